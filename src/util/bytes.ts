@@ -1,0 +1,18 @@
+/** A file as floors 0 to 5 see it: a size and ranges, from a disk, a Blob or memory. No `node:` module here. */
+export type ByteSource = {
+  /** What messages call it: a path, a URL, a name. */
+  readonly name: string
+  readonly size: number
+  /** Bytes start (included) to end (excluded); rejects when fewer are there. */
+  read(start: number, end: number): Promise<Uint8Array>
+}
+
+export const bytesOf = (name: string, bytes: Uint8Array): ByteSource => ({
+  name,
+  size: bytes.byteLength,
+  read: async (start, end) => bytes.subarray(start, end),
+})
+
+/** The whole source as text; throws a TypeError where it is not UTF-8. */
+export const textOf = async (source: ByteSource): Promise<string> =>
+  new TextDecoder('utf-8', { fatal: true }).decode(await source.read(0, source.size))

@@ -1,0 +1,45 @@
+/**
+ * The one error type that a user may see. A fault says what is wrong, where (file, row, flag) and what to do; the
+ * command line prints its message and exits with its code: 2 for bad input, 1 for a failure while running.
+ * Anything else that is thrown is a defect of attune.
+ */
+export class Fault extends Error {
+  override readonly name = 'Fault'
+  /** A short stable word for programs: 'bad-file', 'bad-row', 'bad-flag', 'not-finite', 'no-space', ... */
+  readonly code: string
+  readonly exitCode: 1 | 2
+  readonly where: Where
+
+  constructor(code: string, message: string, where: Where = {}, exitCode: 1 | 2 = 2) {
+    super(prefix(where) + message)
+    this.code = code
+    this.where = where
+    this.exitCode = exitCode
+  }
+}
+
+/** Where a fault is: rows count records from 0, lines count physical lines from 1, offset counts bytes. */
+export type Where = { file?: string; line?: number; row?: number; column?: string; offset?: number; flag?: string }
+
+const prefix = ({ file, line, row, column, offset, flag }: Where): string => {
+  const place = [
+    file,
+    line !== undefined && `line ${line}`,
+    row !== undefined && `row ${row}`,
+    column !== undefined && `column ${JSON.stringify(column)}`,
+    offset !== undefined && `byte ${offset}`,
+    flag,
+  ].filter(Boolean)
+  return place.length ? `${place.join(', ')}: ` : ''
+}
+
+/** Bad input: exit code 2. */
+export const badInput = (code: string, message: string, where?: Where) => new Fault(code, message, where)
+
+/** A failure at run time: exit code 1. */
+export const runFailure = (code: string, message: string, where?: Where) => new Fault(code, message, where, 1)
+
+/** A broken promise inside attune (not the user's doing). */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`attune: ${message}`)
+}

@@ -1,0 +1,74 @@
+/** Files of a disk as ByteSources, and the durable writes: a file appears whole under its name, or not at all. */
+import { open, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { ByteSource } from './bytes.ts'
+import { badInput, runFailure } from './fault.ts'
+
+/** Opens a file for ranged reading. The descriptor is opened per read, so nothing is left to close. */
+export const fileSource = async (path: string): Promise<ByteSource> => {
+  const info = await stat(path).catch((error) => {
+    throw badInput('no-file', `cannot be read (${error.code}); check the path`, { file: path })
+  })
+  if (!info.isFile()) throw badInput('no-file', 'is not a file', { file: path })
+  return { name: path, size: info.size, read: (start, end) => readRange(path, start, end) }
+}
+
+const readRange = async (path: string, start: number, end: number): Promise<Uint8Array> => {
+  const file = await open(path, 'r')
+  try {
+    const bytes = new Uint8Array(end - start)
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesRead } = await file.read(bytes, done, Math.min(bytes.length - done, 1 << 30), start + done)
+      if (bytesRead === 0) throw badInput('cut-file', `ends before byte ${end}; the file is truncated`, { file: path })
+      done += bytesRead
+    }
+    return bytes
+  } finally {
+    await file.close()
+  }
+}
+
+/** Writes chunks to `path.tmp`, syncs, renames: readers see the old file or the new one. Disk errors name the path. */
+export const writeWhole = async (path: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) => {
+  const temporary = `${path}.tmp`
+  try {
+    const file = await open(temporary, 'w')
+    try {
+      for await (const chunk of chunks) await writeAll(file, chunk)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {})
+    throw diskFault(error, path)
+  }
+}
+
+const writeAll = async (file: Awaited<ReturnType<typeof open>>, chunk: Uint8Array) => {
+  for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done, chunk.length - done)).bytesWritten
+}
+
+/** Makes a rename durable. Windows cannot sync folders, and needs not. */
+export const syncFolder = async (path: string) => {
+  if (process.platform === 'win32') return
+  const folder = await open(path, 'r')
+  await folder.sync().finally(() => folder.close())
+}
+
+const advice: Record<string, string> = {
+  ENOSPC: 'the disk is full; free some space and run again with --resume',
+  EDQUOT: 'the disk quota is used up; free some space and run again with --resume',
+  EACCES: 'writing is not permitted; choose another --output',
+  EPERM: 'writing is not permitted; choose another --output',
+  EROFS: 'the file system is read-only; choose another --output',
+  EIO: 'the disk reported an error (EIO)',
+}
+
+/** A failed write as a fault (exit code 1) that names the path; other errors pass unchanged. */
+export const diskFault = (error: unknown, path: string): unknown => {
+  const code = (error as NodeJS.ErrnoException)?.code ?? ''
+  return advice[code] ? runFailure('disk', advice[code], { file: path }) : error
+}
