@@ -1,0 +1,178 @@
+/**
+ * Reverse-mode differentiation: one table of rules and one walk. Rules may build more than is asked for; what no
+ * output reaches is never lowered. A `null` says that an input has no gradient (integers, conditions).
+ */
+import { assert } from '../util/fault.ts'
+import { addDims, mulDims, type Shape, subDims } from './dim.ts'
+import { topological } from './graph.ts'
+import type { Params, Primitive } from './primitives.ts'
+import { scalar, type Tensor, zeros } from './tensor.ts'
+
+type Rule<P extends Primitive> = (
+  inputs: readonly Tensor[],
+  params: Params[P],
+  y: Tensor,
+  dy: Tensor,
+) => readonly (Tensor | null)[]
+
+const none = (inputs: readonly Tensor[]) => inputs.map(() => null)
+
+/** Sums dy back to the shape of an operand that was broadcast. */
+const sumTo = (dy: Tensor, shape: Shape): Tensor => {
+  const extra = dy.rank - shape.length
+  const axes = dy.shape.flatMap((dim, i) => (i < extra || (shape[i - extra] === 1 && dim !== 1) ? [i] : []))
+  return (axes.length ? dy.sum(axes, true) : dy).reshape(shape)
+}
+
+const keepAxes = (x: Shape, axes: readonly number[]) => x.map((dim, i) => (axes.includes(i) ? 1 : dim))
+
+const inverse = (perm: readonly number[]) => perm.map((_, i) => perm.indexOf(i))
+
+export const vjpRules: { [P in Primitive]: Rule<P> } = {
+  input: none,
+  constant: none,
+  iota: none,
+  neg: (_, __, ___, dy) => [dy.neg()],
+  exp: (_, __, y, dy) => [dy.mul(y)],
+  log: ([x], _, __, dy) => [dy.div(x)],
+  // y = sqrt(x):  dx = dy / (2 y)
+  sqrt: (_, __, y, dy) => [dy.div(y.mul(2))],
+  abs: ([x], _, __, dy) => [dy.mul(x.sign())],
+  sign: none,
+  // erf'(x) = 2 / sqrt(pi) exp(-x^2)
+  erf: ([x], _, __, dy) => [dy.mul(x.square().neg().exp()).mul(2 / Math.sqrt(Math.PI))],
+  tanh: (_, __, y, dy) => [dy.sub(dy.mul(y.square()))],
+  sigmoid: (_, __, y, dy) => [dy.mul(y.sub(y.square()))],
+  softplus: ([x], _, __, dy) => [dy.mul(x.sigmoid())],
+  relu: ([x], _, __, dy) => [x.gt(0).where(dy, 0)],
+  // y = x s(x):  dx = dy (s + y (1 - s)) = dy (s + y - y s)
+  silu: ([x], _, y, dy) => {
+    const s = x.sigmoid()
+    return [dy.mul(s.add(y).sub(y.mul(s)))]
+  },
+  not: none,
+  add: ([a, b], _, __, dy) => [sumTo(dy, a.shape), sumTo(dy, b.shape)],
+  sub: ([a, b], _, __, dy) => [sumTo(dy, a.shape), sumTo(dy.neg(), b.shape)],
+  mul: ([a, b], _, __, dy) => [sumTo(dy.mul(b), a.shape), sumTo(dy.mul(a), b.shape)],
+  // y = a / b:  da = dy / b, db = -dy y / b
+  div: ([a, b], _, y, dy) => [sumTo(dy.div(b), a.shape), sumTo(dy.mul(y).div(b).neg(), b.shape)],
+  // y = a^b:  da = dy b a^(b-1), db = dy y log(a)
+  pow: ([a, b], _, y, dy) => [
+    sumTo(dy.mul(b).mul(a.pow(b.sub(1))), a.shape),
+    b.op === 'constant' ? null : sumTo(dy.mul(y).mul(a.log()), b.shape),
+  ],
+  // Ties go to the second operand of max and min alike, so no gradient is counted twice.
+  max: ([a, b], _, __, dy) => [sumTo(a.gt(b).where(dy, 0), a.shape), sumTo(a.gt(b).where(0, dy), b.shape)],
+  min: ([a, b], _, __, dy) => [sumTo(a.lt(b).where(dy, 0), a.shape), sumTo(a.lt(b).where(0, dy), b.shape)],
+  mod: none,
+  eq: none,
+  lt: none,
+  le: none,
+  and: none,
+  or: none,
+  where: ([c, x, y], _, __, dy) => [null, sumTo(c.where(dy, 0), x.shape), sumTo(c.where(0, dy), y.shape)],
+  cast: ([x], _, __, dy) => [x.dtype === 'f32' && dy.dtype === 'f32' ? dy : null],
+  reduceSum: ([x], { axes }, _, dy) => [dy.reshape(keepAxes(x.shape, axes)).broadcastTo(x.shape)],
+  // Each of several equal maxima gets the whole gradient.
+  reduceMax: ([x], { axes }, y, dy) => [
+    x.eq(y.reshape(keepAxes(x.shape, axes))).where(dy.reshape(keepAxes(x.shape, axes)), 0),
+  ],
+  argmax: none,
+  argsort: none,
+  // y = softmax(x):  dx = y (dy - sum(dy y))
+  softmax: (_, __, y, dy) => [y.mul(dy.sub(dy.mul(y).sum(-1, true)))],
+  // y = a b:  da = dy b', db = a' dy, each transposed where its operand was
+  matmul: ([a, b], { transA, transB }, _, dy) => [
+    sumTo(transA ? b.matmul(dy, { transA: transB, transB: true }) : dy.matmul(b, { transB: !transB }), a.shape),
+    matmulGradB(a, b, dy, transA, transB),
+  ],
+  reshape: ([x], _, __, dy) => [dy.reshape(x.shape)],
+  transpose: (_, { perm }, __, dy) => [dy.transpose(inverse(perm))],
+  broadcastTo: ([x], _, __, dy) => [sumTo(dy, x.shape)],
+  concat: (xs, { axis }, y, dy) => {
+    let end = y.shape[axis]
+    const parts = [...xs].reverse().map((x) => {
+      const start = subDims(end, x.shape[axis])
+      const part = dy.slice(axis, start, end)
+      end = start
+      return part
+    })
+    return parts.reverse()
+  },
+  slice: ([x], { axis, start, end }, _, dy) => [dy.pad(axis, start, subDims(x.shape[axis], end))],
+  pad: ([x], { axis, before }, _, dy) => [dy.slice(axis, before, addDims(before, x.shape[axis]))],
+  gather: ([x, index], _, __, dy) => [dy.scatterAdd(index, x.shape[0]), null],
+  scatterAdd: ([, index], _, __, dy) => [dy.gather(index), null],
+  takeAlong: ([x, index], _, __, dy) => [dy.putAlong(index, x.shape.at(-1)!), null],
+  putAlong: ([, index], _, __, dy) => [dy.takeAlong(index), null],
+  // y = x i w, i = 1 / sqrt(mean(x^2) + eps):  g = dy w,  dx = i (g - x i^2 mean(g x)),  dw = sum(dy x i)
+  rmsNorm: ([x, w], { eps }, _, dy) => {
+    const i = x.rmsInverse(w, eps)
+    const g = dy.mul(w)
+    const dx = i.mul(g.sub(x.mul(i.square().mul(g.mul(x).mean(-1, true)))))
+    return [dx, sumTo(dy.mul(x.mul(i)), w.shape)]
+  },
+  // i = (mean(x^2) + eps)^(-1/2):  dx = -dy i^3 x / C
+  rmsInverse: ([x], _, y, dy) => [
+    dy
+      .mul(y.pow(3))
+      .mul(x)
+      .div(-Number(x.shape.at(-1))),
+    null,
+  ],
+  // A rotation's transpose is the rotation by the negated angle.
+  rope: ([, positions, cos, sin], params, _, dy) => [
+    dy.rope(positions, cos, sin, { ...params, inverse: !params.inverse }),
+    null,
+    null,
+    null,
+  ],
+  stopGradient: none,
+  customGrad: (_, { rule }, __, dy) => [null, ...(rule(dy) as Tensor[])],
+}
+
+/**
+ * db = a' dy. Where b has no leading axes (a weight), a's are joined to its rows first: one large product instead of
+ * a sum over many.
+ */
+const matmulGradB = (a: Tensor, b: Tensor, dy: Tensor, transA: boolean, transB: boolean): Tensor => {
+  if (b.rank === 2 && a.rank > 2 && !transA) {
+    const rows = (x: Tensor) => x.reshape([x.shape.slice(0, -1).reduce(mulDims, 1), x.shape.at(-1)!])
+    return matmulGradB(rows(a), b, rows(dy), false, transB)
+  }
+  const db = transB ? dy.matmul(a, { transA: true, transB: transA }) : a.matmul(dy, { transA: !transA })
+  return sumTo(db, b.shape)
+}
+
+/**
+ * Pulls cotangents back from outputs to `wrt`.
+ * @param cotangents one per output, of its shape
+ * @returns gradients in the order of `wrt`, zeros where an output does not depend on it
+ */
+export const vjp = (outputs: readonly Tensor[], cotangents: readonly Tensor[], wrt: readonly Tensor[]): Tensor[] => {
+  const order = topological(outputs)
+  const needed = dependents(order, new Set(wrt))
+  const grads = new Map<Tensor, Tensor>()
+  const accumulate = (t: Tensor, g: Tensor) => grads.set(t, grads.has(t) ? grads.get(t)!.add(g) : g)
+  for (const [i, output] of outputs.entries()) if (needed.has(output)) accumulate(output, cotangents[i])
+  for (const t of order.reverse()) {
+    const dy = grads.get(t)
+    if (!dy || !t.inputs.some((x) => needed.has(x))) continue
+    const rule = vjpRules[t.op] as Rule<Primitive>
+    for (const [i, dx] of rule(t.inputs, t.params, t, dy).entries())
+      if (dx && needed.has(t.inputs[i])) accumulate(t.inputs[i], dx)
+  }
+  return wrt.map((t) => grads.get(t) ?? zeros(t.shape))
+}
+
+/** Gradients of a scalar. */
+export const grad = (loss: Tensor, wrt: readonly Tensor[]): Tensor[] => {
+  assert(loss.rank === 0, `grad needs a scalar, got [${loss.shape}]`)
+  return vjp([loss], [scalar(1)], wrt)
+}
+
+const dependents = (order: readonly Tensor[], wrt: ReadonlySet<Tensor>): Set<Tensor> => {
+  const found = new Set(wrt)
+  for (const t of order) if (t.op !== 'stopGradient' && t.inputs.some((x) => found.has(x))) found.add(t)
+  return found
+}

@@ -1,0 +1,46 @@
+/** Walks and prints traced programs. A program is its outputs; what they do not reach does not exist. */
+
+import type { Shape } from './dim.ts'
+import type { DType } from './primitives.ts'
+import type { Tensor } from './tensor.ts'
+
+/** Every node that the outputs reach, inputs before users; without recursion, since programs are deep. */
+export const topological = (outputs: readonly Tensor[]): Tensor[] => {
+  const order: Tensor[] = []
+  const seen = new Set<Tensor>()
+  const stack: [Tensor, number][] = outputs.map((t) => [t, 0] as [Tensor, number]).reverse()
+  while (stack.length) {
+    const top = stack[stack.length - 1]
+    const [t, next] = top
+    if (next === 0 && seen.has(t)) {
+      stack.pop()
+    } else if (next < t.inputs.length) {
+      seen.add(t)
+      top[1]++
+      if (!seen.has(t.inputs[next])) stack.push([t.inputs[next], 0])
+    } else {
+      seen.add(t)
+      order.push(t)
+      stack.pop()
+    }
+  }
+  return order
+}
+
+/** Named inputs of a program, in the order in which they are first needed. */
+export const inputsOf = (order: readonly Tensor[]): Tensor<'input'>[] =>
+  order.filter((t): t is Tensor<'input'> => t.op === 'input')
+
+/** A line a node, numbered from 0: stable between runs, for snapshots and for reading. */
+export const print = (outputs: readonly Tensor[]): string => {
+  const order = topological(outputs)
+  const index = new Map(order.map((t, i) => [t, i]))
+  const line = (t: Tensor) => {
+    const args = t.inputs.map((x) => `%${index.get(x)}`).join(' ')
+    const params = Object.keys(t.params).length && t.op !== 'customGrad' ? ` ${JSON.stringify(t.params)}` : ''
+    return `%${index.get(t)} = ${t.op}${args && ` ${args}`}${params} : ${typeText(t)}`
+  }
+  return [...order.map(line), `return ${outputs.map((t) => `%${index.get(t)}`).join(' ')}`].join('\n')
+}
+
+const typeText = (t: { dtype: DType; shape: Shape }) => `${t.dtype}[${t.shape.join(', ')}]`

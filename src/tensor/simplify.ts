@@ -1,0 +1,110 @@
+/**
+ * Makes a traced program smaller without changing its values: equal nodes are joined (CSE), constants folded, marks of
+ * differentiation dropped, and no-ops removed. One rebuild from the inputs up; dead code never gets in, since a
+ * program is what its outputs reach.
+ */
+import { topological } from './graph.ts'
+import { broadcast, type Params, type Primitive } from './primitives.ts'
+import { node, scalar, type Tensor } from './tensor.ts'
+
+/** The same values by fewer nodes. */
+export const simplify = (outputs: readonly Tensor[]): Tensor[] => {
+  const rebuilt = new Map<Tensor, Tensor>()
+  const known = new Map<string, Tensor>()
+  for (const old of topological(outputs)) {
+    const inputs = old.inputs.map((x) => rebuilt.get(x)!)
+    const fresh = rewrite(inputs.every((x, i) => x === old.inputs[i]) ? old : node(old.op, inputs, old.params))
+    const key = keyOf(fresh)
+    if (!known.has(key)) known.set(key, fresh)
+    rebuilt.set(old, known.get(key)!)
+  }
+  return outputs.map((t) => rebuilt.get(t)!)
+}
+
+const keyOf = (t: Tensor): string => `${t.op} ${t.inputs.map((x) => x.id)} ${JSON.stringify(t.params)}`
+
+const rewrite = (t: Tensor): Tensor => {
+  const folded = fold(t)
+  if (folded) return folded
+  const rule = rewrites[t.op] as ((t: Tensor) => Tensor | undefined) | undefined
+  return rule?.(t) ?? t
+}
+
+/** Arithmetic on scalar constants, where it is exact enough to do once and for all. */
+const arithmetic: Partial<Record<Primitive, (a: number, b: number) => number>> = {
+  neg: (a) => -a,
+  sqrt: Math.sqrt,
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => a / b,
+}
+
+const fold = (t: Tensor): Tensor | undefined => {
+  const rule = arithmetic[t.op]
+  if (!rule || t.dtype !== 'f32') return undefined
+  const [a, b = 0] = t.inputs.map(scalarValue)
+  return a === undefined || b === undefined ? undefined : scalar(rule(a, b))
+}
+
+const scalarValue = (t: Tensor): number | undefined =>
+  t.op === 'constant' && t.rank === 0 ? (t.params as Params['constant']).data[0] : undefined
+
+/** A constant scalar, or one that was stretched. */
+const uniform = (t: Tensor): number | undefined => scalarValue(t.op === 'broadcastTo' ? t.inputs[0] : t)
+
+const sameShape = (a: Tensor, b: Tensor) => a.rank === b.rank && a.shape.every((dim, i) => dim === b.shape[i])
+
+/** x, where the operation with this uniform operand changes nothing. */
+const neutral = (t: Tensor, x: Tensor, other: Tensor, value: number) =>
+  uniform(other) === value && sameShape(t, x) ? x : undefined
+
+/** Elementwise operations stretch their operands themselves. */
+const unstretched = (t: Tensor): Tensor | undefined => {
+  const inputs = t.inputs.map((x) => (x.op === 'broadcastTo' ? x.inputs[0] : x))
+  const shape = inputs.map((x) => x.shape).reduce(broadcast)
+  const fits = shape.length === t.rank && shape.every((dim, i) => dim === t.shape[i])
+  return fits && inputs.some((x, i) => x !== t.inputs[i]) ? node(t.op, inputs, t.params) : undefined
+}
+
+const lastTwoSwapped = (t: Tensor) => {
+  if (t.op !== 'transpose') return false
+  const { perm } = t.params as Params['transpose']
+  return perm.every((p, i) => p === (i < t.rank - 2 ? i : 2 * t.rank - 3 - i))
+}
+
+const rewrites: { [P in Primitive]?: (t: Tensor<P>) => Tensor | undefined } = {
+  stopGradient: (t) => t.inputs[0],
+  customGrad: (t) => t.inputs[0],
+  neg: ({ inputs: [x] }) => (x.op === 'neg' ? x.inputs[0] : undefined),
+  add: (t) => {
+    const [a, b] = t.inputs
+    const same = neutral(t, a, b, 0) ?? neutral(t, b, a, 0)
+    return same ?? (b.op === 'neg' ? a.sub(b.inputs[0]) : unstretched(t))
+  },
+  sub: (t) => neutral(t, t.inputs[0], t.inputs[1], 0) ?? unstretched(t),
+  mul: (t) => neutral(t, t.inputs[0], t.inputs[1], 1) ?? neutral(t, t.inputs[1], t.inputs[0], 1) ?? unstretched(t),
+  div: (t) => neutral(t, t.inputs[0], t.inputs[1], 1) ?? unstretched(t),
+  max: unstretched,
+  min: unstretched,
+  where: unstretched,
+  broadcastTo: (t) => (sameShape(t, t.inputs[0]) ? t.inputs[0] : undefined),
+  reshape: (t) => {
+    const [x] = t.inputs
+    if (sameShape(t, x)) return x
+    return x.op === 'reshape' ? x.inputs[0].reshape(t.shape) : undefined
+  },
+  transpose: (t) => {
+    const [x] = t.inputs
+    if (t.params.perm.every((p, i) => p === i)) return x
+    if (x.op !== 'transpose') return undefined
+    const inner = (x.params as Params['transpose']).perm
+    return rewrite(x.inputs[0].transpose(t.params.perm.map((p) => inner[p])))
+  },
+  matmul: (t) => {
+    const [a, b] = t.inputs
+    const { transA, transB } = t.params
+    if (lastTwoSwapped(a)) return a.inputs[0].matmul(b, { transA: !transA, transB })
+    return lastTwoSwapped(b) ? a.matmul(b.inputs[0], { transA, transB: !transB }) : undefined
+  },
+}
