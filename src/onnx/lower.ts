@@ -1,0 +1,136 @@
+/**
+ * Lowering: one row a primitive, from a node to ONNX nodes. `com.microsoft` names ONNX Runtime's own operators, taken
+ * where they are faster: FusedMatMul (transposed operands cost nothing), QuickGelu with alpha 1 (SiLU),
+ * RotaryEmbedding, and SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
+ */
+import type { Shape } from '../tensor/dim.ts'
+import type { DType, Params, Primitive } from '../tensor/primitives.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { Emitter } from './model.ts'
+
+export type LowerRule<P extends Primitive> = (e: Emitter, t: Tensor<P>, inputs: readonly string[]) => string
+
+const microsoft = 'com.microsoft'
+const castCode: Record<DType, number> = { f32: 1, i64: 7, bool: 9 }
+
+const plain =
+  (op: string) =>
+  (e: Emitter, _: unknown, inputs: readonly string[]): string =>
+    e.emit(op, inputs)
+
+const reduction =
+  (op: string): LowerRule<'reduceSum' | 'reduceMax'> =>
+  (e, { params: { axes, keep } }, [x]) =>
+    axes.length === 0 ? x : e.emit(op, [x, e.constant(axes, [axes.length], 'i64')], { keepdims: keep ? 1 : 0 })
+
+/** At most one unknown size beside those kept in place: ONNX's own 0 and -1 say it without computing a shape. */
+const reshape: LowerRule<'reshape'> = (e, t, [x]) => {
+  const from = t.inputs[0].shape
+  const sizes = t.params.shape.map((dim, i) => (typeof dim === 'number' ? dim : dim === from[i] ? 0 : -1))
+  const plainZero = t.params.shape.includes(0)
+  const simple = !plainZero && sizes.filter((size) => size === -1).length <= 1
+  return e.emit('Reshape', [x, simple ? e.constant(sizes, [sizes.length], 'i64') : e.shape(t.params.shape)])
+}
+
+const zeros = (e: Emitter, shape: Shape) => e.emit('ConstantOfShape', [e.shape(shape)])
+
+const rms = (e: Emitter, [x, weight]: readonly string[], { eps }: Params['rmsNorm']) =>
+  e.once(`rms ${x} ${weight} ${eps}`, () =>
+    e.emitMany('SimplifiedLayerNormalization', [x, weight], { axis: -1, epsilon: { float: eps }, stash_type: 1 }, 2),
+  )
+
+const matmul: LowerRule<'matmul'> = (e, { params: { transA, transB } }, inputs) =>
+  transA || transB
+    ? e.emit('FusedMatMul', inputs, { transA: Number(transA), transB: Number(transB) }, microsoft)
+    : e.emit('MatMul', inputs)
+
+/** Each token is a batch of one: RotaryEmbedding refuses sequences longer than its tables. */
+const rope: LowerRule<'rope'> = (e, t, [x, positions, cos, sin]) => {
+  const { heads, rotary, inverse } = t.params
+  const width = t.shape[1] as number
+  const minusOne = (sizes: number[]) => e.constant(sizes, [sizes.length], 'i64')
+  const rotated = e.emit(
+    'RotaryEmbedding',
+    [
+      e.emit('Reshape', [x, minusOne([-1, 1, width])]),
+      e.emit('Reshape', [positions, minusOne([-1, 1])]),
+      cos,
+      inverse ? e.once(`neg ${sin}`, () => e.emit('Neg', [sin])) : sin,
+    ],
+    { num_heads: heads, rotary_embedding_dim: rotary === width / heads ? 0 : rotary },
+    microsoft,
+  )
+  return e.emit('Reshape', [rotated, minusOne([-1, width])])
+}
+
+const topK: LowerRule<'argsort'> = (e, t, [x]) =>
+  e.emitMany(
+    'TopK',
+    [x, e.shape([t.shape.at(-1)!])],
+    { axis: -1, largest: t.params.descending ? 1 : 0, sorted: 1 },
+    2,
+  )[1]
+
+export const lowerings: { [P in Primitive]: LowerRule<P> } = {
+  input: (_, t) => t.params.name,
+  constant: (e, { params: { data, shape, dtype } }) => e.constant(data, shape as number[], dtype),
+  iota: (e, t) => {
+    const size = e.emit('Reshape', [e.shape(t.shape), e.constant([], [0], 'i64')])
+    return e.emit('Range', [e.constant([0], [], 'i64'), size, e.constant([1], [], 'i64')])
+  },
+  neg: plain('Neg'),
+  exp: plain('Exp'),
+  log: plain('Log'),
+  sqrt: plain('Sqrt'),
+  abs: plain('Abs'),
+  sign: plain('Sign'),
+  erf: plain('Erf'),
+  tanh: plain('Tanh'),
+  sigmoid: plain('Sigmoid'),
+  softplus: plain('Softplus'),
+  relu: plain('Relu'),
+  silu: (e, _, inputs) => e.emit('QuickGelu', inputs, { alpha: { float: 1 } }, microsoft),
+  not: plain('Not'),
+  add: plain('Add'),
+  sub: plain('Sub'),
+  mul: plain('Mul'),
+  div: plain('Div'),
+  pow: plain('Pow'),
+  max: plain('Max'),
+  min: plain('Min'),
+  mod: plain('Mod'),
+  eq: plain('Equal'),
+  lt: plain('Less'),
+  le: plain('LessOrEqual'),
+  and: plain('And'),
+  or: plain('Or'),
+  where: plain('Where'),
+  cast: (e, { params }, inputs) => e.emit('Cast', inputs, { to: castCode[params.dtype] }),
+  reduceSum: reduction('ReduceSum') as LowerRule<'reduceSum'>,
+  reduceMax: reduction('ReduceMax') as LowerRule<'reduceMax'>,
+  argmax: (e, { params }, inputs) => e.emit('ArgMax', inputs, { axis: -1, keepdims: params.keep ? 1 : 0 }),
+  argsort: topK,
+  softmax: (e, _, inputs) => e.emit('Softmax', inputs, { axis: -1 }),
+  matmul,
+  reshape,
+  transpose: (e, { params }, inputs) => e.emit('Transpose', inputs, { perm: params.perm }),
+  broadcastTo: (e, { params }, [x]) => e.emit('Expand', [x, e.shape(params.shape)]),
+  concat: (e, { params }, inputs) => e.emit('Concat', inputs, { axis: params.axis }),
+  slice: (e, { params: { axis, start, end } }, [x]) =>
+    e.emit('Slice', [x, e.shape([start]), e.shape([end]), e.constant([axis], [1], 'i64')]),
+  pad: (e, { params: { axis, before, after } }, [x]) =>
+    e.emit('Pad', [x, e.shape([before, after]), '', e.constant([axis], [1], 'i64')]),
+  gather: (e, _, inputs) => e.emit('Gather', inputs, { axis: 0 }),
+  scatterAdd: (e, t, [updates, index]) => {
+    const indices = e.emit('Unsqueeze', [index, e.constant([-1], [1], 'i64')])
+    return e.emit('ScatterND', [zeros(e, t.shape), indices, updates], { reduction: 'add' })
+  },
+  takeAlong: (e, _, inputs) => e.emit('GatherElements', inputs, { axis: -1 }),
+  putAlong: (e, t, [updates, index]) =>
+    e.emit('ScatterElements', [zeros(e, t.shape), index, updates], { axis: -1, reduction: 'add' }),
+  rmsNorm: (e, { params }, inputs) => rms(e, inputs, params)[0],
+  rmsInverse: (e, { params }, inputs) => rms(e, inputs, params)[1],
+  rope,
+  stopGradient: (_, __, [x]) => x,
+  customGrad: (_, __, [x]) => x,
+}

@@ -1,0 +1,48 @@
+/**
+ * Protocol-buffer wire format, as far as ONNX needs it: a message is a list of fields, each already bytes.
+ * Source: protobuf.dev/programming-guides/encoding; field numbers from onnx.proto3.
+ */
+export type Field = Uint8Array
+
+const text = new TextEncoder()
+
+const varint = (value: number | bigint): number[] => {
+  const bytes: number[] = []
+  let rest = BigInt.asUintN(64, BigInt(value))
+  while (rest > 127n) {
+    bytes.push(Number(rest & 127n) | 128)
+    rest >>= 7n
+  }
+  bytes.push(Number(rest))
+  return bytes
+}
+
+/** Wire type 0. */
+export const int = (field: number, value: number | bigint): Field =>
+  Uint8Array.from([...varint(field << 3), ...varint(value)])
+
+/** Wire type 5. */
+export const float = (field: number, value: number): Field => {
+  const bytes = new Uint8Array(5)
+  bytes[0] = (field << 3) | 5
+  new DataView(bytes.buffer).setFloat32(1, value, true)
+  return bytes
+}
+
+/** Wire type 2: bytes, text or a nested message. */
+export const bytes = (field: number, value: Uint8Array): Field =>
+  join([Uint8Array.from([...varint((field << 3) | 2), ...varint(value.length)]), value])
+
+export const string = (field: number, value: string): Field => bytes(field, text.encode(value))
+
+export const message = (field: number, fields: readonly Field[]): Field => bytes(field, join(fields))
+
+export const join = (parts: readonly Uint8Array[]): Uint8Array => {
+  const whole = new Uint8Array(parts.reduce((n, part) => n + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}

@@ -1,0 +1,202 @@
+/**
+ * What runs programs. Tensors are opaque handles that live with the engine (a worker thread, a GPU); commands go to it
+ * in order and without waiting, and only `read` and `idle` wait. An engine that failed answers every later wait with
+ * its first error. This file is the caller's side; ortNode.ts is an engine.
+ */
+import type { Program } from '../onnx/model.ts'
+import { type Bindings, bindShape, evalDim } from '../tensor/dim.ts'
+import type { DType } from '../tensor/primitives.ts'
+import { assert } from '../util/fault.ts'
+
+export type Handle = { readonly id: number; readonly shape: readonly number[]; readonly dtype: DType }
+export type Handles = Readonly<Record<string, Handle>>
+export type Executable = { readonly id: number; readonly program: Program }
+export type Values = Float32Array | BigInt64Array | Uint8Array
+
+export type Command =
+  | { do: 'load'; id: number; bytes: Uint8Array }
+  | { do: 'put'; id: number; dtype: DType; shape: readonly number[]; values: Values }
+  | { do: 'empty'; id: number; dtype: DType; shape: readonly number[]; zero: boolean }
+  | { do: 'view'; id: number; of: number; offset: number; shape: readonly number[] }
+  | { do: 'run'; executable: number; feeds: Wires; outputs: Wires }
+  | {
+      do: 'slices'
+      executable: number
+      feeds: Wires
+      outputs: Wires
+      sliced: readonly string[]
+      total: number
+      size: number
+    }
+  | { do: 'write'; id: number; offset: number; values: Values }
+  | { do: 'read'; id: number; offset: number; length: number }
+  | { do: 'free'; ids: readonly number[] }
+export type Wires = readonly (readonly [name: string, id: number])[]
+
+/** Takes commands in order; resolves to what the batch's reads read. */
+export type Engine = {
+  readonly description: EngineDescription
+  send(commands: readonly Command[], transfer: readonly ArrayBuffer[]): Promise<readonly Values[]>
+  close(): Promise<void>
+}
+/** What stands in run.json, since results may depend on it. */
+export type EngineDescription = { provider: string; threads: number; version: string }
+
+export type Backend = {
+  readonly description: EngineDescription
+  /** A session for a program; kept until the backend closes, so load each program once. */
+  load(program: Program): Executable
+  /** Hands values over: the array must not be used afterwards. */
+  put(values: Values, shape: readonly number[]): Handle
+  zeros(shape: readonly number[], dtype?: DType): Handle
+  /** Part of a handle's memory under another shape; writing to one writes to both. */
+  view(of: Handle, offset: number, shape: readonly number[]): Handle
+  /** Runs a program on the feeds that it names. Outputs go into given handles, which may be feeds, or into new ones. */
+  run(executable: Executable, feeds: Handles, into?: Handles): Record<string, Handle>
+  /**
+   * Runs an elementwise program over 1-D arrays by slices of 262,144: what fits the cache is 3 to 10 times faster.
+   * `sliced` feeds and outputs are cut alike; other outputs must be given as [number of slices], one value a slice.
+   */
+  runSlices(executable: Executable, sliced: Handles, feeds: Handles, into: Handles): void
+  write(handle: Handle, values: Values, offset?: number): void
+  read(handle: Handle, offset?: number, length?: number): Promise<Float32Array>
+  free(handles: Iterable<Handle>): void
+  /** Waits for everything that was sent. */
+  idle(): Promise<void>
+  close(): Promise<void>
+}
+
+export const sliceSize = 262_144
+
+export const elements = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
+
+const dtypeOf = (values: Values): DType =>
+  values instanceof Float32Array ? 'f32' : values instanceof BigInt64Array ? 'i64' : 'bool'
+
+export const makeBackend = (engine: Engine): Backend => {
+  const queue = makeQueue(engine)
+  let count = 0
+  const handle = (shape: readonly number[], dtype: DType): Handle => ({ id: count++, shape, dtype })
+
+  const empty = (shape: readonly number[], dtype: DType, zero: boolean) => {
+    const made = handle(shape, dtype)
+    queue.push({ do: 'empty', id: made.id, dtype, shape, zero })
+    return made
+  }
+
+  const backend: Backend = {
+    description: engine.description,
+    load(program) {
+      const executable = { id: count++, program }
+      queue.push({ do: 'load', id: executable.id, bytes: program.bytes })
+      return executable
+    },
+    put(values, shape) {
+      assert(values.length === elements(shape), `put of ${values.length} values as [${shape}]`)
+      const made = handle(shape, dtypeOf(values))
+      queue.push({ do: 'put', id: made.id, dtype: made.dtype, shape, values }, values)
+      return made
+    },
+    zeros: (shape, dtype = 'f32') => empty(shape, dtype, true),
+    view(of, offset, shape) {
+      const made = handle(shape, of.dtype)
+      assert(offset + elements(shape) <= elements(of.shape), `view [${shape}] at ${offset} of [${of.shape}]`)
+      queue.push({ do: 'view', id: made.id, of: of.id, offset, shape })
+      return made
+    },
+    run(executable, feeds, into = {}) {
+      const bindings = bindInputs(executable.program, feeds)
+      const outputs = executable.program.outputs.map((port) => {
+        const shape = port.shape.map((dim) => evalDim(dim, bindings))
+        return [port.name, into[port.name] ?? empty(shape, port.dtype, false)] as const
+      })
+      const wired = wires(Object.fromEntries(outputs))
+      queue.push({ do: 'run', executable: executable.id, feeds: wires(feeds, executable.program), outputs: wired })
+      return Object.fromEntries(outputs)
+    },
+    runSlices(executable, sliced, feeds, into) {
+      const [total] = Object.values(sliced)[0].shape
+      const names = [...Object.keys(sliced), ...Object.keys(into).filter((name) => into[name].shape[0] === total)]
+      const command = { do: 'slices', executable: executable.id, sliced: names, total, size: sliceSize } as const
+      queue.push({ ...command, feeds: wires({ ...feeds, ...sliced }, executable.program), outputs: wires(into) })
+    },
+    write(to, values, offset = 0) {
+      queue.push({ do: 'write', id: to.id, offset, values }, values)
+    },
+    async read(from, offset = 0, length = elements(from.shape) - offset) {
+      const values = await queue.read({ do: 'read', id: from.id, offset, length })
+      return values instanceof Float32Array ? values : Float32Array.from(values as BigInt64Array, Number)
+    },
+    free(handles) {
+      const ids = [...handles].map(({ id }) => id)
+      if (ids.length) queue.push({ do: 'free', ids })
+    },
+    idle: () => queue.flush(),
+    async close() {
+      await queue.flush().catch(() => {})
+      await engine.close()
+    },
+  }
+  return backend
+}
+
+const wires = (handles: Handles, program?: Program): Wires =>
+  (program ? program.inputs.map((port) => port.name) : Object.keys(handles)).map((name) => {
+    assert(handles[name], `input ${name} of ${program?.name} is missing`)
+    return [name, handles[name].id] as const
+  })
+
+const bindInputs = (program: Program, feeds: Handles): Bindings => {
+  const bindings = new Map<string, number>()
+  for (const { name, shape, dtype } of program.inputs) {
+    assert(feeds[name], `input ${name} of ${program.name} is missing`)
+    assert(feeds[name].dtype === dtype, `input ${name} of ${program.name} is ${dtype} and got ${feeds[name].dtype}`)
+    bindShape(`${name} of ${program.name}`, shape, feeds[name].shape, bindings)
+  }
+  return bindings
+}
+
+/** Commands gather until the end of the current task, then go out together: one message for a whole training step. */
+const makeQueue = (engine: Engine) => {
+  let commands: Command[] = []
+  let transfer: ArrayBuffer[] = []
+  let readers: ((values: Values) => void)[] = []
+  let failed: ((error: unknown) => void)[] = []
+  let scheduled = false
+  let failure: { error: unknown } | undefined
+  let last: Promise<void> = Promise.resolve()
+
+  const send = () => {
+    scheduled = false
+    const [batch, moved, waiting, rejects] = [commands, transfer, readers, failed]
+    ;[commands, transfer, readers, failed] = [[], [], [], []]
+    last = engine.send(batch, moved).then(
+      (results) => results.forEach((values, i) => waiting[i](values)),
+      (error) => {
+        failure ??= { error }
+        for (const reject of rejects) reject(failure.error)
+      },
+    )
+  }
+  const push = (command: Command, moved?: Values) => {
+    commands.push(command)
+    if (moved && moved.byteLength > 65_536 && moved.byteLength === moved.buffer.byteLength)
+      transfer.push(moved.buffer as ArrayBuffer)
+    if (!scheduled) queueMicrotask(send)
+    scheduled = true
+  }
+  return {
+    push,
+    read: (command: Command) =>
+      new Promise<Values>((resolve, reject) => {
+        readers.push(resolve)
+        failed.push(reject)
+        push(command)
+      }),
+    async flush() {
+      if (scheduled) await Promise.resolve()
+      await last
+      if (failure) throw failure.error
+    },
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * The engine on onnxruntime-node. Peculiar: outputs are always preallocated, so that they may alias inputs (state is
+ * updated in place) and memory is reused; what `run` returns is a further copy that nobody needs, so it is collected
+ * at once. `session.run` blocks its thread: ortWorker.ts hosts this file in a worker.
+ */
+
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import * as ort from 'onnxruntime-node'
+import type { DType } from '../tensor/primitives.ts'
+import { runFailure } from '../util/fault.ts'
+import { type Command, type Engine, elements, type Values, type Wires } from './backend.ts'
+import { makePool } from './pool.ts'
+
+export type EngineOptions = { provider: 'cpu' | 'webgpu' | 'cuda'; threads: number }
+
+type Stored = { values: Values; shape: readonly number[]; dtype: DType }
+
+const ortType = { f32: 'float32', i64: 'int64', bool: 'bool' } as const
+/** Returned copies above this are collected at once. */
+const largeOutput = 4 << 20
+
+export const ortEngine = (options: EngineOptions): Engine => {
+  const sessions = new Map<number, Promise<ort.InferenceSession>>()
+  const tensors = new Map<number, Stored>()
+  const pool = makePool()
+  const collect = collector()
+  let failure: unknown
+
+  const get = (id: number) => tensors.get(id)!
+  const tensor = ({ values, shape, dtype }: Stored) => new ort.Tensor(ortType[dtype], values as never, shape)
+  const feedsOf = (wires: Wires) => Object.fromEntries(wires.map(([name, id]) => [name, tensor(get(id))]))
+
+  const take = ({ dtype, shape, zero }: Extract<Command, { do: 'empty' }>) => {
+    const values = pool.take(dtype, elements(shape))
+    return zero ? values.fill(0 as never) : values
+  }
+
+  const run = async (command: Extract<Command, { do: 'run' }>) => {
+    const session = await sessions.get(command.executable)!
+    await session.run(feedsOf(command.feeds), feedsOf(command.outputs))
+    const returned = command.outputs.reduce((bytes, [, id]) => bytes + get(id).values.byteLength, 0)
+    if (returned > largeOutput) collect()
+  }
+
+  const slices = async (command: Extract<Command, { do: 'slices' }>) => {
+    const session = await sessions.get(command.executable)!
+    for (let start = 0, k = 0; start < command.total; start += command.size, k++) {
+      const end = Math.min(command.total, start + command.size)
+      const cut = ([name, id]: Wires[number], isOutput: boolean) => {
+        const { values, shape, dtype } = get(id)
+        if (command.sliced.includes(name))
+          return [name, tensor({ values: values.subarray(start, end), shape: [end - start], dtype })]
+        return [
+          name,
+          tensor(isOutput ? { values: values.subarray(k, k + 1), shape: [], dtype } : { values, shape, dtype }),
+        ]
+      }
+      const feeds = Object.fromEntries(command.feeds.map((wire) => cut(wire, false)))
+      await session.run(feeds, Object.fromEntries(command.outputs.map((wire) => cut(wire, true))))
+    }
+  }
+
+  const perform = async (command: Command): Promise<Values | undefined> => {
+    switch (command.do) {
+      case 'load':
+        sessions.set(command.id, ort.InferenceSession.create(command.bytes, sessionOptions(options)))
+        await sessions.get(command.id)
+        return
+      case 'put':
+        tensors.set(command.id, command)
+        return
+      case 'empty':
+        tensors.set(command.id, { ...command, values: take(command) })
+        return
+      case 'view': {
+        const { values, dtype } = get(command.of)
+        const part = values.subarray(command.offset, command.offset + elements(command.shape))
+        tensors.set(command.id, { values: part, shape: command.shape, dtype })
+        return
+      }
+      case 'run':
+        return void (await run(command))
+      case 'slices':
+        return void (await slices(command))
+      case 'write':
+        get(command.id).values.set(command.values as never, command.offset)
+        return
+      case 'read':
+        return get(command.id).values.slice(command.offset, command.offset + command.length)
+      case 'free':
+        for (const id of command.ids) {
+          pool.give(get(id).values)
+          tensors.delete(id)
+        }
+    }
+  }
+
+  return {
+    description: { provider: options.provider, threads: options.threads, version: ort.env.versions.node ?? '' },
+    async send(commands) {
+      const results: Values[] = []
+      for (const command of commands) {
+        if (failure) throw failure
+        try {
+          const values = await perform(command)
+          if (values) results.push(values)
+        } catch (error) {
+          failure = runFailure('engine', `the engine failed: ${(error as Error).message}`)
+        }
+      }
+      if (failure) throw failure
+      return results
+    },
+    async close() {
+      for (const session of sessions.values()) await (await session).release()
+      sessions.clear()
+      tensors.clear()
+    },
+  }
+}
+
+const sessionOptions = ({ provider, threads }: EngineOptions): ort.InferenceSession.SessionOptions => ({
+  executionProviders: [provider],
+  intraOpNumThreads: threads,
+  interOpNumThreads: 1,
+  enableMemPattern: false,
+  // Idle pools of other sessions must not spin beside the one that works.
+  extra: { session: { force_spinning_stop: '1' } },
+  logSeverityLevel: 3,
+})
+
+/** A cheap young collection: it frees the copies at once, where V8 left alone would let hundreds of megabytes pile up. */
+const collector = (): (() => void) => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as (options: { type: 'minor' }) => void
+  return () => gc({ type: 'minor' })
+}

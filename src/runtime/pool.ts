@@ -1,0 +1,58 @@
+/**
+ * Buffers that come again in every step. Sizes are rounded up to eighths of a power of two, so that steps of slightly
+ * different lengths share them; what is kept idle never lifts the total above what was once needed at the same time.
+ */
+import type { DType } from '../tensor/primitives.ts'
+import type { Values } from './backend.ts'
+
+const arrayType = { f32: Float32Array, i64: BigInt64Array, bool: Uint8Array } as const
+
+export const makePool = () => {
+  const owned = new WeakSet<ArrayBufferLike>()
+  let idle: Values[] = []
+  let idleBytes = 0
+  let usedBytes = 0
+  let peakBytes = 0
+
+  const evict = (needed: number) => {
+    while (idle.length && usedBytes + idleBytes + needed > peakBytes) idleBytes -= idle.shift()!.byteLength
+  }
+  const reuse = (dtype: DType, capacity: number): Values | undefined => {
+    const at = idle.findLastIndex((array) => array.length === capacity && array instanceof arrayType[dtype])
+    if (at < 0) return undefined
+    const [array] = idle.splice(at, 1)
+    idleBytes -= array.byteLength
+    return array
+  }
+  const create = (dtype: DType, capacity: number): Values => {
+    const needed = capacity * arrayType[dtype].BYTES_PER_ELEMENT
+    peakBytes = Math.max(peakBytes, usedBytes + needed)
+    evict(needed)
+    const array = new arrayType[dtype](capacity)
+    owned.add(array.buffer)
+    return array
+  }
+  return {
+    /** Contents are arbitrary. */
+    take(dtype: DType, length: number): Values {
+      const capacity = rounded(length)
+      const array = reuse(dtype, capacity) ?? create(dtype, capacity)
+      usedBytes += array.byteLength
+      return array.subarray(0, length)
+    },
+    /** Takes back what `take` gave; anything else is left to the collector. */
+    give(values: Values) {
+      if (!owned.has(values.buffer) || values.byteOffset !== 0) return
+      const type = values.constructor as new (buffer: ArrayBufferLike) => Values
+      const whole = new type(values.buffer)
+      usedBytes -= whole.byteLength
+      idleBytes += whole.byteLength
+      idle = [...idle, whole]
+    },
+  }
+}
+
+const rounded = (length: number): number => {
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, length))) - 3)
+  return Math.max(1, Math.ceil(length / step) * step)
+}

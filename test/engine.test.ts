@@ -1,0 +1,25 @@
+import { afterAll, describe, expect, it } from 'vitest'
+import { compileProgram } from '../src/onnx/model.ts'
+import { openBackend } from '../src/runtime/open.node.ts'
+import { grad } from '../src/tensor/grad.ts'
+import { input } from '../src/tensor/tensor.ts'
+
+describe('ort engine', async () => {
+  const backend = await openBackend({ inProcess: true, threads: 1 })
+  afterAll(() => backend.close())
+
+  it('runs a traced program with its gradient', async () => {
+    const x = input('x', ['B', 3])
+    const w = input('w', [2, 3])
+    const loss = x.matmul(w, { transB: true }).square().sum()
+    const [dw] = grad(loss, [w])
+    const exe = backend.load(compileProgram('toy', { loss, dw }))
+    const feeds = {
+      x: backend.put(Float32Array.of(1, 2, 3), [1, 3]),
+      w: backend.put(Float32Array.of(1, 0, 0, 0, 1, 0), [2, 3]),
+    }
+    const out = backend.run(exe, feeds)
+    expect([...(await backend.read(out.loss))]).toEqual([5])
+    expect([...(await backend.read(out.dw))]).toEqual([2, 4, 6, 4, 8, 12])
+  })
+})
