@@ -171,7 +171,9 @@ const makeQueue = (engine: Engine) => {
     const [batch, moved, waiting, rejects] = [commands, transfer, readers, failed]
     ;[commands, transfer, readers, failed] = [[], [], [], []]
     last = engine.send(batch, moved).then(
-      (results) => results.forEach((values, i) => waiting[i](values)),
+      (results) => {
+        for (const [i, values] of results.entries()) waiting[i](values)
+      },
       (error) => {
         failure ??= { error }
         for (const reject of rejects) reject(failure.error)

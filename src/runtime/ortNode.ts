@@ -14,7 +14,7 @@ import { makePool } from './pool.ts'
 
 export type EngineOptions = { provider: 'cpu' | 'webgpu' | 'cuda'; threads: number }
 
-type Stored = { values: Values; shape: readonly number[]; dtype: DType }
+type Stored = { values: Values; shape: readonly number[]; dtype: DType; pooled?: boolean }
 
 const ortType = { f32: 'float32', i64: 'int64', bool: 'bool' } as const
 /** Returned copies above this are collected at once. */
@@ -71,7 +71,7 @@ export const ortEngine = (options: EngineOptions): Engine => {
         tensors.set(command.id, command)
         return
       case 'empty':
-        tensors.set(command.id, { ...command, values: take(command) })
+        tensors.set(command.id, { ...command, values: take(command), pooled: true })
         return
       case 'view': {
         const { values, dtype } = get(command.of)
@@ -90,7 +90,7 @@ export const ortEngine = (options: EngineOptions): Engine => {
         return get(command.id).values.slice(command.offset, command.offset + command.length)
       case 'free':
         for (const id of command.ids) {
-          pool.give(get(id).values)
+          if (get(id).pooled) pool.give(get(id).values)
           tensors.delete(id)
         }
     }

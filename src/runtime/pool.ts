@@ -8,7 +8,6 @@ import type { Values } from './backend.ts'
 const arrayType = { f32: Float32Array, i64: BigInt64Array, bool: Uint8Array } as const
 
 export const makePool = () => {
-  const owned = new WeakSet<ArrayBufferLike>()
   let idle: Values[] = []
   let idleBytes = 0
   let usedBytes = 0
@@ -28,9 +27,7 @@ export const makePool = () => {
     const needed = capacity * arrayType[dtype].BYTES_PER_ELEMENT
     peakBytes = Math.max(peakBytes, usedBytes + needed)
     evict(needed)
-    const array = new arrayType[dtype](capacity)
-    owned.add(array.buffer)
-    return array
+    return new arrayType[dtype](capacity)
   }
   return {
     /** Contents are arbitrary. */
@@ -40,9 +37,8 @@ export const makePool = () => {
       usedBytes += array.byteLength
       return array.subarray(0, length)
     },
-    /** Takes back what `take` gave; anything else is left to the collector. */
+    /** Takes back what `take` gave. */
     give(values: Values) {
-      if (!owned.has(values.buffer) || values.byteOffset !== 0) return
       const type = values.constructor as new (buffer: ArrayBufferLike) => Values
       const whole = new type(values.buffer)
       usedBytes -= whole.byteLength

@@ -1,0 +1,68 @@
+/**
+ * What an architecture is: pure functions over a Scope, and tables of shapes. One file each; registry.ts lists them.
+ * Weights keep their checkpoint names. Hidden states are [N, C], the real tokens of a batch.
+ */
+import type { Attend } from '../nn/attention.ts'
+import type { RopeParameters } from '../nn/rope.ts'
+import type { Scope } from '../nn/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+
+/** config.json, verbatim, with the two spellings of rotary parameters joined; see config.ts. */
+export type Config = {
+  architectures: string[]
+  model_type: string
+  vocab_size: number
+  hidden_size: number
+  num_hidden_layers: number
+  num_attention_heads: number
+  num_key_value_heads: number
+  head_dim: number
+  intermediate_size: number
+  max_position_embeddings: number
+  tie_word_embeddings: boolean
+  initializer_range: number
+  rope?: Record<string, RopeParameters>
+  /** Everything as it stood in the file; what an architecture alone knows it reads here. */
+  raw: Readonly<Record<string, unknown>>
+}
+
+/** What blocks need from whoever runs them. */
+export type BlockContext = {
+  attend: Attend
+  /** Rotates [N, heads*D] by the tokens' positions, with the table of this name. */
+  rotate(x: Tensor, heads: number, table: string, rotary: number): Tensor
+}
+
+/** Layers of one kind share a trace. */
+export type LayerKind = {
+  /** Attention window, if any. */
+  window?: number
+  /** Name of the rotary table; none: no rotation. */
+  rope?: string
+}
+
+export type Architecture = {
+  /** As in config.json: 'LlamaForCausalLM'. */
+  name: string
+  /** Every parameter with its shape, in the order of the blocks. */
+  shapes(config: Config): Map<string, readonly number[]>
+  layerPrefix(layer: number): string
+  layerKind(config: Config, layer: number): LayerKind
+  /** Rotated values of each head; 0 without rotation. */
+  rotary(config: Config): number
+  /** ids [N] i64, positions [N] i64 -> [N, C] */
+  embed(p: Scope, ids: Tensor, positions: Tensor, config: Config): Tensor
+  /** [N, C] -> [N, C], parameters relative to the layer's prefix */
+  block(p: Scope, x: Tensor, context: BlockContext, config: Config, kind: LayerKind): Tensor
+  /** The norm before the head. */
+  finalNorm(p: Scope, x: Tensor, config: Config): Tensor
+  /** Names outside the blocks. */
+  embedding: string
+  head(config: Config): { weight: string; softcap?: number }
+  /** Module names of a block's linear layers, for LoRA's `all-linear`. */
+  linears(config: Config): readonly string[]
+  /** GPT-2: linear weights are stored as [in, out]. */
+  conv1d?: boolean
+  /** The name in a checkpoint as attune knows it; undefined for what is to be ignored. */
+  rename?(name: string): string | undefined
+}

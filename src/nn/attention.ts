@@ -1,0 +1,129 @@
+/**
+ * Attention on ragged rows. Peculiar: hidden states are [N, C], the N real tokens of the batch and no padding; only
+ * queries, keys and values are spread to [B, heads, T, D], by an index that also transposes. Who sees whom is a mask
+ * made once a batch: tokens of one group, not later, and of the same reply or of the prompt (segment 0), so the K
+ * replies of a prompt share one pass over it.
+ */
+import { type Dim, mulDims } from '../tensor/dim.ts'
+import { input, iota, scalar, type Tensor } from '../tensor/tensor.ts'
+
+export type AttentionOptions = {
+  heads: number
+  kvHeads: number
+  headDim: number
+  scale: number
+  /** Only the last `window` positions are seen, the token itself included. */
+  window?: number
+  /** Gemma 2: a score s becomes cap * tanh(s / cap). */
+  softcap?: number
+}
+
+/** Queries [N, heads*D], keys and values [N, kvHeads*D] -> [N, heads*D]. How, is the caller's: training or decoding. */
+export type Attend = (q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions) => Tensor
+
+/** Where tokens stand and whom they see; i64. */
+export type Layout = {
+  /** [B, T]: the token at a place, any valid one where there is none. */
+  rows: Tensor
+  /** [N]: place b*T + t of each token. */
+  places: Tensor
+  /** [B, T]: the group (prompt) at a place, -1 where there is none. */
+  groups: Tensor
+  /** [B, T]: 0 in a prompt, 1.. in its replies. */
+  segments: Tensor
+  /** [N]: position of each token in its own text. */
+  positions: Tensor
+}
+
+const i64 = (value: number) => scalar(value, 'i64')
+
+const sizeValue = (size: Dim): Tensor => (typeof size === 'number' ? i64(size) : iota(size).amax(0).add(i64(1)))
+
+/** [B, heads, T]: rows of the [N*heads, D] view, by which a gather spreads tokens to places. */
+export const spreadIndex = (rows: Tensor, heads: number): Tensor => {
+  const [B, T] = rows.shape
+  return rows
+    .reshape([B, 1, T])
+    .mul(i64(heads))
+    .add(iota(heads).reshape([heads, 1]))
+}
+
+/** [N, heads]: rows of the [B*heads*T, D] view, by which a gather takes tokens from places. */
+export const collectIndex = ({ rows, places }: Layout, heads: number): Tensor => {
+  const T = sizeValue(rows.shape[1])
+  const t = places.mod(T)
+  const b = places.sub(t).div(T)
+  const n = places.shape[0]
+  return b
+    .mul(i64(heads))
+    .reshape([n, 1])
+    .add(iota(heads))
+    .mul(T)
+    .add(t.reshape([n, 1]))
+}
+
+/** Finite, so that a place that sees nothing (there is none) could not make NaN. */
+const hidden = -1e30
+
+/** [B, 1, 1, T, T]: 0 where the later place sees the earlier one. */
+export const attentionMask = ({ rows, groups, segments, positions }: Layout, window?: number): Tensor => {
+  const [B, T] = rows.shape
+  const later = (x: Tensor) => x.reshape([B, T, 1])
+  const earlier = (x: Tensor) => x.reshape([B, 1, T])
+  const order = iota(T)
+  const sameText = later(segments)
+    .eq(earlier(segments))
+    .or(earlier(segments).eq(i64(0)))
+  const seen = order
+    .reshape([1, T])
+    .le(order.reshape([T, 1]))
+    .and(later(groups).eq(earlier(groups)))
+    .and(sameText)
+  const at = positions.gather(rows)
+  const near = window === undefined ? seen : seen.and(later(at).sub(earlier(at)).lt(i64(window)))
+  return near.where(0, hidden).reshape([B, 1, 1, T, T])
+}
+
+/** What a batch's layout gives every layer; made once by `layoutTensors`, fed to each block. */
+export const layoutTensors = (
+  layout: Layout,
+  heads: number,
+  kvHeads: number,
+  windows: readonly (number | undefined)[],
+) => ({
+  qTo: spreadIndex(layout.rows, heads),
+  kvTo: spreadIndex(layout.rows, kvHeads),
+  qBack: collectIndex(layout, heads),
+  kvBack: collectIndex(layout, kvHeads),
+  ...Object.fromEntries(windows.map((window) => [maskName(window), attentionMask(layout, window)])),
+})
+
+export const maskName = (window: number | undefined) => `mask${window ?? ''}`
+
+/** Rows by index, with the inverse index for the gradient: what stands at padding is dropped on the way back. */
+const regather = (x: Tensor, to: Tensor, back: Tensor): Tensor => {
+  const rows = to.shape.reduce(mulDims, 1)
+  return x.gather(to).withGrad([x], (dy) => [dy.reshape([rows, x.shape[1]]).gather(back).reshape(x.shape)])
+}
+
+/** Full attention over spread rows, with the inputs of `layoutTensors`. */
+export const attendRagged: Attend = (q, k, v, { heads, kvHeads, headDim, scale, window, softcap }) => {
+  const [N] = q.shape
+  const index = (name: string, shape: readonly Dim[]) => input(name, shape, 'i64')
+  const [qTo, kvTo] = [index('qTo', ['B', heads, 'T']), index('kvTo', ['B', kvHeads, 'T'])]
+  const [qBack, kvBack] = [index('qBack', [N, heads]), index('kvBack', [N, kvHeads])]
+  const group = heads / kvHeads
+  const spread = (x: Tensor, n: number, to: Tensor, back: Tensor) =>
+    regather(x.reshape([mulDims(N, n), headDim]), to, back)
+  // [B, kv, group*T, D] x [B, kv, T, D]: the heads that share keys are one taller matrix
+  const tall = ['B', kvHeads, mulDims(group, 'T'), headDim]
+  const queries = spread(q.mul(scale), heads, qTo, qBack).reshape(tall)
+  const scores = queries.matmul(spread(k, kvHeads, kvTo, kvBack), { transB: true })
+  const capped = softcap ? scores.div(softcap).tanh().mul(softcap) : scores
+  const masked = capped.reshape(['B', kvHeads, group, 'T', 'T']).add(input(maskName(window), ['B', 1, 1, 'T', 'T']))
+  const probs = masked.softmax().reshape(['B', kvHeads, mulDims(group, 'T'), 'T'])
+  const mixed = probs
+    .matmul(spread(v, kvHeads, kvTo, kvBack))
+    .reshape([['B', heads, 'T'].reduce(mulDims, 1) as Dim, headDim])
+  return regather(mixed, qBack, qTo).reshape([N, heads * headDim])
+}

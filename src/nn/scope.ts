@@ -1,0 +1,53 @@
+/**
+ * How a traced function asks for its parameters: by checkpoint name, relative to where it stands. The names that were
+ * asked for become inputs of the program, so one trace serves every layer with the same names and shapes.
+ */
+import type { Shape } from '../tensor/dim.ts'
+import { input, type Tensor } from '../tensor/tensor.ts'
+import { assert } from '../util/fault.ts'
+
+export type Scope = {
+  has(name: string): boolean
+  /** The parameter's tensor, of its stored shape. */
+  get(name: string): Tensor
+  /** The low-rank update of a weight, if it has one and it is switched on. */
+  lora(name: string): LoraTerm | undefined
+  at(prefix: string): Scope
+}
+
+/** y += scaling * dropout(x) A' B'. `keep` is the dropout mask's share that stays, 1 for none. */
+export type LoraTerm = { A: Tensor; B: Tensor; scaling: number; dropout: number; seed: Tensor | undefined }
+
+export type ScopeOptions = {
+  /** LoRA scaling by module name (`self_attn.q_proj`), relative to the root; empty when the adapter is off. */
+  scalings?: ReadonlyMap<string, number>
+  dropout?: number
+}
+
+/** A scope over known shapes. Names are those of the map. */
+export const makeScope = (shapes: ReadonlyMap<string, Shape>, options: ScopeOptions = {}): Scope => {
+  const made = new Map<string, Tensor>()
+  const once = (name: string, make: () => Tensor): Tensor => {
+    if (!made.has(name)) made.set(name, make())
+    return made.get(name)!
+  }
+  const get = (name: string): Tensor => {
+    const shape = shapes.get(name)
+    assert(shape, `no parameter ${name}`)
+    return once(name, () => input(name, shape))
+  }
+  const dropout = options.dropout ?? 0
+  const at = (prefix: string): Scope => ({
+    has: (name) => shapes.has(prefix + name),
+    get: (name) => get(prefix + name),
+    lora: (name) => {
+      const scaling = options.scalings?.get(prefix + name)
+      if (scaling === undefined) return undefined
+      const [A, B] = [get(`${prefix + name}.lora_A.weight`), get(`${prefix + name}.lora_B.weight`)]
+      const seed = dropout > 0 ? once('dropoutSeed', () => input('dropoutSeed', [1], 'i64')) : undefined
+      return { A, B, scaling, dropout, seed }
+    },
+    at: (inner) => at(prefix + inner),
+  })
+  return at('')
+}
