@@ -1,0 +1,134 @@
+/** Valid and hostile weights files, against what torch and the reference library read (test/fixtures/checkpoint). */
+import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type ByteSource, bytesOf } from '../util/bytes.ts'
+import { Fault } from '../util/fault.ts'
+import { openSafetensors } from './safetensors.ts'
+import type { TensorFile } from './stored.ts'
+import { openTorch } from './torchFile.ts'
+
+type Expected = {
+  file: string
+  verdict: 'ok' | 'fault'
+  fault?: string
+  global?: string
+  metadata?: Record<string, string> | null
+  tensors?: { name: string; dtype: string; shape: number[]; hex: string }[]
+}
+
+const folder = (name: string) => new URL(`../../test/fixtures/checkpoint/${name}/`, import.meta.url)
+const load = (name: string, file: string) => new Uint8Array(readFileSync(new URL(file, folder(name))))
+const expectations = (name: string): Expected[] =>
+  JSON.parse(new TextDecoder().decode(load(name, 'expected.json'))).files
+
+const torchNames: Record<string, string> = {
+  F32: 'float32',
+  F64: 'float64',
+  F16: 'float16',
+  BF16: 'bfloat16',
+  I64: 'int64',
+  I32: 'int32',
+  I16: 'int16',
+  I8: 'int8',
+  U8: 'uint8',
+  BOOL: 'bool',
+}
+
+const shown = async ({ tensors }: TensorFile, name = (dtype: string) => dtype) => {
+  const rows = []
+  for (const [key, tensor] of tensors) {
+    const hex = Buffer.from(await tensor.bytes()).toString('hex')
+    rows.push({ name: key, dtype: name(tensor.dtype), shape: [...tensor.shape], hex })
+  }
+  return rows
+}
+
+const faultOf = async (work: Promise<unknown>): Promise<Fault> => {
+  const fault = await work.then(
+    () => undefined,
+    (error) => error,
+  )
+  expect(fault).toBeInstanceOf(Fault)
+  return fault
+}
+
+/** A source that remembers the largest piece that was asked for. */
+const watched = (bytes: Uint8Array): ByteSource & { largest: number } => {
+  const source = {
+    ...bytesOf('x', bytes),
+    largest: 0,
+    read: async (start: number, end: number) => {
+      source.largest = Math.max(source.largest, end - start)
+      return bytes.slice(start, end)
+    },
+  }
+  return source
+}
+
+describe.each([
+  ['safetensors', openSafetensors],
+  ['pickle', openTorch],
+] as const)('%s', (kind, open) => {
+  const cases = expectations(kind)
+
+  it.each(cases.filter(({ verdict }) => verdict === 'ok'))('reads $file', async ({ file, tensors, metadata }) => {
+    const opened = await open(bytesOf(file, load(kind, file)))
+    const rows = await shown(opened, kind === 'pickle' ? (dtype) => torchNames[dtype] : undefined)
+    const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1)
+    expect(rows.sort(byName)).toEqual(tensors!.sort(byName))
+    if (metadata) expect(Object.fromEntries(opened.metadata)).toEqual(metadata)
+  })
+
+  it.each(cases.filter(({ verdict }) => verdict === 'fault'))('refuses $file', async ({ file, fault, global }) => {
+    const source = watched(load(kind, file))
+    const refusal = await faultOf(open(source))
+    expect(refusal.code).toBe(fault)
+    if (global) expect(refusal.message).toContain(`"${global}"`)
+    expect(source.largest).toBeLessThanOrEqual(source.size)
+  })
+
+  it('meets damage with nothing but a Fault, and asks for no bytes that are not there', async () => {
+    const good = cases.filter(({ verdict }) => verdict === 'ok').map(({ file }) => load(kind, file))
+    const damage = fc.array(fc.tuple(fc.nat(4096), fc.nat(255)), { maxLength: 4 })
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...good), damage, fc.option(fc.nat(4096)), async (file, changes, cut) => {
+        const bytes = file.slice(0, cut === null ? file.length : cut % file.length)
+        for (const [at, value] of changes) if (bytes.length) bytes[at % bytes.length] = value
+        const source = watched(bytes)
+        try {
+          for (const row of (await open(source)).tensors.values()) await row.bytes()
+        } catch (error) {
+          expect(error).toBeInstanceOf(Fault)
+        }
+        expect(source.largest).toBeLessThanOrEqual(source.size)
+      }),
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 500) },
+    )
+  })
+})
+
+describe('offsets and advice', () => {
+  it('says at which byte a header is wrong', async () => {
+    const refusal = await faultOf(openSafetensors(bytesOf('m', load('safetensors', 'bad-duplicate-key.safetensors'))))
+    expect(refusal.where).toMatchObject({ file: 'm', offset: expect.any(Number) })
+    expect(refusal.message).toContain('"w" stands twice')
+  })
+
+  it.each([openSafetensors, openTorch])('knows a git-lfs pointer', async (open) => {
+    const pointer = new TextEncoder().encode('version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n')
+    expect((await faultOf(open(bytesOf('p', pointer)))).code).toBe('lfs-pointer')
+  })
+
+  it('reads no tensor data on opening', async () => {
+    const file = load('safetensors', 'ok-basic.safetensors')
+    const source = bytesOf('m', file)
+    const reads: number[] = []
+    const read = (start: number, end: number) => {
+      reads.push(end)
+      return source.read(start, end)
+    }
+    await openSafetensors({ ...source, read })
+    expect(Math.max(...reads)).toBe(file.length - 40)
+  })
+})

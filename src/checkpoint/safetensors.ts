@@ -1,0 +1,105 @@
+/**
+ * Reads safetensors: 8 bytes of header length, a JSON header, then the tensors' bytes without gaps. Stricter than the
+ * reference library, which takes duplicate keys and white space before the header. A file is a stranger's: everything
+ * but tensor data is checked on opening, in BigInt, before anything is allocated by it.
+ * https://github.com/huggingface/safetensors#format
+ */
+import type { ByteSource } from '../util/bytes.ts'
+import { badInput } from '../util/fault.ts'
+import { toFloats } from './convert.ts'
+import { type HeaderEntry, parseHeader, quote } from './safetensorsHeader.ts'
+import { dtypeBytes, type StoredTensor, type TensorFile } from './stored.ts'
+
+/** The reference library's own limit. */
+const HEADER_LIMIT = 100_000_000
+
+/**
+ * Opens a safetensors file; tensors are read when asked for.
+ * Faults: truncated, header-too-long, bad-header, duplicate-key, bad-offsets, out-of-bounds, size-mismatch, overlap, hole.
+ */
+export const openSafetensors = async (source: ByteSource): Promise<TensorFile> => {
+  const file = source.name
+  const length = await headerLength(source)
+  const text = decode(await source.read(8, 8 + length), file)
+  const { metadata, entries } = parseHeader(text, file)
+  const dataStart = 8 + length
+  checkLayout(entries, BigInt(source.size - dataStart), file, dataStart)
+  return { metadata, tensors: new Map(entries.map((entry) => [entry.name, stored(source, entry, dataStart)])) }
+}
+
+const headerLength = async (source: ByteSource): Promise<number> => {
+  const file = source.name
+  if (source.size < 8)
+    throw badInput('truncated', `${source.size} bytes are no safetensors file; fetch it again`, { file })
+  const head = await source.read(0, 8)
+  refusePointer(head, file)
+  const length = new DataView(head.buffer, head.byteOffset, 8).getBigUint64(0, true)
+  if (length > HEADER_LIMIT)
+    throw badInput('header-too-long', `a header of ${length} bytes; this is not a safetensors file`, {
+      file,
+      offset: 0,
+    })
+  if (8 + Number(length) > source.size)
+    throw badInput('truncated', `the header needs ${length} bytes, the file has ${source.size}; fetch it again`, {
+      file,
+    })
+  return Number(length)
+}
+
+/** A clone without git-lfs holds small text files in the place of weights. */
+export const refusePointer = (head: Uint8Array, file: string) => {
+  if (String.fromCharCode(...head.subarray(0, 8)) === 'version ')
+    throw badInput('lfs-pointer', 'is a git-lfs pointer, not the weights; run "git lfs pull" in its folder', { file })
+}
+
+const decode = (bytes: Uint8Array, file: string): string => {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw badInput('bad-header', 'the safetensors header is not UTF-8; fetch the file again', { file, offset: 8 })
+  }
+}
+
+/** Each tensor has the size of its shape, and together they cover the data exactly once. */
+const checkLayout = (entries: HeaderEntry[], dataLength: bigint, file: string, dataStart: number) => {
+  const fail = (code: string, what: string, at: bigint) => {
+    throw badInput(code, `${what}; the file is damaged or truncated, fetch it again`, {
+      file,
+      offset: dataStart + Number(at),
+    })
+  }
+  let covered = 0n
+  for (const { name, dtype, shape, begin, end } of entries.toSorted(byPlace)) {
+    const tensor = `tensor ${quote(name)}`
+    if (begin > end) fail('bad-offsets', `${tensor} ends before it begins`, 0n)
+    if (end > dataLength) fail('out-of-bounds', `${tensor} ends at ${end} of ${dataLength} data bytes`, begin)
+    const needed = elements(shape) * BigInt(dtypeBytes[dtype])
+    if (needed !== end - begin)
+      fail('size-mismatch', `${tensor} has ${end - begin} bytes, its shape another size`, begin)
+    if (begin < covered) fail('overlap', `${tensor} overlaps the one before`, begin)
+    if (begin > covered) fail('hole', `bytes before ${tensor} belong to no tensor`, covered)
+    covered = end
+  }
+  if (covered < dataLength) fail('hole', `${dataLength - covered} bytes after the last tensor belong to none`, covered)
+}
+
+const byPlace = (a: HeaderEntry, b: HeaderEntry) => Number(a.begin - b.begin) || Number(a.end - b.end)
+
+/** The product, or any number above 2^64 once it is there: a long shape must not grow a giant. */
+const elements = (shape: bigint[]): bigint => {
+  let product = 1n
+  for (const size of shape) if ((product *= size) >> 64n) return product
+  return product
+}
+
+const stored = (source: ByteSource, entry: HeaderEntry, dataStart: number): StoredTensor => {
+  const { name, dtype } = entry
+  const bytes = () => source.read(dataStart + Number(entry.begin), dataStart + Number(entry.end))
+  return {
+    name,
+    dtype,
+    shape: entry.shape.map(Number),
+    bytes,
+    floats: async () => toFloats(dtype, await bytes(), source.name, name),
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * The JSON header of a safetensors file, read by its own grammar instead of JSON.parse, which hides duplicate keys and
+ * rounds numbers above 2^53: {"__metadata__": {text: text}, name: {"dtype", "shape": [u64], "data_offsets": [u64, u64]}}.
+ * Not recursive, and every fault has its byte offset.
+ */
+import { badInput } from '../util/fault.ts'
+import { type Dtype, dtypeBytes } from './stored.ts'
+
+export type HeaderEntry = { name: string; dtype: Dtype; shape: bigint[]; begin: bigint; end: bigint }
+
+/** Above any model's count; keeps a header of 100 MB from becoming millions of objects. */
+const TENSOR_LIMIT = 500_000
+const U64_LIMIT = 2n ** 64n
+
+/** @param text the header without its length. Throws Faults 'bad-header' and 'duplicate-key'. */
+export const parseHeader = (text: string, file: string): { metadata: Map<string, string>; entries: HeaderEntry[] } => {
+  const json = scanner(text, file)
+  const metadata = new Map<string, string>()
+  const entries: HeaderEntry[] = []
+  if (text[0] !== '{') json.fail('the header does not begin with {')
+  json.object((name) => {
+    if (name === '__metadata__') json.object((key) => metadata.set(key, json.string()))
+    else entries.push(entryOf(name, json))
+    if (entries.length > TENSOR_LIMIT) json.fail(`more than ${TENSOR_LIMIT} tensors`)
+  })
+  json.end()
+  return { metadata, entries }
+}
+
+const entryOf = (name: string, json: Scanner): HeaderEntry => {
+  let dtype = ''
+  let shape: bigint[] | undefined
+  let offsets: bigint[] = []
+  json.object((key) => {
+    if (key === 'dtype') dtype = json.string()
+    else if (key === 'shape') shape = json.integers()
+    else if (key === 'data_offsets') offsets = json.integers()
+    else json.fail(`tensor ${quote(name)} has the unknown key ${quote(key)}`)
+  })
+  if (!Object.hasOwn(dtypeBytes, dtype)) json.fail(`tensor ${quote(name)} has the dtype ${quote(dtype)}`)
+  if (!shape) json.fail(`tensor ${quote(name)} has no shape`)
+  if (offsets.length !== 2) json.fail(`tensor ${quote(name)} needs two data_offsets`)
+  return { name, dtype: dtype as Dtype, shape: shape!, begin: offsets[0], end: offsets[1] }
+}
+
+/** A name from a stranger's file, fit for a message. */
+export const quote = (name: string): string => JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}...` : name)
+
+type Scanner = ReturnType<typeof scanner>
+
+const scanner = (text: string, file: string) => {
+  let at = 0
+  const fail = (what: string, code = 'bad-header'): never => {
+    const offset = 8 + new TextEncoder().encode(text.slice(0, at)).length
+    throw badInput(code, `${what}; the safetensors header is broken, fetch the file again`, { file, offset })
+  }
+  const next = (): string => {
+    while (text[at] === ' ' || text[at] === '\n' || text[at] === '\r' || text[at] === '\t') at++
+    return text[at] ?? ''
+  }
+  const take = (char: string) => (next() === char ? at++ : fail(`expected ${char} in the header`))
+  const skip = (char: string) => next() === char && ++at > 0
+  const string = (): string => {
+    take('"')
+    const start = at
+    while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+    take('"')
+    const value = parseString(text.slice(start - 1, at))
+    return value ?? fail('a text in the header is not valid JSON')
+  }
+  const integer = (): bigint => {
+    next()
+    const start = at
+    while (text[at] >= '0' && text[at] <= '9') at++
+    const digits = text.slice(start, at)
+    if (!/^(0|[1-9]\d{0,19})$/.test(digits)) fail('expected a whole number from 0 to 2^64 - 1')
+    const value = BigInt(digits)
+    return value < U64_LIMIT ? value : fail('a number is not below 2^64')
+  }
+  const integers = (): bigint[] => {
+    take('[')
+    const values: bigint[] = []
+    if (skip(']')) return values
+    do values.push(integer())
+    while (skip(','))
+    take(']')
+    return values
+  }
+  const object = (member: (key: string) => void) => {
+    take('{')
+    const seen = new Set<string>()
+    if (skip('}')) return
+    do {
+      const key = string()
+      if (seen.has(key)) fail(`the key ${quote(key)} stands twice`, 'duplicate-key')
+      seen.add(key)
+      take(':')
+      member(key)
+    } while (skip(','))
+    take('}')
+  }
+  const end = () => (next() === '' ? undefined : fail('something follows the header object'))
+  return { fail, string, integers, object, end }
+}
+
+/** undefined where it is not JSON, or holds half of a surrogate pair. */
+const parseString = (literal: string): string | undefined => {
+  try {
+    const value: string = JSON.parse(literal)
+    return /\p{Surrogate}/u.test(value) ? undefined : value
+  } catch {
+    return undefined
+  }
+}

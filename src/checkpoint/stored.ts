@@ -1,0 +1,38 @@
+/**
+ * What every weights file gives, whatever its format: named tensors that stay on disk until they are read.
+ * Element types keep the names of safetensors; bytes are little-endian, as on every machine attune runs on.
+ */
+
+/** Bytes of one element. */
+export const dtypeBytes = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  I64: 8,
+  U64: 8,
+  F64: 8,
+} as const
+
+export type Dtype = keyof typeof dtypeBytes
+
+export type StoredTensor = {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  /** The elements in row-major order, as stored. May be a view of the file's memory: not to be written to. */
+  bytes(): Promise<Uint8Array>
+  /** The same as fp32 (F16 and BF16 exactly, F64 and integers rounded). Throws a Fault for 8-bit floats. */
+  floats(): Promise<Float32Array>
+}
+
+/** A weights file that has been checked as a whole; only tensor data is still unread. */
+export type TensorFile = { tensors: Map<string, StoredTensor>; metadata: Map<string, string> }
