@@ -1,0 +1,45 @@
+/** Rewards and log-probs of the best and the worst replies of ranked lists; for pairs, TRL's DPO metrics. */
+import type { Tensor } from '../tensor/tensor.ts'
+
+/** Sorts behind every rank. */
+const behind = 1e9
+
+/**
+ * chosen: the best-ranked reply of each list; rejected: the worst-ranked, unranked ones below all others; ties are
+ * averaged. accuracies: of all pairs that the ranks order, the part whose rewards are in the same order.
+ * @param rewards [B, K]   @param logps [B, K]   @param ranks [B, K] f32: 1 best, -1 unranked, 0 no reply
+ */
+export const rankedMetrics = (rewards: Tensor, logps: Tensor, ranks: Tensor): Record<string, Tensor> => {
+  const present = ranks.eq(0).not()
+  const place = ranks.gt(0).where(ranks, behind)
+  const best = present.and(
+    place.eq(
+      present
+        .where(place, 2 * behind)
+        .neg()
+        .amax(-1, true)
+        .neg(),
+    ),
+  )
+  const worst = present.and(place.eq(present.where(place, 0).amax(-1, true)))
+  const [chosen, rejected] = [over(best, rewards), over(worst, rewards)]
+  return {
+    'rewards/chosen': chosen,
+    'rewards/rejected': rejected,
+    'rewards/accuracies': accuracy(rewards, place, present),
+    'rewards/margins': chosen.sub(rejected),
+    'logps/chosen': over(best, logps),
+    'logps/rejected': over(worst, logps),
+  }
+}
+
+/** The mean over lists of the mean over the replies where `side` holds. */
+const over = (side: Tensor, x: Tensor): Tensor => side.where(x, 0).sum(-1).div(side.cast('f32').sum(-1).max(1)).mean()
+
+const accuracy = (rewards: Tensor, place: Tensor, present: Tensor): Tensor => {
+  const row = (x: Tensor) => x.reshape([...x.shape, 1])
+  const column = (x: Tensor) => x.reshape([x.shape[0], 1, x.shape[1]])
+  const ordered = row(place).lt(column(place)).and(row(present)).and(column(present))
+  const right = ordered.and(row(rewards).gt(column(rewards)))
+  return right.cast('f32').sum().div(ordered.cast('f32').sum().max(1))
+}

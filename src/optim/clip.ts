@@ -1,0 +1,19 @@
+/** Clipping by the global norm, after torch.nn.utils.clip_grad_norm_. The graph sums squares slice by slice. */
+import type { Tensor } from '../tensor/tensor.ts'
+
+/** [] of one slice [n]. */
+export const sumOfSquares = (grad: Tensor): Tensor => grad.square().sum()
+
+/** The L2 norm over all slices together. */
+export const globalNorm = (sums: Iterable<number>): number => {
+  let total = 0
+  for (const sum of sums) total += sum
+  return Math.sqrt(total)
+}
+
+/**
+ * What to multiply every gradient by: min(1, maxNorm / (norm + 1e-6)). A maxNorm of 0 or less clips nothing. The caller
+ * looks at the norm first: NaN stays NaN.
+ */
+export const clipScale = (norm: number, maxNorm: number): number =>
+  maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1

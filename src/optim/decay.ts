@@ -1,0 +1,9 @@
+/** Which parameters weight decay applies to: not norms, not biases (transformers' rule, told from checkpoint names). */
+
+/**
+ * A norm or a bias: `input_layernorm.weight`, `model.norm.weight`, `q_norm.weight`, `LayerNorm.weight`, `.bias`,
+ * `q_bias`, and GPT-2's `ln_1.weight` and `ln_f.weight`, which transformers knows by their class.
+ */
+const exempt = /bias|layernorm|rmsnorm|(^|\.|_)norm($|\.)|(^|\.)ln_\w+($|\.)/i
+
+export const decays = (parameter: string): boolean => !exempt.test(parameter)

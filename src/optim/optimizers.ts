@@ -1,0 +1,151 @@
+/**
+ * Optimizers as pure elementwise updates of one slice of a parameter, after torch.optim's formulas.
+ * Peculiar: the backend writes each output over the input of the same name, so an old array may be read only by the node
+ * that replaces it and by that node's ancestors, which have all run before it; everything else reads the new one. A test
+ * holds every optimizer to that. What changes from step to step comes in as scalars, worked out in double precision.
+ */
+import type { Tensor } from '../tensor/tensor.ts'
+
+export type OptimizerName = 'adamw' | 'adam' | 'sgd' | 'rmsprop'
+
+/** torch.optim's settings and defaults; each optimizer reads its own. */
+export type Hyper = {
+  /** 0 */
+  weightDecay?: number
+  /** adamw, adam: [0.9, 0.999] */
+  betas?: readonly [number, number]
+  /** adamw, adam, rmsprop: 1e-8 */
+  eps?: number
+  /** sgd, rmsprop: 0 */
+  momentum?: number
+  /** sgd: false */
+  nesterov?: boolean
+  /** sgd: 0 */
+  dampening?: number
+  /** rmsprop: 0.99 */
+  alpha?: number
+}
+
+/** One step's settings for one slice. */
+export type StepSettings = {
+  /** From 1. */
+  step: number
+  learningRate: number
+  /** Multiplies the gradient: clipping, and the division by whatever the sums were not divided by yet. */
+  gradScale: number
+  /** Whether weight decay applies to this parameter. */
+  decays: boolean
+}
+
+export type Slice = { param: Tensor; grad: Tensor; state: Readonly<Record<string, Tensor>> }
+
+export type Optimizer = {
+  /** Names of the state arrays: each has the parameter's shape and starts as zeros. */
+  state: readonly string[]
+  /** Names of the f32 scalar inputs. */
+  scalars: readonly string[]
+  /** Their values. */
+  scalarValues: (settings: StepSettings) => Record<string, number>
+  /** @param slice [n] arrays   @param scalars [] by name   @returns the arrays that take their places */
+  update: (slice: Slice, scalars: Readonly<Record<string, Tensor>>) => Pick<Slice, 'param' | 'state'>
+}
+
+type Settings = Required<Hyper>
+
+const defaults: Settings = {
+  weightDecay: 0,
+  betas: [0.9, 0.999],
+  eps: 1e-8,
+  momentum: 0,
+  nesterov: false,
+  dampening: 0,
+  alpha: 0.99,
+}
+
+export const optimizer = (name: OptimizerName, hyper: Hyper = {}): Optimizer =>
+  optimizers[name]({ ...defaults, ...hyper })
+
+/** old + weight (goal - old), as torch's lerp. */
+const towards = (old: Tensor, goal: Tensor, weight: number) => old.add(goal.sub(old).mul(weight))
+
+/** decay old + (1 - decay) g^2 */
+const secondMoment = (old: Tensor, g: Tensor, decay: number) => old.mul(decay).add(g.mul(1 - decay).mul(g))
+
+/** m and v of Adam, and stepSize m / (sqrt(v) / sqrt(1 - beta2^t) + eps). */
+const adamStep = (g: Tensor, state: Slice['state'], s: Readonly<Record<string, Tensor>>, { betas, eps }: Settings) => {
+  const m = towards(state.m, g, 1 - betas[0])
+  const v = secondMoment(state.v, g, betas[1])
+  return { state: { m, v }, change: m.div(v.sqrt().div(s.correction).add(eps)).mul(s.stepSize) }
+}
+
+const adamScalars = ({ step, learningRate }: StepSettings, { betas }: Settings) => ({
+  stepSize: learningRate / (1 - betas[0] ** step),
+  correction: Math.sqrt(1 - betas[1] ** step),
+})
+
+/** g + weightDecay p: decay as an L2 penalty, 0 where the parameter does not decay. */
+const penalised = ({ param, grad }: Slice, s: Readonly<Record<string, Tensor>>) =>
+  grad.mul(s.gradScale).add(param.mul(s.weightDecay))
+
+const penalty = ({ gradScale, decays }: StepSettings, { weightDecay }: Settings) => ({
+  gradScale,
+  weightDecay: decays ? weightDecay : 0,
+})
+
+const optimizers: { [N in OptimizerName]: (hyper: Settings) => Optimizer } = {
+  // p <- p (1 - lr wd) - lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)   (arXiv 1711.05101, algorithm 2)
+  adamw: (hyper) => ({
+    state: ['m', 'v'],
+    scalars: ['gradScale', 'keep', 'stepSize', 'correction'],
+    scalarValues: (at) => ({
+      gradScale: at.gradScale,
+      keep: at.decays ? 1 - at.learningRate * hyper.weightDecay : 1,
+      ...adamScalars(at, hyper),
+    }),
+    update: ({ param, grad, state }, s) => {
+      const { state: next, change } = adamStep(grad.mul(s.gradScale), state, s, hyper)
+      return { param: param.mul(s.keep).sub(change), state: next }
+    },
+  }),
+  // The same without `keep`, on g + wd p   (arXiv 1412.6980, algorithm 1)
+  adam: (hyper) => ({
+    state: ['m', 'v'],
+    scalars: ['gradScale', 'weightDecay', 'stepSize', 'correction'],
+    scalarValues: (at) => ({ ...penalty(at, hyper), ...adamScalars(at, hyper) }),
+    update: (slice, s) => {
+      const { state, change } = adamStep(penalised(slice, s), slice.state, s, hyper)
+      return { param: slice.param.sub(change), state }
+    },
+  }),
+  // b <- momentum b + (1 - dampening) g (the first b is g),  p <- p - lr b, or p - lr (g + momentum b) with Nesterov's
+  sgd: (hyper) => ({
+    state: hyper.momentum ? ['momentum'] : [],
+    scalars: ['gradScale', 'weightDecay', 'learningRate', ...(hyper.momentum ? ['share'] : [])],
+    scalarValues: (at) => ({
+      ...penalty(at, hyper),
+      learningRate: at.learningRate,
+      ...(hyper.momentum && { share: at.step === 1 ? 1 : 1 - hyper.dampening }),
+    }),
+    update: (slice, s) => {
+      const g = penalised(slice, s)
+      if (!hyper.momentum) return { param: slice.param.sub(g.mul(s.learningRate)), state: {} }
+      const momentum = slice.state.momentum.mul(hyper.momentum).add(g.mul(s.share))
+      const step = hyper.nesterov ? g.add(momentum.mul(hyper.momentum)) : momentum
+      return { param: slice.param.sub(step.mul(s.learningRate)), state: { momentum } }
+    },
+  }),
+  // v <- alpha v + (1 - alpha) g^2,  u = g / (sqrt(v) + eps),  p <- p - lr u, or with b <- momentum b + u, p - lr b
+  rmsprop: (hyper) => ({
+    state: hyper.momentum ? ['v', 'momentum'] : ['v'],
+    scalars: ['gradScale', 'weightDecay', 'learningRate'],
+    scalarValues: (at) => ({ ...penalty(at, hyper), learningRate: at.learningRate }),
+    update: (slice, s) => {
+      const g = penalised(slice, s)
+      const v = secondMoment(slice.state.v, g, hyper.alpha)
+      const u = g.div(v.sqrt().add(hyper.eps))
+      if (!hyper.momentum) return { param: slice.param.sub(u.mul(s.learningRate)), state: { v } }
+      const momentum = slice.state.momentum.mul(hyper.momentum).add(u)
+      return { param: slice.param.sub(momentum.mul(s.learningRate)), state: { v, momentum } }
+    },
+  }),
+}
