@@ -1,0 +1,118 @@
+/** Conversions between kinds of rows where the meaning is plain; where it is not, a fault says what the rows are. */
+import { badInput } from '../util/fault.ts'
+import {
+  type Completion,
+  isMessages,
+  type Prompt,
+  type Ranking,
+  type Rated,
+  type Row,
+  type Sft,
+  type Text,
+  type Unpaired,
+} from './rows.ts'
+
+const refuse = (row: Row, wanted: string): never => {
+  throw badInput(
+    'wrong-kind',
+    `rows of the kind "${row.kind}" cannot be read as ${wanted} rows; use a data set that has them`,
+  )
+}
+
+/** Rankings as they are. (Rated rows make rankings with their neighbours: pairNeighbours.) */
+export const asRankings = (row: Row): Ranking[] =>
+  row.kind === 'ranking' ? [row] : refuse(row, 'preference or ranking')
+
+/** Unpaired rows; a preference is two of them, the better one desirable. A tie says nothing: no row. */
+export const asUnpaired = (row: Row): Unpaired[] => {
+  if (row.kind === 'unpaired') return [row]
+  if (row.kind !== 'ranking' || row.responses.length !== 2) return refuse(row, 'unpaired')
+  const [a, b] = row.ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY)
+  if (a === b) return []
+  const { id, prompt, responses } = row
+  return responses.map((completion, i) => ({
+    kind: 'unpaired',
+    id,
+    prompt,
+    completion,
+    label: i === 0 ? a < b : b < a,
+  }))
+}
+
+/** Rows to imitate; of a ranking the best response (the first of those that tie), of an unpaired row only a desirable one. */
+export const asSft = (row: Row): Sft[] => {
+  if (row.kind === 'text' || row.kind === 'messages' || row.kind === 'completion') return [row]
+  if (row.kind === 'unpaired') return row.label ? [completion(row, row.completion)] : []
+  if (row.kind === 'rated') return [completion(row, row.response)]
+  if (row.kind === 'ranking') return [completion(row, row.responses[bestOf(row)])]
+  return refuse(row, 'fine-tuning')
+}
+
+const completion = ({ id, prompt }: { id?: Completion['id']; prompt: Text }, completion: Text): Completion => ({
+  kind: 'completion',
+  id,
+  prompt,
+  completion,
+})
+
+const bestOf = ({ ranks }: Ranking) => ranks.indexOf(Math.min(...ranks.filter((rank) => rank !== null)))
+
+/** The prompt alone: of a conversation all before the assistant's last message, of a text the whole. */
+export const asPrompts = (row: Row): Prompt[] => {
+  const of = (prompt: Text): Prompt[] => [{ kind: 'prompt', id: row.id, prompt }]
+  if (row.kind === 'prompt') return [row]
+  if (row.kind === 'text') return of(row.text)
+  if (row.kind === 'messages')
+    return of(row.messages.at(-1)!.role === 'assistant' ? row.messages.slice(0, -1) : row.messages)
+  if (row.kind === 'labelled') return refuse(row, 'prompt')
+  return of(row.prompt)
+}
+
+/** Every kind that a data set can be opened as, its conversion, and why a row may give none. */
+export const conversions = {
+  ranking: { of: asRankings, none: 'tie' },
+  unpaired: { of: asUnpaired, none: 'tie' },
+  sft: { of: asSft, none: 'undesirable' },
+  prompt: { of: asPrompts, none: 'no-prompt' },
+} as const
+
+export type Kinds = { ranking: Ranking; unpaired: Unpaired; sft: Sft; prompt: Prompt }
+
+/**
+ * Pairs neighbours that answer the same prompt, the more helpful one chosen (HelpSteer2). Push rows in order; a row
+ * is used once, equal helpfulness makes no pair.
+ */
+export const pairNeighbours = (drop: (reason: string, rows: number) => void) => {
+  let waiting: Rated | undefined
+  return {
+    push: (row: Rated): Ranking[] => {
+      const first = waiting
+      waiting = row
+      if (!first || !samePrompt(first.prompt, row.prompt)) {
+        if (first) drop('no-neighbour', 1)
+        return []
+      }
+      waiting = undefined
+      const by = first.ratings.helpfulness - row.ratings.helpfulness
+      if (by === 0) drop('equal-ratings', 2)
+      return by === 0 ? [] : [by > 0 ? pair(first, row) : pair(row, first)]
+    },
+    end: () => {
+      if (waiting) drop('no-neighbour', 1)
+    },
+  }
+}
+
+const pair = (chosen: Rated, rejected: Rated): Ranking => ({
+  kind: 'ranking',
+  id: chosen.id,
+  prompt: chosen.prompt,
+  responses: [chosen.response, rejected.response],
+  ranks: [1, 2],
+  ratings: [chosen.ratings.helpfulness, rejected.ratings.helpfulness],
+})
+
+const samePrompt = (a: Text, b: Text): boolean =>
+  typeof a === 'string' || typeof b === 'string'
+    ? a === b
+    : isMessages(a) === isMessages(b) && JSON.stringify(a) === JSON.stringify(b)

@@ -1,0 +1,202 @@
+/**
+ * From a file's records to rows. The first record's columns say which format the file has, and every later record must
+ * be of that format: a row that lacks a column is a fault, not another kind of row. Only the rows of supervised
+ * fine-tuning and scoring may be mixed in a file, because there each row speaks for itself.
+ */
+import { nearest } from '../util/nearest.ts'
+import { conform, type Layout, type Place, type RawRecord, recordOf, rowFault } from './check.ts'
+import { idTable } from './ids.ts'
+import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
+import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
+import { type Rated, type Row, schemas } from './rows.ts'
+
+type Columns = Record<string, unknown>
+type Read = (record: Columns, place: Place) => Row[] | { rows: Row[]; skipped: Skipped[] }
+
+export type Format = {
+  name: string
+  detect: (record: Columns) => boolean
+  read: Read
+  /** No two records may have the same id. */
+  uniqueIds?: boolean
+  /** One record is one row that can be read by itself. */
+  local: boolean
+}
+
+const RATINGS = ['helpfulness', 'correctness', 'coherence', 'complexity', 'verbosity'] as const
+
+const rated: Read = (record, place) => {
+  const { id, prompt, response, ...row } = conform(schemas.rated, record, place)
+  const ratings: Rated['ratings'] = {}
+  for (const name of RATINGS) if (typeof row[name] === 'number') ratings[name] = row[name]
+  return [{ kind: 'rated', id, prompt, response, ratings }]
+}
+
+const bestOfN: Read = (record, place) => {
+  const { id, prompt, responses, best } = conform(schemas.bestOfN, record, place)
+  return [{ kind: 'ranking', id, prompt, responses, ranks: responses.map((_, i) => (i === best ? 1 : null)) }]
+}
+
+/** A row of supervised fine-tuning or scoring, told by its own columns. */
+const plain: Read = (record, place) => {
+  const has = (column: string) => record[column] !== undefined
+  if (has('input_ids') && has('labels')) return [{ kind: 'labelled', ...conform(schemas.labelled, record, place) }]
+  if (has('messages')) return [{ kind: 'messages', ...conform(schemas.messages, record, place) }]
+  if (has('completion')) return [{ kind: 'completion', ...conform(schemas.completion, record, place) }]
+  if (has('prompt'))
+    throw rowFault('missing-column', 'is missing; a row with a prompt needs a completion', place, 'completion')
+  const text = has('text') || !has('input_ids') ? record : { ...record, text: { input_ids: record.input_ids } }
+  return [{ kind: 'text', ...conform(schemas.text, text, place) }]
+}
+
+/** In the order in which they are tried. */
+export const formats: Format[] = [
+  {
+    name: 'label-studio',
+    detect: (r) => 'data' in r && 'annotations' in r,
+    read: labelStudioVotes,
+    uniqueIds: true,
+    local: false,
+  },
+  {
+    name: 'argilla',
+    detect: (r) => 'fields' in r && 'responses' in r,
+    read: argillaVotes,
+    uniqueIds: true,
+    local: false,
+  },
+  {
+    name: 'hh-rlhf',
+    detect: (r) => !('prompt' in r) && `${r.chosen}`.includes(HH_MARK),
+    read: (r, p) => [hhRow(r, p)],
+    local: true,
+  },
+  {
+    name: 'preference',
+    detect: (r) => ('chosen' in r || 'rejected' in r) && 'prompt' in r,
+    read: (r, p) => [preferenceRow(r, p, false)],
+    uniqueIds: true,
+    local: true,
+  },
+  {
+    name: 'preference without prompt',
+    detect: (r) => 'chosen' in r || 'rejected' in r,
+    read: (r, p) => [preferenceRow(r, p, true)],
+    uniqueIds: true,
+    local: true,
+  },
+  { name: 'best-of-n', detect: (r) => 'best' in r, read: bestOfN, uniqueIds: true, local: true },
+  {
+    name: 'ranking',
+    detect: (r) => 'ranks' in r || 'responses' in r,
+    read: (r, p) => [{ kind: 'ranking', ...conform(schemas.ranking, r, p) }],
+    uniqueIds: true,
+    local: true,
+  },
+  { name: 'helpsteer2', detect: (r) => 'helpfulness' in r, read: rated, local: false },
+  {
+    name: 'unpaired',
+    detect: (r) => 'label' in r && ('completion' in r || 'prompt' in r),
+    read: (r, p) => [{ kind: 'unpaired', ...conform(schemas.unpaired, r, p) }],
+    local: true,
+  },
+  {
+    name: 'prompt',
+    detect: (r) => 'prompt' in r && !('completion' in r),
+    read: (r, p) => [{ kind: 'prompt', ...conform(schemas.prompt, r, p) }],
+    local: true,
+  },
+  {
+    name: 'sft',
+    detect: (r) => ['text', 'messages', 'completion', 'input_ids'].some((c) => c in r),
+    read: plain,
+    local: true,
+  },
+]
+
+/** Columns that hold text, whose ids may stand in `<column>_input_ids` or `<column>_ids`. */
+const TEXTS = ['prompt', 'chosen', 'rejected', 'completion', 'response']
+
+export type ReaderOptions = {
+  /** Columns of the file under their usual names: {chosen: 'good'} reads the column "good" as chosen. */
+  columns?: Record<string, string>
+}
+
+export type RowReader = {
+  /** The file's format, known after the first record. */
+  format(): Format | undefined
+  /** The rows of a record. `again`: it was read before, so that its id is no duplicate. */
+  read(raw: RawRecord, again?: boolean): { rows: Row[]; skipped: Skipped[] }
+}
+
+/** A reader for the records of one file. @throws Fault with the record's place */
+export const rowReader = (file: string, layout: Layout, { columns = {} }: ReaderOptions = {}): RowReader => {
+  let format: Format | undefined
+  const ids = idTable()
+  return {
+    format: () => format,
+    read: ({ value, row, line }, again = false) => {
+      const place = { file, layout, row, line }
+      const record = renamed(recordOf(value, place), columns)
+      format ??= detect(record, columns, place)
+      if (format.uniqueIds && !again) checkId(record.id, ids, place)
+      const found = format.read(record, place)
+      return Array.isArray(found) ? { rows: found, skipped: [] } : found
+    },
+  }
+}
+
+const detect = (record: Columns, columns: Record<string, string>, place: Place): Format => {
+  for (const [name, column] of Object.entries(columns))
+    if (!(name in record))
+      throw rowFault(
+        'missing-column',
+        `is not there (--column ${name}=${column}); columns are ${names(record)}`,
+        place,
+        column,
+      )
+  const format = formats.find(({ detect }) => detect(record))
+  if (format) return format
+  const known = [
+    'prompt',
+    'chosen',
+    'rejected',
+    'responses',
+    'ranks',
+    'completion',
+    'label',
+    'text',
+    'messages',
+    'input_ids',
+  ]
+  const near = Object.keys(record).flatMap((column) => nearest(column, known) ?? [])[0]
+  const hint = near ? `; did you mean ${JSON.stringify(near)}? A column is renamed with --column ${near}=its-name` : ''
+  throw rowFault('unknown-columns', `rows with the columns ${names(record)} are of no known kind${hint}`, place)
+}
+
+const names = (record: Columns) => Object.keys(record).slice(0, 20).join(', ') || 'none'
+
+/** The record under the usual names. Object.fromEntries defines, so that a column "__proto__" stays a column. */
+const renamed = (record: Columns, columns: Record<string, string>): Columns => {
+  const to = new Map(Object.entries(columns).map(([name, column]) => [column, name]))
+  for (const name of TEXTS)
+    for (const column of [`${name}_input_ids`, `${name}_ids`])
+      if (column in record && !(name in record)) to.set(column, name)
+  if (!to.size) return record
+  const taken = new Set(to.values())
+  return Object.fromEntries(
+    Object.entries(record)
+      .filter(([column]) => to.has(column) || !taken.has(column))
+      .map(([column, value]) => {
+        const ids = Array.isArray(value) && column.endsWith('_ids') && !(column in columns)
+        return [to.get(column) ?? column, ids && to.has(column) ? { input_ids: value } : value]
+      }),
+  )
+}
+
+const checkId = (id: unknown, ids: ReturnType<typeof idTable>, place: Place) => {
+  if (typeof id !== 'string' && typeof id !== 'number') return
+  const first = ids.seen(id, place.row)
+  if (first !== undefined)
+    throw rowFault('duplicate-id', `${JSON.stringify(id)} was the id of row ${first} already`, place, 'id')
+}

@@ -1,0 +1,124 @@
+/** The file side of reading: what a --data value names, and its records as they stream from the disk. */
+import { createHash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import type { ByteSource } from '../util/bytes.ts'
+import { badInput, type Where } from '../util/fault.ts'
+import { fileSource } from '../util/files.node.ts'
+import type { Layout, RawRecord } from './check.ts'
+import { csvRecords } from './csv.node.ts'
+import { type ReaderOptions, type RowReader, rowReader } from './formats.ts'
+import { gunzip } from './gzip.node.ts'
+import { jsonArray } from './jsonArray.ts'
+import { jsonLines } from './lines.ts'
+import { parquetRecords } from './parquet.ts'
+import type { Row } from './rows.ts'
+
+/** `owner/name:split#config` of a data set on the hub. */
+export type HubSpec = { id: string; split?: string; config?: string }
+
+/** Downloads a data set of the hub and answers the paths of its files, in order. */
+export type ResolveDataset = (id: string, options: { split?: string; config?: string }) => Promise<string[]>
+
+const HUB = /^([\w.-]+\/[\w.-]+?)(?::([\w.-]+))?(?:#([\w.-]+))?$/
+
+/** The spec, or undefined when the value cannot be a hub id. */
+export const parseHubSpec = (value: string): HubSpec | undefined => {
+  const [, id, split, config] = HUB.exec(value) ?? []
+  return id && !/^\.{1,2}\//.test(id) ? { id, split, config } : undefined
+}
+
+/** The files that --data values name, in order. @throws Fault no-file */
+export const dataFiles = async (values: string[], resolve?: ResolveDataset): Promise<string[]> => {
+  const files: string[] = []
+  for (const value of values) {
+    const there = await stat(value).then(
+      () => true,
+      () => false,
+    )
+    const hub = there || formatOf(value) ? undefined : parseHubSpec(value)
+    if (hub && resolve) files.push(...(await resolve(hub.id, { split: hub.split, config: hub.config })))
+    else files.push(value)
+  }
+  return files
+}
+
+const READ = ['.jsonl', '.ndjson', '.json', '.csv', '.parquet'] as const
+type Ending = (typeof READ)[number]
+
+const formatOf = (path: string): { ending: Ending; zipped: boolean } | undefined => {
+  const zipped = /\.gz$/i.test(path)
+  const name = path.toLowerCase().replace(/\.gz$/, '')
+  const ending = READ.find((ending) => name.endsWith(ending))
+  return ending && !(zipped && ending === '.parquet') ? { ending, zipped } : undefined
+}
+
+/** The records of one file in batches, and how it lays its columns out. */
+export type Records = {
+  layout: Layout
+  batches: AsyncGenerator<RawRecord[]> /** Lines can be read again by offset. */
+  seekable: boolean
+}
+
+/** @throws Fault no-file, bad-file: what cannot be opened, or is of a kind that attune does not read */
+export const openRecords = async (path: string, { columns = {} }: ReaderOptions = {}): Promise<Records> => {
+  const format = formatOf(path)
+  if (!format) throw await unread(path)
+  const source = await fileSource(path)
+  if (format.ending === '.parquet') return { layout: 'parquet', batches: parquetRecords(source), seekable: false }
+  const chunks = format.zipped ? gunzip(chunksOf(source)) : chunksOf(source)
+  const names = Object.fromEntries(Object.entries(columns).map(([name, column]) => [column, name]))
+  if (format.ending === '.csv') return { layout: 'csv', batches: csvRecords(path, chunks, names), seekable: false }
+  if (format.ending === '.json') return { layout: 'rows', batches: jsonArray(path, chunks), seekable: false }
+  return { layout: 'rows', batches: jsonLines(path, chunks), seekable: !format.zipped }
+}
+
+const unread = async (path: string) => {
+  const where: Where = { file: path }
+  const info = await stat(path).catch(() => undefined)
+  const kinds = 'jsonl, json, jsonl.gz, csv or parquet'
+  if (/\.(arrow|feather|ipc)$/i.test(path))
+    return badInput('bad-file', `arrow files are not read; save it as parquet or jsonl`, where)
+  if (info?.isDirectory()) return badInput('bad-file', `is a folder; name its files (${kinds})`, where)
+  if (info) return badInput('bad-file', `is of no kind that is read; name it by what it is: ${kinds}`, where)
+  return badInput(
+    'no-file',
+    `there is no such file; --data takes ${kinds}, or a data set of the hub as owner/name`,
+    where,
+  )
+}
+
+const CHUNK = 2 ** 20
+
+async function* chunksOf(source: ByteSource): AsyncGenerator<Uint8Array> {
+  for (let start = 0; start < source.size; start += CHUNK)
+    yield source.read(start, Math.min(start + CHUNK, source.size))
+}
+
+/** Rows of a file with where they stood, in a stream: nothing is dropped, oddities are flags. */
+export async function* readRows(path: string, options: ReaderOptions = {}): AsyncGenerator<{ row: Row; where: Where }> {
+  for await (const { raw, rows } of scan(path, await openRecords(path, options), options))
+    for (const row of rows) yield { row, where: { file: path, row: raw.row, line: raw.line } }
+}
+
+export type Scanned = { raw: RawRecord; reader: RowReader } & ReturnType<RowReader['read']>
+
+/** The records of a file with the rows they hold. */
+export async function* scan(
+  path: string,
+  { layout, batches }: Records,
+  options: ReaderOptions,
+): AsyncGenerator<Scanned> {
+  const reader = rowReader(path, layout, options)
+  for await (const batch of batches) for (const raw of batch) yield { raw, reader, ...reader.read(raw) }
+}
+
+/** SHA-256 over each file's bytes as they are on the disk, for run.json. */
+export const hashFiles = (paths: string[]): Promise<{ path: string; size: number; sha256: string }[]> =>
+  Promise.all(
+    paths.map(async (path) => {
+      const source = await fileSource(path)
+      const hash = createHash('sha256')
+      for await (const chunk of chunksOf(source)) hash.update(chunk)
+      return { path, size: source.size, sha256: hash.digest('hex') }
+    }),
+  )

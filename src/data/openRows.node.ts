@@ -1,0 +1,150 @@
+/**
+ * A data set as rows that can be read in any order, without holding them: opening reads everything once (so that every
+ * fault shows before training), and keeps 8 bytes a row. A plain jsonl file is read again from where it lies; what has
+ * no offsets (gzip, csv, parquet, json, pairs of neighbours) is written to a temporary file that goes away by itself.
+ */
+import type { ByteSource } from '../util/bytes.ts'
+import { badInput } from '../util/fault.ts'
+import { fileSource } from '../util/files.node.ts'
+import { conversions, type Kinds, pairNeighbours } from './convert.ts'
+import type { ReaderOptions, RowReader } from './formats.ts'
+import { dataFiles, openRecords, type ResolveDataset, scan } from './input.node.ts'
+import { lineValue } from './lines.ts'
+import { offsetIndex } from './offsets.ts'
+import type { Row } from './rows.ts'
+import { openSpill, type Spill } from './spill.node.ts'
+
+/** Rows by number. Any row can be read at any time; several reads may be under way. */
+export type RowSource<R = Row> = {
+  readonly length: number
+  row(i: number): Promise<R>
+}
+
+export type OpenedRows<R = Row> = RowSource<R> & {
+  /** The files read, in order. */
+  readonly files: string[]
+  /** Records of the files, kept or not. */
+  readonly records: number
+  /** Records that gave no row, by reason: empty-chosen, prefix-differs, cancelled, tie, ... */
+  readonly dropped: Record<string, number>
+  /** Removes temporary files; rows cannot be read afterwards. */
+  close(): Promise<void>
+}
+
+export type OpenOptions<K extends keyof Kinds | undefined = undefined> = ReaderOptions & {
+  /** The kind of row wanted; without it each row comes as its file has it. */
+  as?: K
+  /** The first so many rows. */
+  maxSamples?: number
+  resolve?: ResolveDataset
+}
+
+type Converted<K> = K extends keyof Kinds ? Kinds[K] : Row
+type Part = { start: number; length: number; row(i: number): Promise<Row> }
+type Tally = { records: number; rows: number; dropped: Record<string, number> }
+
+/**
+ * Opens jsonl, json, csv, parquet files (and .gz of the first three) and hub data sets as one list of rows.
+ * @throws Fault for a row that is malformed, naming file, row and column; `empty-data` when no row is left
+ */
+export const openRows = async <K extends keyof Kinds | undefined = undefined>(
+  data: string | string[],
+  options: OpenOptions<K> = {},
+): Promise<OpenedRows<Converted<K>>> => {
+  const files = await dataFiles([data].flat(), options.resolve)
+  const tally: Tally = { records: 0, rows: 0, dropped: {} }
+  const parts: Part[] = []
+  const spill = openSpill()
+  try {
+    for (const file of files) parts.push(await openPart(file, options, tally, spill))
+    await spill.flush()
+    if (!tally.rows) throw badInput('empty-data', emptyMessage(tally), { file: files.join(', ') })
+  } catch (error) {
+    await spill.close()
+    throw error
+  }
+  const row = (i: number) => {
+    const part = parts.findLast(({ start }) => start <= i)
+    if (!part || !Number.isInteger(i) || i >= tally.rows) throw new RangeError(`row ${i} of ${tally.rows}`)
+    return part.row(i - part.start) as Promise<Converted<K>>
+  }
+  return { length: tally.rows, row, files, records: tally.records, dropped: tally.dropped, close: spill.close }
+}
+
+const emptyMessage = ({ records, dropped }: Tally) =>
+  records
+    ? `none of ${records} records gave a row (${Object.entries(dropped)
+        .map(([why, n]) => `${why}: ${n}`)
+        .join(', ')})`
+    : 'holds no rows'
+
+/** Reads a file once: checks, converts and indexes its rows. */
+const openPart = async (
+  file: string,
+  options: OpenOptions<keyof Kinds | undefined>,
+  tally: Tally,
+  spill: Spill,
+): Promise<Part> => {
+  const { as, maxSamples = Number.POSITIVE_INFINITY } = options
+  const start = tally.rows
+  const drop = (reason: string, n = 1) => (tally.dropped[reason] = (tally.dropped[reason] ?? 0) + n)
+  const neighbours = pairNeighbours(drop)
+  const records = await openRecords(file, options)
+  const index = offsetIndex()
+  let reader: RowReader | undefined
+  let end = 0
+  for await (const { raw, rows, skipped, reader: present } of scan(file, records, options)) {
+    if (tally.rows >= maxSamples) break
+    reader = present
+    tally.records++
+    end = raw.end ?? 0
+    for (const { reason } of skipped) drop(reason)
+    const direct = records.seekable && reader.format()!.local
+    let sub = 0
+    for (const row of rows)
+      for (const converted of row.kind === 'rated' && as === 'ranking' ? neighbours.push(row) : keep(row, as, drop)) {
+        if (tally.rows >= maxSamples) break
+        index.push(direct ? raw.start! : await spill.write(converted), sub)
+        sub += direct ? 1 : 0
+        tally.rows++
+      }
+  }
+  if (tally.rows < maxSamples) neighbours.end()
+  const { length } = index
+  if (!records.seekable || !reader?.format()?.local) return { start, length, row: (i) => spill.row(index.at(i).offset) }
+  const source = await fileSource(file)
+  return { start, length, row: (i) => directRow(i, index, end, source, reader, as) }
+}
+
+/** The rows to train on that a row of a file gives. */
+const keep = (row: Row, as: keyof Kinds | undefined, drop: (reason: string) => void): Row[] => {
+  if (row.kind === 'ranking' && row.flags) {
+    drop(row.flags[0])
+    return []
+  }
+  if (!as) return [row]
+  const { of, none } = conversions[as]
+  const rows = of(row)
+  if (!rows.length) drop(none)
+  return rows
+}
+
+/** Reads a line again; it was checked before, so only a file that has changed since can fail. */
+const directRow = async (
+  i: number,
+  index: ReturnType<typeof offsetIndex>,
+  end: number,
+  source: ByteSource,
+  reader: RowReader,
+  as: keyof Kinds | undefined,
+): Promise<Row> => {
+  const { offset, sub } = index.at(i)
+  let next = i + 1
+  while (next < index.length && index.at(next).offset === offset) next++
+  const bytes = await source.read(offset, next < index.length ? index.at(next).offset : end)
+  const newline = bytes.indexOf(10)
+  const where = { file: source.name, line: offset === 0 ? 1 : undefined }
+  const value = lineValue(newline < 0 ? bytes : bytes.subarray(0, newline), where)
+  const { rows } = reader.read({ value, row: i }, true)
+  return rows.flatMap((row) => keep(row, as, () => {}))[sub]
+}

@@ -1,0 +1,90 @@
+/**
+ * A temporary file of rows, each one line of JSON behind its length, read back by offset. Its name is unlinked as soon as it is
+ * open, so that nothing is left behind however the process ends; where the system forbids that (Windows), at the end.
+ */
+import { rmSync } from 'node:fs'
+import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { assert } from '../util/fault.ts'
+import { diskFault } from '../util/files.node.ts'
+import type { Row } from './rows.ts'
+
+const FLUSH = 2 ** 20
+const HEAD = 4
+
+/** @throws Fault disk, naming the folder, when it is full */
+export const openSpill = () => {
+  let file: { handle: FileHandle; remove: () => Promise<void> } | undefined
+  let pending: Buffer[] = []
+  let held = 0
+  let written = 0
+  const flush = async () => {
+    if (!held) return
+    file ??= await temporary()
+    const bytes = Buffer.concat(pending)
+    pending = []
+    held = 0
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const done = await file.handle.write(bytes, at, bytes.length - at, written)
+        at += done.bytesWritten
+        written += done.bytesWritten
+      }
+    } catch (error) {
+      throw diskFault(error, tmpdir())
+    }
+  }
+  const read = async (length: number, offset: number) => {
+    assert(file, 'the rows are closed')
+    const bytes = Buffer.alloc(length)
+    const { bytesRead } = await file.handle.read(bytes, 0, length, offset)
+    assert(bytesRead === length, 'the temporary file of rows is cut off')
+    return bytes
+  }
+  return {
+    /** Appends a row; answers its offset. */
+    write: async (row: Row): Promise<number> => {
+      const offset = written + held
+      const text = Buffer.from(JSON.stringify(row))
+      const head = Buffer.alloc(HEAD)
+      head.writeUInt32LE(text.length)
+      pending.push(head, text)
+      held += HEAD + text.length
+      if (held >= FLUSH) await flush()
+      return offset
+    },
+    flush,
+    row: async (offset: number): Promise<Row> => {
+      const length = (await read(HEAD, offset)).readUInt32LE()
+      return JSON.parse((await read(length, offset + HEAD)).toString('utf8'))
+    },
+    close: async () => {
+      pending = []
+      held = 0
+      const open = file
+      file = undefined
+      await open?.handle.close()
+      await open?.remove()
+    },
+  }
+}
+
+export type Spill = ReturnType<typeof openSpill>
+
+const temporary = async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'attune-rows-'))
+  const handle = await open(join(folder, 'rows'), 'w+', 0o600)
+  const gone = await rm(folder, { recursive: true }).then(
+    () => true,
+    () => false,
+  )
+  const atExit = () => rmSync(folder, { recursive: true, force: true })
+  if (!gone) process.once('exit', atExit)
+  const remove = async () => {
+    if (gone) return
+    process.off('exit', atExit)
+    await rm(folder, { recursive: true, force: true })
+  }
+  return { handle, remove }
+}
