@@ -91,7 +91,9 @@ export const makeBackend = (engine: Engine): Backend => {
       queue.push({ do: 'load', id: executable.id, bytes: program.bytes })
       return executable
     },
-    put(values, shape) {
+    put(given, shape) {
+      // A posted view would drag its whole buffer along
+      const values = given.byteLength === given.buffer.byteLength ? given : given.slice()
       assert(values.length === elements(shape), `put of ${values.length} values as [${shape}]`)
       const made = handle(shape, dtypeOf(values))
       queue.push({ do: 'put', id: made.id, dtype: made.dtype, shape, values }, values)

@@ -26,6 +26,7 @@ export const ortEngine = (options: EngineOptions): Engine => {
   const pool = makePool()
   const collect = collector()
   let failure: unknown
+  let previous: Promise<unknown> = Promise.resolve()
 
   const get = (id: number) => tensors.get(id)!
   const tensor = ({ values, shape, dtype }: Stored) => new ort.Tensor(ortType[dtype], values as never, shape)
@@ -96,23 +97,31 @@ export const ortEngine = (options: EngineOptions): Engine => {
     }
   }
 
+  const performAll = async (commands: readonly Command[]) => {
+    const results: Values[] = []
+    for (const command of commands) {
+      if (failure) throw failure
+      try {
+        const values = await perform(command)
+        if (values) results.push(values)
+      } catch (error) {
+        failure = runFailure('engine', `the engine failed: ${(error as Error).message}`)
+      }
+    }
+    if (failure) throw failure
+    return results
+  }
+
   return {
     description: { provider: options.provider, threads: options.threads, version: ort.env.versions.node ?? '' },
-    async send(commands) {
-      const results: Values[] = []
-      for (const command of commands) {
-        if (failure) throw failure
-        try {
-          const values = await perform(command)
-          if (values) results.push(values)
-        } catch (error) {
-          failure = runFailure('engine', `the engine failed: ${(error as Error).message}`)
-        }
-      }
-      if (failure) throw failure
-      return results
+    // Batches wait for each other: `run` yields, and commands mean what they mean only in order
+    send(commands) {
+      const done = previous.then(() => performAll(commands))
+      previous = done.catch(() => {})
+      return done
     },
     async close() {
+      await previous
       for (const session of sessions.values()) await (await session).release()
       sessions.clear()
       tensors.clear()

@@ -9,11 +9,6 @@ const port = parentPort!
 const engine: Engine = ortEngine(workerData)
 port.postMessage({ ready: engine.description })
 
-let previous: Promise<unknown> = Promise.resolve()
-port.on('message', (request: Request) => {
-  previous = previous.then(() => answer(request))
-})
-
 const answer = async (request: Request) => {
   if ('close' in request) {
     await engine.close()
@@ -31,3 +26,5 @@ const answer = async (request: Request) => {
     port.postMessage({ batch: request.batch, error: (error as Error).message })
   }
 }
+
+port.on('message', answer)

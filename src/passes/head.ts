@@ -1,0 +1,185 @@
+/**
+ * From hidden states to log-probabilities of the targets and back. Peculiar: only target positions reach the head, in
+ * chunks, so no array of all logits ever exists. While the head is frozen one pass suffices: it returns the gradient
+ * of each token's log-probability by its hidden state, which is scaled once the loss is known. A trained head
+ * (its own weight, tied embeddings, LoRA) takes a second pass that knows the scales.
+ */
+import { type HeadOptions, logits, type TokenStats, tokenStats } from '../nn/head.ts'
+import { compileProgram } from '../onnx/model.ts'
+import type { Executable, Handle, Handles } from '../runtime/backend.ts'
+import { vjp } from '../tensor/grad.ts'
+import { input, scalar, type Tensor } from '../tensor/tensor.ts'
+import type { Placed } from './layout.ts'
+import { executable, type Model, outerPart, type Part, scopeOf, signature } from './model.ts'
+import { accumulated, accumulators, type Gradients } from './stack.ts'
+
+export type StatName = keyof TokenStats
+export type HeadSettings = Pick<HeadOptions, 'labelSmoothing' | 'temperature'>
+
+/** Floats that one chunk's logits may take: 64 MiB. */
+const chunkFloats = 2 ** 24
+
+export const chunkRows = (vocabulary: number) =>
+  Math.min(8192, Math.max(32, Math.floor(chunkFloats / vocabulary / 32) * 32))
+
+const headOptions = (model: Model, settings: HeadSettings): HeadOptions => ({
+  ...model.architecture.head(model.config),
+  ...settings,
+})
+
+/** Names of parameters that a program reads and that are trained. */
+const trainedIn = (program: Executable, gradients: Gradients): string[] =>
+  program.program.inputs.map(({ name }) => name).filter((name) => gradients.has(name))
+
+// The norm, and the targets' rows
+
+const traceNorm = (model: Model, part: Part) => {
+  const scope = scopeOf(part)
+  const hidden = input('hidden', ['N', model.config.hidden_size])
+  const h = model.architecture.finalNorm(scope, hidden, model.config).gather(input('index', ['M'], 'i64'))
+  return { scope, hidden, h }
+}
+
+const normProgram = (model: Model, part: Part) =>
+  executable(model, `norm ${signature(part)}`, () => compileProgram('norm', { h: traceNorm(model, part).h }))
+
+/** Normed hidden states at the targets, [M, C]. */
+export const targetStates = (model: Model, hidden: Handle, placed: Placed): Handle => {
+  const part = outerPart(model)
+  return model.backend.run(normProgram(model, part), { ...part.handles, hidden, index: placed.targets.index }).h
+}
+
+/** d hidden [N, C] from d h [M, C]; adds the norm's own gradient. */
+export const targetStatesBackward = (
+  model: Model,
+  hidden: Handle,
+  placed: Placed,
+  dh: Handle,
+  gradients: Gradients,
+): Handle => {
+  const part = outerPart(model)
+  const trained = trainedIn(normProgram(model, part), gradients)
+  const program = executable(model, `normBackward ${signature(part)} ${trained}`, () => {
+    const { scope, hidden: x, h } = traceNorm(model, part)
+    const [dHidden, ...dw] = vjp([h], [input('dh', h.shape)], [x, ...trained.map(scope.get)])
+    return compileProgram('normBackward', { dHidden, ...accumulated(trained, dw) })
+  })
+  const sums = accumulators(trained, gradients)
+  return model.backend.run(
+    program,
+    { ...part.handles, ...sums.feeds, hidden, dh, index: placed.targets.index },
+    sums.into,
+  ).dHidden
+}
+
+// Chunks of targets
+
+const traceChunk = (model: Model, part: Part, settings: HeadSettings) => {
+  const scope = scopeOf(part)
+  const h = input('h', ['R', model.config.hidden_size])
+  const stats = tokenStats(scope, h, input('label', ['R'], 'i64'), headOptions(model, settings))
+  return { scope, h, stats }
+}
+
+const statsProgram = (model: Model, part: Part, names: readonly StatName[], unit: boolean, settings: HeadSettings) =>
+  executable(model, `stats ${signature(part)} ${names} ${unit} ${JSON.stringify(settings)}`, () => {
+    const { h, stats } = traceChunk(model, part, settings)
+    const outputs: Record<string, Tensor> = Object.fromEntries(names.map((name) => [name, stats[name]]))
+    if (unit) outputs.unit = vjp([stats.logps], [onesLike(stats.logps)], [h])[0]
+    return compileProgram('head', outputs)
+  })
+
+const onesLike = (x: Tensor) => scalar(1).broadcastTo(x.shape)
+
+/** Calls back with views of the same rows of several handles; the views are freed after it. */
+const eachChunk = (model: Model, rows: number, handles: Handles, run: (chunk: Record<string, Handle>) => void) => {
+  const step = chunkRows(model.config.vocab_size)
+  for (let start = 0; start < rows; start += step) {
+    const count = Math.min(step, rows - start)
+    const cut = ([name, handle]: [string, Handle]) => {
+      const [, ...rest] = handle.shape
+      return [name, model.backend.view(handle, start * rest.reduce((a, b) => a * b, 1), [count, ...rest])]
+    }
+    const views = Object.fromEntries(Object.entries(handles).map(cut)) as Record<string, Handle>
+    run(views)
+    model.backend.free(Object.values(views))
+  }
+}
+
+const pick = (handles: Handles, names: readonly string[]) =>
+  Object.fromEntries(names.map((name) => [name, handles[name]]))
+
+export type TokenPass = Record<StatName, Handle> & { unit?: Handle }
+
+/** Statistics of the targets, each [M]; with `unit`, d logp / d h as well, [M, C]. */
+export const tokenPass = (
+  model: Model,
+  h: Handle,
+  placed: Placed,
+  names: readonly StatName[],
+  { unit = false, ...settings }: HeadSettings & { unit?: boolean } = {},
+): TokenPass => {
+  const { backend } = model
+  const part = outerPart(model)
+  const program = statsProgram(model, part, names, unit, settings)
+  const made: Record<string, Handle> = Object.fromEntries(
+    names.map((name) => [name, backend.zeros([placed.targets.count])]),
+  )
+  if (unit) made.unit = backend.zeros(h.shape)
+  eachChunk(model, placed.targets.count, { ...made, h, label: placed.targets.label }, (chunk) => {
+    backend.run(program, { ...part.handles, ...chunk }, pick(chunk, Object.keys(made)))
+  })
+  return made as TokenPass
+}
+
+const scaleProgram = (model: Model) =>
+  executable(model, 'scaleRows', () => {
+    const [x, w] = [input('x', ['M', 'C']), input('w', ['M'])]
+    return compileProgram('scaleRows', { y: x.mul(w.reshape(['M', 1])) })
+  })
+
+/** d h [M, C] of sum(scales * logps) by the unit gradients, which it overwrites. */
+export const scaledUnits = (model: Model, unit: Handle, scales: Handle): Handle =>
+  model.backend.run(scaleProgram(model), { x: unit, w: scales }, { y: unit }).y
+
+/** Is any parameter that the head reads trained? Then `trainedHeadBackward` must be used. */
+export const headIsTrained = (model: Model, gradients: Gradients, settings: HeadSettings = {}): boolean => {
+  const part = outerPart(model)
+  return trainedIn(statsProgram(model, part, ['logps'], false, settings), gradients).length > 0
+}
+
+/** d h [M, C] of sum(scales * logps), adding the gradients of the head's own parameters, a chunk at a time. */
+export const trainedHeadBackward = (
+  model: Model,
+  h: Handle,
+  placed: Placed,
+  scales: Handle,
+  gradients: Gradients,
+  settings: HeadSettings = {},
+): Handle => {
+  const { backend } = model
+  const part = outerPart(model)
+  const trained = trainedIn(statsProgram(model, part, ['logps'], false, settings), gradients)
+  const program = executable(model, `headBackward ${signature(part)} ${trained} ${JSON.stringify(settings)}`, () => {
+    const { scope, h: x, stats } = traceChunk(model, part, settings)
+    const [dh, ...dw] = vjp([stats.logps], [input('scale', ['R'])], [x, ...trained.map(scope.get)])
+    return compileProgram('headBackward', { dh, ...accumulated(trained, dw) })
+  })
+  const dh = backend.zeros(h.shape)
+  const sums = accumulators(trained, gradients)
+  eachChunk(model, placed.targets.count, { h, dh, label: placed.targets.label, scale: scales }, (chunk) => {
+    const { dh: into, ...feeds } = chunk
+    backend.run(program, { ...part.handles, ...sums.feeds, ...feeds }, { dh: into, ...sums.into })
+  })
+  return dh
+}
+
+/** All logits of a few hidden states: [R, C] -> [R, V]. For sampling; training never needs them. */
+export const logitsPass = (model: Model, h: Handle): Handle => {
+  const part = outerPart(model)
+  const program = executable(model, `logits ${signature(part)}`, () => {
+    const x = input('h', ['R', model.config.hidden_size])
+    return compileProgram('logits', { logits: logits(scopeOf(part), x, headOptions(model, {})) })
+  })
+  return model.backend.run(program, { ...part.handles, h }).logits
+}

@@ -1,0 +1,102 @@
+/** Puts a packed batch on the engine: ids, and what every layer shares (indices, masks), made there once. */
+
+import type { LayerKind } from '../models/architecture.ts'
+import { layoutTensors } from '../nn/attention.ts'
+import { compileProgram } from '../onnx/model.ts'
+import type { Handle, Handles } from '../runtime/backend.ts'
+import { input } from '../tensor/tensor.ts'
+import { executable, type Model, ropeHandles } from './model.ts'
+
+/**
+ * Rows of tokens without padding. Places are a grid of B rows by T columns; N tokens stand on them.
+ * A target says: the hidden state of token `index` should predict `label`.
+ */
+export type PackedBatch = {
+  B: number
+  T: number
+  /** [N] */
+  ids: ArrayLike<number>
+  /** [N] position of each token in its own text */
+  positions: ArrayLike<number>
+  /** [N] place b*T + t of each token */
+  places: ArrayLike<number>
+  /** [N] group (prompt) of each token */
+  groups: ArrayLike<number>
+  /** [N] 0 in a prompt or plain text, 1.. in its replies */
+  segments: ArrayLike<number>
+  /** [M] */
+  targets: { index: ArrayLike<number>; label: ArrayLike<number> }
+}
+
+export type Placed = {
+  tokens: number
+  ids: Handle
+  /** Shared inputs of the blocks. */
+  shared: Handles
+  targets: { count: number; index: Handle; label: Handle }
+  handles: Handle[]
+}
+
+const i64 = (values: ArrayLike<number>) => BigInt64Array.from(values as number[], BigInt)
+
+export const windowsOf = (model: Model): (number | undefined)[] => {
+  const kinds = Array.from({ length: model.config.num_hidden_layers }, (_, i) => kindOf(model, i))
+  return [...new Set(kinds.map(({ window }) => window))]
+}
+
+export const kindOf = (model: Model, layer: number): LayerKind => model.architecture.layerKind(model.config, layer)
+
+const layoutProgram = (model: Model) =>
+  executable(model, 'layout', () => {
+    const grid = (name: string) => input(name, ['B', 'T'], 'i64')
+    const flat = (name: string) => input(name, ['N'], 'i64')
+    const { num_attention_heads: heads, num_key_value_heads: kvHeads } = model.config
+    const layout = {
+      rows: grid('rows'),
+      places: flat('places'),
+      groups: grid('groups'),
+      segments: grid('segments'),
+      positions: flat('positions'),
+    }
+    return compileProgram('layout', layoutTensors(layout, heads, kvHeads, windowsOf(model)))
+  })
+
+/** Grid arrays from token arrays: rows (index of the token at a place, 0 where none), groups (-1 where none), segments. */
+const grids = (batch: PackedBatch) => {
+  const rows = new BigInt64Array(batch.B * batch.T)
+  const groups = new BigInt64Array(batch.B * batch.T).fill(-1n)
+  const segments = new BigInt64Array(batch.B * batch.T)
+  for (let n = 0; n < batch.ids.length; n++) {
+    rows[batch.places[n]] = BigInt(n)
+    groups[batch.places[n]] = BigInt(batch.groups[n])
+    segments[batch.places[n]] = BigInt(batch.segments[n])
+  }
+  return { rows, groups, segments }
+}
+
+export const place = (model: Model, batch: PackedBatch): Placed => {
+  const { backend } = model
+  const N = batch.ids.length
+  const put = (values: ArrayLike<number>) => backend.put(i64(values), [values.length])
+  const grid = Object.fromEntries(
+    Object.entries(grids(batch)).map(([name, values]) => [name, backend.put(values, [batch.B, batch.T])]),
+  )
+  const positions = put(batch.positions)
+  const places = put(batch.places)
+  const layout = backend.run(layoutProgram(model), { ...grid, positions, places })
+  const ids = put(batch.ids)
+  const targets = {
+    count: batch.targets.index.length,
+    index: put(batch.targets.index),
+    label: put(batch.targets.label),
+  }
+  backend.free([...Object.values(grid), places])
+  const shared = { ...layout, positions, ...ropeHandles(model, 1 + Math.max(...Array.from(batch.positions))) }
+  return {
+    tokens: N,
+    ids,
+    shared,
+    targets,
+    handles: [...Object.values(layout), positions, ids, targets.index, targets.label],
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * A model on a backend: its parameters as handles under their checkpoint names, LoRA's beside them
+ * (`<module>.lora_A.weight`), and a cache of compiled programs. Trainable parameters live in arenas (arena.ts).
+ */
+
+import type { Architecture, Config } from '../models/architecture.ts'
+import { inverseFrequencies, ropeTables } from '../nn/rope.ts'
+import { makeScope, type Scope } from '../nn/scope.ts'
+import type { Program } from '../onnx/model.ts'
+import type { Backend, Executable, Handle, Handles } from '../runtime/backend.ts'
+import type { Shape } from '../tensor/dim.ts'
+
+export type Model = {
+  readonly architecture: Architecture
+  readonly config: Config
+  readonly backend: Backend
+  readonly params: ReadonlyMap<string, Handle>
+  /** LoRA's scaling by module name; empty without an adapter. */
+  readonly scalings: ReadonlyMap<string, number>
+  readonly dropout: number
+  readonly programs: Map<string, Executable>
+  readonly ropes: Map<string, Handle>
+}
+
+export const makeModel = (
+  parts: Pick<Model, 'architecture' | 'config' | 'backend' | 'params'> & Partial<Pick<Model, 'scalings' | 'dropout'>>,
+): Model => ({ scalings: new Map(), dropout: 0, ...parts, programs: new Map(), ropes: new Map() })
+
+/** The same model with its adapter switched off: the reference of a LoRA run. */
+export const withoutAdapter = (model: Model): Model => ({ ...model, scalings: new Map() })
+
+/** Compiles once per key. */
+export const executable = (model: Model, key: string, build: () => Program): Executable => {
+  if (!model.programs.has(key)) model.programs.set(key, model.backend.load(build()))
+  return model.programs.get(key)!
+}
+
+/** Part of a model that one program covers: names below a prefix, as the program sees them. */
+export type Part = { shapes: Map<string, Shape>; handles: Record<string, Handle>; scalings: Map<string, number> }
+
+export const partOf = (model: Model, includes: (name: string) => string | undefined): Part => {
+  const part: Part = { shapes: new Map(), handles: {}, scalings: new Map() }
+  for (const [full, handle] of model.params) {
+    const name = includes(full)
+    if (name === undefined) continue
+    part.shapes.set(name, handle.shape)
+    part.handles[name] = handle
+  }
+  for (const [full, scaling] of model.scalings) {
+    const name = includes(full)
+    if (name !== undefined) part.scalings.set(name, scaling)
+  }
+  return part
+}
+
+/** Names below a layer's prefix, without it. */
+export const layerPart = (model: Model, layer: number): Part => {
+  const prefix = model.architecture.layerPrefix(layer)
+  return partOf(model, (name) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined))
+}
+
+/** Everything outside the blocks. */
+export const outerPart = (model: Model): Part => {
+  const prefixes = Array.from({ length: model.config.num_hidden_layers }, (_, i) => model.architecture.layerPrefix(i))
+  return partOf(model, (name) => (prefixes.some((prefix) => name.startsWith(prefix)) ? undefined : name))
+}
+
+export const scopeOf = (part: Part, dropout = 0): Scope => makeScope(part.shapes, { scalings: part.scalings, dropout })
+
+/** Equal signatures share programs. */
+export const signature = (part: Part): string => JSON.stringify([[...part.shapes], [...part.scalings]])
+
+/** Tables of cos and sin for at least this many positions; grown by doubling. */
+export const ropeHandles = (model: Model, length: number): Handles => {
+  const rows = 2 ** Math.ceil(Math.log2(Math.max(64, length)))
+  const rotary = model.architecture.rotary(model.config)
+  const named: Record<string, Handle> = {}
+  for (const [table, rope] of Object.entries(rotary ? (model.config.rope ?? {}) : {})) {
+    const key = `${table} ${rows}`
+    if (!model.ropes.has(`cos ${key}`)) {
+      const { cos, sin } = ropeTables(inverseFrequencies(rope, rotary), rows)
+      model.ropes.set(`cos ${key}`, model.backend.put(cos, [rows, rotary / 2]))
+      model.ropes.set(`sin ${key}`, model.backend.put(sin, [rows, rotary / 2]))
+    }
+    named[`cos ${table}`] = model.ropes.get(`cos ${key}`)!
+    named[`sin ${table}`] = model.ropes.get(`sin ${key}`)!
+  }
+  return named
+}

@@ -1,0 +1,182 @@
+/**
+ * Forward and backward through a model, a block at a time: one session serves every layer of a kind. Three plans
+ * differ in what the forward pass keeps for the backward one: nothing (`none`: no gradient will be asked for), the
+ * costly results (`fast`), or only each block's input, all else being computed again (`low`).
+ */
+
+import type { BlockContext } from '../models/architecture.ts'
+import { attendRagged } from '../nn/attention.ts'
+import { compileProgram } from '../onnx/model.ts'
+import type { Executable, Handle, Handles } from '../runtime/backend.ts'
+import { costly, cut, nothing } from '../tensor/cut.ts'
+import { vjp } from '../tensor/grad.ts'
+import { simplify } from '../tensor/simplify.ts'
+import { input, type Tensor } from '../tensor/tensor.ts'
+import { kindOf, type Placed } from './layout.ts'
+import { executable, layerPart, type Model, outerPart, type Part, scopeOf, signature } from './model.ts'
+
+export type Plan = 'none' | 'fast' | 'low'
+
+/** Gradients are added into these, by full parameter name. */
+export type Gradients = ReadonlyMap<string, Handle>
+
+const context: BlockContext = {
+  attend: attendRagged,
+  rotate: (x, heads, table, rotary) => {
+    const tableInput = (name: string) => input(`${name} ${table}`, ['M', rotary / 2])
+    return x.rope(input('positions', ['N'], 'i64'), tableInput('cos'), tableInput('sin'), {
+      heads,
+      rotary,
+      inverse: false,
+    })
+  },
+}
+
+type BlockPrograms = { forward: Executable; backward?: Executable; kept: number }
+
+const blockPrograms = (
+  model: Model,
+  layer: number,
+  part: Part,
+  plan: Plan,
+  trained: readonly string[],
+): BlockPrograms => {
+  const kind = kindOf(model, layer)
+  const key = `block ${signature(part)} ${JSON.stringify(kind)} ${plan} ${trained} ${plan === 'none' ? 0 : model.dropout}`
+  const trace = once(() => traceBlock(model, layer, part, plan, trained))
+  const forward = executable(model, `forward ${key}`, () => compileProgram('block', trace().forward))
+  if (plan === 'none') return { forward, kept: 0 }
+  const backward = executable(model, `backward ${key}`, () => compileProgram('blockBackward', trace().backward))
+  return { forward, backward, kept: forward.program.outputs.length - 1 }
+}
+
+const once = <T>(make: () => T): (() => T) => {
+  let made: { value: T } | undefined
+  return () => (made ??= { value: make() }).value
+}
+
+const traceBlock = (model: Model, layer: number, part: Part, plan: Plan, trained: readonly string[]) => {
+  const scope = scopeOf(part, plan === 'none' ? 0 : model.dropout)
+  const x = input('x', ['N', model.config.hidden_size])
+  const y = model.architecture.block(scope, x, context, model.config, kindOf(model, layer))
+  if (plan === 'none') return { forward: { y }, backward: {} }
+  const dy = input('dy', y.shape)
+  const [traced, ...gradients] = simplify([y, ...vjp([y], [dy], [x, ...trained.map(scope.get)])])
+  const split = cut(gradients, [dy], plan === 'low' ? nothing : costly)
+  const [dx, ...dw] = split.gradients
+  const kept = Object.fromEntries(split.kept.map((t, i) => [`kept${i}`, t]))
+  return { forward: { y: traced, ...kept }, backward: { dx, ...accumulated(trained, dw) } }
+}
+
+/** sum = grad + dw; both are one handle, so the sum grows in place. */
+export const accumulated = (names: readonly string[], gradients: readonly Tensor[]): Record<string, Tensor> =>
+  Object.fromEntries(
+    names.map((name, i) => [`sum ${name}`, input(`grad ${name}`, gradients[i].shape).add(gradients[i])]),
+  )
+
+/** Feeds and outputs of `accumulated`. */
+export const accumulators = (names: readonly string[], gradients: Gradients, prefix = '') => {
+  const named = (what: string) =>
+    Object.fromEntries(names.map((name) => [`${what} ${name}`, gradients.get(prefix + name)!]))
+  return { feeds: named('grad'), into: named('sum') }
+}
+
+/** What the backward pass needs of the forward one. */
+export type Trail = { placed: Placed; plan: Plan; layers: { x: Handle; kept: Handle[] }[]; seeds?: Handle[] }
+
+const trainedNames = (part: Part, prefix: string, gradients: Gradients | undefined) =>
+  gradients ? Object.keys(part.handles).filter((name) => gradients.has(prefix + name)) : []
+
+/** One seed a layer: no two layers drop alike. */
+const seedOf = (model: Model, seed: number, layer: number): Handles => ({
+  dropoutSeed: model.backend.put(BigInt64Array.of(BigInt((seed * 1_000_003 + layer * 7_919) % 2_147_483_647)), [1]),
+})
+
+/** @returns the last hidden states before the final norm [N, C] */
+export const forward = (model: Model, placed: Placed, plan: Plan, gradients?: Gradients, seed = 0) => {
+  const { backend } = model
+  const trail: Trail = { placed, plan, layers: [], seeds: [] }
+  let x = embed(model, placed)
+  for (let layer = 0; layer < model.config.num_hidden_layers; layer++) {
+    const part = layerPart(model, layer)
+    const trained = trainedNames(part, model.architecture.layerPrefix(layer), gradients)
+    const programs = blockPrograms(model, layer, part, plan, trained)
+    const random = model.dropout && plan !== 'none' ? seedOf(model, seed, layer) : {}
+    const { y, ...kept } = backend.run(programs.forward, { ...placed.shared, ...part.handles, ...random, x })
+    if (plan === 'none') backend.free([x])
+    else trail.layers.push({ x, kept: Object.values(kept) })
+    trail.seeds!.push(...Object.values(random))
+    x = y
+  }
+  return { hidden: x, trail }
+}
+
+/** Pulls d hidden back through the blocks to the embedding; adds into `gradients`; frees the trail. */
+export const backward = (model: Model, trail: Trail, dHidden: Handle, gradients: Gradients) => {
+  const { backend } = model
+  let dy = dHidden
+  const lowest = lowestTrained(model, gradients)
+  for (let layer = model.config.num_hidden_layers - 1; layer >= 0; layer--) {
+    const { x, kept } = trail.layers[layer]
+    if (layer >= lowest) dy = blockBackward(model, trail, layer, dy, gradients)
+    backend.free([x, ...kept])
+  }
+  const trained = embeddingNames(model, outerPart(model), gradients)
+  if (trained.length) embedBackward(model, trail.placed, dy, trained, gradients)
+  backend.free([dy, ...(trail.seeds ?? [])])
+}
+
+/** Below this layer nothing is trained, so nothing is to be pulled back. */
+const lowestTrained = (model: Model, gradients: Gradients): number => {
+  if (embeddingNames(model, outerPart(model), gradients).length) return 0
+  const layers = Array.from({ length: model.config.num_hidden_layers }, (_, i) => model.architecture.layerPrefix(i))
+  return layers.findIndex((prefix) => [...gradients.keys()].some((name) => name.startsWith(prefix)))
+}
+
+const blockBackward = (model: Model, trail: Trail, layer: number, dy: Handle, gradients: Gradients): Handle => {
+  const part = layerPart(model, layer)
+  const prefix = model.architecture.layerPrefix(layer)
+  const trained = trainedNames(part, prefix, gradients)
+  const { x, kept } = trail.layers[layer]
+  const programs = blockPrograms(model, layer, part, trail.plan, trained)
+  const sums = accumulators(trained, gradients, prefix)
+  const stored = Object.fromEntries(kept.map((handle, i) => [`kept${i}`, handle]))
+  const random: Handles = trail.seeds?.length ? { dropoutSeed: trail.seeds[layer] } : {}
+  const feeds = { ...trail.placed.shared, ...part.handles, ...stored, ...random, ...sums.feeds, x, dy }
+  const { dx } = model.backend.run(programs.backward!, feeds, sums.into)
+  model.backend.free([dy])
+  return dx
+}
+
+const traceEmbed = (model: Model, part: Part) => {
+  const scope = scopeOf(part)
+  const ids = input('ids', ['N'], 'i64')
+  return { scope, x: model.architecture.embed(scope, ids, input('positions', ['N'], 'i64'), model.config) }
+}
+
+const embedProgram = (model: Model, part: Part) =>
+  executable(model, `embed ${signature(part)}`, () => compileProgram('embed', { x: traceEmbed(model, part).x }))
+
+const embed = (model: Model, placed: Placed): Handle => {
+  const part = outerPart(model)
+  return model.backend.run(embedProgram(model, part), { ...part.handles, ...placed.shared, ids: placed.ids }).x
+}
+
+/** Trained parameters that the embedding reads. */
+const embeddingNames = (model: Model, part: Part, gradients: Gradients): string[] =>
+  embedProgram(model, part)
+    .program.inputs.map(({ name }) => name)
+    .filter((name) => gradients.has(name))
+
+const embedBackward = (model: Model, placed: Placed, dx: Handle, trained: readonly string[], gradients: Gradients) => {
+  const part = outerPart(model)
+  const program = executable(model, `embedBackward ${signature(part)} ${trained}`, () => {
+    const { scope, x } = traceEmbed(model, part)
+    return compileProgram(
+      'embedBackward',
+      accumulated(trained, vjp([x], [input('dx', x.shape)], trained.map(scope.get))),
+    )
+  })
+  const sums = accumulators(trained, gradients)
+  model.backend.run(program, { ...part.handles, ...placed.shared, ...sums.feeds, ids: placed.ids, dx }, sums.into)
+}
