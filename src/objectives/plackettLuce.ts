@@ -6,7 +6,7 @@
  * Sources: Plackett 1975; Luce 1959; aSFT's L_DPO; Breslow 1974 for ties.
  */
 import { addDims } from '../tensor/dim.ts'
-import { constant, iota, stack, type Tensor } from '../tensor/tensor.ts'
+import { concat, constant, iota, stack, type Tensor } from '../tensor/tensor.ts'
 
 /**
  * How equal ranks count. `marginal`: -log of the probability of any order that agrees, for up to five tied; more are
@@ -91,7 +91,11 @@ const tieMarginal = (s: Tensor, ranks: Tensor, size: Tensor, width: number): Ten
   const x = tied.where(window, never).reshape([1, width, ...s.shape])
   const behindIt = notBefore(ranks).and(asRow(ranks).eq(asColumn(ranks)).not())
   const tail = behindIt.where(asColumn(s).sub(asRow(s)), never).logsumexp()
-  const total = logAddExp(logSumExp1(members.where(x, never)), tail)
+  const left = concat(
+    [members.where(x, never), tail.reshape([1, 1, ...s.shape]).broadcastTo([2 ** width, 1, ...s.shape])],
+    1,
+  )
+  const total = logSumExp1(left)
   const next = members.where(x.sub(total.reshape([2 ** width, 1, ...s.shape])), never)
   const filled = iota(2 ** width).reshape([2 ** width, 1, 1])
   let g = total.mul(0)
@@ -127,6 +131,3 @@ const logSumExp1 = (x: Tensor): Tensor => {
   const y = x.sub(m).exp().sum(1, true).log().add(m)
   return y.reshape([x.shape[0], ...x.shape.slice(2)])
 }
-
-/** log(exp(a) + exp(b)), stretched. */
-const logAddExp = (a: Tensor, b: Tensor): Tensor => b.add(a.sub(b).softplus())

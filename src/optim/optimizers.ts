@@ -39,6 +39,9 @@ export type StepSettings = {
 
 export type Slice = { param: Tensor; grad: Tensor; state: Readonly<Record<string, Tensor>> }
 
+/** The arrays that take the old ones' places. */
+export type Updated = Pick<Slice, 'param' | 'state'>
+
 export type Optimizer = {
   /** Names of the state arrays: each has the parameter's shape and starts as zeros. */
   state: readonly string[]
@@ -46,8 +49,8 @@ export type Optimizer = {
   scalars: readonly string[]
   /** Their values. */
   scalarValues: (settings: StepSettings) => Record<string, number>
-  /** @param slice [n] arrays   @param scalars [] by name   @returns the arrays that take their places */
-  update: (slice: Slice, scalars: Readonly<Record<string, Tensor>>) => Pick<Slice, 'param' | 'state'>
+  /** @param slice [n] arrays   @param scalars [] by name */
+  update: (slice: Slice, scalars: Readonly<Record<string, Tensor>>) => Updated
 }
 
 type Settings = Required<Hyper>
@@ -102,7 +105,7 @@ const optimizers: { [N in OptimizerName]: (hyper: Settings) => Optimizer } = {
       keep: at.decays ? 1 - at.learningRate * hyper.weightDecay : 1,
       ...adamScalars(at, hyper),
     }),
-    update: ({ param, grad, state }, s) => {
+    update: ({ param, grad, state }, s): Updated => {
       const { state: next, change } = adamStep(grad.mul(s.gradScale), state, s, hyper)
       return { param: param.mul(s.keep).sub(change), state: next }
     },
@@ -112,7 +115,7 @@ const optimizers: { [N in OptimizerName]: (hyper: Settings) => Optimizer } = {
     state: ['m', 'v'],
     scalars: ['gradScale', 'weightDecay', 'stepSize', 'correction'],
     scalarValues: (at) => ({ ...penalty(at, hyper), ...adamScalars(at, hyper) }),
-    update: (slice, s) => {
+    update: (slice, s): Updated => {
       const { state, change } = adamStep(penalised(slice, s), slice.state, s, hyper)
       return { param: slice.param.sub(change), state }
     },
@@ -126,7 +129,7 @@ const optimizers: { [N in OptimizerName]: (hyper: Settings) => Optimizer } = {
       learningRate: at.learningRate,
       ...(hyper.momentum && { share: at.step === 1 ? 1 : 1 - hyper.dampening }),
     }),
-    update: (slice, s) => {
+    update: (slice, s): Updated => {
       const g = penalised(slice, s)
       if (!hyper.momentum) return { param: slice.param.sub(g.mul(s.learningRate)), state: {} }
       const momentum = slice.state.momentum.mul(hyper.momentum).add(g.mul(s.share))
@@ -139,7 +142,7 @@ const optimizers: { [N in OptimizerName]: (hyper: Settings) => Optimizer } = {
     state: hyper.momentum ? ['v', 'momentum'] : ['v'],
     scalars: ['gradScale', 'weightDecay', 'learningRate'],
     scalarValues: (at) => ({ ...penalty(at, hyper), learningRate: at.learningRate }),
-    update: (slice, s) => {
+    update: (slice, s): Updated => {
       const g = penalised(slice, s)
       const v = secondMoment(slice.state.v, g, hyper.alpha)
       const u = g.div(v.sqrt().add(hyper.eps))
