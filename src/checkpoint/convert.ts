@@ -89,7 +89,9 @@ const halfBits = (u: number, value: number): number => {
 
 const toF16 = (values: Float32Array): Uint16Array => {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
-  return Uint16Array.from(values, (value, i) => ((bits[i] >>> 16) & 0x8000) | halfBits(bits[i], value))
+  const out = new Uint16Array(values.length)
+  for (let i = 0; i < out.length; i++) out[i] = ((bits[i] >>> 16) & 0x8000) | halfBits(bits[i], values[i])
+  return out
 }
 
 const narrow: { [D in Dtype]?: (values: Float32Array) => ArrayBufferView } = {

@@ -32,18 +32,23 @@ const readRange = async (path: string, start: number, end: number): Promise<Uint
 export const writeWhole = async (path: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) => {
   const temporary = `${path}.tmp`
   try {
-    const file = await open(temporary, 'w')
-    try {
-      for await (const chunk of chunks) await writeAll(file, chunk)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    await writeSynced(temporary, chunks)
     await rename(temporary, path)
     await syncFolder(dirname(path))
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {})
     throw diskFault(error, path)
+  }
+}
+
+/** Writes and syncs a file under its own name, for folders that are renamed as a whole. Rejects as the file system does. */
+export const writeSynced = async (path: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) => {
+  const file = await open(path, 'w')
+  try {
+    for await (const chunk of chunks) await writeAll(file, chunk)
+    await file.sync()
+  } finally {
+    await file.close()
   }
 }
 
@@ -67,8 +72,10 @@ const advice: Record<string, string> = {
   EIO: 'the disk reported an error (EIO)',
 }
 
-/** A failed write as a fault (exit code 1) that names the path; other errors pass unchanged. */
-export const diskFault = (error: unknown, path: string): unknown => {
+/** A failed write as a fault (exit code 1) that names the path and what it needed; other errors pass unchanged. */
+export const diskFault = (error: unknown, path: string, needed?: number): unknown => {
   const code = (error as NodeJS.ErrnoException)?.code ?? ''
-  return advice[code] ? runFailure('disk', advice[code], { file: path }) : error
+  if (!Object.hasOwn(advice, code)) return error
+  const bytes = needed === undefined ? '' : ` (${needed} bytes are needed)`
+  return runFailure('disk', advice[code] + bytes, { file: path })
 }

@@ -1,0 +1,152 @@
+/**
+ * Model and adapter folders in Hugging Face and PEFT layout: which files hold the weights, whether they agree, and
+ * writing them. Order of preference as in transformers: safetensors, its index, then torch's .bin and its index.
+ */
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { z } from 'zod'
+import { badInput } from '../util/fault.ts'
+import { fileSource, writeWhole } from '../util/files.node.ts'
+import { nearest } from '../util/nearest.ts'
+import { openSafetensors } from './safetensors.ts'
+import { quote } from './safetensorsHeader.ts'
+import { type NewTensor, safetensorsChunks, shardsOf } from './safetensorsWrite.ts'
+import type { StoredTensor } from './stored.ts'
+import { openTorch } from './torchFile.ts'
+
+export type Json = { [key: string]: unknown }
+
+export type Checkpoint = {
+  dir: string
+  /** config.json (or adapter_config.json) as it stands. */
+  config: Json
+  /** generation_config.json, where there is one. */
+  generationConfig?: Json
+  tensors: Map<string, StoredTensor>
+  /** Paths of the files that hold the weights, an index included. */
+  files: string[]
+}
+
+/** Opens a model folder. Faults: no-folder, no-file, bad-json, bad-index, and those of the weights formats. */
+export const openCheckpoint = async (dir: string): Promise<Checkpoint> => {
+  const names = await namesIn(dir)
+  if (!names.includes('config.json'))
+    throw badInput(
+      'no-file',
+      names.includes('adapter_config.json') ? adapterAdvice : 'holds no config.json, so it is no model',
+      { file: dir },
+    )
+  const config = await readJson(join(dir, 'config.json'))
+  const generationFile = 'generation_config.json'
+  const generationConfig = names.includes(generationFile) ? await readJson(join(dir, generationFile)) : undefined
+  return { dir, config, generationConfig, ...(await openWeights(dir, 'model', 'pytorch_model')) }
+}
+
+const adapterAdvice = 'is a PEFT adapter, not a model; give it as --adapter and its base model as --model'
+
+/** Opens a PEFT folder: adapter_config.json and adapter_model.safetensors (or .bin). Faults as `openCheckpoint`. */
+export const openAdapter = async (dir: string): Promise<Checkpoint> => {
+  const names = await namesIn(dir)
+  if (!names.includes('adapter_config.json'))
+    throw badInput('no-file', 'holds no adapter_config.json, so it is no PEFT adapter', { file: dir })
+  const config = await readJson(join(dir, 'adapter_config.json'))
+  return { dir, config, ...(await openWeights(dir, 'adapter_model', 'adapter_model')) }
+}
+
+type Weights = Pick<Checkpoint, 'tensors' | 'files'>
+
+const openWeights = async (dir: string, safe: string, torch: string): Promise<Weights> => {
+  const names = await namesIn(dir)
+  const layouts = [`${safe}.safetensors`, `${safe}.safetensors.index.json`, `${torch}.bin`, `${torch}.bin.index.json`]
+  const found = layouts.find((name) => names.includes(name))
+  if (!found) throw badInput('no-file', `holds no weights: none of ${layouts.join(', ')}`, { file: dir })
+  const path = join(dir, found)
+  return found.endsWith('.json') ? openIndexed(path) : { tensors: (await openFile(path)).tensors, files: [path] }
+}
+
+const openFile = async (path: string) => (path.endsWith('.bin') ? openTorch : openSafetensors)(await fileSource(path))
+
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
+
+/** Every name of the index must be in the shard that it names. */
+const openIndexed = async (index: string): Promise<Weights> => {
+  const parsed = indexSchema.safeParse(await readJson(index))
+  const fail = (what: string) => badInput('bad-index', `${what}; fetch the folder again`, { file: index })
+  if (!parsed.success) throw fail('has no weight_map of texts')
+  const { weight_map } = parsed.data
+  const shards = new Map<string, Map<string, StoredTensor>>()
+  for (const shard of new Set(Object.values(weight_map))) {
+    if (!/^\w[\w.-]*$/.test(shard)) throw fail(`names the file ${quote(shard)}, which is not in its folder`)
+    const path = join(dirname(index), shard)
+    if (!(await isThere(path))) throw fail(`names ${shard}, which is missing`)
+    shards.set(shard, (await openFile(path)).tensors)
+  }
+  const tensors = new Map<string, StoredTensor>()
+  for (const [name, shard] of Object.entries(weight_map)) {
+    const tensor = shards.get(shard)!.get(name)
+    if (!tensor) throw fail(`says that ${quote(name)} is in ${shard}, which does not hold it`)
+    tensors.set(name, tensor)
+  }
+  return { tensors, files: [index, ...[...shards.keys()].map((shard) => join(dirname(index), shard))] }
+}
+
+const isThere = (path: string) =>
+  stat(path).then(
+    (info) => info.isFile(),
+    () => false,
+  )
+
+/** Names of the entries of a folder. Throws a Fault 'no-folder' with the nearest folder there is. */
+export const namesIn = async (dir: string): Promise<string[]> =>
+  readdir(dir).catch(async () => {
+    throw badInput('no-folder', `is not a folder that can be read${await nearestFolder(dir)}`, { file: dir })
+  })
+
+/** "; did you mean X?", or nothing. */
+export const nearestFolder = async (path: string): Promise<string> => {
+  const parent = dirname(resolve(path))
+  const entries = await readdir(parent, { withFileTypes: true }).catch(() => [])
+  const name = nearest(
+    basename(path),
+    entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name),
+  )
+  return name ? `; did you mean ${join(dirname(path), name)}?` : ''
+}
+
+const readJson = async (path: string): Promise<Json> => {
+  const fail = (what: string) => badInput('bad-json', what, { file: path })
+  const text = await readFile(path, 'utf8').catch((error) => {
+    throw badInput('no-file', `cannot be read (${error.code})`, { file: path })
+  })
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw fail(`is not JSON: ${(error as Error).message}`)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw fail('is not a JSON object')
+  return value as Json
+}
+
+/**
+ * Writes `stem`.safetensors into a folder, or shards of at most `limit` bytes and then their index, and removes what a
+ * former save under this stem left. Each file appears whole. Throws Faults 'disk'.
+ */
+export const writeTensors = async (
+  dir: string,
+  tensors: readonly NewTensor[],
+  stem: string,
+  limit?: number,
+): Promise<string[]> => {
+  const { files, index } = shardsOf(tensors, stem, limit)
+  const indexName = `${stem}.safetensors.index.json`
+  for (const file of files) await writeWhole(join(dir, file.name), safetensorsChunks(file.tensors))
+  if (index) await writeWhole(join(dir, indexName), [new TextEncoder().encode(index)])
+  const written = [...files.map((file) => file.name), ...(index ? [indexName] : [])]
+  for (const name of await readdir(dir)) {
+    const ours =
+      name.startsWith(stem) && /^(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/.test(name.slice(stem.length))
+    if (ours && !written.includes(name)) await rm(join(dir, name))
+  }
+  return written
+}
