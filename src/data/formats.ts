@@ -43,7 +43,7 @@ const plain: Read = (record, place) => {
   if (has('input_ids') && has('labels')) return [{ kind: 'labelled', ...conform(schemas.labelled, record, place) }]
   if (has('messages')) return [{ kind: 'messages', ...conform(schemas.messages, record, place) }]
   if (has('completion')) return [{ kind: 'completion', ...conform(schemas.completion, record, place) }]
-  if (has('prompt'))
+  if (has('prompt') && !has('text'))
     throw rowFault('missing-column', 'is missing; a row with a prompt needs a completion', place, 'completion')
   const text = has('text') || !has('input_ids') ? record : { ...record, text: { input_ids: record.input_ids } }
   return [{ kind: 'text', ...conform(schemas.text, text, place) }]
@@ -102,7 +102,7 @@ export const formats: Format[] = [
   },
   {
     name: 'prompt',
-    detect: (r) => 'prompt' in r && !('completion' in r),
+    detect: (r) => 'prompt' in r && !['completion', 'messages', 'text'].some((c) => c in r),
     read: (r, p) => [{ kind: 'prompt', ...conform(schemas.prompt, r, p) }],
     local: true,
   },
@@ -114,8 +114,13 @@ export const formats: Format[] = [
   },
 ]
 
-/** Columns that hold text, whose ids may stand in `<column>_input_ids` or `<column>_ids`. */
-const TEXTS = ['prompt', 'chosen', 'rejected', 'completion', 'response']
+/** Token ids of a column of text may stand in `<column>_input_ids` or `<column>_ids`. */
+const ALIASES = new Map(
+  ['prompt', 'chosen', 'rejected', 'completion', 'response'].flatMap((name) => [
+    [`${name}_input_ids`, name],
+    [`${name}_ids`, name],
+  ]),
+)
 
 export type ReaderOptions = {
   /** Columns of the file under their usual names: {chosen: 'good'} reads the column "good" as chosen. */
@@ -125,21 +130,29 @@ export type ReaderOptions = {
 export type RowReader = {
   /** The file's format, known after the first record. */
   format(): Format | undefined
-  /** The rows of a record. `again`: it was read before, so that its id is no duplicate. */
-  read(raw: RawRecord, again?: boolean): { rows: Row[]; skipped: Skipped[] }
+  /** The rows of a record. */
+  read(raw: RawRecord): { rows: Row[]; skipped: Skipped[] }
 }
 
-/** A reader for the records of one file. @throws Fault with the record's place */
-export const rowReader = (file: string, layout: Layout, { columns = {} }: ReaderOptions = {}): RowReader => {
-  let format: Format | undefined
-  const ids = idTable()
+/**
+ * A reader for the records of one file. With a `known` format it reads records again, in any order: their ids were
+ * found to be unique before. @throws Fault with the record's place
+ */
+export const rowReader = (
+  file: string,
+  layout: Layout,
+  { columns = {} }: ReaderOptions = {},
+  known?: Format,
+): RowReader => {
+  let format = known
+  const ids = known ? undefined : idTable()
   return {
     format: () => format,
-    read: ({ value, row, line }, again = false) => {
+    read: ({ value, row, line }) => {
       const place = { file, layout, row, line }
       const record = renamed(recordOf(value, place), columns)
       format ??= detect(record, columns, place)
-      if (format.uniqueIds && !again) checkId(record.id, ids, place)
+      if (format.uniqueIds && ids) checkId(record.id, ids, place)
       const found = format.read(record, place)
       return Array.isArray(found) ? { rows: found, skipped: [] } : found
     },
@@ -178,21 +191,21 @@ const names = (record: Columns) => Object.keys(record).slice(0, 20).join(', ') |
 
 /** The record under the usual names. Object.fromEntries defines, so that a column "__proto__" stays a column. */
 const renamed = (record: Columns, columns: Record<string, string>): Columns => {
-  const to = new Map(Object.entries(columns).map(([name, column]) => [column, name]))
-  for (const name of TEXTS)
-    for (const column of [`${name}_input_ids`, `${name}_ids`])
-      if (column in record && !(name in record)) to.set(column, name)
+  const to = new Map<string, string>()
+  for (const column in record) {
+    const name = ALIASES.get(column)
+    if (name && !(name in record)) to.set(column, name)
+  }
+  for (const name in columns) to.set(columns[name], name)
   if (!to.size) return record
   const taken = new Set(to.values())
-  return Object.fromEntries(
-    Object.entries(record)
-      .filter(([column]) => to.has(column) || !taken.has(column))
-      .map(([column, value]) => {
-        const ids = Array.isArray(value) && column.endsWith('_ids') && !(column in columns)
-        return [to.get(column) ?? column, ids && to.has(column) ? { input_ids: value } : value]
-      }),
-  )
+  const kept = Object.entries(record).filter(([column]) => to.has(column) || !taken.has(column))
+  return Object.fromEntries(kept.map(([column, value]) => [to.get(column) ?? column, idsIn(column, value)]))
 }
+
+/** A list under an alias is one of ids, even an empty one. */
+const idsIn = (column: string, value: unknown) =>
+  ALIASES.has(column) && Array.isArray(value) ? { input_ids: value } : value
 
 const checkId = (id: unknown, ids: ReturnType<typeof idTable>, place: Place) => {
   if (typeof id !== 'string' && typeof id !== 'number') return

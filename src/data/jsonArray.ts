@@ -17,6 +17,8 @@ type State = {
   at: 'start' | 'first' | 'next' | 'inside' | 'after' | 'end'
   depth: number
   inString: boolean
+  /** The present record is a number or a word: it has no closing mark. */
+  bare: boolean
   escaped: boolean
   line: number
   row: number
@@ -26,7 +28,7 @@ type State = {
 
 /** Batches of records. @throws Fault bad-json, bad-utf8 (with the line), wrong-type when the file is no array */
 export async function* jsonArray(file: string, chunks: Chunks): AsyncGenerator<RawRecord[]> {
-  const state: State = { at: 'start', depth: 0, inString: false, escaped: false, line: 1, row: 0, from: 1 }
+  const state: State = { at: 'start', depth: 0, inString: false, bare: false, escaped: false, line: 1, row: 0, from: 1 }
   let rest: Uint8Array[] = []
   let held = 0
   try {
@@ -40,13 +42,13 @@ export async function* jsonArray(file: string, chunks: Chunks): AsyncGenerator<R
         advance(state, c, file)
         if (was !== 'inside' && state.at === 'inside') begin = i
         if (was === 'inside' && state.at !== 'inside') {
-          const end = closes(c) && state.at === 'after' ? i + 1 : i
+          // a bare number or word ends at the comma, bracket or space that follows it
+          const end = state.bare ? i : i + 1
           records.push(element(file, joined(rest, chunk.subarray(begin, end)), state))
           rest = []
           held = 0
           begin = -1
-          // a bare number ends at the comma or bracket that follows it
-          if (end === i) advance(state, c, file, false)
+          if (state.bare) advance(state, c, file)
         }
         if (c === NEWLINE) state.line++
       }
@@ -69,7 +71,7 @@ const withoutMark = (chunk: Uint8Array) =>
   chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf ? chunk.subarray(3) : chunk
 
 /** One byte further. */
-const advance = (state: State, c: number, file: string, check = true) => {
+const advance = (state: State, c: number, file: string) => {
   if (state.at === 'inside') return inside(state, c, file)
   if (isSpace(c)) return
   if (state.at === 'start') {
@@ -83,8 +85,9 @@ const advance = (state: State, c: number, file: string, check = true) => {
     state.from = state.line
     state.depth = opens(c) ? 1 : 0
     state.inString = c === QUOTE
+    state.bare = !state.depth && !state.inString
     state.escaped = false
-  } else if (check)
+  } else
     throw badInput('bad-json', `unexpected ${JSON.stringify(String.fromCharCode(c))} between rows`, {
       file,
       line: state.line,

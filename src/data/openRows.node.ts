@@ -7,18 +7,13 @@ import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
 import { fileSource } from '../util/files.node.ts'
 import { conversions, type Kinds, pairNeighbours } from './convert.ts'
-import type { ReaderOptions, RowReader } from './formats.ts'
+import { type Format, type ReaderOptions, type RowReader, rowReader } from './formats.ts'
 import { dataFiles, openRecords, type ResolveDataset, scan } from './input.node.ts'
 import { lineValue } from './lines.ts'
 import { offsetIndex } from './offsets.ts'
 import type { Row } from './rows.ts'
+import type { RowSource } from './source.ts'
 import { openSpill, type Spill } from './spill.node.ts'
-
-/** Rows by number. Any row can be read at any time; several reads may be under way. */
-export type RowSource<R = Row> = {
-  readonly length: number
-  row(i: number): Promise<R>
-}
 
 export type OpenedRows<R = Row> = RowSource<R> & {
   /** The files read, in order. */
@@ -63,7 +58,7 @@ export const openRows = async <K extends keyof Kinds | undefined = undefined>(
     await spill.close()
     throw error
   }
-  const row = (i: number) => {
+  const row = async (i: number) => {
     const part = parts.findLast(({ start }) => start <= i)
     if (!part || !Number.isInteger(i) || i >= tally.rows) throw new RangeError(`row ${i} of ${tally.rows}`)
     return part.row(i - part.start) as Promise<Converted<K>>
@@ -91,15 +86,15 @@ const openPart = async (
   const neighbours = pairNeighbours(drop)
   const records = await openRecords(file, options)
   const index = offsetIndex()
-  let reader: RowReader | undefined
+  let format: Format | undefined
   let end = 0
-  for await (const { raw, rows, skipped, reader: present } of scan(file, records, options)) {
+  for await (const { raw, rows, skipped, reader } of scan(file, records, options)) {
     if (tally.rows >= maxSamples) break
-    reader = present
+    format = reader.format()!
     tally.records++
     end = raw.end ?? 0
     for (const { reason } of skipped) drop(reason)
-    const direct = records.seekable && reader.format()!.local
+    const direct = records.seekable && format.local
     let sub = 0
     for (const row of rows)
       for (const converted of row.kind === 'rated' && as === 'ranking' ? neighbours.push(row) : keep(row, as, drop)) {
@@ -111,8 +106,9 @@ const openPart = async (
   }
   if (tally.rows < maxSamples) neighbours.end()
   const { length } = index
-  if (!records.seekable || !reader?.format()?.local) return { start, length, row: (i) => spill.row(index.at(i).offset) }
+  if (!records.seekable || !format?.local) return { start, length, row: (i) => spill.row(index.at(i).offset) }
   const source = await fileSource(file)
+  const reader = rowReader(file, records.layout, options, format)
   return { start, length, row: (i) => directRow(i, index, end, source, reader, as) }
 }
 
@@ -145,6 +141,6 @@ const directRow = async (
   const newline = bytes.indexOf(10)
   const where = { file: source.name, line: offset === 0 ? 1 : undefined }
   const value = lineValue(newline < 0 ? bytes : bytes.subarray(0, newline), where)
-  const { rows } = reader.read({ value, row: i }, true)
+  const { rows } = reader.read({ value, row: i })
   return rows.flatMap((row) => keep(row, as, () => {}))[sub]
 }

@@ -1,0 +1,209 @@
+/** Readers on small inputs: chunks cut anywhere, limits, places, and ids in the place of text. */
+import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { bytesOf } from '../util/bytes.ts'
+import type { RawRecord } from './check.ts'
+import { csvRecords } from './csv.node.ts'
+import { rowReader } from './formats.ts'
+import { gunzip } from './gzip.node.ts'
+import { parseJson } from './json.ts'
+import { jsonArray } from './jsonArray.ts'
+import { type Chunks, jsonLines } from './lines.ts'
+import { parquetRecords } from './parquet.ts'
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+async function* cut(data: Uint8Array, sizes: number[]): Chunks & AsyncGenerator<Uint8Array> {
+  for (let at = 0, i = 0; at < data.length; i++) {
+    const size = sizes[i % sizes.length]
+    yield data.slice(at, at + size)
+    at += size
+  }
+}
+
+const gather = async (batches: AsyncIterable<RawRecord[]>) => {
+  const records: RawRecord[] = []
+  for await (const batch of batches) records.push(...batch)
+  return records
+}
+const values = async (batches: AsyncIterable<RawRecord[]>) => (await gather(batches)).map(({ value }) => value)
+const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 })
+
+describe('readers of a stream cut anywhere', () => {
+  it('lines', () =>
+    fc.assert(
+      fc.asyncProperty(fc.array(fc.dictionary(fc.string(), fc.jsonValue())), sizes, async (rows, sizes) => {
+        const text = rows.map((row) => `${JSON.stringify(row)}\n`).join('')
+        const read = await gather(jsonLines('x', cut(bytes(text), sizes)))
+        expect(read.map(({ value }) => JSON.stringify(value))).toEqual(rows.map((row) => JSON.stringify(row)))
+        const file = bytes(text)
+        for (const { value, start, end } of read)
+          expect(JSON.parse(new TextDecoder().decode(file.subarray(start, end)))).toEqual(value)
+      }),
+    ))
+
+  it('an array, indented or not', () =>
+    fc.assert(
+      fc.asyncProperty(fc.array(fc.jsonValue()), fc.constantFrom(0, 1, 3), sizes, async (rows, indent, sizes) => {
+        const read = await values(jsonArray('x', cut(bytes(JSON.stringify(rows, null, indent)), sizes)))
+        expect(JSON.stringify(read)).toBe(JSON.stringify(rows))
+      }),
+    ))
+
+  it('csv, with the line a record begins on', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.tuple(fc.string({ unit: 'binary' }), fc.string({ unit: fc.constantFrom('a', '"', ',', '\n', '\r\n') })),
+        ),
+        sizes,
+        async (rows, sizes) => {
+          const quoted = (field: string) => `"${field.replaceAll('"', '""')}"`
+          let text = 'a,b\n'
+          const lines = rows.map((row) => {
+            const line = text.split('\n').length
+            text += `${row.map(quoted).join(',')}\n`
+            return line
+          })
+          const read = await gather(csvRecords('x', cut(bytes(text), sizes), {}))
+          expect(read).toEqual(rows.map(([a, b], row) => ({ value: { a, b }, row, line: lines[row] })))
+        },
+      ),
+    ))
+
+  it('gzip of several members', async () => {
+    const packed = Buffer.concat([gzipSync('{"a":1}\n{"a"'), gzipSync(':2}\n'), gzipSync('{"a":3}')])
+    expect(await values(jsonLines('x', gunzip(cut(packed, [3, 1]))))).toEqual([{ a: 1 }, { a: 2 }, { a: 3 }])
+  })
+})
+
+describe('limits', () => {
+  it('gzip that unpacks beyond reason is refused', async () => {
+    const packed = gzipSync(Buffer.alloc(70 * 2 ** 20, 'x'))
+    await expect(gather(jsonLines('x', gunzip(cut(packed, [2 ** 16]))))).rejects.toMatchObject({ code: 'bad-gzip' })
+  })
+
+  it('nesting a million deep is refused, not a crash', () => {
+    const text = `${'['.repeat(1e6)}x`
+    expect(() => parseJson(text, (offset) => new Error(`at ${offset}`))).toThrow('at 1000000')
+  })
+
+  it('a parquet footer that names bytes outside the file is refused', async () => {
+    const file = bytes('PAR1....\x15\x04\x08\x00\x00\x00PAR1')
+    await expect(gather(parquetRecords(bytesOf('x', file)))).rejects.toMatchObject({ code: 'bad-parquet' })
+  })
+})
+
+describe('the place of an error in JSON', () => {
+  it.each([
+    ['{"a": 1', 7, undefined],
+    ['{"a": NaN}', 6, 'a'],
+    ['{"a": {"b": NaN}}', 12, undefined],
+    ['{"a": 01}', 6, 'a'],
+    ['{"a": 1,}', 8, undefined],
+    ['{"a": 1} {}', 9, undefined],
+    ['["a\nb"]', 3, undefined],
+    ['["\\x"]', 2, undefined],
+    ["{'a': 1}", 1, undefined],
+    ['[1 2]', 3, undefined],
+    ['', 0, undefined],
+  ])('%s', (text, offset, column) => {
+    let found: unknown
+    const fail = (offset: number, column?: string) => {
+      found = { offset, column }
+      return new Error('bad')
+    }
+    expect(() => parseJson(text, fail)).toThrow('bad')
+    expect(found).toEqual({ offset, column })
+  })
+})
+
+const read = (value: unknown, columns = {}) => rowReader('f.jsonl', 'rows', { columns }).read({ value, row: 0 }).rows
+
+describe('rows', () => {
+  it('take ids in the place of text, in each spelling', () => {
+    const row = { kind: 'ranking', prompt: [1, 2], responses: [[3], [4, 5]], ranks: [1, 2] }
+    for (const spelled of [
+      { prompt: [1, 2], chosen: [3], rejected: [4, 5] },
+      { prompt: { input_ids: [1, 2] }, chosen: { input_ids: [3] }, rejected: { input_ids: [4, 5] } },
+      { prompt_input_ids: [1, 2], chosen_input_ids: [3], rejected_input_ids: [4, 5] },
+      { prompt_ids: [1, 2], chosen_ids: [3], rejected_ids: [4, 5] },
+      { prompt: [1, 2], responses: [[3], [4, 5]], ranks: [1, 2] },
+    ])
+      expect(read(spelled)).toEqual([row])
+    expect(read({ input_ids: [7, 8] })).toEqual([{ kind: 'text', text: [7, 8] }])
+    expect(read({ input_ids: [7, 8], labels: [-100, 8] })).toEqual([
+      { kind: 'labelled', input_ids: [7, 8], labels: [-100, 8] },
+    ])
+    expect(read({ prompt_input_ids: [], completion_input_ids: [1] })).toEqual([
+      { kind: 'completion', prompt: [], completion: [1] },
+    ])
+  })
+
+  it('of scoring may be mixed in a file', () => {
+    const reader = rowReader('f.jsonl', 'rows')
+    const kinds = [
+      { text: 'a' },
+      { prompt: 'a', completion: 'b' },
+      { messages: [{ role: 'user', content: 'a' }] },
+      { input_ids: [1], labels: [1] },
+    ].map((value, row) => reader.read({ value, row }).rows[0].kind)
+    expect(kinds).toEqual(['text', 'completion', 'messages', 'labelled'])
+  })
+
+  it('of UltraChat, with a prompt beside the messages, are conversations', () => {
+    const messages = [
+      { role: 'user', content: 'a' },
+      { role: 'assistant', content: 'b' },
+    ]
+    expect(read({ prompt: 'a', prompt_id: 'x', messages })).toEqual([{ kind: 'messages', messages }])
+  })
+
+  it('of TRL: a prompt of messages with replies alone', () => {
+    const prompt = [{ role: 'user', content: 'Hi' }]
+    const side = (content: string) => [{ role: 'assistant', content }]
+    expect(read({ prompt, chosen: side('a'), rejected: side('b') })).toEqual([
+      { kind: 'ranking', prompt, responses: ['a', 'b'], ranks: [1, 2] },
+    ])
+    expect(
+      read({ prompt, chosen: [...prompt, ...side('a')], rejected: [...prompt, ...side('b')], prob: 0.8, margin: 2 }),
+    ).toEqual([{ kind: 'ranking', prompt, responses: ['a', 'b'], ranks: [1, 2], prob: 0.8, margin: 2 }])
+    expect(
+      read({ chosen: [...prompt, ...side('a')], rejected: [{ role: 'user', content: 'Ho' }, ...side('b')] }),
+    ).toMatchObject([{ flags: ['prefix-differs'] }])
+  })
+
+  it('without a prompt have an empty one', () => {
+    expect(read({ chosen: 'a', rejected: 'b' })).toEqual([
+      { kind: 'ranking', prompt: '', responses: ['a', 'b'], ranks: [1, 2] },
+    ])
+  })
+
+  it('are renamed by column', () => {
+    const record = { question: 'q', good: 'a', bad: 'b', chosen: 'other' }
+    expect(read(record, { prompt: 'question', chosen: 'good', rejected: 'bad' })).toEqual([
+      { kind: 'ranking', prompt: 'q', responses: ['a', 'b'], ranks: [1, 2] },
+    ])
+    expect(() => read(record, { prompt: 'questions' })).toThrow('--column prompt=questions')
+  })
+
+  it.each([
+    [{ chosen: 'a', rejected: 'b', prompt: 'p', prob: 1.5 }, 'bad-value', 'prob'],
+    [{ prompt: [1, -2], completion: 'b' }, 'bad-value', 'prompt'],
+    [{ prompt: [1, 'x'], completion: 'b' }, 'wrong-type', 'prompt'],
+    [{ input_ids: [1, 2], labels: [1] }, 'bad-value', 'labels'],
+    [{ text: [{ role: 'user', content: 'a' }] }, 'wrong-type', 'text'],
+    [{ prompt: 'p', chosen: 'a', rejected: [{ role: 'user', content: 'a' }] }, 'wrong-type', 'chosen'],
+    [{ prompt: 'a', completion: { input_ids: 'b' } }, 'wrong-type', 'completion'],
+    [{ choosen: 'a' }, 'unknown-columns', undefined],
+  ])('%j is refused', (value, code, column) => {
+    expect(() => read(value)).toThrow(
+      expect.objectContaining({ code, where: expect.objectContaining({ row: 0, column }) }),
+    )
+  })
+
+  it('suggest the nearest column', () => {
+    expect(() => read({ choosen: 'a' })).toThrow('did you mean "chosen"')
+  })
+})

@@ -1,0 +1,18 @@
+/** Rows by number, wherever they lie: what batching, shuffling and evaluation ask of a data set. */
+import type { Row } from './rows.ts'
+
+/** Any row can be read at any time; several reads may be under way. */
+export type RowSource<R = Row> = {
+  readonly length: number
+  /** @throws RangeError outside 0 to length - 1 */
+  row(i: number): Promise<R>
+}
+
+/** Rows that are in memory already, such as a model's own answers. */
+export const rowsInMemory = <R>(rows: readonly R[]): RowSource<R> => ({
+  length: rows.length,
+  row: async (i) => {
+    if (!(i in rows)) throw new RangeError(`row ${i} of ${rows.length}`)
+    return rows[i]
+  },
+})
