@@ -10,8 +10,10 @@ import { badInput, Fault } from '../util/fault.ts'
 import type { RawRecord } from './check.ts'
 import { badUtf8, decodeUtf8 } from './json.ts'
 
-/** A page of parquet is about 1 MiB; a header that asks for more than this is not believed. */
+/** A page of parquet is about 1 MiB; a header that asks for more than these is not believed. */
 const MAX_PAGE = 2 ** 30
+const FREE_PAGE = 2 ** 26
+const MAX_RATIO = 2000
 const MAX_GROUP = 8 * 2 ** 30
 
 /** What stands for text that is not UTF-8 until its row and column are known. */
@@ -23,7 +25,8 @@ type Unpack = (input: Uint8Array, length: number) => Uint8Array
 const capped =
   (unpack: Unpack): Unpack =>
   (input, length) => {
-    if (length > MAX_PAGE) throw new Error(`a page claims ${length} bytes`)
+    if (length > MAX_PAGE || (length > FREE_PAGE && length > input.length * MAX_RATIO))
+      throw new Error(`a page claims ${length} bytes`)
     return unpack(input, length)
   }
 const bounded = Object.fromEntries(
