@@ -1,0 +1,157 @@
+/**
+ * What a training method is to the rest of the house: a schema of its settings, and a generator of events that reads
+ * from top to bottom. Peculiar: the generator stores nothing. `recipe` opens the run folder around it, writes down every
+ * event, and on --resume cuts the log back to the checkpoint that the `start` event names.
+ */
+import { relative } from 'node:path'
+import type { z } from 'zod'
+import { openRun, type Run } from '../runs/run.node.ts'
+
+/** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
+export type Metrics = Record<string, number>
+/** The same beside an event's own fields. */
+type Measured = { [metric: string]: number | string | undefined }
+
+export type FileHash = { path: string; sha256: string }
+
+/** Facts that belong into run.json, and where training begins: `step` is 0, or that of the resumed checkpoint. */
+export type StartEvent = {
+  event: 'start'
+  step: number
+  total_steps: number
+  rows: number
+  eval_rows?: number
+  /** Rows of the files that are not used, by reason. */
+  dropped?: Record<string, number>
+  parameters: number
+  trainable: number
+  /** Which plan of memory is used, and the engine: provider, threads, version. */
+  plan: string
+  engine: { provider: string; threads: number; version: string }
+  /** Files that the results depend on. */
+  model_files: FileHash[]
+  data_files: FileHash[]
+}
+
+/** One optimizer step, counted from 1. `learning_rate` is the one it used, `grad_norm` before clipping. */
+export type StepEvent = Measured & {
+  event: 'step'
+  step: number
+  total_steps: number
+  loss: number
+  grad_norm: number
+  learning_rate: number
+  /** Passes over the rows so far: 0.5 is half of the first. */
+  epoch: number
+  /** Tokens trained on since the run began, prompts included. */
+  num_tokens: number
+  seconds?: number
+  tokens_per_second?: number
+}
+
+export type EvalEvent = Measured & { event: 'eval'; step: number; eval_loss: number }
+/** `path` is the checkpoint's folder. */
+export type CheckpointEvent = { event: 'checkpoint'; step: number; path: string }
+export type SampleEvent = { event: 'sample'; step: number; prompt: string; completion: string }
+export type WarningEvent = { event: 'warning'; code: string; message: string; count?: number }
+/** Of work that is no training; shown, not logged. */
+export type ProgressEvent = {
+  event: 'progress'
+  phase: 'load' | 'reference' | 'tokenize' | 'generate' | 'download'
+  done: number
+  total: number
+}
+/** `output` is the folder of the model or adapter; beside it the last metrics. Also yielded after an abort. */
+export type EndEvent = Measured & {
+  event: 'end'
+  steps: number
+  output: string
+  stopped: 'done' | 'interrupted' | 'patience'
+}
+
+export type TrainEvent =
+  | StartEvent
+  | StepEvent
+  | EvalEvent
+  | CheckpointEvent
+  | SampleEvent
+  | WarningEvent
+  | ProgressEvent
+  | EndEvent
+
+/** What every schema has, for the run folder's sake. */
+type Stored = { output: string; resume: boolean }
+
+export type Recipe<S extends z.ZodObject = z.ZodObject> = {
+  name: string
+  summary: string
+  /** A command line that works. */
+  example: string
+  schema: S
+  /** Trains. After `signal` aborts: a checkpoint within one step, then an `end` event with stopped: 'interrupted'. */
+  run(config: z.output<S>, extras?: { signal?: AbortSignal; command?: readonly string[] }): AsyncIterable<TrainEvent>
+}
+
+export type Body<S extends z.ZodObject> = (
+  config: z.output<S>,
+  context: {
+    signal: AbortSignal
+    /** The run's folder: checkpoints go to `run.checkpoints`. Call `run.sync()` before writing one. */
+    run: Run
+  },
+) => AsyncIterable<TrainEvent>
+
+/** Joins a method's generator to its run folder. */
+export const recipe = <S extends z.ZodObject>(
+  name: string,
+  { summary, example }: { summary: string; example: string },
+  schema: S,
+  body: Body<S>,
+): Recipe<S> => ({
+  name,
+  summary,
+  example,
+  schema,
+  async *run(config, { signal = new AbortController().signal, command = [] } = {}) {
+    const { output, resume } = config as unknown as Stored
+    const run = await openRun(output, { method: name, config, resume, command, changeable })
+    try {
+      for await (const measured of body(config, { signal, run })) {
+        const event = finite(measured)
+        await store(run, event)
+        yield event
+      }
+    } finally {
+      await run.close()
+    }
+  },
+})
+
+/** What may differ when a run is resumed: how long it goes, what is kept, and what results do not depend on. */
+const changeable = [
+  'output',
+  'resume',
+  'epochs',
+  'maxSteps',
+  'saveEvery',
+  'keep',
+  'evalEvery',
+  'patience',
+  'logEvery',
+].concat(['memory', 'device', 'threads', 'saveDtype'])
+
+/** Without measures that have no value in this step, such as those of rejected replies where a batch held none. */
+const finite = (event: TrainEvent): TrainEvent =>
+  Object.fromEntries(Object.entries(event).filter(([, value]) => !Number.isNaN(value))) as TrainEvent
+
+const store = async (run: Run, event: TrainEvent) => {
+  if (event.event === 'progress') return
+  if (event.event === 'start') {
+    const { event: _, step, ...facts } = event
+    await run.started(step, facts)
+    if (step > 0) return
+  }
+  // Relative, so that a run may be moved
+  await run.append(event.event === 'checkpoint' ? { ...event, path: relative(run.dir, event.path) } : event)
+  if (event.event === 'checkpoint' || event.event === 'end') await run.sync()
+}

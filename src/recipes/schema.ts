@@ -1,0 +1,172 @@
+/**
+ * What can be set, once for each method: from these schemas come the flags of the command line, run.json and a form.
+ * Peculiar: nothing of the engine is imported, so `--help` stays quick. Keys are camelCase, flags kebab-case; a
+ * description ends without a full stop, and the default beside it is TRL's unless it says why not.
+ */
+import { z } from 'zod'
+import { preferenceLossNames } from '../objectives/preferenceLosses.ts'
+import { scheduleNames } from '../optim/schedules.ts'
+
+/** What a field says about itself beside zod's `description`. */
+declare module 'zod' {
+  interface GlobalMeta {
+    /** What stands for the value in the help: FILE, N, ... */
+    value?: string
+    /** An array that one flag may list, with this between its items; without it the flag is repeated. */
+    separator?: string
+    /** What a required field becomes when it is left out, in words; the command line fills it in. */
+    otherwise?: string
+  }
+}
+
+const count = () => z.number().int().positive()
+const size = () => z.number().int().nonnegative()
+const positive = () => z.number().positive()
+const weight = () => z.number().nonnegative()
+const part = () => z.number().min(0).max(1)
+const flag = () => z.boolean().default(false)
+const text = (value: string) => z.string().min(1).meta({ value })
+const texts = (value: string) => z.array(z.string().min(1)).min(1).meta({ value })
+const pairs = (value: string) => z.record(z.string(), z.string()).default({}).meta({ value })
+
+export const modelFields = {
+  model: text('MODEL').describe(
+    'the model to start from: a folder in Hugging Face layout, a hub id or the name of a run',
+  ),
+  adapter: text('DIR').optional().describe('a PEFT adapter of that model to go on training'),
+}
+
+export const engineFields = {
+  device: z.enum(['auto', 'cpu', 'webgpu', 'cuda']).default('auto').describe('what computes'),
+  threads: count().optional().describe('threads of the CPU engine (default: one a core); results do not depend on it'),
+  seed: size().default(42).describe('of the order of rows, dropout and new LoRA weights'),
+}
+
+export const dataFields = {
+  data: texts('FILE').describe(
+    'training rows: jsonl, json, csv, parquet, jsonl.gz, or a hub data set (owner/name); repeatable',
+  ),
+  column: pairs('NAME=COLUMN').describe('where the file calls a column something else: chosen=good; repeatable'),
+  maxSamples: count().optional().describe('use the first so many rows'),
+  shuffle: z.boolean().default(true).describe('a new order of rows in every epoch'),
+  maxLength: count().default(1024).describe('tokens of a row; longer ones are cut at the end'),
+  maxPromptLength: count().optional().describe('tokens of a prompt; of longer ones the last are kept'),
+}
+
+export const evalFields = {
+  evalData: texts('FILE').optional().describe('rows to evaluate on; repeatable'),
+  evalSplit: z.number().gt(0).lt(1).optional().describe('instead: set this part of the training rows aside'),
+  evalEvery: count().optional().describe('steps from one evaluation to the next (default: once an epoch)'),
+  bestMetric: text('NAME').default('eval_loss').describe('the measure of the best step, whose checkpoint is kept'),
+  patience: count().optional().describe('stop after so many evaluations without a better one, and keep the best step'),
+}
+
+export const outputFields = {
+  output: text('DIR')
+    .meta({ otherwise: 'a new folder in attune-runs' })
+    .describe('the run folder: settings, log, checkpoints, and the model or adapter'),
+  saveEvery: count().default(500).describe('steps from one checkpoint to the next'),
+  keep: count().default(2).describe('how many of the newest checkpoints stay'),
+  resume: flag().describe('go on with the run in --output from its newest sound checkpoint'),
+  saveDtype: z
+    .enum(['float32', 'bfloat16', 'float16'])
+    .default('float32')
+    .describe('of the weights in the saved model'),
+  logEvery: count()
+    .default(10)
+    .describe('steps from one line to the next where there is no bar; --json gives every step'),
+}
+
+const scheduleOptions = [
+  'numCycles',
+  'power',
+  'lrEnd',
+  'timescale',
+  'minLrRate',
+  'numDecaySteps',
+  'minLrRatio',
+] as const
+
+const learningFields = (learningRate: number) => ({
+  epochs: positive().default(3).describe('passes over the rows'),
+  maxSteps: count().optional().describe('stop after so many optimizer steps, whatever --epochs says'),
+  batchSize: count().default(8).describe('rows that are computed at once'),
+  gradAccum: count().default(1).describe('batches that make one optimizer step'),
+  learningRate: positive().default(learningRate).describe('at its highest'),
+  schedule: z.enum(scheduleNames).default('linear').describe('how the learning rate goes on after the warm-up'),
+  scheduleOption: z
+    .partialRecord(z.enum(scheduleOptions), z.coerce.number())
+    .default({})
+    .meta({ value: 'NAME=NUMBER' })
+    .describe('what a schedule needs: minLrRate=0.1, numDecaySteps=100; repeatable'),
+  warmupSteps: size().default(0).describe('steps over which the learning rate rises from 0'),
+  optimizer: z.enum(['adamw', 'adam', 'sgd', 'rmsprop']).default('adamw').describe('with the settings of torch.optim'),
+  weightDecay: weight().default(0).describe('of every weight but norms and biases'),
+  maxGradNorm: weight().default(1).describe('longer gradients are scaled down to this; 0 leaves them'),
+  memory: z
+    .enum(['auto', 'fast', 'low'])
+    .default('auto')
+    .describe('keep activations (fast) or compute them again (low)'),
+})
+
+const loraFields = (dropout: number) => ({
+  loraR: count().optional().describe('train a LoRA adapter of this rank instead of all weights'),
+  loraAlpha: positive().default(32).describe('the adapter counts alpha / r'),
+  loraDropout: z.number().min(0).lt(1).default(dropout).describe('in front of the adapter, while training'),
+  loraTarget: z
+    .array(z.string().min(1))
+    .min(1)
+    .default(['all-linear'])
+    .meta({ value: 'NAMES', separator: ',' })
+    .describe('modules that get an adapter: q_proj,v_proj, or all-linear (all but the head)'),
+})
+
+const shared = (defaults: { learningRate: number; loraDropout: number }) => ({
+  ...modelFields,
+  ...dataFields,
+  ...outputFields,
+  ...learningFields(defaults.learningRate),
+  ...evalFields,
+  ...loraFields(defaults.loraDropout),
+  ...engineFields,
+})
+
+export const sftSchema = z.object({
+  ...shared({ learningRate: 2e-5, loraDropout: 0.05 }),
+  loss: z.enum(['nll', 'dft']).default('nll').describe('likelihood, or dynamic fine-tuning, which weighs by it'),
+  labelSmoothing: z.number().min(0).lt(1).default(0).describe('of the target distribution'),
+  completionOnlyLoss: z.boolean().default(true).describe('of rows with a prompt only the completion counts'),
+  assistantOnlyLoss: flag().describe("of rows with messages only the assistant's turns count"),
+})
+
+/** No dropout, so that the first loss is ln 2: policy and reference agree to the last bit. */
+const withReference = { learningRate: 1e-6, loraDropout: 0 }
+
+const beta = positive().default(0.1).describe('strength of the tie to the reference model')
+
+export const preferenceSchema = z.object({
+  ...shared(withReference),
+  loss: text('LOSS')
+    .default('sigmoid')
+    .describe(`one of ${preferenceLossNames.join(', ')}, or several with weights: sigmoid:0.8,sft:0.2`),
+  beta,
+  labelSmoothing: part().optional().describe('how likely a label is wrong (default: 0; exo_pair 0.001)'),
+  simpoGamma: z.number().default(0.5).describe("simpo's target margin"),
+  cpoAlpha: weight().optional().describe("weight of the chosen reply's likelihood (default: cpo 1, simpo 0)"),
+  ldAlpha: part().optional().describe('weight of the tokens beyond the shorter reply (LD-DPO)'),
+  wpo: flag().describe('weigh each pair by how likely the policy is to say it (WPO)'),
+  fDivergence: z
+    .enum(['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'])
+    .default('reverse_kl')
+    .describe('what ties the policy to the reference'),
+  discopopTau: positive().default(0.05).describe("discopop's temperature"),
+  ties: z.enum(['marginal', 'breslow']).default('marginal').describe('how plackett-luce takes replies of equal rank'),
+})
+
+export const ktoSchema = z.object({
+  ...shared(withReference),
+  loss: z.enum(['kto', 'apo_zero_unpaired']).default('kto').describe('the objective'),
+  beta,
+  desirableWeight: weight().default(1).describe('of good replies'),
+  undesirableWeight: weight().default(1).describe('of bad replies'),
+})

@@ -1,0 +1,187 @@
+/**
+ * A run folder while it is written: run.json (what the results depend on), events.jsonl, checkpoints/, and the model
+ * that the recipe puts beside them. Peculiar: nothing but a lock is written before training starts, so bad input leaves
+ * no folder behind; a folder takes one run, and --resume goes on with that one.
+ */
+import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises'
+import { availableParallelism, cpus, totalmem } from 'node:os'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import { badInput } from '../util/fault.ts'
+import { diskFault, writeWhole } from '../util/files.node.ts'
+import { takeLock } from './lock.node.ts'
+import { bytesUpTo, type LoggedEvent, type LogWriter, openLog } from './log.node.ts'
+
+export type RunOptions = {
+  /** The recipe's name: sft, dpo, ... */
+  method: string
+  config: Readonly<Record<string, unknown>>
+  resume: boolean
+  /** The command line. */
+  command: readonly string[]
+  /** Keys of `config` that may differ when a run is resumed. */
+  changeable: readonly string[]
+}
+
+export type Run = {
+  /** The run's folder, absolute. */
+  readonly dir: string
+  /** Where its checkpoints go. */
+  readonly checkpoints: string
+  /** Whether to go on from the newest checkpoint. */
+  readonly resumed: boolean
+  /** Writes run.json with these facts; a resumed run's log is cut back to the checkpoint of this step. */
+  started(step: number, facts: Readonly<Record<string, unknown>>): Promise<void>
+  append(event: LoggedEvent): Promise<void>
+  /** The log is on the disk afterwards. */
+  sync(): Promise<void>
+  /** Gives the folder back; without `started` it is removed if nothing is in it. */
+  close(): Promise<void>
+}
+
+const infoSchema = z.looseObject({
+  format: z.literal(1),
+  method: z.string(),
+  created: z.string(),
+  command: z.array(z.string()),
+  config: z.record(z.string(), z.unknown()),
+  versions: z.record(z.string(), z.string()),
+  machine: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** Each time the run was resumed: when, from which step, and settings that changed. */
+  resumes: z.array(z.object({ at: z.string(), step: z.number(), changed: z.record(z.string(), z.unknown()) })),
+})
+/** run.json, with the facts of the `start` event beside these. */
+export type RunInfo = z.infer<typeof infoSchema>
+
+export const eventsFile = 'events.jsonl'
+const infoFile = 'run.json'
+
+/** Throws Faults: 'taken' where another run lies, 'no-run' for a resume without one, 'bad-flag', 'locked', 'disk'. */
+export const openRun = async (output: string, options: RunOptions): Promise<Run> => {
+  const dir = resolve(output)
+  const before = await claim(dir, options)
+  const unlock = await takeLock(dir).catch((error) => {
+    throw diskFault(error, dir)
+  })
+  let log: LogWriter | undefined
+  const path = join(dir, eventsFile)
+  return {
+    dir,
+    checkpoints: join(dir, 'checkpoints'),
+    resumed: before !== undefined,
+    async started(step, facts) {
+      const { bytes, checkpoint } = step > 0 ? await bytesUpTo(path, step) : { bytes: 0, checkpoint: true }
+      await writeInfo(dir, { ...(before ? continued(before, step, options) : fresh(options)), ...facts })
+      log = await openLog(path, bytes)
+      // Its line was lost in a crash right after it was written
+      if (!checkpoint) await log.append({ event: 'checkpoint', step, path: join('checkpoints', `step-${step}`) })
+    },
+    append: async (event) => log?.append(event),
+    sync: async () => log?.sync(),
+    async close() {
+      await log?.close()
+      await unlock()
+      if (!log) await rmdir(dir).catch(() => {})
+    },
+  }
+}
+
+/** Makes the folder, or finds what it holds. @returns the run to resume, if any */
+const claim = async (dir: string, { method, config, resume, changeable }: RunOptions): Promise<RunInfo | undefined> => {
+  await mkdir(dir, { recursive: true }).catch((error) => {
+    if (error.code === 'EEXIST' || error.code === 'ENOTDIR') throw badInput('taken', 'is a file', { file: dir })
+    throw diskFault(error, dir)
+  })
+  const names = await readdir(dir)
+  const info = names.includes(infoFile) ? await readInfo(dir) : undefined
+  const foreign = names.filter((name) => !name.startsWith('run.lock'))
+  if (!info && foreign.length)
+    throw badInput('taken', `holds ${foreign[0]} and is no run; choose another --output`, { file: dir })
+  if (info && !resume)
+    throw badInput('taken', `already holds a run (${info.method}); go on with --resume or choose another --output`, {
+      file: dir,
+    })
+  if (!info && resume && !names.length) {
+    await rmdir(dir)
+    throw badInput('no-run', 'holds no run to resume; leave --resume out to begin one', { file: dir })
+  }
+  if (info) sameRun(info, method, config, changeable, dir)
+  return info
+}
+
+const plain = (config: Readonly<Record<string, unknown>>): Record<string, unknown> => JSON.parse(JSON.stringify(config))
+
+/** Settings whose value is not what it was. */
+const changes = (info: RunInfo, config: RunOptions['config']) => {
+  const [was, is] = [info.config, plain(config)]
+  return Object.keys({ ...was, ...is }).filter((key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]))
+}
+
+const sameRun = (
+  info: RunInfo,
+  method: string,
+  config: RunOptions['config'],
+  changeable: readonly string[],
+  dir: string,
+) => {
+  if (info.method !== method) throw badInput('taken', `holds a run of ${info.method}, not ${method}`, { file: dir })
+  const key = changes(info, config).find((changed) => !changeable.includes(changed))
+  if (key === undefined) return
+  const [was, is] = [info.config[key], config[key]].map((value) => JSON.stringify(value) ?? 'unset')
+  throw badInput(
+    'bad-flag',
+    `was ${was} in the run that is resumed and is ${is} now; give the same, or begin a new run`,
+    {
+      flag: `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+    },
+  )
+}
+
+const fresh = ({ method, config, command }: RunOptions): RunInfo => ({
+  format: 1,
+  method,
+  created: new Date().toISOString(),
+  command: [...command],
+  config: plain({ ...config, resume: false }),
+  versions: {},
+  machine: {},
+  resumes: [],
+})
+
+const continued = (info: RunInfo, step: number, { config }: RunOptions): RunInfo => {
+  const now = plain({ ...config, resume: false })
+  const changed = Object.fromEntries(changes(info, now).map((key) => [key, now[key] ?? null]))
+  const resumes = [...info.resumes, { at: new Date().toISOString(), step, changed }]
+  return { ...info, config: now, resumes }
+}
+
+const writeInfo = async (dir: string, info: RunInfo) => {
+  const full = { ...info, versions: await versions(), machine: machine() }
+  await writeWhole(join(dir, infoFile), [new TextEncoder().encode(`${JSON.stringify(full, null, 2)}\n`)])
+}
+
+const versions = async () => {
+  const own = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
+  return { attune: String(own.version), node: process.versions.node }
+}
+
+const machine = () => ({
+  platform: process.platform,
+  arch: process.arch,
+  cpu: cpus()[0]?.model.trim() ?? 'unknown',
+  cores: availableParallelism(),
+  memory: totalmem(),
+})
+
+/** Throws Faults: 'no-run' where there is none, 'bad-run' where run.json is damaged. */
+export const readInfo = async (dir: string): Promise<RunInfo> => {
+  const file = join(dir, infoFile)
+  const text = await readFile(file, 'utf8').catch(() => {
+    throw badInput('no-run', 'is not a run folder: it holds no run.json', { file: dir })
+  })
+  try {
+    return infoSchema.parse(JSON.parse(text))
+  } catch {
+    throw badInput('bad-run', 'is damaged: not the settings of a run', { file })
+  }
+}
