@@ -1,0 +1,128 @@
+/**
+ * One file from the hub into its cache: appended to `<hash>.incomplete`, continued there by byte range after any
+ * interruption, and named by its hash only once its bytes have that hash. The library's own downloader starts over,
+ * checks nothing and prints to stdout; what it is used for here is the protocol (URLs, redirects, ranges).
+ */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, rename, rm, stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { downloadFile, HubApiError } from '@huggingface/hub'
+import { Fault, runFailure } from '../util/fault.ts'
+import { diskFault } from '../util/files.node.ts'
+import { sha256File } from './sha256.node.ts'
+
+export type HubFile = { path: string; size: number /** SHA-256 (LFS) or git's SHA-1. */; hash: string }
+
+export type HubAccess = { hubUrl: string; accessToken?: string; fetch: typeof fetch }
+
+/** What every call to the library takes; its types want a token or none, not perhaps one. */
+export const credentials = ({ hubUrl, accessToken, fetch }: HubAccess) =>
+  accessToken ? { hubUrl, fetch, accessToken } : { hubUrl, fetch }
+
+const ATTEMPTS = 5
+
+/**
+ * Downloads to `blob`, resuming. `onBytes` is told how many bytes of the file are there.
+ * Throws Faults 'hub' (gave up, wrong hash) and 'disk'; HubApiErrors pass.
+ */
+export const downloadBlob = async (
+  access: HubAccess,
+  source: { repo: { type: 'model' | 'dataset'; name: string }; revision: string },
+  file: HubFile,
+  blob: string,
+  onBytes: (bytes: number) => void,
+) => {
+  const partial = `${blob}.incomplete`
+  for (let failures = 0, before = await sizeOf(partial); ; failures++) {
+    try {
+      const resumed = await append(access, source, file, partial, onBytes)
+      await verify(file, partial, resumed)
+      return await rename(partial, blob)
+    } catch (error) {
+      const after = await sizeOf(partial)
+      // What makes progress is not giving up.
+      if (after > before) failures = 0
+      before = after
+      const lasting = lastingFault(error, partial)
+      if (lasting) throw lasting
+      if (failures + 1 >= ATTEMPTS)
+        throw runFailure(
+          'hub',
+          `the download was interrupted ${ATTEMPTS} times (${reason(error)}); run again to go on from byte ${after}`,
+          { file: file.path },
+        )
+      await sleep(250 * 2 ** failures)
+    }
+  }
+}
+
+const sizeOf = (path: string): Promise<number> =>
+  stat(path).then(
+    (info) => info.size,
+    () => 0,
+  )
+
+const reason = (error: unknown): string => {
+  const { cause, message } = error instanceof Error ? error : { cause: undefined, message: String(error) }
+  return cause instanceof Error && cause.message ? cause.message : message
+}
+
+/** The error where trying again cannot help. */
+const lastingFault = (error: unknown, path: string): unknown => {
+  if (error instanceof Fault || error instanceof HubApiError) return error
+  const disk = diskFault(error, path)
+  return disk instanceof Fault ? disk : undefined
+}
+
+/** Says whether it went on with what an earlier attempt had left. */
+const append = async (
+  access: HubAccess,
+  { repo, revision }: { repo: { type: 'model' | 'dataset'; name: string }; revision: string },
+  file: HubFile,
+  partial: string,
+  onBytes: (bytes: number) => void,
+): Promise<boolean> => {
+  let there = await sizeOf(partial)
+  if (there > file.size) {
+    await rm(partial)
+    there = 0
+  }
+  const resumed = there > 0
+  const output = await open(partial, 'a')
+  try {
+    onBytes(there)
+    if (there < file.size) {
+      const params = { repo, revision, path: file.path, ...credentials(access), xet: false }
+      const whole = await downloadFile(params)
+      if (whole?.size !== file.size)
+        throw runFailure('hub', `the hub lists ${file.size} bytes and offers ${whole?.size ?? 'none'}`, {
+          file: file.path,
+        })
+      for await (const chunk of (there ? whole.slice(there) : whole).stream()) {
+        await output.appendFile(chunk)
+        onBytes((there += chunk.length))
+      }
+    }
+    await output.sync()
+  } finally {
+    await output.close()
+  }
+  if (there < file.size) throw new Error(`the connection closed at byte ${there} of ${file.size}`)
+  return resumed
+}
+
+/** A file that is not what its name says is removed; one in pieces is worth another attempt, from its beginning. */
+const verify = async (file: HubFile, partial: string, resumed: boolean) => {
+  const found = file.hash.length === 64 ? await sha256File(partial) : await gitHash(partial, file.size)
+  if (found === file.hash) return
+  await rm(partial)
+  if (resumed) throw new Error('the pieces did not fit together')
+  throw runFailure('hub', 'what came does not have the hash that the hub lists; run again', { file: file.path })
+}
+
+const gitHash = async (path: string, size: number): Promise<string> => {
+  const hash = createHash('sha1').update(`blob ${size}\0`)
+  for await (const chunk of createReadStream(path)) hash.update(chunk)
+  return hash.digest('hex')
+}

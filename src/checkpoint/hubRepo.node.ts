@@ -1,0 +1,221 @@
+/**
+ * A repository of the Hugging Face hub at one commit, in the cache that huggingface_hub (Python) shares:
+ * `<cache>/models--owner--name/{blobs/<hash>, snapshots/<commit>/<path>, refs/<revision>}`. Without a network, or with
+ * HF_HUB_OFFLINE=1, what is in the cache is the repository. Endpoint and cache follow HF_ENDPOINT, HF_HUB_CACHE, HF_HOME.
+ */
+import { copyFile, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join, relative, sep } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  datasetInfo,
+  getHFHubCachePath,
+  getRepoFolderName,
+  HUB_URL,
+  HubApiError,
+  InvalidApiResponseFormatError,
+  listFiles,
+  modelInfo,
+} from '@huggingface/hub'
+import { badInput, Fault, runFailure } from '../util/fault.ts'
+import { diskFault, writeWhole } from '../util/files.node.ts'
+import { credentials, downloadBlob, type HubAccess, type HubFile } from './hubDownload.node.ts'
+import { requireSpace } from './space.node.ts'
+
+export type Progress = {
+  /** The file that is being fetched. */ file: string /** Of all wanted files. */
+  bytes: number
+  total: number
+}
+export type OnProgress = (progress: Progress) => void
+
+export type RepoName = { type: 'model' | 'dataset'; name: string; revision: string }
+
+export type Repo = {
+  /** The snapshot: a folder that looks like the repository. */
+  dir: string
+  /** Paths of the repository's files; offline, of those in the cache. */
+  paths: string[]
+  /** Fetches what is not in the cache yet; returns where the files are. */
+  get(paths: readonly string[], onProgress?: OnProgress): Promise<string[]>
+  /** To be called when all that is wanted is there: offline, the revision is the commit that was last kept. */
+  keep(): Promise<void>
+}
+
+/** owner/name or owner/name@revision, else undefined. */
+export const parseRepoId = (type: RepoName['type'], id: string): RepoName | undefined => {
+  const [, name, revision = 'main'] = /^(\w[\w.-]*\/\w[\w.-]*)(?:@(\w[\w./-]*))?$/.exec(id) ?? []
+  return name && !/--|\.\./.test(id) ? { type, name, revision } : undefined
+}
+
+/** Throws Faults: no-repo (404), hub-access (401, 403), offline, hub (any other answer), bad-token. */
+export const openRepo = async (repo: RepoName): Promise<Repo> => {
+  if (process.env.HF_HUB_OFFLINE === '1') return cachedRepo(repo, 'HF_HUB_OFFLINE is set')
+  const access: HubAccess = { hubUrl: endpoint(), accessToken: await token(), fetch: patientFetch }
+  try {
+    const commit = await commitOf(repo, access)
+    return onlineRepo(repo, access, commit, await filesOf(repo, access, commit))
+  } catch (error) {
+    const fault = hubFault(error, repo)
+    if (fault instanceof Fault && fault.code === 'offline') return cachedRepo(repo, fault.message)
+    throw fault
+  }
+}
+
+const endpoint = () => (process.env.HF_ENDPOINT || HUB_URL).replace(/\/+$/, '')
+
+const storageOf = ({ type, name }: RepoName) => join(getHFHubCachePath(), getRepoFolderName({ type, name }))
+
+// ---- asking the hub --------------------------------------------------------------------------------------------------
+
+const token = async (): Promise<string | undefined> => {
+  const home = process.env.HF_HOME ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface')
+  const path = process.env.HF_TOKEN_PATH ?? join(home, 'token')
+  const found = process.env.HF_TOKEN || (await readFile(path, 'utf8').catch(() => ''))
+  if (found.trim() && !found.trim().startsWith('hf_'))
+    throw badInput(
+      'bad-token',
+      'the token of HF_TOKEN or `hf auth login` does not begin with hf_; make one at huggingface.co/settings/tokens',
+    )
+  return found.trim() || undefined
+}
+
+/** Waits out a busy server. A range that is answered by the whole file would be appended to what is there: refused. */
+const patientFetch: typeof fetch = async (input, init) => {
+  for (let attempt = 0; ; attempt++) {
+    const reply = await fetch(input, init)
+    const busy = reply.status === 429 || reply.status >= 500
+    if (busy && attempt < 3) {
+      await reply.body?.cancel()
+      await sleep(250 * 2 ** attempt)
+    } else if (reply.status === 200 && new Headers(init?.headers).has('range')) {
+      await reply.body?.cancel()
+      throw runFailure('hub', 'the server ignores byte ranges, so no download can be resumed', { file: reply.url })
+    } else return reply
+  }
+}
+
+const commitOf = async ({ type, name, revision }: RepoName, access: HubAccess): Promise<string> => {
+  const params = { name, revision, ...credentials(access) }
+  const { sha } =
+    type === 'model'
+      ? await modelInfo({ ...params, additionalFields: ['sha'] })
+      : await datasetInfo({ ...params, additionalFields: ['sha'] })
+  if (!/^[0-9a-f]{40}$/.test(sha)) throw runFailure('hub', 'the hub names no commit', { file: name })
+  return sha
+}
+
+/** Names and hashes become paths of the cache: only such as cannot leave it. */
+const filesOf = async ({ type, name }: RepoName, access: HubAccess, revision: string): Promise<HubFile[]> => {
+  const files: HubFile[] = []
+  for await (const entry of listFiles({ repo: { type, name }, recursive: true, revision, ...credentials(access) })) {
+    const { path, lfs, oid } = entry
+    const hash = lfs?.oid ?? oid ?? ''
+    const sound =
+      /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash) &&
+      path.split('/').every((part) => /^[^\\:]+$/.test(part) && !/^\.\.?$/.test(part))
+    if (entry.type === 'file' && sound) files.push({ path, size: lfs?.size ?? entry.size, hash })
+  }
+  return files
+}
+
+/** What the user may see of an error; what is none of the hub's or the network's passes unchanged. */
+const hubFault = (error: unknown, { type, name, revision }: RepoName): unknown => {
+  const where = { file: revision === 'main' ? name : `${name}@${revision}` }
+  const status = error instanceof HubApiError ? error.statusCode : undefined
+  // To strangers the hub answers 401 for what does not exist, too.
+  if (status === 401 || status === 403)
+    return badInput(
+      'hub-access',
+      `the hub gives no access (${status}): it does not exist, or is private or gated; check the name, accept its terms at ${endpoint()}/${type === 'model' ? '' : 'datasets/'}${name} and set HF_TOKEN`,
+      where,
+    )
+  if (status === 404) return badInput('no-repo', `the hub has no such ${type} or revision`, where)
+  if (status !== undefined) return runFailure('hub', `the hub answers ${status}; try again later`, where)
+  if (error instanceof SyntaxError || error instanceof InvalidApiResponseFormatError)
+    return runFailure('hub', `the answer of ${endpoint()} is not a hub's (${error.message})`, where)
+  const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : undefined
+  if (!cause) return error
+  const why = (cause as NodeJS.ErrnoException).code ?? cause.message
+  return runFailure('offline', `the hub at ${endpoint()} cannot be reached (${why})`, where)
+}
+
+// ---- the cache -------------------------------------------------------------------------------------------------------
+
+const onlineRepo = (repo: RepoName, access: HubAccess, commit: string, files: HubFile[]): Repo => {
+  const storage = storageOf(repo)
+  const dir = join(storage, 'snapshots', commit)
+  const get = async (paths: readonly string[], onProgress?: OnProgress) => {
+    const wanted = files.filter(({ path }) => paths.includes(path))
+    try {
+      await fetchAll({ repo, access, commit, storage, dir }, wanted, onProgress)
+    } catch (error) {
+      throw hubFault(diskFault(error, storage), repo)
+    }
+    return paths.map((path) => join(dir, path))
+  }
+  const keep = async () => {
+    if (repo.revision !== commit) await writeRef(join(storage, 'refs', repo.revision), commit)
+  }
+  return { dir, paths: files.map(({ path }) => path), get, keep }
+}
+
+const writeRef = async (path: string, commit: string) => {
+  await mkdir(dirname(path), { recursive: true })
+  await writeWhole(path, [new TextEncoder().encode(commit)])
+}
+
+type Fetching = { repo: RepoName; access: HubAccess; commit: string; storage: string; dir: string }
+
+/** Small files first: what is wrong with a model shows before its weights are fetched. */
+const fetchAll = async (fetching: Fetching, files: HubFile[], onProgress: OnProgress = () => {}) => {
+  const total = files.reduce((sum, { size }) => sum + size, 0)
+  let done = 0
+  await mkdir(join(fetching.storage, 'blobs'), { recursive: true })
+  await requireSpace(fetching.storage, await missingBytes(fetching, files))
+  for (const file of files.toSorted((a, b) => a.size - b.size)) {
+    await fetchOne(fetching, file, (bytes) => onProgress({ file: file.path, bytes: done + bytes, total }))
+    done += file.size
+    onProgress({ file: file.path, bytes: done, total })
+  }
+}
+
+const missingBytes = async ({ storage }: Fetching, files: HubFile[]): Promise<number> => {
+  let missing = 0
+  for (const { hash, size } of files) {
+    const blob = join(storage, 'blobs', hash)
+    const there = (await stat(blob).catch(() => undefined)) ?? (await stat(`${blob}.incomplete`).catch(() => undefined))
+    missing += Math.max(0, size - (there?.size ?? 0))
+  }
+  return missing
+}
+
+const fetchOne = async (
+  { repo, access, commit, storage, dir }: Fetching,
+  file: HubFile,
+  onBytes: (n: number) => void,
+) => {
+  const pointer = join(dir, file.path)
+  if (await stat(pointer).catch(() => undefined)) return
+  const blob = join(storage, 'blobs', file.hash)
+  if (!(await stat(blob).catch(() => undefined)))
+    await downloadBlob(access, { repo, revision: commit }, file, blob, onBytes)
+  await mkdir(dirname(pointer), { recursive: true })
+  await rm(pointer, { force: true })
+  // Windows grants links to few; there the file is copied, as huggingface_hub does.
+  await symlink(relative(dirname(pointer), blob), pointer).catch(() => copyFile(blob, pointer))
+}
+
+const cachedRepo = async (repo: RepoName, why: string): Promise<Repo> => {
+  const storage = storageOf(repo)
+  const ref = await readFile(join(storage, 'refs', repo.revision), 'utf8').catch(() => repo.revision)
+  const dir = join(storage, 'snapshots', ref.trim())
+  const entries = await readdir(dir, { recursive: true }).catch(() => {
+    const id = repo.revision === 'main' ? repo.name : `${repo.name}@${repo.revision}`
+    throw runFailure('offline', `is not in the cache ${getHFHubCachePath()}, and ${why}`, { file: id })
+  })
+  const paths: string[] = []
+  for (const entry of entries)
+    if ((await stat(join(dir, entry)).catch(() => undefined))?.isFile()) paths.push(entry.split(sep).join('/'))
+  return { dir, paths, get: async (wanted) => wanted.map((path) => join(dir, path)), keep: async () => {} }
+}
