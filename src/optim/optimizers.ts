@@ -68,23 +68,28 @@ const defaults: Settings = {
 export const optimizer = (name: OptimizerName, hyper: Hyper = {}): Optimizer =>
   optimizers[name]({ ...defaults, ...hyper })
 
-/** old + weight (goal - old), as torch's lerp. */
-const towards = (old: Tensor, goal: Tensor, weight: number) => old.add(goal.sub(old).mul(weight))
-
-/** decay old + (1 - decay) g^2 */
-const secondMoment = (old: Tensor, g: Tensor, decay: number) => old.mul(decay).add(g.mul(1 - decay).mul(g))
-
-/** m and v of Adam, and stepSize m / (sqrt(v) / sqrt(1 - beta2^t) + eps). */
-const adamStep = (g: Tensor, state: Slice['state'], s: Readonly<Record<string, Tensor>>, { betas, eps }: Settings) => {
-  const m = towards(state.m, g, 1 - betas[0])
-  const v = secondMoment(state.v, g, betas[1])
-  return { state: { m, v }, change: m.div(v.sqrt().div(s.correction).add(eps)).mul(s.stepSize) }
+/** m <- beta1 m + mGain g,  v <- beta2 v + vGain g^2,  and stepSize m / (sqrt(v) + epsilon): as few passes as it takes. */
+const adamStep = (g: Tensor, state: Slice['state'], s: Readonly<Record<string, Tensor>>, { betas }: Settings) => {
+  const m = state.m.mul(betas[0]).add(g.mul(s.mGain))
+  const v = state.v.mul(betas[1]).add(g.mul(s.vGain).mul(g))
+  return { state: { m, v }, change: m.mul(s.stepSize).div(v.sqrt().add(s.epsilon)) }
 }
 
-const adamScalars = ({ step, learningRate }: StepSettings, { betas }: Settings) => ({
-  stepSize: learningRate / (1 - betas[0] ** step),
-  correction: Math.sqrt(1 - betas[1] ** step),
-})
+/**
+ * lr / (1 - beta1^t) m / (sqrt(v / c) + eps), c = 1 - beta2^t, is lr sqrt(c) / (1 - beta1^t) m / (sqrt(v) + eps sqrt(c)).
+ * @param gradScale what the gradient that adamStep gets has yet to be multiplied by
+ */
+const adamScalars = ({ step, learningRate }: StepSettings, gradScale: number, { betas, eps }: Settings) => {
+  const correction = Math.sqrt(1 - betas[1] ** step)
+  return {
+    mGain: (1 - betas[0]) * gradScale,
+    vGain: (1 - betas[1]) * gradScale ** 2,
+    stepSize: (learningRate * correction) / (1 - betas[0] ** step),
+    epsilon: eps * correction,
+  }
+}
+
+const adamScalarNames = ['mGain', 'vGain', 'stepSize', 'epsilon']
 
 /** g + weightDecay p: decay as an L2 penalty, 0 where the parameter does not decay. */
 const penalised = ({ param, grad }: Slice, s: Readonly<Record<string, Tensor>>) =>
@@ -99,22 +104,21 @@ const optimizers: { [N in OptimizerName]: (hyper: Settings) => Optimizer } = {
   // p <- p (1 - lr wd) - lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)   (arXiv 1711.05101, algorithm 2)
   adamw: (hyper) => ({
     state: ['m', 'v'],
-    scalars: ['gradScale', 'keep', 'stepSize', 'correction'],
+    scalars: ['keep', ...adamScalarNames],
     scalarValues: (at) => ({
-      gradScale: at.gradScale,
       keep: at.decays ? 1 - at.learningRate * hyper.weightDecay : 1,
-      ...adamScalars(at, hyper),
+      ...adamScalars(at, at.gradScale, hyper),
     }),
     update: ({ param, grad, state }, s): Updated => {
-      const { state: next, change } = adamStep(grad.mul(s.gradScale), state, s, hyper)
+      const { state: next, change } = adamStep(grad, state, s, hyper)
       return { param: param.mul(s.keep).sub(change), state: next }
     },
   }),
   // The same without `keep`, on g + wd p   (arXiv 1412.6980, algorithm 1)
   adam: (hyper) => ({
     state: ['m', 'v'],
-    scalars: ['gradScale', 'weightDecay', 'stepSize', 'correction'],
-    scalarValues: (at) => ({ ...penalty(at, hyper), ...adamScalars(at, hyper) }),
+    scalars: ['gradScale', 'weightDecay', ...adamScalarNames],
+    scalarValues: (at) => ({ ...penalty(at, hyper), ...adamScalars(at, 1, hyper) }),
     update: (slice, s): Updated => {
       const { state, change } = adamStep(penalised(slice, s), slice.state, s, hyper)
       return { param: slice.param.sub(change), state }
@@ -144,7 +148,7 @@ const optimizers: { [N in OptimizerName]: (hyper: Settings) => Optimizer } = {
     scalarValues: (at) => ({ ...penalty(at, hyper), learningRate: at.learningRate }),
     update: (slice, s): Updated => {
       const g = penalised(slice, s)
-      const v = secondMoment(slice.state.v, g, hyper.alpha)
+      const v = slice.state.v.mul(hyper.alpha).add(g.mul(1 - hyper.alpha).mul(g))
       const u = g.div(v.sqrt().add(hyper.eps))
       if (!hyper.momentum) return { param: slice.param.sub(u.mul(s.learningRate)), state: { v } }
       const momentum = slice.state.momentum.mul(hyper.momentum).add(u)
