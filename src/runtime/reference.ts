@@ -242,7 +242,7 @@ export const rules: { [P in Primitive]: Rule<P> } = {
   pow: binary((a, b) => a ** b),
   max: binary(Math.max),
   min: binary(Math.min),
-  mod: binary((a, b) => a - b * Math.floor(a / b)),
+  mod: binary((a, b) => ((a % b) + b) % b),
   eq: compare((a, b) => a === b),
   lt: compare((a, b) => a < b),
   le: compare((a, b) => a <= b),

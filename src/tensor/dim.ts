@@ -16,7 +16,8 @@ export const parseDim = (dim: Dim): Polynomial => {
   for (const term of dim.split('+')) {
     const factors = term.split('*')
     const coefficient = /^-?\d+$/.test(factors[0]) ? Number(factors.shift()) : 1
-    terms.set(factors.join('*'), coefficient)
+    const monomial = factors.join('*')
+    terms.set(monomial, (terms.get(monomial) ?? 0) + coefficient)
   }
   return terms
 }

@@ -5,8 +5,8 @@
 import { assert } from '../util/fault.ts'
 import { addDims, mulDims, type Shape, subDims } from './dim.ts'
 import { topological } from './graph.ts'
-import type { Params, Primitive } from './primitives.ts'
-import { scalar, type Tensor, zeros } from './tensor.ts'
+import { type Params, type Primitive, sameShape } from './primitives.ts'
+import { scalar, sizeTensor, type Tensor, zeros } from './tensor.ts'
 
 type Rule<P extends Primitive> = (
   inputs: readonly Tensor[],
@@ -71,7 +71,8 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
   and: none,
   or: none,
   where: ([c, x, y], _, __, dy) => [null, sumTo(c.where(dy, 0), x.shape), sumTo(c.where(0, dy), y.shape)],
-  cast: ([x], _, __, dy) => [x.dtype === 'f32' && dy.dtype === 'f32' ? dy : null],
+  // To or from integers and conditions: there is no other cast.
+  cast: none,
   reduceSum: ([x], { axes }, _, dy) => [dy.reshape(keepAxes(x.shape, axes)).broadcastTo(x.shape)],
   // Each of several equal maxima gets the whole gradient.
   reduceMax: ([x], { axes }, y, dy) => [
@@ -115,9 +116,10 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
   // i = (mean(x^2) + eps)^(-1/2):  dx = -dy i^3 x / C
   rmsInverse: ([x], _, y, dy) => [
     dy
-      .mul(y.pow(3))
+      .mul(y.square().mul(y))
       .mul(x)
-      .div(-Number(x.shape.at(-1))),
+      .div(sizeTensor(x.shape.at(-1)!))
+      .neg(),
     null,
   ],
   // A rotation's transpose is the rotation by the negated angle.
@@ -153,14 +155,21 @@ export const vjp = (outputs: readonly Tensor[], cotangents: readonly Tensor[], w
   const order = topological(outputs)
   const needed = dependents(order, new Set(wrt))
   const grads = new Map<Tensor, Tensor>()
-  const accumulate = (t: Tensor, g: Tensor) => grads.set(t, grads.has(t) ? grads.get(t)!.add(g) : g)
+  const accumulate = (t: Tensor, g: Tensor) => {
+    assert(sameShape(g.shape, t.shape), `gradient [${g.shape}] of ${t.op} [${t.shape}]`)
+    grads.set(t, grads.get(t)?.add(g) ?? g)
+  }
   for (const [i, output] of outputs.entries()) if (needed.has(output)) accumulate(output, cotangents[i])
   for (const t of order.reverse()) {
     const dy = grads.get(t)
     if (!dy || !t.inputs.some((x) => needed.has(x))) continue
     const rule = vjpRules[t.op] as Rule<Primitive>
-    for (const [i, dx] of rule(t.inputs, t.params, t, dy).entries())
-      if (dx && needed.has(t.inputs[i])) accumulate(t.inputs[i], dx)
+    const gradients = rule(t.inputs, t.params, t, dy)
+    assert(
+      gradients.length === t.inputs.length,
+      `${t.op} has ${t.inputs.length} inputs and ${gradients.length} gradients`,
+    )
+    for (const [i, dx] of gradients.entries()) if (dx && needed.has(t.inputs[i])) accumulate(t.inputs[i], dx)
   }
   return wrt.map((t) => grads.get(t) ?? zeros(t.shape))
 }

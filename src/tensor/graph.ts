@@ -1,7 +1,6 @@
 /** Walks and prints traced programs. A program is its outputs; what they do not reach does not exist. */
 
-import type { Shape } from './dim.ts'
-import type { DType } from './primitives.ts'
+import { typeText } from './primitives.ts'
 import type { Tensor } from './tensor.ts'
 
 /** Every node that the outputs reach, inputs before users; without recursion, since programs are deep. */
@@ -37,10 +36,13 @@ export const print = (outputs: readonly Tensor[]): string => {
   const index = new Map(order.map((t, i) => [t, i]))
   const line = (t: Tensor) => {
     const args = t.inputs.map((x) => `%${index.get(x)}`).join(' ')
-    const params = Object.keys(t.params).length && t.op !== 'customGrad' ? ` ${JSON.stringify(t.params)}` : ''
-    return `%${index.get(t)} = ${t.op}${args && ` ${args}`}${params} : ${typeText(t)}`
+    return `%${index.get(t)} = ${t.op}${args && ` ${args}`}${printParams(t)} : ${typeText(t)}`
   }
   return [...order.map(line), `return ${outputs.map((t) => `%${index.get(t)}`).join(' ')}`].join('\n')
 }
 
-const typeText = (t: { dtype: DType; shape: Shape }) => `${t.dtype}[${t.shape.join(', ')}]`
+/** What the type does not already say. */
+const printParams = (t: Tensor): string => {
+  const { shape: _, dtype: __, rule: ___, ...rest } = t.params as Record<string, unknown>
+  return Object.keys(rest).length ? ` ${JSON.stringify(rest)}` : ''
+}

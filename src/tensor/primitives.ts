@@ -8,6 +8,8 @@ import { addDims, type Dim, type Shape, sizeOf, subDims } from './dim.ts'
 export type DType = 'f32' | 'i64' | 'bool'
 export type Type = { readonly shape: Shape; readonly dtype: DType }
 
+export const typeText = ({ dtype, shape }: Type) => `${dtype}[${shape.join(', ')}]`
+
 type None = Record<never, never>
 type Reduce = { axes: readonly number[]; keep: boolean }
 
@@ -74,23 +76,55 @@ export type Primitive = keyof Params
 
 export type ShapeRule<P extends Primitive> = (inputs: readonly Type[], params: Params[P]) => Type
 
-const unary = ([x]: readonly Type[]): Type => x
+const expect = (x: Type, ...dtypes: readonly DType[]) =>
+  assert(dtypes.includes(x.dtype), `expected ${dtypes.join(' or ')}, got ${x.dtype}`)
 
-const binary = ([a, b]: readonly Type[]): Type => {
-  assert(a.dtype === b.dtype, `operands are ${a.dtype} and ${b.dtype}`)
-  return { shape: broadcast(a.shape, b.shape), dtype: a.dtype }
+const checkAxis = ({ shape }: Type, axis: number) => assert(shape[axis] !== undefined, `axis ${axis} of [${shape}]`)
+
+const unary =
+  (...dtypes: readonly DType[]) =>
+  ([x]: readonly Type[]): Type => {
+    expect(x, ...dtypes)
+    return x
+  }
+
+const binary =
+  (...dtypes: readonly DType[]) =>
+  ([a, b]: readonly Type[]): Type => {
+    expect(a, ...dtypes)
+    expect(b, a.dtype)
+    return { shape: broadcast(a.shape, b.shape), dtype: a.dtype }
+  }
+
+const comparison =
+  (...dtypes: readonly DType[]) =>
+  (inputs: readonly Type[]): Type => ({ shape: binary(...dtypes)(inputs).shape, dtype: 'bool' })
+
+const reduce = ([x]: readonly Type[], { axes, keep }: Reduce): Type => {
+  expect(x, 'f32', 'i64')
+  for (const axis of axes) checkAxis(x, axis)
+  assert(new Set(axes).size === axes.length, `axes [${axes}] repeat`)
+  return { shape: x.shape.flatMap((dim, i) => (axes.includes(i) ? (keep ? [1] : []) : [dim])), dtype: x.dtype }
 }
 
-const comparison = ([a, b]: readonly Type[]): Type => ({ shape: broadcast(a.shape, b.shape), dtype: 'bool' })
+export const sameShape = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i])
 
-const reduce = ([x]: readonly Type[], { axes, keep }: Reduce): Type => ({
-  shape: x.shape.flatMap((dim, i) => (axes.includes(i) ? (keep ? [1] : []) : [dim])),
-  dtype: x.dtype,
-})
-
-const lastReduced = (x: Type, keep: boolean): Shape => (keep ? [...x.shape.slice(0, -1), 1] : x.shape.slice(0, -1))
+/** Leading axes of two operands that meet along their last one. */
+const checkLeading = (a: Type, b: Type) =>
+  assert(sameShape(a.shape.slice(0, -1), b.shape.slice(0, -1)), `axes before the last differ`)
 
 const withAxis = (shape: Shape, axis: number, dim: Dim): Shape => shape.map((d, i) => (i === axis ? dim : d))
+
+/** Sizes are compared where both are known before the program runs. */
+const checkOrder = (low: Dim, high: Dim, what: string) => {
+  const room = subDims(high, low)
+  assert(typeof room !== 'number' || room >= 0, `${what}: ${low} > ${high}`)
+}
+
+const checkNorm = ([x, weight]: readonly Type[]) => {
+  expect(x, 'f32')
+  assert(weight.shape.length === 1 && weight.shape[0] === x.shape.at(-1), `weight must be [${x.shape.at(-1)}]`)
+}
 
 /** NumPy's rule: align at the right, 1 stretches. */
 export const broadcast = (a: Shape, b: Shape): Shape => {
@@ -106,76 +140,148 @@ export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {
   input: (_, { shape, dtype }) => ({ shape, dtype }),
   constant: (_, { shape, dtype }) => ({ shape, dtype }),
   iota: (_, { size }) => ({ shape: [size], dtype: 'i64' }),
-  neg: unary,
-  exp: unary,
-  log: unary,
-  sqrt: unary,
-  abs: unary,
-  sign: unary,
-  erf: unary,
-  tanh: unary,
-  sigmoid: unary,
-  softplus: unary,
-  relu: unary,
-  silu: unary,
-  not: unary,
-  add: binary,
-  sub: binary,
-  mul: binary,
-  div: binary,
-  pow: binary,
-  max: binary,
-  min: binary,
-  mod: binary,
-  eq: comparison,
-  lt: comparison,
-  le: comparison,
-  and: binary,
-  or: binary,
+  neg: unary('f32', 'i64'),
+  exp: unary('f32'),
+  log: unary('f32'),
+  sqrt: unary('f32'),
+  abs: unary('f32', 'i64'),
+  sign: unary('f32', 'i64'),
+  erf: unary('f32'),
+  tanh: unary('f32'),
+  sigmoid: unary('f32'),
+  softplus: unary('f32'),
+  relu: unary('f32'),
+  silu: unary('f32'),
+  not: unary('bool'),
+  add: binary('f32', 'i64'),
+  sub: binary('f32', 'i64'),
+  mul: binary('f32', 'i64'),
+  div: binary('f32', 'i64'),
+  pow: binary('f32'),
+  max: binary('f32', 'i64'),
+  min: binary('f32', 'i64'),
+  mod: binary('i64'),
+  eq: comparison('f32', 'i64', 'bool'),
+  lt: comparison('f32', 'i64'),
+  le: comparison('f32', 'i64'),
+  and: binary('bool'),
+  or: binary('bool'),
   // [condition (bool), x, y]
-  where: ([c, x, y]) => ({ shape: broadcast(c.shape, broadcast(x.shape, y.shape)), dtype: x.dtype }),
+  where: ([c, x, y]) => {
+    expect(c, 'bool')
+    expect(y, x.dtype)
+    return { shape: broadcast(c.shape, broadcast(x.shape, y.shape)), dtype: x.dtype }
+  },
   cast: ([x], { dtype }) => ({ shape: x.shape, dtype }),
   reduceSum: reduce,
   reduceMax: reduce,
-  argmax: ([x], { keep }) => ({ shape: lastReduced(x, keep), dtype: 'i64' }),
-  argsort: ([x]) => ({ shape: x.shape, dtype: 'i64' }),
-  softmax: unary,
+  // Along the last axis, as argsort and softmax.
+  argmax: ([x], { keep }) => ({ shape: reduce([x], { axes: [x.shape.length - 1], keep }).shape, dtype: 'i64' }),
+  argsort: ([x]) => {
+    checkAxis(x, x.shape.length - 1)
+    return { shape: x.shape, dtype: 'i64' }
+  },
+  softmax: ([x]) => {
+    checkAxis(x, x.shape.length - 1)
+    return unary('f32')([x])
+  },
   // [..., m, k] x [..., k, n], leading axes broadcast; transA, transB swap the last two
   matmul: ([a, b], { transA, transB }) => {
+    expect(a, 'f32')
+    expect(b, 'f32')
+    assert(a.shape.length >= 2 && b.shape.length >= 2, 'both operands need two axes')
     const [m, k] = transA ? [a.shape.at(-1)!, a.shape.at(-2)!] : [a.shape.at(-2)!, a.shape.at(-1)!]
     const [k2, n] = transB ? [b.shape.at(-1)!, b.shape.at(-2)!] : [b.shape.at(-2)!, b.shape.at(-1)!]
-    assert(k === k2, `matmul of [${a.shape}] and [${b.shape}]: inner sizes ${k} and ${k2}`)
+    assert(k === k2, `inner sizes ${k} and ${k2} (transA ${transA}, transB ${transB})`)
     return { shape: [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), m, n], dtype: a.dtype }
   },
   reshape: ([x], { shape }) => {
-    assert(sizeOf(x.shape) === sizeOf(shape), `reshape of [${x.shape}] to [${shape}]`)
+    assert(sizeOf(x.shape) === sizeOf(shape), `to [${shape}]: ${sizeOf(x.shape)} values for ${sizeOf(shape)}`)
     return { shape, dtype: x.dtype }
   },
-  transpose: ([x], { perm }) => ({ shape: perm.map((i) => x.shape[i]), dtype: x.dtype }),
-  broadcastTo: ([x], { shape }) => ({ shape: broadcast(x.shape, shape), dtype: x.dtype }),
-  concat: (xs, { axis }) => ({
-    shape: withAxis(xs[0].shape, axis, xs.map((x) => x.shape[axis]).reduce(addDims)),
-    dtype: xs[0].dtype,
-  }),
-  slice: ([x], { axis, start, end }) => ({ shape: withAxis(x.shape, axis, subDims(end, start)), dtype: x.dtype }),
-  pad: ([x], { axis, before, after }) => ({
-    shape: withAxis(x.shape, axis, addDims(addDims(before, x.shape[axis]), after)),
-    dtype: x.dtype,
-  }),
+  transpose: ([x], { perm }) => {
+    const complete = perm.length === x.shape.length && x.shape.every((_, i) => perm.includes(i))
+    assert(complete, `[${perm}] is no permutation of ${x.shape.length} axes`)
+    return { shape: perm.map((i) => x.shape[i]), dtype: x.dtype }
+  },
+  broadcastTo: ([x], { shape }) => {
+    assert(sameShape(broadcast(x.shape, shape), shape), `[${x.shape}] does not stretch to [${shape}]`)
+    return { shape, dtype: x.dtype }
+  },
+  concat: (xs, { axis }) => {
+    checkAxis(xs[0], axis)
+    for (const x of xs) {
+      expect(x, xs[0].dtype)
+      const fits = sameShape(withAxis(x.shape, axis, 0), withAxis(xs[0].shape, axis, 0))
+      assert(fits, `[${xs[0].shape}] and [${x.shape}] differ beside axis ${axis}`)
+    }
+    return { shape: withAxis(xs[0].shape, axis, xs.map((x) => x.shape[axis]).reduce(addDims)), dtype: xs[0].dtype }
+  },
+  slice: ([x], { axis, start, end }) => {
+    checkAxis(x, axis)
+    checkOrder(0, start, 'start')
+    checkOrder(start, end, 'start and end')
+    checkOrder(end, x.shape[axis], `end on axis ${axis}`)
+    return { shape: withAxis(x.shape, axis, subDims(end, start)), dtype: x.dtype }
+  },
+  // Zeros before and after.
+  pad: ([x], { axis, before, after }) => {
+    expect(x, 'f32', 'i64')
+    checkAxis(x, axis)
+    checkOrder(0, before, 'before')
+    checkOrder(0, after, 'after')
+    return { shape: withAxis(x.shape, axis, addDims(addDims(before, x.shape[axis]), after)), dtype: x.dtype }
+  },
   // [x [R, ...], index [...i]] -> [...i, ...]: rows of x
-  gather: ([x, index]) => ({ shape: [...index.shape, ...x.shape.slice(1)], dtype: x.dtype }),
+  gather: ([x, index]) => {
+    expect(index, 'i64')
+    checkAxis(x, 0)
+    return { shape: [...index.shape, ...x.shape.slice(1)], dtype: x.dtype }
+  },
   // [updates [...i, ...], index [...i]] -> [rows, ...]: zeros, and each update added to its row
-  scatterAdd: ([u, index], { rows }) => ({ shape: [rows, ...u.shape.slice(index.shape.length)], dtype: u.dtype }),
+  scatterAdd: ([u, index], { rows }) => {
+    expect(index, 'i64')
+    const rank = index.shape.length
+    assert(sameShape(u.shape.slice(0, rank), index.shape), `updates must begin with [${index.shape}]`)
+    return { shape: [rows, ...u.shape.slice(rank)], dtype: u.dtype }
+  },
   // [x [..., V], index [..., n]] -> [..., n]: along the last axis
-  takeAlong: ([x, index]) => ({ shape: index.shape, dtype: x.dtype }),
+  takeAlong: ([x, index]) => {
+    expect(index, 'i64')
+    checkLeading(x, index)
+    return { shape: index.shape, dtype: x.dtype }
+  },
   // [updates [..., n], index [..., n]] -> [..., size]: zeros, and each update added at its index
-  putAlong: ([u], { size }) => ({ shape: [...u.shape.slice(0, -1), size], dtype: u.dtype }),
+  putAlong: ([u, index], { size }) => {
+    expect(index, 'i64')
+    assert(sameShape(u.shape, index.shape), 'updates and index differ in shape')
+    return { shape: [...u.shape.slice(0, -1), size], dtype: u.dtype }
+  },
   // [x [..., C], weight [C]] -> x / sqrt(mean(x^2) + eps) * weight
-  rmsNorm: unary,
-  // [x, weight] -> [..., 1]: 1 / sqrt(mean(x^2) + eps)
-  rmsInverse: ([x]) => ({ shape: lastReduced(x, true), dtype: x.dtype }),
-  // [x [N, heads * D], positions [N] i64, cos [M, rotary / 2], sin [M, rotary / 2]]
-  rope: unary,
-  stopGradient: unary,
-  customGrad: unary,
+  rmsNorm: (inputs) => {
+    checkNorm(inputs)
+    return inputs[0]
+  },
+  // [x, weight] -> [..., 1]: 1 / sqrt(mean(x^2) + eps); the weight only makes it one node with rmsNorm when lowered
+  rmsInverse: (inputs) => {
+    checkNorm(inputs)
+    return { shape: [...inputs[0].shape.slice(0, -1), 1], dtype: 'f32' }
+  },
+  // [x [N, heads * D], positions [N] i64, cos [M, rotary / 2], sin [M, rotary / 2]]: of each head's first `rotary`
+  // values, the halves (a, b) become (a cos - b sin, b cos + a sin); `inverse` negates sin
+  rope: ([x, positions, cos, sin], { heads, rotary }) => {
+    expect(positions, 'i64')
+    const [N, width] = x.shape
+    const fits = typeof width === 'number' && width % heads === 0 && rotary <= width / heads && rotary % 2 === 0
+    assert(
+      fits && x.shape.length === 2,
+      `x must be [N, heads * D] for ${heads} heads, with an even rotary ${rotary} <= D`,
+    )
+    assert(sameShape(positions.shape, [N]), `positions must be [${N}]`)
+    const half = cos.shape.length === 2 && cos.shape[1] === rotary / 2 && sameShape(cos.shape, sin.shape)
+    assert(half, `tables must be [M, ${rotary / 2}]`)
+    return x
+  },
+  stopGradient: ([x]) => x,
+  customGrad: ([x]) => x,
 }

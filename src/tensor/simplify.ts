@@ -4,7 +4,7 @@
  * program is what its outputs reach.
  */
 import { topological } from './graph.ts'
-import { broadcast, type Params, type Primitive } from './primitives.ts'
+import { broadcast, type Params, type Primitive, sameShape } from './primitives.ts'
 import { node, scalar, type Tensor } from './tensor.ts'
 
 /** The same values by fewer nodes. */
@@ -21,7 +21,11 @@ export const simplify = (outputs: readonly Tensor[]): Tensor[] => {
   return outputs.map((t) => rebuilt.get(t)!)
 }
 
-const keyOf = (t: Tensor): string => `${t.op} ${t.inputs.map((x) => x.id)} ${JSON.stringify(t.params)}`
+const keyOf = (t: Tensor): string => `${t.op} ${t.inputs.map((x) => x.id)} ${JSON.stringify(t.params, exact)}`
+
+/** JSON has no infinities, no NaN and no -0. */
+const exact = (_: string, value: unknown) =>
+  Object.is(value, -0) ? '-0' : typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
 
 const rewrite = (t: Tensor): Tensor => {
   const folded = fold(t)
@@ -53,18 +57,17 @@ const scalarValue = (t: Tensor): number | undefined =>
 /** A constant scalar, or one that was stretched. */
 const uniform = (t: Tensor): number | undefined => scalarValue(t.op === 'broadcastTo' ? t.inputs[0] : t)
 
-const sameShape = (a: Tensor, b: Tensor) => a.rank === b.rank && a.shape.every((dim, i) => dim === b.shape[i])
-
 /** x, where the operation with this uniform operand changes nothing. */
 const neutral = (t: Tensor, x: Tensor, other: Tensor, value: number) =>
-  uniform(other) === value && sameShape(t, x) ? x : undefined
+  uniform(other) === value && sameShape(t.shape, x.shape) ? x : undefined
 
 /** Elementwise operations stretch their operands themselves. */
 const unstretched = (t: Tensor): Tensor | undefined => {
   const inputs = t.inputs.map((x) => (x.op === 'broadcastTo' ? x.inputs[0] : x))
   const shape = inputs.map((x) => x.shape).reduce(broadcast)
-  const fits = shape.length === t.rank && shape.every((dim, i) => dim === t.shape[i])
-  return fits && inputs.some((x, i) => x !== t.inputs[i]) ? node(t.op, inputs, t.params) : undefined
+  return sameShape(shape, t.shape) && inputs.some((x, i) => x !== t.inputs[i])
+    ? node(t.op, inputs, t.params)
+    : undefined
 }
 
 const lastTwoSwapped = (t: Tensor) => {
@@ -88,10 +91,10 @@ const rewrites: { [P in Primitive]?: (t: Tensor<P>) => Tensor | undefined } = {
   max: unstretched,
   min: unstretched,
   where: unstretched,
-  broadcastTo: (t) => (sameShape(t, t.inputs[0]) ? t.inputs[0] : undefined),
+  broadcastTo: (t) => (sameShape(t.shape, t.inputs[0].shape) ? t.inputs[0] : undefined),
   reshape: (t) => {
     const [x] = t.inputs
-    if (sameShape(t, x)) return x
+    if (sameShape(t.shape, x.shape)) return x
     return x.op === 'reshape' ? x.inputs[0].reshape(t.shape) : undefined
   },
   transpose: (t) => {
@@ -104,7 +107,7 @@ const rewrites: { [P in Primitive]?: (t: Tensor<P>) => Tensor | undefined } = {
   matmul: (t) => {
     const [a, b] = t.inputs
     const { transA, transB } = t.params
-    if (lastTwoSwapped(a)) return a.inputs[0].matmul(b, { transA: !transA, transB })
+    if (lastTwoSwapped(a)) return rewrite(a.inputs[0].matmul(b, { transA: !transA, transB }))
     return lastTwoSwapped(b) ? a.matmul(b.inputs[0], { transA, transB: !transB }) : undefined
   },
 }

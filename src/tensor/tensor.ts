@@ -4,7 +4,7 @@
  */
 import { assert } from '../util/fault.ts'
 import { addDims, type Dim, mulDims, type Shape, sizeOf } from './dim.ts'
-import { broadcast, type DType, type Params, type Primitive, shapeRules, type Type } from './primitives.ts'
+import { type DType, type Params, type Primitive, sameShape, shapeRules, type Type, typeText } from './primitives.ts'
 
 let count = 0
 
@@ -20,7 +20,7 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
     this.op = op
     this.inputs = inputs
     this.params = params
-    const type = shapeRules[op](inputs, params)
+    const type = infer(op, inputs, params)
     this.shape = type.shape
     this.dtype = type.dtype
   }
@@ -89,10 +89,9 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
 
   matmul = (other: Tensor, { transA = false, transB = false } = {}) => node('matmul', [this, other], { transA, transB })
 
-  reshape = (shape: Shape): Tensor => (same(shape, this.shape) ? this : node('reshape', [this], { shape }))
+  reshape = (shape: Shape): Tensor => (sameShape(shape, this.shape) ? this : node('reshape', [this], { shape }))
   transpose = (perm: readonly number[]) => node('transpose', [this], { perm })
-  broadcastTo = (shape: Shape): Tensor =>
-    same(broadcast(this.shape, shape), this.shape) ? this : node('broadcastTo', [this], { shape })
+  broadcastTo = (shape: Shape): Tensor => (sameShape(shape, this.shape) ? this : node('broadcastTo', [this], { shape }))
   slice = (axis: number, start: Dim, end: Dim) => node('slice', [this], { axis: this.axis(axis), start, end })
   pad = (axis: number, before: Dim, after: Dim) => node('pad', [this], { axis: this.axis(axis), before, after })
   /** Rows of this [R, ...] by index [...i] -> [...i, ...]. */
@@ -126,11 +125,19 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
   }
 }
 
+/** The shape rule, with the operation and its operands named where it refuses them. */
+const infer = <P extends Primitive>(op: P, inputs: readonly Tensor[], params: Params[P]): Type => {
+  try {
+    return shapeRules[op](inputs, params)
+  } catch (error) {
+    const why = (error as Error).message.replace(/^attune: /, '')
+    throw new Error(`attune: ${op} of ${inputs.map(typeText).join(', ')}: ${why}`, { cause: error })
+  }
+}
+
 export type Operand = Tensor | number
 
 const operand = (x: Operand, dtype: DType): Tensor => (x instanceof Tensor ? x : scalar(x, dtype))
-
-const same = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i])
 
 export const node = <P extends Primitive>(op: P, inputs: readonly Tensor[], params = {} as Params[P]): Tensor =>
   new Tensor(op, inputs, params) as Tensor
