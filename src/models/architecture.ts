@@ -3,6 +3,7 @@
  * Weights keep their checkpoint names. Hidden states are [N, C], the real tokens of a batch.
  */
 import type { Attend } from '../nn/attention.ts'
+import type { HeadOptions } from '../nn/head.ts'
 import type { RopeParameters } from '../nn/rope.ts'
 import type { Scope } from '../nn/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -21,6 +22,10 @@ export type Config = {
   max_position_embeddings: number
   tie_word_embeddings: boolean
   initializer_range: number
+  /** One of `activations` in nn/layers.ts, whatever the key was called. */
+  activation: string
+  /** Share of each head that is rotated. */
+  partial_rotary_factor: number
   rope?: Record<string, RopeParameters>
   /** Everything as it stood in the file; what an architecture alone knows it reads here. */
   raw: Readonly<Record<string, unknown>>
@@ -58,11 +63,13 @@ export type Architecture = {
   finalNorm(p: Scope, x: Tensor, config: Config): Tensor
   /** Names outside the blocks. */
   embedding: string
-  head(config: Config): { weight: string; softcap?: number }
+  head(config: Config): Pick<HeadOptions, 'weight' | 'module' | 'softcap'>
   /** Module names of a block's linear layers, for LoRA's `all-linear`. */
   linears(config: Config): readonly string[]
   /** GPT-2: linear weights are stored as [in, out]. */
   conv1d?: boolean
+  /** Gemma: norm weights are stored as what is added to 1, so a fresh one is 0. */
+  zeroNorms?: boolean
   /** The name in a checkpoint as attune knows it; undefined for what is to be ignored. */
   rename?(name: string): string | undefined
 }

@@ -1,13 +1,20 @@
 /**
  * Reads config.json. transformers 5 writes `rope_parameters` and `dtype`; most files on the Hub have the older
  * `rope_theta`, `rope_scaling` and `torch_dtype`. Both become one form; every other key stays verbatim in `raw`.
+ * What blocks read from `raw` is checked here too, so that no later code meets a text where it wants a number.
  */
 import { z } from 'zod'
-import type { RopeParameters } from '../nn/rope.ts'
+import { activations } from '../nn/layers.ts'
 import { badInput } from '../util/fault.ts'
 import type { Config } from './architecture.ts'
+import { ropeTablesOf } from './ropeConfig.ts'
 
-const size = z.int().positive()
+const size = z
+  .int()
+  .positive()
+  .max(2 ** 31 - 1)
+const positive = z.number().positive()
+const layerType = z.enum(['full_attention', 'sliding_attention'])
 
 const schema = z.looseObject({
   architectures: z.array(z.string()).min(1),
@@ -26,10 +33,31 @@ const schema = z.looseObject({
   max_position_embeddings: size.optional(),
   n_positions: size.optional(),
   tie_word_embeddings: z.boolean().optional(),
-  initializer_range: z.number().optional(),
+  initializer_range: z.number().nonnegative().optional(),
+  hidden_act: z.string().nullish(),
+  hidden_activation: z.string().nullish(),
+  activation_function: z.string().nullish(),
+  rms_norm_eps: positive.nullish(),
+  layer_norm_epsilon: positive.nullish(),
+  sliding_window: size.nullish(),
+  sliding_window_pattern: size.nullish(),
+  max_window_layers: z.int().nonnegative().nullish(),
+  use_sliding_window: z.boolean().nullish(),
+  layer_types: z.array(layerType).nullish(),
+  no_rope_layers: z.array(z.int()).nullish(),
+  no_rope_layer_interval: size.nullish(),
+  attention_bias: z.boolean().nullish(),
+  mlp_bias: z.boolean().nullish(),
+  query_pre_attn_scalar: positive.nullish(),
+  attn_logit_softcapping: positive.nullish(),
+  final_logit_softcapping: positive.nullish(),
+  scale_attn_weights: z.boolean().nullish(),
+  partial_rotary_factor: positive.max(1).nullish(),
 })
 
-/** @param tied what this model type assumes when the file is silent on tied embeddings */
+type Parsed = z.infer<typeof schema>
+
+/** Throws a Fault 'bad-config' that names the key. */
 export const parseConfig = (raw: unknown, file: string): Config => {
   const parsed = schema.safeParse(raw)
   if (!parsed.success) {
@@ -37,59 +65,74 @@ export const parseConfig = (raw: unknown, file: string): Config => {
     throw badInput('bad-config', `${issue.path.join('.') || 'the file'}: ${issue.message}`, { file })
   }
   const c = parsed.data
+  const { heads, hidden, ...sizes } = sizesOf(c, file)
+  const { tables, partial } = ropeTablesOf(c, file)
+  return {
+    architectures: c.architectures,
+    model_type: c.model_type,
+    vocab_size: c.vocab_size,
+    hidden_size: hidden,
+    num_attention_heads: heads,
+    ...sizes,
+    tie_word_embeddings: c.tie_word_embeddings ?? tiedByDefault.has(c.model_type),
+    initializer_range: c.initializer_range ?? 0.02,
+    activation: activationOf(c, file),
+    partial_rotary_factor: partial,
+    rope: tables,
+    raw: raw as Config['raw'],
+  }
+}
+
+const sizesOf = (c: Parsed, file: string) => {
   const needed = (value: number | undefined, name: string): number => {
     if (value === undefined) throw badInput('bad-config', `${name} is missing`, { file })
     return value
   }
   const hidden = needed(c.hidden_size ?? c.n_embd, 'hidden_size')
   const heads = needed(c.num_attention_heads ?? c.n_head, 'num_attention_heads')
-  const config: Config = {
-    architectures: c.architectures,
-    model_type: c.model_type,
-    vocab_size: c.vocab_size,
-    hidden_size: hidden,
-    num_hidden_layers: needed(c.num_hidden_layers ?? c.n_layer, 'num_hidden_layers'),
-    num_attention_heads: heads,
-    num_key_value_heads: c.num_key_value_heads ?? heads,
-    head_dim: c.head_dim ?? Math.floor(hidden / heads),
+  const layers = needed(c.num_hidden_layers ?? c.n_layer, 'num_hidden_layers')
+  const kv = c.num_key_value_heads ?? heads
+  if (heads % kv) throw badInput('bad-config', `${heads} attention heads cannot share ${kv} key/value heads`, { file })
+  for (const key of ['layer_types', 'no_rope_layers'] as const)
+    if (c[key] && c[key].length !== layers)
+      throw badInput('bad-config', `${key} has ${c[key].length} entries for ${layers} layers`, { file })
+  return {
+    hidden,
+    heads,
+    num_hidden_layers: layers,
+    num_key_value_heads: kv,
+    head_dim: headDim(c, hidden, heads, file),
     intermediate_size: c.intermediate_size ?? c.n_inner ?? 4 * hidden,
     max_position_embeddings: needed(c.max_position_embeddings ?? c.n_positions, 'max_position_embeddings'),
-    tie_word_embeddings: c.tie_word_embeddings ?? tiedByDefault.has(c.model_type),
-    initializer_range: c.initializer_range ?? 0.02,
-    rope: ropeTablesOf(c, file),
-    raw: c,
   }
-  return checked(config, file)
 }
 
-/** Model types whose config class ties embeddings unless told otherwise. */
+const headDim = (c: Parsed, hidden: number, heads: number, file: string): number => {
+  const given = c.head_dim ?? headDimByDefault[c.model_type]
+  if (given !== undefined) return given
+  if (hidden % heads) throw badInput('bad-config', `hidden size ${hidden} is no multiple of ${heads} heads`, { file })
+  return hidden / heads
+}
+
+// What transformers' config classes assume when the file is silent.
+
 const tiedByDefault = new Set(['gpt2', 'gemma', 'gemma2', 'gemma3_text', 'smollm3'])
 
-const checked = (config: Config, file: string): Config => {
-  const { num_attention_heads: heads, num_key_value_heads: kv } = config
-  if (heads % kv) throw badInput('bad-config', `${heads} attention heads cannot share ${kv} key/value heads`, { file })
-  return config
+const headDimByDefault: Readonly<Record<string, number | undefined>> = {
+  gemma: 256,
+  gemma2: 256,
+  gemma3_text: 256,
+  qwen3: 128,
 }
 
-type Raw = Record<string, unknown>
-
-/** One table by name ('' where all layers share it, else by layer type). */
-const ropeTablesOf = (c: Raw, file: string): Record<string, RopeParameters> => {
-  const given = c.rope_parameters as Raw | null | undefined
-  const theta = (c.rope_theta as number | undefined) ?? 10_000
-  if (given && !('rope_theta' in given) && Object.values(given).some((v) => typeof v === 'object'))
-    return Object.fromEntries(Object.entries(given).map(([kind, rope]) => [kind, ropeOf(rope as Raw, theta, file)]))
-  const plain = ropeOf(given ?? (c.rope_scaling as Raw | null) ?? {}, theta, file)
-  if (c.rope_local_base_freq === undefined) return { '': plain }
-  const local: RopeParameters = { rope_type: 'default', rope_theta: c.rope_local_base_freq as number }
-  return { full_attention: plain, sliding_attention: local }
-}
-
-const ropeOf = (rope: Raw, theta: number, file: string): RopeParameters => {
-  const type = (rope.rope_type ?? rope.type ?? 'default') as string
-  if (!['default', 'linear', 'llama3'].includes(type))
-    throw badInput('bad-config', `rope type ${JSON.stringify(type)} is not supported; default, linear and llama3 are`, {
-      file,
-    })
-  return { rope_theta: theta, ...rope, rope_type: type } as RopeParameters
+const activationOf = (c: Parsed, file: string): string => {
+  const isGemma = c.model_type.startsWith('gemma')
+  const given = c.hidden_activation ?? c.hidden_act ?? c.activation_function
+  const name = given ?? (isGemma ? 'gelu_pytorch_tanh' : c.model_type === 'gpt2' ? 'gelu_new' : 'silu')
+  if (!Object.hasOwn(activations, name)) {
+    const known = Object.keys(activations).join(', ')
+    throw badInput('bad-config', `the activation ${JSON.stringify(name)} is not supported; ${known} are`, { file })
+  }
+  // Gemma's first files say "gelu" and mean its approximation.
+  return isGemma && name === 'gelu' ? 'gelu_pytorch_tanh' : name
 }

@@ -9,6 +9,8 @@ import type { Scope } from './scope.ts'
 export type HeadOptions = {
   /** Name of the weight [V, C]. */
   weight: string
+  /** The module that LoRA and a bias know it by, also where its weight is the embedding's. */
+  module: string
   /** Gemma 2: a logit l becomes cap * tanh(l / cap). */
   softcap?: number
   /** Share of the target's probability spread evenly over the vocabulary. */
@@ -18,8 +20,7 @@ export type HeadOptions = {
 }
 
 /** [R, V] of hidden states [R, C]. */
-export const logits = (p: Scope, h: Tensor, { weight, softcap, temperature }: HeadOptions): Tensor => {
-  const module = weight.replace(/\.weight$/, '')
+export const logits = (p: Scope, h: Tensor, { weight, module, softcap, temperature }: HeadOptions): Tensor => {
   const lora = p.lora(module)
   const plain = h.matmul(p.get(weight), { transB: true })
   const biased = p.has(`${module}.bias`) ? plain.add(p.get(`${module}.bias`)) : plain
@@ -58,8 +59,8 @@ export const tokenStats = (p: Scope, h: Tensor, labels: Tensor, options: HeadOpt
     !options.softcap &&
     !smoothing &&
     !(options.temperature && options.temperature !== 1) &&
-    !p.lora(options.weight.replace(/\.weight$/, '')) &&
-    !p.has(options.weight.replace(/weight$/, 'bias'))
+    !p.lora(options.module) &&
+    !p.has(`${options.module}.bias`)
   const rule = plain ? directRule(p.get(options.weight), h, labels, e, sum) : undefined
   const logps = rule
     ? value.withGrad([h, p.get(options.weight)], rule)

@@ -3,6 +3,15 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { linear } from './linear.ts'
 import type { Scope } from './scope.ts'
 
+/** Rows of a table [V, C] by ids [N] (+ LoRA, with A [r, V] and B [C, r]) -> [N, C] */
+export const embedding = (p: Scope, name: string, ids: Tensor): Tensor => {
+  const rows = p.get(`${name}.weight`).gather(ids)
+  const lora = p.lora(name)
+  if (!lora) return rows
+  const low = lora.A.transpose([1, 0]).gather(ids).mul(lora.scaling)
+  return rows.add(low.matmul(lora.B, { transB: true }))
+}
+
 /** x / rms(x) * weight (Zhang and Sennrich 2019). */
 export const rmsNorm = (p: Scope, name: string, x: Tensor, eps: number): Tensor =>
   x.rmsNorm(p.get(`${name}.weight`), eps)

@@ -14,7 +14,19 @@ import { openBackend } from '../../src/runtime/open.node.ts'
 import { fixtureJson, fixtureTensors, largestDifference } from '../support/golden.ts'
 import { goldenModel, packRows } from '../support/model.ts'
 
-const cases = ['llama-gqa-untied', 'llama-tied', 'llama-rope-scaled', 'mistral-sliding', 'qwen2', 'qwen3', 'smollm3']
+const cases = [
+  'llama-gqa-untied',
+  'llama-tied',
+  'llama-rope-scaled',
+  'mistral-sliding',
+  'qwen2',
+  'qwen3',
+  'smollm3',
+  'gemma2',
+  'gemma3',
+  'phi3',
+  'gpt2',
+]
 
 const backend = await openBackend({ inProcess: true, threads: 1 })
 afterAll(() => backend.close())
@@ -50,7 +62,8 @@ describe.each(cases)('%s', async (name) => {
     expect(B).toBeGreaterThan(1)
   })
 
-  it('reads the older spelling of config.json', async () => {
+  // GPT-2 rotates nothing: both spellings are one
+  it.skipIf(name === 'gpt2')('reads the older spelling of config.json', async () => {
     const old = await goldenModel(backend, name, 'config.v4.json')
     expect(old.config.rope).toEqual(model.config.rope)
     expect({ ...old.config, raw: 0, rope: 0 }).toEqual({ ...model.config, raw: 0, rope: 0 })

@@ -1,0 +1,107 @@
+/**
+ * What Llama and its relatives share: names and shapes of a decoder's weights, and attention with separate q, k and v.
+ * Biases and head norms are there when the checkpoint's shapes have them, so one function serves all.
+ */
+import type { AttentionOptions } from '../nn/attention.ts'
+import { headNorm, rmsNorm } from '../nn/layers.ts'
+import { linear } from '../nn/linear.ts'
+import type { Scope } from '../nn/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { Architecture, BlockContext, Config, LayerKind } from './architecture.ts'
+
+export type Norm = (p: Scope, name: string, x: Tensor, eps: number) => Tensor
+export type NamedShape = readonly [string, readonly number[]]
+
+export const epsilon = ({ raw }: Config, silent = 1e-6) => (raw.rms_norm_eps as number | null | undefined) ?? silent
+
+export const attentionOptions = (config: Config, kind: LayerKind): AttentionOptions => ({
+  heads: config.num_attention_heads,
+  kvHeads: config.num_key_value_heads,
+  headDim: config.head_dim,
+  scale: config.head_dim ** -0.5,
+  window: kind.window,
+})
+
+/** x [N, C] -> [N, C] */
+export const selfAttention = (
+  p: Scope,
+  x: Tensor,
+  context: BlockContext,
+  config: Config,
+  kind: LayerKind,
+  { options = attentionOptions(config, kind), norm = rmsNorm as Norm } = {},
+): Tensor => {
+  const turned = (name: string, heads: number) => {
+    const y = linear(p, `${name}_proj`, x)
+    const normed = p.has(`${name}_norm.weight`)
+      ? headNorm(y, heads, (each) => norm(p, `${name}_norm`, each, epsilon(config)))
+      : y
+    return kind.rope === undefined ? normed : context.rotate(normed, heads, kind.rope, config.head_dim)
+  }
+  const [q, k] = [turned('q', options.heads), turned('k', options.kvHeads)]
+  return linear(p, 'o_proj', context.attend(q, k, linear(p, 'v_proj', x), options))
+}
+
+/** Which layers have biases and head norms. */
+export type ShapeOptions = { bias?: { qkv?: boolean; o?: boolean; mlp?: boolean }; headNorms?: boolean }
+
+const module = (name: string, out: number, inner: number, biased = false): NamedShape[] => [
+  [`${name}.weight`, [out, inner]],
+  ...(biased ? [[`${name}.bias`, [out]] as const] : []),
+]
+
+export const attentionShapes = (config: Config, { bias = {}, headNorms = false }: ShapeOptions = {}): NamedShape[] => {
+  const { hidden_size: C, head_dim: D } = config
+  const [Q, KV] = [config.num_attention_heads * D, config.num_key_value_heads * D]
+  return [
+    ...module('self_attn.q_proj', Q, C, bias.qkv),
+    ...module('self_attn.k_proj', KV, C, bias.qkv),
+    ...module('self_attn.v_proj', KV, C, bias.qkv),
+    ...module('self_attn.o_proj', C, Q, bias.o),
+    ...(headNorms ? normShapes(D, 'self_attn.q_norm', 'self_attn.k_norm') : []),
+  ]
+}
+
+export const mlpShapes = ({ hidden_size: C, intermediate_size: F }: Config, biased = false): NamedShape[] => [
+  ...module('mlp.gate_proj', F, C, biased),
+  ...module('mlp.up_proj', F, C, biased),
+  ...module('mlp.down_proj', C, F, biased),
+]
+
+export const normShapes = (size: number, ...names: string[]): NamedShape[] =>
+  names.map((name) => [`${name}.weight`, [size]])
+
+/** All shapes of a decoder from those of one layer. */
+export const decoderShapes = (config: Config, layer: readonly NamedShape[]): Map<string, readonly number[]> => {
+  const { vocab_size: V, hidden_size: C } = config
+  const layers = Array.from({ length: config.num_hidden_layers }, (_, i) =>
+    layer.map(([name, shape]): NamedShape => [`model.layers.${i}.${name}`, shape]),
+  )
+  return new Map<string, readonly number[]>([
+    ['model.embed_tokens.weight', [V, C]],
+    ...layers.flat(),
+    ['model.norm.weight', [C]],
+    ...(config.tie_word_embeddings ? [] : [['lm_head.weight', [V, C]] as const]),
+  ])
+}
+
+/** Old checkpoints store the rotary frequencies; a base model saved by itself has no `model.` prefix. */
+const rename = (name: string): string | undefined => {
+  if (name.endsWith('rotary_emb.inv_freq')) return undefined
+  return /^(embed_tokens|layers|norm)\./.test(name) ? `model.${name}` : name
+}
+
+/** Names and places that are the same in every decoder of this family. */
+export const decoder = {
+  layerPrefix: (layer: number) => `model.layers.${layer}.`,
+  embedding: 'model.embed_tokens.weight',
+  head: (config: Config) => ({
+    weight: config.tie_word_embeddings ? 'model.embed_tokens.weight' : 'lm_head.weight',
+    module: 'lm_head',
+  }),
+  linears: () => [
+    ...['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((name) => `self_attn.${name}`),
+    ...['gate_proj', 'up_proj', 'down_proj'].map((name) => `mlp.${name}`),
+  ],
+  rename,
+} satisfies Partial<Architecture>
