@@ -47,8 +47,8 @@ const arithmetic: Partial<Record<Primitive, (a: number, b: number) => number>> =
 const fold = (t: Tensor): Tensor | undefined => {
   const rule = arithmetic[t.op]
   if (!rule || t.dtype !== 'f32') return undefined
-  const [a, b = 0] = t.inputs.map(scalarValue)
-  return a === undefined || b === undefined ? undefined : scalar(rule(a, b))
+  const values = t.inputs.map(scalarValue)
+  return values.includes(undefined) ? undefined : scalar(rule(...(values as [number, number])))
 }
 
 const scalarValue = (t: Tensor): number | undefined =>
