@@ -1,32 +1,12 @@
 /** Puts a packed batch on the engine: ids, and what every layer shares (indices, masks), made there once. */
 
+import type { PackedBatch } from '../data/batch.ts'
 import type { LayerKind } from '../models/architecture.ts'
 import { layoutTensors } from '../nn/attention.ts'
 import { compileProgram } from '../onnx/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import { input } from '../tensor/tensor.ts'
 import { executable, type Model, ropeHandles } from './model.ts'
-
-/**
- * Rows of tokens without padding. Places are a grid of B rows by T columns; N tokens stand on them.
- * A target says: the hidden state of token `index` should predict `label`.
- */
-export type PackedBatch = {
-  B: number
-  T: number
-  /** [N] */
-  ids: ArrayLike<number>
-  /** [N] position of each token in its own text */
-  positions: ArrayLike<number>
-  /** [N] place b*T + t of each token */
-  places: ArrayLike<number>
-  /** [N] group (prompt) of each token */
-  groups: ArrayLike<number>
-  /** [N] 0 in a prompt or plain text, 1.. in its replies */
-  segments: ArrayLike<number>
-  /** [M] */
-  targets: { index: ArrayLike<number>; label: ArrayLike<number> }
-}
 
 export type Placed = {
   tokens: number
@@ -62,7 +42,7 @@ const layoutProgram = (model: Model) =>
   })
 
 /** Grid arrays from token arrays: rows (index of the token at a place, 0 where none), groups (-1 where none), segments. */
-const grids = (batch: PackedBatch) => {
+const grids = (batch: PlacedBatch) => {
   const rows = new BigInt64Array(batch.B * batch.T)
   const groups = new BigInt64Array(batch.B * batch.T).fill(-1n)
   const segments = new BigInt64Array(batch.B * batch.T)
@@ -74,7 +54,10 @@ const grids = (batch: PackedBatch) => {
   return { rows, groups, segments }
 }
 
-export const place = (model: Model, batch: PackedBatch): Placed => {
+/** What the passes read of a batch. */
+export type PlacedBatch = Omit<PackedBatch, 'targets'> & { targets: Omit<PackedBatch['targets'], 'sequence'> }
+
+export const place = (model: Model, batch: PlacedBatch): Placed => {
   const { backend } = model
   const N = batch.ids.length
   const put = (values: ArrayLike<number>) => backend.put(i64(values), [values.length])

@@ -28,6 +28,7 @@ export type Command =
       total: number
       size: number
     }
+  | { do: 'zero'; id: number }
   | { do: 'write'; id: number; offset: number; values: Values }
   | { do: 'read'; id: number; offset: number; length: number }
   | { do: 'free'; ids: readonly number[] }
@@ -55,10 +56,12 @@ export type Backend = {
   run(executable: Executable, feeds: Handles, into?: Handles): Record<string, Handle>
   /**
    * Runs an elementwise program over 1-D arrays by slices of 262,144: what fits the cache is 3 to 10 times faster.
-   * `sliced` feeds and outputs are cut alike; other outputs must be given as [number of slices], one value a slice.
+   * `sliced` feeds and 1-D outputs are cut alike; an output that is a scalar is given as [number of slices].
    */
   runSlices(executable: Executable, sliced: Handles, feeds: Handles, into: Handles): void
+  /** Hands values over into part of a handle. */
   write(handle: Handle, values: Values, offset?: number): void
+  zero(handle: Handle): void
   read(handle: Handle, offset?: number, length?: number): Promise<Float32Array>
   free(handles: Iterable<Handle>): void
   /** Waits for everything that was sent. */
@@ -118,11 +121,14 @@ export const makeBackend = (engine: Engine): Backend => {
     },
     runSlices(executable, sliced, feeds, into) {
       const [total] = Object.values(sliced)[0].shape
-      const names = [...Object.keys(sliced), ...Object.keys(into).filter((name) => into[name].shape[0] === total)]
+      const cut = executable.program.outputs.filter((port) => port.shape.length === 1).map((port) => port.name)
+      const names = [...Object.keys(sliced), ...cut]
       const command = { do: 'slices', executable: executable.id, sliced: names, total, size: sliceSize } as const
       queue.push({ ...command, feeds: wires({ ...feeds, ...sliced }, executable.program), outputs: wires(into) })
     },
-    write(to, values, offset = 0) {
+    zero: (handle) => queue.push({ do: 'zero', id: handle.id }),
+    write(to, given, offset = 0) {
+      const values = given.byteLength === given.buffer.byteLength ? given : given.slice()
       queue.push({ do: 'write', id: to.id, offset, values }, values)
     },
     async read(from, offset = 0, length = elements(from.shape) - offset) {

@@ -34,7 +34,8 @@ export const ortEngine = (options: EngineOptions): Engine => {
 
   const take = ({ dtype, shape, zero }: Extract<Command, { do: 'empty' }>) => {
     const values = pool.take(dtype, elements(shape))
-    return zero ? values.fill(0 as never) : values
+    if (zero) clear(values)
+    return values
   }
 
   const run = async (command: Extract<Command, { do: 'run' }>) => {
@@ -84,6 +85,9 @@ export const ortEngine = (options: EngineOptions): Engine => {
         return void (await run(command))
       case 'slices':
         return void (await slices(command))
+      case 'zero':
+        clear(get(command.id).values)
+        return
       case 'write':
         get(command.id).values.set(command.values as never, command.offset)
         return
@@ -128,6 +132,8 @@ export const ortEngine = (options: EngineOptions): Engine => {
     },
   }
 }
+
+const clear = (values: Values) => (values instanceof BigInt64Array ? values.fill(0n) : values.fill(0))
 
 const sessionOptions = ({ provider, threads }: EngineOptions): ort.InferenceSession.SessionOptions => ({
   executionProviders: [provider],

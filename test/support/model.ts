@@ -4,7 +4,7 @@ import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { parseConfig } from '../../src/models/config.ts'
 import { matchWeights } from '../../src/models/load.ts'
 import { architectureOf } from '../../src/models/registry.ts'
-import type { PackedBatch } from '../../src/passes/layout.ts'
+import type { PlacedBatch } from '../../src/passes/layout.ts'
 import { putWeights } from '../../src/passes/load.ts'
 import { makeModel } from '../../src/passes/model.ts'
 import type { Backend } from '../../src/runtime/backend.ts'
@@ -21,7 +21,7 @@ export const goldenModel = async (backend: Backend, name: string, configFile = '
 }
 
 /** Padded rows as a packed batch whose targets are all next tokens; the place in [B, T] of each token and target. */
-export const packRows = (ids: readonly number[], mask: readonly number[], B: number): PackedBatch => {
+export const packRows = (ids: readonly number[], mask: readonly number[], B: number): PlacedBatch => {
   const T = ids.length / B
   const places = [...ids.keys()].filter((place) => mask[place])
   const at = new Map(places.map((place, n) => [place, n]))

@@ -1,0 +1,93 @@
+/**
+ * Packs token sequences into the rows of one batch. Peculiar: a group is a tree, a trunk (the prompt) with branches
+ * (its replies) that do not see each other, so K replies share one pass over their prompt; and groups too short to
+ * fill a row share it, unseen by each other. Nothing is padded but the grid of attention.
+ */
+
+/** A trunk with branches; plain text is a trunk alone. */
+export type Tree = {
+  trunk: ArrayLike<number>
+  /** 1 where a token of the trunk counts as a target (the first never does: nothing comes before it). */
+  trunkTargets?: ArrayLike<number>
+  branches: readonly ArrayLike<number>[]
+}
+
+/**
+ * Places are a grid of B rows by T columns; N tokens stand on them. A target says: the hidden state of token `index`
+ * should predict `label`, on account of `sequence`: branch k of tree g is g*K + k, the trunk of tree g is G*K + g.
+ */
+export type PackedBatch = {
+  B: number
+  T: number
+  /** [N] */
+  ids: ArrayLike<number>
+  /** [N] position of each token in its own text */
+  positions: ArrayLike<number>
+  /** [N] place b*T + t of each token */
+  places: ArrayLike<number>
+  /** [N] tree of each token */
+  groups: ArrayLike<number>
+  /** [N] 0 in a trunk, 1.. in its branches */
+  segments: ArrayLike<number>
+  /** [M] */
+  targets: { index: ArrayLike<number>; label: ArrayLike<number>; sequence: ArrayLike<number> }
+}
+
+const treeLength = ({ trunk, branches }: Tree) => branches.reduce((n, branch) => n + branch.length, trunk.length)
+
+/** Row and first column of each tree: longest first, each into the first row with room (first-fit decreasing). */
+const rowsOf = (trees: readonly Tree[]) => {
+  const lengths = trees.map(treeLength)
+  const T = Math.max(...lengths)
+  const filled: number[] = []
+  const start = new Map<number, { row: number; column: number }>()
+  for (const g of lengths.map((_, i) => i).sort((a, b) => lengths[b] - lengths[a] || a - b)) {
+    let row = filled.findIndex((used) => used + lengths[g] <= T)
+    if (row < 0) row = filled.push(0) - 1
+    start.set(g, { row, column: filled[row] })
+    filled[row] += lengths[g]
+  }
+  return { B: filled.length, T, start }
+}
+
+/** @param K branches that a tree may have, for numbering; trees with fewer leave gaps */
+export const pack = (trees: readonly Tree[], K: number): PackedBatch => {
+  const { B, T, start } = rowsOf(trees)
+  const token = {
+    ids: [] as number[],
+    positions: [] as number[],
+    places: [] as number[],
+    groups: [] as number[],
+    segments: [] as number[],
+  }
+  const target = { index: [] as number[], label: [] as number[], sequence: [] as number[] }
+  const aim = (index: number, label: number, sequence: number) => {
+    target.index.push(index)
+    target.label.push(label)
+    target.sequence.push(sequence)
+  }
+  trees.forEach(({ trunk, trunkTargets, branches }, g) => {
+    const { row, column } = start.get(g)!
+    let place = row * T + column
+    const stand = (id: number, position: number, segment: number): number => {
+      token.positions.push(position)
+      token.places.push(place++)
+      token.groups.push(g)
+      token.segments.push(segment)
+      return token.ids.push(id) - 1
+    }
+    let last = -1
+    for (let t = 0; t < trunk.length; t++) {
+      if (t > 0 && trunkTargets?.[t]) aim(last, trunk[t], trees.length * K + g)
+      last = stand(trunk[t], t, 0)
+    }
+    branches.forEach((branch, k) => {
+      let before = last
+      for (let t = 0; t < branch.length; t++) {
+        if (before >= 0) aim(before, branch[t], g * K + k)
+        before = stand(branch[t], trunk.length + t, k + 1)
+      }
+    })
+  })
+  return { B, T, ...token, targets: target }
+}

@@ -1,0 +1,168 @@
+/**
+ * Rows to token ids. What goes wrong most in post-training goes wrong here, so the rules are few and strict:
+ * prompt and prompt+reply are tokenised as wholes and the reply is what follows the prompt's length; a chat template
+ * already holds its special tokens; plain text gets its EOS if it has none; ids given as ids are taken as they are;
+ * a row that truncation leaves without a reply is dropped and counted.
+ */
+import { isIds, isMessages, type Message, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
+
+/** What tokenisation needs; text/tokenizer.ts has it. */
+export type Encoder = {
+  encode(text: string, options?: { specialTokens?: boolean }): { ids: number[] }
+  readonly eosId: number | undefined
+  readonly chat?: {
+    encode(messages: Message[], options?: { addGenerationPrompt?: boolean }): { ids: number[]; assistantMask: number[] }
+  }
+}
+
+export type Limits = {
+  /** Prompt and reply together; a longer reply loses its end. */
+  maxLength: number
+  /** A longer prompt loses its beginning. */
+  maxPromptLength?: number
+}
+
+/** Why a row gave no example. */
+export type Dropped = 'no-reply-left' | 'no-target-left' | 'empty'
+
+/** A prompt with its replies, as token ids. */
+export type RankedExample = {
+  prompt: number[]
+  replies: number[][]
+  ranks: (number | null)[]
+  prob?: number
+  margin?: number
+  truncated: boolean
+}
+export type UnpairedExample = { prompt: number[]; completion: number[]; label: boolean; truncated: boolean }
+/** `targets` is 1 where a token counts. */
+export type TextExample = { ids: number[]; targets: number[]; truncated: boolean }
+
+/** Counts what was found odd, by name, for one warning at the end. */
+export type Count = (what: string) => void
+
+const needChat = (encoder: Encoder) => {
+  if (encoder.chat) return encoder.chat
+  throw new TypeError('the rows are conversations and the tokenizer has no chat template')
+}
+
+/** A prompt's ids, with its beginning-of-text token but never an end. */
+export const encodePrompt = (encoder: Encoder, prompt: Text): number[] => {
+  if (isIds(prompt)) return prompt
+  if (isMessages(prompt)) return needChat(encoder).encode(prompt, { addGenerationPrompt: true }).ids
+  return withoutEnd(encoder.encode(prompt, { specialTokens: true }).ids, encoder)
+}
+
+/** Some tokenizers end every text with EOS; a prompt goes on. */
+const withoutEnd = (ids: number[], { eosId }: Encoder) =>
+  ids.length > 1 && ids.at(-1) === eosId ? ids.slice(0, -1) : ids
+
+const withEnd = (ids: number[], { eosId }: Encoder) =>
+  eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId]
+
+/** The ids that follow the prompt's. */
+export const encodeReply = (
+  encoder: Encoder,
+  prompt: Text,
+  promptIds: number[],
+  reply: Text,
+  count: Count,
+): number[] => {
+  if (isIds(reply)) return reply
+  if (isIds(prompt)) return withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)
+  const whole = isMessages(prompt)
+    ? needChat(encoder).encode([...prompt, ...asMessages(reply)]).ids
+    : withEnd(encoder.encode(prompt + asText(reply), { specialTokens: true }).ids, encoder)
+  if (promptIds.some((id, i) => id !== whole[i])) count('prompt-not-prefix')
+  return whole.slice(promptIds.length)
+}
+
+const asMessages = (reply: Text): Message[] =>
+  isMessages(reply) ? reply : [{ role: 'assistant', content: reply as string }]
+
+const asText = (reply: Text): string =>
+  typeof reply === 'string' ? reply : (reply as Message[]).map(({ content }) => content).join('')
+
+/** The prompt's last tokens and the reply's first, within the limits; undefined where no reply is left. */
+const fit = (prompt: number[], reply: number[], limits: Limits) => {
+  const cut = limits.maxPromptLength === undefined ? prompt : prompt.slice(-limits.maxPromptLength)
+  const room = limits.maxLength - cut.length
+  return {
+    prompt: cut,
+    reply: reply.slice(0, Math.max(0, room)),
+    truncated: cut.length < prompt.length || reply.length > room,
+  }
+}
+
+export const rankedExample = (
+  encoder: Encoder,
+  row: Ranking,
+  limits: Limits,
+  count: Count,
+): RankedExample | Dropped => {
+  const promptIds = encodePrompt(encoder, row.prompt)
+  const fitted = row.responses.map((text) =>
+    fit(promptIds, encodeReply(encoder, row.prompt, promptIds, text, count), limits),
+  )
+  if (fitted.some(({ reply }) => reply.length === 0)) return 'no-reply-left'
+  const [{ prompt }] = fitted
+  const replies = fitted.map(({ reply }) => reply)
+  const { ranks, prob, margin } = row
+  return { prompt, replies, ranks, prob, margin, truncated: fitted.some(({ truncated }) => truncated) }
+}
+
+export const unpairedExample = (
+  encoder: Encoder,
+  row: Unpaired,
+  limits: Limits,
+  count: Count,
+): UnpairedExample | Dropped => {
+  const promptIds = encodePrompt(encoder, row.prompt)
+  const { prompt, reply, truncated } = fit(
+    promptIds,
+    encodeReply(encoder, row.prompt, promptIds, row.completion, count),
+    limits,
+  )
+  return reply.length === 0 ? 'no-reply-left' : { prompt, completion: reply, label: row.label, truncated }
+}
+
+export type TextOptions = {
+  /** Of a conversation only what the template marks as the assistant's counts. */
+  assistantOnly: boolean
+  /** Of a prompt and completion only the completion counts. */
+  completionOnly: boolean
+}
+
+export const textExample = (
+  encoder: Encoder,
+  row: Sft,
+  limits: Limits,
+  options: TextOptions,
+  count: Count,
+): TextExample | Dropped => {
+  const { ids, targets } = textIds(encoder, row, options, count)
+  if (ids.length < 2) return 'empty'
+  const kept = {
+    ids: ids.slice(0, limits.maxLength),
+    targets: targets.slice(0, limits.maxLength),
+    truncated: ids.length > limits.maxLength,
+  }
+  return kept.targets.some((target, t) => t > 0 && target) ? kept : 'no-target-left'
+}
+
+const textIds = (encoder: Encoder, row: Sft, options: TextOptions, count: Count) => {
+  if (row.kind === 'messages') {
+    const { ids, assistantMask } = needChat(encoder).encode(row.messages)
+    return { ids, targets: options.assistantOnly ? assistantMask : ids.map(() => 1) }
+  }
+  if (row.kind === 'text') {
+    const ids = isIds(row.text) ? row.text : withEnd(encoder.encode(row.text, { specialTokens: true }).ids, encoder)
+    return { ids, targets: ids.map(() => 1) }
+  }
+  const prompt = encodePrompt(encoder, row.prompt)
+  const completion = encodeReply(encoder, row.prompt, prompt, row.completion, count)
+  return {
+    ids: [...prompt, ...completion],
+    targets: [...prompt.map(() => Number(!options.completionOnly)), ...completion.map(() => 1)],
+  }
+}

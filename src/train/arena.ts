@@ -1,0 +1,61 @@
+/**
+ * Trainable parameters, their gradients and the optimizer's state, each as a few flat arrays. Peculiar: a parameter is
+ * a view of its arena, so the optimizer runs over slices that fit the cache whatever the parameters' shapes are, and a
+ * checkpoint is a handful of arrays. Parameters that decay and those that do not have arenas of their own.
+ */
+import type { Backend, Handle } from '../runtime/backend.ts'
+import { elements } from '../runtime/backend.ts'
+
+export type Entry = { name: string; shape: readonly number[]; decays: boolean }
+
+export type Arena = {
+  decays: boolean
+  entries: readonly (Entry & { offset: number })[]
+  size: number
+  params: Handle
+  grads: Handle
+  /** By the optimizer's names (m, v, ...). */
+  state: Readonly<Record<string, Handle>>
+}
+
+/** Elements of one arena at most: 2 GiB, below what one buffer holds on Node 20. */
+const arenaLimit = 2 ** 29
+
+export const makeArenas = (backend: Backend, entries: readonly Entry[], stateNames: readonly string[]): Arena[] =>
+  [true, false].flatMap((decays) =>
+    bins(entries.filter((entry) => entry.decays === decays)).map((bin) => {
+      const size = bin.reduce((n, { shape }) => n + elements(shape), 0)
+      let offset = 0
+      const placed = bin.map((entry) => {
+        const at = { ...entry, offset }
+        offset += elements(entry.shape)
+        return at
+      })
+      const array = () => backend.zeros([size])
+      const state = Object.fromEntries(stateNames.map((name) => [name, array()]))
+      return { decays, entries: placed, size, params: array(), grads: array(), state }
+    }),
+  )
+
+const bins = (entries: readonly Entry[]): Entry[][] => {
+  const filled: Entry[][] = []
+  let room = 0
+  for (const entry of entries) {
+    const size = elements(entry.shape)
+    if (size > room) {
+      filled.push([])
+      room = arenaLimit
+    }
+    filled[filled.length - 1].push(entry)
+    room -= size
+  }
+  return filled
+}
+
+/** Handles of each parameter, or of its gradient, within the arenas. */
+export const viewsOf = (backend: Backend, arenas: readonly Arena[], of: 'params' | 'grads'): Map<string, Handle> =>
+  new Map(
+    arenas.flatMap((arena) =>
+      arena.entries.map(({ name, offset, shape }) => [name, backend.view(arena[of], offset, shape)] as const),
+    ),
+  )

@@ -1,0 +1,92 @@
+/** One optimizer step over its micro-batches, and the check that stands before it: nothing that is not finite is kept. */
+
+import { clipScale } from '../optim/clip.ts'
+import type { HeadSettings } from '../passes/head.ts'
+import type { Model } from '../passes/model.ts'
+import type { Plan } from '../passes/stack.ts'
+import type { Handle } from '../runtime/backend.ts'
+import { runFailure } from '../util/fault.ts'
+import type { LossFunction } from './loss.ts'
+import { evalMicro, type MicroBatch, type MicroResult, trainMicro } from './micro.ts'
+import type { Updater } from './update.ts'
+
+export type Trainer = {
+  model: Model
+  gradients: ReadonlyMap<string, Handle>
+  updater: Updater
+  plan: Plan
+  loss: LossFunction
+  head: HeadSettings
+}
+
+export type StepSettings = {
+  step: number
+  seed: number
+  learningRate: number
+  maxGradNorm: number
+  rows: readonly number[]
+}
+
+/** Losses are shares of the step and add up; every other measure is the mean over micro-batches that have it. */
+export const joinMeasures = (measures: readonly Record<string, number>[]): Record<string, number> => {
+  const names = [...new Set(measures.flatMap((each) => Object.keys(each)))]
+  const joined = names.map((name): [string, number] => {
+    const values = measures.map((each) => each[name]).filter((value) => !Number.isNaN(value))
+    const sum = values.reduce((a, b) => a + b, 0)
+    return [name, name === 'loss' ? measures.reduce((a, each) => a + each.loss, 0) : sum / values.length]
+  })
+  return Object.fromEntries(joined)
+}
+
+const measuresOf = async (model: Model, { vector, names }: MicroResult): Promise<Record<string, number>> => {
+  const [loss, ...values] = await model.backend.read(vector)
+  model.backend.free([vector])
+  return { loss, ...Object.fromEntries(names.map((name, i) => [name, values[i]])) }
+}
+
+export const trainStep = async (
+  trainer: Trainer,
+  batches: readonly MicroBatch[],
+  settings: StepSettings,
+): Promise<Record<string, number>> => {
+  const { model, gradients, updater, plan, loss, head } = trainer
+  updater.zeroGradients()
+  const results = batches.map((batch, i) =>
+    trainMicro(model, batch, loss, plan, gradients, settings.seed + i * 104_729 + settings.step * 15_485_863, head),
+  )
+  const measures = joinMeasures(await Promise.all(results.map((result) => measuresOf(model, result))))
+  const norm = await updater.norm()
+  if (!Number.isFinite(measures.loss) || !Number.isFinite(norm)) throw await notFinite(trainer, measures.loss, settings)
+  updater.update({
+    step: settings.step,
+    learningRate: settings.learningRate,
+    gradScale: clipScale(norm, settings.maxGradNorm),
+  })
+  return { ...measures, grad_norm: norm, learning_rate: settings.learningRate }
+}
+
+/** Names the step, the rows and the first tensor that broke; the update has not been made. */
+const notFinite = async ({ model, gradients }: Trainer, loss: number, { step, rows }: StepSettings) => {
+  const where = Number.isFinite(loss) ? await firstBad(model, gradients) : `the loss (${loss})`
+  const what = `step ${step}: ${where} is not finite, on rows ${rows.slice(0, 16).join(', ')}${rows.length > 16 ? ', ...' : ''}`
+  return runFailure('not-finite', `${what}; nothing was updated or saved. Lower --learning-rate, or look at the rows`)
+}
+
+const firstBad = async (model: Model, gradients: ReadonlyMap<string, Handle>): Promise<string> => {
+  for (const [name, handle] of gradients)
+    if (!(await model.backend.read(handle)).every(Number.isFinite)) return `the gradient of ${name}`
+  return 'the norm of the gradient'
+}
+
+/** Means over batches, weighted by nothing: `eval_` and the measure's name. */
+export const evaluate = async (
+  trainer: Pick<Trainer, 'model' | 'loss' | 'head'>,
+  batches: AsyncIterable<MicroBatch>,
+): Promise<Record<string, number>> => {
+  const measures: Record<string, number>[] = []
+  for await (const batch of batches)
+    measures.push(await measuresOf(trainer.model, evalMicro(trainer.model, batch, trainer.loss, trainer.head)))
+  const mean = joinMeasures(measures)
+  mean.loss /= measures.length
+  return Object.fromEntries(Object.entries(mean).map(([name, value]) => [`eval_${name}`, value]))
+}
