@@ -2,11 +2,16 @@
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import type { Backend, Handle } from '../runtime/backend.ts'
 
+/** @param onTensor is told how many are there */
 export const putWeights = async (
   backend: Backend,
   params: ReadonlyMap<string, StoredTensor>,
+  onTensor: (done: number) => void = () => {},
 ): Promise<Map<string, Handle>> => {
   const handles = new Map<string, Handle>()
-  for (const [name, tensor] of params) handles.set(name, backend.put(await tensor.floats(), tensor.shape))
+  for (const [name, tensor] of params) {
+    handles.set(name, backend.put(await tensor.floats(), tensor.shape))
+    onTensor(handles.size)
+  }
   return handles
 }
