@@ -37,7 +37,7 @@ export const addDims = (a: Dim, b: Dim): Dim => {
 }
 
 export const mulDims = (a: Dim, b: Dim): Dim => {
-  if (typeof a === 'number' && typeof b === 'number') return a * b
+  if (typeof a === 'number' && typeof b === 'number') return a * b + 0 // 0 for -0
   const product: Polynomial = new Map()
   for (const [m, c] of parseDim(a))
     for (const [n, d] of parseDim(b)) {

@@ -44,5 +44,11 @@ export const print = (outputs: readonly Tensor[]): string => {
 /** What the type does not already say. */
 const printParams = (t: Tensor): string => {
   const { shape: _, dtype: __, rule: ___, ...rest } = t.params as Record<string, unknown>
-  return Object.keys(rest).length ? ` ${JSON.stringify(rest)}` : ''
+  return Object.keys(rest).length ? ` ${paramsText(rest)}` : ''
 }
+
+/** JSON, with what JSON lacks: infinities, NaN and -0. */
+export const paramsText = (params: object): string =>
+  JSON.stringify(params, (_, value) =>
+    Object.is(value, -0) ? '-0' : typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
+  )

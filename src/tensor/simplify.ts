@@ -3,7 +3,7 @@
  * differentiation dropped, and no-ops removed. One rebuild from the inputs up; dead code never gets in, since a
  * program is what its outputs reach.
  */
-import { topological } from './graph.ts'
+import { paramsText, topological } from './graph.ts'
 import { broadcast, type Params, type Primitive, sameShape } from './primitives.ts'
 import { node, scalar, type Tensor } from './tensor.ts'
 
@@ -21,11 +21,7 @@ export const simplify = (outputs: readonly Tensor[]): Tensor[] => {
   return outputs.map((t) => rebuilt.get(t)!)
 }
 
-const keyOf = (t: Tensor): string => `${t.op} ${t.inputs.map((x) => x.id)} ${JSON.stringify(t.params, exact)}`
-
-/** JSON has no infinities, no NaN and no -0. */
-const exact = (_: string, value: unknown) =>
-  Object.is(value, -0) ? '-0' : typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
+const keyOf = (t: Tensor): string => `${t.op} ${t.inputs.map((x) => x.id)} ${paramsText(t.params)}`
 
 const rewrite = (t: Tensor): Tensor => {
   const folded = fold(t)
