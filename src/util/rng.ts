@@ -46,11 +46,13 @@ const philoxInto = (
 
 /** High word of a 32 x 32 bit product, by halves of 16 bits. */
 const high = (a: number, b: number): number => {
-  const [al, ah, bl, bh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16]
-  const low = Math.imul(al, bl)
+  const al = a & 0xffff
+  const ah = a >>> 16
+  const bl = b & 0xffff
+  const bh = b >>> 16
   const cross = Math.imul(ah, bl)
   const cross2 = Math.imul(al, bh)
-  const carry = ((low >>> 16) + (cross & 0xffff) + (cross2 & 0xffff)) >>> 16
+  const carry = ((Math.imul(al, bl) >>> 16) + (cross & 0xffff) + (cross2 & 0xffff)) >>> 16
   return (Math.imul(ah, bh) + (cross >>> 16) + (cross2 >>> 16) + carry) | 0
 }
 
