@@ -7,17 +7,11 @@ import { z } from 'zod'
 import { preferenceLossNames } from '../objectives/preferenceLosses.ts'
 import { scheduleNames } from '../optim/schedules.ts'
 
-/** What a field says about itself beside zod's `description`. */
-declare module 'zod' {
-  interface GlobalMeta {
-    /** What stands for the value in the help: FILE, N, ... */
-    value?: string
-    /** An array that one flag may list, with this between its items; without it the flag is repeated. */
-    separator?: string
-    /** What a required field becomes when it is left out, in words; the command line fills it in. */
-    otherwise?: string
-  }
-}
+/*
+ * A field's notes beside zod's `description`: `value` stands for its value in the help (FILE, N), `group` heads its part
+ * of the help, a list with a `separator` fits one flag, and `otherwise` says what a required field becomes when it is
+ * left out and the command line fills it in; `off` says what turning off does that is on by default.
+ */
 
 const count = () => z.number().int().positive()
 const size = () => z.number().int().nonnegative()
@@ -25,6 +19,7 @@ const positive = () => z.number().positive()
 const weight = () => z.number().nonnegative()
 const part = () => z.number().min(0).max(1)
 const flag = () => z.boolean().default(false)
+const on = (off: string) => z.boolean().default(true).meta({ off })
 const text = (value: string) => z.string().min(1).meta({ value })
 const texts = (value: string) => z.array(z.string().min(1)).min(1).meta({ value })
 const pairs = (value: string) => z.record(z.string(), z.string()).default({}).meta({ value })
@@ -48,7 +43,7 @@ export const dataFields = {
   ),
   column: pairs('NAME=COLUMN').describe('where the file calls a column something else: chosen=good; repeatable'),
   maxSamples: count().optional().describe('use the first so many rows'),
-  shuffle: z.boolean().default(true).describe('a new order of rows in every epoch'),
+  shuffle: on('take the rows as they come').describe('a new order of rows in every epoch'),
   maxLength: count().default(1024).describe('tokens of a row; longer ones are cut at the end'),
   maxPromptLength: count().optional().describe('tokens of a prompt; of longer ones the last are kept'),
 }
@@ -121,22 +116,29 @@ const loraFields = (dropout: number) => ({
     .describe('modules that get an adapter: q_proj,v_proj, or all-linear (all but the head)'),
 })
 
+const grouped = <F extends Record<string, z.ZodType>>(group: string, fields: F): F => {
+  for (const field of Object.values(fields)) z.globalRegistry.add(field, { ...field.meta(), group })
+  return fields
+}
+
 const shared = (defaults: { learningRate: number; loraDropout: number }) => ({
-  ...modelFields,
-  ...dataFields,
-  ...outputFields,
-  ...learningFields(defaults.learningRate),
-  ...evalFields,
-  ...loraFields(defaults.loraDropout),
-  ...engineFields,
+  ...grouped('Model', modelFields),
+  ...grouped('Data', dataFields),
+  ...grouped('Learning', learningFields(defaults.learningRate)),
+  ...grouped('LoRA', loraFields(defaults.loraDropout)),
+  ...grouped('Evaluation', evalFields),
+  ...grouped('Output', outputFields),
+  ...grouped('Engine', engineFields),
 })
 
 export const sftSchema = z.object({
+  ...grouped('Method', {
+    loss: z.enum(['nll', 'dft']).default('nll').describe('likelihood, or dynamic fine-tuning, which weighs by it'),
+    labelSmoothing: z.number().min(0).lt(1).default(0).describe('of the target distribution'),
+    completionOnlyLoss: on('the prompt counts too').describe('of rows with a prompt only the completion counts'),
+    assistantOnlyLoss: flag().describe("of rows with messages only the assistant's turns count"),
+  }),
   ...shared({ learningRate: 2e-5, loraDropout: 0.05 }),
-  loss: z.enum(['nll', 'dft']).default('nll').describe('likelihood, or dynamic fine-tuning, which weighs by it'),
-  labelSmoothing: z.number().min(0).lt(1).default(0).describe('of the target distribution'),
-  completionOnlyLoss: z.boolean().default(true).describe('of rows with a prompt only the completion counts'),
-  assistantOnlyLoss: flag().describe("of rows with messages only the assistant's turns count"),
 })
 
 /** No dropout, so that the first loss is ln 2: policy and reference agree to the last bit. */
@@ -145,28 +147,32 @@ const withReference = { learningRate: 1e-6, loraDropout: 0 }
 const beta = positive().default(0.1).describe('strength of the tie to the reference model')
 
 export const preferenceSchema = z.object({
+  ...grouped('Method', {
+    loss: text('LOSS')
+      .default('sigmoid')
+      .describe(`one of ${preferenceLossNames.join(', ')}, or several with weights: sigmoid:0.8,sft:0.2`),
+    beta,
+    labelSmoothing: part().optional().describe('how likely a label is wrong (default: 0; exo_pair 0.001)'),
+    simpoGamma: z.number().default(0.5).describe("simpo's target margin"),
+    cpoAlpha: weight().optional().describe("weight of the chosen reply's likelihood (default: cpo 1, simpo 0)"),
+    ldAlpha: part().optional().describe('weight of the tokens beyond the shorter reply (LD-DPO)'),
+    wpo: flag().describe('weigh each pair by how likely the policy is to say it (WPO)'),
+    fDivergence: z
+      .enum(['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'])
+      .default('reverse_kl')
+      .describe('what ties the policy to the reference'),
+    discopopTau: positive().default(0.05).describe("discopop's temperature"),
+    ties: z.enum(['marginal', 'breslow']).default('marginal').describe('how plackett-luce takes replies of equal rank'),
+  }),
   ...shared(withReference),
-  loss: text('LOSS')
-    .default('sigmoid')
-    .describe(`one of ${preferenceLossNames.join(', ')}, or several with weights: sigmoid:0.8,sft:0.2`),
-  beta,
-  labelSmoothing: part().optional().describe('how likely a label is wrong (default: 0; exo_pair 0.001)'),
-  simpoGamma: z.number().default(0.5).describe("simpo's target margin"),
-  cpoAlpha: weight().optional().describe("weight of the chosen reply's likelihood (default: cpo 1, simpo 0)"),
-  ldAlpha: part().optional().describe('weight of the tokens beyond the shorter reply (LD-DPO)'),
-  wpo: flag().describe('weigh each pair by how likely the policy is to say it (WPO)'),
-  fDivergence: z
-    .enum(['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'])
-    .default('reverse_kl')
-    .describe('what ties the policy to the reference'),
-  discopopTau: positive().default(0.05).describe("discopop's temperature"),
-  ties: z.enum(['marginal', 'breslow']).default('marginal').describe('how plackett-luce takes replies of equal rank'),
 })
 
 export const ktoSchema = z.object({
+  ...grouped('Method', {
+    loss: z.enum(['kto', 'apo_zero_unpaired']).default('kto').describe('the objective'),
+    beta,
+    desirableWeight: weight().default(1).describe('of good replies'),
+    undesirableWeight: weight().default(1).describe('of bad replies'),
+  }),
   ...shared(withReference),
-  loss: z.enum(['kto', 'apo_zero_unpaired']).default('kto').describe('the objective'),
-  beta,
-  desirableWeight: weight().default(1).describe('of good replies'),
-  undesirableWeight: weight().default(1).describe('of bad replies'),
 })

@@ -1,0 +1,24 @@
+/** Every command: its name, a line about it, and where it is. Loading one loads what it needs and no more. */
+import type { Command } from './command.ts'
+
+export type Entry = { name: string; group: string; summary: string; load(): Promise<Command> }
+
+const look = 'Look'
+const train = 'Train'
+
+export const commands: readonly Entry[] = [
+  entry('sft', train, 'fine-tune on texts, conversations or completions', () => import('./commands/sft.ts')),
+  entry(
+    'dpo',
+    train,
+    'align by preferences: DPO and its family, pairs or ranked lists',
+    () => import('./commands/dpo.ts'),
+  ),
+  entry('kto', train, 'align by replies that are good or bad, without pairs', () => import('./commands/kto.ts')),
+  entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
+  entry('runs', look, 'list, show, compare, resume and delete runs', () => import('./commands/runs.ts')),
+]
+
+function entry(name: string, group: string, summary: string, load: () => Promise<{ default: Command }>): Entry {
+  return { name, group, summary, load: async () => (await load()).default }
+}

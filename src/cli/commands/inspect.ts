@@ -1,0 +1,104 @@
+/** What a model is, from its files; no weight is read. */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { openAdapter } from '../../checkpoint/folder.node.ts'
+import { resolveModel } from '../../checkpoint/hub.node.ts'
+import type { StoredTensor } from '../../checkpoint/stored.ts'
+import { loadPretrained } from '../../models/load.node.ts'
+import { modelOfRun } from '../../runs/find.node.ts'
+import { command } from '../command.ts'
+import { bytes, columns, whole } from '../format.ts'
+
+const schema = z.object({
+  model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),
+  adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
+})
+
+export default command({
+  summary: 'Show what a model is: parameters, types, tokenizer, files',
+  example: 'inspect HuggingFaceTB/SmolLM2-135M',
+  schema,
+  operands: ['model'],
+  async run(options, { out }) {
+    const run = await modelOfRun(options.model)
+    const dir = await resolveModel(run?.model ?? options.model)
+    const facts = await describe(dir, options.adapter ?? run?.adapter)
+    if (out.json) await out.line(facts)
+    else await out.text(readable(facts))
+  },
+})
+
+type Facts = Awaited<ReturnType<typeof describe>>
+
+const describe = async (dir: string, adapterDir?: string) => {
+  const { architecture, config, params, unused } = await loadPretrained(dir)
+  const adapter = adapterDir === undefined ? undefined : await openAdapter(adapterDir)
+  const total = count(params.values())
+  const embeddings = [...params].filter(([name]) => name === architecture.embedding || isPositions(name))
+  return {
+    model: dir,
+    architecture: architecture.name,
+    model_type: config.model_type,
+    parameters: {
+      total,
+      without_embeddings: total - count(embeddings.map(([, tensor]) => tensor)),
+      trainable: adapter ? count(adapter.tensors.values()) : total,
+    },
+    dtype: dtypes(params.values()),
+    layers: config.num_hidden_layers,
+    hidden_size: config.hidden_size,
+    heads: config.num_attention_heads,
+    kv_heads: config.num_key_value_heads,
+    vocab_size: config.vocab_size,
+    context: config.max_position_embeddings,
+    tied_embeddings: config.tie_word_embeddings,
+    ...(adapter && { adapter: { path: adapterDir, r: adapter.config.r, alpha: adapter.config.lora_alpha } }),
+    unused_tensors: unused,
+    files: await filesOf(dir),
+  }
+}
+
+const isPositions = (name: string) => /(^|\.)(wpe|position_embeddings)\.weight$/.test(name)
+
+const count = (tensors: Iterable<StoredTensor>): number =>
+  [...tensors].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+
+const names: Readonly<Record<string, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', F64: 'float64' }
+
+/** float32, or each type where they are mixed. */
+const dtypes = (tensors: Iterable<StoredTensor>): string =>
+  [...new Set([...tensors].map(({ dtype }) => names[dtype] ?? dtype))].join(', ')
+
+const filesOf = async (dir: string): Promise<{ name: string; bytes: number }[]> => {
+  const files = await Promise.all(
+    (await readdir(dir)).sort().map(async (name) => ({ name, info: await stat(join(dir, name)) })),
+  )
+  return files.flatMap(({ name, info }) => (info.isFile() ? [{ name, bytes: info.size }] : []))
+}
+
+const readable = (facts: Facts): string => {
+  const { total, without_embeddings, trainable } = facts.parameters
+  const heads =
+    facts.heads === facts.kv_heads ? `${facts.heads}` : `${facts.heads}, ${facts.kv_heads} of keys and values`
+  return [
+    columns([
+      ['model', facts.model],
+      ['architecture', facts.architecture],
+      ['parameters', `${whole(total)}, ${whole(without_embeddings)} without embeddings, ${whole(trainable)} trainable`],
+      ['type', facts.dtype],
+      ['layers', `${facts.layers} of width ${facts.hidden_size}`],
+      ['heads', heads],
+      ['vocabulary', `${whole(facts.vocab_size)}${facts.tied_embeddings ? ', tied embeddings' : ''}`],
+      ['context', `${whole(facts.context)} tokens`],
+      ...(facts.adapter
+        ? [['adapter', `${facts.adapter.path}, r ${facts.adapter.r}, alpha ${facts.adapter.alpha}`]]
+        : []),
+      ...(facts.unused_tensors.length ? [['not used', facts.unused_tensors.join(', ')]] : []),
+    ]),
+    columns(
+      facts.files.map(({ name, bytes: size }) => [`  ${name}`, bytes(size)]),
+      [1],
+    ),
+  ].join('\n\n')
+}

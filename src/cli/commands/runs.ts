@@ -1,0 +1,154 @@
+/** The runs on this machine. */
+import { z } from 'zod'
+import { type Comparison, compareRuns } from '../../runs/compare.ts'
+import {
+  deleteRun,
+  type RunSummary,
+  readRun,
+  requireRun,
+  runEvents,
+  runFolders,
+  runsRoot,
+} from '../../runs/find.node.ts'
+import { badInput } from '../../util/fault.ts'
+import { type Context, command } from '../command.ts'
+import { columns, figure } from '../format.ts'
+
+const schema = z.object({
+  action: z.enum(['list', 'show', 'compare', 'resume', 'delete']).default('list').describe('what to do'),
+  runs: z.array(z.string()).default([]).describe('names or folders of runs'),
+  root: z.string().default(runsRoot).meta({ value: 'DIR' }).describe('where runs are found by name'),
+  events: z.boolean().default(false).describe('show: every event of the log, as JSON lines'),
+})
+type Options = z.output<typeof schema>
+
+export default command({
+  summary: 'List, show, compare, resume and delete runs',
+  example: 'runs compare dpo-1 dpo-2',
+  schema,
+  operands: ['action', 'runs'],
+  run: (options, context) => actions[options.action](options, context),
+})
+
+const actions: Record<Options['action'], (options: Options, context: Context) => Promise<void>> = {
+  async list({ root, runs }, { out }) {
+    const found = await Promise.all((await runFolders([root, ...runs])).map(readRun))
+    if (out.json) for (const run of found) await out.line(brief(run))
+    else await out.text(found.length ? table(found) : `no runs in ${root}`)
+  },
+  async show({ runs, root, events }, { out }) {
+    for (const dir of await chosen(runs, root, 1)) {
+      const run = await readRun(dir)
+      if (events) for await (const event of runEvents(dir)) await out.line(event)
+      else if (out.json)
+        await out.line({ ...brief(run), first: run.first, last: run.last, eval: run.evaluation, run: run.info })
+      else await out.text(details(run))
+    }
+  },
+  async compare({ runs, root }, { out }) {
+    const comparison = compareRuns(await Promise.all((await chosen(runs, root, 2)).map(readRun)))
+    if (out.json) await out.line(comparison)
+    else await out.text(sideBySide(comparison))
+  },
+  async resume({ runs, root }, { out }) {
+    const [dir] = await chosen(runs, root, 1, 1)
+    const { method } = (await readRun(dir)).info
+    const { commands } = await import('../commands.ts')
+    const spec = await commands.find(({ name }) => name === method)?.load()
+    if (!spec?.prepare)
+      throw badInput('bad-run', `was made by ${method}, which this version does not have`, { file: dir })
+    const { check } = await import('../settings.ts')
+    const config = await spec.prepare({ output: dir, resume: true })
+    await spec.run(check(spec.schema, config), { out, argv: [method, '--output', dir, '--resume'] })
+  },
+  async delete({ runs, root }, { out }) {
+    for (const dir of await chosen(runs, root, 1)) {
+      await deleteRun(dir)
+      if (out.json) await out.line({ deleted: dir })
+      else await out.text(`deleted ${dir}`)
+    }
+  },
+}
+
+const chosen = async (runs: readonly string[], root: string, least: number, most = Number.POSITIVE_INFINITY) => {
+  if (runs.length < least || runs.length > most)
+    throw badInput(
+      'bad-flag',
+      `names ${runs.length} runs where ${least} ${most === least ? 'is' : 'or more are'} needed`,
+    )
+  return Promise.all(runs.map((name) => requireRun(name, root)))
+}
+
+const brief = ({ name, dir, state, steps, totalSteps, last, info, result }: RunSummary) => ({
+  name,
+  dir,
+  method: info.method,
+  state,
+  steps,
+  total_steps: totalSteps,
+  loss: last.loss,
+  created: info.created,
+  model: info.config.model,
+  result: result?.path,
+})
+
+const table = (runs: readonly RunSummary[]): string =>
+  columns(
+    [
+      ['run', 'method', 'state', 'steps', 'loss', 'begun'],
+      ...runs.map(({ name, info, state, steps, totalSteps, last }) => [
+        name,
+        info.method,
+        state,
+        `${steps}/${totalSteps}`,
+        last.loss === undefined ? '' : figure(last.loss),
+        info.created.slice(0, 16).replace('T', ' '),
+      ]),
+    ],
+    [3, 4],
+  )
+
+const details = ({
+  name,
+  dir,
+  info,
+  state,
+  steps,
+  totalSteps,
+  first,
+  last,
+  evaluation,
+  result,
+}: RunSummary): string => {
+  const measured = Object.keys(last).filter((key) => key !== 'step' && key !== 'total_steps')
+  const changes = measured.map((key) => [key, key in first ? figure(first[key]) : '', figure(last[key])])
+  const evaluated = Object.entries(evaluation ?? {}).filter(([key]) => key.startsWith('eval_'))
+  const settings = Object.entries(info.config).map(([key, value]) => [key, JSON.stringify(value)])
+  return [
+    columns([
+      ['run', name],
+      ['folder', dir],
+      ['method', info.method],
+      ['state', `${state}, ${steps} of ${totalSteps} steps`],
+      ['begun', info.created],
+      ['result', result?.path ?? 'none yet'],
+      ['command', info.command.join(' ')],
+    ]),
+    changes.length ? columns([['measure', 'first', 'last'], ...changes], [1, 2]) : '',
+    evaluated.length ? columns(evaluated.map(([key, value]) => [key, figure(value)])) : '',
+    columns(settings),
+  ]
+    .filter(Boolean)
+    .join('\n\n')
+}
+
+const sideBySide = ({ runs, settings, metrics }: Comparison): string => {
+  const shown = (value: unknown) =>
+    value === undefined ? '-' : typeof value === 'number' ? figure(value) : JSON.stringify(value)
+  const rows = (entries: Record<string, unknown[]>) =>
+    Object.entries(entries).map(([name, values]) => [name, ...values.map(shown)])
+  return columns(
+    [['', ...runs], ...rows(settings), ...rows(metrics)],
+    runs.map((_, i) => i + 1),
+  )
+}

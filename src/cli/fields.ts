@@ -1,0 +1,94 @@
+/** A schema's fields as a command line sees them: a flag, a type, a default and what the help says. */
+import type { z } from 'zod'
+import { assert } from '../util/fault.ts'
+
+export type Kind = 'text' | 'number' | 'boolean' | 'choice' | 'list' | 'record'
+
+export type Field = {
+  key: string
+  /** --learning-rate */
+  flag: string
+  kind: Kind
+  /** Of a list or a record: what its values are. */
+  of: Kind
+  choices: readonly string[]
+  required: boolean
+  fallback: unknown
+  /** What stands for the value: FILE, N. */
+  value: string
+  separator?: string
+  group?: string
+  description: string
+  /** What the flag that turns it off does. */
+  off?: string
+}
+
+export const fieldsOf = (schema: z.ZodObject): Field[] =>
+  Object.entries(schema.shape).map(([key, type]) => field(key, type as z.ZodType))
+
+const field = (key: string, type: z.ZodType): Field => {
+  const { inner, meta, fallback, required } = unwrap(type)
+  const element = elementOf(inner)
+  const { kind, choices } = kindOf(element ? unwrap(element).inner : inner)
+  const { description = '', otherwise, value, separator, group, off } = meta
+  return {
+    key,
+    flag: `--${kebab(key)}`,
+    kind: element ? (definition(inner).type === 'array' ? 'list' : 'record') : kind,
+    of: kind,
+    choices,
+    required: required && otherwise === undefined,
+    fallback: fallback ?? otherwise,
+    value: value ?? (kind === 'number' ? 'N' : kind === 'choice' ? 'NAME' : 'VALUE'),
+    separator,
+    group,
+    description,
+    off,
+  }
+}
+
+/** learningRate -> learning-rate */
+export const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+/** learning-rate and learning_rate -> learningRate */
+export const camel = (name: string) => name.replace(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase())
+
+type Notes = {
+  description?: string
+  value?: string
+  separator?: string
+  otherwise?: string
+  group?: string
+  off?: string
+}
+
+const definition = (type: z.core.$ZodType) => (type as z.core.$ZodTypes)._zod.def
+
+/** Through `optional` and `default`, whose notes may stand on either side. */
+const unwrap = (type: z.ZodType) => {
+  let [inner, required, fallback] = [type, true, undefined as unknown]
+  const metas = [type.meta() ?? {}]
+  for (;;) {
+    const def = definition(inner)
+    if (def.type !== 'optional' && def.type !== 'default') break
+    if (def.type === 'default') fallback = def.defaultValue
+    required = false
+    inner = def.innerType as z.ZodType
+    metas.unshift(inner.meta() ?? {})
+  }
+  return { inner, required, fallback, meta: Object.assign({}, ...metas) as Notes }
+}
+
+const elementOf = (type: z.ZodType): z.ZodType | undefined => {
+  const def = definition(type)
+  if (def.type === 'array') return def.element as z.ZodType
+  return def.type === 'record' ? (def.valueType as z.ZodType) : undefined
+}
+
+const kindOf = (type: z.ZodType): { kind: Kind; choices: readonly string[] } => {
+  const def = definition(type)
+  const plain = { string: 'text', number: 'number', boolean: 'boolean' } as const
+  if (def.type === 'enum') return { kind: 'choice', choices: Object.values(def.entries).map(String) }
+  assert(def.type in plain, `a flag cannot be of the type ${def.type}`)
+  return { kind: plain[def.type as keyof typeof plain], choices: [] }
+}

@@ -1,0 +1,39 @@
+/** Numbers as people read them. */
+
+/** 0.6931, 12.40, 1,234, 1.0e-6 */
+export const figure = (x: number): string => {
+  const size = Math.abs(x)
+  if (x === 0 || !Number.isFinite(x)) return String(x)
+  if (size >= 1000) return whole(x)
+  return size < 1e-3 ? x.toExponential(1) : x.toPrecision(4)
+}
+
+/** 1,234 */
+export const whole = (x: number): string => Math.round(x).toLocaleString('en-US')
+
+export const percent = (x: number): string => `${(100 * x).toFixed(0)} %`
+
+/** 0:42, 12:05, 1:02:03 */
+export const duration = (seconds: number): string => {
+  const s = Math.max(0, Math.round(seconds))
+  const two = (n: number) => String(n).padStart(2, '0')
+  const [hours, minutes] = [Math.floor(s / 3600), Math.floor(s / 60) % 60]
+  return hours ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`
+}
+
+/** 1 row, 2 rows */
+export const plural = (n: number, noun: string): string => `${whole(n)} ${noun}${n === 1 ? '' : 's'}`
+
+/** 1.2 MB */
+export const bytes = (n: number): string => {
+  const units = ['bytes', 'KB', 'MB', 'GB', 'TB']
+  const power = n < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(n) / 3))
+  return `${power ? (n / 1000 ** power).toFixed(1) : n} ${units[power]}`
+}
+
+/** Columns of equal width, two spaces apart; numbers to the right. */
+export const columns = (rows: readonly (readonly string[])[], right: readonly number[] = []): string => {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i].length)))
+  const cell = (text: string, i: number) => (right.includes(i) ? text.padStart(widths[i]) : text.padEnd(widths[i]))
+  return rows.map((row) => row.map(cell).join('  ').trimEnd()).join('\n')
+}

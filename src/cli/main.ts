@@ -1,0 +1,72 @@
+/**
+ * The command line. Peculiar: only the command that is asked for is loaded, so `attune --help` needs neither the engine
+ * nor a schema. Bad input ends with 2, a failure with 1, an interrupted run that can be resumed with 130.
+ */
+import type { Command as Commander } from 'commander'
+import type { Command } from './command.ts'
+import { commands } from './commands.ts'
+import { endQuietlyWithoutReader, makeOutput } from './output.ts'
+
+export const main = async (argv: readonly string[]): Promise<void> => {
+  endQuietlyWithoutReader()
+  try {
+    await dispatch(argv)
+  } catch (error) {
+    const { report } = await import('./failure.ts')
+    process.exitCode = report(error)
+  }
+}
+
+const dispatch = async (argv: readonly string[]): Promise<void> => {
+  const [name, ...rest] = argv
+  if (name === 'help' && rest[0] && !rest[0].startsWith('-')) return dispatch([rest[0], '--help'])
+  const entry = commands.find((command) => command.name === name)
+  if (entry) return perform(entry.name, await entry.load(), rest)
+  if (name === undefined || name.startsWith('-') || name === 'help') return root(name === 'help' ? ['--help'] : argv)
+  const { unknownCommand } = await import('./failure.ts')
+  throw unknownCommand(
+    name,
+    commands.map((command) => command.name),
+  )
+}
+
+const root = async (argv: readonly string[]) => {
+  const { Command } = await import('commander')
+  const program: Commander = new Command('attune')
+    .description('Post-training of language models: fine-tuning and alignment by preferences, without Python.')
+    .helpOption('-h, --help', 'this help')
+    .addHelpText('after', '\nattune <command> --help shows its flags, their defaults and an example.')
+    .helpCommand(false)
+    .showSuggestionAfterError(false)
+    .action(() => program.outputHelp())
+  for (const { name, summary, group } of commands) program.command(name).description(summary).helpGroup(`${group}:`)
+  if (argv.includes('--version') || argv.includes('-V')) {
+    const { version } = await import('./version.ts')
+    return void process.stdout.write(`${version()}\n`)
+  }
+  program.option('-V, --version', 'the version')
+  await program
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .parseAsync(argv, { from: 'user' })
+}
+
+const perform = async (name: string, spec: Command, argv: readonly string[]) => {
+  const [{ commander }, settings] = await Promise.all([import('./flags.ts'), import('./settings.ts')])
+  const program = commander(name, spec)
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+  program.action(() => {})
+  try {
+    program.parse(argv, { from: 'user' })
+  } catch (error) {
+    const { usageFault } = await import('./failure.ts')
+    throw usageFault(error, program)
+  }
+  const { json = false, config: file, ...typed } = program.opts()
+  const operands = Object.fromEntries(spec.operands?.map((key, i) => [key, program.processedArgs[i]]) ?? [])
+  const present = Object.fromEntries(Object.entries(operands).filter(([, value]) => value?.length))
+  const given = await settings.given(spec.schema, { ...typed, ...present }, file)
+  const filled = spec.prepare ? await spec.prepare(given) : given
+  await spec.run(settings.check(spec.schema, filled), { out: makeOutput(json), argv: [name, ...argv] })
+}

@@ -1,0 +1,114 @@
+/**
+ * From flags and a file of settings to what a schema makes of them. Peculiar: every message names the flag as it was
+ * typed, or the file and the key, with the value and the nearest valid one.
+ */
+import { readFile } from 'node:fs/promises'
+import type { z } from 'zod'
+import { badInput, type Where } from '../util/fault.ts'
+import { nearest } from '../util/nearest.ts'
+import { camel, type Field, fieldsOf, kebab } from './fields.ts'
+
+type Values = Record<string, unknown>
+
+/** The values that flags and file give, by key, flags first; texts become what the field is. */
+export const given = async (schema: z.ZodObject, flags: Values, file?: string): Promise<Values> => {
+  const fields = fieldsOf(schema)
+  const values = { ...(file === undefined ? {} : await readSettings(file, fields)), ...flags }
+  const known = fields.filter(({ key }) => values[key] !== undefined && values[key] !== null)
+  return Object.fromEntries(known.map((field) => [field.key, typed(field, values[field.key])]))
+}
+
+/** Checks values and fills in defaults. Throws a Fault 'bad-flag' for the first that is wrong. */
+export const check = <S extends z.ZodObject>(schema: S, values: Values, where: Where = {}): z.output<S> => {
+  const result = schema.safeParse(values)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  const field = fieldsOf(schema).find(({ key }) => key === issue.path[0])
+  throw badInput('bad-flag', explain(issue, field, values), { ...where, flag: field?.flag ?? String(issue.path[0]) })
+}
+
+const readSettings = async (file: string, fields: readonly Field[]): Promise<Values> => {
+  const text = await readFile(file, 'utf8').catch((error) => {
+    throw badInput('no-file', `cannot be read (${error.code}); check the path`, { file, flag: '--config' })
+  })
+  const { parse } = await import('yaml')
+  let parsed: unknown
+  try {
+    parsed = parse(text)
+  } catch (error) {
+    throw badInput('bad-file', `is not YAML: ${(error as Error).message.split('\n')[0]}`, { file })
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw badInput('bad-file', 'must hold settings, one "name: value" a line', { file })
+  return Object.fromEntries(Object.entries(parsed).map(([name, value]) => [knownKey(name, fields, file), value]))
+}
+
+const knownKey = (name: string, fields: readonly Field[], file: string): string => {
+  const key = camel(name)
+  if (fields.some((field) => field.key === key)) return key
+  const names = fields.map((field) => kebab(field.key))
+  throw badInput('bad-file', `${JSON.stringify(name)} is no setting of this command${didYouMean(name, names)}`, {
+    file,
+  })
+}
+
+export const didYouMean = (name: string, names: Iterable<string>): string => {
+  const near = nearest(name, names)
+  return near === undefined ? '' : `; did you mean ${near}?`
+}
+
+/** A text as the number, list or record that its field is; what does not fit stays, for the schema to refuse. */
+const typed = (field: Field, value: unknown): unknown => {
+  if (field.kind === 'list') return listed(field, value).map((item) => scalar(field.of, item))
+  if (field.kind === 'record' && (Array.isArray(value) || typeof value === 'string')) return record(field, value)
+  return scalar(field.kind, value)
+}
+
+const listed = ({ separator }: Field, value: unknown): unknown[] =>
+  [value].flat().flatMap((item) => (separator && typeof item === 'string' ? item.split(separator) : [item]))
+
+const scalar = (kind: Field['kind'], value: unknown): unknown => {
+  if (kind !== 'number' || typeof value !== 'string' || value.trim() === '') return value
+  return Number.isNaN(Number(value)) ? value : Number(value)
+}
+
+/** ["chosen=good", ...] -> { chosen: 'good' } */
+const record = ({ flag, of, value: shape }: Field, value: unknown): Values =>
+  Object.fromEntries(
+    [value].flat().map((item) => {
+      const [, name, text] = /^([^=]+)=(.+)$/s.exec(String(item)) ?? []
+      if (name === undefined) throw badInput('bad-flag', `${quoted(item)} must be ${shape}`, { flag })
+      return [name, scalar(of, text)]
+    }),
+  )
+
+const quoted = (value: unknown) => JSON.stringify(value) ?? String(value)
+
+/** What is wrong with a value, in words. */
+const explain = (issue: z.core.$ZodIssue, field: Field | undefined, values: Values): string => {
+  const path = issue.path.slice(1)
+  const value = issue.path.reduce<unknown>((at, key) => (at as Values | undefined)?.[key as string], values)
+  const name = path.length ? `${path.join('.')}: ` : ''
+  if (issue.code === 'invalid_type' && value === undefined) return `is required: ${field?.description ?? ''}`
+  if (issue.code === 'invalid_type') return `${name}${quoted(value)} is not ${nouns[issue.expected] ?? issue.expected}`
+  if (issue.code === 'too_small' && typeof value !== 'number') return `${name}is empty`
+  if (issue.code === 'too_small')
+    return `${name}${value} is too small; it must be ${issue.inclusive ? 'at least' : 'above'} ${issue.minimum}`
+  if (issue.code === 'too_big')
+    return `${name}${value} is too large; it must be ${issue.inclusive ? 'at most' : 'below'} ${issue.maximum}`
+  if (issue.code === 'invalid_value') {
+    const valid = issue.values.map(String)
+    return `${name}${quoted(value)} is none of ${valid.join(', ')}${didYouMean(String(value), valid)}`
+  }
+  if (issue.code === 'unrecognized_keys') return `${quoted(issue.keys[0])} is not known`
+  return `${name}${issue.message}`
+}
+
+const nouns: Record<string, string> = {
+  int: 'a whole number',
+  number: 'a number',
+  string: 'text',
+  boolean: 'true or false',
+  array: 'a list',
+  record: 'a list of names and values',
+}

@@ -1,0 +1,106 @@
+/** A recipe as a command: its schema gives the flags, its events the display, and what it made is named at the end. */
+import { relative } from 'node:path'
+import type { z } from 'zod'
+import type { EndEvent, Recipe, StepEvent, TrainEvent } from '../recipes/recipe.ts'
+import { modelOfRun, newRunFolder } from '../runs/find.node.ts'
+import { readInfo } from '../runs/run.node.ts'
+import { type Command, type Context, command } from './command.ts'
+import { duration, figure } from './format.ts'
+import { interruptible } from './interrupt.ts'
+import { makeScreen, painter, type Screen } from './screen.ts'
+import { reporter } from './terminal.ts'
+
+type Parts<S extends z.ZodObject> = {
+  name: string
+  summary: string
+  example: string
+  schema: S
+  /** The engine comes with it, so it is loaded when training starts. */
+  load(): Promise<Recipe<S>>
+}
+
+type Settings = { output: string; resume: boolean; logEvery: number }
+
+export const trainCommand = <S extends z.ZodObject>({ load, name, ...parts }: Parts<S>): Command =>
+  command({
+    ...parts,
+    prepare: (given) => prepare(name, given),
+    run: async (config, context) => train(await load(), config, context),
+  })
+
+/** What a resumed run was given before counts again; --model may name a run; without --output there is a new folder. */
+const prepare = async (method: string, given: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>> => {
+  const before = given.resume && typeof given.output === 'string' ? await settingsOf(given.output) : {}
+  const source = typeof given.model === 'string' ? await modelOfRun(given.model) : undefined
+  return { output: await newRunFolder(method), ...before, ...source, ...without(given, source) }
+}
+
+const settingsOf = (dir: string) =>
+  readInfo(dir).then(
+    ({ config }) => config,
+    // openRun says what is wrong with it
+    () => ({}),
+  )
+
+/** A flag beats what a run says, but for the name of that run itself. */
+const without = ({ model, ...given }: Readonly<Record<string, unknown>>, source: object | undefined) =>
+  source || model === undefined ? given : { ...given, model }
+
+const train = async <S extends z.ZodObject>(recipe: Recipe<S>, config: z.output<S>, { out, argv }: Context) => {
+  const { output, logEvery } = config as unknown as Settings
+  const screen = out.json ? makeScreen(process.stderr, Boolean(process.stdout.isTTY)) : out.screen
+  const report = reporter(screen, { logEvery })
+  const paint = painter(screen)
+  report.note(`${paint('bold', `attune ${recipe.name}`)}  ${paint('dim', output)}`)
+  const outcome: Outcome = { began: screen.now() }
+  const follow = async (event: TrainEvent) => {
+    report.show(event)
+    if (event.event === 'step') outcome.first ??= event
+    if (event.event === 'step') outcome.last = event
+    if (event.event === 'end') outcome.end = event
+    if (out.json) await out.line(event)
+  }
+  try {
+    await interruptible(
+      async (signal) => {
+        for await (const event of recipe.run(config, { signal, command: ['attune', ...argv] })) await follow(event)
+      },
+      () => report.note('  stopping after this step, with a checkpoint; again to stop at once'),
+    )
+  } finally {
+    report.clear()
+  }
+  if (outcome.end) finish(screen, recipe.name, output, outcome as Finished)
+}
+
+type Outcome = { began: number; first?: StepEvent; last?: StepEvent; end?: EndEvent }
+type Finished = Outcome & { end: EndEvent }
+
+const finish = (screen: Screen, method: string, output: string, outcome: Finished) => {
+  if (outcome.end.stopped === 'interrupted') process.exitCode = 130
+  screen.write(`${closing(screen, method, output, outcome)}\n`)
+}
+
+/** Where things are, and what to do next. */
+export const closing = (
+  screen: Screen,
+  method: string,
+  output: string,
+  { began, first, last, end }: Finished,
+): string => {
+  const paint = painter(screen)
+  const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
+  const from = first && last && first !== last ? `, loss ${figure(first.loss)} → ${figure(last.loss)}` : ''
+  const took = `${end.steps} steps in ${duration((screen.now() - began) / 1000)}${from}`
+  const quoted = /^[\w./@:+-]+$/.test(output) ? output : `'${output}'`
+  if (end.stopped === 'interrupted')
+    return [line('stopped', took), line('go on', paint('cyan', `attune ${method} --output ${quoted} --resume`))].join(
+      '\n',
+    )
+  return [
+    line(end.stopped === 'patience' ? 'no better' : 'done', took),
+    line('result', relative('.', end.output) || end.output),
+    line('next', paint('cyan', `attune generate --model ${quoted} --prompt "..."`)),
+    line('', paint('cyan', `attune runs show ${quoted}`)),
+  ].join('\n')
+}

@@ -1,0 +1,137 @@
+/**
+ * Finished and unfinished runs on the disk. Peculiar: there is no index; a run is a folder with a run.json, found by its
+ * path or by its name in a folder of runs, so moving or copying one needs nothing else.
+ */
+import { readdir, rm, stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { badInput, runFailure } from '../util/fault.ts'
+import { nearest } from '../util/nearest.ts'
+import { isRunning } from './lock.node.ts'
+import { type LoggedEvent, readLog } from './log.node.ts'
+import { eventsFile, type RunInfo, readInfo } from './run.node.ts'
+
+/** Where runs are put and looked for by name. */
+export const runsRoot = 'attune-runs'
+
+export type RunState = 'running' | 'done' | 'interrupted' | 'patience' | 'broken off'
+
+export type RunSummary = {
+  name: string
+  dir: string
+  info: RunInfo
+  state: RunState
+  /** Steps in the log. */
+  steps: number
+  totalSteps: number
+  /** Of the first and the last step. */
+  first: Metrics
+  last: Metrics
+  /** The last evaluation. */
+  evaluation?: Metrics
+  /** The model or the adapter that came out. */
+  result?: { kind: 'model' | 'adapter'; path: string }
+}
+type Metrics = Record<string, number>
+
+const isRun = (dir: string) =>
+  stat(join(dir, 'run.json')).then(
+    (info) => info.isFile(),
+    () => false,
+  )
+
+/** Folders of runs: each root that is one, and those right inside a root; by name. */
+export const runFolders = async (roots: readonly string[]): Promise<string[]> => {
+  const found = new Set<string>()
+  for (const root of roots) {
+    if (await isRun(root)) found.add(resolve(root))
+    for (const entry of await readdir(root, { withFileTypes: true }).catch(() => []))
+      if (entry.isDirectory() && (await isRun(join(root, entry.name)))) found.add(resolve(root, entry.name))
+  }
+  return [...found].sort((a, b) => basename(a).localeCompare(basename(b), 'en', { numeric: true }))
+}
+
+/** The folder of a run, given by path or by name. */
+export const findRun = async (name: string, root = runsRoot): Promise<string | undefined> => {
+  for (const dir of [name, join(root, name)]) if (await isRun(dir)) return resolve(dir)
+  return undefined
+}
+
+/** The same. Throws a Fault 'no-run' with the nearest name. */
+export const requireRun = async (name: string, root = runsRoot): Promise<string> => {
+  const dir = await findRun(name, root)
+  if (dir) return dir
+  const names = (await runFolders([root])).map((path) => basename(path))
+  const near = nearest(name, names)
+  throw badInput('no-run', `there is no run of this name in ${root}${near ? `; did you mean ${near}?` : ''}`, {
+    file: name,
+  })
+}
+
+/** What a run's folder tells. Throws Faults 'no-run', 'bad-run', 'bad-log'. */
+export const readRun = async (dir: string): Promise<RunSummary> => {
+  const info = await readInfo(dir)
+  const events = { first: {}, last: {}, steps: 0, stopped: undefined } as Tally
+  for await (const event of readLog(join(dir, eventsFile))) tally(events, event)
+  const { stopped, ...numbers } = events
+  const state = (await isRunning(dir)) ? 'running' : (stopped ?? 'broken off')
+  const totalSteps = typeof info.total_steps === 'number' ? info.total_steps : numbers.steps
+  return { name: basename(dir), dir, info, state, totalSteps, ...numbers, result: await resultOf(dir) }
+}
+
+type Tally = Pick<RunSummary, 'first' | 'last' | 'evaluation' | 'steps'> & { stopped?: RunState }
+
+const tally = (events: Tally, event: LoggedEvent) => {
+  if (event.event === 'step') {
+    events.last = numbersOf(event)
+    if (events.steps === 0) events.first = events.last
+    events.steps = event.step as number
+  } else if (event.event === 'eval') events.evaluation = numbersOf(event)
+  else if (event.event === 'end') events.stopped = event.stopped as RunState
+}
+
+const numbersOf = (event: LoggedEvent): Metrics =>
+  Object.fromEntries(Object.entries(event).filter((entry): entry is [string, number] => typeof entry[1] === 'number'))
+
+const resultOf = async (dir: string): Promise<RunSummary['result']> => {
+  for (const [kind, file] of [
+    ['model', 'config.json'],
+    ['adapter', 'adapter_config.json'],
+  ] as const)
+    if (await stat(join(dir, kind, file)).catch(() => undefined)) return { kind, path: join(dir, kind) }
+  return undefined
+}
+
+/** Every event of a run. */
+export const runEvents = (dir: string): AsyncIterable<LoggedEvent> => readLog(join(dir, eventsFile))
+
+/** Removes a run's folder. Throws a Fault 'locked' while it is written. */
+export const deleteRun = async (dir: string): Promise<void> => {
+  await readInfo(dir)
+  if (await isRunning(dir)) throw runFailure('locked', 'is being written; stop it first', { file: dir })
+  await rm(dir, { recursive: true })
+}
+
+/** What a run made, for `--model RUN`: its model, or its base model with its adapter. Undefined where no run is meant. */
+export const modelOfRun = async (
+  name: string,
+  root = runsRoot,
+): Promise<{ model: string; adapter?: string } | undefined> => {
+  const dir = (await stat(join(name, 'config.json')).catch(() => undefined)) ? undefined : await findRun(name, root)
+  if (!dir) return undefined
+  const result = await resultOf(dir)
+  if (!result)
+    throw badInput('no-file', 'has not made a model yet; let it end, or resume it with attune runs resume', {
+      file: dir,
+    })
+  if (result.kind === 'model') return { model: result.path }
+  const { config } = await readInfo(dir)
+  return { model: String(config.model), adapter: result.path }
+}
+
+/** A name under `root` that no folder has yet: dpo-1, dpo-2, ... */
+export const newRunFolder = async (method: string, root = runsRoot): Promise<string> => {
+  const taken = new Set(await readdir(root).catch(() => []))
+  let n = 1
+  while (taken.has(`${method}-${n}`)) n++
+  return join(root, `${method}-${n}`)
+}
