@@ -36,3 +36,19 @@ export type StoredTensor = {
 
 /** A weights file that has been checked as a whole; only tensor data is still unread. */
 export type TensorFile = { tensors: Map<string, StoredTensor>; metadata: Map<string, string> }
+
+/** An fp32 tensor that is made when it is read. */
+export const lazyTensor = (
+  name: string,
+  shape: readonly number[],
+  make: () => Float32Array | Promise<Float32Array>,
+): StoredTensor => ({
+  name,
+  dtype: 'F32',
+  shape,
+  floats: async () => make(),
+  bytes: async () => {
+    const { buffer, byteOffset, byteLength } = await make()
+    return new Uint8Array(buffer, byteOffset, byteLength)
+  },
+})

@@ -1,6 +1,7 @@
-/** Model folders on disk as models. */
-import { type Checkpoint, openCheckpoint } from '../checkpoint/folder.node.ts'
+/** Model and adapter folders on disk as models and adapters. */
+import { type Checkpoint, openAdapter, openCheckpoint } from '../checkpoint/folder.node.ts'
 import { joinCheckpoint, type Pretrained } from './load.ts'
+import { type Adapter, parseAdapter } from './lora.ts'
 
 /**
  * Opens a folder in Hugging Face layout. Weights stay on disk until they are read. `unused` names tensors of the files
@@ -12,4 +13,13 @@ export const loadPretrained = async (
   const checkpoint = await openCheckpoint(dir)
   const { files, generationConfig } = checkpoint
   return { dir, files, generationConfig, ...(await joinCheckpoint(checkpoint)) }
+}
+
+/** Opens a PEFT folder for this base. Faults: those of `openAdapter` and `parseAdapter`. */
+export const loadAdapter = async (
+  dir: string,
+  { architecture, config }: Pick<Pretrained, 'architecture' | 'config'>,
+): Promise<Adapter> => {
+  const folder = await openAdapter(dir)
+  return parseAdapter(folder.config, folder.tensors, architecture, config, dir)
 }

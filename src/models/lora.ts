@@ -1,0 +1,189 @@
+/**
+ * PEFT's LoRA adapters (Hu et al. 2021) as attune holds them. Peculiar: parameters of embeddings, which PEFT calls
+ * lora_embedding_A and _B, have the names of all others here; a saved module's parameters replace the base's under the
+ * base's own names. What is not plain LoRA is refused by name.
+ */
+import { z } from 'zod'
+import type { StoredTensor } from '../checkpoint/stored.ts'
+import { badInput } from '../util/fault.ts'
+import type { Architecture, Config } from './architecture.ts'
+import { headWeight } from './load.ts'
+import { type LoraModule, loraModules, moduleOf, safePattern, targetedModules } from './loraModules.ts'
+
+export type LoraTarget = {
+  r: number
+  alpha: number
+  /** alpha / r, or alpha / sqrt(r) for rank-stabilised LoRA (Kalajdzievski 2023). */
+  scaling: number
+}
+
+export type Adapter = {
+  /** Those of modules that have none of their own. */
+  r: number
+  alpha: number
+  dropout: number
+  rsLora: boolean
+  /** By full module name. */
+  targets: Map<string, LoraTarget>
+  /** `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r], and saved parameters where it has them. */
+  params: Map<string, StoredTensor>
+  /** Parameters of the base that it replaces whole (modules_to_save). */
+  saved: string[]
+}
+
+/** For `makeModel`. */
+export const scalingsOf = ({ targets }: Adapter): Map<string, number> =>
+  new Map([...targets].map(([module, { scaling }]) => [module, scaling]))
+
+export const scalingOf = (alpha: number, r: number, rsLora: boolean) => alpha / (rsLora ? Math.sqrt(r) : r)
+
+export const loraA = (module: string) => `${module}.lora_A.weight`
+export const loraB = (module: string) => `${module}.lora_B.weight`
+
+const size = z.int().positive()
+const texts = z.array(z.string())
+
+const schema = z.looseObject({
+  peft_type: z.string(),
+  r: size,
+  lora_alpha: z.number(),
+  lora_dropout: z.number().min(0).max(1).default(0),
+  target_modules: z.union([z.string(), texts]),
+  exclude_modules: z.union([z.string(), texts]).nullish(),
+  modules_to_save: texts.nullish(),
+  layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
+  layers_pattern: z.union([z.string(), texts]).nullish(),
+  use_rslora: z.boolean().default(false),
+  rank_pattern: z.record(z.string(), size).nullish(),
+  alpha_pattern: z.record(z.string(), z.number()).nullish(),
+})
+
+type PeftConfig = z.infer<typeof schema>
+
+/** Settings beside plain LoRA's, with the values at which they change nothing. */
+const harmless: Readonly<Record<string, readonly unknown[]>> = {
+  use_dora: [false],
+  bias: ['none'],
+  lora_bias: [false],
+  // the others change the base's weights when the adapter is loaded
+  init_lora_weights: [true, false, 'gaussian', 'orthogonal', 'eva'],
+  layer_replication: [],
+  use_qalora: [false],
+  alora_invocation_tokens: [],
+  arrow_config: [],
+  kasa_config: [],
+  monteclora_config: [],
+  velora_config: [],
+  megatron_config: [],
+  use_bdlora: [],
+  target_parameters: [],
+  trainable_token_indices: [],
+  ensure_weight_tying: [false],
+}
+
+const readConfig = (raw: unknown, file: string): PeftConfig => {
+  const type = (raw as { peft_type?: unknown } | null)?.peft_type
+  if (type !== undefined && type !== 'LORA')
+    throw badInput('bad-adapter', `peft_type ${JSON.stringify(type)} is not supported; LORA is`, { file })
+  const parsed = schema.safeParse(raw)
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]
+    throw badInput('bad-adapter', `${path.join('.') || 'the file'}: ${message}`, { file })
+  }
+  const c = parsed.data
+  const isEmpty = (value: unknown) => value === undefined || value === null || (Array.isArray(value) && !value.length)
+  const found = Object.keys(harmless).find((key) => !isEmpty(c[key]) && !harmless[key].includes(c[key]))
+  if (found)
+    throw badInput('bad-adapter', `${found} ${JSON.stringify(c[found])} is not plain LoRA, which is all attune knows`, {
+      file,
+    })
+  return c
+}
+
+const PREFIX = 'base_model.model.'
+
+/**
+ * An adapter for this model.
+ * @param adapterConfig adapter_config.json   @param tensors those of adapter_model.safetensors   @param file the folder
+ * Faults: 'bad-adapter' for what is not plain LoRA, 'wrong-adapter' for one that was made for another model.
+ */
+export const parseAdapter = (
+  adapterConfig: unknown,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  architecture: Architecture,
+  config: Config,
+  file: string,
+): Adapter => {
+  const peft = readConfig(adapterConfig, `${file}/adapter_config.json`)
+  const modules = loraModules(architecture, config)
+  const base = { ...peft, name: architecture.name, modules, file }
+  const shapes = new Map(architecture.shapes(config)).set(headWeight, [config.vocab_size, config.hidden_size])
+  const params = new Map<string, StoredTensor>()
+  const saved: string[] = []
+  for (const [stored, tensor] of tensors) {
+    const { name, low } = parameterName(stored, file)
+    if (name === undefined) continue
+    if (!low) saved.push(name)
+    params.set(name, checkedShape(tensor, low ? loraShape(name, tensor, base) : shapes.get(name), name, base))
+  }
+  return { ...targetsOf(base, params), r: peft.r, alpha: peft.lora_alpha, params, saved }
+}
+
+type Base = PeftConfig & { name: string; modules: ReadonlyMap<string, LoraModule>; file: string }
+
+/** The name here; undefined for copies of the base's own weights. */
+const parameterName = (stored: string, file: string): { name?: string; low: boolean } => {
+  if (!stored.startsWith(PREFIX)) throw badInput('bad-adapter', `${stored} is no name that PEFT gives`, { file })
+  const name = stored.slice(PREFIX.length)
+  if (/\.base_layer\.(weight|bias)$/.test(name)) return { low: false }
+  const low = name.replace(/\.lora_embedding_([AB])$/, '.lora_$1.weight')
+  if (/\.lora_[AB]\.weight$/.test(low)) return { name: low, low: true }
+  if (name.includes('.lora_')) throw badInput('bad-adapter', `${stored} is not plain LoRA`, { file })
+  return { name, low: false }
+}
+
+const otherModel = (what: string, file: string) =>
+  badInput('wrong-adapter', `${what}; the adapter was made for another model`, { file })
+
+const loraShape = (name: string, { shape }: StoredTensor, { modules }: Base): readonly number[] | undefined => {
+  const module = modules.get(moduleOf(moduleOf(name)))
+  if (!module) return undefined
+  return name.endsWith('.lora_A.weight') ? [shape[0], module.inner] : [module.out, shape[1]]
+}
+
+const checkedShape = (tensor: StoredTensor, shape: readonly number[] | undefined, name: string, base: Base) => {
+  if (!shape) throw otherModel(`holds ${name}, which ${base.name} with this config.json does not have`, base.file)
+  if (tensor.shape.length === shape.length && shape.every((n, i) => n === tensor.shape[i])) return tensor
+  throw otherModel(`${name} is [${tensor.shape}], this model needs [${shape}]`, base.file)
+}
+
+/** Every module that the config means has both matrices, of the rank it says, and no other has any. */
+const targetsOf = (base: Base, params: ReadonlyMap<string, StoredTensor>) => {
+  const { file, use_rslora: rsLora } = base
+  const means = targetedModules(base.modules, base, file)
+  const own = (pattern: Record<string, number> | null | undefined) => patternLookup(pattern ?? {}, file)
+  const [rankOf, alphaOf] = [own(base.rank_pattern), own(base.alpha_pattern)]
+  const targets = new Map<string, LoraTarget>()
+  for (const module of means) {
+    const [A, B] = [params.get(loraA(module)), params.get(loraB(module))]
+    if (!A || !B) throw otherModel(`has no LoRA weights for ${module}, which its adapter_config.json targets`, file)
+    const [r, alpha] = [rankOf(module) ?? base.r, alphaOf(module) ?? base.lora_alpha]
+    if (A.shape[0] !== r || B.shape[1] !== r)
+      throw badInput('bad-adapter', `${module}: adapter_config.json says rank ${r}, the weights [${A.shape}]`, { file })
+    targets.set(module, { r, alpha, scaling: scalingOf(alpha, r, rsLora) })
+  }
+  const stray = [...params.keys()].find(
+    (name) => /\.lora_[AB]\.weight$/.test(name) && !targets.has(moduleOf(moduleOf(name))),
+  )
+  if (stray) throw badInput('bad-adapter', `holds ${stray}, which its adapter_config.json does not target`, { file })
+  return { targets, rsLora, dropout: base.lora_dropout }
+}
+
+/** PEFT's rule: the first key that is a regular expression for the name or for its end after a dot. */
+const patternLookup = (patterns: Record<string, number>, file: string) => {
+  const rules = Object.entries(patterns).map(([key, value]) => ({
+    pattern: safePattern(`^(?:.*\\.)?(?:${key})$`, file),
+    value,
+  }))
+  return (module: string): number | undefined => rules.find(({ pattern }) => pattern.test(module))?.value
+}

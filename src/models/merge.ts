@@ -1,0 +1,77 @@
+/**
+ * An adapter with its base: side by side for training, or as one model's weights. Peculiar: tied embeddings come apart
+ * where only one side is changed. PEFT would let a merged head leak into the embedding; here each keeps its own.
+ */
+import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
+import type { Architecture, Config } from './architecture.ts'
+import { headWeight } from './load.ts'
+import { type Adapter, loraA, loraB, scalingsOf } from './lora.ts'
+import { loraModules, moduleOf } from './loraModules.ts'
+
+export type Base = { architecture: Architecture; config: Config; params: ReadonlyMap<string, StoredTensor> }
+
+const untied = ({ architecture, config, params }: Base): Base => ({
+  architecture,
+  config: { ...config, tie_word_embeddings: false },
+  params: new Map(params).set(headWeight, params.get(architecture.embedding)!),
+})
+
+/** Is one of these names the head's or the embedding's, while both share a weight? */
+const breaksTie = ({ architecture, config }: Base, names: Iterable<string>) =>
+  config.tie_word_embeddings && [...names].some((name) => name === headWeight || name === architecture.embedding)
+
+/** The base with the adapter's parameters beside its own (for `makeModel`), saved ones in their place. */
+export const applyAdapter = (base: Base, adapter: Adapter): Base & { scalings: Map<string, number> } => {
+  const whole = breaksTie(base, adapter.saved) ? untied(base) : base
+  return { ...whole, params: new Map([...whole.params, ...adapter.params]), scalings: scalingsOf(adapter) }
+}
+
+/**
+ * Weights with the adapter added in: W + scaling B A, each computed in float64 when it is read.
+ * @param read the value of an adapter's parameter; as stored, when absent
+ */
+export const mergeAdapter = (
+  base: Base,
+  adapter: Adapter,
+  read: (name: string) => Promise<Float32Array> = (name) => adapter.params.get(name)!.floats(),
+): Base => {
+  const changed = [...adapter.saved, ...[...adapter.targets.keys()].map((module) => `${module}.weight`)]
+  const whole = breaksTie(base, changed) ? untied(base) : base
+  const modules = loraModules(base.architecture, base.config)
+  const saved = new Set(adapter.saved)
+  const merged = [...whole.params].map(([name, tensor]): [string, StoredTensor] => {
+    const module = moduleOf(name)
+    const target = adapter.targets.get(module)
+    const value = saved.has(name) ? () => read(name) : tensor.floats
+    if (!target || !name.endsWith('.weight'))
+      return [name, saved.has(name) ? lazyTensor(name, tensor.shape, value) : tensor]
+    const { transposed } = modules.get(module)!
+    const add = async () =>
+      added(await value(), await read(loraA(module)), await read(loraB(module)), { ...target, transposed })
+    return [name, lazyTensor(name, tensor.shape, add)]
+  })
+  return { ...whole, params: new Map(merged) }
+}
+
+/** W + scaling B A. W [out, in], or [in, out] when transposed; A [r, in], B [out, r]. */
+const added = (
+  W: Float32Array,
+  A: Float32Array,
+  B: Float32Array,
+  { r, scaling, transposed }: { r: number; scaling: number; transposed: boolean },
+): Float32Array => {
+  const sum = new Float32Array(W.length)
+  // rows of W by `left`, columns by `right`: B and A, or A and B
+  const rows = (transposed ? A : B).length / r
+  const columns = W.length / rows
+  const row = new Float64Array(columns)
+  for (let i = 0; i < rows; i++) {
+    row.fill(0)
+    for (let k = 0; k < r; k++) {
+      const left = scaling * (transposed ? A[k * rows + i] : B[i * r + k])
+      for (let j = 0; j < columns; j++) row[j] += left * (transposed ? B[j * r + k] : A[k * columns + j])
+    }
+    for (let j = 0; j < columns; j++) sum[i * columns + j] = W[i * columns + j] + row[j]
+  }
+  return sum
+}

@@ -1,0 +1,75 @@
+/** Adapters against PEFT: logits, logits after merging, and the gradient of every adapter parameter. */
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadAdapter, loadPretrained } from '../../src/models/load.node.ts'
+import { applyAdapter, type Base, mergeAdapter } from '../../src/models/merge.ts'
+import {
+  headIsTrained,
+  scaledUnits,
+  targetStates,
+  targetStatesBackward,
+  tokenPass,
+  trainedHeadBackward,
+} from '../../src/passes/head.ts'
+import { place } from '../../src/passes/layout.ts'
+import { putWeights } from '../../src/passes/load.ts'
+import { makeModel, withoutAdapter } from '../../src/passes/model.ts'
+import { backward, forward, type Plan } from '../../src/passes/stack.ts'
+import { openBackend } from '../../src/runtime/open.node.ts'
+import { fixture, fixtureJson, fixtureTensors, largestDifference } from '../support/golden.ts'
+import { goldenBatch, logitsDifference } from '../support/logits.ts'
+
+const cases = ['lora-qv', 'lora-all-rslora', 'lora-lm-head', 'lora-save-lm-head', 'lora-gpt2']
+
+const backend = await openBackend({ inProcess: true, threads: 1 })
+afterAll(() => backend.close())
+
+const modelOf = async (base: Base & { scalings?: Map<string, number> }) =>
+  makeModel({ ...base, backend, params: await putWeights(backend, base.params) })
+
+describe.each(cases)('%s', async (name) => {
+  const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
+  const { base: baseName } = await fixtureJson(`models/${name}/golden.json`)
+  const base = await loadPretrained(fixture(`models/${baseName}`))
+  const adapter = await loadAdapter(fixture(`models/${name}`), base)
+  const model = await modelOf(applyAdapter(base, adapter))
+
+  it('logits, and those of the base when it is off', async () => {
+    expect(await logitsDifference(model, golden)).toBeLessThan(1e-4)
+    if (adapter.saved.length) return
+    const baseGolden = await fixtureTensors(`models/${baseName}/golden.safetensors`)
+    expect(await logitsDifference(withoutAdapter(model), baseGolden)).toBeLessThan(1e-4)
+  })
+
+  it('merged logits', async () => {
+    const merged = await modelOf(mergeAdapter(base, adapter))
+    expect(await logitsDifference(merged, golden, 'merged_logits')).toBeLessThan(1e-4)
+  })
+
+  it.each<Plan>(['fast', 'low'])('gradients on the %s plan', async (plan) => {
+    const batch = await goldenBatch(golden)
+    const labels = await golden.ints('labels')
+    const counted = Array.from(batch.targets.index, (n) => labels[batch.places[n] + 1] !== -100)
+    const scale = -1 / counted.filter(Boolean).length
+    const placed = place(model, batch)
+    const names = [...adapter.params.keys()]
+    const gradients = new Map(names.map((key) => [key, backend.zeros(model.params.get(key)!.shape)]))
+    const { hidden, trail } = forward(model, placed, plan, gradients)
+    const h = targetStates(model, hidden, placed)
+    const scales = backend.put(
+      Float32Array.from(counted, (c) => (c ? scale : 0)),
+      [counted.length],
+    )
+    const trained = headIsTrained(model, gradients)
+    expect(trained).toBe(name.includes('head'))
+    const dh = trained
+      ? trainedHeadBackward(model, h, placed, scales, gradients)
+      : scaledUnits(model, tokenPass(model, h, placed, ['logps'], { unit: true }).unit!, scales)
+    backward(model, trail, targetStatesBackward(model, hidden, placed, dh, gradients), gradients)
+    expect(golden.names.filter((key) => key.startsWith('grad.'))).toHaveLength(names.length)
+    for (const [key, handle] of gradients) {
+      const expected = await golden.floats(`grad.base_model.model.${key}`)
+      const largest = Math.max(...expected.map(Math.abs))
+      expect(largestDifference(await backend.read(handle), expected), key).toBeLessThan(1e-4 * largest)
+    }
+  })
+})
