@@ -1,0 +1,213 @@
+/** The house keeps its shape: who may import whom, what stays free of Node, and how long things may get. */
+import { builtinModules } from 'node:module'
+import { describe, expect, it } from 'vitest'
+import { findImports, functionLengths, type Import, readSources, type Source } from './support/sources.ts'
+
+/** Rooms by floor, lowest first. A room imports from lower floors and from itself. */
+const floors = [
+  ['util'],
+  ['tensor', 'text', 'checkpoint', 'runs'],
+  ['onnx', 'nn', 'objectives', 'optim', 'data'],
+  ['runtime', 'models'],
+  ['passes'],
+  ['generate'],
+  ['train', 'feedback'],
+  ['recipes'],
+  ['labs'],
+  ['cli', 'serve', 'studio'],
+  ['web'],
+]
+/** The last floor that a browser may run. */
+const lastBrowserFloor = floors.findIndex((rooms) => rooms.includes('train'))
+
+/** These host the native engine. */
+const nativeHosts = ['runtime/ortNode.ts', 'runtime/ortWorker.ts']
+const engines = ['runtime/ortNode.ts', 'runtime/ortWeb.ts']
+
+/** Files that are one long table of data or rules, and may pass the line budget. */
+const tables: readonly string[] = []
+const fileBudget = 400
+const functionBudget = 60
+
+const floorOf = (room: string) => (room === '' ? floors.length : floors.findIndex((rooms) => rooms.includes(room)))
+const roomOf = (path: string) => (path.includes('/') ? path.split('/')[0] : '')
+
+const mayImport = (from: string, { to, typeOnly }: Import): boolean => {
+  const room = roomOf(to)
+  if (room === from) return true
+  if (from === 'web') return room === 'studio' && typeOnly
+  return floorOf(room) < floorOf(from)
+}
+
+const isNodeModule = (to: string) => to.startsWith('node:') || builtinModules.includes(to)
+const isNodeFile = (path: string) => path.endsWith('.node.ts') || nativeHosts.includes(path)
+const isForBrowsers = ({ path, room }: Source) => floorOf(room) <= lastBrowserFloor && !isNodeFile(path)
+
+/** What reads and writes weights; hub*.ts only finds a folder, stored.ts says what a stored tensor is. */
+const isCheckpointFile = ({ to, typeOnly }: Import) => /^checkpoint\/(?!hub|stored\.ts)/.test(to) && !typeOnly
+
+/** `path -> what it imports`, for each import that a rule refuses. */
+const offences = (sources: readonly Source[], refuses: (source: Source, imported: Import) => boolean): string[] =>
+  sources.flatMap((source) =>
+    source.imports.filter((imported) => refuses(source, imported)).map(({ to }) => `${source.path} -> ${to}`),
+  )
+
+const sources = readSources()
+
+describe('imports', () => {
+  it('are found at all', () => {
+    expect(sources.flatMap(({ imports }) => imports).length).toBeGreaterThan(100)
+    const grad = sources.find(({ path }) => path === 'tensor/grad.ts')
+    expect(grad?.imports.map(({ to }) => to)).toContain('util/fault.ts')
+  })
+
+  it.each<[string, string, boolean]>([
+    ['tensor', 'tensor/dim.ts', true],
+    ['tensor', 'util/fault.ts', true],
+    ['tensor', 'text/chat.ts', false],
+    ['tensor', 'onnx/lower.ts', false],
+    ['models', 'runtime/backend.ts', false],
+    ['recipes', 'tensor/dim.ts', true],
+    ['train', 'index.ts', false],
+    ['', 'cli/main.ts', true],
+    ['web', 'recipes/sft.ts', false],
+  ])('from %s to %s: %s', (from, to, allowed) => {
+    expect(mayImport(from, { to, local: true, typeOnly: false })).toBe(allowed)
+  })
+
+  it('leave no room without a floor', () => {
+    const rooms = [...new Set(sources.map(({ room }) => room))]
+    expect(rooms.filter((room) => floorOf(room) < 0)).toEqual([])
+    expect(sources.filter(({ room }) => room === '').map(({ path }) => path)).toEqual(
+      sources.some(({ path }) => path === 'index.ts') ? ['index.ts'] : [],
+    )
+  })
+
+  it('go down, never up nor into a sibling room', () => {
+    expect(offences(sources, ({ room }, imported) => imported.local && !mayImport(room, imported))).toEqual([])
+  })
+
+  it('reach onnxruntime from the two engines only', () => {
+    const strange = offences(sources, ({ path }, { to }) => to.startsWith('onnxruntime') && !engines.includes(path))
+    expect(strange).toEqual([])
+  })
+
+  it('keep Node out of what browsers run', () => {
+    const nodeful = ({ to, local, typeOnly }: Import) => (local ? isNodeFile(to) && !typeOnly : isNodeModule(to))
+    const spawned = (to: string) => engines.includes(to)
+    expect(
+      offences(sources.filter(isForBrowsers), (_, imported) => nodeful(imported) && !spawned(imported.to)),
+    ).toEqual([])
+  })
+
+  it('join checkpoint files to models in models/load*.ts only', () => {
+    const others = sources.filter(
+      ({ path, room, imports }) =>
+        !/^models\/load\w*(\.node)?\.ts$/.test(path) &&
+        floorOf(room) <= lastBrowserFloor &&
+        (room === 'models' || imports.some(({ to, typeOnly }) => roomOf(to) === 'models' && !typeOnly)),
+    )
+    expect(offences(others, (_, imported) => isCheckpointFile(imported))).toEqual([])
+  })
+
+  it('leave the storing of runs out of training', () => {
+    const training = sources.filter(({ room }) => room === 'train')
+    expect(offences(training, (_, { to }) => roomOf(to) === 'runs')).toEqual([])
+  })
+})
+
+describe('lengths', () => {
+  it(`files have at most ${fileBudget} lines`, () => {
+    const long = sources.filter(({ path, lines }) => lines.length > fileBudget && !tables.includes(path))
+    expect(long.map(({ path, lines }) => `${path}: ${lines.length}`)).toEqual([])
+  })
+
+  it(`functions have at most ${functionBudget} lines`, () => {
+    const long = sources.flatMap(({ path, lines }) =>
+      functionLengths(lines)
+        .filter(({ length }) => length > functionBudget)
+        .map(({ line, length }) => `${path}:${line}: ${length} lines`),
+    )
+    expect(long).toEqual([])
+  })
+})
+
+describe('the scan', () => {
+  it('finds every form of import', () => {
+    const text = `import a, { type B } from '../tensor/a.ts'
+import * as ort from 'onnxruntime-node'
+import type { C } from './c.ts'
+import { type D, type E } from '../util/d.ts'
+import {
+  f,
+  type G,
+} from 'node:fs'
+import '../data/side.ts'
+export { h } from '../h.ts'
+export type { I } from './i.ts'
+// import { no } from './no.ts'
+/* import { no } from './no.ts' */
+const later = () => import('../cli/later.ts')
+const worker = new URL('./worker.ts', import.meta.url)
+`
+    const found = findImports('train/x.ts', text).map(({ to, typeOnly }) => (typeOnly ? `type ${to}` : to))
+    expect(found.sort()).toEqual(
+      [
+        'tensor/a.ts',
+        'onnxruntime-node',
+        'type train/c.ts',
+        'type util/d.ts',
+        'node:fs',
+        'data/side.ts',
+        'h.ts',
+        'type train/i.ts',
+        'cli/later.ts',
+        'train/worker.ts',
+      ].sort(),
+    )
+  })
+
+  it('measures functions of every form', () => {
+    const text = `const one = () => 1
+const block = (a: number) => {
+  return [
+    a,
+  ]
+}
+const body = (
+  a: number,
+): number =>
+  a +
+  1
+export async function* steps() {
+  yield 1
+}
+const methods = {
+  read(at: number) {
+    if (at) {
+      return 1
+    }
+  },
+}
+const table = {
+  a: 1,
+}
+const holder = () => {
+  const state = 1
+
+  const inner = () => {
+    return state
+  }
+  return inner
+}
+`
+    expect(functionLengths(text.split('\n'))).toEqual([
+      { line: 2, length: 5 },
+      { line: 9, length: 3 },
+      { line: 12, length: 3 },
+      { line: 16, length: 5 },
+      { line: 25, length: 5 },
+      { line: 28, length: 3 },
+    ])
+  })
+})

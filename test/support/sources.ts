@@ -1,0 +1,86 @@
+/** Reads the sources as text, without a compiler: the layout that the formatter gives them says enough. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../src', import.meta.url))
+
+/** `path` is relative to src with forward slashes; `room` is its first folder, '' for a file at the top. */
+export type Source = { path: string; room: string; lines: readonly string[]; imports: readonly Import[] }
+/** `to` is a path relative to src, or a package's name. */
+export type Import = { to: string; local: boolean; typeOnly: boolean }
+
+/** Every source file but tests. */
+export const readSources = (): Source[] =>
+  readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .map((path) => path.split(sep).join('/'))
+    .filter((path) => /\.(ts|tsx|js|mjs)$/.test(path) && !/\.test\.tsx?$/.test(path))
+    .sort()
+    .map((path) => {
+      const text = readFileSync(join(root, path), 'utf8')
+      const room = path.includes('/') ? path.split('/')[0] : ''
+      return { path, room, lines: text.trimEnd().split('\n'), imports: findImports(path, text) }
+    })
+
+const patterns = [
+  // import x, { y } from 'z' and export { y } from 'z'
+  /^(?:import|export)\s+(?<type>type\s)?(?<names>[\w*${}\s,]*?)\s*\bfrom\s+'(?<to>[^']+)'/gm,
+  /^import\s+'(?<to>[^']+)'/gm,
+  /\bimport\(\s*'(?<to>[^']+)'/g,
+  /\bnew URL\(\s*'(?<to>[^']+)',\s*import\.meta\.url/g,
+]
+
+export const findImports = (path: string, text: string): Import[] => {
+  const code = text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
+  return patterns.flatMap((pattern) =>
+    [...code.matchAll(pattern)].map(({ groups }) => {
+      const { type, names, to } = groups as Record<string, string | undefined>
+      const local = to!.startsWith('.')
+      const resolved = relative(root, resolve(root, dirname(path), to!))
+        .split(sep)
+        .join('/')
+      return { to: local ? resolved : to!, local, typeOnly: type !== undefined || onlyTypes(names) }
+    }),
+  )
+}
+
+/** `{ type A, type B }` */
+const onlyTypes = (names = ''): boolean =>
+  /^\{.*\}$/s.test(names) &&
+  names
+    .slice(1, -1)
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean)
+    .every((name) => name.startsWith('type '))
+
+const indentOf = (line: string) => line.search(/\S/)
+
+const control = /^\s*(\}|if|for|while|switch|try|catch|do|else|return|class|interface|type)\b/
+
+/** A line where a function's body begins: an arrow, `function`, or a method. */
+const opensFunction = (line: string): boolean =>
+  !/^\s*(\/\/|\/?\*)/.test(line) &&
+  (/=>( [{([]?| .*[{([])?$/.test(line) ||
+    /\bfunction\b.*\{$/.test(line) ||
+    (/^\s*[\w ]*\*?#?\w+\(.*\{$/.test(line) && !control.test(line)))
+
+/**
+ * Functions with their number of lines, from where the body begins to its end, which is known by indentation. Lines
+ * of functions inside are theirs: a function that only holds others, with the state they share, is as long as a class
+ * without its methods.
+ */
+export const functionLengths = (lines: readonly string[]): { line: number; length: number }[] => {
+  const owner: number[] = []
+  for (const [start, line] of lines.entries())
+    if (opensFunction(line)) for (let i = start; i < functionEnd(lines, start); i++) owner[i] = start
+  const starts = [...new Set(owner)].filter((start) => start !== undefined)
+  return starts.map((start) => ({ line: start + 1, length: owner.filter((by) => by === start).length }))
+}
+
+const functionEnd = (lines: readonly string[], start: number): number => {
+  const indent = indentOf(lines[start])
+  const after = lines.findIndex((next, i) => i > start && indentOf(next) >= 0 && indentOf(next) <= indent)
+  if (after < 0) return lines.length
+  return /^\s*[})\]]/.test(lines[after]) ? after + 1 : after
+}
