@@ -3,7 +3,8 @@
  * wrong with the files is found before the engine starts and the first weight is read.
  */
 import { resolveModel } from '../checkpoint/hub.node.ts'
-import { loadPretrained } from '../models/load.node.ts'
+import { loadAdapter, loadPretrained } from '../models/load.node.ts'
+import { applyAdapter } from '../models/merge.ts'
 import { modelOfRun } from '../runs/find.node.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { type OpenOptions as EngineOptions, openBackend } from '../runtime/open.node.ts'
@@ -13,6 +14,8 @@ import { type Model, makeModel } from './model.ts'
 export type OpenModelOptions = EngineOptions & {
   /** A folder in Hugging Face layout, a hub id, or a run's name or folder. */
   model: string
+  /** A PEFT folder, a hub id, or a run that made an adapter; by default that of the run which `model` names. */
+  adapter?: string
   /** Called with bytes fetched, then with tensors read. */
   onProgress?: (progress: { phase: 'download' | 'load'; done: number; total: number }) => void
 }
@@ -29,22 +32,29 @@ export type OpenedModel = {
   close(): Promise<void>
 }
 
-/** Faults: those of `modelOfRun`, `resolveModel` and `loadPretrained`. */
-export const openModel = async ({ model: name, onProgress, ...engine }: OpenModelOptions): Promise<OpenedModel> => {
+/** Faults: those of `modelOfRun`, `resolveModel`, `loadPretrained` and `loadAdapter`. */
+export const openModel = async (options: OpenModelOptions): Promise<OpenedModel> => {
+  const { model: name, onProgress = () => {} } = options
+  const fetched: Parameters<typeof resolveModel>[1] = {
+    onProgress: ({ bytes, total }) => onProgress({ phase: 'download', done: bytes, total }),
+  }
   const run = await modelOfRun(name)
-  const dir = await resolveModel(run?.model ?? name, {
-    onProgress: ({ bytes, total }) => onProgress?.({ phase: 'download', done: bytes, total }),
-  })
-  const { architecture, config, params, files, generationConfig } = await loadPretrained(dir)
-  const backend = await openBackend(engine)
+  const dir = await resolveModel(run?.model ?? name, fetched)
+  const adapterDir = await adapterFolder(options.adapter ?? run?.adapter, fetched)
+  const { files, generationConfig, ...base } = await loadPretrained(dir)
+  const whole = adapterDir === undefined ? base : applyAdapter(base, await loadAdapter(adapterDir, base))
+  const backend = await openBackend(options)
   try {
-    const handles = await putWeights(backend, params, (done) =>
-      onProgress?.({ phase: 'load', done, total: params.size }),
+    const params = await putWeights(backend, whole.params, (done) =>
+      onProgress({ phase: 'load', done, total: whole.params.size }),
     )
-    const model = makeModel({ architecture, config, backend, params: handles })
+    const model = makeModel({ ...whole, backend, params })
     return { model, dir, files, generationConfig, backend, close: () => backend.close() }
   } catch (error) {
     await backend.close()
     throw error
   }
 }
+
+const adapterFolder = async (name: string | undefined, options: Parameters<typeof resolveModel>[1]) =>
+  name === undefined ? undefined : ((await modelOfRun(name))?.adapter ?? resolveModel(name, options))
