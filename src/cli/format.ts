@@ -37,3 +37,7 @@ export const columns = (rows: readonly (readonly string[])[], right: readonly nu
   const cell = (text: string, i: number) => (right.includes(i) ? text.padStart(widths[i]) : text.padEnd(widths[i]))
   return rows.map((row) => row.map(cell).join('  ').trimEnd()).join('\n')
 }
+
+/** As one types it in a shell. */
+export const shellWord = (text: string): string =>
+  /^[\w./@:+=,%-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`

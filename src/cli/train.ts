@@ -5,7 +5,7 @@ import type { EndEvent, Recipe, StepEvent, TrainEvent } from '../recipes/recipe.
 import { modelOfRun, newRunFolder } from '../runs/find.node.ts'
 import { readInfo } from '../runs/run.node.ts'
 import { type Command, type Context, command } from './command.ts'
-import { duration, figure } from './format.ts'
+import { duration, figure, shellWord } from './format.ts'
 import { interruptible } from './interrupt.ts'
 import { makeScreen, painter, type Screen } from './screen.ts'
 import { reporter } from './terminal.ts'
@@ -92,7 +92,7 @@ export const closing = (
   const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
   const from = first && last && first !== last ? `, loss ${figure(first.loss)} → ${figure(last.loss)}` : ''
   const took = `${end.steps} steps in ${duration((screen.now() - began) / 1000)}${from}`
-  const quoted = /^[\w./@:+-]+$/.test(output) ? output : `'${output}'`
+  const quoted = shellWord(output)
   if (end.stopped === 'interrupted')
     return [line('stopped', took), line('go on', paint('cyan', `attune ${method} --output ${quoted} --resume`))].join(
       '\n',

@@ -12,7 +12,7 @@ import {
 } from '../../runs/find.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { type Context, command } from '../command.ts'
-import { columns, figure } from '../format.ts'
+import { columns, figure, shellWord } from '../format.ts'
 
 const schema = z.object({
   action: z.enum(['list', 'show', 'compare', 'resume', 'delete']).default('list').describe('what to do'),
@@ -132,7 +132,7 @@ const details = ({
       ['state', `${state}, ${steps} of ${totalSteps} steps`],
       ['begun', info.created],
       ['result', result?.path ?? 'none yet'],
-      ['command', info.command.join(' ')],
+      ['command', info.command.map(shellWord).join(' ')],
     ]),
     changes.length ? columns([['measure', 'first', 'last'], ...changes], [1, 2]) : '',
     evaluated.length ? columns(evaluated.map(([key, value]) => [key, figure(value)])) : '',

@@ -1,0 +1,93 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { z } from 'zod'
+import { ktoSchema, preferenceSchema, sftSchema } from '../recipes/schema.ts'
+import { fieldsOf } from './fields.ts'
+import { check, given } from './settings.ts'
+
+const needed = { model: 'm', data: ['d.jsonl'], output: 'o' }
+const settings = async (flags: object, schema: z.ZodObject = preferenceSchema, file?: string) =>
+  check(schema, await given(schema, { ...needed, ...flags }, file))
+
+describe('fields', () => {
+  it('every setting of every method says what it is, and has a default or needs none', () => {
+    for (const schema of [sftSchema, preferenceSchema, ktoSchema])
+      for (const { flag, description, group } of fieldsOf(schema)) {
+        expect(description, flag).not.toBe('')
+        expect(group, flag).toBeDefined()
+        expect(flag).toMatch(/^--[a-z]+(-[a-z]+)*$/)
+      }
+  })
+
+  it('knows kinds, choices, defaults and what is required', () => {
+    const fields = Object.fromEntries(fieldsOf(preferenceSchema).map((field) => [field.key, field]))
+    expect(fields.model).toMatchObject({ kind: 'text', required: true })
+    expect(fields.data).toMatchObject({ kind: 'list', of: 'text', required: true, value: 'FILE' })
+    expect(fields.output).toMatchObject({ required: false, fallback: 'a new folder in attune-runs' })
+    expect(fields.column).toMatchObject({ kind: 'record', value: 'NAME=COLUMN' })
+    expect(fields.schedule.choices).toContain('cosine')
+    expect(fields.loraTarget).toMatchObject({ separator: ',', fallback: ['all-linear'] })
+    expect(fields.maxSteps).toMatchObject({ kind: 'number', required: false, fallback: undefined })
+  })
+})
+
+describe('settings', () => {
+  it("has the field's defaults", async () => {
+    expect(await settings({})).toMatchObject({ epochs: 3, batchSize: 8, learningRate: 1e-6, beta: 0.1, loraDropout: 0 })
+    expect(await settings({}, sftSchema)).toMatchObject({ learningRate: 2e-5, loraDropout: 0.05, shuffle: true })
+  })
+
+  it('turns texts into what the fields are', async () => {
+    const flags = { learningRate: '1e-4', loraTarget: 'q_proj,v_proj', column: ['chosen=good=1', 'prompt=q'] }
+    expect(await settings({ ...flags, scheduleOption: ['minLrRate=0.1'] })).toMatchObject({
+      learningRate: 1e-4,
+      loraTarget: ['q_proj', 'v_proj'],
+      column: { chosen: 'good=1', prompt: 'q' },
+      scheduleOption: { minLrRate: 0.1 },
+    })
+  })
+
+  it.each([
+    [{ batchSize: '0' }, /^--batch-size: 0 is too small; it must be above 0/],
+    [{ batchSize: '1.5' }, /^--batch-size: 1.5 is not a whole number/],
+    [{ learningRate: 'fast' }, /^--learning-rate: "fast" is not a number/],
+    [{ learningRate: '' }, /^--learning-rate: "" is not a number/],
+    [{ schedule: 'cosin' }, /^--schedule: "cosin" is none of .*did you mean cosine\?/],
+    [{ evalSplit: '1' }, /^--eval-split: 1 is too large; it must be below 1/],
+    [{ column: ['chosen'] }, /^--column: "chosen" must be NAME=COLUMN/],
+    [{ scheduleOption: ['numDecaySteps=x'] }, /^--schedule-option: numDecaySteps: "x" is not a number/],
+    [{ scheduleOption: ['min=1'] }, /^--schedule-option: "min" is not known/],
+    [{ model: undefined }, /^--model: is required: the model to start from/],
+  ])('%j is refused in words', async (flags, message) => {
+    await expect(settings(flags)).rejects.toThrow(message)
+  })
+})
+
+describe('a file of settings', () => {
+  let dir: string
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'attune-settings-'))
+  })
+  afterAll(() => rm(dir, { recursive: true }))
+  const file = async (text: string) => {
+    await writeFile(join(dir, 's.yaml'), text)
+    return join(dir, 's.yaml')
+  }
+
+  it('takes the names of the flags, and flags win', async () => {
+    const path = await file('learning-rate: 1e-4\nbeta: 0.3\neval-data: e.jsonl')
+    const config = await settings({ beta: '0.2' }, preferenceSchema, path)
+    expect(config).toMatchObject({ learningRate: 1e-4, beta: 0.2, evalData: ['e.jsonl'] })
+  })
+
+  it('is checked like the flags', async () => {
+    await expect(settings({}, preferenceSchema, await file('lerning-rate: 1'))).rejects.toThrow(
+      /s\.yaml: "lerning-rate" is no setting of this command; did you mean learning-rate\?/,
+    )
+    await expect(settings({}, preferenceSchema, await file('- 1'))).rejects.toThrow(/must hold settings/)
+    await expect(settings({}, preferenceSchema, await file('a: [1'))).rejects.toThrow(/is not YAML/)
+    await expect(settings({}, preferenceSchema, join(dir, 'no.yaml'))).rejects.toThrow(/cannot be read/)
+  })
+})

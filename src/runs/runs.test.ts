@@ -1,0 +1,188 @@
+import { spawnSync } from 'node:child_process'
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { compareRuns } from './compare.ts'
+import { deleteRun, findRun, modelOfRun, newRunFolder, readRun, requireRun, runFolders } from './find.node.ts'
+import { isRunning, takeLock } from './lock.node.ts'
+import { bytesUpTo, readLog } from './log.node.ts'
+import { openRun, type RunOptions, readInfo } from './run.node.ts'
+
+let root: string
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'attune-runs-'))
+})
+afterEach(() => rm(root, { recursive: true, force: true }))
+
+const options = (config: object = {}, resume = false): RunOptions => ({
+  method: 'sft',
+  config: { model: 'm', learningRate: 1e-3, maxSteps: 4, ...config },
+  resume,
+  command: ['attune', 'sft'],
+  changeable: ['maxSteps', 'output', 'resume'],
+})
+const step = (n: number, loss = 1 / n) => ({ event: 'step', step: n, loss })
+const checkpoint = (n: number) => ({ event: 'checkpoint', step: n, path: `checkpoints/step-${n}` })
+
+/** A run that was killed after these events: no `end`, no close. */
+const broken = async (dir: string, events: { event: string }[]) => {
+  const run = await openRun(dir, options())
+  await run.started(0, { total_steps: 4 })
+  for (const event of events) await run.append(event)
+  await run.close()
+}
+const logged = async (dir: string) => {
+  const events = []
+  for await (const { event, step } of readLog(join(dir, 'events.jsonl'))) events.push(`${event} ${step}`)
+  return events
+}
+
+describe('a run folder', () => {
+  it('records what results depend on, and takes no second run', async () => {
+    const dir = join(root, 'a')
+    await broken(dir, [step(1)])
+    const info = await readInfo(dir)
+    expect(info).toMatchObject({ method: 'sft', config: { model: 'm', resume: false }, total_steps: 4, resumes: [] })
+    expect(info.versions.node).toBe(process.versions.node)
+    expect(info.machine.cores).toBeGreaterThan(0)
+    await expect(openRun(dir, options())).rejects.toMatchObject({ code: 'taken', exitCode: 2 })
+    expect(await logged(dir)).toEqual(['step 1'])
+  })
+
+  it('leaves nothing behind when training never started, and nothing in a folder that is no run', async () => {
+    const run = await openRun(join(root, 'deep', 'a'), options())
+    await run.close()
+    expect(await readdir(join(root, 'deep'))).toEqual([])
+    await writeFile(join(root, 'letter.txt'), 'x')
+    await expect(openRun(root, options())).rejects.toThrow(/holds deep and is no run/)
+    await expect(openRun(join(root, 'new'), options({}, true))).rejects.toMatchObject({ code: 'no-run' })
+    expect((await readdir(root)).sort()).toEqual(['deep', 'letter.txt'])
+  })
+
+  it('is written by one process at a time', async () => {
+    const dir = join(root, 'a')
+    const run = await openRun(dir, options())
+    await expect(openRun(dir, options())).rejects.toMatchObject({ code: 'locked', exitCode: 1 })
+    expect(await isRunning(dir)).toBe(true)
+    await run.close()
+    expect(await isRunning(dir)).toBe(false)
+  })
+
+  it('takes over the lock of a process that is gone, not that of another machine', async () => {
+    const gone = spawnSync(process.execPath, ['-e', '0']).pid
+    const lock = (host: string) =>
+      writeFile(join(root, 'run.lock'), JSON.stringify({ pid: gone, host, since: '2024-01-01' }))
+    await lock(hostname())
+    const unlock = await takeLock(root)
+    expect(JSON.parse(await readFile(join(root, 'run.lock'), 'utf8')).pid).toBe(process.pid)
+    await unlock()
+    await lock('elsewhere')
+    await expect(takeLock(root)).rejects.toThrow(/of elsewhere writes this run/)
+  })
+
+  it('begins anew on --resume where a process died before its first step', async () => {
+    await writeFile(join(root, 'run.lock'), JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), since: '' }))
+    const run = await openRun(root, options({}, true))
+    expect(run.resumed).toBe(false)
+    await run.close()
+  })
+})
+
+describe('resuming', () => {
+  it('cuts the log back to the checkpoint, so that it reads as if never interrupted', async () => {
+    const dir = join(root, 'a')
+    const whole = [step(1), step(2), { event: 'eval', step: 2 }, checkpoint(2), step(3), step(4), checkpoint(4)]
+    await broken(dir, [...whole.slice(0, 5)])
+    await appendFile(join(dir, 'events.jsonl'), '{"event":"step","step":4,"lo')
+    const run = await openRun(dir, options({ maxSteps: 6 }, true))
+    expect(run.resumed).toBe(true)
+    await run.started(2, { total_steps: 6 })
+    for (const event of whole.slice(4)) await run.append(event)
+    await run.close()
+    expect(await logged(dir)).toEqual(whole.map(({ event, step }) => `${event} ${step}`))
+    const { resumes, config, total_steps } = await readInfo(dir)
+    expect(resumes).toMatchObject([{ step: 2, changed: { maxSteps: 6 } }])
+    expect([config.maxSteps, total_steps]).toEqual([6, 6])
+  })
+
+  it('restores the line of a checkpoint whose writing was the last thing done', async () => {
+    const dir = join(root, 'a')
+    await broken(dir, [step(1), step(2)])
+    const run = await openRun(dir, options({}, true))
+    await run.started(2, {})
+    await run.close()
+    expect(await logged(dir)).toEqual(['step 1', 'step 2', 'checkpoint 2'])
+  })
+
+  it('begins again from nothing where there is no checkpoint', async () => {
+    const dir = join(root, 'a')
+    await broken(dir, [step(1)])
+    const run = await openRun(dir, options({}, true))
+    await run.started(0, {})
+    await run.close()
+    expect(await logged(dir)).toEqual([])
+  })
+
+  it('refuses settings that would make another run of it', async () => {
+    const dir = join(root, 'a')
+    await broken(dir, [])
+    await expect(openRun(dir, options({ learningRate: 0.1 }, true))).rejects.toThrow(
+      /^--learning-rate: was 0\.001 .* is 0\.1 now/,
+    )
+    await expect(openRun(dir, { ...options({}, true), method: 'dpo' })).rejects.toThrow(/a run of sft, not dpo/)
+  })
+})
+
+describe('the log', () => {
+  const path = () => join(root, 'events.jsonl')
+
+  it('passes over a torn last line, even a complete one without its newline', async () => {
+    await writeFile(path(), '{"event":"step","step":1,"s":"\u2028ä"}\n{"event":"step","step":2}')
+    expect(await logged(root)).toEqual(['step 1'])
+    expect((await bytesUpTo(path(), 9)).bytes).toBe(Buffer.byteLength('{"event":"step","step":1,"s":"\u2028ä"}\n'))
+  })
+
+  it('names a damaged line', async () => {
+    await writeFile(path(), '{"event":"step","step":1}\n\0\0\0\n{"event":"step","step":2}\n')
+    await expect(logged(root)).rejects.toMatchObject({ code: 'bad-log', where: { line: 2 } })
+  })
+})
+
+describe('finding runs', () => {
+  it('reads state, measures and results', async () => {
+    await broken(join(root, 'a'), [step(1), step(2), { event: 'eval', step: 2, eval_loss: 3 } as never])
+    const run = await openRun(join(root, 'b'), options({ learningRate: 2e-3 }))
+    await run.started(0, { total_steps: 1 })
+    await run.append(step(1, 0.25))
+    expect((await readRun(run.dir)).state).toBe('running')
+    await run.append({ event: 'end', steps: 1, stopped: 'done' } as never)
+    await mkdir(join(run.dir, 'adapter'))
+    await writeFile(join(run.dir, 'adapter', 'adapter_config.json'), '{}')
+    await run.close()
+
+    const [a, b] = await Promise.all((await runFolders([root])).map(readRun))
+    expect(a).toMatchObject({ name: 'a', state: 'broken off', steps: 2, totalSteps: 4, first: { loss: 1 } })
+    expect(a).toMatchObject({ last: { loss: 0.5 }, evaluation: { eval_loss: 3 }, result: undefined })
+    expect(b).toMatchObject({ name: 'b', state: 'done', result: { kind: 'adapter' } })
+    expect(await modelOfRun('b', root)).toEqual({ model: 'm', adapter: join(root, 'b', 'adapter') })
+    await expect(modelOfRun('a', root)).rejects.toThrow(/has not made a model yet/)
+    expect(await modelOfRun('owner/name', root)).toBeUndefined()
+    const { settings, metrics } = compareRuns([a, b])
+    expect(settings).toEqual({ learningRate: [1e-3, 2e-3] })
+    expect(metrics).toMatchObject({ steps: [2, 1], loss: [0.5, 0.25], eval_loss: [3, undefined] })
+  })
+
+  it('names the nearest run, the next free name, and deletes only what is not being written', async () => {
+    await broken(join(root, 'sft-1'), [])
+    expect(await findRun('sft-1', root)).toBe(join(root, 'sft-1'))
+    await expect(requireRun('stf-1', root)).rejects.toThrow(/did you mean sft-1\?/)
+    expect(await newRunFolder('sft', root)).toBe(join(root, 'sft-2'))
+    const run = await openRun(join(root, 'sft-1'), options({}, true))
+    await expect(deleteRun(run.dir)).rejects.toMatchObject({ code: 'locked' })
+    await run.close()
+    await deleteRun(run.dir)
+    await expect(deleteRun(root)).rejects.toMatchObject({ code: 'no-run' })
+    expect(await readdir(root)).toEqual([])
+  })
+})
