@@ -3,16 +3,16 @@ import type { PackedBatch } from '../data/batch.ts'
 import {
   type HeadSettings,
   headIsTrained,
-  type StatName,
   scaledUnits,
   targetStates,
   targetStatesBackward,
   tokenPass,
   trainedHeadBackward,
 } from '../passes/head.ts'
-import { type Placed, place } from '../passes/layout.ts'
+import { place } from '../passes/layout.ts'
 import type { Model } from '../passes/model.ts'
 import { backward, forward, type Gradients, type Plan } from '../passes/stack.ts'
+import { targetStats } from '../passes/stats.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { type BatchArray, type LossFunction, type LossResult, runLoss } from './loss.ts'
 
@@ -71,19 +71,4 @@ export const evalMicro = (
   const { scales, vector, names } = runLoss(model, loss, stats, arrays)
   backend.free([scales, ...Object.values(stats), ...Object.values(arrays), ...placed.handles])
   return { vector, names }
-}
-
-/** Statistics of a batch's targets, without gradients. The caller frees them and `placed.handles`. */
-export const targetStats = <S extends StatName>(
-  model: Model,
-  packed: PackedBatch,
-  names: readonly S[],
-  settings: HeadSettings = {},
-): { stats: Record<S, Handle>; placed: Placed } => {
-  const placed = place(model, packed)
-  const { hidden } = forward(model, placed, 'none')
-  const h = targetStates(model, hidden, placed)
-  const stats = tokenPass(model, h, placed, names, settings)
-  model.backend.free([hidden, h])
-  return { stats, placed }
 }
