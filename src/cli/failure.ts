@@ -30,7 +30,7 @@ export const usageFault = (error: unknown, program?: Commander): unknown => {
   const text = error.message.replace(/^error: /, '')
   const name = /'(.+?)'/.exec(text)?.[1] ?? ''
   if (error.code !== 'commander.unknownOption') return badInput('bad-flag', text)
-  const flags = ['--help', ...(program?.options.flatMap(({ long, hidden }) => (long && !hidden ? [long] : [])) ?? [])]
+  const flags = ['--help', ...(program?.options.flatMap(({ long }) => long ?? []) ?? [])]
   const where = program ? program.name() : 'attune'
   return badInput('bad-flag', `is no flag of ${where}${didYouMean(name, flags)}`, { flag: name.replace(/=.*/s, '') })
 }
