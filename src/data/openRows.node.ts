@@ -11,7 +11,7 @@ import { type Format, type ReaderOptions, type RowReader, rowReader } from './fo
 import { dataFiles, openRecords, type ResolveDataset, scan } from './input.node.ts'
 import { lineValue } from './lines.ts'
 import { offsetIndex } from './offsets.ts'
-import type { Row } from './rows.ts'
+import type { Ranking, Row } from './rows.ts'
 import type { RowSource } from './source.ts'
 import { openSpill, type Spill } from './spill.node.ts'
 
@@ -20,6 +20,10 @@ export type OpenedRows<R = Row> = RowSource<R> & {
   readonly files: string[]
   /** Records of the files, kept or not. */
   readonly records: number
+  /** The most responses that a row holds; 1 for rows that are not ranked. */
+  readonly widest: number
+  /** Whether any row gives the probability of its preference. */
+  readonly probable: boolean
   /** Records that gave no row, by reason: empty-chosen, prefix-differs, cancelled, tie, ... */
   readonly dropped: Record<string, number>
   /** Removes temporary files; rows cannot be read afterwards. */
@@ -36,7 +40,7 @@ export type OpenOptions<K extends keyof Kinds | undefined = undefined> = ReaderO
 
 type Converted<K> = K extends keyof Kinds ? Kinds[K] : Row
 type Part = { start: number; length: number; row(i: number): Promise<Row> }
-type Tally = { records: number; rows: number; dropped: Record<string, number> }
+type Tally = { records: number; rows: number; widest: number; probable: boolean; dropped: Record<string, number> }
 
 /**
  * Opens jsonl, json, csv, parquet files (and .gz of the first three) and hub data sets as one list of rows.
@@ -47,7 +51,7 @@ export const openRows = async <K extends keyof Kinds | undefined = undefined>(
   options: OpenOptions<K> = {},
 ): Promise<OpenedRows<Converted<K>>> => {
   const files = await dataFiles([data].flat(), options.resolve)
-  const tally: Tally = { records: 0, rows: 0, dropped: {} }
+  const tally: Tally = { records: 0, rows: 0, widest: 1, probable: false, dropped: {} }
   const parts: Part[] = []
   const spill = openSpill()
   try {
@@ -63,7 +67,7 @@ export const openRows = async <K extends keyof Kinds | undefined = undefined>(
     if (!part || !Number.isInteger(i) || i >= tally.rows) throw new RangeError(`row ${i} of ${tally.rows}`)
     return part.row(i - part.start) as Promise<Converted<K>>
   }
-  return { length: tally.rows, row, files, records: tally.records, dropped: tally.dropped, close: spill.close }
+  return { ...tally, length: tally.rows, row, files, close: spill.close }
 }
 
 const emptyMessage = ({ records, dropped }: Tally) =>
@@ -102,6 +106,7 @@ const openPart = async (
         index.push(direct ? raw.start! : await spill.write(converted), sub)
         sub += direct ? 1 : 0
         tally.rows++
+        if (converted.kind === 'ranking') noteRanking(tally, converted)
       }
   }
   if (tally.rows < maxSamples) neighbours.end()
@@ -110,6 +115,11 @@ const openPart = async (
   const source = await fileSource(file)
   const reader = rowReader(file, records.layout, options, format)
   return { start, length, row: (i) => directRow(i, index, end, source, reader, as) }
+}
+
+const noteRanking = (tally: Tally, { responses, prob }: Ranking) => {
+  tally.widest = Math.max(tally.widest, responses.length)
+  tally.probable ||= prob !== undefined
 }
 
 /** The rows to train on that a row of a file gives. */

@@ -6,6 +6,7 @@
 import { relative } from 'node:path'
 import type { z } from 'zod'
 import { openRun, type Run } from '../runs/run.node.ts'
+import type { CustomLoss } from './losses.ts'
 
 /** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
 export type Metrics = Record<string, number>
@@ -82,6 +83,15 @@ export type TrainEvent =
 /** What every schema has, for the run folder's sake. */
 type Stored = { output: string; resume: boolean }
 
+/** What a program may give beside settings. */
+export type Extras = {
+  signal?: AbortSignal
+  /** The command line, for run.json. */
+  command?: readonly string[]
+  /** Instead of the named loss of a preference run. */
+  loss?: CustomLoss
+}
+
 export type Recipe<S extends z.ZodObject = z.ZodObject> = {
   name: string
   summary: string
@@ -89,7 +99,7 @@ export type Recipe<S extends z.ZodObject = z.ZodObject> = {
   example: string
   schema: S
   /** Trains. After `signal` aborts: a checkpoint within one step, then an `end` event with stopped: 'interrupted'. */
-  run(config: z.output<S>, extras?: { signal?: AbortSignal; command?: readonly string[] }): AsyncIterable<TrainEvent>
+  run(config: z.output<S>, extras?: Extras): AsyncIterable<TrainEvent>
 }
 
 export type Body<S extends z.ZodObject> = (
@@ -98,6 +108,7 @@ export type Body<S extends z.ZodObject> = (
     signal: AbortSignal
     /** The run's folder: checkpoints go to `run.checkpoints`. Call `run.sync()` before writing one. */
     run: Run
+    loss?: CustomLoss
   },
 ) => AsyncIterable<TrainEvent>
 
@@ -112,11 +123,11 @@ export const recipe = <S extends z.ZodObject>(
   summary,
   example,
   schema,
-  async *run(config, { signal = new AbortController().signal, command = [] } = {}) {
+  async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
     const { output, resume } = config as unknown as Stored
     const run = await openRun(output, { method: name, config, resume, command, changeable })
     try {
-      for await (const measured of body(config, { signal, run })) {
+      for await (const measured of body(config, { signal, run, loss })) {
         const event = finite(measured)
         await store(run, event)
         yield event

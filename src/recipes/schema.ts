@@ -155,12 +155,15 @@ export const preferenceSchema = z.object({
     labelSmoothing: part().optional().describe('how likely a label is wrong (default: 0; exo_pair 0.001)'),
     simpoGamma: z.number().default(0.5).describe("simpo's target margin"),
     cpoAlpha: weight().optional().describe("weight of the chosen reply's likelihood (default: cpo 1, simpo 0)"),
+    alpha: z.number().default(0).describe("AlphaPO's shape of cpo's and simpo's rewards; 0 leaves them as they are"),
+    orpoPrompt: flag().describe("orpo's likelihood covers the prompt too, as TRL's does"),
     ldAlpha: part().optional().describe('weight of the tokens beyond the shorter reply (LD-DPO)'),
     wpo: flag().describe('weigh each pair by how likely the policy is to say it (WPO)'),
     fDivergence: z
       .enum(['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'])
       .default('reverse_kl')
       .describe('what ties the policy to the reference'),
+    fAlpha: z.number().default(0.5).describe('order of the alpha divergence'),
     discopopTau: positive().default(0.05).describe("discopop's temperature"),
     ties: z.enum(['marginal', 'breslow']).default('marginal').describe('how plackett-luce takes replies of equal rank'),
   }),

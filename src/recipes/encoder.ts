@@ -1,0 +1,28 @@
+/** Where a recipe's model lies, and how its texts become ids. */
+import { resolveModel } from '../checkpoint/hub.node.ts'
+import type { Encoder } from '../data/examples.ts'
+import { modelOfRun } from '../runs/find.node.ts'
+import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
+import { badInput } from '../util/fault.ts'
+
+export type Place = { dir: string; adapter?: string }
+
+/** The model's folder, and the adapter's where the name is a run's or a flag gives one. */
+export const locate = async (settings: { model: string; adapter?: string }): Promise<Place> => {
+  const run = await modelOfRun(settings.model)
+  return { dir: await resolveModel(run?.model ?? settings.model), adapter: settings.adapter ?? run?.adapter }
+}
+
+/** The folder's tokenizer; without one, rows of ids still work. */
+export const openEncoder = async ({ dir }: Place): Promise<Encoder> => (await loadTokenizerFolder(dir)) ?? idsOnly(dir)
+
+const idsOnly = (dir: string): Encoder => ({
+  eosId: undefined,
+  encode: () => {
+    throw badInput(
+      'no-tokenizer',
+      'has no tokenizer.json, and the rows hold text; give input_ids, or a model with a tokenizer',
+      { file: dir },
+    )
+  },
+})

@@ -1,0 +1,51 @@
+/**
+ * KTO and APO-zero on single replies that are only good or bad. Peculiar: each prompt also carries another's reply,
+ * from which the batch estimates how far the policy has moved (kto only); both share one pass over the prompt.
+ */
+import { type UnpairedExample, unpairedExample } from '../data/examples.ts'
+import { eachExample, unpairedBatches, unpairedTrees } from './collate.ts'
+import { locate, openEncoder } from './encoder.ts'
+import { ktoObjective } from './losses.ts'
+import { openPolicy } from './policy.ts'
+import { recipe } from './recipe.ts'
+import { openReference } from './reference.ts'
+import { ktoSchema } from './schema.ts'
+import { examplesOf, limitsOf, openData, session } from './session.ts'
+
+export const kto = recipe(
+  'kto',
+  {
+    summary: 'align a model by single replies marked good or bad',
+    example: 'attune kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data thumbs.jsonl --lora-r 16 --output runs/kto',
+  },
+  ktoSchema,
+  async function* (config, { signal, run }) {
+    // data
+    const place = await locate(config)
+    const data = await openData('unpaired', config)
+    const encoder = await openEncoder(place)
+    // model
+    const policy = await openPolicy(config, place)
+    const limits = limitsOf(config, policy)
+    const examples = examplesOf(data, config, {
+      example: (row, count) => unpairedExample(encoder, row, limits, count),
+      truncated: ({ truncated }) => truncated,
+    })
+    // reference
+    const reference = await openReference(policy)
+    const rotated = config.loss === 'kto'
+    const trees = (micro: UnpairedExample[]) => unpairedTrees(micro, rotated, limits.maxLength)
+    // objective
+    const { beta, desirableWeight, undesirableWeight } = config
+    const loss = ktoObjective({ beta, desirableWeight, undesirableWeight, lossType: config.loss })
+    // loop
+    yield* session({
+      ...{ policy, examples, settings: config, run, signal, loss, reference },
+      collate: async (micros) => {
+        const planted = micros.map(trees)
+        return unpairedBatches(micros, planted, await eachExample(planted, (tree) => reference.sums(tree)))
+      },
+      tokens: ({ prompt, completion }) => prompt.length + completion.length,
+    })
+  },
+)

@@ -1,0 +1,141 @@
+/** Each method's objective, traced from what a batch holds: token statistics to reply sums to the loss. */
+import { type KtoOptions, ktoLoss } from '../objectives/kto.ts'
+import type { Objective } from '../objectives/objective.ts'
+import { type LossSpec, type PreferenceOptions, preferenceLoss } from '../objectives/preference.ts'
+import { preferenceLosses } from '../objectives/preferenceLosses.ts'
+import { type SftLoss, sftLoss } from '../objectives/sft.ts'
+import { addDims, type Dim, mulDims } from '../tensor/dim.ts'
+import { scalar, type Tensor } from '../tensor/tensor.ts'
+import type { LossFunction, LossInputs } from '../train/loss.ts'
+
+const ones = (x: Tensor) => scalar(1).broadcastTo(x.shape)
+
+/** The mean of a measure over all targets. */
+const tokenMean = (x: Tensor, among: Tensor = ones(x)) => x.mul(among).sum().div(among.sum())
+
+export const sftObjective = (lossType: SftLoss): LossFunction => ({
+  name: `sft ${lossType}`,
+  stats: ['logps', 'entropy', 'correct'],
+  trace: ({ logps, entropy, correct, array }) => {
+    const { loss } = sftLoss({ logps, weights: ones(logps), numItems: array('numItems', []) }, { lossType })
+    return { loss, metrics: { entropy: tokenMean(entropy), mean_token_accuracy: tokenMean(correct) } }
+  },
+})
+
+/** Sums of a measure over the targets of each reply, [B, K], and of each prompt, [B]. */
+const replySums = (x: Tensor, sequence: Tensor, K: Dim) => {
+  const cells = mulDims('B', K)
+  const all = x.scatterAdd(sequence, addDims(cells, 'B'))
+  return { replies: all.slice(0, 0, cells).reshape(['B', K]), prompts: all.slice(0, cells, addDims(cells, 'B')) }
+}
+
+/** What a custom loss gets: reply sums and what the batch knows of them. */
+export type RankedInputs = {
+  /** [B, K] sums of log-probs under the policy and the reference; best reply first. */
+  logps: Tensor
+  refLogps: Tensor | undefined
+  /** [B, K] tokens; ranks: 1 best, 0 no reply, -1 unranked. */
+  lengths: Tensor
+  ranks: Tensor
+}
+export type CustomLoss = (inputs: RankedInputs) => Objective
+
+export type RankedSettings = {
+  losses: readonly LossSpec[]
+  options: PreferenceOptions
+  reference: boolean
+  /** Rows are lists of any length; else pairs. */
+  lists: boolean
+  ldAlpha?: number
+  prob: boolean
+  prompts: boolean
+  custom?: CustomLoss
+}
+
+const rankedObjectiveOf = (
+  s: RankedSettings,
+  inputs: RankedInputs,
+  sums: ReturnType<typeof replySums>,
+  { logps, logSquares, array }: LossInputs,
+): Objective => {
+  if (s.custom) return s.custom(inputs)
+  const { lengths } = inputs
+  const K = s.lists ? 'K' : 2
+  const optional = {
+    ...(s.prob && { prob: array('prob', ['B']) }),
+    ...(s.prompts && { promptLogps: sums.prompts, promptLengths: array('promptLengths', ['B']) }),
+    ...(s.options.wpo && {
+      wpo: replySums(logps.sub(logSquares), array('sequence', ['M'], 'i64'), K).replies.div(lengths.max(1)),
+    }),
+  }
+  const window = { rows: array('windowRows', []), tokens: array('windowTokens', []) }
+  return preferenceLoss(s.losses, { ...s.options, reference: s.reference })({ ...inputs, ...optional, window })
+}
+
+export const rankedObjective = (s: RankedSettings): LossFunction => ({
+  name: s.custom ? 'custom' : `preference ${JSON.stringify(s)}`,
+  stats: ['logps', 'entropy', 'correct', 'meanLogit', ...(s.options.wpo ? (['logSquares'] as const) : [])],
+  trace: (given) => {
+    const { array, entropy, correct, meanLogit } = given
+    const K: Dim = s.lists ? 'K' : 2
+    const sequence = array('sequence', ['M'], 'i64')
+    const weighted = s.ldAlpha === undefined ? given.logps : given.logps.mul(array('weights', ['M']))
+    const sums = replySums(weighted, sequence, K)
+    const inputs: RankedInputs = {
+      logps: sums.replies,
+      refLogps: s.reference ? array('refLogps', ['B', K]) : undefined,
+      lengths: array('lengths', ['B', K]),
+      ranks: array('ranks', ['B', K]),
+    }
+    const { loss, metrics } = rankedObjectiveOf(s, inputs, sums, given)
+    const inReply = replySums(ones(entropy), sequence, K).replies
+    const over = (x: Tensor) => replySums(x, sequence, K).replies.sum().div(inReply.sum())
+    const chosen = (x: Tensor) => x.slice(1, 0, 1).sum()
+    const logitSums = replySums(meanLogit, sequence, K).replies
+    const rejected = (x: Tensor) => x.sum().sub(chosen(x))
+    return {
+      loss,
+      metrics: {
+        ...metrics,
+        'logits/chosen': chosen(logitSums).div(chosen(inReply)),
+        'logits/rejected': rejected(logitSums).div(rejected(inReply)),
+        entropy: over(entropy),
+        mean_token_accuracy: over(correct),
+      },
+    }
+  },
+})
+
+/** Does any of the losses read a reference? */
+export const needsReference = (losses: readonly LossSpec[]) =>
+  losses.some(({ name }) => preferenceLosses[name].reference)
+
+export const ktoObjective = (options: KtoOptions): LossFunction => ({
+  name: `kto ${JSON.stringify(options)}`,
+  stats: ['logps', 'meanLogit'],
+  trace: ({ logps, meanLogit, array }) => {
+    const rotated = options.lossType === 'kto'
+    const K = rotated ? 2 : 1
+    const sequence = array('sequence', ['M'], 'i64')
+    const column = (x: Tensor, k: number) => x.slice(1, k, k + 1).reshape(['B'])
+    const own = replySums(logps, sequence, K).replies
+    const refs = array('refLogps', ['B', K])
+    const labels = array('labels', ['B'])
+    const kl = rotated ? { klLogps: column(own, 1).stopGradient(), refKlLogps: column(refs, 1) } : {}
+    const batch = {
+      logps: column(own, 0),
+      refLogps: column(refs, 0),
+      labels,
+      ...kl,
+      window: { rows: array('windowRows', []) },
+    }
+    const { loss, metrics } = ktoLoss(options)(batch)
+    const counts = column(replySums(ones(logps), sequence, K).replies, 0)
+    const logits = column(replySums(meanLogit, sequence, K).replies, 0)
+    const over = (side: Tensor) => logits.mul(side).sum().div(counts.mul(side).sum())
+    return {
+      loss,
+      metrics: { ...metrics, 'logits/chosen': over(labels), 'logits/rejected': over(scalar(1).sub(labels)) },
+    }
+  },
+})

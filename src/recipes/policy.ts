@@ -1,0 +1,138 @@
+/**
+ * The model that a recipe trains: opened by name, with its trainable parameters in arenas. Full fine-tuning trains
+ * every parameter; LoRA an adapter, new or opened, beside a frozen base.
+ */
+import { openAdapter } from '../checkpoint/folder.node.ts'
+import { sha256File } from '../checkpoint/sha256.node.ts'
+import type { StoredTensor } from '../checkpoint/stored.ts'
+import { loadPretrained } from '../models/load.node.ts'
+import { type Adapter, parseAdapter } from '../models/lora.ts'
+import { newAdapter } from '../models/loraNew.ts'
+import { applyAdapter } from '../models/merge.ts'
+import { decays } from '../optim/decay.ts'
+import { type OptimizerName, optimizer } from '../optim/optimizers.ts'
+import { putWeights } from '../passes/load.ts'
+import { type Model, makeModel, withoutAdapter } from '../passes/model.ts'
+import type { Plan } from '../passes/stack.ts'
+import type { Backend, Handle } from '../runtime/backend.ts'
+import { openBackend } from '../runtime/open.node.ts'
+import { type Arena, makeArenas, viewsOf } from '../train/arena.ts'
+import { makeUpdater, type Updater } from '../train/update.ts'
+import type { Place } from './encoder.ts'
+
+/** The settings of a recipe that decide what is opened. */
+export type PolicySettings = {
+  loraR?: number
+  loraAlpha: number
+  loraDropout: number
+  loraTarget: string[]
+  optimizer: OptimizerName
+  weightDecay: number
+  memory: 'auto' | 'fast' | 'low'
+  device: 'auto' | 'cpu' | 'webgpu' | 'cuda'
+  threads?: number
+  seed: number
+}
+
+export type Policy = {
+  model: Model
+  /** The folder of the base model. */
+  dir: string
+  pretrained: Awaited<ReturnType<typeof loadPretrained>>
+  adapter?: Adapter
+  /** It was made for this run. */
+  freshAdapter: boolean
+  backend: Backend
+  arenas: readonly Arena[]
+  gradients: ReadonlyMap<string, Handle>
+  updater: Updater
+  plan: Plan
+  /** SHA-256 of every weights file that results depend on. */
+  files: { path: string; sha256: string }[]
+  counts: { parameters: number; trainable: number }
+  close(): Promise<void>
+}
+
+export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapterDir }: Place): Promise<Policy> => {
+  const pretrained = await loadPretrained(dir)
+  const { adapter, files: adapterFiles } = await adapterOf(settings, pretrained, adapterDir)
+  const hashes = Promise.all(
+    [...pretrained.files, ...adapterFiles].map(async (path) => ({ path, sha256: await sha256File(path) })),
+  )
+  const backend = await openBackend(settings)
+  try {
+    const full = adapter ? applyAdapter(pretrained, adapter) : { ...pretrained, scalings: new Map<string, number>() }
+    const parts = await placeWeights(backend, settings, full.params, adapter?.params ?? pretrained.params)
+    const model = makeModel({ ...full, backend, params: parts.params, dropout: adapter?.dropout ?? 0 })
+    return {
+      ...parts,
+      model,
+      dir,
+      pretrained,
+      adapter,
+      freshAdapter: adapterDir === undefined,
+      backend,
+      plan: planOf(settings),
+      files: await hashes,
+      close: () => backend.close(),
+    }
+  } catch (error) {
+    await backend.close()
+    throw error
+  }
+}
+
+const adapterOf = async (
+  settings: PolicySettings,
+  { architecture, config }: Policy['pretrained'],
+  dir: string | undefined,
+): Promise<{ adapter?: Adapter; files: readonly string[] }> => {
+  if (dir !== undefined) {
+    const folder = await openAdapter(dir)
+    const adapter = parseAdapter(folder.config, folder.tensors, architecture, config, dir)
+    return { adapter: { ...adapter, dropout: settings.loraDropout }, files: folder.files }
+  }
+  if (settings.loraR === undefined) return { files: [] }
+  const { loraR: r, loraAlpha: alpha, loraDropout: dropout, loraTarget, seed } = settings
+  const targets = loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget
+  return { adapter: newAdapter({ r, alpha, dropout, targets }, architecture, config, seed), files: [] }
+}
+
+type Tensors = ReadonlyMap<string, StoredTensor>
+
+/** Frozen parameters on their own, trainable ones in arenas, in the order of the blocks. */
+const placeWeights = async (backend: Backend, settings: PolicySettings, all: Tensors, trainable: Tensors) => {
+  const frozen = new Map([...all].filter(([name]) => !trainable.has(name)))
+  const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })
+  const entries = [...trainable].map(([name, { shape }]) => ({ name, shape, decays: decays(name) }))
+  const arenas = makeArenas(backend, entries, method.state)
+  const views = viewsOf(backend, arenas, 'params')
+  const params = new Map([...(await putWeights(backend, frozen)), ...views])
+  await fillTrainable(backend, params, trainable)
+  const size = (tensors: Tensors) =>
+    [...tensors.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
+  return {
+    params,
+    arenas,
+    gradients: viewsOf(backend, arenas, 'grads'),
+    updater: makeUpdater(backend, arenas, method),
+    counts: { parameters: size(frozen) + size(trainable), trainable: size(trainable) },
+  }
+}
+
+const fillTrainable = async (backend: Backend, params: ReadonlyMap<string, Handle>, trainable: Tensors) => {
+  for (const [name, tensor] of trainable) backend.write(params.get(name)!, (await tensor.floats()).slice())
+}
+
+/** `auto` keeps activations; the memory they take is what --memory low saves. */
+const planOf = ({ memory }: PolicySettings): Plan => (memory === 'low' ? 'low' : 'fast')
+
+/**
+ * Whether the reference is this model with its adapter off, at any time. Otherwise it is what the model was at the
+ * start: full fine-tuning, and adapters that were trained before or replace whole modules.
+ */
+export const hasLiveReference = ({ adapter, freshAdapter }: Policy): boolean =>
+  adapter !== undefined && freshAdapter && adapter.saved.length === 0
+
+export const referenceModel = (policy: Policy): Model =>
+  hasLiveReference(policy) ? withoutAdapter(policy.model) : policy.model

@@ -1,0 +1,75 @@
+/**
+ * DPO and its family on pairs, and K-wise Plackett-Luce on ranked lists. Peculiar: the K replies of a prompt are one
+ * packed row that passes over the prompt once; and lists choose their loss by themselves.
+ */
+import type { z } from 'zod'
+import { type RankedExample, rankedExample } from '../data/examples.ts'
+import type { PreferenceOptions } from '../objectives/preference.ts'
+import { bestFirst, eachExample, lengthWeights, rankedBatches, rankedTree } from './collate.ts'
+import { locate, openEncoder } from './encoder.ts'
+import { needsReference, rankedObjective } from './losses.ts'
+import { parseLosses } from './lossFlag.ts'
+import { openPolicy } from './policy.ts'
+import { recipe } from './recipe.ts'
+import { openReference } from './reference.ts'
+import { preferenceSchema } from './schema.ts'
+import { examplesOf, limitsOf, openData, session } from './session.ts'
+
+export const preference = recipe(
+  'dpo',
+  {
+    summary: 'align a model by preferences or rankings: DPO, its family, K-wise Plackett-Luce',
+    example: 'attune dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data pairs.jsonl --lora-r 16 --output runs/dpo',
+  },
+  preferenceSchema,
+  async function* (config, { signal, run, loss: custom }) {
+    // data
+    const place = await locate(config)
+    const data = await openData('ranking', config)
+    const encoder = await openEncoder(place)
+    const lists = data.rows.widest > 2
+    const losses = parseLosses(lists && config.loss === 'sigmoid' ? 'plackett-luce' : config.loss)
+    const listwise = lists || losses.some(({ name }) => name === 'plackett-luce')
+    // model
+    const policy = await openPolicy(config, place)
+    const limits = limitsOf(config, policy)
+    const examples = examplesOf(data, config, {
+      example: (row, count) => {
+        const example = rankedExample(encoder, row, limits, count)
+        if (typeof example === 'string') return example
+        return isTie(example) && !listwise ? 'tie' : bestFirst(example)
+      },
+      truncated: ({ truncated }) => truncated,
+    })
+    // reference
+    const reference = custom || needsReference(losses) ? await openReference(policy) : undefined
+    const weights = (example: RankedExample) =>
+      config.ldAlpha === undefined ? undefined : lengthWeights(example, config.ldAlpha)
+    const refLogps = (example: RankedExample) => reference!.sums(rankedTree(example), weights(example))
+    // objective
+    const batching = { ldAlpha: config.ldAlpha, prompts: config.orpoPrompt }
+    const loss = rankedObjective({
+      ...batching,
+      losses,
+      options: lossOptions(config),
+      reference: reference !== undefined,
+      lists: listwise,
+      prob: data.rows.probable,
+      custom,
+    })
+    // loop
+    yield* session({
+      ...{ policy, examples, settings: config, run, signal, loss, reference },
+      collate: async (micros) => rankedBatches(micros, reference && (await eachExample(micros, refLogps)), batching),
+      tokens: ({ prompt, replies }) => replies.reduce((n, reply) => n + prompt.length + reply.length, 0),
+    })
+  },
+)
+
+const lossOptions = (config: z.output<typeof preferenceSchema>): PreferenceOptions => {
+  const { beta, labelSmoothing, simpoGamma, cpoAlpha, alpha, fDivergence, fAlpha, discopopTau, wpo, ties } = config
+  return { beta, labelSmoothing, simpoGamma, cpoAlpha, alpha, fDivergence, fAlpha, discopopTau, wpo, ties }
+}
+
+/** One rank for all says nothing to a loss on pairs. */
+const isTie = ({ ranks }: RankedExample) => ranks.every((rank) => rank === ranks[0])

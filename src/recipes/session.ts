@@ -1,0 +1,293 @@
+/**
+ * What all recipes do alike around their own lines: rows to a stream of examples, the loop with its run folder's
+ * checkpoints, and the result on disk. A recipe gives the parts that make it what it is.
+ */
+
+import { resolveDataset } from '../checkpoint/hub.node.ts'
+import { newestState, readState, type State, writeState } from '../checkpoint/state.node.ts'
+import type { Kinds } from '../data/convert.ts'
+import type { Limits } from '../data/examples.ts'
+import { hashFiles } from '../data/input.node.ts'
+import { type OpenedRows, openRows } from '../data/openRows.node.ts'
+import { rowOrder } from '../data/shuffle.ts'
+import { type ScheduleName, schedule } from '../optim/schedules.ts'
+import type { Run } from '../runs/run.node.ts'
+import { beginning, type LoopEnd, type Progress, train } from '../train/loop.ts'
+import type { LossFunction } from '../train/loss.ts'
+import type { MicroBatch } from '../train/micro.ts'
+import { restoreState, stateBytes, stateFiles } from '../train/state.ts'
+import { evaluate } from '../train/step.ts'
+import { type ExampleStream, exampleStream } from '../train/stream.ts'
+import { badInput } from '../util/fault.ts'
+import { chunks } from './collate.ts'
+import { writeResult } from './output.ts'
+import type { Policy } from './policy.ts'
+import type { TrainEvent, WarningEvent } from './recipe.ts'
+import type { Reference } from './reference.ts'
+
+/** The settings of a recipe that the loop and the data read. */
+export type SessionSettings = {
+  data: string[]
+  column: Record<string, string>
+  maxSamples?: number
+  shuffle: boolean
+  seed: number
+  evalData?: string[]
+  evalSplit?: number
+  evalEvery?: number
+  bestMetric: string
+  patience?: number
+  output: string
+  saveEvery: number
+  keep: number
+  saveDtype: 'float32' | 'bfloat16' | 'float16'
+  epochs: number
+  maxSteps?: number
+  batchSize: number
+  gradAccum: number
+  learningRate: number
+  schedule: ScheduleName
+  scheduleOption: Partial<Record<string, number>>
+  warmupSteps: number
+  maxGradNorm: number
+}
+
+/** The rows of a run, open; `held` are for evaluation. */
+export type Data<K extends keyof Kinds> = { rows: OpenedRows<Kinds[K]>; held?: OpenedRows<Kinds[K]> }
+
+export const openData = async <K extends keyof Kinds>(as: K, settings: SessionSettings): Promise<Data<K>> => {
+  const open = (files: string[]) =>
+    openRows(files, {
+      as,
+      columns: settings.column,
+      maxSamples: settings.maxSamples,
+      resolve: resolveDataset,
+    }) as Promise<OpenedRows<Kinds[K]>>
+  return { rows: await open(settings.data), held: settings.evalData && (await open(settings.evalData)) }
+}
+
+export type Examples<E extends object> = {
+  train: ExampleStream<E>
+  eval?: ExampleStream<E>
+  /** Rows of the files that are not used, by reason. */
+  dropped: Record<string, number>
+  files: string[]
+  close(): Promise<void>
+}
+
+/** `--max-length` and what the model has positions for, whichever is less. */
+export const limitsOf = (settings: { maxLength: number; maxPromptLength?: number }, { model }: Policy): Limits => ({
+  maxLength: Math.min(settings.maxLength, model.config.max_position_embeddings),
+  maxPromptLength: settings.maxPromptLength,
+})
+
+export type ExampleRule<R, E> = {
+  example(row: R, count: (what: string) => void): E | string
+  truncated(example: E): boolean
+}
+
+export const examplesOf = <K extends keyof Kinds, E extends object>(
+  { rows, held }: Data<K>,
+  settings: SessionSettings,
+  rule: ExampleRule<Kinds[K], E>,
+): Examples<E> => {
+  const aside = held || !settings.evalSplit ? 0 : Math.max(1, Math.floor(rows.length * settings.evalSplit))
+  const kept = rows.length - aside
+  if (kept < 1) throw badInput('empty-data', `leaves no row of ${rows.length} to train on`, { flag: '--eval-split' })
+  // The rows set aside are drawn once, by the seed, whatever the order of training
+  const drawn = rowOrder(rows.length, { seed: settings.seed, shuffle: aside > 0 })
+  const part = (from: number, length: number, order: (position: number) => number, epochs: number) =>
+    exampleStream({ length, row: (i) => rows.row(drawn(from + i)), order, epochs, ...rule })
+  const inOrder = (position: number) => position
+  const evaluation = held && exampleStream({ length: held.length, row: held.row, order: inOrder, epochs: 1, ...rule })
+  return {
+    train: part(aside, kept, rowOrder(kept, settings), settings.epochs),
+    eval: evaluation ?? (aside ? part(0, aside, inOrder, 1) : undefined),
+    dropped: rows.dropped,
+    files: [...rows.files, ...(held?.files ?? [])],
+    close: async () => {
+      await rows.close()
+      await held?.close()
+    },
+  }
+}
+
+export type SessionParts<E extends object> = {
+  policy: Policy
+  examples: Examples<E>
+  settings: SessionSettings
+  run: Run
+  signal: AbortSignal
+  loss: LossFunction
+  head?: { labelSmoothing?: number }
+  /** Micro-batches of one step. */
+  collate(micros: E[][]): Promise<MicroBatch[]>
+  /** Tokens of an example as users count them: prompts with each reply. */
+  tokens(example: E): number
+  /** Its values must be there before training changes the model. */
+  reference?: Reference
+}
+
+/** Trains and closes what it was given. */
+export async function* session<E extends object>(parts: SessionParts<E>): AsyncGenerator<TrainEvent> {
+  try {
+    yield* run(parts)
+  } finally {
+    await parts.policy.close()
+    await parts.examples.close()
+  }
+}
+
+async function* run<E extends object>(parts: SessionParts<E>): AsyncGenerator<TrainEvent> {
+  const { policy, examples, settings } = parts
+  const stepRows = settings.batchSize * settings.gradAccum
+  const totalSteps = Math.min(
+    settings.maxSteps ?? Number.POSITIVE_INFINITY,
+    Math.ceil((examples.train.length * settings.epochs) / stepRows),
+  )
+  const { state, progress, warnings } = await resumed(parts)
+  yield* warnings
+  yield await startEvent(parts, progress.step, totalSteps)
+  if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
+  if (state) await restoreState(policy.backend, policy.arenas, state.file)
+  const end = yield* train({
+    ...settings,
+    trainer: { ...policy, loss: parts.loss, head: parts.head ?? {} },
+    progress,
+    totalSteps,
+    rowsPerEpoch: examples.train.length,
+    learningRate: schedule(settings.schedule, { ...settings, ...settings.scheduleOption, totalSteps }),
+    next: (position) => nextStep(parts, position, stepRows),
+    evaluate:
+      examples.eval &&
+      (() => evaluate({ model: policy.model, loss: parts.loss, head: parts.head ?? {} }, evalBatches(parts))),
+    evalEvery: settings.evalEvery ?? Math.max(1, Math.ceil(examples.train.length / stepRows)),
+    save: (at) => save(parts, at),
+    signal: parts.signal,
+  })
+  yield* countWarnings(examples)
+  yield await finish(parts, end)
+}
+
+/** Makes every batch that is still to come, for the sake of the reference values that this computes and keeps. */
+async function* referenceAhead<E extends object>(
+  parts: SessionParts<E>,
+  from: Progress,
+  totalSteps: number,
+  stepRows: number,
+): AsyncGenerator<TrainEvent> {
+  const total = totalSteps - from.step + Math.ceil((parts.examples.eval?.length ?? 0) / parts.settings.batchSize)
+  let [position, done] = [from.position, 0]
+  const progress = (): TrainEvent => ({ event: 'progress', phase: 'reference', done: ++done, total })
+  for (let step = from.step; step < totalSteps && !parts.signal.aborted; step++) {
+    const taken = await nextStep(parts, position, stepRows)
+    if (!taken) break
+    position = taken.position
+    yield progress()
+  }
+  if (parts.examples.eval) for await (const _ of evalBatches(parts)) yield progress()
+}
+
+const resumed = async ({
+  run,
+  policy,
+}: Pick<SessionParts<never>, 'run' | 'policy'>): Promise<{
+  state?: State
+  progress: Progress
+  warnings: WarningEvent[]
+}> => {
+  if (!run.resumed) return { progress: beginning, warnings: [] }
+  const { state, warnings } = await newestState(run.checkpoints)
+  const events = warnings.map((message): WarningEvent => ({ event: 'warning', code: 'bad-checkpoint', message }))
+  const saved = state?.json as (Progress & { plan: string; threads: number }) | undefined
+  if (!saved) return { progress: beginning, warnings: events }
+  policy.plan = saved.plan as Policy['plan']
+  return { state, progress: saved, warnings: events }
+}
+
+const startEvent = async (
+  { policy, examples }: { policy: Policy; examples: Examples<object> },
+  step: number,
+  totalSteps: number,
+): Promise<TrainEvent> => ({
+  event: 'start',
+  step,
+  total_steps: totalSteps,
+  rows: examples.train.length,
+  ...(examples.eval && { eval_rows: examples.eval.length }),
+  dropped: examples.dropped,
+  ...policy.counts,
+  plan: policy.plan,
+  engine: policy.backend.description,
+  model_files: policy.files,
+  data_files: (await hashFiles(examples.files)).map(({ path, sha256 }) => ({ path, sha256 })),
+})
+
+const nextStep = async <E extends object>(
+  { examples, settings, collate, tokens }: SessionParts<E>,
+  position: number,
+  count: number,
+) => {
+  const taken = await examples.train.take(position, count)
+  if (taken.examples.length === 0) return undefined
+  const batches = await collate(chunks(taken.examples, settings.batchSize))
+  return {
+    batches,
+    rows: taken.rows,
+    position: taken.position,
+    tokens: taken.examples.reduce((n, example) => n + tokens(example), 0),
+  }
+}
+
+async function* evalBatches<E extends object>({
+  examples,
+  settings,
+  collate,
+}: SessionParts<E>): AsyncGenerator<MicroBatch> {
+  for (let position = 0; ; ) {
+    const taken = await examples.eval!.take(position, settings.batchSize)
+    if (taken.examples.length === 0) return
+    position = taken.position
+    yield* await collate([taken.examples])
+  }
+}
+
+type Saving = Pick<SessionParts<never>, 'policy' | 'settings' | 'run'>
+
+const save = async ({ policy, settings, run }: Saving, progress: Progress): Promise<string> => {
+  await run.sync()
+  const json = { ...progress, plan: policy.plan, threads: policy.backend.description.threads }
+  const files = stateFiles(policy.backend, policy.arenas)
+  const protect = progress.best ? [progress.best.step] : []
+  return writeState(
+    run.checkpoints,
+    progress.step,
+    { files, json },
+    { keep: settings.keep, protect, bytes: stateBytes(policy.arenas) },
+  )
+}
+
+const meaning: Record<string, string> = {
+  'prompt-not-prefix':
+    "rows whose prompt is no prefix of prompt and reply once tokenised; the reply was taken after the prompt's length",
+  'no-reply-left': 'rows dropped: the length limits left no reply',
+  'no-target-left': 'rows dropped: the length limit left nothing to predict',
+  truncated: 'rows cut to the length limits',
+  tie: 'rows dropped: two replies of equal rank say nothing to a loss on pairs',
+  empty: 'rows dropped: too short to predict anything',
+}
+
+function* countWarnings(examples: Examples<object>): Generator<WarningEvent> {
+  for (const [code, count] of examples.train.counts)
+    yield { event: 'warning', code, message: meaning[code] ?? code, count }
+}
+
+const finish = async (parts: Saving, { progress, stopped }: LoopEnd): Promise<TrainEvent> => {
+  const { policy, settings, run } = parts
+  const best = progress.best?.step
+  if (settings.patience !== undefined && best !== undefined && best !== progress.step) {
+    await restoreState(policy.backend, policy.arenas, (await readState(`${run.checkpoints}/step-${best}`)).file)
+  }
+  const output = stopped === 'interrupted' ? run.dir : await writeResult(policy, run.dir, settings.saveDtype)
+  return { event: 'end', steps: progress.step, output, stopped, ...(best !== undefined && { best_step: best }) }
+}

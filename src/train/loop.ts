@@ -1,0 +1,130 @@
+/**
+ * The loop that every recipe ends in: steps, evaluations, checkpoints, until the data, the steps or the user's patience
+ * end. Yields what happens and stores nothing; where checkpoints go is the caller's business. After an abort the step
+ * under way is finished and saved.
+ */
+import type { MicroBatch } from './micro.ts'
+import { type Trainer, trainStep } from './step.ts'
+
+/** What a run must know to go on as if never stopped, beside the arenas. */
+export type Progress = {
+  step: number
+  /** In the order of rows. */
+  position: number
+  num_tokens: number
+  best?: { step: number; value: number }
+  /** Evaluations since the best one. */
+  waited: number
+}
+
+export const beginning: Progress = { step: 0, position: 0, num_tokens: 0, waited: 0 }
+
+/** The micro-batches of one step. */
+export type StepBatches = { batches: MicroBatch[]; rows: readonly number[]; position: number; tokens: number }
+
+export type LoopParts = {
+  trainer: Trainer
+  progress: Progress
+  totalSteps: number
+  /** Rows of an epoch. */
+  rowsPerEpoch: number
+  learningRate(step: number): number
+  maxGradNorm: number
+  seed: number
+  /** Undefined where the data ends. */
+  next(position: number): Promise<StepBatches | undefined>
+  evaluate?(): Promise<Record<string, number>>
+  evalEvery: number
+  bestMetric: string
+  patience?: number
+  saveEvery: number
+  /** Writes a checkpoint and returns its path. */
+  save(progress: Progress): Promise<string>
+  signal: AbortSignal
+}
+
+export type LoopEvent =
+  | ({
+      event: 'step'
+      step: number
+      total_steps: number
+      loss: number
+      grad_norm: number
+      learning_rate: number
+      epoch: number
+      num_tokens: number
+      seconds: number
+      tokens_per_second: number
+    } & Record<string, number | string>)
+  | ({ event: 'eval'; step: number; eval_loss: number } & Record<string, number | string>)
+  | { event: 'checkpoint'; step: number; path: string }
+
+export type LoopEnd = { progress: Progress; stopped: 'done' | 'interrupted' | 'patience' }
+
+/** Larger is better unless the name says that it is a loss. */
+const better = (metric: string, value: number, than: number) => (metric.includes('loss') ? value < than : value > than)
+
+export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEnd> {
+  let progress = parts.progress
+  let saved = progress.step
+  let stopped: LoopEnd['stopped'] = 'done'
+  while (progress.step < parts.totalSteps) {
+    const taken = await parts.next(progress.position)
+    if (!taken) break
+    const started = performance.now()
+    const step = progress.step + 1
+    const measures = await runStep(parts, taken, step)
+    progress = { ...progress, step, position: taken.position, num_tokens: progress.num_tokens + taken.tokens }
+    yield stepEvent(parts, progress, measures, taken.tokens, (performance.now() - started) / 1000)
+    const last = step === parts.totalSteps
+    if (parts.evaluate && (step % parts.evalEvery === 0 || last)) {
+      const evaluated = await parts.evaluate()
+      yield { event: 'eval', step, eval_loss: evaluated.eval_loss, ...evaluated }
+      progress = judged(parts, progress, evaluated)
+    }
+    const worn = parts.patience !== undefined && progress.waited >= parts.patience
+    const interrupted = parts.signal.aborted
+    if (last || worn || interrupted || step % parts.saveEvery === 0 || progress.best?.step === step) {
+      yield { event: 'checkpoint', step, path: await parts.save(progress) }
+      saved = step
+    }
+    if (worn || (interrupted && !last)) {
+      stopped = worn ? 'patience' : 'interrupted'
+      break
+    }
+  }
+  if (saved !== progress.step) yield { event: 'checkpoint', step: progress.step, path: await parts.save(progress) }
+  return { progress, stopped }
+}
+
+const runStep = (
+  { trainer, learningRate, maxGradNorm, seed }: LoopParts,
+  { batches, rows }: StepBatches,
+  step: number,
+) => trainStep(trainer, batches, { step, rows, seed, maxGradNorm, learningRate: learningRate(step - 1) })
+
+const stepEvent = (
+  parts: LoopParts,
+  progress: Progress,
+  measures: Record<string, number>,
+  tokens: number,
+  seconds: number,
+): LoopEvent => ({
+  event: 'step',
+  step: progress.step,
+  total_steps: parts.totalSteps,
+  ...(measures as { loss: number; grad_norm: number; learning_rate: number }),
+  epoch: progress.position / parts.rowsPerEpoch,
+  num_tokens: progress.num_tokens,
+  seconds,
+  tokens_per_second: tokens / seconds,
+})
+
+const judged = ({ bestMetric }: LoopParts, progress: Progress, evaluated: Record<string, number>): Progress => {
+  const value = evaluated[bestMetric]
+  if (value === undefined || Number.isNaN(value)) return progress
+  const improved = !progress.best || better(bestMetric, value, progress.best.value)
+  return improved
+    ? { ...progress, best: { step: progress.step, value }, waited: 0 }
+    : { ...progress, waited: progress.waited + 1 }
+}
