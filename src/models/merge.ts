@@ -60,18 +60,27 @@ const added = (
   B: Float32Array,
   { r, scaling, transposed }: { r: number; scaling: number; transposed: boolean },
 ): Float32Array => {
+  // W is [rows, columns], the update left [rows, r] times right [r, columns]
+  const [left, right] = transposed ? [swapped(A, r), swapped(B, B.length / r)] : [B, Float64Array.from(A)]
+  const columns = right.length / r
   const sum = new Float32Array(W.length)
-  // rows of W by `left`, columns by `right`: B and A, or A and B
-  const rows = (transposed ? A : B).length / r
-  const columns = W.length / rows
   const row = new Float64Array(columns)
-  for (let i = 0; i < rows; i++) {
+  for (let at = 0, i = 0; at < W.length; at += columns, i++) {
     row.fill(0)
-    for (let k = 0; k < r; k++) {
-      const left = scaling * (transposed ? A[k * rows + i] : B[i * r + k])
-      for (let j = 0; j < columns; j++) row[j] += left * (transposed ? B[j * r + k] : A[k * columns + j])
-    }
-    for (let j = 0; j < columns; j++) sum[i * columns + j] = W[i * columns + j] + row[j]
+    for (let k = 0; k < r; k++) addScaled(row, right, k * columns, scaling * left[i * r + k])
+    for (let j = 0; j < columns; j++) sum[at + j] = W[at + j] + row[j]
   }
   return sum
+}
+
+const addScaled = (row: Float64Array, right: Float64Array, at: number, scale: number) => {
+  for (let j = 0; j < row.length; j++) row[j] += scale * right[at + j]
+}
+
+/** [rows, columns] -> [columns, rows] in float64. */
+const swapped = (x: Float32Array, rows: number): Float64Array => {
+  const columns = x.length / rows
+  const out = new Float64Array(x.length)
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[j * rows + i] = x[i * columns + j]
+  return out
 }

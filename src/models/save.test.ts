@@ -35,7 +35,7 @@ describe('saved models', () => {
   it('writes as floats what Python wants as floats', async () => {
     const text = modelFiles(await base('gemma2'), 'F32').texts['config.json']
     expect(text).toMatch(/"final_logit_softcapping": 6\.0,/)
-    expect(text).toMatch(/^  "rope_theta": 10000\.0,$/m)
+    expect(text).toMatch(/^ {2}"rope_theta": 10000\.0,$/m)
     expect(text).toMatch(/"hidden_size": 32,/)
   })
 
