@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import { pack, type Tree } from '../data/batch.ts'
 import type { Model } from '../passes/model.ts'
 import { targetStats } from '../passes/stats.ts'
+import { hasLiveReference, type Policy, referenceModel } from './policy.ts'
 
 export type Reference = {
   /** One sum for each branch of the tree: sum_t weight_t log ref(y_t | ...). */

@@ -1,0 +1,58 @@
+/** A model or an adapter as a folder, tokenizer beside it: written under another name and renamed, whole or not there. */
+import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeTensors } from '../checkpoint/folder.node.ts'
+import { requireSpace } from '../checkpoint/space.node.ts'
+import type { ModelFiles, SaveDtype } from '../models/save.ts'
+import { badInput } from '../util/fault.ts'
+import { diskFault, writeWhole } from '../util/files.node.ts'
+
+/** The values of --save-dtype, as safetensors calls them. */
+export const storedAs = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const satisfies Record<
+  string,
+  SaveDtype
+>
+
+export type FolderOptions = {
+  /** What the weights files are called before `.safetensors`. */
+  stem: 'model' | 'adapter_model'
+  /** A folder whose tokenizer files are copied. */
+  tokenizerFrom?: string
+}
+
+const tokenizerFiles =
+  /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt|chat_template\..*)$/
+
+/** Replaces what is at `path`. Throws Faults 'disk'. */
+export const writeModelFolder = async (path: string, files: ModelFiles, options: FolderOptions): Promise<void> => {
+  const temporary = `${path}.tmp`
+  try {
+    await rm(temporary, { recursive: true, force: true })
+    await mkdir(temporary, { recursive: true })
+    await requireSpace(temporary, bytesOf(files))
+    for (const [name, text] of Object.entries(files.texts))
+      await writeWhole(join(temporary, name), [new TextEncoder().encode(text)])
+    await writeTensors(temporary, files.tensors, options.stem)
+    if (options.tokenizerFrom !== undefined) await copyTokenizer(options.tokenizerFrom, temporary)
+    await rm(path, { recursive: true, force: true })
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => {})
+    throw diskFault(error, path)
+  }
+}
+
+const bytesOf = ({ tensors }: ModelFiles): number =>
+  tensors.reduce((sum, { shape, dtype }) => sum + shape.reduce((a, b) => a * b, dtype === 'F32' ? 4 : 2), 0)
+
+const copyTokenizer = async (from: string, to: string) => {
+  for (const name of await readdir(from))
+    if (tokenizerFiles.test(name)) await copyFile(join(from, name), join(to, name))
+}
+
+/** Throws a Fault 'taken' where a folder holds something already. */
+export const refuseTaken = async (path: string): Promise<void> => {
+  const names = await readdir(path).catch((error) => (error.code === 'ENOENT' ? [] : [error.code]))
+  if (names.length)
+    throw badInput('taken', `is not an empty or a new folder (${names[0]}); choose another --output`, { file: path })
+}
