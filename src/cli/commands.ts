@@ -5,6 +5,7 @@ export type Entry = { name: string; group: string; summary: string; load(): Prom
 
 const look = 'Look'
 const train = 'Train'
+const use = 'Use'
 
 export const commands: readonly Entry[] = [
   entry('sft', train, 'fine-tune on texts, conversations or completions', () => import('./commands/sft.ts')),
@@ -15,7 +16,11 @@ export const commands: readonly Entry[] = [
     () => import('./commands/dpo.ts'),
   ),
   entry('kto', train, 'align by replies that are good or bad, without pairs', () => import('./commands/kto.ts')),
+  entry('init', train, 'make a model with random weights', () => import('./commands/init.ts')),
+  entry('merge', train, 'merge an adapter into its model', () => import('./commands/merge.ts')),
+  entry('score', use, 'log-probabilities of completions', () => import('./commands/score.ts')),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
+  entry('tokenize', look, 'text to ids and back, and chat templates', () => import('./commands/tokenize.ts')),
   entry('runs', look, 'list, show, compare, resume and delete runs', () => import('./commands/runs.ts')),
 ]
 

@@ -16,12 +16,8 @@ export const commander = (name: string, { summary, example, schema, operands = [
   }
   for (const field of fields.filter(({ key }) => !operands.includes(key)))
     for (const option of optionsFor(field)) program.addOption(option)
+  if (!('config' in schema.shape)) program.addOption(new Option('--config <FILE>', configNote).helpGroup(general))
   return program
-    .addOption(
-      new Option('--config <FILE>', 'settings in a YAML file, by the names of these flags; flags win').helpGroup(
-        general,
-      ),
-    )
     .addOption(new Option('--json', 'JSON lines on stdout, nothing else').helpGroup(general))
     .helpOption('-h, --help', 'this help')
     .addHelpText('after', `\nExample:\n  attune ${example}`)
@@ -30,6 +26,7 @@ export const commander = (name: string, { summary, example, schema, operands = [
 }
 
 const general = 'Everywhere:'
+const configNote = 'settings in a YAML file, by the names of these flags; flags win'
 
 /** A switch has its opposite too, unseen, to overrule a file of settings. */
 const optionsFor = (field: Field): Option[] => {

@@ -63,7 +63,9 @@ const perform = async (name: string, spec: Command, argv: readonly string[]) => 
     const { usageFault } = await import('./failure.ts')
     throw usageFault(error, program)
   }
-  const { json = false, config: file, ...typed } = program.opts()
+  const { json = false, ...typed } = program.opts()
+  // A command may have a --config of its own
+  const file = 'config' in spec.schema.shape ? undefined : typed.config
   const operands = Object.fromEntries(spec.operands?.map((key, i) => [key, program.processedArgs[i]]) ?? [])
   const present = Object.fromEntries(Object.entries(operands).filter(([, value]) => value?.length))
   const given = await settings.given(spec.schema, { ...typed, ...present }, file)

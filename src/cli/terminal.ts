@@ -100,6 +100,7 @@ const phases: Record<ProgressEvent['phase'], string> = {
   reference: 'reference',
   tokenize: 'tokenizing',
   generate: 'generating',
+  score: 'scoring',
   download: 'downloading',
 }
 

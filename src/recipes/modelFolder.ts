@@ -2,6 +2,7 @@
 import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeTensors } from '../checkpoint/folder.node.ts'
+import { storedBytes } from '../checkpoint/safetensorsWrite.ts'
 import { requireSpace } from '../checkpoint/space.node.ts'
 import type { ModelFiles, SaveDtype } from '../models/save.ts'
 import { badInput } from '../util/fault.ts'
@@ -42,8 +43,7 @@ export const writeModelFolder = async (path: string, files: ModelFiles, options:
   }
 }
 
-const bytesOf = ({ tensors }: ModelFiles): number =>
-  tensors.reduce((sum, { shape, dtype }) => sum + shape.reduce((a, b) => a * b, dtype === 'F32' ? 4 : 2), 0)
+const bytesOf = ({ tensors }: ModelFiles): number => tensors.reduce((sum, tensor) => sum + storedBytes(tensor), 0)
 
 const copyTokenizer = async (from: string, to: string) => {
   for (const name of await readdir(from))

@@ -58,7 +58,7 @@ export type WarningEvent = { event: 'warning'; code: string; message: string; co
 /** Of work that is no training; shown, not logged. */
 export type ProgressEvent = {
   event: 'progress'
-  phase: 'load' | 'reference' | 'tokenize' | 'generate' | 'download'
+  phase: 'load' | 'reference' | 'tokenize' | 'generate' | 'score' | 'download'
   done: number
   total: number
 }

@@ -1,0 +1,62 @@
+/** A model with random weights, as transformers would draw them, for tests, demos and training from scratch. */
+import { readFile, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { z } from 'zod'
+import { parseConfig } from '../../models/config.ts'
+import { initWeights } from '../../models/init.ts'
+import { architectureOf } from '../../models/registry.ts'
+import { modelFiles } from '../../models/save.ts'
+import { refuseTaken, storedAs, writeModelFolder } from '../../recipes/modelFolder.ts'
+import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { badInput } from '../../util/fault.ts'
+import { command } from '../command.ts'
+import { whole } from '../format.ts'
+
+const schema = z.object({
+  config: z.string().meta({ value: 'FILE' }).describe('config.json of an architecture that attune knows'),
+  tokenizer: z.string().optional().meta({ value: 'DIR' }).describe('a folder whose tokenizer the model takes'),
+  output: z.string().meta({ value: 'DIR' }).describe('the model folder to make'),
+  seed: z.number().int().nonnegative().default(42).describe('of the random weights'),
+  saveDtype: z.enum(['float32', 'bfloat16', 'float16']).default('float32').describe('of the weights'),
+})
+
+export default command({
+  summary: 'Make a model with random weights',
+  example: 'init --config config.json --tokenizer SmolLM2-135M --output random-model',
+  schema,
+  async run({ config: file, tokenizer, output, seed, saveDtype }, { out }) {
+    await refuseTaken(output)
+    const config = parseConfig(await readJson(file), file)
+    const architecture = architectureOf(config, file)
+    const tokenizerFrom = tokenizer === undefined ? undefined : await checkTokenizer(tokenizer, config.vocab_size)
+    const params = initWeights(architecture, config, seed)
+    const files = modelFiles({ architecture, config, params }, storedAs[saveDtype])
+    await writeModelFolder(output, files, { stem: 'model', tokenizerFrom })
+    const parameters = [...params.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
+    if (out.json) await out.line({ model: output, architecture: architecture.name, parameters, seed })
+    else await out.text(`${output}: ${architecture.name} with ${whole(parameters)} random parameters`)
+  },
+})
+
+const readJson = async (file: string): Promise<unknown> => {
+  const text = await readFile(file, 'utf8').catch((error) => {
+    throw badInput('no-file', `cannot be read (${error.code}); check the path`, { file, flag: '--config' })
+  })
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw badInput('bad-json', `is not JSON: ${(error as Error).message}`, { file })
+  }
+}
+
+/** @returns the folder; tokenizer.json itself may be named */
+const checkTokenizer = async (path: string, vocabulary: number): Promise<string> => {
+  const dir = (await stat(path).catch(() => undefined))?.isFile() ? dirname(path) : path
+  const tokenizer = await loadTokenizerFolder(dir)
+  if (!tokenizer) throw badInput('no-tokenizer', 'holds no tokenizer.json', { file: dir, flag: '--tokenizer' })
+  if (tokenizer.size > vocabulary)
+    throw badInput('bad-config', `the tokenizer has ids up to ${tokenizer.size - 1}, but vocab_size is ${vocabulary}`, {
+      flag: '--tokenizer',
+    })
+  return dir
+}

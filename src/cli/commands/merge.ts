@@ -1,0 +1,40 @@
+/** An adapter and its base as one model. */
+import { z } from 'zod'
+import { resolveModel } from '../../checkpoint/hub.node.ts'
+import { loadAdapter, loadPretrained } from '../../models/load.node.ts'
+import { mergeAdapter } from '../../models/merge.ts'
+import { modelFiles } from '../../models/save.ts'
+import { refuseTaken, storedAs, writeModelFolder } from '../../recipes/modelFolder.ts'
+import { modelOfRun } from '../../runs/find.node.ts'
+import { badInput } from '../../util/fault.ts'
+import { command } from '../command.ts'
+
+const schema = z.object({
+  model: z.string().meta({ value: 'MODEL' }).describe('the base model, or a run that trained an adapter'),
+  adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter (default: that of the run)'),
+  output: z.string().meta({ value: 'DIR' }).describe('the model folder to make'),
+  saveDtype: z.enum(['float32', 'bfloat16', 'float16']).default('float32').describe('of the weights'),
+})
+
+export default command({
+  summary: 'Merge an adapter into its model',
+  example: 'merge --model HuggingFaceTB/SmolLM2-135M --adapter attune-runs/dpo-1/adapter --output merged',
+  schema,
+  async run({ model, adapter, output, saveDtype }, { out }) {
+    await refuseTaken(output)
+    const run = await modelOfRun(model)
+    const adapterName = adapter ?? run?.adapter
+    if (adapterName === undefined)
+      throw badInput('bad-flag', 'is required: the adapter to merge', { flag: '--adapter' })
+    const dir = await resolveModel(run?.model ?? model)
+    const base = await loadPretrained(dir)
+    const adapterDir = (await modelOfRun(adapterName))?.adapter ?? (await resolveModel(adapterName))
+    const merged = mergeAdapter(base, await loadAdapter(adapterDir, base))
+    await writeModelFolder(output, modelFiles(merged, storedAs[saveDtype], base.generationConfig), {
+      stem: 'model',
+      tokenizerFrom: dir,
+    })
+    if (out.json) await out.line({ model: output, base: dir, adapter: adapterDir })
+    else await out.text(`${output}: ${dir} with ${adapterDir} merged in`)
+  },
+})

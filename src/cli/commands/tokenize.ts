@@ -1,0 +1,81 @@
+/** Text to ids, ids to text, conversations to both; one JSON line a text. */
+import { z } from 'zod'
+import { resolveModel } from '../../checkpoint/hub.node.ts'
+import { openRows } from '../../data/openRows.node.ts'
+import type { Row } from '../../data/rows.ts'
+import { modelOfRun } from '../../runs/find.node.ts'
+import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import type { Tokenizer } from '../../text/tokenizer.ts'
+import { badInput } from '../../util/fault.ts'
+import { type Context, command } from '../command.ts'
+
+const schema = z.object({
+  model: z.string().meta({ value: 'MODEL' }).describe('whose tokenizer: a folder, a hub id or a run'),
+  text: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('text to tokenize; repeatable'),
+  data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows whose "text" to tokenize; repeatable'),
+  decode: z.string().optional().meta({ value: 'IDS' }).describe('ids to decode: 1,2,3'),
+  chat: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows of messages to render and tokenize'),
+  addGenerationPrompt: z.boolean().default(false).describe("chat: end with the beginning of the assistant's turn"),
+  specialTokens: z
+    .boolean()
+    .default(true)
+    .meta({ off: 'leave out the tokens that the tokenizer adds (BOS, EOS)' })
+    .describe('add what the tokenizer adds'),
+})
+type Options = z.output<typeof schema>
+
+export default command({
+  summary: 'Turn text into token ids and back, and conversations into prompts',
+  example: 'tokenize --model HuggingFaceTB/SmolLM2-135M --text "Once upon a time"',
+  schema,
+  async run(options, context) {
+    const tokenizer = await open(options.model)
+    if (options.decode !== undefined) return decode(tokenizer, options.decode, context)
+    if (options.chat) return chat(tokenizer, options, context)
+    if (!options.text && !options.data)
+      throw badInput('bad-flag', 'nothing to tokenize; give --text, --data, --chat or --decode')
+    const encode = (text: string) => context.out.line(tokenizer.encode(text, options))
+    for (const text of options.text ?? []) await encode(text)
+    if (options.data) for await (const row of rowsOf(options.data)) await encode(plainText(row))
+  },
+})
+
+const open = async (model: string): Promise<Tokenizer> => {
+  const dir = await resolveModel((await modelOfRun(model))?.model ?? model)
+  const tokenizer = await loadTokenizerFolder(dir)
+  if (tokenizer) return tokenizer
+  throw badInput('no-tokenizer', 'has no tokenizer.json', { file: dir })
+}
+
+const decode = (tokenizer: Tokenizer, text: string, { out }: Context) => {
+  const parts = text.split(/[\s,[\]]+/).filter(Boolean)
+  const bad = parts.find((part) => !/^\d+$/.test(part) || tokenizer.idToToken(Number(part)) === undefined)
+  if (bad !== undefined)
+    throw badInput('bad-flag', `${JSON.stringify(bad)} is no id of this tokenizer; ids are below ${tokenizer.size}`, {
+      flag: '--decode',
+    })
+  return out.line({ text: tokenizer.decode(parts.map(Number)) })
+}
+
+const chat = async ({ chat: template }: Tokenizer, options: Options, { out }: Context) => {
+  if (!template) throw badInput('no-template', 'has no chat template', { file: options.model })
+  for await (const row of rowsOf(options.chat!)) {
+    if (row.kind !== 'messages') throw badInput('wrong-kind', `rows of the kind "${row.kind}" are no conversations`)
+    const { text, ids, assistantMask } = template.encode(row.messages, options)
+    await out.line({ text, ids, assistant_mask: assistantMask })
+  }
+}
+
+async function* rowsOf(files: string[]): AsyncGenerator<Row> {
+  const rows = await openRows(files)
+  try {
+    for (let i = 0; i < rows.length; i++) yield await rows.row(i)
+  } finally {
+    await rows.close()
+  }
+}
+
+const plainText = (row: Row): string => {
+  if (row.kind === 'text' && typeof row.text === 'string') return row.text
+  throw badInput('wrong-kind', `rows must hold "text", these are of the kind "${row.kind}"; conversations go to --chat`)
+}
