@@ -63,7 +63,7 @@ export const collectIndex = ({ rows, places }: Layout, heads: number): Tensor =>
 }
 
 /** Finite, so that a place that sees nothing (there is none) could not make NaN. */
-const hidden = -1e30
+export const hidden = -1e30
 
 /** [B, 1, 1, T, T]: 0 where the later place sees the earlier one. */
 export const attentionMask = ({ rows, groups, segments, positions }: Layout, window?: number): Tensor => {

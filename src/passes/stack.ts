@@ -20,7 +20,7 @@ export type Plan = 'none' | 'fast' | 'low'
 /** Gradients are added into these, by full parameter name. */
 export type Gradients = ReadonlyMap<string, Handle>
 
-const context: BlockContext = {
+export const raggedContext: BlockContext = {
   attend: attendRagged,
   rotate: (x, heads, table, rotary) => {
     const tableInput = (name: string) => input(`${name} ${table}`, ['M', rotary / 2])
@@ -58,7 +58,7 @@ const once = <T>(make: () => T): (() => T) => {
 const traceBlock = (model: Model, layer: number, part: Part, plan: Plan, trained: readonly string[]) => {
   const scope = scopeOf(part, plan === 'none' ? 0 : model.dropout)
   const x = input('x', ['N', model.config.hidden_size])
-  const y = model.architecture.block(scope, x, context, model.config, kindOf(model, layer))
+  const y = model.architecture.block(scope, x, raggedContext, model.config, kindOf(model, layer))
   if (plan === 'none') return { forward: { y }, backward: {} }
   const dy = input('dy', y.shape)
   const [traced, ...gradients] = simplify([y, ...vjp([y], [dy], [x, ...trained.map(scope.get)])])
@@ -154,7 +154,8 @@ const traceEmbed = (model: Model, part: Part) => {
   return { scope, x: model.architecture.embed(scope, ids, input('positions', ['N'], 'i64'), model.config) }
 }
 
-const embedProgram = (model: Model, part: Part) =>
+/** ids, positions and tables -> x [N, C] */
+export const embedProgram = (model: Model, part: Part) =>
   executable(model, `embed ${signature(part)}`, () => compileProgram('embed', { x: traceEmbed(model, part).x }))
 
 const embed = (model: Model, placed: Placed): Handle => {

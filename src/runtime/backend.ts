@@ -30,8 +30,11 @@ export type Command =
     }
   | { do: 'zero'; id: number }
   | { do: 'write'; id: number; offset: number; values: Values }
+  | ({ do: 'copy'; pairs: readonly (readonly [from: number, to: number])[] } & Runs)
   | { do: 'read'; id: number; offset: number; length: number }
   | { do: 'free'; ids: readonly number[] }
+/** Stretches of `width` elements, by where each begins. */
+export type Runs = { from: Uint32Array; to: Uint32Array; width: number }
 export type Wires = readonly (readonly [name: string, id: number])[]
 
 /** Takes commands in order; resolves to what the batch's reads read. */
@@ -61,6 +64,8 @@ export type Backend = {
   runSlices(executable: Executable, sliced: Handles, feeds: Handles, into: Handles): void
   /** Hands values over into part of a handle. */
   write(handle: Handle, values: Values, offset?: number): void
+  /** Copies the same stretches from one handle of each pair to the other, which may be the same one. */
+  copy(pairs: readonly (readonly [from: Handle, to: Handle])[], runs: Runs): void
   zero(handle: Handle): void
   read(handle: Handle, offset?: number, length?: number): Promise<Float32Array>
   free(handles: Iterable<Handle>): void
@@ -131,6 +136,8 @@ export const makeBackend = (engine: Engine): Backend => {
       const values = given.byteLength === given.buffer.byteLength ? given : given.slice()
       queue.push({ do: 'write', id: to.id, offset, values }, values)
     },
+    copy: (pairs, runs) =>
+      queue.push({ do: 'copy', pairs: pairs.map(([from, to]) => [from.id, to.id] as const), ...runs }),
     async read(from, offset = 0, length = elements(from.shape) - offset) {
       const values = await queue.read({ do: 'read', id: from.id, offset, length })
       return values instanceof Float32Array ? values : Float32Array.from(values as BigInt64Array, Number)

@@ -9,7 +9,7 @@ import { runInNewContext } from 'node:vm'
 import * as ort from 'onnxruntime-node'
 import type { DType } from '../tensor/primitives.ts'
 import { runFailure } from '../util/fault.ts'
-import { type Command, type Engine, elements, type Values, type Wires } from './backend.ts'
+import { type Command, type Engine, elements, type Runs, type Values, type Wires } from './backend.ts'
 import { makePool } from './pool.ts'
 
 export type EngineOptions = { provider: 'cpu' | 'webgpu' | 'cuda'; threads: number }
@@ -91,6 +91,9 @@ export const ortEngine = (options: EngineOptions): Engine => {
       case 'write':
         get(command.id).values.set(command.values as never, command.offset)
         return
+      case 'copy':
+        for (const [from, to] of command.pairs) copyRuns(get(from).values, get(to).values, command)
+        return
       case 'read':
         return get(command.id).values.slice(command.offset, command.offset + command.length)
       case 'free':
@@ -130,6 +133,14 @@ export const ortEngine = (options: EngineOptions): Engine => {
       sessions.clear()
       tensors.clear()
     },
+  }
+}
+
+const copyRuns = (source: Values, target: Values, { from, to, width }: Runs) => {
+  const short = width < 64
+  for (let i = 0; i < from.length; i++) {
+    if (short) for (let at = 0; at < width; at++) target[to[i] + at] = source[from[i] + at]
+    else target.set(source.subarray(from[i], from[i] + width) as never, to[i])
   }
 }
 

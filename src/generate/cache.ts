@@ -1,0 +1,115 @@
+/**
+ * Keys and values of growing rows, on the engine: for each layer [slots, kvHeads, capacity, D], keys already rotated.
+ * Peculiar: rows in use are always the first ones. A row that ends gives its slot to the last, and a view hides the
+ * slots behind, so nothing is computed for rows that are not there and nothing moves but one row.
+ */
+
+import type { Model } from '../passes/model.ts'
+import { elements, type Handle, type Runs } from '../runtime/backend.ts'
+import { badInput } from '../util/fault.ts'
+
+export type Cache = {
+  readonly model: Model
+  /** Tokens of each row in use. */
+  readonly lengths: number[]
+  slots: number
+  capacity: number
+  /** Of each layer: keys, then values. */
+  store: (readonly [keys: Handle, values: Handle])[]
+  /** The rows in use, as the blocks read them. */
+  views: (readonly [keys: Handle, values: Handle])[]
+}
+
+export const openCache = (model: Model): Cache => ({ model, lengths: [], slots: 0, capacity: 0, store: [], views: [] })
+
+export const closeCache = (cache: Cache) => {
+  cache.model.backend.free([...cache.views.flat(), ...cache.store.flat()])
+  Object.assign(cache, { lengths: [], slots: 0, capacity: 0, store: [], views: [] })
+}
+
+/** Lengths grow by a quarter, in steps of 64: attention computes over what is reserved. */
+const grown = (capacity: number, needed: number) => Math.ceil(Math.max(needed, capacity * 1.25) / 64) * 64
+
+/** Room for so many rows, and tokens in each. Throws a Fault 'memory' above what an array of the engine can hold. */
+export const reserve = (cache: Cache, rows: number, length: number) => {
+  if (rows <= cache.slots && length <= cache.capacity) return
+  const { model, store, lengths } = cache
+  const slots = Math.max(rows, cache.slots)
+  const capacity = length <= cache.capacity ? cache.capacity : grown(cache.capacity, length)
+  const shape = cacheShape(model, slots, capacity)
+  if (elements(shape) > 2 ** 29)
+    throw badInput('memory', `${slots} rows of ${capacity} tokens are too many at once; lower the batch size`)
+  const empty = () => model.backend.zeros(shape)
+  const wider = Array.from({ length: model.config.num_hidden_layers }, () => [empty(), empty()] as const)
+  const heads = model.config.num_key_value_heads
+  const D = model.config.head_dim
+  const blocks = Array.from({ length: lengths.length * heads }, (_, i) => i)
+  const runs = {
+    from: Uint32Array.from(blocks, (i) => i * cache.capacity * D),
+    to: Uint32Array.from(blocks, (i) => i * capacity * D),
+    width: cache.capacity * D,
+  }
+  copyAll(model, store, wider, runs)
+  model.backend.free([...cache.views.flat(), ...store.flat()])
+  Object.assign(cache, { slots, capacity, store: wider, views: [] })
+}
+
+const cacheShape = ({ config }: Model, rows: number, capacity: number) => [
+  rows,
+  config.num_key_value_heads,
+  capacity,
+  config.head_dim,
+]
+
+const copyAll = (model: Model, from: Cache['store'], to: Cache['store'], runs: Runs) => {
+  if (runs.from.length === 0) return
+  const pairs = from.flatMap((pair, layer) => pair.map((handle, i) => [handle, to[layer][i]] as const))
+  model.backend.copy(pairs, runs)
+}
+
+/** Keys and values [N, kvHeads, D] of each layer, into the cache. @param places row and position of each of N tokens */
+export const writeTokens = (
+  { model, store, capacity }: Cache,
+  made: Cache['store'],
+  places: readonly { row: number; position: number }[],
+) => {
+  const { num_key_value_heads: heads, head_dim: D } = model.config
+  const index = Array.from({ length: places.length * heads }, (_, i) => i)
+  copyAll(model, made, store, {
+    from: Uint32Array.from(index, (i) => i * D),
+    to: Uint32Array.from(index, (i) => {
+      const { row, position } = places[Math.floor(i / heads)]
+      return ((row * heads + (i % heads)) * capacity + position) * D
+    }),
+    width: D,
+  })
+}
+
+/** Rows as copies of other rows. */
+export const copyRows = ({ model, store, capacity }: Cache, pairs: readonly { from: number; to: number }[]) => {
+  const width = elements(cacheShape(model, 1, capacity))
+  copyAll(model, store, store, {
+    from: Uint32Array.from(pairs, ({ from }) => from * width),
+    to: Uint32Array.from(pairs, ({ to }) => to * width),
+    width,
+  })
+}
+
+/** Takes a row out; the last one stands in its place afterwards. */
+export const dropRow = (cache: Cache, row: number) => {
+  const last = cache.lengths.length - 1
+  if (row !== last) copyRows(cache, [{ from: last, to: row }])
+  cache.lengths[row] = cache.lengths[last]
+  cache.lengths.pop()
+}
+
+/** Keys and values of the rows in use, [rows, kvHeads, capacity, D] of each layer. */
+export const cacheViews = (cache: Cache): Cache['views'] => {
+  const { model, lengths, capacity, store } = cache
+  if (cache.views[0]?.[0].shape[0] === lengths.length) return cache.views
+  model.backend.free(cache.views.flat())
+  const shape = cacheShape(model, lengths.length, capacity)
+  const view = (handle: Handle) => model.backend.view(handle, 0, shape)
+  cache.views = store.map(([keys, values]) => [view(keys), view(values)] as const)
+  return cache.views
+}

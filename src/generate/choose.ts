@@ -1,0 +1,62 @@
+/**
+ * From the hidden states of a batch to each row's next token and its log-probability under the model's own
+ * distribution, whatever sampling makes of it. Peculiar: the greedy choice and the log-sum-exp are made in the graph;
+ * logits cross to JavaScript only where there is something to sample.
+ */
+import { logits } from '../nn/head.ts'
+import { compileProgram } from '../onnx/model.ts'
+import { executable, type Model, type Part, scopeOf, signature } from '../passes/model.ts'
+import type { Handle } from '../runtime/backend.ts'
+import { input, type Tensor } from '../tensor/tensor.ts'
+import type { Decoder } from './decode.ts'
+import { type SamplingOptions, sample } from './sampling.ts'
+
+/** A row that asks for its next token. */
+export type Asking = {
+  row: number
+  sample: number
+  /** Prompt and all that was generated. */
+  seen: readonly number[]
+  /** How many tokens were generated. */
+  position: number
+}
+
+export type Choice = { id: number; logp: number }
+
+/**
+ * One token for each that asks. Frees `h`.
+ * @param h [R, C] normed   @param from row of `h` that each reads
+ */
+export const choose = async (
+  { model, outer }: Decoder,
+  h: Handle,
+  asking: readonly Asking[],
+  from: readonly number[],
+  options: SamplingOptions & { seed: number },
+): Promise<Choice[]> => {
+  const { backend } = model
+  const greedy = options.temperature === 0 && (options.repetitionPenalty ?? 1) === 1
+  const made = backend.run(greedy ? greedyProgram(model, outer) : logitsProgram(model, outer), { ...outer.handles, h })
+  const read = Promise.all(Object.values(made).map((handle) => backend.read(handle)))
+  backend.free([h, ...Object.values(made)])
+  const [first, second] = await read
+  if (greedy) return from.map((r) => ({ id: first[r], logp: second[r] }))
+  const V = model.config.vocab_size
+  return asking.map((each, i) => {
+    const row = first.subarray(from[i] * V, (from[i] + 1) * V)
+    const id = sample(row, options, each.seen, { ...each, seed: options.seed })
+    return { id, logp: row[id] - second[from[i]] }
+  })
+}
+
+const headProgram = (name: string, outputs: (l: Tensor) => Record<string, Tensor>) => (model: Model, outer: Part) =>
+  executable(model, `${name} ${signature(outer)}`, () => {
+    const h = input('h', ['R', model.config.hidden_size])
+    return compileProgram(name, outputs(logits(scopeOf(outer), h, model.architecture.head(model.config))))
+  })
+
+/** The likeliest token of each row, [R], and its log-probability. */
+const greedyProgram = headProgram('greedy', (l) => ({ id: l.argmax(), logp: l.amax(-1).sub(l.logsumexp()) }))
+
+/** Logits [R, V] and their log-sum-exp [R]. */
+const logitsProgram = headProgram('sampled', (l) => ({ logits: l, total: l.logsumexp() }))
