@@ -1,0 +1,106 @@
+/** Completions of prompts: JSON lines, in the order of the prompts; text as it comes for a person with one prompt. */
+import { z } from 'zod'
+import { encodePrompt } from '../../data/examples.ts'
+import { openRows } from '../../data/openRows.node.ts'
+import type { Text } from '../../data/rows.ts'
+import { type Completion, completions, endIds, generate, type Piece } from '../../generate/generate.ts'
+import { openModel } from '../../passes/open.node.ts'
+import { openEncoder } from '../../recipes/encoder.ts'
+import { engineFields } from '../../recipes/schema.ts'
+import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { badInput } from '../../util/fault.ts'
+import { command } from '../command.ts'
+import type { Output } from '../output.ts'
+import { reporter } from '../terminal.ts'
+
+const schema = z.object({
+  model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),
+  adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
+  prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('what to complete; repeatable'),
+  data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
+  chat: z.boolean().default(false).describe("take texts as a user's turns, by the model's chat template"),
+  maxNewTokens: z.number().int().nonnegative().default(256).describe('tokens of a completion at most'),
+  temperature: z.number().nonnegative().default(1).describe('0 takes the likeliest token'),
+  topK: z.number().int().positive().optional().describe('keep the k likeliest tokens'),
+  topP: z.number().gt(0).max(1).optional().describe('keep the likeliest tokens with this much probability'),
+  minP: z.number().min(0).max(1).optional().describe('drop tokens less likely than this part of the likeliest'),
+  repetitionPenalty: z.number().positive().optional().describe('above 1: make tokens that were seen less likely'),
+  numReturnSequences: z.number().int().positive().default(1).describe('completions of each prompt'),
+  stop: z.array(z.string().min(1)).optional().meta({ value: 'TEXT' }).describe('end before this text; repeatable'),
+  batchSize: z.number().int().positive().default(16).describe('completions that are made at once'),
+  seed: z.number().int().nonnegative().default(42).describe('same seed, same text, whatever the batch'),
+  device: engineFields.device,
+  threads: engineFields.threads,
+})
+type Options = z.output<typeof schema>
+
+export default command({
+  summary: 'Complete prompts',
+  example:
+    'generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "Why is the sky blue?" --temperature 0.7',
+  schema,
+  async run(options, { out }) {
+    const prompts = await promptsOf(options)
+    const report = reporter(out.screen, { logEvery: 1 })
+    const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
+    try {
+      const tokenizer = await loadTokenizerFolder(opened.dir)
+      const encoder = tokenizer ?? (await openEncoder(opened))
+      const ids = prompts.map((prompt) => encodePrompt(encoder, prompt))
+      const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
+      const pieces = generate(opened.model, tokenizer, ids, { ...options, eosIds, samples: options.numReturnSequences })
+      const total = prompts.length * options.numReturnSequences
+      const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
+      if (out.readable && total === 1) await stream(pieces, prompts[0])
+      else await print(inOrder(completions(pieces), options.numReturnSequences, done), prompts, out)
+    } finally {
+      report.clear()
+      await opened.close()
+    }
+  },
+})
+
+/** Of the flags, then of the files. */
+const promptsOf = async ({ prompt = [], data, chat }: Options): Promise<Text[]> => {
+  const asked: Text[] = [...prompt]
+  if (data) {
+    const rows = await openRows(data, { as: 'prompt' })
+    for (let i = 0; i < rows.length; i++) asked.push((await rows.row(i)).prompt)
+    await rows.close()
+  }
+  if (asked.length === 0) throw badInput('bad-flag', 'no prompts; give --prompt or --data')
+  const turn = (text: Text): Text => (typeof text === 'string' ? [{ role: 'user', content: text }] : text)
+  return chat ? asked.map(turn) : asked
+}
+
+/** Completions end in any order; each waits for those before it. */
+async function* inOrder(ended: AsyncIterable<Completion>, samples: number, onDone: (n: number) => void) {
+  const waiting = new Map<number, Completion>()
+  let next = 0
+  let done = 0
+  for await (const completion of ended) {
+    waiting.set(completion.row * samples + completion.sample, completion)
+    onDone(++done)
+    for (let ready = waiting.get(next); ready; ready = waiting.get(next)) {
+      waiting.delete(next++)
+      yield ready
+    }
+  }
+}
+
+const print = async (all: AsyncIterable<Completion>, prompts: readonly Text[], out: Output) => {
+  for await (const { row, text, ids, logps, finishReason } of all) {
+    const prompt = prompts[row]
+    if (out.readable) await out.text(`${shown(prompt)}${text}\n`)
+    else await out.line({ prompt, completion: text, ids, logps, finish_reason: finishReason })
+  }
+}
+
+/** A plain prompt stands before its completion; a conversation is not repeated. */
+const shown = (prompt: Text) => (typeof prompt === 'string' ? prompt : '')
+
+const stream = async (pieces: AsyncIterable<Piece>, prompt: Text) => {
+  process.stdout.write(shown(prompt))
+  for await (const { text } of pieces) process.stdout.write(text)
+  process.stdout.write('\n')
+}
