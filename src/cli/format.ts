@@ -1,4 +1,5 @@
-/** Numbers as people read them. */
+/** Numbers and paths as people read them. */
+import { relative } from 'node:path'
 
 /** 0.6931, 12.40, 1,234, 1.0e-6 */
 export const figure = (x: number): string => {
@@ -41,3 +42,9 @@ export const columns = (rows: readonly (readonly string[])[], right: readonly nu
 /** As one types it in a shell. */
 export const shellWord = (text: string): string =>
   /^[\w./@:+=,%-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+
+/** From here where that is shorter. */
+export const shortPath = (path: string): string => {
+  const near = relative('.', path) || '.'
+  return near.length < path.length ? near : path
+}

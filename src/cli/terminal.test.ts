@@ -83,7 +83,6 @@ describe('plain lines', () => {
       { event: 'checkpoint', step: 5, path: 'r/checkpoints/step-5' },
       { event: 'warning', code: 'cut', message: 'rows were cut', count: 3 },
       { event: 'sample', step: 5, prompt: 'a', completion: 'b\u001b[2J\nc' },
-      { event: 'progress', phase: 'reference', done: 40, total: 40 },
     ])
     expect(plain.state.text).toBe(
       [
@@ -91,10 +90,34 @@ describe('plain lines', () => {
         '  saved     r/checkpoints/step-5',
         '  note      rows were cut (3 times)',
         '  sample    b [2J c',
-        'reference 40/40',
         '',
       ].join('\n'),
     )
+  })
+})
+
+describe('work that is no training', () => {
+  const done = (n: number): TrainEvent => ({ event: 'progress', phase: 'reference', done: n, total: 40 })
+
+  it('says something every ten seconds and at its end, nothing when it is short', () => {
+    const plain = fake(false)
+    const report = reporter(plain.screen, { logEvery: 10 })
+    for (let n = 1; n <= 40; n++) {
+      plain.state.now += 1000
+      report.show(done(n))
+    }
+    expect(plain.state.text).toBe('reference 12/40\nreference 23/40\nreference 34/40\nreference 40/40\n')
+    const quick = fake(false)
+    play(quick, [done(1), done(40)])
+    expect(quick.state.text).toBe('')
+  })
+
+  it('has a bar that goes away', () => {
+    const live = fake(true, 60)
+    play(live, [done(20)])
+    expect(live.state.text).toBe(`\r\u001b[2K  reference  ${'━'.repeat(16)}${'─'.repeat(16)}  50 %`)
+    play(live, [done(40)])
+    expect(live.state.text.endsWith('\r\u001b[2K')).toBe(true)
   })
 })
 

@@ -4,7 +4,7 @@
  */
 import type { EvalEvent, ProgressEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from '../recipes/recipe.ts'
 import { barLine, type Part } from './bar.ts'
-import { duration, figure, percent, plural, whole } from './format.ts'
+import { duration, figure, percent, plural, shortPath, whole } from './format.ts'
 import { painter, type Screen } from './screen.ts'
 
 export type Reporter = {
@@ -18,11 +18,14 @@ export type Reporter = {
 /** Between two drawings of the bar, and between two plain lines of progress. Milliseconds. */
 const redrawEvery = 60
 const repeatEvery = 10_000
+/** Shorter work says nothing where there is no bar. */
+const worthALine = 1000
 
 export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Reporter => {
   const paint = painter(screen)
   let drawn = false
   let last = Number.NEGATIVE_INFINITY
+  let phase = { name: '', at: 0 }
   let since: Since = { at: screen.now(), step: 0 }
 
   const clear = () => {
@@ -50,12 +53,16 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
     },
     progress(event) {
       const complete = event.done >= event.total
+      if (phase.name !== event.phase) {
+        phase = { name: event.phase, at: screen.now() }
+        last = screen.live ? Number.NEGATIVE_INFINITY : screen.now()
+      }
       if (screen.live) {
         draw(() => progressBar(screen, event), complete)
         if (complete) clear()
-      } else if (complete || screen.now() - last > repeatEvery) {
+      } else if (screen.now() - last > repeatEvery || (complete && screen.now() - phase.at > worthALine)) {
         last = screen.now()
-        note(`${phases[event.phase]} ${event.done}/${event.total}`)
+        note(`${phases[event.phase]} ${whole(event.done)}/${whole(event.total)}`)
       }
       since = { ...since, at: screen.now() }
     },
@@ -68,7 +75,7 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
       since = since.tokens === undefined ? { at: screen.now(), step: event.step, tokens: event.num_tokens } : since
     },
     eval: (event) => entry('eval', `step ${event.step}   ${measures(evalMetrics(event))}`),
-    checkpoint: (event) => entry('saved', event.path),
+    checkpoint: (event) => entry('saved', shortPath(event.path)),
     sample: (event) => entry('sample', oneLine(event.completion, screen.columns() - 14)),
     warning: (event) => note(`  ${paint('yellow', 'note'.padEnd(10))}${warningText(event)}`),
     end: () => clear(),
@@ -141,8 +148,13 @@ const metric = (name: string, value: number): Part => ({
   text: labels[name] === 'accuracy' ? percent(value) : figure(value),
 })
 
-const highlights = (event: Readonly<Record<string, unknown>>): Part[] =>
-  Object.keys(labels).flatMap((name) => (typeof event[name] === 'number' ? [metric(name, event[name])] : []))
+/** Of two measures with one label the first. */
+const highlights = (event: Readonly<Record<string, unknown>>): Part[] => {
+  const parts = Object.keys(labels).flatMap((name) =>
+    typeof event[name] === 'number' ? [metric(name, event[name])] : [],
+  )
+  return parts.filter(({ label }, i) => parts.findIndex((part) => part.label === label) === i)
+}
 
 const stepBar = (screen: Screen, event: StepEvent, pace: Pace): string => {
   const loss: Part = { label: 'loss', text: figure(event.loss), style: 'bold' }

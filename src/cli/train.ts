@@ -1,11 +1,10 @@
 /** A recipe as a command: its schema gives the flags, its events the display, and what it made is named at the end. */
-import { relative } from 'node:path'
 import type { z } from 'zod'
 import type { EndEvent, Recipe, StepEvent, TrainEvent } from '../recipes/recipe.ts'
 import { modelOfRun, newRunFolder } from '../runs/find.node.ts'
 import { readInfo } from '../runs/run.node.ts'
 import { type Command, type Context, command } from './command.ts'
-import { duration, figure, shellWord } from './format.ts'
+import { duration, figure, shellWord, shortPath } from './format.ts'
 import { interruptible } from './interrupt.ts'
 import { makeScreen, painter, type Screen } from './screen.ts'
 import { reporter } from './terminal.ts'
@@ -51,7 +50,7 @@ const train = async <S extends z.ZodObject>(recipe: Recipe<S>, config: z.output<
   const screen = out.json ? makeScreen(process.stderr, Boolean(process.stdout.isTTY)) : out.screen
   const report = reporter(screen, { logEvery })
   const paint = painter(screen)
-  report.note(`${paint('bold', `attune ${recipe.name}`)}  ${paint('dim', output)}`)
+  report.note(`${paint('bold', `attune ${recipe.name}`)}  ${paint('dim', shortPath(output))}`)
   const outcome: Outcome = { began: screen.now() }
   const follow = async (event: TrainEvent) => {
     report.show(event)
@@ -92,14 +91,14 @@ export const closing = (
   const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
   const from = first && last && first !== last ? `, loss ${figure(first.loss)} → ${figure(last.loss)}` : ''
   const took = `${end.steps} steps in ${duration((screen.now() - began) / 1000)}${from}`
-  const quoted = shellWord(output)
+  const quoted = shellWord(shortPath(output))
   if (end.stopped === 'interrupted')
     return [line('stopped', took), line('go on', paint('cyan', `attune ${method} --output ${quoted} --resume`))].join(
       '\n',
     )
   return [
     line(end.stopped === 'patience' ? 'no better' : 'done', took),
-    line('result', relative('.', end.output) || end.output),
+    line('result', shortPath(end.output)),
     line('next', paint('cyan', `attune generate --model ${quoted} --prompt "..."`)),
     line('', paint('cyan', `attune runs show ${quoted}`)),
   ].join('\n')
