@@ -1,0 +1,50 @@
+/**
+ * attune as a library: what the commands do, a program does with the same words. Settings are those of the command line
+ * in camelCase, events those of --json. Engine, models, tokenizers and objectives stand under their own subpaths
+ * (attune/tensor, attune/models, attune/text, attune/objectives, ...).
+ */
+import type { z } from 'zod'
+import { kto as ktoRecipe } from './recipes/kto.ts'
+import { preference } from './recipes/preference.ts'
+import type { Extras, Recipe, TrainEvent } from './recipes/recipe.ts'
+import { keptRows } from './recipes/rows.node.ts'
+import { sft as sftRecipe } from './recipes/sft.ts'
+import { badInput } from './util/fault.ts'
+
+export type { CustomLoss, RankedInputs } from './recipes/losses.ts'
+export type { Extras, TrainEvent } from './recipes/recipe.ts'
+export { Fault } from './util/fault.ts'
+
+/** Rows of a program's own: objects as a jsonl file would hold them, however many. */
+export type Rows = Iterable<object> | AsyncIterable<object>
+
+/** A recipe's settings as a program writes them: defaults may be left out, data may be files or rows. */
+export type Settings<S extends z.ZodObject> = Omit<z.input<S>, 'data'> & { data: string | string[] | Rows }
+
+/**
+ * A recipe as a function. Faults are thrown before the first event for bad settings, else by the iteration. Ending the
+ * iteration early stops at once; `signal` stops after the step under way, with a checkpoint to resume from.
+ */
+const program = <S extends z.ZodObject>(recipe: Recipe<S>) =>
+  async function* (settings: Settings<S>, extras: Omit<Extras, 'command'> = {}): AsyncGenerator<TrainEvent, void> {
+    const { data } = settings
+    const files = typeof data === 'string' ? [data] : isFiles(data) ? data : [await keptRows(data)]
+    const parsed = recipe.schema.safeParse({ ...settings, data: files })
+    if (!parsed.success) {
+      const { path, message } = parsed.error.issues[0]
+      throw badInput('bad-setting', `${path.join('.')}: ${message}`, { flag: `${recipe.name}()` })
+    }
+    yield* recipe.run(parsed.data, extras)
+  }
+
+const isFiles = (data: string[] | Rows): data is string[] =>
+  Array.isArray(data) && data.every((item) => typeof item === 'string')
+
+/** Supervised fine-tuning on texts, conversations, or prompts with completions. */
+export const sft = program(sftRecipe)
+
+/** Preferences and rankings: DPO and its family, K-wise Plackett-Luce, or a loss of one's own. */
+export const dpo = program(preference)
+
+/** Single replies marked good or bad: KTO, APO-zero. */
+export const kto = program(ktoRecipe)
