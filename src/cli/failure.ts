@@ -1,11 +1,12 @@
 /** What a failure says, and the exit code: a Fault its own, a wrong command line 2, anything else is a defect: 1. */
 import { type Command as Commander, CommanderError } from 'commander'
 import { badInput, Fault } from '../util/fault.ts'
+import { readerLeft } from './output.ts'
 import { didYouMean } from './settings.ts'
 
 /** Prints to stderr. @returns the exit code */
 export const report = (error: unknown): number => {
-  if (error instanceof CommanderError && error.exitCode === 0) return 0
+  if (error === readerLeft || (error instanceof CommanderError && error.exitCode === 0)) return 0
   const fault = error instanceof CommanderError ? usageFault(error) : error
   if (fault instanceof Fault) {
     process.stderr.write(`error: ${fault.message}\n`)

@@ -5,10 +5,10 @@
 import type { Command as Commander } from 'commander'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
-import { endQuietlyWithoutReader, makeOutput } from './output.ts'
+import { expectBrokenPipes, makeOutput } from './output.ts'
 
 export const main = async (argv: readonly string[]): Promise<void> => {
-  endQuietlyWithoutReader()
+  expectBrokenPipes()
   try {
     await dispatch(argv)
   } catch (error) {

@@ -51,7 +51,7 @@ export default command({
       const pieces = generate(opened.model, tokenizer, ids, { ...options, eosIds, samples: options.numReturnSequences })
       const total = prompts.length * options.numReturnSequences
       const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
-      if (out.readable && total === 1) await stream(pieces, prompts[0])
+      if (out.readable && total === 1) await stream(pieces, prompts[0], out)
       else await print(inOrder(completions(pieces), options.numReturnSequences, done), prompts, out)
     } finally {
       report.clear()
@@ -99,8 +99,8 @@ const print = async (all: AsyncIterable<Completion>, prompts: readonly Text[], o
 /** A plain prompt stands before its completion; a conversation is not repeated. */
 const shown = (prompt: Text) => (typeof prompt === 'string' ? prompt : '')
 
-const stream = async (pieces: AsyncIterable<Piece>, prompt: Text) => {
-  process.stdout.write(shown(prompt))
-  for await (const { text } of pieces) process.stdout.write(text)
-  process.stdout.write('\n')
+const stream = async (pieces: AsyncIterable<Piece>, prompt: Text, out: Output) => {
+  await out.text(shown(prompt), '')
+  for await (const { text } of pieces) await out.text(text, '')
+  await out.text('')
 }

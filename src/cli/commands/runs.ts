@@ -123,7 +123,10 @@ const details = ({
   const measured = Object.keys(last).filter((key) => key !== 'step' && key !== 'total_steps')
   const changes = measured.map((key) => [key, key in first ? figure(first[key]) : '', figure(last[key])])
   const evaluated = Object.entries(evaluation ?? {}).filter(([key]) => key.startsWith('eval_'))
-  const settings = Object.entries(info.config).map(([key, value]) => [key, JSON.stringify(value)])
+  const settings = Object.entries(info.config).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ])
   return [
     columns([
       ['run', name],
@@ -143,12 +146,11 @@ const details = ({
 }
 
 const sideBySide = ({ runs, settings, metrics }: Comparison): string => {
-  const shown = (value: unknown) =>
-    value === undefined ? '-' : typeof value === 'number' ? figure(value) : JSON.stringify(value)
-  const rows = (entries: Record<string, unknown[]>) =>
-    Object.entries(entries).map(([name, values]) => [name, ...values.map(shown)])
+  const rows = <T>(entries: Record<string, (T | undefined)[]>, shown: (value: T) => string) =>
+    Object.entries(entries).map(([name, values]) => [name, ...values.map((v) => (v === undefined ? '-' : shown(v)))])
+  const setting = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
   return columns(
-    [['', ...runs], ...rows(settings), ...rows(metrics)],
+    [['', ...runs], ...rows(settings, setting), ...rows(metrics, figure)],
     runs.map((_, i) => i + 1),
   )
 }
