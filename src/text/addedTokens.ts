@@ -1,0 +1,143 @@
+/**
+ * Added tokens: found in the text before the model sees it, some as written, some (normalized) in the normalized text.
+ * Of those that begin at a place the longest wins; a token may swallow the white space beside it or ask for word edges.
+ */
+import type { Normalizer } from './normalize.ts'
+import type { Piece } from './pieces.ts'
+import { slicePiece, wholePiece, width } from './pieces.ts'
+import type { Shape } from './shape.ts'
+import type { Model } from './vocabulary.ts'
+
+export type AddedToken = {
+  readonly content: string
+  readonly singleWord: boolean
+  readonly lstrip: boolean
+  readonly rstrip: boolean
+  readonly normalized: boolean
+  readonly special: boolean
+  /** Skipped where a token of the same content is there already; else the later one's flags hold. */
+  readonly ifNew?: boolean
+}
+
+export const readAddedToken = (shape: Shape): AddedToken => {
+  const flag = (key: string) => shape.optional(key)?.flag() ?? false
+  const special = flag('special')
+  return {
+    content: shape.at('content').text(),
+    singleWord: flag('single_word'),
+    lstrip: flag('lstrip'),
+    rstrip: flag('rstrip'),
+    normalized: shape.optional('normalized')?.flag() ?? !special,
+    special,
+  }
+}
+
+export type AddedTokens = {
+  readonly ids: ReadonlyMap<string, number>
+  readonly tokens: ReadonlyMap<number, AddedToken>
+  /** What an id reads before the decoder: normalized tokens as the normalizer wrote them. */
+  written(id: number): string | undefined
+  isSpecial(written: string): boolean
+  /** Cuts out the tokens that are matched as written, or those that are matched in normalized text. */
+  extract(piece: Piece, normalized: boolean, splitSpecial: boolean): Piece[]
+}
+
+/** A token takes the model's id where the model knows it, else the next free one. */
+export const addTokens = (list: readonly AddedToken[], model: Model, normalizer: Normalizer): AddedTokens => {
+  const ids = new Map<string, number>()
+  const tokens = new Map<number, AddedToken>()
+  const written = new Map<number, string>()
+  let next = model.size
+  for (const token of list) {
+    if (!token.content || (token.ifNew && ids.has(token.content))) continue
+    const id = ids.get(token.content) ?? model.idOf(token.content) ?? next
+    if (id === next) next++
+    ids.set(token.content, id)
+    tokens.set(id, token)
+    written.set(id, token.normalized ? normalizer(wholePiece(token.content)).text : token.content)
+  }
+  const specials = new Set([...tokens.values()].filter((token) => token.special).map((token) => token.content))
+  const tries = [false, true].map((normalized) =>
+    trieOf([...tokens].filter(([, token]) => token.normalized === normalized).map(([id]) => [written.get(id)!, id])),
+  )
+  return {
+    ids,
+    tokens,
+    written: (id) => written.get(id),
+    isSpecial: (text) => specials.has(text),
+    extract: (piece, normalized, splitSpecial) => {
+      const trie = tries[Number(normalized)]
+      return trie.size ? extract(piece, trie, tokens, splitSpecial) : [piece]
+    },
+  }
+}
+
+type Trie = Map<number, { id: number; next: Trie }>
+
+const trieOf = (entries: [string, number][]): Trie => {
+  const root: Trie = new Map()
+  for (const [text, id] of entries) {
+    let level = root
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i)
+      let node = level.get(unit)
+      if (!node) level.set(unit, (node = { id: -1, next: new Map() }))
+      if (i === text.length - 1) node.id = id
+      level = node.next
+    }
+  }
+  return root
+}
+
+const longestAt = (trie: Trie, text: string, at: number): { id: number; end: number } | undefined => {
+  let found: { id: number; end: number } | undefined
+  for (let level = trie; at < text.length; ) {
+    const node = level.get(text.charCodeAt(at++))
+    if (!node) break
+    if (node.id >= 0) found = { id: node.id, end: at }
+    level = node.next
+  }
+  return found
+}
+
+const extract = (piece: Piece, trie: Trie, tokens: ReadonlyMap<number, AddedToken>, splitSpecial: boolean): Piece[] => {
+  const { text } = piece
+  const pieces: Piece[] = []
+  let done = 0
+  for (let at = 0; at < text.length; ) {
+    const found = longestAt(trie, text, at)
+    if (!found) {
+      at++
+      continue
+    }
+    const token = tokens.get(found.id)!
+    const start = at
+    at = found.end
+    if (splitSpecial && token.special) continue
+    if (token.singleWord && (endsInWord(text, start) || beginsWithWord(text, found.end))) continue
+    const from = token.lstrip ? Math.max(done, spaceBefore(text, start)) : start
+    const to = token.rstrip ? spaceAfter(text, found.end) : found.end
+    if (done < from) pieces.push(slicePiece(piece, done, from))
+    pieces.push({ ...slicePiece(piece, from, to), id: found.id })
+    done = to
+  }
+  if (done === 0) return pieces.length ? pieces : [piece]
+  if (done < text.length) pieces.push(slicePiece(piece, done, text.length))
+  return pieces
+}
+
+/** As Rust's \w: joiners count. */
+const wordChar = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u
+const endsInWord = (text: string, at: number): boolean =>
+  at > 0 && wordChar.test(text.slice(at > 1 && width(text, at - 2) === 2 ? at - 2 : at - 1, at))
+const beginsWithWord = (text: string, at: number): boolean => wordChar.test(text.slice(at, at + 2))
+
+const space = /^\p{White_Space}$/u
+const spaceBefore = (text: string, at: number): number => {
+  while (at > 0 && space.test(text[at - 1])) at--
+  return at
+}
+const spaceAfter = (text: string, at: number): number => {
+  while (at < text.length && space.test(text[at])) at++
+  return at
+}

@@ -1,0 +1,99 @@
+/**
+ * SentencePiece's precompiled character map: a double-array trie (Darts) from UTF-8 to offsets in a block of
+ * zero-ended replacements. Peculiar, and kept because the models were trained with it: of the keys that begin a
+ * chunk the shortest wins and stands for the whole chunk, and only chunks under six bytes are looked up whole.
+ */
+import type { Edit, Piece } from './pieces.ts'
+import { rewrite } from './pieces.ts'
+import type { Shape } from './shape.ts'
+import { utf8 } from './unicode.ts'
+
+export const readCharsmap = (shape: Shape): ((piece: Piece) => Piece) => {
+  const { units, replacements } = unpack(shape)
+  const memo = new Map<string, string | undefined>()
+  const transform = (chunk: string): string | undefined => {
+    if (memo.has(chunk)) return memo.get(chunk)
+    const found = lookUp(units, replacements, utf8(chunk))
+    if (memo.size < 10_000) memo.set(chunk, found)
+    return found
+  }
+  return (piece) => mapPiece(piece, transform)
+}
+
+const unpack = (shape: Shape): { units: Uint32Array; replacements: Uint8Array } => {
+  const bytes = decodeBase64(shape)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const size = bytes.length >= 4 ? view.getUint32(0, true) : 0
+  if (bytes.length < 8 || size % 4 || size < 4 || size > bytes.length - 4) return shape.fail('is no character map')
+  const units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true))
+  return { units, replacements: bytes.subarray(4 + size) }
+}
+
+const decodeBase64 = (shape: Shape): Uint8Array => {
+  try {
+    return Uint8Array.from(atob(shape.text()), (char) => char.charCodeAt(0))
+  } catch {
+    return shape.fail('is no base64')
+  }
+}
+
+const offsetOf = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6)
+
+const lookUp = (units: Uint32Array, replacements: Uint8Array, key: Uint8Array): string | undefined => {
+  let node = offsetOf(units[0])
+  for (const byte of key) {
+    if (byte === 0) return undefined
+    node ^= byte
+    const unit = units[node]
+    if (unit === undefined || (unit & 0x800000ff) >>> 0 !== byte) return undefined
+    node ^= offsetOf(unit)
+    if (unit & 0x100) return textAt(replacements, (units[node] ?? 0) & 0x7fffffff)
+  }
+  return undefined
+}
+
+const decoder = new TextDecoder()
+const textAt = (replacements: Uint8Array, from: number): string => {
+  const end = replacements.indexOf(0, from)
+  return decoder.decode(replacements.subarray(from, end < 0 ? replacements.length : end))
+}
+
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
+
+const mapPiece = (piece: Piece, transform: (chunk: string) => string | undefined): Piece => {
+  const edits: Edit[] = []
+  let changed = false
+  const put = (chunk: string): boolean => {
+    const found = transform(chunk)
+    if (found === undefined) return false
+    changed = true
+    pushReplacement(edits, [...chunk].length, [...found])
+    return true
+  }
+  for (const chunk of chunks(piece.text)) {
+    if (utf8Length(chunk) < 6 && put(chunk)) continue
+    for (const char of chunk) if (!put(char)) edits.push([char, 0])
+  }
+  return changed ? rewrite(piece, edits) : piece
+}
+
+/** Grapheme clusters; in plain ASCII these are the characters, but for CR LF. */
+const chunks = (text: string): Iterable<string> =>
+  /^[^\r\u0080-\uffff]*$/.test(text) ? text : Array.from(graphemes.segment(text), (part) => part.segment)
+
+const utf8Length = (text: string): number => {
+  let length = 0
+  for (const char of text) length += char < '\u0080' ? 1 : char < '\u0800' ? 2 : char.length === 2 ? 4 : 3
+  return length
+}
+
+/** Old and new characters pair up; extra new ones are inserted, extra old ones go with the last edit. */
+const pushReplacement = (edits: Edit[], oldCount: number, chars: string[]) => {
+  chars.forEach((char, i) => {
+    edits.push([char, i < oldCount ? 0 : 1])
+  })
+  const missing = oldCount - chars.length
+  if (missing <= 0 || !edits.length) return
+  const [char, change] = edits[edits.length - 1]
+  edits[edits.length - 1] = [char, change - missing]
+}

@@ -1,0 +1,208 @@
+/**
+ * Chat templates: conversations to the text and ids that a model was trained on, as transformers 5 makes them.
+ * A rendered template already holds its special tokens, so none are added; the assistant's own tokens are known where
+ * the template marks them with {% generation %}.
+ */
+import { badInput } from '../util/fault.ts'
+import type { Marked } from './controlTokens.ts'
+import { controlPattern, markControls, splitMarked } from './controlTokens.ts'
+import type { Statement } from './jinja/nodes.ts'
+import { compileTemplate, renderTemplate } from './jinja/render.ts'
+import { pointLength } from './jinja/values.ts'
+import type { Encoding } from './tokenizer.ts'
+import type { Template } from './tokenizerConfig.ts'
+
+/** Whatever the template reads; most read `role`, `content` and `tool_calls`. Null fields count as absent. */
+export type Message = { readonly [field: string]: unknown }
+
+export type ChatOptions = {
+  tools?: readonly unknown[]
+  documents?: readonly unknown[]
+  /** Ends with the header of an assistant's turn. */
+  addGenerationPrompt?: boolean
+  /** Ends inside the last message, which the model is to continue; a text names the field instead of `content`. */
+  continueFinalMessage?: boolean | string
+  /** Further variables of the template, such as enable_thinking; they go before special tokens of the same name. */
+  variables?: Readonly<Record<string, unknown>>
+  /** One of `names`; by default tool_use where there are tools and such a template, else default. */
+  template?: string
+  /** The clock of strftime_now, in local time. */
+  now?: () => Date
+}
+
+export type ChatEncodeOptions = ChatOptions & {
+  /** Takes control tokens that stand in messages, tools, documents or variables as plain text. */
+  sanitize?: boolean
+}
+
+export type ChatTemplate = {
+  /** Names of the model's templates. */
+  readonly names: readonly string[]
+  /** Throws a Fault with code `template` (its own complaint as the message) or `continue`. */
+  render(messages: readonly Message[], options?: ChatOptions): { text: string }
+  /**
+   * ids of the rendered text without added special tokens. assistantMask has 1 where {% generation %} encloses the
+   * token; undefined where the template has no such block or the final message is continued.
+   */
+  encode(
+    messages: readonly Message[],
+    options?: ChatEncodeOptions,
+  ): Encoding & { text: string; assistantMask: number[] | undefined }
+}
+
+/** What a template needs of its tokenizer. */
+export type ChatEncoder = {
+  encode(text: string): Encoding
+  /** Without looking for any added token. */
+  encodePlain(text: string): Encoding
+  tokenToId(token: string): number | undefined
+  readonly added: readonly { readonly content: string; readonly special: boolean }[]
+}
+
+type Compiled = {
+  readonly source: string
+  readonly statements: readonly Statement[]
+  readonly marksGeneration: boolean
+}
+
+export const chatTemplate = (
+  templates: Readonly<Record<string, Template>>,
+  encoder: ChatEncoder,
+  specialTokens: Readonly<Record<string, string>>,
+): ChatTemplate => {
+  const compiled = new Map<string, Compiled>()
+  const pick = (options: ChatOptions): Compiled => {
+    const name = templateName(templates, options)
+    const known = compiled.get(name) ?? compile(templates[name])
+    compiled.set(name, known)
+    return known
+  }
+  const render = (messages: readonly Message[], options: ChatOptions) => {
+    const template = pick(options)
+    return { template, ...renderChat(template, messages, options, specialTokens) }
+  }
+  return {
+    names: Object.keys(templates),
+    render: (messages, options = {}) => ({ text: render(messages, options).text }),
+    encode: (messages, options = {}) => {
+      const template = pick(options)
+      const pattern = options.sanitize ? controlPattern(encoder.added, template.statements) : undefined
+      const mark = <T>(data: T): T => (pattern ? markControls(data, pattern) : data)
+      const marked = {
+        ...options,
+        tools: mark(options.tools),
+        documents: mark(options.documents),
+        variables: mark(options.variables),
+      }
+      const { text, spans } = render(mark(messages), marked)
+      const pieces: Marked = pattern ? splitMarked(text, encoder) : { text, ...encoder.encode(text) }
+      const wantsMask = template.marksGeneration && !options.continueFinalMessage
+      const points = (at: number) => pointLength(text.slice(0, at)) - (pieces.dropped?.(at) ?? 0)
+      const assistantMask = wantsMask
+        ? maskOf(
+            pieces.offsets,
+            spans.map(([start, end]) => [points(start), points(end)]),
+          )
+        : undefined
+      return { text: pieces.text, ids: pieces.ids, tokens: pieces.tokens, offsets: pieces.offsets, assistantMask }
+    },
+  }
+}
+
+const compile = ({ file, source }: Template): Compiled => {
+  try {
+    return {
+      source,
+      statements: compileTemplate(source),
+      marksGeneration: /\{%[-+]?\s*generation\s*[-+]?%\}/.test(source),
+    }
+  } catch (error) {
+    throw badInput('template', (error as Error).message, { file })
+  }
+}
+
+const templateName = (templates: Readonly<Record<string, Template>>, { template, tools }: ChatOptions): string => {
+  const has = (name: string) => Object.hasOwn(templates, name)
+  const name = template ?? (tools && has('tool_use') ? 'tool_use' : 'default')
+  if (has(name)) return name
+  throw badInput('template', `the model has no chat template ${name}; it has ${Object.keys(templates).join(', ')}`)
+}
+
+const tag = 'CONTINUE_FINAL_MESSAGE_TAG '
+const reasoningFields = ['reasoning_content', 'thinking', 'reasoning']
+
+const renderChat = (
+  template: Compiled,
+  messages: readonly Message[],
+  options: ChatOptions,
+  specialTokens: Readonly<Record<string, string>>,
+) => {
+  if (!messages.length) throw badInput('template', 'a conversation needs at least one message')
+  const chat = messages.map(withoutNulls).map(withReasoning)
+  const final = options.continueFinalMessage ? tagFinal(chat, options, template) : undefined
+  const rendered = renderTemplate(
+    template.statements,
+    {
+      ...specialTokens,
+      ...options.variables,
+      messages: chat,
+      tools: options.tools ?? null,
+      documents: options.documents ?? null,
+      add_generation_prompt: options.addGenerationPrompt ?? false,
+    },
+    { now: options.now },
+  )
+  return final === undefined ? rendered : { text: cutAtTag(rendered.text, final), spans: rendered.spans }
+}
+
+const withoutNulls = (message: Message): Message =>
+  Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined))
+
+/** Reasoning goes by several names; templates read the first two. */
+const withReasoning = (message: Message): Record<string, unknown> => {
+  const found = reasoningFields.find((field) => message[field] !== undefined)
+  return found ? { thinking: message[found], ...message, reasoning_content: message[found] } : { ...message }
+}
+
+/** Puts the tag behind the final message, in place; returns the message as it was. */
+const tagFinal = (chat: Record<string, unknown>[], options: ChatOptions, template: Compiled): string => {
+  if (options.addGenerationPrompt)
+    throw continueFault('continueFinalMessage and addGenerationPrompt exclude each other')
+  const field = typeof options.continueFinalMessage === 'string' ? options.continueFinalMessage : 'content'
+  const last = chat[chat.length - 1]
+  const content = last[field]
+  const fields = reasoningFields.includes(field) ? reasoningFields.filter((name) => last[name] === content) : [field]
+  if (!fields.some((name) => template.source.includes(name)))
+    throw continueFault(`the template does not read the field ${field}`)
+  if (Array.isArray(content)) {
+    const at = content.findLastIndex((part) => typeof part?.text === 'string')
+    if (at < 0) throw continueFault('the final message has no text to continue')
+    last[field] = content.with(at, { ...content[at], text: content[at].text + tag })
+    return content[at].text
+  }
+  if (typeof content !== 'string') throw continueFault(`the final message has no ${field} to continue`)
+  for (const name of fields) last[name] = content + tag
+  return content
+}
+
+const cutAtTag = (text: string, final: string): string => {
+  const at = text.lastIndexOf(tag.trim())
+  if (at < 0 || !text.includes(final.trim()))
+    throw continueFault('the final message is not in the text that the template makes, so it cannot be continued')
+  return text.startsWith(tag, at) ? text.slice(0, at) : text.slice(0, at).trimEnd()
+}
+
+const continueFault = (message: string) => badInput('continue', message)
+
+/** 1 for the tokens from the one that holds a span's first character to the one that holds its last. */
+const maskOf = (offsets: readonly [number, number][], spans: [number, number][]): number[] => {
+  const mask = new Array<number>(offsets.length).fill(0)
+  const tokenAt = (point: number) => offsets.findIndex(([start, end]) => start <= point && point < end)
+  for (const [start, end] of spans) {
+    const first = tokenAt(start)
+    if (first < 0) break
+    const last = tokenAt(end - 1)
+    mask.fill(1, first, last > 0 ? last + 1 : mask.length)
+  }
+  return mask
+}

@@ -1,0 +1,101 @@
+/**
+ * Decoding token by token. Bytes are held back while they may still become a character, so nobody sees half of one.
+ * A byte-level tokenizer turns bytes that are no UTF-8 into U+FFFD by maximal parts, one with byte fallback one by one.
+ */
+import type { Decoder } from './decode.ts'
+import { fallbackByte, tokenBytes } from './decode.ts'
+
+export type TextStream = {
+  /** The text that this token completes, often empty. */
+  push(id: number): string
+  /** What is still held back, at the end. */
+  flush(): string
+}
+
+type TokenStream = { push(token: string): string; flush(): string }
+
+/** A stream over tokens as the decoder sees them; undefined tokens (skipped or unknown ids) emit nothing. */
+export const textStream = (decoder: Decoder | undefined, written: (id: number) => string | undefined): TextStream => {
+  const steps = decoder ? (decoder.steps ?? [decoder]) : []
+  const inner = streamOf(steps, decoder)
+  return {
+    push: (id) => {
+      const token = written(id)
+      return token === undefined ? '' : inner.push(token)
+    },
+    flush: inner.flush,
+  }
+}
+
+const streamOf = (steps: readonly Decoder[], decoder: Decoder | undefined): TokenStream => {
+  if (steps.length === 1 && steps[0].type === 'ByteLevel') return byteLevelStream()
+  const fallback = steps.findIndex((step) => step.type === 'ByteFallback')
+  if (fallback >= 0)
+    return fallbackStream(steps.slice(0, fallback), steps.slice(fallback + 1).find((step) => step.strip)?.strip)
+  return windowStream((tokens) => (decoder ? decoder.decode(tokens).join('') : tokens.join(' ')))
+}
+
+const byteLevelStream = (): TokenStream => {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  return { push: (token) => decoder.decode(tokenBytes(token), { stream: true }), flush: () => decoder.decode() }
+}
+
+const fallbackStream = (before: readonly Decoder[], strip: Decoder['strip']): TokenStream => {
+  let pending: number[] = []
+  let bad = false
+  let toStrip = strip?.start ?? 0
+  const lead = (text: string): string => {
+    for (; strip && toStrip > 0 && text; toStrip--) {
+      if (!text.startsWith(strip.content)) toStrip = 1
+      else text = text.slice(strip.content.length)
+    }
+    return text
+  }
+  const endRun = (): string => {
+    const text = '\ufffd'.repeat(pending.length)
+    pending = []
+    bad = false
+    return text
+  }
+  const pushByte = (byte: number): string => {
+    pending.push(byte)
+    const text = bad ? undefined : completed(pending)
+    if (text === '') return ''
+    bad ||= text === undefined
+    const emitted = text ?? '\ufffd'.repeat(pending.length)
+    pending = []
+    return lead(emitted)
+  }
+  return {
+    push: (token) => {
+      const byte = fallbackByte(token)
+      if (byte !== undefined) return pushByte(byte)
+      const text = before.reduce((now: string[], step) => step.decode(now), [token]).join('')
+      return lead(endRun() + text)
+    },
+    flush: () => lead(endRun()),
+  }
+}
+
+/** The character that the bytes are, '' while they may become one, undefined when they cannot. */
+const completed = (bytes: number[]): string | undefined => {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  try {
+    return decoder.decode(Uint8Array.from(bytes), { stream: true })
+  } catch {
+    return undefined
+  }
+}
+
+/** For decoders that look at neighbours only: a token's text is what it adds to its predecessor's. */
+const windowStream = (decode: (tokens: readonly string[]) => string): TokenStream => {
+  let before: string | undefined
+  return {
+    push: (token) => {
+      const text = before === undefined ? decode([token]) : decode([before, token]).slice(decode([before]).length)
+      before = token
+      return text
+    },
+    flush: () => '',
+  }
+}

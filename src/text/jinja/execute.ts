@@ -1,0 +1,174 @@
+/**
+ * Statements of a template. `for` and blocks open scopes, `if` does not; a name set in a loop's turn is gone in the
+ * next, which is what namespaces are for. What {% generation %} encloses is noted as spans of the text.
+ */
+import type { Context, Scope } from './evaluate.ts'
+import { blockText, evaluate, innerScope, lookUp } from './evaluate.ts'
+import { loopThing } from './loop.ts'
+import type { Signature, Statement, Target } from './nodes.ts'
+import { str } from './print.ts'
+import type { Args, Func, Value } from './values.ts'
+import { fail, func, is, itemsOf, missing, truthy, tuple } from './values.ts'
+
+/** Text under way. The page is what the reader gets; a macro's or a set block's text is not on it yet. */
+export type Output = { parts: string[]; length: number }
+
+export type Rendering = Context & {
+  readonly page: Output
+  /** [start, end) in UTF-16 units of the page, one for each {% generation %} passed. */
+  readonly spans: [number, number][]
+}
+
+type Signal = 'break' | 'continue' | undefined
+
+const write = (out: Output, text: string) => {
+  out.parts.push(text)
+  out.length += text.length
+}
+
+export const execute = (statements: readonly Statement[], scope: Scope, out: Output, context: Rendering): Signal => {
+  for (const statement of statements) {
+    context.budget.spend(1)
+    const signal = context.budget.deeper(() => one(statement, scope, out, context))
+    if (signal) return signal
+  }
+  return undefined
+}
+
+const capture = (statements: readonly Statement[], scope: Scope, context: Rendering): string => {
+  const out: Output = { parts: [], length: 0 }
+  execute(statements, scope, out, context)
+  context.budget.made(out.length)
+  return out.parts.join('')
+}
+
+const one = (statement: Statement, scope: Scope, out: Output, context: Rendering): Signal => {
+  if (statement.type === 'break' || statement.type === 'continue') return statement.type
+  if (statement.type === 'if') {
+    const branch = statement.branches.find(({ test }) => truthy(evaluate(test, scope, context)))
+    return execute(branch?.body ?? statement.otherwise, scope, out, context)
+  }
+  if (statement.type === 'with') {
+    const inner = innerScope(scope)
+    for (const [target, value] of statement.pairs) assign(target, evaluate(value, scope, context), inner)
+    return execute(statement.body, inner, out, context)
+  }
+  if (statement.type === 'scope') return execute(statement.body, innerScope(scope), out, context)
+  if (statement.type === 'data') write(out, statement.text)
+  else if (statement.type === 'print') {
+    for (const item of statement.items) write(out, str(evaluate(item, scope, context), context.budget))
+  } else if (statement.type === 'set') assign(statement.target, evaluate(statement.value, scope, context), scope)
+  else if (statement.type === 'setBlock') {
+    const text = capture(statement.body, innerScope(scope), context)
+    assign(statement.target, statement.filter ? filtered(statement.filter, text, scope, context) : text, scope)
+  } else if (statement.type === 'filterBlock') {
+    const text = capture(statement.body, innerScope(scope), context)
+    write(out, str(filtered(statement.filter, text, scope, context), context.budget))
+  } else if (statement.type === 'macro')
+    scope.names.set(statement.name, macro(statement.name, statement, statement.body, scope, context))
+  else if (statement.type === 'callBlock') write(out, str(callBlock(statement, scope, context), context.budget))
+  else if (statement.type === 'generation') generation(statement.body, scope, out, context)
+  else loop(statement, itemsOf(evaluate(statement.over, scope, context)), scope, out, context, 0)
+  return undefined
+}
+
+const filtered = (filter: Parameters<typeof evaluate>[0], text: string, scope: Scope, context: Rendering): Value =>
+  evaluate(filter, { names: new Map([[blockText, text]]), outer: scope }, context)
+
+const generation = (body: readonly Statement[], scope: Scope, out: Output, context: Rendering) => {
+  const text = capture(body, innerScope(scope), context)
+  context.spans.push([context.page.length, context.page.length + text.length])
+  write(out, text)
+}
+
+const assign = (target: Target, value: Value, scope: Scope): void => {
+  if (target.type === 'name') scope.names.set(target.name, value)
+  else if (target.type === 'tuple') {
+    const items = itemsOf(value)
+    if (items.length !== target.items.length)
+      fail(
+        `${items.length < target.items.length ? 'not enough' : 'too many'} values to unpack (expected ${target.items.length})`,
+      )
+    target.items.forEach((item, i) => {
+      assign(item, items[i], scope)
+    })
+  } else {
+    const holder = lookUp(scope, target.name)
+    if (is(holder, 'object') && holder.set) holder.set(target.field, value)
+    else fail('cannot assign attribute on non-namespace object')
+  }
+}
+
+type For = Statement & { type: 'for' }
+
+const loop = (
+  statement: For,
+  all: readonly Value[],
+  scope: Scope,
+  out: Output,
+  context: Rendering,
+  depth: number,
+): void => {
+  const items = all.filter((item) => {
+    context.budget.spend(1)
+    if (!statement.test) return true
+    const inner = innerScope(scope)
+    assign(statement.target, item, inner)
+    return truthy(evaluate(statement.test, inner, context))
+  })
+  const recurse = (args: Args): Value => {
+    const nested: Output = { parts: [], length: 0 }
+    context.budget.deeper(() => loop(statement, itemsOf(args.list[0] ?? null), scope, nested, context, depth + 1))
+    context.budget.made(nested.length)
+    return nested.parts.join('')
+  }
+  const { thing, turn } = loopThing(items, depth, statement.recursive ? recurse : undefined)
+  for (const [i, item] of items.entries()) {
+    turn(i)
+    const inner = innerScope(scope)
+    inner.names.set('loop', thing)
+    assign(statement.target, item, inner)
+    if (execute(statement.body, inner, out, context) === 'break') break
+  }
+  if (!items.length) execute(statement.otherwise, innerScope(scope), out, context)
+}
+
+const macro = (
+  name: string,
+  { parameters }: Signature,
+  body: readonly Statement[],
+  scope: Scope,
+  context: Rendering,
+): Func =>
+  func(name, ({ list, named }) =>
+    context.budget.deeper(() => {
+      const inner = innerScope(scope)
+      const rest = new Map(named)
+      parameters.forEach(({ name: parameter, fallback }, i) => {
+        const given = i < list.length ? list[i] : rest.get(parameter)
+        if (i >= list.length) rest.delete(parameter)
+        const value =
+          given ??
+          (fallback ? evaluate(fallback, inner, context) : missing(`parameter '${parameter}' was not provided`))
+        inner.names.set(parameter, value)
+      })
+      inner.names.set('caller', rest.get('caller') ?? missing('No caller defined'))
+      rest.delete('caller')
+      inner.names.set('varargs', tuple(list.slice(parameters.length)))
+      inner.names.set('kwargs', new Map(rest))
+      return capture(body, inner, context)
+    }),
+  )
+
+const callBlock = (statement: Statement & { type: 'callBlock' }, scope: Scope, context: Rendering): Value => {
+  const caller = macro('caller', statement, statement.body, scope, context)
+  const outer: Scope = { names: new Map([[blockCaller, caller as Value]]), outer: scope }
+  const { callee, args } = statement.call
+  const withCaller = {
+    ...args,
+    named: [...args.named, ['caller', { type: 'name', name: blockCaller }]] as typeof args.named,
+  }
+  return evaluate({ type: 'call', callee, args: withCaller }, outer, context)
+}
+
+const blockCaller = ' caller'

@@ -1,0 +1,44 @@
+/** The `loop` of a for block: where it stands, its neighbours, cycle, changed, and itself called on inner items. */
+import type { Args, Thing, Value } from './values.ts'
+import { equal, fail, func, missing } from './values.ts'
+
+export const loopThing = (items: readonly Value[], depth: number, recurse: ((args: Args) => Value) | undefined) => {
+  let at = 0
+  let last: readonly Value[] | undefined
+  const fields: Record<string, () => Value> = {
+    index: () => at + 1,
+    index0: () => at,
+    revindex: () => items.length - at,
+    revindex0: () => items.length - at - 1,
+    first: () => at === 0,
+    last: () => at === items.length - 1,
+    length: () => items.length,
+    depth: () => depth + 1,
+    depth0: () => depth,
+    previtem: () => items[at - 1] ?? missing('there is no previous item'),
+    nextitem: () => items[at + 1] ?? missing('there is no next item'),
+    cycle: () =>
+      func('cycle', ({ list }) => (list.length ? list[at % list.length] : fail('no items for cycling given'))),
+    changed: () =>
+      func('changed', ({ list }) => {
+        const same =
+          last !== undefined && last.length === list.length && last.every((value, i) => equal(value, list[i]))
+        last = list
+        return !same
+      }),
+  }
+  const thing: Thing = {
+    kind: 'object',
+    type: 'LoopContext',
+    get: (name) => (Object.hasOwn(fields, name) ? fields[name]() : undefined),
+    call: (args) =>
+      recurse ? recurse(args) : fail("The loop must have the 'recursive' marker to be called recursively."),
+  }
+  return {
+    thing,
+    /** Steps to item i. */
+    turn: (i: number) => {
+      at = i
+    },
+  }
+}

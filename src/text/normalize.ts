@@ -1,0 +1,121 @@
+/** The normalizers of tokenizer.json, one row each: a function from a piece to a piece. */
+import { readCharsmap } from './charsmap.ts'
+import { readPattern } from './pattern.ts'
+import type { Edit, Piece } from './pieces.ts'
+import { filterPiece, prependPiece, replacePiece, rewrite } from './pieces.ts'
+import type { Shape } from './shape.ts'
+import { byteAlphabet, isWhiteSpace, utf8 } from './unicode.ts'
+import { normalizeForm } from './unicodeForms.ts'
+
+export type Normalizer = (piece: Piece) => Piece
+
+export const readNormalizer = (shape: Shape): Normalizer => {
+  const type = shape.at('type').text()
+  const read = Object.hasOwn(normalizers, type) ? normalizers[type] : undefined
+  return read ? read(shape) : shape.fail(`is of the unknown type ${type}`)
+}
+
+const normalizers: Record<string, (shape: Shape) => Normalizer> = {
+  Sequence: (shape) => {
+    const steps = shape.at('normalizers').items().map(readNormalizer)
+    return (piece) => steps.reduce((now, step) => step(now), piece)
+  },
+  NFC: () => (piece) => normalizeForm(piece, 'NFC'),
+  NFD: () => (piece) => normalizeForm(piece, 'NFD'),
+  NFKC: () => (piece) => normalizeForm(piece, 'NFKC'),
+  NFKD: () => (piece) => normalizeForm(piece, 'NFKD'),
+  Lowercase: () => lowercase,
+  StripAccents: () => (piece) =>
+    /\p{M}/u.test(piece.text) ? filterPiece(piece, (char) => !/\p{M}/u.test(char)) : piece,
+  Strip: (shape) => strip(shape.at('strip_left').flag(), shape.at('strip_right').flag()),
+  Prepend: (shape) => {
+    const prefix = shape.at('prepend').text()
+    return (piece) => prependPiece(piece, prefix)
+  },
+  Replace: (shape) => {
+    const matches = readPattern(shape.at('pattern'))
+    const content = shape.at('content').text()
+    return (piece) => replacePiece(piece, matches(piece.text), content)
+  },
+  Precompiled: (shape) => readCharsmap(shape.at('precompiled_charsmap')),
+  ByteLevel: () => byteLevel,
+  Nmt: () => nmt,
+  BertNormalizer: (shape) => {
+    const lower = shape.at('lowercase').flag()
+    const strips = shape.optional('strip_accents')?.flag() ?? lower
+    return bert(shape.at('clean_text').flag(), shape.at('handle_chinese_chars').flag(), strips, lower)
+  },
+}
+
+/** Character by character, so without the final sigma of whole words. */
+const lowercase: Normalizer = (piece) => {
+  if (piece.text === piece.text.toLowerCase()) return piece
+  const edits: Edit[] = []
+  for (const char of piece.text)
+    for (const [i, lower] of [...char.toLowerCase()].entries()) edits.push([lower, i > 0 ? 1 : 0])
+  return rewrite(piece, edits)
+}
+
+const strip =
+  (left: boolean, right: boolean): Normalizer =>
+  (piece) => {
+    const chars = [...piece.text]
+    let [from, to] = [0, chars.length]
+    while (left && from < to && isWhiteSpace(chars[from])) from++
+    while (right && to > from && isWhiteSpace(chars[to - 1])) to--
+    if (to - from === chars.length) return piece
+    const edits = chars.slice(from, to).map((char): Edit => [char, 0])
+    return rewrite(piece, edits, from)
+  }
+
+/** Each character becomes the characters of its UTF-8 bytes, which all stand for it. */
+export const byteLevel: Normalizer = (piece) => {
+  let text = ''
+  const starts: number[] = []
+  const ends: number[] = []
+  for (let at = 0; at < piece.text.length; ) {
+    const point = piece.text.codePointAt(at)!
+    for (const byte of point < 128 ? [point] : utf8(String.fromCodePoint(point))) {
+      text += byteAlphabet[byte]
+      starts.push(piece.starts[at])
+      ends.push(piece.ends[at])
+    }
+    at += point > 0xffff ? 2 : 1
+  }
+  return { text, starts, ends }
+}
+
+const nmt: Normalizer = (piece) => {
+  const kept = filterPiece(piece, (char) => !/[\u0001-\u0008\u000b\u000e-\u001f\u007f\u008f\u009f]/.test(char))
+  const spaces = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/
+  return { ...kept, text: kept.text.replace(new RegExp(spaces, 'g'), ' ') }
+}
+
+const bert = (clean: boolean, chinese: boolean, strips: boolean, lower: boolean): Normalizer => {
+  const steps: Normalizer[] = []
+  if (clean) steps.push(cleanText)
+  if (chinese) steps.push(spaceChinese)
+  if (strips) steps.push(stripMarks)
+  if (lower) steps.push(lowercase)
+  return (piece) => steps.reduce((now, step) => step(now), piece)
+}
+
+const cleanText: Normalizer = (piece) => {
+  const kept = filterPiece(piece, (char) => /[\t\n\r]/.test(char) || !/[\0\ufffd\p{Cc}\p{Cf}\p{Co}]/u.test(char))
+  return { ...kept, text: kept.text.replace(/\p{White_Space}/gu, ' ') }
+}
+
+const chineseChar =
+  /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/u
+
+const spaceChinese: Normalizer = (piece) => {
+  if (!chineseChar.test(piece.text)) return piece
+  const edits: Edit[] = []
+  for (const char of piece.text) {
+    if (chineseChar.test(char)) edits.push([' ', 0], [char, 1], [' ', 1])
+    else edits.push([char, 0])
+  }
+  return rewrite(piece, edits)
+}
+
+const stripMarks: Normalizer = (piece) => filterPiece(normalizeForm(piece, 'NFD'), (char) => !/\p{Mn}/u.test(char))

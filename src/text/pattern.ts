@@ -1,0 +1,91 @@
+/**
+ * Patterns of tokenizer.json as functions that find their matches. Published patterns run on JavaScript's own engine,
+ * rewritten for its \s and flags; every other one is a stranger's and runs on the linear matcher (regexMatch.ts).
+ */
+import { findAll } from './regexMatch.ts'
+import { parseRegex } from './regexParse.ts'
+import { compileProgram } from './regexProgram.ts'
+import type { Shape } from './shape.ts'
+
+/** Bounds of all matches, [start, end] flat and in order. */
+export type Pattern = (text: string) => number[]
+
+/** What GPT-2 splits at, built into the ByteLevel pre-tokenizer. */
+export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+
+/** The tail that Llama 3 and its kin share; digits go in the middle. (?i:) also folds U+017F to s. */
+const modern = (digits: string) =>
+  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`
+const modernNative = (digits: string) =>
+  new RegExp(
+    `'(?:[sS\\u017fdDmMtT]|[lL][lL]|[vVrR][eE])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\p{White_Space}\\p{L}\\p{N}]+[\\r\\n]*|\\p{White_Space}*[\\r\\n]+|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+`,
+    'gu',
+  )
+
+/** Published patterns and their equals in JavaScript; none of them backtracks more than the length of a run. */
+export const knownPatterns: ReadonlyMap<string, RegExp> = new Map([
+  [
+    gpt2Pattern,
+    /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu,
+  ],
+  [modern('\\p{N}{1,3}'), modernNative('\\p{N}{1,3}')],
+  [modern('\\p{N}'), modernNative('\\p{N}')],
+  [' {2,}', / {2,}/g],
+])
+
+export const regexPattern = (source: string): Pattern => {
+  const known = knownPatterns.get(source)
+  if (known) return (text) => nativeMatches(known, text)
+  return linearPattern(source)
+}
+
+/** Any pattern on the matcher that cannot hang. */
+export const linearPattern = (source: string): Pattern => {
+  const program = compileProgram(source, parseRegex(source))
+  return (text) => findAll(program, text)
+}
+
+const nativeMatches = (regex: RegExp, text: string): number[] => {
+  const matches: number[] = []
+  regex.lastIndex = 0
+  for (let match = regex.exec(text); match; match = regex.exec(text)) matches.push(match.index, regex.lastIndex)
+  return matches
+}
+
+export const textPattern =
+  (wanted: string): Pattern =>
+  (text) => {
+    const matches: number[] = []
+    if (!wanted) return matches
+    for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length))
+      matches.push(at, at + wanted.length)
+    return matches
+  }
+
+/** Each character that passes is a match. */
+export const charPattern =
+  (test: (char: string) => boolean): Pattern =>
+  (text) => {
+    const matches: number[] = []
+    let at = 0
+    for (const char of text) {
+      if (test(char)) matches.push(at, at + char.length)
+      at += char.length
+    }
+    return matches
+  }
+
+/** `{"String": ...}` or `{"Regex": ...}`. */
+export const readPattern = (shape: Shape): Pattern => {
+  if (shape.has('String')) return textPattern(shape.at('String').text())
+  if (!shape.has('Regex')) return shape.fail('should hold String or Regex')
+  return withFile(shape, () => regexPattern(shape.at('Regex').text()))
+}
+
+const withFile = <T>(shape: Shape, read: () => T): T => {
+  try {
+    return read()
+  } catch (error) {
+    return shape.fail(`is refused: ${(error as Error).message}`)
+  }
+}

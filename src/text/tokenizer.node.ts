@@ -1,0 +1,32 @@
+/** A tokenizer from a model folder in Hugging Face layout. */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ByteSource } from '../util/bytes.ts'
+import { fileSource } from '../util/files.node.ts'
+import type { Tokenizer } from './tokenizer.ts'
+import { loadTokenizer } from './tokenizer.ts'
+
+const extraFolder = 'additional_chat_templates'
+
+/** Undefined where the folder has no tokenizer.json: such a model works with ids alone. */
+export const loadTokenizerFolder = async (folder: string): Promise<Tokenizer | undefined> => {
+  const inside = new Set(await readdir(folder).catch(() => []))
+  const source = async (name: string) => (inside.has(name) ? await fileSource(join(folder, name)) : undefined)
+  const tokenizerJson = await source('tokenizer.json')
+  if (!tokenizerJson) return undefined
+  return loadTokenizer({
+    tokenizerJson,
+    tokenizerConfig: await source('tokenizer_config.json'),
+    specialTokensMap: await source('special_tokens_map.json'),
+    chatTemplates: await templateFiles(folder, await source('chat_template.jinja')),
+    chatTemplateJson: await source('chat_template.json'),
+  })
+}
+
+const templateFiles = async (folder: string, main: ByteSource | undefined): Promise<Record<string, ByteSource>> => {
+  const found: Record<string, ByteSource> = main ? { default: main } : {}
+  const extra = await readdir(join(folder, extraFolder)).catch(() => [])
+  for (const file of extra.filter((name) => name.endsWith('.jinja')).sort())
+    found[file.slice(0, -'.jinja'.length)] = await fileSource(join(folder, extraFolder, file))
+  return found
+}

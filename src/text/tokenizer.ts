@@ -1,0 +1,134 @@
+/**
+ * Text to token ids and back, from the files of a Hugging Face model folder, with the ids, offsets and texts of
+ * transformers 5. What tokenizer_config.json says about special tokens is honoured as transformers honours it.
+ */
+import type { ChatEncoder, ChatTemplate } from './chat.ts'
+import { chatTemplate } from './chat.ts'
+import { cleanedText } from './decode.ts'
+import type { TextStream } from './decodeStream.ts'
+import { textStream } from './decodeStream.ts'
+import type { Pipeline } from './pipeline.ts'
+import { readPipeline } from './pipeline.ts'
+import type { Assembled, Row } from './postProcess.ts'
+import { assemble } from './postProcess.ts'
+import type { Shape } from './shape.ts'
+import type { TokenizerFiles } from './tokenizerConfig.ts'
+import { configProcessor, configTokens, namedTokens, readJson, readTemplates } from './tokenizerConfig.ts'
+
+export type EncodeOptions = {
+  /** Adds what the post-processor adds (BOS, [CLS], ...). Default true. */
+  specialTokens?: boolean
+  /** Takes special tokens that stand in the text as plain text. Default false. */
+  splitSpecial?: boolean
+}
+
+export type Encoding = {
+  readonly ids: number[]
+  /** Entries of the vocabulary, not slices of the text. */
+  readonly tokens: string[]
+  /** [start, end) in Unicode code points of the text; [0, 0] for special tokens that were added. */
+  readonly offsets: [number, number][]
+}
+
+export type Tokenizer = {
+  encode(text: string, options?: EncodeOptions): Encoding
+  /** Two texts as one row, as cross-encoders read them. */
+  encodePair(a: string, b: string, options?: EncodeOptions): Encoding & { readonly typeIds: number[] }
+  /** Unknown ids are left out. */
+  decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string
+  /** Decoding token by token that never emits half a character. */
+  stream(options?: { skipSpecialTokens?: boolean }): TextStream
+  /** Highest id + 1: the rows that an embedding needs at least. */
+  readonly size: number
+  readonly bosId: number | undefined
+  readonly eosId: number | undefined
+  readonly padId: number | undefined
+  readonly unkId: number | undefined
+  /** Whether `encode` puts BOS in front by itself. */
+  readonly addsBos: boolean
+  /** Texts of the named special tokens by their names in the config: `bos_token`, `pad_token`, ... */
+  readonly specialTokens: Readonly<Record<string, string>>
+  tokenToId(token: string): number | undefined
+  idToToken(id: number): string | undefined
+  /** Whether decoding may skip the id as a special token. */
+  isSpecial(id: number): boolean
+  /** Undefined where the model has no chat template. */
+  readonly chat: ChatTemplate | undefined
+}
+
+/** Reads a tokenizer. Throws a Fault that names the file for anything malformed. */
+export const loadTokenizer = async (files: TokenizerFiles): Promise<Tokenizer> => {
+  const config = await readJson(files.tokenizerConfig)
+  const names = { ...namedTokens(await readJson(files.specialTokensMap)), ...namedTokens(config) }
+  const pipeline = readPipeline((await readJson(files.tokenizerJson))!, configTokens(config, names))
+  const specialTokens = Object.fromEntries(Object.entries(names).map(([name, token]) => [name, token.content]))
+  const tokenizer = build(pipeline, config, specialTokens)
+  const templates = await readTemplates(files, config)
+  return Object.keys(templates).length
+    ? { ...tokenizer, chat: chatTemplate(templates, encoderOf(pipeline, tokenizer), specialTokens) }
+    : tokenizer
+}
+
+const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Record<string, string>): Tokenizer => {
+  const { model, added, decoder } = pipeline
+  const tokenToId = (token: string) => added.ids.get(token) ?? model.idOf(token)
+  const idToToken = (id: number) => added.tokens.get(id)?.content ?? model.tokenOf(id)
+  const idOf = (name: string) => (specialTokens[name] === undefined ? undefined : tokenToId(specialTokens[name]))
+  const processor = configProcessor(pipeline, config, idOf)
+  const written = (id: number) => added.written(id) ?? model.tokenOf(id)
+  const shown = (skip: boolean) => (id: number) => {
+    const token = written(id)
+    return token !== undefined && skip && added.isSpecial(token) ? undefined : token
+  }
+  const cleans = (config?.optional('clean_up_tokenization_spaces')?.value ?? false) === true && model.type !== 'BPE'
+  const encoding = ({ ids, offsets }: Assembled): Encoding => ({
+    ids,
+    offsets,
+    tokens: ids.map((id) => idToToken(id) ?? ''),
+  })
+  const rowOf = (text: string, options: EncodeOptions): Row =>
+    pipeline.row(text, options.splitSpecial ? 'ordinary' : 'all')
+  const encode = (text: string, options: EncodeOptions = {}) =>
+    encoding(assemble(processor, [rowOf(text, options)], options.specialTokens ?? true))
+  const bosId = idOf('bos_token')
+  return {
+    encode,
+    encodePair: (a, b, options = {}) => {
+      const row = assemble(processor, [rowOf(a, options), rowOf(b, options)], options.specialTokens ?? true)
+      return { ...encoding(row), typeIds: row.typeIds }
+    },
+    decode: (ids, { skipSpecialTokens = false } = {}) => {
+      const tokens = ids.map(shown(skipSpecialTokens)).filter((token) => token !== undefined)
+      const text = decoder ? decoder.decode(tokens).join('') : tokens.join(' ')
+      return cleans ? cleanedText(text) : text
+    },
+    stream: ({ skipSpecialTokens = false } = {}) => textStream(decoder, shown(skipSpecialTokens)),
+    size: highestId(pipeline) + 1,
+    bosId,
+    eosId: idOf('eos_token'),
+    padId: idOf('pad_token'),
+    unkId: idOf('unk_token'),
+    addsBos: bosId !== undefined && encode('').ids[0] === bosId,
+    specialTokens,
+    tokenToId,
+    idToToken,
+    isSpecial: (id) => added.isSpecial(written(id) ?? ''),
+    chat: undefined,
+  }
+}
+
+const encoderOf = ({ row, added }: Pipeline, tokenizer: Tokenizer): ChatEncoder => ({
+  encode: (text) => tokenizer.encode(text, { specialTokens: false }),
+  encodePlain: (text) => {
+    const { ids, offsets } = row(text, 'none')
+    return { ids, offsets, tokens: ids.map((id) => tokenizer.idToToken(id) ?? '') }
+  },
+  tokenToId: tokenizer.tokenToId,
+  added: [...added.tokens.values()],
+})
+
+const highestId = ({ model, added }: Pipeline): number => {
+  let highest = model.highestId
+  for (const id of added.tokens.keys()) highest = Math.max(highest, id)
+  return highest
+}

@@ -1,0 +1,119 @@
+/**
+ * The unigram model (Kudo 2018): of all ways to cut a piece into vocabulary entries the one with the highest sum of
+ * scores, by one pass from left to right (Viterbi). A character that no entry covers alone costs the lowest score
+ * minus ten; neighbours of that kind are one unknown token, or bytes where the model has them.
+ */
+import { byteIds } from './bpe.ts'
+import { pairTable } from './pairTable.ts'
+import { width } from './pieces.ts'
+import type { Shape } from './shape.ts'
+import { utf8 } from './unicode.ts'
+import type { Model, Tokens } from './vocabulary.ts'
+import { cached } from './vocabulary.ts'
+
+const unkPenalty = 10
+
+export const readUnigram = (shape: Shape): Model => {
+  const entries = readEntries(shape.at('vocab'))
+  const ids = new Map(entries.map(([token], id) => [token, id]))
+  const unk = shape.optional('unk_id')?.count()
+  if (unk !== undefined && unk >= entries.length) shape.at('unk_id').fail('is not in the vocabulary')
+  const bytes = shape.optional('byte_fallback')?.flag() ? byteIds({ ids }) : undefined
+  const best = bestPath(entries, ids, unk)
+  const tokenize = (text: string): Tokens => {
+    const out: Tokens = { ids: [], from: [], to: [] }
+    for (const { from, to } of fused(best(text))) putToken(out, text, from, to)
+    return out
+  }
+  const putToken = (out: Tokens, text: string, from: number, to: number) => {
+    const token = text.slice(from, to)
+    const id = ids.get(token)
+    const fallback = id === undefined && bytes ? Array.from(utf8(token), (byte) => bytes[byte]) : undefined
+    const found = id !== undefined ? [id] : fallback?.every((byte) => byte >= 0) ? fallback : [unk]
+    for (const id of found) {
+      if (id === undefined) return shape.fail(`has no unk_id, which ${JSON.stringify(token)} needs`)
+      out.ids.push(id)
+      out.from.push(from)
+      out.to.push(to)
+    }
+  }
+  return {
+    type: 'Unigram',
+    size: entries.length,
+    highestId: entries.length - 1,
+    idOf: (token) => ids.get(token),
+    tokenOf: (id) => entries[id]?.[0],
+    tokenize: cached(tokenize),
+  }
+}
+
+const readEntries = (shape: Shape): [string, number][] => {
+  const list = shape.list()
+  list.forEach((entry, i) => {
+    if (!Array.isArray(entry) || typeof entry[0] !== 'string' || typeof entry[1] !== 'number')
+      shape.fail(`has an entry ${i} that is no [text, score]`)
+  })
+  return list as [string, number][]
+}
+
+type Cut = { from: number; to: number; known: boolean }
+
+/** The best cut of a text, from left to right. */
+const bestPath = (entries: [string, number][], ids: Map<string, number>, unk?: number): ((text: string) => Cut[]) => {
+  const edges = pairTable(entries.length * 4)
+  const idAt: number[] = [-1] // trie node -> the entry that ends there
+  for (const [token] of entries) {
+    let node = 0
+    for (let i = 0; i < token.length; i++) {
+      let child = edges.get(node, token.charCodeAt(i))
+      if (child < 0) {
+        child = idAt.push(-1) - 1
+        edges.set(node, token.charCodeAt(i), child)
+      }
+      node = child
+    }
+    if (node > 0) idAt[node] = ids.get(token)!
+  }
+  let unkScore = Infinity
+  for (const [, score] of entries) unkScore = Math.min(unkScore, score)
+  unkScore -= unkPenalty
+
+  return (text) => {
+    const scores = new Float64Array(text.length + 1)
+    const cameFrom = new Int32Array(text.length + 1).fill(-1)
+    const known = new Uint8Array(text.length + 1)
+    const offer = (from: number, to: number, score: number, isKnown: 0 | 1) => {
+      if (cameFrom[to] >= 0 && score <= scores[to]) return
+      scores[to] = score
+      cameFrom[to] = from
+      known[to] = isKnown
+    }
+    for (let at = 0; at < text.length; ) {
+      const one = at + width(text, at)
+      let single = false
+      for (let node = 0, to = at; to < text.length; ) {
+        node = edges.get(node, text.charCodeAt(to++))
+        if (node < 0) break
+        if (idAt[node] < 0) continue
+        offer(at, to, entries[idAt[node]][1] + scores[at], idAt[node] === unk ? 0 : 1)
+        single ||= to === one
+      }
+      if (!single) offer(at, one, unkScore + scores[at], 0)
+      at = one
+    }
+    const cuts: Cut[] = []
+    for (let to = text.length; to > 0; to = cameFrom[to]) cuts.push({ from: cameFrom[to], to, known: known[to] === 1 })
+    return cuts.reverse()
+  }
+}
+
+/** Neighbouring unknown characters as one. */
+const fused = (cuts: Cut[]): Cut[] => {
+  const out: Cut[] = []
+  for (const cut of cuts) {
+    const last = out.at(-1)
+    if (last && !last.known && !cut.known) last.to = cut.to
+    else out.push(cut)
+  }
+  return out
+}

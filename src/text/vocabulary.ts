@@ -1,0 +1,53 @@
+/** What every token model shares: a vocabulary, and tokens of a piece as ids with the UTF-16 units they cover. */
+import type { Shape } from './shape.ts'
+
+/** Flat lists of the same length; a token covers units [from, to) of the piece. */
+export type Tokens = { readonly ids: number[]; readonly from: number[]; readonly to: number[] }
+
+export type Model = {
+  readonly type: string
+  /** How many tokens the model knows, added ones not counted. */
+  readonly size: number
+  /** -1 for an empty vocabulary. */
+  readonly highestId: number
+  idOf(token: string): number | undefined
+  tokenOf(id: number): string | undefined
+  /** Tokens of one pre-tokenized piece; the result is shared and not to be changed. */
+  tokenize(text: string): Tokens
+}
+
+export type Vocabulary = {
+  readonly ids: ReadonlyMap<string, number>
+  readonly tokens: ReadonlyMap<number, string>
+  readonly highestId: number
+}
+
+/** `{"token": id}`. */
+export const readVocabulary = (shape: Shape): Vocabulary => {
+  const ids = new Map<string, number>()
+  const tokens = new Map<number, string>()
+  let highestId = -1
+  for (const [token, id] of Object.entries(shape.record())) {
+    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 0x7fffffff)
+      shape.fail(`gives ${JSON.stringify(token)} the id ${id}`)
+    ids.set(token, id as number)
+    tokens.set(id as number, token)
+    highestId = Math.max(highestId, id as number)
+  }
+  return { ids, tokens, highestId }
+}
+
+const cacheSize = 10_000
+const cachedLength = 256
+
+/** Remembers the tokens of short pieces, since words repeat. */
+export const cached = (tokenize: (text: string) => Tokens): ((text: string) => Tokens) => {
+  const seen = new Map<string, Tokens>()
+  return (text) => {
+    const known = seen.get(text)
+    if (known) return known
+    const tokens = tokenize(text)
+    if (text.length < cachedLength && seen.size < cacheSize) seen.set(text, tokens)
+    return tokens
+  }
+}
