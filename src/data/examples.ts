@@ -4,6 +4,7 @@
  * already holds its special tokens; plain text gets its EOS if it has none; ids given as ids are taken as they are;
  * a row that truncation leaves without a reply is dropped and counted.
  */
+import { badInput } from '../util/fault.ts'
 import { isIds, isMessages, type Message, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
 
 /** What tokenisation needs; text/tokenizer.ts has it. */
@@ -11,7 +12,10 @@ export type Encoder = {
   encode(text: string, options?: { specialTokens?: boolean }): { ids: number[] }
   readonly eosId: number | undefined
   readonly chat?: {
-    encode(messages: Message[], options?: { addGenerationPrompt?: boolean }): { ids: number[]; assistantMask: number[] }
+    encode(
+      messages: Message[],
+      options?: { addGenerationPrompt?: boolean },
+    ): { ids: number[]; assistantMask: number[] | undefined }
   }
 }
 
@@ -43,7 +47,10 @@ export type Count = (what: string) => void
 
 const needChat = (encoder: Encoder) => {
   if (encoder.chat) return encoder.chat
-  throw new TypeError('the rows are conversations and the tokenizer has no chat template')
+  throw badInput(
+    'no-template',
+    'rows are conversations, and the tokenizer has no chat template; give text, or another model',
+  )
 }
 
 /** A prompt's ids, with its beginning-of-text token but never an end. */
@@ -153,7 +160,13 @@ export const textExample = (
 const textIds = (encoder: Encoder, row: Sft, options: TextOptions, count: Count) => {
   if (row.kind === 'messages') {
     const { ids, assistantMask } = needChat(encoder).encode(row.messages)
-    return { ids, targets: options.assistantOnly ? assistantMask : ids.map(() => 1) }
+    if (options.assistantOnly && !assistantMask)
+      throw badInput(
+        'no-generation-marks',
+        'the chat template does not mark what the assistant says ({% generation %})',
+        { flag: '--assistant-only-loss' },
+      )
+    return { ids, targets: options.assistantOnly ? assistantMask! : ids.map(() => 1) }
   }
   if (row.kind === 'text') {
     const ids = isIds(row.text) ? row.text : withEnd(encoder.encode(row.text, { specialTokens: true }).ids, encoder)

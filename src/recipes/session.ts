@@ -289,5 +289,12 @@ const finish = async (parts: Saving, { progress, stopped }: LoopEnd): Promise<Tr
     await restoreState(policy.backend, policy.arenas, (await readState(`${run.checkpoints}/step-${best}`)).file)
   }
   const output = stopped === 'interrupted' ? run.dir : await writeResult(policy, run.dir, settings.saveDtype)
-  return { event: 'end', steps: progress.step, output, stopped, ...(best !== undefined && { best_step: best }) }
+  return {
+    event: 'end',
+    steps: progress.step,
+    output,
+    stopped,
+    peak_memory: process.resourceUsage().maxRSS * 1024,
+    ...(best !== undefined && { best_step: best }),
+  }
 }

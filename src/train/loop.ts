@@ -69,9 +69,9 @@ export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEn
   let saved = progress.step
   let stopped: LoopEnd['stopped'] = 'done'
   while (progress.step < parts.totalSteps) {
+    const started = performance.now()
     const taken = await parts.next(progress.position)
     if (!taken) break
-    const started = performance.now()
     const step = progress.step + 1
     const measures = await runStep(parts, taken, step)
     progress = { ...progress, step, position: taken.position, num_tokens: progress.num_tokens + taken.tokens }

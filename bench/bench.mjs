@@ -1,0 +1,104 @@
+/**
+ * `npm run bench -- [--peer PYTHON] [--quick] [--only NAME]`: what a user waits for and what it takes, measured on this
+ * machine in one run. Peculiar: attune is measured through its own command line, on a model folder and rows that the
+ * peer (PyTorch, TRL) gets too, so both do the same work; every figure is a median over steps after two to warm up.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { cases, makeInputs } from './cases.mjs'
+import { matmulRates } from './matmul.mjs'
+
+const here = dirname(new URL(import.meta.url).pathname)
+const cli = join(here, '..', 'bin', 'attune.js')
+const { values: flags } = parseArgs({
+  options: { peer: { type: 'string' }, quick: { type: 'boolean' }, only: { type: 'string' }, keep: { type: 'string' } },
+})
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
+const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`
+const seconds = (value) => `${value.toFixed(value < 10 ? 2 : 1)} s`
+
+/** Runs a command and hands each JSON line of its output on. */
+const jsonLines = (command, args, env, seen) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+    let [rest, errors] = ['', '']
+    child.stderr.on('data', (chunk) => (errors += chunk))
+    child.stdout.on('data', (chunk) => {
+      const lines = (rest + chunk).split('\n')
+      rest = lines.pop()
+      for (const line of lines) if (line.startsWith('{')) seen(JSON.parse(line))
+    })
+    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`${command}: ${errors.slice(-2000)}`))))
+  })
+
+const attune = async (work, { method, args }, memory) => {
+  const [output, cache] = [join(work, 'run'), join(work, 'cache')]
+  const started = performance.now()
+  const result = { steps: [], first: 0, peak: 0 }
+  await jsonLines(
+    process.execPath,
+    [cli, method, ...args, '--output', output, '--memory', memory, '--json'],
+    { ATTUNE_CACHE: cache },
+    (event) => {
+      if (event.event === 'start') result.first = (performance.now() - started) / 1000
+      if (event.event === 'step') result.steps.push(event.seconds)
+      if (event.event === 'end') result.peak = event.peak_memory
+    },
+  )
+  rmSync(output, { recursive: true })
+  rmSync(cache, { recursive: true, force: true })
+  return { step: median(result.steps.slice(2)), first: result.first, peak: result.peak }
+}
+
+const peer = async (python, { peer: args }, dtype) => {
+  let result
+  await jsonLines(python, [join(here, 'peer.py'), ...args, '--dtype', dtype], { HF_HUB_OFFLINE: '1' }, (line) => (result = line))
+  return { step: median(result.steps.slice(2)), peak: result.peak }
+}
+
+/** The two sides in turn, so that a machine whose speed drifts slows both. */
+const compare = async (work, task, rounds) => {
+  const sides = { fast: [], low: [], fp32: [], bf16: [] }
+  for (let round = 0; round < rounds; round++) {
+    sides.fast.push(await attune(work, task, 'fast'))
+    if (task.low && round === 0) sides.low.push(await attune(work, task, 'low'))
+    if (flags.peer && task.peer) {
+      sides.fp32.push(await peer(flags.peer, task, 'float32'))
+      sides.bf16.push(await peer(flags.peer, task, 'bfloat16'))
+    }
+  }
+  const middle = (runs) => runs.length && { step: median(runs.map(({ step }) => step)), peak: median(runs.map(({ peak }) => peak)) }
+  return { ...Object.fromEntries(Object.entries(sides).map(([name, runs]) => [name, middle(runs)])), first: sides.fast[0].first }
+}
+
+const row = (cells) => `| ${cells.join(' | ')} |`
+const shown = (side) => (side ? `${seconds(side.step)}, ${gigabytes(side.peak)}` : '-')
+const ratio = (a, b, what) => (a && b ? (a[what] / b[what]).toFixed(2) : '-')
+
+const work = flags.keep ?? mkdtempSync(join(tmpdir(), 'attune-bench-'))
+mkdirSync(work, { recursive: true })
+const start = (args) => {
+  const times = Array.from({ length: 7 }, () => {
+    const from = performance.now()
+    spawnSync(process.execPath, [cli, ...args])
+    return (performance.now() - from) / 1000
+  })
+  return median(times)
+}
+
+console.log(`attune --help: ${seconds(start(['--help']))} (median of 7)`)
+console.log(await matmulRates())
+makeInputs(work, cli)
+console.log(row(['case', 'attune fast', 'attune low', 'peer fp32', 'peer bf16', 'fp32 / fast', 'bf16 / fast', 'peak fast / fp32', 'peak low / fp32', 'start to step 1']))
+console.log(row(Array(10).fill('---')))
+for (const task of cases(work, flags.quick)) {
+  if (flags.only && task.name !== flags.only) continue
+  const { fast, low, fp32, bf16, first } = await compare(work, task, flags.quick ? 1 : 3)
+  const ratios = [ratio(fp32, fast, 'step'), ratio(bf16, fast, 'step'), ratio(fast, fp32, 'peak'), ratio(low, fp32, 'peak')]
+  console.log(row([task.name, shown(fast), shown(low), shown(fp32), shown(bf16), ...ratios, seconds(first)]))
+}
+if (!flags.keep) rmSync(work, { recursive: true })

@@ -1,0 +1,108 @@
+/** The models and rows of the benchmark, on disk, and what each case asks of either side. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { loadTokenizerFolder } from '../dist/text/tokenizer.node.js'
+
+const here = dirname(new URL(import.meta.url).pathname)
+const fixtures = join(here, '..', 'test', 'fixtures')
+
+/** SmolLM2-135M's shape. */
+const smollm2 = {
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  vocab_size: 49_152,
+  hidden_size: 576,
+  intermediate_size: 1536,
+  num_hidden_layers: 30,
+  num_attention_heads: 9,
+  num_key_value_heads: 3,
+  head_dim: 64,
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10_000,
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+  initializer_range: 0.02,
+  bos_token_id: 1,
+  eos_token_id: 2,
+}
+
+/** A small model with Llama 3's vocabulary: the head is nearly all of it. */
+const wide = { ...smollm2, vocab_size: 128_256, hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 4, num_attention_heads: 4, num_key_value_heads: 4 }
+
+/** Token ids that look random and are the same on every machine. */
+const ids = (length, seed, vocabulary) => Array.from({ length }, (_, i) => (Math.imul(i + 1, 2_654_435_761 + seed * 40_503) >>> 8) % vocabulary)
+
+const jsonl = (path, rows) => writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+
+const texts = (count, length, vocabulary) => Array.from({ length: count }, (_, i) => ({ input_ids: ids(length, i, vocabulary) }))
+
+const equalPairs = (count) =>
+  Array.from({ length: count }, (_, i) => ({
+    prompt_input_ids: ids(120, 3 * i, 49_152),
+    chosen_input_ids: ids(136, 3 * i + 1, 49_152),
+    rejected_input_ids: ids(136, 3 * i + 2, 49_152),
+  }))
+
+/** Real HH-RLHF rows as ids of the 260K model's tokenizer: those whose prompt and both replies fit 512 tokens. */
+const realPairs = async (count) => {
+  const tokenizer = await loadTokenizerFolder(join(fixtures, 'models', 'stories260K'))
+  const encode = (text, specialTokens) => tokenizer.encode(text, { specialTokens }).ids
+  const pairs = []
+  for (const line of hhLines()) {
+    const row = JSON.parse(line)
+    const cut = row.chosen.lastIndexOf('\n\nAssistant:') + '\n\nAssistant:'.length
+    if (row.chosen.slice(0, cut) !== row.rejected.slice(0, cut)) continue
+    const prompt = encode(row.chosen.slice(0, cut), true)
+    const [chosen, rejected] = [row.chosen, row.rejected].map((text) => [...encode(text.slice(cut), false), 2])
+    if (chosen.length < 2 || rejected.length < 2 || prompt.length + chosen.length + rejected.length > 512) continue
+    pairs.push({ prompt_input_ids: prompt, chosen_input_ids: chosen, rejected_input_ids: rejected })
+    if (pairs.length === count) break
+  }
+  return pairs
+}
+
+const hhLines = () => {
+  const whole = join(here, '..', '..', 'shared', 'data', 'hh-rlhf', 'harmless-base-test.jsonl.gz')
+  const path = process.env.HH_RLHF ?? (existsSync(whole) ? whole : join(fixtures, 'data', 'hh-excerpt.jsonl.gz'))
+  return gunzipSync(readFileSync(path)).toString('utf8').split('\n').filter(Boolean)
+}
+
+const makeModel = (work, cli, name, config) => {
+  if (existsSync(join(work, name, 'model.safetensors'))) return
+  writeFileSync(join(work, `${name}.json`), JSON.stringify(config))
+  const made = spawnSync(process.execPath, [cli, 'init', '--config', join(work, `${name}.json`), '--output', join(work, name)])
+  if (made.status !== 0) throw new Error(made.stderr.toString())
+}
+
+export const makeInputs = async (work, cli) => {
+  makeModel(work, cli, 'smollm2', smollm2)
+  makeModel(work, cli, 'wide', wide)
+  jsonl(join(work, 'texts.jsonl'), texts(64, 256, 49_152))
+  jsonl(join(work, 'long.jsonl'), texts(32, 1024, 128_256))
+  jsonl(join(work, 'equal.jsonl'), equalPairs(32))
+  jsonl(join(work, 'real.jsonl'), await realPairs(64))
+}
+
+const lora = ['--lora-r', '32', '--lora-alpha', '64', '--lora-target', 'q_proj,v_proj']
+
+export const cases = (work, quick) => {
+  const steps = ['--max-steps', quick ? '4' : '7', '--no-shuffle', '--epochs', '1', '--learning-rate', '1e-5', '--save-every', '1000']
+  const at = (model, data) => ['--model', join(work, model), '--data', join(work, data)]
+  const task = (name, method, model, data, batch, adapter, extra = {}) => ({
+    name,
+    method,
+    args: [...at(model, data), '--batch-size', String(batch), ...steps, ...(adapter ? lora : [])],
+    peer: [method, ...at(model, data), '--batch-size', String(batch), '--steps', quick ? '4' : '7', ...(adapter ? ['--lora'] : [])],
+    ...extra,
+  })
+  return [
+    task('LoRA, language model, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, true, { low: true }),
+    task('full fine-tuning, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, false),
+    task('DPO LoRA, 2 pairs of 120 + 136', 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }),
+    task('DPO LoRA, 4 real HH-RLHF pairs', 'dpo', 'smollm2', 'real.jsonl', 4, true, { low: true }),
+    task('vocabulary 128,256, 4 x 1,024', 'sft', 'wide', 'long.jsonl', 4, true),
+  ]
+}
