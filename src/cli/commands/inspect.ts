@@ -7,6 +7,7 @@ import { resolveModel } from '../../checkpoint/hub.node.ts'
 import type { StoredTensor } from '../../checkpoint/stored.ts'
 import { loadPretrained } from '../../models/load.node.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
+import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { command } from '../command.ts'
 import { bytes, columns, whole } from '../format.ts'
 
@@ -54,8 +55,17 @@ const describe = async (dir: string, adapterDir?: string) => {
     context: config.max_position_embeddings,
     tied_embeddings: config.tie_word_embeddings,
     ...(adapter && { adapter: { path: adapterDir, r: adapter.config.r, alpha: adapter.config.lora_alpha } }),
+    ...(await describeTokenizer(dir)),
     unused_tensors: unused,
     files: await filesOf(dir),
+  }
+}
+
+const describeTokenizer = async (dir: string) => {
+  const tokenizer = await loadTokenizerFolder(dir)
+  return {
+    tokenizer: tokenizer ? { size: tokenizer.size, special_tokens: tokenizer.specialTokens } : null,
+    chat_templates: tokenizer?.chat?.names ?? [],
   }
 }
 
@@ -77,6 +87,9 @@ const filesOf = async (dir: string): Promise<{ name: string; bytes: number }[]> 
   return files.flatMap(({ name, info }) => (info.isFile() ? [{ name, bytes: info.size }] : []))
 }
 
+const tokenizerText = ({ size, special_tokens }: NonNullable<Facts['tokenizer']>): string =>
+  [`${whole(size)} tokens`, ...Object.entries(special_tokens).map(([name, text]) => `${name} ${text}`)].join(', ')
+
 const readable = (facts: Facts): string => {
   const { total, without_embeddings, trainable } = facts.parameters
   const heads =
@@ -91,6 +104,8 @@ const readable = (facts: Facts): string => {
       ['heads', heads],
       ['vocabulary', `${whole(facts.vocab_size)}${facts.tied_embeddings ? ', tied embeddings' : ''}`],
       ['context', `${whole(facts.context)} tokens`],
+      ['tokenizer', facts.tokenizer ? tokenizerText(facts.tokenizer) : 'none: rows must hold input_ids'],
+      ['template', facts.chat_templates.join(', ') || 'none'],
       ...(facts.adapter
         ? [['adapter', `${facts.adapter.path}, r ${facts.adapter.r}, alpha ${facts.adapter.alpha}`]]
         : []),

@@ -62,7 +62,7 @@ const chat = async ({ chat: template }: Tokenizer, options: Options, { out }: Co
   for await (const row of rowsOf(options.chat!)) {
     if (row.kind !== 'messages') throw badInput('wrong-kind', `rows of the kind "${row.kind}" are no conversations`)
     const { text, ids, assistantMask } = template.encode(row.messages, options)
-    await out.line({ text, ids, assistant_mask: assistantMask })
+    await out.line({ text, ids, assistant_mask: assistantMask ?? null })
   }
 }
 
