@@ -1,6 +1,6 @@
 /** The command line as a process: what it prints where, and how it ends. Runs bin/attune.js on the built package. */
 import { spawn, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,7 +14,8 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true }))
 
 const attune = (...argv: string[]) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...argv], { cwd: dir, encoding: 'utf8' })
+  const env = { ...process.env, XDG_CACHE_HOME: join(dir, 'cache') }
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...argv], { cwd: dir, env, encoding: 'utf8' })
   return { status, stdout, stderr }
 }
 
@@ -37,7 +38,7 @@ describe('help', () => {
           return performance.now() - start
         }),
       )
-    expect(fastest(bin, '--help') - fastest('-e', '0')).toBeLessThan(120)
+    expect(fastest(bin, '--help') - fastest('-e', '0')).toBeLessThan(200)
   })
 
   it('lists the commands, with or without being asked', () => {
@@ -93,6 +94,127 @@ describe('runs', () => {
     child.stdout.once('data', () => child.stdout.destroy())
     const status = await new Promise((resolve) => child.on('exit', resolve))
     expect([status, stderr]).toEqual([0, ''])
+  })
+})
+
+describe('from a random model to a merged adapter, with ids alone', () => {
+  const jsonl = (name: string, rows: object[]) =>
+    writeFileSync(join(dir, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const lines = (text: string) =>
+    text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+  const json = (...argv: string[]) => {
+    const { status, stdout, stderr } = attune(...argv, '--json')
+    expect(status, stderr).toBe(0)
+    return lines(stdout)
+  }
+  const weights = (run: string) => readFileSync(join(dir, run, 'model', 'model.safetensors')).toString('base64')
+  const long = ['sft', '--model', 'tiny', '--data', 'ids.jsonl', '--batch-size', '2', '--learning-rate', '1e-2']
+
+  beforeAll(() => {
+    const sizes = {
+      hidden_size: 16,
+      intermediate_size: 32,
+      num_hidden_layers: 2,
+      num_attention_heads: 2,
+      vocab_size: 32,
+    }
+    const llama = {
+      architectures: ['LlamaForCausalLM'],
+      model_type: 'llama',
+      max_position_embeddings: 64,
+      rms_norm_eps: 1e-5,
+    }
+    writeFileSync(join(dir, 'config.json'), JSON.stringify({ ...llama, ...sizes, eos_token_id: 1 }))
+    const ids = (i: number, n: number) => Array.from({ length: n }, (_, t) => 2 + ((i + t) % 30))
+    jsonl(
+      'ids.jsonl',
+      Array.from({ length: 16 }, (_, i) => ({ input_ids: ids(i, 12) })),
+    )
+    jsonl(
+      'pairs.jsonl',
+      Array.from({ length: 4 }, (_, i) => ({ prompt: ids(i, 4), chosen: ids(i, 3), rejected: ids(i + 9, 5) })),
+    )
+    jsonl('prompts.jsonl', [{ prompt: [2, 3, 4] }, { prompt: [9] }])
+    const [made] = json('init', '--config', 'config.json', '--output', 'tiny')
+    expect(made).toMatchObject({
+      model: 'tiny',
+      parameters: 2 * 32 * 16 + 2 * (4 * 16 * 16 + 3 * 16 * 32 + 2 * 16) + 16,
+    })
+  })
+
+  it('trains: stdout holds events and nothing else, the folder what they say', () => {
+    const events = json(...long, '--max-steps', '3', '--output', 'short')
+    expect(events.map(({ event }) => event).filter((name) => name !== 'progress')).toEqual([
+      'start',
+      'step',
+      'step',
+      'step',
+      'checkpoint',
+      'end',
+    ])
+    expect(events.at(-1)).toMatchObject({ steps: 3, stopped: 'done', output: join(dir, 'short', 'model') })
+    expect(attune(...long, '--output', 'short').stderr).toContain('already holds a run')
+    expect(json('runs', 'show', 'short')[0]).toMatchObject({ state: 'done', steps: 3, run: { method: 'sft' } })
+  })
+
+  it('stops at a signal with a checkpoint and 130, and goes on to the weights of a run that did not stop', async () => {
+    const steps = ['--max-steps', '40', '--epochs', '100']
+    const child = spawn(process.execPath, [bin, ...long, ...steps, '--output', 'cut', '--json'], { cwd: dir })
+    let stdout = ''
+    child.stdout.on('data', (text) => {
+      const before = stdout.includes('"event":"step"')
+      stdout += text
+      // Once: a second signal would end it at once
+      if (!before && stdout.includes('"event":"step"')) child.kill('SIGINT')
+    })
+    expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(130)
+    const { steps: done, stopped } = lines(stdout).at(-1)
+    expect(stopped).toBe('interrupted')
+    expect(done).toBeLessThan(40)
+    expect(attune('runs', 'resume', 'cut').stderr).toMatch(/done +40 steps/)
+    json(...long, ...steps, '--output', 'uncut')
+    expect(weights('cut') === weights('uncut')).toBe(true)
+    expect(attune(...long, ...steps, '--output', 'cut', '--resume', '--seed', '7').stderr).toContain('--seed: was 42')
+  })
+
+  it('scores what it generates as it generated it, by the names of runs', () => {
+    const made = json(
+      'generate',
+      '--model',
+      'uncut',
+      '--data',
+      'prompts.jsonl',
+      '--temperature',
+      '0',
+      '--max-new-tokens',
+      '5',
+    )
+    expect(made.map(({ prompt }) => prompt)).toEqual([[2, 3, 4], [9]])
+    jsonl(
+      'made.jsonl',
+      made.map(({ prompt, ids }) => ({ prompt, completion: ids })),
+    )
+    for (const [row, { token_logps, tokens, logp }] of json(
+      ...['score', '--model', 'uncut', '--data', 'made.jsonl'],
+    ).entries()) {
+      expect(tokens).toBe(made[row].ids.length)
+      for (const [t, value] of token_logps.entries()) expect(value).toBeCloseTo(made[row].logps[t], 4)
+      expect(logp).toBeCloseTo(
+        token_logps.reduce((a: number, b: number) => a + b),
+        6,
+      )
+    }
+  })
+
+  it('merges the adapter that a run made', () => {
+    const events = json('dpo', '--model', 'tiny', '--data', 'pairs.jsonl', '--lora-r', '2', '--max-steps', '2')
+    expect(events.find(({ event }) => event === 'step').loss).toBeCloseTo(Math.LN2, 6)
+    json('merge', '--model', 'dpo-1', '--output', 'merged')
+    expect(json('inspect', 'merged')[0].parameters).toEqual(json('inspect', 'tiny')[0].parameters)
+    expect(json('inspect', 'dpo-1')[0].parameters.trainable).toBeLessThan(2000)
   })
 })
 

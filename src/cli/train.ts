@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import type { EndEvent, Recipe, StepEvent, TrainEvent } from '../recipes/recipe.ts'
 import { modelOfRun, newRunFolder } from '../runs/find.node.ts'
 import { readInfo } from '../runs/run.node.ts'
+import { badInput } from '../util/fault.ts'
 import { type Command, type Context, command } from './command.ts'
 import { duration, figure, shellWord, shortPath } from './format.ts'
 import { interruptible } from './interrupt.ts'
@@ -29,6 +30,8 @@ export const trainCommand = <S extends z.ZodObject>({ load, name, ...parts }: Pa
 
 /** What a resumed run was given before counts again; --model may name a run; without --output there is a new folder. */
 const prepare = async (method: string, given: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>> => {
+  if (given.resume && given.output === undefined)
+    throw badInput('bad-flag', 'needs --output, the folder of the run to go on with', { flag: '--resume' })
   const before = given.resume && typeof given.output === 'string' ? await settingsOf(given.output) : {}
   const source = typeof given.model === 'string' ? await modelOfRun(given.model) : undefined
   return { output: await newRunFolder(method), ...before, ...source, ...without(given, source) }
