@@ -5,10 +5,10 @@
  */
 import { logits } from '../nn/head.ts'
 import { compileProgram } from '../onnx/model.ts'
-import { executable, type Model, type Part, scopeOf, signature } from '../passes/model.ts'
+import { executable, type Model, type Part, scopeOf } from '../passes/model.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
-import type { Decoder } from './decode.ts'
+import { type Decoder, isPacked } from './decode.ts'
 import { type SamplingOptions, sample } from './sampling.ts'
 
 /** A row that asks for its next token. */
@@ -28,15 +28,16 @@ export type Choice = { id: number; logp: number }
  * @param h [R, C] normed   @param from row of `h` that each reads
  */
 export const choose = async (
-  { model, outer }: Decoder,
+  decoder: Decoder,
   h: Handle,
   asking: readonly Asking[],
   from: readonly number[],
   options: SamplingOptions & { seed: number },
 ): Promise<Choice[]> => {
+  const { model, outer } = decoder
   const { backend } = model
   const greedy = options.temperature === 0 && (options.repetitionPenalty ?? 1) === 1
-  const made = backend.run(greedy ? greedyProgram(model, outer) : logitsProgram(model, outer), { ...outer.handles, h })
+  const made = backend.run(greedy ? greedyProgram(decoder) : logitsProgram(decoder), { ...outer.handles, h })
   const read = Promise.all(Object.values(made).map((handle) => backend.read(handle)))
   backend.free([h, ...Object.values(made)])
   const [first, second] = await read
@@ -49,11 +50,16 @@ export const choose = async (
   })
 }
 
-const headProgram = (name: string, outputs: (l: Tensor) => Record<string, Tensor>) => (model: Model, outer: Part) =>
-  executable(model, `${name} ${signature(outer)}`, () => {
-    const h = input('h', ['R', model.config.hidden_size])
-    return compileProgram(name, outputs(logits(scopeOf(outer), h, model.architecture.head(model.config))))
-  })
+const headProgram =
+  (name: string, outputs: (l: Tensor) => Record<string, Tensor>) =>
+  ({ model, outer, packed }: Decoder) => {
+    const build = () => {
+      const h = input('h', ['R', model.config.hidden_size])
+      const made = outputs(logits(scopeOf(outer), h, model.architecture.head(model.config)))
+      return compileProgram(name, made, packed ? isPacked(outer) : undefined)
+    }
+    return executable(model, `${name} ${packed} ${signature(outer)}`, build, outer.handles)
+  }
 
 /** The likeliest token of each row, [R], and its log-probability. */
 const greedyProgram = headProgram('greedy', (l) => ({ id: l.argmax(), logp: l.amax(-1).sub(l.logsumexp()) }))

@@ -7,18 +7,9 @@ import { type Attend, attendRagged, maskName } from '../nn/attention.ts'
 import { attendCached, cachedMask } from '../nn/attentionCached.ts'
 import { compileProgram } from '../onnx/model.ts'
 import { kindOf, place, windowsOf } from '../passes/layout.ts'
-import {
-  executable,
-  layerPart,
-  type Model,
-  outerPart,
-  type Part,
-  ropeHandles,
-  scopeOf,
-  signature,
-} from '../passes/model.ts'
+import { executable, layerPart, type Model, outerPart, type Part, ropeHandles, scopeOf } from '../passes/model.ts'
 import { embedProgram, raggedContext } from '../passes/stack.ts'
-import type { Executable, Handle, Handles } from '../runtime/backend.ts'
+import { type Executable, elements, type Handle, type Handles } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
 import { type Cache, cacheViews, closeCache, copyRows, dropRow, openCache, reserve, writeTokens } from './cache.ts'
 
@@ -28,24 +19,33 @@ type Which = keyof typeof attends
 type Layer = { part: Part; ragged: Executable; cached: Executable }
 
 /** A model made ready to decode, and the rows under way. */
-export type Decoder = { model: Model; outer: Part; layers: Layer[]; cache: Cache; order: Handle[] }
+export type Decoder = { model: Model; packed: boolean; outer: Part; layers: Layer[]; cache: Cache }
 
-export const openDecoder = (model: Model): Decoder => {
+export type DecoderOptions = {
+  /**
+   * Whether steps read copies of the weights, laid out by the engine: about twice as fast and twice the memory. The
+   * weights must not change afterwards; adapters may, they are never copied.
+   */
+  packed?: boolean
+}
+
+export const openDecoder = (model: Model, { packed = false }: DecoderOptions = {}): Decoder => {
   const layer = (_: unknown, i: number): Layer => {
     const part = layerPart(model, i)
-    return { part, ragged: block(model, i, part, 'ragged'), cached: block(model, i, part, 'cached') }
+    return { part, ragged: block(model, i, part, 'ragged', false), cached: block(model, i, part, 'cached', packed) }
   }
   const layers = Array.from({ length: model.config.num_hidden_layers }, layer)
-  return { model, outer: outerPart(model), layers, cache: openCache(model), order: [] }
+  return { model, packed, outer: outerPart(model), layers, cache: openCache(model) }
 }
 
 /** Gives back what the decoder holds; the model stays. */
 export const closeDecoder = ({ cache }: Decoder) => closeCache(cache)
 
 /** A block that also gives its keys and values, [N, kvHeads*D], for the cache. */
-const block = (model: Model, layer: number, part: Part, which: Which): Executable => {
+const block = (model: Model, layer: number, part: Part, which: Which, packed: boolean): Executable => {
   const kind = kindOf(model, layer)
-  return executable(model, `${which} ${signature(part)} ${JSON.stringify(kind)}`, () => {
+  const key = `${which} ${packed ? layer : ''} ${signature(part)} ${JSON.stringify(kind)}`
+  const build = () => {
     const kept: Record<string, Tensor> = {}
     const keeping: Attend = (q, k, v, options) => {
       Object.assign(kept, { keys: k, values: v })
@@ -54,9 +54,20 @@ const block = (model: Model, layer: number, part: Part, which: Which): Executabl
     const x = input('x', ['N', model.config.hidden_size])
     const context = { ...raggedContext, attend: keeping }
     const y = model.architecture.block(scopeOf(part), x, context, model.config, kind)
-    return compileProgram(which, { y, newKeys: kept.keys, newValues: kept.values })
-  })
+    const outputs = { y, newKeys: kept.keys, newValues: kept.values }
+    return compileProgram(which, outputs, packed ? isPacked(part) : undefined)
+  }
+  return executable(model, key, build, part.handles)
 }
+
+/** A file of ONNX holds less than 2 GiB; larger weights are fed. */
+const largestPacked = 1.5 * 2 ** 30
+
+/** Names of a part's inputs whose values go into its program. */
+export const isPacked =
+  ({ handles }: Part) =>
+  (name: string): boolean =>
+    name in handles && !/\.lora_[AB]\.weight$/.test(name) && 4 * elements(handles[name].shape) < largestPacked
 
 /** Runs the blocks. @returns the hidden states [N, C], and each layer's new keys and values [N, kvHeads*D] */
 const run = (
@@ -151,7 +162,7 @@ const lastStates = ({ model, outer }: Decoder, hidden: Handle, index: Handle): H
   model.backend.run(lastProgram(model, outer), { ...outer.handles, hidden, index }).h
 
 const lastProgram = (model: Model, outer: Part) =>
-  executable(model, `last ${signature(outer)}`, () => {
+  executable(model, `last ${outer.signature}`, () => {
     const states = input('hidden', ['N', model.config.hidden_size]).gather(input('index', ['R'], 'i64'))
     return compileProgram('last', { h: model.architecture.finalNorm(scopeOf(outer), states, model.config) })
   })

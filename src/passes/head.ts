@@ -10,7 +10,7 @@ import type { Executable, Handle, Handles } from '../runtime/backend.ts'
 import { vjp } from '../tensor/grad.ts'
 import { input, scalar, type Tensor } from '../tensor/tensor.ts'
 import type { Placed } from './layout.ts'
-import { executable, type Model, outerPart, type Part, scopeOf, signature } from './model.ts'
+import { executable, type Model, outerPart, type Part, scopeOf } from './model.ts'
 import { accumulated, accumulators, type Gradients } from './stack.ts'
 
 export type StatName = keyof TokenStats
@@ -41,7 +41,7 @@ const traceNorm = (model: Model, part: Part) => {
 }
 
 const normProgram = (model: Model, part: Part) =>
-  executable(model, `norm ${signature(part)}`, () => compileProgram('norm', { h: traceNorm(model, part).h }))
+  executable(model, `norm ${part.signature}`, () => compileProgram('norm', { h: traceNorm(model, part).h }))
 
 /** Normed hidden states at the targets, [M, C]. */
 export const targetStates = (model: Model, hidden: Handle, placed: Placed): Handle => {
@@ -59,7 +59,7 @@ export const targetStatesBackward = (
 ): Handle => {
   const part = outerPart(model)
   const trained = trainedIn(normProgram(model, part), gradients)
-  const program = executable(model, `normBackward ${signature(part)} ${trained}`, () => {
+  const program = executable(model, `normBackward ${part.signature} ${trained}`, () => {
     const { scope, hidden: x, h } = traceNorm(model, part)
     const [dHidden, ...dw] = vjp([h], [input('dh', h.shape)], [x, ...trained.map(scope.get)])
     return compileProgram('normBackward', { dHidden, ...accumulated(trained, dw) })
@@ -82,7 +82,7 @@ const traceChunk = (model: Model, part: Part, settings: HeadSettings) => {
 }
 
 const statsProgram = (model: Model, part: Part, names: readonly StatName[], unit: boolean, settings: HeadSettings) =>
-  executable(model, `stats ${signature(part)} ${names} ${unit} ${JSON.stringify(settings)}`, () => {
+  executable(model, `stats ${part.signature} ${names} ${unit} ${JSON.stringify(settings)}`, () => {
     const { h, stats } = traceChunk(model, part, settings)
     const outputs: Record<string, Tensor> = Object.fromEntries(names.map((name) => [name, stats[name]]))
     if (unit) outputs.unit = vjp([stats.logps], [onesLike(stats.logps)], [h])[0]
@@ -160,7 +160,7 @@ export const trainedHeadBackward = (
   const { backend } = model
   const part = outerPart(model)
   const trained = trainedIn(statsProgram(model, part, ['logps'], false, settings), gradients)
-  const program = executable(model, `headBackward ${signature(part)} ${trained} ${JSON.stringify(settings)}`, () => {
+  const program = executable(model, `headBackward ${part.signature} ${trained} ${JSON.stringify(settings)}`, () => {
     const { scope, h: x, stats } = traceChunk(model, part, settings)
     const [dh, ...dw] = vjp([stats.logps], [input('scale', ['R'])], [x, ...trained.map(scope.get)])
     return compileProgram('headBackward', { dh, ...accumulated(trained, dw) })
@@ -177,7 +177,7 @@ export const trainedHeadBackward = (
 /** All logits of a few hidden states: [R, C] -> [R, V]. For sampling; training never needs them. */
 export const logitsPass = (model: Model, h: Handle): Handle => {
   const part = outerPart(model)
-  const program = executable(model, `logits ${signature(part)}`, () => {
+  const program = executable(model, `logits ${part.signature}`, () => {
     const x = input('h', ['R', model.config.hidden_size])
     return compileProgram('logits', { logits: logits(scopeOf(part), x, headOptions(model, {})) })
   })

@@ -17,6 +17,8 @@ export type Placed = {
   handles: Handle[]
 }
 
+const largest = (values: ArrayLike<number>) => Array.prototype.reduce.call(values, (a, b) => Math.max(a, b), 0)
+
 const i64 = (values: ArrayLike<number>) => BigInt64Array.from(values as number[], BigInt)
 
 export const windowsOf = (model: Model): (number | undefined)[] => {
@@ -74,7 +76,7 @@ export const place = (model: Model, batch: PlacedBatch): Placed => {
     label: put(batch.targets.label),
   }
   backend.free([...Object.values(grid), places])
-  const shared = { ...layout, positions, ...ropeHandles(model, 1 + Math.max(...Array.from(batch.positions))) }
+  const shared = { ...layout, positions, ...ropeHandles(model, 1 + largest(batch.positions)) }
   return {
     tokens: N,
     ids,

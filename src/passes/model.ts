@@ -30,16 +30,22 @@ export const makeModel = (
 export const withoutAdapter = (model: Model): Model => ({ ...model, scalings: new Map() })
 
 /** Compiles once per key. */
-export const executable = (model: Model, key: string, build: () => Program): Executable => {
-  if (!model.programs.has(key)) model.programs.set(key, model.backend.load(build()))
+export const executable = (model: Model, key: string, build: () => Program, constants?: Handles): Executable => {
+  if (!model.programs.has(key)) model.programs.set(key, model.backend.load(build(), constants))
   return model.programs.get(key)!
 }
 
-/** Part of a model that one program covers: names below a prefix, as the program sees them. */
-export type Part = { shapes: Map<string, Shape>; handles: Record<string, Handle>; scalings: Map<string, number> }
+/** Part of a model that one program covers, with names as the program sees them. */
+export type Part = {
+  shapes: Map<string, Shape>
+  handles: Record<string, Handle>
+  scalings: Map<string, number>
+  /** Equal signatures share programs. */
+  signature: string
+}
 
-export const partOf = (model: Model, includes: (name: string) => string | undefined): Part => {
-  const part: Part = { shapes: new Map(), handles: {}, scalings: new Map() }
+const partOf = (model: Model, includes: (name: string) => string | undefined): Part => {
+  const part: Part = { shapes: new Map(), handles: {}, scalings: new Map(), signature: '' }
   for (const [full, handle] of model.params) {
     const name = includes(full)
     if (name === undefined) continue
@@ -50,25 +56,30 @@ export const partOf = (model: Model, includes: (name: string) => string | undefi
     const name = includes(full)
     if (name !== undefined) part.scalings.set(name, scaling)
   }
-  return part
+  return { ...part, signature: JSON.stringify([[...part.shapes], [...part.scalings]]) }
+}
+
+/** A model's parts never change, and every step asks for each of them several times. */
+const parts = new WeakMap<Model, { layers: Part[]; outer: Part }>()
+
+const partsOf = (model: Model) => {
+  const known = parts.get(model)
+  if (known) return known
+  const prefixes = Array.from({ length: model.config.num_hidden_layers }, (_, i) => model.architecture.layerPrefix(i))
+  const below = (prefix: string) => (name: string) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined)
+  const outside = (name: string) => (prefixes.some((prefix) => name.startsWith(prefix)) ? undefined : name)
+  const made = { layers: prefixes.map((prefix) => partOf(model, below(prefix))), outer: partOf(model, outside) }
+  parts.set(model, made)
+  return made
 }
 
 /** Names below a layer's prefix, without it. */
-export const layerPart = (model: Model, layer: number): Part => {
-  const prefix = model.architecture.layerPrefix(layer)
-  return partOf(model, (name) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined))
-}
+export const layerPart = (model: Model, layer: number): Part => partsOf(model).layers[layer]
 
 /** Everything outside the blocks. */
-export const outerPart = (model: Model): Part => {
-  const prefixes = Array.from({ length: model.config.num_hidden_layers }, (_, i) => model.architecture.layerPrefix(i))
-  return partOf(model, (name) => (prefixes.some((prefix) => name.startsWith(prefix)) ? undefined : name))
-}
+export const outerPart = (model: Model): Part => partsOf(model).outer
 
 export const scopeOf = (part: Part, dropout = 0): Scope => makeScope(part.shapes, { scalings: part.scalings, dropout })
-
-/** Equal signatures share programs. */
-export const signature = (part: Part): string => JSON.stringify([[...part.shapes], [...part.scalings]])
 
 /** Tables of cos and sin for at least this many positions; grown by doubling. */
 export const ropeHandles = (model: Model, length: number): Handles => {

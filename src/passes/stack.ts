@@ -13,7 +13,7 @@ import { vjp } from '../tensor/grad.ts'
 import { simplify } from '../tensor/simplify.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
 import { kindOf, type Placed } from './layout.ts'
-import { executable, layerPart, type Model, outerPart, type Part, scopeOf, signature } from './model.ts'
+import { executable, layerPart, type Model, outerPart, type Part, scopeOf } from './model.ts'
 
 export type Plan = 'none' | 'fast' | 'low'
 
@@ -42,7 +42,7 @@ const blockPrograms = (
   trained: readonly string[],
 ): BlockPrograms => {
   const kind = kindOf(model, layer)
-  const key = `block ${signature(part)} ${JSON.stringify(kind)} ${plan} ${trained} ${plan === 'none' ? 0 : model.dropout}`
+  const key = `block ${part.signature} ${JSON.stringify(kind)} ${plan} ${trained} ${plan === 'none' ? 0 : model.dropout}`
   const trace = once(() => traceBlock(model, layer, part, plan, trained))
   const forward = executable(model, `forward ${key}`, () => compileProgram('block', trace().forward))
   if (plan === 'none') return { forward, kept: 0 }
@@ -89,7 +89,10 @@ const trainedNames = (part: Part, prefix: string, gradients: Gradients | undefin
 
 /** One seed a layer: no two layers drop alike. */
 const seedOf = (model: Model, seed: number, layer: number): Handles => ({
-  dropoutSeed: model.backend.put(BigInt64Array.of(BigInt((seed * 1_000_003 + layer * 7_919) % 2_147_483_647)), [1]),
+  dropoutSeed: model.backend.put(
+    BigInt64Array.of((BigInt(seed) * 1_000_003n + BigInt(layer) * 7_919n) % 2_147_483_647n),
+    [1],
+  ),
 })
 
 /** @returns the last hidden states before the final norm [N, C] */
@@ -156,7 +159,7 @@ const traceEmbed = (model: Model, part: Part) => {
 
 /** ids, positions and tables -> x [N, C] */
 export const embedProgram = (model: Model, part: Part) =>
-  executable(model, `embed ${signature(part)}`, () => compileProgram('embed', { x: traceEmbed(model, part).x }))
+  executable(model, `embed ${part.signature}`, () => compileProgram('embed', { x: traceEmbed(model, part).x }))
 
 const embed = (model: Model, placed: Placed): Handle => {
   const part = outerPart(model)
@@ -171,7 +174,7 @@ const embeddingNames = (model: Model, part: Part, gradients: Gradients): string[
 
 const embedBackward = (model: Model, placed: Placed, dx: Handle, trained: readonly string[], gradients: Gradients) => {
   const part = outerPart(model)
-  const program = executable(model, `embedBackward ${signature(part)} ${trained}`, () => {
+  const program = executable(model, `embedBackward ${part.signature} ${trained}`, () => {
     const { scope, x } = traceEmbed(model, part)
     return compileProgram(
       'embedBackward',
