@@ -1,16 +1,25 @@
 /** Files of a disk as ByteSources, and the durable writes: a file appears whole under its name, or not at all. */
-import { open, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import type { ByteSource } from './bytes.ts'
 import { badInput, runFailure } from './fault.ts'
+import { nearest } from './nearest.ts'
 
 /** Opens a file for ranged reading. The descriptor is opened per read, so nothing is left to close. */
 export const fileSource = async (path: string): Promise<ByteSource> => {
-  const info = await stat(path).catch((error) => {
-    throw badInput('no-file', `cannot be read (${error.code}); check the path`, { file: path })
+  const info = await stat(path).catch(async (error) => {
+    const near = error.code === 'ENOENT' ? await nearestFile(path) : undefined
+    const advice = near ? `did you mean ${near}?` : 'check the path'
+    throw badInput('no-file', `cannot be read (${error.code}); ${advice}`, { file: path })
   })
   if (!info.isFile()) throw badInput('no-file', 'is not a file', { file: path })
   return { name: path, size: info.size, read: (start, end) => readRange(path, start, end) }
+}
+
+/** In the same folder. */
+const nearestFile = async (path: string): Promise<string | undefined> => {
+  const name = nearest(basename(path), await readdir(dirname(path)).catch(() => []))
+  return name && join(dirname(path), name)
 }
 
 const readRange = async (path: string, start: number, end: number): Promise<Uint8Array> => {
