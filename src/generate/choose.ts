@@ -5,7 +5,7 @@
  */
 import { logits } from '../nn/head.ts'
 import { compileProgram } from '../onnx/model.ts'
-import { executable, type Model, type Part, scopeOf } from '../passes/model.ts'
+import { executable, scopeOf } from '../passes/model.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
 import { type Decoder, isPacked } from './decode.ts'
@@ -58,7 +58,7 @@ const headProgram =
       const made = outputs(logits(scopeOf(outer), h, model.architecture.head(model.config)))
       return compileProgram(name, made, packed ? isPacked(outer) : undefined)
     }
-    return executable(model, `${name} ${packed} ${signature(outer)}`, build, outer.handles)
+    return executable(model, `${name} ${packed} ${outer.signature}`, build, outer.handles)
   }
 
 /** The likeliest token of each row, [R], and its log-probability. */

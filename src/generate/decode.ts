@@ -44,7 +44,7 @@ export const closeDecoder = ({ cache }: Decoder) => closeCache(cache)
 /** A block that also gives its keys and values, [N, kvHeads*D], for the cache. */
 const block = (model: Model, layer: number, part: Part, which: Which, packed: boolean): Executable => {
   const kind = kindOf(model, layer)
-  const key = `${which} ${packed ? layer : ''} ${signature(part)} ${JSON.stringify(kind)}`
+  const key = `${which} ${packed ? layer : ''} ${part.signature} ${JSON.stringify(kind)}`
   const build = () => {
     const kept: Record<string, Tensor> = {}
     const keeping: Attend = (q, k, v, options) => {

@@ -6,22 +6,23 @@
 import type { Model } from '../passes/model.ts'
 import { badInput } from '../util/fault.ts'
 import { type Choice, choose } from './choose.ts'
-import { closeDecoder, type Decoder, drop, openDecoder, prefill, step } from './decode.ts'
+import { closeDecoder, type Decoder, type DecoderOptions, drop, openDecoder, prefill, step } from './decode.ts'
 import type { SamplingOptions } from './sampling.ts'
 import { stopFilter } from './stopping.ts'
 
-export type GenerateOptions = SamplingOptions & {
-  maxNewTokens: number
-  /** Completions of each prompt. */
-  samples?: number
-  seed: number
-  /** Ids that end a completion. */
-  eosIds: ReadonlySet<number>
-  /** Texts that end a completion and are no part of it; they need a tokenizer. */
-  stop?: readonly string[]
-  /** Sequences decoded at once. */
-  batchSize?: number
-}
+export type GenerateOptions = SamplingOptions &
+  DecoderOptions & {
+    maxNewTokens: number
+    /** Completions of each prompt. */
+    samples?: number
+    seed: number
+    /** Ids that end a completion. */
+    eosIds: ReadonlySet<number>
+    /** Texts that end a completion and are no part of it; they need a tokenizer. */
+    stop?: readonly string[]
+    /** Sequences decoded at once. */
+    batchSize?: number
+  }
 
 export type FinishReason = 'eos' | 'stop' | 'length'
 
@@ -59,7 +60,7 @@ export async function* generate(
 ): AsyncGenerator<Piece> {
   if (options.stop?.length && !tokenizer)
     throw badInput('no-tokenizer', 'stop strings need a tokenizer, and the model has none', { flag: '--stop' })
-  const decoder = openDecoder(model)
+  const decoder = openDecoder(model, options)
   try {
     for await (const batch of batches(model, prompts, options))
       yield* decodeBatch(

@@ -1,7 +1,7 @@
 /**
  * From a row of logits to the next token: the transforms of transformers' LogitsProcessors, in its order (repetition
- * penalty, temperature, top-k, top-p, min-p), in float64. Peculiar: a transform works in place and removes a token by
- * setting its logit to -Infinity; only tokens that can still be kept are ever sorted.
+ * penalty, temperature, top-k, top-p, min-p), in float64. Peculiar: what a transform removes leaves the list, so after
+ * the first cut the work is small; of a whole vocabulary nothing is ever sorted.
  */
 import { rng } from '../util/rng.ts'
 
@@ -18,78 +18,96 @@ export type SamplingOptions = {
   repetitionPenalty?: number
 }
 
-const removed = Number.NEGATIVE_INFINITY
+/** Tokens that can still be chosen, by ascending id. */
+export type Candidates = { ids: Uint32Array; logits: Float64Array }
 
-/** @param seen ids of the prompt and of what was generated */
-export const penalizeRepetition = (logits: Float64Array, penalty: number, seen: Iterable<number>) => {
+export const allCandidates = (row: Float32Array | Float64Array): Candidates => {
+  const ids = new Uint32Array(row.length)
+  for (let i = 0; i < ids.length; i++) ids[i] = i
+  return { ids, logits: new Float64Array(row) }
+}
+
+const atLeast = ({ ids, logits }: Candidates, least: number): Candidates => {
+  let count = 0
+  for (let i = 0; i < logits.length; i++) {
+    if (logits[i] < least) continue
+    ids[count] = ids[i]
+    logits[count++] = logits[i]
+  }
+  return { ids: ids.subarray(0, count), logits: logits.subarray(0, count) }
+}
+
+/** On all candidates. @param seen ids of the prompt and of what was generated */
+export const penalizeRepetition = (all: Candidates, penalty: number, seen: Iterable<number>): Candidates => {
+  const { logits } = all
   for (const id of new Set(seen)) logits[id] = logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty
+  return all
 }
 
-export const scaleTemperature = (logits: Float64Array, temperature: number) => {
+export const scaleTemperature = (left: Candidates, temperature: number): Candidates => {
+  const { logits } = left
   for (let i = 0; i < logits.length; i++) logits[i] /= temperature
+  return left
 }
 
-export const keepTopK = (logits: Float64Array, k: number) => {
-  if (k >= logits.length) return
-  const least = kthLargest(logits, k)
-  for (let i = 0; i < logits.length; i++) if (logits[i] < least) logits[i] = removed
-}
+export const keepTopK = (left: Candidates, k: number): Candidates =>
+  k >= left.logits.length ? left : atLeast(left, kthLargest(left.logits, k))
 
 /** By a heap of the k largest so far, the least of them on top. */
 const kthLargest = (values: Float64Array, k: number): number => {
   const heap = values.slice(0, k).sort()
-  for (let i = k; i < values.length; i++) {
-    const value = values[i]
-    if (!(value > heap[0])) continue
-    let at = 0
-    for (;;) {
-      const child = 2 * at + 1
-      if (child >= k) break
-      const least = child + 1 < k && heap[child + 1] < heap[child] ? child + 1 : child
-      if (heap[least] >= value) break
-      heap[at] = heap[least]
-      at = least
-    }
-    heap[at] = value
-  }
+  for (let i = k; i < values.length; i++) if (values[i] > heap[0]) replaceLeast(heap, values[i])
   return heap[0]
 }
 
-export const keepTopP = (logits: Float64Array, p: number) => {
-  const probs = probabilities(logits)
-  // all tokens up to this probability have less than 1 - p together, and the likeliest is not among them
-  const negligible = (1 - p) / 2 / logits.length
-  const kept: number[] = []
+const replaceLeast = (heap: Float64Array, value: number) => {
+  let at = 0
+  for (;;) {
+    const child = 2 * at + 1
+    if (child >= heap.length) break
+    const least = child + 1 < heap.length && heap[child + 1] < heap[child] ? child + 1 : child
+    if (heap[least] >= value) break
+    heap[at] = heap[least]
+    at = least
+  }
+  heap[at] = value
+}
+
+export const keepTopP = (left: Candidates, p: number): Candidates => {
+  const probs = probabilities(left.logits)
+  // All tokens up to this probability have less than 1 - p together, and the likeliest is not among them
+  const negligible = (1 - p) / 2 / probs.length
+  const rest: number[] = []
   let below = 0
   for (let i = 0; i < probs.length; i++) {
-    if (probs[i] > negligible) kept.push(i)
-    else {
-      below += probs[i]
-      logits[i] = removed
-    }
+    if (probs[i] > negligible) rest.push(i)
+    else below += probs[i]
   }
-  kept.sort((a, b) => probs[a] - probs[b] || a - b)
-  for (const i of kept.slice(0, -1)) {
-    below += probs[i]
-    if (below > 1 - p) return
-    logits[i] = removed
+  rest.sort((a, b) => probs[a] - probs[b] || a - b)
+  const first = rest.findIndex((i, n) => n === rest.length - 1 || (below += probs[i]) > 1 - p)
+  return pick(left, rest.slice(first))
+}
+
+const pick = ({ ids, logits }: Candidates, index: readonly number[]): Candidates => {
+  const order = Uint32Array.from(index).sort()
+  return {
+    ids: order.map((i) => ids[i]),
+    logits: Float64Array.from(order, (i) => logits[i]),
   }
 }
 
-export const keepMinP = (logits: Float64Array, minP: number) => {
+export const keepMinP = (left: Candidates, minP: number): Candidates =>
   // p < minP * max p, as logits
-  const least = largest(logits) + Math.log(minP)
-  for (let i = 0; i < logits.length; i++) if (logits[i] < least) logits[i] = removed
-}
+  atLeast(left, largest(left.logits) + Math.log(minP))
 
-const largest = (values: ArrayLike<number>): number => {
-  let top = removed
+const largest = (values: Float64Array): number => {
+  let top = Number.NEGATIVE_INFINITY
   for (let i = 0; i < values.length; i++) if (values[i] > top) top = values[i]
   return top
 }
 
 /** softmax */
-export const probabilities = (logits: ArrayLike<number>): Float64Array => {
+export const probabilities = (logits: Float64Array): Float64Array => {
   const top = largest(logits)
   const probs = new Float64Array(logits.length)
   let sum = 0
@@ -98,50 +116,44 @@ export const probabilities = (logits: ArrayLike<number>): Float64Array => {
   return probs
 }
 
-/** Index of the first of the largest. */
-const likeliest = (logits: ArrayLike<number>): number => {
-  let best = 0
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i
-  return best
+/** What is left of a row after all transforms. */
+export const candidates = (
+  row: Float32Array | Float64Array,
+  { temperature, topK, topP, minP, repetitionPenalty = 1 }: SamplingOptions,
+  seen: Iterable<number>,
+): Candidates => {
+  let left = allCandidates(row)
+  if (repetitionPenalty !== 1) left = penalizeRepetition(left, repetitionPenalty, seen)
+  if (temperature === 0) return atLeast(left, largest(left.logits))
+  if (temperature !== 1) left = scaleTemperature(left, temperature)
+  if (topK) left = keepTopK(left, topK)
+  if (topP !== undefined && topP < 1) left = keepTopP(left, topP)
+  if (minP) left = keepMinP(left, minP)
+  return left
 }
 
 /** @param uniform in [0, 1) @returns the token where the cumulative probability passes it */
-const draw = (logits: Float64Array, uniform: number): number => {
+const draw = ({ ids, logits }: Candidates, uniform: number): number => {
   const probs = probabilities(logits)
-  let [sum, last] = [0, 0]
+  let sum = 0
   for (let i = 0; i < probs.length; i++) {
-    if (probs[i] === 0) continue
     sum += probs[i]
-    last = i
-    if (sum > uniform) return i
+    if (sum > uniform) return ids[i]
   }
-  // rounding left the sum below 1
-  return last
-}
-
-/** The row after all transforms but the choice; -Infinity where a token cannot be chosen. */
-export const transformed = (row: ArrayLike<number>, options: SamplingOptions, seen: Iterable<number>): Float64Array => {
-  const logits = Float64Array.from(row)
-  const { temperature, topK, topP, minP, repetitionPenalty } = options
-  if (repetitionPenalty !== undefined && repetitionPenalty !== 1) penalizeRepetition(logits, repetitionPenalty, seen)
-  if (temperature === 0) return logits
-  if (temperature !== 1) scaleTemperature(logits, temperature)
-  if (topK) keepTopK(logits, topK)
-  if (topP !== undefined && topP < 1) keepTopP(logits, topP)
-  if (minP) keepMinP(logits, minP)
-  return logits
+  // Rounding left the sum below 1
+  return ids[probs.findLastIndex((prob) => prob > 0)]
 }
 
 /** Which number of the stream decides. */
 export type Draw = { seed: number; row: number; sample: number; position: number }
 
-/** Depends on the row and the draw alone, never on what else is in the batch. */
+/** Depends on the row and the draw alone, never on what else is in the batch. Of equals, greedy takes the first. */
 export const sample = (
-  row: ArrayLike<number>,
+  row: Float32Array | Float64Array,
   options: SamplingOptions,
   seen: Iterable<number>,
   { seed, row: stream, sample: substream, position }: Draw,
 ): number => {
-  const logits = transformed(row, options, seen)
-  return options.temperature === 0 ? likeliest(logits) : draw(logits, rng(seed, stream, substream).uniform(position))
+  const left = candidates(row, options, seen)
+  return options.temperature === 0 ? left.ids[0] : draw(left, rng(seed, stream, substream).uniform(position))
 }

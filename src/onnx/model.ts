@@ -10,12 +10,21 @@ import { simplify } from '../tensor/simplify.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { assert } from '../util/fault.ts'
 import { type LowerRule, lowerings } from './lower.ts'
-import { bytes, type Field, float, int, join, message, string } from './proto.ts'
+import { bytes, type Field, float, head, int, join, message, string } from './proto.ts'
 
 export type Port = Type & { readonly name: string }
 
-/** An ONNX model with the symbolic types of what goes in and out, in order. */
-export type Program = { name: string; bytes: Uint8Array; inputs: readonly Port[]; outputs: readonly Port[] }
+/**
+ * An ONNX model with the symbolic types of what goes in and out, in order. `constants` are inputs whose values the
+ * file is to hold: without them (see `withConstants`) it does not run.
+ */
+export type Program = {
+  name: string
+  bytes: Uint8Array
+  inputs: readonly Port[]
+  outputs: readonly Port[]
+  constants: readonly Port[]
+}
 
 export type Attribute = number | string | readonly number[] | { float: number }
 
@@ -35,20 +44,32 @@ const elementType: Record<DType, number> = { f32: 1, i64: 7, bool: 9 }
 const opset = 21
 const irVersion = 10
 
-/** Simplifies, lowers and serialises. Outputs are named by their keys. */
-export const compileProgram = (name: string, outputs: Record<string, Tensor>): Program => {
+/** Simplifies, lowers and serialises. Outputs are named by their keys; inputs that `isConstant` names become constants. */
+export const compileProgram = (
+  name: string,
+  outputs: Record<string, Tensor>,
+  isConstant: (input: string) => boolean = () => false,
+): Program => {
   const names = Object.keys(outputs)
   const results = simplify(Object.values(outputs))
   const order = topological(results)
-  const inputs = inputsOf(order).map((t) => ({ name: t.params.name, shape: t.shape, dtype: t.dtype }))
-  const repeated = inputs.find((port, i) => inputs.findIndex((other) => other.name === port.name) !== i)
+  const all = inputsOf(order).map((t) => ({ name: t.params.name, shape: t.shape, dtype: t.dtype }))
+  const repeated = all.find((port, i) => all.findIndex((other) => other.name === port.name) !== i)
   assert(!repeated, `program ${name} has two different inputs named ${repeated?.name}`)
+  const constants = all.filter((port) => isConstant(port.name))
+  const inputs = all.filter((port) => !isConstant(port.name))
   const graph = lowerGraph(order, inputs)
   names.forEach((output, i) => {
     graph.emitter.emit('Identity', [graph.names.get(results[i])!], {}, '', output)
   })
   const ports = names.map((output, i) => ({ name: output, shape: results[i].shape, dtype: results[i].dtype }))
-  return { name, inputs, outputs: ports, bytes: modelBytes(name, graph.nodes, graph.initializers, inputs, ports) }
+  return {
+    name,
+    inputs,
+    constants,
+    outputs: ports,
+    bytes: modelBytes(name, graph.nodes, graph.initializers, inputs, ports),
+  }
 }
 
 const lowerGraph = (order: readonly Tensor[], inputs: readonly Port[]) => {
@@ -136,6 +157,22 @@ const sizeValue = (
   return terms.reduce((a, b) => e.emit('Add', [a, b]))
 }
 
+/** Little-endian values under a name. */
+export type Constant = { name: string; shape: readonly number[]; dtype: DType; data: Uint8Array }
+
+/**
+ * A program's bytes with the values of its constants. Peculiar: the wire format joins two messages by putting one
+ * behind the other, so the file is copied once and never taken apart.
+ */
+export const withConstants = (program: Uint8Array, constants: readonly Constant[]): Uint8Array => {
+  const size = (parts: readonly Uint8Array[]) => parts.reduce((n, part) => n + part.length, 0)
+  const initializers = constants.flatMap(({ name, shape, dtype, data }) => {
+    const fields = [...tensorType(name, shape, dtype), head(9, data.length), data]
+    return [head(5, size(fields)), ...fields]
+  })
+  return join([program, head(7, size(initializers)), ...initializers])
+}
+
 // Field numbers of onnx.proto3
 
 const nodeField = (
@@ -161,10 +198,14 @@ const attributeFields = (value: Attribute): Field[] => {
   return [...value.map((x) => int(8, x)), int(20, 7)]
 }
 
-const tensorFields = (name: string, data: readonly number[], shape: readonly number[], dtype: DType): Field[] => [
+const tensorType = (name: string, shape: readonly number[], dtype: DType): Field[] => [
   ...shape.map((dim) => int(1, dim)),
   int(2, elementType[dtype]),
   string(8, name),
+]
+
+const tensorFields = (name: string, data: readonly number[], shape: readonly number[], dtype: DType): Field[] => [
+  ...tensorType(name, shape, dtype),
   bytes(9, rawData(data, dtype)),
 ]
 

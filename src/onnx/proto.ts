@@ -29,9 +29,11 @@ export const float = (field: number, value: number): Field => {
   return bytes
 }
 
-/** Wire type 2: bytes, text or a nested message. */
-export const bytes = (field: number, value: Uint8Array): Field =>
-  join([Uint8Array.from([...varint((field << 3) | 2), ...varint(value.length)]), value])
+/** What stands before bytes, text or a nested message of this length: wire type 2. */
+export const head = (field: number, length: number): Uint8Array =>
+  Uint8Array.from([...varint((field << 3) | 2), ...varint(length)])
+
+export const bytes = (field: number, value: Uint8Array): Field => join([head(field, value.length), value])
 
 export const string = (field: number, value: string): Field => bytes(field, text.encode(value))
 

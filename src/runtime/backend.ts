@@ -3,7 +3,7 @@
  * in order and without waiting, and only `read` and `idle` wait. An engine that failed answers every later wait with
  * its first error. This file is the caller's side; ortNode.ts is an engine.
  */
-import type { Program } from '../onnx/model.ts'
+import type { Port, Program } from '../onnx/model.ts'
 import { type Bindings, bindShape, evalDim } from '../tensor/dim.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { assert } from '../util/fault.ts'
@@ -14,7 +14,7 @@ export type Executable = { readonly id: number; readonly program: Program }
 export type Values = Float32Array | BigInt64Array | Uint8Array
 
 export type Command =
-  | { do: 'load'; id: number; bytes: Uint8Array }
+  | { do: 'load'; id: number; bytes: Uint8Array; constants: Wires }
   | { do: 'put'; id: number; dtype: DType; shape: readonly number[]; values: Values }
   | { do: 'empty'; id: number; dtype: DType; shape: readonly number[]; zero: boolean }
   | { do: 'view'; id: number; of: number; offset: number; shape: readonly number[] }
@@ -48,8 +48,11 @@ export type EngineDescription = { provider: string; threads: number; version: st
 
 export type Backend = {
   readonly description: EngineDescription
-  /** A session for a program; kept until the backend closes, so load each program once. */
-  load(program: Program): Executable
+  /**
+   * A session for a program; kept until the backend closes, so load each program once. Constants are copied from these
+   * handles as they are now, and laid out for speed: products with them are twice as fast on few rows.
+   */
+  load(program: Program, constants?: Handles): Executable
   /** Hands values over: the array must not be used afterwards. */
   put(values: Values, shape: readonly number[]): Handle
   zeros(shape: readonly number[], dtype?: DType): Handle
@@ -94,9 +97,10 @@ export const makeBackend = (engine: Engine): Backend => {
 
   const backend: Backend = {
     description: engine.description,
-    load(program) {
+    load(program, constants = {}) {
       const executable = { id: count++, program }
-      queue.push({ do: 'load', id: executable.id, bytes: program.bytes })
+      const wired = wires(constants, program.name, program.constants)
+      queue.push({ do: 'load', id: executable.id, bytes: program.bytes, constants: wired })
       return executable
     },
     put(given, shape) {
@@ -121,7 +125,8 @@ export const makeBackend = (engine: Engine): Backend => {
         return [port.name, into[port.name] ?? empty(shape, port.dtype, false)] as const
       })
       const wired = wires(Object.fromEntries(outputs))
-      queue.push({ do: 'run', executable: executable.id, feeds: wires(feeds, executable.program), outputs: wired })
+      const { name, inputs } = executable.program
+      queue.push({ do: 'run', executable: executable.id, feeds: wires(feeds, name, inputs), outputs: wired })
       return Object.fromEntries(outputs)
     },
     runSlices(executable, sliced, feeds, into) {
@@ -129,7 +134,8 @@ export const makeBackend = (engine: Engine): Backend => {
       const cut = executable.program.outputs.filter((port) => port.shape.length === 1).map((port) => port.name)
       const names = [...Object.keys(sliced), ...cut]
       const command = { do: 'slices', executable: executable.id, sliced: names, total, size: sliceSize } as const
-      queue.push({ ...command, feeds: wires({ ...feeds, ...sliced }, executable.program), outputs: wires(into) })
+      const { name, inputs } = executable.program
+      queue.push({ ...command, feeds: wires({ ...feeds, ...sliced }, name, inputs), outputs: wires(into) })
     },
     zero: (handle) => queue.push({ do: 'zero', id: handle.id }),
     write(to, given, offset = 0) {
@@ -155,9 +161,10 @@ export const makeBackend = (engine: Engine): Backend => {
   return backend
 }
 
-const wires = (handles: Handles, program?: Program): Wires =>
-  (program ? program.inputs.map((port) => port.name) : Object.keys(handles)).map((name) => {
-    assert(handles[name], `input ${name} of ${program?.name} is missing`)
+/** All handles, or those of a program's ports. */
+const wires = (handles: Handles, program = '', ports?: readonly Port[]): Wires =>
+  (ports?.map((port) => port.name) ?? Object.keys(handles)).map((name) => {
+    assert(handles[name], `input ${name} of ${program} is missing`)
     return [name, handles[name].id] as const
   })
 

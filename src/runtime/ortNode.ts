@@ -7,6 +7,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import * as ort from 'onnxruntime-node'
+import { withConstants } from '../onnx/model.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { runFailure } from '../util/fault.ts'
 import { type Command, type Engine, elements, type Runs, type Values, type Wires } from './backend.ts'
@@ -65,10 +66,13 @@ export const ortEngine = (options: EngineOptions): Engine => {
 
   const perform = async (command: Command): Promise<Values | undefined> => {
     switch (command.do) {
-      case 'load':
-        sessions.set(command.id, ort.InferenceSession.create(command.bytes, sessionOptions(options)))
+      case 'load': {
+        const constants = command.constants.map(([name, id]) => ({ name, ...get(id), data: bytesOf(get(id).values) }))
+        const bytes = constants.length ? withConstants(command.bytes, constants) : command.bytes
+        sessions.set(command.id, ort.InferenceSession.create(bytes, sessionOptions(options)))
         await sessions.get(command.id)
         return
+      }
       case 'put':
         tensors.set(command.id, command)
         return
@@ -135,6 +139,8 @@ export const ortEngine = (options: EngineOptions): Engine => {
     },
   }
 }
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Values) => new Uint8Array(buffer, byteOffset, byteLength)
 
 const copyRuns = (source: Values, target: Values, { from, to, width }: Runs) => {
   const short = width < 64
