@@ -90,9 +90,12 @@ const asMessages = (reply: Text): Message[] =>
 const asText = (reply: Text): string =>
   typeof reply === 'string' ? reply : (reply as Message[]).map(({ content }) => content).join('')
 
+const lastOf = (prompt: number[], { maxPromptLength }: Limits) =>
+  maxPromptLength === undefined ? prompt : prompt.slice(-maxPromptLength)
+
 /** The prompt's last tokens and the reply's first, within the limits; undefined where no reply is left. */
 const fit = (prompt: number[], reply: number[], limits: Limits) => {
-  const cut = limits.maxPromptLength === undefined ? prompt : prompt.slice(-limits.maxPromptLength)
+  const cut = lastOf(prompt, limits)
   const room = limits.maxLength - cut.length
   return {
     prompt: cut,
@@ -100,6 +103,10 @@ const fit = (prompt: number[], reply: number[], limits: Limits) => {
     truncated: cut.length < prompt.length || reply.length > room,
   }
 }
+
+/** Nothing to predict: no reply, or a single token that nothing comes before. */
+const isEmpty = ({ prompt, reply }: { prompt: number[]; reply: number[] }) =>
+  reply.length === 0 || prompt.length + reply.length < 2
 
 export const rankedExample = (
   encoder: Encoder,
@@ -111,7 +118,7 @@ export const rankedExample = (
   const fitted = row.responses.map((text) =>
     fit(promptIds, encodeReply(encoder, row.prompt, promptIds, text, count), limits),
   )
-  if (fitted.some(({ reply }) => reply.length === 0)) return 'no-reply-left'
+  if (fitted.some(isEmpty)) return 'no-reply-left'
   const [{ prompt }] = fitted
   const replies = fitted.map(({ reply }) => reply)
   const { ranks, prob, margin } = row
@@ -125,12 +132,9 @@ export const unpairedExample = (
   count: Count,
 ): UnpairedExample | Dropped => {
   const promptIds = encodePrompt(encoder, row.prompt)
-  const { prompt, reply, truncated } = fit(
-    promptIds,
-    encodeReply(encoder, row.prompt, promptIds, row.completion, count),
-    limits,
-  )
-  return reply.length === 0 ? 'no-reply-left' : { prompt, completion: reply, label: row.label, truncated }
+  const fitted = fit(promptIds, encodeReply(encoder, row.prompt, promptIds, row.completion, count), limits)
+  const { prompt, reply, truncated } = fitted
+  return isEmpty(fitted) ? 'no-reply-left' : { prompt, completion: reply, label: row.label, truncated }
 }
 
 export type TextOptions = {
@@ -147,17 +151,17 @@ export const textExample = (
   options: TextOptions,
   count: Count,
 ): TextExample | Dropped => {
-  const { ids, targets } = textIds(encoder, row, options, count)
+  const { ids, targets, cut } = textIds(encoder, row, limits, options, count)
   if (ids.length < 2) return 'empty'
   const kept = {
     ids: ids.slice(0, limits.maxLength),
     targets: targets.slice(0, limits.maxLength),
-    truncated: ids.length > limits.maxLength,
+    truncated: cut || ids.length > limits.maxLength,
   }
   return kept.targets.some((target, t) => t > 0 && target) ? kept : 'no-target-left'
 }
 
-const textIds = (encoder: Encoder, row: Sft, options: TextOptions, count: Count) => {
+const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOptions, count: Count) => {
   if (row.kind === 'messages') {
     const { ids, assistantMask } = needChat(encoder).encode(row.messages)
     if (options.assistantOnly && !assistantMask)
@@ -166,16 +170,18 @@ const textIds = (encoder: Encoder, row: Sft, options: TextOptions, count: Count)
         'the chat template does not mark what the assistant says ({% generation %})',
         { flag: '--assistant-only-loss' },
       )
-    return { ids, targets: options.assistantOnly ? assistantMask! : ids.map(() => 1) }
+    return { ids, targets: options.assistantOnly ? assistantMask! : ids.map(() => 1), cut: false }
   }
   if (row.kind === 'text') {
     const ids = isIds(row.text) ? row.text : withEnd(encoder.encode(row.text, { specialTokens: true }).ids, encoder)
-    return { ids, targets: ids.map(() => 1) }
+    return { ids, targets: ids.map(() => 1), cut: false }
   }
-  const prompt = encodePrompt(encoder, row.prompt)
-  const completion = encodeReply(encoder, row.prompt, prompt, row.completion, count)
+  const whole = encodePrompt(encoder, row.prompt)
+  const completion = encodeReply(encoder, row.prompt, whole, row.completion, count)
+  const prompt = lastOf(whole, limits)
   return {
     ids: [...prompt, ...completion],
     targets: [...prompt.map(() => Number(!options.completionOnly)), ...completion.map(() => 1)],
+    cut: prompt.length < whole.length,
   }
 }

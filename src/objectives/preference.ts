@@ -147,21 +147,16 @@ const weighted = ({ name, weight }: LossSpec, all: Reply, { ranks, prob }: Prefe
   return wrong.add(right.sub(wrong).mul(prob)).mul(weight)
 }
 
-/** -sum log pi_c / sum |y_c| over the batch, or the window's share of it. */
+/** `nll`: -sum log pi_c / sum |y_c| over the batch, or its share of the window's; `mean`: over the batch. */
 const likelihood = ({ name, weight }: LossSpec, all: Reply, batch: PreferenceBatch, o: Options) => {
   const nllWeight = preferenceLosses[name].nll?.(o) ?? 0
   if (nllWeight === 0) return undefined
   const c = reply(all, 0)
   const prompts = name === 'orpo' && batch.promptLogps && batch.promptLengths
   const logp = prompts ? c.logp.add(batch.promptLogps!) : c.logp
-  const tokens = prompts ? c.length.add(batch.promptLengths!) : c.length
-  return {
-    weight: weight * nllWeight,
-    nll: logp
-      .sum()
-      .div(batch.window?.tokens ?? tokens.sum())
-      .neg(),
-  }
+  const tokens = (prompts ? c.length.add(batch.promptLengths!) : c.length).sum()
+  const sum = logp.sum().neg()
+  return { weight: weight * nllWeight, nll: sum.div(batch.window?.tokens ?? tokens), mean: sum.div(tokens) }
 }
 
 const share = (x: Tensor, window: Window | undefined) => (window ? x.sum().div(window.rows) : x.mean())
@@ -174,7 +169,7 @@ const metrics = (
   all: Reply,
   { ranks }: PreferenceBatch,
   o: Options,
-  likelihoods: readonly { nll: Tensor }[],
+  likelihoods: readonly { mean: Tensor }[],
 ): Objective['metrics'] => {
   const { own } = preferenceLosses[first.name]
   const logps = own === 'mean' ? all.logp.div(all.length) : all.logp
@@ -182,7 +177,7 @@ const metrics = (
   const odds = [first, ...rest].some(({ name }) => name === 'orpo') && logOddsRatio(reply(all, 0), reply(all, 1))
   return {
     ...rankedMetrics(rewards, logps, ranks),
-    ...(likelihoods.length > 0 && { nll_loss: likelihoods[0].nll }),
+    ...(likelihoods.length > 0 && { nll_loss: likelihoods[0].mean }),
     ...(odds && { log_odds_ratio: odds.logSigmoid().mean(), log_odds_chosen: odds.mean() }),
   }
 }
@@ -207,11 +202,19 @@ const checkOptions = (specs: readonly LossSpec[], { labelSmoothing: eps, fDiverg
 const checkBatch = (specs: readonly LossSpec[], batch: PreferenceBatch, reference: boolean) => {
   const K = batch.logps.shape[1]
   if (reference && !batch.refLogps) throw refuse('needs log-probs of a reference model', '--loss')
+  checkRows(specs, { widest: typeof K === 'number' ? K : 2, probable: batch.prob !== undefined })
+}
+
+/**
+ * Whether the losses can compare such rows.
+ * @param rows widest: the most responses of one; probable: any says how likely its order is
+ */
+export const checkRows = (specs: readonly LossSpec[], rows: { widest: number; probable: boolean }) => {
   for (const { name } of specs) {
     const { kind } = preferenceLosses[name]
-    if (kind !== 'list' && typeof K === 'number' && K !== 2)
-      throw refuse(`${name} compares pairs, and rows hold ${K} responses; use plackett-luce`, '--loss')
-    if (batch.prob && (kind === 'sorted' || kind === 'list'))
+    if (kind !== 'list' && kind !== 'likelihood' && rows.widest !== 2)
+      throw refuse(`${name} compares pairs, and rows hold ${rows.widest} responses; use plackett-luce`, '--loss')
+    if (rows.probable && (kind === 'sorted' || kind === 'list'))
       throw refuse(`${name} cannot use rows with "prob"; use a loss on single pairs, such as sigmoid`, '--loss')
   }
 }

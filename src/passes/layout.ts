@@ -17,7 +17,11 @@ export type Placed = {
   handles: Handle[]
 }
 
-const largest = (values: ArrayLike<number>) => Array.prototype.reduce.call(values, (a, b) => Math.max(a, b), 0)
+const largest = (values: ArrayLike<number>): number => {
+  let most = 0
+  for (let i = 0; i < values.length; i++) most = Math.max(most, values[i])
+  return most
+}
 
 const i64 = (values: ArrayLike<number>) => BigInt64Array.from(values as number[], BigInt)
 

@@ -14,6 +14,9 @@ const floats = (values: ArrayLike<number>, shape: readonly number[] = [values.le
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
 
+/** Nothing comes before the first token of a reply without a prompt, so nothing predicts it. */
+const unpredicted = (prompt: { length: number }) => Number(prompt.length === 0)
+
 /** In order: reference passes queue behind each other anyway. */
 export const eachExample = async <E, V>(micros: readonly E[][], value: (example: E) => Promise<V>): Promise<V[][]> => {
   const all: V[][] = []
@@ -37,6 +40,7 @@ export const textBatches = (micros: readonly TextExample[][]): MicroBatch[] => {
   return micros.map((examples) => ({
     packed: pack(examples.map(textTree), 0),
     arrays: { numItems: floats([items], []) },
+    weight: sum(examples.map(targetCount)),
   }))
 }
 
@@ -80,9 +84,11 @@ export const rankedBatches = (
   return micros.map((examples, i) => rankedBatch(examples, refs?.[i], options, window))
 }
 
+const predicted = ({ prompt, replies }: RankedExample, k: number) => replies[k].length - unpredicted(prompt)
+
 const windowOf = (micros: readonly RankedExample[][], { prompts }: RankedOptions) => {
   const tokens = (example: RankedExample) =>
-    example.replies[0].length + (prompts ? Math.max(0, example.prompt.length - 1) : 0)
+    predicted(example, 0) + (prompts ? Math.max(0, example.prompt.length - 1) : 0)
   return { windowRows: floats([micros.flat().length], []), windowTokens: floats([sum(micros.flat().map(tokens))], []) }
 }
 
@@ -107,7 +113,7 @@ const rankedBatch = (
   const packed = pack(trees, K)
   const arrays: Record<string, BatchArray> = {
     ...window,
-    lengths: grid((example, k) => example.replies[k].length),
+    lengths: grid(predicted),
     ranks: grid((example, k) => example.ranks[k] ?? -1),
     promptLengths: floats(examples.map(({ prompt }) => Math.max(0, prompt.length - 1))),
     prob: floats(examples.map(({ prob }) => prob ?? 1)),
@@ -115,7 +121,7 @@ const rankedBatch = (
   if (refs) arrays.refLogps = grid((_, k, b) => refs[b][k])
   if (options.ldAlpha !== undefined)
     arrays.weights = floats(targetWeights(examples, options.ldAlpha, packed.targets.sequence, K))
-  return { packed, arrays }
+  return { packed, arrays, weight: examples.length }
 }
 
 /** A weight for each target, in the order of the targets: a reply's tokens come in their order. */
@@ -128,9 +134,11 @@ const targetWeights = (
   const weights = examples.map((example) => lengthWeights(example, ldAlpha))
   const next = new Map<number, number>()
   return Array.from(sequence, (s) => {
-    const t = next.get(s) ?? 0
+    const tree = Math.floor(s / K)
+    if (tree >= examples.length) return 1
+    const t = next.get(s) ?? unpredicted(examples[tree].prompt)
     next.set(s, t + 1)
-    return weights[Math.floor(s / K)]?.[s % K]?.[t] ?? 1
+    return weights[tree][s % K][t]
   })
 }
 
@@ -158,6 +166,7 @@ export const unpairedBatches = (
     return {
       packed: pack(trees[i], K),
       arrays: { windowRows: rows, labels, refLogps: floats(refs[i].flat(), [examples.length, K]) },
+      weight: examples.length,
     }
   })
 }

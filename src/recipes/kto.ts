@@ -3,6 +3,7 @@
  * from which the batch estimates how far the policy has moved (kto only); both share one pass over the prompt.
  */
 import { type UnpairedExample, unpairedExample } from '../data/examples.ts'
+import { badInput } from '../util/fault.ts'
 import { eachExample, unpairedBatches, unpairedTrees } from './collate.ts'
 import { locate, openEncoder } from './encoder.ts'
 import { ktoObjective } from './losses.ts'
@@ -19,13 +20,17 @@ export const kto = recipe(
     example: 'attune kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data thumbs.jsonl --lora-r 16 --output runs/kto',
   },
   ktoSchema,
-  async function* (config, { signal, run }) {
+  async function* (config, { signal, own, run }) {
     // data
     const place = await locate(config)
-    const data = await openData('unpaired', config)
+    if (config.loss === 'kto' && config.batchSize < 2)
+      throw badInput('bad-flag', 'kto compares each reply with another of its batch; give 2 or more', {
+        flag: '--batch-size',
+      })
+    const data = own(await openData('unpaired', config))
     const encoder = await openEncoder(place)
     // model
-    const policy = await openPolicy(config, place)
+    const policy = own(await openPolicy(config, place))
     const limits = limitsOf(config, policy)
     const examples = examplesOf(data, config, {
       example: (row, count) => unpairedExample(encoder, row, limits, count),

@@ -89,7 +89,6 @@ export const rankedObjective = (s: RankedSettings): LossFunction => ({
     }
     const { loss, metrics } = rankedObjectiveOf(s, inputs, sums, given)
     const inReply = replySums(ones(entropy), sequence, K).replies
-    const over = (x: Tensor) => replySums(x, sequence, K).replies.sum().div(inReply.sum())
     const chosen = (x: Tensor) => x.slice(1, 0, 1).sum()
     const logitSums = replySums(meanLogit, sequence, K).replies
     const rejected = (x: Tensor) => x.sum().sub(chosen(x))
@@ -99,8 +98,9 @@ export const rankedObjective = (s: RankedSettings): LossFunction => ({
         ...metrics,
         'logits/chosen': chosen(logitSums).div(chosen(inReply)),
         'logits/rejected': rejected(logitSums).div(rejected(inReply)),
-        entropy: over(entropy),
-        mean_token_accuracy: over(correct),
+        entropy: replySums(entropy, sequence, K).replies.sum().div(inReply.sum()),
+        // Of what is to be learnt: the chosen reply
+        mean_token_accuracy: chosen(replySums(correct, sequence, K).replies).div(chosen(inReply)),
       },
     }
   },
@@ -112,8 +112,8 @@ export const needsReference = (losses: readonly LossSpec[]) =>
 
 export const ktoObjective = (options: KtoOptions): LossFunction => ({
   name: `kto ${JSON.stringify(options)}`,
-  stats: ['logps', 'meanLogit'],
-  trace: ({ logps, meanLogit, array }) => {
+  stats: ['logps', 'entropy', 'meanLogit'],
+  trace: ({ logps, entropy, meanLogit, array }) => {
     const rotated = options.lossType === 'kto'
     const K = rotated ? 2 : 1
     const sequence = array('sequence', ['M'], 'i64')
@@ -130,12 +130,18 @@ export const ktoObjective = (options: KtoOptions): LossFunction => ({
       window: { rows: array('windowRows', []) },
     }
     const { loss, metrics } = ktoLoss(options)(batch)
-    const counts = column(replySums(ones(logps), sequence, K).replies, 0)
-    const logits = column(replySums(meanLogit, sequence, K).replies, 0)
+    const sums = (x: Tensor) => column(replySums(x, sequence, K).replies, 0)
+    const counts = sums(ones(logps))
+    const logits = sums(meanLogit)
     const over = (side: Tensor) => logits.mul(side).sum().div(counts.mul(side).sum())
     return {
       loss,
-      metrics: { ...metrics, 'logits/chosen': over(labels), 'logits/rejected': over(scalar(1).sub(labels)) },
+      metrics: {
+        ...metrics,
+        'logits/chosen': over(labels),
+        'logits/rejected': over(scalar(1).sub(labels)),
+        entropy: sums(entropy).sum().div(counts.sum()),
+      },
     }
   },
 })

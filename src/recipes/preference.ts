@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod'
 import { type RankedExample, rankedExample } from '../data/examples.ts'
-import type { PreferenceOptions } from '../objectives/preference.ts'
+import { checkRows, type LossSpec, type PreferenceOptions, preferenceLoss } from '../objectives/preference.ts'
 import { bestFirst, eachExample, lengthWeights, rankedBatches, rankedTree } from './collate.ts'
 import { locate, openEncoder } from './encoder.ts'
 import { needsReference, rankedObjective } from './losses.ts'
@@ -22,16 +22,15 @@ export const preference = recipe(
     example: 'attune dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data pairs.jsonl --lora-r 16 --output runs/dpo',
   },
   preferenceSchema,
-  async function* (config, { signal, run, loss: custom }) {
+  async function* (config, { signal, own, run, loss: custom }) {
     // data
     const place = await locate(config)
-    const data = await openData('ranking', config)
+    const data = own(await openData('ranking', config))
     const encoder = await openEncoder(place)
-    const lists = data.rows.widest > 2
-    const losses = parseLosses(lists && config.loss === 'sigmoid' ? 'plackett-luce' : config.loss)
-    const listwise = lists || losses.some(({ name }) => name === 'plackett-luce')
+    const losses = lossesFor(config, data.rows)
+    const listwise = data.rows.widest > 2 || losses.some(({ name }) => name === 'plackett-luce')
     // model
-    const policy = await openPolicy(config, place)
+    const policy = own(await openPolicy(config, place))
     const limits = limitsOf(config, policy)
     const examples = examplesOf(data, config, {
       example: (row, count) => {
@@ -42,7 +41,8 @@ export const preference = recipe(
       truncated: ({ truncated }) => truncated,
     })
     // reference
-    const reference = custom || needsReference(losses) ? await openReference(policy) : undefined
+    const compared = !config.referenceFree && (custom !== undefined || needsReference(losses))
+    const reference = compared ? await openReference(policy) : undefined
     const weights = (example: RankedExample) =>
       config.ldAlpha === undefined ? undefined : lengthWeights(example, config.ldAlpha)
     const refLogps = (example: RankedExample) => reference!.sums(rankedTree(example), weights(example))
@@ -65,6 +65,17 @@ export const preference = recipe(
     })
   },
 )
+
+/** `--loss`, or plackett-luce for lists; what does not go together is refused before a model is opened. */
+const lossesFor = (
+  config: z.output<typeof preferenceSchema>,
+  rows: { widest: number; probable: boolean },
+): LossSpec[] => {
+  const losses = parseLosses(rows.widest > 2 && config.loss === 'sigmoid' ? 'plackett-luce' : config.loss)
+  preferenceLoss(losses, lossOptions(config))
+  checkRows(losses, rows)
+  return losses
+}
 
 const lossOptions = (config: z.output<typeof preferenceSchema>): PreferenceOptions => {
   const { beta, labelSmoothing, simpoGamma, cpoAlpha, alpha, fDivergence, fAlpha, discopopTau, wpo, ties } = config

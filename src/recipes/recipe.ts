@@ -102,10 +102,14 @@ export type Recipe<S extends z.ZodObject = z.ZodObject> = {
   run(config: z.output<S>, extras?: Extras): AsyncIterable<TrainEvent>
 }
 
+type Closable = { close(): Promise<void> }
+
 export type Body<S extends z.ZodObject> = (
   config: z.output<S>,
   context: {
     signal: AbortSignal
+    /** Closes what was opened when the run ends, however it ends; the last opened first. */
+    own<T extends Closable>(opened: T): T
     /** The run's folder: checkpoints go to `run.checkpoints`. Call `run.sync()` before writing one. */
     run: Run
     loss?: CustomLoss
@@ -126,14 +130,19 @@ export const recipe = <S extends z.ZodObject>(
   async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
     const { output, resume } = config as unknown as Stored
     const run = await openRun(output, { method: name, config, resume, command, changeable })
+    const opened: Closable[] = [run]
+    const own = <T extends Closable>(thing: T): T => {
+      opened.push(thing)
+      return thing
+    }
     try {
-      for await (const measured of body(config, { signal, run, loss })) {
+      for await (const measured of body(config, { signal, own, run, loss })) {
         const event = finite(measured)
         await store(run, event)
         yield event
       }
     } finally {
-      await run.close()
+      for (const thing of opened.reverse()) await thing.close()
     }
   },
 })

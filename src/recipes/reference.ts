@@ -73,7 +73,8 @@ const branchSums = async (model: Model, tree: Tree, weights?: readonly ArrayLike
   const logps = await model.backend.read(stats.logps)
   model.backend.free([stats.logps, ...placed.handles])
   const sums = tree.branches.map(() => 0)
-  const seen = tree.branches.map(() => 0)
+  // Without a trunk nothing predicts a branch's first token
+  const seen = tree.branches.map(() => Number(tree.trunk.length === 0))
   for (let m = 0; m < logps.length; m++) {
     const k = packed.targets.sequence[m]
     if (k < sums.length) sums[k] += logps[m] * (weights?.[k][seen[k]++] ?? 1)

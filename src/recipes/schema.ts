@@ -158,6 +158,7 @@ export const preferenceSchema = z.object({
     alpha: z.number().default(0).describe("AlphaPO's shape of cpo's and simpo's rewards; 0 leaves them as they are"),
     orpoPrompt: flag().describe("orpo's likelihood covers the prompt too, as TRL's does"),
     ldAlpha: part().optional().describe('weight of the tokens beyond the shorter reply (LD-DPO)'),
+    referenceFree: flag().describe("no reference: log-probs of the policy alone are compared, as in SLiC's hinge"),
     wpo: flag().describe('weigh each pair by how likely the policy is to say it (WPO)'),
     fDivergence: z
       .enum(['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'])

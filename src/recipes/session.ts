@@ -53,7 +53,11 @@ export type SessionSettings = {
 }
 
 /** The rows of a run, open; `held` are for evaluation. */
-export type Data<K extends keyof Kinds> = { rows: OpenedRows<Kinds[K]>; held?: OpenedRows<Kinds[K]> }
+export type Data<K extends keyof Kinds> = {
+  rows: OpenedRows<Kinds[K]>
+  held?: OpenedRows<Kinds[K]>
+  close(): Promise<void>
+}
 
 export const openData = async <K extends keyof Kinds>(as: K, settings: SessionSettings): Promise<Data<K>> => {
   const open = (files: string[]) =>
@@ -63,7 +67,14 @@ export const openData = async <K extends keyof Kinds>(as: K, settings: SessionSe
       maxSamples: settings.maxSamples,
       resolve: resolveDataset,
     }) as Promise<OpenedRows<Kinds[K]>>
-  return { rows: await open(settings.data), held: settings.evalData && (await open(settings.evalData)) }
+  const rows = await open(settings.data)
+  try {
+    const held = settings.evalData && (await open(settings.evalData))
+    return { rows, held, close: async () => void (await Promise.all([rows.close(), held?.close()])) }
+  } catch (error) {
+    await rows.close()
+    throw error
+  }
 }
 
 export type Examples<E extends object> = {
@@ -72,7 +83,6 @@ export type Examples<E extends object> = {
   /** Rows of the files that are not used, by reason. */
   dropped: Record<string, number>
   files: string[]
-  close(): Promise<void>
 }
 
 /** `--max-length` and what the model has positions for, whichever is less. */
@@ -105,10 +115,6 @@ export const examplesOf = <K extends keyof Kinds, E extends object>(
     eval: evaluation ?? (aside ? part(0, aside, inOrder, 1) : undefined),
     dropped: rows.dropped,
     files: [...rows.files, ...(held?.files ?? [])],
-    close: async () => {
-      await rows.close()
-      await held?.close()
-    },
   }
 }
 
@@ -128,17 +134,8 @@ export type SessionParts<E extends object> = {
   reference?: Reference
 }
 
-/** Trains and closes what it was given. */
+/** Trains, from the beginning or the newest checkpoint, to the result on disk. */
 export async function* session<E extends object>(parts: SessionParts<E>): AsyncGenerator<TrainEvent> {
-  try {
-    yield* run(parts)
-  } finally {
-    await parts.policy.close()
-    await parts.examples.close()
-  }
-}
-
-async function* run<E extends object>(parts: SessionParts<E>): AsyncGenerator<TrainEvent> {
   const { policy, examples, settings } = parts
   const stepRows = settings.batchSize * settings.gradAccum
   const totalSteps = Math.min(
@@ -147,6 +144,8 @@ async function* run<E extends object>(parts: SessionParts<E>): AsyncGenerator<Tr
   )
   const { state, progress, warnings } = await resumed(parts)
   yield* warnings
+  // Throws where no row gives an example, before the run's folder is written to
+  for (const stream of [examples.train, examples.eval]) await stream?.take(0, 1)
   yield await startEvent(parts, progress.step, totalSteps)
   if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)

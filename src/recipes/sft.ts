@@ -15,13 +15,13 @@ export const sft = recipe(
     example: 'attune sft --model HuggingFaceTB/SmolLM2-135M --data rows.jsonl --lora-r 16 --output runs/sft',
   },
   sftSchema,
-  async function* (config, { signal, run }) {
+  async function* (config, { signal, own, run }) {
     // data
     const place = await locate(config)
-    const data = await openData('sft', config)
+    const data = own(await openData('sft', config))
     const encoder = await openEncoder(place)
     // model
-    const policy = await openPolicy(config, place)
+    const policy = own(await openPolicy(config, place))
     const limits = limitsOf(config, policy)
     const options = { assistantOnly: config.assistantOnlyLoss, completionOnly: config.completionOnlyLoss }
     const examples = examplesOf(data, config, {

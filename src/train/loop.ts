@@ -1,8 +1,9 @@
 /**
  * The loop that every recipe ends in: steps, evaluations, checkpoints, until the data, the steps or the user's patience
  * end. Yields what happens and stores nothing; where checkpoints go is the caller's business. After an abort the step
- * under way is finished and saved.
+ * under way is finished and saved; none is begun.
  */
+import { badInput } from '../util/fault.ts'
 import type { MicroBatch } from './micro.ts'
 import { type Trainer, trainStep } from './step.ts'
 
@@ -65,6 +66,7 @@ export type LoopEnd = { progress: Progress; stopped: 'done' | 'interrupted' | 'p
 const better = (metric: string, value: number, than: number) => (metric.includes('loss') ? value < than : value > than)
 
 export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEnd> {
+  if (parts.signal.aborted) return { progress: parts.progress, stopped: 'interrupted' }
   let progress = parts.progress
   let saved = progress.step
   let stopped: LoopEnd['stopped'] = 'done'
@@ -97,6 +99,11 @@ export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEn
   return { progress, stopped }
 }
 
+const noSuchMeasure = (name: string, known: readonly string[]) =>
+  badInput('bad-flag', `${JSON.stringify(name)} is not measured; there are ${known.join(', ')}`, {
+    flag: '--best-metric',
+  })
+
 const runStep = (
   { trainer, learningRate, maxGradNorm, seed }: LoopParts,
   { batches, rows }: StepBatches,
@@ -122,7 +129,8 @@ const stepEvent = (
 
 const judged = ({ bestMetric }: LoopParts, progress: Progress, evaluated: Record<string, number>): Progress => {
   const value = evaluated[bestMetric]
-  if (value === undefined || Number.isNaN(value)) return progress
+  if (value === undefined) throw noSuchMeasure(bestMetric, Object.keys(evaluated))
+  if (Number.isNaN(value)) return progress
   const improved = !progress.best || better(bestMetric, value, progress.best.value)
   return improved
     ? { ...progress, best: { step: progress.step, value }, waited: 0 }

@@ -42,8 +42,7 @@ const lossProgram = (model: Model, loss: LossFunction) =>
       [value, ...names.map((name) => metrics[name])].map((x) => x.stopGradient().reshape([1])),
       0,
     )
-    const program = compileProgram(`loss ${names.join(' ')}`, { scales: grad(value, [stats.logps])[0], vector })
-    return program
+    return compileProgram(JSON.stringify(names), { scales: grad(value, [stats.logps])[0], vector })
   })
 
 export type LossResult = { scales: Handle; vector: Handle; names: string[] }
@@ -52,5 +51,5 @@ export type LossResult = { scales: Handle; vector: Handle; names: string[] }
 export const runLoss = (model: Model, loss: LossFunction, stats: Handles, arrays: Handles): LossResult => {
   const program = lossProgram(model, loss)
   const { scales, vector } = model.backend.run(program, { ...stats, ...arrays })
-  return { scales, vector, names: program.program.name.split(' ').slice(1).filter(Boolean) }
+  return { scales, vector, names: JSON.parse(program.program.name) as string[] }
 }

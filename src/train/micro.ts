@@ -16,7 +16,12 @@ import { targetStats } from '../passes/stats.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { type BatchArray, type LossFunction, type LossResult, runLoss } from './loss.ts'
 
-export type MicroBatch = { packed: PackedBatch; arrays: Record<string, BatchArray> }
+export type MicroBatch = {
+  packed: PackedBatch
+  arrays: Record<string, BatchArray>
+  /** Targets or rows that its loss is a mean over: what it counts in an evaluation. */
+  weight: number
+}
 
 /** Names of the loss and metrics, and where their values will be. */
 export type MicroResult = Pick<LossResult, 'vector' | 'names'>

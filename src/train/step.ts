@@ -78,15 +78,19 @@ const firstBad = async (model: Model, gradients: ReadonlyMap<string, Handle>): P
   return 'the norm of the gradient'
 }
 
-/** Means over batches, weighted by nothing: `eval_` and the measure's name. */
+/** `eval_` and the measure's name: the loss over all targets or rows, whatever the batches; other means over batches. */
 export const evaluate = async (
   trainer: Pick<Trainer, 'model' | 'loss' | 'head'>,
   batches: AsyncIterable<MicroBatch>,
 ): Promise<Record<string, number>> => {
   const measures: Record<string, number>[] = []
-  for await (const batch of batches)
-    measures.push(await measuresOf(trainer.model, evalMicro(trainer.model, batch, trainer.loss, trainer.head)))
-  const mean = joinMeasures(measures)
-  mean.loss /= measures.length
+  let [weight, loss] = [0, 0]
+  for await (const batch of batches) {
+    const measured = await measuresOf(trainer.model, evalMicro(trainer.model, batch, trainer.loss, trainer.head))
+    measures.push(measured)
+    weight += batch.weight
+    loss += batch.weight * measured.loss
+  }
+  const mean = { ...joinMeasures(measures), loss: loss / weight }
   return Object.fromEntries(Object.entries(mean).map(([name, value]) => [`eval_${name}`, value]))
 }

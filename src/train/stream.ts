@@ -58,5 +58,5 @@ export const exampleStream = <R, E extends object>(parts: StreamParts<R, E>): Ex
 
 const noExamples = (counts: ReadonlyMap<string, number>) => {
   const reasons = [...counts].map(([why, n]) => `${why}: ${n}`).join(', ')
-  return badInput('empty-data', `no row is left to train on (${reasons}); raise --max-length or look at the rows`)
+  return badInput('empty-data', `no row is left (${reasons}); raise --max-length or look at the rows`)
 }
