@@ -50,8 +50,39 @@ const rowsOf = (trees: readonly Tree[]) => {
   return { B: filled.length, T, start }
 }
 
-/** @param K branches that a tree may have, for numbering; trees with fewer leave gaps */
-export const pack = (trees: readonly Tree[], K: number): PackedBatch => {
+/** Attention pays for the square of the longest tree, so shorter ones get a grid of their own from here down. */
+const alike = 0.75
+/** Below this many places attention costs too little to be worth another pass. */
+const worthwhile = 128
+
+/** Trees of like length in a batch each, longest first. Sequences are numbered over all of them, as `pack` would. */
+export const packs = (trees: readonly Tree[], K: number): PackedBatch[] => {
+  const lengths = trees.map(treeLength)
+  const buckets: number[][] = []
+  for (const g of lengths.map((_, i) => i).sort((a, b) => lengths[b] - lengths[a] || a - b)) {
+    const longest = buckets.length ? lengths[buckets[buckets.length - 1][0]] : Number.POSITIVE_INFINITY
+    if (lengths[g] < alike * longest && longest > worthwhile) buckets.push([])
+    buckets[buckets.length - 1].push(g)
+  }
+  return buckets.map((bucket) =>
+    pack(
+      bucket.map((g) => trees[g]),
+      K,
+      { number: bucket, total: trees.length },
+    ),
+  )
+}
+
+/**
+ * All trees in one batch.
+ * @param K branches that a tree may have, for numbering; trees with fewer leave gaps
+ * @param all where these are only some: each one's number, and how many there are
+ */
+export const pack = (
+  trees: readonly Tree[],
+  K: number,
+  all: { number: readonly number[]; total: number } = { number: trees.map((_, g) => g), total: trees.length },
+): PackedBatch => {
   const { B, T, start } = rowsOf(trees)
   const token = {
     ids: [] as number[],
@@ -78,13 +109,13 @@ export const pack = (trees: readonly Tree[], K: number): PackedBatch => {
     }
     let last = -1
     for (let t = 0; t < trunk.length; t++) {
-      if (t > 0 && trunkTargets?.[t]) aim(last, trunk[t], trees.length * K + g)
+      if (t > 0 && trunkTargets?.[t]) aim(last, trunk[t], all.total * K + all.number[g])
       last = stand(trunk[t], t, 0)
     }
     branches.forEach((branch, k) => {
       let before = last
       for (let t = 0; t < branch.length; t++) {
-        if (before >= 0) aim(before, branch[t], g * K + k)
+        if (before >= 0) aim(before, branch[t], all.number[g] * K + k)
         before = stand(branch[t], trunk.length + t, k + 1)
       }
     })

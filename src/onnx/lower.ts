@@ -3,7 +3,7 @@
  * where they are faster: FusedMatMul (transposed operands cost nothing), QuickGelu with alpha 1 (SiLU),
  * RotaryEmbedding, and SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
  */
-import type { Shape } from '../tensor/dim.ts'
+import { type Shape, sizeOf } from '../tensor/dim.ts'
 import type { DType, Params, Primitive } from '../tensor/primitives.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { Emitter } from './model.ts'
@@ -33,6 +33,20 @@ const reshape: LowerRule<'reshape'> = (e, t, [x]) => {
 }
 
 const zeros = (e: Emitter, shape: Shape) => e.emit('ConstantOfShape', [e.shape(shape)])
+
+/**
+ * ScatterElements, although ScatterND takes rows as they are: with several threads ScatterND adds to one row from two of
+ * them at once (onnxruntime 1.30), which loses updates and changes from run to run.
+ */
+const scatterAdd: LowerRule<'scatterAdd'> = (e, t, [updates, index]) => {
+  const indexShape = t.inputs[1].shape
+  const [n, width] = [sizeOf(indexShape), sizeOf(t.inputs[0].shape.slice(indexShape.length))]
+  const flat = (x: string, shape: Shape) => e.emit('Reshape', [x, e.shape(shape)])
+  const rows = e.emit('Expand', [flat(index, [n, 1]), e.shape([n, width])])
+  const into = zeros(e, [t.params.rows, width])
+  const sums = e.emit('ScatterElements', [into, rows, flat(updates, [n, width])], { axis: 0, reduction: 'add' })
+  return flat(sums, t.shape)
+}
 
 const rms = (e: Emitter, [x, weight]: readonly string[], { eps }: Params['rmsNorm']) =>
   e.once(`rms ${x} ${weight} ${eps}`, () =>
@@ -121,10 +135,7 @@ export const lowerings: { [P in Primitive]: LowerRule<P> } = {
   pad: (e, { params: { axis, before, after } }, [x]) =>
     e.emit('Pad', [x, e.shape([before, after]), '', e.constant([axis], [1], 'i64')]),
   gather: (e, _, inputs) => e.emit('Gather', inputs, { axis: 0 }),
-  scatterAdd: (e, t, [updates, index]) => {
-    const indices = e.emit('Unsqueeze', [index, e.constant([-1], [1], 'i64')])
-    return e.emit('ScatterND', [zeros(e, t.shape), indices, updates], { reduction: 'add' })
-  },
+  scatterAdd,
   takeAlong: (e, _, inputs) => e.emit('GatherElements', inputs, { axis: -1 }),
   putAlong: (e, t, [updates, index]) =>
     e.emit('ScatterElements', [zeros(e, t.shape), index, updates], { axis: -1, reduction: 'add' }),

@@ -111,20 +111,20 @@ const pick = (handles: Handles, names: readonly string[]) =>
 
 export type TokenPass = Record<StatName, Handle> & { unit?: Handle }
 
-/** Statistics of the targets, each [M]; with `unit`, d logp / d h as well, [M, C]. */
+/** Statistics of the targets, each [M], in given handles or new ones; with `unit`, d logp / d h as well, [M, C]. */
 export const tokenPass = (
   model: Model,
   h: Handle,
   placed: Placed,
   names: readonly StatName[],
-  { unit = false, ...settings }: HeadSettings & { unit?: boolean } = {},
+  { unit = false, into, ...settings }: HeadSettings & { unit?: boolean; into?: Handles } = {},
 ): TokenPass => {
   const { backend } = model
   const part = outerPart(model)
   const program = statsProgram(model, part, names, unit, settings)
-  const made: Record<string, Handle> = Object.fromEntries(
-    names.map((name) => [name, backend.zeros([placed.targets.count])]),
-  )
+  const made: Record<string, Handle> = into
+    ? { ...into }
+    : Object.fromEntries(names.map((name) => [name, backend.zeros([placed.targets.count])]))
   if (unit) made.unit = backend.zeros(h.shape)
   eachChunk(model, placed.targets.count, { ...made, h, label: placed.targets.label }, (chunk) => {
     backend.run(program, { ...part.handles, ...chunk }, pick(chunk, Object.keys(made)))

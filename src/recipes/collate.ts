@@ -1,5 +1,5 @@
 /** Examples to the micro-batches of one step: trees to pack, and the arrays that each method's loss reads. */
-import { pack, type Tree } from '../data/batch.ts'
+import { packs, type Tree } from '../data/batch.ts'
 import type { RankedExample, TextExample, UnpairedExample } from '../data/examples.ts'
 import type { BatchArray } from '../train/loss.ts'
 import type { MicroBatch } from '../train/micro.ts'
@@ -38,7 +38,7 @@ const targetCount = ({ targets }: TextExample) => sum(targets.slice(1))
 export const textBatches = (micros: readonly TextExample[][]): MicroBatch[] => {
   const items = sum(micros.flat().map(targetCount))
   return micros.map((examples) => ({
-    packed: pack(examples.map(textTree), 0),
+    packs: packs(examples.map(textTree), 0),
     arrays: { numItems: floats([items], []) },
     weight: sum(examples.map(targetCount)),
   }))
@@ -110,7 +110,8 @@ const rankedBatch = (
     ...rankedTree(example),
     ...(options.prompts && { trunkTargets: example.prompt.map(() => 1) }),
   }))
-  const packed = pack(trees, K)
+  const packed = packs(trees, K)
+  const sequence = packed.flatMap(({ targets }) => Array.from(targets.sequence))
   const arrays: Record<string, BatchArray> = {
     ...window,
     lengths: grid(predicted),
@@ -119,9 +120,8 @@ const rankedBatch = (
     prob: floats(examples.map(({ prob }) => prob ?? 1)),
   }
   if (refs) arrays.refLogps = grid((_, k, b) => refs[b][k])
-  if (options.ldAlpha !== undefined)
-    arrays.weights = floats(targetWeights(examples, options.ldAlpha, packed.targets.sequence, K))
-  return { packed, arrays, weight: examples.length }
+  if (options.ldAlpha !== undefined) arrays.weights = floats(targetWeights(examples, options.ldAlpha, sequence, K))
+  return { packs: packed, arrays, weight: examples.length }
 }
 
 /** A weight for each target, in the order of the targets: a reply's tokens come in their order. */
@@ -164,7 +164,7 @@ export const unpairedBatches = (
     const K = trees[i][0].branches.length
     const labels = floats(examples.map(({ label }) => Number(label)))
     return {
-      packed: pack(trees[i], K),
+      packs: packs(trees[i], K),
       arrays: { windowRows: rows, labels, refLogps: floats(refs[i].flat(), [examples.length, K]) },
       weight: examples.length,
     }
