@@ -22,4 +22,25 @@ describe('ort engine', async () => {
     expect([...(await backend.read(out.loss))]).toEqual([5])
     expect([...(await backend.read(out.dw))]).toEqual([2, 4, 6, 4, 8, 12])
   })
+
+  it('adds many updates to one row the same way every time, on two threads', async () => {
+    const two = await openBackend({ inProcess: true, threads: 2 })
+    const sum = input('x', ['N', 64]).scatterAdd(input('rows', ['N'], 'i64'), 4)
+    const exe = two.load(compileProgram('scatter', { sum }))
+    const n = 20_000
+    const x = two.put(
+      Float32Array.from({ length: n * 64 }, (_, i) => Math.sin(i)),
+      [n, 64],
+    )
+    const rows = two.put(
+      BigInt64Array.from({ length: n }, (_, i) => BigInt(i % 4)),
+      [n],
+    )
+    const sums = () => two.read(two.run(exe, { x, rows }).sum)
+    const first = await sums()
+    for (let i = 0; i < 10; i++) expect(await sums()).toEqual(first)
+    const exact = Array.from({ length: n / 4 }, (_, i) => Math.sin(i * 4 * 64)).reduce((a, b) => a + b)
+    expect(first[0]).toBeCloseTo(exact, 2)
+    await two.close()
+  })
 })
