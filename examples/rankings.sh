@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Four stories to a prompt, ranked, with ties and a few unranked: Plackett-Luce takes all of them in one pass.
+#   examples/rankings.sh [flags of attune dpo]   MODEL and RUN as in sft.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+run=${RUN:-attune-runs/example-rankings}
+
+node bin/attune.js dpo --model "${MODEL:-test/fixtures/models/stories260K}" --data examples/rankings.jsonl \
+  --ties marginal --epochs 4 --batch-size 4 --learning-rate 1e-3 --lora-r 8 --output "$run" "$@"
+
+node bin/attune.js runs show "$run"

@@ -1,0 +1,124 @@
+/**
+ * The package as npm makes it: what is in it, that a typed program of fifteen lines trains with it, that its rooms can
+ * be imported with their types, and that the lockfile is whole.
+ */
+import { cpSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fixture } from './support/golden.ts'
+import { compile, installPacked, makeProject, node, type Project, root, write } from './support/project.ts'
+
+const program = `import { type CustomLoss, dpo } from 'attune'
+const pair = (prompt: string, chosen: string, rejected: string) => ({ prompt, chosen, rejected })
+const data = [pair('Once upon a time', ', a dog was kind.', ' the end'), pair('Lily', ' smiled.', ' hit him.')]
+/** -log sigmoid of what the policy says a token, without a look at the reference. */
+const loss: CustomLoss = ({ logps, lengths }) => {
+  const each = logps.div(lengths)
+  const gap = each.slice(1, 0, 1).sub(each.slice(1, 1, 2))
+  return { loss: gap.logSigmoid().neg().mean(), metrics: { gap: gap.mean() } }
+}
+const stop = new AbortController()
+for await (const event of dpo({ model: 'model', data, output: 'run', epochs: 9 }, { loss, signal: stop.signal })) {
+  if (event.event === 'step') console.log(event.step, event.loss.toFixed(3), typeof event.gap)
+  if (event.event === 'step' && event.step === 2) stop.abort()
+  if (event.event === 'end') console.log(event.stopped, event.steps)
+}
+`
+
+const rooms = `import { Fault, kto, sft, type TrainEvent } from 'attune'
+import { openRows } from 'attune/data'
+import { openCheckpoint } from 'attune/checkpoint'
+import { generate } from 'attune/generate'
+import { architectures } from 'attune/models'
+import { rmsNorm } from 'attune/nn'
+import { preferenceLoss } from 'attune/objectives'
+import { ktoLoss } from 'attune/objectives/kto'
+import { compileProgram, type Program } from 'attune/onnx'
+import { optimizer } from 'attune/optim'
+import { openModel } from 'attune/passes'
+import { openBackend } from 'attune/runtime'
+import { readRun } from 'attune/runs'
+import { input, type Tensor } from 'attune/tensor'
+import { grad } from 'attune/tensor/grad'
+import { loadTokenizerFolder } from 'attune/text'
+import { train } from 'attune/train'
+
+const x: Tensor = input('x', ['B', 2])
+const traced: Program = compileProgram('square', { dx: grad(x.square().sum(), [x])[0]! })
+const tokenizer = await loadTokenizerFolder('model')
+const ids: number[] = tokenizer?.encode('Once upon a time').ids ?? []
+const names: string[] = architectures.map(({ name }) => name)
+const code = (event: TrainEvent) => (event.event === 'warning' ? event.code : new Fault('none', '').code)
+const functions = [kto, sft, openRows, openCheckpoint, generate, rmsNorm, preferenceLoss, ktoLoss, optimizer, openModel]
+const more = [openBackend, readRun, train, code].every((value) => typeof value === 'function')
+console.log(traced.inputs[0]?.shape.join(), ids.length, names.includes('LlamaForCausalLM'), functions.length, more)
+`
+
+/** A type that would be \`any\` if declarations were not found takes everything; these must be refused. */
+const wrong = `import { dpo } from 'attune'
+import { input } from 'attune/tensor'
+dpo({ model: 'm', data: [], output: 'o', loss: 3 })
+input('x', 'B')
+`
+
+let project: Project
+let files: string[]
+beforeAll(() => {
+  project = makeProject('package')
+  files = installPacked(project.dir)
+  cpSync(fixture('models/stories260K'), join(project.dir, 'model'), { recursive: true })
+})
+afterAll(() => project.remove())
+
+describe('the package', () => {
+  it('holds what runs and no more', () => {
+    const strange = files.filter(
+      (path) => !/^(bin\/attune\.js|dist\/.*(\.d\.ts|\.js)|[A-Z]+(\.md)?|package\.json)$/.test(path),
+    )
+    expect(strange).toEqual([])
+    expect(files.filter((path) => /\.test\.|fixtures/.test(path))).toEqual([])
+    expect(files).toEqual(expect.arrayContaining(['README.md', 'LICENSE', 'CHANGELOG.md', 'dist/runtime/ortWorker.js']))
+  })
+
+  it('exports files that are there', () => {
+    const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    const missing = Object.values<string>(exports)
+      .map((path) => path.slice(2))
+      .filter((path) => !path.includes('*') && !files.includes(path))
+    expect(missing).toEqual([])
+  })
+
+  it('trains in fifteen typed lines: rows of its own, events, a loss of its own, a signal', () => {
+    expect(program.trim().split('\n').length).toBeLessThanOrEqual(15)
+    write(project.dir, 'program.ts', program)
+    write(project.dir, 'rooms.ts', rooms)
+    expect(compile(project.dir)).toBe('')
+    const run = node(project.dir, ['program.js'], { ATTUNE_CACHE: join(project.dir, 'cache') })
+    expect(run.stderr).toBe('')
+    expect(run.stdout).toMatch(/^1 \d+\.\d{3} number\n2 \d+\.\d{3} number\ninterrupted 2\n$/)
+    expect(node(project.dir, ['rooms.js']).stdout).toBe('B,2 5 true 10 true\n')
+  })
+
+  it('has types that refuse what is wrong', () => {
+    write(project.dir, 'wrong.ts', wrong)
+    expect(compile(project.dir).match(/wrong\.ts\(\d+/g)).toEqual(['wrong.ts(3', 'wrong.ts(4'])
+  })
+
+  it('brings its command', () => {
+    const bin = join(project.dir, 'node_modules', 'attune', 'bin', 'attune.js')
+    const { stdout, status } = node(project.dir, [bin, 'inspect', 'model', '--json'])
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ architecture: 'LlamaForCausalLM', parameters: { total: 260_032 } })
+  })
+})
+
+it('the lockfile has an entry for every dependency on every platform, or npm ci refuses it', () => {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+  const missing = Object.entries<Record<string, object>>(packages).flatMap(
+    ([path, { dependencies, optionalDependencies }]) =>
+      Object.keys({ ...dependencies, ...optionalDependencies }).filter(
+        (name) => !packages[`node_modules/${name}`] && !packages[`${path}/node_modules/${name}`],
+      ),
+  )
+  expect(missing).toEqual([])
+})
