@@ -9,6 +9,7 @@ import { attendRagged } from '../nn/attention.ts'
 import { compileProgram } from '../onnx/model.ts'
 import type { Executable, Handle, Handles } from '../runtime/backend.ts'
 import { costly, cut, nothing } from '../tensor/cut.ts'
+import { evalDim, sizeOf } from '../tensor/dim.ts'
 import { vjp } from '../tensor/grad.ts'
 import { simplify } from '../tensor/simplify.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
@@ -66,6 +67,22 @@ const traceBlock = (model: Model, layer: number, part: Part, plan: Plan, trained
   const [dx, ...dw] = split.gradients
   const kept = Object.fromEntries(split.kept.map((t, i) => [`kept${i}`, t]))
   return { forward: { y: traced, ...kept }, backward: { dx, ...accumulated(trained, dw) } }
+}
+
+/** Bytes that a plan keeps between forward and backward for N tokens on a grid of B by T. */
+export const keptBytes = (
+  model: Model,
+  plan: Plan,
+  gradients: Gradients,
+  sizes: { N: number; B: number; T: number },
+): number => {
+  const bindings = new Map(Object.entries(sizes))
+  const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => {
+    const part = layerPart(model, layer)
+    const trained = trainedNames(part, model.architecture.layerPrefix(layer), gradients)
+    return blockPrograms(model, layer, part, plan, trained).forward.program.outputs
+  })
+  return layers.flat().reduce((bytes, { shape }) => bytes + 4 * evalDim(sizeOf(shape), bindings), 0)
 }
 
 /** sum = grad + dw; both are one handle, so the sum grows in place. */

@@ -2,6 +2,7 @@
  * The model that a recipe trains: opened by name, with its trainable parameters in arenas. Full fine-tuning trains
  * every parameter; LoRA an adapter, new or opened, beside a frozen base.
  */
+import { freemem } from 'node:os'
 import { openAdapter } from '../checkpoint/folder.node.ts'
 import { sha256File } from '../checkpoint/sha256.node.ts'
 import type { StoredTensor } from '../checkpoint/stored.ts'
@@ -13,7 +14,7 @@ import { decays } from '../optim/decay.ts'
 import { type OptimizerName, optimizer } from '../optim/optimizers.ts'
 import { putWeights } from '../passes/load.ts'
 import { type Model, makeModel, withoutAdapter } from '../passes/model.ts'
-import type { Plan } from '../passes/stack.ts'
+import { keptBytes, type Plan } from '../passes/stack.ts'
 import type { Backend, Handle } from '../runtime/backend.ts'
 import { openBackend } from '../runtime/open.node.ts'
 import { type Arena, makeArenas, viewsOf } from '../train/arena.ts'
@@ -72,7 +73,7 @@ export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapt
       adapter,
       freshAdapter: adapterDir === undefined,
       backend,
-      plan: planOf(settings),
+      plan: settings.memory === 'low' ? 'low' : 'fast',
       files: await hashes,
       close: () => backend.close(),
     }
@@ -124,8 +125,19 @@ const fillTrainable = async (backend: Backend, params: ReadonlyMap<string, Handl
   for (const [name, tensor] of trainable) backend.write(params.get(name)!, (await tensor.floats()).slice())
 }
 
-/** `auto` keeps activations; the memory they take is what --memory low saves. */
-const planOf = ({ memory }: PolicySettings): Plan => (memory === 'low' ? 'low' : 'fast')
+/** Part of the free memory that kept activations may take; the rest is the steps' own. */
+const roomForKept = 0.4
+
+/** `auto`: the fastest plan that fits a micro-batch of this many tokens into the memory that is free. */
+export const planFor = (
+  { model, gradients }: Policy,
+  memory: PolicySettings['memory'],
+  sizes: { N: number; B: number; T: number },
+): Plan => {
+  if (memory !== 'auto') return memory
+  const free = process.availableMemory?.() ?? freemem()
+  return keptBytes(model, 'fast', gradients, sizes) < roomForKept * free ? 'fast' : 'low'
+}
 
 /**
  * Whether the reference is this model with its adapter off, at any time. Otherwise it is what the model was at the

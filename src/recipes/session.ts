@@ -21,7 +21,7 @@ import { type ExampleStream, exampleStream } from '../train/stream.ts'
 import { badInput } from '../util/fault.ts'
 import { chunks } from './collate.ts'
 import { writeResult } from './output.ts'
-import type { Policy } from './policy.ts'
+import { type Policy, planFor } from './policy.ts'
 import type { TrainEvent, WarningEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
 
@@ -41,6 +41,7 @@ export type SessionSettings = {
   saveEvery: number
   keep: number
   saveDtype: 'float32' | 'bfloat16' | 'float16'
+  memory: 'auto' | 'fast' | 'low'
   epochs: number
   maxSteps?: number
   batchSize: number
@@ -146,6 +147,7 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
   yield* warnings
   // Throws where no row gives an example, before the run's folder is written to
   for (const stream of [examples.train, examples.eval]) await stream?.take(0, 1)
+  if (!state) policy.plan = await planOf(parts, stepRows)
   yield await startEvent(parts, progress.step, totalSteps)
   if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
@@ -166,6 +168,14 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
   })
   yield* countWarnings(examples)
   yield await finish(parts, end)
+}
+
+/** By the largest micro-batch of the first steps. */
+const planOf = async <E extends object>({ policy, examples, settings, tokens }: SessionParts<E>, stepRows: number) => {
+  const { examples: first } = await examples.train.take(0, 8 * stepRows)
+  const lengths = first.map(tokens)
+  const micros = chunks(lengths, settings.batchSize).map((micro) => micro.reduce((a, b) => a + b))
+  return planFor(policy, settings.memory, { N: Math.max(...micros), B: settings.batchSize, T: Math.max(...lengths) })
 }
 
 /** Makes every batch that is still to come, for the sake of the reference values that this computes and keeps. */
