@@ -14,7 +14,10 @@ import { executable, type Model, outerPart, type Part, scopeOf } from './model.t
 import { accumulated, accumulators, type Gradients } from './stack.ts'
 
 export type StatName = keyof TokenStats
-export type HeadSettings = Pick<HeadOptions, 'labelSmoothing' | 'temperature'>
+export type HeadSettings = Pick<HeadOptions, 'labelSmoothing' | 'temperature'> & {
+  /** Of dropout in front of the head's LoRA; without it nothing is dropped. */
+  dropoutSeed?: number
+}
 
 /** Floats that one chunk's logits may take: 64 MiB. */
 const chunkFloats = 2 ** 24
@@ -75,14 +78,25 @@ export const targetStatesBackward = (
 // Chunks of targets
 
 const traceChunk = (model: Model, part: Part, settings: HeadSettings) => {
-  const scope = scopeOf(part)
+  const scope = scopeOf(part, settings.dropoutSeed === undefined ? 0 : model.dropout)
   const h = input('h', ['R', model.config.hidden_size])
   const stats = tokenStats(scope, h, input('label', ['R'], 'i64'), headOptions(model, settings))
   return { scope, h, stats }
 }
 
+/** Programs do not depend on the seed itself, only on whether there is one. */
+const keyOf = ({ dropoutSeed, labelSmoothing, temperature }: HeadSettings) =>
+  JSON.stringify([labelSmoothing, temperature, dropoutSeed !== undefined])
+
+/** The seed of a chunk's dropout, where its program asks for one: no two chunks drop alike, both passes do. */
+const seedFeed = (model: Model, program: Executable, { dropoutSeed = 0 }: HeadSettings, chunk: number): Handles => {
+  if (!program.program.inputs.some(({ name }) => name === 'dropoutSeed')) return {}
+  const seed = (dropoutSeed * 1_000_003 + chunk * 7_919) % 2_147_483_647
+  return { dropoutSeed: model.backend.put(BigInt64Array.of(BigInt(seed)), [1]) }
+}
+
 const statsProgram = (model: Model, part: Part, names: readonly StatName[], unit: boolean, settings: HeadSettings) =>
-  executable(model, `stats ${part.signature} ${names} ${unit} ${JSON.stringify(settings)}`, () => {
+  executable(model, `stats ${part.signature} ${names} ${unit} ${keyOf(settings)}`, () => {
     const { h, stats } = traceChunk(model, part, settings)
     const outputs: Record<string, Tensor> = Object.fromEntries(names.map((name) => [name, stats[name]]))
     if (unit) outputs.unit = vjp([stats.logps], [onesLike(stats.logps)], [h])[0]
@@ -92,7 +106,12 @@ const statsProgram = (model: Model, part: Part, names: readonly StatName[], unit
 const onesLike = (x: Tensor) => scalar(1).broadcastTo(x.shape)
 
 /** Calls back with views of the same rows of several handles; the views are freed after it. */
-const eachChunk = (model: Model, rows: number, handles: Handles, run: (chunk: Record<string, Handle>) => void) => {
+const eachChunk = (
+  model: Model,
+  rows: number,
+  handles: Handles,
+  run: (chunk: Record<string, Handle>, i: number) => void,
+) => {
   const step = chunkRows(model.config.vocab_size)
   for (let start = 0; start < rows; start += step) {
     const count = Math.min(step, rows - start)
@@ -101,7 +120,7 @@ const eachChunk = (model: Model, rows: number, handles: Handles, run: (chunk: Re
       return [name, model.backend.view(handle, start * rest.reduce((a, b) => a * b, 1), [count, ...rest])]
     }
     const views = Object.fromEntries(Object.entries(handles).map(cut)) as Record<string, Handle>
-    run(views)
+    run(views, start / step)
     model.backend.free(Object.values(views))
   }
 }
@@ -126,8 +145,10 @@ export const tokenPass = (
     ? { ...into }
     : Object.fromEntries(names.map((name) => [name, backend.zeros([placed.targets.count])]))
   if (unit) made.unit = backend.zeros(h.shape)
-  eachChunk(model, placed.targets.count, { ...made, h, label: placed.targets.label }, (chunk) => {
-    backend.run(program, { ...part.handles, ...chunk }, pick(chunk, Object.keys(made)))
+  eachChunk(model, placed.targets.count, { ...made, h, label: placed.targets.label }, (chunk, i) => {
+    const seed = seedFeed(model, program, settings, i)
+    backend.run(program, { ...part.handles, ...chunk, ...seed }, pick(chunk, Object.keys(made)))
+    backend.free(Object.values(seed))
   })
   return made as TokenPass
 }
@@ -160,16 +181,18 @@ export const trainedHeadBackward = (
   const { backend } = model
   const part = outerPart(model)
   const trained = trainedIn(statsProgram(model, part, ['logps'], false, settings), gradients)
-  const program = executable(model, `headBackward ${part.signature} ${trained} ${JSON.stringify(settings)}`, () => {
+  const program = executable(model, `headBackward ${part.signature} ${trained} ${keyOf(settings)}`, () => {
     const { scope, h: x, stats } = traceChunk(model, part, settings)
     const [dh, ...dw] = vjp([stats.logps], [input('scale', ['R'])], [x, ...trained.map(scope.get)])
     return compileProgram('headBackward', { dh, ...accumulated(trained, dw) })
   })
   const dh = backend.zeros(h.shape)
   const sums = accumulators(trained, gradients)
-  eachChunk(model, placed.targets.count, { h, dh, label: placed.targets.label, scale: scales }, (chunk) => {
+  eachChunk(model, placed.targets.count, { h, dh, label: placed.targets.label, scale: scales }, (chunk, i) => {
     const { dh: into, ...feeds } = chunk
-    backend.run(program, { ...part.handles, ...sums.feeds, ...feeds }, { dh: into, ...sums.into })
+    const seed = seedFeed(model, program, settings, i)
+    backend.run(program, { ...part.handles, ...sums.feeds, ...feeds, ...seed }, { dh: into, ...sums.into })
+    backend.free(Object.values(seed))
   })
   return dh
 }

@@ -30,7 +30,15 @@ export type MicroBatch = {
 export type MicroResult = Pick<LossResult, 'vector' | 'names'>
 
 /** A pack on its way back: its rows of the joined targets begin at `start`. */
-type Pass = { placed: Placed; hidden: Handle; h: Handle; trail: Trail; start: number; unit?: Handle }
+type Pass = {
+  placed: Placed
+  hidden: Handle
+  h: Handle
+  trail: Trail
+  start: number
+  unit?: Handle
+  settings: HeadSettings
+}
 
 const targetCount = ({ targets }: PackedBatch) => targets.index.length
 
@@ -56,22 +64,18 @@ const passForward = (
   pack: PackedBatch,
   start: number,
   joined: Record<StatName, Handle>,
-  {
-    plan,
-    gradients,
-    unit,
-    ...settings
-  }: HeadSettings & { plan: Plan; gradients?: Gradients; unit: boolean; seed: number },
+  { plan, gradients, seed = 0 }: { plan: Plan; gradients?: Gradients; seed?: number },
+  head: HeadSettings & { unit: boolean },
 ): Pass => {
   const placed = place(model, pack)
-  const { hidden, trail } = forward(model, placed, plan, gradients, settings.seed)
+  const { hidden, trail } = forward(model, placed, plan, gradients, seed)
   const h = targetStates(model, hidden, placed)
   const names = Object.keys(joined) as StatName[]
   const rows = (handle: Handle) => model.backend.view(handle, start, [targetCount(pack)])
   const into = Object.fromEntries(names.map((name) => [name, rows(joined[name])])) as Record<StatName, Handle>
-  const made = tokenPass(model, h, placed, names, { ...settings, unit, into })
+  const made = tokenPass(model, h, placed, names, { ...head, into })
   model.backend.free(Object.values(into))
-  return { placed, hidden, h, trail, start, unit: made.unit }
+  return { placed, hidden, h, trail, start, unit: made.unit, settings: head }
 }
 
 const eachPack = (
@@ -86,9 +90,9 @@ const eachPack = (
   })
 }
 
-const passBackward = (model: Model, pass: Pass, allScales: Handle, gradients: Gradients, settings: HeadSettings) => {
+const passBackward = (model: Model, pass: Pass, allScales: Handle, gradients: Gradients) => {
   const { backend } = model
-  const { placed, hidden, h, trail, unit } = pass
+  const { placed, hidden, h, trail, unit, settings } = pass
   const scales = backend.view(allScales, pass.start, [placed.targets.count])
   const dh = unit
     ? scaledUnits(model, unit, scales)
@@ -113,11 +117,13 @@ export const trainMicro = (
   const arrays = putArrays(model, batch)
   const stats = joinedStats(model, batch, loss)
   const unit = !headIsTrained(model, gradients, settings)
-  const passes = eachPack(batch.packs, (pack, start, i) =>
-    passForward(model, pack, start, stats, { ...settings, plan, gradients, unit, seed: seed + i * 32_452_843 }),
-  )
+  const passes = eachPack(batch.packs, (pack, start, i) => {
+    const packSeed = seed + i * 32_452_843
+    const head = { ...settings, unit, ...(model.dropout > 0 && { dropoutSeed: packSeed }) }
+    return passForward(model, pack, start, stats, { plan, gradients, seed: packSeed }, head)
+  })
   const { scales, vector, names } = runLoss(model, loss, stats, arrays)
-  for (const pass of passes) passBackward(model, pass, scales, gradients, settings)
+  for (const pass of passes) passBackward(model, pass, scales, gradients)
   backend.free([scales, ...Object.values(stats), ...Object.values(arrays)])
   return { vector, names }
 }
@@ -133,7 +139,7 @@ export const evalMicro = (
   const arrays = putArrays(model, batch)
   const stats = joinedStats(model, batch, loss)
   const passes = eachPack(batch.packs, (pack, start) =>
-    passForward(model, pack, start, stats, { ...settings, plan: 'none', unit: false, seed: 0 }),
+    passForward(model, pack, start, stats, { plan: 'none' }, { ...settings, unit: false }),
   )
   for (const { placed, hidden, h } of passes) backend.free([hidden, h, ...placed.handles])
   const { scales, vector, names } = runLoss(model, loss, stats, arrays)
