@@ -6,6 +6,8 @@ import type { Normalizer } from './normalize.ts'
 import type { Piece } from './pieces.ts'
 import { slicePiece, wholePiece, width } from './pieces.ts'
 import type { Shape } from './shape.ts'
+import type { Trie } from './trie.ts'
+import { trie } from './trie.ts'
 import type { Model } from './vocabulary.ts'
 
 export type AddedToken = {
@@ -57,55 +59,44 @@ export const addTokens = (list: readonly AddedToken[], model: Model, normalizer:
     written.set(id, token.normalized ? normalizer(wholePiece(token.content)).text : token.content)
   }
   const specials = new Set([...tokens.values()].filter((token) => token.special).map((token) => token.content))
-  const tries = [false, true].map((normalized) =>
-    trieOf([...tokens].filter(([, token]) => token.normalized === normalized).map(([id]) => [written.get(id)!, id])),
-  )
+  const tries = [false, true].map((normalized) => {
+    const found = trie(tokens.size)
+    for (const [id, token] of tokens) if (token.normalized === normalized) found.add(written.get(id)!, id)
+    return found
+  })
   return {
     ids,
     tokens,
     written: (id) => written.get(id),
     isSpecial: (text) => specials.has(text),
     extract: (piece, normalized, splitSpecial) => {
-      const trie = tries[Number(normalized)]
-      return trie.size ? extract(piece, trie, tokens, splitSpecial) : [piece]
+      const found = tries[Number(normalized)]
+      return found.empty ? [piece] : extract(piece, found, tokens, splitSpecial)
     },
   }
 }
 
-type Trie = Map<number, { id: number; next: Trie }>
-
-const trieOf = (entries: [string, number][]): Trie => {
-  const root: Trie = new Map()
-  for (const [text, id] of entries) {
-    let level = root
-    for (let i = 0; i < text.length; i++) {
-      const unit = text.charCodeAt(i)
-      let node = level.get(unit)
-      if (!node) level.set(unit, (node = { id: -1, next: new Map() }))
-      if (i === text.length - 1) node.id = id
-      level = node.next
-    }
-  }
-  return root
-}
-
-const longestAt = (trie: Trie, text: string, at: number): { id: number; end: number } | undefined => {
+const longestAt = (tokens: Trie, text: string, at: number): { id: number; end: number } | undefined => {
   let found: { id: number; end: number } | undefined
-  for (let level = trie; at < text.length; ) {
-    const node = level.get(text.charCodeAt(at++))
-    if (!node) break
-    if (node.id >= 0) found = { id: node.id, end: at }
-    level = node.next
+  for (let node = 0; at < text.length; ) {
+    node = tokens.step(node, text.charCodeAt(at++))
+    if (node < 0) break
+    if (tokens.valueAt(node) >= 0) found = { id: tokens.valueAt(node), end: at }
   }
   return found
 }
 
-const extract = (piece: Piece, trie: Trie, tokens: ReadonlyMap<number, AddedToken>, splitSpecial: boolean): Piece[] => {
+const extract = (
+  piece: Piece,
+  wanted: Trie,
+  tokens: ReadonlyMap<number, AddedToken>,
+  splitSpecial: boolean,
+): Piece[] => {
   const { text } = piece
   const pieces: Piece[] = []
   let done = 0
   for (let at = 0; at < text.length; ) {
-    const found = longestAt(trie, text, at)
+    const found = longestAt(wanted, text, at)
     if (!found) {
       at++
       continue

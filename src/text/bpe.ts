@@ -61,7 +61,7 @@ const readMerges = (shape: Shape, { ids }: Vocabulary, prefix: string): Merges =
   const list = shape.list()
   const rankOf = pairTable(list.length)
   const merged = new Int32Array(list.length)
-  list.forEach((item, rank) => {
+  for (const [rank, item] of list.entries()) {
     const [left, right] = typeof item === 'string' ? item.split(' ') : Array.isArray(item) ? item : []
     const [a, b] = [ids.get(left), ids.get(right)]
     const whole = ids.get(`${left}${String(right).slice(prefix.length)}`)
@@ -69,7 +69,7 @@ const readMerges = (shape: Shape, { ids }: Vocabulary, prefix: string): Merges =
       return shape.fail(`has an entry ${rank} (${JSON.stringify(item)}) that the vocabulary does not know`)
     rankOf.set(a, b, rank)
     merged[rank] = whole
-  })
+  }
   return { rankOf, merged }
 }
 

@@ -77,9 +77,14 @@ const mapPiece = (piece: Piece, transform: (chunk: string) => string | undefined
   return changed ? rewrite(piece, edits) : piece
 }
 
-/** Grapheme clusters; in plain ASCII these are the characters, but for CR LF. */
-const chunks = (text: string): Iterable<string> =>
-  /^[^\r\u0080-\uffff]*$/.test(text) ? text : Array.from(graphemes.segment(text), (part) => part.segment)
+/** Two neighbours in ASCII are never one cluster, CR LF aside, so only what lies about other characters is segmented. */
+const stretches = /[^\r\u0080-\uffff]+(?![\r\u0080-\uffff])|[\s\S]?(?:[\r\u0080-\uffff]+[^\r\u0080-\uffff]?)+/g
+
+/** Grapheme clusters. */
+const chunks = (text: string): string[] =>
+  (text.match(stretches) ?? []).flatMap((stretch) =>
+    /[\r\u0080-\uffff]/.test(stretch) ? Array.from(graphemes.segment(stretch), (part) => part.segment) : [...stretch],
+  )
 
 const utf8Length = (text: string): number => {
   let length = 0

@@ -85,8 +85,11 @@ export const byteLevel: Normalizer = (piece) => {
   return { text, starts, ends }
 }
 
+const isNmtControl = (unit: number): boolean =>
+  (unit >= 1 && unit <= 8) || unit === 0x0b || (unit >= 0x0e && unit <= 0x1f) || [0x7f, 0x8f, 0x9f].includes(unit)
+
 const nmt: Normalizer = (piece) => {
-  const kept = filterPiece(piece, (char) => !/[\u0001-\u0008\u000b\u000e-\u001f\u007f\u008f\u009f]/.test(char))
+  const kept = filterPiece(piece, (char) => !isNmtControl(char.charCodeAt(0)))
   const spaces = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/
   return { ...kept, text: kept.text.replace(new RegExp(spaces, 'g'), ' ') }
 }

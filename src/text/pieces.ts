@@ -88,8 +88,8 @@ export const replacePiece = (piece: Piece, matches: readonly number[], content: 
     done = matches[m + 1]
     text += content
     for (let unit = 0; unit < content.length; unit++) {
-      starts.push(piece.starts[done - 1])
-      ends.push(piece.ends[done - 1])
+      starts.push(piece.starts[done - 1] ?? piece.starts[0] ?? 0)
+      ends.push(piece.ends[done - 1] ?? piece.starts[0] ?? 0)
     }
   }
   copy(piece.text.length)

@@ -6,6 +6,9 @@ import { prependPiece, replacePiece, slicePiece, splitPiece, width } from './pie
 import type { Shape } from './shape.ts'
 import { isNumeric, isPunctuation, isWhiteSpace } from './unicode.ts'
 
+/** \w of Rust's regex: joiners count. */
+const rustWord = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}'
+
 export type PreTokenizer = (piece: Piece) => Piece[]
 
 export const readPreTokenizer = (shape: Shape): PreTokenizer => {
@@ -49,7 +52,7 @@ const preTokenizers: Record<string, (shape: Shape) => PreTokenizer> = {
       splitPiece(piece, spaces(piece.text), 'Removed').flatMap((word) => splitPiece(word, marks(word.text), 'Isolated'))
   },
   Whitespace: () => {
-    const words = regexPattern('(?:\\w|[\\u200c\\u200d])+|(?:[^\\w\\s\\u200c\\u200d])+')
+    const words = regexPattern(`[${rustWord}]+|[^${rustWord}\\s]+`)
     return (piece) => splitPiece(piece, words(piece.text), 'Removed', true)
   },
   WhitespaceSplit: () => {

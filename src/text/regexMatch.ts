@@ -6,18 +6,23 @@
  */
 import { badInput } from '../util/fault.ts'
 import { width } from './pieces.ts'
+import { wordClass } from './regexParse.ts'
 import type { Instruction, Program } from './regexProgram.ts'
 
 type Search = { text: string; steps: number; memoFrom: number; most: number; failed: Map<Program, Uint8Array> }
 
-/** Bounds of the matches, [start, end] flat; empty matches are left out. */
+/** Bounds of the matches, [start, end] flat. An empty match counts unless another match ends there. */
 export const findAll = (program: Program, text: string): number[] => {
   const size = text.length + 200
-  const search: Search = { text, steps: 0, memoFrom: 64 * size, most: 4000 * size, failed: new Map() }
+  const search: Search = { text, steps: 0, memoFrom: 64 * size, most: 500 * size, failed: new Map() }
   const matches: number[] = []
-  for (let at = 0; at < text.length; ) {
+  let last = -1
+  for (let at = 0; at <= text.length; ) {
     const end = run(search, program, at)
-    if (end > at) matches.push(at, end)
+    if (end > at || (end === at && last !== at)) {
+      matches.push(at, end)
+      last = end
+    }
     at = end > at ? end : at + width(text, at)
   }
   return matches
@@ -79,7 +84,7 @@ const stepBack = (text: string, at: number, chars: number): number => {
   return chars > 0 ? -1 : at
 }
 
-const wordChar = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u
+const wordChar = new RegExp(wordClass, 'v')
 
 const onEdge = (text: string, kind: (Instruction & { op: 'edge' })['kind'], at: number): boolean => {
   if (kind === 'start') return at === 0

@@ -83,7 +83,7 @@ export const parseRegex = (pattern: string): Node => {
     if (char === '.') return set(dotAll ? '[^]' : '[^\\n]')
     if (char === '^') return { type: 'edge', kind: 'lineStart' }
     if (char === '$') return { type: 'edge', kind: 'lineEnd' }
-    if (char === '\\') return edge(chars[at]) ?? set(escape(false))
+    if (char === '\\') return edge(chars[at]) ?? set(escaped(false))
     if ('*+?'.includes(char)) fail(`has nothing before ${char} to repeat`)
     return set(literal(char))
   }
@@ -170,11 +170,11 @@ export const parseRegex = (pattern: string): Node => {
 
   const single = (): string => {
     const char = chars[at++]
-    return char === '\\' ? escape(true) : literal(char)
+    return char === '\\' ? escaped(true) : literal(char)
   }
 
   /** After a backslash, in or outside of a class. */
-  const escape = (inClass: boolean): string => {
+  const escaped = (inClass: boolean): string => {
     const char = chars[at++]
     const control = (
       { n: 10, t: 9, r: 13, f: 12, v: 11, a: 7, e: 27, ...(inClass && { b: 8 }) } as Record<string, number>
@@ -228,10 +228,13 @@ const compiles = (source: string): boolean => {
   }
 }
 
+/** Latin-1 keeps its superscripts and fractions as word characters, an old table of Oniguruma's. */
+export const wordClass = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}]'
+
 const shorthands: Record<string, string> = {
   s: '\\p{White_Space}',
   d: '\\p{Nd}',
-  w: '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]',
+  w: wordClass,
   h: '[0-9A-Fa-f]',
 }
 
@@ -243,9 +246,9 @@ const posixClasses: Record<string, string> = {
   cntrl: '\\p{Cc}',
   digit: '\\p{Nd}',
   lower: '\\p{Lowercase}',
-  punct: '[\\p{P}\\u{24}\\u{2b}\\u{3c}\\u{3d}\\u{3e}\\u{5e}\\u{60}\\u{7c}\\u{7e}]',
+  punct: '[\\p{P}\\p{S}]',
   space: '\\p{White_Space}',
   upper: '\\p{Uppercase}',
-  word: '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]',
+  word: wordClass,
   xdigit: '[0-9A-Fa-f]',
 }

@@ -60,7 +60,8 @@ export type Tokenizer = {
 export const loadTokenizer = async (files: TokenizerFiles): Promise<Tokenizer> => {
   const config = await readJson(files.tokenizerConfig)
   const names = { ...namedTokens(await readJson(files.specialTokensMap)), ...namedTokens(config) }
-  const pipeline = readPipeline((await readJson(files.tokenizerJson))!, configTokens(config, names))
+  const file = (await readJson(files.tokenizerJson))!
+  const pipeline = boundedDepth(file, () => readPipeline(file, configTokens(config, names)))
   const specialTokens = Object.fromEntries(Object.entries(names).map(([name, token]) => [name, token.content]))
   const tokenizer = build(pipeline, config, specialTokens)
   const templates = await readTemplates(files, config)
@@ -126,6 +127,16 @@ const encoderOf = ({ row, added }: Pipeline, tokenizer: Tokenizer): ChatEncoder 
   tokenToId: tokenizer.tokenToId,
   added: [...added.tokens.values()],
 })
+
+/** Sequences inside sequences without end would use up the stack. */
+const boundedDepth = <T>(file: Shape, read: () => T): T => {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof RangeError) return file.fail('nests too deep')
+    throw error
+  }
+}
 
 const highestId = ({ model, added }: Pipeline): number => {
   let highest = model.highestId

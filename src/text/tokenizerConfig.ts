@@ -75,7 +75,7 @@ export const configTokens = (config: Shape | undefined, named: Record<string, Ad
   return [...tokens, ...[...Object.values(named), ...further].map((token) => ({ ...token, ifNew: true }))]
 }
 
-const largest = 2 ** 28
+const largest = 2 ** 27
 
 const readText = async (source: ByteSource): Promise<string> => {
   if (source.size > largest)

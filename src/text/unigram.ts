@@ -4,9 +4,9 @@
  * minus ten; neighbours of that kind are one unknown token, or bytes where the model has them.
  */
 import { byteIds } from './bpe.ts'
-import { pairTable } from './pairTable.ts'
 import { width } from './pieces.ts'
 import type { Shape } from './shape.ts'
+import { trie } from './trie.ts'
 import { utf8 } from './unicode.ts'
 import type { Model, Tokens } from './vocabulary.ts'
 import { cached } from './vocabulary.ts'
@@ -60,20 +60,8 @@ type Cut = { from: number; to: number; known: boolean }
 
 /** The best cut of a text, from left to right. */
 const bestPath = (entries: [string, number][], ids: Map<string, number>, unk?: number): ((text: string) => Cut[]) => {
-  const edges = pairTable(entries.length * 4)
-  const idAt: number[] = [-1] // trie node -> the entry that ends there
-  for (const [token] of entries) {
-    let node = 0
-    for (let i = 0; i < token.length; i++) {
-      let child = edges.get(node, token.charCodeAt(i))
-      if (child < 0) {
-        child = idAt.push(-1) - 1
-        edges.set(node, token.charCodeAt(i), child)
-      }
-      node = child
-    }
-    if (node > 0) idAt[node] = ids.get(token)!
-  }
+  const tokens = trie(entries.length)
+  for (const [token] of entries) tokens.add(token, ids.get(token)!)
   let unkScore = Infinity
   for (const [, score] of entries) unkScore = Math.min(unkScore, score)
   unkScore -= unkPenalty
@@ -92,10 +80,11 @@ const bestPath = (entries: [string, number][], ids: Map<string, number>, unk?: n
       const one = at + width(text, at)
       let single = false
       for (let node = 0, to = at; to < text.length; ) {
-        node = edges.get(node, text.charCodeAt(to++))
+        node = tokens.step(node, text.charCodeAt(to++))
         if (node < 0) break
-        if (idAt[node] < 0) continue
-        offer(at, to, entries[idAt[node]][1] + scores[at], idAt[node] === unk ? 0 : 1)
+        const id = tokens.valueAt(node)
+        if (id < 0) continue
+        offer(at, to, entries[id][1] + scores[at], id === unk ? 0 : 1)
         single ||= to === one
       }
       if (!single) offer(at, one, unkScore + scores[at], 0)

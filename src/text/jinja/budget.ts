@@ -7,16 +7,18 @@ import { templateFault } from './values.ts'
 export type Budget = {
   /** Fails when the work is used up. */
   spend(work: number): void
-  /** A text just made or about to be made: checks its length and pays for it. */
+  /** A text just read or about to be made: checks its length and pays for it. */
   made(length: number): void
+  /** Checks the length of a text that grew. */
+  fits(length: number): void
   /** Runs one level deeper. */
   deeper<T>(run: () => T): T
 }
 
 export type Limits = { work: number; length: number; depth: number }
 
-/** About two seconds of work, 32 million characters in one text, 250 levels. */
-export const defaultLimits: Limits = { work: 10_000_000, length: 2 ** 25, depth: 250 }
+/** About two seconds of work, 32 million characters in one text, 500 levels. */
+export const defaultLimits: Limits = { work: 10_000_000, length: 2 ** 25, depth: 500 }
 
 /** Characters that cost as much as one step. */
 const charsPerStep = 16
@@ -29,11 +31,15 @@ export const budgetOf = (limits: Limits): Budget => {
     if (!(work <= limits.work))
       throw templateFault(`the chat template takes more than ${limits.work} steps; it may be broken or hostile`)
   }
+  const fits = (length: number) => {
+    if (!(length <= limits.length))
+      throw templateFault(`the chat template makes a text longer than ${limits.length} characters`)
+  }
   return {
     spend,
+    fits,
     made: (length) => {
-      if (!(length <= limits.length))
-        throw templateFault(`the chat template makes a text longer than ${limits.length} characters`)
+      fits(length)
       spend(length / charsPerStep)
     },
     deeper: (run) => {

@@ -72,7 +72,7 @@ const nodes: Rules = {
       context,
     ),
   test: ({ of, name, args }, scope, context) =>
-    applyTest(name, evaluate(of, scope, context), argsOf(args, scope, context)),
+    applyTest(name, evaluate(of, scope, context), argsOf(args, scope, context), context.budget),
   not: ({ of }, scope, context) => !truthy(evaluate(of, scope, context)),
   negative: ({ of }, scope, context) => signed(evaluate(of, scope, context), -1),
   positive: ({ of }, scope, context) => signed(evaluate(of, scope, context), 1),
@@ -95,7 +95,7 @@ const nodes: Rules = {
     let left = evaluate(first, scope, context)
     for (const [operator, expr] of rest) {
       const right = evaluate(expr, scope, context)
-      if (!comparison(operator, left, right)) return false
+      if (!comparison(operator, left, right, context.budget)) return false
       left = right
     }
     return true
@@ -111,12 +111,12 @@ const nodes: Rules = {
 /** Where a block's text stands for the filters of {% filter %} and {% set x | f %}; no template can name it. */
 export const blockText = ' block'
 
-export const comparison = (operator: string, left: Value, right: Value): boolean => {
-  if (operator === '==') return equal(left, right)
-  if (operator === '!=') return !equal(left, right)
-  if (operator === 'in') return contains(right, left)
-  if (operator === 'not in') return !contains(right, left)
-  const order = compare(left, right)
+export const comparison = (operator: string, left: Value, right: Value, budget: Budget): boolean => {
+  if (operator === '==') return equal(left, right, budget)
+  if (operator === '!=') return !equal(left, right, budget)
+  if (operator === 'in') return contains(right, left, budget)
+  if (operator === 'not in') return !contains(right, left, budget)
+  const order = compare(left, right, budget)
   if (operator === '<') return order < 0
   if (operator === '<=') return order <= 0
   return operator === '>' ? order > 0 : order >= 0
@@ -133,12 +133,12 @@ const signed = (value: Value, sign: 1 | -1): Value => {
 const argsOf = ({ list, named, restList, restNamed }: CallArgs, scope: Scope, context: Context): Args => {
   if (!list.length && !named.length && !restList && !restNamed) return noArgs
   const values = list.map((item) => evaluate(item, scope, context))
-  if (restList) values.push(...itemsOf(evaluate(restList, scope, context)))
+  const rest = restList ? itemsOf(evaluate(restList, scope, context), context.budget) : []
   const byName = new Map<string, Value>()
   for (const [name, expr] of named) byName.set(name, evaluate(expr, scope, context))
   if (restNamed)
     for (const [name, value] of dictOf(evaluate(restNamed, scope, context))) byName.set(String(name), value)
-  return { list: values, named: byName }
+  return { list: [...values, ...rest], named: byName }
 }
 
 export const noArgs: Args = { list: [], named: new Map() }

@@ -2,6 +2,7 @@
  * Statements of a template. `for` and blocks open scopes, `if` does not; a name set in a loop's turn is gone in the
  * next, which is what namespaces are for. What {% generation %} encloses is noted as spans of the text.
  */
+import type { Budget } from './budget.ts'
 import type { Context, Scope } from './evaluate.ts'
 import { blockText, evaluate, innerScope, lookUp } from './evaluate.ts'
 import { loopThing } from './loop.ts'
@@ -21,9 +22,10 @@ export type Rendering = Context & {
 
 type Signal = 'break' | 'continue' | undefined
 
-const write = (out: Output, text: string) => {
+const write = (out: Output, text: string, { budget }: Context) => {
   out.parts.push(text)
   out.length += text.length
+  budget.fits(out.length)
 }
 
 export const execute = (statements: readonly Statement[], scope: Scope, out: Output, context: Rendering): Signal => {
@@ -50,25 +52,29 @@ const one = (statement: Statement, scope: Scope, out: Output, context: Rendering
   }
   if (statement.type === 'with') {
     const inner = innerScope(scope)
-    for (const [target, value] of statement.pairs) assign(target, evaluate(value, scope, context), inner)
+    for (const [target, value] of statement.pairs)
+      assign(target, evaluate(value, scope, context), inner, context.budget)
     return execute(statement.body, inner, out, context)
   }
   if (statement.type === 'scope') return execute(statement.body, innerScope(scope), out, context)
-  if (statement.type === 'data') write(out, statement.text)
+  if (statement.type === 'data') write(out, statement.text, context)
   else if (statement.type === 'print') {
-    for (const item of statement.items) write(out, str(evaluate(item, scope, context), context.budget))
-  } else if (statement.type === 'set') assign(statement.target, evaluate(statement.value, scope, context), scope)
+    for (const item of statement.items) write(out, str(evaluate(item, scope, context), context.budget), context)
+  } else if (statement.type === 'set')
+    assign(statement.target, evaluate(statement.value, scope, context), scope, context.budget)
   else if (statement.type === 'setBlock') {
     const text = capture(statement.body, innerScope(scope), context)
-    assign(statement.target, statement.filter ? filtered(statement.filter, text, scope, context) : text, scope)
+    const value = statement.filter ? filtered(statement.filter, text, scope, context) : text
+    assign(statement.target, value, scope, context.budget)
   } else if (statement.type === 'filterBlock') {
     const text = capture(statement.body, innerScope(scope), context)
-    write(out, str(filtered(statement.filter, text, scope, context), context.budget))
+    write(out, str(filtered(statement.filter, text, scope, context), context.budget), context)
   } else if (statement.type === 'macro')
     scope.names.set(statement.name, macro(statement.name, statement, statement.body, scope, context))
-  else if (statement.type === 'callBlock') write(out, str(callBlock(statement, scope, context), context.budget))
+  else if (statement.type === 'callBlock')
+    write(out, str(callBlock(statement, scope, context), context.budget), context)
   else if (statement.type === 'generation') generation(statement.body, scope, out, context)
-  else loop(statement, itemsOf(evaluate(statement.over, scope, context)), scope, out, context, 0)
+  else loop(statement, itemsOf(evaluate(statement.over, scope, context), context.budget), scope, out, context, 0)
   return undefined
 }
 
@@ -78,19 +84,19 @@ const filtered = (filter: Parameters<typeof evaluate>[0], text: string, scope: S
 const generation = (body: readonly Statement[], scope: Scope, out: Output, context: Rendering) => {
   const text = capture(body, innerScope(scope), context)
   context.spans.push([context.page.length, context.page.length + text.length])
-  write(out, text)
+  write(out, text, context)
 }
 
-const assign = (target: Target, value: Value, scope: Scope): void => {
+const assign = (target: Target, value: Value, scope: Scope, budget: Budget): void => {
   if (target.type === 'name') scope.names.set(target.name, value)
   else if (target.type === 'tuple') {
-    const items = itemsOf(value)
+    const items = itemsOf(value, budget)
     if (items.length !== target.items.length)
       fail(
         `${items.length < target.items.length ? 'not enough' : 'too many'} values to unpack (expected ${target.items.length})`,
       )
     target.items.forEach((item, i) => {
-      assign(item, items[i], scope)
+      assign(item, items[i], scope, budget)
     })
   } else {
     const holder = lookUp(scope, target.name)
@@ -113,21 +119,23 @@ const loop = (
     context.budget.spend(1)
     if (!statement.test) return true
     const inner = innerScope(scope)
-    assign(statement.target, item, inner)
+    assign(statement.target, item, inner, context.budget)
     return truthy(evaluate(statement.test, inner, context))
   })
   const recurse = (args: Args): Value => {
     const nested: Output = { parts: [], length: 0 }
-    context.budget.deeper(() => loop(statement, itemsOf(args.list[0] ?? null), scope, nested, context, depth + 1))
+    context.budget.deeper(() =>
+      loop(statement, itemsOf(args.list[0] ?? null, context.budget), scope, nested, context, depth + 1),
+    )
     context.budget.made(nested.length)
     return nested.parts.join('')
   }
-  const { thing, turn } = loopThing(items, depth, statement.recursive ? recurse : undefined)
+  const { thing, turn } = loopThing(items, depth, context.budget, statement.recursive ? recurse : undefined)
   for (const [i, item] of items.entries()) {
     turn(i)
     const inner = innerScope(scope)
     inner.names.set('loop', thing)
-    assign(statement.target, item, inner)
+    assign(statement.target, item, inner, context.budget)
     if (execute(statement.body, inner, out, context) === 'break') break
   }
   if (!items.length) execute(statement.otherwise, innerScope(scope), out, context)

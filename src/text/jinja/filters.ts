@@ -5,13 +5,14 @@
 
 import { bind } from './arguments.ts'
 import { arithmetic } from './arithmetic.ts'
-import type { Budget } from './budget.ts'
 import type { Context } from './evaluate.ts'
+import { batched, folded, grouped, sliced, sortedBy } from './filterLists.ts'
+import { indented, rounded, spaces, titleWords, toFloat, toInt, truncated, urlQuoted } from './filterText.ts'
 import { percentFormat } from './format.ts'
 import { itemOf } from './lookup.ts'
 import { centered, joined, replaced } from './methods.ts'
 import { json, repr, str } from './print.ts'
-import { capitalize, lines, space, strip } from './pytext.ts'
+import { capitalize, strip } from './pytext.ts'
 import { applyTest } from './tests.ts'
 import type { Args, Value } from './values.ts'
 import {
@@ -28,7 +29,6 @@ import {
   lengthOf,
   missing,
   numeric,
-  pointLength,
   sequenceOf,
   truthy,
   tuple,
@@ -57,7 +57,7 @@ const textual = (change: (text: string) => Value): Filter => [[], (value, _, { b
 
 /** The items of a value, paid for one by one. */
 const items = (value: Value, { budget }: Context): readonly Value[] => {
-  const found = itemsOf(value)
+  const found = itemsOf(value, budget)
   budget.spend(found.length)
   return found
 }
@@ -77,15 +77,6 @@ const attribute = (path: Value | undefined, context: Context, fallback?: Value) 
         }, item)
 }
 
-const folded = (value: Value, caseSensitive: boolean): Value =>
-  typeof value === 'string' && !caseSensitive ? value.toLowerCase() : value
-
-/** A stable sort by keys; `reverse` keeps equal items in order too, as Python does. */
-const sortedBy = (list: readonly Value[], key: (item: Value) => Value, reverse: boolean): Value[] => {
-  const keyed = list.map((item) => [key(item), item] as const)
-  return keyed.sort(([a], [b]) => (reverse ? compare(b, a) : compare(a, b))).map(([, item]) => item)
-}
-
 const extreme =
   (sign: 1 | -1): Filter[1] =>
   (value, [caseSensitive, path], context) => {
@@ -94,7 +85,8 @@ const extreme =
     for (const item of items(value, context))
       if (
         best === undefined ||
-        sign * compare(folded(key(item), flag(caseSensitive)), folded(key(best), flag(caseSensitive))) > 0
+        sign * compare(folded(key(item), flag(caseSensitive)), folded(key(best), flag(caseSensitive)), context.budget) >
+          0
       )
         best = item
     return best ?? missing('No aggregated item, sequence was empty.')
@@ -142,6 +134,7 @@ const filters: Record<string, Filter> = {
         [...value].map(tuple),
         (item) => folded(sequenceOf(item)![place], flag(caseSensitive)),
         flag(reverse),
+        context.budget,
       )
     },
   ],
@@ -150,15 +143,15 @@ const filters: Record<string, Filter> = {
   forceescape: escaping,
   first: [
     [],
-    (value) =>
-      (is(value, 'iterator') ? value.items[value.next++] : itemsOf(value)[0]) ??
+    (value, _, context) =>
+      (is(value, 'iterator') ? value.items[value.next++] : items(value, context)[0]) ??
       missing('No first item, sequence was empty.'),
   ],
   float: [['default'], (value, [fallback]) => toFloat(value) ?? fallback ?? float(0)],
   groupby: [
     ['attribute', 'default', 'case_sensitive'],
     (value, [path, fallback, caseSensitive], context) =>
-      grouped(items(value, context), attribute(path, context, fallback), flag(caseSensitive)),
+      grouped(items(value, context), attribute(path, context, fallback), flag(caseSensitive), context.budget),
   ],
   indent: [
     ['width', 'first', 'blank'],
@@ -191,10 +184,10 @@ const filters: Record<string, Filter> = {
   ],
   last: [
     [],
-    (value) =>
+    (value, _, context) =>
       is(value, 'iterator')
         ? fail("'generator' object is not reversible")
-        : (itemsOf(value).at(-1) ?? missing('No last item, sequence was empty.')),
+        : (items(value, context).at(-1) ?? missing('No last item, sequence was empty.')),
   ],
   length,
   list: [[], (value, _, context) => [...items(value, context)]],
@@ -209,7 +202,8 @@ const filters: Record<string, Filter> = {
   ],
   reverse: [
     [],
-    (value) => (typeof value === 'string' ? [...value].reverse().join('') : iterator([...itemsOf(value)].reverse())),
+    (value, _, context) =>
+      typeof value === 'string' ? [...value].reverse().join('') : iterator([...items(value, context)].reverse()),
   ],
   round: [
     ['precision', 'method'],
@@ -230,18 +224,11 @@ const filters: Record<string, Filter> = {
         items(value, context),
         (item) => keys.map((key) => folded(key(item), flag(caseSensitive))),
         flag(reverse),
+        context.budget,
       )
     },
   ],
   string: textual((text) => text),
-  striptags: textual((text) =>
-    strip(
-      text.replace(/<!--[^]*?-->|<[^>]*>/g, '').replace(new RegExp(`[${space}]+`, 'g'), ' '),
-      undefined,
-      true,
-      true,
-    ),
-  ),
   sum: [
     ['attribute', 'start'],
     (value, [path, start], context) => {
@@ -265,7 +252,7 @@ const filters: Record<string, Filter> = {
       const [item, key] =
         separators === undefined || separators === null
           ? [step === undefined ? ', ' : ',', ': ']
-          : itemsOf(separators).map((text) => asText(text, 'separator'))
+          : itemsOf(separators, budget).map((text) => asText(text, 'separator'))
       const text = json(value, { ascii: flag(ascii), indent: step, item, key, sortKeys: flag(sortKeys) }, budget)
       budget.made(text.length)
       return text
@@ -295,17 +282,13 @@ const filters: Record<string, Filter> = {
       const fresh = (item: Value) => {
         const wanted = folded(key(item), flag(caseSensitive))
         context.budget.spend(seen.length)
-        return seen.some((one) => equal(one, wanted)) ? false : seen.push(wanted) > 0
+        return seen.some((one) => equal(one, wanted, context.budget)) ? false : seen.push(wanted) > 0
       }
       return iterator(items(value, context).filter(fresh))
     },
   ],
   upper: textual((text) => text.toUpperCase()),
-  urlencode: textual((text) =>
-    encodeURIComponent(text)
-      .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
-      .replaceAll('%2F', '/'),
-  ),
+  urlencode: textual(urlQuoted),
   wordcount: textual((text) => text.match(/[\p{L}\p{N}_]+/gu)?.length ?? 0),
 }
 
@@ -339,120 +322,8 @@ const picked = (value: Value, { list, named }: Args, context: Context, byAttribu
   const key = byAttribute ? attribute(list[0], context) : (item: Value) => item
   const [name, ...args] = byAttribute ? list.slice(1) : list
   const test = (item: Value) =>
-    name === undefined ? truthy(item) : applyTest(asText(name, 'the name of a test'), item, { list: args, named })
+    name === undefined
+      ? truthy(item)
+      : applyTest(asText(name, 'the name of a test'), item, { list: args, named }, context.budget)
   return iterator(items(value, context).filter((item) => test(key(item)) === keep))
-}
-
-const grouped = (list: readonly Value[], key: (item: Value) => Value, caseSensitive: boolean): Value[] => {
-  const groups: { key: Value; shown: Value; items: Value[] }[] = []
-  for (const item of sortedBy(list, (one) => folded(key(one), caseSensitive), false)) {
-    const found = folded(key(item), caseSensitive)
-    const last = groups.at(-1)
-    if (last && equal(last.key, found)) last.items.push(item)
-    else groups.push({ key: found, shown: key(item), items: [item] })
-  }
-  return groups.map((group) => tuple([group.shown, group.items]))
-}
-
-const batched = (list: readonly Value[], size: number, fill: Value | undefined, budget: Budget): Value => {
-  if (size < 1) return fail('batch needs a size of at least 1')
-  const rows: Value[][] = []
-  for (let at = 0; at < list.length; at += size) rows.push(list.slice(at, at + size))
-  const last = rows.at(-1)
-  if (last && fill !== undefined && fill !== null && last.length < size) {
-    budget.made(size * 8)
-    while (last.length < size) last.push(fill)
-  }
-  return iterator(rows)
-}
-
-const sliced = (list: readonly Value[], slices: number, fill: Value | undefined, budget: Budget): Value => {
-  if (slices < 1) return fail('slice needs at least 1 slice')
-  budget.made(slices * 8)
-  const [each, extra] = [Math.floor(list.length / slices), list.length % slices]
-  const rows = Array.from({ length: slices }, (_, n) => {
-    const from = n * each + Math.min(n, extra)
-    const row = list.slice(from, from + each + (n < extra ? 1 : 0))
-    return fill !== undefined && fill !== null && n >= extra ? [...row, fill] : row
-  })
-  return iterator(rows)
-}
-
-const spaces = (count: number, budget: Budget): string => {
-  budget.made(count)
-  return ' '.repeat(Math.max(0, count))
-}
-
-const indented = (text: string, width: string | number, first: boolean, blank: boolean, budget: Budget): string => {
-  const step = typeof width === 'string' ? width : spaces(width, budget)
-  const found = lines(`${text}\n`)
-  budget.made(text.length + found.length * (step.length + 1))
-  const body = found.map((line, i) => (i > 0 && (blank || line) ? step + line : line)).join('\n')
-  return first ? step + body : body
-}
-
-function titleWords(text: string): string {
-  return text
-    .split(new RegExp(`([-${space}({\\[<]+)`))
-    .map((word) => capitalize(word))
-    .join('')
-}
-
-const truncated = (text: string, size: number, kill: boolean, end: string, leeway: number): string => {
-  const points = [...text]
-  if (size < pointLength(end)) return fail(`expected length >= ${pointLength(end)}, got ${size}`)
-  if (points.length <= size + leeway) return text
-  const cut = points.slice(0, size - pointLength(end)).join('')
-  const word = cut.lastIndexOf(' ')
-  return (kill || word < 0 ? cut : cut.slice(0, word)) + end
-}
-
-const toFloat = (value: Value): Value | undefined => {
-  const number = numeric(value) ?? (typeof value === 'string' ? parseFloatText(value) : undefined)
-  return number === undefined ? undefined : float(number)
-}
-
-const parseFloatText = (text: string): number | undefined => {
-  const plain = strip(text, undefined, true, true)
-  if (/^[+-]?(?:inf|infinity)$/i.test(plain)) return plain.startsWith('-') ? -Infinity : Infinity
-  if (/^[+-]?nan$/i.test(plain)) return Number.NaN
-  return /^[+-]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+)?$/i.test(plain)
-    ? Number(plain.replaceAll('_', ''))
-    : undefined
-}
-
-const toInt = (value: Value, base: number): number | undefined => {
-  const whole = typeof value === 'string' ? parseIntText(value, base) : undefined
-  const number = whole ?? numeric(value) ?? (typeof value === 'string' ? parseFloatText(value) : undefined)
-  return number === undefined || !Number.isFinite(number) ? undefined : Math.trunc(number)
-}
-
-const prefixes: Record<number, RegExp> = { 2: /^0b/i, 8: /^0o/i, 16: /^0x/i }
-const parseIntText = (text: string, base: number): number | undefined => {
-  const found = /^([+-]?)(\w+)$/.exec(strip(text, undefined, true, true))
-  const digits = found?.[2]
-    .replace(prefixes[base] ?? /^$/, '')
-    .replaceAll('_', '')
-    .toLowerCase()
-  const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'.slice(0, base)
-  if (!digits || ![...digits].every((digit) => alphabet.includes(digit))) return undefined
-  return Number.parseInt(found![1] + digits, base)
-}
-
-const rounded = (value: Value, precision: number, method: string): Value => {
-  const number = numeric(value) ?? fail(`type ${typeName(value)} doesn't define __round__ method`)
-  const scale = 10 ** precision
-  if (method === 'ceil') return float(Math.ceil(number * scale) / scale)
-  if (method === 'floor') return float(Math.floor(number * scale) / scale)
-  if (method !== 'common') return fail('method must be common, ceil or floor')
-  const result = precision >= 0 ? halfEven(number, Math.min(precision, 15)) : halfEven(number * scale, 0) / scale
-  return is(value, 'float') ? float(result) : result
-}
-
-/** Python rounds the exact binary value, halves to even. */
-const halfEven = (number: number, precision: number): number => {
-  const shown = Number(number.toFixed(precision))
-  const scaled = number * 10 ** precision
-  const tie = Math.abs(scaled % 1) === 0.5 && precision < 4 && Number.isInteger(scaled * 2)
-  return tie ? (2 * Math.round(scaled / 2)) / 10 ** precision : shown
 }

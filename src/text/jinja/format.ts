@@ -16,8 +16,12 @@ type Spec = {
   type: string
 }
 
+/** Longer patterns are refused: reading them takes time by the square of their length. */
+const longest = 4096
+
 /** printf-style: values by place or, from a dict, by name. */
 export const percentFormat = (pattern: string, values: readonly Value[] | Dict, budget: Budget): string => {
+  if (pattern.length > longest) return fail(`a format longer than ${longest} characters`)
   let used = 0
   const take = (): Value =>
     isDict(values)
@@ -26,7 +30,7 @@ export const percentFormat = (pattern: string, values: readonly Value[] | Dict, 
         ? values[used++]
         : fail('not enough arguments for format string')
   const text = pattern.replace(
-    /%(?:\((.*?)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([^])/g,
+    /%(?:\((.*?)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([\s\S])/g,
     (_, name: string | undefined, flags: string, width: string, precision: string, type: string) => {
       if (type === '%') return '%'
       const count = (given: string | undefined) =>
@@ -78,6 +82,7 @@ export const braceFormat = (
   field: (value: Value, path: string) => Value,
   budget: Budget,
 ): string => {
+  if (pattern.length > longest) return fail(`a format longer than ${longest} characters`)
   let automatic = 0
   const text = pattern.replace(
     /\{\{|\}\}|\{([^{}.[!:]*)([^{}!:]*)(?:!([rsa]))?(?::([^{}]*))?\}|[{}]/g,
@@ -97,7 +102,7 @@ export const braceFormat = (
 }
 
 const specText = (value: Value, text: string, budget: Budget): string => {
-  const found = /^(?:([^])?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([a-zA-Z%])?$/u.exec(text)
+  const found = /^(?:([\s\S])?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([a-zA-Z%])?$/u.exec(text)
   if (!found) return fail(`invalid format specifier '${text}'`)
   const [, fill, align, sign = '-', alternate, zero, width, comma = '', precision, type = ''] = found
   const number = typeof value === 'boolean' && !type ? undefined : numeric(value)
@@ -144,11 +149,18 @@ const intDigits = (size: number, { type, alternate }: Spec): string => {
 
 const floatDigits = (size: number, { type, precision }: Spec): string => {
   if (!Number.isFinite(size)) return floatText(size)
-  if (type === 'f' || type === 'F') return size.toFixed(precision ?? 6)
-  if (type === '%') return `${(size * 100).toFixed(precision ?? 6)}%`
+  if (type === 'f' || type === 'F') return fixed(size, precision ?? 6)
+  if (type === '%') return `${fixed(size * 100, precision ?? 6)}%`
   if (type === 'e' || type === 'E') return exponent(size.toExponential(precision ?? 6), type)
   if (!type && precision === undefined) return floatText(size)
   return general(size, precision === undefined ? 6 : Math.max(1, precision), type)
+}
+
+/** toFixed, but an exact tie (one binary digit more than decimal ones) goes to the even digit, as in Python. */
+export const fixed = (number: number, precision: number): string => {
+  const scaled = number * 10 ** precision
+  const tie = precision < 16 && Number.isInteger(number * 2 ** (precision + 1)) && Math.abs(scaled % 1) === 0.5
+  return (tie ? (2 * Math.round(scaled / 2)) / 10 ** precision : number).toFixed(precision)
 }
 
 const exponent = (text: string, type: string): string => {
@@ -163,7 +175,7 @@ const general = (size: number, precision: number, type: string): string => {
   const power = Number(text.split('e')[1])
   const trim = (digits: string) => (digits.includes('.') ? digits.replace(/\.?0+$/, '') : digits)
   if (power < -4 || power >= precision) return exponent(`${trim(text.split('e')[0])}e${text.split('e')[1]}`, type)
-  return trim(size.toFixed(Math.max(0, precision - 1 - power)))
+  return trim(fixed(size, Math.max(0, precision - 1 - power)))
 }
 
 const padded = (

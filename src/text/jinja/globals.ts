@@ -17,23 +17,21 @@ export const globals = (now: () => Date, budget: Budget): Map<string, Value> =>
     ],
     [
       'strftime_now',
-      func('strftime_now', (args) =>
-        strftime(now(), asText(bind('strftime_now', args, ['format'])[0] ?? null, 'format')),
-      ),
+      func('strftime_now', (args) => dated(now(), asText(bind('strftime_now', args, ['format'])[0] ?? null, 'format'))),
     ],
-    ['namespace', func('namespace', (args) => namespace(dictOf(args)))],
-    ['dict', func('dict', dictOf)],
+    ['namespace', func('namespace', (args) => namespace(dictOf(args, budget)))],
+    ['dict', func('dict', (args) => dictOf(args, budget))],
     ['range', func('range', (args) => range(args, budget))],
     ['cycler', func('cycler', ({ list }) => cycler(list))],
     ['joiner', func('joiner', (args) => joiner(bind('joiner', args, ['sep'])[0] ?? ', '))],
   ])
 
-const dictOf = ({ list, named }: Args): Dict => {
+const dictOf = ({ list, named }: Args, budget: Budget): Dict => {
   const dict: Dict = new Map()
   for (const source of list) {
     const entries = isDict(source)
       ? [...source]
-      : itemsOf(source).map((pair) => sequenceOf(pair) ?? fail('dict() takes pairs'))
+      : itemsOf(source, budget).map((pair) => sequenceOf(pair) ?? fail('dict() takes pairs'))
     for (const [key, value] of entries) dict.set(keyOf(key), value)
   }
   for (const [key, value] of named) dict.set(key, value)
@@ -56,6 +54,11 @@ const namespace = (fields: Dict): Thing => {
     },
   }
 }
+
+/** Formats are short. */
+const longestFormat = 1000
+const dated = (now: Date, format: string): string =>
+  format.length > longestFormat ? fail('the format of strftime_now is too long') : strftime(now, format)
 
 const range = (args: Args, budget: Budget): Value => {
   const numbers = args.list.map((value) => asInt(value, 'range'))

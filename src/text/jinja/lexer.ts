@@ -23,7 +23,7 @@ const rules = {
   float: /(?<!\.)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)/iy,
   integer: /0b(?:_?[01])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*/iy,
   name: /[\p{L}\p{N}_]+/uy,
-  string: /'(?:[^'\\]|\\[^])*'|"(?:[^"\\]|\\[^])*"/y,
+  string: /'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"/y,
   operator: /\/\/|\*\*|[=!<>]=|[-+/*%~[\](){}><=.:|,;]/y,
 }
 
@@ -62,7 +62,7 @@ export const tokenize = (template: string): Token[] => {
     return (lineStart > 0 || lineStarting) && blank ? text.slice(0, lineStart) : text
   }
 
-  const root = (): void => {
+  const root = () => {
     const open = match(rules.open)
     if (!open) {
       data(source.slice(at))
@@ -114,7 +114,7 @@ export const tokenize = (template: string): Token[] => {
     if (type === 'name' && /^\p{N}/u.test(text)) fail(`${JSON.stringify(text)} is no name`)
     if (type === 'operator') balance(open, text)
     if (type === 'float' || type === 'integer') tokens.push({ type, value: Number(text.replaceAll('_', '')), line })
-    else tokens.push({ type, value: type === 'string' ? unescape(text.slice(1, -1)) : text, line })
+    else tokens.push({ type, value: type === 'string' ? unescaped(text.slice(1, -1)) : text, line })
     pass(at + text.length)
   }
 
@@ -123,9 +123,9 @@ export const tokenize = (template: string): Token[] => {
     else if (')]}'.includes(operator) && open.pop() !== operator) fail(`unexpected ${operator}`)
   }
 
-  const unescape = (text: string): string =>
+  const unescaped = (text: string): string =>
     text.replace(
-      /\\(?:x([\da-f]{2})|u([\da-f]{4})|U([\da-f]{8})|([0-7]{1,3})|([^]))/gi,
+      /\\(?:x([\dA-Fa-f]{2})|u([\dA-Fa-f]{4})|U([\dA-Fa-f]{8})|([0-7]{1,3})|([\s\S]))/g,
       (whole, x, u, long, octal, char) => {
         if (x || u || long) return point(Number.parseInt(x ?? u ?? long, 16))
         if (octal) return point(Number.parseInt(octal, 8))

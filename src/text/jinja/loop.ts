@@ -1,8 +1,14 @@
 /** The `loop` of a for block: where it stands, its neighbours, cycle, changed, and itself called on inner items. */
+import type { Budget } from './budget.ts'
 import type { Args, Thing, Value } from './values.ts'
 import { equal, fail, func, missing } from './values.ts'
 
-export const loopThing = (items: readonly Value[], depth: number, recurse: ((args: Args) => Value) | undefined) => {
+export const loopThing = (
+  items: readonly Value[],
+  depth: number,
+  budget: Budget,
+  recurse: ((args: Args) => Value) | undefined,
+) => {
   let at = 0
   let last: readonly Value[] | undefined
   const fields: Record<string, () => Value> = {
@@ -22,7 +28,7 @@ export const loopThing = (items: readonly Value[], depth: number, recurse: ((arg
     changed: () =>
       func('changed', ({ list }) => {
         const same =
-          last !== undefined && last.length === list.length && last.every((value, i) => equal(value, list[i]))
+          last !== undefined && last.length === list.length && last.every((value, i) => equal(value, list[i], budget))
         last = list
         return !same
       }),

@@ -30,11 +30,18 @@ export const methodOf = (of: Value, name: string, context: Context): Value | und
     return of.items[name === 'list' ? 1 : 0]
   const mutable = isDict(of) ? dictMutators : Array.isArray(of) ? listMutators : []
   if (mutable.includes(name)) return missing(`access to attribute '${name}' of '${typeName(of)}' object is unsafe.`)
-  if (typeof of === 'string') return own(textMethods, name, (method) => func(name, (args) => method(of, args, context)))
+  if (typeof of === 'string') return own(textMethods, name, (method) => paidText(name, method, of, context))
   if (isDict(of)) return own(dictMethods, name, (method) => func(name, (args) => method(of, args)))
   const items = sequenceOf(of)
-  return items && own(sequenceMethods, name, (method) => func(name, (args) => method(items, args)))
+  return items && own(sequenceMethods, name, (method) => func(name, (args) => method(items, args, context.budget)))
 }
+
+/** Every method of a text reads all of it. */
+const paidText = (name: string, method: TextMethod, text: string, context: Context): Value =>
+  func(name, (args) => {
+    context.budget.made(text.length)
+    return method(text, args, context)
+  })
 
 const own = <M>(table: Record<string, M>, name: string, use: (method: M) => Value): Value | undefined =>
   Object.hasOwn(table, name) ? use(table[name]) : undefined
@@ -53,15 +60,15 @@ const dictMethods: Record<string, (dict: Dict, args: Args) => Value> = {
   copy: (dict) => new Map(dict),
 }
 
-const sequenceMethods: Record<string, (items: readonly Value[], args: Args) => Value> = {
-  index: (items, args) => {
+const sequenceMethods: Record<string, (items: readonly Value[], args: Args, budget: Budget) => Value> = {
+  index: (items, args, budget) => {
     const [wanted = null] = bind('index', args, ['value'])
-    const at = items.findIndex((item) => equal(item, wanted))
+    const at = items.findIndex((item) => equal(item, wanted, budget))
     return at < 0 ? fail('the value is not in the list') : at
   },
-  count: (items, args) => {
+  count: (items, args, budget) => {
     const [wanted = null] = bind('count', args, ['value'])
-    return items.filter((item) => equal(item, wanted)).length
+    return items.filter((item) => equal(item, wanted, budget)).length
   },
   copy: (items) => [...items],
 }
@@ -143,7 +150,9 @@ const justify =
   (share: (missing: number, width: number) => number): TextMethod =>
   (text, args, { budget }) => {
     const [width = 0, fillchar] = bind('center', args, ['width', 'fillchar'])
-    return pad(text, asInt(width, 'width'), optionalText(fillchar, 'fillchar') ?? ' ', share, budget)
+    const fill = optionalText(fillchar, 'fillchar') ?? ' '
+    if (pointLength(fill) !== 1) return fail('The fill character must be exactly one character long')
+    return pad(text, asInt(width, 'width'), fill, share, budget)
   }
 
 const pad = (
@@ -229,7 +238,7 @@ const textMethods: Record<string, TextMethod> = {
     )
   },
   join: (text, args, { budget }) => {
-    const items = itemsOf(bind('join', args, ['iterable'])[0] ?? null)
+    const items = itemsOf(bind('join', args, ['iterable'])[0] ?? null, budget)
     return joined(
       text,
       items.map((item, i) => asText(item, `sequence item ${i}`)),

@@ -32,7 +32,7 @@ export type Expressions = {
   args(): CallArgs
 }
 
-const deepest = 100
+const deepest = 200
 
 export const parseTemplate = (source: string): Statement[] => {
   const cursor = cursorOver(tokenize(source))

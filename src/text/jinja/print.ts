@@ -29,7 +29,10 @@ export const repr = (value: Value, budget: Budget): string =>
     if (value === null) return 'None'
     if (typeof value === 'boolean') return value ? 'True' : 'False'
     if (typeof value === 'number') return String(value)
-    if (typeof value === 'string') return quoted(value)
+    if (typeof value === 'string') {
+      budget.made(value.length)
+      return quoted(value)
+    }
     if (is(value, 'float')) return floatText(value.value)
     if (is(value, 'missing')) return 'Undefined'
     const all = (items: readonly Value[]) => items.map((item) => repr(item, budget)).join(', ')

@@ -35,13 +35,14 @@ export const splitAt = (text: string, separator: string, most: number, right: bo
   return [...parts.slice(0, most), parts.slice(most).join(separator)]
 }
 
+const lineEnd = '\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029'
+const wholeLines = new RegExp(`[^${lineEnd}]*(?:\\r\\n|[${lineEnd}])|[^${lineEnd}]+$`, 'g')
+const endOfLine = new RegExp(`(?:\\r\\n|[${lineEnd}])$`)
+
 /** str.splitlines. */
 export const lines = (text: string, keepEnds = false): string[] => {
-  const found =
-    text.match(
-      /[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])|[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+$/g,
-    ) ?? []
-  return keepEnds ? found : found.map((line) => line.replace(/(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])$/, ''))
+  const found = text.match(wholeLines) ?? []
+  return keepEnds ? found : found.map((line) => line.replace(endOfLine, ''))
 }
 
 export const capitalize = (text: string): string => {

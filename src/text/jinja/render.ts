@@ -53,7 +53,7 @@ const bounded = <T>(run: () => T): T => {
   try {
     return run()
   } catch (error) {
-    if (error instanceof RangeError) throw templateFault('the chat template nests too deep')
+    if (error instanceof RangeError) throw templateFault('the chat template nests too deep or makes too long a text')
     throw error
   }
 }

@@ -1,4 +1,5 @@
 /** Jinja2's tests, the words after `is`. */
+import type { Budget } from './budget.ts'
 import { comparison } from './evaluate.ts'
 import { filterNames } from './filters.ts'
 import { floatText } from './print.ts'
@@ -6,13 +7,13 @@ import { isLower, isUpper } from './pytext.ts'
 import type { Args, Value } from './values.ts'
 import { asInt, contains, fail, is, isDict, isIterable, kindOf, numeric, sequenceOf, typeName } from './values.ts'
 
-export const applyTest = (name: string, value: Value, { list, named }: Args): boolean => {
+export const applyTest = (name: string, value: Value, { list, named }: Args, budget: Budget): boolean => {
   const test = Object.hasOwn(tests, name) ? tests[name] : undefined
   if (!test) return fail(`No test named '${name}'.`)
   const args = [...list, ...named.values()]
-  if (args.length !== test.length - 1)
-    fail(`the test ${name} takes ${test.length - 1} arguments (${args.length} given)`)
-  return test(value, ...args)
+  if (args.length !== test.length - 2)
+    fail(`the test ${name} takes ${test.length - 2} arguments (${args.length} given)`)
+  return test(budget, value, ...args)
 }
 
 const remainder = (value: Value, by: number): number => {
@@ -27,8 +28,8 @@ const textOf = (value: Value): string =>
 
 const compared =
   (operator: string) =>
-  (value: Value, other: Value): boolean =>
-    comparison(operator, value, other)
+  (budget: Budget, value: Value, other: Value): boolean =>
+    comparison(operator, value, other, budget)
 
 const eq = compared('==')
 const ne = compared('!=')
@@ -37,34 +38,34 @@ const ge = compared('>=')
 const lt = compared('<')
 const le = compared('<=')
 
-const tests: Record<string, (value: Value, ...args: Value[]) => boolean> = {
-  odd: (value) => remainder(value, 2) === 1,
-  even: (value) => remainder(value, 2) === 0,
-  divisibleby: (value, num) => remainder(value, asInt(num, 'num')) === 0,
-  defined: (value) => !is(value, 'missing'),
-  undefined: (value) => is(value, 'missing'),
-  filter: (value) => typeof value === 'string' && filterNames().includes(value),
-  test: (value) => typeof value === 'string' && Object.hasOwn(tests, value),
-  none: (value) => value === null,
-  boolean: (value) => typeof value === 'boolean',
-  true: (value) => value === true,
-  false: (value) => value === false,
-  integer: (value) => typeof value === 'number',
-  float: (value) => is(value, 'float'),
-  number: (value) => numeric(value) !== undefined,
-  string: (value) => typeof value === 'string',
-  mapping: (value) => isDict(value),
-  sequence: (value) => typeof value === 'string' || isDict(value) || sequenceOf(value) !== undefined,
-  iterable: isIterable,
-  callable: (value) => is(value, 'function') || (is(value, 'object') && value.call !== undefined),
-  lower: (value) => isLower(textOf(value)),
-  upper: (value) => isUpper(textOf(value)),
-  escaped: (_) => false,
-  sameas: (value, other) =>
+const tests: Record<string, (budget: Budget, value: Value, ...args: Value[]) => boolean> = {
+  odd: (_, value) => remainder(value, 2) === 1,
+  even: (_, value) => remainder(value, 2) === 0,
+  divisibleby: (_, value, num) => remainder(value, asInt(num, 'num')) === 0,
+  defined: (_, value) => !is(value, 'missing'),
+  undefined: (_, value) => is(value, 'missing'),
+  filter: (_, value) => typeof value === 'string' && filterNames().includes(value),
+  test: (_, value) => typeof value === 'string' && Object.hasOwn(tests, value),
+  none: (_, value) => value === null,
+  boolean: (_, value) => typeof value === 'boolean',
+  true: (_, value) => value === true,
+  false: (_, value) => value === false,
+  integer: (_, value) => typeof value === 'number',
+  float: (_, value) => is(value, 'float'),
+  number: (_, value) => numeric(value) !== undefined,
+  string: (_, value) => typeof value === 'string',
+  mapping: (_, value) => isDict(value),
+  sequence: (_, value) => typeof value === 'string' || isDict(value) || sequenceOf(value) !== undefined,
+  iterable: (_, value) => isIterable(value),
+  callable: (_, value) => is(value, 'function') || (is(value, 'object') && value.call !== undefined),
+  lower: (_, value) => isLower(textOf(value)),
+  upper: (_, value) => isUpper(textOf(value)),
+  escaped: (_, _value) => false,
+  sameas: (_, value, other) =>
     kindOf(value) === kindOf(other) && is(value, 'float') && is(other, 'float')
       ? value.value === other.value
       : value === other,
-  in: (value, holder) => contains(holder, value),
+  in: (budget, value, holder) => contains(holder, value, budget),
   '==': eq,
   eq,
   equalto: eq,

@@ -3,6 +3,7 @@
  * JavaScript has no word for is a tagged object. Truth, equality, order and iteration are Python's.
  */
 import { badInput } from '../../util/fault.ts'
+import type { Budget } from './budget.ts'
 
 export type Float = { readonly kind: 'float'; readonly value: number }
 export type Tuple = { readonly kind: 'tuple'; readonly items: readonly Value[] }
@@ -106,25 +107,30 @@ export const numeric = (value: Value): number | undefined => {
 export const sequenceOf = (value: Value): readonly Value[] | undefined =>
   isList(value) ? value : is(value, 'tuple') ? value.items : undefined
 
-export const equal = (a: Value, b: Value): boolean => {
+/** Reading a text costs by its length. */
+const pay = (value: Value, budget: Budget) => budget.spend(typeof value === 'string' ? 1 + value.length / 16 : 1)
+
+export const equal = (a: Value, b: Value, budget: Budget): boolean => {
+  pay(a, budget)
   const [x, y] = [numeric(a), numeric(b)]
   if (x !== undefined || y !== undefined) return x === y
   if (isDict(a) && isDict(b))
-    return a.size === b.size && [...a].every(([key, item]) => b.has(key) && equal(item, b.get(key)!))
+    return a.size === b.size && [...a].every(([key, item]) => b.has(key) && equal(item, b.get(key)!, budget))
   const [p, q] = [sequenceOf(a), sequenceOf(b)]
-  if (p && q) return isList(a) === isList(b) && p.length === q.length && p.every((item, i) => equal(item, q[i]))
+  if (p && q) return isList(a) === isList(b) && p.length === q.length && p.every((item, i) => equal(item, q[i], budget))
   return a === b || (is(a, 'missing') && is(b, 'missing'))
 }
 
 /** Below 0, 0 or above; fails where Python has no order. */
-export const compare = (a: Value, b: Value): number => {
+export const compare = (a: Value, b: Value, budget: Budget): number => {
+  pay(a, budget)
   const [x, y] = [numeric(a), numeric(b)]
   if (x !== undefined && y !== undefined) return x < y ? -1 : x > y ? 1 : 0
   if (typeof a === 'string' && typeof b === 'string') return comparePoints(a, b)
   const [p, q] = [sequenceOf(a), sequenceOf(b)]
   if (!p || !q || isList(a) !== isList(b))
     return fail(`'<' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`)
-  for (let i = 0; i < p.length && i < q.length; i++) if (!equal(p[i], q[i])) return compare(p[i], q[i])
+  for (let i = 0; i < p.length && i < q.length; i++) if (!equal(p[i], q[i], budget)) return compare(p[i], q[i], budget)
   return p.length - q.length
 }
 
@@ -135,8 +141,9 @@ const comparePoints = (a: string, b: string): number => {
   return (a.codePointAt(at) ?? -1) - (b.codePointAt(at) ?? -1)
 }
 
-/** The items that a for loop sees; an iterator gives its rest, once. */
-export const itemsOf = (value: Value): readonly Value[] => {
+/** The items that a for loop sees, paid for; an iterator gives its rest, once. */
+export const itemsOf = (value: Value, budget: Budget): readonly Value[] => {
+  budget.spend(typeof value === 'string' ? value.length : isDict(value) ? value.size : 1)
   if (isList(value)) return value
   if (is(value, 'tuple')) return value.items
   if (typeof value === 'string') return [...value]
@@ -163,6 +170,7 @@ export const pointLength = (text: string): number => {
   return length
 }
 
+/** len(). */
 export const lengthOf = (value: Value): number => {
   if (typeof value === 'string') return pointLength(value)
   if (isDict(value)) return value.size
@@ -170,13 +178,14 @@ export const lengthOf = (value: Value): number => {
   return sequenceOf(value)?.length ?? fail(`object of type '${typeName(value)}' has no len()`)
 }
 
-export const contains = (holder: Value, wanted: Value): boolean => {
+export const contains = (holder: Value, wanted: Value, budget: Budget): boolean => {
+  pay(holder, budget)
   if (typeof holder === 'string')
     return typeof wanted === 'string'
       ? holder.includes(wanted)
       : fail(`'in <string>' requires string as left operand, not ${typeName(wanted)}`)
   if (isDict(holder)) return holder.has(keyOf(wanted))
-  return itemsOf(holder).some((item) => equal(item, wanted))
+  return itemsOf(holder, budget).some((item) => equal(item, wanted, budget))
 }
 
 /** A dict key: numbers that are equal are one key. */
