@@ -5,10 +5,11 @@
  */
 import { logits } from '../nn/head.ts'
 import { compileProgram } from '../onnx/model.ts'
-import { executable, scopeOf } from '../passes/model.ts'
+import { executable, outerPart, scopeOf } from '../passes/model.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
-import { type Decoder, isPacked } from './decode.ts'
+import type { Decoder } from './decode.ts'
+import { fitsProgram } from './programs.ts'
 import { type SamplingOptions, sample } from './sampling.ts'
 
 /** A row that asks for its next token. */
@@ -34,10 +35,13 @@ export const choose = async (
   from: readonly number[],
   options: SamplingOptions & { seed: number },
 ): Promise<Choice[]> => {
-  const { model, outer } = decoder
+  const { model } = decoder
   const { backend } = model
   const greedy = options.temperature === 0 && (options.repetitionPenalty ?? 1) === 1
-  const made = backend.run(greedy ? greedyProgram(decoder) : logitsProgram(decoder), { ...outer.handles, h })
+  const made = backend.run(greedy ? greedyProgram(decoder) : logitsProgram(decoder), {
+    ...outerPart(model).handles,
+    h,
+  })
   const read = Promise.all(Object.values(made).map((handle) => backend.read(handle)))
   backend.free([h, ...Object.values(made)])
   const [first, second] = await read
@@ -52,11 +56,13 @@ export const choose = async (
 
 const headProgram =
   (name: string, outputs: (l: Tensor) => Record<string, Tensor>) =>
-  ({ model, outer, packed }: Decoder) => {
+  ({ model, packed }: Decoder) => {
+    const outer = outerPart(model)
+    const { weight, ...options } = model.architecture.head(model.config)
+    const isConstant = (input: string) => packed && input === weight && fitsProgram(outer.handles[weight].shape)
     const build = () => {
       const h = input('h', ['R', model.config.hidden_size])
-      const made = outputs(logits(scopeOf(outer), h, model.architecture.head(model.config)))
-      return compileProgram(name, made, packed ? isPacked(outer) : undefined)
+      return compileProgram(name, outputs(logits(scopeOf(outer), h, { weight, ...options })), isConstant)
     }
     return executable(model, `${name} ${packed} ${outer.signature}`, build, outer.handles)
   }

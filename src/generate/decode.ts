@@ -1,25 +1,20 @@
 /**
- * Decoding with a cache, a block at a time: prompts in one ragged pass, then one token a row. One set of programs
- * serves every number of rows and every length; layers of a kind share theirs.
+ * Decoding with a cache: prompts in one ragged pass, then one token a row. One set of programs serves every number of
+ * rows and every length, and rows may come and go between steps.
  */
 import { pack } from '../data/batch.ts'
-import { type Attend, attendRagged, maskName } from '../nn/attention.ts'
-import { attendCached, cachedMask } from '../nn/attentionCached.ts'
-import { compileProgram } from '../onnx/model.ts'
-import { kindOf, place, windowsOf } from '../passes/layout.ts'
-import { executable, layerPart, type Model, outerPart, type Part, ropeHandles, scopeOf } from '../passes/model.ts'
-import { embedProgram, raggedContext } from '../passes/stack.ts'
-import { type Executable, elements, type Handle, type Handles } from '../runtime/backend.ts'
-import { input, type Tensor } from '../tensor/tensor.ts'
+import { maskName } from '../nn/attention.ts'
+import { cachedMask } from '../nn/attentionCached.ts'
+import { targetStates } from '../passes/head.ts'
+import { type Placed, place, windowsOf } from '../passes/layout.ts'
+import { layerPart, type Model, ropeHandles } from '../passes/model.ts'
+import { embed } from '../passes/stack.ts'
+import type { Handle, Handles } from '../runtime/backend.ts'
 import { type Cache, cacheViews, closeCache, copyRows, dropRow, openCache, reserve, writeTokens } from './cache.ts'
-
-const attends = { ragged: attendRagged, cached: attendCached }
-type Which = keyof typeof attends
-
-type Layer = { part: Part; ragged: Executable; cached: Executable }
+import { promptBlock, type Segment, segmentsOf } from './programs.ts'
 
 /** A model made ready to decode, and the rows under way. */
-export type Decoder = { model: Model; packed: boolean; outer: Part; layers: Layer[]; cache: Cache }
+export type Decoder = { model: Model; packed: boolean; segments: Segment[]; cache: Cache }
 
 export type DecoderOptions = {
   /**
@@ -29,88 +24,53 @@ export type DecoderOptions = {
   packed?: boolean
 }
 
-export const openDecoder = (model: Model, { packed = false }: DecoderOptions = {}): Decoder => {
-  const layer = (_: unknown, i: number): Layer => {
-    const part = layerPart(model, i)
-    return { part, ragged: block(model, i, part, 'ragged', false), cached: block(model, i, part, 'cached', packed) }
-  }
-  const layers = Array.from({ length: model.config.num_hidden_layers }, layer)
-  return { model, packed, outer: outerPart(model), layers, cache: openCache(model) }
-}
+export const openDecoder = (model: Model, { packed = false }: DecoderOptions = {}): Decoder => ({
+  model,
+  packed,
+  segments: segmentsOf(model, packed),
+  cache: openCache(model),
+})
 
 /** Gives back what the decoder holds; the model stays. */
 export const closeDecoder = ({ cache }: Decoder) => closeCache(cache)
 
-/** A block that also gives its keys and values, [N, kvHeads*D], for the cache. */
-const block = (model: Model, layer: number, part: Part, which: Which, packed: boolean): Executable => {
-  const kind = kindOf(model, layer)
-  const key = `${which} ${packed ? layer : ''} ${part.signature} ${JSON.stringify(kind)}`
-  const build = () => {
-    const kept: Record<string, Tensor> = {}
-    const keeping: Attend = (q, k, v, options) => {
-      Object.assign(kept, { keys: k, values: v })
-      return attends[which](q, k, v, options)
-    }
-    const x = input('x', ['N', model.config.hidden_size])
-    const context = { ...raggedContext, attend: keeping }
-    const y = model.architecture.block(scopeOf(part), x, context, model.config, kind)
-    const outputs = { y, newKeys: kept.keys, newValues: kept.values }
-    return compileProgram(which, outputs, packed ? isPacked(part) : undefined)
-  }
-  return executable(model, key, build, part.handles)
-}
-
-/** A file of ONNX holds less than 2 GiB; larger weights are fed. */
-const largestPacked = 1.5 * 2 ** 30
-
-/** Names of a part's inputs whose values go into its program. */
-export const isPacked =
-  ({ handles }: Part) =>
-  (name: string): boolean =>
-    name in handles && !/\.lora_[AB]\.weight$/.test(name) && 4 * elements(handles[name].shape) < largestPacked
-
-/** Runs the blocks. @returns the hidden states [N, C], and each layer's new keys and values [N, kvHeads*D] */
-const run = (
-  { model, outer, layers }: Decoder,
-  ids: Handle,
-  shared: Handles,
-  which: Which,
-  past: Cache['views'] = [],
-) => {
-  const { backend } = model
-  let { x } = backend.run(embedProgram(model, outer), { ...outer.handles, ...shared, ids })
-  const made = layers.map(({ part, [which]: program }, i) => {
-    const cached: Handles = past.length ? { keys: past[i][0], values: past[i][1] } : {}
-    const { y, newKeys, newValues } = backend.run(program, { ...shared, ...part.handles, ...cached, x })
-    backend.free([x])
-    x = y
-    return [newKeys, newValues] as const
-  })
-  return { hidden: x, made }
-}
+type Prompt = { ids: ArrayLike<number>; copies: number }
 
 /**
  * Appends rows: each prompt is read once, and stands in as many rows as it has copies, those of one prompt together.
  * Takes ids that are not empty. @returns hidden states at the end of each prompt, [prompts, C], normed
  */
-export const prefill = (decoder: Decoder, prompts: readonly { ids: ArrayLike<number>; copies: number }[]): Handle => {
-  const { model, cache } = decoder
+export const prefill = ({ model, cache }: Decoder, prompts: readonly Prompt[]): Handle => {
   const packed = pack(
     prompts.map(({ ids }) => ({ trunk: ids, branches: [] })),
     0,
   )
-  const lengths = prompts.map(({ ids }) => ids.length)
-  const ends = lengths.map((_, p) => lengths.slice(0, p + 1).reduce((a, b) => a + b) - 1)
+  let end = -1
+  const ends = prompts.map(({ ids }) => (end += ids.length))
   const placed = place(model, { ...packed, targets: { index: ends, label: ends } })
-  const { hidden, made } = run(decoder, placed.ids, placed.shared, 'ragged')
+  const { hidden, made } = readPrompts(model, placed)
   store(cache, made, prompts)
-  const h = lastStates(decoder, hidden, placed.targets.index)
+  const h = targetStates(model, hidden, placed)
   model.backend.free([hidden, ...placed.handles, ...made.flat()])
   return h
 }
 
+/** The last hidden states [N, C], and each layer's keys and values [N, kvHeads*D]. */
+const readPrompts = (model: Model, placed: Placed) => {
+  const { backend, config } = model
+  let hidden = embed(model, placed)
+  const made = Array.from({ length: config.num_hidden_layers }, (_, layer) => {
+    const feeds = { ...placed.shared, ...layerPart(model, layer).handles, x: hidden }
+    const { y, keys, values } = backend.run(promptBlock(model, layer), feeds)
+    backend.free([hidden])
+    hidden = y
+    return [keys, values] as const
+  })
+  return { hidden, made }
+}
+
 /** Puts the prompts' keys and values into new rows. */
-const store = (cache: Cache, made: Cache['store'], prompts: readonly { ids: ArrayLike<number>; copies: number }[]) => {
+const store = (cache: Cache, made: Cache['store'], prompts: readonly Prompt[]) => {
   const before = cache.lengths.length
   const rows = prompts.reduce((n, { copies }) => n + copies, before)
   reserve(cache, rows, 1 + Math.max(...prompts.map(({ ids }) => ids.length)))
@@ -126,46 +86,52 @@ const store = (cache: Cache, made: Cache['store'], prompts: readonly { ids: Arra
   if (copies.length) copyRows(cache, copies)
 }
 
-const i64 = (values: readonly number[]) => BigInt64Array.from(values, BigInt)
-
 /** Appends one token to each row. @returns hidden states at them, [rows, C], normed */
 export const step = (decoder: Decoder, ids: readonly number[]): Handle => {
   const { model, cache } = decoder
   const { backend } = model
-  const N = ids.length
   const longest = 1 + Math.max(...cache.lengths)
-  reserve(cache, N, longest)
-  const put = (values: readonly number[]) => backend.put(i64(values), [N])
-  const made = {
-    positions: put(cache.lengths),
-    ...Object.fromEntries(windowsOf(model).map((window) => [maskName(window), putMask(cache, window)])),
-  }
-  const [token, all] = [put(ids), put(ids.map((_, row) => row))]
-  const shared = { ...made, ...ropeHandles(model, longest) }
-  const { hidden, made: cached } = run(decoder, token, shared, 'cached', cacheViews(cache))
+  reserve(cache, cache.lengths.length, longest)
+  const made = stepInputs(cache, ids)
+  const { x, states } = runSegments(decoder, { ...made, ...ropeHandles(model, longest) })
   writeTokens(
     cache,
-    cached,
+    states,
     cache.lengths.map((position, row) => ({ row, position })),
   )
-  for (let row = 0; row < N; row++) cache.lengths[row]++
-  const h = lastStates(decoder, hidden, all)
-  backend.free([token, all, hidden, ...Object.values(made), ...cached.flat()])
-  return h
+  for (let row = 0; row < ids.length; row++) cache.lengths[row]++
+  backend.free([...Object.values(made), ...states.flat()])
+  return x
 }
 
-const putMask = ({ model, lengths, capacity }: Cache, window: number | undefined): Handle =>
-  model.backend.put(cachedMask(lengths, capacity, window), [lengths.length, 1, 1, capacity])
+/** What a step's programs share: ids, positions and masks. */
+const stepInputs = ({ model, lengths, capacity }: Cache, ids: readonly number[]): Handles => {
+  const { backend } = model
+  const N = ids.length
+  const put = (values: readonly number[]) => backend.put(BigInt64Array.from(values, BigInt), [N])
+  const mask = (window: number | undefined) => backend.put(cachedMask(lengths, capacity, window), [N, 1, 1, capacity])
+  const masks = windowsOf(model).map((window) => [maskName(window), mask(window)])
+  return { ids: put(ids), positions: put(lengths), ...Object.fromEntries(masks) }
+}
 
-/** Final norm of the rows by index. */
-const lastStates = ({ model, outer }: Decoder, hidden: Handle, index: Handle): Handle =>
-  model.backend.run(lastProgram(model, outer), { ...outer.handles, hidden, index }).h
-
-const lastProgram = (model: Model, outer: Part) =>
-  executable(model, `last ${outer.signature}`, () => {
-    const states = input('hidden', ['N', model.config.hidden_size]).gather(input('index', ['R'], 'i64'))
-    return compileProgram('last', { h: model.architecture.finalNorm(scopeOf(outer), states, model.config) })
+const runSegments = ({ model, segments, cache }: Decoder, shared: Handles) => {
+  const { backend } = model
+  const views = cacheViews(cache)
+  const past: Record<string, Handle> = {}
+  views.forEach(([keys, values], layer) => {
+    past[`keys ${layer}`] = keys
+    past[`values ${layer}`] = values
   })
+  const states: (readonly [Handle, Handle])[] = []
+  let x: Handle | undefined
+  for (const { layers, program, handles } of segments) {
+    const made = backend.run(program, { ...handles, ...past, ...shared, ...(x && { x }) })
+    for (const layer of layers) states.push([made[`new keys ${layer}`], made[`new values ${layer}`]])
+    if (x) backend.free([x])
+    x = made.x
+  }
+  return { x: x!, states }
+}
 
 /** Takes a row out of the batch; the last row has its number afterwards. */
 export const drop = ({ cache }: Decoder, row: number) => dropRow(cache, row)

@@ -6,23 +6,25 @@ import { concat, input, type Tensor } from '../tensor/tensor.ts'
 import { type Attend, hidden, maskName } from './attention.ts'
 
 /**
- * q [N, heads*D], k and v [N, kvHeads*D] of N rows; inputs keys and values [N, kvHeads, S, D] and the mask [N, 1, 1, S],
- * 0 where the row sees the place.
+ * q [N, heads*D], k and v [N, kvHeads*D] of N rows. Inputs: `keys L` and `values L` of layer L, [N, kvHeads, S, D], and
+ * the mask of its window [N, 1, 1, S], 0 where the row sees the place.
  */
-export const attendCached: Attend = (q, k, v, { heads, kvHeads, headDim, scale, window, softcap }) => {
-  const [N] = q.shape
-  const cached = (name: string) => input(name, [N, kvHeads, 'S', headDim])
-  const split = (x: Tensor, n: number) => x.reshape([N, kvHeads, n, headDim])
-  const capped = (scores: Tensor) => (softcap ? scores.div(softcap).tanh().mul(softcap) : scores)
-  // the heads that share keys are rows of one matrix
-  const queries = split(q.mul(scale), heads / kvHeads)
-  const past = capped(queries.matmul(cached('keys'), { transB: true })).add(input(maskName(window), [N, 1, 1, 'S']))
-  const own = capped(queries.matmul(split(k, 1), { transB: true }))
-  const probs = concat([past, own], 3).softmax()
-  const mixed = probs.slice(3, 0, 'S').matmul(cached('values'))
-  const last = probs.slice(3, 'S', '1+S').mul(split(v, 1))
-  return mixed.add(last).reshape([N, heads * headDim])
-}
+export const attendCached =
+  (layer: number): Attend =>
+  (q, k, v, { heads, kvHeads, headDim, scale, window, softcap }) => {
+    const [N] = q.shape
+    const cached = (name: string) => input(`${name} ${layer}`, [N, kvHeads, 'S', headDim])
+    const split = (x: Tensor, n: number) => x.reshape([N, kvHeads, n, headDim])
+    const capped = (scores: Tensor) => (softcap ? scores.div(softcap).tanh().mul(softcap) : scores)
+    // the heads that share keys are rows of one matrix
+    const queries = split(q.mul(scale), heads / kvHeads)
+    const past = capped(queries.matmul(cached('keys'), { transB: true })).add(input(maskName(window), [N, 1, 1, 'S']))
+    const own = capped(queries.matmul(split(k, 1), { transB: true }))
+    const probs = concat([past, own], 3).softmax()
+    const mixed = probs.slice(3, 0, 'S').matmul(cached('values'))
+    const last = probs.slice(3, 'S', '1+S').mul(split(v, 1))
+    return mixed.add(last).reshape([N, heads * headDim])
+  }
 
 /** The mask of rows of these lengths, row-major [N, 1, 1, S]; the new token stands at position `length`. */
 export const cachedMask = (lengths: readonly number[], S: number, window = Number.POSITIVE_INFINITY): Float32Array => {

@@ -174,11 +174,10 @@ const traceEmbed = (model: Model, part: Part) => {
   return { scope, x: model.architecture.embed(scope, ids, input('positions', ['N'], 'i64'), model.config) }
 }
 
-/** ids, positions and tables -> x [N, C] */
-export const embedProgram = (model: Model, part: Part) =>
+const embedProgram = (model: Model, part: Part) =>
   executable(model, `embed ${part.signature}`, () => compileProgram('embed', { x: traceEmbed(model, part).x }))
 
-const embed = (model: Model, placed: Placed): Handle => {
+export const embed = (model: Model, placed: Placed): Handle => {
   const part = outerPart(model)
   return model.backend.run(embedProgram(model, part), { ...part.handles, ...placed.shared, ids: placed.ids }).x
 }

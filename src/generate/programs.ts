@@ -1,0 +1,96 @@
+/**
+ * The programs of decoding. Prompts go through the blocks one by one, as in training. Steps are small, so what each
+ * run costs would show: they go through whole segments of the model, which may hold the weights themselves.
+ */
+import { type Attend, attendRagged } from '../nn/attention.ts'
+import { attendCached } from '../nn/attentionCached.ts'
+import { makeScope, type Scope } from '../nn/scope.ts'
+import { compileProgram } from '../onnx/model.ts'
+import { kindOf } from '../passes/layout.ts'
+import { executable, layerPart, type Model, outerPart, type Part } from '../passes/model.ts'
+import { raggedContext } from '../passes/stack.ts'
+import { type Executable, elements, type Handles } from '../runtime/backend.ts'
+import { input, type Tensor } from '../tensor/tensor.ts'
+
+/** A traced block, and its keys and values [N, kvHeads*D], which the cache keeps. */
+const traceBlock = (model: Model, layer: number, scope: Scope, x: Tensor, attend: Attend) => {
+  const made = {} as { keys: Tensor; values: Tensor }
+  const keeping: Attend = (q, k, v, options) => {
+    Object.assign(made, { keys: k, values: v })
+    return attend(q, k, v, options)
+  }
+  const context = { ...raggedContext, attend: keeping }
+  const y = model.architecture.block(scope, x, context, model.config, kindOf(model, layer))
+  return { y, ...made }
+}
+
+/** x -> y, keys, values of one layer on whole prompts; layers of a kind share it. */
+export const promptBlock = (model: Model, layer: number): Executable => {
+  const part = layerPart(model, layer)
+  return executable(model, `prompt ${part.signature} ${JSON.stringify(kindOf(model, layer))}`, () => {
+    const scope = makeScope(part.shapes, { scalings: part.scalings })
+    const x = input('x', ['N', model.config.hidden_size])
+    return compileProgram('prompt', traceBlock(model, layer, scope, x, attendRagged))
+  })
+}
+
+/** Neighbouring layers that one program covers; the first embeds the ids, the last ends with the final norm. */
+export type Segment = { layers: readonly number[]; program: Executable; handles: Handles }
+
+/** Bytes of weights in one program: while it is made there are several copies of them. */
+const segmentBytes = 2 ** 28
+
+export const segmentsOf = (model: Model, packed: boolean): Segment[] => {
+  const groups: number[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (let layer = 0; layer < model.config.num_hidden_layers; layer++) {
+    const size = packed ? bytesOf(layerPart(model, layer)) : 0
+    if (bytes + size > segmentBytes) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)!.push(layer)
+    bytes += size
+  }
+  return groups.map((layers) => segment(model, layers, packed))
+}
+
+const bytesOf = ({ handles }: Part) => Object.values(handles).reduce((n, { shape }) => n + 4 * elements(shape), 0)
+
+const segment = (model: Model, layers: readonly number[], packed: boolean): Segment => {
+  const parts = [outerPart(model), ...layers.map((layer) => layerPart(model, layer))]
+  const signature = parts.map((part) => part.signature).join()
+  const isConstant = packed ? isPacked(layers.map(model.architecture.layerPrefix)) : undefined
+  const handles = Object.fromEntries(model.params)
+  const build = () => compileProgram('step', traceSegment(model, layers), isConstant)
+  const program = executable(model, `step ${layers} ${packed} ${signature}`, build, handles)
+  return { layers, program, handles }
+}
+
+/** Ids or x -> x or h, and `keys L`, `values L` of each layer, [N, kvHeads*D]. Parameters have their full names. */
+const traceSegment = (model: Model, layers: readonly number[]): Record<string, Tensor> => {
+  const { architecture, config } = model
+  const shapes = new Map([...model.params].map(([name, { shape }]) => [name, shape]))
+  const scope = makeScope(shapes, { scalings: model.scalings })
+  const outputs: Record<string, Tensor> = {}
+  const i64 = (name: string) => input(name, ['N'], 'i64')
+  const isFirst = layers[0] === 0
+  const isLast = layers.at(-1) === config.num_hidden_layers - 1
+  let x = isFirst
+    ? architecture.embed(scope, i64('ids'), i64('positions'), config)
+    : input('x', ['N', config.hidden_size])
+  for (const layer of layers) {
+    const made = traceBlock(model, layer, scope.at(architecture.layerPrefix(layer)), x, attendCached(layer))
+    x = made.y
+    outputs[`new keys ${layer}`] = made.keys
+    outputs[`new values ${layer}`] = made.values
+  }
+  return { ...outputs, x: isLast ? architecture.finalNorm(scope, x, config) : x }
+}
+
+/** Names of parameters whose values go into a program: those below these prefixes, but for adapters. */
+const isPacked = (prefixes: readonly string[]) => (name: string) =>
+  !/\.lora_[AB]\.weight$/.test(name) && prefixes.some((prefix) => name.startsWith(prefix))
+
+/** A file of ONNX holds less than 2 GiB. */
+export const fitsProgram = (shape: readonly number[]) => 4 * elements(shape) < 1.5 * 2 ** 30
