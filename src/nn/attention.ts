@@ -106,6 +106,15 @@ const regather = (x: Tensor, to: Tensor, back: Tensor): Tensor => {
   return x.gather(to).withGrad([x], (dy) => [dy.reshape([rows, x.shape[1]]).gather(back).reshape(x.shape)])
 }
 
+/**
+ * With P = softmax(Q K'), O = P V:  dS = P (dO V' - rowsum(dO O)),  dQ = dS K,  dK = dS' Q,  dV = P' dO. The row sums
+ * are taken on O, [.., D] wide, where softmax's own rule would take them on P, [.., T] wide (Dao et al. 2022, eq. 4).
+ */
+const attentionGrad = (Q: Tensor, K: Tensor, V: Tensor, P: Tensor, O: Tensor) => (dO: Tensor) => {
+  const dS = P.mul(dO.matmul(V, { transB: true }).sub(dO.mul(O).sum(-1, true)))
+  return [dS.matmul(K), dS.matmul(Q, { transA: true }), P.matmul(dO, { transA: true })]
+}
+
 /** Full attention over spread rows, with the inputs of `layoutTensors`. */
 export const attendRagged: Attend = (q, k, v, { heads, kvHeads, headDim, scale, window, softcap }) => {
   const [N] = q.shape
@@ -118,12 +127,15 @@ export const attendRagged: Attend = (q, k, v, { heads, kvHeads, headDim, scale, 
   // [B, kv, group*T, D] x [B, kv, T, D]: the heads that share keys are one taller matrix
   const tall = ['B', kvHeads, mulDims(group, 'T'), headDim]
   const queries = spread(q.mul(scale), heads, qTo, qBack).reshape(tall)
-  const scores = queries.matmul(spread(k, kvHeads, kvTo, kvBack), { transB: true })
+  const [keys, values] = [k, v].map((x) => spread(x, kvHeads, kvTo, kvBack))
+  const scores = queries.matmul(keys, { transB: true })
   const capped = softcap ? scores.div(softcap).tanh().mul(softcap) : scores
   const masked = capped.reshape(['B', kvHeads, group, 'T', 'T']).add(input(maskName(window), ['B', 1, 1, 'T', 'T']))
   const probs = masked.softmax().reshape(['B', kvHeads, mulDims(group, 'T'), 'T'])
-  const mixed = probs
-    .matmul(spread(v, kvHeads, kvTo, kvBack))
-    .reshape([['B', heads, 'T'].reduce(mulDims, 1) as Dim, headDim])
+  const plain = probs.matmul(values)
+  const context = softcap
+    ? plain
+    : plain.withGrad([queries, keys, values], attentionGrad(queries, keys, values, probs, plain))
+  const mixed = context.reshape([['B', heads, 'T'].reduce(mulDims, 1) as Dim, headDim])
   return regather(mixed, qBack, qTo).reshape([N, heads * headDim])
 }
