@@ -1,0 +1,89 @@
+/** A program and its gradient in two sessions: values by the reference interpreter, against the whole. */
+import { describe, expect, it } from 'vitest'
+import { evaluate, type Feed } from '../runtime/reference.ts'
+import { rng } from '../util/rng.ts'
+import { costly, cut, nothing } from './cut.ts'
+import { vjp } from './grad.ts'
+import { topological } from './graph.ts'
+import { simplify } from './simplify.ts'
+import { input, type Tensor } from './tensor.ts'
+
+/** Attention and a gated layer over gathered rows: what a block is made of. */
+const block = () => {
+  const x = input('x', ['N', 4])
+  const weights = ['g', 'q', 'k', 'v', 'o'].map((name) => input(name, name === 'g' ? [4] : [4, 4]))
+  const [g, q, k, v, o] = weights
+  const rows = x.rmsNorm(g, 1e-5).gather(input('index', ['M'], 'i64'))
+  const scores = rows.matmul(q).matmul(rows.matmul(k), { transB: true })
+  const mixed = scores.softmax().matmul(rows.matmul(v))
+  const y = mixed.mul(mixed.sigmoid()).matmul(o)
+  return { y, dy: input('dy', y.shape), of: [x, ...weights] }
+}
+
+const random = (shape: number[], stream: number): Feed => {
+  const { normal } = rng(7, stream)
+  return { shape, data: Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => normal(i)) }
+}
+const feeds: Record<string, Feed> = {
+  x: random([3, 4], 0),
+  ...Object.fromEntries(['q', 'k', 'v', 'o'].map((name, i) => [name, random([4, 4], i + 1)])),
+  g: random([4], 9),
+  index: { shape: [5], data: [2, 0, 1, 1, 2] },
+  dy: random([5, 4], 10),
+}
+
+const namesOf = (outputs: readonly Tensor[]) =>
+  topological(outputs).flatMap((t) => (t.op === 'input' ? [(t as Tensor<'input'>).params.name] : []))
+
+describe.each([
+  ['costly results kept', costly],
+  ['nothing kept', nothing],
+])('%s', (_, keep) => {
+  const { y, dy, of } = block()
+  const [traced, ...whole] = simplify([y, ...vjp([y], [dy], of)])
+  const { kept, gradients } = cut(whole, [dy], keep)
+  const before = Object.fromEntries(Object.entries(feeds).filter(([name]) => name !== 'dy'))
+
+  it('gives the gradients of the whole', () => {
+    // The forward session runs without dy
+    const stored = kept.length ? evaluate([traced, ...kept], before).slice(1) : []
+    const given = { ...feeds, ...Object.fromEntries(stored.map((value, i) => [`kept${i}`, value])) }
+    const [expected, actual] = [evaluate(whole, feeds), evaluate(gradients, given)]
+    expect(actual.map(({ shape }) => shape)).toEqual(expected.map(({ shape }) => shape))
+    for (const [i, { data }] of actual.entries()) expect([...data]).toEqual([...expected[i].data])
+  })
+
+  it('keeps what it says, and reads all that it keeps', () => {
+    expect(kept.every(({ op }) => keep.has(op))).toBe(true)
+    expect(new Set(kept).size).toBe(kept.length)
+    const names = namesOf(gradients)
+    expect(names.filter((name) => name.startsWith('kept')).sort()).toEqual(kept.map((__, i) => `kept${i}`).sort())
+    expect(names).toContain('dy')
+  })
+
+  it('names kept values alike for equal layers', () => {
+    const again = block()
+    const other = cut(vjp([again.y], [again.dy], again.of), [again.dy], keep)
+    const shape = (outputs: readonly Tensor[]) => topological(outputs).map(({ op }) => op)
+    expect(namesOf(other.gradients)).toEqual(namesOf(cut(vjp([y], [dy], of), [dy], keep).gradients))
+    expect(shape(other.gradients)).toEqual(shape(cut(vjp([y], [dy], of), [dy], keep).gradients))
+  })
+})
+
+it('computes no costly result of the forward pass again where they are kept', () => {
+  const { y, dy, of } = block()
+  const { kept, gradients } = cut(simplify(vjp([y], [dy], of)), [dy], costly)
+  expect(kept.length).toBeGreaterThan(3)
+  const backward = new Set([dy as Tensor])
+  for (const t of topological(gradients)) if (t.inputs.some((x) => backward.has(x))) backward.add(t)
+  const again = topological(gradients).filter((t) => costly.has(t.op) && !backward.has(t))
+  expect(again).toEqual([])
+})
+
+it('leaves gradients that need no forward value alone', () => {
+  const x = input('x', ['N'])
+  const dy = input('dy', ['N'])
+  const { kept, gradients } = cut(vjp([x.mul(3)], [dy], [x]), [dy], costly)
+  expect(kept).toEqual([])
+  expect([...evaluate(gradients, { dy: { shape: [2], data: [1, 2] } })[0].data]).toEqual([3, 6])
+})
