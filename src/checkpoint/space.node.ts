@@ -3,11 +3,14 @@ import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { runFailure } from '../util/fault.ts'
 
-/** Throws a Fault 'disk' where fewer than `bytes` are free to this user at `path`, which need not exist yet. */
-export const requireSpace = async (path: string, bytes: number) => {
+/**
+ * Throws a Fault 'disk' where fewer than `bytes` are free to this user at `path`, which need not exist yet: a failure
+ * while running, or bad input where nothing has begun.
+ */
+export const requireSpace = async (path: string, bytes: number, fault = runFailure) => {
   const free = await freeSpace(path)
   if (free < bytes)
-    throw runFailure('disk', `${bytes} bytes are needed and ${free} are free; free some space or write elsewhere`, {
+    throw fault('disk', `${bytes} bytes are needed and ${free} are free; free some space or write elsewhere`, {
       file: path,
     })
 }

@@ -3,12 +3,12 @@
  * that the recipe puts beside them. Peculiar: nothing but a lock is written before training starts, so bad input leaves
  * no folder behind; a folder takes one run, and --resume goes on with that one.
  */
-import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises'
+import { readdir, readFile, rmdir } from 'node:fs/promises'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { badInput } from '../util/fault.ts'
-import { diskFault, writeWhole } from '../util/files.node.ts'
+import { diskFault, makeFolders, writeWhole } from '../util/files.node.ts'
 import { takeLock } from './lock.node.ts'
 import { bytesUpTo, type LoggedEvent, type LogWriter, openLog } from './log.node.ts'
 
@@ -35,9 +35,11 @@ export type Run = {
   append(event: LoggedEvent): Promise<void>
   /** The log is on the disk afterwards. */
   sync(): Promise<void>
-  /** Gives the folder back; without `started` it is removed if nothing is in it. */
+  /** Gives the folder back; without `started`, folders that were made for it go away. */
   close(): Promise<void>
 }
+
+const hashes = z.array(z.object({ path: z.string(), sha256: z.string() })).optional()
 
 const infoSchema = z.looseObject({
   format: z.literal(1),
@@ -49,6 +51,9 @@ const infoSchema = z.looseObject({
   machine: z.record(z.string(), z.union([z.string(), z.number()])),
   /** Each time the run was resumed: when, from which step, and settings that changed. */
   resumes: z.array(z.object({ at: z.string(), step: z.number(), changed: z.record(z.string(), z.unknown()) })),
+  /** Files that the results depend on. */
+  model_files: hashes,
+  data_files: hashes,
 })
 /** run.json, with the facts of the `start` event beside these. */
 export type RunInfo = z.infer<typeof infoSchema>
@@ -56,12 +61,17 @@ export type RunInfo = z.infer<typeof infoSchema>
 export const eventsFile = 'events.jsonl'
 const infoFile = 'run.json'
 
-/** Throws Faults: 'taken' where another run lies, 'no-run' for a resume without one, 'bad-flag', 'locked', 'disk'. */
+/** Throws Faults: 'taken' where another run lies, 'changed' where its files differ now, 'bad-flag', 'locked', 'disk'. */
 export const openRun = async (output: string, options: RunOptions): Promise<Run> => {
   const dir = resolve(output)
+  const made = await folder(dir)
+  const unmake = async () => {
+    for (const path of made.toReversed()) await rmdir(path).catch(() => {})
+  }
   const before = await claim(dir, options)
-  const unlock = await takeLock(dir).catch((error) => {
-    throw diskFault(error, dir)
+  const unlock = await takeLock(dir).catch(async (error) => {
+    await unmake()
+    throw diskFault(error, dir, undefined, badInput)
   })
   let log: LogWriter | undefined
   const path = join(dir, eventsFile)
@@ -70,6 +80,7 @@ export const openRun = async (output: string, options: RunOptions): Promise<Run>
     checkpoints: join(dir, 'checkpoints'),
     resumed: before !== undefined,
     async started(step, facts) {
+      if (before && step > 0) sameFiles(before, facts)
       const { bytes, checkpoint } = step > 0 ? await bytesUpTo(path, step) : { bytes: 0, checkpoint: true }
       await writeInfo(dir, { ...(before ? continued(before, step, options) : fresh(options)), ...facts })
       log = await openLog(path, bytes)
@@ -81,30 +92,42 @@ export const openRun = async (output: string, options: RunOptions): Promise<Run>
     async close() {
       await log?.close()
       await unlock()
-      if (!log) await rmdir(dir).catch(() => {})
+      if (!log) await unmake()
     },
   }
 }
 
-/** Makes the folder, or finds what it holds. @returns the run to resume, if any */
-const claim = async (dir: string, { method, config, resume, changeable }: RunOptions): Promise<RunInfo | undefined> => {
-  await mkdir(dir, { recursive: true }).catch((error) => {
-    if (error.code === 'EEXIST' || error.code === 'ENOTDIR') throw badInput('taken', 'is a file', { file: dir })
-    throw diskFault(error, dir)
+/** @returns the folders that it made */
+const folder = (dir: string): Promise<string[]> =>
+  makeFolders(dir).catch((error) => {
+    throw error.code === 'ENOTDIR' ? aFile(dir) : noFolder(error, dir)
   })
-  const names = await readdir(dir)
+
+const aFile = (dir: string) => badInput('taken', 'is a file, or below one; choose another --output', { file: dir })
+
+const noFolder = (error: NodeJS.ErrnoException, dir: string) => {
+  const fault = diskFault(error, dir, undefined, badInput)
+  return fault === error
+    ? badInput('disk', `cannot be used (${error.code}); choose another --output`, { file: dir })
+    : fault
+}
+
+/** What a process that was killed before its first line may have left. */
+const leftover = /^run\.(lock.*|json\.tmp)$/
+
+/** Looks at what the folder holds. @returns the run to resume, if any */
+const claim = async (dir: string, { method, config, resume, changeable }: RunOptions): Promise<RunInfo | undefined> => {
+  const names = await readdir(dir).catch((error) => {
+    throw error.code === 'ENOTDIR' ? aFile(dir) : noFolder(error, dir)
+  })
   const info = names.includes(infoFile) ? await readInfo(dir) : undefined
-  const foreign = names.filter((name) => !name.startsWith('run.lock'))
-  if (!info && foreign.length)
-    throw badInput('taken', `holds ${foreign[0]} and is no run; choose another --output`, { file: dir })
+  const foreign = names.find((name) => !leftover.test(name))
+  if (!info && foreign)
+    throw badInput('taken', `holds ${foreign} and is no run; choose another --output`, { file: dir })
   if (info && !resume)
     throw badInput('taken', `already holds a run (${info.method}); go on with --resume or choose another --output`, {
       file: dir,
     })
-  if (!info && resume && !names.length) {
-    await rmdir(dir)
-    throw badInput('no-run', 'holds no run to resume; leave --resume out to begin one', { file: dir })
-  }
   if (info) sameRun(info, method, config, changeable, dir)
   return info
 }
@@ -135,6 +158,18 @@ const sameRun = (
       flag: `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
     },
   )
+}
+
+/** A position in rows, and what was learned from them, mean nothing for other rows or another model. */
+const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
+  for (const key of ['model_files', 'data_files'] as const) {
+    const now = hashes.parse(facts[key])
+    const other = before[key]?.find(({ sha256 }, i) => now && now[i]?.sha256 !== sha256)
+    if (other)
+      throw badInput('changed', 'is not what it was when the run began; put it back, or begin a new run', {
+        file: other.path,
+      })
+  }
 }
 
 const fresh = ({ method, config, command }: RunOptions): RunInfo => ({

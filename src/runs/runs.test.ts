@@ -53,10 +53,13 @@ describe('a run folder', () => {
   it('leaves nothing behind when training never started, and nothing in a folder that is no run', async () => {
     const run = await openRun(join(root, 'deep', 'a'), options())
     await run.close()
+    expect(await readdir(root)).toEqual([])
+    await mkdir(join(root, 'deep'))
+    await (await openRun(join(root, 'deep'), options())).close()
     expect(await readdir(join(root, 'deep'))).toEqual([])
     await writeFile(join(root, 'letter.txt'), 'x')
     await expect(openRun(root, options())).rejects.toThrow(/holds deep and is no run/)
-    await expect(openRun(join(root, 'new'), options({}, true))).rejects.toMatchObject({ code: 'no-run' })
+    await expect(openRun(join(root, 'letter.txt', 'a'), options())).rejects.toThrow(/is a file, or below one/)
     expect((await readdir(root)).sort()).toEqual(['deep', 'letter.txt'])
   })
 
@@ -77,15 +80,25 @@ describe('a run folder', () => {
     const unlock = await takeLock(root)
     expect(JSON.parse(await readFile(join(root, 'run.lock'), 'utf8')).pid).toBe(process.pid)
     await unlock()
+    await writeFile(
+      join(root, 'run.lock'),
+      JSON.stringify({ pid: process.pid, host: hostname(), since: '2024-01-01', began: '1' }),
+    )
+    if (process.platform === 'linux') await (await takeLock(root))()
     await lock('elsewhere')
     await expect(takeLock(root)).rejects.toThrow(/of elsewhere writes this run/)
   })
 
   it('begins anew on --resume where a process died before its first step', async () => {
-    await writeFile(join(root, 'run.lock'), JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), since: '' }))
+    for (const name of ['run.lock', `run.lock.${2 ** 22 + 1}`, 'run.json.tmp'])
+      await writeFile(join(root, name), JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), since: '' }))
     const run = await openRun(root, options({}, true))
     expect(run.resumed).toBe(false)
+    expect((await readdir(root)).sort()).toEqual(['run.json.tmp', 'run.lock'])
     await run.close()
+    const fresh = await openRun(join(root, 'new'), options({}, true))
+    expect(fresh.resumed).toBe(false)
+    await fresh.close()
   })
 })
 
@@ -104,6 +117,23 @@ describe('resuming', () => {
     const { resumes, config, total_steps } = await readInfo(dir)
     expect(resumes).toMatchObject([{ step: 2, changed: { maxSteps: 6 } }])
     expect([config.maxSteps, total_steps]).toEqual([6, 6])
+  })
+
+  it('refuses other rows or another model, unless nothing was learned yet', async () => {
+    const dir = join(root, 'a')
+    const facts = (sha256: string) => ({ data_files: [{ path: 'rows.jsonl', sha256 }] })
+    const begun = await openRun(dir, options())
+    await begun.started(0, facts('1'))
+    await begun.append(step(1))
+    await begun.append(checkpoint(1))
+    await begun.close()
+    const changed = await openRun(dir, options({}, true))
+    await expect(changed.started(1, facts('2'))).rejects.toThrow(/^rows\.jsonl: is not what it was/)
+    await changed.close()
+    expect(await logged(dir)).toEqual(['step 1', 'checkpoint 1'])
+    const anew = await openRun(dir, options({}, true))
+    await anew.started(0, facts('2'))
+    await anew.close()
   })
 
   it('restores the line of a checkpoint whose writing was the last thing done', async () => {

@@ -1,6 +1,6 @@
 /** Files of a disk as ByteSources, and the durable writes: a file appears whole under its name, or not at all. */
-import { open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { ByteSource } from './bytes.ts'
 import { badInput, runFailure } from './fault.ts'
 import { nearest } from './nearest.ts'
@@ -72,6 +72,23 @@ export const syncFolder = async (path: string) => {
   await folder.sync().finally(() => folder.close())
 }
 
+/**
+ * Makes a folder and the parents it lacks, and returns those it made, outermost first. Rejects as the file system does.
+ * (mkdir's own `recursive` does not say which it made, and never ends below /proc.)
+ */
+export const makeFolders = async (path: string): Promise<string[]> => {
+  const missing: string[] = []
+  for (let at = resolve(path); !(await isThere(at)); at = dirname(at)) missing.unshift(at)
+  for (const folder of missing) await mkdir(folder)
+  return missing
+}
+
+const isThere = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => dirname(path) === path,
+  )
+
 const advice: Record<string, string> = {
   ENOSPC: 'the disk is full; free some space and run again with --resume',
   EDQUOT: 'the disk quota is used up; free some space and run again with --resume',
@@ -81,10 +98,13 @@ const advice: Record<string, string> = {
   EIO: 'the disk reported an error (EIO)',
 }
 
-/** A failed write as a fault (exit code 1) that names the path and what it needed; other errors pass unchanged. */
-export const diskFault = (error: unknown, path: string, needed?: number): unknown => {
+/**
+ * A failed write as a fault that names the path and what it needed: a failure while running (exit code 1), or bad input
+ * where nothing has begun. Other errors pass unchanged.
+ */
+export const diskFault = (error: unknown, path: string, needed?: number, fault = runFailure): unknown => {
   const code = (error as NodeJS.ErrnoException)?.code ?? ''
   if (!Object.hasOwn(advice, code)) return error
   const bytes = needed === undefined ? '' : ` (${needed} bytes are needed)`
-  return runFailure('disk', advice[code] + bytes, { file: path })
+  return fault('disk', advice[code] + bytes, { file: path })
 }
