@@ -128,7 +128,7 @@ const runSegments = ({ model, segments, cache }: Decoder, shared: Handles) => {
     const made = backend.run(program, { ...handles, ...past, ...shared, ...(x && { x }) })
     for (const layer of layers) states.push([made[`new keys ${layer}`], made[`new values ${layer}`]])
     if (x) backend.free([x])
-    x = made.x
+    x = made.y
   }
   return { x: x!, states }
 }

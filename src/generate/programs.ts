@@ -40,12 +40,12 @@ export type Segment = { layers: readonly number[]; program: Executable; handles:
 /** Bytes of weights in one program: while it is made there are several copies of them. */
 const segmentBytes = 2 ** 28
 
-export const segmentsOf = (model: Model, packed: boolean): Segment[] => {
+export const segmentsOf = (model: Model, packed: boolean, limit = segmentBytes): Segment[] => {
   const groups: number[][] = []
   let bytes = Number.POSITIVE_INFINITY
   for (let layer = 0; layer < model.config.num_hidden_layers; layer++) {
     const size = packed ? bytesOf(layerPart(model, layer)) : 0
-    if (bytes + size > segmentBytes) {
+    if (bytes + size > limit) {
       groups.push([])
       bytes = 0
     }
@@ -67,7 +67,7 @@ const segment = (model: Model, layers: readonly number[], packed: boolean): Segm
   return { layers, program, handles }
 }
 
-/** Ids or x -> x or h, and `keys L`, `values L` of each layer, [N, kvHeads*D]. Parameters have their full names. */
+/** Ids or x -> y, and `new keys L`, `new values L` of each layer, [N, kvHeads*D]. Parameters have their full names. */
 const traceSegment = (model: Model, layers: readonly number[]): Record<string, Tensor> => {
   const { architecture, config } = model
   const shapes = new Map([...model.params].map(([name, { shape }]) => [name, shape]))
@@ -85,7 +85,7 @@ const traceSegment = (model: Model, layers: readonly number[]): Record<string, T
     outputs[`new keys ${layer}`] = made.keys
     outputs[`new values ${layer}`] = made.values
   }
-  return { ...outputs, x: isLast ? architecture.finalNorm(scope, x, config) : x }
+  return { ...outputs, y: isLast ? architecture.finalNorm(scope, x, config) : x }
 }
 
 /** Names of parameters whose values go into a program: those below these prefixes, but for adapters. */

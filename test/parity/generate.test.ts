@@ -3,11 +3,12 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { closeDecoder, type Decoder, drop, openDecoder, prefill, step } from '../../src/generate/decode.ts'
 import { completions, generate } from '../../src/generate/generate.ts'
+import { segmentsOf } from '../../src/generate/programs.ts'
 import { loadAdapter, loadPretrained } from '../../src/models/load.node.ts'
 import { applyAdapter } from '../../src/models/merge.ts'
 import { logitsPass } from '../../src/passes/head.ts'
 import { putWeights } from '../../src/passes/load.ts'
-import { makeModel } from '../../src/passes/model.ts'
+import { type Model, makeModel } from '../../src/passes/model.ts'
 import { openBackend } from '../../src/runtime/open.node.ts'
 import { collect } from '../support/collect.ts'
 import { fixture, fixtureJson, fixtureTensors, largestDifference } from '../support/golden.ts'
@@ -55,6 +56,13 @@ const goldenPrompts = async (golden: Awaited<ReturnType<typeof fixtureTensors>>)
   return { rows, continued }
 }
 
+/** How steps read the weights: fed, inside one program, or inside several. */
+const plans: [string, (model: Model) => Decoder][] = [
+  ['fed', (model) => openDecoder(model)],
+  ['packed', (model) => openDecoder(model, { packed: true })],
+  ['a segment a layer', (model) => ({ ...openDecoder(model), segments: segmentsOf(model, true, 1) })],
+]
+
 const greedy = { temperature: 0, seed: 0, maxNewTokens: 16, eosIds: new Set<number>() }
 
 describe.each(cases)('%s', async (name) => {
@@ -62,11 +70,11 @@ describe.each(cases)('%s', async (name) => {
   const model = await goldenModel(backend, name)
   const { rows, continued } = await goldenPrompts(golden)
 
-  it('logits of every step', async () => {
+  it.each(plans)('logits of every step, %s', async (_, open) => {
     const V = model.config.vocab_size
     const expected = await golden.floats('gen_logits')
     const next = await continued('gen_sequences')
-    const decoder: Decoder = openDecoder(model)
+    const decoder = open(model)
     const differences: number[] = []
     let h = prefill(
       decoder,
@@ -111,7 +119,7 @@ describe.each(cases)('%s', async (name) => {
 })
 
 describe.each(adapters)('%s', async (name) => {
-  it('logits of given tokens, row by row out of step', async () => {
+  it.each(plans)('logits of given tokens, row by row out of step, %s', async (_, open) => {
     const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
     const model = await adaptedModel(name)
     const [B, T] = golden.shape('input_ids')
@@ -119,7 +127,7 @@ describe.each(adapters)('%s', async (name) => {
     const rows = Array.from({ length: B }, (_, b) => ids.slice(b * T, (b + 1) * T).filter((_, t) => mask[b * T + t]))
     const expected = await golden.floats('logits')
     const V = model.config.vocab_size
-    const decoder = openDecoder(model)
+    const decoder = open(model)
     const differences: number[] = []
     const compare = async (logits: Float32Array, at: number, row: number, t: number) => {
       const wanted = expected.subarray((row * T + t) * V, (row * T + t + 1) * V)
