@@ -18,6 +18,7 @@ export const loadTokenizerFolder = async (folder: string): Promise<Tokenizer | u
     tokenizerJson,
     tokenizerConfig: await source('tokenizer_config.json'),
     specialTokensMap: await source('special_tokens_map.json'),
+    modelConfig: await source('config.json'),
     chatTemplates: await templateFiles(folder, await source('chat_template.jinja')),
     chatTemplateJson: await source('chat_template.json'),
   })

@@ -2,18 +2,20 @@
  * Text to token ids and back, from the files of a Hugging Face model folder, with the ids, offsets and texts of
  * transformers 5. What tokenizer_config.json says about special tokens is honoured as transformers honours it.
  */
+import type { AddedToken } from './addedTokens.ts'
 import type { ChatEncoder, ChatTemplate } from './chat.ts'
 import { chatTemplate } from './chat.ts'
 import { cleanedText } from './decode.ts'
 import type { TextStream } from './decodeStream.ts'
 import { textStream } from './decodeStream.ts'
+import { asLlamaClass, isLlamaClass } from './llamaClass.ts'
 import type { Pipeline } from './pipeline.ts'
 import { readPipeline } from './pipeline.ts'
 import type { Assembled, Row } from './postProcess.ts'
 import { assemble } from './postProcess.ts'
 import type { Shape } from './shape.ts'
 import type { TokenizerFiles } from './tokenizerConfig.ts'
-import { configProcessor, configTokens, namedTokens, readJson, readTemplates } from './tokenizerConfig.ts'
+import { configProcessor, configTokens, llamaNames, namedTokens, readJson, readTemplates } from './tokenizerConfig.ts'
 
 export type EncodeOptions = {
   /** Adds what the post-processor adds (BOS, [CLS], ...). Default true. */
@@ -36,7 +38,7 @@ export type Tokenizer = {
   encodePair(a: string, b: string, options?: EncodeOptions): Encoding & { readonly typeIds: number[] }
   /** Unknown ids are left out. */
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string
-  /** Decoding token by token that never emits half a character. */
+  /** Decoding token by token that never emits half a character; clean_up_tokenization_spaces is left out. */
   stream(options?: { skipSpecialTokens?: boolean }): TextStream
   /** Highest id + 1: the rows that an embedding needs at least. */
   readonly size: number
@@ -59,9 +61,17 @@ export type Tokenizer = {
 /** Reads a tokenizer. Throws a Fault that names the file for anything malformed. */
 export const loadTokenizer = async (files: TokenizerFiles): Promise<Tokenizer> => {
   const config = await readJson(files.tokenizerConfig)
-  const names = { ...namedTokens(await readJson(files.specialTokensMap)), ...namedTokens(config) }
+  const modelType = (await readJson(files.modelConfig))?.optional('model_type')?.text()
+  const defaults = isLlamaClass(config, modelType) ? llamaNames : {}
+  const names: Record<string, AddedToken> = {
+    ...defaults,
+    ...namedTokens(await readJson(files.specialTokensMap)),
+    ...namedTokens(config),
+  }
   const file = (await readJson(files.tokenizerJson))!
-  const pipeline = boundedDepth(file, () => readPipeline(file, configTokens(config, names)))
+  const pipeline = boundedDepth(file, () =>
+    readPipeline(asLlamaClass(file, config, modelType), configTokens(config, names)),
+  )
   const specialTokens = Object.fromEntries(Object.entries(names).map(([name, token]) => [name, token.content]))
   const tokenizer = build(pipeline, config, specialTokens)
   const templates = await readTemplates(files, config)

@@ -16,6 +16,8 @@ export type TokenizerFiles = {
   specialTokensMap?: ByteSource
   /** Templates by name; `default` is chat_template.jinja. They go before those of the config. */
   chatTemplates?: Readonly<Record<string, ByteSource>>
+  /** The model's config.json; its model_type decides how files of the class LlamaTokenizer are read. */
+  modelConfig?: ByteSource
   /** chat_template.json, read where no other file has a template. */
   chatTemplateJson?: ByteSource
 }
@@ -58,6 +60,13 @@ const plainSpecial = (content: string): AddedToken => ({
   normalized: false,
   special: true,
 })
+
+/** What the class LlamaTokenizer calls its special tokens unless the config says otherwise. */
+export const llamaNames = {
+  bos_token: plainSpecial('<s>'),
+  eos_token: plainSpecial('</s>'),
+  unk_token: plainSpecial('<unk>'),
+}
 
 /** Added tokens of the config: its decoder table by id, then named and further special tokens that are new. */
 export const configTokens = (config: Shape | undefined, named: Record<string, AddedToken>): AddedToken[] => {

@@ -1,0 +1,239 @@
+/**
+ * Text against Hugging Face tokenizers 0.23, transformers 5.23 and Jinja2 3.1: fourteen small tokenizers, fifteen chat
+ * templates, single parts of the pipeline and of the template language. Files in test/fixtures/text.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import type { ChatOptions, Message } from '../../src/text/chat.ts'
+import { readDecoder } from '../../src/text/decode.ts'
+import { compileTemplate, renderTemplate } from '../../src/text/jinja/render.ts'
+import { readNormalizer } from '../../src/text/normalize.ts'
+import type { Piece } from '../../src/text/pieces.ts'
+import { wholePiece } from '../../src/text/pieces.ts'
+import { readPreTokenizer } from '../../src/text/preTokenize.ts'
+import { shape } from '../../src/text/shape.ts'
+import type { Tokenizer } from '../../src/text/tokenizer.ts'
+import { loadTokenizer } from '../../src/text/tokenizer.ts'
+import { bytesOf } from '../../src/util/bytes.ts'
+
+const folder = new URL('../fixtures/text/', import.meta.url)
+const unzipped = <T>(path: string): T => JSON.parse(gunzipSync(readFileSync(new URL(path, folder))).toString())
+const list = (path: string) => readdirSync(new URL(path, folder)).map((name) => name.replace('.json.gz', ''))
+
+type Case = {
+  text: string
+  raw?: string
+  ids: number[]
+  around: [number[], number[]]
+  offsets: number[]
+  ids_split?: number[]
+} & { [key in 'decode' | 'decode_skip' | 'decode_cleaned' | 'decode_skip_cleaned']?: string | null }
+
+type Files = { 'tokenizer.json': object; 'tokenizer_config.json': object; 'chat_template.jinja'?: string | null }
+type Bundle = Files & {
+  cases: Case[]
+  pairs: { text: string; pair: string; ids: number[]; type_ids: number[]; offsets: number[] }[]
+  long_runs: { unit: string; times: number; ids_rle: [number, number][] }[]
+  streams: { skip_special_tokens: boolean; ids: number[]; emitted: string[]; flush: string; text: string }[]
+}
+
+const source = (name: string, content: string | object) =>
+  bytesOf(name, new TextEncoder().encode(typeof content === 'string' ? content : JSON.stringify(content)))
+
+const load = (files: Files, template?: string): Promise<Tokenizer> => {
+  const jinja = template ?? files['chat_template.jinja']
+  return loadTokenizer({
+    tokenizerJson: source('tokenizer.json', files['tokenizer.json']),
+    tokenizerConfig: source('tokenizer_config.json', files['tokenizer_config.json']),
+    chatTemplates: jinja ? { default: source('chat_template.jinja', jinja) } : undefined,
+  })
+}
+
+describe.each(list('tokenizers'))('%s', async (name) => {
+  const bundle = unzipped<Bundle>(`tokenizers/${name}.json.gz`)
+  const tok = await load(bundle)
+
+  it('encodes with offsets, around special tokens, and through split special tokens', () => {
+    const encoded = (text: string) => {
+      const { ids, offsets } = tok.encode(text, { specialTokens: false })
+      return { text, ids, offsets: offsets.flat(), around: tok.encode(text).ids }
+    }
+    for (const { text, raw = text, ids, offsets, around, ids_split } of bundle.cases) {
+      const full = [...around[0], ...ids, ...around[1]]
+      expect({ ...encoded(raw), text }).toEqual({ text, ids, offsets, around: full })
+      if (ids_split) expect(tok.encode(text, { specialTokens: false, splitSpecial: true }).ids).toEqual(ids_split)
+    }
+  })
+
+  it('decodes', () => {
+    for (const row of bundle.cases)
+      for (const key of ['decode', 'decode_skip'] as const) {
+        const wanted = row[`${key}_cleaned`] ?? (row[key] === undefined ? row.text : row[key])
+        const ids = [...row.around[0], ...row.ids, ...row.around[1]]
+        if (wanted !== null) expect(tok.decode(ids, { skipSpecialTokens: key === 'decode_skip' })).toBe(wanted)
+      }
+    expect(tok.decode([])).toBe('')
+  })
+
+  it('encodes pairs', () => {
+    for (const { text, pair, ids, type_ids, offsets } of bundle.pairs) {
+      const got = tok.encodePair(text, pair)
+      expect({ ids: got.ids, type_ids: got.typeIds, offsets: got.offsets.flat() }).toEqual({ ids, type_ids, offsets })
+    }
+  })
+
+  it('encodes long runs', () => {
+    for (const { unit, times, ids_rle } of bundle.long_runs)
+      expect(tok.encode(unit.repeat(times), { specialTokens: false }).ids).toEqual(
+        ids_rle.flatMap(([id, count]) => new Array(count).fill(id)),
+      )
+  })
+
+  it('streams', () => {
+    for (const { ids, emitted, flush, text, skip_special_tokens } of bundle.streams) {
+      const stream = tok.stream({ skipSpecialTokens: skip_special_tokens })
+      expect({ emitted: ids.map(stream.push), flush: stream.flush() }).toEqual({ emitted, flush })
+      expect(tok.decode(ids, { skipSpecialTokens: skip_special_tokens })).toBe(text)
+    }
+    // clean_up_tokenization_spaces looks across tokens; a stream cannot take back a space
+    const cleans = name === 'wordpiece-bert'
+    for (const { ids } of cleans ? [] : bundle.cases.slice(0, 60)) {
+      const stream = tok.stream()
+      expect(ids.map(stream.push).join('') + stream.flush()).toBe(tok.decode(ids))
+    }
+  })
+})
+
+type Render = {
+  options: Record<string, unknown>
+  text?: string
+  ids?: number[]
+  ids_sanitized?: number[]
+  assistant_mask?: string
+  error?: string
+  message?: string
+}
+type Chat = { messages: Message[]; tools?: unknown[]; documents?: unknown[]; renders: Render[] }
+type ChatFile = { template: string; tokenizer: string; now: string; cases: Chat[] }
+
+const optionsOf = ({ tools, documents }: Chat, { options }: Render, now: string): ChatOptions => {
+  const { add_generation_prompt, continue_final_message, ...variables } = options
+  return {
+    tools,
+    documents,
+    addGenerationPrompt: add_generation_prompt === true,
+    continueFinalMessage: continue_final_message === true,
+    variables,
+    now: () => new Date(now),
+  }
+}
+
+const outcome = <T>(run: () => T): T | { error: string; message: string | undefined } => {
+  try {
+    return run()
+  } catch (error) {
+    const { code, message } = error as { code: string; message: string }
+    return { error: code, message: code === 'template' ? message : undefined }
+  }
+}
+
+describe.each(list('chat'))('chat template %s', async (name) => {
+  const file = unzipped<ChatFile>(`chat/${name}.json.gz`)
+  const tok = await load(unzipped<Bundle>(`tokenizers/${file.tokenizer}.json.gz`), file.template)
+  const all = file.cases.flatMap((chat) => chat.renders.map((render) => ({ chat, render })))
+
+  it.each(all)('renders and encodes case %#', ({ chat, render }) => {
+    const options = optionsOf(chat, render, file.now)
+    const { text, ids, assistant_mask, error, message } = render
+    const got = outcome(() => {
+      const { text, ids, assistantMask } = tok.chat!.encode(chat.messages, options)
+      return { text, ids, assistant_mask: assistantMask?.join('') }
+    })
+    expect(got).toEqual(error ? { error, message } : { text, ids, assistant_mask })
+    if (text !== undefined) expect(tok.chat!.render(chat.messages, options).text).toBe(text)
+    const clean = outcome(() => tok.chat!.encode(chat.messages, { ...options, sanitize: true }).ids)
+    if (ids && (Array.isArray(clean) || render.ids_sanitized)) expect(clean).toEqual(render.ids_sanitized ?? ids)
+  })
+})
+
+describe('parts of the pipeline', () => {
+  type Part<T> = { cfg: object; out: T[] }
+  type Split = [string, [number, number]]
+  const parts = unzipped<{
+    texts: string[]
+    toks: string[][]
+    pre: Part<Split[]>[]
+    norm: Part<[string, Split[]]>[]
+    dec: Part<string | null>[]
+  }>('parts.json.gz')
+  const spans = (pieces: Piece[]): Split[] =>
+    pieces.map(({ text, starts, ends }) => [text, [starts[0], ends[ends.length - 1]]])
+  const byTwo = readPreTokenizer(shape('', { type: 'FixedLength', length: 2 }))
+
+  it.each(parts.pre)('pre-tokenizer $cfg', ({ cfg, out }) => {
+    const preTokenize = readPreTokenizer(shape('', cfg))
+    parts.texts.forEach((text, i) => {
+      if (text) expect(spans(preTokenize(wholePiece(text)))).toEqual(out[i])
+    })
+  })
+
+  it.each(parts.norm)('normalizer $cfg', ({ cfg, out }) => {
+    const normalize = readNormalizer(shape('', cfg))
+    parts.texts.forEach((text, i) => {
+      const piece = normalize(wholePiece(text))
+      expect([piece.text, spans(byTwo(piece))]).toEqual(out[i])
+    })
+  })
+
+  it.each(parts.dec)('decoder $cfg', ({ cfg, out }) => {
+    const { decode } = readDecoder(shape('', cfg))
+    parts.toks.forEach((tokens, i) => {
+      if (out[i] !== null) expect(decode(tokens).join('')).toBe(out[i])
+    })
+  })
+})
+
+describe('Jinja2', () => {
+  type Snippet = { template: string; text?: string; error?: string; syntax?: string; other?: string }
+  const snippets: Snippet[] = JSON.parse(readFileSync(new URL('jinja.json', folder), 'utf8'))
+  const messages = [
+    { role: 'user', content: 'Hello there' },
+    { role: 'assistant', content: 'Hi <b>' },
+    { role: 'user', content: 'Bye' },
+  ]
+
+  it.each(snippets)('$template', ({ template, text, error }) => {
+    const got = outcome(() => renderTemplate(compileTemplate(template), { messages, tools: null }).text)
+    if (text !== undefined) expect(got).toBe(text)
+    else expect(got).toMatchObject({ error: 'template', ...(error !== undefined && { message: error }) })
+  })
+})
+
+describe('the class LlamaTokenizer', () => {
+  const files = unzipped<
+    Files & {
+      texts: { text: string; ids: number[]; offsets: number[] }[]
+      chats: { messages: Message[]; ids: number[]; mask: number[] }[]
+    }
+  >('llama-class.json.gz')
+
+  it('puts the space marker before the first word only, as transformers 5', async () => {
+    const tok = await load(files)
+    for (const { text, ids, offsets } of files.texts) {
+      const got = tok.encode(text)
+      expect({ ids: got.ids, offsets: got.offsets.flat() }).toEqual({ ids, offsets })
+    }
+    for (const { messages, ids, mask } of files.chats)
+      expect(tok.chat!.encode(messages)).toMatchObject({ ids, assistantMask: mask })
+  })
+
+  it('reads the file as it stands for other model types', async () => {
+    const tok = await loadTokenizer({
+      tokenizerJson: source('tokenizer.json', files['tokenizer.json']),
+      tokenizerConfig: source('tokenizer_config.json', files['tokenizer_config.json']),
+      modelConfig: source('config.json', { model_type: 'phi3' }),
+    })
+    expect(tok.encode('<s>\n', { specialTokens: false }).tokens).toEqual(['<s>', '▁', '<0x0A>'])
+  })
+})
