@@ -3,8 +3,7 @@
  * passes, loss and optimizer, to the saved weights. Where TRL departs from attune's rules, the settings that switch its
  * habit on are spelled here.
  */
-import { cp, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'
 import { kto } from '../../src/recipes/kto.ts'
 import { preference } from '../../src/recipes/preference.ts'
@@ -140,14 +139,4 @@ export const replay = (
 ): AsyncIterable<TrainEvent> => {
   const recipe = recipes[methodOf(run.name)]
   return recipe.run(recipe.schema.parse({ ...shared(run), ...settingsOf(run), output, ...changes }), extras)
-}
-
-/** The model in a folder of its own, its tokenizer as transformers 5 rebuilds that of a LlamaTokenizer. */
-export const v5Tokenizer = async (dir: string): Promise<string> => {
-  await cp(fixture('trl/model'), dir, { recursive: true })
-  const file = join(dir, 'tokenizer.json')
-  const tokenizer = JSON.parse(await readFile(file, 'utf8'))
-  const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'first', split: false }
-  await writeFile(file, JSON.stringify({ ...tokenizer, normalizer: null, pre_tokenizer: metaspace }))
-  return dir
 }

@@ -1,0 +1,85 @@
+/** Ranked lists through the whole stack: K = 2 is DPO, and lists of all shapes are learnt. */
+import { expect, it } from 'vitest'
+import { preference } from '../../src/recipes/preference.ts'
+import { ids, train, weightsApart, workshop } from '../support/training.ts'
+
+const { at, rows } = workshop()
+
+const pairs = Array.from({ length: 12 }, (_, i) => ({
+  prompt: ids(3 * i, 3 + (i % 5)),
+  chosen: ids(3 * i + 1, 2 + (i % 4)),
+  rejected: ids(3 * i + 2, 2 + (i % 7)),
+}))
+const asRanking = ({ prompt, chosen, rejected }: (typeof pairs)[number], i: number) =>
+  i % 2
+    ? { prompt, responses: [chosen, rejected], ranks: [1, 2] }
+    : { prompt, responses: [rejected, chosen], ranks: [2, 1] }
+
+it.each([{ loraR: undefined }, { loraR: 4 }])('two ranked replies are DPO: %o', async (lora) => {
+  const name = `two-${lora.loraR}`
+  const common = { ...lora, maxSteps: 6, learningRate: 3e-3 }
+  const dpo = await train(preference, { ...common, data: await rows('pairs', pairs), output: at(`${name}-dpo`) })
+  const data = await rows('rankings', pairs.map(asRanking))
+  const list = await train(preference, { ...common, data, loss: 'plackett-luce', output: at(`${name}-list`) })
+  expect(dpo.losses[0]).toBeCloseTo(Math.LN2, 6)
+  expect(dpo.losses.at(-1)).toBeLessThan(0.6)
+  for (const [i, loss] of list.losses.entries()) expect(Math.abs(loss - dpo.losses[i])).toBeLessThan(1e-6)
+  expect(await weightsApart(at(`${name}-dpo`), at(`${name}-list`))).toBeLessThan(1e-6)
+})
+
+it('one unranked reply is the worse one of a pair', async () => {
+  const unranked = pairs.map(({ prompt, chosen, rejected }) => ({
+    prompt,
+    responses: [rejected, chosen],
+    ranks: [null, 1],
+  }))
+  const a = await train(preference, { data: await rows('pairs', pairs), output: at('ranked') })
+  const b = await train(preference, { data: await rows('unranked', unranked), output: at('unranked') })
+  expect(b.losses).toEqual(a.losses)
+})
+
+const ranks: (number | null)[][] = [
+  [1, 2, 3],
+  [2, 1],
+  [3, 1, 2, 4],
+  [1, 1, 2],
+  [null, 1, 2, null],
+  [9, 8, 7, 6, 5, 4, 3, 2, 1],
+  [1, 2, 2, 2, 3],
+  [null, 1],
+  [1, 1, 1, 1, 1, 1, 2, 2],
+  [2, 2, null, 1, 1],
+]
+const lists = ranks.map((row, i) => ({
+  prompt: ids(40 * i, 4),
+  responses: row.map((_, k) => ids(40 * i + k + 1, 2 + (k % 4))),
+  ranks: row,
+}))
+
+it.each(['marginal', 'breslow'])(
+  'lists of two to nine, with ties and unranked replies, are learnt: %s',
+  async (ties) => {
+    const data = await rows('lists', lists)
+    const settings = { data, ties, batchSize: 5, maxSteps: 16, learningRate: 3e-3 }
+    const { losses, steps, events } = await train(preference, { ...settings, output: at(`lists-${ties}`) })
+    const epoch = (i: number) => losses[2 * i] + losses[2 * i + 1]
+    expect(epoch(7)).toBeLessThan(0.6 * epoch(0))
+    expect(steps.at(-1)!['rewards/accuracies']).toBeGreaterThan(0.9)
+    expect(steps.at(-1)!['rewards/margins']).toBeGreaterThan(steps[0]['rewards/margins'] as number)
+    expect(events.filter(({ event }) => event === 'warning')).toEqual([])
+  },
+)
+
+it('lists without dropout start at the log of the number of orders', async () => {
+  const data = await rows('three', lists.slice(0, 1))
+  const { losses } = await train(preference, { data, batchSize: 1, maxSteps: 1, output: at('orders') })
+  expect(losses[0]).toBeCloseTo(Math.log(6), 5)
+})
+
+it('tied pairs are dropped and counted where the loss compares pairs', async () => {
+  const tie = { prompt: [5, 6], responses: [[7], [8]], ranks: [1, 1] }
+  const data = await rows('ties', [...pairs.slice(0, 3).map(asRanking), tie])
+  const { events } = await train(preference, { data, maxSteps: 2, output: at('ties') })
+  const dropped = events.filter((event) => event.event === 'warning' || event.event === 'start')
+  expect(JSON.stringify(dropped)).toMatch(/"tie"/)
+})

@@ -1,0 +1,162 @@
+/** Every recipe for a few real steps, and what must not change its results. */
+import { readdir } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { loadPretrained } from '../../src/models/load.node.ts'
+import { kto } from '../../src/recipes/kto.ts'
+import type { CustomLoss } from '../../src/recipes/losses.ts'
+import { preference } from '../../src/recipes/preference.ts'
+import type { Recipe } from '../../src/recipes/recipe.ts'
+import { sft } from '../../src/recipes/sft.ts'
+import { fixture } from '../support/golden.ts'
+import { hashOf, ids, train, weightsApart, workshop } from '../support/training.ts'
+
+const { at, rows } = workshop()
+
+const texts = Array.from({ length: 8 }, (_, i) => ({ input_ids: ids(i, 5 + ((3 * i) % 11)) }))
+const pairs = texts.map((_, i) => ({ prompt: ids(i, 4), chosen: ids(50 + i, 2 + (i % 4)), rejected: ids(90 + i, 5) }))
+const thumbs = pairs.map(({ prompt, chosen }, i) => ({ prompt, completion: chosen, label: i % 3 !== 1 }))
+
+const methods: [string, Recipe, object[]][] = [
+  ['sft', sft, texts],
+  ['dpo', preference, pairs],
+  ['kto', kto, thumbs],
+]
+
+describe.each(methods)('%s', (name, recipe, all) => {
+  it.each([{ loraR: undefined }, { loraR: 4, loraTarget: ['q_proj', 'v_proj', 'lm_head'] }])(
+    'learns its rows on either plan of memory: %o',
+    async (lora) => {
+      const [fast, low] = ['fast', 'low'].map((memory) => at(`${name}-${lora.loraR}-${memory}`))
+      const settings = { ...lora, data: await rows(name, all), batchSize: 8, learningRate: 5e-3, maxSteps: 5 }
+      const a = await train(recipe, { ...settings, memory: 'fast', output: fast })
+      const b = await train(recipe, { ...settings, memory: 'low', output: low })
+      expect(a.losses.at(-1)).toBeLessThan(a.losses[0])
+      for (const [i, loss] of b.losses.entries()) expect(Math.abs(loss - a.losses[i])).toBeLessThan(1e-6)
+      expect(await weightsApart(fast, low)).toBeLessThan(1e-5)
+      expect(a.end).toMatchObject({ steps: 5, stopped: 'done' })
+    },
+  )
+})
+
+it('leaves a model that loads, or an adapter for its base', async () => {
+  const data = await rows('sft', texts)
+  await train(sft, { data, output: at('model'), maxSteps: 1 })
+  const { params } = await loadPretrained(at('model/model'))
+  expect(params.size).toBeGreaterThan(10)
+  expect((await readdir(at('model'))).sort()).toEqual(['checkpoints', 'events.jsonl', 'model', 'run.json'])
+  await train(sft, { data, output: at('adapter'), maxSteps: 1, loraR: 2 })
+  expect((await readdir(at('adapter/adapter'))).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors'])
+  // A run is a model by its name, adapter and all: training goes on from where it stopped
+  const next = await train(sft, { data, model: at('adapter'), output: at('next'), maxSteps: 1 })
+  expect(next.events[0]).toMatchObject({ trainable: expect.any(Number) })
+  expect(await readdir(at('next'))).toContain('adapter')
+})
+
+it('trains on text with the tokenizer beside the model, which goes along', async () => {
+  const text = ['Once upon a time.', 'The cat sat.', 'A dog ran home.', 'She was happy.'].map((line) => ({
+    text: line,
+  }))
+  const model = fixture('models/stories260K')
+  const { losses } = await train(sft, { data: await rows('text', text), model, output: at('text') })
+  expect(losses.at(-1)).toBeLessThan(losses[0])
+  expect(await readdir(at('text/model'))).toEqual(expect.arrayContaining(['tokenizer.json', 'tokenizer_config.json']))
+})
+
+it('starts DPO with LoRA at ln 2, its reference the base with the adapter off', async () => {
+  const data = await rows('dpo', pairs)
+  const settings = { data, loraR: 4, maxSteps: 5, learningRate: 1e-2 }
+  const { losses, steps } = await train(preference, { ...settings, output: at('live') })
+  expect(Math.abs(losses[0] - Math.LN2)).toBeLessThan(1e-6)
+  expect(Math.abs(steps[0]['rewards/margins'] as number)).toBeLessThan(1e-5)
+  expect(losses.at(-1)).toBeLessThan(0.69)
+  // From a fresh adapter that was saved, the reference is a frozen copy; both are the base
+  await train(preference, { ...settings, learningRate: 1e-30, maxSteps: 1, output: at('fresh') })
+  const frozen = { ...settings, loraR: undefined, adapter: at('fresh/adapter'), output: at('frozen') }
+  const again = await train(preference, frozen)
+  for (const [i, loss] of again.losses.entries()) expect(Math.abs(loss - losses[i])).toBeLessThan(1e-5)
+})
+
+it('drops for LoRA by the seed', async () => {
+  const data = await rows('sft', texts)
+  const run = async (name: string, changes: object) => {
+    const settings = { data, loraR: 4, loraDropout: 0.5, maxSteps: 3, learningRate: 1e-2, shuffle: false, seed: 1 }
+    const { losses } = await train(sft, { ...settings, ...changes, output: at(name) })
+    return { losses, hash: await hashOf(at(name)) }
+  }
+  const [one, same, low] = [await run('d1', {}), await run('d2', {}), await run('d3', { memory: 'low' })]
+  expect(same).toEqual(one)
+  for (const [i, loss] of low.losses.entries()) expect(Math.abs(loss - one.losses[i])).toBeLessThan(1e-6)
+  expect((await run('d4', { seed: 2 })).losses).not.toEqual(one.losses)
+  expect((await run('d5', { loraDropout: 0 })).losses).not.toEqual(one.losses)
+})
+
+const logistic: CustomLoss = ({ logps, refLogps, lengths }) => {
+  const ratio = logps.sub(refLogps!)
+  const column = (k: number) => ratio.slice(1, k, k + 1).reshape(['B'])
+  const loss = column(0).sub(column(1)).mul(0.1).logSigmoid().neg().mean()
+  return { loss, metrics: { 'mean length': lengths.mean() } }
+}
+
+it('takes a loss of the program', async () => {
+  const data = await rows('dpo', pairs)
+  const named = await train(preference, { data, output: at('named') })
+  const custom = await train(preference, { data, output: at('custom') }, { loss: logistic })
+  for (const [i, loss] of custom.losses.entries()) expect(Math.abs(loss - named.losses[i])).toBeLessThan(1e-6)
+  expect(custom.steps[0]['mean length']).toBeGreaterThan(2)
+})
+
+it.each([
+  ['sft', sft, texts, {}],
+  ['dpo', preference, pairs, {}],
+  ['dpo', preference, pairs, { loss: 'sigmoid:0.5,sft:0.5' }],
+  ['dpo', preference, pairs, { loss: 'orpo', orpoPrompt: true }],
+] as [string, Recipe, object[], object][])(
+  'accumulates to the big batch: %s %#',
+  async (name, recipe, all, settings) => {
+    const data = await rows(name, all)
+    const id = `${name}-${JSON.stringify(settings).length}`
+    const whole = await train(recipe, { ...settings, data, batchSize: 8, output: at(`${id}-8`) })
+    for (const batchSize of [4, 2]) {
+      const output = at(`${id}-${batchSize}`)
+      const parts = await train(recipe, { ...settings, data, batchSize, gradAccum: 8 / batchSize, output })
+      for (const [i, loss] of parts.losses.entries()) expect(Math.abs(loss - whole.losses[i])).toBeLessThan(1e-5)
+      expect(await weightsApart(at(`${id}-8`), output)).toBeLessThan(1e-5)
+      for (const measure of ['nll_loss', 'rewards/margins', 'entropy'].filter((m) => m in whole.steps[0])) {
+        const [a, b] = [whole.steps[0][measure] as number, parts.steps[0][measure] as number]
+        expect(Math.abs(a - b)).toBeLessThan(0.2 * Math.abs(a) + 1e-3)
+      }
+    }
+  },
+)
+
+describe('evaluation', () => {
+  it('has the same loss whatever the batch size', async () => {
+    const data = await rows('sft', texts)
+    const evalData = [await rows('held', texts.slice(0, 5))]
+    const run = (name: string, batchSize: number) =>
+      train(sft, { data, evalData, batchSize, maxSteps: 1, learningRate: 1e-30, output: at(name) })
+    const [a, b] = [await run('e2', 2), await run('e5', 5)]
+    expect(a.evals).toHaveLength(1)
+    expect(Math.abs(a.evals[0] - b.evals[0])).toBeLessThan(1e-5)
+  })
+
+  it('stops when patience ends, and keeps the best step', async () => {
+    // What is held out says the opposite
+    const opposite = pairs.map(({ prompt, chosen, rejected }) => ({ prompt, chosen: rejected, rejected: chosen }))
+    const evalData = [await rows('opposite', opposite)]
+    const settings = { data: await rows('dpo', pairs), evalData, evalEvery: 1, schedule: 'constant', keep: 1 }
+    const common = { ...settings, shuffle: false, learningRate: 3e-3 }
+    const { end, evals } = await train(preference, { ...common, patience: 2, maxSteps: 9, output: at('patience') })
+    expect(end).toMatchObject({ stopped: 'patience', steps: 3, best_step: 1 })
+    expect(evals[0]).toBeLessThan(evals[1])
+    await train(preference, { ...common, maxSteps: 1, output: at('best') })
+    expect(await hashOf(at('patience'))).toBe(await hashOf(at('best')))
+  })
+
+  it('sets rows of the training data aside', async () => {
+    const data = await rows('sft', texts)
+    const { events, evals } = await train(sft, { data, evalSplit: 0.25, maxSteps: 2, output: at('split') })
+    expect(events[0]).toMatchObject({ rows: 6, eval_rows: 2 })
+    expect(evals).toHaveLength(1)
+  })
+})

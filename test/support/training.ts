@@ -1,0 +1,104 @@
+/** Recipes run as tests want them: on a tiny model, in folders of their own, with their events at hand. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll } from 'vitest'
+import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { sha256File } from '../../src/checkpoint/sha256.node.ts'
+import type { EndEvent, Extras, Recipe, StepEvent, TrainEvent } from '../../src/recipes/recipe.ts'
+import { fileSource } from '../../src/util/files.node.ts'
+import { rng } from '../../src/util/rng.ts'
+import { fixture, largestDifference } from './golden.ts'
+
+/** A model of 128 tokens, two layers and tied embeddings; no tokenizer. */
+export const tiny = fixture('models/llama-tied')
+
+/** A temporary folder for the tests of a file, the cache of reference values inside. */
+export const workshop = () => {
+  let root = ''
+  beforeAll(async () => {
+    root = await mkdtemp(join(tmpdir(), 'attune-smoke-'))
+    process.env.ATTUNE_CACHE = join(root, 'cache')
+  })
+  afterAll(() => rm(root, { recursive: true }))
+  return {
+    at: (name: string) => join(root, name),
+    /** A jsonl file of these rows. */
+    rows: async (name: string, rows: readonly object[]) => {
+      const path = join(root, `${name}.jsonl`)
+      await writeFile(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+      return path
+    },
+  }
+}
+
+/** Token ids between 3 and 127; other streams, other ids. */
+export const ids = (stream: number, length: number): number[] => {
+  const { uniform } = rng(11, stream)
+  return Array.from({ length }, (_, i) => 3 + Math.floor(uniform(i) * 125))
+}
+
+type Settings = { data: string | string[]; output: string } & Record<string, unknown>
+
+export const settingsOf = (recipe: Recipe, { data, ...settings }: Settings) =>
+  recipe.schema.parse({
+    ...{ model: tiny, threads: 1, batchSize: 4, learningRate: 1e-3, maxSteps: 4, epochs: 100 },
+    ...{ loraDropout: 0, ...settings, data: [data].flat() },
+  })
+
+/** All events of a run; `each` sees them as they come. */
+export const train = async (
+  recipe: Recipe,
+  settings: Settings,
+  extras: Extras = {},
+  each: (event: TrainEvent) => void = () => {},
+) => {
+  const events: TrainEvent[] = []
+  for await (const event of recipe.run(settingsOf(recipe, settings), extras)) {
+    events.push(event)
+    each(event)
+  }
+  return {
+    events,
+    steps: events.filter((event): event is StepEvent => event.event === 'step'),
+    losses: events.flatMap((event) => (event.event === 'step' ? [event.loss] : [])),
+    evals: events.flatMap((event) => (event.event === 'eval' ? [event.eval_loss] : [])),
+    end: events.at(-1) as EndEvent,
+  }
+}
+
+const weightsFile = async (output: string): Promise<string> => {
+  const names = await readdir(output)
+  return join(output, names.includes('adapter') ? 'adapter/adapter_model.safetensors' : 'model/model.safetensors')
+}
+
+/** SHA-256 of the result's weights. */
+export const hashOf = async (output: string) => sha256File(await weightsFile(output))
+
+/** The largest difference between the weights of two results. */
+export const weightsApart = async (a: string, b: string): Promise<number> => {
+  const [x, y] = await Promise.all(
+    [a, b].map(async (output) => (await openSafetensors(await fileSource(await weightsFile(output)))).tensors),
+  )
+  const apart = [...x].map(async ([name, tensor]) =>
+    largestDifference(await tensor.floats(), await y.get(name)!.floats()),
+  )
+  return Math.max(...(await Promise.all(apart)))
+}
+
+/** Signals that abort after so many steps. */
+export const stopAfter = (steps: number) => {
+  const controller = new AbortController()
+  return {
+    signal: controller.signal,
+    each: (event: TrainEvent) => {
+      if (event.event === 'step' && event.step >= steps) controller.abort()
+    },
+  }
+}
+
+export const logOf = async (output: string): Promise<Record<string, unknown>[]> =>
+  (await readFile(join(output, 'events.jsonl'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
