@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 run=${RUN:-attune-runs/example-dpo}
 
 node bin/attune.js dpo --model "${MODEL:-test/fixtures/models/stories260K}" --data examples/friends.jsonl \
-  --epochs 4 --learning-rate 1e-3 --lora-r 8 --output "$run" "$@"
+  --learning-rate 1e-3 --lora-r 8 --output "$run" "$@"
 
 node bin/attune.js generate --model "$run" --prompt 'The old man' --temperature 0 --max-new-tokens 48

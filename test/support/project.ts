@@ -2,7 +2,7 @@
  * A program's own folder with attune in its node_modules, as `npm i attune` would leave it but without a network: the
  * package is what `npm pack` makes of this checkout (built before), its dependencies are this checkout's own.
  */
-import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,14 +43,33 @@ export const linkCheckout = (dir: string) => symlinkSync(root, join(dir, 'node_m
 
 export const write = (dir: string, file: string, text: string) => writeFileSync(join(dir, file), text)
 
-/** Type-checks every .ts file of a project as strictly as it can be, and writes the .js beside it. */
-export const compile = (dir: string): string => {
+/**
+ * Type-checks every .ts file of a project as strictly as it can be, and writes the .js beside it. Declarations of
+ * dependencies are checked too, unless `skipLibraries` says that another test does.
+ */
+export const compile = async (dir: string, { skipLibraries = false } = {}): Promise<string> => {
   const strict = ['--strict', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes', '--verbatimModuleSyntax']
-  const target = ['--target', 'es2023', '--module', 'nodenext', '--types', 'node', '--skipLibCheck', 'false']
+  const target = ['--target', 'es2023', '--module', 'nodenext', '--types', 'node', '--skipLibCheck', `${skipLibraries}`]
   const files = readdirSync(dir).filter((file) => file.endsWith('.ts'))
-  const { stdout } = node(dir, [join(modules, 'typescript', 'bin', 'tsc'), ...strict, ...target, ...files])
-  return stdout
+  const tsc = join(modules, 'typescript', 'bin', 'tsc')
+  return (await run(process.execPath, [tsc, ...strict, ...target, ...files], { cwd: dir })).stdout
 }
 
-export const node = (dir: string, args: readonly string[], env: object = {}): SpawnSyncReturns<string> =>
-  spawnSync(process.execPath, args, { cwd: dir, encoding: 'utf8', env: { ...process.env, ...env } })
+export type Ended = { status: number | null; stdout: string; stderr: string }
+
+/** Runs a process to its end; `env` is added to this one's. */
+export const run = (
+  command: string,
+  args: readonly string[],
+  { cwd, env = {} }: { cwd: string; env?: object },
+): Promise<Ended> =>
+  new Promise((resolve, reject) => {
+    const options = { cwd, env: { ...process.env, ...env }, encoding: 'utf8', maxBuffer: 2 ** 26 } as const
+    const child = execFile(command, args, options, (_, stdout, stderr) =>
+      resolve({ status: child.exitCode, stdout, stderr }),
+    )
+    child.on('error', reject)
+  })
+
+export const node = (dir: string, args: readonly string[], env: object = {}) =>
+  run(process.execPath, args, { cwd: dir, env })

@@ -1,0 +1,210 @@
+/**
+ * The documents are run: on each page the `sh` blocks in order, in a folder with a tiny model and rows under the names
+ * that the page uses, and the `ts` blocks, type-checked and run. `jsonl` blocks are read as rows. What needs a network
+ * is marked `sh no-run`. Links must lead somewhere, and names that the pages must not forget are held against the code.
+ */
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readRows } from '../src/data/input.node.ts'
+import { architectures } from '../src/models/registry.ts'
+import { preferenceLossNames } from '../src/objectives/preferenceLosses.ts'
+import { scheduleNames } from '../src/optim/schedules.ts'
+import { ktoSchema, preferenceSchema, sftSchema } from '../src/recipes/schema.ts'
+import { collect } from './support/collect.ts'
+import { fixture } from './support/golden.ts'
+import {
+  compile,
+  type Ended,
+  linkCheckout,
+  makeProject,
+  node,
+  type Project,
+  root,
+  run,
+  write,
+} from './support/project.ts'
+
+const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((path) =>
+  path.endsWith('.md'),
+)
+const textOf = (page: string) => readFileSync(join(root, page), 'utf8')
+
+type Block = { kind: string; text: string; line: number }
+
+const blocksOf = (page: string): Block[] => {
+  const text = textOf(page)
+  return [...text.matchAll(/^```(\S.*)\n([\s\S]*?)^```$/gm)].map(({ 1: kind, 2: body, index }) => ({
+    kind,
+    text: body,
+    line: text.slice(0, index).split('\n').length,
+  }))
+}
+
+/** The generated page only lists declarations. */
+const isRun = (page: string) => page !== 'docs/api.md'
+
+const chatTemplate = `{% for message in messages %}{% if message.role == 'assistant' %}{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration %}{% else %}{{ message.content }}
+{% endif %}{% endfor %}`
+
+/** What the pages find in their folder: a model, rows, this checkout's examples, and `attune`. */
+const furnish = (dir: string) => {
+  linkCheckout(dir)
+  cpSync(fixture('models/stories260K'), join(dir, 'model'), { recursive: true })
+  write(dir, 'model/chat_template.jinja', chatTemplate)
+  const examples = { pairs: 'friends', rankings: 'rankings', thumbs: 'thumbs', stories: 'stories' }
+  for (const [name, example] of Object.entries(examples))
+    cpSync(join(root, 'examples', `${example}.jsonl`), join(dir, `${name}.jsonl`))
+  const turn = (role: string, content: string) => ({ role, content })
+  write(
+    dir,
+    'chats.jsonl',
+    JSON.stringify({ messages: [turn('user', 'Tell a story.'), turn('assistant', 'A dog ran.')] }),
+  )
+  write(dir, 'prompts.jsonl', '{"prompt": "Once upon a time"}\n{"prompt": "The old man"}\n')
+  for (const name of ['bin', 'examples', 'test']) symlinkSync(join(root, name), join(dir, name))
+  mkdirSync(join(dir, 'path'))
+  write(dir, 'path/attune', `#!/bin/sh\nexec node "${join(root, 'bin', 'attune.js')}" "$@"\n`)
+  chmodSync(join(dir, 'path', 'attune'), 0o755)
+}
+
+const cache = makeProject('docs-cache')
+afterAll(() => cache.remove())
+const quiet = { ATTUNE_CACHE: cache.dir, HF_HUB_OFFLINE: '1' }
+
+const shell = (dir: string, text: string) => {
+  const env = { ...quiet, PATH: `${join(dir, 'path')}:${process.env.PATH}` }
+  return run('bash', ['-euo', 'pipefail', '-c', text], { cwd: dir, env })
+}
+
+/** What stderr says matters where a block fails. */
+const outcome = ({ status, stderr }: Ended) => ({ status, stderr: status === 0 ? '' : stderr })
+const success = { status: 0, stderr: '' }
+
+type Results = { types: Promise<string>; blocks: Map<Block, Promise<unknown>> }
+
+/** Runs a page from top to bottom in a folder of its own; each block's result can be waited for by itself. */
+const perform = (blocks: readonly Block[]): Results & { end: Promise<unknown> } => {
+  const project = makeProject('docs')
+  furnish(project.dir)
+  const scripts = blocks.filter(({ kind }) => kind === 'ts')
+  for (const { line, text } of scripts) write(project.dir, `line${line}.ts`, text)
+  const types = scripts.length ? compile(project.dir, { skipLibraries: true }) : Promise.resolve('')
+  let last: Promise<unknown> = types
+  const results = blocks
+    .filter(({ kind }) => kind in actions)
+    .map((block) => {
+      const result = last.then(() => actions[block.kind](project, block))
+      last = result.catch(() => {})
+      return [block, result] as const
+    })
+  return { types, blocks: new Map(results), end: last.finally(project.remove) }
+}
+
+const actions: Record<string, (project: Project, block: Block) => Promise<unknown>> = {
+  sh: async ({ dir }, { text }) => outcome(await shell(dir, text)),
+  ts: async ({ dir }, { line }) => outcome(await node(dir, [`line${line}.js`], quiet)),
+  jsonl: async ({ dir }, { line, text }) => {
+    write(dir, `line${line}.jsonl`, text)
+    const rows = await collect(readRows(join(dir, `line${line}.jsonl`)))
+    return rows.length === text.trim().split('\n').length ? success : { status: 2, stderr: `${rows.length} rows` }
+  },
+}
+
+/** All pages, two at a time; a page's entry is there from the beginning. */
+const performAll = (pagesOfBlocks: ReadonlyMap<string, readonly Block[]>): Map<string, Promise<Results>> => {
+  const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()]
+  const started = [...pagesOfBlocks].map(([page, blocks], i) => {
+    const begun = lanes[i % 2].then(() => perform(blocks))
+    lanes[i % 2] = begun.then(({ end }) => end)
+    return [page, begun] as const
+  })
+  return new Map(started)
+}
+
+describe.skipIf(process.platform === 'win32')('pages', () => {
+  const blocks = new Map(pages.filter(isRun).map((page) => [page, blocksOf(page)]))
+  let results: Map<string, Promise<Results>>
+  beforeAll(() => {
+    results = performAll(blocks)
+  })
+
+  describe.each([...blocks])('%s', (page, all) => {
+    it('has types that hold', async () => expect(await (await results.get(page)!).types).toBe(''))
+
+    it.each(all.filter(({ kind }) => kind in actions))('line $line, $kind', async (block) => {
+      expect(await (await results.get(page)!).blocks.get(block)).toEqual(success)
+    })
+  })
+})
+
+describe.each(pages)('%s', (page) => {
+  it('links to what is there', () => {
+    const links = [...textOf(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(({ 1: path }) => path)
+    expect(links.filter((path) => !existsSync(join(root, dirname(page), path)))).toEqual([])
+  })
+})
+
+describe('no name is forgotten', () => {
+  const named = (page: string, names: readonly string[]) =>
+    names.filter((name) => !textOf(page).includes(`\`${name}\``))
+
+  it('losses and schedules, in training.md', () => {
+    const ofKto = ktoSchema.shape.loss.unwrap().options
+    const ofSft = sftSchema.shape.loss.unwrap().options
+    expect(named('docs/training.md', [...preferenceLossNames, ...ofKto, ...ofSft, ...scheduleNames])).toEqual([])
+  })
+
+  it('flags of the methods, in training.md', () => {
+    const keys = [sftSchema, preferenceSchema, ktoSchema].flatMap((schema) => Object.keys(schema.shape))
+    const flags = [...new Set(keys)].map((key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
+    const text = textOf('docs/training.md')
+    const isNamed = (flag: string) => text.includes(flag) || text.includes(flag.replace('--', '--no-'))
+    expect(flags.filter((flag) => !isNamed(flag))).toEqual([])
+  })
+
+  it('architectures, in models.md', () => {
+    expect(
+      named(
+        'docs/models.md',
+        architectures.map(({ name }) => name),
+      ),
+    ).toEqual([])
+  })
+
+  it('pages, in the README', () => {
+    const readme = textOf('README.md')
+    expect(pages.filter((page) => page !== 'README.md' && !readme.includes(`(${page})`))).toEqual([])
+  })
+})
+
+it('api.md is made, and true of what attune itself exports', async () => {
+  const made = join(cache.dir, 'api.md')
+  expect((await node(root, ['docs/api.mjs', made])).stderr).toBe('')
+  const rooms = (text: string) => [...text.matchAll(/^## (.*)$/gm)].map(({ 1: name }) => name)
+  const own = (text: string) => text.slice(0, text.indexOf('## attune/'))
+  const [now, kept] = [readFileSync(made, 'utf8'), textOf('docs/api.md')]
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const subpaths = Object.keys(exports).filter((path) => !/[*]|json/.test(path))
+  expect(rooms(now)).toEqual(subpaths.map((path) => `attune${path.slice(1)}`))
+  expect(own(kept), 'run `npm run api`').toBe(own(now))
+})
+
+describe.skipIf(process.platform === 'win32')('examples', () => {
+  const scripts = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.sh'))
+
+  it.each(scripts)('%s', async (name) => {
+    const env = { ...quiet, RUN: join(cache.dir, name) }
+    expect(outcome(await run(join(root, 'examples', name), ['--max-steps', '1'], { cwd: root, env }))).toEqual(success)
+  })
+
+  it('library.ts', async () => {
+    const { dir, remove } = makeProject('library')
+    linkCheckout(dir)
+    cpSync(join(root, 'examples', 'library.ts'), join(dir, 'library.ts'))
+    expect(await compile(dir, { skipLibraries: true })).toBe('')
+    const { status, stdout } = await node(dir, ['library.js'], { ...quiet, MODEL: fixture('models/stories260K') })
+    remove()
+    expect([status, stdout.trim().split('\n').length]).toEqual([0, 5])
+  })
+})
