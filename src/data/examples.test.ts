@@ -7,6 +7,7 @@ const id = (text: string) => [...text].map((c) => c.charCodeAt(0))
 const eosId = 36
 const plain: Encoder = {
   eosId,
+  size: 1000,
   encode: (text, { specialTokens = true } = {}) => ({ ids: id(specialTokens ? `^${text}` : text) }),
 }
 /** Turns of a chat as `<user>hi` with `$` behind those of the assistant, which alone count. */

@@ -11,6 +11,8 @@ import { isIds, isMessages, type Message, type Ranking, type Sft, type Text, typ
 export type Encoder = {
   encode(text: string, options?: { specialTokens?: boolean }): { ids: number[] }
   readonly eosId: number | undefined
+  /** Highest id + 1. */
+  readonly size: number
   readonly chat?: {
     encode(
       messages: Message[],

@@ -9,6 +9,7 @@ import { fileSource } from '../util/files.node.ts'
 import { conversions, type Kinds, pairNeighbours } from './convert.ts'
 import { type Format, type ReaderOptions, type RowReader, rowReader } from './formats.ts'
 import { dataFiles, openRecords, type ResolveDataset, scan } from './input.node.ts'
+import { type LargestId, largestId } from './largestId.ts'
 import { lineValue } from './lines.ts'
 import { offsetIndex } from './offsets.ts'
 import type { Ranking, Row } from './rows.ts'
@@ -24,6 +25,8 @@ export type OpenedRows<R = Row> = RowSource<R> & {
   readonly widest: number
   /** Whether any row gives the probability of its preference. */
   readonly probable: boolean
+  /** The largest token id among rows of ids. */
+  readonly largestId?: LargestId
   /** Records that gave no row, by reason: empty-chosen, prefix-differs, cancelled, tie, ... */
   readonly dropped: Record<string, number>
   /** Removes temporary files; rows cannot be read afterwards. */
@@ -40,7 +43,14 @@ export type OpenOptions<K extends keyof Kinds | undefined = undefined> = ReaderO
 
 type Converted<K> = K extends keyof Kinds ? Kinds[K] : Row
 type Part = { start: number; length: number; row(i: number): Promise<Row> }
-type Tally = { records: number; rows: number; widest: number; probable: boolean; dropped: Record<string, number> }
+type Tally = {
+  records: number
+  rows: number
+  widest: number
+  probable: boolean
+  largestId?: LargestId
+  dropped: Record<string, number>
+}
 
 /**
  * Opens jsonl, json, csv, parquet files (and .gz of the first three) and hub data sets as one list of rows.
@@ -106,6 +116,7 @@ const openPart = async (
         index.push(direct ? raw.start! : await spill.write(converted), sub)
         sub += direct ? 1 : 0
         tally.rows++
+        tally.largestId = largestId(tally.largestId, converted, { file, row: raw.row, line: raw.line })
         if (converted.kind === 'ranking') noteRanking(tally, converted)
       }
   }

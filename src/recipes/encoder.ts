@@ -18,6 +18,7 @@ export const openEncoder = async ({ dir }: Place): Promise<Encoder> => (await lo
 
 const idsOnly = (dir: string): Encoder => ({
   eosId: undefined,
+  size: 0,
   encode: () => {
     throw badInput(
       'no-tokenizer',

@@ -45,11 +45,12 @@ export const kto = recipe(
     const loss = ktoObjective({ beta, desirableWeight, undesirableWeight, lossType: config.loss })
     // loop
     yield* session({
-      ...{ policy, examples, settings: config, run, signal, loss, reference },
+      ...{ encoder, policy, examples, settings: config, run, signal, loss, reference },
       collate: async (micros) => {
         const planted = micros.map(trees)
         return unpairedBatches(micros, planted, await eachExample(planted, (tree) => reference.sums(tree)))
       },
+      ids: ({ prompt, completion }) => [prompt, completion],
       tokens: ({ prompt, completion }) => prompt.length + completion.length,
     })
   },

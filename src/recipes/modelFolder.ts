@@ -1,12 +1,12 @@
 /** A model or an adapter as a folder, tokenizer beside it: written under another name and renamed, whole or not there. */
-import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { writeTensors } from '../checkpoint/folder.node.ts'
 import { storedBytes } from '../checkpoint/safetensorsWrite.ts'
 import { requireSpace } from '../checkpoint/space.node.ts'
 import type { ModelFiles, SaveDtype } from '../models/save.ts'
 import { badInput } from '../util/fault.ts'
-import { diskFault, writeWhole } from '../util/files.node.ts'
+import { diskFault, syncFolder, writeWhole } from '../util/files.node.ts'
 
 /** The values of --save-dtype, as safetensors calls them. */
 export const storedAs = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const satisfies Record<
@@ -37,6 +37,7 @@ export const writeModelFolder = async (path: string, files: ModelFiles, options:
     if (options.tokenizerFrom !== undefined) await copyTokenizer(options.tokenizerFrom, temporary)
     await rm(path, { recursive: true, force: true })
     await rename(temporary, path)
+    await syncFolder(dirname(path))
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => {})
     throw diskFault(error, path)
@@ -47,7 +48,7 @@ const bytesOf = ({ tensors }: ModelFiles): number => tensors.reduce((sum, tensor
 
 const copyTokenizer = async (from: string, to: string) => {
   for (const name of await readdir(from))
-    if (tokenizerFiles.test(name)) await copyFile(join(from, name), join(to, name))
+    if (tokenizerFiles.test(name)) await writeWhole(join(to, name), [await readFile(join(from, name))])
 }
 
 /** Throws a Fault 'taken' where a folder holds something already. */

@@ -59,8 +59,9 @@ export const preference = recipe(
     })
     // loop
     yield* session({
-      ...{ policy, examples, settings: config, run, signal, loss, reference },
+      ...{ encoder, policy, examples, settings: config, run, signal, loss, reference },
       collate: async (micros) => rankedBatches(micros, reference && (await eachExample(micros, refLogps)), batching),
+      ids: ({ prompt, replies }) => [prompt, ...replies],
       tokens: ({ prompt, replies }) => replies.reduce((n, reply) => n + prompt.length + reply.length, 0),
     })
   },

@@ -7,9 +7,11 @@ import { createHash } from 'node:crypto'
 import { appendFile, mkdir, readFile } from 'node:fs/promises'
 import { cpus, homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { z } from 'zod'
 import { pack, type Tree } from '../data/batch.ts'
 import type { Model } from '../passes/model.ts'
 import { targetStats } from '../passes/stats.ts'
+import { assert } from '../util/fault.ts'
 import { hasLiveReference, type Policy, referenceModel } from './policy.ts'
 
 export type Reference = {
@@ -17,6 +19,10 @@ export type Reference = {
   sums(tree: Tree, weights?: readonly ArrayLike<number>[]): Promise<number[]>
   /** The model goes away as it is trained: every value must be computed before. */
   readonly frozen: boolean
+  /** Every value is there: a frozen reference computes none from now on. */
+  complete(): void
+  /** Why values are not kept on disk, if they are not; the run needs that only to be quicker next time. */
+  trouble(): string | undefined
 }
 
 /** ATTUNE_CACHE, or the system's place for caches. */
@@ -30,19 +36,25 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
     cpus()[0]?.model ?? '',
   ]
   const path = join(cacheFolder(), 'reference', `${digest(key.join('\n'))}.jsonl`)
-  await mkdir(dirname(path), { recursive: true })
   const known = await readKnown(path)
+  const kept = keeper(path)
   const model = referenceModel(policy)
+  const frozen = !hasLiveReference(policy)
+  let complete = false
   return {
-    frozen: !hasLiveReference(policy),
+    frozen,
+    complete: () => {
+      complete = true
+    },
+    trouble: kept.trouble,
     async sums(tree, weights) {
       const name = keyOf(tree, weights)
       const found = known.get(name)
       if (found) return found
+      assert(!frozen || !complete, 'a reference value is missing, and the model has changed')
       const values = await branchSums(model, tree, weights)
       known.set(name, values)
-      // One line, one write: lines of two processes do not mix
-      await appendFile(path, `${JSON.stringify({ k: name, v: values })}\n`)
+      await kept.append(JSON.stringify({ k: name, v: values }))
       return values
     },
   }
@@ -55,16 +67,40 @@ const keyOf = ({ trunk, branches }: Tree, weights?: readonly ArrayLike<number>[]
     JSON.stringify([Array.from(trunk), branches.map((b) => Array.from(b)), weights?.map((w) => Array.from(w)) ?? 0]),
   )
 
+/** Appends lines until that fails once. */
+const keeper = (path: string) => {
+  let trouble: string | undefined
+  let folder: Promise<unknown> | undefined
+  return {
+    trouble: () => trouble,
+    async append(line: string) {
+      if (trouble) return
+      try {
+        await (folder ??= mkdir(dirname(path), { recursive: true }))
+        // One line, one write: lines of two processes do not mix. The newline before it ends a line that was torn
+        await appendFile(path, `\n${line}\n`)
+      } catch (error) {
+        trouble = `reference values could not be kept in ${path} (${(error as Error).message}); set ATTUNE_CACHE to a folder that can be written`
+      }
+    },
+  }
+}
+
+const lineSchema = z.object({ k: z.string(), v: z.array(z.number()) })
+
 const readKnown = async (path: string): Promise<Map<string, number[]>> => {
-  const known = new Map<string, number[]>()
   const text = await readFile(path, 'utf8').catch(() => '')
-  // A torn last line is only a value to compute again
-  for (const line of text.split('\n'))
-    if (line.endsWith('}')) {
-      const { k, v } = JSON.parse(line) as { k: string; v: number[] }
-      known.set(k, v)
-    }
-  return known
+  return new Map(text.split('\n').flatMap(knownIn))
+}
+
+/** A torn or damaged line is only a value to compute again. */
+const knownIn = (line: string): [string, number[]][] => {
+  try {
+    const { k, v } = lineSchema.parse(JSON.parse(line))
+    return [[k, v]]
+  } catch {
+    return []
+  }
 }
 
 const branchSums = async (model: Model, tree: Tree, weights?: readonly ArrayLike<number>[]): Promise<number[]> => {

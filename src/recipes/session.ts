@@ -4,26 +4,29 @@
  */
 
 import { resolveDataset } from '../checkpoint/hub.node.ts'
-import { newestState, readState, type State, writeState } from '../checkpoint/state.node.ts'
+import { readState } from '../checkpoint/state.node.ts'
 import type { Kinds } from '../data/convert.ts'
-import type { Limits } from '../data/examples.ts'
+import type { Encoder, Limits } from '../data/examples.ts'
 import { hashFiles } from '../data/input.node.ts'
+import type { LargestId } from '../data/largestId.ts'
 import { type OpenedRows, openRows } from '../data/openRows.node.ts'
 import { rowOrder } from '../data/shuffle.ts'
 import { type ScheduleName, schedule } from '../optim/schedules.ts'
 import type { Run } from '../runs/run.node.ts'
-import { beginning, type LoopEnd, type Progress, train } from '../train/loop.ts'
+import { type LoopEnd, type Progress, train } from '../train/loop.ts'
 import type { LossFunction } from '../train/loss.ts'
 import type { MicroBatch } from '../train/micro.ts'
-import { restoreState, stateBytes, stateFiles } from '../train/state.ts'
+import { restoreState } from '../train/state.ts'
 import { evaluate } from '../train/step.ts'
 import { type ExampleStream, exampleStream } from '../train/stream.ts'
 import { badInput } from '../util/fault.ts'
+import { requireRoom, resumed, saveCheckpoint } from './checkpoints.ts'
 import { chunks } from './collate.ts'
 import { writeResult } from './output.ts'
 import { type Policy, planFor } from './policy.ts'
 import type { TrainEvent, WarningEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
+import { requireVocabulary } from './vocabulary.ts'
 
 /** The settings of a recipe that the loop and the data read. */
 export type SessionSettings = {
@@ -38,6 +41,7 @@ export type SessionSettings = {
   bestMetric: string
   patience?: number
   output: string
+  resume: boolean
   saveEvery: number
   keep: number
   saveDtype: 'float32' | 'bfloat16' | 'float16'
@@ -84,6 +88,8 @@ export type Examples<E extends object> = {
   /** Rows of the files that are not used, by reason. */
   dropped: Record<string, number>
   files: string[]
+  /** Among rows of ids, of each data set. */
+  largestIds: LargestId[]
 }
 
 /** `--max-length` and what the model has positions for, whichever is less. */
@@ -116,6 +122,7 @@ export const examplesOf = <K extends keyof Kinds, E extends object>(
     eval: evaluation ?? (aside ? part(0, aside, inOrder, 1) : undefined),
     dropped: rows.dropped,
     files: [...rows.files, ...(held?.files ?? [])],
+    largestIds: [rows, held].flatMap((opened) => opened?.largestId ?? []),
   }
 }
 
@@ -129,6 +136,9 @@ export type SessionParts<E extends object> = {
   head?: { labelSmoothing?: number }
   /** Micro-batches of one step. */
   collate(micros: E[][]): Promise<MicroBatch[]>
+  encoder: Encoder
+  /** All token ids of an example. */
+  ids(example: E): readonly (readonly number[])[]
   /** Tokens of an example as users count them: prompts with each reply. */
   tokens(example: E): number
   /** Its values must be there before training changes the model. */
@@ -143,10 +153,13 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
     settings.maxSteps ?? Number.POSITIVE_INFINITY,
     Math.ceil((examples.train.length * settings.epochs) / stepRows),
   )
-  const { state, progress, warnings } = await resumed(parts)
+  const { state, progress, tally, warnings } = await resumed(parts.run, settings.resume, policy)
   yield* warnings
-  // Throws where no row gives an example, before the run's folder is written to
+  if (tally) examples.train.restore(tally)
+  // What can be wrong is found before the run's folder is written to; `take` throws where no row gives an example
   for (const stream of [examples.train, examples.eval]) await stream?.take(0, 1)
+  await requireVocabulary(parts)
+  await requireRoom(parts.run, policy, settings, totalSteps - progress.step, examples.eval !== undefined)
   if (!state) policy.plan = await planOf(parts, stepRows)
   yield await startEvent(parts, progress.step, totalSteps)
   if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
@@ -163,10 +176,10 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
       examples.eval &&
       (() => evaluate({ model: policy.model, loss: parts.loss, head: parts.head ?? {} }, evalBatches(parts))),
     evalEvery: settings.evalEvery ?? Math.max(1, Math.ceil(examples.train.length / stepRows)),
-    save: (at) => save(parts, at),
+    save: (at) => saveCheckpoint(parts.run, policy, settings, at, examples.train.tally()),
     signal: parts.signal,
   })
-  yield* countWarnings(examples)
+  yield* oddities(parts)
   yield await finish(parts, end)
 }
 
@@ -195,23 +208,7 @@ async function* referenceAhead<E extends object>(
     yield progress()
   }
   if (parts.examples.eval) for await (const _ of evalBatches(parts)) yield progress()
-}
-
-const resumed = async ({
-  run,
-  policy,
-}: Pick<SessionParts<never>, 'run' | 'policy'>): Promise<{
-  state?: State
-  progress: Progress
-  warnings: WarningEvent[]
-}> => {
-  if (!run.resumed) return { progress: beginning, warnings: [] }
-  const { state, warnings } = await newestState(run.checkpoints)
-  const events = warnings.map((message): WarningEvent => ({ event: 'warning', code: 'bad-checkpoint', message }))
-  const saved = state?.json as (Progress & { plan: string; threads: number }) | undefined
-  if (!saved) return { progress: beginning, warnings: events }
-  policy.plan = saved.plan as Policy['plan']
-  return { state, progress: saved, warnings: events }
+  if (!parts.signal.aborted) parts.reference!.complete()
 }
 
 const startEvent = async (
@@ -252,28 +249,14 @@ async function* evalBatches<E extends object>({
   examples,
   settings,
   collate,
+  signal,
 }: SessionParts<E>): AsyncGenerator<MicroBatch> {
-  for (let position = 0; ; ) {
+  for (let position = 0; !signal.aborted; ) {
     const taken = await examples.eval!.take(position, settings.batchSize)
     if (taken.examples.length === 0) return
     position = taken.position
     yield* await collate([taken.examples])
   }
-}
-
-type Saving = Pick<SessionParts<never>, 'policy' | 'settings' | 'run'>
-
-const save = async ({ policy, settings, run }: Saving, progress: Progress): Promise<string> => {
-  await run.sync()
-  const json = { ...progress, plan: policy.plan, threads: policy.backend.description.threads }
-  const files = stateFiles(policy.backend, policy.arenas)
-  const protect = progress.best ? [progress.best.step] : []
-  return writeState(
-    run.checkpoints,
-    progress.step,
-    { files, json },
-    { keep: settings.keep, protect, bytes: stateBytes(policy.arenas) },
-  )
 }
 
 const meaning: Record<string, string> = {
@@ -286,12 +269,19 @@ const meaning: Record<string, string> = {
   empty: 'rows dropped: too short to predict anything',
 }
 
-function* countWarnings(examples: Examples<object>): Generator<WarningEvent> {
-  for (const [code, count] of examples.train.counts)
+function* oddities({
+  examples,
+  reference,
+}: Pick<SessionParts<object>, 'examples' | 'reference'>): Generator<WarningEvent> {
+  for (const [code, count] of Object.entries(examples.train.tally().counts))
     yield { event: 'warning', code, message: meaning[code] ?? code, count }
+  const message = reference?.trouble()
+  if (message) yield { event: 'warning', code: 'cache', message }
 }
 
-const finish = async (parts: Saving, { progress, stopped }: LoopEnd): Promise<TrainEvent> => {
+type Finishing = Pick<SessionParts<never>, 'policy' | 'settings' | 'run'>
+
+const finish = async (parts: Finishing, { progress, stopped }: LoopEnd): Promise<TrainEvent> => {
   const { policy, settings, run } = parts
   const best = progress.best?.step
   if (settings.patience !== undefined && best !== undefined && best !== progress.step) {

@@ -32,9 +32,10 @@ export const sft = recipe(
     const loss = sftObjective(config.loss)
     // loop
     yield* session({
-      ...{ policy, examples, settings: config, run, signal, loss },
+      ...{ encoder, policy, examples, settings: config, run, signal, loss },
       head: { labelSmoothing: config.labelSmoothing },
       collate: async (micros) => textBatches(micros),
+      ids: ({ ids }) => [ids],
       tokens: ({ ids }) => ids.length,
     })
   },

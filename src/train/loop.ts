@@ -16,6 +16,8 @@ export type Progress = {
   best?: { step: number; value: number }
   /** Evaluations since the best one. */
   waited: number
+  /** The run was stopped before the evaluation after this step. */
+  evalDue?: boolean
 }
 
 export const beginning: Progress = { step: 0, position: 0, num_tokens: 0, waited: 0 }
@@ -34,6 +36,7 @@ export type LoopParts = {
   seed: number
   /** Undefined where the data ends. */
   next(position: number): Promise<StepBatches | undefined>
+  /** Given up halfway after an abort: what it says then does not count. */
   evaluate?(): Promise<Record<string, number>>
   evalEvery: number
   bestMetric: string
@@ -66,27 +69,35 @@ export type LoopEnd = { progress: Progress; stopped: 'done' | 'interrupted' | 'p
 const better = (metric: string, value: number, than: number) => (metric.includes('loss') ? value < than : value > than)
 
 export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEnd> {
-  if (parts.signal.aborted) return { progress: parts.progress, stopped: 'interrupted' }
+  const { signal, saveEvery, totalSteps } = parts
   let progress = parts.progress
   let saved = progress.step
   let stopped: LoopEnd['stopped'] = 'done'
-  while (progress.step < parts.totalSteps) {
-    const started = performance.now()
-    const taken = await parts.next(progress.position)
-    if (!taken) break
-    const step = progress.step + 1
-    const measures = await runStep(parts, taken, step)
-    progress = { ...progress, step, position: taken.position, num_tokens: progress.num_tokens + taken.tokens }
-    yield stepEvent(parts, progress, measures, taken.tokens, (performance.now() - started) / 1000)
-    const last = step === parts.totalSteps
-    if (parts.evaluate && (step % parts.evalEvery === 0 || last)) {
-      const evaluated = await parts.evaluate()
-      yield { event: 'eval', step, eval_loss: evaluated.eval_loss, ...evaluated }
-      progress = judged(parts, progress, evaluated)
+  if (isWorn(parts, progress)) return { progress, stopped: 'patience' }
+  if (signal.aborted) {
+    // So that there is always one to go on from
+    if (saved === 0) yield { event: 'checkpoint', step: 0, path: await parts.save(progress) }
+    return { progress, stopped: 'interrupted' }
+  }
+  while (progress.evalDue || progress.step < totalSteps) {
+    if (!progress.evalDue) {
+      const stepped = await nextStep(parts, progress)
+      if (!stepped) break
+      progress = stepped.progress
+      yield stepped.event
     }
-    const worn = parts.patience !== undefined && progress.waited >= parts.patience
-    const interrupted = parts.signal.aborted
-    if (last || worn || interrupted || step % parts.saveEvery === 0 || progress.best?.step === step) {
+    const { step } = progress
+    if (progress.evalDue && !signal.aborted) {
+      const evaluated = await parts.evaluate!()
+      if (!signal.aborted) {
+        yield { event: 'eval', step, eval_loss: evaluated.eval_loss, ...evaluated }
+        progress = judged(parts, { ...progress, evalDue: false }, evaluated)
+      }
+    }
+    const last = step === totalSteps && !progress.evalDue
+    const worn = isWorn(parts, progress)
+    const interrupted = signal.aborted
+    if (last || worn || interrupted || step % saveEvery === 0 || progress.best?.step === step) {
       yield { event: 'checkpoint', step, path: await parts.save(progress) }
       saved = step
     }
@@ -97,6 +108,27 @@ export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEn
   }
   if (saved !== progress.step) yield { event: 'checkpoint', step: progress.step, path: await parts.save(progress) }
   return { progress, stopped }
+}
+
+const isWorn = ({ patience }: LoopParts, { waited }: Progress) => patience !== undefined && waited >= patience
+
+const nextStep = async (
+  parts: LoopParts,
+  before: Progress,
+): Promise<{ progress: Progress; event: LoopEvent } | undefined> => {
+  const started = performance.now()
+  const taken = await parts.next(before.position)
+  if (!taken) return undefined
+  const step = before.step + 1
+  const measures = await runStep(parts, taken, step)
+  const progress = {
+    ...before,
+    step,
+    position: taken.position,
+    num_tokens: before.num_tokens + taken.tokens,
+    evalDue: parts.evaluate !== undefined && (step % parts.evalEvery === 0 || step === parts.totalSteps),
+  }
+  return { progress, event: stepEvent(parts, progress, measures, taken.tokens, (performance.now() - started) / 1000) }
 }
 
 const noSuchMeasure = (name: string, known: readonly string[]) =>

@@ -1,7 +1,7 @@
-/** Arenas to bytes and back: what a checkpoint holds beside a few numbers. */
+/** Arenas to bytes and back: what a checkpoint holds beside a few numbers. Weights that are not finite are never saved. */
 import type { Backend, Handle } from '../runtime/backend.ts'
 import type { ByteSource } from '../util/bytes.ts'
-import { badInput } from '../util/fault.ts'
+import { badInput, runFailure } from '../util/fault.ts'
 import type { Arena } from './arena.ts'
 
 /** Elements that are copied at once: 64 MiB. */
@@ -19,15 +19,24 @@ const arrays = (arenas: readonly Arena[]): [string, Handle][] =>
 export const stateBytes = (arenas: readonly Arena[]): number =>
   arrays(arenas).reduce((bytes, [, handle]) => bytes + 4 * handle.shape[0], 0)
 
-/** Files by name, each read from the engine as it is written. */
-export const stateFiles = (backend: Backend, arenas: readonly Arena[]): Record<string, AsyncIterable<Uint8Array>> =>
-  Object.fromEntries(arrays(arenas).map(([name, handle]) => [name, bytesOf(backend, handle)]))
+/** Files by name, each read from the engine as it is written. Throws a Fault 'not-finite' that names the weight. */
+export const stateFiles = (backend: Backend, arenas: readonly Arena[]): Record<string, AsyncIterable<Uint8Array>> => {
+  const owner = new Map(arenas.map((arena) => [arena.params, arena]))
+  return Object.fromEntries(arrays(arenas).map(([name, handle]) => [name, bytesOf(backend, handle, owner.get(handle))]))
+}
 
-async function* bytesOf(backend: Backend, handle: Handle): AsyncGenerator<Uint8Array> {
+async function* bytesOf(backend: Backend, handle: Handle, weights: Arena | undefined): AsyncGenerator<Uint8Array> {
   for (let start = 0; start < handle.shape[0]; start += piece) {
     const values = await backend.read(handle, start, Math.min(piece, handle.shape[0] - start))
+    const bad = weights ? values.findIndex((value) => !Number.isFinite(value)) : -1
+    if (bad >= 0) throw blownUp(weights!, start + bad)
     yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
   }
+}
+
+const blownUp = ({ entries }: Arena, at: number) => {
+  const { name } = entries.findLast(({ offset }) => offset <= at)!
+  return runFailure('not-finite', `the update made ${name} infinite; nothing was saved. Lower --learning-rate`)
 }
 
 /** Writes a checkpoint's files into the arenas. */

@@ -67,15 +67,21 @@ export const trainStep = async (
 
 /** Names the step, the rows and the first tensor that broke; the update has not been made. */
 const notFinite = async ({ model, gradients }: Trainer, loss: number, { step, rows }: StepSettings) => {
-  const where = Number.isFinite(loss) ? await firstBad(model, gradients) : `the loss (${loss})`
-  const what = `step ${step}: ${where} is not finite, on rows ${rows.slice(0, 16).join(', ')}${rows.length > 16 ? ', ...' : ''}`
-  return runFailure('not-finite', `${what}; nothing was updated or saved. Lower --learning-rate, or look at the rows`)
+  const weight = await firstBad(model, model.params)
+  const gradient = weight ? undefined : await firstBad(model, gradients)
+  const tensor = weight ? `the weight ${weight}` : gradient ? `the gradient of ${gradient}` : 'the norm of the gradient'
+  const cause = weight || gradient || Number.isFinite(loss) ? [`${tensor} is not finite`] : []
+  const what = [...(Number.isFinite(loss) ? [] : [`the loss is ${loss}`]), ...cause].join(' and ')
+  const which = `rows ${rows.slice(0, 16).join(', ')}${rows.length > 16 ? ', ...' : ''}`
+  return runFailure(
+    'not-finite',
+    `step ${step}: ${what}, on ${which}; nothing was updated or saved. Lower --learning-rate, or look at the rows`,
+  )
 }
 
-const firstBad = async (model: Model, gradients: ReadonlyMap<string, Handle>): Promise<string> => {
-  for (const [name, handle] of gradients)
-    if (!(await model.backend.read(handle)).every(Number.isFinite)) return `the gradient of ${name}`
-  return 'the norm of the gradient'
+const firstBad = async (model: Model, tensors: ReadonlyMap<string, Handle>): Promise<string | undefined> => {
+  for (const [name, handle] of tensors) if (!(await model.backend.read(handle)).every(Number.isFinite)) return name
+  return undefined
 }
 
 /** `eval_` and the measure's name: the loss over all targets or rows, whatever the batches; other means over batches. */

@@ -4,13 +4,21 @@
  */
 import { badInput } from '../util/fault.ts'
 
+/** What the rows up to a position have shown. A checkpoint keeps it, so that no row is counted twice. */
+export type Tally = {
+  position: number
+  /** Rows passed over and odd ones, by reason. */
+  counts: Record<string, number>
+}
+
 export type ExampleStream<E> = {
   /** Rows of one epoch. */
   readonly length: number
   /** The next `count` examples from a position; fewer, or none, at the end of the last epoch. */
   take(position: number, count: number): Promise<{ examples: E[]; rows: number[]; position: number }>
-  /** Rows passed over and odd ones, by reason, each row counted once. */
-  readonly counts: Map<string, number>
+  tally(): Tally
+  /** Counts on from here. */
+  restore(tally: Tally): void
 }
 
 export type StreamParts<R, E extends object> = {
@@ -25,38 +33,45 @@ export type StreamParts<R, E extends object> = {
 }
 
 export const exampleStream = <R, E extends object>(parts: StreamParts<R, E>): ExampleStream<E> => {
-  const counts = new Map<string, number>()
-  const counted = new Set<number>()
   const end = Math.ceil(parts.length * parts.epochs)
-  const count = (row: number, what: string) => {
-    if (!counted.has(row)) counts.set(what, (counts.get(what) ?? 0) + 1)
-  }
-  const exampleOf = async (row: number) => {
-    const example = parts.example(await parts.row(row), (what) => count(row, what))
-    if (typeof example === 'string') count(row, example)
-    else if (parts.truncated(example)) count(row, 'truncated')
-    counted.add(row)
-    return example
+  let tally: Tally = { position: 0, counts: {} }
+  const exampleAt = async (position: number) => {
+    const reasons = new Set<string>()
+    const row = parts.order(position)
+    const example = parts.example(await parts.row(row), (what) => reasons.add(what))
+    if (typeof example === 'string') reasons.add(example)
+    else if (parts.truncated(example)) reasons.add('truncated')
+    // The first epoch shows every row
+    if (position >= tally.position && position < parts.length) tally = counted(tally, position, reasons)
+    return { row, example }
   }
   return {
     length: parts.length,
-    counts,
+    tally: () => tally,
+    restore: (saved) => {
+      tally = saved
+    },
     async take(position, wanted) {
       const taken = { examples: [] as E[], rows: [] as number[], position }
       while (taken.examples.length < wanted && taken.position < end) {
-        const row = parts.order(taken.position++)
-        const example = await exampleOf(row)
+        const { row, example } = await exampleAt(taken.position++)
         if (typeof example === 'string') continue
         taken.examples.push(example)
         taken.rows.push(row)
       }
-      if (taken.examples.length === 0 && position === 0) throw noExamples(counts)
+      if (taken.examples.length === 0 && position === 0) throw noExamples(tally)
       return taken
     },
   }
 }
 
-const noExamples = (counts: ReadonlyMap<string, number>) => {
-  const reasons = [...counts].map(([why, n]) => `${why}: ${n}`).join(', ')
-  return badInput('empty-data', `no row is left (${reasons}); raise --max-length or look at the rows`)
+const counted = ({ counts }: Tally, position: number, reasons: Iterable<string>): Tally => {
+  const next = { ...counts }
+  for (const reason of reasons) next[reason] = (next[reason] ?? 0) + 1
+  return { position: position + 1, counts: next }
+}
+
+const noExamples = ({ counts }: Tally) => {
+  const reasons = Object.entries(counts).map(([why, n]) => `${why}: ${n}`)
+  return badInput('empty-data', `no row is left (${reasons.join(', ')}); raise --max-length or look at the rows`)
 }
