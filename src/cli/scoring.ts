@@ -4,12 +4,8 @@
  */
 import { type Encoder, type TextOptions, textExample } from '../data/examples.ts'
 import type { Row } from '../data/rows.ts'
+import { type Scorable, uncounted } from '../generate/score.ts'
 import { badInput } from '../util/fault.ts'
-
-/** `labels[t]` is predicted from the ids before t; -100 is not counted. */
-export type Scorable = { ids: number[]; labels: number[] }
-
-const uncounted = -100
 
 /** Throws Faults 'wrong-kind', 'too-long' and 'bad-row'. */
 export const scorable = (
@@ -51,5 +47,3 @@ const withoutEnds = (encoder: Encoder): Encoder => {
   }
   return { ...encoder, encode, eosId: undefined }
 }
-
-export const isCounted = (label: number) => label !== uncounted

@@ -186,7 +186,7 @@ const accept = (
 
 /** A sequence under way: its tokens, its text, and when it ends. */
 const sequence = (model: Model, tokenizer: TextSource | undefined, job: Job, options: GenerateOptions): Sequence => {
-  const text = shownText(tokenizer, options.stop ?? [])
+  const text = shownText(tokenizer, job.prompt, options.stop ?? [])
   const room = Math.min(options.maxNewTokens, model.config.max_position_embeddings - job.prompt.length)
   const made: Sequence = {
     ...job,
@@ -207,8 +207,10 @@ const sequence = (model: Model, tokenizer: TextSource | undefined, job: Job, opt
 }
 
 /** Text of a sequence's tokens up to a stop string; `rest` is what was still held back. */
-const shownText = (tokenizer: TextSource | undefined, stop: readonly string[]) => {
+const shownText = (tokenizer: TextSource | undefined, prompt: readonly number[], stop: readonly string[]) => {
   const stream = tokenizer?.stream({ skipSpecialTokens: true })
+  // Some decoders drop the space before the first word, which a completion's first word is not
+  for (const id of prompt.slice(-64)) stream?.push(id)
   const stops = stopFilter(stop)
   return {
     push: (id: number) => stops.push(stream?.push(id) ?? ''),

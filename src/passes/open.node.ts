@@ -8,6 +8,8 @@ import { applyAdapter } from '../models/merge.ts'
 import { modelOfRun } from '../runs/find.node.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { type OpenOptions as EngineOptions, openBackend } from '../runtime/open.node.ts'
+import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
+import type { Tokenizer } from '../text/tokenizer.ts'
 import { putWeights } from './load.ts'
 import { type Model, makeModel } from './model.ts'
 
@@ -22,6 +24,8 @@ export type OpenModelOptions = EngineOptions & {
 
 export type OpenedModel = {
   model: Model
+  /** Undefined where the folder has none: such a model works with ids alone. */
+  tokenizer?: Tokenizer
   /** The folder that holds it. */
   dir: string
   /** Paths of the weights. */
@@ -43,13 +47,14 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
   const adapterDir = await adapterFolder(options.adapter ?? run?.adapter, fetched)
   const { files, generationConfig, ...base } = await loadPretrained(dir)
   const whole = adapterDir === undefined ? base : applyAdapter(base, await loadAdapter(adapterDir, base))
+  const tokenizer = await loadTokenizerFolder(dir)
   const backend = await openBackend(options)
   try {
     const params = await putWeights(backend, whole.params, (done) =>
       onProgress({ phase: 'load', done, total: whole.params.size }),
     )
     const model = makeModel({ ...whole, backend, params })
-    return { model, dir, files, generationConfig, backend, close: () => backend.close() }
+    return { model, tokenizer, dir, files, generationConfig, backend, close: () => backend.close() }
   } catch (error) {
     await backend.close()
     throw error

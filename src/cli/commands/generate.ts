@@ -7,7 +7,6 @@ import { type Completion, completions, endIds, generate, type Piece } from '../.
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
 import { engineFields } from '../../recipes/schema.ts'
-import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import type { Output } from '../output.ts'
@@ -44,7 +43,7 @@ export default command({
     const report = reporter(out.screen, { logEvery: 1 })
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     try {
-      const tokenizer = await loadTokenizerFolder(opened.dir)
+      const { tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
       const ids = prompts.map((prompt) => encodePrompt(encoder, prompt))
       const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
