@@ -32,16 +32,20 @@ export const trainCommand = <S extends z.ZodObject>({ load, name, ...parts }: Pa
 const prepare = async (method: string, given: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>> => {
   if (given.resume && given.output === undefined)
     throw badInput('bad-flag', 'needs --output, the folder of the run to go on with', { flag: '--resume' })
-  const before = given.resume && typeof given.output === 'string' ? await settingsOf(given.output) : {}
+  const before = given.resume && typeof given.output === 'string' ? await settingsOf(given.output, given) : {}
   const source = typeof given.model === 'string' ? await modelOfRun(given.model) : undefined
   return { output: await newRunFolder(method), ...before, ...source, ...without(given, source) }
 }
 
-const settingsOf = (dir: string) =>
+/** A run that was killed before it wrote anything begins anew, if the settings are all there again. */
+const settingsOf = (dir: string, given: Readonly<Record<string, unknown>>) =>
   readInfo(dir).then(
     ({ config }) => config,
-    // openRun says what is wrong with it
-    () => ({}),
+    (error) => {
+      // Otherwise openRun says what is wrong with it
+      if (given.model === undefined) throw error
+      return {}
+    },
   )
 
 /** A flag beats what a run says, but for the name of that run itself. */

@@ -1,17 +1,46 @@
 /** Opens a backend: the engine in a worker thread, or (for tests and tiny programs) in this one. */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { runFailure } from '../util/fault.ts'
+import { compileProgram } from '../onnx/model.ts'
+import { input } from '../tensor/tensor.ts'
+import { badInput, runFailure } from '../util/fault.ts'
 import { type Backend, type Engine, type EngineDescription, makeBackend, type Values } from './backend.ts'
 import type { EngineOptions } from './ortNode.ts'
 
 export type OpenOptions = { device?: 'auto' | 'cpu' | 'webgpu' | 'cuda'; threads?: number; inProcess?: boolean }
 
+/** Throws a Fault 'no-device' that says what a device lacks here. */
 export const openBackend = async (options: OpenOptions = {}): Promise<Backend> => {
   const provider = options.device === undefined || options.device === 'auto' ? 'cpu' : options.device
   const engineOptions = { provider, threads: options.threads ?? availableParallelism() }
   if (options.inProcess) return makeBackend((await import('./ortNode.ts')).ortEngine(engineOptions))
-  return makeBackend(await workerEngine(engineOptions))
+  const backend = makeBackend(await workerEngine(engineOptions))
+  if (provider !== 'cpu') await tryOut(backend, provider)
+  return backend
+}
+
+const needs = {
+  cuda:
+    'an NVIDIA GPU with CUDA 12, cuDNN 9 and the CUDA library of onnxruntime, which on Linux x64 ' +
+    '"node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12" fetches',
+  webgpu: 'a GPU with a driver for Vulkan, Metal or Direct3D 12',
+}
+
+/** A provider that cannot work says so only when it is given something to compute. */
+const tryOut = async (backend: Backend, provider: keyof typeof needs) => {
+  try {
+    const x = input('x', ['N'])
+    const twice = backend.load(compileProgram('try', { y: x.add(x) }))
+    await backend.read(backend.run(twice, { x: backend.put(Float32Array.of(1), [1]) }).y)
+  } catch (error) {
+    // It may be gone already
+    await backend.close().catch(() => {})
+    const { message } = error as Error
+    const why = /Failed[^\n]*/.exec(message)?.[0] ?? message.split('\n')[0]
+    throw badInput('no-device', `${provider} needs ${needs[provider]}; use --device cpu, or add it (${why})`, {
+      flag: '--device',
+    })
+  }
 }
 
 type Answer = { batch: number; values?: Values[]; error?: string } | { ready: EngineDescription }
@@ -27,8 +56,10 @@ const workerEngine = (options: EngineOptions) =>
     const worker = new Worker(workerUrl(), { workerData: options })
     const waiting = new Map<number, { resolve: (values: Values[]) => void; reject: (error: unknown) => void }>()
     let batches = 0
+    let end: unknown
     const ask = (request: object, transfer: readonly ArrayBuffer[] = []) =>
       new Promise<Values[]>((resolve, reject) => {
+        if (end) return reject(end)
         const batch = batches++
         waiting.set(batch, { resolve, reject })
         worker.postMessage({ batch, ...request }, transfer as ArrayBuffer[])
@@ -38,7 +69,7 @@ const workerEngine = (options: EngineOptions) =>
         opened({
           description: answer.ready,
           send: (commands, transfer) => ask({ commands }, transfer),
-          close: async () => void (await ask({ close: true })),
+          close: async () => void (end || (await ask({ close: true }))),
         })
         return
       }
@@ -48,8 +79,9 @@ const workerEngine = (options: EngineOptions) =>
       else reject(runFailure('engine', answer.error))
     })
     const broke = (error: Error) => {
-      failed(error)
-      for (const { reject } of waiting.values()) reject(runFailure('engine', `the engine stopped: ${error.message}`))
+      end ??= runFailure('engine', `the engine stopped: ${error.message}`)
+      failed(end)
+      for (const { reject } of waiting.values()) reject(end)
     }
     worker.on('error', broke)
     worker.on('exit', (code) => code !== 0 && broke(new Error(`worker exit ${code}`)))

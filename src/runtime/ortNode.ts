@@ -22,6 +22,8 @@ const ortType = { f32: 'float32', i64: 'int64', bool: 'bool' } as const
 const largeOutput = 4 << 20
 
 export const ortEngine = (options: EngineOptions): Engine => {
+  // What fails is thrown; the engine would print it as well
+  ort.env.logLevel = 'fatal'
   const sessions = new Map<number, Promise<ort.InferenceSession>>()
   const tensors = new Map<number, Stored>()
   const pool = makePool()
