@@ -41,6 +41,7 @@ const cases: [string, Recipe, object[], object, string, RegExp][] = [
   ['kto one by one', kto, [thumb], { batchSize: 1 }, bad, /--batch-size/],
   ['a text without a tokenizer', sft, [{ text: 'hi' }], {}, 'no-tokenizer', /tokenizer\.json/],
   ['a chat without a template', sft, [chat], { model: fixture('models/stories260K') }, 'no-template', /chat template/],
+  ['an id beyond the vocabulary', sft, [{ input_ids: [5, 500] }], {}, 'bad-id', /500.*127/],
   ['rows of another kind', kto, [text], {}, 'wrong-kind', /unpaired/],
   ['no such adapter', sft, [text], { adapter: '/nowhere' }, 'no-folder', /nowhere/],
   ['no such module', sft, [text], { loraR: 2, loraTarget: ['q_porj'] }, bad, /q_proj/],

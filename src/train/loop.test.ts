@@ -1,0 +1,127 @@
+/** What the loop does between steps; the step itself is a stand-in. */
+import { describe, expect, it, vi } from 'vitest'
+import { beginning, type LoopEnd, type LoopParts, type Progress, train } from './loop.ts'
+import type { StepSettings } from './step.ts'
+
+vi.mock('./step.ts', () => ({
+  trainStep: async (_: unknown, __: unknown, { step, learningRate }: StepSettings) => ({
+    ...{ loss: 1 / step, grad_norm: 1, learning_rate: learningRate },
+  }),
+}))
+
+type Given = Partial<LoopParts> & { evals?: number[]; rows?: number }
+
+/** Runs the loop; `trace` says what happened, `saves` what was written. */
+const run = async ({ evals, rows = 99, ...parts }: Given, each: (what: string) => void = () => {}) => {
+  const saves: Progress[] = []
+  let evaluations = 0
+  const loop = train({
+    ...{ trainer: {} as never, progress: beginning, totalSteps: 4, rowsPerEpoch: 10, maxGradNorm: 1, seed: 0 },
+    ...{ evalEvery: 1, bestMetric: 'eval_loss', saveEvery: 100, signal: new AbortController().signal },
+    learningRate: (step) => step / 10,
+    next: async (position) =>
+      position < rows ? { batches: [], rows: [position], position: position + 2, tokens: 5 } : undefined,
+    ...(evals && { evaluate: async () => ({ eval_loss: evals[evaluations++], eval_accuracy: 1 }) }),
+    save: async (progress) => `step-${saves.push(progress) && progress.step}`,
+    ...parts,
+  })
+  const trace: string[] = []
+  for (;;) {
+    const { value, done } = await loop.next()
+    if (done) return { trace, saves, end: value as LoopEnd }
+    if (value.event === 'step') expect(value.learning_rate).toBe((value.step - 1) / 10)
+    trace.push(`${value.event} ${value.step}`)
+    each(trace.at(-1)!)
+  }
+}
+
+const stopAt = (what: string) => {
+  const controller = new AbortController()
+  return { signal: controller.signal, each: (event: string) => event === what && controller.abort() }
+}
+
+describe('checkpoints', () => {
+  it('are written every so often, and at the end', async () => {
+    const { trace, end } = await run({ saveEvery: 2, totalSteps: 3 })
+    expect(trace).toEqual(['step 1', 'step 2', 'checkpoint 2', 'step 3', 'checkpoint 3'])
+    expect(end).toEqual({
+      progress: { step: 3, position: 6, num_tokens: 15, waited: 0, evalDue: false },
+      stopped: 'done',
+    })
+  })
+
+  it('are written where the data ends', async () => {
+    const { trace, end } = await run({ rows: 4 })
+    expect(trace).toEqual(['step 1', 'step 2', 'checkpoint 2'])
+    expect(end.stopped).toBe('done')
+  })
+
+  it('are written of each best step', async () => {
+    const { trace, end } = await run({ evals: [3, 2, 5, 4] })
+    expect(trace.filter((what) => what.startsWith('checkpoint'))).toEqual([1, 2, 4].map((n) => `checkpoint ${n}`))
+    expect(end.progress.best).toEqual({ step: 2, value: 2 })
+  })
+})
+
+describe('patience', () => {
+  it('ends with the evaluations that bring nothing better', async () => {
+    const { end, saves } = await run({ evals: [3, 2, 2, 2.5], totalSteps: 9, patience: 2 })
+    expect(end).toMatchObject({ stopped: 'patience', progress: { step: 4, waited: 2, best: { step: 2 } } })
+    expect(saves.at(-1)!.step).toBe(4)
+    // Resumed, it is still over
+    const again = await run({ progress: end.progress, evals: [0], totalSteps: 9, patience: 2 })
+    expect(again).toMatchObject({ trace: [], end: { stopped: 'patience' } })
+  })
+
+  it('takes larger values for better but of losses, and NaN for neither', async () => {
+    const values = [1, Number.NaN, 3, 2]
+    const evaluate = async () => ({ eval_loss: 1, eval_accuracy: values.shift()! })
+    const { end } = await run({ evaluate, bestMetric: 'eval_accuracy' })
+    expect(end.progress).toMatchObject({ best: { step: 3, value: 3 }, waited: 1 })
+  })
+
+  it('needs a measure that there is', async () => {
+    await expect(run({ evals: [1], bestMetric: 'eval_acuracy' })).rejects.toThrow(/--best-metric.*eval_accuracy/)
+  })
+})
+
+describe('an abort', () => {
+  it('lets the step end and saves it', async () => {
+    const { signal, each } = stopAt('step 2')
+    const { trace, end } = await run({ signal }, each)
+    expect(trace).toEqual(['step 1', 'step 2', 'checkpoint 2'])
+    expect(end.stopped).toBe('interrupted')
+  })
+
+  it('at the last step changes nothing', async () => {
+    const { signal, each } = stopAt('step 4')
+    expect((await run({ signal }, each)).end.stopped).toBe('done')
+  })
+
+  it('before the first step leaves a checkpoint to go on from, before a later one that which there is', async () => {
+    const signal = AbortSignal.abort()
+    expect(await run({ signal })).toMatchObject({ trace: ['checkpoint 0'], end: { stopped: 'interrupted' } })
+    const progress = { ...beginning, step: 2, position: 4 }
+    expect(await run({ signal, progress })).toMatchObject({ trace: [], end: { progress, stopped: 'interrupted' } })
+  })
+
+  it('leaves the evaluation that was due to the run that goes on', async () => {
+    const { signal, each } = stopAt('step 2')
+    const first = await run({ signal, evals: [3, 9], totalSteps: 3 }, each)
+    expect(first.trace).toEqual(['step 1', 'eval 1', 'checkpoint 1', 'step 2', 'checkpoint 2'])
+    const rest = await run({ progress: first.saves.at(-1)!, evals: [2, 1], totalSteps: 3 })
+    expect(rest.trace).toEqual(['eval 2', 'checkpoint 2', 'step 3', 'eval 3', 'checkpoint 3'])
+    expect(rest.end.progress.best).toEqual({ step: 3, value: 1 })
+  })
+
+  it('amid an evaluation makes it count for nothing', async () => {
+    const controller = new AbortController()
+    const evaluate = async () => {
+      controller.abort()
+      return { eval_loss: Number.NaN }
+    }
+    const { trace, end } = await run({ signal: controller.signal, evaluate })
+    expect(trace).toEqual(['step 1', 'checkpoint 1'])
+    expect(end).toMatchObject({ stopped: 'interrupted', progress: { evalDue: true } })
+  })
+})
