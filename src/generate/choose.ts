@@ -44,13 +44,13 @@ export const choose = async (
   })
   const read = Promise.all(Object.values(made).map((handle) => backend.read(handle)))
   backend.free([h, ...Object.values(made)])
-  const [first, second] = await read
+  const [first, second, third] = await read
   if (greedy) return from.map((r) => ({ id: first[r], logp: second[r] }))
   const V = model.config.vocab_size
   return asking.map((each, i) => {
     const row = first.subarray(from[i] * V, (from[i] + 1) * V)
     const id = sample(row, options, each.seen, { ...each, seed: options.seed })
-    return { id, logp: row[id] - second[from[i]] }
+    return { id, logp: row[id] - second[from[i]] - third[from[i]] }
   })
 }
 
@@ -67,8 +67,11 @@ const headProgram =
     return executable(model, `${name} ${packed} ${outer.signature}`, build, outer.handles)
   }
 
-/** The likeliest token of each row, [R], and its log-probability. */
-const greedyProgram = headProgram('greedy', (l) => ({ id: l.argmax(), logp: l.amax(-1).sub(l.logsumexp()) }))
+/** log sum exp(l - max l), so that rounding is that of the difference and not of the logits. */
+const spread = (l: Tensor) => l.sub(l.amax(-1, true)).exp().sum(-1).log()
 
-/** Logits [R, V] and their log-sum-exp [R]. */
-const logitsProgram = headProgram('sampled', (l) => ({ logits: l, total: l.logsumexp() }))
+/** The likeliest token of each row, [R], and its log-probability. */
+const greedyProgram = headProgram('greedy', (l) => ({ id: l.argmax(), logp: spread(l).neg() }))
+
+/** Logits [R, V], the largest of each row and what its log-sum-exp is above that, [R]. */
+const logitsProgram = headProgram('sampled', (l) => ({ logits: l, top: l.amax(-1), spread: spread(l) }))

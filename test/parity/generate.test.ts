@@ -1,9 +1,10 @@
-/** Greedy decoding with a cache against transformers' generate: tokens and logits, with and without an end token. */
+/** Decoding with a cache and scoring against transformers: tokens, logits and log-probabilities. */
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { closeDecoder, type Decoder, drop, openDecoder, prefill, step } from '../../src/generate/decode.ts'
 import { completions, generate } from '../../src/generate/generate.ts'
 import { segmentsOf } from '../../src/generate/programs.ts'
+import { score, uncounted } from '../../src/generate/score.ts'
 import { loadAdapter, loadPretrained } from '../../src/models/load.node.ts'
 import { applyAdapter } from '../../src/models/merge.ts'
 import { logitsPass } from '../../src/passes/head.ts'
@@ -95,6 +96,24 @@ describe.each(cases)('%s', async (name) => {
     closeDecoder(decoder)
     expect(differences.length).toBe(32)
     expect(Math.max(...differences)).toBeLessThan(1e-4)
+  })
+
+  it('log-probabilities of given tokens, in passes of one row and of all', async () => {
+    const [B, T] = golden.shape('input_ids')
+    const [ids, labels] = [await golden.ints('input_ids'), await golden.ints('labels')]
+    const [mask, logps] = [await golden.ints('attention_mask'), await golden.floats('logps')]
+    const places = Array.from({ length: B }, (_, b) =>
+      Array.from({ length: T }, (_, t) => b * T + t).filter((at) => mask[at]),
+    )
+    const given = places.map((at) => ({ ids: at.map((i) => ids[i]), labels: at.map((i) => labels[i]) }))
+    const expected = places.map((at) =>
+      at.slice(1).flatMap((i) => (labels[i] === uncounted ? [] : [logps[Math.floor(i / T) * (T - 1) + (i % T) - 1]])),
+    )
+    for (const tokens of [1, 4096]) {
+      const found = await collect(score(model, given, { tokens }))
+      expect(found.map(({ length }) => length)).toEqual(expected.map(({ length }) => length))
+      expect(largestDifference(found.flat(), expected.flat())).toBeLessThan(1e-4)
+    }
   })
 
   it('tokens', async () => {

@@ -1,9 +1,11 @@
 /** Completions of prompts: JSON lines, in the order of the prompts; text as it comes for a person with one prompt. */
 import { z } from 'zod'
+import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Text } from '../../data/rows.ts'
 import { type Completion, completions, endIds, generate, type Piece } from '../../generate/generate.ts'
+import { worthPacking } from '../../generate/memory.node.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
 import { engineFields } from '../../recipes/schema.ts'
@@ -47,11 +49,13 @@ export default command({
       const encoder = tokenizer ?? (await openEncoder(opened))
       const ids = prompts.map((prompt) => encodePrompt(encoder, prompt))
       const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
-      const pieces = generate(opened.model, tokenizer, ids, { ...options, eosIds, samples: options.numReturnSequences })
-      const total = prompts.length * options.numReturnSequences
+      const samples = options.numReturnSequences
+      const total = prompts.length * samples
+      const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
+      const pieces = generate(opened.model, tokenizer, ids, { ...options, eosIds, samples, packed })
       const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
       if (out.readable && total === 1) await stream(pieces, prompts[0], out)
-      else await print(inOrder(completions(pieces), options.numReturnSequences, done), prompts, out)
+      else await print(inOrder(completions(pieces), samples, done), prompts, out, report.clear)
     } finally {
       report.clear()
       await opened.close()
@@ -63,7 +67,7 @@ export default command({
 const promptsOf = async ({ prompt = [], data, chat }: Options): Promise<Text[]> => {
   const asked: Text[] = [...prompt]
   if (data) {
-    const rows = await openRows(data, { as: 'prompt' })
+    const rows = await openRows(data, { as: 'prompt', resolve: resolveDataset })
     for (let i = 0; i < rows.length; i++) asked.push((await rows.row(i)).prompt)
     await rows.close()
   }
@@ -87,9 +91,10 @@ async function* inOrder(ended: AsyncIterable<Completion>, samples: number, onDon
   }
 }
 
-const print = async (all: AsyncIterable<Completion>, prompts: readonly Text[], out: Output) => {
+const print = async (all: AsyncIterable<Completion>, prompts: readonly Text[], out: Output, clearBar: () => void) => {
   for await (const { row, text, ids, logps, finishReason } of all) {
     const prompt = prompts[row]
+    if (out.readable) clearBar()
     if (out.readable) await out.text(`${shown(prompt)}${text}\n`)
     else await out.line({ prompt, completion: text, ids, logps, finish_reason: finishReason })
   }

@@ -1,11 +1,13 @@
 /** What a model thinks of texts: a line a row, with the log-probability of each token that counts. */
 import { z } from 'zod'
+import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { score } from '../../generate/score.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
 import { engineFields } from '../../recipes/schema.ts'
 import { command } from '../command.ts'
+import { figure, plural } from '../format.ts'
 import { scorable } from '../scoring.ts'
 import { reporter } from '../terminal.ts'
 
@@ -29,7 +31,7 @@ export default command({
   schema,
   async run(options, { out }) {
     const report = reporter(out.screen, { logEvery: 1 })
-    const rows = await openRows(options.data)
+    const rows = await openRows(options.data, { resolve: resolveDataset })
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     try {
       const encoder = opened.tokenizer ?? (await openEncoder(opened))
@@ -41,7 +43,11 @@ export default command({
       }
       let done = 0
       for await (const logps of score(opened.model, asked())) {
-        await out.line({ logp: logps.reduce((a, b) => a + b, 0), tokens: logps.length, token_logps: logps })
+        const logp = logps.reduce((a, b) => a + b, 0)
+        if (out.readable) {
+          report.clear()
+          await out.text(readable(done, logp, logps.length))
+        } else await out.line({ logp, tokens: logps.length, token_logps: logps })
         report.show({ event: 'progress', phase: 'score', done: ++done, total: rows.length })
       }
     } finally {
@@ -51,3 +57,8 @@ export default command({
     }
   },
 })
+
+const readable = (row: number, logp: number, tokens: number): string => {
+  const mean = tokens ? `, perplexity ${figure(Math.exp(-logp / tokens))}` : ''
+  return `row ${row}: log-probability ${figure(logp)} of ${plural(tokens, 'token')}${mean}`
+}
