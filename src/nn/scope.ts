@@ -3,7 +3,7 @@
  * asked for become inputs of the program, so one trace serves every layer with the same names and shapes.
  */
 import type { Shape } from '../tensor/dim.ts'
-import { input, type Tensor } from '../tensor/tensor.ts'
+import { input, scalar, type Tensor } from '../tensor/tensor.ts'
 import { assert } from '../util/fault.ts'
 
 export type Scope = {
@@ -37,6 +37,10 @@ export const makeScope = (shapes: ReadonlyMap<string, Shape>, options: ScopeOpti
     return once(name, () => input(name, shape))
   }
   const dropout = options.dropout ?? 0
+  /** One seed a program, moved apart by module: inputs of one shape must not drop alike. */
+  const modules = [...(options.scalings?.keys() ?? [])]
+  const seedOf = (module: string): Tensor =>
+    once('dropoutSeed', () => input('dropoutSeed', [1], 'i64')).add(scalar(modules.indexOf(module) * 1_299_709, 'i64'))
   const at = (prefix: string): Scope => ({
     has: (name) => shapes.has(prefix + name),
     get: (name) => get(prefix + name),
@@ -44,7 +48,7 @@ export const makeScope = (shapes: ReadonlyMap<string, Shape>, options: ScopeOpti
       const scaling = options.scalings?.get(prefix + name)
       if (scaling === undefined) return undefined
       const [A, B] = [get(`${prefix + name}.lora_A.weight`), get(`${prefix + name}.lora_B.weight`)]
-      const seed = dropout > 0 ? once('dropoutSeed', () => input('dropoutSeed', [1], 'i64')) : undefined
+      const seed = dropout > 0 ? seedOf(prefix + name) : undefined
       return { A, B, scaling, dropout, seed }
     },
     at: (inner) => at(prefix + inner),
