@@ -9,8 +9,8 @@ import type { DType, Type } from '../tensor/primitives.ts'
 import { simplify } from '../tensor/simplify.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { assert } from '../util/fault.ts'
+import { bytes, type Field, float, head, int, join, message, string } from '../util/proto.ts'
 import { type LowerRule, lowerings } from './lower.ts'
-import { bytes, type Field, float, head, int, join, message, string } from './proto.ts'
 
 export type Port = Type & { readonly name: string }
 

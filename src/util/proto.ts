@@ -1,6 +1,6 @@
 /**
- * Protocol-buffer wire format, as far as ONNX needs it: a message is a list of fields, each already bytes.
- * Source: protobuf.dev/programming-guides/encoding; field numbers from onnx.proto3.
+ * Protocol-buffer wire format, as far as ONNX and TensorBoard need it: a message is a list of fields, each already bytes.
+ * Source: protobuf.dev/programming-guides/encoding.
  */
 export type Field = Uint8Array
 
@@ -26,6 +26,14 @@ export const float = (field: number, value: number): Field => {
   const bytes = new Uint8Array(5)
   bytes[0] = (field << 3) | 5
   new DataView(bytes.buffer).setFloat32(1, value, true)
+  return bytes
+}
+
+/** Wire type 1. */
+export const double = (field: number, value: number): Field => {
+  const bytes = new Uint8Array(9)
+  bytes[0] = (field << 3) | 1
+  new DataView(bytes.buffer).setFloat64(1, value, true)
   return bytes
 }
 
