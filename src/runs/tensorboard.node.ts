@@ -1,0 +1,86 @@
+/**
+ * A run's measures as TensorBoard reads them: `tb/events.out.tfevents.*`, one file each time the run is begun or resumed.
+ * Peculiar: nothing that was written is taken back. A file opens with the step that it begins at, and TensorBoard then
+ * forgets what earlier files say of that step and later ones.
+ * Sources: tensorflow/core/util/event.proto, framework/summary.proto, lib/io/record_writer.h (framing).
+ */
+import { mkdir, open } from 'node:fs/promises'
+import { join as joinPath } from 'node:path'
+import { diskFault } from '../util/files.node.ts'
+import { double, type Field, float, int, join, message, string } from '../util/proto.ts'
+import type { LoggedEvent } from './log.node.ts'
+
+export type Board = {
+  /** Takes the numbers of `step` and `eval` events and leaves out all else. */
+  write(event: LoggedEvent): Promise<void>
+  close(): Promise<void>
+}
+
+/** @param first the first step that is to come, counted from 1. Throws Faults 'disk'. */
+export const openBoard = async (runDir: string, first: number, now: () => number = Date.now): Promise<Board> => {
+  const dir = joinPath(runDir, 'tb')
+  const watched = <T>(work: Promise<T>) =>
+    work.catch((error) => {
+      throw diskFault(error, dir)
+    })
+  await watched(mkdir(dir, { recursive: true }))
+  // Files are read in the order of their names
+  const file = await watched(open(joinPath(dir, `events.out.tfevents.${now()}.attune`), 'a'))
+  const append = (fields: readonly Field[]) =>
+    watched(file.appendFile(record(join([double(1, now() / 1000), ...fields]))))
+  await append([string(3, 'brain.Event:2')])
+  await append([int(2, first), message(7, [int(1, sessionStart)])])
+  return {
+    async write(event) {
+      const values = scalars(event)
+      if (values.length) await append([int(2, event.step as number), message(5, values.map(scalarField))])
+    },
+    close: () => file.close(),
+  }
+}
+
+/** SessionLog.START */
+const sessionStart = 1
+
+type Scalar = readonly [tag: string, value: number]
+
+/** Named as transformers' callback names them: train/loss, eval/loss. */
+const scalars = ({ event, ...fields }: LoggedEvent): Scalar[] => {
+  if (event !== 'step' && event !== 'eval') return []
+  const group = event === 'step' ? 'train' : 'eval'
+  return Object.entries(fields).flatMap(([name, value]): Scalar[] =>
+    typeof value === 'number' && !counters.has(name) ? [[`${group}/${name.replace(/^eval_/, '')}`, value]] : [],
+  )
+}
+
+const counters: ReadonlySet<string> = new Set(['step', 'total_steps'])
+
+const scalarField = ([tag, value]: Scalar): Field => message(1, [string(1, tag), float(2, value)])
+
+/** TFRecord: length, its checksum, data, its checksum. */
+const record = (data: Uint8Array): Uint8Array => {
+  const length = new Uint8Array(8)
+  new DataView(length.buffer).setBigUint64(0, BigInt(data.length), true)
+  return join([length, checksum(length), data, checksum(data)])
+}
+
+/** CRC-32C, rotated and moved so that the checksum of data that holds checksums stays good. */
+const checksum = (data: Uint8Array): Uint8Array => {
+  const crc = crc32c(data)
+  const masked = new Uint8Array(4)
+  new DataView(masked.buffer).setUint32(0, ((crc >>> 15) | (crc << 17)) + 0xa282ead8, true)
+  return masked
+}
+
+/** Castagnoli's polynomial, reflected. (node:zlib has the other CRC-32 only.) */
+const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1
+  return crc
+})
+
+const crc32c = (data: Uint8Array): number => {
+  let crc = 0xffffffff
+  for (const byte of data) crc = (crc >>> 8) ^ crcTable[(crc ^ byte) & 255]
+  return (crc ^ 0xffffffff) >>> 0
+}
