@@ -6,8 +6,7 @@ import { rmSync } from 'node:fs'
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { assert } from '../util/fault.ts'
-import { diskFault } from '../util/files.node.ts'
+import { assert, badInput } from '../util/fault.ts'
 import type { Row } from './rows.ts'
 
 const FLUSH = 2 ** 20
@@ -21,7 +20,7 @@ export const openSpill = () => {
   let written = 0
   const flush = async () => {
     if (!held) return
-    file ??= await temporary()
+    file ??= await temporary().catch(full)
     const bytes = Buffer.concat(pending)
     pending = []
     held = 0
@@ -32,7 +31,7 @@ export const openSpill = () => {
         written += done.bytesWritten
       }
     } catch (error) {
-      throw diskFault(error, tmpdir())
+      full(error as NodeJS.ErrnoException)
     }
   }
   const read = async (length: number, offset: number) => {
@@ -68,6 +67,16 @@ export const openSpill = () => {
       await open?.remove()
     },
   }
+}
+
+const full = (error: NodeJS.ErrnoException): never => {
+  throw badInput(
+    'disk',
+    `rows cannot be put aside there (${error.code}); free some space, or set TMPDIR to another folder`,
+    {
+      file: tmpdir(),
+    },
+  )
 }
 
 export type Spill = ReturnType<typeof openSpill>

@@ -95,7 +95,7 @@ const advice: Record<string, string> = {
   EACCES: 'writing is not permitted; choose another --output',
   EPERM: 'writing is not permitted; choose another --output',
   EROFS: 'the file system is read-only; choose another --output',
-  EIO: 'the disk reported an error (EIO)',
+  EIO: 'the disk reported an error (EIO); look after it, and run again with --resume',
 }
 
 /**

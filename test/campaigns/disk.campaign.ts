@@ -1,0 +1,130 @@
+/**
+ * Disks that fail at every single change in turn, and a real one (tmpfs) that is full or read-only. Each time: one
+ * message that names the path, the exit code, no half-written file, and a run that then goes on to the same weights.
+ * STRIDE as environment variable; mounting needs root on Linux.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { errorOf, killer, logOf, start, weightsOf } from '../support/runs.ts'
+import { scenarios } from '../support/scenarios.ts'
+
+const stride = Number(process.env.STRIDE ?? 1)
+const root = mkdtempSync(join(tmpdir(), 'attune-disk-'))
+afterAll(() => rmSync(root, { recursive: true }))
+
+const halfWritten = (dir: string) =>
+  readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('.tmp'))
+const there = (dir: string) => statSync(dir, { throwIfNoEntry: false }) !== undefined
+
+const [{ argv }] = scenarios
+const short = [...argv, '--max-steps', '3']
+const whole = join(root, 'whole')
+
+describe.each(['ENOSPC', 'EIO', 'EACCES'])('%s', (fail) => {
+  it('at each change of the disk', async () => {
+    const counted = { cache: join(root, 'whole-cache'), disk: { count: join(root, 'count') } }
+    rmSync(whole, { recursive: true, force: true })
+    rmSync(counted.cache, { recursive: true, force: true })
+    expect((await start([...short, '--output', whole], counted)).code).toBe(0)
+    const count = Number(readFileSync(counted.disk.count, 'utf8'))
+    const ends = new Map<string, number>()
+    for (let at = 1; at <= count; at += stride) {
+      const [dir, cache] = [join(root, `${fail}-${at}`), join(root, `${fail}-${at}-cache`)]
+      const failed = await start([...short, '--output', dir], { cache, disk: { fail, at } })
+      const errors = errorOf(failed)
+      expect(errors, `operation ${at}`).toHaveLength(failed.code === 0 ? 0 : 1)
+      if (errors.length)
+        expect(errors[0], `operation ${at}`).toMatch(/^error: \/\S+: .*(full|error|permitted|cannot be)/)
+      expect([0, 1, 2], `operation ${at}`).toContain(failed.code)
+      if (there(dir)) expect(halfWritten(dir), `operation ${at}`).toEqual([])
+      const what = `${failed.code}: ${errors[0]?.replaceAll(root, '').replaceAll(/\d+/g, 'N') ?? 'goes on without'}`
+      ends.set(what, (ends.get(what) ?? 0) + 1)
+      const resumed = await start([...short, '--output', dir, '--resume'], { cache })
+      expect(errorOf(resumed), `operation ${at}`).toEqual([])
+      expect(weightsOf(dir), `operation ${at}`).toBe(weightsOf(whole))
+      expect(logOf(dir, ['warning']), `operation ${at}`).toEqual(logOf(whole, ['warning']))
+      rmSync(dir, { recursive: true })
+    }
+    console.table([...ends].map(([end, times]) => ({ end, times })))
+  })
+})
+
+const mount = (dir: string, options: string) => {
+  mkdirSync(dir, { recursive: true })
+  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', dir], { stdio: 'pipe' })
+}
+const unmount = (dir: string) => execFileSync('umount', ['-l', dir], { stdio: 'pipe' })
+
+const canMount = (() => {
+  const dir = join(root, 'try')
+  try {
+    mount(dir, 'size=64k')
+    unmount(dir)
+    return true
+  } catch {
+    return false
+  }
+})()
+
+describe.skipIf(!canMount)('a small disk', () => {
+  const dir = join(root, 'small')
+  const output = join(dir, 'run')
+  const cache = join(root, 'cache')
+
+  it('is too small from the start: said before the first step', async () => {
+    mount(dir, 'size=4m')
+    const { code, stderr, ...ended } = await start([...argv, '--output', output], { cache })
+    unmount(dir)
+    expect(errorOf({ code, stderr, ...ended })[0]).toMatch(/small\/run: \d+ bytes are needed and \d+ are free/)
+    expect(code).toBe(2)
+  })
+
+  it('fills up while the run goes: what was saved still loads', async () => {
+    mount(dir, 'size=24m')
+    const fill = () => writeFileSync(join(dir, 'filler'), Buffer.alloc(22 << 20))
+    const watch = killer(output, { at: 'file', name: /^checkpoints\/step-1$/, ms: 0 })
+    const filled = await start([...argv, '--output', output], {
+      cache,
+      watch: () =>
+        watch(() => {
+          try {
+            fill()
+          } catch {
+            // As full as can be
+          }
+        }),
+    })
+    expect(errorOf(filled)[0]).toMatch(/small\/run\/\S+: .*(full|bytes are needed)/)
+    expect(filled.code).toBe(1)
+    expect(halfWritten(output)).toEqual([])
+    rmSync(join(dir, 'filler'))
+    const resumed = await start([...argv, '--output', output, '--resume', '--json'], { cache })
+    expect(errorOf(resumed)).toEqual([])
+    const begun = JSON.parse(resumed.stdout.split('\n').find((line) => line.includes('"start"'))!)
+    expect(begun.step).toBeGreaterThan(0)
+    const reference = join(root, 'unfilled')
+    await start([...argv, '--output', reference], { cache })
+    expect(weightsOf(output)).toBe(weightsOf(reference))
+    unmount(dir)
+  })
+
+  it('is read-only', async () => {
+    mount(dir, 'size=24m')
+    mkdirSync(output)
+    execFileSync('mount', ['-o', 'remount,ro', dir])
+    for (const [path, place] of [
+      [output, 'run'],
+      [join(dir, 'new', 'run'), 'new/run'],
+    ]) {
+      const ended = await start([...argv, '--output', path], { cache })
+      expect(errorOf(ended)).toEqual([
+        `error: ${join(dir, place)}: the file system is read-only; choose another --output`,
+      ])
+      expect(ended.code).toBe(2)
+    }
+    unmount(dir)
+  })
+})

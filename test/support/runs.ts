@@ -1,0 +1,114 @@
+/**
+ * Runs of the command line as processes that may be killed: what they print, what they leave, and whether two of them
+ * ended alike. A run is cut off by the time, by what appears in its folder, or by the count of its disk operations.
+ */
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fixture } from './golden.ts'
+
+const bin = fileURLToPath(new URL('../../bin/attune.js', import.meta.url))
+const disk = pathToFileURL(fileURLToPath(new URL('./disk.mjs', import.meta.url))).href
+
+export const stories = fixture('models/stories260K')
+export const hh = fixture('data/hh-excerpt.jsonl.gz')
+
+export type Ended = { code: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string; ms: number }
+
+export type StartOptions = {
+  /** Keeps reference values; of its own for each campaign. */
+  cache: string
+  /** How the disk fails: see disk.mjs. */
+  disk?: object
+  /** Called as soon as the process runs; returns what stops watching it. */
+  watch?(kill: (signal: NodeJS.Signals) => void): () => void
+}
+
+export const start = (argv: readonly string[], { cache, disk: plan, watch }: StartOptions): Promise<Ended> =>
+  new Promise((resolve) => {
+    const env = { ...process.env, ATTUNE_CACHE: cache, ...(plan && { ATTUNE_DISK: JSON.stringify(plan) }) }
+    const began = performance.now()
+    const child = spawn(process.execPath, [...(plan ? ['--import', disk] : []), bin, ...argv], { env })
+    const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
+      const chunks: Buffer[] = []
+      stream.on('data', (chunk) => chunks.push(chunk))
+      return chunks
+    })
+    const stop = watch?.((signal) => child.kill(signal))
+    child.on('close', (code, signal) => {
+      stop?.()
+      const text = (chunks: Buffer[]) => Buffer.concat(chunks).toString()
+      resolve({ code, signal, stdout: text(stdout), stderr: text(stderr), ms: performance.now() - began })
+    })
+  })
+
+/** The line that says what is wrong. */
+export const errorOf = ({ stderr }: Ended) => stderr.split('\n').filter((line) => line.startsWith('error:'))
+
+const volatile = new Set(['seconds', 'tokens_per_second', 'peak_memory', 'output'])
+
+/** The log without times; a checkpoint's path is relative already. */
+export const logOf = (dir: string, without: readonly string[] = []): string[] =>
+  readFileSync(join(dir, 'events.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ event }) => !without.includes(event as string))
+    .map((event) => JSON.stringify(Object.entries(event).filter(([key]) => !volatile.has(key))))
+
+/** SHA-256 of the weights that came out. */
+export const weightsOf = (dir: string): string => {
+  const file = ['model/model.safetensors', 'adapter/adapter_model.safetensors'].find((name) =>
+    existsSync(join(dir, name)),
+  )
+  return file
+    ? createHash('sha256')
+        .update(readFileSync(join(dir, file)))
+        .digest('hex')
+    : 'none'
+}
+
+const namesIn = (dir: string) => (existsSync(dir) ? readdirSync(dir) : [])
+
+/** Where a run was when it died, by what its folder holds. */
+export const phaseOf = (dir: string): string => {
+  const names = namesIn(dir)
+  if (!names.includes('run.json')) return 'before run.json'
+  if (names.some((name) => /^(model|adapter)\.tmp$/.test(name))) return 'writing the result'
+  if (namesIn(join(dir, 'checkpoints')).some((name) => name.endsWith('.tmp'))) return 'writing a checkpoint'
+  const log = names.includes('events.jsonl') ? readFileSync(join(dir, 'events.jsonl'), 'utf8').trimEnd() : ''
+  const last = /"event":"(\w+)"/.exec(log.slice(log.lastIndexOf('\n') + 1))?.[1]
+  const phases: Record<string, string> = {
+    start: 'reference values or first step',
+    checkpoint: 'just after a checkpoint',
+    end: 'after the last line of the log',
+    warning: 'before the result',
+  }
+  return phases[last ?? 'start'] ?? 'between checkpoints'
+}
+
+export type Moment = { at: 'time'; ms: number } | { at: 'file'; name: RegExp; ms: number }
+
+/** Kills the process at a moment: so long after its start, or after a file of this name appears in its folder. */
+export const killer =
+  (dir: string, moment: Moment, signal: NodeJS.Signals = 'SIGKILL') =>
+  (kill: (signal: NodeJS.Signals) => void) => {
+    if (moment.at === 'time') {
+      const timer = setTimeout(() => kill(signal), moment.ms)
+      return () => clearTimeout(timer)
+    }
+    const there = new Set(filesIn(dir))
+    const timer = setInterval(() => {
+      if (!filesIn(dir).some((name) => moment.name.test(name) && !there.has(name))) return
+      clearInterval(timer)
+      setTimeout(() => kill(signal), moment.ms)
+    }, 1)
+    return () => clearInterval(timer)
+  }
+
+const filesIn = (dir: string) => [
+  ...namesIn(dir),
+  ...namesIn(join(dir, 'checkpoints')).map((name) => `checkpoints/${name}`),
+]
