@@ -1,4 +1,6 @@
 /** Small runs of every kind of state: all weights or an adapter, with and without reference, dropout and evaluation. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { hh, stories } from './runs.ts'
 
 const shared = ['--model', stories, '--data', hh, '--max-samples', '24', '--max-length', '64', '--batch-size', '4']
@@ -30,3 +32,16 @@ export const scenarios: readonly Scenario[] = [
     ],
   },
 ]
+
+/** The stories model with a NaN in its third layer. @returns its folder */
+export const poisoned = (dir: string): string => {
+  cpSync(stories, dir, { recursive: true })
+  const path = join(dir, 'model.safetensors')
+  const bytes = readFileSync(path)
+  const headerLength = Number(bytes.readBigUInt64LE())
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + headerLength))
+  const [start] = header['model.layers.2.mlp.up_proj.weight'].data_offsets
+  bytes.writeFloatLE(Number.NaN, 8 + headerLength + start + 400)
+  writeFileSync(path, bytes)
+  return dir
+}
