@@ -51,7 +51,7 @@ export const parseRepoId = (type: RepoName['type'], id: string): RepoName | unde
 /** Throws Faults: no-repo (404), hub-access (401, 403), offline, hub (any other answer), bad-token. */
 export const openRepo = async (repo: RepoName): Promise<Repo> => {
   if (process.env.HF_HUB_OFFLINE === '1') return cachedRepo(repo, 'HF_HUB_OFFLINE is set')
-  const access: HubAccess = { hubUrl: endpoint(), accessToken: await token(), fetch: patientFetch }
+  const access = await hubAccess()
   try {
     const commit = await commitOf(repo, access)
     return onlineRepo(repo, access, commit, await filesOf(repo, access, commit))
@@ -64,7 +64,20 @@ export const openRepo = async (repo: RepoName): Promise<Repo> => {
 
 const endpoint = () => (process.env.HF_ENDPOINT || HUB_URL).replace(/\/+$/, '')
 
+/** Throws a Fault 'bad-token' for a token that cannot be one. */
+export const hubAccess = async (): Promise<HubAccess> => ({
+  hubUrl: endpoint(),
+  accessToken: await token(),
+  fetch: patientFetch,
+})
+
 const storageOf = ({ type, name }: RepoName) => join(getHFHubCachePath(), getRepoFolderName({ type, name }))
+
+/** The repository that a path in the cache belongs to: owner/name. */
+export const repoOfPath = (path: string): string | undefined => {
+  const [, owner, name] = /(?:models|datasets)--([\w.-]+)--([\w.-]+)[\\/]snapshots(?:[\\/]|$)/.exec(path) ?? []
+  return owner && `${owner}/${name}`
+}
 
 // ---- asking the hub --------------------------------------------------------------------------------------------------
 
@@ -120,7 +133,7 @@ const filesOf = async ({ type, name }: RepoName, access: HubAccess, revision: st
 }
 
 /** What the user may see of an error; what is none of the hub's or the network's passes unchanged. */
-const hubFault = (error: unknown, { type, name, revision }: RepoName): unknown => {
+export const hubFault = (error: unknown, { type, name, revision }: RepoName): unknown => {
   const where = { file: revision === 'main' ? name : `${name}@${revision}` }
   const status = error instanceof HubApiError ? error.statusCode : undefined
   // To strangers the hub answers 401 for what does not exist, too.

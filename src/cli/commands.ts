@@ -22,7 +22,7 @@ export const commands: readonly Entry[] = [
   entry('score', use, 'log-probabilities of completions', () => import('./commands/score.ts')),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
   entry('tokenize', look, 'text to ids and back, and chat templates', () => import('./commands/tokenize.ts')),
-  entry('runs', look, 'list, show, compare, resume and delete runs', () => import('./commands/runs.ts')),
+  entry('runs', look, 'list, show, compare, resume, push and delete runs', () => import('./commands/runs.ts')),
 ]
 
 function entry(name: string, group: string, summary: string, load: () => Promise<{ default: Command }>): Entry {

@@ -109,6 +109,7 @@ const phases: Record<ProgressEvent['phase'], string> = {
   generate: 'generating',
   score: 'scoring',
   download: 'downloading',
+  upload: 'uploading',
 }
 
 const progressBar = (screen: Screen, { phase, done, total }: ProgressEvent) =>

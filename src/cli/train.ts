@@ -106,6 +106,7 @@ export const closing = (
   return [
     line(end.stopped === 'patience' ? 'no better' : 'done', took),
     line('result', shortPath(end.output)),
+    ...(end.hub ? [line('uploaded', end.hub)] : []),
     line('next', paint('cyan', `attune generate --model ${quoted} --prompt "..."`)),
     line('', paint('cyan', `attune runs show ${quoted}`)),
   ].join('\n')

@@ -1,5 +1,6 @@
 /** What a run leaves behind: `model/` as transformers loads it, or `adapter/` as peft does, tokenizer beside it. */
 import { join, resolve } from 'node:path'
+import { repoOfPath } from '../checkpoint/hubRepo.node.ts'
 import { adapterFiles } from '../models/loraNew.ts'
 import { type ModelFiles, modelFiles, type SaveDtype } from '../models/save.ts'
 import { storedAs, writeModelFolder } from './modelFolder.ts'
@@ -17,6 +18,8 @@ const filesOf = (policy: Policy, dtype: SaveDtype): ModelFiles => {
   const { model, adapter, pretrained, dir } = policy
   const read = (name: string) => model.backend.read(model.params.get(name)!)
   if (!adapter) return modelFiles(pretrained, dtype, pretrained.generationConfig, read)
-  const { config, tensors } = adapterFiles(adapter, pretrained.architecture, pretrained.config, read, resolve(dir))
+  // A path of this machine's cache would mean nothing elsewhere
+  const base = repoOfPath(dir) ?? resolve(dir)
+  const { config, tensors } = adapterFiles(adapter, pretrained.architecture, pretrained.config, read, base)
   return { texts: { 'adapter_config.json': config }, tensors }
 }

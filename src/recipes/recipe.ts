@@ -5,8 +5,11 @@
  */
 import { relative } from 'node:path'
 import type { z } from 'zod'
+import { hubTarget, prepareRepo } from '../checkpoint/hubUpload.node.ts'
 import { openRun, type Run } from '../runs/run.node.ts'
+import { type Board, openBoard } from '../runs/tensorboard.node.ts'
 import type { CustomLoss } from './losses.ts'
+import { endWithPush } from './push.ts'
 
 /** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
 export type Metrics = Record<string, number>
@@ -58,7 +61,7 @@ export type WarningEvent = { event: 'warning'; code: string; message: string; co
 /** Of work that is no training; shown, not logged. */
 export type ProgressEvent = {
   event: 'progress'
-  phase: 'load' | 'reference' | 'tokenize' | 'generate' | 'score' | 'download'
+  phase: 'load' | 'reference' | 'tokenize' | 'generate' | 'score' | 'download' | 'upload'
   done: number
   total: number
 }
@@ -68,6 +71,8 @@ export type EndEvent = Measured & {
   steps: number
   output: string
   stopped: 'done' | 'interrupted' | 'patience'
+  /** The page of the repository that the result was uploaded to. */
+  hub?: string
 }
 
 export type TrainEvent =
@@ -81,7 +86,7 @@ export type TrainEvent =
   | EndEvent
 
 /** What every schema has, for the run folder's sake. */
-type Stored = { output: string; resume: boolean }
+type Stored = { output: string; resume: boolean; pushToHub?: string; reportTo?: 'tensorboard' }
 
 /** What a program may give beside settings. */
 export type Extras = {
@@ -128,18 +133,24 @@ export const recipe = <S extends z.ZodObject>(
   example,
   schema,
   async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
-    const { output, resume } = config as unknown as Stored
+    const { output, resume, pushToHub, reportTo } = config as unknown as Stored
+    const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
     const run = await openRun(output, { method: name, config, resume, command, changeable })
     const opened: Closable[] = [run]
     const own = <T extends Closable>(thing: T): T => {
       opened.push(thing)
       return thing
     }
+    let board: Board | undefined
     try {
       for await (const measured of body(config, { signal, own, run, loss })) {
         const event = finite(measured)
+        if (event.event === 'start' && target) await prepareRepo(target)
         await store(run, event)
-        yield event
+        if (event.event === 'start' && reportTo) board = own(await openBoard(run.dir, event.step + 1))
+        await board?.write(event)
+        if (event.event === 'end' && target) yield* endWithPush(target, run.dir, event, signal)
+        else yield event
       }
     } finally {
       for (const thing of opened.reverse()) await thing.close()
@@ -158,7 +169,7 @@ const changeable = [
   'evalEvery',
   'patience',
   'logEvery',
-].concat(['memory', 'device', 'threads', 'saveDtype'])
+].concat(['memory', 'device', 'threads', 'saveDtype', 'pushToHub', 'reportTo'])
 
 /** Without measures that have no value in this step, such as those of rejected replies where a batch held none. */
 const finite = (event: TrainEvent): TrainEvent =>

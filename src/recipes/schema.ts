@@ -70,6 +70,10 @@ export const outputFields = {
   logEvery: count()
     .default(10)
     .describe('steps from one line to the next where there is no bar; --json gives every step'),
+  reportTo: z.enum(['tensorboard']).optional().describe('also write the measures as TensorBoard reads them, into tb/'),
+  pushToHub: text('OWNER/NAME')
+    .optional()
+    .describe('upload the result to this repository of the hub; a new one is private'),
 }
 
 const scheduleOptions = [

@@ -15,15 +15,20 @@ import { type Context, command } from '../command.ts'
 import { columns, figure, shellWord } from '../format.ts'
 
 const schema = z.object({
-  action: z.enum(['list', 'show', 'compare', 'resume', 'delete']).default('list').describe('what to do'),
+  action: z.enum(['list', 'show', 'compare', 'resume', 'push', 'delete']).default('list').describe('what to do'),
   runs: z.array(z.string()).default([]).describe('names or folders of runs'),
   root: z.string().default(runsRoot).meta({ value: 'DIR' }).describe('where runs are found by name'),
   events: z.boolean().default(false).describe('show: every event of the log, as JSON lines'),
+  to: z
+    .string()
+    .optional()
+    .meta({ value: 'OWNER/NAME' })
+    .describe('push: the repository of the hub; a new one is private'),
 })
 type Options = z.output<typeof schema>
 
 export default command({
-  summary: 'List, show, compare, resume and delete runs',
+  summary: 'List, show, compare, resume, push and delete runs',
   example: 'runs compare dpo-1 dpo-2',
   schema,
   operands: ['action', 'runs'],
@@ -60,6 +65,25 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
     const { check } = await import('../settings.ts')
     const config = await spec.prepare({ output: dir, resume: true })
     await spec.run(check(spec.schema, config), { out, argv: [method, '--output', dir, '--resume'] })
+  },
+  async push({ runs, root, to }, { out }) {
+    const [dir] = await chosen(runs, root, 1, 1)
+    if (to === undefined)
+      throw badInput('bad-flag', 'is needed: the repository to push to, OWNER/NAME', { flag: '--to' })
+    const [{ hubTarget, prepareRepo }, { pushRun }, { reporter }] = await Promise.all([
+      import('../../checkpoint/hubUpload.node.ts'),
+      import('../../recipes/push.ts'),
+      import('../terminal.ts'),
+    ])
+    const target = await hubTarget(to, '--to')
+    await prepareRepo(target)
+    const report = reporter(out.screen, { logEvery: 1 })
+    const upload = pushRun(target, dir)
+    let step = await upload.next()
+    for (; !step.done; step = await upload.next()) report.show(step.value)
+    report.clear()
+    if (out.json) await out.line({ pushed: dir, hub: step.value })
+    else await out.text(`uploaded to ${step.value}`)
   },
   async delete({ runs, root }, { out }) {
     for (const dir of await chosen(runs, root, 1)) {
