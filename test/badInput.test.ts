@@ -1,0 +1,349 @@
+/**
+ * What is wrong before a run begins: one message that says what, where and what to do, exit code 2, and no folder left.
+ * The command line runs inside this process; two cases run as a process of their own.
+ */
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { main } from '../src/cli/main.ts'
+import { fixture } from './support/golden.ts'
+import { errorOf, hh, start, stories } from './support/runs.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'attune-bad-'))
+const at = (name: string) => join(root, name)
+const output = at('parent/run')
+beforeAll(() => {
+  process.env.ATTUNE_CACHE = at('cache')
+  // main() listens to both anew each time
+  process.stdout.setMaxListeners(100)
+  process.stderr.setMaxListeners(100)
+})
+afterEach(() => void (process.exitCode = undefined))
+afterAll(() => rmSync(root, { recursive: true }))
+
+/** The command line as a call. */
+const attune = async (argv: readonly string[]) => {
+  const written: string[] = []
+  const keep = (text: unknown) => {
+    written.push(String(text))
+    return true
+  }
+  const spy = vi.spyOn(process.stderr, 'write').mockImplementation(keep as never)
+  await main(argv).finally(() => spy.mockRestore())
+  return { code: process.exitCode, errors: errorOf({ stderr: written.join('') }) }
+}
+
+/** A folder or file made when a case needs it. */
+const file = (name: string, content: string | Uint8Array) => {
+  writeFileSync(at(name), content)
+  return at(name)
+}
+const lines = (...rows: object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
+/** The stories model with some of its files replaced; undefined leaves one out. */
+const model = (name: string, files: Record<string, string | Uint8Array | undefined>) => {
+  cpSync(stories, at(name), { recursive: true })
+  for (const [path, content] of Object.entries(files))
+    if (content === undefined) rmSync(at(`${name}/${path}`))
+    else writeFileSync(at(`${name}/${path}`), content)
+  return at(name)
+}
+const config = (changes: object) =>
+  JSON.stringify({ ...JSON.parse(readFileSync(join(stories, 'config.json'), 'utf8')), ...changes })
+const hostile = (name: string) => readFileSync(fixture(`checkpoint/${name}`))
+const pair = { prompt: 'Once', chosen: ' upon a time', rejected: ' more' }
+
+type Flags = Record<string, string | undefined>
+/** What is wrong, the command, its flags beside --model, --data and --output, and the message. */
+const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
+  // the model
+  ['no such folder', 'dpo', () => ({ model: `${stories}X` }), /stories260KX: .*did you mean \S+stories260K\?/],
+  ['no config.json', 'dpo', () => ({ model: model('a', { 'config.json': undefined }) }), /\/a: holds no config\.json/],
+  [
+    'a config that is no JSON',
+    'dpo',
+    () => ({ model: model('b', { 'config.json': '{"a":' }) }),
+    /b\/config\.json: is no JSON/,
+  ],
+  [
+    'an unknown architecture',
+    'dpo',
+    () => ({
+      model: model('c', { 'config.json': config({ architectures: ['MambaForCausalLM'], model_type: 'mamba' }) }),
+    }),
+    /c\/config\.json: MambaForCausalLM is not supported; attune knows LlamaForCausalLM/,
+  ],
+  [
+    'a size that the weights do not have',
+    'dpo',
+    () => ({ model: model('d', { 'config.json': config({ intermediate_size: 176 }) }) }),
+    /\/d.*mlp\.\w+_proj\.weight.*172.*176|\/d.*176.*172/,
+  ],
+  ['no weights', 'dpo', () => ({ model: model('e', { 'model.safetensors': undefined }) }), /\/e: holds no weights/],
+  [
+    'weights cut off',
+    'dpo',
+    () => ({
+      model: model('f', { 'model.safetensors': readFileSync(join(stories, 'model.safetensors')).subarray(0, 500_000) }),
+    }),
+    /f\/model\.safetensors, byte \d+: tensor "\S+" ends at \d+ of \d+ data bytes; .*truncated/,
+  ],
+  [
+    'a header of 9 EB',
+    'dpo',
+    () => ({ model: model('g', { 'model.safetensors': hostile('safetensors/bad-header-huge.safetensors') }) }),
+    /g\/model\.safetensors, byte 0: a header of 9223372036854775808 bytes/,
+  ],
+  [
+    'tensors that overlap',
+    'dpo',
+    () => ({ model: model('h', { 'model.safetensors': hostile('safetensors/bad-overlap.safetensors') }) }),
+    /h\/model\.safetensors, byte 140: tensor "b" overlaps/,
+  ],
+  [
+    'a pickle with a command',
+    'dpo',
+    () => ({
+      model: model('i', {
+        'model.safetensors': undefined,
+        'pytorch_model.bin': hostile('pickle/bad-global-os-system.bin'),
+      }),
+    }),
+    /i\/pytorch_model\.bin, byte \d+: the global "os\.system" is forbidden/,
+  ],
+  [
+    'an adapter as a model',
+    'dpo',
+    () => ({ model: fixture('models/lora-qv') }),
+    /lora-qv: is a PEFT adapter.*--adapter/,
+  ],
+  [
+    'an adapter of another model',
+    'dpo',
+    () => ({ adapter: fixture('models/lora-qv') }),
+    /lora-qv: .*made for another model/,
+  ],
+  ['a model as an adapter', 'dpo', () => ({ adapter: stories }), /stories260K: holds no adapter_config\.json/],
+  // the tokenizer
+  [
+    'a tokenizer cut off',
+    'sft',
+    () => ({ model: model('j', { 'tokenizer.json': '{"version":' }) }),
+    /j\/tokenizer\.json: is no JSON/,
+  ],
+  [
+    'a tokenizer that knows more than the model',
+    'sft',
+    () => {
+      cpSync(fixture('models/llama-tied'), at('k'), { recursive: true })
+      for (const name of ['tokenizer.json', 'tokenizer_config.json']) copyFileSync(join(stories, name), at(`k/${name}`))
+      return { model: at('k') }
+    },
+    /\/k: its tokenizer gives the id \d{3}, but the model's ids end at 127; the tokenizer is another model's/,
+  ],
+  [
+    'texts without a tokenizer',
+    'dpo',
+    () => ({ model: fixture('models/llama-tied') }),
+    /llama-tied: has no tokenizer\.json/,
+  ],
+  // the rows
+  ['no such file', 'dpo', () => ({ data: at('training-data.jsonl') }), /training-data\.jsonl: cannot be read \(ENOENT\); check the path/],
+  ['no rows', 'dpo', () => ({ data: file('empty.jsonl', '') }), /empty\.jsonl: holds no rows/],
+  [
+    'half a row',
+    'dpo',
+    () => ({ data: file('half.jsonl', `${lines(pair)}{"prompt":`) }),
+    /half\.jsonl, line 2, row 1: is not valid JSON/,
+  ],
+  [
+    'a number for a text',
+    'dpo',
+    () => ({ data: file('number.jsonl', lines(pair, { ...pair, chosen: 3 })) }),
+    /number\.jsonl, line 2, row 1, column "chosen": must be text.*not number/,
+  ],
+  [
+    'another kind of row',
+    'kto',
+    () => ({ data: file('text.jsonl', lines({ text: 'a' })) }),
+    /rows of the kind "text" cannot be read as unpaired/,
+  ],
+  ['no gzip', 'dpo', () => ({ data: file('no.jsonl.gz', lines(pair)) }), /no\.jsonl\.gz: is damaged or cut off/],
+  ['no parquet', 'dpo', () => ({ data: file('no.parquet', lines(pair)) }), /no\.parquet: cannot be read/],
+  [
+    'an id that the model does not have',
+    'sft',
+    () => ({ data: file('ids.jsonl', lines({ input_ids: [1, 2] }, { input_ids: [1, 512] })) }),
+    /ids\.jsonl, line 2, row 1: holds the token id 512, but the model's ids end at 511/,
+  ],
+  [
+    'the same, in an evaluation',
+    'dpo',
+    () => ({ 'eval-data': file('evalids.jsonl', lines({ prompt: [1], chosen: [2], rejected: [900] })) }),
+    /evalids\.jsonl, line 1, row 0: holds the token id 900/,
+  ],
+  [
+    'rows that are all too long',
+    'dpo',
+    () => ({ 'max-length': '2' }),
+    /no row is left \(no-reply-left: \d+\); raise --max-length/,
+  ],
+  [
+    'conversations without a template',
+    'sft',
+    () => ({
+      data: file(
+        'chat.jsonl',
+        lines({
+          messages: [
+            { role: 'user', content: 'a' },
+            { role: 'assistant', content: 'b' },
+          ],
+        }),
+      ),
+    }),
+    /no chat template/,
+  ],
+  // the output
+  [
+    'a folder that holds something',
+    'dpo',
+    () => ({ output: model('l', {}) }),
+    /\/l: holds \S+ and is no run; choose another --output/,
+  ],
+  ['a file', 'dpo', () => ({ output: file('m', '') }), /\/m: is a file, or below one/],
+  ['below a file', 'dpo', () => ({ output: `${file('n', '')}/run` }), /n\/run: is a file, or below one/],
+  ['what cannot be made', 'dpo', () => ({ output: '/proc/run' }), /\/proc\/run: /],
+  // flags
+  [
+    'an unknown flag',
+    'dpo',
+    () => ({ 'lerning-rate': '1' }),
+    /--lerning-rate: is no flag of attune dpo; did you mean --learning-rate\?/,
+  ],
+  ['a wrong value', 'dpo', () => ({ optimizer: 'adan' }), /--optimizer: "adan" is none of .*did you mean adam\?/],
+  ['an unknown module', 'dpo', () => ({ 'lora-r': '4', 'lora-target': 'query' }), /no module "query"; it has q_proj/],
+  [
+    'no CUDA',
+    'dpo',
+    () => ({ device: 'cuda' }),
+    /--device: cuda needs .* CUDA library of onnxruntime.*use --device cpu/,
+  ],
+]
+
+/** What this machine does not have to fail at. */
+const elsewhere = (what: string) =>
+  (what === 'what cannot be made' && process.platform !== 'linux') ||
+  (what === 'no CUDA' &&
+    existsSync(
+      new URL(
+        '../node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so',
+        import.meta.url,
+      ),
+    ))
+
+const given = (flags: Flags) => {
+  const all: Flags = {
+    model: stories,
+    data: hh,
+    output,
+    'max-length': '64',
+    'max-samples': '8',
+    threads: '1',
+    ...flags,
+  }
+  return Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]))
+}
+
+describe('before a run', () => {
+  it.each(cases.filter(([what]) => !elsewhere(what)))('%s', async (_, command, flags, message) => {
+    const made = flags()
+    const before = readdirSync(root)
+    const { code, errors } = await attune([command, ...given(made)])
+    expect(errors).toEqual([expect.stringMatching(message)])
+    expect(code).toBe(2)
+    expect(readdirSync(root)).toEqual(before)
+  })
+
+  it.each([
+    ['an unknown flag', { 'lerning-rate': '1' }, /did you mean --learning-rate/],
+    [
+      'an id that the model does not have',
+      { data: file('ids2.jsonl', lines({ prompt: [1], chosen: [2], rejected: [900] })) },
+      /id 900/,
+    ],
+  ])('%s, as a process', async (_, flags, message) => {
+    const ended = await start(['dpo', ...given(flags)], { cache: at('cache') })
+    expect(errorOf(ended)).toEqual([expect.stringMatching(message)])
+    expect([ended.code, ended.stdout, existsSync(at('parent'))]).toEqual([2, '', false])
+  })
+})
+
+describe('where a run is', () => {
+  const run = at('run')
+  const resume = (flags: Flags = {}) => attune(['sft', ...given({ output: run, ...flags }), '--resume'])
+  beforeAll(async () => {
+    file('own.jsonl', lines({ text: 'Once upon a time' }, { text: 'The end' }))
+    const argv = given({ output: run, data: at('own.jsonl'), 'max-steps': '1' })
+    expect(await attune(['sft', ...argv])).toEqual({ code: undefined, errors: [] })
+  })
+  const own = { data: at('own.jsonl'), 'max-steps': '2' }
+
+  it.each<[string, () => ReturnType<typeof attune>, RegExp]>([
+    [
+      'another is begun',
+      () => attune(['sft', ...given({ output: run })]),
+      /run: already holds a run \(sft\); go on with --resume or/,
+    ],
+    [
+      'another method goes on',
+      () => attune(['dpo', ...given({ output: run }), '--resume']),
+      /run: holds a run of sft, not dpo/,
+    ],
+    ['other settings', () => resume({ ...own, seed: '3' }), /--seed: was 42 in the run that is resumed and is 3 now/],
+    [
+      'nothing was begun and nothing is said',
+      () => attune(['sft', '--output', at('nothing'), '--resume']),
+      /nothing: is not a run folder/,
+    ],
+    [
+      'other rows',
+      () => {
+        file('own.jsonl', lines({ text: 'Once upon a time' }, { text: 'Another end' }))
+        return resume(own)
+      },
+      /own\.jsonl: is not what it was when the run began; put it back, or begin a new run/,
+    ],
+  ])('%s', async (_, call, message) => {
+    const log = readFileSync(join(run, 'events.jsonl'), 'utf8')
+    const { code, errors } = await call()
+    expect(errors).toEqual([expect.stringMatching(message)])
+    expect(code).toBe(2)
+    expect(readFileSync(join(run, 'events.jsonl'), 'utf8')).toBe(log)
+    expect(existsSync(at('nothing'))).toBe(false)
+  })
+})
+
+it('rows that are too long are cut or dropped, counted and said', async () => {
+  const ids = (n: number) => Array.from({ length: n }, (_, i) => 3 + (i % 500))
+  const rows = [ids(20), ids(600), ids(700)].map((chosen) => ({ prompt: [1, 2], chosen, rejected: [5, 6] }))
+  const data = file('long.jsonl', lines(...rows, { prompt: ids(600), chosen: [7], rejected: [8] }))
+  // The model has 512 positions, less than is asked for
+  const argv = ['dpo', ...given({ data, output: at('long'), 'max-length': '1024', epochs: '1' }), '--json']
+  const ended = await start(argv, { cache: at('cache') })
+  expect(ended.code, ended.stderr).toBe(0)
+  const warnings = ended.stdout.split('\n').filter((line) => line.includes('"warning"'))
+  expect(warnings.map((line) => JSON.parse(line))).toMatchObject([
+    { code: 'truncated', count: 2 },
+    { code: 'no-reply-left', count: 1 },
+  ])
+})
