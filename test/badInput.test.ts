@@ -157,7 +157,12 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     /llama-tied: has no tokenizer\.json/,
   ],
   // the rows
-  ['no such file', 'dpo', () => ({ data: at('training-data.jsonl') }), /training-data\.jsonl: cannot be read \(ENOENT\); check the path/],
+  [
+    'no such file',
+    'dpo',
+    () => ({ data: at('training-data.jsonl') }),
+    /training-data\.jsonl: cannot be read \(ENOENT\); check the path/,
+  ],
   ['no rows', 'dpo', () => ({ data: file('empty.jsonl', '') }), /empty\.jsonl: holds no rows/],
   [
     'half a row',

@@ -45,7 +45,8 @@ export const start = (argv: readonly string[], { cache, disk: plan, watch }: Sta
   })
 
 /** The line that says what is wrong. */
-export const errorOf = ({ stderr }: Pick<Ended, 'stderr'>) => stderr.split('\n').filter((line) => line.startsWith('error:'))
+export const errorOf = ({ stderr }: Pick<Ended, 'stderr'>) =>
+  stderr.split('\n').filter((line) => line.startsWith('error:'))
 
 const volatile = new Set(['seconds', 'tokens_per_second', 'peak_memory', 'output'])
 
