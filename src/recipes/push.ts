@@ -108,4 +108,6 @@ export async function* endWithPush(
 const reasonOf = (error: unknown) => `failed (${error instanceof Error ? error.message : String(error)})`
 
 const notPushed = (name: string, output: string, dir: string, why: string) =>
-  `the upload to ${name} ${why}; the result is safe in ${output}, and this uploads it: attune runs push ${dir} --to ${name}`
+  `the upload to ${name} ${why}; the result is safe in ${output}, and this uploads it: attune runs push ${quoted(dir)} --to ${name}`
+
+const quoted = (path: string) => (/^[\w./:\\-]+$/.test(path) ? path : `"${path}"`)

@@ -69,7 +69,7 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
   async push({ runs, root, to }, { out }) {
     const [dir] = await chosen(runs, root, 1, 1)
     if (to === undefined)
-      throw badInput('bad-flag', 'is needed: the repository to push to, OWNER/NAME', { flag: '--to' })
+      throw badInput('bad-flag', 'must name the repository to push to, OWNER/NAME', { flag: '--to' })
     const [{ hubTarget, prepareRepo }, { pushRun }, { reporter }] = await Promise.all([
       import('../../checkpoint/hubUpload.node.ts'),
       import('../../recipes/push.ts'),
