@@ -8,6 +8,12 @@ const train = 'Train'
 const use = 'Use'
 
 export const commands: readonly Entry[] = [
+  entry(
+    'demo',
+    look,
+    'what alignment does, on a small model: offline, in about a minute',
+    () => import('./commands/demo.ts'),
+  ),
   entry('sft', train, 'fine-tune on texts, conversations or completions', () => import('./commands/sft.ts')),
   entry(
     'dpo',

@@ -1,0 +1,64 @@
+/**
+ * The demo's folder. Peculiar: a demo may replace a former one, never anything else. Its own file is the first thing that
+ * is written, so a demo that was broken off is known as well, and only what demos write is removed.
+ */
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { isRunning } from '../runs/lock.node.ts'
+import { badInput, runFailure } from '../util/fault.ts'
+import { diskFault } from '../util/files.node.ts'
+import { writeJson } from './files.ts'
+
+export type DemoFolder = Record<'dir' | keyof typeof parts, string>
+
+const parts = {
+  results: 'demo.json',
+  report: 'report.html',
+  plots: 'plots',
+  data: 'data',
+  lessons: 'data/class.jsonl',
+  rankings: 'data/rankings.jsonl',
+  tested: 'data/tested.jsonl',
+  base: 'base',
+  sft: 'sft',
+  dpo: 'dpo',
+} as const
+
+export const demoFormat = 'attune-demo'
+
+/** Makes the folder, or empties that of a former demo. Throws Faults 'taken' and 'locked'. */
+export const claimDemoFolder = async (output: string): Promise<DemoFolder> => {
+  const dir = resolve(output)
+  const folder = Object.fromEntries(Object.entries({ dir: '', ...parts }).map(([key, name]) => [key, join(dir, name)]))
+  const paths = folder as DemoFolder
+  try {
+    await mkdir(dir, { recursive: true })
+    const [first] = await readdir(dir)
+    if (first !== undefined) await requireDemo(paths, first)
+    await writeJson(paths.results, { format: demoFormat, state: 'running' })
+    for (const key of ['report', 'plots', 'data', 'base', 'sft', 'dpo'] as const)
+      await rm(paths[key], { recursive: true, force: true })
+    for (const key of ['plots', 'data'] as const) await mkdir(paths[key])
+  } catch (error) {
+    if (['EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw badInput('taken', 'is a file; choose another --output', { file: dir })
+    throw diskFault(error, dir)
+  }
+  return paths
+}
+
+const requireDemo = async (paths: DemoFolder, first: string) => {
+  const text = await readFile(paths.results, 'utf8').catch(() => '')
+  if (!isDemo(text))
+    throw badInput('taken', `holds ${first} and is no demo of attune; choose another --output`, { file: paths.dir })
+  for (const run of [paths.sft, paths.dpo])
+    if (await isRunning(run)) throw runFailure('locked', 'another demo is writing here; wait for it', { file: run })
+}
+
+const isDemo = (text: string): boolean => {
+  try {
+    return JSON.parse(text).format === demoFormat
+  } catch {
+    return false
+  }
+}

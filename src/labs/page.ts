@@ -1,0 +1,97 @@
+/**
+ * A report as one HTML file: no script, no font, no image from elsewhere, so it opens from a disk, from a mail and in
+ * ten years. Peculiar: its policy forbids the browser every request.
+ */
+import { type Html, html, raw } from './html.ts'
+import { type Chart, lineChart } from './lineChart.ts'
+import { chartStyle, colors } from './svg.ts'
+
+export const page = ({ title, body }: { title: string; body: readonly Html[] }): string => `<!doctype html>
+${
+  html`<html lang="en">
+<head>
+<meta charset="utf-8"/>
+<meta name="viewport" content="width=device-width, initial-scale=1"/>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/>
+<title>${title}</title>
+<style>${raw(`${colors}\n${chartStyle}\n${style}`)}</style>
+</head>
+<body>
+${body}
+</body>
+</html>`.html
+}
+`
+
+/** Charts side by side where there is room, each with what to see in it. */
+export const chartGrid = (charts: readonly { chart: Chart; note: Html }[]): Html => html`<div class="charts">
+${charts.map(
+  ({ chart, note }) => html`<figure>
+<figcaption><h3>${chart.title}</h3><p>${note}</p></figcaption>
+${raw(lineChart(chart))}
+</figure>`,
+)}
+</div>`
+
+/** A table of rows; the first is its head. `kinds` are the classes of its columns. */
+export const table = (rows: readonly (readonly (string | Html)[])[], kinds: readonly string[] = []): Html => {
+  const cells = (tag: string, row: readonly (string | Html)[]) =>
+    row.map((cell, i) => {
+      const name = kinds[i] ? html` class="${kinds[i]}"` : raw('')
+      return html`<${raw(tag)}${name}>${cell}</${raw(tag)}>`
+    })
+  const [head, ...rest] = rows
+  return html`<div class="scroll"><table>
+<thead><tr>${cells('th', head)}</tr></thead>
+<tbody>
+${rest.map((row) => html`<tr>${cells('td', row)}</tr>`)}
+</tbody>
+</table></div>`
+}
+
+/** Names and values. */
+export const facts = (entries: readonly (readonly [string, string])[]): Html => html`<dl>
+${entries.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
+</dl>`
+
+/** Lines for a shell. */
+export const shell = (text: string): Html => html`<pre><code>${text}</code></pre>`
+
+const style = `* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 60rem; padding: 3rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.6 ui-sans-serif, system-ui, -apple-system, "Segoe UI", sans-serif; -webkit-text-size-adjust: 100%; }
+h1 { font-size: clamp(1.7rem, 5vw, 2.5rem); line-height: 1.15; letter-spacing: -0.02em; font-weight: 650; margin: 0 0 1rem; text-wrap: balance; }
+h2 { font-size: 1.25rem; letter-spacing: -0.01em; margin: 3.5rem 0 0.75rem; }
+h3 { font-size: 0.95rem; margin: 0; }
+p { margin: 0 0 1rem; max-width: 42rem; }
+.kicker { color: var(--soft); font-size: 0.85rem; margin: 0 0 0.75rem; }
+.lead { font-size: 1.1rem; }
+.soft { color: var(--soft); }
+.before { color: var(--c1); font-weight: 650; }
+.after { color: var(--c0); font-weight: 650; }
+.card { border: 1px solid var(--line); border-radius: 10px; background: var(--card); padding: 1.25rem; margin: 1.5rem 0; }
+.card p:last-child { margin-bottom: 0; }
+.card .chart .value { font-size: 14px; font-weight: 650; }
+ol.acts { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); gap: 1.75rem; }
+ol.acts h3 { font-size: 1rem; margin: 0 0 0.35rem; }
+ol.acts .number { color: var(--soft); font-weight: 400; margin-right: 0.4rem; }
+ol.acts p { font-size: 0.95rem; margin: 0 0 0.6rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.25rem; margin: 1.25rem 0; }
+figure { margin: 0; border: 1px solid var(--line); border-radius: 10px; background: var(--card); padding: 1.1rem 1.25rem 0.9rem; display: flex; flex-direction: column; }
+figcaption p { color: var(--soft); font-size: 0.85rem; line-height: 1.45; margin: 0.25rem 0 0.9rem; }
+figure .chart { margin-top: auto; }
+.scroll { overflow-x: auto; margin: 1rem 0; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.95rem; }
+th { text-align: left; font-weight: 500; font-size: 0.85rem; color: var(--soft); }
+th, td { padding: 0.4rem 1.25rem 0.4rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; white-space: nowrap; }
+th:last-child, td:last-child { padding-right: 0; }
+.n { text-align: right; }
+.mono, code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 0.9em; }
+.good { color: var(--good); }
+.bad { color: var(--bad); }
+pre { background: var(--shade); border-radius: 8px; padding: 0.9rem 1.1rem; overflow-x: auto; margin: 0.75rem 0 1.25rem; font-size: 0.9rem; line-height: 1.55; }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); gap: 0 2rem; margin: 1rem 0; font-size: 0.9rem; }
+dl div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--line); padding: 0.35rem 0; }
+dt { color: var(--soft); }
+dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: 0.85rem; }`

@@ -1,0 +1,58 @@
+/** What the charts share. Peculiar: colours are variables, so one drawing serves light, dark, and a file of its own. */
+
+export const escapeText = (text: string): string =>
+  text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`)
+
+/** To a tenth of a unit of the drawing. */
+export const round = (x: number) => Math.round(x * 10) / 10
+
+type Anchor = 'start' | 'middle' | 'end'
+
+export const svgText = (x: number, y: number, words: string, anchor: Anchor, name = 'label'): string =>
+  `<text class="${name}" x="${round(x)}" y="${round(y)}" text-anchor="${anchor}">${escapeText(words)}</text>`
+
+/** 1,234 and 0.25, without a tail of digits. */
+export const shortNumber = (value: number) => value.toLocaleString('en-US', { maximumSignificantDigits: 6 })
+
+export const svg = (title: string, width: number, height: number, parts: readonly string[]): string =>
+  [
+    `<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeText(title)}">`,
+    ...parts,
+    '</svg>',
+  ].join('\n')
+
+/** Of a page that holds charts. */
+export const colors = `:root {
+  color-scheme: light dark;
+  --paper: #fdfdfc; --card: #ffffff; --ink: #1d1d1b; --soft: #65655f; --line: #e5e4df;
+  --c0: #0f6e5c; --c1: #b4540a; --good: #0f6e5c; --bad: #b3261e; --shade: #f4f3ef;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #151514; --card: #1c1c1a; --ink: #ecebe6; --soft: #a3a29b; --line: #33322f;
+    --c0: #56c7ae; --c1: #eb9b57; --good: #56c7ae; --bad: #f2867d; --shade: #232320;
+  }
+}`
+
+export const chartStyle = `.chart { display: block; width: 100%; height: auto; font: 12px ui-sans-serif, system-ui, sans-serif; }
+.chart text { fill: var(--ink); font-variant-numeric: tabular-nums; }
+.chart .label, .chart .name { fill: var(--soft); }
+.chart path { fill: none; stroke-width: 1; }
+.chart .grid { stroke: var(--line); }
+.chart .axis { stroke: var(--soft); }
+.chart .guide { stroke: var(--soft); stroke-dasharray: 3 4; }
+.chart .curve { stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+.chart .faint { stroke-width: 1; opacity: 0.3; }
+.chart .s0 { stroke: var(--c0); }
+.chart .s1 { stroke: var(--c1); }
+.chart .whisker { stroke-width: 2; }
+.chart circle { stroke: none; }
+.chart .d0 { fill: var(--c0); }
+.chart .d1 { fill: var(--c1); }`
+
+/** A drawing as a file that any browser shows by itself. */
+export const standalone = (drawing: string): string => {
+  const namespace = 'xmlns="http://www.w3.org/2000/svg"'
+  const style = `<style>${colors}\nsvg { background: var(--paper); }\n${chartStyle}</style>`
+  return `${drawing.replace('<svg ', `<svg ${namespace} `).replace('>', `>\n${style}`)}\n`
+}
