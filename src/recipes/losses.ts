@@ -3,6 +3,7 @@ import { type KtoOptions, ktoLoss } from '../objectives/kto.ts'
 import type { Objective } from '../objectives/objective.ts'
 import { type LossSpec, type PreferenceOptions, preferenceLoss } from '../objectives/preference.ts'
 import { preferenceLosses } from '../objectives/preferenceLosses.ts'
+import { rankedMetrics } from '../objectives/rankedMetrics.ts'
 import { type SftLoss, sftLoss } from '../objectives/sft.ts'
 import { addDims, type Dim, mulDims } from '../tensor/dim.ts'
 import { scalar, type Tensor } from '../tensor/tensor.ts'
@@ -52,14 +53,21 @@ export type RankedSettings = {
   custom?: CustomLoss
 }
 
+/** A custom loss is logged like the others; what it measures itself goes first. */
+const withRankedMetrics = ({ loss, metrics }: Objective, inputs: RankedInputs, beta: number): Objective => {
+  const { logps, refLogps, ranks } = inputs
+  const rewards = (refLogps ? logps.sub(refLogps) : logps).mul(beta)
+  return { loss, metrics: { ...rankedMetrics(rewards, logps, ranks), ...metrics } }
+}
+
 const rankedObjectiveOf = (
   s: RankedSettings,
   inputs: RankedInputs,
   sums: ReturnType<typeof replySums>,
   { logps, logSquares, array }: LossInputs,
 ): Objective => {
-  if (s.custom) return s.custom(inputs)
   const { lengths } = inputs
+  if (s.custom) return withRankedMetrics(s.custom(inputs), inputs, s.options.beta)
   const K = s.lists ? 'K' : 2
   const optional = {
     ...(s.prob && { prob: array('prob', ['B']) }),
