@@ -89,13 +89,13 @@ export const makeInputs = async (work, cli) => {
 const lora = ['--lora-r', '32', '--lora-alpha', '64', '--lora-target', 'q_proj,v_proj']
 
 export const cases = (work, quick) => {
-  const steps = ['--max-steps', quick ? '4' : '7', '--no-shuffle', '--epochs', '1', '--learning-rate', '1e-5', '--save-every', '1000']
+  const steps = ['--max-steps', quick ? '5' : '7', '--no-shuffle', '--epochs', '1', '--learning-rate', '1e-5', '--save-every', '1000']
   const at = (model, data) => ['--model', join(work, model), '--data', join(work, data)]
   const task = (name, method, model, data, batch, adapter, extra = {}) => ({
     name,
     method,
     args: [...at(model, data), '--batch-size', String(batch), ...steps, ...(adapter ? lora : [])],
-    peer: [method, ...at(model, data), '--batch-size', String(batch), '--steps', quick ? '4' : '7', ...(adapter ? ['--lora'] : [])],
+    peer: [method, ...at(model, data), '--batch-size', String(batch), '--steps', quick ? '5' : '7', ...(adapter ? ['--lora'] : [])],
     ...extra,
   })
   return [
