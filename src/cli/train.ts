@@ -1,4 +1,5 @@
 /** A recipe as a command: its schema gives the flags, its events the display, and what it made is named at the end. */
+import { availableParallelism } from 'node:os'
 import type { z } from 'zod'
 import type { EndEvent, Recipe, StepEvent, TrainEvent } from '../recipes/recipe.ts'
 import { modelOfRun, newRunFolder } from '../runs/find.node.ts'
@@ -40,7 +41,11 @@ const prepare = async (method: string, given: Readonly<Record<string, unknown>>)
 /** A run that was killed before it wrote anything begins anew, if the settings are all there again. */
 const settingsOf = (dir: string, given: Readonly<Record<string, unknown>>) =>
   readInfo(dir).then(
-    ({ config }) => config,
+    // As many threads as before, where there are as many
+    ({ config, engine }) => ({
+      ...(engine && { threads: Math.min(engine.threads, availableParallelism()) }),
+      ...config,
+    }),
     (error) => {
       // Otherwise openRun says what is wrong with it
       if (given.model === undefined) throw error

@@ -60,7 +60,7 @@ export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapt
   const hashes = Promise.all(
     [...pretrained.files, ...adapterFiles].map(async (path) => ({ path, sha256: await sha256File(path) })),
   )
-  const backend = await openBackend(settings)
+  const backend = await openBackend({ ...settings, threads: threadsFor(pretrained.config, settings.threads) })
   try {
     const full = adapter ? applyAdapter(pretrained, adapter) : { ...pretrained, scalings: new Map<string, number>() }
     const parts = await placeWeights(backend, settings, full.params, adapter?.params ?? pretrained.params)
@@ -82,6 +82,15 @@ export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapt
     throw error
   }
 }
+
+/**
+ * Narrow models get one thread, whatever was asked: results are to be the same for every number. The engine cuts the
+ * columns of a product among its threads, and where one gets 64 or fewer it adds up longer blocks (MLAS, StrideK), so
+ * that the last bits differ. Two threads are no faster there. Wider models do not come near with two threads; with many,
+ * batches of fewer tokens than a projection has columns do.
+ */
+const threadsFor = ({ hidden_size }: Policy['pretrained']['config'], threads: number | undefined) =>
+  hidden_size <= 128 ? 1 : threads
 
 const adapterOf = async (
   settings: PolicySettings,

@@ -51,7 +51,8 @@ const infoSchema = z.looseObject({
   machine: z.record(z.string(), z.union([z.string(), z.number()])),
   /** Each time the run was resumed: when, from which step, and settings that changed. */
   resumes: z.array(z.object({ at: z.string(), step: z.number(), changed: z.record(z.string(), z.unknown()) })),
-  /** Files that the results depend on. */
+  /** What the results depend on. */
+  engine: z.looseObject({ threads: z.number().int().positive() }).optional(),
   model_files: hashes,
   data_files: hashes,
 })
