@@ -84,13 +84,14 @@ export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapt
 }
 
 /**
- * Narrow models get one thread, whatever was asked: results are to be the same for every number. The engine cuts the
- * columns of a product among its threads, and where one gets 64 or fewer it adds up longer blocks (MLAS, StrideK), so
- * that the last bits differ. Two threads are no faster there. Wider models do not come near with two threads; with many,
- * batches of fewer tokens than a projection has columns do.
+ * Small narrow models get one thread, whatever was asked: weights are to be the same for one thread and two. The engine
+ * cuts the columns of a product with fewer rows among its threads, and where one gets 64 or fewer it adds up longer
+ * blocks (MLAS, StrideK), so that the last bits differ. Such models are no faster on two threads.
  */
-const threadsFor = ({ hidden_size }: Policy['pretrained']['config'], threads: number | undefined) =>
-  hidden_size <= 128 ? 1 : threads
+const threadsFor = (
+  { hidden_size, num_key_value_heads, head_dim }: Policy['pretrained']['config'],
+  threads: number | undefined,
+) => (hidden_size <= 512 && Math.min(hidden_size, num_key_value_heads * head_dim) <= 128 ? 1 : threads)
 
 const adapterOf = async (
   settings: PolicySettings,
