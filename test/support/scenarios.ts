@@ -28,7 +28,20 @@ export const scenarios: readonly Scenario[] = [
     name: 'sft, LoRA with dropout, stops by patience',
     argv: [
       ...['sft', ...shared, '--epochs', '3', '--save-every', '1', '--lora-r', '4', '--lora-dropout', '0.2'],
-      ...['--learning-rate', '0.3', '--eval-split', '0.2', '--eval-every', '2', '--patience', '2', '--keep', '1'],
+      ...[
+        '--learning-rate',
+        '0.05',
+        '--schedule',
+        'constant',
+        '--eval-split',
+        '0.2',
+        '--eval-every',
+        '2',
+        '--patience',
+        '2',
+        '--keep',
+        '1',
+      ],
     ],
   },
 ]
