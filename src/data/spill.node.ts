@@ -83,7 +83,10 @@ export type Spill = ReturnType<typeof openSpill>
 
 const temporary = async () => {
   const folder = await mkdtemp(join(tmpdir(), 'attune-rows-'))
-  const handle = await open(join(folder, 'rows'), 'w+', 0o600)
+  const handle = await open(join(folder, 'rows'), 'w+', 0o600).catch(async (error) => {
+    await rm(folder, { recursive: true })
+    throw error
+  })
   const gone = await rm(folder, { recursive: true }).then(
     () => true,
     () => false,
