@@ -30,7 +30,7 @@ const jsonLines = (command, args, env, seen) =>
     child.stdout.on('data', (chunk) => {
       const lines = (rest + chunk).split('\n')
       rest = lines.pop()
-      for (const line of lines) if (line.startsWith('{')) seen(JSON.parse(line))
+      for (const line of lines) if (line.startsWith('{"')) seen(JSON.parse(line))
     })
     child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`${command}: ${errors.slice(-2000)}`))))
   })
