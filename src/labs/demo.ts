@@ -10,6 +10,7 @@ import { preference } from '../recipes/preference.ts'
 import type { Recipe, TrainEvent } from '../recipes/recipe.ts'
 import { sft } from '../recipes/sft.ts'
 import { readInfo } from '../runs/run.node.ts'
+import { runFailure } from '../util/fault.ts'
 import {
   classAnswers,
   dealSums,
@@ -101,6 +102,7 @@ async function* acts(
   const { samples } = sizes
   const own = yield* inAct(2, ask(sums.ranked.map(question), { ...asking, model: imitator, samples }))
   const rankings = sums.ranked.flatMap((sum, i) => rankAnswers(sum, own[i]) ?? [])
+  if (!rankings.length) throw runFailure('no-rankings', 'no sum was given three different answers; try another --seed')
   await writeRows(folder.rankings, rankings)
   yield { event: 'rankings', act: 2, rankings, asked: sums.ranked.length }
   const compare = lap()

@@ -113,19 +113,17 @@ const chartsOf = ({ curves: { sft, dpo }, result }: DemoFindings): Charts => {
   return {
     'sft-loss': {
       ...plain('1 · Imitation: loss', 'nats per token', curve(sft, 'loss')),
-      guides: [{ value: result.floor, name: 'the class itself' }],
+      guides: [{ value: result.floor, name: 'the class itself', below: true }],
     },
     'dpo-loss': {
       ...plain('3 · Alignment: loss', 'nats per ranking', curve(dpo, 'loss')),
       guides: [{ value: Math.log(6), name: 'no order known' }],
     },
-    'reward-margin': {
-      ...plain('3 · Alignment: reward margin', 'nats', curve(dpo, 'rewards/margins')),
-      guides: [{ value: 0, name: '' }],
-    },
+    'reward-margin': plain('3 · Alignment: reward margin', 'nats', curve(dpo, 'rewards/margins')),
     order: {
       ...plain('3 · Alignment: answers in the right order', '% of pairs', curve(dpo, 'rewards/accuracies', 100)),
-      guides: [{ value: 50, name: 'chance' }],
+      guides: [{ value: 50, name: 'chance', below: true }],
+      range: [0, 100],
     },
   }
 }
@@ -134,7 +132,7 @@ const curvesIn = (charts: Charts, { sizes }: DemoResult): Html => {
   const notes: Record<keyof Charts, Html> = {
     'sft-loss': html`How surprised the model is by the class. Nobody can predict who errs when, so it cannot fall below the dashed line.`,
     'dpo-loss': html`How surprised it is by the order of three answers. Without any idea of it: ln 6, the dashed line.`,
-    'reward-margin': html`How much likelier better answers became than worse ones, against the model of the first act; times beta, 0.1.`,
+    'reward-margin': html`How much likelier better answers became than worse ones, against the model of the first act; times beta, ${String(sizes.align.beta)}.`,
     order: html`Of all pairs in a ranking, those in which the better answer gained more.`,
   }
   return html`<section>
@@ -203,7 +201,7 @@ ${facts([
   ['sums taught, ranked, counted', [sizes.taught, sizes.ranked, sizes.tested].map(count).join(', ')],
   ['imitation', step(sizes.learn)],
   ['alignment', step(sizes.align)],
-  ['loss', 'Plackett-Luce, beta 0.1'],
+  ['loss of alignment', `Plackett-Luce, beta ${sizes.align.beta}`],
   ['time of the acts', [seconds.learn, seconds.compare, seconds.align].map(time).join(', ')],
 ])}
 </section>`

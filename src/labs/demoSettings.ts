@@ -29,9 +29,10 @@ export const demoSizes: DemoSizes = {
   ranked: 600,
   tested: 1000,
   students: 4,
-  samples: 6,
-  learn: { ...shared, maxSteps: 400, batchSize: 128, learningRate: 4e-3, warmupSteps: 50 },
-  align: { ...shared, maxSteps: 60, batchSize: 32, learningRate: 3e-5, warmupSteps: 10 },
+  samples: 12,
+  learn: { ...shared, maxSteps: 500, batchSize: 96, learningRate: 4e-3, warmupSteps: 60 },
+  // A beta above the usual 0.1: so small a model goes too far within a few steps otherwise
+  align: { ...shared, maxSteps: 60, batchSize: 32, learningRate: 2e-5, warmupSteps: 10, beta: 0.5 },
 }
 
 /** A Llama of 334,944 parameters, small enough for a minute and deep enough to carry. */

@@ -18,16 +18,18 @@ export type Chart = {
   x: string
   y: string
   series: readonly Series[]
-  /** Values to compare with. */
-  guides?: readonly { value: number; name: string }[]
+  /** Values to compare with; names stand above their lines, or below. */
+  guides?: readonly { value: number; name: string; below?: boolean }[]
   /** The least and the greatest value that the y axis shows; else what the points need. */
   range?: readonly [low: number, high: number]
 }
 
 const size = { width: 400, height: 240 }
-const frame = { left: 44, right: 390, top: 34, bottom: 196 }
+const frame = { left: 44, right: 384, top: 34, bottom: 196 }
 /** More points than this are more than a screen shows. */
 const mostPoints = 500
+/** Of the widest fonts that may stand in. */
+const characterWidth = 7
 
 /** Round numbers, about `count` of them, that cover [low, high]: steps of 1, 2 or 5 times a power of ten. */
 export const ticks = (low: number, high: number, count = 5): number[] => {
@@ -40,7 +42,7 @@ export const ticks = (low: number, high: number, count = 5): number[] => {
 }
 
 /** At each point the mean of all up to it, of which each counts half as much as one `halfLife` later. */
-export const smooth = (points: readonly Point[], halfLife = points.length / 40): Point[] => {
+export const smooth = (points: readonly Point[], halfLife = points.length / 60): Point[] => {
   const keep = 0.5 ** (1 / Math.max(halfLife, 0.5))
   let [sum, weight] = [0, 0]
   return points.map(([x, y]) => {
@@ -70,9 +72,9 @@ export const lineChart = (chart: Chart): string => {
     ...at.xTicks.map((tick) => svgText(at.x(tick), frame.bottom + 18, shortNumber(tick), 'middle')),
     svgText(0, 12, chart.y, 'start', 'name'),
     svgText(frame.right, size.height - 6, chart.x, 'end', 'name'),
-    ...(chart.guides ?? []).flatMap(({ value, name }) => [
+    ...(chart.guides ?? []).flatMap(({ value, name, below }) => [
       row(value, 'guide'),
-      svgText(frame.right, at.y(value) - 5, name, 'end'),
+      svgText(frame.right, at.y(value) + (below ? 12 : -5), name, 'end'),
     ]),
     ...series.map(
       (each) => `<path class="curve ${look(each)}" d="${path(each.points.map(([x, y]) => [at.x(x), at.y(y)]))}"/>`,
@@ -113,9 +115,9 @@ const legend = (series: readonly Series[]): string[] => {
   let right = frame.right
   return (series.length > 1 ? [...series].reverse() : []).flatMap((each) => {
     const text = svgText(right, 12, each.name, 'end')
-    right -= 6.2 * each.name.length + 8
+    right -= characterWidth * each.name.length + 6
     const swatch = `<path class="curve ${look(each)}" d="M${round(right - 14)} 8h14"/>`
-    right -= 30
+    right -= 26
     return [swatch, text]
   })
 }

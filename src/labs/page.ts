@@ -70,8 +70,10 @@ p { margin: 0 0 1rem; max-width: 42rem; }
 .before { color: var(--c1); font-weight: 650; }
 .after { color: var(--c0); font-weight: 650; }
 .card { border: 1px solid var(--line); border-radius: 10px; background: var(--card); padding: 1.25rem; margin: 1.5rem 0; }
+.card p { max-width: none; }
 .card p:last-child { margin-bottom: 0; }
-.card .chart .value { font-size: 14px; font-weight: 650; }
+.card .chart { margin-bottom: 1rem; }
+.chart .value { font-weight: 650; }
 ol.acts { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); gap: 1.75rem; }
 ol.acts h3 { font-size: 1rem; margin: 0 0 0.35rem; }
 ol.acts .number { color: var(--soft); font-weight: 400; margin-right: 0.4rem; }
@@ -80,13 +82,14 @@ ol.acts p { font-size: 0.95rem; margin: 0 0 0.6rem; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 10px; background: var(--card); padding: 1.1rem 1.25rem 0.9rem; display: flex; flex-direction: column; }
 figcaption p { color: var(--soft); font-size: 0.85rem; line-height: 1.45; margin: 0.25rem 0 0.9rem; }
 figure .chart { margin-top: auto; }
-.scroll { overflow-x: auto; margin: 1rem 0; }
+.scroll { overflow-x: auto; margin: 1rem 0; max-width: 42rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.95rem; }
 th { text-align: left; font-weight: 500; font-size: 0.85rem; color: var(--soft); }
 th, td { padding: 0.4rem 1.25rem 0.4rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
 .n { text-align: right; }
 .mono, code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 0.9em; }
+th.mono { font-family: inherit; font-size: 0.85rem; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
 pre { background: var(--shade); border-radius: 8px; padding: 0.9rem 1.1rem; overflow-x: auto; margin: 0.75rem 0 1.25rem; font-size: 0.9rem; line-height: 1.55; }

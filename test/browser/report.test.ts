@@ -1,0 +1,102 @@
+/** The demo's page in a browser, where chromium is installed: it fits phones and desks, and asks for nothing. */
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Browser, chromium } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { dealSums, question, rankAnswers, totalOf } from '../../src/labs/addition.ts'
+import { demoReport } from '../../src/labs/demoReport.ts'
+import { demoSizes } from '../../src/labs/demoSettings.ts'
+import { wilson } from '../../src/labs/interval.ts'
+import type { Point } from '../../src/labs/lineChart.ts'
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
+/** ATTUNE_SCREENSHOTS=DIR keeps pictures to look at. */
+const pictures = process.env.ATTUNE_SCREENSHOTS
+
+const { tested, ranked } = dealSums(1, demoSizes)
+const curve = (steps: number, value: (part: number) => number): Point[] =>
+  Array.from({ length: steps }, (_, i) => [i + 1, value((i + 1) / steps) * (1 + 0.05 * Math.sin(17 * i))])
+
+const page = () =>
+  demoReport({
+    result: {
+      ...{
+        seed: 1,
+        sizes: demoSizes,
+        parameters: 334_944,
+        floor: 0.31,
+        mended: 390,
+        spoiled: 12,
+        rankings: 577,
+        knew: 594,
+      },
+      ...{ before: wilson(560, 1000), after: wilson(938, 1000), seconds: { learn: 31, compare: 3, align: 9 } },
+      kinds: { before: { right: 560, close: 396, wrong: 44 }, after: { right: 938, close: 20, wrong: 42 } },
+    },
+    tested: tested.map((sum, i) => {
+      const right = String(totalOf(sum))
+      return { prompt: question(sum), right, before: i % 2 ? right : String(totalOf(sum) + 1), after: right }
+    }),
+    rankings: ranked.map(
+      (sum) =>
+        rankAnswers(
+          sum,
+          [0, 1, -10].map((by) => String(totalOf(sum) + by)),
+        )!,
+    ),
+    curves: {
+      sft: new Map([['loss', curve(500, (part) => 0.33 + 2.4 * Math.exp(-6 * part))]]),
+      dpo: new Map([
+        ['loss', curve(60, (part) => 1.79 - 0.1 * part)],
+        ['rewards/margins', curve(60, (part) => 0.4 * part)],
+        ['rewards/accuracies', curve(60, (part) => 0.5 + 0.2 * Math.sqrt(part))],
+      ]),
+    },
+    output: 'attune-demo',
+    made: { versions: { attune: '0.1.0', node: '20' }, machine: { cpu: 'a processor', cores: 2 } },
+  }).html
+
+describe.skipIf(!existsSync(executablePath))('the report', () => {
+  let browser: Browser
+  let dir: string
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'attune-page-'))
+    await writeFile(join(dir, 'report.html'), page())
+    browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
+    if (pictures) await mkdir(pictures, { recursive: true })
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await rm(dir, { recursive: true, force: true })
+  })
+
+  it.each(
+    ([1280, 400, 320] as const).flatMap((width) => (['light', 'dark'] as const).map((scheme) => ({ width, scheme }))),
+  )('fits $width pixels in $scheme', async ({ width, scheme }) => {
+    const tab = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme })
+    const requests: string[] = []
+    const complaints: string[] = []
+    tab.on('request', (request) => requests.push(request.url()))
+    tab.on('console', (message) => complaints.push(message.text()))
+    const url = pathToFileURL(join(dir, 'report.html')).href
+    await tab.goto(url)
+    expect(requests).toEqual([url])
+    expect(complaints).toEqual([])
+    expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBe(width)
+    // Read from the drawing itself, so that a chart whose style is lost would show
+    const ink = await tab.evaluate(() => getComputedStyle(document.querySelector('.chart .curve')!).stroke)
+    expect(ink).toBe(scheme === 'dark' ? 'rgb(86, 199, 174)' : 'rgb(15, 110, 92)')
+    // The smallest letters of a chart, as drawn
+    const smallest = await tab.evaluate(() =>
+      Math.min(
+        ...[...document.querySelectorAll('.chart')].map((svg) => (12 * svg.getBoundingClientRect().width) / 400),
+      ),
+    )
+    expect(smallest).toBeGreaterThan(width < 400 ? 7 : 9)
+    if (pictures) await tab.screenshot({ path: join(pictures, `${width}-${scheme}.png`), fullPage: true })
+    await tab.close()
+  })
+})
