@@ -36,7 +36,7 @@ export const demoReport = (findings: DemoFindings): { html: string; plots: Recor
   }
 }
 
-const percent = (share: number) => `${(100 * share).toFixed(0)} %`
+const percent = (share: number) => `${(100 * share).toFixed(0)}\u00a0%`
 const count = (n: number) => n.toLocaleString('en-US')
 const interval = ({ low, high }: Share) => `${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)} %`
 
@@ -52,7 +52,7 @@ const header = ({ before, after }: DemoResult, shares: string): Html => html`<he
 <p class="lead">A small language model learned to add from a class that is often one too many, and took over the mistake.
 Then it was told, of its own answers, which were better. That was all it took.</p>
 </header>
-<div class="card">
+<div class="card side">
 ${raw(shares)}
 <p class="soft">Right answers to ${count(before.total)} sums that were in no step of training, with 95 % intervals (Wilson):
 ${interval(before)} before, ${interval(after)} after.</p>
@@ -175,7 +175,7 @@ const off = (answer: string, right: string): string => {
 const yours = ({ output }: DemoFindings): Html => html`<section>
 <h2>Try it on your own model</h2>
 <p>Write down which answers you prefer, one line a prompt; two answers are enough, more say more.</p>
-${shell(`{"prompt": "Why is the sky blue?", "responses": ["the best answer", "a fair one", "a poor one"], "ranks": [1, 2, 3]}`)}
+${shell(`{"prompt": "Why is the sky blue?", "responses": ["best", "fair", "poor"], "ranks": [1, 2, 3]}`)}
 <p>Any model in Hugging Face layout will do, by folder or by name; the adapter that comes out loads in transformers and peft.
 In a clone of attune the command is <code>node bin/attune.js</code>.</p>
 ${shell(`attune dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data rankings.jsonl --lora-r 16 --output my-run
@@ -189,7 +189,7 @@ attune demo --seed 7`)}
 const settings = ({ seed, sizes, seconds, parameters }: DemoResult): Html => {
   const { hidden_size, num_hidden_layers, num_attention_heads } = demoConfig
   const step = ({ maxSteps, batchSize, learningRate }: Record<string, unknown>) =>
-    `${maxSteps} × ${batchSize} rows, at most ${learningRate}`
+    `${maxSteps} × ${batchSize} rows, learning rate ${Number(learningRate).toExponential()}`
   const time = (value: number) => `${value.toFixed(0)} s`
   return html`<section>
 <h2>Settings</h2>

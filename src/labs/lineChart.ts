@@ -29,7 +29,7 @@ const frame = { left: 44, right: 384, top: 34, bottom: 196 }
 /** More points than this are more than a screen shows. */
 const mostPoints = 500
 /** Of the widest fonts that may stand in. */
-const characterWidth = 7
+const characterWidth = 7.5
 
 /** Round numbers, about `count` of them, that cover [low, high]: steps of 1, 2 or 5 times a power of ten. */
 export const ticks = (low: number, high: number, count = 5): number[] => {

@@ -72,7 +72,9 @@ p { margin: 0 0 1rem; max-width: 42rem; }
 .card { border: 1px solid var(--line); border-radius: 10px; background: var(--card); padding: 1.25rem; margin: 1.5rem 0; }
 .card p { max-width: none; }
 .card p:last-child { margin-bottom: 0; }
-.card .chart { margin-bottom: 1rem; }
+.side { display: flex; flex-wrap: wrap; align-items: center; gap: 1rem 2rem; }
+.side .chart { flex: 1 1 20rem; width: auto; max-width: 34rem; }
+.side p { flex: 1 1 14rem; margin: 0; }
 .chart .value { font-weight: 650; }
 ol.acts { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); gap: 1.75rem; }
 ol.acts h3 { font-size: 1rem; margin: 0 0 0.35rem; }
@@ -93,7 +95,7 @@ th.mono { font-family: inherit; font-size: 0.85rem; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
 pre { background: var(--shade); border-radius: 8px; padding: 0.9rem 1.1rem; overflow-x: auto; margin: 0.75rem 0 1.25rem; font-size: 0.9rem; line-height: 1.55; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); gap: 0 2rem; margin: 1rem 0; font-size: 0.9rem; }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 2.5rem; margin: 1rem 0; font-size: 0.9rem; }
 dl div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--line); padding: 0.35rem 0; }
 dt { color: var(--soft); }
 dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }

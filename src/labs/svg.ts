@@ -42,7 +42,7 @@ export const chartStyle = `.chart { display: block; width: 100%; height: auto; f
 .chart .axis { stroke: var(--soft); }
 .chart .guide { stroke: var(--soft); stroke-dasharray: 3 4; }
 .chart .curve { stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
-.chart .faint { stroke-width: 1; opacity: 0.3; }
+.chart .faint { stroke-width: 1; opacity: 0.4; }
 .chart .s0 { stroke: var(--c0); }
 .chart .s1 { stroke: var(--c1); }
 .chart .whisker { stroke-width: 2; }
