@@ -22,9 +22,14 @@ const failure = (name, path) =>
 
 const never = new Promise(() => {})
 
+/** The arguments of a handle's `write`, of its `appendFile`, or of fs.appendFile(path, data), for half of the data. */
 const half = (name, args) => {
-  const [data, offset = 0, length = data.length - offset] = args
-  return name === 'write' ? [data, offset, length >> 1] : [data.slice(0, data.length >> 1)]
+  if (name === 'write') {
+    const [data, offset = 0, length = data.length - offset] = args
+    return [data, offset, length >> 1]
+  }
+  const data = args.pop()
+  return [...args, data.slice(0, data.length >> 1)]
 }
 
 /** Counts an operation, and does with it what the plan says. */
