@@ -131,7 +131,7 @@ describe('a disk', () => {
 
   it.each([
     ['ENOSPC', 'step-3', /step-3: the disk is full; .* \(\d{7,} bytes are needed\)$/],
-    ['EIO', 'model.tmp', /model: the disk reported an error \(EIO\)/],
+    ['EIO', 'model.tmp', /model: the disk reported an error \(EIO\); .* \(\d{7,} bytes are needed\)$/],
   ])('%s at %s stops with 1; what was saved goes on', async (fail, path, message) => {
     const ended = await run(fail, [], { disk: { fail, path } })
     expect(errorOf(ended)).toEqual([expect.stringMatching(message)])

@@ -30,7 +30,7 @@ export const writeModelFolder = async (path: string, files: ModelFiles, options:
   try {
     await rm(temporary, { recursive: true, force: true })
     await mkdir(temporary, { recursive: true })
-    await requireSpace(temporary, bytesOf(files))
+    await requireSpace(path, bytesOf(files))
     for (const [name, text] of Object.entries(files.texts))
       await writeWhole(join(temporary, name), [new TextEncoder().encode(text)])
     await writeTensors(temporary, files.tensors, options.stem)
@@ -40,7 +40,7 @@ export const writeModelFolder = async (path: string, files: ModelFiles, options:
     await syncFolder(dirname(path))
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => {})
-    throw diskFault(error, path)
+    throw diskFault(error, path, bytesOf(files))
   }
 }
 

@@ -2,7 +2,7 @@
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { ByteSource } from './bytes.ts'
-import { badInput, runFailure } from './fault.ts'
+import { badInput, Fault, runFailure } from './fault.ts'
 import { nearest } from './nearest.ts'
 
 /** Opens a file for ranged reading. The descriptor is opened per read, so nothing is left to close. */
@@ -100,11 +100,12 @@ const advice: Record<string, string> = {
 
 /**
  * A failed write as a fault that names the path and what it needed: a failure while running (exit code 1), or bad input
- * where nothing has begun. Other errors pass unchanged.
+ * where nothing has begun. Who writes a folder of files says it again, of the folder. Other errors pass unchanged.
  */
 export const diskFault = (error: unknown, path: string, needed?: number, fault = runFailure): unknown => {
-  const code = (error as NodeJS.ErrnoException)?.code ?? ''
+  const cause = (error instanceof Fault ? error.cause : error) as NodeJS.ErrnoException | undefined
+  const code = cause?.code ?? ''
   if (!Object.hasOwn(advice, code)) return error
   const bytes = needed === undefined ? '' : ` (${needed} bytes are needed)`
-  return fault('disk', advice[code] + bytes, { file: path })
+  return Object.assign(fault('disk', advice[code] + bytes, { file: path }), { cause })
 }
