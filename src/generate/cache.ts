@@ -6,7 +6,6 @@
 
 import type { Model } from '../passes/model.ts'
 import { elements, type Handle, type Runs } from '../runtime/backend.ts'
-import { badInput } from '../util/fault.ts'
 
 export type Cache = {
   readonly model: Model
@@ -30,15 +29,23 @@ export const closeCache = (cache: Cache) => {
 /** Lengths grow by a quarter, in steps of 64: attention computes over what is reserved. */
 const grown = (capacity: number, needed: number) => Math.ceil(Math.max(needed, capacity * 1.25) / 64) * 64
 
-/** Room for so many rows, and tokens in each. Throws a Fault 'memory' above what an array of the engine can hold. */
+/** Whether an array of the engine can hold so many rows of so many tokens. */
+export const fits = (model: Model, rows: number, length: number) =>
+  elements(cacheShape(model, rows, grown(0, length))) <= 2 ** 29
+
+/** Room for so many rows, and tokens in each. */
 export const reserve = (cache: Cache, rows: number, length: number) => {
   if (rows <= cache.slots && length <= cache.capacity) return
-  const { model, store, lengths } = cache
   const slots = Math.max(rows, cache.slots)
-  const capacity = length <= cache.capacity ? cache.capacity : grown(cache.capacity, length)
+  const wider = grown(cache.capacity, length)
+  const capacity =
+    length <= cache.capacity ? cache.capacity : fits(cache.model, slots, wider) ? wider : grown(0, length)
+  resize(cache, slots, capacity)
+}
+
+const resize = (cache: Cache, slots: number, capacity: number) => {
+  const { model, store, lengths } = cache
   const shape = cacheShape(model, slots, capacity)
-  if (elements(shape) > 2 ** 29)
-    throw badInput('memory', `${slots} rows of ${capacity} tokens are too many at once; lower the batch size`)
   const empty = () => model.backend.zeros(shape)
   const wider = Array.from({ length: model.config.num_hidden_layers }, () => [empty(), empty()] as const)
   const heads = model.config.num_key_value_heads
@@ -47,7 +54,7 @@ export const reserve = (cache: Cache, rows: number, length: number) => {
   const runs = {
     from: Uint32Array.from(blocks, (i) => i * cache.capacity * D),
     to: Uint32Array.from(blocks, (i) => i * capacity * D),
-    width: cache.capacity * D,
+    width: Math.min(cache.capacity, capacity) * D,
   }
   copyAll(model, store, wider, runs)
   model.backend.free([...cache.views.flat(), ...store.flat()])
@@ -93,6 +100,25 @@ export const copyRows = ({ model, store, capacity }: Cache, pairs: readonly { fr
     to: Uint32Array.from(pairs, ({ to }) => to * width),
     width,
   })
+}
+
+/** One more row, which begins with the first tokens of another. */
+export const forkRow = (cache: Cache, from: number, length: number) => {
+  const { lengths } = cache
+  reserve(cache, lengths.length + 1, length + 1)
+  copyRows(cache, [{ from, to: lengths.length }])
+  lengths.push(length)
+}
+
+/** Cuts a row back to its first tokens. */
+export const cutRow = (cache: Cache, row: number, length: number) => {
+  cache.lengths[row] = length
+}
+
+/** Gives back what a long row that has left was the only one to need. */
+export const trim = (cache: Cache) => {
+  const needed = grown(0, 1 + Math.max(...cache.lengths))
+  if (cache.capacity > 2 * needed) resize(cache, cache.slots, needed)
 }
 
 /** Takes a row out; the last one stands in its place afterwards. */

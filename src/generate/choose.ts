@@ -8,36 +8,27 @@ import { compileProgram } from '../onnx/model.ts'
 import { executable, outerPart, scopeOf } from '../passes/model.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
+import { runFailure } from '../util/fault.ts'
 import type { Decoder } from './decode.ts'
 import { fitsProgram } from './programs.ts'
-import { type SamplingOptions, sample } from './sampling.ts'
-
-/** A row that asks for its next token. */
-export type Asking = {
-  row: number
-  sample: number
-  /** Prompt and all that was generated. */
-  seen: readonly number[]
-  /** How many tokens were generated. */
-  position: number
-}
+import { sample } from './sampling.ts'
+import type { Sequence } from './sequence.ts'
 
 export type Choice = { id: number; logp: number }
 
 /**
- * One token for each that asks. Frees `h`.
+ * One token for each that asks, or why there is none. Frees `h`.
  * @param h [R, C] normed   @param from row of `h` that each reads
  */
 export const choose = async (
   decoder: Decoder,
   h: Handle,
-  asking: readonly Asking[],
+  asking: readonly Sequence[],
   from: readonly number[],
-  options: SamplingOptions & { seed: number },
-): Promise<Choice[]> => {
+): Promise<(Choice | Error)[]> => {
   const { model } = decoder
   const { backend } = model
-  const greedy = options.temperature === 0 && (options.repetitionPenalty ?? 1) === 1
+  const greedy = asking.every(({ options }) => options.temperature === 0 && (options.repetitionPenalty ?? 1) === 1)
   const made = backend.run(greedy ? greedyProgram(decoder) : logitsProgram(decoder), {
     ...outerPart(model).handles,
     h,
@@ -45,14 +36,27 @@ export const choose = async (
   const read = Promise.all(Object.values(made).map((handle) => backend.read(handle)))
   backend.free([h, ...Object.values(made)])
   const [first, second, third] = await read
-  if (greedy) return from.map((r) => ({ id: first[r], logp: second[r] }))
   const V = model.config.vocab_size
   return asking.map((each, i) => {
-    const row = first.subarray(from[i] * V, (from[i] + 1) * V)
-    const id = sample(row, options, each.seen, { ...each, seed: options.seed })
-    return { id, logp: row[id] - second[from[i]] - third[from[i]] }
+    const r = from[i]
+    if (greedy) return finite({ id: first[r], logp: second[r] })
+    const row = first.subarray(r * V, (r + 1) * V)
+    const id = sample(row, each.options, each.seen, drawOf(each))
+    return finite({ id, logp: row[id] - second[r] - third[r] })
   })
 }
+
+const drawOf = ({ row, sample, seen, promptLength, options: { seed } }: Sequence) => ({
+  seed,
+  row,
+  sample,
+  position: seen.length - promptLength,
+})
+
+const finite = (choice: Choice): Choice | Error =>
+  Number.isFinite(choice.logp)
+    ? choice
+    : runFailure('not-finite', "the model's scores are not finite; its weights may be damaged")
 
 const headProgram =
   (name: string, outputs: (l: Tensor) => Record<string, Tensor>) =>

@@ -1,0 +1,60 @@
+/**
+ * Pieces on their way to one reader, who may be slower than the model. Peculiar: pieces of one sequence that wait are
+ * joined into one, so what waits is never more than the completions themselves, however slow the reader.
+ */
+import type { Piece } from './sequence.ts'
+
+export type Mailbox = {
+  put(piece: Piece): void
+  /** The reader gets what waits, then the end, or this error. */
+  close(failure?: { error: unknown }): void
+  /** Completions that have ended and wait to be taken. */
+  ended(): number
+  /** The next piece; undefined at the end. Throws the error that the mailbox was closed with. */
+  take(): Promise<Piece | undefined>
+}
+
+/** @param onTake called after each piece that was taken */
+export const makeMailbox = (onTake: () => void = () => {}): Mailbox => {
+  const waiting = new Map<string, Piece>()
+  let ended = 0
+  let closed: { failure?: { error: unknown } } | undefined
+  let wake = () => {}
+  const first = () => {
+    const [entry] = waiting
+    if (!entry) return undefined
+    waiting.delete(entry[0])
+    if (entry[1].finishReason) ended--
+    onTake()
+    return entry[1]
+  }
+  return {
+    put(piece) {
+      const key = `${piece.row} ${piece.sample}`
+      const before = waiting.get(key)
+      waiting.set(key, before ? joined(before, piece) : piece)
+      if (piece.finishReason) ended++
+      wake()
+    },
+    close(failure) {
+      closed ??= { failure }
+      if (failure) waiting.clear()
+      wake()
+    },
+    ended: () => ended,
+    async take() {
+      while (!closed && waiting.size === 0)
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      if (closed?.failure) throw closed.failure.error
+      return first()
+    },
+  }
+}
+
+const joined = (a: Piece, b: Piece): Piece => {
+  a.ids.push(...b.ids)
+  a.logps.push(...b.logps)
+  return { ...b, ids: a.ids, logps: a.logps, text: a.text + b.text }
+}

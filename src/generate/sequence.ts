@@ -1,0 +1,87 @@
+/** A completion under way: its tokens, its text, and when it ends. */
+import type { Choice } from './choose.ts'
+import type { SamplingOptions } from './sampling.ts'
+import { stopFilter } from './stopping.ts'
+
+export type CompletionOptions = SamplingOptions & {
+  maxNewTokens: number
+  /** Completions of each prompt. */
+  samples?: number
+  seed: number
+  /** Ids that end a completion. */
+  eosIds: ReadonlySet<number>
+  /** Texts that end a completion and are no part of it; they need a tokenizer. */
+  stop?: readonly string[]
+}
+
+export type FinishReason = 'eos' | 'stop' | 'length'
+
+/** What a sequence gained: tokens, and text that they completed, often none. The last piece says why it ended. */
+export type Piece = {
+  /** Number of the prompt. */
+  row: number
+  sample: number
+  /** Generated tokens, an end token included. */
+  ids: number[]
+  /** Of each token, by the model's own distribution (temperature 1, nothing removed), in nats. */
+  logps: number[]
+  text: string
+  finishReason?: FinishReason
+}
+
+/** Text of tokens that come one by one; text/tokenizer.ts has it. */
+export type TextSource = {
+  stream(options: { skipSpecialTokens: boolean }): { push(id: number): string; flush(): string }
+}
+
+export type Sequence = {
+  readonly row: number
+  readonly sample: number
+  readonly options: CompletionOptions
+  /** Prompt and all that was generated. */
+  readonly seen: number[]
+  readonly promptLength: number
+  accept(choice: Choice): Piece
+}
+
+/** @param room tokens that it may have */
+export const makeSequence = (
+  tokenizer: TextSource | undefined,
+  { row, sample, prompt, options }: Pick<Sequence, 'row' | 'sample' | 'options'> & { prompt: readonly number[] },
+  room: number,
+): Sequence => {
+  let text: ReturnType<typeof shownText> | undefined
+  const seen = [...prompt]
+  return {
+    row,
+    sample,
+    options,
+    seen,
+    promptLength: prompt.length,
+    accept({ id, logp }) {
+      text ??= shownText(tokenizer, prompt, options.stop ?? [])
+      seen.push(id)
+      const piece = { row, sample, ids: [id], logps: [logp] }
+      if (options.eosIds.has(id)) return { ...piece, text: text.rest(), finishReason: 'eos' }
+      const shown = text.push(id)
+      if (shown.stopped) return { ...piece, text: shown.text, finishReason: 'stop' }
+      if (seen.length - prompt.length < room) return { ...piece, text: shown.text }
+      return { ...piece, text: shown.text + text.rest(), finishReason: 'length' }
+    },
+  }
+}
+
+/** Text of a sequence's tokens up to a stop string; `rest` is what was still held back. */
+const shownText = (tokenizer: TextSource | undefined, prompt: readonly number[], stop: readonly string[]) => {
+  const stream = tokenizer?.stream({ skipSpecialTokens: true })
+  // Some decoders drop the space before the first word, which a completion's first word is not
+  for (const id of prompt.slice(-64)) stream?.push(id)
+  const stops = stopFilter(stop)
+  return {
+    push: (id: number) => stops.push(stream?.push(id) ?? ''),
+    rest() {
+      const { text, stopped } = stops.push(stream?.flush() ?? '')
+      return stopped ? text : text + stops.flush()
+    },
+  }
+}
