@@ -5,12 +5,13 @@
  */
 import { createHash } from 'node:crypto'
 import { appendFile, mkdir, readFile } from 'node:fs/promises'
-import { cpus, homedir } from 'node:os'
+import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { pack, type Tree } from '../data/batch.ts'
 import type { Model } from '../passes/model.ts'
 import { targetStats } from '../passes/stats.ts'
+import { cacheFolder } from '../util/cacheFolder.node.ts'
 import { assert } from '../util/fault.ts'
 import { hasLiveReference, type Policy, referenceModel } from './policy.ts'
 
@@ -24,10 +25,6 @@ export type Reference = {
   /** Why values are not kept on disk, if they are not; the run needs that only to be quicker next time. */
   trouble(): string | undefined
 }
-
-/** ATTUNE_CACHE, or the system's place for caches. */
-export const cacheFolder = () =>
-  process.env.ATTUNE_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'attune')
 
 export const openReference = async (policy: Policy): Promise<Reference> => {
   const key = [

@@ -7,7 +7,7 @@ import { createWriteStream } from 'node:fs'
 import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { cacheFolder } from './reference.ts'
+import { cacheFolder } from '../util/cacheFolder.node.ts'
 
 /** @returns the path of a jsonl file in the cache */
 export const keptRows = async (rows: Iterable<object> | AsyncIterable<object>): Promise<string> => {
