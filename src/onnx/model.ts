@@ -59,21 +59,50 @@ export const compileProgram = (
   const constants = all.filter((port) => isConstant(port.name))
   const inputs = all.filter((port) => !isConstant(port.name))
   const graph = lowerGraph(order, inputs)
-  names.forEach((output, i) => {
-    graph.emitter.emit('Identity', [graph.names.get(results[i])!], {}, '', output)
-  })
+  const nodes = named(
+    graph.nodes,
+    names.map((output, i) => [graph.names.get(results[i])!, output]),
+  )
   const ports = names.map((output, i) => ({ name: output, shape: results[i].shape, dtype: results[i].dtype }))
   return {
     name,
     inputs,
     constants,
     outputs: ports,
-    bytes: modelBytes(name, graph.nodes, graph.initializers, inputs, ports),
+    bytes: modelBytes(name, nodes.map(nodeField), graph.initializers, inputs, ports),
   }
 }
 
+type Node = {
+  op: string
+  inputs: readonly string[]
+  outputs: readonly string[]
+  attributes: Record<string, Attribute>
+  domain: string
+}
+
+/**
+ * Nodes that write the program's outputs under their names. A value that no node made, or that is an output already, is
+ * copied; all others are written where they belong at once.
+ */
+const named = (nodes: readonly Node[], outputs: readonly (readonly [value: string, name: string])[]): Node[] => {
+  const made = new Set(nodes.flatMap((node) => node.outputs))
+  const names = new Map<string, string>()
+  const copies: Node[] = []
+  for (const [value, name] of outputs) {
+    if (made.has(value) && !names.has(value)) names.set(value, name)
+    else copies.push({ op: 'Identity', inputs: [value], outputs: [name], attributes: {}, domain: '' })
+  }
+  const rename = (value: string) => names.get(value) ?? value
+  return [...nodes, ...copies].map((node) => ({
+    ...node,
+    inputs: node.inputs.map(rename),
+    outputs: node.outputs.map(rename),
+  }))
+}
+
 const lowerGraph = (order: readonly Tensor[], inputs: readonly Port[]) => {
-  const nodes: Field[] = []
+  const nodes: Node[] = []
   const initializers: Field[] = []
   const emitter = makeEmitter(nodes, initializers, inputs)
   const names = new Map<Tensor, string>()
@@ -91,38 +120,21 @@ const lowerGraph = (order: readonly Tensor[], inputs: readonly Port[]) => {
   return { nodes, initializers, emitter, names }
 }
 
-const makeEmitter = (nodes: Field[], initializers: Field[], inputs: readonly Port[]) => {
+const makeEmitter = (nodes: Node[], initializers: Field[], inputs: readonly Port[]) => {
   let count = 0
   const made = new Map<string, unknown>()
   const once = <T>(key: string, make: () => T): T => {
     if (!made.has(key)) made.set(key, make())
     return made.get(key) as T
   }
-  const write = (
-    op: string,
-    ins: readonly string[],
-    attributes: Record<string, Attribute>,
-    outs: string[],
-    domain: string,
-  ) => {
-    nodes.push(nodeField(op, ins, attributes, outs, domain))
-    return outs
+  const write = (op: string, ins: readonly string[], attributes: Record<string, Attribute>, n: number, domain = '') => {
+    const outputs = Array.from({ length: n }, () => `v${count++}`)
+    nodes.push({ op, inputs: ins, outputs, attributes, domain })
+    return outputs
   }
-  const emit = (
-    op: string,
-    ins: readonly string[],
-    attributes: Record<string, Attribute> = {},
-    domain = '',
-    output?: string,
-  ) => write(op, ins, attributes, [output ?? `v${count++}`], domain)[0]
-  const emitMany = (op: string, ins: readonly string[], attributes: Record<string, Attribute>, outs: number) =>
-    write(
-      op,
-      ins,
-      attributes,
-      Array.from({ length: outs }, () => `v${count++}`),
-      '',
-    )
+  const emit = (op: string, ins: readonly string[], attributes: Record<string, Attribute> = {}, domain = '') =>
+    write(op, ins, attributes, 1, domain)[0]
+  const emitMany = write
   const constant = (data: readonly number[], shape: readonly number[], dtype: DType) =>
     once(`constant ${dtype} ${shape} : ${data.map((x) => (Object.is(x, -0) ? '-0' : x))}`, () => {
       initializers.push(message(5, tensorFields(`c${count}`, data, shape, dtype)))
@@ -175,13 +187,7 @@ export const withConstants = (program: Uint8Array, constants: readonly Constant[
 
 // Field numbers of onnx.proto3
 
-const nodeField = (
-  op: string,
-  inputs: readonly string[],
-  attributes: Record<string, Attribute>,
-  outputs: readonly string[],
-  domain: string,
-): Field =>
+const nodeField = ({ op, inputs, outputs, attributes, domain }: Node): Field =>
   message(1, [
     ...inputs.map((name) => string(1, name)),
     ...outputs.map((name) => string(2, name)),

@@ -82,7 +82,8 @@ export const keptBytes = (
     const trained = trainedNames(part, model.architecture.layerPrefix(layer), gradients)
     return blockPrograms(model, layer, part, plan, trained).forward.program.outputs
   })
-  return layers.flat().reduce((bytes, { shape }) => bytes + 4 * evalDim(sizeOf(shape), bindings), 0)
+  const bytes = { f32: 4, i64: 8, bool: 1 }
+  return layers.flat().reduce((sum, { shape, dtype }) => sum + bytes[dtype] * evalDim(sizeOf(shape), bindings), 0)
 }
 
 /** sum = grad + dw; both are one handle, so the sum grows in place. */

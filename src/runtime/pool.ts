@@ -1,6 +1,7 @@
 /**
- * Buffers that come again in every step. Sizes are rounded up to eighths of a power of two, so that steps of slightly
- * different lengths share them; what is kept idle never lifts the total above what was once needed at the same time.
+ * Buffers that come again in every step. Sizes are rounded up to eighths of a power of two (by 4 MiB at most), so that
+ * steps of slightly different lengths share them; what is kept idle never lifts the total above what was once needed at
+ * the same time.
  */
 import type { DType } from '../tensor/primitives.ts'
 import type { Values } from './backend.ts'
@@ -49,6 +50,6 @@ export const makePool = () => {
 }
 
 const rounded = (length: number): number => {
-  const step = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, length))) - 3)
+  const step = Math.min(2 ** 20, 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, length))) - 3))
   return Math.max(1, Math.ceil(length / step) * step)
 }

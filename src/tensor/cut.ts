@@ -4,26 +4,40 @@
  * that, which is why recomputation needs a session of its own.)
  */
 import { topological } from './graph.ts'
-import type { Primitive } from './primitives.ts'
+import type { Params } from './primitives.ts'
 import { input, node, type Tensor } from './tensor.ts'
 
-/** Costly results; all else is cheaper to compute again than to store. */
-export const costly: ReadonlySet<Primitive> = new Set(['matmul', 'softmax', 'gather'])
-export const nothing: ReadonlySet<Primitive> = new Set()
+export type Keep = (t: Tensor) => boolean
+
+/** Multiplications an element below which a product is computed again in the time that storing it takes. */
+const cheapProduct = 96
+
+/**
+ * Costly results; all else is cheaper to compute again than to store: elementwise work, and products over few columns,
+ * which attention's scores are. A condition takes a byte and stands for all the numbers before it.
+ */
+export const costly: Keep = (t) => {
+  if (t.op === 'matmul') {
+    const inner = t.inputs[0].shape.at((t.params as Params['matmul']).transA ? -2 : -1)!
+    return typeof inner !== 'number' || inner >= cheapProduct
+  }
+  return t.op === 'gather' || t.dtype === 'bool'
+}
+export const nothing: Keep = () => false
 
 /**
  * @param gradients outputs of the backward session
  * @param cotangents inputs that only the backward session has; what does not depend on them is forward
- * @param keep forward results of these primitives are kept
+ * @param keep which forward results are kept
  * @returns `kept`: forward nodes, which `gradients` takes as inputs `kept0`, `kept1`, ...
  */
-export const cut = (gradients: readonly Tensor[], cotangents: readonly Tensor[], keep: ReadonlySet<Primitive>) => {
+export const cut = (gradients: readonly Tensor[], cotangents: readonly Tensor[], keep: Keep) => {
   const backward = new Set(cotangents)
   const rebuilt = new Map<Tensor, Tensor>()
   const stored = new Map<Tensor, Tensor>()
   for (const t of topological(gradients)) {
     if (t.inputs.some((x) => backward.has(x))) backward.add(t)
-    const isKept = !backward.has(t) && keep.has(t.op)
+    const isKept = !backward.has(t) && keep(t)
     if (isKept) stored.set(t, input(`kept ${t.id}`, t.shape, t.dtype))
     const inputs = t.inputs.map((x) => rebuilt.get(x)!)
     const same = inputs.every((x, i) => x === t.inputs[i])
