@@ -11,7 +11,7 @@ import { input, type Tensor } from '../tensor/tensor.ts'
 import { runFailure } from '../util/fault.ts'
 import type { Decoder } from './decode.ts'
 import { fitsProgram } from './programs.ts'
-import { sample } from './sampling.ts'
+import { candidates, chosen, reshapes } from './sampling.ts'
 import type { Sequence } from './sequence.ts'
 
 export type Choice = { id: number; logp: number }
@@ -28,7 +28,7 @@ export const choose = async (
 ): Promise<(Choice | Error)[]> => {
   const { model } = decoder
   const { backend } = model
-  const greedy = asking.every(({ options }) => options.temperature === 0 && (options.repetitionPenalty ?? 1) === 1)
+  const greedy = asking.every(({ options }) => options.temperature === 0 && !reshapes(options))
   const made = backend.run(greedy ? greedyProgram(decoder) : logitsProgram(decoder), {
     ...outerPart(model).handles,
     h,
@@ -41,7 +41,9 @@ export const choose = async (
     const r = from[i]
     if (greedy) return finite({ id: first[r], logp: second[r] })
     const row = first.subarray(r * V, (r + 1) * V)
-    const id = sample(row, each.options, each.seen, drawOf(each))
+    const left = candidates(row, each.options, { ...each, eosIds: each.options.eosIds })
+    const id = chosen(left, each.options, drawOf(each))
+    if (id === undefined) return runFailure('no-token', 'every token is banned; ban fewer')
     return finite({ id, logp: row[id] - second[r] - third[r] })
   })
 }

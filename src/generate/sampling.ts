@@ -1,9 +1,23 @@
 /**
- * From a row of logits to the next token: the transforms of transformers' LogitsProcessors, in its order (repetition
- * penalty, temperature, top-k, top-p, min-p), in float64. Peculiar: what a transform removes leaves the list, so after
- * the first cut the work is small; of a whole vocabulary nothing is ever sorted.
+ * From a row of logits to the next token: bias and penalties (penalties.ts), then the cuts (candidates.ts), in the order
+ * of transformers.
  */
 import { rng } from '../util/rng.ts'
+import {
+  allCandidates,
+  allowed,
+  type Candidates,
+  keepEpsilon,
+  keepMinP,
+  keepTopH,
+  keepTopK,
+  keepTopP,
+  keepTypical,
+  likeliest,
+  probabilities,
+  scaleTemperature,
+} from './candidates.ts'
+import { addBias, ban, banWords, penalizeGenerated, penalizeRepetition } from './penalties.ts'
 
 export type SamplingOptions = {
   /** 0 takes the likeliest token. */
@@ -14,122 +28,80 @@ export type SamplingOptions = {
   topP?: number
   /** Removes tokens less likely than this part of the likeliest (Nguyen et al. 2024). */
   minP?: number
+  /** Keeps the tokens whose surprise is nearest the entropy until they have this much probability (Meister et al. 2022). */
+  typicalP?: number
+  /** Removes tokens less likely than this, but never the likeliest (Hewitt et al. 2022). */
+  epsilonCutoff?: number
+  /** Keeps the likeliest tokens until they have this share of the entropy. */
+  topH?: number
   /** Logits of tokens that were seen are divided by it where positive, multiplied where negative (Keskar et al. 2019). */
   repetitionPenalty?: number
+  /** Subtracted from the logit of each token that was generated, once. */
+  presencePenalty?: number
+  /** Subtracted from the logit of each token that was generated, as often as it was. */
+  frequencyPenalty?: number
+  /** Sequences of token ids that never come. */
+  badWords?: readonly (readonly number[])[]
+  /** Generated tokens before which no end token comes. */
+  minNewTokens?: number
+  /** Added to logits, by token id. */
+  logitBias?: ReadonlyMap<number, number>
 }
 
-/** Tokens that can still be chosen, by ascending id. */
-export type Candidates = { ids: Uint32Array; logits: Float64Array }
-
-export const allCandidates = (row: Float32Array | Float64Array): Candidates => {
-  const ids = new Uint32Array(row.length)
-  for (let i = 0; i < ids.length; i++) ids[i] = i
-  return { ids, logits: new Float64Array(row) }
+/** What a row's logits follow. */
+export type History = {
+  /** Prompt and all that was generated. */
+  seen: readonly number[]
+  promptLength: number
+  eosIds: ReadonlySet<number>
 }
 
-const atLeast = ({ ids, logits }: Candidates, least: number): Candidates => {
-  let count = 0
-  for (let i = 0; i < logits.length; i++) {
-    if (logits[i] < least) continue
-    ids[count] = ids[i]
-    logits[count++] = logits[i]
-  }
-  return { ids: ids.subarray(0, count), logits: logits.subarray(0, count) }
+/** Whether logits depend on more than the model: tokens seen, or a table. */
+export const reshapes = (o: SamplingOptions): boolean =>
+  Boolean(
+    o.presencePenalty ||
+      o.frequencyPenalty ||
+      o.badWords?.length ||
+      o.minNewTokens ||
+      o.logitBias?.size ||
+      (o.repetitionPenalty ?? 1) !== 1,
+  )
+
+/** Logits after bias, penalties and bans; the row itself where there are none. */
+const reshaped = (row: Float32Array | Float64Array, o: SamplingOptions, { seen, promptLength, eosIds }: History) => {
+  if (!reshapes(o)) return row
+  const logits = Float64Array.from(row)
+  if (o.logitBias) addBias(logits, o.logitBias)
+  if (o.repetitionPenalty) penalizeRepetition(logits, o.repetitionPenalty, seen)
+  const { presencePenalty: presence = 0, frequencyPenalty: frequency = 0 } = o
+  if (presence || frequency) penalizeGenerated(logits, { presence, frequency }, seen.slice(promptLength))
+  if (o.badWords) banWords(logits, o.badWords, seen, eosIds)
+  if (seen.length - promptLength < (o.minNewTokens ?? 0)) for (const id of eosIds) ban(logits, id)
+  return logits
 }
 
-/** On all candidates. @param seen ids of the prompt and of what was generated */
-export const penalizeRepetition = (all: Candidates, penalty: number, seen: Iterable<number>): Candidates => {
-  const { logits } = all
-  for (const id of new Set(seen)) logits[id] = logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty
-  return all
-}
-
-export const scaleTemperature = (left: Candidates, temperature: number): Candidates => {
-  const { logits } = left
-  for (let i = 0; i < logits.length; i++) logits[i] /= temperature
+/** What the cuts leave of tokens; of which, after temperature, there may be any number. */
+export const cut = (all: Candidates, o: SamplingOptions): Candidates => {
+  if (o.temperature === 0) return likeliest(all)
+  let left = o.temperature === 1 ? all : scaleTemperature(all, o.temperature)
+  if (o.topH) left = keepTopH(left, o.topH)
+  if (o.topK) left = keepTopK(left, o.topK)
+  if (o.topP !== undefined && o.topP < 1) left = keepTopP(left, o.topP)
+  if (o.minP) left = keepMinP(left, o.minP)
+  if (o.typicalP !== undefined && o.typicalP < 1) left = keepTypical(left, o.typicalP)
+  if (o.epsilonCutoff) left = keepEpsilon(left, o.epsilonCutoff)
   return left
 }
 
-export const keepTopK = (left: Candidates, k: number): Candidates =>
-  k >= left.logits.length ? left : atLeast(left, kthLargest(left.logits, k))
-
-/** By a heap of the k largest so far, the least of them on top. */
-const kthLargest = (values: Float64Array, k: number): number => {
-  const heap = values.slice(0, k).sort()
-  for (let i = k; i < values.length; i++) if (values[i] > heap[0]) replaceLeast(heap, values[i])
-  return heap[0]
-}
-
-const replaceLeast = (heap: Float64Array, value: number) => {
-  let at = 0
-  for (;;) {
-    const child = 2 * at + 1
-    if (child >= heap.length) break
-    const least = child + 1 < heap.length && heap[child + 1] < heap[child] ? child + 1 : child
-    if (heap[least] >= value) break
-    heap[at] = heap[least]
-    at = least
-  }
-  heap[at] = value
-}
-
-export const keepTopP = (left: Candidates, p: number): Candidates => {
-  const probs = probabilities(left.logits)
-  // All tokens up to this probability have less than 1 - p together, and the likeliest is not among them
-  const negligible = (1 - p) / 2 / probs.length
-  const rest: number[] = []
-  let below = 0
-  for (let i = 0; i < probs.length; i++) {
-    if (probs[i] > negligible) rest.push(i)
-    else below += probs[i]
-  }
-  rest.sort((a, b) => probs[a] - probs[b] || a - b)
-  const first = rest.findIndex((i, n) => n === rest.length - 1 || (below += probs[i]) > 1 - p)
-  return pick(left, rest.slice(first))
-}
-
-const pick = ({ ids, logits }: Candidates, index: readonly number[]): Candidates => {
-  const order = Uint32Array.from(index).sort()
-  return {
-    ids: order.map((i) => ids[i]),
-    logits: Float64Array.from(order, (i) => logits[i]),
-  }
-}
-
-export const keepMinP = (left: Candidates, minP: number): Candidates =>
-  // p < minP * max p, as logits
-  atLeast(left, largest(left.logits) + Math.log(minP))
-
-const largest = (values: Float64Array): number => {
-  let top = Number.NEGATIVE_INFINITY
-  for (let i = 0; i < values.length; i++) if (values[i] > top) top = values[i]
-  return top
-}
-
-/** softmax */
-export const probabilities = (logits: Float64Array): Float64Array => {
-  const top = largest(logits)
-  const probs = new Float64Array(logits.length)
-  let sum = 0
-  for (let i = 0; i < probs.length; i++) sum += probs[i] = Math.exp(logits[i] - top)
-  for (let i = 0; i < probs.length; i++) probs[i] /= sum
-  return probs
-}
-
-/** What is left of a row after all transforms. */
+/** What is left of a row after all transforms; nothing, where every token is banned. */
 export const candidates = (
   row: Float32Array | Float64Array,
-  { temperature, topK, topP, minP, repetitionPenalty = 1 }: SamplingOptions,
-  seen: Iterable<number>,
+  options: SamplingOptions,
+  history: History,
 ): Candidates => {
-  let left = allCandidates(row)
-  if (repetitionPenalty !== 1) left = penalizeRepetition(left, repetitionPenalty, seen)
-  if (temperature === 0) return atLeast(left, largest(left.logits))
-  if (temperature !== 1) left = scaleTemperature(left, temperature)
-  if (topK) left = keepTopK(left, topK)
-  if (topP !== undefined && topP < 1) left = keepTopP(left, topP)
-  if (minP) left = keepMinP(left, minP)
-  return left
+  const all = allCandidates(reshaped(row, options, history))
+  const left = reshapes(options) ? allowed(all) : all
+  return left.ids.length ? cut(left, options) : left
 }
 
 /** @param uniform in [0, 1) @returns the token where the cumulative probability passes it */
@@ -147,13 +119,12 @@ const draw = ({ ids, logits }: Candidates, uniform: number): number => {
 /** Which number of the stream decides. */
 export type Draw = { seed: number; row: number; sample: number; position: number }
 
-/** Depends on the row and the draw alone, never on what else is in the batch. Of equals, greedy takes the first. */
-export const sample = (
-  row: Float32Array | Float64Array,
-  options: SamplingOptions,
-  seen: Iterable<number>,
-  { seed, row: stream, sample: substream, position }: Draw,
-): number => {
-  const left = candidates(row, options, seen)
-  return options.temperature === 0 ? left.ids[0] : draw(left, rng(seed, stream, substream).uniform(position))
-}
+/**
+ * Of what the cuts left, the token that the draw names: it depends on nothing else. Of equals, greedy takes the first.
+ * undefined where nothing is left.
+ */
+export const chosen = (
+  left: Candidates,
+  { temperature }: SamplingOptions,
+  { seed, row, sample, position }: Draw,
+): number | undefined => (temperature === 0 ? left.ids[0] : draw(left, rng(seed, row, sample).uniform(position)))

@@ -13,6 +13,7 @@ import { engineFields } from '../../recipes/schema.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import type { Output } from '../output.ts'
+import { samplingFields, samplingOptions } from '../sampling.ts'
 import { reporter } from '../terminal.ts'
 
 const schema = z.object({
@@ -22,15 +23,11 @@ const schema = z.object({
   data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
   chat: z.boolean().default(false).describe("take texts as a user's turns, by the model's chat template"),
   maxNewTokens: z.number().int().nonnegative().default(256).describe('tokens of a completion at most'),
-  temperature: z.number().nonnegative().default(1).describe('0 takes the likeliest token'),
-  topK: z.number().int().positive().optional().describe('keep the k likeliest tokens'),
-  topP: z.number().gt(0).max(1).optional().describe('keep the likeliest tokens with this much probability'),
-  minP: z.number().min(0).max(1).optional().describe('drop tokens less likely than this part of the likeliest'),
-  repetitionPenalty: z.number().positive().optional().describe('above 1: make tokens that were seen less likely'),
   numReturnSequences: z.number().int().positive().default(1).describe('completions of each prompt'),
   stop: z.array(z.string().min(1)).optional().meta({ value: 'TEXT' }).describe('end before this text; repeatable'),
   batchSize: z.number().int().positive().default(16).describe('completions that are made at once'),
   seed: z.number().int().nonnegative().default(42).describe('same seed, same text, whatever the batch'),
+  ...samplingFields,
   device: engineFields.device,
   threads: engineFields.threads,
 })
@@ -53,7 +50,8 @@ export default command({
       const samples = options.numReturnSequences
       const total = prompts.length * samples
       const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
-      const pieces = generate(opened.model, tokenizer, ids, { ...options, eosIds, samples, packed })
+      const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
+      const pieces = generate(opened.model, tokenizer, ids, { ...options, ...sampling, eosIds, samples, packed })
       const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
       if (out.readable && total === 1) await stream(pieces, prompts[0], out)
       else await print(inOrder(completions(pieces), samples, done), prompts, out, report.clear)

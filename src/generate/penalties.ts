@@ -1,0 +1,44 @@
+/**
+ * What a token's past and its name do to its logit: transformers' LogitsProcessors, with OpenAI's presence and
+ * frequency penalties. They change a whole row of logits, number i of which is that of token i, in place.
+ */
+
+type Logits = Float32Array | Float64Array
+
+/** Divides logits of seen tokens where positive, multiplies where negative (Keskar et al. 2019). */
+export const penalizeRepetition = (logits: Logits, penalty: number, seen: Iterable<number>) => {
+  for (const id of new Set(seen)) logits[id] = logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty
+}
+
+/** Subtracts `presence` once and `frequency` each time that a token was generated. */
+export const penalizeGenerated = (
+  logits: Logits,
+  { presence, frequency }: { presence: number; frequency: number },
+  generated: readonly number[],
+) => {
+  for (const id of new Set(generated)) logits[id] -= presence
+  for (const id of generated) logits[id] -= frequency
+}
+
+export const addBias = (logits: Logits, bias: ReadonlyMap<number, number>) => {
+  for (const [id, value] of bias) logits[id] += value
+}
+
+/** Bans the last token of each word whose others are the last that were seen, but for end tokens by themselves. */
+export const banWords = (
+  logits: Logits,
+  words: readonly (readonly number[])[],
+  seen: readonly number[],
+  eosIds: ReadonlySet<number>,
+) => {
+  for (const word of words) {
+    const last = word[word.length - 1]
+    if (word.length === 1 && eosIds.has(last)) continue
+    const start = seen.length - word.length + 1
+    if (start >= 0 && word.every((id, i) => i === word.length - 1 || seen[start + i] === id)) ban(logits, last)
+  }
+}
+
+export const ban = (logits: Logits, id: number) => {
+  logits[id] = Number.NEGATIVE_INFINITY
+}
