@@ -14,6 +14,12 @@ export const commands: readonly Entry[] = [
     'what alignment does, on a small model: offline, in about a minute',
     () => import('./commands/demo.ts'),
   ),
+  entry(
+    'scaling',
+    look,
+    'scaling laws: loss against compute for several sizes, from scratch',
+    () => import('./commands/scaling.ts'),
+  ),
   entry('sft', train, 'fine-tune on texts, conversations or completions', () => import('./commands/sft.ts')),
   entry(
     'dpo',

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { html } from './html.ts'
 import { wilson } from './interval.ts'
-import { lineChart, measured, smooth, ticks } from './lineChart.ts'
+import { lineChart, measured, smooth } from './lineChart.ts'
 import { shareChart } from './shareChart.ts'
 import { standalone } from './svg.ts'
+import { ticks } from './ticks.ts'
 
 describe('Wilson intervals', () => {
   // Newcombe (1998), "Two-sided confidence intervals for the single proportion", table I, method 3

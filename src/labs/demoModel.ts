@@ -13,6 +13,9 @@ const characters = [...'0123456789+=']
 
 const plainToken = { single_word: false, lstrip: false, rstrip: false, normalized: false }
 
+/** The end of an answer, and how many tokens there are. */
+export const characterTokenizer = { eosId: characters.length, size: characters.length + 1 }
+
 /** tokenizer.json as the tokenizers library reads it: a token a character. */
 const tokenizer = {
   version: '1.0',
@@ -30,10 +33,11 @@ const tokenizer = {
   },
 }
 
-const tokenizerConfig = {
-  tokenizer_class: 'PreTrainedTokenizerFast',
-  eos_token: end,
-  model_max_length: demoConfig.max_position_embeddings,
+/** Puts the tokenizer's files into a model folder. */
+export const writeCharacterTokenizer = async (dir: string, maxLength: number): Promise<void> => {
+  const settings = { tokenizer_class: 'PreTrainedTokenizerFast', eos_token: end, model_max_length: maxLength }
+  await writeJson(join(dir, 'tokenizer.json'), tokenizer)
+  await writeJson(join(dir, 'tokenizer_config.json'), settings)
 }
 
 /** Writes a model folder as transformers reads it. @returns its parameters */
@@ -43,7 +47,6 @@ export const writeDemoModel = async (dir: string, seed: number): Promise<number>
   const params = initWeights(architecture, config, seed)
   const files = modelFiles({ architecture, config, params }, 'F32', { eos_token_id: demoConfig.eos_token_id })
   await writeModelFolder(dir, files, { stem: 'model' })
-  await writeJson(join(dir, 'tokenizer.json'), tokenizer)
-  await writeJson(join(dir, 'tokenizer_config.json'), tokenizerConfig)
+  await writeCharacterTokenizer(dir, demoConfig.max_position_embeddings)
   return [...params.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
 }

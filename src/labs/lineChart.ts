@@ -1,5 +1,6 @@
 /** Curves as SVG, from a pure function: the kept libraries draw on a canvas or ask for a DOM, which Node does not have. */
 import { round, shortNumber, svg, svgText } from './svg.ts'
+import { ticks } from './ticks.ts'
 
 export type Point = readonly [x: number, y: number]
 
@@ -30,16 +31,6 @@ const frame = { left: 44, right: 384, top: 34, bottom: 196 }
 const mostPoints = 500
 /** Of the widest fonts that may stand in. */
 const characterWidth = 7.5
-
-/** Round numbers, about `count` of them, that cover [low, high]: steps of 1, 2 or 5 times a power of ten. */
-export const ticks = (low: number, high: number, count = 5): number[] => {
-  const span = high - low || Math.abs(high) || 1
-  const power = 10 ** Math.floor(Math.log10(span / count))
-  const step = power * [1, 2, 5, 10].find((factor) => span <= count * factor * power * (1 + 1e-9))!
-  const first = Math.floor(low / step + 1e-9)
-  const last = Math.max(first + 1, Math.ceil(high / step - 1e-9))
-  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)))
-}
 
 /** At each point the mean of all up to it, of which each counts half as much as one `halfLife` later. */
 export const smooth = (points: readonly Point[], halfLife = points.length / 60): Point[] => {

@@ -84,6 +84,7 @@ ol.acts p { font-size: 0.95rem; margin: 0 0 0.6rem; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 10px; background: var(--card); padding: 1.1rem 1.25rem 0.9rem; display: flex; flex-direction: column; }
 figcaption p { color: var(--soft); font-size: 0.85rem; line-height: 1.45; margin: 0.25rem 0 0.9rem; }
 figure .chart { margin-top: auto; }
+figure.wide { margin: 1.5rem 0; }
 .scroll { overflow-x: auto; margin: 1rem 0; max-width: 42rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.95rem; }
 th { text-align: left; font-weight: 500; font-size: 0.85rem; color: var(--soft); }

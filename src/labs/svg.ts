@@ -21,16 +21,18 @@ export const svg = (title: string, width: number, height: number, parts: readonl
     '</svg>',
   ].join('\n')
 
-/** Of a page that holds charts. */
+/** Of a page that holds charts. Series differ in lightness too (after Okabe and Ito), for eyes that take two hues for one. */
 export const colors = `:root {
   color-scheme: light dark;
   --paper: #fdfdfc; --card: #ffffff; --ink: #1d1d1b; --soft: #65655f; --line: #e5e4df;
-  --c0: #0f6e5c; --c1: #b4540a; --good: #0f6e5c; --bad: #b3261e; --shade: #f4f3ef;
+  --c0: #0f6e5c; --c1: #b4540a; --c2: #0b62a8; --c3: #9c3d7c; --c4: #7a6400; --c5: #4d4d4a;
+  --good: #0f6e5c; --bad: #b3261e; --shade: #f4f3ef;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #151514; --card: #1c1c1a; --ink: #ecebe6; --soft: #a3a29b; --line: #33322f;
-    --c0: #56c7ae; --c1: #eb9b57; --good: #56c7ae; --bad: #f2867d; --shade: #232320;
+    --c0: #56c7ae; --c1: #eb9b57; --c2: #6fb7f0; --c3: #e59bc8; --c4: #dcc24a; --c5: #bdbcb5;
+    --good: #56c7ae; --bad: #f2867d; --shade: #232320;
   }
 }`
 
@@ -43,12 +45,16 @@ export const chartStyle = `.chart { display: block; width: 100%; height: auto; f
 .chart .guide { stroke: var(--soft); stroke-dasharray: 3 4; }
 .chart .curve { stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
 .chart .faint { stroke-width: 1; opacity: 0.4; }
-.chart .s0 { stroke: var(--c0); }
-.chart .s1 { stroke: var(--c1); }
+.chart .dashed { stroke-dasharray: 6 4; }
+.chart .band { stroke: none; opacity: 0.14; }
+${[0, 1, 2, 3, 4, 5]
+  .map(
+    (i) => `.chart .s${i} { stroke: var(--c${i}); }
+.chart .d${i} { fill: var(--c${i}); }`,
+  )
+  .join('\n')}
 .chart .whisker { stroke-width: 2; }
-.chart circle { stroke: none; }
-.chart .d0 { fill: var(--c0); }
-.chart .d1 { fill: var(--c1); }`
+.chart circle { stroke: none; }`
 
 /** A drawing as a file that any browser shows by itself. */
 export const standalone = (drawing: string): string => {

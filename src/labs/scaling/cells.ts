@@ -1,0 +1,63 @@
+/** A sweep's cells: what each trains, what it waits for, and what it leaves. */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeJson } from '../files.ts'
+import type { Share } from '../interval.ts'
+import type { Extent, Method, Plan, Size } from './settings.ts'
+
+export type Cell = { id: string; method: Method; size: Size; seed: number; needs: readonly string[] }
+
+/** Operations so far, without embedding and logit layers. The helper's own stand beside the student's. */
+export type Compute = { flops: number; helperFlops: number }
+
+/** An evaluation on held-out sums. */
+export type CurvePoint = Compute & {
+  /** Nats per token of the answers. */
+  loss: number
+  /** Share of their tokens that are the likeliest. */
+  accuracy: number
+}
+
+/** Answers counted. */
+export type Mark = Compute & { exact: Share }
+
+export type CellResult = {
+  id: string
+  method: Method
+  hidden: number
+  layers: number
+  seed: number
+  parameters: number
+  /** Weights that the count of operations rests on. */
+  blocks: number
+  curve: CurvePoint[]
+  marks: Mark[]
+  seconds: number
+}
+
+export const cellId = (method: Method, { hidden }: Pick<Size, 'hidden'>, seed: number) =>
+  `${method}-h${hidden}-s${seed}`
+
+/** The longest first, so that no core idles at the end behind one that began late. */
+export const cellsOf = ({ sizes }: Plan, { seeds, methods }: Extent): Cell[] => {
+  const each = Array.from({ length: seeds }, (_, i) => i + 1)
+  return methods.flatMap((method) =>
+    [...sizes]
+      .sort((a, b) => b.hidden - a.hidden)
+      .flatMap((size) => each.map((seed) => ({ id: cellId(method, size, seed), method, size, seed, needs: [] }))),
+  )
+}
+
+const resultsDir = (root: string) => join(root, 'cells')
+
+export const writeResult = (root: string, result: CellResult) =>
+  writeJson(join(resultsDir(root), `${result.id}.json`), result)
+
+/** What is finished; results are written whole, so each that is there counts. */
+export const readResults = async (root: string): Promise<Map<string, CellResult>> => {
+  const names = await readdir(resultsDir(root)).catch(() => [])
+  const texts = await Promise.all(
+    names.filter((name) => name.endsWith('.json')).map((name) => readFile(join(resultsDir(root), name), 'utf8')),
+  )
+  return new Map(texts.map((text) => JSON.parse(text) as CellResult).map((result) => [result.id, result]))
+}

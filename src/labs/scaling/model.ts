@@ -1,0 +1,72 @@
+/**
+ * The decoder of the scaling laws: one attention head of dimension 64, context 256, a vocabulary of 128,256 tokens,
+ * feed-forward ratio 4, from scratch. Peculiar: the embedded tokenizer knows thirteen of those tokens.
+ */
+import { resolveModel } from '../../checkpoint/hub.node.ts'
+import type { Architecture, Config } from '../../models/architecture.ts'
+import { parseConfig } from '../../models/config.ts'
+import { initWeights } from '../../models/init.ts'
+import { architectureOf } from '../../models/registry.ts'
+import { modelFiles } from '../../models/save.ts'
+import { writeModelFolder } from '../../recipes/modelFolder.ts'
+import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { badInput } from '../../util/fault.ts'
+import { characterTokenizer, writeCharacterTokenizer } from '../demoModel.ts'
+import type { Plan, Size } from './settings.ts'
+
+/** Where tokens come from: a folder, or nothing for the embedded tokenizer. */
+export type Tokens = { dir?: string; eosId: number; size: number; count(text: string): number }
+
+/** Throws Faults for a name that is no model, and for a tokenizer that does not fit the vocabulary. */
+export const openTokens = async (name: string | undefined, vocabulary: number): Promise<Tokens> => {
+  if (name === undefined)
+    return { eosId: characterTokenizer.eosId, size: characterTokenizer.size, count: (text) => text.length }
+  const dir = await resolveModel(name)
+  const tokenizer = await loadTokenizerFolder(dir)
+  const refuse = (what: string) => badInput('bad-tokenizer', `${name} ${what}`, { flag: '--tokenizer' })
+  if (!tokenizer) throw refuse('has no tokenizer.json')
+  if (tokenizer.eosId === undefined) throw refuse('names no end token (eos_token), so answers would not end')
+  if (tokenizer.size > vocabulary)
+    throw refuse(`has ${tokenizer.size} tokens, more than the ${vocabulary} of this preset; try --preset small`)
+  const { eosId, size, encode } = tokenizer
+  return { dir, eosId, size, count: (text) => encode(text, { specialTokens: false }).ids.length }
+}
+
+export const modelOf = (
+  { hidden, layers }: Size,
+  vocabulary: number,
+  eosId: number,
+): { architecture: Architecture; config: Config } => {
+  const config = parseConfig(
+    {
+      architectures: ['LlamaForCausalLM'],
+      model_type: 'llama',
+      vocab_size: vocabulary,
+      hidden_size: hidden,
+      intermediate_size: 4 * hidden,
+      num_hidden_layers: layers,
+      num_attention_heads: 1,
+      num_key_value_heads: 1,
+      head_dim: 64,
+      max_position_embeddings: 256,
+      rms_norm_eps: 1e-5,
+      rope_theta: 10_000,
+      hidden_act: 'silu',
+      tie_word_embeddings: true,
+      // Wider than Llama's 0.02, at which so narrow a model learns nothing for hundreds of steps
+      initializer_range: 0.05,
+      eos_token_id: eosId,
+    },
+    'config.json',
+  )
+  return { config, architecture: architectureOf(config, 'config.json') }
+}
+
+/** Writes a model folder with random weights, as transformers reads it. */
+export const writeModel = async (dir: string, size: Size, plan: Plan, tokens: Tokens, seed: number): Promise<void> => {
+  const { architecture, config } = modelOf(size, plan.vocabulary, tokens.eosId)
+  const params = initWeights(architecture, config, seed)
+  const files = modelFiles({ architecture, config, params }, 'F32', { eos_token_id: tokens.eosId })
+  await writeModelFolder(dir, files, { stem: 'model', tokenizerFrom: tokens.dir })
+  if (tokens.dir === undefined) await writeCharacterTokenizer(dir, config.max_position_embeddings)
+}

@@ -1,0 +1,40 @@
+/** Writes what a sweep found: the page, each plot as SVG with the numbers behind it as JSON, and all findings in one file. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeJson, writeText } from '../files.ts'
+import { plotChart } from '../plot.ts'
+import { standalone } from '../svg.ts'
+import type { CellResult } from './cells.ts'
+import { type ReportSettings, scalingReport } from './report.ts'
+import type { Plan } from './settings.ts'
+import { standardLaw } from './standard.ts'
+import { inWords } from './words.ts'
+
+export type ReportFiles = { report: string; findings: string; plots: string }
+
+export const writeScalingReport = async (
+  root: string,
+  {
+    results,
+    plan,
+    settings,
+    command,
+  }: { results: readonly CellResult[]; plan: Plan; settings: ReportSettings; command: readonly string[] },
+): Promise<{ words: string[]; files: ReportFiles }> => {
+  const files = { report: join(root, 'report.html'), findings: join(root, 'findings.json'), plots: join(root, 'plots') }
+  const standard = standardLaw(results)
+  const words = inWords(standard)
+  const { html, plots } = scalingReport({ standard, words, results, plan, settings, command })
+  await mkdir(files.plots, { recursive: true })
+  for (const [name, plot] of Object.entries(plots)) {
+    await writeText(join(files.plots, `${name}.svg`), standalone(plotChart(plot)))
+    await writeJson(join(files.plots, `${name}.json`), numbersOf(plot))
+  }
+  await writeText(files.report, html)
+  await writeJson(files.findings, { words, standard })
+  return { words, files }
+}
+
+/** Six digits are more than any of these numbers is sure of. */
+const numbersOf = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value, (_, x) => (typeof x === 'number' ? Number(x.toPrecision(6)) : x)))

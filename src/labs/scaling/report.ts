@@ -1,0 +1,158 @@
+/** A sweep as a page: the answer in words, the plots, and the tables under them. */
+import { powerLabel } from '../axes.ts'
+import { type Html, html, raw } from '../html.ts'
+import { facts, page, shell, table } from '../page.ts'
+import { type Plot, plotChart } from '../plot.ts'
+import type { CellResult } from './cells.ts'
+import type { Plan } from './settings.ts'
+import type { StandardLaw } from './standard.ts'
+
+export type ReportSettings = { preset: string; tokenizer?: string }
+
+export type ScalingFindings = {
+  standard: StandardLaw
+  words: readonly string[]
+  results: readonly CellResult[]
+  plan: Plan
+  settings: ReportSettings
+  command: readonly string[]
+}
+
+/** @returns the page, and its plots by the names of their files */
+export const scalingReport = (findings: ScalingFindings): { html: string; plots: Record<string, Plot> } => {
+  const { standard, words } = findings
+  const plots = { 'loss-vs-compute': lossPlot(standard), 'accuracy-vs-compute': accuracyPlot(findings.results) }
+  return {
+    plots,
+    html: page({
+      title: 'attune scaling: loss against compute',
+      body: [
+        html`<header><p class="kicker">attune scaling</p><h1>Validation loss against compute</h1>
+${words.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
+        figure(plots['loss-vs-compute'], lossNote),
+        sizesTable(standard),
+        html`<h2>The best size for a budget</h2>`,
+        budgetsTable(standard),
+        html`<h2>Right answers</h2>`,
+        figure(
+          plots['accuracy-vs-compute'],
+          'Held-out sums answered exactly by the likeliest tokens; the mean over seeds, from the least to the greatest.',
+        ),
+        setUp(findings),
+      ],
+    }),
+  }
+}
+
+const lossNote =
+  'Each curve is one size, the mean over seeds with the range of the seeds; dashed: the lower envelope and the power law fitted to it. Compute leaves out the embedding and the logit layer.'
+
+export const figure = (plot: Plot, note: string): Html => html`<figure class="wide">
+<figcaption><h3>${plot.title}</h3><p>${note}</p></figcaption>
+${raw(plotChart(plot))}
+</figure>`
+
+const sizeName = (hidden: number) => `hidden ${hidden}`
+
+const lossPlot = ({ sizes, envelope, law }: StandardLaw): Plot => ({
+  title: 'Validation loss against training compute',
+  x: { name: 'training compute, FLOPs without embedding and logits', log: true },
+  y: { name: 'validation loss, nats per token', log: true },
+  series: [
+    ...sizes.map(({ hidden, curve, range }, i) => ({
+      ...{ name: sizeName(hidden), points: curve, interval: range, color: i % 5 },
+    })),
+    {
+      name: law ? 'envelope' : 'lowest',
+      points: envelope.map(({ flops, loss }) => [flops, loss] as const),
+      color: 5,
+      dashed: true,
+    },
+    ...(law
+      ? [
+          {
+            name: `∝ C^-${law.exponent.toFixed(2)}`,
+            points: [law.from, law.to].map((c) => [c, law.factor * c ** -law.exponent] as const),
+            color: 5,
+          },
+        ]
+      : []),
+  ],
+})
+
+const accuracyPlot = (results: readonly CellResult[]): Plot => {
+  const sft = results.filter(({ method }) => method === 'sft')
+  const sizes = [...new Set(sft.map(({ hidden }) => hidden))].sort((a, b) => a - b)
+  return {
+    title: 'Exact answers against training compute',
+    x: { name: 'training compute, FLOPs without embedding and logits', log: true },
+    y: { name: 'held-out sums answered exactly, %' },
+    series: sizes.map((hidden, i) => {
+      const group = sft.filter((result) => result.hidden === hidden)
+      const shares = group[0].marks.map((_, m) => group.map(({ marks }) => 100 * marks[m].exact.share))
+      return {
+        ...{ name: sizeName(hidden), color: i % 5, dots: true },
+        points: shares.map(
+          (each, m) => [group[0].marks[m].flops, each.reduce((a, b) => a + b, 0) / each.length] as const,
+        ),
+        interval: shares.map((each) => [Math.min(...each), Math.max(...each)] as const),
+      }
+    }),
+  }
+}
+
+const count = (n: number) => n.toLocaleString('en-US')
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+
+const sizesTable = ({ sizes }: StandardLaw): Html =>
+  table(
+    [
+      ['hidden size', 'layers', 'weights in blocks', 'all parameters', 'seeds', 'compute', 'loss at the end', 'exact'],
+      ...sizes.map(({ hidden, layers, blocks, parameters, seeds, curve, exact }) => [
+        ...[hidden, layers].map(String),
+        ...[blocks, parameters].map(count),
+        String(seeds),
+        powerLabel(curve.at(-1)?.[0] ?? 0),
+        (curve.at(-1)?.[1] ?? Number.NaN).toPrecision(3),
+        percent(exact),
+      ]),
+    ],
+    ['n', 'n', 'n', 'n', 'n', 'n', 'n', 'n'],
+  )
+
+const budgetsTable = ({ budgets }: StandardLaw): Html =>
+  table(
+    [
+      ['compute, FLOPs', 'best hidden size', 'weights in blocks', 'loss', 'in so many resamples of the seeds'],
+      ...budgets.map(({ flops, hidden, blocks, loss, sure }) => [
+        ...[
+          powerLabel(Number(flops.toPrecision(2))),
+          String(hidden),
+          count(blocks),
+          loss.toPrecision(3),
+          percent(sure),
+        ],
+      ]),
+    ],
+    ['n', 'n', 'n', 'n', 'n'],
+  )
+
+const setUp = ({ plan, settings, results, command }: ScalingFindings): Html => html`<section>
+<h2>Set-up</h2>
+${facts([
+  ['model', 'Llama, from scratch; one attention head of dimension 64; feed-forward ratio 4'],
+  ['context, vocabulary', `256, ${count(plan.vocabulary)}`],
+  ['data', `${count(plan.taught)} sums to train on, ${count(plan.held)} held out, none in both`],
+  ['tokenizer', settings.tokenizer ?? 'embedded, a token a character'],
+  ['steps', plan.sizes.map(({ hidden, steps }) => `${hidden}: ${count(steps)}`).join(', ')],
+  ['learning rate', plan.sizes.map(({ hidden, learningRate }) => `${hidden}: ${learningRate}`).join(', ')],
+  ['rows of a step, warm-up', `${plan.batchSize}, ${plan.warmupSteps} steps, then constant`],
+  [
+    'cells, core seconds',
+    `${results.length}, ${count(Math.round(results.reduce((sum, { seconds }) => sum + seconds, 0)))}`,
+  ],
+])}
+<p>Operations of a row: three passes, each 2 for every weight of the blocks and every token, and
+4 · layers · heads · head dimension for every position that a token sees.</p>
+${shell(command.length ? command.join(' ') : 'attune scaling')}
+</section>`

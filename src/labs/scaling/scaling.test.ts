@@ -1,0 +1,208 @@
+/** The scaling lab: its counts against goldens, its statistics by hand, and a sweep of seconds that is stopped and goes on. */
+import { readFileSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseConfig } from '../../models/config.ts'
+import { architectureOf } from '../../models/registry.ts'
+import { logTicks, powerLabel } from '../axes.ts'
+import { countsOf, forwardFlops, generationFlops, trainingFlops } from './flops.ts'
+import { modelOf } from './model.ts'
+import { type Preset, presets, scalingSchema } from './settings.ts'
+import { bestSoFar, type Curve, envelope, fitPowerLaw, meanCurve, shareAt, tInterval, valueAt } from './statistics.ts'
+import { type SweepEvent, sweep } from './sweep.ts'
+import { rowOf } from './task.ts'
+
+type Golden = {
+  model_type: string
+  config: Record<string, number | boolean>
+  length: number
+  parameters: number
+  blocks: number
+  forward_causal: number
+  training_causal: number
+}
+
+const counts = new URL('../../../test/fixtures/maths/transformer_counts.json.gz', import.meta.url)
+const goldens: Golden[] = JSON.parse(gunzipSync(readFileSync(counts)).toString()).cases
+const names: Record<string, string> = { llama: 'LlamaForCausalLM', gpt2: 'GPT2LMHeadModel' }
+
+describe('counts of operations', () => {
+  it.each(goldens.map((golden, i) => [i, golden] as const))('agree with golden %i', (_, golden) => {
+    const { model_type, config, length } = golden
+    const context = model_type === 'gpt2' ? {} : { max_position_embeddings: 8192 }
+    const raw = { ...config, ...context, model_type, architectures: [names[model_type]] }
+    const parsed = parseConfig(raw, 'config.json')
+    const made = countsOf(architectureOf(parsed, 'config.json'), parsed)
+    expect([made.parameters, made.blocks]).toEqual([golden.parameters, golden.blocks])
+    expect(forwardFlops(made, length) / length).toBe(golden.forward_causal)
+    expect(trainingFlops(made, length) / length).toBe(golden.training_causal)
+  })
+
+  it('of a packed row let each reply see the prompt and itself', () => {
+    // 6 tokens of prompt and replies; positions seen: 1 + 2, then 3 + 4 and 3 + 4 (two replies of two tokens)
+    const each = { parameters: 0, blocks: 10, perPosition: 1 }
+    expect(forwardFlops(each, 2, [2, 2])).toBe(2 * 10 * 6 + 3 + 7 + 7)
+    // The last generated token is not read again
+    expect(generationFlops(each, 2, 2)).toBe(forwardFlops(each, 3))
+  })
+
+  it('has the models that the lab is about', () => {
+    for (const size of presets.seed.sizes) {
+      const { config } = modelOf(size, presets.seed.vocabulary, 12)
+      expect(config).toMatchObject({
+        num_attention_heads: 1,
+        head_dim: 64,
+        max_position_embeddings: 256,
+        vocab_size: 128_256,
+      })
+      expect(config.intermediate_size).toBe(4 * config.hidden_size)
+    }
+    expect(presets.seed.taught).toBe(1000)
+  })
+})
+
+describe('statistics of curves', () => {
+  const steep: Curve = [
+    [1, 8],
+    [10, 2],
+    [100, 3],
+  ]
+  const flat: Curve = [
+    [10, 4],
+    [100, 1],
+    [1000, 0.5],
+  ]
+
+  it('reads values between points in log-log', () => {
+    expect(valueAt(steep, Math.sqrt(10))).toBeCloseTo(4, 12)
+    expect(valueAt(steep, 10)).toBe(2)
+    expect([valueAt(steep, 0.5), valueAt(steep, 101)]).toEqual([undefined, undefined])
+    expect(
+      shareAt(
+        [
+          [1, 0],
+          [100, 0.5],
+        ],
+        10,
+      ),
+    ).toBeCloseTo(0.25, 12)
+    expect(bestSoFar(steep).at(-1)).toEqual([100, 2])
+  })
+
+  it('finds the envelope, its best curve, and holds what was reached', () => {
+    const points = envelope([steep, flat], 4)
+    expect(points.map(({ flops }) => Math.round(flops))).toEqual([1, 10, 100, 1000])
+    expect(points.map(({ best }) => best)).toEqual([0, 0, 1, 1])
+    expect(points.map(({ loss }) => loss)).toEqual([8, 2, 1, 0.5].map((x) => expect.closeTo(x, 9)))
+  })
+
+  it('fits a power law exactly where there is one', () => {
+    const law = fitPowerLaw([1e6, 1e8, 1e9].map((c) => [c, 7 * c ** -0.3] as const))
+    expect(law).toEqual({ factor: expect.closeTo(7, 9), exponent: expect.closeTo(0.3, 12) })
+    expect(fitPowerLaw([[5, 1]])).toBeUndefined()
+  })
+
+  it('takes means over seeds and their intervals', () => {
+    const other: Curve = [
+      [1, 2],
+      [10, 8],
+      [100, 3],
+    ]
+    expect(meanCurve([steep, other])).toEqual([
+      [1, expect.closeTo(4, 12)],
+      [10, expect.closeTo(4, 12)],
+      [100, expect.closeTo(3, 12)],
+    ])
+    // Mean 2, standard error 1 / sqrt(3), t of two degrees 4.303
+    const { value, low, high } = tInterval([1, 2, 3])
+    expect([value, low, high]).toEqual([2, expect.closeTo(2 - 2.4844, 3), expect.closeTo(2 + 2.4844, 3)])
+    expect(tInterval([5]).high).toBe(Number.POSITIVE_INFINITY)
+  })
+})
+
+it('labels logarithmic axes with round numbers', () => {
+  expect(logTicks(0.03, 4)).toEqual([0.05, 0.1, 0.2, 0.5, 1, 2])
+  expect(logTicks(1e6, 1e12)).toEqual([1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12])
+  expect([0.05, 20, 1e9, 2e12, 1e-5].map(powerLabel)).toEqual(['0.05', '20', '10⁹', '2×10¹²', '10⁻⁵'])
+})
+
+it('says answers units first', () => {
+  expect(rowOf({ a: 27, b: 58 })).toEqual({ prompt: '27+58=', completion: '58' })
+  expect(rowOf({ a: 70, b: 54 }).completion).toBe('421')
+})
+
+describe('a sweep', () => {
+  let root: string
+  const cache = process.env.ATTUNE_CACHE
+  beforeAll(async () => {
+    root = await mkdtemp(join(tmpdir(), 'attune-scaling-'))
+    process.env.ATTUNE_CACHE = join(root, 'cache')
+  })
+  afterAll(async () => {
+    if (cache === undefined) delete process.env.ATTUNE_CACHE
+    else process.env.ATTUNE_CACHE = cache
+    await rm(root, { recursive: true, force: true })
+  })
+
+  const preset: Preset = {
+    ...{ vocabulary: 13, taught: 40, held: 16, batchSize: 8, warmupSteps: 2, evalEvery: 2, marks: [0.5, 1] },
+    sizes: [16, 32].map((hidden) => ({ hidden, layers: 1, learningRate: 1e-3, steps: 8 })),
+    ...{ seeds: 2, methods: ['sft'] },
+  }
+
+  const run = async (name: string, each: (event: SweepEvent) => void = () => {}, signal?: AbortSignal) => {
+    const settings = scalingSchema.parse({ output: join(root, name), jobs: 2 })
+    const events: SweepEvent[] = []
+    for await (const event of sweep(settings, { signal, preset })) {
+      events.push(event)
+      each(event)
+    }
+    return events
+  }
+  const results = async (name: string) => {
+    const files = (await readdir(join(root, name, 'cells'))).sort()
+    const texts = files.map((file) => readFile(join(root, name, 'cells', file), 'utf8'))
+    return (await Promise.all(texts)).map((text) => ({ ...JSON.parse(text), seconds: 0 }))
+  }
+
+  it('trains every cell once, and leaves numbers, plots and a page', async () => {
+    const events = await run('whole')
+    expect(events[0]).toMatchObject({ event: 'plan', cells: 4, finished: 0 })
+    expect(events.filter(({ event }) => event === 'cell')).toHaveLength(4)
+    const last = events.at(-1)!
+    if (last.event !== 'result') throw new Error(last.event)
+    const page = await readFile(last.files.report, 'utf8')
+    expect(page).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link|NaN|undefined/)
+    expect(page.match(/<svg /g)).toHaveLength(2)
+    expect((await readdir(last.files.plots)).sort()).toContain('loss-vs-compute.json')
+    const [one] = await results('whole')
+    expect(one.curve.map(({ flops }: { flops: number }) => flops / one.curve[0].flops)).toEqual(
+      [1, 2, 3, 4].map((x) => expect.closeTo(x, 9)),
+    )
+    expect(one.marks).toMatchObject([{ exact: { total: 16 } }, { exact: { total: 16 } }])
+  })
+
+  it('goes on after a stop to the same numbers, and repeats nothing that is finished', async () => {
+    const stop = new AbortController()
+    const first = await run('stopped', ({ event }) => event === 'cell' && stop.abort(), stop.signal)
+    expect(first.at(-1)).toMatchObject({ event: 'stopped', cells: 4 })
+    const done = (await results('stopped')).length
+    expect(done).toBeGreaterThan(0)
+    expect(done).toBeLessThan(4)
+    const second = await run('stopped')
+    expect(second[0]).toMatchObject({ event: 'plan', cells: 4, finished: done })
+    expect(await results('stopped')).toEqual(await results('whole'))
+    expect((await run('stopped')).map(({ event }) => event)).toEqual(['plan', 'result'])
+  })
+
+  it('takes no folder that is not its own', async () => {
+    await writeFile(join(root, 'letter'), 'x')
+    await expect(run('letter')).rejects.toMatchObject({ code: 'taken', exitCode: 2 })
+    await expect(run('')).rejects.toThrow(/is no sweep; choose another --output/)
+    const other = sweep(scalingSchema.parse({ output: join(root, 'whole'), preset: 'demo' }), { preset })
+    await expect(other.next()).rejects.toThrow(/holds a sweep with another preset/)
+  })
+})

@@ -1,0 +1,98 @@
+/** What a sweep trains, with which numbers, and why these. */
+import { z } from 'zod'
+import { engineFields } from '../../recipes/schema.ts'
+
+export const methodNames = ['sft'] as const
+export type Method = (typeof methodNames)[number]
+
+export const presetNames = ['demo', 'small', 'seed'] as const
+
+export const scalingSchema = z.object({
+  preset: z
+    .enum(presetNames)
+    .default('small')
+    .describe('how much is trained: demo takes two minutes on two cores, small about an hour, seed a day'),
+  output: z
+    .string()
+    .min(1)
+    .default('attune-scaling')
+    .meta({ value: 'DIR' })
+    .describe('the sweep; a stopped one goes on'),
+  tokenizer: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ value: 'MODEL' })
+    .describe('the tokenizer of this model (default: an embedded one, a token a character)'),
+  seeds: z
+    .number()
+    .int()
+    .positive()
+    .optional()
+    .describe("how many seeds each cell is run with (default: the preset's)"),
+  methods: z
+    .array(z.enum(methodNames))
+    .min(1)
+    .optional()
+    .meta({ value: 'NAMES', separator: ',' })
+    .describe("which of sft, spin, t-spin, asft (default: the preset's); sft is always among them"),
+  jobs: z.number().int().positive().optional().describe('cells at once, each on one thread (default: one a core)'),
+  device: engineFields.device,
+})
+
+export type Size = { hidden: number; layers: number; learningRate: number; steps: number }
+
+/** All that decides what a cell gives; it stands in sweep.json, and a folder takes one plan. */
+export type Plan = {
+  vocabulary: number
+  sizes: Size[]
+  /** Sums to train on, and held-out ones: for the validation loss and exact matches. */
+  taught: number
+  held: number
+  batchSize: number
+  warmupSteps: number
+  /** Steps from one evaluation to the next. */
+  evalEvery: number
+  /** Parts of an sft run after which its answers are counted. */
+  marks: number[]
+}
+
+/** What may differ from one call to the next over the same folder. */
+export type Extent = { seeds: number; methods: Method[] }
+
+export type Preset = Plan & Extent
+
+/**
+ * One layer more for each doubling: width over depth stays between 32 and 64. Learning rates fall with the width, the
+ * greatest that trained without spikes.
+ */
+const size = (hidden: number, learningRate: number, steps: number): Size => ({
+  ...{ hidden, layers: Math.log2(hidden) - 4, learningRate, steps },
+})
+
+const shared = { taught: 1000, batchSize: 64, warmupSteps: 50, marks: [0.25, 0.5, 1] }
+
+export const presets: Record<(typeof presetNames)[number], Preset> = {
+  demo: {
+    ...shared,
+    // The embedded tokenizer's own: what it leaves out is counted in no curve, and would take all of the time
+    vocabulary: 13,
+    sizes: [size(32, 4e-3, 1000), size(64, 3e-3, 800), size(128, 2e-3, 500)],
+    ...{ held: 256, evalEvery: 20, seeds: 2, methods: ['sft'] },
+  },
+  small: {
+    ...shared,
+    vocabulary: 128_256,
+    sizes: [size(32, 4e-3, 2400), size(64, 3e-3, 1800), size(128, 2e-3, 1200), size(256, 1e-3, 800)],
+    ...{ held: 256, evalEvery: 20, seeds: 3, methods: ['sft'] },
+  },
+  seed: {
+    ...shared,
+    vocabulary: 128_256,
+    sizes: [
+      ...[size(32, 4e-3, 20_000), size(64, 3e-3, 15_000), size(128, 2e-3, 10_000)],
+      ...[size(256, 1e-3, 8000), size(512, 5e-4, 5000)],
+    ],
+    ...{ held: 1000, evalEvery: 50, seeds: 3, methods: ['sft'] },
+  },
+}

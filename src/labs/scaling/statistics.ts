@@ -1,0 +1,117 @@
+/** Curves against compute: the lower envelope, the best size for a budget, a power law, and how sure they are. */
+import { type Rng, rng } from '../../util/rng.ts'
+
+/** Compute in FLOPs, loss in nats; compute rises. */
+export type Curve = readonly (readonly [flops: number, loss: number])[]
+
+export type Interval = { value: number; low: number; high: number }
+
+/** The least value up to each point: a run may be stopped early. */
+export const bestSoFar = (curve: Curve): Curve => {
+  let best = Number.POSITIVE_INFINITY
+  return curve.map(([x, y]) => [x, (best = Math.min(best, y))] as const)
+}
+
+/** The value at a compute, on a straight line in log-log between its neighbours; undefined outside the curve. */
+export const valueAt = (curve: Curve, flops: number): number | undefined => {
+  const next = curve.findIndex(([x]) => x >= flops)
+  if (next < 0) return undefined
+  const [x1, y1] = curve[next]
+  if (x1 === flops) return y1
+  if (next === 0) return undefined
+  const [x0, y0] = curve[next - 1]
+  const t = Math.log(flops / x0) / Math.log(x1 / x0)
+  return Math.exp(Math.log(y0) + t * Math.log(y1 / y0))
+}
+
+/** As `valueAt`, on a straight line over the logarithm of the compute: for shares, which may be 0. */
+export const shareAt = (curve: Curve, flops: number): number | undefined => {
+  const shifted = valueAt(
+    curve.map(([x, y]) => [x, Math.exp(y)] as const),
+    flops,
+  )
+  return shifted === undefined ? undefined : Math.log(shifted)
+}
+
+/** Mean over seeds of the logarithm, at every compute that the first curve has and all share. */
+export const meanCurve = (curves: readonly Curve[]): Curve =>
+  (curves[0] ?? []).flatMap(([x]) => {
+    const values = curves.map((curve) => valueAt(curve, x))
+    if (values.some((value) => value === undefined)) return []
+    return [[x, Math.exp(mean(values.map((value) => Math.log(value!))))] as const]
+  })
+
+export const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
+
+/** `count` values from low to high, equally far apart in their logarithm. */
+export const logSpace = (low: number, high: number, count: number): number[] =>
+  Array.from({ length: count }, (_, i) => low * (high / low) ** (i / (count - 1)))
+
+export type EnvelopePoint = { flops: number; loss: number /** Index of the curve that is lowest. */; best: number }
+
+/** The lowest of all curves, each taken at its best so far, over the compute that they cover together. */
+export const envelope = (curves: readonly Curve[], points = 60): EnvelopePoint[] => {
+  const lowest = curves.map(bestSoFar).filter((curve) => curve.length > 1)
+  if (!lowest.length) return []
+  const [low, high] = [Math.min(...lowest.map((c) => c[0][0])), Math.max(...lowest.map((c) => c.at(-1)![0]))]
+  let held: EnvelopePoint | undefined
+  return logSpace(low, high, points).flatMap((flops, i) => {
+    // Rounding may carry the last point beyond the last curve
+    const at = i === points - 1 ? high : flops
+    curves.forEach((curve, best) => {
+      const loss = valueAt(bestSoFar(curve), at)
+      if (loss !== undefined && (!held || loss < held.loss)) held = { flops: at, loss, best }
+    })
+    return held ? [{ ...held, flops: at }] : []
+  })
+}
+
+export type PowerLaw = { /** loss = factor * flops^-exponent */ factor: number; exponent: number }
+
+/** Least squares on the logarithms; undefined for fewer than two different computes. */
+export const fitPowerLaw = (points: Curve): PowerLaw | undefined => {
+  const [xs, ys] = [points.map(([x]) => Math.log(x)), points.map(([, y]) => Math.log(y))]
+  const [mx, my] = [mean(xs), mean(ys)]
+  const variance = xs.reduce((sum, x) => sum + (x - mx) ** 2, 0)
+  if (points.length < 2 || variance === 0) return undefined
+  const slope = xs.reduce((sum, x, i) => sum + (x - mx) * (ys[i] - my), 0) / variance
+  return { factor: Math.exp(my - slope * mx), exponent: -slope }
+}
+
+/** Draws with replacement, one stream for every resample. */
+export const resample = <T>(items: readonly T[], random: Rng, at: number): T[] =>
+  items.map((_, i) => items[Math.floor(random.uniform(at + i) * items.length)])
+
+/** The middle 95 % of a statistic over resamples; undefined values are left out. */
+export const bootstrap = (
+  statistic: (draw: <T>(items: readonly T[]) => T[]) => number | undefined,
+  { count = 1000, seed = 0 } = {},
+): { low: number; high: number; count: number } | undefined => {
+  const values: number[] = []
+  for (let k = 0; k < count; k++) {
+    const random = rng(seed, 0xb007, k)
+    let at = 0
+    const value = statistic((items) => {
+      at += items.length
+      return resample(items, random, at)
+    })
+    if (value !== undefined && Number.isFinite(value)) values.push(value)
+  }
+  if (!values.length) return undefined
+  values.sort((a, b) => a - b)
+  const quantile = (q: number) => values[Math.min(values.length - 1, Math.floor(q * values.length))]
+  return { low: quantile(0.025), high: quantile(0.975), count: values.length }
+}
+
+/** 97.5 % quantiles of Student's t by degrees of freedom, from 1. */
+const tTable = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
+
+/** The mean of a few measurements with its 95 % interval (Student's t); infinite for a single one. */
+export const tInterval = (values: readonly number[]): Interval => {
+  const value = mean(values)
+  const freedom = values.length - 1
+  if (freedom < 1) return { value, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY }
+  const variance = values.reduce((sum, x) => sum + (x - value) ** 2, 0) / freedom
+  const half = (tTable[freedom - 1] ?? 1.96) * Math.sqrt(variance / values.length)
+  return { value, low: value - half, high: value + half }
+}

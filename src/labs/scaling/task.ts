@@ -1,0 +1,48 @@
+/**
+ * The task: adding two numbers of two digits, from 1,000 sums. Peculiar: the answer is said units first, in the order
+ * in which one carries, which models of this size learn from so few sums; tens first, the largest does not within a day.
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { dealSums, question, type Sum, totalOf } from '../addition.ts'
+import { writeRows } from '../files.ts'
+import { type Counts, trainingFlops } from './flops.ts'
+import type { Tokens } from './model.ts'
+import type { Plan } from './settings.ts'
+
+export type Row = { prompt: string; completion: string }
+
+/** 27+58= is answered 58. */
+export const rowOf = (sum: Sum): Row => ({
+  prompt: question(sum),
+  completion: [...String(totalOf(sum))].reverse().join(''),
+})
+
+export type Data = { taught: Row[]; held: Row[]; files: { taught: string; held: string } }
+
+/** The sums of a seed, in files too. No sum is in both parts, in either order. */
+export const dealData = async (root: string, seed: number, plan: Plan): Promise<Data> => {
+  const dir = join(root, 'data', `seed-${seed}`)
+  const files = { taught: join(dir, 'taught.jsonl'), held: join(dir, 'held.jsonl') }
+  const dealt = dealSums(seed, { taught: plan.taught, ranked: 0, tested: plan.held })
+  const [taught, held] = [dealt.taught.map(rowOf), dealt.tested.map(rowOf)]
+  await mkdir(dir, { recursive: true })
+  await writeRows(files.taught, taught)
+  await writeRows(files.held, held)
+  return { taught, held, files }
+}
+
+/** Tokens of a row's two parts; the end of the answer is one. */
+export const lengthsOf = ({ prompt, completion }: Row, tokens: Tokens) => ({
+  prompt: tokens.count(prompt),
+  reply: tokens.count(completion) + 1,
+})
+
+/** Operations of one row in supervised training, the mean over the taught ones. */
+export const rowFlops = (rows: readonly Row[], tokens: Tokens, counts: Counts): number => {
+  const flops = rows.map((row) => {
+    const { prompt, reply } = lengthsOf(row, tokens)
+    return trainingFlops(counts, prompt + reply)
+  })
+  return flops.reduce((a, b) => a + b, 0) / rows.length
+}
