@@ -30,6 +30,7 @@ export const commands: readonly Entry[] = [
   entry('kto', train, 'align by replies that are good or bad, without pairs', () => import('./commands/kto.ts')),
   entry('init', train, 'make a model with random weights', () => import('./commands/init.ts')),
   entry('merge', train, 'merge an adapter into its model', () => import('./commands/merge.ts')),
+  entry('export', use, 'write a model for llama.cpp', () => import('./commands/export.ts')),
   entry('generate', use, 'complete prompts', () => import('./commands/generate.ts')),
   entry('score', use, 'log-probabilities of completions', () => import('./commands/score.ts')),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),

@@ -5,23 +5,30 @@ import type { ByteSource } from '../util/bytes.ts'
 import { fileSource } from '../util/files.node.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { loadTokenizer } from './tokenizer.ts'
+import type { TokenizerFiles } from './tokenizerConfig.ts'
 
 const extraFolder = 'additional_chat_templates'
 
 /** Undefined where the folder has no tokenizer.json: such a model works with ids alone. */
 export const loadTokenizerFolder = async (folder: string): Promise<Tokenizer | undefined> => {
+  const files = await tokenizerFiles(folder)
+  return files && loadTokenizer(files)
+}
+
+/** What `loadTokenizer` takes, or undefined. */
+export const tokenizerFiles = async (folder: string): Promise<TokenizerFiles | undefined> => {
   const inside = new Set(await readdir(folder).catch(() => []))
   const source = async (name: string) => (inside.has(name) ? await fileSource(join(folder, name)) : undefined)
   const tokenizerJson = await source('tokenizer.json')
   if (!tokenizerJson) return undefined
-  return loadTokenizer({
+  return {
     tokenizerJson,
     tokenizerConfig: await source('tokenizer_config.json'),
     specialTokensMap: await source('special_tokens_map.json'),
     modelConfig: await source('config.json'),
     chatTemplates: await templateFiles(folder, await source('chat_template.jinja')),
     chatTemplateJson: await source('chat_template.json'),
-  })
+  }
 }
 
 const templateFiles = async (folder: string, main: ByteSource | undefined): Promise<Record<string, ByteSource>> => {

@@ -1,11 +1,8 @@
 /** An adapter and its base as one model. */
 import { z } from 'zod'
-import { resolveModel } from '../../checkpoint/hub.node.ts'
-import { loadAdapter, loadPretrained } from '../../models/load.node.ts'
-import { mergeAdapter } from '../../models/merge.ts'
 import { modelFiles } from '../../models/save.ts'
+import { openMerged } from '../../recipes/merged.ts'
 import { refuseTaken, storedAs, writeModelFolder } from '../../recipes/modelFolder.ts'
-import { modelOfRun } from '../../runs/find.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 
@@ -22,15 +19,10 @@ export default command({
   schema,
   async run({ model, adapter, output, saveDtype }, { out }) {
     await refuseTaken(output)
-    const run = await modelOfRun(model)
-    const adapterName = adapter ?? run?.adapter
-    if (adapterName === undefined)
-      throw badInput('bad-flag', 'is required: the adapter to merge', { flag: '--adapter' })
-    const dir = await resolveModel(run?.model ?? model)
-    const base = await loadPretrained(dir)
-    const adapterDir = (await modelOfRun(adapterName))?.adapter ?? (await resolveModel(adapterName))
-    const merged = mergeAdapter(base, await loadAdapter(adapterDir, base))
-    await writeModelFolder(output, modelFiles(merged, storedAs[saveDtype], base.generationConfig), {
+    const merged = await openMerged(model, adapter)
+    const { dir, adapterDir } = merged
+    if (adapterDir === undefined) throw badInput('bad-flag', 'is required: the adapter to merge', { flag: '--adapter' })
+    await writeModelFolder(output, modelFiles(merged, storedAs[saveDtype], merged.generationConfig), {
       stem: 'model',
       tokenizerFrom: dir,
     })

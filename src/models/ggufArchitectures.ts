@@ -1,0 +1,217 @@
+/**
+ * llama.cpp's architectures for attune's: names of tensors, settings of their own, and what their graphs cannot do.
+ * Source: gguf-py/gguf/tensor_mapping.py and src/models/*.cpp.
+ */
+import type { GgufValue } from '../checkpoint/gguf.ts'
+import { badInput } from '../util/fault.ts'
+import type { Architecture, Config } from './architecture.ts'
+
+export type GgufArchitecture = {
+  name: string
+  /** Names of a layer's tensors where they are not everyone's. */
+  names?: Readonly<Record<string, string>>
+  /** Its graph rotates neighbours, not halves. */
+  pairs?: boolean
+  /** Its graph honours sliding windows. */
+  slides?: boolean
+  own(config: Config, architecture: Architecture): Record<string, GgufValue | undefined>
+  /** What queries are to be multiplied by beforehand, and the weight that takes it. */
+  queryFactor?: { weight: string; of(config: Config): number }
+  /** Activations that its graph has. */
+  activations: readonly string[]
+  /** Has tensors for biases where config.json may ask for them. */
+  biased?: boolean
+  /** Takes a head of its own. */
+  untied?: boolean
+  /** Takes attention whose width is not the model's. */
+  wide?: boolean
+  /** Divides frequencies by `rope_freqs`. */
+  llama3?: boolean
+  /** What else it cannot do, in words. */
+  lacks?(config: Config, architecture: Architecture): string | undefined
+}
+
+const silu = ['silu', 'swish']
+const gelu = ['gelu_new', 'gelu_pytorch_tanh']
+
+const rms = ({ raw }: Config, silent = 1e-6) => ({
+  'attention.layer_norm_rms_epsilon': { float: (raw.rms_norm_eps as number | null | undefined) ?? silent },
+})
+
+const kinds = (config: Config, { layerKind }: Architecture) =>
+  Array.from({ length: config.num_hidden_layers }, (_, layer) => layerKind(config, layer))
+
+/** Every nth layer sees everything: n, 0 where none does, undefined where it is another pattern. */
+const period = (config: Config, architecture: Architecture): number | undefined => {
+  const sliding = kinds(config, architecture).map(({ window }) => window !== undefined)
+  const fits = (n: number) => sliding.every((slides, i) => slides === (n === 0 || i % n < n - 1))
+  return Array.from({ length: sliding.length + 1 }, (_, n) => n).find(fits)
+}
+
+const gemmaSlides = (config: Config, architecture: Architecture) => ({
+  ...rms(config),
+  'attention.sliding_window': { uint: (config.raw.sliding_window as number | null | undefined) ?? 4096 },
+  'attention.sliding_window_pattern': { uint: period(config, architecture)! },
+})
+
+const capped = (value: unknown, silent?: number): GgufValue | undefined => {
+  const cap = value === undefined ? silent : value
+  return typeof cap === 'number' ? { float: cap } : undefined
+}
+
+const otherPattern = (config: Config, architecture: Architecture) =>
+  period(config, architecture) === undefined ? 'this order of sliding and full layers' : undefined
+
+/** Gemma 2 and 3 scale queries by head_dim^-1/2, but for the 27B, which llama.cpp knows by its number of layers. */
+const queryFactor = (weight: string, largest: number): GgufArchitecture['queryFactor'] => ({
+  weight,
+  of: ({ raw, num_hidden_layers, hidden_size, num_attention_heads, head_dim }) => {
+    const scalar = (raw.query_pre_attn_scalar as number | null | undefined) ?? 256
+    const assumed = num_hidden_layers === largest ? Math.floor(hidden_size / num_attention_heads) : head_dim
+    return Math.sqrt(assumed / scalar)
+  },
+})
+
+const gemmaNorms = {
+  post_attention_layernorm: 'post_attention_norm',
+  pre_feedforward_layernorm: 'ffn_norm',
+  post_feedforward_layernorm: 'post_ffw_norm',
+}
+
+const llama: GgufArchitecture = {
+  name: 'llama',
+  pairs: true,
+  own: (config) => rms(config),
+  activations: silu,
+  biased: true,
+  untied: true,
+  wide: true,
+  llama3: true,
+}
+
+/** By attune's name. */
+export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
+  LlamaForCausalLM: llama,
+  MistralForCausalLM: llama,
+  Qwen2ForCausalLM: { name: 'qwen2', own: (config) => rms(config), activations: silu, biased: true, untied: true },
+  Qwen3ForCausalLM: { name: 'qwen3', own: (config) => rms(config), activations: silu, untied: true, wide: true },
+  SmolLM3ForCausalLM: {
+    ...llama,
+    name: 'smollm3',
+    biased: false,
+    llama3: false,
+    lacks: (config, architecture) =>
+      kinds(config, architecture).some(({ rope }, i) => (rope === undefined) !== ((i + 1) % 4 === 0))
+        ? 'no_rope_layers other than every fourth'
+        : undefined,
+  },
+  GemmaForCausalLM: {
+    name: 'gemma',
+    own: (config) => rms(config),
+    activations: gelu,
+    wide: true,
+    lacks: ({ raw }) => (raw.final_logit_softcapping ? 'logits that are capped' : undefined),
+  },
+  Gemma2ForCausalLM: {
+    name: 'gemma2',
+    names: gemmaNorms,
+    slides: true,
+    own: (config, architecture) => ({
+      ...gemmaSlides(config, architecture),
+      attn_logit_softcapping: capped(config.raw.attn_logit_softcapping, 50),
+      final_logit_softcapping: capped(config.raw.final_logit_softcapping, 30),
+    }),
+    queryFactor: queryFactor('self_attn.q_proj.weight', 46),
+    activations: gelu,
+    wide: true,
+    lacks: (config, architecture) =>
+      config.raw.attn_logit_softcapping === null || config.raw.final_logit_softcapping === null
+        ? 'scores or logits that are not capped'
+        : otherPattern(config, architecture),
+  },
+  Gemma3ForCausalLM: {
+    name: 'gemma3',
+    names: gemmaNorms,
+    slides: true,
+    own: (config, architecture) => ({
+      ...gemmaSlides(config, architecture),
+      final_logit_softcapping: capped(config.raw.final_logit_softcapping),
+    }),
+    queryFactor: queryFactor('self_attn.q_norm.weight', 62),
+    activations: gelu,
+    wide: true,
+    lacks: (config, architecture) =>
+      (config.rope?.sliding_attention?.rope_type ?? 'default') === 'default'
+        ? otherPattern(config, architecture)
+        : 'scaled rotation in sliding layers',
+  },
+  Phi3ForCausalLM: {
+    name: 'phi3',
+    own: (config) => ({ ...rms(config, 1e-5), 'attention.sliding_window': { uint: 0 } }),
+    activations: silu,
+    untied: true,
+  },
+  GPT2LMHeadModel: {
+    name: 'gpt2',
+    own: ({ raw }) => ({
+      'attention.layer_norm_epsilon': { float: (raw.layer_norm_epsilon as number | null | undefined) ?? 1e-5 },
+    }),
+    activations: gelu,
+    untied: true,
+    lacks: ({ raw }) => (raw.scale_attn_weights === false ? 'scale_attn_weights false' : undefined),
+  },
+}
+
+/** Throws a Fault 'gguf' for the first thing that llama.cpp's graph would do otherwise. */
+export const refuseForGguf = (found: GgufArchitecture, config: Config, architecture: Architecture, file: string) => {
+  const { raw, rope } = config
+  const lacks = [
+    !found.activations.includes(config.activation) && `the activation ${config.activation}`,
+    !found.biased && raw.attention_bias === true && 'attention_bias',
+    !found.biased && raw.mlp_bias === true && 'mlp_bias',
+    !found.untied && !config.tie_word_embeddings && 'a head apart from the embedding',
+    !found.wide && config.num_attention_heads * config.head_dim !== config.hidden_size && 'heads of this size',
+    !found.llama3 && Object.values(rope ?? {}).some(({ rope_type }) => rope_type === 'llama3') && 'rope type llama3',
+    found.lacks?.(config, architecture),
+  ].find((what) => what)
+  if (lacks)
+    throw badInput('gguf', `llama.cpp's ${found.name} has no ${lacks}; keep the folder, or export --onnx`, { file })
+}
+
+/** What stands outside the layers. */
+const outer: Readonly<Record<string, string>> = {
+  'model.embed_tokens': 'token_embd',
+  'transformer.wte': 'token_embd',
+  'transformer.wpe': 'position_embd',
+  'model.norm': 'output_norm',
+  'transformer.ln_f': 'output_norm',
+  lm_head: 'output',
+}
+
+const inner: Readonly<Record<string, string>> = {
+  input_layernorm: 'attn_norm',
+  'self_attn.q_proj': 'attn_q',
+  'self_attn.k_proj': 'attn_k',
+  'self_attn.v_proj': 'attn_v',
+  'self_attn.qkv_proj': 'attn_qkv',
+  'self_attn.o_proj': 'attn_output',
+  'self_attn.q_norm': 'attn_q_norm',
+  'self_attn.k_norm': 'attn_k_norm',
+  post_attention_layernorm: 'ffn_norm',
+  'mlp.gate_proj': 'ffn_gate',
+  'mlp.up_proj': 'ffn_up',
+  'mlp.gate_up_proj': 'ffn_up',
+  'mlp.down_proj': 'ffn_down',
+  ln_1: 'attn_norm',
+  'attn.c_attn': 'attn_qkv',
+  'attn.c_proj': 'attn_output',
+  ln_2: 'ffn_norm',
+  'mlp.c_fc': 'ffn_up',
+  'mlp.c_proj': 'ffn_down',
+}
+
+/** `model.layers.3.mlp.up_proj.weight` -> `blk.3.ffn_up.weight`. */
+export const ggufName = (name: string, { names }: GgufArchitecture): string => {
+  const [, layer, module, end] = /^(?:(?:model\.layers|transformer\.h)\.(\d+)\.)?(.*)\.(weight|bias)$/.exec(name)!
+  return layer === undefined ? `${outer[module]}.${end}` : `blk.${layer}.${names?.[module] ?? inner[module]}.${end}`
+}

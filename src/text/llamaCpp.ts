@@ -1,0 +1,232 @@
+/**
+ * A tokenizer as llama.cpp keeps it: a flat list of tokens with types, and the merges or scores of its algorithm.
+ * Peculiar: llama.cpp has no pipeline. Byte-level BPE is split by a pattern that it knows by a name; SentencePiece BPE
+ * has no merges but scores, the better the earlier a token was merged; what has no counterpart is refused, since text
+ * would become other tokens. Source: llama-vocab.cpp, convert_hf_to_gguf.py.
+ */
+import { badInput } from '../util/fault.ts'
+import type { Shape } from './shape.ts'
+import type { Tokenizer } from './tokenizer.ts'
+import { loadTokenizer } from './tokenizer.ts'
+import type { Template, TokenizerFiles } from './tokenizerConfig.ts'
+import { readJson, readTemplates } from './tokenizerConfig.ts'
+
+/** llama.cpp's numbers. */
+const types = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
+
+export type LlamaCppTokenizer = {
+  algorithm: 'gpt2' | 'llama' | 't5'
+  /** Name of the pattern that splits text before merging. */
+  pre: string
+  /** By id, as many as the model has rows. */
+  tokens: string[]
+  types: number[]
+  /** "a b", the first merged first. */
+  merges?: string[]
+  /** The higher the better. */
+  scores?: number[]
+  /** SentencePiece's own normalizer. */
+  charsmap?: Uint8Array
+  removesExtraSpaces?: boolean
+  addsSpace: boolean
+  addsBos: boolean
+  addsEos: boolean
+  bosId?: number
+  eosId?: number
+  unkId?: number
+  padId?: number
+  templates: Readonly<Record<string, Template>>
+}
+
+/**
+ * @param rows of the embedding; ids without a token become unused ones
+ * Throws a Fault 'gguf' that names what llama.cpp cannot do.
+ */
+export const llamaCppTokenizer = async (files: TokenizerFiles, rows: number): Promise<LlamaCppTokenizer> => {
+  const file = (await readJson(files.tokenizerJson))!
+  const config = await readJson(files.tokenizerConfig)
+  const tokenizer = await loadTokenizer(files)
+  if (tokenizer.size > rows) return refuse(file, `ids up to ${tokenizer.size - 1}, where the model has ${rows} rows`)
+  const { algorithm, ...own } = algorithmOf(file, tokenizer, rows)
+  const empty = tokenizer.encode('').ids
+  const { bosId, eosId, unkId, padId, addsBos } = tokenizer
+  return {
+    algorithm,
+    ...own,
+    ...tokensOf(file, config, tokenizer, rows, algorithm),
+    addsBos,
+    addsEos: eosId !== undefined && empty.length > Number(addsBos) && empty.at(-1) === eosId,
+    bosId,
+    eosId,
+    unkId,
+    padId,
+    templates: await readTemplates(files, config),
+  }
+}
+
+const refuse = (file: Shape, what: string): never => {
+  throw badInput('gguf', `llama.cpp has no tokenizer with ${what}`, { file: file.file })
+}
+
+const tokensOf = (file: Shape, config: Shape | undefined, tokenizer: Tokenizer, rows: number, algorithm: string) => {
+  const added = new Set([
+    ...(file.optional('added_tokens')?.items() ?? []).map((token) => token.at('id').count()),
+    ...Object.keys(config?.optional('added_tokens_decoder')?.record() ?? {}).map(Number),
+  ])
+  const bytes = algorithm === 'llama' || algorithm === 't5'
+  const typeOf = (id: number, token: string | undefined): number => {
+    if (token === undefined) return types.unused
+    if (bytes && id === tokenizer.unkId) return types.unknown
+    if (tokenizer.isSpecial(id)) return types.control
+    if (added.has(id)) return types.userDefined
+    return bytes && /^<0x[0-9A-F]{2}>$/.test(token) ? types.byte : types.normal
+  }
+  const ids = Array.from({ length: rows }, (_, id) => id)
+  const typeList = ids.map((id) => typeOf(id, tokenizer.idToToken(id)))
+  const text = (id: number): string => {
+    const token = tokenizer.idToToken(id) ?? `[PAD${id}]`
+    return bytes && typeList[id] === types.userDefined ? token.replaceAll('▁', ' ') : token
+  }
+  return { types: typeList, tokens: ids.map(text) }
+}
+
+type Algorithm = Pick<
+  LlamaCppTokenizer,
+  'algorithm' | 'pre' | 'merges' | 'scores' | 'charsmap' | 'removesExtraSpaces' | 'addsSpace'
+>
+
+const algorithmOf = (file: Shape, tokenizer: Tokenizer, rows: number): Algorithm => {
+  const model = file.at('model')
+  const type = model.optional('type')?.text() ?? (model.has('merges') ? 'BPE' : 'of an unnamed type')
+  if (type === 'Unigram') return unigram(file, rows)
+  if (type !== 'BPE') return refuse(file, `a ${type} model`)
+  const steps = stepsOf(file.optional('pre_tokenizer'), 'pretokenizers')
+  return steps.some((step) => step.at('type').text() === 'ByteLevel')
+    ? byteLevel(file, steps)
+    : sentencePiece(file, tokenizer, rows)
+}
+
+/** A part as a list, whether it is a Sequence or not. */
+const stepsOf = (part: Shape | undefined, key: string): Shape[] => {
+  if (!part) return []
+  return part.at('type').value === 'Sequence'
+    ? part
+        .at(key)
+        .items()
+        .flatMap((step) => stepsOf(step, key))
+    : [part]
+}
+
+const apostrophes = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+const tail = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
+const cased = {
+  lower: '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]',
+  upper: '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]',
+  before: '[^\\r\\n\\p{L}\\p{N}]?',
+  after: ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+',
+}
+const { lower, upper, before, after } = cased
+const ending = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+
+/** How text is split, as `signature` writes it, to llama.cpp's name; and whether whole words go before merges. */
+const patterns: readonly { split: string; pre: string; ignoresMerges?: boolean }[] = [
+  { split: 'bytes', pre: 'gpt-2' },
+  { split: 'digits, bytes', pre: 'smollm' },
+  {
+    split: `${apostrophes}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|${tail}`,
+    pre: 'llama-bpe',
+    ignoresMerges: true,
+  },
+  { split: `${apostrophes}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|${tail}`, pre: 'smaug-bpe' },
+  { split: `${apostrophes}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|${tail}`, pre: 'qwen2' },
+  {
+    split: `${before}${upper}*${lower}+${ending}|${before}${upper}+${lower}*${ending}|\\p{N}{1,3}|${after}`,
+    pre: 'gpt-4o',
+  },
+  {
+    split: `${before}${upper}*${lower}+|${before}${upper}+${lower}*|\\p{N}|${after}`,
+    pre: 'tekken',
+    ignoresMerges: true,
+  },
+]
+
+const byteLevel = (file: Shape, steps: readonly Shape[]): Algorithm => {
+  const normalizers = stepsOf(file.optional('normalizer'), 'normalizers').map((step) => step.at('type').text())
+  const strange = normalizers.find((type) => type !== 'NFC')
+  if (strange) refuse(file, `the normalizer ${strange}`)
+  const model = file.at('model')
+  const ignores = model.optional('ignore_merges')?.value === true
+  const split = steps.map((step) => signature(step)).filter((part) => part !== '')
+  const found = patterns.find(
+    (pattern) => pattern.split === split.join(', ') && (pattern.ignoresMerges ?? false) === ignores,
+  )
+  if (!found) refuse(file, `this pre_tokenizer (${split.join(', ')}${ignores ? ', ignore_merges' : ''})`)
+  const merges = model.at('merges').items()
+  const text = (merge: Shape) =>
+    typeof merge.value === 'string'
+      ? merge.value
+      : merge
+          .items()
+          .map((side) => side.text())
+          .join(' ')
+  return { algorithm: 'gpt2', pre: found!.pre, merges: merges.map(text), addsSpace: false }
+}
+
+/** A step in short; '' for one that does not split. */
+const signature = (step: Shape): string => {
+  const type = step.at('type').text()
+  const is = (key: string, silent: boolean) => (step.optional(key)?.value ?? silent) === true
+  if (type === 'ByteLevel')
+    return is('add_prefix_space', true) ? 'space before, bytes' : is('use_regex', true) ? 'bytes' : ''
+  if (type === 'Digits' && is('individual_digits', false)) return 'digits'
+  const regex = type === 'Split' && step.at('behavior').value === 'Isolated' && step.at('pattern').optional('Regex')
+  return regex ? regex.text() : type
+}
+
+/** Scores that make llama.cpp merge in the order of the merges: minus the place of a token's first one. */
+const sentencePiece = (file: Shape, tokenizer: Tokenizer, rows: number): Algorithm => {
+  const model = file.at('model')
+  if (model.optional('byte_fallback')?.value !== true) refuse(file, 'BPE without bytes to fall back on')
+  const merges = model.at('merges').items()
+  const scores = new Array<number>(rows).fill(-1e6)
+  merges.forEach((merge, i) => {
+    const sides = typeof merge.value === 'string' ? merge.value.split(' ') : merge.items().map((side) => side.text())
+    const id = tokenizer.tokenToId(sides.join(''))
+    if (id !== undefined && scores[id] === -1e6) scores[id] = -i
+  })
+  return { algorithm: 'llama', pre: 'default', scores, addsSpace: addsSpace(tokenizer) }
+}
+
+const addsSpace = (tokenizer: Tokenizer): boolean =>
+  tokenizer.encode('a', { specialTokens: false }).tokens[0]?.startsWith('▁') === true
+
+/** Normalizers that SentencePiece's own has inside. */
+const unigram = (file: Shape, rows: number): Algorithm => {
+  const model = file.at('model')
+  if (model.optional('byte_fallback')?.value === true) refuse(file, 'Unigram and bytes to fall back on')
+  const steps = stepsOf(file.optional('normalizer'), 'normalizers')
+  const isSqueeze = (step: Shape) =>
+    step.at('type').value === 'Replace' && step.at('pattern').optional('Regex')?.value === ' {2,}'
+  const strange = steps.find((step) => step.at('type').value !== 'Precompiled' && !isSqueeze(step))
+  if (strange) refuse(file, `the normalizer ${strange.at('type').text()}`)
+  const map = steps
+    .find((step) => step.at('type').value === 'Precompiled')
+    ?.at('precompiled_charsmap')
+    .text()
+  const scores = new Array<number>(rows).fill(-1e6)
+  model
+    .at('vocab')
+    .items()
+    .forEach((entry, id) => {
+      scores[id] = Number(entry.list()[1])
+    })
+  const space = stepsOf(file.optional('pre_tokenizer'), 'pretokenizers').find((s) => s.at('type').value === 'Metaspace')
+  return {
+    algorithm: 't5',
+    pre: 'default',
+    scores,
+    charsmap: map === undefined ? undefined : Uint8Array.from(atob(map), (c) => c.charCodeAt(0)),
+    removesExtraSpaces: steps.some(isSqueeze),
+    addsSpace: (space?.optional('prepend_scheme')?.value ?? 'always') !== 'never',
+  }
+}

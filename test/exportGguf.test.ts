@@ -1,0 +1,168 @@
+/** Exported GGUF files, read back by a reader of the tests' own. */
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import type { GgufType } from '../src/checkpoint/ggufBlocks.ts'
+import { toGguf } from '../src/checkpoint/ggufBlocks.ts'
+import { loadPretrained } from '../src/models/load.node.ts'
+import { exportGguf } from '../src/recipes/exportGguf.ts'
+import { openMerged } from '../src/recipes/merged.ts'
+import { readGguf } from './support/ggufReader.ts'
+import { fixture } from './support/golden.ts'
+
+const work = await mkdtemp(join(tmpdir(), 'attune-gguf-'))
+afterAll(() => rm(work, { recursive: true }))
+
+const exported = async (name: string, type: GgufType = 'F32', adapter?: string) => {
+  const path = join(work, `${name}-${type}.gguf`)
+  await exportGguf(await openMerged(fixture(`models/${name}`), adapter && fixture(`models/${adapter}`)), type, path)
+  return readGguf(await readFile(path))
+}
+
+describe('blocks', () => {
+  // by hand: the value farthest from 0 becomes -8 of the scale, so 4 levels are lost on the other side
+  it('of 4 bits round as llama.cpp does', () => {
+    const x = Float32Array.from({ length: 32 }, (_, i) => (i - 16) / 2)
+    const bytes = toGguf('Q4_0', x)
+    expect([bytes[0], bytes[1]]).toEqual([0x00, 0x3c])
+    const levels = x.map((value) => Math.min(15, Math.floor(value + 8.5)))
+    expect([...bytes.slice(2)]).toEqual(Array.from({ length: 16 }, (_, i) => levels[i] | (levels[i + 16] << 4)))
+  })
+
+  it('of 8 bits round half away from 0', () => {
+    const bytes = toGguf(
+      'Q8_0',
+      Float32Array.from({ length: 32 }, (_, i) => [127, 2.5, -2.5, 0.49][i] ?? 0),
+    )
+    expect([...new Int8Array(bytes.buffer, 2, 4)]).toEqual([127, 3, -3, 0])
+  })
+
+  // the scale is 0 / -8, which is -0
+  it('of zeros are zeros', () => {
+    expect([...toGguf('Q8_0', new Float32Array(32))].every((byte) => byte === 0)).toBe(true)
+    expect([...toGguf('Q4_0', new Float32Array(32)).slice(0, 3)]).toEqual([0, 0x80, 0x88])
+  })
+})
+
+describe('a real model', async () => {
+  const { params } = await loadPretrained(fixture('models/stories260K'))
+  const down = await params.get('model.layers.2.mlp.up_proj.weight')!.floats()
+
+  it.each<[GgufType, number]>([
+    ['F32', 0],
+    ['F16', 2 ** -11],
+    ['Q8_0', 0.5 / 127 + 2 ** -11],
+    ['Q4_0', 1 / 8 + 2 ** -11],
+  ])('in %s is itself within the bound of the type', async (type, bound) => {
+    const { tensors } = await exported('stories260K', type)
+    const { values, shape } = tensors.get('blk.2.ffn_up.weight')!
+    expect(shape).toEqual([172, 64])
+    for (let from = 0; from < down.length; from += 32) {
+      const block = down.subarray(from, from + 32)
+      const most = Math.max(...block.map(Math.abs))
+      const off = Math.max(...block.map((value, i) => Math.abs(values[from + i] - value)))
+      expect(off).toBeLessThanOrEqual(bound * most)
+    }
+    expect(tensors.get('output_norm.weight')!.type).toBe(0)
+  })
+
+  it('says what it is and how it spells', async () => {
+    const { version, metadata, tensors } = await exported('stories260K')
+    expect(version).toBe(3)
+    const some = (keys: string[]) => Object.fromEntries(keys.map((key) => [key, metadata.get(key)]))
+    expect(some(['general.architecture', 'llama.block_count', 'llama.attention.head_count_kv'])).toEqual({
+      'general.architecture': 'llama',
+      'llama.block_count': 5,
+      'llama.attention.head_count_kv': 4,
+    })
+    const tokens = metadata.get('tokenizer.ggml.tokens') as string[]
+    const scores = metadata.get('tokenizer.ggml.scores') as number[]
+    const types = metadata.get('tokenizer.ggml.token_type') as number[]
+    expect(tokens).toHaveLength(512)
+    expect(types.slice(0, 4)).toEqual([2, 3, 3, 6])
+    // the first merges: ▁t, he, ▁a
+    expect(['▁t', 'he', '▁a'].map((token) => scores[tokens.indexOf(token)])).toEqual([-0, -1, -2])
+    expect(some(['tokenizer.ggml.model', 'tokenizer.ggml.add_bos_token', 'tokenizer.ggml.bos_token_id'])).toEqual({
+      'tokenizer.ggml.model': 'llama',
+      'tokenizer.ggml.add_bos_token': true,
+      'tokenizer.ggml.bos_token_id': 1,
+    })
+    expect([...tensors.keys()].some((name) => name === 'output.weight')).toBe(false)
+  })
+})
+
+describe('what moves', () => {
+  const source = async (name: string) => (await loadPretrained(fixture(`models/${name}`))).params
+  const close = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+    Array.from(a, (value, i) => expect(value).toBeCloseTo(b[i], 6))
+
+  it('the rows of q and k of a Llama: halves to neighbours', async () => {
+    const q = await (await source('llama-tied')).get('model.layers.1.self_attn.q_proj.weight')!.floats()
+    const { tensors, metadata } = await exported('llama-tied')
+    const [C, D] = [
+      metadata.get('llama.embedding_length') as number,
+      metadata.get('llama.rope.dimension_count') as number,
+    ]
+    const { values } = tensors.get('blk.1.attn_q.weight')!
+    // row 1 of the second head is its row D/2
+    close(values.subarray((D + 1) * C, (D + 2) * C), q.subarray((D + D / 2) * C, (D + D / 2 + 1) * C))
+    close(values.subarray(2 * C, 3 * C), q.subarray(C, 2 * C))
+  })
+
+  it("Gemma's norms hold their 1, and the query scale", async () => {
+    const params = await source('gemma3')
+    const { tensors, metadata } = await exported('gemma3')
+    const norm = await params.get('model.layers.0.pre_feedforward_layernorm.weight')!.floats()
+    close(
+      tensors.get('blk.0.ffn_norm.weight')!.values,
+      norm.map((value) => value + 1),
+    )
+    const q = await params.get('model.layers.0.self_attn.q_norm.weight')!.floats()
+    // 10 values a head, query_pre_attn_scalar 7
+    close(
+      tensors.get('blk.0.attn_q_norm.weight')!.values,
+      q.map((value) => (value + 1) * Math.sqrt(10 / 7)),
+    )
+    expect(metadata.get('gemma3.attention.sliding_window_pattern')).toBe(2)
+    expect(metadata.get('gemma3.rope.freq_base_swa')).toBe(100)
+  })
+
+  it("GPT-2's linear weights are turned round", async () => {
+    const w = await (await source('gpt2')).get('transformer.h.0.mlp.c_fc.weight')!.floats()
+    const { values, shape } = (await exported('gpt2')).tensors.get('blk.0.ffn_up.weight')!
+    expect(values[1 * shape[1] + 2]).toBe(w[2 * shape[0] + 1])
+  })
+
+  it('the frequencies of Llama 3.1 become factors', async () => {
+    const { values } = (await exported('llama-rope-scaled')).tensors.get('rope_freqs.weight')!
+    expect(values[0]).toBe(1)
+    expect(values.at(-1)).toBe(8)
+  })
+
+  it('an adapter is merged in', async () => {
+    const plain = (await exported('llama-gqa-untied')).tensors.get('blk.0.attn_v.weight')!
+    const merged = (await exported('llama-gqa-untied', 'F32', 'lora-qv')).tensors.get('blk.0.attn_v.weight')!
+    expect(Math.max(...merged.values.map((value, i) => Math.abs(value - plain.values[i])))).toBeGreaterThan(1e-3)
+  })
+
+  it('rows that are no whole blocks stay in 16 bits', async () => {
+    const { tensors } = await exported('llama-rope-scaled', 'Q8_0')
+    expect(tensors.get('blk.0.attn_q.weight')!.type).toBe(1)
+  })
+})
+
+describe('what llama.cpp cannot do', () => {
+  it('is refused by name, and nothing is written', async () => {
+    const before = await readdir(work)
+    await expect(exported('smollm3')).rejects.toThrow('no no_rope_layers other than every fourth')
+    expect(await readdir(work)).toEqual(before)
+  })
+
+  it('where a window is not kept, shortens the context', async () => {
+    const path = join(work, 'short.gguf')
+    const report = await exportGguf(await openMerged(fixture('models/mistral-sliding')), 'F32', path)
+    expect(report.shortened).toBe(5)
+    expect(readGguf(await readFile(path)).metadata.get('llama.context_length')).toBe(5)
+  })
+})
