@@ -129,12 +129,13 @@ export const dropRow = (cache: Cache, row: number) => {
   cache.lengths.pop()
 }
 
-/** Keys and values of the rows in use, [rows, kvHeads, capacity, D] of each layer. */
+/** Keys and values of the rows in use, [rows, kvHeads, 1, capacity, D] of each layer. */
 export const cacheViews = (cache: Cache): Cache['views'] => {
   const { model, lengths, capacity, store } = cache
   if (cache.views[0]?.[0].shape[0] === lengths.length) return cache.views
   model.backend.free(cache.views.flat())
-  const shape = cacheShape(model, lengths.length, capacity)
+  const { num_key_value_heads: heads, head_dim: D } = model.config
+  const shape = [lengths.length, heads, 1, capacity, D]
   const view = (handle: Handle) => model.backend.view(handle, 0, shape)
   cache.views = store.map(([keys, values]) => [view(keys), view(values)] as const)
   return cache.views

@@ -1,24 +1,33 @@
 /**
  * From the hidden states of a batch to each row's next token and its log-probability under the model's own
- * distribution, whatever sampling makes of it. Peculiar: the greedy choice and the log-sum-exp are made in the graph;
- * logits cross to JavaScript only where there is something to sample.
+ * distribution, whatever sampling makes of it. Peculiar: of a whole vocabulary as little as possible crosses to
+ * JavaScript. The graph finds the likeliest tokens and sums the probabilities of blocks of ids; most cuts need no more
+ * than the former, and a free draw finds its block by the latter. Only what they cannot settle reads its row.
  */
-import { logits } from '../nn/head.ts'
-import { compileProgram } from '../onnx/model.ts'
-import { executable, outerPart, scopeOf } from '../passes/model.ts'
 import type { Handle } from '../runtime/backend.ts'
-import { input, type Tensor } from '../tensor/tensor.ts'
 import { runFailure } from '../util/fault.ts'
 import type { Decoder } from './decode.ts'
-import { fitsProgram } from './programs.ts'
-import { candidates, chosen, reshapes } from './sampling.ts'
+import { candidates, chosen, uniformOf } from './sampling.ts'
 import type { Sequence } from './sequence.ts'
+import { drawBlock, drawWithin, fromTop, needOf, sum } from './shortcuts.ts'
+import { blockSize, logitsOf, measure, topWidth } from './vocabulary.ts'
 
 export type Choice = { id: number; logp: number }
 
+/** What is known of a row of logits; `part` reads a stretch of it. */
+type Known = {
+  first: number
+  most: number
+  spread: number
+  blocks: Float32Array
+  topIds?: Float32Array
+  top?: Float32Array
+  part(start: number, end: number): Promise<Float32Array>
+}
+
 /**
  * One token for each that asks, or why there is none. Frees `h`.
- * @param h [R, C] normed   @param from row of `h` that each reads
+ * @param h [R, C] normed   @param from row of `h` that each reads; those that read one row have the same options
  */
 export const choose = async (
   decoder: Decoder,
@@ -26,26 +35,68 @@ export const choose = async (
   asking: readonly Sequence[],
   from: readonly number[],
 ): Promise<(Choice | Error)[]> => {
-  const { model } = decoder
-  const { backend } = model
-  const greedy = asking.every(({ options }) => options.temperature === 0 && !reshapes(options))
-  const made = backend.run(greedy ? greedyProgram(decoder) : logitsProgram(decoder), {
-    ...outerPart(model).handles,
-    h,
+  const { backend, config } = decoder.model
+  const V = config.vocab_size
+  const temperatures = Array<number>(h.shape[0]).fill(1)
+  for (const [i, { options }] of asking.entries()) temperatures[from[i]] = options.temperature || 1
+  const withTop = asking.some(({ options }) => needOf(options, topWidth(V)) === 'top')
+  const logits = logitsOf(decoder, h)
+  const made = measure(decoder.model, logits, temperatures, withTop)
+  const names = Object.keys(made)
+  const values = await Promise.all(names.map((name) => backend.read(made[name])))
+  const part = (start: number, length: number) => backend.read(logits, start, length)
+  const rows = knownRows(Object.fromEntries(names.map((name, i) => [name, values[i]])), h.shape[0], V, part)
+  // Reads are asked for before the arrays are given back
+  const choices = Promise.all(asking.map((each, i) => chooseOne(rows[from[i]], each, V)))
+  backend.free([h, logits, ...Object.values(made)])
+  return choices
+}
+
+const knownRows = (
+  read: Record<string, Float32Array>,
+  R: number,
+  V: number,
+  part: (start: number, length: number) => Promise<Float32Array>,
+): Known[] =>
+  Array.from({ length: R }, (_, r) => {
+    const row = (values: Float32Array | undefined) =>
+      values?.subarray((r * values.length) / R, ((r + 1) * values.length) / R)
+    const { first, most, spread, blocks, topIds, top } = read
+    return {
+      first: first[r],
+      most: most[r],
+      spread: spread[r],
+      blocks: row(blocks)!,
+      topIds: row(topIds),
+      top: row(top),
+      part: (start, end) => part(r * V + start, Math.min(end, V) - start),
+    }
   })
-  const read = Promise.all(Object.values(made).map((handle) => backend.read(handle)))
-  backend.free([h, ...Object.values(made)])
-  const [first, second, third] = await read
-  const V = model.config.vocab_size
-  return asking.map((each, i) => {
-    const r = from[i]
-    if (greedy) return finite({ id: first[r], logp: second[r] })
-    const row = first.subarray(r * V, (r + 1) * V)
-    const left = candidates(row, each.options, { ...each, eosIds: each.options.eosIds })
-    const id = chosen(left, each.options, drawOf(each))
-    if (id === undefined) return runFailure('no-token', 'every token is banned; ban fewer')
-    return finite({ id, logp: row[id] - second[r] - third[r] })
-  })
+
+const chooseOne = async (known: Known, asking: Sequence, V: number): Promise<Choice | Error> => {
+  const { most, spread, topIds, top, blocks, part } = known
+  const { options } = asking
+  if (!Number.isFinite(most) || !Number.isFinite(spread))
+    return runFailure('not-finite', "the model's scores are not finite; its weights may be damaged")
+  const made = (id: number, logit: number) => ({ id, logp: logit - most - spread })
+  const draw = drawOf(asking)
+  const need = needOf(options, topWidth(V))
+  if (need === 'first') return made(known.first, most)
+  if (need === 'blocks') {
+    const { block, rest } = drawBlock(blocks, uniformOf(draw))
+    const start = block * blockSize
+    const within = await part(start, start + blockSize)
+    const at = drawWithin(within, rest, most, options.temperature)
+    return made(start + at, within[at])
+  }
+  const narrowed = need === 'top' ? fromTop(topIds!, top!, sum(blocks), options) : undefined
+  if (narrowed) {
+    const id = chosen(narrowed, options, draw)!
+    return made(id, top![topIds!.indexOf(id)])
+  }
+  const row = await part(0, V)
+  const id = chosen(candidates(row, options, { ...asking, eosIds: options.eosIds }), options, draw)
+  return id === undefined ? runFailure('no-token', 'every token is banned; ban fewer') : made(id, row[id])
 }
 
 const drawOf = ({ row, sample, seen, promptLength, options: { seed } }: Sequence) => ({
@@ -54,30 +105,3 @@ const drawOf = ({ row, sample, seen, promptLength, options: { seed } }: Sequence
   sample,
   position: seen.length - promptLength,
 })
-
-const finite = (choice: Choice): Choice | Error =>
-  Number.isFinite(choice.logp)
-    ? choice
-    : runFailure('not-finite', "the model's scores are not finite; its weights may be damaged")
-
-const headProgram =
-  (name: string, outputs: (l: Tensor) => Record<string, Tensor>) =>
-  ({ model, packed }: Decoder) => {
-    const outer = outerPart(model)
-    const { weight, ...options } = model.architecture.head(model.config)
-    const isConstant = (input: string) => packed && input === weight && fitsProgram(outer.handles[weight].shape)
-    const build = () => {
-      const h = input('h', ['R', model.config.hidden_size])
-      return compileProgram(name, outputs(logits(scopeOf(outer), h, { weight, ...options })), isConstant)
-    }
-    return executable(model, `${name} ${packed} ${outer.signature}`, build, outer.handles)
-  }
-
-/** log sum exp(l - max l), so that rounding is that of the difference and not of the logits. */
-const spread = (l: Tensor) => l.sub(l.amax(-1, true)).exp().sum(-1).log()
-
-/** The likeliest token of each row, [R], and its log-probability. */
-const greedyProgram = headProgram('greedy', (l) => ({ id: l.argmax(), logp: spread(l).neg() }))
-
-/** Logits [R, V], the largest of each row and what its log-sum-exp is above that, [R]. */
-const logitsProgram = headProgram('sampled', (l) => ({ logits: l, top: l.amax(-1), spread: spread(l) }))

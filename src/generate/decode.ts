@@ -109,7 +109,8 @@ const stepInputs = ({ model, lengths, capacity }: Cache, ids: readonly number[])
   const { backend } = model
   const N = ids.length
   const put = (values: readonly number[]) => backend.put(BigInt64Array.from(values, BigInt), [N])
-  const mask = (window: number | undefined) => backend.put(cachedMask(lengths, capacity, window), [N, 1, 1, capacity])
+  const mask = (window: number | undefined) =>
+    backend.put(cachedMask(lengths, capacity, window), [N, 1, 1, 1, capacity])
   const masks = windowsOf(model).map((window) => [maskName(window), mask(window)])
   return { ids: put(ids), positions: put(lengths), ...Object.fromEntries(masks) }
 }

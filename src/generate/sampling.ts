@@ -119,12 +119,11 @@ const draw = ({ ids, logits }: Candidates, uniform: number): number => {
 /** Which number of the stream decides. */
 export type Draw = { seed: number; row: number; sample: number; position: number }
 
+export const uniformOf = ({ seed, row, sample, position }: Draw): number => rng(seed, row, sample).uniform(position)
+
 /**
  * Of what the cuts left, the token that the draw names: it depends on nothing else. Of equals, greedy takes the first.
  * undefined where nothing is left.
  */
-export const chosen = (
-  left: Candidates,
-  { temperature }: SamplingOptions,
-  { seed, row, sample, position }: Draw,
-): number | undefined => (temperature === 0 ? left.ids[0] : draw(left, rng(seed, row, sample).uniform(position)))
+export const chosen = (left: Candidates, { temperature }: SamplingOptions, of: Draw): number | undefined =>
+  temperature === 0 ? left.ids[0] : draw(left, uniformOf(of))

@@ -257,7 +257,7 @@ export const rules: { [P in Primitive]: Rule<P> } = {
   reduceMax: reduce(-Infinity, Math.max),
   // The first of equal values.
   argmax: ([x]) => byRow(x, (row) => [row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity))]),
-  argsort: ([x], { descending }) => byRow(x, (row) => argsortRow(row, descending)),
+  argsort: ([x], { descending, count }) => byRow(x, (row) => argsortRow(row, descending).slice(0, count)),
   softmax: ([x]) => byRow(x, softmaxRow),
   matmul,
   reshape: same,

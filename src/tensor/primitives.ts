@@ -52,7 +52,8 @@ export type Params = {
   reduceSum: Reduce
   reduceMax: Reduce
   argmax: { keep: boolean }
-  argsort: { descending: boolean }
+  /** `count`: the first of the order alone. */
+  argsort: { descending: boolean; count?: number }
   softmax: None
   matmul: { transA: boolean; transB: boolean }
   reshape: { shape: Shape }
@@ -177,9 +178,11 @@ export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {
   reduceMax: reduce,
   // Along the last axis, as argsort and softmax.
   argmax: ([x], { keep }) => ({ shape: reduce([x], { axes: [x.shape.length - 1], keep }).shape, dtype: 'i64' }),
-  argsort: ([x]) => {
-    checkAxis(x, x.shape.length - 1)
-    return { shape: x.shape, dtype: 'i64' }
+  argsort: ([x], { count }) => {
+    const last = x.shape.length - 1
+    checkAxis(x, last)
+    if (count !== undefined) checkOrder(count, x.shape[last], 'count and size')
+    return { shape: withAxis(x.shape, last, count ?? x.shape[last]), dtype: 'i64' }
   },
   softmax: ([x]) => {
     checkAxis(x, x.shape.length - 1)

@@ -84,6 +84,8 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
   }
   argmax = (keep = false) => node('argmax', [this], { keep })
   argsort = (descending = false) => node('argsort', [this], { descending })
+  /** Indices of the k largest of the last axis, largest first, of equals the first. */
+  topIndex = (k: number) => node('argsort', [this], { descending: true, count: k })
   softmax = () => node('softmax', [this])
   logSoftmax = () => this.sub(this.logsumexp(true))
 

@@ -1,0 +1,66 @@
+/**
+ * Logits of a batch, and what sampling asks of them. Peculiar: the weights are in one program alone, whatever is asked,
+ * so that they are laid out in memory once.
+ */
+import { logits } from '../nn/head.ts'
+import { compileProgram } from '../onnx/model.ts'
+import { executable, type Model, outerPart, scopeOf } from '../passes/model.ts'
+import type { Handle, Handles } from '../runtime/backend.ts'
+import { input } from '../tensor/tensor.ts'
+import type { Decoder } from './decode.ts'
+import { fitsProgram } from './programs.ts'
+
+/** Neighbouring ids whose probabilities are summed together. */
+export const blockSize = 256
+
+/** How many of the likeliest tokens are found. */
+export const topWidth = (V: number) => Math.min(V, 128)
+
+/** [R, V] of hidden states [R, C]. */
+export const logitsOf = ({ model, packed }: Decoder, h: Handle): Handle => {
+  const outer = outerPart(model)
+  const { weight, ...options } = model.architecture.head(model.config)
+  const isConstant = (name: string) => packed && name === weight && fitsProgram(outer.handles[weight].shape)
+  const build = () => {
+    const x = input('h', ['R', model.config.hidden_size])
+    return compileProgram('logits', { logits: logits(scopeOf(outer), x, { weight, ...options }) }, isConstant)
+  }
+  const program = executable(model, `sampled logits ${packed} ${outer.signature}`, build, outer.handles)
+  return model.backend.run(program, { ...outer.handles, h }).logits
+}
+
+/**
+ * Of each row of logits [R, V]: `first` and `most`, the likeliest id and its logit, and `spread`, what the log-sum-exp is
+ * above that (so that rounding is that of the difference), each [R]; `blocks` [R, V / 256], sums of
+ * exp((logit - most) / temperature); where asked for, `topIds` and `top` [R, topWidth], ids and logits, largest first.
+ */
+export const measure = (model: Model, l: Handle, temperatures: readonly number[], withTop: boolean): Handles => {
+  const { backend } = model
+  const scale = backend.put(
+    Float32Array.from(temperatures, (t) => 1 / t),
+    [temperatures.length, 1],
+  )
+  const made = backend.run(measureProgram(model, withTop), { logits: l, scale })
+  backend.free([scale])
+  return made
+}
+
+const measureProgram = (model: Model, withTop: boolean) => {
+  const V = model.config.vocab_size
+  return executable(model, `measure ${V} ${withTop}`, () => {
+    const l = input('logits', ['R', V])
+    const most = l.amax(-1, true)
+    const below = l.sub(most)
+    const count = Math.ceil(V / blockSize)
+    const weights = below.mul(input('scale', ['R', 1])).exp()
+    const padded = V % blockSize ? weights.pad(1, 0, count * blockSize - V) : weights
+    const topIds = l.topIndex(topWidth(V))
+    return compileProgram('measure', {
+      first: l.argmax(),
+      most: most.reshape(['R']),
+      spread: below.exp().sum(-1).log(),
+      blocks: padded.reshape(['R', count, blockSize]).sum(-1),
+      ...(withTop && { topIds, top: l.takeAlong(topIds) }),
+    })
+  })
+}
