@@ -48,12 +48,20 @@ export const asSft = (row: Row): Sft[] => {
   return refuse(row, 'fine-tuning')
 }
 
-const completion = ({ id, prompt }: { id?: Completion['id']; prompt: Text }, completion: Text): Completion => ({
-  kind: 'completion',
-  id,
-  prompt,
-  completion,
-})
+const completion = (
+  { id, prompt, beside }: Pick<Completion, 'id' | 'prompt' | 'beside'>,
+  completion: Text,
+): Completion => ({ kind: 'completion', id, prompt, completion, ...(beside && { beside }) })
+
+/** A prompt with the answer to it: of a conversation the assistant's last message, of a ranking the best response. */
+export const asAnswered = (row: Row): Completion[] => {
+  if (row.kind === 'text') return refuse(row, 'prompt and completion')
+  if (row.kind !== 'messages') return asSft(row) as Completion[]
+  const last = row.messages.at(-1)!
+  return last.role === 'assistant' && row.messages.length > 1
+    ? [completion({ ...row, prompt: row.messages.slice(0, -1) }, last.content)]
+    : []
+}
 
 const bestOf = ({ ranks }: Ranking) => ranks.indexOf(Math.min(...ranks.filter((rank) => rank !== null)))
 
@@ -74,9 +82,10 @@ export const conversions = {
   unpaired: { of: asUnpaired, none: 'tie' },
   sft: { of: asSft, none: 'undesirable' },
   prompt: { of: asPrompts, none: 'no-prompt' },
+  answered: { of: asAnswered, none: 'no-answer' },
 } as const
 
-export type Kinds = { ranking: Ranking; unpaired: Unpaired; sft: Sft; prompt: Prompt }
+export type Kinds = { ranking: Ranking; unpaired: Unpaired; sft: Sft; prompt: Prompt; answered: Completion }
 
 /**
  * Pairs neighbours that answer the same prompt, the more helpful one chosen (HelpSteer2). Push rows in order; a row

@@ -3,12 +3,13 @@
  * be of that format: a row that lacks a column is a fault, not another kind of row. Only the rows of supervised
  * fine-tuning and scoring may be mixed in a file, because there each row speaks for itself.
  */
+import { z } from 'zod'
 import { nearest } from '../util/nearest.ts'
 import { conform, type Layout, type Place, type RawRecord, recordOf, rowFault } from './check.ts'
 import { idTable } from './ids.ts'
 import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
 import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
-import { type Rated, type Row, schemas } from './rows.ts'
+import { type Completion, type Rated, type Row, schemas, textColumn } from './rows.ts'
 
 type Columns = Record<string, unknown>
 type Read = (record: Columns, place: Place) => Row[] | { rows: Row[]; skipped: Skipped[] }
@@ -125,6 +126,8 @@ const ALIASES = new Map(
 export type ReaderOptions = {
   /** Columns of the file under their usual names: {chosen: 'good'} reads the column "good" as chosen. */
   columns?: Record<string, string>
+  /** Columns, as the file calls them, whose texts rows keep as `beside`. */
+  beside?: readonly string[]
 }
 
 export type RowReader = {
@@ -141,7 +144,7 @@ export type RowReader = {
 export const rowReader = (
   file: string,
   layout: Layout,
-  { columns = {} }: ReaderOptions = {},
+  { columns = {}, beside = [] }: ReaderOptions = {},
   known?: Format,
 ): RowReader => {
   let format = known
@@ -150,14 +153,26 @@ export const rowReader = (
     format: () => format,
     read: ({ value, row, line }) => {
       const place = { file, layout, row, line }
-      const record = renamed(recordOf(value, place), columns)
+      const raw = recordOf(value, place)
+      const record = renamed(raw, columns)
       format ??= detect(record, columns, place)
       if (format.uniqueIds && ids) checkId(record.id, ids, place)
       const found = format.read(record, place)
-      return Array.isArray(found) ? { rows: found, skipped: [] } : found
+      if (!Array.isArray(found)) return found
+      const kept = beside.length ? { beside: besideOf(raw, beside, place) } : {}
+      return { rows: found.map((row) => ({ ...row, ...kept })), skipped: [] }
     },
   }
 }
+
+const besideOf = (record: Columns, wanted: readonly string[], place: Place): Completion['beside'] =>
+  Object.fromEntries(
+    wanted.map((name) => {
+      if (!(name in record))
+        throw rowFault('missing-column', `is not there; columns are ${names(record)}`, place, name)
+      return [name, conform(z.object({ [name]: textColumn }), record, place)[name]]
+    }),
+  )
 
 const detect = (record: Columns, columns: Record<string, string>, place: Place): Format => {
   for (const [name, column] of Object.entries(columns))

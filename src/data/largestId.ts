@@ -8,8 +8,9 @@ const textsOf = (row: Row): Text[] => {
   switch (row.kind) {
     case 'ranking':
       return [row.prompt, ...row.responses]
-    case 'unpaired':
     case 'completion':
+      return [row.prompt, row.completion, ...Object.values(row.beside ?? {})]
+    case 'unpaired':
       return [row.prompt, row.completion]
     case 'text':
       return [row.text]

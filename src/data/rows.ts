@@ -49,7 +49,14 @@ export type Unpaired = { kind: 'unpaired'; id?: Id; prompt: Text; completion: Te
 export type Rated = { kind: 'rated'; id?: Id; prompt: Text; response: Text; ratings: Record<string, number> }
 export type PlainText = { kind: 'text'; id?: Id; text: string | number[] }
 export type Conversation = { kind: 'messages'; id?: Id; messages: Message[] }
-export type Completion = { kind: 'completion'; id?: Id; prompt: Text; completion: Text }
+export type Completion = {
+  kind: 'completion'
+  id?: Id
+  prompt: Text
+  completion: Text
+  /** Answers of others to the same prompt, by column, where a reader was asked to keep them. */
+  beside?: Record<string, Text>
+}
 export type Prompt = { kind: 'prompt'; id?: Id; prompt: Text }
 /** Labels stand under their own ids (the shift is inside the model); -100 is not counted. Equal lengths. */
 export type Labelled = { kind: 'labelled'; id?: Id; input_ids: number[]; labels: number[] }
@@ -151,6 +158,9 @@ const sides = {
   margin: score,
   prob: z.number().min(0).max(1).nullish(),
 }
+
+/** A column of text, messages or ids that no kind names. */
+export const textColumn = text
 
 /** The records of files, by kind. Columns that are not named here are let through and left out of the row. */
 export const schemas = {

@@ -70,7 +70,7 @@ export type EndEvent = Measured & {
   event: 'end'
   steps: number
   output: string
-  stopped: 'done' | 'interrupted' | 'patience'
+  stopped: 'done' | 'interrupted' | 'patience' | 'converged'
   /** The page of the repository that the result was uploaded to. */
   hub?: string
 }
@@ -168,6 +168,7 @@ const changeable = [
   'keep',
   'evalEvery',
   'patience',
+  'iterations',
   'logEvery',
 ].concat(['memory', 'device', 'threads', 'saveDtype', 'pushToHub', 'reportTo'])
 

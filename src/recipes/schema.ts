@@ -86,6 +86,8 @@ const scheduleOptions = [
   'minLrRatio',
 ] as const
 
+const optimizers = ['adamw', 'adam', 'sgd', 'rmsprop'] as const
+
 const learningFields = (learningRate: number) => ({
   epochs: positive().default(3).describe('passes over the rows'),
   maxSteps: count().optional().describe('stop after so many optimizer steps, whatever --epochs says'),
@@ -99,7 +101,7 @@ const learningFields = (learningRate: number) => ({
     .meta({ value: 'NAME=NUMBER' })
     .describe('what a schedule needs: minLrRate=0.1, numDecaySteps=100; repeatable'),
   warmupSteps: size().default(0).describe('steps over which the learning rate rises from 0'),
-  optimizer: z.enum(['adamw', 'adam', 'sgd', 'rmsprop']).default('adamw').describe('with the settings of torch.optim'),
+  optimizer: z.enum(optimizers).default('adamw').describe('with the settings of torch.optim'),
   weightDecay: weight().default(0).describe('of every weight but norms and biases'),
   maxGradNorm: weight().default(1).describe('longer gradients are scaled down to this; 0 leaves them'),
   memory: z
@@ -183,4 +185,55 @@ export const ktoSchema = z.object({
     undesirableWeight: weight().default(1).describe('of bad replies'),
   }),
   ...shared(withReference),
+})
+
+const numbers = (fallback: number) =>
+  z.array(z.number().positive()).min(1).default([fallback]).meta({ value: 'NUMBERS', separator: ',' })
+
+const { evalData, evalSplit } = evalFields
+
+/** What a model does that plays against its own last snapshot. */
+const selfPlayFields = {
+  iterations: count().default(3).describe('rounds: the model answers, then learns to tell its answers from the better'),
+  beta: numbers(0.1).describe('strength of the tie to the snapshot, in each iteration; the last one goes on'),
+  mixIterations: flag().describe('train on the answers of the last two iterations, as SPIN did'),
+  onEqual: z
+    .enum(['drop', 'tie'])
+    .default('drop')
+    .describe('of equal answers keep the best-ranked alone, or let them share its rank'),
+  maxNewTokens: count().default(256).describe('tokens of an answer of its own, at most'),
+  temperature: z.number().nonnegative().default(1).describe('of its own answers; 0 takes the likeliest token'),
+  topP: z.number().gt(0).max(1).default(1).describe('of its own answers: the likeliest tokens of this much probability'),
+  stopMargin: flag().describe('end after an iteration whose held-out margin cannot be told from 0'),
+  exactMatch: on('do not compare greedy answers to the held-out prompts with the data'),
+}
+
+/** uclaml/SPIN's optimizer and rate; a rate for each iteration. */
+const selfPlayShared = {
+  ...grouped('Model', modelFields),
+  ...grouped('Data', dataFields),
+  ...grouped('Learning', {
+    ...learningFields(5e-7),
+    epochs: positive().default(3).describe('passes over the rows in each iteration'),
+    maxSteps: count().optional().describe('optimizer steps of each iteration, at most'),
+    learningRate: numbers(5e-7).describe('at its highest, in each iteration; the last one goes on'),
+    optimizer: z.enum(optimizers).default('rmsprop').describe('with the settings of torch.optim'),
+  }),
+  ...grouped('LoRA', loraFields(0)),
+  ...grouped('Evaluation', { evalData, evalSplit }),
+  ...grouped('Output', outputFields),
+  ...grouped('Engine', engineFields),
+}
+
+export const spinSchema = z.object({
+  ...grouped('Method', {
+    ...selfPlayFields,
+    loss: z
+      .enum(['plackett-luce', 't-spin'])
+      .default('plackett-luce')
+      .describe('of two answers plackett-luce is the logistic loss of SPIN; t-spin has no reference, and implies --historic'),
+    historic: flag().describe('rank the answer of the very first model behind all others'),
+    historicWeight: weight().default(1).describe("of t-spin's historical advantage"),
+  }),
+  ...selfPlayShared,
 })

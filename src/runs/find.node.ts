@@ -13,7 +13,7 @@ import { eventsFile, type RunInfo, readInfo } from './run.node.ts'
 /** Where runs are put and looked for by name. */
 export const runsRoot = 'attune-runs'
 
-export type RunState = 'running' | 'done' | 'interrupted' | 'patience' | 'broken off'
+export type RunState = 'running' | 'done' | 'interrupted' | 'patience' | 'converged' | 'broken off'
 
 export type RunSummary = {
   name: string
