@@ -8,6 +8,7 @@ import { kto as ktoRecipe } from './recipes/kto.ts'
 import { preference } from './recipes/preference.ts'
 import type { Extras, Recipe, TrainEvent } from './recipes/recipe.ts'
 import { keptRows } from './recipes/rows.node.ts'
+import { spin as spinRecipe } from './recipes/selfPlay.ts'
 import { sft as sftRecipe } from './recipes/sft.ts'
 import { badInput } from './util/fault.ts'
 
@@ -45,6 +46,9 @@ export const sft = program(sftRecipe)
 
 /** Preferences and rankings: DPO and its family, K-wise Plackett-Luce, or a loss of one's own. */
 export const dpo = program(preference)
+
+/** Self-play against the last snapshot: SPIN, T-SPIN. */
+export const spin = program(spinRecipe)
 
 /** Single replies marked good or bad: KTO, APO-zero. */
 export const kto = program(ktoRecipe)

@@ -168,8 +168,7 @@ export const rowReader = (
 const besideOf = (record: Columns, wanted: readonly string[], place: Place): Completion['beside'] =>
   Object.fromEntries(
     wanted.map((name) => {
-      if (!(name in record))
-        throw rowFault('missing-column', `is not there; columns are ${names(record)}`, place, name)
+      if (!(name in record)) throw rowFault('missing-column', `is not there; columns are ${names(record)}`, place, name)
       return [name, conform(z.object({ [name]: textColumn }), record, place)[name]]
     }),
   )

@@ -24,9 +24,18 @@ const savedSchema = z.object({
   evalDue: z.boolean().optional(),
   plan: z.enum(['fast', 'low']),
   tally: z.object({ position: count, counts: z.record(z.string(), count) }),
+  /** Of a run that plays against itself: which iteration, counted from 1, and the steps before it. */
+  iteration: z.object({ number: count, start: count }).optional(),
 })
+export type Iteration = NonNullable<z.infer<typeof savedSchema>['iteration']>
 
-export type Begin = { state?: State; progress: Progress; tally?: Tally; warnings: WarningEvent[] }
+export type Begin = {
+  state?: State
+  progress: Progress
+  tally?: Tally
+  iteration?: Iteration
+  warnings: WarningEvent[]
+}
 
 /** Where training begins: the newest sound checkpoint of a run that is resumed, or nothing; its plan is taken over. */
 export const resumed = async (run: Run, asked: boolean, policy: Policy): Promise<Begin> => {
@@ -38,9 +47,9 @@ export const resumed = async (run: Run, asked: boolean, policy: Policy): Promise
     (text): WarningEvent => ({ event: 'warning', code: 'bad-checkpoint', message: text }),
   )
   if (!found.state) return { progress: beginning, warnings }
-  const { plan, tally, ...progress } = savedOf(found.state)
+  const { plan, tally, iteration, ...progress } = savedOf(found.state)
   policy.plan = plan
-  return { state: found.state, progress, tally, warnings }
+  return { state: found.state, progress, tally, iteration, warnings }
 }
 
 const savedOf = ({ json, step, path }: State): z.infer<typeof savedSchema> => {
@@ -64,9 +73,11 @@ export const saveCheckpoint = async (
   { keep }: Kept,
   progress: Progress,
   tally: Tally,
+  iteration?: Iteration,
 ): Promise<string> => {
   await run.sync()
-  const json: z.infer<typeof savedSchema> = { ...progress, plan: policy.plan === 'low' ? 'low' : 'fast', tally }
+  const plan = policy.plan === 'low' ? 'low' : 'fast'
+  const json: z.infer<typeof savedSchema> = { ...progress, plan, tally, ...(iteration && { iteration }) }
   const content = { files: stateFiles(policy.backend, policy.arenas), json }
   const protect = progress.best ? [progress.best.step] : []
   return writeState(run.checkpoints, progress.step, content, { keep, protect, bytes: stateBytes(policy.arenas) })

@@ -16,7 +16,7 @@ export const locate = async (settings: { model: string; adapter?: string }): Pro
 /** The folder's tokenizer; without one, rows of ids still work. */
 export const openEncoder = async ({ dir }: Place): Promise<Encoder> => (await loadTokenizerFolder(dir)) ?? idsOnly(dir)
 
-const idsOnly = (dir: string): Encoder => ({
+export const idsOnly = (dir: string): Encoder => ({
   eosId: undefined,
   size: 0,
   encode: () => {

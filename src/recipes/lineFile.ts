@@ -5,7 +5,7 @@
  */
 import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { badInput } from '../util/fault.ts'
 import { diskFault, syncFolder } from '../util/files.node.ts'
 

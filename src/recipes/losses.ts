@@ -5,6 +5,7 @@ import { type LossSpec, type PreferenceOptions, preferenceLoss } from '../object
 import { preferenceLosses } from '../objectives/preferenceLosses.ts'
 import { rankedMetrics } from '../objectives/rankedMetrics.ts'
 import { type SftLoss, sftLoss } from '../objectives/sft.ts'
+import { tspin } from '../objectives/tspin.ts'
 import { addDims, type Dim, mulDims } from '../tensor/dim.ts'
 import { scalar, type Tensor } from '../tensor/tensor.ts'
 import type { LossFunction, LossInputs } from '../train/loss.ts'
@@ -51,6 +52,8 @@ export type RankedSettings = {
   prob: boolean
   prompts: boolean
   custom?: CustomLoss
+  /** T-SPIN instead, with this weight of the historical advantage: ranks say who answered. */
+  historic?: number
 }
 
 /** A custom loss is logged like the others; what it measures itself goes first. */
@@ -67,7 +70,11 @@ const rankedObjectiveOf = (
   { logps, logSquares, array }: LossInputs,
 ): Objective => {
   const { lengths } = inputs
-  if (s.custom) return withRankedMetrics(s.custom(inputs), inputs, s.options.beta)
+  const window = { rows: array('windowRows', []), tokens: array('windowTokens', []) }
+  const { beta } = s.options
+  if (s.historic !== undefined)
+    return withRankedMetrics(tspin({ ...inputs, window }, { alpha: beta, weight: s.historic }), inputs, beta)
+  if (s.custom) return withRankedMetrics(s.custom(inputs), inputs, beta)
   const K = s.lists ? 'K' : 2
   const optional = {
     ...(s.prob && { prob: array('prob', ['B']) }),
@@ -76,7 +83,6 @@ const rankedObjectiveOf = (
       wpo: replySums(logps.sub(logSquares), array('sequence', ['M'], 'i64'), K).replies.div(lengths.max(1)),
     }),
   }
-  const window = { rows: array('windowRows', []), tokens: array('windowTokens', []) }
   return preferenceLoss(s.losses, { ...s.options, reference: s.reference })({ ...inputs, ...optional, window })
 }
 

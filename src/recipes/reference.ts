@@ -8,7 +8,7 @@ import { appendFile, mkdir, readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { pack, type Tree } from '../data/batch.ts'
+import { pack, packs, type Tree } from '../data/batch.ts'
 import type { Model } from '../passes/model.ts'
 import { targetStats } from '../passes/stats.ts'
 import { cacheFolder } from '../util/cacheFolder.node.ts'
@@ -98,6 +98,40 @@ const knownIn = (line: string): [string, number[]][] => {
   } catch {
     return []
   }
+}
+
+/** Tokens of a pass, roughly: a longer tree has one of its own. */
+const passTokens = 4096
+
+/** Log-prob sums of each tree's branches. What shares a pass depends on the trees given, and on nothing else. */
+export const logpSums = async (model: Model, trees: readonly Tree[]): Promise<number[][]> => {
+  const K = Math.max(...trees.map(({ branches }) => branches.length))
+  const runs: Tree[][] = []
+  let room = 0
+  for (const tree of trees) {
+    const tokens = tree.branches.reduce((n, { length }) => n + length, tree.trunk.length)
+    if (tokens > room) {
+      runs.push([])
+      room = passTokens
+    }
+    runs.at(-1)!.push(tree)
+    room -= tokens
+  }
+  const sums: number[][] = []
+  for (const run of runs) {
+    const own = run.map(({ branches }) => branches.map(() => 0))
+    for (const packed of packs(run, K)) {
+      const { stats, placed } = targetStats(model, packed, ['logps'])
+      const logps = await model.backend.read(stats.logps)
+      model.backend.free([stats.logps, ...placed.handles])
+      logps.forEach((logp, m) => {
+        const s = packed.targets.sequence[m]
+        own[Math.floor(s / K)][s % K] += logp
+      })
+    }
+    sums.push(...own)
+  }
+  return sums
 }
 
 const branchSums = async (model: Model, tree: Tree, weights?: readonly ArrayLike<number>[]): Promise<number[]> => {

@@ -203,7 +203,12 @@ const selfPlayFields = {
     .describe('of equal answers keep the best-ranked alone, or let them share its rank'),
   maxNewTokens: count().default(256).describe('tokens of an answer of its own, at most'),
   temperature: z.number().nonnegative().default(1).describe('of its own answers; 0 takes the likeliest token'),
-  topP: z.number().gt(0).max(1).default(1).describe('of its own answers: the likeliest tokens of this much probability'),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe('of its own answers: the likeliest tokens of this much probability'),
   stopMargin: flag().describe('end after an iteration whose held-out margin cannot be told from 0'),
   exactMatch: on('do not compare greedy answers to the held-out prompts with the data'),
 }
@@ -231,7 +236,9 @@ export const spinSchema = z.object({
     loss: z
       .enum(['plackett-luce', 't-spin'])
       .default('plackett-luce')
-      .describe('of two answers plackett-luce is the logistic loss of SPIN; t-spin has no reference, and implies --historic'),
+      .describe(
+        'of two answers plackett-luce is the logistic loss of SPIN; t-spin has no reference, and implies --historic',
+      ),
     historic: flag().describe('rank the answer of the very first model behind all others'),
     historicWeight: weight().default(1).describe("of t-spin's historical advantage"),
   }),

@@ -11,9 +11,10 @@ import { hashFiles } from '../data/input.node.ts'
 import type { LargestId } from '../data/largestId.ts'
 import { type OpenedRows, openRows } from '../data/openRows.node.ts'
 import { rowOrder } from '../data/shuffle.ts'
+import type { RowSource } from '../data/source.ts'
 import { type ScheduleName, schedule } from '../optim/schedules.ts'
 import type { Run } from '../runs/run.node.ts'
-import { type LoopEnd, type Progress, train } from '../train/loop.ts'
+import { type Progress, train } from '../train/loop.ts'
 import type { LossFunction } from '../train/loss.ts'
 import type { MicroBatch } from '../train/micro.ts'
 import { restoreState } from '../train/state.ts'
@@ -24,7 +25,7 @@ import { requireRoom, resumed, saveCheckpoint } from './checkpoints.ts'
 import { chunks } from './collate.ts'
 import { writeResult } from './output.ts'
 import { type Policy, planFor } from './policy.ts'
-import type { TrainEvent, WarningEvent } from './recipe.ts'
+import type { EndEvent, TrainEvent, WarningEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
 import { requireVocabulary } from './vocabulary.ts'
 
@@ -64,11 +65,17 @@ export type Data<K extends keyof Kinds> = {
   close(): Promise<void>
 }
 
-export const openData = async <K extends keyof Kinds>(as: K, settings: SessionSettings): Promise<Data<K>> => {
+/** @param beside columns whose texts rows keep */
+export const openData = async <K extends keyof Kinds>(
+  as: K,
+  settings: Pick<SessionSettings, 'data' | 'column' | 'maxSamples' | 'evalData'>,
+  beside: readonly string[] = [],
+): Promise<Data<K>> => {
   const open = (files: string[]) =>
     openRows(files, {
       as,
       columns: settings.column,
+      beside,
       maxSamples: settings.maxSamples,
       resolve: resolveDataset,
     }) as Promise<OpenedRows<Kinds[K]>>
@@ -103,23 +110,30 @@ export type ExampleRule<R, E> = {
   truncated(example: E): boolean
 }
 
-export const examplesOf = <K extends keyof Kinds, E extends object>(
+/** Rows to train on and those to evaluate on, by number. The rows set aside are drawn once, by the seed. */
+export const partsOf = <K extends keyof Kinds>(
   { rows, held }: Data<K>,
-  settings: SessionSettings,
-  rule: ExampleRule<Kinds[K], E>,
-): Examples<E> => {
+  settings: Pick<SessionSettings, 'evalSplit' | 'seed'>,
+): { train: RowSource<Kinds[K]>; held?: RowSource<Kinds[K]> } => {
   const aside = held || !settings.evalSplit ? 0 : Math.max(1, Math.floor(rows.length * settings.evalSplit))
   const kept = rows.length - aside
   if (kept < 1) throw badInput('empty-data', `leaves no row of ${rows.length} to train on`, { flag: '--eval-split' })
-  // The rows set aside are drawn once, by the seed, whatever the order of training
   const drawn = rowOrder(rows.length, { seed: settings.seed, shuffle: aside > 0 })
-  const part = (from: number, length: number, order: (position: number) => number, epochs: number) =>
-    exampleStream({ length, row: (i) => rows.row(drawn(from + i)), order, epochs, ...rule })
+  const part = (from: number, length: number) => ({ length, row: (i: number) => rows.row(drawn(from + i)) })
+  return { train: part(aside, kept), held: held ?? (aside ? part(0, aside) : undefined) }
+}
+
+export const examplesOf = <K extends keyof Kinds, E extends object>(
+  data: Data<K>,
+  settings: SessionSettings,
+  rule: ExampleRule<Kinds[K], E>,
+): Examples<E> => {
+  const { rows, held } = data
+  const parts = partsOf(data, settings)
   const inOrder = (position: number) => position
-  const evaluation = held && exampleStream({ length: held.length, row: held.row, order: inOrder, epochs: 1, ...rule })
   return {
-    train: part(aside, kept, rowOrder(kept, settings), settings.epochs),
-    eval: evaluation ?? (aside ? part(0, aside, inOrder, 1) : undefined),
+    train: exampleStream({ ...parts.train, order: rowOrder(parts.train.length, settings), ...settings, ...rule }),
+    eval: parts.held && exampleStream({ ...parts.held, order: inOrder, epochs: 1, ...rule }),
     dropped: rows.dropped,
     files: [...rows.files, ...(held?.files ?? [])],
     largestIds: [rows, held].flatMap((opened) => opened?.largestId ?? []),
@@ -211,8 +225,13 @@ async function* referenceAhead<E extends object>(
   if (!parts.signal.aborted) parts.reference!.complete()
 }
 
-const startEvent = async (
-  { policy, examples }: { policy: Policy; examples: Examples<object> },
+type Sized = { readonly length: number }
+
+export const startEvent = async (
+  {
+    policy,
+    examples,
+  }: { policy: Policy; examples: { train: Sized; eval?: Sized; dropped: Record<string, number>; files: string[] } },
   step: number,
   totalSteps: number,
 ): Promise<TrainEvent> => ({
@@ -259,7 +278,8 @@ async function* evalBatches<E extends object>({
   }
 }
 
-const meaning: Record<string, string> = {
+/** What is told of odd rows, by reason. */
+export const meaning: Record<string, string> = {
   'prompt-not-prefix':
     "rows whose prompt is no prefix of prompt and reply once tokenised; the reply was taken after the prompt's length",
   'no-reply-left': 'rows dropped: the length limits left no reply',
@@ -279,9 +299,12 @@ function* oddities({
   if (message) yield { event: 'warning', code: 'cache', message }
 }
 
-type Finishing = Pick<SessionParts<never>, 'policy' | 'settings' | 'run'>
+type Finishing = Pick<SessionParts<never>, 'policy' | 'run'> & {
+  settings: Pick<SessionSettings, 'patience' | 'saveDtype'>
+}
+type Ended = { progress: Progress; stopped: EndEvent['stopped'] }
 
-const finish = async (parts: Finishing, { progress, stopped }: LoopEnd): Promise<TrainEvent> => {
+export const finish = async (parts: Finishing, { progress, stopped }: Ended): Promise<TrainEvent> => {
   const { policy, settings, run } = parts
   const best = progress.best?.step
   if (settings.patience !== undefined && best !== undefined && best !== progress.step) {

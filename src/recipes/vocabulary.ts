@@ -7,7 +7,9 @@ import type { ExampleStream } from '../train/stream.ts'
 import { badInput } from '../util/fault.ts'
 import type { SessionParts } from './session.ts'
 
-type Parts<E extends object> = Pick<SessionParts<E>, 'policy' | 'examples' | 'encoder' | 'ids'>
+type Parts<E extends object> = Pick<SessionParts<E>, 'policy' | 'encoder' | 'ids'> & {
+  examples: Pick<SessionParts<E>['examples'], 'train' | 'eval' | 'largestIds'>
+}
 
 /** Throws Faults 'bad-id' (rows of ids, with the row) and 'bad-tokenizer' (texts). */
 export const requireVocabulary = async <E extends object>({ policy, examples, encoder, ids }: Parts<E>) => {

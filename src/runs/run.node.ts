@@ -30,6 +30,8 @@ export type Run = {
   readonly checkpoints: string
   /** Whether to go on from the newest checkpoint. */
   readonly resumed: boolean
+  /** What run.json said when the folder was opened. */
+  readonly before?: RunInfo
   /** Writes run.json with these facts; a resumed run's log is cut back to the checkpoint of this step. */
   started(step: number, facts: Readonly<Record<string, unknown>>): Promise<void>
   append(event: LoggedEvent): Promise<void>
@@ -80,6 +82,7 @@ export const openRun = async (output: string, options: RunOptions): Promise<Run>
     dir,
     checkpoints: join(dir, 'checkpoints'),
     resumed: before !== undefined,
+    before,
     async started(step, facts) {
       if (before && step > 0) sameFiles(before, facts)
       const { bytes, checkpoint } = step > 0 ? await bytesUpTo(path, step) : { bytes: 0, checkpoint: true }
@@ -162,7 +165,7 @@ const sameRun = (
 }
 
 /** A position in rows, and what was learned from them, mean nothing for other rows or another model. */
-const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
+export const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
   for (const key of ['model_files', 'data_files'] as const) {
     const now = hashes.parse(facts[key])
     const other = before[key]?.find(({ sha256 }, i) => now && now[i]?.sha256 !== sha256)

@@ -1,0 +1,132 @@
+/**
+ * Self-play (SPIN, arXiv 2401.01335; aSFT; T-SPIN): in each iteration the model answers, and then learns to rank the data
+ * above its own answers. Peculiar: the snapshot that it plays against is no second model but what is written before
+ * training begins: its answers and their log-probs. Every phase leaves its files in the run's folder, and a resumed run
+ * goes on in the phase where it was stopped.
+ */
+import { endIds } from '../generate/generate.ts'
+import { sameFiles } from '../runs/run.node.ts'
+import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
+import { beginning, type Progress } from '../train/loop.ts'
+import { restoreState } from '../train/state.ts'
+import { exampleStream } from '../train/stream.ts'
+import { badInput } from '../util/fault.ts'
+import { requireRoom, resumed } from './checkpoints.ts'
+import { idsOnly, locate } from './encoder.ts'
+import { rankedObjective } from './losses.ts'
+import { openPolicy, planFor } from './policy.ts'
+import { type Body, type EndEvent, recipe } from './recipe.ts'
+import { spinSchema } from './schema.ts'
+import { laterSteps, type Play, type PlaySettings, playIteration } from './selfPlayIteration.ts'
+import { type GivenReplies, givenReplies, type PlayRows } from './selfPlayRows.ts'
+import { valueAt } from './selfPlayTraining.ts'
+import { finish, limitsOf, openData, partsOf, startEvent } from './session.ts'
+import { requireVocabulary } from './vocabulary.ts'
+
+type Config = PlaySettings &
+  Parameters<typeof openPolicy>[0] & { model: string; adapter?: string; stopMargin: boolean } & {
+    maxLength: number
+    maxPromptLength?: number
+  }
+
+const selfPlay = async function* (
+  config: Config,
+  { signal, own, run }: Parameters<Body<typeof spinSchema>>[1],
+): ReturnType<Body<typeof spinSchema>> {
+  // data
+  const place = await locate(config)
+  const data = own(await openData('answered', config))
+  const parts = partsOf(data, config)
+  const rows: PlayRows = { ...parts.train, name: 'train' }
+  const held: PlayRows | undefined = parts.held && { ...parts.held, name: 'held' }
+  if (config.stopMargin && !held)
+    throw badInput('bad-flag', 'needs rows that are not trained on: give --eval-data or --eval-split', {
+      flag: '--stop-margin',
+    })
+  // model
+  const policy = own(await openPolicy(config, place))
+  const tokenizer = await loadTokenizerFolder(place.dir)
+  const encoder = tokenizer ?? idsOnly(place.dir)
+  const eosIds = endIds(policy.model.config.raw, policy.pretrained.generationConfig, tokenizer?.eosId)
+  const encoding = { encoder, tokenizer, eosIds, limits: limitsOf(config, policy) }
+  const play: Play = {
+    ...{ settings: config, run, policy, signal, encoding, rows, held, own },
+    helpers: [],
+    loss: (iteration) => objective(config, iteration),
+  }
+  // where it begins
+  const begin = await resumed(run, config.resume, policy)
+  yield* begin.warnings
+  const streams = { train: givenStream(play, rows), eval: held && givenStream(play, held) }
+  const { examples: first } = await streams.train.take(0, 8 * config.batchSize)
+  await streams.eval?.take(0, 1)
+  const largestIds = [data.rows, data.held].flatMap((opened) => opened?.largestId ?? [])
+  const ids = ({ prompt, replies }: GivenReplies) => [prompt, ...replies]
+  await requireVocabulary({ policy, examples: { ...streams, largestIds }, encoder, ids })
+  const total = laterSteps(config, 0, rows.length)
+  await requireRoom(run, policy, config, total - begin.progress.step, false)
+  if (!begin.state) policy.plan = planFor(policy, config.memory, sizesOf(config, first))
+  const files = [...data.rows.files, ...(data.held?.files ?? [])]
+  const started = { train: rows, eval: held, dropped: data.rows.dropped, files }
+  const start = await startEvent({ policy, examples: started }, begin.progress.step, total)
+  // Answers may lie there before the first checkpoint does
+  if (run.before) sameFiles(run.before, start)
+  yield start
+  if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
+  // iterations
+  let iteration = begin.iteration ?? { number: 1, start: 0 }
+  let progress: Progress = begin.state ? { ...begin.progress, step: begin.progress.step - iteration.start } : beginning
+  let stopped: EndEvent['stopped'] = 'done'
+  for (;;) {
+    const played = yield* playIteration(play, iteration, progress)
+    progress = played.progress
+    const { evaluation } = played
+    const vanished =
+      config.stopMargin && Number(evaluation?.eval_margin_low) <= 0 && Number(evaluation?.eval_margin_high) >= 0
+    stopped = played.stopped ?? (vanished ? 'converged' : 'done')
+    if (stopped !== 'done' || iteration.number >= config.iterations) break
+    iteration = { number: iteration.number + 1, start: iteration.start + progress.step }
+    progress = { ...beginning, num_tokens: progress.num_tokens }
+  }
+  const whole = { ...progress, step: iteration.start + progress.step }
+  yield await finish({ policy, settings: config, run }, { progress: whole, stopped })
+}
+
+/** Rows with the answers that are given, to be looked at before anything is made. */
+const givenStream = ({ encoding }: Play, rows: PlayRows) =>
+  exampleStream<Awaited<ReturnType<PlayRows['row']>>, GivenReplies>({
+    ...{ length: rows.length, row: rows.row, epochs: 1, order: (position) => position },
+    example: (row) => givenReplies(encoding, row, [{ answer: row.completion }]),
+    truncated: () => false,
+  })
+
+/** Of the largest micro-batch: own answers are as long as they may get. */
+const sizesOf = (config: Config, first: readonly GivenReplies[]) => {
+  const B = config.batchSize
+  const K = 2 + Number(config.historic)
+  const T = Math.max(
+    ...first.map(({ prompt, replies }) => prompt.length + replies.reduce((n, { length }) => n + length, 0)),
+  )
+  return { N: B * (T + (K - 1) * config.maxNewTokens), B, T: T + (K - 1) * config.maxNewTokens }
+}
+
+const objective = ({ beta, triplet }: Config, iteration: number) =>
+  rankedObjective({
+    losses: [{ name: 'plackett-luce', weight: 1 }],
+    options: { beta: valueAt(beta, iteration) },
+    reference: triplet === undefined,
+    ...{ lists: true, prob: false, prompts: false, historic: triplet },
+  })
+
+export const spin = recipe(
+  'spin',
+  {
+    summary: 'self-play: learn to tell the data from answers of the last snapshot (SPIN, T-SPIN)',
+    example: 'attune spin --model HuggingFaceTB/SmolLM2-135M --data chats.jsonl --lora-r 16 --output runs/spin',
+  },
+  spinSchema,
+  (config, context) => {
+    const triplet = config.loss === 't-spin' ? config.historicWeight : undefined
+    return selfPlay({ ...config, triplet, historic: config.historic || triplet !== undefined }, context)
+  },
+)

@@ -1,0 +1,117 @@
+/** Self-play end to end: three iterations, stopped and resumed in every phase. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
+import { spin } from '../../src/recipes/selfPlay.ts'
+import { fixture } from '../support/golden.ts'
+import { hashOf, ids, logOf, workshop } from '../support/training.ts'
+
+const { at, rows } = workshop()
+
+const sentences = [
+  ['Once upon a time', ', there was a little girl named Lily.'],
+  ['Tom had a', ' big red ball. He liked it very much.'],
+  ['The dog', ' ran to the park and saw a cat.'],
+  ['One day, a', ' bird flew over the house.'],
+  ['Lily and Max', ' went to the park to play.'],
+  ['Mom said', ' it was time to go to bed.'],
+].map(([prompt, completion]) => ({ prompt, completion }))
+
+const stories = {
+  ...{ model: fixture('models/stories260K'), threads: 1, batchSize: 2, epochs: 1, learningRate: [1e-4] },
+  ...{ evalSplit: 0.34, maxNewTokens: 8 },
+}
+
+/** Events, until `last` says that the process dies. */
+const run = async (
+  recipe: Recipe,
+  settings: Record<string, unknown>,
+  last: (event: TrainEvent) => boolean = () => false,
+) => {
+  const events: TrainEvent[] = []
+  for await (const event of recipe.run(recipe.schema.parse(settings))) {
+    events.push(event)
+    if (last(event)) break
+  }
+  return events
+}
+
+const of = <E extends TrainEvent['event']>(events: readonly TrainEvent[], name: E) =>
+  events.filter((event): event is Extract<TrainEvent, { event: E }> => event.event === name)
+
+/** The log without times and places. */
+const told = async (output: string) =>
+  (await logOf(output)).map(({ seconds: _, tokens_per_second: __, peak_memory: ___, output: ____, ...rest }) => rest)
+
+const lines = async (path: string) =>
+  (await readFile(path, 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+
+describe('spin', () => {
+  it('plays three iterations', async () => {
+    const output = at('spin')
+    const events = await run(spin, { ...stories, data: [await rows('stories', sentences)], output })
+    const steps = of(events, 'step')
+    expect(steps.map(({ step, iteration }) => [step, iteration])).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 2],
+      [4, 2],
+      [5, 3],
+      [6, 3],
+    ])
+    // Policy and snapshot agree where an iteration begins
+    for (const { loss } of [steps[0], steps[2], steps[4]]) expect(Math.abs(loss - Math.LN2)).toBeLessThan(1e-6)
+    const evals = of(events, 'eval')
+    expect(evals.map(({ iteration, step }) => [iteration, step])).toEqual([
+      [0, 0],
+      [1, 2],
+      [2, 4],
+      [3, 6],
+    ])
+    expect(evals[0]).toMatchObject({ eval_margin: 0, eval_win_rate: 0.5, eval_exact_match: 0 })
+    expect(evals[3].eval_nll).toBeLessThan(evals[0].eval_nll as number)
+    for (const { eval_margin: margin, eval_margin_low: low, eval_margin_high: high } of evals.slice(1)) {
+      expect(low).toBeLessThan(margin as number)
+      expect(high).toBeGreaterThan(margin as number)
+    }
+    expect(of(events, 'end')[0]).toMatchObject({ steps: 6, stopped: 'done' })
+    // What it says in one iteration is not what it says in another
+    const answers = await Promise.all([1, 2, 3].map((t) => lines(join(output, `iterations/${t}/train-answers.jsonl`))))
+    expect(answers.map((each) => each.length)).toEqual([4, 4, 4])
+    expect(answers[0]).not.toEqual(answers[1])
+  })
+})
+
+// Ids alone, an adapter, every option that adds a file or an answer
+const idRows = Array.from({ length: 5 }, (_, i) => ({ prompt: ids(i, 3 + (i % 3)), completion: ids(20 + i, 4) }))
+const tiny = {
+  ...{ model: fixture('models/llama-tied'), threads: 1, batchSize: 2, epochs: 1, learningRate: [1e-3, 5e-4] },
+  ...{ maxNewTokens: 6, iterations: 2, saveEvery: 2, mixIterations: true, loraR: 2 },
+}
+
+describe.each<[string, Recipe, object, object]>([
+  ['spin', spin, { ...tiny, mixIterations: false, loraR: undefined }, idRows],
+  ['t-spin-lora-mixed', spin, { ...tiny, loss: 't-spin' }, idRows],
+])('%s', (name, recipe, settings, all) => {
+  it('ends alike in whichever phase it was killed', async () => {
+    const data = [await rows(name, all as object[])]
+    const whole = await run(recipe, { ...settings, data, output: at(`${name}-whole`) })
+    const [hash, log] = [await hashOf(at(`${name}-whole`)), await told(at(`${name}-whole`))]
+    const second = whole.findIndex((event) => event.event === 'eval' && event.iteration === 1)
+    const first = (kind: string, from: number) =>
+      whole.findIndex((event, i) => i > from && ('phase' in event ? event.phase : event.event) === kind)
+    const kinds = ['generate', 'reference', 'step', 'eval']
+    for (const moment of [first('generate', 0), ...kinds.map((kind) => first(kind, second))]) {
+      const output = at(`${name}-${moment}`)
+      let left = moment
+      await run(recipe, { ...settings, data, output }, () => left-- === 0)
+      await run(recipe, { ...settings, data, output, resume: true })
+      expect(await hashOf(output)).toBe(hash)
+      expect(await told(output)).toEqual(log)
+    }
+  })
+})
