@@ -227,7 +227,7 @@ describe('a server that fails', () => {
         seen.push(row)
     }
     await expect(run()).rejects.toThrow('row 2')
-    expect([isDead, seen]).toEqual([true, [0, 1, 3]])
+    expect([isDead, seen.toSorted()]).toEqual([true, [0, 1, 3]])
     const before = server.asked.length
     server.reply = (_, r) => send(r, answered('fine'))
     await run()
