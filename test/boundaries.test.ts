@@ -13,8 +13,8 @@ const floors = [
   ['generate'],
   ['train', 'feedback'],
   ['recipes'],
-  ['labs'],
-  ['cli', 'serve', 'studio'],
+  ['labs', 'serve', 'studio'],
+  ['cli'],
   ['web'],
 ]
 /** The last floor that a browser may run. */

@@ -12,7 +12,9 @@ import type { Sequence } from './sequence.ts'
 import { drawBlock, drawWithin, fromTop, needOf, sum } from './shortcuts.ts'
 import { blockSize, logitsOf, measure, topWidth } from './vocabulary.ts'
 
-export type Choice = { id: number; logp: number }
+export type Scored = { id: number; logp: number }
+/** `tops`: the likeliest tokens by the model's own distribution, likeliest first, where they are asked for. */
+export type Choice = Scored & { tops?: Scored[] }
 
 /** What is known of a row of logits; `part` reads a stretch of it. */
 type Known = {
@@ -39,7 +41,7 @@ export const choose = async (
   const V = config.vocab_size
   const temperatures = Array<number>(h.shape[0]).fill(1)
   for (const [i, { options }] of asking.entries()) temperatures[from[i]] = options.temperature || 1
-  const withTop = asking.some(({ options }) => needOf(options, topWidth(V)) === 'top')
+  const withTop = asking.some(({ options }) => options.topLogprobs || needOf(options, topWidth(V)) === 'top')
   const logits = logitsOf(decoder, h)
   const made = measure(decoder.model, logits, temperatures, withTop)
   const names = Object.keys(made)
@@ -78,7 +80,10 @@ const chooseOne = async (known: Known, asking: Sequence, V: number): Promise<Cho
   const { options } = asking
   if (!Number.isFinite(most) || !Number.isFinite(spread))
     return runFailure('not-finite', "the model's scores are not finite; its weights may be damaged")
-  const made = (id: number, logit: number) => ({ id, logp: logit - most - spread })
+  const scored = (id: number, logit: number): Scored => ({ id, logp: logit - most - spread })
+  const told =
+    options.topLogprobs && Array.from(topIds!.subarray(0, options.topLogprobs), (id, i) => scored(id, top![i]))
+  const made = (id: number, logit: number): Choice => ({ ...scored(id, logit), ...(told && { tops: told }) })
   const draw = drawOf(asking)
   const need = needOf(options, topWidth(V))
   if (need === 'first') return made(known.first, most)

@@ -56,5 +56,6 @@ export const makeMailbox = (onTake: () => void = () => {}): Mailbox => {
 const joined = (a: Piece, b: Piece): Piece => {
   a.ids.push(...b.ids)
   a.logps.push(...b.logps)
-  return { ...b, ids: a.ids, logps: a.logps, text: a.text + b.text }
+  a.tops?.push(...(b.tops ?? []))
+  return { ...b, ids: a.ids, logps: a.logps, ...(a.tops && { tops: a.tops }), text: a.text + b.text }
 }

@@ -1,5 +1,5 @@
 /** A completion under way: its tokens, its text, and when it ends. */
-import type { Choice } from './choose.ts'
+import type { Choice, Scored } from './choose.ts'
 import type { SamplingOptions } from './sampling.ts'
 import { stopFilter } from './stopping.ts'
 
@@ -12,6 +12,8 @@ export type CompletionOptions = SamplingOptions & {
   eosIds: ReadonlySet<number>
   /** Texts that end a completion and are no part of it; they need a tokenizer. */
   stop?: readonly string[]
+  /** How many of the likeliest tokens to tell beside each; 128 at most. */
+  topLogprobs?: number
 }
 
 export type FinishReason = 'eos' | 'stop' | 'length'
@@ -25,6 +27,8 @@ export type Piece = {
   ids: number[]
   /** Of each token, by the model's own distribution (temperature 1, nothing removed), in nats. */
   logps: number[]
+  /** Of each token the likeliest at its place, likeliest first, where `topLogprobs` asks for them. */
+  tops?: Scored[][]
   text: string
   finishReason?: FinishReason
 }
@@ -58,10 +62,10 @@ export const makeSequence = (
     options,
     seen,
     promptLength: prompt.length,
-    accept({ id, logp }) {
+    accept({ id, logp, tops }) {
       text ??= shownText(tokenizer, prompt, options.stop ?? [])
       seen.push(id)
-      const piece = { row, sample, ids: [id], logps: [logp] }
+      const piece = { row, sample, ids: [id], logps: [logp], ...(tops && { tops: [tops] }) }
       if (options.eosIds.has(id)) return { ...piece, text: text.rest(), finishReason: 'eos' }
       const shown = text.push(id)
       if (shown.stopped) return { ...piece, text: shown.text, finishReason: 'stop' }

@@ -6,6 +6,7 @@ import { openRows } from '../../data/openRows.node.ts'
 import type { Text } from '../../data/rows.ts'
 import { type Completion, completions, endIds, generate } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
+import type { RemoteCompletion } from '../../generate/remote.ts'
 import type { Piece } from '../../generate/sequence.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
@@ -13,11 +14,15 @@ import { engineFields } from '../../recipes/schema.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import type { Output } from '../output.ts'
+import { generateElsewhere, isElsewhere, remoteFields } from '../remoteGenerate.ts'
 import { samplingFields, samplingOptions } from '../sampling.ts'
 import { reporter } from '../terminal.ts'
 
 const schema = z.object({
-  model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),
+  model: z
+    .string()
+    .meta({ value: 'MODEL' })
+    .describe("a folder, a hub id, a run's name, or the address of an OpenAI-compatible server"),
   adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
   prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('what to complete; repeatable'),
   data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
@@ -28,6 +33,7 @@ const schema = z.object({
   batchSize: z.number().int().positive().default(16).describe('completions that are made at once'),
   seed: z.number().int().nonnegative().default(42).describe('same seed, same text, whatever the batch'),
   ...samplingFields,
+  ...remoteFields,
   device: engineFields.device,
   threads: engineFields.threads,
 })
@@ -41,18 +47,22 @@ export default command({
   async run(options, { out }) {
     const prompts = await promptsOf(options)
     const report = reporter(out.screen, { logEvery: 1 })
+    const samples = options.numReturnSequences
+    const total = prompts.length * samples
+    const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
+    if (isElsewhere(options))
+      return generateElsewhere(options, prompts, report, (found) =>
+        print(inOrder(found, samples, done), prompts, out, report.clear),
+      )
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     try {
       const { tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
       const ids = prompts.map((prompt) => encodePrompt(encoder, prompt))
       const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
-      const samples = options.numReturnSequences
-      const total = prompts.length * samples
       const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
       const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
       const pieces = generate(opened.model, tokenizer, ids, { ...options, ...sampling, eosIds, samples, packed })
-      const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
       if (out.readable && total === 1) await stream(pieces, prompts[0], out)
       else await print(inOrder(completions(pieces), samples, done), prompts, out, report.clear)
     } finally {
@@ -76,8 +86,12 @@ const promptsOf = async ({ prompt = [], data, chat }: Options): Promise<Text[]> 
 }
 
 /** Completions end in any order; each waits for those before it. */
-async function* inOrder(ended: AsyncIterable<Completion>, samples: number, onDone: (n: number) => void) {
-  const waiting = new Map<number, Completion>()
+async function* inOrder<T extends { row: number; sample: number }>(
+  ended: AsyncIterable<T>,
+  samples: number,
+  onDone: (n: number) => void,
+) {
+  const waiting = new Map<number, T>()
   let next = 0
   let done = 0
   for await (const completion of ended) {
@@ -90,12 +104,17 @@ async function* inOrder(ended: AsyncIterable<Completion>, samples: number, onDon
   }
 }
 
-const print = async (all: AsyncIterable<Completion>, prompts: readonly Text[], out: Output, clearBar: () => void) => {
-  for await (const { row, text, ids, logps, finishReason } of all) {
+const print = async (
+  all: AsyncIterable<Completion | RemoteCompletion>,
+  prompts: readonly Text[],
+  out: Output,
+  clearBar: () => void,
+) => {
+  for await (const { row, sample, text, finishReason, ...more } of all) {
     const prompt = prompts[row]
     if (out.readable) clearBar()
     if (out.readable) await out.text(`${shown(prompt)}${text}\n`)
-    else await out.line({ prompt, completion: text, ids, logps, finish_reason: finishReason })
+    else await out.line({ prompt, completion: text, ...more, finish_reason: finishReason })
   }
 }
 

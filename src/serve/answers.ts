@@ -1,0 +1,159 @@
+/**
+ * A job done, whole or as a stream of events. Peculiar: a reader who is slow holds back only what is written to him; the
+ * scheduler joins what waits, and whoever hangs up frees his rows.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Scheduler } from '../generate/scheduler.ts'
+import type { FinishReason, Piece } from '../generate/sequence.ts'
+import type { Job, Served } from './job.ts'
+import { chatLogprobs, completionLogprobs, type Token, tokenReader } from './tokens.ts'
+
+/** What one completion gained. */
+type Gain = { index: number; text: string; tokens: Token[]; finish: 'stop' | 'length' | null }
+
+type Dialect = {
+  prefix: string
+  object: string
+  chunk: string
+  whole(gain: Gain, logprobs: boolean): object
+  part(gain: Gain, logprobs: boolean): object
+  /** What each choice's stream begins with. */
+  first?(index: number): object
+}
+
+export const chatDialect: Dialect = {
+  prefix: 'chatcmpl-',
+  object: 'chat.completion',
+  chunk: 'chat.completion.chunk',
+  whole: ({ index, text, tokens, finish }, logprobs) => ({
+    index,
+    message: { role: 'assistant', content: text, refusal: null },
+    logprobs: logprobs ? chatLogprobs(tokens) : null,
+    finish_reason: finish,
+  }),
+  part: ({ index, text, tokens, finish }, logprobs) => ({
+    index,
+    delta: text || !finish ? { content: text } : {},
+    logprobs: logprobs ? chatLogprobs(tokens) : null,
+    finish_reason: finish,
+  }),
+  first: (index) => ({ index, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null }),
+}
+
+const completionChoice: Dialect['whole'] = ({ index, text, tokens, finish }, logprobs) => ({
+  index,
+  text,
+  logprobs: logprobs ? completionLogprobs(tokens) : null,
+  finish_reason: finish,
+})
+
+export const completionDialect: Dialect = {
+  prefix: 'cmpl-',
+  object: 'text_completion',
+  chunk: 'text_completion',
+  whole: completionChoice,
+  part: completionChoice,
+}
+
+const finishes: Record<FinishReason, 'stop' | 'length'> = { eos: 'stop', stop: 'stop', length: 'length' }
+
+type Usage = { prompt_tokens: number; completion_tokens: number; total_tokens: number }
+
+/** All prompts at once; `onGain` may hold them back. Rejects with the signal's reason where the client has left. */
+const perform = async (
+  scheduler: Scheduler,
+  { tokenizer }: Served,
+  job: Job,
+  signal: AbortSignal,
+  onGain: (gain: Gain) => Promise<void> | void,
+): Promise<Usage> => {
+  const ended = new AbortController()
+  const stop = () => ended.abort(signal.reason)
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop)
+  let completionTokens = 0
+  const { samples } = job.options
+  const one = async (prompt: readonly number[], p: number) => {
+    const readers = Array.from({ length: job.tops === undefined ? 0 : samples }, () =>
+      tokenReader(tokenizer, prompt, job.echo[p].length),
+    )
+    const gain = (piece: Piece): Gain => ({
+      index: p * samples + piece.sample,
+      text: piece.text,
+      tokens: readers[piece.sample]?.(piece) ?? [],
+      finish: piece.finishReason ? finishes[piece.finishReason] : null,
+    })
+    const pieces = scheduler.submit({ prompt, options: job.options, signal: ended.signal, row: p })
+    for await (const piece of pieces) {
+      completionTokens += piece.ids.length
+      await onGain(gain(piece))
+    }
+  }
+  try {
+    await Promise.all(job.prompts.map(one))
+  } finally {
+    // One that failed takes the others with it
+    ended.abort()
+    signal.removeEventListener('abort', stop)
+  }
+  const promptTokens = job.prompts.reduce((sum, { length }) => sum + length, 0)
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+  }
+}
+
+const header = ({ name }: Served, { prefix }: Dialect) => ({
+  id: prefix + randomUUID(),
+  created: Math.floor(Date.now() / 1000),
+  model: name,
+})
+
+export const wholeAnswer = async (
+  scheduler: Scheduler,
+  served: Served,
+  job: Job,
+  dialect: Dialect,
+  signal: AbortSignal,
+) => {
+  const { samples } = job.options
+  const gains = job.prompts.flatMap((_, p) =>
+    Array.from({ length: samples }, (_, sample): Gain => {
+      return { index: p * samples + sample, text: job.echo[p], tokens: [], finish: null }
+    }),
+  )
+  const usage = await perform(scheduler, served, job, signal, ({ index, text, tokens, finish }) => {
+    const whole = gains[index]
+    whole.text += text
+    whole.tokens.push(...tokens)
+    whole.finish = finish
+  })
+  const choices = gains.map((gain) => dialect.whole(gain, job.tops !== undefined))
+  return { ...header(served, dialect), object: dialect.object, choices, usage }
+}
+
+/** @param write takes the data of one event */
+export const streamedAnswer = async (
+  scheduler: Scheduler,
+  served: Served,
+  job: Job,
+  dialect: Dialect,
+  signal: AbortSignal,
+  write: (data: string) => Promise<unknown>,
+) => {
+  const about = { ...header(served, dialect), object: dialect.chunk }
+  const counts = job.includeUsage ? { usage: null } : {}
+  const send = (choices: object[], more: object = counts) => write(JSON.stringify({ ...about, choices, ...more }))
+  const { samples } = job.options
+  for (const [p, echo] of job.echo.entries())
+    for (let index = p * samples; index < (p + 1) * samples; index++) {
+      if (dialect.first) await send([dialect.first(index)])
+      if (echo) await send([dialect.part({ index, text: echo, tokens: [], finish: null }, false)])
+    }
+  const usage = await perform(scheduler, served, job, signal, async (gain) => {
+    if (gain.text || gain.tokens.length || gain.finish) await send([dialect.part(gain, job.tops !== undefined)])
+  })
+  if (job.includeUsage) await send([], { usage })
+  await write('[DONE]')
+}

@@ -1,0 +1,165 @@
+/**
+ * The OpenAI-compatible server as a Hono app. Peculiar: without a token it answers only under a loopback name, so that no
+ * web page reaches it by a name of its own; and it takes so many requests at once and no more, so memory has a bound.
+ */
+import { type Context, Hono } from 'hono'
+import { bearerAuth } from 'hono/bearer-auth'
+import { bodyLimit } from 'hono/body-limit'
+import { streamSSE } from 'hono/streaming'
+import type { z } from 'zod'
+import type { Scheduler } from '../generate/scheduler.ts'
+import { chatDialect, completionDialect, streamedAnswer, wholeAnswer } from './answers.ts'
+import { chatJob, completionJob, type Job, type Served } from './job.ts'
+import { asRefusal, bodyOf, errorBody, refusal } from './refusal.ts'
+import { chatSchema, completionSchema, readBody } from './requests.ts'
+
+export type AppOptions = {
+  served: Served
+  scheduler: Scheduler
+  /** Required of every request; without one only loopback names are answered. */
+  token?: string
+  /** Requests that are served or wait; one more gets 429. */
+  maxRequests: number
+  /** Told of what is no client's fault. */
+  onError(error: unknown): void
+}
+
+/** Bytes of a request's body. */
+const largestBody = 4 * 2 ** 20
+
+export const makeApp = ({ served, scheduler, token, maxRequests, onError }: AppOptions) => {
+  const app = new Hono()
+  let open = 0
+
+  /** A place among the requests; the client's leaving ends the work. */
+  const admit = () => {
+    if (open >= maxRequests)
+      throw refusal(429, `${open} requests are served or wait already; try again in a moment`, {
+        code: 'too_many_requests',
+        headers: { 'retry-after': '1' },
+      })
+    open++
+    let left = false
+    return () => {
+      if (!left) open--
+      left = true
+    }
+  }
+
+  const answer = async (context: Context, job: Job, dialect: typeof chatDialect, leave: () => void) => {
+    const { signal } = context.req.raw
+    if (!job.stream)
+      try {
+        return context.json(await wholeAnswer(scheduler, served, job, dialect, signal))
+      } catch (error) {
+        if (signal.aborted) return nobodyReads()
+        throw error
+      } finally {
+        leave()
+      }
+    return streamSSE(context, async (stream) => {
+      const gone = new AbortController()
+      stream.onAbort(() => gone.abort())
+      signal.addEventListener('abort', () => gone.abort())
+      const write = (data: string) => stream.writeSSE({ data })
+      try {
+        await streamedAnswer(scheduler, served, job, dialect, gone.signal, write)
+      } catch (error) {
+        // The status is told already; clients read the error from the stream
+        if (!gone.signal.aborted) await write(await bodyOf(reported(error)))
+      } finally {
+        leave()
+      }
+    })
+  }
+
+  const reported = (error: unknown) => {
+    if (asRefusal(error).status >= 500) onError(error)
+    return error
+  }
+
+  const endpoint =
+    <S extends z.ZodObject>(
+      schema: S,
+      jobOf: (served: Served, body: z.output<S>) => Job,
+      dialect: typeof chatDialect,
+    ) =>
+    async (context: Context) => {
+      const leave = admit()
+      try {
+        const body = readBody(schema, await jsonOf(context))
+        if (body.model !== served.name) throw unknownModel(String(body.model), served.name)
+        return await answer(context, jobOf(served, body), dialect, leave)
+      } catch (error) {
+        leave()
+        throw error
+      }
+    }
+
+  app.use(token === undefined ? loopbackOnly : bearer(token))
+  app.use(bodyLimit({ maxSize: largestBody, onError: () => tooLarge() }))
+  app.get('/v1/models', (context) => context.json({ object: 'list', data: [modelEntry(served)] }))
+  app.get('/v1/models/:name{.+}', (context) => {
+    const name = context.req.param('name')
+    if (name !== served.name) throw unknownModel(name, served.name)
+    return context.json(modelEntry(served))
+  })
+  app.post('/v1/chat/completions', endpoint(chatSchema, chatJob, chatDialect))
+  app.post('/v1/completions', endpoint(completionSchema, completionJob, completionDialect))
+  app.notFound(({ req }) => refusal(404, `there is no ${req.method} ${req.path} here`).getResponse())
+  app.onError((error) => asRefusal(reported(error)).getResponse())
+  return app
+}
+
+/** nginx's status for a client that has left. */
+const nobodyReads = () => new Response(null, { status: 499 })
+
+const loaded = Math.floor(Date.now() / 1000)
+const modelEntry = ({ name, model }: Served) => ({
+  id: name,
+  object: 'model',
+  created: loaded,
+  owned_by: 'attune',
+  max_model_len: model.config.max_position_embeddings,
+})
+
+const unknownModel = (asked: string, name: string) =>
+  refusal(404, `there is no model ${JSON.stringify(asked)} here; this server has ${JSON.stringify(name)}`, {
+    param: 'model',
+    code: 'model_not_found',
+  })
+
+const tooLarge = () =>
+  refusal(413, `the body is larger than ${largestBody} bytes`, { code: 'request_too_large' }).getResponse()
+
+const jsonOf = async ({ req }: Context): Promise<unknown> => {
+  // Web pages can send anything else to another site without asking
+  if (!/^application\/json\b/i.test(req.header('content-type') ?? ''))
+    throw refusal(400, 'the body must be JSON, with the header "Content-Type: application/json"')
+  return req.json().catch(() => {
+    throw refusal(400, 'the body is not JSON')
+  })
+}
+
+const bearer = (token: string) => {
+  const message = errorBody(401, 'a valid token is required: "Authorization: Bearer ..."', null, 'invalid_api_key')
+  return bearerAuth({
+    token,
+    noAuthenticationHeader: { message },
+    invalidAuthenticationHeader: { message },
+    invalidToken: { message },
+  })
+}
+
+/** Whether a host is this machine, seen from itself. */
+export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host)
+
+const loopbackOnly = async ({ req }: Context, next: () => Promise<void>) => {
+  const host = (req.header('host') ?? '').replace(/:\d+$/, '')
+  if (!isLoopback(host))
+    throw refusal(
+      403,
+      `answers only as localhost, not as ${JSON.stringify(host)}; start it with a token for other names`,
+    )
+  await next()
+}

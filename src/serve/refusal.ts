@@ -1,0 +1,43 @@
+/** Refusals in the form that OpenAI's clients read: {"error": {"message", "type", "param", "code"}} and a status. */
+import { HTTPException } from 'hono/http-exception'
+import { Fault } from '../util/fault.ts'
+
+const types = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'invalid_request_error',
+  429: 'rate_limit_error',
+  500: 'server_error',
+  503: 'server_error',
+} as const
+type Status = keyof typeof types
+
+export const errorBody = (
+  status: Status,
+  message: string,
+  param: string | null = null,
+  code: string | null = null,
+) => ({
+  error: { message, type: types[status], param, code },
+})
+
+export type RefusalNotes = { param?: string; code?: string; headers?: Record<string, string> }
+
+export const refusal = (status: Status, message: string, { param, code, headers }: RefusalNotes = {}) =>
+  new HTTPException(status, {
+    message,
+    res: Response.json(errorBody(status, message, param, code), { status, headers }),
+  })
+
+/** Whatever was thrown as a refusal. A request's own fault is 400, an engine that is closing 503, the rest 500. */
+export const asRefusal = (error: unknown): HTTPException => {
+  if (error instanceof HTTPException) return error
+  if (!(error instanceof Fault)) return refusal(500, 'the server failed; its log says why')
+  if (error.code === 'closed') return refusal(503, 'the server is closing', { code: 'closing' })
+  return refusal(error.exitCode === 2 ? 400 : 500, error.message, { code: error.code })
+}
+
+/** A refusal's body, where its status can be told no more. */
+export const bodyOf = async (error: unknown): Promise<string> => asRefusal(error).getResponse().text()

@@ -1,0 +1,303 @@
+/** The server as OpenAI's own client, curl and a crowd see it. */
+import { execFile } from 'node:child_process'
+import { request } from 'node:http'
+import { promisify } from 'node:util'
+import OpenAI from 'openai'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Listening } from '../src/serve/listen.ts'
+import { collect } from './support/collect.ts'
+import { openServed } from './support/served.ts'
+
+let engine: Awaited<ReturnType<typeof openServed>>
+let server: Listening & { errors: unknown[] }
+let client: OpenAI
+const clientOf = (url: string, apiKey = 'none') => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 })
+beforeAll(async () => {
+  engine = await openServed()
+  server = await engine.start()
+  client = clientOf(server.url)
+})
+afterAll(async () => {
+  await server.close()
+  await engine.close()
+  expect(server.errors).toEqual([])
+})
+
+const model = 'stories'
+const prompt = 'Once upon a time'
+const messages = [{ role: 'user' as const, content: prompt }]
+const story = ', there was a little girl named Lily'
+
+describe("the openai client's", () => {
+  it('models', async () => {
+    expect((await collect(client.models.list())).map(({ id }) => id)).toEqual([model])
+    expect(await client.models.retrieve(model)).toMatchObject({ object: 'model', owned_by: 'attune' })
+  })
+
+  it('completions, whole and streamed, with usage', async () => {
+    const asked = { model, prompt, max_tokens: 12, temperature: 0 }
+    const whole = await client.completions.create(asked)
+    const [choice] = whole.choices
+    expect(choice.text.startsWith(', there was a little')).toBe(true)
+    expect(choice.finish_reason).toBe('length')
+    expect(whole.usage).toEqual({
+      prompt_tokens: whole.usage!.prompt_tokens,
+      completion_tokens: 12,
+      total_tokens: whole.usage!.prompt_tokens + 12,
+    })
+    const chunks = await collect(
+      await client.completions.create({ ...asked, stream: true, stream_options: { include_usage: true } }),
+    )
+    expect(chunks.map(({ choices }) => choices[0]?.text ?? '').join('')).toBe(choice.text)
+    expect(chunks.filter(({ choices }) => choices.length).length).toBeGreaterThan(5)
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: whole.usage })
+    const echoed = await client.completions.create({ ...asked, echo: true })
+    expect(echoed.choices[0].text).toBe(prompt + choice.text)
+  })
+
+  it('chats, whole and streamed', async () => {
+    const asked = { model, messages, max_completion_tokens: 16, temperature: 0 }
+    const { choices, object } = await client.chat.completions.create(asked)
+    expect([object, choices[0].message.role]).toEqual(['chat.completion', 'assistant'])
+    expect(choices[0].message.content?.startsWith(story.slice(0, 20))).toBe(true)
+    const chunks = await collect(await client.chat.completions.create({ ...asked, stream: true }))
+    expect(chunks[0].choices[0].delta).toEqual({ role: 'assistant', content: '' })
+    expect(chunks.map(({ choices }) => choices[0].delta.content ?? '').join('')).toBe(choices[0].message.content)
+    expect(chunks.at(-1)?.choices[0].finish_reason).toBe('length')
+    const runner = client.chat.completions.stream({ ...asked, n: 2, temperature: 1, seed: 3 })
+    const final = await runner.finalChatCompletion()
+    expect(final.choices.map(({ finish_reason }) => finish_reason)).toEqual(['length', 'length'])
+  })
+
+  it('parts of text, read as one text', async () => {
+    const content = ['Once upon', ' a time'].map((text) => ({ type: 'text' as const, text }))
+    const ask = (content: OpenAI.ChatCompletionUserMessageParam['content']) =>
+      client.chat.completions.create({ model, messages: [{ role: 'user', content }], max_tokens: 8, temperature: 0 })
+    expect((await ask(content)).choices[0].message).toEqual((await ask(prompt)).choices[0].message)
+  })
+
+  it('n and lists of prompts, in order; a seed says all, whatever else is asked', async () => {
+    const asked = { model, prompt: [prompt, 'The dog'], max_tokens: 10, n: 3, seed: 5, temperature: 1.5 }
+    const first = await client.completions.create(asked)
+    expect(first.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5])
+    expect(new Set(first.choices.map(({ text }) => text)).size).toBe(6)
+    const others = Array.from({ length: 5 }, () => client.completions.create({ model, prompt, max_tokens: 6 }))
+    const again = await client.completions.create(asked)
+    expect(again.choices).toEqual(first.choices)
+    const differently = await client.completions.create({ ...asked, seed: 6 })
+    expect(differently.choices).not.toEqual(first.choices)
+    await Promise.all(others)
+  })
+
+  it('stop texts, penalties and bias', async () => {
+    const asked = { model, prompt, max_tokens: 60, temperature: 0 }
+    const { choices } = await client.completions.create({ ...asked, stop: [' little', 'never'] })
+    expect(choices[0]).toMatchObject({ text: ', there was a', finish_reason: 'stop' })
+    const { text } = (await client.completions.create(asked)).choices[0]
+    const penalized = await client.completions.create({ ...asked, presence_penalty: 2, frequency_penalty: 2 })
+    expect(penalized.choices[0].text).not.toBe(text)
+    const [comma] = engine.served.tokenizer.encode(',', { specialTokens: false }).ids.slice(-1)
+    const biased = await client.completions.create({ ...asked, logit_bias: { [comma]: -100 } })
+    expect(biased.choices[0].text).not.toContain(',')
+  })
+
+  it('log-probabilities, in both spellings', async () => {
+    const sampled = { max_tokens: 8, temperature: 1, seed: 4 }
+    const [one] = (await client.completions.create({ model, prompt, ...sampled, logprobs: 2 })).choices
+    const { tokens, token_logprobs, top_logprobs, text_offset } = one.logprobs!
+    expect(tokens!.join('')).toBe(one.text)
+    expect(text_offset).toEqual(tokens!.map((_, i) => tokens!.slice(0, i).join('').length))
+    expect(top_logprobs!.every((tops) => Object.keys(tops).length === 2)).toBe(true)
+    const [two] = (
+      await client.chat.completions.create({ model, messages, ...sampled, logprobs: true, top_logprobs: 3 })
+    ).choices
+    const content = two.logprobs!.content!
+    expect(content.map(({ token }) => token).join('')).toBe(two.message.content)
+    expect(Buffer.from(content.flatMap(({ bytes }) => bytes!)).toString()).toBe(two.message.content)
+    expect(content.map(({ logprob }) => logprob)).toEqual(token_logprobs)
+    for (const { logprob, top_logprobs } of content) {
+      expect(top_logprobs).toHaveLength(3)
+      const tops = top_logprobs.map(({ logprob }) => logprob)
+      expect(tops).toEqual(tops.toSorted((a, b) => b - a))
+      expect(tops[0]).toBeGreaterThanOrEqual(logprob)
+    }
+    const greedy = { model, prompt, max_tokens: 8, temperature: 0 }
+    const plain = await client.completions.create(greedy)
+    const told = await client.completions.create({ ...greedy, logprobs: 1 })
+    expect(told.choices[0].text).toBe(plain.choices[0].text)
+    told.choices[0].logprobs!.token_logprobs!.forEach((logp, i) => {
+      expect(Object.values(told.choices[0].logprobs!.top_logprobs![i])[0]).toBeCloseTo(logp, 5)
+    })
+    const chunks = await collect(
+      await client.completions.create({ model, prompt, ...sampled, logprobs: 2, stream: true }),
+    )
+    expect(chunks.flatMap(({ choices }) => choices[0].logprobs?.tokens ?? [])).toEqual(tokens)
+    expect(chunks.flatMap(({ choices }) => choices[0].logprobs?.text_offset ?? [])).toEqual(text_offset)
+  })
+})
+
+const post = (body: unknown, { path = 'completions', headers = {}, url = server.url } = {}) =>
+  fetch(`${url}/v1/${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+
+describe('curl', () => {
+  it('gets a streamed chat as events that end with [DONE]', async () => {
+    const body = JSON.stringify({ model, messages, max_tokens: 4, stream: true })
+    const argv = ['-sN', `${server.url}/v1/chat/completions`, '-H', 'Content-Type: application/json', '-d', body]
+    const { stdout } = await promisify(execFile)('curl', argv)
+    const events = stdout.trimEnd().split('\n\n')
+    expect(events.at(-1)).toBe('data: [DONE]')
+    expect(events.slice(0, -1).every((event) => JSON.parse(event.slice(6)).object === 'chat.completion.chunk')).toBe(
+      true,
+    )
+  })
+})
+
+describe('a bad request', () => {
+  const good = { model, prompt, max_tokens: 2 }
+  it.each<[string, unknown, number, string | null, string]>([
+    ['not JSON', '{', 400, null, 'not JSON'],
+    ['a list', [], 400, null, 'JSON object'],
+    ['no prompt', { model }, 400, 'prompt', 'must be text or token ids'],
+    ['temperature', { ...good, temperature: -1 }, 400, 'temperature', '>=0'],
+    ['top_p', { ...good, top_p: 2 }, 400, 'top_p', '<=1'],
+    ['n', { ...good, n: 0 }, 400, 'n', '>=1'],
+    ['too many', { ...good, prompt: ['a', 'b'], n: 100 }, 400, 'prompt', '200 completions; 128 at most'],
+    ['max_tokens', { ...good, max_tokens: 1.5 }, 400, 'max_tokens', 'int'],
+    ['an empty prompt', { ...good, prompt: [] }, 400, 'prompt', 'must be'],
+    ['a strange id', { ...good, prompt: [9999] }, 400, 'prompt', 'token id 9999 is not below 512'],
+    ['a strange bias', { ...good, logit_bias: { 9999: 1 } }, 400, 'logit_bias', '9999'],
+    ['a bias of words', { ...good, logit_bias: { dog: 1 } }, 400, 'logit_bias.dog', 'Invalid'],
+    ['an empty stop', { ...good, stop: '' }, 400, 'stop', ''],
+    ['best_of', { ...good, best_of: 3 }, 400, 'best_of', 'not supported'],
+    ['echo with logprobs', { ...good, echo: true, logprobs: 1 }, 400, 'echo', 'cannot be joined'],
+    ['another model', { ...good, model: 'gpt' }, 404, 'model', 'this server has "stories"'],
+    ['too long', { ...good, prompt: 'dog '.repeat(2000) }, 400, 'prompt', 'context is 512'],
+    ['too large', { ...good, prompt: 'x'.repeat(5 * 2 ** 20) }, 413, null, 'larger than'],
+  ])('%s', async (_, body, status, param, message) => {
+    const response = await post(body)
+    const { error } = (await response.json()) as { error: Record<string, unknown> }
+    expect([response.status, error.param]).toEqual([status, param])
+    expect(error.message).toContain(message)
+  })
+
+  it.each<[string, object, string]>([
+    ['no messages', { messages: [] }, 'messages'],
+    ['an image', { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, 'messages[0].content'],
+    ['tools', { messages, tools: [{ type: 'function' }] }, 'tools'],
+    ['a schema', { messages, response_format: { type: 'json_object' } }, 'response_format'],
+    ['tops without logprobs', { messages, top_logprobs: 2 }, 'top_logprobs'],
+  ])('chat with %s', async (_, body, param) => {
+    const response = await post({ model, ...body }, { path: 'chat/completions' })
+    expect([response.status, ((await response.json()) as { error: { param: string } }).error.param]).toEqual([
+      400,
+      param,
+    ])
+  })
+
+  it('asks for what is not there, or in another form', async () => {
+    expect((await post({ model }, { path: 'embeddings' })).status).toBe(404)
+    expect((await post(good, { headers: { 'content-type': 'text/plain' } })).status).toBe(400)
+    await expect(client.models.retrieve('other/model')).rejects.toMatchObject({ status: 404, code: 'model_not_found' })
+  })
+
+  it('chat with a model that has no template', async () => {
+    const { served } = engine
+    const bare = await engine.start({ served: { ...served, tokenizer: { ...served.tokenizer, chat: undefined } } })
+    const asked = clientOf(bare.url).chat.completions.create({ model, messages })
+    await expect(asked).rejects.toThrow('no chat template; use /v1/completions')
+    await bare.close()
+  })
+})
+
+describe('who may ask', () => {
+  it('with a token: who has it', async () => {
+    const guarded = await engine.start({ token: 'open-sesame' })
+    const ask = (key: string) => clientOf(guarded.url, key).models.list()
+    await expect(ask('wrong')).rejects.toMatchObject({ status: 401, code: 'invalid_api_key' })
+    expect((await fetch(`${guarded.url}/v1/models`)).status).toBe(401)
+    expect((await ask('open-sesame')).data).toHaveLength(1)
+    await guarded.close()
+  })
+
+  it('without: who calls it by a name of this machine', async () => {
+    const { port } = new URL(server.url)
+    const status = (host: string) =>
+      new Promise((resolve) => {
+        request({ port, host: '127.0.0.1', path: '/v1/models', headers: { host } }, (r) =>
+          resolve(r.resume().statusCode),
+        ).end()
+      })
+    expect(await status(`localhost:${port}`)).toBe(200)
+    expect(await status(`rebound.example:${port}`)).toBe(403)
+  })
+})
+
+describe('many and impatient clients', () => {
+  const endless = { model, prompt, max_tokens: 500, temperature: 1, logit_bias: { 1: -100, 2: -100 } }
+  /** Until nothing is under way: an answer alone in the batch comes at once. */
+  const rowsAreFree = async () => {
+    const { text } = (await client.completions.create({ model, prompt, max_tokens: 6, temperature: 0 })).choices[0]
+    expect(text.length).toBeGreaterThan(5)
+  }
+
+  it('who hang up free their rows', async () => {
+    const single = await engine.start({ maxRequests: 1 })
+    const impatient = clientOf(single.url)
+    for (const stream of [true, false]) {
+      const controller = new AbortController()
+      const asked = impatient.completions.create({ ...endless, n: 16, stream }, { signal: controller.signal })
+      if (stream) for await (const _ of (await asked) as AsyncIterable<unknown>) break
+      else setTimeout(() => controller.abort(), 60)
+      if (!stream) await expect(asked).rejects.toThrow('aborted')
+      // Its place is free again
+      const free = async () => (await post({ model, prompt, max_tokens: 1 }, { url: single.url })).status
+      const until = Date.now() + 5000
+      let status = await free()
+      while (status === 429 && Date.now() < until) status = await free()
+      expect(status).toBe(200)
+      await rowsAreFree()
+    }
+    expect(single.errors).toEqual([])
+    await single.close()
+  })
+
+  it('are told to come back when there are too many', async () => {
+    const small = await engine.start({ maxRequests: 2 })
+    const busy = clientOf(small.url)
+    const streams = await Promise.all([1, 2].map(() => busy.completions.create({ ...endless, stream: true })))
+    const response = await post({ model, prompt }, { url: small.url })
+    expect([response.status, response.headers.get('retry-after')]).toEqual([429, '1'])
+    for (const stream of streams) stream.controller.abort()
+    const patient = new OpenAI({ baseURL: `${small.url}/v1`, apiKey: 'none', maxRetries: 3 })
+    expect((await patient.completions.create({ model, prompt, max_tokens: 1 })).choices).toHaveLength(1)
+    await small.close()
+  })
+
+  it('100 at once are all served, each with what it would get alone', async () => {
+    const ask = (seed: number) =>
+      seed % 2
+        ? client.completions.create({ model, prompt, max_tokens: 8, seed }).then(({ choices }) => choices[0].text)
+        : client.completions
+            .create({ model, prompt, max_tokens: 8, seed, stream: true })
+            .then(collect)
+            .then((chunks) => chunks.map(({ choices }) => choices[0].text).join(''))
+    const texts = await Promise.all(Array.from({ length: 100 }, (_, seed) => ask(seed)))
+    for (const seed of [0, 41, 99]) expect(await ask(seed)).toBe(texts[seed])
+    expect(new Set(texts).size).toBeGreaterThan(30)
+  })
+})
+
+describe('its end', () => {
+  it('lets what is under way finish', async () => {
+    const short = await engine.start()
+    const asked = clientOf(short.url).completions.create({ model, prompt, max_tokens: 40, temperature: 0 })
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    await short.close()
+    expect((await asked).usage?.completion_tokens).toBe(40)
+    await expect(post({ model, prompt }, { url: short.url })).rejects.toThrow()
+  })
+})
