@@ -7,12 +7,16 @@ import { iota, scalar, type Tensor } from '../tensor/tensor.ts'
 import type { LoraTerm, Scope } from './scope.ts'
 
 /** x [..., in] -> [..., out]: x W' (+ bias) (+ LoRA). */
-export const linear = (p: Scope, name: string, x: Tensor): Tensor =>
-  finish(p, name, x, x.matmul(p.get(`${name}.weight`), { transB: true }))
+export const linear = (p: Scope, name: string, x: Tensor): Tensor => finish(p, name, x, product(p, name, x, true))
 
 /** The same for a weight stored as [in, out]. */
-export const conv1d = (p: Scope, name: string, x: Tensor): Tensor =>
-  finish(p, name, x, x.matmul(p.get(`${name}.weight`)))
+export const conv1d = (p: Scope, name: string, x: Tensor): Tensor => finish(p, name, x, product(p, name, x, false))
+
+/** Rounded weights are [out, in] whatever the checkpoint's layout. */
+const product = (p: Scope, name: string, x: Tensor, transB: boolean): Tensor => {
+  const rounded = p.quantized(`${name}.weight`)
+  return rounded ? x.matmulQuantized(rounded) : x.matmul(p.get(`${name}.weight`), { transB })
+}
 
 const finish = (p: Scope, name: string, x: Tensor, product: Tensor): Tensor => {
   const lora = p.lora(name)

@@ -3,13 +3,16 @@
  * asked for become inputs of the program, so one trace serves every layer with the same names and shapes.
  */
 import type { Shape } from '../tensor/dim.ts'
-import { input, scalar, type Tensor } from '../tensor/tensor.ts'
+import { type Quantization, storedShapes } from '../tensor/quantization.ts'
+import { input, type QuantizedWeight, scalar, type Tensor } from '../tensor/tensor.ts'
 import { assert } from '../util/fault.ts'
 
 export type Scope = {
   has(name: string): boolean
   /** The parameter's tensor, of its stored shape. */
   get(name: string): Tensor
+  /** The weight of this name, where it is stored rounded: under `codesOf` and `scalesOf` its name. */
+  quantized(name: string): QuantizedWeight | undefined
   /** The low-rank update of a weight, if it has one and it is switched on. */
   lora(name: string): LoraTerm | undefined
   at(prefix: string): Scope
@@ -22,7 +25,14 @@ export type ScopeOptions = {
   /** LoRA scaling by module name (`self_attn.q_proj`), relative to the root; empty when the adapter is off. */
   scalings?: ReadonlyMap<string, number>
   dropout?: number
+  /** Rounded weights by name, relative to the root. */
+  quantized?: ReadonlyMap<string, Quantization>
+  /** Products with them may be rounded too: see `QuantizedProduct`. */
+  rounded?: boolean
 }
+
+export const codesOf = (weight: string) => `${weight}.codes`
+export const scalesOf = (weight: string) => `${weight}.scales`
 
 /** A scope over known shapes. Names are those of the map. */
 export const makeScope = (shapes: ReadonlyMap<string, Shape>, options: ScopeOptions = {}): Scope => {
@@ -41,9 +51,22 @@ export const makeScope = (shapes: ReadonlyMap<string, Shape>, options: ScopeOpti
   const modules = [...(options.scalings?.keys() ?? [])]
   const seedOf = (module: string): Tensor =>
     once('dropoutSeed', () => input('dropoutSeed', [1], 'i64')).add(scalar(modules.indexOf(module) * 1_299_709, 'i64'))
+  const quantizedWeight = (name: string, weight: Quantization): QuantizedWeight => {
+    const { codes, scales } = storedShapes(weight)
+    return {
+      codes: once(codesOf(name), () => input(codesOf(name), codes, 'u8')),
+      scales: once(scalesOf(name), () => input(scalesOf(name), scales)),
+      weight,
+      rounded: options.rounded,
+    }
+  }
   const at = (prefix: string): Scope => ({
     has: (name) => shapes.has(prefix + name),
     get: (name) => get(prefix + name),
+    quantized: (name) => {
+      const weight = options.quantized?.get(prefix + name)
+      return weight && quantizedWeight(prefix + name, weight)
+    },
     lora: (name) => {
       const scaling = options.scalings?.get(prefix + name)
       if (scaling === undefined) return undefined

@@ -6,12 +6,13 @@
 import { type Shape, sizeOf } from '../tensor/dim.ts'
 import type { DType, Params, Primitive } from '../tensor/primitives.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { matmulQuantized } from './lowerQuantized.ts'
 import type { Emitter } from './model.ts'
 
 export type LowerRule<P extends Primitive> = (e: Emitter, t: Tensor<P>, inputs: readonly string[]) => string
 
 const microsoft = 'com.microsoft'
-const castCode: Record<DType, number> = { f32: 1, i64: 7, bool: 9 }
+const castCode: Record<DType, number> = { f32: 1, u8: 2, i64: 7, bool: 9 }
 
 const plain =
   (op: string) =>
@@ -126,6 +127,7 @@ export const lowerings: { [P in Primitive]: LowerRule<P> } = {
   argsort: topK,
   softmax: (e, _, inputs) => e.emit('Softmax', inputs, { axis: -1 }),
   matmul,
+  matmulQuantized,
   reshape,
   transpose: (e, { params }, inputs) => e.emit('Transpose', inputs, { perm: params.perm }),
   broadcastTo: (e, { params }, [x]) => e.emit('Expand', [x, e.shape(params.shape)]),

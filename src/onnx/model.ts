@@ -40,7 +40,7 @@ export type Emitter = {
   once<T>(key: string, make: () => T): T
 }
 
-const elementType: Record<DType, number> = { f32: 1, i64: 7, bool: 9 }
+const elementType: Record<DType, number> = { f32: 1, u8: 2, i64: 7, bool: 9 }
 const opset = 21
 const irVersion = 10
 
@@ -217,7 +217,7 @@ const tensorFields = (name: string, data: readonly number[], shape: readonly num
 
 const rawData = (data: readonly number[], dtype: DType): Uint8Array => {
   if (dtype === 'f32') return new Uint8Array(Float32Array.from(data).buffer)
-  if (dtype === 'bool') return Uint8Array.from(data)
+  if (dtype === 'bool' || dtype === 'u8') return Uint8Array.from(data)
   return new Uint8Array(BigInt64Array.from(data.map(BigInt)).buffer)
 }
 

@@ -9,6 +9,7 @@ import { makeScope, type Scope } from '../nn/scope.ts'
 import type { Program } from '../onnx/model.ts'
 import type { Backend, Executable, Handle, Handles } from '../runtime/backend.ts'
 import type { Shape } from '../tensor/dim.ts'
+import type { Quantization } from '../tensor/quantization.ts'
 
 export type Model = {
   readonly architecture: Architecture
@@ -18,13 +19,16 @@ export type Model = {
   /** LoRA's scaling by module name; empty without an adapter. */
   readonly scalings: ReadonlyMap<string, number>
   readonly dropout: number
+  /** Weights that are stored rounded, by name; their codes and scales are among `params`. */
+  readonly quantized: ReadonlyMap<string, Quantization>
   readonly programs: Map<string, Executable>
   readonly ropes: Map<string, Handle>
 }
 
 export const makeModel = (
-  parts: Pick<Model, 'architecture' | 'config' | 'backend' | 'params'> & Partial<Pick<Model, 'scalings' | 'dropout'>>,
-): Model => ({ scalings: new Map(), dropout: 0, ...parts, programs: new Map(), ropes: new Map() })
+  parts: Pick<Model, 'architecture' | 'config' | 'backend' | 'params'> &
+    Partial<Pick<Model, 'scalings' | 'dropout' | 'quantized'>>,
+): Model => ({ scalings: new Map(), dropout: 0, quantized: new Map(), ...parts, programs: new Map(), ropes: new Map() })
 
 /** The same model with its adapter switched off: the reference of a LoRA run. */
 export const withoutAdapter = (model: Model): Model => ({ ...model, scalings: new Map() })
@@ -40,12 +44,13 @@ export type Part = {
   shapes: Map<string, Shape>
   handles: Record<string, Handle>
   scalings: Map<string, number>
+  quantized: Map<string, Quantization>
   /** Equal signatures share programs. */
   signature: string
 }
 
 const partOf = (model: Model, includes: (name: string) => string | undefined): Part => {
-  const part: Part = { shapes: new Map(), handles: {}, scalings: new Map(), signature: '' }
+  const part: Part = { shapes: new Map(), handles: {}, scalings: new Map(), quantized: new Map(), signature: '' }
   for (const [full, handle] of model.params) {
     const name = includes(full)
     if (name === undefined) continue
@@ -56,7 +61,11 @@ const partOf = (model: Model, includes: (name: string) => string | undefined): P
     const name = includes(full)
     if (name !== undefined) part.scalings.set(name, scaling)
   }
-  return { ...part, signature: JSON.stringify([[...part.shapes], [...part.scalings]]) }
+  for (const [full, how] of model.quantized) {
+    const name = includes(full)
+    if (name !== undefined) part.quantized.set(name, how)
+  }
+  return { ...part, signature: JSON.stringify([[...part.shapes], [...part.scalings], [...part.quantized]]) }
 }
 
 /** A model's parts never change, and every step asks for each of them several times. */
@@ -79,7 +88,8 @@ export const layerPart = (model: Model, layer: number): Part => partsOf(model).l
 /** Everything outside the blocks. */
 export const outerPart = (model: Model): Part => partsOf(model).outer
 
-export const scopeOf = (part: Part, dropout = 0): Scope => makeScope(part.shapes, { scalings: part.scalings, dropout })
+export const scopeOf = ({ shapes, scalings, quantized }: Part, dropout = 0): Scope =>
+  makeScope(shapes, { scalings, quantized, dropout })
 
 /** Tables of cos and sin for at least this many positions; grown by doubling. */
 export const ropeHandles = (model: Model, length: number): Handles => {

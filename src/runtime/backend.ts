@@ -54,7 +54,7 @@ export type Backend = {
    */
   load(program: Program, constants?: Handles): Executable
   /** Hands values over: the array must not be used afterwards. */
-  put(values: Values, shape: readonly number[]): Handle
+  put(values: Values, shape: readonly number[], dtype?: DType): Handle
   zeros(shape: readonly number[], dtype?: DType): Handle
   /** Part of a handle's memory under another shape; writing to one writes to both. */
   view(of: Handle, offset: number, shape: readonly number[]): Handle
@@ -103,11 +103,11 @@ export const makeBackend = (engine: Engine): Backend => {
       queue.push({ do: 'load', id: executable.id, bytes: program.bytes, constants: wired })
       return executable
     },
-    put(given, shape) {
+    put(given, shape, dtype = dtypeOf(given)) {
       // A posted view would drag its whole buffer along
       const values = given.byteLength === given.buffer.byteLength ? given : given.slice()
       assert(values.length === elements(shape), `put of ${values.length} values as [${shape}]`)
-      const made = handle(shape, dtypeOf(values))
+      const made = handle(shape, dtype)
       queue.push({ do: 'put', id: made.id, dtype: made.dtype, shape, values }, values)
       return made
     },

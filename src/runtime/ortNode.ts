@@ -17,7 +17,7 @@ export type EngineOptions = { provider: 'cpu' | 'webgpu' | 'cuda'; threads: numb
 
 type Stored = { values: Values; shape: readonly number[]; dtype: DType; pooled?: boolean }
 
-const ortType = { f32: 'float32', i64: 'int64', bool: 'bool' } as const
+const ortType = { f32: 'float32', i64: 'int64', bool: 'bool', u8: 'uint8' } as const
 /** Returned copies above this are collected at once. */
 const largeOutput = 4 << 20
 

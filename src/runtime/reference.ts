@@ -6,6 +6,7 @@
 import { bindShape, type Dim, evalDim } from '../tensor/dim.ts'
 import { topological } from '../tensor/graph.ts'
 import type { DType, Params, Primitive } from '../tensor/primitives.ts'
+import { dequantize } from '../tensor/quantization.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { assert } from '../util/fault.ts'
 
@@ -149,6 +150,11 @@ const matmul: Rule<'matmul'> = ([a, b], { transA, transB }, { shape }) => {
   return y
 }
 
+const matmulQuantized: Rule<'matmulQuantized'> = ([x, codes, scales], { weight, transposed }, out) => {
+  const data = Float64Array.from(dequantize(codes.data, scales.data, weight))
+  return matmul([x, { shape: [weight.out, weight.inner], data }], { transA: false, transB: !transposed }, out)
+}
+
 /** Copies blocks that lie side by side along an axis. `parts` may lack the zeros that stand around them. */
 const place = (parts: readonly Value[], axis: number, start: number, shape: readonly number[]) => {
   const y = new Float64Array(elements(shape))
@@ -260,6 +266,7 @@ export const rules: { [P in Primitive]: Rule<P> } = {
   argsort: ([x], { descending, count }) => byRow(x, (row) => argsortRow(row, descending).slice(0, count)),
   softmax: ([x]) => byRow(x, softmaxRow),
   matmul,
+  matmulQuantized,
   reshape: same,
   transpose: ([x], { perm }, { shape }) => {
     const own = rowMajor(x.shape)

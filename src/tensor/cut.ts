@@ -21,7 +21,7 @@ export const costly: Keep = (t) => {
     const inner = t.inputs[0].shape.at((t.params as Params['matmul']).transA ? -2 : -1)!
     return typeof inner !== 'number' || inner >= cheapProduct
   }
-  return t.op === 'gather' || t.dtype === 'bool'
+  return t.op === 'matmulQuantized' || t.op === 'gather' || t.dtype === 'bool'
 }
 export const nothing: Keep = () => false
 

@@ -6,6 +6,7 @@ import { evalDim, type Shape } from './dim.ts'
 import { grad, vjp } from './grad.ts'
 import { topological } from './graph.ts'
 import type { Primitive } from './primitives.ts'
+import { quantFormats, quantization, quantize, storedShapes } from './quantization.ts'
 import { concat, constant, flattenAxes, input, iota, scalar, stack, type Tensor } from './tensor.ts'
 
 type Of = { shape: Shape; low: number; high: number }
@@ -72,6 +73,23 @@ const matmuls = transposes.flatMap((flags) =>
   })),
 )
 
+/** By a fixed weight [3, 40]: a whole block and a part of one. */
+const quantized = quantFormats.flatMap((format) =>
+  [false, true].map((transposed) => ({
+    of: [of(['B', transposed ? 3 : 40])],
+    f: (x: Tensor) => {
+      const weight = quantization(format, [3, 40])
+      const stored = quantize(
+        Float32Array.from({ length: 120 }, (_, i) => Math.sin(i)),
+        weight,
+      )!
+      const shapes = storedShapes(weight)
+      const codes = constant([...stored.codes], shapes.codes, 'u8')
+      return x.matmulQuantized({ codes, scales: constant([...stored.scales], shapes.scales), weight, transposed })
+    },
+  })),
+)
+
 const norm = [of(['T', 'B', 4]), of([4])]
 
 const ropes = [
@@ -130,6 +148,7 @@ const cases: { [P in Primitive]: readonly Case[] } = {
   argsort: unary((x) => x.takeAlong(x.argsort(true))),
   softmax: unary((x) => x.softmax(), of(['T', 'B', 4])),
   matmul: matmuls,
+  matmulQuantized: quantized,
   reshape: unary((x) => x.reshape(['T', 2, '2*B']), of(['B', 'T', 4])),
   transpose: unary((x) => x.transpose([2, 0, 1]), of(['B', 'T', 4])),
   broadcastTo: unary((x) => x.broadcastTo(['T', 'B', 4]), of(['B', 1])),

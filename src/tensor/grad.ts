@@ -87,6 +87,12 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
     sumTo(transA ? b.matmul(dy, { transA: transB, transB: true }) : dy.matmul(b, { transB: !transB }), a.shape),
     matmulGradB(a, b, dy, transA, transB),
   ],
+  // y = x W':  dx = dy W, of the same rounded W, which is frozen
+  matmulQuantized: ([, codes, scales], { weight, transposed }, _, dy) => [
+    dy.matmulQuantized({ codes, scales, weight, transposed: !transposed }),
+    null,
+    null,
+  ],
   reshape: ([x], _, __, dy) => [dy.reshape(x.shape)],
   transpose: (_, { perm }, __, dy) => [dy.transpose(inverse(perm))],
   broadcastTo: ([x], _, __, dy) => [sumTo(dy, x.shape)],

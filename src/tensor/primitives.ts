@@ -4,14 +4,18 @@
  */
 import { assert } from '../util/fault.ts'
 import { addDims, type Dim, type Shape, sizeOf, subDims } from './dim.ts'
+import { type Quantization, storedShapes } from './quantization.ts'
 
-export type DType = 'f32' | 'i64' | 'bool'
+export type DType = 'f32' | 'i64' | 'bool' | 'u8'
 export type Type = { readonly shape: Shape; readonly dtype: DType }
 
 export const typeText = ({ dtype, shape }: Type) => `${dtype}[${shape.join(', ')}]`
 
 type None = Record<never, never>
 type Reduce = { axes: readonly number[]; keep: boolean }
+
+/** `rounded`: x too may be rounded, to 8 bits in blocks, where that is faster: for decoding. */
+export type QuantizedProduct = { weight: Quantization; transposed: boolean; rounded: boolean }
 
 /** The static parameters of each primitive. Inputs are named in the shape table. */
 export type Params = {
@@ -56,6 +60,7 @@ export type Params = {
   argsort: { descending: boolean; count?: number }
   softmax: None
   matmul: { transA: boolean; transB: boolean }
+  matmulQuantized: QuantizedProduct
   reshape: { shape: Shape }
   transpose: { perm: readonly number[] }
   broadcastTo: { shape: Shape }
@@ -197,6 +202,17 @@ export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {
     const [k2, n] = transB ? [b.shape.at(-1)!, b.shape.at(-2)!] : [b.shape.at(-2)!, b.shape.at(-1)!]
     assert(k === k2, `inner sizes ${k} and ${k2} (transA ${transA}, transB ${transB})`)
     return { shape: [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), m, n], dtype: a.dtype }
+  },
+  // [x [M, inner], codes, scales] -> [M, out]: x W' of a weight W [out, inner]; transposed: x [M, out] -> [M, inner]: x W
+  matmulQuantized: ([x, codes, scales], { weight, transposed }) => {
+    expect(x, 'f32')
+    expect(codes, 'u8')
+    const stored = storedShapes(weight)
+    assert(sameShape(codes.shape, stored.codes), `codes must be [${stored.codes}]`)
+    assert(sameShape(scales.shape, stored.scales), `scales must be [${stored.scales}]`)
+    const [from, to] = transposed ? [weight.out, weight.inner] : [weight.inner, weight.out]
+    assert(x.shape.length === 2 && x.shape[1] === from, `x must be [M, ${from}]`)
+    return { shape: [x.shape[0], to], dtype: 'f32' }
   },
   reshape: ([x], { shape }) => {
     assert(sizeOf(x.shape) === sizeOf(shape), `to [${shape}]: ${sizeOf(x.shape)} values for ${sizeOf(shape)}`)

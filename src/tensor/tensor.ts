@@ -4,7 +4,16 @@
  */
 import { assert } from '../util/fault.ts'
 import { addDims, type Dim, mulDims, type Shape, sizeOf } from './dim.ts'
-import { type DType, type Params, type Primitive, sameShape, shapeRules, type Type, typeText } from './primitives.ts'
+import {
+  type DType,
+  type Params,
+  type Primitive,
+  type QuantizedProduct,
+  sameShape,
+  shapeRules,
+  type Type,
+  typeText,
+} from './primitives.ts'
 
 let count = 0
 
@@ -91,6 +100,10 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
 
   matmul = (other: Tensor, { transA = false, transB = false } = {}) => node('matmul', [this, other], { transA, transB })
 
+  /** This [M, inner] by a rounded weight W [out, inner]: x W' [M, out]; transposed: [M, out] -> x W. */
+  matmulQuantized = ({ codes, scales, weight, transposed = false, rounded = false }: QuantizedWeight): Tensor =>
+    node('matmulQuantized', [this, codes, scales], { weight, transposed, rounded })
+
   reshape = (shape: Shape): Tensor => (sameShape(shape, this.shape) ? this : node('reshape', [this], { shape }))
   transpose = (perm: readonly number[]) => node('transpose', [this], { perm })
   broadcastTo = (shape: Shape): Tensor => (sameShape(shape, this.shape) ? this : node('broadcastTo', [this], { shape }))
@@ -136,6 +149,9 @@ const infer = <P extends Primitive>(op: P, inputs: readonly Tensor[], params: Pa
     throw new Error(`attune: ${op} of ${inputs.map(typeText).join(', ')}: ${why}`, { cause: error })
   }
 }
+
+export type QuantizedWeight = { codes: Tensor; scales: Tensor } & Pick<QuantizedProduct, 'weight'> &
+  Partial<QuantizedProduct>
 
 export type Operand = Tensor | number
 
