@@ -236,6 +236,12 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     /--lerning-rate: is no flag of attune dpo; did you mean --learning-rate\?/,
   ],
   ['a wrong value', 'dpo', () => ({ optimizer: 'adan' }), /--optimizer: "adan" is none of .*did you mean adam\?/],
+  [
+    'rounded weights that would be trained',
+    'sft',
+    () => ({ quantize: 'int4' }),
+    /--quantize: int4 weights cannot be trained; add --lora-r/,
+  ],
   ['an unknown module', 'dpo', () => ({ 'lora-r': '4', 'lora-target': 'query' }), /no module "query"; it has q_proj/],
   [
     'no CUDA',

@@ -7,7 +7,7 @@ import { attendCached } from '../nn/attentionCached.ts'
 import { makeScope, type Scope } from '../nn/scope.ts'
 import { compileProgram } from '../onnx/model.ts'
 import { kindOf } from '../passes/layout.ts'
-import { executable, layerPart, type Model, outerPart, type Part } from '../passes/model.ts'
+import { executable, layerPart, type Model, outerPart, type Part, scopeOf } from '../passes/model.ts'
 import { raggedContext } from '../passes/stack.ts'
 import { type Executable, elements, type Handles } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
@@ -28,7 +28,7 @@ const traceBlock = (model: Model, layer: number, scope: Scope, x: Tensor, attend
 export const promptBlock = (model: Model, layer: number): Executable => {
   const part = layerPart(model, layer)
   return executable(model, `prompt ${part.signature} ${JSON.stringify(kindOf(model, layer))}`, () => {
-    const scope = makeScope(part.shapes, { scalings: part.scalings })
+    const scope = scopeOf(part)
     const x = input('x', ['N', model.config.hidden_size])
     return compileProgram('prompt', traceBlock(model, layer, scope, x, attendRagged))
   })
@@ -55,23 +55,24 @@ export const segmentsOf = (model: Model, packed: boolean, limit = segmentBytes):
   return groups.map((layers) => segment(model, layers, packed))
 }
 
-const bytesOf = ({ handles }: Part) => Object.values(handles).reduce((n, { shape }) => n + 4 * elements(shape), 0)
+const bytesOf = ({ handles }: Part) =>
+  Object.values(handles).reduce((n, { shape, dtype }) => n + (dtype === 'u8' ? 1 : 4) * elements(shape), 0)
 
 const segment = (model: Model, layers: readonly number[], packed: boolean): Segment => {
   const parts = [outerPart(model), ...layers.map((layer) => layerPart(model, layer))]
   const signature = parts.map((part) => part.signature).join()
   const isConstant = packed ? isPacked(layers.map(model.architecture.layerPrefix)) : undefined
   const handles = Object.fromEntries(model.params)
-  const build = () => compileProgram('step', traceSegment(model, layers), isConstant)
+  const build = () => compileProgram('step', traceSegment(model, layers, packed), isConstant)
   const program = executable(model, `step ${layers} ${packed} ${signature}`, build, handles)
   return { layers, program, handles }
 }
 
 /** Ids or x -> y, and `new keys L`, `new values L` of each layer, [N, kvHeads*D]. Parameters have their full names. */
-const traceSegment = (model: Model, layers: readonly number[]): Record<string, Tensor> => {
+const traceSegment = (model: Model, layers: readonly number[], packed: boolean): Record<string, Tensor> => {
   const { architecture, config } = model
   const shapes = new Map([...model.params].map(([name, { shape }]) => [name, shape]))
-  const scope = makeScope(shapes, { scalings: model.scalings })
+  const scope = makeScope(shapes, { scalings: model.scalings, quantized: model.quantized, rounded: packed })
   const outputs: Record<string, Tensor> = {}
   const i64 = (name: string) => input(name, ['N'], 'i64')
   const isFirst = layers[0] === 0

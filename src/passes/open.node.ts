@@ -10,14 +10,16 @@ import type { Backend } from '../runtime/backend.ts'
 import { type OpenOptions as EngineOptions, openBackend } from '../runtime/open.node.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
-import { putWeights } from './load.ts'
 import { type Model, makeModel } from './model.ts'
+import { putRounded, type Quantize } from './quantize.ts'
 
 export type OpenModelOptions = EngineOptions & {
   /** A folder in Hugging Face layout, a hub id, or a run's name or folder. */
   model: string
   /** A PEFT folder, a hub id, or a run that made an adapter; by default that of the run which `model` names. */
   adapter?: string
+  /** How the weights of linear layers are rounded as they are read; 'none' by default. */
+  quantize?: Quantize
   /** Called with bytes fetched, then with tensors read. */
   onProgress?: (progress: { phase: 'download' | 'load'; done: number; total: number }) => void
 }
@@ -46,14 +48,17 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
   const dir = await resolveModel(run?.model ?? name, fetched)
   const adapterDir = await adapterFolder(options.adapter ?? run?.adapter, fetched)
   const { files, generationConfig, ...base } = await loadPretrained(dir)
-  const whole = adapterDir === undefined ? base : applyAdapter(base, await loadAdapter(adapterDir, base))
+  const adapter = adapterDir === undefined ? undefined : await loadAdapter(adapterDir, base)
+  const whole = adapter ? applyAdapter(base, adapter) : base
   const tokenizer = await loadTokenizerFolder(dir)
   const backend = await openBackend(options)
   try {
-    const params = await putWeights(backend, whole.params, (done) =>
-      onProgress({ phase: 'load', done, total: whole.params.size }),
-    )
-    const model = makeModel({ ...whole, backend, params })
+    const placed = await putRounded(backend, whole, whole.params, {
+      format: options.quantize ?? 'none',
+      exact: adapter?.saved ?? [],
+      onTensor: (done) => onProgress({ phase: 'load', done, total: whole.params.size }),
+    })
+    const model = makeModel({ ...whole, backend, ...placed })
     return { model, tokenizer, dir, files, generationConfig, backend, close: () => backend.close() }
   } catch (error) {
     await backend.close()

@@ -82,7 +82,7 @@ export const keptBytes = (
     const trained = trainedNames(part, model.architecture.layerPrefix(layer), gradients)
     return blockPrograms(model, layer, part, plan, trained).forward.program.outputs
   })
-  const bytes = { f32: 4, i64: 8, bool: 1 }
+  const bytes = { f32: 4, i64: 8, bool: 1, u8: 1 }
   return layers.flat().reduce((sum, { shape, dtype }) => sum + bytes[dtype] * evalDim(sizeOf(shape), bindings), 0)
 }
 

@@ -9,16 +9,17 @@ import type { StoredTensor } from '../checkpoint/stored.ts'
 import { loadPretrained } from '../models/load.node.ts'
 import { type Adapter, parseAdapter } from '../models/lora.ts'
 import { newAdapter } from '../models/loraNew.ts'
-import { applyAdapter } from '../models/merge.ts'
+import { applyAdapter, type Base } from '../models/merge.ts'
 import { decays } from '../optim/decay.ts'
 import { type OptimizerName, optimizer } from '../optim/optimizers.ts'
-import { putWeights } from '../passes/load.ts'
 import { type Model, makeModel, withoutAdapter } from '../passes/model.ts'
+import { putRounded, type Quantize } from '../passes/quantize.ts'
 import { keptBytes, type Plan } from '../passes/stack.ts'
 import type { Backend, Handle } from '../runtime/backend.ts'
 import { openBackend } from '../runtime/open.node.ts'
 import { type Arena, makeArenas, viewsOf } from '../train/arena.ts'
 import { makeUpdater, type Updater } from '../train/update.ts'
+import { badInput } from '../util/fault.ts'
 import type { Place } from './encoder.ts'
 
 /** The settings of a recipe that decide what is opened. */
@@ -27,6 +28,7 @@ export type PolicySettings = {
   loraAlpha: number
   loraDropout: number
   loraTarget: string[]
+  quantize: Quantize
   optimizer: OptimizerName
   weightDecay: number
   memory: 'auto' | 'fast' | 'low'
@@ -48,6 +50,7 @@ export type Policy = {
   gradients: ReadonlyMap<string, Handle>
   updater: Updater
   plan: Plan
+  quantize: Quantize
   /** SHA-256 of every weights file that results depend on. */
   files: { path: string; sha256: string }[]
   counts: { parameters: number; trainable: number }
@@ -55,6 +58,7 @@ export type Policy = {
 }
 
 export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapterDir }: Place): Promise<Policy> => {
+  refuseRoundedTraining(settings, adapterDir)
   const pretrained = await loadPretrained(dir)
   const { adapter, files: adapterFiles } = await adapterOf(settings, pretrained, adapterDir)
   const hashes = Promise.all(
@@ -63,8 +67,9 @@ export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapt
   const backend = await openBackend({ ...settings, threads: threadsFor(pretrained.config, settings.threads) })
   try {
     const full = adapter ? applyAdapter(pretrained, adapter) : { ...pretrained, scalings: new Map<string, number>() }
-    const parts = await placeWeights(backend, settings, full.params, adapter?.params ?? pretrained.params)
-    const model = makeModel({ ...full, backend, params: parts.params, dropout: adapter?.dropout ?? 0 })
+    const parts = await placeWeights(backend, settings, full, adapter?.params ?? pretrained.params)
+    const { params, quantized } = parts
+    const model = makeModel({ ...full, backend, params, quantized, dropout: adapter?.dropout ?? 0 })
     return {
       ...parts,
       model,
@@ -74,6 +79,7 @@ export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapt
       freshAdapter: adapterDir === undefined,
       backend,
       plan: settings.memory === 'low' ? 'low' : 'fast',
+      quantize: settings.quantize,
       files: await hashes,
       close: () => backend.close(),
     }
@@ -81,6 +87,13 @@ export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapt
     await backend.close()
     throw error
   }
+}
+
+const refuseRoundedTraining = ({ quantize, loraR }: PolicySettings, adapter: string | undefined) => {
+  if (quantize === 'none' || loraR !== undefined || adapter !== undefined) return
+  throw badInput('bad-flag', `${quantize} weights cannot be trained; add --lora-r 16 to train an adapter on them`, {
+    flag: '--quantize',
+  })
 }
 
 /**
@@ -112,18 +125,20 @@ const adapterOf = async (
 type Tensors = ReadonlyMap<string, StoredTensor>
 
 /** Frozen parameters on their own, trainable ones in arenas, in the order of the blocks. */
-const placeWeights = async (backend: Backend, settings: PolicySettings, all: Tensors, trainable: Tensors) => {
-  const frozen = new Map([...all].filter(([name]) => !trainable.has(name)))
+const placeWeights = async (backend: Backend, settings: PolicySettings, base: Base, trainable: Tensors) => {
+  const frozen = new Map([...base.params].filter(([name]) => !trainable.has(name)))
   const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })
   const entries = [...trainable].map(([name, { shape }]) => ({ name, shape, decays: decays(name) }))
   const arenas = makeArenas(backend, entries, method.state)
   const views = viewsOf(backend, arenas, 'params')
-  const params = new Map([...(await putWeights(backend, frozen)), ...views])
+  const placed = await putRounded(backend, base, frozen, { format: settings.quantize, exact: trainable.keys() })
+  const params = new Map([...placed.params, ...views])
   await fillTrainable(backend, params, trainable)
   const size = (tensors: Tensors) =>
     [...tensors.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
   return {
     params,
+    quantized: placed.quantized,
     arenas,
     gradients: viewsOf(backend, arenas, 'grads'),
     updater: makeUpdater(backend, arenas, method),

@@ -30,6 +30,7 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
   const key = [
     ...policy.files.map(({ sha256 }) => sha256),
     JSON.stringify(policy.backend.description),
+    policy.quantize,
     cpus()[0]?.model ?? '',
   ]
   const path = join(cacheFolder(), 'reference', `${digest(key.join('\n'))}.jsonl`)

@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import { preferenceLossNames } from '../objectives/preferenceLosses.ts'
 import { scheduleNames } from '../optim/schedules.ts'
+import { quantFormats } from '../tensor/quantization.ts'
 
 /*
  * A field's notes beside zod's `description`: `value` stands for its value in the help (FILE, N), `group` heads its part
@@ -23,6 +24,11 @@ const on = (off: string) => z.boolean().default(true).meta({ off })
 const text = (value: string) => z.string().min(1).meta({ value })
 const texts = (value: string) => z.array(z.string().min(1)).min(1).meta({ value })
 const pairs = (value: string) => z.record(z.string(), z.string()).default({}).meta({ value })
+
+export const quantizeField = z
+  .enum(['none', ...quantFormats])
+  .default('none')
+  .describe("round the weights of the blocks' linear layers to 8 or 4 bits as they are read")
 
 export const modelFields = {
   model: text('MODEL').describe(
@@ -120,6 +126,9 @@ const loraFields = (dropout: number) => ({
     .default(['all-linear'])
     .meta({ value: 'NAMES', separator: ',' })
     .describe('modules that get an adapter: q_proj,v_proj, or all-linear (all but the head)'),
+  quantize: quantizeField.describe(
+    "QLoRA: round the frozen weights of the blocks' linear layers to 8 or 4 bits; the adapter stays fp32",
+  ),
 })
 
 const grouped = <F extends Record<string, z.ZodType>>(group: string, fields: F): F => {

@@ -10,7 +10,7 @@ import type { RemoteCompletion } from '../../generate/remote.ts'
 import type { Piece } from '../../generate/sequence.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
-import { engineFields } from '../../recipes/schema.ts'
+import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import type { Output } from '../output.ts'
@@ -24,6 +24,7 @@ const schema = z.object({
     .meta({ value: 'MODEL' })
     .describe("a folder, a hub id, a run's name, or the address of an OpenAI-compatible server"),
   adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
+  quantize: quantizeField,
   prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('what to complete; repeatable'),
   data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
   chat: z.boolean().default(false).describe("take texts as a user's turns, by the model's chat template"),

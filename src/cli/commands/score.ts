@@ -5,7 +5,7 @@ import { openRows } from '../../data/openRows.node.ts'
 import { score } from '../../generate/score.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
-import { engineFields } from '../../recipes/schema.ts'
+import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { command } from '../command.ts'
 import { figure, plural } from '../format.ts'
 import { scorable } from '../scoring.ts'
@@ -14,6 +14,7 @@ import { reporter } from '../terminal.ts'
 const schema = z.object({
   model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),
   adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
+  quantize: quantizeField,
   data: z.array(z.string()).min(1).meta({ value: 'FILE' }).describe('rows to score; repeatable'),
   completionOnlyLoss: z
     .boolean()

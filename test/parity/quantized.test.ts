@@ -1,0 +1,157 @@
+/**
+ * Models with rounded weights beside the same models in fp32 whose weights have the rounded values: log-probs and the
+ * gradient of every adapter parameter, for every architecture, on both plans of memory; and decoding.
+ */
+import { afterAll, describe, expect, it } from 'vitest'
+import { lazyTensor, type StoredTensor } from '../../src/checkpoint/stored.ts'
+import { pack } from '../../src/data/batch.ts'
+import { completions, generate } from '../../src/generate/generate.ts'
+import { loadPretrained } from '../../src/models/load.node.ts'
+import { newAdapter } from '../../src/models/loraNew.ts'
+import { applyAdapter, type Base } from '../../src/models/merge.ts'
+import { scaledUnits, targetStates, targetStatesBackward, tokenPass } from '../../src/passes/head.ts'
+import { place } from '../../src/passes/layout.ts'
+import { putWeights } from '../../src/passes/load.ts'
+import { type Model, makeModel } from '../../src/passes/model.ts'
+import { putRounded } from '../../src/passes/quantize.ts'
+import { backward, forward, type Plan } from '../../src/passes/stack.ts'
+import { openBackend } from '../../src/runtime/open.node.ts'
+import { dequantize, type QuantFormat, quantize } from '../../src/tensor/quantization.ts'
+import { fillNormal } from '../../src/util/rng.ts'
+import { fixture } from '../support/golden.ts'
+
+const backend = await openBackend({ inProcess: true, threads: 1 })
+afterAll(() => backend.close())
+
+/** A new adapter whose B is not zero, so that A has a gradient. */
+const withAdapter = (base: Base) => {
+  const adapter = newAdapter({ r: 2, alpha: 4, dropout: 0, targets: 'all-linear' }, base.architecture, base.config, 1)
+  const drawn = [...adapter.params].map(([name, { shape }], stream): [string, StoredTensor] => {
+    const make = () => {
+      const values = new Float32Array(shape[0] * shape[1])
+      fillNormal(values, { seed: 3, stream, substream: 0 }, 0.05)
+      return values
+    }
+    return [name, lazyTensor(name, shape, make)]
+  })
+  return { whole: applyAdapter(base, { ...adapter, params: new Map(drawn) }), names: drawn.map(([name]) => name) }
+}
+
+const transposed = (x: Float32Array, rows: number) =>
+  Float32Array.from(x, (_, i) => x[(i % rows) * (x.length / rows) + Math.floor(i / rows)])
+
+/** The rounded model, and the fp32 model of the values that its codes stand for. */
+const twins = async (base: Base & { scalings?: Map<string, number> }, format: QuantFormat) => {
+  const rounded = makeModel({
+    ...base,
+    backend,
+    ...(await putRounded(backend, base, base.params, { format, exact: [] })),
+  })
+  const values = [...base.params].map(([name, tensor]): [string, StoredTensor] => {
+    const how = rounded.quantized.get(name)
+    if (!how) return [name, tensor]
+    const make = async () => {
+      const stored = await tensor.floats()
+      const { conv1d } = base.architecture
+      const { codes, scales } = quantize(conv1d ? transposed(stored, tensor.shape[0]) : stored, how)!
+      const back = dequantize(codes, scales, how)
+      return conv1d ? transposed(back, tensor.shape[1]) : back
+    }
+    return [name, lazyTensor(name, tensor.shape, make)]
+  })
+  return { rounded, exact: makeModel({ ...base, backend, params: await putWeights(backend, new Map(values)) }) }
+}
+
+const logpsAndGradients = async (model: Model, names: readonly string[], plan: Plan) => {
+  const branches = [
+    {
+      trunk: [1, 5, 9, 13],
+      branches: [
+        [3, 8, 2],
+        [7, 6],
+      ],
+    },
+    { trunk: [1, 4], branches: [[11, 12, 10, 9]] },
+  ]
+  const placed = place(model, pack(branches, 2))
+  const gradients = new Map(names.map((name) => [name, backend.zeros(model.params.get(name)!.shape)]))
+  const { hidden, trail } = forward(model, placed, plan, gradients)
+  const h = targetStates(model, hidden, placed)
+  const { logps, unit } = tokenPass(model, h, placed, ['logps'], { unit: true })
+  const scales = backend.put(
+    Float32Array.from({ length: placed.targets.count }, (_, i) => Math.cos(i)),
+    [placed.targets.count],
+  )
+  const dh = scaledUnits(model, unit!, scales)
+  backward(model, trail, targetStatesBackward(model, hidden, placed, dh, gradients), gradients)
+  const read = await Promise.all([...gradients].map(([, handle]) => backend.read(handle)))
+  return { logps: await backend.read(logps), gradients: read }
+}
+
+const largest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Array.from(a).reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0)
+
+const architectures = ['gemma2', 'gemma3', 'gpt2', 'llama-tied', 'mistral-sliding', 'phi3', 'qwen2', 'qwen3', 'smollm3']
+
+describe.each(architectures)('%s', async (name) => {
+  const { whole, names } = withAdapter(await loadPretrained(fixture(`models/${name}`)))
+
+  it.each<[QuantFormat, Plan]>([
+    ['int4', 'fast'],
+    ['int8', 'low'],
+    ['nf4', 'low'],
+    ['fp4', 'fast'],
+  ])('%s on the %s plan', async (format, plan) => {
+    const { rounded, exact } = await twins(whole, format)
+    const adapted = names.filter((n) => n.includes('lora_A')).map((n) => n.replace('lora_A.', ''))
+    expect([...rounded.quantized.keys()].sort()).toEqual(adapted.sort())
+    const [made, expected] = [
+      await logpsAndGradients(rounded, names, plan),
+      await logpsAndGradients(exact, names, plan),
+    ]
+    expect(largest(made.logps, expected.logps)).toBeLessThan(5e-5)
+    for (const [i, gradient] of made.gradients.entries()) {
+      expect(gradient.some((x) => x !== 0)).toBe(true)
+      expect(largest(gradient, expected.gradients[i])).toBeLessThan(2e-4)
+    }
+  })
+})
+
+describe.each<[QuantFormat, number]>([
+  ['int8', 0.05],
+  ['int4', 0.05],
+  ['nf4', 1e-4],
+  ['fp4', 1e-4],
+])('decoding %s', async (format, most) => {
+  const base = await loadPretrained(fixture('models/stories260K'))
+  const { rounded } = await twins(base, format)
+  const prompts = [
+    [1, 403],
+    [1, 432, 383],
+    [1, 403, 407, 261],
+    [1, 261],
+  ]
+  const options = { maxNewTokens: 24, temperature: 1, seed: 7, eosIds: new Set([2]), packed: true }
+  const decode = async (batchSize: number) => {
+    const made = []
+    for await (const { row, ids, logps } of completions(
+      generate(rounded, undefined, prompts, { ...options, batchSize }),
+    ))
+      made.push({ row, ids, logps })
+    return made.sort((a, b) => a.row - b.row)
+  }
+
+  it('gives log-probs near those of scoring, the same tokens whatever the batch', async () => {
+    const [alone, together] = [await decode(1), await decode(4)]
+    expect(together.map(({ ids }) => ids)).toEqual(alone.map(({ ids }) => ids))
+    for (const { row, ids, logps } of together) {
+      const placed = place(rounded, pack([{ trunk: prompts[row], branches: [ids] }], 1))
+      const { hidden } = forward(rounded, placed, 'none')
+      const scored = await backend.read(
+        tokenPass(rounded, targetStates(rounded, hidden, placed), placed, ['logps']).logps,
+      )
+      const mean = logps.reduce((sum, x, i) => sum + Math.abs(x - scored[i]), 0) / logps.length
+      expect(mean).toBeLessThan(most)
+    }
+  })
+})
