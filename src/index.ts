@@ -8,7 +8,7 @@ import { kto as ktoRecipe } from './recipes/kto.ts'
 import { preference } from './recipes/preference.ts'
 import type { Extras, Recipe, TrainEvent } from './recipes/recipe.ts'
 import { keptRows } from './recipes/rows.node.ts'
-import { spin as spinRecipe } from './recipes/selfPlay.ts'
+import { asft as asftRecipe, spin as spinRecipe } from './recipes/selfPlay.ts'
 import { sft as sftRecipe } from './recipes/sft.ts'
 import { badInput } from './util/fault.ts'
 
@@ -49,6 +49,9 @@ export const dpo = program(preference)
 
 /** Self-play against the last snapshot: SPIN, T-SPIN. */
 export const spin = program(spinRecipe)
+
+/** Self-play with help: lists of the data, the helpers' answers and the last snapshot's. */
+export const asft = program(asftRecipe)
 
 /** Single replies marked good or bad: KTO, APO-zero. */
 export const kto = program(ktoRecipe)

@@ -12,6 +12,8 @@ import { diskFault, syncFolder } from '../util/files.node.ts'
 export type LineFile<T> = {
   /** Lines that are on the disk. */
   readonly length: number
+  /** Lines of a group. */
+  readonly group: number
   append(values: readonly T[]): Promise<void>
   read(i: number): Promise<T>
   close(): Promise<void>
@@ -39,6 +41,7 @@ export const openLines = async <T>(path: string, { schema, total, group }: LineO
   await watched(file.truncate(ends.at(-1) ?? 0))
   if (whole === 0) await watched(syncFolder(dirname(path)))
   return {
+    group,
     get length() {
       return ends.length
     },

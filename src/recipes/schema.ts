@@ -253,3 +253,20 @@ export const spinSchema = z.object({
   }),
   ...selfPlayShared,
 })
+
+export const asftSchema = z.object({
+  ...grouped('Method', {
+    helper: texts('SOURCE').describe(
+      "who helps: column:NAME of the data, a model's folder, hub id or run, or a server's URL#MODEL; repeatable, best first",
+    ),
+    helperRanks: z
+      .array(count())
+      .min(1)
+      .optional()
+      .meta({ value: 'NUMBERS', separator: ',' })
+      .describe('rank of each helper; the data has 1, equal ranks tie (default: 2,3,... in their order)'),
+    ...selfPlayFields,
+    historic: flag().describe('rank the answer of the very first model behind all others'),
+  }),
+  ...selfPlayShared,
+})

@@ -4,6 +4,8 @@
  * training begins: its answers and their log-probs. Every phase leaves its files in the run's folder, and a resumed run
  * goes on in the phase where it was stopped.
  */
+
+import type { Text } from '../data/rows.ts'
 import { endIds } from '../generate/generate.ts'
 import { sameFiles } from '../runs/run.node.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
@@ -14,20 +16,21 @@ import { badInput } from '../util/fault.ts'
 import { requireRoom, resumed } from './checkpoints.ts'
 import { idsOnly, locate } from './encoder.ts'
 import { rankedObjective } from './losses.ts'
-import { openPolicy, planFor } from './policy.ts'
+import { openPolicy, type PolicySettings, planFor } from './policy.ts'
 import { type Body, type EndEvent, recipe } from './recipe.ts'
-import { spinSchema } from './schema.ts'
+import { asftSchema, spinSchema } from './schema.ts'
+import { type HelperSettings, helperColumns, openHelpers } from './selfPlayHelpers.ts'
 import { laterSteps, type Play, type PlaySettings, playIteration } from './selfPlayIteration.ts'
-import { type GivenReplies, givenReplies, type PlayRows } from './selfPlayRows.ts'
+import { type Given, type GivenReplies, givenReplies, type PlayRows } from './selfPlayRows.ts'
 import { valueAt } from './selfPlayTraining.ts'
 import { finish, limitsOf, openData, partsOf, startEvent } from './session.ts'
 import { requireVocabulary } from './vocabulary.ts'
 
 type Config = PlaySettings &
-  Parameters<typeof openPolicy>[0] & { model: string; adapter?: string; stopMargin: boolean } & {
-    maxLength: number
-    maxPromptLength?: number
-  }
+  HelperSettings &
+  PolicySettings &
+  Parameters<typeof locate>[0] &
+  Parameters<typeof limitsOf>[0] & { stopMargin: boolean }
 
 const selfPlay = async function* (
   config: Config,
@@ -35,7 +38,8 @@ const selfPlay = async function* (
 ): ReturnType<Body<typeof spinSchema>> {
   // data
   const place = await locate(config)
-  const data = own(await openData('answered', config))
+  const columns = helperColumns(config.helper)
+  const data = own(await openData('answered', config, columns))
   const parts = partsOf(data, config)
   const rows: PlayRows = { ...parts.train, name: 'train' }
   const held: PlayRows | undefined = parts.held && { ...parts.held, name: 'held' }
@@ -48,10 +52,12 @@ const selfPlay = async function* (
   const tokenizer = await loadTokenizerFolder(place.dir)
   const encoder = tokenizer ?? idsOnly(place.dir)
   const eosIds = endIds(policy.model.config.raw, policy.pretrained.generationConfig, tokenizer?.eosId)
-  const encoding = { encoder, tokenizer, eosIds, limits: limitsOf(config, policy) }
+  const vocabulary = policy.model.config.vocab_size
+  const encoding = { encoder, tokenizer, eosIds, vocabulary, limits: limitsOf(config, policy) }
+  const helpers = await openHelpers(config, { own, encoding, runDir: run.dir })
   const play: Play = {
     ...{ settings: config, run, policy, signal, encoding, rows, held, own },
-    helpers: [],
+    helpers,
     loss: (iteration) => objective(config, iteration),
   }
   // where it begins
@@ -68,7 +74,8 @@ const selfPlay = async function* (
   if (!begin.state) policy.plan = planFor(policy, config.memory, sizesOf(config, first))
   const files = [...data.rows.files, ...(data.held?.files ?? [])]
   const started = { train: rows, eval: held, dropped: data.rows.dropped, files }
-  const start = await startEvent({ policy, examples: started }, begin.progress.step, total)
+  const models = { ...policy, files: [...policy.files, ...helpers.files] }
+  const start = await startEvent({ policy: models, examples: started }, begin.progress.step, total)
   // Answers may lie there before the first checkpoint does
   if (run.before) sameFiles(run.before, start)
   yield start
@@ -96,14 +103,17 @@ const selfPlay = async function* (
 const givenStream = ({ encoding }: Play, rows: PlayRows) =>
   exampleStream<Awaited<ReturnType<PlayRows['row']>>, GivenReplies>({
     ...{ length: rows.length, row: rows.row, epochs: 1, order: (position) => position },
-    example: (row) => givenReplies(encoding, row, [{ answer: row.completion }]),
+    example: (row) =>
+      givenReplies(encoding, row, [{ answer: row.completion }, ...Object.values(row.beside ?? {}).map(asGiven)]),
     truncated: () => false,
   })
+
+const asGiven = (answer: Text): Given => ({ answer })
 
 /** Of the largest micro-batch: own answers are as long as they may get. */
 const sizesOf = (config: Config, first: readonly GivenReplies[]) => {
   const B = config.batchSize
-  const K = 2 + Number(config.historic)
+  const K = 2 + config.helper.length + Number(config.historic)
   const T = Math.max(
     ...first.map(({ prompt, replies }) => prompt.length + replies.reduce((n, { length }) => n + length, 0)),
   )
@@ -127,6 +137,16 @@ export const spin = recipe(
   spinSchema,
   (config, context) => {
     const triplet = config.loss === 't-spin' ? config.historicWeight : undefined
-    return selfPlay({ ...config, triplet, historic: config.historic || triplet !== undefined }, context)
+    return selfPlay({ ...config, helper: [], triplet, historic: config.historic || triplet !== undefined }, context)
   },
+)
+
+export const asft = recipe(
+  'asft',
+  {
+    summary: "self-play with help: the data, then helpers' answers, then the last snapshot's (aSFT)",
+    example: 'attune asft --model HuggingFaceTB/SmolLM2-135M --data chats.jsonl --helper runs/large --output runs/asft',
+  },
+  asftSchema,
+  (config, context) => selfPlay(config, context),
 )

@@ -16,7 +16,8 @@ import type { Policy } from './policy.ts'
 import type { EvalEvent, TrainEvent, WarningEvent } from './recipe.ts'
 import { logpSums } from './reference.ts'
 import { type Answer, answer, openAnswers, seedOf } from './selfPlayAnswers.ts'
-import { type Comparison, compare, type Helper, openComparison } from './selfPlayCompare.ts'
+import { type Comparison, compare, openComparison } from './selfPlayCompare.ts'
+import type { Helpers } from './selfPlayHelpers.ts'
 import type { EqualRule, List } from './selfPlayLists.ts'
 import { measuresOf } from './selfPlayMeasures.ts'
 import type { Encoding, PlayRows } from './selfPlayRows.ts'
@@ -44,7 +45,7 @@ export type Play = {
   encoding: Encoding
   rows: PlayRows
   held?: PlayRows
-  helpers: readonly Helper[]
+  helpers: Helpers
   /** The objective of an iteration, counted from 1. */
   loss(iteration: number): LossFunction
   /** Closes a file when the run ends. */
@@ -79,7 +80,7 @@ const comparisonOf = async (play: Play, rows: PlayRows, number: number): Promise
   const mixed = settings.mixIterations && rows.name === 'train' && number > 1
   const sources = mixed ? [number, number - 1] : [number]
   return {
-    ...{ encoding, rows, helpers, onEqual: settings.onEqual, byRole: settings.triplet !== undefined },
+    ...{ encoding, rows, helpers: helpers.list, onEqual: settings.onEqual, byRole: settings.triplet !== undefined },
     own: await Promise.all(sources.map(async (from) => ({ from, answers: await openOwn(play, rows, from) }))),
     first: settings.historic && number > 1 ? await openOwn(play, rows, 1) : undefined,
     measured: rows.name === 'held' ? rows.length : held ? 0 : measuredOf(play).length,
@@ -189,7 +190,9 @@ const oddities: Record<string, string> = {
 
 /** Answers and lists of an iteration, and for the first the measures before any training. */
 async function* preparation(play: Play, number: number, step: number): Phase<void> {
-  for (const rows of play.held ? [play.rows, play.held] : [play.rows]) {
+  const sets = play.held ? [play.rows, play.held] : [play.rows]
+  if (number === 1 && !(yield* play.helpers.prepare(sets, play.signal))) return interrupted
+  for (const rows of sets) {
     for (const phase of [answerPhase, listPhase])
       if ((yield* phase(play, rows, number)) === interrupted) return interrupted
   }

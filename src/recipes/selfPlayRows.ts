@@ -14,6 +14,8 @@ export type Encoding = {
   /** Undefined where rows are ids. */
   tokenizer?: Tokenizer
   limits: Limits
+  /** Token ids of the model. */
+  vocabulary: number
   eosIds: ReadonlySet<number>
 }
 

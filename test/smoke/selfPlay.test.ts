@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
-import { spin } from '../../src/recipes/selfPlay.ts'
+import { asft, spin } from '../../src/recipes/selfPlay.ts'
+import { answered, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
 import { hashOf, ids, logOf, workshop } from '../support/training.ts'
 
@@ -83,6 +84,53 @@ describe('spin', () => {
     const answers = await Promise.all([1, 2, 3].map((t) => lines(join(output, `iterations/${t}/train-answers.jsonl`))))
     expect(answers.map((each) => each.length)).toEqual([4, 4, 4])
     expect(answers[0]).not.toEqual(answers[1])
+  })
+})
+
+const better = sentences.map((row, i) => ({ ...row, better: i === 1 ? row.completion : ' ran home.' }))
+
+describe('asft', () => {
+  it('ranks a column, a model of another tokenizer and a server between the data and its own answers', async () => {
+    const [output, data] = [at('asft'), [await rows('better', better)]]
+    let isDown = true
+    const server = await fakeEndpoint(({ body }, response) =>
+      isDown && body.prompt === 'Mom said' ? send(response, '', 404) : send(response, answered(' slept.')),
+    )
+    const helper = ['column:better', fixture('trl/model'), `${server.url}#big`]
+    const settings = { ...stories, ...{ data, output, helper, helperRanks: [2, 3, 3], iterations: 2, historic: true } }
+    // Down for one row: the run pauses, and asks only for what it lacks
+    await expect(run(asft, settings)).rejects.toThrow(/answered 404.*--resume/)
+    isDown = false
+    const events = await run(asft, { ...settings, resume: true })
+    await server.close()
+    expect(server.asked.filter(({ body }) => body.prompt === 'Tom had a')).toHaveLength(1)
+    expect(server.asked[0].body).toMatchObject({ model: 'big', max_tokens: 8 })
+    expect(of(events, 'step').map(({ step, iteration }) => [step, iteration])).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 2],
+      [4, 2],
+    ])
+    expect(of(events, 'eval')[2]).toMatchObject({ 'eval_logps/helper': expect.any(Number) })
+    const [first, second] = await Promise.all(
+      [1, 2].map((t) => lines(join(output, `iterations/${t}/train-lists.jsonl`))),
+    )
+    expect(first[0].roles).toEqual(['data', 'helper', 'helper', 'helper', 'own'])
+    expect(second[0].roles).toEqual(['data', 'helper', 'helper', 'helper', 'own', 'first'])
+    for (const { ranks, replies } of [...first, ...second]) {
+      const [data, column] = replies.map(String)
+      expect(ranks).toEqual([1, data === column ? 0 : 2, 3, 3, 4, 5].slice(0, ranks.length))
+    }
+    expect(first.filter(({ ranks }: { ranks: number[] }) => ranks[1] === 0).length).toBeLessThan(2)
+  })
+
+  it('says which column is missing, and in which row', async () => {
+    const data = [await rows('lacking', [better[0], sentences[1], ...better])]
+    const settings = { ...stories, data, output: at('lacking'), helper: ['column:better'] }
+    await expect(run(asft, settings)).rejects.toMatchObject({
+      ...{ code: 'missing-column', exitCode: 2 },
+      where: { row: 1, column: 'better' },
+    })
   })
 })
 

@@ -1,0 +1,247 @@
+/**
+ * Those who help: a column of the data, a local model, or a server. Peculiar: a helper answers each row once, before the
+ * first training, into `helpers/` of the run's folder; a local model is gone by then. Between models with tokenizers of
+ * their own only text goes to and fro.
+ */
+import { join } from 'node:path'
+import { openAdapter } from '../checkpoint/folder.node.ts'
+import { sha256File } from '../checkpoint/sha256.node.ts'
+import { isIds, isMessages, type Text } from '../data/rows.ts'
+import { endIds } from '../generate/generate.ts'
+import { isUrl, openEndpoint } from '../generate/remote.node.ts'
+import { type Endpoint, type RemotePrompt, remoteCompletions } from '../generate/remote.ts'
+import { loadPretrained } from '../models/load.node.ts'
+import { openModel } from '../passes/open.node.ts'
+import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
+import { badInput, Fault } from '../util/fault.ts'
+import { idsOnly, locate } from './encoder.ts'
+import type { LineFile } from './lineFile.ts'
+import type { FileHash, ProgressEvent } from './recipe.ts'
+import { type Answer, answer, openAnswers, seedOf } from './selfPlayAnswers.ts'
+import type { Helper } from './selfPlayCompare.ts'
+import type { Encoding, Given, PlayRows } from './selfPlayRows.ts'
+
+export type HelperSettings = {
+  helper: readonly string[]
+  helperRanks?: readonly number[]
+  maxNewTokens: number
+  temperature: number
+  topP: number
+  seed: number
+  device: 'auto' | 'cpu' | 'webgpu' | 'cuda'
+  threads?: number
+}
+
+const columnOf = (spec: string) => /^column:(.+)$/s.exec(spec)?.[1]
+
+/** Columns of the data that helpers answered in. */
+export const helperColumns = (specs: readonly string[]): string[] => specs.flatMap((spec) => columnOf(spec) ?? [])
+
+/** Of each helper: as given, or 2, 3, ... in their order. */
+const ranksOf = ({ helper, helperRanks }: HelperSettings): readonly number[] => {
+  const ranks = helperRanks ?? helper.map((_, i) => i + 2)
+  if (ranks.length === helper.length) return ranks
+  throw badInput('bad-flag', `gives ${ranks.length} ranks to ${helper.length} helpers`, { flag: '--helper-ranks' })
+}
+
+export type Helpers = {
+  list: readonly Helper[]
+  /** Weights that the answers depend on. */
+  files: FileHash[]
+  /** Makes the answers that are not there yet. After an abort some are missing, and it returns false. */
+  prepare(sets: readonly PlayRows[], signal: AbortSignal): AsyncGenerator<ProgressEvent, boolean>
+}
+
+type Opened = { own<T extends { close(): Promise<void> }>(opened: T): T; encoding: Encoding; runDir: string }
+
+/** Checks that helpers can answer, without asking any. */
+export const openHelpers = async (settings: HelperSettings, opened: Opened): Promise<Helpers> => {
+  const ranks = ranksOf(settings)
+  const made = await Promise.all(
+    settings.helper.map(async (spec, k) => {
+      const column = columnOf(spec)
+      if (column !== undefined) return { helper: fromColumn(column, ranks[k]), files: [], prepare: undefined }
+      return writer(spec, k, ranks[k], settings, opened)
+    }),
+  )
+  return {
+    list: made.map(({ helper }) => helper),
+    files: made.flatMap(({ files }) => files),
+    async *prepare(sets, signal) {
+      for (const { prepare } of made) if (prepare && !(yield* prepare(sets, signal))) return false
+      return true
+    },
+  }
+}
+
+const isEmpty = (text: Text | undefined) => text === undefined || text.length === 0
+
+const fromColumn = (column: string, rank: number): Helper => ({
+  rank,
+  given: async (_, __, { beside }) => {
+    const answer = beside?.[column]
+    return isEmpty(answer) ? 'helper-empty' : { answer: answer! }
+  },
+})
+
+type Writer = { helper: Helper; files: FileHash[]; prepare: Helpers['prepare'] }
+
+/** A helper whose answers are written down. */
+const writer = async (
+  spec: string,
+  k: number,
+  rank: number,
+  settings: HelperSettings,
+  { own, encoding, runDir }: Opened,
+): Promise<Writer> => {
+  const known = new Map<string, Promise<LineFile<Answer>>>()
+  const fileOf = (rows: PlayRows) => {
+    const path = join(runDir, 'helpers', `${k + 1}-${rows.name}.jsonl`)
+    if (!known.has(path)) known.set(path, openAnswers(path, rows, settings.maxNewTokens).then(own))
+    return known.get(path)!
+  }
+  const given = async (rows: PlayRows, i: number): Promise<Given | string> => {
+    const { ids, text, finish_reason } = await (await fileOf(rows)).read(i)
+    const answer = text ?? ids
+    return answer === undefined ? 'helper-empty' : { answer, cut: finish_reason === 'length' }
+  }
+  const ask = isUrl(spec) ? await byServer(spec, settings, encoding) : await byModel(spec, settings, encoding)
+  const prepare: Helpers['prepare'] = async function* (sets, signal) {
+    const missing: PlayRows[] = []
+    for (const rows of sets) if ((await fileOf(rows)).length < rows.length) missing.push(rows)
+    if (missing.length === 0) return true
+    const answers = await ask.open()
+    try {
+      for (const rows of missing) {
+        const file = await fileOf(rows)
+        yield* answers.make(rows, file, seedOf(settings.seed, 0, 2 * k + Number(rows.name === 'held')), signal)
+        if (file.length < rows.length) return false
+      }
+    } finally {
+      await answers.close()
+    }
+    return true
+  }
+  return { helper: { rank, given }, files: ask.files, prepare }
+}
+
+type Answers = {
+  make(rows: PlayRows, file: LineFile<Answer>, seed: number, signal: AbortSignal): AsyncGenerator<ProgressEvent>
+  close(): Promise<void>
+}
+type Source = { files: FileHash[]; open(): Promise<Answers> }
+
+const byModel = async (name: string, settings: HelperSettings, own: Encoding): Promise<Source> => {
+  const { device, threads } = settings
+  const place = await locate({ model: name })
+  const { files: weights, config } = await loadPretrained(place.dir)
+  const adapter = place.adapter === undefined ? [] : (await openAdapter(place.adapter)).files
+  const files = await Promise.all(
+    [...weights, ...adapter].map(async (path) => ({ path, sha256: await sha256File(path) })),
+  )
+  requireCommonTongue(name, (await loadTokenizerFolder(place.dir)) !== undefined, config.vocab_size, own)
+  return {
+    files,
+    async open() {
+      const opened = await openModel({ model: name, device, threads })
+      const { model, tokenizer, generationConfig } = opened
+      const encoding: Encoding = {
+        encoder: tokenizer ?? idsOnly(opened.dir),
+        tokenizer,
+        vocabulary: config.vocab_size,
+        limits: { maxLength: config.max_position_embeddings },
+        eosIds: endIds(model.config.raw, generationConfig, tokenizer?.eosId),
+      }
+      return {
+        make: (rows, file, seed, signal) =>
+          answer(model, encoding, asText(rows, own, tokenizer !== undefined), file, { ...settings, seed }, signal),
+        close: opened.close,
+      }
+    },
+  }
+}
+
+const requireCommonTongue = (name: string, speaks: boolean, size: number, own: Encoding) => {
+  const refuse = (why: string) => badInput('helper-tokenizer', `${JSON.stringify(name)}: ${why}`, { flag: '--helper' })
+  if (speaks !== (own.tokenizer !== undefined))
+    throw refuse('one of the two models has a tokenizer and the other has none, so they share neither text nor ids')
+  if (!speaks && size !== own.vocabulary)
+    throw refuse(`it has ${size} token ids and this model ${own.vocabulary}; without tokenizers ids must mean the same`)
+}
+
+/** Rows of ids are read out to a model with another tokenizer. */
+const asText = (rows: PlayRows, { tokenizer }: Encoding, texts: boolean): PlayRows => ({
+  ...rows,
+  async row(i) {
+    const row = await rows.row(i)
+    return texts && isIds(row.prompt)
+      ? { ...row, prompt: tokenizer!.decode(row.prompt, { skipSpecialTokens: true }) }
+      : row
+  },
+})
+
+/** `URL` or `URL#MODEL`. */
+const byServer = async (spec: string, settings: HelperSettings, { tokenizer }: Encoding): Promise<Source> => {
+  const at = spec.indexOf('#')
+  const [url, model] = at < 0 ? [spec] : [spec.slice(0, at), spec.slice(at + 1)]
+  if (!tokenizer)
+    throw badInput('helper-tokenizer', 'a server answers in text, and this model has no tokenizer', {
+      flag: '--helper',
+    })
+  return {
+    files: [],
+    async open() {
+      const endpoint = await openEndpoint({ url, model }).catch(resumable)
+      return {
+        make: (rows, file, seed, signal) => askServer(endpoint, rows, file, { ...settings, seed, signal }, tokenizer),
+        close: async () => {},
+      }
+    },
+  }
+}
+
+/** Answers that are asked for together; each is kept in the cache as soon as it comes. */
+const asked = 64
+
+async function* askServer(
+  endpoint: Endpoint,
+  rows: PlayRows,
+  file: LineFile<Answer>,
+  { maxNewTokens, temperature, topP, seed, signal }: HelperSettings & { signal: AbortSignal },
+  tokenizer: NonNullable<Encoding['tokenizer']>,
+): AsyncGenerator<ProgressEvent> {
+  while (file.length < rows.length && !signal.aborted) {
+    const start = file.length
+    const count = Math.min(file.group, rows.length - start)
+    const found: Answer[] = []
+    for (let from = 0; from < count && !signal.aborted; from += asked) {
+      const numbers = Array.from({ length: Math.min(asked, count - from) }, (_, i) => start + from + i)
+      const prompts = await Promise.all(
+        numbers.map(async (i): Promise<RemotePrompt> => remotePrompt((await rows.row(i)).prompt, tokenizer)),
+      )
+      const settings = { maxNewTokens, temperature, ...(topP < 1 && { topP }), seed, signal }
+      try {
+        for await (const { row, text, finishReason } of remoteCompletions(endpoint, prompts, settings))
+          found[from + row] = { row: numbers[row], text, finish_reason: finishReason === 'length' ? 'length' : 'stop' }
+      } catch (error) {
+        if (signal.aborted) return
+        resumable(error)
+      }
+    }
+    if (signal.aborted) return
+    await file.append(found)
+    yield { event: 'progress', phase: 'generate', done: file.length, total: rows.length }
+  }
+}
+
+const remotePrompt = (prompt: Text, { decode }: NonNullable<Encoding['tokenizer']>): RemotePrompt => {
+  if (isMessages(prompt)) return { messages: prompt }
+  return { prompt: isIds(prompt) ? decode(prompt, { skipSpecialTokens: true }) : prompt }
+}
+
+/** The run is paused, not over. */
+const resumable = (error: unknown): never => {
+  if (!(error instanceof Fault)) throw error
+  const advice = error.code === 'no-model' ? 'write its name behind the address: URL#NAME' : 'go on with --resume'
+  throw new Fault(error.code, `${error.message}; ${advice}`, { flag: '--helper' }, error.exitCode)
+}
