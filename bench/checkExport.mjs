@@ -19,6 +19,7 @@ import { architectureOf } from '../dist/models/registry.js'
 import { modelFiles } from '../dist/models/save.js'
 import { openModel } from '../dist/passes/open.node.js'
 import { exportGguf } from '../dist/recipes/exportGguf.js'
+import { exportOnnx } from '../dist/recipes/exportOnnx.js'
 import { openMerged } from '../dist/recipes/merged.js'
 import { writeModelFolder } from '../dist/recipes/modelFolder.js'
 import { loadTokenizerFolder } from '../dist/text/tokenizer.node.js'
@@ -152,13 +153,91 @@ const checkLlama = async (reader, dir, mine) => {
   return cells
 }
 
+const transformersReader = async (dir) => {
+  const { AutoModelForCausalLM, Tensor, env } = await from(dir, '@huggingface/transformers')
+  Object.assign(env, { allowRemoteModels: false, localModelPath: work })
+  const tensor = (values) => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length])
+  /** Greedy tokens by its own loop with the cache, log-probabilities by one pass over all. */
+  return async (name, { prompt, ids }) => {
+    const model = await AutoModelForCausalLM.from_pretrained(name)
+    const given = (tokens) => ({ input_ids: tensor(tokens), attention_mask: tensor(tokens.map(() => 1)) })
+    const made = await model.generate({ ...given(prompt), max_new_tokens: ids.length, do_sample: false, eos_token_id: -1 })
+    const { logits } = await model(given([...prompt, ...ids]))
+    const [, , V] = logits.dims
+    await model.dispose()
+    return ids.map((id, i) => {
+      const scores = logits.data.subarray((prompt.length - 1 + i) * V, (prompt.length + i) * V)
+      const top = scores.reduce((a, b) => Math.max(a, b))
+      const logp = scores[id] - top - Math.log(scores.reduce((sum, score) => sum + Math.exp(score - top), 0))
+      return { best: Number(made.data[prompt.length + i]), logp }
+    })
+  }
+}
+
+const checkTransformers = async (follow, dir, mine) => {
+  const name = `${basename(dir)}-onnx`
+  try {
+    await exportOnnx(await openMerged(dir), join(work, name))
+    const { greedy, far } = agreement(mine.ids, mine.logps, await follow(name, mine))
+    return [`${greedy}, ${far}`]
+  } catch (error) {
+    return [oneLine(error)]
+  } finally {
+    rmSync(join(work, name), { recursive: true, force: true })
+  }
+}
+
+/** Byte-level and SentencePiece tokenizers of the fixtures, each around a small model: how many texts agree. */
+const checkTokenizers = async (reader) => {
+  const texts = [
+    'Once upon a time, there was a little girl named Lily.',
+    "I'll say 'hello'; you're NOT 12345 or 3.14!",
+    'Déjà vu: naïve façade, Straße, niño. Привет, мир! 你好，世界 こんにちは 🙂👍🏽',
+    'def f(x):\n    return {"a": x ** 2}\n\n\tif True:  pass',
+    '  two  spaces   and a tab\t, trailing ',
+    'a',
+    'https://example.org/a?b=c&d=%20 e-mail@x.com C++ C# $5.00 50%',
+  ]
+  const folder = join(fixtures, 'text', 'tokenizers')
+  for (const file of readdirSync(folder)) {
+    const name = file.replace('.json.gz', '')
+    const dir = join(work, name)
+    const held = JSON.parse(gunzipSync(readFileSync(join(folder, file))))
+    mkdirSync(dir)
+    for (const part of ['tokenizer.json', 'tokenizer_config.json'])
+      if (held[part]) writeFileSync(join(dir, part), typeof held[part] === 'string' ? held[part] : JSON.stringify(held[part]))
+    const tokenizer = await loadTokenizerFolder(dir)
+    const raw = { ...JSON.parse(readFileSync(join(fixtures, 'models', 'llama-tied', 'config.json'), 'utf8')), vocab_size: tokenizer.size + 3 }
+    const config = parseConfig(raw, name)
+    const architecture = architectureOf(config, name)
+    await writeModelFolder(join(work, `${name}-model`), modelFiles({ architecture, config, params: initWeights(architecture, config, 7) }, 'F32'), { stem: 'model', tokenizerFrom: dir })
+    const path = join(work, `${name}.gguf`)
+    try {
+      await exportGguf(await openMerged(join(work, `${name}-model`)), 'F32', path)
+      const theirs = await reader.tokenize(path, texts)
+      const differ = texts.filter((text, i) => tokenizer.encode(text, { specialTokens: false }).ids.join() !== theirs[i].join())
+      row([name, `${texts.length - differ.length} of ${texts.length}`, differ.map((text) => JSON.stringify(text.slice(0, 30))).join(' ')])
+    } catch (error) {
+      row([name, oneLine(error), ''])
+    }
+  }
+}
+
 try {
   const llama = flags.llama && (await llamaReader(flags.llama))
-  row(['model', ...types])
-  row(['---', ...types.map(() => '---')])
+  const follow = flags['transformers-js'] && (await transformersReader(flags['transformers-js']))
+  const readers = [...(llama ? types : []), ...(follow ? ['transformers.js'] : [])]
+  row(['model', ...readers])
+  row(['---', ...readers.map(() => '---')])
   for (const dir of await modelFolders()) {
-    const mine = await reference(dir, await sharedContext(dir))
-    row([basename(dir), ...(llama ? await checkLlama(llama, dir, mine) : [])])
+    const mine = await reference(dir, llama ? await sharedContext(dir) : Number.POSITIVE_INFINITY)
+    const theirs = [...(llama ? await checkLlama(llama, dir, mine) : []), ...(follow ? await checkTransformers(follow, dir, mine) : [])]
+    row([basename(dir), ...theirs])
+  }
+  if (llama && !flags.only) {
+    row(['tokenizer', 'texts with the same ids', 'others'])
+    row(['---', '---', '---'])
+    await checkTokenizers(llama)
   }
   await llama?.close()
 } finally {

@@ -40,7 +40,7 @@ export type Emitter = {
   once<T>(key: string, make: () => T): T
 }
 
-const elementType: Record<DType, number> = { f32: 1, u8: 2, i64: 7, bool: 9 }
+export const elementType: Record<DType, number> = { f32: 1, u8: 2, i64: 7, bool: 9 }
 const opset = 21
 const irVersion = 10
 

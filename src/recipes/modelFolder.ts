@@ -25,28 +25,37 @@ const tokenizerFiles =
   /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt|chat_template\..*)$/
 
 /** Replaces what is at `path`. Throws Faults 'disk'. */
-export const writeModelFolder = async (path: string, files: ModelFiles, options: FolderOptions): Promise<void> => {
+export const writeModelFolder = (path: string, files: ModelFiles, options: FolderOptions): Promise<void> =>
+  writeFolder(path, bytesOf(files), async (temporary) => {
+    await writeTexts(temporary, files.texts)
+    await writeTensors(temporary, files.tensors, options.stem)
+    if (options.tokenizerFrom !== undefined) await copyTokenizer(options.tokenizerFrom, temporary)
+  })
+
+/** A folder that `fill` makes under another name, then renamed. Throws Faults 'disk' with the bytes it needs. */
+export const writeFolder = async (path: string, bytes: number, fill: (temporary: string) => Promise<void>) => {
   const temporary = `${path}.tmp`
   try {
     await rm(temporary, { recursive: true, force: true })
     await mkdir(temporary, { recursive: true })
-    await requireSpace(path, bytesOf(files))
-    for (const [name, text] of Object.entries(files.texts))
-      await writeWhole(join(temporary, name), [new TextEncoder().encode(text)])
-    await writeTensors(temporary, files.tensors, options.stem)
-    if (options.tokenizerFrom !== undefined) await copyTokenizer(options.tokenizerFrom, temporary)
+    await requireSpace(path, bytes)
+    await fill(temporary)
     await rm(path, { recursive: true, force: true })
     await rename(temporary, path)
     await syncFolder(dirname(path))
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => {})
-    throw diskFault(error, path, bytesOf(files))
+    throw diskFault(error, path, bytes)
   }
+}
+
+export const writeTexts = async (dir: string, texts: Readonly<Record<string, string>>) => {
+  for (const [name, text] of Object.entries(texts)) await writeWhole(join(dir, name), [new TextEncoder().encode(text)])
 }
 
 const bytesOf = ({ tensors }: ModelFiles): number => tensors.reduce((sum, tensor) => sum + storedBytes(tensor), 0)
 
-const copyTokenizer = async (from: string, to: string) => {
+export const copyTokenizer = async (from: string, to: string) => {
   for (const name of await readdir(from))
     if (tokenizerFiles.test(name)) await writeWhole(join(to, name), [await readFile(join(from, name))])
 }
