@@ -59,6 +59,28 @@ export const samplingFields = {
     .describe('added to the logit of a token id; repeatable'),
 }
 
+const beams = 'Beam search'
+
+export const beamFields = {
+  numBeams: z
+    .number()
+    .int()
+    .positive()
+    .default(1)
+    .meta({ group: beams })
+    .describe('above 1: search for likely completions with so many beams, without chance'),
+  lengthPenalty: z
+    .number()
+    .default(1)
+    .meta({ group: beams })
+    .describe('power of the length that a summed log-probability is divided by; above 0 favours long completions'),
+  earlyStopping: z
+    .enum(['true', 'false', 'never'])
+    .default('false')
+    .meta({ group: beams })
+    .describe('end with the first completions; when a better one is unlikely; when it is impossible'),
+}
+
 const samplingSchema = z.object(samplingFields)
 
 /** The flags as sampling takes them. @param size ids of the model's vocabulary */

@@ -115,6 +115,22 @@ export const cutRow = (cache: Cache, row: number, length: number) => {
   cache.lengths[row] = length
 }
 
+/** Makes each row what row `parents[row]` was. */
+export const reorderRows = (cache: Cache, parents: readonly number[]) => {
+  const moves = parents.map((from, to) => ({ from, to })).filter(({ from, to }) => from !== to)
+  // Rows that others become and that are written over are read from copies behind the rows in use
+  const behind = [...new Set(moves.map(({ from }) => from))].filter((row) => parents[row] !== row)
+  const rows = cache.lengths.length
+  reserve(cache, rows + behind.length, Math.max(...cache.lengths))
+  const spare = behind.map((from, i) => ({ from, to: rows + i }))
+  const placed = moves.map(({ from, to }) => ({ from: spare.find((each) => each.from === from)?.to ?? from, to }))
+  if (moves.length) copyRows(cache, [...spare, ...placed])
+  const lengths = parents.map((row) => cache.lengths[row])
+  lengths.forEach((length, row) => {
+    cache.lengths[row] = length
+  })
+}
+
 /** Gives back what a long row that has left was the only one to need. */
 export const trim = (cache: Cache) => {
   const needed = grown(0, 1 + Math.max(...cache.lengths))

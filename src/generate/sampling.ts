@@ -68,7 +68,11 @@ export const reshapes = (o: SamplingOptions): boolean =>
   )
 
 /** Logits after bias, penalties and bans; the row itself where there are none. */
-const reshaped = (row: Float32Array | Float64Array, o: SamplingOptions, { seen, promptLength, eosIds }: History) => {
+export const reshaped = (
+  row: Float32Array | Float64Array,
+  o: SamplingOptions,
+  { seen, promptLength, eosIds }: History,
+) => {
   if (!reshapes(o)) return row
   const logits = Float64Array.from(row)
   if (o.logitBias) addBias(logits, o.logitBias)

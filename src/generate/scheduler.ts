@@ -281,7 +281,8 @@ const emptyPiece = (row: number, sample: number): Piece => ({
   finishReason: 'length',
 })
 
-const checkPrompt = ({ config }: Model, prompt: readonly number[], row: number) => {
+/** Throws the Fault 'bad-row'. */
+export const checkPrompt = ({ config }: Model, prompt: readonly number[], row: number) => {
   const { vocab_size: V, max_position_embeddings: context } = config
   const bad = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= V)
   if (bad !== undefined) throw badInput('bad-row', `token id ${bad} is not below the vocabulary's ${V}`, { row })

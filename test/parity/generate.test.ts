@@ -116,6 +116,18 @@ describe.each(cases)('%s', async (name) => {
     }
   })
 
+  it('log-probabilities of what was sampled, as score gives them', async () => {
+    const options = { temperature: 0.9, topK: 20, seed: 4, maxNewTokens: 12, samples: 2, eosIds: new Set<number>() }
+    const found = await collect(completions(generate(model, undefined, rows, options)))
+    expect(found.length).toBe(2 * rows.length)
+    const scored = found.map(({ row, ids }) => ({
+      ids: [...rows[row], ...ids],
+      labels: [...rows[row].map(() => uncounted), ...ids],
+    }))
+    const expected = await collect(score(model, scored))
+    for (const [i, { logps }] of found.entries()) expect(largestDifference(logps, expected[i])).toBeLessThan(1e-4)
+  })
+
   it('tokens', async () => {
     const expected = await continued('gen_sequences')
     const found = await collect(completions(generate(model, undefined, rows, greedy)))

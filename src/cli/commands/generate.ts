@@ -4,6 +4,7 @@ import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Text } from '../../data/rows.ts'
+import { beamSearch } from '../../generate/beams.ts'
 import { type Completion, completions, endIds, generate } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
 import type { RemoteCompletion } from '../../generate/remote.ts'
@@ -15,7 +16,7 @@ import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import type { Output } from '../output.ts'
 import { generateElsewhere, isElsewhere, remoteFields } from '../remoteGenerate.ts'
-import { samplingFields, samplingOptions } from '../sampling.ts'
+import { beamFields, samplingFields, samplingOptions } from '../sampling.ts'
 import { reporter } from '../terminal.ts'
 
 const schema = z.object({
@@ -34,6 +35,7 @@ const schema = z.object({
   batchSize: z.number().int().positive().default(16).describe('completions that are made at once'),
   seed: z.number().int().nonnegative().default(42).describe('same seed, same text, whatever the batch'),
   ...samplingFields,
+  ...beamFields,
   ...remoteFields,
   device: engineFields.device,
   threads: engineFields.threads,
@@ -46,6 +48,7 @@ export default command({
     'generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "Why is the sky blue?" --temperature 0.7',
   schema,
   async run(options, { out }) {
+    checkBeams(options)
     const prompts = await promptsOf(options)
     const report = reporter(out.screen, { logEvery: 1 })
     const samples = options.numReturnSequences
@@ -63,15 +66,33 @@ export default command({
       const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
       const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
       const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
-      const pieces = generate(opened.model, tokenizer, ids, { ...options, ...sampling, eosIds, samples, packed })
-      if (out.readable && total === 1) await stream(pieces, prompts[0], out)
-      else await print(inOrder(completions(pieces), samples, done), prompts, out, report.clear)
+      const settings = { ...options, ...sampling, eosIds, samples, packed }
+      const earlyStopping = options.earlyStopping === 'never' ? 'never' : options.earlyStopping === 'true'
+      const all = () =>
+        options.numBeams > 1
+          ? beamSearch(opened.model, tokenizer, ids, { ...settings, earlyStopping })
+          : completions(generate(opened.model, tokenizer, ids, settings))
+      if (out.readable && total === 1 && options.numBeams === 1)
+        await stream(generate(opened.model, tokenizer, ids, settings), prompts[0], out)
+      else await print(inOrder(all(), samples, done), prompts, out, report.clear)
     } finally {
       report.clear()
       await opened.close()
     }
   },
 })
+
+const checkBeams = (options: Options) => {
+  const { numBeams, numReturnSequences, stop } = options
+  if (numBeams === 1) return
+  if (isElsewhere(options))
+    throw badInput('bad-flag', 'is for models of this machine; servers do not take it', { flag: '--num-beams' })
+  if (numReturnSequences > numBeams)
+    throw badInput('bad-flag', `${numBeams} beams end in so many completions at most`, {
+      flag: '--num-return-sequences',
+    })
+  if (stop) throw badInput('bad-flag', 'beams end at end tokens or at their length; leave it out', { flag: '--stop' })
+}
 
 /** Of the flags, then of the files. */
 const promptsOf = async ({ prompt = [], data, chat }: Options): Promise<Text[]> => {
