@@ -4,6 +4,7 @@ import { fixture } from '../../test/support/golden.ts'
 import { openModel } from '../passes/open.node.ts'
 import { completions, endIds, type GenerateOptions, generate } from './generate.ts'
 import { score } from './score.ts'
+import { makeSequence } from './sequence.ts'
 
 const opened = await openModel({ model: fixture('models/stories260K'), inProcess: true, threads: 1 })
 afterAll(() => opened.close())
@@ -83,6 +84,46 @@ describe('generate', () => {
       const whole = (tokens: number[]) => tokenizer!.decode(tokens, { skipSpecialTokens: true })
       expect(whole(prompts[row]) + text).toBe(whole([...prompts[row], ...ids]))
     }
+  })
+
+  it('streams many-byte characters whole, however their bytes come', async () => {
+    const bytesOf = (text: string) => [...new TextEncoder().encode(text)].map((byte) => byte + 3)
+    const wanted = 'é 日本 👩‍🚀 ß'
+    const bias = bytesOf(wanted)
+    // A model that is told which byte comes next
+    const forced = async function* () {
+      for (const [t, id] of bias.entries()) {
+        const prompt = [...encode('Once'), ...bias.slice(0, t)]
+        const options = { ...base, temperature: 0, maxNewTokens: 1, logitBias: new Map([[id, 1e4]]) }
+        yield* generate(model, undefined, [prompt], options)
+      }
+    }
+    expect((await collect(forced())).flatMap(({ ids }) => ids)).toEqual(bias)
+    const sequence = makeSequence(
+      tokenizer,
+      { row: 0, sample: 0, prompt: encode('Once'), options: { ...base, stop: ['👩‍🚀 ß'] } },
+      bias.length,
+    )
+    const pieces = bias.map((id) => sequence.accept({ id, logp: 0 }))
+    for (const { text } of pieces) expect(text).not.toMatch(/[\p{Cs}\ufffd]/u)
+    expect(pieces.map(({ text }) => text).join('')).toBe('é 日本 ')
+    expect(pieces.at(-1)!.finishReason).toBe('stop')
+    expect(pieces.filter(({ text }) => text).length).toBeGreaterThan(4)
+  })
+
+  it('takes prompts from their source as rows become free', async () => {
+    let taken = 0
+    let least = Number.POSITIVE_INFINITY
+    let ended = 0
+    const source = function* () {
+      for (; taken < 60; taken++) {
+        least = Math.min(least, 8 + ended - taken)
+        yield prompts[taken % 2]
+      }
+    }
+    const options = { ...base, batchSize: 4, maxNewTokens: 3 }
+    for await (const { finishReason } of generate(model, tokenizer, source(), options)) if (finishReason) ended++
+    expect([ended, least >= -1]).toEqual([60, true])
   })
 
   it('fills the context and no more', async () => {
