@@ -2,7 +2,7 @@
  * From hidden states to log-probabilities of the targets and back. Peculiar: only target positions reach the head, in
  * chunks, so no array of all logits ever exists. While the head is frozen one pass suffices: it returns the gradient
  * of each token's log-probability by its hidden state, which is scaled once the loss is known. A trained head
- * (its own weight, tied embeddings, LoRA) takes a second pass that knows the scales.
+ * (its own weight, tied embeddings, LoRA) takes a second pass that knows the scales. Large vocabularies go by tiles.
  */
 import { type HeadOptions, logits, type TokenStats, tokenStats } from '../nn/head.ts'
 import { compileProgram } from '../onnx/model.ts'
@@ -12,6 +12,7 @@ import { input, scalar, type Tensor } from '../tensor/tensor.ts'
 import type { Placed } from './layout.ts'
 import { executable, type Model, outerPart, type Part, scopeOf } from './model.ts'
 import { accumulated, accumulators, type Gradients } from './stack.ts'
+import { type Tiles, tiledBackward, tiledPass, tiledStats, tiledWeight } from './tiledHead.ts'
 
 export type StatName = keyof TokenStats
 export type HeadSettings = Pick<HeadOptions, 'labelSmoothing' | 'temperature'> & {
@@ -128,23 +129,36 @@ const eachChunk = (
 const pick = (handles: Handles, names: readonly string[]) =>
   Object.fromEntries(names.map((name) => [name, handles[name]]))
 
-export type TokenPass = Record<StatName, Handle> & { unit?: Handle }
+export type TokenPass = Record<StatName, Handle> & { unit?: Handle /** Of a trained head. */; tiles?: Tiles }
 
-/** Statistics of the targets, each [M], in given handles or new ones; with `unit`, d logp / d h as well, [M, C]. */
+/**
+ * Statistics of the targets, each [M], in given handles or new ones; with `unit`, d logp / d h as well, [M, C].
+ * With `trained`, a head that goes by tiles gives both that and what `tiledHeadBackward` needs.
+ */
 export const tokenPass = (
   model: Model,
   h: Handle,
   placed: Placed,
   names: readonly StatName[],
-  { unit = false, into, ...settings }: HeadSettings & { unit?: boolean; into?: Handles } = {},
+  {
+    unit = false,
+    trained = false,
+    into,
+    ...settings
+  }: HeadSettings & { unit?: boolean; trained?: boolean; into?: Handles } = {},
 ): TokenPass => {
   const { backend } = model
-  const part = outerPart(model)
-  const program = statsProgram(model, part, names, unit, settings)
   const made: Record<string, Handle> = into
     ? { ...into }
     : Object.fromEntries(names.map((name) => [name, backend.zeros([placed.targets.count])]))
-  if (unit) made.unit = backend.zeros(h.shape)
+  const weight = names.every((name) => tiledStats.includes(name)) ? tiledWeight(model, settings) : undefined
+  if (unit || (trained && weight !== undefined)) made.unit = backend.zeros(h.shape)
+  if (weight !== undefined) {
+    const tiles = tiledPass(model, weight, h, placed, made, trained)
+    return { ...made, ...(trained && { tiles }) } as TokenPass
+  }
+  const part = outerPart(model)
+  const program = statsProgram(model, part, names, unit, settings)
   eachChunk(model, placed.targets.count, { ...made, h, label: placed.targets.label }, (chunk, i) => {
     const seed = seedFeed(model, program, settings, i)
     backend.run(program, { ...part.handles, ...chunk, ...seed }, pick(chunk, Object.keys(made)))
@@ -167,6 +181,19 @@ export const scaledUnits = (model: Model, unit: Handle, scales: Handle): Handle 
 export const headIsTrained = (model: Model, gradients: Gradients, settings: HeadSettings = {}): boolean => {
   const part = outerPart(model)
   return trainedIn(statsProgram(model, part, ['logps'], false, settings), gradients).length > 0
+}
+
+/** d h [M, C] of sum(scales * logps) by what `tokenPass` gave of a trained head that goes by tiles; frees its tiles. */
+export const tiledHeadBackward = (
+  model: Model,
+  h: Handle,
+  placed: Placed,
+  scales: Handle,
+  gradients: Gradients,
+  { tiles, unit }: Required<Pick<TokenPass, 'tiles' | 'unit'>>,
+): Handle => {
+  tiledBackward(model, tiles, h, placed, scales, gradients.get(tiles.weight)!)
+  return scaledUnits(model, unit, scales)
 }
 
 /** d h [M, C] of sum(scales * logps), adding the gradients of the head's own parameters, a chunk at a time. */

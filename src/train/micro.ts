@@ -8,8 +8,10 @@ import {
   headIsTrained,
   type StatName,
   scaledUnits,
+  type TokenPass,
   targetStates,
   targetStatesBackward,
+  tiledHeadBackward,
   tokenPass,
   trainedHeadBackward,
 } from '../passes/head.ts'
@@ -36,7 +38,7 @@ type Pass = {
   h: Handle
   trail: Trail
   start: number
-  unit?: Handle
+  made: Pick<TokenPass, 'unit' | 'tiles'>
   settings: HeadSettings
 }
 
@@ -65,7 +67,7 @@ const passForward = (
   start: number,
   joined: Record<StatName, Handle>,
   { plan, gradients, seed = 0 }: { plan: Plan; gradients?: Gradients; seed?: number },
-  head: HeadSettings & { unit: boolean },
+  head: HeadSettings & { unit: boolean; trained?: boolean },
 ): Pass => {
   const placed = place(model, pack)
   const { hidden, trail } = forward(model, placed, plan, gradients, seed)
@@ -75,7 +77,7 @@ const passForward = (
   const into = Object.fromEntries(names.map((name) => [name, rows(joined[name])])) as Record<StatName, Handle>
   const made = tokenPass(model, h, placed, names, { ...head, into })
   model.backend.free(Object.values(into))
-  return { placed, hidden, h, trail, start, unit: made.unit, settings: head }
+  return { placed, hidden, h, trail, start, made, settings: head }
 }
 
 const eachPack = (
@@ -90,13 +92,17 @@ const eachPack = (
   })
 }
 
+const headBackward = (model: Model, { placed, h, made, settings }: Pass, scales: Handle, gradients: Gradients) => {
+  const { unit, tiles } = made
+  if (unit && tiles) return tiledHeadBackward(model, h, placed, scales, gradients, { unit, tiles })
+  return unit ? scaledUnits(model, unit, scales) : trainedHeadBackward(model, h, placed, scales, gradients, settings)
+}
+
 const passBackward = (model: Model, pass: Pass, allScales: Handle, gradients: Gradients) => {
   const { backend } = model
-  const { placed, hidden, h, trail, unit, settings } = pass
+  const { placed, hidden, h, trail } = pass
   const scales = backend.view(allScales, pass.start, [placed.targets.count])
-  const dh = unit
-    ? scaledUnits(model, unit, scales)
-    : trainedHeadBackward(model, h, placed, scales, gradients, settings)
+  const dh = headBackward(model, pass, scales, gradients)
   const dHidden = targetStatesBackward(model, hidden, placed, dh, gradients)
   backend.free([hidden, h, dh, scales])
   backward(model, trail, dHidden, gradients)
@@ -119,7 +125,7 @@ export const trainMicro = (
   const unit = !headIsTrained(model, gradients, settings)
   const passes = eachPack(batch.packs, (pack, start, i) => {
     const packSeed = seed + i * 32_452_843
-    const head = { ...settings, unit, ...(model.dropout > 0 && { dropoutSeed: packSeed }) }
+    const head = { ...settings, unit, trained: !unit, ...(model.dropout > 0 && { dropoutSeed: packSeed }) }
     return passForward(model, pack, start, stats, { plan, gradients, seed: packSeed }, head)
   })
   const { scales, vector, names } = runLoss(model, loss, stats, arrays)

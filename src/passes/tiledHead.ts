@@ -1,0 +1,229 @@
+/**
+ * The head of a large vocabulary, tile by tile: of all logits only those of one tile exist at a time, small enough for
+ * the cache, and the log-sum-exp, the sum p E that the gradient by the hidden state needs, and what else is measured
+ * grow along (Dao et al. 2022, arXiv 2205.14135, on the vocabulary instead of positions). Peculiar: the tiles'
+ * probabilities may be kept, each over the sum of its own tile; the gradient of the weight then takes one product a
+ * tile, because what they lack is a factor for each row of hidden states.
+ */
+import type { TokenStats } from '../nn/head.ts'
+import { compileProgram } from '../onnx/model.ts'
+import type { Executable, Handle, Handles } from '../runtime/backend.ts'
+import { input, type Tensor } from '../tensor/tensor.ts'
+import type { Placed } from './layout.ts'
+import { executable, type Model, outerPart } from './model.ts'
+
+type StatName = keyof TokenStats
+
+/** Vocabularies below this are done in one piece. */
+const leastVocabulary = 32_768
+/** Rows of hidden states at once, and logits of a tile: 4 MiB. */
+const blockRows = 1024
+const tileFloats = 2 ** 20
+/** Kept for the backward pass at most: 512 MiB. Beyond, the tiles are computed again. */
+const keptFloats = 2 ** 27
+
+type Settings = { labelSmoothing?: number; temperature?: number }
+
+/** The weight's name where the head is a plain product with it, and the vocabulary large. */
+export const tiledWeight = (model: Model, { labelSmoothing, temperature = 1 }: Settings): string | undefined => {
+  const { weight, module, softcap } = model.architecture.head(model.config)
+  const { scalings, handles } = outerPart(model)
+  const plain =
+    !labelSmoothing && temperature === 1 && !softcap && !scalings.has(module) && !(`${module}.bias` in handles)
+  return plain && model.config.vocab_size >= leastVocabulary ? weight : undefined
+}
+
+/** WPO's weights take another pass. */
+export const tiledStats: readonly StatName[] = ['logps', 'entropy', 'correct', 'meanLogit']
+
+// What grows from tile to tile, [R, 1] each, and p E [R, C]
+
+const column = (name: string) => input(name, ['R', 1])
+
+/** The label's place in a tile, 0 where it is in another one, and whether it is in this one; both [R, 1]. */
+const placeOf = () => {
+  const label = input('label', ['R'], 'i64').reshape(['R', 1])
+  const [start, end] = [input('start', [1], 'i64'), input('end', [1], 'i64')]
+  const inside = label.ge(start).and(label.lt(end))
+  return { inside, place: inside.where(label.sub(start), start.sub(start)) }
+}
+
+const traceTile = (width: number, sums: boolean, kept: boolean): Record<string, Tensor> => {
+  const [h, E] = [input('h', ['R', width]), input('E', ['T', width])]
+  const l = h.matmul(E, { transB: true })
+  const p = l.softmax()
+  const tileTop = l.amax(-1, true)
+  const tileSum = tileTop.sub(p.amax(-1, true).log())
+  const [logSum, top, at] = [column('logSum'), column('top'), column('at')]
+  const larger = logSum.max(tileSum)
+  const next = larger.add(logSum.sub(larger).exp().add(tileSum.sub(larger).exp()).log())
+  const { inside, place } = placeOf()
+  const mean = () =>
+    input('mean', ['R', width])
+      .mul(logSum.sub(next).exp())
+      .add(p.matmul(E).mul(tileSum.sub(next).exp()))
+  return {
+    'new logSum': next,
+    'new top': top.max(tileTop),
+    'new at': inside.where(l.takeAlong(place), at),
+    ...(sums && { 'new mean': mean() }),
+    ...(kept && { p, tileSum }),
+  }
+}
+
+/** Of all tiles: log p(y) = l_y - logSum, and its gradient by h, E[y] - sum p E. */
+const traceEnd = (width: number, names: readonly StatName[], unit: boolean): Record<string, Tensor> => {
+  const [h, E, mean] = [input('h', ['R', width]), input('E', ['V', width]), input('mean', ['R', width])]
+  const [logSum, top, at] = [column('logSum'), column('top'), column('at')]
+  const stats: Partial<Record<StatName, () => Tensor>> = {
+    logps: () => at.sub(logSum),
+    // sum p l = h . sum p E
+    entropy: () => logSum.sub(h.mul(mean).sum(-1, true)),
+    correct: () => at.ge(top).cast('f32'),
+    meanLogit: () => h.mul(E.mean(0, true)).sum(-1, true),
+  }
+  return {
+    ...Object.fromEntries(names.map((name) => [name, stats[name]!().reshape(['R'])])),
+    ...(unit && { unit: E.gather(input('label', ['R'], 'i64')).sub(mean) }),
+  }
+}
+
+/** d E of a tile: h at the label's row - p' h, each row of h times its scale. */
+const traceBack = (width: number, kept: boolean): Record<string, Tensor> => {
+  const [h, scale, logSum] = [input('h', ['R', width]), input('scale', ['R']).reshape(['R', 1]), column('logSum')]
+  const scaled = h.mul(scale)
+  const { inside, place } = placeOf()
+  const atLabel = scaled.mul(inside.cast('f32')).scatterAdd(place.reshape(['R']), 'T')
+  const product = () => {
+    if (kept) return input('p', ['R', 'T']).matmul(scaled.mul(column('tileSum').sub(logSum).exp()), { transA: true })
+    const l = h.matmul(input('E', ['T', width]), { transB: true })
+    return l.sub(logSum).exp().matmul(scaled, { transA: true })
+  }
+  return { 'sum E': input('grad E', ['T', width]).add(atLabel).sub(product()) }
+}
+
+type Block = { start: number; rows: number; logSum: Handle; tiles: Tile[] }
+type Tile = { from: number; to: number; p?: Handle; tileSum?: Handle }
+
+/** What the backward pass needs of the forward one. */
+export type Tiles = { weight: string; blocks: Block[] }
+
+const blocksOf = (count: number) =>
+  Array.from({ length: Math.ceil(count / blockRows) }, (_, i) => ({
+    start: i * blockRows,
+    rows: Math.min(blockRows, count - i * blockRows),
+  }))
+
+/** Tiles of a width that makes `tileFloats` logits. */
+const tilesOf = (rows: number, vocabulary: number): Tile[] => {
+  const width = Math.min(8192, Math.max(1024, Math.floor(tileFloats / rows / 512) * 512))
+  return Array.from({ length: Math.ceil(vocabulary / width) }, (_, i) => ({
+    from: i * width,
+    to: Math.min(vocabulary, (i + 1) * width),
+  }))
+}
+
+const rowsOf = (model: Model, handle: Handle, start: number, count: number): Handle => {
+  const [, ...rest] = handle.shape
+  return model.backend.view(handle, start * rest.reduce((a, b) => a * b, 1), [count, ...rest])
+}
+
+const bounds = (model: Model, { from, to }: Tile) => ({
+  start: model.backend.put(BigInt64Array.of(BigInt(from)), [1]),
+  end: model.backend.put(BigInt64Array.of(BigInt(to)), [1]),
+})
+
+/** Reads what it is given by name, no more: the backend refuses other feeds. */
+const fed = ({ program }: Executable, handles: Handles): Handles =>
+  Object.fromEntries(program.inputs.map(({ name }) => [name, handles[name]]))
+
+const lowest = -1e30
+
+/** Runs one block of rows through all tiles. @returns what grew, each of the block's rows */
+const grow = (model: Model, weight: Handle, block: Block, given: Handles, program: Executable) => {
+  const { backend } = model
+  const [, width] = weight.shape
+  const filled = (value: number) => backend.put(new Float32Array(block.rows).fill(value), [block.rows, 1])
+  let state: Handles = { logSum: filled(lowest), top: filled(lowest), at: filled(0) }
+  if (program.program.outputs.some(({ name }) => name === 'new mean'))
+    state = { ...state, mean: backend.zeros([block.rows, width]) }
+  for (const tile of block.tiles) {
+    const local = { E: rowsOf(model, weight, tile.from, tile.to - tile.from), ...bounds(model, tile) }
+    const { p, tileSum, ...next } = backend.run(program, fed(program, { ...given, ...state, ...local }))
+    Object.assign(tile, { p, tileSum })
+    backend.free([...Object.values(local), ...Object.values(state)])
+    state = Object.fromEntries(Object.entries(next).map(([name, handle]) => [name.slice('new '.length), handle]))
+  }
+  return state
+}
+
+/**
+ * Statistics of the targets, [M] each, into the given handles; with `unit` d logp / d h [M, C] as well.
+ * @param keep what the gradient of the weight will need
+ */
+export const tiledPass = (
+  model: Model,
+  weight: string,
+  h: Handle,
+  { targets }: Placed,
+  made: Readonly<Record<string, Handle>>,
+  keep: boolean,
+): Tiles => {
+  const { backend, config } = model
+  const E = outerPart(model).handles[weight]
+  const [, width] = E.shape
+  const names = Object.keys(made).filter((name) => name !== 'unit') as StatName[]
+  const unit = 'unit' in made
+  const sums = unit || names.includes('entropy')
+  const kept = keep && targets.count * config.vocab_size <= keptFloats
+  const tileProgram = executable(model, `tile ${width} ${sums} ${kept}`, () =>
+    compileProgram('headTile', traceTile(width, sums, kept)),
+  )
+  const endProgram = executable(model, `tileEnd ${width} ${names} ${unit}`, () =>
+    compileProgram('headEnd', traceEnd(width, names, unit)),
+  )
+  const blocks = blocksOf(targets.count).map(({ start, rows }) => {
+    const given = { h: rowsOf(model, h, start, rows), label: rowsOf(model, targets.label, start, rows) }
+    const into = Object.fromEntries(
+      Object.entries(made).map(([name, handle]) => [name, rowsOf(model, handle, start, rows)]),
+    )
+    const block: Block = { start, rows, logSum: h, tiles: tilesOf(rows, config.vocab_size) }
+    const state = grow(model, E, block, given, tileProgram)
+    backend.run(endProgram, fed(endProgram, { ...given, ...state, E }), into)
+    const { logSum, ...rest } = state
+    backend.free([...Object.values(given), ...Object.values(into), ...Object.values(rest), ...(keep ? [] : [logSum])])
+    return { ...block, logSum }
+  })
+  return { weight, blocks }
+}
+
+/** Adds the gradient of the weight under sum(scales * logps), and frees what was kept for it. */
+export const tiledBackward = (
+  model: Model,
+  { weight, blocks }: Tiles,
+  h: Handle,
+  { targets }: Placed,
+  scales: Handle,
+  gradient: Handle,
+): void => {
+  const { backend } = model
+  const E = outerPart(model).handles[weight]
+  const [, width] = E.shape
+  for (const { start, rows, logSum, tiles } of blocks) {
+    const kept = tiles[0].p !== undefined
+    const program = executable(model, `tileBack ${width} ${kept}`, () =>
+      compileProgram('headTileBackward', traceBack(width, kept)),
+    )
+    const [hidden, label, scale] = [h, targets.label, scales].map((each) => rowsOf(model, each, start, rows))
+    for (const tile of tiles) {
+      const size = tile.to - tile.from
+      const sum = rowsOf(model, gradient, tile.from, size)
+      const local = { E: rowsOf(model, E, tile.from, size), ...bounds(model, tile) }
+      const own = { ...(tile.p && { p: tile.p }), ...(tile.tileSum && { tileSum: tile.tileSum }) }
+      const given = { h: hidden, label, scale, logSum, 'grad E': sum, ...local, ...own }
+      backend.run(program, fed(program, given), { 'sum E': sum })
+      backend.free([sum, ...Object.values(local), ...Object.values(own)])
+    }
+    backend.free([hidden, label, scale, logSum])
+  }
+}
