@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--peer PYTHON] [--quick] [--only NAME]`: what a user waits for and what it takes, measured on this
+ * `npm run bench -- [--peer PYTHON] [--llama DIR] [--quick] [--only NAME]`: what a user waits for and what it takes, measured on this
  * machine in one run. Peculiar: attune is measured through its own command line, on a model folder and rows that the
  * peer (PyTorch, TRL) gets too, so both do the same work; every figure is a median over steps after two to warm up.
  */
@@ -9,12 +9,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cases, makeInputs } from './cases.mjs'
+import { benchLlama } from './llama.mjs'
 import { matmulRates } from './matmul.mjs'
 
 const here = dirname(new URL(import.meta.url).pathname)
 const cli = join(here, '..', 'bin', 'attune.js')
 const { values: flags } = parseArgs({
-  options: { peer: { type: 'string' }, quick: { type: 'boolean' }, only: { type: 'string' }, keep: { type: 'string' } },
+  options: { peer: { type: 'string' }, llama: { type: 'string' }, quick: { type: 'boolean' }, only: { type: 'string' }, keep: { type: 'string' } },
 })
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
@@ -101,4 +102,5 @@ for (const task of cases(work, flags.quick)) {
   const ratios = [ratio(fp32, fast, 'step'), ratio(bf16, fast, 'step'), ratio(fast, fp32, 'peak'), ratio(low, fp32, 'peak')]
   console.log(row([task.name, shown(fast), shown(low), shown(fp32), shown(bf16), ...ratios, seconds(first)]))
 }
+if (flags.llama) await benchLlama(flags.llama, join(work, 'smollm2'), flags.quick ? 1 : 3)
 if (!flags.keep) rmSync(work, { recursive: true })
