@@ -1,6 +1,7 @@
 /**
  * llama.cpp's side of the decode cases: a model folder is exported to GGUF in each type and completed by node-llama-cpp,
- * 64 new tokens after a prompt of 64, alone and 16 at once. Peculiar: rows evaluated together share a batch in
+ * 64 new tokens after a prompt of 64, alone and 16 at once, with the sampling and the measure of decode.mjs: whole
+ * generations, the best of some rounds after one to warm up. Peculiar: rows evaluated together share a batch in
  * node-llama-cpp; its defaults are kept (cache in F16). `npm run bench -- --llama DIR`, where it is installed.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -15,8 +16,6 @@ const types = ['F32', 'Q8_0', 'Q4_0']
 const prompt = 64
 const fresh = 64
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
-
 const load = async (dir) => {
   const require = createRequire(join(resolve(dir), 'package.json'))
   const { getLlama } = await import(pathToFileURL(require.resolve('node-llama-cpp')).href)
@@ -30,7 +29,7 @@ const complete = async (sequences, vocabulary, round) => {
     await sequence.clearHistory()
     const ids = Array.from({ length: prompt }, (_, i) => 3 + ((Math.imul(i + 1, 2_654_435_761 + 40_503 * (row + 100 * round)) >>> 8) % (vocabulary - 3)))
     let made = 0
-    for await (const _ of sequence.evaluate(ids, { temperature: 0, yieldEogToken: true })) if (++made === fresh) break
+    for await (const _ of sequence.evaluate(ids, { temperature: 0.8, topK: 50, topP: 1, yieldEogToken: true })) if (++made === fresh) break
     if (made < fresh) throw new Error(`llama.cpp ended after ${made} tokens`)
   })
   await Promise.all(rows)
@@ -55,7 +54,7 @@ export const benchLlama = async (dir, model, rounds = 3) => {
         const sequences = Array.from({ length: batch }, () => context.getSequence())
         const times = []
         for (let round = 0; round <= rounds; round++) times.push(await complete(sequences, merged.config.vocab_size, round))
-        rates.push((batch * fresh) / median(times.slice(1)))
+        rates.push((batch * fresh) / Math.min(...times.slice(1)))
         await context.dispose()
       }
       await loaded.dispose()

@@ -164,5 +164,6 @@ describe('what llama.cpp cannot do', () => {
     const report = await exportGguf(await openMerged(fixture('models/mistral-sliding')), 'F32', path)
     expect(report.shortened).toBe(5)
     expect(readGguf(await readFile(path)).metadata.get('llama.context_length')).toBe(5)
+    await expect(openMerged(path)).rejects.toThrow('is a GGUF file')
   })
 })

@@ -21,6 +21,11 @@ const weights = [
 /** Configuration, tokenizer, chat template: everything small beside the weights, but for other weights' indexes. */
 const besides = /^(?!.*\.index\.json$)[^/]+\.(json|txt|model|jinja)$/
 
+const fileAdvice = (path: string) =>
+  path.endsWith('.gguf')
+    ? 'is a GGUF file, which attune writes (attune export) and does not read; give the folder that it was made from'
+    : 'is a file; give the folder that holds it'
+
 /**
  * The folder of a model or adapter: an existing folder as it is, else the hub's files in its cache.
  * Faults: no-model (neither), no-repo, hub-access, offline, hub, bad-token, disk.
@@ -31,7 +36,7 @@ export const resolveModel = async (
 ): Promise<string> => {
   const info = await stat(idOrPath).catch(() => undefined)
   if (info?.isDirectory()) return idOrPath
-  if (info) throw badInput('no-model', 'is a file; give the folder that holds it', { file: idOrPath })
+  if (info) throw badInput('no-model', fileAdvice(idOrPath), { file: idOrPath })
   const id = parseRepoId('model', idOrPath)
   const near = await nearestFolder(idOrPath)
   if (!id) throw badInput('no-model', `is neither a folder nor a hub id such as owner/name${near}`, { file: idOrPath })
