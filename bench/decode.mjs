@@ -1,6 +1,6 @@
 /**
- * `node bench/decode.mjs MODEL --batch B --prompt P --new N`: prints {"rate": tokens/s of whole generations, "first":
- * seconds to the first token}, the best of some rounds. Peculiar: prompts are ids and nothing ends a completion, so that every
+ * `node bench/decode.mjs MODEL --batch B --prompt P --new N --quantize F`: prints {"rate": tokens/s of whole generations,
+ * "first": seconds to the first token, "memory": most bytes resident}, the best of some rounds. Peculiar: prompts are ids and nothing ends a completion, so that every
  * peer makes the same number of tokens.
  */
 import { parseArgs } from 'node:util'
@@ -9,11 +9,11 @@ import { openModel } from '../dist/passes/open.node.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { batch: { type: 'string' }, prompt: { type: 'string' }, new: { type: 'string' }, rounds: { type: 'string', default: '3' }, threads: { type: 'string' } },
+  options: { batch: { type: 'string' }, prompt: { type: 'string' }, new: { type: 'string' }, rounds: { type: 'string', default: '3' }, threads: { type: 'string' }, quantize: { type: 'string', default: 'none' } },
 })
 const [batch, length, fresh, rounds] = [values.batch, values.prompt, values.new, values.rounds].map(Number)
 
-const { model, close } = await openModel({ model: positionals[0], threads: values.threads && Number(values.threads) })
+const { model, close } = await openModel({ model: positionals[0], quantize: values.quantize, threads: values.threads && Number(values.threads) })
 const scheduler = openScheduler(model, undefined, { batchSize: batch, packed: true })
 const ids = (row) => Array.from({ length }, (_, i) => (Math.imul(i + 1, 2_654_435_761 + row * 40_503) >>> 8) % model.config.vocab_size)
 const options = { temperature: 0.8, topK: 50, maxNewTokens: fresh, seed: 1, eosIds: new Set() }
@@ -34,6 +34,6 @@ for (let n = 0; n <= rounds; n++) {
   const { first, all } = await round(n)
   if (n > 0) Object.assign(best, { first: Math.min(best.first, first), all: Math.min(best.all, all) })
 }
-console.log(JSON.stringify({ rate: (batch * fresh) / best.all, first: best.first }))
+console.log(JSON.stringify({ rate: (batch * fresh) / best.all, first: best.first, memory: process.resourceUsage().maxRSS * 1024 }))
 await scheduler.close()
 await close()

@@ -120,6 +120,30 @@ describe('products on the engine', () => {
   })
 
   const whole = cases.filter(({ format, transposed }) => !isBook(format) && !transposed)
+  it('reads 8 bits in blocks of 64, which is how books are decoded', async () => {
+    const how = { ...quantization('int8', [24, 128]), block: 64 }
+    const { codes, scales } = quantize(normal(24 * 128, 5), how)!
+    const shapes = storedShapes(how)
+    const parts = { codes: input('codes', shapes.codes, 'u8'), scales: input('scales', shapes.scales) }
+    const y = input('x', ['M', 128]).matmulQuantized({ ...parts, weight: how, rounded: true })
+    const stored = {
+      codes: backend.put(codes.slice(), shapes.codes, 'u8'),
+      scales: backend.put(scales.slice(), shapes.scales),
+    }
+    const program = backend.load(
+      compileProgram('product', { y }, (name) => name !== 'x'),
+      stored,
+    )
+    const x = normal(3 * 128, 9)
+    const made = await backend.read(backend.run(program, { x: backend.put(x.slice(), [3, 128]) }).y)
+    const [{ data }] = evaluate([y], {
+      x: { shape: [3, 128], data: x },
+      codes: { shape: shapes.codes, data: codes },
+      scales: { shape: shapes.scales, data: scales },
+    })
+    for (const [i, value] of made.entries()) expect(Math.abs(value - data[i])).toBeLessThan(0.3)
+  })
+
   it.each(whole)('$format [$out, $inner] rounded: near, and the same whatever the batch', async (of) => {
     const { made, expected } = await run(of, { fast: true })
     const scale = Math.sqrt(expected.reduce((sum, y) => sum + y * y, 0) / expected.length)

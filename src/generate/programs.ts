@@ -9,8 +9,9 @@ import { compileProgram } from '../onnx/model.ts'
 import { kindOf } from '../passes/layout.ts'
 import { executable, layerPart, type Model, outerPart, type Part, scopeOf } from '../passes/model.ts'
 import { raggedContext } from '../passes/stack.ts'
-import { type Executable, elements, type Handles } from '../runtime/backend.ts'
+import { type Executable, elements, type Handle, type Handles } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
+import { convertSteps, stepsOf } from './steps.ts'
 
 /** A traced block, and its keys and values [N, kvHeads*D], which the cache keeps. */
 const traceBlock = (model: Model, layer: number, scope: Scope, x: Tensor, attend: Attend) => {
@@ -63,16 +64,29 @@ const segment = (model: Model, layers: readonly number[], packed: boolean): Segm
   const signature = parts.map((part) => part.signature).join()
   const isConstant = packed ? isPacked(layers.map(model.architecture.layerPrefix)) : undefined
   const handles = Object.fromEntries(model.params)
+  const converted: Handle[] = []
+  const constants = () => ({ ...handles, ...(packed && stepWeights(model, layers, converted)) })
   const build = () => compileProgram('step', traceSegment(model, layers, packed), isConstant)
-  const program = executable(model, `step ${layers} ${packed} ${signature}`, build, handles)
+  const program = executable(model, `step ${layers} ${packed} ${signature}`, build, constants)
+  model.backend.free(converted)
   return { layers, program, handles }
+}
+
+/** What `stepsOf` changes of these layers' weights, in handles that are added to `made`. */
+const stepWeights = (model: Model, layers: readonly number[], made: Handle[]): Handles => {
+  const prefixes = layers.map(model.architecture.layerPrefix)
+  const changed = [...model.quantized].filter(
+    ([name, how]) => stepsOf(how) !== how && prefixes.some((prefix) => name.startsWith(prefix)),
+  )
+  return Object.assign({}, ...changed.map(([name, how]) => convertSteps(model, name, how, made)))
 }
 
 /** Ids or x -> y, and `new keys L`, `new values L` of each layer, [N, kvHeads*D]. Parameters have their full names. */
 const traceSegment = (model: Model, layers: readonly number[], packed: boolean): Record<string, Tensor> => {
   const { architecture, config } = model
   const shapes = new Map([...model.params].map(([name, { shape }]) => [name, shape]))
-  const scope = makeScope(shapes, { scalings: model.scalings, quantized: model.quantized, rounded: packed })
+  const quantized = packed ? new Map([...model.quantized].map(([name, how]) => [name, stepsOf(how)])) : model.quantized
+  const scope = makeScope(shapes, { scalings: model.scalings, quantized, rounded: packed })
   const outputs: Record<string, Tensor> = {}
   const i64 = (name: string) => input(name, ['N'], 'i64')
   const isFirst = layers[0] === 0

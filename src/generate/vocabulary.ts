@@ -25,7 +25,7 @@ export const logitsOf = ({ model, packed }: Decoder, h: Handle): Handle => {
     const x = input('h', ['R', model.config.hidden_size])
     return compileProgram('logits', { logits: logits(scopeOf(outer), x, { weight, ...options }) }, isConstant)
   }
-  const program = executable(model, `sampled logits ${packed} ${outer.signature}`, build, outer.handles)
+  const program = executable(model, `sampled logits ${packed} ${outer.signature}`, build, () => outer.handles)
   return model.backend.run(program, { ...outer.handles, h }).logits
 }
 

@@ -34,8 +34,13 @@ export const makeModel = (
 export const withoutAdapter = (model: Model): Model => ({ ...model, scalings: new Map() })
 
 /** Compiles once per key. */
-export const executable = (model: Model, key: string, build: () => Program, constants?: Handles): Executable => {
-  if (!model.programs.has(key)) model.programs.set(key, model.backend.load(build(), constants))
+export const executable = (
+  model: Model,
+  key: string,
+  build: () => Program,
+  constants: () => Handles = () => ({}),
+): Executable => {
+  if (!model.programs.has(key)) model.programs.set(key, model.backend.load(build(), constants()))
   return model.programs.get(key)!
 }
 

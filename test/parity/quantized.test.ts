@@ -120,8 +120,8 @@ describe.each(architectures)('%s', async (name) => {
 describe.each<[QuantFormat, number]>([
   ['int8', 0.05],
   ['int4', 0.05],
-  ['nf4', 1e-4],
-  ['fp4', 1e-4],
+  ['nf4', 0.05],
+  ['fp4', 0.05],
 ])('decoding %s', async (format, most) => {
   const base = await loadPretrained(fixture('models/stories260K'))
   const { rounded } = await twins(base, format)

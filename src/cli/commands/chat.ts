@@ -6,7 +6,7 @@ import { worthPacking } from '../../generate/memory.node.ts'
 import { openScheduler } from '../../generate/scheduler.ts'
 import type { FinishReason } from '../../generate/sequence.ts'
 import { openModel } from '../../passes/open.node.ts'
-import { engineFields } from '../../recipes/schema.ts'
+import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { badInput, Fault } from '../../util/fault.ts'
 import { openInput } from '../chatInput.ts'
 import { command } from '../command.ts'
@@ -18,6 +18,7 @@ import { reporter } from '../terminal.ts'
 const schema = z.object({
   model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),
   adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
+  quantize: quantizeField,
   system: z.string().min(1).optional().meta({ value: 'TEXT' }).describe('what the model is told before everything'),
   maxNewTokens: z.number().int().positive().default(512).describe('tokens of an answer at most'),
   ...samplingFields,

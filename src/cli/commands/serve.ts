@@ -5,7 +5,7 @@ import { endIds } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
 import { openScheduler } from '../../generate/scheduler.ts'
 import { openModel } from '../../passes/open.node.ts'
-import { engineFields } from '../../recipes/schema.ts'
+import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { isLoopback, makeApp } from '../../serve/app.ts'
 import { listen } from '../../serve/listen.ts'
 import { badInput } from '../../util/fault.ts'
@@ -16,6 +16,7 @@ import { reporter } from '../terminal.ts'
 const schema = z.object({
   model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),
   adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
+  quantize: quantizeField,
   host: z.string().default('127.0.0.1').describe('the address to listen at; any but this machine itself needs a token'),
   port: z.number().int().min(0).max(65535).default(8000).describe('0 takes a free one'),
   tokenEnv: z
