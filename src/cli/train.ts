@@ -1,13 +1,14 @@
 /** A recipe as a command: its schema gives the flags, its events the display, and what it made is named at the end. */
 import { availableParallelism } from 'node:os'
 import type { z } from 'zod'
-import type { EndEvent, Recipe, StepEvent, TrainEvent } from '../recipes/recipe.ts'
+import type { EndEvent, EvalEvent, Recipe, StepEvent, TrainEvent } from '../recipes/recipe.ts'
 import { modelOfRun, newRunFolder } from '../runs/find.node.ts'
 import { readInfo } from '../runs/run.node.ts'
 import { badInput } from '../util/fault.ts'
 import { type Command, type Context, command } from './command.ts'
 import { duration, figure, shellWord, shortPath } from './format.ts'
 import { interruptible } from './interrupt.ts'
+import { iterationTable } from './iterations.ts'
 import { makeScreen, painter, type Screen } from './screen.ts'
 import { reporter } from './terminal.ts'
 
@@ -63,11 +64,12 @@ const train = async <S extends z.ZodObject>(recipe: Recipe<S>, config: z.output<
   const report = reporter(screen, { logEvery })
   const paint = painter(screen)
   report.note(`${paint('bold', `attune ${recipe.name}`)}  ${paint('dim', shortPath(output))}`)
-  const outcome: Outcome = { began: screen.now() }
+  const outcome: Outcome = { began: screen.now(), evals: [] }
   const follow = async (event: TrainEvent) => {
     report.show(event)
     if (event.event === 'step') outcome.first ??= event
     if (event.event === 'step') outcome.last = event
+    if (event.event === 'eval') outcome.evals.push(event)
     if (event.event === 'end') outcome.end = event
     if (out.json) await out.line(event)
   }
@@ -84,12 +86,21 @@ const train = async <S extends z.ZodObject>(recipe: Recipe<S>, config: z.output<
   if (outcome.end) finish(screen, recipe.name, output, outcome as Finished)
 }
 
-type Outcome = { began: number; first?: StepEvent; last?: StepEvent; end?: EndEvent }
+type Outcome = { began: number; evals: EvalEvent[]; first?: StepEvent; last?: StepEvent; end?: EndEvent }
 type Finished = Outcome & { end: EndEvent }
 
 const finish = (screen: Screen, method: string, output: string, outcome: Finished) => {
   if (outcome.end.stopped === 'interrupted') process.exitCode = 130
+  const table = iterationTable(outcome.evals)
+  if (table) screen.write(`\n${table.replaceAll(/^/gm, '  ')}\n\n`)
   screen.write(`${closing(screen, method, output, outcome)}\n`)
+}
+
+const ways: Record<EndEvent['stopped'], string> = {
+  done: 'done',
+  interrupted: 'stopped',
+  patience: 'no better',
+  converged: 'converged',
 }
 
 /** Where things are, and what to do next. */
@@ -97,7 +108,7 @@ export const closing = (
   screen: Screen,
   method: string,
   output: string,
-  { began, first, last, end }: Finished,
+  { began, first, last, end }: Omit<Finished, 'evals'>,
 ): string => {
   const paint = painter(screen)
   const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
@@ -109,7 +120,7 @@ export const closing = (
       '\n',
     )
   return [
-    line(end.stopped === 'patience' ? 'no better' : 'done', took),
+    line(ways[end.stopped], took),
     line('result', shortPath(end.output)),
     ...(end.hub ? [line('uploaded', end.hub)] : []),
     line('next', paint('cyan', `attune generate --model ${quoted} --prompt "..."`)),

@@ -21,8 +21,13 @@ const draw = () => uniform(draws++)
 
 /** Half of them anywhere, half where little time is spent. */
 const momentOf = (duration: number): Moment => {
-  const names = [/^run\.json/, /^checkpoints\/step-\d+\.tmp/, /^checkpoints\/step-\d+$/, /^(model|adapter)\.tmp/]
-  const which = Math.floor(draw() * 8)
+  const names = [
+    /^run\.json/,
+    /^checkpoints\/step-\d+\.tmp/,
+    /^checkpoints\/step-\d+$/,
+    /^(model|adapter)\.tmp/,
+  ].concat([/^\d+\/\w+-answers/, /^\d+\/\w+-lists/, /^\d+\/(greedy|evaluation)/])
+  const which = Math.floor(draw() * 14)
   if (which >= names.length) return { at: 'time', ms: draw() * duration * 1.1 }
   return { at: 'file', name: names[which], ms: draw() * 12 }
 }

@@ -81,6 +81,8 @@ export const phaseOf = (dir: string): string => {
   if (namesIn(join(dir, 'checkpoints')).some((name) => name.endsWith('.tmp'))) return 'writing a checkpoint'
   const log = names.includes('events.jsonl') ? readFileSync(join(dir, 'events.jsonl'), 'utf8').trimEnd() : ''
   const last = /"event":"(\w+)"/.exec(log.slice(log.lastIndexOf('\n') + 1))?.[1]
+  const playing = names.includes('iterations') && phaseOfPlay(dir, last)
+  if (playing) return playing
   const phases: Record<string, string> = {
     start: 'reference values or first step',
     checkpoint: 'just after a checkpoint',
@@ -88,6 +90,15 @@ export const phaseOf = (dir: string): string => {
     warning: 'before the result',
   }
   return phases[last ?? 'start'] ?? 'between checkpoints'
+}
+
+/** Of self-play, by the files of the newest iteration. */
+const phaseOfPlay = (dir: string, last: string | undefined): string | undefined => {
+  const newest = Math.max(...namesIn(join(dir, 'iterations')).map(Number))
+  const files = namesIn(join(dir, 'iterations', String(newest)))
+  if (last === 'checkpoint') return 'evaluation of an iteration'
+  if (last !== 'start' && last !== 'eval') return undefined
+  return files.some((name) => name.endsWith('lists.jsonl')) ? 'log-probs of the snapshot' : 'own answers'
 }
 
 export type Moment = { at: 'time'; ms: number } | { at: 'file'; name: RegExp; ms: number }
@@ -112,4 +123,8 @@ export const killer =
 const filesIn = (dir: string) => [
   ...namesIn(dir),
   ...namesIn(join(dir, 'checkpoints')).map((name) => `checkpoints/${name}`),
+  ...namesIn(join(dir, 'iterations')).flatMap((n) => [
+    n,
+    ...namesIn(join(dir, 'iterations', n)).map((f) => `${n}/${f}`),
+  ]),
 ]

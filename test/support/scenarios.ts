@@ -1,10 +1,17 @@
 /** Small runs of every kind of state: all weights or an adapter, with and without reference, dropout and evaluation. */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fixture } from './golden.ts'
 import { hh, stories } from './runs.ts'
 
 const shared = ['--model', stories, '--data', hh, '--max-samples', '24', '--max-length', '64', '--batch-size', '4']
 const fast = ['--learning-rate', '1e-3']
+
+const played = fixture('data/sentences.jsonl')
+const play = (method: string, iterations: string) => [
+  ...[method, '--model', stories, '--data', played, '--batch-size', '4', '--epochs', '1', '--save-every', '1'],
+  ...['--iterations', iterations, '--max-new-tokens', '8', '--learning-rate', '1e-4'],
+]
 
 export type Scenario = { name: string; argv: readonly string[] }
 
@@ -42,6 +49,17 @@ export const scenarios: readonly Scenario[] = [
         '--keep',
         '1',
       ],
+    ],
+  },
+  {
+    name: 'spin, all weights, evaluated',
+    argv: [...play('spin', '2'), '--eval-split', '0.25'],
+  },
+  {
+    name: 'asft, LoRA, last two iterations mixed, first model last',
+    argv: [
+      ...[...play('asft', '3'), '--helper', 'column:rejected', '--helper', stories, '--historic', '--mix-iterations'],
+      ...['--lora-r', '4', '--learning-rate', '1e-3'],
     ],
   },
 ]

@@ -1,0 +1,37 @@
+/** What each iteration of self-play did, as a table at the end of a run. */
+import type { EvalEvent } from '../recipes/recipe.ts'
+import { columns, figure, percent } from './format.ts'
+
+type Column = { head: string; text(event: EvalEvent): string | undefined }
+
+const number = (name: string, show: (x: number) => string): Column['text'] => {
+  return ({ [name]: value }) => (typeof value === 'number' ? show(value) : undefined)
+}
+
+const table: readonly Column[] = [
+  { head: 'iteration', text: number('iteration', String) },
+  { head: 'loss', text: number('eval_loss', figure) },
+  { head: 'nats/token', text: number('eval_nll', figure) },
+  { head: 'log p data', text: number('eval_logps/data', figure) },
+  { head: 'log p own', text: number('eval_logps/own', figure) },
+  { head: 'margin', text: number('eval_margin', figure) },
+  {
+    head: '95 %',
+    text: ({ eval_margin_low: low, eval_margin_high: high }) =>
+      typeof low === 'number' && typeof high === 'number' ? `${figure(low)} to ${figure(high)}` : undefined,
+  },
+  { head: 'data wins', text: number('eval_win_rate', percent) },
+  { head: 'exact', text: number('eval_exact_match', percent) },
+]
+
+/** Columns that no iteration has a value for are left out. Empty where the run has no iterations. */
+export const iterationTable = (evals: readonly EvalEvent[]): string => {
+  const iterations = evals.filter(({ iteration }) => iteration !== undefined)
+  if (iterations.length === 0) return ''
+  const shown = table.filter(({ text }) => iterations.some((event) => text(event) !== undefined))
+  const rows = iterations.map((event) => shown.map(({ text }) => text(event) ?? ''))
+  return columns(
+    [shown.map(({ head }) => head), ...rows],
+    shown.map((_, i) => i),
+  )
+}
