@@ -1,14 +1,14 @@
 /**
  * `npm run bench -- [--peer PYTHON] [--llama DIR] [--quick] [--only NAME]`: what a user waits for and what it takes, measured on this
  * machine in one run. Peculiar: attune is measured through its own command line, on a model folder and rows that the
- * peer (PyTorch, TRL) gets too, so both do the same work; every figure is a median over steps after two to warm up.
+ * peer (PyTorch, TRL) gets too, so both do the same work; training figures are medians over steps after two to warm up.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { cases, makeInputs } from './cases.mjs'
+import { cases, decodeCases, makeInputs } from './cases.mjs'
 import { benchLlama } from './llama.mjs'
 import { matmulRates } from './matmul.mjs'
 
@@ -76,6 +76,20 @@ const compare = async (work, task, rounds) => {
   return { ...Object.fromEntries(Object.entries(sides).map(([name, runs]) => [name, middle(runs)])), first: sides.fast[0].first }
 }
 
+/** Tokens a second and seconds to the first one, the better of both sides' rounds. */
+const decode = async (work, { batch, prompt, fresh }, rounds) => {
+  const args = [join(work, 'smollm2'), '--batch', batch, '--prompt', prompt, '--new', fresh, '--rounds', flags.quick ? 1 : 3].map(String)
+  const sides = { own: { rate: 0, first: Number.POSITIVE_INFINITY }, fp32: undefined }
+  const better = (a, b) => ({ rate: Math.max(a?.rate ?? 0, b.rate), first: Math.min(a?.first ?? b.first, b.first) })
+  for (let round = 0; round < rounds; round++) {
+    await jsonLines(process.execPath, [join(here, 'decode.mjs'), ...args], {}, (line) => (sides.own = better(sides.own, line)))
+    if (!flags.peer) continue
+    const environment = { HF_HUB_OFFLINE: '1' }
+    await jsonLines(flags.peer, [join(here, 'decode.py'), ...args], environment, (line) => (sides.fp32 = better(sides.fp32, line)))
+  }
+  return sides
+}
+
 const row = (cells) => `| ${cells.join(' | ')} |`
 const shown = (side) => (side ? `${seconds(side.step)}, ${gigabytes(side.peak)}` : '-')
 const ratio = (a, b, what) => (a && b ? (a[what] / b[what]).toFixed(2) : '-')
@@ -93,7 +107,7 @@ const start = (args) => {
 
 console.log(`attune --help: ${seconds(start(['--help']))} (median of 7)`)
 console.log(await matmulRates())
-makeInputs(work, cli)
+await makeInputs(work, cli)
 console.log(row(['case', 'attune fast', 'attune low', 'peer fp32', 'peer bf16', 'fp32 / fast', 'bf16 / fast', 'peak fast / fp32', 'peak low / fp32', 'start to step 1']))
 console.log(row(Array(10).fill('---')))
 for (const task of cases(work, flags.quick)) {
@@ -101,6 +115,14 @@ for (const task of cases(work, flags.quick)) {
   const { fast, low, fp32, bf16, first } = await compare(work, task, flags.quick ? 1 : 3)
   const ratios = [ratio(fp32, fast, 'step'), ratio(bf16, fast, 'step'), ratio(fast, fp32, 'peak'), ratio(low, fp32, 'peak')]
   console.log(row([task.name, shown(fast), shown(low), shown(fp32), shown(bf16), ...ratios, seconds(first)]))
+}
+console.log(row(['case', 'attune', 'transformers fp32', 'rate', 'first token: transformers / attune']))
+console.log(row(Array(5).fill('---')))
+const spoken = (side) => (side ? `${side.rate.toFixed(1)} tokens/s, first ${seconds(side.first)}` : '-')
+for (const task of decodeCases) {
+  if (flags.only && task.name !== flags.only) continue
+  const { own, fp32 } = await decode(work, task, flags.quick ? 1 : 3)
+  console.log(row([task.name, spoken(own), spoken(fp32), ratio(own, fp32, 'rate'), ratio(fp32, own, 'first')]))
 }
 if (flags.llama) await benchLlama(flags.llama, join(work, 'smollm2'), flags.quick ? 1 : 3)
 if (!flags.keep) rmSync(work, { recursive: true })

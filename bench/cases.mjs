@@ -106,3 +106,10 @@ export const cases = (work, quick) => {
     task('vocabulary 128,256, 4 x 1,024', 'sft', 'wide', 'long.jsonl', 4, true),
   ]
 }
+
+/** Sampling with a cache: how many at once, tokens of each prompt, new tokens of each. */
+export const decodeCases = [
+  { name: 'decode, 64 + 64 tokens, batch 1', batch: 1, prompt: 64, fresh: 64 },
+  { name: 'decode, 64 + 64 tokens, batch 16', batch: 16, prompt: 64, fresh: 64 },
+  { name: 'first token of 512', batch: 1, prompt: 512, fresh: 1 },
+]

@@ -66,6 +66,32 @@ describe('scheduler', () => {
     expect(texts(await Promise.all(late))).toEqual(expected)
   })
 
+  it('gives back what a long row alone needed, and changes no text by it', async () => {
+    const long = { prompt: Array.from({ length: 400 }, (_, i) => 300 + (i % 50)), row: 50, options: base }
+    const lasting = { ...requests[7], options: { ...base, maxNewTokens: 90, eosIds: new Set<number>() } }
+    const each = texts([await alone(long), await alone(lasting)])
+    open(2)
+    const [first, second] = [scheduler.submit(long), scheduler.submit(lasting)].map(whole)
+    expect(texts([await first, await second])).toEqual(each)
+  })
+
+  it('reads a prompt once for all of its samples, and computes no row that has ended', async () => {
+    const ran: Record<string, number[]> = {}
+    const run: typeof model.backend.run = (executable, feeds, into) => {
+      const size = (feeds.x ?? feeds.ids ?? feeds.h ?? feeds.logits)?.shape[0]
+      if (size !== undefined) (ran[executable.program.name] ??= []).push(size)
+      return model.backend.run(executable, feeds, into)
+    }
+    const watched = openScheduler({ ...model, backend: { ...model.backend, run } }, tokenizer, { batchSize: 2 })
+    const options = { ...base, samples: 5, maxNewTokens: 4, eosIds: new Set<number>() }
+    const { prompt } = requests[0]
+    expect((await whole(watched.submit({ prompt, options }))).length).toBe(5)
+    await watched.close()
+    expect(ran.prompt).toEqual(Array(model.config.num_hidden_layers).fill(prompt.length))
+    // 5 samples by two rows: 4 + 4 tokens, the first of them from the prompt's pass, then the last sample by itself
+    expect(ran.step).toEqual([2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1])
+  })
+
   it('frees the rows of a reader that leaves or aborts, and nobody else notices', async () => {
     open(2)
     const endless = { ...base, maxNewTokens: 400, eosIds: new Set<number>() }
