@@ -45,8 +45,7 @@ describe('llamaCppTokenizer', () => {
   it.each([
     ['bpe-roberta', 'this pre_tokenizer (space before, bytes)'],
     ['wordpiece-bert', 'a WordPiece model'],
-    ['unigram-albert', 'the normalizer Replace'],
-    ['unigram-bytes', 'bytes to fall back on'],
+    ['unigram-albert', 'a Unigram model'],
   ])('%s is refused: %s', async (name, why) => {
     await expect(llamaCppTokenizer(await files(name), rows)).rejects.toThrow(why)
   })

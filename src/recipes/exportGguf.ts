@@ -80,8 +80,6 @@ const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: Merged): [string
     token_type: Int32Array.from(tokenizer.types),
     scores: tokenizer.scores && Float32Array.from(tokenizer.scores),
     merges: tokenizer.merges,
-    precompiled_charsmap: tokenizer.charsmap,
-    remove_extra_whitespaces: tokenizer.removesExtraSpaces,
     add_space_prefix: tokenizer.algorithm === 'gpt2' ? undefined : tokenizer.addsSpace,
     bos_token_id: id(tokenizer.bosId),
     eos_token_id: id(eosId),

@@ -2,7 +2,7 @@
  * A tokenizer as llama.cpp keeps it: a flat list of tokens with types, and the merges or scores of its algorithm.
  * Peculiar: llama.cpp has no pipeline. Byte-level BPE is split by a pattern that it knows by a name; SentencePiece BPE
  * has no merges but scores, the better the earlier a token was merged; what has no counterpart is refused, since text
- * would become other tokens. Source: llama-vocab.cpp, convert_hf_to_gguf.py.
+ * would become other tokens (Unigram too: llama.cpp was seen to miss pieces that are there). Source: llama-vocab.cpp.
  */
 import { badInput } from '../util/fault.ts'
 import type { Shape } from './shape.ts'
@@ -15,7 +15,7 @@ import { readJson, readTemplates } from './tokenizerConfig.ts'
 const types = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
 
 export type LlamaCppTokenizer = {
-  algorithm: 'gpt2' | 'llama' | 't5'
+  algorithm: 'gpt2' | 'llama'
   /** Name of the pattern that splits text before merging. */
   pre: string
   /** By id, as many as the model has rows. */
@@ -25,9 +25,6 @@ export type LlamaCppTokenizer = {
   merges?: string[]
   /** The higher the better. */
   scores?: number[]
-  /** SentencePiece's own normalizer. */
-  charsmap?: Uint8Array
-  removesExtraSpaces?: boolean
   addsSpace: boolean
   addsBos: boolean
   addsEos: boolean
@@ -73,7 +70,7 @@ const tokensOf = (file: Shape, config: Shape | undefined, tokenizer: Tokenizer, 
     ...(file.optional('added_tokens')?.items() ?? []).map((token) => token.at('id').count()),
     ...Object.keys(config?.optional('added_tokens_decoder')?.record() ?? {}).map(Number),
   ])
-  const bytes = algorithm === 'llama' || algorithm === 't5'
+  const bytes = algorithm === 'llama'
   const typeOf = (id: number, token: string | undefined): number => {
     if (token === undefined) return types.unused
     if (bytes && id === tokenizer.unkId) return types.unknown
@@ -90,15 +87,11 @@ const tokensOf = (file: Shape, config: Shape | undefined, tokenizer: Tokenizer, 
   return { types: typeList, tokens: ids.map(text) }
 }
 
-type Algorithm = Pick<
-  LlamaCppTokenizer,
-  'algorithm' | 'pre' | 'merges' | 'scores' | 'charsmap' | 'removesExtraSpaces' | 'addsSpace'
->
+type Algorithm = Pick<LlamaCppTokenizer, 'algorithm' | 'pre' | 'merges' | 'scores' | 'addsSpace'>
 
 const algorithmOf = (file: Shape, tokenizer: Tokenizer, rows: number): Algorithm => {
   const model = file.at('model')
   const type = model.optional('type')?.text() ?? (model.has('merges') ? 'BPE' : 'of an unnamed type')
-  if (type === 'Unigram') return unigram(file, rows)
   if (type !== 'BPE') return refuse(file, `a ${type} model`)
   const steps = stepsOf(file.optional('pre_tokenizer'), 'pretokenizers')
   return steps.some((step) => step.at('type').text() === 'ByteLevel')
@@ -199,34 +192,3 @@ const sentencePiece = (file: Shape, tokenizer: Tokenizer, rows: number): Algorit
 
 const addsSpace = (tokenizer: Tokenizer): boolean =>
   tokenizer.encode('a', { specialTokens: false }).tokens[0]?.startsWith('▁') === true
-
-/** Normalizers that SentencePiece's own has inside. */
-const unigram = (file: Shape, rows: number): Algorithm => {
-  const model = file.at('model')
-  if (model.optional('byte_fallback')?.value === true) refuse(file, 'Unigram and bytes to fall back on')
-  const steps = stepsOf(file.optional('normalizer'), 'normalizers')
-  const isSqueeze = (step: Shape) =>
-    step.at('type').value === 'Replace' && step.at('pattern').optional('Regex')?.value === ' {2,}'
-  const strange = steps.find((step) => step.at('type').value !== 'Precompiled' && !isSqueeze(step))
-  if (strange) refuse(file, `the normalizer ${strange.at('type').text()}`)
-  const map = steps
-    .find((step) => step.at('type').value === 'Precompiled')
-    ?.at('precompiled_charsmap')
-    .text()
-  const scores = new Array<number>(rows).fill(-1e6)
-  model
-    .at('vocab')
-    .items()
-    .forEach((entry, id) => {
-      scores[id] = Number(entry.list()[1])
-    })
-  const space = stepsOf(file.optional('pre_tokenizer'), 'pretokenizers').find((s) => s.at('type').value === 'Metaspace')
-  return {
-    algorithm: 't5',
-    pre: 'default',
-    scores,
-    charsmap: map === undefined ? undefined : Uint8Array.from(atob(map), (c) => c.charCodeAt(0)),
-    removesExtraSpaces: steps.some(isSqueeze),
-    addsSpace: (space?.optional('prepend_scheme')?.value ?? 'always') !== 'never',
-  }
-}
