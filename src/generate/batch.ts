@@ -87,6 +87,7 @@ const picks = (batch: Batch): Request[] => {
   const { size, decoder } = batch
   const chosen: Request[] = []
   const live = batch.rows.filter(isLive).map(({ request }) => request)
+  if (live.length === size) return []
   const waiting = waitingOf(batch)
   let tokens = 0
   for (const { request, own } of waiting) {
