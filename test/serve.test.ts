@@ -2,9 +2,10 @@
 import { execFile } from 'node:child_process'
 import { request } from 'node:http'
 import { promisify } from 'node:util'
+import { Hono } from 'hono'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Listening } from '../src/serve/listen.ts'
+import { type Listening, listen } from '../src/serve/listen.ts'
 import { collect } from './support/collect.ts'
 import { openServed } from './support/served.ts'
 
@@ -288,6 +289,16 @@ describe('many and impatient clients', () => {
     const texts = await Promise.all(Array.from({ length: 100 }, (_, seed) => ask(seed)))
     for (const seed of [0, 41, 99]) expect(await ask(seed)).toBe(texts[seed])
     expect(new Set(texts).size).toBeGreaterThan(30)
+  })
+})
+
+describe('an address', () => {
+  it.each([
+    ['127.0.0.1', '--port: '],
+    ['203.0.113.7', '--host: '],
+  ])('%s that cannot be had', async (host, message) => {
+    const port = Number(new URL(server.url).port)
+    await expect(listen(new Hono(), { host, port })).rejects.toThrow(message)
   })
 })
 

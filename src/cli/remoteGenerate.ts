@@ -15,9 +15,9 @@ export const remoteFields = {
   modelName: z.string().optional().meta({ group }).describe('what the server calls it (default: its only one)'),
   keyEnv: z
     .string()
-    .default('OPENAI_API_KEY')
+    .optional()
     .meta({ group, value: 'NAME' })
-    .describe('the environment variable with the key, where the server wants one'),
+    .describe('the environment variable with the key (default: OPENAI_API_KEY, where there is one)'),
   concurrency: z.number().int().positive().default(8).meta({ group }).describe('requests under way at most'),
   timeout: z.number().positive().default(300).meta({ group }).describe('seconds for an answer'),
   retries: z

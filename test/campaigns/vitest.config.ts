@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-// Minutes to hours each; by name: npm run kill, npm run disk.
+// Minutes to hours each; by name: npm run kill, npm run disk, npm run soak.
 export default defineConfig({
   test: { include: ['test/campaigns/*.campaign.ts'], testTimeout: 24 * 3_600_000, maxWorkers: 1, pool: 'forks' },
 })

@@ -132,12 +132,19 @@ const print = async (
   out: Output,
   clearBar: () => void,
 ) => {
-  for await (const { row, sample, text, finishReason, ...more } of all) {
+  for await (const completion of all) {
+    const { row, text, finishReason } = completion
     const prompt = prompts[row]
     if (out.readable) clearBar()
     if (out.readable) await out.text(`${shown(prompt)}${text}\n`)
-    else await out.line({ prompt, completion: text, ...more, finish_reason: finishReason })
+    else await out.line({ prompt, completion: text, ...details(completion), finish_reason: finishReason })
   }
+}
+
+const details = (completion: Completion | RemoteCompletion) => {
+  if ('ids' in completion) return { ids: completion.ids, logps: completion.logps }
+  const { usage, cached } = completion
+  return { prompt_tokens: usage?.promptTokens, completion_tokens: usage?.completionTokens, cached }
 }
 
 /** A plain prompt stands before its completion; a conversation is not repeated. */
