@@ -142,7 +142,10 @@ const print = async (
 }
 
 const details = (completion: Completion | RemoteCompletion) => {
-  if ('ids' in completion) return { ids: completion.ids, logps: completion.logps }
+  if ('ids' in completion) {
+    const { row, sample, text, finishReason, ...more } = completion
+    return more
+  }
   const { usage, cached } = completion
   return { prompt_tokens: usage?.promptTokens, completion_tokens: usage?.completionTokens, cached }
 }
