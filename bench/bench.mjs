@@ -77,13 +77,13 @@ const compare = async (work, task, rounds) => {
 }
 
 /** Tokens a second and seconds to the first one, the better of both sides' rounds. */
-const decode = async (work, { batch, prompt, fresh }, rounds) => {
+const decode = async (work, { batch, prompt, fresh, quantize = 'none' }, rounds) => {
   const args = [join(work, 'smollm2'), '--batch', batch, '--prompt', prompt, '--new', fresh, '--rounds', flags.quick ? 1 : 3].map(String)
   const sides = { own: { rate: 0, first: Number.POSITIVE_INFINITY }, fp32: undefined }
-  const better = (a, b) => ({ rate: Math.max(a?.rate ?? 0, b.rate), first: Math.min(a?.first ?? b.first, b.first) })
+  const better = (a, b) => ({ rate: Math.max(a?.rate ?? 0, b.rate), first: Math.min(a?.first ?? b.first, b.first), memory: b.memory })
   for (let round = 0; round < rounds; round++) {
-    await jsonLines(process.execPath, [join(here, 'decode.mjs'), ...args], {}, (line) => (sides.own = better(sides.own, line)))
-    if (!flags.peer) continue
+    await jsonLines(process.execPath, [join(here, 'decode.mjs'), ...args, '--quantize', quantize], {}, (line) => (sides.own = better(sides.own, line)))
+    if (!flags.peer || quantize !== 'none') continue
     const environment = { HF_HUB_OFFLINE: '1' }
     await jsonLines(flags.peer, [join(here, 'decode.py'), ...args], environment, (line) => (sides.fp32 = better(sides.fp32, line)))
   }
@@ -118,7 +118,7 @@ for (const task of cases(work, flags.quick)) {
 }
 console.log(row(['case', 'attune', 'transformers fp32', 'rate', 'first token: transformers / attune']))
 console.log(row(Array(5).fill('---')))
-const spoken = (side) => (side ? `${side.rate.toFixed(1)} tokens/s, first ${seconds(side.first)}` : '-')
+const spoken = (side) => (side ? `${side.rate.toFixed(1)} tokens/s, first ${seconds(side.first)}${side.memory ? `, ${gigabytes(side.memory)}` : ''}` : '-')
 for (const task of decodeCases) {
   if (flags.only && task.name !== flags.only) continue
   const { own, fp32 } = await decode(work, task, flags.quick ? 1 : 3)

@@ -86,6 +86,9 @@ export const makeInputs = async (work, cli) => {
   jsonl(join(work, 'real.jsonl'), await realPairs(64))
 }
 
+/** The same on rounded weights, which the peer has no kernels for on a CPU. */
+const rounded = ({ peer: _, ...task }, format) => ({ ...task, args: [...task.args, '--quantize', format] })
+
 const lora = ['--lora-r', '32', '--lora-alpha', '64', '--lora-target', 'q_proj,v_proj']
 
 export const cases = (work, quick) => {
@@ -102,6 +105,7 @@ export const cases = (work, quick) => {
     task('LoRA, language model, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, true, { low: true }),
     task('full fine-tuning, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, false),
     task('DPO LoRA, 2 pairs of 120 + 136', 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }),
+    ...['int4', 'nf4'].map((format) => rounded(task(`DPO QLoRA ${format}, 2 pairs of 120 + 136`, 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }), format)),
     task('DPO LoRA, 4 real HH-RLHF pairs', 'dpo', 'smollm2', 'real.jsonl', 4, true, { low: true }),
     task('vocabulary 128,256, 4 x 1,024', 'sft', 'wide', 'long.jsonl', 4, true),
   ]
@@ -112,4 +116,7 @@ export const decodeCases = [
   { name: 'decode, 64 + 64 tokens, batch 1', batch: 1, prompt: 64, fresh: 64 },
   { name: 'decode, 64 + 64 tokens, batch 16', batch: 16, prompt: 64, fresh: 64 },
   { name: 'first token of 512', batch: 1, prompt: 512, fresh: 1 },
+  ...['int8', 'int4', 'nf4'].flatMap((quantize) =>
+    [1, 16].map((batch) => ({ name: `decode ${quantize}, batch ${batch}`, batch, prompt: 64, fresh: 64, quantize })),
+  ),
 ]
