@@ -79,6 +79,7 @@ describe('generate with a model elsewhere', () => {
 
   it.each([
     [['--typical-p', '0.5'], '--typical-p: is for models of this machine'],
+    [['--quantize', 'int4'], '--quantize: is for models of this machine'],
     [['--key-env', 'NO_SUCH_KEY'], 'NO_SUCH_KEY'],
   ])('%j is refused', async (more, message) => {
     const { status, stderr } = await attune(['generate', '--model', 'http://127.0.0.1:9/v1', '--prompt', 'x', ...more])

@@ -40,14 +40,19 @@ type Options = z.output<typeof schema> &
   z.output<z.ZodObject<typeof samplingFields>> & {
     model: string
     adapter?: string
+    quantize: string
+    numBeams: number
     maxNewTokens: number
     numReturnSequences: number
     stop?: string[]
     seed: number
   }
 
-/** Flags that the protocol has no words for. */
+/** Flags that the protocol has no words for, and their values that ask for nothing. */
+const idle: readonly unknown[] = ['none', 1]
 const localOnly = [
+  'quantize',
+  'numBeams',
   'adapter',
   'typicalP',
   'topH',
@@ -66,7 +71,7 @@ export const generateElsewhere = async (
   report: Reporter,
   take: (completions: AsyncIterable<RemoteCompletion>) => Promise<void>,
 ): Promise<void> => {
-  const stray = localOnly.find((key) => options[key] !== undefined)
+  const stray = localOnly.find((key) => options[key] !== undefined && !idle.includes(options[key]))
   if (stray) {
     const flag = `--${stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
     throw badInput('bad-flag', 'is for models of this machine; servers do not take it', { flag })
