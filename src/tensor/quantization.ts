@@ -93,7 +93,8 @@ const writeSteps = (
   half: number,
 ) => {
   for (let i = from, n = at; i < to; i++, n++) {
-    const code = Math.min(2 * half - 1, Math.max(0, Math.round(values[i] * inverse) + half))
+    // Rounds by cutting off, since no value here is below -half
+    const code = Math.min(2 * half - 1, (values[i] * inverse + (half + 0.5)) | 0)
     if (half === 128) codes[n] = code
     else codes[n >> 1] |= n & 1 ? code << 4 : code
   }
@@ -112,15 +113,14 @@ const extremeOf = (values: Float32Array, from: number, to: number): number => {
 
 const byBook = (values: Float32Array, how: Quantization, book: Float32Array): Quantized | undefined => {
   const stored = emptyStore(how)
-  const nearest = nearestCode(book)
+  const ladder = ladderOf(book)
   for (let b = 0; b < stored.scales.length; b++) {
     const from = b * how.block
     const to = Math.min(from + how.block, values.length)
     const absmax = Math.abs(extremeOf(values, from, to))
     if (!Number.isFinite(absmax)) return undefined
     stored.scales[b] = absmax
-    const inverse = absmax && 1 / absmax
-    for (let i = from; i < to; i++) stored.codes[i >> 1] |= nearest(values[i] * inverse) << (i & 1 ? 0 : 4)
+    writeNearest(values, from, to, absmax && 1 / absmax, stored.codes, ladder)
   }
   return stored
 }
@@ -128,22 +128,36 @@ const byBook = (values: Float32Array, how: Quantization, book: Float32Array): Qu
 /** Cells that [-1, 1] is cut into; from a cell's first candidate the right one is a step or two away. */
 const cells = 512
 
-/** The code of the value nearest to x in [-1, 1]. */
-const nearestCode = (book: Float32Array): ((x: number) => number) => {
+/** Codes by rising value, the middle between each and the next, and the first candidate of each cell. */
+type Ladder = { codes: Uint8Array; middles: Float64Array; first: Uint8Array }
+
+const ladderOf = (book: Float32Array): Ladder => {
   // fp4 has two zeros, of which the first stays
   const order = [...book.keys()].filter((code) => book.indexOf(book[code]) === code).sort((i, j) => book[i] - book[j])
   const middles = Float64Array.from(order, (code, i) =>
-    i + 1 < order.length ? (book[code] + book[order[i + 1]]) / 2 : Infinity,
+    i + 1 < order.length ? (book[code] + book[order[i + 1]]) / 2 : Number.POSITIVE_INFINITY,
   )
   const first = Uint8Array.from({ length: cells + 1 }, (_, cell) => {
     const low = (2 * cell) / cells - 1
     return middles.findIndex((middle) => middle >= low)
   })
-  const codes = Uint8Array.from(order)
-  return (x) => {
-    let at = first[Math.min(cells, Math.max(0, Math.floor(((x + 1) * cells) / 2)))]
+  return { codes: Uint8Array.from(order), middles, first }
+}
+
+/** Blocks begin at even places, so that no byte is shared by two of them. */
+const writeNearest = (
+  values: Float32Array,
+  from: number,
+  to: number,
+  inverse: number,
+  out: Uint8Array,
+  { codes, middles, first }: Ladder,
+) => {
+  for (let i = from; i < to; i++) {
+    const x = values[i] * inverse
+    let at = first[Math.min(cells, ((x + 1) * (cells / 2)) | 0)]
     while (x > middles[at]) at++
-    return codes[at]
+    out[i >> 1] |= i & 1 ? codes[at] : codes[at] << 4
   }
 }
 
