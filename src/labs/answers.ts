@@ -15,7 +15,7 @@ export type AskOptions = {
 }
 
 /** Longer answers are none to a sum. */
-const maxNewTokens = 6
+export const longestAnswer = 6
 const batchSize = 256
 
 /** @returns the answers to each question, in order. Throws the signal's reason when it aborts. */
@@ -30,7 +30,13 @@ export async function* ask(
     const eosIds = endIds(model.config.raw, generationConfig, tokenizer.eosId)
     const ids = questions.map((question) => tokenizer.encode(question).ids)
     const sampling = samples ? { temperature: 1, samples } : { temperature: 0 }
-    const pieces = generate(model, tokenizer, ids, { ...sampling, maxNewTokens, batchSize, seed, eosIds })
+    const pieces = generate(model, tokenizer, ids, {
+      ...sampling,
+      maxNewTokens: longestAnswer,
+      batchSize,
+      seed,
+      eosIds,
+    })
     const total = questions.length * (samples || 1)
     let done = 0
     for await (const { row, sample, text } of completions(pieces)) {
@@ -41,5 +47,13 @@ export async function* ask(
     return answers
   } finally {
     await close()
+  }
+}
+
+/** What a generator returns, whatever it yields. */
+export const finished = async <T>(events: AsyncGenerator<unknown, T>): Promise<T> => {
+  for (;;) {
+    const { done, value } = await events.next()
+    if (done) return value
   }
 }

@@ -4,6 +4,7 @@
  */
 import { type Html, html, raw } from './html.ts'
 import { type Chart, lineChart } from './lineChart.ts'
+import { type Plot, plotChart } from './plot.ts'
 import { chartStyle, colors } from './svg.ts'
 
 export const page = ({ title, body }: { title: string; body: readonly Html[] }): string => `<!doctype html>
@@ -32,6 +33,12 @@ ${raw(lineChart(chart))}
 </figure>`,
 )}
 </div>`
+
+/** A plot over the whole width, with what to see in it. */
+export const figure = (plot: Plot, note: string): Html => html`<figure class="wide">
+<figcaption><h3>${plot.title}</h3><p>${note}</p></figcaption>
+${raw(plotChart(plot))}
+</figure>`
 
 /** A table of rows; the first is its head. `kinds` are the classes of its columns. */
 export const table = (rows: readonly (readonly (string | Html)[])[], kinds: readonly string[] = []): Html => {
@@ -86,6 +93,7 @@ figcaption p { color: var(--soft); font-size: 0.85rem; line-height: 1.45; margin
 figure .chart { margin-top: auto; }
 figure.wide { margin: 1.5rem 0; }
 .scroll { overflow-x: auto; margin: 1rem 0; max-width: 42rem; }
+.scroll:has(th:nth-child(5)) { max-width: none; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.95rem; }
 th { text-align: left; font-weight: 500; font-size: 0.85rem; color: var(--soft); }
 th, td { padding: 0.4rem 1.25rem 0.4rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; white-space: nowrap; }

@@ -2,6 +2,7 @@
 import { pathToFileURL } from 'node:url'
 import { scalingSchema } from '../../labs/scaling/settings.ts'
 import type { SweepEvent } from '../../labs/scaling/sweep.ts'
+import { openInBrowser } from '../browser.ts'
 import { command } from '../command.ts'
 import { duration, figure, percent, plural, shortPath } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
@@ -23,6 +24,7 @@ export default command({
             if (event.event === 'progress' && !out.json) board.show(progressText(event))
             else await print(event)
             if (event.event === 'stopped') process.exitCode = 130
+            if (event.event === 'result' && settings.open && !out.json) await openInBrowser(event.files.report)
           }
         },
         () => board.note('  stopping after the steps under way; again to stop at once'),

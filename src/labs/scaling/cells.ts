@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeJson } from '../files.ts'
 import type { Share } from '../interval.ts'
-import type { Extent, Method, Plan, Size } from './settings.ts'
+import { type Extent, helperOf, type Method, type Plan, type Size } from './settings.ts'
 
 export type Cell = { id: string; method: Method; size: Size; seed: number; needs: readonly string[] }
 
@@ -14,8 +14,8 @@ export type Compute = { flops: number; helperFlops: number }
 export type CurvePoint = Compute & {
   /** Nats per token of the answers. */
   loss: number
-  /** Share of their tokens that are the likeliest. */
-  accuracy: number
+  /** Share of their tokens that are the likeliest; of supervised training. */
+  accuracy?: number
 }
 
 /** Answers counted. */
@@ -38,13 +38,24 @@ export type CellResult = {
 export const cellId = (method: Method, { hidden }: Pick<Size, 'hidden'>, seed: number) =>
   `${method}-h${hidden}-s${seed}`
 
-/** The longest first, so that no core idles at the end behind one that began late. */
-export const cellsOf = ({ sizes }: Plan, { seeds, methods }: Extent): Cell[] => {
+/**
+ * Supervised cells before those that start from them, the longest first, so that no core idles at the end behind one that
+ * began late. The largest size has nobody larger to help it.
+ */
+export const cellsOf = (plan: Plan, { seeds, methods }: Extent): Cell[] => {
   const each = Array.from({ length: seeds }, (_, i) => i + 1)
+  const helper = helperOf(plan)
+  const larger = [...plan.sizes].sort((a, b) => b.hidden - a.hidden)
   return methods.flatMap((method) =>
-    [...sizes]
-      .sort((a, b) => b.hidden - a.hidden)
-      .flatMap((size) => each.map((seed) => ({ id: cellId(method, size, seed), method, size, seed, needs: [] }))),
+    larger
+      .filter((size) => method !== 'asft' || size !== helper)
+      .flatMap((size) =>
+        each.map((seed) => {
+          const start = method === 'sft' ? [] : [cellId('sft', size, seed)]
+          const help = method === 'asft' ? [cellId('sft', helper, seed)] : []
+          return { id: cellId(method, size, seed), method, size, seed, needs: [...start, ...help] }
+        }),
+      ),
   )
 }
 

@@ -5,6 +5,7 @@ import { writeJson, writeText } from '../files.ts'
 import { plotChart } from '../plot.ts'
 import { standalone } from '../svg.ts'
 import type { CellResult } from './cells.ts'
+import { modifiedLaws } from './modified.ts'
 import { type ReportSettings, scalingReport } from './report.ts'
 import type { Plan } from './settings.ts'
 import { standardLaw } from './standard.ts'
@@ -23,15 +24,16 @@ export const writeScalingReport = async (
 ): Promise<{ words: string[]; files: ReportFiles }> => {
   const files = { report: join(root, 'report.html'), findings: join(root, 'findings.json'), plots: join(root, 'plots') }
   const standard = standardLaw(results)
-  const words = inWords(standard)
-  const { html, plots } = scalingReport({ standard, words, results, plan, settings, command })
+  const comparisons = modifiedLaws(results)
+  const words = inWords(standard, comparisons)
+  const { html, plots } = scalingReport({ standard, comparisons, words, results, plan, settings, command })
   await mkdir(files.plots, { recursive: true })
   for (const [name, plot] of Object.entries(plots)) {
     await writeText(join(files.plots, `${name}.svg`), standalone(plotChart(plot)))
     await writeJson(join(files.plots, `${name}.json`), numbersOf(plot))
   }
   await writeText(files.report, html)
-  await writeJson(files.findings, { words, standard })
+  await writeJson(files.findings, { words, standard, comparisons })
   return { words, files }
 }
 

@@ -1,9 +1,11 @@
 /** A sweep as a page: the answer in words, the plots, and the tables under them. */
 import { powerLabel } from '../axes.ts'
-import { type Html, html, raw } from '../html.ts'
-import { facts, page, shell, table } from '../page.ts'
-import { type Plot, plotChart } from '../plot.ts'
+import { type Html, html } from '../html.ts'
+import { facts, figure, page, shell, table } from '../page.ts'
+import type { Plot } from '../plot.ts'
 import type { CellResult } from './cells.ts'
+import type { Comparison } from './modified.ts'
+import { modifiedPlots, modifiedSection } from './modifiedReport.ts'
 import type { Plan } from './settings.ts'
 import type { StandardLaw } from './standard.ts'
 
@@ -11,6 +13,7 @@ export type ReportSettings = { preset: string; tokenizer?: string }
 
 export type ScalingFindings = {
   standard: StandardLaw
+  comparisons: readonly Comparison[]
   words: readonly string[]
   results: readonly CellResult[]
   plan: Plan
@@ -20,8 +23,13 @@ export type ScalingFindings = {
 
 /** @returns the page, and its plots by the names of their files */
 export const scalingReport = (findings: ScalingFindings): { html: string; plots: Record<string, Plot> } => {
-  const { standard, words } = findings
-  const plots = { 'loss-vs-compute': lossPlot(standard), 'accuracy-vs-compute': accuracyPlot(findings.results) }
+  const { standard, words, results, comparisons } = findings
+  const modified = modifiedPlots(results)
+  const plots: Record<string, Plot> = {
+    'loss-vs-compute': lossPlot(standard),
+    'accuracy-vs-compute': accuracyPlot(results),
+    ...modified,
+  }
   return {
     plots,
     html: page({
@@ -38,6 +46,7 @@ ${words.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
           plots['accuracy-vs-compute'],
           'Held-out sums answered exactly by the likeliest tokens; the mean over seeds, from the least to the greatest.',
         ),
+        ...(comparisons.length ? [modifiedSection(comparisons, modified)] : []),
         setUp(findings),
       ],
     }),
@@ -46,11 +55,6 @@ ${words.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
 
 const lossNote =
   'Each curve is one size, the mean over seeds with the range of the seeds; dashed: the lower envelope and the power law fitted to it. Compute leaves out the embedding and the logit layer.'
-
-export const figure = (plot: Plot, note: string): Html => html`<figure class="wide">
-<figcaption><h3>${plot.title}</h3><p>${note}</p></figcaption>
-${raw(plotChart(plot))}
-</figure>`
 
 const sizeName = (hidden: number) => `hidden ${hidden}`
 
@@ -123,7 +127,7 @@ const sizesTable = ({ sizes }: StandardLaw): Html =>
 const budgetsTable = ({ budgets }: StandardLaw): Html =>
   table(
     [
-      ['compute, FLOPs', 'best hidden size', 'weights in blocks', 'loss', 'in so many resamples of the seeds'],
+      ['compute, FLOPs', 'best hidden size', 'weights in blocks', 'loss', 'of resamples'],
       ...budgets.map(({ flops, hidden, blocks, loss, sure }) => [
         ...[
           powerLabel(Number(flops.toPrecision(2))),

@@ -149,8 +149,9 @@ describe('a sweep', () => {
 
   const preset: Preset = {
     ...{ vocabulary: 13, taught: 40, held: 16, batchSize: 8, warmupSteps: 2, evalEvery: 2, marks: [0.5, 1] },
+    selfPlay: { mark: 0, iterations: 2, steps: 2, learningRate: 1e-4, beta: 0.1 },
     sizes: [16, 32].map((hidden) => ({ hidden, layers: 1, learningRate: 1e-3, steps: 8 })),
-    ...{ seeds: 2, methods: ['sft'] },
+    ...{ seeds: 1, methods: ['sft', 'spin', 't-spin', 'asft'] },
   }
 
   const run = async (name: string, each: (event: SweepEvent) => void = () => {}, signal?: AbortSignal) => {
@@ -170,31 +171,43 @@ describe('a sweep', () => {
 
   it('trains every cell once, and leaves numbers, plots and a page', async () => {
     const events = await run('whole')
-    expect(events[0]).toMatchObject({ event: 'plan', cells: 4, finished: 0 })
-    expect(events.filter(({ event }) => event === 'cell')).toHaveLength(4)
+    expect(events[0]).toMatchObject({ event: 'plan', cells: 7, finished: 0 })
+    expect(events.filter(({ event }) => event === 'cell')).toHaveLength(7)
     const last = events.at(-1)!
     if (last.event !== 'result') throw new Error(last.event)
     const page = await readFile(last.files.report, 'utf8')
     expect(page).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link|NaN|undefined/)
-    expect(page.match(/<svg /g)).toHaveLength(2)
+    expect(page.match(/<svg /g)).toHaveLength(6)
     expect((await readdir(last.files.plots)).sort()).toContain('loss-vs-compute.json')
-    const [one] = await results('whole')
+    const all = await results('whole')
+    const one = all.find(({ id }) => id === 'sft-h16-s1')
     expect(one.curve.map(({ flops }: { flops: number }) => flops / one.curve[0].flops)).toEqual(
       [1, 2, 3, 4].map((x) => expect.closeTo(x, 9)),
     )
     expect(one.marks).toMatchObject([{ exact: { total: 16 } }, { exact: { total: 16 } }])
+    // Self-play begins where supervised training was at its first mark, and is measured there and after each round
+    const helped = all.find(({ id }) => id === 'asft-h16-s1')
+    expect(helped.marks[0].flops).toBe(one.marks[0].flops)
+    expect(helped.curve).toHaveLength(3)
+    expect(helped.curve[0].loss).toBeCloseTo(one.curve[1].loss, 1)
+    expect(helped.marks[0].exact).toEqual(one.marks[0].exact)
+    const helper = all.find(({ id }) => id === 'sft-h32-s1').marks.at(-1).flops
+    expect(helped.marks[2].flops).toBeGreaterThan(helped.marks[1].flops)
+    expect(helped.marks[2].helperFlops).toBeGreaterThan(helper)
+    expect(all.find(({ id }) => id === 'spin-h16-s1').marks[2].helperFlops).toBe(0)
   })
 
   it('goes on after a stop to the same numbers, and repeats nothing that is finished', async () => {
     const stop = new AbortController()
     const first = await run('stopped', ({ event }) => event === 'cell' && stop.abort(), stop.signal)
-    expect(first.at(-1)).toMatchObject({ event: 'stopped', cells: 4 })
+    expect(first.at(-1)).toMatchObject({ event: 'stopped', cells: 7 })
     const done = (await results('stopped')).length
     expect(done).toBeGreaterThan(0)
-    expect(done).toBeLessThan(4)
+    expect(done).toBeLessThan(7)
     const second = await run('stopped')
-    expect(second[0]).toMatchObject({ event: 'plan', cells: 4, finished: done })
-    expect(await results('stopped')).toEqual(await results('whole'))
+    expect(second[0]).toMatchObject({ event: 'plan', cells: 7, finished: done })
+    const [again, whole] = [await results('stopped'), await results('whole')]
+    for (const [i, result] of again.entries()) expect(result, result.id).toEqual(whole[i])
     expect((await run('stopped')).map(({ event }) => event)).toEqual(['plan', 'result'])
   })
 

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { engineFields } from '../../recipes/schema.ts'
 
-export const methodNames = ['sft'] as const
+export const methodNames = ['sft', 'spin', 't-spin', 'asft'] as const
 export type Method = (typeof methodNames)[number]
 
 export const presetNames = ['demo', 'small', 'seed'] as const
@@ -37,6 +37,7 @@ export const scalingSchema = z.object({
     .meta({ value: 'NAMES', separator: ',' })
     .describe("which of sft, spin, t-spin, asft (default: the preset's); sft is always among them"),
   jobs: z.number().int().positive().optional().describe('cells at once, each on one thread (default: one a core)'),
+  open: z.boolean().default(false).describe('open the report in a browser'),
   device: engineFields.device,
 })
 
@@ -55,7 +56,21 @@ export type Plan = {
   evalEvery: number
   /** Parts of an sft run after which its answers are counted. */
   marks: number[]
+  selfPlay: SelfPlay
 }
+
+export type SelfPlay = {
+  /** The mark of the sft run at which self-play begins. */
+  mark: number
+  iterations: number
+  /** Of each iteration. */
+  steps: number
+  learningRate: number
+  beta: number
+}
+
+/** The model that helps smaller ones: the largest, when its sft run has ended. */
+export const helperOf = ({ sizes }: Plan): Size => sizes.reduce((a, b) => (b.hidden > a.hidden ? b : a))
 
 /** What may differ from one call to the next over the same folder. */
 export type Extent = { seeds: number; methods: Method[] }
@@ -70,21 +85,28 @@ const size = (hidden: number, learningRate: number, steps: number): Size => ({
   ...{ hidden, layers: Math.log2(hidden) - 4, learningRate, steps },
 })
 
-const shared = { taught: 1000, batchSize: 64, warmupSteps: 50, marks: [0.25, 0.5, 1] }
+const shared = { taught: 1000, batchSize: 64, warmupSteps: 50, marks: [0.25, 0.5, 0.75, 1] }
+
+/** At 2e-4 and a beta of 0.1, as is usual for larger models, these forget what they could; so they do at 1e-3. */
+const selfPlay = (mark: number, iterations: number, steps: number): SelfPlay => ({
+  ...{ mark, iterations, steps, learningRate: 1e-4, beta: 1 },
+})
 
 export const presets: Record<(typeof presetNames)[number], Preset> = {
   demo: {
     ...shared,
     // The embedded tokenizer's own: what it leaves out is counted in no curve, and would take all of the time
     vocabulary: 13,
-    sizes: [size(32, 4e-3, 1000), size(64, 3e-3, 800), size(128, 2e-3, 500)],
-    ...{ held: 256, evalEvery: 20, seeds: 2, methods: ['sft'] },
+    sizes: [size(32, 4e-3, 1400), size(64, 3e-3, 500)],
+    selfPlay: selfPlay(2, 2, 40),
+    ...{ held: 256, evalEvery: 20, seeds: 2, methods: ['sft', 'spin', 'asft'] },
   },
   small: {
     ...shared,
     vocabulary: 128_256,
     sizes: [size(32, 4e-3, 2400), size(64, 3e-3, 1800), size(128, 2e-3, 1200), size(256, 1e-3, 800)],
-    ...{ held: 256, evalEvery: 20, seeds: 3, methods: ['sft'] },
+    selfPlay: selfPlay(1, 3, 50),
+    ...{ held: 256, evalEvery: 20, seeds: 3, methods: [...methodNames] },
   },
   seed: {
     ...shared,
@@ -93,6 +115,7 @@ export const presets: Record<(typeof presetNames)[number], Preset> = {
       ...[size(32, 4e-3, 20_000), size(64, 3e-3, 15_000), size(128, 2e-3, 10_000)],
       ...[size(256, 1e-3, 8000), size(512, 5e-4, 5000)],
     ],
-    ...{ held: 1000, evalEvery: 50, seeds: 3, methods: ['sft'] },
+    selfPlay: selfPlay(1, 3, 200),
+    ...{ held: 1000, evalEvery: 50, seeds: 5, methods: [...methodNames] },
   },
 }

@@ -15,7 +15,9 @@ import { channel } from './channel.ts'
 import { openTokens } from './model.ts'
 import { type ReportFiles, writeScalingReport } from './output.ts'
 import { type Extent, type Plan, type Preset, presets, type scalingSchema } from './settings.ts'
-import { type Running, trainCell } from './train.ts'
+import { dataOf, writeData } from './task.ts'
+import type { Running } from './train.ts'
+import { trainCell } from './trainCell.ts'
 
 export type SweepEvent =
   | { event: 'plan'; cells: number; finished: number; jobs: number; output: string }
@@ -96,7 +98,9 @@ async function* missing(cells: readonly Cell[], running: Running, jobs: number):
   const done = new Set((await readResults(running.root)).keys())
   const waiting = cells.filter(({ id }) => !done.has(id))
   yield { event: 'plan', cells: cells.length, finished: cells.length - waiting.length, jobs, output: running.root }
-  const board = progressBoard(waiting, cells.length)
+  for (const seed of new Set(waiting.map((cell) => cell.seed)))
+    await writeData(dataOf(running.root, seed, running.plan))
+  const board = progressBoard(waiting, cells.length, running.plan)
   const out = channel<SweepEvent>()
   const failed = new AbortController()
   const signal = AbortSignal.any([running.signal, failed.signal])
@@ -142,14 +146,16 @@ async function* missing(cells: readonly Cell[], running: Running, jobs: number):
   yield* out.events
 }
 
-const costOf = ({ size }: Cell) => size.steps * (1 + (size.hidden / 64) * size.layers)
+const costOf = ({ method, size }: Cell, { selfPlay: { iterations, steps } }: Plan) =>
+  // A step on lists takes longer, and before it come answers
+  (method === 'sft' ? size.steps : iterations * (2 * steps + 50)) * (1 + (size.hidden / 64) * size.layers)
 
 /** Between two events of progress, milliseconds. */
 const pause = 500
 
 /** How far everything is, and how long it will take by the pace so far. */
-const progressBoard = (waiting: readonly Cell[], total: number) => {
-  const cost = new Map(waiting.map((cell) => [cell.id, costOf(cell)]))
+const progressBoard = (waiting: readonly Cell[], total: number, plan: Plan) => {
+  const cost = new Map(waiting.map((cell) => [cell.id, costOf(cell, plan)]))
   const share = new Map<string, number>()
   const all = [...cost.values()].reduce((a, b) => a + b, 0)
   const began = performance.now()

@@ -3,7 +3,7 @@
  * in which one carries, which models of this size learn from so few sums; tens first, the largest does not within a day.
  */
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { dealSums, question, type Sum, totalOf } from '../addition.ts'
 import { writeRows } from '../files.ts'
 import { type Counts, trainingFlops } from './flops.ts'
@@ -20,16 +20,19 @@ export const rowOf = (sum: Sum): Row => ({
 
 export type Data = { taught: Row[]; held: Row[]; files: { taught: string; held: string } }
 
-/** The sums of a seed, in files too. No sum is in both parts, in either order. */
-export const dealData = async (root: string, seed: number, plan: Plan): Promise<Data> => {
+/** The sums of a seed. No sum is in both parts, in either order. */
+export const dataOf = (root: string, seed: number, plan: Plan): Data => {
   const dir = join(root, 'data', `seed-${seed}`)
+  const { taught, tested } = dealSums(seed, { taught: plan.taught, ranked: 0, tested: plan.held })
   const files = { taught: join(dir, 'taught.jsonl'), held: join(dir, 'held.jsonl') }
-  const dealt = dealSums(seed, { taught: plan.taught, ranked: 0, tested: plan.held })
-  const [taught, held] = [dealt.taught.map(rowOf), dealt.tested.map(rowOf)]
-  await mkdir(dir, { recursive: true })
+  return { taught: taught.map(rowOf), held: tested.map(rowOf), files }
+}
+
+/** Before any cell begins, for cells of one seed share the files. */
+export const writeData = async ({ taught, held, files }: Data): Promise<void> => {
+  await mkdir(dirname(files.taught), { recursive: true })
   await writeRows(files.taught, taught)
   await writeRows(files.held, held)
-  return { taught, held, files }
 }
 
 /** Tokens of a row's two parts; the end of the answer is one. */

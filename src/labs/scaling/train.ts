@@ -1,17 +1,17 @@
-/** Training one cell. Peculiar: each is a run of a recipe, so a stopped one goes on from its checkpoint. */
-import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+/** Supervised cells, and what all cells share. Peculiar: each is a run of a recipe, so a stopped one goes on from its checkpoint. */
+import { cp, mkdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import type { Recipe, TrainEvent } from '../../recipes/recipe.ts'
 import { sft } from '../../recipes/sft.ts'
-import { ask } from '../answers.ts'
+import { ask, finished } from '../answers.ts'
 import { type Share, wilson } from '../interval.ts'
 import { curvesOf } from '../runReport.ts'
-import type { Cell, CellResult, CurvePoint, Mark } from './cells.ts'
-import { type Counts, countsOf } from './flops.ts'
-import { modelOf, type Tokens, writeModel } from './model.ts'
-import type { Plan } from './settings.ts'
-import { type Data, dealData, type Row, rowFlops } from './task.ts'
+import { type Cell, type CellResult, type CurvePoint, cellId, type Mark } from './cells.ts'
+import type { Counts } from './flops.ts'
+import { type Tokens, writeModel } from './model.ts'
+import { helperOf, type Plan } from './settings.ts'
+import { type Data, type Row, rowFlops } from './task.ts'
 
 /** What all cells of a call share. */
 export type Running = {
@@ -25,28 +25,8 @@ export type Running = {
 
 export type Prepared = Running & { cell: Cell; data: Data; counts: Counts; run: string; report(share: number): void }
 
-/** Trains a cell to its end. Throws the signal's reason when it was stopped; the next call goes on. */
-export const trainCell = async (cell: Cell, running: Running, report: (share: number) => void): Promise<CellResult> => {
-  const began = performance.now()
-  const { architecture, config } = modelOf(cell.size, running.plan.vocabulary, running.tokens.eosId)
-  const counts = countsOf(architecture, config)
-  const run = join(running.root, 'runs', cell.id)
-  const data = await dealData(running.root, cell.seed, running.plan)
-  const { curve, marks } = await supervised({ ...running, cell, data, counts, run, report })
-  await rm(join(run, 'run', 'checkpoints'), { recursive: true, force: true })
-  const { parameters, blocks } = counts
-  const { hidden, layers } = cell.size
-  const seconds = (performance.now() - began) / 1000
-  return {
-    id: cell.id,
-    method: cell.method,
-    seed: cell.seed,
-    ...{ hidden, layers, parameters, blocks, curve, marks, seconds },
-  }
-}
-
 /** Settings of every recipe in a sweep. */
-const learning = ({ cell, plan, data, device }: Prepared) => ({
+export const learning = ({ cell, plan, data, device }: Prepared) => ({
   ...{ seed: cell.seed, device, threads: 1, memory: 'fast', resume: true },
   ...{ learningRate: cell.size.learningRate, schedule: 'constant_with_warmup', warmupSteps: plan.warmupSteps },
   ...{ batchSize: plan.batchSize, epochs: 1_000_000, saveEvery: 1_000_000, keep: 1 },
@@ -56,7 +36,7 @@ const learning = ({ cell, plan, data, device }: Prepared) => ({
 })
 
 /** From scratch at a constant rate, so that every point of the curve is a run of that length; answers counted at marks. */
-const supervised = async (prepared: Prepared): Promise<Pick<CellResult, 'curve' | 'marks'>> => {
+export const supervised = async (prepared: Prepared): Promise<Pick<CellResult, 'curve' | 'marks'>> => {
   const { cell, plan, tokens, data, counts, run, report } = prepared
   const { steps } = cell.size
   const base = join(run, 'base')
@@ -70,10 +50,27 @@ const supervised = async (prepared: Prepared): Promise<Pick<CellResult, 'curve' 
     const model = await runRecipe(sft, settings, prepared, (event) => {
       if (event.event === 'step') report(event.step / steps)
     })
+    if (marks.length === plan.selfPlay.mark) await copyModel(model, warmModel(prepared.root, cell))
     const exact = await exactMatches(model, data.held, prepared)
     marks.push({ flops: maxSteps * stepFlops, helperFlops: 0, exact })
   }
   return { curve: await curveOf(join(run, 'run'), stepFlops), marks }
+}
+
+/** Where self-play begins. */
+export const warmModel = (root: string, { size, seed }: Pick<Cell, 'size' | 'seed'>) =>
+  join(root, 'models', cellId('sft', size, seed))
+
+export const helperModel = (root: string, plan: Plan, seed: number) =>
+  join(root, 'runs', cellId('sft', helperOf(plan), seed), 'run', 'model')
+
+/** Whole or not at all. */
+const copyModel = async (from: string, to: string) => {
+  await mkdir(dirname(to), { recursive: true })
+  await rm(`${to}.tmp`, { recursive: true, force: true })
+  await cp(from, `${to}.tmp`, { recursive: true })
+  await rm(to, { recursive: true, force: true })
+  await rename(`${to}.tmp`, to)
 }
 
 const curveOf = async (run: string, stepFlops: number): Promise<CurvePoint[]> => {
@@ -81,7 +78,7 @@ const curveOf = async (run: string, stepFlops: number): Promise<CurvePoint[]> =>
   const accuracies = new Map(curves.get('eval_mean_token_accuracy'))
   return (curves.get('eval_loss') ?? []).map(([step, loss]) => ({
     ...{ flops: step * stepFlops, helperFlops: 0 },
-    ...{ loss, accuracy: accuracies.get(step) ?? Number.NaN },
+    ...{ loss, accuracy: accuracies.get(step) },
   }))
 }
 
@@ -107,12 +104,7 @@ export const exactMatches = async (
   rows: readonly Row[],
   { cell, signal }: Pick<Prepared, 'cell' | 'signal'>,
 ): Promise<Share> => {
-  const asking = ask(
-    rows.map(({ prompt }) => prompt),
-    { model, threads: 1, seed: cell.seed, signal },
-  )
-  let asked = await asking.next()
-  while (!asked.done) asked = await asking.next()
-  const answers = asked.value
+  const questions = rows.map(({ prompt }) => prompt)
+  const answers = await finished(ask(questions, { model, threads: 1, seed: cell.seed, signal }))
   return wilson(rows.filter(({ completion }, i) => answers[i][0] === completion).length, rows.length)
 }

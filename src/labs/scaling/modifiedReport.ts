@@ -1,0 +1,98 @@
+/** Self-play beside supervised training, on the page: a plot for each size, by loss and by exact answers, and the differences. */
+import { powerLabel } from '../axes.ts'
+import { type Html, html } from '../html.ts'
+import { figure, table } from '../page.ts'
+import type { Plot, PlotSeries } from '../plot.ts'
+import type { CellResult } from './cells.ts'
+import type { Comparison } from './modified.ts'
+import { type Method, methodNames } from './settings.ts'
+import { exactChange, lossChange, methodTitles } from './words.ts'
+
+type Reading = { flops: number; helperFlops: number; value: number }
+
+/** The mean over seeds at each point, with the least and the greatest. */
+const series = (name: string, runs: readonly Reading[][], color: number, look: Partial<PlotSeries>): PlotSeries => {
+  const points = runs[0].map((_, i) => runs.map((run) => run[i]).filter(Boolean))
+  const average = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
+  return {
+    ...{ name, color, ...look },
+    points: points.map((each) => [average(each.map(({ flops }) => flops)), average(each.map(({ value }) => value))]),
+    interval: points.map((each) => {
+      const values = each.map(({ value }) => value)
+      return [Math.min(...values), Math.max(...values)]
+    }),
+  }
+}
+
+const color = (method: Method) => methodNames.indexOf(method)
+
+const seriesOf = (results: readonly CellResult[], read: (result: CellResult) => Reading[]): PlotSeries[] =>
+  methodNames.flatMap((method) => {
+    const group = results.filter((result) => result.method === method).map(read)
+    if (!group.length) return []
+    const own = series(methodTitles[method], group, color(method), { dots: method !== 'sft' })
+    if (!group.flat().some(({ helperFlops }) => helperFlops > 0)) return [own]
+    const whole = group.map((run) => run.map((each) => ({ ...each, flops: each.flops + each.helperFlops })))
+    return [own, series(`${methodTitles[method]}, helper too`, whole, color(method), { dashed: true, dots: true })]
+  })
+
+/** By the names of their files; none without self-play. */
+export const modifiedPlots = (results: readonly CellResult[]): Record<string, Plot> => {
+  const sizes = [...new Set(results.filter(({ method }) => method !== 'sft').map(({ hidden }) => hidden))]
+  const x = { name: 'compute, FLOPs without embedding and logits', log: true }
+  const plots = sizes
+    .sort((a, b) => a - b)
+    .flatMap((hidden): [string, Plot][] => {
+      const group = results.filter((result) => result.hidden === hidden)
+      const losses = seriesOf(group, ({ curve }) => curve.map(({ loss, ...at }) => ({ ...at, value: loss })))
+      const shares = seriesOf(group, ({ marks }) =>
+        marks.map(({ exact, ...at }) => ({ ...at, value: 100 * exact.share })),
+      )
+      const title = (what: string) => `Hidden size ${hidden}: ${what}`
+      return [
+        [
+          `methods-h${hidden}-loss`,
+          { title: title('loss'), x, y: { name: 'validation loss, nats per token', log: true }, series: losses },
+        ],
+        [
+          `methods-h${hidden}-exact`,
+          { title: title('exact answers'), x, y: { name: 'held-out sums answered exactly, %' }, series: shares },
+        ],
+      ]
+    })
+  return Object.fromEntries(plots)
+}
+
+const note =
+  'Self-play begins at a mark of the supervised run. Compute counts training, own answers and the snapshot\u2019s pass; dashed: the helper\u2019s training and answers too. The mean over seeds, from the least to the greatest.'
+
+export const modifiedSection = (comparisons: readonly Comparison[], plots: Record<string, Plot>): Html => html`<section>
+<h2>Self-play at equal compute</h2>
+${Object.values(plots).map((plot) => figure(plot, note))}
+<p>Differences to supervised training with as much compute, with 95 % intervals over the seeds (Student\u2019s t); below 0 is
+better for the loss, above 0 for exact answers, which are in percentage points. Without the helper\u2019s compute the rival has the same size;
+with it, any size.</p>
+${table(
+  [
+    [
+      'method',
+      'hidden',
+      'compute',
+      'helper',
+      'loss',
+      'exact',
+      'loss, own compute',
+      'exact, own compute',
+      'loss, whole',
+      'exact, whole',
+    ],
+    ...comparisons.map(({ method, hidden, flops, helperFlops, loss, exact, own, whole }) => [
+      ...[methodTitles[method], String(hidden), powerLabel(flops), helperFlops ? powerLabel(helperFlops) : '\u2013'],
+      ...[loss.toPrecision(3), `${(100 * exact).toFixed(1)} %`],
+      ...[own ? lossChange(own) : '\u2013', own ? exactChange(own) : '\u2013'],
+      ...[whole ? lossChange(whole) : '\u2013', whole ? exactChange(whole) : '\u2013'],
+    ]),
+  ],
+  ['', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n'],
+)}
+</section>`
