@@ -17,7 +17,7 @@ import { type Counts, countsOf, forwardFlops, generationFlops, trainingFlops } f
 import { modelOf } from './model.ts'
 import { helperOf } from './settings.ts'
 import type { Row } from './task.ts'
-import { helperModel, learning, type Prepared, runRecipe, warmModel } from './train.ts'
+import { learning, type Prepared, runRecipe, warmModel } from './train.ts'
 
 type Iteration = { event: string; step: number; iteration: number; eval_nll: number; eval_exact_match: number }
 
@@ -116,7 +116,7 @@ const helperAnswers = async (prepared: Prepared, results: ReadonlyMap<string, Ce
       )
     )
       continue
-    const model = helperModel(root, plan, cell.seed)
+    const model = warmModel(root, { size, seed: cell.seed })
     const asking = { model, threads: 1, seed: cell.seed, samples: 1, signal }
     const answers = await finished(
       ask(
@@ -131,7 +131,7 @@ const helperAnswers = async (prepared: Prepared, results: ReadonlyMap<string, Ce
   }
   const { architecture, config } = modelOf(size, plan.vocabulary, tokens.eosId)
   const counts = countsOf(architecture, config)
-  let flops = results.get(cellId('sft', size, cell.seed))!.marks.at(-1)!.flops
+  let flops = results.get(cellId('sft', size, cell.seed))!.marks[plan.selfPlay.mark].flops
   for await (const { prompt, helper } of jsonLines<Row & { helper: string }>(files.taught))
     flops += generationFlops(counts, tokens.count(prompt), tokens.count(helper) + 1)
   return { files, flops }

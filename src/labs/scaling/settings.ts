@@ -69,7 +69,7 @@ export type SelfPlay = {
   beta: number
 }
 
-/** The model that helps smaller ones: the largest, when its sft run has ended. */
+/** The size that helps smaller ones: the largest, at the mark, so that supervised runs go beyond the compute of both. */
 export const helperOf = ({ sizes }: Plan): Size => sizes.reduce((a, b) => (b.hidden > a.hidden ? b : a))
 
 /** What may differ from one call to the next over the same folder. */
@@ -97,7 +97,7 @@ export const presets: Record<(typeof presetNames)[number], Preset> = {
     ...shared,
     // The embedded tokenizer's own: what it leaves out is counted in no curve, and would take all of the time
     vocabulary: 13,
-    sizes: [size(32, 4e-3, 1400), size(64, 3e-3, 500)],
+    sizes: [size(32, 4e-3, 1200), size(64, 3e-3, 700)],
     selfPlay: selfPlay(2, 2, 40),
     ...{ held: 256, evalEvery: 20, seeds: 2, methods: ['sft', 'spin', 'asft'] },
   },

@@ -1,16 +1,17 @@
 /** Supervised cells, and what all cells share. Peculiar: each is a run of a recipe, so a stopped one goes on from its checkpoint. */
-import { cp, mkdir, rename, rm } from 'node:fs/promises'
+import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import type { Recipe, TrainEvent } from '../../recipes/recipe.ts'
 import { sft } from '../../recipes/sft.ts'
 import { ask, finished } from '../answers.ts'
+import { writeJson } from '../files.ts'
 import { type Share, wilson } from '../interval.ts'
 import { curvesOf } from '../runReport.ts'
 import { type Cell, type CellResult, type CurvePoint, cellId, type Mark } from './cells.ts'
 import type { Counts } from './flops.ts'
 import { type Tokens, writeModel } from './model.ts'
-import { helperOf, type Plan } from './settings.ts'
+import type { Plan } from './settings.ts'
 import { type Data, type Row, rowFlops } from './task.ts'
 
 /** What all cells of a call share. */
@@ -43,8 +44,10 @@ export const supervised = async (prepared: Prepared): Promise<Pick<CellResult, '
   await mkdir(run, { recursive: true })
   await writeModel(base, cell.size, plan, tokens, cell.seed)
   const stepFlops = plan.batchSize * rowFlops(data.taught, tokens, counts)
-  const marks: Mark[] = []
-  for (const part of plan.marks) {
+  const marksFile = join(run, 'marks.json')
+  // A run that is past a mark cannot go back to it
+  const marks: Mark[] = await readFile(marksFile, 'utf8').then(JSON.parse, () => [])
+  for (const part of plan.marks.slice(marks.length)) {
     const maxSteps = Math.round(part * steps)
     const settings = { ...learning(prepared), model: base, output: join(run, 'run'), maxSteps }
     const model = await runRecipe(sft, settings, prepared, (event) => {
@@ -53,16 +56,14 @@ export const supervised = async (prepared: Prepared): Promise<Pick<CellResult, '
     if (marks.length === plan.selfPlay.mark) await copyModel(model, warmModel(prepared.root, cell))
     const exact = await exactMatches(model, data.held, prepared)
     marks.push({ flops: maxSteps * stepFlops, helperFlops: 0, exact })
+    await writeJson(marksFile, marks)
   }
   return { curve: await curveOf(join(run, 'run'), stepFlops), marks }
 }
 
-/** Where self-play begins. */
+/** Where self-play begins, and who helps. */
 export const warmModel = (root: string, { size, seed }: Pick<Cell, 'size' | 'seed'>) =>
   join(root, 'models', cellId('sft', size, seed))
-
-export const helperModel = (root: string, plan: Plan, seed: number) =>
-  join(root, 'runs', cellId('sft', helperOf(plan), seed), 'run', 'model')
 
 /** Whole or not at all. */
 const copyModel = async (from: string, to: string) => {
