@@ -141,6 +141,41 @@ const tiny = {
   ...{ maxNewTokens: 6, iterations: 2, saveEvery: 2, mixIterations: true, loraR: 2 },
 }
 
+describe('a run that is not to go on', () => {
+  const settings = { ...tiny, mixIterations: false, maxLength: 12, learningRate: [1e-12] }
+
+  it('ends where the held-out margin cannot be told from 0, and counts prompts without room', async () => {
+    const data = [await rows('long', [...idRows, { prompt: ids(9, 20), completion: ids(8, 2) }])]
+    const evalData = [await rows('held', idRows)]
+    const events = await run(spin, { ...settings, data, evalData, stopMargin: true, output: at('stopped') })
+    expect(of(events, 'end')[0]).toMatchObject({ stopped: 'converged', steps: 3 })
+    expect(of(events, 'warning')).toContainEqual(expect.objectContaining({ code: 'prompt-too-long', count: 1 }))
+  })
+
+  it('needs held-out rows to be told so', async () => {
+    const data = [await rows('ids', idRows)]
+    const played = run(spin, { ...settings, data, stopMargin: true, output: at('unheld') })
+    await expect(played).rejects.toMatchObject({ exitCode: 2, where: { flag: '--stop-margin' } })
+  })
+
+  it('ends where every answer is the data', async () => {
+    // Greedy answers of the untrained model, as data
+    const first = await run(spin, {
+      ...settings,
+      data: [await rows('ids', idRows)],
+      output: at('said'),
+      temperature: 0,
+    })
+    expect(of(first, 'end')).toHaveLength(1)
+    const said = await lines(join(at('said'), 'iterations/1/train-answers.jsonl'))
+    const own = idRows.map(({ prompt }, i) => ({ prompt, completion: said[i].ids }))
+    const again = { ...settings, data: [await rows('own', own)], output: at('again'), temperature: 0 }
+    const events = await run(spin, again)
+    expect(of(events, 'end')[0]).toMatchObject({ stopped: 'converged', steps: 0 })
+    expect(of(events, 'warning')).toContainEqual(expect.objectContaining({ code: 'equal', count: 5 }))
+  })
+})
+
 describe.each<[string, Recipe, object, object]>([
   ['spin', spin, { ...tiny, mixIterations: false, loraR: undefined }, idRows],
   ['t-spin-lora-mixed', spin, { ...tiny, loss: 't-spin' }, idRows],
