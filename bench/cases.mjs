@@ -32,6 +32,12 @@ const smollm2 = {
 /** A small model with Llama 3's vocabulary: the head is nearly all of it. */
 const wide = { ...smollm2, vocab_size: 128_256, hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 4, num_attention_heads: 4, num_key_value_heads: 4 }
 
+/** The scaling lab's: one head of 64, all weights trained. */
+const lab = (hidden_size, num_hidden_layers) => ({
+  ...{ ...smollm2, vocab_size: 128_256, hidden_size, intermediate_size: 4 * hidden_size, num_hidden_layers },
+  ...{ num_attention_heads: 1, num_key_value_heads: 1, head_dim: 64, max_position_embeddings: 256 },
+})
+
 /** Token ids that look random and are the same on every machine. */
 const ids = (length, seed, vocabulary) => Array.from({ length }, (_, i) => (Math.imul(i + 1, 2_654_435_761 + seed * 40_503) >>> 8) % vocabulary)
 
@@ -80,8 +86,11 @@ const makeModel = (work, cli, name, config) => {
 export const makeInputs = async (work, cli) => {
   makeModel(work, cli, 'smollm2', smollm2)
   makeModel(work, cli, 'wide', wide)
+  makeModel(work, cli, 'lab64', lab(64, 2))
+  makeModel(work, cli, 'lab256', lab(256, 4))
   jsonl(join(work, 'texts.jsonl'), texts(64, 256, 49_152))
   jsonl(join(work, 'long.jsonl'), texts(32, 1024, 128_256))
+  jsonl(join(work, 'short.jsonl'), texts(128, 32, 128_256))
   jsonl(join(work, 'equal.jsonl'), equalPairs(32))
   jsonl(join(work, 'real.jsonl'), await realPairs(64))
 }
@@ -108,6 +117,8 @@ export const cases = (work, quick) => {
     ...['int4', 'nf4'].map((format) => rounded(task(`DPO QLoRA ${format}, 2 pairs of 120 + 136`, 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }), format)),
     task('DPO LoRA, 4 real HH-RLHF pairs', 'dpo', 'smollm2', 'real.jsonl', 4, true, { low: true }),
     task('vocabulary 128,256, 4 x 1,024', 'sft', 'wide', 'long.jsonl', 4, true),
+    task('scaling lab, hidden 64, 16 x 32', 'sft', 'lab64', 'short.jsonl', 16, false),
+    task('scaling lab, hidden 256, 16 x 32', 'sft', 'lab256', 'short.jsonl', 16, false),
   ]
 }
 
