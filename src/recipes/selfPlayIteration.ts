@@ -3,13 +3,13 @@
  * phase looks only at what lies in the run's folder; what is complete there is not made again, and what a phase says is
  * said from its files, so the log of a run that was resumed is the log of one that never stopped.
  */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Run } from '../runs/run.node.ts'
 import type { Progress } from '../train/loop.ts'
 import type { LossFunction } from '../train/loss.ts'
 import { badInput } from '../util/fault.ts'
-import { writeWhole } from '../util/files.node.ts'
+import { diskFault, writeWhole } from '../util/files.node.ts'
 import type { Iteration } from './checkpoints.ts'
 import type { LineFile } from './lineFile.ts'
 import type { Policy } from './policy.ts'
@@ -149,7 +149,11 @@ async function* evaluationPhase(play: Play, iteration: number, step: number): Ph
   const scored = measured.map((list, i) => ({ list, logps: logps[i] }))
   const all = { ...evaluated, ...(scored.length ? measuresOf(scored, scale) : {}), ...match }
   const result = Object.fromEntries(Object.entries(all).filter(([, value]) => Number.isFinite(value)))
-  await writeWhole(resultPath(play, iteration), [new TextEncoder().encode(`${JSON.stringify(result)}\n`)])
+  const path = resultPath(play, iteration)
+  await mkdir(dirname(path), { recursive: true }).catch((error) => {
+    throw diskFault(error, path)
+  })
+  await writeWhole(path, [new TextEncoder().encode(`${JSON.stringify(result)}\n`)])
   return evalEvent(result, iteration, step)
 }
 
