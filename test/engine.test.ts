@@ -43,4 +43,14 @@ describe('ort engine', async () => {
     expect(first[0]).toBeCloseTo(exact, 2)
     await two.close()
   })
+
+  it('adds rows into an array in place', async () => {
+    const sum = input('grad', [3, 2]).add(input('x', ['N', 2]).scatterAdd(input('rows', ['N'], 'i64'), 3))
+    const exe = backend.load(compileProgram('scatterInto', { sum }))
+    const grad = backend.put(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2])
+    const x = backend.put(Float32Array.of(10, 20, 30, 40, 50, 60), [3, 2])
+    const rows = backend.put(BigInt64Array.of(2n, 0n, 2n), [3])
+    for (let i = 0; i < 2; i++) backend.run(exe, { grad, x, rows }, { sum: grad })
+    expect([...(await backend.read(grad))]).toEqual([61, 82, 3, 4, 125, 166])
+  })
 })

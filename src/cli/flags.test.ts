@@ -19,7 +19,7 @@ describe('every command', () => {
         if (spec.operands?.includes(key)) continue
         const shown = fallback === true ? flag.replace('--', '--no-') : flag
         expect(help, flag).toContain(`${shown} `)
-        if (required) expect(help).toMatch(new RegExp(`${flag} [^-]*\\(required\\)`))
+        if (required) expect(help).toMatch(new RegExp(`${flag} (?:(?!\\n +-)[^])*\\(required\\)`))
       }
       const words = spec.example.split(' ').filter((word) => word.startsWith('--'))
       for (const word of words) expect(program.options.map(({ long }) => long)).toContain(word)

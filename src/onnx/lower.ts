@@ -4,7 +4,7 @@
  * RotaryEmbedding, and SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
  */
 import { type Shape, sizeOf } from '../tensor/dim.ts'
-import type { DType, Params, Primitive } from '../tensor/primitives.ts'
+import { type DType, type Params, type Primitive, sameShape } from '../tensor/primitives.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { matmulQuantized } from './lowerQuantized.ts'
 import type { Emitter } from './model.ts'
@@ -39,14 +39,15 @@ const zeros = (e: Emitter, shape: Shape) => e.emit('ConstantOfShape', [e.shape(s
  * ScatterElements, although ScatterND takes rows as they are: with several threads ScatterND adds to one row from two of
  * them at once (onnxruntime 1.30), which loses updates and changes from run to run.
  */
-const scatterAdd: LowerRule<'scatterAdd'> = (e, t, [updates, index]) => {
+const scatterAdd: LowerRule<'scatterAdd'> = (e, t, [updates, index, base]) => {
   const indexShape = t.inputs[1].shape
   const [n, width] = [sizeOf(indexShape), sizeOf(t.inputs[0].shape.slice(indexShape.length))]
-  const flat = (x: string, shape: Shape) => e.emit('Reshape', [x, e.shape(shape)])
-  const rows = e.emit('Expand', [flat(index, [n, 1]), e.shape([n, width])])
-  const into = zeros(e, [t.params.rows, width])
-  const sums = e.emit('ScatterElements', [into, rows, flat(updates, [n, width])], { axis: 0, reduction: 'add' })
-  return flat(sums, t.shape)
+  const shaped = (x: string, from: Shape, to: Shape) => (sameShape(from, to) ? x : e.emit('Reshape', [x, e.shape(to)]))
+  const sums: Shape = [t.params.rows, width]
+  const into = base === undefined ? zeros(e, sums) : shaped(base, t.shape, sums)
+  const rows = e.emit('Expand', [shaped(index, indexShape, [n, 1]), e.shape([n, width])])
+  const added = [into, rows, shaped(updates, t.inputs[0].shape, [n, width])]
+  return shaped(e.emit('ScatterElements', added, { axis: 0, reduction: 'add' }), sums, t.shape)
 }
 
 const rms = (e: Emitter, [x, weight]: readonly string[], { eps }: Params['rmsNorm']) =>

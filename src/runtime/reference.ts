@@ -179,8 +179,8 @@ const gather: Rule<'gather'> = ([x, index]) => {
   return Float64Array.from(rows.flatMap((row) => [...row]))
 }
 
-const scatterAdd: Rule<'scatterAdd'> = ([updates, index], _, { shape }) => {
-  const y = new Float64Array(elements(shape))
+const scatterAdd: Rule<'scatterAdd'> = ([updates, index, base], _, { shape }) => {
+  const y = base ? base.data.slice() : new Float64Array(elements(shape))
   const width = elements(shape.slice(1))
   for (const [i, u] of updates.data.entries())
     y[checked(index.data[Math.floor(i / width)], shape[0]) * width + (i % width)] += u

@@ -7,6 +7,7 @@ import { grad, vjp } from './grad.ts'
 import { topological } from './graph.ts'
 import type { Primitive } from './primitives.ts'
 import { quantFormats, quantization, quantize, storedShapes } from './quantization.ts'
+import { simplify } from './simplify.ts'
 import { concat, constant, flattenAxes, input, iota, scalar, stack, type Tensor } from './tensor.ts'
 
 type Of = { shape: Shape; low: number; high: number }
@@ -159,7 +160,10 @@ const cases: { [P in Primitive]: readonly Case[] } = {
   slice: [...unary((x) => x.slice(-1, 1, 3)), ...unary((x) => x.slice(0, 'T', 'B'))],
   pad: [...unary((x) => x.pad(0, 0, 2)), ...unary((x) => x.pad(1, 'T', 1))],
   gather: unary((x) => x.gather(i64([2, 0, 2, 1], [2, 2])), of(['B', 4, 2])),
-  scatterAdd: unary((x) => x.scatterAdd(i64([2, 0, 2]), 'K'), of([3, 4])),
+  scatterAdd: [
+    ...unary((x) => x.scatterAdd(i64([2, 0, 2]), 'K'), of([3, 4])),
+    ...unary((x) => simplify([x.slice(0, 1, 4).add(x.slice(0, 0, 3).scatterAdd(i64([2, 0, 2]), 3))])[0], of([4, 4])),
+  ],
   takeAlong: unary(
     (x) =>
       x.takeAlong(

@@ -109,7 +109,7 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
   slice: ([x], { axis, start, end }, _, dy) => [dy.pad(axis, start, subDims(x.shape[axis], end))],
   pad: ([x], { axis, before }, _, dy) => [dy.slice(axis, before, addDims(before, x.shape[axis]))],
   gather: ([x, index], _, __, dy) => [dy.scatterAdd(index, x.shape[0]), null],
-  scatterAdd: ([, index], _, __, dy) => [dy.gather(index), null],
+  scatterAdd: ([, index, base], _, __, dy) => [dy.gather(index), null, ...(base ? [dy] : [])],
   takeAlong: ([x, index], _, __, dy) => [dy.putAlong(index, x.shape.at(-1)!), null],
   putAlong: ([, index], _, __, dy) => [dy.takeAlong(index), null],
   // y = x i w, i = 1 / sqrt(mean(x^2) + eps):  g = dy w,  dx = i (g - x i^2 mean(g x)),  dw = sum(dy x i)

@@ -257,12 +257,14 @@ export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {
     checkAxis(x, 0)
     return { shape: [...index.shape, ...x.shape.slice(1)], dtype: x.dtype }
   },
-  // [updates [...i, ...], index [...i]] -> [rows, ...]: zeros, and each update added to its row
-  scatterAdd: ([u, index], { rows }) => {
+  // [updates [...i, ...], index [...i], base?] -> [rows, ...]: zeros or the base, and each update added to its row
+  scatterAdd: ([u, index, base], { rows }) => {
     expect(index, 'i64')
     const rank = index.shape.length
     assert(sameShape(u.shape.slice(0, rank), index.shape), `updates must begin with [${index.shape}]`)
-    return { shape: [rows, ...u.shape.slice(rank)], dtype: u.dtype }
+    const shape = [rows, ...u.shape.slice(rank)]
+    assert(!base || sameShape(base.shape, shape), `what is added to must be [${shape}]`)
+    return { shape, dtype: u.dtype }
   },
   // [x [..., V], index [..., n]] -> [..., n]: along the last axis
   takeAlong: ([x, index]) => {

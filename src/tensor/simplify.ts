@@ -66,6 +66,12 @@ const unstretched = (t: Tensor): Tensor | undefined => {
     : undefined
 }
 
+/** base + scatterAdd(updates, index), without the array of zeros in between. */
+const scattered = (base: Tensor, t: Tensor): Tensor | undefined =>
+  t.op === 'scatterAdd' && t.inputs.length === 2 && sameShape(base.shape, t.shape)
+    ? node('scatterAdd', [...t.inputs, base], t.params as Params['scatterAdd'])
+    : undefined
+
 const lastTwoSwapped = (t: Tensor) => {
   if (t.op !== 'transpose') return false
   const { perm } = t.params as Params['transpose']
@@ -79,7 +85,7 @@ const rewrites: { [P in Primitive]?: (t: Tensor<P>) => Tensor | undefined } = {
   add: (t) => {
     const [a, b] = t.inputs
     const same = neutral(t, a, b, 0) ?? neutral(t, b, a, 0)
-    return same ?? (b.op === 'neg' ? a.sub(b.inputs[0]) : unstretched(t))
+    return same ?? (b.op === 'neg' ? a.sub(b.inputs[0]) : (scattered(a, b) ?? scattered(b, a) ?? unstretched(t)))
   },
   sub: (t) => neutral(t, t.inputs[0], t.inputs[1], 0) ?? unstretched(t),
   mul: (t) => neutral(t, t.inputs[0], t.inputs[1], 1) ?? neutral(t, t.inputs[1], t.inputs[0], 1) ?? unstretched(t),
