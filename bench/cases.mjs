@@ -98,7 +98,7 @@ export const makeInputs = async (work, cli) => {
 /** The same on rounded weights, which the peer has no kernels for on a CPU. */
 const rounded = ({ peer: _, ...task }, format) => ({ ...task, args: [...task.args, '--quantize', format] })
 
-const lora = ['--lora-r', '32', '--lora-alpha', '64', '--lora-target', 'q_proj,v_proj']
+const lora = ['--lora-r', '32', '--lora-alpha', '64', '--lora-dropout', '0', '--lora-target', 'q_proj,v_proj']
 
 export const cases = (work, quick) => {
   const steps = ['--max-steps', quick ? '5' : '7', '--no-shuffle', '--epochs', '1', '--learning-rate', '1e-5', '--save-every', '1000']

@@ -1,5 +1,5 @@
 /** What each iteration of self-play did, as a table at the end of a run. */
-import type { EvalEvent } from '../recipes/recipe.ts'
+import type { EvalEvent } from '../train/loop.ts'
 import { columns, figure, percent } from './format.ts'
 
 type Column = { head: string; text(event: EvalEvent): string | undefined }

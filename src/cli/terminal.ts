@@ -2,7 +2,8 @@
  * Training as one watches it: a bar that is redrawn in place, or plain lines where stderr is no terminal, and lines for
  * what stays: evaluations, checkpoints, warnings. Peculiar: it is fed events and a clock, and keeps no timer.
  */
-import type { EvalEvent, ProgressEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from '../recipes/recipe.ts'
+import type { ProgressEvent, StartEvent, TrainEvent, WarningEvent } from '../recipes/recipe.ts'
+import type { EvalEvent, StepEvent } from '../train/loop.ts'
 import { barLine, type Part } from './bar.ts'
 import { duration, figure, percent, plural, shortPath, whole } from './format.ts'
 import { painter, type Screen } from './screen.ts'

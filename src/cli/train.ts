@@ -1,9 +1,10 @@
 /** A recipe as a command: its schema gives the flags, its events the display, and what it made is named at the end. */
 import { availableParallelism } from 'node:os'
 import type { z } from 'zod'
-import type { EndEvent, EvalEvent, Recipe, StepEvent, TrainEvent } from '../recipes/recipe.ts'
+import type { EndEvent, Recipe, TrainEvent } from '../recipes/recipe.ts'
 import { modelOfRun, newRunFolder } from '../runs/find.node.ts'
 import { readInfo } from '../runs/run.node.ts'
+import type { EvalEvent, StepEvent } from '../train/loop.ts'
 import { badInput } from '../util/fault.ts'
 import { type Command, type Context, command } from './command.ts'
 import { duration, figure, shellWord, shortPath } from './format.ts'

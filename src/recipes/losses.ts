@@ -7,7 +7,7 @@ import { rankedMetrics } from '../objectives/rankedMetrics.ts'
 import { type SftLoss, sftLoss } from '../objectives/sft.ts'
 import { tspin } from '../objectives/tspin.ts'
 import { addDims, type Dim, mulDims } from '../tensor/dim.ts'
-import { scalar, type Tensor } from '../tensor/tensor.ts'
+import { scalar, sizeTensor, type Tensor } from '../tensor/tensor.ts'
 import type { LossFunction, LossInputs } from '../train/loss.ts'
 
 const ones = (x: Tensor) => scalar(1).broadcastTo(x.shape)
@@ -40,6 +40,7 @@ export type RankedInputs = {
   lengths: Tensor
   ranks: Tensor
 }
+/** A mean over the rows it gets; micro-batches of one step count by their rows. */
 export type CustomLoss = (inputs: RankedInputs) => Objective
 
 export type RankedSettings = {
@@ -74,7 +75,11 @@ const rankedObjectiveOf = (
   const { beta } = s.options
   if (s.historic !== undefined)
     return withRankedMetrics(tspin({ ...inputs, window }, { alpha: beta, weight: s.historic }), inputs, beta)
-  if (s.custom) return withRankedMetrics(s.custom(inputs), inputs, beta)
+  if (s.custom) {
+    const { loss, metrics } = s.custom(inputs)
+    const share = sizeTensor(inputs.logps.shape[0]).div(window.rows)
+    return withRankedMetrics({ loss: loss.mul(share), metrics }, inputs, beta)
+  }
   const K = s.lists ? 'K' : 2
   const optional = {
     ...(s.prob && { prob: array('prob', ['B']) }),

@@ -99,12 +99,16 @@ const refuseRoundedTraining = ({ quantize, loraR }: PolicySettings, adapter: str
 /**
  * Small narrow models get one thread, whatever was asked: weights are to be the same for one thread and two. The engine
  * cuts the columns of a product with fewer rows among its threads, and where one gets 64 or fewer it adds up longer
- * blocks (MLAS, StrideK), so that the last bits differ. Such models are no faster on two threads.
+ * blocks (MLAS, StrideK), so that the last bits differ. Such models are no faster on two threads, but where the
+ * vocabulary is large: there nearly all the work is the head's, and the threads are as asked.
  */
 const threadsFor = (
-  { hidden_size, num_key_value_heads, head_dim }: Policy['pretrained']['config'],
+  { hidden_size, num_key_value_heads, head_dim, vocab_size }: Policy['pretrained']['config'],
   threads: number | undefined,
-) => (hidden_size <= 512 && Math.min(hidden_size, num_key_value_heads * head_dim) <= 128 ? 1 : threads)
+) => {
+  const narrow = hidden_size <= 512 && Math.min(hidden_size, num_key_value_heads * head_dim) <= 128
+  return narrow && vocab_size < 32_768 ? 1 : threads
+}
 
 const adapterOf = async (
   settings: PolicySettings,

@@ -61,6 +61,7 @@ export const preference = recipe(
     yield* session({
       ...{ encoder, policy, examples, settings: config, run, signal, loss, reference },
       collate: async (micros) => rankedBatches(micros, reference && (await eachExample(micros, refLogps)), batching),
+      objective: custom ? undefined : lossNames(losses),
       ids: ({ prompt, replies }) => [prompt, ...replies],
       tokens: ({ prompt, replies }) => replies.reduce((n, reply) => n + prompt.length + reply.length, 0),
     })
@@ -77,6 +78,9 @@ const lossesFor = (
   checkRows(losses, rows)
   return losses
 }
+
+const lossNames = (losses: readonly LossSpec[]): string =>
+  losses.map(({ name, weight }) => (weight === 1 ? name : `${name}:${weight}`)).join(',')
 
 const lossOptions = (config: z.output<typeof preferenceSchema>): PreferenceOptions => {
   const { beta, labelSmoothing, simpoGamma, cpoAlpha, alpha, fDivergence, fAlpha, discopopTau, wpo, ties } = config

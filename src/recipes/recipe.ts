@@ -8,14 +8,12 @@ import type { z } from 'zod'
 import { hubTarget, prepareRepo } from '../checkpoint/hubUpload.node.ts'
 import { openRun, type Run } from '../runs/run.node.ts'
 import { type Board, openBoard } from '../runs/tensorboard.node.ts'
+import type { LoopEvent, Measured } from '../train/loop.ts'
 import type { CustomLoss } from './losses.ts'
 import { endWithPush } from './push.ts'
 
 /** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
 export type Metrics = Record<string, number>
-/** The same beside an event's own fields. */
-type Measured = { [metric: string]: number | string | undefined }
-
 export type FileHash = { path: string; sha256: string }
 
 /** Facts that belong into run.json, and where training begins: `step` is 0, or that of the resumed checkpoint. */
@@ -27,6 +25,8 @@ export type StartEvent = {
   eval_rows?: number
   /** Rows of the files that are not used, by reason. */
   dropped?: Record<string, number>
+  /** What is minimised, where the rows had a say in it: `plackett-luce`, `sigmoid:0.8,sft:0.2`. */
+  objective?: string
   parameters: number
   trainable: number
   /** Which plan of memory is used, and the engine: provider, threads, version. */
@@ -37,25 +37,6 @@ export type StartEvent = {
   data_files: FileHash[]
 }
 
-/** One optimizer step, counted from 1. `learning_rate` is the one it used, `grad_norm` before clipping. */
-export type StepEvent = Measured & {
-  event: 'step'
-  step: number
-  total_steps: number
-  loss: number
-  grad_norm: number
-  learning_rate: number
-  /** Passes over the rows so far: 0.5 is half of the first. */
-  epoch: number
-  /** Tokens trained on since the run began, prompts included. */
-  num_tokens: number
-  seconds?: number
-  tokens_per_second?: number
-}
-
-export type EvalEvent = Measured & { event: 'eval'; step: number; eval_loss: number }
-/** `path` is the checkpoint's folder. */
-export type CheckpointEvent = { event: 'checkpoint'; step: number; path: string }
 export type SampleEvent = { event: 'sample'; step: number; prompt: string; completion: string }
 export type WarningEvent = { event: 'warning'; code: string; message: string; count?: number }
 /** Of work that is no training; shown, not logged. */
@@ -75,15 +56,7 @@ export type EndEvent = Measured & {
   hub?: string
 }
 
-export type TrainEvent =
-  | StartEvent
-  | StepEvent
-  | EvalEvent
-  | CheckpointEvent
-  | SampleEvent
-  | WarningEvent
-  | ProgressEvent
-  | EndEvent
+export type TrainEvent = StartEvent | LoopEvent | SampleEvent | WarningEvent | ProgressEvent | EndEvent
 
 /** What every schema has, for the run folder's sake. */
 type Stored = { output: string; resume: boolean; pushToHub?: string; reportTo?: 'tensorboard' }

@@ -157,6 +157,8 @@ export type SessionParts<E extends object> = {
   tokens(example: E): number
   /** Its values must be there before training changes the model. */
   reference?: Reference
+  /** The losses' names. */
+  objective?: string
 }
 
 /** Trains, from the beginning or the newest checkpoint, to the result on disk. */
@@ -175,7 +177,10 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
   await requireVocabulary(parts)
   await requireRoom(parts.run, policy, settings, totalSteps - progress.step, examples.eval !== undefined)
   if (!state) policy.plan = await planOf(parts, stepRows)
-  yield await startEvent(parts, progress.step, totalSteps)
+  yield {
+    ...(await startEvent(parts, progress.step, totalSteps)),
+    ...(parts.objective && { objective: parts.objective }),
+  }
   if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   const end = yield* train({

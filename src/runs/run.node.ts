@@ -53,6 +53,7 @@ const infoSchema = z.looseObject({
   machine: z.record(z.string(), z.union([z.string(), z.number()])),
   /** Each time the run was resumed: when, from which step, and settings that changed. */
   resumes: z.array(z.object({ at: z.string(), step: z.number(), changed: z.record(z.string(), z.unknown()) })),
+  objective: z.string().optional(),
   /** What the results depend on. */
   engine: z.looseObject({ threads: z.number().int().positive() }).optional(),
   model_files: hashes,

@@ -47,21 +47,30 @@ export type LoopParts = {
   signal: AbortSignal
 }
 
-export type LoopEvent =
-  | ({
-      event: 'step'
-      step: number
-      total_steps: number
-      loss: number
-      grad_norm: number
-      learning_rate: number
-      epoch: number
-      num_tokens: number
-      seconds: number
-      tokens_per_second: number
-    } & Record<string, number | string>)
-  | ({ event: 'eval'; step: number; eval_loss: number } & Record<string, number | string>)
-  | { event: 'checkpoint'; step: number; path: string }
+/** Numbers by their published names (rewards/margins, entropy, ...) beside an event's own fields. */
+export type Measured = { [metric: string]: number | string | undefined }
+
+/** One optimizer step, counted from 1. `learning_rate` is the one it used, `grad_norm` before clipping. */
+export type StepEvent = Measured & {
+  event: 'step'
+  step: number
+  total_steps: number
+  loss: number
+  grad_norm: number
+  learning_rate: number
+  /** Passes over the rows so far: 0.5 is half of the first. */
+  epoch: number
+  /** Tokens trained on since the run began, prompts included. */
+  num_tokens: number
+  seconds?: number
+  tokens_per_second?: number
+}
+
+export type EvalEvent = Measured & { event: 'eval'; step: number; eval_loss: number }
+/** `path` is the checkpoint's folder. */
+export type CheckpointEvent = { event: 'checkpoint'; step: number; path: string }
+
+export type LoopEvent = StepEvent | EvalEvent | CheckpointEvent
 
 export type LoopEnd = { progress: Progress; stopped: 'done' | 'interrupted' | 'patience' }
 

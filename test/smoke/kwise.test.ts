@@ -67,6 +67,7 @@ it.each(['marginal', 'breslow'])(
     expect(steps.at(-1)!['rewards/accuracies']).toBeGreaterThan(0.9)
     expect(steps.at(-1)!['rewards/margins']).toBeGreaterThan(steps[0]['rewards/margins'] as number)
     expect(events.filter(({ event }) => event === 'warning')).toEqual([])
+    expect(events[0]).toMatchObject({ event: 'start', objective: 'plackett-luce' })
   },
 )
 

@@ -103,6 +103,9 @@ it('takes a loss of the program', async () => {
   const custom = await train(preference, { data, output: at('custom') }, { loss: logistic })
   for (const [i, loss] of custom.losses.entries()) expect(Math.abs(loss - named.losses[i])).toBeLessThan(1e-6)
   expect(custom.steps[0]['mean length']).toBeGreaterThan(2)
+  const accumulated = { data, batchSize: 2, gradAccum: 2, output: at('custom-accumulated') }
+  const pieces = await train(preference, accumulated, { loss: logistic })
+  for (const [i, loss] of pieces.losses.entries()) expect(Math.abs(loss - named.losses[i])).toBeLessThan(1e-5)
 })
 
 it.each([

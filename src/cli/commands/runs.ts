@@ -155,7 +155,7 @@ const details = ({
     columns([
       ['run', name],
       ['folder', dir],
-      ['method', info.method],
+      ['method', info.objective ? `${info.method}, ${info.objective}` : info.method],
       ['state', `${state}, ${steps} of ${totalSteps} steps`],
       ['begun', info.created],
       ['result', result?.path ?? 'none yet'],
