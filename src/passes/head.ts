@@ -11,6 +11,7 @@ import { vjp } from '../tensor/grad.ts'
 import { input, scalar, type Tensor } from '../tensor/tensor.ts'
 import type { Placed } from './layout.ts'
 import { executable, type Model, outerPart, type Part, scopeOf } from './model.ts'
+import { scaleRows } from './scaleRows.ts'
 import { accumulated, accumulators, type Gradients } from './stack.ts'
 import { type Tiles, tiledBackward, tiledPass, tiledStats, tiledWeight } from './tiledHead.ts'
 
@@ -167,15 +168,8 @@ export const tokenPass = (
   return made as TokenPass
 }
 
-const scaleProgram = (model: Model) =>
-  executable(model, 'scaleRows', () => {
-    const [x, w] = [input('x', ['M', 'C']), input('w', ['M'])]
-    return compileProgram('scaleRows', { y: x.mul(w.reshape(['M', 1])) })
-  })
-
 /** d h [M, C] of sum(scales * logps) by the unit gradients, which it overwrites. */
-export const scaledUnits = (model: Model, unit: Handle, scales: Handle): Handle =>
-  model.backend.run(scaleProgram(model), { x: unit, w: scales }, { y: unit }).y
+export const scaledUnits = (model: Model, unit: Handle, scales: Handle): Handle => scaleRows(model, unit, scales, unit)
 
 /** Is any parameter that the head reads trained? Then `trainedHeadBackward` must be used. */
 export const headIsTrained = (model: Model, gradients: Gradients, settings: HeadSettings = {}): boolean => {

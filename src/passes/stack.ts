@@ -11,6 +11,7 @@ import type { Executable, Handle, Handles } from '../runtime/backend.ts'
 import { costly, cut, nothing } from '../tensor/cut.ts'
 import { evalDim, sizeOf } from '../tensor/dim.ts'
 import { vjp } from '../tensor/grad.ts'
+import type { Params } from '../tensor/primitives.ts'
 import { simplify } from '../tensor/simplify.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
 import { kindOf, type Placed } from './layout.ts'
@@ -189,15 +190,36 @@ const embeddingNames = (model: Model, part: Part, gradients: Gradients): string[
     .program.inputs.map(({ name }) => name)
     .filter((name) => gradients.has(name))
 
+const rowsName = /^rows by (\w+) of (.*)$/
+
+/** The rows that a gradient adds to a table of zeros, where it is no more than that: the table itself is not made. */
+const rowsOf = (name: string, { op, inputs: [rows, index] }: Tensor): [[output: string, rows: Tensor]] | undefined =>
+  op === 'scatterAdd' && index.op === 'input' && index.rank === 1
+    ? [[`rows by ${(index.params as Params['input']).name} of ${name}`, rows]]
+    : undefined
+
 const embedBackward = (model: Model, placed: Placed, dx: Handle, trained: readonly string[], gradients: Gradients) => {
   const part = outerPart(model)
   const program = executable(model, `embedBackward ${part.signature} ${trained}`, () => {
     const { scope, x } = traceEmbed(model, part)
-    return compileProgram(
-      'embedBackward',
-      accumulated(trained, vjp([x], [input('dx', x.shape)], trained.map(scope.get))),
-    )
+    const gradient = vjp([x], [input('dx', x.shape)], trained.map(scope.get))
+    const dense = trained.filter((_, i) => !rowsOf(trained[i], gradient[i]))
+    return compileProgram('embedBackward', {
+      ...accumulated(
+        dense,
+        dense.map((name) => gradient[trained.indexOf(name)]),
+      ),
+      ...Object.fromEntries(trained.flatMap((name, i) => rowsOf(name, gradient[i]) ?? [])),
+    })
   })
-  const sums = accumulators(trained, gradients)
-  model.backend.run(program, { ...part.handles, ...placed.shared, ...sums.feeds, ids: placed.ids, dx }, sums.into)
+  const dense = trained.filter((name) => program.program.outputs.some((port) => port.name === `sum ${name}`))
+  const sums = accumulators(dense, gradients)
+  const indices: Handles = { ...placed.shared, ids: placed.ids }
+  const feeds = { ...part.handles, ...indices, ...sums.feeds, dx }
+  for (const [output, rows] of Object.entries(model.backend.run(program, feeds, sums.into))) {
+    const [, index, name] = rowsName.exec(output) ?? []
+    if (name === undefined) continue
+    model.backend.addRows(gradients.get(name)!, rows, indices[index])
+    model.backend.free([rows])
+  }
 }

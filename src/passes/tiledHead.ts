@@ -11,6 +11,7 @@ import type { Executable, Handle, Handles } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
 import type { Placed } from './layout.ts'
 import { executable, type Model, outerPart } from './model.ts'
+import { scaleRows } from './scaleRows.ts'
 
 type StatName = keyof TokenStats
 
@@ -21,6 +22,8 @@ const blockRows = 1024
 const tileFloats = 2 ** 20
 /** Kept for the backward pass at most: 512 MiB. Beyond, the tiles are computed again. */
 const keptFloats = 2 ** 27
+/** Below, a tile is computed again in the time that storing it takes. */
+const cheapWidth = 96
 
 type Settings = { labelSmoothing?: number; temperature?: number }
 
@@ -88,18 +91,16 @@ const traceEnd = (width: number, names: readonly StatName[], unit: boolean): Rec
   }
 }
 
-/** d E of a tile: h at the label's row - p' h, each row of h times its scale. */
+/** d E of a tile but for the labels' rows: - p' h, each row of h times its scale. */
 const traceBack = (width: number, kept: boolean): Record<string, Tensor> => {
   const [h, scale, logSum] = [input('h', ['R', width]), input('scale', ['R']).reshape(['R', 1]), column('logSum')]
   const scaled = h.mul(scale)
-  const { inside, place } = placeOf()
-  const atLabel = scaled.mul(inside.cast('f32')).scatterAdd(place.reshape(['R']), 'T')
   const product = () => {
     if (kept) return input('p', ['R', 'T']).matmul(scaled.mul(column('tileSum').sub(logSum).exp()), { transA: true })
     const l = h.matmul(input('E', ['T', width]), { transB: true })
     return l.sub(logSum).exp().matmul(scaled, { transA: true })
   }
-  return { 'sum E': input('grad E', ['T', width]).add(atLabel).sub(product()) }
+  return { 'sum E': input('grad E', ['T', width]).sub(product()) }
 }
 
 type Block = { start: number; rows: number; logSum: Handle; tiles: Tile[] }
@@ -175,7 +176,7 @@ export const tiledPass = (
   const names = Object.keys(made).filter((name) => name !== 'unit') as StatName[]
   const unit = 'unit' in made
   const sums = unit || names.includes('entropy')
-  const kept = keep && targets.count * config.vocab_size <= keptFloats
+  const kept = keep && width >= cheapWidth && targets.count * config.vocab_size <= keptFloats
   const tileProgram = executable(model, `tile ${width} ${sums} ${kept}`, () =>
     compileProgram('headTile', traceTile(width, sums, kept)),
   )
@@ -220,10 +221,12 @@ export const tiledBackward = (
       const sum = rowsOf(model, gradient, tile.from, size)
       const local = { E: rowsOf(model, E, tile.from, size), ...bounds(model, tile) }
       const own = { ...(tile.p && { p: tile.p }), ...(tile.tileSum && { tileSum: tile.tileSum }) }
-      const given = { h: hidden, label, scale, logSum, 'grad E': sum, ...local, ...own }
+      const given = { h: hidden, scale, logSum, 'grad E': sum, ...local, ...own }
       backend.run(program, fed(program, given), { 'sum E': sum })
       backend.free([sum, ...Object.values(local), ...Object.values(own)])
     }
-    backend.free([hidden, label, scale, logSum])
+    const atLabels = scaleRows(model, hidden, scale)
+    backend.addRows(gradient, atLabels, label)
+    backend.free([hidden, label, scale, logSum, atLabels])
   }
 }

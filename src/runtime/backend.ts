@@ -31,6 +31,7 @@ export type Command =
   | { do: 'zero'; id: number }
   | { do: 'write'; id: number; offset: number; values: Values }
   | ({ do: 'copy'; pairs: readonly (readonly [from: number, to: number])[] } & Runs)
+  | { do: 'addRows'; to: number; from: number; index: number; width: number }
   | { do: 'read'; id: number; offset: number; length: number }
   | { do: 'free'; ids: readonly number[] }
 /** Stretches of `width` elements, by where each begins. */
@@ -69,6 +70,8 @@ export type Backend = {
   write(handle: Handle, values: Values, offset?: number): void
   /** Copies the same stretches from one handle of each pair to the other, which may be the same one. */
   copy(pairs: readonly (readonly [from: Handle, to: Handle])[], runs: Runs): void
+  /** Adds each row of `from` [N, C] to the row of `to` [V, C] that `index` [N] names, in order, in place. */
+  addRows(to: Handle, from: Handle, index: Handle): void
   zero(handle: Handle): void
   read(handle: Handle, offset?: number, length?: number): Promise<Float32Array>
   free(handles: Iterable<Handle>): void
@@ -144,6 +147,14 @@ export const makeBackend = (engine: Engine): Backend => {
     },
     copy: (pairs, runs) =>
       queue.push({ do: 'copy', pairs: pairs.map(([from, to]) => [from.id, to.id] as const), ...runs }),
+    addRows(to, from, index) {
+      const [[, width], [n, own]] = [to.shape, from.shape]
+      assert(
+        own === width && elements(index.shape) === n,
+        `addRows of [${from.shape}] by [${index.shape}] to [${to.shape}]`,
+      )
+      queue.push({ do: 'addRows', to: to.id, from: from.id, index: index.id, width })
+    },
     async read(from, offset = 0, length = elements(from.shape) - offset) {
       const values = await queue.read({ do: 'read', id: from.id, offset, length })
       return values instanceof Float32Array ? values : Float32Array.from(values as BigInt64Array, Number)

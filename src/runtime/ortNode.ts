@@ -18,8 +18,8 @@ export type EngineOptions = { provider: 'cpu' | 'webgpu' | 'cuda'; threads: numb
 type Stored = { values: Values; shape: readonly number[]; dtype: DType; pooled?: boolean }
 
 const ortType = { f32: 'float32', i64: 'int64', bool: 'bool', u8: 'uint8' } as const
-/** Returned copies above this are collected at once. */
-const largeOutput = 4 << 20
+/** Bytes of returned copies that may gather before they are collected. */
+const enoughToCollect = 16 << 20
 
 export const ortEngine = (options: EngineOptions): Engine => {
   // What fails is thrown; the engine would print it as well
@@ -28,6 +28,7 @@ export const ortEngine = (options: EngineOptions): Engine => {
   const tensors = new Map<number, Stored>()
   const pool = makePool()
   const collect = collector()
+  let uncollected = 0
   let failure: unknown
   let previous: Promise<unknown> = Promise.resolve()
 
@@ -45,7 +46,10 @@ export const ortEngine = (options: EngineOptions): Engine => {
     const session = await sessions.get(command.executable)!
     await session.run(feedsOf(command.feeds), feedsOf(command.outputs))
     const returned = command.outputs.reduce((bytes, [, id]) => bytes + get(id).values.byteLength, 0)
-    if (returned > largeOutput) collect()
+    uncollected += returned
+    if (uncollected < enoughToCollect) return
+    collect()
+    uncollected = 0
   }
 
   const slices = async (command: Extract<Command, { do: 'slices' }>) => {
@@ -100,6 +104,9 @@ export const ortEngine = (options: EngineOptions): Engine => {
       case 'copy':
         for (const [from, to] of command.pairs) copyRuns(get(from).values, get(to).values, command)
         return
+      case 'addRows':
+        addRows(get(command.to).values, get(command.from).values, get(command.index).values, command.width)
+        return
       case 'read':
         return get(command.id).values.slice(command.offset, command.offset + command.length)
       case 'free':
@@ -150,6 +157,12 @@ const copyRuns = (source: Values, target: Values, { from, to, width }: Runs) => 
     if (short) for (let at = 0; at < width; at++) target[to[i] + at] = source[from[i] + at]
     else target.set(source.subarray(from[i], from[i] + width) as never, to[i])
   }
+}
+
+const addRows = (target: Values, source: Values, index: Values, width: number) => {
+  const [to, from] = [target as Float32Array, source as Float32Array]
+  for (let i = 0, at = 0; i < index.length; i++)
+    for (let row = Number(index[i]) * width, end = row + width; row < end; row++, at++) to[row] += from[at]
 }
 
 const clear = (values: Values) => (values instanceof BigInt64Array ? values.fill(0n) : values.fill(0))
