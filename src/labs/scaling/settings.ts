@@ -97,9 +97,9 @@ export const presets: Record<(typeof presetNames)[number], Preset> = {
     ...shared,
     // The embedded tokenizer's own: what it leaves out is counted in no curve, and would take all of the time
     vocabulary: 13,
-    sizes: [size(32, 4e-3, 1200), size(64, 3e-3, 800)],
+    sizes: [size(32, 4e-3, 1100), size(64, 3e-3, 800)],
     selfPlay: selfPlay(2, 2, 40),
-    ...{ held: 256, evalEvery: 20, seeds: 2, methods: ['sft', 'spin', 'asft'] },
+    ...{ held: 256, evalEvery: 40, seeds: 2, methods: ['sft', 'spin', 'asft'] },
   },
   small: {
     ...shared,
