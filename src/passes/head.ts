@@ -12,7 +12,7 @@ import { input, scalar, type Tensor } from '../tensor/tensor.ts'
 import type { Placed } from './layout.ts'
 import { executable, type Model, outerPart, type Part, scopeOf } from './model.ts'
 import { scaleRows } from './scaleRows.ts'
-import { accumulated, accumulators, type Gradients } from './stack.ts'
+import { accumulated, accumulators, type Gradients, type Plan } from './stack.ts'
 import { type Tiles, tiledBackward, tiledPass, tiledStats, tiledWeight } from './tiledHead.ts'
 
 export type StatName = keyof TokenStats
@@ -134,19 +134,14 @@ export type TokenPass = Record<StatName, Handle> & { unit?: Handle /** Of a trai
 
 /**
  * Statistics of the targets, each [M], in given handles or new ones; with `unit`, d logp / d h as well, [M, C].
- * With `trained`, a head that goes by tiles gives both that and what `tiledHeadBackward` needs.
+ * With `trained`, the plan of its memory, a head that goes by tiles gives both that and what `tiledHeadBackward` needs.
  */
 export const tokenPass = (
   model: Model,
   h: Handle,
   placed: Placed,
   names: readonly StatName[],
-  {
-    unit = false,
-    trained = false,
-    into,
-    ...settings
-  }: HeadSettings & { unit?: boolean; trained?: boolean; into?: Handles } = {},
+  { unit = false, trained, into, ...settings }: HeadSettings & { unit?: boolean; trained?: Plan; into?: Handles } = {},
 ): TokenPass => {
   const { backend } = model
   const made: Record<string, Handle> = into

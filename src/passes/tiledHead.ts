@@ -12,6 +12,7 @@ import { input, type Tensor } from '../tensor/tensor.ts'
 import type { Placed } from './layout.ts'
 import { executable, type Model, outerPart } from './model.ts'
 import { scaleRows } from './scaleRows.ts'
+import type { Plan } from './stack.ts'
 
 type StatName = keyof TokenStats
 
@@ -22,8 +23,6 @@ const blockRows = 1024
 const tileFloats = 2 ** 20
 /** Kept for the backward pass at most: 512 MiB. Beyond, the tiles are computed again. */
 const keptFloats = 2 ** 27
-/** Below, a tile is computed again in the time that storing it takes. */
-const cheapWidth = 96
 
 type Settings = { labelSmoothing?: number; temperature?: number }
 
@@ -160,7 +159,7 @@ const grow = (model: Model, weight: Handle, block: Block, given: Handles, progra
 
 /**
  * Statistics of the targets, [M] each, into the given handles; with `unit` d logp / d h [M, C] as well.
- * @param keep what the gradient of the weight will need
+ * @param keep what the gradient of the weight will need: on the fast plan the tiles' probabilities too
  */
 export const tiledPass = (
   model: Model,
@@ -168,7 +167,7 @@ export const tiledPass = (
   h: Handle,
   { targets }: Placed,
   made: Readonly<Record<string, Handle>>,
-  keep: boolean,
+  keep?: Plan,
 ): Tiles => {
   const { backend, config } = model
   const E = outerPart(model).handles[weight]
@@ -176,7 +175,7 @@ export const tiledPass = (
   const names = Object.keys(made).filter((name) => name !== 'unit') as StatName[]
   const unit = 'unit' in made
   const sums = unit || names.includes('entropy')
-  const kept = keep && width >= cheapWidth && targets.count * config.vocab_size <= keptFloats
+  const kept = keep === 'fast' && targets.count * config.vocab_size <= keptFloats
   const tileProgram = executable(model, `tile ${width} ${sums} ${kept}`, () =>
     compileProgram('headTile', traceTile(width, sums, kept)),
   )

@@ -67,7 +67,7 @@ const passForward = (
   start: number,
   joined: Record<StatName, Handle>,
   { plan, gradients, seed = 0 }: { plan: Plan; gradients?: Gradients; seed?: number },
-  head: HeadSettings & { unit: boolean; trained?: boolean },
+  head: HeadSettings & { unit: boolean; trained?: Plan },
 ): Pass => {
   const placed = place(model, pack)
   const { hidden, trail } = forward(model, placed, plan, gradients, seed)
@@ -125,7 +125,12 @@ export const trainMicro = (
   const unit = !headIsTrained(model, gradients, settings)
   const passes = eachPack(batch.packs, (pack, start, i) => {
     const packSeed = seed + i * 32_452_843
-    const head = { ...settings, unit, trained: !unit, ...(model.dropout > 0 && { dropoutSeed: packSeed }) }
+    const head = {
+      ...settings,
+      unit,
+      trained: unit ? undefined : plan,
+      ...(model.dropout > 0 && { dropoutSeed: packSeed }),
+    }
     return passForward(model, pack, start, stats, { plan, gradients, seed: packSeed }, head)
   })
   const { scales, vector, names } = runLoss(model, loss, stats, arrays)
