@@ -2,8 +2,6 @@
  * Objectives and optimizers against float64 goldens (PyTorch, transformers, and 60-digit arithmetic), losses and
  * gradients alike, through the reference interpreter. The first lines of each fixture hold its formulas.
  */
-import { readFileSync } from 'node:fs'
-import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { labelLogps } from '../../src/objectives/crossEntropy.ts'
 import { ktoLoss } from '../../src/objectives/kto.ts'
@@ -14,46 +12,10 @@ import { sftLoss } from '../../src/objectives/sft.ts'
 import { clipScale, globalNorm, sumOfSquares } from '../../src/optim/clip.ts'
 import { type Hyper, type OptimizerName, optimizer } from '../../src/optim/optimizers.ts'
 import { type ScheduleName, type ScheduleOptions, schedule } from '../../src/optim/schedules.ts'
-import { evaluate } from '../../src/runtime/reference.ts'
 import { grad } from '../../src/tensor/grad.ts'
-import type { DType } from '../../src/tensor/primitives.ts'
-import { input, type Tensor } from '../../src/tensor/tensor.ts'
-
-const golden = <Case>(name: string): Case[] =>
-  JSON.parse(gunzipSync(readFileSync(new URL(`../fixtures/maths/${name}.json.gz`, import.meta.url))).toString()).cases
-
-type Fed = { data: number[]; shape: number[]; dtype?: DType }
-
-const vector = (data: number[]): Fed => ({ data, shape: [data.length] })
-const matrix = (rows: number[][], dtype?: DType): Fed => ({
-  data: rows.flat(),
-  shape: [rows.length, rows[0].length],
-  dtype,
-})
-
-/** Values of what `build` traces from the fed arrays. */
-const run = <K extends string>(fed: Record<K, Fed>, build: (x: Record<K, Tensor>) => Tensor[]): number[][] => {
-  const names = Object.keys(fed) as K[]
-  const inputs = Object.fromEntries(names.map((n) => [n, input(n, fed[n].shape, fed[n].dtype)])) as Record<K, Tensor>
-  return evaluate(build(inputs), fed).map(({ data }) => [...data])
-}
-
-/** Within 1e-9, absolute below 1 and relative above: three digits more than f32 can hold. */
-const expectClose = (actual: readonly number[], expected: readonly number[], what: string) => {
-  expect(actual.length, what).toBe(expected.length)
-  for (const [i, value] of expected.entries()) {
-    const error = Math.abs(actual[i] - value) / Math.max(1, Math.abs(value))
-    if (!(error <= 1e-9)) expect.fail(`${what}[${i}] is ${actual[i]}, not ${value}`)
-  }
-}
+import { expectClose, type Fed, golden, matrix, padded, run, vector } from '../support/maths.ts'
 
 const mean = (xs: readonly number[]) => xs.reduce((a, b) => a + b, 0) / xs.length
-
-/** Rows of different length side by side, filled up with `fill`. */
-const padded = (rows: number[][], fill: number) => {
-  const width = Math.max(...rows.map((row) => row.length))
-  return rows.map((row) => [...row, ...Array<number>(width - row.length).fill(fill)])
-}
 
 describe('preference losses', () => {
   type Case = {
@@ -273,7 +235,7 @@ describe('optimizers', () => {
       for (const [i, g] of grads.entries()) {
         const at = { step: i + 1, learningRate: lr, gradScale: 0.25, decays: true }
         const scalars = Object.entries(rule.scalarValues(at)).map(([n, x]) => [n, { data: [x], shape: [] }] as const)
-        const arrays = [param, g.map((x) => x * 4), ...state].map(vector)
+        const arrays = [param, g.map((x) => x * 4), ...state].map((x) => vector(x))
         const names = ['param', 'grad', ...rule.state.map((n) => `state.${n}`)]
         const fed = Object.fromEntries([...names.map((n, k) => [n, arrays[k]] as const), ...scalars])
         ;[param, ...state] = run(fed, (x) => {

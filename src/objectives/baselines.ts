@@ -1,0 +1,49 @@
+/**
+ * Moving baselines of REINFORCE. Peculiar: the baseline is fixed before a batch is seen, so it stays independent of the
+ * batch's own samples and the gradient unbiased; 0 at the start. State is plain data, for checkpoints.
+ */
+
+/**
+ * mean: of all earlier rewards. ema: b <- m b + (1 - m) mean(batch). ema_first: the same, but the first batch sets b.
+ * window: the mean of the last w rewards.
+ */
+export type BaselineKind = 'mean' | 'ema' | 'ema_first' | 'window'
+export const baselineKinds = ['mean', 'ema', 'ema_first', 'window'] as const satisfies readonly BaselineKind[]
+
+export type BaselineOptions = {
+  kind: BaselineKind
+  /** m of ema and ema_first. */
+  momentum: number
+  /** w of window, in rewards. */
+  window: number
+}
+
+export type BaselineState = { value: number; seen: number; sum: number; recent: number[] }
+
+export const initialBaseline: BaselineState = { value: 0, seen: 0, sum: 0, recent: [] }
+
+/** After a batch; failed rewards (NaN) are left out, and a batch of nothing else changes nothing. */
+export const updateBaseline = (
+  state: BaselineState,
+  rewards: readonly number[],
+  options: BaselineOptions,
+): BaselineState => {
+  const batch = rewards.filter((reward) => !Number.isNaN(reward))
+  if (batch.length === 0) return state
+  const total = batch.reduce((a, b) => a + b, 0)
+  const recent = options.kind === 'window' ? [...state.recent, ...batch].slice(-options.window) : []
+  const next = { seen: state.seen + batch.length, sum: state.sum + total, recent }
+  return { ...next, value: baselineAfter(state, next, total / batch.length, options) }
+}
+
+const baselineAfter = (
+  before: BaselineState,
+  after: Omit<BaselineState, 'value'>,
+  batchMean: number,
+  { kind, momentum }: BaselineOptions,
+): number => {
+  if (kind === 'mean') return after.sum / after.seen
+  if (kind === 'window') return after.recent.reduce((a, b) => a + b, 0) / after.recent.length
+  if (kind === 'ema_first' && before.seen === 0) return batchMean
+  return momentum * before.value + (1 - momentum) * batchMean
+}
