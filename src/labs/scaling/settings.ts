@@ -78,14 +78,14 @@ export type Extent = { seeds: number; methods: Method[] }
 export type Preset = Plan & Extent
 
 /**
- * One layer more for each doubling: width over depth stays between 32 and 64. Learning rates fall with the width, the
- * greatest that trained without spikes.
+ * Two layers at least, for one alone learns to carry in some seeds only; one more for each fourfold width. Learning
+ * rates fall with the width, the greatest that trained without spikes.
  */
 const size = (hidden: number, learningRate: number, steps: number): Size => ({
-  ...{ hidden, layers: Math.log2(hidden) - 4, learningRate, steps },
+  ...{ hidden, layers: Math.floor((Math.log2(hidden) - 1) / 2), learningRate, steps },
 })
 
-const shared = { taught: 1000, batchSize: 64, warmupSteps: 50, marks: [0.25, 0.5, 0.75, 1] }
+const shared = { taught: 1000, batchSize: 32, warmupSteps: 50, marks: [0.25, 0.5, 0.75, 1] }
 
 /** At 2e-4 and a beta of 0.1, as is usual for larger models, these forget what they could; so they do at 1e-3. */
 const selfPlay = (mark: number, iterations: number, steps: number): SelfPlay => ({
@@ -97,15 +97,15 @@ export const presets: Record<(typeof presetNames)[number], Preset> = {
     ...shared,
     // The embedded tokenizer's own: what it leaves out is counted in no curve, and would take all of the time
     vocabulary: 13,
-    sizes: [size(32, 4e-3, 1100), size(64, 3e-3, 800)],
+    sizes: [size(32, 4e-3, 1600), size(64, 3e-3, 1000)],
     selfPlay: selfPlay(2, 2, 40),
     ...{ held: 256, evalEvery: 40, seeds: 2, methods: ['sft', 'spin', 'asft'] },
   },
   small: {
     ...shared,
     vocabulary: 128_256,
-    sizes: [size(32, 4e-3, 2400), size(64, 3e-3, 1800), size(128, 2e-3, 1200), size(256, 1e-3, 800)],
-    selfPlay: selfPlay(1, 3, 50),
+    sizes: [size(32, 4e-3, 1800), size(64, 3e-3, 1200), size(128, 2e-3, 900), size(256, 7e-4, 900)],
+    selfPlay: selfPlay(2, 3, 40),
     ...{ held: 256, evalEvery: 20, seeds: 3, methods: [...methodNames] },
   },
   seed: {
@@ -113,7 +113,7 @@ export const presets: Record<(typeof presetNames)[number], Preset> = {
     vocabulary: 128_256,
     sizes: [
       ...[size(32, 4e-3, 20_000), size(64, 3e-3, 15_000), size(128, 2e-3, 10_000)],
-      ...[size(256, 1e-3, 8000), size(512, 5e-4, 5000)],
+      ...[size(256, 7e-4, 8000), size(512, 3e-4, 5000)],
     ],
     selfPlay: selfPlay(1, 3, 200),
     ...{ held: 1000, evalEvery: 50, seeds: 5, methods: [...methodNames] },
