@@ -13,6 +13,13 @@ export type Tree = {
 }
 
 /**
+ * Which hidden states a batch is asked about. `next`: those that predict a target, one before each. For scores, which
+ * have no label (0 stands there): `last`, that of each branch's last token (the trunk's, where a branch is empty), or
+ * `each`, those of all tokens of the branches.
+ */
+export type Aim = 'next' | 'last' | 'each'
+
+/**
  * Places are a grid of B rows by T columns; N tokens stand on them. A target says: the hidden state of token `index`
  * should predict `label`, on account of `sequence`: branch k of tree g is g*K + k, the trunk of tree g is G*K + g.
  */
@@ -56,7 +63,7 @@ const alike = 0.75
 const worthwhile = 128
 
 /** Trees of like length in a batch each, longest first. Sequences are numbered over all of them, as `pack` would. */
-export const packs = (trees: readonly Tree[], K: number): PackedBatch[] => {
+export const packs = (trees: readonly Tree[], K: number, aim: Aim = 'next'): PackedBatch[] => {
   const lengths = trees.map(treeLength)
   const buckets: number[][] = []
   for (const g of lengths.map((_, i) => i).sort((a, b) => lengths[b] - lengths[a] || a - b)) {
@@ -69,6 +76,7 @@ export const packs = (trees: readonly Tree[], K: number): PackedBatch[] => {
       bucket.map((g) => trees[g]),
       K,
       { number: bucket, total: trees.length },
+      aim,
     ),
   )
 }
@@ -82,6 +90,7 @@ export const pack = (
   trees: readonly Tree[],
   K: number,
   all: { number: readonly number[]; total: number } = { number: trees.map((_, g) => g), total: trees.length },
+  aim: Aim = 'next',
 ): PackedBatch => {
   const { B, T, start } = rowsOf(trees)
   const token = {
@@ -92,7 +101,7 @@ export const pack = (
     segments: [] as number[],
   }
   const target = { index: [] as number[], label: [] as number[], sequence: [] as number[] }
-  const aim = (index: number, label: number, sequence: number) => {
+  const aimAt = (index: number, label: number, sequence: number) => {
     target.index.push(index)
     target.label.push(label)
     target.sequence.push(sequence)
@@ -109,15 +118,18 @@ export const pack = (
     }
     let last = -1
     for (let t = 0; t < trunk.length; t++) {
-      if (t > 0 && trunkTargets?.[t]) aim(last, trunk[t], all.total * K + all.number[g])
+      if (aim === 'next' && t > 0 && trunkTargets?.[t]) aimAt(last, trunk[t], all.total * K + all.number[g])
       last = stand(trunk[t], t, 0)
     }
     branches.forEach((branch, k) => {
+      const sequence = all.number[g] * K + k
       let before = last
       for (let t = 0; t < branch.length; t++) {
-        if (before >= 0) aim(before, branch[t], all.number[g] * K + k)
+        if (aim === 'next' && before >= 0) aimAt(before, branch[t], sequence)
         before = stand(branch[t], trunk.length + t, k + 1)
+        if (aim === 'each') aimAt(before, 0, sequence)
       }
+      if (aim === 'last') aimAt(before, 0, sequence)
     })
   })
   return { B, T, ...token, targets: target }

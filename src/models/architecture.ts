@@ -8,6 +8,10 @@ import type { RopeParameters } from '../nn/rope.ts'
 import type { Scope } from '../nn/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
+/** Names of the heads' weights, the same in every architecture: of the language head where it is not tied, of scores. */
+export const headWeight = 'lm_head.weight'
+export const scoreWeight = 'score.weight'
+
 /** config.json, verbatim, with the two spellings of rotary parameters joined; see config.ts. */
 export type Config = {
   architectures: string[]
@@ -22,6 +26,8 @@ export type Config = {
   max_position_embeddings: number
   tie_word_embeddings: boolean
   initializer_range: number
+  /** Outputs of a score head. */
+  num_labels: number
   /** One of `activations` in nn/layers.ts, whatever the key was called. */
   activation: string
   /** Share of each head that is rotated. */
@@ -66,6 +72,8 @@ export type Architecture = {
   head(config: Config): Pick<HeadOptions, 'weight' | 'module' | 'softcap'>
   /** Module names of a block's linear layers, for LoRA's `all-linear`. */
   linears(config: Config): readonly string[]
+  /** It has a score head, alone or beside the language head; see scored.ts. */
+  scores?: 'alone' | 'beside'
   /** GPT-2: linear weights are stored as [in, out]. */
   conv1d?: boolean
   /** Gemma: norm weights are stored as what is added to 1, so a fresh one is 0. */

@@ -34,6 +34,8 @@ const schema = z.looseObject({
   n_positions: size.optional(),
   tie_word_embeddings: z.boolean().optional(),
   initializer_range: z.number().nonnegative().optional(),
+  num_labels: size.nullish(),
+  id2label: z.record(z.string(), z.unknown()).nullish(),
   hidden_act: z.string().nullish(),
   hidden_activation: z.string().nullish(),
   activation_function: z.string().nullish(),
@@ -76,6 +78,8 @@ export const parseConfig = (raw: unknown, file: string): Config => {
     ...sizes,
     tie_word_embeddings: c.tie_word_embeddings ?? tiedByDefault.has(c.model_type),
     initializer_range: c.initializer_range ?? 0.02,
+    // transformers counts labels by their names, and writes none where they are two
+    num_labels: (c.id2label ? Object.keys(c.id2label).length : c.num_labels) || 2,
     activation: activationOf(c, file),
     partial_rotary_factor: partial,
     rope: tables,

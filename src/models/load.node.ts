@@ -1,7 +1,10 @@
 /** Model and adapter folders on disk as models and adapters. */
 import { type Checkpoint, openAdapter, openCheckpoint } from '../checkpoint/folder.node.ts'
+import { scoreWeight } from './architecture.ts'
 import { joinCheckpoint, type Pretrained } from './load.ts'
 import { type Adapter, parseAdapter } from './lora.ts'
+import type { Base } from './merge.ts'
+import { asRewardModel } from './scored.ts'
 
 /**
  * Opens a folder in Hugging Face layout. Weights stay on disk until they are read. `unused` names tensors of the files
@@ -15,11 +18,20 @@ export const loadPretrained = async (
   return { dir, files, generationConfig, ...(await joinCheckpoint(checkpoint)) }
 }
 
-/** Opens a PEFT folder for this base. Faults: those of `openAdapter` and `parseAdapter`. */
-export const loadAdapter = async (
+/** The head in the file of a reward model's adapter. */
+const adapterHead = `base_model.model.${scoreWeight}`
+
+/**
+ * Opens a PEFT folder for this base. That of a reward model makes one of a language model: the base comes back with the
+ * adapter's score head. Faults: those of `openAdapter` and `parseAdapter`.
+ */
+export const loadAdapted = async <B extends Base>(
   dir: string,
-  { architecture, config }: Pick<Pretrained, 'architecture' | 'config'>,
-): Promise<Adapter> => {
+  base: B,
+): Promise<{ base: B; adapter: Adapter; files: readonly string[] }> => {
   const folder = await openAdapter(dir)
-  return parseAdapter(folder.config, folder.tensors, architecture, config, dir)
+  const head = folder.tensors.get(adapterHead)
+  const whole = head && !base.architecture.scores ? { ...base, ...asRewardModel(base, head) } : base
+  const adapter = parseAdapter(folder.config, folder.tensors, whole.architecture, whole.config, dir)
+  return { base: whole, adapter, files: folder.files }
 }

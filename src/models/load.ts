@@ -6,11 +6,11 @@
  */
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'
-import type { Architecture, Config } from './architecture.ts'
+import { type Architecture, type Config, headWeight } from './architecture.ts'
 import { parseConfig } from './config.ts'
 import { architectureOf } from './registry.ts'
 
-export type Weights = { params: Map<string, StoredTensor>; unused: string[] }
+export type Weights = { params: ReadonlyMap<string, StoredTensor>; unused: string[] }
 
 export type Pretrained = Weights & { architecture: Architecture; config: Config }
 
@@ -40,8 +40,6 @@ const renamed = (architecture: Architecture, tensors: ReadonlyMap<string, Stored
   }
   return named
 }
-
-export const headWeight = 'lm_head.weight'
 
 /** The config with ties as the weights have them; drops or renames the twin of a tied pair. */
 const withTies = async (

@@ -6,8 +6,7 @@
 import { z } from 'zod'
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'
-import type { Architecture, Config } from './architecture.ts'
-import { headWeight } from './load.ts'
+import { type Architecture, type Config, headWeight } from './architecture.ts'
 import { type LoraModule, loraModules, moduleOf, safePattern, targetedModules } from './loraModules.ts'
 
 export type LoraTarget = {

@@ -4,8 +4,7 @@
  * expression for the whole name. It is a stranger's, so only those are run that cannot take long.
  */
 import { badInput } from '../util/fault.ts'
-import type { Architecture, Config } from './architecture.ts'
-import { headWeight } from './load.ts'
+import { type Architecture, type Config, headWeight, scoreWeight } from './architecture.ts'
 
 /** A weight that LoRA can update. A is [r, inner], B is [out, r]. */
 export type LoraModule = {
@@ -16,7 +15,7 @@ export type LoraModule = {
   kind: 'linear' | 'embedding'
 }
 
-/** Linear layers in order, then embeddings and the head (also where it shares its weight). */
+/** Linear layers in order, then embeddings and the head (also where it shares its weight). A score head is saved whole. */
 export const loraModules = (architecture: Architecture, config: Config): Map<string, LoraModule> => {
   const shapes = architecture.shapes(config)
   const { conv1d = false } = architecture
@@ -29,9 +28,10 @@ export const loraModules = (architecture: Architecture, config: Config): Map<str
       modules.set(module, { inner, out, transposed: conv1d, kind: 'linear' })
     }
   for (const [name, [rows, columns]] of shapes)
-    if (columns !== undefined && !modules.has(moduleOf(name)) && name !== headWeight)
+    if (columns !== undefined && !modules.has(moduleOf(name)) && name !== headWeight && name !== scoreWeight)
       modules.set(moduleOf(name), { inner: rows, out: columns, transposed: true, kind: 'embedding' })
   const { vocab_size: out, hidden_size: inner } = config
+  if (architecture.scores === 'alone') return modules
   return modules.set(moduleOf(headWeight), { inner, out, transposed: false, kind: 'linear' })
 }
 

@@ -4,8 +4,7 @@ import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
 import { fillNormal, fillUniform } from '../util/rng.ts'
-import type { Architecture, Config } from './architecture.ts'
-import { headWeight } from './load.ts'
+import { type Architecture, type Config, headWeight, scoreWeight } from './architecture.ts'
 import { type Adapter, loraA, loraB, scalingOf } from './lora.ts'
 import { type LoraModule, loraModules, moduleOf, targetedModules } from './loraModules.ts'
 
@@ -108,9 +107,11 @@ export const adapterFiles = (
     [loraA(module), [r, modules.get(module)!.inner]],
     [loraB(module), [modules.get(module)!.out, r]],
   ])
-  const named = [...low, ...adapter.saved.map((name): [string, readonly number[]] => [name, shapes.get(name)!])]
+  // A value head is the trainer's own: PEFT would look for it in a language model
+  const saved = adapter.saved.filter((name) => name !== scoreWeight || architecture.scores === 'alone')
+  const named = [...low, ...saved.map((name): [string, readonly number[]] => [name, shapes.get(name)!])]
   return {
-    config: `${JSON.stringify(peftConfig(adapter, architecture, modules, baseModelName), null, 2)}\n`,
+    config: `${JSON.stringify(peftConfig({ ...adapter, saved }, architecture, modules, baseModelName), null, 2)}\n`,
     tensors: named.map(([name, shape]) => ({
       name: peftName(name, modules),
       dtype: 'F32',
@@ -128,7 +129,7 @@ const peftName = (name: string, modules: ReadonlyMap<string, LoraModule>): strin
 /** Only keys that every PEFT since 0.5 knows. */
 const peftConfig = (
   { r, alpha, dropout, rsLora, targets, saved }: Adapter,
-  { conv1d = false }: Architecture,
+  { conv1d = false, scores }: Architecture,
   modules: ReadonlyMap<string, LoraModule>,
   baseModelName: string,
 ) => {
@@ -149,7 +150,7 @@ const peftConfig = (
     r,
     rank_pattern: own('r', r),
     target_modules: shortNames([...targets.keys()], modules, modulesToSave),
-    task_type: 'CAUSAL_LM',
+    task_type: scores === 'alone' ? 'SEQ_CLS' : 'CAUSAL_LM',
     use_rslora: rsLora,
   }
 }

@@ -3,8 +3,7 @@
  * where only one side is changed. PEFT would let a merged head leak into the embedding; here each keeps its own.
  */
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
-import type { Architecture, Config } from './architecture.ts'
-import { headWeight } from './load.ts'
+import { type Architecture, type Config, headWeight } from './architecture.ts'
 import { type Adapter, loraA, loraB, scalingsOf } from './lora.ts'
 import { loraModules, moduleOf } from './loraModules.ts'
 

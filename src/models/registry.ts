@@ -5,6 +5,7 @@ import { gemma, gemma2, gemma3 } from './gemma.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama, mistral, qwen2, qwen3, smollm3 } from './llama.ts'
 import { phi3 } from './phi3.ts'
+import { classifier } from './scored.ts'
 import { refuseUnsupported } from './unsupported.ts'
 
 export const architectures: readonly Architecture[] = [
@@ -22,7 +23,9 @@ export const architectures: readonly Architecture[] = [
 
 /** Throws Faults: 'architecture' for one that is not in the list, 'bad-config' for a setting that is not supported. */
 export const architectureOf = (config: Config, file: string): Architecture => {
-  const found = architectures.find(({ name }) => config.architectures.includes(name))
+  const found = [...architectures, ...architectures.map(classifier)].find(({ name }) =>
+    config.architectures.includes(name),
+  )
   if (found) {
     refuseUnsupported(found, config, file)
     return found

@@ -4,7 +4,7 @@
  */
 import type { NewTensor } from '../checkpoint/safetensorsWrite.ts'
 import type { StoredTensor } from '../checkpoint/stored.ts'
-import type { Architecture, Config } from './architecture.ts'
+import { type Architecture, type Config, scoreWeight } from './architecture.ts'
 
 /** What `--save-dtype` takes. */
 export const saveDtypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const
@@ -28,7 +28,10 @@ export const modelFiles = (
   const { architecture, config } = model
   const texts: Record<string, string> = { 'config.json': json(savedConfig(architecture, config, dtype)) }
   if (generationConfig) texts['generation_config.json'] = json(generationConfig)
-  const tensors = [...architecture.shapes(config)].map(([name, shape]) => ({
+  // A value head is the trainer's own
+  const isSaved = (name: string) => name !== scoreWeight || architecture.scores === 'alone'
+  const shapes = [...architecture.shapes(config)].filter(([name]) => isSaved(name))
+  const tensors = shapes.map(([name, shape]) => ({
     name,
     dtype,
     shape,

@@ -3,8 +3,9 @@
  * wrong with the files is found before the engine starts and the first weight is read.
  */
 import { resolveModel } from '../checkpoint/hub.node.ts'
-import { loadAdapter, loadPretrained } from '../models/load.node.ts'
+import { loadAdapted, loadPretrained } from '../models/load.node.ts'
 import { applyAdapter } from '../models/merge.ts'
+import { requireLanguageHead, requireScoreHead } from '../models/scored.ts'
 import { modelOfRun } from '../runs/find.node.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { type OpenOptions as EngineOptions, openBackend } from '../runtime/open.node.ts'
@@ -18,6 +19,8 @@ export type OpenModelOptions = EngineOptions & {
   model: string
   /** A PEFT folder, a hub id, or a run that made an adapter; by default that of the run which `model` names. */
   adapter?: string
+  /** What it must have: 'language' by default; 'scores' of a reward model; 'either'. */
+  head?: 'language' | 'scores' | 'either'
   /** How the weights of linear layers are rounded as they are read; 'none' by default. */
   quantize?: Quantize
   /** Called with bytes fetched, then with tensors read. */
@@ -38,7 +41,10 @@ export type OpenedModel = {
   close(): Promise<void>
 }
 
-/** Faults: those of `modelOfRun`, `resolveModel`, `loadPretrained` and `loadAdapter`. */
+/**
+ * Faults: those of `modelOfRun`, `resolveModel`, `loadPretrained` and `loadAdapted`; 'no-language-head' and
+ * 'no-score-head' where the model lacks the head that is asked for.
+ */
 export const openModel = async (options: OpenModelOptions): Promise<OpenedModel> => {
   const { model: name, onProgress = () => {} } = options
   const fetched: Parameters<typeof resolveModel>[1] = {
@@ -47,8 +53,12 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
   const run = await modelOfRun(name)
   const dir = await resolveModel(run?.model ?? name, fetched)
   const adapterDir = await adapterFolder(options.adapter ?? run?.adapter, fetched)
-  const { files, generationConfig, ...base } = await loadPretrained(dir)
-  const adapter = adapterDir === undefined ? undefined : await loadAdapter(adapterDir, base)
+  const { files, generationConfig, ...pretrained } = await loadPretrained(dir)
+  const adapted = adapterDir === undefined ? undefined : await loadAdapted(adapterDir, pretrained)
+  const { base, adapter } = adapted ?? { base: pretrained, adapter: undefined }
+  const { head = 'language' } = options
+  if (head === 'language') requireLanguageHead(base, dir)
+  if (head === 'scores') requireScoreHead(base, adapterDir ?? dir)
   const whole = adapter ? applyAdapter(base, adapter) : base
   const tokenizer = await loadTokenizerFolder(dir)
   const backend = await openBackend(options)

@@ -4,10 +4,14 @@ import type { Handle } from '../runtime/backend.ts'
 import { type HeadSettings, type StatName, targetStates, tokenPass } from './head.ts'
 import { type Placed, place } from './layout.ts'
 import type { Model } from './model.ts'
+import { scorePass } from './scoreHead.ts'
 import { forward } from './stack.ts'
 
-/** Statistics of a batch's targets, without gradients. The caller frees them and `placed.handles`. */
-export const targetStats = <S extends StatName>(
+/**
+ * Statistics of a batch's targets, [M] each, and their `scores` [M, num_labels], without gradients. The language head is
+ * run only where something of it is asked. The caller frees them and `placed.handles`.
+ */
+export const targetStats = <S extends StatName | 'scores'>(
   model: Model,
   packed: PackedBatch,
   names: readonly S[],
@@ -16,7 +20,11 @@ export const targetStats = <S extends StatName>(
   const placed = place(model, packed)
   const { hidden } = forward(model, placed, 'none')
   const h = targetStates(model, hidden, placed)
-  const stats = tokenPass(model, h, placed, names, settings)
+  const ofTokens = names.filter((name): name is S & StatName => name !== 'scores')
+  const stats = {
+    ...(ofTokens.length > 0 && tokenPass(model, h, placed, ofTokens, settings)),
+    ...(ofTokens.length < names.length && { scores: scorePass(model, h) }),
+  } as Record<S, Handle>
   model.backend.free([hidden, h])
   return { stats, placed }
 }

@@ -1,6 +1,6 @@
 /** A model with its adapter merged in, from names as the command line takes them. */
 import { resolveModel } from '../checkpoint/hub.node.ts'
-import { loadAdapter, loadPretrained } from '../models/load.node.ts'
+import { loadAdapted, loadPretrained } from '../models/load.node.ts'
 import { type Base, mergeAdapter } from '../models/merge.ts'
 import { modelOfRun } from '../runs/find.node.ts'
 
@@ -19,5 +19,6 @@ export const openMerged = async (model: string, adapter?: string): Promise<Merge
   const { generationConfig, ...base } = await loadPretrained(dir)
   if (adapterName === undefined) return { ...base, dir, generationConfig }
   const adapterDir = (await modelOfRun(adapterName))?.adapter ?? (await resolveModel(adapterName))
-  return { ...mergeAdapter(base, await loadAdapter(adapterDir, base)), dir, adapterDir, generationConfig }
+  const adapted = await loadAdapted(adapterDir, base)
+  return { ...mergeAdapter(adapted.base, adapted.adapter), dir, adapterDir, generationConfig }
 }

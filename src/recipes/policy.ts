@@ -3,13 +3,14 @@
  * every parameter; LoRA an adapter, new or opened, beside a frozen base.
  */
 import { freemem } from 'node:os'
-import { openAdapter } from '../checkpoint/folder.node.ts'
 import { sha256File } from '../checkpoint/sha256.node.ts'
 import type { StoredTensor } from '../checkpoint/stored.ts'
-import { loadPretrained } from '../models/load.node.ts'
-import { type Adapter, parseAdapter } from '../models/lora.ts'
+import { scoreWeight } from '../models/architecture.ts'
+import { loadAdapted, loadPretrained } from '../models/load.node.ts'
+import type { Adapter } from '../models/lora.ts'
 import { newAdapter } from '../models/loraNew.ts'
 import { applyAdapter, type Base } from '../models/merge.ts'
+import { requireLanguageHead } from '../models/scored.ts'
 import { decays } from '../optim/decay.ts'
 import { type OptimizerName, optimizer } from '../optim/optimizers.ts'
 import { type Model, makeModel, withoutAdapter } from '../passes/model.ts'
@@ -57,10 +58,19 @@ export type Policy = {
   close(): Promise<void>
 }
 
-export const openPolicy = async (settings: PolicySettings, { dir, adapter: adapterDir }: Place): Promise<Policy> => {
+/**
+ * @param withHead gives the model its score head (see models/scored.ts), which is trained beside an adapter too; without
+ *   it the model must have a language head
+ */
+export const openPolicy = async (
+  settings: PolicySettings,
+  { dir, adapter: adapterDir }: Place,
+  withHead?: (base: Base) => Base,
+): Promise<Policy> => {
   refuseRoundedTraining(settings, adapterDir)
-  const pretrained = await loadPretrained(dir)
-  const { adapter, files: adapterFiles } = await adapterOf(settings, pretrained, adapterDir)
+  const opened = await loadPretrained(dir)
+  const { base, adapter, files: adapterFiles } = await adapterOf(settings, opened, adapterDir, withHead)
+  const pretrained = { ...opened, ...base }
   const hashes = Promise.all(
     [...pretrained.files, ...adapterFiles].map(async (path) => ({ path, sha256: await sha256File(path) })),
   )
@@ -112,19 +122,37 @@ const threadsFor = (
 
 const adapterOf = async (
   settings: PolicySettings,
-  { architecture, config }: Policy['pretrained'],
+  pretrained: Policy['pretrained'],
   dir: string | undefined,
-): Promise<{ adapter?: Adapter; files: readonly string[] }> => {
-  if (dir !== undefined) {
-    const folder = await openAdapter(dir)
-    const adapter = parseAdapter(folder.config, folder.tensors, architecture, config, dir)
-    return { adapter: { ...adapter, dropout: settings.loraDropout }, files: folder.files }
+  withHead: ((base: Base) => Base) | undefined,
+): Promise<{ base: Base; adapter?: Adapter; files: readonly string[] }> => {
+  const headed = (base: Base) => {
+    if (withHead) return withHead(base)
+    requireLanguageHead(base, pretrained.dir)
+    return base
   }
-  if (settings.loraR === undefined) return { files: [] }
+  if (dir !== undefined) {
+    const { base: own, adapter, files } = await loadAdapted<Base>(dir, pretrained)
+    const base = headed(own)
+    return { base, adapter: savingHead(base, { ...adapter, dropout: settings.loraDropout }), files }
+  }
+  const base = headed(pretrained)
+  if (settings.loraR === undefined) return { base, files: [] }
   const { loraR: r, loraAlpha: alpha, loraDropout: dropout, loraTarget, seed } = settings
   const targets = loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget
-  return { adapter: newAdapter({ r, alpha, dropout, targets }, architecture, config, seed), files: [] }
+  const adapter = newAdapter({ r, alpha, dropout, targets }, base.architecture, base.config, seed)
+  return { base, adapter: savingHead(base, adapter), files: [] }
 }
+
+/** A score head is trained and saved whole, from the base's. */
+const savingHead = ({ architecture, params }: Base, adapter: Adapter): Adapter =>
+  architecture.scores && !adapter.saved.includes(scoreWeight)
+    ? {
+        ...adapter,
+        params: new Map(adapter.params).set(scoreWeight, params.get(scoreWeight)!),
+        saved: [...adapter.saved, scoreWeight],
+      }
+    : adapter
 
 type Tensors = ReadonlyMap<string, StoredTensor>
 
@@ -170,10 +198,11 @@ export const planFor = (
 
 /**
  * Whether the reference is this model with its adapter off, at any time. Otherwise it is what the model was at the
- * start: full fine-tuning, and adapters that were trained before or replace whole modules.
+ * start: full fine-tuning, and adapters that were trained before or replace whole modules (a value head is none of those:
+ * no log-probability reads it).
  */
 export const hasLiveReference = ({ adapter, freshAdapter }: Policy): boolean =>
-  adapter !== undefined && freshAdapter && adapter.saved.length === 0
+  adapter !== undefined && freshAdapter && adapter.saved.every((name) => name === scoreWeight)
 
 export const referenceModel = (policy: Policy): Model =>
   hasLiveReference(policy) ? withoutAdapter(policy.model) : policy.model

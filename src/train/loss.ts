@@ -1,40 +1,49 @@
 /**
  * From the targets' log-probabilities to the loss: a small program of its own, traced from a pure objective.
  * It takes the statistics of all M targets and the batch's own arrays, and gives the loss, its gradient by each
- * target's log-probability, and the metrics in one vector.
+ * target's log-probability and by its scores, and the metrics in one vector.
  */
 import type { Objective } from '../objectives/objective.ts'
 import { compileProgram } from '../onnx/model.ts'
 import type { StatName } from '../passes/head.ts'
 import { executable, type Model } from '../passes/model.ts'
+import { scoreCount } from '../passes/scoreHead.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import type { Shape } from '../tensor/dim.ts'
 import { grad } from '../tensor/grad.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'
 
-/** What an objective of a recipe may read: target statistics [M], and the arrays that the batch was given. */
-export type LossInputs = Record<StatName, Tensor> & { array(name: string, shape: Shape, dtype?: DType): Tensor }
+/** What a loss may ask of each target: statistics of its token [M], and what the score head says there [M, num_labels]. */
+export type TargetStat = StatName | 'scores'
+
+/** What an objective of a recipe may read: what it asked of the targets, and the arrays that the batch was given. */
+export type LossInputs = Record<TargetStat, Tensor> & { array(name: string, shape: Shape, dtype?: DType): Tensor }
 
 export type LossFunction = {
   /** Programs are kept by it: one name, one trace. */
   name: string
-  stats: readonly StatName[]
+  stats: readonly TargetStat[]
   trace(inputs: LossInputs): Objective
 }
 
 /** An array of the batch, row-major. */
 export type BatchArray = { values: Float32Array | BigInt64Array; shape: readonly number[] }
 
+/** What a loss is differentiated by, of what it asks. */
+const differentiated = ({ stats }: LossFunction) =>
+  (['logps', 'scores'] as const).filter((name) => stats.includes(name))
+
 const lossProgram = (model: Model, loss: LossFunction) =>
   executable(model, `loss ${loss.name}`, () => {
     const stat = (name: string) => input(name, ['M'])
-    const stats = {
+    const stats: Record<TargetStat, Tensor> = {
       logps: stat('logps'),
       entropy: stat('entropy'),
       correct: stat('correct'),
       meanLogit: stat('meanLogit'),
       logSquares: stat('logSquares'),
+      scores: input('scores', ['M', loss.stats.includes('scores') ? scoreCount(model) : 1]),
     }
     const { loss: value, metrics } = loss.trace({ ...stats, array: input })
     const names = Object.keys(metrics)
@@ -42,14 +51,26 @@ const lossProgram = (model: Model, loss: LossFunction) =>
       [value, ...names.map((name) => metrics[name])].map((x) => x.stopGradient().reshape([1])),
       0,
     )
-    return compileProgram(JSON.stringify(names), { scales: grad(value, [stats.logps])[0], vector })
+    const by = differentiated(loss)
+    const slopes = grad(
+      value,
+      by.map((name) => stats[name]),
+    )
+    const outputs = Object.fromEntries(by.map((name, i) => [`by ${name}`, slopes[i]]))
+    return compileProgram(JSON.stringify(names), { ...outputs, vector })
   })
 
-export type LossResult = { scales: Handle; vector: Handle; names: string[] }
+export type LossResult = {
+  /** d loss / d logps [M] and d loss / d scores [M, num_labels], where the loss asks for them. */
+  slopes: { logps?: Handle; scores?: Handle }
+  /** The loss, then the metrics by `names`. */
+  vector: Handle
+  names: string[]
+}
 
-/** @returns `scales` [M], d loss / d logps, and `vector`: the loss, then the metrics by `names` */
 export const runLoss = (model: Model, loss: LossFunction, stats: Handles, arrays: Handles): LossResult => {
   const program = lossProgram(model, loss)
-  const { scales, vector } = model.backend.run(program, { ...stats, ...arrays })
-  return { scales, vector, names: JSON.parse(program.program.name) as string[] }
+  const out = model.backend.run(program, { ...stats, ...arrays })
+  const slopes = { logps: out['by logps'], scores: out['by scores'] }
+  return { slopes, vector: out.vector, names: JSON.parse(program.program.name) as string[] }
 }

@@ -17,9 +17,10 @@ import {
 } from '../passes/head.ts'
 import { type Placed, place } from '../passes/layout.ts'
 import type { Model } from '../passes/model.ts'
+import { scoreBackward, scoreCount, scorePass } from '../passes/scoreHead.ts'
 import { backward, forward, type Gradients, type Plan, type Trail } from '../passes/stack.ts'
-import type { Handle } from '../runtime/backend.ts'
-import { type BatchArray, type LossFunction, type LossResult, runLoss } from './loss.ts'
+import type { Handle, Handles } from '../runtime/backend.ts'
+import { type BatchArray, type LossFunction, type LossResult, runLoss, type TargetStat } from './loss.ts'
 
 export type MicroBatch = {
   packs: readonly PackedBatch[]
@@ -54,29 +55,43 @@ const putArrays = (model: Model, { packs, arrays }: MicroBatch): Record<string, 
   }
 }
 
-/** Room for the statistics of all targets, [M] each. */
-const joinedStats = (model: Model, { packs }: MicroBatch, { stats }: LossFunction): Record<StatName, Handle> => {
+type Joined = Partial<Record<TargetStat, Handle>>
+
+/** Room for what is asked of all targets, [M] each, scores [M, num_labels]. */
+const joinedStats = (model: Model, { packs }: MicroBatch, { stats }: LossFunction): Joined => {
   const M = packs.reduce((n, pack) => n + targetCount(pack), 0)
-  return Object.fromEntries(stats.map((name) => [name, model.backend.zeros([M])])) as Record<StatName, Handle>
+  const shape = (name: TargetStat) => (name === 'scores' ? [M, scoreCount(model)] : [M])
+  return Object.fromEntries(stats.map((name) => [name, model.backend.zeros(shape(name))]))
 }
+
+/** A pack's rows of what is joined. */
+const rowsOf = (model: Model, joined: Joined, start: number, count: number): Joined =>
+  Object.fromEntries(
+    Object.entries(joined).map(([name, handle]) => {
+      const [, ...rest] = handle.shape
+      return [name, model.backend.view(handle, start * (rest[0] ?? 1), [count, ...rest])]
+    }),
+  )
+
+const tokenNames = (stats: readonly TargetStat[]) => stats.filter((name): name is StatName => name !== 'scores')
 
 /** One pack forward, its statistics written where its targets stand among all. */
 const passForward = (
   model: Model,
   pack: PackedBatch,
   start: number,
-  joined: Record<StatName, Handle>,
+  joined: Joined,
   { plan, gradients, seed = 0 }: { plan: Plan; gradients?: Gradients; seed?: number },
   head: HeadSettings & { unit: boolean; trained?: Plan },
 ): Pass => {
   const placed = place(model, pack)
   const { hidden, trail } = forward(model, placed, plan, gradients, seed)
   const h = targetStates(model, hidden, placed)
-  const names = Object.keys(joined) as StatName[]
-  const rows = (handle: Handle) => model.backend.view(handle, start, [targetCount(pack)])
-  const into = Object.fromEntries(names.map((name) => [name, rows(joined[name])])) as Record<StatName, Handle>
-  const made = tokenPass(model, h, placed, names, { ...head, into })
-  model.backend.free(Object.values(into))
+  const { scores, ...into } = rowsOf(model, joined, start, targetCount(pack))
+  const names = tokenNames(Object.keys(into) as TargetStat[])
+  const made = names.length ? tokenPass(model, h, placed, names, { ...head, into: into as Handles }) : {}
+  if (scores) scorePass(model, h, scores)
+  model.backend.free([...Object.values(into), ...(scores ? [scores] : [])])
   return { placed, hidden, h, trail, start, made, settings: head }
 }
 
@@ -98,16 +113,20 @@ const headBackward = (model: Model, { placed, h, made, settings }: Pass, scales:
   return unit ? scaledUnits(model, unit, scales) : trainedHeadBackward(model, h, placed, scales, gradients, settings)
 }
 
-const passBackward = (model: Model, pass: Pass, allScales: Handle, gradients: Gradients) => {
+const passBackward = (model: Model, pass: Pass, slopes: LossResult['slopes'], gradients: Gradients) => {
   const { backend } = model
   const { placed, hidden, h, trail } = pass
-  const scales = backend.view(allScales, pass.start, [placed.targets.count])
-  const dh = headBackward(model, pass, scales, gradients)
+  const asked = Object.fromEntries(Object.entries(slopes).filter(([, slope]) => slope))
+  const { logps, scores } = rowsOf(model, asked, pass.start, placed.targets.count)
+  const byTokens = logps && headBackward(model, pass, logps, gradients)
+  const dh = scores ? scoreBackward(model, h, scores, gradients, byTokens) : byTokens!
   const dHidden = targetStatesBackward(model, hidden, placed, dh, gradients)
-  backend.free([hidden, h, dh, scales])
+  backend.free([hidden, h, dh, ...[logps, scores].flatMap((view) => view ?? [])])
   backward(model, trail, dHidden, gradients)
   backend.free(placed.handles)
 }
+
+const slopeHandles = ({ logps, scores }: LossResult['slopes']) => [logps, scores].flatMap((slope) => slope ?? [])
 
 /** @param seed of this micro-batch's dropout */
 export const trainMicro = (
@@ -122,20 +141,20 @@ export const trainMicro = (
   const { backend } = model
   const arrays = putArrays(model, batch)
   const stats = joinedStats(model, batch, loss)
-  const unit = !headIsTrained(model, gradients, settings)
+  const unit = loss.stats.includes('logps') && !headIsTrained(model, gradients, settings)
   const passes = eachPack(batch.packs, (pack, start, i) => {
     const packSeed = seed + i * 32_452_843
     const head = {
       ...settings,
       unit,
-      trained: unit ? undefined : plan,
+      trained: unit || !loss.stats.includes('logps') ? undefined : plan,
       ...(model.dropout > 0 && { dropoutSeed: packSeed }),
     }
     return passForward(model, pack, start, stats, { plan, gradients, seed: packSeed }, head)
   })
-  const { scales, vector, names } = runLoss(model, loss, stats, arrays)
-  for (const pass of passes) passBackward(model, pass, scales, gradients)
-  backend.free([scales, ...Object.values(stats), ...Object.values(arrays)])
+  const { slopes, vector, names } = runLoss(model, loss, stats, arrays)
+  for (const pass of passes) passBackward(model, pass, slopes, gradients)
+  backend.free([...slopeHandles(slopes), ...Object.values(stats), ...Object.values(arrays)])
   return { vector, names }
 }
 
@@ -153,7 +172,7 @@ export const evalMicro = (
     passForward(model, pack, start, stats, { plan: 'none' }, { ...settings, unit: false }),
   )
   for (const { placed, hidden, h } of passes) backend.free([hidden, h, ...placed.handles])
-  const { scales, vector, names } = runLoss(model, loss, stats, arrays)
-  backend.free([scales, ...Object.values(stats), ...Object.values(arrays)])
+  const { slopes, vector, names } = runLoss(model, loss, stats, arrays)
+  backend.free([...slopeHandles(slopes), ...Object.values(stats), ...Object.values(arrays)])
   return { vector, names }
 }

@@ -5,7 +5,7 @@ import { closeDecoder, type Decoder, drop, openDecoder, prefill, step } from '..
 import { completions, generate } from '../../src/generate/generate.ts'
 import { segmentsOf } from '../../src/generate/programs.ts'
 import { score, uncounted } from '../../src/generate/score.ts'
-import { loadAdapter, loadPretrained } from '../../src/models/load.node.ts'
+import { loadAdapted, loadPretrained } from '../../src/models/load.node.ts'
 import { applyAdapter } from '../../src/models/merge.ts'
 import { logitsPass } from '../../src/passes/head.ts'
 import { putWeights } from '../../src/passes/load.ts'
@@ -38,7 +38,7 @@ const adaptedModel = async (name: string) => {
   const folder = fixture(`models/${name}`)
   const { base_model_name_or_path: baseName } = await fixtureJson(`models/${name}/adapter_config.json`)
   const base = await loadPretrained(join(folder, baseName))
-  const whole = applyAdapter(base, await loadAdapter(folder, base))
+  const whole = applyAdapter(base, (await loadAdapted(folder, base)).adapter)
   return makeModel({ ...whole, backend, params: await putWeights(backend, whole.params) })
 }
 

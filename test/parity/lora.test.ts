@@ -1,6 +1,6 @@
 /** Adapters against PEFT: logits, logits after merging, and the gradient of every adapter parameter. */
 import { afterAll, describe, expect, it } from 'vitest'
-import { loadAdapter, loadPretrained } from '../../src/models/load.node.ts'
+import { loadAdapted, loadPretrained } from '../../src/models/load.node.ts'
 import { applyAdapter, type Base, mergeAdapter } from '../../src/models/merge.ts'
 import {
   headIsTrained,
@@ -30,7 +30,7 @@ describe.each(cases)('%s', async (name) => {
   const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
   const { base: baseName } = await fixtureJson(`models/${name}/golden.json`)
   const base = await loadPretrained(fixture(`models/${baseName}`))
-  const adapter = await loadAdapter(fixture(`models/${name}`), base)
+  const { adapter } = await loadAdapted(fixture(`models/${name}`), base)
   const model = await modelOf(applyAdapter(base, adapter))
 
   it('logits, and those of the base when it is off', async () => {

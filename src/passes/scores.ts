@@ -1,0 +1,62 @@
+/**
+ * What a reward model says of replies: the score head at the last token of each branch, or at every one. Peculiar: the
+ * place is counted, not told from a padding id, so it is right where padding and the end of a text share an id.
+ */
+import { type Aim, packs, type Tree } from '../data/batch.ts'
+import type { Model } from './model.ts'
+import { scoreCount } from './scoreHead.ts'
+import { targetStats } from './stats.ts'
+
+/** Tokens of trees that share a pass; a longer tree has one of its own. */
+const passTokens = 4096
+
+const treeTokens = ({ trunk, branches }: Tree) => branches.reduce((n, { length }) => n + length, trunk.length)
+
+/** Trees in their order, as many together as a pass takes. */
+const passesOf = (trees: readonly Tree[]): Tree[][] => {
+  const passes: Tree[][] = []
+  let room = 0
+  for (const tree of trees) {
+    const tokens = treeTokens(tree)
+    if (tokens > room) {
+      passes.push([])
+      room = passTokens
+    }
+    passes.at(-1)!.push(tree)
+    room -= tokens
+  }
+  return passes
+}
+
+/** Scores of each tree's branches at the tokens that are aimed at: [tree][branch][token][num_labels]. */
+const scoresAt = async (model: Model, trees: readonly Tree[], aim: Aim): Promise<number[][][][]> => {
+  const labels = scoreCount(model)
+  const all: number[][][][] = []
+  for (const pass of passesOf(trees)) {
+    const own: number[][][][] = pass.map(({ branches }) => branches.map(() => []))
+    const K = Math.max(...pass.map(({ branches }) => branches.length))
+    for (const packed of packs(pass, K, aim)) {
+      const { stats, placed } = targetStats(model, packed, ['scores'])
+      const read = model.backend.read(stats.scores)
+      model.backend.free([stats.scores, ...placed.handles])
+      const values = await read
+      for (let m = 0; m < packed.targets.sequence.length; m++) {
+        const s = packed.targets.sequence[m]
+        own[Math.floor(s / K)][s % K].push(Array.from(values.subarray(m * labels, (m + 1) * labels)))
+      }
+    }
+    all.push(...own)
+  }
+  return all
+}
+
+/**
+ * The scores of each reply, read at its last token (at the prompt's, where it is empty): [tree][branch][num_labels].
+ * A prompt passes once for all its replies, trees share passes; nothing of the language head is computed.
+ */
+export const scoresOf = async (model: Model, trees: readonly Tree[]): Promise<number[][][]> =>
+  (await scoresAt(model, trees, 'last')).map((branches) => branches.map(([scores]) => scores))
+
+/** The scores after each token of each reply, [tree][branch][token][num_labels]: those of all its prefixes, in one pass. */
+export const scoresAlong = (model: Model, trees: readonly Tree[]): Promise<number[][][][]> =>
+  scoresAt(model, trees, 'each')
