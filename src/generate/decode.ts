@@ -1,20 +1,25 @@
 /**
- * Decoding with a cache: prompts in one ragged pass, then one token a row. One set of programs serves every number of
- * rows and every length, and rows may come and go between steps.
+ * Decoding with a cache: prompts in one ragged pass, then one token a row. One set of programs serves both, every number
+ * of rows and every length, and rows may come and go between steps.
  */
 import { pack } from '../data/batch.ts'
 import { maskName } from '../nn/attention.ts'
 import { cachedMask } from '../nn/attentionCached.ts'
-import { targetStates } from '../passes/head.ts'
-import { type Placed, place, windowsOf } from '../passes/layout.ts'
-import { layerPart, type Model, ropeHandles } from '../passes/model.ts'
-import { embed } from '../passes/stack.ts'
-import type { Handle, Handles } from '../runtime/backend.ts'
+import { place, windowsOf } from '../passes/layout.ts'
+import { type Model, ropeHandles } from '../passes/model.ts'
+import { elements, type Handle, type Handles } from '../runtime/backend.ts'
 import { type Cache, cacheViews, closeCache, copyRows, dropRow, openCache, reserve, writeTokens } from './cache.ts'
-import { promptBlock, type Segment, segmentsOf } from './programs.ts'
+import { type Segment, segmentsOf } from './programs.ts'
 
 /** A model made ready to decode, and the rows under way. */
-export type Decoder = { model: Model; packed: boolean; segments: Segment[]; cache: Cache }
+export type Decoder = {
+  readonly model: Model
+  readonly packed: boolean
+  readonly segments: Segment[]
+  readonly cache: Cache
+  /** Of the last step. */
+  grid?: Record<'index' | 'qTo' | 'kvTo' | 'qBack', Handle>
+}
 
 export type DecoderOptions = {
   /**
@@ -32,7 +37,12 @@ export const openDecoder = (model: Model, { packed = false }: DecoderOptions = {
 })
 
 /** Gives back what the decoder holds; the model stays. */
-export const closeDecoder = ({ cache }: Decoder) => closeCache(cache)
+export const closeDecoder = (decoder: Decoder) => {
+  const { model, cache, grid } = decoder
+  closeCache(cache)
+  if (grid) model.backend.free(Object.values(grid))
+  decoder.grid = undefined
+}
 
 type Prompt = { ids: ArrayLike<number>; copies: number }
 
@@ -40,7 +50,8 @@ type Prompt = { ids: ArrayLike<number>; copies: number }
  * Appends rows: each prompt is read once, and stands in as many rows as it has copies, those of one prompt together.
  * Takes ids that are not empty. @returns hidden states at the end of each prompt, [prompts, C], normed
  */
-export const prefill = ({ model, cache }: Decoder, prompts: readonly Prompt[]): Handle => {
+export const prefill = (decoder: Decoder, prompts: readonly Prompt[]): Handle => {
+  const { model, cache } = decoder
   const packed = pack(
     prompts.map(({ ids }) => ({ trunk: ids, branches: [] })),
     0,
@@ -48,25 +59,14 @@ export const prefill = ({ model, cache }: Decoder, prompts: readonly Prompt[]): 
   let end = -1
   const ends = prompts.map(({ ids }) => (end += ids.length))
   const placed = place(model, { ...packed, targets: { index: ends, label: ends } })
-  const { hidden, made } = readPrompts(model, placed)
+  const { num_key_value_heads: heads, head_dim: D } = model.config
+  const nothing = model.backend.zeros([packed.B, heads, 1, 0, D])
+  const past = segmentsPast(model, () => [nothing, nothing])
+  const { ids, shared, targets } = placed
+  const { y, made } = runSegments(decoder, { ...past, ...shared, ids, index: targets.index })
   store(cache, made, prompts)
-  const h = targetStates(model, hidden, placed)
-  model.backend.free([hidden, ...placed.handles, ...made.flat()])
-  return h
-}
-
-/** The last hidden states [N, C], and each layer's keys and values [N, kvHeads*D]. */
-const readPrompts = (model: Model, placed: Placed) => {
-  const { backend, config } = model
-  let hidden = embed(model, placed)
-  const made = Array.from({ length: config.num_hidden_layers }, (_, layer) => {
-    const feeds = { ...placed.shared, ...layerPart(model, layer).handles, x: hidden }
-    const { y, keys, values } = backend.run(promptBlock(model, layer), feeds)
-    backend.free([hidden])
-    hidden = y
-    return [keys, values] as const
-  })
-  return { hidden, made }
+  model.backend.free([nothing, ...placed.handles, ...made.flat()])
+  return y
 }
 
 /** Puts the prompts' keys and values into new rows. */
@@ -92,16 +92,18 @@ export const step = (decoder: Decoder, ids: readonly number[]): Handle => {
   const { backend } = model
   const longest = 1 + Math.max(...cache.lengths)
   reserve(cache, cache.lengths.length, longest)
-  const made = stepInputs(cache, ids)
-  const { x, states } = runSegments(decoder, { ...made, ...ropeHandles(model, longest) })
+  const views = cacheViews(cache)
+  const shared = stepInputs(cache, ids)
+  const past = segmentsPast(model, (layer) => views[layer])
+  const { y, made } = runSegments(decoder, { ...past, ...shared, ...gridOf(decoder), ...ropeHandles(model, longest) })
   writeTokens(
     cache,
-    states,
+    made,
     cache.lengths.map((position, row) => ({ row, position })),
   )
   for (let row = 0; row < ids.length; row++) cache.lengths[row]++
-  backend.free([...Object.values(made), ...states.flat()])
-  return x
+  backend.free([...Object.values(shared), ...made.flat()])
+  return y
 }
 
 /** What a step's programs share: ids, positions and masks. */
@@ -110,28 +112,53 @@ const stepInputs = ({ model, lengths, capacity }: Cache, ids: readonly number[])
   const N = ids.length
   const put = (values: readonly number[]) => backend.put(BigInt64Array.from(values, BigInt), [N])
   const mask = (window: number | undefined) =>
-    backend.put(cachedMask(lengths, capacity, window), [N, 1, 1, 1, capacity])
+    backend.put(cachedMask(lengths, capacity, window), [N, 1, 1, 1, capacity + 1])
   const masks = windowsOf(model).map((window) => [maskName(window), mask(window)])
   return { ids: put(ids), positions: put(lengths), ...Object.fromEntries(masks) }
 }
 
-const runSegments = ({ model, segments, cache }: Decoder, shared: Handles) => {
+/** Where one token a row stands: on a grid of one column, so that every index counts up. */
+const gridOf = (decoder: Decoder): Handles => {
+  const { model, cache } = decoder
+  const rows = cache.lengths.length
+  if (decoder.grid?.index.shape[0] === rows) return decoder.grid
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads } = model.config
+  const count = (...shape: number[]) =>
+    model.backend.put(
+      BigInt64Array.from({ length: elements(shape) }, (_, i) => BigInt(i)),
+      shape,
+    )
+  if (decoder.grid) model.backend.free(Object.values(decoder.grid))
+  decoder.grid = {
+    index: count(rows),
+    qTo: count(rows, heads, 1),
+    kvTo: count(rows, kvHeads, 1),
+    qBack: count(rows, heads),
+  }
+  return decoder.grid
+}
+
+/** The cached keys and values that the programs read. */
+const segmentsPast = (model: Model, of: (layer: number) => readonly [Handle, Handle]): Handles =>
+  Object.fromEntries(
+    Array.from({ length: model.config.num_hidden_layers }, (_, layer) => {
+      const [keys, values] = of(layer)
+      return [[`keys ${layer}`, keys] as const, [`values ${layer}`, values] as const]
+    }).flat(),
+  )
+
+/** The last program's y, and each layer's keys and values of the new tokens, [N, kvHeads*D]. */
+const runSegments = ({ model, segments }: Decoder, shared: Handles) => {
   const { backend } = model
-  const views = cacheViews(cache)
-  const past: Record<string, Handle> = {}
-  views.forEach(([keys, values], layer) => {
-    past[`keys ${layer}`] = keys
-    past[`values ${layer}`] = values
-  })
-  const states: (readonly [Handle, Handle])[] = []
+  const made: (readonly [Handle, Handle])[] = []
   let x: Handle | undefined
   for (const { layers, program, handles } of segments) {
-    const made = backend.run(program, { ...handles, ...past, ...shared, ...(x && { x }) })
-    for (const layer of layers) states.push([made[`new keys ${layer}`], made[`new values ${layer}`]])
+    const results = backend.run(program, { ...handles, ...shared, ...(x && { x }) })
+    for (const layer of layers) made.push([results[`new keys ${layer}`], results[`new values ${layer}`]])
     if (x) backend.free([x])
-    x = made.y
+    x = results.y
   }
-  return { x: x!, states }
+  return { y: x!, made }
 }
 
 /** Takes a row out of the batch; the last row has its number afterwards. */

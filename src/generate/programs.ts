@@ -1,13 +1,13 @@
 /**
- * The programs of decoding. Prompts go through the blocks one by one, as in training. Steps are small, so what each
- * run costs would show: they go through whole segments of the model, which may hold the weights themselves.
+ * The programs of decoding: prompts and steps go through the same ones. Steps are small, so what each run costs would
+ * show: a program covers a whole segment of the model, and may hold the weights themselves.
  */
-import { type Attend, attendRagged } from '../nn/attention.ts'
+import type { Attend } from '../nn/attention.ts'
 import { attendCached } from '../nn/attentionCached.ts'
 import { makeScope, type Scope } from '../nn/scope.ts'
 import { compileProgram } from '../onnx/model.ts'
 import { kindOf } from '../passes/layout.ts'
-import { executable, layerPart, type Model, outerPart, type Part, scopeOf } from '../passes/model.ts'
+import { executable, layerPart, type Model, outerPart, type Part } from '../passes/model.ts'
 import { raggedContext } from '../passes/stack.ts'
 import { type Executable, elements, type Handle, type Handles } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
@@ -25,17 +25,7 @@ const traceBlock = (model: Model, layer: number, scope: Scope, x: Tensor, attend
   return { y, ...made }
 }
 
-/** x -> y, keys, values of one layer on whole prompts; layers of a kind share it. */
-export const promptBlock = (model: Model, layer: number): Executable => {
-  const part = layerPart(model, layer)
-  return executable(model, `prompt ${part.signature} ${JSON.stringify(kindOf(model, layer))}`, () => {
-    const scope = scopeOf(part)
-    const x = input('x', ['N', model.config.hidden_size])
-    return compileProgram('prompt', traceBlock(model, layer, scope, x, attendRagged))
-  })
-}
-
-/** Neighbouring layers that one program covers; the first embeds the ids, the last ends with the final norm. */
+/** Neighbouring layers that one program covers; the first embeds the ids, the last ends with the final norm of some tokens. */
 export type Segment = { layers: readonly number[]; program: Executable; handles: Handles }
 
 /** Bytes of weights in one program: while it is made there are several copies of them. */
@@ -81,14 +71,14 @@ const stepWeights = (model: Model, layers: readonly number[], made: Handle[]): H
   return Object.assign({}, ...changed.map(([name, how]) => convertSteps(model, name, how, made)))
 }
 
-/** Ids or x -> y, and `new keys L`, `new values L` of each layer, [N, kvHeads*D]. Parameters have their full names. */
+/** Ids or x -> y (of the last: normed, of tokens `index`), and `new keys L`, `new values L` of each layer, [N, kvHeads*D]. Parameters have their full names. */
 const traceSegment = (model: Model, layers: readonly number[], packed: boolean): Record<string, Tensor> => {
   const { architecture, config } = model
   const shapes = new Map([...model.params].map(([name, { shape }]) => [name, shape]))
   const quantized = packed ? new Map([...model.quantized].map(([name, how]) => [name, stepsOf(how)])) : model.quantized
   const scope = makeScope(shapes, { scalings: model.scalings, quantized, rounded: packed })
   const outputs: Record<string, Tensor> = {}
-  const i64 = (name: string) => input(name, ['N'], 'i64')
+  const i64 = (name: string, size = 'N') => input(name, [size], 'i64')
   const isFirst = layers[0] === 0
   const isLast = layers.at(-1) === config.num_hidden_layers - 1
   let x = isFirst
@@ -100,7 +90,7 @@ const traceSegment = (model: Model, layers: readonly number[], packed: boolean):
     outputs[`new keys ${layer}`] = made.keys
     outputs[`new values ${layer}`] = made.values
   }
-  return { ...outputs, y: isLast ? architecture.finalNorm(scope, x, config) : x }
+  return { ...outputs, y: isLast ? architecture.finalNorm(scope, x.gather(i64('index', 'R')), config) : x }
 }
 
 /** Names of parameters whose values go into a program: those below these prefixes, but for adapters. */

@@ -1,14 +1,15 @@
 /**
- * Weights of code books as decoding takes them. Peculiar: on one row ONNX Runtime expands the whole of such a weight, where
- * its 8-bit product would read it once; so steps get a copy in whole numbers of 8 bits with the same blocks. A book's value
- * moves by at most 1/254 of its block's largest, a tenth of what the book itself has rounded away.
+ * Rounded weights as decoding takes them. Peculiar: on one row ONNX Runtime expands the whole of a weight of code books,
+ * where its 8-bit product would read it once; so steps get a copy in whole numbers of 8 bits with the same blocks. A book's
+ * value moves by at most 1/254 of its block's largest, a tenth of what the book itself has rounded away. Beside rounded
+ * weights the head would be most of what a step reads, so decoding has it in 8 bits too; scoring and training never do.
  */
 
 import { codesOf, scalesOf } from '../nn/scope.ts'
 import { compileProgram } from '../onnx/model.ts'
 import { executable, type Model } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
-import { codeBooks, isBook, type Quantization, storedShapes } from '../tensor/quantization.ts'
+import { codeBooks, isBook, type Quantization, quantization, storedShapes } from '../tensor/quantization.ts'
 import { constant, input } from '../tensor/tensor.ts'
 
 /** How steps read a weight: rows that are no whole number of blocks stay as they are. */
@@ -39,4 +40,46 @@ export const convertSteps = (model: Model, name: string, how: Quantization, made
   const scales = backend.view(flat.scales, 0, shapes.scales)
   made.push(codes, scales, ...Object.values(flat))
   return { [codesOf(name)]: codes, [scalesOf(name)]: scales }
+}
+
+/** How decoding reads the head of a rounded model; undefined where rows are no whole number of blocks. */
+export const headOf = ({ quantized, params }: Model, weight: string): Quantization | undefined => {
+  const [out, inner] = params.get(weight)!.shape
+  const how = quantization('int8', [out, inner])
+  return quantized.size && inner % how.block === 0 ? how : undefined
+}
+
+/** Numbers that are rounded at a time. */
+const atOnce = 2 ** 22
+
+/** An fp32 weight as codes and scales, on the engine: as `quantize` rounds it. */
+export const roundOnEngine = (model: Model, name: string, how: Quantization): Handles => {
+  const { backend, params } = model
+  const { out, inner, block } = how
+  const shapes = storedShapes(how)
+  const made = { codes: backend.zeros(shapes.codes, 'u8'), scales: backend.zeros(shapes.scales) }
+  const program = executable(model, `round ${inner} ${block}`, () => compileProgram('round', roundedBlocks(how)))
+  const rows = Math.max(1, Math.floor(atOnce / inner))
+  for (let from = 0; from < out; from += rows) {
+    const count = Math.min(rows, out - from)
+    const part = (handle: Handle) => {
+      const [, ...rest] = handle.shape
+      return backend.view(handle, from * rest.reduce((a, b) => a * b, 1), [count, ...rest])
+    }
+    const [w, codes, scales] = [params.get(name)!, made.codes, made.scales].map(part)
+    backend.run(program, { w }, { codes, scales })
+    backend.free([w, codes, scales])
+  }
+  return { [codesOf(name)]: made.codes, [scalesOf(name)]: made.scales }
+}
+
+const roundedBlocks = ({ inner, block }: Quantization) => {
+  const w = input('w', ['R', inner]).reshape(['R', inner / block, block])
+  const [most, least] = [w.amax(-1, true), w.neg().amax(-1, true).neg()]
+  const scales = most.add(least).ge(0).where(most, least).div(-128)
+  const inverse = scales.eq(0).where(0, scales.pow(-1))
+  return {
+    codes: w.mul(inverse).add(128.5).min(255).cast('u8'),
+    scales: scales.reshape(['R', inner / block]),
+  }
 }

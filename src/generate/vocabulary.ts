@@ -3,12 +3,14 @@
  * so that they are laid out in memory once.
  */
 import { logits } from '../nn/head.ts'
+import { codesOf, makeScope, type Scope, scalesOf } from '../nn/scope.ts'
 import { compileProgram } from '../onnx/model.ts'
 import { executable, type Model, outerPart, scopeOf } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import { input } from '../tensor/tensor.ts'
 import type { Decoder } from './decode.ts'
 import { fitsProgram } from './programs.ts'
+import { headOf, roundOnEngine } from './steps.ts'
 
 /** Neighbouring ids whose probabilities are summed together. */
 export const blockSize = 256
@@ -18,15 +20,38 @@ export const topWidth = (V: number) => Math.min(V, 128)
 
 /** [R, V] of hidden states [R, C]. */
 export const logitsOf = ({ model, packed }: Decoder, h: Handle): Handle => {
+  const { handles } = outerPart(model)
+  return model.backend.run(packed ? packedLogits(model) : plainLogits(model), { ...handles, h }).logits
+}
+
+const trace = (model: Model, scope: Scope) => ({
+  logits: logits(scope, input('h', ['R', model.config.hidden_size]), model.architecture.head(model.config)),
+})
+
+const plainLogits = (model: Model) => {
   const outer = outerPart(model)
-  const { weight, ...options } = model.architecture.head(model.config)
-  const isConstant = (name: string) => packed && name === weight && fitsProgram(outer.handles[weight].shape)
+  return executable(model, `logits ${outer.signature}`, () => compileProgram('logits', trace(model, scopeOf(outer))))
+}
+
+/** The weight is the program's own, in 8 bits where those of the blocks are rounded. */
+const packedLogits = (model: Model) => {
+  const { shapes, scalings, signature, handles } = outerPart(model)
+  const { weight } = model.architecture.head(model.config)
+  const how = headOf(model, weight)
+  let made: Handles = {}
   const build = () => {
-    const x = input('h', ['R', model.config.hidden_size])
-    return compileProgram('logits', { logits: logits(scopeOf(outer), x, { weight, ...options }) }, isConstant)
+    const quantized = new Map(how && [[weight, how]])
+    const isConstant = (name: string) =>
+      [codesOf(weight), scalesOf(weight)].includes(name) || (name === weight && fitsProgram(handles[weight].shape))
+    return compileProgram('logits', trace(model, makeScope(shapes, { scalings, quantized, rounded: true })), isConstant)
   }
-  const program = executable(model, `sampled logits ${packed} ${outer.signature}`, build, () => outer.handles)
-  return model.backend.run(program, { ...outer.handles, h }).logits
+  const constants = () => {
+    made = how ? roundOnEngine(model, weight, how) : {}
+    return { ...handles, ...made }
+  }
+  const program = executable(model, `packed logits ${signature}`, build, constants)
+  model.backend.free(Object.values(made))
+  return program
 }
 
 /**

@@ -1,43 +1,59 @@
 /**
- * Attention of one new token a row on what the row has cached. Peculiar: the token's own key and value are not in the
- * cache yet; their score stands beside the others in one softmax, so the cache is written after the block has run. Few
- * heads that share keys are multiplied one by one: ONNX Runtime has a kernel for one row that packs nothing, twice as
- * fast on many rows of the batch.
+ * Attention of new tokens on what their rows have cached and on each other: whole prompts, parts of them, or one token a
+ * row. Peculiar: the new tokens' keys and values are not in the cache yet; their scores stand beside the others in one
+ * softmax, so the cache is written after the block has run. Few heads that share keys are multiplied one by one: for one
+ * token ONNX Runtime has a kernel that packs nothing, twice as fast on many rows of the batch.
  */
+import { type Dim, mulDims } from '../tensor/dim.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'
 import { type Attend, hidden, maskName } from './attention.ts'
 
 /**
- * q [N, heads*D], k and v [N, kvHeads*D] of N rows. Inputs: `keys L` and `values L` of layer L, [N, kvHeads, 1, S, D],
- * and the mask of its window [N, 1, 1, 1, S], 0 where the row sees the place.
+ * q [N, heads*D], k and v [N, kvHeads*D] of N new tokens, which stand on a grid of B rows by T as `layoutTensors` says.
+ * Inputs: `keys L` and `values L` of layer L, [B, kvHeads, 1, S, D], and the mask of its window [B, 1, 1, T, S+T], 0 where
+ * a token sees a place.
  */
 export const attendCached =
   (layer: number): Attend =>
   (q, k, v, { heads, kvHeads, headDim, scale, window, softcap }) => {
     const [N] = q.shape
     const group = heads / kvHeads
-    const cached = (name: string) => input(`${name} ${layer}`, [N, kvHeads, 1, 'S', headDim])
-    const own = (x: Tensor) => x.reshape([N, kvHeads, 1, 1, headDim])
-    const capped = (scores: Tensor) => (softcap ? scores.div(softcap).tanh().mul(softcap) : scores)
-    // [N, kvHeads, group, 1, D], or [N, kvHeads, 1, group, D]: the heads that share keys are rows of one matrix
-    const split = group <= oneByOne ? [group, 1] : [1, group]
-    const queries = q.mul(scale).reshape([N, kvHeads, ...split, headDim])
-    const mask = input(maskName(window), [N, 1, 1, 1, 'S'])
-    const past = capped(queries.matmul(cached('keys'), { transB: true })).add(mask)
-    const last = capped(queries.matmul(own(k), { transB: true }))
-    const probs = concat([past, last], 4).softmax()
-    const mixed = probs.slice(4, 0, 'S').matmul(cached('values'))
-    return mixed.add(probs.slice(4, 'S', '1+S').mul(own(v))).reshape([N, heads * headDim])
+    const index = (name: string, shape: readonly Dim[]) => input(name, shape, 'i64')
+    const cached = (name: string) => input(`${name} ${layer}`, ['B', kvHeads, 1, 'S', headDim])
+    const spread = (x: Tensor, n: number, to: Tensor) => x.reshape([mulDims(N, n), headDim]).gather(to)
+    const own = (x: Tensor) =>
+      spread(x, kvHeads, index('kvTo', ['B', kvHeads, 'T'])).reshape(['B', kvHeads, 1, 'T', headDim])
+    // [B, kvHeads, group, T, D], or [B, kvHeads, 1, group*T, D]: the heads that share keys are rows of one matrix
+    const split = group <= oneByOne ? [group, 'T'] : [1, mulDims(group, 'T')]
+    const queries = spread(q, heads, index('qTo', ['B', heads, 'T']))
+      .reshape(['B', kvHeads, ...split, headDim])
+      .mul(scale)
+    const past = queries.matmul(cached('keys'), { transB: true })
+    const scores = concat([past, queries.matmul(own(k), { transB: true })], 4)
+    const capped = softcap ? scores.div(softcap).tanh().mul(softcap) : scores
+    const mask = input(maskName(window), ['B', 1, 1, 'T', 'S+T'])
+    const probs = capped.reshape(['B', kvHeads, group, 'T', 'S+T']).add(mask).softmax().reshape(scores.shape)
+    const mixed = probs
+      .slice(4, 0, 'S')
+      .matmul(cached('values'))
+      .add(probs.slice(4, 'S', 'S+T').matmul(own(v)))
+    const rows = ['B', heads, 'T'].reduce(mulDims, 1) as Dim
+    return mixed
+      .reshape([rows, headDim])
+      .gather(index('qBack', [N, heads]))
+      .reshape([N, heads * headDim])
   }
 
 /** More heads than these that share keys are faster as one matrix. */
 const oneByOne = 4
 
-/** The mask of rows of these lengths, row-major [N, 1, 1, 1, S]; the new token stands at position `length`. */
+/** The mask of one more token of rows of these lengths, [N, 1, 1, 1, S+1]; it stands at position `length`, and last. */
 export const cachedMask = (lengths: readonly number[], S: number, window = Number.POSITIVE_INFINITY): Float32Array => {
-  const mask = new Float32Array(lengths.length * S).fill(hidden)
+  const mask = new Float32Array(lengths.length * (S + 1)).fill(hidden)
   lengths.forEach((length, row) => {
-    mask.fill(0, row * S + Math.max(0, length + 1 - window), row * S + length)
+    const start = row * (S + 1)
+    mask.fill(0, start + Math.max(0, length + 1 - window), start + length)
+    mask[start + S] = 0
   })
   return mask
 }

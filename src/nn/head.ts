@@ -22,7 +22,8 @@ export type HeadOptions = {
 /** [R, V] of hidden states [R, C]. */
 export const logits = (p: Scope, h: Tensor, { weight, module, softcap, temperature }: HeadOptions): Tensor => {
   const lora = p.lora(module)
-  const plain = h.matmul(p.get(weight), { transB: true })
+  const rounded = p.quantized(weight)
+  const plain = rounded ? h.matmulQuantized(rounded) : h.matmul(p.get(weight), { transB: true })
   const biased = p.has(`${module}.bias`) ? plain.add(p.get(`${module}.bias`)) : plain
   const full = lora ? biased.add(loraUpdate(lora, h)) : biased
   const capped = softcap ? full.div(softcap).tanh().mul(softcap) : full
