@@ -185,7 +185,10 @@ export const tiledHeadBackward = (
   return scaledUnits(model, unit, scales)
 }
 
-/** d h [M, C] of sum(scales * logps), adding the gradients of the head's own parameters, a chunk at a time. */
+/**
+ * d h [M, C] of sum(scales * logps + entropyScales * entropy), adding the gradients of the head's own parameters, a chunk
+ * at a time.
+ */
 export const trainedHeadBackward = (
   model: Model,
   h: Handle,
@@ -193,18 +196,32 @@ export const trainedHeadBackward = (
   scales: Handle,
   gradients: Gradients,
   settings: HeadSettings = {},
+  entropyScales?: Handle,
 ): Handle => {
   const { backend } = model
   const part = outerPart(model)
   const trained = trainedIn(statsProgram(model, part, ['logps'], false, settings), gradients)
-  const program = executable(model, `headBackward ${part.signature} ${trained} ${keyOf(settings)}`, () => {
+  const key = `headBackward ${part.signature} ${trained} ${keyOf(settings)} ${entropyScales !== undefined}`
+  const program = executable(model, key, () => {
     const { scope, h: x, stats } = traceChunk(model, part, settings)
-    const [dh, ...dw] = vjp([stats.logps], [input('scale', ['R'])], [x, ...trained.map(scope.get)])
+    const [outputs, slopes] = [[stats.logps], [input('scale', ['R'])]]
+    if (entropyScales) {
+      outputs.push(stats.entropy)
+      slopes.push(input('entropyScale', ['R']))
+    }
+    const [dh, ...dw] = vjp(outputs, slopes, [x, ...trained.map(scope.get)])
     return compileProgram('headBackward', { dh, ...accumulated(trained, dw) })
   })
   const dh = backend.zeros(h.shape)
   const sums = accumulators(trained, gradients)
-  eachChunk(model, placed.targets.count, { h, dh, label: placed.targets.label, scale: scales }, (chunk, i) => {
+  const rows = {
+    h,
+    dh,
+    label: placed.targets.label,
+    scale: scales,
+    ...(entropyScales && { entropyScale: entropyScales }),
+  }
+  eachChunk(model, placed.targets.count, rows, (chunk, i) => {
     const { dh: into, ...feeds } = chunk
     const seed = seedFeed(model, program, settings, i)
     backend.run(program, { ...part.handles, ...sums.feeds, ...feeds, ...seed }, { dh: into, ...sums.into })

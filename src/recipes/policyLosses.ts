@@ -42,5 +42,6 @@ export const policyInputs = ({ logps, entropy, array }: LossInputs, s: PolicySet
 export const policyGradientObjective = (settings: PolicySettings): LossFunction => ({
   name: `policy ${JSON.stringify(settings)}`,
   stats: ['logps', 'entropy'],
+  entropyGradient: settings.entropyCoef !== 0,
   trace: (inputs) => policyLoss(policyInputs(inputs, settings), settings),
 })

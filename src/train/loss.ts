@@ -1,7 +1,7 @@
 /**
  * From the targets' log-probabilities to the loss: a small program of its own, traced from a pure objective.
  * It takes the statistics of all M targets and the batch's own arrays, and gives the loss, its gradient by each
- * target's log-probability and by its scores, and the metrics in one vector.
+ * target's log-probability, its scores and its entropy, and the metrics in one vector.
  */
 import type { Objective } from '../objectives/objective.ts'
 import { compileProgram } from '../onnx/model.ts'
@@ -24,6 +24,8 @@ export type LossFunction = {
   /** Programs are kept by it: one name, one trace. */
   name: string
   stats: readonly TargetStat[]
+  /** Its gradient goes through the entropy as well, for which the head is run once more. */
+  entropyGradient?: boolean
   trace(inputs: LossInputs): Objective
 }
 
@@ -31,8 +33,10 @@ export type LossFunction = {
 export type BatchArray = { values: Float32Array | BigInt64Array; shape: readonly number[] }
 
 /** What a loss is differentiated by, of what it asks. */
-const differentiated = ({ stats }: LossFunction) =>
-  (['logps', 'scores'] as const).filter((name) => stats.includes(name))
+const differentiated = ({ stats, entropyGradient }: LossFunction) =>
+  (['logps', 'scores', 'entropy'] as const).filter(
+    (name) => stats.includes(name) && (name !== 'entropy' || entropyGradient),
+  )
 
 const lossProgram = (model: Model, loss: LossFunction) =>
   executable(model, `loss ${loss.name}`, () => {
@@ -61,8 +65,8 @@ const lossProgram = (model: Model, loss: LossFunction) =>
   })
 
 export type LossResult = {
-  /** d loss / d logps [M] and d loss / d scores [M, num_labels], where the loss asks for them. */
-  slopes: { logps?: Handle; scores?: Handle }
+  /** d loss / d logps and d entropy [M], d loss / d scores [M, num_labels], where the loss asks for them. */
+  slopes: { logps?: Handle; scores?: Handle; entropy?: Handle }
   /** The loss, then the metrics by `names`. */
   vector: Handle
   names: string[]
@@ -71,6 +75,6 @@ export type LossResult = {
 export const runLoss = (model: Model, loss: LossFunction, stats: Handles, arrays: Handles): LossResult => {
   const program = lossProgram(model, loss)
   const out = model.backend.run(program, { ...stats, ...arrays })
-  const slopes = { logps: out['by logps'], scores: out['by scores'] }
+  const slopes = { logps: out['by logps'], scores: out['by scores'], entropy: out['by entropy'] }
   return { slopes, vector: out.vector, names: JSON.parse(program.program.name) as string[] }
 }

@@ -107,26 +107,32 @@ const eachPack = (
   })
 }
 
-const headBackward = (model: Model, { placed, h, made, settings }: Pass, scales: Handle, gradients: Gradients) => {
+const headBackward = (
+  model: Model,
+  { placed, h, made, settings }: Pass,
+  { logps, entropy }: { logps: Handle; entropy?: Handle },
+  gradients: Gradients,
+) => {
   const { unit, tiles } = made
-  if (unit && tiles) return tiledHeadBackward(model, h, placed, scales, gradients, { unit, tiles })
-  return unit ? scaledUnits(model, unit, scales) : trainedHeadBackward(model, h, placed, scales, gradients, settings)
+  if (unit && tiles) return tiledHeadBackward(model, h, placed, logps, gradients, { unit, tiles })
+  if (unit) return scaledUnits(model, unit, logps)
+  return trainedHeadBackward(model, h, placed, logps, gradients, settings, entropy)
 }
 
 const passBackward = (model: Model, pass: Pass, slopes: LossResult['slopes'], gradients: Gradients) => {
   const { backend } = model
   const { placed, hidden, h, trail } = pass
   const asked = Object.fromEntries(Object.entries(slopes).filter(([, slope]) => slope))
-  const { logps, scores } = rowsOf(model, asked, pass.start, placed.targets.count)
-  const byTokens = logps && headBackward(model, pass, logps, gradients)
+  const { logps, scores, entropy } = rowsOf(model, asked, pass.start, placed.targets.count)
+  const byTokens = logps && headBackward(model, pass, { logps, entropy }, gradients)
   const dh = scores ? scoreBackward(model, h, scores, gradients, byTokens) : byTokens!
   const dHidden = targetStatesBackward(model, hidden, placed, dh, gradients)
-  backend.free([hidden, h, dh, ...[logps, scores].flatMap((view) => view ?? [])])
+  backend.free([hidden, h, dh, ...[logps, scores, entropy].flatMap((view) => view ?? [])])
   backward(model, trail, dHidden, gradients)
   backend.free(placed.handles)
 }
 
-const slopeHandles = ({ logps, scores }: LossResult['slopes']) => [logps, scores].flatMap((slope) => slope ?? [])
+const slopeHandles = (slopes: LossResult['slopes']) => Object.values(slopes).flatMap((slope) => slope ?? [])
 
 /** @param seed of this micro-batch's dropout */
 export const trainMicro = (
@@ -141,13 +147,15 @@ export const trainMicro = (
   const { backend } = model
   const arrays = putArrays(model, batch)
   const stats = joinedStats(model, batch, loss)
-  const unit = loss.stats.includes('logps') && !headIsTrained(model, gradients, settings)
+  const byTokens = loss.stats.includes('logps')
+  const again = loss.entropyGradient === true
+  const unit = byTokens && !again && !headIsTrained(model, gradients, settings)
   const passes = eachPack(batch.packs, (pack, start, i) => {
     const packSeed = seed + i * 32_452_843
     const head = {
       ...settings,
       unit,
-      trained: unit || !loss.stats.includes('logps') ? undefined : plan,
+      trained: unit || again || !byTokens ? undefined : plan,
       ...(model.dropout > 0 && { dropoutSeed: packSeed }),
     }
     return passForward(model, pack, start, stats, { plan, gradients, seed: packSeed }, head)
