@@ -3,11 +3,13 @@
 import argparse
 import json
 import resource
+import tempfile
 import time
 
 import torch
+from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 parser = argparse.ArgumentParser()
 parser.add_argument("method")
@@ -40,13 +42,8 @@ def language_model():
         seconds.append(time.perf_counter() - started)
 
 
-def preferences():
-    import tempfile
-
-    from datasets import Dataset
-    from transformers import PreTrainedTokenizerFast, TrainerCallback
-    from tokenizers import Tokenizer, models
-    from trl import DPOConfig, DPOTrainer
+def clock():
+    from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_, **__):
@@ -55,18 +52,25 @@ def preferences():
         def on_step_end(self, *_, **__):
             seconds.append(time.perf_counter() - self.started)
 
+    return Clock()
+
+
+def tokenizer():
+    """A word for each id: t0 t1 ..."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
     vocabulary = {f"t{i}": i for i in range(model.config.vocab_size)}
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(vocabulary, unk_token="t0")), pad_token="t2", eos_token="t2", unk_token="t0"
-    )
-    names = ["prompt", "chosen", "rejected"]
-    data = Dataset.from_list([{f"{n}_ids": row[f"{n}_input_ids"] for n in names} for row in rows])
-    config = DPOConfig(
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="t0"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="t2", eos_token="t2", unk_token="t0")
+
+
+def common():
+    return dict(
         output_dir=tempfile.mkdtemp(),
-        per_device_train_batch_size=args.batch_size,
         max_steps=args.steps,
         learning_rate=1e-5,
-        max_length=1024,
         use_cpu=True,
         bf16=args.dtype == "bfloat16",
         report_to=[],
@@ -76,16 +80,71 @@ def preferences():
         gradient_checkpointing=False,
     )
 
-    class Tokenized(DPOTrainer):
-        """The rows are ids already."""
 
+def as_they_are(trainer):
+    """The rows are ids already."""
+
+    class Tokenized(trainer):
         def _prepare_dataset(self, dataset, *_, **__):
             return dataset
 
-    Tokenized(
-        model=model, args=config, train_dataset=data, processing_class=tokenizer, peft_config=lora, callbacks=[Clock()]
+    return Tokenized
+
+
+def preferences():
+    from trl import DPOConfig, DPOTrainer
+
+    names = ["prompt", "chosen", "rejected"]
+    data = Dataset.from_list([{f"{n}_ids": row[f"{n}_input_ids"] for n in names} for row in rows])
+    config = DPOConfig(per_device_train_batch_size=args.batch_size, max_length=1024, **common())
+    as_they_are(DPOTrainer)(
+        model=model, args=config, train_dataset=data, processing_class=tokenizer(), peft_config=lora, callbacks=[clock()]
     ).train()
 
 
-{"sft": language_model, "dpo": preferences}[args.method]()
+def reward():
+    from trl import RewardConfig, RewardTrainer
+
+    scored = AutoModelForSequenceClassification.from_pretrained(
+        args.model, num_labels=1, dtype=getattr(torch, args.dtype), pad_token_id=2
+    )
+    sides = ["chosen", "rejected"]
+    data = [{f"{side}_ids": row["prompt_input_ids"] + row[f"{side}_input_ids"] for side in sides} for row in rows]
+    config = RewardConfig(per_device_train_batch_size=args.batch_size, max_length=1024, **common())
+    adapter = LoraConfig(r=32, lora_alpha=64, lora_dropout=0, target_modules=["q_proj", "v_proj"], task_type="SEQ_CLS")
+    as_they_are(RewardTrainer)(
+        model=scored,
+        args=config,
+        train_dataset=Dataset.from_list(data),
+        processing_class=tokenizer(),
+        peft_config=adapter,
+        callbacks=[clock()],
+    ).train()
+
+
+def grpo():
+    """Steps of batch-size prompts with 4 samples of 64 tokens each; the reward is how many of them are odd."""
+    from trl import GRPOConfig, GRPOTrainer
+
+    data = Dataset.from_list([{"prompt": " ".join(f"t{i}" for i in row["input_ids"])} for row in rows])
+    config = GRPOConfig(
+        per_device_train_batch_size=4 * args.batch_size,
+        num_generations=4,
+        max_completion_length=64,
+        generation_kwargs={"min_new_tokens": 64},
+        beta=0.0,
+        **common(),
+    )
+    GRPOTrainer(
+        model=model,
+        args=config,
+        train_dataset=data,
+        processing_class=tokenizer(),
+        reward_funcs=lambda completions, **_: [float(sum(int(t[1:]) % 2 for t in text.split())) for text in completions],
+        peft_config=lora,
+        callbacks=[clock()],
+    ).train()
+
+
+{"sft": language_model, "dpo": preferences, "reward": reward, "grpo": grpo}[args.method]()
 print(json.dumps({"steps": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
