@@ -30,6 +30,12 @@ export const commands: readonly Entry[] = [
   entry('kto', train, 'align by replies that are good or bad, without pairs', () => import('./commands/kto.ts')),
   entry('spin', train, 'self-play: the data against the last snapshot', () => import('./commands/spin.ts')),
   entry('asft', train, "self-play with a larger model's help", () => import('./commands/asft.ts')),
+  entry(
+    'reinforce',
+    train,
+    'rewards of its own samples, against a moving baseline',
+    () => import('./commands/reinforce.ts'),
+  ),
   entry('init', train, 'make a model with random weights', () => import('./commands/init.ts')),
   entry('merge', train, 'merge an adapter into its model', () => import('./commands/merge.ts')),
   entry('export', use, 'write a model for llama.cpp or transformers.js', () => import('./commands/export.ts')),

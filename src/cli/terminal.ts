@@ -109,6 +109,7 @@ const phases: Record<ProgressEvent['phase'], string> = {
   tokenize: 'tokenizing',
   generate: 'generating',
   score: 'scoring',
+  reward: 'rewarding',
   download: 'downloading',
   upload: 'uploading',
 }
@@ -143,6 +144,8 @@ const labels: Record<string, string> = {
   mean_token_accuracy: 'accuracy',
   accuracy: 'accuracy',
   reward: 'reward',
+  kl: 'kl',
+  'completions/mean_length': 'length',
 }
 
 const metric = (name: string, value: number): Part => ({
@@ -195,7 +198,7 @@ const evalMetrics = (event: EvalEvent): Record<string, number> =>
   )
 
 const measures = (metrics: Record<string, number>): string =>
-  [{ label: 'loss', text: figure(metrics.loss) }, ...highlights(metrics)]
+  [...('loss' in metrics ? [{ label: 'loss', text: figure(metrics.loss) }] : []), ...highlights(metrics)]
     .map(({ label, text }) => `${label} ${text}`)
     .join('   ')
 

@@ -102,6 +102,7 @@ const ways: Record<EndEvent['stopped'], string> = {
   interrupted: 'stopped',
   patience: 'no better',
   converged: 'converged',
+  'kl-budget': 'KL spent',
 }
 
 /** Where things are, and what to do next. */

@@ -66,8 +66,9 @@ export const asAnswered = (row: Row): Completion[] => {
 const bestOf = ({ ranks }: Ranking) => ranks.indexOf(Math.min(...ranks.filter((rank) => rank !== null)))
 
 /** The prompt alone: of a conversation all before the assistant's last message, of a text the whole. */
-export const asPrompts = (row: Row): Prompt[] => {
-  const of = (prompt: Text): Prompt[] => [{ kind: 'prompt', id: row.id, prompt }]
+export const asPrompts = (row: Row & Pick<Prompt, 'record'>): Prompt[] => {
+  const kept = row.record && { record: row.record }
+  const of = (prompt: Text): Prompt[] => [{ kind: 'prompt', id: row.id, prompt, ...kept }]
   if (row.kind === 'prompt') return [row]
   if (row.kind === 'text') return of(row.text)
   if (row.kind === 'messages')

@@ -128,6 +128,8 @@ export type ReaderOptions = {
   columns?: Record<string, string>
   /** Columns, as the file calls them, whose texts rows keep as `beside`. */
   beside?: readonly string[]
+  /** Rows keep the whole record, which must have these columns, as `record`. */
+  record?: readonly string[]
 }
 
 export type RowReader = {
@@ -144,7 +146,7 @@ export type RowReader = {
 export const rowReader = (
   file: string,
   layout: Layout,
-  { columns = {}, beside = [] }: ReaderOptions = {},
+  { columns = {}, beside = [], record: needed }: ReaderOptions = {},
   known?: Format,
 ): RowReader => {
   let format = known
@@ -159,19 +161,30 @@ export const rowReader = (
       if (format.uniqueIds && ids) checkId(record.id, ids, place)
       const found = format.read(record, place)
       if (!Array.isArray(found)) return found
-      const kept = beside.length ? { beside: besideOf(raw, beside, place) } : {}
+      const kept = {
+        ...(beside.length && { beside: besideOf(raw, beside, place) }),
+        ...(needed && { record: wholeRecord(raw, needed, place) }),
+      }
       return { rows: found.map((row) => ({ ...row, ...kept })), skipped: [] }
     },
   }
 }
 
-const besideOf = (record: Columns, wanted: readonly string[], place: Place): Completion['beside'] =>
-  Object.fromEntries(
-    wanted.map((name) => {
-      if (!(name in record)) throw rowFault('missing-column', `is not there; columns are ${names(record)}`, place, name)
-      return [name, conform(z.object({ [name]: textColumn }), record, place)[name]]
-    }),
-  )
+const requireColumns = (record: Columns, wanted: readonly string[], place: Place) => {
+  for (const name of wanted)
+    if (!(name in record)) throw rowFault('missing-column', `is not there; columns are ${names(record)}`, place, name)
+}
+
+const besideOf = (record: Columns, wanted: readonly string[], place: Place): Completion['beside'] => {
+  requireColumns(record, wanted, place)
+  const text = (name: string) => conform(z.object({ [name]: textColumn }), record, place)[name]
+  return Object.fromEntries(wanted.map((name) => [name, text(name)]))
+}
+
+const wholeRecord = (record: Columns, needed: readonly string[], place: Place): Columns => {
+  requireColumns(record, needed, place)
+  return record
+}
 
 const detect = (record: Columns, columns: Record<string, string>, place: Place): Format => {
   for (const [name, column] of Object.entries(columns))

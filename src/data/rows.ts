@@ -57,7 +57,13 @@ export type Completion = {
   /** Answers of others to the same prompt, by column, where a reader was asked to keep them. */
   beside?: Record<string, Text>
 }
-export type Prompt = { kind: 'prompt'; id?: Id; prompt: Text }
+export type Prompt = {
+  kind: 'prompt'
+  id?: Id
+  prompt: Text
+  /** All columns of the record, as the file has them, where a reader was asked to keep them. */
+  record?: Record<string, unknown>
+}
 /** Labels stand under their own ids (the shift is inside the model); -100 is not counted. Equal lengths. */
 export type Labelled = { kind: 'labelled'; id?: Id; input_ids: number[]; labels: number[] }
 

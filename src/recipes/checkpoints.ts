@@ -26,7 +26,13 @@ const savedSchema = z.object({
   tally: z.object({ position: count, counts: z.record(z.string(), count) }),
   /** Of a run that plays against itself: which iteration, counted from 1, and the steps before it. */
   iteration: z.object({ number: count, start: count }).optional(),
+  /** Of a run that learns from its own samples: where it is in them, and what its method carries along. */
+  rollout: z
+    .object({ number: count, updates: count, position: count, state: z.record(z.string(), z.unknown()) })
+    .optional(),
 })
+/** The rollout under way, counted from 1; how many updates it has seen; the order's position after its prompts. */
+export type RolloutMark = NonNullable<z.infer<typeof savedSchema>['rollout']>
 export type Iteration = NonNullable<z.infer<typeof savedSchema>['iteration']>
 
 export type Begin = {
@@ -34,6 +40,7 @@ export type Begin = {
   progress: Progress
   tally?: Tally
   iteration?: Iteration
+  rollout?: RolloutMark
   warnings: WarningEvent[]
 }
 
@@ -47,9 +54,9 @@ export const resumed = async (run: Run, asked: boolean, policy: Policy): Promise
     (text): WarningEvent => ({ event: 'warning', code: 'bad-checkpoint', message: text }),
   )
   if (!found.state) return { progress: beginning, warnings }
-  const { plan, tally, iteration, ...progress } = savedOf(found.state)
+  const { plan, tally, iteration, rollout, ...progress } = savedOf(found.state)
   policy.plan = plan
-  return { state: found.state, progress, tally, iteration, warnings }
+  return { state: found.state, progress, tally, iteration, rollout, warnings }
 }
 
 const savedOf = ({ json, step, path }: State): z.infer<typeof savedSchema> => {
@@ -73,11 +80,11 @@ export const saveCheckpoint = async (
   { keep }: Kept,
   progress: Progress,
   tally: Tally,
-  iteration?: Iteration,
+  more: { iteration?: Iteration; rollout?: RolloutMark } = {},
 ): Promise<string> => {
   await run.sync()
   const plan = policy.plan === 'low' ? 'low' : 'fast'
-  const json: z.infer<typeof savedSchema> = { ...progress, plan, tally, ...(iteration && { iteration }) }
+  const json: z.infer<typeof savedSchema> = { ...progress, plan, tally, ...more }
   const content = { files: stateFiles(policy.backend, policy.arenas), json }
   const protect = progress.best ? [progress.best.step] : []
   return writeState(run.checkpoints, progress.step, content, { keep, protect, bytes: stateBytes(policy.arenas) })

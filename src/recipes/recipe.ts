@@ -37,12 +37,12 @@ export type StartEvent = {
   data_files: FileHash[]
 }
 
-export type SampleEvent = { event: 'sample'; step: number; prompt: string; completion: string }
+export type SampleEvent = { event: 'sample'; step: number; prompt: string; completion: string; reward?: number }
 export type WarningEvent = { event: 'warning'; code: string; message: string; count?: number }
 /** Of work that is no training; shown, not logged. */
 export type ProgressEvent = {
   event: 'progress'
-  phase: 'load' | 'reference' | 'tokenize' | 'generate' | 'score' | 'download' | 'upload'
+  phase: 'load' | 'reference' | 'tokenize' | 'generate' | 'score' | 'reward' | 'download' | 'upload'
   done: number
   total: number
 }
@@ -51,7 +51,7 @@ export type EndEvent = Measured & {
   event: 'end'
   steps: number
   output: string
-  stopped: 'done' | 'interrupted' | 'patience' | 'converged'
+  stopped: 'done' | 'interrupted' | 'patience' | 'converged' | 'kl-budget'
   /** The page of the repository that the result was uploaded to. */
   hub?: string
 }

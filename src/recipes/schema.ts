@@ -14,15 +14,15 @@ import { quantFormats } from '../tensor/quantization.ts'
  * left out and the command line fills it in; `off` says what turning off does that is on by default.
  */
 
-const count = () => z.number().int().positive()
-const size = () => z.number().int().nonnegative()
-const positive = () => z.number().positive()
-const weight = () => z.number().nonnegative()
-const part = () => z.number().min(0).max(1)
-const flag = () => z.boolean().default(false)
-const on = (off: string) => z.boolean().default(true).meta({ off })
-const text = (value: string) => z.string().min(1).meta({ value })
-const texts = (value: string) => z.array(z.string().min(1)).min(1).meta({ value })
+export const count = () => z.number().int().positive()
+export const size = () => z.number().int().nonnegative()
+export const positive = () => z.number().positive()
+export const weight = () => z.number().nonnegative()
+export const part = () => z.number().min(0).max(1)
+export const flag = () => z.boolean().default(false)
+export const on = (off: string) => z.boolean().default(true).meta({ off })
+export const text = (value: string) => z.string().min(1).meta({ value })
+export const texts = (value: string) => z.array(z.string().min(1)).min(1).meta({ value })
 const pairs = (value: string) => z.record(z.string(), z.string()).default({}).meta({ value })
 
 export const quantizeField = z
@@ -131,12 +131,12 @@ const loraFields = (dropout: number) => ({
   ),
 })
 
-const grouped = <F extends Record<string, z.ZodType>>(group: string, fields: F): F => {
+export const grouped = <F extends Record<string, z.ZodType>>(group: string, fields: F): F => {
   for (const field of Object.values(fields)) z.globalRegistry.add(field, { ...field.meta(), group })
   return fields
 }
 
-const shared = (defaults: { learningRate: number; loraDropout: number }) => ({
+export const shared = (defaults: { learningRate: number; loraDropout: number }) => ({
   ...grouped('Model', modelFields),
   ...grouped('Data', dataFields),
   ...grouped('Learning', learningFields(defaults.learningRate)),
@@ -196,7 +196,7 @@ export const ktoSchema = z.object({
   ...shared(withReference),
 })
 
-const numbers = (fallback: number) =>
+export const numbers = (fallback: number) =>
   z.array(z.number().positive()).min(1).default([fallback]).meta({ value: 'NUMBERS', separator: ',' })
 
 const { evalData, evalSplit } = evalFields

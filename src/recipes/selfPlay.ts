@@ -39,7 +39,7 @@ const selfPlay = async function* (
   // data
   const place = await locate(config)
   const columns = helperColumns(config.helper)
-  const data = own(await openData('answered', config, columns))
+  const data = own(await openData('answered', config, { beside: columns }))
   const parts = partsOf(data, config)
   const rows: PlayRows = { ...parts.train, name: 'train' }
   const held: PlayRows | undefined = parts.held && { ...parts.held, name: 'held' }

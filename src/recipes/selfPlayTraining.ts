@@ -102,7 +102,14 @@ export async function* trainIteration(
     evalEvery: 1,
     bestMetric: 'eval_loss',
     save: (at) =>
-      saveCheckpoint(run, policy, settings, { ...at, step: start + at.step }, { position: 0, counts: {} }, iteration),
+      saveCheckpoint(
+        run,
+        policy,
+        settings,
+        { ...at, step: start + at.step },
+        { position: 0, counts: {} },
+        { iteration },
+      ),
     signal,
   })
   for (;;) {

@@ -7,6 +7,7 @@ import { resolveDataset } from '../checkpoint/hub.node.ts'
 import { readState } from '../checkpoint/state.node.ts'
 import type { Kinds } from '../data/convert.ts'
 import type { Encoder, Limits } from '../data/examples.ts'
+import type { ReaderOptions } from '../data/formats.ts'
 import { hashFiles } from '../data/input.node.ts'
 import type { LargestId } from '../data/largestId.ts'
 import { type OpenedRows, openRows } from '../data/openRows.node.ts'
@@ -65,17 +66,17 @@ export type Data<K extends keyof Kinds> = {
   close(): Promise<void>
 }
 
-/** @param beside columns whose texts rows keep */
+/** @param keep what rows keep beside their own columns */
 export const openData = async <K extends keyof Kinds>(
   as: K,
   settings: Pick<SessionSettings, 'data' | 'column' | 'maxSamples' | 'evalData'>,
-  beside: readonly string[] = [],
+  keep: Pick<ReaderOptions, 'beside' | 'record'> = {},
 ): Promise<Data<K>> => {
   const open = (files: string[]) =>
     openRows(files, {
       as,
       columns: settings.column,
-      beside,
+      ...keep,
       maxSamples: settings.maxSamples,
       resolve: resolveDataset,
     }) as Promise<OpenedRows<Kinds[K]>>

@@ -66,7 +66,7 @@ export type StepEvent = Measured & {
   tokens_per_second?: number
 }
 
-export type EvalEvent = Measured & { event: 'eval'; step: number; eval_loss: number }
+export type EvalEvent = Measured & { event: 'eval'; step: number; eval_loss?: number }
 /** `path` is the checkpoint's folder. */
 export type CheckpointEvent = { event: 'checkpoint'; step: number; path: string }
 
@@ -99,7 +99,7 @@ export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEn
     if (progress.evalDue && !signal.aborted) {
       const evaluated = await parts.evaluate!()
       if (!signal.aborted) {
-        yield { event: 'eval', step, eval_loss: evaluated.eval_loss, ...evaluated }
+        yield { event: 'eval', step, ...evaluated }
         progress = judged(parts, { ...progress, evalDue: false }, evaluated)
       }
     }

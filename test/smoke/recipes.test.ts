@@ -140,7 +140,7 @@ describe('evaluation', () => {
       train(sft, { data, evalData, batchSize, maxSteps: 1, learningRate: 1e-30, output: at(name) })
     const [a, b] = [await run('e2', 2), await run('e5', 5)]
     expect(a.evals).toHaveLength(1)
-    expect(Math.abs(a.evals[0] - b.evals[0])).toBeLessThan(1e-5)
+    expect(Math.abs(a.evals[0]! - b.evals[0]!)).toBeLessThan(1e-5)
   })
 
   it('stops when patience ends, and keeps the best step', async () => {
@@ -151,7 +151,7 @@ describe('evaluation', () => {
     const common = { ...settings, shuffle: false, learningRate: 3e-3 }
     const { end, evals } = await train(preference, { ...common, patience: 2, maxSteps: 9, output: at('patience') })
     expect(end).toMatchObject({ stopped: 'patience', steps: 3, best_step: 1 })
-    expect(evals[0]).toBeLessThan(evals[1])
+    expect(evals[0]).toBeLessThan(evals[1]!)
     await train(preference, { ...common, maxSteps: 1, output: at('best') })
     expect(await hashOf(at('patience'))).toBe(await hashOf(at('best')))
   })

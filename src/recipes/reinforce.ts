@@ -1,0 +1,64 @@
+/**
+ * REINFORCE with a moving baseline. Peculiar: the baseline is what earlier rollouts were worth, so it needs no second
+ * sample of a prompt; a probabilistic reward says how unsure it is, and moves the policy the less (level 2).
+ */
+import { baselineAdvantages } from '../objectives/advantages.ts'
+import { type BaselineState, initialBaseline, updateBaseline } from '../objectives/baselines.ts'
+import type { PolicyOptions } from '../objectives/policyGradient.ts'
+import { recipe } from './recipe.ts'
+import { withKl } from './rl/credit.ts'
+import { openGround } from './rl/ground.ts'
+import { policyObjective } from './rl/objective.ts'
+import { rlSession } from './rl/session.ts'
+import { reinforceSchema } from './rlSchema.ts'
+
+export const reinforce = recipe(
+  'reinforce',
+  {
+    summary: 'learn from rewards of its own samples, against a moving baseline (REINFORCE)',
+    example:
+      'attune reinforce --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --output runs/reinforce',
+  },
+  reinforceSchema,
+  async function* (config, context) {
+    // data, policy, reference, rewards
+    const tied = config.klCoef > 0
+    const ground = await openGround(config, context, tied)
+    // credit
+    const { baseline, baselineMomentum: momentum, baselineWindow: window } = config
+    const moving = { kind: baseline === 'ema' ? 'ema_first' : baseline, momentum, window } as const
+    // objective
+    const many = config.numIterations * config.stepsPerGeneration > 1
+    const loss = policyObjective(plain, { old: many, ref: tied })
+    // loop
+    yield* rlSession(ground, {
+      reads: { old: tied || many, ref: tied },
+      loss,
+      aggregation: 'sum',
+      credit: ({ scored, oldLogps, refLogps }, state) => {
+        const { rewards, measures } = withKl(scored.rewards, config.klCoef, oldLogps, refLogps)
+        const before = (state.baseline as BaselineState | undefined) ?? initialBaseline
+        const sigmas = config.regulariser ? scored.sigmas : undefined
+        const advantages = baselineAdvantages(rewards, before.value, sigmas)
+        const after =
+          moving.kind === 'none' ? before : updateBaseline(before, rewards, { ...moving, kind: moving.kind })
+        return {
+          columns: { advantages, ...(many && { oldLogps: oldLogps! }), ...(tied && { refLogps: refLogps! }) },
+          state: { ...state, baseline: after },
+          measures: { ...measures, baseline: before.value },
+        }
+      },
+    })
+  },
+)
+
+/** -A log pi(y|x), whose gradient is that of the ratio where the policy is the one that sampled. */
+const plain: PolicyOptions = {
+  loss: 'reinforce',
+  ratio: 'token',
+  epsilonLow: 0,
+  epsilonHigh: 0,
+  beta: 0,
+  klEstimator: 'k1',
+  entropyCoef: 0,
+}

@@ -1,0 +1,35 @@
+/** The reward of held-out prompts: one answer to each, drawn as in training by numbers that are the same every time. */
+import type { ProgressEvent } from '../recipe.ts'
+import type { Ground } from './ground.ts'
+import { mean, rolloutMeasures, sampleKls } from './measures.ts'
+import { sampleStats } from './passes.ts'
+import type { PromptExample } from './prompts.ts'
+import { rewardsOf } from './rewards.ts'
+import { rollOut, seedOf } from './rollout.ts'
+
+/** `eval_reward` and the like; `eval_kl` is the mean of sum_t (log pi - log ref), where there is a reference. */
+export async function* evaluateHeld(ground: Ground): AsyncGenerator<ProgressEvent, Record<string, number>> {
+  const { settings, encoding, scheduler, rewards, reference, policy, signal } = ground
+  const prompts = await heldPrompts(ground)
+  const seed = seedOf(settings.seed, 0, 2)
+  const rolling = { scheduler, encoding, settings: { ...settings, numGenerations: 1 }, seed, signal }
+  const rollout = yield* rollOut(rolling, prompts)
+  const scored = rollout && (yield* rewardsOf(rewards, rollout, { signal }))
+  if (!rollout || !scored) return {}
+  const { temperature } = settings
+  const logps = async (model: typeof policy.model) =>
+    (await sampleStats(model, rollout, ['logps'], { temperature })).logps
+  const kl = reference && mean(sampleKls(await logps({ ...policy.model, dropout: 0 }), await logps(reference)))
+  const measures = { ...rolloutMeasures(rollout, scored), ...(kl !== undefined && { kl }) }
+  return Object.fromEntries(Object.entries(measures).map(([name, value]) => [`eval_${name}`, value]))
+}
+
+const heldPrompts = async ({ held }: Ground): Promise<PromptExample[]> => {
+  const all: PromptExample[] = []
+  for (let position = 0; ; ) {
+    const { examples, position: next } = await held!.take(position, 256)
+    all.push(...examples)
+    if (next === position) return all
+    position = next
+  }
+}

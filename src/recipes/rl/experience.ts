@@ -1,0 +1,184 @@
+/**
+ * One rollout from its prompts to what is learnt from it, phase by phase: samples, rewards, log-probs of policy and
+ * reference, credit. Peculiar: where a rollout serves several updates, what came out is kept in its folder, since the
+ * policy that it speaks of is gone after the first.
+ */
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { Aggregation } from '../../objectives/aggregation.ts'
+import type { LossFunction } from '../../train/loss.ts'
+import { badInput } from '../../util/fault.ts'
+import { diskFault, writeWhole } from '../../util/files.node.ts'
+import type { ProgressEvent } from '../recipe.ts'
+import type { Ground } from './ground.ts'
+import { mean, rolloutMeasures, sampleKls } from './measures.ts'
+import { sampleStats } from './passes.ts'
+import type { PromptExample } from './prompts.ts'
+import { rewardsOf, type Scored } from './rewards.ts'
+import { type Rollout, rollOut, seedOf } from './rollout.ts'
+import type { Columns, Lesson } from './updates.ts'
+
+/** What a method carries from rollout to rollout, plain data. */
+export type State = Readonly<Record<string, unknown>>
+
+export type Experience = {
+  rollout: Rollout
+  scored: Scored
+  /** Samples that may count: not those whose reward failed, nor those cut off, where they are masked. */
+  counts: boolean[]
+  /** [samples][tokens] under the policy that sampled and under the reference, where the method reads them. */
+  oldLogps?: number[][]
+  refLogps?: number[][]
+}
+
+export type Credited = { columns: Columns; state: State; measures?: Record<string, number> }
+
+/** What makes a method what it is. */
+export type Method = {
+  /** Log-probs that it reads beside those of the update's own pass. */
+  reads: { old: boolean; ref: boolean }
+  credit(experience: Experience, state: State): Credited | Promise<Credited>
+  loss: LossFunction
+  aggregation: Aggregation
+}
+
+export type Learnt = { lesson: Lesson; state: State; measures: Record<string, number>; kl?: number }
+
+export const rolloutFolder = ({ run }: Pick<Ground, 'run'>, number: number) => join(run.dir, 'rollouts', String(number))
+
+const timed = () => {
+  let last = performance.now()
+  const seconds: Record<string, number> = {}
+  return {
+    seconds,
+    lap(phase: string) {
+      const now = performance.now()
+      seconds[`time/${phase}`] = (now - last) / 1000
+      last = now
+    },
+  }
+}
+
+/** After an abort undefined; what was finished lies in the rollout's folder. */
+export async function* experience(
+  ground: Ground,
+  method: Method,
+  { number, prompts, state }: { number: number; prompts: readonly PromptExample[]; state: State },
+): AsyncGenerator<ProgressEvent, Learnt | undefined> {
+  const { settings, encoding, scheduler, signal } = ground
+  const dir = rolloutFolder(ground, number)
+  await mkdir(dir, { recursive: true }).catch((error) => {
+    throw diskFault(error, dir)
+  })
+  const clock = timed()
+  // rollout
+  const seed = seedOf(settings.seed, number, 1)
+  const rollout = yield* rollOut({ scheduler, encoding, settings, seed, dir, signal }, prompts)
+  if (!rollout) return undefined
+  clock.lap('rollout')
+  // rewards
+  const given = yield* rewardsOf(ground.rewards, rollout, { dir, signal })
+  if (!given) return undefined
+  clock.lap('reward')
+  // reference
+  const logps = await logpsOf(ground, method, rollout, number)
+  const kls = logps.oldLogps && logps.refLogps && sampleKls(logps.oldLogps, logps.refLogps)
+  clock.lap('reference')
+  // credit
+  const scored = penalized(given, rollout, settings.missingEosPenalty)
+  const counts = rollout.samples.map(
+    ({ finish_reason }, i) =>
+      !Number.isNaN(scored.rewards[i]) && !(settings.maskTruncated && finish_reason === 'length'),
+  )
+  const credited = await method.credit({ rollout, scored, counts, ...logps }, state)
+  const kl = kls && mean(kls)
+  return {
+    lesson: { rollout, columns: credited.columns, counts },
+    state: credited.state,
+    measures: {
+      ...rolloutMeasures(rollout, scored),
+      ...(kl !== undefined && { kl_sequence: kl }),
+      ...logps.check,
+      ...credited.measures,
+      ...clock.seconds,
+    },
+    kl,
+  }
+}
+
+/** The actual stop token is what counts, not the length. */
+const penalized = (scored: Scored, { samples }: Rollout, penalty: number | undefined): Scored =>
+  penalty === undefined
+    ? scored
+    : { ...scored, rewards: scored.rewards.map((r, i) => (samples[i].finish_reason === 'length' ? r - penalty : r)) }
+
+/** Log-probs that the method reads; at the first rollout also how near the decoder's own are. */
+const logpsOf = async (
+  { policy, reference, settings }: Ground,
+  { reads }: Method,
+  rollout: Rollout,
+  number: number,
+) => {
+  const { temperature } = settings
+  const measured = settings.klBudget !== undefined
+  const pass = (model: typeof policy.model) => sampleStats(model, rollout, ['logps'], { temperature })
+  const plain = { ...policy.model, dropout: 0 }
+  const oldLogps = reads.old || measured ? (await pass(plain)).logps : undefined
+  const refLogps = reference && (reads.ref || measured) ? (await pass(reference)).logps : undefined
+  const compared =
+    oldLogps && temperature === 1
+      ? oldLogps
+      : number === 1
+        ? (await sampleStats(plain, rollout, ['logps'], {})).logps
+        : undefined
+  return {
+    oldLogps,
+    refLogps,
+    check: compared && { 'sampling/ratio_error': ratioError(rollout, compared) },
+  }
+}
+
+/** max |pi(token) by this pass / pi(token) by the decoder - 1|, both at temperature 1: what "on policy" is worth. */
+const ratioError = ({ samples }: Rollout, logps: readonly (readonly number[])[]): number => {
+  let worst = 0
+  for (const [i, sample] of samples.entries())
+    for (const [t, logp] of sample.logps.entries()) worst = Math.max(worst, Math.abs(Math.expm1(logps[i][t] - logp)))
+  return worst
+}
+
+const keptSchema = z.object({
+  columns: z.record(z.string(), z.array(z.union([z.number(), z.array(z.number())]))),
+  counts: z.array(z.boolean()),
+  measures: z.record(z.string(), z.number()),
+})
+
+const keptPath = (ground: Ground, number: number) => join(rolloutFolder(ground, number), 'lesson.json')
+
+/** For the updates after the first. */
+export const keepLesson = async (ground: Ground, number: number, { lesson, measures }: Learnt) => {
+  const { columns, counts } = lesson
+  const known = Object.fromEntries(Object.entries(measures).filter(([, value]) => Number.isFinite(value)))
+  const text = JSON.stringify({ columns, counts, measures: known } satisfies z.infer<typeof keptSchema>)
+  await writeWhole(keptPath(ground, number), [new TextEncoder().encode(text)])
+}
+
+/** What `keepLesson` kept of a rollout whose samples are all there. */
+export const keptLesson = async (
+  ground: Ground,
+  number: number,
+  prompts: readonly PromptExample[],
+): Promise<Pick<Learnt, 'lesson' | 'measures'>> => {
+  const { scheduler, encoding, settings, signal } = ground
+  const path = keptPath(ground, number)
+  const lost = () => badInput('bad-run', 'was lost or altered; begin a new run', { file: path })
+  const text = await readFile(path, 'utf8').catch(() => {
+    throw lost()
+  })
+  const { data } = keptSchema.safeParse(JSON.parse(text))
+  const work = rollOut({ scheduler, encoding, settings, seed: 0, dir: rolloutFolder(ground, number), signal }, prompts)
+  const { done, value } = await work.next()
+  if (!data || !done || !value) throw lost()
+  const { columns, counts, measures } = data
+  return { lesson: { rollout: value, columns, counts }, measures }
+}

@@ -1,0 +1,74 @@
+/** What a run that learns from its own samples stands on: prompts, the policy and its decoder, rewards, the reference. */
+import { endIds } from '../../generate/generate.ts'
+import type { Scheduler } from '../../generate/scheduler.ts'
+import type { Model } from '../../passes/model.ts'
+import type { Run } from '../../runs/run.node.ts'
+import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { idsOnly, locate } from '../encoder.ts'
+import { hasLiveReference, openPolicy, type Policy, type PolicySettings } from '../policy.ts'
+import type { Body } from '../recipe.ts'
+import { type Data, limitsOf, openData, partsOf, type SessionSettings } from '../session.ts'
+import { requireVocabulary } from '../vocabulary.ts'
+import { openRewards, type RewardSettings, rewardColumns } from './openRewards.ts'
+import { openFrozen } from './passes.ts'
+import { type Encoding, type PromptStream, promptStream } from './prompts.ts'
+import type { Rewards } from './rewards.ts'
+import { openRollouts, type RolloutSettings } from './rollout.ts'
+import type { UpdateSettings } from './updates.ts'
+
+export type RlSettings = SessionSettings &
+  PolicySettings &
+  RewardSettings &
+  RolloutSettings &
+  UpdateSettings &
+  Parameters<typeof limitsOf>[0] & {
+    model: string
+    adapter?: string
+    klBudget?: number
+    missingEosPenalty?: number
+    maskTruncated: boolean
+    sampleEvery: number
+  }
+
+export type Context = Parameters<Body<never>>[1]
+
+export type Ground = {
+  settings: RlSettings
+  run: Run
+  signal: AbortSignal
+  policy: Policy
+  encoding: Encoding
+  scheduler: Scheduler
+  rewards: Rewards
+  /** Undefined where nothing reads it and a copy would have to be made. */
+  reference?: Model
+  data: Data<'prompt'>
+  train: PromptStream
+  held?: PromptStream
+}
+
+/** @param tied whether the method itself reads the reference */
+export const openGround = async (
+  settings: RlSettings,
+  { own, run, signal }: Context,
+  tied: boolean,
+): Promise<Ground> => {
+  const place = await locate(settings)
+  const data = own(await openData('prompt', settings, { record: rewardColumns(settings.reward) }))
+  const policy = own(await openPolicy(settings, place))
+  const tokenizer = await loadTokenizerFolder(place.dir)
+  const encoder = tokenizer ?? idsOnly(place.dir)
+  const eosIds = endIds(policy.model.config.raw, policy.pretrained.generationConfig, tokenizer?.eosId)
+  const encoding: Encoding = { encoder, tokenizer, eosIds, limits: limitsOf(settings, policy) }
+  const rewards = await openRewards(settings, { own, encoding })
+  const parts = partsOf(data, settings)
+  const train = promptStream(encoding, parts.train, settings)
+  const held = parts.held && promptStream(encoding, parts.held, { seed: settings.seed, shuffle: false, epochs: 1 })
+  for (const stream of [train, held]) await stream?.take(0, 1)
+  const largestIds = [data.rows, data.held].flatMap((opened) => opened?.largestId ?? [])
+  await requireVocabulary({ policy, examples: { train, eval: held, largestIds }, encoder, ids: ({ ids }) => [ids] })
+  const wanted = tied || settings.klBudget !== undefined || hasLiveReference(policy)
+  const reference = wanted ? await openFrozen(policy) : undefined
+  const scheduler = own(openRollouts(policy, encoding))
+  return { settings, run, signal, policy, encoding, scheduler, rewards, reference, data, train, held }
+}

@@ -1,0 +1,46 @@
+/** What a rollout looks like in numbers, by the names that TRL gives them. Peculiar: failed rewards are in none of them. */
+import { deviation } from '../../objectives/advantages.ts'
+import type { Scored } from './rewards.ts'
+import type { Rollout } from './rollout.ts'
+
+export const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
+const there = (values: readonly number[]) => values.filter((value) => !Number.isNaN(value))
+
+export const groupsOf = <T>(values: readonly T[], size: number): T[][] =>
+  Array.from({ length: values.length / size }, (_, g) => values.slice(g * size, (g + 1) * size))
+
+/** NaN, which no event keeps, where there is nothing to measure. */
+export const rolloutMeasures = ({ samples, perPrompt }: Rollout, { rewards, by }: Scored): Record<string, number> => {
+  const groups = groupsOf(rewards, perPrompt).map(there)
+  const sources = Object.entries(by).flatMap(([name, values]) => [
+    [`rewards/${name}/mean`, mean(there(values))],
+    [`rewards/${name}/std`, deviation(there(values))],
+  ])
+  const failed = rewards.length - there(rewards).length
+  return {
+    reward: mean(there(rewards)),
+    reward_std: perPrompt > 1 ? mean(groups.map(deviation)) : deviation(there(rewards)),
+    ...(perPrompt > 1 && {
+      frac_reward_zero_std: mean(groups.map((group) => Number(group.every((reward) => reward === group[0])))),
+    }),
+    ...Object.fromEntries(sources),
+    ...(failed && { 'rewards/failed': failed }),
+    ...lengthMeasures(samples),
+  }
+}
+
+const lengthMeasures = (samples: Rollout['samples']): Record<string, number> => {
+  const lengths = samples.map(({ ids }) => ids.length)
+  const ended = samples.filter(({ finish_reason }) => finish_reason === 'eos').map(({ ids }) => ids.length)
+  return {
+    'completions/mean_length': mean(lengths),
+    'completions/min_length': Math.min(...lengths),
+    'completions/max_length': Math.max(...lengths),
+    'completions/clipped_ratio': 1 - ended.length / samples.length,
+    'completions/mean_terminated_length': mean(ended),
+  }
+}
+
+/** Mean over samples of sum_t (log pi - log ref): nats between the policies, an answer. */
+export const sampleKls = (logps: readonly (readonly number[])[], refLogps: readonly (readonly number[])[]): number[] =>
+  logps.map((tokens, i) => tokens.reduce((sum, logp, t) => sum + logp - refLogps[i][t], 0))

@@ -1,0 +1,84 @@
+/**
+ * From `--reward` to those who judge. A value names a reward model, a module, a verifier or a server; `NAME=` in front of
+ * it says what the metrics call it.
+ */
+import { existsSync } from 'node:fs'
+import { basename, extname } from 'node:path'
+import { sha256File } from '../../checkpoint/sha256.node.ts'
+import { badInput } from '../../util/fault.ts'
+import type { FileHash } from '../recipe.ts'
+import { functionReward } from './functionReward.ts'
+import type { Encoding } from './prompts.ts'
+import type { RewardSource, Rewards } from './rewards.ts'
+import { verifier } from './verifiers.ts'
+
+export type RewardSettings = {
+  reward: readonly string[]
+  rewardWeights?: readonly number[]
+  /** Seconds. */
+  rewardTimeout: number
+}
+
+type Closable = { close(): Promise<void> }
+export type Opening = { own<T extends Closable>(opened: T): T; encoding: Pick<Encoding, 'tokenizer'> }
+
+/** What a kind of source makes of its spec. */
+export type OpenedReward = { of: RewardSource['of']; files?: FileHash[] }
+
+const moduleEnds = ['.ts', '.mts', '.js', '.mjs', '.cjs']
+
+/** `NAME=SPEC`; a name has no colon, slash or dot. */
+const named = (text: string) => {
+  const [, name, spec] = /^([\w-]+)=(.+)$/s.exec(text) ?? [undefined, undefined, text]
+  return { name, spec }
+}
+
+/** Columns that the data must have for these rewards. */
+export const rewardColumns = (specs: readonly string[]): string[] =>
+  specs.flatMap((text) => /^exact:(.+)$/s.exec(named(text).spec)?.[1] ?? [])
+
+const weightsOf = ({ reward, rewardWeights }: RewardSettings): readonly number[] => {
+  const weights = rewardWeights ?? reward.map(() => 1)
+  if (weights.length === reward.length) return weights
+  throw badInput('bad-flag', `gives ${weights.length} weights to ${reward.length} rewards`, {
+    flag: '--reward-weights',
+  })
+}
+
+/** Opens every source, and finds what is wrong with it before anything is generated. */
+export const openRewards = async (settings: RewardSettings, opening: Opening): Promise<Rewards> => {
+  const weights = weightsOf(settings)
+  const taken = new Set<string>()
+  const sources: RewardSource[] = []
+  const files: FileHash[] = []
+  for (const [k, text] of settings.reward.entries()) {
+    const { name, spec } = named(text)
+    const opened = await openReward(spec, settings, opening)
+    files.push(...(opened.files ?? []))
+    sources.push({ name: unusedName(name ?? nameOf(spec), taken), weight: weights[k], of: opened.of })
+  }
+  return { sources, files }
+}
+
+const unusedName = (wanted: string, taken: Set<string>): string => {
+  let name = wanted
+  for (let i = 2; taken.has(name); i++) name = `${wanted}-${i}`
+  taken.add(name)
+  return name
+}
+
+const nameOf = (spec: string): string => {
+  const kind = /^(exact|regex|schema|arithmetic)(:|$)/.exec(spec)?.[1]
+  return kind ?? basename(spec, moduleEnds.includes(extname(spec)) ? extname(spec) : '')
+}
+
+/** One source by its spec. Throws Faults that name the flag. */
+export const openReward = async (spec: string, settings: RewardSettings, opening: Opening): Promise<OpenedReward> => {
+  const verify = await verifier(spec)
+  if (verify) return { of: async (answers) => answers.map((answer) => ({ value: verify(answer) })) }
+  if (!moduleEnds.includes(extname(spec)))
+    throw badInput('bad-flag', `${JSON.stringify(spec)} is no module and no verifier`, { flag: '--reward' })
+  if (!existsSync(spec)) throw badInput('no-file', 'there is no such module (--reward)', { file: spec })
+  const files = [{ path: spec, sha256: await sha256File(spec) }]
+  return { of: opening.own(await functionReward(spec, settings.rewardTimeout)).of, files }
+}
