@@ -36,6 +36,8 @@ export const commands: readonly Entry[] = [
     'rewards of its own samples, against a moving baseline',
     () => import('./commands/reinforce.ts'),
   ),
+  entry('rloo', train, "rewards, each sample against the prompt's others", () => import('./commands/rloo.ts')),
+  entry('grpo', train, 'rewards, each sample within its group', () => import('./commands/grpo.ts')),
   entry('init', train, 'make a model with random weights', () => import('./commands/init.ts')),
   entry('merge', train, 'merge an adapter into its model', () => import('./commands/merge.ts')),
   entry('export', use, 'write a model for llama.cpp or transformers.js', () => import('./commands/export.ts')),

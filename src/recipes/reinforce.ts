@@ -29,7 +29,7 @@ export const reinforce = recipe(
     const moving = { kind: baseline === 'ema' ? 'ema_first' : baseline, momentum, window } as const
     // objective
     const many = config.numIterations * config.stepsPerGeneration > 1
-    const loss = policyObjective(plain, { old: many, ref: tied })
+    const loss = policyObjective(plain, { old: many, ref: false })
     // loop
     yield* rlSession(ground, {
       reads: { old: tied || many, ref: tied },
@@ -43,7 +43,7 @@ export const reinforce = recipe(
         const after =
           moving.kind === 'none' ? before : updateBaseline(before, rewards, { ...moving, kind: moving.kind })
         return {
-          columns: { advantages, ...(many && { oldLogps: oldLogps! }), ...(tied && { refLogps: refLogps! }) },
+          columns: { advantages, ...(many && { oldLogps: oldLogps! }) },
           state: { ...state, baseline: after },
           measures: { ...measures, baseline: before.value },
         }

@@ -115,6 +115,7 @@ export const grpoSchema = z.object({
       .default('token')
       .describe('a ratio for each token, or one for a sample (GSPO)'),
     klCoef: klCoef(0, 'in the loss (k3)'),
+    useBiasCorrectionKl: flag().describe('the KL penalty times the importance ratio, as TRL has it'),
     topEntropyQuantile: part().default(1).describe('only this part of the tokens counts, those of the highest entropy'),
     ...rolloutFields(8),
   }),

@@ -1,5 +1,5 @@
 /** Parts that methods credit samples with. */
-import { sampleKls } from './measures.ts'
+import { mean, sampleKls } from './measures.ts'
 
 /** R - coef sum_t (log pi - log ref): the KL penalty as part of the reward, whose gradient is unbiased (k1). */
 export const withKl = (
@@ -10,5 +10,5 @@ export const withKl = (
 ): { rewards: number[]; measures: Record<string, number> } => {
   if (coef === 0 || !logps || !refLogps) return { rewards: [...rewards], measures: {} }
   const kls = sampleKls(logps, refLogps)
-  return { rewards: rewards.map((reward, i) => reward - coef * kls[i]), measures: {} }
+  return { rewards: rewards.map((reward, i) => reward - coef * kls[i]), measures: { kl: mean(kls) } }
 }

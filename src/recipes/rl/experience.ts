@@ -98,7 +98,7 @@ export async function* experience(
     state: credited.state,
     measures: {
       ...rolloutMeasures(rollout, scored),
-      ...(kl !== undefined && { kl_sequence: kl }),
+      ...(settings.klBudget !== undefined && kl !== undefined && { kl_sequence: kl }),
       ...logps.check,
       ...credited.measures,
       ...clock.seconds,

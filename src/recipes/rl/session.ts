@@ -161,7 +161,11 @@ const openCourse = async (
       await forget(ground, mark.number)
       return path
     },
-    measures: () => current?.learnt.measures ?? {},
+    measures: () => ({
+      rollout: mark.number,
+      // Later updates of a rollout wait for none of its phases
+      ...(current && mark.updates > 1 ? withoutTimes(current.learnt.measures) : current?.learnt.measures),
+    }),
     spent: () => spent,
     cut: () => cut,
   }
@@ -172,6 +176,9 @@ const tokensOf = ({ rollout }: Learnt['lesson'], numbers: readonly number[]) => 
   const samples = numbers.flatMap((g) => rollout.samples.slice(g * G, (g + 1) * G))
   return samples.reduce((n, { ids, prompt }) => n + ids.length + rollout.prompts[prompt].ids.length, 0)
 }
+
+const withoutTimes = (measures: Record<string, number>) =>
+  Object.fromEntries(Object.entries(measures).filter(([name]) => !name.startsWith('time/')))
 
 /** Rollouts before this one: no checkpoint to come needs them. */
 const forget = async (ground: Ground, number: number) => {
@@ -188,7 +195,12 @@ async function* measured(
   for (;;) {
     const { done, value } = await events.next()
     if (done) return value
-    yield value.event === 'step' ? { ...value, ...course.measures() } : value
+    if (value.event !== 'step') yield value
+    else {
+      const measures = course.measures()
+      const before = Object.entries(measures).reduce((sum, [name, s]) => sum + (name.startsWith('time/') ? s : 0), 0)
+      yield { ...value, ...measures, 'time/update': Number(value.seconds) - before }
+    }
   }
 }
 

@@ -1,0 +1,56 @@
+/**
+ * RLOO (arXiv 2402.14740): each sample is held against the mean of the prompt's other samples. Peculiar: the KL penalty is
+ * part of the reward, and a sample has one ratio, the product of its tokens'.
+ */
+import { leaveOneOut, normalized } from '../objectives/advantages.ts'
+import type { PolicyOptions } from '../objectives/policyGradient.ts'
+import { badInput } from '../util/fault.ts'
+import { recipe } from './recipe.ts'
+import { withKl } from './rl/credit.ts'
+import { openGround } from './rl/ground.ts'
+import { groupsOf } from './rl/measures.ts'
+import { policyObjective } from './rl/objective.ts'
+import { rlSession } from './rl/session.ts'
+import { rlooSchema } from './rlSchema.ts'
+
+export const rloo = recipe(
+  'rloo',
+  {
+    summary: "learn from rewards of its own samples, each against the prompt's others (RLOO)",
+    example:
+      'attune rloo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --output runs/rloo',
+  },
+  rlooSchema,
+  async function* (config, context) {
+    // data, policy, reference, rewards
+    if (config.numGenerations < 2)
+      throw badInput('bad-flag', 'each sample is held against the others of its prompt; give 2 or more', {
+        flag: '--num-generations',
+      })
+    const tied = config.klCoef > 0
+    const ground = await openGround(config, context, tied)
+    // objective
+    const many = config.numIterations * config.stepsPerGeneration > 1
+    const options: PolicyOptions = {
+      ...{ loss: 'clip', ratio: 'reply', beta: 0, klEstimator: 'k1', entropyCoef: 0 },
+      ...{ epsilonLow: config.epsilon, epsilonHigh: config.epsilonHigh ?? config.epsilon },
+    }
+    // loop
+    yield* rlSession(ground, {
+      reads: { old: tied || many, ref: tied },
+      loss: policyObjective(options, { old: many, ref: false }),
+      // One ratio a sample, the same on each of its tokens: their mean is that of the samples
+      aggregation: 'grpo',
+      credit: ({ rollout, scored, oldLogps, refLogps }, state) => {
+        const { rewards, measures } = withKl(scored.rewards, config.klCoef, oldLogps, refLogps)
+        const groups = groupsOf(rewards, rollout.perPrompt)
+        const plain = leaveOneOut(groups)
+        const advantages = config.normalizeAdvantages ? normalized(plain, (i, j) => Number.isNaN(groups[i][j])) : plain
+        return {
+          columns: { advantages: advantages.flat(), ...(many && { oldLogps: oldLogps! }) },
+          ...{ state, measures },
+        }
+      },
+    })
+  },
+)
