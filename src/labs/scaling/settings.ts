@@ -103,10 +103,11 @@ export const presets: Record<(typeof presetNames)[number], Preset> = {
   },
   small: {
     ...shared,
-    vocabulary: 128_256,
-    sizes: [size(32, 4e-3, 1800), size(64, 3e-3, 1200), size(128, 2e-3, 900), size(256, 7e-4, 900)],
-    selfPlay: selfPlay(2, 3, 40),
-    ...{ held: 256, evalEvery: 20, seeds: 3, methods: [...methodNames] },
+    // At 128,256 an hour gives a third of the cells, of which all but a tenth is work of the head
+    vocabulary: 13,
+    sizes: [size(32, 4e-3, 2400), size(64, 3e-3, 1600), size(128, 2e-3, 1600), size(256, 7e-4, 2400)],
+    selfPlay: selfPlay(1, 3, 50),
+    ...{ held: 256, evalEvery: 20, seeds: 8, methods: [...methodNames] },
   },
   seed: {
     ...shared,
