@@ -1,0 +1,137 @@
+/**
+ * How far a policy has moved from the SFT policy, and what it got for it: KL(policy || SFT) from the policy's own answers,
+ * reward against it as a path, and the same reward at equal distance. Schulman 2020, "Approximating KL divergence".
+ */
+import type { Interval } from '../scaling/statistics.ts'
+import type { Runs } from './rewards.ts'
+import { promptMeans } from './rewards.ts'
+import { bootstrapInterval, type Draws, meanOver } from './statistics.ts'
+
+export type Divergence = { k1: number; k3: number }
+
+/**
+ * Of one answer, in nats: the sum over its tokens of log pi - log ref (k1, which may be negative), and of
+ * exp(log ref - log pi) - 1 + log pi - log ref (k3, which cannot). Both have the divergence over whole answers as their
+ * mean, for at each token it is the policy's own beginning that is gone on with.
+ */
+export const divergenceOf = (logps: readonly number[], refLogps: readonly number[]): Divergence => {
+  let [k1, k3] = [0, 0]
+  for (let t = 0; t < logps.length; t++) {
+    const d = logps[t] - refLogps[t]
+    k1 += d
+    k3 += Math.expm1(-d) + d
+  }
+  return { k1, k3 }
+}
+
+/** Where a policy was at a checkpoint or at its end: of each prompt the mean divergence, and the mean reward by judge. */
+export type Stop = {
+  /** 'step 20'; 'end'. */
+  name: string
+  /** Nats. */
+  kl: readonly number[]
+  /** In standard deviations of the SFT policy's rewards, from their mean. */
+  rewards: ReadonlyMap<string, readonly number[]>
+}
+
+/** From near to far as training went; the last is the policy itself. */
+export type Path = readonly Stop[]
+
+/** Of the prompts that every one of these lists has a number for. */
+const common = (lists: readonly (readonly number[])[]): number[] =>
+  (lists[0] ?? []).flatMap((_, i) => (lists.every((list) => Number.isFinite(list[i])) ? [i] : []))
+
+const pick = (values: readonly number[], rows: readonly number[]) => rows.map((i) => values[i])
+
+export type AtEqualKl = {
+  /** Mean reward of the farther policy's path where it was as far as the other one is, less the other's. */
+  difference: Interval
+  /** Points of the path between the SFT policy and the end. */
+  between: number
+  /** Divergence of both, nats. */
+  kl: readonly [farther: Interval, nearer: Interval]
+}
+
+/**
+ * The farther policy's reward at the nearer one's distance. Between the points of a path, the SFT policy's at 0 being the
+ * first, reward is taken as a straight line over the root of the divergence, as it begins for every way of optimising
+ * (Gao, Schulman and Hilton 2022). Undefined where `far` is not farther beyond doubt.
+ */
+export const atEqualKl = (
+  far: readonly Path[],
+  near: readonly Path[],
+  judge: string,
+  draws: Draws,
+): AtEqualKl | undefined => {
+  const ofJudge = (path: Path) => path.map((stop) => ({ kl: stop.kl, reward: stop.rewards.get(judge) ?? [] }))
+  const [ways, ends] = [far.map(ofJudge), near.map((path) => ofJudge(path).slice(-1))]
+  const rows = common([...ways, ...ends].flat().flatMap(({ kl, reward }) => [kl, reward]))
+  if (rows.length < 2) return undefined
+  const kept = (path: (typeof ways)[number]) =>
+    path.map(({ kl, reward }) => [meanOver(pick(kl, rows)), meanOver(pick(reward, rows))] as const)
+  const [farther, nearer] = [ways.map(kept), ends.map(kept)]
+  const average = (of: (k: number) => number) => ends.reduce((sum, _, k) => sum + of(k), 0) / ends.length
+  const over = (statistic: (draw: Uint32Array) => number) => bootstrapInterval(rows.length, statistic, draws)
+  const klOf = (paths: typeof farther) => (draw: Uint32Array) => average((k) => paths[k].at(-1)![0](draw))
+  const gap = over((draw) => klOf(farther)(draw) - klOf(nearer)(draw))
+  if (!(gap.low > 0)) return undefined
+  return {
+    difference: over((draw) =>
+      average((k) => rewardAt(farther[k], nearer[k][0][0](draw), draw) - nearer[k][0][1](draw)),
+    ),
+    between: Math.min(...ways.map((path) => path.length - 1)),
+    kl: [over(klOf(farther)), over(klOf(nearer))],
+  }
+}
+
+type Statistics = readonly (readonly [kl: (draw: Uint32Array) => number, reward: (draw: Uint32Array) => number])[]
+
+const rewardAt = (path: Statistics, kl: number, draw: Uint32Array): number => {
+  const root = (x: number) => Math.sqrt(Math.max(0, x))
+  const points = [[0, 0], ...path.map(([far, reward]) => [root(far(draw)), reward(draw)])]
+  const x = root(kl)
+  // A path may turn back; where it first comes so far counts
+  const next = points.findIndex(([at]) => at >= x)
+  if (next <= 0) return next === 0 ? 0 : points.at(-1)![1]
+  const [[x0, y0], [x1, y1]] = [points[next - 1], points[next]]
+  return y0 + ((y1 - y0) * (x - x0)) / (x1 - x0)
+}
+
+/**
+ * The best of n of the SFT policy's own answers by a judge, for n up to the answers there are: what any training has to
+ * beat. The mean over all choices of n among them (by order statistics); its divergence is at most log n - (n - 1) / n
+ * (Beirami et al. 2024).
+ * @param rewards of the SFT policy under the judge, standardised
+ */
+export const bestOfN = (rewards: Runs, draws: Draws): { n: number; kl: number; reward: Interval }[] => {
+  const sorted = (rewards[0] ?? []).map((_, i) =>
+    rewards
+      .flatMap((run) => run[i])
+      .filter(Number.isFinite)
+      .sort((a, b) => a - b),
+  )
+  const most = Math.min(...sorted.filter(({ length }) => length > 0).map(({ length }) => length))
+  return Array.from({ length: Number.isFinite(most) ? most : 0 }, (_, i) => i + 1).map((n) => {
+    const values = sorted.filter(({ length }) => length > 0).map((row) => expectedBest(row, n))
+    const reward = bootstrapInterval(values.length, meanOver(values), draws)
+    return { n, kl: Math.log(n) - (n - 1) / n, reward }
+  })
+}
+
+/** Of ascending values: value i is the best of n drawn without replacement in C(i, n-1) of C(N, n) choices. */
+const expectedBest = (values: readonly number[], n: number): number => {
+  const N = values.length
+  let [sum, share] = [0, n / N]
+  for (let i = N - 1; i >= n - 1; i--) {
+    sum += share * values[i]
+    share *= (i - n + 1) / Math.max(1, i)
+  }
+  return sum
+}
+
+/** Of each prompt the mean over answers, for runs as they are sampled. */
+export const stopOf = (name: string, kl: Runs, rewards: ReadonlyMap<string, Runs>): Stop => ({
+  name,
+  kl: promptMeans(kl),
+  rewards: new Map([...rewards].map(([judge, values]) => [judge, promptMeans(values)])),
+})
