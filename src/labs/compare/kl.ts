@@ -2,6 +2,7 @@
  * How far a policy has moved from the SFT policy, and what it got for it: KL(policy || SFT) from the policy's own answers,
  * reward against it as a path, and the same reward at equal distance. Schulman 2020, "Approximating KL divergence".
  */
+import { type KlEstimator, klEstimate } from '../../objectives/kl.ts'
 import type { Interval } from '../scaling/statistics.ts'
 import type { Runs } from './rewards.ts'
 import { promptMeans } from './rewards.ts'
@@ -15,13 +16,9 @@ export type Divergence = { k1: number; k3: number }
  * mean, for at each token it is the policy's own beginning that is gone on with.
  */
 export const divergenceOf = (logps: readonly number[], refLogps: readonly number[]): Divergence => {
-  let [k1, k3] = [0, 0]
-  for (let t = 0; t < logps.length; t++) {
-    const d = logps[t] - refLogps[t]
-    k1 += d
-    k3 += Math.expm1(-d) + d
-  }
-  return { k1, k3 }
+  const sum = (estimator: KlEstimator) =>
+    logps.reduce((total, logp, t) => total + klEstimate(logp, refLogps[t], estimator), 0)
+  return { k1: sum('k1'), k3: sum('k3') }
 }
 
 /** Where a policy was at a checkpoint or at its end: of each prompt the mean divergence, and the mean reward by judge. */
@@ -55,7 +52,8 @@ export type AtEqualKl = {
 /**
  * The farther policy's reward at the nearer one's distance. Between the points of a path, the SFT policy's at 0 being the
  * first, reward is taken as a straight line over the root of the divergence, as it begins for every way of optimising
- * (Gao, Schulman and Hilton 2022). Undefined where `far` is not farther beyond doubt.
+ * (Gao, Schulman and Hilton 2022). Undefined where `far` is not farther beyond doubt, or where a divergence is
+ * not known.
  */
 export const atEqualKl = (
   far: readonly Path[],
@@ -63,6 +61,7 @@ export const atEqualKl = (
   judge: string,
   draws: Draws,
 ): AtEqualKl | undefined => {
+  if ([...far, ...near].some((path) => path.length === 0)) return undefined
   const ofJudge = (path: Path) => path.map((stop) => ({ kl: stop.kl, reward: stop.rewards.get(judge) ?? [] }))
   const [ways, ends] = [far.map(ofJudge), near.map((path) => ofJudge(path).slice(-1))]
   const rows = common([...ways, ...ends].flat().flatMap(({ kl, reward }) => [kl, reward]))

@@ -1,0 +1,60 @@
+/** Win rates with their intervals, a row for each judge under the heading of its pair, as SVG: a forest plot. */
+import { round, svg, svgText } from '../svg.ts'
+import type { PairFindings } from './findings.ts'
+import { level } from './words.ts'
+
+const width = 760
+const frame = { left: 190, right: 600, top: 26, heading: 30, row: 34 }
+
+/** @param pairs those of a pair together */
+export const forestChart = (title: string, pairs: readonly PairFindings[]): string => {
+  const x = (rate: number) => round(frame.left + rate * (frame.right - frame.left))
+  let y = frame.top
+  let heading = ''
+  const rows = pairs.flatMap((pair, i) => {
+    const name = `${pair.a} over ${pair.b}`
+    const head = name === heading ? [] : [svgText(0, (y += frame.heading) - 4, name, 'start', 'value')]
+    heading = name
+    y += frame.row
+    return [...head, ...rowOf(pair, y - frame.row / 2, x, judgeColor(pairs, i))]
+  })
+  const bottom = y + 10
+  return svg(title, width, bottom + 24, [
+    ...[0, 25, 50, 75, 100].flatMap((tick) => [
+      `<path class="${tick === 50 ? 'guide' : 'grid'}" d="M${x(tick / 100)} ${frame.top}V${bottom}"/>`,
+      svgText(x(tick / 100), bottom + 18, `${tick} %`, 'middle'),
+    ]),
+    svgText(frame.right + 16, frame.top - 8, 'win rate', 'start', 'name'),
+    svgText(width, frame.top - 8, 'p, corrected', 'end', 'name'),
+    ...rows,
+  ])
+}
+
+const judgeColor = (pairs: readonly PairFindings[], i: number) =>
+  [...new Set(pairs.map(({ judge }) => judge))].indexOf(pairs[i].judge) % 6
+
+const rowOf = (pair: PairFindings, y: number, x: (rate: number) => number, color: number): string[] => {
+  const { winRate, controlled, corrected, judge } = pair
+  const p = Number.isFinite(corrected) ? corrected.toPrecision(2) : '–'
+  const bar = ({ low, high }: { low: number; high: number }, at: number, name: string) =>
+    `<path class="${name}" d="M${x(Math.max(0, low))} ${at}H${x(Math.min(1, high))}"/>`
+  return [
+    svgText(frame.left - 12, y + 4, judge, 'end', 'name'),
+    bar(winRate, y, `whisker s${color}`),
+    `<circle class="d${color}" cx="${x(winRate.value)}" cy="${y}" r="4.5"/>`,
+    ...(controlled
+      ? [
+          bar(controlled.winRate, y + 9, `curve s${color} faint`),
+          `<path class="s${color}" d="M${x(controlled.winRate.value)} ${y + 5.5}v7"/>`,
+        ]
+      : []),
+    svgText(
+      frame.right + 16,
+      y + 4,
+      `${(100 * winRate.value).toFixed(0)} %`,
+      'start',
+      corrected < level ? 'value' : 'name',
+    ),
+    svgText(width, y + 4, p, 'end', corrected < level ? 'value' : 'name'),
+  ]
+}

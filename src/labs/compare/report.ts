@@ -1,0 +1,188 @@
+/** A comparison as a page: what can be concluded, then the numbers that it rests on, each with how to read it. */
+import { type Html, html, raw } from '../html.ts'
+import { facts, figure, page, shell, table } from '../page.ts'
+import type { Plot } from '../plot.ts'
+import type { Interval } from '../scaling/statistics.ts'
+import type { CompareFindings, Frontier, PairFindings, PolicyFindings } from './findings.ts'
+import { forestChart } from './forestChart.ts'
+import { rateText, spanText } from './words.ts'
+
+export type Example = { prompt: string; answers: { policy: string; text: string }[] }
+
+export type CompareReport = {
+  findings: CompareFindings
+  words: readonly string[]
+  /** Things that were odd, said once each. */
+  warnings: readonly string[]
+  examples: readonly Example[]
+  settings: readonly (readonly [string, string])[]
+  command: readonly string[]
+}
+
+/** @returns the page, and its plots by the names of their files: SVG, or what draws one */
+export const compareReport = (report: CompareReport): { html: string; plots: Record<string, string | Plot> } => {
+  const { findings, words, warnings } = report
+  const forests = forestsOf(findings)
+  const frontiers = Object.fromEntries(
+    findings.frontiers.map((frontier, i) => [`reward-kl-${i + 1}`, frontierPlot(frontier, findings)]),
+  )
+  return {
+    plots: { ...forests, ...frontiers },
+    html: page({
+      title: `attune compare: ${findings.policies.map(({ name }) => name).join(', ')}`,
+      body: [
+        html`<header><p class="kicker">attune compare</p><h1>Which policy answers better, and who says so</h1>
+${words.map((text, i) => html`<p class="${i === words.length - 1 ? 'soft' : 'lead'}">${text}</p>`)}</header>`,
+        ...warnings.map((text) => html`<p class="card">${text}</p>`),
+        crossTable(findings),
+        ...rates(forests),
+        lengthTable(findings),
+        ...frontierSection(findings, frontiers),
+        policiesTable(findings),
+        examplesOf(report),
+        html`<h2>Settings</h2>`,
+        facts(report.settings),
+        shell(report.command.join(' ')),
+      ],
+    }),
+  }
+}
+
+const signed = (x: number) => `${x > 0 ? '+' : ''}${x.toFixed(2)}`
+
+const betweenText = ({ low, high }: Interval) => (Number.isFinite(low) ? `(${signed(low)} to ${signed(high)})` : '')
+
+/** Darker the farther from the SFT policy's mean, which is 0. */
+const heat = (value: number): string => {
+  const share = Math.round(Math.min(1, Math.abs(value) / 2) * 60)
+  return `background: color-mix(in srgb, var(--${value > 0 ? 'good' : 'bad'}) ${share}%, transparent)`
+}
+
+const crossTable = ({ table: cells, judges, policies }: CompareFindings): Html => {
+  const cell = (policy: string, judge: string) => cells.find((each) => each.policy === policy && each.judge === judge)!
+  const shown = (policy: string, judge: string): Html => {
+    const { reward, standardised } = cell(policy, judge)
+    const main = standardised
+      ? html`<span style="${`padding: 0.1rem 0.35rem; border-radius: 4px; ${heat(standardised.value)}`}">${signed(standardised.value)}</span> <span class="soft">${betweenText(standardised)}</span>`
+      : html`<span class="soft">no scale</span>`
+    return html`${main}<br/><span class="soft">${reward.value.toPrecision(4)}</span>`
+  }
+  return html`<section><h2>Each policy under each judge</h2>
+<p>Mean reward in standard deviations of the SFT policy's own rewards under that judge, from their mean, with intervals of 95 %;
+below it the reward as the judge gives it. Rewards of different judges have different scales and zeros: only the first number
+may be compared along a row.</p>
+${table(
+  [
+    ['', ...judges.map(({ name }) => name)],
+    ...policies.map(({ name }) => [name, ...judges.map((judge) => shown(name, judge.name))]),
+    [html`<span class="soft">trained on it</span>`, ...judges.map(({ trained }) => trained.join(', ') || 'none')],
+  ],
+  ['', ...judges.map(() => 'n')],
+)}</section>`
+}
+
+const forestsOf = ({ between, against, sft }: CompareFindings): Record<string, string> => ({
+  'win-rates': forestChart('Win rates between the policies', between),
+  'win-rates-sft': forestChart(`Win rates against ${sft}`, against),
+})
+
+const rates = (forests: Record<string, string>): Html[] => [
+  html`<h2>Whose answers are preferred</h2>
+<p>How often an answer of the first is preferred to an answer of the second to the same prompt, ties one half: the dot with its
+interval of 95 %. The faint line below it is the win rate at equal length. p is of the paired permutation test, corrected for
+all tests of the plot (Holm); below 0.05 it stands out.</p>`,
+  ...Object.values(forests).map((chart) => html`<figure class="wide">${raw(chart)}</figure>`),
+]
+
+const orDash = (interval: Interval | undefined, text: (interval: Interval) => string) =>
+  interval ? text(interval) : '–'
+
+const lengthTable = ({ between, against }: CompareFindings): Html => {
+  const row = ({ a, b, judge, winRate, longer, difference, controlled }: PairFindings) => [
+    ...[`${a} over ${b}`, judge, spanText(longer), rateText(winRate), orDash(controlled?.winRate, rateText)],
+    ...[orDash(difference, spanText), orDash(controlled?.difference, spanText)],
+  ]
+  return html`<section><h2>At equal length</h2>
+<p>The win rate and the difference of rewards (in standard deviations) regressed on how many characters longer the answers are:
+what is left where they are equally long. A line through the data says what goes with length, not what length causes.</p>
+${table(
+  [
+    ['pair', 'judge', 'longer by', 'win rate', 'at equal length', 'difference', 'at equal length'],
+    ...[...between, ...against].map(row),
+  ],
+  ['', '', 'n', 'n', 'n', 'n', 'n'],
+)}</section>`
+}
+
+const frontierPlot = ({ judge, paths, best }: Frontier, { policies }: CompareFindings): Plot => {
+  const names = policies.slice(1).map(({ name }) => name)
+  const start = { at: [0, 0] as const, span: [0, 0] as const }
+  return {
+    title: `Reward by ${judge} against distance from the SFT policy`,
+    x: { name: 'KL(policy || SFT), nats per answer' },
+    y: { name: 'reward, standard deviations' },
+    series: [
+      ...paths.map(({ policy, points }, i) => {
+        const all = [
+          start,
+          ...points.map(({ kl, reward }) => ({
+            ...{ at: [kl.value, reward.value] as const, span: [reward.low, reward.high] as const },
+          })),
+        ]
+        const first = paths.findIndex((path) => path.policy === policy) === i
+        return {
+          ...{ color: names.indexOf(policy) % 5, dots: true, ...(first && { name: policy }) },
+          ...{ points: all.map(({ at }) => at), interval: all.map(({ span }) => span) },
+        }
+      }),
+      ...(best.length > 1
+        ? [
+            {
+              ...{ name: `best of ${best.length}`, color: 5, dashed: true },
+              points: best.map(({ kl, reward }) => [kl, reward.value] as const),
+            },
+          ]
+        : []),
+    ],
+  }
+}
+
+const frontierSection = ({ frontiers }: CompareFindings, plots: Record<string, Plot>): Html[] => {
+  if (!frontiers.length) return []
+  const kept = frontiers.some(({ paths }) => paths.some(({ points }) => points.length > 1))
+  return [
+    html`<h2>Reward against distance</h2>
+<p>Every checkpoint that a run kept is a point, its end the last one, all begin at the SFT policy.
+${kept ? '' : 'No run kept a checkpoint on its way, so each has its end alone. '}
+Dashed: the best of n of the SFT policy's own answers, picked and measured by the same judge, with the most KL that it can have.
+A policy below it has learned less than picking would have given.</p>`,
+    ...Object.values(plots).map((plot) => figure(plot, 'Bands are intervals of 95 % of the reward over prompts.')),
+  ]
+}
+
+const policiesTable = ({ policies }: CompareFindings): Html => {
+  const row = ({ name, runs, tokens, cut, kl, distinct, selfBleu }: PolicyFindings) => [
+    ...[name, String(runs), spanText(tokens), `${(100 * cut).toFixed(0)} %`],
+    ...[orDash(kl?.k1, spanText), orDash(kl?.k3, spanText), ...distinct.map((share) => share.toFixed(3))],
+    spanText(selfBleu),
+  ]
+  return html`<section><h2>How they write</h2>
+<p>Tokens of an answer; how many were cut off; KL from the SFT policy in nats an answer, estimated from the policy's own answers
+by k1 (unbiased) and k3 (unbiased, never negative); distinct words, pairs and triples among equally many; self-BLEU of the answers to
+one prompt, 100 where all are the same.</p>
+${table(
+  [
+    ['', 'runs', 'tokens', 'cut', 'KL, k1', 'KL, k3', 'distinct-1', 'distinct-2', 'distinct-3', 'self-BLEU'],
+    ...policies.map(row),
+  ],
+  ['', ...Array(9).fill('n')],
+)}</section>`
+}
+
+const examplesOf = ({ examples }: CompareReport): Html =>
+  html`<section><h2>Answers side by side</h2>
+<p>The first prompts, not chosen; the first answer of each.</p>
+${examples.map(
+  ({ prompt, answers }) => html`<div class="card"><p><strong>${prompt}</strong></p>
+${answers.map(({ policy, text }) => html`<p><span class="soft">${policy}</span> ${text}</p>`)}</div>`,
+)}</section>`
