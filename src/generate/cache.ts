@@ -74,15 +74,24 @@ const copyAll = (model: Model, from: Cache['store'], to: Cache['store'], runs: R
   model.backend.copy(pairs, runs)
 }
 
-/** Keys and values [N, kvHeads, D] of each layer, into the cache. @param places row and position of each of N tokens */
+/**
+ * New keys and values, into the cache.
+ * @param made of each program of some layers, in order: keys, then values of each of them, [N, kvHeads, D]
+ * @param places row and position of each of N tokens
+ */
 export const writeTokens = (
   { model, store, capacity }: Cache,
-  made: Cache['store'],
+  made: readonly Handle[],
   places: readonly { row: number; position: number }[],
 ) => {
   const { num_key_value_heads: heads, head_dim: D } = model.config
   const index = Array.from({ length: places.length * heads }, (_, i) => i)
-  copyAll(model, made, store, {
+  const size = index.length * D
+  const parts = made.flatMap((states) =>
+    Array.from({ length: elements(states.shape) / size }, (_, i) => [states, i * size] as const),
+  )
+  const pairs = store.flat().map((to, i) => [parts[i][0], to, parts[i][1]] as const)
+  model.backend.copy(pairs, {
     from: Uint32Array.from(index, (i) => i * D),
     to: Uint32Array.from(index, (i) => {
       const { row, position } = places[Math.floor(i / heads)]

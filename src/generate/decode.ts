@@ -65,12 +65,12 @@ export const prefill = (decoder: Decoder, prompts: readonly Prompt[]): Handle =>
   const { ids, shared, targets } = placed
   const { y, made } = runSegments(decoder, { ...past, ...shared, ids, index: targets.index })
   store(cache, made, prompts)
-  model.backend.free([nothing, ...placed.handles, ...made.flat()])
+  model.backend.free([nothing, ...placed.handles, ...made])
   return y
 }
 
 /** Puts the prompts' keys and values into new rows. */
-const store = (cache: Cache, made: Cache['store'], prompts: readonly Prompt[]) => {
+const store = (cache: Cache, made: readonly Handle[], prompts: readonly Prompt[]) => {
   const before = cache.lengths.length
   const rows = prompts.reduce((n, { copies }) => n + copies, before)
   reserve(cache, rows, 1 + Math.max(...prompts.map(({ ids }) => ids.length)))
@@ -102,7 +102,7 @@ export const step = (decoder: Decoder, ids: readonly number[]): Handle => {
     cache.lengths.map((position, row) => ({ row, position })),
   )
   for (let row = 0; row < ids.length; row++) cache.lengths[row]++
-  backend.free([...Object.values(shared), ...made.flat()])
+  backend.free([...Object.values(shared), ...made])
   return y
 }
 
@@ -147,14 +147,14 @@ const segmentsPast = (model: Model, of: (layer: number) => readonly [Handle, Han
     }).flat(),
   )
 
-/** The last program's y, and each layer's keys and values of the new tokens, [N, kvHeads*D]. */
+/** The last program's y, and each program's keys and values of the new tokens. */
 const runSegments = ({ model, segments }: Decoder, shared: Handles) => {
   const { backend } = model
-  const made: (readonly [Handle, Handle])[] = []
+  const made: Handle[] = []
   let x: Handle | undefined
-  for (const { layers, program, handles } of segments) {
+  for (const { program, handles } of segments) {
     const results = backend.run(program, { ...handles, ...shared, ...(x && { x }) })
-    for (const layer of layers) made.push([results[`new keys ${layer}`], results[`new values ${layer}`]])
+    made.push(results.states)
     if (x) backend.free([x])
     x = results.y
   }

@@ -10,7 +10,7 @@ import { kindOf } from '../passes/layout.ts'
 import { executable, layerPart, type Model, outerPart, type Part } from '../passes/model.ts'
 import { raggedContext } from '../passes/stack.ts'
 import { type Executable, elements, type Handle, type Handles } from '../runtime/backend.ts'
-import { input, type Tensor } from '../tensor/tensor.ts'
+import { concat, input, type Tensor } from '../tensor/tensor.ts'
 import { convertSteps, stepsOf } from './steps.ts'
 
 /** A traced block, and its keys and values [N, kvHeads*D], which the cache keeps. */
@@ -53,12 +53,15 @@ const segment = (model: Model, layers: readonly number[], packed: boolean): Segm
   const parts = [outerPart(model), ...layers.map((layer) => layerPart(model, layer))]
   const signature = parts.map((part) => part.signature).join()
   const isConstant = packed ? isPacked(layers.map(model.architecture.layerPrefix)) : undefined
-  const handles = Object.fromEntries(model.params)
+  const values = Object.fromEntries(model.params)
   const converted: Handle[] = []
-  const constants = () => ({ ...handles, ...(packed && stepWeights(model, layers, converted)) })
+  const constants = () => ({ ...values, ...(packed && stepWeights(model, layers, converted)) })
   const build = () => compileProgram('step', traceSegment(model, layers, packed), isConstant)
   const program = executable(model, `step ${layers} ${packed} ${signature}`, build, constants)
   model.backend.free(converted)
+  // Every step makes an object of what it feeds: hundreds of parameters that are not would be most of it
+  const fed = program.program.inputs.filter(({ name }) => name in values)
+  const handles = Object.fromEntries(fed.map(({ name }) => [name, values[name]]))
   return { layers, program, handles }
 }
 
@@ -71,13 +74,16 @@ const stepWeights = (model: Model, layers: readonly number[], made: Handle[]): H
   return Object.assign({}, ...changed.map(([name, how]) => convertSteps(model, name, how, made)))
 }
 
-/** Ids or x -> y (of the last: normed, of tokens `index`), and `new keys L`, `new values L` of each layer, [N, kvHeads*D]. Parameters have their full names. */
+/**
+ * Ids or x -> y (of the last: normed, of tokens `index`), and `states`: keys, then values of each layer, [N, kvHeads*D]
+ * one behind the other, since every output costs. Parameters have their full names.
+ */
 const traceSegment = (model: Model, layers: readonly number[], packed: boolean): Record<string, Tensor> => {
   const { architecture, config } = model
   const shapes = new Map([...model.params].map(([name, { shape }]) => [name, shape]))
   const quantized = packed ? new Map([...model.quantized].map(([name, how]) => [name, stepsOf(how)])) : model.quantized
   const scope = makeScope(shapes, { scalings: model.scalings, quantized, rounded: packed })
-  const outputs: Record<string, Tensor> = {}
+  const states: Tensor[] = []
   const i64 = (name: string, size = 'N') => input(name, [size], 'i64')
   const isFirst = layers[0] === 0
   const isLast = layers.at(-1) === config.num_hidden_layers - 1
@@ -87,10 +93,12 @@ const traceSegment = (model: Model, layers: readonly number[], packed: boolean):
   for (const layer of layers) {
     const made = traceBlock(model, layer, scope.at(architecture.layerPrefix(layer)), x, attendCached(layer))
     x = made.y
-    outputs[`new keys ${layer}`] = made.keys
-    outputs[`new values ${layer}`] = made.values
+    states.push(made.keys, made.values)
   }
-  return { ...outputs, y: isLast ? architecture.finalNorm(scope, x.gather(i64('index', 'R')), config) : x }
+  return {
+    states: concat(states, 0),
+    y: isLast ? architecture.finalNorm(scope, x.gather(i64('index', 'R')), config) : x,
+  }
 }
 
 /** Names of parameters whose values go into a program: those below these prefixes, but for adapters. */

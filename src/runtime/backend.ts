@@ -30,7 +30,7 @@ export type Command =
     }
   | { do: 'zero'; id: number }
   | { do: 'write'; id: number; offset: number; values: Values }
-  | ({ do: 'copy'; pairs: readonly (readonly [from: number, to: number])[] } & Runs)
+  | ({ do: 'copy'; pairs: readonly (readonly [from: number, to: number, start: number])[] } & Runs)
   | { do: 'addRows'; to: number; from: number; index: number; width: number }
   | { do: 'read'; id: number; offset: number; length: number }
   | { do: 'free'; ids: readonly number[] }
@@ -68,8 +68,11 @@ export type Backend = {
   runSlices(executable: Executable, sliced: Handles, feeds: Handles, into: Handles): void
   /** Hands values over into part of a handle. */
   write(handle: Handle, values: Values, offset?: number): void
-  /** Copies the same stretches from one handle of each pair to the other, which may be the same one. */
-  copy(pairs: readonly (readonly [from: Handle, to: Handle])[], runs: Runs): void
+  /**
+   * Copies the same stretches from one handle of each pair to the other, which may be the same one. `start`: how much
+   * further on they begin in the former.
+   */
+  copy(pairs: readonly (readonly [from: Handle, to: Handle, start?: number])[], runs: Runs): void
   /** Adds each row of `from` [N, C] to the row of `to` [V, C] that `index` [N] names, in order, in place. */
   addRows(to: Handle, from: Handle, index: Handle): void
   zero(handle: Handle): void
@@ -146,7 +149,11 @@ export const makeBackend = (engine: Engine): Backend => {
       queue.push({ do: 'write', id: to.id, offset, values }, values)
     },
     copy: (pairs, runs) =>
-      queue.push({ do: 'copy', pairs: pairs.map(([from, to]) => [from.id, to.id] as const), ...runs }),
+      queue.push({
+        do: 'copy',
+        pairs: pairs.map(([from, to, start = 0]) => [from.id, to.id, start] as const),
+        ...runs,
+      }),
     addRows(to, from, index) {
       const [[, width], [n, own]] = [to.shape, from.shape]
       assert(
@@ -161,7 +168,7 @@ export const makeBackend = (engine: Engine): Backend => {
     },
     free(handles) {
       const ids = [...handles].map(({ id }) => id)
-      if (ids.length) queue.push({ do: 'free', ids })
+      if (ids.length) queue.pushLazily({ do: 'free', ids })
     },
     idle: () => queue.flush(),
     async close() {
@@ -189,18 +196,23 @@ const bindInputs = (program: Program, feeds: Handles): Bindings => {
   return bindings
 }
 
-/** Commands gather until the end of the current task, then go out together: one message for a whole training step. */
+/**
+ * Commands gather until the end of the current task, then go out together: one message for a whole training step. What
+ * is given back waits for the next command, if there is one soon: a message of its own would hold that one up.
+ */
 const makeQueue = (engine: Engine) => {
   let commands: Command[] = []
   let transfer: ArrayBuffer[] = []
   let readers: ((values: Values) => void)[] = []
   let failed: ((error: unknown) => void)[] = []
   let scheduled = false
+  let waits = false
   let failure: { error: unknown } | undefined
   let last: Promise<void> = Promise.resolve()
 
   const send = () => {
     scheduled = false
+    if (commands.length === 0) return
     const [batch, moved, waiting, rejects] = [commands, transfer, readers, failed]
     ;[commands, transfer, readers, failed] = [[], [], [], []]
     last = engine.send(batch, moved).then(
@@ -220,8 +232,18 @@ const makeQueue = (engine: Engine) => {
     if (!scheduled) queueMicrotask(send)
     scheduled = true
   }
+  const pushLazily = (command: Command) => {
+    commands.push(command)
+    if (scheduled || waits) return
+    waits = true
+    setTimeout(() => {
+      waits = false
+      if (!scheduled) send()
+    }, 0)
+  }
   return {
     push,
+    pushLazily,
     read: (command: Command) =>
       new Promise<Values>((resolve, reject) => {
         readers.push(resolve)
@@ -230,6 +252,7 @@ const makeQueue = (engine: Engine) => {
       }),
     async flush() {
       if (scheduled) await Promise.resolve()
+      else send()
       await last
       if (failure) throw failure.error
     },

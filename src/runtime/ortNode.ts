@@ -102,7 +102,7 @@ export const ortEngine = (options: EngineOptions): Engine => {
         get(command.id).values.set(command.values as never, command.offset)
         return
       case 'copy':
-        for (const [from, to] of command.pairs) copyRuns(get(from).values, get(to).values, command)
+        for (const [from, to, start] of command.pairs) copyRuns(get(from).values, get(to).values, start, command)
         return
       case 'addRows':
         addRows(get(command.to).values, get(command.from).values, get(command.index).values, command.width)
@@ -151,11 +151,23 @@ export const ortEngine = (options: EngineOptions): Engine => {
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Values) => new Uint8Array(buffer, byteOffset, byteLength)
 
-const copyRuns = (source: Values, target: Values, { from, to, width }: Runs) => {
-  const short = width < 64
+const copyRuns = (source: Values, target: Values, start: number, { from, to, width }: Runs) => {
+  if (width <= short && source instanceof Float32Array && target instanceof Float32Array) {
+    copyShort(source, target, start, { from, to, width })
+    return
+  }
+  for (let i = 0; i < from.length; i++)
+    target.set(source.subarray(start + from[i], start + from[i] + width) as never, to[i])
+}
+
+/** Stretches up to here are faster element by element. */
+const short = 128
+
+/** By itself, so that it is compiled for one kind of array. */
+const copyShort = (source: Float32Array, target: Float32Array, start: number, { from, to, width }: Runs) => {
   for (let i = 0; i < from.length; i++) {
-    if (short) for (let at = 0; at < width; at++) target[to[i] + at] = source[from[i] + at]
-    else target.set(source.subarray(from[i], from[i] + width) as never, to[i])
+    const [read, write] = [start + from[i], to[i]]
+    for (let at = 0; at < width; at++) target[write + at] = source[read + at]
   }
 }
 

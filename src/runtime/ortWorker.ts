@@ -1,5 +1,6 @@
 /** The engine in a worker thread: the main thread stays free for progress, Ctrl-C and the page. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { availableParallelism } from 'node:os'
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Command, Engine } from './backend.ts'
 import { ortEngine } from './ortNode.ts'
 
@@ -27,4 +28,22 @@ const answer = async (request: Request) => {
   }
 }
 
-port.on('message', answer)
+/**
+ * Milliseconds that the thread looks for the next request before it sleeps: waking takes as long as the request itself
+ * may, where each token is one. Not on a single core, which the caller needs.
+ */
+const attentive = availableParallelism() > 1 ? 2 : 0
+
+const soon = (): Request | undefined => {
+  const until = performance.now() + attentive
+  while (performance.now() < until) {
+    const received = receiveMessageOnPort(port)
+    if (received) return received.message
+  }
+}
+
+const answerAll = async (first: Request) => {
+  for (let next: Request | undefined = first; next; next = soon()) await answer(next)
+}
+
+port.on('message', answerAll)
