@@ -7,6 +7,7 @@ import type { z } from 'zod'
 import { kto as ktoRecipe } from './recipes/kto.ts'
 import { preference } from './recipes/preference.ts'
 import type { Extras, Recipe, TrainEvent } from './recipes/recipe.ts'
+import { reward as rewardRecipe } from './recipes/reward/recipe.ts'
 import { keptRows } from './recipes/rows.node.ts'
 import { asft as asftRecipe, spin as spinRecipe } from './recipes/selfPlay.ts'
 import { sft as sftRecipe } from './recipes/sft.ts'
@@ -46,6 +47,9 @@ export const sft = program(sftRecipe)
 
 /** Preferences and rankings: DPO and its family, K-wise Plackett-Luce, or a loss of one's own. */
 export const dpo = program(preference)
+
+/** Reward models: a score, or a distribution over scores, for every reply. */
+export const reward = program(rewardRecipe)
 
 /** Self-play against the last snapshot: SPIN, T-SPIN. */
 export const spin = program(spinRecipe)

@@ -28,6 +28,7 @@ export const commands: readonly Entry[] = [
     () => import('./commands/dpo.ts'),
   ),
   entry('kto', train, 'align by replies that are good or bad, without pairs', () => import('./commands/kto.ts')),
+  entry('reward', train, 'train a reward model on pairs or rankings', () => import('./commands/reward.ts')),
   entry('spin', train, 'self-play: the data against the last snapshot', () => import('./commands/spin.ts')),
   entry('asft', train, "self-play with a larger model's help", () => import('./commands/asft.ts')),
   entry(

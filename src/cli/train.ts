@@ -105,6 +105,12 @@ const ways: Record<EndEvent['stopped'], string> = {
   'kl-budget': 'KL spent',
 }
 
+/** A reward model judges; all others write. */
+const nextOf = (method: string, model: string) =>
+  method === 'reward'
+    ? `attune score --model ${model} --data rows.jsonl`
+    : `attune generate --model ${model} --prompt "..."`
+
 /** Where things are, and what to do next. */
 export const closing = (
   screen: Screen,
@@ -125,7 +131,7 @@ export const closing = (
     line(ways[end.stopped], took),
     line('result', shortPath(end.output)),
     ...(end.hub ? [line('uploaded', end.hub)] : []),
-    line('next', paint('cyan', `attune generate --model ${quoted} --prompt "..."`)),
+    line('next', paint('cyan', nextOf(method, quoted))),
     line('', paint('cyan', `attune runs show ${quoted}`)),
   ].join('\n')
 }

@@ -38,6 +38,7 @@ export type RankedExample = {
   ranks: (number | null)[]
   prob?: number
   margin?: number
+  ratings?: readonly (number | null)[]
   truncated: boolean
 }
 export type UnpairedExample = { prompt: number[]; completion: number[]; label: boolean; truncated: boolean }
@@ -123,8 +124,8 @@ export const rankedExample = (
   if (fitted.some(isEmpty)) return 'no-reply-left'
   const [{ prompt }] = fitted
   const replies = fitted.map(({ reply }) => reply)
-  const { ranks, prob, margin } = row
-  return { prompt, replies, ranks, prob, margin, truncated: fitted.some(({ truncated }) => truncated) }
+  const { ranks, prob, margin, ratings } = row
+  return { prompt, replies, ranks, prob, margin, ratings, truncated: fitted.some(({ truncated }) => truncated) }
 }
 
 export const unpairedExample = (

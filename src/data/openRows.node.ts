@@ -25,6 +25,8 @@ export type OpenedRows<R = Row> = RowSource<R> & {
   readonly widest: number
   /** Whether any row gives the probability of its preference. */
   readonly probable: boolean
+  /** Whether every ranked row has one best response and tells no others apart. */
+  readonly bestOnly: boolean
   /** The largest token id among rows of ids. */
   readonly largestId?: LargestId
   /** Records that gave no row, by reason: empty-chosen, prefix-differs, cancelled, tie, ... */
@@ -48,6 +50,7 @@ type Tally = {
   rows: number
   widest: number
   probable: boolean
+  bestOnly: boolean
   largestId?: LargestId
   dropped: Record<string, number>
 }
@@ -61,7 +64,7 @@ export const openRows = async <K extends keyof Kinds | undefined = undefined>(
   options: OpenOptions<K> = {},
 ): Promise<OpenedRows<Converted<K>>> => {
   const files = await dataFiles([data].flat(), options.resolve)
-  const tally: Tally = { records: 0, rows: 0, widest: 1, probable: false, dropped: {} }
+  const tally: Tally = { records: 0, rows: 0, widest: 1, probable: false, bestOnly: true, dropped: {} }
   const parts: Part[] = []
   const spill = openSpill()
   try {
@@ -128,9 +131,12 @@ const openPart = async (
   return { start, length, row: (i) => directRow(i, index, end, source, reader, as) }
 }
 
-const noteRanking = (tally: Tally, { responses, prob }: Ranking) => {
+const noteRanking = (tally: Tally, { responses, ranks, prob }: Ranking) => {
   tally.widest = Math.max(tally.widest, responses.length)
   tally.probable ||= prob !== undefined
+  const best = Math.min(...ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY))
+  const others = ranks.filter((rank) => rank !== best)
+  tally.bestOnly &&= others.length === ranks.length - 1 && others.every((rank) => rank === others[0])
 }
 
 /** The rows to train on that a row of a file gives. */

@@ -3,7 +3,9 @@
  * Peculiar: P(w > l) is a sum over all pairs i > j, taken in logs, so that a pair the model is certain to have the
  * wrong way round still has a gradient.
  */
+import { mulDims } from '../tensor/dim.ts'
 import { iota, type Tensor } from '../tensor/tensor.ts'
+import { orderedPairs } from './rewardLosses.ts'
 
 /** Far below any log-probability; exp() of it is 0. */
 const never = -1e30
@@ -25,6 +27,38 @@ export const logWins = (winner: Tensor, loser: Tensor): Tensor => {
     .add(loser.logSoftmax().reshape([B, 1, K]))
   const inner = above.where(each, never).logsumexp()
   return inner.logsumexp()
+}
+
+/**
+ * The mean over the pairs of each list that its ranks order of p log P(i > j) + (1 - p) log P(j > i), with
+ * p = prob (1 - 2 eps) + eps; 0 without any.
+ * @param logits [B, K, N]
+ * @param ranks  [B, K] f32: 1 is best, equal ranks tie and are no pair, -1 is unranked and below all ranked, 0 is no response
+ * @param prob   [B] P(a better reply is the better one); 1 where it is left out   @param labelSmoothing eps
+ * @returns      [B] nats
+ */
+export const rankedWins = (
+  logits: Tensor,
+  ranks: Tensor,
+  { prob, labelSmoothing = 0 }: { prob?: Tensor; labelSmoothing?: number } = {},
+): Tensor => {
+  const [B, K, N] = logits.shape
+  const pairs = mulDims(B, mulDims(K, K))
+  const side = (shape: Tensor['shape']) => logits.reshape(shape).broadcastTo([B, K, K, N]).reshape([pairs, N])
+  const [first, second] = [side([B, K, 1, N]), side([B, 1, K, N])]
+  const wins = (winner: Tensor, loser: Tensor) => logWins(winner, loser).reshape([B, K, K])
+  const { ordered } = orderedPairs(ranks, ranks)
+  const mean = (x: Tensor) =>
+    ordered
+      .where(x, 0)
+      .sum([1, 2])
+      .div(ordered.cast('f32').sum([1, 2]).max(1))
+  const right = mean(wins(first, second))
+  if (!prob && labelSmoothing === 0) return right
+  const wrong = mean(wins(second, first))
+  const p = prob ? prob.mul(1 - 2 * labelSmoothing).add(labelSmoothing) : undefined
+  if (!p) return right.mul(1 - labelSmoothing).add(wrong.mul(labelSmoothing))
+  return right.mul(p).add(wrong.mul(p.neg().add(1)))
 }
 
 /** R = sum_k k p(k), and the distribution's standard deviation. @param logits [B, K]   @returns [B] each */

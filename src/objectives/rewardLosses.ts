@@ -62,8 +62,8 @@ const orderLoss = (d: Tensor, { prob, labelSmoothing }: { prob?: Tensor; labelSm
   return right.mul(p).add(wrong.mul(p.neg().add(1)))
 }
 
-/** Every ordered pair of a list: i is the better one. [B, K, K] each. */
-const orderedPairs = (x: Tensor, ranks: Tensor) => {
+/** Every ordered pair of a list: i is the better one. `ordered` [B, K, K], the others broadcast to it. */
+export const orderedPairs = (x: Tensor, ranks: Tensor) => {
   const row = (y: Tensor) => y.reshape([...y.shape, 1])
   const column = (y: Tensor) => y.reshape([y.shape[0], 1, y.shape[1]])
   const present = ranks.eq(0).not()

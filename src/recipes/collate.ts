@@ -52,12 +52,15 @@ export const bestFirst = (example: RankedExample): RankedExample => {
   const order = example.ranks
     .map((_, k) => k)
     .sort((a, b) => place(example.ranks[a]) - place(example.ranks[b]) || a - b)
-  const turned = order[0] !== 0 && example.prob !== undefined ? 1 - example.prob : example.prob
+  const { prob, margin, ratings } = example
+  const turned = order[0] !== 0
   return {
     ...example,
     replies: order.map((k) => example.replies[k]),
     ranks: order.map((k) => example.ranks[k]),
-    prob: turned,
+    prob: turned && prob !== undefined ? 1 - prob : prob,
+    margin: turned && margin !== undefined ? -margin : margin,
+    ratings: ratings && order.map((k) => ratings[k]),
   }
 }
 

@@ -27,9 +27,9 @@ const tokenizerFiles =
 /** Replaces what is at `path`. Throws Faults 'disk'. */
 export const writeModelFolder = (path: string, files: ModelFiles, options: FolderOptions): Promise<void> =>
   writeFolder(path, bytesOf(files), async (temporary) => {
+    if (options.tokenizerFrom !== undefined) await copyTokenizer(options.tokenizerFrom, temporary)
     await writeTexts(temporary, files.texts)
     await writeTensors(temporary, files.tensors, options.stem)
-    if (options.tokenizerFrom !== undefined) await copyTokenizer(options.tokenizerFrom, temporary)
   })
 
 /** A folder that `fill` makes under another name, then renamed. Throws Faults 'disk' with the bytes it needs. */

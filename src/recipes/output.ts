@@ -6,11 +6,20 @@ import { type ModelFiles, modelFiles, type SaveDtype } from '../models/save.ts'
 import { storedAs, writeModelFolder } from './modelFolder.ts'
 import type { Policy } from './policy.ts'
 
-/** Written beside and renamed, so that the folder is whole or not there. @returns its path */
-export const writeResult = async (policy: Policy, runDir: string, dtype: keyof typeof storedAs): Promise<string> => {
+/**
+ * Written beside and renamed, so that the folder is whole or not there. @returns its path
+ * @param beside texts by file name that lie beside the weights; they replace those of the same names
+ */
+export const writeResult = async (
+  policy: Policy,
+  runDir: string,
+  dtype: keyof typeof storedAs,
+  beside: Readonly<Record<string, string>> = {},
+): Promise<string> => {
   const path = join(runDir, policy.adapter ? 'adapter' : 'model')
   const stem = policy.adapter ? 'adapter_model' : 'model'
-  await writeModelFolder(path, filesOf(policy, storedAs[dtype]), { stem, tokenizerFrom: policy.dir })
+  const { texts, tensors } = filesOf(policy, storedAs[dtype])
+  await writeModelFolder(path, { texts: { ...texts, ...beside }, tensors }, { stem, tokenizerFrom: policy.dir })
   return path
 }
 

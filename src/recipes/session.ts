@@ -160,6 +160,24 @@ export type SessionParts<E extends object> = {
   reference?: Reference
   /** The losses' names. */
   objective?: string
+  /** Held-out measures of its own, made anew for each evaluation from the scores of its batches. */
+  heldOut?: () => {
+    see(batch: MicroBatch, scores: Float32Array): void
+    measures(): Record<string, number>
+  }
+  /** Evaluate before the first step too. */
+  evalFirst?: boolean
+  /** Texts that lie beside the result, by file name; the last evaluation was of its weights. */
+  beside?(): Promise<Readonly<Record<string, string>>>
+}
+
+/** One evaluation: the loss's measures, and the recipe's own in their place. */
+const evaluateHeld = async <E extends object>(parts: SessionParts<E>): Promise<Record<string, number>> => {
+  const own = parts.heldOut?.()
+  const trainer = { model: parts.policy.model, loss: parts.loss, head: parts.head ?? {} }
+  const measured = await evaluate(trainer, evalBatches(parts), own?.see)
+  const more = Object.entries(own?.measures() ?? {}).map(([name, value]) => [`eval_${name}`, value])
+  return { ...measured, ...Object.fromEntries(more) }
 }
 
 /** Trains, from the beginning or the newest checkpoint, to the result on disk. */
@@ -184,23 +202,34 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
   }
   if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
+  let evaluated = false
   const end = yield* train({
     ...settings,
     trainer: { ...policy, loss: parts.loss, head: parts.head ?? {} },
-    progress,
+    progress: state || !parts.evalFirst ? progress : { ...progress, evalDue: examples.eval !== undefined },
     totalSteps,
     rowsPerEpoch: examples.train.length,
     learningRate: schedule(settings.schedule, { ...settings, ...settings.scheduleOption, totalSteps }),
-    next: (position) => nextStep(parts, position, stepRows),
+    next: (position) => {
+      evaluated = false
+      return nextStep(parts, position, stepRows)
+    },
     evaluate:
       examples.eval &&
-      (() => evaluate({ model: policy.model, loss: parts.loss, head: parts.head ?? {} }, evalBatches(parts))),
+      (() => {
+        evaluated = true
+        return evaluateHeld(parts)
+      }),
     evalEvery: settings.evalEvery ?? Math.max(1, Math.ceil(examples.train.length / stepRows)),
     save: (at) => saveCheckpoint(parts.run, policy, settings, at, examples.train.tally()),
     signal: parts.signal,
   })
   yield* oddities(parts)
-  yield await finish(parts, end)
+  const beside = async (restored: boolean) => {
+    if (examples.eval && (restored || !evaluated)) await evaluateHeld(parts)
+    return parts.beside!()
+  }
+  yield await finish({ ...parts, beside: parts.beside && beside }, end)
 }
 
 /** By the largest micro-batch of the first steps. */
@@ -307,16 +336,22 @@ function* oddities({
 
 type Finishing = Pick<SessionParts<never>, 'policy' | 'run'> & {
   settings: Pick<SessionSettings, 'patience' | 'saveDtype'>
+  /** Texts beside the result. @param restored the best step's weights took the place of the last one's */
+  beside?: (restored: boolean) => Promise<Readonly<Record<string, string>>>
 }
 type Ended = { progress: Progress; stopped: EndEvent['stopped'] }
 
 export const finish = async (parts: Finishing, { progress, stopped }: Ended): Promise<TrainEvent> => {
   const { policy, settings, run } = parts
   const best = progress.best?.step
-  if (settings.patience !== undefined && best !== undefined && best !== progress.step) {
+  const restored = settings.patience !== undefined && best !== undefined && best !== progress.step
+  if (restored) {
     await restoreState(policy.backend, policy.arenas, (await readState(`${run.checkpoints}/step-${best}`)).file)
   }
-  const output = stopped === 'interrupted' ? run.dir : await writeResult(policy, run.dir, settings.saveDtype)
+  const output =
+    stopped === 'interrupted'
+      ? run.dir
+      : await writeResult(policy, run.dir, settings.saveDtype, await parts.beside?.(restored))
   return {
     event: 'end',
     steps: progress.step,

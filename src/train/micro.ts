@@ -166,13 +166,14 @@ export const trainMicro = (
   return { vector, names }
 }
 
-/** The loss and metrics alone. */
+/** The loss and metrics alone; with `keep`, the scores of its targets too, which the caller frees. */
 export const evalMicro = (
   model: Model,
   batch: MicroBatch,
   loss: LossFunction,
   settings: HeadSettings = {},
-): MicroResult => {
+  keep = false,
+): MicroResult & { scores?: Handle } => {
   const { backend } = model
   const arrays = putArrays(model, batch)
   const stats = joinedStats(model, batch, loss)
@@ -181,6 +182,9 @@ export const evalMicro = (
   )
   for (const { placed, hidden, h } of passes) backend.free([hidden, h, ...placed.handles])
   const { slopes, vector, names } = runLoss(model, loss, stats, arrays)
-  backend.free([...slopeHandles(slopes), ...Object.values(stats), ...Object.values(arrays)])
+  const { scores, ...rest } = stats
+  backend.free([...slopeHandles(slopes), ...Object.values(rest), ...Object.values(arrays)])
+  if (keep && scores) return { vector, names, scores }
+  if (scores) backend.free([scores])
   return { vector, names }
 }

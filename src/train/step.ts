@@ -84,16 +84,25 @@ const firstBad = async (model: Model, tensors: ReadonlyMap<string, Handle>): Pro
   return undefined
 }
 
-/** `eval_` and the measure's name: the loss over all targets or rows, whatever the batches; other means over batches. */
+/**
+ * `eval_` and the measure's name: the loss over all targets or rows, whatever the batches; other means over batches.
+ * @param see gets the scores of each batch's targets, [M, num_labels], where the loss asks for scores
+ */
 export const evaluate = async (
   trainer: Pick<Trainer, 'model' | 'loss' | 'head'>,
   batches: AsyncIterable<MicroBatch>,
+  see?: (batch: MicroBatch, scores: Float32Array) => void,
 ): Promise<Record<string, number>> => {
   const measures: Record<string, number>[] = []
   let [weight, loss] = [0, 0]
   for await (const batch of batches) {
-    const measured = await measuresOf(trainer.model, evalMicro(trainer.model, batch, trainer.loss, trainer.head))
+    const { scores, ...result } = evalMicro(trainer.model, batch, trainer.loss, trainer.head, see !== undefined)
+    const measured = await measuresOf(trainer.model, result)
     measures.push(measured)
+    if (scores) {
+      see!(batch, (await trainer.model.backend.read(scores)) as Float32Array)
+      trainer.model.backend.free([scores])
+    }
     weight += batch.weight
     loss += batch.weight * measured.loss
   }

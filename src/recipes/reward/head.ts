@@ -1,0 +1,57 @@
+/** The score head that a run begins with: a file's, the model's own, or a fresh one of the size that the kind needs. */
+import { openSafetensors } from '../../checkpoint/safetensors.ts'
+import type { StoredTensor } from '../../checkpoint/stored.ts'
+import { scoreWeight } from '../../models/architecture.ts'
+import type { Base } from '../../models/merge.ts'
+import { asRewardModel, newScoreWeight } from '../../models/scored.ts'
+import { badInput } from '../../util/fault.ts'
+import { fileSource } from '../../util/files.node.ts'
+import { kindFor, type RewardKind, type RewardRows, refuseKind } from './kind.ts'
+import type { RewardConfig } from './schema.ts'
+
+/** Throws Faults 'no-score-head' for a file without score.weight [outputs, C], and those of reading it. */
+export const openHead = async (file: string): Promise<StoredTensor> => {
+  const { tensors } = await openSafetensors(await fileSource(file))
+  const head = tensors.get(scoreWeight)
+  if (head?.shape.length === 2) return head
+  const names = [...tensors.keys()].slice(0, 3).join(', ')
+  throw badInput('no-score-head', `holds no matrix ${scoreWeight}; it has ${names || 'no tensors'}`, { file })
+}
+
+/**
+ * What `openPolicy` does to the model. `chosen` is known after it.
+ * @param start the head of --head
+ */
+export const headOf = (config: RewardConfig, rows: RewardRows, start: StoredTensor | undefined) => {
+  let chosen: ReturnType<typeof kindFor> | undefined
+  return {
+    withHead: (base: Base): Base => {
+      const own = base.architecture.scores === 'alone' ? base.config.num_labels : undefined
+      chosen = kindFor(config, rows, start?.shape[0] ?? own)
+      refuseKind(chosen.kind, config, rows)
+      return headed(base, chosen.kind, config, start)
+    },
+    chosen: () => chosen!,
+  }
+}
+
+const headed = (base: Base, kind: RewardKind, config: RewardConfig, start: StoredTensor | undefined): Base => {
+  const { num_labels, hidden_size: C } = base.config
+  const isReward = base.architecture.scores === 'alone'
+  const given = start?.shape[0] ?? (isReward ? num_labels : undefined)
+  const fits = given === undefined || (kind === 'probabilistic' ? given > 1 : given === 1)
+  if (!fits) {
+    const whose = start ? 'the head of --head' : "the model's score head"
+    const advice = kind === 'probabilistic' ? 'pairwise, best-of-n or ranking' : 'probabilistic'
+    throw badInput('bad-flag', `${kind} does not go with ${whose}, which has ${given} outputs; use ${advice}`, {
+      flag: '--kind',
+    })
+  }
+  if (start && start.shape[1] !== C)
+    throw badInput('wrong-shape', `${scoreWeight} is [${start.shape}]; the model's hidden size is ${C}`, {
+      file: config.head,
+    })
+  if (isReward && !start) return base
+  const labels = kind === 'probabilistic' ? config.numScores : 1
+  return asRewardModel(base, start ?? newScoreWeight(base.config, labels, config.seed))
+}

@@ -1,0 +1,83 @@
+/**
+ * Reward models: pairwise, best-of-N, all pairs of a ranking, Plackett-Luce, and distributions over scores. Peculiar: the
+ * K replies of a prompt are one packed tree, each read once, at its last token; nothing of the vocabulary is computed.
+ */
+import { type RankedExample, rankedExample } from '../../data/examples.ts'
+import { bestFirst } from '../collate.ts'
+import { locate, openEncoder } from '../encoder.ts'
+import { openPolicy } from '../policy.ts'
+import { recipe } from '../recipe.ts'
+import { examplesOf, limitsOf, openData, session } from '../session.ts'
+import { rewardBatches } from './batches.ts'
+import { headOf, openHead } from './head.ts'
+import { rewardObjective } from './loss.ts'
+import { openMeasuring } from './measuring.ts'
+import { paddingOf } from './padding.ts'
+import { rewardSchema } from './schema.ts'
+
+export const reward = recipe(
+  'reward',
+  {
+    summary: 'train a reward model on pairs or rankings',
+    example:
+      'attune reward --model HuggingFaceTB/SmolLM2-135M-Instruct --data pairs.jsonl --lora-r 16 --output runs/rm',
+  },
+  rewardSchema,
+  async function* (config, { signal, own, run }) {
+    // data
+    const place = await locate(config)
+    const data = own(await openData('ranking', config))
+    const encoder = await openEncoder(place)
+    // model
+    const start = config.head === undefined ? undefined : await openHead(config.head)
+    const padding = await paddingOf(place.dir, encoder)
+    const head = headOf(config, data.rows, start)
+    const policy = own(await openPolicy(config, place, (base) => padding.applied(head.withHead(base))))
+    const { kind, why } = head.chosen()
+    if (why)
+      yield {
+        event: 'warning',
+        code: 'kind',
+        message: `learns by --kind ${kind}, since ${why}; give --kind for another`,
+      }
+    const limits = limitsOf(config, policy)
+    const examples = examplesOf(data, config, {
+      example: (row, count) => {
+        const example = rankedExample(encoder, row, limits, count)
+        if (typeof example === 'string') return example
+        return saysNothing(example, kind === 'best-of-n') ? 'tie' : bestFirst(example)
+      },
+      truncated: ({ truncated }) => truncated,
+    })
+    // objective
+    const measuring = await openMeasuring(policy, kind, examples, config)
+    const { bias } = measuring
+    const loss = rewardObjective({
+      kind,
+      lists: data.rows.widest > 2 || (data.held?.widest ?? 0) > 2,
+      center: config.centerRewards,
+      labelSmoothing: config.labelSmoothing,
+      prob: data.rows.probable || data.held?.probable === true,
+      margins: config.margins !== 'none' && (kind === 'pairwise' || kind === 'ranking'),
+      bias: config.initBias,
+    })
+    // loop
+    yield* session({
+      ...{ encoder, policy, examples, settings: config, run, signal, loss },
+      collate: async (micros) => rewardBatches(micros, { bias, margins: config.margins }),
+      objective: kind,
+      ids: ({ prompt, replies }) => [prompt, ...replies],
+      tokens: ({ prompt, replies }) => replies.reduce((n, reply) => n + prompt.length + reply.length, 0),
+      evalFirst: true,
+      heldOut: measuring.evaluation,
+      beside: async () => ({ ...(await measuring.texts()), ...padding.texts }),
+    })
+  },
+)
+
+/** No pair is in order; or, where the best is to be told from the rest, two are the best. */
+const saysNothing = ({ ranks }: RankedExample, oneBest: boolean): boolean => {
+  const best = Math.min(...ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY))
+  const first = ranks.filter((rank) => rank === best).length
+  return oneBest ? first > 1 : first === ranks.length
+}
