@@ -25,7 +25,7 @@ export type OpenedRows<R = Row> = RowSource<R> & {
   readonly widest: number
   /** Whether any row gives the probability of its preference. */
   readonly probable: boolean
-  /** Whether every ranked row has one best response and tells no others apart. */
+  /** Whether every list of more than two has one best response and tells no others apart. */
   readonly bestOnly: boolean
   /** The largest token id among rows of ids. */
   readonly largestId?: LargestId
@@ -134,9 +134,10 @@ const openPart = async (
 const noteRanking = (tally: Tally, { responses, ranks, prob }: Ranking) => {
   tally.widest = Math.max(tally.widest, responses.length)
   tally.probable ||= prob !== undefined
+  if (responses.length < 3 || !tally.bestOnly) return
   const best = Math.min(...ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY))
   const others = ranks.filter((rank) => rank !== best)
-  tally.bestOnly &&= others.length === ranks.length - 1 && others.every((rank) => rank === others[0])
+  tally.bestOnly = others.length === ranks.length - 1 && others.every((rank) => rank === others[0])
 }
 
 /** The rows to train on that a row of a file gives. */
