@@ -20,6 +20,12 @@ export const commands: readonly Entry[] = [
     'scaling laws: loss against compute for several sizes, from scratch',
     () => import('./commands/scaling.ts'),
   ),
+  entry(
+    'cartpole',
+    look,
+    'policy gradients on a pole: REINFORCE, PPO, and a PPO that never learns',
+    () => import('./commands/cartpole.ts'),
+  ),
   entry('sft', train, 'fine-tune on texts, conversations or completions', () => import('./commands/sft.ts')),
   entry(
     'dpo',

@@ -1,0 +1,102 @@
+/** The classic-control lab: a line of progress, a line for each run, and the pole itself where one wants to watch. */
+import { pathToFileURL } from 'node:url'
+import { z } from 'zod'
+import type { CartpoleEvent } from '../../labs/cartpole/lab.ts'
+import { cartpoleSchema, chosen, methodNotes } from '../../labs/cartpole/settings.ts'
+import { badInput } from '../../util/fault.ts'
+import { barLine } from '../bar.ts'
+import { openInBrowser } from '../browser.ts'
+import { command } from '../command.ts'
+import { columns, duration, percent, plural, shortPath, whole } from '../format.ts'
+import { interruptible } from '../interrupt.ts'
+import type { Output } from '../output.ts'
+import { poleView } from '../poleView.ts'
+import { painter, type Screen } from '../screen.ts'
+
+const schema = cartpoleSchema.extend({
+  watch: z.boolean().default(false).describe('show the pole in the terminal, as the first run learns to hold it'),
+})
+
+export default command({
+  summary: 'Balance a pole by policy gradients: REINFORCE, PPO, and a PPO that never learns, with curves over seeds',
+  example: 'cartpole --method reinforce,ppo --output attune-cartpole',
+  schema,
+  async run({ watch, open, ...settings }, { out, argv }) {
+    if (watch && (out.json || !out.screen.live))
+      throw badInput('no-terminal', 'needs a terminal; leave it out, or open the report for a replay', {
+        flag: '--watch',
+      })
+    const { cartpole } = await import('../../labs/cartpole/lab.ts')
+    const board = watch ? undefined : progressLine(out.screen)
+    const print = narrator(out)
+    const [method] = chosen(settings)
+    await interruptible(
+      async (signal) => {
+        const view = watch ? poleView(out.screen, methodNotes[method], signal) : undefined
+        for await (const event of cartpole({ ...settings, open }, { signal, command: ['attune', ...argv] })) {
+          if (event.event === 'snapshot') {
+            if (event.method === method && event.seed === settings.seed) view?.add(event)
+            continue
+          }
+          board?.clear()
+          if (event.event === 'progress' && !out.json) {
+            board?.show(event)
+            continue
+          }
+          if (event.event === 'result' || event.event === 'stopped') await view?.finish()
+          // While one watches, lines would tear the drawing
+          if (out.json) await out.line(event)
+          else if (!watch || event.event === 'result' || event.event === 'stopped') await print(event)
+          if (event.event === 'stopped') process.exitCode = 130
+          if (event.event === 'result' && open && !out.json) await openInBrowser(event.files.report)
+        }
+      },
+      () => board?.clear(),
+    )
+  },
+})
+
+type Told<E extends CartpoleEvent['event']> = Extract<CartpoleEvent, { event: E }>
+
+/** A bar where it can be redrawn; elsewhere the lines of the runs are enough. */
+const progressLine = (screen: Screen) => {
+  const began = screen.now()
+  let drawn = false
+  return {
+    show({ share, finished, runs }: Told<'progress'>) {
+      if (!screen.live) return
+      const left = share > 0 ? ((screen.now() - began) / 1000) * (1 / share - 1) : 0
+      const parts = [{ label: '', text: `${finished} of ${plural(runs, 'run')}, ${duration(left)} left` }]
+      screen.write(`\r\u001b[2K${barLine(screen, percent(share), share, 1, parts)}`)
+      drawn = true
+    },
+    clear() {
+      if (drawn) screen.write('\r\u001b[2K')
+      drawn = false
+    },
+  }
+}
+
+const narrator = (out: Output) => {
+  const paint = painter({ color: out.readable && out.screen.color })
+  const tell: { [E in Exclude<CartpoleEvent['event'], 'progress' | 'snapshot'>]: (event: Told<E>) => Promise<void> } = {
+    plan: ({ runs, jobs, output }) =>
+      out.text(`${paint('bold', 'attune cartpole')}  ${shortPath(output)}\n  ${plural(runs, 'run')}, ${jobs} at once`),
+    run: ({ method, seed, mean, steps, seconds }) =>
+      out.text(
+        `  ${`${method}-${seed}`.padEnd(22)}best ${mean.toFixed(1).padStart(5)}   ${whole(steps).padStart(7)} steps  ${whole(steps / seconds).padStart(7)}/s`,
+      ),
+    stopped: ({ finished, runs }) =>
+      out.text(`  stopped with ${finished} of ${plural(runs, 'run')} done; nothing written`),
+    result: ({ words, findings, files }) => {
+      const rows = findings.map(({ method, runs, reached, solved, stepsPerSecond }) => [
+        ...[`  ${method}`, `${reached} of ${runs.length}`, `${solved} of ${runs.length}`, whole(stepsPerSecond)],
+      ])
+      const head = ['  method', '475 at its best', '475 in training', 'steps/s']
+      const lines = [...words.map((text) => `  ${text}`), '', columns([head, ...rows], [1, 2, 3])]
+      return out.text(['', ...lines, '', `  report    ${paint('cyan', pathToFileURL(files.report).href)}`].join('\n'))
+    },
+  }
+  return (event: CartpoleEvent) =>
+    tell[event.event as Exclude<CartpoleEvent['event'], 'progress' | 'snapshot'>](event as never)
+}

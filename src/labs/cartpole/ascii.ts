@@ -1,0 +1,26 @@
+/** The pole in characters. Peculiar: to scale, where a character is twice as high as wide. */
+import { trackEnd } from './physics.ts'
+import type { State } from './replay.ts'
+
+/** Lines of a drawing. */
+export const drawingRows = 12
+
+/** @param columns of the track, end to end @returns 12 lines, as wide as that */
+export const drawPole = ([x, , angle]: State, columns: number): string[] => {
+  const metre = (columns - 1) / (2 * trackEnd)
+  const rows = drawingRows - 2
+  const canvas = Array.from({ length: drawingRows }, () => new Array<string>(columns).fill(' '))
+  const put = (row: number, column: number, sign: string) => {
+    if (column >= 0 && column < columns && canvas[row]) canvas[row][column] = sign
+  }
+  const middle = (x + trackEnd) * metre
+  const tall = Math.min(rows, Math.max(2, Math.round((metre / 2) * Math.cos(angle))))
+  const at = (step: number) => middle + 2 * step * Math.tan(angle)
+  for (let step = 1; step <= tall; step++) {
+    const lean = Math.round(at(step)) - Math.round(at(step - 1))
+    put(rows - step, Math.round(at(step)), step === tall ? 'o' : lean > 0 ? '/' : lean < 0 ? '\\' : '|')
+  }
+  for (const [i, sign] of [...'[==+==]'].entries()) put(rows, Math.round(middle) - 3 + i, sign)
+  for (let column = 0; column < columns; column++) put(rows + 1, column, column % (columns - 1) ? '-' : '|')
+  return canvas.map((line) => line.join('').trimEnd())
+}

@@ -1,0 +1,66 @@
+/** What the lab trains, and what each method is there to show. */
+import { z } from 'zod'
+
+export const methodNames = [
+  'reinforce',
+  'reinforce-batch',
+  'ppo',
+  'ppo-resampled',
+  'ppo-resampled-only',
+  'ppo-crossed-only',
+  'ppo-mended',
+] as const
+export type Method = (typeof methodNames)[number]
+
+/** Episodes of an update of `reinforce-batch`, one a pole. */
+export const episodesABatch = 4
+
+export const methodNotes: Record<Method, string> = {
+  reinforce: 'REINFORCE, an update an episode',
+  'reinforce-batch': `REINFORCE, an update from ${episodesABatch} episodes`,
+  ppo: 'PPO: stored actions, GAE, a value network',
+  'ppo-resampled': "the notebook's PPO, both faults",
+  'ppo-resampled-only': "the notebook's PPO, actions drawn anew",
+  'ppo-crossed-only': "the notebook's PPO, steps crossed",
+  'ppo-mended': "the notebook's PPO, both mended",
+}
+
+export const cartpoleSchema = z.object({
+  method: z
+    .array(z.enum([...methodNames, 'all']))
+    .min(1)
+    .default(['all'])
+    .meta({ value: 'NAMES', separator: ',' })
+    .describe(`which of ${methodNames.join(', ')}`),
+  seeds: z.number().int().positive().max(1000).default(5).describe('how many seeds each method is trained with'),
+  seed: z
+    .number()
+    .int()
+    .nonnegative()
+    .max(2 ** 31)
+    .default(1)
+    .describe('the first of the seeds'),
+  episodes: z.number().int().positive().max(100_000).default(1000).describe("of REINFORCE and the notebook's PPO"),
+  steps: z
+    .number()
+    .int()
+    .positive()
+    .max(10_000_000)
+    .default(100_000)
+    .describe('of PPO, of the environment, all poles together'),
+  envs: z.number().int().positive().max(256).default(8).describe('poles of PPO at once'),
+  output: z
+    .string()
+    .min(1)
+    .default('attune-cartpole')
+    .meta({ value: 'DIR' })
+    .describe('the folder to write, over a former one'),
+  jobs: z.number().int().positive().max(64).optional().describe('runs at once (default: one a core)'),
+  open: z.boolean().default(false).describe('open the report in a browser'),
+})
+
+export type Settings = z.output<typeof cartpoleSchema>
+export type RunSettings = Pick<Settings, 'episodes' | 'steps' | 'envs'>
+
+export const chosen = ({ method }: Pick<Settings, 'method'>): Method[] =>
+  methodNames.filter((name) => method.includes('all') || method.includes(name))
