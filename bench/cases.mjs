@@ -52,6 +52,16 @@ const equalPairs = (count) =>
     rejected_input_ids: ids(136, 3 * i + 2, 49_152),
   }))
 
+/** Lists of four whose prompt is three times as long as a reply, and the same texts without a prompt to share. */
+const lists = (count) => Array.from({ length: count }, (_, i) => ({ prompt_input_ids: ids(192, 5 * i, 49_152), responses: [1, 2, 3, 4].map((k) => ({ input_ids: ids(64, 5 * i + k, 49_152) })), ranks: [1, 2, 3, 4] }))
+
+const apart = (rows) => rows.flatMap(({ prompt_input_ids: prompt, responses }) => {
+  const [a, b, c, d] = responses.map(({ input_ids }) => [...prompt, ...input_ids])
+  return [[a, b], [c, d]].map(([chosen, rejected]) => ({ prompt_input_ids: [], chosen_input_ids: chosen, rejected_input_ids: rejected }))
+})
+
+const prompts = (count) => Array.from({ length: count }, (_, i) => ({ prompt_input_ids: ids(24, i, 49_152) }))
+
 /** Real HH-RLHF rows as ids of the 260K model's tokenizer: those whose prompt and both replies fit 512 tokens. */
 const realPairs = async (count) => {
   const tokenizer = await loadTokenizerFolder(join(fixtures, 'models', 'stories260K'))
@@ -92,11 +102,21 @@ export const makeInputs = async (work, cli) => {
   jsonl(join(work, 'long.jsonl'), texts(32, 1024, 128_256))
   jsonl(join(work, 'short.jsonl'), texts(128, 32, 128_256))
   jsonl(join(work, 'equal.jsonl'), equalPairs(32))
+  jsonl(join(work, 'lists.jsonl'), lists(16))
+  jsonl(join(work, 'apart.jsonl'), apart(lists(16)))
+  jsonl(join(work, 'prompts.jsonl'), prompts(128))
   jsonl(join(work, 'real.jsonl'), await realPairs(64))
 }
 
 /** The same on rounded weights, which the peer has no kernels for on a CPU. */
 const rounded = ({ peer: _, ...task }, format) => ({ ...task, args: [...task.args, '--quantize', format] })
+
+const unpeered = ({ peer: _, ...task }) => task
+
+const sampled = (task) => ({
+  ...task,
+  args: [...task.args, '--reward', join(here, 'oddTokens.mjs'), '--num-generations', '4', '--max-new-tokens', '64', '--kl-coef', '0'],
+})
 
 const lora = ['--lora-r', '32', '--lora-alpha', '64', '--lora-dropout', '0', '--lora-target', 'q_proj,v_proj']
 
@@ -117,6 +137,10 @@ export const cases = (work, quick) => {
     ...['int4', 'nf4'].map((format) => rounded(task(`DPO QLoRA ${format}, 2 pairs of 120 + 136`, 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }), format)),
     task('DPO LoRA, 4 real HH-RLHF pairs', 'dpo', 'smollm2', 'real.jsonl', 4, true, { low: true }),
     task('vocabulary 128,256, 4 x 1,024', 'sft', 'wide', 'long.jsonl', 4, true),
+    task('reward model, LoRA, 2 pairs of 120 + 136', 'reward', 'smollm2', 'equal.jsonl', 2, true, { low: true }),
+    unpeered(task('reward model, 2 lists of 4, 192 + 64', 'reward', 'smollm2', 'lists.jsonl', 2, true)),
+    unpeered(task('the same replies apart', 'reward', 'smollm2', 'apart.jsonl', 4, true)),
+    sampled(task('GRPO LoRA, 8 prompts x 4 x 64', 'grpo', 'smollm2', 'prompts.jsonl', 8, true)),
     task('scaling lab, hidden 64, 16 x 32', 'sft', 'lab64', 'short.jsonl', 16, false),
     task('scaling lab, hidden 256, 16 x 32', 'sft', 'lab256', 'short.jsonl', 16, false),
   ]

@@ -126,7 +126,7 @@ def grpo():
     """Steps of batch-size prompts with 4 samples of 64 tokens each; the reward is how many of them are odd."""
     from trl import GRPOConfig, GRPOTrainer
 
-    data = Dataset.from_list([{"prompt": " ".join(f"t{i}" for i in row["input_ids"])} for row in rows])
+    data = Dataset.from_list([{"prompt": " ".join(f"t{i}" for i in row["prompt_input_ids"])} for row in rows])
     config = GRPOConfig(
         per_device_train_batch_size=4 * args.batch_size,
         num_generations=4,
