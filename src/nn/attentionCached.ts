@@ -25,9 +25,9 @@ export const attendCached =
       spread(x, kvHeads, index('kvTo', ['B', kvHeads, 'T'])).reshape(['B', kvHeads, 1, 'T', headDim])
     // [B, kvHeads, group, T, D], or [B, kvHeads, 1, group*T, D]: the heads that share keys are rows of one matrix
     const split = group <= oneByOne ? [group, 'T'] : [1, mulDims(group, 'T')]
-    const queries = spread(q, heads, index('qTo', ['B', heads, 'T']))
-      .reshape(['B', kvHeads, ...split, headDim])
-      .mul(scale)
+    // Scaled here, where ONNX Runtime does not join it to the product, whose kernel for one row takes no factor
+    const scaled = spread(q.mul(scale), heads, index('qTo', ['B', heads, 'T']))
+    const queries = scaled.reshape(['B', kvHeads, ...split, headDim])
     const past = queries.matmul(cached('keys'), { transB: true })
     const scores = concat([past, queries.matmul(own(k), { transB: true })], 4)
     const capped = softcap ? scores.div(softcap).tanh().mul(softcap) : scores
