@@ -3,27 +3,14 @@
  * Peculiar: the KL penalty, where there is one, is part of the loss (k3); by default there is none, and no reference.
  */
 import { groupAdvantages } from '../objectives/advantages.ts'
-import type { Aggregation } from '../objectives/aggregation.ts'
-import type { PolicyLoss, PolicyOptions } from '../objectives/policyGradient.ts'
+import type { PolicyOptions } from '../objectives/policyGradient.ts'
 import { badInput } from '../util/fault.ts'
+import { lossTypes, policyGradientObjective } from './policyLosses.ts'
 import { recipe } from './recipe.ts'
 import { openGround } from './rl/ground.ts'
 import { groupsOf } from './rl/measures.ts'
-import { policyObjective } from './rl/objective.ts'
 import { rlSession } from './rl/session.ts'
 import { grpoSchema } from './rlSchema.ts'
-
-/** What each --loss-type is: how a ratio counts, and how tokens are averaged. */
-const kinds = {
-  grpo: { loss: 'clip', aggregation: 'grpo' },
-  bnpo: { loss: 'clip', aggregation: 'bnpo' },
-  dr_grpo: { loss: 'clip', aggregation: 'dr_grpo' },
-  dapo: { loss: 'clip', aggregation: 'dapo' },
-  cispo: { loss: 'cispo', aggregation: 'dapo' },
-  sapo: { loss: 'sapo', aggregation: 'grpo' },
-  vespo: { loss: 'vespo', aggregation: 'dapo' },
-  luspo: { loss: 'clip', aggregation: 'sum' },
-} as const satisfies Record<string, { loss: PolicyLoss; aggregation: Aggregation }>
 
 export const grpo = recipe(
   'grpo',
@@ -43,9 +30,15 @@ export const grpo = recipe(
     const ground = await openGround(config, context, tied)
     // objective
     const many = config.numIterations * config.stepsPerGeneration > 1
-    const { loss, aggregation } = kinds[config.lossType]
+    const { loss, aggregation } = lossTypes[config.lossType]
     const options: PolicyOptions = {
-      ...{ loss, ratio: config.importanceSamplingLevel, klEstimator: 'k3', beta: config.klCoef, entropyCoef: 0 },
+      ...{
+        loss,
+        ratio: config.importanceSamplingLevel,
+        klEstimator: 'k3',
+        beta: config.klCoef,
+        entropyCoef: config.entropyCoef,
+      },
       ...{ epsilonLow: config.epsilon, epsilonHigh: config.epsilonHigh ?? config.epsilon },
       ...{ delta: config.delta, useBiasCorrectionKl: config.useBiasCorrectionKl },
       ...(config.topEntropyQuantile < 1 && { topEntropyQuantile: config.topEntropyQuantile }),
@@ -53,7 +46,7 @@ export const grpo = recipe(
     // loop
     yield* rlSession(ground, {
       reads: { old: many, ref: tied },
-      loss: policyObjective(options, { old: many, ref: tied }),
+      loss: policyGradientObjective({ ...options, old: many }),
       aggregation,
       credit: ({ rollout, scored, oldLogps, refLogps }, state) => {
         const groups = groupsOf(scored.rewards, rollout.perPrompt)

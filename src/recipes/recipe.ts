@@ -37,7 +37,7 @@ export type StartEvent = {
   data_files: FileHash[]
 }
 
-export type SampleEvent = { event: 'sample'; step: number; prompt: string; completion: string; reward?: number }
+export type SampleEvent = { event: 'sample'; step: number; prompt: string; completion: string; reward?: number | null }
 export type WarningEvent = { event: 'warning'; code: string; message: string; count?: number }
 /** Of work that is no training; shown, not logged. */
 export type ProgressEvent = {

@@ -5,10 +5,10 @@
 import { baselineAdvantages } from '../objectives/advantages.ts'
 import { type BaselineState, initialBaseline, updateBaseline } from '../objectives/baselines.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
+import { policyGradientObjective } from './policyLosses.ts'
 import { recipe } from './recipe.ts'
 import { withKl } from './rl/credit.ts'
 import { openGround } from './rl/ground.ts'
-import { policyObjective } from './rl/objective.ts'
 import { rlSession } from './rl/session.ts'
 import { reinforceSchema } from './rlSchema.ts'
 
@@ -29,7 +29,7 @@ export const reinforce = recipe(
     const moving = { kind: baseline === 'ema' ? 'ema_first' : baseline, momentum, window } as const
     // objective
     const many = config.numIterations * config.stepsPerGeneration > 1
-    const loss = policyObjective(plain, { old: many, ref: false })
+    const loss = policyGradientObjective({ ...plain, old: many })
     // loop
     yield* rlSession(ground, {
       reads: { old: tied || many, ref: tied },

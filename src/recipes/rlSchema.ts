@@ -116,6 +116,7 @@ export const grpoSchema = z.object({
       .describe('a ratio for each token, or one for a sample (GSPO)'),
     klCoef: klCoef(0, 'in the loss (k3)'),
     useBiasCorrectionKl: flag().describe('the KL penalty times the importance ratio, as TRL has it'),
+    entropyCoef: z.number().default(0).describe('weight of the entropy, which is added to what is maximised'),
     topEntropyQuantile: part().default(1).describe('only this part of the tokens counts, those of the highest entropy'),
     ...rolloutFields(8),
   }),

@@ -5,11 +5,11 @@
 import { leaveOneOut, normalized } from '../objectives/advantages.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
 import { badInput } from '../util/fault.ts'
+import { policyGradientObjective } from './policyLosses.ts'
 import { recipe } from './recipe.ts'
 import { withKl } from './rl/credit.ts'
 import { openGround } from './rl/ground.ts'
 import { groupsOf } from './rl/measures.ts'
-import { policyObjective } from './rl/objective.ts'
 import { rlSession } from './rl/session.ts'
 import { rlooSchema } from './rlSchema.ts'
 
@@ -38,7 +38,7 @@ export const rloo = recipe(
     // loop
     yield* rlSession(ground, {
       reads: { old: tied || many, ref: tied },
-      loss: policyObjective(options, { old: many, ref: false }),
+      loss: policyGradientObjective({ ...options, old: many }),
       // One ratio a sample, the same on each of its tokens: their mean is that of the samples
       aggregation: 'grpo',
       credit: ({ rollout, scored, oldLogps, refLogps }, state) => {

@@ -6,11 +6,14 @@ export type Channel<T> = {
   drain<R>(work: AsyncGenerator<T, R>): Promise<R>
   /** The loop's events with this channel's among them. */
   beside<R>(loop: AsyncGenerator<T, R>): AsyncGenerator<T, R>
+  /** Waits for what the loop was doing when its reader left. */
+  settled(): Promise<void>
 }
 
 export const makeChannel = <T>(): Channel<T> => {
   const queue: T[] = []
   let wake = () => {}
+  let working: Promise<unknown> = Promise.resolve()
   const push = (event: T) => {
     queue.push(event)
     wake()
@@ -32,7 +35,7 @@ export const makeChannel = <T>(): Channel<T> => {
           wake()
         })
         // Its failure is thrown below, where it is waited for
-        next.catch(() => {})
+        working = next.catch(() => {})
         while (!over) {
           const woken = new Promise<void>((resolve) => {
             wake = resolve
@@ -46,5 +49,6 @@ export const makeChannel = <T>(): Channel<T> => {
         yield value
       }
     },
+    settled: async () => void (await working),
   }
 }

@@ -94,7 +94,7 @@ export async function* experience(
   const credited = await method.credit({ rollout, scored, counts, ...logps }, state)
   const kl = kls && mean(kls)
   return {
-    lesson: { rollout, columns: credited.columns, counts },
+    lesson: { rollout, columns: credited.columns, counts, rewards: scored.rewards.map(orNull) },
     state: credited.state,
     measures: {
       ...rolloutMeasures(rollout, scored),
@@ -106,6 +106,8 @@ export async function* experience(
     kl,
   }
 }
+
+const orNull = (reward: number) => (Number.isNaN(reward) ? null : reward)
 
 /** The actual stop token is what counts, not the length. */
 const penalized = (scored: Scored, { samples }: Rollout, penalty: number | undefined): Scored =>
@@ -150,6 +152,7 @@ const ratioError = ({ samples }: Rollout, logps: readonly (readonly number[])[])
 const keptSchema = z.object({
   columns: z.record(z.string(), z.array(z.union([z.number(), z.array(z.number())]))),
   counts: z.array(z.boolean()),
+  rewards: z.array(z.number().nullable()),
   measures: z.record(z.string(), z.number()),
 })
 
@@ -157,9 +160,9 @@ const keptPath = (ground: Ground, number: number) => join(rolloutFolder(ground, 
 
 /** For the updates after the first. */
 export const keepLesson = async (ground: Ground, number: number, { lesson, measures }: Learnt) => {
-  const { columns, counts } = lesson
+  const { columns, counts, rewards } = lesson
   const known = Object.fromEntries(Object.entries(measures).filter(([, value]) => Number.isFinite(value)))
-  const text = JSON.stringify({ columns, counts, measures: known } satisfies z.infer<typeof keptSchema>)
+  const text = JSON.stringify({ columns, counts, rewards, measures: known } satisfies z.infer<typeof keptSchema>)
   await writeWhole(keptPath(ground, number), [new TextEncoder().encode(text)])
 }
 
@@ -179,6 +182,6 @@ export const keptLesson = async (
   const work = rollOut({ scheduler, encoding, settings, seed: 0, dir: rolloutFolder(ground, number), signal }, prompts)
   const { done, value } = await work.next()
   if (!data || !done || !value) throw lost()
-  const { columns, counts, measures } = data
-  return { lesson: { rollout: value, columns, counts }, measures }
+  const { measures, ...lesson } = data
+  return { lesson: { rollout: value, ...lesson }, measures }
 }

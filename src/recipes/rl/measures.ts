@@ -38,9 +38,16 @@ const lengthMeasures = (samples: Rollout['samples']): Record<string, number> => 
     'completions/max_length': Math.max(...lengths),
     'completions/clipped_ratio': 1 - ended.length / samples.length,
     'completions/mean_terminated_length': mean(ended),
+    'completions/repetition': mean(samples.map(({ ids }) => repeated(ids))),
   }
 }
 
-/** Mean over samples of sum_t (log pi - log ref): nats between the policies, an answer. */
+/** Share of its runs of four tokens that stood in it before. */
+const repeated = (ids: readonly number[]): number => {
+  const runs = ids.slice(3).map((_, t) => ids.slice(t, t + 4).join())
+  return runs.length ? 1 - new Set(runs).size / runs.length : 0
+}
+
+/** Of each sample sum_t (log pi - log ref): nats between the policies. */
 export const sampleKls = (logps: readonly (readonly number[])[], refLogps: readonly (readonly number[])[]): number[] =>
   logps.map((tokens, i) => tokens.reduce((sum, logp, t) => sum + logp - refLogps[i][t], 0))

@@ -5,14 +5,17 @@
 import { existsSync } from 'node:fs'
 import { basename, extname } from 'node:path'
 import { sha256File } from '../../checkpoint/sha256.node.ts'
+import { isUrl } from '../../generate/remote.node.ts'
 import { badInput } from '../../util/fault.ts'
-import type { FileHash } from '../recipe.ts'
+import type { FileHash, WarningEvent } from '../recipe.ts'
 import { functionReward } from './functionReward.ts'
+import { judgeReward } from './judgeReward.ts'
+import { type ModelRewardSettings, modelReward } from './modelReward.ts'
 import type { Encoding } from './prompts.ts'
 import type { RewardSource, Rewards } from './rewards.ts'
 import { verifier } from './verifiers.ts'
 
-export type RewardSettings = {
+export type RewardSettings = ModelRewardSettings & {
   reward: readonly string[]
   rewardWeights?: readonly number[]
   /** Seconds. */
@@ -20,10 +23,14 @@ export type RewardSettings = {
 }
 
 type Closable = { close(): Promise<void> }
-export type Opening = { own<T extends Closable>(opened: T): T; encoding: Pick<Encoding, 'tokenizer'> }
+export type Opening = {
+  own<T extends Closable>(opened: T): T
+  encoding: Pick<Encoding, 'tokenizer'> /** The policy's folder. */
+  dir: string
+}
 
 /** What a kind of source makes of its spec. */
-export type OpenedReward = { of: RewardSource['of']; files?: FileHash[] }
+export type OpenedReward = { of: RewardSource['of']; files?: FileHash[]; warnings?: WarningEvent[] }
 
 const moduleEnds = ['.ts', '.mts', '.js', '.mjs', '.cjs']
 
@@ -51,13 +58,15 @@ export const openRewards = async (settings: RewardSettings, opening: Opening): P
   const taken = new Set<string>()
   const sources: RewardSource[] = []
   const files: FileHash[] = []
+  const warnings: WarningEvent[] = []
   for (const [k, text] of settings.reward.entries()) {
     const { name, spec } = named(text)
     const opened = await openReward(spec, settings, opening)
     files.push(...(opened.files ?? []))
+    warnings.push(...(opened.warnings ?? []))
     sources.push({ name: unusedName(name ?? nameOf(spec), taken), weight: weights[k], of: opened.of })
   }
-  return { sources, files }
+  return { sources, files, warnings }
 }
 
 const unusedName = (wanted: string, taken: Set<string>): string => {
@@ -68,7 +77,7 @@ const unusedName = (wanted: string, taken: Set<string>): string => {
 }
 
 const nameOf = (spec: string): string => {
-  const kind = /^(exact|regex|schema|arithmetic)(:|$)/.exec(spec)?.[1]
+  const kind = isUrl(spec) ? 'judge' : /^(exact|regex|schema|arithmetic)(:|$)/.exec(spec)?.[1]
   return kind ?? basename(spec, moduleEnds.includes(extname(spec)) ? extname(spec) : '')
 }
 
@@ -76,8 +85,8 @@ const nameOf = (spec: string): string => {
 export const openReward = async (spec: string, settings: RewardSettings, opening: Opening): Promise<OpenedReward> => {
   const verify = await verifier(spec)
   if (verify) return { of: async (answers) => answers.map((answer) => ({ value: verify(answer) })) }
-  if (!moduleEnds.includes(extname(spec)))
-    throw badInput('bad-flag', `${JSON.stringify(spec)} is no module and no verifier`, { flag: '--reward' })
+  if (isUrl(spec)) return judgeReward(spec, opening.encoding.tokenizer !== undefined)
+  if (!moduleEnds.includes(extname(spec))) return modelReward(spec, settings, opening)
   if (!existsSync(spec)) throw badInput('no-file', 'there is no such module (--reward)', { file: spec })
   const files = [{ path: spec, sha256: await sha256File(spec) }]
   return { of: opening.own(await functionReward(spec, settings.rewardTimeout)).of, files }

@@ -8,12 +8,13 @@ import { z } from 'zod'
 import type { Text } from '../../data/rows.ts'
 import { runFailure } from '../../util/fault.ts'
 import { openLines } from '../lineFile.ts'
-import type { FileHash, ProgressEvent } from '../recipe.ts'
+import type { FileHash, ProgressEvent, WarningEvent } from '../recipe.ts'
 import type { Rollout, Sample } from './rollout.ts'
 
 /** A sample as those see it who judge it. */
 export type Answered = {
   prompt: Text
+  promptIds: readonly number[]
   /** All columns of the prompt's row. */
   record: Readonly<Record<string, unknown>>
   sample: Sample
@@ -33,6 +34,8 @@ export type Rewards = {
   sources: readonly RewardSource[]
   /** Files that results depend on. */
   files: readonly FileHash[]
+  /** What a user should know of them. */
+  warnings: readonly WarningEvent[]
 }
 
 /** Of each sample: the weighted sum (NaN where any failed), its deviation where a source gives one, and each source's. */
@@ -98,8 +101,8 @@ const judged = async (
   to: number,
 ) => {
   const answers = samples.slice(from, to).map((sample, i): Answered => {
-    const { prompt, record } = prompts[Math.floor((from + i) / perPrompt)]
-    return { prompt, record, sample }
+    const { prompt, ids, record } = prompts[Math.floor((from + i) / perPrompt)]
+    return { prompt, promptIds: ids, record, sample }
   })
   const each: Reward[][] = []
   for (const source of sources) each.push(await source.of(answers))

@@ -21,6 +21,8 @@ export type Lesson = {
   columns: Columns
   /** Samples that count; the others are there and move nothing. */
   counts: boolean[]
+  /** Null where it failed. */
+  rewards: (number | null)[]
 }
 
 export type UpdateSettings = {
@@ -48,13 +50,14 @@ export const updatesOf = (prompts: number, settings: UpdateSettings, number: num
 }
 
 /** The lesson of some of its prompts. */
-const partOf = ({ rollout, columns, counts }: Lesson, numbers: readonly number[]): Lesson => {
+const partOf = ({ rollout, columns, counts, rewards }: Lesson, numbers: readonly number[]): Lesson => {
   const G = rollout.perPrompt
   const of = <T>(values: readonly T[]): T[] => numbers.flatMap((g) => values.slice(g * G, (g + 1) * G))
   return {
     rollout: { ...rollout, prompts: numbers.map((g) => rollout.prompts[g]), samples: of(rollout.samples) },
     columns: Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, of(values)])),
     counts: of(counts),
+    rewards: of(rewards),
   }
 }
 

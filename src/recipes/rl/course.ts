@@ -1,0 +1,125 @@
+/**
+ * The rollouts of a run, one at a time, as the loop asks for steps. Peculiar: where it is in them, and what the method
+ * carries along, is one mark in each checkpoint; a rollout's folder goes away once a checkpoint lies behind it.
+ */
+import { readdir, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { LoopParts, StepBatches, StepEvent } from '../../train/loop.ts'
+import { type RolloutMark, saveCheckpoint } from '../checkpoints.ts'
+import type { SampleEvent, TrainEvent, WarningEvent } from '../recipe.ts'
+import type { Channel } from './channel.ts'
+import { experience, keepLesson, keptLesson, type Learnt, type Method, rolloutFolder } from './experience.ts'
+import type { Ground } from './ground.ts'
+import { promptText } from './prompts.ts'
+import { promptsPerRollout, updateBatches, updatesOf } from './updates.ts'
+import { observed, type Watch, watchOf } from './watch.ts'
+
+export type Course = {
+  /** The batches of the next step. */
+  next(position: number): Promise<StepBatches | undefined>
+  save: LoopParts['save']
+  /** Measures of the rollout that the last step learnt from, and its samples. */
+  measures(): Record<string, number>
+  samples(step: number): SampleEvent[]
+  /** What is odd about a step, told the first time; counted to the end. */
+  observe(step: StepEvent): WarningEvent[]
+  watch(): Watch
+  /** The KL budget is spent; a rollout was cut short. */
+  spent(): boolean
+  cut(): boolean
+}
+
+export const openCourse = async (
+  ground: Ground,
+  method: Method,
+  channel: Channel<TrainEvent>,
+  from: RolloutMark | undefined,
+): Promise<Course> => {
+  const { settings, train: stream, run, policy } = ground
+  let mark: RolloutMark = from ?? { number: 0, updates: 0, position: 0, state: {} }
+  let current:
+    | { learnt: Pick<Learnt, 'lesson' | 'measures'>; updates: number[][]; rows: readonly number[]; end: number }
+    | undefined
+  let [spent, cut] = [false, false]
+  const take = async (position: number, number: number) => {
+    const { examples, rows, position: end } = await stream.take(position, promptsPerRollout(settings))
+    return { examples, rows, end, updates: updatesOf(examples.length, settings, number) }
+  }
+  if (mark.number > 0) {
+    const { examples, ...taken } = await take(mark.position, mark.number)
+    if (mark.updates < taken.updates.length)
+      current = { ...taken, learnt: await keptLesson(ground, mark.number, examples) }
+  }
+  const begin = async (position: number) => {
+    const number = mark.number + 1
+    const { examples, ...taken } = await take(position, number)
+    if (examples.length === 0) return
+    const learnt = await channel.drain(experience(ground, method, { number, prompts: examples, state: mark.state }))
+    cut = learnt === undefined
+    if (!learnt) return
+    spent = settings.klBudget !== undefined && learnt.kl !== undefined && learnt.kl > settings.klBudget
+    if (spent) return
+    if (taken.updates.length > 1) await keepLesson(ground, number, learnt)
+    mark = { number, updates: 0, position, state: { ...learnt.state } }
+    current = { ...taken, learnt }
+  }
+  return {
+    async next(position) {
+      if (!current || mark.updates === current.updates.length) {
+        current = undefined
+        await begin(position)
+      }
+      if (!current) return undefined
+      const { learnt, updates, rows, end } = current
+      const numbers = updates[mark.updates]
+      mark = { ...mark, updates: mark.updates + 1 }
+      const batches = updateBatches(learnt.lesson, numbers, { ...settings, aggregation: method.aggregation })
+      return { batches, rows: numbers.map((g) => rows[g]), position: end, tokens: tokensOf(learnt.lesson, numbers) }
+    },
+    async save(at) {
+      const path = await saveCheckpoint(run, policy, settings, at, stream.tally(), { rollout: mark })
+      await forget(ground, mark.number)
+      return path
+    },
+    measures: () => ({
+      rollout: mark.number,
+      // Later updates of a rollout wait for none of its phases
+      ...(current && mark.updates > 1 ? withoutTimes(current.learnt.measures) : current?.learnt.measures),
+    }),
+    samples: (step) => (current ? tableOf(ground, current.learnt.lesson, step) : []),
+    observe(step) {
+      if (mark.updates > 1) return []
+      const { watch, warnings } = observed(watchOf(mark.state.watch), step)
+      mark = { ...mark, state: { ...mark.state, watch } }
+      return warnings
+    },
+    watch: () => watchOf(mark.state.watch),
+    spent: () => spent,
+    cut: () => cut,
+  }
+}
+
+const tokensOf = ({ rollout }: Learnt['lesson'], numbers: readonly number[]) => {
+  const G = rollout.perPrompt
+  const samples = numbers.flatMap((g) => rollout.samples.slice(g * G, (g + 1) * G))
+  return samples.reduce((n, { ids, prompt }) => n + ids.length + rollout.prompts[prompt].ids.length, 0)
+}
+
+const withoutTimes = (measures: Record<string, number>) =>
+  Object.fromEntries(Object.entries(measures).filter(([name]) => !name.startsWith('time/')))
+
+/** Rollouts before this one: no checkpoint to come needs them. */
+const forget = async (ground: Ground, number: number) => {
+  const folder = dirname(rolloutFolder(ground, 0))
+  for (const name of await readdir(folder).catch(() => []))
+    if (Number(name) < number) await rm(`${folder}/${name}`, { recursive: true, force: true })
+}
+
+/** Samples of the first prompts, as many as one looks at. */
+const tableRows = 4
+
+const tableOf = ({ encoding }: Ground, { rollout, rewards }: Learnt['lesson'], step: number): SampleEvent[] =>
+  rollout.samples.slice(0, encoding.tokenizer ? tableRows : 0).map(({ prompt, text = '' }, i) => ({
+    ...{ event: 'sample', step, prompt: promptText(encoding, rollout.prompts[prompt].prompt), completion: text },
+    reward: rewards[i],
+  }))

@@ -1,0 +1,41 @@
+/** A model behind a server as a reward: it is asked for a grade from 1 to 10. An answer without one is a failed reward. */
+import { openEndpoint } from '../../generate/remote.node.ts'
+import { type RemotePrompt, remoteCompletions } from '../../generate/remote.ts'
+import { badInput } from '../../util/fault.ts'
+import type { OpenedReward } from './openRewards.ts'
+import { promptText } from './prompts.ts'
+import { type Answered, failed, type Reward } from './rewards.ts'
+
+const instruction =
+  'You grade answers of an assistant. Judge whether the answer is helpful, correct and clear; its length is no merit. ' +
+  'Reply with a single whole number from 1 (useless) to 10 (excellent) and nothing else.'
+
+const asked = ({ prompt, sample }: Answered): RemotePrompt => ({
+  messages: [
+    { role: 'system', content: instruction },
+    { role: 'user', content: `[Question]\n${promptText({}, prompt)}\n\n[Answer]\n${sample.text}\n\n[Grade]` },
+  ],
+})
+
+/** @param spec `URL` or `URL#MODEL`. Throws Faults of `openEndpoint`; a server that fails ends the run, to be resumed. */
+export const judgeReward = async (spec: string, speaks: boolean): Promise<OpenedReward> => {
+  if (!speaks)
+    throw badInput('reward-tokenizer', 'a server reads text, and this model has no tokenizer', { flag: '--reward' })
+  const at = spec.indexOf('#')
+  const [url, model] = at < 0 ? [spec] : [spec.slice(0, at), spec.slice(at + 1)]
+  const endpoint = await openEndpoint({ url, model })
+  return {
+    async of(answers) {
+      const rewards: Reward[] = []
+      const settings = { maxNewTokens: 16, temperature: 0 }
+      for await (const { row, text } of remoteCompletions(endpoint, answers.map(asked), settings))
+        rewards[row] = gradeOf(text)
+      return rewards
+    },
+  }
+}
+
+const gradeOf = (text: string): Reward => {
+  const grade = Number(/(?<![\d.])\d+(?:\.\d+)?/.exec(text)?.[0])
+  return grade >= 1 && grade <= 10 ? { value: grade } : failed(`the judge gave no grade: ${JSON.stringify(text)}`)
+}

@@ -1,0 +1,95 @@
+/**
+ * A reward model as a reward. Peculiar: with the policy's own tokenizer it reads the very ids that were sampled, so that
+ * an answer which was cut off looks cut off; conversations, and texts of another tokenizer, are read as it was trained to
+ * read them. More than one output is a distribution over the scores 1, 2, ...: its mean, and how wide it is.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sha256File } from '../../checkpoint/sha256.node.ts'
+import type { Tree } from '../../data/batch.ts'
+import { type Encoder, encodePrompt, encodeReply } from '../../data/examples.ts'
+import { isIds, isMessages } from '../../data/rows.ts'
+import { requireScoreHead } from '../../models/scored.ts'
+import { scoreDistribution } from '../../objectives/probabilisticReward.ts'
+import { openModel } from '../../passes/open.node.ts'
+import { scoresOf } from '../../passes/scores.ts'
+import { badInput } from '../../util/fault.ts'
+import type { WarningEvent } from '../recipe.ts'
+import type { OpenedReward, Opening } from './openRewards.ts'
+import { type Answered, failed, type Reward } from './rewards.ts'
+
+export type ModelRewardSettings = { device: 'auto' | 'cpu' | 'webgpu' | 'cuda'; threads?: number }
+
+/** Throws Faults of `openModel`, and where the model has no score head or shares neither text nor ids with the policy. */
+export const modelReward = async (
+  name: string,
+  settings: ModelRewardSettings,
+  { own, encoding, dir: policyDir }: Opening,
+): Promise<OpenedReward> => {
+  const opened = own(await openModel({ ...settings, model: name }))
+  requireScoreHead(opened.model, opened.dir)
+  const { tokenizer } = opened
+  if ((tokenizer === undefined) !== (encoding.tokenizer === undefined))
+    throw badInput(
+      'reward-tokenizer',
+      `${JSON.stringify(name)}: one of policy and reward model has a tokenizer and the other has none, so they share neither text nor ids`,
+      { flag: '--reward' },
+    )
+  const shared = tokenizer === undefined || (await sameTokenizer(opened.dir, policyDir))
+  const most = opened.model.config.max_position_embeddings
+  const encode = (answer: Answered) => treeOf(answer, shared ? undefined : tokenizer, tokenizer, most)
+  const files = opened.files.map(async (path) => ({ path, sha256: await sha256File(path) }))
+  return {
+    files: await Promise.all(files),
+    warnings: shared ? [] : [retokenised(name)],
+    of: (answers) => rewardsByModel(opened.model, answers.map(encode)),
+  }
+}
+
+const retokenised = (name: string): WarningEvent => ({
+  event: 'warning',
+  code: 'retokenised',
+  message: `${name} has a tokenizer of its own: answers are read to it as text`,
+})
+
+const sameTokenizer = async (a: string, b: string): Promise<boolean> => {
+  const [one, other] = await Promise.all(
+    [a, b].map((dir) => readFile(join(dir, 'tokenizer.json')).catch(() => undefined)),
+  )
+  return one !== undefined && other !== undefined && one.equals(other)
+}
+
+/**
+ * Prompt and answer as the reward model reads them; undefined where there is no room for an answer.
+ * @param other a tokenizer that is not the policy's
+ */
+const treeOf = (
+  { prompt, promptIds, sample }: Answered,
+  other: Encoder | undefined,
+  encoder: Encoder | undefined,
+  most: number,
+): Tree | undefined => {
+  const plain = !other && !isMessages(prompt)
+  const text = isIds(prompt) && other ? undefined : prompt
+  const trunk = plain || !encoder ? [...promptIds] : encodePrompt(encoder, text ?? prompt)
+  const reply =
+    plain || !encoder ? sample.ids : encodeReply(encoder, text ?? prompt, trunk, sample.text ?? '', () => {})
+  const room = most - trunk.length
+  return room > 0 && reply.length > 0 ? { trunk, branches: [reply.slice(0, room)] } : undefined
+}
+
+const rewardsByModel = async (
+  model: Parameters<typeof scoresOf>[0],
+  trees: readonly (Tree | undefined)[],
+): Promise<Reward[]> => {
+  const there = trees.filter((tree) => tree !== undefined)
+  const scores = there.length ? await scoresOf(model, there) : []
+  let next = 0
+  return trees.map((tree) => {
+    if (!tree) return failed('the prompt leaves the reward model no room for an answer')
+    const [logits] = scores[next++]
+    if (logits.length === 1) return { value: logits[0] }
+    const { reward, sigma } = scoreDistribution(logits)
+    return { value: reward, sigma }
+  })
+}

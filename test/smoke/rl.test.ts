@@ -1,0 +1,156 @@
+/** Learning from rewards end to end: the methods, and runs that are stopped and resumed in every phase. */
+import { writeFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { grpo } from '../../src/recipes/grpo.ts'
+import type { Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
+import { reinforce } from '../../src/recipes/reinforce.ts'
+import { rloo } from '../../src/recipes/rloo.ts'
+import { fixture } from '../support/golden.ts'
+import { hashOf, logOf, workshop } from '../support/training.ts'
+
+const { at, rows } = workshop()
+
+const prompts = ['Lily saw a dog.', 'Tom had a ball.', 'Max went to the park.', 'Mom said no.', 'The cat sat.'].map(
+  (prompt) => ({
+    prompt: `Once upon a time, ${prompt}`,
+  }),
+)
+
+const shared = {
+  ...{ model: fixture('models/stories260K'), threads: 1, batchSize: 2, epochs: 1, learningRate: 1e-3 },
+  ...{ maxNewTokens: 8, numGenerations: 4, saveEvery: 1 },
+}
+
+const moduleAt = async (name: string, text: string): Promise<string> => {
+  const path = at(name)
+  await writeFile(path, text)
+  return path
+}
+
+/** Letters e of an answer, told by TypeScript. */
+const letters = () =>
+  moduleAt(
+    'letters.ts',
+    `type Row = { completion: string }
+     export default (rows: Row[]): number[] => rows.map(({ completion }) => completion.split('e').length - 1)`,
+  )
+
+/** Events, until `last` says that the process dies. */
+const run = async (recipe: Recipe, settings: object, last: (event: TrainEvent) => boolean = () => false) => {
+  const events: TrainEvent[] = []
+  for await (const event of recipe.run(recipe.schema.parse(settings))) {
+    events.push(event)
+    if (last(event)) break
+  }
+  return events
+}
+
+const of = <E extends TrainEvent['event']>(events: readonly TrainEvent[], name: E) =>
+  events.filter((event): event is Extract<TrainEvent, { event: E }> => event.event === name)
+
+const volatile = /^(seconds|tokens_per_second|peak_memory|output|time\/.*)$/
+const told = async (output: string) =>
+  (await logOf(output)).map((event) => Object.entries(event).filter(([key]) => !volatile.test(key)))
+
+describe('learning from rewards', () => {
+  it.each<[string, Recipe, object]>([
+    ['reinforce', reinforce, { klCoef: 0.01, numGenerations: 1, batchSize: 4 }],
+    ['rloo', rloo, { klCoef: 0.01, loraR: 4, learningRate: 5e-3 }],
+    ['grpo', grpo, {}],
+  ])('%s raises the held-out reward', async (name, recipe, settings) => {
+    const data = [await rows('prompts', prompts)]
+    const given = { ...shared, reward: [await letters()], data, evalData: data, epochs: 5, saveEvery: 100 }
+    const events = await run(recipe, { ...given, ...settings, output: at(name) })
+    const evals = of(events, 'eval').map((event) => Number(event.eval_reward))
+    expect(evals.at(-1)).toBeGreaterThan(evals[0] + 0.5)
+    const steps = of(events, 'step')
+    // The decoder's log-probs are those of training
+    expect(Math.max(...steps.map((step) => Number(step['sampling/ratio_error'] ?? 0)))).toBeLessThan(1e-4)
+    expect(steps[0]).toMatchObject({ 'completions/max_length': 8, 'rewards/letters/mean': expect.any(Number) })
+    expect(of(events, 'sample').length).toBeGreaterThan(0)
+  })
+
+  it('leaves failed rewards out and counts them', async () => {
+    const sometimes = await moduleAt(
+      'sometimes.mjs',
+      'let n = 0\nexport default (rows) => rows.map(() => (n++ % 4 === 0 ? null : n % 4))',
+    )
+    const data = [await rows('prompts', prompts)]
+    const events = await run(grpo, {
+      ...shared,
+      data,
+      reward: [`mine=${sometimes}`],
+      maxSteps: 1,
+      output: at('failed'),
+    })
+    expect(of(events, 'step')[0]).toMatchObject({ 'rewards/failed': 2, reward: 2.0 - 2 / 6 + 0 })
+    expect(of(events, 'warning')).toContainEqual(expect.objectContaining({ code: 'reward-failed', count: 2 }))
+  })
+
+  it('stops when the KL budget is spent', async () => {
+    const data = [await rows('prompts', prompts)]
+    const settings = { ...shared, data, reward: [await letters()], epochs: 20, learningRate: 0.01, klBudget: 0.5 }
+    const [end] = of(await run(grpo, { ...settings, output: at('budget') }), 'end')
+    expect(end.stopped).toBe('kl-budget')
+    expect(end.steps).toBeLessThan(20)
+  })
+})
+
+describe.each<[string, Recipe, object]>([
+  ['grpo', grpo, { numIterations: 2, stepsPerGeneration: 2, batchSize: 1, klCoef: 0.1 }],
+  ['reinforce', reinforce, { loraR: 4, loraDropout: 0.1, saveEvery: 2 }],
+])('%s', (name, recipe, settings) => {
+  it('ends alike in whichever phase it was killed', async () => {
+    const data = [await rows('prompts', prompts)]
+    const given = { ...shared, ...settings, data, evalSplit: 0.2, evalEvery: 2, reward: [await letters()], maxSteps: 6 }
+    const whole = await run(recipe, { ...given, epochs: 3, output: at(`${name}-whole`) })
+    const [hash, log] = [await hashOf(at(`${name}-whole`)), await told(at(`${name}-whole`))]
+    const kind = (event: TrainEvent) => ('phase' in event ? event.phase : event.event) as string
+    const second = whole.findIndex((event) => event.event === 'step' && event.step === 3)
+    const first = (wanted: string) => whole.findIndex((event, i) => i > second && kind(event) === wanted)
+    for (const moment of ['generate', 'reward', 'step', 'eval'].map(first)) {
+      const output = at(`${name}-${moment}`)
+      let left = moment
+      await run(recipe, { ...given, epochs: 3, output }, () => left-- === 0)
+      await run(recipe, { ...given, epochs: 3, output, resume: true })
+      expect(await hashOf(output), `event ${moment}`).toBe(hash)
+      expect(await told(output), `event ${moment}`).toEqual(log)
+    }
+  })
+})
+
+describe('bad rewards', () => {
+  const refused = async (settings: object) => {
+    const data = [await rows('prompts', prompts)]
+    return run(grpo, { ...shared, data, maxSteps: 1, output: at(`bad-${Math.random()}`), ...settings }).then(
+      () => undefined,
+      (error) => error,
+    )
+  }
+
+  it.each<[string, string, string, number]>([
+    ['throws', 'export default () => { throw new Error("no idea") }', 'no idea', 1],
+    ['gives too few', 'export default (rows) => rows.slice(1).map(() => 1)', 'rewards for', 2],
+    ['gives no list', 'export default () => 1', 'not a list of numbers', 2],
+    ['gives text', 'export default (rows) => rows.map(() => "good")', 'not a number', 2],
+    ['has no function', 'export const reward = 1', 'no default export', 2],
+    ['does not parse', 'export default (', 'cannot be used as a reward', 2],
+    ['never returns', 'export default () => { for (;;) {} }', '--reward-timeout', 1],
+  ])('a function that %s', async (name, text, message, exitCode) => {
+    const reward = [await moduleAt(`${name.replaceAll(' ', '-')}.mjs`, text)]
+    const error = await refused({ reward, rewardTimeout: 0.5 })
+    expect(error).toMatchObject({ exitCode, message: expect.stringContaining(message) })
+  })
+
+  it.each<[object, string]>([
+    [{ reward: ['exact:answer'] }, 'column "answer"'],
+    [{ reward: ['regex:('] }, '--reward'],
+    [{ reward: ['schema:nowhere.json'] }, 'nowhere.json'],
+    [{ reward: ['nowhere.ts'] }, 'nowhere.ts'],
+    [{ reward: ['regex:a', 'regex:b'], rewardWeights: [1] }, '--reward-weights'],
+    [{ reward: ['regex:a'], numGenerations: 1 }, '--num-generations'],
+    [{ reward: [fixture('models/stories260K')] }, 'no reward model'],
+  ])('%j', async (settings, message) => {
+    expect(await refused(settings)).toMatchObject({ exitCode: 2, message: expect.stringContaining(message) })
+  })
+})
