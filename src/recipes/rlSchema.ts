@@ -15,6 +15,7 @@ const rewardFields = {
     .optional()
     .meta({ value: 'NUMBERS', separator: ',' })
     .describe('of each reward in the sum (default: 1 each)'),
+  normaliseRewards: flag().describe('reward models: less the mean, by the deviation, that were saved with them'),
   rewardTimeout: positive().default(60).describe('seconds that a call of a reward function may take'),
   missingEosPenalty: weight().optional().describe('taken off the reward of an answer that never ends'),
 }

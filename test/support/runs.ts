@@ -57,7 +57,9 @@ export const logOf = (dir: string, without: readonly string[] = []): string[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
     .filter(({ event }) => !without.includes(event as string))
-    .map((event) => JSON.stringify(Object.entries(event).filter(([key]) => !volatile.has(key) && !key.startsWith('time/'))))
+    .map((event) =>
+      JSON.stringify(Object.entries(event).filter(([key]) => !volatile.has(key) && !key.startsWith('time/'))),
+    )
 
 /** SHA-256 of the weights that came out. */
 export const weightsOf = (dir: string): string => {

@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { openAdapter } from '../../checkpoint/folder.node.ts'
 import { sha256File } from '../../checkpoint/sha256.node.ts'
 import type { Tree } from '../../data/batch.ts'
 import { type Encoder, encodePrompt, encodeReply } from '../../data/examples.ts'
@@ -13,12 +14,19 @@ import { requireScoreHead } from '../../models/scored.ts'
 import { scoreDistribution } from '../../objectives/probabilisticReward.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { scoresOf } from '../../passes/scores.ts'
+import { modelOfRun } from '../../runs/find.node.ts'
 import { badInput } from '../../util/fault.ts'
 import type { WarningEvent } from '../recipe.ts'
+import { readRewardNotes } from '../reward/saved.ts'
 import type { OpenedReward, Opening } from './openRewards.ts'
 import { type Answered, failed, type Reward } from './rewards.ts'
 
-export type ModelRewardSettings = { device: 'auto' | 'cpu' | 'webgpu' | 'cuda'; threads?: number }
+export type ModelRewardSettings = {
+  device: 'auto' | 'cpu' | 'webgpu' | 'cuda'
+  threads?: number
+  /** By the mean and deviation that were saved with the model. */
+  normaliseRewards?: boolean
+}
 
 /** Throws Faults of `openModel`, and where the model has no score head or shares neither text nor ids with the policy. */
 export const modelReward = async (
@@ -28,6 +36,8 @@ export const modelReward = async (
 ): Promise<OpenedReward> => {
   const opened = own(await openModel({ ...settings, model: name }))
   requireScoreHead(opened.model, opened.dir)
+  const adapter = (await modelOfRun(name))?.adapter
+  const scale = await scaleOf(name, adapter ?? opened.dir, settings.normaliseRewards ?? false)
   const { tokenizer } = opened
   if ((tokenizer === undefined) !== (encoding.tokenizer === undefined))
     throw badInput(
@@ -38,12 +48,24 @@ export const modelReward = async (
   const shared = tokenizer === undefined || (await sameTokenizer(opened.dir, policyDir))
   const most = opened.model.config.max_position_embeddings
   const encode = (answer: Answered) => treeOf(answer, shared ? undefined : tokenizer, tokenizer, most)
-  const files = opened.files.map(async (path) => ({ path, sha256: await sha256File(path) }))
+  const adapterFiles = adapter === undefined ? [] : (await openAdapter(adapter)).files
+  const files = [...opened.files, ...adapterFiles].map(async (path) => ({ path, sha256: await sha256File(path) }))
   return {
     files: await Promise.all(files),
     warnings: shared ? [] : [retokenised(name)],
-    of: (answers) => rewardsByModel(opened.model, answers.map(encode)),
+    of: (answers) => rewardsByModel(opened.model, answers.map(encode), scale),
   }
+}
+
+type Scale = { bias: number; mean: number; std: number }
+
+const scaleOf = async (name: string, dir: string, normalise: boolean): Promise<Scale> => {
+  const notes = await readRewardNotes(dir)
+  if (normalise && !notes)
+    throw badInput('bad-flag', `${JSON.stringify(name)} was saved without a mean and a deviation of its rewards`, {
+      flag: '--normalise-rewards',
+    })
+  return { bias: notes?.bias ?? 0, ...(normalise ? { mean: notes!.mean, std: notes!.std } : { mean: 0, std: 1 }) }
 }
 
 const retokenised = (name: string): WarningEvent => ({
@@ -81,6 +103,7 @@ const treeOf = (
 const rewardsByModel = async (
   model: Parameters<typeof scoresOf>[0],
   trees: readonly (Tree | undefined)[],
+  { bias, mean, std }: Scale,
 ): Promise<Reward[]> => {
   const there = trees.filter((tree) => tree !== undefined)
   const scores = there.length ? await scoresOf(model, there) : []
@@ -88,8 +111,8 @@ const rewardsByModel = async (
   return trees.map((tree) => {
     if (!tree) return failed('the prompt leaves the reward model no room for an answer')
     const [logits] = scores[next++]
-    if (logits.length === 1) return { value: logits[0] }
+    if (logits.length === 1) return { value: (logits[0] + bias - mean) / std }
     const { reward, sigma } = scoreDistribution(logits)
-    return { value: reward, sigma }
+    return { value: (reward - mean) / std, sigma: sigma / std }
   })
 }
