@@ -49,6 +49,7 @@ export const commands: readonly Entry[] = [
   entry('merge', train, 'merge an adapter into its model', () => import('./commands/merge.ts')),
   entry('export', use, 'write a model for llama.cpp or transformers.js', () => import('./commands/export.ts')),
   entry('generate', use, 'complete prompts', () => import('./commands/generate.ts')),
+  entry('best-of-n', use, 'the answer of most reward among N', () => import('./commands/bestOfN.ts')),
   entry('chat', use, 'talk with a model in the terminal', () => import('./commands/chat.ts')),
   entry('serve', use, 'an OpenAI-compatible server', () => import('./commands/serve.ts')),
   entry('score', use, 'log-probabilities of completions', () => import('./commands/score.ts')),

@@ -3,7 +3,21 @@
  * prompts, each with --num-generations samples. Names and defaults are TRL's unless a description says why not.
  */
 import { z } from 'zod'
-import { count, flag, grouped, on, part, positive, shared, text, texts, weight } from './schema.ts'
+import {
+  count,
+  dataFields,
+  engineFields,
+  flag,
+  grouped,
+  modelFields,
+  on,
+  part,
+  positive,
+  shared,
+  text,
+  texts,
+  weight,
+} from './schema.ts'
 
 const rewardFields = {
   reward: texts('SPEC').describe(
@@ -44,13 +58,15 @@ const klCoef = (fallback: number, where: string) =>
 
 const inReward = 'taken off the reward'
 
+const lengthFields = {
+  maxLength: count().default(1024).describe('tokens of prompt and answer'),
+  maxPromptLength: count().optional().describe('prompts of more tokens are left out'),
+}
+
 /** Prompts are not cut, and the best step is the one of most reward. */
 const rlShared = (batchSize: number) => ({
   ...shared({ learningRate: 1e-6, loraDropout: 0 }),
-  ...grouped('Data', {
-    maxLength: count().default(1024).describe('tokens of prompt and answer'),
-    maxPromptLength: count().optional().describe('prompts of more tokens are left out'),
-  }),
+  ...grouped('Data', lengthFields),
   ...grouped('Learning', { batchSize: count().default(batchSize).describe('prompts that are computed at once') }),
   ...grouped('Evaluation', {
     bestMetric: text('NAME').default('eval_reward').describe('the measure of the best step, whose checkpoint is kept'),
@@ -123,4 +139,20 @@ export const grpoSchema = z.object({
   }),
   ...grouped('Reward', rewardFields),
   ...rlShared(8),
+})
+
+const { seed, device, threads } = engineFields
+const { data, column, maxSamples } = dataFields
+const { maxNewTokens, temperature, topP, topK, minP } = rolloutFields(1)
+const { reward, rewardWeights, normaliseRewards, rewardTimeout } = rewardFields
+
+export const bestOfNSchema = z.object({
+  ...grouped('Model', modelFields),
+  ...grouped('Data', { data, column, maxSamples, ...lengthFields }),
+  ...grouped('Reward', { reward, rewardWeights, normaliseRewards, rewardTimeout }),
+  ...grouped('Sampling', {
+    numGenerations: count().default(16).describe('samples of each prompt: N'),
+    ...{ maxNewTokens, temperature, topP, topK, minP },
+  }),
+  ...grouped('Engine', { seed, device, threads }),
 })

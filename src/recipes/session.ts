@@ -101,7 +101,10 @@ export type Examples<E extends object> = {
 }
 
 /** `--max-length` and what the model has positions for, whichever is less. */
-export const limitsOf = (settings: { maxLength: number; maxPromptLength?: number }, { model }: Policy): Limits => ({
+export const limitsOf = (
+  settings: { maxLength: number; maxPromptLength?: number },
+  { model }: Pick<Policy, 'model'>,
+): Limits => ({
   maxLength: Math.min(settings.maxLength, model.config.max_position_embeddings),
   maxPromptLength: settings.maxPromptLength,
 })

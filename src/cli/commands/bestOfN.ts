@@ -1,0 +1,38 @@
+/** What a policy gives when it may try N times: the baseline that training must beat. */
+import { bestOfNSchema } from '../../recipes/rlSchema.ts'
+import { command } from '../command.ts'
+import { columns, figure } from '../format.ts'
+import { interruptible } from '../interrupt.ts'
+import { reporter } from '../terminal.ts'
+
+export default command({
+  summary: 'Ask N times and keep the answer of most reward; what each smaller N would give',
+  example:
+    'best-of-n --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --num-generations 16',
+  schema: bestOfNSchema,
+  async run(options, { out }) {
+    const { bestOfN } = await import('../../recipes/rl/bestOfN.ts')
+    const report = reporter(out.screen, { logEvery: 1 })
+    const made = await interruptible(
+      async (signal) => {
+        const work = bestOfN(options, signal)
+        for (;;) {
+          const { done, value } = await work.next()
+          if (done) return value
+          report.show(value)
+        }
+      },
+      () => report.note('  stopping'),
+    ).finally(() => report.clear())
+    if (!made) {
+      process.exitCode = 130
+      return
+    }
+    for (const row of made.rows) await out.line(row)
+    await out.line({ event: 'end', table: made.table, dropped: made.dropped, failed: made.failed })
+    const rows = made.table.map(({ n, reward, standard_error, kl }) => [
+      ...[`${n}`, `${figure(reward)} ± ${figure(1.96 * standard_error)}`, figure(kl)],
+    ])
+    out.screen.write(`${columns([['n', 'reward (95 %)', 'KL, nats, at most'], ...rows], [0, 1, 2])}\n`)
+  },
+})

@@ -1,0 +1,109 @@
+/**
+ * Best-of-N: the same policy, asked N times, and the answer kept that is rewarded most. No training, so it is what every
+ * method must beat. Peculiar: N samples tell what each smaller n would have given, without bias, by counting in how many
+ * of the sets of n the i-th best is the best.
+ */
+import { endIds } from '../../generate/generate.ts'
+import { openScheduler } from '../../generate/scheduler.ts'
+import { deviation } from '../../objectives/advantages.ts'
+import { openModel } from '../../passes/open.node.ts'
+import { idsOnly } from '../encoder.ts'
+import type { ProgressEvent } from '../recipe.ts'
+import { limitsOf, openData } from '../session.ts'
+import { groupsOf, mean } from './measures.ts'
+import { openRewards, type RewardSettings, rewardColumns } from './openRewards.ts'
+import { type Encoding, type PromptExample, promptStream, promptText } from './prompts.ts'
+import { rewardsOf } from './rewards.ts'
+import { type RolloutSettings, rollOut, seedOf } from './rollout.ts'
+
+export type BestOfNSettings = RolloutSettings &
+  RewardSettings &
+  Parameters<typeof openData>[1] &
+  Parameters<typeof limitsOf>[0] & { model: string; adapter?: string }
+
+/** The best answer to each prompt, and what n samples would give on average, n = 1, 2, 4, ... N. */
+export type BestOfN = {
+  rows: { prompt: string; completion: string; reward: number | null; ids: number[] }[]
+  /** `reward` with its standard error over prompts; `kl` at most log n - (n - 1) / n nats from the policy. */
+  table: { n: number; reward: number; standard_error: number; kl: number }[]
+  dropped: Record<string, number>
+  failed: number
+}
+
+/** Mean of the best of n draws without replacement from these rewards. */
+export const expectedBest = (rewards: readonly number[], n: number): number => {
+  const sorted = [...rewards].sort((a, b) => b - a)
+  const N = sorted.length
+  // The chance that the i-th best is in a set of n and none better is
+  let chance = n / N
+  let sum = 0
+  for (let i = 0; i <= N - n; i++) {
+    sum += chance * sorted[i]
+    chance *= (N - n - i) / (N - 1 - i)
+  }
+  return sum
+}
+
+/** After an abort undefined. Faults: those of the model, the data and the rewards. */
+export async function* bestOfN(
+  settings: BestOfNSettings,
+  signal: AbortSignal = new AbortController().signal,
+): AsyncGenerator<ProgressEvent, BestOfN | undefined> {
+  const opened: { close(): Promise<void> }[] = []
+  const own = <T extends { close(): Promise<void> }>(thing: T): T => {
+    opened.push(thing)
+    return thing
+  }
+  try {
+    const data = own(await openData('prompt', settings, { record: rewardColumns(settings.reward) }))
+    const source = own(await openModel(settings))
+    const { model, tokenizer, dir, generationConfig } = source
+    const encoder = tokenizer ?? idsOnly(dir)
+    const eosIds = endIds(model.config.raw, generationConfig, tokenizer?.eosId)
+    const encoding: Encoding = { encoder, tokenizer, eosIds, limits: limitsOf(settings, source) }
+    const rewards = await openRewards(settings, { own, encoding, dir })
+    const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
+    const stream = promptStream(encoding, data.rows, { seed: settings.seed, shuffle: false, epochs: 1 })
+    const { examples } = await stream.take(0, data.rows.length)
+    const seed = seedOf(settings.seed, 0, 2)
+    const rollout = yield* rollOut({ scheduler, encoding, settings, seed, signal }, examples)
+    const scored = rollout && (yield* rewardsOf(rewards, rollout, { signal }))
+    if (!rollout || !scored) return undefined
+    const groups = groupsOf(scored.rewards, rollout.perPrompt)
+    return {
+      rows: groups.map((group, g) => bestRow(encoding, examples[g], groupsOf(rollout.samples, group.length)[g], group)),
+      table: tableOf(groups),
+      dropped: stream.tally().counts,
+      failed: scored.rewards.filter(Number.isNaN).length,
+    }
+  } finally {
+    for (const thing of opened.reverse()) await thing.close()
+  }
+}
+
+const bestRow = (
+  encoding: Encoding,
+  { prompt }: PromptExample,
+  samples: readonly { ids: number[]; text?: string }[],
+  rewards: readonly number[],
+): BestOfN['rows'][number] => {
+  const best = rewards.reduce((at, reward, i) => (reward > (rewards[at] || Number.NEGATIVE_INFINITY) ? i : at), 0)
+  const reward = Number.isNaN(rewards[best]) ? null : rewards[best]
+  const { ids, text = '' } = samples[best]
+  return { prompt: promptText(encoding, prompt), completion: text, reward, ids }
+}
+
+const tableOf = (groups: readonly number[][]): BestOfN['table'] => {
+  const kept = groups.map((group) => group.filter((reward) => !Number.isNaN(reward)))
+  const most = groups[0].length
+  const sizes = Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i)
+  return [...new Set([...sizes, most])].map((n) => {
+    const values = kept.filter((group) => group.length >= n).map((group) => expectedBest(group, n))
+    return {
+      n,
+      reward: mean(values),
+      standard_error: deviation(values) / Math.sqrt(values.length),
+      kl: Math.log(n) - (n - 1) / n,
+    }
+  })
+}
