@@ -141,6 +141,15 @@ export const grpoSchema = z.object({
   ...rlShared(8),
 })
 
+export const onlineDpoSchema = z.object({
+  ...grouped('Method', {
+    beta: positive().default(0.1).describe('strength of the tie to the reference model'),
+    ...rolloutFields(2),
+  }),
+  ...grouped('Reward', rewardFields),
+  ...rlShared(8),
+})
+
 const { seed, device, threads } = engineFields
 const { data, column, maxSamples } = dataFields
 const { maxNewTokens, temperature, topP, topK, minP } = rolloutFields(1)

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { grpo } from '../../src/recipes/grpo.ts'
+import { onlineDpo } from '../../src/recipes/onlineDpo.ts'
 import type { Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
 import { reinforce } from '../../src/recipes/reinforce.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
@@ -54,8 +55,9 @@ const told = async (output: string) =>
 
 describe('learning from rewards', () => {
   it.each<[string, Recipe, object]>([
-    ['reinforce', reinforce, ['generate', 'reward'], { klCoef: 0.01, numGenerations: 1, batchSize: 4 }],
+    ['reinforce', reinforce, { klCoef: 0.01, numGenerations: 1, batchSize: 4 }],
     ['rloo', rloo, { klCoef: 0.01, loraR: 4, learningRate: 5e-3 }],
+    ['online-dpo', onlineDpo, { beta: 0.05 }],
     ['grpo', grpo, {}],
   ])('%s raises the held-out reward', async (name, recipe, settings) => {
     const data = [await rows('prompts', prompts)]
@@ -103,7 +105,7 @@ describe.each<[string, Recipe, string[], object]>([
     ['generate', 'reward', 'step', 'eval'],
     { numIterations: 2, stepsPerGeneration: 2, batchSize: 1, klCoef: 0.1 },
   ],
-  ['reinforce', reinforce, { loraR: 4, loraDropout: 0.1, saveEvery: 2 }],
+  ['reinforce', reinforce, ['generate', 'reward'], { loraR: 4, loraDropout: 0.1, saveEvery: 2 }],
 ])('%s', (name, recipe, kinds, settings) => {
   it('ends alike in whichever phase it was killed', async () => {
     const data = [await rows('prompts', prompts)]

@@ -73,7 +73,9 @@ export const openCourse = async (
       const { learnt, updates, rows, end } = current
       const numbers = updates[mark.updates]
       mark = { ...mark, updates: mark.updates + 1 }
-      const batches = updateBatches(learnt.lesson, numbers, { ...settings, aggregation: method.aggregation })
+      const batches =
+        method.batches?.(learnt.lesson, numbers) ??
+        updateBatches(learnt.lesson, numbers, { ...settings, aggregation: method.aggregation })
       return { batches, rows: numbers.map((g) => rows[g]), position: end, tokens: tokensOf(learnt.lesson, numbers) }
     },
     async save(at) {

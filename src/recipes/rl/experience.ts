@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import type { Aggregation } from '../../objectives/aggregation.ts'
 import type { LossFunction } from '../../train/loss.ts'
+import type { MicroBatch } from '../../train/micro.ts'
 import { badInput } from '../../util/fault.ts'
 import { diskFault, writeWhole } from '../../util/files.node.ts'
 import type { ProgressEvent } from '../recipe.ts'
@@ -41,6 +42,8 @@ export type Method = {
   credit(experience: Experience, state: State): Credited | Promise<Credited>
   loss: LossFunction
   aggregation: Aggregation
+  /** The batches of a step on these prompts, where they are not those of a policy gradient. */
+  batches?(lesson: Lesson, numbers: readonly number[]): MicroBatch[]
 }
 
 export type Learnt = { lesson: Lesson; state: State; measures: Record<string, number>; kl?: number }

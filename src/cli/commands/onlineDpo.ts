@@ -1,0 +1,11 @@
+import { onlineDpoSchema } from '../../recipes/rlSchema.ts'
+import { trainCommand } from '../train.ts'
+
+export default trainCommand({
+  name: 'online-dpo',
+  summary: 'Learn from its own samples, ranked by their rewards (online DPO, K-wise)',
+  example:
+    'online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32',
+  schema: onlineDpoSchema,
+  load: async () => (await import('../../recipes/onlineDpo.ts')).onlineDpo,
+})

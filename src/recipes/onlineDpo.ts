@@ -1,0 +1,74 @@
+/**
+ * Online DPO (arXiv 2402.04792): the policy's own samples, ranked by their rewards, are the preferences that it learns
+ * from. Peculiar: any number of samples is one list by Plackett-Luce, which for two is DPO's logistic loss; prompts whose
+ * samples are all worth the same say nothing.
+ */
+import { badInput } from '../util/fault.ts'
+import { chunks, rankedBatches } from './collate.ts'
+import { rankedObjective } from './losses.ts'
+import { recipe } from './recipe.ts'
+import { openGround } from './rl/ground.ts'
+import { groupsOf } from './rl/measures.ts'
+import { rlSession } from './rl/session.ts'
+import type { Lesson } from './rl/updates.ts'
+import { onlineDpoSchema } from './rlSchema.ts'
+
+export const onlineDpo = recipe(
+  'online-dpo',
+  {
+    summary: 'learn from its own samples, ranked by their rewards (online DPO, K-wise)',
+    example:
+      'attune online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --output runs/online',
+  },
+  onlineDpoSchema,
+  async function* (config, context) {
+    // data, policy, reference, rewards
+    if (config.numGenerations < 2)
+      throw badInput('bad-flag', 'samples are ranked against each other; give 2 or more', { flag: '--num-generations' })
+    const ground = await openGround(config, context, true)
+    // objective
+    const loss = rankedObjective({
+      ...{ losses: [{ name: 'plackett-luce', weight: 1 }], options: { beta: config.beta } },
+      ...{ reference: true, lists: true, prob: false, prompts: false },
+    })
+    // loop
+    yield* rlSession(ground, {
+      reads: { old: false, ref: true },
+      loss,
+      aggregation: 'sum',
+      batches: (lesson, numbers) => listBatches(lesson, numbers, config.batchSize),
+      credit: ({ rollout, scored, refLogps }, state) => {
+        const places = groupsOf(scored.rewards, rollout.perPrompt).map(placesOf)
+        const sums = refLogps!.map((tokens) => tokens.reduce((a, b) => a + b, 0))
+        return { columns: { places: places.flat(), refSums: sums }, state }
+      },
+    })
+  },
+)
+
+/** 1 for the most reward, equal ones share a place; 0 where the reward failed. */
+const placesOf = (rewards: readonly number[]): number[] =>
+  rewards.map((reward) => (Number.isNaN(reward) ? 0 : 1 + rewards.filter((other) => other > reward).length))
+
+/** Lists of one step: best first, without samples that failed or count for nothing. */
+const listBatches = ({ rollout, columns, counts }: Lesson, numbers: readonly number[], batchSize: number) => {
+  const { prompts, samples, perPrompt } = rollout
+  const [places, refSums] = [columns.places as number[], columns.refSums as number[]]
+  const lists = numbers.map((g) => {
+    const own = Array.from({ length: perPrompt }, (_, k) => g * perPrompt + k)
+    const kept = own.filter((i) => counts[i] && places[i] > 0).sort((a, b) => places[a] - places[b] || a - b)
+    const ranked = new Set(kept.map((i) => places[i])).size > 1
+    // Two of one place have the loss 0 and no gradient; so a step of such prompts alone is still a step
+    const list = ranked ? kept : own.slice(0, 2)
+    const ranks = list.map((i) => (ranked ? places[i] : 1))
+    const example = { prompt: prompts[g].ids, replies: list.map((i) => samples[i].ids), ranks, truncated: false }
+    return { ranked, example, refs: list.map((i) => refSums[i]) }
+  })
+  const told = lists.filter(({ ranked }) => ranked)
+  const micros = chunks(told.length ? told : lists.slice(0, 1), batchSize)
+  return rankedBatches(
+    micros.map((micro) => micro.map(({ example }) => example)),
+    micros.map((micro) => micro.map(({ refs }) => refs)),
+    { prompts: false },
+  )
+}
