@@ -33,6 +33,8 @@ export type OpenedModel = {
   tokenizer?: Tokenizer
   /** The folder that holds it. */
   dir: string
+  /** The adapter's, where there is one. */
+  adapterDir?: string
   /** Paths of the weights. */
   files: readonly string[]
   generationConfig?: Readonly<Record<string, unknown>>
@@ -69,7 +71,7 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
       onTensor: (done) => onProgress({ phase: 'load', done, total: whole.params.size }),
     })
     const model = makeModel({ ...whole, backend, ...placed })
-    return { model, tokenizer, dir, files, generationConfig, backend, close: () => backend.close() }
+    return { model, tokenizer, dir, adapterDir, files, generationConfig, backend, close: () => backend.close() }
   } catch (error) {
     await backend.close()
     throw error

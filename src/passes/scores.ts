@@ -3,6 +3,7 @@
  * place is counted, not told from a padding id, so it is right where padding and the end of a text share an id.
  */
 import { type Aim, packs, type Tree } from '../data/batch.ts'
+import { type ScoreDistribution, scoreDistribution } from '../objectives/probabilisticReward.ts'
 import type { Model } from './model.ts'
 import { scoreCount } from './scoreHead.ts'
 import { targetStats } from './stats.ts'
@@ -60,3 +61,13 @@ export const scoresOf = async (model: Model, trees: readonly Tree[]): Promise<nu
 /** The scores after each token of each reply, [tree][branch][token][num_labels]: those of all its prefixes, in one pass. */
 export const scoresAlong = (model: Model, trees: readonly Tree[]): Promise<number[][][][]> =>
   scoresAt(model, trees, 'each')
+
+/** A score; of a head with N outputs the expected score of 1..N, its standard deviation, and the distribution. */
+export type Reward = { reward: number } & Partial<ScoreDistribution>
+
+export const rewardOf = (scores: readonly number[]): Reward =>
+  scores.length === 1 ? { reward: scores[0] } : scoreDistribution(scores)
+
+/** The reward of each reply: [tree][branch]. */
+export const rewardsOf = async (model: Model, trees: readonly Tree[]): Promise<Reward[][]> =>
+  (await scoresOf(model, trees)).map((branches) => branches.map(rewardOf))

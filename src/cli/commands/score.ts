@@ -1,13 +1,21 @@
-/** What a model thinks of texts: a line a row, with the log-probability of each token that counts. */
+/**
+ * What a model thinks of texts, a line a row: the log-probability of each token that counts; of a reward model the reward
+ * of each reply.
+ */
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
-import { openRows } from '../../data/openRows.node.ts'
+import type { Tree } from '../../data/batch.ts'
+import type { Encoder } from '../../data/examples.ts'
+import { type OpenedRows, openRows } from '../../data/openRows.node.ts'
 import { score } from '../../generate/score.ts'
+import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
+import { type Reward, rewardsOf } from '../../passes/scores.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { command } from '../command.ts'
 import { figure, plural } from '../format.ts'
+import { judgeable } from '../judging.ts'
 import { scorable } from '../scoring.ts'
 import { reporter } from '../terminal.ts'
 
@@ -27,28 +35,25 @@ const schema = z.object({
 })
 
 export default command({
-  summary: 'Log-probabilities of completions, texts, conversations or ids with labels',
+  summary: 'Log-probabilities of completions, texts, conversations or ids with labels; of a reward model, rewards',
   example: 'score --model HuggingFaceTB/SmolLM2-135M --data completions.jsonl --json',
   schema,
   async run(options, { out }) {
     const report = reporter(out.screen, { logEvery: 1 })
     const rows = await openRows(options.data, { resolve: resolveDataset })
-    const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
+    const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
+      report.show({ event: 'progress', ...at })
+    const opened = await openModel({ ...options, head: 'either', onProgress })
     try {
       const encoder = opened.tokenizer ?? (await openEncoder(opened))
-      const { max_position_embeddings: positions, vocab_size: vocabulary } = opened.model.config
-      const counts = { assistantOnly: options.assistantOnlyLoss, completionOnly: options.completionOnlyLoss }
-      const asked = async function* () {
-        for (let i = 0; i < rows.length; i++)
-          yield scorable(encoder, await rows.row(i), i, { positions, vocabulary }, counts)
-      }
+      const { model } = opened
+      const answers = model.architecture.scores ? judged(model, encoder, rows) : scored(model, encoder, rows, options)
       let done = 0
-      for await (const logps of score(opened.model, asked())) {
-        const logp = logps.reduce((a, b) => a + b, 0)
+      for await (const { line, text } of answers) {
         if (out.readable) {
           report.clear()
-          await out.text(readable(done, logp, logps.length))
-        } else await out.line({ logp, tokens: logps.length, token_logps: logps })
+          await out.text(`row ${done}: ${text}`)
+        } else await out.line(line)
         report.show({ event: 'progress', phase: 'score', done: ++done, total: rows.length })
       }
     } finally {
@@ -59,7 +64,55 @@ export default command({
   },
 })
 
-const readable = (row: number, logp: number, tokens: number): string => {
+type Answer = { line: object; text: string }
+
+const limitsOf = ({ config }: Model) => ({ positions: config.max_position_embeddings, vocabulary: config.vocab_size })
+
+async function* scored(
+  model: Model,
+  encoder: Encoder,
+  rows: OpenedRows,
+  options: z.output<typeof schema>,
+): AsyncGenerator<Answer> {
+  const counts = { assistantOnly: options.assistantOnlyLoss, completionOnly: options.completionOnlyLoss }
+  const asked = async function* () {
+    for (let i = 0; i < rows.length; i++) yield scorable(encoder, await rows.row(i), i, limitsOf(model), counts)
+  }
+  for await (const logps of score(model, asked())) {
+    const logp = logps.reduce((a, b) => a + b, 0)
+    yield { line: { logp, tokens: logps.length, token_logps: logps }, text: readable(logp, logps.length) }
+  }
+}
+
+/** Rows that are judged together. */
+const together = 32
+
+async function* judged(model: Model, encoder: Encoder, rows: OpenedRows): AsyncGenerator<Answer> {
+  for (let start = 0; start < rows.length; start += together) {
+    const trees: Tree[] = []
+    const ranked: boolean[] = []
+    for (let i = start; i < Math.min(start + together, rows.length); i++) {
+      const row = await rows.row(i)
+      trees.push(judgeable(encoder, row, i, limitsOf(model)))
+      ranked.push(row.kind === 'ranking')
+    }
+    const rewards = await rewardsOf(model, trees)
+    for (const [i, replies] of rewards.entries()) {
+      const lines = replies.map(rewardLine)
+      yield {
+        line: ranked[i] ? { rewards: replies.map(({ reward }) => reward), replies: lines } : lines[0],
+        text: replies.map(readableReward).join('   '),
+      }
+    }
+  }
+}
+
+const rewardLine = ({ reward, sigma, probs }: Reward) => (probs ? { reward, std: sigma, probs } : { reward })
+
+const readableReward = ({ reward, sigma }: Reward) =>
+  `reward ${figure(reward)}${sigma === undefined ? '' : ` ± ${figure(sigma)}`}`
+
+const readable = (logp: number, tokens: number): string => {
   const mean = tokens ? `, perplexity ${figure(Math.exp(-logp / tokens))}` : ''
-  return `row ${row}: log-probability ${figure(logp)} of ${plural(tokens, 'token')}${mean}`
+  return `log-probability ${figure(logp)} of ${plural(tokens, 'token')}${mean}`
 }

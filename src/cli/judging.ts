@@ -1,0 +1,52 @@
+/**
+ * Rows as what a reward model is asked to judge. Rows become ids just as in its training, with the token that ends a
+ * text: that is where it learnt to read the score.
+ */
+import type { Tree } from '../data/batch.ts'
+import { type Encoder, rankedExample, textExample } from '../data/examples.ts'
+import type { Ranking, Row, Sft } from '../data/rows.ts'
+import { badInput } from '../util/fault.ts'
+
+type Limits = { positions: number; vocabulary: number }
+
+const unlimited = { maxLength: Number.POSITIVE_INFINITY }
+const whole = { assistantOnly: false, completionOnly: false }
+
+/** A tree with a branch for each reply. Throws Faults 'wrong-kind', 'too-long' and 'bad-row'. */
+export const judgeable = (encoder: Encoder, row: Row, at: number, { positions, vocabulary }: Limits): Tree => {
+  const tree = treeOf(encoder, row, at)
+  for (const branch of tree.branches) {
+    const tokens = tree.trunk.length + branch.length
+    if (tokens > positions)
+      throw badInput('too-long', `has ${tokens} tokens; the model takes ${positions}`, { row: at })
+    if (tokens === 0) throw badInput('bad-row', 'holds nothing to judge', { row: at })
+  }
+  const stray = [tree.trunk, ...tree.branches].flatMap((ids) => Array.from(ids)).find((id) => id >= vocabulary)
+  if (stray !== undefined)
+    throw badInput('bad-row', `holds the id ${stray}; the model knows ${vocabulary}`, { row: at })
+  return tree
+}
+
+const treeOf = (encoder: Encoder, row: Row, at: number): Tree => {
+  if (row.kind === 'labelled') return { trunk: [], branches: [row.input_ids] }
+  if (row.kind === 'ranking') return rankedTreeOf(encoder, row, at)
+  if (row.kind === 'prompt')
+    throw badInput('wrong-kind', 'rows of prompts alone hold no reply to judge; give prompt and completion', {
+      row: at,
+    })
+  const example = textExample(encoder, asText(row), unlimited, whole, () => {})
+  if (typeof example === 'string') throw badInput('bad-row', 'holds nothing to judge', { row: at })
+  return { trunk: [], branches: [example.ids] }
+}
+
+const asText = (row: Exclude<Row, { kind: 'labelled' | 'ranking' | 'prompt' }>): Sft => {
+  if (row.kind === 'unpaired') return { kind: 'completion', prompt: row.prompt, completion: row.completion }
+  if (row.kind === 'rated') return { kind: 'completion', prompt: row.prompt, completion: row.response }
+  return row
+}
+
+const rankedTreeOf = (encoder: Encoder, row: Ranking, at: number): Tree => {
+  const example = rankedExample(encoder, row, unlimited, () => {})
+  if (typeof example === 'string') throw badInput('bad-row', 'holds nothing to judge', { row: at })
+  return { trunk: example.prompt, branches: example.replies }
+}
