@@ -54,6 +54,7 @@ export const commands: readonly Entry[] = [
   entry('chat', use, 'talk with a model in the terminal', () => import('./commands/chat.ts')),
   entry('serve', use, 'an OpenAI-compatible server', () => import('./commands/serve.ts')),
   entry('score', use, 'log-probabilities of completions', () => import('./commands/score.ts')),
+  entry('credit', use, 'which parts of a reply earned its reward', () => import('./commands/credit.ts')),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
   entry('tokenize', look, 'text to ids and back, and chat templates', () => import('./commands/tokenize.ts')),
   entry('runs', look, 'list, show, compare, resume, push and delete runs', () => import('./commands/runs.ts')),

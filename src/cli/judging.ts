@@ -4,7 +4,7 @@
  */
 import type { Tree } from '../data/batch.ts'
 import { type Encoder, rankedExample, textExample } from '../data/examples.ts'
-import type { Ranking, Row, Sft } from '../data/rows.ts'
+import type { Ranking, Row, Sft, Text } from '../data/rows.ts'
 import { badInput } from '../util/fault.ts'
 
 type Limits = { positions: number; vocabulary: number }
@@ -13,8 +13,24 @@ const unlimited = { maxLength: Number.POSITIVE_INFINITY }
 const whole = { assistantOnly: false, completionOnly: false }
 
 /** A tree with a branch for each reply. Throws Faults 'wrong-kind', 'too-long' and 'bad-row'. */
-export const judgeable = (encoder: Encoder, row: Row, at: number, { positions, vocabulary }: Limits): Tree => {
-  const tree = treeOf(encoder, row, at)
+export const judgeable = (encoder: Encoder, row: Row, at: number, limits: Limits): Tree =>
+  checked(treeOf(encoder, row, at), at, limits)
+
+/** The same with the prompt apart from the reply, where a row has one. */
+export const creditable = (encoder: Encoder, row: Row, at: number, limits: Limits): Tree =>
+  checked(promptAndReply(encoder, row, at), at, limits)
+
+const promptAndReply = (encoder: Encoder, row: Row, at: number): Tree => {
+  const asRanking = (prompt: Text, reply: Text): Tree =>
+    rankedTreeOf(encoder, { kind: 'ranking', prompt, responses: [reply], ranks: [1] }, at)
+  if (row.kind === 'unpaired' || row.kind === 'completion') return asRanking(row.prompt, row.completion)
+  if (row.kind === 'rated') return asRanking(row.prompt, row.response)
+  if (row.kind === 'messages' && row.messages.length > 1 && row.messages.at(-1)!.role === 'assistant')
+    return asRanking(row.messages.slice(0, -1), row.messages.at(-1)!.content)
+  return treeOf(encoder, row, at)
+}
+
+const checked = (tree: Tree, at: number, { positions, vocabulary }: Limits): Tree => {
   for (const branch of tree.branches) {
     const tokens = tree.trunk.length + branch.length
     if (tokens > positions)

@@ -146,6 +146,7 @@ const labels: Record<string, string> = {
   reward: 'reward',
   kl: 'kl',
   'completions/mean_length': 'length',
+  mean_reward: 'mean reward',
 }
 
 const metric = (name: string, value: number): Part => ({

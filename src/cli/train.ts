@@ -18,17 +18,19 @@ type Parts<S extends z.ZodObject> = {
   summary: string
   example: string
   schema: S
+  /** What is made of the result once it is there. @param result its folder   @returns the files, to be named */
+  after?(result: string): Promise<string[]>
   /** The engine comes with it, so it is loaded when training starts. */
   load(): Promise<Recipe<S>>
 }
 
 type Settings = { output: string; resume: boolean; logEvery: number }
 
-export const trainCommand = <S extends z.ZodObject>({ load, name, ...parts }: Parts<S>): Command =>
+export const trainCommand = <S extends z.ZodObject>({ load, name, after, ...parts }: Parts<S>): Command =>
   command({
     ...parts,
     prepare: (given) => prepare(name, given),
-    run: async (config, context) => train(await load(), config, context),
+    run: async (config, context) => train(await load(), config, context, after),
   })
 
 /** What a resumed run was given before counts again; --model may name a run; without --output there is a new folder. */
@@ -59,7 +61,12 @@ const settingsOf = (dir: string, given: Readonly<Record<string, unknown>>) =>
 const without = ({ model, ...given }: Readonly<Record<string, unknown>>, source: object | undefined) =>
   source || model === undefined ? given : { ...given, model }
 
-const train = async <S extends z.ZodObject>(recipe: Recipe<S>, config: z.output<S>, { out, argv }: Context) => {
+const train = async <S extends z.ZodObject>(
+  recipe: Recipe<S>,
+  config: z.output<S>,
+  { out, argv }: Context,
+  after: Parts<S>['after'] = async () => [],
+) => {
   const { output, logEvery } = config as unknown as Settings
   const screen = out.json ? makeScreen(process.stderr, Boolean(process.stdout.isTTY)) : out.screen
   const report = reporter(screen, { logEvery })
@@ -84,7 +91,10 @@ const train = async <S extends z.ZodObject>(recipe: Recipe<S>, config: z.output<
   } finally {
     report.clear()
   }
-  if (outcome.end) finish(screen, recipe.name, output, outcome as Finished)
+  if (!outcome.end) return
+  const made = outcome.end.stopped === 'interrupted' ? [] : await after(outcome.end.output)
+  finish(screen, recipe.name, output, outcome as Finished)
+  for (const file of made) report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
 }
 
 type Outcome = { began: number; evals: EvalEvent[]; first?: StepEvent; last?: StepEvent; end?: EndEvent }

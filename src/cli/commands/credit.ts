@@ -1,0 +1,113 @@
+/** Which tokens and sentences of a reply earned its reward: coloured in a terminal, as JSON lines, and as a page. */
+import { z } from 'zod'
+import { resolveDataset } from '../../checkpoint/hub.node.ts'
+import { openRows } from '../../data/openRows.node.ts'
+import { type CreditRow, creditPage, strengths } from '../../labs/creditPage.ts'
+import { openEncoder } from '../../recipes/encoder.ts'
+import { type Credit, type CreditReply, creditOf, type Piece } from '../../recipes/reward/credit.ts'
+import { openRewardModel } from '../../recipes/reward/open.ts'
+import { engineFields, quantizeField } from '../../recipes/schema.ts'
+import type { Tokenizer } from '../../text/tokenizer.ts'
+import { writeWhole } from '../../util/files.node.ts'
+import { command } from '../command.ts'
+import { figure, shortPath } from '../format.ts'
+import { creditable } from '../judging.ts'
+import { makeScreen } from '../screen.ts'
+import { reporter } from '../terminal.ts'
+
+const schema = z.object({
+  model: z.string().meta({ value: 'MODEL' }).describe('a reward model: a folder, a hub id or the name of a run'),
+  adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
+  quantize: quantizeField,
+  data: z.array(z.string()).min(1).meta({ value: 'FILE' }).describe('rows with prompts and replies; repeatable'),
+  html: z.string().optional().meta({ value: 'FILE' }).describe('write a page with all replies'),
+  maxSamples: z.number().int().positive().optional().describe('use the first so many rows'),
+  device: engineFields.device,
+  threads: engineFields.threads,
+})
+
+export default command({
+  summary: 'Which tokens and sentences of a reply earned its reward',
+  example: 'credit --model runs/rm --data answers.jsonl --html credit.html',
+  schema,
+  async run(options, { out }) {
+    const report = reporter(out.screen, { logEvery: 1 })
+    const { maxSamples } = options
+    const rows = await openRows(options.data, { resolve: resolveDataset, maxSamples })
+    const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
+      report.show({ event: 'progress', ...at })
+    const opened = await openRewardModel({ ...options, onProgress })
+    const shown: CreditRow[] = []
+    const { color } = makeScreen(process.stdout)
+    try {
+      const { model, tokenizer } = opened
+      const encoder = tokenizer ?? (await openEncoder(opened))
+      const limits = { positions: model.config.max_position_embeddings, vocabulary: model.config.vocab_size }
+      for (let i = 0; i < rows.length; i++) {
+        const { trunk, branches } = creditable(encoder, await rows.row(i), i, limits)
+        const prompt = Array.from(trunk)
+        const replies = branches.map((ids) => replyOf(Array.from(ids), prompt, tokenizer))
+        const text = tokenizer ? tokenizer.decode(prompt, { skipSpecialTokens: true }) : prompt.join(' ')
+        for (const credit of await creditOf(model, prompt, replies)) {
+          if (options.html !== undefined) shown.push({ ...credit, prompt: text })
+          report.clear()
+          if (out.readable) await out.text(readable(i, credit, color))
+          else await out.line(lineOf(credit))
+        }
+        report.show({ event: 'progress', phase: 'score', done: i + 1, total: rows.length })
+      }
+      if (options.html !== undefined) {
+        await writeWhole(options.html, [new TextEncoder().encode(creditPage(options.model, shown))])
+        report.note(`  page      ${shortPath(options.html)}`)
+      }
+    } finally {
+      report.clear()
+      await opened.close()
+      await rows.close()
+    }
+  },
+})
+
+/** Texts of the reply's tokens as they stand after the prompt's; ids where there is no tokenizer. */
+const replyOf = (ids: number[], prompt: readonly number[], tokenizer: Tokenizer | undefined): CreditReply => {
+  if (!tokenizer) return { ids, texts: ids.map((id) => ` ${id}`), special: ids.map(() => false) }
+  const stream = tokenizer.stream({ skipSpecialTokens: false })
+  for (const id of prompt) stream.push(id)
+  const texts = ids.map((id) => stream.push(id))
+  const held = stream.flush()
+  return {
+    ids,
+    texts: texts.map((text, t) => (t === ids.length - 1 ? text + held : text)),
+    special: ids.map((id) => tokenizer.isSpecial(id)),
+  }
+}
+
+const lineOf = ({ reward, sigma, before, tokens, segments }: Credit) => ({
+  reward,
+  ...(sigma !== undefined && { std: sigma }),
+  before,
+  tokens,
+  segments,
+})
+
+const readable = (row: number, { reward, before, tokens, segments }: Credit, color: boolean): string =>
+  [
+    `row ${row}: reward ${figure(reward)}, ${figure(before)} before the reply`,
+    painted(tokens, color),
+    ...(segments.length > 1
+      ? segments.map(({ text, reward: own }) => `  ${figure(own).padStart(9)}  ${text.trim()}`)
+      : []),
+    '',
+  ].join('\n')
+
+/** Green raises the reward, red lowers it; the background is the deeper, the more. */
+const painted = (pieces: readonly Piece[], color: boolean): string => {
+  if (!color) return pieces.map(({ text, reward }) => `${text}(${figure(reward)})`).join('')
+  return strengths(pieces)
+    .map((strength, i) => {
+      const depth = Math.round(Math.abs(strength) * 140)
+      const rgb = strength < 0 ? `${30 + depth};30;30` : `30;${30 + depth};30`
+      return `\u001b[48;2;${rgb}m\u001b[97m${pieces[i].text}\u001b[0m`
+    })
+    .join('')
+}
