@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { benchCartpole } from './cartpole.mjs'
 import { cases, decodeCases, makeInputs } from './cases.mjs'
 import { benchLlama } from './llama.mjs'
 import { matmulRates } from './matmul.mjs'
@@ -94,6 +95,10 @@ const row = (cells) => `| ${cells.join(' | ')} |`
 const shown = (side) => (side ? `${seconds(side.step)}, ${gigabytes(side.peak)}` : '-')
 const ratio = (a, b, what) => (a && b ? (a[what] / b[what]).toFixed(2) : '-')
 
+if (flags.only === 'cartpole') {
+  benchCartpole(flags.peer, flags.quick)
+  process.exit()
+}
 const work = flags.keep ?? mkdtempSync(join(tmpdir(), 'attune-bench-'))
 mkdirSync(work, { recursive: true })
 const start = (args) => {
@@ -125,4 +130,5 @@ for (const task of decodeCases) {
   console.log(row([task.name, spoken(own), spoken(fp32), ratio(own, fp32, 'rate'), ratio(fp32, own, 'first')]))
 }
 if (flags.llama) await benchLlama(flags.llama, join(work, 'smollm2'), flags.quick ? 1 : 3)
+if (!flags.only) benchCartpole(flags.peer, flags.quick)
 if (!flags.keep) rmSync(work, { recursive: true })
