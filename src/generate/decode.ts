@@ -9,7 +9,8 @@ import { place, windowsOf } from '../passes/layout.ts'
 import { type Model, ropeHandles } from '../passes/model.ts'
 import { elements, type Handle, type Handles } from '../runtime/backend.ts'
 import { type Cache, cacheViews, closeCache, copyRows, dropRow, openCache, reserve, writeTokens } from './cache.ts'
-import { type Segment, segmentsOf } from './programs.ts'
+import { type Prompt, readLong, wholePrompt } from './longPrompt.ts'
+import { pastOf, runSegments, type Segment, segmentsOf } from './programs.ts'
 
 /** A model made ready to decode, and the rows under way. */
 export type Decoder = {
@@ -44,14 +45,13 @@ export const closeDecoder = (decoder: Decoder) => {
   decoder.grid = undefined
 }
 
-type Prompt = { ids: ArrayLike<number>; copies: number }
-
 /**
- * Appends rows: each prompt is read once, and stands in as many rows as it has copies, those of one prompt together.
+ * Appends rows: each prompt is read once (a long one alone, and in parts), and stands in as many rows as it has copies, those of one prompt together.
  * Takes ids that are not empty. @returns hidden states at the end of each prompt, [prompts, C], normed
  */
 export const prefill = (decoder: Decoder, prompts: readonly Prompt[]): Handle => {
   const { model, cache } = decoder
+  if (prompts.length === 1 && prompts[0].ids.length > wholePrompt) return readLong(decoder, prompts[0])
   const packed = pack(
     prompts.map(({ ids }) => ({ trunk: ids, branches: [] })),
     0,
@@ -61,9 +61,9 @@ export const prefill = (decoder: Decoder, prompts: readonly Prompt[]): Handle =>
   const placed = place(model, { ...packed, targets: { index: ends, label: ends } })
   const { num_key_value_heads: heads, head_dim: D } = model.config
   const nothing = model.backend.zeros([packed.B, heads, 1, 0, D])
-  const past = segmentsPast(model, () => [nothing, nothing])
+  const past = pastOf(model, () => [nothing, nothing])
   const { ids, shared, targets } = placed
-  const { y, made } = runSegments(decoder, { ...past, ...shared, ids, index: targets.index })
+  const { y, made } = runSegments(model, decoder.segments, { ...past, ...shared, ids, index: targets.index })
   store(cache, made, prompts)
   model.backend.free([nothing, ...placed.handles, ...made])
   return y
@@ -94,8 +94,13 @@ export const step = (decoder: Decoder, ids: readonly number[]): Handle => {
   reserve(cache, cache.lengths.length, longest)
   const views = cacheViews(cache)
   const shared = stepInputs(cache, ids)
-  const past = segmentsPast(model, (layer) => views[layer])
-  const { y, made } = runSegments(decoder, { ...past, ...shared, ...gridOf(decoder), ...ropeHandles(model, longest) })
+  const past = pastOf(model, (layer) => views[layer])
+  const { y, made } = runSegments(model, decoder.segments, {
+    ...past,
+    ...shared,
+    ...gridOf(decoder),
+    ...ropeHandles(model, longest),
+  })
   writeTokens(
     cache,
     made,
@@ -136,29 +141,6 @@ const gridOf = (decoder: Decoder): Handles => {
     qBack: count(rows, heads),
   }
   return decoder.grid
-}
-
-/** The cached keys and values that the programs read. */
-const segmentsPast = (model: Model, of: (layer: number) => readonly [Handle, Handle]): Handles =>
-  Object.fromEntries(
-    Array.from({ length: model.config.num_hidden_layers }, (_, layer) => {
-      const [keys, values] = of(layer)
-      return [[`keys ${layer}`, keys] as const, [`values ${layer}`, values] as const]
-    }).flat(),
-  )
-
-/** The last program's y, and each program's keys and values of the new tokens. */
-const runSegments = ({ model, segments }: Decoder, shared: Handles) => {
-  const { backend } = model
-  const made: Handle[] = []
-  let x: Handle | undefined
-  for (const { program, handles } of segments) {
-    const results = backend.run(program, { ...handles, ...shared, ...(x && { x }) })
-    made.push(results.states)
-    if (x) backend.free([x])
-    x = results.y
-  }
-  return { y: x!, made }
 }
 
 /** Takes a row out of the batch; the last row has its number afterwards. */

@@ -105,5 +105,27 @@ const traceSegment = (model: Model, layers: readonly number[], packed: boolean):
 const isPacked = (prefixes: readonly string[]) => (name: string) =>
   !/\.lora_[AB]\.weight$/.test(name) && prefixes.some((prefix) => name.startsWith(prefix))
 
+/** Cached keys and values as the programs read them. */
+export const pastOf = (model: Model, of: (layer: number) => readonly [Handle, Handle]): Handles =>
+  Object.fromEntries(
+    Array.from({ length: model.config.num_hidden_layers }, (_, layer) => {
+      const [keys, values] = of(layer)
+      return [[`keys ${layer}`, keys] as const, [`values ${layer}`, values] as const]
+    }).flat(),
+  )
+
+/** The last program's y, and each program's keys and values of the new tokens. */
+export const runSegments = ({ backend }: Model, segments: readonly Segment[], shared: Handles) => {
+  const made: Handle[] = []
+  let x: Handle | undefined
+  for (const { program, handles } of segments) {
+    const results = backend.run(program, { ...handles, ...shared, ...(x && { x }) })
+    made.push(results.states)
+    if (x) backend.free([x])
+    x = results.y
+  }
+  return { y: x!, made }
+}
+
 /** A file of ONNX holds less than 2 GiB. */
 export const fitsProgram = (shape: readonly number[]) => 4 * elements(shape) < 1.5 * 2 ** 30

@@ -1,0 +1,100 @@
+/**
+ * A long prompt, read in parts of a bounded number of tokens, so that attention's scores take memory by the length of the
+ * prompt and not by its square. Peculiar: what is cached has the room that the whole prompt will need, so each part reads
+ * a copy of just what is there; beside the part's products that costs nothing.
+ */
+import { hidden, maskName } from '../nn/attention.ts'
+import { windowsOf } from '../passes/layout.ts'
+import { type Model, ropeHandles } from '../passes/model.ts'
+import type { Handle, Handles } from '../runtime/backend.ts'
+import { type Cache, copyRows, reserve, writeTokens } from './cache.ts'
+import { pastOf, runSegments, type Segment } from './programs.ts'
+
+export type Prompt = { ids: ArrayLike<number>; copies: number }
+
+/** Tokens of a prompt that is read whole, and of a part of a longer one. */
+export const wholePrompt = 1024
+
+/** Appends rows, one for each copy of a prompt. @returns the hidden state at its end, [1, C], normed */
+export const readLong = (
+  { model, segments, cache }: { model: Model; segments: readonly Segment[]; cache: Cache },
+  { ids, copies }: Prompt,
+  partTokens = wholePrompt,
+): Handle => {
+  const { backend } = model
+  const row = cache.lengths.length
+  reserve(cache, row + copies, 1 + ids.length)
+  let last: Handle | undefined
+  for (let start = 0; start < ids.length; start += partTokens) {
+    const part = Array.from(ids).slice(start, start + partTokens)
+    const inputs = partInputs(model, part, start)
+    const past = pastCopies(cache, row, start)
+    const feeds = { ...pastOf(model, (layer) => past[layer]), ...inputs, ...ropeHandles(model, ids.length) }
+    const { y, made } = runSegments(model, segments, feeds)
+    writeTokens(
+      cache,
+      made,
+      part.map((_, t) => ({ row, position: start + t })),
+    )
+    backend.free([...past.flat(), ...made, ...Object.values(inputs), ...(last ? [last] : [])])
+    last = y
+  }
+  if (copies > 1)
+    copyRows(
+      cache,
+      Array.from({ length: copies - 1 }, (_, i) => ({ from: row, to: row + 1 + i })),
+    )
+  for (let copy = 0; copy < copies; copy++) cache.lengths.push(ids.length)
+  return last!
+}
+
+/** The first tokens of a row, [1, kvHeads, 1, length, D] of each layer. */
+const pastCopies = ({ model, store, capacity }: Cache, row: number, length: number) => {
+  const { num_key_value_heads: heads, head_dim: D } = model.config
+  const made = store.map(() => {
+    const empty = () => model.backend.zeros([1, heads, 1, length, D])
+    return [empty(), empty()] as const
+  })
+  const pairs = store.flatMap((pair, layer) => pair.map((from, i) => [from, made[layer][i]] as const))
+  const each = Uint32Array.from({ length: heads }, (_, head) => head)
+  model.backend.copy(pairs, {
+    from: each.map((head) => (row * heads + head) * capacity * D),
+    to: each.map((head) => head * length * D),
+    width: length * D,
+  })
+  return made
+}
+
+/** What the programs read of tokens that stand behind `start` others, on a grid of one row. */
+const partInputs = (model: Model, ids: readonly number[], start: number): Handles => {
+  const { backend, config } = model
+  const T = ids.length
+  const put = (shape: readonly number[], value: (i: number) => number) =>
+    backend.put(
+      BigInt64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => BigInt(value(i))),
+      shape,
+    )
+  const spread = (heads: number) => put([1, heads, T], (i) => (i % T) * heads + Math.floor(i / T))
+  const { num_attention_heads: heads } = config
+  const mask = (window: number | undefined) => backend.put(partMask(T, start, window), [1, 1, 1, T, start + T])
+  return {
+    ids: put([T], (t) => ids[t]),
+    positions: put([T], (t) => start + t),
+    index: put([1], () => T - 1),
+    qTo: spread(heads),
+    kvTo: spread(config.num_key_value_heads),
+    qBack: put([T, heads], (i) => (i % heads) * T + Math.floor(i / heads)),
+    ...Object.fromEntries(windowsOf(model).map((window) => [maskName(window), mask(window)])),
+  }
+}
+
+/** [T, start+T]: 0 where the token at position start + t sees a position. */
+const partMask = (T: number, start: number, window = Number.POSITIVE_INFINITY): Float32Array => {
+  const width = start + T
+  const mask = new Float32Array(T * width).fill(hidden)
+  for (let t = 0; t < T; t++) {
+    const position = start + t
+    mask.fill(0, t * width + Math.max(0, position + 1 - window), t * width + position + 1)
+  }
+  return mask
+}
