@@ -26,8 +26,11 @@ const momentOf = (duration: number): Moment => {
     /^checkpoints\/step-\d+\.tmp/,
     /^checkpoints\/step-\d+$/,
     /^(model|adapter)\.tmp/,
-  ].concat([/^\d+\/\w+-answers/, /^\d+\/\w+-lists/, /^\d+\/(greedy|evaluation)/])
-  const which = Math.floor(draw() * 14)
+  ].concat(
+    [/^\d+\/\w+-answers/, /^\d+\/\w+-lists/, /^\d+\/(greedy|evaluation)/],
+    [/^rollouts\/\d+\/(samples|rewards|lesson)/],
+  )
+  const which = Math.floor(draw() * 16)
   if (which >= names.length) return { at: 'time', ms: draw() * duration * 1.1 }
   return { at: 'file', name: names[which], ms: draw() * 12 }
 }

@@ -83,6 +83,7 @@ export const phaseOf = (dir: string): string => {
   if (namesIn(join(dir, 'checkpoints')).some((name) => name.endsWith('.tmp'))) return 'writing a checkpoint'
   const log = names.includes('events.jsonl') ? readFileSync(join(dir, 'events.jsonl'), 'utf8').trimEnd() : ''
   const last = /"event":"(\w+)"/.exec(log.slice(log.lastIndexOf('\n') + 1))?.[1]
+  if (names.includes('rollouts') && last !== 'end') return phaseOfRollout(dir)
   const playing = names.includes('iterations') && phaseOfPlay(dir, last)
   if (playing) return playing
   const phases: Record<string, string> = {
@@ -101,6 +102,14 @@ const phaseOfPlay = (dir: string, last: string | undefined): string | undefined 
   if (last === 'checkpoint') return 'evaluation of an iteration'
   if (last !== 'start' && last !== 'eval') return undefined
   return files.some((name) => name.endsWith('lists.jsonl')) ? 'log-probs of the snapshot' : 'own answers'
+}
+
+/** Of learning from rewards, by the files of the newest rollout. */
+const phaseOfRollout = (dir: string): string => {
+  const newest = Math.max(...namesIn(join(dir, 'rollouts')).map(Number))
+  const files = namesIn(join(dir, 'rollouts', String(newest)))
+  if (files.includes('lesson.json')) return 'updates of a rollout'
+  return files.includes('rewards.jsonl') ? 'after the rewards of a rollout' : 'samples of a rollout'
 }
 
 export type Moment = { at: 'time'; ms: number } | { at: 'file'; name: RegExp; ms: number }
@@ -129,4 +138,5 @@ const filesIn = (dir: string) => [
     n,
     ...namesIn(join(dir, 'iterations', n)).map((f) => `${n}/${f}`),
   ]),
+  ...namesIn(join(dir, 'rollouts')).flatMap((n) => namesIn(join(dir, 'rollouts', n)).map((f) => `rollouts/${n}/${f}`)),
 ]

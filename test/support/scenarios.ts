@@ -13,6 +13,11 @@ const play = (method: string, iterations: string) => [
   ...['--iterations', iterations, '--max-new-tokens', '8', '--learning-rate', '1e-4'],
 ]
 
+const learn = (method: string) => [
+  ...[method, '--model', stories, '--data', played, '--batch-size', '2', '--max-steps', '8', '--num-generations', '4'],
+  ...['--max-new-tokens', '8', '--learning-rate', '1e-3', '--reward', 'letters=regex:e.*e'],
+]
+
 export type Scenario = { name: string; argv: readonly string[] }
 
 export const scenarios: readonly Scenario[] = [
@@ -61,6 +66,17 @@ export const scenarios: readonly Scenario[] = [
       ...[...play('asft', '3'), '--helper', 'column:rejected', '--helper', stories, '--historic', '--mix-iterations'],
       ...['--lora-r', '4', '--learning-rate', '1e-3'],
     ],
+  },
+  {
+    name: 'grpo, all weights, four updates a rollout, evaluated',
+    argv: [
+      ...[...learn('grpo'), '--num-iterations', '2', '--steps-per-generation', '2', '--kl-coef', '0.1'],
+      ...['--eval-split', '0.2', '--eval-every', '3', '--save-every', '1'],
+    ],
+  },
+  {
+    name: 'reinforce, LoRA with dropout, moving baseline',
+    argv: [...learn('reinforce'), '--lora-r', '4', '--lora-dropout', '0.1', '--save-every', '2'],
   },
 ]
 

@@ -1,0 +1,280 @@
+/**
+ * `node docs/rl.mjs FOLDER [--seeds 1,2,3] [--only NAME,NAME]`: every method of docs/rl.md on two tasks whose right answer
+ * is known, over seeds, and best-of-N beside them; puts the table into docs/rl.md, between its two marks. Peculiar: runs
+ * that are finished are not made again, and one that was broken off goes on, so it can be stopped at any time.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const root = dirname(here)
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seeds: { type: 'string', default: '1,2,3' }, only: { type: 'string' } },
+})
+const folder = resolve(positionals[0] ?? 'attune-rl')
+const seeds = flags.seeds.split(',').map(Number)
+const only = flags.only?.split(',')
+mkdirSync(folder, { recursive: true })
+
+const at = (name) => join(folder, name)
+const lines = (path) => readFileSync(path, 'utf8').trim().split('\n').map(JSON.parse)
+const rows = (name, list) => {
+  writeFileSync(at(name), list.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  return at(name)
+}
+
+/** Its output; what it says meanwhile goes to the terminal. */
+const attune = (...argv) => {
+  const ended = spawnSync(process.execPath, [join(root, 'bin/attune.js'), ...argv.map(String)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: 2 ** 28,
+  })
+  if (ended.status !== 0) throw new Error(`attune ${argv.join(' ')} ended with ${ended.status}`)
+  return ended.stdout.toString()
+}
+
+const flagsOf = (settings) =>
+  Object.entries(settings).flatMap(([name, value]) =>
+    [value].flat().flatMap((each) => (each === true ? [`--${name}`] : [`--${name}`, each])),
+  )
+
+/** The events of a run, made now unless it is there. */
+const run = (name, method, settings) => {
+  const output = at(name)
+  const log = join(output, 'events.jsonl')
+  const done = () => existsSync(log) && lines(log).at(-1).event === 'end'
+  if (!done()) {
+    console.error(`${name} ...`)
+    const again = existsSync(join(output, 'run.json')) ? ['--resume'] : []
+    attune(method, ...flagsOf({ ...settings, output }), ...again, '--json')
+  }
+  return lines(log)
+}
+
+// tasks
+
+const names = ['Lily', 'Tom', 'Max', 'Anna', 'Ben', 'Sue', 'Tim', 'Mia', 'Jack', 'Lucy', 'Sam', 'Zoe']
+const things = [
+  'a dog',
+  'a ball',
+  'a big box',
+  'the park',
+  'a cat',
+  'a tree',
+  'a red car',
+  'his mom',
+  'a bird',
+  'the sea',
+]
+const openings = names.flatMap((name, i) =>
+  things.map((thing, j) => ({ held: (i + j) % 5 === 0, prompt: `Once upon a time, ${name} saw ${thing}.` })),
+)
+
+/** Words of joy in a story; a story that says one thing again and again gains nothing. */
+const joy = `const words = /\\b(happy|fun|play|smil|laugh|friend|love)/gi
+export default (rows) => rows.map(({ completion }) => Math.min(3, new Set(completion.toLowerCase().match(words)).size))
+`
+
+const stories = () => {
+  writeFileSync(at('joy.mjs'), joy)
+  return {
+    model: join(root, 'test/fixtures/models/stories260K'),
+    reward: `right=${at('joy.mjs')}`,
+    data: rows(
+      'stories.jsonl',
+      openings.filter(({ held }) => !held),
+    ),
+    held: rows(
+      'stories-held.jsonl',
+      openings.filter(({ held }) => held),
+    ),
+    shared: { 'max-new-tokens': 40, 'max-steps': 40, epochs: 100, 'eval-every': 40 },
+    rate: 3e-4,
+    klCoef: 0.02,
+    text: 'stories',
+  }
+}
+
+/** The model of `attune demo` before it was aligned: it adds, and errs as its class did. */
+const sums = () => {
+  if (!existsSync(at('demo/demo.json')) || JSON.parse(readFileSync(at('demo/demo.json'), 'utf8')).state !== 'done')
+    attune('demo', '--output', at('demo'))
+  const tested = lines(at('demo/data/tested.jsonl'))
+  return {
+    model: at('demo/sft'),
+    reward: 'right=arithmetic',
+    data: rows(
+      'sums.jsonl',
+      lines(at('demo/data/rankings.jsonl')).map(({ prompt }) => ({ prompt })),
+    ),
+    held: rows(
+      'sums-held.jsonl',
+      tested.slice(0, 300).map(({ prompt }) => ({ prompt })),
+    ),
+    shared: { 'max-new-tokens': 5, 'max-steps': 60, epochs: 100, 'eval-every': 60 },
+    rate: 1e-4,
+    klCoef: 0.02,
+    text: 'sums',
+  }
+}
+
+/** A probabilistic reward model of the task, from the policy's own answers ranked by the rule. */
+const judgeOf = (task) => {
+  const samples = attune(
+    ...['generate', '--model', task.model, '--data', task.data, '--num-return-sequences', 8, '--seed', 7, '--json'],
+    ...['--max-new-tokens', task.shared['max-new-tokens']],
+  )
+  const answers = new Map()
+  for (const row of samples.trim().split('\n').map(JSON.parse))
+    answers.set(row.prompt, [...(answers.get(row.prompt) ?? []), row])
+  const points = pointsOf(task)
+  const pairs = [...answers].flatMap(([prompt, list]) => {
+    const scored = list.map(({ completion }) => ({ completion, points: points(prompt, completion) }))
+    scored.sort((a, b) => b.points - a.points)
+    const [best, worst] = [scored[0], scored.at(-1)]
+    return best.points > worst.points ? [{ prompt, chosen: best.completion, rejected: worst.completion }] : []
+  })
+  const data = rows(`${task.text}-pairs.jsonl`, pairs)
+  run(`${task.text}-judge`, 'reward', {
+    ...{ kind: 'probabilistic', model: task.model, data, 'num-scores': 10, seed: 1, 'eval-split': 0.1 },
+    ...{ 'learning-rate': 3e-4, epochs: 4, 'batch-size': 16, 'max-length': 128 },
+  })
+  return at(`${task.text}-judge`)
+}
+
+const pointsOf = ({ text }) => {
+  if (text === 'stories') {
+    const words = /\b(happy|fun|play|smil|laugh|friend|love)/gi
+    return (_, completion) => Math.min(3, new Set(completion.toLowerCase().match(words)).size)
+  }
+  return (prompt, completion) => {
+    const [a, b] = prompt.match(/\d+/g).map(Number)
+    return Number(/^\d+$/.test(completion) && Number(completion) === a + b)
+  }
+}
+
+// methods
+
+/** Samples of a step: 64 for every method. */
+const four = { 'num-generations': 4, 'batch-size': 16 }
+const one = { 'num-generations': 1, 'batch-size': 64 }
+
+const methods = [
+  { name: 'REINFORCE, level 1', method: 'reinforce', settings: (t) => ({ ...one, 'kl-coef': t.klCoef }) },
+  {
+    name: 'REINFORCE, level 2',
+    method: 'reinforce',
+    judged: true,
+    settings: (t) => ({ ...one, 'kl-coef': t.klCoef }),
+  },
+  {
+    name: 'REINFORCE, level 2 without the regulariser',
+    method: 'reinforce',
+    judged: true,
+    settings: (t) => ({ ...one, 'kl-coef': t.klCoef, 'no-regulariser': true }),
+  },
+  { name: 'RLOO', method: 'rloo', settings: (t) => ({ ...four, 'kl-coef': t.klCoef }) },
+  { name: 'GRPO', method: 'grpo', settings: (t) => ({ ...four, 'kl-coef': t.klCoef }) },
+  { name: 'online DPO', method: 'online-dpo', settings: () => ({ ...four, beta: 0.1 }) },
+  { name: 'PPO, value head', method: 'ppo', settings: (t) => ({ ...one, 'kl-coef': t.klCoef }) },
+  {
+    name: 'PPO, value model',
+    method: 'ppo',
+    valued: true,
+    settings: (t) => ({ ...one, 'kl-coef': t.klCoef }),
+  },
+  {
+    name: 'PPO-ptx',
+    method: 'ppo',
+    settings: (t) => ({ ...one, 'kl-coef': t.klCoef, 'ptx-data': t.ptx, 'ptx-coef': 0.1, 'ptx-batch-size': 16 }),
+  },
+].filter(({ name }) => !only || only.includes(name))
+
+/** The model that values are learnt in: a scalar reward model of the task. */
+const valueModelOf = (task) => {
+  run(`${task.text}-values`, 'reward', {
+    ...{ kind: 'pairwise', model: task.model, data: at(`${task.text}-pairs.jsonl`), seed: 1 },
+    ...{ 'learning-rate': 3e-4, epochs: 2, 'batch-size': 16, 'max-length': 128 },
+  })
+  return at(`${task.text}-values`)
+}
+
+const measure = 'eval_rewards/right/mean'
+
+const trained = (task, { name, method, judged, valued, settings }, seed) => {
+  const rewards = judged
+    ? { reward: [`judge=${task.judge}`, task.reward], 'reward-weights': '1,0' }
+    : { reward: task.reward }
+  const events = run(`${task.text}-${name.replaceAll(/\W+/g, '-')}-${seed}`, method, {
+    ...{ model: task.model, data: task.data, 'eval-data': task.held, ...rewards, 'learning-rate': task.rate, seed },
+    ...{ 'save-every': 1000, ...task.shared, ...settings(task), ...(valued && { 'value-model': task.values }) },
+  })
+  const evals = events.filter(({ event }) => event === 'eval')
+  const seconds = events.reduce((sum, event) => sum + (event.event === 'step' ? event.seconds : 0), 0)
+  return { before: evals[0][measure], after: evals.at(-1)[measure], kl: evals.at(-1).eval_kl, seconds }
+}
+
+// table
+
+const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length
+/** Student's t at 97.5 % for n - 1 degrees of freedom. */
+const quantiles = [Number.NaN, 12.71, 4.303, 3.182, 2.776, 2.571]
+const half = (values) => {
+  const middle = mean(values)
+  const spread = Math.sqrt(values.reduce((sum, x) => sum + (x - middle) ** 2, 0) / (values.length - 1))
+  return ((quantiles[values.length - 1] ?? 1.96) * spread) / Math.sqrt(values.length)
+}
+const shown = (values) => `${mean(values).toFixed(2)}${values.length > 1 ? ` ± ${half(values).toFixed(2)}` : ''}`
+
+const table = ([head, ...body]) =>
+  [head, head.map(() => '---'), ...body].map((row) => `| ${row.join(' | ')} |`).join('\n')
+
+const chapter = (title, task) => {
+  if (methods.some(({ judged, valued }) => judged || valued)) task.judge = judgeOf(task)
+  if (methods.some(({ valued }) => valued)) task.values = valueModelOf(task)
+  const results = methods.map((method) => [method.name, seeds.map((seed) => trained(task, method, seed))])
+  const best = bestOf(task)
+  const of = (runs, key) => runs.map((each) => each[key])
+  const body = results.map(([name, runs]) => [
+    ...[name, shown(of(runs, 'before')), shown(of(runs, 'after')), shown(of(runs, 'kl'))],
+    mean(of(runs, 'seconds')).toFixed(0),
+  ])
+  const tries = best.map(({ n, reward, standard_error, kl }) => [
+    ...[`best of ${n}`, '', `${reward.toFixed(2)} ± ${(1.96 * standard_error).toFixed(2)}`, `≤ ${kl.toFixed(2)}`, ''],
+  ])
+  return `### ${title}\n\n${table([['method', 'before', 'after', 'KL, nats', 'seconds'], ...body, ...tries])}`
+}
+
+const bestOf = (task) => {
+  const kept = at(`${task.text}-best.json`)
+  if (!existsSync(kept)) {
+    const out = attune(
+      ...['best-of-n', '--model', task.model, '--data', task.held, '--reward', task.reward, '--num-generations', 16],
+      ...['--max-new-tokens', task.shared['max-new-tokens'], '--json'],
+    )
+    writeFileSync(kept, JSON.stringify(JSON.parse(out.trim().split('\n').at(-1)).table))
+  }
+  return JSON.parse(readFileSync(kept, 'utf8')).filter(({ n }) => [4, 16].includes(n))
+}
+
+const adding = sums()
+adding.ptx = at('demo/data/class.jsonl')
+const telling = stories()
+telling.ptx = join(root, 'examples/stories.jsonl')
+const figures = [
+  `Held-out reward of one sample a prompt, before and after; ${seeds.length} seeds, means with 95 % intervals. By \`node docs/rl.mjs FOLDER\`.`,
+  chapter('Sums: the share of right answers', adding),
+  chapter('Stories: kinds of words of joy, 3 at most', telling),
+].join('\n\n')
+
+const [begin, end] = ['<!-- figures -->', '<!-- end of figures -->']
+const page = join(here, 'rl.md')
+const text = readFileSync(page, 'utf8')
+writeFileSync(
+  page,
+  `${text.slice(0, text.indexOf(begin) + begin.length)}\n\n${figures}\n\n${text.slice(text.indexOf(end))}`,
+)
