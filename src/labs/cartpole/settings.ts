@@ -31,7 +31,7 @@ export const cartpoleSchema = z.object({
     .min(1)
     .default(['all'])
     .meta({ value: 'NAMES', separator: ',' })
-    .describe(`which of ${methodNames.join(', ')}`),
+    .describe("what is trained: the notebook's two, and what mends them; all of them by default"),
   seeds: z.number().int().positive().max(1000).default(5).describe('how many seeds each method is trained with'),
   seed: z
     .number()
