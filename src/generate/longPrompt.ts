@@ -12,14 +12,16 @@ import { pastOf, runSegments, type Segment } from './programs.ts'
 
 export type Prompt = { ids: ArrayLike<number>; copies: number }
 
-/** Tokens of a prompt that is read whole, and of a part of a longer one. */
+/** Tokens of a prompt that is read whole. */
 export const wholePrompt = 1024
+/** Of a part of a longer one: what a part sees of itself is half hidden, so smaller ones compute less in vain. */
+const partOfLong = 512
 
 /** Appends rows, one for each copy of a prompt. @returns the hidden state at its end, [1, C], normed */
 export const readLong = (
   { model, segments, cache }: { model: Model; segments: readonly Segment[]; cache: Cache },
   { ids, copies }: Prompt,
-  partTokens = wholePrompt,
+  partTokens = partOfLong,
 ): Handle => {
   const { backend } = model
   const row = cache.lengths.length
