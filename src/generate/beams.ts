@@ -11,7 +11,7 @@ import type { Completion, Prompts } from './generate.ts'
 import { reshaped, reshapes } from './sampling.ts'
 import { checkPrompt } from './scheduler.ts'
 import { type CompletionOptions, makeSequence, type TextSource } from './sequence.ts'
-import { logitsOf, measure, topWidth } from './vocabulary.ts'
+import { measure, topWidth } from './vocabulary.ts'
 
 export type BeamOptions = Omit<CompletionOptions, 'stop' | 'seed'> &
   DecoderOptions & {
@@ -111,8 +111,7 @@ const continuations = async (
   const V = config.vocab_size
   const count = Math.max(2, 1 + options.eosIds.size) * options.numBeams
   const whole = reshapes(options) || count > topWidth(V)
-  const logits = logitsOf(decoder, h)
-  const made = measure(decoder.model, logits, Array<number>(h.shape[0]).fill(1), !whole)
+  const { logits, ...made } = measure(decoder, h, Array<number>(h.shape[0]).fill(1), !whole)
   const read = (name: string) => (made[name] ? backend.read(made[name]) : new Float32Array())
   const values = Promise.all([whole ? backend.read(logits) : read('top'), read('topIds'), read('most'), read('spread')])
   backend.free([h, logits, ...Object.values(made)])

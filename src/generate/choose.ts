@@ -10,7 +10,7 @@ import type { Decoder } from './decode.ts'
 import { candidates, chosen, uniformOf } from './sampling.ts'
 import type { Sequence } from './sequence.ts'
 import { drawBlock, drawWithin, fromTop, needOf, sum } from './shortcuts.ts'
-import { blockSize, logitsOf, measure, topWidth } from './vocabulary.ts'
+import { blockSize, measure, topWidth } from './vocabulary.ts'
 
 export type Scored = { id: number; logp: number }
 /** `tops`: the likeliest tokens by the model's own distribution, likeliest first, where they are asked for. */
@@ -42,8 +42,7 @@ export const choose = async (
   const temperatures = Array<number>(h.shape[0]).fill(1)
   for (const [i, { options }] of asking.entries()) temperatures[from[i]] = options.temperature || 1
   const withTop = asking.some(({ options }) => options.topLogprobs || needOf(options, topWidth(V)) === 'top')
-  const logits = logitsOf(decoder, h)
-  const made = measure(decoder.model, logits, temperatures, withTop)
+  const { logits, ...made } = measure(decoder, h, temperatures, withTop)
   const names = Object.keys(made)
   const values = await Promise.all(names.map((name) => backend.read(made[name])))
   const part = (start: number, length: number) => backend.read(logits, start, length)

@@ -18,19 +18,60 @@ export const blockSize = 256
 /** How many of the likeliest tokens are found. */
 export const topWidth = (V: number) => Math.min(V, 128)
 
-/** [R, V] of hidden states [R, C]. */
-export const logitsOf = ({ model, packed }: Decoder, h: Handle): Handle => {
-  const { handles } = outerPart(model)
-  return model.backend.run(packed ? packedLogits(model) : plainLogits(model), { ...handles, h }).logits
+/**
+ * Of hidden states [R, C]: `logits` [R, V]; of each row `first` and `most`, the likeliest id and its logit, and `spread`,
+ * what the log-sum-exp is above that (so that rounding is that of the difference), each [R]; `blocks` [R, V / 256], sums
+ * of exp((logit - most) / temperature); where asked for, `topIds` and `top` [R, topWidth], ids and logits, largest first.
+ */
+export const measure = (
+  { model, packed }: Decoder,
+  h: Handle,
+  temperatures: readonly number[],
+  withTop: boolean,
+): Record<string, Handle> => {
+  const { backend } = model
+  const scale = backend.put(
+    Float32Array.from(temperatures, (t) => 1 / t),
+    [temperatures.length, 1],
+  )
+  const program = packed ? packedLogits(model) : plainLogits(model)
+  const made = backend.run(program, { ...outerPart(model).handles, h, scale })
+  backend.free([scale])
+  return withTop ? { ...made, ...backend.run(topProgram(model), { logits: made.logits }) } : made
 }
 
-const trace = (model: Model, scope: Scope) => ({
-  logits: logits(scope, input('h', ['R', model.config.hidden_size]), model.architecture.head(model.config)),
-})
+/** One program, since a second would have to wake the engine's threads again. */
+const trace = (model: Model, scope: Scope) => {
+  const l = logits(scope, input('h', ['R', model.config.hidden_size]), model.architecture.head(model.config))
+  const most = l.amax(-1, true)
+  const below = l.sub(most)
+  const V = model.config.vocab_size
+  const count = Math.ceil(V / blockSize)
+  const weights = below.mul(input('scale', ['R', 1])).exp()
+  const padded = V % blockSize ? weights.pad(1, 0, count * blockSize - V) : weights
+  return {
+    logits: l,
+    first: l.argmax(),
+    most: most.reshape(['R']),
+    spread: below.exp().sum(-1).log(),
+    blocks: padded.reshape(['R', count, blockSize]).sum(-1),
+  }
+}
+
+const topProgram = (model: Model) => {
+  const V = model.config.vocab_size
+  return executable(model, `top ${V}`, () => {
+    const l = input('logits', ['R', V])
+    const topIds = l.topIndex(topWidth(V))
+    return compileProgram('top', { topIds, top: l.takeAlong(topIds) })
+  })
+}
 
 const plainLogits = (model: Model) => {
   const outer = outerPart(model)
-  return executable(model, `logits ${outer.signature}`, () => compileProgram('logits', trace(model, scopeOf(outer))))
+  return executable(model, `sampled logits ${outer.signature}`, () =>
+    compileProgram('logits', trace(model, scopeOf(outer))),
+  )
 }
 
 /** The weight is the program's own, in 8 bits where those of the blocks are rounded. */
@@ -52,40 +93,4 @@ const packedLogits = (model: Model) => {
   const program = executable(model, `packed logits ${signature}`, build, constants)
   model.backend.free(Object.values(made))
   return program
-}
-
-/**
- * Of each row of logits [R, V]: `first` and `most`, the likeliest id and its logit, and `spread`, what the log-sum-exp is
- * above that (so that rounding is that of the difference), each [R]; `blocks` [R, V / 256], sums of
- * exp((logit - most) / temperature); where asked for, `topIds` and `top` [R, topWidth], ids and logits, largest first.
- */
-export const measure = (model: Model, l: Handle, temperatures: readonly number[], withTop: boolean): Handles => {
-  const { backend } = model
-  const scale = backend.put(
-    Float32Array.from(temperatures, (t) => 1 / t),
-    [temperatures.length, 1],
-  )
-  const made = backend.run(measureProgram(model, withTop), { logits: l, scale })
-  backend.free([scale])
-  return made
-}
-
-const measureProgram = (model: Model, withTop: boolean) => {
-  const V = model.config.vocab_size
-  return executable(model, `measure ${V} ${withTop}`, () => {
-    const l = input('logits', ['R', V])
-    const most = l.amax(-1, true)
-    const below = l.sub(most)
-    const count = Math.ceil(V / blockSize)
-    const weights = below.mul(input('scale', ['R', 1])).exp()
-    const padded = V % blockSize ? weights.pad(1, 0, count * blockSize - V) : weights
-    const topIds = l.topIndex(topWidth(V))
-    return compileProgram('measure', {
-      first: l.argmax(),
-      most: most.reshape(['R']),
-      spread: below.exp().sum(-1).log(),
-      blocks: padded.reshape(['R', count, blockSize]).sum(-1),
-      ...(withTop && { topIds, top: l.takeAlong(topIds) }),
-    })
-  })
 }
