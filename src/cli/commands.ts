@@ -57,6 +57,12 @@ export const commands: readonly Entry[] = [
   entry('credit', use, 'which parts of a reply earned its reward', () => import('./commands/credit.ts')),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
   entry('tokenize', look, 'text to ids and back, and chat templates', () => import('./commands/tokenize.ts')),
+  entry(
+    'compare',
+    look,
+    'compare policies by their answers: rewards, win rates, KL, and what can be concluded',
+    () => import('./commands/compare.ts'),
+  ),
   entry('runs', look, 'list, show, compare, resume, push and delete runs', () => import('./commands/runs.ts')),
 ]
 

@@ -14,7 +14,7 @@ import type { Policy } from '../policy.ts'
 import type { ProgressEvent } from '../recipe.ts'
 import type { Encoding, PromptExample } from './prompts.ts'
 
-const sampleSchema = z.object({
+export const sampleSchema = z.object({
   /** Of the rollout's prompts, and of the prompt's samples. */
   prompt: z.number(),
   sample: z.number(),

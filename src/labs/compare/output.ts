@@ -1,0 +1,48 @@
+/** Writes what a comparison found: the page, each plot as SVG, and all findings in one file (null: not known). */
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeJson, writeText } from '../files.ts'
+import { plotChart } from '../plot.ts'
+import { standalone } from '../svg.ts'
+import type { CompareFindings } from './findings.ts'
+import { type CompareReport, compareReport } from './report.ts'
+import type { CompareSettings } from './settings.ts'
+import { inWords } from './words.ts'
+
+export type ReportFiles = { report: string; findings: string; plots: string }
+
+type Made = Pick<CompareReport, 'warnings' | 'examples' | 'command'> & {
+  findings: CompareFindings
+  settings: CompareSettings
+}
+
+export const writeReport = async (
+  root: string,
+  { findings, warnings, examples, settings, command }: Made,
+): Promise<{ words: string[]; files: ReportFiles }> => {
+  const files = { report: join(root, 'report.html'), findings: join(root, 'findings.json'), plots: join(root, 'plots') }
+  const words = inWords(findings)
+  const { html, plots } = compareReport({ findings, words, warnings, examples, settings: shown(settings), command })
+  await rm(files.plots, { recursive: true, force: true })
+  await mkdir(files.plots, { recursive: true })
+  for (const [name, plot] of Object.entries(plots))
+    await writeText(join(files.plots, `${name}.svg`), standalone(typeof plot === 'string' ? plot : plotChart(plot)))
+  await writeText(files.report, html)
+  const { samples, maxNewTokens, temperature, seed } = settings
+  await writeJson(files.findings, {
+    words,
+    warnings,
+    settings: { samples, maxNewTokens, temperature, seed },
+    ...findings,
+  })
+  return { words, files }
+}
+
+const shown = (settings: CompareSettings): [string, string][] => [
+  ['prompts', settings.data.join(', ')],
+  ['answers of each to a prompt', String(settings.samples)],
+  ['tokens of an answer at most', String(settings.maxNewTokens)],
+  ['temperature', String(settings.temperature)],
+  ['seed', String(settings.seed)],
+  ['resamples of prompts, signs drawn', '2,000, 9,999'],
+]

@@ -1,0 +1,45 @@
+/** The prompts of a comparison: the same for all, each by the tokenizer that it needs. */
+import { resolveDataset } from '../../checkpoint/hub.node.ts'
+import { encodePrompt } from '../../data/examples.ts'
+import { openRows } from '../../data/openRows.node.ts'
+import { rewardColumns } from '../../recipes/rl/openRewards.ts'
+import type { PromptExample } from '../../recipes/rl/prompts.ts'
+import { badInput } from '../../util/fault.ts'
+import type { CompareSettings } from './settings.ts'
+import type { Subject } from './subjects.ts'
+
+export type Warning = { event: 'warning'; code: string; message: string }
+
+export type Prompts = {
+  /** By the tokenizer's key. */
+  prompts: Map<string, PromptExample[]>
+  warnings: Warning[]
+}
+
+/** The same prompts by every tokenizer: those that leave room for an answer by all of them. */
+export const promptsFor = async (settings: CompareSettings, subjects: readonly Subject[]): Promise<Prompts> => {
+  const { data, maxSamples, reward = [], judge = [], maxNewTokens } = settings
+  const rows = await openRows(data, {
+    ...{ as: 'prompt', maxSamples, resolve: resolveDataset, record: rewardColumns([...reward, ...judge]) },
+  })
+  const encodings = [...new Map(subjects.map((each) => [each.tokenizerKey, each.encoding]))]
+  const room = Math.min(...subjects.map(({ encoding }) => encoding.limits.maxLength)) - maxNewTokens
+  const prompts = new Map(encodings.map(([key]) => [key, [] as PromptExample[]]))
+  let left = 0
+  try {
+    for (let i = 0; i < rows.length; i++) {
+      const { prompt, record = {} } = await rows.row(i)
+      const each = encodings.map(([key, { encoder }]) => ({ key, ids: encodePrompt(encoder, prompt) }))
+      if (each.some(({ ids }) => ids.length === 0 || ids.length > room)) left++
+      else for (const { key, ids } of each) prompts.get(key)!.push({ prompt, ids, record })
+    }
+  } finally {
+    await rows.close()
+  }
+  if (left === rows.length)
+    throw badInput('empty-data', `none of ${left} prompts leaves room for an answer; lower --max-new-tokens`, {
+      file: rows.files.join(', '),
+    })
+  const message = `${left} of ${rows.length} prompts are empty or leave no room for ${maxNewTokens} tokens of an answer; they are left out.`
+  return { prompts, warnings: left ? [{ event: 'warning', code: 'prompts-left-out', message }] : [] }
+}

@@ -1,0 +1,196 @@
+/**
+ * What is asked for answers: the SFT policy, each run of each policy, and the checkpoints that it kept. Peculiar: each has
+ * a key made of the bytes of its weights, so answers are known again whatever a folder is called now, and two names for
+ * one model are found out before anything is computed.
+ */
+import { createHash } from 'node:crypto'
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { z } from 'zod'
+import { openAdapter } from '../../checkpoint/folder.node.ts'
+import { sha256File } from '../../checkpoint/sha256.node.ts'
+import { readState } from '../../checkpoint/state.node.ts'
+import { endIds } from '../../generate/generate.ts'
+import { loadPretrained } from '../../models/load.node.ts'
+import type { Model } from '../../passes/model.ts'
+import { openModel } from '../../passes/open.node.ts'
+import { locate, type Place } from '../../recipes/encoder.ts'
+import { openPolicy, type PolicySettings } from '../../recipes/policy.ts'
+import type { Encoding } from '../../recipes/rl/prompts.ts'
+import { findRun } from '../../runs/find.node.ts'
+import { type RunInfo, readInfo } from '../../runs/run.node.ts'
+import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import type { Tokenizer } from '../../text/tokenizer.ts'
+import { restoreState } from '../../train/state.ts'
+import { assert, badInput } from '../../util/fault.ts'
+import type { EngineSettings } from './settings.ts'
+
+export type OpenedSubject = { model: Model; close(): Promise<void> }
+
+/** One model that answers. */
+export type Subject = {
+  /** As progress and messages call it: 'level1', 'level1 (2) step 20'. */
+  title: string
+  /** 'end', 'step 20'. */
+  name: string
+  key: string
+  encoding: Encoding & { tokenizer: Tokenizer }
+  /** Equal keys, equal tokens. */
+  tokenizerKey: string
+  open(engine: EngineSettings): Promise<OpenedSubject>
+}
+
+export type RunSubjects = {
+  /** Checkpoints in order, the end last. */
+  stops: Subject[]
+  /** Of a run: what it was rewarded by. Undefined where nothing is known of the training. */
+  rewards?: readonly string[]
+}
+
+export type PolicySubjects = { name: string; runs: RunSubjects[] }
+
+/** `NAME=RUN,RUN`, `NAME=RUN` or a run, model or adapter by itself. */
+export const parsePolicy = (text: string): { name: string; runs: string[] } => {
+  const [, name, list] = /^([^=/\\]+)=(.+)$/s.exec(text) ?? []
+  return name === undefined
+    ? { name: basename(text.replace(/[/\\]+$/, '')), runs: [text] }
+    : { name, runs: list.split(',').filter(Boolean) }
+}
+
+export const keyOf = (parts: unknown): string =>
+  createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
+
+/** Throws Faults where a name leads nowhere. */
+export const openSft = async (model: string): Promise<{ subject: Subject; place: Place }> => {
+  const place = await locate({ model })
+  return { place, subject: await endSubject(place, basename(model)) }
+}
+
+/** @param withStops the checkpoints too */
+export const openPolicySubjects = async (text: string, sft: Place, withStops: boolean): Promise<PolicySubjects> => {
+  const { name, runs } = parsePolicy(text)
+  const each = await Promise.all(
+    runs.map(async (run, i): Promise<RunSubjects> => {
+      const title = runs.length > 1 ? `${name} (${i + 1})` : name
+      const dir = await findRun(run)
+      const info = dir === undefined ? undefined : await readInfo(dir)
+      const stops = dir !== undefined && info && withStops ? await checkpointsOf(dir, info, title) : []
+      const rewards = info && z.array(z.string()).catch([]).parse(info.config.reward)
+      return { stops: [...stops, await endSubject(await placeOf(run, sft), title)], rewards }
+    }),
+  )
+  return { name, runs: each }
+}
+
+/** An adapter's folder stands beside the SFT policy. */
+const placeOf = async (name: string, sft: Place): Promise<Place> => {
+  const isAdapter = await stat(join(name, 'adapter_config.json')).catch(() => undefined)
+  if (!isAdapter || (await findRun(name))) return locate({ model: name })
+  if (sft.adapter === undefined) return { dir: sft.dir, adapter: name }
+  throw badInput('bad-flag', 'is an adapter, and the SFT policy has one already; give the run, or merge it', {
+    file: name,
+  })
+}
+
+const weightsKey = async ({ dir, adapter }: Place): Promise<unknown[]> => {
+  const { files } = await loadPretrained(dir)
+  const own = adapter === undefined ? [] : (await openAdapter(adapter)).files
+  const settings = adapter === undefined ? [] : [join(adapter, 'adapter_config.json')]
+  return Promise.all([...files, join(dir, 'config.json'), ...own, ...settings].map(sha256File))
+}
+
+const commonOf = async (place: Place) => {
+  const { config, generationConfig } = await loadPretrained(place.dir)
+  const tokenizer = await loadTokenizerFolder(place.dir)
+  if (!tokenizer) throw badInput('no-tokenizer', 'has no tokenizer.json, and judges read text', { file: place.dir })
+  return {
+    tokenizerKey: await sha256File(join(place.dir, 'tokenizer.json')),
+    encoding: {
+      ...{ encoder: tokenizer, tokenizer, limits: { maxLength: config.max_position_embeddings } },
+      eosIds: endIds(config.raw, generationConfig, tokenizer.eosId),
+    },
+  }
+}
+
+const endSubject = async (place: Place, title: string): Promise<Subject> => ({
+  ...{ title, name: 'end', key: keyOf(await weightsKey(place)), ...(await commonOf(place)) },
+  open: (engine) => openModel({ model: place.dir, adapter: place.adapter, ...engine }),
+})
+
+/** What `openPolicy` asks of a run's settings; a run without them (of another kind) has no points on its way. */
+const policySchema = z.object({
+  model: z.string(),
+  adapter: z.string().optional(),
+  loraR: z.number().optional(),
+  ...{ loraAlpha: z.number(), loraDropout: z.number(), loraTarget: z.array(z.string()) },
+  ...{ quantize: z.string(), optimizer: z.string(), weightDecay: z.number(), seed: z.number() },
+})
+
+/** Between the beginning and the end, by step. */
+const checkpointsOf = async (dir: string, { config, total_steps }: RunInfo, run: string): Promise<Subject[]> => {
+  const { data } = policySchema.safeParse(config)
+  const folder = join(dir, 'checkpoints')
+  const steps = (await readdir(folder).catch(() => []))
+    .flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .filter((step) => step > 0 && step !== total_steps)
+    .sort((a, b) => a - b)
+  if (!data || !steps.length) return []
+  const place = await locate(data)
+  const [common, base] = [await commonOf(place), await weightsKey(place)]
+  return Promise.all(
+    steps.map(async (step): Promise<Subject> => {
+      const path = join(folder, `step-${step}`)
+      const manifest = await readFile(join(path, 'manifest.json'), 'utf8')
+      return {
+        ...{ title: `${run} step ${step}`, name: `step ${step}`, key: keyOf([...base, manifest]), ...common },
+        open: (engine) =>
+          openCheckpoint(path, { ...(config as PolicySettings), ...data, ...engine } as PolicySettings, place),
+      }
+    }),
+  )
+}
+
+const openCheckpoint = async (path: string, settings: PolicySettings, place: Place): Promise<OpenedSubject> => {
+  const state = await readState(path)
+  const policy = await openPolicy(settings, place)
+  await restoreState(policy.backend, policy.arenas, state.file).catch(async (error) => {
+    await policy.close()
+    throw error
+  })
+  return policy
+}
+
+/** Throws a Fault where two policies, or a policy and the SFT policy, are one. */
+export const refuseTwins = (sft: Subject, policies: readonly PolicySubjects[]) => {
+  const names = new Set<string>()
+  const keys = new Map([[sft.key, `the SFT policy ${sft.title}`]])
+  const runs = policies[0].runs.length
+  for (const policy of policies) {
+    if (names.has(policy.name) || policy.name === sft.title)
+      throw badInput('twice', `is the name of two policies; name them: first=${policy.name}`, { file: policy.name })
+    names.add(policy.name)
+    if (policy.runs.length !== runs)
+      throw badInput(
+        'bad-flag',
+        `has ${policy.runs.length} runs and ${policies[0].name} ${runs}; give as many of each`,
+        {
+          file: policy.name,
+        },
+      )
+    for (const { stops } of policy.runs) {
+      const end = stops.at(-1)
+      assert(end, 'a run has an end')
+      const twin = keys.get(end.key)
+      if (twin)
+        throw badInput('twice', `has the same weights as ${twin}: there is nothing to compare`, { file: end.title })
+      keys.set(end.key, end.title)
+    }
+  }
+}
+
+/** The place that a reward names, to know it again: a run's model, a folder, a file; anything else is its own name. */
+export const rewardPlace = async (spec: string): Promise<string> => {
+  const plain = spec.replace(/^[\w-]+=/, '')
+  return realpath((await findRun(plain)) ?? plain).catch(() => plain)
+}
