@@ -1,0 +1,177 @@
+/** A comparison from models to the page: what is made once stays, what is wrong shows before anything is generated. */
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type CompareEvent, compare } from './compare.ts'
+import { compareSchema } from './settings.ts'
+import { parsePolicy } from './subjects.ts'
+
+let root: string
+const cache = process.env.ATTUNE_CACHE
+const at = (...names: string[]) => join(root, ...names)
+
+/** A copy of the base whose last norm is another one: bolder, or blunter, in what it chooses. */
+const makeModel = async (dir: string, factor: number) => {
+  await cp(fileURLToPath(new URL('../../../test/fixtures/models/stories260K', import.meta.url)), dir, {
+    recursive: true,
+  })
+  const file = join(dir, 'model.safetensors')
+  const bytes = await readFile(file)
+  const start = 8 + Number(bytes.readBigUInt64LE(0))
+  const [from, to]: [number, number] = JSON.parse(bytes.subarray(8, start).toString())['model.norm.weight'].data_offsets
+  for (let i = start + from; i < start + to; i += 4) bytes.writeFloatLE(factor * bytes.readFloatLE(i), i)
+  await writeFile(file, bytes)
+}
+
+/** As training leaves it: rewarded by a module. */
+const makeRun = async (dir: string, factor: number, reward: string) => {
+  await makeModel(join(dir, 'model'), factor)
+  const info = { format: 1, method: 'reinforce', created: '', command: [], versions: {}, machine: {}, resumes: [] }
+  await writeFile(join(dir, 'run.json'), JSON.stringify({ ...info, config: { model: at('base'), reward: [reward] } }))
+}
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'attune-compare-'))
+  process.env.ATTUNE_CACHE = at('cache')
+  await makeModel(at('base'), 1)
+  await makeRun(at('bold'), 1.5, at('words.mjs'))
+  await makeModel(at('blunt'), 0.6)
+  const rows = ['Once upon a time', 'One day, Tom', 'Lily had a', 'The dog', 'so '.repeat(600)].map((prompt) => ({
+    prompt,
+  }))
+  await writeFile(at('prompts.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  await writeFile(at('words.mjs'), 'export default (rows) => rows.map((row) => row.completion.split(" ").length)')
+  // The second prompt gets no mark
+  await writeFile(
+    at('letters.mjs'),
+    'export default (rows) => rows.map(({ prompt, completion }) => /Tom/.test(prompt) ? NaN : (completion.match(/[a-z]/g) ?? []).length)',
+  )
+})
+afterAll(async () => {
+  if (cache === undefined) delete process.env.ATTUNE_CACHE
+  else process.env.ATTUNE_CACHE = cache
+  await rm(root, { recursive: true, force: true })
+})
+
+const settingsOf = (more: Record<string, unknown> = {}) =>
+  compareSchema.parse({
+    ...{ policies: [at('bold'), at('blunt')], sft: at('base'), data: [at('prompts.jsonl')], output: at('out') },
+    ...{ reward: [at('words.mjs')], judge: [at('letters.mjs')], samples: 2, maxNewTokens: 8, threads: 1, ...more },
+  })
+
+const run = async (
+  more: Record<string, unknown> = {},
+  each: (event: CompareEvent) => void = () => {},
+  signal?: AbortSignal,
+) => {
+  const events: CompareEvent[] = []
+  for await (const event of compare(settingsOf(more), { signal, command: ['attune', 'compare'] })) {
+    events.push(event)
+    each(event)
+  }
+  return events
+}
+const workOf = (events: readonly CompareEvent[]) => events.filter(({ event }) => event === 'progress').length
+const findings = async (name: string) => JSON.parse(await readFile(at(name, 'findings.json'), 'utf8'))
+
+describe('a comparison', () => {
+  it('names policies', () => {
+    expect(parsePolicy('runs/level1/')).toEqual({ name: 'level1', runs: ['runs/level1/'] })
+    expect(parsePolicy('l1=runs/a,runs/b')).toEqual({ name: 'l1', runs: ['runs/a', 'runs/b'] })
+  })
+
+  it('answers, judges and reports; nothing is made twice', async () => {
+    const events = await run()
+    expect(events[0]).toMatchObject({
+      ...{ event: 'plan', policies: ['bold', 'blunt'], prompts: 4, models: 3 },
+      // Of blunt's training nothing is known; letters is the judge
+      judges: [
+        { name: 'letters', trained: [] },
+        { name: 'words', trained: ['bold', 'blunt'] },
+      ],
+    })
+    expect(events[1]).toMatchObject({ code: 'prompts-left-out' })
+    const last = events.at(-1)!
+    if (last.event !== 'result') throw new Error(last.event)
+    const page = await readFile(last.files.report, 'utf8')
+    expect(page).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link|NaN|undefined/)
+    expect(await readdir(last.files.plots)).toContain('win-rates.svg')
+    const found = await findings('out')
+    expect(found.words.join(' ')).toContain('6 rewards of letters are no number')
+    expect(found.between).toHaveLength(2)
+    expect(found.between[0]).toMatchObject({ a: 'bold', b: 'blunt', judge: 'letters', prompts: 3 })
+    // Both have moved from the base, and it has not moved from itself
+    expect(found.policies.map(({ kl }: { kl?: unknown }) => kl === undefined)).toEqual([true, false, false])
+    for (const { kl } of found.policies.slice(1)) expect(kl.k3.value).toBeGreaterThan(0)
+    expect(workOf(await run())).toBeLessThan(workOf(events))
+    expect(await findings('out')).toEqual(found)
+    const again = await stat(at('out', 'answers'))
+    const other = await run({ judge: [at('letters.mjs'), 'end=regex:\\.$'] })
+    expect(other.filter((event) => event.event === 'progress' && event.phase === 'generate')).toEqual([])
+    expect((await stat(at('out', 'answers'))).mtimeMs).toBe(again.mtimeMs)
+  })
+
+  it('goes on after a stop to the same findings', async () => {
+    const stop = new AbortController()
+    const cut = (event: CompareEvent) => event.event === 'progress' && event.phase === 'reward' && stop.abort()
+    const first = await run({ output: at('cut') }, cut, stop.signal)
+    expect(first.at(-1)).toMatchObject({ event: 'stopped' })
+    expect(await readdir(at('cut'))).not.toContain('findings.json')
+    await run({ output: at('cut'), judge: [at('letters.mjs')] })
+    const { words, between } = await findings('cut')
+    await run()
+    expect({ words, between }).toEqual({
+      words: (await findings('out')).words,
+      between: (await findings('out')).between,
+    })
+  })
+
+  it('a policy of the same tokenizer file only has a distance; of one prompt nothing is concluded', async () => {
+    await cp(at('blunt'), at('foreign'), { recursive: true })
+    await writeFile(at('foreign', 'tokenizer.json'), `${await readFile(at('blunt', 'tokenizer.json'), 'utf8')}\n`)
+    const events = await run({ policies: [at('bold'), at('foreign')], maxSamples: 1, output: at('one') })
+    expect(events[1]).toMatchObject({ code: 'other-tokenizer' })
+    const found = await findings('one')
+    expect(found.policies.map(({ kl }: { kl?: unknown }) => kl === undefined)).toEqual([true, false, true])
+    expect(found.words).toEqual([expect.stringContaining('One prompt allows no statistics')])
+  })
+})
+
+describe('bad input is refused before anything is written', () => {
+  it.each<[string, () => Record<string, unknown>, RegExp]>([
+    ['a policy twice', () => ({ policies: [at('blunt'), `other=${at('blunt')}`] }), /same weights as blunt/],
+    [
+      'the SFT policy itself',
+      () => ({ policies: [`a=${at('base')}`, at('blunt')] }),
+      /same weights as the SFT policy base/,
+    ],
+    ['one name twice', () => ({ policies: [at('blunt'), `blunt=${at('bold')}`] }), /is the name of two policies/],
+    [
+      'other numbers of runs',
+      () => ({ policies: [at('blunt'), `b=${at('bold')},${at('base')}`] }),
+      /give as many of each/,
+    ],
+    ['nobody who judges', () => ({ reward: undefined, judge: undefined }), /nobody judges/],
+    ['two judges of a name', () => ({ judge: [at('words.mjs')] }), /two judges are called words/],
+    ['no such model', () => ({ policies: [at('nobody'), at('blunt')] }), /nobody/],
+    ['no such judge', () => ({ judge: [at('nobody.mjs')] }), /nobody\.mjs/],
+    ['a model without a score head', () => ({ judge: [at('base')] }), /base/],
+    ['no room for answers', () => ({ maxNewTokens: 600 }), /none of 5 prompts leaves room/],
+  ])('%s', async (_, more, message) => {
+    const tried = run({ output: at('refused'), ...more() })
+    await expect(tried).rejects.toMatchObject({ exitCode: 2 })
+    await expect(tried).rejects.toThrow(message)
+    await expect(stat(at('refused'))).rejects.toThrow()
+  })
+
+  it('no prompts, and a folder of something else', async () => {
+    await writeFile(at('empty.jsonl'), '')
+    await expect(run({ data: [at('empty.jsonl')] })).rejects.toMatchObject({ exitCode: 2 })
+    await mkdir(at('letters'))
+    await writeFile(at('letters', 'diary.txt'), '')
+    await expect(run({ output: at('letters') })).rejects.toThrow(/holds diary.txt and is no comparison/)
+    await expect(run({ output: at('words.mjs') })).rejects.toThrow(/is a file/)
+  })
+})
