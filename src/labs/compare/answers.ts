@@ -12,9 +12,10 @@ import { openLines } from '../../recipes/lineFile.ts'
 import type { ProgressEvent } from '../../recipes/recipe.ts'
 import { sampleStats } from '../../recipes/rl/passes.ts'
 import type { PromptExample } from '../../recipes/rl/prompts.ts'
-import { type RewardSource, rewardsOf } from '../../recipes/rl/rewards.ts'
+import { type Answered, rewardsOf } from '../../recipes/rl/rewards.ts'
 import { type Rollout, type RolloutSettings, rollOut, samplePath, sampleSchema } from '../../recipes/rl/rollout.ts'
 import { writeJson } from '../files.ts'
+import type { Judge } from './judges.ts'
 import type { CompareSettings } from './settings.ts'
 import { keyOf, type OpenedSubject, type Subject } from './subjects.ts'
 
@@ -178,16 +179,15 @@ export const readLogps = async (set: AnswerSet, by: Subject, work: Work): Promis
 /** @param judge its `of` is called for answers without a reward alone. Undefined after an abort. */
 export async function* judgeAnswers(
   set: AnswerSet,
-  judge: Pick<RewardSource, 'name' | 'of'> & { key: string },
+  judge: Judge,
   rollout: Rollout,
   { root, signal }: Work,
 ): AsyncGenerator<WorkEvent, number[] | undefined> {
   const dir = join(root, 'scores', keyOf([set.key, judge.key]))
   await mkdir(dir, { recursive: true })
-  const title = `${set.subject.title} by ${judge.name}`
-  const scored = yield* named(
-    title,
-    rewardsOf({ sources: [{ ...judge, weight: 1 }], files: [] }, rollout, { dir, signal }),
-  )
+  const { name } = judge
+  const source = { name, weight: 1, of: (answers: readonly Answered[]) => judge.of(answers, set.subject) }
+  const rewards = { sources: [source], files: [], warnings: [] }
+  const scored = yield* named(`${set.subject.title} by ${name}`, rewardsOf(rewards, rollout, { dir, signal }))
   return scored?.rewards
 }

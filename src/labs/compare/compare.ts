@@ -39,7 +39,7 @@ export async function* compare(
     settings.policies.map((text) => openPolicySubjects(text, sft.place, settings.checkpoints)),
   )
   refuseTwins(sft.subject, policies)
-  const judges = await openJudges(settings, sft.subject.encoding.tokenizer, policies)
+  const judges = await openJudges(settings, sft.subject, policies)
   const stops = policies.flatMap(({ runs }) => runs.flatMap((run) => run.stops))
   const { prompts, warnings } = await promptsFor(settings, [sft.subject, ...stops])
   const unlock = await claim(root)
@@ -95,6 +95,7 @@ const odditiesOf = (judges: readonly Judge[], sft: Subject, stops: readonly Subj
   const others = stops.filter(({ tokenizerKey, name }) => tokenizerKey !== sft.tokenizerKey && name === 'end')
   const known = judges.filter(({ third, trained }) => third && trained.length)
   return [
+    ...judges.flatMap(({ warnings }) => warnings),
     ...(others.length
       ? [
           {

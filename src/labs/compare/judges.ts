@@ -1,24 +1,32 @@
 /** Who judges: the rewards of training, opened only while there is something to judge. */
+
+import type { WarningEvent } from '../../recipes/recipe.ts'
 import { openRewards } from '../../recipes/rl/openRewards.ts'
-import type { Reward, RewardSource } from '../../recipes/rl/rewards.ts'
-import type { Tokenizer } from '../../text/tokenizer.ts'
+import type { Answered, Reward, RewardSource } from '../../recipes/rl/rewards.ts'
 import { badInput } from '../../util/fault.ts'
 import type { JudgeMaterial } from './findings.ts'
 import type { CompareSettings } from './settings.ts'
-import { keyOf, type PolicySubjects, rewardPlace } from './subjects.ts'
+import { keyOf, type PolicySubjects, rewardPlace, type Subject } from './subjects.ts'
 
-export type Judge = JudgeMaterial &
-  Pick<RewardSource, 'of'> & {
-    /** Of its weights or its code, or of what it is called. */
-    key: string
-    /** Asked for as a judge that none was trained on. */
-    third: boolean
-    close(): Promise<void>
-  }
+export type Judge = JudgeMaterial & {
+  /** Of its weights or its code, or of what it is called. */
+  key: string
+  /** Asked for as a judge that none was trained on. */
+  third: boolean
+  warnings: readonly WarningEvent[]
+  /** Rewards of answers by a subject, whose tokens a reward model may read as they are. */
+  of(answers: readonly Answered[], by: Subject): Promise<Reward[]>
+  close(): Promise<void>
+}
 
-type Opened = { source: RewardSource; files: readonly { sha256: string }[]; close(): Promise<void> }
+type Opened = {
+  source: RewardSource
+  files: readonly { sha256: string }[]
+  warnings: readonly WarningEvent[]
+  close(): Promise<void>
+}
 
-const open = async (spec: string, settings: CompareSettings, tokenizer: Tokenizer): Promise<Opened> => {
+const open = async (spec: string, settings: CompareSettings, { encoding, dir }: Subject): Promise<Opened> => {
   const owned: { close(): Promise<void> }[] = []
   const close = async () => {
     for (const each of owned.splice(0).reverse()) await each.close()
@@ -29,8 +37,8 @@ const open = async (spec: string, settings: CompareSettings, tokenizer: Tokenize
       return thing
     }
     const asked = { ...settings, reward: [spec], rewardWeights: undefined }
-    const { sources, files } = await openRewards(asked, { own, encoding: { tokenizer } })
-    return { source: sources[0], files, close }
+    const { sources, ...found } = await openRewards(asked, { own, encoding, dir })
+    return { source: sources[0], ...found, close }
   } catch (error) {
     await close()
     throw error
@@ -43,7 +51,7 @@ const open = async (spec: string, settings: CompareSettings, tokenizer: Tokenize
  */
 export const openJudges = async (
   settings: CompareSettings,
-  tokenizer: Tokenizer,
+  sft: Subject,
   policies: readonly PolicySubjects[],
 ): Promise<Judge[]> => {
   const { reward = [], judge = [] } = settings
@@ -52,7 +60,7 @@ export const openJudges = async (
   if (!specs.length) throw badInput('bad-flag', 'nobody judges; give --judge, or --reward')
   const judges: Judge[] = []
   for (const { spec, third } of specs) {
-    const made = await judgeOf(spec, third, settings, tokenizer, policies)
+    const made = await judgeOf(spec, third, settings, sft, policies)
     if (judges.some(({ name }) => name === made.name))
       throw badInput('bad-flag', `two judges are called ${made.name}; name them: first=${spec}`, {
         flag: third ? '--judge' : '--reward',
@@ -66,25 +74,25 @@ const judgeOf = async (
   spec: string,
   third: boolean,
   settings: CompareSettings,
-  tokenizer: Tokenizer,
+  sft: Subject,
   policies: readonly PolicySubjects[],
 ): Promise<Judge> => {
-  const first = await open(spec, settings, tokenizer)
+  const first = await open(spec, settings, sft)
   await first.close()
-  let opened: Opened | undefined
-  const of = async (answers: Parameters<RewardSource['of']>[0]): Promise<Reward[]> => {
-    opened ??= await open(spec, settings, tokenizer)
-    return opened.source.of(answers)
-  }
+  const opened = new Map<string, Opened>()
   return {
     name: first.source.name,
     trained: await trainedOn(spec, third, policies),
     key: keyOf(first.files.length ? [spec.replace(/^[\w-]+=/, ''), first.files.map(({ sha256 }) => sha256)] : spec),
     third,
-    of,
+    warnings: first.warnings,
+    async of(answers, by) {
+      if (!opened.has(by.tokenizerKey)) opened.set(by.tokenizerKey, await open(spec, settings, by))
+      return opened.get(by.tokenizerKey)!.source.of(answers)
+    },
     async close() {
-      await opened?.close()
-      opened = undefined
+      for (const each of opened.values()) await each.close()
+      opened.clear()
     },
   }
 }

@@ -37,6 +37,8 @@ export type Subject = {
   encoding: Encoding & { tokenizer: Tokenizer }
   /** Equal keys, equal tokens. */
   tokenizerKey: string
+  /** That holds the tokenizer. */
+  dir: string
   open(engine: EngineSettings): Promise<OpenedSubject>
 }
 
@@ -104,6 +106,7 @@ const commonOf = async (place: Place) => {
   const tokenizer = await loadTokenizerFolder(place.dir)
   if (!tokenizer) throw badInput('no-tokenizer', 'has no tokenizer.json, and judges read text', { file: place.dir })
   return {
+    dir: place.dir,
     tokenizerKey: await sha256File(join(place.dir, 'tokenizer.json')),
     encoding: {
       ...{ encoder: tokenizer, tokenizer, limits: { maxLength: config.max_position_embeddings } },
@@ -112,10 +115,13 @@ const commonOf = async (place: Place) => {
   }
 }
 
-const endSubject = async (place: Place, title: string): Promise<Subject> => ({
-  ...{ title, name: 'end', key: keyOf(await weightsKey(place)), ...(await commonOf(place)) },
-  open: (engine) => openModel({ model: place.dir, adapter: place.adapter, ...engine }),
-})
+const endSubject = async (place: Place, title: string): Promise<Subject> => {
+  const common = await commonOf(place)
+  return {
+    ...{ title, name: 'end', key: keyOf([common.tokenizerKey, ...(await weightsKey(place))]), ...common },
+    open: (engine) => openModel({ model: place.dir, adapter: place.adapter, ...engine }),
+  }
+}
 
 /** What `openPolicy` asks of a run's settings; a run without them (of another kind) has no points on its way. */
 const policySchema = z.object({
@@ -143,7 +149,12 @@ const checkpointsOf = async (dir: string, { config, total_steps }: RunInfo, run:
       const path = join(folder, `step-${step}`)
       const manifest = await readFile(join(path, 'manifest.json'), 'utf8')
       return {
-        ...{ title: `${run} step ${step}`, name: `step ${step}`, key: keyOf([...base, manifest]), ...common },
+        ...{
+          title: `${run} step ${step}`,
+          name: `step ${step}`,
+          key: keyOf([common.tokenizerKey, ...base, manifest]),
+          ...common,
+        },
         open: (engine) =>
           openCheckpoint(path, { ...(config as PolicySettings), ...data, ...engine } as PolicySettings, place),
       }
