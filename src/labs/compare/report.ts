@@ -48,7 +48,10 @@ ${words.map((text, i) => html`<p class="${i === words.length - 1 ? 'soft' : 'lea
   }
 }
 
-const signed = (x: number) => `${x > 0 ? '+' : ''}${x.toFixed(2)}`
+const signed = (x: number) => {
+  const digits = x.toFixed(2)
+  return Number(digits) === 0 ? '0.00' : `${x > 0 ? '+' : ''}${digits}`
+}
 
 const betweenText = ({ low, high }: Interval) => (Number.isFinite(low) ? `(${signed(low)} to ${signed(high)})` : '')
 
@@ -63,7 +66,7 @@ const crossTable = ({ table: cells, judges, policies }: CompareFindings): Html =
   const shown = (policy: string, judge: string): Html => {
     const { reward, standardised } = cell(policy, judge)
     const main = standardised
-      ? html`<span style="${`padding: 0.1rem 0.35rem; border-radius: 4px; ${heat(standardised.value)}`}">${signed(standardised.value)}</span> <span class="soft">${betweenText(standardised)}</span>`
+      ? html`<span style="${`padding: 0.1rem 0.35rem; border-radius: 4px; ${heat(standardised.value)}`}">${signed(standardised.value)}</span><br/><span class="soft">${betweenText(standardised)}</span>`
       : html`<span class="soft">no scale</span>`
     return html`${main}<br/><span class="soft">${reward.value.toPrecision(4)}</span>`
   }
@@ -98,8 +101,8 @@ const orDash = (interval: Interval | undefined, text: (interval: Interval) => st
   interval ? text(interval) : '–'
 
 const lengthTable = ({ between, against }: CompareFindings): Html => {
-  const row = ({ a, b, judge, winRate, longer, difference, controlled }: PairFindings) => [
-    ...[`${a} over ${b}`, judge, spanText(longer), rateText(winRate), orDash(controlled?.winRate, rateText)],
+  const row = ({ a, b, judge, longer, difference, controlled }: PairFindings) => [
+    ...[`${a} over ${b}`, judge, spanText(longer), orDash(controlled?.winRate, rateText)],
     ...[orDash(difference, spanText), orDash(controlled?.difference, spanText)],
   ]
   return html`<section><h2>At equal length</h2>
@@ -107,10 +110,10 @@ const lengthTable = ({ between, against }: CompareFindings): Html => {
 what is left where they are equally long. A line through the data says what goes with length, not what length causes.</p>
 ${table(
   [
-    ['pair', 'judge', 'longer by', 'win rate', 'at equal length', 'difference', 'at equal length'],
+    ['pair', 'judge', 'longer by', 'win rate at equal length', 'difference', 'at equal length'],
     ...[...between, ...against].map(row),
   ],
-  ['', '', 'n', 'n', 'n', 'n', 'n'],
+  ['', '', 'n', 'n', 'n', 'n'],
 )}</section>`
 }
 

@@ -223,13 +223,21 @@ const againstText = (pairs: readonly PairFindings[][], { sft, judges }: CompareF
     const [up, down] = [of('a', third), of('b', third)]
     const seen = third.length ? third : own
     if (up.length && down.length) return `${a} is better by ${namesOf(up)} and worse by ${namesOf(down)}`
-    if (up.length) return `${a} is better (${rates('a', up)})`
+    if (up.length) return `${a} is better (${rates('a', up)})${atEqualLength(up)}`
     if (down.length) return `${a} is worse (${rates('a', down)})`
     const ownUp = of('a', own)
     if (ownUp.length) return `${a} is better by ${rates('a', ownUp)} alone, which it was trained on`
     return `${a} is not shown to differ (${rates('a', seen)})`
   })
   return `Against the SFT policy ${sft}: ${each.join('; ')}.`
+}
+
+/** Where a gain over the SFT policy goes with length. */
+const atEqualLength = (pairs: readonly PairFindings[]): string => {
+  const gone = pairs.flatMap(({ judge, controlled }) =>
+    controlled && controlled.winRate.low <= 0.5 ? [`${judge} ${rateText(controlled.winRate)}`] : [],
+  )
+  return gone.length ? `, but not beyond doubt at equal length (${listed(gone)})` : ''
 }
 
 const limits = ({ prompts, samples, policies, judges, between, against }: CompareFindings): string => {

@@ -1,0 +1,218 @@
+/**
+ * `node docs/levels.mjs FOLDER [--small]`: trains what docs/levels.md compares (two reward models, a third judge, three
+ * policies of three seeds), compares them, and puts what was found into the page, between its two marks. Resumable: what
+ * is there is not made again. `--small` is a trial of a minute or two that leaves the page alone.
+ */
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const base = join(here, '..', 'test', 'fixtures', 'models', 'stories260K')
+const [folder, ...flags] = process.argv.slice(2)
+const small = flags.includes('--small')
+
+/** About twelve minutes on two idle cores; `small` shows that every part works. */
+const sizes = small
+  ? { answers: 2, tokens: 16, rewardSteps: 4, policySteps: 2, save: 1, seeds: [1, 2], held: 8, samples: 2 }
+  : { answers: 4, tokens: 40, rewardSteps: 150, policySteps: 60, save: 20, seeds: [1, 2, 3], held: 100, samples: 4 }
+
+const at = (...names) => join(resolve(folder), ...names)
+mkdirSync(at('data'), { recursive: true })
+mkdirSync(at('runs'), { recursive: true })
+const rows = (name, all) => writeFileSync(at('data', name), all.map((row) => `${JSON.stringify(row)}\n`).join(''))
+const attune = (...args) => {
+  const capture = args.includes('--json')
+  console.error(`attune ${args.slice(0, 1)} ${args[args.indexOf('--output') + 1] ?? ''}`)
+  return execFileSync(process.execPath, [join(here, '..', 'bin', 'attune.js'), ...args.map(String)], {
+    ...{ encoding: 'utf8', maxBuffer: 2 ** 28, stdio: ['ignore', capture ? 'pipe' : 'ignore', 'inherit'] },
+  })
+}
+
+// Prompts: those of the reward models and the policies, those of the third judge, those that are held out
+
+const names = 'Tom Lily Ben Mia Sam Anna Max Sue Tim Amy Jack Lucy Bob Jane Leo Ella Dan Zoe Nick Kim'.split(' ')
+const openings = [
+  ...['Once upon a time, there was a child called NAME. NAME', 'One day, NAME', 'NAME had a', 'NAME went to the'],
+  ...[
+    'NAME was sad because',
+    'NAME saw a',
+    'In the park, NAME',
+    'NAME and the dog',
+    'NAME wanted to',
+    'At night, NAME',
+  ],
+  ...['NAME found a', 'NAME said to Mom,', 'It was a sunny day and NAME', 'NAME liked to', 'NAME lost the'],
+]
+const prompts = names.flatMap((name, i) =>
+  openings.map((text, k) => ({ prompt: text.replaceAll('NAME', name), part: (7 * i + 3 * k) % 3 })),
+)
+const part = (k, most = prompts.length) =>
+  prompts
+    .filter((each) => each.part === k)
+    .slice(0, small ? 12 : most)
+    .map(({ prompt }) => ({ prompt }))
+rows('taught.jsonl', part(0))
+rows('third.jsonl', part(1))
+rows('held.jsonl', part(2).slice(0, sizes.held))
+
+// What is good: known here, and to nobody who is trained
+
+writeFileSync(
+  at('truth.mjs'),
+  `const kind = /\\b(happy|friends?|played|play|smiled?|love[ds]?|helped|help|hugged|hug|fun|laughed|together)\\b/g
+/** Kind words, each once, and an end of a sentence. */
+export const quality = (text) => new Set(text.match(kind) ?? []).size + (/[.!?]/.test(text) ? 0.5 : 0)
+export default (rows) => rows.map(({ completion }) => quality(completion))
+`,
+)
+const { quality } = await import(pathToFileURL(at('truth.mjs')).href)
+
+/** Numbers from 0 to 1, the same every time. */
+const uniform = (text) => {
+  let hash = 2166136261
+  for (const c of text) hash = Math.imul(hash ^ c.codePointAt(0), 16777619)
+  hash = Math.imul(hash ^ (hash >>> 15), 2246822507)
+  return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32
+}
+
+/** Answers of the SFT policy in pairs, the better one preferred as people do: mostly. */
+const preferences = (name, seed) => {
+  const file = at('data', `${name}-pairs.jsonl`)
+  if (existsSync(file)) return
+  const printed = attune(
+    ...[
+      'generate',
+      '--model',
+      base,
+      '--data',
+      at('data', `${name}.jsonl`),
+      '--num-return-sequences',
+      2 * sizes.answers,
+    ],
+    ...['--max-new-tokens', sizes.tokens, '--seed', seed, '--json'],
+  )
+  const made = printed
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  const pairs = []
+  for (let i = 0; i + 1 < made.length; i += 2) {
+    const [a, b] = [made[i], made[i + 1]]
+    const [x, y] = [a, b].map(({ completion }) => quality(completion))
+    if (x === y) continue
+    const likely = 1 / (1 + Math.exp(-3 * (x - y)))
+    const [chosen, rejected] = uniform(a.completion + b.completion) < likely ? [a, b] : [b, a]
+    pairs.push({ prompt: a.prompt, chosen: chosen.completion, rejected: rejected.completion })
+  }
+  rows(`${name}-pairs.jsonl`, pairs)
+}
+preferences('taught', 11)
+preferences('third', 12)
+
+// Runs: what has ended is there, what was stopped goes on
+
+const ended = (dir) => ['model', 'adapter'].some((name) => existsSync(join(dir, name)))
+const train = (method, name, ...args) => {
+  const dir = at('runs', name)
+  if (!ended(dir)) {
+    const resume = existsSync(join(dir, 'run.json')) ? ['--resume'] : []
+    attune(method, '--model', base, ...args, '--output', dir, ...resume)
+  }
+  return dir
+}
+const common = ['--epochs', 1000, '--schedule', 'linear', '--log-every', 50]
+const rewardModel = (name, pairs, seed, ...kind) =>
+  train(
+    ...[
+      'reward',
+      name,
+      '--data',
+      at('data', `${pairs}-pairs.jsonl`),
+      '--eval-split',
+      0.1,
+      '--max-steps',
+      sizes.rewardSteps,
+    ],
+    ...['--batch-size', 32, '--learning-rate', '1e-3', '--seed', seed, ...common, ...kind],
+  )
+const scalar = rewardModel('rm-scalar', 'taught', 28, '--kind', 'pairwise', '--center-rewards', 0.01)
+const probabilistic = rewardModel('rm-probabilistic', 'taught', 28, '--kind', 'probabilistic')
+const third = rewardModel('rm-third', 'third', 29, '--kind', 'pairwise', '--center-rewards', 0.01)
+
+const policy = (name, seed, ...reward) =>
+  train(
+    ...['reinforce', `${name}-${seed}`, '--data', at('data', 'taught.jsonl'), '--max-steps', sizes.policySteps],
+    ...['--batch-size', 16, '--lora-r', 32, '--lora-alpha', 64, '--lora-dropout', 0.1, '--learning-rate', '2e-3'],
+    ...['--max-new-tokens', sizes.tokens, '--kl-coef', 0.02, '--save-every', sizes.save, '--keep', 100, '--seed', seed],
+    ...[...common, '--reward', ...reward],
+  )
+const levels = {
+  'level-1': [scalar],
+  'level-2': [probabilistic],
+  'level-2-plain': [probabilistic, '--no-regulariser'],
+}
+const policies = Object.entries(levels).map(
+  ([name, reward]) => `${name}=${sizes.seeds.map((seed) => policy(name, seed, ...reward)).join(',')}`,
+)
+
+// The comparison
+
+attune(
+  ...['compare', ...policies, '--sft', base, '--data', at('data', 'held.jsonl'), '--reward', scalar, '--reward'],
+  ...[probabilistic, '--judge', third, '--judge', at('truth.mjs'), '--samples', sizes.samples],
+  ...['--max-new-tokens', sizes.tokens, '--output', at('compare')],
+)
+const found = JSON.parse(readFileSync(at('compare', 'findings.json'), 'utf8'))
+
+// The page
+
+const table = ([head, ...body]) =>
+  [head, head.map(() => '---'), ...body].map((row) => `| ${row.join(' | ')} |`).join('\n')
+const signed = (x) => `${x > 0 ? '+' : ''}${x.toFixed(2)}`
+const span = (interval, text) =>
+  interval ? `${text(interval.value)} (${text(interval.low)} to ${text(interval.high)})` : '–'
+const percent = (x) => (100 * x).toFixed(0)
+const judges = found.judges.map(({ name }) => name)
+const rewards = found.policies.map(({ name }) => [
+  name,
+  ...judges.map((judge) => {
+    const { reward, standardised } = found.table.find((cell) => cell.policy === name && cell.judge === judge)
+    return `${span(standardised, signed)} · ${reward.value.toPrecision(4)}`
+  }),
+])
+const rates = [...found.between, ...found.against].map((pair) => [
+  ...[`${pair.a} over ${pair.b}`, pair.judge, span(pair.winRate, percent), pair.corrected.toPrecision(2)],
+  ...[span(pair.controlled?.winRate, percent), span(pair.seeds, percent)],
+])
+const styles = found.policies.map(({ name, tokens, kl, distinct, selfBleu }) => [
+  ...[name, tokens.value.toFixed(1), kl ? span(kl.k1, (x) => x.toFixed(2)) : '–'],
+  ...[...distinct.map((x) => x.toFixed(3)), selfBleu.value.toFixed(1)],
+])
+const target = join(here, 'levels')
+const plots = readdirSync(at('compare', 'plots'))
+const figures = [
+  'Made by `node docs/levels.mjs FOLDER`.',
+  ...found.words,
+  'Mean reward in standard deviations of the SFT policy under each judge, with 95 % intervals over prompts · as the judge gives it:',
+  table([['', ...judges], ...rewards]),
+  'Win rates in percent with 95 % intervals over prompts; p of the paired permutation test, corrected; at equal length; over training seeds:',
+  table([['', 'judge', 'win rate', 'p', 'at equal length', 'over seeds'], ...rates]),
+  'How they write:',
+  table([['', 'tokens', 'KL, nats', 'distinct-1', 'distinct-2', 'distinct-3', 'self-BLEU'], ...styles]),
+  ...plots.map((name) => `![${name.slice(0, -4).replaceAll('-', ' ')}](levels/${name})`),
+].join('\n\n')
+if (small) console.log(figures)
+else {
+  rmSync(target, { recursive: true, force: true })
+  mkdirSync(target)
+  for (const name of plots) copyFileSync(at('compare', 'plots', name), join(target, name))
+  const [begin, end] = ['<!-- figures -->', '<!-- end of figures -->']
+  const page = join(here, 'levels.md')
+  const text = readFileSync(page, 'utf8')
+  writeFileSync(
+    page,
+    `${text.slice(0, text.indexOf(begin) + begin.length)}\n\n${figures}\n\n${text.slice(text.indexOf(end))}`,
+  )
+}
