@@ -51,7 +51,7 @@ const prompts = names.flatMap((name, i) =>
 const part = (k, most = prompts.length) =>
   prompts
     .filter((each) => each.part === k)
-    .slice(0, small ? 12 : most)
+    .slice(0, small ? 24 : most)
     .map(({ prompt }) => ({ prompt }))
 rows('taught.jsonl', part(0))
 rows('third.jsonl', part(1))
@@ -131,7 +131,9 @@ const rewardModel = (name, pairs, seed, ...kind) =>
       '--data',
       at('data', `${pairs}-pairs.jsonl`),
       '--eval-split',
-      0.1,
+      0.2,
+      '--eval-every',
+      sizes.rewardSteps,
       '--max-steps',
       sizes.rewardSteps,
     ],
