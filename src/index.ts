@@ -4,10 +4,14 @@
  * (attune/tensor, attune/models, attune/text, attune/objectives, ...).
  */
 import type { z } from 'zod'
+import { grpo as grpoRecipe } from './recipes/grpo.ts'
 import { kto as ktoRecipe } from './recipes/kto.ts'
+import { onlineDpo as onlineDpoRecipe } from './recipes/onlineDpo.ts'
 import { preference } from './recipes/preference.ts'
 import type { Extras, Recipe, TrainEvent } from './recipes/recipe.ts'
+import { reinforce as reinforceRecipe } from './recipes/reinforce.ts'
 import { reward as rewardRecipe } from './recipes/reward/recipe.ts'
+import { rloo as rlooRecipe } from './recipes/rloo.ts'
 import { keptRows } from './recipes/rows.node.ts'
 import { asft as asftRecipe, spin as spinRecipe } from './recipes/selfPlay.ts'
 import { sft as sftRecipe } from './recipes/sft.ts'
@@ -50,6 +54,18 @@ export const dpo = program(preference)
 
 /** Reward models: a score, or a distribution over scores, for every reply. */
 export const reward = program(rewardRecipe)
+
+/** Rewards of its own samples against a moving baseline. */
+export const reinforce = program(reinforceRecipe)
+
+/** Rewards of its own samples, each against the others of its prompt. */
+export const rloo = program(rlooRecipe)
+
+/** Rewards of its own samples, each within its group. */
+export const grpo = program(grpoRecipe)
+
+/** Its own samples, ranked by their rewards. */
+export const onlineDpo = program(onlineDpoRecipe)
 
 /** Self-play against the last snapshot: SPIN, T-SPIN. */
 export const spin = program(spinRecipe)

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest'
+import type { Answered } from './rewards.ts'
+import { verifier } from './verifiers.ts'
+
+const answer = (prompt: string, text: string, record: Record<string, unknown> = {}): Answered => ({
+  ...{ prompt, promptIds: [], record },
+  sample: { prompt: 0, sample: 0, ids: [], logps: [], text, finish_reason: 'eos' },
+})
+
+describe('verifiers', () => {
+  it.each<[string, string, string, number]>([
+    ['arithmetic', '12+7=', '19', 1],
+    ['arithmetic', '12+7=', '190', 0],
+    ['arithmetic', '12+7=', ' 19.', 1],
+    ['arithmetic', '12+7=', '', 0],
+    ['arithmetic', 'What is 2 + 3 * 4 - 1?', '= 13', 1],
+    ['arithmetic', '99999999999999999999+1=', '100000000000000000000', 1],
+    ['arithmetic', '3+-5=', '-2', 1],
+    ['arithmetic', 'no sum', '1', 0],
+    ['regex:^yes$', '', 'yes', 1],
+    ['regex:^yes$', '', 'yes, sir', 0],
+  ])('%s of %j and %j', async (spec, prompt, text, expected) => {
+    expect((await verifier(spec))!(answer(prompt, text))).toBe(expected)
+  })
+
+  it('compare with a column, whose numbers and lists count too', async () => {
+    const exact = (await verifier('exact:answer'))!
+    expect(exact(answer('', ' 42\n', { answer: 42 }))).toBe(1)
+    expect(exact(answer('', 'b', { answer: ['a', 'b'] }))).toBe(1)
+    expect(exact(answer('', '4', { answer: 42 }))).toBe(0)
+  })
+
+  it('leave other specs to others', async () => {
+    expect(await verifier('runs/reward')).toBeUndefined()
+  })
+})
