@@ -118,7 +118,9 @@ const judged = async (
 
 const scoredOf = (sources: readonly RewardSource[], lines: readonly Line[]): Scored => {
   const value = (line: Line, k: number) => line.values[k] ?? Number.NaN
-  const sum = (line: Line) => sources.reduce((total, { weight }, k) => total + weight * value(line, k), 0)
+  // A weight of 0 only watches
+  const sum = (line: Line) =>
+    sources.reduce((total, { weight }, k) => (weight === 0 ? total : total + weight * value(line, k)), 0)
   // Of independent rewards variances add up
   const sigma = ({ sigmas }: Line) =>
     Math.sqrt(sources.reduce((total, { weight }, k) => total + (weight * (sigmas[k] ?? 0)) ** 2, 0))
