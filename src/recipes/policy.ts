@@ -61,11 +61,13 @@ export type Policy = {
 /**
  * @param withHead gives the model its score head (see models/scored.ts), which is trained beside an adapter too; without
  *   it the model must have a language head
+ * @param engine of another policy, which closes it
  */
 export const openPolicy = async (
   settings: PolicySettings,
   { dir, adapter: adapterDir }: Place,
   withHead?: (base: Base) => Base,
+  engine?: Backend,
 ): Promise<Policy> => {
   refuseRoundedTraining(settings, adapterDir)
   const opened = await loadPretrained(dir)
@@ -74,7 +76,8 @@ export const openPolicy = async (
   const hashes = Promise.all(
     [...pretrained.files, ...adapterFiles].map(async (path) => ({ path, sha256: await sha256File(path) })),
   )
-  const backend = await openBackend({ ...settings, threads: threadsFor(pretrained.config, settings.threads) })
+  const threads = threadsFor(pretrained.config, settings.threads)
+  const backend = engine ?? (await openBackend({ ...settings, threads }))
   try {
     const full = adapter ? applyAdapter(pretrained, adapter) : { ...pretrained, scalings: new Map<string, number>() }
     const parts = await placeWeights(backend, settings, full, adapter?.params ?? pretrained.params)
@@ -91,10 +94,12 @@ export const openPolicy = async (
       plan: settings.memory === 'low' ? 'low' : 'fast',
       quantize: settings.quantize,
       files: await hashes,
-      close: () => backend.close(),
+      close: async () => {
+        if (!engine) await backend.close()
+      },
     }
   } catch (error) {
-    await backend.close()
+    if (!engine) await backend.close()
     throw error
   }
 }

@@ -27,6 +27,8 @@ export type MicroBatch = {
   arrays: Record<string, BatchArray>
   /** Targets or rows that its loss is a mean over: what it counts in an evaluation. */
   weight: number
+  /** Where the trainer's loss is not for it: rows of another kind, whose loss is added to the step's. */
+  own?: { loss: LossFunction; head: HeadSettings }
 }
 
 /** Names of the loss and metrics, and where their values will be. */

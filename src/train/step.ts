@@ -17,6 +17,8 @@ export type Trainer = {
   plan: Plan
   loss: LossFunction
   head: HeadSettings
+  /** Another model of the same engine that learns from the same batches; the updater is of both. */
+  beside?: Pick<Trainer, 'model' | 'gradients' | 'loss' | 'head'>
 }
 
 export type StepSettings = {
@@ -31,7 +33,7 @@ export type StepSettings = {
 export const joinMeasures = (measures: readonly Record<string, number>[]): Record<string, number> => {
   const names = [...new Set(measures.flatMap((each) => Object.keys(each)))]
   const joined = names.map((name): [string, number] => {
-    const values = measures.map((each) => each[name]).filter((value) => !Number.isNaN(value))
+    const values = measures.flatMap((each) => each[name] ?? []).filter((value) => !Number.isNaN(value))
     const sum = values.reduce((a, b) => a + b, 0)
     return [name, name === 'loss' ? measures.reduce((a, each) => a + each.loss, 0) : sum / values.length]
   })
@@ -49,12 +51,17 @@ export const trainStep = async (
   batches: readonly MicroBatch[],
   settings: StepSettings,
 ): Promise<Record<string, number>> => {
-  const { model, gradients, updater, plan, loss, head } = trainer
+  const { updater, beside } = trainer
   updater.zeroGradients()
-  const results = batches.map((batch, i) =>
-    trainMicro(model, batch, loss, plan, gradients, settings.seed + i * 104_729 + settings.step * 15_485_863, head),
-  )
-  const measures = joinMeasures(await Promise.all(results.map((result) => measuresOf(model, result))))
+  const own = await accumulate(trainer, batches, settings)
+  const others = beside
+    ? await accumulate(
+        { ...beside, plan: trainer.plan },
+        batches.filter(({ own }) => !own),
+        settings,
+      )
+    : {}
+  const measures = { ...others, ...own }
   const norm = await updater.norm()
   if (!Number.isFinite(measures.loss) || !Number.isFinite(norm)) throw await notFinite(trainer, measures.loss, settings)
   updater.update({
@@ -65,10 +72,33 @@ export const trainStep = async (
   return { ...measures, grad_norm: norm, learning_rate: settings.learningRate }
 }
 
+/** Gradients of the batches, added up; what they measured. */
+const accumulate = async (
+  { model, gradients, plan, loss, head }: Omit<Trainer, 'updater'>,
+  batches: readonly MicroBatch[],
+  { seed, step }: StepSettings,
+): Promise<Record<string, number>> => {
+  const results = batches.map(({ own, ...batch }, i) => {
+    const settings = own ?? { loss, head }
+    return trainMicro(
+      model,
+      batch,
+      settings.loss,
+      plan,
+      gradients,
+      seed + i * 104_729 + step * 15_485_863,
+      settings.head,
+    )
+  })
+  return joinMeasures(await Promise.all(results.map((result) => measuresOf(model, result))))
+}
+
 /** Names the step, the rows and the first tensor that broke; the update has not been made. */
-const notFinite = async ({ model, gradients }: Trainer, loss: number, { step, rows }: StepSettings) => {
+const notFinite = async ({ model, gradients, beside }: Trainer, loss: number, { step, rows }: StepSettings) => {
   const weight = await firstBad(model, model.params)
-  const gradient = weight ? undefined : await firstBad(model, gradients)
+  const gradient = weight
+    ? undefined
+    : ((await firstBad(model, gradients)) ?? (beside && (await firstBad(beside.model, beside.gradients))))
   const tensor = weight ? `the weight ${weight}` : gradient ? `the gradient of ${gradient}` : 'the norm of the gradient'
   const cause = weight || gradient || Number.isFinite(loss) ? [`${tensor} is not finite`] : []
   const what = [...(Number.isFinite(loss) ? [] : [`the loss is ${loss}`]), ...cause].join(' and ')
