@@ -19,7 +19,7 @@ import {
   weight,
 } from './schema.ts'
 
-const rewardFields = {
+export const rewardFields = {
   reward: texts('SPEC').describe(
     'who rewards: a reward model (folder, hub id, run), a module (rewards.ts: rows to numbers), exact:COLUMN, regex:PATTERN, schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; repeatable',
   ),
@@ -34,7 +34,7 @@ const rewardFields = {
   missingEosPenalty: weight().optional().describe('taken off the reward of an answer that never ends'),
 }
 
-const rolloutFields = (numGenerations: number) => ({
+export const rolloutFields = (numGenerations: number) => ({
   numGenerations: count().default(numGenerations).describe('samples of each prompt'),
   maxNewTokens: count().default(256).describe('tokens of a sample, at most'),
   temperature: positive().default(1).describe('of the samples; logits are divided by it in training too'),
@@ -53,10 +53,10 @@ const rolloutFields = (numGenerations: number) => ({
   sampleEvery: count().default(50).describe('steps from one table of samples in the log to the next'),
 })
 
-const klCoef = (fallback: number, where: string) =>
+export const klCoef = (fallback: number, where: string) =>
   weight().default(fallback).describe(`weight of KL(policy || reference) ${where}; 0 needs no reference`)
 
-const inReward = 'taken off the reward'
+export const inReward = 'taken off the reward'
 
 const lengthFields = {
   maxLength: count().default(1024).describe('tokens of prompt and answer'),
@@ -64,7 +64,7 @@ const lengthFields = {
 }
 
 /** Prompts are not cut, and the best step is the one of most reward. */
-const rlShared = (batchSize: number) => ({
+export const rlShared = (batchSize: number) => ({
   ...shared({ learningRate: 1e-6, loraDropout: 0 }),
   ...grouped('Data', lengthFields),
   ...grouped('Learning', { batchSize: count().default(batchSize).describe('prompts that are computed at once') }),

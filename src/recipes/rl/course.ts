@@ -72,10 +72,12 @@ export const openCourse = async (
       if (!current) return undefined
       const { learnt, updates, rows, end } = current
       const numbers = updates[mark.updates]
+      const update = (mark.number - 1) * settings.numIterations * settings.stepsPerGeneration + mark.updates
       mark = { ...mark, updates: mark.updates + 1 }
-      const batches =
+      const own =
         method.batches?.(learnt.lesson, numbers) ??
         updateBatches(learnt.lesson, numbers, { ...settings, aggregation: method.aggregation })
+      const batches = [...own, ...((await method.more?.(update)) ?? [])]
       return { batches, rows: numbers.map((g) => rows[g]), position: end, tokens: tokensOf(learnt.lesson, numbers) }
     },
     async save(at) {

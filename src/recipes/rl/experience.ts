@@ -9,6 +9,7 @@ import { z } from 'zod'
 import type { Aggregation } from '../../objectives/aggregation.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
+import type { Trainer } from '../../train/step.ts'
 import { badInput } from '../../util/fault.ts'
 import { diskFault, writeWhole } from '../../util/files.node.ts'
 import type { ProgressEvent } from '../recipe.ts'
@@ -31,6 +32,8 @@ export type Experience = {
   /** [samples][tokens] under the policy that sampled and under the reference, where the method reads them. */
   oldLogps?: number[][]
   refLogps?: number[][]
+  /** What the policy's own value head says before each token. */
+  values?: number[][]
 }
 
 export type Credited = { columns: Columns; state: State; measures?: Record<string, number> }
@@ -38,12 +41,16 @@ export type Credited = { columns: Columns; state: State; measures?: Record<strin
 /** What makes a method what it is. */
 export type Method = {
   /** Log-probs that it reads beside those of the update's own pass. */
-  reads: { old: boolean; ref: boolean }
+  reads: { old: boolean; ref: boolean; values?: boolean }
   credit(experience: Experience, state: State): Credited | Promise<Credited>
   loss: LossFunction
   aggregation: Aggregation
   /** The batches of a step on these prompts, where they are not those of a policy gradient. */
   batches?(lesson: Lesson, numbers: readonly number[]): MicroBatch[]
+  /** A model that learns from the same batches. */
+  beside?: Trainer['beside']
+  /** Batches of other rows for an update, counted from 0 over the whole run. */
+  more?(update: number): Promise<MicroBatch[]>
 }
 
 export type Learnt = { lesson: Lesson; state: State; measures: Record<string, number>; kl?: number }
@@ -128,8 +135,10 @@ const logpsOf = async (
   const { temperature } = settings
   const measured = settings.klBudget !== undefined
   const pass = (model: typeof policy.model) => sampleStats(model, rollout, ['logps'], { temperature })
+  const withValues = (model: typeof policy.model) => sampleStats(model, rollout, ['logps', 'scores'], { temperature })
   const plain = { ...policy.model, dropout: 0 }
-  const oldLogps = reads.old || measured ? (await pass(plain)).logps : undefined
+  const valued = reads.values ? await withValues(plain) : undefined
+  const oldLogps = valued?.logps ?? (reads.old || measured ? (await pass(plain)).logps : undefined)
   const refLogps = reference && (reads.ref || measured) ? (await pass(reference)).logps : undefined
   const compared =
     oldLogps && temperature === 1
@@ -140,6 +149,7 @@ const logpsOf = async (
   return {
     oldLogps,
     refLogps,
+    values: valued?.scores,
     check: compared && { 'sampling/ratio_error': ratioError(rollout, compared) },
   }
 }

@@ -45,17 +45,23 @@ export type Ground = {
   data: Data<'prompt'>
   train: PromptStream
   held?: PromptStream
+  /** Of rows that are learnt from beside the prompts' samples. */
+  files?: readonly string[]
 }
 
-/** @param tied whether the method itself reads the reference */
+/**
+ * @param tied whether the method itself reads the reference
+ * @param withHead gives the policy a value head
+ */
 export const openGround = async (
   settings: RlSettings,
   { own, run, signal }: Context,
   tied: boolean,
+  withHead?: Parameters<typeof openPolicy>[2],
 ): Promise<Ground> => {
   const place = await locate(settings)
   const data = own(await openData('prompt', settings, { record: rewardColumns(settings.reward) }))
-  const policy = own(await openPolicy(settings, place))
+  const policy = own(await openPolicy(settings, place, withHead))
   const tokenizer = await loadTokenizerFolder(place.dir)
   const encoder = tokenizer ?? idsOnly(place.dir)
   const eosIds = endIds(policy.model.config.raw, policy.pretrained.generationConfig, tokenizer?.eosId)

@@ -4,9 +4,10 @@
  * the trained arrays are copied once, as they were at the beginning.
  */
 import { pack, type Tree } from '../../data/batch.ts'
-import type { HeadSettings, StatName } from '../../passes/head.ts'
+import type { HeadSettings } from '../../passes/head.ts'
 import { type Model, makeModel } from '../../passes/model.ts'
 import { targetStats } from '../../passes/stats.ts'
+import type { TargetStat } from '../../train/loss.ts'
 import { hasLiveReference, type Policy, referenceModel } from '../policy.ts'
 import type { Rollout } from './rollout.ts'
 
@@ -53,8 +54,8 @@ const runsOf = (trees: readonly Tree[]): Tree[][] => {
   return runs
 }
 
-/** A statistic of every token of every sample, in their order. @returns [samples][tokens] */
-export const sampleStats = async <S extends StatName>(
+/** Statistics (or the one score) of every token of every sample, in their order. @returns [samples][tokens] */
+export const sampleStats = async <S extends TargetStat>(
   model: Model,
   rollout: Rollout,
   names: readonly S[],

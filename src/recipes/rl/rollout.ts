@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { completions } from '../../generate/generate.ts'
 import { openScheduler, type Scheduler } from '../../generate/scheduler.ts'
+import { scoreWeight } from '../../models/architecture.ts'
 import { rng } from '../../util/rng.ts'
 import { type LineFile, openLines } from '../lineFile.ts'
 import type { Policy } from '../policy.ts'
@@ -54,7 +55,7 @@ export const seedOf = (seed: number, number: number, purpose: number): number =>
 
 /** One for the whole run: its programs are made once and read the weights of the moment. */
 export const openRollouts = (policy: Policy, { tokenizer }: Encoding): Scheduler => {
-  const frozenBase = policy.adapter !== undefined && policy.adapter.saved.length === 0
+  const frozenBase = policy.adapter?.saved.every((name) => name === scoreWeight)
   return openScheduler(policy.model, tokenizer, { batchSize, packed: frozenBase })
 }
 

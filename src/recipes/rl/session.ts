@@ -61,7 +61,7 @@ async function* trained(
   const evaluate = held && (() => channel.drain(evaluateHeld(ground)).then(unlessOver))
   const loop = train({
     ...settings,
-    trainer: { ...policy, loss: method.loss, head: { temperature: settings.temperature } },
+    trainer: { ...policy, loss: method.loss, head: { temperature: settings.temperature }, beside: method.beside },
     progress: begin.progress,
     totalSteps,
     rowsPerEpoch: prompts.length,
@@ -123,8 +123,12 @@ const planOf = async ({ policy, settings, train }: Ground) => {
   })
 }
 
-const started = ({ policy, rewards, data, train, held }: Ground, step: number, totalSteps: number) => {
-  const files = [...data.rows.files, ...(data.held?.files ?? [])]
+const started = (
+  { policy, rewards, data, train, held, files: more = [] }: Ground,
+  step: number,
+  totalSteps: number,
+) => {
+  const files = [...data.rows.files, ...(data.held?.files ?? []), ...more]
   const models = { ...policy, files: [...policy.files, ...rewards.files] }
   return startEvent(
     { policy: models, examples: { train, eval: held, dropped: data.rows.dropped, files } },

@@ -1,0 +1,52 @@
+/**
+ * PPO (arXiv 1707.06347) for language models (arXiv 1909.08593; 2203.02155): rewards stand on tokens, a value function says
+ * what was to be expected at each, and the difference moves the policy, several times for each rollout.
+ * Peculiar: the value function is a head on the policy, learnt from the same pass, or with --value-model a second model on
+ * the same engine, updated in the same step and clipped with the policy by one norm, as TRL's PPO did.
+ */
+import { withValueHead } from '../models/scored.ts'
+import { ppoSchema } from './ppoSchema.ts'
+import { recipe } from './recipe.ts'
+import { openCritic, valueHead } from './rl/critic.ts'
+import { openGround } from './rl/ground.ts'
+import { tokenCredit } from './rl/ppoCredit.ts'
+import { ppoObjective, valueObjective } from './rl/ppoObjective.ts'
+import { openPretraining } from './rl/pretraining.ts'
+import { rlSession } from './rl/session.ts'
+
+export const ppo = recipe(
+  'ppo',
+  {
+    summary: 'learn from rewards of its own samples, held against a value function (PPO, PPO-ptx)',
+    example:
+      'attune ppo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --value-model runs/reward --lora-r 32 --output runs/ppo',
+  },
+  ppoSchema,
+  async function* (config, context) {
+    const shared = config.valueModel === undefined
+    // data, policy, reference, rewards
+    const head = shared
+      ? (base: Parameters<typeof valueHead>[0]) => withValueHead(base, valueHead(base, config.seed))
+      : undefined
+    const opened = await openGround(config, context, true, head)
+    // values
+    const critic = shared ? undefined : await openCritic({ ...config, valueModel: config.valueModel! }, opened)
+    const ground = critic ? { ...opened, policy: critic.joined } : opened
+    // pretraining
+    const pretraining =
+      config.ptxData && (await openPretraining({ ...config, ptxData: config.ptxData }, context, opened))
+    // loop
+    const clip = { policy: config.cliprange, value: config.cliprangeValue }
+    yield* rlSession(
+      { ...ground, files: pretraining?.files },
+      {
+        reads: { old: true, ref: true, values: shared },
+        credit: (experience, state) => tokenCredit(config, experience, state, critic?.model),
+        loss: ppoObjective({ clip, vfCoef: shared ? config.vfCoef : undefined }),
+        beside: critic && { ...critic, loss: valueObjective(clip), head: {} },
+        more: pretraining?.batches,
+        aggregation: 'dapo',
+      },
+    )
+  },
+)

@@ -1,0 +1,70 @@
+/**
+ * PPO-ptx (Ouyang et al. 2022, eq. 2): to what PPO maximises, gamma E[log pi(x)] over pretraining texts x is added. The
+ * expectation needs no sample of the policy, so it joins as a loss of its own: rows beside the rollout's in every update,
+ * whose gradients add up with theirs before the one clipped step. Peculiar: which rows depends on the update's number alone.
+ */
+import { type TextExample, textExample } from '../../data/examples.ts'
+import { rowOrder } from '../../data/shuffle.ts'
+import { sftLoss } from '../../objectives/sft.ts'
+import { scalar } from '../../tensor/tensor.ts'
+import type { LossFunction } from '../../train/loss.ts'
+import type { MicroBatch } from '../../train/micro.ts'
+import { exampleStream } from '../../train/stream.ts'
+import { textBatches } from '../collate.ts'
+import { openData, type SessionSettings } from '../session.ts'
+import { requireVocabulary } from '../vocabulary.ts'
+import type { Context, Ground } from './ground.ts'
+
+export type PretrainingSettings = SessionSettings & {
+  ptxData: string[]
+  ptxCoef: number
+  ptxBatchSize?: number
+}
+
+export type Pretraining = {
+  files: readonly string[]
+  /** Of the update with this number, counted from 0. */
+  batches(update: number): Promise<MicroBatch[]>
+}
+
+/** -gamma times the mean log-prob of a token; `loss/ptx_avg` is without gamma. */
+const objective = (gamma: number): LossFunction => ({
+  name: `ptx ${gamma}`,
+  stats: ['logps'],
+  trace: ({ logps, array }) => {
+    const weights = scalar(1).broadcastTo(logps.shape)
+    const { loss } = sftLoss({ logps, weights, numItems: array('numItems', []) }, { lossType: 'nll' })
+    return { loss: loss.mul(gamma), metrics: { 'loss/ptx_avg': loss } }
+  },
+})
+
+export const openPretraining = async (
+  settings: PretrainingSettings,
+  { own }: Pick<Context, 'own'>,
+  { encoding, policy }: Pick<Ground, 'encoding' | 'policy'>,
+): Promise<Pretraining> => {
+  const { ptxData: data, column, seed } = settings
+  const { rows } = own(await openData('sft', { data, column }))
+  const { encoder, limits } = encoding
+  const streamOf = (epochs: number) =>
+    exampleStream<Awaited<ReturnType<typeof rows.row>>, TextExample>({
+      ...{ length: rows.length, row: rows.row, order: rowOrder(rows.length, { seed }), epochs },
+      example: (row) => textExample(encoder, row, limits, { assistantOnly: false, completionOnly: false }, () => {}),
+      truncated: () => false,
+    })
+  // Without end it would look for ever for a row that can be used
+  const once = streamOf(1)
+  await once.take(0, 1)
+  const largestIds = [rows].flatMap((opened) => opened.largestId ?? [])
+  await requireVocabulary({ policy, examples: { train: once, largestIds }, encoder, ids: ({ ids }) => [ids] })
+  const stream = streamOf(Number.POSITIVE_INFINITY)
+  const count = settings.ptxBatchSize ?? settings.batchSize
+  const ofItsOwn = { loss: objective(settings.ptxCoef), head: {} }
+  return {
+    files: rows.files,
+    async batches(update) {
+      const { examples } = await stream.take(update * count, count)
+      return textBatches([examples]).map((batch) => ({ ...batch, own: ofItsOwn }))
+    },
+  }
+}
