@@ -46,6 +46,7 @@ export const commands: readonly Entry[] = [
   entry('rloo', train, "rewards, each sample against the prompt's others", () => import('./commands/rloo.ts')),
   entry('grpo', train, 'rewards, each sample within its group', () => import('./commands/grpo.ts')),
   entry('online-dpo', train, 'its own samples, ranked by their rewards', () => import('./commands/onlineDpo.ts')),
+  entry('ppo', train, 'rewards of its own samples, against a value function', () => import('./commands/ppo.ts')),
   entry('init', train, 'make a model with random weights', () => import('./commands/init.ts')),
   entry('merge', train, 'merge an adapter into its model', () => import('./commands/merge.ts')),
   entry('export', use, 'write a model for llama.cpp or transformers.js', () => import('./commands/export.ts')),

@@ -1,0 +1,168 @@
+/** PPO end to end: both value functions and the pretraining mix raise a reward, and a run goes on where it was killed. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { ppo } from '../../src/recipes/ppo.ts'
+import type { TrainEvent } from '../../src/recipes/recipe.ts'
+import { fixture } from '../support/golden.ts'
+import { hashOf, ids, logOf, tiny, train, workshop } from '../support/training.ts'
+
+const { at, rows } = workshop()
+
+const prompts = Array.from({ length: 8 }, (_, i) => ({ prompt: ids(i, 3 + (i % 3)) }))
+const texts = Array.from({ length: 5 }, (_, i) => ({ input_ids: ids(40 + i, 8) }))
+
+/** A quarter of the vocabulary is worth something. */
+const rewarding = async () => {
+  const path = at('low.mjs')
+  await writeFile(
+    path,
+    'export default (rows) => rows.map(({ ids }) => ids.filter((id) => id < 32).length / ids.length)',
+  )
+  return path
+}
+
+const common = async () => ({
+  ...{ data: await rows('prompts', prompts), reward: [await rewarding()], batchSize: 8, numGenerations: 4 },
+  ...{ maxNewTokens: 8, learningRate: 1e-3, schedule: 'constant', maxSteps: 24, klCoef: 0.02, saveEvery: 100 },
+})
+
+const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
+
+describe('a reward that can be had', () => {
+  const rewardOf = (steps: readonly Record<string, unknown>[]) => {
+    // The first step of each rollout
+    const fresh = steps.filter((step, i) => i === 0 || step.rollout !== steps[i - 1].rollout)
+    return { fresh, rewards: fresh.map((step) => step.reward as number) }
+  }
+
+  it.each([
+    ['a value head on the policy', {}],
+    ['a value head beside an adapter', { loraR: 8, loraTarget: ['all-linear'], learningRate: 1e-2 }],
+    ['a value model', { valueModel: tiny }],
+    ['a reward model as the value model', { valueModel: fixture('models/llama-reward') }],
+  ])('rises with %s', async (name, settings) => {
+    const output = at(name.replaceAll(' ', '-'))
+    const { steps, end } = await train(ppo, { ...(await common()), ...settings, output })
+    const { fresh, rewards } = rewardOf(steps)
+    expect(fresh).toHaveLength(6)
+    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.1)
+    for (const step of fresh) expect(Math.abs((step['val/ratio'] as number) - 1)).toBeLessThan(1e-4)
+    for (const step of steps.slice(1, 4)) expect(step['policy/approxkl_avg']).toBeGreaterThan(0)
+    expect(fresh[0]['objective/kl']).toBe(0)
+    const last = fresh.at(-1)!
+    const { 'objective/scores': score, 'objective/non_score_reward': penalty } = last as Record<string, number>
+    expect(last['objective/rlhf_reward']).toBeCloseTo(score + penalty, 6)
+    expect(penalty).toBeCloseTo(-0.02 * (last['objective/kl'] as number), 6)
+    // The value function learns within a rollout what its rewards were
+    expect(steps[3]['loss/value_avg']).toBeLessThan(steps[0]['loss/value_avg'] as number)
+    expect(end).toMatchObject({ stopped: 'done', steps: 24 })
+  })
+
+  it('rises while texts of pretraining are kept in mind (PPO-ptx)', async () => {
+    const ptxData = [await rows('texts', texts)]
+    const settings = { ...(await common()), ptxData, ptxBatchSize: 5 }
+    const withTexts = await train(ppo, { ...settings, ptxCoef: 0.5, output: at('ptx') })
+    const without = await train(ppo, { ...settings, ptxCoef: 0, output: at('no-ptx') })
+    const { rewards } = rewardOf(withTexts.steps)
+    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.1)
+    const [nll, forgotten] = [withTexts, without].map(({ steps }) => steps.at(-1)!['loss/ptx_avg'] as number)
+    expect(nll).toBeLessThan(withTexts.steps[0]['loss/ptx_avg'] as number)
+    expect(nll).toBeLessThan(forgotten)
+    // It joins the step's loss with its coefficient, beside 0.1 of the value loss
+    for (const step of withTexts.steps as unknown as Record<string, number>[])
+      expect(step.loss).toBeCloseTo(
+        step['loss/policy_avg'] + 0.1 * step['loss/value_avg'] + 0.5 * step['loss/ptx_avg'],
+        4,
+      )
+  })
+})
+
+describe('the KL coefficient', () => {
+  it('goes up while the policy is further from the reference than it should be', async () => {
+    const settings = { ...(await common()), klTarget: 0.01, klHorizon: 64, klCoef: 0.05, output: at('adaptive') }
+    const { steps } = await train(ppo, settings)
+    const coefs = steps.filter((_, i) => i % 4 === 0).map((step) => step.kl_coef as number)
+    // The first rollout is the reference's own: KL 0, as far below the target as counts
+    expect(coefs[1]).toBeCloseTo(0.05 * (1 - (0.2 * 32) / 64), 6)
+    expect(coefs[2]).toBeCloseTo(coefs[1] * (1 + (0.2 * 32) / 64), 6)
+  })
+})
+
+/** The log without times and places. */
+const told = async (output: string) =>
+  (await logOf(output)).map((event) =>
+    Object.fromEntries(
+      Object.entries(event).filter(
+        ([name]) => !/^(time\/|seconds$|tokens_per_second$|peak_memory$|output$)/.test(name),
+      ),
+    ),
+  )
+
+it.each([
+  ['value-model', { valueModel: tiny, klTarget: 1, klHorizon: 100 }],
+  ['value-head', { loraR: 2 }],
+])('ends alike in whichever phase it was killed: %s', async (name, own) => {
+  const settings = {
+    ...{
+      data: await rows('prompts', prompts),
+      reward: [await rewarding()],
+      evalData: [await rows('held', prompts.slice(0, 2))],
+    },
+    ...{
+      batchSize: 2,
+      numGenerations: 2,
+      maxNewTokens: 5,
+      numIterations: 2,
+      stepsPerGeneration: 2,
+      whitenRewards: true,
+    },
+    ...{ ptxData: [await rows('texts', texts)], ptxCoef: 0.1, ptxBatchSize: 2, maxSteps: 8, saveEvery: 1, keep: 2 },
+    ...own,
+  }
+  const dying = async (output: string, moment: number, resume = false) => {
+    const events: TrainEvent[] = []
+    for await (const event of ppo.run(
+      ppo.schema.parse({ ...defaults, ...settings, data: [settings.data], output, resume }),
+    )) {
+      events.push(event)
+      if (events.length > moment) break
+    }
+    return events
+  }
+  const whole = await dying(at(`${name}-whole`), Number.POSITIVE_INFINITY)
+  const [hash, log] = [await hashOf(at(`${name}-whole`)), await told(at(`${name}-whole`))]
+  const later = whole.findIndex((event) => event.event === 'step' && event.step === 4)
+  const after = (kind: string, from: number) =>
+    whole.findIndex((event, i) => i > from && ('phase' in event ? event.phase : event.event) === kind)
+  const moments = [
+    after('generate', 0),
+    after('step', 0),
+    ...['generate', 'reward', 'step', 'eval'].map((kind) => after(kind, later)),
+  ]
+  expect(moments).not.toContain(-1)
+  for (const moment of moments) {
+    const output = at(`${name}-${moment}`)
+    await dying(output, moment)
+    await dying(output, Number.POSITIVE_INFINITY, true)
+    expect(await hashOf(output)).toBe(hash)
+    expect(await told(output)).toEqual(log)
+  }
+  expect(await readFile(join(at(`${name}-whole`), 'run.json'), 'utf8')).toContain('ppo')
+})
+
+const defaults = { model: tiny, threads: 1, learningRate: 1e-3, epochs: 100 }
+
+describe('what cannot be', () => {
+  it('a value model that reads other tokens', async () => {
+    const settings = { ...(await common()), valueModel: fixture('trl/model'), model: fixture('models/stories260K') }
+    const run = train(ppo, { ...settings, data: await rows('said', [{ prompt: 'Once' }]), output: at('other') })
+    await expect(run).rejects.toMatchObject({ exitCode: 2, where: { flag: '--value-model' } })
+  })
+
+  it('pretraining rows that hold nothing', async () => {
+    const ptxData = [await rows('empty', [{ input_ids: [5] }])]
+    const run = train(ppo, { ...(await common()), ptxData, output: at('empty') })
+    await expect(run).rejects.toMatchObject({ code: 'empty-data', exitCode: 2 })
+  })
+})
