@@ -23,7 +23,7 @@ const rewarding = async () => {
 
 const common = async () => ({
   ...{ data: await rows('prompts', prompts), reward: [await rewarding()], batchSize: 8, numGenerations: 6 },
-  ...{ maxNewTokens: 8, learningRate: 3e-3, schedule: 'constant', maxSteps: 32, klCoef: 0.01, saveEvery: 100 },
+  ...{ maxNewTokens: 8, learningRate: 3e-3, schedule: 'constant', maxSteps: 24, klCoef: 0.01, saveEvery: 100 },
 })
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
@@ -44,8 +44,8 @@ describe('a reward that can be had', () => {
     const output = at(name.replaceAll(' ', '-'))
     const { steps, end } = await train(ppo, { ...(await common()), ...settings, output })
     const { fresh, rewards } = rewardOf(steps)
-    expect(fresh).toHaveLength(8)
-    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.08)
+    expect(fresh).toHaveLength(6)
+    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.1)
     for (const step of fresh) expect(Math.abs((step['val/ratio'] as number) - 1)).toBeLessThan(1e-4)
     for (const step of steps.slice(1, 4)) expect(step['policy/approxkl_avg']).toBeGreaterThan(0)
     expect(fresh[0]['objective/kl']).toBe(0)
@@ -55,7 +55,7 @@ describe('a reward that can be had', () => {
     expect(penalty).toBeCloseTo(-0.01 * (last['objective/kl'] as number), 6)
     // The value function learns within a rollout what its rewards were
     expect(steps[3]['loss/value_avg']).toBeLessThan(steps[0]['loss/value_avg'] as number)
-    expect(end).toMatchObject({ stopped: 'done', steps: 32 })
+    expect(end).toMatchObject({ stopped: 'done', steps: 24 })
   })
 
   it('rises while texts of pretraining are kept in mind (PPO-ptx)', async () => {
@@ -64,7 +64,7 @@ describe('a reward that can be had', () => {
     const withTexts = await train(ppo, { ...settings, ptxCoef: 0.5, output: at('ptx') })
     const without = await train(ppo, { ...settings, ptxCoef: 0, output: at('no-ptx') })
     const { rewards } = rewardOf(withTexts.steps)
-    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.08)
+    expect(mean(rewards.slice(-2))).toBeGreaterThan(rewards[0] + 0.1)
     const [nll, forgotten] = [withTexts, without].map(({ steps }) => steps.at(-1)!['loss/ptx_avg'] as number)
     expect(nll).toBeLessThan(withTexts.steps[0]['loss/ptx_avg'] as number)
     expect(nll).toBeLessThan(forgotten)

@@ -78,6 +78,13 @@ export const scenarios: readonly Scenario[] = [
     name: 'reinforce, LoRA with dropout, moving baseline',
     argv: [...learn('reinforce'), '--lora-r', '4', '--lora-dropout', '0.1', '--save-every', '2'],
   },
+  {
+    name: 'ppo, a value model, two minibatches, adaptive KL',
+    argv: [
+      ...[...learn('ppo'), '--value-model', stories, '--num-iterations', '2', '--steps-per-generation', '2'],
+      ...['--kl-target', '1', '--kl-horizon', '100', '--whiten-rewards', '--save-every', '1'],
+    ],
+  },
 ]
 
 /** The stories model with a NaN in its third layer. @returns its folder */

@@ -58,6 +58,8 @@ export const ppoObjective = ({ clip, vfCoef }: { clip: Clip; vfCoef?: number }):
     return {
       loss: value ? loss.add(value.loss.mul(vfCoef!)) : loss,
       metrics: {
+        // By the name that all methods have, and by PPO's
+        entropy: metrics.entropy,
         'policy/approxkl_avg': metrics.approx_kl,
         'policy/clipfrac_avg': metrics['clip_ratio/region_mean'],
         'policy/entropy_avg': metrics.entropy,
