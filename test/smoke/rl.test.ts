@@ -7,7 +7,7 @@ import type { Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
 import { reinforce } from '../../src/recipes/reinforce.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, logOf, workshop } from '../support/training.ts'
+import { hashOf, ids, logOf, tiny, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()
 
@@ -87,6 +87,17 @@ describe('learning from rewards', () => {
     })
     expect(of(events, 'step')[0]).toMatchObject({ 'rewards/failed': 2, reward: 2.0 - 2 / 6 + 0 })
     expect(of(events, 'warning')).toContainEqual(expect.objectContaining({ code: 'reward-failed', count: 2 }))
+  })
+
+  it('takes reward models, scalar and probabilistic', async () => {
+    const data = [await rows('ids', [{ prompt: ids(1, 6) }, { prompt: ids(2, 4) }])]
+    const reward = [`scalar=${fixture('models/llama-reward')}`, `probs=${fixture('models/llama-reward-10')}`]
+    const settings = { ...shared, model: tiny, data, reward, maxSteps: 1, output: at('models') }
+    const [step] = of(await run(reinforce, settings), 'step')
+    const [scalar, probs] = ['scalar', 'probs'].map((name) => Number(step[`rewards/${name}/mean`]))
+    expect(probs).toBeGreaterThan(1)
+    expect(probs).toBeLessThan(10)
+    expect(Number(step.reward)).toBeCloseTo(scalar + probs, 4)
   })
 
   it('stops when the KL budget is spent', async () => {

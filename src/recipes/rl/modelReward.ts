@@ -10,11 +10,9 @@ import { sha256File } from '../../checkpoint/sha256.node.ts'
 import type { Tree } from '../../data/batch.ts'
 import { type Encoder, encodePrompt, encodeReply } from '../../data/examples.ts'
 import { isIds, isMessages } from '../../data/rows.ts'
-import { requireScoreHead } from '../../models/scored.ts'
 import { scoreDistribution } from '../../objectives/probabilisticReward.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { scoresOf } from '../../passes/scores.ts'
-import { modelOfRun } from '../../runs/find.node.ts'
 import { badInput } from '../../util/fault.ts'
 import type { WarningEvent } from '../recipe.ts'
 import { readRewardNotes } from '../reward/saved.ts'
@@ -34,9 +32,10 @@ export const modelReward = async (
   settings: ModelRewardSettings,
   { own, encoding, dir: policyDir }: Opening,
 ): Promise<OpenedReward> => {
-  const opened = own(await openModel({ ...settings, model: name }))
-  requireScoreHead(opened.model, opened.dir)
-  const adapter = (await modelOfRun(name))?.adapter
+  // Adapter and rounding among the settings are the policy's
+  const { device, threads } = settings
+  const opened = own(await openModel({ device, threads, model: name, head: 'scores' }))
+  const adapter = opened.adapterDir
   const scale = await scaleOf(name, adapter ?? opened.dir, settings.normaliseRewards ?? false)
   const { tokenizer } = opened
   if ((tokenizer === undefined) !== (encoding.tokenizer === undefined))
@@ -49,12 +48,31 @@ export const modelReward = async (
   const most = opened.model.config.max_position_embeddings
   const encode = (answer: Answered) => treeOf(answer, shared ? undefined : tokenizer, tokenizer, most)
   const adapterFiles = adapter === undefined ? [] : (await openAdapter(adapter)).files
-  const files = [...opened.files, ...adapterFiles].map(async (path) => ({ path, sha256: await sha256File(path) }))
+  const files = [...new Set([...opened.files, ...adapterFiles])].map(async (path) => ({
+    path,
+    sha256: await sha256File(path),
+  }))
   return {
     files: await Promise.all(files),
     warnings: shared ? [] : [retokenised(name)],
-    of: (answers) => rewardsByModel(opened.model, answers.map(encode), scale),
+    of: (answers) => {
+      const trees = answers.map(encode)
+      requireKnownIds(name, trees, opened.model.config.vocab_size)
+      return rewardsByModel(opened.model, trees, scale)
+    },
   }
+}
+
+/** Without tokenizers ids must mean the same. */
+const requireKnownIds = (name: string, trees: readonly (Tree | undefined)[], size: number) => {
+  const stray = trees
+    .flatMap((tree) => (tree ? [tree.trunk, ...tree.branches] : []))
+    .flatMap((ids) => Array.from(ids))
+    .find((id) => id >= size)
+  if (stray !== undefined)
+    throw badInput('reward-tokenizer', `${JSON.stringify(name)} has ${size} token ids, and an answer holds ${stray}`, {
+      flag: '--reward',
+    })
 }
 
 type Scale = { bias: number; mean: number; std: number }
