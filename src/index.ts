@@ -7,6 +7,7 @@ import type { z } from 'zod'
 import { grpo as grpoRecipe } from './recipes/grpo.ts'
 import { kto as ktoRecipe } from './recipes/kto.ts'
 import { onlineDpo as onlineDpoRecipe } from './recipes/onlineDpo.ts'
+import { ppo as ppoRecipe } from './recipes/ppo.ts'
 import { preference } from './recipes/preference.ts'
 import type { Extras, Recipe, TrainEvent } from './recipes/recipe.ts'
 import { reinforce as reinforceRecipe } from './recipes/reinforce.ts'
@@ -63,6 +64,9 @@ export const rloo = program(rlooRecipe)
 
 /** Rewards of its own samples, each within its group. */
 export const grpo = program(grpoRecipe)
+
+/** Rewards of its own samples against a value function. */
+export const ppo = program(ppoRecipe)
 
 /** Its own samples, ranked by their rewards. */
 export const onlineDpo = program(onlineDpoRecipe)
