@@ -154,7 +154,7 @@ const defaults = { model: tiny, threads: 1, learningRate: 1e-3, epochs: 100 }
 
 describe('what cannot be', () => {
   it('a value model that reads other tokens', async () => {
-    const settings = { ...(await common()), valueModel: fixture('trl/model'), model: fixture('models/stories260K') }
+    const settings = { ...(await common()), valueModel: tiny, model: fixture('models/stories260K') }
     const run = train(ppo, { ...settings, data: await rows('said', [{ prompt: 'Once' }]), output: at('other') })
     await expect(run).rejects.toMatchObject({ exitCode: 2, where: { flag: '--value-model' } })
   })
