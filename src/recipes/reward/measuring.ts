@@ -23,7 +23,7 @@ export const openMeasuring = async (
   examples: Examples<RankedExample>,
   config: RewardConfig,
 ) => {
-  const sample = async () => (await examples.train.take(0, sampleRows)).examples
+  const sample = async () => (await examples.train.take(0, Math.min(sampleRows, examples.train.length))).examples
   // Before a checkpoint's weights are there, so a resumed run finds the same
   const bias = config.initBias ? -(await meanBest(model, await sample())) : 0
   let last: JudgedRow[] | undefined
