@@ -40,6 +40,10 @@ export const reliabilityPlot = ({ bins }: Calibration): Plot => {
 
 export const reliabilitySvg = (calibration: Calibration): string => plotChart(reliabilityPlot(calibration))
 
+/** What is no number (of replies that are all of one length) is null once it was in a file. */
+const digits = (x: number | null, count: number) =>
+  x !== null && Number.isFinite(x) ? x.toFixed(count) : 'not defined'
+
 /** A self-contained page. */
 export const calibrationPage = (model: string, calibration: Calibration): string => {
   const { accuracy, accuracy_se, brier, log_loss, ece, pairs, rows, rewards, length, slices, kind } = calibration
@@ -54,10 +58,10 @@ be right in 70 % of the pairs.</p>`,
       facts([
         ['Accuracy', `${percent(accuracy)} ± ${percent(accuracy_se)}`],
         ['Expected calibration error', percent(ece)],
-        ['Brier score (a coin: 0.25)', brier.toFixed(4)],
-        ['Log loss (a coin: 0.693)', log_loss.toFixed(4)],
-        ['Mean reward', `${rewards.mean.toFixed(3)} ± ${rewards.std.toFixed(3)}`],
-        ['Reward and length, correlation', length.correlation.toFixed(3)],
+        ['Brier score (a coin: 0.25)', digits(brier, 4)],
+        ['Log loss (a coin: 0.693)', digits(log_loss, 4)],
+        ['Mean reward', `${digits(rewards.mean, 3)} ± ${digits(rewards.std, 3)}`],
+        ['Reward and length, correlation', digits(length.correlation, 3)],
         ['The better reply is the longer', percent(length.longer_wins)],
       ]),
       html`<h2>By confidence</h2>`,
