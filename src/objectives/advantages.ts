@@ -20,10 +20,6 @@ export const deviation = (values: readonly number[]): number => {
   return Math.sqrt(values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (values.length - 1))
 }
 
-/** How many rewards failed. */
-export const failedRewards = (groups: readonly (readonly number[])[]): number =>
-  groups.flat().filter(Number.isNaN).length
-
 const each = (groups: readonly (readonly number[])[], of: (reward: number, group: number[]) => number) =>
   groups.map((rewards) => {
     const group = scored(rewards)

@@ -9,7 +9,6 @@
  * `sum` mean over replies of token sums (REINFORCE's log pi(y|x); LUSPO, arXiv 2602.05261).
  */
 export type Aggregation = 'grpo' | 'bnpo' | 'dr_grpo' | 'dapo' | 'sum'
-export const aggregations = ['grpo', 'bnpo', 'dr_grpo', 'dapo', 'sum'] as const satisfies readonly Aggregation[]
 
 const total = (lengths: readonly number[]) => lengths.reduce((a, b) => a + b, 0)
 

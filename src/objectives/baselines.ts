@@ -8,7 +8,6 @@
  * window: the mean of the last w rewards.
  */
 export type BaselineKind = 'mean' | 'ema' | 'ema_first' | 'window'
-export const baselineKinds = ['mean', 'ema', 'ema_first', 'window'] as const satisfies readonly BaselineKind[]
 
 export type BaselineOptions = {
   kind: BaselineKind

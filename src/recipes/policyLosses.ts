@@ -28,7 +28,7 @@ export type PolicySettings = PolicyOptions & {
 }
 
 /** What `policyLoss` reads, of a pass over sampled replies. */
-export const policyInputs = ({ logps, entropy, array }: LossInputs, s: PolicySettings): PolicyBatch => {
+const policyInputs = ({ logps, entropy, array }: LossInputs, s: PolicySettings): PolicyBatch => {
   const sequence = array('sequence', ['M'], 'i64')
   const advantages = array('advantages', [s.tokenAdvantages ? 'M' : 'S'])
   return {
