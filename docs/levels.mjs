@@ -16,7 +16,7 @@ const small = flags.includes('--small')
 /** About twelve minutes on two idle cores; `small` shows that every part works. */
 const sizes = small
   ? { answers: 2, tokens: 16, rewardSteps: 4, policySteps: 2, save: 1, seeds: [1, 2], held: 8, samples: 2 }
-  : { answers: 4, tokens: 40, rewardSteps: 150, policySteps: 60, save: 20, seeds: [1, 2, 3], held: 100, samples: 4 }
+  : { answers: 4, tokens: 40, rewardSteps: 120, policySteps: 42, save: 14, seeds: [1, 2, 3], held: 100, samples: 4 }
 
 const at = (...names) => join(resolve(folder), ...names)
 mkdirSync(at('data'), { recursive: true })
@@ -146,9 +146,10 @@ const third = rewardModel('rm-third', 'third', 29, '--kind', 'pairwise', '--cent
 const policy = (name, seed, ...reward) =>
   train(
     ...['reinforce', `${name}-${seed}`, '--data', at('data', 'taught.jsonl'), '--max-steps', sizes.policySteps],
-    ...['--batch-size', 16, '--lora-r', 32, '--lora-alpha', 64, '--lora-dropout', 0.1, '--learning-rate', '2e-3'],
+    ...['--batch-size', 16, '--lora-r', 32, '--lora-alpha', 64, '--lora-dropout', 0.1, '--learning-rate', '1e-3'],
     ...['--max-new-tokens', sizes.tokens, '--kl-coef', 0.02, '--save-every', sizes.save, '--keep', 100, '--seed', seed],
-    ...[...common, '--reward', ...reward],
+    // Begins at the first mean; from 0 the first step would be as large as a reward's zero is far
+    ...[...common, '--baseline', 'ema', '--reward', ...reward],
   )
 const levels = {
   'level-1': [scalar],
@@ -172,7 +173,7 @@ const found = JSON.parse(readFileSync(at('compare', 'findings.json'), 'utf8'))
 
 const table = ([head, ...body]) =>
   [head, head.map(() => '---'), ...body].map((row) => `| ${row.join(' | ')} |`).join('\n')
-const signed = (x) => `${x > 0 ? '+' : ''}${x.toFixed(2)}`
+const signed = (x) => (Math.abs(x) < 0.005 ? '0.00' : `${x > 0 ? '+' : ''}${x.toFixed(2)}`)
 const span = (interval, text) =>
   interval ? `${text(interval.value)} (${text(interval.low)} to ${text(interval.high)})` : '–'
 const percent = (x) => (100 * x).toFixed(0)
