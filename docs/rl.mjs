@@ -92,9 +92,9 @@ const stories = () => {
       'stories-held.jsonl',
       openings.filter(({ held }) => held),
     ),
-    shared: { 'max-new-tokens': 40, 'max-steps': 40, epochs: 100, 'eval-every': 40 },
-    rate: 3e-4,
-    klCoef: 0.02,
+    shared: { 'max-new-tokens': 40, 'max-steps': 15, epochs: 100, 'eval-every': 15 },
+    rate: 1e-4,
+    klCoef: 0.05,
     text: 'stories',
   }
 }
@@ -115,9 +115,9 @@ const sums = () => {
       'sums-held.jsonl',
       tested.slice(0, 300).map(({ prompt }) => ({ prompt })),
     ),
-    shared: { 'max-new-tokens': 5, 'max-steps': 60, epochs: 100, 'eval-every': 60 },
-    rate: 1e-4,
-    klCoef: 0.02,
+    shared: { 'max-new-tokens': 5, 'max-steps': 100, epochs: 100, 'eval-every': 100 },
+    rate: 8e-4,
+    klCoef: 0.003,
     text: 'sums',
   }
 }
@@ -163,6 +163,12 @@ const pointsOf = ({ text }) => {
 const four = { 'num-generations': 4, 'batch-size': 16 }
 const one = { 'num-generations': 1, 'batch-size': 64 }
 
+/** PPO sees each rollout twice. */
+const twice = ({ shared }) => ({
+  ...{ ...one, 'num-iterations': 2 },
+  ...{ 'max-steps': 2 * shared['max-steps'], 'eval-every': 2 * shared['eval-every'] },
+})
+
 const methods = [
   { name: 'REINFORCE, level 1', method: 'reinforce', settings: (t) => ({ ...one, 'kl-coef': t.klCoef }) },
   {
@@ -180,17 +186,17 @@ const methods = [
   { name: 'RLOO', method: 'rloo', settings: (t) => ({ ...four, 'kl-coef': t.klCoef }) },
   { name: 'GRPO', method: 'grpo', settings: (t) => ({ ...four, 'kl-coef': t.klCoef }) },
   { name: 'online DPO', method: 'online-dpo', settings: () => ({ ...four, beta: 0.1 }) },
-  { name: 'PPO, value head', method: 'ppo', settings: (t) => ({ ...one, 'kl-coef': t.klCoef }) },
+  { name: 'PPO, value head', method: 'ppo', settings: (t) => ({ ...twice(t), 'kl-coef': t.klCoef }) },
   {
     name: 'PPO, value model',
     method: 'ppo',
     valued: true,
-    settings: (t) => ({ ...one, 'kl-coef': t.klCoef }),
+    settings: (t) => ({ ...twice(t), 'kl-coef': t.klCoef }),
   },
   {
     name: 'PPO-ptx',
     method: 'ppo',
-    settings: (t) => ({ ...one, 'kl-coef': t.klCoef, 'ptx-data': t.ptx, 'ptx-coef': 0.1, 'ptx-batch-size': 16 }),
+    settings: (t) => ({ ...twice(t), 'kl-coef': t.klCoef, 'ptx-data': t.ptx, 'ptx-coef': 0.1, 'ptx-batch-size': 16 }),
   },
 ].filter(({ name }) => !only || only.includes(name))
 
