@@ -39,13 +39,15 @@ export const reinforce = recipe(
         const { rewards, measures } = withKl(scored.rewards, config.klCoef, oldLogps, refLogps)
         const before = (state.baseline as BaselineState | undefined) ?? initialBaseline
         const sigmas = config.regulariser ? scored.sigmas : undefined
-        const advantages = baselineAdvantages(rewards, before.value, sigmas)
         const after =
           moving.kind === 'none' ? before : updateBaseline(before, rewards, { ...moving, kind: moving.kind })
+        // The first rollout against its own mean, which is RLOO's baseline times (n - 1) / n: 0 would be far from most rewards
+        const { value } = before.seen === 0 ? after : before
+        const advantages = baselineAdvantages(rewards, value, sigmas)
         return {
           columns: { advantages, ...(many && { oldLogps: oldLogps! }) },
           state: { ...state, baseline: after },
-          measures: { ...measures, baseline: before.value },
+          measures: { ...measures, baseline: value },
         }
       },
     })

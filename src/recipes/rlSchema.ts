@@ -79,14 +79,9 @@ export const reinforceSchema = z.object({
       .enum(['mean', 'ema', 'window', 'none'])
       .default('mean')
       .describe(
-        'what rewards are held against: the mean of all before, an exponential average, the last ones, nothing',
+        'what rewards are held against: the mean of all before, an exponential average, the last ones, nothing; the first rollout against its own mean',
       ),
-    baselineMomentum: z
-      .number()
-      .min(0)
-      .lt(1)
-      .default(0.9)
-      .describe('of the exponential average; the first rollout sets it'),
+    baselineMomentum: z.number().min(0).lt(1).default(0.9).describe('of the exponential average'),
     baselineWindow: count().default(256).describe('rewards in the window'),
     regulariser: on('a probabilistic reward counts the same however unsure it is').describe(
       'advantages are divided by 1 + sigma where the reward is probabilistic',

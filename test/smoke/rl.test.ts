@@ -55,7 +55,7 @@ const told = async (output: string) =>
 
 describe('learning from rewards', () => {
   it.each<[string, Recipe, object]>([
-    ['reinforce', reinforce, { klCoef: 0.01, numGenerations: 1, batchSize: 4 }],
+    ['reinforce', reinforce, { klCoef: 0.01 }],
     ['rloo', rloo, { klCoef: 0.01, loraR: 4, learningRate: 5e-3 }],
     ['online-dpo', onlineDpo, { beta: 0.05 }],
     ['grpo', grpo, {}],
