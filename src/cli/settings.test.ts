@@ -1,8 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { z } from 'zod'
+import { rewardSchema } from '../recipes/reward/schema.ts'
+import { reinforceSchema } from '../recipes/rlSchema.ts'
 import { ktoSchema, preferenceSchema, sftSchema } from '../recipes/schema.ts'
 import { fieldsOf } from './fields.ts'
 import { check, given } from './settings.ts'
@@ -89,5 +92,47 @@ describe('a file of settings', () => {
     await expect(settings({}, preferenceSchema, await file('- 1'))).rejects.toThrow(/must hold settings/)
     await expect(settings({}, preferenceSchema, await file('a: [1'))).rejects.toThrow(/is not YAML/)
     await expect(settings({}, preferenceSchema, join(dir, 'no.yaml'))).rejects.toThrow(/cannot be read/)
+  })
+})
+
+describe('the files of settings in examples/', () => {
+  const examples = fileURLToPath(new URL('../../examples/', import.meta.url))
+  const smol = {
+    model: 'HuggingFaceTB/SmolLM2-135M-Instruct',
+    data: ['esfrankel17/HelpSteer2_binarized:average_rating'],
+  }
+  const learning = { ...smol, learningRate: 5e-5, seed: 28 }
+  const qv = { loraR: 32, loraAlpha: 64, loraDropout: 0.1, loraTarget: ['q_proj', 'v_proj'] }
+  const policy = {
+    ...learning,
+    ...qv,
+    batchSize: 16,
+    epochs: 1,
+    optimizer: 'adamw',
+    numGenerations: 1,
+    regulariser: true,
+  }
+  const judge = {
+    ...learning,
+    ...{ loraR: 16, loraAlpha: 32, loraDropout: 0.2, batchSize: 4, gradAccum: 8, epochs: 3, maxLength: 512 },
+    ...{ evalEvery: 25, centerRewards: 0.01 },
+  }
+  // What the studies that they follow were run with
+  const studies: Record<string, [z.ZodObject, object]> = {
+    'reinforce-level-1.yaml': [reinforceSchema, policy],
+    'reinforce-level-2.yaml': [reinforceSchema, policy],
+    'reward-helpsteer2.yaml': [rewardSchema, judge],
+  }
+
+  it('are all known', async () => {
+    const files = (await readdir(examples)).filter((name) => name.endsWith('.yaml'))
+    expect(files.sort()).toEqual(Object.keys(studies))
+  })
+
+  it.each(Object.entries(studies))('%s', async (name, [schema, study]) => {
+    const flags = { ...(schema === reinforceSchema && { reward: ['runs/reward'] }), output: 'o' }
+    const read = async (more: object) => check(schema, await given(schema, { ...flags, ...more }, join(examples, name)))
+    expect(await read({})).toMatchObject(study)
+    expect(await read({ seed: '3', loraTarget: 'all-linear' })).toMatchObject({ seed: 3, loraTarget: ['all-linear'] })
   })
 })
