@@ -212,13 +212,18 @@ describe('a server that fails', () => {
 
   it('half way: what was under way is handed over, and a second run asks only for the rest', async () => {
     let isDead = false
-    await serve(({ body }, r) => {
-      if (body.prompt === 'c') isDead = true
-      const ended = () =>
-        body.prompt === 'c'
-          ? send(r, { error: { message: 'dead' } }, 501, { 'x-should-retry': 'false' })
-          : send(r, answered('fine'))
-      setTimeout(ended, body.prompt === 'd' ? 40 : 2)
+    let underWay = () => {}
+    const d = new Promise<void>((resolve) => {
+      underWay = resolve
+    })
+    await serve(async ({ body }, r) => {
+      if (body.prompt !== 'c') {
+        if (body.prompt === 'd') underWay()
+        return void setTimeout(() => send(r, answered('fine')), body.prompt === 'd' ? 40 : 2)
+      }
+      await d
+      isDead = true
+      send(r, { error: { message: 'dead' } }, 501, { 'x-should-retry': 'false' })
     })
     const seen: number[] = []
     const run = async () => {
