@@ -11,6 +11,7 @@ const [folder] = process.argv.slice(2)
 const read = (name) => JSON.parse(readFileSync(join(folder, name), 'utf8'))
 const { words, standard, comparisons } = read('findings.json')
 const { preset, tokenizer } = read('sweep.json')
+const seeds = Math.max(...standard.sizes.map((size) => size.seeds))
 
 const target = join(here, 'scaling')
 rmSync(target, { recursive: true, force: true })
@@ -54,7 +55,7 @@ const images = plots
   .map((name) => `![${name.slice(0, -4).replaceAll('-', ' ')}](scaling/${name})`)
 
 const figures = [
-  `Of \`attune scaling --preset ${preset}${tokenizer ? ` --tokenizer ${tokenizer}` : ''}\`; written by \`node docs/scaling.mjs FOLDER\`.`,
+  `Of \`attune scaling --preset ${preset}${tokenizer ? ` --tokenizer ${tokenizer}` : ''} --seeds ${seeds}\`; written by \`node docs/scaling.mjs FOLDER\`.`,
   ...words,
   table([['hidden size', 'layers', 'weights in blocks', 'seeds', 'compute', 'loss at the end', 'exact'], ...sizes]),
   'The best size for a budget:',
