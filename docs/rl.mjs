@@ -122,10 +122,10 @@ const sums = () => {
   }
 }
 
-/** A probabilistic reward model of the task, from the policy's own answers ranked by the rule. */
-const judgeOf = (task) => {
+/** Pairs of the policy's own answers to each prompt, the best with the worst and so on inwards, told by the rule. */
+const pairsOf = (task) => {
   const samples = attune(
-    ...['generate', '--model', task.model, '--data', task.data, '--num-return-sequences', 8, '--seed', 7, '--json'],
+    ...['generate', '--model', task.model, '--data', task.data, '--num-return-sequences', 24, '--seed', 7, '--json'],
     ...['--max-new-tokens', task.shared['max-new-tokens']],
   )
   const answers = new Map()
@@ -135,15 +135,22 @@ const judgeOf = (task) => {
   const pairs = [...answers].flatMap(([prompt, list]) => {
     const scored = list.map(({ completion }) => ({ completion, points: points(prompt, completion) }))
     scored.sort((a, b) => b.points - a.points)
-    const [best, worst] = [scored[0], scored.at(-1)]
-    return best.points > worst.points ? [{ prompt, chosen: best.completion, rejected: worst.completion }] : []
+    return scored.slice(0, scored.length / 2).flatMap((best, i) => {
+      const worst = scored.at(-1 - i)
+      return best.points > worst.points ? [{ prompt, chosen: best.completion, rejected: worst.completion }] : []
+    })
   })
-  const data = rows(`${task.text}-pairs.jsonl`, pairs)
-  run(`${task.text}-judge`, 'reward', {
-    ...{ kind: 'probabilistic', model: task.model, data, 'num-scores': 10, seed: 1, 'eval-split': 0.1 },
-    ...{ 'learning-rate': 3e-4, epochs: 4, 'batch-size': 16, 'max-length': 128 },
+  return rows(`${task.text}-pairs.jsonl`, pairs)
+}
+
+/** A reward model of the task. */
+const rewardModelOf = (task, kind) => {
+  const name = `${task.text}-${kind}`
+  run(name, 'reward', {
+    ...{ kind, model: task.model, data: task.pairs, seed: 1, 'eval-split': 0.1 },
+    ...{ 'learning-rate': 1e-3, 'max-steps': 150, 'batch-size': 16, 'max-length': 128 },
   })
-  return at(`${task.text}-judge`)
+  return at(name)
 }
 
 const pointsOf = ({ text }) => {
@@ -200,15 +207,6 @@ const methods = [
   },
 ].filter(({ name }) => !only || only.includes(name))
 
-/** The model that values are learnt in: a scalar reward model of the task. */
-const valueModelOf = (task) => {
-  run(`${task.text}-values`, 'reward', {
-    ...{ kind: 'pairwise', model: task.model, data: at(`${task.text}-pairs.jsonl`), seed: 1 },
-    ...{ 'learning-rate': 3e-4, epochs: 2, 'batch-size': 16, 'max-length': 128 },
-  })
-  return at(`${task.text}-values`)
-}
-
 const measure = 'eval_rewards/right/mean'
 
 const trained = (task, { name, method, judged, valued, settings }, seed) => {
@@ -240,9 +238,13 @@ const table = ([head, ...body]) =>
   [head, head.map(() => '---'), ...body].map((row) => `| ${row.join(' | ')} |`).join('\n')
 
 const chapter = (title, task) => {
-  if (methods.some(({ judged, valued }) => judged || valued)) task.judge = judgeOf(task)
-  if (methods.some(({ valued }) => valued)) task.values = valueModelOf(task)
-  const results = methods.map((method) => [method.name, seeds.map((seed) => trained(task, method, seed))])
+  // A verifier is sure, so that with it level 2 is level 1
+  const asked = methods.filter(({ judged }) => !judged || task.text === 'stories')
+  if (asked.some(({ judged, valued }) => judged || valued)) task.pairs = pairsOf(task)
+  if (asked.some(({ judged }) => judged)) task.judge = rewardModelOf(task, 'probabilistic')
+  // Values are learnt in a scalar reward model of the task
+  if (asked.some(({ valued }) => valued)) task.values = rewardModelOf(task, 'pairwise')
+  const results = asked.map((method) => [method.name, seeds.map((seed) => trained(task, method, seed))])
   const best = bestOf(task)
   const of = (runs, key) => runs.map((each) => each[key])
   const body = results.map(([name, runs]) => [
