@@ -1,4 +1,4 @@
-/** SHA-256 of files, streamed. */
+/** SHA-256 of files, streamed, and of short texts. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 
@@ -8,3 +8,6 @@ export const sha256File = async (path: string): Promise<string> => {
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk)
   return hash.digest('hex')
 }
+
+/** 128 bits of a text's digest, in hex: a name for what the text describes. */
+export const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32)

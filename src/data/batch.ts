@@ -57,6 +57,22 @@ const rowsOf = (trees: readonly Tree[]) => {
   return { B: filled.length, T, start }
 }
 
+/** Trees in their order, as many in a pass as have so many tokens together; a longer tree has one of its own. */
+export const passesOf = (trees: readonly Tree[], tokens: number): Tree[][] => {
+  const passes: Tree[][] = []
+  let room = 0
+  for (const tree of trees) {
+    const length = treeLength(tree)
+    if (length > room) {
+      passes.push([])
+      room = tokens
+    }
+    passes.at(-1)!.push(tree)
+    room -= length
+  }
+  return passes
+}
+
 /** Attention pays for the square of the longest tree, so shorter ones get a grid of their own from here down. */
 const alike = 0.75
 /** Below this many places attention costs too little to be worth another pass. */

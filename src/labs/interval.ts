@@ -1,4 +1,7 @@
-/** How sure a share of counted answers is. */
+/** How sure a mean of few measurements, or a share of counted answers, is. */
+import { mean, variance } from '../util/statistics.ts'
+
+export type Interval = { value: number; low: number; high: number }
 
 /** A share with its confidence interval, all in [0, 1]. */
 export type Share = { right: number; total: number; share: number; low: number; high: number }
@@ -16,4 +19,16 @@ export const wilson = (right: number, total: number): Share => {
   const centre = (share + weight / 2) / (1 + weight)
   const half = (z * Math.sqrt((share * (1 - share)) / total + weight / (4 * total))) / (1 + weight)
   return { right, total, share, low: Math.max(0, centre - half), high: Math.min(1, centre + half) }
+}
+
+/** 97.5 % quantiles of Student's t by degrees of freedom, from 1. */
+const tTable = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
+
+/** The mean of a few measurements with its 95 % interval (Student's t); infinite for a single one. */
+export const tInterval = (values: readonly number[]): Interval => {
+  const value = mean(values)
+  const freedom = values.length - 1
+  if (freedom < 1) return { value, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY }
+  const half = (tTable[freedom - 1] ?? 1.96) * Math.sqrt(variance(values) / values.length)
+  return { value, low: value - half, high: value + half }
 }

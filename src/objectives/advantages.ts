@@ -2,6 +2,7 @@
  * From rewards to advantages, in plain numbers, between a rollout and its update. Peculiar: a reward that is NaN has
  * failed. It stands in no mean and no deviation, and its advantage is 0, so it moves nothing.
  */
+import { deviation, mean as meanOf } from '../util/statistics.ts'
 
 /** What the difference from a group's mean is divided by: the deviation in the group, in the batch, or nothing. */
 export type RewardScale = 'group' | 'batch' | 'none'
@@ -10,15 +11,6 @@ export type RewardScale = 'group' | 'batch' | 'none'
 const spreadEps = 1e-4
 
 const scored = (rewards: readonly number[]) => rewards.filter((reward) => !Number.isNaN(reward))
-
-const meanOf = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
-
-/** Standard deviation with n - 1; 0 of fewer than two. */
-export const deviation = (values: readonly number[]): number => {
-  if (values.length < 2) return 0
-  const mean = meanOf(values)
-  return Math.sqrt(values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (values.length - 1))
-}
 
 const each = (groups: readonly (readonly number[])[], of: (reward: number, group: number[]) => number) =>
   groups.map((rewards) => {

@@ -2,38 +2,20 @@
  * What a reward model says of replies: the score head at the last token of each branch, or at every one. Peculiar: the
  * place is counted, not told from a padding id, so it is right where padding and the end of a text share an id.
  */
-import { type Aim, packs, type Tree } from '../data/batch.ts'
+import { type Aim, packs, passesOf, type Tree } from '../data/batch.ts'
 import { type ScoreDistribution, scoreDistribution } from '../objectives/probabilisticReward.ts'
 import type { Model } from './model.ts'
 import { scoreCount } from './scoreHead.ts'
 import { targetStats } from './stats.ts'
 
-/** Tokens of trees that share a pass; a longer tree has one of its own. */
+/** Tokens of a pass, roughly. */
 const passTokens = 4096
-
-const treeTokens = ({ trunk, branches }: Tree) => branches.reduce((n, { length }) => n + length, trunk.length)
-
-/** Trees in their order, as many together as a pass takes. */
-const passesOf = (trees: readonly Tree[]): Tree[][] => {
-  const passes: Tree[][] = []
-  let room = 0
-  for (const tree of trees) {
-    const tokens = treeTokens(tree)
-    if (tokens > room) {
-      passes.push([])
-      room = passTokens
-    }
-    passes.at(-1)!.push(tree)
-    room -= tokens
-  }
-  return passes
-}
 
 /** Scores of each tree's branches at the tokens that are aimed at: [tree][branch][token][num_labels]. */
 const scoresAt = async (model: Model, trees: readonly Tree[], aim: Aim): Promise<number[][][][]> => {
   const labels = scoreCount(model)
   const all: number[][][][] = []
-  for (const pass of passesOf(trees)) {
+  for (const pass of passesOf(trees, passTokens)) {
     const own: number[][][][] = pass.map(({ branches }) => branches.map(() => []))
     const K = Math.max(...pass.map(({ branches }) => branches.length))
     for (const packed of packs(pass, K, aim)) {

@@ -7,7 +7,8 @@ import type { MicroBatch } from '../train/micro.ts'
 export const chunks = <T>(items: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
 
-const floats = (values: ArrayLike<number>, shape: readonly number[] = [values.length]): BatchArray => ({
+/** A row, or a grid of this shape. */
+export const floats = (values: ArrayLike<number>, shape: readonly number[] = [values.length]): BatchArray => ({
   values: Float32Array.from(values),
   shape,
 })

@@ -4,11 +4,10 @@
  */
 import { groupAdvantages } from '../objectives/advantages.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { badInput } from '../util/fault.ts'
+import { chunks } from './collate.ts'
 import { lossTypes, policyGradientObjective } from './policyLosses.ts'
 import { recipe } from './recipe.ts'
-import { openGround } from './rl/ground.ts'
-import { groupsOf } from './rl/measures.ts'
+import { openGround, requireSeveral } from './rl/ground.ts'
 import { rlSession } from './rl/session.ts'
 import { grpoSchema } from './rlSchema.ts'
 
@@ -22,10 +21,7 @@ export const grpo = recipe(
   grpoSchema,
   async function* (config, context) {
     // data, policy, reference, rewards
-    if (config.numGenerations < 2)
-      throw badInput('bad-flag', 'each sample is held against the others of its prompt; give 2 or more', {
-        flag: '--num-generations',
-      })
+    requireSeveral(config)
     const tied = config.klCoef > 0
     const ground = await openGround(config, context, tied)
     // objective
@@ -49,7 +45,7 @@ export const grpo = recipe(
       loss: policyGradientObjective({ ...options, old: many }),
       aggregation,
       credit: ({ rollout, scored, oldLogps, refLogps }, state) => {
-        const groups = groupsOf(scored.rewards, rollout.perPrompt)
+        const groups = chunks(scored.rewards, rollout.perPrompt)
         const advantages = groupAdvantages(groups, config.scaleRewards).flat()
         return {
           columns: {

@@ -3,12 +3,10 @@
  * from. Peculiar: any number of samples is one list by Plackett-Luce, which for two is DPO's logistic loss; prompts whose
  * samples are all worth the same say nothing.
  */
-import { badInput } from '../util/fault.ts'
 import { chunks, rankedBatches } from './collate.ts'
 import { rankedObjective } from './losses.ts'
 import { recipe } from './recipe.ts'
-import { openGround } from './rl/ground.ts'
-import { groupsOf } from './rl/measures.ts'
+import { openGround, requireSeveral } from './rl/ground.ts'
 import { rlSession } from './rl/session.ts'
 import type { Lesson } from './rl/updates.ts'
 import { onlineDpoSchema } from './rlSchema.ts'
@@ -23,8 +21,7 @@ export const onlineDpo = recipe(
   onlineDpoSchema,
   async function* (config, context) {
     // data, policy, reference, rewards
-    if (config.numGenerations < 2)
-      throw badInput('bad-flag', 'samples are ranked against each other; give 2 or more', { flag: '--num-generations' })
+    requireSeveral(config)
     const ground = await openGround(config, context, true)
     // objective
     const loss = rankedObjective({
@@ -38,7 +35,7 @@ export const onlineDpo = recipe(
       aggregation: 'sum',
       batches: (lesson, numbers) => listBatches(lesson, numbers, config.batchSize),
       credit: ({ rollout, scored, refLogps }, state) => {
-        const places = groupsOf(scored.rewards, rollout.perPrompt).map(placesOf)
+        const places = chunks(scored.rewards, rollout.perPrompt).map(placesOf)
         const sums = refLogps!.map((tokens) => tokens.reduce((a, b) => a + b, 0))
         return { columns: { places: places.flat(), refSums: sums }, state }
       },

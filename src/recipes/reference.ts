@@ -3,11 +3,11 @@
  * computed is found again by a resumed run, a later epoch or another run. Peculiar: each example is a pass of its own,
  * so a value never depends on what else was in a batch, and a resumed run reads the very bits that were written.
  */
-import { createHash } from 'node:crypto'
 import { appendFile, mkdir, readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { digestOf } from '../checkpoint/sha256.node.ts'
 import { pack, packs, type Tree } from '../data/batch.ts'
 import type { Model } from '../passes/model.ts'
 import { targetStats } from '../passes/stats.ts'
@@ -33,7 +33,7 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
     policy.quantize,
     cpus()[0]?.model ?? '',
   ]
-  const path = join(cacheFolder(), 'reference', `${digest(key.join('\n'))}.jsonl`)
+  const path = join(cacheFolder(), 'reference', `${digestOf(key.join('\n'))}.jsonl`)
   const known = await readKnown(path)
   const kept = keeper(path)
   const model = referenceModel(policy)
@@ -58,10 +58,8 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
   }
 }
 
-const digest = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 32)
-
 const keyOf = ({ trunk, branches }: Tree, weights?: readonly ArrayLike<number>[]): string =>
-  digest(
+  digestOf(
     JSON.stringify([Array.from(trunk), branches.map((b) => Array.from(b)), weights?.map((w) => Array.from(w)) ?? 0]),
   )
 

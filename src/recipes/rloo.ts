@@ -4,12 +4,11 @@
  */
 import { leaveOneOut, normalized } from '../objectives/advantages.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { badInput } from '../util/fault.ts'
+import { chunks } from './collate.ts'
 import { policyGradientObjective } from './policyLosses.ts'
 import { recipe } from './recipe.ts'
 import { withKl } from './rl/credit.ts'
-import { openGround } from './rl/ground.ts'
-import { groupsOf } from './rl/measures.ts'
+import { openGround, requireSeveral } from './rl/ground.ts'
 import { rlSession } from './rl/session.ts'
 import { rlooSchema } from './rlSchema.ts'
 
@@ -23,10 +22,7 @@ export const rloo = recipe(
   rlooSchema,
   async function* (config, context) {
     // data, policy, reference, rewards
-    if (config.numGenerations < 2)
-      throw badInput('bad-flag', 'each sample is held against the others of its prompt; give 2 or more', {
-        flag: '--num-generations',
-      })
+    requireSeveral(config)
     const tied = config.klCoef > 0
     const ground = await openGround(config, context, tied)
     // objective
@@ -43,7 +39,7 @@ export const rloo = recipe(
       aggregation: 'grpo',
       credit: ({ rollout, scored, oldLogps, refLogps }, state) => {
         const { rewards, measures } = withKl(scored.rewards, config.klCoef, oldLogps, refLogps)
-        const groups = groupsOf(rewards, rollout.perPrompt)
+        const groups = chunks(rewards, rollout.perPrompt)
         const plain = leaveOneOut(groups)
         const advantages = config.normalizeAdvantages ? normalized(plain, (i, j) => Number.isNaN(groups[i][j])) : plain
         return {

@@ -3,6 +3,7 @@
  * trained. Peculiar: an own answer that equals the data counts, with a margin of 0 and half a win, so that a model that
  * became the data's equal shows as one.
  */
+import { deviation, mean } from '../util/statistics.ts'
 import type { List, Role } from './selfPlayLists.ts'
 
 /** A list with its log-probs under the model that is measured. */
@@ -45,11 +46,3 @@ export const measuresOf = (scored: readonly Scored[], { beta, referenceFree }: S
 }
 
 const win = (margin: number) => (margin > 0 ? 1 : margin < 0 ? 0 : 0.5)
-
-/** NaN of nothing. */
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
-
-const deviation = (values: readonly number[]) => {
-  const centre = mean(values)
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / Math.max(1, values.length - 1))
-}

@@ -1,5 +1,5 @@
 /** A tokenizer from a model folder in Hugging Face layout. */
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ByteSource } from '../util/bytes.ts'
 import { fileSource } from '../util/files.node.ts'
@@ -13,6 +13,13 @@ const extraFolder = 'additional_chat_templates'
 export const loadTokenizerFolder = async (folder: string): Promise<Tokenizer | undefined> => {
   const files = await tokenizerFiles(folder)
   return files && loadTokenizer(files)
+}
+
+/** Whether two folders cut texts alike; undefined where one of them has no tokenizer.json. */
+export const sameTokenizer = async (a: string, b: string): Promise<boolean | undefined> => {
+  const read = (folder: string) => readFile(join(folder, 'tokenizer.json')).catch(() => undefined)
+  const [one, other] = await Promise.all([a, b].map(read))
+  return one && other && one.equals(other)
 }
 
 /** What `loadTokenizer` takes, or undefined. */

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { inParallel } from '../../util/inParallel.ts'
-import { channel } from '../scaling/channel.ts'
+import { channel } from '../channel.ts'
 import { claimFolder } from './folder.ts'
 import { type Files, writeFindings } from './output.ts'
 import type { RunResult, Snapshot } from './run.ts'

@@ -3,6 +3,7 @@
  * neither training nor the last count uses, so that the count is not flattered by the choice. A run depends on its
  * settings alone; only its seconds differ.
  */
+import { mean as meanOf } from '../../util/statistics.ts'
 import { evaluate } from './evaluate.ts'
 import type { Network } from './network.ts'
 import { notebookPpo } from './notebookPpo.ts'
@@ -97,8 +98,6 @@ export const trainRun = (method: Method, seed: number, settings: RunSettings, ob
     best: { ...best, weights: [...best.weights], lengths: fresh, mean: meanOf(fresh) },
   }
 }
-
-const meanOf = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
 
 /** The first episode at whose end the last 100 had a mean of 475. */
 export const firstSolved = (lengths: readonly number[]): number | undefined => {

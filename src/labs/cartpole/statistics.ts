@@ -1,6 +1,7 @@
 /** What the runs come to: curves over seeds with intervals, counts, and the answer in words. */
+import { mean } from '../../util/statistics.ts'
+import { tInterval } from '../interval.ts'
 import type { Point } from '../lineChart.ts'
-import { mean, tInterval } from '../scaling/statistics.ts'
 import { mostSteps } from './physics.ts'
 import { type RunResult, solvedAt } from './run.ts'
 import { episodesABatch, type Method } from './settings.ts'

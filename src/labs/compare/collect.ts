@@ -1,5 +1,5 @@
 /** All answers, what the SFT policy thinks of them, and their marks, phase by phase: one model is open at a time. */
-
+import { chunks } from '../../recipes/collate.ts'
 import type { Rollout } from '../../recipes/rl/rollout.ts'
 import { type AnswerSet, answer, judgeAnswers, logps, readLogps, type Work, type WorkEvent } from './answers.ts'
 import type { Sampled } from './findings.ts'
@@ -52,10 +52,7 @@ async function* refLogps(sets: readonly AnswerSet[], rollouts: ReadonlyMap<Answe
   }
 }
 
-const byPrompt = <T>(values: readonly T[], { settings }: Work): T[][] =>
-  Array.from({ length: values.length / settings.samples }, (_, i) =>
-    values.slice(i * settings.samples, (i + 1) * settings.samples),
-  )
+const byPrompt = <T>(values: readonly T[], { settings }: Work): T[][] => chunks(values, settings.samples)
 
 const sampledFrom = async (
   set: AnswerSet,

@@ -3,7 +3,8 @@
  * policies is better and whether each is better than the SFT policy; the tests of a question, over all its pairs and
  * judges, are corrected together.
  */
-import { type Interval, mean } from '../scaling/statistics.ts'
+import { mean } from '../../util/statistics.ts'
+import type { Interval } from '../interval.ts'
 import { countNgrams, distinct, selfBleu, wordsOf } from './diversity.ts'
 import { type AtEqualKl, atEqualKl, bestOfN, type Path, type Stop } from './kl.ts'
 import {

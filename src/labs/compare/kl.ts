@@ -3,9 +3,9 @@
  * reward against it as a path, and the same reward at equal distance. Schulman 2020, "Approximating KL divergence".
  */
 import { type KlEstimator, klEstimate } from '../../objectives/kl.ts'
-import type { Interval } from '../scaling/statistics.ts'
+import { expectedBest } from '../../recipes/rl/bestOfN.ts'
+import type { Interval } from '../interval.ts'
 import type { Runs } from './rewards.ts'
-import { promptMeans } from './rewards.ts'
 import { bootstrapInterval, type Draws, meanOver } from './statistics.ts'
 
 export type Divergence = { k1: number; k3: number }
@@ -103,34 +103,13 @@ const rewardAt = (path: Statistics, kl: number, draw: Uint32Array): number => {
  * @param rewards of the SFT policy under the judge, standardised
  */
 export const bestOfN = (rewards: Runs, draws: Draws): { n: number; kl: number; reward: Interval }[] => {
-  const sorted = (rewards[0] ?? []).map((_, i) =>
-    rewards
-      .flatMap((run) => run[i])
-      .filter(Number.isFinite)
-      .sort((a, b) => a - b),
-  )
-  const most = Math.min(...sorted.filter(({ length }) => length > 0).map(({ length }) => length))
+  const known = (rewards[0] ?? [])
+    .map((_, i) => rewards.flatMap((run) => run[i]).filter(Number.isFinite))
+    .filter(({ length }) => length > 0)
+  const most = Math.min(...known.map(({ length }) => length))
   return Array.from({ length: Number.isFinite(most) ? most : 0 }, (_, i) => i + 1).map((n) => {
-    const values = sorted.filter(({ length }) => length > 0).map((row) => expectedBest(row, n))
+    const values = known.map((row) => expectedBest(row, n))
     const reward = bootstrapInterval(values.length, meanOver(values), draws)
     return { n, kl: Math.log(n) - (n - 1) / n, reward }
   })
 }
-
-/** Of ascending values: value i is the best of n drawn without replacement in C(i, n-1) of C(N, n) choices. */
-const expectedBest = (values: readonly number[], n: number): number => {
-  const N = values.length
-  let [sum, share] = [0, n / N]
-  for (let i = N - 1; i >= n - 1; i--) {
-    sum += share * values[i]
-    share *= (i - n + 1) / Math.max(1, i)
-  }
-  return sum
-}
-
-/** Of each prompt the mean over answers, for runs as they are sampled. */
-export const stopOf = (name: string, kl: Runs, rewards: ReadonlyMap<string, Runs>): Stop => ({
-  name,
-  kl: promptMeans(kl),
-  rewards: new Map([...rewards].map(([judge, values]) => [judge, promptMeans(values)])),
-})

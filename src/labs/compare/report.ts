@@ -1,8 +1,8 @@
 /** A comparison as a page: what can be concluded, then the numbers that it rests on, each with how to read it. */
 import { type Html, html, raw } from '../html.ts'
+import type { Interval } from '../interval.ts'
 import { facts, figure, page, shell, table } from '../page.ts'
 import type { Plot } from '../plot.ts'
-import type { Interval } from '../scaling/statistics.ts'
 import type { CompareFindings, Frontier, PairFindings, PolicyFindings } from './findings.ts'
 import { forestChart } from './forestChart.ts'
 import { rateText, spanText } from './words.ts'

@@ -2,8 +2,8 @@
  * Two policies under one judge. Peculiar: which of the two is preferred is decided by win rates, for they mean the same
  * whatever a judge's scale is; differences are in standard deviations of the SFT policy's own rewards under that judge.
  */
-import { wilson } from '../interval.ts'
-import { type Interval, mean, tInterval } from '../scaling/statistics.ts'
+import { deviation, mean } from '../../util/statistics.ts'
+import { type Interval, tInterval, wilson } from '../interval.ts'
 import { bootstrapInterval, type Draws, lineThrough, meanInterval, signFlipTest, standardError } from './statistics.ts'
 
 /** Of each prompt the values of its answers; NaN where a judge failed. */
@@ -17,9 +17,8 @@ export type Scale = { mean: number; std: number }
 
 export const scaleOf = (runs: Runs): Scale | undefined => {
   const values = runs.flat(2).filter(Number.isFinite)
-  const centre = mean(values)
-  const std = Math.sqrt(values.reduce((sum, x) => sum + (x - centre) ** 2, 0) / (values.length - 1))
-  return std > 0 ? { mean: centre, std } : undefined
+  const std = deviation(values)
+  return std > 0 ? { mean: mean(values), std } : undefined
 }
 
 /** In standard deviations of the SFT policy's rewards, from their mean. */

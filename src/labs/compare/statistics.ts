@@ -4,7 +4,8 @@
  * so that the same measurements give the same intervals and the same p.
  */
 import { philox, rng } from '../../util/rng.ts'
-import { type Interval, mean } from '../scaling/statistics.ts'
+import { variance } from '../../util/statistics.ts'
+import type { Interval } from '../interval.ts'
 
 /** Keep the random numbers of two purposes apart. */
 const DRAW = 0x64726177
@@ -83,10 +84,8 @@ export const meanInterval = (values: readonly number[], draws: Draws): Interval 
   bootstrapInterval(values.length, meanOver(values), draws)
 
 /** The standard error of a mean over prompts; NaN of fewer than two. */
-export const standardError = (values: readonly number[]): number => {
-  const centre = mean(values)
-  return Math.sqrt(values.reduce((sum, x) => sum + (x - centre) ** 2, 0) / (values.length - 1) / values.length)
-}
+export const standardError = (values: readonly number[]): number =>
+  values.length < 2 ? Number.NaN : Math.sqrt(variance(values) / values.length)
 
 /** Sums that differ by rounding alone are equal. */
 const rounding = 1e-9

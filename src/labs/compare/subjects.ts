@@ -3,12 +3,11 @@
  * a key made of the bytes of its weights, so answers are known again whatever a folder is called now, and two names for
  * one model are found out before anything is computed.
  */
-import { createHash } from 'node:crypto'
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { openAdapter } from '../../checkpoint/folder.node.ts'
-import { sha256File } from '../../checkpoint/sha256.node.ts'
+import { digestOf, sha256File } from '../../checkpoint/sha256.node.ts'
 import { readState } from '../../checkpoint/state.node.ts'
 import { endIds } from '../../generate/generate.ts'
 import { loadPretrained } from '../../models/load.node.ts'
@@ -59,8 +58,7 @@ export const parsePolicy = (text: string): { name: string; runs: string[] } => {
     : { name, runs: list.split(',').filter(Boolean) }
 }
 
-export const keyOf = (parts: unknown): string =>
-  createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
+export const keyOf = (parts: unknown): string => digestOf(JSON.stringify(parts))
 
 /** Throws Faults where a name leads nowhere. */
 export const openSft = async (model: string): Promise<{ subject: Subject; place: Place }> => {

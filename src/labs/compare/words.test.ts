@@ -1,7 +1,7 @@
 /** Every kind of result gets the sentence that it deserves; a page is made from any of them. */
 import { describe, expect, it } from 'vitest'
 import { rng } from '../../util/rng.ts'
-import type { Interval } from '../scaling/statistics.ts'
+import type { Interval } from '../interval.ts'
 import { findingsOf, type JudgeMaterial, type Material, type PairFindings, type Sampled } from './findings.ts'
 import { compareReport } from './report.ts'
 import { makeDraws } from './statistics.ts'

@@ -3,9 +3,12 @@
  * supervised run of the same size and seed at the compute that it took itself, and once more, its helper's compute
  * counted too, with the best that supervised training of any size made of as much.
  */
+
+import { mean } from '../../util/statistics.ts'
+import { type Interval, tInterval } from '../interval.ts'
 import type { CellResult, CurvePoint, Mark } from './cells.ts'
 import type { Method } from './settings.ts'
-import { bestSoFar, type Curve, type Interval, mean, shareAt, tInterval, valueAt } from './statistics.ts'
+import { bestSoFar, type Curve, shareAt, valueAt } from './statistics.ts'
 
 /** Differences to supervised training at equal compute, over the seeds. */
 export type Against = {

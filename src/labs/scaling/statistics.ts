@@ -1,10 +1,9 @@
 /** Curves against compute: the lower envelope, the best size for a budget, a power law, and how sure they are. */
 import { type Rng, rng } from '../../util/rng.ts'
+import { mean } from '../../util/statistics.ts'
 
 /** Compute in FLOPs, loss in nats; compute rises. */
 export type Curve = readonly (readonly [flops: number, loss: number])[]
-
-export type Interval = { value: number; low: number; high: number }
 
 /** The least value up to each point: a run may be stopped early. */
 export const bestSoFar = (curve: Curve): Curve => {
@@ -40,8 +39,6 @@ export const meanCurve = (curves: readonly Curve[]): Curve =>
     if (values.some((value) => value === undefined)) return []
     return [[x, Math.exp(mean(values.map((value) => Math.log(value!))))] as const]
   })
-
-export const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
 
 /** `count` values from low to high, equally far apart in their logarithm. */
 export const logSpace = (low: number, high: number, count: number): number[] =>
@@ -101,17 +98,4 @@ export const bootstrap = (
   values.sort((a, b) => a - b)
   const quantile = (q: number) => values[Math.min(values.length - 1, Math.floor(q * values.length))]
   return { low: quantile(0.025), high: quantile(0.975), count: values.length }
-}
-
-/** 97.5 % quantiles of Student's t by degrees of freedom, from 1. */
-const tTable = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
-
-/** The mean of a few measurements with its 95 % interval (Student's t); infinite for a single one. */
-export const tInterval = (values: readonly number[]): Interval => {
-  const value = mean(values)
-  const freedom = values.length - 1
-  if (freedom < 1) return { value, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY }
-  const variance = values.reduce((sum, x) => sum + (x - value) ** 2, 0) / freedom
-  const half = (tTable[freedom - 1] ?? 1.96) * Math.sqrt(variance / values.length)
-  return { value, low: value - half, high: value + half }
 }

@@ -1,14 +1,8 @@
 /** Rankings to the micro-batches that a reward model reads: a tree for each prompt, its replies' ends the targets. */
 import { packs } from '../../data/batch.ts'
 import type { RankedExample } from '../../data/examples.ts'
-import type { BatchArray } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
-import { rankedTree } from '../collate.ts'
-
-const floats = (values: readonly number[], shape: readonly number[] = [values.length]): BatchArray => ({
-  values: Float32Array.from(values),
-  shape,
-})
+import { floats, rankedTree } from '../collate.ts'
 
 /** What a reply's rating adds to the margins: a pair's own margin is the first reply's. */
 const marginOf = ({ ratings, margin }: RankedExample, k: number, from: 'auto' | 'ratings' | 'none'): number => {

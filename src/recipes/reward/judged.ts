@@ -5,6 +5,7 @@
  */
 import { scoreDistribution, winProbability } from '../../objectives/probabilisticReward.ts'
 import type { MicroBatch } from '../../train/micro.ts'
+import { correlation, deviation, mean } from '../../util/statistics.ts'
 
 /** One prompt with its replies, best first. */
 export type JudgedRow = {
@@ -79,23 +80,7 @@ export const judgedPairs = (rows: readonly JudgedRow[]): JudgedPair[] =>
     ),
   )
 
-export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
-
-/** With n - 1. */
-export const deviation = (values: readonly number[]): number => {
-  const middle = mean(values)
-  return Math.sqrt(values.reduce((sum, x) => sum + (x - middle) ** 2, 0) / (values.length - 1))
-}
-
-/** Pearson's r; NaN where either side does not vary. */
-export const correlation = (x: readonly number[], y: readonly number[]): number => {
-  const [mx, my] = [mean(x), mean(y)]
-  const sum = (of: (i: number) => number) => x.reduce((total, _, i) => total + of(i), 0)
-  const [sx, sy] = [sum((i) => (x[i] - mx) ** 2), sum((i) => (y[i] - my) ** 2)]
-  return sum((i) => (x[i] - mx) * (y[i] - my)) / Math.sqrt(sx * sy)
-}
-
-export const isRight = ({ margin }: JudgedPair): number => Number(margin > 0)
+const isRight = ({ margin }: JudgedPair): number => Number(margin > 0)
 
 /** The mean over pairs, and its standard error over prompts. */
 export const accuracyOf = (pairs: readonly JudgedPair[]): { accuracy: number; se: number } => {

@@ -5,12 +5,12 @@
  */
 import { endIds } from '../../generate/generate.ts'
 import { openScheduler } from '../../generate/scheduler.ts'
-import { deviation } from '../../objectives/advantages.ts'
 import { openModel } from '../../passes/open.node.ts'
+import { deviation, mean } from '../../util/statistics.ts'
+import { chunks } from '../collate.ts'
 import { idsOnly } from '../encoder.ts'
 import type { ProgressEvent } from '../recipe.ts'
 import { limitsOf, openData } from '../session.ts'
-import { groupsOf, mean } from './measures.ts'
 import { openRewards, type RewardSettings, rewardColumns } from './openRewards.ts'
 import { type Encoding, type PromptExample, promptStream, promptText } from './prompts.ts'
 import { rewardsOf } from './rewards.ts'
@@ -30,7 +30,7 @@ export type BestOfN = {
   failed: number
 }
 
-/** Mean of the best of n draws without replacement from these rewards. */
+/** Mean of the best of n draws without replacement from these rewards: the i-th best is it in C(N - i, n - 1) of C(N, n). */
 export const expectedBest = (rewards: readonly number[], n: number): number => {
   const sorted = [...rewards].sort((a, b) => b - a)
   const N = sorted.length
@@ -69,9 +69,9 @@ export async function* bestOfN(
     const rollout = yield* rollOut({ scheduler, encoding, settings, seed, signal }, examples)
     const scored = rollout && (yield* rewardsOf(rewards, rollout, { signal }))
     if (!rollout || !scored) return undefined
-    const groups = groupsOf(scored.rewards, rollout.perPrompt)
+    const groups = chunks(scored.rewards, rollout.perPrompt)
     return {
-      rows: groups.map((group, g) => bestRow(encoding, examples[g], groupsOf(rollout.samples, group.length)[g], group)),
+      rows: groups.map((group, g) => bestRow(encoding, examples[g], chunks(rollout.samples, group.length)[g], group)),
       table: tableOf(groups),
       dropped: stream.tally().counts,
       failed: scored.rewards.filter(Number.isNaN).length,
@@ -81,13 +81,17 @@ export async function* bestOfN(
   }
 }
 
+/** The first sample of the most reward; one without a reward only where none has one. */
+export const mostRewarded = (rewards: readonly number[]): number =>
+  rewards.reduce((at, reward, i) => (Number.isNaN(rewards[at]) || reward > rewards[at] ? i : at), 0)
+
 const bestRow = (
   encoding: Encoding,
   { prompt }: PromptExample,
   samples: readonly { ids: number[]; text?: string }[],
   rewards: readonly number[],
 ): BestOfN['rows'][number] => {
-  const best = rewards.reduce((at, reward, i) => (reward > (rewards[at] || Number.NEGATIVE_INFINITY) ? i : at), 0)
+  const best = mostRewarded(rewards)
   const reward = Number.isNaN(rewards[best]) ? null : rewards[best]
   const { ids, text = '' } = samples[best]
   return { prompt: promptText(encoding, prompt), completion: text, reward, ids }

@@ -1,5 +1,6 @@
 /** Parts that methods credit samples with. */
-import { mean, sampleKls } from './measures.ts'
+import { mean } from '../../util/statistics.ts'
+import { sampleKls } from './measures.ts'
 
 /** R - coef sum_t (log pi - log ref): the KL penalty as part of the reward, whose gradient is unbiased (k1). */
 export const withKl = (

@@ -2,9 +2,6 @@
  * PPO's value functions: a head on the policy, or a model of its own that begins as the reward model. Peculiar: such a model
  * lives on the policy's engine and its arenas lie beside the policy's, so one update, one norm and one checkpoint are of both.
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { sha256File } from '../../checkpoint/sha256.node.ts'
 import type { StoredTensor } from '../../checkpoint/stored.ts'
 import { scoreWeight } from '../../models/architecture.ts'
 import type { Base } from '../../models/merge.ts'
@@ -12,6 +9,7 @@ import { asRewardModel, newScoreWeight } from '../../models/scored.ts'
 import { optimizer } from '../../optim/optimizers.ts'
 import type { Model } from '../../passes/model.ts'
 import type { Gradients } from '../../passes/stack.ts'
+import { sameTokenizer } from '../../text/tokenizer.node.ts'
 import { makeUpdater } from '../../train/update.ts'
 import { badInput } from '../../util/fault.ts'
 import { locate } from '../encoder.ts'
@@ -50,15 +48,9 @@ export const openCritic = async (settings: CriticSettings, { policy }: Pick<Grou
   return { model: critic.model, gradients: critic.gradients, joined }
 }
 
-const tokenizerHash = async (dir: string) => {
-  const path = join(dir, 'tokenizer.json')
-  return existsSync(path) ? sha256File(path) : undefined
-}
-
 /** A value stands on each token of the policy, so both must cut texts alike. */
 const requireSameTokens = async (policy: Policy, critic: Policy) => {
-  const [ours, theirs] = [await tokenizerHash(policy.dir), await tokenizerHash(critic.dir)]
-  const alike = ours === undefined || theirs === undefined || ours === theirs
+  const alike = (await sameTokenizer(policy.dir, critic.dir)) ?? true
   if (alike && policy.model.config.vocab_size <= critic.model.config.vocab_size) return
   throw badInput(
     'bad-flag',

@@ -1,7 +1,8 @@
 /** The reward of held-out prompts: one answer to each, drawn as in training by numbers that are the same every time. */
+import { mean } from '../../util/statistics.ts'
 import type { ProgressEvent } from '../recipe.ts'
 import type { Ground } from './ground.ts'
-import { mean, rolloutMeasures, sampleKls } from './measures.ts'
+import { rolloutMeasures, sampleKls } from './measures.ts'
 import { sampleStats } from './passes.ts'
 import type { PromptExample } from './prompts.ts'
 import { rewardsOf } from './rewards.ts'

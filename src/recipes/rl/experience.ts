@@ -3,6 +3,7 @@
  * reference, credit. Peculiar: where a rollout serves several updates, what came out is kept in its folder, since the
  * policy that it speaks of is gone after the first.
  */
+
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -12,9 +13,10 @@ import type { MicroBatch } from '../../train/micro.ts'
 import type { Trainer } from '../../train/step.ts'
 import { badInput } from '../../util/fault.ts'
 import { diskFault, writeWhole } from '../../util/files.node.ts'
+import { mean } from '../../util/statistics.ts'
 import type { ProgressEvent } from '../recipe.ts'
 import type { Ground } from './ground.ts'
-import { mean, rolloutMeasures, sampleKls } from './measures.ts'
+import { rolloutMeasures, sampleKls } from './measures.ts'
 import { sampleStats } from './passes.ts'
 import type { PromptExample } from './prompts.ts'
 import { rewardsOf, type Scored } from './rewards.ts'

@@ -4,6 +4,7 @@ import type { Scheduler } from '../../generate/scheduler.ts'
 import type { Model } from '../../passes/model.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { badInput } from '../../util/fault.ts'
 import { idsOnly, locate } from '../encoder.ts'
 import { hasLiveReference, openPolicy, type Policy, type PolicySettings } from '../policy.ts'
 import type { Body } from '../recipe.ts'
@@ -47,6 +48,14 @@ export type Ground = {
   held?: PromptStream
   /** Of rows that are learnt from beside the prompts' samples. */
   files?: readonly string[]
+}
+
+/** Throws a Fault 'bad-flag' where a prompt has one sample, and nothing to hold it against. */
+export const requireSeveral = ({ numGenerations }: Pick<RolloutSettings, 'numGenerations'>): void => {
+  if (numGenerations < 2)
+    throw badInput('bad-flag', 'each sample is held against the others of its prompt; give 2 or more', {
+      flag: '--num-generations',
+    })
 }
 
 /**

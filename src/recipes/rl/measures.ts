@@ -1,17 +1,14 @@
 /** What a rollout looks like in numbers, by the names that TRL gives them. Peculiar: failed rewards are in none of them. */
-import { deviation } from '../../objectives/advantages.ts'
+import { deviation, mean } from '../../util/statistics.ts'
+import { chunks } from '../collate.ts'
 import type { Scored } from './rewards.ts'
 import type { Rollout } from './rollout.ts'
 
-export const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
 const there = (values: readonly number[]) => values.filter((value) => !Number.isNaN(value))
-
-export const groupsOf = <T>(values: readonly T[], size: number): T[][] =>
-  Array.from({ length: values.length / size }, (_, g) => values.slice(g * size, (g + 1) * size))
 
 /** NaN, which no event keeps, where there is nothing to measure. */
 export const rolloutMeasures = ({ samples, perPrompt }: Rollout, { rewards, by }: Scored): Record<string, number> => {
-  const groups = groupsOf(rewards, perPrompt).map(there)
+  const groups = chunks(rewards, perPrompt).map(there)
   const sources = Object.entries(by).flatMap(([name, values]) => [
     [`rewards/${name}/mean`, mean(there(values))],
     [`rewards/${name}/std`, deviation(there(values))],

@@ -3,16 +3,14 @@
  * an answer which was cut off looks cut off; conversations, and texts of another tokenizer, are read as it was trained to
  * read them. More than one output is a distribution over the scores 1, 2, ...: its mean, and how wide it is.
  */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { openAdapter } from '../../checkpoint/folder.node.ts'
 import { sha256File } from '../../checkpoint/sha256.node.ts'
 import type { Tree } from '../../data/batch.ts'
 import { type Encoder, encodePrompt, encodeReply } from '../../data/examples.ts'
 import { isIds, isMessages } from '../../data/rows.ts'
-import { scoreDistribution } from '../../objectives/probabilisticReward.ts'
 import { openModel } from '../../passes/open.node.ts'
-import { scoresOf } from '../../passes/scores.ts'
+import { rewardOf, scoresOf } from '../../passes/scores.ts'
+import { sameTokenizer } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
 import type { WarningEvent } from '../recipe.ts'
 import { readRewardNotes } from '../reward/saved.ts'
@@ -44,7 +42,7 @@ export const modelReward = async (
       `${JSON.stringify(name)}: one of policy and reward model has a tokenizer and the other has none, so they share neither text nor ids`,
       { flag: '--reward' },
     )
-  const shared = tokenizer === undefined || (await sameTokenizer(opened.dir, policyDir))
+  const shared = tokenizer === undefined || (await sameTokenizer(opened.dir, policyDir)) === true
   const most = opened.model.config.max_position_embeddings
   const encode = (answer: Answered) => treeOf(answer, shared ? undefined : tokenizer, tokenizer, most)
   const adapterFiles = adapter === undefined ? [] : (await openAdapter(adapter)).files
@@ -92,13 +90,6 @@ const retokenised = (name: string): WarningEvent => ({
   message: `${name} has a tokenizer of its own: answers are read to it as text`,
 })
 
-const sameTokenizer = async (a: string, b: string): Promise<boolean> => {
-  const [one, other] = await Promise.all(
-    [a, b].map((dir) => readFile(join(dir, 'tokenizer.json')).catch(() => undefined)),
-  )
-  return one !== undefined && other !== undefined && one.equals(other)
-}
-
 /**
  * Prompt and answer as the reward model reads them; undefined where there is no room for an answer.
  * @param other a tokenizer that is not the policy's
@@ -129,8 +120,8 @@ const rewardsByModel = async (
   return trees.map((tree) => {
     if (!tree) return failed('the prompt leaves the reward model no room for an answer')
     const [logits] = scores[next++]
-    if (logits.length === 1) return { value: (logits[0] + bias - mean) / std }
-    const { reward, sigma } = scoreDistribution(logits)
+    const { reward, sigma } = rewardOf(logits)
+    if (sigma === undefined) return { value: (reward + bias - mean) / std }
     return { value: (reward - mean) / std, sigma: sigma / std }
   })
 }

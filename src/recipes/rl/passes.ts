@@ -3,7 +3,7 @@
  * reference is the policy with its adapter off; only where all weights are trained, or the adapter was trained before,
  * the trained arrays are copied once, as they were at the beginning.
  */
-import { pack, type Tree } from '../../data/batch.ts'
+import { pack, passesOf, type Tree } from '../../data/batch.ts'
 import type { HeadSettings } from '../../passes/head.ts'
 import { type Model, makeModel } from '../../passes/model.ts'
 import { targetStats } from '../../passes/stats.ts'
@@ -11,7 +11,7 @@ import type { TargetStat } from '../../train/loss.ts'
 import { hasLiveReference, type Policy, referenceModel } from '../policy.ts'
 import type { Rollout } from './rollout.ts'
 
-/** Tokens of a pass, roughly: a longer prompt with its samples has one of its own. */
+/** Tokens of a pass, roughly. */
 const passTokens = 4096
 
 /** Attention pays for the square of a tree, so samples share their prompt only while they are this short together. */
@@ -36,24 +36,6 @@ export const treesOf = (rollout: Rollout): { trees: Tree[]; K: number } => {
   return { trees, K }
 }
 
-const treeTokens = ({ trunk, branches }: Tree) => branches.reduce((n, { length }) => n + length, trunk.length)
-
-/** Which trees share a pass: depends on the trees alone. */
-const runsOf = (trees: readonly Tree[]): Tree[][] => {
-  const runs: Tree[][] = []
-  let room = 0
-  for (const tree of trees) {
-    const tokens = treeTokens(tree)
-    if (tokens > room) {
-      runs.push([])
-      room = passTokens
-    }
-    runs.at(-1)!.push(tree)
-    room -= tokens
-  }
-  return runs
-}
-
 /** Statistics (or the one score) of every token of every sample, in their order. @returns [samples][tokens] */
 export const sampleStats = async <S extends TargetStat>(
   model: Model,
@@ -63,12 +45,12 @@ export const sampleStats = async <S extends TargetStat>(
 ): Promise<Record<S, number[][]>> => {
   const { trees, K } = treesOf(rollout)
   const all = Object.fromEntries(names.map((name) => [name, [] as number[][]])) as Record<S, number[][]>
-  for (const run of runsOf(trees)) {
-    const packed = pack(run, K)
+  for (const pass of passesOf(trees, passTokens)) {
+    const packed = pack(pass, K)
     const { stats, placed } = targetStats(model, packed, names, settings)
     for (const name of names) {
       const values = await model.backend.read(stats[name])
-      const own = Array.from({ length: run.length * K }, (): number[] => [])
+      const own = Array.from({ length: pass.length * K }, (): number[] => [])
       values.forEach((value, m) => {
         own[packed.targets.sequence[m]].push(value)
       })

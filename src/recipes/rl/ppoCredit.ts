@@ -2,12 +2,13 @@
  * PPO's credit: rewards of tokens (KL on each, the score on the last real one), advantages by GAE, whitened over the tokens
  * that count. Peculiar: a sample whose reward failed is in no mean and no deviation.
  */
+
 import { whiten } from '../../objectives/advantages.ts'
 import { adaptedKl, type KlEstimator, tokenRewards } from '../../objectives/kl.ts'
 import { gae } from '../../objectives/returns.ts'
 import type { Model } from '../../passes/model.ts'
+import { mean } from '../../util/statistics.ts'
 import type { Credited, Experience, State } from './experience.ts'
-import { mean } from './measures.ts'
 import { sampleStats } from './passes.ts'
 
 export type CreditSettings = {

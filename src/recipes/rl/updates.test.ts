@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { expectedBest } from './bestOfN.ts'
+import { expectedBest, mostRewarded } from './bestOfN.ts'
 import type { Rollout } from './rollout.ts'
 import { type Lesson, updateBatches, updatesOf } from './updates.ts'
 import { noWatch, observed, tallied } from './watch.ts'
@@ -57,6 +57,12 @@ describe('best of N', () => {
     expect(expectedBest([3, 1, 2, 5], 1)).toBeCloseTo(2.75)
     expect(expectedBest([3, 1, 2, 5], 2)).toBeCloseTo((3 + 3 + 5 + 2 + 5 + 5) / 6)
     expect(expectedBest([3, 1, 2, 5], 4)).toBe(5)
+  })
+
+  it('keeps the sample of most reward, whatever its sign', () => {
+    expect(mostRewarded([0, -1, -2])).toBe(0)
+    expect(mostRewarded([-3, -1, -2])).toBe(1)
+    expect(mostRewarded([Number.NaN, -2, Number.NaN, -1])).toBe(3)
   })
 })
 

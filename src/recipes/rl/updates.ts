@@ -8,7 +8,7 @@ import { type Aggregation, tokenWeights } from '../../objectives/aggregation.ts'
 import type { BatchArray } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { permutation, rng } from '../../util/rng.ts'
-import { chunks } from '../collate.ts'
+import { chunks, floats } from '../collate.ts'
 import { treesOf } from './passes.ts'
 import type { Rollout } from './rollout.ts'
 
@@ -76,11 +76,6 @@ export const updateBatches = (
   const weights = tokenWeights(aggregation, lengths, maxNewTokens)
   return micros.map((micro, i) => microBatch(micro, lengths[i], weights[i]))
 }
-
-const floats = (values: ArrayLike<number>): BatchArray => ({
-  values: Float32Array.from(values),
-  shape: [values.length],
-})
 
 /** `weights` [M], `lengths` [S] and the columns: a number for each sample [S], or for each token [M]. */
 const microBatch = (
