@@ -57,7 +57,8 @@ const largestLogRatio = 40
 
 /**
  * sum_t w_t (policy loss + beta kl - entropyCoef H). Metrics by TRL's names, means over tokens (over replies, where they
- * have one ratio): clip_ratio/{low_mean,high_mean,region_mean}, kl, entropy; approx_kl (log ratio)^2 / 2 and ratio.
+ * have one ratio): clip_ratio/{low_mean,high_mean,region_mean}, over replies' own clip_ratio/{low_min,high_max}, kl,
+ * entropy; approx_kl (log ratio)^2 / 2 and ratio.
  */
 export const policyLoss = (batch: PolicyBatch, o: PolicyOptions): Objective => {
   const counted = batch.weights.gt(0)
@@ -163,9 +164,12 @@ const ratioMetrics = (
   const once = level === 'token' ? counted.cast('f32') : counted.where(lengths.max(1).gather(sequence).pow(-1), 0)
   const share = (x: Tensor) => meanOver(once)(x.cast('f32'))
   const tokens = meanOver(counted.cast('f32'))
+  const ofReply = (x: Tensor) => x.and(counted).cast('f32').scatterAdd(sequence, lengths.shape[0]).div(lengths.max(1))
   return {
     'clip_ratio/low_mean': share(low),
     'clip_ratio/high_mean': share(high),
+    'clip_ratio/low_min': lengths.gt(0).where(ofReply(low), 1).neg().amax(0).neg(),
+    'clip_ratio/high_max': ofReply(high).amax(0),
     'clip_ratio/region_mean': share(low.or(high)),
     approx_kl: tokens(logRatio.square().mul(0.5)),
     ratio: meanOver(once)(ratio),

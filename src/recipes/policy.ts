@@ -5,9 +5,10 @@
 import { freemem } from 'node:os'
 import { sha256File } from '../checkpoint/sha256.node.ts'
 import type { StoredTensor } from '../checkpoint/stored.ts'
-import { scoreWeight } from '../models/architecture.ts'
+import { headWeight, scoreWeight } from '../models/architecture.ts'
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'
 import type { Adapter } from '../models/lora.ts'
+import { moduleOf } from '../models/loraModules.ts'
 import { newAdapter } from '../models/loraNew.ts'
 import { applyAdapter, type Base } from '../models/merge.ts'
 import { requireLanguageHead } from '../models/scored.ts'
@@ -139,6 +140,7 @@ const adapterOf = async (
   if (dir !== undefined) {
     const { base: own, adapter, files } = await loadAdapted<Base>(dir, pretrained)
     const base = headed(own)
+    refuseHeadAdapter(base, adapter, dir)
     return { base, adapter: savingHead(base, { ...adapter, dropout: settings.loraDropout }), files }
   }
   const base = headed(pretrained)
@@ -147,6 +149,13 @@ const adapterOf = async (
   const targets = loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget
   const adapter = newAdapter({ r, alpha, dropout, targets }, base.architecture, base.config, seed)
   return { base, adapter: savingHead(base, adapter), files: [] }
+}
+
+/** A reward model has no language head that an adapter could change. */
+const refuseHeadAdapter = ({ architecture }: Base, { targets, saved }: Adapter, file: string) => {
+  if (architecture.scores !== 'alone' || !(targets.has(moduleOf(headWeight)) || saved.includes(headWeight))) return
+  const advice = 'merge it into the model first (attune merge), or give another adapter'
+  throw badInput('wrong-adapter', `changes lm_head, which a reward model does not have; ${advice}`, { file })
 }
 
 /** A score head is trained and saved whole, from the base's. */
@@ -190,15 +199,21 @@ const fillTrainable = async (backend: Backend, params: ReadonlyMap<string, Handl
 /** Part of the free memory that kept activations may take; the rest is the steps' own. */
 const roomForKept = 0.4
 
-/** `auto`: the fastest plan that fits a micro-batch of this many tokens into the memory that is free. */
+/**
+ * `auto`: the fastest plan that fits a micro-batch of this many tokens into the memory that is free.
+ * @param beside another model that learns from the same batches
+ */
 export const planFor = (
-  { model, gradients }: Policy,
+  policy: Pick<Policy, 'model' | 'gradients'>,
   memory: PolicySettings['memory'],
   sizes: { N: number; B: number; T: number },
+  beside: Pick<Policy, 'model' | 'gradients'> = policy,
 ): Plan => {
   if (memory !== 'auto') return memory
   const free = process.availableMemory?.() ?? freemem()
-  return keptBytes(model, 'fast', gradients, sizes) < roomForKept * free ? 'fast' : 'low'
+  // One is through before the other begins, so they take turns in the same memory
+  const kept = [policy, beside].map(({ model, gradients }) => keptBytes(model, 'fast', gradients, sizes))
+  return Math.max(...kept) < roomForKept * free ? 'fast' : 'low'
 }
 
 /**

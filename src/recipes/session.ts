@@ -324,6 +324,7 @@ export const meaning: Record<string, string> = {
   'no-target-left': 'rows dropped: the length limit left nothing to predict',
   truncated: 'rows cut to the length limits',
   tie: 'rows dropped: two replies of equal rank say nothing to a loss on pairs',
+  contradiction: 'rows dropped: a reply is rated above one that it is ranked below (--margins ratings)',
   empty: 'rows dropped: too short to predict anything',
 }
 

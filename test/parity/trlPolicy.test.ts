@@ -139,7 +139,10 @@ const stepBatches = (run: Run, step: number): MicroBatch[] => {
 }
 
 /** Metrics of the objective; the others are of the rollout. RLOO's ratio metrics are means over replies as well. */
-const compared = ['entropy', 'clip_ratio/low_mean', 'clip_ratio/high_mean', 'clip_ratio/region_mean', 'kl']
+const compared = [
+  ...['entropy', 'clip_ratio/low_mean', 'clip_ratio/low_min', 'clip_ratio/high_mean', 'clip_ratio/high_max'],
+  ...['clip_ratio/region_mean', 'kl'],
+]
 
 const expectStep = (actual: Record<string, number>, expected: Run['steps'][number], run: Run) => {
   const { tolerance } = run

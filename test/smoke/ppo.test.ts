@@ -1,8 +1,11 @@
 /** PPO end to end: both value functions and the pretraining mix raise a reward, and a run goes on where it was killed. */
 import { writeFile } from 'node:fs/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { keptBytes } from '../../src/passes/stack.ts'
+import { openPolicy, planFor } from '../../src/recipes/policy.ts'
 import { ppo } from '../../src/recipes/ppo.ts'
 import type { TrainEvent } from '../../src/recipes/recipe.ts'
+import { sftSchema } from '../../src/recipes/schema.ts'
 import { fixture } from '../support/golden.ts'
 import { hashOf, ids, logOf, tiny, train, workshop } from '../support/training.ts'
 
@@ -102,6 +105,24 @@ const told = async (output: string) =>
       ),
     ),
   )
+
+it('leaves room for the activations of whichever model has more', async () => {
+  const settings = sftSchema.parse({ model: '-', output: '-', data: ['-'], threads: 1 })
+  const policy = await openPolicy(settings, { dir: tiny })
+  const critic = await openPolicy(settings, { dir: fixture('models/stories260K') })
+  const sizes = { N: 64, B: 4, T: 16 }
+  const [less, more] = [policy, critic].map(({ model, gradients }) => keptBytes(model, 'fast', gradients, sizes))
+  expect(more).toBeGreaterThan(less)
+  const memory = vi.spyOn(process, 'availableMemory').mockReturnValue((less + more) / 2 / 0.4)
+  try {
+    expect(planFor(policy, 'auto', sizes)).toBe('fast')
+    expect(planFor(policy, 'auto', sizes, critic)).toBe('low')
+  } finally {
+    memory.mockRestore()
+    await policy.close()
+    await critic.close()
+  }
+})
 
 it.each([
   ['value-model', { valueModel: tiny, klTarget: 1, klHorizon: 100 }],

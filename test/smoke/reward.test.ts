@@ -7,6 +7,7 @@ import { creditOf } from '../../src/recipes/reward/credit.ts'
 import { openRewardModel } from '../../src/recipes/reward/open.ts'
 import { reward } from '../../src/recipes/reward/recipe.ts'
 import { sft } from '../../src/recipes/sft.ts'
+import { fixture } from '../support/golden.ts'
 import { hashOf, ids, logOf, stopAfter, tiny, train, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()
@@ -147,6 +148,27 @@ describe('refuses', () => {
     ['a bias of scores', { kind: 'probabilistic', initBias: true }, pairs, /bias/],
     ['margins of a best reply', { kind: 'best-of-n', margins: 'ratings' }, best, /margin/],
     ['a file without a head', { head: join(tiny, 'model.safetensors') }, pairs, /score\.weight/],
+    ['a rank of 0', {}, [{ prompt: [1], responses: [[2], [3]], ranks: [0, 1] }], /ranks count from 1/],
+    ['a best reply that is not there', {}, [{ prompt: [1], responses: [[2], [3]], best: 2 }], /best/],
+    ['a rating in words', { margins: 'ratings' }, [{ ...pairs[0], score_chosen: 'good' }], /score_chosen/],
+    [
+      'ratings that deny the ranks',
+      { margins: 'ratings' },
+      [{ ...pairs[0], score_chosen: 1, score_rejected: 4 }],
+      /no row.*contradiction: 1/,
+    ],
+    [
+      'an adapter of the head that it has not',
+      { model: fixture('models/llama-gqa-untied'), adapter: fixture('models/lora-lm-head') },
+      pairs,
+      /lora-lm-head: changes lm_head, which a reward model does not have; merge it/,
+    ],
+    [
+      'the same, saved whole',
+      { model: fixture('models/llama-gqa-untied'), adapter: fixture('models/lora-save-lm-head') },
+      pairs,
+      /lora-save-lm-head: changes lm_head/,
+    ],
     [
       'rows that are all ties',
       { kind: 'ranking' },

@@ -45,6 +45,7 @@ export const reward = recipe(
       example: (row, count) => {
         const example = rankedExample(encoder, row, limits, count)
         if (typeof example === 'string') return example
+        if (config.margins === 'ratings' && contradicts(example)) return 'contradiction'
         return saysNothing(example, kind === 'best-of-n') ? 'tie' : bestFirst(example)
       },
       truncated: ({ truncated }) => truncated,
@@ -74,6 +75,12 @@ export const reward = recipe(
     })
   },
 )
+
+/** A reply is rated above one that it is ranked below: its margin would ask for what the ranks deny. */
+const contradicts = ({ ranks, ratings = [] }: RankedExample): boolean =>
+  ratings.some((rating, i) =>
+    ratings.some((other, j) => rating !== null && other !== null && rating > other && ranks[i]! > (ranks[j] ?? 0)),
+  )
 
 /** No pair is in order; or, where the best is to be told from the rest, two are the best. */
 const saysNothing = ({ ranks }: RankedExample, oneBest: boolean): boolean => {

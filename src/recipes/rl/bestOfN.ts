@@ -9,7 +9,7 @@ import { openModel } from '../../passes/open.node.ts'
 import { deviation, mean } from '../../util/statistics.ts'
 import { chunks } from '../collate.ts'
 import { idsOnly } from '../encoder.ts'
-import type { ProgressEvent } from '../recipe.ts'
+import type { ProgressEvent, WarningEvent } from '../recipe.ts'
 import { limitsOf, openData } from '../session.ts'
 import { openRewards, type RewardSettings, rewardColumns } from './openRewards.ts'
 import { type Encoding, type PromptExample, promptStream, promptText } from './prompts.ts'
@@ -48,7 +48,7 @@ export const expectedBest = (rewards: readonly number[], n: number): number => {
 export async function* bestOfN(
   settings: BestOfNSettings,
   signal: AbortSignal = new AbortController().signal,
-): AsyncGenerator<ProgressEvent, BestOfN | undefined> {
+): AsyncGenerator<ProgressEvent | WarningEvent, BestOfN | undefined> {
   const opened: { close(): Promise<void> }[] = []
   const own = <T extends { close(): Promise<void> }>(thing: T): T => {
     opened.push(thing)
@@ -62,6 +62,7 @@ export async function* bestOfN(
     const eosIds = endIds(model.config.raw, generationConfig, tokenizer?.eosId)
     const encoding: Encoding = { encoder, tokenizer, eosIds, limits: limitsOf(settings, source) }
     const rewards = await openRewards(settings, { own, encoding, dir })
+    yield* rewards.warnings
     const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
     const stream = promptStream(encoding, data.rows, { seed: settings.seed, shuffle: false, epochs: 1 })
     const { examples } = await stream.take(0, data.rows.length)

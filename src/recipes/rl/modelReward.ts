@@ -44,7 +44,8 @@ export const modelReward = async (
     )
   const shared = tokenizer === undefined || (await sameTokenizer(opened.dir, policyDir)) === true
   const most = opened.model.config.max_position_embeddings
-  const encode = (answer: Answered) => treeOf(answer, shared ? undefined : tokenizer, tokenizer, most)
+  const encode = (answer: Answered) =>
+    shared ? treeOf(answer, tokenizer, most) : treeOf(asTexts(answer, encoding), tokenizer, most, true)
   const adapterFiles = adapter === undefined ? [] : (await openAdapter(adapter)).files
   const files = [...new Set([...opened.files, ...adapterFiles])].map(async (path) => ({
     path,
@@ -90,21 +91,23 @@ const retokenised = (name: string): WarningEvent => ({
   message: `${name} has a tokenizer of its own: answers are read to it as text`,
 })
 
+/** Ids of the policy's tokenizer mean nothing to another one. */
+const asTexts = (answer: Answered, { tokenizer }: Opening['encoding']): Answered =>
+  isIds(answer.prompt) ? { ...answer, prompt: tokenizer!.decode(answer.prompt, { skipSpecialTokens: true }) } : answer
+
 /**
  * Prompt and answer as the reward model reads them; undefined where there is no room for an answer.
- * @param other a tokenizer that is not the policy's
+ * @param anew its tokenizer is not the policy's, so that all is read as text
  */
 const treeOf = (
   { prompt, promptIds, sample }: Answered,
-  other: Encoder | undefined,
   encoder: Encoder | undefined,
   most: number,
+  anew = false,
 ): Tree | undefined => {
-  const plain = !other && !isMessages(prompt)
-  const text = isIds(prompt) && other ? undefined : prompt
-  const trunk = plain || !encoder ? [...promptIds] : encodePrompt(encoder, text ?? prompt)
-  const reply =
-    plain || !encoder ? sample.ids : encodeReply(encoder, text ?? prompt, trunk, sample.text ?? '', () => {})
+  const plain = !encoder || !(anew || isMessages(prompt))
+  const trunk = plain ? [...promptIds] : encodePrompt(encoder, prompt)
+  const reply = plain ? sample.ids : encodeReply(encoder, prompt, trunk, sample.text ?? '', () => {})
   const room = most - trunk.length
   return room > 0 && reply.length > 0 ? { trunk, branches: [reply.slice(0, room)] } : undefined
 }

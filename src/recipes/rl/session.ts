@@ -45,7 +45,7 @@ async function* trained(
   if (begin.tally) prompts.restore(begin.tally)
   const totalSteps = stepsOf(ground)
   await requireRoom(run, policy, settings, totalSteps - begin.progress.step, held !== undefined)
-  if (!begin.state) policy.plan = await planOf(ground)
+  if (!begin.state) policy.plan = await planOf(ground, method)
   const start = await started(ground, begin.progress.step, totalSteps)
   // Samples may lie there before the first checkpoint does
   if (run.before) sameFiles(run.before, start)
@@ -112,15 +112,12 @@ const stepsOf = ({ settings, train }: Ground): number => {
 }
 
 /** Prompts of the first steps, with samples as long as they may get. */
-const planOf = async ({ policy, settings, train }: Ground) => {
+const planOf = async ({ policy, settings, train }: Ground, { beside }: Method) => {
   const { examples } = await train.take(0, 8 * settings.batchSize)
   const longest = Math.max(...examples.map(({ ids }) => ids.length))
   const T = longest + settings.maxNewTokens
-  return planFor(policy, settings.memory, {
-    N: settings.batchSize * settings.numGenerations * T,
-    B: settings.batchSize * settings.numGenerations,
-    T,
-  })
+  const B = settings.batchSize * settings.numGenerations
+  return planFor(policy, settings.memory, { N: B * T, B, T }, beside)
 }
 
 const started = (
