@@ -33,7 +33,9 @@ const dispatch = async (argv: readonly string[]): Promise<void> => {
 const root = async (argv: readonly string[]) => {
   const { Command } = await import('commander')
   const program: Commander = new Command('attune')
-    .description('Post-training of language models: fine-tuning and alignment by preferences, without Python.')
+    .description(
+      'Post-training of language models, without Python: fine-tuning, alignment by preferences, rewards and self-play.',
+    )
     .helpOption('-h, --help', 'this help')
     .addHelpText('after', '\nattune <command> --help shows its flags, their defaults and an example.')
     .helpCommand(false)

@@ -1,24 +1,24 @@
 /** What can be set of PPO. Names and defaults are TRL's, but for minibatches and epochs, which are named as in GRPO. */
 import { z } from 'zod'
 import { klEstimators } from '../objectives/kl.ts'
-import { inReward, klCoef, rewardFields, rlShared, rolloutFields } from './rlSchema.ts'
+import { rewardFields, rlShared, rolloutFields } from './rlSchema.ts'
 import { count, flag, grouped, part, positive, text, texts, weight } from './schema.ts'
 
 const valueFields = {
   valueModel: text('MODEL')
     .optional()
-    .describe('a value model of its own, that begins as this reward model (default: a new head on the policy)'),
+    .describe('a value model of its own, which begins as this reward model (default: a new head on the policy)'),
   vfCoef: weight().default(0.1).describe('weight of the value loss where the head is on the policy'),
   gamma: part().default(1).describe('discount of later rewards, a token'),
   lam: part().default(0.95).describe('lambda of generalised advantage estimation'),
-  cliprange: positive().default(0.2).describe('ratios count within 1 - this and 1 + this'),
-  cliprangeValue: positive().default(0.2).describe('and values within this of what they were'),
-  whitenRewards: flag().describe('rewards of tokens are brought to one deviation; advantages always are'),
+  cliprange: positive().default(0.2).describe('ratios count from 1 - this to 1 + this'),
+  cliprangeValue: positive().default(0.2).describe('values count within this of what they were at the rollout'),
+  whitenRewards: flag().describe('bring the rewards of tokens to a deviation of 1; advantages always are'),
 }
 
 const klFields = {
-  klCoef: klCoef(0.05, inReward),
-  klEstimator: z.enum(klEstimators).default('k1').describe('how KL is estimated from a token: k1 is unbiased'),
+  klCoef: weight().default(0.05).describe('weight of KL(policy || reference), taken off the reward of each token'),
+  klEstimator: z.enum(klEstimators).default('k1').describe('how KL is estimated from a token (k1 is unbiased)'),
   klTarget: positive().optional().describe('adapt --kl-coef so that a sample has this KL, in nats'),
   klHorizon: positive().default(10_000).describe('samples in which an adaptive --kl-coef may double, roughly'),
 }
@@ -34,6 +34,8 @@ export const ppoSchema = z.object({
     ...valueFields,
     ...klFields,
     ...ptxFields,
+  }),
+  ...grouped('Rollout', {
     ...rolloutFields(1),
     numIterations: count().default(4).describe("passes over each rollout (TRL's num_ppo_epochs)"),
     stepsPerGeneration: count().default(1).describe("minibatches in each pass (TRL's num_mini_batches)"),

@@ -9,7 +9,6 @@ import {
   engineFields,
   flag,
   grouped,
-  modelFields,
   on,
   part,
   positive,
@@ -29,7 +28,7 @@ export const rewardFields = {
     .optional()
     .meta({ value: 'NUMBERS', separator: ',' })
     .describe('of each reward in the sum (default: 1 each)'),
-  normaliseRewards: flag().describe('reward models: less the mean, by the deviation, that were saved with them'),
+  normalizeRewards: flag().describe('of reward models: less the mean, by the deviation, that were saved with them'),
   rewardTimeout: positive().default(60).describe('seconds that a call of a reward function may take'),
   missingEosPenalty: weight().optional().describe('taken off the reward of an answer that never ends'),
 }
@@ -48,26 +47,34 @@ export const rolloutFields = (numGenerations: number) => ({
   minP: part().default(0).describe('leave out tokens less likely than this part of the likeliest; ratios are biased'),
   stepsPerGeneration: count().default(1).describe('optimizer steps that share the prompts of a rollout'),
   numIterations: count().default(1).describe('passes over each rollout'),
-  maskTruncated: flag().describe('samples that were cut off count for nothing'),
-  klBudget: positive().optional().describe('stop as soon as KL(policy || reference) of a sample passes this, in nats'),
-  sampleEvery: count().default(50).describe('steps from one table of samples in the log to the next'),
+  maskTruncated: flag().describe('samples that were cut off at --max-new-tokens count for nothing'),
+  klBudget: positive()
+    .optional()
+    .describe('stop as soon as the mean KL(policy || reference) of a rollout passes this, in nats a sample'),
+  sampleEvery: count().default(50).describe('steps from one table of samples to the next'),
 })
 
-export const klCoef = (fallback: number, where: string) =>
-  weight().default(fallback).describe(`weight of KL(policy || reference) ${where}; 0 needs no reference`)
+const klCoef = (fallback: number, where: string) =>
+  weight().default(fallback).describe(`weight of KL(policy || reference), ${where}; 0 needs no reference`)
 
-export const inReward = 'taken off the reward'
+const inReward = 'taken off the reward'
 
-const lengthFields = {
+const promptFields = {
+  data: texts('FILE').describe(
+    'rows with prompts, whose other columns rewards may read: jsonl, json, csv, parquet, jsonl.gz, or a hub data set (owner/name); repeatable',
+  ),
   maxLength: count().default(1024).describe('tokens of prompt and answer'),
   maxPromptLength: count().optional().describe('prompts of more tokens are left out'),
 }
 
-/** Prompts are not cut, and the best step is the one of most reward. */
+/** Prompts are not cut, and the best step is the one of the most reward. */
 export const rlShared = (batchSize: number) => ({
   ...shared({ learningRate: 1e-6, loraDropout: 0 }),
-  ...grouped('Data', lengthFields),
+  ...grouped('Data', promptFields),
   ...grouped('Learning', { batchSize: count().default(batchSize).describe('prompts that are computed at once') }),
+  ...grouped('Engine', {
+    seed: engineFields.seed.describe('of the order of prompts, samples, dropout and new weights'),
+  }),
   ...grouped('Evaluation', {
     bestMetric: text('NAME').default('eval_reward').describe('the measure of the best step, whose checkpoint is kept'),
   }),
@@ -79,24 +86,24 @@ export const reinforceSchema = z.object({
       .enum(['mean', 'ema', 'window', 'none'])
       .default('mean')
       .describe(
-        'what rewards are held against: the mean of all before, an exponential average, the last ones, nothing; the first rollout against its own mean',
+        'what rewards are held against: the mean of all before, an exponential average, the last ones, nothing (but of the first rollout its own mean)',
       ),
     baselineMomentum: z.number().min(0).lt(1).default(0.9).describe('of the exponential average'),
     baselineWindow: count().default(256).describe('rewards in the window'),
-    regulariser: on('a probabilistic reward counts the same however unsure it is').describe(
+    regulariser: on('do not divide the advantages of a probabilistic reward by 1 + sigma').describe(
       'advantages are divided by 1 + sigma where the reward is probabilistic',
     ),
     klCoef: klCoef(0.05, inReward),
-    ...rolloutFields(1),
   }),
+  ...grouped('Rollout', rolloutFields(1)),
   ...grouped('Reward', rewardFields),
   ...rlShared(16),
 })
 
 /** How an update holds the policy near the one that sampled. */
 const clipFields = {
-  epsilon: weight().default(0.2).describe('ratios count within 1 - epsilon'),
-  epsilonHigh: weight().optional().describe('and 1 + this (default: epsilon)'),
+  epsilon: weight().default(0.2).describe('ratios count from 1 - epsilon to 1 + epsilon'),
+  epsilonHigh: weight().optional().describe('instead up to 1 + this (clip-higher; default: --epsilon)'),
 }
 
 export const rlooSchema = z.object({
@@ -104,8 +111,8 @@ export const rlooSchema = z.object({
     klCoef: klCoef(0.05, inReward),
     normalizeAdvantages: flag().describe('less their mean, by their deviation, over a rollout'),
     ...clipFields,
-    ...rolloutFields(2),
   }),
+  ...grouped('Rollout', rolloutFields(2)),
   ...grouped('Reward', rewardFields),
   ...rlShared(8),
 })
@@ -130,8 +137,8 @@ export const grpoSchema = z.object({
     useBiasCorrectionKl: flag().describe('the KL penalty times the importance ratio, as TRL has it'),
     entropyCoef: z.number().default(0).describe('weight of the entropy, which is added to what is maximised'),
     topEntropyQuantile: part().default(1).describe('only this part of the tokens counts, those of the highest entropy'),
-    ...rolloutFields(8),
   }),
+  ...grouped('Rollout', rolloutFields(8)),
   ...grouped('Reward', rewardFields),
   ...rlShared(8),
 })
@@ -139,24 +146,31 @@ export const grpoSchema = z.object({
 export const onlineDpoSchema = z.object({
   ...grouped('Method', {
     beta: positive().default(0.1).describe('strength of the tie to the reference model'),
-    ...rolloutFields(2),
   }),
+  ...grouped('Rollout', rolloutFields(2)),
   ...grouped('Reward', rewardFields),
   ...rlShared(8),
 })
 
-const { seed, device, threads } = engineFields
-const { data, column, maxSamples } = dataFields
-const { maxNewTokens, temperature, topP, topK, minP } = rolloutFields(1)
-const { reward, rewardWeights, normaliseRewards, rewardTimeout } = rewardFields
+const { device, threads } = engineFields
+const { column, maxSamples } = dataFields
+const { maxNewTokens } = rolloutFields(1)
+const { reward, rewardWeights, normalizeRewards, rewardTimeout } = rewardFields
 
 export const bestOfNSchema = z.object({
-  ...grouped('Model', modelFields),
-  ...grouped('Data', { data, column, maxSamples, ...lengthFields }),
-  ...grouped('Reward', { reward, rewardWeights, normaliseRewards, rewardTimeout }),
+  ...grouped('Model', {
+    model: text('MODEL').describe('who answers: a folder in Hugging Face layout, a hub id or the name of a run'),
+    adapter: text('DIR').optional().describe('a PEFT adapter of that model'),
+  }),
+  ...grouped('Data', { ...promptFields, column, maxSamples }),
+  ...grouped('Reward', { reward, rewardWeights, normalizeRewards, rewardTimeout }),
   ...grouped('Sampling', {
     numGenerations: count().default(16).describe('samples of each prompt: N'),
-    ...{ maxNewTokens, temperature, topP, topK, minP },
+    maxNewTokens,
+    temperature: positive().default(1).describe('of the samples'),
+    topP: z.number().gt(0).max(1).default(1).describe('sample among the likeliest tokens of this much probability'),
+    topK: count().optional().describe('sample among so many likeliest tokens'),
+    minP: part().default(0).describe('leave out tokens less likely than this part of the likeliest'),
   }),
-  ...grouped('Engine', { seed, device, threads }),
+  ...grouped('Engine', { seed: engineFields.seed.describe('of the samples'), device, threads }),
 })

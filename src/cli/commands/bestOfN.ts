@@ -6,7 +6,7 @@ import { interruptible } from '../interrupt.ts'
 import { reporter } from '../terminal.ts'
 
 export default command({
-  summary: 'Ask N times and keep the answer of most reward; what each smaller N would give',
+  summary: 'Answer each prompt N times and keep the best rewarded answer; also what every smaller N would give',
   example:
     'best-of-n --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --num-generations 16',
   schema: bestOfNSchema,

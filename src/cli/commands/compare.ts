@@ -18,7 +18,7 @@ const schema = compareSchema.extend({
 export default command({
   summary: 'Compare policies by their answers: rewards, win rates, KL, length, diversity, and what can be concluded',
   example:
-    'compare level1=runs/scalar level2=runs/probabilistic --sft model --data held-out.jsonl --reward runs/rm-scalar --reward runs/rm-probabilistic --judge runs/rm-third',
+    'compare level1=runs/scalar level2=runs/probabilistic --sft HuggingFaceTB/SmolLM2-135M-Instruct --data held-out.jsonl --reward runs/rm-scalar --reward runs/rm-probabilistic --judge runs/rm-third',
   schema,
   operands: ['policies'],
   async run({ open, ...settings }, { out, argv }) {

@@ -31,7 +31,9 @@ export const cartpoleSchema = z.object({
     .min(1)
     .default(['all'])
     .meta({ value: 'NAMES', separator: ',' })
-    .describe("what is trained: the notebook's two, and what mends them; all of them by default"),
+    .describe(
+      "what is trained: REINFORCE and PPO done right, and the notebook's PPO with both, one or none of its faults",
+    ),
   seeds: z.number().int().positive().max(1000).default(5).describe('how many seeds each method is trained with'),
   seed: z
     .number()

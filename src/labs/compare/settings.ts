@@ -7,18 +7,20 @@ export const compareSchema = z.object({
     .array(z.string().min(1))
     .min(2)
     .describe(
-      'models, runs or adapters of the SFT policy, two at least; NAME=RUN names one, NAME=RUN,RUN,... is one policy trained with several seeds',
+      'two or more models, runs or adapters of the SFT policy; NAME=RUN names one, NAME=RUN,RUN,... is one policy trained with several seeds',
     ),
   sft: text('MODEL').describe('the policy that all of them began with: rewards and distances are measured from it'),
   data: texts('FILE').describe('held-out prompts; repeatable'),
   reward: texts('SPEC')
     .optional()
     .describe(
-      'reward models that policies may have been trained on (or any other reward, as of attune reinforce); NAME=SPEC; repeatable',
+      'who judges, and may have trained a policy: a reward model, a module, a verifier or a server, as --reward of attune reinforce; NAME=SPEC names it; repeatable',
     ),
   judge: texts('SPEC')
     .optional()
-    .describe('who judges and trained none of them: a reward as above; NAME=SPEC; repeatable'),
+    .describe(
+      'who judges and trained none of them, in the same words; one of --reward and --judge is needed; repeatable',
+    ),
   samples: count().default(4).describe('answers of each policy to each prompt'),
   maxNewTokens: count().default(128).describe('tokens of an answer at most'),
   temperature: positive().default(1).describe('of the answers, and of the policies whose KL is estimated'),

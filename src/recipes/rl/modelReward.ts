@@ -21,7 +21,7 @@ export type ModelRewardSettings = {
   device: 'auto' | 'cpu' | 'webgpu' | 'cuda'
   threads?: number
   /** By the mean and deviation that were saved with the model. */
-  normaliseRewards?: boolean
+  normalizeRewards?: boolean
 }
 
 /** Throws Faults of `openModel`, and where the model has no score head or shares neither text nor ids with the policy. */
@@ -34,7 +34,7 @@ export const modelReward = async (
   const { device, threads } = settings
   const opened = own(await openModel({ device, threads, model: name, head: 'scores' }))
   const adapter = opened.adapterDir
-  const scale = await scaleOf(name, adapter ?? opened.dir, settings.normaliseRewards ?? false)
+  const scale = await scaleOf(name, adapter ?? opened.dir, settings.normalizeRewards ?? false)
   const { tokenizer } = opened
   if ((tokenizer === undefined) !== (encoding.tokenizer === undefined))
     throw badInput(
@@ -80,7 +80,7 @@ const scaleOf = async (name: string, dir: string, normalise: boolean): Promise<S
   const notes = await readRewardNotes(dir)
   if (normalise && !notes)
     throw badInput('bad-flag', `${JSON.stringify(name)} was saved without a mean and a deviation of its rewards`, {
-      flag: '--normalise-rewards',
+      flag: '--normalize-rewards',
     })
   return { bias: notes?.bias ?? 0, ...(normalise ? { mean: notes!.mean, std: notes!.std } : { mean: 0, std: 1 }) }
 }
