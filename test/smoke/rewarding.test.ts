@@ -114,7 +114,7 @@ describe('a reward model', () => {
       // A prompt of ids means the policy's
       return { prompt: i === 3 ? promptIds : text, promptIds, record: {}, sample }
     })
-    const given = async (name: string, settings: { normaliseRewards?: boolean } = {}) => {
+    const given = async (name: string, settings: { normalizeRewards?: boolean } = {}) => {
       const opened: { close(): Promise<void> }[] = []
       const own = <T extends { close(): Promise<void> }>(thing: T) => {
         opened.push(thing)
@@ -128,7 +128,7 @@ describe('a reward model', () => {
         for (const { close } of opened) await close()
       }
     }
-    const [plain, anew, scaled] = [await given(dir), await given(other), await given(dir, { normaliseRewards: true })]
+    const [plain, anew, scaled] = [await given(dir), await given(other), await given(dir, { normalizeRewards: true })]
     expect(plain.warnings).toEqual([])
     expect(anew.warnings).toMatchObject([{ code: 'retokenised' }])
     expect(new Set(plain.values.map((value) => value.toFixed(4))).size).toBeGreaterThan(1)
@@ -137,9 +137,9 @@ describe('a reward model', () => {
       expect(anew.values[i]).toBeCloseTo(value, 5)
       expect(scaled.values[i]).toBeCloseTo((value - mean) / std, 4)
     }
-    await expect(given(fixture('models/llama-reward'), { normaliseRewards: true })).rejects.toMatchObject({
+    await expect(given(fixture('models/llama-reward'), { normalizeRewards: true })).rejects.toMatchObject({
       exitCode: 2,
-      where: { flag: '--normalise-rewards' },
+      where: { flag: '--normalize-rewards' },
     })
     const settings = { ...shared, data: await prompts(), reward: [`rm=${other}`], output: at('anew') }
     const { events, steps } = await train(rloo, settings)
