@@ -77,6 +77,13 @@ describe('plain lines', () => {
     expect(plain.state.text).toMatch(/step 60\/100 {2}.*500 tokens\/s {2}1:20 left/)
   })
 
+  it('counts the rollouts between steps into the pace', () => {
+    const plain = fake(false)
+    const rollout: TrainEvent = { event: 'progress', phase: 'generate', done: 8, total: 8 }
+    play(plain, [start(), ...steps(1, 20).flatMap((each) => [rollout, each])])
+    expect(plain.state.text).toMatch(/step 20\/100 {2}.*2\.00 s {2}500 tokens\/s {2}2:40 left/)
+  })
+
   it('says what happens beside steps', () => {
     const plain = fake(false)
     play(plain, [

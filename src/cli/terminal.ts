@@ -28,6 +28,7 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
   let last = Number.NEGATIVE_INFINITY
   let phase = { name: '', at: 0 }
   let since: Since = { at: screen.now(), step: 0 }
+  let stepped = false
 
   const clear = () => {
     if (drawn) screen.write('\r\u001b[2K')
@@ -65,11 +66,12 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
         last = screen.now()
         note(`${phases[event.phase]} ${whole(event.done)}/${whole(event.total)}`)
       }
-      since = { ...since, at: screen.now() }
+      if (!stepped) since = { ...since, at: screen.now() }
     },
     step(event) {
       const pace = paceOf(event, since, screen.now())
       const first = event.step === since.step + 1
+      stepped = true
       const final = event.step === event.total_steps
       if (screen.live) draw(() => stepBar(screen, event, pace), final)
       else if (event.step % logEvery === 0 || first || final) note(stepLine(event, pace))
@@ -117,7 +119,7 @@ const phases: Record<ProgressEvent['phase'], string> = {
 const progressBar = (screen: Screen, { phase, done, total }: ProgressEvent) =>
   barLine(screen, phases[phase], done, total, [{ label: '', text: percent(total > 0 ? done / total : 0) }])
 
-/** Where measuring began; the tokens before it are unknown when a run is resumed. */
+/** Where measuring began, behind what comes before the first step; the tokens before it are unknown when a run is resumed. */
 type Since = { at: number; step: number; tokens?: number }
 type Pace = { seconds: number; left: number; tokensPerSecond?: number }
 
