@@ -195,10 +195,11 @@ const methods = [
   { name: 'online DPO', method: 'online-dpo', settings: () => ({ ...four, beta: 0.1 }) },
   { name: 'PPO, value head', method: 'ppo', settings: (t) => ({ ...twice(t), 'kl-coef': t.klCoef }) },
   {
+    // Values as deep as a model's move the policy farther in a step
     name: 'PPO, value model',
     method: 'ppo',
     valued: true,
-    settings: (t) => ({ ...twice(t), 'kl-coef': t.klCoef }),
+    settings: (t) => ({ ...twice(t), 'kl-coef': t.klCoef, 'learning-rate': t.rate / 2 }),
   },
   {
     name: 'PPO-ptx',
@@ -215,7 +216,13 @@ const trained = (task, { name, method, judged, valued, settings }, seed) => {
     : { reward: task.reward }
   const events = run(`${task.text}-${name.replaceAll(/\W+/g, '-')}-${seed}`, method, {
     ...{ model: task.model, data: task.data, 'eval-data': task.held, ...rewards, 'learning-rate': task.rate, seed },
-    ...{ 'save-every': 1000, ...task.shared, ...settings(task), ...(valued && { 'value-model': task.values }) },
+    ...{
+      'save-every': 1000,
+      'kl-budget': 5,
+      ...task.shared,
+      ...settings(task),
+      ...(valued && { 'value-model': task.values }),
+    },
   })
   const evals = events.filter(({ event }) => event === 'eval')
   const seconds = events.reduce((sum, event) => sum + (event.event === 'step' ? event.seconds : 0), 0)
@@ -274,7 +281,7 @@ adding.ptx = at('demo/data/class.jsonl')
 const telling = stories()
 telling.ptx = join(root, 'examples/stories.jsonl')
 const figures = [
-  `Held-out reward of one sample a prompt, before and after; ${seeds.length} seeds, means with 95 % intervals. By \`node docs/rl.mjs FOLDER\`.`,
+  `Held-out reward of one sample a prompt, before and after; ${seeds.length} seeds, means with 95 % intervals. A run may go 5 nats of KL from where it began, in the mean of a rollout's samples (\`--kl-budget\`). By \`node docs/rl.mjs FOLDER\`.`,
   chapter('Sums: the share of right answers', adding),
   chapter('Stories: kinds of words of joy, 3 at most', telling),
 ].join('\n\n')
