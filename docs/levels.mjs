@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fill, table } from './figures.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const base = join(here, '..', 'test', 'fixtures', 'models', 'stories260K')
@@ -171,8 +172,6 @@ const found = JSON.parse(readFileSync(at('compare', 'findings.json'), 'utf8'))
 
 // The page
 
-const table = ([head, ...body]) =>
-  [head, head.map(() => '---'), ...body].map((row) => `| ${row.join(' | ')} |`).join('\n')
 const signed = (x) => (Math.abs(x) < 0.005 ? '0.00' : `${x > 0 ? '+' : ''}${x.toFixed(2)}`)
 const span = (interval, text) =>
   interval ? `${text(interval.value)} (${text(interval.low)} to ${text(interval.high)})` : '–'
@@ -211,11 +210,5 @@ else {
   rmSync(target, { recursive: true, force: true })
   mkdirSync(target)
   for (const name of plots) copyFileSync(at('compare', 'plots', name), join(target, name))
-  const [begin, end] = ['<!-- figures -->', '<!-- end of figures -->']
-  const page = join(here, 'levels.md')
-  const text = readFileSync(page, 'utf8')
-  writeFileSync(
-    page,
-    `${text.slice(0, text.indexOf(begin) + begin.length)}\n\n${figures}\n\n${text.slice(text.indexOf(end))}`,
-  )
+  fill(join(here, 'levels.md'), figures)
 }

@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { fill, table } from './figures.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = dirname(here)
@@ -241,9 +242,6 @@ const half = (values) => {
 }
 const shown = (values) => `${mean(values).toFixed(2)}${values.length > 1 ? ` ± ${half(values).toFixed(2)}` : ''}`
 
-const table = ([head, ...body]) =>
-  [head, head.map(() => '---'), ...body].map((row) => `| ${row.join(' | ')} |`).join('\n')
-
 const chapter = (title, task) => {
   // A verifier is sure, so that with it level 2 is level 1
   const asked = methods.filter(({ judged }) => !judged || task.text === 'stories')
@@ -286,10 +284,4 @@ const figures = [
   chapter('Stories: kinds of words of joy, 3 at most', telling),
 ].join('\n\n')
 
-const [begin, end] = ['<!-- figures -->', '<!-- end of figures -->']
-const page = join(here, 'rl.md')
-const text = readFileSync(page, 'utf8')
-writeFileSync(
-  page,
-  `${text.slice(0, text.indexOf(begin) + begin.length)}\n\n${figures}\n\n${text.slice(text.indexOf(end))}`,
-)
+fill(join(here, 'rl.md'), figures)

@@ -2,9 +2,10 @@
  * `node docs/scaling.mjs FOLDER`: puts what a sweep of `attune scaling` found into docs/scaling.md, between its two marks,
  * and its plots with their numbers beside it.
  */
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { fill, table } from './figures.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const [folder] = process.argv.slice(2)
@@ -19,8 +20,6 @@ mkdirSync(target)
 const plots = readdirSync(join(folder, 'plots'))
 for (const name of plots) copyFileSync(join(folder, 'plots', name), join(target, name))
 
-const table = ([head, ...rows]) =>
-  [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
 const number = (x) => Number(x).toLocaleString('en-US', { maximumSignificantDigits: 3 })
 const compute = (x) => x.toExponential(1)
 const change = (interval, scale) => {
@@ -72,10 +71,4 @@ const figures = [
   ...images,
 ].join('\n\n')
 
-const [begin, end] = ['<!-- figures -->', '<!-- end of figures -->']
-const page = join(here, 'scaling.md')
-const text = readFileSync(page, 'utf8')
-writeFileSync(
-  page,
-  `${text.slice(0, text.indexOf(begin) + begin.length)}\n\n${figures}\n\n${text.slice(text.indexOf(end))}`,
-)
+fill(join(here, 'scaling.md'), figures)

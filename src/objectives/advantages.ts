@@ -40,34 +40,6 @@ export const leaveOneOut = (groups: readonly (readonly number[])[]): number[][] 
     return reward - others / (group.length - 1)
   })
 
-/**
- * A sample's reward from those of several functions: their weighted sum, without those that failed; NaN where all did.
- * @param rewards of each function, weighed by `weights`
- */
-export const weightedReward = (rewards: readonly number[], weights: readonly number[]): number =>
-  rewards.every(Number.isNaN)
-    ? Number.NaN
-    : rewards.reduce((sum, reward, f) => (Number.isNaN(reward) ? sum : sum + weights[f] * reward), 0)
-
-/**
- * Each function's rewards scaled within the group before they are added up, so that none drowns another by its scale;
- * the sums are then normalised over the batch (GDPO, arXiv 2601.05242; TRL's normalize_then_sum).
- * @param groups rewards by prompt, sample and function
- */
-export const normalizedThenSummed = (
-  groups: readonly (readonly (readonly number[])[])[],
-  weights: readonly number[],
-): number[][] => {
-  const of = weights.map((_, f) =>
-    groupAdvantages(
-      groups.map((group) => group.map((sample) => sample[f])),
-      'group',
-    ),
-  )
-  const sums = groups.map((group, g) => group.map((_, i) => weights.reduce((sum, w, f) => sum + w * of[f][g][i], 0)))
-  return normalized(sums, (g, i) => groups[g][i].every(Number.isNaN))
-}
-
 /** (A - mean) / (deviation + 1e-4) over all of a batch (TRL's normalize_advantages); failed ones stay 0. */
 export const normalized = (advantages: readonly (readonly number[])[], failed: (i: number, j: number) => boolean) => {
   const kept = advantages.flatMap((group, i) => group.filter((_, j) => !failed(i, j)))

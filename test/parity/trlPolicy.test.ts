@@ -7,14 +7,7 @@ import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
 import { packs } from '../../src/data/batch.ts'
-import {
-  groupAdvantages,
-  leaveOneOut,
-  normalized,
-  normalizedThenSummed,
-  type RewardScale,
-  weightedReward,
-} from '../../src/objectives/advantages.ts'
+import { groupAdvantages, leaveOneOut, normalized, type RewardScale } from '../../src/objectives/advantages.ts'
 import { tokenWeights } from '../../src/objectives/aggregation.ts'
 import { openPolicy, type Policy } from '../../src/recipes/policy.ts'
 import {
@@ -29,6 +22,36 @@ import type { MicroBatch } from '../../src/train/micro.ts'
 import { trainStep } from '../../src/train/step.ts'
 import { fixture, largestDifference } from '../support/golden.ts'
 import type { Summary } from '../support/trl.ts'
+
+// How TRL joins several rewards. attune leaves a sample out as soon as one of its rewards failed (rl/rewards.ts).
+
+/**
+ * A sample's reward from those of several functions: their weighted sum, without those that failed; NaN where all did.
+ * @param rewards of each function, weighed by `weights`
+ */
+const weightedReward = (rewards: readonly number[], weights: readonly number[]): number =>
+  rewards.every(Number.isNaN)
+    ? Number.NaN
+    : rewards.reduce((sum, reward, f) => (Number.isNaN(reward) ? sum : sum + weights[f] * reward), 0)
+
+/**
+ * Each function's rewards scaled within the group before they are added up, so that none drowns another by its scale;
+ * the sums are then normalised over the batch (GDPO, arXiv 2601.05242; TRL's normalize_then_sum).
+ * @param groups rewards by prompt, sample and function
+ */
+const normalizedThenSummed = (
+  groups: readonly (readonly (readonly number[])[])[],
+  weights: readonly number[],
+): number[][] => {
+  const of = weights.map((_, f) =>
+    groupAdvantages(
+      groups.map((group) => group.map((sample) => sample[f])),
+      'group',
+    ),
+  )
+  const sums = groups.map((group, g) => group.map((_, i) => weights.reduce((sum, w, f) => sum + w * of[f][g][i], 0)))
+  return normalized(sums, (g, i) => groups[g][i].every(Number.isNaN))
+}
 
 type Row = {
   prompt: number[]

@@ -4,10 +4,9 @@ import { describe, expect, it, vi } from 'vitest'
 import { keptBytes } from '../../src/passes/stack.ts'
 import { openPolicy, planFor } from '../../src/recipes/policy.ts'
 import { ppo } from '../../src/recipes/ppo.ts'
-import type { TrainEvent } from '../../src/recipes/recipe.ts'
 import { sftSchema } from '../../src/recipes/schema.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, logOf, tiny, train, workshop } from '../support/training.ts'
+import { hashOf, ids, runUntil, tiny, told, train, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()
 
@@ -96,16 +95,6 @@ describe('the KL coefficient', () => {
   })
 })
 
-/** The log without times and places. */
-const told = async (output: string) =>
-  (await logOf(output)).map((event) =>
-    Object.fromEntries(
-      Object.entries(event).filter(
-        ([name]) => !/^(time\/|seconds$|tokens_per_second$|peak_memory$|output$)/.test(name),
-      ),
-    ),
-  )
-
 it('leaves room for the activations of whichever model has more', async () => {
   const settings = sftSchema.parse({ model: '-', output: '-', data: ['-'], threads: 1 })
   const policy = await openPolicy(settings, { dir: tiny })
@@ -149,16 +138,12 @@ it.each(process.env.ATTUNE_RESUME === 'all' ? forms : forms.slice(0, 1))(
       ...{ ptxData: [await rows('texts', texts)], ptxCoef: 0.1, ptxBatchSize: 2, maxSteps: 8, saveEvery: 1, keep: 2 },
       ...own,
     }
-    const dying = async (output: string, moment: number, resume = false) => {
-      const events: TrainEvent[] = []
-      for await (const event of ppo.run(
-        ppo.schema.parse({ ...defaults, ...settings, data: [settings.data], output, resume }),
-      )) {
-        events.push(event)
-        if (events.length > moment) break
-      }
-      return events
-    }
+    const dying = (output: string, moment: number, resume = false) =>
+      runUntil(
+        ppo,
+        { ...defaults, ...settings, data: [settings.data], output, resume },
+        (_, { length }) => length > moment,
+      )
     const whole = await dying(at(`${name}-whole`), Number.POSITIVE_INFINITY)
     const [hash, log] = [await hashOf(at(`${name}-whole`)), await told(at(`${name}-whole`))]
     const later = whole.findIndex((event) => event.event === 'step' && event.step === 4)

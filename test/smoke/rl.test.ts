@@ -7,7 +7,7 @@ import type { Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
 import { reinforce } from '../../src/recipes/reinforce.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, logOf, tiny, workshop } from '../support/training.ts'
+import { hashOf, ids, eventsOf as of, runUntil as run, tiny, told, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()
 
@@ -35,23 +35,6 @@ const letters = () =>
     `type Row = { completion: string }
      export default (rows: Row[]): number[] => rows.map(({ completion }) => completion.split('e').length - 1)`,
   )
-
-/** Events, until `last` says that the process dies. */
-const run = async (recipe: Recipe, settings: object, last: (event: TrainEvent) => boolean = () => false) => {
-  const events: TrainEvent[] = []
-  for await (const event of recipe.run(recipe.schema.parse(settings))) {
-    events.push(event)
-    if (last(event)) break
-  }
-  return events
-}
-
-const of = <E extends TrainEvent['event']>(events: readonly TrainEvent[], name: E) =>
-  events.filter((event): event is Extract<TrainEvent, { event: E }> => event.event === name)
-
-const volatile = /^(seconds|tokens_per_second|peak_memory|output|time\/.*)$/
-const told = async (output: string) =>
-  (await logOf(output)).map((event) => Object.entries(event).filter(([key]) => !volatile.test(key)))
 
 describe('learning from rewards', () => {
   it.each<[string, Recipe, object]>([

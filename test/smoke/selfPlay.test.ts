@@ -2,11 +2,11 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
+import type { Recipe } from '../../src/recipes/recipe.ts'
 import { asft, spin } from '../../src/recipes/selfPlay.ts'
 import { answered, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, logOf, workshop } from '../support/training.ts'
+import { hashOf, ids, eventsOf as of, runUntil as run, told, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()
 
@@ -23,27 +23,6 @@ const stories = {
   ...{ model: fixture('models/stories260K'), threads: 1, batchSize: 2, epochs: 1, learningRate: [1e-4] },
   ...{ evalSplit: 0.34, maxNewTokens: 8 },
 }
-
-/** Events, until `last` says that the process dies. */
-const run = async (
-  recipe: Recipe,
-  settings: Record<string, unknown>,
-  last: (event: TrainEvent) => boolean = () => false,
-) => {
-  const events: TrainEvent[] = []
-  for await (const event of recipe.run(recipe.schema.parse(settings))) {
-    events.push(event)
-    if (last(event)) break
-  }
-  return events
-}
-
-const of = <E extends TrainEvent['event']>(events: readonly TrainEvent[], name: E) =>
-  events.filter((event): event is Extract<TrainEvent, { event: E }> => event.event === name)
-
-/** The log without times and places. */
-const told = async (output: string) =>
-  (await logOf(output)).map(({ seconds: _, tokens_per_second: __, peak_memory: ___, output: ____, ...rest }) => rest)
 
 const lines = async (path: string) =>
   (await readFile(path, 'utf8'))

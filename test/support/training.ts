@@ -68,6 +68,23 @@ export const train = async (
   }
 }
 
+/** Events of a run until `last` says that its process dies. */
+export const runUntil = async (
+  recipe: Recipe,
+  settings: object,
+  last: (event: TrainEvent, events: readonly TrainEvent[]) => boolean = () => false,
+) => {
+  const events: TrainEvent[] = []
+  for await (const event of recipe.run(recipe.schema.parse(settings))) {
+    events.push(event)
+    if (last(event, events)) break
+  }
+  return events
+}
+
+export const eventsOf = <E extends TrainEvent['event']>(events: readonly TrainEvent[], name: E) =>
+  events.filter((event): event is Extract<TrainEvent, { event: E }> => event.event === name)
+
 const weightsFile = async (output: string): Promise<string> => {
   const names = await readdir(output)
   return join(output, names.includes('adapter') ? 'adapter/adapter_model.safetensors' : 'model/model.safetensors')
@@ -103,3 +120,11 @@ export const logOf = async (output: string): Promise<Record<string, unknown>[]> 
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
+
+const volatile = /^(seconds|tokens_per_second|peak_memory|output|time\/.*)$/
+
+/** The log without times and places. */
+export const told = async (output: string) =>
+  (await logOf(output)).map((event) =>
+    Object.fromEntries(Object.entries(event).filter(([name]) => !volatile.test(name))),
+  )
