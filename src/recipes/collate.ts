@@ -67,6 +67,10 @@ export const bestFirst = (example: RankedExample): RankedExample => {
 
 export const rankedTree = ({ prompt, replies }: RankedExample): Tree => ({ trunk: prompt, branches: replies })
 
+/** That go through the model: the prompt once. */
+export const rankedTokens = ({ prompt, replies }: Pick<RankedExample, 'prompt' | 'replies'>): number =>
+  prompt.length + sum(replies.map(({ length }) => length))
+
 /** LD-DPO (arXiv 2409.06411): tokens beyond the shorter reply's length count `ldAlpha`. */
 export const lengthWeights = ({ replies }: RankedExample, ldAlpha: number): number[][] => {
   const shared = Math.min(...replies.map((reply) => reply.length))

@@ -94,6 +94,7 @@ const rankedObjectiveOf = (
 export const rankedObjective = (s: RankedSettings): LossFunction => ({
   name: s.custom ? 'custom' : `preference ${JSON.stringify(s)}`,
   stats: ['logps', 'entropy', 'correct', 'meanLogit', ...(s.options.wpo ? (['logSquares'] as const) : [])],
+  together: s.custom !== undefined || s.losses.some(({ name }) => preferenceLosses[name].kind === 'sorted'),
   trace: (given) => {
     const { array, entropy, correct, meanLogit } = given
     const K: Dim = s.lists ? 'K' : 2
@@ -132,6 +133,7 @@ export const needsReference = (losses: readonly LossSpec[]) =>
 export const ktoObjective = (options: KtoOptions): LossFunction => ({
   name: `kto ${JSON.stringify(options)}`,
   stats: ['logps', 'entropy', 'meanLogit'],
+  together: true,
   trace: ({ logps, entropy, meanLogit, array }) => {
     const rotated = options.lossType === 'kto'
     const K = rotated ? 2 : 1

@@ -3,8 +3,9 @@
  * from. Peculiar: any number of samples is one list by Plackett-Luce, which for two is DPO's logistic loss; prompts whose
  * samples are all worth the same say nothing.
  */
-import { chunks, rankedBatches } from './collate.ts'
+import { chunks, rankedBatches, rankedTokens } from './collate.ts'
 import { rankedObjective } from './losses.ts'
+import { inParts, tokensAtOnce } from './parts.ts'
 import { recipe } from './recipe.ts'
 import { openGround, requireSeveral } from './rl/ground.ts'
 import { rlSession } from './rl/session.ts'
@@ -33,7 +34,7 @@ export const onlineDpo = recipe(
       reads: { old: false, ref: true },
       loss,
       aggregation: 'sum',
-      batches: (lesson, numbers) => listBatches(lesson, numbers, config.batchSize),
+      batches: (lesson, numbers) => listBatches(lesson, numbers, config.batchSize, tokensAtOnce(ground.policy, loss)),
       credit: ({ rollout, scored, refLogps }, state) => {
         const places = chunks(scored.rewards, rollout.perPrompt).map(placesOf)
         const sums = refLogps!.map((tokens) => tokens.reduce((a, b) => a + b, 0))
@@ -48,7 +49,12 @@ const placesOf = (rewards: readonly number[]): number[] =>
   rewards.map((reward) => (Number.isNaN(reward) ? 0 : 1 + rewards.filter((other) => other > reward).length))
 
 /** Lists of one step: best first, without samples that failed or count for nothing. */
-const listBatches = ({ rollout, columns, counts }: Lesson, numbers: readonly number[], batchSize: number) => {
+const listBatches = (
+  { rollout, columns, counts }: Lesson,
+  numbers: readonly number[],
+  batchSize: number,
+  atOnce: number,
+) => {
   const { prompts, samples, perPrompt } = rollout
   const [places, refSums] = [columns.places as number[], columns.refSums as number[]]
   const lists = numbers.map((g) => {
@@ -62,7 +68,10 @@ const listBatches = ({ rollout, columns, counts }: Lesson, numbers: readonly num
     return { ranked, example, refs: list.map((i) => refSums[i]) }
   })
   const told = lists.filter(({ ranked }) => ranked)
-  const micros = chunks(told.length ? told : lists.slice(0, 1), batchSize)
+  const tokens = ({ example }: (typeof lists)[number]) => rankedTokens(example)
+  const micros = chunks(told.length ? told : lists.slice(0, 1), batchSize).flatMap((micro) =>
+    inParts(micro, tokens, atOnce),
+  )
   return rankedBatches(
     micros.map((micro) => micro.map(({ example }) => example)),
     micros.map((micro) => micro.map(({ refs }) => refs)),

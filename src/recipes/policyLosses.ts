@@ -43,5 +43,6 @@ export const policyGradientObjective = (settings: PolicySettings): LossFunction 
   name: `policy ${JSON.stringify(settings)}`,
   stats: ['logps', 'entropy'],
   entropyGradient: settings.entropyCoef !== 0,
+  together: settings.topEntropyQuantile !== undefined,
   trace: (inputs) => policyLoss(policyInputs(inputs, settings), settings),
 })

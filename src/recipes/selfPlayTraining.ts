@@ -11,8 +11,9 @@ import type { LossFunction } from '../train/loss.ts'
 import type { MicroBatch } from '../train/micro.ts'
 import { evaluate } from '../train/step.ts'
 import { type Iteration, saveCheckpoint } from './checkpoints.ts'
-import { chunks, rankedBatches } from './collate.ts'
+import { chunks, rankedBatches, rankedTokens } from './collate.ts'
 import type { LineFile } from './lineFile.ts'
+import { inParts, tokensAtOnce } from './parts.ts'
 import type { Policy } from './policy.ts'
 import type { TrainEvent } from './recipe.ts'
 import { seedOf } from './selfPlayAnswers.ts'
@@ -50,8 +51,10 @@ export const stepsOf = (settings: TrainingSettings, lists: number): number =>
     Math.ceil((lists * settings.epochs) / (settings.batchSize * settings.gradAccum)),
   )
 
-const batches = (lists: readonly List[], size: number, reference: boolean): MicroBatch[] => {
-  const ranked = chunks(lists.map(rankedOf), size)
+const batches = (lists: readonly List[], size: number, reference: boolean, atOnce: number): MicroBatch[] => {
+  const ranked = chunks(lists.map(rankedOf), size).flatMap((micro) =>
+    inParts(micro, ({ example }) => rankedTokens(example), atOnce),
+  )
   const refs = reference ? ranked.map((micro) => micro.map(({ refs }) => refs)) : undefined
   return rankedBatches(
     ranked.map((micro) => micro.map(({ example }) => example)),
@@ -80,7 +83,7 @@ export async function* trainIteration(
     const taken: List[] = []
     for (let at = position; at < until; at++) taken.push(await file.read(lines[order(at)]))
     return {
-      batches: batches(taken, settings.batchSize, reference),
+      batches: batches(taken, settings.batchSize, reference, tokensAtOnce(policy, loss)),
       rows: taken.map(({ row }) => row),
       position: until,
       tokens: taken.reduce((n, list) => n + tokensOf(list), 0),
@@ -128,6 +131,6 @@ export const evaluateLists = (training: Pick<Training, 'policy' | 'loss' | 'refe
     { model: training.policy.model, loss: training.loss, head: {} },
     (async function* () {
       for (const chunk of chunks(lists, training.settings.batchSize))
-        yield* batches(chunk, chunk.length, training.reference)
+        yield* batches(chunk, chunk.length, training.reference, Number.POSITIVE_INFINITY)
     })(),
   )

@@ -25,6 +25,7 @@ import { badInput } from '../util/fault.ts'
 import { requireRoom, resumed, saveCheckpoint } from './checkpoints.ts'
 import { chunks } from './collate.ts'
 import { writeResult } from './output.ts'
+import { inParts, tokensAtOnce } from './parts.ts'
 import { type Policy, planFor } from './policy.ts'
 import type { EndEvent, TrainEvent, WarningEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
@@ -236,11 +237,27 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
 }
 
 /** By the largest micro-batch of the first steps. */
-const planOf = async <E extends object>({ policy, examples, settings, tokens }: SessionParts<E>, stepRows: number) => {
+const planOf = async <E extends object>(parts: SessionParts<E>, stepRows: number) => {
+  const { policy, examples, settings } = parts
   const { examples: first } = await examples.train.take(0, 8 * stepRows)
-  const lengths = first.map(tokens)
-  const micros = chunks(lengths, settings.batchSize).map((micro) => micro.reduce((a, b) => a + b))
-  return planFor(policy, settings.memory, { N: Math.max(...micros), B: settings.batchSize, T: Math.max(...lengths) })
+  const micros = microsOf(parts, first)
+  const tokens = (micro: readonly E[]) => micro.reduce((n, example) => n + tokensOf(parts, example), 0)
+  const B = Math.max(...micros.map((micro) => micro.length))
+  const T = Math.max(...first.map((example) => tokensOf(parts, example)))
+  return planFor(policy, settings.memory, { N: Math.max(...micros.map(tokens)), B, T })
+}
+
+/** Tokens that go through the model: a prompt once. */
+const tokensOf = <E extends object>({ ids }: SessionParts<E>, example: E) =>
+  ids(example).reduce((n, { length }) => n + length, 0)
+
+/** A step's examples as they are computed at once. */
+const microsOf = <E extends object>(parts: SessionParts<E>, examples: readonly E[]): E[][] => {
+  const { policy, settings, loss } = parts
+  const limit = tokensAtOnce(policy, loss)
+  return chunks(examples, settings.batchSize).flatMap((micro) =>
+    inParts(micro, (example) => tokensOf(parts, example), limit),
+  )
 }
 
 /** Makes every batch that is still to come, for the sake of the reference values that this computes and keeps. */
@@ -286,14 +303,11 @@ export const startEvent = async (
   data_files: (await hashFiles(examples.files)).map(({ path, sha256 }) => ({ path, sha256 })),
 })
 
-const nextStep = async <E extends object>(
-  { examples, settings, collate, tokens }: SessionParts<E>,
-  position: number,
-  count: number,
-) => {
+const nextStep = async <E extends object>(parts: SessionParts<E>, position: number, count: number) => {
+  const { examples, collate, tokens } = parts
   const taken = await examples.train.take(position, count)
   if (taken.examples.length === 0) return undefined
-  const batches = await collate(chunks(taken.examples, settings.batchSize))
+  const batches = await collate(microsOf(parts, taken.examples))
   return {
     batches,
     rows: taken.rows,

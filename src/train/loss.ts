@@ -26,6 +26,8 @@ export type LossFunction = {
   stats: readonly TargetStat[]
   /** Its gradient goes through the entropy as well, for which the head is run once more. */
   entropyGradient?: boolean
+  /** What it says of a row depends on the others of the micro-batch, which is then not computed in parts. */
+  together?: boolean
   trace(inputs: LossInputs): Objective
 }
 

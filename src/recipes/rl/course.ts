@@ -6,6 +6,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { LoopParts, StepBatches, StepEvent } from '../../train/loop.ts'
 import { type RolloutMark, saveCheckpoint } from '../checkpoints.ts'
+import { tokensAtOnce } from '../parts.ts'
 import type { SampleEvent, TrainEvent, WarningEvent } from '../recipe.ts'
 import type { Channel } from './channel.ts'
 import { experience, keepLesson, keptLesson, type Learnt, type Method, rolloutFolder } from './experience.ts'
@@ -41,6 +42,7 @@ export const openCourse = async (
     | { learnt: Pick<Learnt, 'lesson' | 'measures'>; updates: number[][]; rows: readonly number[]; end: number }
     | undefined
   let [spent, cut] = [false, false]
+  const atOnce = tokensAtOnce(policy, method.loss)
   const take = async (position: number, number: number) => {
     const { examples, rows, position: end } = await stream.take(position, promptsPerRollout(settings))
     return { examples, rows, end, updates: updatesOf(examples.length, settings, number) }
@@ -76,7 +78,7 @@ export const openCourse = async (
       mark = { ...mark, updates: mark.updates + 1 }
       const own =
         method.batches?.(learnt.lesson, numbers) ??
-        updateBatches(learnt.lesson, numbers, { ...settings, aggregation: method.aggregation })
+        updateBatches(learnt.lesson, numbers, { ...settings, aggregation: method.aggregation, atOnce })
       const batches = [...own, ...((await method.more?.(update)) ?? [])]
       return { batches, rows: numbers.map((g) => rows[g]), position: end, tokens: tokensOf(learnt.lesson, numbers) }
     },

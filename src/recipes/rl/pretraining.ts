@@ -11,6 +11,7 @@ import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { exampleStream } from '../../train/stream.ts'
 import { textBatches } from '../collate.ts'
+import { inParts, tokensAtOnce } from '../parts.ts'
 import { openData, type SessionSettings } from '../session.ts'
 import { requireVocabulary } from '../vocabulary.ts'
 import type { Context, Ground } from './ground.ts'
@@ -34,7 +35,7 @@ const objective = (gamma: number): LossFunction => ({
   trace: ({ logps, array }) => {
     const weights = scalar(1).broadcastTo(logps.shape)
     const { loss } = sftLoss({ logps, weights, numItems: array('numItems', []) }, { lossType: 'nll' })
-    return { loss: loss.mul(gamma), metrics: { 'loss/ptx_avg': loss } }
+    return { loss: loss.mul(gamma), metrics: { 'loss/ptx_avg': logps.mean().neg() } }
   },
 })
 
@@ -64,7 +65,8 @@ export const openPretraining = async (
     files: rows.files,
     async batches(update) {
       const { examples } = await stream.take(update * count, count)
-      return textBatches([examples]).map((batch) => ({ ...batch, own: ofItsOwn }))
+      const parts = inParts(examples, ({ ids }) => ids.length, tokensAtOnce(policy, ofItsOwn.loss))
+      return textBatches(parts).map((batch) => ({ ...batch, own: ofItsOwn }))
     },
   }
 }

@@ -8,6 +8,7 @@ import { sameFiles } from '../../runs/run.node.ts'
 import { type LoopEnd, train } from '../../train/loop.ts'
 import { restoreState } from '../../train/state.ts'
 import { requireRoom, resumed } from '../checkpoints.ts'
+import { tokensAtOnce } from '../parts.ts'
 import { planFor } from '../policy.ts'
 import type { EndEvent, TrainEvent, WarningEvent } from '../recipe.ts'
 import { finish, meaning, startEvent } from '../session.ts'
@@ -112,11 +113,13 @@ const stepsOf = ({ settings, train }: Ground): number => {
 }
 
 /** Prompts of the first steps, with samples as long as they may get. */
-const planOf = async ({ policy, settings, train }: Ground, { beside }: Method) => {
+const planOf = async ({ policy, settings, train }: Ground, { loss, beside }: Method) => {
   const { examples } = await train.take(0, 8 * settings.batchSize)
   const longest = Math.max(...examples.map(({ ids }) => ids.length))
   const T = longest + settings.maxNewTokens
-  const B = settings.batchSize * settings.numGenerations
+  const each = longest + settings.numGenerations * settings.maxNewTokens
+  const prompts = Math.max(1, Math.min(settings.batchSize, Math.floor(tokensAtOnce(policy, loss) / each)))
+  const B = prompts * settings.numGenerations
   return planFor(policy, settings.memory, { N: B * T, B, T }, beside)
 }
 

@@ -38,7 +38,7 @@ describe('updates', () => {
   })
 
   it('give each target the values of its own token, and samples that do not count no weight', () => {
-    const [{ packs, arrays }] = updateBatches(lesson(3, 2), [2, 0], { ...settings, aggregation: 'grpo' })
+    const [{ packs, arrays }] = updateBatches(lesson(3, 2), [2, 0], { ...settings, aggregation: 'grpo', atOnce: 1e9 })
     const labels = packs.flatMap(({ targets }) => Array.from(targets.label))
     const sequence = packs.flatMap(({ targets }) => Array.from(targets.sequence))
     expect([...arrays.old.values]).toEqual(labels)
@@ -49,6 +49,23 @@ describe('updates', () => {
         .filter((_, m) => sequence[m] === s)
         .reduce((a, b) => a + b, 0)
     expect([0, 1, 2, 3].map(weightOf).map((x) => x.toFixed(4))).toEqual(['0.2500', '0.2500', '0.2500', '0.0000'])
+  })
+
+  it('weigh tokens alike whatever is computed at once', () => {
+    for (const aggregation of ['grpo', 'bnpo', 'dr_grpo', 'dapo', 'sum'] as const) {
+      const weights = (atOnce: number) =>
+        updateBatches(lesson(4, 2), [3, 0, 2, 1], { ...settings, batchSize: 4, aggregation, atOnce }).map(
+          ({ arrays, packs }) => {
+            const sequence = packs.flatMap(({ targets }) => Array.from(targets.sequence))
+            return Array.from(
+              { length: arrays.lengths.values.length },
+              (_, s) => arrays.weights.values[sequence.indexOf(s)],
+            )
+          },
+        )
+      expect(weights(1)).toHaveLength(4)
+      expect(weights(1).flat()).toEqual(weights(1e9).flat())
+    }
   })
 })
 

@@ -9,6 +9,7 @@ import type { BatchArray } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { permutation, rng } from '../../util/rng.ts'
 import { chunks, floats } from '../collate.ts'
+import { inParts } from '../parts.ts'
 import { treesOf } from './passes.ts'
 import type { Rollout } from './rollout.ts'
 
@@ -61,7 +62,10 @@ const partOf = ({ rollout, columns, counts, rewards }: Lesson, numbers: readonly
   }
 }
 
-/** The micro-batches of one optimizer step on these prompts. */
+/**
+ * The micro-batches of one optimizer step on these prompts, in parts of `atOnce` tokens about.
+ * @param aggregation over whole micro-batches, whatever the parts
+ */
 export const updateBatches = (
   lesson: Lesson,
   numbers: readonly number[],
@@ -69,13 +73,28 @@ export const updateBatches = (
     batchSize,
     maxNewTokens,
     aggregation,
-  }: Pick<UpdateSettings, 'batchSize' | 'maxNewTokens'> & { aggregation: Aggregation },
+    atOnce,
+  }: Pick<UpdateSettings, 'batchSize' | 'maxNewTokens'> & { aggregation: Aggregation; atOnce: number },
 ): MicroBatch[] => {
-  const micros = chunks(numbers, batchSize).map((part) => partOf(lesson, part))
-  const lengths = micros.map(({ rollout, counts }) => rollout.samples.map(({ ids }, i) => (counts[i] ? ids.length : 0)))
+  const micros = chunks(numbers, batchSize)
+  const lengths = micros.map((micro) => {
+    const { rollout, counts } = partOf(lesson, micro)
+    return rollout.samples.map(({ ids }, i) => (counts[i] ? ids.length : 0))
+  })
   const weights = tokenWeights(aggregation, lengths, maxNewTokens)
-  return micros.map((micro, i) => microBatch(micro, lengths[i], weights[i]))
+  const G = lesson.rollout.perPrompt
+  const tokens = (g: number) => tokensOf(partOf(lesson, [g]).rollout)
+  return micros.flatMap((micro, i) => {
+    let start = 0
+    return inParts(micro, tokens, atOnce).map((part) => {
+      const [from, to] = [start, (start += part.length * G)]
+      return microBatch(partOf(lesson, part), lengths[i].slice(from, to), weights[i].slice(from, to))
+    })
+  })
 }
+
+/** That go through the model: prompts once. */
+const tokensOf = ({ prompts, samples }: Rollout) => [...prompts, ...samples].reduce((n, { ids }) => n + ids.length, 0)
 
 /** `weights` [M], `lengths` [S] and the columns: a number for each sample [S], or for each token [M]. */
 const microBatch = (
