@@ -91,13 +91,17 @@ describe('plain lines', () => {
       { event: 'checkpoint', step: 5, path: 'r/checkpoints/step-5' },
       { event: 'warning', code: 'cut', message: 'rows were cut', count: 3 },
       { event: 'sample', step: 5, prompt: 'a', completion: 'b\u001b[2J\nc' },
+      { event: 'sample', step: 5, prompt: 'Once upon a time there was', completion: ' a dog', reward: 0.5 },
+      { event: 'sample', step: 5, prompt: 'a', completion: 'b', reward: Number.NaN },
     ])
     expect(plain.state.text).toBe(
       [
         '  eval      step 5   loss 0.6000   accuracy 75 %',
         '  saved     r/checkpoints/step-5',
         '  note      rows were cut (3 times)',
-        '  sample    b [2J c',
+        '  sample    a│b [2J c',
+        '  sample    0.5000  …on a time there was│ a dog',
+        '  sample    failed  a│b',
         '',
       ].join('\n'),
     )
@@ -184,6 +188,8 @@ describe('the end', () => {
         '            attune runs show r',
       ].join('\n'),
     )
+    const rewarded = { ...outcome('done'), first: { ...step(1), reward: 0.25 }, last: { ...step(100), reward: 1 } }
+    expect(closing(screen, 'rloo', 'r', rewarded)).toContain('100 steps in 1:23, reward 0.2500 → 1.000')
     expect(closing(screen, 'dpo', "a b's", outcome('interrupted'))).toContain(
       `go on     attune dpo --output 'a b'\\''s' --resume`,
     )

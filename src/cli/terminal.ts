@@ -2,7 +2,7 @@
  * Training as one watches it: a bar that is redrawn in place, or plain lines where stderr is no terminal, and lines for
  * what stays: evaluations, checkpoints, warnings. Peculiar: it is fed events and a clock, and keeps no timer.
  */
-import type { ProgressEvent, StartEvent, TrainEvent, WarningEvent } from '../recipes/recipe.ts'
+import type { ProgressEvent, SampleEvent, StartEvent, TrainEvent, WarningEvent } from '../recipes/recipe.ts'
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
 import { barLine, type Part } from './bar.ts'
 import { duration, figure, percent, plural, shortPath, whole } from './format.ts'
@@ -21,6 +21,8 @@ const redrawEvery = 60
 const repeatEvery = 10_000
 /** Shorter work says nothing where there is no bar. */
 const worthALine = 1000
+/** Characters of a sample's prompt. */
+const promptShown = 20
 
 export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Reporter => {
   const paint = painter(screen)
@@ -79,7 +81,7 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
     },
     eval: (event) => entry('eval', `step ${event.step}   ${measures(evalMetrics(event))}`),
     checkpoint: (event) => entry('saved', shortPath(event.path)),
-    sample: (event) => entry('sample', oneLine(event.completion, screen.columns() - 14)),
+    sample: (event) => entry('sample', sampleText(screen, event)),
     warning: (event) => note(`  ${paint('yellow', 'note'.padEnd(10))}${warningText(event)}`),
     end: () => clear(),
   }
@@ -164,19 +166,25 @@ const highlights = (event: Readonly<Record<string, unknown>>): Part[] => {
   return parts.filter(({ label }, i) => parts.findIndex((part) => part.label === label) === i)
 }
 
+/** What a run is about: the loss of a policy gradient says nothing, its reward does. */
+export const headline = (event: StepEvent): { name: string; value: number } => {
+  const reward: unknown = event.reward
+  return typeof reward === 'number' ? { name: 'reward', value: reward } : { name: 'loss', value: event.loss }
+}
+
 const stepBar = (screen: Screen, event: StepEvent, pace: Pace): string => {
-  const loss: Part = { label: 'loss', text: figure(event.loss), style: 'bold' }
+  const { name, value } = headline(event)
+  const head: Part = { label: name, text: figure(value), style: 'bold' }
   const left: Part = { label: '', text: `${duration(pace.left)} left`, style: 'cyan' }
-  const others = highlights(event)
+  const others = highlights(event).filter(({ label }) => label !== name)
   const speed = speedOf(pace).map((text) => ({ label: '', text }))
-  const head = `${event.step}/${event.total_steps}`
   return barLine(
     screen,
-    head,
+    `${event.step}/${event.total_steps}`,
     event.step,
     event.total_steps,
-    [loss, left, ...others, ...speed],
-    [loss, ...others, ...speed, left],
+    [head, left, ...others, ...speed],
+    [head, ...others, ...speed, left],
   )
 }
 
@@ -207,6 +215,15 @@ const measures = (metrics: Record<string, number>): string =>
 
 const warningText = ({ message, count }: WarningEvent) =>
   count && count > 1 ? `${message} (${whole(count)} times)` : message
+
+/** What it was worth, the end of the prompt, and the answer. */
+const sampleText = (screen: Screen, { prompt, completion, reward }: SampleEvent): string => {
+  const worth = reward === undefined ? '' : `${Number.isFinite(reward ?? Number.NaN) ? figure(reward!) : 'failed'}  `
+  const flat = oneLine(prompt, Number.POSITIVE_INFINITY)
+  const asked = flat.length > promptShown ? `…${flat.slice(1 - promptShown)}` : flat
+  const room = screen.columns() - 14 - worth.length - asked.length
+  return `${worth}${painter(screen)('dim', `${asked}│`)}${oneLine(completion, room)}`
+}
 
 const oneLine = (text: string, width: number): string => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what a model says may hold escape codes

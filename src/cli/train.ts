@@ -11,7 +11,7 @@ import { duration, figure, shellWord, shortPath } from './format.ts'
 import { interruptible } from './interrupt.ts'
 import { iterationTable } from './iterations.ts'
 import { makeScreen, painter, type Screen } from './screen.ts'
-import { reporter } from './terminal.ts'
+import { headline, reporter } from './terminal.ts'
 
 type Parts<S extends z.ZodObject> = {
   name: string
@@ -121,6 +121,9 @@ const nextOf = (method: string, model: string) =>
     ? `attune score --model ${model} --data rows.jsonl`
     : `attune generate --model ${model} --prompt "..."`
 
+type Headline = ReturnType<typeof headline>
+const change = (from: Headline, to: Headline) => `${from.name} ${figure(from.value)} → ${figure(to.value)}`
+
 /** Where things are, and what to do next. */
 export const closing = (
   screen: Screen,
@@ -130,7 +133,7 @@ export const closing = (
 ): string => {
   const paint = painter(screen)
   const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
-  const from = first && last && first !== last ? `, loss ${figure(first.loss)} → ${figure(last.loss)}` : ''
+  const from = first && last && first !== last ? `, ${change(headline(first), headline(last))}` : ''
   const took = `${end.steps} steps in ${duration((screen.now() - began) / 1000)}${from}`
   const quoted = shellWord(shortPath(output))
   if (end.stopped === 'interrupted')

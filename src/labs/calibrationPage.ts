@@ -1,19 +1,19 @@
 /** How far a reward model's probabilities can be believed, as a page: the reliability curve and the numbers beside it. */
 import type { Calibration } from '../recipes/reward/calibration.ts'
 import { html, raw } from './html.ts'
+import { wilson } from './interval.ts'
 import { facts, figure, page, table } from './page.ts'
 import { type Plot, plotChart } from './plot.ts'
 
 const percent = (x: number) => `${(100 * x).toFixed(1)} %`
 
-/** Accuracy against confidence, with an interval of two standard errors; a calibrated model lies on the diagonal. */
+/** Accuracy against confidence, with Wilson's 95 % intervals; a calibrated model lies on the diagonal. */
 export const reliabilityPlot = ({ bins }: Calibration): Plot => {
   const filled = bins.filter(({ pairs }) => pairs > 0)
-  const error = ({ accuracy, pairs }: (typeof bins)[number]) => Math.sqrt((accuracy * (1 - accuracy)) / pairs)
   return {
     title: 'Reliability',
-    x: { name: 'how sure the model is' },
-    y: { name: 'how often it is right' },
+    x: { name: 'how sure the model is (probability of the reply that it prefers)' },
+    y: { name: 'how often it is right (share of pairs)' },
     series: [
       {
         name: 'calibrated',
@@ -29,10 +29,10 @@ export const reliabilityPlot = ({ bins }: Calibration): Plot => {
         color: 0,
         dots: true,
         points: filled.map(({ confidence, accuracy }) => [confidence, accuracy]),
-        interval: filled.map((bin) => [
-          Math.max(0, bin.accuracy - 2 * error(bin)),
-          Math.min(1, bin.accuracy + 2 * error(bin)),
-        ]),
+        interval: filled.map(({ accuracy, pairs }) => {
+          const { low, high } = wilson(accuracy * pairs, pairs)
+          return [low, high]
+        }),
       },
     ],
   }
@@ -54,20 +54,27 @@ export const calibrationPage = (model: string, calibration: Calibration): string
       html`<h1>Can its probabilities be believed?</h1>
 <p>${model} (${kind}) on ${pairs} held-out pairs of ${rows} prompts. Where it is 70 % sure which reply is better, it should
 be right in 70 % of the pairs.</p>`,
-      figure(reliabilityPlot(calibration), 'Each dot is the pairs of like confidence, with two standard errors.'),
+      figure(
+        reliabilityPlot(calibration),
+        'Each dot is the pairs of like confidence, with 95 % intervals (Wilson). Below the dashed line the model is surer than it may be, above it less sure.',
+      ),
       facts([
-        ['Accuracy', `${percent(accuracy)} ± ${percent(accuracy_se)}`],
-        ['Expected calibration error', percent(ece)],
+        ['Accuracy ± standard error', `${percent(accuracy)} ± ${percent(accuracy_se)}`],
+        ['Expected calibration error (best: 0)', percent(ece)],
         ['Brier score (a coin: 0.25)', digits(brier, 4)],
         ['Log loss (a coin: 0.693)', digits(log_loss, 4)],
-        ['Mean reward', `${digits(rewards.mean, 3)} ± ${digits(rewards.std, 3)}`],
+        ['Mean reward ± deviation', `${digits(rewards.mean, 3)} ± ${digits(rewards.std, 3)}`],
         ['Reward and length, correlation', digits(length.correlation, 3)],
         ['The better reply is the longer', percent(length.longer_wins)],
       ]),
+      html`<p class="soft">Expected calibration error: how far the dots lie from the dashed line, in the mean over pairs. Brier score and
+log loss punish being wrong the more, the surer the model was; less is better, and a coin that is never sure gets what
+stands in brackets. Where rewards follow length, and the better reply is no more often the longer one, the model likes
+length for itself.</p>`,
       html`<h2>By confidence</h2>`,
       table(
         [
-          ['confidence', 'pairs', 'mean confidence', 'right'],
+          ['confidence', 'pairs', 'mean', 'right'],
           ...bins.map((bin) => [
             `${percent(bin.from)} to ${percent(bin.to)}`,
             String(bin.pairs),

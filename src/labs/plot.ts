@@ -103,7 +103,7 @@ const endLabels = (series: readonly PlotSeries[], xs: Axis, ys: Axis): string[] 
   for (let i = ends.length - 1; i >= 0; i--)
     ends[i].at = Math.min(ends[i].at, i === ends.length - 1 ? frame.bottom : ends[i + 1].at - lineHeight)
   return ends.flatMap(({ name, color, x, y, at }) => [
-    `<path class="s${color}" style="opacity:.5" d="M${round(x + 4)} ${y}L${frame.right + 14} ${round(at)}"/>`,
+    `<path class="s${color}" style="opacity:.5;stroke-dasharray:1 4" d="M${round(x + 4)} ${y}L${frame.right + 14} ${round(at)}"/>`,
     `<text class="label" style="fill:var(--c${color});font-weight:600" x="${frame.right + 18}" y="${round(at + 4)}">${escapeText(name)}</text>`,
   ])
 }

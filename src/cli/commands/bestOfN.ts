@@ -1,4 +1,5 @@
 /** What a policy gives when it may try N times: the baseline that training must beat. */
+import type { BestOfN } from '../../recipes/rl/bestOfN.ts'
 import { bestOfNSchema } from '../../recipes/rlSchema.ts'
 import { command } from '../command.ts'
 import { columns, figure } from '../format.ts'
@@ -28,11 +29,14 @@ export default command({
       process.exitCode = 130
       return
     }
-    for (const row of made.rows) await out.line(row)
-    await out.line({ event: 'end', table: made.table, dropped: made.dropped, failed: made.failed })
+    for (const row of made.rows) await (out.readable ? out.text(readable(row)) : out.line(row))
+    if (!out.readable) await out.line({ event: 'end', table: made.table, dropped: made.dropped, failed: made.failed })
     const rows = made.table.map(({ n, reward, standard_error, kl }) => [
       ...[`${n}`, `${figure(reward)} ± ${figure(1.96 * standard_error)}`, figure(kl)],
     ])
-    out.screen.write(`${columns([['n', 'reward (95 %)', 'KL, nats, at most'], ...rows], [0, 1, 2])}\n`)
+    out.screen.write(`\n${columns([['best of', 'mean reward (95 %)', 'KL, nats, at most'], ...rows], [0, 1, 2])}\n`)
   },
 })
+
+const readable = ({ prompt, completion, reward }: BestOfN['rows'][number]): string =>
+  `${reward === null ? 'no reward' : figure(reward)}  ${prompt}│${completion}`

@@ -39,6 +39,7 @@ export default command({
     const opened = await openRewardModel({ ...options, onProgress })
     const shown: CreditRow[] = []
     const { color } = makeScreen(process.stdout)
+    if (out.readable) await out.text(legend(color))
     try {
       const { model, tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
@@ -48,10 +49,12 @@ export default command({
         const prompt = Array.from(trunk)
         const replies = branches.map((ids) => replyOf(Array.from(ids), prompt, tokenizer))
         const text = tokenizer ? tokenizer.decode(prompt, { skipSpecialTokens: true }) : prompt.join(' ')
-        for (const credit of await creditOf(model, prompt, replies)) {
-          if (options.html !== undefined) shown.push({ ...credit, prompt: text })
+        const credits = await creditOf(model, prompt, replies)
+        for (const [k, credit] of credits.entries()) {
+          const title = credits.length > 1 ? `row ${i}, reply ${k + 1} of ${credits.length}` : `row ${i}`
+          if (options.html !== undefined) shown.push({ ...credit, title, prompt: text })
           report.clear()
-          if (out.readable) await out.text(readable(i, credit, color))
+          if (out.readable) await out.text(readable(title, credit, color))
           else await out.line(lineOf(credit))
         }
         report.show({ event: 'progress', phase: 'score', done: i + 1, total: rows.length })
@@ -90,9 +93,14 @@ const lineOf = ({ reward, sigma, before, tokens, segments }: Credit) => ({
   segments,
 })
 
-const readable = (row: number, { reward, before, tokens, segments }: Credit, color: boolean): string =>
+const legend = (color: boolean): string =>
+  color
+    ? `${shade(1, 'green')} raises the reward, ${shade(-1, 'red')} lowers it; under a reply what each sentence earned\n`
+    : 'in brackets how far a token moves the reward; under a reply what each sentence earned\n'
+
+const readable = (title: string, { reward, before, tokens, segments }: Credit, color: boolean): string =>
   [
-    `row ${row}: reward ${figure(reward)}, ${figure(before)} before the reply`,
+    `${title}: reward ${figure(reward)}, ${figure(before)} before the reply`,
     painted(tokens, color),
     ...(segments.length > 1
       ? segments.map(({ text, reward: own }) => `  ${figure(own).padStart(9)}  ${text.trim()}`)
@@ -104,10 +112,13 @@ const readable = (row: number, { reward, before, tokens, segments }: Credit, col
 const painted = (pieces: readonly Piece[], color: boolean): string => {
   if (!color) return pieces.map(({ text, reward }) => `${text}(${figure(reward)})`).join('')
   return strengths(pieces)
-    .map((strength, i) => {
-      const depth = Math.round(Math.abs(strength) * 140)
-      const rgb = strength < 0 ? `${30 + depth};30;30` : `30;${30 + depth};30`
-      return `\u001b[48;2;${rgb}m\u001b[97m${pieces[i].text}\u001b[0m`
-    })
+    .map((strength, i) => shade(strength, pieces[i].text))
     .join('')
+}
+
+/** @param strength -1 to 1 */
+const shade = (strength: number, text: string): string => {
+  const depth = Math.round(Math.abs(strength) * 140)
+  const rgb = strength < 0 ? `${30 + depth};30;30` : `30;${30 + depth};30`
+  return `\u001b[48;2;${rgb}m\u001b[97m${text}\u001b[0m`
 }
