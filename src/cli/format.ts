@@ -1,5 +1,6 @@
 /** Numbers and paths as people read them. */
 import { relative } from 'node:path'
+import { whole } from '../util/format.ts'
 
 /** 0.6931, 12.40, 1,234, 1.0e-6 */
 export const figure = (x: number): string => {
@@ -9,11 +10,6 @@ export const figure = (x: number): string => {
   return size < 1e-3 ? x.toExponential(1) : x.toPrecision(4)
 }
 
-/** 1,234 */
-export const whole = (x: number): string => Math.round(x).toLocaleString('en-US')
-
-export const percent = (x: number): string => `${(100 * x).toFixed(0)} %`
-
 /** 0:42, 12:05, 1:02:03 */
 export const duration = (seconds: number): string => {
   const s = Math.max(0, Math.round(seconds))
@@ -21,9 +17,6 @@ export const duration = (seconds: number): string => {
   const [hours, minutes] = [Math.floor(s / 3600), Math.floor(s / 60) % 60]
   return hours ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`
 }
-
-/** 1 row, 2 rows */
-export const plural = (n: number, noun: string): string => `${whole(n)} ${noun}${n === 1 ? '' : 's'}`
 
 /** 1.2 MB */
 export const bytes = (n: number): string => {

@@ -1,6 +1,7 @@
 /** What each iteration of self-play did, as a table at the end of a run. */
 import type { EvalEvent } from '../train/loop.ts'
-import { columns, figure, percent } from './format.ts'
+import { percent } from '../util/format.ts'
+import { columns, figure } from './format.ts'
 
 type Column = { head: string; text(event: EvalEvent): string | undefined }
 

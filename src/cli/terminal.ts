@@ -4,8 +4,9 @@
  */
 import type { ProgressEvent, SampleEvent, StartEvent, TrainEvent, WarningEvent } from '../recipes/recipe.ts'
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
+import { percent, plural, whole } from '../util/format.ts'
 import { barLine, type Part } from './bar.ts'
-import { duration, figure, percent, plural, shortPath, whole } from './format.ts'
+import { duration, figure, shortPath } from './format.ts'
 import { painter, type Screen } from './screen.ts'
 
 export type Reporter = {

@@ -1,5 +1,6 @@
 /** The demo as a page: what happened, in words and numbers, for someone who has never aligned a model. */
 import type { RunInfo } from '../runs/run.node.ts'
+import { whole } from '../util/format.ts'
 import { classShares, type Ranking } from './addition.ts'
 import type { DemoResult, Tested } from './demo.ts'
 import { demoConfig } from './demoSettings.ts'
@@ -37,7 +38,6 @@ export const demoReport = (findings: DemoFindings): { html: string; plots: Recor
 }
 
 const percent = (share: number) => `${(100 * share).toFixed(0)}\u00a0%`
-const count = (n: number) => n.toLocaleString('en-US')
 const interval = ({ low, high }: Share) => `${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)} %`
 
 const sharesOf = ({ before, after }: DemoResult) =>
@@ -54,7 +54,7 @@ Then it was told, of its own answers, which were better. That was all it took.</
 </header>
 <div class="card side">
 ${raw(shares)}
-<p class="soft">Right answers to ${count(before.total)} sums that were in no step of training, with 95 % intervals (Wilson):
+<p class="soft">Right answers to ${whole(before.total)} sums that were in no step of training, with 95 % intervals (Wilson):
 ${interval(before)} before, ${interval(after)} after.</p>
 </div>`
 
@@ -64,20 +64,20 @@ const acts = ({ sizes, parameters, before, after, rankings, mended, spoiled }: D
 <h2>What you just saw</h2>
 <ol class="acts">
 <li><h3><span class="number">1</span>Learn by imitation</h3>
-<p>A model of ${count(parameters)} random numbers read ${count(sizes.taught * sizes.students)} answers of a class that says
+<p>A model of ${whole(parameters)} random numbers read ${whole(sizes.taught * sizes.students)} answers of a class that says
 the right sum in ${said[0]} of all cases, one too many in ${said[1]}, and is a ten off in the rest.</p>
-<p>It learned to add, and to be wrong as the class is: <span class="before">${count(before.right)} of ${count(before.total)}</span>
+<p>It learned to add, and to be wrong as the class is: <span class="before">${whole(before.right)} of ${whole(before.total)}</span>
 new sums right.</p>
 <p class="soft">Supervised fine-tuning, <code>attune sft</code></p></li>
 <li><h3><span class="number">2</span>Compare its own answers</h3>
-<p>It answered ${count(sizes.ranked)} other sums, ${sizes.samples} times each. A checker put the different answers to a sum in
+<p>It answered ${whole(sizes.ranked)} other sums, ${sizes.samples} times each. A checker put the different answers to a sum in
 order, the nearest first; people or a larger model would do so for questions without a formula.</p>
-<p>That made ${count(rankings)} rankings of three answers, each one the model's own.</p>
+<p>That made ${whole(rankings)} rankings of three answers, each one the model's own.</p>
 <p class="soft">Sampling, <code>attune generate</code></p></li>
 <li><h3><span class="number">3</span>Align</h3>
 <p>It was trained to find better answers likelier than worse ones, and to stay near what it was otherwise.</p>
-<p>Now <span class="after">${count(after.right)} of ${count(after.total)}</span> are right: ${count(mended)} were mended,
-${count(spoiled)} spoiled.</p>
+<p>Now <span class="after">${whole(after.right)} of ${whole(after.total)}</span> are right: ${whole(mended)} were mended,
+${whole(spoiled)} spoiled.</p>
 <p class="soft">Direct preference optimization on rankings (K-wise Plackett-Luce), <code>attune dpo</code></p></li>
 </ol>
 </section>`
@@ -85,13 +85,13 @@ ${count(spoiled)} spoiled.</p>
 
 const limits = ({ knew, sizes }: DemoResult): Html => html`<section class="card">
 <p><strong>Why it works, and when it does not.</strong> Alignment brings out what a model can do already. Of the
-${count(sizes.ranked)} sums in the second act it had the right answer among its own to ${count(knew)}; it only did not know that
+${whole(sizes.ranked)} sums in the second act it had the right answer among its own to ${whole(knew)}; it only did not know that
 this was the one to give. What a model cannot do at all, no order of its answers will teach it.</p>
 </section>`
 
 const rankingsOf = ({ rankings }: DemoFindings): Html => html`<section>
 <h2>What the third act was given</h2>
-<p>The first four of ${count(rankings.length)} rankings. The model never saw how far off an answer is, only the order.</p>
+<p>The first four of ${whole(rankings.length)} rankings. The model never saw how far off an answer is, only the order.</p>
 ${table(
   [
     ['sum', 'best', 'second', 'third'],
@@ -137,7 +137,7 @@ const curvesIn = (charts: Charts, { sizes }: DemoResult): Html => {
   }
   return html`<section>
 <h2>How it went</h2>
-<p>${count(Number(sizes.learn.maxSteps))} steps of imitation, then ${count(Number(sizes.align.maxSteps))} of alignment.</p>
+<p>${whole(Number(sizes.learn.maxSteps))} steps of imitation, then ${whole(Number(sizes.align.maxSteps))} of alignment.</p>
 ${chartGrid((Object.keys(notes) as (keyof Charts)[]).map((name) => ({ chart: charts[name], note: notes[name] })))}
 </section>`
 }
@@ -154,12 +154,12 @@ const answers = ({ tested, result: { kinds } }: DemoFindings): Html => {
     .map(({ prompt, right, before, after }) => [...[prompt, marked(before, right), marked(after, right)]])
   const kind = (name: string, key: keyof typeof kinds.before) => [
     name,
-    count(kinds.before[key]),
-    count(kinds.after[key]),
+    whole(kinds.before[key]),
+    whole(kinds.after[key]),
   ]
   return html`<section>
 <h2>Answers side by side</h2>
-<p>The first ${shown} of the ${count(tested.length)} sums that were counted, not chosen; the likeliest answer each time.</p>
+<p>The first ${shown} of the ${whole(tested.length)} sums that were counted, not chosen; the likeliest answer each time.</p>
 ${table([['sum', 'before', 'after'], ...rows], ['mono', 'mono', 'mono'])}
 <p>And all of them by kind:</p>
 ${table([['', 'before', 'after'], kind('right', 'right'), kind('one off', 'close'), kind('further off', 'wrong')], ['', 'n', 'n'])}
@@ -194,11 +194,11 @@ const settings = ({ seed, sizes, seconds, parameters }: DemoResult): Html => {
   return html`<section>
 <h2>Settings</h2>
 ${facts([
-  ['model', `Llama, ${count(parameters)} parameters`],
+  ['model', `Llama, ${whole(parameters)} parameters`],
   ['width, layers, heads', `${hidden_size}, ${num_hidden_layers}, ${num_attention_heads}`],
   ['vocabulary', `${demoConfig.vocab_size} tokens, one a character`],
   ['seed', String(seed)],
-  ['sums taught, ranked, counted', [sizes.taught, sizes.ranked, sizes.tested].map(count).join(', ')],
+  ['sums taught, ranked, counted', [sizes.taught, sizes.ranked, sizes.tested].map(whole).join(', ')],
   ['imitation', step(sizes.learn)],
   ['alignment', step(sizes.align)],
   ['loss of alignment', `Plackett-Luce, beta ${sizes.align.beta}`],

@@ -1,5 +1,5 @@
 /** How sure a mean of few measurements, or a share of counted answers, is. */
-import { mean, variance } from '../util/statistics.ts'
+import { mean, standardError } from '../util/statistics.ts'
 
 export type Interval = { value: number; low: number; high: number }
 
@@ -24,11 +24,15 @@ export const wilson = (right: number, total: number): Share => {
 /** 97.5 % quantiles of Student's t by degrees of freedom, from 1. */
 const tTable = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
 
+/** Beyond the table by its expansion in 1 / freedom (Abramowitz and Stegun 26.7.5), right to 2e-4 there. */
+const tQuantile = (freedom: number) =>
+  tTable[freedom - 1] ?? z + 2.37227 / freedom + 2.8225 / freedom ** 2 + 2.55585 / freedom ** 3
+
 /** The mean of a few measurements with its 95 % interval (Student's t); infinite for a single one. */
 export const tInterval = (values: readonly number[]): Interval => {
   const value = mean(values)
   const freedom = values.length - 1
   if (freedom < 1) return { value, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY }
-  const half = (tTable[freedom - 1] ?? 1.96) * Math.sqrt(variance(values) / values.length)
+  const half = tQuantile(freedom) * standardError(values)
   return { value, low: value - half, high: value + half }
 }

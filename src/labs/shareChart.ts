@@ -1,4 +1,5 @@
 /** Shares with their intervals on one line from 0 to 100 %, as SVG. */
+import { percent } from '../util/format.ts'
 import type { Share } from './interval.ts'
 import { round, svg, svgText } from './svg.ts'
 
@@ -20,7 +21,7 @@ export const shareChart = (title: string, rows: readonly { name: string; share: 
         svgText(0, y + 4, name, 'start', 'name'),
         `<path class="whisker s${color}" d="M${x(share.low)} ${y}H${x(share.high)}M${x(share.low)} ${y - 5}v10M${x(share.high)} ${y - 5}v10"/>`,
         `<circle class="d${color}" cx="${x(share.share)}" cy="${y}" r="4"/>`,
-        svgText(x(share.share), y - 10, `${(100 * share.share).toFixed(1)} %`, 'middle', 'value'),
+        svgText(x(share.share), y - 10, percent(share.share, 1), 'middle', 'value'),
       ]
     }),
   ])

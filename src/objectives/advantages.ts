@@ -2,7 +2,7 @@
  * From rewards to advantages, in plain numbers, between a rollout and its update. Peculiar: a reward that is NaN has
  * failed. It stands in no mean and no deviation, and its advantage is 0, so it moves nothing.
  */
-import { deviation, mean as meanOf } from '../util/statistics.ts'
+import { deviation, mean as meanOf, sum, variance } from '../util/statistics.ts'
 
 /** What the difference from a group's mean is divided by: the deviation in the group, in the batch, or nothing. */
 export type RewardScale = 'group' | 'batch' | 'none'
@@ -10,9 +10,11 @@ export type RewardScale = 'group' | 'batch' | 'none'
 /** Added to a standard deviation, so that equal rewards divide nothing by 0. */
 const spreadEps = 1e-4
 
+type Rows = readonly (readonly number[])[]
+
 const scored = (rewards: readonly number[]) => rewards.filter((reward) => !Number.isNaN(reward))
 
-const each = (groups: readonly (readonly number[])[], of: (reward: number, group: number[]) => number) =>
+const each = (groups: Rows, of: (reward: number, group: number[]) => number) =>
   groups.map((rewards) => {
     const group = scored(rewards)
     return rewards.map((reward) => (Number.isNaN(reward) ? 0 : of(reward, group)))
@@ -23,7 +25,7 @@ const each = (groups: readonly (readonly number[])[], of: (reward: number, group
  * arXiv 2503.20783), `batch` by the deviation of all rewards (REINFORCE++, arXiv 2501.03262).
  * @param groups rewards by prompt and sample; NaN where the reward failed
  */
-export const groupAdvantages = (groups: readonly (readonly number[])[], scale: RewardScale): number[][] => {
+export const groupAdvantages = (groups: Rows, scale: RewardScale): number[][] => {
   const all = deviation(scored(groups.flat()))
   const spread = (group: number[]) => (scale === 'batch' ? all : deviation(group)) + spreadEps
   return each(groups, (reward, group) => (reward - meanOf(group)) / (scale === 'none' ? 1 : spread(group)))
@@ -33,19 +35,32 @@ export const groupAdvantages = (groups: readonly (readonly number[])[], scale: R
  * RLOO (arXiv 2402.14740, eq. 8): R_i less the mean of the prompt's other samples; 0 where there is no other.
  * @param groups rewards by prompt and sample; NaN where the reward failed
  */
-export const leaveOneOut = (groups: readonly (readonly number[])[]): number[][] =>
+export const leaveOneOut = (groups: Rows): number[][] =>
   each(groups, (reward, group) => {
     if (group.length < 2) return 0
-    const others = group.reduce((a, b) => a + b, 0) - reward
-    return reward - others / (group.length - 1)
+    return reward - (sum(group) - reward) / (group.length - 1)
   })
 
-/** (A - mean) / (deviation + 1e-4) over all of a batch (TRL's normalize_advantages); failed ones stay 0. */
-export const normalized = (advantages: readonly (readonly number[])[], failed: (i: number, j: number) => boolean) => {
-  const kept = advantages.flatMap((group, i) => group.filter((_, j) => !failed(i, j)))
-  const [mean, spread] = [meanOf(kept), deviation(kept) + spreadEps]
-  return advantages.map((group, i) => group.map((a, j) => (failed(i, j) ? 0 : (a - mean) / spread)))
+/** (x - mean) / spread, both of all that counts; elsewhere 0. */
+const rescaled = (
+  rows: Rows,
+  counts: (i: number, j: number) => boolean,
+  spreadOf: (kept: readonly number[]) => number,
+  keepMean = false,
+): number[][] => {
+  const kept = rows.flatMap((row, i) => row.filter((_, j) => counts(i, j)))
+  const [mean, spread] = [meanOf(kept), spreadOf(kept)]
+  const shift = keepMean ? mean : 0
+  return rows.map((row, i) => row.map((x, j) => (counts(i, j) ? (x - mean) / spread + shift : 0)))
 }
+
+/** (A - mean) / (deviation + 1e-4) over all of a batch (TRL's normalize_advantages); failed ones stay 0. */
+export const normalized = (advantages: Rows, failed: (i: number, j: number) => boolean): number[][] =>
+  rescaled(
+    advantages,
+    (i, j) => !failed(i, j),
+    (kept) => deviation(kept) + spreadEps,
+  )
 
 /**
  * R - b against a moving baseline (Williams 1992), divided by 1 + sigma where the reward says how unsure it is.
@@ -60,16 +75,13 @@ export const baselineAdvantages = (
 /**
  * (x - mean) / sqrt(var + 1e-8), var with n - 1, over what the mask keeps; elsewhere 0. `keepMean` adds the mean back:
  * so for rewards, whose level means something, and not for advantages.
- * @param mask rows of 1 and 0, like values; all of them where it is left out
+ * @param mask rows of 1 and 0, like values
  */
-export const whiten = (
-  values: readonly (readonly number[])[],
-  { mask, keepMean = false }: { mask?: readonly (readonly number[])[]; keepMean?: boolean } = {},
-): number[][] => {
-  const counts = (i: number, j: number) => mask === undefined || mask[i][j] > 0
-  const kept = values.flatMap((row, i) => row.filter((_, j) => counts(i, j)))
-  const mean = meanOf(kept)
-  const scale = Math.sqrt(deviation(kept) ** 2 + 1e-8)
-  const shift = keepMean ? mean : 0
-  return values.map((row, i) => row.map((x, j) => (counts(i, j) ? (x - mean) / scale + shift : 0)))
+export const whiten = (values: Rows, { mask, keepMean = false }: { mask: Rows; keepMean?: boolean }): number[][] => {
+  return rescaled(
+    values,
+    (i, j) => mask[i][j] > 0,
+    (kept) => Math.sqrt(variance(kept) + 1e-8),
+    keepMean,
+  )
 }

@@ -2,6 +2,7 @@
  * How the tokens of a step are averaged, as a weight for each reply's tokens. Peculiar: only `dapo` looks at the whole
  * step; the others are means of micro-batch means, as published and as TRL has them, so they change with how a step is cut.
  */
+import { sum } from '../util/statistics.ts'
 
 /**
  * `grpo` mean over replies of token means (arXiv 2402.03300, eq. 3) · `bnpo` token mean of the micro-batch · `dr_grpo` token
@@ -9,8 +10,6 @@
  * `sum` mean over replies of token sums (REINFORCE's log pi(y|x); LUSPO, arXiv 2602.05261).
  */
 export type Aggregation = 'grpo' | 'bnpo' | 'dr_grpo' | 'dapo' | 'sum'
-
-const total = (lengths: readonly number[]) => lengths.reduce((a, b) => a + b, 0)
 
 /**
  * The weight of each token of a reply, by micro-batch and reply; those of a step's micro-batches add up to its loss.
@@ -23,9 +22,9 @@ export const tokenWeights = (
   maxLength: number,
 ): number[][] => {
   const micros = lengths.length
-  const step = Math.max(1, total(lengths.flat()))
+  const step = Math.max(1, sum(lengths.flat()))
   return lengths.map((micro) => {
-    const [replies, tokens] = [micro.length, Math.max(1, total(micro))]
+    const [replies, tokens] = [micro.length, Math.max(1, sum(micro))]
     const weight = {
       grpo: (length: number) => 1 / (length * replies * micros),
       bnpo: () => 1 / (tokens * micros),

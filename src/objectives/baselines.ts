@@ -2,6 +2,7 @@
  * Moving baselines of REINFORCE. Peculiar: the baseline is fixed before a batch is seen, so it stays independent of the
  * batch's own samples and the gradient unbiased; 0 at the start. State is plain data, for checkpoints.
  */
+import { mean, sum } from '../util/statistics.ts'
 
 /**
  * mean: of all earlier rewards. ema: b <- m b + (1 - m) mean(batch). ema_first: the same, but the first batch sets b.
@@ -29,7 +30,7 @@ export const updateBaseline = (
 ): BaselineState => {
   const batch = rewards.filter((reward) => !Number.isNaN(reward))
   if (batch.length === 0) return state
-  const total = batch.reduce((a, b) => a + b, 0)
+  const total = sum(batch)
   const recent = options.kind === 'window' ? [...state.recent, ...batch].slice(-options.window) : []
   const next = { seen: state.seen + batch.length, sum: state.sum + total, recent }
   return { ...next, value: baselineAfter(state, next, total / batch.length, options) }
@@ -42,7 +43,7 @@ const baselineAfter = (
   { kind, momentum }: BaselineOptions,
 ): number => {
   if (kind === 'mean') return after.sum / after.seen
-  if (kind === 'window') return after.recent.reduce((a, b) => a + b, 0) / after.recent.length
+  if (kind === 'window') return mean(after.recent)
   if (kind === 'ema_first' && before.seen === 0) return batchMean
   return momentum * before.value + (1 - momentum) * batchMean
 }

@@ -3,6 +3,7 @@
  * Peculiar: as estimates of the value k1, k2 and k3 all do (k3 with the least variance); their gradients differ. k1 in the
  * reward is unbiased, k2 in the loss has KL's gradient, k3 in the loss that of KL(ref || pi) (Schulman 2020).
  */
+import { sum } from '../util/statistics.ts'
 
 export type KlEstimator = 'k1' | 'k2' | 'k3'
 export const klEstimators = ['k1', 'k2', 'k3'] as const satisfies readonly KlEstimator[]
@@ -32,7 +33,7 @@ export const tokenRewards = (
   { beta, estimator }: { beta: number; estimator: KlEstimator },
 ): TokenRewards => {
   const kls = logps.map((logp, t) => klEstimate(logp, refLogps[t], estimator))
-  const kl = kls.reduce((a, b) => a + b, 0)
+  const kl = sum(kls)
   const rewards = kls.map((x, t) => -beta * x + (t === kls.length - 1 ? score : 0))
   return { rewards, kl, nonScore: -beta * kl }
 }

@@ -1,5 +1,5 @@
 /** Returns and advantages along one episode, in plain numbers: an episode is a run of a game or the tokens of a reply. */
-import { deviation } from '../util/statistics.ts'
+import { deviation, mean } from '../util/statistics.ts'
 
 /** G_t = sum_{s >= t} gamma^(s - t) r_s. */
 export const discountedReturns = (rewards: readonly number[], gamma: number): number[] => {
@@ -11,9 +11,9 @@ export const discountedReturns = (rewards: readonly number[], gamma: number): nu
 
 /** (G - mean) / (std + 1e-9), std with n - 1. */
 export const normalizedReturns = (returns: readonly number[]): number[] => {
-  const mean = returns.reduce((a, b) => a + b, 0) / returns.length
+  const centre = mean(returns)
   const spread = deviation(returns) + 1e-9
-  return returns.map((g) => (g - mean) / spread)
+  return returns.map((g) => (g - centre) / spread)
 }
 
 export type GaeOptions = {

@@ -9,8 +9,8 @@ import { modelFiles } from '../../models/save.ts'
 import { refuseTaken, storedAs, writeModelFolder } from '../../recipes/modelFolder.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
+import { whole } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { whole } from '../format.ts'
 
 const schema = z.object({
   config: z.string().meta({ value: 'FILE' }).describe('config.json of an architecture that attune knows'),

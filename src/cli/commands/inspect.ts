@@ -8,8 +8,9 @@ import type { StoredTensor } from '../../checkpoint/stored.ts'
 import { loadPretrained } from '../../models/load.node.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { whole } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { bytes, columns, whole } from '../format.ts'
+import { bytes, columns } from '../format.ts'
 
 const schema = z.object({
   model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),

@@ -1,4 +1,5 @@
 /** The lab as a page: the answer in words, the pole before and after, the curves, and the table under them. */
+import { whole } from '../../util/format.ts'
 import { type Html, html, raw } from '../html.ts'
 import { figure, page, shell, table } from '../page.ts'
 import type { Plot, PlotSeries } from '../plot.ts'
@@ -107,8 +108,6 @@ ${shown('Before training', before)}
 ${shown(`${names[best.method]}, seed ${best.seed}, best weights`, after)}
 </div>`
 }
-
-const whole = (x: number) => Math.round(x).toLocaleString('en-US')
 
 const summary = (findings: readonly Finding[]): Html =>
   table(

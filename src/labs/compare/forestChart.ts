@@ -1,7 +1,8 @@
 /** Win rates with their intervals, a row for each judge under the heading of its pair, as SVG: a forest plot. */
+import { percent } from '../../util/format.ts'
 import { round, svg, svgText } from '../svg.ts'
 import type { PairFindings } from './findings.ts'
-import { level } from './words.ts'
+import { level } from './verdict.ts'
 
 const width = 760
 const frame = { left: 190, right: 600, top: 26, heading: 30, row: 34 }
@@ -22,7 +23,7 @@ export const forestChart = (title: string, pairs: readonly PairFindings[]): stri
   return svg(title, width, bottom + 24, [
     ...[0, 25, 50, 75, 100].flatMap((tick) => [
       `<path class="${tick === 50 ? 'guide' : 'grid'}" d="M${x(tick / 100)} ${frame.top}V${bottom}"/>`,
-      svgText(x(tick / 100), bottom + 18, `${tick} %`, 'middle'),
+      svgText(x(tick / 100), bottom + 18, percent(tick / 100), 'middle'),
     ]),
     svgText(frame.right + 16, frame.top - 8, 'win rate', 'start', 'name'),
     svgText(width, frame.top - 8, 'p, corrected', 'end', 'name'),
@@ -48,13 +49,7 @@ const rowOf = (pair: PairFindings, y: number, x: (rate: number) => number, color
           `<path class="s${color}" d="M${x(controlled.winRate.value)} ${y + 5.5}v7"/>`,
         ]
       : []),
-    svgText(
-      frame.right + 16,
-      y + 4,
-      `${(100 * winRate.value).toFixed(0)} %`,
-      'start',
-      corrected < level ? 'value' : 'name',
-    ),
+    svgText(frame.right + 16, y + 4, percent(winRate.value), 'start', corrected < level ? 'value' : 'name'),
     svgText(width, y + 4, p, 'end', corrected < level ? 'value' : 'name'),
   ]
 }

@@ -6,7 +6,7 @@ import { type KlEstimator, klEstimate } from '../../objectives/kl.ts'
 import { expectedBest } from '../../recipes/rl/bestOfN.ts'
 import type { Interval } from '../interval.ts'
 import type { Runs } from './rewards.ts'
-import { bootstrapInterval, type Draws, meanOver } from './statistics.ts'
+import { bootstrapInterval, type Draws, meanOver, picked } from './statistics.ts'
 
 export type Divergence = { k1: number; k3: number }
 
@@ -38,8 +38,6 @@ export type Path = readonly Stop[]
 const common = (lists: readonly (readonly number[])[]): number[] =>
   (lists[0] ?? []).flatMap((_, i) => (lists.every((list) => Number.isFinite(list[i])) ? [i] : []))
 
-const pick = (values: readonly number[], rows: readonly number[]) => rows.map((i) => values[i])
-
 export type AtEqualKl = {
   /** Mean reward of the farther policy's path where it was as far as the other one is, less the other's. */
   difference: Interval
@@ -67,7 +65,7 @@ export const atEqualKl = (
   const rows = common([...ways, ...ends].flat().flatMap(({ kl, reward }) => [kl, reward]))
   if (rows.length < 2) return undefined
   const kept = (path: (typeof ways)[number]) =>
-    path.map(({ kl, reward }) => [meanOver(pick(kl, rows)), meanOver(pick(reward, rows))] as const)
+    path.map(({ kl, reward }) => [meanOver(picked(kl, rows)), meanOver(picked(reward, rows))] as const)
   const [farther, nearer] = [ways.map(kept), ends.map(kept)]
   const average = (of: (k: number) => number) => ends.reduce((sum, _, k) => sum + of(k), 0) / ends.length
   const over = (statistic: (draw: Uint32Array) => number) => bootstrapInterval(rows.length, statistic, draws)

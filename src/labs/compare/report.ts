@@ -1,11 +1,12 @@
 /** A comparison as a page: what can be concluded, then the numbers that it rests on, each with how to read it. */
+import { percent } from '../../util/format.ts'
 import { type Html, html, raw } from '../html.ts'
 import type { Interval } from '../interval.ts'
 import { facts, figure, page, shell, table } from '../page.ts'
 import type { Plot } from '../plot.ts'
 import type { CompareFindings, Frontier, PairFindings, PolicyFindings } from './findings.ts'
 import { forestChart } from './forestChart.ts'
-import { rateText, spanText } from './words.ts'
+import { rateText, spanText } from './phrases.ts'
 
 export type Example = { prompt: string; answers: { policy: string; text: string }[] }
 
@@ -165,7 +166,7 @@ A policy below it has learned less than picking would have given.</p>`,
 
 const policiesTable = ({ policies }: CompareFindings): Html => {
   const row = ({ name, runs, tokens, cut, kl, distinct, selfBleu }: PolicyFindings) => [
-    ...[name, String(runs), spanText(tokens), `${(100 * cut).toFixed(0)} %`],
+    ...[name, String(runs), spanText(tokens), percent(cut)],
     ...[orDash(kl?.k1, spanText), orDash(kl?.k3, spanText), ...distinct.map((share) => share.toFixed(3))],
     spanText(selfBleu),
   ]

@@ -2,9 +2,9 @@
  * Two policies under one judge. Peculiar: which of the two is preferred is decided by win rates, for they mean the same
  * whatever a judge's scale is; differences are in standard deviations of the SFT policy's own rewards under that judge.
  */
-import { deviation, mean } from '../../util/statistics.ts'
+import { deviation, lineThrough, mean, standardError } from '../../util/statistics.ts'
 import { type Interval, tInterval, wilson } from '../interval.ts'
-import { bootstrapInterval, type Draws, lineThrough, meanInterval, signFlipTest, standardError } from './statistics.ts'
+import { bootstrapInterval, type Draws, meanInterval, picked, signFlipTest } from './statistics.ts'
 
 /** Of each prompt the values of its answers; NaN where a judge failed. */
 export type Answers<T = number> = readonly (readonly T[])[]
@@ -141,11 +141,10 @@ const controlledFor = (
   differences: readonly number[] | undefined,
   draws: Draws,
 ): Controlled | undefined => {
-  const all = Uint32Array.from(longer, (_, i) => i)
-  const { slope } = lineThrough(longer, scores, all)
+  const { slope } = lineThrough(longer, scores)
   if (longer.length < 4 || !Number.isFinite(slope)) return undefined
   const left = (ys: readonly number[]) =>
-    bootstrapInterval(longer.length, (rows) => lineThrough(longer, ys, rows).intercept, draws)
+    bootstrapInterval(longer.length, (rows) => lineThrough(picked(longer, rows), picked(ys, rows)).intercept, draws)
   return {
     winRate: asRate(left(scores)),
     difference: differences && left(differences),

@@ -4,7 +4,7 @@
  * so that the same measurements give the same intervals and the same p.
  */
 import { philox, rng } from '../../util/rng.ts'
-import { variance } from '../../util/statistics.ts'
+import { sum } from '../../util/statistics.ts'
 import type { Interval } from '../interval.ts'
 
 /** Keep the random numbers of two purposes apart. */
@@ -70,6 +70,10 @@ export const quantile = (sorted: readonly number[], q: number): number => {
   return low + (high - low) * (place - Math.floor(place))
 }
 
+/** The values of some prompts. */
+export const picked = (values: readonly number[], rows: Iterable<number>): number[] =>
+  Array.from(rows, (i) => values[i])
+
 /** The mean of values over resampled prompts. */
 export const meanOver =
   (values: readonly number[]): Statistic =>
@@ -83,10 +87,6 @@ export const meanOver =
 export const meanInterval = (values: readonly number[], draws: Draws): Interval =>
   bootstrapInterval(values.length, meanOver(values), draws)
 
-/** The standard error of a mean over prompts; NaN of fewer than two. */
-export const standardError = (values: readonly number[]): number =>
-  values.length < 2 ? Number.NaN : Math.sqrt(variance(values) / values.length)
-
 /** Sums that differ by rounding alone are equal. */
 const rounding = 1e-9
 
@@ -99,8 +99,7 @@ const rounding = 1e-9
 export const signFlipTest = (differences: readonly number[], draws: Draws): number => {
   const moved = differences.filter((x) => x !== 0)
   const sizes = Float64Array.from(moved, Math.abs)
-  const total = sizes.reduce((a, b) => a + b, 0)
-  const least = Math.abs(moved.reduce((a, b) => a + b, 0)) - rounding * total
+  const least = Math.abs(sum(moved)) - rounding * sum(moved.map(Math.abs))
   const drawn = draws.signs(differences.length)
   const exact = 2 ** moved.length <= drawn.length + 1
   const all = exact ? Array.from({ length: 2 ** moved.length }, (_, k) => Uint32Array.of(k)) : drawn
@@ -129,21 +128,4 @@ export const holm = (ps: readonly number[]): number[] => {
     corrected[i] = least
   })
   return corrected
-}
-
-/** Least squares of y on 1 and x over some prompts: the intercept is what is left of y where x is 0. */
-export const lineThrough = (
-  xs: readonly number[],
-  ys: readonly number[],
-  rows: Uint32Array,
-): { intercept: number; slope: number } => {
-  const [mx, my] = [meanOver(xs)(rows), meanOver(ys)(rows)]
-  let [xx, xy] = [0, 0]
-  for (const row of rows) {
-    xx += (xs[row] - mx) ** 2
-    xy += (xs[row] - mx) * (ys[row] - my)
-  }
-  // All of the same length: nothing to separate
-  const slope = xx > 0 ? xy / xx : Number.NaN
-  return { intercept: my - slope * mx, slope }
 }

@@ -5,7 +5,8 @@ import type { Interval } from '../interval.ts'
 import { findingsOf, type JudgeMaterial, type Material, type PairFindings, type Sampled } from './findings.ts'
 import { compareReport } from './report.ts'
 import { makeDraws } from './statistics.ts'
-import { inWords, pairText, verdictOf } from './words.ts'
+import { verdictOf } from './verdict.ts'
+import { inWords, pairText } from './words.ts'
 
 const span = (value: number, half: number): Interval => ({ value, low: value - half, high: value + half })
 
@@ -66,12 +67,12 @@ describe('a pair of policies', () => {
   it('cannot be told apart, which is not being equal', () => {
     const text = words(pair('neutral', 0.54), pair('scalar', 0.5))
     expect(text).toBe(
-      'level1 and level2 cannot be told apart: answers of level1 are preferred by neutral 54 % (46 to 62). With 100 prompts a win rate below 61 % would mostly go unseen, so this is no evidence that they are equal: it takes more prompts.',
+      'level1 and level2 cannot be told apart: answers of level1 are preferred by neutral 54 % (46 to 62). With 100 prompts a single test misses a win rate below 61 % more than one time in five, so this is no evidence that they are equal: it takes more prompts.',
     )
     const nearly = pair('neutral', 0.58, { winRate: span(0.58, 0.07), corrected: 0.09 })
     expect(words(nearly)).toContain('An interval that leaves out 50 % is not enough where so many tests are made')
     expect(words(pair('neutral', 0.5, { winRate: span(0.5, 0.03) }))).toBe(
-      'level1 and level2 are equal for every purpose: answers of level1 are preferred by neutral 50 % (47 to 53).',
+      'level1 and level2 are equal to within 5 points of win rate: answers of level1 are preferred by neutral 50 % (47 to 53).',
     )
   })
 
@@ -87,7 +88,7 @@ describe('a pair of policies', () => {
       'Answers of level2 are 40 characters shorter; at equal length neutral prefers level2 in 52 % (42 to 62)',
     )
     expect(words(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05) }))).toContain(
-      'It is not length: at equal length neutral still prefers level1 in 60 % (55 to 65).',
+      'By a straight line, length does not account for it: at equal length neutral prefers level1 in 60 % (55 to 65).',
     )
     expect(words(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05, true) }))).toContain(
       'so on every prompt: length and preference cannot be told apart',
@@ -105,10 +106,10 @@ describe('a pair of policies', () => {
     expect(words(pair('neutral', 0.6, equalKl(span(0.5, 0.2), 'level1', 0)))).toMatch(
       /for no checkpoint .* still ahead/,
     )
-    expect(words(pair('neutral', 0.6, equalKl(span(-0.5, 0.2))))).toContain('distance is what was bought with')
-    expect(words(pair('neutral', 0.6, equalKl(span(0, 1), 'level2')))).toContain(
-      'better at less distance, too: 4.00 nats',
+    expect(words(pair('neutral', 0.6, equalKl(span(-0.5, 0.2))))).toMatch(
+      /it is behind, .*, so distance may be all of it/,
     )
+    expect(words(pair('neutral', 0.6, equalKl(span(0, 1), 'level2')))).toContain('It has gone less far, too: 4.00 nats')
   })
 
   it('holds for runs, and for methods only over seeds', () => {
@@ -116,7 +117,7 @@ describe('a pair of policies', () => {
       'It holds for these runs; of the method it is not shown, for over training seeds the win rate is 60 % (30 to 90).',
     )
     expect(words(pair('neutral', 0.4, { seeds: span(0.4, 0.05) }))).toContain(
-      'It holds for the method and not for these runs alone: over training seeds the win rate is 60 % (55 to 65).',
+      'It holds for the method with this data and these settings, and not for these runs alone: over training seeds the win rate is 60 % (55 to 65).',
     )
   })
 })
@@ -183,7 +184,7 @@ describe('a comparison', () => {
     const [level, against, limits] = inWords(findings)
     expect(level).toMatch(/^The answers of level1 are preferred to those of level2 by every judge/)
     expect(against).toMatch(
-      /^Against the SFT policy base: level1 is better \(neutral .*; level2 is not shown to differ/,
+      /^Against the SFT policy base: level1 is preferred \(neutral .*; level2 is not shown to differ/,
     )
     expect(limits).toContain('24 held-out prompts with 2 answers each')
     expect(limits).toContain('(2 and 4 of them) are corrected together (Holm)')

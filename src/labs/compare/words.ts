@@ -1,38 +1,23 @@
 /**
- * What can be concluded and what cannot, in sentences made from the numbers. Peculiar: a preference by a judge that one
- * of the policies was trained on is no evidence by itself, for a policy learns its reward model's faults too; what counts
- * is a judge that neither was trained on.
+ * What can be concluded and what cannot, in sentences made from the numbers. Peculiar: they say what judges prefer, never
+ * why. What goes along with a preference (length, distance, the training seed) is told beside it, as what could account
+ * for it.
  */
-import type { Interval } from '../interval.ts'
+import { percent, plural } from '../../util/format.ts'
 import type { CompareFindings, JudgeMaterial, PairFindings } from './findings.ts'
-
-/** The level of all tests of a question together. */
-export const level = 0.05
-/** Win rates within this of a half are equal for every purpose. */
-const negligible = 0.05
-
-export type Verdict = 'a' | 'b' | 'equal' | 'unsure'
-
-/** Of one pair under one judge. */
-export const verdictOf = ({ corrected, winRate: { value, low, high } }: PairFindings): Verdict => {
-  if (corrected < level) return value > 0.5 ? 'a' : 'b'
-  return low >= 0.5 - negligible && high <= 0.5 + negligible ? 'equal' : 'unsure'
-}
-
-const percent = (x: number) => `${(100 * x).toFixed(0)} %`
-const bare = (x: number) => (100 * x).toFixed(0)
-export const rateText = ({ value, low, high }: Interval) => `${percent(value)} (${bare(low)} to ${bare(high)})`
-const number = (x: number) => x.toFixed(Math.abs(x) < 10 ? 2 : 0)
-/** Of a single prompt there is no interval. */
-export const spanText = ({ value, low, high }: Interval) =>
-  Number.isFinite(low) && Number.isFinite(high)
-    ? `${number(value)} (${number(low)} to ${number(high)})`
-    : Number.isFinite(value)
-      ? number(value)
-      : '–'
-const listed = (items: readonly string[]) =>
-  items.length < 2 ? (items[0] ?? '') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`
-const times = (n: number, one: string, many = `${one}s`) => `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`
+import { listed, number, rateText, spanText } from './phrases.ts'
+import {
+  by,
+  margin,
+  pairsOf,
+  seenFrom,
+  sided,
+  sidesOf,
+  undecidedBy,
+  type Verdict,
+  verdictOf,
+  winnersOf,
+} from './verdict.ts'
 
 /** One paragraph a policy or a pair, the limits last. */
 export const inWords = (findings: CompareFindings): string[] => {
@@ -43,67 +28,36 @@ export const inWords = (findings: CompareFindings): string[] => {
     ]
   return [
     ...pairsOf(between).map((pair) => pairText(pair, judges)),
-    ...(against.length ? [againstText(pairsOf(against), findings)] : []),
+    ...(against.length ? [againstText(findings)] : []),
     limits(findings),
   ]
 }
 
-/** All judges of each pair together. */
-const pairsOf = (found: readonly PairFindings[]): PairFindings[][] => {
-  const pairs = new Map<string, PairFindings[]>()
-  for (const each of found) {
-    const key = JSON.stringify([each.a, each.b])
-    pairs.set(key, [...(pairs.get(key) ?? []), each])
-  }
-  return [...pairs.values()]
-}
+const rates = (winner: Verdict, pairs: readonly PairFindings[]) =>
+  listed(pairs.map(({ judge, winRate }) => `${judge} ${rateText(seenFrom(winner, winRate))}`))
 
-type Sides = { own: PairFindings[]; third: PairFindings[] }
-
-const sidesOf = (pair: readonly PairFindings[], judges: readonly JudgeMaterial[]): Sides => {
-  const trained = new Map(judges.map(({ name, trained: by }) => [name, by]))
-  const isOwn = ({ judge, a, b }: PairFindings) => trained.get(judge)?.some((name) => name === a || name === b)
-  return { own: pair.filter(isOwn), third: pair.filter((each) => !isOwn(each)) }
-}
-
-/** By how often a is preferred, as seen from the one that is. */
-const seenFrom = (verdict: Verdict, { winRate: { value, low, high } }: PairFindings): Interval =>
-  verdict === 'b' ? { value: 1 - value, low: 1 - high, high: 1 - low } : { value, low, high }
-
-const rates = (verdict: Verdict, pairs: readonly PairFindings[]) =>
-  listed(pairs.map((each) => `${each.judge} ${rateText(seenFrom(verdict, each))}`))
-
-const namesOf = (pairs: readonly PairFindings[]) => listed(pairs.map(({ judge }) => judge))
+const verb = (pairs: readonly PairFindings[], one: string, many: string) => (pairs.length > 1 ? many : one)
+const doNot = (pairs: readonly PairFindings[]) => `${verb(pairs, 'does', 'do')} not tell them apart`
 
 export const pairText = (pair: readonly PairFindings[], judges: readonly JudgeMaterial[]): string => {
   const { own, third } = sidesOf(pair, judges)
   const [byThird, byOwn] = [winnersOf(third), winnersOf(own)]
   if (byThird.length > 1) return contradiction(third)
-  const [winner] = byThird
-  if (winner === undefined) {
-    if (byOwn.length > 1) return `${contradiction(own)} ${neutralText(third)}`
-    return byOwn.length
-      ? ownOnly(byOwn[0], own, third, judges)
-      : undecided(third.length ? third : own, third.length > 0, pair[0])
-  }
-  const first = third.find((each) => verdictOf(each) === winner)!
-  return [
-    preferred(winner, pair, third, own),
-    lengthText(winner, first),
-    klText(winner, first),
-    seedsText(winner, first),
-  ]
-    .filter(Boolean)
-    .join(' ')
+  if (byThird.length === 1) return decided(byThird[0], pair, third, own)
+  if (byOwn.length > 1) return `${contradiction(own)} ${neutralText(third)}`
+  return byOwn.length ? ownOnly(byOwn[0], own, third, judges) : undecided(third, own)
 }
 
-const winnersOf = (pairs: readonly PairFindings[]): Verdict[] => [
-  ...new Set(pairs.map(verdictOf).filter((verdict) => verdict === 'a' || verdict === 'b')),
-]
-
-const sided = (winner: Verdict, { a, b }: PairFindings) => (winner === 'a' ? [a, b] : [b, a])
-const by = (verdict: Verdict, pairs: readonly PairFindings[]) => pairs.filter((each) => verdictOf(each) === verdict)
-const doNot = (pairs: readonly PairFindings[]) => `${pairs.length > 1 ? 'do' : 'does'} not tell them apart`
+const decided = (
+  winner: Verdict,
+  pair: readonly PairFindings[],
+  third: readonly PairFindings[],
+  own: readonly PairFindings[],
+): string => {
+  const [first] = by(winner, third)
+  const beside = [lengthText, klText, seedsText].map((of) => of(winner, first))
+  return [preferred(winner, pair, third, own), ...beside].filter(Boolean).join(' ')
+}
 
 const preferred = (
   winner: Verdict,
@@ -113,14 +67,12 @@ const preferred = (
 ): string => {
   const [better, worse] = sided(winner, pair[0])
   const against = by(winner === 'a' ? 'b' : 'a', own)
-  const unsure = pair.filter((each) => !['a', 'b'].includes(verdictOf(each)))
+  const unsure = undecidedBy(pair)
   const said = `The answers of ${better} are preferred to those of ${worse} by`
-  if (!against.length && !unsure.length) {
-    const every = pair.length === 1 ? `the only judge, ${rates(winner, pair)}` : `every judge: ${rates(winner, pair)}`
-    return `${said} ${every}.`
-  }
+  if (!against.length && !unsure.length)
+    return `${said} ${pair.length === 1 ? 'the only judge,' : 'every judge:'} ${rates(winner, pair)}.`
   const rest = [
-    ...(against.length ? [`${rates(winner, against)} ${against.length > 1 ? 'prefer' : 'prefers'} ${worse}`] : []),
+    ...(against.length ? [`${rates(winner, against)} ${verb(against, 'prefers', 'prefer')} ${worse}`] : []),
     ...(unsure.length ? [`${rates(winner, unsure)} ${doNot(unsure)}`] : []),
   ]
   const why = own.length ? ', which neither was trained on' : ''
@@ -145,89 +97,85 @@ const ownOnly = (
   judges: readonly JudgeMaterial[],
 ): string => {
   const [better, worse] = sided(winner, own[0])
-  const decided = by(winner, own)
-  const trained = judges
-    .filter(({ name }) => decided.some(({ judge }) => judge === name))
-    .flatMap((each) => each.trained)
+  const found = by(winner, own)
+  const trained = judges.filter(({ name }) => found.some(({ judge }) => judge === name)).flatMap((each) => each.trained)
   const who = [better, worse].filter((name) => trained.includes(name))
   const others = third.length
     ? `; ${rates(winner, third)}, which neither was trained on, ${doNot(third)}`
     : ', and there is no judge that neither was trained on (--judge)'
-  return `The answers of ${better} are preferred to those of ${worse} by ${rates(winner, decided)} alone, which ${listed(who)} ${who.length > 1 ? 'were' : 'was'} trained on${others}. Learning a reward model's faults looks the same, so this does not show better answers.`
+  return `The answers of ${better} are preferred to those of ${worse} by ${rates(winner, found)} alone, which ${listed(who)} ${who.length > 1 ? 'were' : 'was'} trained on${others}. Learning a reward model's faults looks the same, so this does not show better answers.`
 }
 
-const undecided = (judged: readonly PairFindings[], neutral: boolean, { a, b }: PairFindings): string => {
-  const equal = judged.every((each) => verdictOf(each) === 'equal')
-  const bound = rates('a', judged)
-  if (equal) return `${a} and ${b} are equal for every purpose: answers of ${a} are preferred by ${bound}.`
-  const least = Math.max(...judged.map(({ detectable }) => detectable))
-  const many = judged.some(({ winRate: { low, high } }) => low > 0.5 || high < 0.5)
-    ? ' An interval that leaves out 50 % is not enough where so many tests are made.'
-    : ''
-  const lacking = neutral ? '' : ' No judge is there that neither was trained on.'
-  const few = `With ${times(judged[0].prompts, 'prompt')} a win rate below ${percent(Math.min(1, least))} would mostly go unseen, so this is no evidence that they are equal: it takes more prompts.`
-  return `${a} and ${b} cannot be told apart: answers of ${a} are preferred by ${bound}.${many} ${few}${lacking}`
+const undecided = (third: readonly PairFindings[], own: readonly PairFindings[]): string => {
+  const judged = third.length ? third : own
+  const [{ a, b, prompts }] = judged
+  const said = `answers of ${a} are preferred by ${rates('a', judged)}.`
+  if (judged.every((each) => verdictOf(each) === 'equal'))
+    return `${a} and ${b} are equal to within ${100 * margin} points of win rate: ${said}`
+  const least = Math.min(1, Math.max(...judged.map(({ detectable }) => detectable)))
+  return [
+    `${a} and ${b} cannot be told apart: ${said}`,
+    ...(judged.some(({ winRate: { low, high } }) => low > 0.5 || high < 0.5)
+      ? ['An interval that leaves out 50 % is not enough where so many tests are made.']
+      : []),
+    `With ${plural(prompts, 'prompt')} a single test misses a win rate below ${percent(least)} more than one time in five, so this is no evidence that they are equal: it takes more prompts.`,
+    ...(third.length ? [] : ['No judge is there that neither was trained on.']),
+  ].join(' ')
 }
 
-/** Whether it is length that is preferred. */
+/** Whether length could account for it. */
 const lengthText = (winner: Verdict, pair: PairFindings): string => {
   const { longer, controlled, judge } = pair
-  const [better] = sided(winner, pair)
-  const gap = winner === 'a' ? longer : { value: -longer.value, low: -longer.high, high: -longer.low }
-  const how = `Answers of ${better} are ${times(Math.abs(Math.round(gap.value)), 'character')} ${gap.value < 0 ? 'shorter' : 'longer'}`
   if (!controlled) return ''
-  const rate = seenFrom(winner, { ...pair, winRate: controlled.winRate })
+  const [better] = sided(winner, pair)
+  const gap = winner === 'a' ? longer.value : -longer.value
+  const how = `Answers of ${better} are ${plural(Math.abs(Math.round(gap)), 'character')} ${gap < 0 ? 'shorter' : 'longer'}`
   if (controlled.beyond) return `${how}, and so on every prompt: length and preference cannot be told apart here.`
-  if (rate.low > 0.5) return `It is not length: at equal length ${judge} still prefers ${better} in ${rateText(rate)}.`
-  if (gap.low > 0 || gap.high < 0)
-    return `${how}; at equal length ${judge} prefers ${better} in ${rateText(rate)}, so length may be all that is preferred.`
-  return `At equal length ${judge} prefers ${better} in ${rateText(rate)}, which is not sure any more.`
+  const rate = seenFrom(winner, controlled.winRate)
+  const left = `equal length ${judge} prefers ${better} in ${rateText(rate)}`
+  if (rate.low > 0.5) return `By a straight line, length does not account for it: at ${left}.`
+  if (longer.low > 0 || longer.high < 0) return `${how}; at ${left}, so length may be all that is preferred.`
+  return `At ${left}, which is not sure any more.`
 }
 
-/** Whether going farther is all that was done. */
+/** Whether distance could. */
 const klText = (winner: Verdict, pair: PairFindings): string => {
-  const { equalKl, judge } = pair
+  if (!pair.equalKl) return ''
+  const { farther, kl, difference, between } = pair.equalKl
   const [better, worse] = sided(winner, pair)
-  if (!equalKl) return ''
-  const { farther, kl, difference, between } = equalKl
   const [far, near] = kl.map(({ value }) => number(value))
-  if (farther === worse)
-    return `It is better at less distance, too: ${near} nats of KL from the SFT policy against ${far}.`
+  if (farther === worse) return `It has gone less far, too: ${near} nats of KL from the SFT policy against ${far}.`
   const how = between
-    ? `by ${times(between, 'checkpoint')} on its way`
+    ? `by ${plural(between, 'checkpoint')} on its way`
     : 'by a straight line over the root of the KL, for no checkpoint on its way was kept'
-  const went = `${better} has gone farther from the SFT policy, ${far} nats against ${near};`
-  const reward = `standard deviations of reward by ${judge}: ${spanText(difference)}`
-  if (difference.low > 0) return `${went} at equal KL (${how}) it is still ahead, in ${reward}.`
-  if (difference.high < 0)
-    return `${went} at equal KL (${how}) it is behind, in ${reward}, so distance is what was bought with.`
-  return `${went} at equal KL (${how}) it is not ahead beyond doubt, in ${reward}, so distance may be all of it.`
+  const place = difference.high < 0 ? 'behind' : difference.low > 0 ? 'still ahead' : 'not ahead beyond doubt'
+  const so = difference.low > 0 ? '' : ', so distance may be all of it'
+  return `${better} has gone farther from the SFT policy, ${far} nats against ${near}; at equal KL (${how}) it is ${place}, in standard deviations of reward by ${pair.judge}: ${spanText(difference)}${so}.`
 }
 
 /** Whether another training would tell the same. */
-const seedsText = (winner: Verdict, pair: PairFindings): string => {
-  if (!pair.seeds) return ''
-  const { low, high, value } = seenFrom(winner, { ...pair, winRate: pair.seeds })
-  const rate = rateText({ value, low, high })
-  return low > 0.5
-    ? `It holds for the method and not for these runs alone: over training seeds the win rate is ${rate}.`
-    : `It holds for these runs; of the method it is not shown, for over training seeds the win rate is ${rate}.`
+const seedsText = (winner: Verdict, { seeds }: PairFindings): string => {
+  if (!seeds) return ''
+  const seen = seenFrom(winner, seeds)
+  const rate = `over training seeds the win rate is ${rateText(seen)}`
+  return seen.low > 0.5
+    ? `It holds for the method with this data and these settings, and not for these runs alone: ${rate}.`
+    : `It holds for these runs; of the method it is not shown, for ${rate}.`
 }
 
 /** Each policy against the one that all began with. */
-const againstText = (pairs: readonly PairFindings[][], { sft, judges }: CompareFindings): string => {
-  const each = pairs.map((pair) => {
+const againstText = ({ against, sft, judges }: CompareFindings): string => {
+  const each = pairsOf(against).map((pair) => {
     const { own, third } = sidesOf(pair, judges)
-    const of = (verdict: Verdict, from: readonly PairFindings[]) => from.filter((one) => verdictOf(one) === verdict)
     const { a } = pair[0]
-    const [up, down] = [of('a', third), of('b', third)]
-    const seen = third.length ? third : own
-    if (up.length && down.length) return `${a} is better by ${namesOf(up)} and worse by ${namesOf(down)}`
-    if (up.length) return `${a} is better (${rates('a', up)})${atEqualLength(up)}`
-    if (down.length) return `${a} is worse (${rates('a', down)})`
-    const ownUp = of('a', own)
-    if (ownUp.length) return `${a} is better by ${rates('a', ownUp)} alone, which it was trained on`
-    return `${a} is not shown to differ (${rates('a', seen)})`
+    const [up, down, unsure] = [by('a', third), by('b', third), undecidedBy(third)]
+    const rest = unsure.length ? `; ${rates('a', unsure)} ${doNot(unsure)}` : ''
+    if (up.length && down.length) return `${a} is preferred by ${rates('a', up)}, ${sft} by ${rates('b', down)}`
+    if (up.length) return `${a} is preferred (${rates('a', up)}${rest})${atEqualLength(up)}`
+    if (down.length) return `${sft} is preferred to ${a} (${rates('b', down)}${rest})`
+    const ownUp = by('a', own)
+    if (ownUp.length) return `${a} is preferred by ${rates('a', ownUp)} alone, which it was trained on`
+    return `${a} is not shown to differ (${rates('a', third.length ? third : own)})`
   })
   return `Against the SFT policy ${sft}: ${each.join('; ')}.`
 }
@@ -243,17 +191,18 @@ const atEqualLength = (pairs: readonly PairFindings[]): string => {
 const limits = ({ prompts, samples, policies, judges, between, against }: CompareFindings): string => {
   const tests = [between, against].map((found) => found.filter(({ p }) => Number.isFinite(p)).length)
   const runs = Math.max(...policies.map((policy) => policy.runs))
-  const failed = judges.filter((judge) => judge.failed)
   const steady = judges.filter(({ scale }) => !scale).map(({ name }) => name)
   return [
-    `All of it is about ${times(prompts, 'held-out prompt')} with ${times(samples, 'answer')} each; intervals hold 95 % over prompts, and the tests of a question (${tests.join(' and ')} of them) are corrected together (Holm).`,
+    `All of it is about what these judges prefer on ${plural(prompts, 'held-out prompt')} with ${plural(samples, 'answer')} each; intervals hold 95 % over prompts, each by itself, and the tests of a question (${tests.join(' and ')} of them) are corrected together (Holm).`,
     runs === 1
       ? 'Each policy is one training run: another seed could turn what is concluded, and nothing here says how easily.'
-      : `Each policy is ${times(runs, 'training run')}.`,
-    ...failed.map(
-      ({ name, failed: n }) =>
-        `${times(n, 'reward')} of ${name} ${n === 1 ? 'is' : 'are'} no number, left out and not counted as 0.`,
-    ),
+      : `Each policy is ${plural(runs, 'training run')}.`,
+    ...judges
+      .filter(({ failed }) => failed)
+      .map(
+        ({ name, failed }) =>
+          `${plural(failed, 'reward')} of ${name} ${failed === 1 ? 'is' : 'are'} no number, left out and not counted as 0.`,
+      ),
     ...(steady.length
       ? [
           `${listed(steady)} gave the SFT policy's answers one and the same reward, so there is no scale to measure differences on; win rates stand.`,

@@ -1,4 +1,6 @@
 /** Self-play beside supervised training, on the page: a plot for each size, by loss and by exact answers, and the differences. */
+import { percent } from '../../util/format.ts'
+import { mean } from '../../util/statistics.ts'
 import { powerLabel } from '../axes.ts'
 import { type Html, html } from '../html.ts'
 import { figure, table } from '../page.ts'
@@ -13,10 +15,9 @@ type Reading = { flops: number; helperFlops: number; value: number }
 /** The mean over seeds at each point, with the least and the greatest. */
 const series = (name: string, runs: readonly Reading[][], color: number, look: Partial<PlotSeries>): PlotSeries => {
   const points = runs[0].map((_, i) => runs.map((run) => run[i]).filter(Boolean))
-  const average = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
   return {
     ...{ name, color, ...look },
-    points: points.map((each) => [average(each.map(({ flops }) => flops)), average(each.map(({ value }) => value))]),
+    points: points.map((each) => [mean(each.map(({ flops }) => flops)), mean(each.map(({ value }) => value))]),
     interval: points.map((each) => {
       const values = each.map(({ value }) => value)
       return [Math.min(...values), Math.max(...values)]
@@ -88,7 +89,7 @@ ${table(
     ],
     ...comparisons.map(({ method, hidden, flops, helperFlops, loss, exact, own, whole }) => [
       ...[methodTitles[method], String(hidden), powerLabel(flops), helperFlops ? powerLabel(helperFlops) : '\u2013'],
-      ...[loss.toPrecision(3), `${(100 * exact).toFixed(1)} %`],
+      ...[loss.toPrecision(3), percent(exact, 1)],
       ...[own ? lossChange(own) : '\u2013', own ? exactChange(own) : '\u2013'],
       ...[whole ? lossChange(whole) : '\u2013', whole ? exactChange(whole) : '\u2013'],
     ]),

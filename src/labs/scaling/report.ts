@@ -1,4 +1,6 @@
 /** A sweep as a page: the answer in words, the plots, and the tables under them. */
+import { percent, whole } from '../../util/format.ts'
+import { mean } from '../../util/statistics.ts'
 import { powerLabel } from '../axes.ts'
 import { type Html, html } from '../html.ts'
 import { facts, figure, page, shell, table } from '../page.ts'
@@ -96,17 +98,12 @@ const accuracyPlot = (results: readonly CellResult[]): Plot => {
       const shares = group[0].marks.map((_, m) => group.map(({ marks }) => 100 * marks[m].exact.share))
       return {
         ...{ name: sizeName(hidden), color: i % 5, dots: true },
-        points: shares.map(
-          (each, m) => [group[0].marks[m].flops, each.reduce((a, b) => a + b, 0) / each.length] as const,
-        ),
+        points: shares.map((each, m) => [group[0].marks[m].flops, mean(each)] as const),
         interval: shares.map((each) => [Math.min(...each), Math.max(...each)] as const),
       }
     }),
   }
 }
-
-const count = (n: number) => n.toLocaleString('en-US')
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`
 
 const sizesTable = ({ sizes }: StandardLaw): Html =>
   table(
@@ -114,11 +111,11 @@ const sizesTable = ({ sizes }: StandardLaw): Html =>
       ['hidden size', 'layers', 'weights in blocks', 'all parameters', 'seeds', 'compute', 'loss at the end', 'exact'],
       ...sizes.map(({ hidden, layers, blocks, parameters, seeds, curve, exact }) => [
         ...[hidden, layers].map(String),
-        ...[blocks, parameters].map(count),
+        ...[blocks, parameters].map(whole),
         String(seeds),
         powerLabel(curve.at(-1)?.[0] ?? 0),
         (curve.at(-1)?.[1] ?? Number.NaN).toPrecision(3),
-        percent(exact),
+        percent(exact, 1),
       ]),
     ],
     ['n', 'n', 'n', 'n', 'n', 'n', 'n', 'n'],
@@ -132,9 +129,9 @@ const budgetsTable = ({ budgets }: StandardLaw): Html =>
         ...[
           powerLabel(Number(flops.toPrecision(2))),
           String(hidden),
-          count(blocks),
+          whole(blocks),
           loss.toPrecision(3),
-          percent(sure),
+          percent(sure, 1),
         ],
       ]),
     ],
@@ -145,16 +142,13 @@ const setUp = ({ plan, settings, results, command }: ScalingFindings): Html => h
 <h2>Set-up</h2>
 ${facts([
   ['model', 'Llama, from scratch; one attention head of dimension 64; feed-forward ratio 4'],
-  ['context, vocabulary', `256, ${count(plan.vocabulary)}`],
-  ['data', `${count(plan.taught)} sums to train on, ${count(plan.held)} held out, none in both`],
+  ['context, vocabulary', `256, ${whole(plan.vocabulary)}`],
+  ['data', `${whole(plan.taught)} sums to train on, ${whole(plan.held)} held out, none in both`],
   ['tokenizer', settings.tokenizer ?? 'embedded, a token a character'],
-  ['steps', plan.sizes.map(({ hidden, steps }) => `${hidden}: ${count(steps)}`).join(', ')],
+  ['steps', plan.sizes.map(({ hidden, steps }) => `${hidden}: ${whole(steps)}`).join(', ')],
   ['learning rate', plan.sizes.map(({ hidden, learningRate }) => `${hidden}: ${learningRate}`).join(', ')],
   ['rows of a step, warm-up', `${plan.batchSize}, ${plan.warmupSteps} steps, then constant`],
-  [
-    'cells, core seconds',
-    `${results.length}, ${count(Math.round(results.reduce((sum, { seconds }) => sum + seconds, 0)))}`,
-  ],
+  ['cells, core seconds', `${results.length}, ${whole(results.reduce((sum, { seconds }) => sum + seconds, 0))}`],
 ])}
 <p>Operations of a row: three passes, each 2 for every weight of the blocks and every token, and
 4 · layers · heads · head dimension for every position that a token sees.</p>

@@ -120,6 +120,9 @@ describe('statistics of curves', () => {
     // Mean 2, standard error 1 / sqrt(3), t of two degrees 4.303
     const { value, low, high } = tInterval([1, 2, 3])
     expect([value, low, high]).toEqual([2, expect.closeTo(2 - 2.4844, 3), expect.closeTo(2 + 2.4844, 3)])
+    // t of 11 degrees, beyond the table: 2.2010
+    const many = Array.from({ length: 12 }, (_, i) => i)
+    expect(tInterval(many).high).toBeCloseTo(5.5 + 2.201 * Math.sqrt(13 / 12), 3)
     expect(tInterval([5]).high).toBe(Number.POSITIVE_INFINITY)
   })
 })

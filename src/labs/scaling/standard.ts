@@ -1,4 +1,5 @@
 /** The standard scaling law: supervised curves of every size, their envelope, its power law, and the best size for a budget. */
+import { mean } from '../../util/statistics.ts'
 import type { CellResult } from './cells.ts'
 import {
   bootstrap,
@@ -73,7 +74,7 @@ const sizeCurve = (group: readonly CellResult[]): SizeCurve => {
   return {
     ...{ hidden, layers, parameters, blocks, seeds: group.length, curve },
     range: curve.map((_, i) => [Math.min(...at(i)), Math.max(...at(i))] as const),
-    exact: last.reduce((a, b) => a + b, 0) / last.length,
+    exact: mean(last),
   }
 }
 

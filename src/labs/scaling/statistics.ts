@@ -1,6 +1,6 @@
 /** Curves against compute: the lower envelope, the best size for a budget, a power law, and how sure they are. */
 import { type Rng, rng } from '../../util/rng.ts'
-import { mean } from '../../util/statistics.ts'
+import { lineThrough, mean } from '../../util/statistics.ts'
 
 /** Compute in FLOPs, loss in nats; compute rises. */
 export type Curve = readonly (readonly [flops: number, loss: number])[]
@@ -68,11 +68,8 @@ export type PowerLaw = { /** loss = factor * flops^-exponent */ factor: number; 
 /** Least squares on the logarithms; undefined for fewer than two different computes. */
 export const fitPowerLaw = (points: Curve): PowerLaw | undefined => {
   const [xs, ys] = [points.map(([x]) => Math.log(x)), points.map(([, y]) => Math.log(y))]
-  const [mx, my] = [mean(xs), mean(ys)]
-  const variance = xs.reduce((sum, x) => sum + (x - mx) ** 2, 0)
-  if (points.length < 2 || variance === 0) return undefined
-  const slope = xs.reduce((sum, x, i) => sum + (x - mx) * (ys[i] - my), 0) / variance
-  return { factor: Math.exp(my - slope * mx), exponent: -slope }
+  const { intercept, slope } = lineThrough(xs, ys)
+  return Number.isNaN(slope) ? undefined : { factor: Math.exp(intercept), exponent: -slope }
 }
 
 /** Draws with replacement, one stream for every resample. */
