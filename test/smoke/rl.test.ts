@@ -92,6 +92,44 @@ describe('learning from rewards', () => {
   })
 })
 
+describe('log-probs of the policy that sampled', () => {
+  /** Rollouts that compared the decoder's with those of training. */
+  const compared = (events: readonly TrainEvent[]) =>
+    of(events, 'step').flatMap((step) => (step['sampling/ratio_error'] === undefined ? [] : step.step))
+  const settings = async () => ({
+    ...{ ...shared, model: tiny, loraR: 4, klCoef: 0.1, maxSteps: 6, maxNewTokens: 6, epochs: 6 },
+    data: [await rows('few', [{ prompt: ids(1, 6) }, { prompt: ids(2, 4) }])],
+    reward: [
+      await moduleAt('low.mjs', 'export default (rows) => rows.map(({ ids }) => ids.filter((id) => id < 32).length)'),
+    ],
+  })
+
+  it("are the decoder's, compared now and then, in a resumed run too", async () => {
+    const given = await settings()
+    const whole = await run(rloo, { ...given, output: at('near') })
+    expect(compared(whole)).toEqual([1, 2, 4])
+    const [hash, log] = [await hashOf(at('near')), await told(at('near'))]
+    const later = whole.findIndex((event) => event.event === 'step' && event.step === 4)
+    const sampled = whole.findIndex((event, i) => i > later && 'phase' in event && event.phase === 'generate')
+    for (const moment of [later, sampled]) {
+      const output = at(`near-${moment}`)
+      await run(rloo, { ...given, output }, (_, { length }) => length > moment)
+      const rest = await run(rloo, { ...given, output, resume: true })
+      expect(compared(rest)).toEqual(moment === later ? [4] : [])
+      expect(await hashOf(output)).toBe(hash)
+      expect(await told(output)).toEqual(log)
+    }
+  })
+
+  it.each([{ quantize: 'int8' }, { temperature: 0.9 }])('are those of a pass with %j', async (apart) => {
+    const given = { ...(await settings()), maxSteps: 3, ...apart }
+    const events = await run(rloo, { ...given, output: at(JSON.stringify(apart)) })
+    expect(compared(events)).toEqual('quantize' in apart ? [1, 2, 3] : [1])
+    // In the first rollout the adapter does nothing: by the same pass the reference says the same
+    expect(of(events, 'step')[0].kl).toBe(0)
+  })
+})
+
 // ATTUNE_RESUME=all stops REINFORCE too, which goes through the same lines
 const killed: [string, Recipe, string[], object][] = [
   [

@@ -94,7 +94,7 @@ export async function* experience(
   if (!given) return undefined
   clock.lap('reward')
   // reference
-  const logps = await logpsOf(ground, method, rollout, number)
+  const { near, error, ...logps } = await logpsOf(ground, method, rollout, { number, state })
   const kls = logps.oldLogps && logps.refLogps && sampleKls(logps.oldLogps, logps.refLogps)
   clock.lap('reference')
   // credit
@@ -107,11 +107,11 @@ export async function* experience(
   const kl = kls && mean(kls)
   return {
     lesson: { rollout, columns: credited.columns, counts, rewards: scored.rewards.map(orNull) },
-    state: credited.state,
+    state: { ...credited.state, near },
     measures: {
       ...rolloutMeasures(rollout, scored),
       ...(settings.klBudget !== undefined && kl !== undefined && { kl_sequence: kl }),
-      ...logps.check,
+      ...(error !== undefined && { 'sampling/ratio_error': error }),
       ...credited.measures,
       ...clock.seconds,
     },
@@ -127,33 +127,36 @@ const penalized = (scored: Scored, { samples }: Rollout, penalty: number | undef
     ? scored
     : { ...scored, rewards: scored.rewards.map((r, i) => (samples[i].finish_reason === 'length' ? r - penalty : r)) }
 
-/** Log-probs that the method reads; at the first rollout also how near the decoder's own are. */
+/** How far the decoder's log-probs may be from those of training to stand for them. */
+const nearEnough = 1e-4
+
+/** Rollouts 1, 2, 4, 8, ...: a new adapter does nothing in the first, so that one alone would say little. */
+const isCompared = (number: number) => (number & (number - 1)) === 0
+
+/**
+ * Log-probs that the method reads. Those of the policy are the decoder's own while the last comparison found them `near` to
+ * a pass of training: from rollout to rollout that is part of the state, so a resumed run takes the same ones.
+ */
 const logpsOf = async (
   { policy, reference, settings }: Ground,
   { reads }: Method,
   rollout: Rollout,
-  number: number,
-) => {
+  { number, state }: { number: number; state: State },
+): Promise<Pick<Experience, 'oldLogps' | 'refLogps' | 'values'> & { near?: boolean; error?: number }> => {
   const { temperature } = settings
   const measured = settings.klBudget !== undefined
-  const pass = (model: typeof policy.model) => sampleStats(model, rollout, ['logps'], { temperature })
-  const withValues = (model: typeof policy.model) => sampleStats(model, rollout, ['logps', 'scores'], { temperature })
+  const pass = async (model: typeof policy.model, at = temperature) =>
+    (await sampleStats(model, rollout, ['logps'], { temperature: at })).logps
   const plain = { ...policy.model, dropout: 0 }
-  const valued = reads.values ? await withValues(plain) : undefined
-  const oldLogps = valued?.logps ?? (reads.old || measured ? (await pass(plain)).logps : undefined)
-  const refLogps = reference && (reads.ref || measured) ? (await pass(reference)).logps : undefined
-  const compared =
-    oldLogps && temperature === 1
-      ? oldLogps
-      : number === 1
-        ? (await sampleStats(plain, rollout, ['logps'], {})).logps
-        : undefined
-  return {
-    oldLogps,
-    refLogps,
-    values: valued?.scores,
-    check: compared && { 'sampling/ratio_error': ratioError(rollout, compared) },
-  }
+  const refLogps = reference && (reads.ref || measured) ? await pass(reference) : undefined
+  const read = reads.old || measured
+  if (read && !reads.values && temperature === 1 && state.near === true && !isCompared(number))
+    return { oldLogps: rollout.samples.map(({ logps }) => logps), refLogps, near: true }
+  const valued = reads.values ? await sampleStats(plain, rollout, ['logps', 'scores'], { temperature }) : undefined
+  const oldLogps = valued?.logps ?? (read ? await pass(plain) : undefined)
+  const compared = oldLogps && temperature === 1 ? oldLogps : number === 1 ? await pass(plain, 1) : undefined
+  const error = compared && ratioError(rollout, compared)
+  return { oldLogps, refLogps, values: valued?.scores, error, near: error !== undefined && error <= nearEnough }
 }
 
 /** max |pi(token) by this pass / pi(token) by the decoder - 1|, both at temperature 1: what "on policy" is worth. */
