@@ -56,6 +56,16 @@ describe('checkpoints', () => {
     expect(end.stopped).toBe('done')
   })
 
+  it('of a run that its data ends are followed by an evaluation, in a resumed run too', async () => {
+    const given = { rows: 6, evalEvery: 2, totalSteps: 9 }
+    const { trace, end, saves } = await run({ ...given, evals: [3, 2] })
+    expect(trace.slice(-3)).toEqual(['step 3', 'checkpoint 3', 'eval 3'])
+    expect(end).toMatchObject({ stopped: 'done', progress: { best: { step: 3, value: 2 } } })
+    const again = await run({ ...given, progress: saves.at(-1)!, evals: [2] })
+    expect([again.trace, again.end]).toEqual([['eval 3'], end])
+    expect((await run({ ...given, rows: 8, evals: [3, 2] })).trace.slice(-2)).toEqual(['eval 4', 'checkpoint 4'])
+  })
+
   it('are written of each best step', async () => {
     const { trace, end } = await run({ evals: [3, 2, 5, 4] })
     expect(trace.filter((what) => what.startsWith('checkpoint'))).toEqual([1, 2, 4].map((n) => `checkpoint ${n}`))
@@ -114,14 +124,17 @@ describe('an abort', () => {
     expect(rest.end.progress.best).toEqual({ step: 3, value: 1 })
   })
 
-  it('amid an evaluation makes it count for nothing', async () => {
+  it.each([
+    [{}, ['step 1', 'checkpoint 1'], true],
+    [{ rows: 2, evalEvery: 2 }, ['step 1', 'checkpoint 1'], false],
+  ])('amid an evaluation makes it count for nothing: %j', async (given, expected, evalDue) => {
     const controller = new AbortController()
     const evaluate = async () => {
       controller.abort()
       return { eval_loss: Number.NaN }
     }
-    const { trace, end } = await run({ signal: controller.signal, evaluate })
-    expect(trace).toEqual(['step 1', 'checkpoint 1'])
-    expect(end).toMatchObject({ stopped: 'interrupted', progress: { evalDue: true } })
+    const { trace, end } = await run({ ...given, signal: controller.signal, evaluate })
+    expect(trace).toEqual(expected)
+    expect(end).toMatchObject({ stopped: 'interrupted', progress: { evalDue } })
   })
 })

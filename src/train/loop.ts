@@ -116,8 +116,18 @@ export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEn
     }
   }
   if (saved !== progress.step) yield { event: 'checkpoint', step: progress.step, path: await parts.save(progress) }
+  // `next` ended it: what came out is evaluated as at any other end, after its checkpoint, so that a resumed run does it again
+  if (stopped === 'done' && parts.evaluate && !isEvaluated(parts, progress.step) && !signal.aborted) {
+    const evaluated = await parts.evaluate()
+    if (signal.aborted) return { progress, stopped: 'interrupted' }
+    yield { event: 'eval', step: progress.step, ...evaluated }
+    progress = judged(parts, progress, evaluated)
+  }
   return { progress, stopped }
 }
+
+const isEvaluated = ({ evalEvery, totalSteps }: LoopParts, step: number) =>
+  step % evalEvery === 0 || step === totalSteps
 
 const isWorn = ({ patience }: LoopParts, { waited }: Progress) => patience !== undefined && waited >= patience
 
@@ -135,7 +145,7 @@ const nextStep = async (
     step,
     position: taken.position,
     num_tokens: before.num_tokens + taken.tokens,
-    evalDue: parts.evaluate !== undefined && (step % parts.evalEvery === 0 || step === parts.totalSteps),
+    evalDue: parts.evaluate !== undefined && isEvaluated(parts, step),
   }
   return { progress, event: stepEvent(parts, progress, measures, taken.tokens, (performance.now() - started) / 1000) }
 }

@@ -6,6 +6,7 @@ import { onlineDpo } from '../../src/recipes/onlineDpo.ts'
 import type { Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
 import { reinforce } from '../../src/recipes/reinforce.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
+import { readRun } from '../../src/runs/find.node.ts'
 import { fixture } from '../support/golden.ts'
 import { hashOf, ids, eventsOf as of, runUntil as run, tiny, told, workshop } from '../support/training.ts'
 
@@ -83,12 +84,28 @@ describe('learning from rewards', () => {
     expect(Number(step.reward)).toBeCloseTo(scalar + probs, 4)
   })
 
-  it('stops when the KL budget is spent', async () => {
+  it('stops when the KL budget is spent, and says what the policy is worth', async () => {
     const data = [await rows('prompts', prompts)]
-    const settings = { ...shared, data, reward: [await letters()], epochs: 20, learningRate: 0.01, klBudget: 0.5 }
-    const [end] = of(await run(grpo, { ...settings, output: at('budget') }), 'end')
+    const held = { evalData: [await rows('held', prompts.slice(0, 1))], evalEvery: 50 }
+    const settings = {
+      ...shared,
+      data,
+      reward: [await letters()],
+      epochs: 20,
+      learningRate: 0.01,
+      klBudget: 0.5,
+      ...held,
+    }
+    const events = await run(grpo, { ...settings, output: at('budget') })
+    const [end] = of(events, 'end')
     expect(end.stopped).toBe('kl-budget')
     expect(end.steps).toBeLessThan(20)
+    expect(of(events, 'eval').map(({ step }) => step)).toEqual([0, end.steps])
+    expect((await readRun(at('budget'))).evaluation).toMatchObject({ step: end.steps, eval_kl: expect.any(Number) })
+    // Resumed it is still over, and says so again
+    const log = await told(at('budget'))
+    await run(grpo, { ...settings, output: at('budget'), resume: true })
+    expect(await told(at('budget'))).toEqual(log)
   })
 })
 
