@@ -95,10 +95,11 @@ describe('the KL coefficient', () => {
   })
 })
 
+const parsed = sftSchema.parse({ model: '-', output: '-', data: ['-'], threads: 1 })
+
 it('leaves room for the activations of whichever model has more', async () => {
-  const settings = sftSchema.parse({ model: '-', output: '-', data: ['-'], threads: 1 })
-  const policy = await openPolicy(settings, { dir: tiny })
-  const critic = await openPolicy(settings, { dir: fixture('models/stories260K') })
+  const policy = await openPolicy(parsed, { dir: tiny })
+  const critic = await openPolicy(parsed, { dir: fixture('models/stories260K') })
   const sizes = { N: 64, B: 4, T: 16 }
   const [less, more] = [policy, critic].map(({ model, gradients }) => keptBytes(model, 'fast', gradients, sizes))
   expect(more).toBeGreaterThan(less)
@@ -110,6 +111,26 @@ it('leaves room for the activations of whichever model has more', async () => {
     memory.mockRestore()
     await policy.close()
     await critic.close()
+  }
+})
+
+it('leaves room for pretraining texts, which may be longer than prompts and samples', async () => {
+  const { model, gradients, close } = await openPolicy(parsed, { dir: tiny })
+  const keptOf = (T: number) => keptBytes(model, 'fast', gradients, { N: T, B: 1, T })
+  // Samples have at most 5 + 8 tokens
+  const memory = vi.spyOn(process, 'availableMemory').mockReturnValue(keptOf(30) / 0.4)
+  const planWith = async (length: number) => {
+    const ptxData = [await rows(`of-${length}`, [{ input_ids: ids(9, 8) }, { input_ids: ids(10, length) }])]
+    const own = { batchSize: 1, numGenerations: 1, maxSteps: 1, ptxData, output: at(`plan-${length}`) }
+    const { events } = await train(ppo, { ...(await common()), ...own })
+    return events.find((event) => event.event === 'start')
+  }
+  try {
+    expect(await planWith(13)).toMatchObject({ plan: 'fast' })
+    expect(await planWith(60)).toMatchObject({ plan: 'low' })
+  } finally {
+    memory.mockRestore()
+    await close()
   }
 })
 

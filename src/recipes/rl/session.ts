@@ -6,6 +6,7 @@
 import { schedule } from '../../optim/schedules.ts'
 import { sameFiles } from '../../runs/run.node.ts'
 import { type LoopEnd, train } from '../../train/loop.ts'
+import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
 import { requireRoom, resumed } from '../checkpoints.ts'
 import { tokensAtOnce } from '../parts.ts'
@@ -112,16 +113,31 @@ const stepsOf = ({ settings, train }: Ground): number => {
   return Math.min(settings.maxSteps ?? Number.POSITIVE_INFINITY, whole * steps(size) + steps(prompts % size))
 }
 
-/** Prompts of the first steps, with samples as long as they may get. */
-const planOf = async ({ policy, settings, train }: Ground, { loss, beside }: Method) => {
-  const { examples } = await train.take(0, 8 * settings.batchSize)
+/** Steps that say how large a batch gets. */
+const firstSteps = 8
+
+/** By the prompts of the first steps, with samples as long as they may get, and by what is learnt from beside them. */
+const planOf = async ({ policy, settings, train }: Ground, { loss, beside, more }: Method) => {
+  const { examples } = await train.take(0, firstSteps * settings.batchSize)
   const longest = Math.max(...examples.map(({ ids }) => ids.length))
   const T = longest + settings.maxNewTokens
   const each = longest + settings.numGenerations * settings.maxNewTokens
   const prompts = Math.max(1, Math.min(settings.batchSize, Math.floor(tokensAtOnce(policy, loss) / each)))
   const B = prompts * settings.numGenerations
-  return planFor(policy, settings.memory, { N: B * T, B, T }, beside)
+  const others: MicroBatch[] = []
+  for (let update = 0; more && update < firstSteps; update++) others.push(...(await more(update)))
+  const plans = [
+    planFor(policy, settings.memory, { N: B * T, B, T }, beside),
+    ...others.map(({ packs }) => planFor(policy, settings.memory, sizesOf(packs))),
+  ]
+  return plans.includes('low') ? 'low' : plans[0]
 }
+
+const sizesOf = (packs: MicroBatch['packs']) => ({
+  N: packs.reduce((n, { ids }) => n + ids.length, 0),
+  B: packs.reduce((n, { B }) => n + B, 0),
+  T: Math.max(...packs.map(({ T }) => T)),
+})
 
 const started = (
   { policy, rewards, data, train, held, files: more = [] }: Ground,
