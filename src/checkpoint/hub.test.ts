@@ -163,7 +163,7 @@ describe('resolveModel', () => {
     vi.stubEnv('HF_HUB_OFFLINE', '1')
     expect(await resolveModel(`team/thing@${COMMIT}`)).toBe(dir)
     await expect(resolveModel('team/other')).rejects.toThrow(
-      /^team\/other: is not in the cache .* HF_HUB_OFFLINE is set/,
+      /^team\/other: is no folder here and, as a hub id, not in the cache .* HF_HUB_OFFLINE is set/,
     )
   })
 

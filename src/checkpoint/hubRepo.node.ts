@@ -225,7 +225,11 @@ const cachedRepo = async (repo: RepoName, why: string): Promise<Repo> => {
   const dir = join(storage, 'snapshots', ref.trim())
   const entries = await readdir(dir, { recursive: true }).catch(() => {
     const id = repo.revision === 'main' ? repo.name : `${repo.name}@${repo.revision}`
-    throw runFailure('offline', `is not in the cache ${getHFHubCachePath()}, and ${why}`, { file: id })
+    throw runFailure(
+      'offline',
+      `is no folder here and, as a hub id, not in the cache ${getHFHubCachePath()}, and ${why}`,
+      { file: id },
+    )
   })
   const paths: string[] = []
   for (const entry of entries)

@@ -7,7 +7,7 @@ import { readInfo } from '../runs/run.node.ts'
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
 import { badInput } from '../util/fault.ts'
 import { type Command, type Context, command } from './command.ts'
-import { duration, figure, shellWord, shortPath } from './format.ts'
+import { duration, figure, plural, shellWord, shortPath } from './format.ts'
 import { interruptible } from './interrupt.ts'
 import { iterationTable } from './iterations.ts'
 import { makeScreen, painter, type Screen } from './screen.ts'
@@ -134,7 +134,7 @@ export const closing = (
   const paint = painter(screen)
   const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
   const from = first && last && first !== last ? `, ${change(headline(first), headline(last))}` : ''
-  const took = `${end.steps} steps in ${duration((screen.now() - began) / 1000)}${from}`
+  const took = `${plural(end.steps, 'step')} in ${duration((screen.now() - began) / 1000)}${from}`
   const quoted = shellWord(shortPath(output))
   if (end.stopped === 'interrupted')
     return [line('stopped', took), line('go on', paint('cyan', `attune ${method} --output ${quoted} --resume`))].join(

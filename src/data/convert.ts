@@ -1,5 +1,5 @@
 /** Conversions between kinds of rows where the meaning is plain; where it is not, a fault says what the rows are. */
-import { badInput } from '../util/fault.ts'
+import { badInput, type Where } from '../util/fault.ts'
 import {
   type Completion,
   isMessages,
@@ -12,21 +12,30 @@ import {
   type Unpaired,
 } from './rows.ts'
 
-const refuse = (row: Row, wanted: string): never => {
+const columns = {
+  'preference or ranking': 'prompt, chosen and rejected, or prompt, responses and ranks',
+  unpaired: 'prompt, completion and label',
+  'fine-tuning': 'text, or messages, or prompt and completion',
+  'prompt and completion': 'prompt and completion',
+  prompt: 'prompt, text or messages',
+}
+
+const refuse = (row: Row, wanted: keyof typeof columns, where?: Where): never => {
   throw badInput(
     'wrong-kind',
-    `rows of the kind "${row.kind}" cannot be read as ${wanted} rows; use a data set that has them`,
+    `rows of the kind "${row.kind}" cannot be read as ${wanted} rows, which have the columns ${columns[wanted]}; --column NAME=COLUMN renames`,
+    where,
   )
 }
 
 /** Rankings as they are. (Rated rows make rankings with their neighbours: pairNeighbours.) */
-export const asRankings = (row: Row): Ranking[] =>
-  row.kind === 'ranking' ? [row] : refuse(row, 'preference or ranking')
+export const asRankings = (row: Row, where?: Where): Ranking[] =>
+  row.kind === 'ranking' ? [row] : refuse(row, 'preference or ranking', where)
 
 /** Unpaired rows; a preference is two of them, the better one desirable. A tie says nothing: no row. */
-export const asUnpaired = (row: Row): Unpaired[] => {
+export const asUnpaired = (row: Row, where?: Where): Unpaired[] => {
   if (row.kind === 'unpaired') return [row]
-  if (row.kind !== 'ranking' || row.responses.length !== 2) return refuse(row, 'unpaired')
+  if (row.kind !== 'ranking' || row.responses.length !== 2) return refuse(row, 'unpaired', where)
   const [a, b] = row.ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY)
   if (a === b) return []
   const { id, prompt, responses } = row
@@ -40,12 +49,12 @@ export const asUnpaired = (row: Row): Unpaired[] => {
 }
 
 /** Rows to imitate; of a ranking the best response (the first of those that tie), of an unpaired row only a desirable one. */
-export const asSft = (row: Row): Sft[] => {
+export const asSft = (row: Row, where?: Where): Sft[] => {
   if (row.kind === 'text' || row.kind === 'messages' || row.kind === 'completion') return [row]
   if (row.kind === 'unpaired') return row.label ? [completion(row, row.completion)] : []
   if (row.kind === 'rated') return [completion(row, row.response)]
   if (row.kind === 'ranking') return [completion(row, row.responses[bestOf(row)])]
-  return refuse(row, 'fine-tuning')
+  return refuse(row, 'fine-tuning', where)
 }
 
 const completion = (
@@ -54,9 +63,9 @@ const completion = (
 ): Completion => ({ kind: 'completion', id, prompt, completion, ...(beside && { beside }) })
 
 /** A prompt with the answer to it: of a conversation the assistant's last message, of a ranking the best response. */
-export const asAnswered = (row: Row): Completion[] => {
-  if (row.kind === 'text') return refuse(row, 'prompt and completion')
-  if (row.kind !== 'messages') return asSft(row) as Completion[]
+export const asAnswered = (row: Row, where?: Where): Completion[] => {
+  if (row.kind === 'text') return refuse(row, 'prompt and completion', where)
+  if (row.kind !== 'messages') return asSft(row, where) as Completion[]
   const last = row.messages.at(-1)!
   return last.role === 'assistant' && row.messages.length > 1
     ? [completion({ ...row, prompt: row.messages.slice(0, -1) }, last.content)]
@@ -66,14 +75,14 @@ export const asAnswered = (row: Row): Completion[] => {
 const bestOf = ({ ranks }: Ranking) => ranks.indexOf(Math.min(...ranks.filter((rank) => rank !== null)))
 
 /** The prompt alone: of a conversation all before the assistant's last message, of a text the whole. */
-export const asPrompts = (row: Row & Pick<Prompt, 'record'>): Prompt[] => {
+export const asPrompts = (row: Row & Pick<Prompt, 'record'>, where?: Where): Prompt[] => {
   const kept = row.record && { record: row.record }
   const of = (prompt: Text): Prompt[] => [{ kind: 'prompt', id: row.id, prompt, ...kept }]
   if (row.kind === 'prompt') return [row]
   if (row.kind === 'text') return of(row.text)
   if (row.kind === 'messages')
     return of(row.messages.at(-1)!.role === 'assistant' ? row.messages.slice(0, -1) : row.messages)
-  if (row.kind === 'labelled') return refuse(row, 'prompt')
+  if (row.kind === 'labelled') return refuse(row, 'prompt', where)
   return of(row.prompt)
 }
 

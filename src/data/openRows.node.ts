@@ -4,7 +4,7 @@
  * no offsets (gzip, csv, parquet, json, pairs of neighbours) is written to a temporary file that goes away by itself.
  */
 import type { ByteSource } from '../util/bytes.ts'
-import { badInput } from '../util/fault.ts'
+import { badInput, type Where } from '../util/fault.ts'
 import { fileSource } from '../util/files.node.ts'
 import { conversions, type Kinds, pairNeighbours } from './convert.ts'
 import { type Format, type ReaderOptions, type RowReader, rowReader } from './formats.ts'
@@ -114,7 +114,9 @@ const openPart = async (
     const direct = records.seekable && format.local
     let sub = 0
     for (const row of rows)
-      for (const converted of row.kind === 'rated' && as === 'ranking' ? neighbours.push(row) : keep(row, as, drop)) {
+      for (const converted of row.kind === 'rated' && as === 'ranking'
+        ? neighbours.push(row)
+        : keep(row, as, drop, { file, row: raw.row })) {
         if (tally.rows >= maxSamples) break
         index.push(direct ? raw.start! : await spill.write(converted), sub)
         sub += direct ? 1 : 0
@@ -141,14 +143,14 @@ const noteRanking = (tally: Tally, { responses, ranks, prob }: Ranking) => {
 }
 
 /** The rows to train on that a row of a file gives. */
-const keep = (row: Row, as: keyof Kinds | undefined, drop: (reason: string) => void): Row[] => {
+const keep = (row: Row, as: keyof Kinds | undefined, drop: (reason: string) => void, where?: Where): Row[] => {
   if (row.kind === 'ranking' && row.flags) {
     drop(row.flags[0])
     return []
   }
   if (!as) return [row]
   const { of, none } = conversions[as]
-  const rows = of(row)
+  const rows = of(row, where)
   if (!rows.length) drop(none)
   return rows
 }

@@ -90,20 +90,24 @@ const onlyModel = async (client: OpenAI, url: string, secret: Secret) => {
   const listed = await once(30_000, undefined, (signal) => client.get('/models', { signal }).asResponse())
   if (isFailure(listed)) throw faultOf(listed, url, secret)
   const parsed = modelList.safeParse(listed.body)
-  if (!parsed.success) throw badInput('no-model', `${url} does not list its models; name one with --model-name`)
+  if (!parsed.success)
+    throw badInput(
+      'no-model',
+      `${url} does not list its models; name one with --model-name, or in --reward and --judge with URL#MODEL`,
+    )
   const names = parsed.data.data.map(({ id }) => id)
   if (names.length === 1) return names[0]
   throw badInput(
     'no-model',
-    `${url} has ${names.length} models (${names.slice(0, 20).join(', ')}); name one with --model-name`,
+    `${url} has ${names.length} models (${names.slice(0, 20).join(', ')}); name one with --model-name, or in --reward and --judge with URL#MODEL`,
   )
 }
 
 const faultOf = ({ code, message }: Failure, name: string, { keyEnv, hide }: Secret, row?: number): Fault => {
   const make = code === 'endpoint' || code === 'bad-answer' ? runFailure : badInput
   const advice = {
-    endpoint: '; what was answered is kept, so run again to go on',
-    'bad-answer': '; what was answered is kept, so run again to go on',
+    endpoint: '; what was answered is kept, so run again (a training run with --resume) to go on',
+    'bad-answer': '; what was answered is kept, so run again (a training run with --resume) to go on',
     'endpoint-key': `; the key is read from the environment variable ${keyEnv}`,
     'endpoint-refused': '',
   }

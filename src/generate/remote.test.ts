@@ -135,7 +135,9 @@ describe('a server with limits', () => {
 
   it('that asks to wait for an hour ends the work, which can be gone on with', async () => {
     await serve((_, response) => send(response, { error: { message: 'quota' } }, 429, { 'retry-after': '3600' }))
-    await expect(all(prompts('a'))).rejects.toThrow(/^row 0: m at http:.* answered 429 \(quota\); .*run again to go on/)
+    await expect(all(prompts('a'))).rejects.toThrow(
+      /^row 0: m at http:.* answered 429 \(quota\); .*run again .*to go on/,
+    )
   })
 
   it('never has more requests at once than it may', async () => {

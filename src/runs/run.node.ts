@@ -158,7 +158,7 @@ const sameRun = (
   const [was, is] = [info.config[key], config[key]].map((value) => JSON.stringify(value) ?? 'unset')
   throw badInput(
     'bad-flag',
-    `was ${was} in the run that is resumed and is ${is} now; give the same, or begin a new run`,
+    `was ${was} in the run that is resumed and is ${is} now; give the same, or begin a new run in another --output`,
     {
       flag: `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
     },

@@ -71,7 +71,13 @@ const counted = ({ counts }: Tally, position: number, reasons: Iterable<string>)
   return { position: position + 1, counts: next }
 }
 
+const lengthReasons = ['no-reply-left', 'no-target-left', 'truncated', 'prompt-too-long']
+
 const noExamples = ({ counts }: Tally) => {
   const reasons = Object.entries(counts).map(([why, n]) => `${why}: ${n}`)
-  return badInput('empty-data', `no row is left (${reasons.join(', ')}); raise --max-length or look at the rows`)
+  const cut = Object.keys(counts).some((why) => lengthReasons.includes(why))
+  const advice = cut
+    ? 'raise --max-length or look at the rows'
+    : 'look at the rows; docs/data.md says what each word means'
+  return badInput('empty-data', `no row is left (${reasons.join(', ')}); ${advice}`)
 }

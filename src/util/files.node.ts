@@ -95,6 +95,9 @@ const advice: Record<string, string> = {
   EACCES: 'writing is not permitted; choose another --output',
   EPERM: 'writing is not permitted; choose another --output',
   EROFS: 'the file system is read-only; choose another --output',
+  ENOENT: 'its folder is not there; make it first',
+  ENOTDIR: 'part of this path is a file; choose another',
+  EISDIR: 'is a folder; give the name of a file',
   EIO: 'the disk reported an error (EIO); look after it, and run again with --resume',
 }
 

@@ -2,7 +2,7 @@
 import type { BestOfN } from '../../recipes/rl/bestOfN.ts'
 import { bestOfNSchema } from '../../recipes/rlSchema.ts'
 import { command } from '../command.ts'
-import { columns, figure } from '../format.ts'
+import { columns, figure, plural } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
 import { reporter } from '../terminal.ts'
 
@@ -29,11 +29,14 @@ export default command({
       process.exitCode = 130
       return
     }
+    if (made.failed) report.note(`  note      ${plural(made.failed, 'reward')} failed; these samples were left out`)
     for (const row of made.rows) await (out.readable ? out.text(readable(row)) : out.line(row))
     if (!out.readable) await out.line({ event: 'end', table: made.table, dropped: made.dropped, failed: made.failed })
-    const rows = made.table.map(({ n, reward, standard_error, kl }) => [
-      ...[`${n}`, `${figure(reward)} ± ${figure(1.96 * standard_error)}`, figure(kl)],
-    ])
+    const rows = made.table
+      .filter(({ reward }) => Number.isFinite(reward))
+      .map(({ n, reward, standard_error, kl }) => [
+        ...[`${n}`, `${figure(reward)} ± ${figure(1.96 * standard_error)}`, figure(kl)],
+      ])
     out.screen.write(`\n${columns([['best of', 'mean reward (95 %)', 'KL, nats, at most'], ...rows], [0, 1, 2])}\n`)
   },
 })

@@ -1,4 +1,5 @@
 /** Which tokens and sentences of a reply earned its reward: coloured in a terminal, as JSON lines, and as a page. */
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { openRows } from '../../data/openRows.node.ts'
@@ -8,7 +9,8 @@ import { type Credit, type CreditReply, creditOf, type Piece } from '../../recip
 import { openRewardModel } from '../../recipes/reward/open.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
-import { writeWhole } from '../../util/files.node.ts'
+import { badInput } from '../../util/fault.ts'
+import { diskFault, makeFolders, writeWhole } from '../../util/files.node.ts'
 import { command } from '../command.ts'
 import { figure, shortPath } from '../format.ts'
 import { creditable } from '../judging.ts'
@@ -32,6 +34,7 @@ export default command({
   schema,
   async run(options, { out }) {
     const report = reporter(out.screen, { logEvery: 1 })
+    if (options.html !== undefined) await makeFolders(dirname(options.html)).catch(noPlace(options.html))
     const { maxSamples } = options
     const rows = await openRows(options.data, { resolve: resolveDataset, maxSamples })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
@@ -70,6 +73,11 @@ export default command({
     }
   },
 })
+
+/** Told before anything is computed. */
+const noPlace = (path: string) => (error: unknown) => {
+  throw diskFault(error, path, undefined, badInput)
+}
 
 /** Texts of the reply's tokens as they stand after the prompt's; ids where there is no tokenizer. */
 const replyOf = (ids: number[], prompt: readonly number[], tokenizer: Tokenizer | undefined): CreditReply => {
