@@ -1,8 +1,9 @@
 /** What a policy gives when it may try N times: the baseline that training must beat. */
 import type { BestOfN } from '../../recipes/rl/bestOfN.ts'
 import { bestOfNSchema } from '../../recipes/rlSchema.ts'
+import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { columns, figure, plural } from '../format.ts'
+import { columns, figure } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
 import { reporter } from '../terminal.ts'
 
