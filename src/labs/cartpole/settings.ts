@@ -40,7 +40,7 @@ export const cartpoleSchema = z.object({
     .int()
     .nonnegative()
     .max(2 ** 31)
-    .default(1)
+    .default(42)
     .describe('the first of the seeds'),
   episodes: z.number().int().positive().max(100_000).default(1000).describe("of REINFORCE and the notebook's PPO"),
   steps: z
