@@ -23,13 +23,16 @@ const root = mkdtempSync(join(tmpdir(), 'attune-bad-'))
 const at = (name: string) => join(root, name)
 const output = at('parent/run')
 beforeAll(() => {
-  process.env.ATTUNE_CACHE = at('cache')
+  vi.stubEnv('ATTUNE_CACHE', at('cache'))
   // main() listens to both anew each time
   process.stdout.setMaxListeners(100)
   process.stderr.setMaxListeners(100)
 })
 afterEach(() => void (process.exitCode = undefined))
-afterAll(() => rmSync(root, { recursive: true }))
+afterAll(() => {
+  vi.unstubAllEnvs()
+  rmSync(root, { recursive: true })
+})
 
 /** The command line as a call. */
 const attune = async (argv: readonly string[]) => {

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { collect } from '../../test/support/collect.ts'
 import { answered, type FakeEndpoint, fakeEndpoint, type Reply, send } from '../../test/support/fakeEndpoint.ts'
 import { type EndpointOptions, openEndpoint } from './remote.node.ts'
@@ -10,14 +10,13 @@ import { type RemotePrompt, type RemoteSettings, remoteCompletions } from './rem
 
 let root: string
 let server: FakeEndpoint
-const before = { ...process.env }
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'attune-remote-'))
-  process.env.ATTUNE_CACHE = root
-  process.env.OPENAI_API_KEY = 'sk-secret-of-the-test'
+  vi.stubEnv('ATTUNE_CACHE', root)
+  vi.stubEnv('OPENAI_API_KEY', 'sk-secret-of-the-test')
 })
 afterEach(async () => {
-  process.env = { ...before }
+  vi.unstubAllEnvs()
   await server?.close()
   rmSync(root, { recursive: true })
 })
@@ -93,10 +92,10 @@ describe('answers', () => {
     )
     expect((await all(prompts('a'), {}, { model: undefined, url: server.url.replace('/v1', '') }))[0].text).toBe('one')
     expect(server.asked[1].headers.authorization).toBe('Bearer sk-secret-of-the-test')
-    delete process.env.OPENAI_API_KEY
+    vi.stubEnv('OPENAI_API_KEY', undefined)
     await all(prompts('b'))
     expect(server.asked[2].headers.authorization).toBeUndefined()
-    process.env.OTHER_KEY = 'other'
+    vi.stubEnv('OTHER_KEY', 'other')
     await all(prompts('c'), {}, { keyEnv: 'OTHER_KEY' })
     expect(server.asked[3].headers.authorization).toBe('Bearer other')
     await expect(open({ keyEnv: 'NO_SUCH_KEY' })).rejects.toThrow('NO_SUCH_KEY')

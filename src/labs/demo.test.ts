@@ -2,7 +2,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { modelOfRun, readRun } from '../runs/find.node.ts'
 import { classAnswers, classShares, dealSums, distance, leastLoss, question, rankAnswers, totalOf } from './addition.ts'
 import { type DemoEvent, demo } from './demo.ts'
@@ -10,14 +10,12 @@ import { type DemoSizes, demoSchema } from './demoSettings.ts'
 import { reportOf } from './runReport.ts'
 
 let root: string
-const cache = process.env.ATTUNE_CACHE
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'attune-demo-'))
-  process.env.ATTUNE_CACHE = join(root, 'cache')
+  vi.stubEnv('ATTUNE_CACHE', join(root, 'cache'))
 })
 afterAll(async () => {
-  if (cache === undefined) delete process.env.ATTUNE_CACHE
-  else process.env.ATTUNE_CACHE = cache
+  vi.unstubAllEnvs()
   await rm(root, { recursive: true, force: true })
 })
 

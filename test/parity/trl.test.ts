@@ -6,7 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import type { StoredTensor } from '../../src/checkpoint/stored.ts'
 import type { StepEvent } from '../../src/train/loop.ts'
@@ -20,9 +20,12 @@ const named = (names: string) => everywhere.filter(({ name }) => names.split(' '
 let root: string
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'attune-trl-'))
-  process.env.ATTUNE_CACHE = join(root, 'cache')
+  vi.stubEnv('ATTUNE_CACHE', join(root, 'cache'))
 })
-afterAll(() => rm(root, { recursive: true }))
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  await rm(root, { recursive: true })
+})
 
 /** Measures that attune defines otherwise. */
 const different = ({ name }: TrlRun): RegExp => {

@@ -2,7 +2,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, vi } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { sha256File } from '../../src/checkpoint/sha256.node.ts'
 import type { EndEvent, Extras, Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
@@ -19,9 +19,12 @@ export const workshop = () => {
   let root = ''
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'attune-smoke-'))
-    process.env.ATTUNE_CACHE = join(root, 'cache')
+    vi.stubEnv('ATTUNE_CACHE', join(root, 'cache'))
   })
-  afterAll(() => rm(root, { recursive: true }))
+  afterAll(async () => {
+    vi.unstubAllEnvs()
+    await rm(root, { recursive: true })
+  })
   return {
     at: (name: string) => join(root, name),
     /** A jsonl file of these rows. */

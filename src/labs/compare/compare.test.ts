@@ -3,13 +3,12 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type CompareEvent, compare } from './compare.ts'
 import { compareSchema } from './settings.ts'
 import { parsePolicy } from './subjects.ts'
 
 let root: string
-const cache = process.env.ATTUNE_CACHE
 const at = (...names: string[]) => join(root, ...names)
 
 /** A copy of the base whose last norm is another one: bolder, or blunter, in what it chooses. */
@@ -34,7 +33,7 @@ const makeRun = async (dir: string, factor: number, reward: string) => {
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'attune-compare-'))
-  process.env.ATTUNE_CACHE = at('cache')
+  vi.stubEnv('ATTUNE_CACHE', at('cache'))
   await makeModel(at('base'), 1)
   await makeRun(at('bold'), 1.5, at('words.mjs'))
   await makeModel(at('blunt'), 0.6)
@@ -50,8 +49,7 @@ beforeAll(async () => {
   )
 })
 afterAll(async () => {
-  if (cache === undefined) delete process.env.ATTUNE_CACHE
-  else process.env.ATTUNE_CACHE = cache
+  vi.unstubAllEnvs()
   await rm(root, { recursive: true, force: true })
 })
 

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { parseConfig } from '../../models/config.ts'
 import { architectureOf } from '../../models/registry.ts'
 import { logTicks, powerLabel } from '../axes.ts'
@@ -140,14 +140,12 @@ it('says answers units first', () => {
 
 describe('a sweep', () => {
   let root: string
-  const cache = process.env.ATTUNE_CACHE
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'attune-scaling-'))
-    process.env.ATTUNE_CACHE = join(root, 'cache')
+    vi.stubEnv('ATTUNE_CACHE', join(root, 'cache'))
   })
   afterAll(async () => {
-    if (cache === undefined) delete process.env.ATTUNE_CACHE
-    else process.env.ATTUNE_CACHE = cache
+    vi.unstubAllEnvs()
     await rm(root, { recursive: true, force: true })
   })
 
