@@ -1,0 +1,139 @@
+/**
+ * `npm run check:scores -- --peer PYTHON [--only NAME]`: reward models of every architecture held against transformers and
+ * PEFT (PYTHON has both, and torch), both ways. attune trains each with 1 and with 10 outputs, whole and with LoRA, and
+ * transformers loads what was saved; transformers and PEFT write their own, and attune loads those. Scores of single texts
+ * and of padded batches, left and right, are compared; a line says how far apart they are and which weights did not fit.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { reward } from '../dist/index.js'
+import { parseConfig } from '../dist/models/config.js'
+import { initWeights } from '../dist/models/init.js'
+import { architectures, architectureOf } from '../dist/models/registry.js'
+import { modelFiles } from '../dist/models/save.js'
+import { scoresOf } from '../dist/passes/scores.js'
+import { openMerged } from '../dist/recipes/merged.js'
+import { writeModelFolder } from '../dist/recipes/modelFolder.js'
+import { openRewardModel } from '../dist/recipes/reward/open.js'
+
+/** Farther apart than this and something is wrong; fp32 alone is within 1e-5. */
+const tolerance = 1e-4
+
+const here = dirname(new URL(import.meta.url).pathname)
+const fixtures = join(here, '..', 'test', 'fixtures', 'models')
+const { values: flags } = parseArgs({ options: { peer: { type: 'string' }, only: { type: 'string' } } })
+if (!flags.peer) throw new Error('--peer PYTHON names a Python with torch, transformers and peft')
+
+const work = mkdtempSync(join(tmpdir(), 'attune-scores-'))
+
+const folders = ['llama-gqa-untied', 'llama-tied', 'mistral-sliding', 'qwen2', 'qwen3', 'smollm3', 'gemma2', 'gemma3', 'phi3', 'gpt2']
+
+/** Models that no fixture has, from a fixture's config, most of them in the spelling of transformers 4. */
+const made = {
+  gemma: ['gemma2/config.json', { architectures: ['GemmaForCausalLM'], model_type: 'gemma', layer_types: null, final_logit_softcapping: null, attn_logit_softcapping: null }],
+  'llama-biased': ['llama-rope-scaled/config.v4.json', { attention_bias: true, mlp_bias: true }],
+  'mistral-full': ['mistral-sliding/config.v4.json', { sliding_window: null }],
+  'qwen2-sliding': ['qwen2/config.v4.json', { use_sliding_window: true, sliding_window: 5, max_window_layers: 1, layer_types: null }],
+  'qwen3-old': ['qwen3/config.v4.json', {}],
+  'smollm3-nope': ['smollm3/config.v4.json', { num_hidden_layers: 5, layer_types: null, no_rope_layers: null }],
+  'gemma2-old': ['gemma2/config.v4.json', {}],
+  'gemma3-long': ['gemma3/config.v4.json', { num_hidden_layers: 7, layer_types: null, rope_scaling: { rope_type: 'linear', factor: 8 } }],
+  'phi3-sliding': ['phi3/config.v4.json', { sliding_window: 5 }],
+  'gpt2-gelu': ['gpt2/config.json', { activation_function: 'gelu', n_inner: 40 }],
+}
+
+/** A folder of attune's own, whose config.json has both spellings, so that a base is the same to transformers 4 and 5. */
+const makeModel = async (name) => {
+  const model = made[name] ? await freshModel(name) : await openMerged(join(fixtures, name))
+  await writeModelFolder(join(work, name), modelFiles(model, 'F32'), { stem: 'model' })
+  return join(work, name)
+}
+
+const freshModel = (name) => {
+  const [source, changes] = made[name]
+  const config = parseConfig({ ...JSON.parse(readFileSync(join(fixtures, source), 'utf8')), ...changes, initializer_range: 0.3 }, name)
+  const architecture = architectureOf(config, name)
+  return { architecture, config, params: initWeights(architecture, config, 7) }
+}
+
+/** Token ids within the smallest vocabulary; none is the padding's. */
+const ids = (from, length) => Array.from({ length }, (_, i) => 3 + ((from * 13 + 7 * i + i * i) % 90))
+const rows = [ids(1, 14), ids(2, 6), ids(3, 9), ids(4, 1)]
+const pairs = Array.from({ length: 4 }, (_, i) => ({ prompt_input_ids: ids(i, 4), chosen_input_ids: ids(i + 5, 5), rejected_input_ids: ids(i + 9, 7) }))
+
+const scoresWith = async (options) => {
+  const opened = await openRewardModel({ ...options, device: 'cpu', threads: 1, inProcess: true })
+  try {
+    return (await scoresOf(opened.model, rows.map((row) => ({ trunk: [], branches: [row] })))).flat()
+  } finally {
+    await opened.close()
+  }
+}
+
+/** Two steps far enough for scores to spread, and what they saved; 'merged': with the adapter in the weights. */
+const trained = async (name, base, how, labels) => {
+  const output = join(work, `attune-${name}-${how}-${labels}`)
+  const settings = { model: base, data: pairs, output, maxSteps: 2, batchSize: 2, learningRate: 0.03, device: 'cpu', threads: 1, ...(labels > 1 && { kind: 'probabilistic', numScores: labels }) }
+  for await (const _ of reward({ ...settings, ...(how !== 'full' && { loraR: 2, loraDropout: 0 }) }));
+  const mine = await scoresWith({ model: output })
+  if (how === 'merged') await writeModelFolder(join(output, 'model'), modelFiles(await openMerged(output), 'F32'), { stem: 'model' })
+  return { name, how, labels, dir: join(output, how === 'lora' ? 'adapter' : 'model'), base, mine }
+}
+
+const far = (a, b) => (a.length === b.length ? Math.max(...a.flat().map((x, i) => Math.abs(x - b.flat()[i]))) : Number.POSITIVE_INFINITY)
+const row = (cells) => console.log(`| ${cells.join(' | ')} |`)
+
+/** A line of the table; whether all is well. */
+const report = (who, { name, how, labels, odd = [], error, ...their }, mine) => {
+  if (error) row([who, name, how, labels, error])
+  else {
+    const distances = ['single', 'right', 'left'].map((as) => far(their[as], mine))
+    row([who, name, how, labels, Math.max(...mine.flat().map(Math.abs)).toFixed(2), ...distances.map((d) => d.toExponential(1)), odd.join(', ') || 'none'])
+    return distances.every((d) => d < tolerance) && !odd.length
+  }
+  return false
+}
+
+/** How a model is saved, and its outputs. */
+const kinds = [['full', 1], ['full', 10], ['lora', 1], ['lora', 10], ['merged', 1]]
+
+const main = async () => {
+  const names = [...folders, ...Object.keys(made)].filter((name) => !flags.only || name.includes(flags.only))
+  const models = {}
+  for (const name of names) models[name] = await makeModel(name)
+  const shown = Object.values(models).map((dir) => JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')).architectures[0])
+  const left = architectures.filter(({ name }) => !shown.includes(name)).map(({ name }) => name)
+  if (left.length && !flags.only) throw new Error(`no model here has ${left.join(', ')}`)
+  const saved = []
+  for (const [name, base] of Object.entries(models))
+    for (const [how, labels] of kinds) saved.push(await trained(name, base, how, labels))
+  writeFileSync(join(work, 'plan.json'), JSON.stringify({ pad: 0, rows, models, saved }))
+  const { status } = spawnSync(flags.peer, [join(here, 'checkScores.py'), work], { stdio: 'inherit' })
+  if (status !== 0) throw new Error(`${flags.peer} ended with ${status}`)
+  const { versions, read, written } = JSON.parse(readFileSync(join(work, 'theirs.json'), 'utf8'))
+  console.log(JSON.stringify(versions))
+  row(['written by', 'model', 'how', 'outputs', 'largest score', 'single', 'padded right', 'padded left', 'weights that did not fit'])
+  row(Array(9).fill('---'))
+  let failures = 0
+  for (const their of read) failures += Number(!report('attune', their, their.mine))
+  for (const their of written) {
+    const given = their.how === 'lora' ? { model: their.base, adapter: their.dir } : { model: their.dir }
+    try {
+      failures += Number(!report('transformers', their, await scoresWith(given)))
+    } catch (error) {
+      failures++
+      row(['transformers', their.name, their.how, their.labels, error.message])
+    }
+  }
+  console.log(`${read.length + written.length - failures} of ${read.length + written.length} agree`)
+  process.exitCode = failures ? 1 : 0
+}
+
+try {
+  await main()
+} finally {
+  rmSync(work, { recursive: true })
+}
