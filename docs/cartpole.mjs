@@ -1,0 +1,27 @@
+/** `node docs/cartpole.mjs FOLDER`: puts what `attune cartpole` found into docs/policy-gradients.md, between its two marks, and its plots beside it. */
+import { copyFileSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { methodNotes } from '../dist/labs/cartpole/settings.js'
+import { fill, table } from './figures.mjs'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const [folder] = process.argv.slice(2)
+const { settings, findings } = JSON.parse(readFileSync(join(folder, 'cartpole.json'), 'utf8'))
+for (const plot of ['by-episode', 'by-step', 'notebook', 'seeds'])
+  copyFileSync(join(folder, 'plots', `${plot}.svg`), join(here, 'cartpole', `${plot}.svg`))
+
+const { seed: first, seeds } = settings
+const rows = findings.map(({ method, runs, reached, solved }) => [
+  ...[`\`${method}\``, methodNotes[method], `${reached} of ${seeds}`],
+  runs.map(({ mean }) => Math.round(mean)).toSorted((a, b) => a - b).join(', '),
+  `${solved} of ${seeds}`,
+  runs.map((run) => run.solved ?? 'never').join(', '),
+])
+const figures = [
+  `Of \`attune cartpole\`, seeds ${first} to ${first + seeds - 1}. "Best weights": seeds whose best weights hold the pole for a mean of 475 steps or
+more over 100 fresh episodes; "training": seeds on which the last 100 episodes of training did so at some point.`,
+  table([['method', '', 'best weights', 'their means, sorted', 'training', 'after episode, by seed'], ...rows]),
+].join('\n\n')
+
+fill(join(here, 'policy-gradients.md'), figures)
