@@ -1,5 +1,5 @@
 /**
- * A crowd at `attune serve`: CLIENTS (100) at once make REQUESTS (1,000) of every kind, some hang up in the middle. No
+ * A crowd at `attune serve`: CLIENTS (100) at once make REQUESTS (2,500) of every kind, some hang up in the middle. No
  * request may fail, and the server's memory must not grow. Prints what it measured.
  */
 import { execFileSync, spawn } from 'node:child_process'
@@ -11,7 +11,7 @@ import { fixture } from '../support/golden.ts'
 import { root } from '../support/project.ts'
 
 const clients = Number(process.env.CLIENTS ?? 100)
-const requests = Number(process.env.REQUESTS ?? 1000)
+const requests = Number(process.env.REQUESTS ?? 2500)
 const model = 'stories260K'
 const prompts = ['Once upon a time', 'The dog', 'Lily saw a big', 'One day, Tom and his mother went to the park']
 
