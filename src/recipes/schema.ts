@@ -97,7 +97,7 @@ const optimizers = ['adamw', 'adam', 'sgd', 'rmsprop'] as const
 const learningFields = (learningRate: number) => ({
   epochs: positive().default(3).describe('passes over the rows'),
   maxSteps: count().optional().describe('stop after so many optimizer steps, whatever --epochs says'),
-  batchSize: count().default(8).describe('rows that are computed at once'),
+  batchSize: count().default(8).describe('rows of a batch, computed in parts where they have many tokens'),
   gradAccum: count().default(1).describe('batches that make one optimizer step'),
   learningRate: positive().default(learningRate).describe('at its highest'),
   schedule: z.enum(scheduleNames).default('linear').describe('how the learning rate goes on after the warm-up'),

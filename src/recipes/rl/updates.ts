@@ -27,7 +27,7 @@ export type Lesson = {
 }
 
 export type UpdateSettings = {
-  /** Prompts that are computed at once, and such batches in a step. */
+  /** Prompts of a batch, and batches of a step. */
   batchSize: number
   gradAccum: number
   /** Passes over a rollout, and steps in each. */
