@@ -71,7 +71,11 @@ const promptFields = {
 export const rlShared = (batchSize: number) => ({
   ...shared({ learningRate: 1e-6, loraDropout: 0 }),
   ...grouped('Data', promptFields),
-  ...grouped('Learning', { batchSize: count().default(batchSize).describe('prompts of a batch, computed in parts where their samples have many tokens') }),
+  ...grouped('Learning', {
+    batchSize: count()
+      .default(batchSize)
+      .describe('prompts of a batch, computed in parts where their samples have many tokens'),
+  }),
   ...grouped('Engine', {
     seed: engineFields.seed.describe('of the order of prompts, samples, dropout and new weights'),
   }),
