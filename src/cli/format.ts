@@ -41,3 +41,16 @@ export const shortPath = (path: string): string => {
   const near = relative('.', path) || '.'
   return near.length < path.length ? near : path
 }
+
+/** A text that begins in column `indent` of a screen so wide, broken between words; later lines begin there too. */
+export const wrapped = (text: string, width: number, indent: number): string => {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line && indent + line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else line = line ? `${line} ${word}` : word
+  }
+  return [...lines, line].join(`\n${' '.repeat(indent)}`)
+}

@@ -72,5 +72,5 @@ const perform = async (name: string, spec: Command, argv: readonly string[]) => 
   const present = Object.fromEntries(Object.entries(operands).filter(([, value]) => value?.length))
   const given = await settings.given(spec.schema, { ...typed, ...present }, file)
   const filled = spec.prepare ? await spec.prepare(given) : given
-  await spec.run(settings.check(spec.schema, filled), { out: makeOutput(json), argv: [name, ...argv] })
+  await spec.run(settings.check(spec.schema, filled, spec.operands), { out: makeOutput(json), argv: [name, ...argv] })
 }

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
-import { badInput, type Where } from '../util/fault.ts'
+import { badInput } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
 import { camel, type Field, fieldsOf, kebab } from './fields.ts'
 
@@ -18,13 +18,19 @@ export const given = async (schema: z.ZodObject, flags: Values, file?: string): 
   return Object.fromEntries(known.map((field) => [field.key, typed(field, values[field.key])]))
 }
 
-/** Checks values and fills in defaults. Throws a Fault 'bad-flag' for the first that is wrong. */
-export const check = <S extends z.ZodObject>(schema: S, values: Values, where: Where = {}): z.output<S> => {
+/** Checks values and fills in defaults. Throws a Fault 'bad-flag' for the first that is wrong; operands have no flag. */
+export const check = <S extends z.ZodObject>(
+  schema: S,
+  values: Values,
+  operands: readonly string[] = [],
+): z.output<S> => {
   const result = schema.safeParse(values)
   if (result.success) return result.data
   const [issue] = result.error.issues
   const field = fieldsOf(schema).find(({ key }) => key === issue.path[0])
-  throw badInput('bad-flag', explain(issue, field, values), { ...where, flag: field?.flag ?? String(issue.path[0]) })
+  const key = String(issue.path[0])
+  const flag = operands.includes(key) ? key : (field?.flag ?? key)
+  throw badInput('bad-flag', explain(issue, field, values), { flag })
 }
 
 const readSettings = async (file: string, fields: readonly Field[]): Promise<Values> => {
@@ -91,6 +97,8 @@ const explain = (issue: z.core.$ZodIssue, field: Field | undefined, values: Valu
   const name = path.length ? `${path.join('.')}: ` : ''
   if (issue.code === 'invalid_type' && value === undefined) return `is required: ${field?.description ?? ''}`
   if (issue.code === 'invalid_type') return `${name}${quoted(value)} is not ${nouns[issue.expected] ?? issue.expected}`
+  if (issue.code === 'too_small' && Array.isArray(value) && value.length)
+    return `${name}${value.length} given; it takes ${issue.minimum} or more`
   if (issue.code === 'too_small' && typeof value !== 'number') return `${name}is empty`
   if (issue.code === 'too_small')
     return `${name}${value} is too small; it must be ${issue.inclusive ? 'at least' : 'above'} ${issue.minimum}`

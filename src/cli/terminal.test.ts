@@ -156,6 +156,12 @@ describe('the bar', () => {
     expect(line.includes('500 tokens/s')).toBe(width >= 100)
   })
 
+  it('leaves lines that are broken between words', () => {
+    const live = fake(true, 40)
+    play(live, [{ event: 'warning', code: 'cut', message: 'rows were cut to the length limits', count: 3 }])
+    expect(live.state.text).toBe('  note      rows were cut to the length\n            limits (3 times)\n')
+  })
+
   it('is not drawn more often than one can see', () => {
     const live = fake(true)
     const report = reporter(live.screen, { logEvery: 10 })

@@ -6,7 +6,7 @@ import type { ProgressEvent, SampleEvent, StartEvent, TrainEvent, WarningEvent }
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
 import { percent, plural, whole } from '../util/format.ts'
 import { barLine, type Part } from './bar.ts'
-import { duration, figure, shortPath } from './format.ts'
+import { duration, figure, shortPath, wrapped } from './format.ts'
 import { painter, type Screen } from './screen.ts'
 
 export type Reporter = {
@@ -41,6 +41,7 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
     clear()
     screen.write(`${text}\n`)
   }
+  const fitted = (text: string) => (screen.live ? wrapped(text, screen.columns() - 1, 12) : text)
   const entry = (label: string, text: string) => note(`  ${paint('dim', label.padEnd(10))}${text}`)
   const draw = (line: () => string, final: boolean) => {
     if (!final && screen.now() - last < redrawEvery) return
@@ -80,10 +81,10 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
       else if (event.step % logEvery === 0 || first || final) note(stepLine(event, pace))
       since = since.tokens === undefined ? { at: screen.now(), step: event.step, tokens: event.num_tokens } : since
     },
-    eval: (event) => entry('eval', `step ${event.step}   ${measures(evalMetrics(event))}`),
+    eval: (event) => entry('eval', fitted(`step ${event.step}   ${measures(evalMetrics(event))}`)),
     checkpoint: (event) => entry('saved', shortPath(event.path)),
     sample: (event) => entry('sample', sampleText(screen, event)),
-    warning: (event) => note(`  ${paint('yellow', 'note'.padEnd(10))}${warningText(event)}`),
+    warning: (event) => note(`  ${paint('yellow', 'note'.padEnd(10))}${fitted(warningText(event))}`),
     end: () => clear(),
   }
   return { show: (event) => show[event.event](event as never), note, clear }

@@ -6,7 +6,7 @@ import { compareSchema } from '../../labs/compare/settings.ts'
 import { plural } from '../../util/format.ts'
 import { openInBrowser } from '../browser.ts'
 import { command } from '../command.ts'
-import { shortPath } from '../format.ts'
+import { shortPath, wrapped } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
 import type { Output } from '../output.ts'
 import { painter } from '../screen.ts'
@@ -51,19 +51,26 @@ export default command({
 type Told<E extends CompareEvent['event']> = Extract<CompareEvent, { event: E }>
 
 const narrator = (out: Output) => {
+  const fitted = (text: string, indent: number) =>
+    out.readable ? wrapped(text, out.screen.columns() - 1, indent) : text
   const paint = painter({ color: out.readable && out.screen.color })
   const tell: { [E in Exclude<CompareEvent['event'], 'progress'>]: (event: Told<E>) => Promise<void> } = {
     plan: ({ policies, judges, prompts, models, output }) =>
       out.text(
-        `${paint('bold', 'attune compare')}  ${shortPath(output)}\n  ${policies.join(', ')}: ${plural(prompts, 'prompt')}, ${plural(models, 'model')} with checkpoints and the SFT policy; judged by ${judges.map(({ name }) => name).join(', ')}`,
+        [
+          `${paint('bold', 'attune compare')}  ${shortPath(output)}`,
+          `  policies  ${policies.join(', ')}; with their checkpoints and the SFT policy ${plural(models, 'model')}`,
+          `  prompts   ${prompts}`,
+          `  judges    ${judges.map(({ name }) => name).join(', ')}`,
+        ].join('\n'),
       ),
-    warning: ({ message }) => out.text(`  ${paint('yellow', message)}`),
+    warning: ({ message }) => out.text(`  ${paint('yellow', 'note'.padEnd(10))}${fitted(message, 12)}`),
     stopped: () => out.text('  stopped; the same command goes on'),
     result: ({ words, files }) =>
       out.text(
         [
           '',
-          ...words.map((text) => `  ${text}\n`),
+          ...words.map((text) => `  ${fitted(text, 2)}\n`),
           `  report    ${paint('cyan', pathToFileURL(files.report).href)}`,
         ].join('\n'),
       ),

@@ -11,6 +11,7 @@ import { digestOf, sha256File } from '../../checkpoint/sha256.node.ts'
 import { readState } from '../../checkpoint/state.node.ts'
 import { endIds } from '../../generate/generate.ts'
 import { loadPretrained } from '../../models/load.node.ts'
+import { requireLanguageHead } from '../../models/scored.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { locate, type Place } from '../../recipes/encoder.ts'
@@ -114,6 +115,7 @@ const commonOf = async (place: Place) => {
 }
 
 const endSubject = async (place: Place, title: string): Promise<Subject> => {
+  requireLanguageHead(await loadPretrained(place.dir), place.dir)
   const common = await commonOf(place)
   return {
     ...{ title, name: 'end', key: keyOf([common.tokenizerKey, ...(await weightsKey(place))]), ...common },
@@ -177,7 +179,7 @@ export const refuseTwins = (sft: Subject, policies: readonly PolicySubjects[]) =
   const runs = policies[0].runs.length
   for (const policy of policies) {
     if (names.has(policy.name) || policy.name === sft.title)
-      throw badInput('twice', `is the name of two policies; name them: first=${policy.name}`, { file: policy.name })
+      throw badInput('twice', `is the name of two policies; give them names: one=RUN other=RUN`, { file: policy.name })
     names.add(policy.name)
     if (policy.runs.length !== runs)
       throw badInput(

@@ -10,7 +10,6 @@ import type { Answered } from './rewards.ts'
 
 export type Verifier = (answer: Answered) => number
 
-const flag = '--reward'
 const textOf = ({ sample }: Answered) => sample.text ?? ''
 
 /** The verifier that a spec names; undefined where it names something else. Throws Faults for a bad pattern or schema. */
@@ -40,7 +39,7 @@ const compile = (source: string): RegExp => {
   try {
     return new RegExp(source, 'su')
   } catch (error) {
-    throw badInput('bad-flag', `${(error as Error).message}`, { flag })
+    throw badInput('bad-flag', `regex:${source}: ${(error as Error).message} (--reward, --judge)`)
   }
 }
 
