@@ -132,6 +132,20 @@ it.each([
   },
 )
 
+it('computes a large batch in equal parts', async () => {
+  // Hidden size 64 takes 7,200 tokens at once
+  const long = Array.from({ length: 32 }, (_, i) => ({
+    input_ids: Array.from({ length: 256 }, (_, t) => 3 + ((i * 7 + t * 13) % 500)),
+  }))
+  const data = await rows('long', long)
+  const settings = { data, model: fixture('models/stories260K'), maxSteps: 1, loraR: 2 }
+  const whole = await train(sft, { ...settings, batchSize: 32, output: at('long-32') })
+  const pieces = await train(sft, { ...settings, batchSize: 16, gradAccum: 2, output: at('long-16') })
+  expect(whole.losses).toEqual(pieces.losses)
+  expect(await weightsApart(at('long-32'), at('long-16'))).toBe(0)
+  expect(whole.steps[0].entropy).toBe(pieces.steps[0].entropy)
+})
+
 describe('evaluation', () => {
   it('has the same loss whatever the batch size', async () => {
     const data = await rows('sft', texts)
