@@ -16,7 +16,7 @@ export const grpo = recipe(
   {
     summary: 'learn from rewards of its own samples, each within its group (GRPO, DAPO, Dr. GRPO, GSPO)',
     example:
-      'attune grpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data sums.jsonl --reward exact:answer --lora-r 32 --output runs/grpo',
+      'attune grpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data sums.jsonl --reward exact:answer --lora-r 32 --learning-rate 5e-5 --output runs/grpo',
   },
   grpoSchema,
   async function* (config, context) {

@@ -17,7 +17,7 @@ export const onlineDpo = recipe(
   {
     summary: 'learn from its own samples, ranked by their rewards (online DPO, K-wise)',
     example:
-      'attune online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --output runs/online',
+      'attune online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5 --output runs/online',
   },
   onlineDpoSchema,
   async function* (config, context) {

@@ -19,7 +19,7 @@ export const ppo = recipe(
   {
     summary: 'learn from rewards of its own samples, held against a value function (PPO, PPO-ptx)',
     example:
-      'attune ppo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --value-model runs/reward --lora-r 32 --output runs/ppo',
+      'attune ppo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --value-model runs/reward --lora-r 32 --learning-rate 5e-5 --output runs/ppo',
   },
   ppoSchema,
   async function* (config, context) {

@@ -17,7 +17,7 @@ export const reinforce = recipe(
   {
     summary: 'learn from rewards of its own samples, against a moving baseline (REINFORCE)',
     example:
-      'attune reinforce --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --output runs/reinforce',
+      'attune reinforce --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5 --output runs/reinforce',
   },
   reinforceSchema,
   async function* (config, context) {

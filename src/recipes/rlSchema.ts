@@ -20,7 +20,7 @@ import {
 
 export const rewardFields = {
   reward: texts('SPEC').describe(
-    'who rewards: a reward model (folder, hub id, run), a module (rewards.ts: rows to numbers), exact:COLUMN, regex:PATTERN, schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; repeatable',
+    'who rewards: a reward model (folder, hub id, run), a module (rewards.ts: rows to numbers), exact:COLUMN, regex:PATTERN (1 where it is found), schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; repeatable',
   ),
   rewardWeights: z
     .array(z.number())
@@ -75,6 +75,11 @@ export const rlShared = (batchSize: number) => ({
     batchSize: count()
       .default(batchSize)
       .describe('prompts of a batch, computed in parts where their samples have many tokens'),
+    learningRate: positive()
+      .default(1e-6)
+      .describe(
+        'at its highest; the default is for all weights of a large model, an adapter or a small model wants 1e-5 to 1e-3',
+      ),
   }),
   ...grouped('Engine', {
     seed: engineFields.seed.describe('of the order of prompts, samples, dropout and new weights'),

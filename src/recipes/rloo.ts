@@ -17,7 +17,7 @@ export const rloo = recipe(
   {
     summary: "learn from rewards of its own samples, each against the prompt's others (RLOO)",
     example:
-      'attune rloo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --output runs/rloo',
+      'attune rloo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5 --output runs/rloo',
   },
   rlooSchema,
   async function* (config, context) {

@@ -57,7 +57,7 @@ const notes: Record<string, string> = {
   'by-step': `Mean length of the last ${window} episodes, over seeds, with 95 % intervals (Student's t). A run that has ended stays where it ended.`,
   'by-episode': `The same against episodes: REINFORCE as the notebook has it, and the notebook's PPO, which stays at the length of chance.`,
   notebook: `The notebook's PPO with its two faults apart. Drawn anew: log-probs are recomputed for actions other than those that were played. Crossed: every ratio is multiplied with every advantage of the episode.`,
-  seeds: 'REINFORCE, one curve a seed: it gets there, and falls again.',
+  seeds: 'REINFORCE, one curve a seed: what a mean over seeds hides.',
 }
 
 const plotsOf = ({ findings, results }: Found): Record<string, Plot> => {
