@@ -45,6 +45,10 @@ describe('settings that would change the numbers', () => {
     [{ rms_norm_eps: 'small' }, /rms_norm_eps/],
     [{ num_hidden_layers: -1 }, /num_hidden_layers/],
     [{ architectures: ['MixtralForCausalLM'] }, /MixtralForCausalLM is not supported; attune knows LlamaForCausalLM, /],
+    [
+      { architectures: ['Gemma3ForSequenceClassification'] },
+      /attune knows LlamaForSequenceClassification, .*Gemma3TextForSequenceClassification, .*GPT2ForSequenceClassification$/,
+    ],
   ])('refuses %j', (change, message) => {
     expect(() => read(change)).toThrow(message)
   })

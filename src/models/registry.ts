@@ -23,13 +23,13 @@ export const architectures: readonly Architecture[] = [
 
 /** Throws Faults: 'architecture' for one that is not in the list, 'bad-config' for a setting that is not supported. */
 export const architectureOf = (config: Config, file: string): Architecture => {
-  const found = [...architectures, ...architectures.map(classifier)].find(({ name }) =>
-    config.architectures.includes(name),
-  )
+  const scored = architectures.map(classifier)
+  const found = [...architectures, ...scored].find(({ name }) => config.architectures.includes(name))
   if (found) {
     refuseUnsupported(found, config, file)
     return found
   }
-  const known = architectures.map(({ name }) => name).join(', ')
+  const isScored = config.architectures.some((name) => name.endsWith('ForSequenceClassification'))
+  const known = (isScored ? scored : architectures).map(({ name }) => name).join(', ')
   throw badInput('architecture', `${config.architectures.join(', ')} is not supported; attune knows ${known}`, { file })
 }

@@ -1,7 +1,8 @@
 /**
  * The padding that a saved reward model names. transformers reads the score at the last token that is not padding, told
  * by its id, so padding with the id that ends a text would read one token early. attune counts places instead; for both
- * to agree, config.json and the tokenizer saved beside it get a padding token that ends no text.
+ * to agree, config.json and the tokenizer saved beside it get a padding token that ends no text. GPT-2's tokenizer has none:
+ * then config.json names no padding, and transformers reads one text at a time and refuses batches.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,7 +10,7 @@ import type { Encoder } from '../../data/examples.ts'
 import type { Base } from '../../models/merge.ts'
 
 export type Padding = {
-  /** The model with `pad_token_id`. */
+  /** The model with `pad_token_id`, or without the one that ends texts. */
   applied(base: Base): Base
   /** Files of the tokenizer that change, by name. */
   texts: Record<string, string>
@@ -38,14 +39,15 @@ export const paddingOf = async (dir: string, encoder: Encoder): Promise<Padding>
     const id = content === undefined ? undefined : idOf(content)
     return id === undefined || id === encoder.eosId ? [] : [{ key, content, id }]
   })
-  const [found] = named
-  if (!config || !found) return { applied: (base) => base, texts: {} }
+  const found = config ? named.at(0) : undefined
   const applied = (base: Base): Base => {
-    const { config: own } = base
-    return found.id < own.vocab_size
-      ? { ...base, config: { ...own, raw: { ...own.raw, pad_token_id: found.id } } }
-      : base
+    const { raw, vocab_size } = base.config
+    const id = found && found.id < vocab_size ? found.id : null
+    const endsTexts = encoder.eosId !== undefined && raw.pad_token_id === encoder.eosId
+    if (id === null && !endsTexts) return base
+    return { ...base, config: { ...base.config, raw: { ...raw, pad_token_id: id } } }
   }
+  if (!found) return { applied, texts: {} }
   if (found.key === 'pad_token') return { applied, texts: {} }
   return { applied, texts: { [configFile]: `${JSON.stringify({ ...config, pad_token: found.content }, null, 2)}\n` } }
 }
