@@ -21,47 +21,6 @@ export const bestOfN = (rewards: Tensor, best: Tensor, present?: Tensor): Tensor
   return r.logsumexp().sub(chosen)
 }
 
-export type PairwiseOptions = {
-  /** Weight of (r_w + r_l)^2, which keeps the mean reward near 0. */
-  center?: number
-  /** eps: the order is taken to be wrong this often. */
-  labelSmoothing?: number
-}
-
-export type RewardPairs = {
-  /** [B] rewards of the better and the worse response. */
-  chosen: Tensor
-  rejected: Tensor
-  /** [B] by how much the better one is to win. */
-  margin?: Tensor
-  /** [B] P(the chosen is better); 1 where it is left out. */
-  prob?: Tensor
-}
-
-/**
- * -p l(d) - (1 - p) l(-d) + center (r_w + r_l)^2 with d = r_w - r_l - margin, l = log sigmoid (Stiennon et al. 2020,
- * eq. 1; margin: Llama 2, eq. 2; centring: arXiv 2312.09244), p = prob (1 - 2 eps) + eps.
- * @returns [B] nats
- */
-export const pairwiseReward = (
-  pairs: RewardPairs,
-  { center = 0, labelSmoothing = 0 }: PairwiseOptions = {},
-): Tensor => {
-  const { chosen, rejected, margin, prob } = pairs
-  const raw = chosen.sub(rejected)
-  const each = orderLoss(margin ? raw.sub(margin) : raw, { prob, labelSmoothing })
-  return center === 0 ? each : each.add(chosen.add(rejected).square().mul(center))
-}
-
-const orderLoss = (d: Tensor, { prob, labelSmoothing }: { prob?: Tensor; labelSmoothing: number }): Tensor => {
-  const right = d.logSigmoid().neg()
-  if (!prob && labelSmoothing === 0) return right
-  const wrong = d.neg().logSigmoid().neg()
-  if (!prob) return right.mul(1 - labelSmoothing).add(wrong.mul(labelSmoothing))
-  const p = prob.mul(1 - 2 * labelSmoothing).add(labelSmoothing)
-  return right.mul(p).add(wrong.mul(p.neg().add(1)))
-}
-
 /** Every ordered pair of a list: i is the better one. `ordered` [B, K, K], the others broadcast to it. */
 export const orderedPairs = (x: Tensor, ranks: Tensor) => {
   const row = (y: Tensor) => y.reshape([...y.shape, 1])
@@ -72,25 +31,46 @@ export const orderedPairs = (x: Tensor, ranks: Tensor) => {
   return { ordered, better: row(x), worse: column(x) }
 }
 
+export type PairOptions = {
+  /** Weight of (r_i + r_j)^2, which keeps the mean reward near 0. */
+  center?: number
+  /** eps: the order is taken to be wrong this often. */
+  labelSmoothing?: number
+  /** [B, K] whose differences are the margins by which the better is to win: ratings. */
+  margins?: Tensor
+  /** [B] P(a better response is the better one); 1 where it is left out. */
+  prob?: Tensor
+}
+
 /**
- * The mean over the pairs of each list that its ranks order of -l(r_i - r_j) + center (r_i + r_j)^2; 0 without any.
+ * The mean over the pairs of each list that its ranks order, i above j, of -p l(d) - (1 - p) l(-d) + center (r_i + r_j)^2;
+ * 0 without any. d = r_i - r_j - (m_i - m_j), l = log sigmoid, p = prob (1 - 2 eps) + eps (Stiennon et al. 2020, eq. 1;
+ * margins: Llama 2, eq. 2; centring: arXiv 2312.09244).
  * @param rewards [B, K]
  * @param ranks   [B, K] f32: 1 is best, equal ranks tie and are no pair, -1 is unranked and below all ranked, 0 is no response
- * @param margins [B, K] ratings, whose differences are the margins
  * @returns       [B] nats
  */
 export const rankedPairs = (
   rewards: Tensor,
   ranks: Tensor,
-  { center = 0, labelSmoothing = 0, margins }: PairwiseOptions & { margins?: Tensor } = {},
+  { center = 0, labelSmoothing = 0, margins, prob }: PairOptions = {},
 ): Tensor => {
   const { ordered, better, worse } = orderedPairs(rewards, ranks)
   const rated = margins && orderedPairs(margins, ranks)
   const raw = better.sub(worse)
   const d = rated ? raw.sub(rated.better.sub(rated.worse)) : raw
-  const each = orderLoss(ordered.where(d, 0), { labelSmoothing })
+  const each = orderLoss(ordered.where(d, 0), labelSmoothing, prob?.reshape([prob.shape[0], 1, 1]))
   const all = center === 0 ? each : each.add(better.add(worse).square().mul(center))
   return ordered.where(all, 0).sum([1, 2]).div(pairCount(ordered))
+}
+
+const orderLoss = (d: Tensor, labelSmoothing: number, prob?: Tensor): Tensor => {
+  const right = d.logSigmoid().neg()
+  if (!prob && labelSmoothing === 0) return right
+  const wrong = d.neg().logSigmoid().neg()
+  if (!prob) return right.mul(1 - labelSmoothing).add(wrong.mul(labelSmoothing))
+  const p = prob.mul(1 - 2 * labelSmoothing).add(labelSmoothing)
+  return right.mul(p).add(wrong.mul(p.neg().add(1)))
 }
 
 const pairCount = (ordered: Tensor): Tensor => ordered.cast('f32').sum([1, 2]).max(1)

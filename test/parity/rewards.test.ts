@@ -5,7 +5,7 @@ import { type BaselineKind, initialBaseline, updateBaseline } from '../../src/ob
 import { adaptedKl, type KlEstimator, klEstimate, tokenRewards } from '../../src/objectives/kl.ts'
 import { expectedReward, logWins, scoreDistribution, winProbability } from '../../src/objectives/probabilisticReward.ts'
 import { discountedReturns, gae, normalizedReturns } from '../../src/objectives/returns.ts'
-import { bestOfN, pairRanker, pairwiseReward, rankedAccuracy, rankedPairs } from '../../src/objectives/rewardLosses.ts'
+import { bestOfN, pairRanker, rankedAccuracy, rankedPairs } from '../../src/objectives/rewardLosses.ts'
 import { grad } from '../../src/tensor/grad.ts'
 import { expectClose, golden, matrix, padded, run, vector } from '../support/maths.ts'
 
@@ -181,31 +181,34 @@ describe('reward models', () => {
 
   it('pairs, with margins and centring', () => {
     for (const c of of('pairwise')) {
-      const fed = { chosen: vector(c.chosen), rejected: vector(c.rejected), margin: vector(c.margin) }
-      const [loss, dChosen, dRejected] = run(fed, (x) => {
-        const loss = pairwiseReward(x, { center: c.center }).mean()
-        return [loss, ...grad(loss, [x.chosen, x.rejected])]
-      })
-      expectClose(loss, [c.loss], 'loss')
-      expectClose(dChosen, c.grad_chosen, 'gradient of the chosen')
-      expectClose(dRejected, c.grad_rejected, 'gradient of the rejected')
-      const both = {
+      const fed = {
         rewards: matrix(c.chosen.map((x, i) => [x, c.rejected[i]])),
         ranks: matrix(c.chosen.map(() => [1, 2])),
+        margins: matrix(c.margin.map((x) => [x, 0])),
       }
-      const [accuracy, margin] = run(both, ({ rewards, ranks }) => Object.values(rankedAccuracy(rewards, ranks)))
+      const [loss, gradient, accuracy, margin] = run(fed, ({ rewards, ranks, margins }) => {
+        const loss = rankedPairs(rewards, ranks, { center: c.center, margins }).mean()
+        const measured = rankedAccuracy(rewards, ranks)
+        return [loss, ...grad(loss, [rewards]), measured.accuracy, measured.margin]
+      })
+      expectClose(loss, [c.loss], 'loss')
+      expectClose(
+        gradient,
+        c.grad_chosen.flatMap((x, i) => [x, c.grad_rejected[i]]),
+        'gradient',
+      )
       expectClose([...accuracy, ...margin], [c.accuracy, c.mean_margin], 'metrics')
     }
   })
 
   it('pairs whose order is uncertain: probability and smoothing', () => {
-    const fed = { chosen: vector([1.5]), rejected: vector([0.2]), prob: vector([0.7]) }
+    const fed = { rewards: matrix([[1.5, 0.2]]), ranks: matrix([[1, 2]]), prob: vector([0.7]) }
     const l = (x: number) => -Math.log1p(Math.exp(-x))
-    const [soft, smooth, both] = run(fed, ({ prob, ...pair }) => [
-      pairwiseReward({ ...pair, prob }),
-      pairwiseReward(pair, { labelSmoothing: 0.1 }),
-      pairwiseReward({ ...pair, prob }, { labelSmoothing: 0.1 }),
-    ])
+    const [soft, smooth, both] = run(fed, ({ rewards, ranks, prob }) =>
+      [{ prob }, { labelSmoothing: 0.1 }, { prob, labelSmoothing: 0.1 }].map((options) =>
+        rankedPairs(rewards, ranks, options),
+      ),
+    )
     const expected = (p: number) => -p * l(1.3) - (1 - p) * l(-1.3)
     expectClose([...soft, ...smooth, ...both], [expected(0.7), expected(0.9), expected(0.66)], 'loss')
   })
@@ -220,15 +223,6 @@ describe('reward models', () => {
       expectClose(loss, [c.loss], 'loss')
       expectClose(gradient, padded(c.grad, 0).flat(), 'gradient')
     }
-  })
-
-  it('a ranking of two, with ratings, is a pair with a margin', () => {
-    const fed = { rewards: matrix([[1, -0.5]]), ranks: matrix([[1, 2]]), margins: matrix([[4, 3.2]]) }
-    const [ranked, pair] = run({ ...fed, w: vector([1]), l: vector([-0.5]), m: vector([0.8]) }, (x) => [
-      rankedPairs(x.rewards, x.ranks, { margins: x.margins, center: 0.01 }),
-      pairwiseReward({ chosen: x.w, rejected: x.l, margin: x.m }, { center: 0.01 }),
-    ])
-    expectClose(ranked, pair, 'loss')
   })
 
   it('PairRanker', () => {

@@ -11,7 +11,7 @@ const marginOf = ({ ratings, margin }: RankedExample, k: number, from: 'auto' | 
 }
 
 /**
- * Arrays, best reply first: `ranks`, `lengths` (tokens), `margins`, `ratings` [B, K]; `rated`, `prob`, `best` [B].
+ * Arrays, best reply first: `ranks`, `lengths` (tokens), `margins`, `ratings` [B, K]; `rated`, `prob` [B].
  * @param bias is added to every reward
  */
 export const rewardBatches = (
@@ -36,12 +36,10 @@ export const rewardBatches = (
       rated: floats(examples.map(({ ratings }) => Number(isRated(ratings)))),
       margins: grid((example, k) => marginOf(example, k, margins)),
       prob: floats(examples.map(({ prob }) => prob ?? 1)),
-      best: { values: new BigInt64Array(examples.length), shape: [examples.length] },
     }
     return { packs: packs(examples.map(rankedTree), K, 'last'), arrays, weight: examples.length }
   })
 }
 
 /** Every reply has a rating. */
-export const isRated = (ratings: RankedExample['ratings']): boolean =>
-  ratings?.every((rating) => rating !== null) ?? false
+const isRated = (ratings: RankedExample['ratings']): boolean => ratings?.every((rating) => rating !== null) ?? false

@@ -6,7 +6,7 @@ import { correlation, deviation, mean } from '../../util/statistics.ts'
 import { accuracyOf, gapSlices, type JudgedPair, type JudgedRow, judgedPairs } from './judged.ts'
 
 /** Pairs whose confidence lies in [from, to). */
-export type Bin = { from: number; to: number; pairs: number; confidence: number; accuracy: number }
+type Bin = { from: number; to: number; pairs: number; confidence: number; accuracy: number }
 
 export type Calibration = {
   kind: string

@@ -26,32 +26,32 @@ export const headOf = (config: RewardConfig, rows: RewardRows, start: StoredTens
   let chosen: ReturnType<typeof kindFor> | undefined
   return {
     withHead: (base: Base): Base => {
-      const own = base.architecture.scores === 'alone' ? base.config.num_labels : undefined
-      chosen = kindFor(config, rows, start?.shape[0] ?? own)
+      const isReward = base.architecture.scores === 'alone'
+      const outputs = start?.shape[0] ?? (isReward ? base.config.num_labels : undefined)
+      chosen = kindFor(config, rows, outputs)
       refuseKind(chosen.kind, config, rows)
-      return headed(base, chosen.kind, config, start)
+      refuseHead(chosen.kind, outputs, start ? 'the head of --head' : "the model's score head")
+      if (start && start.shape[1] !== base.config.hidden_size)
+        throw badInput(
+          'wrong-shape',
+          `${scoreWeight} is [${start.shape}]; the model's hidden size is ${base.config.hidden_size}`,
+          {
+            file: config.head,
+          },
+        )
+      if (isReward && !start) return base
+      const labels = chosen.kind === 'probabilistic' ? config.numScores : 1
+      return asRewardModel(base, start ?? newScoreWeight(base.config, labels, config.seed))
     },
     chosen: () => chosen!,
   }
 }
 
-const headed = (base: Base, kind: RewardKind, config: RewardConfig, start: StoredTensor | undefined): Base => {
-  const { num_labels, hidden_size: C } = base.config
-  const isReward = base.architecture.scores === 'alone'
-  const given = start?.shape[0] ?? (isReward ? num_labels : undefined)
-  const fits = given === undefined || (kind === 'probabilistic' ? given > 1 : given === 1)
-  if (!fits) {
-    const whose = start ? 'the head of --head' : "the model's score head"
-    const advice = kind === 'probabilistic' ? 'pairwise, best-of-n or ranking' : 'probabilistic'
-    throw badInput('bad-flag', `${kind} does not go with ${whose}, which has ${given} outputs; use ${advice}`, {
-      flag: '--kind',
-    })
-  }
-  if (start && start.shape[1] !== C)
-    throw badInput('wrong-shape', `${scoreWeight} is [${start.shape}]; the model's hidden size is ${C}`, {
-      file: config.head,
-    })
-  if (isReward && !start) return base
-  const labels = kind === 'probabilistic' ? config.numScores : 1
-  return asRewardModel(base, start ?? newScoreWeight(base.config, labels, config.seed))
+/** Throws a Fault 'bad-flag' where a kind needs one output, or many, and the head that there is has not. */
+const refuseHead = (kind: RewardKind, outputs: number | undefined, whose: string): void => {
+  if (outputs === undefined || (kind === 'probabilistic' ? outputs > 1 : outputs === 1)) return
+  const advice = kind === 'probabilistic' ? 'pairwise, best-of-n or ranking' : 'probabilistic'
+  throw badInput('bad-flag', `${kind} does not go with ${whose}, which has ${outputs} outputs; use ${advice}`, {
+    flag: '--kind',
+  })
 }

@@ -17,7 +17,7 @@ export type RewardRows = {
   probable: boolean
 }
 
-export type KindSettings = {
+type KindSettings = {
   kind?: RewardKind
   centerRewards: number
   labelSmoothing: number

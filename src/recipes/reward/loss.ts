@@ -4,16 +4,14 @@
  */
 import { plackettLuce } from '../../objectives/plackettLuce.ts'
 import { expectedReward, rankedWins } from '../../objectives/probabilisticReward.ts'
-import { bestOfN, pairwiseReward, rankedAccuracy, rankedPairs } from '../../objectives/rewardLosses.ts'
-import { type Dim, mulDims } from '../../tensor/dim.ts'
-import type { Tensor } from '../../tensor/tensor.ts'
+import { bestOfN, rankedAccuracy, rankedPairs } from '../../objectives/rewardLosses.ts'
+import { mulDims } from '../../tensor/dim.ts'
+import { type Tensor, zeros } from '../../tensor/tensor.ts'
 import type { LossFunction, LossInputs } from '../../train/loss.ts'
 import type { RewardKind } from './kind.ts'
 
-export type RewardObjective = {
+type RewardObjective = {
   kind: RewardKind
-  /** Rows are lists of any length; else pairs. */
-  lists: boolean
   center: number
   labelSmoothing: number
   /** The batch has `prob` [B]. */
@@ -38,20 +36,19 @@ type Replies = {
 }
 
 const repliesOf = (s: RewardObjective, { scores, array }: LossInputs): Replies => {
-  const K: Dim = s.lists ? 'K' : 2
-  const ranks = array('ranks', ['B', K])
-  const flat = scores.scatterAdd(array('sequence', ['M'], 'i64'), mulDims('B', K))
+  const ranks = array('ranks', ['B', 'K'])
+  const flat = scores.scatterAdd(array('sequence', ['M'], 'i64'), mulDims('B', 'K'))
   if (s.kind === 'probabilistic') {
     const { reward, sigma } = expectedReward(flat)
     const N = scores.shape[1]
     return {
       ranks,
-      rewards: reward.reshape(['B', K]),
-      sigma: sigma.reshape(['B', K]),
-      logits: flat.reshape(['B', K, N]),
+      rewards: reward.reshape(['B', 'K']),
+      sigma: sigma.reshape(['B', 'K']),
+      logits: flat.reshape(['B', 'K', N]),
     }
   }
-  const rewards = flat.reshape(['B', K])
+  const rewards = flat.reshape(['B', 'K'])
   return { ranks, rewards: s.bias ? rewards.add(array('bias', [])) : rewards }
 }
 
@@ -61,16 +58,10 @@ const lossesOf = (s: RewardObjective, { rewards, ranks, logits }: Replies, { arr
   const prob = s.prob ? array('prob', ['B']) : undefined
   if (logits) return rankedWins(logits, ranks, { prob, labelSmoothing }).neg()
   if (s.kind === 'best-of-n')
-    return bestOfN(rewards, array('best', ['B'], 'i64'), ranks.eq(0).not()).add(centred(rewards, ranks, center))
+    return bestOfN(rewards, zeros(['B'], 'i64'), ranks.eq(0).not()).add(centred(rewards, ranks, center))
   if (s.kind === 'plackett-luce') return plackettLuce(rewards, ranks).add(centred(rewards, ranks, center))
   const margins = s.margins ? array('margins', ranks.shape) : undefined
-  if (s.lists) return rankedPairs(rewards, ranks, { center, labelSmoothing, margins })
-  const column = (x: Tensor, k: number) => x.slice(1, k, k + 1).reshape(['B'])
-  const margin = margins && column(margins, 0).sub(column(margins, 1))
-  return pairwiseReward(
-    { chosen: column(rewards, 0), rejected: column(rewards, 1), margin, prob },
-    { center, labelSmoothing },
-  )
+  return rankedPairs(rewards, ranks, { center, labelSmoothing, margins, prob })
 }
 
 /** center (2 mean reward)^2, which for two replies is TRL's center (r_w + r_l)^2. */

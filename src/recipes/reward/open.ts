@@ -4,7 +4,7 @@ import { type OpenedModel, type OpenModelOptions, openModel } from '../../passes
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
 import { type RewardNotes, readRewardNotes } from './saved.ts'
 
-export type RewardModel = OpenedModel & {
+type RewardModel = OpenedModel & {
   /** Its scale, where it was trained by attune. */
   notes?: RewardNotes
   /** [tree][branch], as transformers has them: without bias, not normalised. */

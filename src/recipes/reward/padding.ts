@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import type { Encoder } from '../../data/examples.ts'
 import type { Base } from '../../models/merge.ts'
 
-export type Padding = {
+type Padding = {
   /** The model with `pad_token_id`, or without the one that ends texts. */
   applied(base: Base): Base
   /** Files of the tokenizer that change, by name. */
@@ -47,7 +47,6 @@ export const paddingOf = async (dir: string, encoder: Encoder): Promise<Padding>
     if (id === null && !endsTexts) return base
     return { ...base, config: { ...base.config, raw: { ...raw, pad_token_id: id } } }
   }
-  if (!found) return { applied, texts: {} }
-  if (found.key === 'pad_token') return { applied, texts: {} }
+  if (!found || found.key === 'pad_token') return { applied, texts: {} }
   return { applied, texts: { [configFile]: `${JSON.stringify({ ...config, pad_token: found.content }, null, 2)}\n` } }
 }

@@ -55,7 +55,6 @@ export const reward = recipe(
     const { bias } = measuring
     const loss = rewardObjective({
       kind,
-      lists: data.rows.widest > 2 || (data.held?.widest ?? 0) > 2,
       center: config.centerRewards,
       labelSmoothing: config.labelSmoothing,
       prob: data.rows.probable || data.held?.probable === true,
