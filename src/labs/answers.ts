@@ -4,7 +4,7 @@ import { openModel } from '../passes/open.node.ts'
 import type { ProgressEvent } from '../recipes/recipe.ts'
 import { assert } from '../util/fault.ts'
 
-export type AskOptions = {
+type AskOptions = {
   /** A folder or a run. */
   model: string
   threads?: number

@@ -8,7 +8,7 @@ import { type Plot, plotChart } from './plot.ts'
 const percent = (x: number) => `${(100 * x).toFixed(1)} %`
 
 /** Accuracy against confidence, with Wilson's 95 % intervals; a calibrated model lies on the diagonal. */
-export const reliabilityPlot = ({ bins }: Calibration): Plot => {
+const reliabilityPlot = ({ bins }: Calibration): Plot => {
   const filled = bins.filter(({ pairs }) => pairs > 0)
   return {
     title: 'Reliability',

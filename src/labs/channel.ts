@@ -1,29 +1,32 @@
 /** Events of several workers as one stream, in the order in which they came. */
+import { EventEmitter, on } from 'node:events'
+
 export type Channel<T> = { push(event: T): void; end(): void; fail(error: unknown): void; events: AsyncIterable<T> }
 
 export const channel = <T>(): Channel<T> => {
-  const queue: T[] = []
-  let ended = false
-  let failure: { error: unknown } | undefined
-  let wake = () => {}
-  const change = (act: () => void) => {
-    act()
-    wake()
-  }
+  const emitter = new EventEmitter()
+  // Whoever reads may have left
+  emitter.on('error', () => {})
+  const told = on(emitter, 'event', { close: ['end'] })
   async function* events() {
-    for (;;) {
-      while (queue.length) yield queue.shift()!
-      if (failure) throw failure.error
-      if (ended) return
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
-    }
+    for await (const [event] of told) yield event as T
   }
   return {
-    push: (event) => change(() => queue.push(event)),
-    end: () => change(() => (ended = true)),
-    fail: (error) => change(() => (failure ??= { error })),
+    push: (event) => void emitter.emit('event', event),
+    end: () => void emitter.emit('end'),
+    fail: (error) => void emitter.emit('error', error),
     events: events(),
+  }
+}
+
+/** Events of one worker, each with what it is told apart by. @returns what the work comes to */
+export async function* tagged<E extends object, const T extends object, R>(
+  tag: T,
+  events: AsyncGenerator<E, R>,
+): AsyncGenerator<T & E, R> {
+  for (;;) {
+    const { done, value } = await events.next()
+    if (done) return value
+    yield { ...tag, ...value }
   }
 }

@@ -4,7 +4,6 @@
  * its answers are wanted (dpo, K-wise Plackett-Luce). Peculiar: every step is the recipe, the run folder and the decoder
  * that a real model gets, and the sums that are counted at the end were in no step.
  */
-import { join } from 'node:path'
 import type { z } from 'zod'
 import { preference } from '../recipes/preference.ts'
 import type { Recipe, TrainEvent } from '../recipes/recipe.ts'
@@ -23,11 +22,12 @@ import {
   totalOf,
 } from './addition.ts'
 import { ask } from './answers.ts'
+import { tagged } from './channel.ts'
 import { claimDemoFolder, type DemoFolder, demoFormat } from './demoFolder.ts'
 import { writeDemoModel } from './demoModel.ts'
 import { demoReport } from './demoReport.ts'
 import { type DemoSizes, type demoSchema, demoSizes } from './demoSettings.ts'
-import { writeJson, writeRows, writeText } from './files.ts'
+import { writeDrawings, writeJson, writeRows, writeText } from './files.ts'
 import { type Share, wilson } from './interval.ts'
 import { curvesOf } from './runReport.ts'
 
@@ -93,14 +93,14 @@ async function* acts(
   const lessons = classAnswers(engine.seed, sums.taught, sizes.students)
   await writeRows(folder.lessons, lessons)
   const files = { model: folder.base, data: [folder.lessons], output: folder.sft }
-  const imitator = yield* inAct(1, trained(sft, { ...engine, ...files, ...sizes.learn }, running))
-  const before = yield* inAct(1, ask(sums.tested.map(question), { ...asking, model: imitator }))
+  const imitator = yield* tagged({ act: 1 }, trained(sft, { ...engine, ...files, ...sizes.learn }, running))
+  const before = yield* tagged({ act: 1 }, ask(sums.tested.map(question), { ...asking, model: imitator }))
   yield { event: 'accuracy', act: 1, share: rightOf(sums.tested, before) }
   const learn = lap()
 
   yield { event: 'act', act: 2 }
   const { samples } = sizes
-  const own = yield* inAct(2, ask(sums.ranked.map(question), { ...asking, model: imitator, samples }))
+  const own = yield* tagged({ act: 2 }, ask(sums.ranked.map(question), { ...asking, model: imitator, samples }))
   const rankings = sums.ranked.flatMap((sum, i) => rankAnswers(sum, own[i]) ?? [])
   if (!rankings.length) throw runFailure('no-rankings', 'no sum was given three different answers; try another --seed')
   await writeRows(folder.rankings, rankings)
@@ -109,8 +109,8 @@ async function* acts(
 
   yield { event: 'act', act: 3 }
   const ranked = { model: imitator, data: [folder.rankings], output: folder.dpo }
-  const aligned = yield* inAct(3, trained(preference, { ...engine, ...ranked, ...sizes.align }, running))
-  const after = yield* inAct(3, ask(sums.tested.map(question), { ...asking, model: aligned }))
+  const aligned = yield* tagged({ act: 3 }, trained(preference, { ...engine, ...ranked, ...sizes.align }, running))
+  const after = yield* tagged({ act: 3 }, ask(sums.tested.map(question), { ...asking, model: aligned }))
   yield { event: 'accuracy', act: 3, share: rightOf(sums.tested, after) }
   const seconds = { learn, compare, align: lap() }
 
@@ -120,14 +120,6 @@ async function* acts(
   const tested = sums.tested.map((sum, i) => testedRow(sum, before[i][0], after[i][0]))
   await write(folder, output, { result, tested, rankings })
   yield { event: 'result', result, tested, folder }
-}
-
-async function* inAct<R>(act: Act, events: AsyncGenerator<TrainEvent, R>): AsyncGenerator<DemoEvent, R> {
-  for (;;) {
-    const { done, value } = await events.next()
-    if (done) return value
-    yield { act, ...value }
-  }
 }
 
 /** Runs a recipe whole. @returns the folder of its model. Throws the signal's reason when it was interrupted. */
@@ -194,7 +186,7 @@ const write = async (
   const curves = { sft: await curvesOf(folder.sft), dpo: await curvesOf(folder.dpo) }
   const { html, plots } = demoReport({ ...findings, curves, output, made: await readInfo(folder.dpo) })
   await writeRows(folder.tested, findings.tested)
-  for (const [name, drawing] of Object.entries(plots)) await writeText(join(folder.plots, `${name}.svg`), drawing)
+  await writeDrawings(folder.plots, plots)
   await writeText(folder.report, html)
   await writeJson(folder.results, { format: demoFormat, state: 'done', ...findings.result })
 }

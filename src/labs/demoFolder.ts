@@ -5,9 +5,8 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { isRunning } from '../runs/lock.node.ts'
-import { badInput, runFailure } from '../util/fault.ts'
-import { diskFault } from '../util/files.node.ts'
-import { writeJson } from './files.ts'
+import { runFailure } from '../util/fault.ts'
+import { claimFolder, foreignFault, writeJson } from './files.ts'
 
 export type DemoFolder = Record<'dir' | keyof typeof parts, string>
 
@@ -31,26 +30,20 @@ export const claimDemoFolder = async (output: string): Promise<DemoFolder> => {
   const dir = resolve(output)
   const folder = Object.fromEntries(Object.entries({ dir: '', ...parts }).map(([key, name]) => [key, join(dir, name)]))
   const paths = folder as DemoFolder
-  try {
-    await mkdir(dir, { recursive: true })
+  return claimFolder(dir, async () => {
     const [first] = await readdir(dir)
     if (first !== undefined) await requireDemo(paths, first)
     await writeJson(paths.results, { format: demoFormat, state: 'running' })
     for (const key of ['report', 'plots', 'data', 'base', 'sft', 'dpo'] as const)
       await rm(paths[key], { recursive: true, force: true })
-    for (const key of ['plots', 'data'] as const) await mkdir(paths[key])
-  } catch (error) {
-    if (['EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      throw badInput('taken', 'is a file; choose another --output', { file: dir })
-    throw diskFault(error, dir)
-  }
-  return paths
+    await mkdir(paths.data)
+    return paths
+  })
 }
 
 const requireDemo = async (paths: DemoFolder, first: string) => {
   const text = await readFile(paths.results, 'utf8').catch(() => '')
-  if (!isDemo(text))
-    throw badInput('taken', `holds ${first} and is no demo of attune; choose another --output`, { file: paths.dir })
+  if (!isDemo(text)) throw foreignFault(paths.dir, first, 'no demo of attune')
   for (const run of [paths.sft, paths.dpo])
     if (await isRunning(run)) throw runFailure('locked', 'another demo is writing here; wait for it', { file: run })
 }

@@ -10,9 +10,8 @@ import { type Chart, lineChart, measured, type Point } from './lineChart.ts'
 import { chartGrid, facts, page, shell, table } from './page.ts'
 import type { Curves } from './runReport.ts'
 import { shareChart } from './shareChart.ts'
-import { standalone } from './svg.ts'
 
-export type DemoFindings = {
+type DemoFindings = {
   result: DemoResult
   tested: readonly Tested[]
   rankings: readonly Ranking[]
@@ -23,17 +22,17 @@ export type DemoFindings = {
   made: Pick<RunInfo, 'versions' | 'machine'>
 }
 
-/** @returns the page, and its plots by name as files of their own */
+/** @returns the page, and its plots as SVG by name */
 export const demoReport = (findings: DemoFindings): { html: string; plots: Record<string, string> } => {
   const { result } = findings
   const charts = chartsOf(findings)
   const shares = sharesOf(result)
   const body = [header(result, shares), acts(result), limits(result), rankingsOf(findings), curvesIn(charts, result)]
   const rest = [answers(findings), yours(findings), settings(result), footer(findings)]
-  const plots = Object.entries(charts).map(([name, chart]) => [name, standalone(lineChart(chart))])
+  const plots = Object.entries(charts).map(([name, chart]) => [name, lineChart(chart)])
   return {
     html: page({ title: 'attune demo: what alignment changed', body: [...body, ...rest] }),
-    plots: { ...Object.fromEntries(plots), accuracy: standalone(shares) },
+    plots: { ...Object.fromEntries(plots), accuracy: shares },
   }
 }
 

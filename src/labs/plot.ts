@@ -53,6 +53,10 @@ export const plotChart = ({ title, x, y, series }: Plot): string => {
   ])
 }
 
+/** By the same names. */
+export const drawn = (plots: Readonly<Record<string, Plot>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(plots).map(([name, plot]) => [name, plotChart(plot)]))
+
 const grid = (xs: Axis, ys: Axis): string[] => [
   ...ys.ticks.flatMap(({ value, label }) => [
     `<path class="grid" d="M${frame.left} ${ys.at(value)}H${frame.right}"/>`,

@@ -1,15 +1,13 @@
 /** The classic-control lab: a line of progress, a line for each run, and the pole itself where one wants to watch. */
-import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import type { CartpoleEvent } from '../../labs/cartpole/lab.ts'
 import { cartpoleSchema, chosen, methodNotes } from '../../labs/cartpole/settings.ts'
 import { badInput } from '../../util/fault.ts'
 import { percent, plural, whole } from '../../util/format.ts'
 import { barLine } from '../bar.ts'
-import { openInBrowser } from '../browser.ts'
 import { command } from '../command.ts'
 import { columns, duration, shortPath } from '../format.ts'
-import { interruptible } from '../interrupt.ts'
+import { followLab, narrator, reportLine } from '../lab.ts'
 import type { Output } from '../output.ts'
 import { poleView } from '../poleView.ts'
 import { painter, type Screen } from '../screen.ts'
@@ -29,42 +27,36 @@ export default command({
       })
     const { cartpole } = await import('../../labs/cartpole/lab.ts')
     const board = watch ? undefined : progressLine(out.screen)
-    const print = narrator(out)
+    const print = narration(out)
     const [method] = chosen(settings)
-    await interruptible(
-      async (signal) => {
-        const view = watch ? poleView(out.screen, methodNotes[method], signal) : undefined
-        for await (const event of cartpole({ ...settings, open }, { signal, command: ['attune', ...argv] })) {
-          if (event.event === 'snapshot') {
-            if (event.method === method && event.seed === settings.seed) view?.add(event)
-            continue
-          }
-          board?.clear()
-          if (event.event === 'progress' && !out.json) {
-            board?.show(event)
-            continue
-          }
-          if (event.event === 'result' || event.event === 'stopped') await view?.finish()
-          // While one watches, lines would tear the drawing
-          if (out.json) await out.line(event)
-          else if (!watch || event.event === 'result' || event.event === 'stopped') await print(event)
-          if (event.event === 'stopped') process.exitCode = 130
-          if (event.event === 'result' && open && !out.json) await openInBrowser(event.files.report)
-        }
-      },
-      () => board?.clear(),
-    )
+    let view: ReturnType<typeof poleView> | undefined
+    const work = (signal: AbortSignal) => {
+      if (watch) view = poleView(out.screen, methodNotes[method], signal)
+      return cartpole({ ...settings, open }, { signal, command: ['attune', ...argv] })
+    }
+    const each = async (event: CartpoleEvent) => {
+      if (event.event === 'snapshot') {
+        if (event.method === method && event.seed === settings.seed) view?.add(event)
+        return
+      }
+      board?.clear()
+      if (out.json) return out.line(event)
+      if (event.event === 'progress') return board?.show(event)
+      const last = event.event === 'result' || event.event === 'stopped'
+      if (last) await view?.finish()
+      // While one watches, lines would tear the drawing
+      if (!watch || last) await print(event)
+    }
+    await followLab(work, { each, open: open && !out.json, stopping: () => board?.clear() })
   },
 })
-
-type Told<E extends CartpoleEvent['event']> = Extract<CartpoleEvent, { event: E }>
 
 /** A bar where it can be redrawn; elsewhere the lines of the runs are enough. */
 const progressLine = (screen: Screen) => {
   const began = screen.now()
   let drawn = false
   return {
-    show({ share, finished, runs }: Told<'progress'>) {
+    show({ share, finished, runs }: Extract<CartpoleEvent, { event: 'progress' }>) {
       if (!screen.live) return
       const left = share > 0 ? ((screen.now() - began) / 1000) * (1 / share - 1) : 0
       const parts = [{ label: '', text: `${finished} of ${plural(runs, 'run')}, ${duration(left)} left` }]
@@ -78,9 +70,9 @@ const progressLine = (screen: Screen) => {
   }
 }
 
-const narrator = (out: Output) => {
+const narration = (out: Output) => {
   const paint = painter({ color: out.readable && out.screen.color })
-  const tell: { [E in Exclude<CartpoleEvent['event'], 'progress' | 'snapshot'>]: (event: Told<E>) => Promise<void> } = {
+  return narrator<CartpoleEvent, 'progress' | 'snapshot'>({
     plan: ({ runs, jobs, output }) =>
       out.text(`${paint('bold', 'attune cartpole')}  ${shortPath(output)}\n  ${plural(runs, 'run')}, ${jobs} at once`),
     run: ({ method, seed, mean, steps, seconds }) =>
@@ -95,9 +87,7 @@ const narrator = (out: Output) => {
       ])
       const head = ['  method', '475 at its best', '475 in training', 'steps/s']
       const lines = [...words.map((text) => `  ${text}`), '', columns([head, ...rows], [1, 2, 3])]
-      return out.text(['', ...lines, '', `  report    ${paint('cyan', pathToFileURL(files.report).href)}`].join('\n'))
+      return out.text(['', ...lines, '', reportLine(paint, files)].join('\n'))
     },
-  }
-  return (event: CartpoleEvent) =>
-    tell[event.event as Exclude<CartpoleEvent['event'], 'progress' | 'snapshot'>](event as never)
+  })
 }

@@ -1,13 +1,11 @@
 /** Policies compared, as one watches it: a line of progress, what was odd, and the conclusions in words. */
-import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import type { CompareEvent } from '../../labs/compare/compare.ts'
 import { compareSchema } from '../../labs/compare/settings.ts'
 import { plural } from '../../util/format.ts'
-import { openInBrowser } from '../browser.ts'
 import { command } from '../command.ts'
 import { shortPath, wrapped } from '../format.ts'
-import { interruptible } from '../interrupt.ts'
+import { followLab, narrator, reportLine } from '../lab.ts'
 import type { Output } from '../output.ts'
 import { painter } from '../screen.ts'
 import { reporter } from '../terminal.ts'
@@ -25,36 +23,27 @@ export default command({
   async run({ open, ...settings }, { out, argv }) {
     const { compare } = await import('../../labs/compare/compare.ts')
     const bar = reporter(out.screen, { logEvery: 1 })
-    const print = out.json ? (event: CompareEvent) => out.line(event) : narrator(out)
+    const print = out.json ? (event: CompareEvent) => out.line(event) : narration(out)
+    const each = async (event: CompareEvent) => {
+      if (event.event === 'progress') return bar.show(event)
+      bar.clear()
+      await print(event)
+    }
     try {
-      await interruptible(
-        async (signal) => {
-          for await (const event of compare(settings, { signal, command: ['attune', ...argv] })) {
-            if (event.event === 'progress') {
-              bar.show(event)
-              continue
-            }
-            bar.clear()
-            await print(event)
-            if (event.event === 'stopped') process.exitCode = 130
-            if (event.event === 'result' && open && !out.json) await openInBrowser(event.files.report)
-          }
-        },
-        () => bar.note('  stopping; the same command goes on'),
-      )
+      await followLab((signal) => compare(settings, { signal, command: ['attune', ...argv] }), {
+        ...{ each, open: open && !out.json, stopping: () => bar.note('  stopping; the same command goes on') },
+      })
     } finally {
       bar.clear()
     }
   },
 })
 
-type Told<E extends CompareEvent['event']> = Extract<CompareEvent, { event: E }>
-
-const narrator = (out: Output) => {
+const narration = (out: Output) => {
   const fitted = (text: string, indent: number) =>
     out.readable ? wrapped(text, out.screen.columns() - 1, indent) : text
   const paint = painter({ color: out.readable && out.screen.color })
-  const tell: { [E in Exclude<CompareEvent['event'], 'progress'>]: (event: Told<E>) => Promise<void> } = {
+  return narrator<CompareEvent, 'progress'>({
     plan: ({ policies, judges, prompts, models, output }) =>
       out.text(
         [
@@ -67,13 +56,6 @@ const narrator = (out: Output) => {
     warning: ({ message }) => out.text(`  ${paint('yellow', 'note'.padEnd(10))}${fitted(message, 12)}`),
     stopped: () => out.text('  stopped; the same command goes on'),
     result: ({ words, files }) =>
-      out.text(
-        [
-          '',
-          ...words.map((text) => `  ${fitted(text, 2)}\n`),
-          `  report    ${paint('cyan', pathToFileURL(files.report).href)}`,
-        ].join('\n'),
-      ),
-  }
-  return (event: CompareEvent) => tell[event.event as keyof typeof tell](event as never)
+      out.text(['', ...words.map((text) => `  ${fitted(text, 2)}\n`), reportLine(paint, files)].join('\n')),
+  })
 }

@@ -1,12 +1,10 @@
 /** The scaling-law lab, as one watches it: a line of progress with what is left, and a line for each finished cell. */
-import { pathToFileURL } from 'node:url'
 import { scalingSchema } from '../../labs/scaling/settings.ts'
 import type { SweepEvent } from '../../labs/scaling/sweep.ts'
 import { percent, plural } from '../../util/format.ts'
-import { openInBrowser } from '../browser.ts'
 import { command } from '../command.ts'
 import { duration, figure, shortPath } from '../format.ts'
-import { interruptible } from '../interrupt.ts'
+import { followLab, narrator, reportLine } from '../lab.ts'
 import type { Output } from '../output.ts'
 import { painter, type Screen } from '../screen.ts'
 
@@ -17,19 +15,18 @@ export default command({
   async run(settings, { out, argv }) {
     const { sweep } = await import('../../labs/scaling/sweep.ts')
     const board = progressLine(out.screen)
-    const print = out.json ? (event: SweepEvent) => out.line(event) : narrator(out, board)
+    const tell = narration(out)
+    const each = async (event: SweepEvent) => {
+      if (out.json) return out.line(event)
+      if (event.event === 'progress') return board.show(progressText(event))
+      board.clear()
+      await tell(event)
+    }
     try {
-      await interruptible(
-        async (signal) => {
-          for await (const event of sweep(settings, { signal, command: ['attune', ...argv] })) {
-            if (event.event === 'progress' && !out.json) board.show(progressText(event))
-            else await print(event)
-            if (event.event === 'stopped') process.exitCode = 130
-            if (event.event === 'result' && settings.open && !out.json) await openInBrowser(event.files.report)
-          }
-        },
-        () => board.note('  stopping after the steps under way; again to stop at once'),
-      )
+      await followLab((signal) => sweep(settings, { signal, command: ['attune', ...argv] }), {
+        ...{ each, open: settings.open && !out.json },
+        stopping: () => board.note('  stopping after the steps under way; again to stop at once'),
+      })
     } finally {
       board.clear()
     }
@@ -61,17 +58,15 @@ const progressLine = (screen: Screen) => {
   }
 }
 
-type Told<E extends SweepEvent['event']> = Extract<SweepEvent, { event: E }>
-
-const progressText = ({ share, finished, cells, eta, running }: Told<'progress'>): string => {
+const progressText = ({ share, finished, cells, eta, running }: Extract<SweepEvent, { event: 'progress' }>): string => {
   const left = eta === undefined ? '' : `  ${duration(eta)} left`
   const now = running.map(({ id, share: part }) => `${id} ${percent(part)}`).join(', ')
   return `  ${percent(share).padStart(5)}  ${finished} of ${plural(cells, 'cell')}${left}  ${now}`
 }
 
-const narrator = (out: Output, board: ReturnType<typeof progressLine>) => {
+const narration = (out: Output) => {
   const paint = painter({ color: out.readable && out.screen.color })
-  const tell: { [E in Exclude<SweepEvent['event'], 'progress'>]: (event: Told<E>) => Promise<void> } = {
+  return narrator<SweepEvent, 'progress'>({
     plan: ({ cells, finished, jobs, output }) =>
       out.text(
         `${paint('bold', 'attune scaling')}  ${shortPath(output)}\n  ${plural(cells, 'cell')}${finished ? `, ${finished} done already` : ''}, ${jobs} at once`,
@@ -83,17 +78,6 @@ const narrator = (out: Output, board: ReturnType<typeof progressLine>) => {
     stopped: ({ finished, cells }) =>
       out.text(`  stopped with ${finished} of ${plural(cells, 'cell')} done; the same command goes on`),
     result: ({ words, files }) =>
-      out.text(
-        [
-          '',
-          ...words.map((text) => `  ${text}`),
-          '',
-          `  report    ${paint('cyan', pathToFileURL(files.report).href)}`,
-        ].join('\n'),
-      ),
-  }
-  return (event: SweepEvent) => {
-    board.clear()
-    return tell[event.event as Exclude<SweepEvent['event'], 'progress'>](event as never)
-  }
+      out.text(['', ...words.map((text) => `  ${text}`), '', reportLine(paint, files)].join('\n')),
+  })
 }

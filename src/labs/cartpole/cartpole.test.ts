@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { mean } from '../../util/statistics.ts'
 import { adamStep, makeAdam } from './adam.ts'
 import { drawingRows, drawPole } from './ascii.ts'
 import { type CartpoleEvent, cartpole } from './lab.ts'
@@ -12,7 +13,6 @@ import { firstSolved, type RunResult, trainRun } from './run.ts'
 import { cartpoleSchema, chosen, methodNames } from './settings.ts'
 import { findingsOf } from './statistics.ts'
 
-const meanOf = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
 const settings = { episodes: 60, steps: 20_000, envs: 8 }
 
 describe('poles', () => {
@@ -52,8 +52,8 @@ describe('training', () => {
 
   it('PPO learns within 20,000 steps, and the best weights are counted on episodes of their own', () => {
     const { lengths, best, steps, ends } = trainRun('ppo', 1, settings)
-    expect(meanOf(lengths.slice(-10))).toBeGreaterThan(4 * meanOf(lengths.slice(0, 20)))
-    expect(best.mean).toBe(meanOf(best.lengths))
+    expect(mean(lengths.slice(-10))).toBeGreaterThan(4 * mean(lengths.slice(0, 20)))
+    expect(best.mean).toBe(mean(best.lengths))
     expect(best.lengths).toHaveLength(100)
     expect(steps).toBe(20_480)
     expect(ends.every((end, i) => i === 0 || end >= ends[i - 1])).toBe(true)
@@ -61,9 +61,9 @@ describe('training', () => {
 
   it("the notebook's PPO stays where chance is; mended, it does not", () => {
     const flat = trainRun('ppo-resampled', 1, { ...settings, episodes: 80 })
-    expect(meanOf(flat.lengths.slice(-40))).toBeLessThan(40)
+    expect(mean(flat.lengths.slice(-40))).toBeLessThan(40)
     const mended = trainRun('ppo-mended', 1, { ...settings, episodes: 80 })
-    expect(meanOf(mended.lengths.slice(-40))).toBeGreaterThan(2 * meanOf(flat.lengths.slice(-40)))
+    expect(mean(mended.lengths.slice(-40))).toBeGreaterThan(2 * mean(flat.lengths.slice(-40)))
   })
 })
 

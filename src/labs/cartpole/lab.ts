@@ -3,8 +3,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { inParallel } from '../../util/inParallel.ts'
 import { channel } from '../channel.ts'
-import { claimFolder } from './folder.ts'
-import { type Files, writeFindings } from './output.ts'
+import { claim, type Files, writeFindings } from './output.ts'
 import type { RunResult, Snapshot } from './run.ts'
 import { chosen, type Method, type Settings } from './settings.ts'
 import { type Finding, findingsOf, inWords } from './statistics.ts'
@@ -25,7 +24,7 @@ export async function* cartpole(
   settings: Settings,
   { signal = new AbortController().signal, command = [] }: Extras = {},
 ): AsyncGenerator<CartpoleEvent> {
-  const root = await claimFolder(settings.output)
+  const root = await claim(settings.output)
   const orders = chosen(settings).flatMap((method) =>
     Array.from({ length: settings.seeds }, (_, i): Order => ({ method, seed: settings.seed + i, settings })),
   )

@@ -17,7 +17,7 @@ const D = stateSize
 const biasAt = D * H
 const headAt = biasAt + H
 
-export const weightCount = (outputs: number) => headAt + outputs * H + outputs
+const weightCount = (outputs: number) => headAt + outputs * H + outputs
 
 /** Uniform within 1/sqrt(fan in), as PyTorch's `nn.Linear` begins. */
 export const initNetwork = (outputs: number, seed: number, stream: number): Network => {

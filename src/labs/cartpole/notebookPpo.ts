@@ -12,11 +12,11 @@
 import { adamStep, makeAdam } from './adam.ts'
 import { addGradient, forward, hiddenSize, initNetwork, type Network } from './network.ts'
 import { makePoles } from './physics.ts'
-import { addLogProbabilitySlope, clippedSlope, logProbability, probabilityOfRight, uniforms } from './policy.ts'
+import { addLogProbabilitySlope, clippedSlope, drawAction, logProbability, uniforms } from './policy.ts'
 import { episodeAdvantages, makeRollout, playEpisodes, type Rollout } from './reinforce.ts'
 import type { Training } from './training.ts'
 
-export const notebookSettings = { learningRate: 1e-2, clip: 0.2, epochs: 4 }
+const notebookSettings = { learningRate: 1e-2, clip: 0.2, epochs: 4 }
 
 export type Faults = { resampled: boolean; crossed: boolean }
 
@@ -43,7 +43,7 @@ export const addEpoch = (
   const { clip } = notebookSettings
   for (let t = 0; t < advantages.length; t++) {
     forward(policy, states, t, hidden, logits)
-    const action = resampled ? (draw() < probabilityOfRight(logits) ? 1 : 0) : actions[t]
+    const action = resampled ? drawAction(logits, draw) : actions[t]
     const ratio = Math.exp(logProbability(logits, action) - logps[t])
     const pull = crossed ? crossedSlope(ratio, advantages, clip) : clippedSlope(ratio, advantages[t], clip)
     slope.fill(0)

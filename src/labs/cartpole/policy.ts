@@ -4,6 +4,10 @@ import { fillUniform, type Stream } from '../../util/rng.ts'
 /** P(action 1): the sigmoid of the difference. */
 export const probabilityOfRight = (logits: Float64Array): number => 1 / (1 + Math.exp(logits[0] - logits[1]))
 
+/** One of the two by its chance. */
+export const drawAction = (logits: Float64Array, draw: () => number): 0 | 1 =>
+  draw() < probabilityOfRight(logits) ? 1 : 0
+
 /** log P(action): -log(1 + exp(other - own)), without overflow. */
 export const logProbability = (logits: Float64Array, action: number): number => {
   const gap = logits[1 - action] - logits[action]

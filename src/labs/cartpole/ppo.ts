@@ -12,8 +12,8 @@ import {
   addEntropySlope,
   addLogProbabilitySlope,
   clippedSlope,
+  drawAction,
   logProbability,
-  probabilityOfRight,
   uniforms,
 } from './policy.ts'
 import type { Training } from './training.ts'
@@ -53,7 +53,7 @@ const logits = new Float64Array(2)
 const value = new Float64Array(1)
 const slope = new Float64Array(2)
 
-export type Agent = { policy: Network; critic: Network }
+type Agent = { policy: Network; critic: Network }
 
 const worth = (critic: Network, states: Float64Array, row: number): number => {
   forward(critic, states, row, hidden, value)
@@ -69,7 +69,7 @@ const collect = ({ policy, critic }: Agent, poles: Poles, draw: () => number, ba
     for (let d = 0; d < stateSize; d++) states[row * stateSize + d] = poles.states[i * stateSize + d]
     values[row] = worth(critic, states, row)
     forward(policy, states, row, hidden, logits)
-    actions[row] = draw() < probabilityOfRight(logits) ? 1 : 0
+    actions[row] = drawAction(logits, draw)
     logps[row] = logProbability(logits, actions[row])
     const outcome = stepPole(poles, i, actions[row])
     dones[row] = outcome === running ? 0 : 1

@@ -7,10 +7,10 @@ import { discountedReturns, normalizedReturns } from '../../objectives/returns.t
 import { adamStep, makeAdam } from './adam.ts'
 import { addGradient, forward, hiddenSize, initNetwork, type Network } from './network.ts'
 import { makePoles, mostSteps, type Poles, resetPole, running, stateSize, stepPole } from './physics.ts'
-import { addLogProbabilitySlope, probabilityOfRight, uniforms } from './policy.ts'
+import { addLogProbabilitySlope, drawAction, uniforms } from './policy.ts'
 import type { Training } from './training.ts'
 
-export const reinforceSettings = { learningRate: 1e-2, gamma: 0.99 }
+const reinforceSettings = { learningRate: 1e-2, gamma: 0.99 }
 
 /** Episodes as they were played: pole i's step t is row i * 500 + t. */
 export type Rollout = { states: Float64Array; actions: Uint8Array; lengths: Int32Array }
@@ -35,7 +35,7 @@ export const playEpisodes = (policy: Network, poles: Poles, draw: () => number, 
       const row = i * mostSteps + t
       for (let d = 0; d < stateSize; d++) states[row * stateSize + d] = poles.states[i * stateSize + d]
       forward(policy, poles.states, i, hidden, logits)
-      actions[row] = draw() < probabilityOfRight(logits) ? 1 : 0
+      actions[row] = drawAction(logits, draw)
       if (stepPole(poles, i, actions[row]) === running) continue
       lengths[i] = t + 1
       active.splice(k, 1)

@@ -2,10 +2,10 @@
  * An episode as a moving drawing. Peculiar: it moves without a script (SMIL), so the page keeps its policy that forbids
  * every request, and the drawing its one file; time runs as it did, 50 steps a second.
  */
-import { escapeText } from '../svg.ts'
+import { svg } from '../svg.ts'
 import { forward, hiddenSize, type Network } from './network.ts'
 import { makePoles, mostSteps, running, stateSize, stepPole, timeStep, trackEnd } from './physics.ts'
-import { probabilityOfRight, uniforms } from './policy.ts'
+import { drawAction, uniforms } from './policy.ts'
 
 export type State = readonly [x: number, speed: number, angle: number, spin: number]
 
@@ -18,7 +18,7 @@ export function* episode(policy: Network, seed: number): Generator<State> {
   do {
     yield state()
     forward(policy, poles.states, 0, hidden, logits)
-  } while (stepPole(poles, 0, draw() < probabilityOfRight(logits) ? 1 : 0) === running)
+  } while (stepPole(poles, 0, drawAction(logits, draw)) === running)
   yield state()
 }
 
@@ -42,8 +42,7 @@ export const replay = (title: string, states: readonly State[]): string => {
   const x = (state: State) => (width / 2 + state[0] * metre).toFixed(1)
   const degrees = (state: State) => ((state[2] * 180) / Math.PI).toFixed(2)
   const end = trackEnd * metre
-  return [
-    `<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeText(title)}">`,
+  return svg(title, width, height, [
     `<path class="axis" d="M${width / 2 - end} ${ground + 11}h${2 * end}m0 -6v12m${-2 * end} -12v12"/>`,
     `<g transform="translate(${x(shown[0])} ${ground})">`,
     moving(
@@ -55,6 +54,5 @@ export const replay = (title: string, states: readonly State[]): string => {
     `<path d="M0 0V${-metre}" style="stroke:var(--c1);stroke-width:6;stroke-linecap:round"/></g>`,
     '<circle r="3.5" style="fill:var(--card)"/>',
     '</g>',
-    '</svg>',
-  ].join('\n')
+  ])
 }

@@ -7,7 +7,7 @@ import { type RunResult, solvedAt } from './run.ts'
 import { episodesABatch, type Method } from './settings.ts'
 
 /** Over seeds. `interval` is Student's t at 95 %, held within what lengths can be; none for a single seed. */
-export type LengthCurve = { points: Point[]; interval?: Point[] }
+type LengthCurve = { points: Point[]; interval?: Point[] }
 
 export type Finding = {
   method: Method

@@ -1,7 +1,7 @@
 /** What the methods have in common: they play, and say after each update which episodes ended. */
 import type { Network } from './network.ts'
 
-export type Update = {
+type Update = {
   /** The one that is trained on, not a copy. */
   policy: Network
   /** Of the episodes that ended, in steps. */

@@ -14,6 +14,7 @@ import { sampleStats } from '../../recipes/rl/passes.ts'
 import type { PromptExample } from '../../recipes/rl/prompts.ts'
 import { type Answered, rewardsOf } from '../../recipes/rl/rewards.ts'
 import { type Rollout, type RolloutSettings, rollOut, samplePath, sampleSchema } from '../../recipes/rl/rollout.ts'
+import { tagged } from '../channel.ts'
 import { writeJson } from '../files.ts'
 import type { Judge } from './judges.ts'
 import type { CompareSettings } from './settings.ts'
@@ -43,14 +44,6 @@ export const answerSet = (
   const asked = prompts.map(({ prompt, ids }) => [prompt, ids])
   const key = keyOf([subject.key, asked, samples, maxNewTokens, temperature, seed])
   return { subject, key, prompts, measured, dir: join(root, 'answers', key) }
-}
-
-const named = async function* <T>(of: string, work: AsyncGenerator<ProgressEvent, T>): AsyncGenerator<WorkEvent, T> {
-  for (;;) {
-    const { done, value } = await work.next()
-    if (done) return value
-    yield { ...value, of }
-  }
 }
 
 const donePath = ({ dir }: AnswerSet) => join(dir, 'done.json')
@@ -91,7 +84,7 @@ async function* sample(
   const scheduler = openScheduler(model, encoding.tokenizer, { batchSize })
   try {
     const rolling = { scheduler, encoding, settings: rolloutSettings(settings), seed: settings.seed, dir, signal }
-    const rollout = yield* named(title, rollOut(rolling, prompts))
+    const rollout = yield* tagged({ of: title }, rollOut(rolling, prompts))
     const { samples, maxNewTokens, temperature, seed } = settings
     if (rollout)
       await writeJson(donePath(set), { of: title, prompts: prompts.length, samples, maxNewTokens, temperature, seed })
@@ -188,6 +181,6 @@ export async function* judgeAnswers(
   const { name } = judge
   const source = { name, weight: 1, of: (answers: readonly Answered[]) => judge.of(answers, set.subject) }
   const rewards = { sources: [source], files: [], warnings: [] }
-  const scored = yield* named(`${set.subject.title} by ${name}`, rewardsOf(rewards, rollout, { dir, signal }))
+  const scored = yield* tagged({ of: `${set.subject.title} by ${name}` }, rewardsOf(rewards, rollout, { dir, signal }))
   return scored?.rewards
 }

@@ -3,12 +3,11 @@
  * the statistics say what can be concluded. Peculiar: everything slow is a file before the statistics begin, so another
  * judge or another policy in the same folder costs only what is new.
  */
-import { mkdir, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { promptText } from '../../recipes/rl/prompts.ts'
 import { takeLock } from '../../runs/lock.node.ts'
-import { badInput } from '../../util/fault.ts'
-import { diskFault } from '../../util/files.node.ts'
+import { claimFolder, foreignFault } from '../files.ts'
 import { type AnswerSet, answerSet, type Work, type WorkEvent } from './answers.ts'
 import { sampledOf } from './collect.ts'
 import { findingsOf, type JudgeMaterial, type Material, type Sampled } from './findings.ts'
@@ -76,19 +75,12 @@ export async function* compare(
 const parts = /^(answers|logps|scores|plots|report\.html|findings\.json|run\.lock.*)$/
 
 /** Takes the folder. Throws Faults 'taken' for one that holds something else, 'locked' while another writes it. */
-const claim = async (root: string): Promise<() => Promise<void>> => {
-  try {
-    await mkdir(root, { recursive: true })
+const claim = (root: string): Promise<() => Promise<void>> =>
+  claimFolder(root, async () => {
     const foreign = (await readdir(root)).find((name) => !parts.test(name.replace(/\.tmp$/, '')))
-    if (foreign)
-      throw badInput('taken', `holds ${foreign} and is no comparison; choose another --output`, { file: root })
-    return await takeLock(root)
-  } catch (error) {
-    if (['EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      throw badInput('taken', 'is a file; choose another --output', { file: root })
-    throw diskFault(error, root)
-  }
-}
+    if (foreign) throw foreignFault(root, foreign, 'no comparison')
+    return takeLock(root)
+  })
 
 /** What a reader has to know beside the numbers. */
 const odditiesOf = (judges: readonly Judge[], sft: Subject, stops: readonly Subject[]): Warning[] => {

@@ -34,7 +34,7 @@ export type Sampled = {
   rewards: ReadonlyMap<string, Answers>
 }
 
-export type PolicyMaterial = {
+type PolicyMaterial = {
   name: string
   /** Of each training seed its checkpoints in order, the end last. */
   runs: readonly (readonly Sampled[])[]
@@ -72,7 +72,7 @@ export type PairFindings = Comparison & {
   equalKl?: AtEqualKl & { farther: string }
 }
 
-export type PathPoint = { name: string; kl: Interval; reward: Interval }
+type PathPoint = { name: string; kl: Interval; reward: Interval }
 
 export type Frontier = {
   judge: string

@@ -8,7 +8,7 @@ import type { Interval } from '../interval.ts'
 import type { Runs } from './rewards.ts'
 import { bootstrapInterval, type Draws, meanOver, picked } from './statistics.ts'
 
-export type Divergence = { k1: number; k3: number }
+type Divergence = { k1: number; k3: number }
 
 /**
  * Of one answer, in nats: the sum over its tokens of log pi - log ref (k1, which may be negative), and of

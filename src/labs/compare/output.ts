@@ -1,9 +1,6 @@
 /** Writes what a comparison found: the page, each plot as SVG, and all findings in one file (null: not known). */
-import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeJson, writeText } from '../files.ts'
-import { plotChart } from '../plot.ts'
-import { standalone } from '../svg.ts'
+import { writeDrawings, writeJson, writeText } from '../files.ts'
 import type { CompareFindings } from './findings.ts'
 import { type CompareReport, compareReport } from './report.ts'
 import type { CompareSettings } from './settings.ts'
@@ -23,10 +20,7 @@ export const writeReport = async (
   const files = { report: join(root, 'report.html'), findings: join(root, 'findings.json'), plots: join(root, 'plots') }
   const words = inWords(findings)
   const { html, plots } = compareReport({ findings, words, warnings, examples, settings: shown(settings), command })
-  await rm(files.plots, { recursive: true, force: true })
-  await mkdir(files.plots, { recursive: true })
-  for (const [name, plot] of Object.entries(plots))
-    await writeText(join(files.plots, `${name}.svg`), standalone(typeof plot === 'string' ? plot : plotChart(plot)))
+  await writeDrawings(files.plots, plots)
   await writeText(files.report, html)
   const { samples, maxNewTokens, temperature, seed } = settings
   await writeJson(files.findings, {

@@ -3,7 +3,7 @@ import { percent } from '../../util/format.ts'
 import { type Html, html, raw } from '../html.ts'
 import type { Interval } from '../interval.ts'
 import { facts, figure, page, shell, table } from '../page.ts'
-import type { Plot } from '../plot.ts'
+import { drawn, type Plot } from '../plot.ts'
 import type { CompareFindings, Frontier, PairFindings, PolicyFindings } from './findings.ts'
 import { forestChart } from './forestChart.ts'
 import { rateText, spanText } from './phrases.ts'
@@ -20,15 +20,15 @@ export type CompareReport = {
   command: readonly string[]
 }
 
-/** @returns the page, and its plots by the names of their files: SVG, or what draws one */
-export const compareReport = (report: CompareReport): { html: string; plots: Record<string, string | Plot> } => {
+/** @returns the page, and its plots as SVG by the names of their files */
+export const compareReport = (report: CompareReport): { html: string; plots: Record<string, string> } => {
   const { findings, words, warnings } = report
   const forests = forestsOf(findings)
   const frontiers = Object.fromEntries(
     findings.frontiers.map((frontier, i) => [`reward-kl-${i + 1}`, frontierPlot(frontier, findings)]),
   )
   return {
-    plots: { ...forests, ...frontiers },
+    plots: { ...forests, ...drawn(frontiers) },
     html: page({
       title: `attune compare: ${findings.policies.map(({ name }) => name).join(', ')}`,
       body: [

@@ -46,7 +46,7 @@ export const outcome = (a: readonly number[], b: readonly number[]): Outcome | u
   return all ? { wins: wins / all, ties: ties / all, losses: losses / all } : undefined
 }
 
-export type Controlled = {
+type Controlled = {
   /** At equal length. */
   winRate: Interval
   difference?: Interval
@@ -81,7 +81,7 @@ export type Comparison = {
 
 export type Side = { name: string; rewards: Runs; lengths: Runs }
 
-export type PairOptions = { draws: Draws; scale?: Scale }
+type PairOptions = { draws: Draws; scale?: Scale }
 
 /** A score of -1 to 1 as a win rate. */
 const asRate = ({ value, low, high }: Interval): Interval => {

@@ -45,7 +45,7 @@ const remembered = (count: number, draw: (size: number, k: number) => Uint32Arra
 }
 
 /** A statistic of the prompts with these numbers, each as often as it stands there. */
-export type Statistic = (rows: Uint32Array) => number
+type Statistic = (rows: Uint32Array) => number
 
 /**
  * The middle 95 % of a statistic over resampled prompts (the percentile bootstrap, Efron 1979), widened by

@@ -42,7 +42,7 @@ export type Subject = {
   open(engine: EngineSettings): Promise<OpenedSubject>
 }
 
-export type RunSubjects = {
+type RunSubjects = {
   /** Checkpoints in order, the end last. */
   stops: Subject[]
   /** Of a run: what it was rewarded by. Undefined where nothing is known of the training. */

@@ -1,9 +1,6 @@
 /** Writes what a sweep found: the page, each plot as SVG with the numbers behind it as JSON, and all findings in one file. */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeJson, writeText } from '../files.ts'
-import { plotChart } from '../plot.ts'
-import { standalone } from '../svg.ts'
+import { writeJson, writePlots, writeText } from '../files.ts'
 import type { CellResult } from './cells.ts'
 import { modifiedLaws } from './modified.ts'
 import { type ReportSettings, scalingReport } from './report.ts'
@@ -27,16 +24,8 @@ export const writeScalingReport = async (
   const comparisons = modifiedLaws(results)
   const words = inWords(standard, comparisons)
   const { html, plots } = scalingReport({ standard, comparisons, words, results, plan, settings, command })
-  await mkdir(files.plots, { recursive: true })
-  for (const [name, plot] of Object.entries(plots)) {
-    await writeText(join(files.plots, `${name}.svg`), standalone(plotChart(plot)))
-    await writeJson(join(files.plots, `${name}.json`), numbersOf(plot))
-  }
+  await writePlots(files.plots, plots)
   await writeText(files.report, html)
   await writeJson(files.findings, { words, standard, comparisons })
   return { words, files }
 }
-
-/** Six digits are more than any of these numbers is sure of. */
-const numbersOf = (value: unknown): unknown =>
-  JSON.parse(JSON.stringify(value, (_, x) => (typeof x === 'number' ? Number(x.toPrecision(6)) : x)))

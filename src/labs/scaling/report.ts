@@ -13,7 +13,7 @@ import type { StandardLaw } from './standard.ts'
 
 export type ReportSettings = { preset: string; tokenizer?: string }
 
-export type ScalingFindings = {
+type ScalingFindings = {
   standard: StandardLaw
   comparisons: readonly Comparison[]
   words: readonly string[]

@@ -5,7 +5,7 @@ import { engineFields } from '../../recipes/schema.ts'
 export const methodNames = ['sft', 'spin', 't-spin', 'asft'] as const
 export type Method = (typeof methodNames)[number]
 
-export const presetNames = ['demo', 'small', 'seed'] as const
+const presetNames = ['demo', 'small', 'seed'] as const
 
 export const scalingSchema = z.object({
   preset: z
@@ -59,7 +59,7 @@ export type Plan = {
   selfPlay: SelfPlay
 }
 
-export type SelfPlay = {
+type SelfPlay = {
   /** The mark of the sft run at which self-play begins. */
   mark: number
   iterations: number

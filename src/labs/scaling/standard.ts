@@ -12,7 +12,7 @@ import {
   type PowerLaw,
 } from './statistics.ts'
 
-export type SizeCurve = {
+type SizeCurve = {
   hidden: number
   layers: number
   parameters: number
@@ -47,7 +47,7 @@ export type StandardLaw = {
 }
 
 /** The loss of a model that knows only that digits come, each as likely: ln 10. */
-export const guessing = Math.log(10)
+const guessing = Math.log(10)
 
 const lossOf = ({ curve }: CellResult): Curve => curve.map(({ flops, loss }) => [flops, loss] as const)
 

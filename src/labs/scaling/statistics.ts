@@ -73,7 +73,7 @@ export const fitPowerLaw = (points: Curve): PowerLaw | undefined => {
 }
 
 /** Draws with replacement, one stream for every resample. */
-export const resample = <T>(items: readonly T[], random: Rng, at: number): T[] =>
+const resample = <T>(items: readonly T[], random: Rng, at: number): T[] =>
   items.map((_, i) => items[Math.floor(random.uniform(at + i) * items.length)])
 
 /** The middle 95 % of a statistic over resamples; undefined values are left out. */

@@ -8,9 +8,8 @@ import { join, resolve } from 'node:path'
 import type { z } from 'zod'
 import { takeLock } from '../../runs/lock.node.ts'
 import { badInput } from '../../util/fault.ts'
-import { diskFault } from '../../util/files.node.ts'
 import { channel } from '../channel.ts'
-import { writeJson } from '../files.ts'
+import { claimFolder, foreignFault, writeJson } from '../files.ts'
 import { type Cell, type CellResult, cellsOf, readResults, writeResult } from './cells.ts'
 import { openTokens } from './model.ts'
 import { type ReportFiles, writeScalingReport } from './output.ts'
@@ -69,14 +68,13 @@ export async function* sweep(
 type Stamp = { format: string; preset: string; tokenizer?: string; plan: Plan }
 
 /** Takes the folder. Throws Faults 'taken' for what is no sweep or another one, 'locked' while one is running. */
-const claim = async (root: string, stamp: Stamp): Promise<() => Promise<void>> => {
-  const file = join(root, 'sweep.json')
-  try {
+const claim = (root: string, stamp: Stamp): Promise<() => Promise<void>> =>
+  claimFolder(root, async () => {
+    const file = join(root, 'sweep.json')
     await mkdir(join(root, 'cells'), { recursive: true })
     const before = await readFile(file, 'utf8').catch(() => undefined)
     const names = (await readdir(root)).filter((name) => name !== 'cells' && !name.startsWith('run.lock'))
-    if (before === undefined && names.length)
-      throw badInput('taken', `holds ${names[0]} and is no sweep; choose another --output`, { file: root })
+    if (before === undefined && names.length) throw foreignFault(root, names[0], 'no sweep')
     if (before !== undefined && before !== text(stamp))
       throw badInput('taken', 'holds a sweep with another preset, tokenizer or version; choose another --output', {
         file: root,
@@ -84,12 +82,7 @@ const claim = async (root: string, stamp: Stamp): Promise<() => Promise<void>> =
     const unlock = await takeLock(root)
     if (before === undefined) await writeJson(file, stamp)
     return unlock
-  } catch (error) {
-    if (['EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      throw badInput('taken', 'is a file; choose another --output', { file: root })
-    throw diskFault(error, root)
-  }
-}
+  })
 
 const text = (stamp: Stamp) => `${JSON.stringify(stamp, null, 2)}\n`
 

@@ -36,7 +36,7 @@ export const writeData = async ({ taught, held, files }: Data): Promise<void> =>
 }
 
 /** Tokens of a row's two parts; the end of the answer is one. */
-export const lengthsOf = ({ prompt, completion }: Row, tokens: Tokens) => ({
+const lengthsOf = ({ prompt, completion }: Row, tokens: Tokens) => ({
   prompt: tokens.count(prompt),
   reply: tokens.count(completion) + 1,
 })

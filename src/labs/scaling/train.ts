@@ -100,7 +100,7 @@ export const runRecipe = async <S extends z.ZodObject>(
 }
 
 /** Held-out sums whose likeliest answer is right to the last digit. */
-export const exactMatches = async (
+const exactMatches = async (
   model: string,
   rows: readonly Row[],
   { cell, signal }: Pick<Prepared, 'cell' | 'signal'>,

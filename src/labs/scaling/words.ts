@@ -4,7 +4,7 @@ import { type Against, type Comparison, type Verdict, verdictOf } from './modifi
 import type { Method } from './settings.ts'
 import type { StandardLaw } from './standard.ts'
 
-export const flopsText = (flops: number) => `${powerLabel(Number(flops.toPrecision(2)))} FLOPs`
+const flopsText = (flops: number) => `${powerLabel(Number(flops.toPrecision(2)))} FLOPs`
 
 const two = (x: number) => x.toFixed(2)
 
