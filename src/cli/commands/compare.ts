@@ -48,7 +48,7 @@ const narration = (out: Output) => {
       out.text(
         [
           `${paint('bold', 'attune compare')}  ${shortPath(output)}`,
-          `  policies  ${policies.join(', ')}; with their checkpoints and the SFT policy ${plural(models, 'model')}`,
+          `  policies  ${policies.join(', ')} (with checkpoints and the SFT policy ${plural(models, 'model')})`,
           `  prompts   ${prompts}`,
           `  judges    ${judges.map(({ name }) => name).join(', ')}`,
         ].join('\n'),
