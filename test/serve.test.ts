@@ -1,6 +1,8 @@
 /** The server as OpenAI's own client, curl and a crowd see it. */
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { promisify } from 'node:util'
 import { Hono } from 'hono'
 import OpenAI from 'openai'
@@ -310,5 +312,15 @@ describe('its end', () => {
     await short.close()
     expect((await asked).usage?.completion_tokens).toBe(40)
     await expect(post({ model, prompt }, { url: short.url })).rejects.toThrow()
+  })
+
+  it('waits for no connection on which nothing was asked', async () => {
+    const short = await engine.start()
+    const silent = connect(Number(new URL(short.url).port), '127.0.0.1')
+    await once(silent, 'connect')
+    const asked = await post({ model, prompt, max_tokens: 1 }, { url: short.url })
+    const begun = Date.now()
+    await Promise.all([short.close(), once(silent, 'close')])
+    expect([asked.status, Date.now() - begun < 2000]).toEqual([200, true])
   })
 })

@@ -1,6 +1,6 @@
 /** The app on a port, and its end: what is under way may finish, and nothing new begins. */
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { serve } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { badInput } from '../util/fault.ts'
@@ -17,18 +17,33 @@ export const listen = (app: Hono, { host, port }: { host: string; port: number }
   new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname: host, port }, (address) => {
       server.off('error', refuse)
-      resolve({ url: urlOf(address), close: () => close(server) })
+      resolve({ url: urlOf(address), close: () => close(server, silent) })
     }) as Server
+    const silent = silentOf(server)
     const refuse = (error: NodeJS.ErrnoException) => reject(unavailable(error, host, port))
     server.on('error', refuse)
   })
 
 const urlOf = ({ address, port }: AddressInfo) => `http://${address.includes(':') ? `[${address}]` : address}:${port}`
 
-const close = (server: Server) =>
+/** Connections on which nothing was asked yet; clients open some ahead, and to Node they are not idle. */
+const silentOf = (server: Server): ReadonlySet<Socket> => {
+  const silent = new Set<Socket>()
+  server.on('connection', (socket) => {
+    silent.add(socket)
+    socket.once('close', () => silent.delete(socket))
+  })
+  server.on('request', ({ socket }) => silent.delete(socket))
+  return silent
+}
+
+const close = (server: Server, silent: ReadonlySet<Socket>) =>
   new Promise<void>((resolve) => {
     // A connection is idle again after its last answer, and would be kept for a while
-    const timer = setInterval(() => server.closeIdleConnections(), 50)
+    const timer = setInterval(() => {
+      server.closeIdleConnections()
+      for (const socket of silent) socket.destroy()
+    }, 50)
     server.close(() => {
       clearInterval(timer)
       resolve()
