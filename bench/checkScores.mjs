@@ -3,12 +3,14 @@
  * PEFT (PYTHON has both, and torch), both ways. attune trains each with 1 and with 10 outputs, whole and with LoRA, and
  * transformers loads what was saved; transformers and PEFT write their own, and attune loads those. Scores of single texts
  * and of padded batches, left and right, are compared; a line says how far apart they are and which weights did not fit.
+ * 'texts': the saved tokenizer makes and pads the batch; 'refused' where it has no token to pad with.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { gunzipSync } from 'node:zlib'
 import { reward } from '../dist/index.js'
 import { parseConfig } from '../dist/models/config.js'
 import { initWeights } from '../dist/models/init.js'
@@ -18,6 +20,7 @@ import { scoresOf } from '../dist/passes/scores.js'
 import { openMerged } from '../dist/recipes/merged.js'
 import { writeModelFolder } from '../dist/recipes/modelFolder.js'
 import { openRewardModel } from '../dist/recipes/reward/open.js'
+import { loadTokenizerFolder } from '../dist/text/tokenizer.node.js'
 
 /** Farther apart than this and something is wrong; fp32 alone is within 1e-5. */
 const tolerance = 1e-4
@@ -59,6 +62,29 @@ const freshModel = (name) => {
   return { architecture, config, params: initWeights(architecture, config, 7) }
 }
 
+/** Tokenizers of the fixtures, each with a small model whose config pads with the id that ends texts, as many do. */
+const worded = { 'bpe-gpt2': 'gpt2', 'bpe-llama3': 'llama-gqa-untied', 'bpe-qwen': 'qwen2', 'bpe-smollm': 'smollm3', 'spm-gemma': 'gemma3', 'spm-llama2': 'phi3' }
+const texts = ['Once upon a time, there was a little girl.', 'No.', "I'll say 'hello'; you're NOT 12345!"]
+
+/** A reward model of texts, and its scores by the command line. */
+const trainedOnTexts = async (tokenizer, source) => {
+  const [base, output, data] = ['base', 'run', 'texts.jsonl'].map((part) => join(work, `${tokenizer}-${part}`))
+  const held = JSON.parse(gunzipSync(readFileSync(join(fixtures, '..', 'text', 'tokenizers', `${tokenizer}.json.gz`))))
+  const write = (dir) => ['tokenizer.json', 'tokenizer_config.json'].forEach((part) => writeFileSync(join(dir, part), typeof held[part] === 'string' ? held[part] : JSON.stringify(held[part])))
+  const alone = mkdtempSync(join(work, 'tokenizer-'))
+  write(alone)
+  const { eosId } = await loadTokenizerFolder(alone)
+  made[tokenizer] = [`${source}/config.json`, { vocab_size: 1280, max_position_embeddings: 128, n_positions: 128, pad_token_id: eosId, eos_token_id: eosId }]
+  await writeModelFolder(base, modelFiles(freshModel(tokenizer), 'F32'), { stem: 'model' })
+  write(base)
+  const pairs = [{ prompt: 'Say it. ', chosen: texts[0], rejected: texts[1] }, { prompt: 'Go on: ', chosen: texts[1], rejected: texts[2] }]
+  for await (const _ of reward({ model: base, data: pairs, output, maxSteps: 2, batchSize: 2, learningRate: 0.03, device: 'cpu', threads: 1 }));
+  writeFileSync(data, texts.map((text) => `${JSON.stringify({ text })}\n`).join(''))
+  const { stdout } = spawnSync(process.execPath, [join(here, '..', 'bin', 'attune.js'), 'score', '--model', output, '--data', data, '--json', '--threads', '1'], { encoding: 'utf8' })
+  const mine = stdout.trim().split('\n').map((line) => [JSON.parse(line).reward])
+  return { name: `${source}, ${tokenizer}`, how: 'texts', labels: 1, dir: join(output, 'model'), mine }
+}
+
 /** Token ids within the smallest vocabulary; none is the padding's. */
 const ids = (from, length) => Array.from({ length }, (_, i) => 3 + ((from * 13 + 7 * i + i * i) % 90))
 const rows = [ids(1, 14), ids(2, 6), ids(3, 9), ids(4, 1)]
@@ -90,8 +116,9 @@ const row = (cells) => console.log(`| ${cells.join(' | ')} |`)
 const report = (who, { name, how, labels, odd = [], error, ...their }, mine) => {
   if (error) row([who, name, how, labels, error])
   else {
-    const distances = ['single', 'right', 'left'].map((as) => far(their[as], mine))
-    row([who, name, how, labels, Math.max(...mine.flat().map(Math.abs)).toFixed(2), ...distances.map((d) => d.toExponential(1)), odd.join(', ') || 'none'])
+    const answered = ['single', 'right', 'left'].filter((as) => their[as])
+    const distances = answered.map((as) => far(their[as], mine))
+    row([who, name, how, labels, Math.max(...mine.flat().map(Math.abs)).toFixed(2), ...distances.map((d) => d.toExponential(1)), ...Array(3 - answered.length).fill('refused'), odd.join(', ') || 'none'])
     return distances.every((d) => d < tolerance) && !odd.length
   }
   return false
@@ -110,7 +137,8 @@ const main = async () => {
   const saved = []
   for (const [name, base] of Object.entries(models))
     for (const [how, labels] of kinds) saved.push(await trained(name, base, how, labels))
-  writeFileSync(join(work, 'plan.json'), JSON.stringify({ pad: 0, rows, models, saved }))
+  if (!flags.only) for (const [tokenizer, source] of Object.entries(worded)) saved.push(await trainedOnTexts(tokenizer, source))
+  writeFileSync(join(work, 'plan.json'), JSON.stringify({ pad: 0, rows, texts, models, saved }))
   const { status } = spawnSync(flags.peer, [join(here, 'checkScores.py'), work], { stdio: 'inherit' })
   if (status !== 0) throw new Error(`${flags.peer} ended with ${status}`)
   const { versions, read, written } = JSON.parse(readFileSync(join(work, 'theirs.json'), 'utf8'))
