@@ -9,6 +9,7 @@ import { lossTypes, policyGradientObjective } from './policyLosses.ts'
 import { recipe } from './recipe.ts'
 import { openGround, requireSeveral } from './rl/ground.ts'
 import { rlSession } from './rl/session.ts'
+import { updatesPerRollout } from './rl/updates.ts'
 import { grpoSchema } from './rlSchema.ts'
 
 export const grpo = recipe(
@@ -25,7 +26,7 @@ export const grpo = recipe(
     const tied = config.klCoef > 0
     const ground = await openGround(config, context, tied)
     // objective
-    const many = config.numIterations * config.stepsPerGeneration > 1
+    const many = updatesPerRollout(config) > 1
     const { loss, aggregation } = lossTypes[config.lossType]
     const options: PolicyOptions = {
       ...{

@@ -3,7 +3,7 @@
  * every parameter; LoRA an adapter, new or opened, beside a frozen base.
  */
 import { freemem } from 'node:os'
-import { sha256File } from '../checkpoint/sha256.node.ts'
+import { sha256Files } from '../checkpoint/sha256.node.ts'
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { headWeight, scoreWeight } from '../models/architecture.ts'
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'
@@ -74,9 +74,7 @@ export const openPolicy = async (
   const opened = await loadPretrained(dir)
   const { base, adapter, files: adapterFiles } = await adapterOf(settings, opened, adapterDir, withHead)
   const pretrained = { ...opened, ...base }
-  const hashes = Promise.all(
-    [...pretrained.files, ...adapterFiles].map(async (path) => ({ path, sha256: await sha256File(path) })),
-  )
+  const hashes = sha256Files([...pretrained.files, ...adapterFiles])
   const threads = threadsFor(pretrained.config, settings.threads)
   const backend = engine ?? (await openBackend({ ...settings, threads }))
   try {

@@ -10,6 +10,7 @@ import { recipe } from './recipe.ts'
 import { withKl } from './rl/credit.ts'
 import { openGround } from './rl/ground.ts'
 import { rlSession } from './rl/session.ts'
+import { updatesPerRollout } from './rl/updates.ts'
 import { reinforceSchema } from './rlSchema.ts'
 
 export const reinforce = recipe(
@@ -28,7 +29,7 @@ export const reinforce = recipe(
     const { baseline, baselineMomentum: momentum, baselineWindow: window } = config
     const moving = { kind: baseline === 'ema' ? 'ema_first' : baseline, momentum, window } as const
     // objective
-    const many = config.numIterations * config.stepsPerGeneration > 1
+    const many = updatesPerRollout(config) > 1
     const loss = policyGradientObjective({ ...plain, old: many })
     // loop
     yield* rlSession(ground, {

@@ -10,6 +10,7 @@ import { recipe } from './recipe.ts'
 import { withKl } from './rl/credit.ts'
 import { openGround, requireSeveral } from './rl/ground.ts'
 import { rlSession } from './rl/session.ts'
+import { updatesPerRollout } from './rl/updates.ts'
 import { rlooSchema } from './rlSchema.ts'
 
 export const rloo = recipe(
@@ -26,7 +27,7 @@ export const rloo = recipe(
     const tied = config.klCoef > 0
     const ground = await openGround(config, context, tied)
     // objective
-    const many = config.numIterations * config.stepsPerGeneration > 1
+    const many = updatesPerRollout(config) > 1
     const options: PolicyOptions = {
       ...{ loss: 'clip', ratio: 'reply', beta: 0, klEstimator: 'k1', entropyCoef: 0 },
       ...{ epsilonLow: config.epsilon, epsilonHigh: config.epsilonHigh ?? config.epsilon },

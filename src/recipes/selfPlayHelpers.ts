@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path'
 import { openAdapter } from '../checkpoint/folder.node.ts'
-import { sha256File } from '../checkpoint/sha256.node.ts'
+import { sha256Files } from '../checkpoint/sha256.node.ts'
 import { isIds, isMessages, type Text } from '../data/rows.ts'
 import { endIds } from '../generate/generate.ts'
 import { isUrl, openEndpoint } from '../generate/remote.node.ts'
@@ -136,9 +136,7 @@ const byModel = async (name: string, settings: HelperSettings, own: Encoding): P
   const place = await locate({ model: name })
   const { files: weights, config } = await loadPretrained(place.dir)
   const adapter = place.adapter === undefined ? [] : (await openAdapter(place.adapter)).files
-  const files = await Promise.all(
-    [...weights, ...adapter].map(async (path) => ({ path, sha256: await sha256File(path) })),
-  )
+  const files = await sha256Files([...weights, ...adapter])
   requireCommonTongue(name, (await loadTokenizerFolder(place.dir)) !== undefined, config.vocab_size, own)
   return {
     files,

@@ -12,6 +12,7 @@ import { badInput } from '../util/fault.ts'
 import { diskFault, writeWhole } from '../util/files.node.ts'
 import type { Iteration } from './checkpoints.ts'
 import type { LineFile } from './lineFile.ts'
+import { oddRows } from './oddRows.ts'
 import type { Policy } from './policy.ts'
 import type { TrainEvent, WarningEvent } from './recipe.ts'
 import { logpSums } from './reference.ts'
@@ -22,7 +23,6 @@ import type { EqualRule, List } from './selfPlayLists.ts'
 import { measuresOf } from './selfPlayMeasures.ts'
 import type { Encoding, PlayRows } from './selfPlayRows.ts'
 import { evaluateLists, stepsOf, type TrainingSettings, trainIteration, valueAt } from './selfPlayTraining.ts'
-import { meaning } from './session.ts'
 
 export type PlaySettings = TrainingSettings & {
   beta: readonly number[]
@@ -174,15 +174,7 @@ const survey = async (file: LineFile<List>, total: number): Promise<{ lines: num
     for (const what of dropped ? [dropped, ...odd] : odd) counts.set(what, (counts.get(what) ?? 0) + 1)
     if (!dropped) lines.push(i)
   }
-  const warnings = [...counts].map(
-    ([code, count]): WarningEvent => ({
-      event: 'warning',
-      code,
-      message: oddities[code] ?? meaning[code] ?? code,
-      count,
-    }),
-  )
-  return { lines, warnings }
+  return { lines, warnings: oddRows(counts, oddities) }
 }
 
 const oddities: Record<string, string> = {

@@ -24,6 +24,7 @@ import { type ExampleStream, exampleStream } from '../train/stream.ts'
 import { badInput } from '../util/fault.ts'
 import { requireRoom, resumed, saveCheckpoint } from './checkpoints.ts'
 import { chunks } from './collate.ts'
+import { oddRows } from './oddRows.ts'
 import { writeResult } from './output.ts'
 import { inParts, tokensAtOnce } from './parts.ts'
 import { type Policy, planFor } from './policy.ts'
@@ -330,24 +331,11 @@ async function* evalBatches<E extends object>({
   }
 }
 
-/** What is told of odd rows, by reason. */
-export const meaning: Record<string, string> = {
-  'prompt-not-prefix':
-    "rows whose prompt is no prefix of prompt and reply once tokenised; the reply was taken after the prompt's length",
-  'no-reply-left': 'rows dropped: the length limits left no reply',
-  'no-target-left': 'rows dropped: the length limit left nothing to predict',
-  truncated: 'rows cut to the length limits',
-  tie: 'rows dropped: two replies of equal rank say nothing to a loss on pairs',
-  contradiction: 'rows dropped: a reply is rated above one that it is ranked below (--margins ratings)',
-  empty: 'rows dropped: too short to predict anything',
-}
-
 function* oddities({
   examples,
   reference,
 }: Pick<SessionParts<object>, 'examples' | 'reference'>): Generator<WarningEvent> {
-  for (const [code, count] of Object.entries(examples.train.tally().counts))
-    yield { event: 'warning', code, message: meaning[code] ?? code, count }
+  yield* oddRows(Object.entries(examples.train.tally().counts))
   const message = reference?.trouble()
   if (message) yield { event: 'warning', code: 'cache', message }
 }

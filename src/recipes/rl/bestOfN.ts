@@ -70,9 +70,9 @@ export async function* bestOfN(
     const rollout = yield* rollOut({ scheduler, encoding, settings, seed, signal }, examples)
     const scored = rollout && (yield* rewardsOf(rewards, rollout, { signal }))
     if (!rollout || !scored) return undefined
-    const groups = chunks(scored.rewards, rollout.perPrompt)
+    const [groups, samples] = [chunks(scored.rewards, rollout.perPrompt), chunks(rollout.samples, rollout.perPrompt)]
     return {
-      rows: groups.map((group, g) => bestRow(encoding, examples[g], chunks(rollout.samples, group.length)[g], group)),
+      rows: groups.map((group, g) => bestRow(encoding, examples[g], samples[g], group)),
       table: tableOf(groups),
       dropped: stream.tally().counts,
       failed: scored.rewards.filter(Number.isNaN).length,

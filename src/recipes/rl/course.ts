@@ -7,12 +7,13 @@ import { dirname } from 'node:path'
 import type { LoopParts, StepBatches, StepEvent } from '../../train/loop.ts'
 import { type RolloutMark, saveCheckpoint } from '../checkpoints.ts'
 import { tokensAtOnce } from '../parts.ts'
-import type { SampleEvent, TrainEvent, WarningEvent } from '../recipe.ts'
+import type { EndEvent, SampleEvent, TrainEvent, WarningEvent } from '../recipe.ts'
 import type { Channel } from './channel.ts'
-import { experience, keepLesson, keptLesson, type Learnt, type Method, rolloutFolder } from './experience.ts'
+import { experience, type Learnt, type Method, rolloutFolder } from './experience.ts'
 import type { Ground } from './ground.ts'
+import { type Kept, keepLesson, keptLesson } from './lessonFile.ts'
 import { promptText } from './prompts.ts'
-import { promptsPerRollout, updateBatches, updatesOf } from './updates.ts'
+import { promptsPerRollout, updateBatches, updatesOf, updatesPerRollout } from './updates.ts'
 import { observed, type Watch, watchOf } from './watch.ts'
 
 export type Course = {
@@ -25,9 +26,8 @@ export type Course = {
   /** What is odd about a step, told the first time; counted to the end. */
   observe(step: StepEvent): WarningEvent[]
   watch(): Watch
-  /** The KL budget is spent; a rollout was cut short. */
-  spent(): boolean
-  cut(): boolean
+  /** Why there is no next step, where it is not for want of prompts. */
+  stopped(): Extract<EndEvent['stopped'], 'kl-budget' | 'interrupted'> | undefined
 }
 
 export const openCourse = async (
@@ -38,10 +38,8 @@ export const openCourse = async (
 ): Promise<Course> => {
   const { settings, train: stream, run, policy } = ground
   let mark: RolloutMark = from ?? { number: 0, updates: 0, position: 0, state: {} }
-  let current:
-    | { learnt: Pick<Learnt, 'lesson' | 'measures'>; updates: number[][]; rows: readonly number[]; end: number }
-    | undefined
-  let [spent, cut] = [false, false]
+  let current: { learnt: Kept; updates: number[][]; rows: readonly number[]; end: number } | undefined
+  let stopped: ReturnType<Course['stopped']>
   const atOnce = tokensAtOnce(policy, method.loss)
   const take = async (position: number, number: number) => {
     const { examples, rows, position: end } = await stream.take(position, promptsPerRollout(settings))
@@ -50,18 +48,18 @@ export const openCourse = async (
   if (mark.number > 0) {
     const { examples, ...taken } = await take(mark.position, mark.number)
     if (mark.updates < taken.updates.length)
-      current = { ...taken, learnt: await keptLesson(ground, mark.number, examples) }
+      current = { ...taken, learnt: await keptLesson(ground, rolloutFolder(ground, mark.number), examples) }
   }
   const begin = async (position: number) => {
     const number = mark.number + 1
     const { examples, ...taken } = await take(position, number)
     if (examples.length === 0) return
     const learnt = await channel.drain(experience(ground, method, { number, prompts: examples, state: mark.state }))
-    cut = learnt === undefined
-    if (!learnt) return
-    spent = settings.klBudget !== undefined && learnt.kl !== undefined && learnt.kl > settings.klBudget
-    if (spent) return
-    if (taken.updates.length > 1) await keepLesson(ground, number, learnt)
+    if (!learnt) stopped = 'interrupted'
+    else if (learnt.kl !== undefined && learnt.kl > (settings.klBudget ?? Number.POSITIVE_INFINITY))
+      stopped = 'kl-budget'
+    if (!learnt || stopped) return
+    if (taken.updates.length > 1) await keepLesson(rolloutFolder(ground, number), learnt)
     mark = { number, updates: 0, position, state: { ...learnt.state } }
     current = { ...taken, learnt }
   }
@@ -74,7 +72,7 @@ export const openCourse = async (
       if (!current) return undefined
       const { learnt, updates, rows, end } = current
       const numbers = updates[mark.updates]
-      const update = (mark.number - 1) * settings.numIterations * settings.stepsPerGeneration + mark.updates
+      const update = (mark.number - 1) * updatesPerRollout(settings) + mark.updates
       mark = { ...mark, updates: mark.updates + 1 }
       const own =
         method.batches?.(learnt.lesson, numbers) ??
@@ -100,8 +98,7 @@ export const openCourse = async (
       return warnings
     },
     watch: () => watchOf(mark.state.watch),
-    spent: () => spent,
-    cut: () => cut,
+    stopped: () => stopped,
   }
 }
 

@@ -1,18 +1,14 @@
 /**
  * One rollout from its prompts to what is learnt from it, phase by phase: samples, rewards, log-probs of policy and
- * reference, credit. Peculiar: where a rollout serves several updates, what came out is kept in its folder, since the
- * policy that it speaks of is gone after the first.
+ * reference, credit. Peculiar: samples and rewards that a stopped run left in the rollout's folder are taken from there.
  */
-
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
 import type { Aggregation } from '../../objectives/aggregation.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import type { Trainer } from '../../train/step.ts'
-import { badInput } from '../../util/fault.ts'
-import { diskFault, writeWhole } from '../../util/files.node.ts'
+import { diskFault } from '../../util/files.node.ts'
 import { mean } from '../../util/statistics.ts'
 import type { ProgressEvent } from '../recipe.ts'
 import type { Ground } from './ground.ts'
@@ -165,41 +161,4 @@ const ratioError = ({ samples }: Rollout, logps: readonly (readonly number[])[])
   for (const [i, sample] of samples.entries())
     for (const [t, logp] of sample.logps.entries()) worst = Math.max(worst, Math.abs(Math.expm1(logps[i][t] - logp)))
   return worst
-}
-
-const keptSchema = z.object({
-  columns: z.record(z.string(), z.array(z.union([z.number(), z.array(z.number())]))),
-  counts: z.array(z.boolean()),
-  rewards: z.array(z.number().nullable()),
-  measures: z.record(z.string(), z.number()),
-})
-
-const keptPath = (ground: Ground, number: number) => join(rolloutFolder(ground, number), 'lesson.json')
-
-/** For the updates after the first. */
-export const keepLesson = async (ground: Ground, number: number, { lesson, measures }: Learnt) => {
-  const { columns, counts, rewards } = lesson
-  const known = Object.fromEntries(Object.entries(measures).filter(([, value]) => Number.isFinite(value)))
-  const text = JSON.stringify({ columns, counts, rewards, measures: known } satisfies z.infer<typeof keptSchema>)
-  await writeWhole(keptPath(ground, number), [new TextEncoder().encode(text)])
-}
-
-/** What `keepLesson` kept of a rollout whose samples are all there. */
-export const keptLesson = async (
-  ground: Ground,
-  number: number,
-  prompts: readonly PromptExample[],
-): Promise<Pick<Learnt, 'lesson' | 'measures'>> => {
-  const { scheduler, encoding, settings, signal } = ground
-  const path = keptPath(ground, number)
-  const lost = () => badInput('bad-run', 'was lost or altered; begin a new run', { file: path })
-  const text = await readFile(path, 'utf8').catch(() => {
-    throw lost()
-  })
-  const { data } = keptSchema.safeParse(JSON.parse(text))
-  const work = rollOut({ scheduler, encoding, settings, seed: 0, dir: rolloutFolder(ground, number), signal }, prompts)
-  const { done, value } = await work.next()
-  if (!data || !done || !value) throw lost()
-  const { measures, ...lesson } = data
-  return { lesson: { rollout: value, ...lesson }, measures }
 }

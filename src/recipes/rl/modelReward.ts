@@ -4,7 +4,7 @@
  * read them. More than one output is a distribution over the scores 1, 2, ...: its mean, and how wide it is.
  */
 import { openAdapter } from '../../checkpoint/folder.node.ts'
-import { sha256File } from '../../checkpoint/sha256.node.ts'
+import { sha256Files } from '../../checkpoint/sha256.node.ts'
 import type { Tree } from '../../data/batch.ts'
 import { type Encoder, encodePrompt, encodeReply } from '../../data/examples.ts'
 import { isIds, isMessages } from '../../data/rows.ts'
@@ -47,12 +47,8 @@ export const modelReward = async (
   const encode = (answer: Answered) =>
     shared ? treeOf(answer, tokenizer, most) : treeOf(asTexts(answer, encoding), tokenizer, most, true)
   const adapterFiles = adapter === undefined ? [] : (await openAdapter(adapter)).files
-  const files = [...new Set([...opened.files, ...adapterFiles])].map(async (path) => ({
-    path,
-    sha256: await sha256File(path),
-  }))
   return {
-    files: await Promise.all(files),
+    files: await sha256Files(new Set([...opened.files, ...adapterFiles])),
     warnings: shared ? [] : [retokenised(name)],
     of: (answers) => {
       const trees = answers.map(encode)

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { basename, extname } from 'node:path'
-import { sha256File } from '../../checkpoint/sha256.node.ts'
+import { sha256Files } from '../../checkpoint/sha256.node.ts'
 import { isUrl } from '../../generate/remote.node.ts'
 import { badInput } from '../../util/fault.ts'
 import type { FileHash, WarningEvent } from '../recipe.ts'
@@ -88,6 +88,6 @@ export const openReward = async (spec: string, settings: RewardSettings, opening
   if (isUrl(spec)) return judgeReward(spec, opening.encoding.tokenizer !== undefined)
   if (!moduleEnds.includes(extname(spec))) return modelReward(spec, settings, opening)
   if (!existsSync(spec)) throw badInput('no-file', 'there is no such module (--reward)', { file: spec })
-  const files = [{ path: spec, sha256: await sha256File(spec) }]
+  const files = await sha256Files([spec])
   return { of: opening.own(await functionReward(spec, settings.rewardTimeout)).of, files }
 }

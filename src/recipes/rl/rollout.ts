@@ -10,7 +10,7 @@ import { completions } from '../../generate/generate.ts'
 import { openScheduler, type Scheduler } from '../../generate/scheduler.ts'
 import { scoreWeight } from '../../models/architecture.ts'
 import { rng } from '../../util/rng.ts'
-import { type LineFile, openLines } from '../lineFile.ts'
+import { openLines } from '../lineFile.ts'
 import type { Policy } from '../policy.ts'
 import type { ProgressEvent } from '../recipe.ts'
 import type { Encoding, PromptExample } from './prompts.ts'
@@ -79,7 +79,10 @@ export async function* rollOut(
   const G = settings.numGenerations
   const together = Math.max(1, Math.floor(groupTokens / (settings.maxNewTokens * G)))
   const total = prompts.length * G
-  const file = dir === undefined ? undefined : await openSamples(samplePath(dir), total, together * G)
+  const file =
+    dir === undefined
+      ? undefined
+      : await openLines(samplePath(dir), { schema: sampleSchema, total, group: together * G })
   const samples: Sample[] = []
   try {
     if (file) for (let i = 0; i < file.length; i++) samples.push(await file.read(i))
@@ -96,9 +99,6 @@ export async function* rollOut(
   }
   return { prompts, samples, perPrompt: G }
 }
-
-const openSamples = (path: string, total: number, group: number): Promise<LineFile<Sample>> =>
-  openLines(path, { schema: sampleSchema, total, group })
 
 /** All are asked before the first step, so who joins when is the same every time. */
 const sampleGroup = async (

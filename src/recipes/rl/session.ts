@@ -9,10 +9,11 @@ import { type LoopEnd, train } from '../../train/loop.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
 import { requireRoom, resumed } from '../checkpoints.ts'
+import { oddRows } from '../oddRows.ts'
 import { tokensAtOnce } from '../parts.ts'
 import { planFor } from '../policy.ts'
-import type { EndEvent, TrainEvent, WarningEvent } from '../recipe.ts'
-import { finish, meaning, startEvent } from '../session.ts'
+import type { TrainEvent, WarningEvent } from '../recipe.ts'
+import { finish, startEvent } from '../session.ts'
 import { type Channel, makeChannel } from './channel.ts'
 import { type Course, openCourse } from './course.ts'
 import { evaluateHeld } from './evaluation.ts'
@@ -77,8 +78,15 @@ async function* trained(
   if (!begin.state && evaluate && !signal.aborted) yield* channel.beside(firstEvaluation(evaluate))
   const end = yield* measured(channel.beside(loop as AsyncGenerator<TrainEvent, LoopEnd>), course, ground)
   yield* tallied(course.watch())
-  yield* oddities(ground)
-  yield await finish({ policy, settings, run }, { ...end, stopped: stoppedBy(ground, course, end) })
+  yield* oddRows(Object.entries(prompts.tally().counts), notUsed)
+  // What ended the course ended the loop, which knows no reason
+  const stopped = end.stopped === 'done' ? (course.stopped() ?? 'done') : end.stopped
+  yield await finish({ policy, settings, run }, { progress: end.progress, stopped })
+}
+
+const notUsed = {
+  'prompt-too-long': 'prompts not used: longer than --max-prompt-length, or no room for an answer',
+  'empty-prompt': 'prompts not used: they are empty',
 }
 
 function* startWarnings({ settings, rewards }: Ground): Generator<WarningEvent> {
@@ -96,12 +104,6 @@ function* startWarnings({ settings, rewards }: Ground): Generator<WarningEvent> 
 /** The policy before any training, so that every later evaluation has something to be held against. */
 async function* firstEvaluation(evaluate: () => Promise<Record<string, number>>): AsyncGenerator<TrainEvent, void> {
   yield { event: 'eval', step: 0, ...(await evaluate()) }
-}
-
-const stoppedBy = ({ signal }: Ground, course: Course, { stopped }: LoopEnd): EndEvent['stopped'] => {
-  if (stopped !== 'done') return stopped
-  if (course.spent()) return 'kl-budget'
-  return signal.aborted && course.cut() ? 'interrupted' : 'done'
 }
 
 /** Steps of all rollouts, at most. */
@@ -172,14 +174,4 @@ async function* measured(
       if (step.step === 1 || step.step % sampleEvery === 0) yield* course.samples(step.step)
     }
   }
-}
-
-const oddMeaning: Record<string, string> = {
-  'prompt-too-long': 'prompts not used: longer than --max-prompt-length, or no room for an answer',
-  'empty-prompt': 'prompts not used: they are empty',
-}
-
-function* oddities({ train }: Ground): Generator<WarningEvent> {
-  for (const [code, count] of Object.entries(train.tally().counts))
-    yield { event: 'warning', code, message: oddMeaning[code] ?? meaning[code] ?? code, count }
 }

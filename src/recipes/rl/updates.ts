@@ -40,6 +40,12 @@ export type UpdateSettings = {
 export const promptsPerRollout = ({ batchSize, gradAccum, stepsPerGeneration }: UpdateSettings) =>
   batchSize * gradAccum * stepsPerGeneration
 
+/** Of a whole rollout. More than one need to know what the policy was that sampled. */
+export const updatesPerRollout = ({
+  numIterations,
+  stepsPerGeneration,
+}: Pick<UpdateSettings, 'numIterations' | 'stepsPerGeneration'>) => numIterations * stepsPerGeneration
+
 /** Numbers of the prompts of each update: in their order where there is one, else drawn anew in each pass. */
 export const updatesOf = (prompts: number, settings: UpdateSettings, number: number): number[][] => {
   const size = settings.batchSize * settings.gradAccum

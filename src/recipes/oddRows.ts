@@ -1,0 +1,20 @@
+/** What is told of rows that are odd or not used, by reason. */
+import type { WarningEvent } from './recipe.ts'
+
+const meaning: Record<string, string> = {
+  'prompt-not-prefix':
+    "rows whose prompt is no prefix of prompt and reply once tokenised; the reply was taken after the prompt's length",
+  'no-reply-left': 'rows dropped: the length limits left no reply',
+  'no-target-left': 'rows dropped: the length limit left nothing to predict',
+  truncated: 'rows cut to the length limits',
+  tie: 'rows dropped: two replies of equal rank say nothing to a loss on pairs',
+  contradiction: 'rows dropped: a reply is rated above one that it is ranked below (--margins ratings)',
+  empty: 'rows dropped: too short to predict anything',
+}
+
+/** @param own words of a method, which come first */
+export const oddRows = (counts: Iterable<[string, number]>, own: Record<string, string> = {}): WarningEvent[] =>
+  Array.from(counts, ([code, count]) => {
+    const message = own[code] ?? meaning[code] ?? code
+    return { event: 'warning', code, message, count }
+  })
