@@ -14,7 +14,10 @@ for (const plot of ['by-episode', 'by-step', 'notebook', 'seeds'])
 const { seed: first, seeds } = settings
 const rows = findings.map(({ method, runs, reached, solved }) => [
   ...[`\`${method}\``, methodNotes[method], `${reached} of ${seeds}`],
-  runs.map(({ mean }) => Math.round(mean)).toSorted((a, b) => a - b).join(', '),
+  runs
+    .map(({ mean }) => Math.round(mean))
+    .toSorted((a, b) => a - b)
+    .join(', '),
   `${solved} of ${seeds}`,
   runs.map((run) => run.solved ?? 'never').join(', '),
 ])

@@ -1,11 +1,10 @@
 /** How far a reward model's probabilities can be believed, as a page: the reliability curve and the numbers beside it. */
 import type { Calibration } from '../recipes/reward/calibration.ts'
+import { percent } from '../util/format.ts'
 import { html, raw } from './html.ts'
 import { wilson } from './interval.ts'
 import { facts, figure, page, table } from './page.ts'
 import { type Plot, plotChart } from './plot.ts'
-
-const percent = (x: number) => `${(100 * x).toFixed(1)} %`
 
 /** Accuracy against confidence, with Wilson's 95 % intervals; a calibrated model lies on the diagonal. */
 const reliabilityPlot = ({ bins }: Calibration): Plot => {
@@ -59,13 +58,13 @@ be right in 70 % of the pairs.</p>`,
         'Each dot is the pairs of like confidence, with 95 % intervals (Wilson). Below the dashed line the model is surer than it may be, above it less sure.',
       ),
       facts([
-        ['Accuracy ± standard error', `${percent(accuracy)} ± ${percent(accuracy_se)}`],
-        ['Expected calibration error (best: 0)', percent(ece)],
+        ['Accuracy ± standard error', `${percent(accuracy, 1)} ± ${percent(accuracy_se, 1)}`],
+        ['Expected calibration error (best: 0)', percent(ece, 1)],
         ['Brier score (a coin: 0.25)', digits(brier, 4)],
         ['Log loss (a coin: 0.693)', digits(log_loss, 4)],
         ['Mean reward ± deviation', `${digits(rewards.mean, 3)} ± ${digits(rewards.std, 3)}`],
         ['Reward and length, correlation', digits(length.correlation, 3)],
-        ['The better reply is the longer', percent(length.longer_wins)],
+        ['The better reply is the longer', percent(length.longer_wins, 1)],
       ]),
       html`<p class="soft">Expected calibration error: how far the dots lie from the dashed line, in the mean over pairs. Brier score and
 log loss punish being wrong the more, the surer the model was; less is better, and a coin that is never sure gets what
@@ -76,10 +75,10 @@ length for itself.</p>`,
         [
           ['confidence', 'pairs', 'mean', 'right'],
           ...bins.map((bin) => [
-            `${percent(bin.from)} to ${percent(bin.to)}`,
+            `${percent(bin.from, 1)} to ${percent(bin.to, 1)}`,
             String(bin.pairs),
-            percent(bin.confidence),
-            percent(bin.accuracy),
+            percent(bin.confidence, 1),
+            percent(bin.accuracy, 1),
           ]),
         ],
         ['', 'n', 'n', 'n'],
@@ -92,7 +91,7 @@ ${table(
     ...slices.map((slice) => [
       `${slice.from} to ${slice.to}`,
       String(slice.pairs),
-      `${percent(slice.accuracy)} ± ${percent(slice.accuracy_se)}`,
+      `${percent(slice.accuracy, 1)} ± ${percent(slice.accuracy_se, 1)}`,
     ]),
   ],
   ['', 'n', 'n'],

@@ -4,13 +4,14 @@ import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { type CreditRow, creditPage, strengths } from '../../labs/creditPage.ts'
+import { writeText } from '../../labs/files.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
 import { type Credit, type CreditReply, creditOf, type Piece } from '../../recipes/reward/credit.ts'
 import { openRewardModel } from '../../recipes/reward/open.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { badInput } from '../../util/fault.ts'
-import { diskFault, makeFolders, writeWhole } from '../../util/files.node.ts'
+import { diskFault, makeFolders } from '../../util/files.node.ts'
 import { command } from '../command.ts'
 import { figure, shortPath } from '../format.ts'
 import { creditable } from '../judging.ts'
@@ -63,7 +64,7 @@ export default command({
         report.show({ event: 'progress', phase: 'score', done: i + 1, total: rows.length })
       }
       if (options.html !== undefined) {
-        await writeWhole(options.html, [new TextEncoder().encode(creditPage(options.model, shown))])
+        await writeText(options.html, creditPage(options.model, shown))
         report.note(`  page      ${shortPath(options.html)}`)
       }
     } finally {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { Calibration } from '../../recipes/reward/calibration.ts'
+import { writeText } from '../../labs/files.ts'
+import { type Calibration, calibrationFile } from '../../recipes/reward/calibration.ts'
 import { rewardSchema } from '../../recipes/reward/schema.ts'
-import { writeWhole } from '../../util/files.node.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({
@@ -16,7 +16,7 @@ export default trainCommand({
 
 /** Of the held-out rows a page and its curve, in the run's folder; none where no rows were held out. */
 const calibrationFiles = async (result: string): Promise<string[]> => {
-  const text = await readFile(join(result, 'calibration.json'), 'utf8').catch(() => undefined)
+  const text = await readFile(join(result, calibrationFile), 'utf8').catch(() => undefined)
   if (text === undefined) return []
   const calibration = JSON.parse(text) as Calibration
   const run = dirname(result)
@@ -26,6 +26,6 @@ const calibrationFiles = async (result: string): Promise<string[]> => {
     [page]: calibrationPage(basename(run), calibration),
     [join(run, 'calibration.svg')]: reliabilitySvg(calibration),
   }
-  for (const [path, content] of Object.entries(files)) await writeWhole(path, [new TextEncoder().encode(content)])
+  for (const [path, content] of Object.entries(files)) await writeText(path, content)
   return [page]
 }

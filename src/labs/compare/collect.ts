@@ -74,15 +74,10 @@ const sampledFrom = async (
 
 const klOf = async (set: AnswerSet, base: AnswerSet, work: Work): Promise<NonNullable<Sampled['kl']>> => {
   const [own, ref] = [await readLogps(set, set.subject, work), await readLogps(set, base.subject, work)]
-  const each = own.map((each, i) => divergenceOf(each, ref[i]))
-  return {
-    k1: byPrompt(
-      each.map(({ k1 }) => k1),
-      work,
-    ),
-    k3: byPrompt(
-      each.map(({ k3 }) => k3),
-      work,
-    ),
-  }
+  const grids = byPrompt(
+    own.map((logps, i) => divergenceOf(logps, ref[i])),
+    work,
+  )
+  const of = (estimator: 'k1' | 'k3') => grids.map((row) => row.map((each) => each[estimator]))
+  return { k1: of('k1'), k3: of('k3') }
 }

@@ -5,6 +5,9 @@
 import { correlation, deviation, mean } from '../../util/statistics.ts'
 import { accuracyOf, gapSlices, type JudgedPair, type JudgedRow, judgedPairs } from './judged.ts'
 
+/** Beside the model. */
+export const calibrationFile = 'calibration.json'
+
 /** Pairs whose confidence lies in [from, to). */
 type Bin = { from: number; to: number; pairs: number; confidence: number; accuracy: number }
 

@@ -7,13 +7,11 @@ import { rankedTree } from '../collate.ts'
 import type { Policy } from '../policy.ts'
 import type { Examples } from '../session.ts'
 import { rewardBatches } from './batches.ts'
-import { calibrationOf } from './calibration.ts'
+import { calibrationFile, calibrationOf } from './calibration.ts'
 import { heldOutMeasures, type JudgedRow, judgedRows } from './judged.ts'
 import type { RewardKind } from './kind.ts'
 import { rewardFile, rewardNotes } from './saved.ts'
 import type { RewardConfig } from './schema.ts'
-
-export const calibrationFile = 'calibration.json'
 
 /** Training rows that stand for all: of the bias, and of the scale where there are no held-out rows. */
 const sampleRows = 256
