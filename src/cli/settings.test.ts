@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { rewardSchema } from '../recipes/reward/schema.ts'
 import { reinforceSchema } from '../recipes/rlSchema.ts'
 import { ktoSchema, preferenceSchema, sftSchema } from '../recipes/schema.ts'
@@ -134,5 +134,17 @@ describe('the files of settings in examples/', () => {
     const read = async (more: object) => check(schema, await given(schema, { ...flags, ...more }, join(examples, name)))
     expect(await read({})).toMatchObject(study)
     expect(await read({ seed: '3', loraTarget: 'all-linear' })).toMatchObject({ seed: 3, loraTarget: ['all-linear'] })
+  })
+})
+
+describe('lists', () => {
+  it('name the wrong word, not its place', () => {
+    const methods = z.object({ method: z.array(z.enum(['ppo', 'all'])) })
+    expect(() => check(methods, { method: ['all', 'ppoo'] })).toThrow(/^--method: "ppoo" is none of ppo, all; did you/)
+  })
+
+  it('say how many they take; what stands without a flag has none', () => {
+    const policies = z.object({ policies: z.array(z.string()).min(2) })
+    expect(() => check(policies, { policies: ['a'] }, ['policies'])).toThrow('policies: 1 given; it takes 2 or more')
   })
 })

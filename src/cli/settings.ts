@@ -92,7 +92,8 @@ const quoted = (value: unknown) => JSON.stringify(value) ?? String(value)
 
 /** What is wrong with a value, in words. */
 const explain = (issue: z.core.$ZodIssue, field: Field | undefined, values: Values): string => {
-  const path = issue.path.slice(1)
+  // The place in a list says nothing to who typed a flag
+  const path = issue.path.slice(1).filter((key) => typeof key !== 'number')
   const value = issue.path.reduce<unknown>((at, key) => (at as Values | undefined)?.[key as string], values)
   const name = path.length ? `${path.join('.')}: ` : ''
   if (issue.code === 'invalid_type' && value === undefined) return `is required: ${field?.description ?? ''}`

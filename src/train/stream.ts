@@ -75,9 +75,10 @@ const lengthReasons = ['no-reply-left', 'no-target-left', 'truncated', 'prompt-t
 
 const noExamples = ({ counts }: Tally) => {
   const reasons = Object.entries(counts).map(([why, n]) => `${why}: ${n}`)
+  const longPrompts = 'prompt-too-long' in counts
   const cut = Object.keys(counts).some((why) => lengthReasons.includes(why))
   const advice = cut
-    ? 'raise --max-length or look at the rows'
+    ? `raise ${longPrompts ? '--max-prompt-length or ' : ''}--max-length or look at the rows`
     : 'look at the rows; docs/data.md says what each word means'
   return badInput('empty-data', `no row is left (${reasons.join(', ')}); ${advice}`)
 }
