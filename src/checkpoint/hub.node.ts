@@ -6,7 +6,6 @@ import { readFile, stat } from 'node:fs/promises'
 import { badInput, Fault, runFailure } from '../util/fault.ts'
 import { nearestFolder } from './folder.node.ts'
 import { type OnProgress, openRepo, parseRepoId } from './hubRepo.node.ts'
-import { cardConfigs, splitFiles } from './hubSplits.ts'
 
 /** Weights in the order of preference of `openCheckpoint`: the first kind that is there is fetched. */
 const weights = [
@@ -89,6 +88,7 @@ export const resolveDataset = async (
   if (!name) throw badInput('no-data', 'is neither a file nor a data set of the hub such as owner/name', { file: id })
   const repo = await openRepo(name)
   const card = repo.paths.includes('README.md') ? await repo.get(['README.md']) : []
+  const { cardConfigs, splitFiles } = await import('./hubSplits.ts')
   const configs = card.length ? cardConfigs(await readFile(card[0], 'utf8')) : []
   const wanted = splitFiles(id, repo.paths, configs, { split, config })
   refuseMissingParts(id, wanted)

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type HubTarget, type Upload, uploadFiles } from '../checkpoint/hubUpload.node.ts'
 import { readRun, runEvents } from '../runs/find.node.ts'
 import { badInput, runFailure } from '../util/fault.ts'
-import { type CardFacts, modelCard } from './card.ts'
+import type { CardFacts } from './card.ts'
 import type { EndEvent, ProgressEvent, TrainEvent } from './recipe.ts'
 
 /** Milliseconds. */
@@ -49,6 +49,7 @@ const uploadsOf = async (name: string, dir: string): Promise<{ files: Upload[]; 
       file: dir,
     })
   const { step, ...facts } = await measuresOf(dir, info.config.patience !== undefined)
+  const { modelCard } = await import('./card.ts')
   const card = modelCard({ name, kind: result.kind, info, step, ...facts })
   const entries = await readdir(result.path, { withFileTypes: true })
   const own = entries.filter((entry) => entry.isFile() && entry.name !== 'README.md')
