@@ -84,7 +84,7 @@ const nameOf = (spec: string): string => {
 /** One source by its spec. Throws Faults that name the flag. */
 export const openReward = async (spec: string, settings: RewardSettings, opening: Opening): Promise<OpenedReward> => {
   const verify = await verifier(spec)
-  if (verify) return { of: async (answers) => answers.map((answer) => ({ value: verify(answer) })) }
+  if (verify) return { of: async (answers) => answers.map(verify) }
   if (isUrl(spec)) return judgeReward(spec, opening.encoding.tokenizer !== undefined)
   if (!moduleEnds.includes(extname(spec))) return modelReward(spec, settings, opening)
   if (!existsSync(spec)) throw badInput('no-file', 'there is no such module (--reward)', { file: spec })

@@ -1,14 +1,16 @@
 /**
  * Rewards that are facts: 1 where an answer passes, 0 where it does not. Peculiar: they read the text alone, so what they
- * call right a reader can check.
+ * call right a reader can check; where there is nothing to check they fail.
  */
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { badInput } from '../../util/fault.ts'
 import { promptText } from './prompts.ts'
-import type { Answered } from './rewards.ts'
+import { type Answered, failed, type Reward } from './rewards.ts'
 
-export type Verifier = (answer: Answered) => number
+export type Verifier = (answer: Answered) => Reward
+
+const passes = (right: boolean): Reward => ({ value: Number(right) })
 
 const textOf = ({ sample }: Answered) => sample.text ?? ''
 
@@ -26,13 +28,13 @@ const exact =
   (column: string): Verifier =>
   (answer) => {
     const right = [answer.record[column]].flat().map((value) => String(value).trim())
-    return Number(right.includes(textOf(answer).trim()))
+    return passes(right.includes(textOf(answer).trim()))
   }
 
 /** Found anywhere in the text; anchors say otherwise. */
 const pattern = (source: string): Verifier => {
   const compiled = compile(source)
-  return (answer) => Number(compiled.test(textOf(answer)))
+  return (answer) => passes(compiled.test(textOf(answer)))
 }
 
 const compile = (source: string): RegExp => {
@@ -50,9 +52,9 @@ const jsonSchema = async (file: string): Promise<Verifier> => {
     const text = textOf(answer)
     const block = /```(?:json)?\n(.*?)```/s.exec(text)?.[1] ?? text
     try {
-      return Number(schema.safeParse(JSON.parse(block)).success)
+      return passes(schema.safeParse(JSON.parse(block)).success)
     } catch {
-      return 0
+      return passes(false)
     }
   }
 }
@@ -74,7 +76,8 @@ const arithmetic: Verifier = (answer) => {
     .match(/-?\d+(?:\s*[-+*]\s*-?\d+)+/g)
     ?.at(-1)
   const said = /^\s*=?\s*(-?\d+)(?!\d)/.exec(textOf(answer))?.[1]
-  return Number(asked !== undefined && said !== undefined && workOut(asked) === BigInt(said))
+  if (asked === undefined) return failed('arithmetic found no sum in the prompt')
+  return passes(said !== undefined && workOut(asked) === BigInt(said))
 }
 
 /** Products before sums, from the left. */
