@@ -8,7 +8,7 @@ const shared = ['src/**/*.test.ts', 'test/**/*.test.ts']
 export default defineConfig({
   test: {
     testTimeout: 60_000,
-    maxWorkers: 2,
+    maxWorkers: 3,
     pool: 'forks',
     projects: [
       { extends: true, test: { name: 'alone', include: alone } },

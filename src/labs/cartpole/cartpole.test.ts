@@ -125,15 +125,15 @@ describe('a folder', () => {
     expect(page.match(/<svg /g)).toHaveLength(6)
     expect(page.match(/<animateTransform/g)).toHaveLength(4)
     expect((await readdir(last.files.runs)).sort()).toEqual([
-      ...['ppo-resampled-1.json', 'ppo-resampled-2.json', 'reinforce-1.json', 'reinforce-2.json'],
+      ...['ppo-resampled-42.json', 'ppo-resampled-43.json', 'reinforce-42.json', 'reinforce-43.json'],
     ])
-    const stored = JSON.parse(await readFile(join(last.files.runs, 'reinforce-2.json'), 'utf8'))
-    const own = trainRun('reinforce', 2, { episodes: 30, steps: 0, envs: 8 })
+    const stored = JSON.parse(await readFile(join(last.files.runs, 'reinforce-43.json'), 'utf8'))
+    const own = trainRun('reinforce', 43, { episodes: 30, steps: 0, envs: 8 })
     expect({ ...stored, seconds: 0 }).toEqual({ ...own, seconds: 0, solved: undefined })
     const played = [...episode({ outputs: 2, weights: Float64Array.from(stored.best.weights) }, 9)]
     expect(played.length).toBeLessThanOrEqual(mostSteps + 1)
     await run('lab', { method: ['ppo-resampled'], seeds: 1 })
-    expect(await readdir(last.files.runs)).toEqual(['ppo-resampled-1.json'])
+    expect(await readdir(last.files.runs)).toEqual(['ppo-resampled-42.json'])
   })
 
   it('of somebody else is left alone', async () => {
