@@ -95,6 +95,11 @@ const row = (cells) => `| ${cells.join(' | ')} |`
 const shown = (side) => (side ? `${seconds(side.step)}, ${gigabytes(side.peak)}` : '-')
 const ratio = (a, b, what) => (a && b ? (a[what] / b[what]).toFixed(2) : '-')
 
+const rows = ['cartpole', ...cases(flags.keep ?? tmpdir(), flags.quick).map(({ name }) => name), ...decodeCases.map(({ name }) => name)]
+if (flags.only && !rows.includes(flags.only)) {
+  console.error(`--only: there is no row ${JSON.stringify(flags.only)}; there are\n  ${rows.join('\n  ')}`)
+  process.exit(2)
+}
 if (flags.only === 'cartpole') {
   benchCartpole(flags.peer, flags.quick)
   process.exit()

@@ -10,8 +10,9 @@ import { ktoObjective } from './losses.ts'
 import { openPolicy } from './policy.ts'
 import { recipe } from './recipe.ts'
 import { openReference } from './reference.ts'
+import { examplesOf, limitsOf, openData } from './runRows.ts'
 import { ktoSchema } from './schema.ts'
-import { examplesOf, limitsOf, openData, session } from './session.ts'
+import { session } from './session.ts'
 
 export const kto = recipe(
   'kto',

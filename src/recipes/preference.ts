@@ -12,8 +12,9 @@ import { parseLosses } from './lossFlag.ts'
 import { openPolicy } from './policy.ts'
 import { recipe } from './recipe.ts'
 import { openReference } from './reference.ts'
+import { examplesOf, limitsOf, openData } from './runRows.ts'
 import { preferenceSchema } from './schema.ts'
-import { examplesOf, limitsOf, openData, session } from './session.ts'
+import { session } from './session.ts'
 
 export const preference = recipe(
   'dpo',

@@ -1,18 +1,11 @@
 /**
- * What all recipes do alike around their own lines: rows to a stream of examples, the loop with its run folder's
- * checkpoints, and the result on disk. A recipe gives the parts that make it what it is.
+ * What all recipes do alike around their own lines: the loop over examples with its run folder's checkpoints and
+ * evaluations, and the result on disk. A recipe gives the parts that make it what it is.
  */
 
-import { resolveDataset } from '../checkpoint/hub.node.ts'
 import { readState } from '../checkpoint/state.node.ts'
-import type { Kinds } from '../data/convert.ts'
-import type { Encoder, Limits } from '../data/examples.ts'
-import type { ReaderOptions } from '../data/formats.ts'
+import type { Encoder } from '../data/examples.ts'
 import { hashFiles } from '../data/input.node.ts'
-import type { LargestId } from '../data/largestId.ts'
-import { type OpenedRows, openRows } from '../data/openRows.node.ts'
-import { rowOrder } from '../data/shuffle.ts'
-import type { RowSource } from '../data/source.ts'
 import { type ScheduleName, schedule } from '../optim/schedules.ts'
 import type { Run } from '../runs/run.node.ts'
 import { type Progress, train } from '../train/loop.ts'
@@ -20,8 +13,6 @@ import type { LossFunction } from '../train/loss.ts'
 import type { MicroBatch } from '../train/micro.ts'
 import { restoreState } from '../train/state.ts'
 import { evaluate } from '../train/step.ts'
-import { type ExampleStream, exampleStream } from '../train/stream.ts'
-import { badInput } from '../util/fault.ts'
 import { requireRoom, resumed, saveCheckpoint } from './checkpoints.ts'
 import { chunks } from './collate.ts'
 import { oddRows } from './oddRows.ts'
@@ -30,17 +21,11 @@ import { inParts, tokensAtOnce } from './parts.ts'
 import { type Policy, planFor } from './policy.ts'
 import type { EndEvent, TrainEvent, WarningEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
+import type { DataSettings, Examples } from './runRows.ts'
 import { requireVocabulary } from './vocabulary.ts'
 
 /** The settings of a recipe that the loop and the data read. */
-export type SessionSettings = {
-  data: string[]
-  column: Record<string, string>
-  maxSamples?: number
-  shuffle: boolean
-  seed: number
-  evalData?: string[]
-  evalSplit?: number
+export type SessionSettings = DataSettings & {
   evalEvery?: number
   bestMetric: string
   patience?: number
@@ -50,7 +35,6 @@ export type SessionSettings = {
   keep: number
   saveDtype: 'float32' | 'bfloat16' | 'float16'
   memory: 'auto' | 'fast' | 'low'
-  epochs: number
   maxSteps?: number
   batchSize: number
   gradAccum: number
@@ -59,91 +43,6 @@ export type SessionSettings = {
   scheduleOption: Partial<Record<string, number>>
   warmupSteps: number
   maxGradNorm: number
-}
-
-/** The rows of a run, open; `held` are for evaluation. */
-export type Data<K extends keyof Kinds> = {
-  rows: OpenedRows<Kinds[K]>
-  held?: OpenedRows<Kinds[K]>
-  close(): Promise<void>
-}
-
-/** @param keep what rows keep beside their own columns */
-export const openData = async <K extends keyof Kinds>(
-  as: K,
-  settings: Pick<SessionSettings, 'data' | 'column' | 'maxSamples' | 'evalData'>,
-  keep: Pick<ReaderOptions, 'beside' | 'record'> = {},
-): Promise<Data<K>> => {
-  const open = (files: string[]) =>
-    openRows(files, {
-      as,
-      columns: settings.column,
-      ...keep,
-      maxSamples: settings.maxSamples,
-      resolve: resolveDataset,
-    }) as Promise<OpenedRows<Kinds[K]>>
-  const rows = await open(settings.data)
-  try {
-    const held = settings.evalData && (await open(settings.evalData))
-    return { rows, held, close: async () => void (await Promise.all([rows.close(), held?.close()])) }
-  } catch (error) {
-    await rows.close()
-    throw error
-  }
-}
-
-export type Examples<E extends object> = {
-  train: ExampleStream<E>
-  eval?: ExampleStream<E>
-  /** Rows of the files that are not used, by reason. */
-  dropped: Record<string, number>
-  files: string[]
-  /** Among rows of ids, of each data set. */
-  largestIds: LargestId[]
-}
-
-/** `--max-length` and what the model has positions for, whichever is less. */
-export const limitsOf = (
-  settings: { maxLength: number; maxPromptLength?: number },
-  { model }: Pick<Policy, 'model'>,
-): Limits => ({
-  maxLength: Math.min(settings.maxLength, model.config.max_position_embeddings),
-  maxPromptLength: settings.maxPromptLength,
-})
-
-export type ExampleRule<R, E> = {
-  example(row: R, count: (what: string) => void): E | string
-  truncated(example: E): boolean
-}
-
-/** Rows to train on and those to evaluate on, by number. The rows set aside are drawn once, by the seed. */
-export const partsOf = <K extends keyof Kinds>(
-  { rows, held }: Data<K>,
-  settings: Pick<SessionSettings, 'evalSplit' | 'seed'>,
-): { train: RowSource<Kinds[K]>; held?: RowSource<Kinds[K]> } => {
-  const aside = held || !settings.evalSplit ? 0 : Math.max(1, Math.floor(rows.length * settings.evalSplit))
-  const kept = rows.length - aside
-  if (kept < 1) throw badInput('empty-data', `leaves no row of ${rows.length} to train on`, { flag: '--eval-split' })
-  const drawn = rowOrder(rows.length, { seed: settings.seed, shuffle: aside > 0 })
-  const part = (from: number, length: number) => ({ length, row: (i: number) => rows.row(drawn(from + i)) })
-  return { train: part(aside, kept), held: held ?? (aside ? part(0, aside) : undefined) }
-}
-
-export const examplesOf = <K extends keyof Kinds, E extends object>(
-  data: Data<K>,
-  settings: SessionSettings,
-  rule: ExampleRule<Kinds[K], E>,
-): Examples<E> => {
-  const { rows, held } = data
-  const parts = partsOf(data, settings)
-  const inOrder = (position: number) => position
-  return {
-    train: exampleStream({ ...parts.train, order: rowOrder(parts.train.length, settings), ...settings, ...rule }),
-    eval: parts.held && exampleStream({ ...parts.held, order: inOrder, epochs: 1, ...rule }),
-    dropped: rows.dropped,
-    files: [...rows.files, ...(held?.files ?? [])],
-    largestIds: [rows, held].flatMap((opened) => opened?.largestId ?? []),
-  }
 }
 
 export type SessionParts<E extends object> = {

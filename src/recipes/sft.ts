@@ -5,8 +5,9 @@ import { locate, openEncoder } from './encoder.ts'
 import { sftObjective } from './losses.ts'
 import { openPolicy } from './policy.ts'
 import { recipe } from './recipe.ts'
+import { examplesOf, limitsOf, openData } from './runRows.ts'
 import { sftSchema } from './schema.ts'
-import { examplesOf, limitsOf, openData, session } from './session.ts'
+import { session } from './session.ts'
 
 export const sft = recipe(
   'sft',
