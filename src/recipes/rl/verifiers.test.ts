@@ -32,6 +32,11 @@ describe('verifiers', () => {
   })
 
   it('leave other specs to others', async () => {
-    expect(await verifier('runs/reward')).toBeUndefined()
+    for (const spec of ['runs/reward', 'http://127.0.0.1:1/v1#m', 'C:\\runs\\reward'])
+      expect(await verifier(spec)).toBeUndefined()
+  })
+
+  it.each(['regx:foo', 'regex:'])('of no known kind are refused: %s', async (spec) => {
+    await expect(verifier(spec)).rejects.toThrow(/is no reward: .*regex:PATTERN/)
   })
 })

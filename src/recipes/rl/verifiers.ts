@@ -2,6 +2,7 @@
  * Rewards that are facts: 1 where an answer passes, 0 where it does not. Peculiar: they read the text alone, so what they
  * call right a reader can check; where there is nothing to check they fail.
  */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { badInput } from '../../util/fault.ts'
@@ -12,15 +13,23 @@ export type Verifier = (answer: Answered) => Reward
 
 const passes = (right: boolean): Reward => ({ value: Number(right) })
 
+/** A word and a colon, but no URL and no drive of Windows. */
+const looksNamed = /^[a-z]{2,}:(?!\/\/)/i
+
 const textOf = ({ sample }: Answered) => sample.text ?? ''
 
-/** The verifier that a spec names; undefined where it names something else. Throws Faults for a bad pattern or schema. */
+/** The verifier that a spec names; undefined where it names something else. Throws Faults for a bad kind, pattern or schema. */
 export const verifier = async (spec: string): Promise<Verifier | undefined> => {
   if (spec === 'arithmetic') return arithmetic
   const [, kind, value] = /^(exact|regex|schema):(.+)$/s.exec(spec) ?? []
   if (kind === 'exact') return exact(value)
   if (kind === 'regex') return pattern(value)
-  return kind === 'schema' ? jsonSchema(value) : undefined
+  if (kind === 'schema') return jsonSchema(value)
+  if (looksNamed.test(spec) && !existsSync(spec))
+    throw badInput(
+      'bad-flag',
+      `${JSON.stringify(spec)} is no reward: of this form there are exact:COLUMN, regex:PATTERN and schema:FILE (--reward, --judge)`,
+    )
 }
 
 /** Equal to a column's value but for white space at the ends; a list is of answers that are all right. */
