@@ -1,4 +1,5 @@
 /** Which tokens and sentences of a reply earned its reward: coloured in a terminal, as JSON lines, and as a page. */
+import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
@@ -35,7 +36,7 @@ export default command({
   schema,
   async run(options, { out }) {
     const report = reporter(out.screen, { logEvery: 1 })
-    if (options.html !== undefined) await makeFolders(dirname(options.html)).catch(noPlace(options.html))
+    if (options.html !== undefined) await placeFor(options.html)
     const { maxSamples } = options
     const rows = await openRows(options.data, { resolve: resolveDataset, maxSamples })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
@@ -76,8 +77,13 @@ export default command({
 })
 
 /** Told before anything is computed. */
-const noPlace = (path: string) => (error: unknown) => {
-  throw diskFault(error, path, undefined, badInput)
+/** Before anything is computed: its folder, and that it is no folder itself. */
+const placeFor = async (path: string) => {
+  await makeFolders(dirname(path)).catch((error) => {
+    throw diskFault(error, path, undefined, badInput)
+  })
+  if ((await stat(path).catch(() => undefined))?.isDirectory())
+    throw badInput('bad-flag', `${path} is a folder; give the name of a file`, { flag: '--html' })
 }
 
 /** Texts of the reply's tokens as they stand after the prompt's; ids where there is no tokenizer. */
