@@ -228,7 +228,7 @@ const sampleText = (screen: Screen, { prompt, completion, reward }: SampleEvent)
 }
 
 const oneLine = (text: string, width: number): string => {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what a model says may hold escape codes
-  const flat = text.replace(/[\u0000-\u001f\u007f-\u009f\s]+/g, ' ')
+  // What a model says may hold escape codes
+  const flat = text.replace(/[\p{Cc}\s]+/gu, ' ')
   return flat.length > width ? `${flat.slice(0, Math.max(0, width - 1))}…` : flat
 }

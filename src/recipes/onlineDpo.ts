@@ -5,7 +5,7 @@
  */
 import { chunks, rankedBatches, rankedTokens } from './collate.ts'
 import { rankedObjective } from './losses.ts'
-import { inParts, tokensAtOnce } from './parts.ts'
+import { inMicros, tokensAtOnce } from './parts.ts'
 import { recipe } from './recipe.ts'
 import { openGround, requireSeveral } from './rl/ground.ts'
 import { rlSession } from './rl/session.ts'
@@ -69,9 +69,7 @@ const listBatches = (
   })
   const told = lists.filter(({ ranked }) => ranked)
   const tokens = ({ example }: (typeof lists)[number]) => rankedTokens(example)
-  const micros = chunks(told.length ? told : lists.slice(0, 1), batchSize).flatMap((micro) =>
-    inParts(micro, tokens, atOnce),
-  )
+  const micros = inMicros(told.length ? told : lists.slice(0, 1), batchSize, tokens, atOnce)
   return rankedBatches(
     micros.map((micro) => micro.map(({ example }) => example)),
     micros.map((micro) => micro.map(({ refs }) => refs)),

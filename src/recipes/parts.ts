@@ -34,3 +34,11 @@ export const inParts = <E>(examples: readonly E[], tokens: (example: E) => numbe
   }
   return chunks(examples, 1)
 }
+
+/** Micro-batches of so many examples, each in its parts. */
+export const inMicros = <E>(
+  examples: readonly E[],
+  size: number,
+  tokens: (example: E) => number,
+  limit: number,
+): E[][] => chunks(examples, size).flatMap((micro) => inParts(micro, tokens, limit))

@@ -13,7 +13,7 @@ import { evaluate } from '../train/step.ts'
 import { type Iteration, saveCheckpoint } from './checkpoints.ts'
 import { chunks, rankedBatches, rankedTokens } from './collate.ts'
 import type { LineFile } from './lineFile.ts'
-import { inParts, tokensAtOnce } from './parts.ts'
+import { inMicros, tokensAtOnce } from './parts.ts'
 import type { Policy } from './policy.ts'
 import type { TrainEvent } from './recipe.ts'
 import { seedOf } from './selfPlayAnswers.ts'
@@ -52,9 +52,7 @@ export const stepsOf = (settings: TrainingSettings, lists: number): number =>
   )
 
 const batches = (lists: readonly List[], size: number, reference: boolean, atOnce: number): MicroBatch[] => {
-  const ranked = chunks(lists.map(rankedOf), size).flatMap((micro) =>
-    inParts(micro, ({ example }) => rankedTokens(example), atOnce),
-  )
+  const ranked = inMicros(lists.map(rankedOf), size, ({ example }) => rankedTokens(example), atOnce)
   const refs = reference ? ranked.map((micro) => micro.map(({ refs }) => refs)) : undefined
   return rankedBatches(
     ranked.map((micro) => micro.map(({ example }) => example)),

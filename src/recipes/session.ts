@@ -14,10 +14,9 @@ import type { MicroBatch } from '../train/micro.ts'
 import { restoreState } from '../train/state.ts'
 import { evaluate } from '../train/step.ts'
 import { requireRoom, resumed, saveCheckpoint } from './checkpoints.ts'
-import { chunks } from './collate.ts'
 import { oddRows } from './oddRows.ts'
 import { writeResult } from './output.ts'
-import { inParts, tokensAtOnce } from './parts.ts'
+import { inMicros, tokensAtOnce } from './parts.ts'
 import { type Policy, planFor } from './policy.ts'
 import type { EndEvent, TrainEvent, WarningEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
@@ -154,10 +153,7 @@ const tokensOf = <E extends object>({ ids }: SessionParts<E>, example: E) =>
 /** A step's examples as they are computed at once. */
 const microsOf = <E extends object>(parts: SessionParts<E>, examples: readonly E[]): E[][] => {
   const { policy, settings, loss } = parts
-  const limit = tokensAtOnce(policy, loss)
-  return chunks(examples, settings.batchSize).flatMap((micro) =>
-    inParts(micro, (example) => tokensOf(parts, example), limit),
-  )
+  return inMicros(examples, settings.batchSize, (example) => tokensOf(parts, example), tokensAtOnce(policy, loss))
 }
 
 /** Makes every batch that is still to come, for the sake of the reference values that this computes and keeps. */

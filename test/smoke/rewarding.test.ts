@@ -13,7 +13,7 @@ import { bestOfNSchema } from '../../src/recipes/rlSchema.ts'
 import { loadTokenizerFolder } from '../../src/text/tokenizer.node.ts'
 import { answered, type FakeEndpoint, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, train, workshop } from '../support/training.ts'
+import { hashOf, linesOf, train, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()
 
@@ -30,12 +30,6 @@ const moduleAt = async (name: string, text: string) => {
   await writeFile(at(name), text)
   return at(name)
 }
-
-const linesOf = async (path: string) =>
-  (await readFile(path, 'utf8'))
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line))
 
 describe('a judge', () => {
   let server: FakeEndpoint

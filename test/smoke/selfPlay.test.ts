@@ -1,12 +1,11 @@
 /** Self-play end to end: three iterations, stopped and resumed in every phase. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Recipe } from '../../src/recipes/recipe.ts'
 import { asft, spin } from '../../src/recipes/selfPlay.ts'
 import { answered, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, eventsOf as of, runUntil as run, told, workshop } from '../support/training.ts'
+import { hashOf, ids, linesOf, eventsOf as of, runUntil as run, told, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()
 
@@ -23,12 +22,6 @@ const stories = {
   ...{ model: fixture('models/stories260K'), threads: 1, batchSize: 2, epochs: 1, learningRate: [1e-4] },
   ...{ evalSplit: 0.34, maxNewTokens: 8 },
 }
-
-const lines = async (path: string) =>
-  (await readFile(path, 'utf8'))
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line))
 
 describe('spin', () => {
   it('plays three iterations', async () => {
@@ -60,7 +53,9 @@ describe('spin', () => {
     }
     expect(of(events, 'end')[0]).toMatchObject({ steps: 6, stopped: 'done' })
     // What it says in one iteration is not what it says in another
-    const answers = await Promise.all([1, 2, 3].map((t) => lines(join(output, `iterations/${t}/train-answers.jsonl`))))
+    const answers = await Promise.all(
+      [1, 2, 3].map((t) => linesOf(join(output, `iterations/${t}/train-answers.jsonl`))),
+    )
     expect(answers.map((each) => each.length)).toEqual([4, 4, 4])
     expect(answers[0]).not.toEqual(answers[1])
   })
@@ -92,7 +87,7 @@ describe('asft', () => {
     ])
     expect(of(events, 'eval')[2]).toMatchObject({ 'eval_logps/helper': expect.any(Number) })
     const [first, second] = await Promise.all(
-      [1, 2].map((t) => lines(join(output, `iterations/${t}/train-lists.jsonl`))),
+      [1, 2].map((t) => linesOf(join(output, `iterations/${t}/train-lists.jsonl`))),
     )
     expect(first[0].roles).toEqual(['data', 'helper', 'helper', 'helper', 'own'])
     expect(second[0].roles).toEqual(['data', 'helper', 'helper', 'helper', 'own', 'first'])
@@ -146,7 +141,7 @@ describe('a run that is not to go on', () => {
       temperature: 0,
     })
     expect(of(first, 'end')).toHaveLength(1)
-    const said = await lines(join(at('said'), 'iterations/1/train-answers.jsonl'))
+    const said = await linesOf(join(at('said'), 'iterations/1/train-answers.jsonl'))
     const own = idRows.map(({ prompt }, i) => ({ prompt, completion: said[i].ids }))
     const again = { ...settings, data: [await rows('own', own)], output: at('again'), temperature: 0 }
     const events = await run(spin, again)

@@ -118,11 +118,14 @@ export const stopAfter = (steps: number) => {
   }
 }
 
-export const logOf = async (output: string): Promise<Record<string, unknown>[]> =>
-  (await readFile(join(output, 'events.jsonl'), 'utf8'))
+/** The rows of a file of JSON lines. */
+export const linesOf = async (path: string) =>
+  (await readFile(path, 'utf8'))
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
+
+export const logOf = (output: string): Promise<Record<string, unknown>[]> => linesOf(join(output, 'events.jsonl'))
 
 const volatile = /^(seconds|tokens_per_second|peak_memory|output|time\/.*)$/
 

@@ -32,7 +32,7 @@ const lawText = ({ law, sizes }: StandardLaw): string[] => {
   if (!law) return []
   const few = Math.min(...sizes.map(({ seeds }) => seeds))
   return [
-    `Along the lower envelope the validation loss falls as compute to the power -${two(law.exponent)} (95 % of resamples: ${two(law.low)} to ${two(law.high)}), fitted from ${flopsText(law.from)} to ${flopsText(law.to)}.`,
+    `Along the lower envelope the validation loss falls as one over compute to the power ${two(law.exponent)} (95 % of resamples: ${two(law.low)} to ${two(law.high)}), fitted from ${flopsText(law.from)} to ${flopsText(law.to)}.`,
     `The intervals come from ${few === 1 ? 'one seed, so they say nothing' : `${few} seeds of data, weights and order`}; the law describes this task and this range, and the loss of so small a data set ends where it is learned by heart.`,
   ]
 }

@@ -91,11 +91,18 @@ export const updateBatches = (
   const G = lesson.rollout.perPrompt
   const tokens = (g: number) => tokensOf(partOf(lesson, [g]).rollout)
   return micros.flatMap((micro, i) => {
-    let start = 0
-    return inParts(micro, tokens, atOnce).map((part) => {
-      const [from, to] = [start, (start += part.length * G)]
-      return microBatch(partOf(lesson, part), lengths[i].slice(from, to), weights[i].slice(from, to))
-    })
+    const [ownLengths, ownWeights] = [lengths[i], weights[i]].map((values) => chunks(values, G))
+    const prompts = micro.map((g, k) => ({ g, lengths: ownLengths[k], weights: ownWeights[k] }))
+    return inParts(prompts, ({ g }) => tokens(g), atOnce).map((part) =>
+      microBatch(
+        partOf(
+          lesson,
+          part.map(({ g }) => g),
+        ),
+        part.flatMap((prompt) => prompt.lengths),
+        part.flatMap((prompt) => prompt.weights),
+      ),
+    )
   })
 }
 
