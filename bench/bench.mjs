@@ -39,6 +39,8 @@ const jsonLines = (command, args, env, seen) =>
 
 const attune = async (work, { method, args }, memory) => {
   const [output, cache] = [join(work, 'run'), join(work, 'cache')]
+  // What a bench that was stopped left behind
+  rmSync(output, { recursive: true, force: true })
   const started = performance.now()
   const result = { steps: [], first: 0, peak: 0 }
   await jsonLines(
