@@ -1,3 +1,5 @@
+import { visible } from './quote.ts'
+
 /**
  * The one error type that a user may see. A fault says what is wrong, where (file, row, flag) and what to do; the
  * command line prints its message and exits with its code: 2 for bad input, 1 for a failure while running.
@@ -11,7 +13,7 @@ export class Fault extends Error {
   readonly where: Where
 
   constructor(code: string, message: string, where: Where = {}, exitCode: 1 | 2 = 2) {
-    super(prefix(where) + message)
+    super(visible(prefix(where) + message))
     this.code = code
     this.where = where
     this.exitCode = exitCode
