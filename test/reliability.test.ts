@@ -8,13 +8,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newestState } from '../src/checkpoint/state.node.ts'
 import { type Ended, errorOf, killer, logOf, phaseOf, type StartOptions, start, weightsOf } from './support/runs.ts'
-import { poisoned, scenarios } from './support/scenarios.ts'
+import { furnish, poisoned } from './support/scenarios.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'attune-reliability-'))
 afterAll(() => rmSync(root, { recursive: true }))
 
 const at = (name: string) => join(root, name)
-const dpo = [...scenarios[0].argv, '--max-steps', '4', '--keep', '4']
+const dpo = [...furnish(at('inputs'))[0].argv, '--max-steps', '4', '--keep', '4']
 const run = (name: string, flags: readonly string[] = [], options: Partial<StartOptions> = {}) =>
   start([...dpo, '--output', at(name), ...flags], { cache: at(`${name}-cache`), ...options })
 
@@ -72,7 +72,7 @@ it('checkpoints that are damaged are named, the newest sound one is taken', asyn
   truncateSync(file(4, 'arena0.m'), 1000)
   writeFileSync(file(3, 'arena0.params'), new Uint8Array(readFileSync(file(3, 'arena0.params'))).with(5000, 0x7f))
   rmSync(file(2, 'manifest.json'))
-  const events = eventsOf(await run('damaged', ['--resume', '--json', '--threads', '1']))
+  const events = eventsOf(await run('damaged', ['--resume', '--json', '--threads', '2']))
   const named = events.flatMap(({ code, message }) => (code === 'bad-checkpoint' ? [String(message)] : []))
   expect(named).toEqual([
     expect.stringMatching(/checkpoints\/step-4: arena0\.m has 1000 bytes instead of/),

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { errorOf, killer, logOf, start, weightsOf } from '../support/runs.ts'
-import { scenarios } from '../support/scenarios.ts'
+import { furnish } from '../support/scenarios.ts'
 
 const stride = Number(process.env.STRIDE ?? 1)
 const root = mkdtempSync(join(tmpdir(), 'attune-disk-'))
@@ -19,7 +19,7 @@ const halfWritten = (dir: string) =>
   readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('.tmp'))
 const there = (dir: string) => statSync(dir, { throwIfNoEntry: false }) !== undefined
 
-const [{ argv }] = scenarios
+const [{ argv }] = furnish(join(root, 'inputs'))
 const short = [...argv, '--max-steps', '3']
 const whole = join(root, 'whole')
 

@@ -10,7 +10,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { fixture } from './golden.ts'
 
 const bin = fileURLToPath(new URL('../../bin/attune.js', import.meta.url))
-const disk = pathToFileURL(fileURLToPath(new URL('./disk.mjs', import.meta.url))).href
+const withSweep = fileURLToPath(new URL('./attune.mjs', import.meta.url))
+const preload = (name: string) => pathToFileURL(fileURLToPath(new URL(name, import.meta.url))).href
+const preloads = { disk: preload('./disk.mjs'), log: preload('./diskLog.mjs') }
 
 export const stories = fixture('models/stories260K')
 export const hh = fixture('data/hh-excerpt.jsonl.gz')
@@ -22,15 +24,26 @@ export type StartOptions = {
   cache: string
   /** How the disk fails: see disk.mjs. */
   disk?: object
+  /** Writes down what is done with the disk: see diskLog.mjs. */
+  log?: { log: string; under: string }
+  /** Starts it: a program and its arguments before node's. */
+  by?: readonly string[]
   /** Called as soon as the process runs; returns what stops watching it. */
   watch?(kill: (signal: NodeJS.Signals) => void): () => void
 }
 
-export const start = (argv: readonly string[], { cache, disk: plan, watch }: StartOptions): Promise<Ended> =>
+export const start = (argv: readonly string[], { cache, disk, log, by = [], watch }: StartOptions): Promise<Ended> =>
   new Promise((resolve) => {
-    const env = { ...process.env, ATTUNE_CACHE: cache, ...(plan && { ATTUNE_DISK: JSON.stringify(plan) }) }
+    const plans = {
+      ...(disk && { ATTUNE_DISK: JSON.stringify(disk) }),
+      ...(log && { ATTUNE_DISK_LOG: JSON.stringify(log) }),
+    }
+    const env = { ...process.env, ATTUNE_CACHE: cache, ...plans }
     const began = performance.now()
-    const child = spawn(process.execPath, [...(plan ? ['--import', disk] : []), bin, ...argv], { env })
+    const program = argv[0] === 'sweep' ? withSweep : bin
+    const first = [...(disk ? ['--import', preloads.disk] : []), ...(log ? ['--import', preloads.log] : [])]
+    const [command, ...rest] = [...by, process.execPath, ...first, program, ...argv]
+    const child = spawn(command, rest, { env })
     const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
       const chunks: Buffer[] = []
       stream.on('data', (chunk) => chunks.push(chunk))

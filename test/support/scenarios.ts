@@ -1,101 +1,204 @@
-/** Small runs of every kind of state: all weights or an adapter, with and without reference, dropout and evaluation. */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+/**
+ * Small runs of every method and every kind of state, for tests that kill, starve and damage them. Each reads its own
+ * copies of model, rows and rewards in one folder, so that those can be damaged too.
+ */
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fixture } from './golden.ts'
 import { hh, stories } from './runs.ts'
 
-const shared = ['--model', stories, '--data', hh, '--max-samples', '24', '--max-length', '64', '--batch-size', '4']
-const fast = ['--learning-rate', '1e-3']
+export type Scenario = {
+  name: string
+  /** Command and flags but for --output. */
+  argv: readonly string[]
+  /** Given beside them to go on: --resume, or nothing where the same command goes on. */
+  again: readonly string[]
+  /** Of the run's folder, what must come out the same: files, or folders with all that is in them. */
+  results: readonly string[]
+}
 
-const played = fixture('data/sentences.jsonl')
-const play = (method: string, iterations: string) => [
-  ...[method, '--model', stories, '--data', played, '--batch-size', '4', '--epochs', '1', '--save-every', '1'],
-  ...['--iterations', iterations, '--max-new-tokens', '8', '--learning-rate', '1e-4'],
-]
-
-const learn = (method: string) => [
-  ...[method, '--model', stories, '--data', played, '--batch-size', '2', '--max-steps', '8', '--num-generations', '4'],
-  ...['--max-new-tokens', '8', '--learning-rate', '1e-3', '--reward', 'letters=regex:e.*e'],
-]
-
-export type Scenario = { name: string; argv: readonly string[] }
-
-export const scenarios: readonly Scenario[] = [
-  {
-    name: 'dpo, all weights',
-    argv: ['dpo', ...shared, '--epochs', '1', '--save-every', '1', '--learning-rate', '1e-4'],
-  },
-  {
-    name: 'dpo, LoRA, two batches a step',
-    argv: ['dpo', ...shared, ...fast, '--epochs', '2', '--save-every', '2', '--grad-accum', '2', '--lora-r', '4'],
-  },
-  {
-    name: 'sft, all weights, evaluated',
-    argv: [
-      ...['sft', ...shared, ...fast, '--epochs', '2', '--save-every', '3', '--eval-split', '0.2', '--eval-every', '2'],
-      ...['--keep', '1'],
-    ],
-  },
-  {
-    name: 'sft, LoRA with dropout, stops by patience',
-    argv: [
-      ...['sft', ...shared, '--epochs', '3', '--save-every', '1', '--lora-r', '4', '--lora-dropout', '0.2'],
-      ...[
-        '--learning-rate',
-        '0.05',
-        '--schedule',
-        'constant',
-        '--eval-split',
-        '0.2',
-        '--eval-every',
-        '2',
-        '--patience',
-        '2',
-        '--keep',
-        '1',
+/** The folder as furnished by `furnish`. */
+export const scenariosIn = (dir: string): readonly Scenario[] => {
+  const at = (name: string) => join(dir, name)
+  const model = ['--model', at('model'), '--threads', '1']
+  const small = ['--batch-size', '2', '--save-every', '1', '--max-length', '64']
+  const rows = (name: string) => ['--data', at(name)]
+  const steps = (n: number) => ['--max-steps', `${n}`]
+  const lora = ['--lora-r', '4', '--learning-rate', '1e-3']
+  const full = ['--learning-rate', '1e-4']
+  const held = (every: number) => ['--eval-split', '0.3', '--eval-every', `${every}`]
+  const play = ['--iterations', '2', '--max-new-tokens', '8', '--max-steps', '2']
+  const learn = ['--num-generations', '2', '--max-new-tokens', '6']
+  const letters = ['--reward', 'letters=regex:e.*e']
+  const run = (name: string, method: string, ...flags: (readonly string[])[]): Scenario => ({
+    ...{ name, argv: [method, ...model, ...flags.flat()] },
+    ...{ again: ['--resume'], results: ['model', 'adapter', 'events.jsonl'] },
+  })
+  const hhRows = ['--data', hh, '--max-samples', '24', '--max-length', '64', '--batch-size', '4']
+  return [
+    run('dpo, all weights', 'dpo', hhRows, ['--epochs', '1', '--save-every', '1'], full),
+    run('dpo, lists, LoRA, two batches a step', 'dpo', small, rows('lists.jsonl'), steps(4), lora, [
+      ...['--grad-accum', '2', '--save-every', '2'],
+    ]),
+    run('dpo, QLoRA in nf4', 'dpo', small, rows('pairs.jsonl'), steps(3), lora, ['--quantize', 'nf4'], held(2)),
+    run('sft, all weights, evaluated', 'sft', small, rows('chosen.jsonl'), steps(5), full, held(2), [
+      ...['--keep', '1', '--save-every', '3'],
+    ]),
+    run('sft, LoRA with dropout, stops by patience', 'sft', small, rows('chosen.jsonl'), held(2), [
+      ...['--lora-r', '4', '--lora-dropout', '0.2', '--learning-rate', '0.05', '--schedule', 'constant'],
+      ...['--patience', '1', '--keep', '1', '--max-steps', '8'],
+    ]),
+    run('sft, QLoRA in int4', 'sft', small, rows('chosen.jsonl'), steps(3), lora, ['--quantize', 'int4']),
+    run('kto, all weights', 'kto', small, rows('unpaired.jsonl'), steps(3), full, held(1)),
+    run('reward of pairs, evaluated', 'reward', small, rows('pairs.jsonl'), steps(4), full, held(2), [
+      ...['--save-every', '2', '--center-rewards', '0.01'],
+    ]),
+    run('reward of lists, LoRA, evaluated', 'reward', small, rows('lists.jsonl'), steps(4), lora, held(2), [
+      ...['--kind', 'ranking', '--save-every', '3'],
+    ]),
+    run('reward of lists by Plackett-Luce', 'reward', small, rows('lists.jsonl'), steps(2), full, [
+      ...['--kind', 'plackett-luce', '--init-bias'],
+    ]),
+    run('reward of the best of n, evaluated', 'reward', small, rows('best.jsonl'), steps(3), lora, held(2)),
+    run('reward, probabilistic, evaluated', 'reward', small, rows('pairs.jsonl'), steps(3), full, held(2), [
+      ...['--kind', 'probabilistic'],
+    ]),
+    run('spin, all weights, evaluated', 'spin', small, rows('pairs.jsonl'), play, full, ['--eval-split', '0.25']),
+    run('spin, triplets', 'spin', small, rows('pairs.jsonl'), play, lora, ['--loss', 't-spin']),
+    run('asft, LoRA, last two iterations mixed, first model last', 'asft', small, rows('pairs.jsonl'), play, lora, [
+      ...['--helper', 'column:rejected', '--helper', at('model'), '--historic', '--mix-iterations'],
+      ...['--iterations', '3'],
+    ]),
+    run('reinforce, LoRA with dropout, moving baseline', 'reinforce', small, rows('pairs.jsonl'), learn, lora, [
+      ...[...letters, '--baseline', 'ema', '--lora-dropout', '0.1', '--save-every', '2', '--max-steps', '4'],
+    ]),
+    run('rloo, three rewards, evaluated', 'rloo', small, rows('pairs.jsonl'), learn, full, held(2), [
+      ...[...letters, '--reward', at('count.mjs'), '--reward', at('judge'), '--reward-weights', '1,0.5,2'],
+      ...['--num-iterations', '2', '--max-steps', '4'],
+    ]),
+    run('grpo, all weights, four updates a rollout, evaluated', 'grpo', small, rows('pairs.jsonl'), learn, full, [
+      ...[...letters, '--num-iterations', '2', '--steps-per-generation', '2', '--kl-coef', '0.1'],
+      ...[...held(3), '--num-generations', '4', '--max-steps', '6'],
+    ]),
+    run('ppo, a value model, two minibatches, adaptive KL', 'ppo', small, rows('pairs.jsonl'), learn, full, [
+      ...[...letters, '--value-model', at('judge'), '--num-iterations', '2', '--steps-per-generation', '2'],
+      ...['--kl-target', '1', '--kl-horizon', '100', '--whiten-rewards', '--max-steps', '5'],
+    ]),
+    run('ppo, LoRA, with pretraining rows', 'ppo', small, rows('pairs.jsonl'), learn, lora, [
+      ...[...letters, '--ptx-data', at('chosen.jsonl'), '--num-iterations', '2', '--max-steps', '4'],
+    ]),
+    run('online-dpo, QLoRA in int8', 'online-dpo', small, rows('pairs.jsonl'), learn, lora, [
+      ...['--reward', at('count.mjs'), '--quantize', 'int8', '--num-iterations', '2', '--max-steps', '4'],
+    ]),
+    {
+      name: 'compare',
+      argv: [
+        ...['compare', `one=${at('one')}`, `two=${at('two')}`, '--sft', at('model'), ...rows('pairs.jsonl')],
+        ...[
+          '--reward',
+          at('count.mjs'),
+          '--judge',
+          at('judge'),
+          '--samples',
+          '2',
+          '--max-new-tokens',
+          '6',
+          '--threads',
+          '1',
+        ],
       ],
-    ],
-  },
-  {
-    name: 'spin, all weights, evaluated',
-    argv: [...play('spin', '2'), '--eval-split', '0.25'],
-  },
-  {
-    name: 'asft, LoRA, last two iterations mixed, first model last',
-    argv: [
-      ...[...play('asft', '3'), '--helper', 'column:rejected', '--helper', stories, '--historic', '--mix-iterations'],
-      ...['--lora-r', '4', '--learning-rate', '1e-3'],
-    ],
-  },
-  {
-    name: 'grpo, all weights, four updates a rollout, evaluated',
-    argv: [
-      ...[...learn('grpo'), '--num-iterations', '2', '--steps-per-generation', '2', '--kl-coef', '0.1'],
-      ...['--eval-split', '0.2', '--eval-every', '3', '--save-every', '1'],
-    ],
-  },
-  {
-    name: 'reinforce, LoRA with dropout, moving baseline',
-    argv: [...learn('reinforce'), '--lora-r', '4', '--lora-dropout', '0.1', '--save-every', '2'],
-  },
-  {
-    name: 'ppo, a value model, two minibatches, adaptive KL',
-    argv: [
-      ...[...learn('ppo'), '--value-model', stories, '--num-iterations', '2', '--steps-per-generation', '2'],
-      ...['--kl-target', '1', '--kl-horizon', '100', '--whiten-rewards', '--save-every', '1'],
-    ],
-  },
-]
+      ...{ again: [], results: ['findings.json'] },
+    },
+    { name: 'scaling', argv: ['sweep'], again: [], results: ['findings.json'] },
+  ]
+}
+
+/** Writes the inputs of all scenarios into a folder. */
+export const furnish = (dir: string): readonly Scenario[] => {
+  mkdirSync(dir, { recursive: true })
+  cpSync(stories, join(dir, 'model'), { recursive: true })
+  const pairs = readFileSync(fixture('data/sentences.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line): Record<'prompt' | 'chosen' | 'rejected', string> => JSON.parse(line))
+  const write = (name: string, rows: readonly object[]) =>
+    writeFileSync(join(dir, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  write('pairs.jsonl', pairs)
+  write(
+    'chosen.jsonl',
+    pairs.map(({ prompt, chosen }) => ({ prompt, completion: chosen })),
+  )
+  write(
+    'unpaired.jsonl',
+    pairs.flatMap(({ prompt, chosen, rejected }) => [
+      { prompt, completion: chosen, label: true },
+      { prompt, completion: rejected, label: false },
+    ]),
+  )
+  const three = (i: number) => [pairs[i].chosen, pairs[i].rejected, pairs[(i + 1) % pairs.length].rejected]
+  write(
+    'lists.jsonl',
+    pairs.map(({ prompt }, i) => ({ prompt, responses: three(i), ranks: [1, 2, 3] })),
+  )
+  write(
+    'best.jsonl',
+    pairs.map(({ prompt }, i) => ({ prompt, responses: three(i), best: 0 })),
+  )
+  writeFileSync(
+    join(dir, 'count.mjs'),
+    `export default (rows) => rows.map(({ completion }) => completion.split('a').length - 1)\n`,
+  )
+  other(join(dir, 'one'), 1.5)
+  other(join(dir, 'two'), 0.5)
+  judge(join(dir, 'judge'))
+  return scenariosIn(dir)
+}
+
+type Tensors = Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>
+
+/** A safetensors file, changed. */
+const rewrite = (path: string, change: (header: Tensors, data: Buffer) => Buffer) => {
+  const bytes = readFileSync(path)
+  const start = 8 + Number(bytes.readBigUInt64LE())
+  const header: Tensors = JSON.parse(bytes.toString('utf8', 8, start))
+  const data = change(header, Buffer.from(bytes.subarray(start)))
+  const text = Buffer.from(JSON.stringify(header).padEnd(start - 8 + 256))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(text.length))
+  writeFileSync(path, Buffer.concat([length, text, data]))
+}
+
+/** The stories model with other weights in one place. */
+const other = (dir: string, factor: number) => {
+  cpSync(stories, dir, { recursive: true })
+  rewrite(join(dir, 'model.safetensors'), (header, data) => {
+    const [from, to] = header['model.layers.2.mlp.up_proj.weight'].data_offsets
+    for (let at = from; at < to; at += 4) data.writeFloatLE(factor * data.readFloatLE(at), at)
+    return data
+  })
+}
+
+/** The stories model as a reward model. */
+const judge = (dir: string) => {
+  cpSync(stories, dir, { recursive: true })
+  const path = join(dir, 'config.json')
+  const config = JSON.parse(readFileSync(path, 'utf8'))
+  const architectures = ['LlamaForSequenceClassification']
+  writeFileSync(path, JSON.stringify({ ...config, architectures, id2label: { 0: 'LABEL_0' }, pad_token_id: 0 }))
+  rewrite(join(dir, 'model.safetensors'), (header, data) => {
+    const head = Buffer.from(Float32Array.from({ length: 64 }, (_, i) => Math.sin(i) / 4).buffer)
+    header['score.weight'] = { dtype: 'F32', shape: [1, 64], data_offsets: [data.length, data.length + head.length] }
+    return Buffer.concat([data, head])
+  })
+}
 
 /** The stories model with a NaN in its third layer. @returns its folder */
 export const poisoned = (dir: string): string => {
   cpSync(stories, dir, { recursive: true })
-  const path = join(dir, 'model.safetensors')
-  const bytes = readFileSync(path)
-  const headerLength = Number(bytes.readBigUInt64LE())
-  const header = JSON.parse(bytes.toString('utf8', 8, 8 + headerLength))
-  const [start] = header['model.layers.2.mlp.up_proj.weight'].data_offsets
-  bytes.writeFloatLE(Number.NaN, 8 + headerLength + start + 400)
-  writeFileSync(path, bytes)
+  rewrite(join(dir, 'model.safetensors'), (header, data) => {
+    const [start] = header['model.layers.2.mlp.up_proj.weight'].data_offsets
+    data.writeFloatLE(Number.NaN, start + 400)
+    return data
+  })
   return dir
 }

@@ -1,0 +1,126 @@
+/**
+ * What campaigns share: cases that a seed and a number give, how a run that went on is judged, and the table at the end.
+ * SEED, SCENARIO (part of a name) and CASE (one number) are environment variables of all of them.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { rng } from '../../src/util/rng.ts'
+import { type Ended, errorOf, logOf } from './runs.ts'
+import type { Scenario } from './scenarios.ts'
+
+/** Random numbers of a case, one after the other. */
+export type Draws = { below(n: number): number; pick<T>(list: readonly T[]): T; part(): number }
+
+export const drawsOf = (seed: number, ...stream: number[]): Draws => {
+  const { uniform } = rng(seed, ...stream)
+  let drawn = 0
+  const part = () => uniform(drawn++)
+  const below = (n: number) => Math.floor(part() * n)
+  return { part, below, pick: (list) => list[below(list.length)] }
+}
+
+export type Plan = {
+  seed: number
+  /** Of all scenarios. */
+  count: number
+  /** One scenario after the other, each with the numbers of its cases. */
+  each: readonly { scenario: Scenario; cases: readonly number[] }[]
+}
+
+/** Case n is of scenario n modulo their number. @param fallback how many where the variable `name` says nothing */
+export const planOf = (name: string, fallback: number, scenarios: readonly Scenario[]): Plan => {
+  const { SEED = '1', SCENARIO = '', CASE } = process.env
+  const total = Number(process.env[name] ?? fallback)
+  const all = CASE === undefined ? Array.from({ length: total }, (_, i) => i) : [Number(CASE)]
+  const each = scenarios
+    .map((scenario, s) => ({ scenario, cases: all.filter((n) => n % scenarios.length === s) }))
+    .filter(({ scenario, cases }) => cases.length && scenario.name.includes(SCENARIO))
+  return { seed: Number(SEED), count: each.reduce((sum, { cases }) => sum + cases.length, 0), each }
+}
+
+/** SHA-256 of each file that came out, and the log without times. */
+export type Outcome = ReadonlyMap<string, string>
+
+export const outcomeOf = (dir: string, { results }: Pick<Scenario, 'results'>): Outcome => {
+  const found = new Map<string, string>()
+  for (const name of results.flatMap((result) => filesBelow(dir, result)))
+    found.set(name, name === 'events.jsonl' ? logOf(dir).join('\n') : sha256(join(dir, name)))
+  return found
+}
+
+const sha256 = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex')
+
+/** Paths relative to `dir`. */
+const filesBelow = (dir: string, name: string): string[] => {
+  const path = join(dir, name)
+  if (!existsSync(path)) return []
+  if (!statSync(path).isDirectory()) return [name]
+  return readdirSync(path)
+    .sort()
+    .flatMap((entry) => filesBelow(dir, join(name, entry)))
+}
+
+export type Verdict = 'equal' | 'refused' | 'different' | 'defect' | 'not refused by name' | 'hung'
+export const failing: ReadonlySet<Verdict> = new Set(['different', 'defect', 'not refused by name', 'hung'])
+
+/** What became of a run that went on. @returns what is wrong with it, where something is */
+export const judge = (
+  ended: Ended & { hung?: boolean },
+  outcome: () => Outcome,
+  whole: Outcome,
+): { verdict: Verdict; why: string } => {
+  const [error, ...more] = errorOf(ended)
+  if (ended.hung) return { verdict: 'hung', why: `after ${Math.round(ended.ms / 1000)} seconds` }
+  const crashed = ended.code === null || !/^error: /m.test(ended.stderr)
+  if (ended.code === 0) {
+    const other = differenceOf(outcome(), whole)
+    return other === undefined ? { verdict: 'equal', why: '' } : { verdict: 'different', why: other }
+  }
+  if (crashed || /This is a defect/.test(ended.stderr)) return { verdict: 'defect', why: ended.stderr.slice(0, 400) }
+  const named = ended.code === 2 || /writes this run since/.test(error)
+  if (!named || more.length) return { verdict: 'not refused by name', why: `${ended.code}: ${error}` }
+  return { verdict: 'refused', why: error }
+}
+
+const differenceOf = (is: Outcome, was: Outcome): string | undefined => {
+  const name = [...new Set([...was.keys(), ...is.keys()])].find((key) => is.get(key) !== was.get(key))
+  if (name === undefined) return undefined
+  const [a, b] = [was.get(name), is.get(name)]
+  if (a === undefined || b === undefined) return `${name} ${a === undefined ? 'is new' : 'is missing'}`
+  const [before, after] = [a.split('\n'), b.split('\n')]
+  const line = before.findIndex((text, i) => text !== after[i])
+  return name === 'events.jsonl' ? `${name}: ${before[line]} became ${after[line]}` : `${name} differs`
+}
+
+/** Counts by row and column, and what failed, as they are printed at the end. */
+export const tallyOf = () => {
+  const rows = new Map<string, Map<string, number>>()
+  const failures: string[] = []
+  return {
+    count(row: string, column: string, n = 1) {
+      const columns = rows.get(row) ?? rows.set(row, new Map()).get(row)!
+      columns.set(column, (columns.get(column) ?? 0) + n)
+    },
+    /** What became of a case, where there is more to say than that all was equal. */
+    tell(failed: boolean, text: string, why: string) {
+      if (failed) failures.push(`${text}: ${why}`)
+      if (failed || why) console.log(`${failed ? 'FAILED ' : ''}${text}: ${why.trimEnd()}`)
+    },
+    failures,
+    print(title: string) {
+      const names = [...new Set([...rows.values()].flatMap((columns) => [...columns.keys()]))]
+      const line = (row: string, columns: ReadonlyMap<string, number>) => ({
+        [title]: row,
+        ...Object.fromEntries(names.map((name) => [name, columns.get(name) ?? 0])),
+      })
+      const total = new Map(
+        names.map((name) => [name, [...rows.values()].reduce((sum, columns) => sum + (columns.get(name) ?? 0), 0)]),
+      )
+      console.table([...[...rows].map(([row, columns]) => line(row, columns)), line('all', total)])
+    },
+  }
+}
+
+/** As a folder's name. */
+export const folderName = (name: string) => name.replaceAll(/[^\w-]+/g, '_')

@@ -1,0 +1,42 @@
+/** One loss of power, and what becomes of the run afterwards. */
+import { join } from 'node:path'
+import { newestState } from '../../src/checkpoint/state.node.ts'
+import { drawsOf, judge, outcomeOf, type Verdict } from './campaign.ts'
+import { type ModelName, models, treeAfterLoss, writeTree } from './powerLoss.ts'
+import type { Recorded } from './recorded.ts'
+import type { Warm } from './warm.ts'
+
+export type Loss = {
+  verdict: Verdict
+  why: string
+  /** When and how. */
+  what: string
+  /** A checkpoint had been written, and none is left. */
+  begunAnew: boolean
+}
+
+export const losePower = async (
+  { log, root, run, cache, argv, scenario, whole }: Recorded,
+  warm: Warm,
+  { seed, n }: { seed: number; n: number },
+): Promise<Loss> => {
+  const draws = drawsOf(seed, 1, n)
+  const model = draws.pick(Object.keys(models) as ModelName[])
+  const count = draws.below(log.operations.length + 1)
+  writeTree(root, treeAfterLoss(log, count, model, draws))
+  const { state } = await newestState(join(run, 'checkpoints'))
+  const written = log.operations
+    .slice(0, count)
+    .some((op) => op.name === 'rename' && /\/checkpoints\/step-\d+$/.test(op.to))
+  const ended = await warm.run([...argv, ...scenario.again], cache)
+  const { verdict, why } = judge(ended, () => outcomeOf(run, scenario), whole)
+  const what = `${model} after operation ${count} of ${log.operations.length}`
+  const lost = verdict === 'refused' && state
+  return {
+    what,
+    begunAnew: written && !state,
+    ...(lost
+      ? { verdict: 'not refused by name', why: `a sound checkpoint is there, and yet: ${why}` }
+      : { verdict, why }),
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * attune's command line in a process that stays: its modules and its engine are loaded once, so a command takes a tenth of
+ * what it takes by itself. One command at a time; one that does not end in time, or takes the process with it, is told as that.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Ended } from './runs.ts'
+
+const program = fileURLToPath(new URL('./attune.mjs', import.meta.url))
+
+export type WarmEnded = Ended & { hung: boolean }
+export type Warm = { run(argv: readonly string[], cache: string): Promise<WarmEnded>; close(): void }
+
+/** Memory of a process that ran so many commands is given back. */
+const commandsOfAProcess = 150
+
+export const openWarm = (seconds = 120): Warm => {
+  let child: ChildProcess | undefined
+  let commands = 0
+  const started = () => {
+    if (child && commands++ < commandsOfAProcess) return child
+    child?.kill('SIGKILL')
+    commands = 1
+    return (child = fork(program, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] }))
+  }
+  return {
+    run: (argv, cache) =>
+      new Promise((resolve) => {
+        const process = started()
+        const began = performance.now()
+        let crash = ''
+        let hung = false
+        const hear = (chunk: Buffer) => {
+          crash += chunk
+        }
+        const end = (ended: Pick<Ended, 'code' | 'signal' | 'stdout' | 'stderr'>) => {
+          clearTimeout(timer)
+          process.stderr!.off('data', hear)
+          process.off('message', answered)
+          process.off('exit', exited)
+          resolve({ ...ended, ms: performance.now() - began, hung })
+        }
+        const answered = (answer: unknown) =>
+          end({ signal: null, ...(answer as Pick<Ended, 'code' | 'stdout' | 'stderr'>) })
+        const exited = (code: number | null, signal: NodeJS.Signals | null) => {
+          child = undefined
+          end({ code, signal, stdout: '', stderr: crash })
+        }
+        const timer = setTimeout(() => {
+          hung = true
+          process.kill('SIGKILL')
+        }, 1000 * seconds)
+        process.stderr!.on('data', hear)
+        process.on('message', answered)
+        process.on('exit', exited)
+        process.send({ argv, cache })
+      }),
+    close() {
+      child?.kill('SIGKILL')
+      child = undefined
+    },
+  }
+}
