@@ -27,7 +27,7 @@ export const tear = async (
   const count = draws.below(3) ? 1 + draws.below(operations) : operations
   const tree = treeAfter(log, count)
   writeTree(root, tree)
-  const path = draws.below(4) ? fileOf(tree, root, draws) : inputOf(argv, inputs, draws)
+  const path = (draws.below(4) ? fileOf(tree, root, draws) : undefined) ?? inputOf(argv, inputs, draws)
   const own = path.startsWith(`${root}/`)
   const file = own ? path.slice(root.length + 1) : `input ${path.slice(inputs.length + 1)}`
   const saved = `${root}.saved`
@@ -50,14 +50,14 @@ export const tear = async (
 const kindOf = (file: string) => file.replaceAll(/\d+/g, 'N').replace(/\b[0-9a-fN]{12,}\b/g, 'HASH')
 
 /** Each kind of file as likely as any other. */
-const fileOf = (tree: Tree, root: string, draws: Draws): string => {
+const fileOf = (tree: Tree, root: string, draws: Draws): string | undefined => {
   const kinds = new Map<string, string[]>()
   for (const [path, content] of tree)
     if (Buffer.isBuffer(content)) {
       const kind = kindOf(path)
       kinds.set(kind, [...(kinds.get(kind) ?? []), path])
     }
-  return kinds.size ? join(root, draws.pick(draws.pick([...kinds.values()]))) : root
+  return kinds.size ? join(root, draws.pick(draws.pick([...kinds.values()]))) : undefined
 }
 
 const inputOf = (argv: readonly string[], inputs: string, draws: Draws): string => {
