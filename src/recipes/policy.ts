@@ -3,7 +3,8 @@
  * every parameter; LoRA an adapter, new or opened, beside a frozen base.
  */
 import { freemem } from 'node:os'
-import { sha256Files } from '../checkpoint/sha256.node.ts'
+import { filesOf } from '../checkpoint/folder.node.ts'
+import { type FileHash, sha256Files } from '../checkpoint/sha256.node.ts'
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { headWeight, scoreWeight } from '../models/architecture.ts'
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'
@@ -53,8 +54,8 @@ export type Policy = {
   updater: Updater
   plan: Plan
   quantize: Quantize
-  /** SHA-256 of every weights file that results depend on. */
-  files: { path: string; sha256: string }[]
+  /** Every file of the model and the adapter that results depend on. */
+  files: FileHash[]
   counts: { parameters: number; trainable: number }
   close(): Promise<void>
 }
@@ -72,9 +73,9 @@ export const openPolicy = async (
 ): Promise<Policy> => {
   refuseRoundedTraining(settings, adapterDir)
   const opened = await loadPretrained(dir)
-  const { base, adapter, files: adapterFiles } = await adapterOf(settings, opened, adapterDir, withHead)
+  const { base, adapter } = await adapterOf(settings, opened, adapterDir, withHead)
   const pretrained = { ...opened, ...base }
-  const hashes = sha256Files([...pretrained.files, ...adapterFiles])
+  const hashes = sha256Files(await filesOf({ dir, adapter: adapterDir }, opened.files))
   const threads = threadsFor(pretrained.config, settings.threads)
   const backend = engine ?? (await openBackend({ ...settings, threads }))
   try {
@@ -129,24 +130,24 @@ const adapterOf = async (
   pretrained: Policy['pretrained'],
   dir: string | undefined,
   withHead: ((base: Base) => Base) | undefined,
-): Promise<{ base: Base; adapter?: Adapter; files: readonly string[] }> => {
+): Promise<{ base: Base; adapter?: Adapter }> => {
   const headed = (base: Base) => {
     if (withHead) return withHead(base)
     requireLanguageHead(base, pretrained.dir)
     return base
   }
   if (dir !== undefined) {
-    const { base: own, adapter, files } = await loadAdapted<Base>(dir, pretrained)
+    const { base: own, adapter } = await loadAdapted<Base>(dir, pretrained)
     const base = headed(own)
     refuseHeadAdapter(base, adapter, dir)
-    return { base, adapter: savingHead(base, { ...adapter, dropout: settings.loraDropout }), files }
+    return { base, adapter: savingHead(base, { ...adapter, dropout: settings.loraDropout }) }
   }
   const base = headed(pretrained)
-  if (settings.loraR === undefined) return { base, files: [] }
+  if (settings.loraR === undefined) return { base }
   const { loraR: r, loraAlpha: alpha, loraDropout: dropout, loraTarget, seed } = settings
   const targets = loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget
   const adapter = newAdapter({ r, alpha, dropout, targets }, base.architecture, base.config, seed)
-  return { base, adapter: savingHead(base, adapter), files: [] }
+  return { base, adapter: savingHead(base, adapter) }
 }
 
 /** A reward model has no language head that an adapter could change. */

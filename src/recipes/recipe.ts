@@ -6,6 +6,7 @@
 import { relative } from 'node:path'
 import type { z } from 'zod'
 import { hubTarget, prepareRepo } from '../checkpoint/hubUpload.node.ts'
+import type { FileHash } from '../checkpoint/sha256.node.ts'
 import { openRun, type Run } from '../runs/run.node.ts'
 import { type Board, openBoard } from '../runs/tensorboard.node.ts'
 import type { LoopEvent, Measured } from '../train/loop.ts'
@@ -14,7 +15,6 @@ import { endWithPush } from './push.ts'
 
 /** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
 export type Metrics = Record<string, number>
-export type FileHash = { path: string; sha256: string }
 
 /** Facts that belong into run.json, and where training begins: `step` is 0, or that of the resumed checkpoint. */
 export type StartEvent = {
@@ -116,6 +116,7 @@ export const recipe = <S extends z.ZodObject>(
     }
     let board: Board | undefined
     try {
+      for (const message of run.warnings) yield { event: 'warning', code: 'lock', message }
       for await (const measured of body(config, { signal, own, run, loss })) {
         const event = finite(measured)
         if (event.event === 'start' && target) await prepareRepo(target)
@@ -143,6 +144,7 @@ const changeable = [
   'patience',
   'iterations',
   'logEvery',
+  'keepRollouts',
 ].concat(['memory', 'device', 'threads', 'saveDtype', 'pushToHub', 'reportTo'])
 
 /** Without measures that have no value in this step, such as those of rejected replies where a batch held none. */
@@ -152,11 +154,11 @@ const finite = (event: TrainEvent): TrainEvent =>
 const store = async (run: Run, event: TrainEvent) => {
   if (event.event === 'progress') return
   if (event.event === 'start') {
-    const { event: _, step, ...facts } = event
-    await run.started(step, facts)
-    if (step > 0) return
+    const { event: _, step: __, ...facts } = event
+    if (await run.started(facts)) return
   }
   // Relative, so that a run may be moved
   await run.append(event.event === 'checkpoint' ? { ...event, path: relative(run.dir, event.path) } : event)
-  if (event.event === 'checkpoint' || event.event === 'end') await run.sync()
+  if (event.event === 'checkpoint') await run.sync()
+  if (event.event === 'end') await run.ended()
 }
