@@ -28,9 +28,9 @@ import type { Place } from './encoder.ts'
 /** The settings of a recipe that decide what is opened. */
 export type PolicySettings = {
   loraR?: number
-  loraAlpha: number
+  loraAlpha?: number
   loraDropout: number
-  loraTarget: string[]
+  loraTarget?: string[]
   quantize: Quantize
   optimizer: OptimizerName
   weightDecay: number
@@ -140,14 +140,44 @@ const adapterOf = async (
     const { base: own, adapter } = await loadAdapted<Base>(dir, pretrained)
     const base = headed(own)
     refuseHeadAdapter(base, adapter, dir)
+    refuseOtherShape(settings, base, adapter, dir)
     return { base, adapter: savingHead(base, { ...adapter, dropout: settings.loraDropout }) }
   }
   const base = headed(pretrained)
   if (settings.loraR === undefined) return { base }
-  const { loraR: r, loraAlpha: alpha, loraDropout: dropout, loraTarget, seed } = settings
-  const targets = loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget
-  const adapter = newAdapter({ r, alpha, dropout, targets }, base.architecture, base.config, seed)
+  const adapter = newAdapter({ r: settings.loraR, ...loraOf(settings) }, base.architecture, base.config, settings.seed)
   return { base, adapter: savingHead(base, adapter) }
+}
+
+const loraOf = ({ loraAlpha: alpha = 32, loraDropout: dropout, loraTarget = ['all-linear'] }: PolicySettings) => ({
+  ...{ alpha, dropout },
+  targets: loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget,
+})
+
+/** An adapter that is there is trained on as it is: what a flag says of it must be so. */
+const refuseOtherShape = (
+  settings: PolicySettings,
+  { architecture, config }: Base,
+  { targets }: Adapter,
+  dir: string,
+) => {
+  const { loraR, loraAlpha, loraTarget, seed } = settings
+  const refuse = (flag: string, asked: unknown, found: readonly unknown[]) =>
+    badInput(
+      'bad-flag',
+      `is ${asked}, and the adapter ${dir} that is trained on has ${[...new Set(found)].join(', ')}; leave the flag out, or merge the adapter first (attune merge) and begin a new one`,
+      { flag },
+    )
+  const own = [...targets.values()]
+  const [ranks, alphas] = [own.map(({ r }) => r), own.map(({ alpha }) => alpha)]
+  if (loraR !== undefined && ranks.some((r) => r !== loraR)) throw refuse('--lora-r', loraR, ranks)
+  if (loraAlpha !== undefined && alphas.some((alpha) => alpha !== loraAlpha))
+    throw refuse('--lora-alpha', loraAlpha, alphas)
+  if (loraTarget === undefined) return
+  const asked = newAdapter({ r: 1, ...loraOf(settings) }, architecture, config, seed).targets
+  if (asked.size === targets.size && [...asked.keys()].every((module) => targets.has(module))) return
+  const short = [...targets.keys()].map((module) => module.slice(module.lastIndexOf('.') + 1))
+  throw refuse('--lora-target', loraTarget.join(','), short)
 }
 
 /** A reward model has no language head that an adapter could change. */

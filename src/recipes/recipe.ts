@@ -4,13 +4,14 @@
  * event, and on --resume cuts the log back to the checkpoint that the `start` event names.
  */
 import { relative } from 'node:path'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { hubTarget, prepareRepo } from '../checkpoint/hubUpload.node.ts'
 import type { FileHash } from '../checkpoint/sha256.node.ts'
 import { openRun, type Run } from '../runs/run.node.ts'
 import { type Board, openBoard } from '../runs/tensorboard.node.ts'
 import type { LoopEvent, Measured } from '../train/loop.ts'
 import type { CustomLoss } from './losses.ts'
+import { placesOf } from './places.ts'
 import { endWithPush } from './push.ts'
 
 /** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
@@ -29,6 +30,8 @@ export type StartEvent = {
   objective?: string
   parameters: number
   trainable: number
+  /** The adapter that is trained; r and alpha of the modules that have none of their own. */
+  adapter?: { r: number; alpha: number; dropout: number; modules: string[] }
   /** Which plan of memory is used, and the engine: provider, threads, version. */
   plan: string
   engine: { provider: string; threads: number; version: string }
@@ -108,7 +111,9 @@ export const recipe = <S extends z.ZodObject>(
   async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
     const { output, resume, pushToHub, reportTo } = config as unknown as Stored
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
-    const run = await openRun(output, { method: name, config, resume, command, changeable })
+    const places = await placesOf(config)
+    const defaults = defaultsOf(schema)
+    const run = await openRun(output, { method: name, config, resume, command, changeable, places, defaults })
     const opened: Closable[] = [run]
     const own = <T extends Closable>(thing: T): T => {
       opened.push(thing)
@@ -131,6 +136,9 @@ export const recipe = <S extends z.ZodObject>(
     }
   },
 })
+
+const defaultsOf = ({ shape }: z.ZodObject): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(shape).map(([key, field]) => [key, z.safeParse(field, undefined).data]))
 
 /** What may differ when a run is resumed: how long it goes, what is kept, and what results do not depend on. */
 const changeable = [

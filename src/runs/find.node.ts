@@ -132,8 +132,10 @@ export const modelOfRun = async (
       file: dir,
     })
   if (result.kind === 'model') return { model: result.path }
-  const { config } = await readInfo(dir)
-  return { model: String(config.model), adapter: result.path }
+  const { config, places } = await readInfo(dir)
+  const place = places?.model
+  const isThere = typeof place === 'string' && (await stat(place).catch(() => undefined))
+  return { model: isThere ? place : String(config.model), adapter: result.path }
 }
 
 /** A name under `root` that no folder has yet: dpo-1, dpo-2, ... */

@@ -22,7 +22,13 @@ export type RunOptions = {
   command: readonly string[]
   /** Keys of `config` that may differ when a run is resumed. */
   changeable: readonly string[]
+  /** Where that which `config` names lies, by its keys, from the root: where two agree, they may be typed differently. */
+  places?: Places
+  /** What settings are that are not given; runs of earlier versions know nothing of later settings. */
+  defaults?: Readonly<Record<string, unknown>>
 }
+
+export type Places = Record<string, string | string[]>
 
 export type Run = {
   /** The run's folder, absolute. */
@@ -70,6 +76,8 @@ const infoSchema = z.looseObject({
   created: z.string(),
   command: z.array(z.string()),
   config: z.record(z.string(), z.unknown()),
+  /** Files, folders and runs that settings name, from the root of the machine. */
+  places: z.record(z.string(), z.union([z.string(), z.array(z.string())])).optional(),
   versions: z.record(z.string(), z.string()),
   machine: z.record(z.string(), z.union([z.string(), z.number()])),
   /** Each time the run was resumed: when, from which step, and settings that changed. */
@@ -179,7 +187,8 @@ const removeLeftovers = async (dir: string) => {
 }
 
 /** Looks at what the folder holds. @returns the run to resume, if any */
-const claim = async (dir: string, { method, config, resume, changeable }: RunOptions): Promise<RunInfo | undefined> => {
+const claim = async (dir: string, options: RunOptions): Promise<RunInfo | undefined> => {
+  const { resume } = options
   const names = await readdir(dir).catch((error) => {
     throw error.code === 'ENOTDIR' ? aFile(dir) : noFolder(error, dir)
   })
@@ -191,27 +200,26 @@ const claim = async (dir: string, { method, config, resume, changeable }: RunOpt
     throw badInput('taken', `already holds a run (${info.method}); go on with --resume or choose another --output`, {
       file: dir,
     })
-  if (info) sameRun(info, method, config, changeable, dir)
+  if (info) sameRun(info, options, dir)
   return info
 }
 
 const plain = (config: Readonly<Record<string, unknown>>): Record<string, unknown> => JSON.parse(JSON.stringify(config))
 
+const equal = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+
 /** Settings whose value is not what it was. */
-const changes = (info: RunInfo, config: RunOptions['config']) => {
+const changes = (info: RunInfo, { config, places = {}, defaults = {} }: RunOptions): string[] => {
   const [was, is] = [info.config, plain(config)]
-  return Object.keys({ ...was, ...is }).filter((key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]))
+  const isUnknown = (key: string) => !Object.hasOwn(was, key) && equal(is[key], defaults[key])
+  const isThere = (key: string) => info.places?.[key] !== undefined && equal(info.places[key], places[key])
+  return Object.keys({ ...was, ...is }).filter((key) => !(equal(was[key], is[key]) || isUnknown(key) || isThere(key)))
 }
 
-const sameRun = (
-  info: RunInfo,
-  method: string,
-  config: RunOptions['config'],
-  changeable: readonly string[],
-  dir: string,
-) => {
+const sameRun = (info: RunInfo, options: RunOptions, dir: string) => {
+  const { method, config, changeable } = options
   if (info.method !== method) throw badInput('taken', `holds a run of ${info.method}, not ${method}`, { file: dir })
-  const key = changes(info, config).find((changed) => !changeable.includes(changed))
+  const key = changes(info, options).find((changed) => !changeable.includes(changed))
   if (key === undefined) return
   const [was, is] = [info.config[key], config[key]].map((value) => JSON.stringify(value) ?? 'unset')
   throw badInput(
@@ -253,23 +261,28 @@ const isSame = (a: FileHash, b: FileHash) =>
 /** The same file in another place: what a hub's name leads to may move on while the file stays. */
 const isMoved = (a: FileHash, b: FileHash) => a.sha256 === b.sha256 && basename(a.path) === basename(b.path)
 
-const fresh = ({ method, config, command }: RunOptions): RunInfo => ({
+const fresh = ({ method, config, command, places }: RunOptions): RunInfo => ({
   format: 2,
   method,
   created: new Date().toISOString(),
   command: [...command],
   config: plain({ ...config, resume: false }),
+  places,
   versions: {},
   machine: {},
   resumes: [],
 })
 
-const continued = (info: RunInfo, step: number, { config }: RunOptions): RunInfo => {
-  const now = plain({ ...config, resume: false })
-  const changed = Object.fromEntries(changes(info, now).map((key) => [key, now[key] ?? null]))
+const continued = (info: RunInfo, step: number, options: RunOptions): RunInfo => {
+  const now = plain({ ...options.config, resume: false })
+  const keys = changes(info, { ...options, config: now })
+  const changed = Object.fromEntries(keys.map((key) => [key, now[key] ?? null]))
   const resumes = [...info.resumes, { at: new Date().toISOString(), step, changed }]
-  const { log: _, ...kept } = info
-  return { ...kept, format: 2, config: now, resumes }
+  // Places that are typed differently stay as they were typed first
+  const same = Object.keys(info.config).filter((key) => Object.hasOwn(now, key) && !keys.includes(key))
+  const kept = Object.fromEntries(same.map((key) => [key, info.config[key]]))
+  const { log: _, ...rest } = info
+  return { ...rest, format: 2, config: { ...now, ...kept }, places: options.places, resumes }
 }
 
 const writeInfo = async (dir: string, info: RunInfo) => {
