@@ -21,10 +21,19 @@ export const visible = (text: string): string => text.replace(unseen, escaped)
  * @example quoted('a\u001b[31m\nb') // "a\u001b[31m\nb" with the escapes spelled out
  */
 export const quoted = (value: unknown, limit = 200): string => {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
+  const text = typeof value === 'string' ? value : json(value)
   const cut = text.length > limit ? text.slice(0, limit) : text
   const inner = visible(cut.replace(/["\\]/g, '\\$&'))
   const rest = text.length - cut.length
   const shown = typeof value === 'string' ? `"${inner}"` : visible(cut)
   return rest ? `${shown}… (${rest} characters more)` : shown
+}
+
+/** What is nested too deeply, or holds itself, is named by its kind. */
+const json = (value: unknown): string => {
+  try {
+    return JSON.stringify(value) ?? String(value)
+  } catch {
+    return `(${Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`})`
+  }
 }
