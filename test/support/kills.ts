@@ -49,7 +49,7 @@ const clear = ({ run, cache }: Pick<Recorded, 'run' | 'cache'>) => {
 const names = [
   ...[/^run\.json/, /^checkpoints\/step-\d+\.tmp/, /^checkpoints\/step-\d+$/, /^(model|adapter)\.tmp/],
   ...[/^\d+\/\w+-answers/, /^\d+\/\w+-lists/, /^\d+\/(greedy|evaluation)/],
-  ...[/^rollouts\/\d+\/(samples|rewards|lesson)/],
+  ...[/^rollouts\/\d+\/(samples|rewards|rows)/],
 ]
 
 type Way = { by: 'time' | 'file' | 'operation' | 'system call'; what: string; options: Partial<StartOptions> }
