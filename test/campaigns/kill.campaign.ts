@@ -38,6 +38,7 @@ it(`${count} kills with seed ${seed}`, async () => {
         byScenario.tell(failing.has(verdict), `SEED=${seed} CASE=${n} ${scenario.name}, ${what}: ${verdict}`, why)
       }
       rmSync(recorded.root, { recursive: true })
+      byScenario.soFar(scenario.name)
     }
   } finally {
     warm.close()

@@ -30,6 +30,7 @@ it(`${count} losses of power with seed ${seed}`, async () => {
         tally.tell(failing.has(verdict), `SEED=${seed} CASE=${n} ${scenario.name}, ${what}: ${verdict}`, why)
       }
       rmSync(recorded.root, { recursive: true })
+      tally.soFar(scenario.name)
     }
   } finally {
     warm.close()

@@ -31,6 +31,7 @@ it(`${count} torn files with seed ${seed}`, async () => {
         byScenario.tell(failing.has(verdict), `SEED=${seed} CASE=${n} ${scenario.name}, ${what}: ${verdict}`, why)
       }
       rmSync(recorded.root, { recursive: true })
+      byScenario.soFar(scenario.name)
     }
   } finally {
     warm.close()

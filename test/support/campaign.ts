@@ -108,6 +108,7 @@ export const tallyOf = () => {
       if (failed || why) console.log(`${failed ? 'FAILED ' : ''}${text}: ${why.trimEnd()}`)
     },
     failures,
+    soFar: (row: string) => console.log(`${row}:`, Object.fromEntries(rows.get(row) ?? [])),
     print(title: string) {
       const names = [...new Set([...rows.values()].flatMap((columns) => [...columns.keys()]))]
       const line = (row: string, columns: ReadonlyMap<string, number>) => ({

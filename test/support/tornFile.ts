@@ -3,7 +3,7 @@ import { cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Draws, drawsOf, judge, outcomeOf, type Verdict } from './campaign.ts'
 import { damage, damages } from './damage.ts'
-import { type Tree, treeAfter, writeTree } from './powerLoss.ts'
+import { type DiskLog, type Tree, treeAfter, writeTree } from './powerLoss.ts'
 import type { Recorded } from './recorded.ts'
 import type { Warm } from './warm.ts'
 
@@ -24,11 +24,14 @@ export const tear = async (
 ): Promise<Torn> => {
   const draws = drawsOf(seed, 2, n)
   const operations = log.operations.length
-  const count = draws.below(3) ? 1 + draws.below(operations) : operations
+  // Before there is a run.json nothing is known of what was read; what goes on without --resume is named after it
+  const begun = 1 + log.operations.findIndex((op) => op.name === 'rename' && op.to === join(run, 'run.json'))
+  const own = begun === 0 || draws.below(4) > 0
+  const first = own ? firstFile(log) : begun
+  const count = draws.below(3) ? first + draws.below(operations - first + 1) : operations
   const tree = treeAfter(log, count)
   writeTree(root, tree)
-  const path = (draws.below(4) ? fileOf(tree, root, draws) : undefined) ?? inputOf(argv, inputs, draws)
-  const own = path.startsWith(`${root}/`)
+  const path = own ? fileOf(tree, root, draws) : inputOf(argv, inputs, draws)
   const file = own ? path.slice(root.length + 1) : `input ${path.slice(inputs.length + 1)}`
   const saved = `${root}.saved`
   if (!own) cpSync(inputs, saved, { recursive: true })
@@ -49,15 +52,18 @@ export const tear = async (
 
 const kindOf = (file: string) => file.replaceAll(/\d+/g, 'N').replace(/\b[0-9a-fN]{12,}\b/g, 'HASH')
 
+/** How many operations make the first file. */
+const firstFile = ({ operations }: DiskLog) => 1 + operations.findIndex((op) => op.name === 'open' && op.create)
+
 /** Each kind of file as likely as any other. */
-const fileOf = (tree: Tree, root: string, draws: Draws): string | undefined => {
+const fileOf = (tree: Tree, root: string, draws: Draws): string => {
   const kinds = new Map<string, string[]>()
   for (const [path, content] of tree)
     if (Buffer.isBuffer(content)) {
       const kind = kindOf(path)
       kinds.set(kind, [...(kinds.get(kind) ?? []), path])
     }
-  return kinds.size ? join(root, draws.pick(draws.pick([...kinds.values()]))) : undefined
+  return join(root, draws.pick(draws.pick([...kinds.values()])))
 }
 
 const inputOf = (argv: readonly string[], inputs: string, draws: Draws): string => {
