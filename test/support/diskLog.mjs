@@ -1,8 +1,9 @@
 /**
  * Writes down what a program changes under a folder, in order and with the data, as a preload: node --import
  * ./diskLog.mjs with ATTUNE_DISK_LOG = {"log": FILE, "under": FOLDER}. powerLoss.ts replays it. Each line of the log is
- * one operation: ["open", id, path, {create, truncate, exclusive}], ["write", id, at, base64], ["truncate", id, length],
- * ["sync", id], ["mkdir" | "rmdir" | "unlink", path], ["rename" | "link" | "symlink", from, to]. A failed one leaves no line.
+ * one operation: ["open", id, path, {create, truncate}], ["write", id, at (-1: behind the end), base64],
+ * ["truncate", id, length], ["sync", id], ["mkdir" | "rmdir" | "unlink", path], ["rename" | "link" | "symlink", from, to].
+ * One that failed leaves no line.
  */
 import { constants, existsSync, lstatSync, readdirSync, writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
@@ -17,7 +18,8 @@ let ids = 0
 
 const inside = (path) => typeof path === 'string' && `${resolve(path)}/`.startsWith(`${plan.under}/`)
 const note = (...operation) => lines.push(JSON.stringify(operation))
-const bytesOf = (data, encoding) => (typeof data === 'string' ? Buffer.from(data, encoding) : Buffer.from(data.buffer, data.byteOffset, data.byteLength))
+const bytesOf = (data, encoding) =>
+  typeof data === 'string' ? Buffer.from(data, encoding) : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
 
 const modeOf = (flags = 'r') => {
   if (typeof flags === 'number')
@@ -129,7 +131,8 @@ const watchHandles = async () => {
   for (const [name, original] of Object.entries({ appendFile, writeFile }))
     prototype[name] = async function (data, options) {
       const known = handles.get(this)
-      const bytes = known && Buffer.from(bytesOf(data, options?.encoding ?? (typeof options === 'string' ? options : 'utf8')))
+      const encoding = typeof options === 'string' ? options : options?.encoding
+      const bytes = known && Buffer.from(bytesOf(data, encoding ?? 'utf8'))
       await original.call(this, data, options)
       if (known) written(known, bytes)
     }

@@ -12,25 +12,17 @@ import type { Warm } from './warm.ts'
 
 /** What changes a disk; writes tell the engine's threads of work too, and are many. */
 const calls = [
-  ...[
-    'ftruncate',
-    'fsync',
-    'fdatasync',
-    '?rename',
-    'renameat',
-    'renameat2',
-    '?link',
-    'linkat',
-    '?symlink',
-    'symlinkat',
-  ],
-  ...['?unlink', 'unlinkat', '?rmdir', '?mkdir', 'mkdirat'],
+  'ftruncate,fsync,fdatasync,?rename,renameat,renameat2,?link,linkat,?symlink,symlinkat',
+  '?unlink,unlinkat,?rmdir,?mkdir,mkdirat',
 ].join(',')
 const writes = 'write,pwrite64,writev,pwritev,copy_file_range'
 
-/** Kills instead of a thread's Nth such call. (With --seccomp-bpf nothing would happen.) */
+/**
+ * Kills instead of a thread's Nth such call; one thread makes all calls for files, so that they come in the program's order.
+ * (With --seccomp-bpf nothing would happen.)
+ */
 const strace = (set: string, at: number) => [
-  ...['strace', '-f', '-o', '/dev/null', '-e', `trace=${set}`],
+  ...['env', 'UV_THREADPOOL_SIZE=1', 'strace', '-f', '-o', '/dev/null', '-e', `trace=${set}`],
   ...['-e', `inject=${set}:signal=KILL:when=${at}`],
 ]
 
@@ -39,13 +31,11 @@ export const canTrace = (): boolean => {
   return spawnSync(command, [...rest, 'true']).status === 0
 }
 
-/** So that one thread makes all calls for files, and they are counted in their order. */
-process.env.UV_THREADPOOL_SIZE = '1'
-
 const clear = ({ run, cache }: Pick<Recorded, 'run' | 'cache'>) => {
   for (const path of [run, cache]) rmSync(path, { recursive: true, force: true })
 }
 
+/** Of files and folders, as `killer` sees them, by which it is known how far a run is. */
 const names = [
   ...[/^run\.json/, /^checkpoints\/step-\d+\.tmp/, /^checkpoints\/step-\d+$/, /^(model|adapter)\.tmp/],
   ...[/^\d+\/\w+-answers/, /^\d+\/\w+-lists/, /^\d+\/(greedy|evaluation)/],
