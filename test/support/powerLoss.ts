@@ -112,7 +112,10 @@ const sector = 512
 const remains: readonly ((inode: Inode, draws: Draws) => Buffer)[] = [
   (inode) => oldOf(inode),
   ({ content }) => content,
-  ({ content }, draws) => content.subarray(0, draws.below(content.length + 1)),
+  (inode, draws) => {
+    const sure = Math.min(oldOf(inode).length, inode.content.length)
+    return inode.content.subarray(0, sure + draws.below(inode.content.length - sure + 1))
+  },
   (inode) => Buffer.concat([inode.content.subarray(0, oldOf(inode).length), zerosAfter(inode)]),
   (inode, draws) => {
     const torn = Buffer.from(inode.content)
