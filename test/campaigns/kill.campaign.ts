@@ -1,21 +1,23 @@
 /**
  * Runs of every method that are killed (-9) at random times, as files appear, at operations on the disk and at system calls,
- * and go on until they end. Each must end with the result and the log of the run that nobody killed. KILLS, SEED, SCENARIO
- * and CASE as environment variables; what is timed does not come again exactly.
+ * and go on until they end; then states that a kill leaves, put together from a log of all that a run did with the disk. Each
+ * must end with the result and the log of the run that nobody killed. KILLS, REPLAYED, SEED, SCENARIO and CASE as environment
+ * variables; what is timed does not come again exactly.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import { planOf, tallyOf } from '../support/campaign.ts'
-import { canTrace, killAndResume } from '../support/kills.ts'
+import { canTrace, killAndResume, resumeAfter } from '../support/kills.ts'
 import { record } from '../support/recorded.ts'
 import { furnish } from '../support/scenarios.ts'
 import { openWarm } from '../support/warm.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'attune-kill-'))
 afterAll(() => rmSync(root, { recursive: true }))
-const { seed, each, count } = planOf('KILLS', 100, furnish(join(root, 'inputs')))
+const scenarios = furnish(join(root, 'inputs'))
+const { seed, each, count } = planOf('KILLS', 100, scenarios)
 
 it(`${count} kills with seed ${seed}`, async () => {
   const traced = canTrace()
@@ -46,4 +48,27 @@ it(`${count} kills with seed ${seed}`, async () => {
   byPhase.print('killed while')
   byScenario.print('kills')
   expect(byScenario.failures).toEqual([])
+})
+
+const replays = planOf('REPLAYED', 200, scenarios)
+
+it(`${replays.count} kills replayed with seed ${seed}`, async () => {
+  const warm = openWarm()
+  const tally = tallyOf()
+  try {
+    for (const { scenario, cases } of replays.each) {
+      const recorded = await record(scenario, root)
+      for (const n of cases) {
+        const { verdict, why, what } = await resumeAfter(recorded, warm, { seed, n })
+        tally.count(scenario.name, verdict)
+        tally.tell(verdict !== 'equal', `SEED=${seed} CASE=${n} ${scenario.name}, ${what}: ${verdict}`, why)
+      }
+      rmSync(recorded.root, { recursive: true })
+      tally.soFar(scenario.name)
+    }
+  } finally {
+    warm.close()
+  }
+  tally.print('kills, replayed')
+  expect(tally.failures).toEqual([])
 })

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { relative } from 'node:path'
 import { type Draws, drawsOf, judge, outcomeOf, type Verdict } from './campaign.ts'
+import { treeAfter, writeTree } from './powerLoss.ts'
 import type { Recorded } from './recorded.ts'
 import { type Ended, killer, phaseOf, type StartOptions, start } from './runs.ts'
 import type { Warm } from './warm.ts'
@@ -97,6 +98,19 @@ export const killAndResume = async (
   }
   ended ??= await warm.run([...argv, ...scenario.again], cache)
   return { ...judge(ended, () => outcomeOf(run, scenario), whole), what: `killed at ${whats.join(', ')}`, kills }
+}
+
+/** What a kill between two operations leaves, from the log of the disk: no process need die for it. */
+export const resumeAfter = async (
+  { log, root, run, cache, argv, scenario, whole }: Recorded,
+  warm: Warm,
+  { seed, n }: { seed: number; n: number },
+): Promise<Omit<Killed, 'kills'>> => {
+  const count = drawsOf(seed, 4, n).below(log.operations.length + 1)
+  writeTree(root, treeAfter(log, count))
+  const ended = await warm.run([...argv, ...scenario.again], cache)
+  const what = `after operation ${count} of ${log.operations.length}`
+  return { ...judge(ended, () => outcomeOf(run, scenario), whole), what }
 }
 
 /** strace ends as the process that it followed. */
