@@ -1,5 +1,5 @@
 /** What a run read must be what it was when the run is resumed; the file that is not is named. */
-import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { placesOf, settingsOf } from '../../src/recipes/places.ts'
@@ -9,7 +9,17 @@ import { moduleFiles } from '../../src/recipes/rl/moduleFiles.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
 import { sft } from '../../src/recipes/sft.ts'
 import { readInfo } from '../../src/runs/run.node.ts'
-import { hashOf, ids, logOf, runUntil, settingsOf as settings, tiny, train, workshop } from '../support/training.ts'
+import {
+  hashOf,
+  ids,
+  linesOf,
+  logOf,
+  runUntil,
+  settingsOf as settings,
+  tiny,
+  train,
+  workshop,
+} from '../support/training.ts'
 
 const { at, rows } = workshop()
 
@@ -74,6 +84,52 @@ describe('a run is not gone on with where something that it read has changed', (
     await expect(train(rloo, { ...more, resume: true })).rejects.toThrow(/lib\/worth\.mjs: is not what it was/)
     const { model_files: files } = await readInfo(at('imports'))
     expect(files?.map(({ path }) => path)).toEqual(expect.arrayContaining([at('reward.mjs'), at('lib/worth.mjs')]))
+  })
+})
+
+describe('rollouts', () => {
+  const learn = async (name: string, more: object) => ({
+    ...{ data: await rows('asked', pairs), output: at(name) },
+    ...{ batchSize: 2, saveEvery: 1, maxNewTokens: 3, maxSteps: 2, ...more },
+  })
+
+  beforeAll(() => writeFile(at('first.mjs'), 'export default (rows) => rows.map(({ ids }) => ids[0] / 100)\n'))
+
+  it('stay as rows, one for each sample, unless told not to', async () => {
+    const given = await learn('kept', { reward: [at('first.mjs')] })
+    await train(rloo, given)
+    expect(await readdir(at('kept/rollouts/1'))).toEqual(['rows.jsonl'])
+    const lines = await linesOf(at('kept/rollouts/1/rows.jsonl'))
+    expect(lines).toHaveLength(4)
+    for (const { ids, rewards, reward, decoder_logps, old_logps, ref_logps, ...row } of lines) {
+      expect(rewards).toEqual({ first: ids[0] / 100 })
+      expect(reward).toBe(rewards.first)
+      expect(row).toMatchObject({ counts: true, prompt_ids: pairs[row.row].prompt, prompt: pairs[row.row].prompt })
+      for (const logps of [decoder_logps, old_logps, ref_logps]) expect(logps).toHaveLength(ids.length)
+      const other = lines.find((each) => each.group === row.group && each.sample !== row.sample)
+      expect(row.advantages).toBeCloseTo(reward - other.reward, 5)
+    }
+    await train(rloo, { ...given, output: at('removed'), keepRollouts: false })
+    expect(await readdir(at('removed/rollouts'))).toEqual(['2'])
+    expect(await hashOf(at('removed'))).toBe(await hashOf(at('kept')))
+  })
+
+  it('are learnt from again only as they were written', async () => {
+    const given = await learn('again', { reward: [at('first.mjs')], numIterations: 2 })
+    await runUntil(rloo, settings(rloo, given), afterStep(1))
+    for (const name of ['rows.jsonl', 'rollout.json']) {
+      const path = at(`again/rollouts/1/${name}`)
+      const text = await readFile(path, 'utf8')
+      for (const other of [text.replace(/[1-8](?=\D)/, '9'), '', text.slice(0, text.length / 2)]) {
+        await writeFile(path, other)
+        await expect(train(rloo, { ...given, resume: true })).rejects.toMatchObject({
+          code: 'bad-run',
+          where: { file: path },
+        })
+      }
+      await writeFile(path, text)
+    }
+    expect((await train(rloo, { ...given, resume: true })).end).toMatchObject({ steps: 2, stopped: 'done' })
   })
 })
 
