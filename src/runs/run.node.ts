@@ -234,7 +234,7 @@ const sameRun = (info: RunInfo, options: RunOptions, dir: string) => {
 type FileHash = z.infer<typeof fileHash>
 
 /** A position in rows, and what was learned from them, mean nothing for other rows or another model. */
-export const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
+const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
   for (const key of ['model_files', 'data_files'] as const)
     if (before[key]) sameHashes(before[key], hashes.parse(facts[key]) ?? [], before.format > 1)
 }
