@@ -1,7 +1,7 @@
 /** A sweep's cells: what each trains, what it waits for, and what it leaves. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readOwn, writeSealed } from '../files.ts'
+import { readOwn, writeJson } from '../files.ts'
 import type { Share } from '../interval.ts'
 import { type Extent, helperOf, type Method, type Plan, type Size } from './settings.ts'
 
@@ -62,9 +62,9 @@ export const cellsOf = (plan: Plan, { seeds, methods }: Extent): Cell[] => {
 const resultsDir = (root: string) => join(root, 'cells')
 
 export const writeResult = (root: string, result: CellResult) =>
-  writeSealed(join(resultsDir(root), `${result.id}.json`), result)
+  writeJson(join(resultsDir(root), `${result.id}.json`), result)
 
-/** What is finished; a result that is not what was written is made again. */
+/** What is finished; a result that cannot be read is made again. */
 export const readResults = async (root: string): Promise<Map<string, CellResult>> => {
   const names = await readdir(resultsDir(root)).catch(() => [])
   const results = await Promise.all(
