@@ -21,12 +21,13 @@ export const creditable = (encoder: Encoder, row: Row, at: number, limits: Limit
   checked(promptAndReply(encoder, row, at), at, limits)
 
 const promptAndReply = (encoder: Encoder, row: Row, at: number): Tree => {
+  const { template } = row
   const asRanking = (prompt: Text, reply: Text): Tree =>
-    rankedTreeOf(encoder, { kind: 'ranking', prompt, responses: [reply], ranks: [1] }, at)
+    rankedTreeOf(encoder, { kind: 'ranking', prompt, template, responses: [reply], ranks: [1] }, at)
   if (row.kind === 'unpaired' || row.kind === 'completion') return asRanking(row.prompt, row.completion)
   if (row.kind === 'rated') return asRanking(row.prompt, row.response)
   if (row.kind === 'messages' && row.messages.length > 1 && row.messages.at(-1)!.role === 'assistant')
-    return asRanking(row.messages.slice(0, -1), row.messages.at(-1)!.content)
+    return asRanking(row.messages.slice(0, -1), row.messages.slice(-1))
   return treeOf(encoder, row, at)
 }
 
@@ -56,8 +57,8 @@ const treeOf = (encoder: Encoder, row: Row, at: number): Tree => {
 }
 
 const asText = (row: Exclude<Row, { kind: 'labelled' | 'ranking' | 'prompt' }>): Sft => {
-  if (row.kind === 'unpaired') return { kind: 'completion', prompt: row.prompt, completion: row.completion }
-  if (row.kind === 'rated') return { kind: 'completion', prompt: row.prompt, completion: row.response }
+  if (row.kind === 'unpaired') return { ...row, kind: 'completion' }
+  if (row.kind === 'rated') return { ...row, kind: 'completion', completion: row.response }
   return row
 }
 

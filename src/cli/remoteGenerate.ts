@@ -1,6 +1,6 @@
 /** Completions from a server elsewhere. Peculiar: what was answered is kept, so a broken run goes on where it was. */
 import { z } from 'zod'
-import { isMessages, type Text } from '../data/rows.ts'
+import { isMessages, type Prompt } from '../data/rows.ts'
 import { isUrl, openEndpoint } from '../generate/remote.node.ts'
 import { type RemoteCompletion, type RemotePrompt, remoteCompletions, type Spent } from '../generate/remote.ts'
 import { badInput } from '../util/fault.ts'
@@ -67,7 +67,7 @@ export const isElsewhere = ({ model }: Options): boolean => isUrl(model)
 /** Completions of all prompts, as `take` gives them on. An interrupted run ends with 130. */
 export const generateElsewhere = async (
   options: Options,
-  prompts: readonly Text[],
+  prompts: readonly Pick<Prompt, 'prompt' | 'template'>[],
   report: Reporter,
   take: (completions: AsyncIterable<RemoteCompletion>) => Promise<void>,
 ): Promise<void> => {
@@ -101,9 +101,13 @@ export const generateElsewhere = async (
   )
 }
 
-const promptOf = (text: Text, row: number): RemotePrompt => {
-  if (isMessages(text)) return { messages: text }
-  if (typeof text === 'string') return { prompt: text }
+const promptOf = ({ prompt, template }: Pick<Prompt, 'prompt' | 'template'>, row: number): RemotePrompt => {
+  if (template && isMessages(prompt))
+    throw badInput('bad-row', 'has tools or variables for a chat template, which a server elsewhere is not sent', {
+      row,
+    })
+  if (isMessages(prompt)) return { messages: prompt }
+  if (typeof prompt === 'string') return { prompt }
   throw badInput('bad-row', 'holds token ids, and a server elsewhere takes text', { row })
 }
 

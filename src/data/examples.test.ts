@@ -1,6 +1,7 @@
 /** Rules of tokenisation on a toy tokenizer: a token a character, `^` as BOS, `$` as EOS. */
 import { describe, expect, it } from 'vitest'
 import { type Encoder, rankedExample, textExample, unpairedExample } from './examples.ts'
+import { contentText } from './messages.ts'
 import type { Ranking } from './rows.ts'
 
 const id = (text: string) => [...text].map((c) => c.charCodeAt(0))
@@ -15,7 +16,10 @@ const chat: Encoder = {
   ...plain,
   chat: {
     encode: (messages, { addGenerationPrompt = false } = {}) => {
-      const parts = messages.map(({ role, content }) => [`<${role}>`, role === 'assistant' ? `${content}$` : content])
+      const parts = messages.map((message) => {
+        const text = contentText(message)
+        return [`<${message.role}>`, message.role === 'assistant' ? `${text}$` : text]
+      })
       const text = `^${parts.flat().join('')}${addGenerationPrompt ? '<assistant>' : ''}`
       const mask = parts.flatMap(([head, body], i) => [
         ...[...head].map(() => 0),

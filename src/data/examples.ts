@@ -5,7 +5,9 @@
  * a row that truncation leaves without a reply is dropped and counted.
  */
 import { badInput } from '../util/fault.ts'
-import { isIds, isMessages, type Message, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
+import type { Message } from './messages.ts'
+import { isIds, isMessages, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
+import type { TemplateArguments } from './template.ts'
 
 /** What tokenisation needs; text/tokenizer.ts has it. */
 export type Encoder = {
@@ -16,7 +18,7 @@ export type Encoder = {
   readonly chat?: {
     encode(
       messages: Message[],
-      options?: { addGenerationPrompt?: boolean },
+      options?: TemplateArguments & { addGenerationPrompt?: boolean },
     ): { ids: number[]; assistantMask: number[] | undefined }
   }
 }
@@ -57,9 +59,9 @@ const needChat = (encoder: Encoder) => {
 }
 
 /** A prompt's ids, with its beginning-of-text token but never an end. */
-export const encodePrompt = (encoder: Encoder, prompt: Text): number[] => {
+export const encodePrompt = (encoder: Encoder, prompt: Text, template?: TemplateArguments): number[] => {
   if (isIds(prompt)) return prompt
-  if (isMessages(prompt)) return needChat(encoder).encode(prompt, { addGenerationPrompt: true }).ids
+  if (isMessages(prompt)) return needChat(encoder).encode(prompt, { ...template, addGenerationPrompt: true }).ids
   return withoutEnd(encoder.encode(prompt, { specialTokens: true }).ids, encoder)
 }
 
@@ -77,11 +79,12 @@ export const encodeReply = (
   promptIds: number[],
   reply: Text,
   count: Count,
+  template?: TemplateArguments,
 ): number[] => {
   if (isIds(reply)) return reply
   if (isIds(prompt)) return withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)
   const whole = isMessages(prompt)
-    ? needChat(encoder).encode([...prompt, ...asMessages(reply)]).ids
+    ? needChat(encoder).encode([...prompt, ...asMessages(reply)], template).ids
     : withEnd(encoder.encode(prompt + asText(reply), { specialTokens: true }).ids, encoder)
   if (promptIds.some((id, i) => id !== whole[i])) count('prompt-not-prefix')
   return whole.slice(promptIds.length)
@@ -90,8 +93,10 @@ export const encodeReply = (
 const asMessages = (reply: Text): Message[] =>
   isMessages(reply) ? reply : [{ role: 'assistant', content: reply as string }]
 
-const asText = (reply: Text): string =>
-  typeof reply === 'string' ? reply : (reply as Message[]).map(({ content }) => content).join('')
+const asText = (reply: string | Message[]): string => {
+  if (typeof reply === 'string') return reply
+  throw badInput('wrong-kind', 'a reply of messages needs a prompt of messages')
+}
 
 const lastOf = (prompt: number[], { maxPromptLength }: Limits) =>
   maxPromptLength === undefined ? prompt : prompt.slice(-maxPromptLength)
@@ -111,19 +116,27 @@ const fit = (prompt: number[], reply: number[], limits: Limits) => {
 const isEmpty = ({ prompt, reply }: { prompt: number[]; reply: number[] }) =>
   reply.length === 0 || prompt.length + reply.length < 2
 
+/** Replies of different ranks that are the same tokens: what the row says is lost. */
+const saysEqual = (replies: readonly number[][], ranks: Ranking['ranks']) =>
+  replies.some((reply, i) =>
+    replies.some((other, j) => j < i && ranks[i] !== ranks[j] && reply.join() === other.join()),
+  )
+
 export const rankedExample = (
   encoder: Encoder,
   row: Ranking,
   limits: Limits,
   count: Count,
 ): RankedExample | Dropped => {
-  const promptIds = encodePrompt(encoder, row.prompt)
+  const { prompt: asked, template } = row
+  const promptIds = encodePrompt(encoder, asked, template)
   const fitted = row.responses.map((text) =>
-    fit(promptIds, encodeReply(encoder, row.prompt, promptIds, text, count), limits),
+    fit(promptIds, encodeReply(encoder, asked, promptIds, text, count, template), limits),
   )
   if (fitted.some(isEmpty)) return 'no-reply-left'
   const [{ prompt }] = fitted
   const replies = fitted.map(({ reply }) => reply)
+  if (saysEqual(replies, row.ranks)) count('equal-replies')
   const { ranks, prob, margin, ratings } = row
   return { prompt, replies, ranks, prob, margin, ratings, truncated: fitted.some(({ truncated }) => truncated) }
 }
@@ -134,8 +147,9 @@ export const unpairedExample = (
   limits: Limits,
   count: Count,
 ): UnpairedExample | Dropped => {
-  const promptIds = encodePrompt(encoder, row.prompt)
-  const fitted = fit(promptIds, encodeReply(encoder, row.prompt, promptIds, row.completion, count), limits)
+  const { prompt: asked, completion, template } = row
+  const promptIds = encodePrompt(encoder, asked, template)
+  const fitted = fit(promptIds, encodeReply(encoder, asked, promptIds, completion, count, template), limits)
   const { prompt, reply, truncated } = fitted
   return isEmpty(fitted) ? 'no-reply-left' : { prompt, completion: reply, label: row.label, truncated }
 }
@@ -166,7 +180,7 @@ export const textExample = (
 
 const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOptions, count: Count) => {
   if (row.kind === 'messages') {
-    const { ids, assistantMask } = needChat(encoder).encode(row.messages)
+    const { ids, assistantMask } = needChat(encoder).encode(row.messages, row.template)
     if (options.assistantOnly && !assistantMask)
       throw badInput(
         'no-generation-marks',
@@ -179,8 +193,8 @@ const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOption
     const ids = isIds(row.text) ? row.text : withEnd(encoder.encode(row.text, { specialTokens: true }).ids, encoder)
     return { ids, targets: ids.map(() => 1), cut: false }
   }
-  const whole = encodePrompt(encoder, row.prompt)
-  const completion = encodeReply(encoder, row.prompt, whole, row.completion, count)
+  const whole = encodePrompt(encoder, row.prompt, row.template)
+  const completion = encodeReply(encoder, row.prompt, whole, row.completion, count, row.template)
   const prompt = lastOf(whole, limits)
   return {
     ids: [...prompt, ...completion],

@@ -10,7 +10,9 @@ import { rowOrder } from '../data/shuffle.ts'
 import type { RowSource } from '../data/source.ts'
 import { type ExampleStream, exampleStream } from '../train/stream.ts'
 import { badInput } from '../util/fault.ts'
+import { unreadWarnings } from './oddRows.ts'
 import type { Policy } from './policy.ts'
+import type { WarningEvent } from './recipe.ts'
 
 export type DataSettings = {
   data: string[]
@@ -60,6 +62,8 @@ export type Examples<E extends object> = {
   /** Rows of the files that are not used, by reason. */
   dropped: Record<string, number>
   files: string[]
+  /** What is told of the files once. */
+  warnings: WarningEvent[]
   /** Among rows of ids, of each data set. */
   largestIds: LargestId[]
 }
@@ -104,6 +108,7 @@ export const examplesOf = <K extends keyof Kinds, E extends object>(
     eval: parts.held && exampleStream({ ...parts.held, order: inOrder, epochs: 1, ...rule }),
     dropped: rows.dropped,
     files: [...rows.files, ...(held?.files ?? [])],
+    warnings: unreadWarnings([rows, held]),
     largestIds: [rows, held].flatMap((opened) => opened?.largestId ?? []),
   }
 }

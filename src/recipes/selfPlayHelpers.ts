@@ -6,7 +6,7 @@
 import { join } from 'node:path'
 import { openAdapter } from '../checkpoint/folder.node.ts'
 import { sha256Files } from '../checkpoint/sha256.node.ts'
-import { isIds, isMessages, type Text } from '../data/rows.ts'
+import { type Completion, isIds, isMessages, type Text } from '../data/rows.ts'
 import { endIds } from '../generate/generate.ts'
 import { isUrl, openEndpoint } from '../generate/remote.node.ts'
 import { type Endpoint, type RemotePrompt, remoteCompletions } from '../generate/remote.ts'
@@ -215,7 +215,7 @@ async function* askServer(
     for (let from = 0; from < count && !signal.aborted; from += asked) {
       const numbers = Array.from({ length: Math.min(asked, count - from) }, (_, i) => start + from + i)
       const prompts = await Promise.all(
-        numbers.map(async (i): Promise<RemotePrompt> => remotePrompt((await rows.row(i)).prompt, tokenizer)),
+        numbers.map(async (i): Promise<RemotePrompt> => remotePrompt(await rows.row(i), i, tokenizer)),
       )
       const settings = { maxNewTokens, temperature, ...(topP < 1 && { topP }), seed, signal }
       try {
@@ -232,7 +232,15 @@ async function* askServer(
   }
 }
 
-const remotePrompt = (prompt: Text, { decode }: NonNullable<Encoding['tokenizer']>): RemotePrompt => {
+const remotePrompt = (
+  { prompt, template }: Completion,
+  row: number,
+  { decode }: NonNullable<Encoding['tokenizer']>,
+): RemotePrompt => {
+  if (template && isMessages(prompt))
+    throw badInput('bad-row', 'has tools or variables for a chat template, which a server (--helper) is not sent', {
+      row,
+    })
   if (isMessages(prompt)) return { messages: prompt }
   return { prompt: isIds(prompt) ? decode(prompt, { skipSpecialTokens: true }) : prompt }
 }

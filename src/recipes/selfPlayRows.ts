@@ -26,8 +26,11 @@ export type PlayRows = RowSource<Completion> & { name: 'train' | 'held' }
 export type Given = { answer: Text; cut?: boolean }
 
 /** The last tokens of the prompt, or why there is no room for an answer. */
-export const promptOf = ({ encoder, limits }: Encoding, { prompt }: Completion): number[] | 'prompt-too-long' => {
-  const ids = encodePrompt(encoder, prompt)
+export const promptOf = (
+  { encoder, limits }: Encoding,
+  { prompt, template }: Completion,
+): number[] | 'prompt-too-long' => {
+  const ids = encodePrompt(encoder, prompt, template)
   const kept = limits.maxPromptLength === undefined ? ids : ids.slice(-limits.maxPromptLength)
   return kept.length < limits.maxLength ? kept : 'prompt-too-long'
 }
@@ -41,7 +44,8 @@ export const givenReplies = (encoding: Encoding, row: Completion, given: readonl
   const odd = new Set<string>()
   const responses = given.map(({ answer }) => answer)
   const ranks = responses.map(() => 1)
-  const example = rankedExample(encoder, { kind: 'ranking', prompt: row.prompt, responses, ranks }, limits, (what) =>
+  const { prompt, template } = row
+  const example = rankedExample(encoder, { kind: 'ranking', prompt, template, responses, ranks }, limits, (what) =>
     odd.add(what),
   )
   if (typeof example === 'string') return example

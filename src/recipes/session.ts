@@ -103,6 +103,7 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
     ...(await startEvent(parts, progress.step, totalSteps)),
     ...(parts.objective && { objective: parts.objective }),
   }
+  if (!state) yield* examples.warnings
   if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   let evaluated = false

@@ -63,6 +63,8 @@ type Compiled = {
   readonly source: string
   readonly statements: readonly Statement[]
   readonly marksGeneration: boolean
+  /** Whether it goes through the parts of a content that is a list. */
+  readonly readsParts: boolean
 }
 
 export const chatTemplate = (
@@ -115,6 +117,7 @@ const compile = ({ file, source }: Template): Compiled => {
       source,
       statements: compileTemplate(source),
       marksGeneration: /\{%[-+]?\s*generation\s*[-+]?%\}/.test(source),
+      readsParts: /\{%[-+]?\s*for\b[^%]*\bin\b[^%]*content/.test(source),
     }
   } catch (error) {
     throw badInput('template', (error as Error).message, { file })
@@ -138,7 +141,8 @@ const renderChat = (
   specialTokens: Readonly<Record<string, string>>,
 ) => {
   if (!messages.length) throw badInput('template', 'a conversation needs at least one message')
-  const chat = messages.map(withoutNulls).map(withReasoning)
+  const whole = messages.map(withoutNulls).map(withReasoning)
+  const chat = template.readsParts ? whole : whole.map(withJoinedParts)
   const final = options.continueFinalMessage ? tagFinal(chat, options, template) : undefined
   const rendered = renderTemplate(
     template.statements,
@@ -157,6 +161,15 @@ const renderChat = (
 
 const withoutNulls = (message: Message): Message =>
   Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined))
+
+/** A template for text alone would print the list: parts that are all text become one. */
+const withJoinedParts = (message: Record<string, unknown>): Record<string, unknown> => {
+  const { content } = message
+  const isText = (part: unknown) => typeof (part as { text?: unknown } | null)?.text === 'string'
+  return Array.isArray(content) && content.every(isText)
+    ? { ...message, content: content.map(({ text }) => text).join('') }
+    : message
+}
 
 /** Reasoning goes by several names; templates read the first two. */
 const withReasoning = (message: Message): Record<string, unknown> => {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
-import type { Text } from '../../data/rows.ts'
+import type { Prompt, Text } from '../../data/rows.ts'
 import { beamSearch } from '../../generate/beams.ts'
 import { type Completion, completions, endIds, generate } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
@@ -11,13 +11,14 @@ import type { RemoteCompletion } from '../../generate/remote.ts'
 import type { Piece } from '../../generate/sequence.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
+import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import type { Output } from '../output.ts'
 import { generateElsewhere, isElsewhere, remoteFields } from '../remoteGenerate.ts'
 import { beamFields, samplingFields, samplingOptions } from '../sampling.ts'
-import { reporter } from '../terminal.ts'
+import { type Reporter, reporter } from '../terminal.ts'
 
 const schema = z.object({
   model: z
@@ -41,6 +42,7 @@ const schema = z.object({
   threads: engineFields.threads,
 })
 type Options = z.output<typeof schema>
+type Asked = Pick<Prompt, 'prompt' | 'template'>
 
 export default command({
   summary: 'Complete prompts',
@@ -49,20 +51,21 @@ export default command({
   schema,
   async run(options, { out }) {
     checkBeams(options)
-    const prompts = await promptsOf(options)
     const report = reporter(out.screen, { logEvery: 1 })
+    const asked = await promptsOf(options, report)
+    const prompts = asked.map(({ prompt }) => prompt)
     const samples = options.numReturnSequences
     const total = prompts.length * samples
     const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
     if (isElsewhere(options))
-      return generateElsewhere(options, prompts, report, (found) =>
+      return generateElsewhere(options, asked, report, (found) =>
         print(inOrder(found, samples, done), prompts, out, report.clear),
       )
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     try {
       const { tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
-      const ids = prompts.map((prompt) => encodePrompt(encoder, prompt))
+      const ids = asked.map(({ prompt, template }) => encodePrompt(encoder, prompt, template))
       const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
       const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
       const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
@@ -95,16 +98,17 @@ const checkBeams = (options: Options) => {
 }
 
 /** Of the flags, then of the files. */
-const promptsOf = async ({ prompt = [], data, chat }: Options): Promise<Text[]> => {
-  const asked: Text[] = [...prompt]
+const promptsOf = async ({ prompt = [], data, chat }: Options, { note }: Reporter): Promise<Asked[]> => {
+  const asked: Asked[] = prompt.map((text) => ({ prompt: text }))
   if (data) {
     const rows = await openRows(data, { as: 'prompt', resolve: resolveDataset })
-    for (let i = 0; i < rows.length; i++) asked.push((await rows.row(i)).prompt)
+    for (let i = 0; i < rows.length; i++) asked.push(await rows.row(i))
     await rows.close()
+    for (const { count, message } of unreadWarnings([rows])) note(`${count} ${message}`)
   }
   if (asked.length === 0) throw badInput('bad-flag', 'no prompts; give --prompt or --data')
   const turn = (text: Text): Text => (typeof text === 'string' ? [{ role: 'user', content: text }] : text)
-  return chat ? asked.map(turn) : asked
+  return chat ? asked.map(({ prompt, template }) => ({ prompt: turn(prompt), template })) : asked
 }
 
 /** Completions end in any order; each waits for those before it. */

@@ -61,7 +61,7 @@ const chat = async ({ chat: template }: Tokenizer, options: Options, { out }: Co
   if (!template) throw badInput('no-template', 'has no chat template', { file: options.model })
   for await (const row of rowsOf(options.chat!)) {
     if (row.kind !== 'messages') throw badInput('wrong-kind', `rows of the kind "${row.kind}" are no conversations`)
-    const { text, ids, assistantMask } = template.encode(row.messages, options)
+    const { text, ids, assistantMask } = template.encode(row.messages, { ...row.template, ...options })
     await out.line({ text, ids, assistant_mask: assistantMask ?? null })
   }
 }

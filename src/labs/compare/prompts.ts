@@ -2,6 +2,7 @@
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
+import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { rewardColumns } from '../../recipes/rl/openRewards.ts'
 import type { PromptExample } from '../../recipes/rl/prompts.ts'
 import { badInput } from '../../util/fault.ts'
@@ -28,10 +29,10 @@ export const promptsFor = async (settings: CompareSettings, subjects: readonly S
   let left = 0
   try {
     for (let i = 0; i < rows.length; i++) {
-      const { prompt, record = {} } = await rows.row(i)
-      const each = encodings.map(([key, { encoder }]) => ({ key, ids: encodePrompt(encoder, prompt) }))
+      const { prompt, template, record = {} } = await rows.row(i)
+      const each = encodings.map(([key, { encoder }]) => ({ key, ids: encodePrompt(encoder, prompt, template) }))
       if (each.some(({ ids }) => ids.length === 0 || ids.length > room)) left++
-      else for (const { key, ids } of each) prompts.get(key)!.push({ prompt, ids, record })
+      else for (const { key, ids } of each) prompts.get(key)!.push({ prompt, template, ids, record })
     }
   } finally {
     await rows.close()
@@ -41,5 +42,6 @@ export const promptsFor = async (settings: CompareSettings, subjects: readonly S
       file: rows.files.join(', '),
     })
   const message = `${left} of ${rows.length} prompts are empty or leave no room for ${maxNewTokens} tokens of an answer; they are left out.`
-  return { prompts, warnings: left ? [{ event: 'warning', code: 'prompts-left-out', message }] : [] }
+  const leftOut: Warning[] = left ? [{ event: 'warning', code: 'prompts-left-out', message }] : []
+  return { prompts, warnings: [...leftOut, ...unreadWarnings([rows])] }
 }

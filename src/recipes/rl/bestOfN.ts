@@ -9,6 +9,7 @@ import { openModel } from '../../passes/open.node.ts'
 import { deviation, mean } from '../../util/statistics.ts'
 import { chunks } from '../collate.ts'
 import { idsOnly } from '../encoder.ts'
+import { unreadWarnings } from '../oddRows.ts'
 import type { ProgressEvent, WarningEvent } from '../recipe.ts'
 import { limitsOf, openData } from '../runRows.ts'
 import { openRewards, type RewardSettings, rewardColumns } from './openRewards.ts'
@@ -62,6 +63,7 @@ export async function* bestOfN(
     const eosIds = endIds(model.config.raw, generationConfig, tokenizer?.eosId)
     const encoding: Encoding = { encoder, tokenizer, eosIds, limits: limitsOf(settings, source) }
     const rewards = await openRewards(settings, { own, encoding, dir })
+    yield* unreadWarnings([data.rows])
     yield* rewards.warnings
     const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
     const stream = promptStream(encoding, data.rows, { seed: settings.seed, shuffle: false, epochs: 1 })

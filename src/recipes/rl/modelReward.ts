@@ -96,14 +96,14 @@ const asTexts = (answer: Answered, { tokenizer }: Opening['encoding']): Answered
  * @param anew its tokenizer is not the policy's, so that all is read as text
  */
 const treeOf = (
-  { prompt, promptIds, sample }: Answered,
+  { prompt, template, promptIds, sample }: Answered,
   encoder: Encoder | undefined,
   most: number,
   anew = false,
 ): Tree | undefined => {
   const plain = !encoder || !(anew || isMessages(prompt))
-  const trunk = plain ? [...promptIds] : encodePrompt(encoder, prompt)
-  const reply = plain ? sample.ids : encodeReply(encoder, prompt, trunk, sample.text ?? '', () => {})
+  const trunk = plain ? [...promptIds] : encodePrompt(encoder, prompt, template)
+  const reply = plain ? sample.ids : encodeReply(encoder, prompt, trunk, sample.text ?? '', () => {}, template)
   const room = most - trunk.length
   return room > 0 && reply.length > 0 ? { trunk, branches: [reply.slice(0, room)] } : undefined
 }

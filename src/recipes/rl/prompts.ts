@@ -3,9 +3,11 @@
  * since an answer to half a question would be rewarded as one to the whole.
  */
 import { type Encoder, encodePrompt, type Limits } from '../../data/examples.ts'
+import { shownTurn } from '../../data/messages.ts'
 import { isIds, type Prompt, type Text } from '../../data/rows.ts'
 import { rowOrder } from '../../data/shuffle.ts'
 import type { RowSource } from '../../data/source.ts'
+import type { TemplateArguments } from '../../data/template.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 
@@ -19,6 +21,8 @@ export type Encoding = {
 
 export type PromptExample = {
   prompt: Text
+  /** What its chat template read beside the messages. */
+  template?: TemplateArguments
   ids: number[]
   /** All columns of its row. */
   record: Readonly<Record<string, unknown>>
@@ -33,11 +37,11 @@ export const promptStream = (
 ): PromptStream =>
   exampleStream<Prompt, PromptExample>({
     ...{ length: rows.length, row: rows.row, epochs: settings.epochs, order: rowOrder(rows.length, settings) },
-    example: ({ prompt, record = {} }) => {
-      const ids = encodePrompt(encoder, prompt)
+    example: ({ prompt, template, record = {} }) => {
+      const ids = encodePrompt(encoder, prompt, template)
       if (ids.length === 0) return 'empty-prompt'
       const room = Math.min(limits.maxPromptLength ?? Number.POSITIVE_INFINITY, limits.maxLength - 1)
-      return ids.length > room ? 'prompt-too-long' : { prompt, ids, record }
+      return ids.length > room ? 'prompt-too-long' : { prompt, template, ids, record }
     },
     truncated: () => false,
   })
@@ -46,5 +50,5 @@ export const promptStream = (
 export const promptText = ({ tokenizer }: Pick<Encoding, 'tokenizer'>, prompt: Text): string => {
   if (typeof prompt === 'string') return prompt
   if (isIds(prompt)) return tokenizer ? tokenizer.decode(prompt) : prompt.join(' ')
-  return prompt.map(({ role, content }) => `${role}: ${content}`).join('\n')
+  return prompt.map((message) => `${message.role}: ${shownTurn(message)}`).join('\n')
 }
