@@ -3,7 +3,7 @@
  * text: that is where it learnt to read the score.
  */
 import type { Tree } from '../data/batch.ts'
-import { type Encoder, rankedExample, textExample } from '../data/examples.ts'
+import { type Encoder, scoredExample, textExample } from '../data/examples.ts'
 import type { Ranking, Row, Sft, Text } from '../data/rows.ts'
 import { badInput } from '../util/fault.ts'
 
@@ -63,7 +63,7 @@ const asText = (row: Exclude<Row, { kind: 'labelled' | 'ranking' | 'prompt' }>):
 }
 
 const rankedTreeOf = (encoder: Encoder, row: Ranking, at: number): Tree => {
-  const example = rankedExample(encoder, row, unlimited, () => {})
+  const example = scoredExample(encoder, row, unlimited, () => {})
   if (typeof example === 'string') throw badInput('bad-row', 'holds nothing to judge', { row: at })
   return { trunk: example.prompt, branches: example.replies }
 }

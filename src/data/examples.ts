@@ -72,8 +72,26 @@ const withoutEnd = (ids: number[], { eosId }: Encoder) =>
 const withEnd = (ids: number[], { eosId }: Encoder) =>
   eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId]
 
+/** Ids of prompt and reply as one. */
+const encodeWhole = (
+  encoder: Encoder,
+  prompt: Text,
+  promptIds: readonly number[],
+  reply: Text,
+  template?: TemplateArguments,
+): number[] => {
+  if (isIds(reply)) return [...promptIds, ...reply]
+  if (isIds(prompt))
+    return [...prompt, ...withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)]
+  return isMessages(prompt)
+    ? needChat(encoder).encode([...prompt, ...asMessages(reply)], template).ids
+    : withEnd(encoder.encode(prompt + asText(reply), { specialTokens: true }).ids, encoder)
+}
+
+const beginsWith = (ids: readonly number[], beginning: readonly number[]) => beginning.every((id, i) => id === ids[i])
+
 /** The ids that follow the prompt's. */
-export const encodeReply = (
+const encodeReply = (
   encoder: Encoder,
   prompt: Text,
   promptIds: number[],
@@ -81,13 +99,23 @@ export const encodeReply = (
   count: Count,
   template?: TemplateArguments,
 ): number[] => {
-  if (isIds(reply)) return reply
-  if (isIds(prompt)) return withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)
-  const whole = isMessages(prompt)
-    ? needChat(encoder).encode([...prompt, ...asMessages(reply)], template).ids
-    : withEnd(encoder.encode(prompt + asText(reply), { specialTokens: true }).ids, encoder)
-  if (promptIds.some((id, i) => id !== whole[i])) count('prompt-not-prefix')
+  const whole = encodeWhole(encoder, prompt, promptIds, reply, template)
+  if (!beginsWith(whole, promptIds)) count('prompt-not-prefix')
   return whole.slice(promptIds.length)
+}
+
+/** A prompt and replies as a reward model reads them, each whole: the prompt ends where the tokens of one reply differ. */
+export const encodeScored = (
+  encoder: Encoder,
+  prompt: Text,
+  replies: readonly Text[],
+  template?: TemplateArguments,
+): { prompt: number[]; replies: number[][] } => {
+  const ids = encodePrompt(encoder, prompt, template)
+  const wholes = replies.map((reply) => encodeWhole(encoder, prompt, ids, reply, template))
+  let length = ids.length
+  while (!wholes.every((whole) => beginsWith(whole, ids.slice(0, length)))) length--
+  return { prompt: ids.slice(0, length), replies: wholes.map((whole) => whole.slice(length)) }
 }
 
 const asMessages = (reply: Text): Message[] =>
@@ -128,16 +156,34 @@ export const rankedExample = (
   limits: Limits,
   count: Count,
 ): RankedExample | Dropped => {
-  const { prompt: asked, template } = row
-  const promptIds = encodePrompt(encoder, asked, template)
-  const fitted = row.responses.map((text) =>
-    fit(promptIds, encodeReply(encoder, asked, promptIds, text, count, template), limits),
-  )
+  const promptIds = encodePrompt(encoder, row.prompt, row.template)
+  const replies = row.responses.map((reply) => encodeReply(encoder, row.prompt, promptIds, reply, count, row.template))
+  return fitRanked(promptIds, replies, row, limits, count)
+}
+
+/** For what scores texts as wholes: no token is the prompt's that the tokens of a whole do not have. */
+export const scoredExample = (
+  encoder: Encoder,
+  row: Ranking,
+  limits: Limits,
+  count: Count,
+): RankedExample | Dropped => {
+  const { prompt, replies } = encodeScored(encoder, row.prompt, row.responses, row.template)
+  return fitRanked(prompt, replies, row, limits, count)
+}
+
+const fitRanked = (
+  promptIds: number[],
+  replyIds: readonly number[][],
+  { ranks, prob, margin, ratings }: Ranking,
+  limits: Limits,
+  count: Count,
+): RankedExample | Dropped => {
+  const fitted = replyIds.map((ids) => fit(promptIds, ids, limits))
   if (fitted.some(isEmpty)) return 'no-reply-left'
-  const [{ prompt }] = fitted
   const replies = fitted.map(({ reply }) => reply)
-  if (saysEqual(replies, row.ranks)) count('equal-replies')
-  const { ranks, prob, margin, ratings } = row
+  if (saysEqual(replies, ranks)) count('equal-replies')
+  const [{ prompt }] = fitted
   return { prompt, replies, ranks, prob, margin, ratings, truncated: fitted.some(({ truncated }) => truncated) }
 }
 
@@ -193,12 +239,15 @@ const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOption
     const ids = isIds(row.text) ? row.text : withEnd(encoder.encode(row.text, { specialTokens: true }).ids, encoder)
     return { ids, targets: ids.map(() => 1), cut: false }
   }
-  const whole = encodePrompt(encoder, row.prompt, row.template)
-  const completion = encodeReply(encoder, row.prompt, whole, row.completion, count, row.template)
-  const prompt = lastOf(whole, limits)
+  // The tokens are those of the whole; the prompt's length says how many of them do not count
+  const promptIds = encodePrompt(encoder, row.prompt, row.template)
+  const whole = encodeWhole(encoder, row.prompt, promptIds, row.completion, row.template)
+  if (!beginsWith(whole, promptIds)) count('prompt-not-prefix')
+  const completion = whole.slice(promptIds.length)
+  const prompt = lastOf(whole.slice(0, promptIds.length), limits)
   return {
     ids: [...prompt, ...completion],
     targets: [...prompt.map(() => Number(!options.completionOnly)), ...completion.map(() => 1)],
-    cut: prompt.length < whole.length,
+    cut: prompt.length < promptIds.length,
   }
 }

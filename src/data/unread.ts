@@ -41,16 +41,20 @@ export const refuseMedia = (record: Readonly<Record<string, unknown>>, place: Pl
 
 /** Names of `unreadColumns` that a record holds. */
 export const unreadOf = (record: Readonly<Record<string, unknown>>, rows: readonly Row[]): string[] => {
-  const messages = rows.flatMap(textsOf).filter(isMessages).flat()
-  const found = Object.keys(record).filter(
-    (name) => name !== 'tools' && Object.hasOwn(unreadColumns, name) && !isEmpty(record[name]) && record[name] !== 1,
-  )
-  if (rows.some(({ template, kind }) => template && kind !== 'prompt') && !messages.length) found.push('tools')
-  const some = (test: (message: Message) => boolean) => messages.some(test)
-  if (some(({ weight }) => typeof weight === 'number' && weight !== 1)) found.push('messages.weight')
-  if (some(({ train }) => train === false)) found.push('messages.train')
+  const found: string[] = []
+  for (const name in record)
+    if (Object.hasOwn(unreadColumns, name) && name !== 'tools' && !isEmpty(record[name]) && record[name] !== 1)
+      found.push(name)
+  for (const row of rows) {
+    const chats = textsOf(row).filter(isMessages)
+    if (row.template && row.kind !== 'prompt' && !chats.length) found.push('tools')
+    if (chats.some((turns) => turns.some(isWeighted))) found.push('messages.weight')
+    if (chats.some((turns) => turns.some(({ train }) => train === false))) found.push('messages.train')
+  }
   return found
 }
+
+const isWeighted = ({ weight }: Message) => typeof weight === 'number' && weight !== 1
 
 const textsOf = (row: Row): Text[] => {
   if (row.kind === 'messages') return [row.messages]

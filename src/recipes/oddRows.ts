@@ -29,7 +29,7 @@ export const unreadWarnings = (opened: readonly (Pick<OpenedRows, 'unread'> | un
   for (const rows of opened)
     for (const [column, n] of Object.entries(rows?.unread ?? {})) counts[column] = (counts[column] ?? 0) + n
   return Object.entries(counts).map(([column, count]) => {
-    const message = `rows with ${JSON.stringify(column)}, which is not read: ${unreadColumns[column]}`
+    const message = `the column ${JSON.stringify(column)} is not read: ${unreadColumns[column]}`
     return { event: 'warning', code: 'column-not-read', message, count }
   })
 }

@@ -42,7 +42,7 @@ export default command({
     const rows = await openRows(options.data, { resolve: resolveDataset, maxSamples })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
-    for (const { count, message } of unreadWarnings([rows])) report.note(`${count} ${message}`)
+    for (const { message } of unreadWarnings([rows])) report.note(message)
     const opened = await openRewardModel({ ...options, onProgress })
     const shown: CreditRow[] = []
     const { color } = makeScreen(process.stdout)

@@ -104,7 +104,7 @@ const promptsOf = async ({ prompt = [], data, chat }: Options, { note }: Reporte
     const rows = await openRows(data, { as: 'prompt', resolve: resolveDataset })
     for (let i = 0; i < rows.length; i++) asked.push(await rows.row(i))
     await rows.close()
-    for (const { count, message } of unreadWarnings([rows])) note(`${count} ${message}`)
+    for (const { message } of unreadWarnings([rows])) note(message)
   }
   if (asked.length === 0) throw badInput('bad-flag', 'no prompts; give --prompt or --data')
   const turn = (text: Text): Text => (typeof text === 'string' ? [{ role: 'user', content: text }] : text)

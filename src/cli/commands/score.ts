@@ -45,7 +45,7 @@ export default command({
     const rows = await openRows(options.data, { resolve: resolveDataset })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
-    for (const { count, message } of unreadWarnings([rows])) report.note(`${count} ${message}`)
+    for (const { message } of unreadWarnings([rows])) report.note(message)
     const opened = await openModel({ ...options, head: 'either', onProgress })
     try {
       const encoder = opened.tokenizer ?? (await openEncoder(opened))

@@ -6,7 +6,7 @@
 import { openAdapter } from '../../checkpoint/folder.node.ts'
 import { sha256Files } from '../../checkpoint/sha256.node.ts'
 import type { Tree } from '../../data/batch.ts'
-import { type Encoder, encodePrompt, encodeReply } from '../../data/examples.ts'
+import { type Encoder, encodeScored } from '../../data/examples.ts'
 import { isIds, isMessages } from '../../data/rows.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { rewardOf, scoresOf } from '../../passes/scores.ts'
@@ -102,8 +102,13 @@ const treeOf = (
   anew = false,
 ): Tree | undefined => {
   const plain = !encoder || !(anew || isMessages(prompt))
-  const trunk = plain ? [...promptIds] : encodePrompt(encoder, prompt, template)
-  const reply = plain ? sample.ids : encodeReply(encoder, prompt, trunk, sample.text ?? '', () => {}, template)
+  const read = plain
+    ? { prompt: [...promptIds], replies: [sample.ids] }
+    : encodeScored(encoder, prompt, [sample.text ?? ''], template)
+  const {
+    prompt: trunk,
+    replies: [reply],
+  } = read
   const room = most - trunk.length
   return room > 0 && reply.length > 0 ? { trunk, branches: [reply.slice(0, room)] } : undefined
 }
