@@ -5,7 +5,7 @@
  * a row that truncation leaves without a reply is dropped and counted.
  */
 import { badInput } from '../util/fault.ts'
-import type { Message } from './messages.ts'
+import { type Message, withJoinedParts } from './messages.ts'
 import { isIds, isMessages, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
 import type { TemplateArguments } from './template.ts'
 
@@ -16,6 +16,8 @@ export type Encoder = {
   /** Highest id + 1. */
   readonly size: number
   readonly chat?: {
+    /** Whether the template goes through the parts of a content that is a list. */
+    readsParts?(options?: TemplateArguments): boolean
     encode(
       messages: Message[],
       options?: TemplateArguments & { addGenerationPrompt?: boolean },
@@ -50,18 +52,33 @@ export type TextExample = { ids: number[]; targets: number[]; truncated: boolean
 /** Counts what was found odd, by name, for one warning at the end. */
 export type Count = (what: string) => void
 
-const needChat = (encoder: Encoder) => {
-  if (encoder.chat) return encoder.chat
-  throw badInput(
-    'no-template',
-    'rows are conversations, and the tokenizer has no chat template; give text, or another model',
-  )
+/** Turns as their chat template takes them: one for text alone gets the parts of a content as one text. */
+export const turnsFor = (
+  { readsParts }: Pick<NonNullable<Encoder['chat']>, 'readsParts'>,
+  messages: Message[],
+  options?: TemplateArguments,
+): Message[] =>
+  messages.some(({ content }) => Array.isArray(content)) && readsParts?.(options) === false
+    ? messages.map(withJoinedParts)
+    : messages
+
+const encodeChat = (
+  { chat }: Pick<Encoder, 'chat'>,
+  messages: Message[],
+  options?: TemplateArguments & { addGenerationPrompt?: boolean },
+) => {
+  if (!chat)
+    throw badInput(
+      'no-template',
+      'rows are conversations, and the tokenizer has no chat template; give text, or another model',
+    )
+  return chat.encode(turnsFor(chat, messages, options), options)
 }
 
 /** A prompt's ids, with its beginning-of-text token but never an end. */
 export const encodePrompt = (encoder: Encoder, prompt: Text, template?: TemplateArguments): number[] => {
   if (isIds(prompt)) return prompt
-  if (isMessages(prompt)) return needChat(encoder).encode(prompt, { ...template, addGenerationPrompt: true }).ids
+  if (isMessages(prompt)) return encodeChat(encoder, prompt, { ...template, addGenerationPrompt: true }).ids
   return withoutEnd(encoder.encode(prompt, { specialTokens: true }).ids, encoder)
 }
 
@@ -84,7 +101,7 @@ const encodeWhole = (
   if (isIds(prompt))
     return [...prompt, ...withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)]
   return isMessages(prompt)
-    ? needChat(encoder).encode([...prompt, ...asMessages(reply)], template).ids
+    ? encodeChat(encoder, [...prompt, ...asMessages(reply)], template).ids
     : withEnd(encoder.encode(prompt + asText(reply), { specialTokens: true }).ids, encoder)
 }
 
@@ -226,7 +243,7 @@ export const textExample = (
 
 const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOptions, count: Count) => {
   if (row.kind === 'messages') {
-    const { ids, assistantMask } = needChat(encoder).encode(row.messages, row.template)
+    const { ids, assistantMask } = encodeChat(encoder, row.messages, row.template)
     if (options.assistantOnly && !assistantMask)
       throw badInput(
         'no-generation-marks',

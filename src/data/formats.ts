@@ -186,7 +186,10 @@ export type RowReader = {
   read(raw: RawRecord): { rows: Row[]; skipped: Skipped[]; unread: string[] }
 }
 
-/** A reader for the records of one file. With a `known` format it reads records again, in any order. @throws Fault with the record's place */
+/**
+ * A reader for the records of one file. With a `known` format it reads records again, in any order.
+ * @throws Fault with the record's place
+ */
 export const rowReader = (
   file: string,
   layout: Layout,
@@ -197,20 +200,21 @@ export const rowReader = (
   return {
     format: () => format,
     read: ({ value, row, line }) => {
-      const place = { file, layout, row, line }
-      const raw = recordOf(value, place)
-      const record = renamed(raw, columns)
+      const at = { file, layout, row, line }
+      const raw = recordOf(value, at)
+      const { record, own } = renamed(raw, columns)
+      const place = { ...at, own }
       format ??= detect(record, columns, place)
       refuseMedia(record, place)
-      const found = ownFormat(record, format).read(record, place)
-      if (!Array.isArray(found)) return { ...found, unread: [] }
+      const made = ownFormat(record, format).read(record, place)
+      if (!Array.isArray(made)) return { ...made, unread: [] }
       const template = templateOf(record, place)
       const kept = {
         ...(template && { template }),
-        ...(beside.length && { beside: besideOf(raw, beside, place) }),
-        ...(needed && { record: wholeRecord(raw, needed, place) }),
+        ...(beside.length && { beside: besideOf(raw, beside, at) }),
+        ...(needed && { record: wholeRecord(raw, needed, at) }),
       }
-      const rows = found.map((row) => ({ ...asChat(row, place), ...kept }))
+      const rows = made.map((row) => ({ ...asChat(row, place), ...kept }))
       return { rows, skipped: [], unread: unreadOf(record, rows) }
     },
   }
@@ -236,7 +240,7 @@ const requireColumns = (record: Columns, wanted: readonly string[], place: Place
 const besideOf = (record: Columns, wanted: readonly string[], place: Place): Completion['beside'] => {
   requireColumns(record, wanted, place)
   const text = (name: string) => conform(z.object({ [name]: textColumn }), record, place)[name]
-  return Object.fromEntries(wanted.map((name) => [name, text(name)]))
+  return Object.fromEntries(wanted.filter((name) => isThere(record[name])).map((name) => [name, text(name)]))
 }
 
 const wholeRecord = (record: Columns, needed: readonly string[], place: Place): Columns => {
@@ -276,17 +280,20 @@ const detect = (record: Columns, columns: Record<string, string>, place: Place):
 const names = (record: Columns) => Object.keys(record).slice(0, 20).join(', ') || 'none'
 
 /** The record under the usual names. Object.fromEntries defines, so that a column "__proto__" stays a column. */
-const renamed = (record: Columns, columns: Record<string, string>): Columns => {
+const renamed = (record: Columns, columns: Record<string, string>): { record: Columns; own?: Map<string, string> } => {
   const to = new Map<string, string>()
   for (const column in record) {
     const name = column === 'conversations' ? conversationsName(record) : ALIASES.get(column)
     if (name && isThere(record[column]) && !isThere(record[name])) to.set(column, name)
   }
   for (const name in columns) to.set(columns[name], name)
-  if (!to.size) return record
+  if (!to.size) return { record }
   const taken = new Set(to.values())
   const kept = Object.entries(record).filter(([column]) => to.has(column) || !taken.has(column))
-  return Object.fromEntries(kept.map(([column, value]) => [to.get(column) ?? column, idsIn(column, value)]))
+  return {
+    record: Object.fromEntries(kept.map(([column, value]) => [to.get(column) ?? column, idsIn(column, value)])),
+    own: new Map(Array.from(to, ([column, name]) => [name, column])),
+  }
 }
 
 /** ShareGPT's column holds the prompt alone where replies to it stand beside. */

@@ -108,6 +108,10 @@ const otherFields = (message: Message): string[] =>
 export const contentText = ({ content }: Message): string =>
   typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join('')
 
+/** Content in parts as one text. */
+export const withJoinedParts = (message: Message): Message =>
+  Array.isArray(message.content) ? { ...message, content: contentText(message) } : message
+
 /** As a reader sees a turn: its words, and as JSON the tools that it calls. */
 export const shownTurn = (message: Message): string =>
   [contentText(message), message.tool_calls ? JSON.stringify(message.tool_calls) : ''].filter(Boolean).join(' ')

@@ -38,6 +38,8 @@ export type ChatEncodeOptions = ChatOptions & {
 export type ChatTemplate = {
   /** Names of the model's templates. */
   readonly names: readonly string[]
+  /** Whether the template goes through the parts of a content that is a list; one for text alone prints the list. */
+  readsParts(options?: ChatOptions): boolean
   /** Throws a Fault with code `template` (its own complaint as the message) or `continue`. */
   render(messages: readonly Message[], options?: ChatOptions): { text: string }
   /**
@@ -63,8 +65,6 @@ type Compiled = {
   readonly source: string
   readonly statements: readonly Statement[]
   readonly marksGeneration: boolean
-  /** Whether it goes through the parts of a content that is a list. */
-  readonly readsParts: boolean
 }
 
 export const chatTemplate = (
@@ -85,6 +85,7 @@ export const chatTemplate = (
   }
   return {
     names: Object.keys(templates),
+    readsParts: (options = {}) => /\{%[-+]?\s*for\b[^%]*\bin\b[^%]*content/.test(pick(options).source),
     render: (messages, options = {}) => ({ text: render(messages, options).text }),
     encode: (messages, options = {}) => {
       const template = pick(options)
@@ -117,7 +118,6 @@ const compile = ({ file, source }: Template): Compiled => {
       source,
       statements: compileTemplate(source),
       marksGeneration: /\{%[-+]?\s*generation\s*[-+]?%\}/.test(source),
-      readsParts: /\{%[-+]?\s*for\b[^%]*\bin\b[^%]*content/.test(source),
     }
   } catch (error) {
     throw badInput('template', (error as Error).message, { file })
@@ -141,8 +141,7 @@ const renderChat = (
   specialTokens: Readonly<Record<string, string>>,
 ) => {
   if (!messages.length) throw badInput('template', 'a conversation needs at least one message')
-  const whole = messages.map(withoutNulls).map(withReasoning)
-  const chat = template.readsParts ? whole : whole.map(withJoinedParts)
+  const chat = messages.map(withoutNulls).map(withReasoning)
   const final = options.continueFinalMessage ? tagFinal(chat, options, template) : undefined
   const rendered = renderTemplate(
     template.statements,
@@ -161,15 +160,6 @@ const renderChat = (
 
 const withoutNulls = (message: Message): Message =>
   Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined))
-
-/** A template for text alone would print the list: parts that are all text become one. */
-const withJoinedParts = (message: Record<string, unknown>): Record<string, unknown> => {
-  const { content } = message
-  const isText = (part: unknown) => typeof (part as { text?: unknown } | null)?.text === 'string'
-  return Array.isArray(content) && content.every(isText)
-    ? { ...message, content: content.map(({ text }) => text).join('') }
-    : message
-}
 
 /** Reasoning goes by several names; templates read the first two. */
 const withReasoning = (message: Message): Record<string, unknown> => {

@@ -1,6 +1,7 @@
 /** Text to ids, ids to text, conversations to both; one JSON line a text. */
 import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/hub.node.ts'
+import { turnsFor } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Row } from '../../data/rows.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
@@ -61,7 +62,8 @@ const chat = async ({ chat: template }: Tokenizer, options: Options, { out }: Co
   if (!template) throw badInput('no-template', 'has no chat template', { file: options.model })
   for await (const row of rowsOf(options.chat!)) {
     if (row.kind !== 'messages') throw badInput('wrong-kind', `rows of the kind "${row.kind}" are no conversations`)
-    const { text, ids, assistantMask } = template.encode(row.messages, { ...row.template, ...options })
+    const turns = turnsFor(template, row.messages, row.template)
+    const { text, ids, assistantMask } = template.encode(turns, { ...row.template, ...options })
     await out.line({ text, ids, assistant_mask: assistantMask ?? null })
   }
 }
