@@ -6,6 +6,7 @@ import { scorable } from './scoring.ts'
 /** Letters as ids: a is 1; BOS is 0, EOS 30. */
 const encoder = (end: boolean): Encoder => ({
   eosId: 30,
+  addsEos: end,
   size: 31,
   encode: (text, { specialTokens = true } = {}) => {
     const ids = [...text].map((letter) => letter.charCodeAt(0) - 96)

@@ -33,17 +33,8 @@ const fromText = (encoder: Encoder, row: Row, at: number, options: TextOptions):
       row: at,
     })
   const plain = row.kind === 'unpaired' ? ({ ...row, kind: 'completion' } as const) : row
-  const example = textExample(withoutEnds(encoder), plain, { maxLength: Number.POSITIVE_INFINITY }, options, () => {})
+  const noEnd = { ...encoder, eosId: undefined }
+  const example = textExample(noEnd, plain, { maxLength: Number.POSITIVE_INFINITY }, options, () => {})
   if (typeof example === 'string') throw badInput('bad-row', 'holds nothing to predict', { row: at })
   return { ids: example.ids, labels: example.ids.map((id, t) => (example.targets[t] ? id : uncounted)) }
-}
-
-const withoutEnds = (encoder: Encoder): Encoder => {
-  const { eosId } = encoder
-  const encode: Encoder['encode'] = (text, options) => {
-    const { ids } = encoder.encode(text, options)
-    const added = eosId !== undefined && encoder.encode('').ids.at(-1) === eosId
-    return { ids: added && options?.specialTokens ? ids.slice(0, -1) : ids }
-  }
-  return { ...encoder, encode, eosId: undefined }
 }

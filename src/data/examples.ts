@@ -1,7 +1,8 @@
 /**
  * Rows to token ids. What goes wrong most in post-training goes wrong here, so the rules are few and strict:
  * prompt and prompt+reply are tokenised as wholes and the reply is what follows the prompt's length; a chat template
- * already holds its special tokens; plain text gets its EOS if it has none; ids given as ids are taken as they are;
+ * already holds its special tokens; plain text gets its EOS if it has none, and a prompt keeps one that stands in its text
+ * (only the one that a tokenizer adds to every text goes); ids given as ids are taken as they are;
  * a row that truncation leaves without a reply is dropped and counted.
  */
 import { badInput } from '../util/fault.ts'
@@ -11,6 +12,8 @@ import { isIds, isMessages, type Message, type Ranking, type Sft, type Text, typ
 export type Encoder = {
   encode(text: string, options?: { specialTokens?: boolean }): { ids: number[] }
   readonly eosId: number | undefined
+  /** Whether `encode` puts EOS behind a text by itself. */
+  readonly addsEos: boolean
   /** Highest id + 1. */
   readonly size: number
   readonly chat?: {
@@ -56,16 +59,18 @@ const needChat = (encoder: Encoder) => {
   )
 }
 
-/** A prompt's ids, with its beginning-of-text token but never an end. */
+/** A prompt's ids, with its beginning-of-text token. Every prompt is read by this, whatever goes on behind it. */
 export const encodePrompt = (encoder: Encoder, prompt: Text): number[] => {
   if (isIds(prompt)) return prompt
   if (isMessages(prompt)) return needChat(encoder).encode(prompt, { addGenerationPrompt: true }).ids
-  return withoutEnd(encoder.encode(prompt, { specialTokens: true }).ids, encoder)
+  return encodeOpen(encoder, prompt)
 }
 
-/** Some tokenizers end every text with EOS; a prompt goes on. */
-const withoutEnd = (ids: number[], { eosId }: Encoder) =>
-  ids.length > 1 && ids.at(-1) === eosId ? ids.slice(0, -1) : ids
+/** A text that may go on: what the tokenizer puts in front of it, and no end but one that stands in the text. */
+const encodeOpen = (encoder: Encoder, text: string): number[] => {
+  const { ids } = encoder.encode(text, { specialTokens: true })
+  return encoder.addsEos ? ids.slice(0, -1) : ids
+}
 
 const withEnd = (ids: number[], { eosId }: Encoder) =>
   eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId]
@@ -82,7 +87,7 @@ export const encodeReply = (
   if (isIds(prompt)) return withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)
   const whole = isMessages(prompt)
     ? needChat(encoder).encode([...prompt, ...asMessages(reply)]).ids
-    : withEnd(encoder.encode(prompt + asText(reply), { specialTokens: true }).ids, encoder)
+    : withEnd(encodeOpen(encoder, prompt + asText(reply)), encoder)
   if (promptIds.some((id, i) => id !== whole[i])) count('prompt-not-prefix')
   return whole.slice(promptIds.length)
 }
@@ -176,7 +181,7 @@ const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOption
     return { ids, targets: options.assistantOnly ? assistantMask! : ids.map(() => 1), cut: false }
   }
   if (row.kind === 'text') {
-    const ids = isIds(row.text) ? row.text : withEnd(encoder.encode(row.text, { specialTokens: true }).ids, encoder)
+    const ids = isIds(row.text) ? row.text : withEnd(encodeOpen(encoder, row.text), encoder)
     return { ids, targets: ids.map(() => 1), cut: false }
   }
   const whole = encodePrompt(encoder, row.prompt)

@@ -1,4 +1,5 @@
 /** What is told of rows that are odd or not used, by reason. */
+import type { ExampleStream } from '../train/stream.ts'
 import type { WarningEvent } from './recipe.ts'
 
 const meaning: Record<string, string> = {
@@ -13,8 +14,14 @@ const meaning: Record<string, string> = {
 }
 
 /** @param own words of a method, which come first */
-export const oddRows = (counts: Iterable<[string, number]>, own: Record<string, string> = {}): WarningEvent[] =>
+export const oddWarnings = (counts: Iterable<[string, number]>, own: Record<string, string> = {}): WarningEvent[] =>
   Array.from(counts, ([code, count]) => {
     const message = own[code] ?? meaning[code] ?? code
     return { event: 'warning', code, message, count }
   })
+
+/** What the survey of a stream found. */
+export const oddRows = (stream: Pick<ExampleStream<never>, 'found'>, own?: Record<string, string>): WarningEvent[] => {
+  const { odd, dropped } = stream.found()
+  return oddWarnings([...Object.entries(odd), ...Object.entries(dropped)], own)
+}

@@ -12,7 +12,7 @@ import { parseLosses } from './lossFlag.ts'
 import { openPolicy } from './policy.ts'
 import { recipe } from './recipe.ts'
 import { openReference } from './reference.ts'
-import { examplesOf, limitsOf, openData } from './runRows.ts'
+import { examplesOf, limitsOf, openData, vocabularyOf } from './runRows.ts'
 import { preferenceSchema } from './schema.ts'
 import { session } from './session.ts'
 
@@ -33,13 +33,14 @@ export const preference = recipe(
     // model
     const policy = own(await openPolicy(config, place))
     const limits = limitsOf(config, policy)
-    const examples = examplesOf(data, config, {
+    const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
       example: (row, count) => {
         const example = rankedExample(encoder, row, limits, count)
         if (typeof example === 'string') return example
         return isTie(example) && !listwise ? 'tie' : bestFirst(example)
       },
       truncated: ({ truncated }) => truncated,
+      ids: ({ prompt, replies }) => [prompt, ...replies],
     })
     // reference
     const compared = !config.referenceFree && (custom !== undefined || needsReference(losses))
@@ -60,10 +61,9 @@ export const preference = recipe(
     })
     // loop
     yield* session({
-      ...{ encoder, policy, examples, settings: config, run, signal, loss, reference },
+      ...{ policy, examples, settings: config, run, signal, loss, reference },
       collate: async (micros) => rankedBatches(micros, reference && (await eachExample(micros, refLogps)), batching),
       objective: custom ? undefined : lossNames(losses),
-      ids: ({ prompt, replies }) => [prompt, ...replies],
       tokens: ({ prompt, replies }) => replies.reduce((n, reply) => n + prompt.length + reply.length, 0),
     })
   },

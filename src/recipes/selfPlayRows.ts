@@ -4,7 +4,6 @@
  * no model samples, tells nobody apart; and texts of others are tokenised by this model's tokenizer.
  */
 import { type Encoder, encodePrompt, type Limits, rankedExample } from '../data/examples.ts'
-import type { OpenedRows } from '../data/openRows.node.ts'
 import type { Completion, Text } from '../data/rows.ts'
 import type { RowSource } from '../data/source.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
@@ -63,9 +62,3 @@ export const keyOf = ({ tokenizer, eosIds }: Encoding, ids: readonly number[]): 
   const isEnd = eosIds.has(ids.at(-1) ?? -1)
   return `${isEnd}${tokenizer.decode(isEnd ? ids.slice(0, -1) : ids)}`
 }
-
-export const playRows = (rows: OpenedRows<Completion> | RowSource<Completion>, name: PlayRows['name']): PlayRows => ({
-  name,
-  length: rows.length,
-  row: rows.row,
-})

@@ -9,6 +9,7 @@ import type { Text } from '../../data/rows.ts'
 import { runFailure } from '../../util/fault.ts'
 import { openLines } from '../lineFile.ts'
 import type { FileHash, ProgressEvent, WarningEvent } from '../recipe.ts'
+import type { PromptExample } from './prompts.ts'
 import type { Rollout, Sample } from './rollout.ts'
 
 /** A sample as those see it who judge it. */
@@ -28,10 +29,14 @@ export type RewardSource = {
   weight: number
   /** One each, in order. Samples of a prompt come together. */
   of(answers: readonly Answered[]): Promise<Reward[]>
+  /** Throws a Fault where it could not judge any answer to the prompt. */
+  requirePrompt?(prompt: PromptExample): void
 }
 
 export type Rewards = {
   sources: readonly RewardSource[]
+  /** Throws the Fault of the first source that could not judge any answer to the prompt. */
+  requirePrompt(prompt: PromptExample): void
   /** Files that results depend on. */
   files: readonly FileHash[]
   /** What a user should know of them. */
@@ -62,7 +67,7 @@ export const failed = (trouble: string): Reward => ({ value: Number.NaN, trouble
  * Throws a Fault 'reward' where not one sample of the rollout has a reward.
  */
 export async function* rewardsOf(
-  { sources }: Rewards,
+  { sources }: Pick<Rewards, 'sources'>,
   rollout: Rollout,
   { dir, signal }: { dir?: string; signal: AbortSignal },
 ): AsyncGenerator<ProgressEvent, Scored | undefined> {
