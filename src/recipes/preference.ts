@@ -12,7 +12,7 @@ import { parseLosses } from './lossFlag.ts'
 import { openPolicy } from './policy.ts'
 import { recipe } from './recipe.ts'
 import { openReference } from './reference.ts'
-import { examplesOf, limitsOf, openData, vocabularyOf } from './runRows.ts'
+import { type Data, examplesOf, limitsOf, openData, vocabularyOf } from './runRows.ts'
 import { preferenceSchema } from './schema.ts'
 import { session } from './session.ts'
 
@@ -28,7 +28,7 @@ export const preference = recipe(
     const place = await locate(config)
     const data = own(await openData('ranking', config))
     const encoder = await openEncoder(place)
-    const losses = lossesFor(config, data.rows)
+    const losses = lossesFor(config, data)
     const listwise = data.rows.widest > 2 || losses.some(({ name }) => name === 'plackett-luce')
     // model
     const policy = own(await openPolicy(config, place))
@@ -56,7 +56,7 @@ export const preference = recipe(
       options: lossOptions(config),
       reference: reference !== undefined,
       lists: listwise,
-      prob: data.rows.probable,
+      prob: data.rows.probable || data.held?.probable === true,
       custom,
     })
     // loop
@@ -70,13 +70,11 @@ export const preference = recipe(
 )
 
 /** `--loss`, or plackett-luce for lists; what does not go together is refused before a model is opened. */
-const lossesFor = (
-  config: z.output<typeof preferenceSchema>,
-  rows: { widest: number; probable: boolean },
-): LossSpec[] => {
+const lossesFor = (config: z.output<typeof preferenceSchema>, { rows, held }: Data<'ranking'>): LossSpec[] => {
   const losses = parseLosses(rows.widest > 2 && config.loss === 'sigmoid' ? 'plackett-luce' : config.loss)
   preferenceLoss(losses, lossOptions(config))
   checkRows(losses, rows)
+  if (held) checkRows(losses, held, 'held-out rows')
   return losses
 }
 

@@ -180,6 +180,7 @@ const survey = async (file: LineFile<List>, total: number): Promise<{ lines: num
 const oddities: Record<string, string> = {
   equal: 'rows not trained on: all their answers are equal, so there is nothing to tell apart',
   'prompt-too-long': 'rows not used: the prompt leaves no room for an answer',
+  'empty-prompt': 'rows not used: the prompt is empty',
   'helper-empty': 'rows not used: a helper had no answer to them',
   'helper-cut': 'answers of helpers were cut at --max-new-tokens',
 }

@@ -24,9 +24,13 @@ export type PlayRows = RowSource<Completion> & { name: 'train' | 'held' }
 /** A given answer; `cut` where its writer was stopped by a limit. */
 export type Given = { answer: Text; cut?: boolean }
 
-/** The last tokens of the prompt, or why there is no room for an answer. */
-export const promptOf = ({ encoder, limits }: Encoding, { prompt }: Completion): number[] | 'prompt-too-long' => {
+/** The last tokens of the prompt, or why it cannot be answered. */
+export const promptOf = (
+  { encoder, limits }: Encoding,
+  { prompt }: Completion,
+): number[] | 'prompt-too-long' | 'empty-prompt' => {
   const ids = encodePrompt(encoder, prompt)
+  if (ids.length === 0) return 'empty-prompt'
   const kept = limits.maxPromptLength === undefined ? ids : ids.slice(-limits.maxPromptLength)
   return kept.length < limits.maxLength ? kept : 'prompt-too-long'
 }
@@ -36,7 +40,8 @@ export type GivenReplies = { prompt: number[]; replies: number[][]; odd: string[
 /** Answers as token ids within the limits, or why there is nothing to compare. */
 export const givenReplies = (encoding: Encoding, row: Completion, given: readonly Given[]): GivenReplies | string => {
   const { encoder, limits, eosIds } = encoding
-  if (typeof promptOf(encoding, row) === 'string') return 'prompt-too-long'
+  const promptIds = promptOf(encoding, row)
+  if (typeof promptIds === 'string') return promptIds
   const odd = new Set<string>()
   const responses = given.map(({ answer }) => answer)
   const ranks = responses.map(() => 1)

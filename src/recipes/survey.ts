@@ -10,7 +10,7 @@ const told = 256
 /** Surveys the streams in their order. After an abort it ends early: nothing will be trained on. */
 export async function* surveyed(
   streams: readonly (Surveyed | undefined)[],
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): AsyncGenerator<ProgressEvent, void> {
   const there = streams.filter((stream) => stream !== undefined)
   const total = there.reduce((n, { length }) => n + length, 0)
@@ -18,7 +18,7 @@ export async function* surveyed(
   let last = 0
   for (const stream of there) {
     for await (const through of stream.survey()) {
-      if (signal.aborted) return
+      if (signal?.aborted) return
       const done = before + through
       if (total <= told || (done - last < told && done < total)) continue
       last = done

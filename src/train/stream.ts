@@ -4,7 +4,7 @@
  * before the first step, so that a row which cannot be read by tokenizer or template is known then, with its place; what
  * it made is kept, up to a limit of memory, and not made again.
  */
-import { badInput, Fault, type Where } from '../util/fault.ts'
+import { atPlace, badInput, type Where } from '../util/fault.ts'
 
 export type Counts = Record<string, number>
 
@@ -54,13 +54,10 @@ export const exampleStream = <R, E extends object>(parts: StreamParts<R, E>): Ex
   let found = { dropped: {} as Counts, odd: {} as Counts }
   const made = (row: R, i: number): Made<E> => {
     const odd = new Set<string>()
-    try {
-      const example = parts.example(row, (what) => odd.add(what))
-      if (typeof example !== 'string' && parts.truncated(example)) odd.add('truncated')
-      return { example, odd: [...odd] }
-    } catch (error) {
-      throw placed(error, parts.where?.(i) ?? { row: i })
-    }
+    const where = parts.where?.(i) ?? { row: i }
+    const example = atPlace(where, () => parts.example(row, (what) => odd.add(what)))
+    if (typeof example !== 'string' && parts.truncated(example)) odd.add('truncated')
+    return { example, odd: [...odd] }
   }
   const exampleOf = async (i: number): Promise<E | string> => {
     const text = kept.get(i)
@@ -104,12 +101,6 @@ export const exampleStream = <R, E extends object>(parts: StreamParts<R, E>): Ex
       return taken
     },
   }
-}
-
-/** The fault with the place of its row, unless it has one or is about a flag or another file. */
-export const placed = (error: unknown, where: Where): unknown => {
-  if (!(error instanceof Fault) || error.where.row !== undefined || error.where.file || error.where.flag) return error
-  return new Fault(error.code, error.message, where, error.exitCode)
 }
 
 const add = (counts: Counts, what: string) => {

@@ -8,11 +8,12 @@ import { beamSearch } from '../../generate/beams.ts'
 import { type Completion, completions, endIds, generate } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
 import type { RemoteCompletion } from '../../generate/remote.ts'
+import { checkPrompt } from '../../generate/scheduler.ts'
 import type { Piece } from '../../generate/sequence.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
-import { badInput } from '../../util/fault.ts'
+import { atPlace, badInput, type Where } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import type { Output } from '../output.ts'
 import { generateElsewhere, isElsewhere, remoteFields } from '../remoteGenerate.ts'
@@ -49,7 +50,8 @@ export default command({
   schema,
   async run(options, { out }) {
     checkBeams(options)
-    const prompts = await promptsOf(options)
+    const asked = await promptsOf(options)
+    const prompts = asked.map(({ prompt }) => prompt)
     const report = reporter(out.screen, { logEvery: 1 })
     const samples = options.numReturnSequences
     const total = prompts.length * samples
@@ -62,7 +64,11 @@ export default command({
     try {
       const { tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
-      const ids = prompts.map((prompt) => encodePrompt(encoder, prompt))
+      const ids = asked.map(({ prompt, where }) => {
+        const ids = atPlace(where, () => encodePrompt(encoder, prompt))
+        checkPrompt(opened.model, ids, where)
+        return ids
+      })
       const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
       const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
       const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
@@ -94,17 +100,19 @@ const checkBeams = (options: Options) => {
   if (stop) throw badInput('bad-flag', 'beams end at end tokens or at their length; leave it out', { flag: '--stop' })
 }
 
+type Asked = { prompt: Text; where: Where }
+
 /** Of the flags, then of the files. */
-const promptsOf = async ({ prompt = [], data, chat }: Options): Promise<Text[]> => {
-  const asked: Text[] = [...prompt]
+const promptsOf = async ({ prompt = [], data, chat }: Options): Promise<Asked[]> => {
+  const asked: Asked[] = prompt.map((text) => ({ prompt: text, where: { flag: '--prompt' } }))
   if (data) {
     const rows = await openRows(data, { as: 'prompt', resolve: resolveDataset })
-    for (let i = 0; i < rows.length; i++) asked.push((await rows.row(i)).prompt)
+    for (let i = 0; i < rows.length; i++) asked.push({ prompt: (await rows.row(i)).prompt, where: rows.where(i) })
     await rows.close()
   }
   if (asked.length === 0) throw badInput('bad-flag', 'no prompts; give --prompt or --data')
   const turn = (text: Text): Text => (typeof text === 'string' ? [{ role: 'user', content: text }] : text)
-  return chat ? asked.map(turn) : asked
+  return chat ? asked.map(({ prompt, where }) => ({ prompt: turn(prompt), where })) : asked
 }
 
 /** Completions end in any order; each waits for those before it. */

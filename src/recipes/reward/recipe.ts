@@ -32,7 +32,7 @@ export const reward = recipe(
     // model
     const start = config.head === undefined ? undefined : await openHead(config.head)
     const padding = await paddingOf(place.dir, encoder)
-    const head = headOf(config, data.rows, start)
+    const head = headOf(config, data, start)
     const policy = own(await openPolicy(config, place, (base) => padding.applied(head.withHead(base))))
     const { kind, why } = head.chosen()
     if (why)
