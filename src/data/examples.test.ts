@@ -8,6 +8,7 @@ const id = (text: string) => [...text].map((c) => c.charCodeAt(0))
 const eosId = 36
 const plain: Encoder = {
   eosId,
+  addsEos: false,
   size: 1000,
   encode: (text, { specialTokens = true } = {}) => ({ ids: id(specialTokens ? `^${text}` : text) }),
 }
@@ -132,9 +133,24 @@ describe('prompts and replies', () => {
     expect(unpairedExample(plain, row, { maxLength: 3 }, () => {})).toBe('no-reply-left')
   })
 
+  /** With EOS behind every text. */
+  const ending: Encoder = { ...plain, addsEos: true, encode: (t, o) => ({ ids: [...plain.encode(t, o).ids, eosId] }) }
+
   it('lose an EOS that the tokenizer puts behind the prompt', () => {
-    const ending: Encoder = { ...plain, encode: (t, o) => ({ ids: [...plain.encode(t, o).ids, eosId] }) }
     expect(ranked(ending, ranking('hi', ['a']), long)).toMatchObject({ prompt: '^hi', replies: ['a$'] })
+    expect(ranked(ending, ranking('', ['a']), long)).toMatchObject({ prompt: '^', replies: ['a$'] })
+  })
+
+  it.each([
+    ['as it stands', plain],
+    ['beside the one that the tokenizer adds', ending],
+  ])('keep an EOS that stands in the prompt, %s', (_, encoder) => {
+    expect(ranked(encoder, ranking('hi$', ['a', 'b$']), long)).toMatchObject({
+      ...{ prompt: '^hi$', replies: ['a$', 'b$'], seen: [] },
+    })
+    const row = { kind: 'completion', prompt: 'hi$', completion: 'a' } as const
+    const example = textExample(encoder, row, long, { assistantOnly: false, completionOnly: true }, () => {})
+    expect(example).toMatchObject({ ids: id('^hi$a$'), targets: [0, 0, 0, 0, 1, 1] })
   })
 })
 

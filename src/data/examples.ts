@@ -1,7 +1,8 @@
 /**
  * Rows to token ids. What goes wrong most in post-training goes wrong here, so the rules are few and strict:
  * prompt and prompt+reply are tokenised as wholes and the reply is what follows the prompt's length; a chat template
- * already holds its special tokens; plain text gets its EOS if it has none; ids given as ids are taken as they are;
+ * already holds its special tokens; plain text gets its EOS if it has none, and a prompt keeps one that stands in its text
+ * (only the one that a tokenizer adds to every text goes); ids given as ids are taken as they are;
  * a row that truncation leaves without a reply is dropped and counted.
  */
 import { badInput } from '../util/fault.ts'
@@ -13,6 +14,8 @@ import type { TemplateArguments } from './template.ts'
 export type Encoder = {
   encode(text: string, options?: { specialTokens?: boolean }): { ids: number[] }
   readonly eosId: number | undefined
+  /** Whether `encode` puts EOS behind a text by itself. */
+  readonly addsEos: boolean
   /** Highest id + 1. */
   readonly size: number
   readonly chat?: {
@@ -75,16 +78,18 @@ const encodeChat = (
   return chat.encode(turnsFor(chat, messages, options), options)
 }
 
-/** A prompt's ids, with its beginning-of-text token but never an end. */
+/** A prompt's ids, with its beginning-of-text token. Every prompt is read by this, whatever goes on behind it. */
 export const encodePrompt = (encoder: Encoder, prompt: Text, template?: TemplateArguments): number[] => {
   if (isIds(prompt)) return prompt
   if (isMessages(prompt)) return encodeChat(encoder, prompt, { ...template, addGenerationPrompt: true }).ids
-  return withoutEnd(encoder.encode(prompt, { specialTokens: true }).ids, encoder)
+  return encodeOpen(encoder, prompt)
 }
 
-/** Some tokenizers end every text with EOS; a prompt goes on. */
-const withoutEnd = (ids: number[], { eosId }: Encoder) =>
-  ids.length > 1 && ids.at(-1) === eosId ? ids.slice(0, -1) : ids
+/** A text that may go on: what the tokenizer puts in front of it, and no end but one that stands in the text. */
+const encodeOpen = (encoder: Encoder, text: string): number[] => {
+  const { ids } = encoder.encode(text, { specialTokens: true })
+  return encoder.addsEos ? ids.slice(0, -1) : ids
+}
 
 const withEnd = (ids: number[], { eosId }: Encoder) =>
   eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId]
@@ -102,7 +107,7 @@ const encodeWhole = (
     return [...prompt, ...withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)]
   return isMessages(prompt)
     ? encodeChat(encoder, [...prompt, ...asMessages(reply)], template).ids
-    : withEnd(encoder.encode(prompt + asText(reply), { specialTokens: true }).ids, encoder)
+    : withEnd(encodeOpen(encoder, prompt + asText(reply)), encoder)
 }
 
 const beginsWith = (ids: readonly number[], beginning: readonly number[]) => beginning.every((id, i) => id === ids[i])
@@ -253,7 +258,7 @@ const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOption
     return { ids, targets: options.assistantOnly ? assistantMask! : ids.map(() => 1), cut: false }
   }
   if (row.kind === 'text') {
-    const ids = isIds(row.text) ? row.text : withEnd(encoder.encode(row.text, { specialTokens: true }).ids, encoder)
+    const ids = isIds(row.text) ? row.text : withEnd(encodeOpen(encoder, row.text), encoder)
     return { ids, targets: ids.map(() => 1), cut: false }
   }
   // The tokens are those of the whole; the prompt's length says how many of them do not count

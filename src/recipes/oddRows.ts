@@ -1,6 +1,7 @@
 /** What is told of rows that are odd or not used, by reason. */
 import type { OpenedRows } from '../data/openRows.node.ts'
 import { unreadColumns } from '../data/unread.ts'
+import type { ExampleStream } from '../train/stream.ts'
 import type { WarningEvent } from './recipe.ts'
 
 const meaning: Record<string, string> = {
@@ -17,11 +18,17 @@ const meaning: Record<string, string> = {
 }
 
 /** @param own words of a method, which come first */
-export const oddRows = (counts: Iterable<[string, number]>, own: Record<string, string> = {}): WarningEvent[] =>
+export const oddWarnings = (counts: Iterable<[string, number]>, own: Record<string, string> = {}): WarningEvent[] =>
   Array.from(counts, ([code, count]) => {
     const message = own[code] ?? meaning[code] ?? code
     return { event: 'warning', code, message, count }
   })
+
+/** What the survey of a stream found. */
+export const oddRows = (stream: Pick<ExampleStream<never>, 'found'>, own?: Record<string, string>): WarningEvent[] => {
+  const { odd, dropped } = stream.found()
+  return oddWarnings([...Object.entries(odd), ...Object.entries(dropped)], own)
+}
 
 /** Columns that would change a result elsewhere and are not read, once each. */
 export const unreadWarnings = (opened: readonly (Pick<OpenedRows, 'unread'> | undefined)[]): WarningEvent[] => {

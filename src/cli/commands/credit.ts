@@ -17,6 +17,7 @@ import { diskFault, makeFolders } from '../../util/files.node.ts'
 import { command } from '../command.ts'
 import { figure, shortPath } from '../format.ts'
 import { creditable } from '../judging.ts'
+import { madeRows } from '../madeRows.ts'
 import { makeScreen } from '../screen.ts'
 import { reporter } from '../terminal.ts'
 
@@ -51,8 +52,8 @@ export default command({
       const { model, tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
       const limits = { positions: model.config.max_position_embeddings, vocabulary: model.config.vocab_size }
-      for (let i = 0; i < rows.length; i++) {
-        const { trunk, branches } = creditable(encoder, await rows.row(i), i, limits)
+      let i = 0
+      for await (const { trunk, branches } of await madeRows(rows, (row) => creditable(encoder, row, limits), report)) {
         const prompt = Array.from(trunk)
         const replies = branches.map((ids) => replyOf(Array.from(ids), prompt, tokenizer))
         const text = tokenizer ? tokenizer.decode(prompt, { skipSpecialTokens: true }) : prompt.join(' ')
@@ -64,7 +65,7 @@ export default command({
           if (out.readable) await out.text(readable(title, credit, color))
           else await out.line(lineOf(credit))
         }
-        report.show({ event: 'progress', phase: 'score', done: i + 1, total: rows.length })
+        report.show({ event: 'progress', phase: 'score', done: ++i, total: rows.length })
       }
       if (options.html !== undefined) {
         await writeText(options.html, creditPage(options.model, shown))

@@ -3,20 +3,21 @@ import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
-import type { Prompt, Text } from '../../data/rows.ts'
+import type { Text } from '../../data/rows.ts'
 import { beamSearch } from '../../generate/beams.ts'
 import { type Completion, completions, endIds, generate } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
 import type { RemoteCompletion } from '../../generate/remote.ts'
+import { checkPrompt } from '../../generate/scheduler.ts'
 import type { Piece } from '../../generate/sequence.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
 import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
-import { badInput } from '../../util/fault.ts'
+import { atPlace, badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import type { Output } from '../output.ts'
-import { generateElsewhere, isElsewhere, remoteFields } from '../remoteGenerate.ts'
+import { type Asked, generateElsewhere, isElsewhere, remoteFields } from '../remoteGenerate.ts'
 import { beamFields, samplingFields, samplingOptions } from '../sampling.ts'
 import { type Reporter, reporter } from '../terminal.ts'
 
@@ -42,7 +43,6 @@ const schema = z.object({
   threads: engineFields.threads,
 })
 type Options = z.output<typeof schema>
-type Asked = Pick<Prompt, 'prompt' | 'template'>
 
 export default command({
   summary: 'Complete prompts',
@@ -65,7 +65,11 @@ export default command({
     try {
       const { tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
-      const ids = asked.map(({ prompt, template }) => encodePrompt(encoder, prompt, template))
+      const ids = asked.map(({ prompt, template, where }) => {
+        const ids = atPlace(where, () => encodePrompt(encoder, prompt, template))
+        checkPrompt(opened.model, ids, where)
+        return ids
+      })
       const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
       const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
       const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
@@ -99,16 +103,16 @@ const checkBeams = (options: Options) => {
 
 /** Of the flags, then of the files. */
 const promptsOf = async ({ prompt = [], data, chat }: Options, { note }: Reporter): Promise<Asked[]> => {
-  const asked: Asked[] = prompt.map((text) => ({ prompt: text }))
+  const asked: Asked[] = prompt.map((text) => ({ prompt: text, where: { flag: '--prompt' } }))
   if (data) {
     const rows = await openRows(data, { as: 'prompt', resolve: resolveDataset })
-    for (let i = 0; i < rows.length; i++) asked.push(await rows.row(i))
+    for (let i = 0; i < rows.length; i++) asked.push({ ...(await rows.row(i)), where: rows.where(i) })
     await rows.close()
     for (const { message } of unreadWarnings([rows])) note(message)
   }
   if (asked.length === 0) throw badInput('bad-flag', 'no prompts; give --prompt or --data')
   const turn = (text: Text): Text => (typeof text === 'string' ? [{ role: 'user', content: text }] : text)
-  return chat ? asked.map(({ prompt, template }) => ({ prompt: turn(prompt), template })) : asked
+  return chat ? asked.map((one) => ({ ...one, prompt: turn(one.prompt) })) : asked
 }
 
 /** Completions end in any order; each waits for those before it. */

@@ -40,7 +40,7 @@ export async function* compare(
   refuseTwins(sft.subject, policies)
   const judges = await openJudges(settings, sft.subject, policies)
   const stops = policies.flatMap(({ runs }) => runs.flatMap((run) => run.stops))
-  const { prompts, warnings } = await promptsFor(settings, [sft.subject, ...stops])
+  const { prompts, warnings } = await promptsFor(settings, [sft.subject, ...stops], judges)
   const unlock = await claim(root)
   try {
     const names = policies.map(({ name }) => name)

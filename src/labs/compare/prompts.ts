@@ -5,7 +5,8 @@ import { openRows } from '../../data/openRows.node.ts'
 import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { rewardColumns } from '../../recipes/rl/openRewards.ts'
 import type { PromptExample } from '../../recipes/rl/prompts.ts'
-import { badInput } from '../../util/fault.ts'
+import { atPlace, badInput } from '../../util/fault.ts'
+import type { Judge } from './judges.ts'
 import type { CompareSettings } from './settings.ts'
 import type { Subject } from './subjects.ts'
 
@@ -18,7 +19,11 @@ export type Prompts = {
 }
 
 /** The same prompts by every tokenizer: those that leave room for an answer by all of them. */
-export const promptsFor = async (settings: CompareSettings, subjects: readonly Subject[]): Promise<Prompts> => {
+export const promptsFor = async (
+  settings: CompareSettings,
+  subjects: readonly Subject[],
+  judges: readonly Pick<Judge, 'requirePrompt'>[],
+): Promise<Prompts> => {
   const { data, maxSamples, reward = [], judge = [], maxNewTokens } = settings
   const rows = await openRows(data, {
     ...{ as: 'prompt', maxSamples, resolve: resolveDataset, record: rewardColumns([...reward, ...judge]) },
@@ -30,7 +35,11 @@ export const promptsFor = async (settings: CompareSettings, subjects: readonly S
   try {
     for (let i = 0; i < rows.length; i++) {
       const { prompt, template, record = {} } = await rows.row(i)
-      const each = encodings.map(([key, { encoder }]) => ({ key, ids: encodePrompt(encoder, prompt, template) }))
+      const each = atPlace(rows.where(i), () => {
+        const read = encodings.map(([key, { encoder }]) => ({ key, ids: encodePrompt(encoder, prompt, template) }))
+        for (const judge of judges) judge.requirePrompt?.({ prompt, template, ids: read[0].ids, record })
+        return read
+      })
       if (each.some(({ ids }) => ids.length === 0 || ids.length > room)) left++
       else for (const { key, ids } of each) prompts.get(key)!.push({ prompt, template, ids, record })
     }

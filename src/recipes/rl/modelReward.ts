@@ -12,6 +12,7 @@ import { openModel } from '../../passes/open.node.ts'
 import { rewardOf, scoresOf } from '../../passes/scores.ts'
 import { sameTokenizer } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
+import { readBy } from '../encoder.ts'
 import type { WarningEvent } from '../recipe.ts'
 import { readRewardNotes } from '../reward/saved.ts'
 import type { OpenedReward, Opening } from './openRewards.ts'
@@ -50,6 +51,14 @@ export const modelReward = async (
   return {
     files: await sha256Files(new Set([...opened.files, ...adapterFiles])),
     warnings: shared ? [] : [retokenised(name)],
+    requirePrompt: ({ ids, ...asked }) =>
+      readBy(name, () => {
+        const tree = encode({ ...asked, promptIds: ids, sample: anyAnswer })
+        const size = opened.model.config.vocab_size
+        const stray = strayIn([tree], size)
+        if (stray !== undefined)
+          throw badInput('reward-tokenizer', `it has ${size} token ids, and the prompt holds ${stray}`)
+      }),
     of: (answers) => {
       const trees = answers.map(encode)
       requireKnownIds(name, trees, opened.model.config.vocab_size)
@@ -58,12 +67,18 @@ export const modelReward = async (
   }
 }
 
-/** Without tokenizers ids must mean the same. */
-const requireKnownIds = (name: string, trees: readonly (Tree | undefined)[], size: number) => {
-  const stray = trees
+/** Stands for all answers where a prompt is tried. */
+const anyAnswer: Answered['sample'] = { prompt: 0, sample: 0, ids: [0], logps: [], text: '-', finish_reason: 'stop' }
+
+const strayIn = (trees: readonly (Tree | undefined)[], size: number): number | undefined =>
+  trees
     .flatMap((tree) => (tree ? [tree.trunk, ...tree.branches] : []))
     .flatMap((ids) => Array.from(ids))
     .find((id) => id >= size)
+
+/** Without tokenizers ids must mean the same. */
+const requireKnownIds = (name: string, trees: readonly (Tree | undefined)[], size: number) => {
+  const stray = strayIn(trees, size)
   if (stray !== undefined)
     throw badInput('reward-tokenizer', `${JSON.stringify(name)} has ${size} token ids, and an answer holds ${stray}`, {
       flag: '--reward',

@@ -30,10 +30,14 @@ export type RewardSource = {
   weight: number
   /** One each, in order. Samples of a prompt come together. */
   of(answers: readonly Answered[]): Promise<Reward[]>
+  /** Throws a Fault where it could not judge any answer to the prompt. */
+  requirePrompt?(prompt: PromptExample): void
 }
 
 export type Rewards = {
   sources: readonly RewardSource[]
+  /** Throws the Fault of the first source that could not judge any answer to the prompt. */
+  requirePrompt(prompt: PromptExample): void
   /** Files that results depend on. */
   files: readonly FileHash[]
   /** What a user should know of them. */
@@ -66,7 +70,7 @@ export const abstained: Reward = { value: Number.NaN, abstains: true }
  * Throws a Fault 'reward' where not one sample of the rollout has a reward.
  */
 export async function* rewardsOf(
-  { sources }: Rewards,
+  { sources }: Pick<Rewards, 'sources'>,
   rollout: Rollout,
   { dir, signal }: { dir?: string; signal: AbortSignal },
 ): AsyncGenerator<ProgressEvent, Scored | undefined> {
