@@ -51,7 +51,8 @@ const unpairedMessages: Read = (record, place) => {
 
 /** A row of supervised fine-tuning or scoring, told by its own columns. */
 const plain: Read = (record, place) => {
-  const has = (column: string) => isThere(record[column])
+  // An empty field of csv is what is null elsewhere
+  const has = (column: string) => isThere(record[column]) && !(place.layout === 'csv' && record[column] === '')
   if (has('input_ids') && has('labels')) return [{ kind: 'labelled', ...conform(schemas.labelled, record, place) }]
   if (has('messages')) return [{ kind: 'messages', ...conform(schemas.messages, record, place) }]
   if (has('completion')) return [{ kind: 'completion', ...conform(schemas.completion, record, place) }]

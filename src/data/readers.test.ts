@@ -329,6 +329,19 @@ describe('rows', () => {
     }
   })
 
+  it('of csv are told by the fields that are not empty', () => {
+    const reader = rowReader('f.csv', 'csv')
+    const none = { text: '', prompt: '', completion: '' }
+    const kinds = [{ text: 'a' }, { prompt: 'a', completion: 'b' }, { completion: 'b' }].map(
+      (value, row) => reader.read({ value: { ...none, ...value }, row }).rows[0],
+    )
+    expect(kinds).toEqual([
+      { kind: 'text', text: 'a' },
+      { kind: 'completion', prompt: 'a', completion: 'b' },
+      { kind: 'completion', prompt: '', completion: 'b' },
+    ])
+  })
+
   it('may share ids', () => {
     const reader = rowReader('f.jsonl', 'rows')
     for (const row of [0, 1])

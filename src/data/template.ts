@@ -57,7 +57,9 @@ const variablesOf = (value: unknown, place: Place): Record<string, unknown> => {
   const stray = notVariables.find((name) => value[name] !== undefined && value[name] !== null)
   if (stray)
     throw rowFault('bad-value', `holds ${stray}, which is no variable of a template; leave it out`, place, column)
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== null))
+  const variables = { ...value }
+  for (const name of Object.keys(variables)) if (variables[name] === null) delete variables[name]
+  return variables
 }
 
 const listed = (name: 'tools' | 'documents', value: unknown, column: string, place: Place) => {
