@@ -11,8 +11,8 @@ import { getTreePath } from 'hyparquet/src/schema.js'
 import { compressors, decompressSnappy, decompressZstd } from 'hyparquet-compressors'
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput, Fault } from '../util/fault.ts'
+import { badUtf8, decodeUtf8, parseJson } from '../util/json.ts'
 import type { RawRecord } from './check.ts'
-import { badUtf8, decodeUtf8, parseJson } from './json.ts'
 import { MAX_LINE } from './lines.ts'
 import { type ColumnDecoder, checkPage, checkThrift, type Page, packedPart, pagesOf } from './parquetGuard.ts'
 
@@ -184,9 +184,21 @@ const openLeaf = async (
   const largest = (of: (page: Page) => number) => pages.reduce((most, page) => Math.max(most, of(page)), 0)
   held.bytes += largest(({ header }) => header.uncompressed_page_size)
   held.values += largest(({ header }) => (header.data_page_header ?? header.data_page_header_v2)?.num_values ?? 0)
-  if (held.bytes > source.size + FREE_PAGES)
-    throw new Error(`pages of ${held.bytes} bytes at a time; write smaller ones`)
-  if (held.values > MAX_VALUES) throw new Error(`pages of ${held.values} values at a time; write smaller row groups`)
+  const large =
+    held.bytes > source.size + FREE_PAGES
+      ? `${held.bytes} bytes`
+      : held.values > MAX_VALUES
+        ? `${held.values} values`
+        : undefined
+  if (large)
+    throw badInput(
+      'bad-parquet',
+      `would have to hold pages of ${large} at a time; write it again with smaller row groups`,
+      {
+        file: source.name,
+        column: meta.path_in_schema[0],
+      },
+    )
   const decoder = { ...meta, pathInSchema: meta.path_in_schema, element, schemaPath, parsers: parsers as never }
   return { path: meta.path_in_schema, take: cursor(pages, (page, open) => decoded(bytes, page, decoder, unpack, open)) }
 }
@@ -212,7 +224,8 @@ const decoded = (bytes: Uint8Array, page: Page, decoder: ColumnDecoder, unpack: 
   const part = packedPart(page)
   const isPlain = header.data_page_header_v2?.is_compressed === false
   const packed = bytes.subarray(part.start, part.end)
-  const values = isPlain ? packed : unpack(packed, part.size)
+  // an empty dictionary may still be packed
+  const values = isPlain ? packed : part.size ? unpack(packed, part.size) : new Uint8Array()
   if (!isPlain && values.length !== part.size) throw new Error('a page that unpacks to another size')
   checkPage(header, bytes.subarray(start, end), values, decoder)
   const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, end), offset: start }
