@@ -77,7 +77,11 @@ describe('openCheckpoint', () => {
       'has no weight_map',
       (path: string) => writeFileSync(join(path, 'model.safetensors.index.json'), '{"weight_map": {"a": 1}}'),
     ],
-    ['a damaged config', 'config.json: is not JSON', (path: string) => truncateSync(join(path, 'config.json'), 30)],
+    [
+      'a damaged config',
+      'config.json: is not valid JSON',
+      (path: string) => truncateSync(join(path, 'config.json'), 30),
+    ],
     [
       'a config that is a list',
       'config.json: is not a JSON object',

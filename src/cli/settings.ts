@@ -44,11 +44,16 @@ const readSettings = async (file: string, fields: readonly Field[]): Promise<Val
 const MAX_SETTINGS = 2 ** 18
 
 /** @throws Fault bad-file */
-export const settingsOf = (text: string, file: string, parse: (text: string) => unknown): unknown => {
+export const settingsOf = (
+  text: string,
+  file: string,
+  parse: (text: string, options: { logLevel: 'error' }) => unknown,
+): unknown => {
   if (text.length > MAX_SETTINGS)
     throw badInput('bad-file', `has more than ${MAX_SETTINGS} characters, too many for settings`, { file })
   try {
-    return parse(text)
+    // without its warnings, which are several lines
+    return parse(text, { logLevel: 'error' })
   } catch (error) {
     const deep = error instanceof RangeError
     throw badInput(
