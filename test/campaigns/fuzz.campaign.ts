@@ -33,6 +33,7 @@ else
     const inputs = Math.round((Number(INPUTS) * target.weight) / whole)
     const dog = watchdog(saved('stuck'), STUCK)
     const begin = performance.now()
+    const used = process.cpuUsage()
     const problems: string[] = []
     let last: Input = ''
     for await (const { input, number, problem } of fuzz(target, Number(SEED), inputs, (input) =>
@@ -44,9 +45,8 @@ else
       if (problems.length >= ENOUGH) break
     }
     await dog.end()
-    const seconds = (performance.now() - begin) / 1000
-    say(
-      `${target.name}: ${inputs} inputs, ${seconds.toFixed(0)} s, ${problems.length} findings (last input ${last.length})`,
-    )
+    const { user, system } = process.cpuUsage(used)
+    const seconds = `${((performance.now() - begin) / 1000).toFixed(0)} s (${((user + system) / 1e6).toFixed(1)} of the processor)`
+    say(`${target.name}: ${inputs} inputs, ${seconds}, ${problems.length} findings (last input ${last.length})`)
     expect(problems).toEqual([])
   })

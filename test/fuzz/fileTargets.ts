@@ -23,7 +23,7 @@ const goldens = Object.entries(JSON.parse(packed.toString()) as Record<string, s
 )
 
 /** Files of a kind, cut to their first lines so that an input is quick to read. */
-const seedsOf = (ending: RegExp, most = 3000): Uint8Array[] =>
+const seedsOf = (ending: RegExp, most = 1200): Uint8Array[] =>
   goldens.filter(([name]) => ending.test(name)).map(([, bytes]) => bytes.subarray(0, most))
 
 const words = [
@@ -128,7 +128,7 @@ const readRecord = (value: unknown): string => {
 export const fileTargets: readonly Target[] = [
   {
     name: 'jsonl',
-    weight: 3,
+    weight: 4,
     make: changing(jsonl, [...marks, ...words]),
     run: async (input) => {
       const bytes = bytesFrom(input)
@@ -157,7 +157,7 @@ export const fileTargets: readonly Target[] = [
   },
   {
     name: 'csv',
-    weight: 3,
+    weight: 4,
     make: changing(seedsOf(/\.csv$/), [...marks, ...words]),
     run: async (input) => {
       const records = await gathered(csvRecords('x', cut(bytesFrom(input)), {}))
@@ -181,7 +181,7 @@ export const fileTargets: readonly Target[] = [
   },
   {
     name: 'parquet',
-    weight: 1,
+    weight: 2,
     make: changing(
       seedsOf(/\.parquet$/, 2 ** 20).filter(({ length }) => length < 20_000),
       [],
@@ -190,7 +190,7 @@ export const fileTargets: readonly Target[] = [
   },
   {
     name: 'record',
-    weight: 6,
+    weight: 4,
     isText: true,
     make: (r, found) => {
       const from = found.length && r.once(2) ? JSON.parse(found[r.int(found.length)] as string) : r.pick(records)

@@ -142,19 +142,19 @@ const globWords = ['*', '**', '**/', '?', '[', ']', 'a-z', '!', 'data', '/', 'tr
 export const modelTargets: readonly Target[] = [
   {
     name: 'safetensors',
-    weight: 3,
+    weight: 10,
     make: changing(tensors, headerWords),
     run: async (input) => readTensors(await openSafetensors(bytesOf('x', bytesFrom(input)))),
   },
   {
     name: 'torch',
-    weight: 3,
+    weight: 10,
     make: changing(torch, globals),
     run: async (input) => readTensors(await openTorch(bytesOf('x', bytesFrom(input)))),
   },
   {
     name: 'config',
-    weight: 4,
+    weight: 3,
     isText: true,
     make: changedText(configs),
     run: (input) => {
@@ -186,7 +186,7 @@ export const modelTargets: readonly Target[] = [
   },
   {
     name: 'hub',
-    weight: 2,
+    weight: 1,
     isText: true,
     make: (r) =>
       r.once(2)
@@ -201,7 +201,7 @@ export const modelTargets: readonly Target[] = [
   },
   {
     name: 'glob',
-    weight: 4,
+    weight: 6,
     isText: true,
     make: (r) => soup(globWords, 12, r),
     run: (input) => {

@@ -99,8 +99,8 @@ const odd: readonly (() => unknown)[] = [
   () => [0, -1, 1.5],
   () => ({ __proto: 1, constructor: 2, length: 3 }),
   () => nested(300),
-  () => Array.from({ length: 2000 }, (_, i) => i),
-  () => 'a'.repeat(20_000),
+  () => Array.from({ length: 300 }, (_, i) => i),
+  () => 'a'.repeat(3_000),
 ]
 
 const nested = (depth: number): unknown => {

@@ -328,7 +328,7 @@ export const textTargets: readonly Target[] = [
   },
   {
     name: 'regex',
-    weight: 8,
+    weight: 3,
     isText: true,
     make: speech(regexWords, 12, []),
     run: (input) => {
@@ -337,7 +337,7 @@ export const textTargets: readonly Target[] = [
         find = linearPattern(input as string)
       } catch (error) {
         // its reader turns what it says into a fault of the file
-        if (Object.getPrototypeOf(error) === Error.prototype) return 'refused'
+        if (error instanceof SyntaxError || Object.getPrototypeOf(error) === Error.prototype) return 'refused'
         throw error
       }
       for (const text of samples) {
@@ -349,7 +349,7 @@ export const textTargets: readonly Target[] = [
   },
   {
     name: 'template',
-    weight: 6,
+    weight: 8,
     isText: true,
     make: speech(jinjaWords, 14, templates),
     run: (input) => {
@@ -359,7 +359,7 @@ export const textTargets: readonly Target[] = [
   },
   {
     name: 'settings',
-    weight: 2,
+    weight: 1,
     isText: true,
     make: speech(yamlWords, 24, [Buffer.from('model: x\nsteps: 3\ndata:\n- a\n- b\n')]),
     run: (input) => {
@@ -369,7 +369,7 @@ export const textTargets: readonly Target[] = [
   },
   {
     name: 'request',
-    weight: 6,
+    weight: 4,
     isText: true,
     make: changedText(requests),
     run: (input) => {
@@ -385,13 +385,13 @@ export const textTargets: readonly Target[] = [
     run: (input) => {
       const body = jsonOf(input as string, { file: 'x' })
       usageOf(body)
-      const answer = readAnswer('message' in ((body as never)?.['choices']?.[0] ?? {}) ? 'chat' : 'text', body)
+      const answer = readAnswer((input as string).includes('"message"') ? 'chat' : 'text', body)
       if (typeof answer !== 'string' && typeof answer.text !== 'string') throw new Error('an answer without a text')
     },
   },
   {
     name: 'json-text',
-    weight: 6,
+    weight: 10,
     isText: true,
     make: (r) =>
       soup(
@@ -431,17 +431,14 @@ export const textTargets: readonly Target[] = [
       } catch (error) {
         if (offset < 0 || offset > text.length) throw error
       }
-      const theirs = z.json().safeParse(offset < 0 ? mine : null).success
-      if (!theirs) throw new Error('a value that is no JSON')
-      if (offset >= 0) {
-        let sound = true
-        try {
-          JSON.parse(text)
-        } catch {
-          sound = false
-        }
-        if (sound) throw new Error('JSON that was refused')
+      if (offset < 0) return JSON.stringify(mine)?.length
+      let sound = true
+      try {
+        JSON.parse(text)
+      } catch {
+        sound = false
       }
+      if (sound) throw new Error('JSON that was refused')
     },
   },
 ]
