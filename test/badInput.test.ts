@@ -75,7 +75,7 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     'a config that is no JSON',
     'dpo',
     () => ({ model: model('b', { 'config.json': '{"a":' }) }),
-    /b\/config\.json: is no JSON/,
+    /b\/config\.json, line 1: is not valid JSON/,
   ],
   [
     'an unknown architecture',
@@ -141,7 +141,7 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     'a tokenizer cut off',
     'sft',
     () => ({ model: model('j', { 'tokenizer.json': '{"version":' }) }),
-    /j\/tokenizer\.json: is no JSON/,
+    /j\/tokenizer\.json, line 1: is not valid JSON/,
   ],
   [
     'a tokenizer that knows more than the model',

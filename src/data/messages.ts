@@ -3,9 +3,10 @@
  * they are the first; every other field (tool_calls, reasoning_content, name, ...) stays for the chat template. A field
  * that is null counts as absent, as in transformers: datasets and parquet fill in what other rows have.
  */
+
+import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
 import { badValue, type Issue, isIssue, isObject, nullValue, wrongType } from './issue.ts'
-import { parseJson } from './json.ts'
 
 export type TextPart = { type: 'text'; text: string; [key: string]: unknown }
 /** A turn. The content may be null or missing where another field holds what is said, such as tool_calls. */

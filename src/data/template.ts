@@ -3,9 +3,9 @@
  * JSON) and "chat_template_kwargs" (variables of the template, such as enable_thinking), as TRL reads them.
  */
 import type { ChatOptions } from '../text/chat.ts'
+import { parseJson } from '../util/json.ts'
 import { type Place, rowFault } from './check.ts'
 import { isObject } from './issue.ts'
-import { parseJson } from './json.ts'
 
 export type TemplateArguments = Pick<ChatOptions, 'tools' | 'documents' | 'variables'>
 
