@@ -135,8 +135,11 @@ export const encodeScored = (
 ): { prompt: number[]; replies: number[][] } => {
   const ids = encodePrompt(encoder, prompt, template)
   const wholes = replies.map((reply) => encodeWhole(encoder, prompt, ids, reply, template))
-  let length = ids.length
-  while (!wholes.every((whole) => beginsWith(whole, ids.slice(0, length)))) length--
+  const shared = (whole: readonly number[]) => {
+    const at = ids.findIndex((id, i) => id !== whole[i])
+    return at < 0 ? ids.length : at
+  }
+  const length = Math.min(...wholes.map(shared))
   return { prompt: ids.slice(0, length), replies: wholes.map((whole) => whole.slice(length)) }
 }
 

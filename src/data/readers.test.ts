@@ -361,7 +361,8 @@ describe('rows', () => {
       'messages.weight',
       'messages.train',
     ])
-    expect(unread({ text: 'a', weight: 1, system: null, images: [], toString: 2, tools: [] })).toEqual(['tools'])
+    expect(unread({ text: 'a', weight: 1, system: null, images: [], toString: 2, tools: [] })).toEqual([])
+    expect(unread({ text: 'a', tools: [{}] })).toEqual(['tools'])
   })
 
   it('are renamed by column', () => {

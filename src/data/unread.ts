@@ -20,9 +20,12 @@ export const unreadColumns: Readonly<Record<string, string>> = {
   ref_chosen_logps: 'the reference is computed',
   ref_rejected_logps: 'the reference is computed',
   tools: 'only conversations are rendered by the chat template, and these rows are none',
+  chat_template_kwargs: 'only conversations are rendered by the chat template, and these rows are none',
   'messages.weight': 'every message counts the same',
   'messages.train': 'every message counts the same',
 }
+
+const forTemplate = ['tools', 'chat_template_kwargs']
 
 const isEmpty = (value: unknown) =>
   value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
@@ -43,11 +46,17 @@ export const refuseMedia = (record: Readonly<Record<string, unknown>>, place: Pl
 export const unreadOf = (record: Readonly<Record<string, unknown>>, rows: readonly Row[]): string[] => {
   const found: string[] = []
   for (const name in record)
-    if (Object.hasOwn(unreadColumns, name) && name !== 'tools' && !isEmpty(record[name]) && record[name] !== 1)
+    if (
+      Object.hasOwn(unreadColumns, name) &&
+      !forTemplate.includes(name) &&
+      !isEmpty(record[name]) &&
+      record[name] !== 1
+    )
       found.push(name)
   for (const row of rows) {
     const chats = textsOf(row).filter(isMessages)
-    if (row.template && row.kind !== 'prompt' && !chats.length) found.push('tools')
+    if (row.template && row.kind !== 'prompt' && !chats.length)
+      found.push(...forTemplate.filter((name) => !isEmpty(record[name])))
     if (chats.some((turns) => turns.some(isWeighted))) found.push('messages.weight')
     if (chats.some((turns) => turns.some(({ train }) => train === false))) found.push('messages.train')
   }
