@@ -189,7 +189,7 @@ describe('bad input is refused before anything is written', () => {
     // The other models have no template
     const tried = run({ sft: at('strict'), data, output: at('refused') })
     await expect(tried).rejects.toMatchObject({ code: 'no-template' })
-    await expect(tried).rejects.toThrow(/row 0: "bold" cannot read it/)
+    await expect(tried).rejects.toThrow(/row 0: "blunt" cannot read it/)
     await expect(stat(at('refused'))).rejects.toThrow()
     const { subject } = await openSft(at('base'))
     const requirePrompt: Judge['requirePrompt'] = ({ prompt }) => {
