@@ -3,7 +3,7 @@
  * text: that is where it learnt to read the score.
  */
 import type { Tree } from '../data/batch.ts'
-import { type Encoder, rankedExample, textExample } from '../data/examples.ts'
+import { type Encoder, scoredExample, textExample } from '../data/examples.ts'
 import type { Ranking, Row, Sft, Text } from '../data/rows.ts'
 import { badInput } from '../util/fault.ts'
 
@@ -20,12 +20,13 @@ export const creditable = (encoder: Encoder, row: Row, limits: Limits): Tree =>
   checked(promptAndReply(encoder, row), limits)
 
 const promptAndReply = (encoder: Encoder, row: Row): Tree => {
+  const { template } = row
   const asRanking = (prompt: Text, reply: Text): Tree =>
-    rankedTreeOf(encoder, { kind: 'ranking', prompt, responses: [reply], ranks: [1] })
+    rankedTreeOf(encoder, { kind: 'ranking', prompt, template, responses: [reply], ranks: [1] })
   if (row.kind === 'unpaired' || row.kind === 'completion') return asRanking(row.prompt, row.completion)
   if (row.kind === 'rated') return asRanking(row.prompt, row.response)
   if (row.kind === 'messages' && row.messages.length > 1 && row.messages.at(-1)!.role === 'assistant')
-    return asRanking(row.messages.slice(0, -1), row.messages.at(-1)!.content)
+    return asRanking(row.messages.slice(0, -1), row.messages.slice(-1))
   return treeOf(encoder, row)
 }
 
@@ -51,13 +52,13 @@ const treeOf = (encoder: Encoder, row: Row): Tree => {
 }
 
 const asText = (row: Exclude<Row, { kind: 'labelled' | 'ranking' | 'prompt' }>): Sft => {
-  if (row.kind === 'unpaired') return { kind: 'completion', prompt: row.prompt, completion: row.completion }
-  if (row.kind === 'rated') return { kind: 'completion', prompt: row.prompt, completion: row.response }
+  if (row.kind === 'unpaired') return { ...row, kind: 'completion' }
+  if (row.kind === 'rated') return { ...row, kind: 'completion', completion: row.response }
   return row
 }
 
 const rankedTreeOf = (encoder: Encoder, row: Ranking): Tree => {
-  const example = rankedExample(encoder, row, unlimited, () => {})
+  const example = scoredExample(encoder, row, unlimited, () => {})
   if (typeof example === 'string') throw badInput('bad-row', 'holds nothing to judge')
   return { trunk: example.prompt, branches: example.replies }
 }

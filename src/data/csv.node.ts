@@ -12,7 +12,8 @@ import { type Chunks, joined, MAX_LINE, placed } from './lines.ts'
 const NUMBERS =
   /^(score_chosen|score_rejected|chosen_rating|rejected_rating|margin|prob|best|helpfulness|correctness|coherence|complexity|verbosity)$/
 /** Columns that hold a list, written as JSON. */
-const LISTS = /^(responses|ranks|messages|labels|(\w+_)?input_ids|(prompt|chosen|rejected|completion)_ids)$/
+const LISTS =
+  /^(responses|ranks|messages|conversations|labels|(\w+_)?input_ids|(prompt|chosen|rejected|completion)_ids)$/
 
 type Parsed = { fields: Uint8Array[]; end: number }
 

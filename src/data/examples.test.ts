@@ -1,6 +1,7 @@
 /** Rules of tokenisation on a toy tokenizer: a token a character, `^` as BOS, `$` as EOS. */
 import { describe, expect, it } from 'vitest'
-import { type Encoder, rankedExample, textExample, unpairedExample } from './examples.ts'
+import { type Encoder, rankedExample, scoredExample, textExample, unpairedExample } from './examples.ts'
+import { contentText } from './messages.ts'
 import type { Ranking } from './rows.ts'
 
 const id = (text: string) => [...text].map((c) => c.charCodeAt(0))
@@ -16,7 +17,10 @@ const chat: Encoder = {
   ...plain,
   chat: {
     encode: (messages, { addGenerationPrompt = false } = {}) => {
-      const parts = messages.map(({ role, content }) => [`<${role}>`, role === 'assistant' ? `${content}$` : content])
+      const parts = messages.map((message) => {
+        const text = contentText(message)
+        return [`<${message.role}>`, message.role === 'assistant' ? `${text}$` : text]
+      })
       const text = `^${parts.flat().join('')}${addGenerationPrompt ? '<assistant>' : ''}`
       const mask = parts.flatMap(([head, body], i) => [
         ...[...head].map(() => 0),
@@ -69,6 +73,24 @@ describe('prompts and replies', () => {
     expect(() => ranked(plain, row, long)).toThrow('no chat template')
   })
 
+  it('in parts are one text to a template that does not go through them', () => {
+    const parts = ['h', 'i'].map((text) => ({ type: 'text' as const, text }))
+    const row = ranking([{ role: 'user', content: parts }], ['a'])
+    const seen: unknown[] = []
+    const watching = (reads: boolean): Encoder => ({
+      ...plain,
+      chat: {
+        readsParts: () => reads,
+        encode: (messages, options) => {
+          seen.push(messages[0].content)
+          return chat.chat!.encode(messages, options)
+        },
+      },
+    })
+    for (const reads of [true, false]) ranked(watching(reads), row, long)
+    expect(seen).toEqual([parts, parts, 'hi', 'hi'])
+  })
+
   it('of ids are taken as they are; text after ids has no BOS and gets its EOS', () => {
     const row = ranking(id('pq'), [id('r'), 's'])
     expect(ranked(plain, row, long)).toMatchObject({ prompt: 'pq', replies: ['r', 's$'] })
@@ -84,6 +106,24 @@ describe('prompts and replies', () => {
     expect(ranked(plain, ranking('abcd', ['1', '2']), { maxLength: 5 })).toBe('no-reply-left')
     expect(ranked(plain, ranking([], [id('a'), id('bc')]), long)).toBe('no-reply-left')
     expect(ranked(plain, ranking([], [id('ab'), id('bc')]), long)).toMatchObject({ replies: ['ab', 'bc'] })
+  })
+
+  it('that are ranked apart and equal are counted', () => {
+    expect(ranked(plain, ranking('hi', [' a', ' a']), long)).toMatchObject({
+      replies: [' a$', ' a$'],
+      seen: ['equal-replies'],
+    })
+    const tied = { ...ranking('hi', [' a', ' a']), ranks: [1, 1] }
+    expect(ranked(plain, tied, long)).toMatchObject({ seen: [] })
+    // Equal once they are cut
+    expect(ranked(plain, ranking('hi', [' abc', ' abd']), { maxLength: 5 })).toMatchObject({ seen: ['equal-replies'] })
+  })
+
+  it('of what scores them whole keep the tokens of the whole', () => {
+    const row = ranking('xa', ['bc', 'c'])
+    const example = scoredExample(merging, row, long, () => {})
+    if (typeof example === 'string') throw new Error(example)
+    expect([example.prompt, ...example.replies].map(text)).toEqual(['^x', '\u0001c$', 'ac$'])
   })
 
   it('with a label are the same', () => {
@@ -137,6 +177,11 @@ describe('texts', () => {
   it('of a prompt and a completion count the completion, or both', () => {
     expect(shown(plain, completion)).toMatchObject({ text: '^hiab$', counts: '...###' })
     expect(shown(plain, completion, { completionOnly: false })).toMatchObject({ counts: '######' })
+  })
+
+  it('of a prompt that is no prefix keep the tokens of the whole', () => {
+    const row = { kind: 'completion', prompt: 'xa', completion: 'bc' } as const
+    expect(shown(merging, row)).toEqual({ text: '^x\u0001c$', counts: '...##', truncated: false })
   })
 
   it('of a conversation count all, or what the template marks', () => {

@@ -30,6 +30,8 @@ export type OpenedRows<R = Row> = RowSource<R> & {
   where(i: number): Where
   /** Records that gave no row, by reason: empty-chosen, prefix-differs, cancelled, tie, ... */
   readonly dropped: Record<string, number>
+  /** Records with columns that would change a result elsewhere and are not read, by column (unread.ts). */
+  readonly unread: Record<string, number>
   /** Removes temporary files; rows cannot be read afterwards. */
   close(): Promise<void>
 }
@@ -51,6 +53,7 @@ type Tally = {
   probable: boolean
   bestOnly: boolean
   dropped: Record<string, number>
+  unread: Record<string, number>
 }
 
 /**
@@ -62,7 +65,7 @@ export const openRows = async <K extends keyof Kinds | undefined = undefined>(
   options: OpenOptions<K> = {},
 ): Promise<OpenedRows<Converted<K>>> => {
   const files = await dataFiles([data].flat(), options.resolve)
-  const tally: Tally = { records: 0, rows: 0, widest: 1, probable: false, bestOnly: true, dropped: {} }
+  const tally: Tally = { records: 0, rows: 0, widest: 1, probable: false, bestOnly: true, dropped: {}, unread: {} }
   const parts: Part[] = []
   const spill = openSpill()
   try {
@@ -112,12 +115,13 @@ const openPart = async (
   const places = placeIndex()
   let format: Format | undefined
   let end = 0
-  for await (const { raw, rows, skipped, reader } of scan(file, records, options)) {
+  for await (const { raw, rows, skipped, unread, reader } of scan(file, records, options)) {
     if (tally.rows >= maxSamples) break
     format = reader.format()!
     tally.records++
     end = raw.end ?? 0
     for (const { reason } of skipped) drop(reason)
+    for (const column of unread) tally.unread[column] = (tally.unread[column] ?? 0) + 1
     const direct = records.seekable && format.local
     let sub = 0
     for (const row of rows)

@@ -9,7 +9,9 @@ import { rowOrder } from '../data/shuffle.ts'
 import type { RowSource } from '../data/source.ts'
 import { type Counts, type ExampleStream, exampleStream } from '../train/stream.ts'
 import { badInput } from '../util/fault.ts'
+import { unreadWarnings } from './oddRows.ts'
 import type { Policy } from './policy.ts'
+import type { WarningEvent } from './recipe.ts'
 import { requireKnownIds, type Vocabulary } from './vocabulary.ts'
 
 export type DataSettings = {
@@ -60,6 +62,8 @@ export type Examples<E extends object> = {
   /** Records of the files that gave no row, by reason: of those to train on and of those held out. */
   dropped: { train: Counts; eval: Counts }
   files: string[]
+  /** What is told of the files once. */
+  warnings: WarningEvent[]
   /** All token ids of an example. */
   ids(example: E): readonly (readonly number[])[]
 }
@@ -119,6 +123,7 @@ export const examplesOf = <K extends keyof Kinds, E extends object>(
     eval: parts.held && exampleStream({ ...parts.held, order: inOrder, epochs: 1, ...rule }),
     dropped: { train: rows.dropped, eval: held?.dropped ?? {} },
     files: [...rows.files, ...(held?.files ?? [])],
+    warnings: unreadWarnings([rows, held]),
     ids,
   }
 }

@@ -16,6 +16,7 @@ import { badInput } from '../util/fault.ts'
 import { requireRoom, resumed } from './checkpoints.ts'
 import { idsOnly, locate } from './encoder.ts'
 import { rankedObjective } from './losses.ts'
+import { unreadWarnings } from './oddRows.ts'
 import { openPolicy, type PolicySettings, planFor } from './policy.ts'
 import { type Body, type EndEvent, recipe } from './recipe.ts'
 import { limitsOf, openData, partsOf } from './runRows.ts'
@@ -79,6 +80,7 @@ const selfPlay = async function* (
   // Answers may lie there before the first checkpoint does
   if (run.before) sameFiles(run.before, start)
   yield start
+  if (!begin.state) yield* unreadWarnings([data.rows, data.held])
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
   // iterations
   let iteration = begin.iteration ?? { number: 1, start: 0 }

@@ -148,7 +148,7 @@ const byModel = async (name: string, settings: HelperSettings, own: Encoding): P
     requirePrompt: (row) =>
       readBy(name, () => {
         const read = asText(row, own, tokenizer !== undefined)
-        requireKnownIds({ kind: 'prompt', prompt: read.prompt }, [encodePrompt(encoder, read.prompt)], {
+        requireKnownIds({ kind: 'prompt', prompt: read.prompt }, [encodePrompt(encoder, read.prompt, read.template)], {
           size: vocabulary,
           encoder,
         })
@@ -195,6 +195,7 @@ const byServer = async (spec: string, settings: HelperSettings, { tokenizer }: E
     })
   return {
     files: [],
+    requirePrompt: (row) => void remotePrompt(row, tokenizer),
     async open() {
       const endpoint = await openEndpoint({ url, model }).catch(resumable)
       return {
@@ -222,7 +223,7 @@ async function* askServer(
     for (let from = 0; from < count && !signal.aborted; from += asked) {
       const numbers = Array.from({ length: Math.min(asked, count - from) }, (_, i) => start + from + i)
       const prompts = await Promise.all(
-        numbers.map(async (i): Promise<RemotePrompt> => remotePrompt((await rows.row(i)).prompt, tokenizer)),
+        numbers.map(async (i): Promise<RemotePrompt> => remotePrompt(await rows.row(i), tokenizer)),
       )
       const settings = { maxNewTokens, temperature, ...(topP < 1 && { topP }), seed, signal }
       try {
@@ -239,7 +240,12 @@ async function* askServer(
   }
 }
 
-const remotePrompt = (prompt: Text, { decode }: NonNullable<Encoding['tokenizer']>): RemotePrompt => {
+const remotePrompt = (
+  { prompt, template }: Completion,
+  { decode }: NonNullable<Encoding['tokenizer']>,
+): RemotePrompt => {
+  if (template && isMessages(prompt))
+    throw badInput('bad-row', 'has tools or variables for a chat template, which a server (--helper) is not sent')
   if (isMessages(prompt)) return { messages: prompt }
   return { prompt: isIds(prompt) ? decode(prompt, { skipSpecialTokens: true }) : prompt }
 }

@@ -27,9 +27,9 @@ export type Given = { answer: Text; cut?: boolean }
 /** The last tokens of the prompt, or why it cannot be answered. */
 export const promptOf = (
   { encoder, limits }: Encoding,
-  { prompt }: Completion,
+  { prompt, template }: Completion,
 ): number[] | 'prompt-too-long' | 'empty-prompt' => {
-  const ids = encodePrompt(encoder, prompt)
+  const ids = encodePrompt(encoder, prompt, template)
   if (ids.length === 0) return 'empty-prompt'
   const kept = limits.maxPromptLength === undefined ? ids : ids.slice(-limits.maxPromptLength)
   return kept.length < limits.maxLength ? kept : 'prompt-too-long'
@@ -45,7 +45,8 @@ export const givenReplies = (encoding: Encoding, row: Completion, given: readonl
   const odd = new Set<string>()
   const responses = given.map(({ answer }) => answer)
   const ranks = responses.map(() => 1)
-  const example = rankedExample(encoder, { kind: 'ranking', prompt: row.prompt, responses, ranks }, limits, (what) =>
+  const { prompt, template } = row
+  const example = rankedExample(encoder, { kind: 'ranking', prompt, template, responses, ranks }, limits, (what) =>
     odd.add(what),
   )
   if (typeof example === 'string') return example

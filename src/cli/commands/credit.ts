@@ -7,6 +7,7 @@ import { openRows } from '../../data/openRows.node.ts'
 import { type CreditRow, creditPage, strengths } from '../../labs/creditPage.ts'
 import { writeText } from '../../labs/files.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
+import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { type Credit, type CreditReply, creditOf, type Piece } from '../../recipes/reward/credit.ts'
 import { openRewardModel } from '../../recipes/reward/open.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
@@ -42,6 +43,7 @@ export default command({
     const rows = await openRows(options.data, { resolve: resolveDataset, maxSamples })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
+    for (const { message } of unreadWarnings([rows])) report.note(message)
     const opened = await openRewardModel({ ...options, onProgress })
     const shown: CreditRow[] = []
     const { color } = makeScreen(process.stdout)

@@ -13,6 +13,7 @@ import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
+import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
@@ -46,6 +47,7 @@ export default command({
     const rows = await openRows(options.data, { resolve: resolveDataset })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
+    for (const { message } of unreadWarnings([rows])) report.note(message)
     const opened = await openModel({ ...options, head: 'either', onProgress })
     try {
       const encoder = opened.tokenizer ?? (await openEncoder(opened))

@@ -1,6 +1,7 @@
 /** Text to ids, ids to text, conversations to both; one JSON line a text. */
 import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/hub.node.ts'
+import { turnsFor } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Row } from '../../data/rows.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
@@ -63,7 +64,8 @@ const chat = async ({ chat: template }: Tokenizer, options: Options, { out }: Co
   for await (const { row, where } of rowsOf(options.chat!)) {
     const { text, ids, assistantMask } = atPlace(where, () => {
       if (row.kind !== 'messages') throw badInput('wrong-kind', `rows of the kind "${row.kind}" are no conversations`)
-      return template.encode(row.messages, options)
+      const turns = turnsFor(template, row.messages, row.template)
+      return template.encode(turns, { ...row.template, ...options })
     })
     await out.line({ text, ids, assistant_mask: assistantMask ?? null })
   }

@@ -3,6 +3,7 @@ import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { readBy } from '../../recipes/encoder.ts'
+import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { rewardColumns } from '../../recipes/rl/openRewards.ts'
 import type { PromptExample } from '../../recipes/rl/prompts.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
@@ -34,17 +35,17 @@ export const promptsFor = async (
   let left = 0
   try {
     for (let i = 0; i < rows.length; i++) {
-      const { prompt, record = {} } = await rows.row(i)
+      const { prompt, template, record = {} } = await rows.row(i)
       const each = atPlace(rows.where(i), () => {
         const read = readers.map(({ title, promptKey: key, encoding: { encoder } }) => ({
           key,
-          ids: readBy(title, () => encodePrompt(encoder, prompt)),
+          ids: readBy(title, () => encodePrompt(encoder, prompt, template)),
         }))
-        for (const judge of judges) judge.requirePrompt?.({ prompt, ids: read[0].ids, record })
+        for (const judge of judges) judge.requirePrompt?.({ prompt, template, ids: read[0].ids, record })
         return read
       })
       if (each.some(({ ids }) => ids.length === 0 || ids.length > room)) left++
-      else for (const { key, ids } of each) prompts.get(key)!.push({ prompt, ids, record })
+      else for (const { key, ids } of each) prompts.get(key)!.push({ prompt, template, ids, record })
     }
   } finally {
     await rows.close()
@@ -54,5 +55,6 @@ export const promptsFor = async (
       file: rows.files.join(', '),
     })
   const message = `${left} of ${rows.length} prompts are empty or leave no room for ${maxNewTokens} tokens of an answer; they are left out.`
-  return { prompts, warnings: left ? [{ event: 'warning', code: 'prompts-left-out', message }] : [] }
+  const leftOut: Warning[] = left ? [{ event: 'warning', code: 'prompts-left-out', message }] : []
+  return { prompts, warnings: [...leftOut, ...unreadWarnings([rows])] }
 }

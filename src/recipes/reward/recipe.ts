@@ -2,7 +2,7 @@
  * Reward models: pairwise, best-of-N, all pairs of a ranking, Plackett-Luce, and distributions over scores. Peculiar: the
  * K replies of a prompt are one packed tree, each read once, at its last token; nothing of the vocabulary is computed.
  */
-import { type RankedExample, rankedExample } from '../../data/examples.ts'
+import { type RankedExample, scoredExample } from '../../data/examples.ts'
 import { bestFirst } from '../collate.ts'
 import { locate, openEncoder } from '../encoder.ts'
 import { openPolicy } from '../policy.ts'
@@ -44,7 +44,7 @@ export const reward = recipe(
     const limits = limitsOf(config, policy)
     const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
       example: (row, count) => {
-        const example = rankedExample(encoder, row, limits, count)
+        const example = scoredExample(encoder, row, limits, count)
         if (typeof example === 'string') return example
         if (config.margins === 'ratings' && contradicts(example)) return 'contradiction'
         return saysNothing(example, kind === 'best-of-n') ? 'tie' : bestFirst(example)

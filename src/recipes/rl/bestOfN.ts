@@ -9,6 +9,7 @@ import { openModel } from '../../passes/open.node.ts'
 import { deviation, mean } from '../../util/statistics.ts'
 import { chunks } from '../collate.ts'
 import { idsOnly } from '../encoder.ts'
+import { unreadWarnings } from '../oddRows.ts'
 import type { ProgressEvent, WarningEvent } from '../recipe.ts'
 import { limitsOf, openData } from '../runRows.ts'
 import { notUsed, surveyed } from '../survey.ts'
@@ -63,6 +64,7 @@ export async function* bestOfN(
     const eosIds = endIds(model.config.raw, generationConfig, tokenizer?.eosId)
     const encoding: Encoding = { encoder, tokenizer, eosIds, limits: limitsOf(settings, source) }
     const rewards = await openRewards(settings, { own, encoding, dir })
+    yield* unreadWarnings([data.rows])
     yield* rewards.warnings
     const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
     const readers = { encoding, vocabulary: model.config.vocab_size, rewards }

@@ -6,7 +6,7 @@
 import { openAdapter } from '../../checkpoint/folder.node.ts'
 import { sha256Files } from '../../checkpoint/sha256.node.ts'
 import type { Tree } from '../../data/batch.ts'
-import { type Encoder, encodePrompt, encodeReply } from '../../data/examples.ts'
+import { type Encoder, encodeScored } from '../../data/examples.ts'
 import { isIds, isMessages } from '../../data/rows.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { rewardOf, scoresOf } from '../../passes/scores.ts'
@@ -51,9 +51,9 @@ export const modelReward = async (
   return {
     files: await sha256Files(new Set([...opened.files, ...adapterFiles])),
     warnings: shared ? [] : [retokenised(name)],
-    requirePrompt: ({ prompt, ids, record }) =>
+    requirePrompt: ({ ids, ...asked }) =>
       readBy(name, () => {
-        const tree = encode({ prompt, promptIds: ids, record, sample: anyAnswer })
+        const tree = encode({ ...asked, promptIds: ids, sample: anyAnswer })
         const size = opened.model.config.vocab_size
         const stray = strayIn([tree], size)
         if (stray !== undefined)
@@ -111,14 +111,19 @@ const asTexts = (answer: Answered, { tokenizer }: Opening['encoding']): Answered
  * @param anew its tokenizer is not the policy's, so that all is read as text
  */
 const treeOf = (
-  { prompt, promptIds, sample }: Answered,
+  { prompt, template, promptIds, sample }: Answered,
   encoder: Encoder | undefined,
   most: number,
   anew = false,
 ): Tree | undefined => {
   const plain = !encoder || !(anew || isMessages(prompt))
-  const trunk = plain ? [...promptIds] : encodePrompt(encoder, prompt)
-  const reply = plain ? sample.ids : encodeReply(encoder, prompt, trunk, sample.text ?? '', () => {})
+  const read = plain
+    ? { prompt: [...promptIds], replies: [sample.ids] }
+    : encodeScored(encoder, prompt, [sample.text ?? ''], template)
+  const {
+    prompt: trunk,
+    replies: [reply],
+  } = read
   const room = most - trunk.length
   return room > 0 && reply.length > 0 ? { trunk, branches: [reply.slice(0, room)] } : undefined
 }

@@ -3,9 +3,11 @@
  * since an answer to half a question would be rewarded as one to the whole.
  */
 import { type Encoder, encodePrompt, type Limits } from '../../data/examples.ts'
+import { shownTurn } from '../../data/messages.ts'
 import { isIds, type Prompt, type Text } from '../../data/rows.ts'
 import { rowOrder } from '../../data/shuffle.ts'
 import type { RowSource } from '../../data/source.ts'
+import type { TemplateArguments } from '../../data/template.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { requireKnownIds } from '../vocabulary.ts'
@@ -21,6 +23,8 @@ export type Encoding = {
 
 export type PromptExample = {
   prompt: Text
+  /** What its chat template read beside the messages. */
+  template?: TemplateArguments
   ids: number[]
   /** All columns of its row. */
   record: Readonly<Record<string, unknown>>
@@ -45,13 +49,13 @@ export const promptStream = (
     ...{ length: rows.length, row: rows.row, where: rows.where },
     ...{ epochs: settings.epochs, order: rowOrder(rows.length, settings) },
     example: (row) => {
-      const { prompt, record = {} } = row
-      const ids = encodePrompt(encoder, prompt)
+      const { prompt, template, record = {} } = row
+      const ids = encodePrompt(encoder, prompt, template)
       requireKnownIds(row, [ids], { size: vocabulary, encoder })
       if (ids.length === 0) return 'empty-prompt'
       const room = Math.min(limits.maxPromptLength ?? Number.POSITIVE_INFINITY, limits.maxLength - 1)
       if (ids.length > room) return 'prompt-too-long'
-      const example = { prompt, ids, record }
+      const example = { prompt, template, ids, record }
       rewards.requirePrompt(example)
       return example
     },
@@ -64,5 +68,5 @@ export const promptStream = (
 export const promptText = ({ tokenizer }: Pick<Encoding, 'tokenizer'>, prompt: Text): string => {
   if (typeof prompt === 'string') return prompt
   if (isIds(prompt)) return tokenizer ? tokenizer.decode(prompt) : prompt.join(' ')
-  return prompt.map(({ role, content }) => `${role}: ${content}`).join('\n')
+  return prompt.map((message) => `${message.role}: ${shownTurn(message)}`).join('\n')
 }

@@ -5,7 +5,6 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { Text } from '../../data/rows.ts'
 import { runFailure } from '../../util/fault.ts'
 import { openLines } from '../lineFile.ts'
 import type { FileHash, ProgressEvent, WarningEvent } from '../recipe.ts'
@@ -13,8 +12,7 @@ import type { PromptExample } from './prompts.ts'
 import type { Rollout, Sample } from './rollout.ts'
 
 /** A sample as those see it who judge it. */
-export type Answered = {
-  prompt: Text
+export type Answered = Pick<PromptExample, 'prompt' | 'template'> & {
   promptIds: readonly number[]
   /** All columns of the prompt's row. */
   record: Readonly<Record<string, unknown>>
@@ -111,8 +109,8 @@ const judged = async (
   to: number,
 ) => {
   const answers = samples.slice(from, to).map((sample, i): Answered => {
-    const { prompt, ids, record } = prompts[Math.floor((from + i) / perPrompt)]
-    return { prompt, promptIds: ids, record, sample }
+    const { ids, ...asked } = prompts[Math.floor((from + i) / perPrompt)]
+    return { ...asked, promptIds: ids, sample }
   })
   const each: Reward[][] = []
   for (const source of sources) each.push(await source.of(answers))

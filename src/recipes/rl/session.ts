@@ -9,7 +9,7 @@ import { type LoopEnd, train } from '../../train/loop.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
 import { requireRoom, resumed } from '../checkpoints.ts'
-import { oddRows } from '../oddRows.ts'
+import { oddRows, unreadWarnings } from '../oddRows.ts'
 import { tokensAtOnce } from '../parts.ts'
 import { planFor } from '../policy.ts'
 import type { TrainEvent, WarningEvent } from '../recipe.ts'
@@ -90,7 +90,8 @@ const unusedPrompts = {
   'empty-prompt': 'prompts not used: they are empty',
 }
 
-function* startWarnings({ settings, rewards }: Ground): Generator<WarningEvent> {
+function* startWarnings({ settings, rewards, data }: Ground): Generator<WarningEvent> {
+  yield* unreadWarnings([data.rows, data.held])
   yield* rewards.warnings
   const { topP, topK, minP } = settings
   if (topP < 1 || topK !== undefined || minP > 0)
