@@ -145,8 +145,8 @@ describe('prompts and replies', () => {
     ['as it stands', plain],
     ['beside the one that the tokenizer adds', ending],
   ])('keep an EOS that stands in the prompt, %s', (_, encoder) => {
-    expect(ranked(encoder, ranking('hi$', ['a', 'b$']), long)).toMatchObject({
-      ...{ prompt: '^hi$', replies: ['a$', 'b$'], seen: [] },
+    expect(ranked(encoder, ranking('hi$', ['a', 'b$', '']), long)).toMatchObject({
+      ...{ prompt: '^hi$', replies: ['a$', 'b$', '$'], seen: [] },
     })
     const row = { kind: 'completion', prompt: 'hi$', completion: 'a' } as const
     const example = textExample(encoder, row, long, { assistantOnly: false, completionOnly: true }, () => {})

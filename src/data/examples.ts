@@ -91,8 +91,9 @@ const encodeOpen = (encoder: Encoder, text: string): number[] => {
   return encoder.addsEos ? ids.slice(0, -1) : ids
 }
 
-const withEnd = (ids: number[], { eosId }: Encoder) =>
-  eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId]
+/** @param prompt tokens of the prompt: its own end is not the reply's */
+const withEnd = (ids: number[], { eosId }: Encoder, prompt = 0) =>
+  eosId === undefined || (ids.length > prompt && ids.at(-1) === eosId) ? ids : [...ids, eosId]
 
 /** Ids of prompt and reply as one. */
 const encodeWhole = (
@@ -107,7 +108,7 @@ const encodeWhole = (
     return [...prompt, ...withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)]
   return isMessages(prompt)
     ? encodeChat(encoder, [...prompt, ...asMessages(reply)], template).ids
-    : withEnd(encodeOpen(encoder, prompt + asText(reply)), encoder)
+    : withEnd(encodeOpen(encoder, prompt + asText(reply)), encoder, promptIds.length)
 }
 
 const beginsWith = (ids: readonly number[], beginning: readonly number[]) => beginning.every((id, i) => id === ids[i])

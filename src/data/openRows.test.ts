@@ -228,7 +228,7 @@ describe('memory', () => {
     return heapUsed + arrayBuffers
   }
 
-  it('of 200,000 rows is their offsets', async () => {
+  it('of 200,000 rows is their offsets and places', async () => {
     const row = (i: number) => ({ id: i, prompt: `prompt ${i}`, chosen: 'x'.repeat(60), rejected: 'y'.repeat(40) })
     const file = await put('large.jsonl', jsonl(Array.from({ length: 200_000 }, (_, i) => row(i))))
     const before = await used()
@@ -236,7 +236,8 @@ describe('memory', () => {
     const held = (await used()) - before
     expect(source.length).toBe(200_000)
     expect(await source.row(199_999)).toMatchObject({ id: 199_999, prompt: 'prompt 199999' })
-    expect(held).toBeLessThan(8 * 200_000 + 3e6)
+    expect(source.where(199_999)).toEqual({ file, row: 199_999, line: 200_000 })
+    expect(held).toBeLessThan(16 * 200_000 + 3e6)
   }, 20_000)
 })
 
