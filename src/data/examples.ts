@@ -173,7 +173,9 @@ const isEmpty = ({ prompt, reply }: { prompt: number[]; reply: number[] }) =>
 /** Replies of different ranks that are the same tokens: what the row says is lost. */
 const saysEqual = (replies: readonly number[][], ranks: Ranking['ranks']) =>
   replies.some((reply, i) =>
-    replies.some((other, j) => j < i && ranks[i] !== ranks[j] && reply.join() === other.join()),
+    replies.some(
+      (other, j) => j < i && ranks[i] !== ranks[j] && reply.length === other.length && beginsWith(reply, other),
+    ),
   )
 
 export const rankedExample = (
