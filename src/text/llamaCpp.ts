@@ -45,14 +45,13 @@ export const llamaCppTokenizer = async (files: TokenizerFiles, rows: number): Pr
   const tokenizer = await loadTokenizer(files)
   if (tokenizer.size > rows) return refuse(file, `ids up to ${tokenizer.size - 1}, where the model has ${rows} rows`)
   const { algorithm, ...own } = algorithmOf(file, tokenizer, rows)
-  const empty = tokenizer.encode('').ids
-  const { bosId, eosId, unkId, padId, addsBos } = tokenizer
+  const { bosId, eosId, unkId, padId, addsBos, addsEos } = tokenizer
   return {
     algorithm,
     ...own,
     ...tokensOf(file, config, tokenizer, rows, algorithm),
     addsBos,
-    addsEos: eosId !== undefined && empty.length > Number(addsBos) && empty.at(-1) === eosId,
+    addsEos,
     bosId,
     eosId,
     unkId,

@@ -91,6 +91,12 @@ const readTemplate = (shape: Shape, specials: Shape): Part[] =>
     return { ids, type: item.at('SpecialToken').at('type_id').count() }
   })
 
+/** The last id that is put behind a single text; undefined where nothing is. */
+export const addedBehind = ({ single }: PostProcessor): number | undefined => {
+  const last = single.at(-1)
+  return last && 'ids' in last ? last.ids.at(-1) : undefined
+}
+
 /** Rows of the sequences put together; special tokens have the offsets [0, 0]. */
 export const assemble = (processor: PostProcessor, rows: readonly Row[], specialTokens: boolean): Assembled => {
   const trimmed = rows.map(processor.trim)

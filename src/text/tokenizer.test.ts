@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { encodePrompt } from '../data/examples.ts'
 import { bytesOf } from '../util/bytes.ts'
 import { loadTokenizerFolder } from './tokenizer.node.ts'
 import { loadTokenizer } from './tokenizer.ts'
@@ -61,6 +62,39 @@ describe('loadTokenizer', () => {
     expect((await load(file, {})).addsBos).toBe(false)
   })
 
+  it.each<[string, object[], object, boolean]>([
+    ['EOS behind', [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '</s>', type_id: 0 } }], config, true],
+    [
+      'another token behind',
+      [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '[PAD]', type_id: 0 } }],
+      config,
+      false,
+    ],
+    // BOS and EOS are one token, which stands in front
+    [
+      'one token for both',
+      [{ SpecialToken: { id: '</s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+      { bos_token: '</s>', eos_token: '</s>' },
+      false,
+    ],
+  ])('knows whether EOS is put behind a text: %s', async (_, single, named, adds) => {
+    const tokens = { '</s>': 1, '[PAD]': 2 }
+    const special_tokens = Object.fromEntries(
+      Object.entries(tokens).map(([name, id]) => [name, { id: name, ids: [id], tokens: [name] }]),
+    )
+    const { add_bos_token: _bos, ...names } = { add_bos_token: true, ...named }
+    const tok = await load(
+      { ...file, post_processor: { type: 'TemplateProcessing', single, pair: single, special_tokens } },
+      names,
+    )
+    expect(tok.addsEos).toBe(adds)
+    const prompt = encodePrompt(tok, 'ab</s>')
+    // What stands in the text stays; what was put behind it goes, if it is EOS
+    expect(prompt).toEqual(tok.encode('ab</s>').ids.slice(0, adds ? -1 : undefined))
+    expect(prompt.includes(6)).toBe(true)
+    expect(prompt[prompt.indexOf(6) + 1]).toBe(1)
+  })
+
   it('adds named tokens that are new behind the vocabulary', async () => {
     const tok = await load(file, { ...config, mask_token: '<m>', extra_special_tokens: ['<x>'] })
     expect([tok.tokenToId('<m>'), tok.tokenToId('<x>'), tok.size]).toEqual([8, 9, 10])
@@ -76,7 +110,7 @@ describe('loadTokenizer', () => {
   })
 
   it.each([
-    ['no JSON', '{"model":', /tokenizer\.json: the file is no JSON|tokenizer\.json: is no JSON/],
+    ['no JSON', '{"model":', /tokenizer\.json, line 1: is not valid JSON/],
     ['no object', '[]', /tokenizer\.json.*object/],
     [
       'a wrong vocabulary',

@@ -12,7 +12,7 @@ import { asLlamaClass, isLlamaClass } from './llamaClass.ts'
 import type { Pipeline } from './pipeline.ts'
 import { readPipeline } from './pipeline.ts'
 import type { Assembled, Row } from './postProcess.ts'
-import { assemble } from './postProcess.ts'
+import { addedBehind, assemble } from './postProcess.ts'
 import type { Shape } from './shape.ts'
 import type { TokenizerFiles } from './tokenizerConfig.ts'
 import { configProcessor, configTokens, llamaNames, namedTokens, readJson, readTemplates } from './tokenizerConfig.ts'
@@ -48,6 +48,8 @@ export type Tokenizer = {
   readonly unkId: number | undefined
   /** Whether `encode` puts BOS in front by itself. */
   readonly addsBos: boolean
+  /** Whether `encode` puts EOS behind a text by itself, whatever the text ends in. */
+  readonly addsEos: boolean
   /** Texts of the named special tokens by their names in the config: `bos_token`, `pad_token`, ... */
   readonly specialTokens: Readonly<Record<string, string>>
   tokenToId(token: string): number | undefined
@@ -101,7 +103,7 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Rec
     pipeline.row(text, options.splitSpecial ? 'ordinary' : 'all')
   const encode = (text: string, options: EncodeOptions = {}) =>
     encoding(assemble(processor, [rowOf(text, options)], options.specialTokens ?? true))
-  const bosId = idOf('bos_token')
+  const [bosId, eosId] = [idOf('bos_token'), idOf('eos_token')]
   return {
     encode,
     encodePair: (a, b, options = {}) => {
@@ -116,10 +118,11 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Rec
     stream: ({ skipSpecialTokens = false } = {}) => textStream(decoder, shown(skipSpecialTokens)),
     size: highestId(pipeline) + 1,
     bosId,
-    eosId: idOf('eos_token'),
+    eosId,
     padId: idOf('pad_token'),
     unkId: idOf('unk_token'),
     addsBos: bosId !== undefined && encode('').ids[0] === bosId,
+    addsEos: eosId !== undefined && addedBehind(processor) === eosId,
     specialTokens,
     tokenToId,
     idToToken,

@@ -87,7 +87,7 @@ export const openCourse = async (
       return { batches, rows: numbers.map((g) => rows[g]), position: end, tokens: tokensOf(learnt.lesson, numbers) }
     },
     async save(at) {
-      const path = await saveCheckpoint(run, policy, settings, at, stream.tally(), { rollout: mark })
+      const path = await saveCheckpoint(run, policy, settings, at, { rollout: mark })
       tidied = await tidy(ground, tidied, mark.number)
       return path
     },
