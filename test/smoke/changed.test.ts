@@ -1,5 +1,5 @@
 /** What a run read must be what it was when the run is resumed; the file that is not is named. */
-import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { placesOf, settingsOf } from '../../src/recipes/places.ts'
@@ -147,6 +147,11 @@ it('a module is its file and what it imports by a path, however that is written'
   for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text)
   const found = (await moduleFiles(join(dir, 'a.ts'))).map((path) => path.slice(dir.length + 1))
   expect(found.sort()).toEqual(['a.ts', 'b.ts', 'c.cjs', 'data.json', 'sub/index.mjs'])
+  await truncate(join(dir, 'b.ts'), 1 << 30)
+  await expect(moduleFiles(join(dir, 'a.ts'))).rejects.toMatchObject({
+    code: 'bad-reward',
+    where: { file: join(dir, 'b.ts') },
+  })
 })
 
 it('a reward model that was killed after its first evaluation ends with the log of one that was not', async () => {

@@ -7,6 +7,8 @@ import { readFile, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, isAbsolute, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { badInput } from '../../util/fault.ts'
+import { fileSource } from '../../util/files.node.ts'
 
 /** from '...', import '...', import('...'), require('...'), export ... from '...' */
 const imports = /\b(?:from|import|require)\s*\(?\s*(['"])((?:(?!\1)[^\\\n])+)\1/g
@@ -23,18 +25,28 @@ const endings = [
   ...['ts', 'mts', 'js', 'mjs', 'cjs', 'json'].map((end) => `${sep}index.${end}`),
 ]
 
-/** Paths, the module's own first, each once. */
+/** Paths, the module's own first, each once. Throws Faults 'no-file', and 'bad-reward' for one that is too large. */
 export const moduleFiles = async (file: string): Promise<string[]> => {
   const found = new Set([file])
   for (const path of found) {
     if (path !== file && (path.endsWith('.json') || path.includes(`${sep}node_modules${sep}`))) continue
-    const text = await readFile(path, 'utf8')
+    const text = await textOf(path)
     for (const [, , name] of text.matchAll(imports)) {
       const imported = await placeOf(name, path)
       if (imported !== undefined && resolve(imported) !== resolve(file)) found.add(imported)
     }
   }
   return [...found]
+}
+
+/** Bytes of a module's text. */
+const largest = 16 << 20
+
+const textOf = async (path: string): Promise<string> => {
+  const { size } = await fileSource(path)
+  if (size > largest)
+    throw badInput('bad-reward', `has ${size} bytes; a module holds at most ${largest}`, { file: path })
+  return readFile(path, 'utf8')
 }
 
 const placeOf = async (name: string, from: string): Promise<string | undefined> => {
