@@ -71,7 +71,10 @@ const readRange = async (path: string, start: number, end: number): Promise<Uint
 
 type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
-/** Writes chunks under another name, syncs, renames: readers see the old file or the new one. Disk errors name the path. */
+/**
+ * Writes chunks under another name, syncs, renames: readers see the old file or the new one. Throws Faults 'disk', and
+ * 'not-a-file' for a folder in its place.
+ */
 export const writeWhole = async (path: string, chunks: Chunks) => {
   let temporary: string | undefined
   try {
@@ -82,7 +85,8 @@ export const writeWhole = async (path: string, chunks: Chunks) => {
     await syncFolder(dirname(path))
   } catch (error) {
     if (temporary) await rm(temporary, { force: true }).catch(() => {})
-    throw diskFault(error, path)
+    const there = await lstat(path).catch(() => undefined)
+    throw there?.isDirectory() ? notAFile(path, there) : diskFault(error, path)
   }
 }
 

@@ -29,7 +29,7 @@ describe('a file that is written whole', () => {
   it('leaves nothing behind where it fails, nor what a killed process left long ago', async () => {
     await mkdir(at('folder'))
     await expect(writeWhole(at('folder'), bytes('x'))).rejects.toMatchObject({
-      code: 'disk',
+      code: 'not-a-file',
       where: { file: at('folder') },
     })
     const failing = async function* () {

@@ -27,7 +27,7 @@ export const losePower = async (
   const { state } = await newestState(join(run, 'checkpoints'))
   const written = log.operations
     .slice(0, count)
-    .some((op) => op.name === 'rename' && /\/checkpoints\/step-\d+$/.test(op.to))
+    .some((op) => op.name === 'rename' && op.to.startsWith(join(run, 'checkpoints')))
   const ended = await warm.run([...argv, ...scenario.again], cache)
   const { verdict, why } = judge(ended, () => outcomeOf(run, scenario), whole)
   const what = `${model} after operation ${count} of ${log.operations.length}`
