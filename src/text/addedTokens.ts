@@ -44,19 +44,30 @@ export type AddedTokens = {
   extract(piece: Piece, normalized: boolean, splitSpecial: boolean): Piece[]
 }
 
-/** A token takes the model's id where the model knows it, else the next free one. */
-export const addTokens = (list: readonly AddedToken[], model: Model, normalizer: Normalizer): AddedTokens => {
+/**
+ * A token takes the model's id where the model knows it, else the next free one: behind the vocabulary, or behind the
+ * highest added token of an earlier list.
+ */
+export const addTokens = (
+  lists: readonly (readonly AddedToken[])[],
+  model: Model,
+  normalizer: Normalizer,
+): AddedTokens => {
   const ids = new Map<string, number>()
   const tokens = new Map<number, AddedToken>()
   const written = new Map<number, string>()
-  let next = model.size
-  for (const token of list) {
-    if (!token.content || (token.ifNew && ids.has(token.content))) continue
-    const id = ids.get(token.content) ?? model.idOf(token.content) ?? next
-    if (id === next) next++
-    ids.set(token.content, id)
-    tokens.set(id, token)
-    written.set(id, token.normalized ? normalizer(wholePiece(token.content)).text : token.content)
+  let highest = -1
+  for (const list of lists) {
+    let next = Math.max(highest + 1, model.size)
+    for (const token of list) {
+      if (!token.content || (token.ifNew && ids.has(token.content))) continue
+      const id = ids.get(token.content) ?? model.idOf(token.content) ?? next
+      if (id === next) next++
+      highest = Math.max(highest, id)
+      ids.set(token.content, id)
+      tokens.set(id, token)
+      written.set(id, token.normalized ? normalizer(wholePiece(token.content)).text : token.content)
+    }
   }
   const specials = new Set([...tokens.values()].filter((token) => token.special).map((token) => token.content))
   const tries = [false, true].map((normalized) => {

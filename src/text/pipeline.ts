@@ -26,7 +26,6 @@ export type Pipeline = {
   readonly model: Model
   readonly added: AddedTokens
   readonly processor: PostProcessor
-  readonly hasProcessor: boolean
   readonly decoder: Decoder | undefined
   /** Tokens of a text; `matches` says which added tokens are looked for: all, none, or all but special ones. */
   row(text: string, matches: 'all' | 'ordinary' | 'none'): Row
@@ -38,8 +37,7 @@ export const readPipeline = (file: Shape, more: readonly AddedToken[]): Pipeline
   const normalize: Normalizer = part(file, 'normalizer', readNormalizer) ?? ((piece) => piece)
   const preTokenize: PreTokenizer = part(file, 'pre_tokenizer', readPreTokenizer) ?? ((piece) => [piece])
   const own = file.optional('added_tokens')?.items().map(readAddedToken) ?? []
-  const added = addTokens([...own, ...more], model, normalize)
-  const processor = part(file, 'post_processor', readPostProcessor)
+  const added = addTokens([own, more], model, normalize)
 
   const cut = (text: string, matches: 'all' | 'ordinary' | 'none'): Piece[] => {
     const whole = [wholePiece(text)]
@@ -53,8 +51,7 @@ export const readPipeline = (file: Shape, more: readonly AddedToken[]): Pipeline
   return {
     model,
     added,
-    processor: processor ?? plainProcessor,
-    hasProcessor: processor !== undefined,
+    processor: part(file, 'post_processor', readPostProcessor) ?? plainProcessor,
     decoder: part(file, 'decoder', readDecoder),
     row: (text, matches) => {
       const row: Row = { ids: [], offsets: [], surfaces: [] }

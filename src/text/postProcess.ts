@@ -24,16 +24,6 @@ export const plainProcessor: PostProcessor = {
   pair: [sequence(0, 0), sequence(1, 1)],
 }
 
-/** What transformers puts in place of the file's own when the config says add_bos_token or add_eos_token. */
-export const boundedProcessor = (bos: number | undefined, eos: number | undefined): PostProcessor => {
-  const around = (index: 0 | 1): Part[] => [
-    ...(bos === undefined ? [] : [special(bos, index)]),
-    sequence(index, index),
-    ...(eos === undefined ? [] : [special(eos, index)]),
-  ]
-  return { ...plainProcessor, single: around(0), pair: [...around(0), ...around(1)] }
-}
-
 export const readPostProcessor = (shape: Shape): PostProcessor => {
   const type = shape.at('type').text()
   const read = Object.hasOwn(processors, type) ? processors[type] : undefined
