@@ -3,6 +3,7 @@
  * added_tokens.json and the class, in the order and with the precedence of transformers 5. A config with
  * `added_tokens_decoder` stands alone; without it the two older files are read too.
  */
+import { quoted } from '../util/quote.ts'
 import type { AddedToken } from './addedTokens.ts'
 import { readAddedToken } from './addedTokens.ts'
 import type { Shape } from './shape.ts'
@@ -130,11 +131,12 @@ const tokenTable = ({ file, config, addedTokens }: TokenSources, specials: Added
       const special = contents.has(content)
       table.set(addedTokens!.at(content).count(), { ...plainSpecial(content), special, normalized: !special })
     }
-    for (const token of file.optional('added_tokens')?.items() ?? [])
-      table.set(token.at('id').count(), readAddedToken(token))
+    // A token without an id comes last.
+    for (const [i, token] of (file.optional('added_tokens')?.items() ?? []).entries())
+      table.set(token.optional('id')?.count() ?? 2 ** 31 + i, readAddedToken(token))
   }
   return [...table].sort(([a], [b]) => a - b).map(([, token]) => token)
 }
 
 const idOf = (table: Shape, key: string, id: number): number =>
-  Number.isSafeInteger(id) && id >= 0 ? id : table.fail(`has the id ${JSON.stringify(key)}, which is no number`)
+  Number.isSafeInteger(id) && id >= 0 ? id : table.fail(`has the id ${quoted(key)}, which is no number`)
