@@ -139,9 +139,10 @@ const byteFallback = (tokens: readonly string[]): string[] => {
   return out
 }
 
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const utf8Text = (bytes: number[]): string | undefined => {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(bytes))
+    return strict.decode(Uint8Array.from(bytes))
   } catch {
     return undefined
   }
