@@ -24,14 +24,18 @@ export type AddedToken = {
 }
 
 export const readAddedToken = (shape: Shape): AddedToken => {
-  const flag = (key: string) => shape.optional(key)?.flag() ?? false
-  const special = flag('special')
+  const record = shape.record()
+  const flag = (key: string): boolean | undefined => {
+    const value = record[key] ?? undefined
+    return value === undefined || typeof value === 'boolean' ? value : shape.at(key).flag()
+  }
+  const special = flag('special') ?? false
   return {
-    content: shape.at('content').text(),
-    singleWord: flag('single_word'),
-    lstrip: flag('lstrip'),
-    rstrip: flag('rstrip'),
-    normalized: shape.optional('normalized')?.flag() ?? !special,
+    content: typeof record.content === 'string' ? record.content : shape.at('content').text(),
+    singleWord: flag('single_word') ?? false,
+    lstrip: flag('lstrip') ?? false,
+    rstrip: flag('rstrip') ?? false,
+    normalized: flag('normalized') ?? !special,
     special,
   }
 }

@@ -3,10 +3,12 @@ import { readPattern } from './pattern.ts'
 import type { Shape } from './shape.ts'
 import { alphabetBytes, utf8 } from './unicode.ts'
 import type { Work } from './work.ts'
+import { lengthOf, workFor } from './work.ts'
 
 export type Decoder = {
   readonly type: string
-  readonly decode: (tokens: readonly string[], work: Work) => string[]
+  /** `work` bounds what a pipeline of steps may write; by default it is one for these tokens. */
+  readonly decode: (tokens: readonly string[], work?: Work) => string[]
   /** Parts of a Sequence, in order. */
   readonly steps?: readonly Decoder[]
   /** Strip: up to `start` leading `content`. */
@@ -16,10 +18,14 @@ export type Decoder = {
 export const readDecoder = (shape: Shape): Decoder => {
   const type = shape.at('type').text()
   const read = Object.hasOwn(decoders, type) ? decoders[type] : undefined
-  return read ? { type, ...read(shape) } : shape.fail(`is of the unknown type ${type}`)
+  if (!read) return shape.fail(`is of the unknown type ${type}`)
+  const { decode, ...more } = read(shape)
+  return { type, ...more, decode: (tokens, work = workFor(lengthOf(tokens), shape.file)) => decode(tokens, work) }
 }
 
-const decoders: Record<string, (shape: Shape) => Omit<Decoder, 'type'>> = {
+type Step = Pick<Decoder, 'steps' | 'strip'> & { decode: (tokens: readonly string[], work: Work) => string[] }
+
+const decoders: Record<string, (shape: Shape) => Step> = {
   Sequence: (shape) => {
     const steps = shape.at('decoders').items().map(readDecoder)
     return {

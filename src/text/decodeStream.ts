@@ -4,7 +4,7 @@
  */
 import type { Decoder } from './decode.ts'
 import { fallbackByte, tokenBytes } from './decode.ts'
-import { lengthOf, workFor } from './work.ts'
+import { workFor } from './work.ts'
 
 export type TextStream = {
   /** The text that this token completes, often empty. */
@@ -33,9 +33,7 @@ const streamOf = (steps: readonly Decoder[], decoder: Decoder | undefined): Toke
   const fallback = steps.findIndex((step) => step.type === 'ByteFallback')
   if (fallback >= 0)
     return fallbackStream(steps.slice(0, fallback), steps.slice(fallback + 1).find((step) => step.strip)?.strip)
-  return windowStream((tokens) =>
-    decoder ? decoder.decode(tokens, workFor(lengthOf(tokens))).join('') : tokens.join(' '),
-  )
+  return windowStream((tokens) => (decoder ? decoder.decode(tokens).join('') : tokens.join(' ')))
 }
 
 const byteLevelStream = (): TokenStream => {
@@ -73,7 +71,8 @@ const fallbackStream = (before: readonly Decoder[], strip: Decoder['strip']): To
     push: (token) => {
       const byte = fallbackByte(token)
       if (byte !== undefined) return pushByte(byte)
-      const text = before.reduce((now: string[], step) => step.decode(now, workFor(token.length)), [token]).join('')
+      const work = workFor(token.length)
+      const text = before.reduce((now: string[], step) => step.decode(now, work), [token]).join('')
       return lead(endRun() + text)
     },
     flush: () => lead(endRun()),

@@ -24,8 +24,6 @@ import { readWordLevel, readWordPiece } from './wordPiece.ts'
 import { workFor } from './work.ts'
 
 export type Pipeline = {
-  /** What messages call the file. */
-  readonly file: string
   readonly model: Model
   readonly added: AddedTokens
   readonly processor: PostProcessor
@@ -52,7 +50,6 @@ export const readPipeline = (file: Shape, more: readonly AddedToken[]): Pipeline
   }
 
   return {
-    file: file.file,
     model,
     added,
     processor: part(file, 'post_processor', readPostProcessor) ?? plainProcessor,

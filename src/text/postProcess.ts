@@ -72,7 +72,7 @@ const mostAdded = 1000
 const readTemplate = (shape: Shape, specials: Shape): Part[] => {
   const parts = readParts(shape, specials)
   const added = parts.reduce((sum, part) => sum + ('ids' in part ? part.ids.length : 0), 0)
-  if (added > mostAdded) shape.fail(`adds ${added} tokens; at most ${mostAdded}`)
+  if (added > mostAdded) shape.fail(`adds more than ${mostAdded} tokens`)
   if (parts.length - parts.filter((part) => 'ids' in part).length > 2) shape.fail('takes a text more than once')
   return parts
 }
@@ -85,10 +85,9 @@ const readParts = (shape: Shape, specials: Shape): Part[] =>
       return sequence(name === 'A' ? 0 : 1, item.at('Sequence').at('type_id').count())
     }
     const token = specials.at(item.at('SpecialToken').at('id').text())
-    const ids = token
-      .at('ids')
-      .items()
-      .map((id) => id.count())
+    const list = token.at('ids')
+    if (list.list().length > mostAdded) list.fail(`adds more than ${mostAdded} tokens`)
+    const ids = list.items().map((id) => id.count())
     return { ids, type: item.at('SpecialToken').at('type_id').count() }
   })
 

@@ -133,7 +133,7 @@ const tokenTable = ({ file, config, addedTokens }: TokenSources, specials: Added
     }
     // A token without an id comes last.
     for (const [i, token] of (file.optional('added_tokens')?.items() ?? []).entries())
-      table.set(token.optional('id')?.count() ?? 2 ** 31 + i, readAddedToken(token))
+      table.set(token.has('id') ? token.at('id').count() : 2 ** 31 + i, readAddedToken(token))
   }
   return [...table].sort(([a], [b]) => a - b).map(([, token]) => token)
 }

@@ -15,7 +15,6 @@ import type { Shape } from './shape.ts'
 import type { SpecialTokens } from './specialTokens.ts'
 import type { TokenizerFiles } from './tokenizerConfig.ts'
 import { readParts, readTemplates } from './tokenizerConfig.ts'
-import { lengthOf, workFor } from './work.ts'
 
 export type EncodeOptions = {
   /** Adds what the post-processor adds (BOS, [CLS], ...). Default true. */
@@ -73,7 +72,7 @@ export const loadTokenizer = async (files: TokenizerFiles): Promise<Tokenizer> =
 }
 
 const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: SpecialTokens['names']): Tokenizer => {
-  const { model, added, decoder, processor, file } = pipeline
+  const { model, added, decoder, processor } = pipeline
   const tokenToId = (token: string) => added.ids.get(token) ?? model.idOf(token)
   const idToToken = (id: number) => added.tokens.get(id)?.content ?? model.tokenOf(id)
   const idOf = (name: string) => (specialTokens[name] === undefined ? undefined : tokenToId(specialTokens[name]))
@@ -105,7 +104,7 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Spe
     },
     decode: (ids, { skipSpecialTokens = false } = {}) => {
       const tokens = ids.map(shown(skipSpecialTokens)).filter((token) => token !== undefined)
-      const text = decoder ? decoder.decode(tokens, workFor(lengthOf(tokens), file)).join('') : tokens.join(' ')
+      const text = decoder ? decoder.decode(tokens).join('') : tokens.join(' ')
       return cleans ? cleanedText(text) : text
     },
     stream: ({ skipSpecialTokens = false } = {}) => textStream(decoder, shown(skipSpecialTokens)),
