@@ -2,8 +2,7 @@
 import { resolveModel } from '../checkpoint/hub.node.ts'
 import type { Encoder } from '../data/examples.ts'
 import { modelOfRun } from '../runs/find.node.ts'
-import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
-import { badInput } from '../util/fault.ts'
+import { loadTokenizerFolder, noTokenizer } from '../text/tokenizer.node.ts'
 
 export type Place = { dir: string; adapter?: string }
 
@@ -20,10 +19,6 @@ export const idsOnly = (dir: string): Encoder => ({
   eosId: undefined,
   size: 0,
   encode: () => {
-    throw badInput(
-      'no-tokenizer',
-      'has no tokenizer.json, and the rows hold text; give input_ids, or a model with a tokenizer',
-      { file: dir },
-    )
+    throw noTokenizer(dir, '; the rows hold text: give input_ids, or a model with a tokenizer')
   },
 })

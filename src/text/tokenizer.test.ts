@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bytesOf } from '../util/bytes.ts'
-import { loadTokenizerFolder } from './tokenizer.node.ts'
+import { loadTokenizerFolder, noTokenizer } from './tokenizer.node.ts'
 import { loadTokenizer } from './tokenizer.ts'
 
 const special = (id: number, content: string) => ({ id, content, special: true, normalized: false })
@@ -155,7 +155,13 @@ describe('loadTokenizerFolder', () => {
     (await loadTokenizerFolder(folder))!.chat!.render([{ role: 'user', content: 'a' }], options).text
 
   it('is undefined without tokenizer.json', async () => {
-    expect(await loadTokenizerFolder(tmpdir())).toBeUndefined()
+    const other = await mkdtemp(join(tmpdir(), 'attune-text-'))
+    await writeFile(join(other, 'spiece.model'), '')
+    expect(await loadTokenizerFolder(other)).toBeUndefined()
+    expect(noTokenizer(other).message).toMatch(
+      /has no tokenizer\.json, and attune does not read spiece\.model; make one/,
+    )
+    await rm(other, { recursive: true })
   })
 
   it('takes the template of the config, then of chat_template.jinja, and names others', async () => {
