@@ -14,7 +14,7 @@ try:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     name = type(tokenizer).__name__
 except Exception:  # A class of the model's own code: the file alone.
-    tokenizer = transformers.TokenizersBackend(tokenizer_object=tokenizers.Tokenizer.from_file(folder + "/tokenizer.json"))
+    tokenizer = transformers.TokenizersBackend.from_pretrained(folder)
     name = "the file alone"
 
 

@@ -19,8 +19,6 @@ export type AddedToken = {
   readonly rstrip: boolean
   readonly normalized: boolean
   readonly special: boolean
-  /** Skipped where a token of the same content is there already; else the later one's flags hold. */
-  readonly ifNew?: boolean
 }
 
 export const readAddedToken = (shape: Shape): AddedToken => {
@@ -67,20 +65,22 @@ export const addTokens = (
   const ids = new Map<string, number>()
   const tokens = new Map<number, AddedToken>()
   const written = new Map<number, string>()
+  /** A token that was special once stays so. */
+  const specials = new Set<string>()
   let highest = -1
   for (const list of lists) {
     let next = Math.max(highest + 1, model.size)
     for (const token of list) {
-      if (!token.content || (token.ifNew && ids.has(token.content))) continue
+      if (!token.content) continue
       const id = ids.get(token.content) ?? model.idOf(token.content) ?? next
       if (id === next) next++
       highest = Math.max(highest, id)
+      if (token.special) specials.add(token.content)
       ids.set(token.content, id)
       tokens.set(id, token)
       written.set(id, token.normalized ? normalizer(wholePiece(token.content, work)).text : token.content)
     }
   }
-  const specials = new Set([...tokens.values()].filter((token) => token.special).map((token) => token.content))
   const tries = [false, true].map((normalized) => {
     const found = trie(tokens.size)
     for (const [id, token] of tokens) if (token.normalized === normalized) found.add(written.get(id)!, id)
@@ -93,7 +93,7 @@ export const addTokens = (
     isSpecial: (text) => specials.has(text),
     extract: (piece, normalized, splitSpecial) => {
       const found = tries[Number(normalized)]
-      return found.empty ? [piece] : extract(piece, found, tokens, splitSpecial)
+      return found.empty ? [piece] : extract(piece, found, tokens, splitSpecial ? specials : undefined)
     },
   }
 }
@@ -102,7 +102,8 @@ const extract = (
   piece: Piece,
   wanted: Trie,
   tokens: ReadonlyMap<number, AddedToken>,
-  splitSpecial: boolean,
+  /** Not looked for. */
+  left: ReadonlySet<string> | undefined,
 ): Piece[] => {
   const { text, work } = piece
   const step = () => work.write(1)
@@ -117,7 +118,7 @@ const extract = (
     const token = tokens.get(found.value)!
     const start = at
     at = found.end
-    if (splitSpecial && token.special) continue
+    if (left?.has(token.content)) continue
     if (token.singleWord && (endsInWord(text, start) || beginsWithWord(text, found.end))) continue
     const from = token.lstrip ? spaceBefore(text, start, done) : start
     const to = token.rstrip ? spaceAfter(text, found.end, step) : found.end

@@ -28,27 +28,39 @@ export type SpecialTokens = {
 const standardNames = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token']
 
 export const readSpecialTokens = (sources: TokenSources): SpecialTokens => {
-  const { config, tokenizerClass } = sources
+  const { file, config, tokenizerClass } = sources
   const older = config?.has('added_tokens_decoder') ? undefined : sources.specialTokensMap
-  const own = namedTokens(older, config, tokenizerClass)
-  const extra = extraTokens(older, config)
-  const table = tokenTable(sources, [...Object.values(own), ...extra])
+  const { extra, further } = extraTokens(older, config)
+  const standard = namedTokens(older, config)
+  const table = tokenTable(sources, [...Object.values(standard), ...extra])
   const listed = new Map(table.map((token) => [token.content, token]))
-  const named = Object.entries({ ...own, ...modelTokens(older, config) }).map(
-    ([name, token]) => [name, listed.get(token.content) ?? token] as const,
-  )
-  const contents = new Set(named.map(([, { content }]) => content))
-  const isNew = (token: AddedToken) => ({ ...token, ifNew: true })
-  const everySpecial = [...named.map(([, token]) => token), ...extra]
+  const named: Record<string, AddedToken> = {}
+  for (const name of standardNames) {
+    const silent = isNamed(name, older, config) ? undefined : tokenizerClass?.names[name]
+    const token = standard[name] ?? (silent === undefined ? undefined : plainSpecial(silent))
+    if (token) named[name] = standard[name] ? (listed.get(token.content) ?? token) : token
+  }
+  Object.assign(named, modelTokens(older, config))
+  const contents = new Set(Object.values(named).map(({ content }) => content))
+  const special = (token: AddedToken): AddedToken => ({ ...token, special: true })
+  const everySpecial = [...Object.values(named).map(special), ...extra, ...further]
+  const own = tokenizerClass ? [] : (file.optional('added_tokens')?.items() ?? []).map(readAddedToken)
+  const known = new Set([...own, ...table].map(({ content }) => content))
   return {
-    names: Object.fromEntries(named.map(([name, { content }]) => [name, content])),
+    names: Object.fromEntries(Object.entries(named).map(([name, { content }]) => [name, content])),
     added: [
-      ...table.map((token) => (contents.has(token.content) ? { ...token, special: true } : token)),
-      ...named.map(([, token]) => isNew({ ...token, special: true })),
-      ...extra.map(isNew),
-      ...(tokenizerClass?.marksSpecials ? everySpecial.map(({ content }) => plainSpecial(content)) : []),
+      ...table.map((token) => (contents.has(token.content) ? special(token) : token)),
+      ...everySpecial.filter(({ content }) => !known.has(content)),
+      ...markedAgain(everySpecial, tokenizerClass),
     ],
   }
+}
+
+const markedAgain = (tokens: AddedToken[], tokenizerClass: TokenizerClass | undefined): AddedToken[] => {
+  if (!tokenizerClass?.marksSpecials) return []
+  return tokens.map((token) =>
+    tokenizerClass.marksSpecials === 'plain' ? plainSpecial(token.content) : { ...token, special: true },
+  )
 }
 
 const plainSpecial = (content: string): AddedToken => ({
@@ -69,22 +81,17 @@ const tokenOf = (token: Shape): AddedToken => {
     : { ...read, special: true, normalized: token.optional('normalized')?.flag() ?? false }
 }
 
-/** special_tokens_map.json goes before the config, the class comes last; null is "none" and no default. */
-const namedTokens = (
-  older: Shape | undefined,
-  config: Shape | undefined,
-  tokenizerClass: TokenizerClass | undefined,
-): Record<string, AddedToken> => {
+/** special_tokens_map.json goes before the config; null is "none", and shuts out the class's default. */
+const namedTokens = (older: Shape | undefined, config: Shape | undefined): Record<string, AddedToken> => {
   const found: Record<string, AddedToken> = {}
   for (const name of standardNames) {
-    const from = [older, config].find((file) => file?.has(name))
-    const token = from?.optional(name)
-    const silent = from ? undefined : tokenizerClass?.names[name]
+    const token = (older?.has(name) ? older : config)?.optional(name)
     if (token) found[name] = tokenOf(token)
-    else if (silent !== undefined) found[name] = plainSpecial(silent)
   }
   return found
 }
+
+const isNamed = (name: string, ...files: (Shape | undefined)[]): boolean => files.some((file) => file?.has(name))
 
 /**
  * Special tokens with names of the model's own: further keys in _token, and extra_special_tokens as an object. Those
@@ -106,16 +113,22 @@ const modelTokens = (older: Shape | undefined, config: Shape | undefined): Recor
 const entriesOf = (file: Shape | undefined): [string, Shape][] =>
   Object.entries(file?.record() ?? {}).flatMap(([key, value]) => (value == null ? [] : [[key, file!.at(key)]]))
 
-/** extra_special_tokens as a list, else the older additional_special_tokens. */
-const extraTokens = (older: Shape | undefined, config: Shape | undefined): AddedToken[] => {
-  const list = (file: Shape | undefined, key: string): AddedToken[] => {
+/**
+ * extra_special_tokens as a list, else the older additional_special_tokens; `further` ones are read only after the table
+ * of added tokens, and do not make those of it special.
+ */
+const extraTokens = (older: Shape | undefined, config: Shape | undefined) => {
+  const list = (file: Shape | undefined, key: string): AddedToken[] | undefined => {
     const found = file?.optional(key)
-    return found && Array.isArray(found.value) ? found.items().map(tokenOf) : []
+    return found && Array.isArray(found.value) ? found.items().map(tokenOf) : undefined
   }
-  const extra = [...list(config, 'extra_special_tokens'), ...list(older, 'extra_special_tokens')]
-  if (extra.length) return extra
+  const own = list(config, 'extra_special_tokens')
   const additional = list(config, 'additional_special_tokens')
-  return additional.length ? additional : list(older, 'additional_special_tokens')
+  const inObject = entriesOf(own ? undefined : config?.optional('extra_special_tokens')).length > 0
+  const first = own?.length || inObject ? own : (additional ?? own)
+  const more = list(older, 'extra_special_tokens')
+  if (first || more) return { extra: [...(first ?? []), ...(more ?? [])], further: [] }
+  return { extra: [], further: list(older, 'additional_special_tokens') ?? additional ?? [] }
 }
 
 /** Added tokens by their ids: the config's table, or added_tokens.json under the list of the file itself. */

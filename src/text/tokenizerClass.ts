@@ -11,8 +11,8 @@ import { shape } from './shape.ts'
 export type TokenizerClass = {
   /** Special tokens that the class has unless a file names others, or null. */
   readonly names: Readonly<Record<string, string>>
-  /** The class marks its special tokens as special anew, without the flags that files give them. */
-  readonly marksSpecials?: true
+  /** The class adds its special tokens once more, plain or with the flags that files give them. */
+  readonly marksSpecials?: 'plain' | 'flags'
   /** What stands in the file's place; `unk` is the unknown token's text. */
   parts(config: Shape | undefined, unk: string | null): Json
 }
@@ -77,7 +77,7 @@ const classes: Readonly<Record<string, TokenizerClass>> = {
   },
   Qwen2Tokenizer: {
     names: { eos_token: '<|endoftext|>', unk_token: '<|endoftext|>', pad_token: '<|endoftext|>' },
-    marksSpecials: true,
+    marksSpecials: 'plain',
     parts: (config) => ({
       normalizer: { type: 'NFC' },
       pre_tokenizer: {
@@ -125,7 +125,7 @@ const classes: Readonly<Record<string, TokenizerClass>> = {
       cls_token: '<CLS>',
       mask_token: '<MASK_TOKEN>',
     },
-    marksSpecials: true,
+    marksSpecials: 'flags',
     parts: (config) => ({
       normalizer: { type: 'NFC' },
       pre_tokenizer: {
