@@ -50,11 +50,16 @@ export const readSpecialTokens = (sources: TokenSources): SpecialTokens => {
     names: Object.fromEntries(Object.entries(named).map(([name, { content }]) => [name, content])),
     added: [
       ...table.map((token) => (contents.has(token.content) ? special(token) : token)),
-      ...everySpecial.filter(({ content }) => !known.has(content)),
+      ...distinct(everySpecial.filter(({ content }) => !known.has(content))),
       ...markedAgain(everySpecial, tokenizerClass),
     ],
   }
 }
+
+/** Without those that stand in the list before, flags and all: of two that differ in flags the later one holds. */
+const distinct = (tokens: AddedToken[]): AddedToken[] => [
+  ...new Map(tokens.map((token) => [Object.values(token).join(' '), token])).values(),
+]
 
 const markedAgain = (tokens: AddedToken[], tokenizerClass: TokenizerClass | undefined): AddedToken[] => {
   if (!tokenizerClass?.marksSpecials) return []
@@ -76,9 +81,8 @@ const plainSpecial = (content: string): AddedToken => ({
 const tokenOf = (token: Shape): AddedToken => {
   if (typeof token.value === 'string') return plainSpecial(token.value)
   const read = readAddedToken(token)
-  return token.has('__type')
-    ? read
-    : { ...read, special: true, normalized: token.optional('normalized')?.flag() ?? false }
+  if (token.has('__type')) return read
+  return { ...read, special: true, normalized: token.optional('normalized')?.flag() ?? false }
 }
 
 /** special_tokens_map.json goes before the config; null is "none", and shuts out the class's default. */
@@ -125,10 +129,11 @@ const extraTokens = (older: Shape | undefined, config: Shape | undefined) => {
   const own = list(config, 'extra_special_tokens')
   const additional = list(config, 'additional_special_tokens')
   const inObject = entriesOf(own ? undefined : config?.optional('extra_special_tokens')).length > 0
-  const first = own?.length || inObject ? own : (additional ?? own)
   const more = list(older, 'extra_special_tokens')
+  const replaced = !more && older?.optional('extra_special_tokens') !== undefined
+  const first = replaced ? undefined : own?.length || inObject ? own : (additional ?? own)
   if (first || more) return { extra: [...(first ?? []), ...(more ?? [])], further: [] }
-  return { extra: [], further: list(older, 'additional_special_tokens') ?? additional ?? [] }
+  return { extra: [], further: list(older, 'additional_special_tokens') ?? (inObject ? additional : undefined) ?? [] }
 }
 
 /** Added tokens by their ids: the config's table, or added_tokens.json under the list of the file itself. */
