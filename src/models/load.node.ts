@@ -25,13 +25,10 @@ const adapterHead = `base_model.model.${scoreWeight}`
  * Opens a PEFT folder for this base. That of a reward model makes one of a language model: the base comes back with the
  * adapter's score head. Faults: those of `openAdapter` and `parseAdapter`.
  */
-export const loadAdapted = async <B extends Base>(
-  dir: string,
-  base: B,
-): Promise<{ base: B; adapter: Adapter; files: readonly string[] }> => {
+export const loadAdapted = async <B extends Base>(dir: string, base: B): Promise<{ base: B; adapter: Adapter }> => {
   const folder = await openAdapter(dir)
   const head = folder.tensors.get(adapterHead)
   const whole = head && !base.architecture.scores ? { ...base, ...asRewardModel(base, head) } : base
   const adapter = parseAdapter(folder.config, folder.tensors, whole.architecture, whole.config, dir)
-  return { base: whole, adapter, files: folder.files }
+  return { base: whole, adapter }
 }

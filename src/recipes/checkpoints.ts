@@ -24,6 +24,8 @@ const savedSchema = z.object({
   evalDue: z.boolean().optional(),
   plan: z.enum(['fast', 'low']),
   tally: z.object({ position: count, counts: z.record(z.string(), count) }),
+  /** What the log was when this was written. */
+  log: z.object({ bytes: count, sha256: z.string() }).optional(),
   /** Of a run that plays against itself: which iteration, counted from 1, and the steps before it. */
   iteration: z.object({ number: count, start: count }).optional(),
   /** Of a run that learns from its own samples: where it is in them, and what its method carries along. */
@@ -54,7 +56,8 @@ export const resumed = async (run: Run, asked: boolean, policy: Policy): Promise
     (text): WarningEvent => ({ event: 'warning', code: 'bad-checkpoint', message: text }),
   )
   if (!found.state) return { progress: beginning, warnings }
-  const { plan, tally, iteration, rollout, ...progress } = savedOf(found.state)
+  const { plan, tally, iteration, rollout, log, ...progress } = savedOf(found.state)
+  run.goOn({ step: progress.step, log })
   policy.plan = plan
   return { state: found.state, progress, tally, iteration, rollout, warnings }
 }
@@ -82,9 +85,9 @@ export const saveCheckpoint = async (
   tally: Tally,
   more: { iteration?: Iteration; rollout?: RolloutMark } = {},
 ): Promise<string> => {
-  await run.sync()
+  const log = await run.sync()
   const plan = policy.plan === 'low' ? 'low' : 'fast'
-  const json: z.infer<typeof savedSchema> = { ...progress, plan, tally, ...more }
+  const json: z.infer<typeof savedSchema> = { ...progress, plan, tally, log, ...more }
   const content = { files: stateFiles(policy.backend, policy.arenas), json }
   const protect = progress.best ? [progress.best.step] : []
   return writeState(run.checkpoints, progress.step, content, { keep, protect, bytes: stateBytes(policy.arenas) })

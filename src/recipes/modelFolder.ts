@@ -6,7 +6,7 @@ import { storedBytes } from '../checkpoint/safetensorsWrite.ts'
 import { requireSpace } from '../checkpoint/space.node.ts'
 import type { ModelFiles, SaveDtype } from '../models/save.ts'
 import { badInput } from '../util/fault.ts'
-import { diskFault, syncFolder, writeWhole } from '../util/files.node.ts'
+import { diskFault, makeFolders, syncFolder, writeWhole } from '../util/files.node.ts'
 
 /** The values of --save-dtype, as safetensors calls them. */
 export const storedAs = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const satisfies Record<
@@ -37,9 +37,11 @@ export const writeFolder = async (path: string, bytes: number, fill: (temporary:
   const temporary = `${path}.tmp`
   try {
     await rm(temporary, { recursive: true, force: true })
-    await mkdir(temporary, { recursive: true })
+    await makeFolders(dirname(temporary))
+    await mkdir(temporary)
     await requireSpace(path, bytes)
     await fill(temporary)
+    await syncFolder(temporary)
     await rm(path, { recursive: true, force: true })
     await rename(temporary, path)
     await syncFolder(dirname(path))

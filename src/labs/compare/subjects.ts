@@ -15,6 +15,7 @@ import { requireLanguageHead } from '../../models/scored.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { locate, type Place } from '../../recipes/encoder.ts'
+import { settingsOf } from '../../recipes/places.ts'
 import { openPolicy, type PolicySettings } from '../../recipes/policy.ts'
 import type { Encoding } from '../../recipes/rl/prompts.ts'
 import { findRun } from '../../runs/find.node.ts'
@@ -76,7 +77,12 @@ export const openPolicySubjects = async (text: string, sft: Place, withStops: bo
       const dir = await findRun(run)
       const info = dir === undefined ? undefined : await readInfo(dir)
       const stops = dir !== undefined && info && withStops ? await checkpointsOf(dir, info, title) : []
-      const rewards = info && z.array(z.string()).catch([]).parse(info.config.reward)
+      const rewards =
+        info &&
+        z
+          .array(z.string())
+          .catch([])
+          .parse((await settingsOf(info)).reward)
       return { stops: [...stops, await endSubject(await placeOf(run, sft), title)], rewards }
     }),
   )
@@ -128,12 +134,16 @@ const policySchema = z.object({
   model: z.string(),
   adapter: z.string().optional(),
   loraR: z.number().optional(),
-  ...{ loraAlpha: z.number(), loraDropout: z.number(), loraTarget: z.array(z.string()) },
+  loraAlpha: z.number().optional(),
+  loraDropout: z.number(),
+  loraTarget: z.array(z.string()).optional(),
   ...{ quantize: z.string(), optimizer: z.string(), weightDecay: z.number(), seed: z.number() },
 })
 
 /** Between the beginning and the end, by step. */
-const checkpointsOf = async (dir: string, { config, total_steps }: RunInfo, run: string): Promise<Subject[]> => {
+const checkpointsOf = async (dir: string, info: RunInfo, run: string): Promise<Subject[]> => {
+  const { total_steps } = info
+  const config = await settingsOf(info)
   const { data } = policySchema.safeParse(config)
   const folder = join(dir, 'checkpoints')
   const steps = (await readdir(folder).catch(() => []))

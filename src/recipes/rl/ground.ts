@@ -30,6 +30,7 @@ export type RlSettings = SessionSettings &
     missingEosPenalty?: number
     maskTruncated: boolean
     sampleEvery: number
+    keepRollouts: boolean
   }
 
 export type Context = Parameters<Body<never>>[1]

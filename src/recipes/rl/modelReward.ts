@@ -3,7 +3,7 @@
  * an answer which was cut off looks cut off; conversations, and texts of another tokenizer, are read as it was trained to
  * read them. More than one output is a distribution over the scores 1, 2, ...: its mean, and how wide it is.
  */
-import { openAdapter } from '../../checkpoint/folder.node.ts'
+import { filesOf } from '../../checkpoint/folder.node.ts'
 import { sha256Files } from '../../checkpoint/sha256.node.ts'
 import type { Tree } from '../../data/batch.ts'
 import { type Encoder, encodePrompt, encodeReply } from '../../data/examples.ts'
@@ -46,9 +46,8 @@ export const modelReward = async (
   const most = opened.model.config.max_position_embeddings
   const encode = (answer: Answered) =>
     shared ? treeOf(answer, tokenizer, most) : treeOf(asTexts(answer, encoding), tokenizer, most, true)
-  const adapterFiles = adapter === undefined ? [] : (await openAdapter(adapter)).files
   return {
-    files: await sha256Files(new Set([...opened.files, ...adapterFiles])),
+    files: await sha256Files(await filesOf({ dir: opened.dir, adapter }, opened.files)),
     warnings: shared ? [] : [retokenised(name)],
     of: (answers) => {
       const trees = answers.map(encode)

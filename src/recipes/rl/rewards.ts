@@ -5,10 +5,11 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { FileHash } from '../../checkpoint/sha256.node.ts'
 import type { Text } from '../../data/rows.ts'
 import { runFailure } from '../../util/fault.ts'
 import { openLines } from '../lineFile.ts'
-import type { FileHash, ProgressEvent, WarningEvent } from '../recipe.ts'
+import type { ProgressEvent, WarningEvent } from '../recipe.ts'
 import type { Rollout, Sample } from './rollout.ts'
 
 /** A sample as those see it who judge it. */
@@ -55,6 +56,8 @@ const lineSchema = z.object({
 })
 type Line = z.infer<typeof lineSchema>
 
+export const rewardPath = (dir: string) => join(dir, 'rewards.jsonl')
+
 /** Answers that are judged together, roughly. */
 const together = 256
 
@@ -75,9 +78,7 @@ export async function* rewardsOf(
   const total = rollout.samples.length
   const size = Math.max(1, Math.floor(together / G)) * G
   const file =
-    dir === undefined
-      ? undefined
-      : await openLines(join(dir, 'rewards.jsonl'), { schema: lineSchema, total, group: size })
+    dir === undefined ? undefined : await openLines(rewardPath(dir), { schema: lineSchema, total, group: size })
   const lines: Line[] = []
   let trouble: string | undefined
   try {
