@@ -32,6 +32,7 @@ export const tokenizerFiles = async (folder: string): Promise<TokenizerFiles | u
     tokenizerJson,
     tokenizerConfig: await source('tokenizer_config.json'),
     specialTokensMap: await source('special_tokens_map.json'),
+    addedTokens: await source('added_tokens.json'),
     modelConfig: await source('config.json'),
     chatTemplates: await templateFiles(folder, await source('chat_template.jinja')),
     chatTemplateJson: await source('chat_template.json'),

@@ -12,7 +12,12 @@ const file = {
   added_tokens: [special(0, '<s>'), special(1, '</s>'), special(2, '[PAD]')],
   normalizer: null as object | null,
   pre_tokenizer: { type: 'Split', pattern: { String: ' ' }, behavior: 'MergedWithNext', invert: false } as object,
-  post_processor: null,
+  post_processor: {
+    type: 'TemplateProcessing',
+    single: [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+    pair: [],
+    special_tokens: { '<s>': { id: '<s>', ids: [0], tokens: ['<s>'] } },
+  } as object | null,
   decoder: { type: 'Fuse' },
   model: {
     type: 'BPE',
@@ -24,7 +29,7 @@ const file = {
     merges: ['a b', [' ', 'ab']] as unknown[],
   } as object,
 }
-const config = { bos_token: '<s>', eos_token: { content: '</s>' }, pad_token: null, add_bos_token: true }
+const config = { bos_token: '<s>', eos_token: { content: '</s>' }, pad_token: null }
 
 const source = (name: string, content: unknown) =>
   bytesOf(name, new TextEncoder().encode(typeof content === 'string' ? content : JSON.stringify(content)))
@@ -35,7 +40,7 @@ const load = (json: unknown, more: object = config) =>
   })
 
 describe('loadTokenizer', () => {
-  it('reads names and what the config says of BOS', async () => {
+  it('reads names, and BOS from the post-processor alone', async () => {
     const tok = await load(file)
     expect(tok).toMatchObject({
       size: 8,
@@ -58,7 +63,10 @@ describe('loadTokenizer', () => {
     })
     expect(tok.isSpecial(1)).toBe(true)
     expect(tok.isSpecial(6)).toBe(false)
-    expect((await load(file, {})).addsBos).toBe(false)
+    expect((await load(file, { ...config, add_bos_token: false, add_eos_token: true })).encode('ab').ids).toEqual([
+      0, 6,
+    ])
+    expect((await load({ ...file, post_processor: null }, { ...config, add_bos_token: true })).addsBos).toBe(false)
   })
 
   it('adds named tokens that are new behind the vocabulary', async () => {
