@@ -209,12 +209,21 @@ const detect = (record: Columns, columns: Record<string, string>, place: Place):
     'messages',
     'input_ids',
   ]
-  const near = Object.keys(record).flatMap((column) => nearest(column, known) ?? [])[0]
+  const near = Object.keys(record)
+    .slice(0, SHOWN)
+    .flatMap((column) => nearest(column, known) ?? [])[0]
   const hint = near ? `; did you mean ${JSON.stringify(near)}? A column is renamed with --column ${near}=its-name` : ''
   throw rowFault('unknown-columns', `rows with the columns ${names(record)} are of no known kind${hint}`, place)
 }
 
-const names = (record: Columns) => Object.keys(record).slice(0, 20).join(', ') || 'none'
+/** Columns that a message names: a record of a stranger may have any number. */
+const SHOWN = 20
+
+const names = (record: Columns) => {
+  const all = Object.keys(record)
+  const shown = all.slice(0, SHOWN).map((name) => (name.length > 100 ? `${name.slice(0, 100)}...` : name))
+  return `${shown.join(', ') || 'none'}${all.length > SHOWN ? ` and ${all.length - SHOWN} more` : ''}`
+}
 
 /** The record under the usual names. Object.fromEntries defines, so that a column "__proto__" stays a column. */
 const renamed = (record: Columns, columns: Record<string, string>): Columns => {

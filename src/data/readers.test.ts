@@ -3,11 +3,11 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { bytesOf } from '../util/bytes.ts'
+import { parseJson } from '../util/json.ts'
 import type { RawRecord } from './check.ts'
-import { csvRecords } from './csv.node.ts'
+import { csvRecords } from './csv.ts'
 import { rowReader } from './formats.ts'
 import { gunzip } from './gzip.node.ts'
-import { parseJson } from './json.ts'
 import { jsonArray } from './jsonArray.ts'
 import { type Chunks, jsonLines } from './lines.ts'
 import { parquetRecords } from './parquet.ts'
@@ -80,13 +80,13 @@ describe('readers of a stream cut anywhere', () => {
 
 describe('limits', () => {
   it('gzip that unpacks beyond reason is refused', async () => {
-    const packed = gzipSync(Buffer.alloc(70 * 2 ** 20, 'x'))
+    const packed = gzipSync(Buffer.alloc(70 * 2 ** 20, '\n'))
     await expect(gather(jsonLines('x', gunzip(cut(packed, [2 ** 16]))))).rejects.toMatchObject({ code: 'bad-gzip' })
   })
 
   it('nesting a million deep is refused, not a crash', () => {
     const text = `${'['.repeat(1e6)}x`
-    expect(() => parseJson(text, (offset) => new Error(`at ${offset}`))).toThrow('at 1000000')
+    expect(() => parseJson(text, (offset) => new Error(`at ${offset}`))).toThrow('at 200')
   })
 
   it('a parquet footer that names bytes outside the file is refused', async () => {
