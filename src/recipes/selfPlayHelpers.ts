@@ -136,7 +136,7 @@ const byModel = async (name: string, settings: HelperSettings, own: Encoding): P
   const place = await locate({ model: name })
   const { files: weights, config } = await loadPretrained(place.dir)
   const files = await sha256Files(await filesOf(place, weights))
-  requireCommonTongue(name, (await loadTokenizerFolder(place.dir)) !== undefined, config.vocab_size, own)
+  requireCommonTongue(name, (await loadTokenizerFolder(place.dir, place.adapter)) !== undefined, config.vocab_size, own)
   return {
     files,
     async open() {

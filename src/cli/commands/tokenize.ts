@@ -41,8 +41,9 @@ export default command({
 })
 
 const open = async (model: string): Promise<Tokenizer> => {
-  const dir = await resolveModel((await modelOfRun(model))?.model ?? model)
-  const tokenizer = await loadTokenizerFolder(dir)
+  const run = await modelOfRun(model)
+  const dir = await resolveModel(run?.model ?? model)
+  const tokenizer = await loadTokenizerFolder(dir, run?.adapter)
   if (tokenizer) return tokenizer
   throw badInput('no-tokenizer', 'has no tokenizer.json', { file: dir })
 }

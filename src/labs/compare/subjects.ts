@@ -20,7 +20,7 @@ import { openPolicy, type PolicySettings } from '../../recipes/policy.ts'
 import type { Encoding } from '../../recipes/rl/prompts.ts'
 import { findRun } from '../../runs/find.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
-import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { loadTokenizerFolder, tokenizerFolders } from '../../text/tokenizer.node.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { restoreState } from '../../train/state.ts'
 import { assert, badInput } from '../../util/fault.ts'
@@ -38,8 +38,8 @@ export type Subject = {
   encoding: Encoding & { tokenizer: Tokenizer }
   /** Equal keys, equal tokens. */
   tokenizerKey: string
-  /** That holds the tokenizer. */
-  dir: string
+  /** Where its model and its tokenizer lie. */
+  place: Place
   open(engine: EngineSettings): Promise<OpenedSubject>
 }
 
@@ -108,11 +108,11 @@ const weightsKey = async ({ dir, adapter }: Place): Promise<unknown[]> => {
 
 const commonOf = async (place: Place) => {
   const { config, generationConfig } = await loadPretrained(place.dir)
-  const tokenizer = await loadTokenizerFolder(place.dir)
+  const tokenizer = await loadTokenizerFolder(place.dir, place.adapter)
   if (!tokenizer) throw badInput('no-tokenizer', 'has no tokenizer.json, and judges read text', { file: place.dir })
   return {
-    dir: place.dir,
-    tokenizerKey: await sha256File(join(place.dir, 'tokenizer.json')),
+    place,
+    tokenizerKey: await sha256File(join((await tokenizerFolders(place)).tokenizer, 'tokenizer.json')),
     encoding: {
       ...{ encoder: tokenizer, tokenizer, limits: { maxLength: config.max_position_embeddings } },
       eosIds: endIds(config.raw, generationConfig, tokenizer.eosId),
