@@ -64,10 +64,16 @@ async function* trained(
     return made
   }
   const evaluate = held && (() => channel.drain(evaluateHeld(ground)).then(unlessOver))
+  let { progress } = begin
+  // The first evaluation is due until it is in the log
+  if (evaluate && progress.step === 0 && (!begin.state || progress.evalDue)) {
+    if (!signal.aborted) yield* channel.beside(firstEvaluation(evaluate, signal))
+    progress = { ...progress, evalDue: signal.aborted }
+  }
   const loop = train({
     ...settings,
     trainer: { ...policy, loss: method.loss, head: { temperature: settings.temperature }, beside: method.beside },
-    progress: begin.progress,
+    progress,
     totalSteps,
     rowsPerEpoch: prompts.length,
     learningRate: schedule(settings.schedule, { ...settings, ...settings.scheduleOption, totalSteps }),
@@ -77,7 +83,6 @@ async function* trained(
     save: course.save,
     signal,
   })
-  if (!begin.state && evaluate && !signal.aborted) yield* channel.beside(firstEvaluation(evaluate))
   const end = yield* measured(channel.beside(loop as AsyncGenerator<TrainEvent, LoopEnd>), course, ground)
   yield* tallied(course.watch())
   // What ended the course ended the loop, which knows no reason
@@ -104,8 +109,12 @@ function* startWarnings({ settings, rewards, data }: Ground): Generator<WarningE
 }
 
 /** The policy before any training, so that every later evaluation has something to be held against. */
-async function* firstEvaluation(evaluate: () => Promise<Record<string, number>>): AsyncGenerator<TrainEvent, void> {
-  yield { event: 'eval', step: 0, ...(await evaluate()) }
+async function* firstEvaluation(
+  evaluate: () => Promise<Record<string, number>>,
+  signal: AbortSignal,
+): AsyncGenerator<TrainEvent, void> {
+  const measures = await evaluate()
+  if (!signal.aborted) yield { event: 'eval', step: 0, ...measures }
 }
 
 /** Steps of all rollouts, at most. */
