@@ -60,11 +60,7 @@ const leftOut: Record<string, string> = {
   urlize: 'a chat template makes no links',
 }
 
-export const filterNames = (): string[] => [
-  ...Object.keys(filters),
-  ...Object.keys(freeFilters),
-  ...Object.keys(leftOut),
-]
+export const filterNames = (): ReadonlySet<unknown> => names
 
 type Given = readonly (Value | undefined)[]
 type Filter = [parameters: readonly string[], run: (value: Value, args: Given, context: Context) => Value]
@@ -311,7 +307,14 @@ const filters: Record<string, Filter> = {
       return total
     },
   ],
-  title: [[], (value, _, { budget }) => titleWords(str(value, budget))],
+  title: [
+    [],
+    (value, _, { budget }) => {
+      const text = str(value, budget)
+      budget.spend(text.length / 2)
+      return titleWords(text)
+    },
+  ],
   tojson: [
     ['ensure_ascii', 'indent', 'separators', 'sort_keys'],
     (value, [ascii, indent = null, separators = null, sortKeys], { budget }) => {
@@ -330,17 +333,11 @@ const filters: Record<string, Filter> = {
   truncate: [
     ['length', 'killwords', 'end', 'leeway'],
     (value, [size, kill, end = '...', leeway = null], { budget }) => {
-      const text = asText(value, 'truncate')
       const tail = asText(end, 'end')
-      const cut = cutText(
-        text,
-        int(size, 255),
-        flag(kill),
-        pointLength(tail),
-        leeway === null ? 5 : asInt(leeway, 'leeway'),
-      )
-      if (cut === text && pointLength(text) <= int(size, 255) + (leeway === null ? 5 : asInt(leeway, 'leeway')))
-        return value
+      const [most, room] = [int(size, 255), leeway === null ? 5 : asInt(leeway, 'leeway')]
+      if (most < pointLength(tail) || room < 0) return fail(`expected length >= ${pointLength(tail)} and leeway >= 0`)
+      if (lengthOf(usable(value)) <= most + room) return value
+      const cut = cutText(asText(value, 'truncate'), most - pointLength(tail), flag(kill), budget)
       return is(value, 'markup') ? markup(cut + escapedText(end, budget)) : cut + tail
     },
   ],
@@ -387,7 +384,10 @@ const filters: Record<string, Filter> = {
     (value, _, { budget }) => {
       const text = str(value, budget)
       let count = 0
-      for (const _word of text.matchAll(/[\p{L}\p{N}_]+/gu)) count++
+      for (const _word of text.matchAll(/[\p{L}\p{N}_]+/gu)) {
+        budget.spend(1)
+        count++
+      }
       return count
     },
   ],
@@ -475,3 +475,5 @@ function* picked(
     if (passes === keep) yield item
   }
 }
+
+const names = new Set([...Object.keys(filters), ...Object.keys(freeFilters), ...Object.keys(leftOut)])

@@ -37,9 +37,12 @@ const represented = (value: Value, budget: Budget): string => {
   if (value === null) return 'None'
   if (typeof value === 'boolean') return value ? 'True' : 'False'
   if (isInt(value)) return intText(value)
-  if (typeof value === 'string') return quoted(value)
+  const text = textIn(value)
+  if (text !== undefined) {
+    budget.spend(text.length / 2)
+    return typeof value === 'string' ? quoted(text) : `Markup(${quoted(text)})`
+  }
   if (is(value, 'float')) return floatText(value.value)
-  if (is(value, 'markup')) return `Markup(${quoted(value.text)})`
   if (is(value, 'missing')) return 'Undefined'
   if (isList(value)) return `[${all(value, budget)}]`
   if (is(value, 'tuple')) return `(${all(value.items, budget)}${value.items.length === 1 ? ',' : ''})`

@@ -1,5 +1,5 @@
 /** Notes on a parsed JSON value what JavaScript lost of its text: how numbers were written, and the order of keys. */
-import { hasNotes, noteKeys, noteNumber, saysLess } from '../util/written.ts'
+import { hasNotes, noteKeys, noteNumber, saysLess } from './written.ts'
 
 /** What such a text must have somewhere; most texts have none of it, and are not looked through. */
 const mayLose = /\d\.\d*0(?!\d)|\d[eE]|\d[\d.]{14}|-0(?!\.)|"\d+"\s*:/
