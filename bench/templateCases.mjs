@@ -55,7 +55,7 @@ const snippet = (next) => {
     if (d <= 0 || chance(0.3)) return pick([literalInt, literalInt, literalFloat, () => pick(['i', 'f', 'z', 'm.n', 'm.big', 'xs[0]', 'xs|length', 'true'])])()
     return pick([
       () => `(${number(d - 1)} ${pick(['+', '-', '*', '/', '//', '%'])} ${number(d - 2)})`,
-      () => `(${number(d - 1)} ** ${pick(['0', '1', '2', '3', '-1', '0.5', '-2.0'])})`,
+      () => `(${number(d - 1)} ** ${pick(['0', '1', '2', '3', '-1', '2.0', '-2.0'])})`,
       () => `(${list(d - 1)}|length)`,
       () => `(${number(d - 1)}|${pick(['abs', 'int', 'float', 'round', 'round(1)', 'round(2)', 'round(-1)', "round(1, 'floor')", "round(0, 'ceil')", 'string|int'])})`,
       () => `(${text(d - 1)}|${pick(['int', 'float', 'length', 'wordcount', 'int(none)', 'float(none)', 'int(5)', 'int(0, 16)', 'int(7, base=2)', 'float(1.5)', 'int(0, 0)'])})`,

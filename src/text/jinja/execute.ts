@@ -161,14 +161,16 @@ const macro = (
   body: readonly Statement[],
   scope: Scope,
   context: Rendering,
-): Func =>
-  func(name, (args) =>
+): Func => ({
+  ...func(name, (args) =>
     context.budget.deeper(() => {
       const inner = innerScope(scope)
       bindMacro(name, signature, args, inner, context)
       return asValue(capture(body, inner, context), context)
     }),
-  )
+  ),
+  shown: `<Macro '${name}'>`,
+})
 
 /** Parameters by place, then by name, then by default; what is left over must have a place in the body. */
 const bindMacro = (name: string, { parameters, reads }: Signature, args: Args, inner: Scope, context: Rendering) => {
@@ -193,7 +195,10 @@ const bindMacro = (name: string, { parameters, reads }: Signature, args: Args, i
 }
 
 const callBlock = (statement: Statement & { type: 'callBlock' }, scope: Scope, context: Rendering): Value => {
-  const caller = macro('caller', statement, statement.body, scope, context)
+  const caller: Func = {
+    ...macro('caller', statement, statement.body, scope, context),
+    shown: '<Macro anonymous>',
+  }
   const outer: Scope = { names: new Map([[blockCaller, caller as Value]]), outer: scope }
   const { callee, args } = statement.call
   const withCaller = {

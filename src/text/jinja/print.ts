@@ -54,6 +54,7 @@ const represented = (value: Value, budget: Budget): string => {
       ', ',
       budget,
     )}}`
+  if (is(value, 'function') && value.shown !== undefined) return value.shown
   if (is(value, 'object') && value.shown) return value.shown((inner) => repr(inner, budget))
   return `<${typeName(value)}>`
 }

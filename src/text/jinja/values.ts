@@ -21,7 +21,13 @@ export type Range = {
 }
 /** A missing name or attribute: prints as nothing, is false, and complains with its hint when used. */
 export type Missing = { readonly kind: 'missing'; readonly hint: string }
-export type Func = { readonly kind: 'function'; readonly name: string; readonly call: (args: Args) => Value }
+export type Func = {
+  readonly kind: 'function'
+  readonly name: string
+  readonly call: (args: Args) => Value
+  /** How a macro prints. */
+  readonly shown?: string
+}
 /** A generator or iterator: each item once, made when it is asked for. */
 export type Iterator = { readonly kind: 'iterator'; readonly items: IterableIterator<Value> }
 /** A namespace, the loop variable, a cycler or joiner. */
