@@ -86,7 +86,7 @@ export type Spill = ReturnType<typeof openSpill>
 
 const temporary = async () => {
   const folder = await mkdtemp(join(tmpdir(), 'attune-rows-'))
-  const handle = await open(join(folder, 'rows'), 'w+', 0o600).catch(async (error) => {
+  const handle = await open(join(folder, 'rows'), 'wx+', 0o600).catch(async (error) => {
     await rm(folder, { recursive: true })
     throw error
   })

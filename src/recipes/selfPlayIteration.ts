@@ -216,7 +216,7 @@ export async function* playIteration(
   const fresh = progress.step === 0
   if (fresh && (yield* preparation(play, number, start)) === interrupted) return { progress, stopped: 'interrupted' }
   const { file, total } = await openListsOf(play, rows, number)
-  if (file.length < total) throw badInput('bad-run', 'has lost lines; begin a new run', { file: play.run.dir })
+  if (file.length < total) throw lostLines(pathOf(play, number, `${rows.name}-lists.jsonl`))
   const { lines, warnings } = await survey(file, total)
   if (fresh) yield* warnings
   if (fresh) yield* sampled(play, number, start)
@@ -238,6 +238,9 @@ export async function* playIteration(
   yield evaluation
   return { progress: trained.progress, evaluation }
 }
+
+const lostLines = (file: string) =>
+  badInput('bad-run', 'has lost lines, or some are not what was written; begin a new run', { file })
 
 /** Steps of the iterations after this one, at most. */
 export const laterSteps = (settings: PlaySettings, number: number, rows: number): number => {

@@ -201,9 +201,10 @@ export const startEvent = async (
   data_files: await sha256Files(examples.files),
 })
 
-const evalDropped = (dropped: Counts) => Object.keys(dropped).length > 0 && { eval_dropped: dropped }
 /** What the adapter is that is trained, whoever made it. */
 const shapeOf = ({ r, alpha, dropout, targets }: Adapter) => ({ r, alpha, dropout, modules: [...targets.keys()] })
+
+const evalDropped = (dropped: Counts) => Object.keys(dropped).length > 0 && { eval_dropped: dropped }
 
 const nextStep = async <E extends object>(parts: SessionParts<E>, position: number, count: number) => {
   const { examples, collate, tokens } = parts

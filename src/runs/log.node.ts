@@ -54,19 +54,16 @@ export const logUpTo = async (
   path: string,
   { bytes, sha256 }: { bytes: number; sha256?: string },
 ): Promise<LogStart> => {
+  if (bytes === 0) return emptyLog()
   const hash = createHash('sha256')
   let there = 0
-  const input = createReadStream(path, { end: Math.max(0, bytes - 1) })
   try {
-    if (bytes > 0)
-      for await (const chunk of input) {
-        hash.update(chunk)
-        there += chunk.length
-      }
+    for await (const chunk of createReadStream(path, { end: bytes - 1 })) {
+      hash.update(chunk)
+      there += chunk.length
+    }
   } catch (error) {
     throw unreadable(error, path)
-  } finally {
-    input.destroy()
   }
   if (there === bytes && (sha256 === undefined || hash.copy().digest('hex') === sha256)) return { bytes, hash }
   throw badInput('bad-log', 'was cut or altered since it was written; put it back, or begin a new run', { file: path })
@@ -124,8 +121,8 @@ const parsed = (text: string): LoggedEvent | undefined => {
 }
 
 /**
- * Of checkpoints that say nothing of the log: how many bytes of it belong to the run up to a step: all up to the checkpoint of that step, so that what comes
- * after it is done and logged again; where that line was lost, all up to the step itself.
+ * How many bytes of a log belong to the run up to a step, for checkpoints of earlier versions, which do not say: all up to
+ * the checkpoint of that step; where that line was lost, all up to the step itself.
  */
 export const bytesUpTo = async (path: string, step: number): Promise<{ bytes: number; checkpoint: boolean }> => {
   let bytes = 0

@@ -234,7 +234,7 @@ const sameRun = (info: RunInfo, options: RunOptions, dir: string) => {
 type FileHash = z.infer<typeof fileHash>
 
 /** A position in rows, and what was learned from them, mean nothing for other rows or another model. */
-export const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
+const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
   for (const key of ['model_files', 'data_files'] as const)
     if (before[key]) sameHashes(before[key], hashes.parse(facts[key]) ?? [], before.format > 1)
 }
@@ -243,12 +243,13 @@ export const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknow
 const sameHashes = (before: readonly FileHash[], now: readonly FileHash[], whole: boolean) => {
   const advice = 'put it back, or begin a new run'
   const differs = (what: string, { path }: FileHash) => badInput('changed', `${what}; ${advice}`, { file: path })
+  const elsewhere = now.filter((file) => !before.some((other) => isSame(file, other)))
   for (const file of before) {
-    const found = now.find((other) => isSame(file, other)) ?? now.find((other) => isMoved(file, other))
+    const found = now.find((other) => isSame(file, other)) ?? elsewhere.find((other) => isMoved(file, other))
     if (!found) throw differs('was there when the run began, and is not read now', file)
     if (found.sha256 !== file.sha256) throw differs('is not what it was when the run began', file)
   }
-  const added = whole && now.find((file) => !before.some((other) => isSame(file, other) || isMoved(file, other)))
+  const added = whole && elsewhere.find((file) => !before.some((other) => isMoved(file, other)))
   if (added)
     throw badInput('changed', 'was not there when the run began; take it away, or begin a new run', {
       file: added.path,

@@ -208,7 +208,7 @@ const advice: Record<string, string> = {
   EROFS: 'the file system is read-only; choose another --output',
   ENOENT: 'its folder is not there; make it first',
   ENOTDIR: 'part of this path is a file; choose another',
-  EISDIR: 'is a folder; give the name of a file',
+  EISDIR: 'is a folder, where a file is written; remove it, or give the name of a file',
   EEXIST: 'something is there already; remove it',
   ENOTEMPTY: 'something is there already; remove it',
   ELOOP: 'is a link where a file or a folder is made; remove it',

@@ -59,8 +59,9 @@ export const openCourse = async (
     const { examples, ...taken } = await take(position, number)
     if (examples.length === 0) return
     const learnt = await channel.drain(experience(ground, method, { number, prompts: examples, state: mark.state }))
-    if (learnt && (settings.keepRollouts || taken.updates.length > 1))
-      await keepRollout(rolloutFolder(ground, number), learnt, taken.rows)
+    const isReadAgain = taken.updates.length > 1
+    if (learnt && (settings.keepRollouts || isReadAgain))
+      await keepRollout(rolloutFolder(ground, number), learnt, taken.rows, isReadAgain)
     if (!learnt) stopped = 'interrupted'
     else if (learnt.kl !== undefined && learnt.kl > (settings.klBudget ?? Number.POSITIVE_INFINITY))
       stopped = 'kl-budget'

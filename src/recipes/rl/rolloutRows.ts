@@ -45,11 +45,13 @@ const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.to
 /**
  * @param folder the rollout's
  * @param rows number of each prompt's row in the data
+ * @param isReadAgain later updates are still to come, which read it
  */
 export const keepRollout = async (
   folder: string,
   { lesson, measures, seen }: Pick<Learnt, 'lesson' | 'measures' | 'seen'>,
   rows: readonly number[],
+  isReadAgain: boolean,
 ) => {
   const { rollout, columns } = lesson
   const finite = Object.fromEntries(Object.entries(measures).filter(([, value]) => Number.isFinite(value)))
@@ -60,7 +62,7 @@ export const keepRollout = async (
     measures: finite,
   }
   const path = headPath(folder)
-  await writeWhole(path, sealedFile(path, head))
+  if (isReadAgain) await writeWhole(path, sealedFile(path, head))
   const lines = rollout.samples.map((_, i) => rowOf({ lesson, seen }, rows, i))
   await writeLines(join(folder, rowsFile), lines)
 }

@@ -4,7 +4,6 @@
  * its checkpoint; samples and rewards of later ones that lie in the run's folder are the ones that it would make again.
  */
 import { schedule } from '../../optim/schedules.ts'
-import { sameFiles } from '../../runs/run.node.ts'
 import { type LoopEnd, train } from '../../train/loop.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
@@ -50,10 +49,7 @@ async function* trained(
   const totalSteps = stepsOf(ground)
   await requireRoom(run, policy, settings, totalSteps - begin.progress.step, held !== undefined)
   if (!begin.state) policy.plan = await planOf(ground, method)
-  const start = await started(ground, begin.progress.step, totalSteps)
-  // Samples may lie there before the first checkpoint does
-  if (run.before) sameFiles(run.before, start)
-  yield start
+  yield await started(ground, begin.progress.step, totalSteps)
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
   else yield* startWarnings(ground)
   if (begin.progress.step === 0) yield* oddRows(prompts, unusedPrompts)
