@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { badInput, runFailure } from '../util/fault.ts'
+import { limitedBody } from '../util/limitedBody.ts'
 
 /** Of an answer of the hub's API; a listing of a thousand files takes some 300 kB. */
 const largestAnswer = 64 << 20
@@ -75,23 +76,12 @@ const patiently = async (url: URL, init: RequestInit): Promise<Response> => {
     const signal = init.signal ? AbortSignal.any([silence.signal, init.signal]) : silence.signal
     const reply = await fetch(url, { ...init, signal })
     listen()
-    if (!reply.body) return reply
     const limit = !reply.ok || url.pathname.includes('/api/') ? largestAnswer : Infinity
-    let bytes = 0
-    const body = reply.body.pipeThrough(
-      new TransformStream<Uint8Array, Uint8Array>({
-        transform(chunk, out) {
-          listen()
-          bytes += chunk.length
-          if (bytes <= limit) out.enqueue(chunk)
-          else out.error(runFailure('hub', `the answer of ${url.host} is longer than ${limit >> 20} MiB`))
-        },
-        flush: () => clearTimeout(timer),
-      }),
-    )
-    const { status, statusText, headers } = reply
-    // A Response that is made here has no address, and a download asks where it came from
-    return Object.defineProperty(new Response(body, { status, statusText, headers }), 'url', { value: reply.url })
+    return limitedBody(reply, limit, {
+      heard: listen,
+      ended: () => clearTimeout(timer),
+      tooLong: () => runFailure('hub', `the answer of ${url.host} is longer than ${limit >> 20} MiB`),
+    })
   } catch (error) {
     clearTimeout(timer)
     throw error
