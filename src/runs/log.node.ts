@@ -6,6 +6,7 @@ import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { badInput } from '../util/fault.ts'
 import { diskFault } from '../util/files.node.ts'
+import { parseJson } from '../util/json.ts'
 
 export type LoggedEvent = { event: string; [field: string]: unknown }
 
@@ -50,6 +51,9 @@ export async function* readLog(path: string): AsyncGenerator<LoggedEvent & { [en
 /** The byte after an event's line. */
 export const end = Symbol('end')
 
+/** An event is some kilobytes. */
+const LONGEST_LINE = 2 ** 23
+
 /** Whole lines: what has no newline yet is torn. (readline would also split at U+2028, which JSON leaves as it is.) */
 async function* lines(path: string): AsyncGenerator<string> {
   const input = createReadStream(path, 'utf8')
@@ -59,6 +63,10 @@ async function* lines(path: string): AsyncGenerator<string> {
       const parts = (rest + chunk).split('\n')
       rest = parts.pop()!
       yield* parts
+      if (rest.length > LONGEST_LINE)
+        throw badInput('bad-log', `holds a line of more than ${LONGEST_LINE} characters; the log is damaged`, {
+          file: path,
+        })
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
@@ -69,7 +77,7 @@ async function* lines(path: string): AsyncGenerator<string> {
 
 const parsed = (text: string): LoggedEvent | undefined => {
   try {
-    const value = JSON.parse(text)
+    const value = parseJson(text, () => new Error('no event')) as LoggedEvent | null
     return typeof value?.event === 'string' ? value : undefined
   } catch {
     return undefined
