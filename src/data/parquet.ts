@@ -94,7 +94,7 @@ const footer = async (source: ByteSource): Promise<{ row_groups: FileMetaData['r
   if (length > size - 12 || length > MAX_FOOTER) throw new Error(`its footer takes ${length} bytes`)
   const bytes = await source.read(size - 8 - length, size)
   checkThrift(bytes.subarray(0, length), 0)
-  const metadata = parquetMetadata(bytes.slice().buffer, { geoparquet: false })
+  const metadata = parquetMetadata(new Uint8Array(bytes).buffer, { geoparquet: false })
   const { row_groups } = metadata
   for (const { columns, num_rows } of row_groups)
     if (!(num_rows >= 0 && num_rows <= Number.MAX_SAFE_INTEGER) || !columns.length)
@@ -174,7 +174,7 @@ const openLeaf = async (
   const length = Number(meta.total_compressed_size)
   if (!(start >= 0 && length >= 0 && start + length <= source.size)) throw new Error('it lies outside the file')
   if ((budget.left -= length) < 0) throw new Error('columns overlap')
-  const bytes = (await source.read(start, start + length)).slice()
+  const bytes = new Uint8Array(await source.read(start, start + length))
   const schemaPath = getTreePath(schema, meta.path_in_schema)
   const { element } = schemaPath.at(-1)!
   checkKind(schemaPath)
