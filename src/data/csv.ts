@@ -13,7 +13,8 @@ import { type Chunks, joined, MAX_LINE, placed, rowValue, tooLong } from './line
 const NUMBERS =
   /^(score_chosen|score_rejected|chosen_rating|rejected_rating|margin|prob|best|helpfulness|correctness|coherence|complexity|verbosity)$/
 /** Columns that hold a list, written as JSON. */
-const LISTS = /^(responses|ranks|messages|labels|(\w+_)?input_ids|(prompt|chosen|rejected|completion)_ids)$/
+const LISTS =
+  /^(responses|ranks|messages|conversations|labels|(\w+_)?input_ids|(prompt|chosen|rejected|completion)_ids)$/
 
 const MAX_COLUMNS = 10_000
 
@@ -214,7 +215,11 @@ const numberOf = (text: string): number | string | null => {
 }
 
 const listOf = (text: string, where: Where): unknown =>
-  rowValue(text, where, (_, __, problem) => badInput('wrong-type', problem ?? 'must be a list, written as JSON', where))
+  text.trim() === ''
+    ? null
+    : rowValue(text, where, (_, __, problem) =>
+        badInput('wrong-type', problem ?? 'must be a list, written as JSON', where),
+      )
 
 async function* withoutMark(chunks: Chunks): AsyncGenerator<Uint8Array> {
   let first = true

@@ -1,4 +1,5 @@
 /** From a checked body to what the scheduler is asked for. */
+import { encodePrompt } from '../data/examples.ts'
 import type { CompletionOptions } from '../generate/sequence.ts'
 import type { Model } from '../passes/model.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
@@ -67,9 +68,7 @@ const promptsOf = (prompt: CompletionBody['prompt']): (string | number[])[] => {
 
 const encode = ({ tokenizer, name }: Served, text: string): number[] => {
   if (!tokenizer) throw refusal(400, `${name} has no tokenizer; give token ids`, { param: 'prompt' })
-  const { ids } = tokenizer.encode(text)
-  // A post-processor may end texts, but a prompt goes on
-  return ids.length > 1 && ids.at(-1) === tokenizer.eosId ? ids.slice(0, -1) : ids
+  return encodePrompt(tokenizer, text)
 }
 
 type Wishes = { most: number; tops: number | undefined; param: string }
