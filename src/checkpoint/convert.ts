@@ -6,7 +6,8 @@ type Numeric = new (buffer: ArrayBufferLike, byteOffset: number, length: number)
 
 /** The bytes at an address that is a multiple of `size`: as they are where possible, else a copy. */
 export const aligned = (bytes: Uint8Array, size: number): Uint8Array =>
-  bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  // not slice: that of a Buffer is a view
+  bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes)
 
 const view = <T>(Type: new (b: ArrayBufferLike, at: number, n: number) => T, size: number, bytes: Uint8Array): T => {
   const there = aligned(bytes, size)

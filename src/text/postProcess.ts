@@ -40,7 +40,7 @@ const processors: Record<string, (shape: Shape) => PostProcessor> = {
   ByteLevel: (shape) => ({ ...plainProcessor, trim: readTrim(shape) }),
   TemplateProcessing: (shape) => ({
     ...plainProcessor,
-    single: readTemplate(shape.at('single'), shape.at('special_tokens')),
+    single: readSingle(shape.at('single'), shape.at('special_tokens')),
     pair: readTemplate(shape.at('pair'), shape.at('special_tokens')),
   }),
   BertProcessing: (shape) => {
@@ -68,6 +68,14 @@ const readTrim = (shape: Shape): PostProcessor['trim'] => {
 const readNamed = (shape: Shape): number => shape.items()[1]?.count() ?? shape.fail('should be [token, id]')
 
 const mostAdded = 1000
+
+/** The template of one text, which has no second one to name. */
+const readSingle = (shape: Shape, specials: Shape): Part[] => {
+  const parts = readTemplate(shape, specials)
+  if (parts.some((part) => 'sequence' in part && part.sequence > 0))
+    shape.fail('names the sequence B, where there is only A')
+  return parts
+}
 
 const readTemplate = (shape: Shape, specials: Shape): Part[] => {
   const parts = readParts(shape, specials)

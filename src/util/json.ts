@@ -87,7 +87,8 @@ const tooDeep = (text: string): number | undefined => {
   }
 }
 
-const countUpTo = (text: string, char: string, most: number): number => {
+/** How often a character is in a text, or any number above `most`. */
+export const countUpTo = (text: string, char: string, most: number): number => {
   let n = 0
   for (let at = text.indexOf(char); at >= 0 && n <= most; at = text.indexOf(char, at + 1)) n++
   return n
