@@ -14,8 +14,10 @@ import { readPipeline } from './pipeline.ts'
 import type { Assembled, Row } from './postProcess.ts'
 import { assemble } from './postProcess.ts'
 import type { Shape } from './shape.ts'
+import { bytesOfToken } from './tokenBytes.ts'
 import type { TokenizerFiles } from './tokenizerConfig.ts'
 import { configProcessor, configTokens, llamaNames, namedTokens, readJson, readTemplates } from './tokenizerConfig.ts'
+import { utf8 } from './unicode.ts'
 
 export type EncodeOptions = {
   /** Adds what the post-processor adds (BOS, [CLS], ...). Default true. */
@@ -38,6 +40,8 @@ export type Tokenizer = {
   encodePair(a: string, b: string, options?: EncodeOptions): Encoding & { readonly typeIds: number[] }
   /** Unknown ids are left out. */
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string
+  /** UTF-8 of one token inside of a text, its leading space with it; it may be a part of a character. Unknown: empty. */
+  bytes(id: number): Uint8Array
   /** Decoding token by token that never emits half a character; clean_up_tokenization_spaces is left out. */
   stream(options?: { skipSpecialTokens?: boolean }): TextStream
   /** Highest id + 1: the rows that an embedding needs at least. */
@@ -102,6 +106,7 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Rec
   const encode = (text: string, options: EncodeOptions = {}) =>
     encoding(assemble(processor, [rowOf(text, options)], options.specialTokens ?? true))
   const bosId = idOf('bos_token')
+  const bytesOf = bytesOfToken(decoder)
   return {
     encode,
     encodePair: (a, b, options = {}) => {
@@ -112,6 +117,11 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Rec
       const tokens = ids.map(shown(skipSpecialTokens)).filter((token) => token !== undefined)
       const text = decoder ? decoder.decode(tokens).join('') : tokens.join(' ')
       return cleans ? cleanedText(text) : text
+    },
+    bytes: (id) => {
+      const token = added.tokens.get(id)?.content
+      const ordinary = token === undefined ? model.tokenOf(id) : undefined
+      return token !== undefined ? utf8(token) : ordinary === undefined ? new Uint8Array() : bytesOf(ordinary)
     },
     stream: ({ skipSpecialTokens = false } = {}) => textStream(decoder, shown(skipSpecialTokens)),
     size: highestId(pipeline) + 1,
