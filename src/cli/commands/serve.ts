@@ -104,7 +104,9 @@ const tokenOf = ({ host, tokenEnv }: Options): string | undefined => {
 
 /** As browsers send them. */
 const originsOf = ({ corsOrigin = [] }: Options): string[] => {
-  const bad = corsOrigin.find((origin) => !/^https?:/.test(origin) || !URL.canParse(origin) || new URL(origin).origin !== origin)
+  const bad = corsOrigin.find(
+    (origin) => !/^https?:/.test(origin) || !URL.canParse(origin) || new URL(origin).origin !== origin,
+  )
   if (bad === undefined) return corsOrigin
   throw badInput('bad-flag', `${quoted(bad)} is no origin; give scheme, name and port, such as https://example.org`, {
     flag: '--cors-origin',
