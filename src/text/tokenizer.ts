@@ -144,7 +144,6 @@ const encoderOf = ({ row, added }: Pipeline, tokenizer: Tokenizer): ChatEncoder 
     const { ids, offsets } = row(text, 'none')
     return { ids, offsets, tokens: ids.map((id) => tokenizer.idToToken(id) ?? '') }
   },
-  tokenToId: tokenizer.tokenToId,
   added: [...added.tokens.values()],
 })
 

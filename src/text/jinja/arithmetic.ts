@@ -1,6 +1,7 @@
 /** Python's + - * / // % ** on numbers, texts and lists; int stays int, and what leaves 2^53 is refused. */
 import type { Budget } from './budget.ts'
 import { percentFormat } from './format.ts'
+import { hasMarks, markText, unmarkText } from './marks.ts'
 import type { Value } from './values.ts'
 import { fail, float, is, isDict, isList, numeric, sequenceOf, tuple, typeName } from './values.ts'
 
@@ -9,6 +10,8 @@ export const arithmetic = (operator: string, left: Value, right: Value, budget: 
   if (is(right, 'missing') && !(operator === '%' && typeof left === 'string')) return fail(right.hint)
   if (operator === '+') return add(left, right, budget)
   if (operator === '*' && (isRepeatable(left) || isRepeatable(right))) return repeat(left, right, budget)
+  if (operator === '%' && typeof left === 'string' && budget.marked && hasMarks(left))
+    return markText(unmarkText(String(arithmetic('%', unmarkText(left), right, budget))))
   if (operator === '%' && typeof left === 'string')
     return percentFormat(left, isDict(right) ? right : is(right, 'tuple') ? right.items : [right], budget)
   const [x, y] = [numeric(left), numeric(right)]

@@ -13,6 +13,8 @@ export type Budget = {
   fits(length: number): void
   /** Runs one level deeper. */
   deeper<T>(run: () => T): T
+  /** Whether texts of the data are marked, see marks.ts. */
+  readonly marked: boolean
 }
 
 export type Limits = { work: number; length: number; depth: number }
@@ -23,7 +25,7 @@ export const defaultLimits: Limits = { work: 10_000_000, length: 2 ** 25, depth:
 /** Characters that cost as much as one step. */
 const charsPerStep = 16
 
-export const budgetOf = (limits: Limits): Budget => {
+export const budgetOf = (limits: Limits, marked = false): Budget => {
   let work = 0
   let depth = 0
   const spend = (amount: number) => {
@@ -36,6 +38,7 @@ export const budgetOf = (limits: Limits): Budget => {
       throw templateFault(`the chat template makes a text longer than ${limits.length} characters`)
   }
   return {
+    marked,
     spend,
     fits,
     made: (length) => {

@@ -3,6 +3,7 @@ import { arithmetic } from './arithmetic.ts'
 import type { Budget } from './budget.ts'
 import { applyFilter } from './filters.ts'
 import { attributeOf, itemOf, sliceOf } from './lookup.ts'
+import { unmarkText } from './marks.ts'
 import type { CallArgs, Expr } from './nodes.ts'
 import { str } from './print.ts'
 import { applyTest } from './tests.ts'
@@ -53,7 +54,9 @@ const nodes: Rules = {
   tuple: ({ items }, scope, context) => tuple(items.map((item) => evaluate(item, scope, context))),
   list: ({ items }, scope, context) => items.map((item) => evaluate(item, scope, context)),
   dict: ({ entries }, scope, context) =>
-    new Map(entries.map(([key, value]) => [keyOf(evaluate(key, scope, context)), evaluate(value, scope, context)])),
+    new Map(
+      entries.map(([key, value]) => [keyOf(seen(evaluate(key, scope, context))), evaluate(value, scope, context)]),
+    ),
   attribute: ({ of, name }, scope, context) => attributeOf(evaluate(of, scope, context), name, context),
   item: ({ of, key }, scope, context) => itemOf(evaluate(of, scope, context), evaluate(key, scope, context), context),
   slice: ({ of, start, stop, step }, scope, context) => {
@@ -107,6 +110,9 @@ const nodes: Rules = {
       : missing('the inline if-expression evaluated to false and no else section was defined.')
   },
 }
+
+/** A key is found by what it reads. */
+const seen = (key: Value): Value => (typeof key === 'string' ? unmarkText(key) : key)
 
 /** Where a block's text stands for the filters of {% filter %} and {% set x | f %}; no template can name it. */
 export const blockText = ' block'

@@ -14,6 +14,7 @@ import { centered, joined, replaced } from './methods.ts'
 import { json, repr, str } from './print.ts'
 import { capitalize, strip } from './pytext.ts'
 import { applyTest } from './tests.ts'
+import { throughMarks } from './throughMarks.ts'
 import type { Args, Value } from './values.ts'
 import {
   asInt,
@@ -37,6 +38,12 @@ import {
 
 export const applyFilter = (name: string, value: Value, args: Args, context: Context): Value => {
   context.budget.spend(1)
+  if (context.budget.marked && typeof value === 'string')
+    return throughMarks(name, value, args, (text, given) => filtered(name, text, given, context))
+  return filtered(name, value, args, context)
+}
+
+const filtered = (name: string, value: Value, args: Args, context: Context): Value => {
   const free = Object.hasOwn(freeFilters, name) ? freeFilters[name] : undefined
   if (free) return free(value, args, context)
   const filter = Object.hasOwn(filters, name) ? filters[name] : undefined

@@ -3,6 +3,7 @@
  * other way round; methods that would change a list or a dict are refused.
  */
 import type { Context } from './evaluate.ts'
+import { unmarkText } from './marks.ts'
 import { methodOf } from './methods.ts'
 import { repr } from './print.ts'
 import type { Value } from './values.ts'
@@ -15,8 +16,9 @@ export const attributeOf = (of: Value, name: string, context: Context): Value =>
   return (isDict(of) ? of.get(name) : undefined) ?? missing(`'${describe(of)}' has no attribute '${name}'`)
 }
 
-export const itemOf = (of: Value, key: Value, context: Context): Value => {
+export const itemOf = (of: Value, name: Value, context: Context): Value => {
   if (is(of, 'missing')) return fail(of.hint)
+  const key = context.budget.marked && typeof name === 'string' ? unmarkText(name) : name
   const found = directItem(of, key)
   if (found !== undefined) return found
   const method = typeof key === 'string' ? methodOf(of, key, context) : undefined

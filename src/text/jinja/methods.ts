@@ -4,7 +4,9 @@ import type { Budget } from './budget.ts'
 import type { Context } from './evaluate.ts'
 import { braceFormat } from './format.ts'
 import { attributeOf, itemOf } from './lookup.ts'
+import { unmarkText } from './marks.ts'
 import { capitalize, isLower, isUpper, lines, replace, space, splitAt, splitSpace, strip, titleCase } from './pytext.ts'
+import { throughMarks } from './throughMarks.ts'
 import type { Args, Dict, Value } from './values.ts'
 import {
   asInt,
@@ -40,7 +42,8 @@ export const methodOf = (of: Value, name: string, context: Context): Value | und
 const paidText = (name: string, method: TextMethod, text: string, context: Context): Value =>
   func(name, (args) => {
     context.budget.made(text.length)
-    return method(text, args, context)
+    const run = (text: string, args: Args) => method(text, args, context)
+    return context.budget.marked ? throughMarks(name, text, args, run) : run(text, args)
   })
 
 const own = <M>(table: Record<string, M>, name: string, use: (method: M) => Value): Value | undefined =>
@@ -55,7 +58,7 @@ const dictMethods: Record<string, (dict: Dict, args: Args) => Value> = {
   items: (dict) => [...dict].map(tuple),
   get: (dict, args) => {
     const [key = null, fallback = null] = bind('get', args, ['key', 'default'])
-    return dict.get(keyOf(key)) ?? fallback
+    return dict.get(keyOf(typeof key === 'string' ? unmarkText(key) : key)) ?? fallback
   },
   copy: (dict) => new Map(dict),
 }

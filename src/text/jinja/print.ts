@@ -1,5 +1,6 @@
 /** str(), repr() and json.dumps() of Python's values. */
 import type { Budget } from './budget.ts'
+import { hasMarks, inParts, unmarkText } from './marks.ts'
 import type { Value } from './values.ts'
 import { fail, is, isDict, isList, typeName } from './values.ts'
 
@@ -31,7 +32,7 @@ export const repr = (value: Value, budget: Budget): string =>
     if (typeof value === 'number') return String(value)
     if (typeof value === 'string') {
       budget.made(value.length)
-      return quoted(value)
+      return budget.marked ? quotedMarked(value) : quoted(value)
     }
     if (is(value, 'float')) return floatText(value.value)
     if (is(value, 'missing')) return 'Undefined'
@@ -46,10 +47,15 @@ export const repr = (value: Value, budget: Budget): string =>
 const named: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' }
 
 /** Single quotes unless the text has some and no double ones; what does not print is escaped. */
-const quoted = (text: string): string => {
-  const quote = text.includes("'") && !text.includes('"') ? '"' : "'"
+const quoted = (text: string, quote = text.includes("'") && !text.includes('"') ? '"' : "'"): string => {
   const inner = text.replace(/[\\\n\r\t]|(?! )[\p{C}\p{Z}]/gu, (char) => named[char] ?? escaped(char.codePointAt(0)!))
   return quote + (quote === "'" ? inner.replaceAll("'", "\\'") : inner) + quote
+}
+
+/** The quotes are the template's, the text between them keeps its marks. */
+const quotedMarked = (text: string): string => {
+  const quote = quoted(unmarkText(text))[0]
+  return quote + inParts(text, (part) => quoted(part, quote).slice(1, -1)) + quote
 }
 
 const escaped = (point: number): string => {
@@ -105,6 +111,11 @@ const wrapped = (
 
 const jsonText = (text: string, ascii: boolean, budget: Budget): string => {
   budget.made(text.length)
+  if (budget.marked && hasMarks(text)) return `"${inParts(text, (part) => jsonQuoted(part, ascii).slice(1, -1))}"`
+  return jsonQuoted(text, ascii)
+}
+
+const jsonQuoted = (text: string, ascii: boolean): string => {
   const plain = JSON.stringify(text)
   return ascii
     ? plain.replace(/[\x7f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)

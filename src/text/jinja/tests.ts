@@ -2,6 +2,7 @@
 import type { Budget } from './budget.ts'
 import { comparison } from './evaluate.ts'
 import { filterNames } from './filters.ts'
+import { unmarkText } from './marks.ts'
 import { floatText } from './print.ts'
 import { isLower, isUpper } from './pytext.ts'
 import type { Args, Value } from './values.ts'
@@ -13,7 +14,8 @@ export const applyTest = (name: string, value: Value, { list, named }: Args, bud
   const args = [...list, ...named.values()]
   if (args.length !== test.length - 2)
     fail(`the test ${name} takes ${test.length - 2} arguments (${args.length} given)`)
-  return test(budget, value, ...args)
+  const read = (given: Value) => (budget.marked && typeof given === 'string' ? unmarkText(given) : given)
+  return test(budget, read(value), ...args.map(read))
 }
 
 const remainder = (value: Value, by: number): number => {

@@ -4,6 +4,7 @@
  */
 import { badInput } from '../../util/fault.ts'
 import type { Budget } from './budget.ts'
+import { unmarkText } from './marks.ts'
 
 export type Float = { readonly kind: 'float'; readonly value: number }
 export type Tuple = { readonly kind: 'tuple'; readonly items: readonly Value[] }
@@ -118,6 +119,7 @@ export const equal = (a: Value, b: Value, budget: Budget): boolean => {
     return a.size === b.size && [...a].every(([key, item]) => b.has(key) && equal(item, b.get(key)!, budget))
   const [p, q] = [sequenceOf(a), sequenceOf(b)]
   if (p && q) return isList(a) === isList(b) && p.length === q.length && p.every((item, i) => equal(item, q[i], budget))
+  if (budget.marked && typeof a === 'string' && typeof b === 'string') return unmarkText(a) === unmarkText(b)
   return a === b || (is(a, 'missing') && is(b, 'missing'))
 }
 
@@ -126,7 +128,7 @@ export const compare = (a: Value, b: Value, budget: Budget): number => {
   pay(a, budget)
   const [x, y] = [numeric(a), numeric(b)]
   if (x !== undefined && y !== undefined) return x < y ? -1 : x > y ? 1 : 0
-  if (typeof a === 'string' && typeof b === 'string') return comparePoints(a, b)
+  if (typeof a === 'string' && typeof b === 'string') return comparePoints(unmarkText(a), unmarkText(b))
   const [p, q] = [sequenceOf(a), sequenceOf(b)]
   if (!p || !q || isList(a) !== isList(b))
     return fail(`'<' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`)
@@ -182,9 +184,11 @@ export const contains = (holder: Value, wanted: Value, budget: Budget): boolean 
   pay(holder, budget)
   if (typeof holder === 'string')
     return typeof wanted === 'string'
-      ? holder.includes(wanted)
+      ? budget.marked
+        ? unmarkText(holder).includes(unmarkText(wanted))
+        : holder.includes(wanted)
       : fail(`'in <string>' requires string as left operand, not ${typeName(wanted)}`)
-  if (isDict(holder)) return holder.has(keyOf(wanted))
+  if (isDict(holder)) return holder.has(keyOf(typeof wanted === 'string' ? unmarkText(wanted) : wanted))
   return itemsOf(holder, budget).some((item) => equal(item, wanted, budget))
 }
 
