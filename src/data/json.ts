@@ -3,6 +3,7 @@
  * by hand for the offset of its first error.
  */
 import { badInput, type Fault, type Where } from '../util/fault.ts'
+import { withWritten } from './jsonNotes.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -18,14 +19,18 @@ export const decodeUtf8 = (bytes: Uint8Array): string | undefined => {
 export const badUtf8 = (where: Where): Fault =>
   badInput('bad-utf8', 'is not UTF-8; save the file as UTF-8 and try again', where)
 
-/** Parses a text; `fail` turns the offset of the first error (and the top-level key it stands at) into what is thrown. */
+/**
+ * Parses a text, noting how its numbers and keys were written where JavaScript loses that (util/written.ts); `fail` turns the offset of the first error (and the top-level key it stands at) into what is thrown.
+ */
 export const parseJson = (text: string, fail: (offset: number, column?: string) => Error): unknown => {
+  let value: unknown
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch {
     const { offset, column } = firstError(text)
     throw fail(offset, column)
   }
+  return withWritten(value, text)
 }
 
 export const jsonFault = (text: string, offset: number, where: Where): Fault => {

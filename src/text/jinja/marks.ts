@@ -4,6 +4,8 @@
  * cuts or moves text then carries its origin along by itself; whatever reads text (comparisons, searches, changes of case)
  * is given the true characters, and what it returns gets its marks back.
  */
+import { carryNotes } from '../../util/written.ts'
+
 /** Added to a code point of planes 0 to 2, where all letters are; others stay as they are. */
 const shift = 0x40000
 const lastMarked = 0x6ffff
@@ -43,9 +45,13 @@ export const markData = <T>(data: T, change: (text: string) => string = markText
 
 const changed = (data: unknown, change: (text: string) => string): unknown => {
   if (typeof data === 'string') return change(data)
-  if (Array.isArray(data)) return data.map((item) => changed(item, change))
   if (typeof data !== 'object' || data === null) return data
-  return Object.fromEntries(Object.entries(data).map(([key, item]) => [key, changed(item, change)]))
+  if (Array.isArray(data))
+    return carryNotes(
+      data,
+      data.map((item) => changed(item, change)),
+    )
+  return carryNotes(data, Object.fromEntries(Object.entries(data).map(([key, item]) => [key, changed(item, change)])))
 }
 
 /** A change of single characters, such as escaping, on marked and unmarked parts apart. */

@@ -7,10 +7,11 @@ import type { Limits } from './budget.ts'
 import { budgetOf, defaultLimits } from './budget.ts'
 import type { Rendering } from './execute.ts'
 import { execute } from './execute.ts'
+import { fieldOf } from './fromData.ts'
 import { globals } from './globals.ts'
 import type { Statement } from './nodes.ts'
 import { parseTemplate } from './parser.ts'
-import { fromData, templateFault } from './values.ts'
+import { templateFault } from './values.ts'
 
 export type RenderOptions = {
   now?: () => Date
@@ -45,7 +46,7 @@ export const renderTemplate = (
   const names = new Map(
     Object.entries(data)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => [name, fromData(value)]),
+      .map(([name]) => [name, fieldOf(data, name)]),
   )
   const outer = { names: globals(options.now ?? (() => new Date()), budget) }
   bounded(() => execute(template, { names, outer }, context.page, context))

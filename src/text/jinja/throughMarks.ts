@@ -1,16 +1,17 @@
 /** What filters and methods make of a marked text (marks.ts): they read the true characters, and the result is marked again. */
 import { hasMarks, inParts, markText, unmarkText } from './marks.ts'
 import type { Args, Value } from './values.ts'
-import { is, isList, tuple } from './values.ts'
+import { is, isList, markup, textIn, tuple } from './values.ts'
 
 /** Filters and methods that look at no character: they take marked texts as they are. */
 const blind = new Set(
-  `attr batch count d default dictsort first format groupby items join last length list map max min pprint random reverse
+  `attr batch count d default dictsort e escape first forceescape format format_map groupby items join last length list map max min pprint random reverse
    reject rejectattr safe select selectattr slice sort string sum tojson unique`.split(/\s+/),
 )
 
 const unmarkArgument = (value: Value): Value => {
   if (typeof value === 'string') return unmarkText(value)
+  if (is(value, 'markup')) return markup(unmarkText(value.text))
   if (is(value, 'tuple')) return tuple(value.items.map(unmarkArgument))
   return isList(value) ? value.map(unmarkArgument) : value
 }
@@ -29,23 +30,20 @@ export const throughMarks = (
 ): Value => {
   if (!hasMarks(text) && ![...args.list, ...args.named.values()].some(isMarked)) return run(text, args)
   if (blind.has(name) && (name !== 'format' || !hasMarks(text))) return run(text, args)
-  if (byCharacter.has(name)) return inParts(text, (part) => String(run(part, args)))
+  if (name === 'urlencode') return inParts(text, (part) => String(run(part, args)))
   const plain = unmarkText(text)
   const result = run(plain, unmarkArgs(args))
   if (typeof result === 'string') return remarked(name, text, plain, args, result)
+  if (is(result, 'markup')) return markup(remarked(name, text, plain, args, result.text))
   if (isList(result)) return pieces(name, text, plain, args, result)
   return is(result, 'tuple') ? tuple(pieces(name, text, plain, args, result.items)) : result
 }
 
-const isMarked = (value: Value): boolean =>
-  typeof value === 'string'
-    ? hasMarks(value)
-    : is(value, 'tuple')
-      ? value.items.some(isMarked)
-      : isList(value) && value.some(isMarked)
-
-/** Each character by itself, whatever stands beside it. */
-const byCharacter = new Set(['e', 'escape', 'forceescape', 'urlencode'])
+const isMarked = (value: Value): boolean => {
+  const text = textIn(value)
+  if (text !== undefined) return hasMarks(text)
+  return is(value, 'tuple') ? value.items.some(isMarked) : isList(value) && value.some(isMarked)
+}
 
 const startOf: Record<string, (plain: string[], made: string[]) => number> = {
   // What goes at the left is made of other characters than the first that stays
