@@ -4,6 +4,9 @@ import { configDefaults, defineConfig } from 'vitest/config'
 const alone = ['src/train/loop.test.ts', 'src/data/openRows.test.ts']
 const shared = ['src/**/*.test.ts', 'test/**/*.test.ts']
 
+// Some tests import onnxruntime themselves, and inherit this; test/sendsNothing.test.ts starts processes without it.
+process.env.ORT_DISABLE_TELEMETRY = '1'
+
 // Engine tests use both cores themselves, so files run two at a time at most.
 export default defineConfig({
   test: {

@@ -77,7 +77,9 @@ describe('the package', () => {
     )
     expect(strange).toEqual([])
     expect(files.filter((path) => /\.test\.|fixtures/.test(path))).toEqual([])
-    expect(files).toEqual(expect.arrayContaining(['README.md', 'LICENSE', 'CHANGELOG.md', 'dist/runtime/ortWorker.js']))
+    expect(files).toEqual(
+      expect.arrayContaining(['README.md', 'LICENSE', 'CHANGELOG.md', 'NOTICE', 'dist/runtime/ortWorker.js']),
+    )
   })
 
   it('exports files that are there', () => {

@@ -100,8 +100,11 @@ const append = async (
           file: file.path,
         })
       for await (const chunk of (there ? whole.slice(there) : whole).stream()) {
+        there += chunk.length
+        if (there > file.size)
+          throw runFailure('hub', `more comes than the ${file.size} bytes that the hub lists`, { file: file.path })
         await output.appendFile(chunk)
-        onBytes((there += chunk.length))
+        onBytes(there)
       }
     }
     await output.sync()

@@ -6,7 +6,6 @@
 import { copyFile, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, relative, sep } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   datasetInfo,
   getHFHubCachePath,
@@ -17,9 +16,12 @@ import {
   listFiles,
   modelInfo,
 } from '@huggingface/hub'
+import { z } from 'zod'
 import { badInput, Fault, runFailure } from '../util/fault.ts'
 import { diskFault, writeWhole } from '../util/files.node.ts'
+import { quoted, visible } from '../util/quote.ts'
 import { credentials, downloadBlob, type HubAccess, type HubFile } from './hubDownload.node.ts'
+import { checkedEndpoint, checkedToken, hubFetch } from './hubFetch.node.ts'
 import { requireSpace } from './space.node.ts'
 
 export type Progress = {
@@ -56,20 +58,21 @@ export const openRepo = async (repo: RepoName): Promise<Repo> => {
     const commit = await commitOf(repo, access)
     return onlineRepo(repo, access, commit, await filesOf(repo, access, commit))
   } catch (error) {
-    const fault = hubFault(error, repo)
+    // What the library throws over an answer that it did not expect: no defect, but a hub that is none
+    const strange = error instanceof TypeError && error.cause === undefined
+    const fault = strange ? notAHub(error.message, repo.name) : hubFault(error, repo)
     if (fault instanceof Fault && fault.code === 'offline') return cachedRepo(repo, fault.message)
     throw fault
   }
 }
 
-const endpoint = () => (process.env.HF_ENDPOINT || HUB_URL).replace(/\/+$/, '')
+const endpoint = () => checkedEndpoint(process.env.HF_ENDPOINT || HUB_URL)
 
-/** Throws a Fault 'bad-token' for a token that cannot be one. */
-export const hubAccess = async (): Promise<HubAccess> => ({
-  hubUrl: endpoint(),
-  accessToken: await token(),
-  fetch: patientFetch,
-})
+/** Throws Faults 'bad-endpoint' and 'bad-token' for what cannot be one. */
+export const hubAccess = async (): Promise<HubAccess> => {
+  const hubUrl = endpoint()
+  return { hubUrl, accessToken: await token(), fetch: hubFetch(hubUrl) }
+}
 
 const storageOf = ({ type, name }: RepoName) => join(getHFHubCachePath(), getRepoFolderName({ type, name }))
 
@@ -84,28 +87,8 @@ export const repoOfPath = (path: string): string | undefined => {
 const token = async (): Promise<string | undefined> => {
   const home = process.env.HF_HOME ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface')
   const path = process.env.HF_TOKEN_PATH ?? join(home, 'token')
-  const found = process.env.HF_TOKEN || (await readFile(path, 'utf8').catch(() => ''))
-  if (found.trim() && !found.trim().startsWith('hf_'))
-    throw badInput(
-      'bad-token',
-      'the token of HF_TOKEN or `hf auth login` does not begin with hf_; make one at huggingface.co/settings/tokens',
-    )
-  return found.trim() || undefined
-}
-
-/** Waits out a busy server. A range that is answered by the whole file would be appended to what is there: refused. */
-const patientFetch: typeof fetch = async (input, init) => {
-  for (let attempt = 0; ; attempt++) {
-    const reply = await fetch(input, init)
-    const busy = reply.status === 429 || reply.status >= 500
-    if (busy && attempt < 3) {
-      await reply.body?.cancel()
-      await sleep(250 * 2 ** attempt)
-    } else if (reply.status === 200 && new Headers(init?.headers).has('range')) {
-      await reply.body?.cancel()
-      throw runFailure('hub', 'the server ignores byte ranges, so no download can be resumed', { file: reply.url })
-    } else return reply
-  }
+  const found = (process.env.HF_TOKEN || (await readFile(path, 'utf8').catch(() => ''))).trim()
+  return found ? checkedToken(found) : undefined
 }
 
 const commitOf = async ({ type, name, revision }: RepoName, access: HubAccess): Promise<string> => {
@@ -118,19 +101,50 @@ const commitOf = async ({ type, name, revision }: RepoName, access: HubAccess): 
   return sha
 }
 
-/** Names and hashes become paths of the cache: only such as cannot leave it. */
-const filesOf = async ({ type, name }: RepoName, access: HubAccess, revision: string): Promise<HubFile[]> => {
+/** A listing of a thousand files a page; no repository of the hub has a million. */
+const pages = 1000
+const listingTime = 120_000
+const mostFiles = 300_000
+const longestPath = 1024
+
+const listedFile = z.object({
+  type: z.string(),
+  path: z.string(),
+  size: z.number().int().nonnegative(),
+  oid: z.string().nullish(),
+  lfs: z.object({ oid: z.string(), size: z.number().int().nonnegative() }).nullish(),
+})
+
+/** Names and hashes become paths of the cache: only such as cannot leave it. What is not as the hub lists it is refused. */
+const filesOf = async (repo: RepoName, access: HubAccess, revision: string): Promise<HubFile[]> => {
+  const { type, name } = repo
+  const until = performance.now() + listingTime
+  let asked = 0
+  const fetch: typeof globalThis.fetch = (input, init) => {
+    if (++asked > pages || performance.now() > until) throw endless(name)
+    return access.fetch(input, init)
+  }
   const files: HubFile[] = []
-  for await (const entry of listFiles({ repo: { type, name }, recursive: true, revision, ...credentials(access) })) {
-    const { path, lfs, oid } = entry
+  const listing = { repo: { type, name }, recursive: true, revision, ...credentials({ ...access, fetch }) }
+  for await (const entry of listFiles(listing)) {
+    const read = listedFile.safeParse(entry)
+    if (!read.success) throw notAHub(quoted(entry), name)
+    if (files.length === mostFiles) throw endless(name)
+    const { path, size, lfs, oid } = read.data
     const hash = lfs?.oid ?? oid ?? ''
     const sound =
       /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash) &&
-      path.split('/').every((part) => /^[^\\:]+$/.test(part) && !/^\.\.?$/.test(part))
-    if (entry.type === 'file' && sound) files.push({ path, size: lfs?.size ?? entry.size, hash })
+      path.length <= longestPath &&
+      path.split('/').every((part) => /^[^\\:]{1,255}$/.test(part) && !/^\.\.?$/.test(part) && visible(part) === part)
+    if (entry.type === 'file' && sound) files.push({ path, size: lfs?.size ?? size, hash })
   }
   return files
 }
+
+const endless = (name: string) => runFailure('hub', `the list of files of ${endpoint()} does not end`, { file: name })
+
+const notAHub = (what: string, name: string) =>
+  runFailure('hub', `the answer of ${endpoint()} is not a hub's (${what})`, { file: name })
 
 /** What the user may see of an error; what is none of the hub's or the network's passes unchanged. */
 export const hubFault = (error: unknown, { type, name, revision }: RepoName): unknown => {
@@ -146,7 +160,7 @@ export const hubFault = (error: unknown, { type, name, revision }: RepoName): un
   if (status === 404) return badInput('no-repo', `the hub has no such ${type} or revision`, where)
   if (status !== undefined) return runFailure('hub', `the hub answers ${status}; try again later`, where)
   if (error instanceof SyntaxError || error instanceof InvalidApiResponseFormatError)
-    return runFailure('hub', `the answer of ${endpoint()} is not a hub's (${error.message})`, where)
+    return notAHub(error.message, where.file)
   const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : undefined
   if (!cause) return error
   const why = (cause as NodeJS.ErrnoException).code ?? cause.message

@@ -1,29 +1,30 @@
 /** What a failure says, and the exit code: a Fault its own, a wrong command line 2, anything else is a defect: 1. */
 import { type Command as Commander, CommanderError } from 'commander'
 import { badInput, Fault } from '../util/fault.ts'
+import { quoted, visible } from '../util/quote.ts'
+import { systemFault } from '../util/systemFault.ts'
 import { readerLeft } from './output.ts'
 import { didYouMean } from './settings.ts'
 
 /** Prints to stderr. @returns the exit code */
 export const report = (error: unknown): number => {
   if (error === readerLeft || (error instanceof CommanderError && error.exitCode === 0)) return 0
-  const fault = error instanceof CommanderError ? usageFault(error) : error
+  const fault = error instanceof CommanderError ? usageFault(error) : (systemFault(error) ?? error)
   if (fault instanceof Fault) {
     process.stderr.write(`error: ${fault.message}\n`)
     if (process.env.ATTUNE_DEBUG) process.stderr.write(`${fault.stack}\n`)
     return fault.exitCode
   }
   const message = error instanceof Error ? error.message : String(error)
-  process.stderr.write(`error: ${message}\nThis is a defect in attune. ATTUNE_DEBUG=1 shows where it happened.\n`)
+  process.stderr.write(
+    `error: ${visible(message)}\nThis is a defect in attune. ATTUNE_DEBUG=1 shows where it happened.\n`,
+  )
   if (process.env.ATTUNE_DEBUG) process.stderr.write(`${(error as Error)?.stack}\n`)
   return 1
 }
 
 export const unknownCommand = (name: string, names: readonly string[]): Fault =>
-  badInput(
-    'bad-command',
-    `${JSON.stringify(name)} is no command${didYouMean(name, names) || '; attune --help lists them'}`,
-  )
+  badInput('bad-command', `${quoted(name)} is no command${didYouMean(name, names) || '; attune --help lists them'}`)
 
 /** commander's complaint as a fault that names the nearest flag. Help and version are no complaint and pass. */
 export const usageFault = (error: unknown, program?: Commander): unknown => {

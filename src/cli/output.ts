@@ -2,7 +2,7 @@
  * Where things go: results to stdout, everything else to stderr. Peculiar: whoever reads stdout may leave (`| head`);
  * then the work under way is given up, its engine closed, and the process ends without a word.
  */
-import { makeScreen, type Screen } from './screen.ts'
+import { harmless, makeScreen, type Screen } from './screen.ts'
 
 export type Output = {
   /** --json */
@@ -21,7 +21,7 @@ export const makeOutput = (json: boolean): Output => ({
   json,
   readable: !json && Boolean(process.stdout.isTTY),
   line: (value) => write(`${JSON.stringify(value)}\n`),
-  text: (text, end = '\n') => write(text + end),
+  text: (text, end = '\n') => write(harmless(text, makeScreen(process.stdout).color) + end),
   screen: makeScreen(process.stderr),
 })
 

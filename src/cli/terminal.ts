@@ -7,7 +7,7 @@ import type { EvalEvent, StepEvent } from '../train/loop.ts'
 import { percent, plural, whole } from '../util/format.ts'
 import { barLine, type Part } from './bar.ts'
 import { duration, figure, shortPath, wrapped } from './format.ts'
-import { painter, type Screen } from './screen.ts'
+import { harmless, painter, type Screen } from './screen.ts'
 
 export type Reporter = {
   show(event: TrainEvent): void
@@ -39,7 +39,7 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
   }
   const note = (text: string) => {
     clear()
-    screen.write(`${text}\n`)
+    screen.write(`${harmless(text, screen.color)}\n`)
   }
   const fitted = (text: string) => (screen.live ? wrapped(text, screen.columns() - 1, 12) : text)
   const entry = (label: string, text: string) => note(`  ${paint('dim', label.padEnd(10))}${text}`)

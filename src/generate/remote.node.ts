@@ -5,6 +5,7 @@
 import OpenAI from 'openai'
 import { z } from 'zod'
 import { badInput, type Fault, runFailure } from '../util/fault.ts'
+import { limitedBody } from '../util/limitedBody.ts'
 import type { Endpoint, Spent } from './remote.ts'
 import { type AskerOptions, asker, isFailure, once } from './remoteAsk.ts'
 import { openAnswerCache } from './remoteCache.node.ts'
@@ -81,8 +82,15 @@ const clientOf = (url: string, key: string | undefined, timeout: number) => {
     maxRetries: 0,
     timeout,
     logLevel: 'off',
+    fetch: async (input, init) => limitedBody(await fetch(input, init), longestAnswer, { tooLong }),
   })
 }
+
+/** Bytes of an answer: a hundred thousand tokens with all that servers say beside them are far less. */
+const longestAnswer = 32 << 20
+
+/** Told as an answer that is no JSON is. */
+const tooLong = () => new SyntaxError(`longer than ${longestAnswer >> 20} MiB`)
 
 const modelList = z.object({ data: z.array(z.object({ id: z.string() })) })
 

@@ -1,5 +1,6 @@
 /** Completions from a server that is limited, slow, broken or wrong. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -23,6 +24,17 @@ afterEach(async () => {
 
 const echo: Reply = ({ body }, response) =>
   send(response, answered(`to ${body.prompt ?? (body.messages as { content: string }[])[0].content} ${body.seed}`))
+
+/** An answer without an end. */
+const flood = (response: ServerResponse, status: number) => {
+  response.writeHead(status, { 'content-type': 'application/json' })
+  const piece = Buffer.alloc(1 << 20, 'x')
+  const pour = () => {
+    while (!response.destroyed && response.write(piece)) {}
+    if (!response.destroyed) response.once('drain', pour)
+  }
+  pour()
+}
 
 const serve = async (reply: Reply) => {
   server = await fakeEndpoint(reply)
@@ -168,6 +180,8 @@ describe('a server that fails', () => {
       /broke off/,
     ],
     ['sends no JSON', (_, r) => send(r, '<html>'), /malformed answer \(not JSON\)/],
+    ['never ends an answer', (_, r) => flood(r, 200), /malformed answer \(longer than 32 MiB\)/],
+    ['never ends a refusal', (_, r) => flood(r, 500), /answered 500/],
     ['sends another shape', (_, r) => send(r, { choices: [{ delta: 1 }] }), /malformed answer \(choices/],
     ['sends nothing', (_, r) => send(r, answered('')), /empty completion \(finish_reason stop\)/],
     ['sends null', (_, r) => send(r, answered(null)), /empty completion/],

@@ -23,8 +23,10 @@ export const failureOf = (error: unknown, timeout: number): Failure => {
     return { kind: 'again', code: 'endpoint', message: `gave no answer within ${timeout / 1000} s` }
   if (error instanceof APIConnectionError) return unreachable(error)
   if (error instanceof APIError && error.status !== undefined) return refusal(error, error.status)
-  if (error instanceof SyntaxError)
-    return { kind: 'again', code: 'bad-answer', message: 'sent a malformed answer (not JSON)' }
+  if (error instanceof SyntaxError) {
+    const why = error.message.startsWith('longer') ? error.message : 'not JSON'
+    return { kind: 'again', code: 'bad-answer', message: `sent a malformed answer (${why})` }
+  }
   // undici: the connection broke in the middle of the body
   if (error instanceof TypeError) return { kind: 'again', code: 'endpoint', message: 'broke off in the middle' }
   throw error

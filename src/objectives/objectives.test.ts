@@ -7,7 +7,7 @@ import { ktoLoss } from './kto.ts'
 import { log1mexp } from './log1mexp.ts'
 import { plackettLuce, type Ties } from './plackettLuce.ts'
 import { type PreferenceBatch, type PreferenceOptions, preferenceLoss } from './preference.ts'
-import type { PreferenceLoss } from './preferenceLosses.ts'
+import { type PreferenceLoss, preferenceLosses, preferenceLossNames } from './preferenceLosses.ts'
 import { sftLoss } from './sft.ts'
 
 const matrix = (rows: number[][]) => constant(rows.flat(), [rows.length, rows[0].length])
@@ -200,6 +200,13 @@ describe('preferenceLoss', () => {
     ['a pairwise loss on lists', () => of('sigmoid', {}, { logps: matrix([[1, 2, 3]]) }), /3 responses; use plackett/],
     ['no reference', () => of('sigmoid', {}, { refLogps: undefined }), /reference model/],
   ]
+  const unsmoothed = preferenceLossNames.filter((name) => !preferenceLosses[name].smooths && name !== 'sft')
+  it.each(unsmoothed)('refuses label smoothing with %s, which is not defined with it', (name) => {
+    expect(unsmoothed.length).toBeGreaterThan(8)
+    expect(() => of(name, { labelSmoothing: 0.1 })).toThrow(/is not defined with label smoothing/)
+    expect(() => of(name, { labelSmoothing: 0 })).not.toThrow()
+  })
+
   it.each(refused)('refuses %s', (_, make, message) => expect(make).toThrow(message))
 })
 

@@ -12,6 +12,7 @@ import {
   logOddsRatio,
   type PreferenceLoss,
   preferenceLosses,
+  preferenceLossNames,
   type Ranking,
   type Reply,
   shaped,
@@ -24,7 +25,7 @@ export type LossSpec = { name: PreferenceLoss; weight: number }
 
 export type PreferenceOptions = {
   beta: number
-  /** eps of sigmoid, exo_pair (1e-3 where it is left out), robust, aot, aot_unpaired, cpo and simpo. */
+  /** eps of sigmoid, sigmoid_norm, exo_pair (1e-3 where it is left out), robust, aot, aot_unpaired, cpo and simpo; others refuse it. */
   labelSmoothing?: number
   /** 0.5 */
   simpoGamma?: number
@@ -83,7 +84,10 @@ export const preferenceLoss = (specs: readonly LossSpec[], options: PreferenceOp
     const w = o.wpo ? wpoWeights(batch) : undefined
     const rows = each.map((loss) => share(w ? loss.mul(w) : loss, batch.window))
     const nlls = likelihoods.map(({ weight, nll }) => nll.mul(weight)).map((nll) => (w ? nll.mul(w.mean()) : nll))
-    return { loss: [...rows, ...nlls].reduce((a, b) => a.add(b)), metrics: metrics(specs, all, batch, o, likelihoods) }
+    return {
+      loss: [...rows, ...nlls].reduce((a, b) => a.add(b)),
+      metrics: metrics(specs, all, batch, { ...o, reference }, likelihoods),
+    }
   }
 }
 
@@ -176,7 +180,7 @@ const metrics = (
   const rewards = (own ? shaped(logps, o.alpha) : all.ratio).mul(o.beta)
   const odds = [first, ...rest].some(({ name }) => name === 'orpo') && logOddsRatio(reply(all, 0), reply(all, 1))
   return {
-    ...rankedMetrics(rewards, logps, ranks),
+    ...rankedMetrics(rewards, logps, ranks, own || !o.reference ? 0 : o.beta),
     ...(likelihoods.length > 0 && { nll_loss: likelihoods[0].mean }),
     ...(odds && { log_odds_ratio: odds.logSigmoid().mean(), log_odds_chosen: odds.mean() }),
   }
@@ -184,11 +188,15 @@ const metrics = (
 
 const refuse = (message: string, flag: string) => badInput('bad-flag', message, { flag })
 
+const smoothing = preferenceLossNames.filter((name) => preferenceLosses[name].smooths)
+
 const checkOptions = (specs: readonly LossSpec[], { labelSmoothing: eps, fDivergence, wpo }: PreferenceOptions) => {
   if (specs.length === 0) throw refuse('names no loss', '--loss')
   for (const { name } of specs) {
-    const { kind, scored } = preferenceLosses[name]
+    const { kind, scored, smooths } = preferenceLosses[name]
     if (eps !== undefined && !(eps >= 0 && eps <= 1)) throw refuse(`${eps} is not between 0 and 1`, '--label-smoothing')
+    if (eps && !smooths && kind !== 'likelihood')
+      throw refuse(`${name} is not defined with label smoothing; ${smoothing.join(', ')} are`, '--label-smoothing')
     if (name === 'exo_pair' && eps !== undefined && !(eps > 0 && eps < 1))
       throw refuse(`exo_pair needs a value between 0 and 1, not ${eps}; leave it out for 0.001`, '--label-smoothing')
     if (name === 'robust' && eps !== undefined && eps >= 0.5)

@@ -124,12 +124,13 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
         .sub(1 / (2 * beta))
         .square(),
   },
-  // -l(beta (f_c/|y_c| - f_r/|y_r|))
+  // -(1 - eps) l(x) - eps l(-x),  x = beta (f_c/|y_c| - f_r/|y_r|)
   sigmoid_norm: {
     reference: true,
     kind: 'pair',
     scored: true,
-    loss: (c, r, { beta }) => perToken(c).sub(perToken(r)).mul(beta).logSigmoid().neg(),
+    smooths: true,
+    loss: (c, r, o) => smoothed(perToken(c).sub(perToken(r)).mul(o.beta), o),
   },
   // KL([s(beta D), s(-beta D)] || [1 - eps, eps])   (arXiv 2402.00856, eq. 16)
   exo_pair: {

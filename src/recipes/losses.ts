@@ -61,7 +61,7 @@ export type RankedSettings = {
 const withRankedMetrics = ({ loss, metrics }: Objective, inputs: RankedInputs, beta: number): Objective => {
   const { logps, refLogps, ranks } = inputs
   const rewards = (refLogps ? logps.sub(refLogps) : logps).mul(beta)
-  return { loss, metrics: { ...rankedMetrics(rewards, logps, ranks), ...metrics } }
+  return { loss, metrics: { ...rankedMetrics(rewards, logps, ranks, refLogps ? beta : 0), ...metrics } }
 }
 
 const rankedObjectiveOf = (

@@ -11,6 +11,7 @@ import { type Board, openBoard } from '../runs/tensorboard.node.ts'
 import type { LoopEvent, Measured } from '../train/loop.ts'
 import type { CustomLoss } from './losses.ts'
 import { endWithPush } from './push.ts'
+import { refuseUnread } from './unread.ts'
 
 /** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
 export type Metrics = Record<string, number>
@@ -107,6 +108,7 @@ export const recipe = <S extends z.ZodObject>(
   schema,
   async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
     const { output, resume, pushToHub, reportTo } = config as unknown as Stored
+    if (!resume) refuseUnread(schema, config)
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
     const run = await openRun(output, { method: name, config, resume, command, changeable })
     const opened: Closable[] = [run]

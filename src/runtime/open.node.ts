@@ -6,11 +6,13 @@ import { input } from '../tensor/tensor.ts'
 import { badInput, runFailure } from '../util/fault.ts'
 import { type Backend, type Engine, type EngineDescription, makeBackend, type Values } from './backend.ts'
 import type { EngineOptions } from './ortNode.ts'
+import { disableTelemetry } from './telemetry.node.ts'
 
 export type OpenOptions = { device?: 'auto' | 'cpu' | 'webgpu' | 'cuda'; threads?: number; inProcess?: boolean }
 
 /** Throws a Fault 'no-device' that says what a device lacks here. */
 export const openBackend = async (options: OpenOptions = {}): Promise<Backend> => {
+  disableTelemetry()
   const provider = options.device === undefined || options.device === 'auto' ? 'cpu' : options.device
   const engineOptions = { provider, threads: options.threads ?? availableParallelism() }
   if (options.inProcess) return makeBackend((await import('./ortNode.ts')).ortEngine(engineOptions))

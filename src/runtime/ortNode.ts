@@ -12,6 +12,7 @@ import type { DType } from '../tensor/primitives.ts'
 import { runFailure } from '../util/fault.ts'
 import { type Command, type Engine, elements, type Runs, type Values, type Wires } from './backend.ts'
 import { makePool } from './pool.ts'
+import { disableTelemetry } from './telemetry.node.ts'
 
 export type EngineOptions = { provider: 'cpu' | 'webgpu' | 'cuda'; threads: number }
 
@@ -22,6 +23,7 @@ const ortType = { f32: 'float32', i64: 'int64', bool: 'bool', u8: 'uint8' } as c
 const enoughToCollect = 16 << 20
 
 export const ortEngine = (options: EngineOptions): Engine => {
+  disableTelemetry()
   // What fails is thrown; the engine would print it as well
   ort.env.logLevel = 'fatal'
   const sessions = new Map<number, Promise<ort.InferenceSession>>()

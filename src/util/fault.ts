@@ -1,4 +1,4 @@
-import { visible } from './quote.ts'
+import { cut, quoted, visible } from './quote.ts'
 
 /**
  * The one error type that a user may see. A fault says what is wrong, where (file, row, flag) and what to do; the
@@ -13,7 +13,7 @@ export class Fault extends Error {
   readonly where: Where
 
   constructor(code: string, message: string, where: Where = {}, exitCode: 1 | 2 = 2) {
-    super(visible(prefix(where) + message))
+    super(cut(visible(prefix(where) + message), 2000))
     this.code = code
     this.where = where
     this.exitCode = exitCode
@@ -25,15 +25,18 @@ export type Where = { file?: string; line?: number; row?: number; column?: strin
 
 const prefix = ({ file, line, row, column, offset, flag }: Where): string => {
   const place = [
-    file,
+    file === undefined ? undefined : shortened(file),
     line !== undefined && `line ${line}`,
     row !== undefined && `row ${row}`,
-    column !== undefined && `column ${JSON.stringify(column)}`,
+    column !== undefined && `column ${quoted(column)}`,
     offset !== undefined && `byte ${offset}`,
     flag,
   ].filter(Boolean)
   return place.length ? `${place.join(', ')}: ` : ''
 }
+
+/** A path as long as a file system allows, but no longer than one reads. */
+const shortened = (file: string) => (file.length > 300 ? `${file.slice(0, 80)}…${file.slice(-200)}` : file)
 
 /** Bad input: exit code 2. */
 export const badInput = (code: string, message: string, where?: Where) => new Fault(code, message, where)

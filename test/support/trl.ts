@@ -108,12 +108,15 @@ const cpoSettings = (run: TrlRun) => {
   const { beta, loss_type, label_smoothing, cpo_alpha, simpo_gamma, alpha } = run.asked
   const kind = run.name === 'orpo' ? 'orpo' : String(loss_type ?? 'sigmoid')
   const named = { sigmoid: 'cpo', alphapo: 'simpo', hinge: `hinge,sft:${cpo_alpha}`, ipo: `ipo,sft:${cpo_alpha}` }
+  const loss: string = named[kind as keyof typeof named] ?? kind
   return {
-    loss: named[kind as keyof typeof named] ?? kind,
+    loss,
     referenceFree: kind === 'hinge' || kind === 'ipo',
     // ORPO's likelihood covers the prompt
     orpoPrompt: kind === 'orpo',
-    ...{ beta, labelSmoothing: label_smoothing, cpoAlpha: cpo_alpha, simpoGamma: simpo_gamma, alpha },
+    ...{ beta, labelSmoothing: label_smoothing },
+    ...(['cpo', 'simpo'].includes(loss) && { cpoAlpha: cpo_alpha, alpha }),
+    ...(loss === 'simpo' && { simpoGamma: simpo_gamma }),
   }
 }
 

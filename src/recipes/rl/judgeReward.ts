@@ -2,6 +2,8 @@
 import { openEndpoint } from '../../generate/remote.node.ts'
 import { type RemotePrompt, remoteCompletions } from '../../generate/remote.ts'
 import { badInput } from '../../util/fault.ts'
+import { quoted } from '../../util/quote.ts'
+import { readGrade } from './grade.ts'
 import type { OpenedReward } from './openRewards.ts'
 import { promptText } from './prompts.ts'
 import { type Answered, failed, type Reward } from './rewards.ts'
@@ -36,6 +38,8 @@ export const judgeReward = async (spec: string, speaks: boolean): Promise<Opened
 }
 
 const gradeOf = (text: string): Reward => {
-  const grade = Number(/(?<![\d.])\d+(?:\.\d+)?/.exec(text)?.[0])
-  return grade >= 1 && grade <= 10 ? { value: grade } : failed(`the judge gave no grade: ${JSON.stringify(text)}`)
+  const grade = readGrade(text)
+  return grade === undefined
+    ? failed(`the judge gave no grade from 1 to 10 that can be read for certain: ${quoted(text)}`)
+    : { value: grade }
 }

@@ -20,8 +20,11 @@ export type Answered = {
   sample: Sample
 }
 
-/** NaN where it failed, and why; `sigma` is how unsure a probabilistic one is, as a standard deviation. */
-export type Reward = { value: number; sigma?: number; trouble?: string }
+/**
+ * NaN where it failed, and why; `sigma` is how unsure a probabilistic one is, as a standard deviation. A source that abstains
+ * leaves the answer to the others.
+ */
+export type Reward = { value: number; sigma?: number; trouble?: string; abstains?: true }
 
 export type RewardSource = {
   name: string
@@ -45,8 +48,9 @@ export type Scored = {
   by: Record<string, number[]>
 }
 
+/** A source's reward of an answer: null where it failed, 'abstains' where it has none to give. */
 const lineSchema = z.object({
-  values: z.array(z.number().nullable()),
+  values: z.array(z.union([z.number(), z.null(), z.literal('abstains')])),
   sigmas: z.array(z.number().nullable()),
 })
 type Line = z.infer<typeof lineSchema>
@@ -55,6 +59,7 @@ type Line = z.infer<typeof lineSchema>
 const together = 256
 
 export const failed = (trouble: string): Reward => ({ value: Number.NaN, trouble })
+export const abstained: Reward = { value: Number.NaN, abstains: true }
 
 /**
  * Rewards of a rollout. After an abort it ends at a group's end and returns undefined.
@@ -109,18 +114,27 @@ const judged = async (
   const finite = (value: number | undefined) => (value !== undefined && Number.isFinite(value) ? value : null)
   const lines = answers.map(
     (_, i): Line => ({
-      values: each.map((rewards) => finite(rewards[i].value)),
+      values: each.map((rewards) => (rewards[i].abstains ? 'abstains' : finite(rewards[i].value))),
       sigmas: each.map((rewards) => finite(rewards[i].sigma)),
     }),
   )
-  return { lines, trouble: each.flat().find((reward) => reward.trouble)?.trouble }
+  const trouble = each.flat().find((reward) => reward.trouble)?.trouble
+  const silent = answers.some((_, i) => each.every((rewards) => rewards[i].abstains))
+  return { lines, trouble: trouble ?? (silent ? 'every source abstained from an answer' : undefined) }
 }
 
 const scoredOf = (sources: readonly RewardSource[], lines: readonly Line[]): Scored => {
-  const value = (line: Line, k: number) => line.values[k] ?? Number.NaN
-  // A weight of 0 only watches
-  const sum = (line: Line) =>
-    sources.reduce((total, { weight }, k) => (weight === 0 ? total : total + weight * value(line, k)), 0)
+  const value = ({ values }: Line, k: number) => {
+    const found = values[k]
+    return typeof found === 'number' ? found : Number.NaN
+  }
+  const sum = (line: Line) => {
+    // A weight of 0 only watches
+    const asked = sources.flatMap(({ weight }, k) =>
+      weight !== 0 && line.values[k] !== 'abstains' ? [{ weight, k }] : [],
+    )
+    return asked.length ? asked.reduce((total, { weight, k }) => total + weight * value(line, k), 0) : Number.NaN
+  }
   // Of independent rewards variances add up
   const sigma = ({ sigmas }: Line) =>
     Math.sqrt(sources.reduce((total, { weight }, k) => total + (weight * (sigmas[k] ?? 0)) ** 2, 0))

@@ -17,6 +17,14 @@ describe('verifiers', () => {
     ['arithmetic', '99999999999999999999+1=', '100000000000000000000', 1],
     ['arithmetic', '3+-5=', '-2', 1],
     ['arithmetic', 'no sum', '1', Number.NaN],
+    ['arithmetic', '3.5+2=', '7', 0],
+    ['arithmetic', '3.5+2=', '5.50', 1],
+    ['arithmetic', '(2+3)*4=', '20', 1],
+    ['arithmetic', '1,000+2=', '2', 0],
+    ['arithmetic', '1,000+2=', '1002', 1],
+    ['arithmetic', '10-4/2=', '8', 1],
+    ['arithmetic', '2^3+1=', '9', 1],
+    ['arithmetic', '2+3!=', '8', Number.NaN],
     ['regex:^yes$', '', 'yes', 1],
     ['regex:^yes$', '', 'yes, sir', 0],
   ])('%s of %j and %j', async (spec, prompt, text, expected) => {
@@ -30,6 +38,30 @@ describe('verifiers', () => {
     expect(exact(answer('', 'b', { answer: ['a', 'b'] }))).toBe(1)
     expect(exact(answer('', '4', { answer: 42 }))).toBe(0)
   })
+
+  it.each([null, undefined, [], [null], {}, [{ a: 1 }]])('fail where a column holds %j', async (value) => {
+    const compared = (await verifier('exact:answer'))!
+    for (const text of ['null', 'undefined', '', '[object Object]']) {
+      const reward = compared(answer('', text, { answer: value }))
+      expect(reward.value).toBeNaN()
+      expect(reward.trouble).toContain('holds no text or number')
+    }
+  })
+
+  it('fail where a pattern backtracks for ever, and end the run after some', async () => {
+    const matches = (await verifier('regex:(\\w+\\s?)+~'))!
+    const hard = answer('', 'word '.repeat(10_000))
+    expect(matches(answer('', 'a ~')).value).toBe(1)
+    for (let i = 0; i < 2; i++) expect(matches(hard).trouble).toContain('took more than a second')
+    expect(() => matches(hard)).toThrow(/on 3 answers; write it simpler/)
+  })
+
+  it.each(['x'.repeat(100_000), '(a{1000}){1000}{1000}', '(?<', '('.repeat(9000)])(
+    'refuse a pattern that is none, or too large',
+    async (source) => {
+      await expect(verifier(`regex:${source}`)).rejects.toThrow(/^"regex:.{0,250}: .*\(--reward, --judge\)$/)
+    },
+  )
 
   it('leave other specs to others', async () => {
     for (const spec of ['runs/reward', 'http://127.0.0.1:1/v1#m', 'C:\\runs\\reward'])

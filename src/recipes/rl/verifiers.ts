@@ -5,7 +5,10 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { badInput } from '../../util/fault.ts'
+import { badInput, runFailure } from '../../util/fault.ts'
+import { quoted } from '../../util/quote.ts'
+import { withinTime } from '../../util/withinTime.node.ts'
+import { equal, lastSum, numberAtStart } from './arithmetic.ts'
 import { promptText } from './prompts.ts'
 import { type Answered, failed, type Reward } from './rewards.ts'
 
@@ -28,43 +31,77 @@ export const verifier = async (spec: string): Promise<Verifier | undefined> => {
   if (looksNamed.test(spec) && !existsSync(spec))
     throw badInput(
       'bad-flag',
-      `${JSON.stringify(spec)} is no reward: of this form there are exact:COLUMN, regex:PATTERN and schema:FILE (--reward, --judge)`,
+      `${quoted(spec)} is no reward: of this form there are exact:COLUMN, regex:PATTERN and schema:FILE (--reward, --judge)`,
     )
 }
 
-/** Equal to a column's value but for white space at the ends; a list is of answers that are all right. */
+/**
+ * Equal to a column's value but for white space at the ends; a list is of answers that are all right. A row without a value
+ * to compare with (null, an empty list, an object) has no reward: that is a failure, not a 0.
+ */
 const exact =
   (column: string): Verifier =>
   (answer) => {
-    const right = [answer.record[column]].flat().map((value) => String(value).trim())
-    return passes(right.includes(textOf(answer).trim()))
+    const values = [answer.record[column]].flat().filter((value) => value !== null && value !== undefined)
+    if (values.length === 0 || values.some((value) => typeof value === 'object'))
+      return failed(`the column ${quoted(column)} holds no text or number to compare with`)
+    return passes(values.map((value) => String(value).trim()).includes(textOf(answer).trim()))
   }
 
 /** Found anywhere in the text; anchors say otherwise. */
 const pattern = (source: string): Verifier => {
-  const compiled = compile(source)
-  return (answer) => passes(compiled.test(textOf(answer)))
+  const matches = limited(`regex:${source}`, compile(source))
+  return (answer) => matches(textOf(answer))
 }
 
-const compile = (source: string): RegExp => {
+/** Characters of a pattern; no one writes longer ones. */
+const longestPattern = 10_000
+
+const compile = (source: string): ((text: string) => boolean) => {
+  const refuse = (why: string) => badInput('bad-flag', `${quoted(`regex:${source}`)}: ${why} (--reward, --judge)`)
+  if (source.length > longestPattern) throw refuse(`a pattern has ${longestPattern} characters at most`)
   try {
-    return new RegExp(source, 'su')
+    const regex = new RegExp(source, 'su')
+    // Some patterns are found to be too large when they are first used
+    withinTime(longestCheck, () => regex.test(''))
+    return (text) => regex.test(text)
   } catch (error) {
-    throw badInput('bad-flag', `regex:${source}: ${(error as Error).message} (--reward, --judge)`)
+    // The engine repeats the pattern, then says what is wrong
+    throw refuse((error as Error).message.replace(/^.*\/\w*: /s, ''))
   }
 }
 
 /** JSON that a schema accepts, alone or in a fenced block. */
 const jsonSchema = async (file: string): Promise<Verifier> => {
   const schema = await readSchema(file)
-  return (answer) => {
-    const text = textOf(answer)
+  const accepted = limited(`schema:${file}`, (text) => {
     const block = /```(?:json)?\n(.*?)```/s.exec(text)?.[1] ?? text
     try {
-      return passes(schema.safeParse(JSON.parse(block)).success)
-    } catch {
-      return passes(false)
+      return schema.safeParse(JSON.parse(block)).success
+    } catch (error) {
+      // JSON that is nested too deeply for the check counts as wrong, like JSON that is none
+      if (error instanceof SyntaxError || error instanceof RangeError) return false
+      throw error
     }
+  })
+  return (answer) => accepted(textOf(answer))
+}
+
+/** Milliseconds that a check of one answer may take, and how many may take longer before the run ends. */
+const longestCheck = 1000
+const slowChecks = 3
+
+/** A check of one's own making (a pattern, a schema) that cannot hold up a run: an answer that takes it too long fails. */
+const limited = (name: string, check: (text: string) => boolean) => {
+  let slow = 0
+  return (text: string): Reward => {
+    const right = withinTime(longestCheck, () => check(text))
+    if (right !== undefined) return passes(right)
+    if (++slow === slowChecks)
+      throw runFailure('reward', `${quoted(name)} took more than a second on ${slow} answers; write it simpler`, {
+        flag: '--reward',
+      })
+    return failed(`${quoted(name)} took more than a second on an answer`)
   }
 }
 
@@ -81,22 +118,8 @@ const readSchema = async (file: string): Promise<z.ZodType> => {
 
 /** The last sum of the prompt (12+7=), worked out; the answer must begin with its result. */
 const arithmetic: Verifier = (answer) => {
-  const asked = promptText({}, answer.prompt)
-    .match(/-?\d+(?:\s*[-+*]\s*-?\d+)+/g)
-    ?.at(-1)
-  const said = /^\s*=?\s*(-?\d+)(?!\d)/.exec(textOf(answer))?.[1]
-  if (asked === undefined) return failed('arithmetic found no sum in the prompt')
-  return passes(said !== undefined && workOut(asked) === BigInt(said))
-}
-
-/** Products before sums, from the left. */
-const workOut = (expression: string): bigint => {
-  const tokens = expression.replaceAll(/\s/g, '').match(/(?<=\d)[-+*]|-?\d+/g)!
-  const terms: bigint[] = [BigInt(tokens[0])]
-  for (let i = 1; i < tokens.length; i += 2) {
-    const value = BigInt(tokens[i + 1])
-    if (tokens[i] === '*') terms.push(terms.pop()! * value)
-    else terms.push(tokens[i] === '-' ? -value : value)
-  }
-  return terms.reduce((a, b) => a + b, 0n)
+  const asked = lastSum(promptText({}, answer.prompt))
+  if (!asked) return failed('arithmetic found no sum in the prompt that it can read for certain')
+  const said = numberAtStart(textOf(answer))
+  return passes(said !== undefined && equal(said, asked))
 }

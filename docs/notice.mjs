@@ -1,0 +1,56 @@
+/**
+ * `npm run notice`: NOTICE, the packages that come with attune, their licences, and the licence texts of those that bring
+ * none. `node docs/notice.mjs FILE` writes elsewhere. Read from package-lock.json and node_modules.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+
+/** Whose copyright it is, where a package names a licence and brings no text of it. */
+const holders = {
+  'gearhash-jit': 'the authors of gearhash-jit',
+  'onnxruntime-common': 'Microsoft Corporation',
+  'onnxruntime-node': 'Microsoft Corporation',
+}
+
+const shipped = Object.entries(packages).flatMap(([path, { version, license, dev, devOptional }]) =>
+  path && !dev && !devOptional ? [{ path, name: path.replace(/^.*node_modules\//, ''), version, license }] : [],
+)
+
+const withoutText = shipped.filter(
+  ({ path }) => !readdirSync(join(root, path)).some((file) => /^(licen[cs]e|copying)/i.test(file)),
+)
+
+const mit = (holder) => `Copyright (c) ${holder}
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation
+files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy,
+modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE,
+ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+`
+
+const text = ({ name, license }) => {
+  if (license !== 'MIT' || !holders[name]) throw new Error(`${name} brings no licence text, and none is known here`)
+  return `## ${name} (${license})\n\n${mit(holders[name])}`
+}
+
+const notice = [
+  'attune is licensed under Apache-2.0 (LICENSE). It contains no code of others; these packages are installed with it:\n',
+  ...shipped.map(({ name, version, license }) => `- ${name} ${version}: ${license}`),
+  '\nEach brings the text of its licence, but for those below. The libraries inside onnxruntime-node are listed, with their',
+  'licences, in ThirdPartyNotices.txt of github.com/microsoft/onnxruntime.\n',
+  withoutText.map(text).join('\n'),
+].join('\n')
+
+writeFileSync(process.argv[2] ?? join(root, 'NOTICE'), notice)

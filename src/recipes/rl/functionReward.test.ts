@@ -1,0 +1,75 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { functionReward } from './functionReward.ts'
+import type { Answered } from './rewards.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'attune-function-'))
+afterAll(() => rmSync(dir, { recursive: true }))
+
+const answers = ['a', 'b', 'c'].map(
+  (text): Answered => ({
+    prompt: '',
+    promptIds: [],
+    record: {},
+    sample: { prompt: 0, sample: 0, ids: [], logps: [], text, finish_reason: 'eos' },
+  }),
+)
+
+let files = 0
+/** What the function's body gives for three answers, asked twice. */
+const rewarded = async (body: string, seconds = 5) => {
+  const file = join(dir, `${files++}.mjs`)
+  writeFileSync(file, `export default (rows) => { ${body} }`)
+  const source = await functionReward(file, seconds)
+  try {
+    return [await source.of(answers), await source.of(answers)]
+  } finally {
+    await source.close()
+  }
+}
+
+it('abstains where the function gives null, and fails where it gives no number', async () => {
+  const [rewards] = await rewarded('return [1, null, NaN]')
+  expect(rewards[0]).toEqual({ value: 1 })
+  expect(rewards[1]).toMatchObject({ abstains: true })
+  expect(rewards[2].trouble).toContain('gave NaN')
+  await expect(rewarded('return rows.map(() => undefined)')).rejects.toThrow(/type undefined, not a number or null/)
+})
+
+it('costs a row its reward and no more where the function throws, or ends its process', async () => {
+  for (const end of ['throw new Error("no\\nidea")', 'process.exit(0)']) {
+    const began = performance.now()
+    const twice = await rewarded(`if (rows.some((row) => row.completion === 'b')) ${end}; return rows.map(() => 2)`)
+    for (const rewards of twice) {
+      expect(rewards.map(({ value }) => value)).toEqual([2, Number.NaN, 2])
+      expect(rewards[1].trouble).toMatch(/threw: no|process\.exit/)
+    }
+    expect(performance.now() - began).toBeLessThan(5000)
+  }
+})
+
+it('goes on with a new worker where something was thrown beside a call', async () => {
+  const body = 'setTimeout(() => { throw new Error("later") }, 0); return rows.map(() => 2)'
+  for (const rewards of await rewarded(body)) for (const { value, trouble } of rewards) expect(value, trouble).toBe(2)
+})
+
+it('keeps what the function prints out of stdout', async () => {
+  const written: string[] = []
+  const [out, err] = [process.stdout.write, process.stderr.write]
+  process.stdout.write = (() => expect.fail('stdout was written')) as never
+  process.stderr.write = ((text: Buffer) => Boolean(written.push(text.toString()))) as never
+  try {
+    await rewarded('console.log("seen"); return [1, 1, 1]')
+  } finally {
+    process.stdout.write = out
+    process.stderr.write = err
+  }
+  expect(written.join('')).toContain('seen')
+})
+
+it('fails where the function takes too long', async () => {
+  const [late] = await rewarded('for (;;) {}', 0.3)
+  expect(late[0].trouble).toContain('--reward-timeout')
+})

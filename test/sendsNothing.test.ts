@@ -1,0 +1,104 @@
+/** A whole run writes nothing but its folder, its cache and what it was told to, and asks for no name and no address. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { root, run } from './support/project.ts'
+
+const stories = join(root, 'test/fixtures/models/stories260K')
+let base = ''
+let home = ''
+
+/** A home of its own, without the variable that this test run itself sets. */
+const env = () => ({
+  HOME: home,
+  USERPROFILE: home,
+  TMPDIR: join(base, 'tmp'),
+  XDG_CACHE_HOME: undefined,
+  ATTUNE_CACHE: join(base, 'cache'),
+  ORT_DISABLE_TELEMETRY: undefined,
+})
+
+beforeAll(() => {
+  base = mkdtempSync(join(tmpdir(), 'attune-sends-nothing-'))
+  home = join(base, 'home')
+  for (const folder of [home, join(base, 'tmp')]) mkdirSync(folder)
+  writeFileSync(
+    join(base, 'pairs.jsonl'),
+    '{"prompt":"Once upon","chosen":" a time, a dog.","rejected":" a time, a cat."}\n'.repeat(2),
+  )
+})
+afterAll(() => rmSync(base, { recursive: true, force: true }))
+
+const bin = join(root, 'bin/attune.js')
+const training = (output: string) => [
+  bin,
+  'dpo',
+  '--model',
+  stories,
+  '--data',
+  'pairs.jsonl',
+  '--batch-size',
+  '1',
+  '--output',
+  output,
+  '--lora-r',
+  '2',
+]
+const answering = (model: string) => [bin, 'generate', '--model', model, '--prompt', 'Once', '--max-new-tokens', '4']
+
+/** In a program of one's own, with the engine in its thread and beside it, which is how a library is used. */
+const library = `
+import { openBackend } from ${JSON.stringify(join(root, 'dist/runtime/open.node.js'))}
+import { input } from ${JSON.stringify(join(root, 'dist/tensor/tensor.js'))}
+import { compileProgram } from ${JSON.stringify(join(root, 'dist/onnx/model.js'))}
+for (const inProcess of [true, false]) {
+  const backend = await openBackend({ inProcess, threads: 1 })
+  const x = input('x', ['N'])
+  const twice = backend.load(compileProgram('twice', { y: x.add(x) }))
+  console.log(...(await backend.read(backend.run(twice, { x: backend.put(Float32Array.of(21), [1]) }).y)))
+  await backend.close()
+}
+`
+
+it('leaves the home folder empty, trained by command line and used as a library', async () => {
+  const told = { cwd: base, env: env() }
+  const trained = await run(process.execPath, training('run'), told)
+  expect(trained.stderr).toContain('run/adapter')
+  expect(trained.status).toBe(0)
+  expect((await run(process.execPath, answering('run'), told)).status).toBe(0)
+  writeFileSync(join(base, 'program.mjs'), library)
+  expect((await run(process.execPath, ['program.mjs'], told)).stdout).toBe('42\n42\n')
+  expect(readdirSync(home, { recursive: true })).toEqual([])
+  expect(readdirSync(join(base, 'tmp'))).toEqual([])
+})
+
+const strace = process.platform === 'linux' && spawnSync('strace', ['-V']).status === 0
+
+/** Calls of a traced process: what they open, make, rename or reach. */
+const traced = (args: string[]): string[] => {
+  const log = join(base, 'trace')
+  const calls = 'trace=openat,open,creat,mkdir,rename,unlink,symlink,connect,sendto,sendmsg,bind'
+  execFileSync('strace', ['-f', '-qq', '-e', calls, '-o', log, process.execPath, ...args], {
+    cwd: base,
+    env: { ...process.env, ...env() },
+    stdio: 'ignore',
+  })
+  return readFileSync(log, 'utf8').split('\n')
+}
+
+it.skipIf(!strace)(
+  'opens no socket, reads no machine id, looks up no name, and writes in its own folders alone',
+  () => {
+    const calls = [...traced(training('traced')), ...traced(answering('traced'))]
+    expect(calls.length).toBeGreaterThan(100)
+    expect(calls.filter((line) => /\b(connect|bind|sendto|sendmsg)\(/.test(line) && /AF_INET/.test(line))).toEqual([])
+    expect(calls.filter((line) => /machine-id|resolv\.conf|\/etc\/hosts|nsswitch/.test(line))).toEqual([])
+    const written = calls.filter((line) => /O_WRONLY|O_RDWR|O_CREAT|\b(creat|mkdir|rename|unlink|symlink)\(/.test(line))
+    const own = (line: string) => ['"/dev/', '"/proc/', `"${base}`, '"traced'].some((start) => line.includes(start))
+    expect(written.length).toBeGreaterThan(10)
+    expect(written.filter((line) => !own(line) && !line.includes('ENOENT'))).toEqual([])
+    expect(existsSync(join(base, 'traced/adapter'))).toBe(true)
+  },
+)

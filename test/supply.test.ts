@@ -1,0 +1,31 @@
+/** What is installed with attune: every package pinned by its hash, under a licence that allows it, and listed. */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { root } from './support/project.ts'
+
+type Locked = { version: string; integrity?: string; resolved?: string; license?: string; hasInstallScript?: boolean }
+const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as { packages: Record<string, Locked> }
+const locked = Object.entries(lock.packages).filter(([path]) => path)
+
+it('is pinned by a hash each, and names no place to download from but the registry that is set', () => {
+  expect(locked.length).toBeGreaterThan(100)
+  expect(locked.filter(([, { integrity }]) => !/^sha512-/.test(integrity ?? '')).map(([path]) => path)).toEqual([])
+  expect(locked.flatMap(([, { resolved }]) => resolved ?? [])).toEqual([])
+})
+
+it('may be used and passed on', () => {
+  const allowed = ['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', '(MIT OR CC0-1.0)', 'MPL-2.0']
+  const others = ['MIT OR Apache-2.0', 'BlueOak-1.0.0', 'CC0-1.0', 'Python-2.0']
+  const strange = locked.filter(([, { license }]) => !license || ![...allowed, ...others].includes(license))
+  expect(strange.map(([path, { license }]) => `${path} ${license}`)).toEqual([])
+})
+
+it('is listed in NOTICE, with the licence texts that packages do not bring', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'attune-notice-'))
+  execFileSync(process.execPath, [join(root, 'docs/notice.mjs'), join(dir, 'NOTICE')])
+  expect(readFileSync(join(root, 'NOTICE'), 'utf8'), 'npm run notice').toBe(readFileSync(join(dir, 'NOTICE'), 'utf8'))
+  rmSync(dir, { recursive: true })
+})
