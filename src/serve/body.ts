@@ -4,6 +4,7 @@
  * being read take together has a limit too.
  */
 import { HTTPException } from 'hono/http-exception'
+import { parseJson } from '../data/json.ts'
 import { refusal } from './refusal.ts'
 
 /** Bytes of one body. */
@@ -53,11 +54,7 @@ const crowded = () =>
 const parsed = (bytes: Buffer): unknown => {
   const text = textOf(bytes)
   if (depthOf(text) > deepest) throw refusal(400, `the body nests deeper than ${deepest} levels`)
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw refusal(400, 'the body is not JSON')
-  }
+  return parseJson(text, () => refusal(400, 'the body is not JSON'))
 }
 
 const textOf = (bytes: Buffer): string => {

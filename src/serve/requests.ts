@@ -4,6 +4,7 @@
  * its name, so that nothing that was asked for is silently left out.
  */
 import { z } from 'zod'
+import { parseJson } from '../data/json.ts'
 import { quoted } from '../util/quote.ts'
 import { refusal } from './refusal.ts'
 
@@ -49,7 +50,7 @@ const content = z.union([z.string(), z.array(part).transform((parts) => parts.ma
 /** OpenAI writes a call's arguments as JSON in a text; templates read them as an object. */
 const argumentsOf = (text: string): unknown => {
   try {
-    const value: unknown = JSON.parse(text)
+    const value = parseJson(text, () => new Error())
     return typeof value === 'object' && value !== null ? value : text
   } catch {
     return text
@@ -68,6 +69,9 @@ const message = z.looseObject({
   refusal: z.null('is not supported by this server; use content').optional(),
 })
 
+/** As it is: a copy would lose how its numbers were written. */
+const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
+
 export const chatSchema = z.object({
   ...common,
   messages: z.array(message).min(1),
@@ -76,7 +80,7 @@ export const chatSchema = z.object({
   top_logprobs: z.number().int().min(0).max(mostTops).nullish(),
   add_generation_prompt: z.boolean().nullish(),
   continue_final_message: z.boolean().nullish(),
-  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+  chat_template_kwargs: z.custom<Record<string, unknown>>(isObject, 'must be an object').nullish(),
 })
 
 export const completionSchema = z.object({
