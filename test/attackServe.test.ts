@@ -1,11 +1,14 @@
 /** The short form of `npm run attack`: the same attacks on a server in this process, in a few seconds. */
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { threadEncoder } from '../src/serve/encoder.ts'
+import { loadTokenizerFolder } from '../src/text/tokenizer.node.ts'
 import { bodies, malformed, matrix, sendRaw, sleep, slow, type Target } from './support/attackServe.ts'
 import { fixture } from './support/golden.ts'
 import { openServed } from './support/served.ts'
@@ -20,6 +23,15 @@ const model = 'stories'
 const portOf = ({ url }: { url: string }) => Number(new URL(url).port)
 const corsOrigin = 'https://allowed.example'
 
+/** A tokenizer's folder with a chat template. */
+const withTemplate = () => {
+  const folder = mkdtempSync(join(tmpdir(), 'attune-attack-'))
+  cpSync(fixture('models/stories260K'), folder, { recursive: true })
+  const turn = "{% for m in messages %}{{ '<s>' + m.role + ': ' + m.content | trim + '</s>' }}{% endfor %}"
+  writeFileSync(join(folder, 'chat_template.jinja'), turn)
+  return folder
+}
+
 describe('a server lets in', () => {
   it.each([
     ['only who calls it by a name of this machine', {}],
@@ -33,7 +45,7 @@ describe('a server lets in', () => {
       ...options,
       corsOrigin: 'corsOrigins' in options ? corsOrigin : undefined,
     }
-    const { letIn } = await matrix(target, 7, 500)
+    const { letIn } = await matrix(target, 7, 150)
     expect(letIn).toBeGreaterThan(0)
     expect(server.errors).toEqual([])
     await server.close()
@@ -84,14 +96,17 @@ describe('a server lets in', () => {
 
 describe('a server withstands', () => {
   it('bodies that are large, deep or strange, and others do not wait for them', async () => {
-    const { served } = engine
-    const encoder = threadEncoder(served.tokenizer, fixture('models/stories260K'), { seconds: 3 })
-    const server = await engine.start({ served: { ...served, encoder } })
-    const { slowestOther } = await bodies({ port: portOf(server), model })
+    const folder = withTemplate()
+    const tokenizer = (await loadTokenizerFolder(folder))!
+    const encoder = threadEncoder(tokenizer, folder, { seconds: 3 })
+    const server = await engine.start({ served: { ...engine.served, tokenizer, encoder } })
+    const quick = (name: string) => !/MB|900,000|100,000 messages|1,000,000/.test(name)
+    const { slowestOther } = await bodies({ port: portOf(server), model }, 30, quick)
     expect(slowestOther).toBeLessThan(3000)
     expect(server.errors).toEqual([])
     await server.close()
     await encoder.close()
+    rmSync(folder, { recursive: true })
   })
 
   it('what is no request', async () => {
@@ -103,7 +118,7 @@ describe('a server withstands', () => {
 
   it('clients that send slowly or do not read: they keep nobody out, and its end does not wait for them', async () => {
     const server = await engine.start({ maxRequests: 40 })
-    const { status, sockets } = await slow({ port: portOf(server), model }, 120)
+    const { status, sockets } = await slow({ port: portOf(server), model }, 60)
     expect(status).toBe(200)
     const began = Date.now()
     await server.close()

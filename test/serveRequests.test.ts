@@ -3,6 +3,7 @@ import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { score } from '../src/generate/score.ts'
 import type { Listening } from '../src/serve/listen.ts'
+import { chatTemplate } from '../src/text/chat.ts'
 import { collect } from './support/collect.ts'
 import { openServed } from './support/served.ts'
 
@@ -141,6 +142,36 @@ describe('what ends an answer', () => {
     expect([later.usage?.completion_tokens, later.choices?.[0].finish_reason]).toEqual([4, 'stop'])
     expect((await complete({ stop_token_ids: [9999] })).error?.param).toBe('stop_token_ids')
     expect((await complete({ min_tokens: 2, stop: 'x' })).error?.param).toBe('min_tokens')
+  })
+})
+
+describe('what the template is given', () => {
+  it('is what the request says', async () => {
+    const { served } = engine
+    const plain = served.tokenizer
+    const source =
+      '{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{{ mood }}{% endif %}'
+    const encoder = { encode: plain.encode, encodePlain: plain.encode, added: [] }
+    const chat = chatTemplate({ default: { file: 'test', source } }, encoder, {})
+    const special = await engine.start({ served: { ...served, tokenizer: { ...plain, chat } } })
+    const ask = async (more: object) => {
+      const body = JSON.stringify({ model, messages, max_tokens: 1, ...more })
+      const headers = { 'content-type': 'application/json' }
+      const response = await fetch(`${special.url}/v1/chat/completions`, { method: 'POST', headers, body })
+      const { error, usage } = (await response.json()) as Answer
+      return error?.message ?? usage?.prompt_tokens
+    }
+    const tokens = (text: string) => plain.encode(text).ids.length
+    expect(await ask({})).toBe(tokens(`[user] ${prompt}[assistant]`))
+    expect(await ask({ chat_template_kwargs: { mood: 1.5 } })).toBe(tokens(`[user] ${prompt}[assistant]1.5`))
+    expect(await ask({ add_generation_prompt: false })).toBe(tokens(`[user] ${prompt}`))
+    const said = [...messages, { role: 'assistant', content: 'So it' }]
+    expect(await ask({ messages: said, continue_final_message: true })).toBe(
+      tokens(`[user] ${prompt}[assistant] So it`),
+    )
+    expect(await ask({ continue_final_message: true, add_generation_prompt: true })).toContain('exclude each other')
+    expect(await ask({ chat_template_kwargs: { messages: [] } })).toContain('is what this server gives the template')
+    await special.close()
   })
 })
 

@@ -89,12 +89,17 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
     ) =>
     async (context: Context) => {
       const request = context.req.raw
-      const body = readBody(schema, await read(request))
-      if (body.model !== served.name) throw unknownModel(String(body.model), served.name)
-      const leave = admit()
+      const { body: given, release } = await read(request)
+      let leave = () => {}
       try {
-        return await answer(context, await jobOf(served, body, request.signal), dialect, leave)
+        const body = readBody(schema, given)
+        if (body.model !== served.name) throw unknownModel(body.model, served.name)
+        leave = admit()
+        const job = await jobOf(served, body, request.signal)
+        release()
+        return await answer(context, job, dialect, leave)
       } catch (error) {
+        release()
         leave()
         if (request.signal.aborted) return nobodyReads()
         throw error
@@ -161,9 +166,14 @@ const pagesOf =
 /** Whether a host is this machine, seen from itself. */
 export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host)
 
-const loopbackOnly = async ({ req }: Context, next: () => Promise<void>) => {
+const loopbackOnly = async ({ req, env }: Context, next: () => Promise<void>) => {
+  // Of several names Node keeps the first; a path may name a host too
+  const headers: string[] = env?.incoming?.rawHeaders ?? []
+  if (headers.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length > 1)
+    throw refusal(400, 'the request names more than one host')
   const host = (req.header('host') ?? '').replace(/:\d+$/, '')
-  if (!isLoopback(host))
-    throw refusal(403, `answers only as localhost, not as ${quoted(host)}; start it with a token for other names`)
+  const stranger = [host, new URL(req.url).hostname].find((name) => !isLoopback(name))
+  if (stranger !== undefined)
+    throw refusal(403, `answers only as localhost, not as ${quoted(stranger)}; start it with a token for other names`)
   await next()
 }

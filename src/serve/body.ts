@@ -9,12 +9,13 @@ import { refusal } from './refusal.ts'
 
 /** Bytes of one body. */
 const largestBody = 4 * 2 ** 20
-/** Bytes of all that are being read. */
+/** Bytes of all that are being read or made into prompts. */
 const largestBodies = 256 * 2 ** 20
 /** Lists and objects inside of each other. */
 const deepest = 100
 
-export type BodyReader = (request: Request) => Promise<unknown>
+/** Whoever is given a body says when he has made of it what he needs. */
+export type BodyReader = (request: Request) => Promise<{ body: unknown; release(): void }>
 
 /** A reader that counts what it holds over all requests. */
 export const bodyReader = (): BodyReader => {
@@ -26,6 +27,10 @@ export const bodyReader = (): BodyReader => {
     if (Number(request.headers.get('content-length')) > largestBody) throw tooLarge()
     const parts: Uint8Array[] = []
     let size = 0
+    const release = () => {
+      held -= size
+      size = 0
+    }
     try {
       for await (const part of request.body ?? []) {
         held += part.length
@@ -34,12 +39,11 @@ export const bodyReader = (): BodyReader => {
         if (held > largestBodies) throw crowded()
         parts.push(part)
       }
+      return { body: parsed(Buffer.concat(parts)), release }
     } catch (error) {
+      release()
       throw error instanceof HTTPException ? error : refusal(400, 'the body did not arrive whole')
-    } finally {
-      held -= size
     }
-    return parsed(Buffer.concat(parts))
   }
 }
 

@@ -77,7 +77,11 @@ export const completionJob = async (served: Served, body: CompletionBody, signal
   const wishes = { most: body.max_tokens ?? defaultTokens, tops: body.logprobs ?? undefined, param: 'prompt' }
   const options = optionsOf(served, body, texts.length, wishes)
   const prompts: number[][] = []
-  for (const text of texts) prompts.push(typeof text === 'string' ? await encode(served, { text }, signal) : text)
+  for (const text of texts) {
+    // Others have their turn between two texts
+    if (prompts.length) await setImmediate()
+    prompts.push(typeof text === 'string' ? await encode(served, { text }, signal) : text)
+  }
   const made = job(served, body, prompts, options, wishes)
   return body.echo ? { ...made, echo: await echoOf(served, made, texts) } : made
 }
