@@ -117,12 +117,12 @@ describe('a server withstands', () => {
   })
 
   it('clients that send slowly or do not read: they keep nobody out, and its end does not wait for them', async () => {
-    const server = await engine.start({ maxRequests: 40 })
+    const server = await engine.start({ maxRequests: 40 }, { closingSeconds: 1 })
     const { status, sockets } = await slow({ port: portOf(server), model }, 60)
     expect(status).toBe(200)
     const began = Date.now()
     await server.close()
-    expect(Date.now() - began).toBeLessThan(5000)
+    expect(Date.now() - began).toBeLessThan(3000)
     for (const socket of sockets) socket.destroy()
     expect(server.errors).toEqual([])
   })

@@ -310,10 +310,10 @@ describe('an address', () => {
 describe('its end', () => {
   it('lets what is under way finish', async () => {
     const short = await engine.start()
-    const asked = clientOf(short.url).completions.create({ model, prompt, max_tokens: 40, temperature: 0 })
-    await new Promise((resolve) => setTimeout(resolve, 30))
-    await short.close()
-    expect((await asked).usage?.completion_tokens).toBe(40)
+    const asked = { model, prompt, max_tokens: 40, temperature: 0, stream_options: { include_usage: true } }
+    const stream = await clientOf(short.url).completions.create({ ...asked, stream: true })
+    const [chunks] = await Promise.all([collect(stream), short.close()])
+    expect(chunks.at(-1)?.usage?.completion_tokens).toBe(40)
     await expect(post({ model, prompt }, { url: short.url })).rejects.toThrow()
   })
 

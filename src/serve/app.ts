@@ -93,7 +93,7 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
       let leave = () => {}
       try {
         const body = readBody(schema, given)
-        if (body.model !== served.name) throw unknownModel(body.model, served.name)
+        if (body.model !== served.name) throw unknownModel(String(body.model), served.name)
         leave = admit()
         const job = await jobOf(served, body, request.signal)
         release()

@@ -1,4 +1,5 @@
 /** From a checked body to what the scheduler is asked for. */
+import { setImmediate } from 'node:timers/promises'
 import { type PromptToken, promptLogps } from '../generate/promptLogps.ts'
 import type { CompletionOptions } from '../generate/sequence.ts'
 import type { Model } from '../passes/model.ts'

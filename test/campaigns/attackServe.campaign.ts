@@ -1,5 +1,5 @@
 /**
- * Attacks on `attune serve` as a process: every combination of host, origin, token, method and path; bodies at their limits
+ * Attacks on `attune serve` as a process: every combination (or COMBINATIONS) of host, origin, token, method and path; bodies at their limits
  * while others ask; ROUNDS (2,000) malformed requests and CLIENTS (600) that are slow or break off, from SEED on. Nothing may
  * get in that should not, nothing may be a 5xx, and the server must end within five seconds. The short form of it is
  * test/attackServe.test.ts, with a browser.
@@ -18,6 +18,8 @@ import { root } from '../support/project.ts'
 const seed = Number(process.env.SEED ?? 1)
 const rounds = Number(process.env.ROUNDS ?? 2000)
 const clients = Number(process.env.CLIENTS ?? 600)
+/** Of host, origin, token, method and path; all by default. */
+const combinations = Number(process.env.COMBINATIONS ?? Number.POSITIVE_INFINITY)
 const corsOrigin = 'https://allowed.example'
 
 const folder = mkdtempSync(join(tmpdir(), 'attune-attack-'))
@@ -49,11 +51,11 @@ const attack = async (flags: string[], run: (target: Target) => Promise<object>)
   expect(seconds).toBeLessThan(5)
 }
 
-it('who gets in, without a token', () => attack([], (target) => matrix(target, seed)))
+it('who gets in, without a token', () => attack([], (target) => matrix(target, seed, combinations)))
 it('who gets in, with one', () =>
-  attack(['--token-env', 'ATTACK_TOKEN'], (target) => matrix({ ...target, token: 'right' }, seed)))
+  attack(['--token-env', 'ATTACK_TOKEN'], (target) => matrix({ ...target, token: 'right' }, seed, combinations)))
 it('which pages get in', () =>
-  attack(['--cors-origin', corsOrigin], (target) => matrix({ ...target, corsOrigin }, seed)))
+  attack(['--cors-origin', corsOrigin], (target) => matrix({ ...target, corsOrigin }, seed, combinations)))
 it('bodies', () => attack([], (target) => bodies(target, 120)))
 it('malformed requests', () => attack([], (target) => malformed(target, seed, rounds)))
 it('slow clients', () =>

@@ -45,13 +45,10 @@ const hosts = [
   '127.9.9.9',
   'evil.example',
   'localhost.evil.example',
-  '127.0.0.1.evil.example',
   'evil.example@localhost',
   'localhost@evil.example',
   'localhost:80:80',
-  'localhost/',
   '0.0.0.0',
-  '2130706433',
   '',
   undefined,
 ]
@@ -64,30 +61,11 @@ const origins = [
   'http://127.0.0.1:3000',
   'https://allowed.example',
   'https://allowed.example.evil.example',
-  'HTTPS://ALLOWED.EXAMPLE',
-  'file://',
 ]
-const tokens = [
-  undefined,
-  'Bearer right',
-  'Bearer wrong',
-  'bearer right',
-  'Bearer right ',
-  'Basic right',
-  'Bearer',
-  'right',
-]
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'BREW']
-const paths = [
-  '/v1/models',
-  '/v1/models/NAME',
-  '/v1/completions',
-  '/v1/chat/completions',
-  '/',
-  '/v1//models',
-  '/v1/%6dodels',
-]
-const sites = [undefined, 'cross-site', 'same-site', 'none']
+const tokens = [undefined, 'Bearer right', 'Bearer wrong', 'Basic right', 'right']
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']
+const paths = ['/v1/models', '/v1/models/NAME', '/v1/completions', '/v1/chat/completions', '/v1//models']
+const sites = [undefined, 'cross-site']
 
 /**
  * Every combination of host, origin, token, method and path, or so many of them. @returns how many were tried; throws where
@@ -279,7 +257,7 @@ export const slow = async ({ port, model }: Target, count: number) => {
   const endless = JSON.stringify({
     model,
     prompt: 'Once upon a time',
-    max_tokens: 100,
+    max_tokens: 40,
     n: 4,
     stream: true,
     logprobs: 20,
