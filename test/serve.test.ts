@@ -309,7 +309,7 @@ describe('an address', () => {
 
 describe('its end', () => {
   it('lets what is under way finish', async () => {
-    const short = await engine.start()
+    const short = await engine.start({}, { closingSeconds: 30 })
     const asked = { model, prompt, max_tokens: 40, temperature: 0, stream_options: { include_usage: true } }
     const stream = await clientOf(short.url).completions.create({ ...asked, stream: true })
     const [chunks] = await Promise.all([collect(stream), short.close()])
