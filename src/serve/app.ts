@@ -77,7 +77,8 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
   }
 
   const reported = (error: unknown) => {
-    if (asRefusal(error).status >= 500) onError(error)
+    // A server that is closing cuts answers off, which is no failure
+    if (asRefusal(error).status === 500) onError(error)
     return error
   }
 

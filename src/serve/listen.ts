@@ -32,7 +32,7 @@ const mostConnections = 4096
 export const listen = (
   app: Hono,
   { host, port }: { host: string; port: number },
-  { requestSeconds = 60, readerSeconds = 60, closingSeconds = 4 }: Patience = {},
+  { requestSeconds = 60, readerSeconds = 60, closingSeconds = 3 }: Patience = {},
 ): Promise<Listening> =>
   new Promise((resolve, reject) => {
     const serverOptions = {

@@ -2,7 +2,6 @@
  * Attacks on a server: who gets in, bodies at their limits, clients that are slow or break off. Each throws where the
  * server did what it must not, and returns how many times it was tried.
  */
-import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { expect } from 'vitest'
 import { philox } from '../../src/util/rng.ts'
@@ -21,13 +20,14 @@ export const sendRaw = async (port: number, parts: readonly string[], { pause = 
   const chunks: Buffer[] = []
   socket.on('data', (chunk) => chunks.push(chunk))
   socket.on('error', () => {})
-  await once(socket, 'connect')
+  const closed = new Promise((done) => socket.once('close', done))
+  await Promise.race([new Promise<void>((done) => socket.once('connect', done)), closed])
   for (const part of parts) {
     socket.write(part, 'latin1')
     if (pause) await sleep(pause)
   }
   if (end) socket.end()
-  await Promise.race([once(socket, 'close'), sleep(wait)])
+  await Promise.race([closed, sleep(wait)])
   socket.destroy()
   return Buffer.concat(chunks).toString('latin1')
 }
@@ -118,7 +118,7 @@ const knock = async ({ port, model, token, corsOrigin }: Target, asked: Knock): 
   const told = `${JSON.stringify(asked)}: ${answer.slice(0, 200)}`
   expect(status, told).toBeGreaterThan(0)
   expect(status, told).toBeLessThan(500 + Number(asked.method === 'TRACE' || asked.method === 'BREW') * 100)
-  const named = token !== undefined ? asked.host !== undefined : loopback.has(asked.host ?? '')
+  const named = token === undefined ? loopback.has(asked.host ?? '') : /^(\[::1\]|[\w.-]+)$/.test(asked.host ?? '')
   const page = asked.origin === undefined ? !/-site/.test(asked.site ?? '') : asked.origin === corsOrigin
   const known = token === undefined || /^bearer +right *$/i.test(asked.token ?? '')
   const welcome = named && page && known
