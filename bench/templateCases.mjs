@@ -43,6 +43,8 @@ const snippet = (next) => {
     return made
   }
 
+  const inLoop = (make, other) => (names.includes('loop') ? make() : other)
+
   const literalInt = () => pick(['0', '1', '2', '3', '-1', '-2', '7', '10', '255', '9007199254740993', '12345678901234567890', '1_000'])
   const literalFloat = () => pick(['0.0', '1.0', '1.5', '-2.5', '0.1', '2.675', '1e20', '1e-7', '1e16', '123456.789', '0.5', '3.0'])
   const literalText = () =>
@@ -52,14 +54,15 @@ const snippet = (next) => {
   const number = (d) => {
     if (d <= 0 || chance(0.3)) return pick([literalInt, literalInt, literalFloat, () => pick(['i', 'f', 'z', 'm.n', 'm.big', 'xs[0]', 'xs|length', 'true'])])()
     return pick([
-      () => `(${number(d - 1)} ${pick(['+', '-', '*', '/', '//', '%', '**'])} ${number(d - 2)})`,
-      () => `${list(d - 1)}|length`,
-      () => `${number(d - 1)}|${pick(['abs', 'int', 'float', 'round', 'round(1)', 'round(2)', 'round(-1)', "round(1, 'floor')", "round(0, 'ceil')", 'string|int'])}`,
-      () => `${text(d - 1)}|${pick(['int', 'float', 'length', 'wordcount', 'int(none)', 'float(none)', 'int(5)', 'int(0, 16)', 'int(7, base=2)', 'float(1.5)', 'int(0, 0)'])}`,
-      () => `${list(d - 1)}|${pick(['sum', 'max', 'min', 'first', 'last', "sum('v')", "sum(attribute='v', start=10)"])}`,
+      () => `(${number(d - 1)} ${pick(['+', '-', '*', '/', '//', '%'])} ${number(d - 2)})`,
+      () => `(${number(d - 1)} ** ${pick(['0', '1', '2', '3', '-1', '2.0', '-2.0'])})`,
+      () => `(${list(d - 1)}|length)`,
+      () => `(${number(d - 1)}|${pick(['abs', 'int', 'float', 'round', 'round(1)', 'round(2)', 'round(-1)', "round(1, 'floor')", "round(0, 'ceil')", 'string|int'])})`,
+      () => `(${text(d - 1)}|${pick(['int', 'float', 'length', 'wordcount', 'int(none)', 'float(none)', 'int(5)', 'int(0, 16)', 'int(7, base=2)', 'float(1.5)', 'int(0, 0)'])})`,
+      () => `(${list(d - 1)}|${pick(['sum', 'max', 'min', 'first', 'last', "sum('v')", "sum(attribute='v', start=10)"])})`,
       () => `-${number(d - 1)}`,
       () => `${text(d - 1)}.${pick(["count('a')", "find('l')", "rfind('o', 1)", "index('a')", "find('e', 2, 5)"])}`,
-      () => `loop.${pick(['index', 'index0', 'revindex', 'revindex0', 'length', 'depth'])}`,
+      () => inLoop(() => `loop.${pick(['index', 'index0', 'revindex', 'revindex0', 'length', 'depth'])}`, 'i'),
       () => `${number(d - 1)}.${pick(['real', 'imag', 'numerator', 'denominator'])}`,
       () => `(${number(d - 1)} if ${bool(d - 1)} else ${number(d - 1)})`,
     ])()
@@ -69,7 +72,7 @@ const snippet = (next) => {
     pick(['upper', 'lower', 'title', 'capitalize', 'trim', "trim('ax ')", 'string', 'reverse', 'e', 'escape', 'safe', 'forceescape', 'striptags', 'urlencode', 'indent', 'indent(2, true)', "indent('> ', blank=true)", 'indent(width=3, first=true)', 'truncate(9)', 'truncate(5, true)', "truncate(8, false, '…', 0)", 'center(20)', 'center(3)', "replace('a', 'X')", "replace('e', none)", "replace('', '-')", "replace('l', 'L', 1)", "default('D')", "d('D', true)", 'wordwrap(8)', 'wordwrap(5, false)', "wordwrap(6, true, '|')", 'wordwrap(10, break_on_hyphens=false)', 'tojson', 'pprint', 'list|string', "format('x')", 'filesizeformat', "replace('a', 1)", 'wordwrap'])
 
   const methods = () =>
-    pick(['upper()', 'lower()', 'title()', 'strip()', "strip('aH ')", 'lstrip()', "rstrip('d')", 'capitalize()', 'swapcase()', 'casefold()', "replace('a', 'b')", "replace('l', '', 1)", "split()|string", "split(',')|string", "split('a', 1)|string", "rsplit(' ', 1)|string", 'splitlines()|string', 'splitlines(true)|string', "partition('l')|string", "rpartition(' ')|string", "join(['1', '2'])", "join(words)", "center(12, '*')", 'ljust(8)', "rjust(8, '.')", 'zfill(6)', "removeprefix('He')", "removesuffix('d')", 'expandtabs(4)', "format(1, 2.5)", "ljust(2)", "translate({97: 'AA', 101: none})", 'split(none, 1)|string', "encode|string|length|string"])
+    pick(['upper()', 'lower()', 'title()', 'strip()', "strip('aH ')", 'lstrip()', "rstrip('d')", 'capitalize()', 'swapcase()', 'casefold()', "replace('a', 'b')", "replace('l', '', 1)", "split()[0]", "split(',')[-1]", "split('a', 1)[0]", "rsplit(' ', 1)[0]", 'splitlines()[0]', 'splitlines(true)[-1]', "partition('l')[2]", "rpartition(' ')[0]", "join(['1', '2'])", "join(words)", "center(12, '*')", 'ljust(8)', "rjust(8, '.')", 'zfill(6)', "removeprefix('He')", "removesuffix('d')", 'expandtabs(4)', "format(1, 2.5)", "ljust(2)", "translate({97: 'AA', 101: none})", 'split(none, 1)[0]'])
 
   const formats = () =>
     pick(["'%s|%r' % (V, V)", "'%5.2f' % N", "'%d' % N", "'%-6s|' % V", "'%+d' % N", "'%05d' % N", "'%x' % N", "'%e' % N", "'%g' % N", "'%s' % V", "'%%%s' % V", "'%(a)s' % {'a': V}", "'%.3s' % V", "'%c' % 65", "'{}-{}'.format(V, N)", "'{:>8}'.format(V)", "'{:.2f}'.format(N)", "'{:,}'.format(N)", "'{:08.3f}'.format(N)", "'{0}{1}{0}'.format(V, N)", "'{a!r:^12}'.format(a=V)", "'{:x}'.format(N)", "'{:e}'.format(N)", "'{:g}'.format(N)", "'{:%}'.format(N)", "'{:+}'.format(N)", "'{m[role]}'.format(m=m)", "'{0.role}'.format(m)", "'{:*^9}'.format(V)", "'{:#x}'.format(N)", "'{:_}'.format(N)", "'{:.3}'.format(N)", "'{:{}}'.format(V, 7)", "'%s'|format(V)", "'%s %d'|format(V, N)", "'{:,.1f}'.format(N)", "'{:010,}'.format(N)", "'%.0f' % N", "'%#.3g' % N", "'%a' % V", "'%o' % N", "'%*d' % (5, N)", "'{:n}'.format(N)", "'{:b}'.format(N)", "'{:6}|{:<6}|{:^6}'.format(N, N, N)"])
@@ -80,17 +83,17 @@ const snippet = (next) => {
       () => `(${text(d - 1)} + ${text(d - 1)})`,
       () => `(${any(d - 1)} ~ ${any(d - 1)})`,
       () => `(${text(d - 1)} * ${pick(['2', '0', '-1', '3', 'i', 'z'])})`,
-      () => `${text(d - 1)}|${textFilters()}`,
-      () => `${any(d - 1)}|${textFilters()}`,
+      () => `(${text(d - 1)}|${textFilters()})`,
+      () => `(${any(d - 1)}|${textFilters()})`,
       () => `${text(d - 1)}.${methods()}`,
       () => `${text(d - 1)}${slice()}`,
       () => `(${formats().replaceAll('V', () => any(d - 2)).replaceAll('N', () => number(d - 2))})`,
-      () => `${list(d - 1)}|${pick(["join(', ')", 'join', "join('-', attribute='k')", 'first', 'last', "map('string')|join(',')", "map('upper')|join", "join(none)", "join(1)"])}`,
-      () => `${any(d - 1)}|tojson${pick(['', '', '', '(indent=2)', '(indent=0)', '(sort_keys=true)', "(separators=(',', ':'))", '(ensure_ascii=true)', '(true, 4)', "(indent='--')", '(indent=1, sort_keys=true)'])}`,
+      () => `(${list(d - 1)}|${pick(["join(', ')", 'join', "join('-', attribute='k')", 'first', 'last', "map('string')|join(',')", "map('upper')|join", "join(none)", "join(1)"])})`,
+      () => `(${any(d - 1)}|tojson${pick(['', '', '', '(indent=2)', '(indent=0)', '(sort_keys=true)', "(separators=(',', ':'))", '(ensure_ascii=true)', '(true, 4)', "(indent='--')", '(indent=1, sort_keys=true)'])})`,
       () => `${text(d - 1)}[${literalInt()}]`,
-      () => `loop.cycle(${any(d - 1)}, ${any(d - 2)})`,
-      () => `${any(d - 1)}|string`,
-      () => `${pick(['m', 'm.tool', '{}', 'rows[0]'])}|xmlattr`,
+      () => inLoop(() => `loop.cycle(${any(d - 1)}, ${any(d - 2)})`, 's'),
+      () => `(${any(d - 1)}|string)`,
+      () => `(${pick(['m', 'm.tool', '{}', 'rows[0]'])}|xmlattr)`,
     ])()
   }
 
@@ -110,10 +113,10 @@ const snippet = (next) => {
       () => `(${list(d - 1)} + ${list(d - 1)})`,
       () => `(${list(d - 1)} * ${pick(['2', '0', '1', '-3'])})`,
       () => `${list(d - 1)}${slice()}`,
-      () => `${list(d - 1)}|${pick(['list', 'sort', 'sort(reverse=true)', 'reverse|list', 'unique|list', "sort(attribute='k')", "sort(attribute='v,k')", "sort(case_sensitive=true)", 'batch(2)|list', "batch(2, 'x')|list", 'batch(3, none)|list', 'slice(2)|list', "slice(3, 'x')|list", "map(attribute='k')|list", "map(attribute='v', default=9)|list", "map(attribute='t.q')|list", "map('int')|list", "map('default', 'D')|list", "map('upper')|list", "select|list", 'reject|list', "select('none')|list", "reject('none')|list", "select('number')|list", "select('gt', 1)|list", "selectattr('v')|list", "selectattr('v', 'none')|list", "rejectattr('k', 'equalto', 'a')|list", "selectattr('t', 'defined')|list", "groupby('k')|list", "groupby('v', default=0)|list", "unique(attribute='k')|list", "map('string')|list", "map('tojson')|list", "groupby('k', case_sensitive=true)|map(attribute='grouper')|list", "map('length')|list", "map('first')|list", "map('nope')|list", 'map("round", 1)|list', "selectattr('k', 'in', ['a', 'x'])|list", 'sort(true, true)', "unique(true)|list"])}`,
-      () => `${text(d - 1)}|list`,
+      () => `(${list(d - 1)}|${pick(['list', 'sort', 'sort(reverse=true)', 'reverse|list', 'unique|list', "sort(attribute='k')", "sort(attribute='v,k')", "sort(case_sensitive=true)", 'batch(2)|list', "batch(2, 'x')|list", 'batch(3, none)|list', 'slice(2)|list', "slice(3, 'x')|list", "map(attribute='k')|list", "map(attribute='v', default=9)|list", "map(attribute='t.q')|list", "map('int')|list", "map('default', 'D')|list", "map('upper')|list", "select|list", 'reject|list', "select('none')|list", "reject('none')|list", "select('number')|list", "select('gt', 1)|list", "selectattr('v')|list", "selectattr('v', 'none')|list", "rejectattr('k', 'equalto', 'a')|list", "selectattr('t', 'defined')|list", "groupby('k')|list", "groupby('v', default=0)|list", "unique(attribute='k')|list", "map('string')|list", "map('tojson')|list", "groupby('k', case_sensitive=true)|map(attribute='grouper')|list", "map('length')|list", "map('first')|list", "map('nope')|list", 'map("round", 1)|list', "selectattr('k', 'in', ['a', 'x'])|list", 'sort(true, true)', "unique(true)|list"])})`,
+      () => `(${text(d - 1)}|list)`,
       () => `${text(d - 1)}.split(${pick(['', "' '", "'a'", "',', 1"])})`,
-      () => `${dictionary(d - 1)}|${pick(['items|list', 'list', 'dictsort', "dictsort(by='value')", 'dictsort(reverse=true)', 'dictsort(true)'])}`,
+      () => `(${dictionary(d - 1)}|${pick(['items|list', 'list', 'dictsort', "dictsort(by='value')", 'dictsort(reverse=true)', 'dictsort(true)'])})`,
       () => `${dictionary(d - 1)}.${pick(['keys()|list', 'values()|list', 'items()|list', 'keys()', 'values()', 'items()'])}`,
     ])()
   }
@@ -140,18 +143,18 @@ const snippet = (next) => {
       () => `(not ${any(d - 1)})`,
       () => `(${any(d - 1)} ${pick(['and', 'or'])} ${any(d - 1)})`,
       () => `${text(d - 1)}.${pick(["startswith('H')", "endswith('d')", "startswith(('a', 'T'))", 'isdigit()', 'isalpha()', 'isupper()', 'islower()', 'isspace()', 'istitle()', 'isalnum()', 'isnumeric()', 'isascii()', 'isprintable()', 'isidentifier()', "startswith('l', 2)", 'isdecimal()'])}`,
-      () => `loop.${pick(['first', 'last', 'changed(i)'])}`,
+      () => inLoop(() => `loop.${pick(['first', 'last', 'changed(i)'])}`, 'yes'),
     ])()
   }
 
   const any = (d) => {
-    if (d <= 0) return pick([name, name, literalInt, literalText, literalFloat, () => pick(['none', 'm.a', 'm.nope', "m['a']", 'm.tool.x', 'm.n', 'm.big', 'loop.index', 'loop.nextitem', 'loop.previtem'])])()
+    if (d <= 0) return pick([name, name, literalInt, literalText, literalFloat, () => pick(['none', 'm.a', 'm.nope', "m['a']", 'm.tool.x', 'm.n', 'm.big', inLoop(() => pick(['loop.index', 'loop.nextitem', 'loop.previtem']), 'f')])])()
     return pick([
       number, number, text, text, list, list, dictionary, bool,
       () => `${name()}.${pick(['a', 'k', 'v', 't', 'q', 'role', 'content', 'nope', 'items', 'n', 'tool'])}`,
       () => `${name()}[${pick(["'a'", '0', '-1', "'k'", 'none', '1.0', 'true', "'nope'", '99'])}]`,
       () => `${dictionary(d - 1)}.get(${key()}${pick(['', ", 'x'", ', none'])})`,
-      () => `${any(d - 1)}|${pick(["default('D')", 'default(none)', "default('D', true)", 'd', 'default(0, boolean=true)', 'first', 'last', 'attr("a")', 'tojson', 'string', 'length', 'list', 'int', 'float', 'items|list', "default(default_value='V')", 'abs', 'count', 'max', 'min', 'upper', "attr('upper')", 'random|default'])}`,
+      () => `(${any(d - 1)}|${pick(["default('D')", 'default(none)', "default('D', true)", 'd', 'default(0, boolean=true)', 'first', 'last', 'attr("a")', 'tojson', 'string', 'length', 'list', 'int', 'float', 'items|list', "default(default_value='V')", 'abs', 'count', 'max', 'min', 'upper'])})`,
       () => `(${any(d - 1)} if ${bool(d - 1)}${chance(0.7) ? ` else ${any(d - 1)}` : ''})`,
     ])()
   }
@@ -164,8 +167,8 @@ const snippet = (next) => {
   const statement = (d) => {
     if (d <= 0 || chance(0.45)) return print(any(chance(0.5) ? 2 : 3))
     return pick([
-      () => `${tag(`for x in ${list(2)}${chance(0.2) ? ` if ${within(['x'], () => bool(1))}` : ''}`)}${within(['x', 'x'], () => body(d - 1))}${chance(0.2) ? tag('else') + data() : ''}${tag('endfor')}`,
-      () => `${tag(`for k, v in ${dictionary(1)}.items()`)}${within(['k', 'v'], () => body(d - 1))}${tag('endfor')}`,
+      () => `${tag(`for x in ${list(2)}${chance(0.2) ? ` if ${within(['x'], () => bool(1))}` : ''}`)}${within(['x', 'x', 'loop'], () => body(d - 1))}${chance(0.2) ? tag('else') + data() : ''}${tag('endfor')}`,
+      () => `${tag(`for k, v in ${dictionary(1)}.items()`)}${within(['k', 'v', 'loop'], () => body(d - 1))}${tag('endfor')}`,
       () => `${tag(`if ${bool(2)}`)}${body(d - 1)}${chance(0.4) ? tag(`elif ${bool(1)}`) + body(d - 1) : ''}${chance(0.5) ? tag('else') + body(d - 1) : ''}${tag('endif')}`,
       () => `${tag(`set y = ${any(2)}`)}${within(['y'], () => body(d - 1))}`,
       () => `${tag(`set y${pick(['', ' | upper', ' | trim'])}`)}${body(d - 1)}${tag('endset')}${within(['y'], () => print('y'))}`,
@@ -173,7 +176,7 @@ const snippet = (next) => {
       () => `${tag(`macro f(p, q=${any(1)})`)}${within(['p', 'q', 'p'], () => body(d - 1))}${pick(['', print('varargs'), print('kwargs'), print('caller()')])}${tag('endmacro')}${print(`f(${pick(['', 'none', 'none, none', '1, q=none', 'q=2', '1, 2, 3', '1, r=3', `${any(1)}, ${any(1)}`])})`)}`,
       () => `${tag('macro g(p)')}[${print('caller(p)')}]${tag('endmacro')}${tag(`call(c) g(${any(1)})`)}${within(['c'], () => body(d - 1))}${tag('endcall')}`,
       () => `${tag(`for x in ${list(1)} recursive`)}${print('x')}${tag('if x is iterable and x is not string and x is not mapping')}<${print('loop(x)')}>${tag('endif')}${tag('endfor')}`,
-      () => `${tag(`for x in ${list(1)}`)}${tag(`if ${within(['x'], () => bool(1))}`)}${tag(pick(['break', 'continue']))}${tag('endif')}${within(['x'], () => body(d - 1))}${chance(0.3) ? tag('else') + 'E' : ''}${tag('endfor')}`,
+      () => `${tag(`for x in ${list(1)}`)}${tag(`if ${within(['x'], () => bool(1))}`)}${tag(pick(['break', 'continue']))}${tag('endif')}${within(['x', 'loop'], () => body(d - 1))}${chance(0.3) ? tag('else') + 'E' : ''}${tag('endfor')}`,
       () => `${tag(`filter ${pick(['upper', 'trim', 'indent(2)', "replace('a', 'b')", 'e'])}`)}${body(d - 1)}${tag('endfilter')}`,
       () => `${tag(`with w = ${any(1)}, u = 1`)}${within(['w', 'u'], () => body(d - 1))}${tag('endwith')}`,
       () => `{#${pick(['', '-'])} note ${pick(['', '-'])}#}${data()}${print(any(2))}`,

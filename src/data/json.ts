@@ -3,7 +3,7 @@
  * by hand for the offset of its first error.
  */
 import { badInput, type Fault, type Where } from '../util/fault.ts'
-import { withWritten } from './jsonNotes.ts'
+import { withWritten } from '../util/jsonNotes.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 

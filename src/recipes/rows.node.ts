@@ -8,6 +8,7 @@ import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { cacheFolder } from '../util/cacheFolder.node.ts'
+import { stringify } from '../util/written.ts'
 
 /** @returns the path of a jsonl file in the cache */
 export const keptRows = async (rows: Iterable<object> | AsyncIterable<object>): Promise<string> => {
@@ -17,7 +18,7 @@ export const keptRows = async (rows: Iterable<object> | AsyncIterable<object>): 
   const hash = createHash('sha256')
   const lines = async function* () {
     for await (const row of rows) {
-      const line = `${JSON.stringify(row)}\n`
+      const line = `${stringify(row)}\n`
       hash.update(line)
       yield line
     }

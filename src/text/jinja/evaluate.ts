@@ -30,8 +30,8 @@ export type Scope = { readonly names: Map<string, Value>; readonly outer?: Scope
 
 export const innerScope = (outer: Scope): Scope => ({ names: new Map(), outer })
 
-/** `escape` in {% autoescape true %}: what is printed is escaped unless it is markup. */
-export type Context = { readonly budget: Budget; readonly escape?: boolean }
+/** `escapes` in {% autoescape true %}: what is printed is escaped unless it is markup. */
+export type Context = { readonly budget: Budget; readonly escapes?: boolean }
 
 export const lookUp = (scope: Scope, name: string): Value => {
   for (let at: Scope | undefined = scope; at; at = at.outer) {
@@ -89,7 +89,7 @@ const nodes: Rules = {
     arithmetic(operator, evaluate(left, scope, context), evaluate(right, scope, context), context.budget),
   concat: ({ items }, scope, context) => {
     const values = items.map((item) => evaluate(item, scope, context))
-    const escapes = context.escape && values.some((value) => is(value, 'markup'))
+    const escapes = context.escapes && values.some((value) => is(value, 'markup'))
     const text = listed(
       values.map((value) => (escapes ? escapedText : str)(value, context.budget)),
       '',

@@ -47,10 +47,10 @@ const capture = (statements: readonly Statement[], scope: Scope, context: Render
 }
 
 /** A captured text as a value. */
-const asValue = (text: string, { escape }: Context): Value => (escape ? markup(text) : text)
+const asValue = (text: string, { escapes }: Context): Value => (escapes ? markup(text) : text)
 
-const printed = (value: Value, { budget, escape }: Context): string =>
-  escape ? escapedText(value, budget) : str(value, budget)
+const printed = (value: Value, { budget, escapes }: Context): string =>
+  escapes ? escapedText(value, budget) : str(value, budget)
 
 const one = (statement: Statement, scope: Scope, out: Output, context: Rendering): Signal => {
   if (statement.type === 'break' || statement.type === 'continue') return statement.type
@@ -65,7 +65,10 @@ const one = (statement: Statement, scope: Scope, out: Output, context: Rendering
     return execute(statement.body, inner, out, context)
   }
   if (statement.type === 'scope')
-    return execute(statement.body, innerScope(scope), out, { ...context, escape: statement.escape ?? context.escape })
+    return execute(statement.body, innerScope(scope), out, {
+      ...context,
+      escapes: statement.escapes ?? context.escapes,
+    })
   if (statement.type === 'data') write(out, statement.text, context)
   else if (statement.type === 'print') {
     for (const item of statement.items) write(out, printed(evaluate(item, scope, context), context), context)
@@ -158,14 +161,16 @@ const macro = (
   body: readonly Statement[],
   scope: Scope,
   context: Rendering,
-): Func =>
-  func(name, (args) =>
+): Func => ({
+  ...func(name, (args) =>
     context.budget.deeper(() => {
       const inner = innerScope(scope)
       bindMacro(name, signature, args, inner, context)
       return asValue(capture(body, inner, context), context)
     }),
-  )
+  ),
+  shown: `<Macro '${name}'>`,
+})
 
 /** Parameters by place, then by name, then by default; what is left over must have a place in the body. */
 const bindMacro = (name: string, { parameters, reads }: Signature, args: Args, inner: Scope, context: Rendering) => {
@@ -190,7 +195,10 @@ const bindMacro = (name: string, { parameters, reads }: Signature, args: Args, i
 }
 
 const callBlock = (statement: Statement & { type: 'callBlock' }, scope: Scope, context: Rendering): Value => {
-  const caller = macro('caller', statement, statement.body, scope, context)
+  const caller: Func = {
+    ...macro('caller', statement, statement.body, scope, context),
+    shown: '<Macro anonymous>',
+  }
   const outer: Scope = { names: new Map([[blockCaller, caller as Value]]), outer: scope }
   const { callee, args } = statement.call
   const withCaller = {

@@ -6,7 +6,7 @@ import { truncated as toWhole } from './format.ts'
 import { integers, whole } from './integers.ts'
 import { lines, slicePoints, space, strip, upperFirst } from './pytext.ts'
 import type { Int, Value } from './values.ts'
-import { fail, float, is, numeric, pointLength, textIn, typeName } from './values.ts'
+import { fail, float, is, numeric, textIn, typeName } from './values.ts'
 
 export const spaces = (count: number, budget: Budget): string => {
   budget.made(Math.max(0, count))
@@ -26,12 +26,9 @@ const wordBeginning = new RegExp(`([-${space}({\\[<]+)`)
 /** Words begin after a hyphen, white space or an opening bracket. */
 export const titleWords = (text: string): string => text.split(wordBeginning).map(upperFirst).join('')
 
-/** The beginning of a text that is too long, and whether it is cut at all. */
-export const cutText = (text: string, size: number, killWords: boolean, end: number, leeway: number): string => {
-  if (size < end) return fail(`expected length >= ${end}, got ${size}`)
-  if (leeway < 0) return fail(`expected leeway >= 0, got ${leeway}`)
-  if (pointLength(text) <= size + leeway) return text
-  const cut = slicePoints(text, 0, size - end)
+/** So many characters of a text; up to the last space among them, unless words may be cut. */
+export const cutText = (text: string, size: number, killWords: boolean, budget: Budget): string => {
+  const cut = slicePoints(text, 0, size, budget)
   const word = cut.lastIndexOf(' ')
   return killWords || word < 0 ? cut : cut.slice(0, word)
 }

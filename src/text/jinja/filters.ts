@@ -7,16 +7,15 @@ import { bind } from './arguments.ts'
 import { arithmetic } from './arithmetic.ts'
 import type { Context } from './evaluate.ts'
 import { batches, columns, folded, groupedBy, sortedBy } from './filterLists.ts'
-import { cutText, fileSize, indented, rounded, spaces, titleWords, toFloat, toInt, urlQuoted } from './filterText.ts'
+import { each, type Filter, flag, given, int, items, usable } from './filterShape.ts'
+import { rounded, spaces, toFloat, toInt } from './filterText.ts'
 import { percentFormat } from './format.ts'
 import { itemOf, onlyAttribute } from './lookup.ts'
-import { escapedText, escapeHtml, unescapeHtml, withoutTags } from './markup.ts'
 import { compare, itemsOf, iterable } from './operations.ts'
 import { prettyRepr } from './prettyPrint.ts'
 import { json, listed, str } from './print.ts'
-import { capitalize, lines, splitSpace, strip } from './pytext.ts'
 import { applyTest } from './tests.ts'
-import { centered, replaced } from './textMethods.ts'
+import { textFilters } from './textFilters.ts'
 import { throughMarks } from './throughMarks.ts'
 import type { Args, Value } from './values.ts'
 import {
@@ -33,14 +32,12 @@ import {
   markup,
   missing,
   numeric,
-  pointLength,
   sequenceOf,
   textIn,
   truthy,
   tuple,
   typeName,
 } from './values.ts'
-import { wrapped } from './wordWrap.ts'
 
 export const applyFilter = (name: string, value: Value, args: Args, context: Context): Value => {
   context.budget.spend(1)
@@ -68,42 +65,7 @@ const leftOut: Record<string, string> = {
   urlize: 'a chat template makes no links',
 }
 
-export const filterNames = (): string[] => [
-  ...Object.keys(filters),
-  ...Object.keys(freeFilters),
-  ...Object.keys(leftOut),
-]
-
-type Given = readonly (Value | undefined)[]
-type Filter = [parameters: readonly string[], run: (value: Value, args: Given, context: Context) => Value]
-
-const int = (value: Value | undefined, fallback: number): number =>
-  value === undefined ? fallback : asInt(value, 'the argument')
-const flag = (value: Value | undefined): boolean => value !== undefined && truthy(value)
-/** A parameter whose default is None. */
-const given = (value: Value | undefined): Value => (value === undefined ? null : value)
-
-const usable = (value: Value): Value => (is(value, 'missing') ? fail(value.hint) : value)
-
-/** On the text of any value; markup stays markup. */
-const textual = (change: (text: string, context: Context) => string): Filter => [
-  [],
-  (value, _, context) => soft(value, context, (text) => change(text, context)),
-]
-const soft = (value: Value, { budget }: Context, change: (text: string) => string): Value => {
-  const text = change(str(value, budget))
-  return is(value, 'markup') ? markup(text) : text
-}
-
-const items = (value: Value, { budget }: Context): readonly Value[] => itemsOf(value, budget)
-
-/** The items one by one, each paid for. */
-function* each(value: Value, { budget }: Context): Generator<Value> {
-  for (const item of iterable(value) ?? fail(`'${typeName(value)}' object is not iterable`)) {
-    budget.spend(1)
-    yield item
-  }
-}
+export const filterNames = (): ReadonlySet<unknown> => names
 
 /** Follows `a.b.0`; a missing part takes the fallback. */
 const attribute = (path: Value, context: Context, fallback: Value = null) => {
@@ -139,9 +101,9 @@ const defaulted: Filter = [
   (value, [fallback = '', falsy]) => (is(value, 'missing') || (flag(falsy) && !truthy(value)) ? fallback : value),
 ]
 const length: Filter = [[], (value) => lengthOf(value)]
-const escaping: Filter = [[], (value, _, { budget }) => markup(escapedText(value, budget))]
 
 const filters: Record<string, Filter> = {
+  ...textFilters,
   abs: [
     [],
     (value) => {
@@ -157,11 +119,6 @@ const filters: Record<string, Filter> = {
     ['linecount', 'fill_with'],
     (value, [count, fill], context) =>
       iterator(batches(each(value, context), asInt(given(count), 'linecount'), given(fill), context.budget)),
-  ],
-  capitalize: textual(capitalize),
-  center: [
-    ['width'],
-    (value, [width], context) => soft(value, context, (text) => centered(text, int(width, 80), context.budget)),
   ],
   count: length,
   d: defaulted,
@@ -181,15 +138,6 @@ const filters: Record<string, Filter> = {
       )
     },
   ],
-  e: escaping,
-  escape: escaping,
-  filesizeformat: [
-    ['binary'],
-    (value, [binary]) => {
-      const bytes = toFloat(usable(value))
-      return bytes === undefined ? fail('filesizeformat takes a number') : fileSize(bytes, flag(binary))
-    },
-  ],
   first: [
     [],
     (value, _, context) => {
@@ -207,20 +155,10 @@ const filters: Record<string, Filter> = {
       return number === undefined ? fallback : float(number)
     },
   ],
-  forceescape: [[], (value, _, { budget }) => markup(escapeHtml(str(value, budget), budget))],
   groupby: [
     ['attribute', 'default', 'case_sensitive'],
     (value, [path, fallback, caseSensitive], context) =>
       groupedBy(items(value, context), attribute(given(path), context, fallback), flag(caseSensitive), context.budget),
-  ],
-  indent: [
-    ['width', 'first', 'blank'],
-    (value, [width = 4, first, blank], { budget }) => {
-      const text = asText(value, 'indent')
-      const step = textIn(width) ?? spaces(asInt(width, 'width'), budget)
-      const result = indented(text, step, flag(first), flag(blank), budget)
-      return is(value, 'markup') ? markup(result) : result
-    },
   ],
   int: [
     ['default', 'base'],
@@ -257,18 +195,9 @@ const filters: Record<string, Filter> = {
   ],
   length,
   list: [[], (value, _, context) => [...items(value, context)]],
-  lower: textual((text) => text.toLowerCase()),
   max: [['case_sensitive', 'attribute'], extreme(1)],
   min: [['case_sensitive', 'attribute'], extreme(-1)],
   pprint: [[], (value, _, { budget }) => prettyRepr(value, budget)],
-  replace: [
-    ['old', 'new', 'count'],
-    (value, [from, to, count], { budget }) => {
-      if (from === undefined || to === undefined) return fail('replace takes what to replace and what to put there')
-      const most = count === undefined || count === null ? -1 : asInt(count, 'count')
-      return replaced(str(value, budget), str(from, budget), str(to, budget), most, budget)
-    },
-  ],
   reverse: [
     [],
     (value, _, context) => {
@@ -283,7 +212,6 @@ const filters: Record<string, Filter> = {
     ['precision', 'method'],
     (value, [precision, method = 'common']) => rounded(value, int(precision, 0), asText(method, 'method')),
   ],
-  safe: [[], (value, _, { budget }) => markup(str(value, budget))],
   slice: [
     ['slices', 'fill_with'],
     (value, [count, fill], context) =>
@@ -303,12 +231,6 @@ const filters: Record<string, Filter> = {
       )
     },
   ],
-  string: textual((text) => text),
-  striptags: [
-    [],
-    (value, _, { budget }) =>
-      unescapeHtml(listed(splitSpace(withoutTags(str(value, budget), budget), -1, false), ' ', budget)),
-  ],
   sum: [
     ['attribute', 'start'],
     (value, [path, start = 0], context) => {
@@ -319,7 +241,6 @@ const filters: Record<string, Filter> = {
       return total
     },
   ],
-  title: [[], (value, _, { budget }) => titleWords(str(value, budget))],
   tojson: [
     ['ensure_ascii', 'indent', 'separators', 'sort_keys'],
     (value, [ascii, indent = null, separators = null, sortKeys], { budget }) => {
@@ -328,28 +249,6 @@ const filters: Record<string, Filter> = {
       if (pair.length !== 2) return fail('separators must be two texts')
       const [item, key] = pair.map((text) => asText(text, 'separator'))
       return json(value, { ascii: flag(ascii), indent: step, item, key, sortKeys: flag(sortKeys) }, budget)
-    },
-  ],
-  trim: [
-    ['chars'],
-    (value, [chars = null], context) =>
-      soft(value, context, (text) => strip(text, chars === null ? undefined : asText(chars, 'chars'), true, true)),
-  ],
-  truncate: [
-    ['length', 'killwords', 'end', 'leeway'],
-    (value, [size, kill, end = '...', leeway = null], { budget }) => {
-      const text = asText(value, 'truncate')
-      const tail = asText(end, 'end')
-      const cut = cutText(
-        text,
-        int(size, 255),
-        flag(kill),
-        pointLength(tail),
-        leeway === null ? 5 : asInt(leeway, 'leeway'),
-      )
-      if (cut === text && pointLength(text) <= int(size, 255) + (leeway === null ? 5 : asInt(leeway, 'leeway')))
-        return value
-      return is(value, 'markup') ? markup(cut + escapedText(end, budget)) : cut + tail
     },
   ],
   unique: [
@@ -366,63 +265,6 @@ const filters: Record<string, Filter> = {
         }
       }
       return iterator(fresh())
-    },
-  ],
-  upper: textual((text) => text.toUpperCase()),
-  urlencode: [
-    [],
-    (value, _, context) => {
-      const quoted = (part: Value, inQuery: boolean) => {
-        const text = str(part, context.budget)
-        context.budget.made(text.length * 3)
-        return urlQuoted(text, inQuery)
-      }
-      if (textIn(value) !== undefined || iterable(value) === undefined) return quoted(value, false)
-      const pairs = isDict(value)
-        ? [...value.entries.values()]
-        : items(value, context).map((pair) => items(pair, context))
-      return listed(
-        pairs.map((pair) =>
-          (pair.length === 2 ? pair : fail('urlencode takes pairs')).map((part) => quoted(part, true)).join('='),
-        ),
-        '&',
-        context.budget,
-      )
-    },
-  ],
-  wordcount: [
-    [],
-    (value, _, { budget }) => {
-      const text = str(value, budget)
-      let count = 0
-      for (const _word of text.matchAll(/[\p{L}\p{N}_]+/gu)) count++
-      return count
-    },
-  ],
-  wordwrap: [
-    ['width', 'break_long_words', 'wrapstring', 'break_on_hyphens'],
-    (value, [width, breakLong = true, ends = null, breakHyphens = true], { budget }) => {
-      const text = asText(value, 'wordwrap')
-      budget.spend(text.length)
-      const end = ends === null ? '\n' : asText(ends, 'wrapstring')
-      const paragraph = (line: string) =>
-        listed(wrapped(line, int(width, 79), truthy(breakLong), breakHyphens === true, budget), end, budget)
-      return listed(lines(text).map(paragraph), end, budget)
-    },
-  ],
-  xmlattr: [
-    ['autospace'],
-    (value, [space = true], { budget }) => {
-      if (!isDict(value))
-        return fail(is(value, 'missing') ? value.hint : `'${typeName(value)}' object has no attribute 'items'`)
-      const parts: string[] = []
-      for (const [key, item] of value.entries.values()) {
-        if (item === null || is(item, 'missing')) continue
-        if (/[\s/>=]/.test(asText(key, 'an attribute name'))) return fail('Invalid character in attribute name')
-        parts.push(`${escapedText(key, budget)}="${escapedText(item, budget)}"`)
-      }
-      const text = listed(parts, ' ', budget)
-      return truthy(space) && text ? ` ${text}` : text
     },
   ],
 }
@@ -483,3 +325,5 @@ function* picked(
     if (passes === keep) yield item
   }
 }
+
+const names = new Set([...Object.keys(filters), ...Object.keys(freeFilters), ...Object.keys(leftOut)])

@@ -89,7 +89,7 @@ const percentValue = (value: Value, spec: Spec, escapes: boolean, budget: Budget
     const shown =
       spec.type === 's' ? str(value, budget) : spec.type === 'r' ? repr(value, budget) : ascii(value, budget)
     const safe = !escapes ? shown : spec.type === 's' ? escapedText(value, budget) : escapeHtml(shown, budget)
-    return padded(firstPoints(safe, spec.precision), spec, budget)
+    return padded(firstPoints(safe, spec.precision, budget), spec, budget)
   }
   if (spec.type === 'c') {
     const text = textIn(value)
@@ -125,9 +125,9 @@ const ascii = (value: Value, budget: Budget): string =>
 const character = (point: Int): string =>
   point >= 0 && point <= 0x10ffff ? String.fromCodePoint(Number(point)) : fail('%c arg not in range(0x110000)')
 
-const firstPoints = (text: string, count: number | undefined): string => {
+const firstPoints = (text: string, count: number | undefined, budget: Budget): string => {
   if (count === undefined) return text
-  const part = points(text).slice(0, count)
+  const part = points(text, budget).slice(0, count)
   return typeof part === 'string' ? part : part.join('')
 }
 
@@ -210,7 +210,7 @@ const specText = (value: Value, text: string, budget: Budget): string => {
   if (whole === undefined) return fail(`unsupported format string passed to ${typeName(value)}.__format__`)
   if (type !== '' && type !== 's') return unknown()
   if (found[3] || align === '=' || alternate || comma) return fail(`invalid format specifier '${text}' for str`)
-  return padded(firstPoints(whole, spec.precision), spec, budget)
+  return padded(firstPoints(whole, spec.precision, budget), spec, budget)
 }
 
 const intNumber = (number: Int, spec: Spec, budget: Budget): string => {

@@ -2,10 +2,11 @@
  * a.b, a['b'] and a[1:2] as Jinja2's sandbox has them: the dot looks for a method first and a key second, brackets the
  * other way round; methods that would change a list or a dict are refused.
  */
+import type { Budget } from './budget.ts'
 import type { Context } from './evaluate.ts'
 import { methodOf } from './methods.ts'
 import { repr } from './print.ts'
-import { points } from './pytext.ts'
+import { pointAt, points } from './pytext.ts'
 import type { Range, Value } from './values.ts'
 import {
   describe,
@@ -40,7 +41,7 @@ export const onlyAttribute = (of: Value, name: string, context: Context): Value 
 
 export const itemOf = (of: Value, key: Value, context: Context): Value => {
   if (is(of, 'missing')) return fail(of.hint)
-  const found = directItem(of, key)
+  const found = directItem(of, key, context.budget)
   if (found !== undefined) return found
   const name = textIn(key)
   const method = name === undefined ? undefined : methodOf(of, name, context)
@@ -52,13 +53,13 @@ export const itemOf = (of: Value, key: Value, context: Context): Value => {
 const hashable = (key: Value): boolean =>
   !isList(key) && !isDict(key) && !(is(key, 'tuple') && !key.items.every(hashable))
 
-const directItem = (of: Value, key: Value): Value | undefined => {
+const directItem = (of: Value, key: Value, budget: Budget): Value | undefined => {
   if (isDict(of)) return hashable(key) ? itemAt(of, key) : undefined
   if (!isInt(key) && typeof key !== 'boolean') return undefined
   const index = Number(key)
   const text = textIn(of)
   if (text === undefined) return sequenceOf(of)?.at(index)
-  const char = Math.abs(index) > text.length ? undefined : points(text).at(index)
+  const char = pointAt(text, index, budget)
   return char !== undefined && is(of, 'markup') ? markup(char) : char
 }
 
@@ -68,8 +69,8 @@ export const sliceOf = (of: Value, start: Bound, stop: Bound, step = 1, { budget
   if (is(of, 'missing')) return fail(of.hint)
   if (step === 0) return fail('slice step cannot be zero')
   const text = textIn(of)
-  const items = text === undefined ? sequenceOf(of) : points(text)
-  if (!items) return fail(`'${typeName(of)}' object is not subscriptable`)
+  const items = text === undefined ? sequenceOf(of) : points(text, budget)
+  if (items === undefined) return fail(`'${typeName(of)}' object is not subscriptable`)
   const { from, to } = bounds(items.length, start, stop, step)
   const length = Math.max(0, Math.ceil((to - from) / step))
   budget.spend(text === undefined ? length : length + text.length / 16)

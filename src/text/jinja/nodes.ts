@@ -56,8 +56,8 @@ export type Statement =
   | ({ type: 'macro'; name: string; body: Statement[] } & Signature)
   | ({ type: 'callBlock'; call: Expr & { type: 'call' }; body: Statement[] } & Signature)
   | { type: 'filterBlock'; filter: Expr; body: Statement[] }
-  /** `escape` where it is {% autoescape %}. */
-  | { type: 'scope'; body: Statement[]; escape?: boolean }
+  /** `escapes` where it is {% autoescape %}. */
+  | { type: 'scope'; body: Statement[]; escapes?: boolean }
   | { type: 'generation'; body: Statement[] }
   | { type: 'break' }
   | { type: 'continue' }

@@ -193,7 +193,7 @@ const parseStatements = (cursor: Cursor, { expression, tuple, target, filters }:
     autoescape: () => {
       const on = expression()
       if (on.type !== 'const') return fail('autoescape must be true or false')
-      return { type: 'scope', body: block('endautoescape').body, escape: truthy(on.value) }
+      return { type: 'scope', body: block('endautoescape').body, escapes: truthy(on.value) }
     },
     generation: () => ({ type: 'generation', body: block('endgeneration').body }),
     print: () => {

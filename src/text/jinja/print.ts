@@ -38,9 +38,13 @@ const represented = (value: Value, budget: Budget): string => {
   if (value === null) return 'None'
   if (typeof value === 'boolean') return value ? 'True' : 'False'
   if (isInt(value)) return intText(value)
-  if (typeof value === 'string') return budget.marked ? quotedMarked(value) : quoted(value)
+  const text = textIn(value)
+  if (text !== undefined) {
+    budget.spend(text.length / 2)
+    const shown = budget.marked ? quotedMarked(text) : quoted(text)
+    return typeof value === 'string' ? shown : `Markup(${shown})`
+  }
   if (is(value, 'float')) return floatText(value.value)
-  if (is(value, 'markup')) return `Markup(${quoted(value.text)})`
   if (is(value, 'missing')) return 'Undefined'
   if (isList(value)) return `[${all(value, budget)}]`
   if (is(value, 'tuple')) return `(${all(value.items, budget)}${value.items.length === 1 ? ',' : ''})`
@@ -52,6 +56,7 @@ const represented = (value: Value, budget: Budget): string => {
       ', ',
       budget,
     )}}`
+  if (is(value, 'function') && value.shown !== undefined) return value.shown
   if (is(value, 'object') && value.shown) return value.shown((inner) => repr(inner, budget))
   return `<${typeName(value)}>`
 }

@@ -1,5 +1,6 @@
 /** Python's ideas of white space, lines and cases, which are not JavaScript's. */
 
+import type { Budget } from './budget.ts'
 import { pointLength } from './values.ts'
 
 /** str.isspace, and \s of re. */
@@ -26,12 +27,30 @@ export const strip = (text: string, chars: string | undefined, left: boolean, ri
 
 const surrogate = /[\ud800-\udfff]/
 
-/** The characters of a text by number; an array of them where some take two units. */
-export const points = (text: string): string | readonly string[] => (surrogate.test(text) ? [...text] : text)
+/** The characters of a text by number; an array of them, paid for, where some take two units. */
+export const points = (text: string, budget: Budget): string | readonly string[] => {
+  if (!surrogate.test(text)) return text
+  budget.spend(text.length)
+  return [...text]
+}
+
+/** The character at a place, below 0 from the end; undefined outside. */
+export const pointAt = (text: string, place: number, budget: Budget): string | undefined => {
+  budget.spend(Math.min(Math.abs(place), text.length) / 16)
+  let at = place < 0 ? text.length : 0
+  for (let n = place < 0 ? place : -place; n < 0 && at >= 0 && at <= text.length; n++) {
+    if (place < 0) at -= at > 1 && isPair(text, at - 2) ? 2 : 1
+    else at += isPair(text, at) ? 2 : 1
+  }
+  const point = at < 0 ? undefined : text.codePointAt(at)
+  return point === undefined ? undefined : String.fromCodePoint(point)
+}
+
+const isPair = (text: string, at: number): boolean => (text.codePointAt(at) ?? 0) > 0xffff
 
 /** A slice by characters, with places as in Python: below 0 from the end. */
-export const slicePoints = (text: string, start: number, end: number): string => {
-  const all = points(text)
+export const slicePoints = (text: string, start: number, end: number, budget: Budget): string => {
+  const all = points(text, budget)
   const at = (place: number) => Math.min(Math.max(place < 0 ? place + all.length : place, 0), all.length)
   const part = all.slice(at(start), at(end))
   return typeof part === 'string' ? part : part.join('')

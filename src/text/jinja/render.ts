@@ -5,6 +5,7 @@
  */
 import type { Limits } from './budget.ts'
 import { budgetOf, defaultLimits } from './budget.ts'
+import { checkNames } from './checkNames.ts'
 import type { Rendering } from './execute.ts'
 import { execute } from './execute.ts'
 import { fieldOf } from './fromData.ts'
@@ -32,7 +33,11 @@ const longest = 2 ** 20
 export const compileTemplate = (source: string): readonly Statement[] => {
   if (source.length > longest)
     throw templateFault(`the chat template has ${source.length} characters; at most ${longest} are read`)
-  return bounded(() => parseTemplate(source))
+  return bounded(() => {
+    const statements = parseTemplate(source)
+    checkNames(statements)
+    return statements
+  })
 }
 
 /** Renders with plain data. Throws a Fault (code `template`), whose message is the template's own for raise_exception. */

@@ -8,7 +8,7 @@ import { comparison, contains, equal, iterable } from './operations.ts'
 import { str } from './print.ts'
 import { isLower, isUpper } from './pytext.ts'
 import type { Args, Value } from './values.ts'
-import { fail, is, isDict, isInt, numeric, sequenceOf, textIn } from './values.ts'
+import { fail, hashOf, is, isDict, isInt, numeric, sequenceOf, textIn } from './values.ts'
 
 export const applyTest = (name: string, value: Value, { list, named }: Args, { budget }: Context): boolean => {
   const test = Object.hasOwn(tests, name) ? tests[name] : undefined
@@ -42,8 +42,8 @@ const tests: Record<string, (budget: Budget, value: Value, ...args: Value[]) => 
   divisibleby: (budget, value, num) => leaves(value, num, 0, budget),
   defined: (_, value) => !is(value, 'missing'),
   undefined: (_, value) => is(value, 'missing'),
-  filter: (_, value) => filterNames().includes(textIn(value) ?? ''),
-  test: (_, value) => Object.hasOwn(tests, textIn(value) ?? ''),
+  filter: (_, value) => filterNames().has(hashOf(value)),
+  test: (_, value) => names.has(hashOf(value) as string),
   none: (_, value) => value === null,
   boolean: (_, value) => typeof value === 'boolean',
   true: (_, value) => value === true,
@@ -79,3 +79,6 @@ const tests: Record<string, (budget: Budget, value: Value, ...args: Value[]) => 
   '<=': le,
   le,
 }
+
+const names = new Set(Object.keys(tests))
+export const testNames = (): ReadonlySet<unknown> => names

@@ -59,12 +59,16 @@ export const textMethod = (of: Value, name: string, context: Context): Value | u
   return func(name, (args) => {
     // every method reads all of the text
     context.budget.made(text.length)
+    if (byCharacter.has(name)) context.budget.spend(text.length / 2)
     const safe = is(of, 'markup')
     const read = (text: string, args: Args) => run(text, args, context, safe)
     const made = context.budget.marked ? throughMarks(name, text, args, read) : read(text, args)
     return safe ? asMarkup(made) : made
   })
 }
+
+/** Methods that go through a text character by character. */
+const byCharacter = new Set(['title', 'swapcase', 'expandtabs', 'translate'])
 
 const asMarkup = (value: Value): Value => {
   if (typeof value === 'string') return markup(value)
@@ -110,22 +114,22 @@ const partition =
   }
 
 /** The places from and to which a method looks: none given is the whole text. */
-const between = (text: string, [, start, end]: readonly (Value | undefined)[]) => {
+const between = (text: string, [, start, end]: readonly (Value | undefined)[], budget: Budget) => {
   const length = pointLength(text)
   const place = (value: Value | undefined, fallback: number) => {
     const at = isGiven(value) ? asInt(value, 'slice indices') : fallback
     return Math.max(0, at < 0 ? at + length : at)
   }
   const [from, to] = [place(start, 0), Math.min(place(end, length), length)]
-  return { from, part: from > to ? undefined : slicePoints(text, from, to) }
+  return { from, part: from > to ? undefined : slicePoints(text, from, to, budget) }
 }
 
 /** startswith and endswith: one text or a tuple of them. */
 const edge =
   (test: (text: string, wanted: string) => boolean): TextMethod =>
-  (text, args) => {
+  (text, args, { budget }) => {
     const given = placed('startswith', args, 1, 3)
-    const { part } = between(text, given)
+    const { part } = between(text, given, budget)
     const wanted = is(given[0], 'tuple') ? given[0].items : given.slice(0, 1)
     return wanted.some((one) => {
       const edgeText = asText(one, 'startswith first arg')
@@ -135,10 +139,10 @@ const edge =
 
 const finding =
   (last: boolean, must: boolean): TextMethod =>
-  (text, args) => {
+  (text, args, { budget }) => {
     const given = placed('find', args, 1, 3)
     const wanted = asText(given[0], 'sub')
-    const { from, part } = between(text, given)
+    const { from, part } = between(text, given, budget)
     const at = part === undefined ? -1 : last ? part.lastIndexOf(wanted) : part.indexOf(wanted)
     if (at < 0) return must ? fail('substring not found') : -1
     return from + pointLength(part!.slice(0, at))
@@ -217,10 +221,10 @@ const textMethods: Record<string, TextMethod> = {
   rfind: finding(true, false),
   index: finding(false, true),
   rindex: finding(true, true),
-  count: (text, args) => {
+  count: (text, args, { budget }) => {
     const given = placed('count', args, 1, 3)
     const wanted = asText(given[0], 'sub')
-    const { part } = between(text, given)
+    const { part } = between(text, given, budget)
     return part === undefined ? 0 : occurrences(part, wanted)
   },
   replace: (text, args, { budget }, safe) => {
@@ -259,7 +263,6 @@ const textMethods: Record<string, TextMethod> = {
   },
   expandtabs: (text, args, { budget }) => {
     const [size = 8] = bind('expandtabs', args, ['tabsize'])
-    budget.spend(text.length)
     const expanded = expandedTabs(text, asInt(size, 'tabsize'))
     budget.made(expanded.length)
     return expanded.text()

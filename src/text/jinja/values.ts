@@ -22,7 +22,13 @@ export type Range = {
 }
 /** A missing name or attribute: prints as nothing, is false, and complains with its hint when used. */
 export type Missing = { readonly kind: 'missing'; readonly hint: string }
-export type Func = { readonly kind: 'function'; readonly name: string; readonly call: (args: Args) => Value }
+export type Func = {
+  readonly kind: 'function'
+  readonly name: string
+  readonly call: (args: Args) => Value
+  /** How a macro prints. */
+  readonly shown?: string
+}
 /** A generator or iterator: each item once, made when it is asked for. */
 export type Iterator = { readonly kind: 'iterator'; readonly items: IterableIterator<Value> }
 /** A namespace, the loop variable, a cycler or joiner. */
@@ -101,7 +107,13 @@ export const itemAt = (of: Dict, key: Value): Value | undefined => of.entries.ge
 export const keysOf = (of: Dict): Value[] => [...of.entries.values()].map(([key]) => key)
 
 /** The same for all keys that are equal. Fails for what Python cannot hash. */
-export const hashOf = (key: Value): unknown => {
+export const hashOf = (key: Value): unknown => hashed(key, { parts: 0 })
+
+/** A key of more parts is nobody's. */
+const mostParts = 1000
+
+const hashed = (key: Value, count: { parts: number }): unknown => {
+  if (++count.parts > mostParts) return fail(`a key of more than ${mostParts} parts`)
   if (typeof key === 'string') return unmarkText(key)
   if (typeof key === 'number' || key === null) return key
   if (typeof key === 'boolean') return Number(key)
@@ -109,8 +121,8 @@ export const hashOf = (key: Value): unknown => {
     return Number.isInteger(key.value) && !Number.isSafeInteger(key.value) ? BigInt(key.value) : key.value
   if (is(key, 'markup')) return unmarkText(key.text)
   if (is(key, 'missing')) return undefined
-  if (is(key, 'range')) return hashOf(tuple(key.items))
-  if (is(key, 'tuple')) return `\0${key.items.map((item) => partOf(hashOf(item))).join('\0')}`
+  if (is(key, 'range')) return hashed(tuple(key.items), count)
+  if (is(key, 'tuple')) return `\0${key.items.map((item) => partOf(hashed(item, count))).join('\0')}`
   if (isList(key) || isDict(key)) return fail(`unhashable type: '${typeName(key)}'`)
   return key
 }
@@ -164,10 +176,13 @@ export const truthy = (value: Value): boolean => {
   return (sequenceOf(value)?.length ?? 1) > 0
 }
 
+const isHigh = (unit: number): boolean => unit >= 0xd800 && unit < 0xdc00
+const isLow = (unit: number): boolean => unit >= 0xdc00 && unit < 0xe000
+
 /** Code points of a text. */
 export const pointLength = (text: string): number => {
   let length = text.length
-  for (const _ of text.matchAll(/[\ud800-\udbff][\udc00-\udfff]/g)) length--
+  for (let at = 1; at < text.length; at++) if (isLow(text.charCodeAt(at)) && isHigh(text.charCodeAt(at - 1))) length--
   return length
 }
 

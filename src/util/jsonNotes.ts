@@ -1,8 +1,5 @@
 /** Notes on a parsed JSON value what JavaScript lost of its text: how numbers were written, and the order of keys. */
-import { hasNotes, noteKeys, noteNumber, saysLess } from '../util/written.ts'
-
-/** What such a text must have somewhere; most texts have none of it, and are not looked through. */
-const mayLose = /\d\.\d*0(?!\d)|\d[eE]|\d[\d.]{14}|-0(?!\.)|"\d+"\s*:/
+import { hasNotes, noteKeys, noteNumber, saysLess } from './written.ts'
 
 /** All tokens but texts. */
 const token = /-?\d[\d.eE+-]*|[{}[\],:]|[a-z]+/gy
@@ -12,7 +9,7 @@ type Open = { holder: unknown; isList: boolean; key: string | number; keys: stri
 
 /** The value with its notes; `text` must be what it was parsed from. A loop with a stack, so that depth costs no stack of ours. */
 export const withWritten = (value: unknown, text: string): unknown => {
-  if (typeof value !== 'object' || value === null || !mayLose.test(text)) return value
+  if (typeof value !== 'object' || value === null || !loses(text)) return value
   const open: Open[] = []
   let expectKey = false
   for (let at = 0; at < text.length; ) {
@@ -45,6 +42,44 @@ const tokenAt = (text: string, at: number): string => {
   token.lastIndex = at
   return token.exec(text)?.[0] ?? ''
 }
+
+/** Whether any number says more than its plain value, or any key may lose its place. Most texts have neither; texts are skipped. */
+const loses = (text: string): boolean => {
+  for (let at = 0; at < text.length; at++) {
+    const c = text.charCodeAt(at)
+    if (c === quote) {
+      const end = textEnd(text, at)
+      if (isDigit(text.charCodeAt(at + 1)) && isIndexKey(text, at, end)) return true
+      at = end - 1
+    } else if (isDigit(c) || c === minus) {
+      const end = numberEnd(text, at)
+      const odd = end < 0 || c === minus || end - at > 15
+      const stop = Math.abs(end)
+      if (odd && saysLess(text.slice(at, stop), Number(text.slice(at, stop)))) return true
+      at = stop - 1
+    }
+  }
+  return false
+}
+
+const [quote, minus, zero, nine] = [...'"-09'].map((char) => char.charCodeAt(0))
+const isDigit = (c: number): boolean => c >= zero && c <= nine
+
+/** Where a number ends; below 0 where it is more than digits. */
+const numberEnd = (text: string, start: number): number => {
+  let plain = true
+  let end = start + 1
+  for (; end < text.length; end++) {
+    const c = text.charCodeAt(end)
+    if (isDigit(c)) continue
+    if (!'.eE+-'.includes(text[end])) break
+    plain = false
+  }
+  return plain ? end : -end
+}
+
+const isIndexKey = (text: string, start: number, end: number): boolean =>
+  end - start < 20 && /^\d+$/.test(text.slice(start + 1, end - 1)) && /^\s*:/.test(text.slice(end, end + 100))
 
 const textEnd = (text: string, start: number): number => {
   for (let end = text.indexOf('"', start + 1); end > 0; end = text.indexOf('"', end + 1)) {
