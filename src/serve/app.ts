@@ -109,7 +109,8 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
 
   if (token === undefined) app.use(loopbackOnly)
   app.use(pagesOf(corsOrigins))
-  app.use(cors({ origin: [...corsOrigins], allowMethods: ['GET', 'POST'], maxAge: 600 }))
+  const readable = cors({ origin: [...corsOrigins], allowMethods: ['GET', 'POST'], maxAge: 600 })
+  app.use((context, next) => (context.req.header('origin') === undefined ? next() : readable(context, next)))
   if (token !== undefined) app.use(bearer(token))
   app.get('/v1/models', (context) => context.json({ object: 'list', data: [modelEntry(served)] }))
   app.get('/v1/models/:name{.+}', (context) => {
