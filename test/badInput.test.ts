@@ -75,7 +75,7 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     'a config that is no JSON',
     'dpo',
     () => ({ model: model('b', { 'config.json': '{"a":' }) }),
-    /b\/config\.json: is no JSON/,
+    /b\/config\.json, line 1: is not valid JSON/,
   ],
   [
     'an unknown architecture',
@@ -141,7 +141,7 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     'a tokenizer cut off',
     'sft',
     () => ({ model: model('j', { 'tokenizer.json': '{"version":' }) }),
-    /j\/tokenizer\.json: is no JSON/,
+    /j\/tokenizer\.json, line 1: is not valid JSON/,
   ],
   [
     'a tokenizer that knows more than the model',
@@ -151,13 +151,13 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
       for (const name of ['tokenizer.json', 'tokenizer_config.json']) copyFileSync(join(stories, name), at(`k/${name}`))
       return { model: at('k') }
     },
-    /\/k: its tokenizer gives the id \d{3}, but the model's ids end at 127; the tokenizer is another model's/,
+    /hh-excerpt\.jsonl\.gz, line 1, row 0: the tokenizer gives this row the id \d{3}, but the model's ids end at 127; the tokenizer is another model's/,
   ],
   [
     'texts without a tokenizer',
     'dpo',
     () => ({ model: fixture('models/llama-tied') }),
-    /llama-tied: has no tokenizer\.json/,
+    /hh-excerpt\.jsonl\.gz, line 1, row 0: holds text, and \S+llama-tied has no tokenizer\.json/,
   ],
   // the rows
   [

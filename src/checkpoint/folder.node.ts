@@ -2,11 +2,11 @@
  * Model and adapter folders in Hugging Face and PEFT layout: which files hold the weights, whether they agree, and
  * writing them. Order of preference as in transformers: safetensors, its index, then torch's .bin and its index.
  */
-import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { badInput } from '../util/fault.ts'
-import { fileSource, writeWhole } from '../util/files.node.ts'
+import { fileSource, jsonFile, writeWhole } from '../util/files.node.ts'
 import { nearest } from '../util/nearest.ts'
 import { openSafetensors } from './safetensors.ts'
 import { quote } from './safetensorsHeader.ts'
@@ -36,9 +36,9 @@ export const openCheckpoint = async (dir: string): Promise<Checkpoint> => {
       names.includes('adapter_config.json') ? adapterAdvice : 'holds no config.json, so it is no model',
       { file: dir },
     )
-  const config = await readJson(join(dir, 'config.json'))
+  const config = await jsonFile(join(dir, 'config.json'))
   const generationFile = 'generation_config.json'
-  const generationConfig = names.includes(generationFile) ? await readJson(join(dir, generationFile)) : undefined
+  const generationConfig = names.includes(generationFile) ? await jsonFile(join(dir, generationFile)) : undefined
   return { dir, config, generationConfig, ...(await openWeights(dir, 'model', 'pytorch_model')) }
 }
 
@@ -49,7 +49,7 @@ export const openAdapter = async (dir: string): Promise<Checkpoint> => {
   const names = await namesIn(dir)
   if (!names.includes('adapter_config.json'))
     throw badInput('no-file', 'holds no adapter_config.json, so it is no PEFT adapter', { file: dir })
-  const config = await readJson(join(dir, 'adapter_config.json'))
+  const config = await jsonFile(join(dir, 'adapter_config.json'))
   return { dir, config, ...(await openWeights(dir, 'adapter_model', 'adapter_model')) }
 }
 
@@ -70,7 +70,7 @@ const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
 
 /** Every name of the index must be in the shard that it names. */
 const openIndexed = async (index: string): Promise<Weights> => {
-  const parsed = indexSchema.safeParse(await readJson(index))
+  const parsed = indexSchema.safeParse(await jsonFile(index))
   const fail = (what: string) => badInput('bad-index', `${what}; fetch the folder again`, { file: index })
   if (!parsed.success) throw fail('has no weight_map of texts')
   const { weight_map } = parsed.data
@@ -111,21 +111,6 @@ export const nearestFolder = async (path: string): Promise<string> => {
     entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name),
   )
   return name ? `; did you mean ${join(dirname(path), name)}?` : ''
-}
-
-const readJson = async (path: string): Promise<Json> => {
-  const fail = (what: string) => badInput('bad-json', what, { file: path })
-  const text = await readFile(path, 'utf8').catch((error) => {
-    throw badInput('no-file', `cannot be read (${error.code})`, { file: path })
-  })
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw fail(`is not JSON: ${(error as Error).message}`)
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw fail('is not a JSON object')
-  return value as Json
 }
 
 /**

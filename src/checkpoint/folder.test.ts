@@ -77,11 +77,25 @@ describe('openCheckpoint', () => {
       'has no weight_map',
       (path: string) => writeFileSync(join(path, 'model.safetensors.index.json'), '{"weight_map": {"a": 1}}'),
     ],
-    ['a damaged config', 'config.json: is not JSON', (path: string) => truncateSync(join(path, 'config.json'), 30)],
+    [
+      'a damaged config',
+      'is not valid JSON: it ends too early',
+      (path: string) => truncateSync(join(path, 'config.json'), 30),
+    ],
     [
       'a config that is a list',
       'config.json: is not a JSON object',
       (path: string) => writeFileSync(join(path, 'config.json'), '[]'),
+    ],
+    [
+      'a config nested too deep',
+      'config.json, line 1: is nested deeper than',
+      (path: string) => writeFileSync(join(path, 'config.json'), `{"a": ${'['.repeat(1e5)}${']'.repeat(1e5)}}`),
+    ],
+    [
+      'a config of many megabytes',
+      'config.json: has 34603009 bytes, more than',
+      (path: string) => truncateSync(join(path, 'config.json'), 33 * 2 ** 20 + 1),
     ],
     ['no config', 'holds no config.json', (path: string) => rmSync(join(path, 'config.json'))],
     [

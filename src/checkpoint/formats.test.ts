@@ -132,3 +132,66 @@ describe('offsets and advice', () => {
     expect(Math.max(...reads)).toBe(file.length - 40)
   })
 })
+
+describe('files that ask for more work than their bytes are worth', () => {
+  /** A zip as torch.save writes it, with one entry stored. */
+  const zip = (pickle: string): Uint8Array => {
+    const name = Buffer.from('m/data.pkl')
+    const body = Buffer.from(pickle, 'latin1')
+    const local = Buffer.alloc(30)
+    local.writeUInt32LE(0x04034b50)
+    local.writeUInt16LE(name.length, 26)
+    const entry = Buffer.alloc(46)
+    entry.writeUInt32LE(0x02014b50)
+    entry.writeUInt32LE(body.length, 20)
+    entry.writeUInt32LE(body.length, 24)
+    entry.writeUInt16LE(name.length, 28)
+    const end = Buffer.alloc(22)
+    end.writeUInt32LE(0x06054b50)
+    end.writeUInt32LE(46 + name.length, 12)
+    end.writeUInt32LE(30 + name.length + body.length, 16)
+    return Buffer.concat([local, name, body, entry, name, end])
+  }
+  const pairs = 'K\x01K\x02\x86'.repeat(50_000)
+  const storage = '(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0' + '0X\x03\0\0\0cpuK\x04tQ'
+  const tensor = `ctorch._utils\n_rebuild_tensor_v2\n(${storage}K\0h\0h\0tR`
+
+  it.each([
+    [
+      'a list made a dict again and again',
+      `\x80\x02](${pairs}eq\x00${'ccollections\nOrderedDict\nh\x00\x85R0'.repeat(5_000)}.`,
+      'makes more than',
+    ],
+    ['a million dicts', `\x80\x02${'}'.repeat(1e6)}.`, 'makes more than'],
+    [
+      'a shape of 200,000 sizes',
+      `\x80\x02(${'K\x01'.repeat(200_000)}tq\x000${tensor}.`,
+      'with other arguments than torch writes',
+    ],
+  ])('a pickle with %s', async (_, pickle, message) => {
+    const refusal = await faultOf(openTorch(bytesOf('x', zip(pickle))))
+    expect(refusal.message).toContain(message)
+  })
+
+  const headed = (header: string) => {
+    const bytes = new Uint8Array(8 + header.length)
+    new DataView(bytes.buffer).setUint32(0, header.length, true)
+    bytes.set(Buffer.from(header), 8)
+    return bytesOf('x', bytes)
+  }
+  const many = (n: number, item: (i: number) => string) => `{${Array.from({ length: n }, (_, i) => item(i)).join(',')}}`
+
+  it.each([
+    [
+      'a shape of a million sizes',
+      `{"a":{"dtype":"F32","shape":[${'0,'.repeat(1e6)}0],"data_offsets":[0,0]}}`,
+      'more than 64 numbers',
+    ],
+    ['too many keys of metadata', `{"__metadata__":${many(100_002, (i) => `"${i}":""`)}}`, 'keys of metadata'],
+    ['too many tensors', many(100_002, (i) => `"${i}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`), 'tensors'],
+  ])('a header with %s', async (_, header, message) => {
+    const refusal = await faultOf(openSafetensors(headed(header)))
+    expect(refusal.message).toContain(message)
+    expect(refusal.where.offset).toBeGreaterThan(8)
+  })
+})

@@ -22,11 +22,16 @@ const configSchema = z.object({
 const cardSchema = z.object({ configs: z.array(configSchema) })
 export type DataConfig = z.infer<typeof configSchema>
 
+/** The parser's time may grow with the square of what it is given. */
+const MAX_FRONT = 2 ** 18
+
 /** The configurations that a card lists; none where it lists none or cannot be read. */
 export const cardConfigs = (readme: string): DataConfig[] => {
-  const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme)?.[1]
+  const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme)?.[1] ?? ''
+  if (front.length > MAX_FRONT) return []
   try {
-    return cardSchema.parse(parse(front ?? '')).configs
+    // the library's warnings would show a stranger's text on the terminal
+    return cardSchema.parse(parse(front, { logLevel: 'silent' })).configs
   } catch {
     return []
   }

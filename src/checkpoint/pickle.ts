@@ -4,6 +4,7 @@
  * Opcodes by their names in CPython's pickletools; protocols 0 to 5.
  */
 import { badInput } from '../util/fault.ts'
+import { decodeUtf8 } from '../util/json.ts'
 import { quote } from './safetensorsHeader.ts'
 
 export type Value<T> =
@@ -35,6 +36,10 @@ export type PickleRules<T> = {
 
 /** A state dict of 50,000 tensors; keeps a hostile file from filling the memory with small objects. */
 const OPCODE_LIMIT = 2_000_000
+/** What an empty dict, list or tuple counts among them: they are the larger ones in memory. */
+const COST = { dict: 20, list: 10, tuple: 4 }
+/** Values that opcodes and calls may walk in all: a list that is kept may be handed to a call again and again. */
+const WORK_LIMIT = 10_000_000
 
 /**
  * The value of one pickle and where it ends. Throws Faults 'bad-pickle' and 'forbidden-global'.
@@ -62,6 +67,11 @@ const machineOf = <T>(bytes: Uint8Array, start: number, rules: PickleRules<T>, f
   const stack: Value<T>[] = []
   const marks: number[] = []
   const memo = new Map<number, Value<T>>()
+  let work = 0
+  const spend = (n: number) => {
+    work += n
+    if (work > WORK_LIMIT) fail(`it makes more than ${WORK_LIMIT} values`)
+  }
   const fail = (what: string, code = 'bad-pickle'): never => {
     throw badInput(code, `${what}; do not trust this file, ask for safetensors`, { file, offset: base + at })
   }
@@ -71,7 +81,11 @@ const machineOf = <T>(bytes: Uint8Array, start: number, rules: PickleRules<T>, f
     at += n
     return at - n
   }
-  const push = (value: Value<T>) => void stack.push(value)
+  const push = (value: Value<T>) => {
+    if (typeof value === 'object' && value && 'kind' in value && value.kind in COST)
+      spend(COST[value.kind as keyof typeof COST])
+    stack.push(value)
+  }
   const pop = (): Value<T> => (stack.length > (marks.at(-1) ?? 0) ? stack.pop()! : fail('the stack is empty'))
   const top = (): Value<T> => (stack.length > (marks.at(-1) ?? 0) ? stack.at(-1)! : fail('the stack is empty'))
   const line = (): string => {
@@ -79,13 +93,7 @@ const machineOf = <T>(bytes: Uint8Array, start: number, rules: PickleRules<T>, f
     if (end < 0) fail('a line of the pickle does not end')
     return utf8(bytes.subarray(skip(end + 1 - at), end))
   }
-  const utf8 = (text: Uint8Array): string => {
-    try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text)
-    } catch {
-      return fail('a text is not UTF-8')
-    }
-  }
+  const utf8 = (text: Uint8Array): string => decodeUtf8(text) ?? fail('a text is not UTF-8')
   const global = (module: Value<T>, name: Value<T>): Global<T> => {
     if (typeof module !== 'string' || typeof name !== 'string') return fail('a global without a name')
     return (
@@ -95,6 +103,7 @@ const machineOf = <T>(bytes: Uint8Array, start: number, rules: PickleRules<T>, f
   }
   return {
     fail,
+    spend,
     push,
     pop,
     top,
@@ -160,6 +169,8 @@ const reduce: Op = (m) => {
   const [callee, args] = lastOf(m, 2)
   if (!isKind(callee, 'global') || !callee.call || !isKind(args, 'tuple'))
     return m.fail('a call of something else than a function')
+  // what the arguments hold, one level down, is what a call may walk
+  for (const arg of args.items) m.spend(isKind(arg, 'tuple') || isKind(arg, 'list') ? arg.items.length : 1)
   const made = callee.call(args.items)
   m.push(made === undefined ? m.fail(`${callee.name} with other arguments than torch writes`) : made)
 }

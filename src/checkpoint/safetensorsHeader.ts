@@ -9,7 +9,10 @@ import { type Dtype, dtypeBytes } from './stored.ts'
 export type HeaderEntry = { name: string; dtype: Dtype; shape: bigint[]; begin: bigint; end: bigint }
 
 /** Above any model's count; keeps a header of 100 MB from becoming millions of objects. */
-const TENSOR_LIMIT = 500_000
+const TENSOR_LIMIT = 100_000
+const METADATA_LIMIT = 100_000
+/** Sizes of a shape, as torch has them at most; offsets are two. */
+const RANK_LIMIT = 64
 const U64_LIMIT = 2n ** 64n
 
 /** @param text the header without its length. Throws Faults 'bad-header' and 'duplicate-key'. */
@@ -19,7 +22,11 @@ export const parseHeader = (text: string, file: string): { metadata: Map<string,
   const entries: HeaderEntry[] = []
   if (text[0] !== '{') json.fail('the header does not begin with {')
   json.object((name) => {
-    if (name === '__metadata__') json.object((key) => metadata.set(key, json.string()))
+    if (name === '__metadata__')
+      json.object((key) => {
+        metadata.set(key, json.string())
+        if (metadata.size > METADATA_LIMIT) json.fail(`more than ${METADATA_LIMIT} keys of metadata`)
+      })
     else entries.push(entryOf(name, json))
     if (entries.length > TENSOR_LIMIT) json.fail(`more than ${TENSOR_LIMIT} tensors`)
   })
@@ -51,7 +58,7 @@ type Scanner = ReturnType<typeof scanner>
 const scanner = (text: string, file: string) => {
   let at = 0
   const fail = (what: string, code = 'bad-header'): never => {
-    const offset = 8 + new TextEncoder().encode(text.slice(0, at)).length
+    const offset = 8 + utf8Length(text, at)
     throw badInput(code, `${what}; the safetensors header is broken, fetch the file again`, { file, offset })
   }
   const next = (): string => {
@@ -81,8 +88,10 @@ const scanner = (text: string, file: string) => {
     take('[')
     const values: bigint[] = []
     if (skip(']')) return values
-    do values.push(integer())
-    while (skip(','))
+    do {
+      if (values.length >= RANK_LIMIT) fail(`more than ${RANK_LIMIT} numbers in a list`)
+      values.push(integer())
+    } while (skip(','))
     take(']')
     return values
   }
@@ -103,10 +112,21 @@ const scanner = (text: string, file: string) => {
   return { fail, string, integers, object, end }
 }
 
+/** Bytes of the first characters, without making them. */
+const utf8Length = (text: string, end: number): number => {
+  let bytes = 0
+  for (let at = 0; at < Math.min(end, text.length); at++) {
+    const c = text.charCodeAt(at)
+    // of a pair each half has two of the four bytes
+    bytes += c < 0x80 ? 1 : c < 0x800 || (c >= 0xd800 && c < 0xe000) ? 2 : 3
+  }
+  return bytes
+}
+
 /** undefined where it is not JSON, or holds half of a surrogate pair. */
 const parseString = (literal: string): string | undefined => {
   try {
-    const value: string = JSON.parse(literal)
+    const value: string = /[\\\p{Cc}]/u.test(literal) ? JSON.parse(literal) : literal.slice(1, -1)
     return /\p{Surrogate}/u.test(value) ? undefined : value
   } catch {
     return undefined

@@ -11,7 +11,7 @@ import { type Dtype, dtypeBytes, type StoredTensor } from './stored.ts'
 export type Storage = { kind: 'storage'; dtype: Dtype; key: string; numel: number }
 export type View = { kind: 'view'; storage: Storage; offset: number; shape: number[]; stride: number[] }
 
-const RANK_LIMIT = 64
+export const RANK_LIMIT = 64
 
 /** A view as a tensor of the file. `place`: where its storage begins, in bytes. Throws Faults 'bad-tensor'. */
 export const viewed = (source: ByteSource, name: string, view: View, place: number): StoredTensor => {
@@ -42,7 +42,8 @@ const problem = ({ storage, offset, shape, stride }: View, fileSize: number): st
   return undefined
 }
 
-const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
+/** Zero where one size is, however large the others are. */
+const product = (shape: readonly number[]) => (shape.includes(0) ? 0 : shape.reduce((a, b) => a * b, 1))
 
 const last = ({ offset, shape, stride }: Pick<View, 'offset' | 'shape' | 'stride'>) =>
   shape.reduce((sum, size, i) => sum + (size - 1) * stride[i], offset)

@@ -9,13 +9,15 @@ import { type Global, isKind, type Made, type PickleRules, unpickle, type Value 
 import { refusePointer } from './safetensors.ts'
 import { quote } from './safetensorsHeader.ts'
 import { type Dtype, dtypeBytes, type TensorFile } from './stored.ts'
-import { type Storage, type View, viewed } from './strided.ts'
+import { RANK_LIMIT, type Storage, type View, viewed } from './strided.ts'
 import { type ZipEntry, zipEntries, zipRange } from './zip.ts'
 
 type Item = Storage | View
 type Args = Value<Item>[]
 
 const PICKLE_LIMIT = 32 << 20
+/** Above any file's count; each storage is looked up in the file. */
+const STORAGE_LIMIT = 100_000
 const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn
 
 /**
@@ -152,6 +154,7 @@ const torchRules = (): { rules: PickleRules<Item>; storages: Map<string, Storage
     const storage = isKind(id, 'tuple') ? storageOf(id.items) : undefined
     const known = storage && storages.get(storage.key)
     if (known && (known.dtype !== storage.dtype || known.numel !== storage.numel)) return undefined
+    if (!known && storages.size >= STORAGE_LIMIT) return undefined
     if (storage) storages.set(storage.key, known ?? storage)
     return known ?? storage
   }
@@ -181,8 +184,11 @@ const rebuildTensor = ([made, offset, size, stride]: Args): Made<Item> | undefin
   )
 }
 
+/** Sizes or strides; a tensor has 64 of them at most (torch's own limit), so a longer tuple is none. */
 const counts = (value: Value<Item>): number[] | undefined =>
-  isKind(value, 'tuple') && value.items.every(isCount) ? value.items.map(Number) : undefined
+  isKind(value, 'tuple') && value.items.length <= RANK_LIMIT && value.items.every(isCount)
+    ? value.items.map(Number)
+    : undefined
 
 /** _rebuild_parameter(tensor, requires_grad, hooks) */
 const rebuildParameter = ([made]: Args): Made<Item> | undefined =>

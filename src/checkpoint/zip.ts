@@ -9,6 +9,7 @@ import { quote } from './safetensorsHeader.ts'
 export type ZipEntry = { name: string; size: number; header: number }
 
 const DIRECTORY_LIMIT = 64 << 20
+const ENTRY_LIMIT = 200_000
 
 /** The entries by name. Throws Faults 'bad-zip'. */
 export const zipEntries = async (source: ByteSource): Promise<Map<string, ZipEntry>> => {
@@ -19,6 +20,7 @@ export const zipEntries = async (source: ByteSource): Promise<Map<string, ZipEnt
   for (let at = 0; at < size; ) {
     const { entry, length } = directoryEntry(source, view, at, start)
     if (entries.has(entry.name)) throw broken(source, `two entries are called ${quote(entry.name)}`, start + at)
+    if (entries.size >= ENTRY_LIMIT) throw broken(source, `more than ${ENTRY_LIMIT} entries`, start + at)
     entries.set(entry.name, entry)
     at += length
   }

@@ -3,7 +3,7 @@
  * left out, the system message never; a model without a chat template goes on with the plain text of it all.
  */
 import { encodePrompt } from '../data/examples.ts'
-import type { Message } from '../data/rows.ts'
+import type { Message } from '../data/messages.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 import { badInput } from '../util/fault.ts'
 

@@ -1,9 +1,9 @@
 /** Completions from a server elsewhere. Peculiar: what was answered is kept, so a broken run goes on where it was. */
 import { z } from 'zod'
-import { isMessages, type Text } from '../data/rows.ts'
+import { isMessages, type Prompt } from '../data/rows.ts'
 import { isUrl, openEndpoint } from '../generate/remote.node.ts'
 import { type RemoteCompletion, type RemotePrompt, remoteCompletions, type Spent } from '../generate/remote.ts'
-import { badInput } from '../util/fault.ts'
+import { badInput, type Where } from '../util/fault.ts'
 import { plural, whole } from '../util/format.ts'
 import { interruptible } from './interrupt.ts'
 import type { samplingFields } from './sampling.ts'
@@ -62,12 +62,15 @@ const localOnly = [
   'logitBias',
 ] as const satisfies readonly (keyof Options)[]
 
+/** A prompt and where it stands. */
+export type Asked = Pick<Prompt, 'prompt' | 'template'> & { where: Where }
+
 export const isElsewhere = ({ model }: Options): boolean => isUrl(model)
 
 /** Completions of all prompts, as `take` gives them on. An interrupted run ends with 130. */
 export const generateElsewhere = async (
   options: Options,
-  prompts: readonly Text[],
+  prompts: readonly Asked[],
   report: Reporter,
   take: (completions: AsyncIterable<RemoteCompletion>) => Promise<void>,
 ): Promise<void> => {
@@ -101,10 +104,12 @@ export const generateElsewhere = async (
   )
 }
 
-const promptOf = (text: Text, row: number): RemotePrompt => {
-  if (isMessages(text)) return { messages: text }
-  if (typeof text === 'string') return { prompt: text }
-  throw badInput('bad-row', 'holds token ids, and a server elsewhere takes text', { row })
+const promptOf = ({ prompt, template, where }: Asked): RemotePrompt => {
+  if (template && isMessages(prompt))
+    throw badInput('bad-row', 'has tools or variables for a chat template, which a server elsewhere is not sent', where)
+  if (isMessages(prompt)) return { messages: prompt }
+  if (typeof prompt === 'string') return { prompt }
+  throw badInput('bad-row', 'holds token ids, and a server elsewhere takes text', where)
 }
 
 const bill = ({ asked, cached, promptTokens, completionTokens, uncounted, cost }: Spent): string =>

@@ -6,6 +6,7 @@ import { scorable } from './scoring.ts'
 /** Letters as ids: a is 1; BOS is 0, EOS 30. */
 const encoder = (end: boolean): Encoder => ({
   eosId: 30,
+  addsEos: end,
   size: 31,
   encode: (text, { specialTokens = true } = {}) => {
     const ids = [...text].map((letter) => letter.charCodeAt(0) - 96)
@@ -14,7 +15,7 @@ const encoder = (end: boolean): Encoder => ({
 })
 const options = { completionOnly: true, assistantOnly: false }
 const limits = { positions: 8, vocabulary: 31 }
-const score = (row: Row, end = false) => scorable(encoder(end), row, 7, limits, options)
+const score = (row: Row, end = false) => scorable(encoder(end), row, limits, options)
 
 describe('what is scored', () => {
   it('is the completion, and all of a text but its first token; no end is added', () => {
@@ -31,11 +32,11 @@ describe('what is scored', () => {
   })
 
   it.each<[string, Row]>([
-    ['row 7: has 9 tokens; the model takes 8', { kind: 'text', text: 'abcdefgh' }],
-    ['row 7: holds the id 31; the model knows 31', { kind: 'text', text: [31, 1] }],
-    ['row 7: holds the id 99', { kind: 'labelled', input_ids: [1, 2], labels: [-100, 99] }],
-    ['row 7: holds nothing to predict', { kind: 'text', text: '' }],
-    ['row 7: rows of the kind "prompt" cannot be scored', { kind: 'prompt', prompt: 'a' }],
+    ['has 9 tokens; the model takes 8', { kind: 'text', text: 'abcdefgh' }],
+    ['holds the id 31; the model knows 31', { kind: 'text', text: [31, 1] }],
+    ['holds the id 99', { kind: 'labelled', input_ids: [1, 2], labels: [-100, 99] }],
+    ['holds nothing to predict', { kind: 'text', text: '' }],
+    ['rows of the kind "prompt" cannot be scored', { kind: 'prompt', prompt: 'a' }],
   ])('%s', (message, row) => {
     expect(() => score(row)).toThrow(message)
   })

@@ -7,43 +7,29 @@ import type { Row } from '../data/rows.ts'
 import { type Scorable, uncounted } from '../generate/score.ts'
 import { badInput } from '../util/fault.ts'
 
-/** Throws Faults 'wrong-kind', 'too-long' and 'bad-row'. */
+/** Throws Faults 'wrong-kind', 'too-long' and 'bad-row', without a place. */
 export const scorable = (
   encoder: Encoder,
   row: Row,
-  at: number,
   limits: { positions: number; vocabulary: number },
   options: TextOptions,
 ): Scorable => {
-  const asked =
-    row.kind === 'labelled' ? { ids: row.input_ids, labels: row.labels } : fromText(encoder, row, at, options)
+  const asked = row.kind === 'labelled' ? { ids: row.input_ids, labels: row.labels } : fromText(encoder, row, options)
   if (asked.ids.length > limits.positions)
-    throw badInput('too-long', `has ${asked.ids.length} tokens; the model takes ${limits.positions}`, { row: at })
+    throw badInput('too-long', `has ${asked.ids.length} tokens; the model takes ${limits.positions}`)
   const stray = [...asked.ids, ...asked.labels.filter((label) => label !== uncounted)].find(
     (id) => id >= limits.vocabulary,
   )
-  if (stray !== undefined)
-    throw badInput('bad-row', `holds the id ${stray}; the model knows ${limits.vocabulary}`, { row: at })
+  if (stray !== undefined) throw badInput('bad-row', `holds the id ${stray}; the model knows ${limits.vocabulary}`)
   return { ids: asked.ids, labels: asked.labels.map((label, t) => (t === 0 ? uncounted : label)) }
 }
 
-const fromText = (encoder: Encoder, row: Row, at: number, options: TextOptions): Scorable => {
+const fromText = (encoder: Encoder, row: Row, options: TextOptions): Scorable => {
   if (row.kind !== 'text' && row.kind !== 'messages' && row.kind !== 'completion' && row.kind !== 'unpaired')
-    throw badInput('wrong-kind', `rows of the kind "${row.kind}" cannot be scored; give prompt and completion`, {
-      row: at,
-    })
+    throw badInput('wrong-kind', `rows of the kind "${row.kind}" cannot be scored; give prompt and completion`)
   const plain = row.kind === 'unpaired' ? ({ ...row, kind: 'completion' } as const) : row
-  const example = textExample(withoutEnds(encoder), plain, { maxLength: Number.POSITIVE_INFINITY }, options, () => {})
-  if (typeof example === 'string') throw badInput('bad-row', 'holds nothing to predict', { row: at })
+  const noEnd = { ...encoder, eosId: undefined }
+  const example = textExample(noEnd, plain, { maxLength: Number.POSITIVE_INFINITY }, options, () => {})
+  if (typeof example === 'string') throw badInput('bad-row', 'holds nothing to predict')
   return { ids: example.ids, labels: example.ids.map((id, t) => (example.targets[t] ? id : uncounted)) }
-}
-
-const withoutEnds = (encoder: Encoder): Encoder => {
-  const { eosId } = encoder
-  const encode: Encoder['encode'] = (text, options) => {
-    const { ids } = encoder.encode(text, options)
-    const added = eosId !== undefined && encoder.encode('').ids.at(-1) === eosId
-    return { ids: added && options?.specialTokens ? ids.slice(0, -1) : ids }
-  }
-  return { ...encoder, encode, eosId: undefined }
 }

@@ -2,9 +2,9 @@
  * From flags and a file of settings to what a schema makes of them. Peculiar: every message names the flag as it was
  * typed, or the file and the key, with the value and the nearest valid one.
  */
-import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
 import { badInput } from '../util/fault.ts'
+import { textFile } from '../util/files.node.ts'
 import { nearest } from '../util/nearest.ts'
 import { camel, type Field, fieldsOf, kebab } from './fields.ts'
 
@@ -34,19 +34,34 @@ export const check = <S extends z.ZodObject>(
 }
 
 const readSettings = async (file: string, fields: readonly Field[]): Promise<Values> => {
-  const text = await readFile(file, 'utf8').catch((error) => {
-    throw badInput('no-file', `cannot be read (${error.code}); check the path`, { file, flag: '--config' })
-  })
-  const { parse } = await import('yaml')
-  let parsed: unknown
-  try {
-    parsed = parse(text)
-  } catch (error) {
-    throw badInput('bad-file', `is not YAML: ${(error as Error).message.split('\n')[0]}`, { file })
-  }
+  const parsed = settingsOf(await textFile(file), file, (await import('yaml')).parse)
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw badInput('bad-file', 'must hold settings, one "name: value" a line', { file })
   return Object.fromEntries(Object.entries(parsed).map(([name, value]) => [knownKey(name, fields, file), value]))
+}
+
+/** Settings are short; the parser's time may grow with the square of what it is given. */
+const MAX_SETTINGS = 2 ** 18
+
+/** @throws Fault bad-file */
+export const settingsOf = (
+  text: string,
+  file: string,
+  parse: (text: string, options: { logLevel: 'error' }) => unknown,
+): unknown => {
+  if (text.length > MAX_SETTINGS)
+    throw badInput('bad-file', `has more than ${MAX_SETTINGS} characters, too many for settings`, { file })
+  try {
+    // without its warnings, which are several lines
+    return parse(text, { logLevel: 'error' })
+  } catch (error) {
+    const deep = error instanceof RangeError
+    throw badInput(
+      'bad-file',
+      deep ? 'is nested too deep for settings' : `is not YAML: ${(error as Error).message.split('\n')[0]}`,
+      { file },
+    )
+  }
 }
 
 const knownKey = (name: string, fields: readonly Field[], file: string): string => {

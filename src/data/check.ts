@@ -17,11 +17,22 @@ export type RawRecord = {
 /** Files with one list of columns for all rows: there a missing column or a wrong type belongs to no row. */
 export type Layout = 'rows' | 'csv' | 'parquet'
 
-export type Place = { file: string; layout: Layout; row: number; line?: number }
+export type Place = {
+  file: string
+  layout: Layout
+  row: number
+  line?: number
+  /** What the file calls columns that are read under another name. */
+  own?: ReadonlyMap<string, string>
+}
 
 /** A fault in a record: its code, the column to blame, what is wrong and what to do. */
 export const rowFault = (code: string, message: string, place: Place, column?: string): Fault =>
-  badInput(code, message, { file: place.file, ...position(code, place), column })
+  badInput(code, message, {
+    file: place.file,
+    ...position(code, place),
+    column: column && (place.own?.get(column) ?? column),
+  })
 
 const position = (code: string, { layout, row, line }: Place) => {
   if (layout === 'csv' && code === 'missing-column') return { line: 1 }

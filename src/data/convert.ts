@@ -1,5 +1,6 @@
 /** Conversions between kinds of rows where the meaning is plain; where it is not, a fault says what the rows are. */
 import { badInput, type Where } from '../util/fault.ts'
+import { replyOf } from './messages.ts'
 import {
   type Completion,
   isMessages,
@@ -38,10 +39,11 @@ export const asUnpaired = (row: Row, where?: Where): Unpaired[] => {
   if (row.kind !== 'ranking' || row.responses.length !== 2) return refuse(row, 'unpaired', where)
   const [a, b] = row.ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY)
   if (a === b) return []
-  const { id, prompt, responses } = row
+  const { id, prompt, responses, template } = row
   return responses.map((completion, i) => ({
     kind: 'unpaired',
     id,
+    ...(template && { template }),
     prompt,
     completion,
     label: i === 0 ? a < b : b < a,
@@ -58,9 +60,13 @@ export const asSft = (row: Row, where?: Where): Sft[] => {
 }
 
 const completion = (
-  { id, prompt, beside }: Pick<Completion, 'id' | 'prompt' | 'beside'>,
+  { id, prompt, template, beside }: Pick<Completion, 'id' | 'prompt' | 'template' | 'beside'>,
   completion: Text,
-): Completion => ({ kind: 'completion', id, prompt, completion, ...(beside && { beside }) })
+): Completion => ({
+  ...{ kind: 'completion', id, prompt, completion },
+  ...(template && { template }),
+  ...(beside && { beside }),
+})
 
 /** A prompt with the answer to it: of a conversation the assistant's last message, of a ranking the best response. */
 export const asAnswered = (row: Row, where?: Where): Completion[] => {
@@ -68,7 +74,7 @@ export const asAnswered = (row: Row, where?: Where): Completion[] => {
   if (row.kind !== 'messages') return asSft(row, where) as Completion[]
   const last = row.messages.at(-1)!
   return last.role === 'assistant' && row.messages.length > 1
-    ? [completion({ ...row, prompt: row.messages.slice(0, -1) }, last.content)]
+    ? [completion({ ...row, prompt: row.messages.slice(0, -1) }, replyOf([last]))]
     : []
 }
 
@@ -76,7 +82,7 @@ const bestOf = ({ ranks }: Ranking) => ranks.indexOf(Math.min(...ranks.filter((r
 
 /** The prompt alone: of a conversation all before the assistant's last message, of a text the whole. */
 export const asPrompts = (row: Row & Pick<Prompt, 'record'>, where?: Where): Prompt[] => {
-  const kept = row.record && { record: row.record }
+  const kept = { ...(row.template && { template: row.template }), ...(row.record && { record: row.record }) }
   const of = (prompt: Text): Prompt[] => [{ kind: 'prompt', id: row.id, prompt, ...kept }]
   if (row.kind === 'prompt') return [row]
   if (row.kind === 'text') return of(row.text)
@@ -125,6 +131,7 @@ export const pairNeighbours = (drop: (reason: string, rows: number) => void) => 
 const pair = (chosen: Rated, rejected: Rated): Ranking => ({
   kind: 'ranking',
   id: chosen.id,
+  ...(chosen.template && { template: chosen.template }),
   prompt: chosen.prompt,
   responses: [chosen.response, rejected.response],
   ranks: [1, 2],

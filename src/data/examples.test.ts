@@ -1,12 +1,14 @@
 /** Rules of tokenisation on a toy tokenizer: a token a character, `^` as BOS, `$` as EOS. */
 import { describe, expect, it } from 'vitest'
-import { type Encoder, rankedExample, textExample, unpairedExample } from './examples.ts'
+import { type Encoder, rankedExample, scoredExample, textExample, unpairedExample } from './examples.ts'
+import { contentText } from './messages.ts'
 import type { Ranking } from './rows.ts'
 
 const id = (text: string) => [...text].map((c) => c.charCodeAt(0))
 const eosId = 36
 const plain: Encoder = {
   eosId,
+  addsEos: false,
   size: 1000,
   encode: (text, { specialTokens = true } = {}) => ({ ids: id(specialTokens ? `^${text}` : text) }),
 }
@@ -15,7 +17,10 @@ const chat: Encoder = {
   ...plain,
   chat: {
     encode: (messages, { addGenerationPrompt = false } = {}) => {
-      const parts = messages.map(({ role, content }) => [`<${role}>`, role === 'assistant' ? `${content}$` : content])
+      const parts = messages.map((message) => {
+        const text = contentText(message)
+        return [`<${message.role}>`, message.role === 'assistant' ? `${text}$` : text]
+      })
       const text = `^${parts.flat().join('')}${addGenerationPrompt ? '<assistant>' : ''}`
       const mask = parts.flatMap(([head, body], i) => [
         ...[...head].map(() => 0),
@@ -68,6 +73,24 @@ describe('prompts and replies', () => {
     expect(() => ranked(plain, row, long)).toThrow('no chat template')
   })
 
+  it('in parts are one text to a template that does not go through them', () => {
+    const parts = ['h', 'i'].map((text) => ({ type: 'text' as const, text }))
+    const row = ranking([{ role: 'user', content: parts }], ['a'])
+    const seen: unknown[] = []
+    const watching = (reads: boolean): Encoder => ({
+      ...plain,
+      chat: {
+        readsParts: () => reads,
+        encode: (messages, options) => {
+          seen.push(messages[0].content)
+          return chat.chat!.encode(messages, options)
+        },
+      },
+    })
+    for (const reads of [true, false]) ranked(watching(reads), row, long)
+    expect(seen).toEqual([parts, parts, 'hi', 'hi'])
+  })
+
   it('of ids are taken as they are; text after ids has no BOS and gets its EOS', () => {
     const row = ranking(id('pq'), [id('r'), 's'])
     expect(ranked(plain, row, long)).toMatchObject({ prompt: 'pq', replies: ['r', 's$'] })
@@ -85,6 +108,24 @@ describe('prompts and replies', () => {
     expect(ranked(plain, ranking([], [id('ab'), id('bc')]), long)).toMatchObject({ replies: ['ab', 'bc'] })
   })
 
+  it('that are ranked apart and equal are counted', () => {
+    expect(ranked(plain, ranking('hi', [' a', ' a']), long)).toMatchObject({
+      replies: [' a$', ' a$'],
+      seen: ['equal-replies'],
+    })
+    const tied = { ...ranking('hi', [' a', ' a']), ranks: [1, 1] }
+    expect(ranked(plain, tied, long)).toMatchObject({ seen: [] })
+    // Equal once they are cut
+    expect(ranked(plain, ranking('hi', [' abc', ' abd']), { maxLength: 5 })).toMatchObject({ seen: ['equal-replies'] })
+  })
+
+  it('of what scores them whole keep the tokens of the whole', () => {
+    const row = ranking('xa', ['bc', 'c'])
+    const example = scoredExample(merging, row, long, () => {})
+    if (typeof example === 'string') throw new Error(example)
+    expect([example.prompt, ...example.replies].map(text)).toEqual(['^x', '\u0001c$', 'ac$'])
+  })
+
   it('with a label are the same', () => {
     const row = { kind: 'unpaired', prompt: 'hi', completion: 'a', label: true } as const
     const example = unpairedExample(plain, row, long, () => {})
@@ -92,9 +133,24 @@ describe('prompts and replies', () => {
     expect(unpairedExample(plain, row, { maxLength: 3 }, () => {})).toBe('no-reply-left')
   })
 
+  /** With EOS behind every text. */
+  const ending: Encoder = { ...plain, addsEos: true, encode: (t, o) => ({ ids: [...plain.encode(t, o).ids, eosId] }) }
+
   it('lose an EOS that the tokenizer puts behind the prompt', () => {
-    const ending: Encoder = { ...plain, encode: (t, o) => ({ ids: [...plain.encode(t, o).ids, eosId] }) }
     expect(ranked(ending, ranking('hi', ['a']), long)).toMatchObject({ prompt: '^hi', replies: ['a$'] })
+    expect(ranked(ending, ranking('', ['a']), long)).toMatchObject({ prompt: '^', replies: ['a$'] })
+  })
+
+  it.each([
+    ['as it stands', plain],
+    ['beside the one that the tokenizer adds', ending],
+  ])('keep an EOS that stands in the prompt, %s', (_, encoder) => {
+    expect(ranked(encoder, ranking('hi$', ['a', 'b$', '']), long)).toMatchObject({
+      ...{ prompt: '^hi$', replies: ['a$', 'b$', '$'], seen: [] },
+    })
+    const row = { kind: 'completion', prompt: 'hi$', completion: 'a' } as const
+    const example = textExample(encoder, row, long, { assistantOnly: false, completionOnly: true }, () => {})
+    expect(example).toMatchObject({ ids: id('^hi$a$'), targets: [0, 0, 0, 0, 1, 1] })
   })
 })
 
@@ -121,6 +177,11 @@ describe('texts', () => {
   it('of a prompt and a completion count the completion, or both', () => {
     expect(shown(plain, completion)).toMatchObject({ text: '^hiab$', counts: '...###' })
     expect(shown(plain, completion, { completionOnly: false })).toMatchObject({ counts: '######' })
+  })
+
+  it('of a prompt that is no prefix keep the tokens of the whole', () => {
+    const row = { kind: 'completion', prompt: 'xa', completion: 'bc' } as const
+    expect(shown(merging, row)).toEqual({ text: '^x\u0001c$', counts: '...##', truncated: false })
   })
 
   it('of a conversation count all, or what the template marks', () => {

@@ -1,22 +1,29 @@
 /**
  * Rows to token ids. What goes wrong most in post-training goes wrong here, so the rules are few and strict:
  * prompt and prompt+reply are tokenised as wholes and the reply is what follows the prompt's length; a chat template
- * already holds its special tokens; plain text gets its EOS if it has none; ids given as ids are taken as they are;
+ * already holds its special tokens; plain text gets its EOS if it has none, and a prompt keeps one that stands in its text
+ * (only the one that a tokenizer adds to every text goes); ids given as ids are taken as they are;
  * a row that truncation leaves without a reply is dropped and counted.
  */
 import { badInput } from '../util/fault.ts'
-import { isIds, isMessages, type Message, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
+import { type Message, withJoinedParts } from './messages.ts'
+import { isIds, isMessages, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
+import type { TemplateArguments } from './template.ts'
 
 /** What tokenisation needs; text/tokenizer.ts has it. */
 export type Encoder = {
   encode(text: string, options?: { specialTokens?: boolean }): { ids: number[] }
   readonly eosId: number | undefined
+  /** Whether `encode` puts EOS behind a text by itself. */
+  readonly addsEos: boolean
   /** Highest id + 1. */
   readonly size: number
   readonly chat?: {
+    /** Whether the template goes through the parts of a content that is a list. */
+    readsParts?(options?: TemplateArguments): boolean
     encode(
       messages: Message[],
-      options?: { addGenerationPrompt?: boolean },
+      options?: TemplateArguments & { addGenerationPrompt?: boolean },
     ): { ids: number[]; assistantMask: number[] | undefined }
   }
 }
@@ -48,50 +55,102 @@ export type TextExample = { ids: number[]; targets: number[]; truncated: boolean
 /** Counts what was found odd, by name, for one warning at the end. */
 export type Count = (what: string) => void
 
-const needChat = (encoder: Encoder) => {
-  if (encoder.chat) return encoder.chat
-  throw badInput(
-    'no-template',
-    'rows are conversations, and the tokenizer has no chat template; give text, or another model',
-  )
+/** Turns as their chat template takes them: one for text alone gets the parts of a content as one text. */
+export const turnsFor = (
+  { readsParts }: Pick<NonNullable<Encoder['chat']>, 'readsParts'>,
+  messages: Message[],
+  options?: TemplateArguments,
+): Message[] =>
+  messages.some(({ content }) => Array.isArray(content)) && readsParts?.(options) === false
+    ? messages.map(withJoinedParts)
+    : messages
+
+const encodeChat = (
+  { chat }: Pick<Encoder, 'chat'>,
+  messages: Message[],
+  options?: TemplateArguments & { addGenerationPrompt?: boolean },
+) => {
+  if (!chat)
+    throw badInput(
+      'no-template',
+      'rows are conversations, and the tokenizer has no chat template; give text, or another model',
+    )
+  return chat.encode(turnsFor(chat, messages, options), options)
 }
 
-/** A prompt's ids, with its beginning-of-text token but never an end. */
-export const encodePrompt = (encoder: Encoder, prompt: Text): number[] => {
+/** A prompt's ids, with its beginning-of-text token. Every prompt is read by this, whatever goes on behind it. */
+export const encodePrompt = (encoder: Encoder, prompt: Text, template?: TemplateArguments): number[] => {
   if (isIds(prompt)) return prompt
-  if (isMessages(prompt)) return needChat(encoder).encode(prompt, { addGenerationPrompt: true }).ids
-  return withoutEnd(encoder.encode(prompt, { specialTokens: true }).ids, encoder)
+  if (isMessages(prompt)) return encodeChat(encoder, prompt, { ...template, addGenerationPrompt: true }).ids
+  return encodeOpen(encoder, prompt)
 }
 
-/** Some tokenizers end every text with EOS; a prompt goes on. */
-const withoutEnd = (ids: number[], { eosId }: Encoder) =>
-  ids.length > 1 && ids.at(-1) === eosId ? ids.slice(0, -1) : ids
+/** A text that may go on: what the tokenizer puts in front of it, and no end but one that stands in the text. */
+const encodeOpen = (encoder: Encoder, text: string): number[] => {
+  const { ids } = encoder.encode(text, { specialTokens: true })
+  return encoder.addsEos ? ids.slice(0, -1) : ids
+}
 
-const withEnd = (ids: number[], { eosId }: Encoder) =>
-  eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId]
+/** @param prompt tokens of the prompt: its own end is not the reply's */
+const withEnd = (ids: number[], { eosId }: Encoder, prompt = 0) =>
+  eosId === undefined || (ids.length > prompt && ids.at(-1) === eosId) ? ids : [...ids, eosId]
+
+/** Ids of prompt and reply as one. */
+const encodeWhole = (
+  encoder: Encoder,
+  prompt: Text,
+  promptIds: readonly number[],
+  reply: Text,
+  template?: TemplateArguments,
+): number[] => {
+  if (isIds(reply)) return [...promptIds, ...reply]
+  if (isIds(prompt))
+    return [...prompt, ...withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)]
+  return isMessages(prompt)
+    ? encodeChat(encoder, [...prompt, ...asMessages(reply)], template).ids
+    : withEnd(encodeOpen(encoder, prompt + asText(reply)), encoder, promptIds.length)
+}
+
+const beginsWith = (ids: readonly number[], beginning: readonly number[]) => beginning.every((id, i) => id === ids[i])
 
 /** The ids that follow the prompt's. */
-export const encodeReply = (
+const encodeReply = (
   encoder: Encoder,
   prompt: Text,
   promptIds: number[],
   reply: Text,
   count: Count,
+  template?: TemplateArguments,
 ): number[] => {
-  if (isIds(reply)) return reply
-  if (isIds(prompt)) return withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)
-  const whole = isMessages(prompt)
-    ? needChat(encoder).encode([...prompt, ...asMessages(reply)]).ids
-    : withEnd(encoder.encode(prompt + asText(reply), { specialTokens: true }).ids, encoder)
-  if (promptIds.some((id, i) => id !== whole[i])) count('prompt-not-prefix')
+  const whole = encodeWhole(encoder, prompt, promptIds, reply, template)
+  if (!beginsWith(whole, promptIds)) count('prompt-not-prefix')
   return whole.slice(promptIds.length)
+}
+
+/** A prompt and replies as a reward model reads them, each whole: the prompt ends where the tokens of one reply differ. */
+export const encodeScored = (
+  encoder: Encoder,
+  prompt: Text,
+  replies: readonly Text[],
+  template?: TemplateArguments,
+): { prompt: number[]; replies: number[][] } => {
+  const ids = encodePrompt(encoder, prompt, template)
+  const wholes = replies.map((reply) => encodeWhole(encoder, prompt, ids, reply, template))
+  const shared = (whole: readonly number[]) => {
+    const at = ids.findIndex((id, i) => id !== whole[i])
+    return at < 0 ? ids.length : at
+  }
+  const length = Math.min(...wholes.map(shared))
+  return { prompt: ids.slice(0, length), replies: wholes.map((whole) => whole.slice(length)) }
 }
 
 const asMessages = (reply: Text): Message[] =>
   isMessages(reply) ? reply : [{ role: 'assistant', content: reply as string }]
 
-const asText = (reply: Text): string =>
-  typeof reply === 'string' ? reply : (reply as Message[]).map(({ content }) => content).join('')
+const asText = (reply: string | Message[]): string => {
+  if (typeof reply === 'string') return reply
+  throw badInput('wrong-kind', 'a reply of messages needs a prompt of messages')
+}
 
 const lastOf = (prompt: number[], { maxPromptLength }: Limits) =>
   maxPromptLength === undefined ? prompt : prompt.slice(-maxPromptLength)
@@ -111,20 +170,48 @@ const fit = (prompt: number[], reply: number[], limits: Limits) => {
 const isEmpty = ({ prompt, reply }: { prompt: number[]; reply: number[] }) =>
   reply.length === 0 || prompt.length + reply.length < 2
 
+/** Replies of different ranks that are the same tokens: what the row says is lost. */
+const saysEqual = (replies: readonly number[][], ranks: Ranking['ranks']) =>
+  replies.some((reply, i) =>
+    replies.some(
+      (other, j) => j < i && ranks[i] !== ranks[j] && reply.length === other.length && beginsWith(reply, other),
+    ),
+  )
+
 export const rankedExample = (
   encoder: Encoder,
   row: Ranking,
   limits: Limits,
   count: Count,
 ): RankedExample | Dropped => {
-  const promptIds = encodePrompt(encoder, row.prompt)
-  const fitted = row.responses.map((text) =>
-    fit(promptIds, encodeReply(encoder, row.prompt, promptIds, text, count), limits),
-  )
+  const promptIds = encodePrompt(encoder, row.prompt, row.template)
+  const replies = row.responses.map((reply) => encodeReply(encoder, row.prompt, promptIds, reply, count, row.template))
+  return fitRanked(promptIds, replies, row, limits, count)
+}
+
+/** For what scores texts as wholes: no token is the prompt's that the tokens of a whole do not have. */
+export const scoredExample = (
+  encoder: Encoder,
+  row: Ranking,
+  limits: Limits,
+  count: Count,
+): RankedExample | Dropped => {
+  const { prompt, replies } = encodeScored(encoder, row.prompt, row.responses, row.template)
+  return fitRanked(prompt, replies, row, limits, count)
+}
+
+const fitRanked = (
+  promptIds: number[],
+  replyIds: readonly number[][],
+  { ranks, prob, margin, ratings }: Ranking,
+  limits: Limits,
+  count: Count,
+): RankedExample | Dropped => {
+  const fitted = replyIds.map((ids) => fit(promptIds, ids, limits))
   if (fitted.some(isEmpty)) return 'no-reply-left'
-  const [{ prompt }] = fitted
   const replies = fitted.map(({ reply }) => reply)
-  const { ranks, prob, margin, ratings } = row
+  if (saysEqual(replies, ranks)) count('equal-replies')
+  const [{ prompt }] = fitted
   return { prompt, replies, ranks, prob, margin, ratings, truncated: fitted.some(({ truncated }) => truncated) }
 }
 
@@ -134,8 +221,9 @@ export const unpairedExample = (
   limits: Limits,
   count: Count,
 ): UnpairedExample | Dropped => {
-  const promptIds = encodePrompt(encoder, row.prompt)
-  const fitted = fit(promptIds, encodeReply(encoder, row.prompt, promptIds, row.completion, count), limits)
+  const { prompt: asked, completion, template } = row
+  const promptIds = encodePrompt(encoder, asked, template)
+  const fitted = fit(promptIds, encodeReply(encoder, asked, promptIds, completion, count, template), limits)
   const { prompt, reply, truncated } = fitted
   return isEmpty(fitted) ? 'no-reply-left' : { prompt, completion: reply, label: row.label, truncated }
 }
@@ -166,7 +254,7 @@ export const textExample = (
 
 const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOptions, count: Count) => {
   if (row.kind === 'messages') {
-    const { ids, assistantMask } = needChat(encoder).encode(row.messages)
+    const { ids, assistantMask } = encodeChat(encoder, row.messages, row.template)
     if (options.assistantOnly && !assistantMask)
       throw badInput(
         'no-generation-marks',
@@ -176,15 +264,18 @@ const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOption
     return { ids, targets: options.assistantOnly ? assistantMask! : ids.map(() => 1), cut: false }
   }
   if (row.kind === 'text') {
-    const ids = isIds(row.text) ? row.text : withEnd(encoder.encode(row.text, { specialTokens: true }).ids, encoder)
+    const ids = isIds(row.text) ? row.text : withEnd(encodeOpen(encoder, row.text), encoder)
     return { ids, targets: ids.map(() => 1), cut: false }
   }
-  const whole = encodePrompt(encoder, row.prompt)
-  const completion = encodeReply(encoder, row.prompt, whole, row.completion, count)
-  const prompt = lastOf(whole, limits)
+  // The tokens are those of the whole; the prompt's length says how many of them do not count
+  const promptIds = encodePrompt(encoder, row.prompt, row.template)
+  const whole = encodeWhole(encoder, row.prompt, promptIds, row.completion, row.template)
+  if (!beginsWith(whole, promptIds)) count('prompt-not-prefix')
+  const completion = whole.slice(promptIds.length)
+  const prompt = lastOf(whole.slice(0, promptIds.length), limits)
   return {
     ids: [...prompt, ...completion],
     targets: [...prompt.map(() => Number(!options.completionOnly)), ...completion.map(() => 1)],
-    cut: prompt.length < whole.length,
+    cut: prompt.length < promptIds.length,
   }
 }

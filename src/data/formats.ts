@@ -1,15 +1,17 @@
 /**
  * From a file's records to rows. The first record's columns say which format the file has, and every later record must
- * be of that format: a row that lacks a column is a fault, not another kind of row. Only the rows of supervised
- * fine-tuning and scoring may be mixed in a file, because there each row speaks for itself.
+ * be of that format: a row that lacks a column is a fault, not another kind of row. A column that is there and null counts
+ * as absent: where a row names all columns and some are null (datasets and parquet write mixed rows so), it is read by what
+ * it has. The rows of supervised fine-tuning and scoring may be mixed in a file anyway, because each speaks for itself.
  */
 import { z } from 'zod'
 import { nearest } from '../util/nearest.ts'
 import { conform, type Layout, type Place, type RawRecord, recordOf, rowFault } from './check.ts'
-import { idTable } from './ids.ts'
 import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
 import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
-import { type Completion, type Rated, type Row, schemas, textColumn } from './rows.ts'
+import { type Completion, isIds, isMessages, type Rated, type Row, schemas, textColumn } from './rows.ts'
+import { templateOf } from './template.ts'
+import { refuseMedia, unreadOf } from './unread.ts'
 
 type Columns = Record<string, unknown>
 type Read = (record: Columns, place: Place) => Row[] | { rows: Row[]; skipped: Skipped[] }
@@ -18,8 +20,8 @@ export type Format = {
   name: string
   detect: (record: Columns) => boolean
   read: Read
-  /** No two records may have the same id. */
-  uniqueIds?: boolean
+  /** Columns without which a record is not of this format; none where other rows may stand among them. */
+  needs: readonly string[]
   /** One record is one row that can be read by itself. */
   local: boolean
 }
@@ -38,9 +40,19 @@ const bestOfN: Read = (record, place) => {
   return [{ kind: 'ranking', id, prompt, responses, ranks: responses.map((_, i) => (i === best ? 1 : null)) }]
 }
 
+/** A conversation that is good or bad as a whole: its last message is the completion. */
+const unpairedMessages: Read = (record, place) => {
+  const { id, messages } = conform(schemas.messages, record, place)
+  const { label } = conform(schemas.label, record, place)
+  const [prompt, completion] = [messages.slice(0, -1), messages.slice(-1)]
+  if (!prompt.length) throw rowFault('bad-value', 'holds one message; a reply needs one before it', place, 'messages')
+  return [{ kind: 'unpaired', id, prompt, completion, label }]
+}
+
 /** A row of supervised fine-tuning or scoring, told by its own columns. */
 const plain: Read = (record, place) => {
-  const has = (column: string) => record[column] !== undefined
+  // An empty field of csv is what is null elsewhere
+  const has = (column: string) => isThere(record[column]) && !(place.layout === 'csv' && record[column] === '')
   if (has('input_ids') && has('labels')) return [{ kind: 'labelled', ...conform(schemas.labelled, record, place) }]
   if (has('messages')) return [{ kind: 'messages', ...conform(schemas.messages, record, place) }]
   if (has('completion')) return [{ kind: 'completion', ...conform(schemas.completion, record, place) }]
@@ -50,70 +62,106 @@ const plain: Read = (record, place) => {
   return [{ kind: 'text', ...conform(schemas.text, text, place) }]
 }
 
-/** In the order in which they are tried. */
+/** In the order in which they are tried, on records without their null columns. */
 export const formats: Format[] = [
   {
     name: 'label-studio',
     detect: (r) => 'data' in r && 'annotations' in r,
     read: labelStudioVotes,
-    uniqueIds: true,
+    needs: ['data', 'annotations'],
     local: false,
   },
   {
     name: 'argilla',
     detect: (r) => 'fields' in r && 'responses' in r,
     read: argillaVotes,
-    uniqueIds: true,
+    needs: ['fields', 'responses'],
     local: false,
   },
   {
     name: 'hh-rlhf',
-    detect: (r) => !('prompt' in r) && `${r.chosen}`.includes(HH_MARK),
+    detect: (r) => !('prompt' in r) && typeof r.chosen === 'string' && r.chosen.includes(HH_MARK),
     read: (r, p) => [hhRow(r, p)],
+    needs: ['chosen', 'rejected'],
     local: true,
   },
   {
     name: 'preference',
     detect: (r) => ('chosen' in r || 'rejected' in r) && 'prompt' in r,
     read: (r, p) => [preferenceRow(r, p, false)],
-    uniqueIds: true,
+    needs: ['prompt', 'chosen', 'rejected'],
     local: true,
   },
   {
     name: 'preference without prompt',
     detect: (r) => 'chosen' in r || 'rejected' in r,
     read: (r, p) => [preferenceRow(r, p, true)],
-    uniqueIds: true,
+    needs: [],
     local: true,
   },
-  { name: 'best-of-n', detect: (r) => 'best' in r, read: bestOfN, uniqueIds: true, local: true },
+  { name: 'best-of-n', detect: (r) => 'best' in r, read: bestOfN, needs: ['prompt', 'responses', 'best'], local: true },
   {
     name: 'ranking',
     detect: (r) => 'ranks' in r || 'responses' in r,
     read: (r, p) => [{ kind: 'ranking', ...conform(schemas.ranking, r, p) }],
-    uniqueIds: true,
+    needs: ['prompt', 'responses', 'ranks'],
     local: true,
   },
-  { name: 'helpsteer2', detect: (r) => 'helpfulness' in r, read: rated, local: false },
+  {
+    name: 'helpsteer2',
+    detect: (r) => 'helpfulness' in r,
+    read: rated,
+    needs: ['response', 'helpfulness'],
+    local: false,
+  },
   {
     name: 'unpaired',
-    detect: (r) => 'label' in r && ('completion' in r || 'prompt' in r),
+    detect: (r) => 'label' in r && ('completion' in r || 'prompt' in r) && !('messages' in r),
     read: (r, p) => [{ kind: 'unpaired', ...conform(schemas.unpaired, r, p) }],
+    needs: ['prompt', 'completion', 'label'],
+    local: true,
+  },
+  {
+    name: 'unpaired messages',
+    detect: (r) => typeof r.label === 'boolean' && 'messages' in r,
+    read: unpairedMessages,
+    needs: ['messages', 'label'],
     local: true,
   },
   {
     name: 'prompt',
     detect: (r) => 'prompt' in r && !['completion', 'messages', 'text'].some((c) => c in r),
     read: (r, p) => [{ kind: 'prompt', ...conform(schemas.prompt, r, p) }],
+    needs: [],
     local: true,
   },
   {
     name: 'sft',
     detect: (r) => ['text', 'messages', 'completion', 'input_ids'].some((c) => c in r),
     read: plain,
+    needs: [],
     local: true,
   },
 ]
+
+const isThere = (value: unknown) => value !== null && value !== undefined
+
+const withoutNulls = (record: Columns): Columns =>
+  Object.values(record).every(isThere)
+    ? record
+    : Object.fromEntries(Object.entries(record).filter(([, value]) => isThere(value)))
+
+const formatOf = (record: Columns) => {
+  const there = withoutNulls(record)
+  return formats.find(({ detect }) => detect(there))
+}
+
+/** The file's format, or the row's own where rows may be mixed or a column that the format needs is null. */
+const ownFormat = (record: Columns, known: Format): Format => {
+  if (known.needs.length && !known.needs.some((column) => record[column] === null)) return known
+  const own = formatOf(record)
+  return own?.local ? own : known
+}
 
 /** Token ids of a column of text may stand in `<column>_input_ids` or `<column>_ids`. */
 const ALIASES = new Map(
@@ -135,13 +183,13 @@ export type ReaderOptions = {
 export type RowReader = {
   /** The file's format, known after the first record. */
   format(): Format | undefined
-  /** The rows of a record. */
-  read(raw: RawRecord): { rows: Row[]; skipped: Skipped[] }
+  /** The rows of a record, and its columns that would change a result elsewhere and are not read. */
+  read(raw: RawRecord): { rows: Row[]; skipped: Skipped[]; unread: string[] }
 }
 
 /**
- * A reader for the records of one file. With a `known` format it reads records again, in any order: their ids were
- * found to be unique before. @throws Fault with the record's place
+ * A reader for the records of one file. With a `known` format it reads records again, in any order.
+ * @throws Fault with the record's place
  */
 export const rowReader = (
   file: string,
@@ -150,24 +198,39 @@ export const rowReader = (
   known?: Format,
 ): RowReader => {
   let format = known
-  const ids = known ? undefined : idTable()
   return {
     format: () => format,
     read: ({ value, row, line }) => {
-      const place = { file, layout, row, line }
-      const raw = recordOf(value, place)
-      const record = renamed(raw, columns)
+      const at = { file, layout, row, line }
+      const raw = recordOf(value, at)
+      const { record, own } = renamed(raw, columns)
+      const place = { ...at, own }
       format ??= detect(record, columns, place)
-      if (format.uniqueIds && ids) checkId(record.id, ids, place)
-      const found = format.read(record, place)
-      if (!Array.isArray(found)) return found
+      refuseMedia(record, place)
+      const made = ownFormat(record, format).read(record, place)
+      if (!Array.isArray(made)) return { ...made, unread: [] }
+      const template = templateOf(record, place)
       const kept = {
-        ...(beside.length && { beside: besideOf(raw, beside, place) }),
-        ...(needed && { record: wholeRecord(raw, needed, place) }),
+        ...(template && { template }),
+        ...(beside.length && { beside: besideOf(raw, beside, at) }),
+        ...(needed && { record: wholeRecord(raw, needed, at) }),
       }
-      return { rows: found.map((row) => ({ ...row, ...kept })), skipped: [] }
+      const rows = made.map((row) => ({ ...asChat(row, place), ...kept }))
+      return { rows, skipped: [], unread: unreadOf(record, rows) }
     },
   }
+}
+
+/** A text that is answered by messages is a user's turn. */
+const asChat = (row: Row, place: Place): Row => {
+  if (!('prompt' in row) || row.kind === 'prompt' || isMessages(row.prompt)) return row
+  const replies = row.kind === 'ranking' ? row.responses : [row.kind === 'rated' ? row.response : row.completion]
+  if (!replies.some(isMessages)) return row
+  if (isIds(row.prompt)) {
+    if (row.prompt.length) throw rowFault('wrong-type', 'is ids, and the reply to it messages', place, 'prompt')
+    return row
+  }
+  return { ...row, prompt: [{ role: 'user', content: row.prompt }] }
 }
 
 const requireColumns = (record: Columns, wanted: readonly string[], place: Place) => {
@@ -178,7 +241,7 @@ const requireColumns = (record: Columns, wanted: readonly string[], place: Place
 const besideOf = (record: Columns, wanted: readonly string[], place: Place): Completion['beside'] => {
   requireColumns(record, wanted, place)
   const text = (name: string) => conform(z.object({ [name]: textColumn }), record, place)[name]
-  return Object.fromEntries(wanted.map((name) => [name, text(name)]))
+  return Object.fromEntries(wanted.filter((name) => isThere(record[name])).map((name) => [name, text(name)]))
 }
 
 const wholeRecord = (record: Columns, needed: readonly string[], place: Place): Columns => {
@@ -195,7 +258,7 @@ const detect = (record: Columns, columns: Record<string, string>, place: Place):
         place,
         column,
       )
-  const format = formats.find(({ detect }) => detect(record))
+  const format = formatOf(record) ?? formats.find(({ detect }) => detect(record))
   if (format) return format
   const known = [
     'prompt',
@@ -207,36 +270,46 @@ const detect = (record: Columns, columns: Record<string, string>, place: Place):
     'label',
     'text',
     'messages',
+    'conversations',
     'input_ids',
   ]
-  const near = Object.keys(record).flatMap((column) => nearest(column, known) ?? [])[0]
+  const near = Object.keys(record)
+    .slice(0, SHOWN)
+    .flatMap((column) => nearest(column, known) ?? [])[0]
   const hint = near ? `; did you mean ${JSON.stringify(near)}? A column is renamed with --column ${near}=its-name` : ''
   throw rowFault('unknown-columns', `rows with the columns ${names(record)} are of no known kind${hint}`, place)
 }
 
-const names = (record: Columns) => Object.keys(record).slice(0, 20).join(', ') || 'none'
+/** Columns that a message names: a record of a stranger may have any number. */
+const SHOWN = 20
+
+const names = (record: Columns) => {
+  const all = Object.keys(record)
+  const shown = all.slice(0, SHOWN).map((name) => (name.length > 100 ? `${name.slice(0, 100)}...` : name))
+  return `${shown.join(', ') || 'none'}${all.length > SHOWN ? ` and ${all.length - SHOWN} more` : ''}`
+}
 
 /** The record under the usual names. Object.fromEntries defines, so that a column "__proto__" stays a column. */
-const renamed = (record: Columns, columns: Record<string, string>): Columns => {
+const renamed = (record: Columns, columns: Record<string, string>): { record: Columns; own?: Map<string, string> } => {
   const to = new Map<string, string>()
   for (const column in record) {
-    const name = ALIASES.get(column)
-    if (name && !(name in record)) to.set(column, name)
+    const name = column === 'conversations' ? conversationsName(record) : ALIASES.get(column)
+    if (name && isThere(record[column]) && !isThere(record[name])) to.set(column, name)
   }
   for (const name in columns) to.set(columns[name], name)
-  if (!to.size) return record
+  if (!to.size) return { record }
   const taken = new Set(to.values())
   const kept = Object.entries(record).filter(([column]) => to.has(column) || !taken.has(column))
-  return Object.fromEntries(kept.map(([column, value]) => [to.get(column) ?? column, idsIn(column, value)]))
+  return {
+    record: Object.fromEntries(kept.map(([column, value]) => [to.get(column) ?? column, idsIn(column, value)])),
+    own: new Map(Array.from(to, ([column, name]) => [name, column])),
+  }
 }
+
+/** ShareGPT's column holds the prompt alone where replies to it stand beside. */
+const conversationsName = (record: Columns) =>
+  isThere(record.chosen) || isThere(record.rejected) ? 'prompt' : 'messages'
 
 /** A list under an alias is one of ids, even an empty one. */
 const idsIn = (column: string, value: unknown) =>
   ALIASES.has(column) && Array.isArray(value) ? { input_ids: value } : value
-
-const checkId = (id: unknown, ids: ReturnType<typeof idTable>, place: Place) => {
-  if (typeof id !== 'string' && typeof id !== 'number') return
-  const first = ids.seen(id, place.row)
-  if (first !== undefined)
-    throw rowFault('duplicate-id', `${JSON.stringify(id)} was the id of row ${first} already`, place, 'id')
-}

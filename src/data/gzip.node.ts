@@ -18,16 +18,21 @@ export async function* gunzip(chunks: Chunks): Chunks & AsyncGenerator<Uint8Arra
   const stream = createGunzip()
   let out: Uint8Array[] = []
   let failed: Error | undefined
-  stream.on('data', (bytes: Uint8Array) => out.push(bytes))
+  let ended = false
   let wake = () => {}
+  stream.on('data', (bytes: Uint8Array) => out.push(bytes))
   stream.on('error', (error) => {
     failed = error
     wake() // a failed write never calls back
   })
+  stream.on('end', () => {
+    ended = true
+    wake() // nor does one that goes on behind the last member
+  })
   const settled = (start: (done: () => void) => void) =>
     new Promise<void>((done) => {
       wake = done
-      if (failed) done()
+      if (failed || ended) done()
       else start(done)
     })
   const count = { in: 0, out: 0 }
@@ -44,16 +49,26 @@ export async function* gunzip(chunks: Chunks): Chunks & AsyncGenerator<Uint8Arra
     for await (const chunk of chunks)
       for (let at = 0; at < chunk.length && !failed; at += STEP) {
         const packed = chunk.subarray(at, at + STEP)
+        const before = count.in
         count.in += packed.length
-        await settled((done) => stream.write(packed, done))
+        if (!ended) await settled((done) => stream.write(packed, done))
+        if (ended) checkPadding(packed.subarray(Math.max(0, stream.bytesWritten - before)))
         yield* drain()
       }
-    await settled((done) => stream.once('end', done).end())
+    await settled((done) => stream.end(done))
+    if (!failed && !ended) await settled((done) => stream.once('close', done))
     yield* drain()
   } finally {
     stream.destroy()
   }
-  if (failed) throw badInput('bad-gzip', `is damaged or cut off (${failed.message}); copy or download it again`)
+  if (failed) throw damaged(failed.message)
+}
+
+const damaged = (what: string) => badInput('bad-gzip', `is damaged or cut off (${what}); copy or download it again`)
+
+/** Behind the last member there may be zeros, as tapes and discs leave them. */
+const checkPadding = (bytes: Uint8Array) => {
+  if (bytes.some((byte) => byte !== 0)) throw damaged('after its end there is something else than zeros')
 }
 
 const checkCaps = ({ in: packed, out }: { in: number; out: number }) => {

@@ -3,9 +3,9 @@
  * larger than memory streams, and a fault in the text has its physical line.
  */
 import { badInput } from '../util/fault.ts'
+import { badUtf8, decodeUtf8, hasHalfPair, jsonFault, MAX_DEPTH, parseJson } from '../util/json.ts'
 import type { RawRecord } from './check.ts'
-import { badUtf8, decodeUtf8, jsonFault, parseJson } from './json.ts'
-import { type Chunks, joined, MAX_LINE, placed } from './lines.ts'
+import { type Chunks, halfPair, joined, MAX_LINE, placed, tooLong } from './lines.ts'
 
 const [QUOTE, COMMA, BACKSLASH, OPEN, CLOSE, NEWLINE] = [...'",\\[]\n'].map((c) => c.charCodeAt(0))
 const isSpace = (c: number) => c === 32 || c === 10 || c === 13 || c === 9
@@ -56,8 +56,7 @@ export async function* jsonArray(file: string, chunks: Chunks): AsyncGenerator<R
         rest.push(chunk.subarray(begin))
         held += chunk.length - begin
       }
-      if (held > MAX_LINE)
-        throw badInput('bad-json', `a record is longer than ${MAX_LINE} bytes`, { file, row: state.row })
+      if (held > MAX_LINE) throw badInput('bad-json', tooLong, { file, line: state.from, row: state.row })
       if (records.length) yield records
     }
   } catch (error) {
@@ -105,8 +104,14 @@ const inside = (state: State, c: number, file: string) => {
       if (!state.depth) state.at = 'after'
     }
   } else if (c === QUOTE) state.inString = true
-  else if (opens(c)) state.depth++
-  else if (state.depth && closes(c)) {
+  else if (opens(c)) {
+    if (++state.depth > MAX_DEPTH)
+      throw badInput('bad-json', `is nested deeper than ${MAX_DEPTH} levels`, {
+        file,
+        line: state.line,
+        row: state.row,
+      })
+  } else if (state.depth && closes(c)) {
     if (--state.depth === 0) state.at = 'after'
   } else if (!state.depth && (c === COMMA || closes(c) || isSpace(c))) state.at = 'after'
 }
@@ -114,10 +119,11 @@ const inside = (state: State, c: number, file: string) => {
 const element = (file: string, bytes: Uint8Array, state: State): RawRecord => {
   const text = decodeUtf8(bytes)
   if (text === undefined) throw badUtf8({ file, line: state.from + badLine(bytes) })
-  const value = parseJson(text, (offset) => {
+  const value = parseJson(text, (offset, _, problem) => {
     const line = state.from + text.slice(0, offset).split('\n').length - 1
-    return jsonFault(text, offset, { file, line })
+    return jsonFault(text, offset, { file, line }, problem)
   })
+  if (hasHalfPair(text, value)) throw halfPair({ file, line: state.from, row: state.row })
   return { value, row: state.row++ }
 }
 

@@ -1,10 +1,13 @@
 /** JSON lines from a stream of bytes: one record a line, blank lines skipped, a byte order mark and CRLF let pass. */
-import { badInput, Fault } from '../util/fault.ts'
+import { badInput, Fault, type Where } from '../util/fault.ts'
+import { badUtf8, decodeUtf8, hasHalfPair, jsonFault, parseJson } from '../util/json.ts'
 import type { RawRecord } from './check.ts'
-import { badUtf8, decodeUtf8, jsonFault, parseJson } from './json.ts'
 
-/** No row of text is this long; a line without an end must not fill the memory. */
-export const MAX_LINE = 256 * 2 ** 20
+/** No row of text is this long; parsed JSON can take twenty times its text. */
+export const MAX_LINE = 8 * 2 ** 20
+
+/** What a row that is too long is told. */
+export const tooLong = `is longer than ${MAX_LINE} bytes, which no row of text is; look for a line break or a quote that is missing`
 
 export type Chunks = AsyncIterable<Uint8Array>
 
@@ -16,18 +19,18 @@ export async function* jsonLines(file: string, chunks: Chunks): AsyncGenerator<R
   try {
     for await (const chunk of chunks) {
       const records: RawRecord[] = []
-      let from = 0
-      for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      let from = rest.length ? 0 : skipBlank(chunk, 0, state)
+      for (let end = chunk.indexOf(10, from); end >= 0; end = chunk.indexOf(10, from)) {
+        if (held + end - from > MAX_LINE) break
         yield* pushLine(file, joined(rest, chunk.subarray(from, end)), state, records)
         rest = []
         held = 0
-        from = end + 1
+        from = skipBlank(chunk, end + 1, state)
       }
       if (from < chunk.length) rest.push(chunk.subarray(from))
       held += chunk.length - from
-      if (held > MAX_LINE)
-        throw badInput('bad-json', `is longer than ${MAX_LINE} bytes`, { file, line: state.line + 1, row: state.row })
       if (records.length) yield records
+      if (held > MAX_LINE) throw badInput('bad-json', tooLong, { file, line: state.line + 1, row: state.row })
     }
   } catch (error) {
     throw placed(error, file, held ? { line: state.line + 1, row: state.row } : {})
@@ -35,6 +38,20 @@ export async function* jsonLines(file: string, chunks: Chunks): AsyncGenerator<R
   const last: RawRecord[] = []
   if (held) yield* pushLine(file, joined(rest), state, last)
   if (last.length) yield last
+}
+
+/** Past lines of nothing but white space: files of nothing else go by at once. */
+const skipBlank = (chunk: Uint8Array, from: number, state: { line: number; offset: number }): number => {
+  let start = from
+  for (let at = from; at < chunk.length; at++) {
+    const c = chunk[at]
+    if (c === 10) {
+      state.line++
+      start = at + 1
+    } else if (c !== 32 && c !== 13 && c !== 9) break
+  }
+  state.offset += start - from
+  return start
 }
 
 /** Adds a line's record to the batch; what came before a bad line is yielded before the line is refused. */
@@ -63,8 +80,17 @@ export const lineValue = (bytes: Uint8Array, where: { file: string; line?: numbe
   if (decoded === undefined) throw badUtf8(where)
   const text = where.line === 1 && decoded.charCodeAt(0) === 0xfeff ? decoded.slice(1) : decoded
   if (/^[ \t\r]*$/.test(text)) return undefined
-  return parseJson(text, (offset, column) => jsonFault(text, offset, { ...where, column }))
+  const value = parseJson(text, (offset, column, problem) => jsonFault(text, offset, { ...where, column }, problem))
+  if (hasHalfPair(text, value)) throw halfPair(where)
+  return value
 }
+
+export const halfPair = (where: Where) =>
+  badInput(
+    'bad-utf8',
+    'spells half of a surrogate pair (\\ud800 to \\udfff), which is no character; take it out',
+    where,
+  )
 
 export const joined = (pieces: Uint8Array[], last?: Uint8Array): Uint8Array => {
   if (!pieces.length && last) return last

@@ -7,6 +7,24 @@ import { assert } from '../util/fault.ts'
 const BLOCK = 2 ** 16
 const SUBS = 64
 
+/** Where rows stand in their file, 8 bytes a row: the number of the record, and its line where the file has lines. */
+export const placeIndex = () => {
+  const blocks: Uint32Array[] = []
+  let length = 0
+  return {
+    push: (row: number, line = 0) => {
+      if (length % BLOCK === 0) blocks.push(new Uint32Array(2 * BLOCK))
+      blocks[Math.floor(length / BLOCK)].set([row, line], 2 * (length % BLOCK))
+      length++
+    },
+    at: (i: number): { row: number; line?: number } => {
+      const block = blocks[Math.floor(i / BLOCK)]
+      const at = 2 * (i % BLOCK)
+      return { row: block[at], line: block[at + 1] || undefined }
+    },
+  }
+}
+
 export const offsetIndex = () => {
   const blocks: Float64Array[] = []
   let length = 0

@@ -1,6 +1,6 @@
 /**
  * A data set as rows that can be read in any order, without holding them: opening reads everything once (so that every
- * fault shows before training), and keeps 8 bytes a row. A plain jsonl file is read again from where it lies; what has
+ * fault shows before training), and keeps 16 bytes a row: where it lies, and its place in the file for messages. A plain jsonl file is read again from where it lies; what has
  * no offsets (gzip, csv, parquet, json, pairs of neighbours) is written to a temporary file that goes away by itself.
  */
 import type { ByteSource } from '../util/bytes.ts'
@@ -9,9 +9,8 @@ import { fileSource } from '../util/files.node.ts'
 import { conversions, type Kinds, pairNeighbours } from './convert.ts'
 import { type Format, type ReaderOptions, type RowReader, rowReader } from './formats.ts'
 import { dataFiles, openRecords, type ResolveDataset, scan } from './input.node.ts'
-import { type LargestId, largestId } from './largestId.ts'
 import { lineValue } from './lines.ts'
-import { offsetIndex } from './offsets.ts'
+import { offsetIndex, placeIndex } from './offsets.ts'
 import type { Ranking, Row } from './rows.ts'
 import type { RowSource } from './source.ts'
 import { openSpill, type Spill } from './spill.node.ts'
@@ -27,10 +26,12 @@ export type OpenedRows<R = Row> = RowSource<R> & {
   readonly probable: boolean
   /** Whether every list of more than two has one best response and tells no others apart. */
   readonly bestOnly: boolean
-  /** The largest token id among rows of ids. */
-  readonly largestId?: LargestId
+  /** Where a row stands in the user's file. */
+  where(i: number): Where
   /** Records that gave no row, by reason: empty-chosen, prefix-differs, cancelled, tie, ... */
   readonly dropped: Record<string, number>
+  /** Records with columns that would change a result elsewhere and are not read, by column (unread.ts). */
+  readonly unread: Record<string, number>
   /** Removes temporary files; rows cannot be read afterwards. */
   close(): Promise<void>
 }
@@ -44,15 +45,15 @@ export type OpenOptions<K extends keyof Kinds | undefined = undefined> = ReaderO
 }
 
 type Converted<K> = K extends keyof Kinds ? Kinds[K] : Row
-type Part = { start: number; length: number; row(i: number): Promise<Row> }
+type Part = { start: number; length: number; row(i: number): Promise<Row>; where(i: number): Where }
 type Tally = {
   records: number
   rows: number
   widest: number
   probable: boolean
   bestOnly: boolean
-  largestId?: LargestId
   dropped: Record<string, number>
+  unread: Record<string, number>
 }
 
 /**
@@ -64,7 +65,7 @@ export const openRows = async <K extends keyof Kinds | undefined = undefined>(
   options: OpenOptions<K> = {},
 ): Promise<OpenedRows<Converted<K>>> => {
   const files = await dataFiles([data].flat(), options.resolve)
-  const tally: Tally = { records: 0, rows: 0, widest: 1, probable: false, bestOnly: true, dropped: {} }
+  const tally: Tally = { records: 0, rows: 0, widest: 1, probable: false, bestOnly: true, dropped: {}, unread: {} }
   const parts: Part[] = []
   const spill = openSpill()
   try {
@@ -75,12 +76,20 @@ export const openRows = async <K extends keyof Kinds | undefined = undefined>(
     await spill.close()
     throw error
   }
-  const row = async (i: number) => {
+  const partOf = (i: number) => {
     const part = parts.findLast(({ start }) => start <= i)
     if (!part || !Number.isInteger(i) || i >= tally.rows) throw new RangeError(`row ${i} of ${tally.rows}`)
-    return part.row(i - part.start) as Promise<Converted<K>>
+    return { part, at: i - part.start }
   }
-  return { ...tally, length: tally.rows, row, files, close: spill.close }
+  const row = async (i: number) => {
+    const { part, at } = partOf(i)
+    return part.row(at) as Promise<Converted<K>>
+  }
+  const where = (i: number) => {
+    const { part, at } = partOf(i)
+    return part.where(at)
+  }
+  return { ...tally, length: tally.rows, row, where, files, close: spill.close }
 }
 
 const emptyMessage = ({ records, dropped }: Tally) =>
@@ -103,14 +112,16 @@ const openPart = async (
   const neighbours = pairNeighbours(drop)
   const records = await openRecords(file, options)
   const index = offsetIndex()
+  const places = placeIndex()
   let format: Format | undefined
   let end = 0
-  for await (const { raw, rows, skipped, reader } of scan(file, records, options)) {
+  for await (const { raw, rows, skipped, unread, reader } of scan(file, records, options)) {
     if (tally.rows >= maxSamples) break
     format = reader.format()!
     tally.records++
     end = raw.end ?? 0
     for (const { reason } of skipped) drop(reason)
+    for (const column of unread) tally.unread[column] = (tally.unread[column] ?? 0) + 1
     const direct = records.seekable && format.local
     let sub = 0
     for (const row of rows)
@@ -119,18 +130,19 @@ const openPart = async (
         : keep(row, as, drop, { file, row: raw.row })) {
         if (tally.rows >= maxSamples) break
         index.push(direct ? raw.start! : await spill.write(converted), sub)
+        places.push(raw.row, raw.line)
         sub += direct ? 1 : 0
         tally.rows++
-        tally.largestId = largestId(tally.largestId, converted, { file, row: raw.row, line: raw.line })
         if (converted.kind === 'ranking') noteRanking(tally, converted)
       }
   }
   if (tally.rows < maxSamples) neighbours.end()
   const { length } = index
-  if (!records.seekable || !format?.local) return { start, length, row: (i) => spill.row(index.at(i).offset) }
+  const where = (i: number): Where => ({ file, ...places.at(i) })
+  if (!records.seekable || !format?.local) return { start, length, where, row: (i) => spill.row(index.at(i).offset) }
   const source = await fileSource(file)
   const reader = rowReader(file, records.layout, options, format)
-  return { start, length, row: (i) => directRow(i, index, end, source, reader, as) }
+  return { start, length, where, row: (i) => directRow(i, index, end, source, reader, as) }
 }
 
 const noteRanking = (tally: Tally, { responses, ranks, prob }: Ranking) => {

@@ -1,123 +1,297 @@
 /**
- * parquet by hyparquet, a row group at a time. Mended here: text that is not UTF-8 is found (the library replaces it),
- * 64-bit integers become numbers or, beyond 2^53, text, sizes are checked against the file before anything is read, and
- * a page that cannot be read names its column.
+ * parquet by hyparquet, page by page: of each column one decoded page is held, so that a row group of any size streams.
+ * Mended here: every size is checked before the library believes it (parquetGuard), text that is not UTF-8 is found (the
+ * library replaces it), 64-bit integers become numbers or, beyond 2^53, text, and what cannot be read names its column.
  */
-import { type FileMetaData, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
-import { compressors, decompressZstd } from 'hyparquet-compressors'
+import { type ColumnMetaData, type FileMetaData, parquetMetadata, parquetSchema, type SchemaTree } from 'hyparquet'
+import { assembleNested } from 'hyparquet/src/assemble.js'
+import { readPage } from 'hyparquet/src/column.js'
+import { convert, DEFAULT_PARSERS } from 'hyparquet/src/convert.js'
+import { getTreePath } from 'hyparquet/src/schema.js'
+import { compressors, decompressSnappy, decompressZstd } from 'hyparquet-compressors'
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput, Fault } from '../util/fault.ts'
+import { badUtf8, decodeUtf8, parseJson } from '../util/json.ts'
 import type { RawRecord } from './check.ts'
-import { badUtf8, decodeUtf8 } from './json.ts'
+import { MAX_LINE } from './lines.ts'
+import { type ColumnDecoder, checkPage, checkThrift, type Page, packedPart, pagesOf } from './parquetGuard.ts'
 
-/** A page of parquet is about 1 MiB; a header that asks for more than these is not believed. */
-const MAX_PAGE = 2 ** 30
-const FREE_PAGE = 2 ** 26
-const MAX_RATIO = 2000
-const MAX_GROUP = 8 * 2 ** 30
+const MAX_FOOTER = 2 ** 24
+/** What the pages that are held at once may take beyond the file's own size. */
+const FREE_PAGES = 96 * 2 ** 20
+/** Values of the pages held at once. */
+const MAX_VALUES = 2 ** 24
+/** Rows of a data set repeat a few texts at most so often; small files may have any ratio. */
+const MAX_RATIO = 1000
+const FREE_BYTES = 2 ** 28
+const MAX_DEPTH = 32
+/** Rows handed on at a time. */
+const BATCH = 1024
 
-/** What stands for text that is not UTF-8 until its row and column are known. */
+/** What stands for a text that is not UTF-8 until its row and column are known. */
 const BAD_TEXT = Symbol('not UTF-8')
 
-const parsers = { stringFromBytes: (bytes?: Uint8Array) => bytes && (decodeUtf8(bytes) ?? BAD_TEXT) }
+const parsers = {
+  ...DEFAULT_PARSERS,
+  stringFromBytes: (bytes?: Uint8Array) => {
+    if (bytes && bytes.length > MAX_LINE) throw new Error(`a text of ${bytes.length} bytes`)
+    return bytes && (decodeUtf8(bytes) ?? BAD_TEXT)
+  },
+  jsonFromBytes: (bytes?: Uint8Array) =>
+    bytes && parseJson(decodeUtf8(bytes) ?? '', () => new Error('a value that is no JSON')),
+}
 
 type Unpack = (input: Uint8Array, length: number) => Uint8Array
-const capped =
-  (unpack: Unpack): Unpack =>
-  (input, length) => {
-    if (length > MAX_PAGE || (length > FREE_PAGE && length > input.length * MAX_RATIO))
-      throw new Error(`a page claims ${length} bytes`)
-    return unpack(input, length)
-  }
-const bounded = Object.fromEntries(
-  Object.entries({
-    ...compressors,
-    // with a buffer of the page's size, so that the frame's own header cannot ask for another
-    ZSTD: (input: Uint8Array, length: number) => decompressZstd(input, new Uint8Array(length)),
-  }).map(([name, unpack]) => [name, capped(unpack as Unpack)]),
-)
+const unpackers: Record<string, Unpack> = {
+  ...(compressors as Record<string, Unpack>),
+  UNCOMPRESSED: (input) => input,
+  SNAPPY: decompressSnappy,
+  // with a buffer of the page's size, so that the frame's own header cannot ask for another
+  ZSTD: (input, length) => decompressZstd(input, new Uint8Array(length)),
+}
 
-/** Batches of records, one a row group. @throws Fault bad-parquet, bad-utf8 */
+/** Batches of records, in order. @throws Fault bad-parquet, bad-utf8 */
 export async function* parquetRecords(source: ByteSource): AsyncGenerator<RawRecord[]> {
-  const file = {
-    byteLength: source.size,
-    slice: async (start: number, end = source.size) => {
-      if (!(start >= 0 && start <= end && end <= source.size)) throw new Error('a page lies outside the file')
-      const bytes = await source.read(start, end)
-      return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer
-    },
-  }
-  const metadata = await parquetMetadataAsync(file).catch((error) => {
+  const metadata = await footer(source).catch((error) => {
     throw bad(source.name, error)
   })
-  checkSizes(source, metadata)
-  let rowStart = 0
-  for (const group of metadata.row_groups) {
-    const rowEnd = rowStart + Number(group.num_rows)
-    const options = { file, metadata, rowStart, rowEnd, compressors: bounded, parsers }
-    const rows = await parquetReadObjects(options).catch(async (error) => {
-      throw bad(source.name, error, await badColumn(options))
-    })
-    yield rows.map((row, i) => ({ value: plainRow(row, source.name, rowStart + i), row: rowStart + i }))
-    rowStart = rowEnd
+  const budget = { left: source.size, written: 0 }
+  let row = 0
+  for (const { columns, num_rows } of metadata.row_groups) {
+    const schema = parquetSchema(metadata)
+    const opened = await openColumns(
+      source,
+      schema,
+      columns.map(({ meta_data }) => meta_data),
+      budget,
+    )
+    const rows = Number(num_rows)
+    for (let from = 0; from < rows; from += BATCH)
+      yield rowsOf(opened, Math.min(BATCH, rows - from), row + from, source, budget)
+    for (const { end } of opened) end()
+    row += rows
   }
 }
 
 const bad = (file: string, error: unknown, column?: string) =>
   error instanceof Fault
     ? error
-    : badInput('bad-parquet', `cannot be read (${(error as Error).message}); the file is damaged or cut off`, {
-        file,
-        column,
-      })
+    : badInput('bad-parquet', `cannot be read (${reason(error)}); the file is damaged or cut off`, { file, column })
 
-/** Nothing is allocated by a size in the footer that the file cannot hold. */
-const checkSizes = ({ name, size }: ByteSource, { row_groups }: FileMetaData) => {
-  for (const { columns, num_rows } of row_groups) {
-    let unpacked = 0
-    for (const { meta_data } of columns) {
-      if (!meta_data) continue
-      const start = Number(meta_data.dictionary_page_offset || meta_data.data_page_offset)
-      const length = Number(meta_data.total_compressed_size)
-      unpacked += Number(meta_data.total_uncompressed_size)
-      if (start < 0 || length < 0 || start + length > size)
-        throw badInput('bad-parquet', 'a column lies outside the file', {
-          file: name,
-          column: meta_data.path_in_schema[0],
-        })
+/** What the library stumbles over inside a damaged page says nothing to anybody. */
+const reason = (error: unknown) =>
+  error instanceof TypeError || error instanceof RangeError
+    ? 'its numbers contradict each other'
+    : (error as Error).message
+
+/** The metadata at the end of the file, with every size in it checked. */
+const footer = async (source: ByteSource): Promise<FileMetaData> => {
+  const { size, name } = source
+  if (size < 12) throw new Error(`it has ${size} bytes`)
+  const end = await source.read(size - 8, size)
+  const view = new DataView(end.buffer, end.byteOffset, 8)
+  if (view.getUint32(4, true) !== 0x31524150) throw new Error('it does not end in PAR1')
+  const length = view.getUint32(0, true)
+  if (length > size - 12 || length > MAX_FOOTER) throw new Error(`its footer takes ${length} bytes`)
+  const bytes = await source.read(size - 8 - length, size)
+  checkThrift(bytes.subarray(0, length), 0)
+  const metadata = parquetMetadata(bytes.slice().buffer, { geoparquet: false })
+  for (const { columns, num_rows } of metadata.row_groups)
+    if (!(num_rows >= 0 && num_rows <= Number.MAX_SAFE_INTEGER) || !columns.length)
+      throw badInput('bad-parquet', `a row group of ${num_rows} rows and ${columns.length} columns`, { file: name })
+  return metadata
+}
+
+// ---- columns ---------------------------------------------------------------------------------------------------------
+
+/** A stored column: the values of its pages so far that no row has taken. */
+type Leaf = { path: string[]; take(n: number): unknown[] }
+type Column = {
+  name: string
+  take(n: number): ArrayLike<unknown>
+  /** No row may be left. */
+  end(): void
+}
+type Budget = { left: number; written: number }
+
+const openColumns = async (
+  source: ByteSource,
+  schema: SchemaTree,
+  stored: (ColumnMetaData | undefined)[],
+  budget: Budget,
+): Promise<Column[]> => {
+  const leaves: Leaf[] = []
+  const held = { bytes: 0, values: 0 }
+  for (const meta of stored) {
+    const column = meta?.path_in_schema[0]
+    try {
+      if (!meta) throw new Error('a column without a place')
+      leaves.push(await openLeaf(source, schema, meta, budget, held))
+    } catch (error) {
+      throw bad(source.name, error, column)
     }
-    if (num_rows < 0 || unpacked > MAX_GROUP || Number(num_rows) > MAX_GROUP / 8)
-      throw badInput('bad-parquet', `a row group of ${num_rows} rows and ${unpacked} bytes is too large`, {
-        file: name,
-      })
+  }
+  return schema.children.map((child) => {
+    const name = child.element.name
+    const own = leaves.filter(({ path }) => path[0] === name)
+    if (!own.length) throw bad(source.name, new Error('it is not stored'), name)
+    const named =
+      <A extends unknown[], T>(run: (...args: A) => T) =>
+      (...args: A): T => {
+        try {
+          return run(...args)
+        } catch (error) {
+          throw bad(source.name, error, name)
+        }
+      }
+    const take = (n: number) => {
+      const values = child.children.length ? assembled(child, own, n) : own[0].take(n)
+      if (values.length !== n) throw new Error(`its pages end ${n - values.length} rows too early`)
+      return values
+    }
+    const end = () => {
+      if (own.some(({ take }) => take(1).length)) throw new Error('its pages hold more rows than the group')
+    }
+    return { name, take: named(take), end: named(end) }
+  })
+}
+
+const assembled = (child: SchemaTree, own: Leaf[], n: number): ArrayLike<unknown> => {
+  const parts = new Map(own.map(({ path, take }) => [path.join('.'), take(n)]))
+  assembleNested(parts as Parameters<typeof assembleNested>[0], child, parsers as never)
+  return parts.get(child.element.name) ?? []
+}
+
+/** Reads and checks a column's bytes; its pages are unpacked when their rows are asked for. */
+const openLeaf = async (
+  source: ByteSource,
+  schema: SchemaTree,
+  meta: ColumnMetaData,
+  budget: Budget,
+  held: { bytes: number; values: number },
+): Promise<Leaf> => {
+  const start = Number(meta.dictionary_page_offset || meta.data_page_offset)
+  const length = Number(meta.total_compressed_size)
+  if (!(start >= 0 && length >= 0 && start + length <= source.size)) throw new Error('it lies outside the file')
+  if ((budget.left -= length) < 0) throw new Error('columns overlap')
+  const bytes = (await source.read(start, start + length)).slice()
+  const schemaPath = getTreePath(schema, meta.path_in_schema)
+  const { element } = schemaPath.at(-1)!
+  checkKind(schemaPath)
+  const pages = pagesOf(bytes, Number(meta.num_values))
+  const unpack = Object.hasOwn(unpackers, meta.codec) ? unpackers[meta.codec] : undefined
+  if (!unpack) throw new Error(`it is packed by ${meta.codec}, which is not read`)
+  const largest = (of: (page: Page) => number) => pages.reduce((most, page) => Math.max(most, of(page)), 0)
+  held.bytes += largest(({ header }) => header.uncompressed_page_size)
+  held.values += largest(({ header }) => (header.data_page_header ?? header.data_page_header_v2)?.num_values ?? 0)
+  const large =
+    held.bytes > source.size + FREE_PAGES
+      ? `${held.bytes} bytes`
+      : held.values > MAX_VALUES
+        ? `${held.values} values`
+        : undefined
+  if (large)
+    throw badInput(
+      'bad-parquet',
+      `would have to hold pages of ${large} at a time; write it again with smaller row groups`,
+      {
+        file: source.name,
+        column: meta.path_in_schema[0],
+      },
+    )
+  const decoder = { ...meta, pathInSchema: meta.path_in_schema, element, schemaPath, parsers: parsers as never }
+  return { path: meta.path_in_schema, take: cursor(pages, (page, open) => decoded(bytes, page, decoder, unpack, open)) }
+}
+
+const checkKind = (path: SchemaTree[]) => {
+  if (path.length > MAX_DEPTH) throw new Error(`it is nested ${path.length} deep`)
+  for (const { element } of path) {
+    const kind = element.logical_type?.type ?? ''
+    if (/^(VARIANT|GEOMETRY|GEOGRAPHY)$/.test(kind)) throw new Error(`columns of ${kind} are not read`)
+    if (element.converted_type === 'DECIMAL' && element.type === 'BYTE_ARRAY')
+      throw new Error('decimals of any length are not read')
+    if (element.type_length !== undefined && element.converted_type === 'DECIMAL' && element.type_length > 64)
+      throw new Error(`decimals of ${element.type_length} bytes`)
   }
 }
 
-/** The first column that cannot be read by itself. */
-const badColumn = async (options: Parameters<typeof parquetReadObjects>[0]): Promise<string | undefined> => {
-  const names = options.metadata!.row_groups[0].columns.map(({ meta_data }) => meta_data!.path_in_schema[0])
-  for (const column of new Set(names))
-    try {
-      await parquetReadObjects({ ...options, columns: [column] })
-    } catch {
-      return column
-    }
+/** The values of a page, and (of a dictionary page) whether they are the dictionary. */
+type Decoded = { values: unknown[]; dictionary?: unknown[] }
+type Open = { dictionary?: unknown[]; last?: unknown[] }
+
+const decoded = (bytes: Uint8Array, page: Page, decoder: ColumnDecoder, unpack: Unpack, open: Open): Decoded => {
+  const { header, start, end } = page
+  const part = packedPart(page)
+  const isPlain = header.data_page_header_v2?.is_compressed === false
+  const packed = bytes.subarray(part.start, part.end)
+  // an empty dictionary may still be packed
+  const values = isPlain ? packed : part.size ? unpack(packed, part.size) : new Uint8Array()
+  if (!isPlain && values.length !== part.size) throw new Error('a page that unpacks to another size')
+  checkPage(header, bytes.subarray(start, end), values, decoder)
+  const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, end), offset: start }
+  const given = { ...decoder, codec: 'UNPACKED', compressors: { UNPACKED: () => values } } as unknown as ColumnDecoder
+  const { data } = readPage(reader, header, given, open.dictionary as never, open.last as never, 0)
+  if (header.type !== 'DICTIONARY_PAGE') return { values: (data ?? []) as unknown[] }
+  return { values: [], dictionary: convert(data ?? [], given) as unknown[] }
 }
 
-const plainRow = (row: Record<string, unknown>, file: string, number: number) =>
-  Object.fromEntries(
-    Object.entries(row).map(([column, value]) => [column, plain(value, () => badUtf8({ file, row: number, column }))]),
-  )
+/** Takes rows off the front, and decodes the next page where they do not suffice. A row of lists may go on in the next page. */
+const cursor = (pages: Page[], decode: (page: Page, open: Open) => Decoded) => {
+  const open: Open = {}
+  let next = 0
+  let at = 0
+  return (n: number): unknown[] => {
+    const taken: unknown[] = []
+    for (;;) {
+      // the last row of a page is whole only when the next page has begun, or there is none
+      const whole = (open.last?.length ?? 0) - (next < pages.length && Array.isArray(open.last) ? 1 : 0)
+      while (taken.length < n && at < whole) taken.push(open.last![at++])
+      if (taken.length === n || next === pages.length) return taken
+      const kept = open.last && Array.prototype.slice.call(open.last, at)
+      const { values, dictionary } = decode(pages[next++], { ...open, last: kept })
+      if (dictionary) open.dictionary = dictionary
+      // lists go on in the array that was given; plain values come in one of their own
+      open.last = dictionary || values === kept ? kept : kept?.length ? [...kept, ...values] : values
+      at = 0
+    }
+  }
+}
+
+// ---- rows ------------------------------------------------------------------------------------------------------------
+
+const rowsOf = (columns: Column[], n: number, first: number, { name: file, size }: ByteSource, budget: Budget) => {
+  const values = columns.map(({ name, take }) => ({ name, values: take(n) }))
+  const records: RawRecord[] = []
+  for (let i = 0; i < n; i++) {
+    const row = first + i
+    const entries = values.map(({ name, values }) => [name, plain(values[i], { file, row, column: name }, budget)])
+    if (budget.written > FREE_BYTES && budget.written > size * MAX_RATIO)
+      throw badInput(
+        'bad-parquet',
+        `unpacks to more than ${MAX_RATIO} times its size; save it as jsonl if you trust it`,
+        {
+          file,
+          row,
+        },
+      )
+    records.push({ value: Object.fromEntries(entries), row })
+  }
+  return records
+}
 
 /** A value as JSON would have it. */
-const plain = (value: unknown, fail: () => Fault): unknown => {
-  if (value === BAD_TEXT) throw fail()
+const plain = (value: unknown, where: { file: string; row: number; column: string }, budget: Budget): unknown => {
+  budget.written += typeof value === 'string' ? value.length : 8
+  if (value === BAD_TEXT) throw badUtf8(where)
   if (value === undefined || value === null) return null
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
-  if (value instanceof Date) return value.toISOString()
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) throw badInput('bad-value', 'is no date that there is', where)
+    return value.toISOString()
+  }
   if (ArrayBuffer.isView(value)) return Array.from(value as Uint8Array)
-  if (Array.isArray(value)) return value.map((item) => plain(item, fail))
+  if (Array.isArray(value)) return value.map((item) => plain(item, where, budget))
   if (typeof value === 'object')
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item, fail)]))
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item, where, budget)]))
   return value
 }

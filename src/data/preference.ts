@@ -1,41 +1,44 @@
 /**
- * Preference records as rankings of two. Peculiar: the prompt may stand inside the two sides. HH-RLHF writes a whole
- * dialogue as one text a side, whose prompt ends at the LAST "\n\nAssistant:"; UltraFeedback-binarized writes a whole
- * conversation a side, whose prompt is all messages but the last. Where the two sides disagree on the prompt, or a reply of HH-RLHF is
+ * Preference records as rankings of two. Peculiar: the prompt may stand inside the two sides. HH-RLHF writes a whole dialogue
+ * as one text a side, whose prompt ends at the LAST "\n\nAssistant:" of the better one; elsewhere the prompt is what both
+ * sides begin with, as TRL's extract_prompt takes it. Where the two sides disagree on the prompt, or a reply of HH-RLHF is
  * empty, the row carries a flag.
  */
 import { conform, type Place, rowFault } from './check.ts'
-import { type Flag, type Id, isMessages, type Message, type Ranking, schemas, type Text } from './rows.ts'
+import { type Message, replyOf, sameMessage } from './messages.ts'
+import { type Flag, type Id, isIds, isMessages, type Ranking, schemas, type Text } from './rows.ts'
 
 export const HH_MARK = '\n\nAssistant:'
 
 /** {chosen, rejected} of HH-RLHF. Replies keep their white space; only white space counts as empty. */
 export const hhRow = (record: Record<string, unknown>, place: Place): Ranking => {
   const { id, chosen, rejected } = conform(schemas.hh, record, place)
-  const [better, worse] = [hhSplit(chosen, 'chosen', place), hhSplit(rejected, 'rejected', place)]
+  const prompt = hhPrompt(chosen, 'chosen', place)
+  const better = chosen.slice(prompt.length)
+  const differs = !rejected.startsWith(prompt)
+  const worse = rejected.slice(differs ? hhPrompt(rejected, 'rejected', place).length : prompt.length)
   const flags: Flag[] = []
-  if (!better.reply.trim()) flags.push('empty-chosen')
-  if (!worse.reply.trim()) flags.push('empty-rejected')
-  if (better.prompt !== worse.prompt) flags.push('prefix-differs')
-  const responses = [better.reply, worse.reply]
+  if (!better.trim()) flags.push('empty-chosen')
+  if (!worse.trim()) flags.push('empty-rejected')
+  if (differs) flags.push('prefix-differs')
   return {
     kind: 'ranking',
     id,
-    prompt: better.prompt,
-    responses,
+    prompt,
+    responses: [better, worse],
     ranks: [1, 2],
-    turns: hhTurns(better.prompt),
+    turns: hhTurns(prompt),
     ...some(flags),
   }
 }
 
 const some = (flags: Flag[]) => (flags.length ? { flags } : {})
 
-const hhSplit = (side: string, column: string, place: Place) => {
+const hhPrompt = (side: string, column: string, place: Place): string => {
   const at = side.lastIndexOf(HH_MARK)
   if (at < 0)
     throw rowFault('bad-value', `has no ${JSON.stringify(HH_MARK)}, which marks the reply in HH-RLHF`, place, column)
-  return { prompt: side.slice(0, at + HH_MARK.length), reply: side.slice(at + HH_MARK.length) }
+  return side.slice(0, at + HH_MARK.length)
 }
 
 /** The turns of a dialogue that ends with the mark of the reply to come. */
@@ -51,11 +54,7 @@ export const hhTurns = (prompt: string): Message[] => {
 export const preferenceRow = (record: Record<string, unknown>, place: Place, implicit: boolean): Ranking => {
   const row = implicit ? conform(schemas.implicit, record, place) : conform(schemas.preference, record, place)
   const given = 'prompt' in row ? (row.prompt as Text) : undefined
-  const { chosen, rejected } = row
-  const sides =
-    isMessages(chosen) || isMessages(rejected)
-      ? chatSides(given, chosen, rejected, place)
-      : { prompt: given ?? (typeof chosen === 'string' ? '' : []), responses: [chosen, rejected] }
+  const sides = sidesOf(given, row.chosen, row.rejected, place)
   const ratings = [row.score_chosen ?? row.chosen_rating ?? null, row.score_rejected ?? row.rejected_rating ?? null]
   return {
     kind: 'ranking',
@@ -66,6 +65,17 @@ export const preferenceRow = (record: Record<string, unknown>, place: Place, imp
     ...(typeof row.margin === 'number' ? { margin: row.margin } : {}),
     ...(typeof row.prob === 'number' ? { prob: row.prob } : {}),
   }
+}
+
+const sidesOf = (given: Text | undefined, chosen: Text, rejected: Text, place: Place) => {
+  if (isMessages(chosen) || isMessages(rejected)) return chatSides(given, chosen, rejected, place)
+  if (given !== undefined) return { prompt: given, responses: [chosen, rejected] }
+  if (typeof chosen === 'string' && typeof rejected === 'string') return withoutPrompt(chosen, rejected)
+  if (isIds(chosen) && isIds(rejected)) {
+    const length = commonLength(chosen, rejected, (a, b) => a === b)
+    return { prompt: chosen.slice(0, length), responses: [chosen.slice(length), rejected.slice(length)] }
+  }
+  throw rowFault('wrong-type', 'chosen and rejected must both be texts, or both ids', place, 'rejected')
 }
 
 /** Where a side is a conversation, so is the other, and the prompt is given as messages or as their common beginning. */
@@ -80,18 +90,34 @@ const chatSides = (given: Text | undefined, chosen: Text, rejected: Text, place:
   if (given !== undefined && isMessages(given))
     return { prompt: given, responses: [afterPrompt(given, chosen), afterPrompt(given, rejected)] }
   if (chosen.length === 1 && rejected.length === 1 && typeof given === 'string')
-    return { prompt: [{ role: 'user', content: given }], responses: [chosen[0].content, rejected[0].content] }
-  const prompt = chosen.slice(0, -1)
-  const flags: Flag[] = sameMessages(prompt, rejected.slice(0, -1)) ? [] : ['prefix-differs']
-  return { prompt, responses: [chosen.at(-1)!.content, rejected.at(-1)!.content], ...some(flags) }
+    return { prompt: [{ role: 'user', content: given }], responses: [replyOf(chosen), replyOf(rejected)] }
+  const length = commonLength(chosen, rejected, sameMessage)
+  return {
+    prompt: chosen.slice(0, length),
+    responses: [replyOf(chosen.slice(length)), replyOf(rejected.slice(length))],
+    ...some(length === 0 ? ['prefix-differs'] : []),
+  }
 }
 
-/** The reply alone: a string where it is one message, messages where it is several (calls of tools, say). */
+/** The reply alone, where a side repeats the prompt. */
 const afterPrompt = (prompt: Message[], side: Message[]): Text => {
-  const reply =
-    side.length > prompt.length && sameMessages(prompt, side.slice(0, prompt.length)) ? side.slice(prompt.length) : side
-  return reply.length === 1 && reply[0].role === 'assistant' ? reply[0].content : reply
+  const repeated = side.length > prompt.length && prompt.every((message, i) => sameMessage(message, side[i]))
+  return replyOf(repeated ? side.slice(prompt.length) : side)
 }
 
-const sameMessages = (a: Message[], b: Message[]) =>
-  a.length === b.length && a.every(({ role, content }, i) => role === b[i].role && content === b[i].content)
+/** How much two sides have in common at their beginning; where one is the other's beginning, its last item is its reply. */
+const commonLength = <T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): number => {
+  const shorter = Math.min(a.length, b.length)
+  const at = a.findIndex((item, i) => i >= shorter || !same(item, b[i]))
+  return at < 0 || at >= shorter ? Math.max(0, shorter - 1) : at
+}
+
+/** The common beginning of two texts, by code points; a space at its end belongs to the replies. */
+const withoutPrompt = (chosen: string, rejected: string) => {
+  const [a, b] = [Array.from(chosen), Array.from(rejected)]
+  const common = commonLength(a, b, (x, y) => x === y)
+  const differs = common < Math.min(a.length, b.length) && a[common] !== b[common]
+  const length = differs && a[common - 1] === ' ' ? common - 1 : common
+  const prompt = a.slice(0, length).join('')
+  return { prompt, responses: [chosen.slice(prompt.length), rejected.slice(prompt.length)] }
+}

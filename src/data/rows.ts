@@ -9,9 +9,11 @@
  * and a row of text alone may be {"input_ids": [1, 2, 3]}.
  */
 import { z } from 'zod'
+import { quoted } from '../util/quote.ts'
+import { badValue, type Issue, isIssue, isObject, nullValue, wrongType } from './issue.ts'
+import { isMessage, type Message, readMessages } from './messages.ts'
+import type { TemplateArguments } from './template.ts'
 
-/** A turn of a conversation. Other keys (name, tool_calls, ...) are kept for the chat template. */
-export type Message = { role: string; content: string; [key: string]: unknown }
 /** Plain text, a conversation, or token ids. */
 export type Text = string | Message[] | number[]
 export type Id = string | number
@@ -25,10 +27,16 @@ export type Flag = 'empty-chosen' | 'empty-rejected' | 'prefix-differs'
 /** Who gave a ranking, where a labelling tool exported it. */
 export type Vote = { task: Id; annotation?: Id; annotator?: Id; lead_time?: number; created_at?: string }
 
-/** Responses to one prompt with ranks: 1 is best, equal ranks tie, null is unranked. A preference is a ranking of two. */
-export type Ranking = {
-  kind: 'ranking'
+/** What every row may have. */
+type Common = {
   id?: Id
+  /** What its chat template reads beside the messages. */
+  template?: TemplateArguments
+}
+
+/** Responses to one prompt with ranks: 1 is best, equal ranks tie, null is unranked. A preference is a ranking of two. */
+export type Ranking = Common & {
+  kind: 'ranking'
   prompt: Text
   /** Two or more; a string is the assistant's reply or the text that goes on after the prompt, white space kept. */
   responses: Text[]
@@ -44,105 +52,95 @@ export type Ranking = {
   flags?: Flag[]
   vote?: Vote
 }
-export type Unpaired = { kind: 'unpaired'; id?: Id; prompt: Text; completion: Text; label: boolean }
+export type Unpaired = Common & { kind: 'unpaired'; prompt: Text; completion: Text; label: boolean }
 /** One response with ratings by name (HelpSteer2); neighbours that answer the same prompt make a pair. */
-export type Rated = { kind: 'rated'; id?: Id; prompt: Text; response: Text; ratings: Record<string, number> }
-export type PlainText = { kind: 'text'; id?: Id; text: string | number[] }
-export type Conversation = { kind: 'messages'; id?: Id; messages: Message[] }
-export type Completion = {
+export type Rated = Common & { kind: 'rated'; prompt: Text; response: Text; ratings: Record<string, number> }
+export type PlainText = Common & { kind: 'text'; text: string | number[] }
+export type Conversation = Common & { kind: 'messages'; messages: Message[] }
+export type Completion = Common & {
   kind: 'completion'
-  id?: Id
   prompt: Text
   completion: Text
   /** Answers of others to the same prompt, by column, where a reader was asked to keep them. */
   beside?: Record<string, Text>
 }
-export type Prompt = {
+export type Prompt = Common & {
   kind: 'prompt'
-  id?: Id
   prompt: Text
   /** All columns of the record, as the file has them, where a reader was asked to keep them. */
   record?: Record<string, unknown>
 }
 /** Labels stand under their own ids (the shift is inside the model); -100 is not counted. Equal lengths. */
-export type Labelled = { kind: 'labelled'; id?: Id; input_ids: number[]; labels: number[] }
+export type Labelled = Common & { kind: 'labelled'; input_ids: number[]; labels: number[] }
 
 export type Sft = PlainText | Conversation | Completion
 export type Row = Ranking | Unpaired | Rated | Sft | Prompt | Labelled
 
-const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function'])
-
-type Issue = { code: 'wrong-type' | 'bad-value' | 'null-value' | 'missing-column'; message: string }
-const wrongType = (message: string): Issue => ({ code: 'wrong-type', message })
-const badValue = (message: string): Issue => ({ code: 'bad-value', message })
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 /** A number that may be a token id. */
 const isId = (value: unknown) => Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31
 
-const idsIssue = (ids: unknown[], name: string): Issue | undefined => {
+const readIds = (ids: unknown[], name: string): number[] | Issue => {
   const at = ids.findIndex((id) => !isId(id))
-  if (at < 0) return
-  const text = `${name}[${at}] is ${JSON.stringify(ids[at])}, not a token id`
+  if (at < 0) return ids as number[]
+  const text = `${name}[${at}] is ${quoted(ids[at])}, not a token id`
   return typeof ids[at] === 'number' ? badValue(text) : wrongType(text)
 }
 
-const messageIssue = (message: unknown, at: number): Issue | undefined => {
-  if (!isObject(message)) return wrongType(`message ${at} must be {"role", "content"}`)
-  if (typeof message.role !== 'string') return wrongType(`message ${at} has no "role" that is a string`)
-  if (typeof message.content !== 'string') return wrongType(`message ${at} has no "content" that is a string`)
-  if (!ROLES.has(message.role))
-    return badValue(`message ${at} has the role ${JSON.stringify(message.role)}; roles are ${[...ROLES].join(', ')}`)
-}
-
-const messagesIssue = (messages: unknown[]): Issue | undefined => {
-  if (!messages.length) return badValue('an empty list: neither messages nor ids')
-  for (let at = 0; at < messages.length; at++) {
-    const issue = messageIssue(messages[at], at)
-    if (issue) return issue
-  }
-}
-
-const textIssue = (value: unknown): Issue | undefined => {
-  if (typeof value === 'string') return
-  if (Array.isArray(value)) return typeof value[0] === 'number' ? idsIssue(value, 'ids') : messagesIssue(value)
-  if (isObject(value) && Array.isArray(value.input_ids)) return idsIssue(value.input_ids, 'input_ids')
-  if (value === null) return { code: 'null-value', message: 'null, where text must be' }
-  if (value === undefined) return { code: 'missing-column', message: 'is missing' }
+const readText = (value: unknown): Text | Issue => {
+  if (typeof value === 'string') return value
+  if (Array.isArray(value)) return typeof value[0] === 'number' ? readIds(value, 'ids') : readMessages(value)
+  if (isMessage(value)) return readMessages([value])
+  if (isObject(value) && Array.isArray(value.input_ids)) return readIds(value.input_ids, 'input_ids')
+  if (value === null) return nullValue('null, where text must be')
+  if (value === undefined) return { issue: 'missing-column', message: 'is missing' }
   return wrongType(`must be text, messages or input_ids, not ${typeof value}`)
 }
 
-/** A field that holds text: a check by hand behind a zod type, for millions of rows and for messages that say more. */
-const checked = <T>(issueOf: (value: unknown) => Issue | undefined) =>
+const readPlainText = (value: unknown): string | number[] | Issue => {
+  const read = readText(value)
+  return !isIssue(read) && isMessages(read) ? wrongType('must be text; did you mean "messages"?') : (read as string)
+}
+
+const ofList =
+  <T>(read: (values: unknown[]) => T | Issue) =>
+  (value: unknown): T | Issue => {
+    if (Array.isArray(value)) return read(value)
+    return value === undefined ? { issue: 'missing-column', message: 'is missing' } : wrongType('must be a list')
+  }
+
+/** Labels are ids, or -100. */
+const readLabels = (labels: unknown[]): number[] | Issue => {
+  const issue = readIds(
+    labels.map((label) => (label === -100 ? 0 : label)),
+    'labels',
+  )
+  return isIssue(issue) ? issue : (labels as number[])
+}
+
+/** A field that is read by hand behind a zod type, for millions of rows and for messages that say more. */
+const checked = <T>(read: (value: unknown) => T | Issue) =>
   z.unknown().transform((value, context): T => {
-    const issue = issueOf(value)
-    if (issue) {
-      context.issues.push({ code: 'custom', message: issue.message, params: { code: issue.code }, input: value })
-      return z.NEVER
-    }
-    return (isObject(value) ? value.input_ids : value) as T
+    const made = read(value)
+    if (!isIssue(made)) return made
+    context.issues.push({ code: 'custom', message: made.message, params: { code: made.issue }, input: value })
+    return z.NEVER
   })
 
-const text = checked<Text>(textIssue)
-const plainText = checked<string | number[]>((value) =>
-  Array.isArray(value) && typeof value[0] === 'object'
-    ? wrongType('must be text; did you mean "messages"?')
-    : textIssue(value),
-)
-const messages = checked<Message[]>((value) => (Array.isArray(value) ? messagesIssue(value) : listIssue(value)))
-const idList = checked<number[]>((value) => (Array.isArray(value) ? idsIssue(value, 'input_ids') : listIssue(value)))
-const labelList = checked<number[]>((value) =>
-  Array.isArray(value)
-    ? idsIssue(
-        value.map((label) => (label === -100 ? 0 : label)),
-        'labels',
-      )
-    : listIssue(value),
-)
-const listIssue = (value: unknown): Issue =>
-  value === undefined ? { code: 'missing-column', message: 'is missing' } : wrongType('must be a list')
+/** Labels may be 1 and 0. */
+const readLabel = (value: unknown): boolean | Issue => {
+  if (typeof value === 'boolean') return value
+  if (value === 1 || value === 0) return value === 1
+  if (value === null) return nullValue('is null, but a value must be there')
+  if (value === undefined) return { issue: 'missing-column', message: 'is missing' }
+  return (typeof value === 'number' ? badValue : wrongType)('must be true or false, or 1 or 0')
+}
+
+const text = checked<Text>(readText)
+const label = checked<boolean>(readLabel)
+const plainText = checked<string | number[]>(readPlainText)
+const messages = checked<Message[]>(ofList(readMessages))
+const idList = checked<number[]>(ofList((values) => readIds(values, 'input_ids')))
+const labelList = checked<number[]>(ofList(readLabels))
 
 const score = z.number().nullish()
 const id = z
@@ -192,7 +190,8 @@ export const schemas = {
           input: value,
         })
     }),
-  unpaired: z.object({ id: id.optional(), prompt: text, completion: text, label: z.boolean() }),
+  unpaired: z.object({ id: id.optional(), prompt: text, completion: text, label }),
+  label: z.object({ label }),
   rated: z.object({
     id: id.optional(),
     prompt: text,

@@ -1,4 +1,5 @@
 /** Rows by number, wherever they lie: what batching, shuffling and evaluation ask of a data set. */
+import type { Where } from '../util/fault.ts'
 import type { Row } from './rows.ts'
 
 /** Any row can be read at any time; several reads may be under way. */
@@ -6,6 +7,8 @@ export type RowSource<R = Row> = {
   readonly length: number
   /** @throws RangeError outside 0 to length - 1 */
   row(i: number): Promise<R>
+  /** Where a row stands in its file, for messages; without it rows are told by their number. */
+  where?(i: number): Where
 }
 
 /** Rows that are in memory already, such as a model's own answers. */

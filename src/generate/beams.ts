@@ -38,7 +38,7 @@ export async function* beamSearch(
 ): AsyncGenerator<Completion> {
   let row = 0
   for await (const prompt of prompts) {
-    checkPrompt(model, prompt, row)
+    checkPrompt(model, prompt, { row })
     const room = Math.min(options.maxNewTokens, model.config.max_position_embeddings - prompt.length)
     const found = room > 0 ? await searchPrompt(model, prompt, room, options) : [{ ids: [], logps: [], score: 0 }]
     for (const [sample, { ids, logps }] of found.slice(0, options.samples ?? 1).entries()) {

@@ -3,7 +3,7 @@
  * request of its own, because many servers ignore `n`; so each answer is kept by itself, eight samples after four pay for
  * four, and a prompt that stands in two rows is asked once.
  */
-import type { Message } from '../data/rows.ts'
+import type { Message } from '../data/messages.ts'
 import { inParallel } from '../util/inParallel.ts'
 import { rng } from '../util/rng.ts'
 import type { SamplingOptions } from './sampling.ts'

@@ -8,7 +8,7 @@
  * starts no more. What a request holds while it waits is its prompt.
  */
 import type { Model } from '../passes/model.ts'
-import { badInput, runFailure } from '../util/fault.ts'
+import { badInput, runFailure, type Where } from '../util/fault.ts'
 import { type Batch, end, failAll, type Request, run } from './batch.ts'
 import { closeDecoder, type DecoderOptions, openDecoder } from './decode.ts'
 import { makeMailbox } from './mailbox.ts'
@@ -52,7 +52,7 @@ export const openScheduler = (
       asked.signal?.throwIfAborted()
       if (asked.options.stop?.length && !tokenizer)
         throw badInput('no-tokenizer', 'stop strings need a tokenizer, and the model has none', { flag: '--stop' })
-      checkPrompt(model, asked.prompt, asked.row ?? 0)
+      checkPrompt(model, asked.prompt, { row: asked.row ?? 0 })
       return submitTo(batch, { ...asked, options: settled(asked.options) })
     },
     async close() {
@@ -125,12 +125,12 @@ const emptyPiece = (row: number, sample: number): Piece => ({
   finishReason: 'length',
 })
 
-/** Throws the Fault 'bad-row'. */
-export const checkPrompt = ({ config }: Model, prompt: readonly number[], row: number) => {
+/** Throws the Fault 'bad-row' at the place. */
+export const checkPrompt = ({ config }: Model, prompt: readonly number[], where: Where) => {
   const { vocab_size: V, max_position_embeddings: context } = config
   const bad = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= V)
-  if (bad !== undefined) throw badInput('bad-row', `token id ${bad} is not below the vocabulary's ${V}`, { row })
-  if (prompt.length === 0) throw badInput('bad-row', 'the prompt is empty; it needs one token at least', { row })
+  if (bad !== undefined) throw badInput('bad-row', `token id ${bad} is not below the vocabulary's ${V}`, where)
+  if (prompt.length === 0) throw badInput('bad-row', 'the prompt is empty; it needs one token at least', where)
   if (prompt.length >= context)
-    throw badInput('bad-row', `the prompt has ${prompt.length} tokens; the model's context is ${context}`, { row })
+    throw badInput('bad-row', `the prompt has ${prompt.length} tokens; the model's context is ${context}`, where)
 }

@@ -1,4 +1,5 @@
 /** Asking a model questions, many at once. */
+import { encodePrompt } from '../data/examples.ts'
 import { completions, endIds, generate } from '../generate/generate.ts'
 import { openModel } from '../passes/open.node.ts'
 import type { ProgressEvent } from '../recipes/recipe.ts'
@@ -28,7 +29,7 @@ export async function* ask(
   try {
     assert(tokenizer, 'a model of the labs has a tokenizer')
     const eosIds = endIds(model.config.raw, generationConfig, tokenizer.eosId)
-    const ids = questions.map((question) => tokenizer.encode(question).ids)
+    const ids = questions.map((question) => encodePrompt(tokenizer, question))
     const sampling = samples ? { temperature: 1, samples } : { temperature: 0 }
     const pieces = generate(model, tokenizer, ids, {
       ...sampling,

@@ -216,13 +216,18 @@ const checkBatch = (specs: readonly LossSpec[], batch: PreferenceBatch, referenc
 /**
  * Whether the losses can compare such rows.
  * @param rows widest: the most responses of one; probable: any says how likely its order is
+ * @param named what messages call them
  */
-export const checkRows = (specs: readonly LossSpec[], rows: { widest: number; probable: boolean }) => {
+export const checkRows = (
+  specs: readonly LossSpec[],
+  rows: { widest: number; probable: boolean },
+  named: 'rows' | 'held-out rows' = 'rows',
+) => {
   for (const { name } of specs) {
     const { kind } = preferenceLosses[name]
     if (kind !== 'list' && kind !== 'likelihood' && rows.widest !== 2)
-      throw refuse(`${name} compares pairs, and rows hold ${rows.widest} responses; use plackett-luce`, '--loss')
+      throw refuse(`${name} compares pairs, and ${named} hold ${rows.widest} responses; use plackett-luce`, '--loss')
     if (rows.probable && (kind === 'sorted' || kind === 'list'))
-      throw refuse(`${name} cannot use rows with "prob"; use a loss on single pairs, such as sigmoid`, '--loss')
+      throw refuse(`${name} cannot use ${named} with "prob"; use a loss on single pairs, such as sigmoid`, '--loss')
   }
 }

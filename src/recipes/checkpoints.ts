@@ -1,6 +1,5 @@
 /**
  * What a checkpoint knows beside the arrays, how it is written and read back, and the room that all of a run takes.
- * Peculiar: the count of odd rows is part of it, so that a resumed run ends with the warnings of one that never stopped.
  */
 import { readdir } from 'node:fs/promises'
 import { z } from 'zod'
@@ -9,7 +8,6 @@ import { newestState, type State, writeState } from '../checkpoint/state.node.ts
 import type { Run } from '../runs/run.node.ts'
 import { beginning, type Progress } from '../train/loop.ts'
 import { stateBytes, stateFiles } from '../train/state.ts'
-import type { Tally } from '../train/stream.ts'
 import { badInput } from '../util/fault.ts'
 import type { Policy } from './policy.ts'
 import type { WarningEvent } from './recipe.ts'
@@ -23,7 +21,6 @@ const savedSchema = z.object({
   waited: count,
   evalDue: z.boolean().optional(),
   plan: z.enum(['fast', 'low']),
-  tally: z.object({ position: count, counts: z.record(z.string(), count) }),
   /** Of a run that plays against itself: which iteration, counted from 1, and the steps before it. */
   iteration: z.object({ number: count, start: count }).optional(),
   /** Of a run that learns from its own samples: where it is in them, and what its method carries along. */
@@ -38,7 +35,6 @@ export type Iteration = NonNullable<z.infer<typeof savedSchema>['iteration']>
 export type Begin = {
   state?: State
   progress: Progress
-  tally?: Tally
   iteration?: Iteration
   rollout?: RolloutMark
   warnings: WarningEvent[]
@@ -54,9 +50,9 @@ export const resumed = async (run: Run, asked: boolean, policy: Policy): Promise
     (text): WarningEvent => ({ event: 'warning', code: 'bad-checkpoint', message: text }),
   )
   if (!found.state) return { progress: beginning, warnings }
-  const { plan, tally, iteration, rollout, ...progress } = savedOf(found.state)
+  const { plan, iteration, rollout, ...progress } = savedOf(found.state)
   policy.plan = plan
-  return { state: found.state, progress, tally, iteration, rollout, warnings }
+  return { state: found.state, progress, iteration, rollout, warnings }
 }
 
 const savedOf = ({ json, step, path }: State): z.infer<typeof savedSchema> => {
@@ -79,12 +75,11 @@ export const saveCheckpoint = async (
   policy: Policy,
   { keep }: Kept,
   progress: Progress,
-  tally: Tally,
   more: { iteration?: Iteration; rollout?: RolloutMark } = {},
 ): Promise<string> => {
   await run.sync()
   const plan = policy.plan === 'low' ? 'low' : 'fast'
-  const json: z.infer<typeof savedSchema> = { ...progress, plan, tally, ...more }
+  const json: z.infer<typeof savedSchema> = { ...progress, plan, ...more }
   const content = { files: stateFiles(policy.backend, policy.arenas), json }
   const protect = progress.best ? [progress.best.step] : []
   return writeState(run.checkpoints, progress.step, content, { keep, protect, bytes: stateBytes(policy.arenas) })

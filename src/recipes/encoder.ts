@@ -2,8 +2,9 @@
 import { resolveModel } from '../checkpoint/hub.node.ts'
 import type { Encoder } from '../data/examples.ts'
 import { modelOfRun } from '../runs/find.node.ts'
-import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
-import { badInput } from '../util/fault.ts'
+import { loadTokenizerFolder, noTokenizer } from '../text/tokenizer.node.ts'
+import { Fault } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 
 export type Place = { dir: string; adapter?: string }
 
@@ -18,12 +19,19 @@ export const openEncoder = async ({ dir }: Place): Promise<Encoder> => (await lo
 
 export const idsOnly = (dir: string): Encoder => ({
   eosId: undefined,
+  addsEos: false,
   size: 0,
   encode: () => {
-    throw badInput(
-      'no-tokenizer',
-      'has no tokenizer.json, and the rows hold text; give input_ids, or a model with a tokenizer',
-      { file: dir },
-    )
+    throw noTokenizer(dir, '; the rows hold text: give input_ids, or a model with a tokenizer')
   },
 })
+
+/** A row as another model reads it: its tokenizer's and template's Faults, with that model's name. */
+export const readBy = <T>(name: string, read: () => T): T => {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    throw new Fault(error.code, `${quoted(name)} cannot read it: ${error.message}`, {}, error.exitCode)
+  }
+}

@@ -10,7 +10,7 @@ import { ktoObjective } from './losses.ts'
 import { openPolicy } from './policy.ts'
 import { recipe } from './recipe.ts'
 import { openReference } from './reference.ts'
-import { examplesOf, limitsOf, openData } from './runRows.ts'
+import { examplesOf, limitsOf, openData, vocabularyOf } from './runRows.ts'
 import { ktoSchema } from './schema.ts'
 import { session } from './session.ts'
 
@@ -33,9 +33,10 @@ export const kto = recipe(
     // model
     const policy = own(await openPolicy(config, place))
     const limits = limitsOf(config, policy)
-    const examples = examplesOf(data, config, {
+    const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
       example: (row, count) => unpairedExample(encoder, row, limits, count),
       truncated: ({ truncated }) => truncated,
+      ids: ({ prompt, completion }) => [prompt, completion],
     })
     // reference
     const reference = await openReference(policy)
@@ -46,12 +47,11 @@ export const kto = recipe(
     const loss = ktoObjective({ beta, desirableWeight, undesirableWeight, lossType: config.loss })
     // loop
     yield* session({
-      ...{ encoder, policy, examples, settings: config, run, signal, loss, reference },
+      ...{ policy, examples, settings: config, run, signal, loss, reference },
       collate: async (micros) => {
         const planted = micros.map(trees)
         return unpairedBatches(micros, planted, await eachExample(planted, (tree) => reference.sums(tree)))
       },
-      ids: ({ prompt, completion }) => [prompt, completion],
       tokens: ({ prompt, completion }) => prompt.length + completion.length,
     })
   },

@@ -38,7 +38,7 @@ export const ppo = recipe(
     // loop
     const clip = { policy: config.cliprange, value: config.cliprangeValue }
     yield* rlSession(
-      { ...ground, files: pretraining?.files },
+      { ...ground, texts: pretraining || undefined },
       {
         reads: { old: true, ref: true, values: shared },
         credit: (experience, state) => tokenCredit(config, experience, state, critic?.model),

@@ -12,7 +12,7 @@ import { parseLosses } from './lossFlag.ts'
 import { openPolicy } from './policy.ts'
 import { recipe } from './recipe.ts'
 import { openReference } from './reference.ts'
-import { examplesOf, limitsOf, openData } from './runRows.ts'
+import { type Data, examplesOf, limitsOf, openData, vocabularyOf } from './runRows.ts'
 import { preferenceSchema } from './schema.ts'
 import { session } from './session.ts'
 
@@ -28,18 +28,19 @@ export const preference = recipe(
     const place = await locate(config)
     const data = own(await openData('ranking', config))
     const encoder = await openEncoder(place)
-    const losses = lossesFor(config, data.rows)
+    const losses = lossesFor(config, data)
     const listwise = data.rows.widest > 2 || losses.some(({ name }) => name === 'plackett-luce')
     // model
     const policy = own(await openPolicy(config, place))
     const limits = limitsOf(config, policy)
-    const examples = examplesOf(data, config, {
+    const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
       example: (row, count) => {
         const example = rankedExample(encoder, row, limits, count)
         if (typeof example === 'string') return example
         return isTie(example) && !listwise ? 'tie' : bestFirst(example)
       },
       truncated: ({ truncated }) => truncated,
+      ids: ({ prompt, replies }) => [prompt, ...replies],
     })
     // reference
     const compared = !config.referenceFree && (custom !== undefined || needsReference(losses))
@@ -55,28 +56,25 @@ export const preference = recipe(
       options: lossOptions(config),
       reference: reference !== undefined,
       lists: listwise,
-      prob: data.rows.probable,
+      prob: data.rows.probable || data.held?.probable === true,
       custom,
     })
     // loop
     yield* session({
-      ...{ encoder, policy, examples, settings: config, run, signal, loss, reference },
+      ...{ policy, examples, settings: config, run, signal, loss, reference },
       collate: async (micros) => rankedBatches(micros, reference && (await eachExample(micros, refLogps)), batching),
       objective: custom ? undefined : lossNames(losses),
-      ids: ({ prompt, replies }) => [prompt, ...replies],
       tokens: ({ prompt, replies }) => replies.reduce((n, reply) => n + prompt.length + reply.length, 0),
     })
   },
 )
 
 /** `--loss`, or plackett-luce for lists; what does not go together is refused before a model is opened. */
-const lossesFor = (
-  config: z.output<typeof preferenceSchema>,
-  rows: { widest: number; probable: boolean },
-): LossSpec[] => {
+const lossesFor = (config: z.output<typeof preferenceSchema>, { rows, held }: Data<'ranking'>): LossSpec[] => {
   const losses = parseLosses(rows.widest > 2 && config.loss === 'sigmoid' ? 'plackett-luce' : config.loss)
   preferenceLoss(losses, lossOptions(config))
   checkRows(losses, rows)
+  if (held) checkRows(losses, held, 'held-out rows')
   return losses
 }
 

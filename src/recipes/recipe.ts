@@ -26,6 +26,8 @@ export type StartEvent = {
   eval_rows?: number
   /** Rows of the files that are not used, by reason. */
   dropped?: Record<string, number>
+  /** The same of held-out rows, where there are any. */
+  eval_dropped?: Record<string, number>
   /** What is minimised, where the rows had a say in it: `plackett-luce`, `sigmoid:0.8,sft:0.2`. */
   objective?: string
   parameters: number

@@ -2,15 +2,17 @@
 
 import { resolveDataset } from '../checkpoint/hub.node.ts'
 import type { Kinds } from '../data/convert.ts'
-import type { Limits } from '../data/examples.ts'
+import type { Encoder, Limits } from '../data/examples.ts'
 import type { ReaderOptions } from '../data/formats.ts'
-import type { LargestId } from '../data/largestId.ts'
 import { type OpenedRows, openRows } from '../data/openRows.node.ts'
 import { rowOrder } from '../data/shuffle.ts'
 import type { RowSource } from '../data/source.ts'
-import { type ExampleStream, exampleStream } from '../train/stream.ts'
+import { type Counts, type ExampleStream, exampleStream } from '../train/stream.ts'
 import { badInput } from '../util/fault.ts'
+import { unreadWarnings } from './oddRows.ts'
 import type { Policy } from './policy.ts'
+import type { WarningEvent } from './recipe.ts'
+import { requireKnownIds, type Vocabulary } from './vocabulary.ts'
 
 export type DataSettings = {
   data: string[]
@@ -57,11 +59,13 @@ export const openData = async <K extends keyof Kinds>(
 export type Examples<E extends object> = {
   train: ExampleStream<E>
   eval?: ExampleStream<E>
-  /** Rows of the files that are not used, by reason. */
-  dropped: Record<string, number>
+  /** Records of the files that gave no row, by reason: of those to train on and of those held out. */
+  dropped: { train: Counts; eval: Counts }
   files: string[]
-  /** Among rows of ids, of each data set. */
-  largestIds: LargestId[]
+  /** What is told of the files once. */
+  warnings: WarningEvent[]
+  /** All token ids of an example. */
+  ids(example: E): readonly (readonly number[])[]
 }
 
 /** `--max-length` and what the model has positions for, whichever is less. */
@@ -76,6 +80,7 @@ export const limitsOf = (
 export type ExampleRule<R, E> = {
   example(row: R, count: (what: string) => void): E | string
   truncated(example: E): boolean
+  ids(example: E): readonly (readonly number[])[]
 }
 
 /** Rows to train on and those to evaluate on, by number. The rows set aside are drawn once, by the seed. */
@@ -87,23 +92,44 @@ export const partsOf = <K extends keyof Kinds>(
   const kept = rows.length - aside
   if (kept < 1) throw badInput('empty-data', `leaves no row of ${rows.length} to train on`, { flag: '--eval-split' })
   const drawn = rowOrder(rows.length, { seed: settings.seed, shuffle: aside > 0 })
-  const part = (from: number, length: number) => ({ length, row: (i: number) => rows.row(drawn(from + i)) })
+  const part = (from: number, length: number) => ({
+    length,
+    row: (i: number) => rows.row(drawn(from + i)),
+    where: (i: number) => rows.where(drawn(from + i)),
+  })
   return { train: part(aside, kept), held: held ?? (aside ? part(0, aside) : undefined) }
 }
 
 export const examplesOf = <K extends keyof Kinds, E extends object>(
   data: Data<K>,
   settings: DataSettings,
-  rule: ExampleRule<Kinds[K], E>,
+  vocabulary: Vocabulary,
+  { example, truncated, ids }: ExampleRule<Kinds[K], E>,
 ): Examples<E> => {
   const { rows, held } = data
   const parts = partsOf(data, settings)
+  const { epochs } = settings
   const inOrder = (position: number) => position
+  const rule = {
+    example: (row: Kinds[K], count: (what: string) => void) => {
+      const made = example(row, count)
+      requireKnownIds(row, typeof made === 'string' ? [] : ids(made), vocabulary)
+      return made
+    },
+    truncated,
+  }
   return {
-    train: exampleStream({ ...parts.train, order: rowOrder(parts.train.length, settings), ...settings, ...rule }),
+    train: exampleStream({ ...parts.train, order: rowOrder(parts.train.length, settings), epochs, ...rule }),
     eval: parts.held && exampleStream({ ...parts.held, order: inOrder, epochs: 1, ...rule }),
-    dropped: rows.dropped,
+    dropped: { train: rows.dropped, eval: held?.dropped ?? {} },
     files: [...rows.files, ...(held?.files ?? [])],
-    largestIds: [rows, held].flatMap((opened) => opened?.largestId ?? []),
+    warnings: unreadWarnings([rows, held]),
+    ids,
   }
 }
+
+/** What a model and the tokenizer of its rows know. */
+export const vocabularyOf = ({ model }: Pick<Policy, 'model'>, encoder: Encoder): Vocabulary => ({
+  size: model.config.vocab_size,
+  encoder,
+})

@@ -5,7 +5,7 @@
  * goes on in the phase where it was stopped.
  */
 
-import type { Text } from '../data/rows.ts'
+import type { Completion, Text } from '../data/rows.ts'
 import { endIds } from '../generate/generate.ts'
 import { sameFiles } from '../runs/run.node.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
@@ -16,6 +16,7 @@ import { badInput } from '../util/fault.ts'
 import { requireRoom, resumed } from './checkpoints.ts'
 import { idsOnly, locate } from './encoder.ts'
 import { rankedObjective } from './losses.ts'
+import { unreadWarnings } from './oddRows.ts'
 import { openPolicy, type PolicySettings, planFor } from './policy.ts'
 import { type Body, type EndEvent, recipe } from './recipe.ts'
 import { limitsOf, openData, partsOf } from './runRows.ts'
@@ -25,7 +26,8 @@ import { laterSteps, type Play, type PlaySettings, playIteration } from './selfP
 import { type Given, type GivenReplies, givenReplies, type PlayRows } from './selfPlayRows.ts'
 import { valueAt } from './selfPlayTraining.ts'
 import { finish, startEvent } from './session.ts'
-import { requireVocabulary } from './vocabulary.ts'
+import { surveyed } from './survey.ts'
+import { requireKnownIds } from './vocabulary.ts'
 
 type Config = PlaySettings &
   HelperSettings &
@@ -65,21 +67,20 @@ const selfPlay = async function* (
   const begin = await resumed(run, config.resume, policy)
   yield* begin.warnings
   const streams = { train: givenStream(play, rows), eval: held && givenStream(play, held) }
+  yield* surveyed([streams.train, streams.eval], signal)
   const { examples: first } = await streams.train.take(0, 8 * config.batchSize)
-  await streams.eval?.take(0, 1)
-  const largestIds = [data.rows, data.held].flatMap((opened) => opened?.largestId ?? [])
-  const ids = ({ prompt, replies }: GivenReplies) => [prompt, ...replies]
-  await requireVocabulary({ policy, examples: { ...streams, largestIds }, encoder, ids })
   const total = laterSteps(config, 0, rows.length)
   await requireRoom(run, policy, config, total - begin.progress.step, false)
   if (!begin.state) policy.plan = planFor(policy, config.memory, sizesOf(config, first))
   const files = [...data.rows.files, ...(data.held?.files ?? [])]
-  const started = { train: rows, eval: held, dropped: data.rows.dropped, files }
+  const dropped = { train: data.rows.dropped, eval: data.held?.dropped ?? {} }
+  const started = { ...streams, dropped, files }
   const models = { ...policy, files: [...policy.files, ...helpers.files] }
   const start = await startEvent({ policy: models, examples: started }, begin.progress.step, total)
   // Answers may lie there before the first checkpoint does
   if (run.before) sameFiles(run.before, start)
   yield start
+  if (!begin.state) yield* unreadWarnings([data.rows, data.held])
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
   // iterations
   let iteration = begin.iteration ?? { number: 1, start: 0 }
@@ -101,12 +102,19 @@ const selfPlay = async function* (
 }
 
 /** Rows with the answers that are given, to be looked at before anything is made. */
-const givenStream = ({ encoding }: Play, rows: PlayRows) =>
-  exampleStream<Awaited<ReturnType<PlayRows['row']>>, GivenReplies>({
-    ...{ length: rows.length, row: rows.row, epochs: 1, order: (position) => position },
-    example: (row) =>
-      givenReplies(encoding, row, [{ answer: row.completion }, ...Object.values(row.beside ?? {}).map(asGiven)]),
+const givenStream = ({ encoding, helpers }: Play, rows: PlayRows) =>
+  exampleStream<Completion, GivenReplies>({
+    ...{ length: rows.length, row: rows.row, where: rows.where, epochs: 1, order: (position) => position },
+    example: (row) => {
+      const given = [{ answer: row.completion }, ...Object.values(row.beside ?? {}).map(asGiven)]
+      const made = givenReplies(encoding, row, given)
+      const ids = typeof made === 'string' ? [] : [made.prompt, ...made.replies]
+      requireKnownIds(row, ids, { size: encoding.vocabulary, encoder: encoding.encoder })
+      for (const helper of helpers.list) helper.requirePrompt?.(row)
+      return made
+    },
     truncated: () => false,
+    keeps: 0,
   })
 
 const asGiven = (answer: Text): Given => ({ answer })

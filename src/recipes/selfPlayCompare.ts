@@ -25,6 +25,8 @@ export type Helper = {
   rank: number
   /** Its answer to a row, or why there is none. */
   given(rows: PlayRows, i: number, row: Completion): Promise<Given | string>
+  /** Throws a Fault where it cannot read the row's prompt. */
+  requirePrompt?(row: Completion): void
 }
 
 export type Comparison = {

@@ -6,7 +6,8 @@
 import { join } from 'node:path'
 import { openAdapter } from '../checkpoint/folder.node.ts'
 import { sha256Files } from '../checkpoint/sha256.node.ts'
-import { isIds, isMessages, type Text } from '../data/rows.ts'
+import { encodePrompt } from '../data/examples.ts'
+import { type Completion, isIds, isMessages, type Text } from '../data/rows.ts'
 import { endIds } from '../generate/generate.ts'
 import { isUrl, openEndpoint } from '../generate/remote.node.ts'
 import { type Endpoint, type RemotePrompt, remoteCompletions } from '../generate/remote.ts'
@@ -14,12 +15,13 @@ import { loadPretrained } from '../models/load.node.ts'
 import { openModel } from '../passes/open.node.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
 import { badInput, Fault } from '../util/fault.ts'
-import { idsOnly, locate } from './encoder.ts'
+import { idsOnly, locate, readBy } from './encoder.ts'
 import type { LineFile } from './lineFile.ts'
 import type { FileHash, ProgressEvent } from './recipe.ts'
 import { type Answer, answer, openAnswers, seedOf } from './selfPlayAnswers.ts'
 import type { Helper } from './selfPlayCompare.ts'
 import type { Encoding, Given, PlayRows } from './selfPlayRows.ts'
+import { requireKnownIds } from './vocabulary.ts'
 
 export type HelperSettings = {
   helper: readonly string[]
@@ -122,14 +124,14 @@ const writer = async (
     }
     return true
   }
-  return { helper: { rank, given }, files: ask.files, prepare }
+  return { helper: { rank, given, requirePrompt: ask.requirePrompt }, files: ask.files, prepare }
 }
 
 type Answers = {
   make(rows: PlayRows, file: LineFile<Answer>, seed: number, signal: AbortSignal): AsyncGenerator<ProgressEvent>
   close(): Promise<void>
 }
-type Source = { files: FileHash[]; open(): Promise<Answers> }
+type Source = { files: FileHash[]; open(): Promise<Answers>; requirePrompt?: Helper['requirePrompt'] }
 
 const byModel = async (name: string, settings: HelperSettings, own: Encoding): Promise<Source> => {
   const { device, threads } = settings
@@ -137,22 +139,34 @@ const byModel = async (name: string, settings: HelperSettings, own: Encoding): P
   const { files: weights, config } = await loadPretrained(place.dir)
   const adapter = place.adapter === undefined ? [] : (await openAdapter(place.adapter)).files
   const files = await sha256Files([...weights, ...adapter])
-  requireCommonTongue(name, (await loadTokenizerFolder(place.dir)) !== undefined, config.vocab_size, own)
+  const tokenizer = await loadTokenizerFolder(place.dir)
+  const encoder = tokenizer ?? idsOnly(place.dir)
+  const vocabulary = config.vocab_size
+  requireCommonTongue(name, tokenizer !== undefined, vocabulary, own)
   return {
     files,
+    requirePrompt: (row) =>
+      readBy(name, () => {
+        const read = asText(row, own, tokenizer !== undefined)
+        requireKnownIds({ kind: 'prompt', prompt: read.prompt }, [encodePrompt(encoder, read.prompt, read.template)], {
+          size: vocabulary,
+          encoder,
+        })
+      }),
     async open() {
       const opened = await openModel({ model: name, device, threads })
-      const { model, tokenizer, generationConfig } = opened
+      const { model, generationConfig } = opened
       const encoding: Encoding = {
-        encoder: tokenizer ?? idsOnly(opened.dir),
-        tokenizer,
-        vocabulary: config.vocab_size,
+        ...{ encoder, tokenizer, vocabulary },
         limits: { maxLength: config.max_position_embeddings },
         eosIds: endIds(model.config.raw, generationConfig, tokenizer?.eosId),
       }
+      const asked = (rows: PlayRows): PlayRows => ({
+        ...rows,
+        row: async (i) => asText(await rows.row(i), own, tokenizer !== undefined),
+      })
       return {
-        make: (rows, file, seed, signal) =>
-          answer(model, encoding, asText(rows, own, tokenizer !== undefined), file, { ...settings, seed }, signal),
+        make: (rows, file, seed, signal) => answer(model, encoding, asked(rows), file, { ...settings, seed }, signal),
         close: opened.close,
       }
     },
@@ -168,15 +182,8 @@ const requireCommonTongue = (name: string, speaks: boolean, size: number, own: E
 }
 
 /** Rows of ids are read out to a model with another tokenizer. */
-const asText = (rows: PlayRows, { tokenizer }: Encoding, texts: boolean): PlayRows => ({
-  ...rows,
-  async row(i) {
-    const row = await rows.row(i)
-    return texts && isIds(row.prompt)
-      ? { ...row, prompt: tokenizer!.decode(row.prompt, { skipSpecialTokens: true }) }
-      : row
-  },
-})
+const asText = (row: Completion, { tokenizer }: Encoding, texts: boolean): Completion =>
+  texts && isIds(row.prompt) ? { ...row, prompt: tokenizer!.decode(row.prompt, { skipSpecialTokens: true }) } : row
 
 /** `URL` or `URL#MODEL`. */
 const byServer = async (spec: string, settings: HelperSettings, { tokenizer }: Encoding): Promise<Source> => {
@@ -188,6 +195,7 @@ const byServer = async (spec: string, settings: HelperSettings, { tokenizer }: E
     })
   return {
     files: [],
+    requirePrompt: (row) => void remotePrompt(row, tokenizer),
     async open() {
       const endpoint = await openEndpoint({ url, model }).catch(resumable)
       return {
@@ -215,7 +223,7 @@ async function* askServer(
     for (let from = 0; from < count && !signal.aborted; from += asked) {
       const numbers = Array.from({ length: Math.min(asked, count - from) }, (_, i) => start + from + i)
       const prompts = await Promise.all(
-        numbers.map(async (i): Promise<RemotePrompt> => remotePrompt((await rows.row(i)).prompt, tokenizer)),
+        numbers.map(async (i): Promise<RemotePrompt> => remotePrompt(await rows.row(i), tokenizer)),
       )
       const settings = { maxNewTokens, temperature, ...(topP < 1 && { topP }), seed, signal }
       try {
@@ -232,7 +240,12 @@ async function* askServer(
   }
 }
 
-const remotePrompt = (prompt: Text, { decode }: NonNullable<Encoding['tokenizer']>): RemotePrompt => {
+const remotePrompt = (
+  { prompt, template }: Completion,
+  { decode }: NonNullable<Encoding['tokenizer']>,
+): RemotePrompt => {
+  if (template && isMessages(prompt))
+    throw badInput('bad-row', 'has tools or variables for a chat template, which a server (--helper) is not sent')
   if (isMessages(prompt)) return { messages: prompt }
   return { prompt: isIds(prompt) ? decode(prompt, { skipSpecialTokens: true }) : prompt }
 }

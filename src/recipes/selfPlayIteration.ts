@@ -12,7 +12,7 @@ import { badInput } from '../util/fault.ts'
 import { diskFault, writeWhole } from '../util/files.node.ts'
 import type { Iteration } from './checkpoints.ts'
 import type { LineFile } from './lineFile.ts'
-import { oddRows } from './oddRows.ts'
+import { oddWarnings } from './oddRows.ts'
 import type { Policy } from './policy.ts'
 import type { TrainEvent, WarningEvent } from './recipe.ts'
 import { logpSums } from './reference.ts'
@@ -174,12 +174,13 @@ const survey = async (file: LineFile<List>, total: number): Promise<{ lines: num
     for (const what of dropped ? [dropped, ...odd] : odd) counts.set(what, (counts.get(what) ?? 0) + 1)
     if (!dropped) lines.push(i)
   }
-  return { lines, warnings: oddRows(counts, oddities) }
+  return { lines, warnings: oddWarnings(counts, oddities) }
 }
 
 const oddities: Record<string, string> = {
   equal: 'rows not trained on: all their answers are equal, so there is nothing to tell apart',
   'prompt-too-long': 'rows not used: the prompt leaves no room for an answer',
+  'empty-prompt': 'rows not used: the prompt is empty',
   'helper-empty': 'rows not used: a helper had no answer to them',
   'helper-cut': 'answers of helpers were cut at --max-new-tokens',
 }

@@ -4,7 +4,6 @@
  * no model samples, tells nobody apart; and texts of others are tokenised by this model's tokenizer.
  */
 import { type Encoder, encodePrompt, type Limits, rankedExample } from '../data/examples.ts'
-import type { OpenedRows } from '../data/openRows.node.ts'
 import type { Completion, Text } from '../data/rows.ts'
 import type { RowSource } from '../data/source.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
@@ -25,9 +24,13 @@ export type PlayRows = RowSource<Completion> & { name: 'train' | 'held' }
 /** A given answer; `cut` where its writer was stopped by a limit. */
 export type Given = { answer: Text; cut?: boolean }
 
-/** The last tokens of the prompt, or why there is no room for an answer. */
-export const promptOf = ({ encoder, limits }: Encoding, { prompt }: Completion): number[] | 'prompt-too-long' => {
-  const ids = encodePrompt(encoder, prompt)
+/** The last tokens of the prompt, or why it cannot be answered. */
+export const promptOf = (
+  { encoder, limits }: Encoding,
+  { prompt, template }: Completion,
+): number[] | 'prompt-too-long' | 'empty-prompt' => {
+  const ids = encodePrompt(encoder, prompt, template)
+  if (ids.length === 0) return 'empty-prompt'
   const kept = limits.maxPromptLength === undefined ? ids : ids.slice(-limits.maxPromptLength)
   return kept.length < limits.maxLength ? kept : 'prompt-too-long'
 }
@@ -37,11 +40,13 @@ export type GivenReplies = { prompt: number[]; replies: number[][]; odd: string[
 /** Answers as token ids within the limits, or why there is nothing to compare. */
 export const givenReplies = (encoding: Encoding, row: Completion, given: readonly Given[]): GivenReplies | string => {
   const { encoder, limits, eosIds } = encoding
-  if (typeof promptOf(encoding, row) === 'string') return 'prompt-too-long'
+  const promptIds = promptOf(encoding, row)
+  if (typeof promptIds === 'string') return promptIds
   const odd = new Set<string>()
   const responses = given.map(({ answer }) => answer)
   const ranks = responses.map(() => 1)
-  const example = rankedExample(encoder, { kind: 'ranking', prompt: row.prompt, responses, ranks }, limits, (what) =>
+  const { prompt, template } = row
+  const example = rankedExample(encoder, { kind: 'ranking', prompt, template, responses, ranks }, limits, (what) =>
     odd.add(what),
   )
   if (typeof example === 'string') return example
@@ -63,9 +68,3 @@ export const keyOf = ({ tokenizer, eosIds }: Encoding, ids: readonly number[]): 
   const isEnd = eosIds.has(ids.at(-1) ?? -1)
   return `${isEnd}${tokenizer.decode(isEnd ? ids.slice(0, -1) : ids)}`
 }
-
-export const playRows = (rows: OpenedRows<Completion> | RowSource<Completion>, name: PlayRows['name']): PlayRows => ({
-  name,
-  length: rows.length,
-  row: rows.row,
-})

@@ -102,15 +102,7 @@ export async function* trainIteration(
     seed,
     evalEvery: 1,
     bestMetric: 'eval_loss',
-    save: (at) =>
-      saveCheckpoint(
-        run,
-        policy,
-        settings,
-        { ...at, step: start + at.step },
-        { position: 0, counts: {} },
-        { iteration },
-      ),
+    save: (at) => saveCheckpoint(run, policy, settings, { ...at, step: start + at.step }, { iteration }),
     signal,
   })
   for (;;) {

@@ -4,7 +4,6 @@
  */
 
 import { readState } from '../checkpoint/state.node.ts'
-import type { Encoder } from '../data/examples.ts'
 import { hashFiles } from '../data/input.node.ts'
 import { type ScheduleName, schedule } from '../optim/schedules.ts'
 import type { Run } from '../runs/run.node.ts'
@@ -13,15 +12,16 @@ import type { LossFunction } from '../train/loss.ts'
 import type { MicroBatch } from '../train/micro.ts'
 import { restoreState } from '../train/state.ts'
 import { evaluate } from '../train/step.ts'
+import type { Counts, ExampleStream } from '../train/stream.ts'
 import { requireRoom, resumed, saveCheckpoint } from './checkpoints.ts'
 import { oddRows } from './oddRows.ts'
 import { writeResult } from './output.ts'
 import { inMicros, tokensAtOnce } from './parts.ts'
 import { type Policy, planFor } from './policy.ts'
-import type { EndEvent, TrainEvent, WarningEvent } from './recipe.ts'
+import type { EndEvent, TrainEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
 import type { DataSettings, Examples } from './runRows.ts'
-import { requireVocabulary } from './vocabulary.ts'
+import { notUsed, surveyed } from './survey.ts'
 
 /** The settings of a recipe that the loop and the data read. */
 export type SessionSettings = DataSettings & {
@@ -54,9 +54,6 @@ export type SessionParts<E extends object> = {
   head?: { labelSmoothing?: number }
   /** Micro-batches of one step. */
   collate(micros: E[][]): Promise<MicroBatch[]>
-  encoder: Encoder
-  /** All token ids of an example. */
-  ids(example: E): readonly (readonly number[])[]
   /** Tokens of an example as users count them: prompts with each reply. */
   tokens(example: E): number
   /** Its values must be there before training changes the model. */
@@ -91,18 +88,17 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
     settings.maxSteps ?? Number.POSITIVE_INFINITY,
     Math.ceil((examples.train.length * settings.epochs) / stepRows),
   )
-  const { state, progress, tally, warnings } = await resumed(parts.run, settings.resume, policy)
+  const { state, progress, warnings } = await resumed(parts.run, settings.resume, policy)
   yield* warnings
-  if (tally) examples.train.restore(tally)
-  // What can be wrong is found before the run's folder is written to; `take` throws where no row gives an example
-  for (const stream of [examples.train, examples.eval]) await stream?.take(0, 1)
-  await requireVocabulary(parts)
+  // What can be wrong with any row is found before the run's folder is written to
+  yield* surveyed([examples.train, examples.eval], parts.signal)
   await requireRoom(parts.run, policy, settings, totalSteps - progress.step, examples.eval !== undefined)
   if (!state) policy.plan = await planOf(parts, stepRows)
   yield {
     ...(await startEvent(parts, progress.step, totalSteps)),
     ...(parts.objective && { objective: parts.objective }),
   }
+  if (progress.step === 0) yield* [...examples.warnings, ...oddRows(examples.train)]
   if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   let evaluated = false
@@ -124,10 +120,11 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
         return evaluateHeld(parts)
       }),
     evalEvery: settings.evalEvery ?? Math.max(1, Math.ceil(examples.train.length / stepRows)),
-    save: (at) => saveCheckpoint(parts.run, policy, settings, at, examples.train.tally()),
+    save: (at) => saveCheckpoint(parts.run, policy, settings, at),
     signal: parts.signal,
   })
-  yield* oddities(parts)
+  const trouble = parts.reference?.trouble()
+  if (trouble) yield { event: 'warning', code: 'cache', message: trouble }
   const beside = async (restored: boolean) => {
     if (examples.eval && (restored || !evaluated)) await evaluateHeld(parts)
     return parts.beside!()
@@ -147,8 +144,8 @@ const planOf = async <E extends object>(parts: SessionParts<E>, stepRows: number
 }
 
 /** Tokens that go through the model: a prompt once. */
-const tokensOf = <E extends object>({ ids }: SessionParts<E>, example: E) =>
-  ids(example).reduce((n, { length }) => n + length, 0)
+const tokensOf = <E extends object>({ examples }: SessionParts<E>, example: E) =>
+  examples.ids(example).reduce((n, { length }) => n + length, 0)
 
 /** A step's examples as they are computed at once. */
 const microsOf = <E extends object>(parts: SessionParts<E>, examples: readonly E[]): E[][] => {
@@ -176,13 +173,14 @@ async function* referenceAhead<E extends object>(
   if (!parts.signal.aborted) parts.reference!.complete()
 }
 
-type Sized = { readonly length: number }
+type Found = Pick<ExampleStream<never>, 'length' | 'found'>
 
+/** @param examples surveyed, so that what is not used is known */
 export const startEvent = async (
   {
     policy,
     examples,
-  }: { policy: Policy; examples: { train: Sized; eval?: Sized; dropped: Record<string, number>; files: string[] } },
+  }: { policy: Policy; examples: { train: Found; eval?: Found; dropped: Examples<never>['dropped']; files: string[] } },
   step: number,
   totalSteps: number,
 ): Promise<TrainEvent> => ({
@@ -191,13 +189,16 @@ export const startEvent = async (
   total_steps: totalSteps,
   rows: examples.train.length,
   ...(examples.eval && { eval_rows: examples.eval.length }),
-  dropped: examples.dropped,
+  dropped: notUsed(examples.dropped.train, examples.train),
+  ...(examples.eval && evalDropped(notUsed(examples.dropped.eval, examples.eval))),
   ...policy.counts,
   plan: policy.plan,
   engine: policy.backend.description,
   model_files: policy.files,
   data_files: (await hashFiles(examples.files)).map(({ path, sha256 }) => ({ path, sha256 })),
 })
+
+const evalDropped = (dropped: Counts) => Object.keys(dropped).length > 0 && { eval_dropped: dropped }
 
 const nextStep = async <E extends object>(parts: SessionParts<E>, position: number, count: number) => {
   const { examples, collate, tokens } = parts
@@ -224,15 +225,6 @@ async function* evalBatches<E extends object>({
     position = taken.position
     yield* await collate([taken.examples])
   }
-}
-
-function* oddities({
-  examples,
-  reference,
-}: Pick<SessionParts<object>, 'examples' | 'reference'>): Generator<WarningEvent> {
-  yield* oddRows(Object.entries(examples.train.tally().counts))
-  const message = reference?.trouble()
-  if (message) yield { event: 'warning', code: 'cache', message }
 }
 
 type Finishing = Pick<SessionParts<never>, 'policy' | 'run'> & {

@@ -5,7 +5,7 @@ import { locate, openEncoder } from './encoder.ts'
 import { sftObjective } from './losses.ts'
 import { openPolicy } from './policy.ts'
 import { recipe } from './recipe.ts'
-import { examplesOf, limitsOf, openData } from './runRows.ts'
+import { examplesOf, limitsOf, openData, vocabularyOf } from './runRows.ts'
 import { sftSchema } from './schema.ts'
 import { session } from './session.ts'
 
@@ -25,18 +25,18 @@ export const sft = recipe(
     const policy = own(await openPolicy(config, place))
     const limits = limitsOf(config, policy)
     const options = { assistantOnly: config.assistantOnlyLoss, completionOnly: config.completionOnlyLoss }
-    const examples = examplesOf(data, config, {
+    const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
       example: (row, count) => textExample(encoder, row, limits, options, count),
       truncated: ({ truncated }) => truncated,
+      ids: ({ ids }) => [ids],
     })
     // objective
     const loss = sftObjective(config.loss)
     // loop
     yield* session({
-      ...{ encoder, policy, examples, settings: config, run, signal, loss },
+      ...{ policy, examples, settings: config, run, signal, loss },
       head: { labelSmoothing: config.labelSmoothing },
       collate: async (micros) => textBatches(micros),
-      ids: ({ ids }) => [ids],
       tokens: ({ ids }) => ids.length,
     })
   },

@@ -1,46 +1,34 @@
 /**
  * Token ids meet the model's embeddings here, before the first step: an id past the last row would fail inside the
  * engine, or read another token's numbers. Peculiar: a tokenizer may know more tokens than the model as long as no row
- * uses them (a padding token that was added and never trained), so then every row is looked at.
+ * uses them (a padding token that was added and never trained).
  */
-import type { ExampleStream } from '../train/stream.ts'
+import type { Encoder } from '../data/examples.ts'
+import type { Row } from '../data/rows.ts'
+import { strayId } from '../data/tokenIds.ts'
 import { badInput } from '../util/fault.ts'
-import type { SessionParts } from './session.ts'
 
-type Parts<E extends object> = Pick<SessionParts<E>, 'policy' | 'encoder' | 'ids'> & {
-  examples: Pick<SessionParts<E>['examples'], 'train' | 'eval' | 'largestIds'>
-}
+/** The ids that a model has, and who makes them of texts. */
+export type Vocabulary = { size: number; encoder: Encoder }
 
-/** Throws Faults 'bad-id' (rows of ids, with the row) and 'bad-tokenizer' (texts). */
-export const requireVocabulary = async <E extends object>({ policy, examples, encoder, ids }: Parts<E>) => {
-  const size = policy.model.config.vocab_size
-  for (const { id, where } of examples.largestIds)
-    if (id >= size)
-      throw badInput(
-        'bad-id',
-        `holds the token id ${id}, but the model's ids end at ${size - 1}; give the ids of its own tokenizer`,
-        where,
-      )
+/**
+ * Throws Faults 'bad-id' where the row itself holds an id that the model has not, and 'bad-tokenizer' where its texts give one.
+ * @param ids of what was made of the row
+ */
+export const requireKnownIds = (row: Row, ids: readonly (readonly number[])[], { size, encoder }: Vocabulary): void => {
+  const own = strayId(row, size)
+  if (own !== undefined)
+    throw badInput(
+      'bad-id',
+      `holds the token id ${own}, but the model's ids end at ${size - 1}; give the ids of its own tokenizer`,
+    )
   if (encoder.size <= size) return
-  for await (const example of firstEpochs([examples.train, examples.eval])) {
-    const stray = ids(example)
-      .flat()
-      .find((id) => id >= size)
+  for (const list of ids) {
+    const stray = list.find((id) => id >= size)
     if (stray !== undefined)
       throw badInput(
         'bad-tokenizer',
-        `its tokenizer gives the id ${stray}, but the model's ids end at ${size - 1}; the tokenizer is another model's`,
-        { file: policy.dir },
+        `the tokenizer gives this row the id ${stray}, but the model's ids end at ${size - 1}; the tokenizer is another model's`,
       )
   }
-}
-
-async function* firstEpochs<E>(streams: readonly (ExampleStream<E> | undefined)[]): AsyncGenerator<E> {
-  for (const stream of streams)
-    for (let position = 0; stream && position < stream.length; ) {
-      const taken = await stream.take(position, 64)
-      if (taken.position === position) break
-      position = taken.position
-      yield* taken.examples
-    }
 }

@@ -4,7 +4,7 @@
  * being read take together has a limit too.
  */
 import { HTTPException } from 'hono/http-exception'
-import { parseJson } from '../data/json.ts'
+import { parseJson } from '../util/json.ts'
 import { refusal } from './refusal.ts'
 
 /** Bytes of one body. */

@@ -4,7 +4,7 @@
  * its name, so that nothing that was asked for is silently left out.
  */
 import { z } from 'zod'
-import { parseJson } from '../data/json.ts'
+import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
 import { refusal } from './refusal.ts'
 

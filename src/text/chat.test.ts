@@ -154,6 +154,15 @@ describe('chat', () => {
     expect(() => tok.chat!.render(talk)).toThrow(/chat_template\.jinja: the chat template is wrong at line 1/)
   })
 
+  it.each([
+    ['{% for m in messages %}{{ m.content }}{% endfor %}', false],
+    [`{% if messages[0].content is string %}a{% else %}{% set content = '' %}{% endif %}`, false],
+    [`{%- for part in messages[0]['content'] -%}[{{ part.text }}]{% endfor %}`, true],
+    ['{% macro show(content) %}{% for item in content %}{{ item.text }}{% endfor %}{% endmacro %}', true],
+  ])('knows whether a template reads parts: %s', async (source, reads) => {
+    expect((await load(source)).chat!.readsParts()).toBe(reads)
+  })
+
   it('gives reasoning under the names that templates read', async () => {
     const { chat } = await load('{{ messages[0].reasoning_content }}{{ messages[0].thinking }}')
     expect(chat!.render([{ role: 'assistant', reasoning: 'why' }]).text).toBe('whywhy')

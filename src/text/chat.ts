@@ -40,6 +40,8 @@ export type ChatEncodeOptions = ChatOptions & {
 export type ChatTemplate = {
   /** Names of the model's templates. */
   readonly names: readonly string[]
+  /** Whether the template goes through the parts of a content that is a list; one for text alone prints the list. */
+  readsParts(options?: ChatOptions): boolean
   /** Throws a Fault with code `template` (its own complaint as the message) or `continue`. */
   render(messages: readonly Message[], options?: ChatOptions): { text: string }
   /**
@@ -98,6 +100,7 @@ export const chatTemplate = (
   }
   return {
     names: Object.keys(templates),
+    readsParts: (options = {}) => /\{%[-+]?\s*for\b[^%]*\bin\b[^%]*content/.test(pick(options).source),
     render: (messages, options = {}) => ({ text: render(messages, options).text }),
     encode: (messages, { sanitize = false, ...options } = {}) => {
       const { text, ids, tokens, offsets, spans } = (sanitize ? sanitized : encoded)(messages, options)

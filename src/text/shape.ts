@@ -1,5 +1,6 @@
 /** Reads parts out of parsed JSON of a named file: the wrong type is one fault with the file and the path. */
 import { badInput } from '../util/fault.ts'
+import { jsonOf } from '../util/json.ts'
 
 export type Json = { readonly [key: string]: unknown }
 
@@ -51,11 +52,5 @@ export const shape = (file: string, value: unknown, path = ''): Shape => {
   }
 }
 
-/** Parsed JSON; what is no JSON is a fault with the parser's reason. */
-export const parseShape = (file: string, text: string): Shape => {
-  try {
-    return shape(file, JSON.parse(text))
-  } catch (error) {
-    throw badInput('bad-file', `is no JSON (${(error as Error).message}); fetch it again`, { file })
-  }
-}
+/** Parsed JSON; what is no JSON is a fault with its line. */
+export const parseShape = (file: string, text: string): Shape => shape(file, jsonOf(text, { file }, 'bad-file'))

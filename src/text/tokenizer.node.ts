@@ -1,7 +1,10 @@
 /** A tokenizer from a model folder in Hugging Face layout. */
+import { existsSync, readdirSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ByteSource } from '../util/bytes.ts'
+import type { Fault } from '../util/fault.ts'
+import { badInput } from '../util/fault.ts'
 import { fileSource } from '../util/files.node.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { loadTokenizer } from './tokenizer.ts'
@@ -13,6 +16,23 @@ const extraFolder = 'additional_chat_templates'
 export const loadTokenizerFolder = async (folder: string): Promise<Tokenizer | undefined> => {
   const files = await tokenizerFiles(folder)
   return files && loadTokenizer(files)
+}
+
+/** Vocabularies in other formats, which transformers turns into a tokenizer.json. */
+const otherVocabularies =
+  /^(vocab\.(json|txt)|merges\.txt|(tokenizer|spiece|sentencepiece|spm)\.model|.*\.bpe\.model|tekken\.json|.*\.tiktoken)$/
+
+/** What to say of a folder whose tokenizer.json is missing where text is to be read. `otherwise` is the way out without one. */
+export const noTokenizer = (folder: string, otherwise = ''): Fault => {
+  const found = existsSync(folder)
+    ? readdirSync(folder)
+        .filter((name) => otherVocabularies.test(name))
+        .sort()
+    : []
+  const convert = found.length
+    ? `, and attune does not read ${found.join(', ')}; make one with transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)`
+    : ''
+  return badInput('no-tokenizer', `has no tokenizer.json${convert}${otherwise}`, { file: folder })
 }
 
 /** Whether two folders cut texts alike; undefined where one of them has no tokenizer.json. */
@@ -32,6 +52,7 @@ export const tokenizerFiles = async (folder: string): Promise<TokenizerFiles | u
     tokenizerJson,
     tokenizerConfig: await source('tokenizer_config.json'),
     specialTokensMap: await source('special_tokens_map.json'),
+    addedTokens: await source('added_tokens.json'),
     modelConfig: await source('config.json'),
     chatTemplates: await templateFiles(folder, await source('chat_template.jinja')),
     chatTemplateJson: await source('chat_template.json'),

@@ -2,27 +2,26 @@
  * Text to token ids and back, from the files of a Hugging Face model folder, with the ids, offsets and texts of
  * transformers 5. What tokenizer_config.json says about special tokens is honoured as transformers honours it.
  */
-import type { AddedToken } from './addedTokens.ts'
 import type { ChatEncoder, ChatTemplate } from './chat.ts'
 import { chatTemplate } from './chat.ts'
 import { cleanedText } from './decode.ts'
 import type { TextStream } from './decodeStream.ts'
 import { textStream } from './decodeStream.ts'
-import { asLlamaClass, isLlamaClass } from './llamaClass.ts'
 import type { Pipeline } from './pipeline.ts'
 import { readPipeline } from './pipeline.ts'
 import type { Assembled, Row } from './postProcess.ts'
-import { assemble } from './postProcess.ts'
+import { addedBehind, assemble } from './postProcess.ts'
 import type { Shape } from './shape.ts'
+import type { SpecialTokens } from './specialTokens.ts'
 import { bytesOfToken } from './tokenBytes.ts'
 import type { TokenizerFiles } from './tokenizerConfig.ts'
-import { configProcessor, configTokens, llamaNames, namedTokens, readJson, readTemplates } from './tokenizerConfig.ts'
+import { readParts, readTemplates } from './tokenizerConfig.ts'
 import { utf8 } from './unicode.ts'
 
 export type EncodeOptions = {
   /** Adds what the post-processor adds (BOS, [CLS], ...). Default true. */
   specialTokens?: boolean
-  /** Takes special tokens that stand in the text as plain text. Default false. */
+  /** Takes special tokens that stand in the text as plain text. Default: split_special_tokens of the config, or false. */
   splitSpecial?: boolean
 }
 
@@ -52,31 +51,25 @@ export type Tokenizer = {
   readonly unkId: number | undefined
   /** Whether `encode` puts BOS in front by itself. */
   readonly addsBos: boolean
+  /** Whether `encode` puts EOS behind a text by itself, whatever the text ends in. */
+  readonly addsEos: boolean
   /** Texts of the named special tokens by their names in the config: `bos_token`, `pad_token`, ... */
   readonly specialTokens: Readonly<Record<string, string>>
   tokenToId(token: string): number | undefined
   idToToken(id: number): string | undefined
   /** Whether decoding may skip the id as a special token. */
   isSpecial(id: number): boolean
+  /** Whether the id is an added token's, found in the text before the model sees it. */
+  isAdded(id: number): boolean
   /** Undefined where the model has no chat template. */
   readonly chat: ChatTemplate | undefined
 }
 
 /** Reads a tokenizer. Throws a Fault that names the file for anything malformed. */
 export const loadTokenizer = async (files: TokenizerFiles): Promise<Tokenizer> => {
-  const config = await readJson(files.tokenizerConfig)
-  const modelType = (await readJson(files.modelConfig))?.optional('model_type')?.text()
-  const defaults = isLlamaClass(config, modelType) ? llamaNames : {}
-  const names: Record<string, AddedToken> = {
-    ...defaults,
-    ...namedTokens(await readJson(files.specialTokensMap)),
-    ...namedTokens(config),
-  }
-  const file = (await readJson(files.tokenizerJson))!
-  const pipeline = boundedDepth(file, () =>
-    readPipeline(asLlamaClass(file, config, modelType), configTokens(config, names)),
-  )
-  const specialTokens = Object.fromEntries(Object.entries(names).map(([name, token]) => [name, token.content]))
+  const { file, config, specials } = await readParts(files)
+  const pipeline = boundedDepth(file, () => readPipeline(file, specials.added))
+  const specialTokens = specials.names
   const tokenizer = build(pipeline, config, specialTokens)
   const templates = await readTemplates(files, config)
   return Object.keys(templates).length
@@ -84,28 +77,31 @@ export const loadTokenizer = async (files: TokenizerFiles): Promise<Tokenizer> =
     : tokenizer
 }
 
-const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Record<string, string>): Tokenizer => {
-  const { model, added, decoder } = pipeline
+const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: SpecialTokens['names']): Tokenizer => {
+  const { model, added, decoder, processor } = pipeline
   const tokenToId = (token: string) => added.ids.get(token) ?? model.idOf(token)
   const idToToken = (id: number) => added.tokens.get(id)?.content ?? model.tokenOf(id)
   const idOf = (name: string) => (specialTokens[name] === undefined ? undefined : tokenToId(specialTokens[name]))
-  const processor = configProcessor(pipeline, config, idOf)
   const written = (id: number) => added.written(id) ?? model.tokenOf(id)
   const shown = (skip: boolean) => (id: number) => {
     const token = written(id)
     return token !== undefined && skip && added.isSpecial(token) ? undefined : token
   }
-  const cleans = (config?.optional('clean_up_tokenization_spaces')?.value ?? false) === true && model.type !== 'BPE'
+  const says = (key: string) => config?.optional(key)?.value === true
+  const cleans =
+    says('clean_up_tokenization_spaces') &&
+    (model.type !== 'BPE' || says('clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output'))
+  const splits = says('split_special_tokens')
   const encoding = ({ ids, offsets }: Assembled): Encoding => ({
     ids,
     offsets,
     tokens: ids.map((id) => idToToken(id) ?? ''),
   })
   const rowOf = (text: string, options: EncodeOptions): Row =>
-    pipeline.row(text, options.splitSpecial ? 'ordinary' : 'all')
+    pipeline.row(text, (options.splitSpecial ?? splits) ? 'ordinary' : 'all')
   const encode = (text: string, options: EncodeOptions = {}) =>
     encoding(assemble(processor, [rowOf(text, options)], options.specialTokens ?? true))
-  const bosId = idOf('bos_token')
+  const [bosId, eosId] = [idOf('bos_token'), idOf('eos_token')]
   const bytesOf = bytesOfToken(decoder)
   return {
     encode,
@@ -126,14 +122,16 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Rec
     stream: ({ skipSpecialTokens = false } = {}) => textStream(decoder, shown(skipSpecialTokens)),
     size: highestId(pipeline) + 1,
     bosId,
-    eosId: idOf('eos_token'),
+    eosId,
     padId: idOf('pad_token'),
     unkId: idOf('unk_token'),
     addsBos: bosId !== undefined && encode('').ids[0] === bosId,
+    addsEos: eosId !== undefined && addedBehind(processor) === eosId,
     specialTokens,
     tokenToId,
     idToToken,
     isSpecial: (id) => added.isSpecial(written(id) ?? ''),
+    isAdded: (id) => added.tokens.has(id),
     chat: undefined,
   }
 }

@@ -1,79 +1,115 @@
 /**
  * Examples in the order of a run. Peculiar: rows that give no example are passed over and counted, never replaced by
- * shorter batches; so the position in the order is all that a resumed run needs to know.
+ * shorter batches; so the position in the order is all that a resumed run needs to know. A survey makes every example
+ * before the first step, so that a row which cannot be read by tokenizer or template is known then, with its place; what
+ * it made is kept, up to a limit of memory, and not made again.
  */
-import { badInput } from '../util/fault.ts'
+import { atPlace, badInput, type Where } from '../util/fault.ts'
 
-/** What the rows up to a position have shown. A checkpoint keeps it, so that no row is counted twice. */
-export type Tally = {
-  position: number
-  /** Rows passed over and odd ones, by reason. */
-  counts: Record<string, number>
-}
+export type Counts = Record<string, number>
 
 export type ExampleStream<E> = {
   /** Rows of one epoch. */
   readonly length: number
+  /**
+   * Makes the example of every row once; yields how many rows are through. Throws the Fault of the first row that has
+   * one, with its place, and 'empty-data' where no row gives an example.
+   */
+  survey(): AsyncGenerator<number, void>
+  /** What the survey found, by reason: rows passed over, and rows that are odd but used. */
+  found(): { dropped: Counts; odd: Counts }
   /** The next `count` examples from a position; fewer, or none, at the end of the last epoch. */
   take(position: number, count: number): Promise<{ examples: E[]; rows: number[]; position: number }>
-  tally(): Tally
-  /** Counts on from here. */
-  restore(tally: Tally): void
 }
 
 export type StreamParts<R, E extends object> = {
   length: number
   row(i: number): Promise<R>
+  /** Where a row stands in its file. */
+  where?(i: number): Where
   /** Row to visit at a position. */
   order(position: number): number
   epochs: number
-  /** An example, or the reason why there is none. */
+  /** An example, or the reason why there is none. Its Faults need no place. */
   example(row: R, count: (what: string) => void): E | string
   truncated(example: E): boolean
+  /** Characters of JSON that the survey may keep; 0 where examples are not plain data, or are cheap to make. */
+  keeps?: number
 }
 
+/** A row's example or why it gives none, and what is odd about it. */
+type Made<E> = { example: E | string; odd: string[] }
+
+/** About 50 million tokens. */
+const keptText = 2 ** 28
+
+/** Rows that are read together. */
+const group = 64
+
 export const exampleStream = <R, E extends object>(parts: StreamParts<R, E>): ExampleStream<E> => {
-  const end = Math.ceil(parts.length * parts.epochs)
-  let tally: Tally = { position: 0, counts: {} }
-  const exampleAt = async (position: number) => {
-    const reasons = new Set<string>()
-    const row = parts.order(position)
-    const example = parts.example(await parts.row(row), (what) => reasons.add(what))
-    if (typeof example === 'string') reasons.add(example)
-    else if (parts.truncated(example)) reasons.add('truncated')
-    // The first epoch shows every row
-    if (position >= tally.position && position < parts.length) tally = counted(tally, position, reasons)
-    return { row, example }
+  const { length, keeps = keptText } = parts
+  const end = Math.ceil(length * parts.epochs)
+  const kept = new Map<number, string>()
+  let room = keeps
+  let found = { dropped: {} as Counts, odd: {} as Counts }
+  const made = (row: R, i: number): Made<E> => {
+    const odd = new Set<string>()
+    const where = parts.where?.(i) ?? { row: i }
+    const example = atPlace(where, () => parts.example(row, (what) => odd.add(what)))
+    if (typeof example !== 'string' && parts.truncated(example)) odd.add('truncated')
+    return { example, odd: [...odd] }
+  }
+  const exampleOf = async (i: number): Promise<E | string> => {
+    const text = kept.get(i)
+    return text === undefined ? made(await parts.row(i), i).example : JSON.parse(text)
+  }
+  const keep = (i: number, example: E | string) => {
+    const text = room > 0 ? JSON.stringify(example) : ''
+    room -= text.length
+    if (room > 0) kept.set(i, text)
   }
   return {
-    length: parts.length,
-    tally: () => tally,
-    restore: (saved) => {
-      tally = saved
+    length,
+    found: () => found,
+    async *survey() {
+      const counts = { dropped: {} as Counts, odd: {} as Counts }
+      let usable = 0
+      for (let from = 0; from < length; from += group) {
+        const numbers = Array.from({ length: Math.min(group, length - from) }, (_, k) => from + k)
+        const rows = await Promise.all(numbers.map((i) => parts.row(i)))
+        for (const [k, row] of rows.entries()) {
+          const { example, odd } = made(row, from + k)
+          for (const what of odd) add(counts.odd, what)
+          if (typeof example === 'string') add(counts.dropped, example)
+          else usable++
+          keep(from + k, example)
+        }
+        yield Math.min(length, from + group)
+      }
+      found = counts
+      if (usable === 0) throw noExamples({ ...counts.odd, ...counts.dropped })
     },
     async take(position, wanted) {
       const taken = { examples: [] as E[], rows: [] as number[], position }
       while (taken.examples.length < wanted && taken.position < end) {
-        const { row, example } = await exampleAt(taken.position++)
+        const row = parts.order(taken.position++)
+        const example = await exampleOf(row)
         if (typeof example === 'string') continue
         taken.examples.push(example)
         taken.rows.push(row)
       }
-      if (taken.examples.length === 0 && position === 0) throw noExamples(tally)
       return taken
     },
   }
 }
 
-const counted = ({ counts }: Tally, position: number, reasons: Iterable<string>): Tally => {
-  const next = { ...counts }
-  for (const reason of reasons) next[reason] = (next[reason] ?? 0) + 1
-  return { position: position + 1, counts: next }
+const add = (counts: Counts, what: string) => {
+  counts[what] = (counts[what] ?? 0) + 1
 }
 
 const lengthReasons = ['no-reply-left', 'no-target-left', 'truncated', 'prompt-too-long']
 
-const noExamples = ({ counts }: Tally) => {
+const noExamples = (counts: Counts) => {
   const reasons = Object.entries(counts).map(([why, n]) => `${why}: ${n}`)
   const longPrompts = 'prompt-too-long' in counts
   const cut = Object.keys(counts).some((why) => lengthReasons.includes(why))

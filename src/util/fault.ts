@@ -44,6 +44,19 @@ export const badInput = (code: string, message: string, where?: Where) => new Fa
 /** A failure at run time: exit code 1. */
 export const runFailure = (code: string, message: string, where?: Where) => new Fault(code, message, where, 1)
 
+/**
+ * Runs work on something that stands at a place: a Fault gets the place, unless it names a row already, or is about a flag
+ * or another file.
+ */
+export const atPlace = <T>(where: Where, work: () => T): T => {
+  try {
+    return work()
+  } catch (error) {
+    if (!(error instanceof Fault) || error.where.row !== undefined || error.where.file || error.where.flag) throw error
+    throw new Fault(error.code, error.message, where, error.exitCode)
+  }
+}
+
 /** A broken promise inside attune (not the user's doing). */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`attune: ${message}`)

@@ -3,6 +3,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { ByteSource } from './bytes.ts'
 import { badInput, Fault, runFailure } from './fault.ts'
+import { badUtf8, decodeUtf8, jsonOf } from './json.ts'
 import { nearest } from './nearest.ts'
 
 /** Opens a file for ranged reading. The descriptor is opened per read, so nothing is left to close. */
@@ -14,6 +15,31 @@ export const fileSource = async (path: string): Promise<ByteSource> => {
   })
   if (!info.isFile()) throw badInput('no-file', 'is not a file', { file: path })
   return { name: path, size: info.size, read: (start, end) => readRange(path, start, end) }
+}
+
+/** Files of settings and of facts about a model; parsed JSON can take twenty times its text. */
+const TEXT_LIMIT = 32 * 2 ** 20
+
+/** A file of text, such as config.json, as a whole. @throws Fault no-file, bad-file where it is too large, bad-utf8 */
+export const textFile = async (path: string): Promise<string> => {
+  const { size, read } = await fileSource(path)
+  if (size > TEXT_LIMIT)
+    throw badInput('bad-file', `has ${size} bytes, more than the ${TEXT_LIMIT} that such a file may have`, {
+      file: path,
+    })
+  return decodeUtf8(await read(0, size)) ?? raise(badUtf8({ file: path }))
+}
+
+/** A file that is one JSON object, by its keys. @throws Fault as textFile, and bad-json */
+export const jsonFile = async (path: string): Promise<{ [key: string]: unknown }> => {
+  const value = jsonOf(await textFile(path), { file: path })
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw badInput('bad-json', 'is not a JSON object', { file: path })
+  return value as { [key: string]: unknown }
+}
+
+const raise = (fault: Fault): never => {
+  throw fault
 }
 
 /** In the same folder. */

@@ -81,6 +81,7 @@ const unpacked = (packs: readonly PackedBatch[], K: number, k: number): Sequence
 }
 
 const encoder = await openEncoder({ dir: fixture('trl/model') })
+const vocabulary = { size: encoder.size, encoder }
 const runs = await trlRuns()
 
 /** The micro-batches of a run, by attune's rows, tokenisation and packing. */
@@ -93,7 +94,11 @@ const microBatches = async <K extends 'sft' | 'ranking' | 'unpaired', E extends 
   const { data, optimizer } = runs.find((run) => run.name === name)!
   const settings = sftSchema.parse({ model: '-', output: '-', data: [fixture(`trl/data/${data}`)], shuffle: false })
   const rows = await openData(as, settings)
-  const examples = examplesOf(rows, settings, { example: rule as never, truncated: () => false })
+  const examples = examplesOf(rows, settings, vocabulary, {
+    example: rule as never,
+    truncated: () => false,
+    ids: () => [],
+  })
   const all: MicroBatch[][] = []
   for (let step = 0, position = 0; step < optimizer.steps; step++) {
     const taken = await examples.train.take(position, optimizer.batch * optimizer.accumulation)

@@ -2,7 +2,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { encodePrompt, encodeReply } from '../../src/data/examples.ts'
+import { encodePrompt, encodeScored } from '../../src/data/examples.ts'
 import { grpo } from '../../src/recipes/grpo.ts'
 import { reward } from '../../src/recipes/reward/recipe.ts'
 import { bestOfN } from '../../src/recipes/rl/bestOfN.ts'
@@ -103,7 +103,7 @@ describe('a reward model', () => {
     const answers = openings.map((text, i): Answered => {
       const promptIds = encodePrompt(tokenizer, text)
       const reply = ' He ate a green leaf.'.slice(0, 9 + 4 * i)
-      const ids = encodeReply(tokenizer, text, promptIds, reply, () => {})
+      const [ids] = encodeScored(tokenizer, text, [reply]).replies
       const sample = { prompt: i, sample: 0, ids, logps: ids.map(() => -1), text: reply, finish_reason: 'eos' as const }
       // A prompt of ids means the policy's
       return { prompt: i === 3 ? promptIds : text, promptIds, record: {}, sample }

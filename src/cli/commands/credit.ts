@@ -7,6 +7,7 @@ import { openRows } from '../../data/openRows.node.ts'
 import { type CreditRow, creditPage, strengths } from '../../labs/creditPage.ts'
 import { writeText } from '../../labs/files.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
+import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { type Credit, type CreditReply, creditOf, type Piece } from '../../recipes/reward/credit.ts'
 import { openRewardModel } from '../../recipes/reward/open.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
@@ -16,6 +17,7 @@ import { diskFault, makeFolders } from '../../util/files.node.ts'
 import { command } from '../command.ts'
 import { figure, shortPath } from '../format.ts'
 import { creditable } from '../judging.ts'
+import { madeRows } from '../madeRows.ts'
 import { makeScreen } from '../screen.ts'
 import { reporter } from '../terminal.ts'
 
@@ -41,6 +43,7 @@ export default command({
     const rows = await openRows(options.data, { resolve: resolveDataset, maxSamples })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
+    for (const { message } of unreadWarnings([rows])) report.note(message)
     const opened = await openRewardModel({ ...options, onProgress })
     const shown: CreditRow[] = []
     const { color } = makeScreen(process.stdout)
@@ -49,8 +52,8 @@ export default command({
       const { model, tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
       const limits = { positions: model.config.max_position_embeddings, vocabulary: model.config.vocab_size }
-      for (let i = 0; i < rows.length; i++) {
-        const { trunk, branches } = creditable(encoder, await rows.row(i), i, limits)
+      let i = 0
+      for await (const { trunk, branches } of await madeRows(rows, (row) => creditable(encoder, row, limits), report)) {
         const prompt = Array.from(trunk)
         const replies = branches.map((ids) => replyOf(Array.from(ids), prompt, tokenizer))
         const text = tokenizer ? tokenizer.decode(prompt, { skipSpecialTokens: true }) : prompt.join(' ')
@@ -62,7 +65,7 @@ export default command({
           if (out.readable) await out.text(readable(title, credit, color))
           else await out.line(lineOf(credit))
         }
-        report.show({ event: 'progress', phase: 'score', done: i + 1, total: rows.length })
+        report.show({ event: 'progress', phase: 'score', done: ++i, total: rows.length })
       }
       if (options.html !== undefined) {
         await writeText(options.html, creditPage(options.model, shown))

@@ -8,16 +8,18 @@ import { beamSearch } from '../../generate/beams.ts'
 import { type Completion, completions, endIds, generate } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
 import type { RemoteCompletion } from '../../generate/remote.ts'
+import { checkPrompt } from '../../generate/scheduler.ts'
 import type { Piece } from '../../generate/sequence.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
+import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
-import { badInput } from '../../util/fault.ts'
+import { atPlace, badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import type { Output } from '../output.ts'
-import { generateElsewhere, isElsewhere, remoteFields } from '../remoteGenerate.ts'
+import { type Asked, generateElsewhere, isElsewhere, remoteFields } from '../remoteGenerate.ts'
 import { beamFields, samplingFields, samplingOptions } from '../sampling.ts'
-import { reporter } from '../terminal.ts'
+import { type Reporter, reporter } from '../terminal.ts'
 
 const schema = z.object({
   model: z
@@ -49,20 +51,25 @@ export default command({
   schema,
   async run(options, { out }) {
     checkBeams(options)
-    const prompts = await promptsOf(options)
     const report = reporter(out.screen, { logEvery: 1 })
+    const asked = await promptsOf(options, report)
+    const prompts = asked.map(({ prompt }) => prompt)
     const samples = options.numReturnSequences
     const total = prompts.length * samples
     const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
     if (isElsewhere(options))
-      return generateElsewhere(options, prompts, report, (found) =>
+      return generateElsewhere(options, asked, report, (found) =>
         print(inOrder(found, samples, done), prompts, out, report.clear),
       )
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     try {
       const { tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
-      const ids = prompts.map((prompt) => encodePrompt(encoder, prompt))
+      const ids = asked.map(({ prompt, template, where }) => {
+        const ids = atPlace(where, () => encodePrompt(encoder, prompt, template))
+        checkPrompt(opened.model, ids, where)
+        return ids
+      })
       const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
       const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
       const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
@@ -95,16 +102,17 @@ const checkBeams = (options: Options) => {
 }
 
 /** Of the flags, then of the files. */
-const promptsOf = async ({ prompt = [], data, chat }: Options): Promise<Text[]> => {
-  const asked: Text[] = [...prompt]
+const promptsOf = async ({ prompt = [], data, chat }: Options, { note }: Reporter): Promise<Asked[]> => {
+  const asked: Asked[] = prompt.map((text) => ({ prompt: text, where: { flag: '--prompt' } }))
   if (data) {
     const rows = await openRows(data, { as: 'prompt', resolve: resolveDataset })
-    for (let i = 0; i < rows.length; i++) asked.push((await rows.row(i)).prompt)
+    for (let i = 0; i < rows.length; i++) asked.push({ ...(await rows.row(i)), where: rows.where(i) })
     await rows.close()
+    for (const { message } of unreadWarnings([rows])) note(message)
   }
   if (asked.length === 0) throw badInput('bad-flag', 'no prompts; give --prompt or --data')
   const turn = (text: Text): Text => (typeof text === 'string' ? [{ role: 'user', content: text }] : text)
-  return chat ? asked.map(turn) : asked
+  return chat ? asked.map((one) => ({ ...one, prompt: turn(one.prompt) })) : asked
 }
 
 /** Completions end in any order; each waits for those before it. */

@@ -1,5 +1,5 @@
 /** A model with random weights, as transformers would draw them, for tests, demos and training from scratch. */
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import { parseConfig } from '../../models/config.ts'
@@ -9,6 +9,7 @@ import { modelFiles } from '../../models/save.ts'
 import { refuseTaken, storedAs, writeModelFolder } from '../../recipes/modelFolder.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
+import { jsonFile } from '../../util/files.node.ts'
 import { whole } from '../../util/format.ts'
 import { command } from '../command.ts'
 
@@ -26,7 +27,7 @@ export default command({
   schema,
   async run({ config: file, tokenizer, output, seed, saveDtype }, { out }) {
     await refuseTaken(output)
-    const config = parseConfig(await readJson(file), file)
+    const config = parseConfig(await jsonFile(file), file)
     const architecture = architectureOf(config, file)
     const tokenizerFrom = tokenizer === undefined ? undefined : await checkTokenizer(tokenizer, config.vocab_size)
     const params = initWeights(architecture, config, seed)
@@ -37,17 +38,6 @@ export default command({
     else await out.text(`${output}: ${architecture.name} with ${whole(parameters)} random parameters`)
   },
 })
-
-const readJson = async (file: string): Promise<unknown> => {
-  const text = await readFile(file, 'utf8').catch((error) => {
-    throw badInput('no-file', `cannot be read (${error.code}); check the path`, { file, flag: '--config' })
-  })
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw badInput('bad-json', `is not JSON: ${(error as Error).message}`, { file })
-  }
-}
 
 /** @returns the folder; tokenizer.json itself may be named */
 const checkTokenizer = async (path: string, vocabulary: number): Promise<string> => {

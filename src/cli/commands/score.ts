@@ -5,18 +5,21 @@
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Tree } from '../../data/batch.ts'
-import type { Encoder } from '../../data/examples.ts'
-import { type OpenedRows, openRows } from '../../data/openRows.node.ts'
-import { score } from '../../generate/score.ts'
+import type { Encoder, TextOptions } from '../../data/examples.ts'
+import { openRows } from '../../data/openRows.node.ts'
+import type { Row } from '../../data/rows.ts'
+import { type Scorable, score } from '../../generate/score.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
 import { openEncoder } from '../../recipes/encoder.ts'
+import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { figure } from '../format.ts'
 import { judgeable } from '../judging.ts'
+import { madeRows } from '../madeRows.ts'
 import { scorable } from '../scoring.ts'
 import { reporter } from '../terminal.ts'
 
@@ -44,11 +47,17 @@ export default command({
     const rows = await openRows(options.data, { resolve: resolveDataset })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
+    for (const { message } of unreadWarnings([rows])) report.note(message)
     const opened = await openModel({ ...options, head: 'either', onProgress })
     try {
       const encoder = opened.tokenizer ?? (await openEncoder(opened))
       const { model } = opened
-      const answers = model.architecture.scores ? judged(model, encoder, rows) : scored(model, encoder, rows, options)
+      const answers = model.architecture.scores
+        ? judged(model, await madeRows(rows, (row) => judgedOf(model, encoder, row), report))
+        : scored(
+            model,
+            await madeRows(rows, (row) => scorable(encoder, row, limitsOf(model), countsOf(options)), report),
+          )
       let done = 0
       for await (const { line, text } of answers) {
         if (out.readable) {
@@ -69,17 +78,13 @@ type Answer = { line: object; text: string }
 
 const limitsOf = ({ config }: Model) => ({ positions: config.max_position_embeddings, vocabulary: config.vocab_size })
 
-async function* scored(
-  model: Model,
-  encoder: Encoder,
-  rows: OpenedRows,
-  options: z.output<typeof schema>,
-): AsyncGenerator<Answer> {
-  const counts = { assistantOnly: options.assistantOnlyLoss, completionOnly: options.completionOnlyLoss }
-  const asked = async function* () {
-    for (let i = 0; i < rows.length; i++) yield scorable(encoder, await rows.row(i), i, limitsOf(model), counts)
-  }
-  for await (const logps of score(model, asked())) {
+const countsOf = ({ assistantOnlyLoss, completionOnlyLoss }: z.output<typeof schema>): TextOptions => ({
+  assistantOnly: assistantOnlyLoss,
+  completionOnly: completionOnlyLoss,
+})
+
+async function* scored(model: Model, asked: AsyncIterable<Scorable>): AsyncGenerator<Answer> {
+  for await (const logps of score(model, asked)) {
     const logp = logps.reduce((a, b) => a + b, 0)
     yield { line: { logp, tokens: logps.length, token_logps: logps }, text: readable(logp, logps.length) }
   }
@@ -88,22 +93,35 @@ async function* scored(
 /** Rows that are judged together. */
 const together = 32
 
-async function* judged(model: Model, encoder: Encoder, rows: OpenedRows): AsyncGenerator<Answer> {
-  for (let start = 0; start < rows.length; start += together) {
-    const trees: Tree[] = []
-    const ranked: boolean[] = []
-    for (let i = start; i < Math.min(start + together, rows.length); i++) {
-      const row = await rows.row(i)
-      trees.push(judgeable(encoder, row, i, limitsOf(model)))
-      ranked.push(row.kind === 'ranking')
-    }
-    const rewards = await rewardsOf(model, trees)
-    for (const [i, replies] of rewards.entries()) {
-      const lines = replies.map(rewardLine)
-      yield {
-        line: ranked[i] ? { rewards: replies.map(({ reward }) => reward), replies: lines } : lines[0],
-        text: replies.map(readableReward).join('   '),
-      }
+/** `ranked`: a row of several replies. */
+type Judged = { tree: Tree; ranked: boolean }
+
+const judgedOf = (model: Model, encoder: Encoder, row: Row): Judged => ({
+  tree: judgeable(encoder, row, limitsOf(model)),
+  ranked: row.kind === 'ranking',
+})
+
+async function* judged(model: Model, asked: AsyncIterable<Judged>): AsyncGenerator<Answer> {
+  let waiting: Judged[] = []
+  for await (const each of asked) {
+    waiting.push(each)
+    if (waiting.length < together) continue
+    yield* judgedTogether(model, waiting)
+    waiting = []
+  }
+  if (waiting.length) yield* judgedTogether(model, waiting)
+}
+
+async function* judgedTogether(model: Model, asked: readonly Judged[]): AsyncGenerator<Answer> {
+  const rewards = await rewardsOf(
+    model,
+    asked.map(({ tree }) => tree),
+  )
+  for (const [i, replies] of rewards.entries()) {
+    const lines = replies.map(rewardLine)
+    yield {
+      line: asked[i].ranked ? { rewards: replies.map(({ reward }) => reward), replies: lines } : lines[0],
+      text: replies.map(readableReward).join('   '),
     }
   }
 }

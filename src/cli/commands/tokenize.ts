@@ -1,12 +1,13 @@
 /** Text to ids, ids to text, conversations to both; one JSON line a text. */
 import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/hub.node.ts'
+import { turnsFor } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Row } from '../../data/rows.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
-import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { loadTokenizerFolder, noTokenizer } from '../../text/tokenizer.node.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
-import { badInput } from '../../util/fault.ts'
+import { atPlace, badInput, type Where } from '../../util/fault.ts'
 import { type Context, command } from '../command.ts'
 
 const schema = z.object({
@@ -36,7 +37,8 @@ export default command({
       throw badInput('bad-flag', 'nothing to tokenize; give --text, --data, --chat or --decode')
     const encode = (text: string) => context.out.line(tokenizer.encode(text, options))
     for (const text of options.text ?? []) await encode(text)
-    if (options.data) for await (const row of rowsOf(options.data)) await encode(plainText(row))
+    if (options.data)
+      for await (const { row, where } of rowsOf(options.data)) await encode(atPlace(where, () => plainText(row)))
   },
 })
 
@@ -44,7 +46,7 @@ const open = async (model: string): Promise<Tokenizer> => {
   const dir = await resolveModel((await modelOfRun(model))?.model ?? model)
   const tokenizer = await loadTokenizerFolder(dir)
   if (tokenizer) return tokenizer
-  throw badInput('no-tokenizer', 'has no tokenizer.json', { file: dir })
+  throw noTokenizer(dir)
 }
 
 const decode = (tokenizer: Tokenizer, text: string, { out }: Context) => {
@@ -59,17 +61,20 @@ const decode = (tokenizer: Tokenizer, text: string, { out }: Context) => {
 
 const chat = async ({ chat: template }: Tokenizer, options: Options, { out }: Context) => {
   if (!template) throw badInput('no-template', 'has no chat template', { file: options.model })
-  for await (const row of rowsOf(options.chat!)) {
-    if (row.kind !== 'messages') throw badInput('wrong-kind', `rows of the kind "${row.kind}" are no conversations`)
-    const { text, ids, assistantMask } = template.encode(row.messages, options)
+  for await (const { row, where } of rowsOf(options.chat!)) {
+    const { text, ids, assistantMask } = atPlace(where, () => {
+      if (row.kind !== 'messages') throw badInput('wrong-kind', `rows of the kind "${row.kind}" are no conversations`)
+      const turns = turnsFor(template, row.messages, row.template)
+      return template.encode(turns, { ...row.template, ...options })
+    })
     await out.line({ text, ids, assistant_mask: assistantMask ?? null })
   }
 }
 
-async function* rowsOf(files: string[]): AsyncGenerator<Row> {
+async function* rowsOf(files: string[]): AsyncGenerator<{ row: Row; where: Where }> {
   const rows = await openRows(files)
   try {
-    for (let i = 0; i < rows.length; i++) yield await rows.row(i)
+    for (let i = 0; i < rows.length; i++) yield { row: await rows.row(i), where: rows.where(i) }
   } finally {
     await rows.close()
   }

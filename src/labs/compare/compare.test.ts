@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { badInput } from '../../util/fault.ts'
 import { type CompareEvent, compare } from './compare.ts'
+import type { Judge } from './judges.ts'
+import { promptsFor } from './prompts.ts'
 import { compareSchema } from './settings.ts'
-import { parsePolicy } from './subjects.ts'
+import { openSft, parsePolicy } from './subjects.ts'
 
 let root: string
 const at = (...names: string[]) => join(root, ...names)
@@ -52,6 +55,12 @@ afterAll(async () => {
   vi.unstubAllEnvs()
   await rm(root, { recursive: true, force: true })
 })
+
+/** Reads every conversation as one token. */
+const characters = {
+  ...{ eosId: undefined, addsEos: false, size: 1, encode: () => ({ ids: [0] }) },
+  chat: { encode: () => ({ ids: [0], assistantMask: undefined }) },
+}
 
 const settingsOf = (more: Record<string, unknown> = {}) =>
   compareSchema.parse({
@@ -160,6 +169,34 @@ describe('bad input is refused before anything is written', () => {
     await expect(tried).rejects.toMatchObject({ exitCode: 2 })
     await expect(tried).rejects.toThrow(message)
     await expect(stat(at('refused'))).rejects.toThrow()
+  })
+
+  it('a conversation that a template refuses, that of a model or of a judge', async () => {
+    const turn = [{ role: 'user', content: 'hi' }]
+    const rows = [turn, [{ role: 'system', content: 'be nice' }, ...turn]].map((prompt) => ({ prompt }))
+    await writeFile(at('chats.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+    await cp(at('base'), at('strict'), { recursive: true })
+    const template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}hi"
+    await writeFile(at('strict', 'chat_template.jinja'), template)
+    const refused = {
+      exitCode: 2,
+      code: 'template',
+      message: expect.stringMatching(/chats\.jsonl, line 2, row 1: .*no system role$/),
+    }
+    const data = [at('chats.jsonl')]
+    const strict = (await openSft(at('strict'))).subject
+    await expect(promptsFor(settingsOf({ data }), [strict], [])).rejects.toMatchObject(refused)
+    // The other models have no template
+    const tried = run({ sft: at('strict'), data, output: at('refused') })
+    await expect(tried).rejects.toMatchObject({ code: 'no-template' })
+    await expect(tried).rejects.toThrow(/row 0: "blunt" cannot read it/)
+    await expect(stat(at('refused'))).rejects.toThrow()
+    const { subject } = await openSft(at('base'))
+    const requirePrompt: Judge['requirePrompt'] = ({ prompt }) => {
+      if (prompt.length > 1) throw badInput('template', 'no system role')
+    }
+    const reading = { ...subject, encoding: { ...subject.encoding, encoder: { ...characters } } }
+    await expect(promptsFor(settingsOf({ data }), [reading], [{ requirePrompt }])).rejects.toMatchObject(refused)
   })
 
   it('no prompts, and a folder of something else', async () => {

@@ -40,18 +40,22 @@ export async function* compare(
   refuseTwins(sft.subject, policies)
   const judges = await openJudges(settings, sft.subject, policies)
   const stops = policies.flatMap(({ runs }) => runs.flatMap((run) => run.stops))
-  const { prompts, warnings } = await promptsFor(settings, [sft.subject, ...stops])
+  const { prompts, warnings } = await promptsFor(settings, [sft.subject, ...stops], judges)
   const unlock = await claim(root)
   try {
     const names = policies.map(({ name }) => name)
     const shown = judges.map(({ name, trained }) => ({ name, trained }))
-    const count = prompts.get(sft.subject.tokenizerKey)!.length
+    const count = prompts.get(sft.subject.promptKey)!.length
     yield { event: 'plan', policies: names, judges: shown, prompts: count, models: 1 + stops.length, output: root }
-    warnings.push(...odditiesOf(judges, sft.subject, stops))
+    const idsOf = ({ promptKey }: Subject) => JSON.stringify(prompts.get(promptKey)!.map(({ ids }) => ids))
+    const own = idsOf(sft.subject)
+    /** Whether it reads every prompt as the SFT policy does, so that it has a distance from it. */
+    const alike = (each: Subject) => each.tokenizerKey === sft.subject.tokenizerKey && idsOf(each) === own
+    const others = stops.filter((each) => each.name === 'end' && !alike(each))
+    warnings.push(...odditiesOf(judges, others))
     yield* warnings
-    const measured = (each: Subject) => each !== sft.subject && each.tokenizerKey === sft.subject.tokenizerKey
     const sets = [sft.subject, ...stops].map((each) =>
-      answerSet(work, each, prompts.get(each.tokenizerKey)!, measured(each)),
+      answerSet(work, each, prompts.get(each.promptKey)!, each !== sft.subject && alike(each)),
     )
     const sampled = yield* sampledOf(sets, judges, work)
     if (!sampled) return yield { event: 'stopped', output: root }
@@ -83,8 +87,7 @@ const claim = (root: string): Promise<() => Promise<void>> =>
   })
 
 /** What a reader has to know beside the numbers. */
-const odditiesOf = (judges: readonly Judge[], sft: Subject, stops: readonly Subject[]): Warning[] => {
-  const others = stops.filter(({ tokenizerKey, name }) => tokenizerKey !== sft.tokenizerKey && name === 'end')
+const odditiesOf = (judges: readonly Judge[], others: readonly Subject[]): Warning[] => {
   const known = judges.filter(({ third, trained }) => third && trained.length)
   return [
     ...judges.flatMap(({ warnings }) => warnings),
@@ -92,7 +95,7 @@ const odditiesOf = (judges: readonly Judge[], sft: Subject, stops: readonly Subj
       ? [
           {
             code: 'other-tokenizer',
-            message: `${others.map(({ title }) => title).join(', ')}: the tokenizer is not the SFT policy's, so prompts are tokenised anew and there is no KL from it.`,
+            message: `${others.map(({ title }) => title).join(', ')}: the tokenizer or the chat template is not the SFT policy's, so prompts are tokenised anew and there is no KL from it.`,
           },
         ]
       : []),

@@ -14,6 +14,8 @@ export type Judge = JudgeMaterial & {
   /** Asked for as a judge that none was trained on. */
   third: boolean
   warnings: readonly WarningEvent[]
+  /** Throws a Fault where it could not judge any answer to the prompt. */
+  requirePrompt?: RewardSource['requirePrompt']
   /** Rewards of answers by a subject, whose tokens a reward model may read as they are. */
   of(answers: readonly Answered[], by: Subject): Promise<Reward[]>
   close(): Promise<void>
@@ -86,6 +88,7 @@ const judgeOf = async (
     key: keyOf(first.files.length ? [spec.replace(/^[\w-]+=/, ''), first.files.map(({ sha256 }) => sha256)] : spec),
     third,
     warnings: first.warnings,
+    requirePrompt: first.source.requirePrompt,
     async of(answers, by) {
       if (!opened.has(by.tokenizerKey)) opened.set(by.tokenizerKey, await open(spec, settings, by))
       return opened.get(by.tokenizerKey)!.source.of(answers)

@@ -2,36 +2,50 @@
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
+import { readBy } from '../../recipes/encoder.ts'
+import { unreadWarnings } from '../../recipes/oddRows.ts'
 import { rewardColumns } from '../../recipes/rl/openRewards.ts'
 import type { PromptExample } from '../../recipes/rl/prompts.ts'
-import { badInput } from '../../util/fault.ts'
+import { atPlace, badInput } from '../../util/fault.ts'
+import type { Judge } from './judges.ts'
 import type { CompareSettings } from './settings.ts'
 import type { Subject } from './subjects.ts'
 
 export type Warning = { event: 'warning'; code: string; message: string }
 
 export type Prompts = {
-  /** By the tokenizer's key. */
+  /** By the `promptKey`. */
   prompts: Map<string, PromptExample[]>
   warnings: Warning[]
 }
 
-/** The same prompts by every tokenizer: those that leave room for an answer by all of them. */
-export const promptsFor = async (settings: CompareSettings, subjects: readonly Subject[]): Promise<Prompts> => {
+/** The same prompts by every tokenizer and template: those that leave room for an answer by all of them. */
+export const promptsFor = async (
+  settings: CompareSettings,
+  subjects: readonly Subject[],
+  judges: readonly Pick<Judge, 'requirePrompt'>[],
+): Promise<Prompts> => {
   const { data, maxSamples, reward = [], judge = [], maxNewTokens } = settings
   const rows = await openRows(data, {
     ...{ as: 'prompt', maxSamples, resolve: resolveDataset, record: rewardColumns([...reward, ...judge]) },
   })
-  const encodings = [...new Map(subjects.map((each) => [each.tokenizerKey, each.encoding]))]
+  const readers = [...new Map(subjects.map((each) => [each.promptKey, each])).values()]
   const room = Math.min(...subjects.map(({ encoding }) => encoding.limits.maxLength)) - maxNewTokens
-  const prompts = new Map(encodings.map(([key]) => [key, [] as PromptExample[]]))
+  const prompts = new Map(readers.map(({ promptKey }) => [promptKey, [] as PromptExample[]]))
   let left = 0
   try {
     for (let i = 0; i < rows.length; i++) {
-      const { prompt, record = {} } = await rows.row(i)
-      const each = encodings.map(([key, { encoder }]) => ({ key, ids: encodePrompt(encoder, prompt) }))
+      const { prompt, template, record = {} } = await rows.row(i)
+      const each = atPlace(rows.where(i), () => {
+        const read = readers.map(({ title, promptKey: key, encoding: { encoder } }) => ({
+          key,
+          ids: readBy(title, () => encodePrompt(encoder, prompt, template)),
+        }))
+        for (const judge of judges) judge.requirePrompt?.({ prompt, template, ids: read[0].ids, record })
+        return read
+      })
       if (each.some(({ ids }) => ids.length === 0 || ids.length > room)) left++
-      else for (const { key, ids } of each) prompts.get(key)!.push({ prompt, ids, record })
+      else for (const { key, ids } of each) prompts.get(key)!.push({ prompt, template, ids, record })
     }
   } finally {
     await rows.close()
@@ -41,5 +55,6 @@ export const promptsFor = async (settings: CompareSettings, subjects: readonly S
       file: rows.files.join(', '),
     })
   const message = `${left} of ${rows.length} prompts are empty or leave no room for ${maxNewTokens} tokens of an answer; they are left out.`
-  return { prompts, warnings: left ? [{ event: 'warning', code: 'prompts-left-out', message }] : [] }
+  const leftOut: Warning[] = left ? [{ event: 'warning', code: 'prompts-left-out', message }] : []
+  return { prompts, warnings: [...leftOut, ...unreadWarnings([rows])] }
 }

@@ -37,6 +37,8 @@ export type Subject = {
   encoding: Encoding & { tokenizer: Tokenizer }
   /** Equal keys, equal tokens. */
   tokenizerKey: string
+  /** Equal keys, equal prompts: of the tokenizer and the chat template. */
+  promptKey: string
   /** That holds the tokenizer. */
   dir: string
   open(engine: EngineSettings): Promise<OpenedSubject>
@@ -104,9 +106,14 @@ const commonOf = async (place: Place) => {
   const { config, generationConfig } = await loadPretrained(place.dir)
   const tokenizer = await loadTokenizerFolder(place.dir)
   if (!tokenizer) throw badInput('no-tokenizer', 'has no tokenizer.json, and judges read text', { file: place.dir })
+  const tokenizerKey = await sha256File(join(place.dir, 'tokenizer.json'))
+  const templates = ['chat_template.jinja', 'tokenizer_config.json'].map((name) =>
+    readFile(join(place.dir, name), 'utf8').catch(() => ''),
+  )
   return {
     dir: place.dir,
-    tokenizerKey: await sha256File(join(place.dir, 'tokenizer.json')),
+    tokenizerKey,
+    promptKey: keyOf([tokenizerKey, ...(await Promise.all(templates))]),
     encoding: {
       ...{ encoder: tokenizer, tokenizer, limits: { maxLength: config.max_position_embeddings } },
       eosIds: endIds(config.raw, generationConfig, tokenizer.eosId),

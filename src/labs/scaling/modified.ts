@@ -88,12 +88,3 @@ export const modifiedLaws = (results: readonly CellResult[]): Comparison[] => {
     })
     .sort((a, b) => a.hidden - b.hidden)
 }
-
-/** How a comparison comes out: 'unsure' where the interval holds 0. */
-export type Verdict = 'better' | 'worse' | 'unsure'
-
-/** @param sign 1 where more is better, -1 where less is */
-export const verdictOf = ({ low, high }: Interval, sign: 1 | -1): Verdict => {
-  if (low <= 0 && high >= 0) return 'unsure'
-  return low > 0 === sign > 0 ? 'better' : 'worse'
-}

@@ -70,7 +70,8 @@ const note =
 export const modifiedSection = (comparisons: readonly Comparison[], plots: Record<string, Plot>): Html => html`<section>
 <h2>Self-play at equal compute</h2>
 ${Object.values(plots).map((plot) => figure(plot, note))}
-<p>Differences to supervised training with as much compute, with 95 % intervals over the seeds (Student\u2019s t); below 0 is
+<p>Self-play learns at a smaller rate than supervised training did, so the differences hold that too, and do not say which method
+is better. They are to supervised training with as much compute, with 95 % intervals over the seeds (Student\u2019s t); below 0 is
 better for the loss, above 0 for exact answers, which are in percentage points. Without the helper\u2019s compute the rival has the same size;
 with it, any size.</p>
 ${table(

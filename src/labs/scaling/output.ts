@@ -22,7 +22,7 @@ export const writeScalingReport = async (
   const files = { report: join(root, 'report.html'), findings: join(root, 'findings.json'), plots: join(root, 'plots') }
   const standard = standardLaw(results)
   const comparisons = modifiedLaws(results)
-  const words = inWords(standard, comparisons)
+  const words = inWords(standard, comparisons, plan)
   const { html, plots } = scalingReport({ standard, comparisons, words, results, plan, settings, command })
   await writePlots(files.plots, plots)
   await writeText(files.report, html)

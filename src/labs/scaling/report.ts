@@ -9,7 +9,7 @@ import type { CellResult } from './cells.ts'
 import type { Comparison } from './modified.ts'
 import { modifiedPlots, modifiedSection } from './modifiedReport.ts'
 import type { Plan } from './settings.ts'
-import type { StandardLaw } from './standard.ts'
+import { largestMisfit, type StandardLaw } from './standard.ts'
 
 export type ReportSettings = { preset: string; tokenizer?: string }
 
@@ -41,8 +41,9 @@ export const scalingReport = (findings: ScalingFindings): { html: string; plots:
 ${words.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
         figure(plots['loss-vs-compute'], lossNote),
         sizesTable(standard),
-        html`<h2>The best size for a budget</h2>`,
-        budgetsTable(standard),
+        ...(standard.budgets.length
+          ? [html`<h2>The lowest loss where every size was trained</h2>`, budgetsTable(standard)]
+          : []),
         html`<h2>Right answers</h2>`,
         figure(
           plots['accuracy-vs-compute'],
@@ -56,35 +57,38 @@ ${words.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
 }
 
 const lossNote =
-  'Each curve is one size, the mean over seeds with the range of the seeds; dashed: the lower envelope; straight: the power law fitted to it. Compute leaves out the embedding and the logit layer.'
+  'Each curve is one size, the mean over seeds with the range of the seeds; dashed: the lowest of them where every size was trained with as much; straight: the power law fitted to it. Compute leaves out the embedding and the logit layer.'
 
 const sizeName = (hidden: number) => `hidden ${hidden}`
 
-const lossPlot = ({ sizes, envelope, law }: StandardLaw): Plot => ({
-  title: 'Validation loss against training compute',
-  x: { name: 'training compute, FLOPs without embedding and logits', log: true },
-  y: { name: 'validation loss, nats per token', log: true },
-  series: [
-    ...sizes.map(({ hidden, curve, range }, i) => ({
-      ...{ name: sizeName(hidden), points: curve, interval: range, color: i % 5 },
-    })),
-    {
-      name: law ? 'envelope' : 'lowest',
-      points: envelope.map(({ flops, loss }) => [flops, loss] as const),
-      color: 5,
-      dashed: true,
-    },
-    ...(law
-      ? [
-          {
-            name: `∝ C^-${law.exponent.toFixed(2)}`,
-            points: [law.from, law.to].map((c) => [c, law.factor * c ** -law.exponent] as const),
-            color: 5,
-          },
-        ]
-      : []),
-  ],
-})
+const lossPlot = ({ sizes, envelope, law: fitted }: StandardLaw): Plot => {
+  const law = fitted && fitted.misfit <= largestMisfit ? fitted : undefined
+  return {
+    title: 'Validation loss against training compute',
+    x: { name: 'training compute, FLOPs without embedding and logits', log: true },
+    y: { name: 'validation loss, nats per token', log: true },
+    series: [
+      ...sizes.map(({ hidden, curve, range }, i) => ({
+        ...{ name: sizeName(hidden), points: curve, interval: range, color: i % 5 },
+      })),
+      {
+        name: 'lowest',
+        points: envelope.map(({ flops, loss }) => [flops, loss] as const),
+        color: 5,
+        dashed: true,
+      },
+      ...(law
+        ? [
+            {
+              name: `∝ C^-${law.exponent.toFixed(2)}`,
+              points: [law.from, law.to].map((c) => [c, law.factor * c ** -law.exponent] as const),
+              color: 5,
+            },
+          ]
+        : []),
+    ],
+  }
+}
 
 const accuracyPlot = (results: readonly CellResult[]): Plot => {
   const sft = results.filter(({ method }) => method === 'sft')
@@ -124,7 +128,7 @@ const sizesTable = ({ sizes }: StandardLaw): Html =>
 const budgetsTable = ({ budgets }: StandardLaw): Html =>
   table(
     [
-      ['compute, FLOPs', 'best hidden size', 'weights in blocks', 'loss', 'of resamples'],
+      ['compute, FLOPs', 'hidden size', 'weights in blocks', 'loss', 'of resamples'],
       ...budgets.map(({ flops, hidden, blocks, loss, sure }) => [
         ...[
           powerLabel(Number(flops.toPrecision(2))),

@@ -9,12 +9,15 @@ import { parseConfig } from '../../models/config.ts'
 import { architectureOf } from '../../models/registry.ts'
 import { logTicks, powerLabel } from '../axes.ts'
 import { tInterval } from '../interval.ts'
+import type { CellResult } from './cells.ts'
 import { countsOf, forwardFlops, generationFlops, trainingFlops } from './flops.ts'
 import { modelOf } from './model.ts'
 import { type Preset, presets, scalingSchema } from './settings.ts'
+import { standardLaw } from './standard.ts'
 import { bestSoFar, type Curve, envelope, fitPowerLaw, meanCurve, shareAt, valueAt } from './statistics.ts'
 import { type SweepEvent, sweep } from './sweep.ts'
 import { rowOf } from './task.ts'
+import { inWords } from './words.ts'
 
 type Golden = {
   model_type: string
@@ -71,11 +74,6 @@ describe('statistics of curves', () => {
     [10, 2],
     [100, 3],
   ]
-  const flat: Curve = [
-    [10, 4],
-    [100, 1],
-    [1000, 0.5],
-  ]
 
   it('reads values between points in log-log', () => {
     expect(valueAt(steep, Math.sqrt(10))).toBeCloseTo(4, 12)
@@ -93,11 +91,54 @@ describe('statistics of curves', () => {
     expect(bestSoFar(steep).at(-1)).toEqual([100, 2])
   })
 
-  it('finds the envelope, its best curve, and holds what was reached', () => {
-    const points = envelope([steep, flat], 4)
-    expect(points.map(({ flops }) => Math.round(flops))).toEqual([1, 10, 100, 1000])
-    expect(points.map(({ best }) => best)).toEqual([0, 0, 1, 1])
-    expect(points.map(({ loss }) => loss)).toEqual([8, 2, 1, 0.5].map((x) => expect.closeTo(x, 9)))
+  it('finds the lowest curve where all were trained, and nothing where they have no compute in common', () => {
+    const curves: Curve[] = [
+      [
+        [1, 8],
+        [100, 2],
+      ],
+      [
+        [10, 4],
+        [1000, 0.4],
+      ],
+    ]
+    const points = envelope(curves, 3)
+    expect(points.map(({ flops }) => Math.round(flops))).toEqual([10, 32, 100])
+    expect(points.map(({ best }) => best)).toEqual([0, 1, 1])
+    expect(points.at(-1)!.loss).toBeCloseTo(Math.sqrt(4 * 0.4), 9)
+    expect(envelope([curves[0], curves[1].slice(1), curves[0]])).toEqual([])
+  })
+
+  it('has every mean within the range of its seeds, and no budget beyond the end of the shortest curve', () => {
+    const cell = (hidden: number, seed: number, losses: number[]): CellResult => ({
+      ...{ id: `${hidden}-${seed}`, method: 'sft', hidden, layers: 1, seed, parameters: 1, blocks: hidden, seconds: 0 },
+      curve: losses.map((loss, i) => ({ flops: (i + 1) * 10 + seed / 10, helperFlops: 0, loss })),
+      marks: [{ flops: 1, helperFlops: 0, exact: { share: 0.5, low: 0, high: 1, right: 1, total: 2 } as never }],
+    })
+    const results = [
+      ...[1, 2].map((seed) => cell(10, seed, [2, 1.5 + seed / 10, 1.2, 1.1])),
+      ...[1, 2].map((seed) => cell(20, seed, [2.2, 1.4, 0.5 + seed / 10, 0.3, 0.2, 0.1])),
+    ]
+    const { sizes, budgets, law } = standardLaw(results)
+    for (const { curve, range } of sizes) {
+      expect(range).toHaveLength(curve.length)
+      for (const [i, [, mean]] of curve.entries()) {
+        expect(range[i][0]).toBeLessThanOrEqual(mean + 1e-12)
+        expect(range[i][1]).toBeGreaterThanOrEqual(mean - 1e-12)
+      }
+    }
+    const ends = sizes.map(({ curve }) => curve.at(-1)![0])
+    expect(Math.max(...budgets.map(({ flops }) => flops))).toBeLessThanOrEqual(Math.min(...ends) * (1 + 1e-9))
+    expect(law!.misfit).toBeGreaterThan(1)
+  })
+
+  it('does not say that self-play wins or loses, since the learning rates differ', () => {
+    const interval = { value: -1, low: -2, high: -0.5 }
+    const against = { seeds: 4, loss: interval, exact: { value: 0.2, low: 0.1, high: 0.3 } }
+    const made = { hidden: 64, loss: 0.1, exact: 0.9, flops: 1, helperFlops: 0, own: against, whole: against }
+    const words = inWords({ sizes: [], envelope: [], budgets: [] }, [{ method: 'spin', ...made }], presets.demo)
+    expect(words.join(' ')).toMatch(/SPIN stands beside .* cannot be said .* goes on from the same weights at 0.0001/)
+    expect(words.join(' ')).not.toMatch(/beat|yes|wins/)
   })
 
   it('fits a power law exactly where there is one', () => {

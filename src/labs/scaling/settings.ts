@@ -11,7 +11,7 @@ export const scalingSchema = z.object({
   preset: z
     .enum(presetNames)
     .default('small')
-    .describe('how much is trained: demo takes two minutes on two cores, small about an hour, seed a day'),
+    .describe('how much is trained: demo takes two minutes on two cores, small about an hour, seed days'),
   output: z
     .string()
     .min(1)

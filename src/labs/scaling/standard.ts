@@ -1,4 +1,7 @@
-/** The standard scaling law: supervised curves of every size, their envelope, its power law, and the best size for a budget. */
+/**
+ * Loss against compute of supervised training: the curve of every size, and where all sizes were trained with as much
+ * compute, their envelope, the best size, and a power law with how far it misses.
+ */
 import { mean } from '../../util/statistics.ts'
 import type { CellResult } from './cells.ts'
 import {
@@ -10,6 +13,7 @@ import {
   logSpace,
   meanCurve,
   type PowerLaw,
+  valueAt,
 } from './statistics.ts'
 
 type SizeCurve = {
@@ -39,12 +43,16 @@ export type Budget = {
 export type StandardLaw = {
   sizes: SizeCurve[]
   envelope: EnvelopePoint[]
-  /** Of the envelope, from where it is below that of digits drawn at random. */
-  law?: PowerLaw & { from: number; to: number; low: number; high: number; resamples: number }
+  /**
+   * Of the envelope, from where it is below that of digits drawn at random. `misfit`: the factor by which the law misses
+   * the point that it misses most.
+   */
+  law?: PowerLaw & { from: number; to: number; low: number; high: number; resamples: number; misfit: number }
   budgets: Budget[]
-  /** blocks = factor * flops^exponent over the budgets; undefined where one size is the best of all. */
-  growth?: { exponent: number; low: number; high: number }
 }
+
+/** A power law that misses its own points by a larger factor describes nothing. */
+export const largestMisfit = 1.25
 
 /** The loss of a model that knows only that digits come, each as likely: ln 10. */
 const guessing = Math.log(10)
@@ -62,18 +70,23 @@ export const standardLaw = (results: readonly CellResult[]): StandardLaw => {
   const curves = groups.map((group) => group.map(lossOf))
   const points = envelope(curves.map(meanCurve))
   const resampled = (draw: <T>(items: readonly T[]) => T[]) => envelope(curves.map((group) => meanCurve(draw(group))))
-  const budgets = budgetsOf(groups, points, resampled)
-  return { sizes: groups.map(sizeCurve), envelope: points, law: lawOf(points, resampled), ...budgets }
+  return {
+    sizes: groups.map(sizeCurve),
+    envelope: points,
+    law: lawOf(points, resampled),
+    budgets: budgetsOf(groups, points, resampled),
+  }
 }
 
 const sizeCurve = (group: readonly CellResult[]): SizeCurve => {
   const { hidden, layers, parameters, blocks } = group[0]
-  const curve = meanCurve(group.map(lossOf))
-  const at = (i: number) => group.map((result) => result.curve[i]?.loss ?? Number.NaN)
+  const runs = group.map(lossOf)
+  const curve = meanCurve(runs)
+  const at = (flops: number) => runs.map((run) => valueAt(run, flops)!)
   const last = group.map(({ marks }) => marks.at(-1)!.exact.share)
   return {
     ...{ hidden, layers, parameters, blocks, seeds: group.length, curve },
-    range: curve.map((_, i) => [Math.min(...at(i)), Math.max(...at(i))] as const),
+    range: curve.map(([flops]) => [Math.min(...at(flops)), Math.max(...at(flops))] as const),
     exact: mean(last),
   }
 }
@@ -87,8 +100,11 @@ const lawOf = (points: readonly EnvelopePoint[], resampled: Resampled): Standard
   const law = fitted(points)
   const sure = bootstrap((draw) => fitted(resampled(draw))?.exponent, { count: 400 })
   if (!law || !sure) return undefined
-  const from = points.find(({ loss }) => loss < guessing)!.flops
-  return { ...law, from, to: points.at(-1)!.flops, low: sure.low, high: sure.high, resamples: sure.count }
+  const useful = points.filter(({ loss }) => loss < guessing)
+  const [from, to] = [useful[0].flops, useful.at(-1)!.flops]
+  const misses = useful.map(({ flops, loss }) => Math.abs(Math.log((law.factor * flops ** -law.exponent) / loss)))
+  const { low, high, count: resamples } = sure
+  return { ...law, from, to, low, high, resamples, misfit: Math.exp(Math.max(...misses)) }
 }
 
 const budgetCount = 6
@@ -97,40 +113,29 @@ const budgetsOf = (
   groups: readonly CellResult[][],
   points: readonly EnvelopePoint[],
   resampled: Resampled,
-): Pick<StandardLaw, 'budgets' | 'growth'> => {
+): Budget[] => {
   const useful = points.filter(({ loss }) => loss < guessing)
-  if (useful.length < 2) return { budgets: [] }
+  if (useful.length < 2) return []
   const nearest = (from: readonly EnvelopePoint[], flops: number) =>
     from.reduce((a, b) => (Math.abs(Math.log(b.flops / flops)) < Math.abs(Math.log(a.flops / flops)) ? b : a))
   const at = logSpace(useful[0].flops, useful.at(-1)!.flops, budgetCount)
   const wins = at.map(() => new Map<number, number>())
-  const growth = (from: readonly EnvelopePoint[]) =>
-    fitPowerLaw(at.map((flops) => [flops, groups[nearest(from, flops).best][0].blocks] as const))
   let drawn = 0
-  const sure = bootstrap(
+  bootstrap(
     (draw) => {
       const again = resampled(draw)
-      drawn++
+      if (!again.length) return undefined
       at.forEach((flops, i) => {
         const { best } = nearest(again, flops)
         wins[i].set(best, (wins[i].get(best) ?? 0) + 1)
       })
-      return growth(again)?.exponent
+      return ++drawn
     },
     { count: 400 },
   )
-  const budgets = at.map((flops, i) => {
+  return at.map((flops, i) => {
     const { best, loss } = nearest(useful, flops)
     const { hidden, blocks } = groups[best][0]
     return { flops, hidden, blocks, loss, sure: (wins[i].get(best) ?? 0) / drawn }
   })
-  const exponent = growth(useful)?.exponent
-  const grows = new Set(budgets.map(({ hidden }) => hidden)).size > 1
-  return {
-    budgets,
-    // The exponent of a fitted power law is that of 1 / flops
-    ...(grows &&
-      exponent !== undefined &&
-      sure && { growth: { exponent: -exponent, low: -sure.high, high: -sure.low } }),
-  }
 }

@@ -46,20 +46,23 @@ export const logSpace = (low: number, high: number, count: number): number[] =>
 
 export type EnvelopePoint = { flops: number; loss: number /** Index of the curve that is lowest. */; best: number }
 
-/** The lowest of all curves, each taken at its best so far, over the compute that they cover together. */
+/**
+ * The lowest of all curves, each at its best so far, over the compute that every one of them was trained with: none where
+ * they have no compute in common. A curve that has ended says nothing about more.
+ */
 export const envelope = (curves: readonly Curve[], points = 60): EnvelopePoint[] => {
-  const lowest = curves.map(bestSoFar).filter((curve) => curve.length > 1)
-  if (!lowest.length) return []
-  const [low, high] = [Math.min(...lowest.map((c) => c[0][0])), Math.max(...lowest.map((c) => c.at(-1)![0]))]
-  let held: EnvelopePoint | undefined
-  return logSpace(low, high, points).flatMap((flops, i) => {
-    // Rounding may carry the last point beyond the last curve
-    const at = i === points - 1 ? high : flops
-    curves.forEach((curve, best) => {
-      const loss = valueAt(bestSoFar(curve), at)
-      if (loss !== undefined && (!held || loss < held.loss)) held = { flops: at, loss, best }
-    })
-    return held ? [{ ...held, flops: at }] : []
+  const lowest = curves.map(bestSoFar)
+  const [low, high] = [
+    Math.max(...lowest.map((curve) => curve[0]?.[0] ?? Number.NaN)),
+    Math.min(...lowest.map((curve) => curve.at(-1)?.[0] ?? Number.NaN)),
+  ]
+  if (!(low < high)) return []
+  return logSpace(low, high, points).map((flops, i) => {
+    // Rounding may carry the first and the last point off the curves
+    const at = i === 0 ? low : i === points - 1 ? high : flops
+    const losses = lowest.map((curve) => valueAt(curve, at)!)
+    const loss = Math.min(...losses)
+    return { flops: at, loss, best: losses.indexOf(loss) }
   })
 }
 

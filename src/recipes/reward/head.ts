@@ -19,10 +19,14 @@ export const openHead = async (file: string): Promise<StoredTensor> => {
 }
 
 /**
- * What `openPolicy` does to the model. `chosen` is known after it.
+ * What `openPolicy` does to the model. `chosen` is known after it: the rows to train on say which kind, held-out rows must fit.
  * @param start the head of --head
  */
-export const headOf = (config: RewardConfig, rows: RewardRows, start: StoredTensor | undefined) => {
+export const headOf = (
+  config: RewardConfig,
+  { rows, held }: { rows: RewardRows; held?: RewardRows },
+  start: StoredTensor | undefined,
+) => {
   let chosen: ReturnType<typeof kindFor> | undefined
   return {
     withHead: (base: Base): Base => {
@@ -30,6 +34,7 @@ export const headOf = (config: RewardConfig, rows: RewardRows, start: StoredTens
       const outputs = start?.shape[0] ?? (isReward ? base.config.num_labels : undefined)
       chosen = kindFor(config, rows, outputs)
       refuseKind(chosen.kind, config, rows)
+      if (held) refuseKind(chosen.kind, config, held, 'held-out rows')
       refuseHead(chosen.kind, outputs, start ? 'the head of --head' : "the model's score head")
       if (start && start.shape[1] !== base.config.hidden_size)
         throw badInput(

@@ -41,13 +41,18 @@ export const kindFor = (
 }
 
 /** Throws a Fault 'bad-flag' for settings that mean nothing to a kind, or rows that it cannot read. */
-export const refuseKind = (kind: RewardKind, settings: KindSettings, { widest, probable }: RewardRows): void => {
+export const refuseKind = (
+  kind: RewardKind,
+  settings: KindSettings,
+  { widest, probable }: RewardRows,
+  named: 'rows' | 'held-out rows' = 'rows',
+): void => {
   const refuse = (why: string, flag: string) => badInput('bad-flag', why, { flag })
   const ofPairs = kind === 'pairwise' || kind === 'ranking'
   if (kind === 'pairwise' && widest > 2)
-    throw refuse(`rows hold up to ${widest} replies; ranking takes all pairs of a prompt`, '--kind')
+    throw refuse(`${named} hold up to ${widest} replies; ranking takes all pairs of a prompt`, '--kind')
   if (probable && (widest > 2 || !(kind === 'pairwise' || kind === 'probabilistic')))
-    throw refuse(`${kind} cannot use "prob", which the rows have; use pairwise or probabilistic, with pairs`, '--kind')
+    throw refuse(`${kind} cannot use "prob", which ${named} have; use pairwise or probabilistic, with pairs`, '--kind')
   if (settings.labelSmoothing && !ofPairs && kind !== 'probabilistic')
     throw refuse(
       `${kind} has no labels of pairs to smooth; use pairwise, ranking or probabilistic`,

@@ -2,12 +2,12 @@
  * Reward models: pairwise, best-of-N, all pairs of a ranking, Plackett-Luce, and distributions over scores. Peculiar: the
  * K replies of a prompt are one packed tree, each read once, at its last token; nothing of the vocabulary is computed.
  */
-import { type RankedExample, rankedExample } from '../../data/examples.ts'
+import { type RankedExample, scoredExample } from '../../data/examples.ts'
 import { bestFirst } from '../collate.ts'
 import { locate, openEncoder } from '../encoder.ts'
 import { openPolicy } from '../policy.ts'
 import { recipe } from '../recipe.ts'
-import { examplesOf, limitsOf, openData } from '../runRows.ts'
+import { examplesOf, limitsOf, openData, vocabularyOf } from '../runRows.ts'
 import { session } from '../session.ts'
 import { rewardBatches } from './batches.ts'
 import { headOf, openHead } from './head.ts'
@@ -32,7 +32,7 @@ export const reward = recipe(
     // model
     const start = config.head === undefined ? undefined : await openHead(config.head)
     const padding = await paddingOf(place.dir, encoder)
-    const head = headOf(config, data.rows, start)
+    const head = headOf(config, data, start)
     const policy = own(await openPolicy(config, place, (base) => padding.applied(head.withHead(base))))
     const { kind, why } = head.chosen()
     if (why)
@@ -42,14 +42,15 @@ export const reward = recipe(
         message: `learns by --kind ${kind}, since ${why}; give --kind for another`,
       }
     const limits = limitsOf(config, policy)
-    const examples = examplesOf(data, config, {
+    const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
       example: (row, count) => {
-        const example = rankedExample(encoder, row, limits, count)
+        const example = scoredExample(encoder, row, limits, count)
         if (typeof example === 'string') return example
         if (config.margins === 'ratings' && contradicts(example)) return 'contradiction'
         return saysNothing(example, kind === 'best-of-n') ? 'tie' : bestFirst(example)
       },
       truncated: ({ truncated }) => truncated,
+      ids: ({ prompt, replies }) => [prompt, ...replies],
     })
     // objective
     const measuring = await openMeasuring(policy, kind, examples, config)
@@ -64,10 +65,9 @@ export const reward = recipe(
     })
     // loop
     yield* session({
-      ...{ encoder, policy, examples, settings: config, run, signal, loss },
+      ...{ policy, examples, settings: config, run, signal, loss },
       collate: async (micros) => rewardBatches(micros, { bias, margins: config.margins }),
       objective: kind,
-      ids: ({ prompt, replies }) => [prompt, ...replies],
       tokens: ({ prompt, replies }) => replies.reduce((n, reply) => n + prompt.length + reply.length, 0),
       evalFirst: true,
       heldOut: measuring.evaluation,

@@ -9,8 +9,10 @@ import { openModel } from '../../passes/open.node.ts'
 import { deviation, mean } from '../../util/statistics.ts'
 import { chunks } from '../collate.ts'
 import { idsOnly } from '../encoder.ts'
+import { unreadWarnings } from '../oddRows.ts'
 import type { ProgressEvent, WarningEvent } from '../recipe.ts'
 import { limitsOf, openData } from '../runRows.ts'
+import { notUsed, surveyed } from '../survey.ts'
 import { openRewards, type RewardSettings, rewardColumns } from './openRewards.ts'
 import { type Encoding, type PromptExample, promptStream, promptText } from './prompts.ts'
 import { rewardsOf } from './rewards.ts'
@@ -62,9 +64,13 @@ export async function* bestOfN(
     const eosIds = endIds(model.config.raw, generationConfig, tokenizer?.eosId)
     const encoding: Encoding = { encoder, tokenizer, eosIds, limits: limitsOf(settings, source) }
     const rewards = await openRewards(settings, { own, encoding, dir })
+    yield* unreadWarnings([data.rows])
     yield* rewards.warnings
     const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
-    const stream = promptStream(encoding, data.rows, { seed: settings.seed, shuffle: false, epochs: 1 })
+    const readers = { encoding, vocabulary: model.config.vocab_size, rewards }
+    const stream = promptStream(readers, data.rows, { seed: settings.seed, shuffle: false, epochs: 1 })
+    yield* surveyed([stream], signal)
+    if (signal.aborted) return undefined
     const { examples } = await stream.take(0, data.rows.length)
     const seed = seedOf(settings.seed, 0, 2)
     const rollout = yield* rollOut({ scheduler, encoding, settings, seed, signal }, examples)
@@ -74,7 +80,7 @@ export async function* bestOfN(
     return {
       rows: groups.map((group, g) => bestRow(encoding, examples[g], samples[g], group)),
       table: tableOf(groups),
-      dropped: stream.tally().counts,
+      dropped: notUsed(data.rows.dropped, stream),
       failed: scored.rewards.filter(Number.isNaN).length,
     }
   } finally {

@@ -81,7 +81,7 @@ export const openCourse = async (
       return { batches, rows: numbers.map((g) => rows[g]), position: end, tokens: tokensOf(learnt.lesson, numbers) }
     },
     async save(at) {
-      const path = await saveCheckpoint(run, policy, settings, at, stream.tally(), { rollout: mark })
+      const path = await saveCheckpoint(run, policy, settings, at, { rollout: mark })
       await forget(ground, mark.number)
       return path
     },

@@ -1,16 +1,17 @@
 /** What a run that learns from its own samples stands on: prompts, the policy and its decoder, rewards, the reference. */
+import type { TextExample } from '../../data/examples.ts'
 import { endIds } from '../../generate/generate.ts'
 import type { Scheduler } from '../../generate/scheduler.ts'
 import type { Model } from '../../passes/model.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import type { ExampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
 import { idsOnly, locate } from '../encoder.ts'
 import { hasLiveReference, openPolicy, type Policy, type PolicySettings } from '../policy.ts'
 import type { Body } from '../recipe.ts'
 import { type Data, limitsOf, openData, partsOf } from '../runRows.ts'
 import type { SessionSettings } from '../session.ts'
-import { requireVocabulary } from '../vocabulary.ts'
 import { openRewards, type RewardSettings, rewardColumns } from './openRewards.ts'
 import { openFrozen } from './passes.ts'
 import { type Encoding, type PromptStream, promptStream } from './prompts.ts'
@@ -47,8 +48,8 @@ export type Ground = {
   data: Data<'prompt'>
   train: PromptStream
   held?: PromptStream
-  /** Of rows that are learnt from beside the prompts' samples. */
-  files?: readonly string[]
+  /** What is learnt from beside the prompts' samples. */
+  texts?: { files: readonly string[]; stream: ExampleStream<TextExample> }
 }
 
 /** Throws a Fault 'bad-flag' where a prompt has one sample, and nothing to hold it against. */
@@ -78,11 +79,9 @@ export const openGround = async (
   const encoding: Encoding = { encoder, tokenizer, eosIds, limits: limitsOf(settings, policy) }
   const rewards = await openRewards(settings, { own, encoding, dir: place.dir })
   const parts = partsOf(data, settings)
-  const train = promptStream(encoding, parts.train, settings)
-  const held = parts.held && promptStream(encoding, parts.held, { seed: settings.seed, shuffle: false, epochs: 1 })
-  for (const stream of [train, held]) await stream?.take(0, 1)
-  const largestIds = [data.rows, data.held].flatMap((opened) => opened?.largestId ?? [])
-  await requireVocabulary({ policy, examples: { train, eval: held, largestIds }, encoder, ids: ({ ids }) => [ids] })
+  const readers = { encoding, vocabulary: policy.model.config.vocab_size, rewards }
+  const train = promptStream(readers, parts.train, settings)
+  const held = parts.held && promptStream(readers, parts.held, { seed: settings.seed, shuffle: false, epochs: 1 })
   const wanted = tied || settings.klBudget !== undefined || hasLiveReference(policy)
   const reference = wanted ? await openFrozen(policy) : undefined
   const scheduler = own(openRollouts(policy, encoding))

@@ -6,12 +6,13 @@
 import { openAdapter } from '../../checkpoint/folder.node.ts'
 import { sha256Files } from '../../checkpoint/sha256.node.ts'
 import type { Tree } from '../../data/batch.ts'
-import { type Encoder, encodePrompt, encodeReply } from '../../data/examples.ts'
+import { type Encoder, encodeScored } from '../../data/examples.ts'
 import { isIds, isMessages } from '../../data/rows.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { rewardOf, scoresOf } from '../../passes/scores.ts'
 import { sameTokenizer } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
+import { readBy } from '../encoder.ts'
 import type { WarningEvent } from '../recipe.ts'
 import { readRewardNotes } from '../reward/saved.ts'
 import type { OpenedReward, Opening } from './openRewards.ts'
@@ -50,6 +51,14 @@ export const modelReward = async (
   return {
     files: await sha256Files(new Set([...opened.files, ...adapterFiles])),
     warnings: shared ? [] : [retokenised(name)],
+    requirePrompt: ({ ids, ...asked }) =>
+      readBy(name, () => {
+        const tree = encode({ ...asked, promptIds: ids, sample: anyAnswer })
+        const size = opened.model.config.vocab_size
+        const stray = strayIn([tree], size)
+        if (stray !== undefined)
+          throw badInput('reward-tokenizer', `it has ${size} token ids, and the prompt holds ${stray}`)
+      }),
     of: (answers) => {
       const trees = answers.map(encode)
       requireKnownIds(name, trees, opened.model.config.vocab_size)
@@ -58,12 +67,18 @@ export const modelReward = async (
   }
 }
 
-/** Without tokenizers ids must mean the same. */
-const requireKnownIds = (name: string, trees: readonly (Tree | undefined)[], size: number) => {
-  const stray = trees
+/** Stands for all answers where a prompt is tried. */
+const anyAnswer: Answered['sample'] = { prompt: 0, sample: 0, ids: [0], logps: [], text: '-', finish_reason: 'stop' }
+
+const strayIn = (trees: readonly (Tree | undefined)[], size: number): number | undefined =>
+  trees
     .flatMap((tree) => (tree ? [tree.trunk, ...tree.branches] : []))
     .flatMap((ids) => Array.from(ids))
     .find((id) => id >= size)
+
+/** Without tokenizers ids must mean the same. */
+const requireKnownIds = (name: string, trees: readonly (Tree | undefined)[], size: number) => {
+  const stray = strayIn(trees, size)
   if (stray !== undefined)
     throw badInput('reward-tokenizer', `${JSON.stringify(name)} has ${size} token ids, and an answer holds ${stray}`, {
       flag: '--reward',
@@ -96,14 +111,19 @@ const asTexts = (answer: Answered, { tokenizer }: Opening['encoding']): Answered
  * @param anew its tokenizer is not the policy's, so that all is read as text
  */
 const treeOf = (
-  { prompt, promptIds, sample }: Answered,
+  { prompt, template, promptIds, sample }: Answered,
   encoder: Encoder | undefined,
   most: number,
   anew = false,
 ): Tree | undefined => {
   const plain = !encoder || !(anew || isMessages(prompt))
-  const trunk = plain ? [...promptIds] : encodePrompt(encoder, prompt)
-  const reply = plain ? sample.ids : encodeReply(encoder, prompt, trunk, sample.text ?? '', () => {})
+  const read = plain
+    ? { prompt: [...promptIds], replies: [sample.ids] }
+    : encodeScored(encoder, prompt, [sample.text ?? ''], template)
+  const {
+    prompt: trunk,
+    replies: [reply],
+  } = read
   const room = most - trunk.length
   return room > 0 && reply.length > 0 ? { trunk, branches: [reply.slice(0, room)] } : undefined
 }

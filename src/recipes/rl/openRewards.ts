@@ -30,7 +30,10 @@ export type Opening = {
 }
 
 /** What a kind of source makes of its spec. */
-export type OpenedReward = { of: RewardSource['of']; files?: FileHash[]; warnings?: WarningEvent[] }
+export type OpenedReward = Pick<RewardSource, 'of' | 'requirePrompt'> & {
+  files?: FileHash[]
+  warnings?: WarningEvent[]
+}
 
 const moduleEnds = ['.ts', '.mts', '.js', '.mjs', '.cjs']
 
@@ -64,9 +67,13 @@ export const openRewards = async (settings: RewardSettings, opening: Opening): P
     const opened = await openReward(spec, settings, opening)
     files.push(...(opened.files ?? []))
     warnings.push(...(opened.warnings ?? []))
-    sources.push({ name: unusedName(name ?? nameOf(spec), taken), weight: weights[k], of: opened.of })
+    const { of, requirePrompt } = opened
+    sources.push({ name: unusedName(name ?? nameOf(spec), taken), weight: weights[k], of, requirePrompt })
   }
-  return { sources, files, warnings }
+  const requirePrompt: Rewards['requirePrompt'] = (prompt) => {
+    for (const source of sources) source.requirePrompt?.(prompt)
+  }
+  return { sources, requirePrompt, files, warnings }
 }
 
 const unusedName = (wanted: string, taken: Set<string>): string => {

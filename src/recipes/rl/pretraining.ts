@@ -9,12 +9,12 @@ import { sftLoss } from '../../objectives/sft.ts'
 import { scalar } from '../../tensor/tensor.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
-import { exampleStream } from '../../train/stream.ts'
+import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { textBatches } from '../collate.ts'
 import { inParts, tokensAtOnce } from '../parts.ts'
-import { openData } from '../runRows.ts'
+import { openData, vocabularyOf } from '../runRows.ts'
 import type { SessionSettings } from '../session.ts'
-import { requireVocabulary } from '../vocabulary.ts'
+import { requireKnownIds } from '../vocabulary.ts'
 import type { Context, Ground } from './ground.ts'
 
 export type PretrainingSettings = SessionSettings & {
@@ -25,6 +25,8 @@ export type PretrainingSettings = SessionSettings & {
 
 export type Pretraining = {
   files: readonly string[]
+  /** Its survey comes before the first batch: without any text that can be used a batch would be looked for without end. */
+  stream: ExampleStream<TextExample>
   /** Of the update with this number, counted from 0. */
   batches(update: number): Promise<MicroBatch[]>
 }
@@ -48,22 +50,22 @@ export const openPretraining = async (
   const { ptxData: data, column, seed } = settings
   const { rows } = own(await openData('sft', { data, column }))
   const { encoder, limits } = encoding
-  const streamOf = (epochs: number) =>
-    exampleStream<Awaited<ReturnType<typeof rows.row>>, TextExample>({
-      ...{ length: rows.length, row: rows.row, order: rowOrder(rows.length, { seed }), epochs },
-      example: (row) => textExample(encoder, row, limits, { assistantOnly: false, completionOnly: false }, () => {}),
-      truncated: () => false,
-    })
-  // Without end it would look for ever for a row that can be used
-  const once = streamOf(1)
-  await once.take(0, 1)
-  const largestIds = [rows].flatMap((opened) => opened.largestId ?? [])
-  await requireVocabulary({ policy, examples: { train: once, largestIds }, encoder, ids: ({ ids }) => [ids] })
-  const stream = streamOf(Number.POSITIVE_INFINITY)
+  const vocabulary = vocabularyOf(policy, encoder)
+  const stream = exampleStream<Awaited<ReturnType<typeof rows.row>>, TextExample>({
+    ...{ length: rows.length, row: rows.row, where: rows.where },
+    ...{ order: rowOrder(rows.length, { seed }), epochs: Number.POSITIVE_INFINITY },
+    example: (row) => {
+      const made = textExample(encoder, row, limits, { assistantOnly: false, completionOnly: false }, () => {})
+      requireKnownIds(row, typeof made === 'string' ? [] : [made.ids], vocabulary)
+      return made
+    },
+    truncated: () => false,
+  })
   const count = settings.ptxBatchSize ?? settings.batchSize
   const ofItsOwn = { loss: objective(settings.ptxCoef), head: {} }
   return {
     files: rows.files,
+    stream,
     async batches(update) {
       const { examples } = await stream.take(update * count, count)
       const parts = inParts(examples, ({ ids }) => ids.length, tokensAtOnce(policy, ofItsOwn.loss))

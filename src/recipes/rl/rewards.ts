@@ -5,15 +5,14 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { Text } from '../../data/rows.ts'
 import { runFailure } from '../../util/fault.ts'
 import { openLines } from '../lineFile.ts'
 import type { FileHash, ProgressEvent, WarningEvent } from '../recipe.ts'
+import type { PromptExample } from './prompts.ts'
 import type { Rollout, Sample } from './rollout.ts'
 
 /** A sample as those see it who judge it. */
-export type Answered = {
-  prompt: Text
+export type Answered = Pick<PromptExample, 'prompt' | 'template'> & {
   promptIds: readonly number[]
   /** All columns of the prompt's row. */
   record: Readonly<Record<string, unknown>>
@@ -31,10 +30,14 @@ export type RewardSource = {
   weight: number
   /** One each, in order. Samples of a prompt come together. */
   of(answers: readonly Answered[]): Promise<Reward[]>
+  /** Throws a Fault where it could not judge any answer to the prompt. */
+  requirePrompt?(prompt: PromptExample): void
 }
 
 export type Rewards = {
   sources: readonly RewardSource[]
+  /** Throws the Fault of the first source that could not judge any answer to the prompt. */
+  requirePrompt(prompt: PromptExample): void
   /** Files that results depend on. */
   files: readonly FileHash[]
   /** What a user should know of them. */
@@ -67,7 +70,7 @@ export const abstained: Reward = { value: Number.NaN, abstains: true }
  * Throws a Fault 'reward' where not one sample of the rollout has a reward.
  */
 export async function* rewardsOf(
-  { sources }: Rewards,
+  { sources }: Pick<Rewards, 'sources'>,
   rollout: Rollout,
   { dir, signal }: { dir?: string; signal: AbortSignal },
 ): AsyncGenerator<ProgressEvent, Scored | undefined> {
@@ -106,8 +109,8 @@ const judged = async (
   to: number,
 ) => {
   const answers = samples.slice(from, to).map((sample, i): Answered => {
-    const { prompt, ids, record } = prompts[Math.floor((from + i) / perPrompt)]
-    return { prompt, promptIds: ids, record, sample }
+    const { ids, ...asked } = prompts[Math.floor((from + i) / perPrompt)]
+    return { ...asked, promptIds: ids, sample }
   })
   const each: Reward[][] = []
   for (const source of sources) each.push(await source.of(answers))

@@ -9,11 +9,12 @@ import { type LoopEnd, train } from '../../train/loop.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
 import { requireRoom, resumed } from '../checkpoints.ts'
-import { oddRows } from '../oddRows.ts'
+import { oddRows, unreadWarnings } from '../oddRows.ts'
 import { tokensAtOnce } from '../parts.ts'
 import { planFor } from '../policy.ts'
 import type { TrainEvent, WarningEvent } from '../recipe.ts'
 import { finish, startEvent } from '../session.ts'
+import { surveyed } from '../survey.ts'
 import { type Channel, makeChannel } from './channel.ts'
 import { type Course, openCourse } from './course.ts'
 import { evaluateHeld } from './evaluation.ts'
@@ -45,7 +46,7 @@ async function* trained(
   const { settings, policy, run, train: prompts, held, signal } = ground
   const begin = await resumed(run, settings.resume, policy)
   yield* begin.warnings
-  if (begin.tally) prompts.restore(begin.tally)
+  yield* surveyed([prompts, held, ground.texts?.stream], signal)
   const totalSteps = stepsOf(ground)
   await requireRoom(run, policy, settings, totalSteps - begin.progress.step, held !== undefined)
   if (!begin.state) policy.plan = await planOf(ground, method)
@@ -55,6 +56,7 @@ async function* trained(
   yield start
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
   else yield* startWarnings(ground)
+  if (begin.progress.step === 0) yield* oddRows(prompts, unusedPrompts)
   const course = await openCourse(ground, method, channel, begin.rollout)
   /** What was begun for a reader who has left counts for nothing. */
   const unlessOver = <T>(made: T): T => {
@@ -78,18 +80,18 @@ async function* trained(
   if (!begin.state && evaluate && !signal.aborted) yield* channel.beside(firstEvaluation(evaluate))
   const end = yield* measured(channel.beside(loop as AsyncGenerator<TrainEvent, LoopEnd>), course, ground)
   yield* tallied(course.watch())
-  yield* oddRows(Object.entries(prompts.tally().counts), notUsed)
   // What ended the course ended the loop, which knows no reason
   const stopped = end.stopped === 'done' ? (course.stopped() ?? 'done') : end.stopped
   yield await finish({ policy, settings, run }, { progress: end.progress, stopped })
 }
 
-const notUsed = {
+const unusedPrompts = {
   'prompt-too-long': 'prompts not used: longer than --max-prompt-length, or no room for an answer',
   'empty-prompt': 'prompts not used: they are empty',
 }
 
-function* startWarnings({ settings, rewards }: Ground): Generator<WarningEvent> {
+function* startWarnings({ settings, rewards, data }: Ground): Generator<WarningEvent> {
+  yield* unreadWarnings([data.rows, data.held])
   yield* rewards.warnings
   const { topP, topK, minP } = settings
   if (topP < 1 || topK !== undefined || minP > 0)
@@ -141,18 +143,11 @@ const sizesOf = (packs: MicroBatch['packs']) => ({
   T: Math.max(...packs.map(({ T }) => T)),
 })
 
-const started = (
-  { policy, rewards, data, train, held, files: more = [] }: Ground,
-  step: number,
-  totalSteps: number,
-) => {
-  const files = [...data.rows.files, ...(data.held?.files ?? []), ...more]
+const started = ({ policy, rewards, data, train, held, texts }: Ground, step: number, totalSteps: number) => {
+  const files = [...data.rows.files, ...(data.held?.files ?? []), ...(texts?.files ?? [])]
+  const dropped = { train: data.rows.dropped, eval: data.held?.dropped ?? {} }
   const models = { ...policy, files: [...policy.files, ...rewards.files] }
-  return startEvent(
-    { policy: models, examples: { train, eval: held, dropped: data.rows.dropped, files } },
-    step,
-    totalSteps,
-  )
+  return startEvent({ policy: models, examples: { train, eval: held, dropped, files } }, step, totalSteps)
 }
 
 /** Steps with what their rollout measured, and now and then some of its samples. */

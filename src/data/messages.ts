@@ -1,0 +1,136 @@
+/**
+ * Turns of a conversation as files spell them: OpenAI's {"role", "content"} or ShareGPT's {"from", "value"}. After reading
+ * they are the first; every other field (tool_calls, reasoning_content, name, ...) stays for the chat template. A field
+ * that is null counts as absent, as in transformers: datasets and parquet fill in what other rows have.
+ */
+
+import { parseJson } from '../util/json.ts'
+import { quoted } from '../util/quote.ts'
+import { badValue, type Issue, isIssue, isObject, nullValue, wrongType } from './issue.ts'
+
+export type TextPart = { type: 'text'; text: string; [key: string]: unknown }
+/** A turn. The content may be null or missing where another field holds what is said, such as tool_calls. */
+export type Message = { role: string; content?: string | null | TextPart[]; [key: string]: unknown }
+
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function']
+
+/** Names of ShareGPT and of programs that write it. */
+const SHAREGPT: Readonly<Record<string, string>> = {
+  human: 'user',
+  gpt: 'assistant',
+  chatgpt: 'assistant',
+  bot: 'assistant',
+  model: 'assistant',
+  observation: 'tool',
+  function_response: 'tool',
+  ...Object.fromEntries(ROLES.map((role) => [role, role])),
+}
+
+export const isMessage = (value: unknown): value is Record<string, unknown> =>
+  isObject(value) && (typeof value.role === 'string' || typeof value.from === 'string')
+
+export const readMessages = (values: readonly unknown[]): Message[] | Issue => {
+  if (!values.length) return badValue('an empty list: neither messages nor ids')
+  const messages: Message[] = []
+  for (const [at, value] of values.entries()) {
+    const message = readMessage(value, at)
+    if (isIssue(message)) return message
+    messages.push(message)
+  }
+  return messages
+}
+
+const readMessage = (value: unknown, at: number): Message | Issue => {
+  if (!isObject(value)) return wrongType(`message ${at} must be {"role", "content"}`)
+  if (typeof value.role !== 'string' && typeof value.from === 'string') return shareGptMessage(value, at)
+  const { role } = value
+  if (typeof role !== 'string') return wrongType(`message ${at} has no "role" that is a string`)
+  if (!ROLES.includes(role))
+    return badValue(`message ${at} has the role ${quoted(role)}; roles are ${ROLES.join(', ')}`)
+  return withContent(value as Message, at)
+}
+
+const shareGptMessage = ({ from, value, ...more }: Record<string, unknown>, at: number): Message | Issue => {
+  const name = from as string
+  if (name === 'function_call') return callsMessage(value, at, more)
+  if (Object.hasOwn(SHAREGPT, name)) return withContent({ ...more, role: SHAREGPT[name], content: value as string }, at)
+  const known = [...Object.keys(SHAREGPT), 'function_call'].join(', ')
+  return badValue(`message ${at} is from ${quoted(name)}; known are ${known}`)
+}
+
+/** A turn of ShareGPT that calls tools: one {"name", "arguments"} or a list of them, as JSON. */
+const callsMessage = (value: unknown, at: number, more: Record<string, unknown>): Message | Issue => {
+  const wrong = badValue(`message ${at} is from "function_call", but its value is no JSON of {"name", "arguments"}`)
+  if (typeof value !== 'string') return wrong
+  let parsed: unknown
+  try {
+    parsed = parseJson(value, () => new Error())
+  } catch {
+    return wrong
+  }
+  const calls = [parsed].flat()
+  if (!calls.length || !calls.every((call) => isObject(call) && typeof call.name === 'string')) return wrong
+  const tool_calls = calls.map((call) => ({ type: 'function', function: call }))
+  return { ...more, role: 'assistant', content: '', tool_calls }
+}
+
+const withContent = (message: Message, at: number): Message | Issue => {
+  const content: unknown = message.content
+  if (typeof content === 'string') return message
+  if (Array.isArray(content)) return withParts(message, content, at)
+  if (content !== null && content !== undefined) return wrongType(`message ${at} has no "content" that is a string`)
+  if (otherFields(message).length) return message
+  return content === null
+    ? nullValue(`message ${at} has a null "content" and nothing else that is said`)
+    : wrongType(`message ${at} has no "content" that is a string`)
+}
+
+const withParts = (message: Message, parts: readonly unknown[], at: number): Message | Issue => {
+  const content: TextPart[] = []
+  for (const part of parts) {
+    if (!isObject(part) || typeof part.type !== 'string')
+      return wrongType(`message ${at} has a content that is a list, but not of {"type", "text"}`)
+    if (part.type !== 'text')
+      return badValue(`message ${at} holds a part of the type ${quoted(part.type)}; attune reads text alone`)
+    if (typeof part.text !== 'string') return wrongType(`message ${at} has a part without a "text" that is a string`)
+    // Templates ask whether a part has an "image", null or not
+    content.push(Object.fromEntries(Object.entries(part).filter(([, value]) => value !== null)) as TextPart)
+  }
+  return { ...message, content }
+}
+
+/** Fields beside role and content that hold something. */
+const otherFields = (message: Message): string[] =>
+  Object.keys(message).filter(
+    (key) => key !== 'role' && key !== 'content' && message[key] !== null && message[key] !== undefined,
+  )
+
+/** What is said in words. */
+export const contentText = ({ content }: Message): string =>
+  typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join('')
+
+/** Content in parts as one text. */
+export const withJoinedParts = (message: Message): Message =>
+  Array.isArray(message.content) ? { ...message, content: contentText(message) } : message
+
+/** As a reader sees a turn: its words, and as JSON the tools that it calls. */
+export const shownTurn = (message: Message): string =>
+  [contentText(message), message.tool_calls ? JSON.stringify(message.tool_calls) : ''].filter(Boolean).join(' ')
+
+/** Replies of a conversation: the text where it is one turn of the assistant in words alone, else the turns. */
+export const replyOf = (turns: Message[]): string | Message[] => {
+  const [first] = turns
+  const plain = turns.length === 1 && first.role === 'assistant' && typeof first.content === 'string'
+  return plain && !otherFields(first).length ? (first.content as string) : turns
+}
+
+/** Equal to a chat template: whatever the order of fields, and null as absent. */
+export const sameMessage = (a: Message, b: Message): boolean => same(a, b)
+
+const same = (a: unknown, b: unknown): boolean => {
+  if (a === b) return true
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, i) => same(item, b[i]))
+  if (!isObject(a) || !isObject(b)) return false
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)])
+  return [...keys].every((key) => same(a[key] ?? null, b[key] ?? null))
+}

@@ -1,0 +1,11 @@
+/** The short form of `npm run fuzz`: a few hundred inputs to every reader, always the same ones. */
+import { describe, expect, it } from 'vitest'
+import { fuzz } from './fuzz/run.ts'
+import { targets } from './fuzz/targets.ts'
+
+describe('readers take what is thrown at them', () => {
+  it.each(targets)('$name', async (target) => {
+    for await (const { problem, input } of fuzz(target, 1, 100 * target.weight))
+      expect({ problem, input }).toBeUndefined()
+  })
+})
