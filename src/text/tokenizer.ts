@@ -13,8 +13,10 @@ import type { Assembled, Row } from './postProcess.ts'
 import { addedBehind, assemble } from './postProcess.ts'
 import type { Shape } from './shape.ts'
 import type { SpecialTokens } from './specialTokens.ts'
+import { bytesOfToken } from './tokenBytes.ts'
 import type { TokenizerFiles } from './tokenizerConfig.ts'
 import { readParts, readTemplates } from './tokenizerConfig.ts'
+import { utf8 } from './unicode.ts'
 
 export type EncodeOptions = {
   /** Adds what the post-processor adds (BOS, [CLS], ...). Default true. */
@@ -37,6 +39,8 @@ export type Tokenizer = {
   encodePair(a: string, b: string, options?: EncodeOptions): Encoding & { readonly typeIds: number[] }
   /** Unknown ids are left out. */
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string
+  /** UTF-8 of one token inside of a text, its leading space with it; it may be a part of a character. Unknown: empty. */
+  bytes(id: number): Uint8Array
   /** Decoding token by token that never emits half a character; clean_up_tokenization_spaces is left out. */
   stream(options?: { skipSpecialTokens?: boolean }): TextStream
   /** Highest id + 1: the rows that an embedding needs at least. */
@@ -98,6 +102,7 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Spe
   const encode = (text: string, options: EncodeOptions = {}) =>
     encoding(assemble(processor, [rowOf(text, options)], options.specialTokens ?? true))
   const [bosId, eosId] = [idOf('bos_token'), idOf('eos_token')]
+  const bytesOf = bytesOfToken(decoder)
   return {
     encode,
     encodePair: (a, b, options = {}) => {
@@ -108,6 +113,11 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Spe
       const tokens = ids.map(shown(skipSpecialTokens)).filter((token) => token !== undefined)
       const text = decoder ? decoder.decode(tokens).join('') : tokens.join(' ')
       return cleans ? cleanedText(text) : text
+    },
+    bytes: (id) => {
+      const token = added.tokens.get(id)?.content
+      const ordinary = token === undefined ? model.tokenOf(id) : undefined
+      return token !== undefined ? utf8(token) : ordinary === undefined ? new Uint8Array() : bytesOf(ordinary)
     },
     stream: ({ skipSpecialTokens = false } = {}) => textStream(decoder, shown(skipSpecialTokens)),
     size: highestId(pipeline) + 1,
@@ -132,7 +142,6 @@ const encoderOf = ({ row, added }: Pipeline, tokenizer: Tokenizer): ChatEncoder 
     const { ids, offsets } = row(text, 'none')
     return { ids, offsets, tokens: ids.map((id) => tokenizer.idToToken(id) ?? '') }
   },
-  tokenToId: tokenizer.tokenToId,
   added: [...added.tokens.values()],
 })
 

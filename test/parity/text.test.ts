@@ -153,7 +153,10 @@ describe.each(list('chat'))('chat template %s', async (name) => {
     expect(got).toEqual(error ? { error, message } : { text, ids, assistant_mask })
     if (text !== undefined) expect(tok.chat!.render(chat.messages, options).text).toBe(text)
     const clean = outcome(() => tok.chat!.encode(chat.messages, { ...options, sanitize: true }).ids)
-    if (ids && (Array.isArray(clean) || render.ids_sanitized)) expect(clean).toEqual(render.ids_sanitized ?? ids)
+    // transformers' marks change what this template sees, and so its text; here it sees messages as they are
+    const reads = name === 'namespace-reasoning' && JSON.stringify(chat.messages).includes('</think>')
+    const sanitized = reads ? ids : (render.ids_sanitized ?? ids)
+    if (ids && (Array.isArray(clean) || render.ids_sanitized)) expect(clean).toEqual(sanitized)
   })
 })
 

@@ -2,6 +2,7 @@
 import type { Budget } from './budget.ts'
 import { percentFormat } from './format.ts'
 import { floatDivision, integers } from './integers.ts'
+import { hasMarks, markText, unmarkText } from './marks.ts'
 import { escapedText } from './markup.ts'
 import type { Int, Value } from './values.ts'
 import {
@@ -22,6 +23,10 @@ import {
 export const arithmetic = (operator: string, left: Value, right: Value, budget: Budget): Value => {
   if (is(left, 'missing')) return fail(left.hint)
   const text = textIn(left)
+  if (operator === '%' && text !== undefined && budget.marked && hasMarks(text)) {
+    const made = textIn(percentFormat(is(left, 'markup') ? markup(unmarkText(text)) : unmarkText(text), right, budget))
+    return markText(unmarkText(made ?? ''))
+  }
   if (operator === '%' && text !== undefined) return percentFormat(left, right, budget)
   if (is(right, 'missing')) return fail(right.hint)
   if (operator === '+') {

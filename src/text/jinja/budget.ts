@@ -13,6 +13,8 @@ export type Budget = {
   fits(length: number): void
   /** Runs one level deeper. */
   deeper<T>(run: () => T): T
+  /** Whether texts of the data are marked, see marks.ts. */
+  readonly marked: boolean
 }
 
 export type Limits = { work: number; length: number; depth: number; seconds: number }
@@ -25,7 +27,7 @@ const charsPerStep = 16
 /** Work between two looks at the clock. */
 const betweenLooks = 20_000
 
-export const budgetOf = (limits: Limits): Budget => {
+export const budgetOf = (limits: Limits, marked = false): Budget => {
   const end = performance.now() + limits.seconds * 1000
   let work = 0
   let nextLook = betweenLooks
@@ -44,6 +46,7 @@ export const budgetOf = (limits: Limits): Budget => {
       throw templateFault(`the chat template makes a text longer than ${limits.length} characters`)
   }
   return {
+    marked,
     spend,
     fits,
     made: (length) => {

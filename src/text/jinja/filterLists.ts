@@ -1,5 +1,6 @@
 /** What filters do to lists: order, groups, rows and columns. */
 import type { Budget } from './budget.ts'
+import { unmarkText } from './marks.ts'
 import { group } from './methods.ts'
 import { compare, equal } from './operations.ts'
 import type { Value } from './values.ts'
@@ -8,7 +9,7 @@ import { fail, textIn } from './values.ts'
 /** As keys of sorting see a value: a text in lower case, unless case counts. */
 export const folded = (value: Value, caseSensitive: boolean): Value => {
   const text = caseSensitive ? undefined : textIn(value)
-  return text === undefined ? value : text.toLowerCase()
+  return text === undefined ? value : unmarkText(text).toLowerCase()
 }
 
 /** A stable sort by keys; `reverse` keeps equal items in order too, as Python does. */

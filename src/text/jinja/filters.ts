@@ -16,6 +16,7 @@ import { prettyRepr } from './prettyPrint.ts'
 import { json, listed, str } from './print.ts'
 import { applyTest } from './tests.ts'
 import { textFilters } from './textFilters.ts'
+import { throughMarks } from './throughMarks.ts'
 import type { Args, Value } from './values.ts'
 import {
   asInt,
@@ -40,6 +41,13 @@ import {
 
 export const applyFilter = (name: string, value: Value, args: Args, context: Context): Value => {
   context.budget.spend(1)
+  const text = context.budget.marked ? textIn(value) : undefined
+  if (text === undefined) return filtered(name, value, args, context)
+  const again = is(value, 'markup') ? markup : (text: string) => text
+  return throughMarks(name, text, args, (read, given) => filtered(name, again(read), given, context))
+}
+
+const filtered = (name: string, value: Value, args: Args, context: Context): Value => {
   const free = Object.hasOwn(freeFilters, name) ? freeFilters[name] : undefined
   if (free) return free(value, args, context)
   const filter = Object.hasOwn(filters, name) ? filters[name] : undefined

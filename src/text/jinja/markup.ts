@@ -1,12 +1,16 @@
 /** Markup: texts that count as safe HTML, from the filters escape and safe. What joins them is escaped. */
 import type { Budget } from './budget.ts'
+import { inParts } from './marks.ts'
 import { str } from './print.ts'
 import type { Value } from './values.ts'
 import { is } from './values.ts'
 
 const escapes: Record<string, string> = { '&': '&amp;', '>': '&gt;', '<': '&lt;', "'": '&#39;', '"': '&#34;' }
 
-export const escapeHtml = (text: string, budget: Budget): string => {
+export const escapeHtml = (text: string, budget: Budget): string =>
+  budget.marked ? inParts(text, (part) => escapePart(part, budget)) : escapePart(text, budget)
+
+const escapePart = (text: string, budget: Budget): string => {
   let length = text.length
   for (const char of text) length += (escapes[char]?.length ?? 1) - 1
   budget.made(length)

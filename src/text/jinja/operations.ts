@@ -1,7 +1,14 @@
 /** Equality, order, membership and iteration by Python's rules, paid for. */
 import type { Budget } from './budget.ts'
+import { unmarkText } from './marks.ts'
 import type { Value } from './values.ts'
 import { fail, hashOf, is, isDict, isList, itemAt, keysOf, numeric, sequenceOf, textIn, typeName } from './values.ts'
+
+/** A text as it reads, whether it is marked or not. */
+const read = (value: Value, budget: Budget): string | undefined => {
+  const text = textIn(value)
+  return text !== undefined && budget.marked ? unmarkText(text) : text
+}
 
 /** Reading a text costs by its length. */
 const pay = (value: Value, budget: Budget) => budget.spend(1 + (textIn(value)?.length ?? 0) / 16)
@@ -12,7 +19,7 @@ export const equal = (a: Value, b: Value, budget: Budget): boolean =>
     const [x, y] = [numeric(a), numeric(b)]
     // biome-ignore lint/suspicious/noDoubleEquals: an int of either form and a float are compared by their value
     if (x !== undefined || y !== undefined) return x !== undefined && y !== undefined && x == y
-    const [s, t] = [textIn(a), textIn(b)]
+    const [s, t] = [read(a, budget), read(b, budget)]
     if (s !== undefined || t !== undefined) return s === t
     if (isDict(a) && isDict(b))
       return (
@@ -37,7 +44,7 @@ export const compare = (a: Value, b: Value, budget: Budget, operator = '<'): num
     const [x, y] = [numeric(a), numeric(b)]
     // biome-ignore lint/suspicious/noDoubleEquals: an int of either form and a float are compared by their value
     if (x !== undefined && y !== undefined) return x < y ? -1 : x > y ? 1 : x == y ? 0 : Number.NaN
-    const [s, t] = [textIn(a), textIn(b)]
+    const [s, t] = [read(a, budget), read(b, budget)]
     if (s !== undefined && t !== undefined) return comparePoints(s, t)
     const [p, q] = [sequenceOf(a), sequenceOf(b)]
     if (!p || !q || typeName(a) !== typeName(b) || is(a, 'range')) return noOrder(a, b, operator)
@@ -71,10 +78,10 @@ export const comparison = (operator: string, left: Value, right: Value, budget: 
 
 export const contains = (holder: Value, wanted: Value, budget: Budget): boolean => {
   pay(holder, budget)
-  const text = textIn(holder)
+  const text = read(holder, budget)
   if (text !== undefined)
     return text.includes(
-      textIn(wanted) ?? fail(`'in <string>' requires string as left operand, not ${typeName(wanted)}`),
+      read(wanted, budget) ?? fail(`'in <string>' requires string as left operand, not ${typeName(wanted)}`),
     )
   if (isDict(holder)) return holder.entries.has(hashOf(wanted))
   if (is(holder, 'iterator')) {

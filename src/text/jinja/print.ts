@@ -1,6 +1,7 @@
 /** str(), repr() and json.dumps() of Python's values. */
 import type { Budget } from './budget.ts'
 import { intText } from './integers.ts'
+import { hasMarks, inParts, unmarkText } from './marks.ts'
 import { compare } from './operations.ts'
 import type { Value } from './values.ts'
 import { fail, is, isDict, isInt, isList, textIn, tuple, typeName } from './values.ts'
@@ -40,7 +41,8 @@ const represented = (value: Value, budget: Budget): string => {
   const text = textIn(value)
   if (text !== undefined) {
     budget.spend(text.length / 2)
-    return typeof value === 'string' ? quoted(text) : `Markup(${quoted(text)})`
+    const shown = budget.marked ? quotedMarked(text) : quoted(text)
+    return typeof value === 'string' ? shown : `Markup(${shown})`
   }
   if (is(value, 'float')) return floatText(value.value)
   if (is(value, 'missing')) return 'Undefined'
@@ -77,10 +79,15 @@ export const listed = (parts: readonly string[], separator: string, budget: Budg
 const named: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' }
 
 /** Single quotes unless the text has some and no double ones; what does not print is escaped. */
-const quoted = (text: string): string => {
-  const quote = text.includes("'") && !text.includes('"') ? '"' : "'"
+const quoted = (text: string, quote = text.includes("'") && !text.includes('"') ? '"' : "'"): string => {
   const inner = text.replace(/[\\\n\r\t]|(?! )[\p{C}\p{Z}]/gu, (char) => named[char] ?? escaped(char.codePointAt(0)!))
   return quote + (quote === "'" ? inner.replaceAll("'", "\\'") : inner) + quote
+}
+
+/** The quotes are the template's, the text between them keeps its marks. */
+const quotedMarked = (text: string): string => {
+  const quote = quoted(unmarkText(text))[0]
+  return quote + inParts(text, (part) => quoted(part, quote).slice(1, -1)) + quote
 }
 
 const escaped = (point: number): string => {
@@ -133,6 +140,11 @@ const wrapped = (
 
 const jsonText = (text: string, ascii: boolean, budget: Budget): string => {
   budget.made(text.length * (ascii ? 6 : 1))
+  if (budget.marked && hasMarks(text)) return `"${inParts(text, (part) => jsonQuoted(part, ascii).slice(1, -1))}"`
+  return jsonQuoted(text, ascii)
+}
+
+const jsonQuoted = (text: string, ascii: boolean): string => {
   const plain = JSON.stringify(text)
   return ascii
     ? plain.replace(/[\x7f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)

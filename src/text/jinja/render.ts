@@ -14,7 +14,12 @@ import type { Statement } from './nodes.ts'
 import { parseTemplate } from './parser.ts'
 import { templateFault } from './values.ts'
 
-export type RenderOptions = { now?: () => Date; limits?: Limits }
+export type RenderOptions = {
+  now?: () => Date
+  limits?: Limits
+  /** Whether texts of the data are marked, see marks.ts; then so is the result. */
+  marked?: boolean
+}
 
 export type Rendered = {
   readonly text: string
@@ -41,7 +46,7 @@ export const renderTemplate = (
   data: Readonly<Record<string, unknown>>,
   options: RenderOptions = {},
 ): Rendered => {
-  const budget = budgetOf(options.limits ?? defaultLimits)
+  const budget = budgetOf(options.limits ?? defaultLimits, options.marked)
   const context: Rendering = { budget, page: { parts: [], length: 0 }, spans: [] }
   const names = new Map(
     Object.entries(data)

@@ -3,6 +3,7 @@ import { arithmetic } from './arithmetic.ts'
 import type { Budget } from './budget.ts'
 import type { Context } from './evaluate.ts'
 import { filterNames } from './filters.ts'
+import { unmarkText } from './marks.ts'
 import { comparison, contains, equal, iterable } from './operations.ts'
 import { str } from './print.ts'
 import { isLower, isUpper } from './pytext.ts'
@@ -15,7 +16,8 @@ export const applyTest = (name: string, value: Value, { list, named }: Args, { b
   const args = [...list, ...named.values()]
   if (args.length !== test.length - 2)
     fail(`the test ${name} takes ${test.length - 2} arguments (${args.length} given)`)
-  return test(budget, value, ...args)
+  const read = (given: Value) => (budget.marked && typeof given === 'string' ? unmarkText(given) : given)
+  return test(budget, read(value), ...args.map(read))
 }
 
 /** Whether value % by is the wanted rest. */

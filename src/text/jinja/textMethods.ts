@@ -24,6 +24,7 @@ import {
   strip,
   titleCase,
 } from './pytext.ts'
+import { throughMarks } from './throughMarks.ts'
 import type { Args, Value } from './values.ts'
 import {
   asInt,
@@ -59,7 +60,10 @@ export const textMethod = (of: Value, name: string, context: Context): Value | u
     // every method reads all of the text
     context.budget.made(text.length)
     if (byCharacter.has(name)) context.budget.spend(text.length / 2)
-    return is(of, 'markup') ? asMarkup(run(text, args, context, true)) : run(text, args, context, false)
+    const safe = is(of, 'markup')
+    const read = (text: string, args: Args) => run(text, args, context, safe)
+    const made = context.budget.marked ? throughMarks(name, text, args, read) : read(text, args)
+    return safe ? asMarkup(made) : made
   })
 }
 

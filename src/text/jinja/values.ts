@@ -3,6 +3,7 @@
  * what JavaScript has no word for is a tagged object. null is never "not there": that is undefined, or `missing`.
  */
 import { badInput } from '../../util/fault.ts'
+import { unmarkText } from './marks.ts'
 
 export type Float = { readonly kind: 'float'; readonly value: number }
 export type Tuple = { readonly kind: 'tuple'; readonly items: readonly Value[] }
@@ -113,11 +114,12 @@ const mostParts = 1000
 
 const hashed = (key: Value, count: { parts: number }): unknown => {
   if (++count.parts > mostParts) return fail(`a key of more than ${mostParts} parts`)
-  if (typeof key === 'string' || typeof key === 'number' || key === null) return key
+  if (typeof key === 'string') return unmarkText(key)
+  if (typeof key === 'number' || key === null) return key
   if (typeof key === 'boolean') return Number(key)
   if (is(key, 'float'))
     return Number.isInteger(key.value) && !Number.isSafeInteger(key.value) ? BigInt(key.value) : key.value
-  if (is(key, 'markup')) return key.text
+  if (is(key, 'markup')) return unmarkText(key.text)
   if (is(key, 'missing')) return undefined
   if (is(key, 'range')) return hashed(tuple(key.items), count)
   if (is(key, 'tuple')) return `\0${key.items.map((item) => partOf(hashed(item, count))).join('\0')}`
