@@ -105,6 +105,13 @@ const narrow: { [D in Dtype]?: (values: Float32Array) => ArrayBufferView } = {
 /** The element types that fp32 values can be written as. */
 export const isFloat = (dtype: Dtype): boolean => dtype in narrow
 
+/** The least value that float16 rounds to infinity. */
+const beyondF16 = 65520
+
+/** The first finite value that becomes infinite in this type; undefined where none does. */
+export const overflowOf = (dtype: Dtype, values: Float32Array): number | undefined =>
+  dtype === 'F16' ? values.find((value) => Math.abs(value) >= beyondF16 && Number.isFinite(value)) : undefined
+
 /** fp32 values as stored bytes of a float dtype (`isFloat`), rounded to nearest even. */
 export const fromFloats = (dtype: Dtype, values: Float32Array): Uint8Array => {
   const stored = narrow[dtype]!(values)

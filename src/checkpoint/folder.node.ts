@@ -53,6 +53,34 @@ export const openAdapter = async (dir: string): Promise<Checkpoint> => {
   return { dir, config, ...(await openWeights(dir, 'adapter_model', 'adapter_model')) }
 }
 
+/** What is read of a folder beside its weights, or copied into what is made of it. */
+const besideWeights =
+  /^((config|generation_config|adapter_config|reward|special_tokens_map|added_tokens|vocab)\.json|tokenizer.*|vocab\.txt|merges\.txt|chat_template\..*)$/
+
+/** Paths of those files that are there, templates in a folder of their own included. */
+export const sideFiles = async (dir: string): Promise<string[]> => {
+  const templates = await readdir(join(dir, templateFolder)).catch(() => [])
+  const names = [
+    ...(await namesIn(dir)).filter((name) => besideWeights.test(name)),
+    ...templates.filter((name) => name.endsWith('.jinja')).map((name) => join(templateFolder, name)),
+  ]
+  const paths = names.sort().map((name) => join(dir, name))
+  const there = await Promise.all(paths.map(isThere))
+  return paths.filter((_, i) => there[i])
+}
+
+const templateFolder = 'additional_chat_templates'
+
+/** Every file of a model, and of its adapter, that results depend on. @param weights of the model, its index included */
+export const filesOf = async (
+  { dir, adapter }: { dir: string; adapter?: string },
+  weights: readonly string[],
+): Promise<string[]> => [
+  ...(await sideFiles(dir)),
+  ...weights,
+  ...(adapter === undefined ? [] : [...(await sideFiles(adapter)), ...(await openAdapter(adapter)).files]),
+]
+
 type Weights = Pick<Checkpoint, 'tensors' | 'files'>
 
 const openWeights = async (dir: string, safe: string, torch: string): Promise<Weights> => {
@@ -83,10 +111,13 @@ const openIndexed = async (index: string): Promise<Weights> => {
   }
   const tensors = new Map<string, StoredTensor>()
   for (const [name, shard] of Object.entries(weight_map)) {
-    const tensor = shards.get(shard)!.get(name)
+    const tensor = shards.get(shard)!.get(name) ?? [...shards.values()].find((each) => each.has(name))?.get(name)
     if (!tensor) throw fail(`says that ${quote(name)} is in ${shard}, which does not hold it`)
     tensors.set(name, tensor)
   }
+  // Shards are read whole, as transformers reads them: what the index does not name belongs to the model too
+  for (const shard of shards.values())
+    for (const [name, tensor] of shard) if (!tensors.has(name)) tensors.set(name, tensor)
   return { tensors, files: [index, ...[...shards.keys()].map((shard) => join(dirname(index), shard))] }
 }
 

@@ -1,6 +1,16 @@
 /** Against servers on the loopback that answer as the few endpoints of the hub do, weights on a second one as its CDN. */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -143,6 +153,21 @@ describe('resolveModel', () => {
     writeFileSync(partial, Buffer.alloc(1000))
     expect(readFileSync(join(await resolveModel('team/thing'), 'model.safetensors'))).toEqual(WEIGHTS)
     expect(existsSync(join(dir, 'model.safetensors'))).toBe(true)
+  })
+
+  it('writes through no link that lies where it downloads to', async () => {
+    const partial = join(base, 'hub/models--team--thing/blobs', `${digest('sha256', WEIGHTS)}.incomplete`)
+    const other = join(base, 'mine.txt')
+    mkdirSync(join(partial, '..'), { recursive: true })
+    for (const make of [symlinkSync, linkSync]) {
+      writeFileSync(other, 'mine')
+      make(other, partial)
+      const dir = await resolveModel('team/thing')
+      expect(readFileSync(other, 'utf8')).toBe('mine')
+      expect(readFileSync(join(dir, 'model.safetensors'))).toEqual(WEIGHTS)
+      rmSync(join(base, 'hub/models--team--thing/snapshots'), { recursive: true })
+      for (const blob of blobs()) rmSync(join(partial, '..', blob))
+    }
   })
 
   it('keeps nothing that does not have the listed hash', async () => {

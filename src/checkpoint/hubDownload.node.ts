@@ -5,11 +5,12 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, rename, rm, stat } from 'node:fs/promises'
+import { lstat, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadFile, HubApiError } from '@huggingface/hub'
 import { Fault, runFailure } from '../util/fault.ts'
-import { diskFault } from '../util/files.node.ts'
+import { diskFault, openAppending, syncFolder } from '../util/files.node.ts'
 import { sha256File } from './sha256.node.ts'
 
 export type HubFile = { path: string; size: number /** SHA-256 (LFS) or git's SHA-1. */; hash: string }
@@ -38,7 +39,8 @@ export const downloadBlob = async (
     try {
       const resumed = await append(access, source, file, partial, onBytes)
       await verify(file, partial, resumed)
-      return await rename(partial, blob)
+      await rename(partial, blob)
+      return await syncFolder(dirname(blob))
     } catch (error) {
       const after = await sizeOf(partial)
       // What makes progress is not giving up.
@@ -84,12 +86,12 @@ const append = async (
   onBytes: (bytes: number) => void,
 ): Promise<boolean> => {
   let there = await sizeOf(partial)
-  if (there > file.size) {
-    await rm(partial)
+  if (there > file.size || (await isNotOurs(partial))) {
+    await rm(partial, { recursive: true })
     there = 0
   }
   const resumed = there > 0
-  const output = await open(partial, 'a')
+  const output = await openAppending(partial)
   try {
     onBytes(there)
     if (there < file.size) {
@@ -113,6 +115,12 @@ const append = async (
   }
   if (there < file.size) throw new Error(`the connection closed at byte ${there} of ${file.size}`)
   return resumed
+}
+
+/** A link, or another name of a file that lies elsewhere: what is written there would change that file. */
+const isNotOurs = async (path: string): Promise<boolean> => {
+  const info = await lstat(path).catch(() => undefined)
+  return info !== undefined && (!info.isFile() || info.nlink > 1)
 }
 
 /** A file that is not what its name says is removed; one in pieces is worth another attempt, from its beginning. */

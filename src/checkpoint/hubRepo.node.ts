@@ -3,7 +3,7 @@
  * `<cache>/models--owner--name/{blobs/<hash>, snapshots/<commit>/<path>, refs/<revision>}`. Without a network, or with
  * HF_HUB_OFFLINE=1, what is in the cache is the repository. Endpoint and cache follow HF_ENDPOINT, HF_HUB_CACHE, HF_HOME.
  */
-import { copyFile, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
+import { constants, copyFile, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, relative, sep } from 'node:path'
 import {
@@ -230,7 +230,7 @@ const fetchOne = async (
   await mkdir(dirname(pointer), { recursive: true })
   await rm(pointer, { force: true })
   // Windows grants links to few; there the file is copied, as huggingface_hub does.
-  await symlink(relative(dirname(pointer), blob), pointer).catch(() => copyFile(blob, pointer))
+  await symlink(relative(dirname(pointer), blob), pointer).catch(() => copyFile(blob, pointer, constants.COPYFILE_EXCL))
 }
 
 const cachedRepo = async (repo: RepoName, why: string): Promise<Repo> => {

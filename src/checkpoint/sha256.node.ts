@@ -1,6 +1,8 @@
 /** SHA-256 of files, streamed, and of short texts. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileSource } from '../util/files.node.ts'
 
 /** Hex digest. Rejects as the file system does. */
 export const sha256File = async (path: string): Promise<string> => {
@@ -9,9 +11,23 @@ export const sha256File = async (path: string): Promise<string> => {
   return hash.digest('hex')
 }
 
-/** The same of several files. */
-export const sha256Files = (paths: Iterable<string>): Promise<{ path: string; sha256: string }[]> =>
-  Promise.all(Array.from(paths, async (path) => ({ path, sha256: await sha256File(path) })))
+export type FileHash = {
+  /** As it was named, and from the root of this machine. */
+  path: string
+  absolute: string
+  /** Bytes. */
+  size: number
+  sha256: string
+}
+
+/** Of files that results depend on, each once. Throws a Fault 'no-file' where one cannot be read. */
+export const sha256Files = (paths: Iterable<string>): Promise<FileHash[]> =>
+  Promise.all(
+    Array.from(new Set(paths), async (path) => {
+      const { size } = await fileSource(path)
+      return { path, absolute: resolve(path), size, sha256: await sha256File(path) }
+    }),
+  )
 
 /** 128 bits of a text's digest, in hex: a name for what the text describes. */
 export const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32)

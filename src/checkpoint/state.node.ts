@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import type { ByteSource } from '../util/bytes.ts'
 import { assert, badInput, Fault } from '../util/fault.ts'
-import { diskFault, fileSource, syncFolder, writeSynced } from '../util/files.node.ts'
+import { diskFault, fileSource, makeFolders, syncFolder, writeSynced } from '../util/files.node.ts'
 import { sha256File } from './sha256.node.ts'
 import { requireSpace } from './space.node.ts'
 
@@ -58,7 +58,7 @@ export const writeState = async (
   const all = { ...files, 'state.json': [encode(json)] }
   const manifest: Manifest = { format: 1, step, files: {} }
   try {
-    await mkdir(dir, { recursive: true })
+    await makeFolders(dir)
     await removeLeftovers(dir)
     await requireSpace(dir, bytes)
     await mkdir(temporary)

@@ -31,7 +31,7 @@ describe('fields', () => {
     expect(fields.output).toMatchObject({ required: false, fallback: 'a new folder in attune-runs' })
     expect(fields.column).toMatchObject({ kind: 'record', value: 'NAME=COLUMN' })
     expect(fields.schedule.choices).toContain('cosine')
-    expect(fields.loraTarget).toMatchObject({ separator: ',', fallback: ['all-linear'] })
+    expect(fields.loraTarget).toMatchObject({ separator: ',', fallback: undefined })
     expect(fields.maxSteps).toMatchObject({ kind: 'number', required: false, fallback: undefined })
   })
 })

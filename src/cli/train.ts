@@ -1,6 +1,7 @@
 /** A recipe as a command: its schema gives the flags, its events the display, and what it made is named at the end. */
 import { availableParallelism } from 'node:os'
 import type { z } from 'zod'
+import { settingsOf } from '../recipes/places.ts'
 import type { EndEvent, Recipe, TrainEvent } from '../recipes/recipe.ts'
 import { modelOfRun, newRunFolder } from '../runs/find.node.ts'
 import { readInfo } from '../runs/run.node.ts'
@@ -38,18 +39,18 @@ export const trainCommand = <S extends z.ZodObject>({ load, name, after, ...part
 const prepare = async (method: string, given: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>> => {
   if (given.resume && given.output === undefined)
     throw badInput('bad-flag', 'needs --output, the folder of the run to go on with', { flag: '--resume' })
-  const before = given.resume && typeof given.output === 'string' ? await settingsOf(given.output, given) : {}
+  const before = given.resume && typeof given.output === 'string' ? await settingsBefore(given.output, given) : {}
   const source = typeof given.model === 'string' ? await modelOfRun(given.model) : undefined
   return { output: await newRunFolder(method), ...before, ...source, ...without(given, source) }
 }
 
 /** A run that was killed before it wrote anything begins anew, if the settings are all there again. */
-const settingsOf = (dir: string, given: Readonly<Record<string, unknown>>) =>
+const settingsBefore = (dir: string, given: Readonly<Record<string, unknown>>) =>
   readInfo(dir).then(
     // As many threads as before, where there are as many
-    ({ config, engine }) => ({
-      ...(engine && { threads: Math.min(engine.threads, availableParallelism()) }),
-      ...config,
+    async (info) => ({
+      ...(info.engine && { threads: Math.min(info.engine.threads, availableParallelism()) }),
+      ...(await settingsOf(info)),
     }),
     (error) => {
       // Otherwise openRun says what is wrong with it

@@ -1,5 +1,4 @@
 /** The file side of reading: what a --data value names, and its records as they stream from the disk. */
-import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput, type Where } from '../util/fault.ts'
@@ -114,14 +113,3 @@ export async function* scan(
   const reader = rowReader(path, layout, options)
   for await (const batch of batches) for (const raw of batch) yield { raw, reader, ...reader.read(raw) }
 }
-
-/** SHA-256 over each file's bytes as they are on the disk, for run.json. */
-export const hashFiles = (paths: string[]): Promise<{ path: string; size: number; sha256: string }[]> =>
-  Promise.all(
-    paths.map(async (path) => {
-      const source = await fileSource(path)
-      const hash = createHash('sha256')
-      for await (const chunk of chunksOf(source)) hash.update(chunk)
-      return { path, size: source.size, sha256: hash.digest('hex') }
-    }),
-  )

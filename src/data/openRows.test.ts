@@ -8,7 +8,8 @@ import { runInNewContext } from 'node:vm'
 import { gzipSync } from 'node:zlib'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { hashFiles, parseHubSpec, readRows } from './input.node.ts'
+import { sha256Files } from '../checkpoint/sha256.node.ts'
+import { parseHubSpec, readRows } from './input.node.ts'
 import { type OpenedRows, openRows } from './openRows.node.ts'
 import type { Row } from './rows.ts'
 import { rowOrder } from './shuffle.ts'
@@ -210,7 +211,7 @@ describe('openRows', () => {
   })
 
   it('hashes files as they are', async () => {
-    expect(await hashFiles([await put('abc.jsonl', 'abc')])).toMatchObject([
+    expect(await sha256Files([await put('abc.jsonl', 'abc')])).toMatchObject([
       { size: 3, sha256: 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad' },
     ])
   })

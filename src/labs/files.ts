@@ -1,8 +1,9 @@
 /** A lab's folder: who may have it, and what is written there, each file whole or not at all. */
-import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { badInput, type Fault } from '../util/fault.ts'
 import { diskFault, writeWhole } from '../util/files.node.ts'
+import { sealedFile, unsealed } from '../util/sealed.node.ts'
 import { drawn, type Plot } from './plot.ts'
 import { standalone } from './svg.ts'
 
@@ -25,6 +26,20 @@ export const foreignFault = (root: string, name: string, what: string): Fault =>
 export const writeText = (path: string, text: string) => writeWhole(path, [new TextEncoder().encode(text)])
 
 export const writeJson = (path: string, value: unknown) => writeText(path, `${JSON.stringify(value, null, 2)}\n`)
+
+/** A file that is read again. Throws Faults 'disk'. */
+export const writeSealed = (path: string, value: object) => writeWhole(path, sealedFile(path, value, 2))
+
+/** What `writeSealed` wrote; undefined where it is not that any more, or not there. Earlier versions wrote no hash. */
+export const readOwn = async (path: string): Promise<unknown> => {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  try {
+    const value = JSON.parse(text)
+    return 'hash' in value ? unsealed(text, basename(path)) : value
+  } catch {
+    return undefined
+  }
+}
 
 /** JSON lines. */
 export const writeRows = (path: string, rows: readonly object[]) =>

@@ -1,9 +1,6 @@
 /** What a run's log says, as curves and as a page. */
-
-import { join } from 'node:path'
-import { type RunSummary, readRun } from '../runs/find.node.ts'
-import { type LoggedEvent, readLog } from '../runs/log.node.ts'
-import { eventsFile } from '../runs/run.node.ts'
+import { type RunSummary, readRun, runEvents } from '../runs/find.node.ts'
+import type { LoggedEvent } from '../runs/log.node.ts'
 import { html } from './html.ts'
 import { type Chart, measured, type Point } from './lineChart.ts'
 import { chartGrid, facts, page } from './page.ts'
@@ -11,11 +8,10 @@ import { chartGrid, facts, page } from './page.ts'
 /** Values by step for each measure that a run logged. */
 export type Curves = ReadonlyMap<string, readonly Point[]>
 
-/** Measures of steps by their names, those of evaluations as eval_... Throws Faults of `readLog`. */
+/** Measures of steps by their names, those of evaluations as eval_... Throws Faults of `readRun`. */
 export const curvesOf = async (dir: string): Promise<Curves> => {
   const curves = new Map<string, Point[]>()
-  for await (const event of readLog(join(dir, eventsFile)))
-    if (event.event === 'step' || event.event === 'eval') collect(curves, event)
+  for await (const event of runEvents(dir)) if (event.event === 'step' || event.event === 'eval') collect(curves, event)
   return curves
 }
 

@@ -21,6 +21,8 @@ const savedSchema = z.object({
   waited: count,
   evalDue: z.boolean().optional(),
   plan: z.enum(['fast', 'low']),
+  /** What the log was when this was written. */
+  log: z.object({ bytes: count, sha256: z.string() }).optional(),
   /** Of a run that plays against itself: which iteration, counted from 1, and the steps before it. */
   iteration: z.object({ number: count, start: count }).optional(),
   /** Of a run that learns from its own samples: where it is in them, and what its method carries along. */
@@ -50,7 +52,8 @@ export const resumed = async (run: Run, asked: boolean, policy: Policy): Promise
     (text): WarningEvent => ({ event: 'warning', code: 'bad-checkpoint', message: text }),
   )
   if (!found.state) return { progress: beginning, warnings }
-  const { plan, iteration, rollout, ...progress } = savedOf(found.state)
+  const { plan, iteration, rollout, log, ...progress } = savedOf(found.state)
+  run.goOn({ step: progress.step, log })
   policy.plan = plan
   return { state: found.state, progress, iteration, rollout, warnings }
 }
@@ -77,9 +80,9 @@ export const saveCheckpoint = async (
   progress: Progress,
   more: { iteration?: Iteration; rollout?: RolloutMark } = {},
 ): Promise<string> => {
-  await run.sync()
+  const log = await run.sync()
   const plan = policy.plan === 'low' ? 'low' : 'fast'
-  const json: z.infer<typeof savedSchema> = { ...progress, plan, ...more }
+  const json: z.infer<typeof savedSchema> = { ...progress, plan, log, ...more }
   const content = { files: stateFiles(policy.backend, policy.arenas), json }
   const protect = progress.best ? [progress.best.step] : []
   return writeState(run.checkpoints, progress.step, content, { keep, protect, bytes: stateBytes(policy.arenas) })

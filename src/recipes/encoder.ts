@@ -15,7 +15,8 @@ export const locate = async (settings: { model: string; adapter?: string }): Pro
 }
 
 /** The folder's tokenizer; without one, rows of ids still work. */
-export const openEncoder = async ({ dir }: Place): Promise<Encoder> => (await loadTokenizerFolder(dir)) ?? idsOnly(dir)
+export const openEncoder = async (place: Place): Promise<Encoder> =>
+  (await loadTokenizerFolder(place.dir, place.adapter)) ?? idsOnly(place.dir)
 
 export const idsOnly = (dir: string): Encoder => ({
   eosId: undefined,

@@ -1,13 +1,14 @@
 /**
  * A file that a run fills while it works, a JSON value a line: appended a group of lines at a time, each group on the disk
- * before the next is begun. Peculiar: what a killed process left of a group is cut off, so a group is made whole or not
- * at all, and a resumed run makes the very bytes of one that nobody killed.
+ * before the next is begun. Peculiar: every line carries a hash (see sealed.node.ts). What a killed process left of a group,
+ * and whatever follows a line that is not what was written, counts as not there: who fills the file makes it again, the very
+ * bytes; who only reads it is told.
  */
-import { mkdir, open } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import type { z } from 'zod'
 import { badInput } from '../util/fault.ts'
-import { diskFault, syncFolder } from '../util/files.node.ts'
+import { diskFault, makeFolders, openAppending, writeWhole } from '../util/files.node.ts'
+import { sealed, sealOf, unsealed } from '../util/sealed.node.ts'
 
 export type LineFile<T> = {
   /** Lines that are on the disk. */
@@ -15,6 +16,7 @@ export type LineFile<T> = {
   /** Lines of a group. */
   readonly group: number
   append(values: readonly T[]): Promise<void>
+  /** Throws a Fault 'bad-run' for a line that is not there, or is not what was written. */
   read(i: number): Promise<T>
   close(): Promise<void>
 }
@@ -26,60 +28,96 @@ export type LineOptions<T> = {
   group: number
 }
 
-/** Opens or makes the file. Throws Faults 'disk'. */
-export const openLines = async <T>(path: string, { schema, total, group }: LineOptions<T>): Promise<LineFile<T>> => {
+/** What the first line's hash covers: the file's place, so that no other file can stand for it. */
+const firstSeal = (path: string): string => `${basename(dirname(path))}/${basename(path)}`
+
+/** Opens or makes the file. Throws Faults 'disk', and 'not-a-file' for a link or a folder in its place. */
+export const openLines = async <T extends object>(
+  path: string,
+  { schema, total, group }: LineOptions<T>,
+): Promise<LineFile<T>> => {
   const watched = <V>(work: Promise<V>) =>
     work.catch((error) => {
       throw diskFault(error, path)
     })
-  await watched(mkdir(dirname(path), { recursive: true }))
-  const file = await watched(open(path, 'a+'))
-  // ends[i] is the byte after line i
-  const ends = await lineEnds(file)
+  await watched(makeFolders(dirname(path)))
+  const file = await openAppending(path)
+  const found = await soundLines(file, firstSeal(path))
+  // Line i ends before byte ends[i]; its hash is seals[i + 1]
+  const { ends, seals } = found
   const whole = ends.length >= total ? total : ends.length - (ends.length % group)
   ends.length = whole
-  await watched(file.truncate(ends.at(-1) ?? 0))
-  if (whole === 0) await watched(syncFolder(dirname(path)))
+  seals.length = whole + 1
+  let isCut = found.size === (ends.at(-1) ?? 0)
   return {
     group,
     get length() {
       return ends.length
     },
     async append(values) {
-      const lines = values.map((value) => Buffer.from(`${JSON.stringify(value)}\n`))
-      await watched(file.appendFile(Buffer.concat(lines)))
+      if (!isCut) await watched(file.truncate(ends.at(-1) ?? 0))
+      isCut = true
+      const bytes: Buffer[] = []
+      for (const value of values) {
+        const { text, hash } = sealed(value, seals.at(-1))
+        seals.push(hash)
+        bytes.push(Buffer.from(`${text}\n`))
+      }
+      await watched(file.appendFile(Buffer.concat(bytes)))
       await watched(file.datasync())
-      for (const { length } of lines) ends.push((ends.at(-1) ?? 0) + length)
+      for (const { length } of bytes) ends.push((ends.at(-1) ?? 0) + length)
     },
     async read(i) {
+      const altered = () =>
+        badInput('bad-run', 'was lost or is not what was written; begin a new run', { file: path, line: i + 1 })
+      if (i >= ends.length) throw altered()
       const start = i ? ends[i - 1] : 0
       const bytes = Buffer.alloc(ends[i] - start)
       await file.read(bytes, 0, bytes.length, start)
-      const { data } = schema.safeParse(parsed(bytes))
-      if (data === undefined) throw badInput('bad-run', 'was altered; begin a new run', { file: path, line: i + 1 })
+      const { data } = schema.safeParse(unsealed(bytes.toString(), seals[i]))
+      if (data === undefined) throw altered()
       return data
     },
     close: () => file.close(),
   }
 }
 
-const parsed = (bytes: Buffer): unknown => {
-  try {
-    return JSON.parse(bytes.toString())
-  } catch {
-    return undefined
+/** All lines of a file at once, whole or not at all, as `openLines` reads them. Throws Faults 'disk'. */
+export const writeLines = (path: string, values: Iterable<object>): Promise<void> => {
+  const lines = function* () {
+    let before = firstSeal(path)
+    for (const value of values) {
+      const { text, hash } = sealed(value, before)
+      before = hash
+      yield Buffer.from(`${text}\n`)
+    }
   }
+  return writeWhole(path, lines())
 }
 
 const piece = 2 ** 20
 
-const lineEnds = async (file: Awaited<ReturnType<typeof open>>): Promise<number[]> => {
+/** Ends and hashes of the lines up to the first that is not what was written. */
+const soundLines = async (file: Awaited<ReturnType<typeof openAppending>>, first: string) => {
   const ends: number[] = []
+  const seals = [first]
+  const { size } = await file.stat()
+  let rest: Buffer[] = []
   const bytes = Buffer.alloc(piece)
   for (let at = 0; ; ) {
     const { bytesRead } = await file.read(bytes, 0, piece, at)
-    if (bytesRead === 0) return ends
-    for (let i = bytes.indexOf(10); i >= 0 && i < bytesRead; i = bytes.indexOf(10, i + 1)) ends.push(at + i + 1)
+    if (bytesRead === 0) return { ends, seals, size }
+    let begin = 0
+    for (let i = bytes.indexOf(10); i >= 0 && i < bytesRead; i = bytes.indexOf(10, begin)) {
+      const line = Buffer.concat([...rest, bytes.subarray(begin, i)]).toString()
+      rest = []
+      const seal = sealOf(line, seals.at(-1)!)
+      if (seal === undefined) return { ends, seals, size }
+      begin = i + 1
+      ends.push(at + begin)
+      seals.push(seal)
+    }
+    rest.push(Buffer.from(bytes.subarray(begin, bytesRead)))
     at += bytesRead
   }
 }

@@ -3,7 +3,8 @@
  * every parameter; LoRA an adapter, new or opened, beside a frozen base.
  */
 import { freemem } from 'node:os'
-import { sha256Files } from '../checkpoint/sha256.node.ts'
+import { filesOf } from '../checkpoint/folder.node.ts'
+import { type FileHash, sha256Files } from '../checkpoint/sha256.node.ts'
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { headWeight, scoreWeight } from '../models/architecture.ts'
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'
@@ -27,9 +28,9 @@ import type { Place } from './encoder.ts'
 /** The settings of a recipe that decide what is opened. */
 export type PolicySettings = {
   loraR?: number
-  loraAlpha: number
+  loraAlpha?: number
   loraDropout: number
-  loraTarget: string[]
+  loraTarget?: string[]
   quantize: Quantize
   optimizer: OptimizerName
   weightDecay: number
@@ -43,6 +44,8 @@ export type Policy = {
   model: Model
   /** The folder of the base model. */
   dir: string
+  /** Of the adapter that the run began with. */
+  adapterDir?: string
   pretrained: Awaited<ReturnType<typeof loadPretrained>>
   adapter?: Adapter
   /** It was made for this run. */
@@ -53,8 +56,8 @@ export type Policy = {
   updater: Updater
   plan: Plan
   quantize: Quantize
-  /** SHA-256 of every weights file that results depend on. */
-  files: { path: string; sha256: string }[]
+  /** Every file of the model and the adapter that results depend on. */
+  files: FileHash[]
   counts: { parameters: number; trainable: number }
   close(): Promise<void>
 }
@@ -72,9 +75,9 @@ export const openPolicy = async (
 ): Promise<Policy> => {
   refuseRoundedTraining(settings, adapterDir)
   const opened = await loadPretrained(dir)
-  const { base, adapter, files: adapterFiles } = await adapterOf(settings, opened, adapterDir, withHead)
+  const { base, adapter } = await adapterOf(settings, opened, adapterDir, withHead)
   const pretrained = { ...opened, ...base }
-  const hashes = sha256Files([...pretrained.files, ...adapterFiles])
+  const hashes = sha256Files(await filesOf({ dir, adapter: adapterDir }, opened.files))
   const threads = threadsFor(pretrained.config, settings.threads)
   const backend = engine ?? (await openBackend({ ...settings, threads }))
   try {
@@ -86,6 +89,7 @@ export const openPolicy = async (
       ...parts,
       model,
       dir,
+      adapterDir,
       pretrained,
       adapter,
       freshAdapter: adapterDir === undefined,
@@ -129,24 +133,54 @@ const adapterOf = async (
   pretrained: Policy['pretrained'],
   dir: string | undefined,
   withHead: ((base: Base) => Base) | undefined,
-): Promise<{ base: Base; adapter?: Adapter; files: readonly string[] }> => {
+): Promise<{ base: Base; adapter?: Adapter }> => {
   const headed = (base: Base) => {
     if (withHead) return withHead(base)
     requireLanguageHead(base, pretrained.dir)
     return base
   }
   if (dir !== undefined) {
-    const { base: own, adapter, files } = await loadAdapted<Base>(dir, pretrained)
+    const { base: own, adapter } = await loadAdapted<Base>(dir, pretrained)
     const base = headed(own)
     refuseHeadAdapter(base, adapter, dir)
-    return { base, adapter: savingHead(base, { ...adapter, dropout: settings.loraDropout }), files }
+    refuseOtherShape(settings, base, adapter, dir)
+    return { base, adapter: savingHead(base, { ...adapter, dropout: settings.loraDropout }) }
   }
   const base = headed(pretrained)
-  if (settings.loraR === undefined) return { base, files: [] }
-  const { loraR: r, loraAlpha: alpha, loraDropout: dropout, loraTarget, seed } = settings
-  const targets = loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget
-  const adapter = newAdapter({ r, alpha, dropout, targets }, base.architecture, base.config, seed)
-  return { base, adapter: savingHead(base, adapter), files: [] }
+  if (settings.loraR === undefined) return { base }
+  const adapter = newAdapter({ r: settings.loraR, ...loraOf(settings) }, base.architecture, base.config, settings.seed)
+  return { base, adapter: savingHead(base, adapter) }
+}
+
+const loraOf = ({ loraAlpha: alpha = 32, loraDropout: dropout, loraTarget = ['all-linear'] }: PolicySettings) => ({
+  ...{ alpha, dropout },
+  targets: loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget,
+})
+
+/** An adapter that is there is trained on as it is: what a flag says of it must be so. */
+const refuseOtherShape = (
+  settings: PolicySettings,
+  { architecture, config }: Base,
+  { targets }: Adapter,
+  dir: string,
+) => {
+  const { loraR, loraAlpha, loraTarget, seed } = settings
+  const refuse = (flag: string, asked: unknown, found: readonly unknown[]) =>
+    badInput(
+      'bad-flag',
+      `is ${asked}, and the adapter ${dir} that is trained on has ${[...new Set(found)].join(', ')}; leave the flag out, or merge the adapter first (attune merge) and begin a new one`,
+      { flag },
+    )
+  const own = [...targets.values()]
+  const [ranks, alphas] = [own.map(({ r }) => r), own.map(({ alpha }) => alpha)]
+  if (loraR !== undefined && ranks.some((r) => r !== loraR)) throw refuse('--lora-r', loraR, ranks)
+  if (loraAlpha !== undefined && alphas.some((alpha) => alpha !== loraAlpha))
+    throw refuse('--lora-alpha', loraAlpha, alphas)
+  if (loraTarget === undefined) return
+  const asked = newAdapter({ r: 1, ...loraOf(settings) }, architecture, config, seed).targets
+  if (asked.size === targets.size && [...asked.keys()].every((module) => targets.has(module))) return
+  const short = [...targets.keys()].map((module) => module.slice(module.lastIndexOf('.') + 1))
+  throw refuse('--lora-target', loraTarget.join(','), short)
 }
 
 /** A reward model has no language head that an adapter could change. */

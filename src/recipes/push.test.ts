@@ -29,6 +29,7 @@ afterEach(async () => {
 })
 
 const cached = '/cache/hub/models--team--base/snapshots/abc/model.safetensors'
+const pairs = '/home/me/secret place/pairs.jsonl'
 const schema = z.looseObject({ output: z.string(), resume: z.boolean() })
 let began = 0
 /** Three steps, an evaluation after the second, and a result of two files. */
@@ -36,8 +37,8 @@ const made = recipe('dpo', { summary: 's', example: 'e' }, schema, async functio
   began++
   const engine = { provider: 'cpu', threads: 1, version: '0' }
   const files = {
-    model_files: [{ path: cached, sha256: 'a' }],
-    data_files: [{ path: '/home/me/secret place/pairs.jsonl', sha256: 'b' }],
+    model_files: [{ path: cached, absolute: cached, size: 1, sha256: 'a' }],
+    data_files: [{ path: pairs, absolute: pairs, size: 1, sha256: 'b' }],
   }
   yield {
     event: 'start',

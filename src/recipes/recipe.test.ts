@@ -20,12 +20,13 @@ const start: StartEvent = {
   trainable: 1,
   plan: 'fast',
   engine: { provider: 'cpu', threads: 1, version: '0' },
-  model_files: [{ path: 'm', sha256: 'a' }],
-  data_files: [{ path: 'd', sha256: 'b' }],
+  model_files: [{ path: 'm', absolute: '/m', size: 1, sha256: 'a' }],
+  data_files: [{ path: 'd', absolute: '/d', size: 1, sha256: 'b' }],
 }
 const schema = z.object({ output: z.string(), resume: z.boolean(), maxSteps: z.number() })
 const counting = (from: number) =>
   recipe('count', { summary: 's', example: 'e' }, schema, async function* ({ maxSteps }, { run, signal }) {
+    if (from > 0) run.goOn({ step: from })
     yield { ...start, step: from, total_steps: maxSteps }
     yield { event: 'progress', phase: 'load', done: 1, total: 1 }
     let step = from

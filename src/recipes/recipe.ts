@@ -4,18 +4,19 @@
  * event, and on --resume cuts the log back to the checkpoint that the `start` event names.
  */
 import { relative } from 'node:path'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { hubTarget, prepareRepo } from '../checkpoint/hubUpload.node.ts'
+import type { FileHash } from '../checkpoint/sha256.node.ts'
 import { openRun, type Run } from '../runs/run.node.ts'
 import { type Board, openBoard } from '../runs/tensorboard.node.ts'
 import type { LoopEvent, Measured } from '../train/loop.ts'
 import type { CustomLoss } from './losses.ts'
+import { placesOf } from './places.ts'
 import { endWithPush } from './push.ts'
 import { refuseUnread } from './unread.ts'
 
 /** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
 export type Metrics = Record<string, number>
-export type FileHash = { path: string; sha256: string }
 
 /** Facts that belong into run.json, and where training begins: `step` is 0, or that of the resumed checkpoint. */
 export type StartEvent = {
@@ -32,6 +33,8 @@ export type StartEvent = {
   objective?: string
   parameters: number
   trainable: number
+  /** The adapter that is trained; r and alpha of the modules that have none of their own. */
+  adapter?: { r: number; alpha: number; dropout: number; modules: string[] }
   /** Which plan of memory is used, and the engine: provider, threads, version. */
   plan: string
   engine: { provider: string; threads: number; version: string }
@@ -112,7 +115,9 @@ export const recipe = <S extends z.ZodObject>(
     const { output, resume, pushToHub, reportTo } = config as unknown as Stored
     if (!resume) refuseUnread(schema, config)
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
-    const run = await openRun(output, { method: name, config, resume, command, changeable })
+    const places = await placesOf(config)
+    const defaults = defaultsOf(schema)
+    const run = await openRun(output, { method: name, config, resume, command, changeable, places, defaults })
     const opened: Closable[] = [run]
     const own = <T extends Closable>(thing: T): T => {
       opened.push(thing)
@@ -120,6 +125,7 @@ export const recipe = <S extends z.ZodObject>(
     }
     let board: Board | undefined
     try {
+      for (const message of run.warnings) yield { event: 'warning', code: 'lock', message }
       for await (const measured of body(config, { signal, own, run, loss })) {
         const event = finite(measured)
         if (event.event === 'start' && target) await prepareRepo(target)
@@ -135,6 +141,9 @@ export const recipe = <S extends z.ZodObject>(
   },
 })
 
+const defaultsOf = ({ shape }: z.ZodObject): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(shape).map(([key, field]) => [key, z.safeParse(field, undefined).data]))
+
 /** What may differ when a run is resumed: how long it goes, what is kept, and what results do not depend on. */
 const changeable = [
   'output',
@@ -147,6 +156,7 @@ const changeable = [
   'patience',
   'iterations',
   'logEvery',
+  'keepRollouts',
 ].concat(['memory', 'device', 'threads', 'saveDtype', 'pushToHub', 'reportTo'])
 
 /** Without measures that have no value in this step, such as those of rejected replies where a batch held none. */
@@ -156,11 +166,11 @@ const finite = (event: TrainEvent): TrainEvent =>
 const store = async (run: Run, event: TrainEvent) => {
   if (event.event === 'progress') return
   if (event.event === 'start') {
-    const { event: _, step, ...facts } = event
-    await run.started(step, facts)
-    if (step > 0) return
+    const { event: _, step: __, ...facts } = event
+    if (await run.started(facts)) return
   }
   // Relative, so that a run may be moved
   await run.append(event.event === 'checkpoint' ? { ...event, path: relative(run.dir, event.path) } : event)
-  if (event.event === 'checkpoint' || event.event === 'end') await run.sync()
+  if (event.event === 'checkpoint') await run.sync()
+  if (event.event === 'end') await run.ended()
 }

@@ -3,7 +3,7 @@
  * computed is found again by a resumed run, a later epoch or another run. Peculiar: each example is a pass of its own,
  * so a value never depends on what else was in a batch, and a resumed run reads the very bits that were written.
  */
-import { appendFile, mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
@@ -13,6 +13,8 @@ import type { Model } from '../passes/model.ts'
 import { targetStats } from '../passes/stats.ts'
 import { cacheFolder } from '../util/cacheFolder.node.ts'
 import { assert } from '../util/fault.ts'
+import { appendText, makeFolders } from '../util/files.node.ts'
+import { sealed, unsealed } from '../util/sealed.node.ts'
 import { hasLiveReference, type Policy, referenceModel } from './policy.ts'
 
 export type Reference = {
@@ -52,7 +54,7 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
       assert(!frozen || !complete, 'a reference value is missing, and the model has changed')
       const values = await branchSums(model, tree, weights)
       known.set(name, values)
-      await kept.append(JSON.stringify({ k: name, v: values }))
+      await kept.append(sealed({ k: name, v: values }).text)
       return values
     },
   }
@@ -66,15 +68,14 @@ const keyOf = ({ trunk, branches }: Tree, weights?: readonly ArrayLike<number>[]
 /** Appends lines until that fails once. */
 const keeper = (path: string) => {
   let trouble: string | undefined
-  let folder: Promise<unknown> | undefined
   return {
     trouble: () => trouble,
     async append(line: string) {
       if (trouble) return
       try {
-        await (folder ??= mkdir(dirname(path), { recursive: true }))
-        // One line, one write: lines of two processes do not mix. The newline before it ends a line that was torn
-        await appendFile(path, `\n${line}\n`)
+        await makeFolders(dirname(path))
+        // The newline before it ends a line that was torn
+        await appendText(path, `\n${line}\n`)
       } catch (error) {
         trouble = `reference values could not be kept in ${path} (${(error as Error).message}); set ATTUNE_CACHE to a folder that can be written`
       }
@@ -92,7 +93,7 @@ const readKnown = async (path: string): Promise<Map<string, number[]>> => {
 /** A torn or damaged line is only a value to compute again. */
 const knownIn = (line: string): [string, number[]][] => {
   try {
-    const { k, v } = lineSchema.parse(JSON.parse(line))
+    const { k, v } = lineSchema.parse(unsealed(line))
     return [[k, v]]
   } catch {
     return []

@@ -52,6 +52,9 @@ export const rolloutFields = (numGenerations: number) => ({
     .optional()
     .describe('stop as soon as the mean KL(policy || reference) of a rollout passes this, in nats a sample'),
   sampleEvery: count().default(50).describe('steps from one table of samples to the next'),
+  keepRollouts: on('remove the rows of a rollout once a checkpoint lies behind it').describe(
+    'every sample with its log-probs, rewards and advantages stays in rollouts/',
+  ),
 })
 
 const klCoef = (fallback: number, where: string) =>

@@ -118,14 +118,14 @@ const learningFields = (learningRate: number) => ({
 
 const loraFields = (dropout: number) => ({
   loraR: count().optional().describe('train a LoRA adapter of this rank instead of all weights'),
-  loraAlpha: positive().default(32).describe('the adapter counts alpha / r'),
+  loraAlpha: positive().optional().describe('the adapter counts alpha / r (default: 32)'),
   loraDropout: z.number().min(0).lt(1).default(dropout).describe('in front of the adapter, while training'),
   loraTarget: z
     .array(z.string().min(1))
     .min(1)
-    .default(['all-linear'])
+    .optional()
     .meta({ value: 'NAMES', separator: ',' })
-    .describe('modules that get an adapter: q_proj,v_proj, or all-linear (all but the head)'),
+    .describe('modules that get an adapter: q_proj,v_proj, or all-linear, all but the head (default: all-linear)'),
   quantize: quantizeField.describe(
     "QLoRA: round the frozen weights of the blocks' linear layers to 8 or 4 bits; the adapter stays fp32",
   ),

@@ -7,7 +7,6 @@
 
 import type { Completion, Text } from '../data/rows.ts'
 import { endIds } from '../generate/generate.ts'
-import { sameFiles } from '../runs/run.node.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
 import { beginning, type Progress } from '../train/loop.ts'
 import { restoreState } from '../train/state.ts'
@@ -52,7 +51,7 @@ const selfPlay = async function* (
     })
   // model
   const policy = own(await openPolicy(config, place))
-  const tokenizer = await loadTokenizerFolder(place.dir)
+  const tokenizer = await loadTokenizerFolder(place.dir, place.adapter)
   const encoder = tokenizer ?? idsOnly(place.dir)
   const eosIds = endIds(policy.model.config.raw, policy.pretrained.generationConfig, tokenizer?.eosId)
   const vocabulary = policy.model.config.vocab_size
@@ -76,10 +75,7 @@ const selfPlay = async function* (
   const dropped = { train: data.rows.dropped, eval: data.held?.dropped ?? {} }
   const started = { ...streams, dropped, files }
   const models = { ...policy, files: [...policy.files, ...helpers.files] }
-  const start = await startEvent({ policy: models, examples: started }, begin.progress.step, total)
-  // Answers may lie there before the first checkpoint does
-  if (run.before) sameFiles(run.before, start)
-  yield start
+  yield await startEvent({ policy: models, examples: started }, begin.progress.step, total)
   if (!begin.state) yield* unreadWarnings([data.rows, data.held])
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
   // iterations

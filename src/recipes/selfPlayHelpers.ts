@@ -4,8 +4,8 @@
  * their own only text goes to and fro.
  */
 import { join } from 'node:path'
-import { openAdapter } from '../checkpoint/folder.node.ts'
-import { sha256Files } from '../checkpoint/sha256.node.ts'
+import { filesOf } from '../checkpoint/folder.node.ts'
+import { type FileHash, sha256Files } from '../checkpoint/sha256.node.ts'
 import { encodePrompt } from '../data/examples.ts'
 import { type Completion, isIds, isMessages, type Text } from '../data/rows.ts'
 import { endIds } from '../generate/generate.ts'
@@ -17,7 +17,7 @@ import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
 import { badInput, Fault } from '../util/fault.ts'
 import { idsOnly, locate, readBy } from './encoder.ts'
 import type { LineFile } from './lineFile.ts'
-import type { FileHash, ProgressEvent } from './recipe.ts'
+import type { ProgressEvent } from './recipe.ts'
 import { type Answer, answer, openAnswers, seedOf } from './selfPlayAnswers.ts'
 import type { Helper } from './selfPlayCompare.ts'
 import type { Encoding, Given, PlayRows } from './selfPlayRows.ts'
@@ -137,9 +137,8 @@ const byModel = async (name: string, settings: HelperSettings, own: Encoding): P
   const { device, threads } = settings
   const place = await locate({ model: name })
   const { files: weights, config } = await loadPretrained(place.dir)
-  const adapter = place.adapter === undefined ? [] : (await openAdapter(place.adapter)).files
-  const files = await sha256Files([...weights, ...adapter])
-  const tokenizer = await loadTokenizerFolder(place.dir)
+  const files = await sha256Files(await filesOf(place, weights))
+  const tokenizer = await loadTokenizerFolder(place.dir, place.adapter)
   const encoder = tokenizer ?? idsOnly(place.dir)
   const vocabulary = config.vocab_size
   requireCommonTongue(name, tokenizer !== undefined, vocabulary, own)

@@ -3,13 +3,14 @@
  * phase looks only at what lies in the run's folder; what is complete there is not made again, and what a phase says is
  * said from its files, so the log of a run that was resumed is the log of one that never stopped.
  */
-import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { z } from 'zod'
 import type { Run } from '../runs/run.node.ts'
 import type { EvalEvent, Progress } from '../train/loop.ts'
 import type { LossFunction } from '../train/loss.ts'
 import { badInput } from '../util/fault.ts'
-import { diskFault, writeWhole } from '../util/files.node.ts'
+import { diskFault, makeFolders, writeWhole } from '../util/files.node.ts'
+import { readSealed, sealedFile } from '../util/sealed.node.ts'
 import type { Iteration } from './checkpoints.ts'
 import type { LineFile } from './lineFile.ts'
 import { oddWarnings } from './oddRows.ts'
@@ -121,8 +122,11 @@ async function* matchPhase(play: Play, iteration: number): Phase<Record<string, 
 
 const resultPath = (play: Play, iteration: number) => pathOf(play, iteration, 'evaluation.json')
 
-const knownResult = (play: Play, iteration: number): Promise<Record<string, number> | undefined> =>
-  readFile(resultPath(play, iteration), 'utf8').then(JSON.parse, () => undefined)
+const resultSchema = z.record(z.string(), z.number())
+
+/** Undefined where it is to be made, which also a damaged one is. */
+const knownResult = async (play: Play, iteration: number): Promise<Record<string, number> | undefined> =>
+  resultSchema.safeParse(await readSealed(resultPath(play, iteration))).data
 
 /**
  * What the model says of an iteration's measured lists. Iteration 0 is the model before training, on the lists of the
@@ -150,10 +154,10 @@ async function* evaluationPhase(play: Play, iteration: number, step: number): Ph
   const all = { ...evaluated, ...(scored.length ? measuresOf(scored, scale) : {}), ...match }
   const result = Object.fromEntries(Object.entries(all).filter(([, value]) => Number.isFinite(value)))
   const path = resultPath(play, iteration)
-  await mkdir(dirname(path), { recursive: true }).catch((error) => {
+  await makeFolders(dirname(path)).catch((error) => {
     throw diskFault(error, path)
   })
-  await writeWhole(path, [new TextEncoder().encode(`${JSON.stringify(result)}\n`)])
+  await writeWhole(path, sealedFile(path, result))
   return evalEvent(result, iteration, step)
 }
 
@@ -212,7 +216,7 @@ export async function* playIteration(
   const fresh = progress.step === 0
   if (fresh && (yield* preparation(play, number, start)) === interrupted) return { progress, stopped: 'interrupted' }
   const { file, total } = await openListsOf(play, rows, number)
-  if (file.length < total) throw badInput('bad-run', 'has lost lines; begin a new run', { file: play.run.dir })
+  if (file.length < total) throw lostLines(pathOf(play, number, `${rows.name}-lists.jsonl`))
   const { lines, warnings } = await survey(file, total)
   if (fresh) yield* warnings
   if (fresh) yield* sampled(play, number, start)
@@ -234,6 +238,9 @@ export async function* playIteration(
   yield evaluation
   return { progress: trained.progress, evaluation }
 }
+
+const lostLines = (file: string) =>
+  badInput('bad-run', 'has lost lines, or some are not what was written; begin a new run', { file })
 
 /** Steps of the iterations after this one, at most. */
 export const laterSteps = (settings: PlaySettings, number: number, rows: number): number => {

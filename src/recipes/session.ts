@@ -3,8 +3,9 @@
  * evaluations, and the result on disk. A recipe gives the parts that make it what it is.
  */
 
+import { sha256Files } from '../checkpoint/sha256.node.ts'
 import { readState } from '../checkpoint/state.node.ts'
-import { hashFiles } from '../data/input.node.ts'
+import type { Adapter } from '../models/lora.ts'
 import { type ScheduleName, schedule } from '../optim/schedules.ts'
 import type { Run } from '../runs/run.node.ts'
 import { type Progress, train } from '../train/loop.ts'
@@ -192,11 +193,16 @@ export const startEvent = async (
   dropped: notUsed(examples.dropped.train, examples.train),
   ...(examples.eval && evalDropped(notUsed(examples.dropped.eval, examples.eval))),
   ...policy.counts,
+  ...(policy.adapter && { adapter: shapeOf(policy.adapter) }),
   plan: policy.plan,
   engine: policy.backend.description,
-  model_files: policy.files,
-  data_files: (await hashFiles(examples.files)).map(({ path, sha256 }) => ({ path, sha256 })),
+  // Policy, value model and rewards may be of one folder
+  model_files: [...new Map(policy.files.map((file) => [file.absolute, file])).values()],
+  data_files: await sha256Files(examples.files),
 })
+
+/** What the adapter is that is trained, whoever made it. */
+const shapeOf = ({ r, alpha, dropout, targets }: Adapter) => ({ r, alpha, dropout, modules: [...targets.keys()] })
 
 const evalDropped = (dropped: Counts) => Object.keys(dropped).length > 0 && { eval_dropped: dropped }
 

@@ -2,7 +2,7 @@
 
 type Comparable = {
   name: string
-  info: { method: string; config: Readonly<Record<string, unknown>> }
+  info: { method: string; config: Readonly<Record<string, unknown>>; places?: Readonly<Record<string, unknown>> }
   steps: number
   last: Readonly<Record<string, number>>
   evaluation?: Readonly<Record<string, number>>
@@ -21,7 +21,9 @@ const passing = new Set(['output', 'resume'])
 const counters = new Set(['step', 'total_steps', 'seconds', 'tokens_per_second', 'learning_rate'])
 
 export const compareRuns = (runs: readonly Comparable[]): Comparison => {
-  const settings = runs.map(({ info }) => ({ method: info.method, ...info.config }))
+  // Equal relative paths of two folders are two places
+  const arePlaced = runs.every(({ info }) => info.places)
+  const settings = runs.map(({ info }) => ({ method: info.method, ...info.config, ...(arePlaced && info.places) }))
   const metrics = runs.map(({ steps, last, evaluation }) => ({ steps, ...without(last), ...without(evaluation ?? {}) }))
   const differs = ([, values]: [string, unknown[]]) => new Set(values.map((value) => JSON.stringify(value))).size > 1
   return {

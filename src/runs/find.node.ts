@@ -7,7 +7,7 @@ import { basename, join, resolve } from 'node:path'
 import { badInput, runFailure } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
 import { isRunning } from './lock.node.ts'
-import { type LoggedEvent, readLog } from './log.node.ts'
+import { type LoggedEvent, logUpTo, readLog } from './log.node.ts'
 import { eventsFile, type RunInfo, readInfo } from './run.node.ts'
 
 /** Where runs are put and looked for by name. */
@@ -71,7 +71,7 @@ export const requireRun = async (name: string, root = runsRoot): Promise<string>
 export const readRun = async (dir: string): Promise<RunSummary> => {
   const info = await readInfo(dir)
   const events = { first: {}, last: {}, steps: 0, stopped: undefined } as Tally
-  for await (const event of readLog(join(dir, eventsFile))) tally(events, event)
+  for await (const event of loggedEvents(dir, info)) tally(events, event)
   const { stopped, ...numbers } = events
   const state = (await isRunning(dir)) ? 'running' : (stopped ?? 'broken off')
   const totalSteps = typeof info.total_steps === 'number' ? info.total_steps : numbers.steps
@@ -101,8 +101,16 @@ const resultOf = async (dir: string): Promise<RunSummary['result']> => {
   return undefined
 }
 
-/** Every event of a run. */
-export const runEvents = (dir: string): AsyncIterable<LoggedEvent> => readLog(join(dir, eventsFile))
+/** Every event of a run. Throws the Faults of `readRun`. */
+export async function* runEvents(dir: string): AsyncGenerator<LoggedEvent> {
+  yield* loggedEvents(dir, await readInfo(dir))
+}
+
+async function* loggedEvents(dir: string, { log }: RunInfo): AsyncGenerator<LoggedEvent> {
+  const path = join(dir, eventsFile)
+  if (log) await logUpTo(path, log)
+  yield* readLog(path)
+}
 
 /** Removes a run's folder. Throws a Fault 'locked' while it is written. */
 export const deleteRun = async (dir: string): Promise<void> => {
@@ -124,8 +132,10 @@ export const modelOfRun = async (
       file: dir,
     })
   if (result.kind === 'model') return { model: result.path }
-  const { config } = await readInfo(dir)
-  return { model: String(config.model), adapter: result.path }
+  const { config, places } = await readInfo(dir)
+  const place = places?.model
+  const isThere = typeof place === 'string' && (await stat(place).catch(() => undefined))
+  return { model: isThere ? place : String(config.model), adapter: result.path }
 }
 
 /** A name under `root` that no folder has yet: dpo-1, dpo-2, ... */

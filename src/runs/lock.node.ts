@@ -2,25 +2,36 @@
  * One process writes a run at a time: `run.lock` names it. The lock of a process that is gone is taken over; whether a
  * process of another machine is gone cannot be seen from here, so that lock stands until somebody removes it.
  */
-import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { link, lstat, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
+import { z } from 'zod'
 import { runFailure } from '../util/fault.ts'
+import { notAFile, syncFolder, writeSynced } from '../util/files.node.ts'
+import { sealed, unsealed } from '../util/sealed.node.ts'
 
-export type Holder = {
-  pid: number
-  host: string
-  since: string
+const holderSchema = z.object({
+  pid: z.number().int().positive(),
+  host: z.string(),
+  since: z.string(),
   /** When the process began, in the system's ticks, where it tells: numbers of processes come again. */
-  began?: string
-}
+  began: z.string().optional(),
+})
+type Holder = z.infer<typeof holderSchema>
 
 const lockName = 'run.lock'
 
-/** Takes the lock of a folder and returns what gives it back. Throws a Fault 'locked' where a process holds it. */
-export const takeLock = async (dir: string): Promise<() => Promise<void>> => {
+/**
+ * Takes the lock of a folder and returns what gives it back. Throws a Fault 'locked' where a process holds it.
+ * @param warn told where a lock was taken over that nothing can be read from
+ */
+export const takeLock = async (
+  dir: string,
+  warn: (message: string) => void = () => {},
+): Promise<() => Promise<void>> => {
   const path = join(dir, lockName)
-  const mine = JSON.stringify({
+  const { text: mine } = sealed({
     pid: process.pid,
     host: hostname(),
     since: new Date().toISOString(),
@@ -31,18 +42,24 @@ export const takeLock = async (dir: string): Promise<() => Promise<void>> => {
       await removeLeftovers(dir)
       return () => rm(path, { force: true })
     }
-    const holder = await lockHolder(dir)
+    const info = await lstat(path).catch(() => undefined)
+    if (info && !info.isFile()) throw notAFile(path, info, 'remove it if no process writes this run')
+    const holder = await holderIn(path)
     if (holder && (await isAlive(holder))) throw locked(holder, path)
+    // A lock appears with its content, so that of a living process is never empty or torn
+    if (info && !holder) warn(`${path} was damaged, as after a power cut, and was taken over`)
     await removeStale(path)
   }
   throw runFailure('locked', 'changes hands; try again', { file: path })
 }
 
-/** Whoever the lock names, alive or not. */
-export const lockHolder = async (dir: string): Promise<Holder | undefined> => {
-  const text = await readFile(join(dir, lockName), 'utf8').catch(() => '')
+/** Whoever the lock names, alive or not; undefined where it names nobody. */
+const holderIn = async (path: string): Promise<Holder | undefined> => {
+  const text = await readFile(path, 'utf8').catch(() => '')
   try {
-    return JSON.parse(text)
+    const found = JSON.parse(text)
+    // Locks of earlier versions had no hash
+    return holderSchema.parse('hash' in found ? unsealed(text) : found)
   } catch {
     return undefined
   }
@@ -50,16 +67,17 @@ export const lockHolder = async (dir: string): Promise<Holder | undefined> => {
 
 /** Whether a process writes this run now, as far as one can see from this machine. */
 export const isRunning = async (dir: string): Promise<boolean> => {
-  const holder = await lockHolder(dir)
+  const holder = await holderIn(join(dir, lockName))
   return holder !== undefined && isAlive(holder)
 }
 
-/** A file appears with its content at once, so no reader finds an empty lock. */
+/** A file appears with its content at once, and is on the disk, so no reader finds an empty lock. */
 const created = async (path: string, content: string): Promise<boolean> => {
-  const own = `${path}.${process.pid}`
-  await writeFile(own, content)
+  const own = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`
   try {
+    await writeSynced(own, [Buffer.from(content)])
     await link(own, path)
+    await syncFolder(dirname(path))
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
@@ -72,16 +90,16 @@ const created = async (path: string, content: string): Promise<boolean> => {
 /** Of processes that were killed while they took the lock. */
 const removeLeftovers = async (dir: string) => {
   for (const name of await readdir(dir)) {
-    const pid = /^run\.lock\.(?:stale\.)?(\d+)$/.exec(name)?.[1]
-    if (pid !== undefined && !exists(Number(pid))) await rm(join(dir, name), { force: true })
+    const pid = /^run\.lock\.(?:stale\.)?(\d+)(?:\.[0-9a-f]+)?$/.exec(name)?.[1]
+    if (pid !== undefined && !exists(Number(pid))) await rm(join(dir, name), { recursive: true, force: true })
   }
 }
 
 /** Renamed away first and looked at again: between reading and removing another process may have taken it. */
 const removeStale = async (path: string) => {
-  const away = join(dirname(path), `${lockName}.stale.${process.pid}`)
+  const away = join(dirname(path), `${lockName}.stale.${process.pid}.${randomBytes(6).toString('hex')}`)
   await rename(path, away).catch(() => {})
-  const holder = await readFile(away, 'utf8').then(JSON.parse, () => undefined)
+  const holder = await holderIn(away)
   if (holder && (await isAlive(holder))) await link(away, path).catch(() => {})
   await rm(away, { force: true })
 }

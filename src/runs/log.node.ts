@@ -2,34 +2,78 @@
  * The event log of a run, `events.jsonl`: one JSON object a line, appended. A process that dies while it writes leaves
  * half a line at the end, which readers pass over and the next writer cuts off.
  */
+import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { badInput } from '../util/fault.ts'
-import { diskFault } from '../util/files.node.ts'
+import { diskFault, diskFault, openAppending } from '../util/files.node.ts'
 import { parseJson } from '../util/json.ts'
 
 export type LoggedEvent = { event: string; [field: string]: unknown }
 
+/** How much of a log was written at a moment, and the hash of it. */
+export type LogMark = { bytes: number; sha256: string }
+
 export type LogWriter = {
   append(event: LoggedEvent): Promise<void>
   /** What was appended is on the disk afterwards. */
-  sync(): Promise<void>
+  sync(): Promise<LogMark>
   close(): Promise<void>
 }
 
-/** Opens the log for appending, keeping its first `bytes` bytes. Throws Faults 'disk'. */
-export const openLog = async (path: string, bytes: number): Promise<LogWriter> => {
+/** What stays of a log that is opened to be gone on with. */
+export type LogStart = { bytes: number; hash: Hash }
+
+export const emptyLog = (): LogStart => ({ bytes: 0, hash: createHash('sha256') })
+
+/** Opens the log for appending, keeping its beginning. Throws Faults 'disk' and 'not-a-file'. */
+export const openLog = async (path: string, start: LogStart): Promise<LogWriter> => {
+  let { bytes } = start
+  const { hash } = start
   const watched = <T>(work: Promise<T>) =>
     work.catch((error) => {
       throw diskFault(error, path)
     })
-  const file = await watched(open(path, 'a'))
+  const file = await openAppending(path)
   await watched(file.truncate(bytes))
   return {
-    append: (event) => watched(file.appendFile(`${JSON.stringify(event)}\n`)),
-    sync: () => watched(file.datasync()),
+    async append(event) {
+      const line = Buffer.from(`${JSON.stringify(event)}\n`)
+      await watched(file.appendFile(line))
+      hash.update(line)
+      bytes += line.length
+    },
+    async sync() {
+      await watched(file.datasync())
+      return { bytes, sha256: hash.copy().digest('hex') }
+    },
     close: () => file.close(),
   }
+}
+
+/** The first bytes of a log. Throws a Fault 'bad-log' where they are not what was written. */
+export const logUpTo = async (
+  path: string,
+  { bytes, sha256 }: { bytes: number; sha256?: string },
+): Promise<LogStart> => {
+  if (bytes === 0) return emptyLog()
+  const hash = createHash('sha256')
+  let there = 0
+  try {
+    for await (const chunk of createReadStream(path, { end: bytes - 1 })) {
+      hash.update(chunk)
+      there += chunk.length
+    }
+  } catch (error) {
+    throw unreadable(error, path)
+  }
+  if (there === bytes && (sha256 === undefined || hash.copy().digest('hex') === sha256)) return { bytes, hash }
+  throw badInput('bad-log', 'was cut or altered since it was written; put it back, or begin a new run', { file: path })
+}
+
+const unreadable = (error: unknown, path: string) => {
+  const { code } = error as NodeJS.ErrnoException
+  const what = code === 'ENOENT' ? 'is gone' : `cannot be read (${code})`
+  return badInput('bad-log', `${what}; put the log of the run back, or begin a new run`, { file: path })
 }
 
 /**
@@ -69,7 +113,7 @@ async function* lines(path: string): AsyncGenerator<string> {
         })
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unreadable(error, path)
   } finally {
     input.destroy()
   }
@@ -85,8 +129,8 @@ const parsed = (text: string): LoggedEvent | undefined => {
 }
 
 /**
- * How many bytes of a log belong to the run up to a step: all up to the checkpoint of that step, so that what comes
- * after it is done and logged again; where that line was lost, all up to the step itself.
+ * How many bytes of a log belong to the run up to a step, for checkpoints of earlier versions, which do not say: all up to
+ * the checkpoint of that step; where that line was lost, all up to the step itself.
  */
 export const bytesUpTo = async (path: string, step: number): Promise<{ bytes: number; checkpoint: boolean }> => {
   let bytes = 0

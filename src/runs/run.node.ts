@@ -3,14 +3,15 @@
  * that the recipe puts beside them. Peculiar: nothing but a lock is written before training starts, so bad input leaves
  * no folder behind; a folder takes one run, and --resume goes on with that one.
  */
-import { readdir, readFile, rmdir } from 'node:fs/promises'
+import { readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { availableParallelism, cpus, totalmem } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
-import { badInput } from '../util/fault.ts'
+import { assert, badInput } from '../util/fault.ts'
 import { diskFault, makeFolders, writeWhole } from '../util/files.node.ts'
+import { sealedFile, unsealed } from '../util/sealed.node.ts'
 import { takeLock } from './lock.node.ts'
-import { bytesUpTo, type LoggedEvent, type LogWriter, openLog } from './log.node.ts'
+import { bytesUpTo, emptyLog, type LoggedEvent, type LogMark, type LogWriter, logUpTo, openLog } from './log.node.ts'
 
 export type RunOptions = {
   /** The recipe's name: sft, dpo, ... */
@@ -21,7 +22,13 @@ export type RunOptions = {
   command: readonly string[]
   /** Keys of `config` that may differ when a run is resumed. */
   changeable: readonly string[]
+  /** Where that which `config` names lies, by its keys, from the root: where two agree, they may be typed differently. */
+  places?: Places
+  /** What settings are that are not given; runs of earlier versions know nothing of later settings. */
+  defaults?: Readonly<Record<string, unknown>>
 }
+
+export type Places = Record<string, string | string[]>
 
 export type Run = {
   /** The run's folder, absolute. */
@@ -32,23 +39,45 @@ export type Run = {
   readonly resumed: boolean
   /** What run.json said when the folder was opened. */
   readonly before?: RunInfo
-  /** Writes run.json with these facts; a resumed run's log is cut back to the checkpoint of this step. */
-  started(step: number, facts: Readonly<Record<string, unknown>>): Promise<void>
+  /** What a user should know of how the folder was found. */
+  readonly warnings: readonly string[]
+  /** To be called before `started` where a checkpoint is gone on with, with what it says of the log. */
+  goOn(checkpoint: Checkpoint): void
+  /**
+   * Writes run.json with these facts. @returns whether the log goes on: it is cut back to the checkpoint, its line the last.
+   * Throws Faults 'changed' where files are not what they were, 'bad-log' where the log is not.
+   */
+  started(facts: Readonly<Record<string, unknown>>): Promise<boolean>
   append(event: LoggedEvent): Promise<void>
   /** The log is on the disk afterwards. */
-  sync(): Promise<void>
+  sync(): Promise<LogMark>
+  /** The log's last line is written: run.json says what the log is. */
+  ended(): Promise<void>
   /** Gives the folder back; without `started`, folders that were made for it go away. */
   close(): Promise<void>
 }
 
-const hashes = z.array(z.object({ path: z.string(), sha256: z.string() })).optional()
+type Checkpoint = { step: number; log?: LogMark }
+
+const fileHash = z.object({
+  path: z.string(),
+  absolute: z.string().optional(),
+  size: z.number().optional(),
+  sha256: z.string(),
+})
+const hashes = z.array(fileHash).optional()
+
+const logMark = z.object({ bytes: z.number().int().nonnegative(), sha256: z.string() })
 
 const infoSchema = z.looseObject({
-  format: z.literal(1),
+  /** 1: of versions whose run.json had no hash, and of the model's files the weights alone. */
+  format: z.literal([1, 2]),
   method: z.string(),
   created: z.string(),
   command: z.array(z.string()),
   config: z.record(z.string(), z.unknown()),
+  /** Files, folders and runs that settings name, from the root of the machine. */
+  places: z.record(z.string(), z.union([z.string(), z.array(z.string())])).optional(),
   versions: z.record(z.string(), z.string()),
   machine: z.record(z.string(), z.union([z.string(), z.number()])),
   /** Each time the run was resumed: when, from which step, and settings that changed. */
@@ -58,6 +87,8 @@ const infoSchema = z.looseObject({
   engine: z.looseObject({ threads: z.number().int().positive() }).optional(),
   model_files: hashes,
   data_files: hashes,
+  /** The whole log, since the run ended. */
+  log: logMark.optional(),
 })
 /** run.json, with the facts of the `start` event beside these. */
 export type RunInfo = z.infer<typeof infoSchema>
@@ -73,33 +104,62 @@ export const openRun = async (output: string, options: RunOptions): Promise<Run>
     for (const path of made.toReversed()) await rmdir(path).catch(() => {})
   }
   const before = await claim(dir, options)
-  const unlock = await takeLock(dir).catch(async (error) => {
+  const warnings: string[] = []
+  const unlock = await takeLock(dir, (message) => warnings.push(message)).catch(async (error) => {
     await unmake()
     throw diskFault(error, dir, undefined, badInput)
   })
-  let log: LogWriter | undefined
+  await removeLeftovers(dir)
   const path = join(dir, eventsFile)
+  let checkpoint: Checkpoint | undefined
+  let info: RunInfo
+  let log: LogWriter | undefined
   return {
     dir,
     checkpoints: join(dir, 'checkpoints'),
     resumed: before !== undefined,
     before,
-    async started(step, facts) {
-      if (before && step > 0) sameFiles(before, facts)
-      const { bytes, checkpoint } = step > 0 ? await bytesUpTo(path, step) : { bytes: 0, checkpoint: true }
-      await writeInfo(dir, { ...(before ? continued(before, step, options) : fresh(options)), ...facts })
-      log = await openLog(path, bytes)
-      // Its line was lost in a crash right after it was written
-      if (!checkpoint) await log.append({ event: 'checkpoint', step, path: join('checkpoints', `step-${step}`) })
+    warnings,
+    goOn(from) {
+      checkpoint = from
+    },
+    async started(facts) {
+      if (before) sameFiles(before, facts)
+      const { start, told } = checkpoint ? await logAt(path, checkpoint) : { start: emptyLog(), told: true }
+      info = { ...(before ? continued(before, checkpoint?.step ?? 0, options) : fresh(options)), ...facts }
+      await writeInfo(dir, info)
+      log = await openLog(path, start)
+      if (!told) await log.append(checkpointLine(checkpoint!.step))
+      return checkpoint !== undefined
     },
     append: async (event) => log?.append(event),
-    sync: async () => log?.sync(),
+    async sync() {
+      assert(log, 'the run has not started')
+      return log.sync()
+    },
+    async ended() {
+      assert(log, 'the run has not started')
+      await writeInfo(dir, { ...info, log: await log.sync() })
+    },
     async close() {
       await log?.close()
       await unlock()
       if (!log) await unmake()
     },
   }
+}
+
+const checkpointLine = (step: number): LoggedEvent => ({
+  event: 'checkpoint',
+  step,
+  path: join('checkpoints', `step-${step}`),
+})
+
+/** The log up to a checkpoint, and whether the checkpoint's own line is part of it. */
+const logAt = async (path: string, { step, log }: Checkpoint) => {
+  if (log) return { start: await logUpTo(path, log), told: false }
+  const { bytes, checkpoint } = await bytesUpTo(path, step)
+  return { start: await logUpTo(path, { bytes }), told: checkpoint }
 }
 
 /** @returns the folders that it made */
@@ -118,10 +178,17 @@ const noFolder = (error: NodeJS.ErrnoException, dir: string) => {
 }
 
 /** What a process that was killed before its first line may have left. */
-const leftover = /^run\.(lock.*|json\.tmp)$/
+const leftover = /^run\.(lock.*|json(\.[0-9a-f]+)?\.tmp)$/
+
+/** The lock is held, so nobody writes them. */
+const removeLeftovers = async (dir: string) => {
+  for (const name of await readdir(dir))
+    if (/^run\.json\.[0-9a-f]+\.tmp$/.test(name)) await rm(join(dir, name), { recursive: true, force: true })
+}
 
 /** Looks at what the folder holds. @returns the run to resume, if any */
-const claim = async (dir: string, { method, config, resume, changeable }: RunOptions): Promise<RunInfo | undefined> => {
+const claim = async (dir: string, options: RunOptions): Promise<RunInfo | undefined> => {
+  const { resume } = options
   const names = await readdir(dir).catch((error) => {
     throw error.code === 'ENOTDIR' ? aFile(dir) : noFolder(error, dir)
   })
@@ -133,27 +200,26 @@ const claim = async (dir: string, { method, config, resume, changeable }: RunOpt
     throw badInput('taken', `already holds a run (${info.method}); go on with --resume or choose another --output`, {
       file: dir,
     })
-  if (info) sameRun(info, method, config, changeable, dir)
+  if (info) sameRun(info, options, dir)
   return info
 }
 
 const plain = (config: Readonly<Record<string, unknown>>): Record<string, unknown> => JSON.parse(JSON.stringify(config))
 
+const equal = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+
 /** Settings whose value is not what it was. */
-const changes = (info: RunInfo, config: RunOptions['config']) => {
+const changes = (info: RunInfo, { config, places = {}, defaults = {} }: RunOptions): string[] => {
   const [was, is] = [info.config, plain(config)]
-  return Object.keys({ ...was, ...is }).filter((key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]))
+  const isUnknown = (key: string) => !Object.hasOwn(was, key) && equal(is[key], defaults[key])
+  const isThere = (key: string) => info.places?.[key] !== undefined && equal(info.places[key], places[key])
+  return Object.keys({ ...was, ...is }).filter((key) => !(equal(was[key], is[key]) || isUnknown(key) || isThere(key)))
 }
 
-const sameRun = (
-  info: RunInfo,
-  method: string,
-  config: RunOptions['config'],
-  changeable: readonly string[],
-  dir: string,
-) => {
+const sameRun = (info: RunInfo, options: RunOptions, dir: string) => {
+  const { method, config, changeable } = options
   if (info.method !== method) throw badInput('taken', `holds a run of ${info.method}, not ${method}`, { file: dir })
-  const key = changes(info, config).find((changed) => !changeable.includes(changed))
+  const key = changes(info, options).find((changed) => !changeable.includes(changed))
   if (key === undefined) return
   const [was, is] = [info.config[key], config[key]].map((value) => JSON.stringify(value) ?? 'unset')
   throw badInput(
@@ -165,39 +231,65 @@ const sameRun = (
   )
 }
 
+type FileHash = z.infer<typeof fileHash>
+
 /** A position in rows, and what was learned from them, mean nothing for other rows or another model. */
-export const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
-  for (const key of ['model_files', 'data_files'] as const) {
-    const now = hashes.parse(facts[key])
-    const other = before[key]?.find(({ sha256 }, i) => now && now[i]?.sha256 !== sha256)
-    if (other)
-      throw badInput('changed', 'is not what it was when the run began; put it back, or begin a new run', {
-        file: other.path,
-      })
-  }
+const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
+  for (const key of ['model_files', 'data_files'] as const)
+    if (before[key]) sameHashes(before[key], hashes.parse(facts[key]) ?? [], before.format > 1)
 }
 
-const fresh = ({ method, config, command }: RunOptions): RunInfo => ({
-  format: 1,
+/** @param whole `before` names all files, so that one which is not among them is new */
+const sameHashes = (before: readonly FileHash[], now: readonly FileHash[], whole: boolean) => {
+  const advice = 'put it back, or begin a new run'
+  const differs = (what: string, { path }: FileHash) => badInput('changed', `${what}; ${advice}`, { file: path })
+  const elsewhere = now.filter((file) => !before.some((other) => isSame(file, other)))
+  for (const file of before) {
+    const found = now.find((other) => isSame(file, other)) ?? elsewhere.find((other) => isMoved(file, other))
+    if (!found) throw differs('was there when the run began, and is not read now', file)
+    if (found.sha256 !== file.sha256) throw differs('is not what it was when the run began', file)
+  }
+  const added = whole && elsewhere.find((file) => !before.some((other) => isMoved(file, other)))
+  if (added)
+    throw badInput('changed', 'was not there when the run began; take it away, or begin a new run', {
+      file: added.path,
+    })
+}
+
+const isSame = (a: FileHash, b: FileHash) =>
+  a.path === b.path || (a.absolute !== undefined && a.absolute === b.absolute)
+
+/** The same file in another place: what a hub's name leads to may move on while the file stays. */
+const isMoved = (a: FileHash, b: FileHash) => a.sha256 === b.sha256 && basename(a.path) === basename(b.path)
+
+const fresh = ({ method, config, command, places }: RunOptions): RunInfo => ({
+  format: 2,
   method,
   created: new Date().toISOString(),
   command: [...command],
   config: plain({ ...config, resume: false }),
+  places,
   versions: {},
   machine: {},
   resumes: [],
 })
 
-const continued = (info: RunInfo, step: number, { config }: RunOptions): RunInfo => {
-  const now = plain({ ...config, resume: false })
-  const changed = Object.fromEntries(changes(info, now).map((key) => [key, now[key] ?? null]))
+const continued = (info: RunInfo, step: number, options: RunOptions): RunInfo => {
+  const now = plain({ ...options.config, resume: false })
+  const keys = changes(info, { ...options, config: now })
+  const changed = Object.fromEntries(keys.map((key) => [key, now[key] ?? null]))
   const resumes = [...info.resumes, { at: new Date().toISOString(), step, changed }]
-  return { ...info, config: now, resumes }
+  // Places that are typed differently stay as they were typed first
+  const same = Object.keys(info.config).filter((key) => Object.hasOwn(now, key) && !keys.includes(key))
+  const kept = Object.fromEntries(same.map((key) => [key, info.config[key]]))
+  const { log: _, ...rest } = info
+  return { ...rest, format: 2, config: { ...now, ...kept }, places: options.places, resumes }
 }
 
 const writeInfo = async (dir: string, info: RunInfo) => {
   const full = { ...info, versions: await versions(), machine: machine() }
-  await writeWhole(join(dir, infoFile), [new TextEncoder().encode(`${JSON.stringify(full, null, 2)}\n`)])
+  const path = join(dir, infoFile)
+  await writeWhole(path, sealedFile(path, full, 2))
 }
 
 const versions = async () => {
@@ -216,12 +308,15 @@ const machine = () => ({
 /** Throws Faults: 'no-run' where there is none, 'bad-run' where run.json is damaged. */
 export const readInfo = async (dir: string): Promise<RunInfo> => {
   const file = join(dir, infoFile)
-  const text = await readFile(file, 'utf8').catch(() => {
-    throw badInput('no-run', 'is not a run folder: it holds no run.json', { file: dir })
+  const text = await readFile(file, 'utf8').catch((error) => {
+    if (error.code === 'ENOENT') throw badInput('no-run', 'is not a run folder: it holds no run.json', { file: dir })
+    throw badInput('bad-run', `cannot be read (${error.code}); put the settings of the run back`, { file })
   })
   try {
-    return infoSchema.parse(JSON.parse(text))
+    const info = infoSchema.parse(JSON.parse(text))
+    if (info.format > 1 || 'hash' in info) return infoSchema.parse(unsealed(text, infoFile))
+    return info
   } catch {
-    throw badInput('bad-run', 'is damaged: not the settings of a run', { file })
+    throw badInput('bad-run', 'is damaged: not the settings that the run was begun with; put it back', { file })
   }
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -28,7 +28,7 @@ const checkpoint = (n: number) => ({ event: 'checkpoint', step: n, path: `checkp
 /** A run that was killed after these events: no `end`, no close. */
 const broken = async (dir: string, events: { event: string }[]) => {
   const run = await openRun(dir, options())
-  await run.started(0, { total_steps: 4 })
+  await run.started({ total_steps: 4 })
   for (const event of events) await run.append(event)
   await run.close()
 }
@@ -89,6 +89,64 @@ describe('a run folder', () => {
     await expect(takeLock(root)).rejects.toThrow(/of elsewhere writes this run/)
   })
 
+  it('takes over a lock that names nobody, with a word about it, and no folder and no link', async () => {
+    const path = join(root, 'run.lock')
+    const held = async () => {
+      const told: string[] = []
+      await (await takeLock(root, (message) => told.push(message)))()
+      return told
+    }
+    const unlock = await takeLock(root)
+    const whole = await readFile(path, 'utf8')
+    await unlock()
+    const altered = whole.replace(hostname(), 'elsewhere')
+    for (const text of ['', whole.slice(0, 20), '\0'.repeat(whole.length), 'null', '5', '{"pid":-1}', altered]) {
+      await writeFile(path, text)
+      expect(await held(), text).toEqual([expect.stringContaining(`${path} was damaged`)])
+    }
+    await mkdir(path)
+    await expect(held()).rejects.toThrow(/run\.lock: is a folder/)
+    await rm(path, { recursive: true })
+    await symlink(join(root, 'nowhere'), path)
+    await expect(held()).rejects.toThrow(/run\.lock: is a link/)
+    await rm(path)
+    expect(await held()).toEqual([])
+  })
+
+  it('refuses a run.json that is not what was written', async () => {
+    const dir = join(root, 'a')
+    const path = join(dir, 'run.json')
+    await broken(dir, [step(1)])
+    const text = await readFile(path, 'utf8')
+    const damaged = [text.replace('0.001', '0.002'), text.replace('"hash"', '"hasch"'), '', text.slice(9), '{}', 'null']
+    for (const other of damaged) {
+      await writeFile(path, other)
+      await expect(openRun(dir, options({}, true))).rejects.toMatchObject({ code: 'bad-run', where: { file: path } })
+    }
+    await rm(path)
+    await mkdir(path)
+    await expect(readInfo(dir)).rejects.toThrow(/run\.json: cannot be read \(EISDIR\)/)
+    // Those of earlier versions have no hash, and name the weights alone
+    await rm(path, { recursive: true })
+    const { hash: _, ...old } = JSON.parse(text)
+    await writeFile(path, JSON.stringify({ ...old, format: 1 }))
+    await (await openRun(dir, options({}, true))).close()
+  })
+
+  it('says in run.json what the log of a run that ended is', async () => {
+    const dir = join(root, 'a')
+    const run = await openRun(dir, options())
+    await run.started({ total_steps: 1 })
+    await run.append(step(1, 0.25))
+    await run.append({ event: 'end', steps: 1, stopped: 'done' })
+    await run.ended()
+    await run.close()
+    expect((await readRun(dir)).last.loss).toBe(0.25)
+    const path = join(dir, 'events.jsonl')
+    await writeFile(path, (await readFile(path, 'utf8')).replace('0.25', '0.15'))
+    await expect(readRun(dir)).rejects.toMatchObject({ code: 'bad-log', where: { file: path } })
+  })
+
   it('begins anew on --resume where a process died before its first step', async () => {
     for (const name of ['run.lock', `run.lock.${2 ** 22 + 1}`, 'run.json.tmp'])
       await writeFile(join(root, name), JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), since: '' }))
@@ -110,7 +168,8 @@ describe('resuming', () => {
     await appendFile(join(dir, 'events.jsonl'), '{"event":"step","step":4,"lo')
     const run = await openRun(dir, options({ maxSteps: 6 }, true))
     expect(run.resumed).toBe(true)
-    await run.started(2, { total_steps: 6 })
+    run.goOn({ step: 2 })
+    await run.started({ total_steps: 6 })
     for (const event of whole.slice(4)) await run.append(event)
     await run.close()
     expect(await logged(dir)).toEqual(whole.map(({ event, step }) => `${event} ${step}`))
@@ -119,28 +178,72 @@ describe('resuming', () => {
     expect([config.maxSteps, total_steps]).toEqual([6, 6])
   })
 
-  it('refuses other rows or another model, unless nothing was learned yet', async () => {
+  it('refuses other rows or another model, whatever was learned by then', async () => {
     const dir = join(root, 'a')
-    const facts = (sha256: string) => ({ data_files: [{ path: 'rows.jsonl', sha256 }] })
+    const file = (name: string, sha256: string) => ({ path: name, absolute: `/home/${name}`, size: 1, sha256 })
+    const facts = (...files: object[]) => ({ data_files: files })
+    const rows = file('rows.jsonl', '1')
     const begun = await openRun(dir, options())
-    await begun.started(0, facts('1'))
+    await begun.started(facts(rows))
     await begun.append(step(1))
     await begun.append(checkpoint(1))
     await begun.close()
-    const changed = await openRun(dir, options({}, true))
-    await expect(changed.started(1, facts('2'))).rejects.toThrow(/^rows\.jsonl: is not what it was/)
-    await changed.close()
+    const again = async (step: number | undefined, ...files: object[]) => {
+      const run = await openRun(dir, options({}, true))
+      if (step !== undefined) run.goOn({ step })
+      await run.started(facts(...files)).finally(run.close)
+    }
+    for (const step of [1, undefined])
+      await expect(again(step, file('rows.jsonl', '2'))).rejects.toThrow(/^rows\.jsonl: is not what it was/)
+    await expect(again(1)).rejects.toThrow(/^rows\.jsonl: was there when the run began/)
+    await expect(again(1, rows, file('more.jsonl', '3'))).rejects.toThrow(/^more\.jsonl: was not there/)
     expect(await logged(dir)).toEqual(['step 1', 'checkpoint 1'])
-    const anew = await openRun(dir, options({}, true))
-    await anew.started(0, facts('2'))
-    await anew.close()
+    // As the command line finds it from another folder, and as the hub moves it on
+    for (const path of ['../rows.jsonl', '/elsewhere/rows.jsonl']) await again(1, { ...rows, path })
+    await again(1, { ...rows, path: 'b/rows.jsonl', absolute: '/b/rows.jsonl' })
+  })
+
+  it('takes the log of a checkpoint byte for byte, or not at all', async () => {
+    const dir = join(root, 'a')
+    const path = join(dir, 'events.jsonl')
+    const run = await openRun(dir, options())
+    await run.started({})
+    for (const event of [step(1), step(2)]) await run.append(event)
+    const log = await run.sync()
+    for (const event of [checkpoint(2), step(3)]) await run.append(event)
+    await run.close()
+    const text = await readFile(path, 'utf8')
+    const resumed = async () => {
+      const run = await openRun(dir, options({}, true))
+      run.goOn({ step: 2, log })
+      await run.started({}).finally(run.close)
+      return logged(dir)
+    }
+    const damaged = [text.replace('0.5', '0.6'), '', text.slice(0, text.length / 4), '\0'.repeat(text.length)]
+    for (const other of damaged) {
+      await writeFile(path, other)
+      await expect(resumed()).rejects.toMatchObject({ code: 'bad-log', where: { file: path } })
+    }
+    await rm(path)
+    await expect(resumed()).rejects.toThrow(/is gone/)
+    await mkdir(path)
+    await expect(resumed()).rejects.toThrow(/cannot be read \(EISDIR\)/)
+    await rm(path, { recursive: true })
+    await writeFile(join(root, 'elsewhere'), text)
+    await symlink(join(root, 'elsewhere'), path)
+    await expect(resumed()).rejects.toMatchObject({ code: 'not-a-file', where: { file: path } })
+    expect(await readFile(join(root, 'elsewhere'), 'utf8')).toBe(text)
+    await rm(path)
+    await writeFile(path, text)
+    expect(await resumed()).toEqual(['step 1', 'step 2', 'checkpoint 2'])
   })
 
   it('restores the line of a checkpoint whose writing was the last thing done', async () => {
     const dir = join(root, 'a')
     await broken(dir, [step(1), step(2)])
     const run = await openRun(dir, options({}, true))
-    await run.started(2, {})
+    run.goOn({ step: 2 })
+    await run.started({})
     await run.close()
     expect(await logged(dir)).toEqual(['step 1', 'step 2', 'checkpoint 2'])
   })
@@ -149,7 +252,7 @@ describe('resuming', () => {
     const dir = join(root, 'a')
     await broken(dir, [step(1)])
     const run = await openRun(dir, options({}, true))
-    await run.started(0, {})
+    await run.started({})
     await run.close()
     expect(await logged(dir)).toEqual([])
   })
@@ -183,7 +286,7 @@ describe('finding runs', () => {
   it('reads state, measures and results', async () => {
     await broken(join(root, 'a'), [step(1), step(2), { event: 'eval', step: 2, eval_loss: 3 } as never])
     const run = await openRun(join(root, 'b'), options({ learningRate: 2e-3 }))
-    await run.started(0, { total_steps: 1 })
+    await run.started({ total_steps: 1 })
     await run.append(step(1, 0.25))
     expect((await readRun(run.dir)).state).toBe('running')
     await run.append({ event: 'end', steps: 1, stopped: 'done' } as never)

@@ -4,9 +4,8 @@
  * forgets what earlier files say of that step and later ones.
  * Sources: tensorflow/core/util/event.proto, framework/summary.proto, lib/io/record_writer.h (framing).
  */
-import { mkdir, open } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
-import { diskFault } from '../util/files.node.ts'
+import { diskFault, makeFolders, openAppending } from '../util/files.node.ts'
 import { double, type Field, float, int, join, message, string } from '../util/proto.ts'
 import type { LoggedEvent } from './log.node.ts'
 
@@ -23,9 +22,9 @@ export const openBoard = async (runDir: string, first: number, now: () => number
     work.catch((error) => {
       throw diskFault(error, dir)
     })
-  await watched(mkdir(dir, { recursive: true }))
+  await watched(makeFolders(dir))
   // Files are read in the order of their names
-  const file = await watched(open(joinPath(dir, `events.out.tfevents.${now()}.attune`), 'a'))
+  const file = await openAppending(joinPath(dir, `events.out.tfevents.${now()}.attune`))
   const append = (fields: readonly Field[]) =>
     watched(file.appendFile(record(join([double(1, now() / 1000), ...fields]))))
   await append([string(3, 'brain.Event:2')])

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { bytesOf } from '../util/bytes.ts'
+import { withWritten } from '../util/jsonNotes.ts'
 import type { Message } from './chat.ts'
 import { loadTokenizer } from './tokenizer.ts'
 
@@ -25,6 +26,21 @@ const talk: Message[] = [
 ]
 
 describe('chat', () => {
+  it('prints numbers and keys of the data as Python reads them, marked or not', async () => {
+    const { chat } = await load('{{ messages[0].tool_calls | tojson }}{{ tools | tojson }}{{ x }}')
+    const json = '{"tool_calls":[{"10":1.0,"2":12345678901234567890,"a":[-0.0,1e20,1E-7,null,2]}],"x":2.0}'
+    const { x: _, ...call } = withWritten(JSON.parse(json), json) as Record<string, unknown>
+    const variables = withWritten({ x: 2 }, '{"x":2.0}') as Record<string, unknown>
+    const options = { tools: [call], variables }
+    const calls = '[{"10": 1.0, "2": 12345678901234567890, "a": [-0.0, 1e+20, 1e-07, null, 2]}]'
+    const wanted = `${calls}[{"tool_calls": ${calls}}]2.0`
+    const messages = [{ role: 'user', content: null, ...call }]
+    expect(chat!.render(messages, options).text).toBe(wanted)
+    const template = await load('{{ messages[0].tool_calls | tojson }}')
+    const marked = [{ role: 'user', tool_calls: [{ ...(call.tool_calls as object[])[0], b: '<|a|>' }] }]
+    expect(chat && template.chat!.render(marked).text).toBe(calls.replace('2]}', '2], "b": "<|a|>"}'))
+  })
+
   it('marks what the assistant wrote', async () => {
     const { chat, idToToken } = await load(template)
     const { ids, assistantMask, text } = chat!.encode(talk)

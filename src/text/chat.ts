@@ -4,6 +4,7 @@
  * the template marks them with {% generation %}.
  */
 import { badInput } from '../util/fault.ts'
+import { carryNotes } from '../util/written.ts'
 import type { Marked } from './controlTokens.ts'
 import { controlPattern, markControls, splitMarked } from './controlTokens.ts'
 import type { Statement } from './jinja/nodes.ts'
@@ -159,7 +160,10 @@ const renderChat = (
 }
 
 const withoutNulls = (message: Message): Message =>
-  Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined))
+  carryNotes(
+    message,
+    Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined)),
+  )
 
 /** Reasoning goes by several names; templates read the first two. */
 const withReasoning = (message: Message): Record<string, unknown> => {

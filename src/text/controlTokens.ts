@@ -3,6 +3,7 @@
  * wrapped in two private-use characters before rendering, and what is found wrapped afterwards is encoded as plain text.
  */
 import { badInput } from '../util/fault.ts'
+import { carryNotes } from '../util/written.ts'
 import type { ChatEncoder } from './chat.ts'
 import type { Statement } from './jinja/nodes.ts'
 import { pointLength } from './jinja/values.ts'
@@ -43,9 +44,14 @@ export const markControls = <T>(data: T, pattern: RegExp): T => mark(data, patte
 const mark = (data: unknown, pattern: RegExp): unknown => {
   if (typeof data === 'string')
     return data.replaceAll(open, '').replaceAll(close, '').replace(pattern, `${open}$&${close}`)
-  if (Array.isArray(data)) return data.map((item) => mark(item, pattern))
   if (typeof data !== 'object' || data === null) return data
-  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, mark(value, pattern)]))
+  if (Array.isArray(data))
+    return carryNotes(
+      data,
+      data.map((item) => mark(item, pattern)),
+    )
+  const entries = Object.entries(data).map(([key, value]) => [key, mark(value, pattern)])
+  return carryNotes(data, Object.fromEntries(entries))
 }
 
 export type Marked = Encoding & {

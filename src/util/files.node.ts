@@ -1,5 +1,11 @@
-/** Files of a disk as ByteSources, and the durable writes: a file appears whole under its name, or not at all. */
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+/**
+ * Files of a disk as ByteSources, and the one way to write them: a file appears whole under its name, or not at all, and is
+ * on the disk afterwards. Peculiar: what is new is made new (O_EXCL) and nothing is ever written through a link, so whoever
+ * else may write in a folder cannot turn a write to another file.
+ */
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { ByteSource } from './bytes.ts'
 import { badInput, Fault, runFailure } from './fault.ts'
@@ -63,22 +69,49 @@ const readRange = async (path: string, start: number, end: number): Promise<Uint
   }
 }
 
-/** Writes chunks to `path.tmp`, syncs, renames: readers see the old file or the new one. Disk errors name the path. */
-export const writeWhole = async (path: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) => {
-  const temporary = `${path}.tmp`
+type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+
+/** Writes chunks under another name, syncs, renames: readers see the old file or the new one. Disk errors name the path. */
+export const writeWhole = async (path: string, chunks: Chunks) => {
+  let temporary: string | undefined
   try {
+    await removeAbandoned(path)
+    temporary = temporaryName(path)
     await writeSynced(temporary, chunks)
     await rename(temporary, path)
     await syncFolder(dirname(path))
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {})
+    if (temporary) await rm(temporary, { force: true }).catch(() => {})
     throw diskFault(error, path)
   }
 }
 
-/** Writes and syncs a file under its own name, for folders that are renamed as a whole. Rejects as the file system does. */
-export const writeSynced = async (path: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) => {
-  const file = await open(path, 'w')
+/** A name beside `path` that nobody can know before. */
+const temporaryName = (path: string) =>
+  join(dirname(path), `${basename(path).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`)
+
+/** Nobody takes so long between two writes to a file, milliseconds. */
+const abandonedAfter = 600_000
+
+/** What killed processes left of their attempts at this file. */
+const removeAbandoned = async (path: string) => {
+  const start = `${basename(path).slice(0, 100)}.`
+  for (const name of await readdir(dirname(path)).catch(() => [])) {
+    if (!name.startsWith(start) || !/^[0-9a-f]{12}\.tmp$/.test(name.slice(start.length))) continue
+    const left = join(dirname(path), name)
+    const info = await lstat(left).catch(() => undefined)
+    if (info && Date.now() - info.mtimeMs > abandonedAfter) await rm(left, { force: true }).catch(() => {})
+  }
+}
+
+/** Windows has no such flag, and makes links for few. */
+const O_NOFOLLOW = constants.O_NOFOLLOW ?? 0
+const forNew = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | O_NOFOLLOW
+const forMore = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | O_NOFOLLOW
+
+/** Writes and syncs a new file, for folders that are renamed as a whole. Rejects as the file system does. */
+export const writeSynced = async (path: string, chunks: Chunks) => {
+  const file = await open(path, forNew, 0o666)
   try {
     for await (const chunk of chunks) await writeAll(file, chunk)
     await file.sync()
@@ -87,8 +120,45 @@ export const writeSynced = async (path: string, chunks: Iterable<Uint8Array> | A
   }
 }
 
-const writeAll = async (file: Awaited<ReturnType<typeof open>>, chunk: Uint8Array) => {
+const writeAll = async (file: FileHandle, chunk: Uint8Array) => {
   for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done, chunk.length - done)).bytesWritten
+}
+
+/**
+ * Opens a file to read it and to write behind its end; makes it, and its name durable, where there is none. Throws Faults:
+ * 'not-a-file' for a link, a folder or a pipe in its place, 'disk'.
+ */
+export const openAppending = async (path: string): Promise<FileHandle> => {
+  const info = await lstat(path).catch(() => undefined)
+  if (info && !info.isFile()) throw notAFile(path, info)
+  try {
+    const file = await open(path, forMore, 0o666)
+    if (!info) await syncFolder(dirname(path))
+    return file
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw notAFile(path, { isSymbolicLink: () => true })
+    throw diskFault(error, path)
+  }
+}
+
+/** One write, so lines of two processes do not mix. Throws the Faults of `openAppending`. */
+export const appendText = async (path: string, text: string): Promise<void> => {
+  const file = await openAppending(path)
+  try {
+    await file.appendFile(text)
+  } catch (error) {
+    throw diskFault(error, path)
+  } finally {
+    await file.close()
+  }
+}
+
+type Kind = { isSymbolicLink(): boolean; isDirectory?(): boolean }
+
+/** @param advice what to do where this lies */
+export const notAFile = (path: string, info: Kind, advice = 'remove it'): Fault => {
+  const what = info.isSymbolicLink() ? 'a link' : info.isDirectory?.() ? 'a folder' : 'no regular file'
+  return badInput('not-a-file', `is ${what}, where a file is written; ${advice}`, { file: path })
 }
 
 /** Makes a rename durable. Windows cannot sync folders, and needs not. */
@@ -99,15 +169,30 @@ export const syncFolder = async (path: string) => {
 }
 
 /**
- * Makes a folder and the parents it lacks, and returns those it made, outermost first. Rejects as the file system does.
- * (mkdir's own `recursive` does not say which it made, and never ends below /proc.)
+ * Makes a folder and the parents it lacks, durably, and returns those it made, outermost first. Rejects as the file system
+ * does. (mkdir's own `recursive` does not say which it made, and never ends below /proc.)
  */
 export const makeFolders = async (path: string): Promise<string[]> => {
   const missing: string[] = []
   for (let at = resolve(path); !(await isThere(at)); at = dirname(at)) missing.unshift(at)
-  for (const folder of missing) await mkdir(folder)
-  return missing
+  const made: string[] = []
+  for (const folder of missing) {
+    if (!(await madeFolder(folder))) continue
+    await syncFolder(dirname(folder))
+    made.push(folder)
+  }
+  return made
 }
+
+/** False where another process was quicker. */
+const madeFolder = (path: string): Promise<boolean> =>
+  mkdir(path).then(
+    () => true,
+    async (error) => {
+      if (error.code === 'EEXIST' && (await stat(path)).isDirectory()) return false
+      throw error
+    },
+  )
 
 const isThere = (path: string) =>
   stat(path).then(
@@ -123,7 +208,14 @@ const advice: Record<string, string> = {
   EROFS: 'the file system is read-only; choose another --output',
   ENOENT: 'its folder is not there; make it first',
   ENOTDIR: 'part of this path is a file; choose another',
-  EISDIR: 'is a folder; give the name of a file',
+  EISDIR: 'is a folder, where a file is written; remove it, or give the name of a file',
+  EEXIST: 'something is there already; remove it',
+  ENOTEMPTY: 'something is there already; remove it',
+  ELOOP: 'is a link where a file or a folder is made; remove it',
+  ENAMETOOLONG: 'its name is too long for the file system; choose a shorter one',
+  EFBIG: 'the file would be larger than is permitted (see ulimit -f); raise the limit and run again with --resume',
+  EMFILE: 'too many files are open (see ulimit -n); raise the limit and run again with --resume',
+  ENFILE: 'too many files are open on this machine; run again with --resume',
   EIO: 'the disk reported an error (EIO); look after it, and run again with --resume',
 }
 

@@ -28,7 +28,7 @@ const momentOf = (duration: number): Moment => {
     /^(model|adapter)\.tmp/,
   ].concat(
     [/^\d+\/\w+-answers/, /^\d+\/\w+-lists/, /^\d+\/(greedy|evaluation)/],
-    [/^rollouts\/\d+\/(samples|rewards|lesson)/],
+    [/^rollouts\/\d+\/(samples|rewards|rows)/],
   )
   const which = Math.floor(draw() * 16)
   if (which >= names.length) return { at: 'time', ms: draw() * duration * 1.1 }

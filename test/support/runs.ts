@@ -108,7 +108,7 @@ const phaseOfPlay = (dir: string, last: string | undefined): string | undefined 
 const phaseOfRollout = (dir: string): string => {
   const newest = Math.max(...namesIn(join(dir, 'rollouts')).map(Number))
   const files = namesIn(join(dir, 'rollouts', String(newest)))
-  if (files.includes('lesson.json')) return 'updates of a rollout'
+  if (files.includes('rows.jsonl')) return 'updates of a rollout'
   return files.includes('rewards.jsonl') ? 'after the rewards of a rollout' : 'samples of a rollout'
 }
 

@@ -1,5 +1,4 @@
 /** A conversation in the terminal. Ctrl-C stops an answer and keeps what there is of it; the chat goes on. */
-import { appendFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { endIds } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
@@ -8,6 +7,7 @@ import type { FinishReason } from '../../generate/sequence.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { badInput, Fault } from '../../util/fault.ts'
+import { appendText } from '../../util/files.node.ts'
 import { openInput } from '../chatInput.ts'
 import { command } from '../command.ts'
 import { type Conversation, conversation } from '../conversation.ts'
@@ -85,7 +85,7 @@ const directive = async (line: string, talk: Conversation, note: (text: string) 
 }
 
 const save = (file: string, { messages }: Conversation): Promise<string> =>
-  appendFile(file, `${JSON.stringify({ messages })}\n`).then(
+  appendText(file, `${JSON.stringify({ messages })}\n`).then(
     () => `${messages.length} messages are in ${file}`,
     (error) => `${file} cannot be written (${error.code}); choose another`,
   )

@@ -43,8 +43,9 @@ export default command({
 })
 
 const open = async (model: string): Promise<Tokenizer> => {
-  const dir = await resolveModel((await modelOfRun(model))?.model ?? model)
-  const tokenizer = await loadTokenizerFolder(dir)
+  const run = await modelOfRun(model)
+  const dir = await resolveModel(run?.model ?? model)
+  const tokenizer = await loadTokenizerFolder(dir, run?.adapter)
   if (tokenizer) return tokenizer
   throw noTokenizer(dir)
 }

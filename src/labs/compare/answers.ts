@@ -135,7 +135,8 @@ export async function* logps(
     while (file.length < total && !signal.aborted) {
       const { model } = await open()
       const from = file.length / rollout.perPrompt
-      await file.append(await logpsOf(model, slice(rollout, from, from + group), settings.temperature))
+      const made = await logpsOf(model, slice(rollout, from, from + group), settings.temperature)
+      await file.append(made.map((logps) => ({ logps })))
       yield { event: 'progress', phase: 'reference', of: set.subject.title, done: file.length, total }
     }
   } finally {
@@ -152,7 +153,7 @@ const logpsOf = async (model: Model, rollout: Rollout, temperature: number): Pro
 
 const openLogps = (set: AnswerSet, by: Subject, work: Work) =>
   openLines(logpsPath(set, by, work), {
-    schema: z.array(z.number()),
+    schema: z.object({ logps: z.array(z.number()) }),
     total: set.prompts.length * work.settings.samples,
     group: group * work.settings.samples,
   })
@@ -162,7 +163,7 @@ export const readLogps = async (set: AnswerSet, by: Subject, work: Work): Promis
   const file = await openLogps(set, by, work)
   try {
     const all: number[][] = []
-    for (let i = 0; i < file.length; i++) all.push(await file.read(i))
+    for (let i = 0; i < file.length; i++) all.push((await file.read(i)).logps)
     return all
   } finally {
     await file.close()

@@ -15,11 +15,12 @@ import { requireLanguageHead } from '../../models/scored.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { locate, type Place } from '../../recipes/encoder.ts'
+import { settingsOf } from '../../recipes/places.ts'
 import { openPolicy, type PolicySettings } from '../../recipes/policy.ts'
 import type { Encoding } from '../../recipes/rl/prompts.ts'
 import { findRun } from '../../runs/find.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
-import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { loadTokenizerFolder, tokenizerFolders } from '../../text/tokenizer.node.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { restoreState } from '../../train/state.ts'
 import { assert, badInput } from '../../util/fault.ts'
@@ -39,8 +40,8 @@ export type Subject = {
   tokenizerKey: string
   /** Equal keys, equal prompts: of the tokenizer and the chat template. */
   promptKey: string
-  /** That holds the tokenizer. */
-  dir: string
+  /** Where its model and its tokenizer lie. */
+  place: Place
   open(engine: EngineSettings): Promise<OpenedSubject>
 }
 
@@ -78,7 +79,12 @@ export const openPolicySubjects = async (text: string, sft: Place, withStops: bo
       const dir = await findRun(run)
       const info = dir === undefined ? undefined : await readInfo(dir)
       const stops = dir !== undefined && info && withStops ? await checkpointsOf(dir, info, title) : []
-      const rewards = info && z.array(z.string()).catch([]).parse(info.config.reward)
+      const rewards =
+        info &&
+        z
+          .array(z.string())
+          .catch([])
+          .parse((await settingsOf(info)).reward)
       return { stops: [...stops, await endSubject(await placeOf(run, sft), title)], rewards }
     }),
   )
@@ -104,14 +110,17 @@ const weightsKey = async ({ dir, adapter }: Place): Promise<unknown[]> => {
 
 const commonOf = async (place: Place) => {
   const { config, generationConfig } = await loadPretrained(place.dir)
-  const tokenizer = await loadTokenizerFolder(place.dir)
+  const tokenizer = await loadTokenizerFolder(place.dir, place.adapter)
   if (!tokenizer) throw badInput('no-tokenizer', 'has no tokenizer.json, and judges read text', { file: place.dir })
-  const tokenizerKey = await sha256File(join(place.dir, 'tokenizer.json'))
-  const templates = ['chat_template.jinja', 'tokenizer_config.json'].map((name) =>
-    readFile(join(place.dir, name), 'utf8').catch(() => ''),
-  )
+  const folders = await tokenizerFolders(place)
+  const tokenizerKey = await sha256File(join(folders.tokenizer, 'tokenizer.json'))
+  const beside = ['tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json']
+  const templates = [
+    ...beside.map((name) => join(folders.tokenizer, name)),
+    ...['chat_template.jinja', 'chat_template.json'].map((name) => join(folders.templates, name)),
+  ].map((path) => readFile(path, 'utf8').catch(() => ''))
   return {
-    dir: place.dir,
+    place,
     tokenizerKey,
     promptKey: keyOf([tokenizerKey, ...(await Promise.all(templates))]),
     encoding: {
@@ -135,12 +144,16 @@ const policySchema = z.object({
   model: z.string(),
   adapter: z.string().optional(),
   loraR: z.number().optional(),
-  ...{ loraAlpha: z.number(), loraDropout: z.number(), loraTarget: z.array(z.string()) },
+  loraAlpha: z.number().optional(),
+  loraDropout: z.number(),
+  loraTarget: z.array(z.string()).optional(),
   ...{ quantize: z.string(), optimizer: z.string(), weightDecay: z.number(), seed: z.number() },
 })
 
 /** Between the beginning and the end, by step. */
-const checkpointsOf = async (dir: string, { config, total_steps }: RunInfo, run: string): Promise<Subject[]> => {
+const checkpointsOf = async (dir: string, info: RunInfo, run: string): Promise<Subject[]> => {
+  const { total_steps } = info
+  const config = await settingsOf(info)
   const { data } = policySchema.safeParse(config)
   const folder = join(dir, 'checkpoints')
   const steps = (await readdir(folder).catch(() => []))

@@ -1,7 +1,7 @@
 /** A sweep's cells: what each trains, what it waits for, and what it leaves. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeJson } from '../files.ts'
+import { readOwn, writeJson } from '../files.ts'
 import type { Share } from '../interval.ts'
 import { type Extent, helperOf, type Method, type Plan, type Size } from './settings.ts'
 
@@ -64,11 +64,12 @@ const resultsDir = (root: string) => join(root, 'cells')
 export const writeResult = (root: string, result: CellResult) =>
   writeJson(join(resultsDir(root), `${result.id}.json`), result)
 
-/** What is finished; results are written whole, so each that is there counts. */
+/** What is finished; a result that cannot be read is made again. */
 export const readResults = async (root: string): Promise<Map<string, CellResult>> => {
   const names = await readdir(resultsDir(root)).catch(() => [])
-  const texts = await Promise.all(
-    names.filter((name) => name.endsWith('.json')).map((name) => readFile(join(resultsDir(root), name), 'utf8')),
+  const results = await Promise.all(
+    names.filter((name) => name.endsWith('.json')).map((name) => readOwn(join(resultsDir(root), name))),
   )
-  return new Map(texts.map((text) => JSON.parse(text) as CellResult).map((result) => [result.id, result]))
+  const sound = results.filter((result) => result !== undefined) as CellResult[]
+  return new Map(sound.map((result) => [result.id, result]))
 }

@@ -1,11 +1,15 @@
 /** Supervised cells, and what all cells share. Peculiar: each is a run of a recipe, so a stopped one goes on from its checkpoint. */
-import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { createReadStream } from 'node:fs'
+import { mkdir, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { z } from 'zod'
+import { writeFolder } from '../../recipes/modelFolder.ts'
 import type { Recipe, TrainEvent } from '../../recipes/recipe.ts'
 import { sft } from '../../recipes/sft.ts'
+import { badInput } from '../../util/fault.ts'
+import { writeWhole } from '../../util/files.node.ts'
 import { ask, finished } from '../answers.ts'
-import { writeJson } from '../files.ts'
+import { readOwn, writeSealed } from '../files.ts'
 import { type Share, wilson } from '../interval.ts'
 import { curvesOf } from '../runReport.ts'
 import { type Cell, type CellResult, type CurvePoint, cellId, type Mark } from './cells.ts'
@@ -46,7 +50,7 @@ export const supervised = async (prepared: Prepared): Promise<Pick<CellResult, '
   const stepFlops = plan.batchSize * rowFlops(data.taught, tokens, counts)
   const marksFile = join(run, 'marks.json')
   // A run that is past a mark cannot go back to it
-  const marks: Mark[] = await readFile(marksFile, 'utf8').then(JSON.parse, () => [])
+  const marks = await readMarks(marksFile)
   for (const part of plan.marks.slice(marks.length)) {
     const maxSteps = Math.round(part * steps)
     const settings = { ...learning(prepared), model: base, output: join(run, 'run'), maxSteps }
@@ -56,7 +60,7 @@ export const supervised = async (prepared: Prepared): Promise<Pick<CellResult, '
     if (marks.length === plan.selfPlay.mark) await copyModel(model, warmModel(prepared.root, cell))
     const exact = await exactMatches(model, data.held, prepared)
     marks.push({ flops: maxSteps * stepFlops, helperFlops: 0, exact })
-    await writeJson(marksFile, marks)
+    await writeSealed(marksFile, { marks })
   }
   return { curve: await curveOf(join(run, 'run'), stepFlops), marks }
 }
@@ -65,14 +69,22 @@ export const supervised = async (prepared: Prepared): Promise<Pick<CellResult, '
 export const warmModel = (root: string, { size, seed }: Pick<Cell, 'size' | 'seed'>) =>
   join(root, 'models', cellId('sft', size, seed))
 
-/** Whole or not at all. */
-const copyModel = async (from: string, to: string) => {
-  await mkdir(dirname(to), { recursive: true })
-  await rm(`${to}.tmp`, { recursive: true, force: true })
-  await cp(from, `${to}.tmp`, { recursive: true })
-  await rm(to, { recursive: true, force: true })
-  await rename(`${to}.tmp`, to)
+/** Throws a Fault 'bad-run' where they are there and not what was written. */
+const readMarks = async (file: string): Promise<Mark[]> => {
+  if (!(await stat(file).catch(() => undefined))) return []
+  const found = await readOwn(file)
+  // Earlier versions wrote the list alone
+  const marks = Array.isArray(found) ? found : (found as { marks?: Mark[] } | undefined)?.marks
+  if (marks) return marks
+  throw badInput('bad-run', 'is not what was written; begin a new sweep in another --output', { file })
 }
+
+/** Whole or not at all. */
+const copyModel = (from: string, to: string) =>
+  writeFolder(to, 0, async (temporary) => {
+    for (const { name } of (await readdir(from, { withFileTypes: true })).filter((entry) => entry.isFile()))
+      await writeWhole(join(temporary, name), createReadStream(join(from, name)))
+  })
 
 const curveOf = async (run: string, stepFlops: number): Promise<CurvePoint[]> => {
   const curves = await curvesOf(run)

@@ -2,6 +2,7 @@
  * Reward models: pairwise, best-of-N, all pairs of a ranking, Plackett-Luce, and distributions over scores. Peculiar: the
  * K replies of a prompt are one packed tree, each read once, at its last token; nothing of the vocabulary is computed.
  */
+import { sha256Files } from '../../checkpoint/sha256.node.ts'
 import { type RankedExample, scoredExample } from '../../data/examples.ts'
 import { bestFirst } from '../collate.ts'
 import { locate, openEncoder } from '../encoder.ts'
@@ -33,7 +34,9 @@ export const reward = recipe(
     const start = config.head === undefined ? undefined : await openHead(config.head)
     const padding = await paddingOf(place.dir, encoder)
     const head = headOf(config, data, start)
-    const policy = own(await openPolicy(config, place, (base) => padding.applied(head.withHead(base))))
+    const opened = own(await openPolicy(config, place, (base) => padding.applied(head.withHead(base))))
+    const headFiles = await sha256Files(config.head === undefined ? [] : [config.head])
+    const policy = { ...opened, files: [...opened.files, ...headFiles] }
     const { kind, why } = head.chosen()
     if (why)
       yield {

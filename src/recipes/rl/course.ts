@@ -1,9 +1,10 @@
 /**
  * The rollouts of a run, one at a time, as the loop asks for steps. Peculiar: where it is in them, and what the method
- * carries along, is one mark in each checkpoint; a rollout's folder goes away once a checkpoint lies behind it.
+ * carries along, is one mark in each checkpoint; of a rollout that lies behind a checkpoint the rows stay,
+ * or nothing with --no-keep-rollouts.
  */
-import { readdir, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readdir, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { LoopParts, StepBatches, StepEvent } from '../../train/loop.ts'
 import { type RolloutMark, saveCheckpoint } from '../checkpoints.ts'
 import { tokensAtOnce } from '../parts.ts'
@@ -11,8 +12,10 @@ import type { EndEvent, SampleEvent, TrainEvent, WarningEvent } from '../recipe.
 import type { Channel } from './channel.ts'
 import { experience, type Learnt, type Method, rolloutFolder } from './experience.ts'
 import type { Ground } from './ground.ts'
-import { type Kept, keepLesson, keptLesson } from './lessonFile.ts'
 import { promptText } from './prompts.ts'
+import { rewardPath } from './rewards.ts'
+import { samplePath } from './rollout.ts'
+import { type Kept, keepRollout, keptRollout, rowsFile } from './rolloutRows.ts'
 import { promptsPerRollout, updateBatches, updatesOf, updatesPerRollout } from './updates.ts'
 import { observed, type Watch, watchOf } from './watch.ts'
 
@@ -40,6 +43,7 @@ export const openCourse = async (
   let mark: RolloutMark = from ?? { number: 0, updates: 0, position: 0, state: {} }
   let current: { learnt: Kept; updates: number[][]; rows: readonly number[]; end: number } | undefined
   let stopped: ReturnType<Course['stopped']>
+  let tidied = 0
   const atOnce = tokensAtOnce(policy, method.loss)
   const take = async (position: number, number: number) => {
     const { examples, rows, position: end } = await stream.take(position, promptsPerRollout(settings))
@@ -48,18 +52,20 @@ export const openCourse = async (
   if (mark.number > 0) {
     const { examples, ...taken } = await take(mark.position, mark.number)
     if (mark.updates < taken.updates.length)
-      current = { ...taken, learnt: await keptLesson(ground, rolloutFolder(ground, mark.number), examples) }
+      current = { ...taken, learnt: await keptRollout(rolloutFolder(ground, mark.number), examples) }
   }
   const begin = async (position: number) => {
     const number = mark.number + 1
     const { examples, ...taken } = await take(position, number)
     if (examples.length === 0) return
     const learnt = await channel.drain(experience(ground, method, { number, prompts: examples, state: mark.state }))
+    const isReadAgain = taken.updates.length > 1
+    if (learnt && (settings.keepRollouts || isReadAgain))
+      await keepRollout(rolloutFolder(ground, number), learnt, taken.rows, isReadAgain)
     if (!learnt) stopped = 'interrupted'
     else if (learnt.kl !== undefined && learnt.kl > (settings.klBudget ?? Number.POSITIVE_INFINITY))
       stopped = 'kl-budget'
     if (!learnt || stopped) return
-    if (taken.updates.length > 1) await keepLesson(rolloutFolder(ground, number), learnt)
     mark = { number, updates: 0, position, state: { ...learnt.state } }
     current = { ...taken, learnt }
   }
@@ -82,7 +88,7 @@ export const openCourse = async (
     },
     async save(at) {
       const path = await saveCheckpoint(run, policy, settings, at, { rollout: mark })
-      await forget(ground, mark.number)
+      tidied = await tidy(ground, tidied, mark.number)
       return path
     },
     measures: () => ({
@@ -111,11 +117,19 @@ const tokensOf = ({ rollout }: Learnt['lesson'], numbers: readonly number[]) => 
 const withoutTimes = (measures: Record<string, number>) =>
   Object.fromEntries(Object.entries(measures).filter(([name]) => !name.startsWith('time/')))
 
-/** Rollouts before this one: no checkpoint to come needs them. */
-const forget = async (ground: Ground, number: number) => {
-  const folder = dirname(rolloutFolder(ground, 0))
-  for (const name of await readdir(folder).catch(() => []))
-    if (Number(name) < number) await rm(`${folder}/${name}`, { recursive: true, force: true })
+/**
+ * Rollouts from one number to before another: no checkpoint to come needs them. Where they are kept, their rows hold all
+ * that the other files do. @returns up to which they are tidied
+ */
+const tidy = async (ground: Ground, from: number, to: number): Promise<number> => {
+  const names = await readdir(dirname(rolloutFolder(ground, 0))).catch(() => [])
+  for (const number of names.map(Number).filter((number) => number >= from && number < to)) {
+    const folder = rolloutFolder(ground, number)
+    const isKept = ground.settings.keepRollouts && (await stat(join(folder, rowsFile)).catch(() => undefined))
+    const paths = isKept ? [samplePath(folder), rewardPath(folder)] : [folder]
+    for (const path of paths) await rm(path, { recursive: true, force: true })
+  }
+  return to
 }
 
 /** Samples of the first prompts, as many as one looks at. */

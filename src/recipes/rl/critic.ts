@@ -35,7 +35,9 @@ type CriticSettings = PolicySettings & { valueModel: string }
 export const openCritic = async (settings: CriticSettings, { policy }: Pick<Ground, 'policy'>): Promise<Critic> => {
   const place = await locate({ model: settings.valueModel })
   const head = (base: Base) => asRewardModel(base, valueHead(base, settings.seed))
-  const critic = await openPolicy(settings, place, head, policy.backend)
+  // Flags speak of the policy's adapter; one that the value model brings goes on as it is
+  const own = place.adapter === undefined ? {} : { loraR: undefined, loraAlpha: undefined, loraTarget: undefined }
+  const critic = await openPolicy({ ...settings, ...own }, place, head, policy.backend)
   await requireSameTokens(policy, critic)
   const arenas = [...policy.arenas, ...critic.arenas]
   const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })
@@ -48,9 +50,11 @@ export const openCritic = async (settings: CriticSettings, { policy }: Pick<Grou
   return { model: critic.model, gradients: critic.gradients, joined }
 }
 
+const placeOf = ({ dir, adapterDir: adapter }: Policy) => ({ dir, adapter })
+
 /** A value stands on each token of the policy, so both must cut texts alike. */
 const requireSameTokens = async (policy: Policy, critic: Policy) => {
-  const alike = (await sameTokenizer(policy.dir, critic.dir)) ?? true
+  const alike = (await sameTokenizer(placeOf(policy), placeOf(critic))) ?? true
   if (alike && policy.model.config.vocab_size <= critic.model.config.vocab_size) return
   throw badInput(
     'bad-flag',

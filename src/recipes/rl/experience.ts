@@ -2,13 +2,12 @@
  * One rollout from its prompts to what is learnt from it, phase by phase: samples, rewards, log-probs of policy and
  * reference, credit. Peculiar: samples and rewards that a stopped run left in the rollout's folder are taken from there.
  */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Aggregation } from '../../objectives/aggregation.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import type { Trainer } from '../../train/step.ts'
-import { diskFault } from '../../util/files.node.ts'
+import { diskFault, makeFolders } from '../../util/files.node.ts'
 import { mean } from '../../util/statistics.ts'
 import type { ProgressEvent } from '../recipe.ts'
 import type { Ground } from './ground.ts'
@@ -51,7 +50,14 @@ export type Method = {
   more?(update: number): Promise<MicroBatch[]>
 }
 
-export type Learnt = { lesson: Lesson; state: State; measures: Record<string, number>; kl?: number }
+export type Learnt = {
+  lesson: Lesson
+  state: State
+  measures: Record<string, number>
+  kl?: number
+  /** What the lesson was made of, for who wants to make it again. */
+  seen: Pick<Experience, 'oldLogps' | 'refLogps' | 'scored'>
+}
 
 export const rolloutFolder = ({ run }: Pick<Ground, 'run'>, number: number) => join(run.dir, 'rollouts', String(number))
 
@@ -76,7 +82,7 @@ export async function* experience(
 ): AsyncGenerator<ProgressEvent, Learnt | undefined> {
   const { settings, encoding, scheduler, signal } = ground
   const dir = rolloutFolder(ground, number)
-  await mkdir(dir, { recursive: true }).catch((error) => {
+  await makeFolders(dir).catch((error) => {
     throw diskFault(error, dir)
   })
   const clock = timed()
@@ -112,6 +118,7 @@ export async function* experience(
       ...clock.seconds,
     },
     kl,
+    seen: { oldLogps: logps.oldLogps, refLogps: logps.refLogps, scored },
   }
 }
 

@@ -31,6 +31,7 @@ export type RlSettings = SessionSettings &
     missingEosPenalty?: number
     maskTruncated: boolean
     sampleEvery: number
+    keepRollouts: boolean
   }
 
 export type Context = Parameters<Body<never>>[1]
@@ -73,11 +74,11 @@ export const openGround = async (
   const place = await locate(settings)
   const data = own(await openData('prompt', settings, { record: rewardColumns(settings.reward) }))
   const policy = own(await openPolicy(settings, place, withHead))
-  const tokenizer = await loadTokenizerFolder(place.dir)
+  const tokenizer = await loadTokenizerFolder(place.dir, place.adapter)
   const encoder = tokenizer ?? idsOnly(place.dir)
   const eosIds = endIds(policy.model.config.raw, policy.pretrained.generationConfig, tokenizer?.eosId)
   const encoding: Encoding = { encoder, tokenizer, eosIds, limits: limitsOf(settings, policy) }
-  const rewards = await openRewards(settings, { own, encoding, dir: place.dir })
+  const rewards = await openRewards(settings, { own, encoding, place })
   const parts = partsOf(data, settings)
   const readers = { encoding, vocabulary: policy.model.config.vocab_size, rewards }
   const train = promptStream(readers, parts.train, settings)

@@ -3,7 +3,7 @@
  * an answer which was cut off looks cut off; conversations, and texts of another tokenizer, are read as it was trained to
  * read them. More than one output is a distribution over the scores 1, 2, ...: its mean, and how wide it is.
  */
-import { openAdapter } from '../../checkpoint/folder.node.ts'
+import { filesOf } from '../../checkpoint/folder.node.ts'
 import { sha256Files } from '../../checkpoint/sha256.node.ts'
 import type { Tree } from '../../data/batch.ts'
 import { type Encoder, encodeScored } from '../../data/examples.ts'
@@ -29,7 +29,7 @@ export type ModelRewardSettings = {
 export const modelReward = async (
   name: string,
   settings: ModelRewardSettings,
-  { own, encoding, dir: policyDir }: Opening,
+  { own, encoding, place }: Opening,
 ): Promise<OpenedReward> => {
   // Adapter and rounding among the settings are the policy's
   const { device, threads } = settings
@@ -43,13 +43,12 @@ export const modelReward = async (
       `${JSON.stringify(name)}: one of policy and reward model has a tokenizer and the other has none, so they share neither text nor ids`,
       { flag: '--reward' },
     )
-  const shared = tokenizer === undefined || (await sameTokenizer(opened.dir, policyDir)) === true
+  const shared = tokenizer === undefined || (await sameTokenizer({ dir: opened.dir, adapter }, place)) === true
   const most = opened.model.config.max_position_embeddings
   const encode = (answer: Answered) =>
     shared ? treeOf(answer, tokenizer, most) : treeOf(asTexts(answer, encoding), tokenizer, most, true)
-  const adapterFiles = adapter === undefined ? [] : (await openAdapter(adapter)).files
   return {
-    files: await sha256Files(new Set([...opened.files, ...adapterFiles])),
+    files: await sha256Files(await filesOf({ dir: opened.dir, adapter }, opened.files)),
     warnings: shared ? [] : [retokenised(name)],
     requirePrompt: ({ ids, ...asked }) =>
       readBy(name, () => {

@@ -4,13 +4,15 @@
  */
 import { existsSync } from 'node:fs'
 import { basename, extname } from 'node:path'
-import { sha256Files } from '../../checkpoint/sha256.node.ts'
+import { type FileHash, sha256Files } from '../../checkpoint/sha256.node.ts'
 import { isUrl } from '../../generate/remote.node.ts'
+import type { TokenizerPlace } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
-import type { FileHash, WarningEvent } from '../recipe.ts'
+import type { WarningEvent } from '../recipe.ts'
 import { functionReward } from './functionReward.ts'
 import { judgeReward } from './judgeReward.ts'
 import { type ModelRewardSettings, modelReward } from './modelReward.ts'
+import { moduleFiles } from './moduleFiles.ts'
 import type { Encoding } from './prompts.ts'
 import type { RewardSource, Rewards } from './rewards.ts'
 import { verifier } from './verifiers.ts'
@@ -25,8 +27,9 @@ export type RewardSettings = ModelRewardSettings & {
 type Closable = { close(): Promise<void> }
 export type Opening = {
   own<T extends Closable>(opened: T): T
-  encoding: Pick<Encoding, 'tokenizer'> /** The policy's folder. */
-  dir: string
+  encoding: Pick<Encoding, 'tokenizer'>
+  /** The policy's folder, and its adapter's. */
+  place: TokenizerPlace
 }
 
 /** What a kind of source makes of its spec. */
@@ -91,10 +94,15 @@ const nameOf = (spec: string): string => {
 /** One source by its spec. Throws Faults that name the flag. */
 export const openReward = async (spec: string, settings: RewardSettings, opening: Opening): Promise<OpenedReward> => {
   const verify = await verifier(spec)
-  if (verify) return { of: async (answers) => answers.map(verify) }
+  const schema = /^schema:(.+)$/s.exec(spec)?.[1]
+  if (verify)
+    return {
+      of: async (answers) => answers.map(verify),
+      files: schema === undefined ? [] : await sha256Files([schema]),
+    }
   if (isUrl(spec)) return judgeReward(spec, opening.encoding.tokenizer !== undefined)
   if (!moduleEnds.includes(extname(spec))) return modelReward(spec, settings, opening)
   if (!existsSync(spec)) throw badInput('no-file', 'there is no such module (--reward)', { file: spec })
-  const files = await sha256Files([spec])
+  const files = await sha256Files(await moduleFiles(spec))
   return { of: opening.own(await functionReward(spec, settings.rewardTimeout)).of, files }
 }

@@ -5,9 +5,10 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { FileHash } from '../../checkpoint/sha256.node.ts'
 import { runFailure } from '../../util/fault.ts'
 import { openLines } from '../lineFile.ts'
-import type { FileHash, ProgressEvent, WarningEvent } from '../recipe.ts'
+import type { ProgressEvent, WarningEvent } from '../recipe.ts'
 import type { PromptExample } from './prompts.ts'
 import type { Rollout, Sample } from './rollout.ts'
 
@@ -58,6 +59,8 @@ const lineSchema = z.object({
 })
 type Line = z.infer<typeof lineSchema>
 
+export const rewardPath = (dir: string) => join(dir, 'rewards.jsonl')
+
 /** Answers that are judged together, roughly. */
 const together = 256
 
@@ -78,9 +81,7 @@ export async function* rewardsOf(
   const total = rollout.samples.length
   const size = Math.max(1, Math.floor(together / G)) * G
   const file =
-    dir === undefined
-      ? undefined
-      : await openLines(join(dir, 'rewards.jsonl'), { schema: lineSchema, total, group: size })
+    dir === undefined ? undefined : await openLines(rewardPath(dir), { schema: lineSchema, total, group: size })
   const lines: Line[] = []
   let trouble: string | undefined
   try {

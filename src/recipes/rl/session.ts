@@ -4,7 +4,6 @@
  * its checkpoint; samples and rewards of later ones that lie in the run's folder are the ones that it would make again.
  */
 import { schedule } from '../../optim/schedules.ts'
-import { sameFiles } from '../../runs/run.node.ts'
 import { type LoopEnd, train } from '../../train/loop.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
@@ -50,10 +49,7 @@ async function* trained(
   const totalSteps = stepsOf(ground)
   await requireRoom(run, policy, settings, totalSteps - begin.progress.step, held !== undefined)
   if (!begin.state) policy.plan = await planOf(ground, method)
-  const start = await started(ground, begin.progress.step, totalSteps)
-  // Samples may lie there before the first checkpoint does
-  if (run.before) sameFiles(run.before, start)
-  yield start
+  yield await started(ground, begin.progress.step, totalSteps)
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
   else yield* startWarnings(ground)
   if (begin.progress.step === 0) yield* oddRows(prompts, unusedPrompts)
@@ -64,10 +60,16 @@ async function* trained(
     return made
   }
   const evaluate = held && (() => channel.drain(evaluateHeld(ground)).then(unlessOver))
+  let { progress } = begin
+  // The first evaluation is due until it is in the log
+  if (evaluate && progress.step === 0 && (!begin.state || progress.evalDue)) {
+    if (!signal.aborted) yield* channel.beside(firstEvaluation(evaluate, signal))
+    progress = { ...progress, evalDue: signal.aborted }
+  }
   const loop = train({
     ...settings,
     trainer: { ...policy, loss: method.loss, head: { temperature: settings.temperature }, beside: method.beside },
-    progress: begin.progress,
+    progress,
     totalSteps,
     rowsPerEpoch: prompts.length,
     learningRate: schedule(settings.schedule, { ...settings, ...settings.scheduleOption, totalSteps }),
@@ -77,7 +79,6 @@ async function* trained(
     save: course.save,
     signal,
   })
-  if (!begin.state && evaluate && !signal.aborted) yield* channel.beside(firstEvaluation(evaluate))
   const end = yield* measured(channel.beside(loop as AsyncGenerator<TrainEvent, LoopEnd>), course, ground)
   yield* tallied(course.watch())
   // What ended the course ended the loop, which knows no reason
@@ -104,8 +105,12 @@ function* startWarnings({ settings, rewards, data }: Ground): Generator<WarningE
 }
 
 /** The policy before any training, so that every later evaluation has something to be held against. */
-async function* firstEvaluation(evaluate: () => Promise<Record<string, number>>): AsyncGenerator<TrainEvent, void> {
-  yield { event: 'eval', step: 0, ...(await evaluate()) }
+async function* firstEvaluation(
+  evaluate: () => Promise<Record<string, number>>,
+  signal: AbortSignal,
+): AsyncGenerator<TrainEvent, void> {
+  const measures = await evaluate()
+  if (!signal.aborted) yield { event: 'eval', step: 0, ...measures }
 }
 
 /** Steps of all rollouts, at most. */

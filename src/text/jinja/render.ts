@@ -5,12 +5,14 @@
  */
 import type { Limits } from './budget.ts'
 import { budgetOf, defaultLimits } from './budget.ts'
+import { checkNames } from './checkNames.ts'
 import type { Rendering } from './execute.ts'
 import { execute } from './execute.ts'
+import { fieldOf } from './fromData.ts'
 import { globals } from './globals.ts'
 import type { Statement } from './nodes.ts'
 import { parseTemplate } from './parser.ts'
-import { fromData, templateFault } from './values.ts'
+import { templateFault } from './values.ts'
 
 export type RenderOptions = { now?: () => Date; limits?: Limits }
 
@@ -26,7 +28,11 @@ const longest = 2 ** 20
 export const compileTemplate = (source: string): readonly Statement[] => {
   if (source.length > longest)
     throw templateFault(`the chat template has ${source.length} characters; at most ${longest} are read`)
-  return bounded(() => parseTemplate(source))
+  return bounded(() => {
+    const statements = parseTemplate(source)
+    checkNames(statements)
+    return statements
+  })
 }
 
 /** Renders with plain data. Throws a Fault (code `template`), whose message is the template's own for raise_exception. */
@@ -40,7 +46,7 @@ export const renderTemplate = (
   const names = new Map(
     Object.entries(data)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => [name, fromData(value)]),
+      .map(([name]) => [name, fieldOf(data, name)]),
   )
   const outer = { names: globals(options.now ?? (() => new Date()), budget) }
   bounded(() => execute(template, { names, outer }, context.page, context))
