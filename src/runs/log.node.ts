@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { badInput } from '../util/fault.ts'
-import { diskFault, diskFault, openAppending } from '../util/files.node.ts'
+import { diskFault, openAppending } from '../util/files.node.ts'
 import { parseJson } from '../util/json.ts'
 
 export type LoggedEvent = { event: string; [field: string]: unknown }
