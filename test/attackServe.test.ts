@@ -98,7 +98,7 @@ describe('a server withstands', () => {
   it('bodies that are large, deep or strange, and others do not wait for them', async () => {
     const folder = withTemplate()
     const tokenizer = (await loadTokenizerFolder(folder))!
-    const encoder = threadEncoder(tokenizer, folder, { seconds: 3 })
+    const encoder = threadEncoder(tokenizer, { dir: folder }, { seconds: 3 })
     const server = await engine.start({ served: { ...engine.served, tokenizer, encoder } })
     const quick = (name: string) => !/MB|900,000|100,000 messages|1,000,000/.test(name)
     const { slowestOther } = await bodies({ port: portOf(server), model }, 30, quick)

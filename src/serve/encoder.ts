@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import { encodePrompt } from '../data/examples.ts'
 import type { ChatEncodeOptions, Message } from '../text/chat.ts'
+import type { TokenizerPlace } from '../text/tokenizer.node.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 import { badInput, Fault } from '../util/fault.ts'
 
@@ -47,10 +48,10 @@ export type ThreadOptions = {
 type Answer = { ids: number[] } | { fault: string; code: string } | { defect: string }
 type Task = { wording: Wording; resolve(ids: number[]): void; reject(error: unknown): void }
 
-/** @param folder where the tokenizer was read from; the thread reads it again when the first long prompt comes */
+/** @param place where the tokenizer was read from; the thread reads it again when the first long prompt comes */
 export const threadEncoder = (
   tokenizer: Tokenizer,
-  folder: string,
+  place: TokenizerPlace,
   { seconds = 10 }: ThreadOptions = {},
 ): PromptEncoder => {
   const queue: Task[] = []
@@ -75,7 +76,7 @@ export const threadEncoder = (
   }
   const start = () => {
     const made = new Worker(threadUrl(), {
-      workerData: { folder },
+      workerData: place,
       resourceLimits: { maxOldGenerationSizeMb: mostMemory },
     })
     made.on('message', (answer: Answer | 'ready') => {

@@ -55,7 +55,7 @@ export default command({
     const { model, tokenizer } = opened
     const packed = worthPacking(model, Number.POSITIVE_INFINITY)
     const scheduler = openScheduler(model, tokenizer, { batchSize: options.batchSize, packed })
-    const encoder = tokenizer && threadEncoder(tokenizer, opened.dir)
+    const encoder = tokenizer && threadEncoder(tokenizer, { dir: opened.dir, adapter: opened.adapterDir })
     try {
       const served = {
         // A folder by its last name, a hub id or a run's name as it is
