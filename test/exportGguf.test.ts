@@ -24,7 +24,7 @@ describe('blocks', () => {
   // by hand: the value farthest from 0 becomes -8 of the scale, so 4 levels are lost on the other side
   it('of 4 bits round as llama.cpp does', () => {
     const x = Float32Array.from({ length: 32 }, (_, i) => (i - 16) / 2)
-    const bytes = toGguf('Q4_0', x)
+    const bytes = toGguf('Q4_0', x, 'w')
     expect([bytes[0], bytes[1]]).toEqual([0x00, 0x3c])
     const levels = x.map((value) => Math.min(15, Math.floor(value + 8.5)))
     expect([...bytes.slice(2)]).toEqual(Array.from({ length: 16 }, (_, i) => levels[i] | (levels[i + 16] << 4)))
@@ -34,14 +34,15 @@ describe('blocks', () => {
     const bytes = toGguf(
       'Q8_0',
       Float32Array.from({ length: 32 }, (_, i) => [127, 2.5, -2.5, 0.49][i] ?? 0),
+      'w',
     )
     expect([...new Int8Array(bytes.buffer, 2, 4)]).toEqual([127, 3, -3, 0])
   })
 
   // the scale is 0 / -8, which is -0
   it('of zeros are zeros', () => {
-    expect([...toGguf('Q8_0', new Float32Array(32))].every((byte) => byte === 0)).toBe(true)
-    expect([...toGguf('Q4_0', new Float32Array(32)).slice(0, 3)]).toEqual([0, 0x80, 0x88])
+    expect([...toGguf('Q8_0', new Float32Array(32), 'w')].every((byte) => byte === 0)).toBe(true)
+    expect([...toGguf('Q4_0', new Float32Array(32), 'w').slice(0, 3)]).toEqual([0, 0x80, 0x88])
   })
 })
 

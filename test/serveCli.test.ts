@@ -101,6 +101,7 @@ describe('serve', () => {
   it.each([
     [['--host', '0.0.0.0'], 'can be reached from elsewhere; give --token-env'],
     [['--token-env', 'NO_SUCH_TOKEN'], 'there is no environment variable NO_SUCH_TOKEN'],
+    [['--cors-origin', 'https://example.org/page'], '"https://example.org/page" is no origin'],
   ])('%j is refused before the model is read', async (more, message) => {
     const { status, stderr } = await attune(['serve', '--model', 'no/such', ...more])
     expect([status, stderr]).toEqual([2, expect.stringContaining(message)])

@@ -6,7 +6,8 @@ type Numeric = new (buffer: ArrayBufferLike, byteOffset: number, length: number)
 
 /** The bytes at an address that is a multiple of `size`: as they are where possible, else a copy. */
 export const aligned = (bytes: Uint8Array, size: number): Uint8Array =>
-  bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  // not slice: that of a Buffer is a view
+  bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes)
 
 const view = <T>(Type: new (b: ArrayBufferLike, at: number, n: number) => T, size: number, bytes: Uint8Array): T => {
   const there = aligned(bytes, size)
@@ -103,6 +104,13 @@ const narrow: { [D in Dtype]?: (values: Float32Array) => ArrayBufferView } = {
 
 /** The element types that fp32 values can be written as. */
 export const isFloat = (dtype: Dtype): boolean => dtype in narrow
+
+/** The least value that float16 rounds to infinity. */
+const beyondF16 = 65520
+
+/** The first finite value that becomes infinite in this type; undefined where none does. */
+export const overflowOf = (dtype: Dtype, values: Float32Array): number | undefined =>
+  dtype === 'F16' ? values.find((value) => Math.abs(value) >= beyondF16 && Number.isFinite(value)) : undefined
 
 /** fp32 values as stored bytes of a float dtype (`isFloat`), rounded to nearest even. */
 export const fromFloats = (dtype: Dtype, values: Float32Array): Uint8Array => {

@@ -111,10 +111,13 @@ const openIndexed = async (index: string): Promise<Weights> => {
   }
   const tensors = new Map<string, StoredTensor>()
   for (const [name, shard] of Object.entries(weight_map)) {
-    const tensor = shards.get(shard)!.get(name)
+    const tensor = shards.get(shard)!.get(name) ?? [...shards.values()].find((each) => each.has(name))?.get(name)
     if (!tensor) throw fail(`says that ${quote(name)} is in ${shard}, which does not hold it`)
     tensors.set(name, tensor)
   }
+  // Shards are read whole, as transformers reads them: what the index does not name belongs to the model too
+  for (const shard of shards.values())
+    for (const [name, tensor] of shard) if (!tensors.has(name)) tensors.set(name, tensor)
   return { tensors, files: [index, ...[...shards.keys()].map((shard) => join(dirname(index), shard))] }
 }
 

@@ -120,6 +120,16 @@ describe('offsets and advice', () => {
     expect((await faultOf(open(bytesOf('p', pointer)))).code).toBe('lfs-pointer')
   })
 
+  it('reads from a Buffer that begins anywhere', async () => {
+    const file = load('safetensors', 'ok-basic.safetensors')
+    const shifted = Buffer.concat([Buffer.alloc(1), file]).subarray(1)
+    const floats = async (bytes: Uint8Array) => {
+      const { tensors } = await openSafetensors(bytesOf('m', bytes))
+      return Promise.all([...tensors.values()].map((tensor) => tensor.floats()))
+    }
+    expect(await floats(shifted)).toEqual(await floats(file))
+  })
+
   it('reads no tensor data on opening', async () => {
     const file = load('safetensors', 'ok-basic.safetensors')
     const source = bytesOf('m', file)

@@ -62,7 +62,7 @@ async function* tensorChunks(tensor: GgufTensor): AsyncGenerator<Uint8Array> {
   const x = await tensor.data()
   const size = bytesOf(tensor)
   assert(x.length === tensor.shape.reduce((a, b) => a * b, 1), `${tensor.name} is not [${tensor.shape}]`)
-  for (let at = 0; at < x.length; at += SLICE) yield toGguf(tensor.type, x.subarray(at, at + SLICE))
+  for (let at = 0; at < x.length; at += SLICE) yield toGguf(tensor.type, x.subarray(at, at + SLICE), tensor.name)
   yield new Uint8Array(padded(size) - size)
 }
 

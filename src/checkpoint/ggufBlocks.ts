@@ -2,8 +2,8 @@
  * The block formats of llama.cpp, rounded as its reference quantiser rounds: every step in fp32, half away from zero
  * in Q8_0, upwards from -8.5 in Q4_0. A block is 32 neighbours of a row with one fp16 scale (ggml-quants.c).
  */
-import { assert } from '../util/fault.ts'
-import { fromFloats } from './convert.ts'
+import { assert, runFailure } from '../util/fault.ts'
+import { fromFloats, overflowOf } from './convert.ts'
 
 /** ggml's number of the type; elements and bytes of a block. */
 export const ggufTypes = {
@@ -44,16 +44,29 @@ const q4: Quantise = (x, from, out, at) => {
 
 const quantisers = { Q8_0: q8, Q4_0: q4 }
 
-/** fp32 values as stored bytes; for blocks their number is a multiple of 32. */
-export const toGguf = (type: GgufType, x: Float32Array): Uint8Array => {
-  if (type === 'F32' || type === 'F16') return fromFloats(type, x)
+/**
+ * fp32 values as stored bytes; for blocks their number is a multiple of 32. Throws a Fault 'overflow' (exit 1) where a
+ * value, or the scale of a block, is beyond float16.
+ */
+export const toGguf = (type: GgufType, x: Float32Array, name: string): Uint8Array => {
+  if (type === 'F32' || type === 'F16') {
+    refuseOverflow(type, x, name)
+    return fromFloats(type, x)
+  }
   const { block, bytes } = ggufTypes[type]
   assert(x.length % block === 0, `${x.length} values are no multiple of a block`)
   const blocks = x.length / block
   const out = new Uint8Array(blocks * bytes)
   const scales = new Float32Array(blocks)
   for (let b = 0; b < blocks; b++) scales[b] = quantisers[type](x, b * block, out, b * bytes)
+  refuseOverflow('F16', scales, name)
   const halves = fromFloats('F16', scales)
   for (let b = 0; b < blocks; b++) out.set(halves.subarray(2 * b, 2 * b + 2), b * bytes)
   return out
+}
+
+const refuseOverflow = (type: 'F32' | 'F16', values: Float32Array, name: string) => {
+  const found = overflowOf(type, values)
+  if (found !== undefined)
+    throw runFailure('overflow', `${name} needs ${found}, and float16 ends at 65504; use --gguf F32`)
 }

@@ -2,8 +2,8 @@
  * Writes safetensors as a stream: the header first, then one tensor at a time, so that a model is never in memory
  * twice. Tensors are laid out as the reference library does it: widest elements first, then by name.
  */
-import { assert } from '../util/fault.ts'
-import { fromFloats, isFloat } from './convert.ts'
+import { assert, runFailure } from '../util/fault.ts'
+import { fromFloats, isFloat, overflowOf } from './convert.ts'
 import { type Dtype, dtypeBytes } from './stored.ts'
 
 export type NewTensor = {
@@ -56,7 +56,22 @@ async function* dataChunks(tensor: NewTensor): AsyncGenerator<Uint8Array> {
     `data of ${tensor.name} is not ${tensor.dtype} [${tensor.shape}]`,
   )
   if (data instanceof Uint8Array) yield data
-  else for (let at = 0; at < data.length; at += SLICE) yield fromFloats(tensor.dtype, data.subarray(at, at + SLICE))
+  else
+    for (let at = 0; at < data.length; at += SLICE) {
+      const part = data.subarray(at, at + SLICE)
+      refuseOverflow(tensor.name, tensor.dtype, part)
+      yield fromFloats(tensor.dtype, part)
+    }
+}
+
+/** Throws a Fault 'overflow' (exit 1) rather than write infinity where there is a number. */
+const refuseOverflow = (name: string, dtype: Dtype, values: Float32Array) => {
+  const found = overflowOf(dtype, values)
+  if (found !== undefined)
+    throw runFailure(
+      'overflow',
+      `${name} holds ${found}, and float16 ends at 65504; save in bfloat16 or float32 (--save-dtype; a run goes on with --resume)`,
+    )
 }
 
 export type Shards = { files: { name: string; tensors: NewTensor[] }[]; index?: string }

@@ -4,10 +4,10 @@
  * 3.6 GB, an open quote hours. Here a byte is looked at once, and a record has a limit of fields and of bytes.
  */
 import { badInput, type Where } from '../util/fault.ts'
-import { badUtf8, decodeUtf8, parseJson } from '../util/json.ts'
+import { badUtf8, decodeUtf8 } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
 import type { RawRecord } from './check.ts'
-import { type Chunks, joined, MAX_LINE, placed, tooLong } from './lines.ts'
+import { type Chunks, joined, MAX_LINE, placed, rowValue, tooLong } from './lines.ts'
 
 /** Columns that hold numbers: there an empty field is null. */
 const NUMBERS =
@@ -217,7 +217,9 @@ const numberOf = (text: string): number | string | null => {
 const listOf = (text: string, where: Where): unknown =>
   text.trim() === ''
     ? null
-    : parseJson(text, (_, __, problem) => badInput('wrong-type', problem ?? 'must be a list, written as JSON', where))
+    : rowValue(text, where, (_, __, problem) =>
+        badInput('wrong-type', problem ?? 'must be a list, written as JSON', where),
+      )
 
 async function* withoutMark(chunks: Chunks): AsyncGenerator<Uint8Array> {
   let first = true

@@ -58,6 +58,12 @@ describe('text', () => {
     ['a quote inside a field', 'csv', 'a,b\n1"x,2\n', 'x, line 2, row 0: has a quote inside a field'],
     ['a deep line', 'jsonl', `${row}{"text": ${deep}}`, `x, line 2, row 1: is nested deeper than ${MAX_DEPTH} levels`],
     ['a deep record', 'json', `[{"text": ${deep}}]`, `x, line 1, row 0: is nested deeper than ${MAX_DEPTH} levels`],
+    [
+      'a row of lists',
+      'jsonl',
+      `{"text": [${'[],'.repeat(200_000)}1]}`,
+      'x, line 1, row 0: holds more than 200000 lists',
+    ],
     ['nothing but brackets', 'json', '['.repeat(1e6), `x, line 1, row 0: is nested deeper than ${MAX_DEPTH} levels`],
     ['a deep list', 'csv', `responses\n"[${deep}]"\n`, `is nested deeper than ${MAX_DEPTH} levels`],
     ['half of a pair', 'jsonl', `${row}{"text": "a \\ud800 b"}`, 'x, line 2, row 1: spells half of a surrogate pair'],

@@ -3,9 +3,9 @@
  * larger than memory streams, and a fault in the text has its physical line.
  */
 import { badInput } from '../util/fault.ts'
-import { badUtf8, decodeUtf8, hasHalfPair, jsonFault, MAX_DEPTH, parseJson } from '../util/json.ts'
+import { badUtf8, decodeUtf8, jsonFault, MAX_DEPTH } from '../util/json.ts'
 import type { RawRecord } from './check.ts'
-import { type Chunks, halfPair, joined, MAX_LINE, placed, tooLong } from './lines.ts'
+import { type Chunks, joined, MAX_LINE, placed, rowValue, tooLong } from './lines.ts'
 
 const [QUOTE, COMMA, BACKSLASH, OPEN, CLOSE, NEWLINE] = [...'",\\[]\n'].map((c) => c.charCodeAt(0))
 const isSpace = (c: number) => c === 32 || c === 10 || c === 13 || c === 9
@@ -119,11 +119,10 @@ const inside = (state: State, c: number, file: string) => {
 const element = (file: string, bytes: Uint8Array, state: State): RawRecord => {
   const text = decodeUtf8(bytes)
   if (text === undefined) throw badUtf8({ file, line: state.from + badLine(bytes) })
-  const value = parseJson(text, (offset, _, problem) => {
+  const value = rowValue(text, { file, line: state.from, row: state.row }, (offset, _, problem) => {
     const line = state.from + text.slice(0, offset).split('\n').length - 1
     return jsonFault(text, offset, { file, line }, problem)
   })
-  if (hasHalfPair(text, value)) throw halfPair({ file, line: state.from, row: state.row })
   return { value, row: state.row++ }
 }
 

@@ -1,6 +1,6 @@
 /** JSON lines from a stream of bytes: one record a line, blank lines skipped, a byte order mark and CRLF let pass. */
 import { badInput, Fault, type Where } from '../util/fault.ts'
-import { badUtf8, decodeUtf8, hasHalfPair, jsonFault, parseJson } from '../util/json.ts'
+import { badUtf8, countUpTo, decodeUtf8, hasHalfPair, jsonFault, parseJson } from '../util/json.ts'
 import type { RawRecord } from './check.ts'
 
 /** No row of text is this long; parsed JSON can take twenty times its text. */
@@ -80,12 +80,22 @@ export const lineValue = (bytes: Uint8Array, where: { file: string; line?: numbe
   if (decoded === undefined) throw badUtf8(where)
   const text = where.line === 1 && decoded.charCodeAt(0) === 0xfeff ? decoded.slice(1) : decoded
   if (/^[ \t\r]*$/.test(text)) return undefined
-  const value = parseJson(text, (offset, column, problem) => jsonFault(text, offset, { ...where, column }, problem))
+  return rowValue(text, where, (offset, column, problem) => jsonFault(text, offset, { ...where, column }, problem))
+}
+
+/** Lists and objects of one row: each takes thirty times its two characters in memory. */
+const MAX_PARTS = 200_000
+
+/** The value of a row's text, within what a row may be. */
+export const rowValue = (text: string, where: Where, fail: Parameters<typeof parseJson>[1]): unknown => {
+  if (text.length > MAX_PARTS && countUpTo(text, '[', MAX_PARTS) + countUpTo(text, '{', MAX_PARTS) > MAX_PARTS)
+    throw badInput('bad-json', `holds more than ${MAX_PARTS} lists and objects, which no row of text does`, where)
+  const value = parseJson(text, fail)
   if (hasHalfPair(text, value)) throw halfPair(where)
   return value
 }
 
-export const halfPair = (where: Where) =>
+const halfPair = (where: Where) =>
   badInput(
     'bad-utf8',
     'spells half of a surrogate pair (\\ud800 to \\udfff), which is no character; take it out',

@@ -52,13 +52,12 @@ const unpackers: Record<string, Unpack> = {
 
 /** Batches of records, in order. @throws Fault bad-parquet, bad-utf8 */
 export async function* parquetRecords(source: ByteSource): AsyncGenerator<RawRecord[]> {
-  const metadata = await footer(source).catch((error) => {
+  const { row_groups, schema } = await footer(source).catch((error) => {
     throw bad(source.name, error)
   })
   const budget = { left: source.size, written: 0 }
   let row = 0
-  for (const { columns, num_rows } of metadata.row_groups) {
-    const schema = parquetSchema(metadata)
+  for (const { columns, num_rows } of row_groups) {
     const opened = await openColumns(
       source,
       schema,
@@ -85,7 +84,7 @@ const reason = (error: unknown) =>
     : (error as Error).message
 
 /** The metadata at the end of the file, with every size in it checked. */
-const footer = async (source: ByteSource): Promise<FileMetaData> => {
+const footer = async (source: ByteSource): Promise<{ row_groups: FileMetaData['row_groups']; schema: SchemaTree }> => {
   const { size, name } = source
   if (size < 12) throw new Error(`it has ${size} bytes`)
   const end = await source.read(size - 8, size)
@@ -95,11 +94,12 @@ const footer = async (source: ByteSource): Promise<FileMetaData> => {
   if (length > size - 12 || length > MAX_FOOTER) throw new Error(`its footer takes ${length} bytes`)
   const bytes = await source.read(size - 8 - length, size)
   checkThrift(bytes.subarray(0, length), 0)
-  const metadata = parquetMetadata(bytes.slice().buffer, { geoparquet: false })
-  for (const { columns, num_rows } of metadata.row_groups)
+  const metadata = parquetMetadata(new Uint8Array(bytes).buffer, { geoparquet: false })
+  const { row_groups } = metadata
+  for (const { columns, num_rows } of row_groups)
     if (!(num_rows >= 0 && num_rows <= Number.MAX_SAFE_INTEGER) || !columns.length)
       throw badInput('bad-parquet', `a row group of ${num_rows} rows and ${columns.length} columns`, { file: name })
-  return metadata
+  return { row_groups, schema: parquetSchema(metadata) }
 }
 
 // ---- columns ---------------------------------------------------------------------------------------------------------
@@ -123,9 +123,9 @@ const openColumns = async (
   const leaves: Leaf[] = []
   const held = { bytes: 0, values: 0 }
   for (const meta of stored) {
-    const column = meta?.path_in_schema[0]
+    const column = meta?.path_in_schema?.[0]
     try {
-      if (!meta) throw new Error('a column without a place')
+      if (!meta?.path_in_schema?.length) throw new Error('a column without a place')
       leaves.push(await openLeaf(source, schema, meta, budget, held))
     } catch (error) {
       throw bad(source.name, error, column)
@@ -174,7 +174,7 @@ const openLeaf = async (
   const length = Number(meta.total_compressed_size)
   if (!(start >= 0 && length >= 0 && start + length <= source.size)) throw new Error('it lies outside the file')
   if ((budget.left -= length) < 0) throw new Error('columns overlap')
-  const bytes = (await source.read(start, start + length)).slice()
+  const bytes = new Uint8Array(await source.read(start, start + length))
   const schemaPath = getTreePath(schema, meta.path_in_schema)
   const { element } = schemaPath.at(-1)!
   checkKind(schemaPath)

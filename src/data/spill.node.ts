@@ -7,6 +7,8 @@ import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { assert, badInput } from '../util/fault.ts'
+import { withWritten } from '../util/jsonNotes.ts'
+import { stringify } from '../util/written.ts'
 import type { Row } from './rows.ts'
 
 const FLUSH = 2 ** 20
@@ -45,7 +47,7 @@ export const openSpill = () => {
     /** Appends a row; answers its offset. */
     write: async (row: Row): Promise<number> => {
       const offset = written + held
-      const text = Buffer.from(JSON.stringify(row))
+      const text = Buffer.from(stringify(row))
       const head = Buffer.alloc(HEAD)
       head.writeUInt32LE(text.length)
       pending.push(head, text)
@@ -56,7 +58,8 @@ export const openSpill = () => {
     flush,
     row: async (offset: number): Promise<Row> => {
       const length = (await read(HEAD, offset)).readUInt32LE()
-      return JSON.parse((await read(length, offset + HEAD)).toString('utf8'))
+      const text = (await read(length, offset + HEAD)).toString('utf8')
+      return withWritten(JSON.parse(text), text) as Row
     },
     close: async () => {
       pending = []

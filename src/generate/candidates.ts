@@ -28,9 +28,11 @@ export const allowed = (all: Candidates): Candidates => atLeast(all, -Number.MAX
 
 export const likeliest = (left: Candidates): Candidates => atLeast(left, largest(left.logits))
 
+/** The likeliest token becomes 0 first, so that no quotient is infinite; probabilities depend on differences alone. */
 export const scaleTemperature = (left: Candidates, temperature: number): Candidates => {
   const { logits } = left
-  for (let i = 0; i < logits.length; i++) logits[i] /= temperature
+  const top = largest(logits)
+  for (let i = 0; i < logits.length; i++) logits[i] = logits[i] === top ? 0 : (logits[i] - top) / temperature
   return left
 }
 
@@ -144,7 +146,8 @@ export const probabilities = (logits: Float64Array): Float64Array => {
   const top = largest(logits)
   const probs = new Float64Array(logits.length)
   let sum = 0
-  for (let i = 0; i < probs.length; i++) sum += probs[i] = Math.exp(logits[i] - top)
+  // Equal infinities have no difference
+  for (let i = 0; i < probs.length; i++) sum += probs[i] = logits[i] === top ? 1 : Math.exp(logits[i] - top)
   for (let i = 0; i < probs.length; i++) probs[i] /= sum
   return probs
 }

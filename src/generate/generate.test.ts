@@ -111,6 +111,13 @@ describe('generate', () => {
     expect(pieces.filter(({ text }) => text).length).toBeGreaterThan(4)
   })
 
+  it('ends at a stop text that is a special token', async () => {
+    const options = { ...base, eosIds: new Set<number>(), temperature: 0, maxNewTokens: 4 }
+    const forced = { ...options, logitBias: new Map([[1, 1000]]), stop: ['<s>'] }
+    const [piece] = await collect(generate(model, tokenizer, [encode('Once')], forced))
+    expect(piece).toMatchObject({ ids: [1], text: '', finishReason: 'stop' })
+  })
+
   it('takes prompts from their source as rows become free', async () => {
     let taken = 0
     let least = Number.POSITIVE_INFINITY

@@ -5,9 +5,12 @@
 
 type Logits = Float32Array | Float64Array
 
+/** Only a ban is infinite: however large a penalty, of tokens that all have it one is still taken. */
+const finite = (logit: number) => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, logit))
+
 /** Divides logits of seen tokens where positive, multiplies where negative (Keskar et al. 2019). */
 export const penalizeRepetition = (logits: Logits, penalty: number, seen: Iterable<number>) => {
-  for (const id of new Set(seen)) logits[id] = logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty
+  for (const id of new Set(seen)) logits[id] = finite(logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty)
 }
 
 /** Subtracts `presence` once and `frequency` each time that a token was generated. */
@@ -16,12 +19,12 @@ export const penalizeGenerated = (
   { presence, frequency }: { presence: number; frequency: number },
   generated: readonly number[],
 ) => {
-  for (const id of new Set(generated)) logits[id] -= presence
-  for (const id of generated) logits[id] -= frequency
+  for (const id of new Set(generated)) logits[id] = finite(logits[id] - presence)
+  for (const id of generated) logits[id] = finite(logits[id] - frequency)
 }
 
 export const addBias = (logits: Logits, bias: ReadonlyMap<number, number>) => {
-  for (const [id, value] of bias) logits[id] += value
+  for (const [id, value] of bias) logits[id] = finite(logits[id] + value)
 }
 
 /** Bans the last token of each word whose others are the last that were seen, but for end tokens by themselves. */

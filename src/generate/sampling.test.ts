@@ -15,7 +15,7 @@ import {
   scaleTemperature,
 } from './candidates.ts'
 import { penalizeGenerated, penalizeRepetition } from './penalties.ts'
-import { candidates, chosen, type History, type SamplingOptions } from './sampling.ts'
+import { candidates, chosen, type History, type SamplingOptions, settled } from './sampling.ts'
 
 type Case = {
   transforms: [string, number][]
@@ -161,5 +161,33 @@ describe('sample', () => {
       expect(sample(logits, { temperature: 5, topK: 2 }, position)).toBeLessThan(2)
     expect(sample(Float32Array.of(0, 5, 5), { temperature: 0 }, 0)).toBe(1)
     expect(sample(Float32Array.of(4, 5, 1), { temperature: 0, repetitionPenalty: 2 }, 0, [1])).toBe(0)
+  })
+})
+
+describe('options at the edges of numbers', () => {
+  const row = Float32Array.of(1, 3, 2.5, -4, 3)
+  const history = { seen: [0, 1, 2, 3, 4, 4], promptLength: 4, eosIds: new Set<number>() }
+  const of = { seed: 1, row: 0, sample: 0, position: 0 }
+  const tiny = [5e-324, 1e-310, 1e-45, 1e-39]
+  const asked: Partial<SamplingOptions>[] = [
+    ...tiny.flatMap((x) => [{ topP: x }, { minP: x }, { typicalP: x }, { topH: x }, { epsilonCutoff: x }]),
+    ...[...tiny, 1e39, 1e308].flatMap((x) => [{ repetitionPenalty: x }, { temperature: x }]),
+    ...[1e308, -1e308, -0, 5e-324].flatMap((x) => [
+      { presencePenalty: x },
+      { frequencyPenalty: x },
+      { logitBias: new Map([[3, x]]) },
+    ]),
+  ]
+  it.each(asked)('%j takes a token', (more) => {
+    for (const temperature of [0, -0, 1e-10, 1e-5, 1, 1e308]) {
+      const options = settled({ temperature, topK: 4, ...more })
+      expect(chosen(candidates(row, options, history), options, of)).toBeOneOf([0, 1, 2, 3, 4])
+    }
+  })
+
+  it('a temperature next to nothing is greedy, one that is no number is refused', () => {
+    for (const temperature of [...tiny, -0]) expect(settled({ temperature }).temperature).toBe(0)
+    expect(() => settled({ temperature: Number.NaN })).toThrow('temperature is not a number')
+    expect(() => settled({ temperature: 1, topP: Number.NaN })).toThrow('topP is not a number')
   })
 })

@@ -2,6 +2,7 @@
  * From a row of logits to the next token: bias and penalties (penalties.ts), then the cuts (candidates.ts), in the order
  * of transformers.
  */
+import { badInput } from '../util/fault.ts'
 import { rng } from '../util/rng.ts'
 import {
   allCandidates,
@@ -46,6 +47,17 @@ export type SamplingOptions = {
   minNewTokens?: number
   /** Added to logits, by token id. */
   logitBias?: ReadonlyMap<number, number>
+}
+
+/** Below it no two logits that differ are both sampled: greedy, without dividing by next to nothing. */
+const leastTemperature = 1e-10
+
+/** The options as they can be computed with. Faults: 'bad-option' for one that is no number. */
+export const settled = <O extends SamplingOptions>(options: O): O => {
+  for (const [name, value] of Object.entries(options))
+    if (typeof value === 'number' && Number.isNaN(value)) throw badInput('bad-option', `${name} is not a number`)
+  if (options.temperature < 0) throw badInput('bad-option', 'temperature is below 0')
+  return options.temperature < leastTemperature ? { ...options, temperature: 0 } : options
 }
 
 /** What a row's logits follow. */

@@ -140,7 +140,7 @@ describe('scheduler', () => {
       }
       return { ...text, push }
     }
-    const broken = openScheduler(model, { stream }, { batchSize: 4 })
+    const broken = openScheduler(model, { ...tokenizer!, stream }, { batchSize: 4 })
     const long = { ...base, maxNewTokens: 60, eosIds: new Set<number>() }
     const failing = whole(broken.submit({ ...requests[1], options: long }))
     const short = { ...base, maxNewTokens: 2 }

@@ -12,6 +12,7 @@ import { badInput, runFailure, type Where } from '../util/fault.ts'
 import { type Batch, end, failAll, type Request, run } from './batch.ts'
 import { closeDecoder, type DecoderOptions, openDecoder } from './decode.ts'
 import { makeMailbox } from './mailbox.ts'
+import { settled } from './sampling.ts'
 import type { CompletionOptions, Piece, TextSource } from './sequence.ts'
 
 export type GenerationRequest = {
@@ -52,7 +53,7 @@ export const openScheduler = (
       if (asked.options.stop?.length && !tokenizer)
         throw badInput('no-tokenizer', 'stop strings need a tokenizer, and the model has none', { flag: '--stop' })
       checkPrompt(model, asked.prompt, { row: asked.row ?? 0 })
-      return submitTo(batch, asked)
+      return submitTo(batch, { ...asked, options: settled(asked.options) })
     },
     async close() {
       closed = true

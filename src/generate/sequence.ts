@@ -1,4 +1,5 @@
 /** A completion under way: its tokens, its text, and when it ends. */
+import type { Tokenizer } from '../text/tokenizer.ts'
 import type { Choice, Scored } from './choose.ts'
 import type { SamplingOptions } from './sampling.ts'
 import { stopFilter } from './stopping.ts'
@@ -33,10 +34,8 @@ export type Piece = {
   finishReason?: FinishReason
 }
 
-/** Text of tokens that come one by one; text/tokenizer.ts has it. */
-export type TextSource = {
-  stream(options: { skipSpecialTokens: boolean }): { push(id: number): string; flush(): string }
-}
+/** Text of tokens that come one by one. */
+export type TextSource = Pick<Tokenizer, 'stream' | 'isSpecial' | 'idToToken'>
 
 export type Sequence = {
   readonly row: number
@@ -82,7 +81,11 @@ const shownText = (tokenizer: TextSource | undefined, prompt: readonly number[],
   for (const id of prompt.slice(-64)) stream?.push(id)
   const stops = stopFilter(stop)
   return {
-    push: (id: number) => stops.push(stream?.push(id) ?? ''),
+    push(id: number) {
+      // Special tokens are not shown, and end the text where a stop text names them
+      if (stop.length && tokenizer?.isSpecial(id)) return stops.push(tokenizer.idToToken(id) ?? '', true)
+      return stops.push(stream?.push(id) ?? '')
+    },
     rest() {
       const { text, stopped } = stops.push(stream?.flush() ?? '')
       return stopped ? text : text + stops.flush()

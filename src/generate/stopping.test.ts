@@ -27,6 +27,28 @@ describe('stop strings', () => {
     expect(filter.push('art')).toEqual({ text: 'start', stopped: false })
   })
 
+  it('may be special tokens, or hold some, or stand around one', () => {
+    const run = (stops: string[], tokens: [text: string, hidden?: boolean][]) => {
+      const filter = stopFilter(stops)
+      let shown = ''
+      for (const token of tokens) {
+        const { text, stopped } = filter.push(...token)
+        shown += text
+        if (stopped) return [shown, true]
+      }
+      return [shown + filter.flush(), false]
+    }
+    const [end, next] = [['<end>', true] as [string, boolean], ['<next>', true] as [string, boolean]]
+    expect(run(['<end>'], [['a'], ['b'], end, ['c']])).toEqual(['ab', true])
+    expect(run(['b<end>'], [['ab'], end, ['c']])).toEqual(['a', true])
+    expect(run(['<end>\n'], [['ab'], end, ['c'], end, ['\nd']])).toEqual(['abc', true])
+    expect(run(['bc'], [['ab'], end, ['cd']])).toEqual(['a', true])
+    expect(run(['<end><next>'], [['a'], end, end, next])).toEqual(['a', true])
+    expect(run(['<end>'], [['a<e'], ['nd>b']])).toEqual(['a', true])
+    expect(run(['xx'], [['a'], end, ['b']])).toEqual(['ab', false])
+    expect(run(['<next>x'], [['a'], next, ['b'], end])).toEqual(['ab', false])
+  })
+
   it('give what cutting the whole text gives, however it comes', () => {
     const letters = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 3 })
     fc.assert(

@@ -24,7 +24,7 @@ export const topWidth = (V: number) => Math.min(V, 128)
  * of exp((logit - most) / temperature); where asked for, `topIds` and `top` [R, topWidth], ids and logits, largest first.
  */
 export const measure = (
-  { model, packed }: Decoder,
+  { model, packed }: Pick<Decoder, 'model' | 'packed'>,
   h: Handle,
   temperatures: readonly number[],
   withTop: boolean,

@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import { activations } from '../nn/layers.ts'
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import type { Config } from './architecture.ts'
 import { ropeTablesOf } from './ropeConfig.ts'
 
@@ -17,7 +18,7 @@ const positive = z.number().positive()
 const layerType = z.enum(['full_attention', 'sliding_attention'])
 
 const schema = z.looseObject({
-  architectures: z.array(z.string()).min(1),
+  architectures: z.array(z.string()).nullish(),
   model_type: z.string(),
   vocab_size: size,
   hidden_size: size.optional(),
@@ -30,7 +31,7 @@ const schema = z.looseObject({
   head_dim: size.nullish(),
   intermediate_size: size.optional(),
   n_inner: size.nullish(),
-  max_position_embeddings: size.optional(),
+  max_position_embeddings: size.nullish(),
   n_positions: size.optional(),
   tie_word_embeddings: z.boolean().optional(),
   initializer_range: z.number().nonnegative().optional(),
@@ -70,7 +71,7 @@ export const parseConfig = (raw: unknown, file: string): Config => {
   const { heads, hidden, ...sizes } = sizesOf(c, file)
   const { tables, partial } = ropeTablesOf(c, file)
   return {
-    architectures: c.architectures,
+    architectures: c.architectures ?? [],
     model_type: c.model_type,
     vocab_size: c.vocab_size,
     hidden_size: hidden,
@@ -95,7 +96,9 @@ const sizesOf = (c: Parsed, file: string) => {
   const hidden = needed(c.hidden_size ?? c.n_embd, 'hidden_size')
   const heads = needed(c.num_attention_heads ?? c.n_head, 'num_attention_heads')
   const layers = needed(c.num_hidden_layers ?? c.n_layer, 'num_hidden_layers')
-  const kv = c.num_key_value_heads ?? heads
+  // Left out is what the class assumes; null is as many as there are heads
+  const silent = c.num_key_value_heads === undefined ? keyValueHeadsByDefault[c.model_type] : undefined
+  const kv = c.num_key_value_heads ?? (silent && heads % silent === 0 ? silent : heads)
   if (heads % kv) throw badInput('bad-config', `${heads} attention heads cannot share ${kv} key/value heads`, { file })
   for (const key of ['layer_types', 'no_rope_layers'] as const)
     if (c[key] && c[key].length !== layers)
@@ -107,7 +110,10 @@ const sizesOf = (c: Parsed, file: string) => {
     num_key_value_heads: kv,
     head_dim: headDim(c, hidden, heads, file),
     intermediate_size: c.intermediate_size ?? c.n_inner ?? 4 * hidden,
-    max_position_embeddings: needed(c.max_position_embeddings ?? c.n_positions, 'max_position_embeddings'),
+    max_position_embeddings: needed(
+      c.max_position_embeddings ?? c.n_positions ?? positionsByDefault[c.model_type],
+      'max_position_embeddings',
+    ),
   }
 }
 
@@ -129,13 +135,36 @@ const headDimByDefault: Readonly<Record<string, number | undefined>> = {
   qwen3: 128,
 }
 
+const positionsByDefault: Readonly<Record<string, number | undefined>> = {
+  llama: 2048,
+  mistral: 131_072,
+  qwen2: 32_768,
+  qwen3: 32_768,
+  smollm3: 32_768,
+  gemma: 8192,
+  gemma2: 8192,
+  gemma3_text: 131_072,
+  phi3: 4096,
+  gpt2: 1024,
+}
+
+const keyValueHeadsByDefault: Readonly<Record<string, number | undefined>> = {
+  mistral: 8,
+  qwen2: 32,
+  qwen3: 32,
+  smollm3: 4,
+  gemma: 16,
+  gemma2: 4,
+  gemma3_text: 4,
+}
+
 const activationOf = (c: Parsed, file: string): string => {
   const isGemma = c.model_type.startsWith('gemma')
   const given = c.hidden_activation ?? c.hidden_act ?? c.activation_function
   const name = given ?? (isGemma ? 'gelu_pytorch_tanh' : c.model_type === 'gpt2' ? 'gelu_new' : 'silu')
   if (!Object.hasOwn(activations, name)) {
     const known = Object.keys(activations).join(', ')
-    throw badInput('bad-config', `the activation ${JSON.stringify(name)} is not supported; ${known} are`, { file })
+    throw badInput('bad-config', `the activation ${quoted(name)} is not supported; ${known} are`, { file })
   }
   // Gemma's first files say "gelu" and mean its approximation.
   return isGemma && name === 'gelu' ? 'gelu_pytorch_tanh' : name

@@ -14,6 +14,10 @@ export type NamedShape = readonly [string, readonly number[]]
 
 export const epsilon = ({ raw }: Config, silent = 1e-6) => (raw.rms_norm_eps as number | null | undefined) ?? silent
 
+/** A setting of config.json: what the class assumes where the file is silent, undefined where it says null. */
+export const numberOr = (value: unknown, silent: number | undefined): number | undefined =>
+  value === undefined ? silent : ((value as number | null) ?? undefined)
+
 export const attentionOptions = (config: Config, kind: LayerKind): AttentionOptions => ({
   heads: config.num_attention_heads,
   kvHeads: config.num_key_value_heads,

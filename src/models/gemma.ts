@@ -16,11 +16,9 @@ import {
   epsilon,
   mlpShapes,
   normShapes,
+  numberOr,
   selfAttention,
 } from './decoder.ts'
-
-const numberOr = (value: unknown, silent: number | undefined) =>
-  value === undefined ? silent : ((value as number | null) ?? undefined)
 
 /** x + attention(norm(x)), then x + mlp(norm(x)), as Llama. */
 const block1 = (p: Scope, x: Tensor, context: BlockContext, config: Config, kind: LayerKind): Tensor => {

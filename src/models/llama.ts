@@ -13,6 +13,7 @@ import {
   epsilon,
   mlpShapes,
   normShapes,
+  numberOr,
   type ShapeOptions,
   selfAttention,
 } from './decoder.ts'
@@ -55,10 +56,11 @@ const attentionBias = ({ raw }: Config) => ({
 
 export const llama = llamaLike('LlamaForCausalLM', { shapes: (config) => ({ bias: attentionBias(config) }) })
 
-const windowOf = ({ raw }: Config) => (raw.sliding_window as number | null | undefined) ?? undefined
+/** @param silent what the class assumes where the file says nothing; null is no window */
+const windowOf = ({ raw }: Config, silent?: number) => numberOr(raw.sliding_window, silent)
 
 export const mistral = llamaLike('MistralForCausalLM', {
-  kind: (config) => ({ rope: '', window: windowOf(config) }),
+  kind: (config) => ({ rope: '', window: windowOf(config, 4096) }),
 })
 
 /** Qwen's window is used only where `use_sliding_window` says so, in the layers that `layer_types` names. */
@@ -67,7 +69,7 @@ const qwenKind = (config: Config, layer: number): LayerKind => {
   const slides = layer_types
     ? (layer_types as string[])[layer] === 'sliding_attention'
     : layer >= ((max_window_layers as number | null | undefined) ?? 28)
-  return { rope: '', window: use_sliding_window === true && slides ? windowOf(config) : undefined }
+  return { rope: '', window: use_sliding_window === true && slides ? windowOf(config, 4096) : undefined }
 }
 
 export const qwen2 = llamaLike('Qwen2ForCausalLM', { shapes: () => ({ bias: { qkv: true } }), kind: qwenKind })

@@ -2,7 +2,7 @@
 import { type Checkpoint, openAdapter, openCheckpoint } from '../checkpoint/folder.node.ts'
 import { scoreWeight } from './architecture.ts'
 import { joinCheckpoint, type Pretrained } from './load.ts'
-import { type Adapter, parseAdapter } from './lora.ts'
+import { type Adapter, adapterName, parseAdapter, withVocabulary } from './lora.ts'
 import type { Base } from './merge.ts'
 import { asRewardModel } from './scored.ts'
 
@@ -19,16 +19,18 @@ export const loadPretrained = async (
 }
 
 /** The head in the file of a reward model's adapter. */
-const adapterHead = `base_model.model.${scoreWeight}`
+const adapterHead = adapterName(scoreWeight)
 
 /**
  * Opens a PEFT folder for this base. That of a reward model makes one of a language model: the base comes back with the
- * adapter's score head. Faults: those of `openAdapter` and `parseAdapter`.
+ * adapter's score head. One that was trained with more tokens brings embeddings (and a head) of that size: the base comes
+ * back with them. Faults: those of `openAdapter` and `parseAdapter`.
  */
 export const loadAdapted = async <B extends Base>(dir: string, base: B): Promise<{ base: B; adapter: Adapter }> => {
   const folder = await openAdapter(dir)
   const head = folder.tensors.get(adapterHead)
-  const whole = head && !base.architecture.scores ? { ...base, ...asRewardModel(base, head) } : base
+  const scored = head && !base.architecture.scores ? { ...base, ...asRewardModel(base, head) } : base
+  const whole = { ...scored, ...withVocabulary(scored, folder.tensors, dir) }
   const adapter = parseAdapter(folder.config, folder.tensors, whole.architecture, whole.config, dir)
   return { base: whole, adapter }
 }

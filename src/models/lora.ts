@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import { type Architecture, type Config, headWeight } from './architecture.ts'
 import { type LoraModule, loraModules, moduleOf, safePattern, targetedModules } from './loraModules.ts'
 
@@ -40,7 +41,11 @@ export const loraA = (module: string) => `${module}.lora_A.weight`
 export const loraB = (module: string) => `${module}.lora_B.weight`
 
 const size = z.int().positive()
-const texts = z.array(z.string())
+/** Far more names and patterns than any model has modules; each is held against every module. */
+const most = 10_000
+const texts = z.array(z.string()).max(most)
+const few = (patterns: object) => Object.keys(patterns).length <= most
+const tooMany = `holds more than ${most} patterns`
 
 const schema = z.looseObject({
   peft_type: z.string(),
@@ -50,11 +55,11 @@ const schema = z.looseObject({
   target_modules: z.union([z.string(), texts]),
   exclude_modules: z.union([z.string(), texts]).nullish(),
   modules_to_save: texts.nullish(),
-  layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
+  layers_to_transform: z.union([z.int(), z.array(z.int()).max(most)]).nullish(),
   layers_pattern: z.union([z.string(), texts]).nullish(),
   use_rslora: z.boolean().default(false),
-  rank_pattern: z.record(z.string(), size).nullish(),
-  alpha_pattern: z.record(z.string(), z.number()).nullish(),
+  rank_pattern: z.record(z.string(), size).refine(few, tooMany).nullish(),
+  alpha_pattern: z.record(z.string(), z.number()).refine(few, tooMany).nullish(),
 })
 
 type PeftConfig = z.infer<typeof schema>
@@ -83,7 +88,7 @@ const harmless: Readonly<Record<string, readonly unknown[]>> = {
 const readConfig = (raw: unknown, file: string): PeftConfig => {
   const type = (raw as { peft_type?: unknown } | null)?.peft_type
   if (type !== undefined && type !== 'LORA')
-    throw badInput('bad-adapter', `peft_type ${JSON.stringify(type)} is not supported; LORA is`, { file })
+    throw badInput('bad-adapter', `peft_type ${quoted(type)} is not supported; LORA is`, { file })
   const parsed = schema.safeParse(raw)
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]
@@ -93,13 +98,44 @@ const readConfig = (raw: unknown, file: string): PeftConfig => {
   const isEmpty = (value: unknown) => value === undefined || value === null || (Array.isArray(value) && !value.length)
   const found = Object.keys(harmless).find((key) => !isEmpty(c[key]) && !harmless[key].includes(c[key]))
   if (found)
-    throw badInput('bad-adapter', `${found} ${JSON.stringify(c[found])} is not plain LoRA, which is all attune knows`, {
+    throw badInput('bad-adapter', `${found} ${quoted(c[found])} is not plain LoRA, which is all attune knows`, {
       file,
     })
   return c
 }
 
 const PREFIX = 'base_model.model.'
+
+/** A parameter of the base as PEFT names it. */
+export const adapterName = (name: string) => PREFIX + name
+
+/** What a base becomes for an adapter that was trained after its embeddings were grown: theirs, for more token ids. */
+export const withVocabulary = (
+  { architecture, config, params }: Model,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  file: string,
+): Model => {
+  // Where LoRA targets it as well, PEFT saves the grown weight as that of the layer below
+  const grown = (name: string) =>
+    tensors.get(adapterName(name)) ?? tensors.get(adapterName(name.replace(/\.weight$/, '.base_layer.weight')))
+  const embedding = grown(architecture.embedding)
+  const rows = embedding?.shape[0] ?? 0
+  if (!embedding || rows <= config.vocab_size) return { architecture, config, params }
+  const head = params.has(headWeight) ? grown(headWeight) : undefined
+  if (params.has(headWeight) && head?.shape[0] !== rows)
+    throw badInput(
+      'wrong-adapter',
+      `has embeddings of ${rows} tokens where the model has ${config.vocab_size}, but no lm_head of that size beside them; save both (modules_to_save)`,
+      { file },
+    )
+  return {
+    architecture,
+    config: { ...config, vocab_size: rows, raw: { ...config.raw, vocab_size: rows } },
+    params: new Map([...params, [architecture.embedding, embedding], ...(head ? [[headWeight, head] as const] : [])]),
+  }
+}
+
+type Model = { architecture: Architecture; config: Config; params: ReadonlyMap<string, StoredTensor> }
 
 /**
  * An adapter for this model.

@@ -4,6 +4,7 @@
  * expression for the whole name. It is a stranger's, so only those are run that cannot take long.
  */
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import { type Architecture, type Config, headWeight, scoreWeight } from './architecture.ts'
 
 /** A weight that LoRA can update. A is [r, inner], B is [out, r]. */
@@ -92,13 +93,9 @@ const repetitions = 5
 /** Python's spelling to JavaScript's, where matching cannot blow up: no group is repeated and few characters are. */
 export const safePattern = (source: string, file: string): RegExp => {
   const fail = (why: string) =>
-    badInput(
-      'bad-adapter',
-      `the pattern ${JSON.stringify(source.slice(0, 200))} ${why}; list the module names instead`,
-      {
-        file,
-      },
-    )
+    badInput('bad-adapter', `the pattern ${quoted(source)} ${why}; list the module names instead`, {
+      file,
+    })
   const bare = source.replace(/\\./gs, 'x').replace(/\[[^\]]*\]/g, 'x')
   const tooMany = (bare.match(/[*+{]/g) ?? []).length > repetitions
   if (source.length > 5000 || tooMany || /\)[*+{]/.test(bare) || /\\[1-9k]|\(\?P=/.test(source))

@@ -44,7 +44,10 @@ describe('settings that would change the numbers', () => {
     [{ hidden_size: 5 }, /hidden size 5 is no multiple of 2 heads/],
     [{ rms_norm_eps: 'small' }, /rms_norm_eps/],
     [{ num_hidden_layers: -1 }, /num_hidden_layers/],
-    [{ architectures: ['MixtralForCausalLM'] }, /MixtralForCausalLM is not supported; attune knows LlamaForCausalLM, /],
+    [
+      { architectures: ['MixtralForCausalLM'] },
+      /"MixtralForCausalLM" is not supported; attune knows LlamaForCausalLM, /,
+    ],
     [
       { architectures: ['Gemma3ForSequenceClassification'] },
       /attune knows LlamaForSequenceClassification, .*Gemma3TextForSequenceClassification, .*GPT2ForSequenceClassification$/,

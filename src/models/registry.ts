@@ -1,5 +1,6 @@
 /** The architectures that attune knows, by their name in config.json. */
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import type { Architecture, Config } from './architecture.ts'
 import { gemma, gemma2, gemma3 } from './gemma.ts'
 import { gpt2 } from './gpt2.ts'
@@ -21,15 +22,44 @@ export const architectures: readonly Architecture[] = [
   gpt2,
 ]
 
+/** The language model of each `model_type`, for files that name no architecture, or the bare model without a head. */
+const byModelType: Readonly<Record<string, Architecture>> = {
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  smollm3,
+  gemma,
+  gemma2,
+  gemma3_text: gemma3,
+  phi3,
+  gpt2,
+}
+
+/** LlamaModel, Gemma3TextModel: what transformers saves of a model without its head. */
+const isBare = (name: string) => /^\w+Model$/.test(name) && !name.endsWith('LMHeadModel')
+
 /** Throws Faults: 'architecture' for one that is not in the list, 'bad-config' for a setting that is not supported. */
 export const architectureOf = (config: Config, file: string): Architecture => {
   const scored = architectures.map(classifier)
-  const found = [...architectures, ...scored].find(({ name }) => config.architectures.includes(name))
+  const { architectures: names, model_type } = config
+  const bare = names.every(isBare) && Object.hasOwn(byModelType, model_type) ? byModelType[model_type] : undefined
+  const found = [...architectures, ...scored].find(({ name }) => names.includes(name)) ?? bare
   if (found) {
     refuseUnsupported(found, config, file)
     return found
   }
-  const isScored = config.architectures.some((name) => name.endsWith('ForSequenceClassification'))
+  if (names.length === 0)
+    throw badInput(
+      'architecture',
+      `names no architecture, and of model_type ${quoted(model_type)} attune knows none; it knows ${Object.keys(byModelType).join(', ')}`,
+      { file },
+    )
+  const isScored = names.some((name) => name.endsWith('ForSequenceClassification'))
   const known = (isScored ? scored : architectures).map(({ name }) => name).join(', ')
-  throw badInput('architecture', `${config.architectures.join(', ')} is not supported; attune knows ${known}`, { file })
+  throw badInput(
+    'architecture',
+    `${names.map((name) => quoted(name)).join(', ')} is not supported; attune knows ${known}`,
+    { file },
+  )
 }

@@ -3,6 +3,7 @@
  * and answers wrongly is worse than one that does not load. Each key has the values at which it changes nothing.
  */
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import type { Architecture, Config } from './architecture.ts'
 
 const off = [false]
@@ -33,6 +34,13 @@ const harmless: Readonly<Record<string, readonly unknown[]>> = {
   n_routed_experts: [0],
 }
 
+/** gptq, awq, fp8, mxfp4, bitsandbytes (8 or 4 bits), compressed-tensors, ... */
+const methodOf = (settings: unknown): string => {
+  const { quant_method: method, load_in_4bit: four, load_in_8bit: eight } = settings as Record<string, unknown>
+  const name = typeof method === 'string' ? quoted(method, 40) : four || eight ? '"bitsandbytes"' : 'an unnamed method'
+  return four ? `${name}, 4 bits` : eight ? `${name}, 8 bits` : name
+}
+
 /** Throws a Fault 'bad-config' for the first setting that would be ignored. */
 export const refuseUnsupported = (architecture: Architecture, config: Config, file: string): void => {
   const { raw } = config
@@ -40,10 +48,12 @@ export const refuseUnsupported = (architecture: Architecture, config: Config, fi
     (key) => raw[key] !== undefined && raw[key] !== null && !harmless[key].includes(raw[key]),
   )
   if (found === 'quantization_config')
-    throw badInput('bad-config', 'the weights are quantized (quantization_config); use a copy in bfloat16 or float32', {
-      file,
-    })
-  if (found) throw badInput('bad-config', `${found} ${JSON.stringify(raw[found])} is not supported by attune`, { file })
+    throw badInput(
+      'bad-config',
+      `the weights are quantized with ${methodOf(raw.quantization_config)} (quantization_config), which attune does not read; use a copy in bfloat16 or float32`,
+      { file },
+    )
+  if (found) throw badInput('bad-config', `${found} ${quoted(raw[found])} is not supported by attune`, { file })
   const rotary = architecture.rotary(config)
   const partial = config.partial_rotary_factor
   if (rotary % 2) throw badInput('bad-config', `cannot rotate ${rotary} values of each head: not even`, { file })

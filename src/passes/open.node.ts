@@ -62,7 +62,7 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
   if (head === 'language') requireLanguageHead(base, dir)
   if (head === 'scores') requireScoreHead(base, adapterDir ?? dir)
   const whole = adapter ? applyAdapter(base, adapter) : base
-  const tokenizer = await loadTokenizerFolder(dir)
+  const tokenizer = await loadTokenizerFolder(dir, adapterDir)
   const backend = await openBackend(options)
   try {
     const placed = await putRounded(backend, whole, whole.params, {

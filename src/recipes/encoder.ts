@@ -2,8 +2,8 @@
 import { resolveModel } from '../checkpoint/hub.node.ts'
 import type { Encoder } from '../data/examples.ts'
 import { modelOfRun } from '../runs/find.node.ts'
-import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
-import { badInput, Fault } from '../util/fault.ts'
+import { loadTokenizerFolder, noTokenizer } from '../text/tokenizer.node.ts'
+import { Fault } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 
 export type Place = { dir: string; adapter?: string }
@@ -15,17 +15,15 @@ export const locate = async (settings: { model: string; adapter?: string }): Pro
 }
 
 /** The folder's tokenizer; without one, rows of ids still work. */
-export const openEncoder = async ({ dir }: Place): Promise<Encoder> => (await loadTokenizerFolder(dir)) ?? idsOnly(dir)
+export const openEncoder = async (place: Place): Promise<Encoder> =>
+  (await loadTokenizerFolder(place.dir, place.adapter)) ?? idsOnly(place.dir)
 
 export const idsOnly = (dir: string): Encoder => ({
   eosId: undefined,
   addsEos: false,
   size: 0,
   encode: () => {
-    throw badInput(
-      'no-tokenizer',
-      `holds text, and ${dir} has no tokenizer.json; give input_ids, or a model with a tokenizer`,
-    )
+    throw noTokenizer(dir, '; the rows hold text: give input_ids, or a model with a tokenizer')
   },
 })
 

@@ -10,12 +10,19 @@ import { tokenizerFiles } from '../text/tokenizer.node.ts'
 import { writeWhole } from '../util/files.node.ts'
 import type { Merged } from './merged.ts'
 
-export type GgufReport = { tensors: number; bytes: number; tokenizer: string; shortened?: number }
+export type GgufReport = {
+  tensors: number
+  bytes: number
+  tokenizer: string
+  shortened?: number
+  /** Ids that end a text and that the file has no place for: it holds three. */
+  unplacedEos: number[]
+}
 
 /** Throws Faults 'gguf' for what llama.cpp cannot do, before anything is written, and 'disk'. */
 export const exportGguf = async (model: Merged, type: GgufType, output: string): Promise<GgufReport> => {
   const { metadata, tensors, shortened } = ggufModel(model, model.dir)
-  const files = await tokenizerFiles(model.dir)
+  const files = await tokenizerFiles({ dir: model.dir, adapter: model.adapterDir })
   const rows = model.config.vocab_size
   const tokenizer = files ? await llamaCppTokenizer(files, rows) : idTokenizer(rows, model.config.raw.bos_token_id)
   const name = nameFor(repoOfPath(model.dir) ?? basename(resolve(model.dir)), tokenizer)
@@ -24,7 +31,8 @@ export const exportGguf = async (model: Merged, type: GgufType, output: string):
   const bytes = ggufBytes(typed)
   await requireSpace(output, bytes)
   await writeWhole(output, ggufChunks(all, typed))
-  return { tensors: typed.length, bytes, tokenizer: files ? tokenizer.algorithm : 'none', shortened }
+  const { unplaced: unplacedEos } = endings(tokenizer, model)
+  return { tensors: typed.length, bytes, tokenizer: files ? tokenizer.algorithm : 'none', shortened, unplacedEos }
 }
 
 /** llama.cpp does not load a file named like Phi-3 whose tokenizer lacks Phi-3's tokens. */
@@ -72,7 +80,7 @@ const idTokenizer = (rows: number, bos: unknown): LlamaCppTokenizer => ({
 const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: Merged): [string, GgufValue][] => {
   const { templates } = tokenizer
   const names = Object.keys(templates).filter((name) => name !== 'default')
-  const { eosId, eotId } = endings(tokenizer, model)
+  const { eosId, eotId, eomId } = endings(tokenizer, model)
   const values: Record<string, GgufValue | undefined> = {
     model: tokenizer.algorithm,
     pre: tokenizer.pre,
@@ -84,6 +92,7 @@ const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: Merged): [string
     bos_token_id: id(tokenizer.bosId),
     eos_token_id: id(eosId),
     eot_token_id: id(eotId),
+    eom_token_id: id(eomId),
     unknown_token_id: id(tokenizer.unkId),
     padding_token_id: id(tokenizer.padId),
     add_bos_token: tokenizer.addsBos,
@@ -101,10 +110,11 @@ const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: Merged): [string
 
 const id = (value: number | undefined): GgufValue | undefined => (value === undefined ? undefined : { uint: value })
 
-/** llama.cpp stops at the end of text and the end of a turn: the tokenizer's and another of generation_config.json. */
+/** llama.cpp stops at the end of a text, of a turn and of a message: the tokenizer's and two more of generation_config.json. */
 const endings = ({ eosId }: LlamaCppTokenizer, { generationConfig, config }: Merged) => {
   const given = (generationConfig as { eos_token_id?: unknown } | undefined)?.eos_token_id ?? config.raw.eos_token_id
   const stops = [given].flat().filter((stop): stop is number => Number.isInteger(stop) && (stop as number) >= 0)
   const eos = eosId !== undefined && (stops.length === 0 || stops.includes(eosId)) ? eosId : stops[0]
-  return { eosId: eos, eotId: stops.find((stop) => stop !== eos) }
+  const [eotId, eomId, ...unplaced] = [...new Set(stops)].filter((stop) => stop !== eos)
+  return { eosId: eos, eotId, eomId, unplaced }
 }

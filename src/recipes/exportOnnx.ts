@@ -15,7 +15,7 @@ import { copyTokenizer, writeFolder, writeTexts } from './modelFolder.ts'
 
 /** Written as a whole or not at all. Throws Faults 'disk'. */
 export const exportOnnx = async (model: Merged, output: string): Promise<{ files: string[]; bytes: number }> => {
-  const { architecture, config, params, dir } = model
+  const { architecture, config, params, dir, adapterDir: adapter } = model
   const program = decoderProgram(architecture, config)
   const tables = decoderTables(architecture, config)
   const read = async (name: string) => tables.get(name) ?? (await params.get(name)!.floats())
@@ -26,7 +26,7 @@ export const exportOnnx = async (model: Merged, output: string): Promise<{ files
   const { texts } = modelFiles(withCacheShape(model, files.length - 1), 'F32', generation)
   await writeFolder(output, bytes, async (temporary) => {
     await writeTexts(temporary, texts)
-    await copyTokenizer(dir, temporary)
+    await copyTokenizer({ dir, adapter }, temporary)
     await mkdir(join(temporary, 'onnx'))
     for (const { name, chunks } of files) await writeWhole(join(temporary, 'onnx', name), chunks)
   })

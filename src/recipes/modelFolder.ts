@@ -1,10 +1,11 @@
 /** A model or an adapter as a folder, tokenizer beside it: written under another name and renamed, whole or not there. */
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { writeTensors } from '../checkpoint/folder.node.ts'
 import { storedBytes } from '../checkpoint/safetensorsWrite.ts'
 import { requireSpace } from '../checkpoint/space.node.ts'
 import type { ModelFiles, SaveDtype } from '../models/save.ts'
+import { type TokenizerPlace, tokenizerFolders } from '../text/tokenizer.node.ts'
 import { badInput } from '../util/fault.ts'
 import { diskFault, makeFolders, syncFolder, writeWhole } from '../util/files.node.ts'
 
@@ -17,12 +18,12 @@ export const storedAs = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as 
 export type FolderOptions = {
   /** What the weights files are called before `.safetensors`. */
   stem: 'model' | 'adapter_model'
-  /** A folder whose tokenizer files are copied. */
-  tokenizerFrom?: string
+  /** A model, and perhaps its adapter, whose tokenizer and chat templates are copied. */
+  tokenizerFrom?: TokenizerPlace
 }
 
-const tokenizerFiles =
-  /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt|chat_template\..*)$/
+const ofTokenizer = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt)$/
+const ofTemplates = /^(chat_template\..*|additional_chat_templates)$/
 
 /** Replaces what is at `path`. Throws Faults 'disk'. */
 export const writeModelFolder = (path: string, files: ModelFiles, options: FolderOptions): Promise<void> =>
@@ -57,9 +58,23 @@ export const writeTexts = async (dir: string, texts: Readonly<Record<string, str
 
 const bytesOf = ({ tensors }: ModelFiles): number => tensors.reduce((sum, tensor) => sum + storedBytes(tensor), 0)
 
-export const copyTokenizer = async (from: string, to: string) => {
-  for (const name of await readdir(from))
-    if (tokenizerFiles.test(name)) await writeWhole(join(to, name), [await readFile(join(from, name))])
+/** Tokenizer and chat templates, each from the folder that they are read from. */
+export const copyTokenizer = async (place: TokenizerPlace, to: string) => {
+  const { tokenizer, templates } = await tokenizerFolders(place)
+  await copyNamed(tokenizer, to, (name) => ofTokenizer.test(name))
+  await copyNamed(templates, to, (name) => ofTemplates.test(name))
+}
+
+const copyNamed = async (from: string, to: string, wanted: (name: string) => boolean) => {
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)]
+    if (!wanted(entry.name)) continue
+    if ((await stat(source)).isFile()) await writeWhole(target, [await readFile(source)])
+    else if (entry.name === 'additional_chat_templates') {
+      await mkdir(target, { recursive: true })
+      await copyNamed(source, target, (name) => name.endsWith('.jinja'))
+    }
+  }
 }
 
 /** Throws a Fault 'taken' where a folder holds something already. */

@@ -19,7 +19,11 @@ export const writeResult = async (
   const path = join(runDir, policy.adapter ? 'adapter' : 'model')
   const stem = policy.adapter ? 'adapter_model' : 'model'
   const { texts, tensors } = filesOf(policy, storedAs[dtype])
-  await writeModelFolder(path, { texts: { ...texts, ...beside }, tensors }, { stem, tokenizerFrom: policy.dir })
+  await writeModelFolder(
+    path,
+    { texts: { ...texts, ...beside }, tensors },
+    { stem, tokenizerFrom: { dir: policy.dir, adapter: policy.adapterDir } },
+  )
   return path
 }
 

@@ -44,6 +44,8 @@ export type Policy = {
   model: Model
   /** The folder of the base model. */
   dir: string
+  /** Of the adapter that the run began with. */
+  adapterDir?: string
   pretrained: Awaited<ReturnType<typeof loadPretrained>>
   adapter?: Adapter
   /** It was made for this run. */
@@ -87,6 +89,7 @@ export const openPolicy = async (
       ...parts,
       model,
       dir,
+      adapterDir,
       pretrained,
       adapter,
       freshAdapter: adapterDir === undefined,

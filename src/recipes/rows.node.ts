@@ -7,6 +7,7 @@ import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cacheFolder } from '../util/cacheFolder.node.ts'
 import { makeFolders, syncFolder, writeSynced } from '../util/files.node.ts'
+import { stringify } from '../util/written.ts'
 
 /** @returns the path of a jsonl file in the cache */
 export const keptRows = async (rows: Iterable<object> | AsyncIterable<object>): Promise<string> => {
@@ -16,7 +17,7 @@ export const keptRows = async (rows: Iterable<object> | AsyncIterable<object>): 
   const hash = createHash('sha256')
   const lines = async function* () {
     for await (const row of rows) {
-      const line = Buffer.from(`${JSON.stringify(row)}\n`)
+      const line = Buffer.from(`${stringify(row)}\n`)
       hash.update(line)
       yield line
     }

@@ -51,7 +51,7 @@ const selfPlay = async function* (
     })
   // model
   const policy = own(await openPolicy(config, place))
-  const tokenizer = await loadTokenizerFolder(place.dir)
+  const tokenizer = await loadTokenizerFolder(place.dir, place.adapter)
   const encoder = tokenizer ?? idsOnly(place.dir)
   const eosIds = endIds(policy.model.config.raw, policy.pretrained.generationConfig, tokenizer?.eosId)
   const vocabulary = policy.model.config.vocab_size

@@ -138,7 +138,7 @@ const byModel = async (name: string, settings: HelperSettings, own: Encoding): P
   const place = await locate({ model: name })
   const { files: weights, config } = await loadPretrained(place.dir)
   const files = await sha256Files(await filesOf(place, weights))
-  const tokenizer = await loadTokenizerFolder(place.dir)
+  const tokenizer = await loadTokenizerFolder(place.dir, place.adapter)
   const encoder = tokenizer ?? idsOnly(place.dir)
   const vocabulary = config.vocab_size
   requireCommonTongue(name, tokenizer !== undefined, vocabulary, own)

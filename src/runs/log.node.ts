@@ -4,8 +4,9 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { badInput } from '../util/fault.ts'
+import { badInput, Fault } from '../util/fault.ts'
 import { diskFault, openAppending } from '../util/files.node.ts'
+import { parseJson } from '../util/json.ts'
 
 export type LoggedEvent = { event: string; [field: string]: unknown }
 
@@ -94,6 +95,9 @@ export async function* readLog(path: string): AsyncGenerator<LoggedEvent & { [en
 /** The byte after an event's line. */
 export const end = Symbol('end')
 
+/** An event is some kilobytes. */
+const LONGEST_LINE = 2 ** 23
+
 /** Whole lines: what has no newline yet is torn. (readline would also split at U+2028, which JSON leaves as it is.) */
 async function* lines(path: string): AsyncGenerator<string> {
   const input = createReadStream(path, 'utf8')
@@ -103,8 +107,13 @@ async function* lines(path: string): AsyncGenerator<string> {
       const parts = (rest + chunk).split('\n')
       rest = parts.pop()!
       yield* parts
+      if (rest.length > LONGEST_LINE)
+        throw badInput('bad-log', `holds a line of more than ${LONGEST_LINE} characters; the log is damaged`, {
+          file: path,
+        })
     }
   } catch (error) {
+    if (error instanceof Fault) throw error
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unreadable(error, path)
   } finally {
     input.destroy()
@@ -113,7 +122,7 @@ async function* lines(path: string): AsyncGenerator<string> {
 
 const parsed = (text: string): LoggedEvent | undefined => {
   try {
-    const value = JSON.parse(text)
+    const value = parseJson(text, () => new Error('no event')) as LoggedEvent | null
     return typeof value?.event === 'string' ? value : undefined
   } catch {
     return undefined

@@ -9,6 +9,7 @@ import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { assert, badInput } from '../util/fault.ts'
 import { diskFault, makeFolders, writeWhole } from '../util/files.node.ts'
+import { jsonOf } from '../util/json.ts'
 import { sealedFile, unsealed } from '../util/sealed.node.ts'
 import { takeLock } from './lock.node.ts'
 import { bytesUpTo, emptyLog, type LoggedEvent, type LogMark, type LogWriter, logUpTo, openLog } from './log.node.ts'
@@ -313,7 +314,7 @@ export const readInfo = async (dir: string): Promise<RunInfo> => {
     throw badInput('bad-run', `cannot be read (${error.code}); put the settings of the run back`, { file })
   })
   try {
-    const info = infoSchema.parse(JSON.parse(text))
+    const info = infoSchema.parse(jsonOf(text, { file }))
     if (info.format > 1 || 'hash' in info) return infoSchema.parse(unsealed(text, infoFile))
     return info
   } catch {

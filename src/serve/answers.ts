@@ -5,8 +5,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Scheduler } from '../generate/scheduler.ts'
 import type { FinishReason, Piece } from '../generate/sequence.ts'
-import type { Job, Served } from './job.ts'
-import { chatLogprobs, completionLogprobs, type Token, tokenReader } from './tokens.ts'
+import type { Echo, Job, Served } from './job.ts'
+import { chatLogprobs, completionLogprobs, type Token, tokenReader, tokensOf } from './tokens.ts'
 
 /** What one completion gained. */
 type Gain = { index: number; text: string; tokens: Token[]; finish: 'stop' | 'length' | null }
@@ -75,12 +75,12 @@ const perform = async (
   const { samples } = job.options
   const one = async (prompt: readonly number[], p: number) => {
     const readers = Array.from({ length: job.tops === undefined ? 0 : samples }, () =>
-      tokenReader(tokenizer, prompt, job.echo[p].length),
+      tokenReader(tokenizer, prompt, job.echo?.[p].text.length ?? 0),
     )
     const gain = (piece: Piece): Gain => ({
       index: p * samples + piece.sample,
       text: piece.text,
-      tokens: readers[piece.sample]?.(piece) ?? [],
+      tokens: readers.length ? tokensOf(piece, readers[piece.sample]) : [],
       finish: piece.finishReason ? finishes[piece.finishReason] : null,
     })
     const pieces = scheduler.submit({ prompt, options: job.options, signal: ended.signal, row: p })
@@ -104,6 +104,12 @@ const perform = async (
   }
 }
 
+/** What a choice begins with. */
+const echoed = ({ tokenizer }: Served, echo: Echo | undefined, index: number): Gain => {
+  const read = tokenReader(tokenizer, [], 0)
+  return { index, text: echo?.text ?? '', tokens: echo?.tokens.map(read) ?? [], finish: null }
+}
+
 const header = ({ name }: Served, { prefix }: Dialect) => ({
   id: prefix + randomUUID(),
   created: Math.floor(Date.now() / 1000),
@@ -119,14 +125,12 @@ export const wholeAnswer = async (
 ) => {
   const { samples } = job.options
   const gains = job.prompts.flatMap((_, p) =>
-    Array.from({ length: samples }, (_, sample): Gain => {
-      return { index: p * samples + sample, text: job.echo[p], tokens: [], finish: null }
-    }),
+    Array.from({ length: samples }, (_, sample) => echoed(served, job.echo?.[p], p * samples + sample)),
   )
   const usage = await perform(scheduler, served, job, signal, ({ index, text, tokens, finish }) => {
     const whole = gains[index]
     whole.text += text
-    whole.tokens.push(...tokens)
+    for (const token of tokens) whole.tokens.push(token)
     whole.finish = finish
   })
   const choices = gains.map((gain) => dialect.whole(gain, job.tops !== undefined))
@@ -146,11 +150,11 @@ export const streamedAnswer = async (
   const counts = job.includeUsage ? { usage: null } : {}
   const send = (choices: object[], more: object = counts) => write(JSON.stringify({ ...about, choices, ...more }))
   const { samples } = job.options
-  for (const [p, echo] of job.echo.entries())
-    for (let index = p * samples; index < (p + 1) * samples; index++) {
-      if (dialect.first) await send([dialect.first(index)])
-      if (echo) await send([dialect.part({ index, text: echo, tokens: [], finish: null }, false)])
-    }
+  for (let index = 0; index < job.prompts.length * samples; index++) {
+    if (dialect.first) await send([dialect.first(index)])
+    if (job.echo)
+      await send([dialect.part(echoed(served, job.echo[Math.floor(index / samples)], index), job.tops !== undefined)])
+  }
   const usage = await perform(scheduler, served, job, signal, async (gain) => {
     if (gain.text || gain.tokens.length || gain.finish) await send([dialect.part(gain, job.tops !== undefined)])
   })

@@ -1,14 +1,17 @@
 /**
  * The OpenAI-compatible server as a Hono app. Peculiar: without a token it answers only under a loopback name, so that no
- * web page reaches it by a name of its own; and it takes so many requests at once and no more, so memory has a bound.
+ * web page reaches it by a name of its own; with or without one, pages of other origins are refused unless they are named;
+ * and it takes so many requests at once and no more, so memory has a bound.
  */
 import { type Context, Hono } from 'hono'
 import { bearerAuth } from 'hono/bearer-auth'
-import { bodyLimit } from 'hono/body-limit'
+import { cors } from 'hono/cors'
 import { streamSSE } from 'hono/streaming'
 import type { z } from 'zod'
 import type { Scheduler } from '../generate/scheduler.ts'
+import { quoted } from '../util/quote.ts'
 import { chatDialect, completionDialect, streamedAnswer, wholeAnswer } from './answers.ts'
+import { bodyReader } from './body.ts'
 import { chatJob, completionJob, type Job, type Served } from './job.ts'
 import { asRefusal, bodyOf, errorBody, refusal } from './refusal.ts'
 import { chatSchema, completionSchema, readBody } from './requests.ts'
@@ -18,17 +21,17 @@ export type AppOptions = {
   scheduler: Scheduler
   /** Required of every request; without one only loopback names are answered. */
   token?: string
+  /** Origins of the web pages that may ask, such as https://example.org; none by default. */
+  corsOrigins?: readonly string[]
   /** Requests that are served or wait; one more gets 429. */
   maxRequests: number
   /** Told of what is no client's fault. */
   onError(error: unknown): void
 }
 
-/** Bytes of a request's body. */
-const largestBody = 4 * 2 ** 20
-
-export const makeApp = ({ served, scheduler, token, maxRequests, onError }: AppOptions) => {
+export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequests, onError }: AppOptions) => {
   const app = new Hono()
+  const read = bodyReader()
   let open = 0
 
   /** A place among the requests; the client's leaving ends the work. */
@@ -74,30 +77,41 @@ export const makeApp = ({ served, scheduler, token, maxRequests, onError }: AppO
   }
 
   const reported = (error: unknown) => {
-    if (asRefusal(error).status >= 500) onError(error)
+    // A server that is closing cuts answers off, which is no failure
+    if (asRefusal(error).status === 500) onError(error)
     return error
   }
 
   const endpoint =
     <S extends z.ZodObject>(
       schema: S,
-      jobOf: (served: Served, body: z.output<S>) => Job,
+      jobOf: (served: Served, body: z.output<S>, signal: AbortSignal) => Promise<Job>,
       dialect: typeof chatDialect,
     ) =>
     async (context: Context) => {
-      const leave = admit()
+      const request = context.req.raw
+      const { body: given, release } = await read(request)
+      let leave = () => {}
       try {
-        const body = readBody(schema, await jsonOf(context))
+        const body = readBody(schema, given)
         if (body.model !== served.name) throw unknownModel(String(body.model), served.name)
-        return await answer(context, jobOf(served, body), dialect, leave)
+        leave = admit()
+        const job = await jobOf(served, body, request.signal)
+        release()
+        return await answer(context, job, dialect, leave)
       } catch (error) {
+        release()
         leave()
+        if (request.signal.aborted) return nobodyReads()
         throw error
       }
     }
 
-  app.use(token === undefined ? loopbackOnly : bearer(token))
-  app.use(bodyLimit({ maxSize: largestBody, onError: () => tooLarge() }))
+  if (token === undefined) app.use(loopbackOnly)
+  app.use(pagesOf(corsOrigins))
+  const readable = cors({ origin: [...corsOrigins], allowMethods: ['GET', 'POST'], maxAge: 600 })
+  app.use((context, next) => (context.req.header('origin') === undefined ? next() : readable(context, next)))
+  if (token !== undefined) app.use(bearer(token))
   app.get('/v1/models', (context) => context.json({ object: 'list', data: [modelEntry(served)] }))
   app.get('/v1/models/:name{.+}', (context) => {
     const name = context.req.param('name')
@@ -106,7 +120,7 @@ export const makeApp = ({ served, scheduler, token, maxRequests, onError }: AppO
   })
   app.post('/v1/chat/completions', endpoint(chatSchema, chatJob, chatDialect))
   app.post('/v1/completions', endpoint(completionSchema, completionJob, completionDialect))
-  app.notFound(({ req }) => refusal(404, `there is no ${req.method} ${req.path} here`).getResponse())
+  app.notFound(({ req }) => refusal(404, `there is no ${req.method} ${quoted(req.path)} here`).getResponse())
   app.onError((error) => asRefusal(reported(error)).getResponse())
   return app
 }
@@ -124,22 +138,10 @@ const modelEntry = ({ name, model }: Served) => ({
 })
 
 const unknownModel = (asked: string, name: string) =>
-  refusal(404, `there is no model ${JSON.stringify(asked)} here; this server has ${JSON.stringify(name)}`, {
+  refusal(404, `there is no model ${quoted(asked)} here; this server has ${quoted(name)}`, {
     param: 'model',
     code: 'model_not_found',
   })
-
-const tooLarge = () =>
-  refusal(413, `the body is larger than ${largestBody} bytes`, { code: 'request_too_large' }).getResponse()
-
-const jsonOf = async ({ req }: Context): Promise<unknown> => {
-  // Web pages can send anything else to another site without asking
-  if (!/^application\/json\b/i.test(req.header('content-type') ?? ''))
-    throw refusal(400, 'the body must be JSON, with the header "Content-Type: application/json"')
-  return req.json().catch(() => {
-    throw refusal(400, 'the body is not JSON')
-  })
-}
 
 const bearer = (token: string) => {
   const message = errorBody(401, 'a valid token is required: "Authorization: Bearer ..."', null, 'invalid_api_key')
@@ -151,15 +153,29 @@ const bearer = (token: string) => {
   })
 }
 
+/** Browsers say on whose behalf they ask; of other sites' pages only those named are answered. */
+const pagesOf =
+  (allowed: readonly string[]) =>
+  async ({ req }: Context, next: () => Promise<void>) => {
+    const origin = req.header('origin')
+    const site = req.header('sec-fetch-site') ?? 'none'
+    const foreign = origin === undefined ? /^(cross|same)-site$/.test(site) : !allowed.includes(origin)
+    if (foreign)
+      throw refusal(403, `web pages${origin ? ` of ${quoted(origin)}` : ''} are not answered; --cors-origin allows one`)
+    await next()
+  }
+
 /** Whether a host is this machine, seen from itself. */
 export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host)
 
-const loopbackOnly = async ({ req }: Context, next: () => Promise<void>) => {
+const loopbackOnly = async ({ req, env }: Context, next: () => Promise<void>) => {
+  // Of several names Node keeps the first; a path may name a host too
+  const headers: string[] = env?.incoming?.rawHeaders ?? []
+  if (headers.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length > 1)
+    throw refusal(400, 'the request names more than one host')
   const host = (req.header('host') ?? '').replace(/:\d+$/, '')
-  if (!isLoopback(host))
-    throw refusal(
-      403,
-      `answers only as localhost, not as ${JSON.stringify(host)}; start it with a token for other names`,
-    )
+  const stranger = [host, new URL(req.url).hostname].find((name) => !isLoopback(name))
+  if (stranger !== undefined)
+    throw refusal(403, `answers only as localhost, not as ${quoted(stranger)}; start it with a token for other names`)
   await next()
 }

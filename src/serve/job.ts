@@ -1,8 +1,10 @@
 /** From a checked body to what the scheduler is asked for. */
-import { encodePrompt } from '../data/examples.ts'
+import { setImmediate } from 'node:timers/promises'
+import { type PromptToken, promptLogps } from '../generate/promptLogps.ts'
 import type { CompletionOptions } from '../generate/sequence.ts'
 import type { Model } from '../passes/model.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
+import { directEncoder, type PromptEncoder, type Wording } from './encoder.ts'
 import { refusal } from './refusal.ts'
 import type { ChatBody, CompletionBody, SamplingBody } from './requests.ts'
 
@@ -10,16 +12,21 @@ import type { ChatBody, CompletionBody, SamplingBody } from './requests.ts'
 export type Served = {
   /** What clients call it. */
   name: string
-  model: Pick<Model, 'config'>
+  model: Model
   tokenizer: Tokenizer | undefined
   eosIds: ReadonlySet<number>
+  /** Without one prompts are encoded at once. */
+  encoder?: PromptEncoder
 }
+
+/** What stands before a completion: its text, and its tokens where log-probabilities are asked for. */
+export type Echo = { text: string; tokens: readonly PromptToken[] }
 
 /** One or several prompts with the same wishes. Choice number p * n + sample is of prompt p. */
 export type Job = {
   prompts: readonly (readonly number[])[]
-  /** What stands before a completion. */
-  echo: readonly string[]
+  /** Of each prompt, where it is asked for. */
+  echo: readonly Echo[] | undefined
   options: CompletionOptions & { samples: number }
   stream: boolean
   includeUsage: boolean
@@ -30,35 +37,65 @@ export type Job = {
 /** Completions of one request, so that none holds everything up. */
 const mostChoices = 128
 
-export const chatJob = (served: Served, body: ChatBody): Job => {
+export const chatJob = async (served: Served, body: ChatBody, signal?: AbortSignal): Promise<Job> => {
   const { tokenizer } = served
   if (!tokenizer?.chat)
     throw refusal(400, `${served.name} has no chat template; use /v1/completions`, { param: 'messages' })
   if (body.top_logprobs != null && !body.logprobs)
     throw refusal(400, 'top_logprobs: needs logprobs to be true', { param: 'top_logprobs' })
-  // What people write is never taken for a control token
-  const { ids } = tokenizer.chat.encode(body.messages, { addGenerationPrompt: true, sanitize: true })
   const most = body.max_completion_tokens ?? body.max_tokens ?? Number.POSITIVE_INFINITY
   const tops = body.logprobs ? (body.top_logprobs ?? 0) : undefined
-  return job(served, body, [ids], { most, tops, param: 'messages' })
+  const wishes = { most, tops, param: 'messages' }
+  const options = optionsOf(served, body, 1, wishes)
+  const ids = await encode(served, { messages: body.messages, options: templateOptions(body) }, signal)
+  return job(served, body, [ids], options, wishes)
+}
+
+const ownVariables = new Set(['messages', 'tools', 'documents', 'add_generation_prompt'])
+
+const templateOptions = (body: ChatBody) => {
+  const continueFinalMessage = body.continue_final_message ?? false
+  const addGenerationPrompt = body.add_generation_prompt ?? !continueFinalMessage
+  if (continueFinalMessage && addGenerationPrompt)
+    throw refusal(400, 'continue_final_message: and add_generation_prompt exclude each other', {
+      param: 'continue_final_message',
+    })
+  const variables = body.chat_template_kwargs ?? {}
+  const taken = Object.keys(variables).find((name) => ownVariables.has(name))
+  if (taken)
+    throw refusal(400, `chat_template_kwargs.${taken}: is what this server gives the template`, {
+      param: `chat_template_kwargs.${taken}`,
+    })
+  // What people write is never taken for a control token
+  return { addGenerationPrompt, continueFinalMessage, variables, sanitize: true }
 }
 
 /** The protocol's own. */
 const defaultTokens = 16
 
-export const completionJob = (served: Served, body: CompletionBody): Job => {
-  const prompts = promptsOf(body.prompt)
-  const made = job(
-    served,
-    body,
-    prompts.map((prompt) => (typeof prompt === 'string' ? encode(served, prompt) : prompt)),
-    { most: body.max_tokens ?? defaultTokens, tops: body.logprobs ?? undefined, param: 'prompt' },
-  )
-  if (!body.echo) return made
-  if (body.logprobs != null)
-    throw refusal(400, 'echo: cannot be joined with logprobs; attune score gives those of a prompt', { param: 'echo' })
-  const decode = (prompt: number[]) => served.tokenizer?.decode(prompt, { skipSpecialTokens: true }) ?? ''
-  return { ...made, echo: prompts.map((prompt) => (typeof prompt === 'string' ? prompt : decode(prompt))) }
+export const completionJob = async (served: Served, body: CompletionBody, signal?: AbortSignal): Promise<Job> => {
+  const texts = promptsOf(body.prompt)
+  const wishes = { most: body.max_tokens ?? defaultTokens, tops: body.logprobs ?? undefined, param: 'prompt' }
+  const options = optionsOf(served, body, texts.length, wishes)
+  const prompts: number[][] = []
+  for (const text of texts) {
+    // Others have their turn between two texts
+    if (prompts.length) await setImmediate()
+    prompts.push(typeof text === 'string' ? await encode(served, { text }, signal) : text)
+  }
+  const made = job(served, body, prompts, options, wishes)
+  return body.echo ? { ...made, echo: await echoOf(served, made, texts) } : made
+}
+
+const echoOf = async ({ model, tokenizer }: Served, { prompts, tops }: Job, texts: (string | number[])[]) => {
+  const decode = (prompt: number[]) => tokenizer?.decode(prompt, { skipSpecialTokens: true }) ?? ''
+  const echo: Echo[] = []
+  for (const [p, text] of texts.entries())
+    echo.push({
+      text: typeof text === 'string' ? text : decode(text),
+      tokens: tops === undefined ? [] : await promptLogps(model, prompts[p], tops),
+    })
+  return echo
 }
 
 const promptsOf = (prompt: CompletionBody['prompt']): (string | number[])[] => {
@@ -66,16 +103,45 @@ const promptsOf = (prompt: CompletionBody['prompt']): (string | number[])[] => {
   return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as (string | number[])[])
 }
 
-const encode = ({ tokenizer, name }: Served, text: string): number[] => {
+const encode = ({ tokenizer, encoder, name }: Served, wording: Wording, signal?: AbortSignal): Promise<number[]> => {
   if (!tokenizer) throw refusal(400, `${name} has no tokenizer; give token ids`, { param: 'prompt' })
-  return encodePrompt(tokenizer, text)
+  return (encoder ?? directEncoder(tokenizer)).encode(wording, signal)
 }
 
 type Wishes = { most: number; tops: number | undefined; param: string }
 
-const job = (served: Served, body: SamplingBody, prompts: readonly (readonly number[])[], wishes: Wishes): Job => {
+/** What can be told before the prompts are read. */
+const optionsOf = (
+  served: Served,
+  body: SamplingBody,
+  prompts: number,
+  { most, tops, param }: Wishes,
+): Job['options'] => {
   const { vocab_size: V, max_position_embeddings: context } = served.model.config
-  const { most, tops, param } = wishes
+  const samples = body.n ?? 1
+  if (prompts * samples > mostChoices)
+    throw refusal(400, `${param}: asks for ${prompts * samples} completions; ${mostChoices} at most`, { param })
+  const ends = body.stop_token_ids ?? []
+  const strayEnd = ends.find((id) => id >= V)
+  if (strayEnd !== undefined)
+    throw refusal(400, `stop_token_ids: token id ${strayEnd} is not below ${V}`, { param: 'stop_token_ids' })
+  return {
+    ...samplingOf(body, V),
+    maxNewTokens: Math.min(most, context),
+    samples,
+    topLogprobs: tops,
+    eosIds: new Set([...(body.ignore_eos ? [] : served.eosIds), ...ends]),
+  }
+}
+
+const job = (
+  served: Served,
+  body: SamplingBody,
+  prompts: readonly (readonly number[])[],
+  options: Job['options'],
+  { tops, param }: Wishes,
+): Job => {
+  const { vocab_size: V, max_position_embeddings: context } = served.model.config
   for (const prompt of prompts) {
     const stray = prompt.find((id) => id >= V)
     if (stray !== undefined) throw refusal(400, `${param}: token id ${stray} is not below ${V}`, { param })
@@ -86,34 +152,30 @@ const job = (served: Served, body: SamplingBody, prompts: readonly (readonly num
         code: 'context_length_exceeded',
       })
   }
-  const samples = body.n ?? 1
-  if (prompts.length * samples > mostChoices)
-    throw refusal(400, `${param}: asks for ${prompts.length * samples} completions; ${mostChoices} at most`, { param })
-  const options = {
-    ...samplingOf(body, V),
-    maxNewTokens: Math.min(most, context),
-    samples,
-    topLogprobs: tops,
-    eosIds: served.eosIds,
-  }
   const [stream, includeUsage] = [body.stream ?? false, body.stream_options?.include_usage ?? false]
-  return { prompts, echo: prompts.map(() => ''), options, stream, includeUsage, tops }
+  return { prompts, echo: undefined, options, stream, includeUsage, tops }
 }
 
 const samplingOf = (body: SamplingBody, V: number) => {
   const bias = Object.entries(body.logit_bias ?? {}).map(([id, value]) => [Number(id), value] as const)
   const stray = bias.find(([id]) => id >= V)
   if (stray) throw refusal(400, `logit_bias: token id ${stray[0]} is not below ${V}`, { param: 'logit_bias' })
+  const stop = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? [])
+  // vLLM does not look for stop texts before so many tokens; here they would end the text
+  if (stop.length && body.min_tokens)
+    throw refusal(400, 'min_tokens: cannot be joined with stop; use stop_token_ids', { param: 'min_tokens' })
   return {
     temperature: body.temperature ?? 1,
     topP: body.top_p ?? undefined,
     topK: body.top_k != null && body.top_k > 0 ? body.top_k : undefined,
     minP: body.min_p ?? undefined,
+    typicalP: body.typical_p ?? undefined,
     repetitionPenalty: body.repetition_penalty ?? undefined,
     presencePenalty: body.presence_penalty ?? undefined,
     frequencyPenalty: body.frequency_penalty ?? undefined,
+    minNewTokens: body.min_tokens ?? undefined,
     logitBias: bias.length ? new Map(bias) : undefined,
-    stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? undefined),
+    stop: stop.length ? stop : undefined,
     seed: body.seed ?? Math.floor(Math.random() * 2 ** 31),
   }
 }

@@ -1,8 +1,11 @@
 /**
- * Bodies of requests as OpenAI's clients send them, checked. Peculiar: a field that would change the answer and is not
- * supported is refused unless it asks for what happens anyway; fields that are only notes (user, metadata, store) pass.
+ * Bodies of requests as OpenAI's clients send them, checked. Peculiar: a list of all that is known: fields that are
+ * honoured, fields that change no answer, and values that ask for what happens anyway. Every other field is refused by
+ * its name, so that nothing that was asked for is silently left out.
  */
 import { z } from 'zod'
+import { parseJson } from '../util/json.ts'
+import { quoted } from '../util/quote.ts'
 import { refusal } from './refusal.ts'
 
 const mostSamples = 128
@@ -10,7 +13,9 @@ const mostTops = 20
 
 const penalty = z.number().min(-2).max(2).nullish()
 const texts = z.array(z.string().min(1)).max(16)
-const ids = z.array(z.number().int().nonnegative()).min(1)
+const id = z.number().int().nonnegative()
+const ids = z.array(id).min(1)
+const count = z.number().int().nonnegative()
 
 const common = {
   model: z.string(),
@@ -23,26 +28,59 @@ const common = {
   frequency_penalty: penalty,
   logit_bias: z.record(z.string().regex(/^\d+$/, 'must be a token id'), z.number().min(-100).max(100)).nullish(),
   stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  max_tokens: z.number().int().nonnegative().nullish(),
-  // As vLLM and llama.cpp call them; 0 and -1 are off
+  stream_options: z
+    .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
+    .nullish(),
+  max_tokens: count.nullish(),
+  // As vLLM, SGLang and llama.cpp call them; of top_k 0 and -1 are off
   top_k: z.number().int().min(-1).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
+  typical_p: z.number().gt(0).max(1).nullish(),
   repetition_penalty: z.number().positive().nullish(),
+  min_tokens: count.nullish(),
+  ignore_eos: z.boolean().nullish(),
+  stop_token_ids: z.array(id).max(128).nullish(),
 }
 
-const part = z.object({ type: z.literal('text', 'only text is supported'), text: z.string() })
+const part = z.strictObject({ type: z.literal('text', 'only text is supported'), text: z.string() })
 const content = z.union([z.string(), z.array(part).transform((parts) => parts.map(({ text }) => text).join(''))], {
   error: 'must be text, or parts of the type text',
 })
-const message = z.looseObject({ role: z.string(), content: content.nullish() })
+
+/** OpenAI writes a call's arguments as JSON in a text; templates read them as an object. */
+const argumentsOf = (text: string): unknown => {
+  try {
+    const value = parseJson(text, () => new Error())
+    return typeof value === 'object' && value !== null ? value : text
+  } catch {
+    return text
+  }
+}
+const called = z.looseObject({ arguments: z.union([z.string().transform(argumentsOf), z.unknown()]) })
+const toolCall = z.union([z.looseObject({ function: called }), z.looseObject({})])
+
+/** Whatever else the template reads passes; what no template reads is refused. */
+const message = z.looseObject({
+  role: z.string(),
+  content: content.nullish(),
+  tool_calls: z.array(toolCall).nullish(),
+  audio: z.null('is not supported by this server').optional(),
+  function_call: z.null('is not supported by this server; use tool_calls').optional(),
+  refusal: z.null('is not supported by this server; use content').optional(),
+})
+
+/** As it is: a copy would lose how its numbers were written. */
+const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export const chatSchema = z.object({
   ...common,
   messages: z.array(message).min(1),
-  max_completion_tokens: z.number().int().nonnegative().nullish(),
+  max_completion_tokens: count.nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.number().int().min(0).max(mostTops).nullish(),
+  add_generation_prompt: z.boolean().nullish(),
+  continue_final_message: z.boolean().nullish(),
+  chat_template_kwargs: z.custom<Record<string, unknown>>(isObject, 'must be an object').nullish(),
 })
 
 export const completionSchema = z.object({
@@ -58,17 +96,49 @@ export type ChatBody = z.output<typeof chatSchema>
 export type CompletionBody = z.output<typeof completionSchema>
 export type SamplingBody = z.output<z.ZodObject<typeof common>>
 
-const isList = (value: unknown) => Array.isArray(value) && value.length === 0
-/** What is not supported, and the values of it that ask for nothing. */
-const unsupported: Readonly<Record<string, (value: unknown, body: Record<string, unknown>) => boolean>> = {
-  tools: isList,
-  functions: isList,
-  tool_choice: (value) => value === 'none' || value === 'auto',
+/** Notes, and what concerns the service alone: no answer depends on them. */
+const notes: ReadonlySet<string> = new Set([
+  'user',
+  'metadata',
+  'store',
+  'service_tier',
+  'safety_identifier',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+  'cache_prompt',
+  'request_id',
+  'priority',
+])
+
+const isEmpty = (value: unknown) => Array.isArray(value) && value.length === 0
+const is =
+  (...values: unknown[]) =>
+  (value: unknown) =>
+    values.includes(value)
+
+/** Fields that are not supported, and the values of them that ask for what happens anyway. */
+const neutral: Readonly<Record<string, (value: unknown, body: Record<string, unknown>) => boolean>> = {
+  tools: isEmpty,
+  functions: isEmpty,
+  tool_choice: is('none', 'auto'),
+  function_call: is('none', 'auto'),
+  parallel_tool_calls: is(true, false),
   response_format: (value) => (value as { type?: unknown }).type === 'text',
   modalities: (value) => JSON.stringify(value) === '["text"]',
-  audio: () => false,
-  suffix: (value) => value === '',
+  suffix: is(''),
   best_of: (value, body) => value === (body.n ?? 1),
+  use_beam_search: is(false),
+  length_penalty: is(1),
+  early_stopping: is(false),
+  skip_special_tokens: is(true),
+  spaces_between_special_tokens: is(true),
+  include_stop_str_in_output: is(false),
+  return_tokens_as_token_ids: is(false),
+  return_token_ids: is(false),
+  no_stop_trim: is(false),
+  bad_words: isEmpty,
+  add_special_tokens: (value, body) => value === 'prompt' in body,
+  echo: is(false),
 }
 
 /** The checked body. Throws a refusal 400 that names the field. */
@@ -76,14 +146,28 @@ export const readBody = <S extends z.ZodObject>(schema: S, body: unknown): z.out
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw refusal(400, 'the body must be a JSON object')
   const given = body as Record<string, unknown>
-  for (const [param, isHarmless] of Object.entries(unsupported)) {
-    const value = given[param]
-    if (value !== undefined && value !== null && !isHarmless(value, given))
-      throw refusal(400, `${param}: is not supported by this server`, { param, code: 'unsupported_parameter' })
+  for (const [param, value] of Object.entries(given)) {
+    if (Object.hasOwn(schema.shape, param) || notes.has(param) || value === null) continue
+    if (Object.hasOwn(neutral, param) && neutral[param](value, given)) continue
+    throw unsupported(param)
   }
   const result = schema.safeParse(body)
   if (result.success) return result.data
   const { path, message } = result.error.issues[0]
   const param = path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i ? '.' : ''}${String(key)}`)).join('')
-  throw refusal(400, `${param}: ${message}`, { param, code: 'invalid_value' })
+  throw refusal(400, `${shown(param)}: ${message}`, { param, code: 'invalid_value' })
 }
+
+const instead = new Map([
+  ['reasoning_effort', '; give chat_template_kwargs what the template reads'],
+  ['enable_thinking', '; give it in chat_template_kwargs'],
+])
+
+const unsupported = (param: string) =>
+  refusal(400, `${shown(param)}: is not supported by this server${instead.get(param) ?? ''}`, {
+    param: param.slice(0, 200),
+    code: 'unsupported_parameter',
+  })
+
+/** Names of fields as they are, strange ones quoted. */
+const shown = (param: string) => (/^[\w.[\]-]{1,100}$/.test(param) ? param : quoted(param))

@@ -1,44 +1,73 @@
-/** Tokens beside their log-probabilities, in the protocol's two spellings. */
+/**
+ * Tokens beside their log-probabilities, in the protocol's two spellings. Peculiar: a token is shown by its own bytes, its
+ * leading space with it; one that is a part of a character only is written as OpenAI writes it, `bytes:\xe2\x82`.
+ */
+import type { Scored } from '../generate/choose.ts'
 import type { Piece } from '../generate/sequence.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 
-export type Token = {
-  text: string
-  logprob: number
-  /** UTF-16 units of the completion before it. */
+type Shown = { text: string; bytes: number[]; logprob: number | null }
+export type Token = Shown & {
+  id: number
+  /** UTF-16 units of the text before it. */
   offset: number
-  tops: { text: string; logprob: number }[]
+  /** The likeliest tokens at its place, itself left out where it is not among them; null for a prompt's first token. */
+  tops: (Shown & { id: number })[] | null
 }
 
-/**
- * The tokens of one completion, as its pieces come. Texts joined are the completion's, so a token that ends in the middle
- * of a character has less, and the next one more. A last end token is left out.
- */
+export type ScoredToken = { id: number; logp: number | null; tops: readonly Scored[] | null }
+
+/** The tokens of a text one after the other, from a place in it; `prompt` is what stands before. */
 export const tokenReader = (tokenizer: Tokenizer | undefined, prompt: readonly number[], start: number) => {
-  const stream = tokenizer?.stream()
+  const stream = tokenizer?.stream({ skipSpecialTokens: true })
   // Some decoders drop the space before the first word, which a completion's first word is not
   for (const id of prompt.slice(-64)) stream?.push(id)
   let offset = start
-  const shown = ({ id, logp }: { id: number; logp: number }) => ({ text: tokenizer?.decode([id]) ?? '', logprob: logp })
-  return ({ ids, logps, tops, finishReason }: Piece): Token[] =>
-    ids.slice(0, finishReason === 'eos' ? -1 : undefined).map((id, i) => {
-      const text = stream?.push(id) ?? ''
-      offset += text.length
-      return { text, logprob: logps[i], offset: offset - text.length, tops: tops?.[i].map(shown) ?? [] }
-    })
+  const shown = (id: number, logprob: number | null) => ({ id, ...writtenOf(tokenizer, id), logprob })
+  return ({ id, logp, tops }: ScoredToken): Token => {
+    const at = offset
+    offset += stream?.push(id).length ?? 0
+    return { ...shown(id, logp), offset: at, tops: tops?.map((top) => shown(top.id, top.logp)) ?? null }
+  }
 }
 
-const bytes = (text: string) => Array.from(new TextEncoder().encode(text))
-const entry = ({ text, logprob }: { text: string; logprob: number }) => ({ token: text, logprob, bytes: bytes(text) })
+/** The tokens of a completion's piece; a last end token is left out. */
+export const tokensOf = ({ ids, logps, tops, finishReason }: Piece, read: ReturnType<typeof tokenReader>): Token[] =>
+  ids
+    .slice(0, finishReason === 'eos' ? -1 : undefined)
+    .map((id, i) => read({ id, logp: logps[i], tops: tops?.[i] ?? [] }))
+
+const writtenOf = (tokenizer: Tokenizer | undefined, id: number): { text: string; bytes: number[] } => {
+  const bytes = tokenizer?.bytes(id) ?? new Uint8Array()
+  try {
+    return { text: utf8.decode(bytes), bytes: [...bytes] }
+  } catch {
+    return { text: escapedBytes(bytes), bytes: [...bytes] }
+  }
+}
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const escapedBytes = (bytes: Uint8Array) =>
+  `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
+
+const entry = ({ text, bytes, logprob }: Shown) => ({ token: text, logprob, bytes })
 
 export const chatLogprobs = (tokens: readonly Token[]) => ({
-  content: tokens.map((token) => ({ ...entry(token), top_logprobs: token.tops.map(entry) })),
+  content: tokens.map((token) => ({ ...entry(token), top_logprobs: (token.tops ?? []).map(entry) })),
   refusal: null,
 })
 
 export const completionLogprobs = (tokens: readonly Token[]) => ({
   tokens: tokens.map(({ text }) => text),
   token_logprobs: tokens.map(({ logprob }) => logprob),
-  top_logprobs: tokens.map(({ tops }) => Object.fromEntries(tops.map(({ text, logprob }) => [text, logprob]))),
+  top_logprobs: tokens.map(topTable),
   text_offset: tokens.map(({ offset }) => offset),
 })
+
+/** By their texts, the token itself always with them; of two tokens of one text the second is named by its id. */
+const topTable = (token: Token): Record<string, number | null> | null => {
+  if (!token.tops) return null
+  const table = new Map([[token.text, token.logprob]])
+  for (const { id, text, logprob } of token.tops)
+    if (id !== token.id) table.set(table.has(text) ? `token_id:${id}` : text, logprob)
+  return Object.fromEntries(table)
+}

@@ -7,8 +7,10 @@ import type { Piece } from './pieces.ts'
 import { slicePiece, wholePiece, width } from './pieces.ts'
 import type { Shape } from './shape.ts'
 import type { Trie } from './trie.ts'
-import { trie } from './trie.ts'
+import { longestIn, trie } from './trie.ts'
+import { isWhiteSpace } from './unicode.ts'
 import type { Model } from './vocabulary.ts'
+import { workFor } from './work.ts'
 
 export type AddedToken = {
   readonly content: string
@@ -17,19 +19,21 @@ export type AddedToken = {
   readonly rstrip: boolean
   readonly normalized: boolean
   readonly special: boolean
-  /** Skipped where a token of the same content is there already; else the later one's flags hold. */
-  readonly ifNew?: boolean
 }
 
 export const readAddedToken = (shape: Shape): AddedToken => {
-  const flag = (key: string) => shape.optional(key)?.flag() ?? false
-  const special = flag('special')
+  const record = shape.record()
+  const flag = (key: string): boolean | undefined => {
+    const value = record[key] ?? undefined
+    return value === undefined || typeof value === 'boolean' ? value : shape.at(key).flag()
+  }
+  const special = flag('special') ?? false
   return {
-    content: shape.at('content').text(),
-    singleWord: flag('single_word'),
-    lstrip: flag('lstrip'),
-    rstrip: flag('rstrip'),
-    normalized: shape.optional('normalized')?.flag() ?? !special,
+    content: typeof record.content === 'string' ? record.content : shape.at('content').text(),
+    singleWord: flag('single_word') ?? false,
+    lstrip: flag('lstrip') ?? false,
+    rstrip: flag('rstrip') ?? false,
+    normalized: flag('normalized') ?? !special,
     special,
   }
 }
@@ -44,21 +48,39 @@ export type AddedTokens = {
   extract(piece: Piece, normalized: boolean, splitSpecial: boolean): Piece[]
 }
 
-/** A token takes the model's id where the model knows it, else the next free one. */
-export const addTokens = (list: readonly AddedToken[], model: Model, normalizer: Normalizer): AddedTokens => {
+/**
+ * A token takes the model's id where the model knows it, else the next free one: behind the vocabulary, or behind the
+ * highest added token of an earlier list.
+ */
+export const addTokens = (
+  lists: readonly (readonly AddedToken[])[],
+  model: Model,
+  normalizer: Normalizer,
+  file: string,
+): AddedTokens => {
+  const work = workFor(
+    lists.flat().reduce((sum, { content }) => sum + content.length, 0),
+    file,
+  )
   const ids = new Map<string, number>()
   const tokens = new Map<number, AddedToken>()
   const written = new Map<number, string>()
-  let next = model.size
-  for (const token of list) {
-    if (!token.content || (token.ifNew && ids.has(token.content))) continue
-    const id = ids.get(token.content) ?? model.idOf(token.content) ?? next
-    if (id === next) next++
-    ids.set(token.content, id)
-    tokens.set(id, token)
-    written.set(id, token.normalized ? normalizer(wholePiece(token.content)).text : token.content)
+  /** A token that was special once stays so. */
+  const specials = new Set<string>()
+  let highest = -1
+  for (const list of lists) {
+    let next = Math.max(highest + 1, model.size)
+    for (const token of list) {
+      if (!token.content) continue
+      const id = ids.get(token.content) ?? model.idOf(token.content) ?? next
+      if (id === next) next++
+      highest = Math.max(highest, id)
+      if (token.special) specials.add(token.content)
+      ids.set(token.content, id)
+      tokens.set(id, token)
+      written.set(id, token.normalized ? normalizer(wholePiece(token.content, work)).text : token.content)
+    }
   }
-  const specials = new Set([...tokens.values()].filter((token) => token.special).map((token) => token.content))
   const tries = [false, true].map((normalized) => {
     const found = trie(tokens.size)
     for (const [id, token] of tokens) if (token.normalized === normalized) found.add(written.get(id)!, id)
@@ -71,45 +93,37 @@ export const addTokens = (list: readonly AddedToken[], model: Model, normalizer:
     isSpecial: (text) => specials.has(text),
     extract: (piece, normalized, splitSpecial) => {
       const found = tries[Number(normalized)]
-      return found.empty ? [piece] : extract(piece, found, tokens, splitSpecial)
+      return found.empty ? [piece] : extract(piece, found, tokens, splitSpecial ? specials : undefined)
     },
   }
-}
-
-const longestAt = (tokens: Trie, text: string, at: number): { id: number; end: number } | undefined => {
-  let found: { id: number; end: number } | undefined
-  for (let node = 0; at < text.length; ) {
-    node = tokens.step(node, text.charCodeAt(at++))
-    if (node < 0) break
-    if (tokens.valueAt(node) >= 0) found = { id: tokens.valueAt(node), end: at }
-  }
-  return found
 }
 
 const extract = (
   piece: Piece,
   wanted: Trie,
   tokens: ReadonlyMap<number, AddedToken>,
-  splitSpecial: boolean,
+  /** Not looked for. */
+  left: ReadonlySet<string> | undefined,
 ): Piece[] => {
-  const { text } = piece
+  const { text, work } = piece
+  const step = () => work.write(1)
   const pieces: Piece[] = []
   let done = 0
   for (let at = 0; at < text.length; ) {
-    const found = longestAt(wanted, text, at)
+    const found = longestIn(wanted, text, at, step)
     if (!found) {
       at++
       continue
     }
-    const token = tokens.get(found.id)!
+    const token = tokens.get(found.value)!
     const start = at
     at = found.end
-    if (splitSpecial && token.special) continue
+    if (left?.has(token.content)) continue
     if (token.singleWord && (endsInWord(text, start) || beginsWithWord(text, found.end))) continue
-    const from = token.lstrip ? Math.max(done, spaceBefore(text, start)) : start
-    const to = token.rstrip ? spaceAfter(text, found.end) : found.end
+    const from = token.lstrip ? spaceBefore(text, start, done) : start
+    const to = token.rstrip ? spaceAfter(text, found.end, step) : found.end
     if (done < from) pieces.push(slicePiece(piece, done, from))
-    pieces.push({ ...slicePiece(piece, from, to), id: found.id })
+    pieces.push({ ...slicePiece(piece, from, to), id: found.value })
     done = to
   }
   if (done === 0) return pieces.length ? pieces : [piece]
@@ -123,12 +137,11 @@ const endsInWord = (text: string, at: number): boolean =>
   at > 0 && wordChar.test(text.slice(at > 1 && width(text, at - 2) === 2 ? at - 2 : at - 1, at))
 const beginsWithWord = (text: string, at: number): boolean => wordChar.test(text.slice(at, at + 2))
 
-const space = /^\p{White_Space}$/u
-const spaceBefore = (text: string, at: number): number => {
-  while (at > 0 && space.test(text[at - 1])) at--
-  return at
+const spaceBefore = (text: string, at: number, least: number): number => {
+  while (at > least && isWhiteSpace(text[at - 1])) at--
+  return Math.max(at, least)
 }
-const spaceAfter = (text: string, at: number): number => {
-  while (at < text.length && space.test(text[at])) at++
+const spaceAfter = (text: string, at: number, step: () => void): number => {
+  for (; at < text.length && isWhiteSpace(text[at]); at++) step()
   return at
 }

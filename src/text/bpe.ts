@@ -2,6 +2,8 @@
  * Byte-pair encoding (Sennrich et al. 2016): begin with characters, always merge the pair of lowest rank, leftmost
  * first. A heap of candidate merges keeps long runs at n log n; stale candidates are dropped when they come up.
  */
+
+import { quoted } from '../util/quote.ts'
 import type { PairTable } from './pairTable.ts'
 import { pairTable } from './pairTable.ts'
 import { width } from './pieces.ts'
@@ -22,16 +24,24 @@ type Options = {
   bytes: number[] | undefined
 }
 
+/** They are written before and behind every character while merging begins. */
+const longestAffix = 100
+
 export const readBpe = (shape: Shape): Model => {
   const vocabulary = readVocabulary(shape.at('vocab'))
   const unkToken = shape.optional('unk_token')?.text()
-  const prefix = shape.optional('continuing_subword_prefix')?.text() ?? ''
+  const affix = (key: string) => {
+    const text = shape.optional(key)?.text() ?? ''
+    return text.length > longestAffix ? shape.at(key).fail(`has more than ${longestAffix} characters`) : text
+  }
+  const prefix = affix('continuing_subword_prefix')
+  if (shape.optional('dropout')?.value) shape.at('dropout').fail('would cut texts by chance; set it to null')
   if (unkToken !== undefined && !vocabulary.ids.has(unkToken)) shape.at('unk_token').fail('is not in the vocabulary')
   const options: Options = {
     vocabulary,
     unk: unkToken === undefined ? undefined : vocabulary.ids.get(unkToken),
     prefix,
-    suffix: shape.optional('end_of_word_suffix')?.text() ?? '',
+    suffix: affix('end_of_word_suffix'),
     fuseUnk: shape.optional('fuse_unk')?.flag() ?? false,
     bytes: shape.optional('byte_fallback')?.flag() ? byteIds(vocabulary) : undefined,
   }
@@ -66,7 +76,7 @@ const readMerges = (shape: Shape, { ids }: Vocabulary, prefix: string): Merges =
     const [a, b] = [ids.get(left), ids.get(right)]
     const whole = ids.get(`${left}${String(right).slice(prefix.length)}`)
     if (a === undefined || b === undefined || whole === undefined)
-      return shape.fail(`has an entry ${rank} (${JSON.stringify(item)}) that the vocabulary does not know`)
+      return shape.fail(`has an entry ${rank} (${quoted(item)}) that the vocabulary does not know`)
     rankOf.set(a, b, rank)
     merged[rank] = whole
   }
@@ -108,8 +118,13 @@ const symbolsOf = (text: string, { vocabulary, unk, prefix, suffix, fuseUnk, byt
 
 const mergeAll = ({ ids, from, to }: Tokens, { rankOf, merged }: Merges): Tokens => {
   const count = ids.length
-  const previous = Array.from({ length: count }, (_, i) => i - 1)
-  const next = Array.from({ length: count }, (_, i) => (i + 1 < count ? i + 1 : -1))
+  if (count < 2) return { ids, from, to }
+  const previous = new Int32Array(count)
+  const next = new Int32Array(count)
+  for (let i = 0; i < count; i++) {
+    previous[i] = i - 1
+    next[i] = i + 1 < count ? i + 1 : -1
+  }
   const heap: number[] = []
   const offer = (left: number, right: number) => {
     const rank = rankOf.get(ids[left], ids[right])
@@ -132,8 +147,18 @@ const mergeAll = ({ ids, from, to }: Tokens, { rankOf, merged }: Merges): Tokens
     if (previous[at] >= 0) offer(previous[at], at)
     if (next[at] >= 0) offer(at, next[at])
   }
-  const alive = (_: number, i: number) => ids[i] >= 0
-  return { ids: ids.filter(alive), from: from.filter(alive), to: to.filter(alive) }
+  let kept = 0
+  for (let i = 0; i < count; i++) {
+    if (ids[i] < 0) continue
+    ids[kept] = ids[i]
+    from[kept] = from[i]
+    to[kept] = to[i]
+    kept++
+  }
+  ids.length = kept
+  from.length = kept
+  to.length = kept
+  return { ids, from, to }
 }
 
 const pushHeap = (heap: number[], key: number) => {

@@ -7,17 +7,18 @@ import type { Edit, Piece } from './pieces.ts'
 import { rewrite } from './pieces.ts'
 import type { Shape } from './shape.ts'
 import { utf8 } from './unicode.ts'
+import type { Work } from './work.ts'
 
 export const readCharsmap = (shape: Shape): ((piece: Piece) => Piece) => {
   const { units, replacements } = unpack(shape)
   const memo = new Map<string, string | undefined>()
-  const transform = (chunk: string): string | undefined => {
+  const transform = (chunk: string, work: Work): string | undefined => {
     if (memo.has(chunk)) return memo.get(chunk)
-    const found = lookUp(units, replacements, utf8(chunk))
-    if (memo.size < 10_000) memo.set(chunk, found)
+    const found = lookUp(units, replacements, utf8(chunk), work)
+    if (memo.size < 10_000 && (found ?? '').length < 100) memo.set(chunk, found)
     return found
   }
-  return (piece) => mapPiece(piece, transform)
+  return (piece) => mapPiece(piece, (chunk) => transform(chunk, piece.work))
 }
 
 const unpack = (shape: Shape): { units: Uint32Array; replacements: Uint8Array } => {
@@ -39,7 +40,7 @@ const decodeBase64 = (shape: Shape): Uint8Array => {
 
 const offsetOf = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6)
 
-const lookUp = (units: Uint32Array, replacements: Uint8Array, key: Uint8Array): string | undefined => {
+const lookUp = (units: Uint32Array, replacements: Uint8Array, key: Uint8Array, work: Work): string | undefined => {
   let node = offsetOf(units[0])
   for (const byte of key) {
     if (byte === 0) return undefined
@@ -47,14 +48,15 @@ const lookUp = (units: Uint32Array, replacements: Uint8Array, key: Uint8Array): 
     const unit = units[node]
     if (unit === undefined || (unit & 0x800000ff) >>> 0 !== byte) return undefined
     node ^= offsetOf(unit)
-    if (unit & 0x100) return textAt(replacements, (units[node] ?? 0) & 0x7fffffff)
+    if (unit & 0x100) return textAt(replacements, (units[node] ?? 0) & 0x7fffffff, work)
   }
   return undefined
 }
 
 const decoder = new TextDecoder()
-const textAt = (replacements: Uint8Array, from: number): string => {
+const textAt = (replacements: Uint8Array, from: number, work: Work): string => {
   const end = replacements.indexOf(0, from)
+  work.write(end < 0 ? replacements.length : end - from)
   return decoder.decode(replacements.subarray(from, end < 0 ? replacements.length : end))
 }
 
@@ -81,10 +83,32 @@ const mapPiece = (piece: Piece, transform: (chunk: string) => string | undefined
 const stretches = /[^\r\u0080-\uffff]+(?![\r\u0080-\uffff])|[\s\S]?(?:[\r\u0080-\uffff]+[^\r\u0080-\uffff]?)+/g
 
 /** Grapheme clusters. */
-const chunks = (text: string): string[] =>
-  (text.match(stretches) ?? []).flatMap((stretch) =>
-    /[\r\u0080-\uffff]/.test(stretch) ? Array.from(graphemes.segment(stretch), (part) => part.segment) : [...stretch],
-  )
+const chunks = (text: string): string[] => {
+  const out: string[] = []
+  for (const stretch of text.match(stretches) ?? []) {
+    if (/[\r\u0080-\uffff]/.test(stretch)) pushClusters(out, stretch)
+    else for (const char of stretch) out.push(char)
+  }
+  return out
+}
+
+/** In windows, since the segmenter's time grows with the square of the text; the last cluster of one may go on. */
+const pushClusters = (out: string[], text: string) => {
+  for (let from = 0, size = 1000; from < text.length; ) {
+    const clusters = Array.from(graphemes.segment(text.slice(from, from + size)), (part) => part.segment)
+    if (from + size < text.length) {
+      const last = clusters.pop() as string
+      if (!clusters.length) {
+        size *= 2
+        continue
+      }
+      from -= last.length
+    }
+    for (const cluster of clusters) out.push(cluster)
+    from += size
+    size = 1000
+  }
+}
 
 const utf8Length = (text: string): number => {
   let length = 0

@@ -4,10 +4,12 @@
  * the template marks them with {% generation %}.
  */
 import { badInput } from '../util/fault.ts'
-import type { Marked } from './controlTokens.ts'
-import { controlPattern, markControls, splitMarked } from './controlTokens.ts'
+import { carryNotes } from '../util/written.ts'
+import type { AddedToken } from './addedTokens.ts'
+import { controlTokens, encodeApart, markMessages, readable } from './controlTokens.ts'
+import { markData, origins, unmarkText } from './jinja/marks.ts'
 import type { Statement } from './jinja/nodes.ts'
-import { compileTemplate, renderTemplate } from './jinja/render.ts'
+import { compileTemplate, type Rendered, renderTemplate } from './jinja/render.ts'
 import { pointLength } from './jinja/values.ts'
 import type { Encoding } from './tokenizer.ts'
 import type { Template } from './tokenizerConfig.ts'
@@ -54,11 +56,11 @@ export type ChatTemplate = {
 
 /** What a template needs of its tokenizer. */
 export type ChatEncoder = {
+  /** Without what a post-processor adds. */
   encode(text: string): Encoding
   /** Without looking for any added token. */
   encodePlain(text: string): Encoding
-  tokenToId(token: string): number | undefined
-  readonly added: readonly { readonly content: string; readonly special: boolean }[]
+  readonly added: readonly Pick<AddedToken, 'content' | 'special'>[]
 }
 
 type Compiled = {
@@ -79,38 +81,45 @@ export const chatTemplate = (
     compiled.set(name, known)
     return known
   }
-  const render = (messages: readonly Message[], options: ChatOptions) => {
-    const template = pick(options)
-    return { template, ...renderChat(template, messages, options, specialTokens) }
+  const render = (messages: readonly Message[], options: ChatOptions, marked = false) =>
+    renderChat(pick(options), messages, options, specialTokens, marked)
+  const encoded = (messages: readonly Message[], options: ChatOptions): Encoded => {
+    const { text, spans } = render(messages, options)
+    return { ...encoder.encode(text), text, spans }
+  }
+  const sanitized = (given: readonly Message[], asked: ChatOptions): Encoded => {
+    const controls = controlTokens(encoder.added, pick(asked).statements)
+    const { messages, ...fields } = readable({ messages: given, ...dataOf(asked) }, controls)
+    const options = { ...asked, ...fields }
+    const { text, spans } = render(messages, options)
+    const marked = { ...asked, ...markData(fields) }
+    const { text: unmarked, data } = origins(render(markMessages(messages, encoder.added), marked, true).text)
+    if (unmarked !== text)
+      throw badInput('control-token', 'the template reads messages in a way that hides which of its text is theirs')
+    return { ...encodeApart(text, data, controls, encoder), text, spans }
   }
   return {
     names: Object.keys(templates),
     readsParts: (options = {}) => /\{%[-+]?\s*for\b[^%]*\bin\b[^%]*content/.test(pick(options).source),
     render: (messages, options = {}) => ({ text: render(messages, options).text }),
-    encode: (messages, options = {}) => {
-      const template = pick(options)
-      const pattern = options.sanitize ? controlPattern(encoder.added, template.statements) : undefined
-      const mark = <T>(data: T): T => (pattern ? markControls(data, pattern) : data)
-      const marked = {
-        ...options,
-        tools: mark(options.tools),
-        documents: mark(options.documents),
-        variables: mark(options.variables),
-      }
-      const { text, spans } = render(mark(messages), marked)
-      const pieces: Marked = pattern ? splitMarked(text, encoder) : { text, ...encoder.encode(text) }
-      const wantsMask = template.marksGeneration && !options.continueFinalMessage
-      const points = (at: number) => pointLength(text.slice(0, at)) - (pieces.dropped?.(at) ?? 0)
+    encode: (messages, { sanitize = false, ...options } = {}) => {
+      const { text, ids, tokens, offsets, spans } = (sanitize ? sanitized : encoded)(messages, options)
+      const wantsMask = pick(options).marksGeneration && !options.continueFinalMessage
+      const points = (at: number) => pointLength(text.slice(0, at))
       const assistantMask = wantsMask
         ? maskOf(
-            pieces.offsets,
+            offsets,
             spans.map(([start, end]) => [points(start), points(end)]),
           )
         : undefined
-      return { text: pieces.text, ids: pieces.ids, tokens: pieces.tokens, offsets: pieces.offsets, assistantMask }
+      return { text, ids, tokens, offsets, assistantMask }
     },
   }
 }
+
+type Encoded = Encoding & Rendered
+
+const dataOf = ({ tools, documents, variables }: ChatOptions) => ({ tools, documents, variables })
 
 const compile = ({ file, source }: Template): Compiled => {
   try {
@@ -139,6 +148,7 @@ const renderChat = (
   messages: readonly Message[],
   options: ChatOptions,
   specialTokens: Readonly<Record<string, string>>,
+  marked: boolean,
 ) => {
   if (!messages.length) throw badInput('template', 'a conversation needs at least one message')
   const chat = messages.map(withoutNulls).map(withReasoning)
@@ -153,13 +163,16 @@ const renderChat = (
       documents: options.documents ?? null,
       add_generation_prompt: options.addGenerationPrompt ?? false,
     },
-    { now: options.now },
+    { now: options.now, marked },
   )
   return final === undefined ? rendered : { text: cutAtTag(rendered.text, final), spans: rendered.spans }
 }
 
 const withoutNulls = (message: Message): Message =>
-  Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined))
+  carryNotes(
+    message,
+    Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined)),
+  )
 
 /** Reasoning goes by several names; templates read the first two. */
 const withReasoning = (message: Message): Record<string, unknown> => {
@@ -190,9 +203,15 @@ const tagFinal = (chat: Record<string, unknown>[], options: ChatOptions, templat
 
 const cutAtTag = (text: string, final: string): string => {
   const at = text.lastIndexOf(tag.trim())
-  if (at < 0 || !text.includes(final.trim()))
+  if (at < 0 || !unmarkText(text).includes(unmarkText(final).trim()))
     throw continueFault('the final message is not in the text that the template makes, so it cannot be continued')
-  return text.startsWith(tag, at) ? text.slice(0, at) : text.slice(0, at).trimEnd()
+  return text.startsWith(tag, at) ? text.slice(0, at) : withoutSpaceAtEnd(text.slice(0, at))
+}
+
+/** As trimEnd, of a text that may be marked. */
+const withoutSpaceAtEnd = (text: string): string => {
+  const points = [...text]
+  return points.slice(0, points.findLastIndex((point) => unmarkText(point).trim()) + 1).join('')
 }
 
 const continueFault = (message: string) => badInput('continue', message)

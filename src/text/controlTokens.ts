@@ -1,30 +1,23 @@
 /**
- * Keeps control tokens that a user wrote apart from those that the chat template writes: user strings have theirs
- * wrapped in two private-use characters before rendering, and what is found wrapped afterwards is encoded as plain text.
+ * Keeps control tokens that a chat template writes apart from the same texts in messages: the template sees the messages
+ * as they are, and what came from them is known by its place in the rendered text (jinja/marks.ts), where no control
+ * token is taken.
  */
 import { badInput } from '../util/fault.ts'
-import type { ChatEncoder } from './chat.ts'
+import { quoted } from '../util/quote.ts'
+import type { ChatEncoder, Message } from './chat.ts'
+import { markData, markText } from './jinja/marks.ts'
 import type { Statement } from './jinja/nodes.ts'
 import { pointLength } from './jinja/values.ts'
 import type { Encoding } from './tokenizer.ts'
+import { wellFormed } from './unicode.ts'
 
-const open = '\u{f0000}'
-const close = '\u{f0001}'
-
-/** Special tokens, and other added tokens that stand in the template's own text, but not white space. */
-export const controlPattern = (added: ChatEncoder['added'], template: readonly Statement[]): RegExp => {
+/** Contents of special tokens, and of other added tokens that stand in the template's own text, but not white space. */
+export const controlTokens = (added: ChatEncoder['added'], template: readonly Statement[]): ReadonlySet<string> => {
   const literals = textsOf(template)
   const isControl = ({ content, special }: ChatEncoder['added'][number]) =>
     special || (content.trim() !== '' && literals.some((text) => text.includes(content)))
-  return anyOf(added.filter(isControl).map(({ content }) => content))
-}
-
-/** Longer tokens first, so that a token goes before those inside it. */
-const anyOf = (tokens: string[]): RegExp => {
-  const escaped = tokens
-    .sort((a, b) => b.length - a.length)
-    .map((token) => token.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
-  return new RegExp(escaped.join('|') || '(?!)', 'g')
+  return new Set(added.filter(isControl).map(({ content }) => content))
 }
 
 /** All texts in a syntax tree: the template's data and its string constants. */
@@ -37,54 +30,121 @@ const textsOf = (node: unknown): string[] => {
   return Object.values(node).flatMap(textsOf)
 }
 
-/** Wraps control tokens in all strings of the data (keys aside), after taking out wrappers that stand there already. */
-export const markControls = <T>(data: T, pattern: RegExp): T => mark(data, pattern) as T
-
-const mark = (data: unknown, pattern: RegExp): unknown => {
-  if (typeof data === 'string')
-    return data.replaceAll(open, '').replaceAll(close, '').replace(pattern, `${open}$&${close}`)
-  if (Array.isArray(data)) return data.map((item) => mark(item, pattern))
-  if (typeof data !== 'object' || data === null) return data
-  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, mark(value, pattern)]))
-}
-
-export type Marked = Encoding & {
-  readonly text: string
-  /** How many wrappers were taken out before a UTF-16 unit of the wrapped text. */
-  dropped?(at: number): number
-}
-
-/** Encodes a rendered text without its wrappers; offsets are those of the text without them. */
-export const splitMarked = (rendered: string, encoder: ChatEncoder): Marked => {
-  const wrapped = anyOf(encoder.added.map(({ content }) => content)).source
-  const pieces = rendered.split(new RegExp(`${open}(${wrapped})${close}|[${open}${close}]`, 'u'))
-  const out = { text: '', ids: [] as number[], tokens: [] as string[], offsets: [] as [number, number][] }
-  pieces.forEach((piece, i) => {
-    if (!piece) return
-    const found = i === 0 ? encoder.encode(piece) : encodeInside(piece, i % 2 === 1, encoder)
-    const start = pointLength(out.text)
-    out.text += piece
-    out.ids.push(...found.ids)
-    out.tokens.push(...found.tokens)
-    for (const [from, to] of found.offsets) out.offsets.push([from + start, to + start])
+/**
+ * Messages whose texts are marked, but for roles, of which templates make control tokens, and for what the assistant
+ * itself may have written: added tokens that are not special, such as those around its reasoning.
+ */
+export const markMessages = (messages: readonly Message[], added: ChatEncoder['added']): Message[] => {
+  const ordinary = anyOf(added.filter(({ special }) => !special).map(({ content }) => content))
+  const markAssistant = (text: string) =>
+    text
+      .split(ordinary)
+      .map((part, i) => (i % 2 ? part : markText(part)))
+      .join('')
+  return messages.map((message) => {
+    const { role, ...fields } = message
+    const marked = markData(fields, role === 'assistant' ? markAssistant : markText)
+    return role === undefined ? marked : { role: isRole(role) ? role : markData(role), ...marked }
   })
-  return { ...out, dropped: (at) => rendered.slice(0, at).split(new RegExp(`[${open}${close}]`, 'u')).length - 1 }
 }
 
-/** A piece from the middle: behind a line break, which is taken away again, so that no prefix space is added. */
-const encodeInside = (piece: string, asText: boolean, encoder: ChatEncoder): Encoding => {
-  const encode = (text: string) => (asText ? encoder.encodePlain(text) : encoder.encode(text))
+const isRole = (role: unknown) => typeof role === 'string' && /^[\w.-]{1,64}$/.test(role)
+
+/** Longer tokens first, so that a token goes before those inside it. */
+const anyOf = (tokens: string[]): RegExp => {
+  const escaped = tokens
+    .sort((a, b) => b.length - a.length)
+    .map((token) => token.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
+  return new RegExp(`(${escaped.join('|') || '(?!)'})`)
+}
+
+/**
+ * Data as a tokenizer reads it, without broken surrogates. Throws the Fault 'control-token' for what cannot be marked: names
+ * of fields, which reach the text too, and the code points of the marks themselves.
+ */
+export const readable = <T>(data: T, controls: ReadonlySet<string>): T => {
+  checkNames(data, controls)
+  return markData(data, (text) => {
+    if (/[\u{40000}-\u{6ffff}]/u.test(text))
+      throw badInput('control-token', 'code points from U+40000 to U+6FFFF, which are not assigned, cannot be taken')
+    return wellFormed(text)
+  })
+}
+
+const checkNames = (data: unknown, controls: ReadonlySet<string>): void => {
+  if (typeof data !== 'object' || data === null) return
+  for (const [key, item] of Object.entries(data)) {
+    const found = Array.isArray(data) ? undefined : [...controls].find((token) => key.includes(token))
+    if (found) throw badInput('control-token', `${quoted(found)} in the name of a field cannot be taken as plain text`)
+    checkNames(item, controls)
+  }
+}
+
+/**
+ * Control tokens that the messages brought are encoded by themselves, as plain text; all other text as ever. As
+ * transformers' `sanitize_control_tokens` does it.
+ * @param data of each code point of the text, whether it came from the messages
+ */
+export const encodeApart = (
+  text: string,
+  data: Uint8Array,
+  controls: ReadonlySet<string>,
+  encoder: ChatEncoder,
+): Encoding => {
+  const encodePiece = pieceEncoder(encoder)
+  const out: Encoding = { ids: [], tokens: [], offsets: [] }
+  const touches = (start: number, end: number) => data.subarray(start, end).includes(1)
+  let point = 0
+  for (const { piece, asText } of piecesOf(text, touches, anyOf([...controls]))) {
+    const { ids, tokens, offsets } = encodePiece(piece, asText, point === 0)
+    for (const [i, id] of ids.entries()) {
+      const [start, end] = [point + offsets[i][0], point + offsets[i][1]]
+      if (controls.has(tokens[i]) && touches(start, end)) throw unavoidable(tokens[i])
+      out.ids.push(id)
+      out.tokens.push(tokens[i])
+      out.offsets.push([start, end])
+    }
+    point += pointLength(piece)
+  }
+  return out
+}
+
+const unavoidable = (token: string) =>
+  badInput(
+    'control-token',
+    `${quoted(token)} cannot be taken as plain text: the tokenizer makes the token of it anyway`,
+  )
+
+/** Control tokens with anything in them that came from the messages, and what stands between those. */
+function* piecesOf(text: string, touches: (start: number, end: number) => boolean, pattern: RegExp) {
+  let [done, at, point] = [0, 0, 0]
+  for (const { index, 0: token } of text.matchAll(new RegExp(pattern, 'g'))) {
+    point += pointLength(text.slice(at, index))
+    at = index + token.length
+    const start = point
+    point += pointLength(token)
+    if (!touches(start, point)) continue
+    if (done < index) yield { piece: text.slice(done, index), asText: false }
+    yield { piece: token, asText: true }
+    done = at
+  }
+  if (done < text.length) yield { piece: text.slice(done), asText: false }
+}
+
+/** A piece from the middle is encoded behind a line break, which is taken away again, so that no prefix space is added. */
+const pieceEncoder = (encoder: ChatEncoder) => {
   const line = encoder.encode('\n').ids
-  const behind = encode(`\n${piece}`)
-  const clean = line.every((id, i) => behind.ids[i] === id)
-  const found: Encoding = clean ? cutFirst(behind, line.length) : encode(piece)
-  const id = encoder.tokenToId(piece)
-  if (asText && id !== undefined && found.ids.includes(id))
-    throw badInput(
-      'control-token',
-      `${JSON.stringify(piece)} cannot be taken as plain text: the tokenizer makes the token of it anyway`,
-    )
-  return found
+  const known = new Map<string, Encoding>()
+  const inside = (piece: string, encode: (text: string) => Encoding): Encoding => {
+    const behind = encode(`\n${piece}`)
+    return line.every((id, i) => behind.ids[i] === id) ? cutFirst(behind, line.length) : encode(piece)
+  }
+  return (piece: string, asText: boolean, isFirst: boolean): Encoding => {
+    if (!asText) return isFirst ? encoder.encode(piece) : inside(piece, encoder.encode)
+    const found = known.get(piece) ?? inside(piece, encoder.encodePlain)
+    known.set(piece, found)
+    return found
+  }
 }
 
 const cutFirst = ({ ids, tokens, offsets }: Encoding, count: number): Encoding => ({

@@ -4,6 +4,7 @@
  */
 import type { Decoder } from './decode.ts'
 import { fallbackByte, tokenBytes } from './decode.ts'
+import { workFor } from './work.ts'
 
 export type TextStream = {
   /** The text that this token completes, often empty. */
@@ -70,7 +71,8 @@ const fallbackStream = (before: readonly Decoder[], strip: Decoder['strip']): To
     push: (token) => {
       const byte = fallbackByte(token)
       if (byte !== undefined) return pushByte(byte)
-      const text = before.reduce((now: string[], step) => step.decode(now), [token]).join('')
+      const work = workFor(token.length)
+      const text = before.reduce((now: string[], step) => step.decode(now, work), [token]).join('')
       return lead(endRun() + text)
     },
     flush: () => lead(endRun()),
@@ -78,13 +80,17 @@ const fallbackStream = (before: readonly Decoder[], strip: Decoder['strip']): To
 }
 
 /** The character that the bytes are, '' while they may become one, undefined when they cannot. */
-const completed = (bytes: number[]): string | undefined => {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  try {
-    return decoder.decode(Uint8Array.from(bytes), { stream: true })
-  } catch {
-    return undefined
-  }
+const completed = (bytes: readonly number[]): string | undefined => {
+  const [lead, second] = bytes
+  const length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0
+  if (length === 0) return undefined
+  const lowest = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80
+  const highest = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf
+  if (second < lowest || second > highest) return undefined
+  if (bytes.slice(2).some((byte) => byte >> 6 !== 2)) return undefined
+  if (bytes.length < length) return ''
+  const first = length === 1 ? lead : lead & (0xff >> (length + 1))
+  return String.fromCodePoint(bytes.slice(1).reduce((point, byte) => (point << 6) | (byte & 0x3f), first))
 }
 
 /** For decoders that look at neighbours only: a token's text is what it adds to its predecessor's. */

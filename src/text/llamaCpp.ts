@@ -9,7 +9,7 @@ import type { Shape } from './shape.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { loadTokenizer } from './tokenizer.ts'
 import type { Template, TokenizerFiles } from './tokenizerConfig.ts'
-import { readJson, readTemplates } from './tokenizerConfig.ts'
+import { readParts, readTemplates } from './tokenizerConfig.ts'
 
 /** llama.cpp's numbers. */
 const types = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
@@ -40,8 +40,7 @@ export type LlamaCppTokenizer = {
  * Throws a Fault 'gguf' that names what llama.cpp cannot do.
  */
 export const llamaCppTokenizer = async (files: TokenizerFiles, rows: number): Promise<LlamaCppTokenizer> => {
-  const file = (await readJson(files.tokenizerJson))!
-  const config = await readJson(files.tokenizerConfig)
+  const { file, config } = await readParts(files)
   const tokenizer = await loadTokenizer(files)
   if (tokenizer.size > rows) return refuse(file, `ids up to ${tokenizer.size - 1}, where the model has ${rows} rows`)
   const { algorithm, ...own } = algorithmOf(file, tokenizer, rows)
@@ -49,7 +48,7 @@ export const llamaCppTokenizer = async (files: TokenizerFiles, rows: number): Pr
   return {
     algorithm,
     ...own,
-    ...tokensOf(file, config, tokenizer, rows, algorithm),
+    ...tokensOf(tokenizer, rows, algorithm),
     addsBos,
     addsEos,
     bosId,
@@ -64,17 +63,13 @@ const refuse = (file: Shape, what: string): never => {
   throw badInput('gguf', `llama.cpp has no tokenizer with ${what}`, { file: file.file })
 }
 
-const tokensOf = (file: Shape, config: Shape | undefined, tokenizer: Tokenizer, rows: number, algorithm: string) => {
-  const added = new Set([
-    ...(file.optional('added_tokens')?.items() ?? []).map((token) => token.at('id').count()),
-    ...Object.keys(config?.optional('added_tokens_decoder')?.record() ?? {}).map(Number),
-  ])
+const tokensOf = (tokenizer: Tokenizer, rows: number, algorithm: string) => {
   const bytes = algorithm === 'llama'
   const typeOf = (id: number, token: string | undefined): number => {
     if (token === undefined) return types.unused
     if (bytes && id === tokenizer.unkId) return types.unknown
     if (tokenizer.isSpecial(id)) return types.control
-    if (added.has(id)) return types.userDefined
+    if (tokenizer.isAdded(id)) return types.userDefined
     return bytes && /^<0x[0-9A-F]{2}>$/.test(token) ? types.byte : types.normal
   }
   const ids = Array.from({ length: rows }, (_, id) => id)

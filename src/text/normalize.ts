@@ -4,7 +4,7 @@ import { readPattern } from './pattern.ts'
 import type { Edit, Piece } from './pieces.ts'
 import { filterPiece, prependPiece, replacePiece, rewrite } from './pieces.ts'
 import type { Shape } from './shape.ts'
-import { byteAlphabet, isWhiteSpace, utf8 } from './unicode.ts'
+import { byteAlphabet, isWhiteSpace } from './unicode.ts'
 import { normalizeForm } from './unicodeForms.ts'
 
 export type Normalizer = (piece: Piece) => Piece
@@ -35,7 +35,7 @@ const normalizers: Record<string, (shape: Shape) => Normalizer> = {
   Replace: (shape) => {
     const matches = readPattern(shape.at('pattern'))
     const content = shape.at('content').text()
-    return (piece) => replacePiece(piece, matches(piece.text), content)
+    return (piece) => replacePiece(piece, matches(piece.text, piece.work), content)
   },
   Precompiled: (shape) => readCharsmap(shape.at('precompiled_charsmap')),
   ByteLevel: () => byteLevel,
@@ -69,20 +69,37 @@ const strip =
   }
 
 /** Each character becomes the characters of its UTF-8 bytes, which all stand for it. */
-export const byteLevel: Normalizer = (piece) => {
-  let text = ''
+export const byteLevel: Normalizer = (piece) => byteLevelAll([piece])[0]
+
+/** For all pieces of a text at once, since there may be one for each character. */
+export const byteLevelAll = (pieces: readonly Piece[]): Piece[] => {
   const starts: number[] = []
   const ends: number[] = []
-  for (let at = 0; at < piece.text.length; ) {
-    const point = piece.text.codePointAt(at)!
-    for (const byte of point < 128 ? [point] : utf8(String.fromCodePoint(point))) {
-      text += byteAlphabet[byte]
-      starts.push(piece.starts[at])
-      ends.push(piece.ends[at])
+  return pieces.map((piece) => {
+    const base = starts.length
+    piece.work.write(piece.text.length)
+    let text = ''
+    for (let at = 0; at < piece.text.length; ) {
+      const point = piece.text.codePointAt(at) as number
+      const written = pointBytes(point)
+      text += written
+      for (let n = 0; n < written.length; n++) {
+        starts.push(piece.starts[piece.base + at])
+        ends.push(piece.ends[piece.base + at])
+      }
+      at += point > 0xffff ? 2 : 1
     }
-    at += point > 0xffff ? 2 : 1
-  }
-  return { text, starts, ends }
+    return { text, starts, ends, base, work: piece.work }
+  })
+}
+
+/** A character's UTF-8 bytes in the alphabet of bytes. */
+const pointBytes = (point: number): string => {
+  const after = (shift: number) => byteAlphabet[0x80 | ((point >> shift) & 0x3f)]
+  if (point < 0x80) return byteAlphabet[point]
+  if (point < 0x800) return byteAlphabet[0xc0 | (point >> 6)] + after(0)
+  if (point < 0x10000) return byteAlphabet[0xe0 | (point >> 12)] + after(6) + after(0)
+  return byteAlphabet[0xf0 | (point >> 18)] + after(12) + after(6) + after(0)
 }
 
 const isNmtControl = (unit: number): boolean =>

@@ -2,13 +2,17 @@
  * Patterns of tokenizer.json as functions that find their matches. Published patterns run on JavaScript's own engine,
  * rewritten for its \s and flags; every other one is a stranger's and runs on the linear matcher (regexMatch.ts).
  */
-import { findAll } from './regexMatch.ts'
+import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
+import { javaScript, javaScriptWord, oniguruma, wordClass } from './regexDialect.ts'
+import { findAll, hasMatch } from './regexMatch.ts'
 import { parseRegex } from './regexParse.ts'
 import { compileProgram } from './regexProgram.ts'
 import type { Shape } from './shape.ts'
+import type { Work } from './work.ts'
 
-/** Bounds of all matches, [start, end] flat and in order. */
-export type Pattern = (text: string) => number[]
+/** Bounds of all matches, [start, end] flat and in order; `work` says how many steps the search may take. */
+export type Pattern = (text: string, work?: Work) => number[]
 
 /** What GPT-2 splits at, built into the ByteLevel pre-tokenizer. */
 export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
@@ -41,8 +45,25 @@ export const regexPattern = (source: string): Pattern => {
 
 /** Any pattern on the matcher that cannot hang. */
 export const linearPattern = (source: string): Pattern => {
-  const program = compileProgram(source, parseRegex(source))
-  return (text) => findAll(program, text)
+  const program = compileProgram(source, parseRegex(source, oniguruma), wordClass)
+  return (text, work) => findAll(program, text, work)
+}
+
+/**
+ * Whether a text contains a match of a regular expression in JavaScript's syntax, in time linear in the text: no pattern
+ * can hang it. Takes the flags i, m, s and u; characters are code points, as with u. Groups, classes, quantifiers greedy
+ * and lazy, anchors, \\b and looking around are understood, looking behind by a fixed width only.
+ * Throws a Fault 'bad-pattern' for what it does not understand (back references, repeats of what may be empty) and for
+ * patterns of more than 10,000 characters, 20,000 steps or 100 levels; the search throws 'slow-pattern' for a text that
+ * takes more than 500 steps a character.
+ * @example regexSearch('^(\\w+\\s?)+~', 'i')('a b ~') // true
+ */
+export const regexSearch = (source: string, flags = ''): ((text: string) => boolean) => {
+  const unknown = [...flags].find((flag, i) => !'imsu'.includes(flag) || flags.indexOf(flag) < i)
+  if (unknown !== undefined)
+    throw badInput('bad-pattern', `the flag ${quoted(unknown)} is not understood; i, m, s and u are`)
+  const program = compileProgram(source, parseRegex(source, javaScript(flags)), javaScriptWord)
+  return (text) => hasMatch(program, text)
 }
 
 const nativeMatches = (regex: RegExp, text: string): number[] => {

@@ -11,22 +11,22 @@ import { readDecoder } from './decode.ts'
 import type { Normalizer } from './normalize.ts'
 import { readNormalizer } from './normalize.ts'
 import type { Piece } from './pieces.ts'
-import { wholePiece } from './pieces.ts'
+import { endOf, startOf, wholePiece } from './pieces.ts'
 import type { PostProcessor, Row } from './postProcess.ts'
 import { plainProcessor, readPostProcessor } from './postProcess.ts'
 import type { PreTokenizer } from './preTokenize.ts'
 import { readPreTokenizer } from './preTokenize.ts'
-import type { Shape } from './shape.ts'
+import type { Json, Shape } from './shape.ts'
 import { wellFormed } from './unicode.ts'
 import { readUnigram } from './unigram.ts'
 import type { Model } from './vocabulary.ts'
 import { readWordLevel, readWordPiece } from './wordPiece.ts'
+import { workFor } from './work.ts'
 
 export type Pipeline = {
   readonly model: Model
   readonly added: AddedTokens
   readonly processor: PostProcessor
-  readonly hasProcessor: boolean
   readonly decoder: Decoder | undefined
   /** Tokens of a text; `matches` says which added tokens are looked for: all, none, or all but special ones. */
   row(text: string, matches: 'all' | 'ordinary' | 'none'): Row
@@ -36,13 +36,12 @@ export type Pipeline = {
 export const readPipeline = (file: Shape, more: readonly AddedToken[]): Pipeline => {
   const model = readModel(file.at('model'))
   const normalize: Normalizer = part(file, 'normalizer', readNormalizer) ?? ((piece) => piece)
-  const preTokenize: PreTokenizer = part(file, 'pre_tokenizer', readPreTokenizer) ?? ((piece) => [piece])
+  const preTokenize: PreTokenizer = part(file, 'pre_tokenizer', readPreTokenizer) ?? ((pieces) => [...pieces])
   const own = file.optional('added_tokens')?.items().map(readAddedToken) ?? []
-  const added = addTokens([...own, ...more], model, normalize)
-  const processor = part(file, 'post_processor', readPostProcessor)
+  const added = addTokens([own, more], model, normalize, file.file)
 
   const cut = (text: string, matches: 'all' | 'ordinary' | 'none'): Piece[] => {
-    const whole = [wholePiece(text)]
+    const whole = [wholePiece(text, workFor(text.length, file.file))]
     if (matches === 'none') return whole.map(normalize)
     const splitSpecial = matches === 'ordinary'
     return whole
@@ -53,15 +52,14 @@ export const readPipeline = (file: Shape, more: readonly AddedToken[]): Pipeline
   return {
     model,
     added,
-    processor: processor ?? plainProcessor,
-    hasProcessor: processor !== undefined,
+    processor: part(file, 'post_processor', readPostProcessor) ?? plainProcessor,
     decoder: part(file, 'decoder', readDecoder),
     row: (text, matches) => {
       const row: Row = { ids: [], offsets: [], surfaces: [] }
       for (const piece of cut(wellFormed(text), matches)) {
         if (!piece.text) continue
         if (piece.id !== undefined) addRow(row, piece, piece.id, piece.text, 0, piece.text.length)
-        else for (const word of preTokenize(piece)) addWord(row, word, model)
+        else for (const word of preTokenize([piece])) addWord(row, word, model)
       }
       return row
     },
@@ -70,7 +68,27 @@ export const readPipeline = (file: Shape, more: readonly AddedToken[]): Pipeline
 
 const part = <T>(file: Shape, key: string, read: (shape: Shape) => T): T | undefined => {
   const shape = file.optional(key)
-  return shape && read(shape)
+  if (!shape) return undefined
+  limitSteps(shape)
+  return read(shape)
+}
+
+const mostSteps = 100
+
+/** Sequences of steps are counted through, before any is read. Real files have some ten. */
+const limitSteps = (part: Shape) => {
+  const left = [part.value]
+  for (let steps = 1; left.length; steps++) {
+    if (steps > mostSteps) part.fail(`has more than ${mostSteps} steps`)
+    const step = left.pop()
+    if (typeof step !== 'object' || step === null) continue
+    for (const key of ['normalizers', 'pretokenizers', 'processors', 'decoders']) {
+      const list = (step as Json)[key]
+      if (!Array.isArray(list)) continue
+      if (list.length > mostSteps) part.fail(`has more than ${mostSteps} steps`)
+      left.push(...list)
+    }
+  }
 }
 
 const addWord = (row: Row, word: Piece, model: Model) => {
@@ -82,7 +100,7 @@ const addWord = (row: Row, word: Piece, model: Model) => {
 const addRow = (row: Row, piece: Piece, id: number, surface: string, from: number, to: number) => {
   row.ids.push(id)
   row.surfaces.push(surface)
-  row.offsets.push([piece.starts[from], piece.ends[to - 1]])
+  row.offsets.push([startOf(piece, from), endOf(piece, to - 1)])
 }
 
 const models: Record<string, (shape: Shape) => Model> = {

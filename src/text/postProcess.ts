@@ -1,5 +1,6 @@
 /** The post-processors of tokenizer.json: special tokens around one text or two, and offsets without white space. */
 import type { Shape } from './shape.ts'
+import { isWhiteSpace } from './unicode.ts'
 
 /** Tokens of one text: lists of the same length, offsets in code points of that text. */
 export type Row = { readonly ids: number[]; readonly offsets: [number, number][]; readonly surfaces: string[] }
@@ -24,16 +25,6 @@ export const plainProcessor: PostProcessor = {
   pair: [sequence(0, 0), sequence(1, 1)],
 }
 
-/** What transformers puts in place of the file's own when the config says add_bos_token or add_eos_token. */
-export const boundedProcessor = (bos: number | undefined, eos: number | undefined): PostProcessor => {
-  const around = (index: 0 | 1): Part[] => [
-    ...(bos === undefined ? [] : [special(bos, index)]),
-    sequence(index, index),
-    ...(eos === undefined ? [] : [special(eos, index)]),
-  ]
-  return { ...plainProcessor, single: around(0), pair: [...around(0), ...around(1)] }
-}
-
 export const readPostProcessor = (shape: Shape): PostProcessor => {
   const type = shape.at('type').text()
   const read = Object.hasOwn(processors, type) ? processors[type] : undefined
@@ -49,7 +40,7 @@ const processors: Record<string, (shape: Shape) => PostProcessor> = {
   ByteLevel: (shape) => ({ ...plainProcessor, trim: readTrim(shape) }),
   TemplateProcessing: (shape) => ({
     ...plainProcessor,
-    single: readTemplate(shape.at('single'), shape.at('special_tokens')),
+    single: readSingle(shape.at('single'), shape.at('special_tokens')),
     pair: readTemplate(shape.at('pair'), shape.at('special_tokens')),
   }),
   BertProcessing: (shape) => {
@@ -76,7 +67,25 @@ const readTrim = (shape: Shape): PostProcessor['trim'] => {
 /** The id of a [token, id] pair. */
 const readNamed = (shape: Shape): number => shape.items()[1]?.count() ?? shape.fail('should be [token, id]')
 
-const readTemplate = (shape: Shape, specials: Shape): Part[] =>
+const mostAdded = 1000
+
+/** The template of one text, which has no second one to name. */
+const readSingle = (shape: Shape, specials: Shape): Part[] => {
+  const parts = readTemplate(shape, specials)
+  if (parts.some((part) => 'sequence' in part && part.sequence > 0))
+    shape.fail('names the sequence B, where there is only A')
+  return parts
+}
+
+const readTemplate = (shape: Shape, specials: Shape): Part[] => {
+  const parts = readParts(shape, specials)
+  const added = parts.reduce((sum, part) => sum + ('ids' in part ? part.ids.length : 0), 0)
+  if (added > mostAdded) shape.fail(`adds more than ${mostAdded} tokens`)
+  if (parts.length - parts.filter((part) => 'ids' in part).length > 2) shape.fail('takes a text more than once')
+  return parts
+}
+
+const readParts = (shape: Shape, specials: Shape): Part[] =>
   shape.items().map((item) => {
     if (item.has('Sequence')) {
       const name = item.at('Sequence').at('id').text()
@@ -84,10 +93,9 @@ const readTemplate = (shape: Shape, specials: Shape): Part[] =>
       return sequence(name === 'A' ? 0 : 1, item.at('Sequence').at('type_id').count())
     }
     const token = specials.at(item.at('SpecialToken').at('id').text())
-    const ids = token
-      .at('ids')
-      .items()
-      .map((id) => id.count())
+    const list = token.at('ids')
+    if (list.list().length > mostAdded) list.fail(`adds more than ${mostAdded} tokens`)
+    const ids = list.items().map((id) => id.count())
     return { ids, type: item.at('SpecialToken').at('type_id').count() }
   })
 
@@ -120,10 +128,27 @@ const trimmer =
   (row: Row): Row => ({
     ...row,
     offsets: row.offsets.map(([from, to], i): [number, number] => {
-      const spaces = /^[\u0120\p{White_Space}]*/u.exec(row.surfaces[i])![0].length
-      const trailing = /[\u0120\p{White_Space}]*$/u.exec(row.surfaces[i])![0].length
+      const surface = row.surfaces[i]
+      const spaces = spacesFrom(surface)
+      const trailing = spaces === surface.length ? spaces : spacesTo(surface)
+      if (spaces === 0 && trailing === 0) return [from, to]
       const added = prefixed && spaces === 1 && (i === 0 || from === 0)
       const start = added ? from : Math.min(from + spaces, to)
       return [start, trailing > 0 && to >= trailing ? Math.max(to - trailing, start) : to]
     }),
   })
+
+/** The byte alphabet's space, or white space. */
+const isSpace = (char: string): boolean => char === '\u0120' || isWhiteSpace(char)
+
+const spacesFrom = (text: string): number => {
+  let count = 0
+  while (count < text.length && isSpace(text[count])) count++
+  return count
+}
+
+const spacesTo = (text: string): number => {
+  let count = 0
+  while (count < text.length && isSpace(text[text.length - 1 - count])) count++
+  return count
+}

@@ -1,15 +1,25 @@
 /** The pre-tokenizers of tokenizer.json, one row each: pieces in, smaller pieces out. */
-import { byteLevel } from './normalize.ts'
+import { byteLevelAll } from './normalize.ts'
 import { charPattern, gpt2Pattern, readPattern, regexPattern, textPattern } from './pattern.ts'
 import type { Piece, SplitBehavior } from './pieces.ts'
-import { prependPiece, replacePiece, slicePiece, splitPiece, width } from './pieces.ts'
+import { prependPiece, replacePiece, slicePiece, splitPiece, startOf, width } from './pieces.ts'
 import type { Shape } from './shape.ts'
 import { isNumeric, isPunctuation, isWhiteSpace } from './unicode.ts'
 
 /** \w of Rust's regex: joiners count. */
 const rustWord = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}'
 
-export type PreTokenizer = (piece: Piece) => Piece[]
+/** Cuts each piece into smaller ones. */
+export type PreTokenizer = (pieces: readonly Piece[]) => Piece[]
+
+/** From a rule for one piece. */
+const each =
+  (cut: (piece: Piece) => readonly Piece[]): PreTokenizer =>
+  (pieces) => {
+    const out: Piece[] = []
+    for (const piece of pieces) for (const part of cut(piece)) out.push(part)
+    return out
+  }
 
 export const readPreTokenizer = (shape: Shape): PreTokenizer => {
   const type = shape.at('type').text()
@@ -20,53 +30,57 @@ export const readPreTokenizer = (shape: Shape): PreTokenizer => {
 const preTokenizers: Record<string, (shape: Shape) => PreTokenizer> = {
   Sequence: (shape) => {
     const steps = shape.at('pretokenizers').items().map(readPreTokenizer)
-    return (piece) => steps.reduce((pieces, step) => pieces.flatMap(step), [piece])
+    return (pieces) => steps.reduce((now, step) => step(now), [...pieces])
   },
   ByteLevel: (shape) => {
     const prefixed = shape.at('add_prefix_space').flag()
     const pattern = (shape.optional('use_regex')?.flag() ?? true) ? regexPattern(gpt2Pattern) : undefined
-    return (piece) => {
+    const cut = each((piece) => {
       const spaced = prefixed && !piece.text.startsWith(' ') ? prependPiece(piece, ' ') : piece
-      return (pattern ? splitPiece(spaced, pattern(spaced.text), 'Isolated') : [spaced]).map(byteLevel)
-    }
+      return pattern ? splitPiece(spaced, pattern(spaced.text, spaced.work), 'Isolated') : [spaced]
+    })
+    return (pieces) => byteLevelAll(cut(pieces))
   },
   Metaspace: metaspace,
   Split: (shape) => {
     const pattern = readPattern(shape.at('pattern'))
     const [behavior, invert] = [readBehavior(shape.at('behavior')), shape.optional('invert')?.flag() ?? false]
-    return (piece) => splitPiece(piece, pattern(piece.text), behavior, invert)
+    return each((piece) => splitPiece(piece, pattern(piece.text, piece.work), behavior, invert))
   },
   Digits: (shape) => {
     const behavior = shape.at('individual_digits').flag() ? 'Isolated' : 'Contiguous'
     const digits = charPattern(isNumeric)
-    return (piece) => splitPiece(piece, digits(piece.text), behavior)
+    return each((piece) => splitPiece(piece, digits(piece.text), behavior))
   },
   Punctuation: (shape) => {
     const marks = charPattern(isPunctuation)
     const behavior = shape.has('behavior') ? readBehavior(shape.at('behavior')) : 'Isolated'
-    return (piece) => splitPiece(piece, marks(piece.text), behavior)
+    return each((piece) => splitPiece(piece, marks(piece.text), behavior))
   },
   BertPreTokenizer: () => {
     const [spaces, marks] = [charPattern(isWhiteSpace), charPattern(isPunctuation)]
-    return (piece) =>
-      splitPiece(piece, spaces(piece.text), 'Removed').flatMap((word) => splitPiece(word, marks(word.text), 'Isolated'))
+    return each((piece) =>
+      splitPiece(piece, spaces(piece.text), 'Removed').flatMap((word) =>
+        splitPiece(word, marks(word.text), 'Isolated'),
+      ),
+    )
   },
   Whitespace: () => {
     const words = regexPattern(`[${rustWord}]+|[^${rustWord}\\s]+`)
-    return (piece) => splitPiece(piece, words(piece.text), 'Removed', true)
+    return each((piece) => splitPiece(piece, words(piece.text, piece.work), 'Removed', true))
   },
   WhitespaceSplit: () => {
     const spaces = charPattern(isWhiteSpace)
-    return (piece) => splitPiece(piece, spaces(piece.text), 'Removed')
+    return each((piece) => splitPiece(piece, spaces(piece.text), 'Removed'))
   },
   CharDelimiterSplit: (shape) => {
     const delimiter = textPattern(shape.at('delimiter').text())
-    return (piece) => splitPiece(piece, delimiter(piece.text), 'Removed')
+    return each((piece) => splitPiece(piece, delimiter(piece.text), 'Removed'))
   },
   FixedLength: (shape) => {
     const length = shape.optional('length')?.count() ?? 5
     if (length < 1) shape.fail('needs a length of at least 1')
-    return (piece) => fixedLength(piece, length)
+    return each((piece) => fixedLength(piece, length))
   },
 }
 
@@ -78,12 +92,12 @@ function metaspace(shape: Shape): PreTokenizer {
   if (!['first', 'always', 'never'].includes(scheme)) shape.fail(`has the unknown prepend_scheme ${scheme}`)
   const split = shape.optional('split')?.flag() ?? true
   const [spaces, markers] = [textPattern(' '), textPattern(marker)]
-  return (piece) => {
+  return each((piece) => {
     const marked = replacePiece(piece, spaces(piece.text), marker)
-    const wanted = scheme === 'always' || (scheme === 'first' && piece.starts[0] === 0)
+    const wanted = scheme === 'always' || (scheme === 'first' && startOf(piece, 0) === 0)
     const ready = wanted && !marked.text.startsWith(marker) ? prependPiece(marked, marker) : marked
     return split ? splitPiece(ready, markers(ready.text), 'MergedWithNext') : [ready]
-  }
+  })
 }
 
 const readBehavior = (shape: Shape): SplitBehavior => {

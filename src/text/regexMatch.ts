@@ -6,15 +6,38 @@
  */
 import { badInput } from '../util/fault.ts'
 import { width } from './pieces.ts'
-import { wordClass } from './regexParse.ts'
 import type { Instruction, Program } from './regexProgram.ts'
+import type { Work } from './work.ts'
 
-type Search = { text: string; steps: number; memoFrom: number; most: number; failed: Map<Program, Uint8Array> }
+type Search = {
+  readonly text: string
+  readonly memoFrom: number
+  readonly most: number
+  readonly failed: Map<Program, Uint8Array>
+  steps: number
+  /** Bytes of `failed`. */
+  noted: number
+}
+
+/** Places to come back to, and bytes of noted failures: what one search may hold. */
+const mostPlaces = 2 ** 24
+const mostNoted = 2 ** 27
+
+const newSearch = (text: string, most = Infinity): Search => {
+  const size = text.length + 200
+  return { text, memoFrom: 64 * size, most: Math.min(500 * size, most), failed: new Map(), steps: 0, noted: 0 }
+}
+
+/** Whether there is a match anywhere in the text. */
+export const hasMatch = (program: Program, text: string): boolean => {
+  const search = newSearch(text)
+  for (let at = 0; at <= text.length; at += width(text, at)) if (run(search, program, at) >= 0) return true
+  return false
+}
 
 /** Bounds of the matches, [start, end] flat. An empty match counts unless another match ends there. */
-export const findAll = (program: Program, text: string): number[] => {
-  const size = text.length + 200
-  const search: Search = { text, steps: 0, memoFrom: 64 * size, most: 500 * size, failed: new Map() }
+export const findAll = (program: Program, text: string, work?: Work): number[] => {
+  const search = newSearch(text, work?.patternSteps)
   const matches: number[] = []
   let last = -1
   for (let at = 0; at <= text.length; ) {
@@ -25,6 +48,7 @@ export const findAll = (program: Program, text: string): number[] => {
     }
     at = end > at ? end : at + width(text, at)
   }
+  if (work) work.patternSteps -= search.steps
   return matches
 }
 
@@ -53,6 +77,7 @@ const run = (search: Search, program: Program, start: number): number => {
       } else if (instruction.op === 'split') {
         going = !hasFailed(search, program, pc, at)
         if (!going) break
+        if (stack.length > 2 * mostPlaces) throw tooSlow()
         if (search.steps > search.memoFrom) stack.push(-1 - pc, at)
         stack.push(instruction.second, at)
         pc = instruction.first
@@ -68,11 +93,11 @@ const run = (search: Search, program: Program, start: number): number => {
 }
 
 const tooSlow = () =>
-  badInput('slow-pattern', 'a pattern of the tokenizer takes too long on this text; shorten the text')
+  badInput('slow-pattern', 'the pattern takes too long on this text; shorten the text or write a simpler pattern')
 
 const step = (search: Search, instruction: Instruction, at: number): number => {
   if (instruction.op === 'atomic') return run(search, instruction.program, at)
-  if (instruction.op === 'edge') return onEdge(search.text, instruction.kind, at) ? at : -1
+  if (instruction.op === 'edge') return onEdge(search.text, instruction, at) ? at : -1
   if (instruction.op !== 'look') return -1
   const from = stepBack(search.text, at, instruction.behind)
   const found = from >= 0 && run(search, instruction.program, from) >= 0
@@ -84,18 +109,21 @@ const stepBack = (text: string, at: number, chars: number): number => {
   return chars > 0 ? -1 : at
 }
 
-const wordChar = new RegExp(wordClass, 'v')
-
-const onEdge = (text: string, kind: (Instruction & { op: 'edge' })['kind'], at: number): boolean => {
+const onEdge = (text: string, { kind, isWord }: Instruction & { op: 'edge' }, at: number): boolean => {
   if (kind === 'start') return at === 0
   if (kind === 'end') return at === text.length
   if (kind === 'endLine') return at === text.length || (at === text.length - 1 && text[at] === '\n')
   if (kind === 'lineStart') return at === 0 || (text[at - 1] === '\n' && at < text.length)
   if (kind === 'lineEnd') return at === text.length || text[at] === '\n'
-  const before = at > 0 && wordChar.test(String.fromCodePoint(text.codePointAt(stepBack(text, at, 1))!))
-  const after = at < text.length && wordChar.test(String.fromCodePoint(text.codePointAt(at)!))
+  if (kind === 'anyLineStart') return at === 0 || lineBreaks.includes(text[at - 1])
+  if (kind === 'anyLineEnd') return at === text.length || lineBreaks.includes(text[at])
+  const before = at > 0 && isWord(text.codePointAt(stepBack(text, at, 1))!)
+  const after = at < text.length && isWord(text.codePointAt(at)!)
   return (before !== after) === (kind === 'word')
 }
+
+/** JavaScript's. */
+const lineBreaks = '\n\r\u2028\u2029'
 
 const bitOf = (search: Search, pc: number, at: number) => pc * (search.text.length + 1) + at
 
@@ -108,8 +136,10 @@ const hasFailed = (search: Search, program: Program, pc: number, at: number): bo
 const noteFailure = (search: Search, program: Program, pc: number, at: number) => {
   let bits = search.failed.get(program)
   if (!bits) {
-    if (program.code.length * search.text.length > 2 ** 30) throw tooSlow()
-    bits = new Uint8Array(Math.ceil((program.code.length * (search.text.length + 1)) / 8))
+    const bytes = Math.ceil((program.code.length * (search.text.length + 1)) / 8)
+    search.noted += bytes
+    if (search.noted > mostNoted) throw tooSlow()
+    bits = new Uint8Array(bytes)
     search.failed.set(program, bits)
   }
   const bit = bitOf(search, pc, at)

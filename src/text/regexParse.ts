@@ -1,9 +1,11 @@
 /**
- * Reads a regular expression in Oniguruma's syntax (the one of tokenizer.json) into a tree. Shorthand classes follow
- * Unicode: \s is White_Space, \w letters, marks, decimal digits and connectors. What cannot be matched without
- * remembering captures (back references, \G, \R, \X) is refused.
+ * Reads a regular expression into a tree: in Oniguruma's syntax (the one of tokenizer.json) or in JavaScript's with the
+ * flag u. What cannot be matched without remembering captures (back references, \G, \R, \X) is refused.
  */
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
+import type { Dialect } from './regexDialect.ts'
+import { wordClass } from './regexDialect.ts'
 
 export type Node =
   | { type: 'set'; source: string; ignoreCase: boolean }
@@ -12,20 +14,33 @@ export type Node =
   | { type: 'repeat'; item: Node; min: number; max: number; lazy: boolean }
   | { type: 'atomic'; item: Node }
   | { type: 'look'; item: Node; ahead: boolean; negate: boolean }
-  | { type: 'edge'; kind: 'start' | 'end' | 'endLine' | 'lineStart' | 'lineEnd' | 'word' | 'noWord' }
+  | { type: 'edge'; kind: Edge }
+
+/** The text's and lines' ends, and word boundaries; anyLine... know all of JavaScript's line breaks. */
+export type Edge =
+  | 'start'
+  | 'end'
+  | 'endLine'
+  | 'lineStart'
+  | 'lineEnd'
+  | 'anyLineStart'
+  | 'anyLineEnd'
+  | 'word'
+  | 'noWord'
 
 const deepest = 100
+const longest = 10_000
 
-export const parseRegex = (pattern: string): Node => {
+export const parseRegex = (pattern: string, dialect: Dialect): Node => {
+  const fail = (problem: string): never => {
+    throw badInput('bad-pattern', `the pattern ${quoted(pattern)} ${problem}`)
+  }
+  if (pattern.length > longest) fail(`has ${pattern.length} characters; at most ${longest} are read`)
   const chars = [...pattern]
   let at = 0
   let depth = 0
-  let ignoreCase = false
-  let dotAll = false
+  let { ignoreCase, dotAll } = dialect
 
-  const fail = (problem: string): never => {
-    throw badInput('bad-pattern', `the pattern ${JSON.stringify(pattern)} ${problem}`)
-  }
   const looking = (text: string) => chars.slice(at, at + [...text].length).join('') === text
   const take = (text: string): boolean => {
     const found = looking(text)
@@ -53,15 +68,16 @@ export const parseRegex = (pattern: string): Node => {
     return { type: 'sequence', items }
   }
 
-  const quantified = (item: Node): Node => {
+  const quantified = (item: Node, nested = 1): Node => {
     const bounds = quantifier()
     if (!bounds) return item
+    if (nested > (dialect.stacksQuantifiers ? deepest : 1)) fail('repeats a repeat')
     const [min, max, braces] = bounds
     if (max < min) fail(`repeats from ${min} to ${max} times`)
     const lazy = take('?')
-    const possessive = !lazy && !braces && take('+')
+    const possessive = dialect.stacksQuantifiers && !lazy && !braces && take('+')
     const repeat: Node = { type: 'repeat', item, min, max, lazy }
-    return quantified(possessive ? { type: 'atomic', item: repeat } : repeat)
+    return quantified(possessive ? { type: 'atomic', item: repeat } : repeat, nested + 1)
   }
 
   const quantifier = (): [number, number, boolean] | undefined => {
@@ -69,7 +85,7 @@ export const parseRegex = (pattern: string): Node => {
     if (take('+')) return [1, Infinity, false]
     if (take('?')) return [0, 1, false]
     const braces = chars[at] === '{' && /^\{(\d*)(,?)(\d*)\}/.exec(chars.slice(at, at + 24).join(''))
-    if (!braces || (!braces[1] && !braces[3])) return undefined
+    if (!braces || (!braces[1] && (!braces[3] || !dialect.stacksQuantifiers))) return undefined
     at += braces[0].length
     const min = Number(braces[1] || 0)
     return [min, braces[3] ? Number(braces[3]) : braces[2] ? Infinity : min, true]
@@ -80,35 +96,35 @@ export const parseRegex = (pattern: string): Node => {
     const char = chars[at++]
     if (char === '(') return group()
     if (char === '[') return set(bracket())
-    if (char === '.') return set(dotAll ? '[^]' : '[^\\n]')
-    if (char === '^') return { type: 'edge', kind: 'lineStart' }
-    if (char === '$') return { type: 'edge', kind: 'lineEnd' }
+    if (char === '.') return set(dotAll ? '[^]' : dialect.dot)
+    if (char === '^') return { type: 'edge', kind: dialect.caret }
+    if (char === '$') return { type: 'edge', kind: dialect.dollar }
     if (char === '\\') return edge(chars[at]) ?? set(escaped(false))
     if ('*+?'.includes(char)) fail(`has nothing before ${char} to repeat`)
     return set(literal(char))
   }
 
   const edge = (char: string): Node | undefined => {
-    const kind = ({ A: 'start', z: 'end', Z: 'endLine', b: 'word', B: 'noWord' } as const)[char]
+    const kind = Object.hasOwn(dialect.edges, char ?? '') ? dialect.edges[char] : undefined
     if (!kind) return undefined
     at++
     return { type: 'edge', kind }
   }
 
   const group = (): Node | undefined => {
-    if (take('?#')) {
+    if (!dialect.isJavaScript && take('?#')) {
       while (at < chars.length && chars[at] !== ')') at++
       return close(undefined)
     }
     if (take('?:')) return close(choice())
-    if (take('?>')) return close({ type: 'atomic', item: choice() })
+    if (!dialect.isJavaScript && take('?>')) return close({ type: 'atomic', item: choice() })
     if (take('?=')) return close({ type: 'look', item: choice(), ahead: true, negate: false })
     if (take('?!')) return close({ type: 'look', item: choice(), ahead: true, negate: true })
     if (take('?<=')) return close({ type: 'look', item: choice(), ahead: false, negate: false })
     if (take('?<!')) return close({ type: 'look', item: choice(), ahead: false, negate: true })
-    const named = looking('?<') && /^\?<\w+>/.exec(chars.slice(at, at + 64).join(''))
+    const named = looking('?<') && /^\?<[\w$]+>/.exec(chars.slice(at, at + 64).join(''))
     if (named) at += named[0].length
-    else if (take('?')) return flags()
+    else if (take('?')) return dialect.isJavaScript ? fail('has a group that is not understood') : flags()
     return close(choice())
   }
 
@@ -138,9 +154,9 @@ export const parseRegex = (pattern: string): Node => {
     if (++depth > deepest) fail(`nests deeper than ${deepest}`)
     const negate = take('^')
     const parts: string[][] = [[]]
-    for (let first = true; first || chars[at] !== ']'; first = false) {
+    for (let first = !dialect.isJavaScript; first || chars[at] !== ']'; first = false) {
       if (at >= chars.length) fail('has an open class')
-      if (take('&&')) parts.push([])
+      if (!dialect.isJavaScript && take('&&')) parts.push([])
       else parts[parts.length - 1].push(member())
     }
     at++
@@ -152,15 +168,15 @@ export const parseRegex = (pattern: string): Node => {
   }
 
   const member = (): string => {
-    const posix = looking('[:') && /^\[:(\^?)(\w+):\]/.exec(chars.slice(at, at + 24).join(''))
+    const posix = !dialect.isJavaScript && looking('[:') && /^\[:(\^?)(\w+):\]/.exec(chars.slice(at, at + 24).join(''))
     if (posix) {
       at += posix[0].length
       return property(posix[2], posix[1] === '^')
     }
-    if (take('[')) return bracket()
+    if (!dialect.isJavaScript && take('[')) return bracket()
     const from = single()
     const range = chars[at] === '-' && chars[at + 1] !== ']' && at + 1 < chars.length && from.startsWith('\\u')
-    if (!range || looking('-[')) return from
+    if (!range || (!dialect.isJavaScript && looking('-['))) return from
     const mark = at++
     const to = single()
     if (to.startsWith('\\u')) return `${from}-${to}`
@@ -176,13 +192,11 @@ export const parseRegex = (pattern: string): Node => {
   /** After a backslash, in or outside of a class. */
   const escaped = (inClass: boolean): string => {
     const char = chars[at++]
-    const control = (
-      { n: 10, t: 9, r: 13, f: 12, v: 11, a: 7, e: 27, ...(inClass && { b: 8 }) } as Record<string, number>
-    )[char]
+    const control = inClass && char === 'b' ? 8 : dialect.controls[char ?? '']
     if (control !== undefined) return literal(String.fromCharCode(control))
     if (char === 'x' || char === 'u') return codePoint(char)
     if (char === 'p' || char === 'P') return namedProperty(char === 'P')
-    const shorthand = shorthands[char?.toLowerCase() ?? '']
+    const shorthand = dialect.shorthands[char?.toLowerCase() ?? '']
     if (shorthand) return char === char.toLowerCase() ? shorthand : `[^${shorthand}]`
     if (char === '0') return literal('\0')
     if (char === undefined || /[A-Za-z0-9]/.test(char)) fail(`has \\${char ?? ''}, which is not understood`)
@@ -208,7 +222,7 @@ export const parseRegex = (pattern: string): Node => {
   }
 
   const property = (name: string, negate: boolean): string => {
-    const known = posixClasses[name.toLowerCase()]
+    const known = dialect.isJavaScript ? undefined : posixClasses[name.toLowerCase()]
     const source = known ?? [`\\p{${name}}`, `\\p{Script=${name}}`].find(compiles)
     return source === undefined ? fail(`has the unknown property ${name}`) : negate ? `[^${source}]` : source
   }
@@ -226,16 +240,6 @@ const compiles = (source: string): boolean => {
   } catch {
     return false
   }
-}
-
-/** Latin-1 keeps its superscripts and fractions as word characters, an old table of Oniguruma's. */
-export const wordClass = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}]'
-
-const shorthands: Record<string, string> = {
-  s: '\\p{White_Space}',
-  d: '\\p{Nd}',
-  w: wordClass,
-  h: '[0-9A-Fa-f]',
 }
 
 const posixClasses: Record<string, string> = {

@@ -1,12 +1,13 @@
 /** A regular expression's tree as a list of instructions for the matcher: split, jump, test a character, look around. */
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import type { Node } from './regexParse.ts'
 
 export type Instruction =
   | { op: 'set'; test: (point: number) => boolean }
   | { op: 'split'; first: number; second: number }
   | { op: 'jump'; to: number }
-  | { op: 'edge'; kind: (Node & { type: 'edge' })['kind'] }
+  | { op: 'edge'; kind: (Node & { type: 'edge' })['kind']; isWord: (point: number) => boolean }
   /** Matches `program` where it stands; `behind` is the width to step back by first, in characters. */
   | { op: 'look'; program: Program; negate: boolean; behind: number }
   | { op: 'atomic'; program: Program }
@@ -16,10 +17,18 @@ export type Program = { readonly code: readonly Instruction[] }
 
 const longest = 20_000
 
-export const compileProgram = (pattern: string, tree: Node): Program => {
+/** @param wordSource class of what \b counts as part of a word */
+export const compileProgram = (pattern: string, tree: Node, wordSource: string): Program => {
   let total = 0
   const fail = (problem: string): never => {
-    throw badInput('bad-pattern', `the pattern ${JSON.stringify(pattern)} ${problem}`)
+    throw badInput('bad-pattern', `the pattern ${quoted(pattern)} ${problem}`)
+  }
+  const tests = new Map<string, (point: number) => boolean>()
+  const testOf = (source: string, ignoreCase: boolean) => {
+    const key = `${ignoreCase ? 'i' : ' '}${source}`
+    const test = tests.get(key) ?? setTest(source, ignoreCase, fail)
+    tests.set(key, test)
+    return test
   }
 
   const program = (node: Node): Program => {
@@ -30,8 +39,8 @@ export const compileProgram = (pattern: string, tree: Node): Program => {
     }
 
     const add = (node: Node): void => {
-      if (node.type === 'set') emit({ op: 'set', test: setTest(node.source, node.ignoreCase) })
-      else if (node.type === 'edge') emit({ op: 'edge', kind: node.kind })
+      if (node.type === 'set') emit({ op: 'set', test: testOf(node.source, node.ignoreCase) })
+      else if (node.type === 'edge') emit({ op: 'edge', kind: node.kind, isWord: testOf(wordSource, false) })
       else if (node.type === 'sequence') node.items.forEach(add)
       else if (node.type === 'choice') addChoice(node.items)
       else if (node.type === 'repeat') addRepeat(node)
@@ -61,7 +70,12 @@ export const compileProgram = (pattern: string, tree: Node): Program => {
       if (max === Infinity && canBeEmpty(item)) fail('repeats something that can be empty')
       const split = (body: number, after: number): Instruction =>
         lazy ? { op: 'split', first: after, second: body } : { op: 'split', first: body, second: after }
-      for (let n = 0; n < min; n++) add(item)
+      const times = (count: number, one: () => void) => {
+        const before = total
+        // What needs no step the first time needs none later.
+        for (let n = 0; n < count && (n === 0 || total > before); n++) one()
+      }
+      times(min, () => add(item))
       if (max === Infinity) {
         const loop = emit(split(0, 0))
         add(item)
@@ -70,10 +84,10 @@ export const compileProgram = (pattern: string, tree: Node): Program => {
         return
       }
       const exits: number[] = []
-      for (let n = min; n < max; n++) {
+      times(max - min, () => {
         exits.push(emit(split(0, 0)))
         add(item)
-      }
+      })
       for (const exit of exits) code[exit] = split(exit + 1, code.length)
     }
 
@@ -104,11 +118,23 @@ const canBeEmpty = (node: Node): boolean => {
   return node.type === 'sequence' ? node.items.every(canBeEmpty) : node.items.some(canBeEmpty)
 }
 
+const classOf = (source: string, ignoreCase: boolean): RegExp | undefined => {
+  try {
+    return new RegExp(`^${source}$`, ignoreCase ? 'vi' : 'v')
+  } catch {
+    return undefined
+  }
+}
+
 const remembered = 4096
 
 /** A table for ASCII; beyond it JavaScript's own class, asked once a character. */
-const setTest = (source: string, ignoreCase: boolean): ((point: number) => boolean) => {
-  const inside = new RegExp(`^${source}$`, ignoreCase ? 'vi' : 'v')
+const setTest = (
+  source: string,
+  ignoreCase: boolean,
+  fail: (problem: string) => never,
+): ((point: number) => boolean) => {
+  const inside = classOf(source, ignoreCase) ?? fail('has a class that is not understood')
   const ascii = Array.from({ length: 128 }, (_, point) => inside.test(String.fromCharCode(point)))
   const seen = new Map<number, boolean>()
   return (point) => {

@@ -2,25 +2,26 @@
  * Text to token ids and back, from the files of a Hugging Face model folder, with the ids, offsets and texts of
  * transformers 5. What tokenizer_config.json says about special tokens is honoured as transformers honours it.
  */
-import type { AddedToken } from './addedTokens.ts'
 import type { ChatEncoder, ChatTemplate } from './chat.ts'
 import { chatTemplate } from './chat.ts'
 import { cleanedText } from './decode.ts'
 import type { TextStream } from './decodeStream.ts'
 import { textStream } from './decodeStream.ts'
-import { asLlamaClass, isLlamaClass } from './llamaClass.ts'
 import type { Pipeline } from './pipeline.ts'
 import { readPipeline } from './pipeline.ts'
 import type { Assembled, Row } from './postProcess.ts'
 import { addedBehind, assemble } from './postProcess.ts'
 import type { Shape } from './shape.ts'
+import type { SpecialTokens } from './specialTokens.ts'
+import { bytesOfToken } from './tokenBytes.ts'
 import type { TokenizerFiles } from './tokenizerConfig.ts'
-import { configProcessor, configTokens, llamaNames, namedTokens, readJson, readTemplates } from './tokenizerConfig.ts'
+import { readParts, readTemplates } from './tokenizerConfig.ts'
+import { utf8 } from './unicode.ts'
 
 export type EncodeOptions = {
   /** Adds what the post-processor adds (BOS, [CLS], ...). Default true. */
   specialTokens?: boolean
-  /** Takes special tokens that stand in the text as plain text. Default false. */
+  /** Takes special tokens that stand in the text as plain text. Default: split_special_tokens of the config, or false. */
   splitSpecial?: boolean
 }
 
@@ -38,6 +39,8 @@ export type Tokenizer = {
   encodePair(a: string, b: string, options?: EncodeOptions): Encoding & { readonly typeIds: number[] }
   /** Unknown ids are left out. */
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string
+  /** UTF-8 of one token inside of a text, its leading space with it; it may be a part of a character. Unknown: empty. */
+  bytes(id: number): Uint8Array
   /** Decoding token by token that never emits half a character; clean_up_tokenization_spaces is left out. */
   stream(options?: { skipSpecialTokens?: boolean }): TextStream
   /** Highest id + 1: the rows that an embedding needs at least. */
@@ -56,25 +59,17 @@ export type Tokenizer = {
   idToToken(id: number): string | undefined
   /** Whether decoding may skip the id as a special token. */
   isSpecial(id: number): boolean
+  /** Whether the id is an added token's, found in the text before the model sees it. */
+  isAdded(id: number): boolean
   /** Undefined where the model has no chat template. */
   readonly chat: ChatTemplate | undefined
 }
 
 /** Reads a tokenizer. Throws a Fault that names the file for anything malformed. */
 export const loadTokenizer = async (files: TokenizerFiles): Promise<Tokenizer> => {
-  const config = await readJson(files.tokenizerConfig)
-  const modelType = (await readJson(files.modelConfig))?.optional('model_type')?.text()
-  const defaults = isLlamaClass(config, modelType) ? llamaNames : {}
-  const names: Record<string, AddedToken> = {
-    ...defaults,
-    ...namedTokens(await readJson(files.specialTokensMap)),
-    ...namedTokens(config),
-  }
-  const file = (await readJson(files.tokenizerJson))!
-  const pipeline = boundedDepth(file, () =>
-    readPipeline(asLlamaClass(file, config, modelType), configTokens(config, names)),
-  )
-  const specialTokens = Object.fromEntries(Object.entries(names).map(([name, token]) => [name, token.content]))
+  const { file, config, specials } = await readParts(files)
+  const pipeline = boundedDepth(file, () => readPipeline(file, specials.added))
+  const specialTokens = specials.names
   const tokenizer = build(pipeline, config, specialTokens)
   const templates = await readTemplates(files, config)
   return Object.keys(templates).length
@@ -82,28 +77,32 @@ export const loadTokenizer = async (files: TokenizerFiles): Promise<Tokenizer> =
     : tokenizer
 }
 
-const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Record<string, string>): Tokenizer => {
-  const { model, added, decoder } = pipeline
+const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: SpecialTokens['names']): Tokenizer => {
+  const { model, added, decoder, processor } = pipeline
   const tokenToId = (token: string) => added.ids.get(token) ?? model.idOf(token)
   const idToToken = (id: number) => added.tokens.get(id)?.content ?? model.tokenOf(id)
   const idOf = (name: string) => (specialTokens[name] === undefined ? undefined : tokenToId(specialTokens[name]))
-  const processor = configProcessor(pipeline, config, idOf)
   const written = (id: number) => added.written(id) ?? model.tokenOf(id)
   const shown = (skip: boolean) => (id: number) => {
     const token = written(id)
     return token !== undefined && skip && added.isSpecial(token) ? undefined : token
   }
-  const cleans = (config?.optional('clean_up_tokenization_spaces')?.value ?? false) === true && model.type !== 'BPE'
+  const says = (key: string) => config?.optional(key)?.value === true
+  const cleans =
+    says('clean_up_tokenization_spaces') &&
+    (model.type !== 'BPE' || says('clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output'))
+  const splits = says('split_special_tokens')
   const encoding = ({ ids, offsets }: Assembled): Encoding => ({
     ids,
     offsets,
     tokens: ids.map((id) => idToToken(id) ?? ''),
   })
   const rowOf = (text: string, options: EncodeOptions): Row =>
-    pipeline.row(text, options.splitSpecial ? 'ordinary' : 'all')
+    pipeline.row(text, (options.splitSpecial ?? splits) ? 'ordinary' : 'all')
   const encode = (text: string, options: EncodeOptions = {}) =>
     encoding(assemble(processor, [rowOf(text, options)], options.specialTokens ?? true))
   const [bosId, eosId] = [idOf('bos_token'), idOf('eos_token')]
+  const bytesOf = bytesOfToken(decoder)
   return {
     encode,
     encodePair: (a, b, options = {}) => {
@@ -114,6 +113,11 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Rec
       const tokens = ids.map(shown(skipSpecialTokens)).filter((token) => token !== undefined)
       const text = decoder ? decoder.decode(tokens).join('') : tokens.join(' ')
       return cleans ? cleanedText(text) : text
+    },
+    bytes: (id) => {
+      const token = added.tokens.get(id)?.content
+      const ordinary = token === undefined ? model.tokenOf(id) : undefined
+      return token !== undefined ? utf8(token) : ordinary === undefined ? new Uint8Array() : bytesOf(ordinary)
     },
     stream: ({ skipSpecialTokens = false } = {}) => textStream(decoder, shown(skipSpecialTokens)),
     size: highestId(pipeline) + 1,
@@ -127,6 +131,7 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Rec
     tokenToId,
     idToToken,
     isSpecial: (id) => added.isSpecial(written(id) ?? ''),
+    isAdded: (id) => added.tokens.has(id),
     chat: undefined,
   }
 }
@@ -137,7 +142,6 @@ const encoderOf = ({ row, added }: Pipeline, tokenizer: Tokenizer): ChatEncoder 
     const { ids, offsets } = row(text, 'none')
     return { ids, offsets, tokens: ids.map((id) => tokenizer.idToToken(id) ?? '') }
   },
-  tokenToId: tokenizer.tokenToId,
   added: [...added.tokens.values()],
 })
 

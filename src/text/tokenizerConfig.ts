@@ -1,22 +1,23 @@
-/** What lies beside tokenizer.json: the config's special tokens and chat templates, read as transformers 5 reads them. */
+/** The files of a tokenizer: what each holds, and the chat templates, read as transformers 5 reads them. */
 import type { ByteSource } from '../util/bytes.ts'
 import { textOf } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
-import type { AddedToken } from './addedTokens.ts'
-import { readAddedToken } from './addedTokens.ts'
-import type { Pipeline } from './pipeline.ts'
-import type { PostProcessor } from './postProcess.ts'
-import { boundedProcessor } from './postProcess.ts'
+import { quoted } from '../util/quote.ts'
 import type { Shape } from './shape.ts'
 import { parseShape } from './shape.ts'
+import type { SpecialTokens } from './specialTokens.ts'
+import { readSpecialTokens } from './specialTokens.ts'
+import { asClass, tokenizerClassOf } from './tokenizerClass.ts'
 
 export type TokenizerFiles = {
   tokenizerJson: ByteSource
   tokenizerConfig?: ByteSource
+  /** The two older files of special and added tokens; not read where the config has its own table of added tokens. */
   specialTokensMap?: ByteSource
+  addedTokens?: ByteSource
   /** Templates by name; `default` is chat_template.jinja. They go before those of the config. */
   chatTemplates?: Readonly<Record<string, ByteSource>>
-  /** The model's config.json; its model_type decides how files of the class LlamaTokenizer are read. */
+  /** The model's config.json; its model_type has a say in the tokenizer's class. */
   modelConfig?: ByteSource
   /** chat_template.json, read where no other file has a template. */
   chatTemplateJson?: ByteSource
@@ -24,64 +25,36 @@ export type TokenizerFiles = {
 
 export type Template = { readonly file: string; readonly source: string }
 
-/** A config that speaks of BOS or EOS replaces the file's post-processor, as in transformers 5. */
-export const configProcessor = (
-  pipeline: Pipeline,
-  config: Shape | undefined,
-  idOf: (name: string) => number | undefined,
-): PostProcessor => {
-  const wants = (key: string) => (config?.has(key) ? config.optional(key)?.flag() === true : undefined)
-  const [bos, eos] = [wants('add_bos_token'), wants('add_eos_token')]
-  if (bos === undefined && eos === undefined) return pipeline.processor
-  return boundedProcessor(bos ? idOf('bos_token') : undefined, eos ? idOf('eos_token') : undefined)
+/** All that says how text becomes ids. */
+export type TokenizerParts = {
+  /** tokenizer.json as the tokenizer's class reads it. */
+  readonly file: Shape
+  readonly config: Shape | undefined
+  readonly specials: SpecialTokens
 }
 
-const names = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token']
-
-/** A named token is a text or an object with flags. */
-export const namedTokens = (file: Shape | undefined): Record<string, AddedToken> => {
-  const found: Record<string, AddedToken> = {}
-  for (const name of names) {
-    const token = file?.optional(name)
-    if (token)
-      found[name] = {
-        ...(typeof token.value === 'string' ? plainSpecial(token.value) : readAddedToken(token)),
-        special: true,
-      }
-  }
-  return found
-}
-
-const plainSpecial = (content: string): AddedToken => ({
-  content,
-  singleWord: false,
-  lstrip: false,
-  rstrip: false,
-  normalized: false,
-  special: true,
-})
-
-/** What the class LlamaTokenizer calls its special tokens unless the config says otherwise. */
-export const llamaNames = {
-  bos_token: plainSpecial('<s>'),
-  eos_token: plainSpecial('</s>'),
-  unk_token: plainSpecial('<unk>'),
-}
-
-/** Added tokens of the config: its decoder table by id, then named and further special tokens that are new. */
-export const configTokens = (config: Shape | undefined, named: Record<string, AddedToken>): AddedToken[] => {
-  const table = config?.optional('added_tokens_decoder')
-  const ids = Object.keys(table?.record() ?? {}).sort((a, b) => Number(a) - Number(b))
-  const listed = ids.map((id) => readAddedToken(table!.at(id)))
-  const further = ['extra_special_tokens', 'additional_special_tokens'].flatMap((key) => {
-    const list = config?.optional(key)
-    return list && Array.isArray(list.value)
-      ? list.items().map((item) => (typeof item.value === 'string' ? plainSpecial(item.value) : readAddedToken(item)))
-      : []
+export const readParts = async (files: TokenizerFiles): Promise<TokenizerParts> => {
+  const file = (await readJson(files.tokenizerJson))!
+  const config = await readJson(files.tokenizerConfig)
+  refuseOtherFiles(config)
+  const tokenizerClass = tokenizerClassOf(file, config, await readJson(files.modelConfig))
+  const specials = readSpecialTokens({
+    file,
+    config,
+    specialTokensMap: await readJson(files.specialTokensMap),
+    addedTokens: await readJson(files.addedTokens),
+    tokenizerClass,
   })
-  const isNamed = (content: string) => Object.values(named).some((token) => token.content === content)
-  const tokens = listed.map((token) => (isNamed(token.content) ? { ...token, special: true } : token))
-  return [...tokens, ...[...Object.values(named), ...further].map((token) => ({ ...token, ifNew: true }))]
+  const unk = specials.names.unk_token ?? null
+  return { file: tokenizerClass ? asClass(file, tokenizerClass, config, unk) : file, config, specials }
+}
+
+/** transformers reads the newest of these in place of tokenizer.json. */
+const refuseOtherFiles = (config: Shape | undefined) => {
+  const list = config?.optional('fast_tokenizer_files')
+  const other = list?.items().find((name) => name.text() !== 'tokenizer.json')
+  if (other)
+    other.fail(`is ${quoted(other.text())}, which attune does not read; keep that file alone, as tokenizer.json`)
 }
 
 const largest = 2 ** 27

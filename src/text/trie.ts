@@ -33,3 +33,20 @@ export const trie = (expected: number): Trie => {
     },
   }
 }
+
+/** The longest entry that begins at a place, with its end. `step` is called for each unit looked at. */
+export const longestIn = (
+  entries: Trie,
+  text: string,
+  from: number,
+  step: () => void,
+): { value: number; end: number } | undefined => {
+  let found: { value: number; end: number } | undefined
+  for (let node = 0, at = from; at < text.length; ) {
+    step()
+    node = entries.step(node, text.charCodeAt(at++))
+    if (node < 0) break
+    if (entries.valueAt(node) >= 0) found = { value: entries.valueAt(node), end: at }
+  }
+  return found
+}

@@ -1,7 +1,10 @@
 /** Character classes as Rust and Python see them, which is not how JavaScript's \s and \w see them. */
 
 /** Unicode White_Space: JavaScript's \s lacks U+0085 and has U+FEFF. */
-export const isWhiteSpace = (char: string): boolean => /^\p{White_Space}$/u.test(char)
+export const isWhiteSpace = (char: string): boolean => {
+  const unit = char.charCodeAt(0)
+  return unit < 0x80 ? unit === 0x20 || (unit >= 9 && unit <= 13) : /^\p{White_Space}$/u.test(char)
+}
 
 export const isPunctuation = (char: string): boolean => /^[!-/:-@[-`{-~\p{P}]$/u.test(char)
 

@@ -9,16 +9,20 @@ import { rewrite } from './pieces.ts'
 export type Form = 'NFC' | 'NFD' | 'NFKC' | 'NFKD'
 
 export const normalizeForm = (piece: Piece, form: Form): Piece => {
-  if (piece.text.normalize(form) === piece.text) return piece
+  if (!longMarks.test(piece.text) && piece.text.normalize(form) === piece.text) return piece
+  piece.work.write(piece.text.length)
   const decomposed = decompose(piece.text, form === 'NFC' || form === 'NFD' ? 'NFD' : 'NFKD')
   return rewrite(piece, form === 'NFC' || form === 'NFKC' ? compose(decomposed) : decomposed)
 }
+
+/** JavaScript's normalize() takes time in the square of a run of marks. */
+const longMarks = /\p{M}{100}/u
 
 const decompose = (text: string, form: 'NFD' | 'NFKD'): Edit[] => {
   const parts: Edit[] = []
   for (const char of text) {
     let change = 0
-    for (const part of char.normalize(form)) {
+    for (const part of char < '\u0080' ? char : char.normalize(form)) {
       parts.push([part, change])
       change = 1
     }
@@ -31,7 +35,7 @@ const sortMarks = (parts: Edit[]): Edit[] => {
   for (let from = 0; from < parts.length; from++) {
     let to = from
     while (to < parts.length && isMark(parts[to][0])) to++
-    if (to - from > 1) parts.splice(from, to - from, ...parts.slice(from, to).sort(byClass))
+    if (to - from > 1) for (const [i, part] of parts.slice(from, to).sort(byClass).entries()) parts[from + i] = part
     from = to
   }
   return parts
@@ -47,7 +51,7 @@ const compose = (parts: readonly Edit[]): Edit[] => {
   for (const [char, change] of parts) {
     const mark = isMark(char)
     const blocked = last !== '' && (!mark || !classBelow(last, char))
-    const composed = starter && !blocked ? pairOf(starter[0], char) : undefined
+    const composed = starter && !blocked && char >= '\u0300' ? pairOf(starter[0], char) : undefined
     if (starter && composed) {
       starter[0] = composed
       starter[1] += change - 1
@@ -79,4 +83,15 @@ const isMark = (char: string): boolean => {
 }
 
 /** Whether mark a has a lower class than mark b: NFD then puts a first. */
-const classBelow = (a: string, b: string): boolean => a !== b && (b + a).normalize('NFD') === a + b
+const classBelow = (a: string, b: string): boolean => {
+  if (a === b) return false
+  const pair = b + a
+  let below = orders.get(pair)
+  if (below === undefined) {
+    below = pair.normalize('NFD') === a + b
+    orders.set(pair, below)
+  }
+  return below
+}
+/** Pairs of marks that were compared; there are some 900 marks, of which a text has few. */
+const orders = new Map<string, boolean>()

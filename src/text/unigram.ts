@@ -3,13 +3,14 @@
  * scores, by one pass from left to right (Viterbi). A character that no entry covers alone costs the lowest score
  * minus ten; neighbours of that kind are one unknown token, or bytes where the model has them.
  */
+import { quoted } from '../util/quote.ts'
 import { byteIds } from './bpe.ts'
 import { width } from './pieces.ts'
 import type { Shape } from './shape.ts'
 import { trie } from './trie.ts'
 import { utf8 } from './unicode.ts'
 import type { Model, Tokens } from './vocabulary.ts'
-import { cached } from './vocabulary.ts'
+import { cached, stepLimit } from './vocabulary.ts'
 
 const unkPenalty = 10
 
@@ -19,7 +20,7 @@ export const readUnigram = (shape: Shape): Model => {
   const unk = shape.optional('unk_id')?.count()
   if (unk !== undefined && unk >= entries.length) shape.at('unk_id').fail('is not in the vocabulary')
   const bytes = shape.optional('byte_fallback')?.flag() ? byteIds({ ids }) : undefined
-  const best = bestPath(entries, ids, unk)
+  const best = bestPath(shape, entries, ids, unk)
   const tokenize = (text: string): Tokens => {
     const out: Tokens = { ids: [], from: [], to: [] }
     for (const { from, to } of fused(best(text))) putToken(out, text, from, to)
@@ -31,7 +32,7 @@ export const readUnigram = (shape: Shape): Model => {
     const fallback = id === undefined && bytes ? Array.from(utf8(token), (byte) => bytes[byte]) : undefined
     const found = id !== undefined ? [id] : fallback?.every((byte) => byte >= 0) ? fallback : [unk]
     for (const id of found) {
-      if (id === undefined) return shape.fail(`has no unk_id, which ${JSON.stringify(token)} needs`)
+      if (id === undefined) return shape.fail(`has no unk_id, which ${quoted(token)} needs`)
       out.ids.push(id)
       out.from.push(from)
       out.to.push(to)
@@ -59,7 +60,12 @@ const readEntries = (shape: Shape): [string, number][] => {
 type Cut = { from: number; to: number; known: boolean }
 
 /** The best cut of a text, from left to right. */
-const bestPath = (entries: [string, number][], ids: Map<string, number>, unk?: number): ((text: string) => Cut[]) => {
+const bestPath = (
+  shape: Shape,
+  entries: [string, number][],
+  ids: Map<string, number>,
+  unk?: number,
+): ((text: string) => Cut[]) => {
   const tokens = trie(entries.length)
   for (const [token] of entries) tokens.add(token, ids.get(token)!)
   let unkScore = Infinity
@@ -70,6 +76,7 @@ const bestPath = (entries: [string, number][], ids: Map<string, number>, unk?: n
     const scores = new Float64Array(text.length + 1)
     const cameFrom = new Int32Array(text.length + 1).fill(-1)
     const known = new Uint8Array(text.length + 1)
+    const step = stepLimit(shape, text)
     const offer = (from: number, to: number, score: number, isKnown: 0 | 1) => {
       if (cameFrom[to] >= 0 && score <= scores[to]) return
       scores[to] = score
@@ -80,6 +87,7 @@ const bestPath = (entries: [string, number][], ids: Map<string, number>, unk?: n
       const one = at + width(text, at)
       let single = false
       for (let node = 0, to = at; to < text.length; ) {
+        step()
         node = tokens.step(node, text.charCodeAt(to++))
         if (node < 0) break
         const id = tokens.valueAt(node)

@@ -1,4 +1,5 @@
 /** What every token model shares: a vocabulary, and tokens of a piece as ids with the UTF-16 units they cover. */
+import { quoted } from '../util/quote.ts'
 import type { Shape } from './shape.ts'
 
 /** Flat lists of the same length; a token covers units [from, to) of the piece. */
@@ -29,7 +30,7 @@ export const readVocabulary = (shape: Shape): Vocabulary => {
   let highestId = -1
   for (const [token, id] of Object.entries(shape.record())) {
     if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 0x7fffffff)
-      shape.fail(`gives ${JSON.stringify(token)} the id ${id}`)
+      shape.fail(`gives ${quoted(token)} the id ${quoted(id)}`)
     ids.set(token, id as number)
     tokens.set(id as number, token)
     highestId = Math.max(highestId, id as number)
@@ -49,5 +50,13 @@ export const cached = (tokenize: (text: string) => Tokens): ((text: string) => T
     const tokens = tokenize(text)
     if (text.length < cachedLength && seen.size < cacheSize) seen.set(text, tokens)
     return tokens
+  }
+}
+
+/** Real vocabularies take some ten steps a character; one of ever longer runs would take as many as it has entries. */
+export const stepLimit = (shape: Shape, text: string): (() => void) => {
+  let left = 256 * text.length + 2 ** 20
+  return () => {
+    if (--left < 0) shape.fail(`has a vocabulary that takes too long on a word of ${text.length} characters`)
   }
 }

@@ -1,38 +1,50 @@
 /** WordPiece (greedy, longest first, from left to right) and WordLevel (whole words only). */
-import { width } from './pieces.ts'
 import type { Shape } from './shape.ts'
-import type { Model, Tokens } from './vocabulary.ts'
-import { cached, readVocabulary } from './vocabulary.ts'
+import { longestIn, trie } from './trie.ts'
+import type { Model, Tokens, Vocabulary } from './vocabulary.ts'
+import { cached, readVocabulary, stepLimit } from './vocabulary.ts'
 
 export const readWordPiece = (shape: Shape): Model => {
   const prefix = shape.optional('continuing_subword_prefix')?.text() ?? '##'
   const longest = shape.optional('max_input_chars_per_word')?.count() ?? 100
-  return readWords(shape, 'WordPiece', (text, ids) => {
+  const vocabulary = readVocabulary(shape.at('vocab'))
+  const whole = trie(vocabulary.ids.size)
+  const continuing = trie(vocabulary.ids.size)
+  for (const [token, id] of vocabulary.ids) {
+    whole.add(token, id)
+    if (token.startsWith(prefix)) continuing.add(token.slice(prefix.length), id)
+  }
+  return readWords(shape, 'WordPiece', vocabulary, (text) => {
     const tokens: Tokens = { ids: [], from: [], to: [] }
-    if ([...text].length > longest) return undefined
+    if (text.length > longest && [...text].length > longest) return undefined
+    const steps = stepLimit(shape, text)
     for (let from = 0; from < text.length; ) {
-      const found = longestFrom(text, from, from > 0 ? prefix : '', ids)
+      const found = longestIn(from > 0 ? continuing : whole, text, from, steps)
       if (!found) return undefined
-      tokens.ids.push(found.id)
+      tokens.ids.push(found.value)
       tokens.from.push(from)
-      tokens.to.push(found.to)
-      from = found.to
+      tokens.to.push(found.end)
+      from = found.end
     }
     return tokens
   })
 }
 
-export const readWordLevel = (shape: Shape): Model =>
-  readWords(shape, 'WordLevel', (text, ids) => {
-    const id = ids.get(text)
+export const readWordLevel = (shape: Shape): Model => {
+  const vocabulary = readVocabulary(shape.at('vocab'))
+  return readWords(shape, 'WordLevel', vocabulary, (text) => {
+    const id = vocabulary.ids.get(text)
     return id === undefined ? undefined : { ids: [id], from: [0], to: [text.length] }
   })
-
-type Ids = ReadonlyMap<string, number>
+}
 
 /** A model whose words are the unknown token as a whole where `cut` finds no way. */
-const readWords = (shape: Shape, type: string, cut: (text: string, ids: Ids) => Tokens | undefined): Model => {
-  const { ids, tokens, highestId } = readVocabulary(shape.at('vocab'))
+const readWords = (
+  shape: Shape,
+  type: string,
+  { ids, tokens, highestId }: Vocabulary,
+  cut: (text: string) => Tokens | undefined,
+): Model => {
   const unkToken = shape.at('unk_token').text()
   const unk = ids.get(unkToken)
   if (unk === undefined) return shape.at('unk_token').fail('is not in the vocabulary')
@@ -42,14 +54,6 @@ const readWords = (shape: Shape, type: string, cut: (text: string, ids: Ids) => 
     highestId,
     idOf: (token) => ids.get(token),
     tokenOf: (id) => tokens.get(id),
-    tokenize: cached((text) => cut(text, ids) ?? { ids: [unk], from: [0], to: [text.length] }),
+    tokenize: cached((text) => cut(text) ?? { ids: [unk], from: [0], to: [text.length] }),
   }
-}
-
-const longestFrom = (text: string, from: number, prefix: string, ids: Ids): { id: number; to: number } | undefined => {
-  for (let to = text.length; to > from; to -= to - from > 1 && width(text, to - 2) === 2 ? 2 : 1) {
-    const id = ids.get(prefix + text.slice(from, to))
-    if (id !== undefined) return { id, to }
-  }
-  return undefined
 }

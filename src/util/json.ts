@@ -4,6 +4,7 @@
  * scanned again by hand for the offset of its first error.
  */
 import { badInput, type Fault, type Where } from './fault.ts'
+import { withWritten } from './jsonNotes.ts'
 import { quoted } from './quote.ts'
 
 /** Lists and objects inside of each other; what people write by hand or by schema stays below 30. */
@@ -26,8 +27,13 @@ export const badUtf8 = (where: Where): Fault =>
 /** What turns the offset of the first error, the top-level key it stands at and (of deep nesting) its name into an error. */
 type Fail = (offset: number, column?: string, problem?: string) => Error
 
-/** The value of a text. @throws what `fail` makes */
-export const parseJson = (text: string, fail: Fail): unknown => {
+/**
+ * The value of a text, which notes how its numbers and keys were written where JavaScript loses that (util/written.ts).
+ * @throws what `fail` makes
+ */
+export const parseJson = (text: string, fail: Fail): unknown => withWritten(plainValue(text, fail), text)
+
+const plainValue = (text: string, fail: Fail): unknown => {
   const deep = tooDeep(text)
   if (deep !== undefined) throw fail(deep, undefined, `is nested deeper than ${MAX_DEPTH} levels`)
   try {
@@ -47,7 +53,7 @@ export const jsonFault = (text: string, offset: number, where: Where, problem?: 
 /** The value of a whole file. A byte order mark is let pass. @throws Fault with the line */
 export const jsonOf = (text: string, where: Where, code = 'bad-json'): unknown => {
   const body = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
-  return parseJson(body, (offset, _, problem) => {
+  return plainValue(body, (offset, _, problem) => {
     const line = body.slice(0, offset).split('\n').length
     const { message } = jsonFault(body, offset, {}, problem)
     return badInput(code, `${message}; write it again, or fetch it again`, { ...where, line })
@@ -81,7 +87,8 @@ const tooDeep = (text: string): number | undefined => {
   }
 }
 
-const countUpTo = (text: string, char: string, most: number): number => {
+/** How often a character is in a text, or any number above `most`. */
+export const countUpTo = (text: string, char: string, most: number): number => {
   let n = 0
   for (let at = text.indexOf(char); at >= 0 && n <= most; at = text.indexOf(char, at + 1)) n++
   return n

@@ -223,7 +223,7 @@ const conversation = {
   bos_token: '<s>',
   eos_token: '</s>',
 }
-const limits = { work: 200_000, length: 2 ** 18, depth: 500 }
+const limits = { work: 200_000, length: 2 ** 18, depth: 500, seconds: 5 }
 
 // ---- settings, requests, answers -----------------------------------------------------------------------------------------
 

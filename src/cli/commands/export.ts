@@ -46,10 +46,14 @@ export default command({
 })
 
 const toGguf = async (merged: Merged, type: NonNullable<Options['gguf']>, output: string, out: Output) => {
-  const { shortened, ...report } = await exportGguf(merged, type, output)
+  const { shortened, unplacedEos, ...report } = await exportGguf(merged, type, output)
+  if (unplacedEos.length)
+    out.screen.write(
+      `note: the model ends texts with more tokens than a GGUF file names; llama.cpp will not stop at ${unplacedEos.join(', ')}\n`,
+    )
   if (shortened !== undefined)
     out.screen.write(
       `note: llama.cpp has no sliding window here: the file's context is ${shortened} tokens, where it is the same\n`,
     )
-  return { type, ...report }
+  return { type, ...report, ...(unplacedEos.length && { unplaced_eos: unplacedEos }) }
 }

@@ -40,7 +40,7 @@ export default command({
 })
 
 /** @returns the folder; tokenizer.json itself may be named */
-const checkTokenizer = async (path: string, vocabulary: number): Promise<string> => {
+const checkTokenizer = async (path: string, vocabulary: number): Promise<{ dir: string }> => {
   const dir = (await stat(path).catch(() => undefined))?.isFile() ? dirname(path) : path
   const tokenizer = await loadTokenizerFolder(dir)
   if (!tokenizer) throw badInput('no-tokenizer', 'holds no tokenizer.json', { file: dir, flag: '--tokenizer' })
@@ -48,5 +48,5 @@ const checkTokenizer = async (path: string, vocabulary: number): Promise<string>
     throw badInput('bad-config', `the tokenizer has ids up to ${tokenizer.size - 1}, but vocab_size is ${vocabulary}`, {
       flag: '--tokenizer',
     })
-  return dir
+  return { dir }
 }

@@ -56,14 +56,14 @@ const describe = async (dir: string, adapterDir?: string) => {
     context: config.max_position_embeddings,
     tied_embeddings: config.tie_word_embeddings,
     ...(adapter && { adapter: { path: adapterDir, r: adapter.config.r, alpha: adapter.config.lora_alpha } }),
-    ...(await describeTokenizer(dir)),
+    ...(await describeTokenizer(dir, adapterDir)),
     unused_tensors: unused,
     files: await filesOf(dir),
   }
 }
 
-const describeTokenizer = async (dir: string) => {
-  const tokenizer = await loadTokenizerFolder(dir)
+const describeTokenizer = async (dir: string, adapter?: string) => {
+  const tokenizer = await loadTokenizerFolder(dir, adapter)
   return {
     tokenizer: tokenizer ? { size: tokenizer.size, special_tokens: tokenizer.specialTokens } : null,
     chat_templates: tokenizer?.chat?.names ?? [],

@@ -24,7 +24,7 @@ export default command({
     if (adapterDir === undefined) throw badInput('bad-flag', 'is required: the adapter to merge', { flag: '--adapter' })
     await writeModelFolder(output, modelFiles(merged, storedAs[saveDtype], merged.generationConfig), {
       stem: 'model',
-      tokenizerFrom: dir,
+      tokenizerFrom: { dir, adapter: adapterDir },
     })
     if (out.json) await out.line({ model: output, base: dir, adapter: adapterDir })
     else await out.text(`${output}: ${dir} with ${adapterDir} merged in`)

@@ -1,4 +1,4 @@
-/** A model as an OpenAI-compatible server, until Ctrl-C: then what is under way may finish. */
+/** A model as an OpenAI-compatible server, until Ctrl-C: then what is under way has a few seconds to finish. */
 import { basename, resolve } from 'node:path'
 import { z } from 'zod'
 import { endIds } from '../../generate/generate.ts'
@@ -7,8 +7,10 @@ import { openScheduler } from '../../generate/scheduler.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { engineFields, quantizeField } from '../../recipes/schema.ts'
 import { isLoopback, makeApp } from '../../serve/app.ts'
+import { threadEncoder } from '../../serve/encoder.ts'
 import { listen } from '../../serve/listen.ts'
 import { badInput } from '../../util/fault.ts'
+import { quoted } from '../../util/quote.ts'
 import { command } from '../command.ts'
 import { interruptible } from '../interrupt.ts'
 import { reporter } from '../terminal.ts'
@@ -24,6 +26,11 @@ const schema = z.object({
     .optional()
     .meta({ value: 'NAME' })
     .describe('the environment variable with the token that clients must send'),
+  corsOrigin: z
+    .array(z.string())
+    .optional()
+    .meta({ value: 'ORIGIN' })
+    .describe('web pages of this origin may ask too, such as https://example.org; repeatable'),
   batchSize: z.number().int().positive().default(16).describe('completions that are made at once; others wait'),
   maxRequests: z
     .number()
@@ -42,11 +49,13 @@ export default command({
   schema,
   async run(options, { out }) {
     const token = tokenOf(options)
+    const corsOrigins = originsOf(options)
     const report = reporter(out.screen, { logEvery: 1 })
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     const { model, tokenizer } = opened
     const packed = worthPacking(model, Number.POSITIVE_INFINITY)
     const scheduler = openScheduler(model, tokenizer, { batchSize: options.batchSize, packed })
+    const encoder = tokenizer && threadEncoder(tokenizer, { dir: opened.dir, adapter: opened.adapterDir })
     try {
       const served = {
         // A folder by its last name, a hub id or a run's name as it is
@@ -54,9 +63,10 @@ export default command({
         model,
         tokenizer,
         eosIds: endIds(model.config.raw, opened.generationConfig, tokenizer?.eosId),
+        encoder,
       }
       const onError = (error: unknown) => report.note(`error: ${error instanceof Error ? error.message : error}`)
-      const app = makeApp({ served, scheduler, token, maxRequests: options.maxRequests, onError })
+      const app = makeApp({ served, scheduler, token, corsOrigins, maxRequests: options.maxRequests, onError })
       await interruptible(
         async (signal) => {
           const { url, close } = await listen(app, options)
@@ -66,10 +76,11 @@ export default command({
           await aborted(signal)
           await close()
         },
-        () => report.note('closing: what is under way may finish; again to end at once'),
+        () => report.note('closing: what is under way has a few seconds to finish; again to end at once'),
       )
     } finally {
       report.clear()
+      await encoder?.close()
       await scheduler.close()
       await opened.close()
     }
@@ -89,6 +100,17 @@ const tokenOf = ({ host, tokenEnv }: Options): string | undefined => {
       flag: '--token-env',
     })
   return token
+}
+
+/** As browsers send them. */
+const originsOf = ({ corsOrigin = [] }: Options): string[] => {
+  const bad = corsOrigin.find(
+    (origin) => !/^https?:/.test(origin) || !URL.canParse(origin) || new URL(origin).origin !== origin,
+  )
+  if (bad === undefined) return corsOrigin
+  throw badInput('bad-flag', `${quoted(bad)} is no origin; give scheme, name and port, such as https://example.org`, {
+    flag: '--cors-origin',
+  })
 }
 
 const aborted = (signal: AbortSignal) =>

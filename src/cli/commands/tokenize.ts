@@ -5,7 +5,7 @@ import { turnsFor } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Row } from '../../data/rows.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
-import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { loadTokenizerFolder, noTokenizer } from '../../text/tokenizer.node.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { atPlace, badInput, type Where } from '../../util/fault.ts'
 import { type Context, command } from '../command.ts'
@@ -43,10 +43,11 @@ export default command({
 })
 
 const open = async (model: string): Promise<Tokenizer> => {
-  const dir = await resolveModel((await modelOfRun(model))?.model ?? model)
-  const tokenizer = await loadTokenizerFolder(dir)
+  const run = await modelOfRun(model)
+  const dir = await resolveModel(run?.model ?? model)
+  const tokenizer = await loadTokenizerFolder(dir, run?.adapter)
   if (tokenizer) return tokenizer
-  throw badInput('no-tokenizer', 'has no tokenizer.json', { file: dir })
+  throw noTokenizer(dir)
 }
 
 const decode = (tokenizer: Tokenizer, text: string, { out }: Context) => {

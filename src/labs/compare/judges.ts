@@ -28,7 +28,7 @@ type Opened = {
   close(): Promise<void>
 }
 
-const open = async (spec: string, settings: CompareSettings, { encoding, dir }: Subject): Promise<Opened> => {
+const open = async (spec: string, settings: CompareSettings, { encoding, place }: Subject): Promise<Opened> => {
   const owned: { close(): Promise<void> }[] = []
   const close = async () => {
     for (const each of owned.splice(0).reverse()) await each.close()
@@ -39,7 +39,7 @@ const open = async (spec: string, settings: CompareSettings, { encoding, dir }: 
       return thing
     }
     const asked = { ...settings, reward: [spec], rewardWeights: undefined }
-    const { sources, ...found } = await openRewards(asked, { own, encoding, dir })
+    const { sources, ...found } = await openRewards(asked, { own, encoding, place })
     return { source: sources[0], ...found, close }
   } catch (error) {
     await close()

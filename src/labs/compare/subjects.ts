@@ -20,7 +20,7 @@ import { openPolicy, type PolicySettings } from '../../recipes/policy.ts'
 import type { Encoding } from '../../recipes/rl/prompts.ts'
 import { findRun } from '../../runs/find.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
-import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
+import { loadTokenizerFolder, tokenizerFolders } from '../../text/tokenizer.node.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { restoreState } from '../../train/state.ts'
 import { assert, badInput } from '../../util/fault.ts'
@@ -40,8 +40,8 @@ export type Subject = {
   tokenizerKey: string
   /** Equal keys, equal prompts: of the tokenizer and the chat template. */
   promptKey: string
-  /** That holds the tokenizer. */
-  dir: string
+  /** Where its model and its tokenizer lie. */
+  place: Place
   open(engine: EngineSettings): Promise<OpenedSubject>
 }
 
@@ -110,14 +110,17 @@ const weightsKey = async ({ dir, adapter }: Place): Promise<unknown[]> => {
 
 const commonOf = async (place: Place) => {
   const { config, generationConfig } = await loadPretrained(place.dir)
-  const tokenizer = await loadTokenizerFolder(place.dir)
+  const tokenizer = await loadTokenizerFolder(place.dir, place.adapter)
   if (!tokenizer) throw badInput('no-tokenizer', 'has no tokenizer.json, and judges read text', { file: place.dir })
-  const tokenizerKey = await sha256File(join(place.dir, 'tokenizer.json'))
-  const templates = ['chat_template.jinja', 'tokenizer_config.json'].map((name) =>
-    readFile(join(place.dir, name), 'utf8').catch(() => ''),
-  )
+  const folders = await tokenizerFolders(place)
+  const tokenizerKey = await sha256File(join(folders.tokenizer, 'tokenizer.json'))
+  const beside = ['tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json']
+  const templates = [
+    ...beside.map((name) => join(folders.tokenizer, name)),
+    ...['chat_template.jinja', 'chat_template.json'].map((name) => join(folders.templates, name)),
+  ].map((path) => readFile(path, 'utf8').catch(() => ''))
   return {
-    dir: place.dir,
+    place,
     tokenizerKey,
     promptKey: keyOf([tokenizerKey, ...(await Promise.all(templates))]),
     encoding: {

@@ -67,6 +67,9 @@ export const writeModel = async (dir: string, size: Size, plan: Plan, tokens: To
   const { architecture, config } = modelOf(size, plan.vocabulary, tokens.eosId)
   const params = initWeights(architecture, config, seed)
   const files = modelFiles({ architecture, config, params }, 'F32', { eos_token_id: tokens.eosId })
-  await writeModelFolder(dir, files, { stem: 'model', tokenizerFrom: tokens.dir })
+  await writeModelFolder(dir, files, {
+    stem: 'model',
+    tokenizerFrom: tokens.dir === undefined ? undefined : { dir: tokens.dir },
+  })
   if (tokens.dir === undefined) await writeCharacterTokenizer(dir, config.max_position_embeddings)
 }

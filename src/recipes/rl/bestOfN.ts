@@ -59,11 +59,11 @@ export async function* bestOfN(
   try {
     const data = own(await openData('prompt', settings, { record: rewardColumns(settings.reward) }))
     const source = own(await openModel(settings))
-    const { model, tokenizer, dir, generationConfig } = source
+    const { model, tokenizer, dir, adapterDir: adapter, generationConfig } = source
     const encoder = tokenizer ?? idsOnly(dir)
     const eosIds = endIds(model.config.raw, generationConfig, tokenizer?.eosId)
     const encoding: Encoding = { encoder, tokenizer, eosIds, limits: limitsOf(settings, source) }
-    const rewards = await openRewards(settings, { own, encoding, dir })
+    const rewards = await openRewards(settings, { own, encoding, place: { dir, adapter } })
     yield* unreadWarnings([data.rows])
     yield* rewards.warnings
     const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))

@@ -50,9 +50,11 @@ export const openCritic = async (settings: CriticSettings, { policy }: Pick<Grou
   return { model: critic.model, gradients: critic.gradients, joined }
 }
 
+const placeOf = ({ dir, adapterDir: adapter }: Policy) => ({ dir, adapter })
+
 /** A value stands on each token of the policy, so both must cut texts alike. */
 const requireSameTokens = async (policy: Policy, critic: Policy) => {
-  const alike = (await sameTokenizer(policy.dir, critic.dir)) ?? true
+  const alike = (await sameTokenizer(placeOf(policy), placeOf(critic))) ?? true
   if (alike && policy.model.config.vocab_size <= critic.model.config.vocab_size) return
   throw badInput(
     'bad-flag',

@@ -29,7 +29,7 @@ export type ModelRewardSettings = {
 export const modelReward = async (
   name: string,
   settings: ModelRewardSettings,
-  { own, encoding, dir: policyDir }: Opening,
+  { own, encoding, place }: Opening,
 ): Promise<OpenedReward> => {
   // Adapter and rounding among the settings are the policy's
   const { device, threads } = settings
@@ -43,7 +43,7 @@ export const modelReward = async (
       `${JSON.stringify(name)}: one of policy and reward model has a tokenizer and the other has none, so they share neither text nor ids`,
       { flag: '--reward' },
     )
-  const shared = tokenizer === undefined || (await sameTokenizer(opened.dir, policyDir)) === true
+  const shared = tokenizer === undefined || (await sameTokenizer({ dir: opened.dir, adapter }, place)) === true
   const most = opened.model.config.max_position_embeddings
   const encode = (answer: Answered) =>
     shared ? treeOf(answer, tokenizer, most) : treeOf(asTexts(answer, encoding), tokenizer, most, true)

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { basename, extname } from 'node:path'
 import { type FileHash, sha256Files } from '../../checkpoint/sha256.node.ts'
 import { isUrl } from '../../generate/remote.node.ts'
+import type { TokenizerPlace } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
 import type { WarningEvent } from '../recipe.ts'
 import { functionReward } from './functionReward.ts'
@@ -26,8 +27,9 @@ export type RewardSettings = ModelRewardSettings & {
 type Closable = { close(): Promise<void> }
 export type Opening = {
   own<T extends Closable>(opened: T): T
-  encoding: Pick<Encoding, 'tokenizer'> /** The policy's folder. */
-  dir: string
+  encoding: Pick<Encoding, 'tokenizer'>
+  /** The policy's folder, and its adapter's. */
+  place: TokenizerPlace
 }
 
 /** What a kind of source makes of its spec. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { withWritten } from '../../util/jsonNotes.ts'
 import type { Answered } from './rewards.ts'
 import { verifier } from './verifiers.ts'
 
@@ -37,6 +38,11 @@ describe('verifiers', () => {
     expect(exact(answer('', ' 42\n', { answer: 42 }))).toBe(1)
     expect(exact(answer('', 'b', { answer: ['a', 'b'] }))).toBe(1)
     expect(exact(answer('', '4', { answer: 42 }))).toBe(0)
+    const text = '{"answer": [12345678901234567890, 2.50]}'
+    const kept = withWritten(JSON.parse(text), text) as Record<string, unknown>
+    expect(exact(answer('', '12345678901234567890', kept))).toBe(1)
+    expect(exact(answer('', '2.50', kept))).toBe(1)
+    expect(exact(answer('', '2.5', kept))).toBe(0)
   })
 
   it.each([null, undefined, [], [null], {}, [{ a: 1 }]])('fail where a column holds %j', async (value) => {

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { badInput, runFailure } from '../../util/fault.ts'
 import { quoted } from '../../util/quote.ts'
 import { withinTime } from '../../util/withinTime.node.ts'
+import { numberText } from '../../util/written.ts'
 import { equal, lastSum, numberAtStart } from './arithmetic.ts'
 import { promptText } from './prompts.ts'
 import { type Answered, failed, type Reward } from './rewards.ts'
@@ -42,11 +43,22 @@ export const verifier = async (spec: string): Promise<Verifier | undefined> => {
 const exact =
   (column: string): Verifier =>
   (answer) => {
-    const values = [answer.record[column]].flat().filter((value) => value !== null && value !== undefined)
-    if (values.length === 0 || values.some((value) => typeof value === 'object'))
-      return failed(`the column ${quoted(column)} holds no text or number to compare with`)
-    return passes(values.map((value) => String(value).trim()).includes(textOf(answer).trim()))
+    const right = textsAt(answer.record, column)
+    if (!right?.length) return failed(`the column ${quoted(column)} holds no text or number to compare with`)
+    return passes(right.includes(textOf(answer).trim()))
   }
+
+/** The texts of a column, numbers as the file wrote them; undefined where it holds anything else. */
+const textsAt = (holder: object, key: string | number): string[] | undefined => {
+  const value = (holder as Record<string, unknown>)[key]
+  if (value === null || value === undefined) return []
+  if (Array.isArray(value)) {
+    const texts = value.map((_, i) => textsAt(value, i))
+    return texts.includes(undefined) ? undefined : (texts as string[][]).flat()
+  }
+  if (typeof value === 'object') return undefined
+  return [(numberText(holder, key) ?? String(value)).trim()]
+}
 
 /** Found anywhere in the text; anchors say otherwise. */
 const pattern = (source: string): Verifier => {

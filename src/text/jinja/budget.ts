@@ -1,11 +1,11 @@
 /**
- * What a stranger's template may use. Every node, loop turn and made character costs work; one text may not grow past
- * a limit, and calls may not nest past a depth. Past any of them rendering stops with a fault.
+ * What a stranger's template may use. Every node, loop turn, item and made character costs work, and is paid for before it is
+ * made; one text may not grow past a limit, calls may not nest past a depth, and the clock stops what is slow all the same.
  */
 import { templateFault } from './values.ts'
 
 export type Budget = {
-  /** Fails when the work is used up. */
+  /** Fails when the work is used up. Nothing gives work back. */
   spend(work: number): void
   /** A text just read or about to be made: checks its length and pays for it. */
   made(length: number): void
@@ -13,29 +13,40 @@ export type Budget = {
   fits(length: number): void
   /** Runs one level deeper. */
   deeper<T>(run: () => T): T
+  /** Whether texts of the data are marked, see marks.ts. */
+  readonly marked: boolean
 }
 
-export type Limits = { work: number; length: number; depth: number }
+export type Limits = { work: number; length: number; depth: number; seconds: number }
 
-/** About two seconds of work, 32 million characters in one text, 500 levels. */
-export const defaultLimits: Limits = { work: 10_000_000, length: 2 ** 25, depth: 500 }
+/** About two seconds of work, 32 million characters in one text, 500 levels; five seconds whatever the work. */
+export const defaultLimits: Limits = { work: 10_000_000, length: 2 ** 25, depth: 500, seconds: 5 }
 
 /** Characters that cost as much as one step. */
 const charsPerStep = 16
+/** Work between two looks at the clock. */
+const betweenLooks = 20_000
 
-export const budgetOf = (limits: Limits): Budget => {
+export const budgetOf = (limits: Limits, marked = false): Budget => {
+  const end = performance.now() + limits.seconds * 1000
   let work = 0
+  let nextLook = betweenLooks
   let depth = 0
   const spend = (amount: number) => {
-    work += amount
+    work += Math.max(0, amount)
     if (!(work <= limits.work))
       throw templateFault(`the chat template takes more than ${limits.work} steps; it may be broken or hostile`)
+    if (work < nextLook) return
+    nextLook = work + betweenLooks
+    if (performance.now() > end)
+      throw templateFault(`the chat template takes more than ${limits.seconds} seconds; it may be broken or hostile`)
   }
   const fits = (length: number) => {
     if (!(length <= limits.length))
       throw templateFault(`the chat template makes a text longer than ${limits.length} characters`)
   }
   return {
+    marked,
     spend,
     fits,
     made: (length) => {

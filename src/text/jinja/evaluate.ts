@@ -3,23 +3,23 @@ import { arithmetic } from './arithmetic.ts'
 import type { Budget } from './budget.ts'
 import { applyFilter } from './filters.ts'
 import { attributeOf, itemOf, sliceOf } from './lookup.ts'
+import { escapedText } from './markup.ts'
 import type { CallArgs, Expr } from './nodes.ts'
-import { str } from './print.ts'
+import { comparison, itemsOf } from './operations.ts'
+import { listed, str } from './print.ts'
 import { applyTest } from './tests.ts'
 import type { Args, Dict, Value } from './values.ts'
 import {
   asInt,
-  compare,
-  contains,
-  equal,
+  dict,
   fail,
   float,
   is,
   isDict,
-  itemsOf,
-  keyOf,
+  markup,
   missing,
   numeric,
+  textIn,
   truthy,
   tuple,
   typeName,
@@ -30,7 +30,8 @@ export type Scope = { readonly names: Map<string, Value>; readonly outer?: Scope
 
 export const innerScope = (outer: Scope): Scope => ({ names: new Map(), outer })
 
-export type Context = { readonly budget: Budget }
+/** `escapes` in {% autoescape true %}: what is printed is escaped unless it is markup. */
+export type Context = { readonly budget: Budget; readonly escapes?: boolean }
 
 export const lookUp = (scope: Scope, name: string): Value => {
   for (let at: Scope | undefined = scope; at; at = at.outer) {
@@ -53,7 +54,7 @@ const nodes: Rules = {
   tuple: ({ items }, scope, context) => tuple(items.map((item) => evaluate(item, scope, context))),
   list: ({ items }, scope, context) => items.map((item) => evaluate(item, scope, context)),
   dict: ({ entries }, scope, context) =>
-    new Map(entries.map(([key, value]) => [keyOf(evaluate(key, scope, context)), evaluate(value, scope, context)])),
+    dict(entries.map(([key, value]) => [evaluate(key, scope, context), evaluate(value, scope, context)])),
   attribute: ({ of, name }, scope, context) => attributeOf(evaluate(of, scope, context), name, context),
   item: ({ of, key }, scope, context) => itemOf(evaluate(of, scope, context), evaluate(key, scope, context), context),
   slice: ({ of, start, stop, step }, scope, context) => {
@@ -72,7 +73,7 @@ const nodes: Rules = {
       context,
     ),
   test: ({ of, name, args }, scope, context) =>
-    applyTest(name, evaluate(of, scope, context), argsOf(args, scope, context), context.budget),
+    applyTest(name, evaluate(of, scope, context), argsOf(args, scope, context), context),
   not: ({ of }, scope, context) => !truthy(evaluate(of, scope, context)),
   negative: ({ of }, scope, context) => signed(evaluate(of, scope, context), -1),
   positive: ({ of }, scope, context) => signed(evaluate(of, scope, context), 1),
@@ -87,9 +88,14 @@ const nodes: Rules = {
   arithmetic: ({ operator, left, right }, scope, context) =>
     arithmetic(operator, evaluate(left, scope, context), evaluate(right, scope, context), context.budget),
   concat: ({ items }, scope, context) => {
-    const parts = items.map((item) => str(evaluate(item, scope, context), context.budget))
-    context.budget.made(parts.reduce((length, part) => length + part.length, 0))
-    return parts.join('')
+    const values = items.map((item) => evaluate(item, scope, context))
+    const escapes = context.escapes && values.some((value) => is(value, 'markup'))
+    const text = listed(
+      values.map((value) => (escapes ? escapedText : str)(value, context.budget)),
+      '',
+      context.budget,
+    )
+    return escapes ? markup(text) : text
   },
   compare: ({ first, rest }, scope, context) => {
     let left = evaluate(first, scope, context)
@@ -111,23 +117,12 @@ const nodes: Rules = {
 /** Where a block's text stands for the filters of {% filter %} and {% set x | f %}; no template can name it. */
 export const blockText = ' block'
 
-export const comparison = (operator: string, left: Value, right: Value, budget: Budget): boolean => {
-  if (operator === '==') return equal(left, right, budget)
-  if (operator === '!=') return !equal(left, right, budget)
-  if (operator === 'in') return contains(right, left, budget)
-  if (operator === 'not in') return !contains(right, left, budget)
-  const order = compare(left, right, budget)
-  if (operator === '<') return order < 0
-  if (operator === '<=') return order <= 0
-  return operator === '>' ? order > 0 : order >= 0
-}
-
 const signed = (value: Value, sign: 1 | -1): Value => {
   const number = numeric(value)
   if (number === undefined)
     return fail(is(value, 'missing') ? value.hint : `bad operand type for unary -: '${typeName(value)}'`)
-  const result = sign * number
-  return is(value, 'float') ? float(result) : result === 0 ? 0 : result
+  if (is(value, 'float')) return float(sign * value.value)
+  return sign > 0 ? number : -number || 0
 }
 
 const argsOf = ({ list, named, restList, restNamed }: CallArgs, scope: Scope, context: Context): Args => {
@@ -137,7 +132,11 @@ const argsOf = ({ list, named, restList, restNamed }: CallArgs, scope: Scope, co
   const byName = new Map<string, Value>()
   for (const [name, expr] of named) byName.set(name, evaluate(expr, scope, context))
   if (restNamed)
-    for (const [name, value] of dictOf(evaluate(restNamed, scope, context))) byName.set(String(name), value)
+    for (const [key, value] of dictOf(evaluate(restNamed, scope, context)).entries.values()) {
+      const name = textIn(key) ?? fail('keywords must be strings')
+      if (byName.has(name)) fail(`got multiple values for keyword argument '${name}'`)
+      byName.set(name, value)
+    }
   return { list: [...values, ...rest], named: byName }
 }
 

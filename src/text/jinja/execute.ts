@@ -6,10 +6,12 @@ import type { Budget } from './budget.ts'
 import type { Context, Scope } from './evaluate.ts'
 import { blockText, evaluate, innerScope, lookUp } from './evaluate.ts'
 import { loopThing } from './loop.ts'
+import { escapedText } from './markup.ts'
 import type { Signature, Statement, Target } from './nodes.ts'
+import { itemsOf } from './operations.ts'
 import { str } from './print.ts'
 import type { Args, Func, Value } from './values.ts'
-import { fail, func, is, itemsOf, missing, truthy, tuple } from './values.ts'
+import { dict, fail, func, is, markup, missing, truthy, tuple } from './values.ts'
 
 /** Text under way. The page is what the reader gets; a macro's or a set block's text is not on it yet. */
 export type Output = { parts: string[]; length: number }
@@ -44,6 +46,12 @@ const capture = (statements: readonly Statement[], scope: Scope, context: Render
   return out.parts.join('')
 }
 
+/** A captured text as a value. */
+const asValue = (text: string, { escapes }: Context): Value => (escapes ? markup(text) : text)
+
+const printed = (value: Value, { budget, escapes }: Context): string =>
+  escapes ? escapedText(value, budget) : str(value, budget)
+
 const one = (statement: Statement, scope: Scope, out: Output, context: Rendering): Signal => {
   if (statement.type === 'break' || statement.type === 'continue') return statement.type
   if (statement.type === 'if') {
@@ -56,29 +64,32 @@ const one = (statement: Statement, scope: Scope, out: Output, context: Rendering
       assign(target, evaluate(value, scope, context), inner, context.budget)
     return execute(statement.body, inner, out, context)
   }
-  if (statement.type === 'scope') return execute(statement.body, innerScope(scope), out, context)
+  if (statement.type === 'scope')
+    return execute(statement.body, innerScope(scope), out, {
+      ...context,
+      escapes: statement.escapes ?? context.escapes,
+    })
   if (statement.type === 'data') write(out, statement.text, context)
   else if (statement.type === 'print') {
-    for (const item of statement.items) write(out, str(evaluate(item, scope, context), context.budget), context)
+    for (const item of statement.items) write(out, printed(evaluate(item, scope, context), context), context)
   } else if (statement.type === 'set')
     assign(statement.target, evaluate(statement.value, scope, context), scope, context.budget)
   else if (statement.type === 'setBlock') {
-    const text = capture(statement.body, innerScope(scope), context)
+    const text = asValue(capture(statement.body, innerScope(scope), context), context)
     const value = statement.filter ? filtered(statement.filter, text, scope, context) : text
     assign(statement.target, value, scope, context.budget)
   } else if (statement.type === 'filterBlock') {
-    const text = capture(statement.body, innerScope(scope), context)
-    write(out, str(filtered(statement.filter, text, scope, context), context.budget), context)
+    const text = asValue(capture(statement.body, innerScope(scope), context), context)
+    write(out, printed(filtered(statement.filter, text, scope, context), context), context)
   } else if (statement.type === 'macro')
     scope.names.set(statement.name, macro(statement.name, statement, statement.body, scope, context))
-  else if (statement.type === 'callBlock')
-    write(out, str(callBlock(statement, scope, context), context.budget), context)
+  else if (statement.type === 'callBlock') write(out, printed(callBlock(statement, scope, context), context), context)
   else if (statement.type === 'generation') generation(statement.body, scope, out, context)
   else loop(statement, itemsOf(evaluate(statement.over, scope, context), context.budget), scope, out, context, 0)
   return undefined
 }
 
-const filtered = (filter: Parameters<typeof evaluate>[0], text: string, scope: Scope, context: Rendering): Value =>
+const filtered = (filter: Parameters<typeof evaluate>[0], text: Value, scope: Scope, context: Rendering): Value =>
   evaluate(filter, { names: new Map([[blockText, text]]), outer: scope }, context)
 
 const generation = (body: readonly Statement[], scope: Scope, out: Output, context: Rendering) => {
@@ -122,54 +133,72 @@ const loop = (
     assign(statement.target, item, inner, context.budget)
     return truthy(evaluate(statement.test, inner, context))
   })
-  const recurse = (args: Args): Value => {
+  const recurse = ({ list, named }: Args): Value => {
+    if (list.length !== 1 || named.size) return fail('loop() takes the items of the inner loop')
     const nested: Output = { parts: [], length: 0 }
-    context.budget.deeper(() =>
-      loop(statement, itemsOf(args.list[0] ?? null, context.budget), scope, nested, context, depth + 1),
-    )
+    context.budget.deeper(() => loop(statement, itemsOf(list[0], context.budget), scope, nested, context, depth + 1))
     context.budget.made(nested.length)
     return nested.parts.join('')
   }
   const { thing, turn } = loopThing(items, depth, context.budget, statement.recursive ? recurse : undefined)
+  // as in Jinja2, a turn that {% continue %} or {% break %} ends does not keep `else` away
+  let wentThrough = false
   for (const [i, item] of items.entries()) {
     turn(i)
     const inner = innerScope(scope)
     inner.names.set('loop', thing)
     assign(statement.target, item, inner, context.budget)
-    if (execute(statement.body, inner, out, context) === 'break') break
+    const signal = execute(statement.body, inner, out, context)
+    wentThrough ||= signal === undefined
+    if (signal === 'break') break
   }
-  if (!items.length) execute(statement.otherwise, innerScope(scope), out, context)
+  if (!wentThrough) execute(statement.otherwise, innerScope(scope), out, context)
 }
 
 const macro = (
   name: string,
-  { parameters }: Signature,
+  signature: Signature,
   body: readonly Statement[],
   scope: Scope,
   context: Rendering,
-): Func =>
-  func(name, ({ list, named }) =>
+): Func => ({
+  ...func(name, (args) =>
     context.budget.deeper(() => {
       const inner = innerScope(scope)
-      const rest = new Map(named)
-      parameters.forEach(({ name: parameter, fallback }, i) => {
-        const given = i < list.length ? list[i] : rest.get(parameter)
-        if (i >= list.length) rest.delete(parameter)
-        const value =
-          given ??
-          (fallback ? evaluate(fallback, inner, context) : missing(`parameter '${parameter}' was not provided`))
-        inner.names.set(parameter, value)
-      })
-      inner.names.set('caller', rest.get('caller') ?? missing('No caller defined'))
-      rest.delete('caller')
-      inner.names.set('varargs', tuple(list.slice(parameters.length)))
-      inner.names.set('kwargs', new Map(rest))
-      return capture(body, inner, context)
+      bindMacro(name, signature, args, inner, context)
+      return asValue(capture(body, inner, context), context)
     }),
-  )
+  ),
+  shown: `<Macro '${name}'>`,
+})
+
+/** Parameters by place, then by name, then by default; what is left over must have a place in the body. */
+const bindMacro = (name: string, { parameters, reads }: Signature, args: Args, inner: Scope, context: Rendering) => {
+  const rest = new Map(args.named)
+  parameters.forEach(({ name: parameter, fallback }, i) => {
+    const given = i < args.list.length ? args.list[i] : rest.get(parameter)
+    if (i >= args.list.length) rest.delete(parameter)
+    const unset = () =>
+      fallback ? evaluate(fallback, inner, context) : missing(`parameter '${parameter}' was not provided`)
+    inner.names.set(parameter, given === undefined ? unset() : given)
+  })
+  if (reads.has('caller') && !parameters.some((parameter) => parameter.name === 'caller')) {
+    const caller = rest.get('caller')
+    inner.names.set('caller', caller === undefined || caller === null ? missing('No caller defined') : caller)
+    rest.delete('caller')
+  }
+  if (reads.has('kwargs')) inner.names.set('kwargs', dict(rest))
+  else if (rest.size) fail(`macro '${name}' takes no keyword argument '${[...rest.keys()][0]}'`)
+  if (reads.has('varargs')) inner.names.set('varargs', tuple(args.list.slice(parameters.length)))
+  else if (args.list.length > parameters.length)
+    fail(`macro '${name}' takes not more than ${parameters.length} argument(s)`)
+}
 
 const callBlock = (statement: Statement & { type: 'callBlock' }, scope: Scope, context: Rendering): Value => {
-  const caller = macro('caller', statement, statement.body, scope, context)
+  const caller: Func = {
+    ...macro('caller', statement, statement.body, scope, context),
+    shown: '<Macro anonymous>',
+  }
   const outer: Scope = { names: new Map([[blockCaller, caller as Value]]), outer: scope }
   const { callee, args } = statement.call
   const withCaller = {

@@ -1,10 +1,16 @@
 /** What filters do to lists: order, groups, rows and columns. */
 import type { Budget } from './budget.ts'
+import { unmarkText } from './marks.ts'
+import { group } from './methods.ts'
+import { compare, equal } from './operations.ts'
 import type { Value } from './values.ts'
-import { compare, equal, fail, iterator, tuple } from './values.ts'
+import { fail, textIn } from './values.ts'
 
-export const folded = (value: Value, caseSensitive: boolean): Value =>
-  typeof value === 'string' && !caseSensitive ? value.toLowerCase() : value
+/** As keys of sorting see a value: a text in lower case, unless case counts. */
+export const folded = (value: Value, caseSensitive: boolean): Value => {
+  const text = caseSensitive ? undefined : textIn(value)
+  return text === undefined ? value : unmarkText(text).toLowerCase()
+}
 
 /** A stable sort by keys; `reverse` keeps equal items in order too, as Python does. */
 export const sortedBy = (
@@ -17,42 +23,49 @@ export const sortedBy = (
   return keyed.sort(([a], [b]) => (reverse ? compare(b, a, budget) : compare(a, b, budget))).map(([, item]) => item)
 }
 
-export const grouped = (
+export const groupedBy = (
   list: readonly Value[],
   key: (item: Value) => Value,
   caseSensitive: boolean,
   budget: Budget,
 ): Value[] => {
-  const groups: { key: Value; shown: Value; items: Value[] }[] = []
+  const groups: { key: Value; items: Value[] }[] = []
   for (const item of sortedBy(list, (one) => folded(key(one), caseSensitive), false, budget)) {
     const found = folded(key(item), caseSensitive)
     const last = groups.at(-1)
     if (last && equal(last.key, found, budget)) last.items.push(item)
-    else groups.push({ key: found, shown: key(item), items: [item] })
+    else groups.push({ key: found, items: [item] })
   }
-  return groups.map((group) => tuple([group.shown, group.items]))
+  return groups.map(({ items }) => group(key(items[0]), items))
 }
 
-export const batched = (list: readonly Value[], size: number, fill: Value | undefined, budget: Budget): Value => {
-  if (size < 1) return fail('batch needs a size of at least 1')
-  const rows: Value[][] = []
-  for (let at = 0; at < list.length; at += size) rows.push(list.slice(at, at + size))
-  const last = rows.at(-1)
-  if (last && fill !== undefined && fill !== null && last.length < size) {
-    budget.made(size * 8)
-    while (last.length < size) last.push(fill)
+/** Rows of so many items; a size below 1 is never reached again once it is passed. */
+export function* batches(items: Iterable<Value>, size: number, fill: Value, budget: Budget): Generator<Value> {
+  let row: Value[] = []
+  for (const item of items) {
+    budget.spend(1)
+    if (row.length === size) {
+      yield row
+      row = []
+    }
+    row.push(item)
   }
-  return iterator(rows)
+  if (!row.length) return
+  if (fill !== null && row.length < size) {
+    budget.made((size - row.length) * 8)
+    while (row.length < size) row.push(fill)
+  }
+  yield row
 }
 
-export const sliced = (list: readonly Value[], slices: number, fill: Value | undefined, budget: Budget): Value => {
-  if (slices < 1) return fail('slice needs at least 1 slice')
-  budget.made(slices * 8)
-  const [each, extra] = [Math.floor(list.length / slices), list.length % slices]
-  const rows = Array.from({ length: slices }, (_, n) => {
+/** So many columns, the first ones longer by one where it does not come out even. */
+export function* columns(list: readonly Value[], count: number, fill: Value, budget: Budget): Generator<Value> {
+  if (count === 0) fail('integer division or modulo by zero')
+  const [each, extra] = [Math.floor(list.length / count), list.length % count]
+  for (let n = 0; n < count; n++) {
+    budget.spend(1 + each)
     const from = n * each + Math.min(n, extra)
-    const row = list.slice(from, from + each + (n < extra ? 1 : 0))
-    return fill !== undefined && fill !== null && n >= extra ? [...row, fill] : row
-  })
-  return iterator(rows)
+    const column = list.slice(from, from + each + (n < extra ? 1 : 0))
+    yield fill !== null && n >= extra ? [...column, fill] : column
+  }
 }

@@ -1,91 +1,140 @@
 /** What filters do to texts and numbers. */
 import { wellFormed } from '../unicode.ts'
 import type { Budget } from './budget.ts'
-import { fixed } from './format.ts'
-import { capitalize, lines, space, strip } from './pytext.ts'
-import type { Value } from './values.ts'
-import { fail, float, is, numeric, pointLength, typeName } from './values.ts'
+import { fixed, roundedTo } from './decimals.ts'
+import { truncated as toWhole } from './format.ts'
+import { integers, whole } from './integers.ts'
+import { lines, slicePoints, space, strip, upperFirst } from './pytext.ts'
+import type { Int, Value } from './values.ts'
+import { fail, float, is, numeric, textIn, typeName } from './values.ts'
 
 export const spaces = (count: number, budget: Budget): string => {
-  budget.made(count)
+  budget.made(Math.max(0, count))
   return ' '.repeat(Math.max(0, count))
 }
 
-export const indented = (
-  text: string,
-  width: string | number,
-  first: boolean,
-  blank: boolean,
-  budget: Budget,
-): string => {
-  const step = typeof width === 'string' ? width : spaces(width, budget)
+export const indented = (text: string, step: string, first: boolean, blank: boolean, budget: Budget): string => {
+  budget.spend(text.length / 2)
   const found = lines(`${text}\n`)
   budget.made(text.length + found.length * (step.length + 1))
   const body = found.map((line, i) => (i > 0 && (blank || line) ? step + line : line)).join('\n')
   return first ? step + body : body
 }
 
+const wordBeginning = new RegExp(`([-${space}({\\[<]+)`)
+
 /** Words begin after a hyphen, white space or an opening bracket. */
-export const titleWords = (text: string): string =>
-  text
-    .split(new RegExp(`([-${space}({\\[<]+)`))
-    .map(capitalize)
-    .join('')
+export const titleWords = (text: string): string => text.split(wordBeginning).map(upperFirst).join('')
 
-export const truncated = (text: string, size: number, kill: boolean, end: string, leeway: number): string => {
-  const points = [...text]
-  if (size < pointLength(end)) return fail(`expected length >= ${pointLength(end)}, got ${size}`)
-  if (points.length <= size + leeway) return text
-  const cut = points.slice(0, size - pointLength(end)).join('')
+/** So many characters of a text; up to the last space among them, unless words may be cut. */
+export const cutText = (text: string, size: number, killWords: boolean, budget: Budget): string => {
+  const cut = slicePoints(text, 0, size, budget)
   const word = cut.lastIndexOf(' ')
-  return (kill || word < 0 ? cut : cut.slice(0, word)) + end
+  return killWords || word < 0 ? cut : cut.slice(0, word)
 }
 
-export const toFloat = (value: Value): Value | undefined => {
-  const number = numeric(value) ?? (typeof value === 'string' ? parseFloatText(value) : undefined)
-  return number === undefined ? undefined : float(number)
+/** float(), undefined where that is a ValueError or TypeError. */
+export const toFloat = (value: Value): number | undefined => {
+  const number = numeric(value)
+  if (number !== undefined) {
+    if (typeof number === 'bigint' && !Number.isFinite(Number(number))) return fail('int too large to convert to float')
+    return Number(number)
+  }
+  const text = textIn(value)
+  return text === undefined ? undefined : parseFloatText(text)
 }
+
+const floatForm = /^[+-]?(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:e[+-]?\d(?:_?\d)*)?$/i
 
 const parseFloatText = (text: string): number | undefined => {
   const plain = strip(text, undefined, true, true)
   if (/^[+-]?(?:inf|infinity)$/i.test(plain)) return plain.startsWith('-') ? -Infinity : Infinity
   if (/^[+-]?nan$/i.test(plain)) return Number.NaN
-  return /^[+-]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:e[+-]?\d+)?$/i.test(plain)
-    ? Number(plain.replaceAll('_', ''))
-    : undefined
+  return floatForm.test(plain) ? Number(plain.replaceAll('_', '')) : undefined
 }
 
-export const toInt = (value: Value, base: number): number | undefined => {
-  const whole = typeof value === 'string' ? parseIntText(value, base) : undefined
-  const number = whole ?? numeric(value) ?? (typeof value === 'string' ? parseFloatText(value) : undefined)
-  return number === undefined || !Number.isFinite(number) ? undefined : Math.trunc(number)
+/** int() as the filter has it, undefined where the default stands: a text that is no whole number may be a float. */
+export const toInt = (value: Value, base: number): Int | undefined => {
+  const text = textIn(value)
+  if (text === undefined) {
+    const number = numeric(value)
+    return !is(value, 'float') ? number : Number.isNaN(value.value) ? undefined : toWhole(value.value)
+  }
+  const found = parseIntText(text, base)
+  if (found !== undefined) return found
+  const number = parseFloatText(text)
+  return number === undefined || !Number.isFinite(number) ? undefined : toWhole(number)
 }
 
-const prefixes: Record<number, RegExp> = { 2: /^0b/i, 8: /^0o/i, 16: /^0x/i }
-const parseIntText = (text: string, base: number): number | undefined => {
-  const found = /^([+-]?)(\w+)$/.exec(strip(text, undefined, true, true))
-  const digits = found?.[2]
-    .replace(prefixes[base] ?? /^$/, '')
-    .replaceAll('_', '')
-    .toLowerCase()
-  const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'.slice(0, base)
-  if (!digits || ![...digits].every((digit) => alphabet.includes(digit))) return undefined
-  return Number.parseInt(found![1] + digits, base)
+const prefixes: Record<string, number> = { '0b': 2, '0o': 8, '0x': 16 }
+
+const parseIntText = (text: string, base: number): Int | undefined => {
+  if (base !== 0 && (base < 2 || base > 36)) return undefined
+  const found = /^([+-]?)(0[box](?=_?[\da-z]))?_?([\da-z](?:_?[\da-z])*)$/i.exec(strip(text, undefined, true, true))
+  if (!found) return undefined
+  const [, sign, prefix = '', rest] = found
+  const meant = prefixes[prefix.toLowerCase()]
+  const isPrefix = meant !== undefined && (base === 0 || base === meant)
+  const radix = base === 0 ? (isPrefix ? meant : 10) : base
+  const digits = (isPrefix ? rest : prefix + rest).replaceAll('_', '').toLowerCase()
+  if (!isPrefix && base === 0 && /^0+[1-9]/.test(digits)) return undefined
+  const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'.slice(0, radix)
+  if (digits.length > 4300 || ![...digits].every((digit) => alphabet.includes(digit))) return undefined
+  const size = radix === 10 ? whole(digits) : inBase(digits, radix)
+  return sign === '-' ? -size : size
+}
+
+const inBase = (digits: string, radix: number): Int => {
+  let value = 0n
+  for (const digit of digits) value = value * BigInt(radix) + BigInt(Number.parseInt(digit, radix))
+  return whole(value)
 }
 
 export const rounded = (value: Value, precision: number, method: string): Value => {
-  const number = numeric(value) ?? fail(`type ${typeName(value)} doesn't define __round__ method`)
+  if (!['common', 'ceil', 'floor'].includes(method)) return fail('method must be common, ceil or floor')
+  const number = numeric(value)
+  if (number === undefined)
+    return fail(is(value, 'missing') ? value.hint : `type ${typeName(value)} doesn't define __round__ method`)
+  if (method === 'common') {
+    if (is(value, 'float')) return float(roundedTo(value.value, precision))
+    return precision >= 0 ? number : roundedInt(number, -precision)
+  }
   const scale = 10 ** precision
-  if (method === 'ceil') return float(Math.ceil(number * scale) / scale)
-  if (method === 'floor') return float(Math.floor(number * scale) / scale)
-  if (method !== 'common') return fail('method must be common, ceil or floor')
-  const result =
-    precision >= 0 ? Number(fixed(number, Math.min(precision, 100))) : Number(fixed(number * scale, 0)) / scale
-  return is(value, 'float') ? float(result) : result
+  const scaled = Number(number) * scale
+  if (!Number.isFinite(scaled)) return fail(`cannot convert float ${scaled} to integer`)
+  return float((method === 'ceil' ? Math.ceil(scaled) : Math.floor(scaled)) / scale)
 }
 
-/** Quotes for a URL's path: all but letters, digits and _.-~/ */
-export const urlQuoted = (text: string): string =>
-  encodeURIComponent(wellFormed(text))
-    .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
-    .replaceAll('%2F', '/')
+/** Half to even at a power of ten. */
+const roundedInt = (value: Int, power: number): Int => {
+  const unit = integers('**', 10, power)
+  const rest = integers('%', value, unit)
+  const low = integers('-', value, rest)
+  const twice = integers('*', rest, 2)
+  const odd = Number(integers('%', integers('//', low, unit), 2)) === 1
+  return twice > unit || (twice === unit && odd) ? integers('+', low, unit) : low
+}
+
+/** Bytes in words: 1 Byte, 13 kB, 4.1 MiB. */
+export const fileSize = (bytes: number, binary: boolean): string => {
+  const base = binary ? 1024 : 1000
+  if (bytes === 1) return '1 Byte'
+  if (!(bytes >= base)) return `${toWhole(bytes)} Bytes`
+  const power = Math.max(
+    0,
+    [...'kMGTPEZY'].findIndex((_, i) => bytes < base ** (i + 2)),
+  )
+  const at = bytes < base ** 9 ? power : 7
+  const prefix = 'kMGTPEZY'[at]
+  const size = (base * bytes) / base ** (at + 2)
+  return `${Number.isFinite(size) ? fixed(size, 1) : 'inf'} ${prefix === 'k' && binary ? 'K' : prefix}${binary ? 'iB' : 'B'}`
+}
+
+/** Quotes for a URL's path: all but letters, digits and _.-~/ ; in a query the slash too, and a plus for a space. */
+export const urlQuoted = (text: string, inQuery = false): string => {
+  const quoted = encodeURIComponent(wellFormed(text)).replace(
+    /[!'()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+  return inQuery ? quoted.replaceAll('%20', '+') : quoted.replaceAll('%2F', '/')
+}

@@ -1,35 +1,39 @@
 /**
- * Jinja2's filters, each with its parameters in order. Left out are those that make HTML links, read a clock or draw
- * at random. Filters that Python writes as generators give iterators: their items can be read once.
+ * Jinja2's filters, each with its parameters in order. Left out, and refused by name, are those that make HTML links or draw
+ * at random. A value not given is undefined; null is None, and means what None means to the filter. Filters that Python writes
+ * as generators give iterators: their items are made when they are asked for, and can be read once.
  */
-
 import { bind } from './arguments.ts'
 import { arithmetic } from './arithmetic.ts'
 import type { Context } from './evaluate.ts'
-import { batched, folded, grouped, sliced, sortedBy } from './filterLists.ts'
-import { indented, rounded, spaces, titleWords, toFloat, toInt, truncated, urlQuoted } from './filterText.ts'
+import { batches, columns, folded, groupedBy, sortedBy } from './filterLists.ts'
+import { each, type Filter, flag, given, int, items, usable } from './filterShape.ts'
+import { rounded, spaces, toFloat, toInt } from './filterText.ts'
 import { percentFormat } from './format.ts'
-import { itemOf } from './lookup.ts'
-import { centered, joined, replaced } from './methods.ts'
-import { json, repr, str } from './print.ts'
-import { capitalize, strip } from './pytext.ts'
+import { itemOf, onlyAttribute } from './lookup.ts'
+import { compare, itemsOf, iterable } from './operations.ts'
+import { prettyRepr } from './prettyPrint.ts'
+import { json, listed, str } from './print.ts'
 import { applyTest } from './tests.ts'
+import { textFilters } from './textFilters.ts'
+import { throughMarks } from './throughMarks.ts'
 import type { Args, Value } from './values.ts'
 import {
   asInt,
   asText,
-  compare,
-  equal,
+  dict,
   fail,
   float,
+  hashOf,
   is,
   isDict,
-  itemsOf,
   iterator,
   lengthOf,
+  markup,
   missing,
   numeric,
   sequenceOf,
+  textIn,
   truthy,
   tuple,
   typeName,
@@ -37,188 +41,187 @@ import {
 
 export const applyFilter = (name: string, value: Value, args: Args, context: Context): Value => {
   context.budget.spend(1)
+  const text = context.budget.marked ? textIn(value) : undefined
+  if (text === undefined) return filtered(name, value, args, context)
+  const again = is(value, 'markup') ? markup : (text: string) => text
+  return throughMarks(name, text, args, (read, given) => filtered(name, again(read), given, context))
+}
+
+const filtered = (name: string, value: Value, args: Args, context: Context): Value => {
   const free = Object.hasOwn(freeFilters, name) ? freeFilters[name] : undefined
   if (free) return free(value, args, context)
   const filter = Object.hasOwn(filters, name) ? filters[name] : undefined
-  if (!filter) return fail(`No filter named '${name}'.`)
+  if (!filter)
+    return fail(
+      Object.hasOwn(leftOut, name) ? `the filter ${name} is refused: ${leftOut[name]}` : `No filter named '${name}'.`,
+    )
   const [parameters, run] = filter
   return run(value, bind(name, args, parameters), context)
 }
 
-export const filterNames = (): string[] => [...Object.keys(filters), ...Object.keys(freeFilters)]
-
-type Given = readonly (Value | undefined)[]
-type Filter = [parameters: readonly string[], run: (value: Value, args: Given, context: Context) => Value]
-
-const int = (value: Value | undefined, fallback: number): number =>
-  value === undefined || value === null ? fallback : asInt(value, 'the argument')
-const flag = (value: Value | undefined): boolean => value !== undefined && truthy(value)
-const textual = (change: (text: string) => Value): Filter => [[], (value, _, { budget }) => change(str(value, budget))]
-
-/** The items of a value, paid for one by one. */
-const items = (value: Value, { budget }: Context): readonly Value[] => {
-  const found = itemsOf(value, budget)
-  budget.spend(found.length)
-  return found
+/** Filters of Jinja2 that no chat template needs, and why they are not here. */
+const leftOut: Record<string, string> = {
+  random: 'a conversation must give the same text every time',
+  urlize: 'a chat template makes no links',
 }
 
-/** Follows `a.b.0`; a missing end takes the fallback. */
-const attribute = (path: Value | undefined, context: Context, fallback?: Value) => {
+export const filterNames = (): ReadonlySet<unknown> => names
+
+/** Follows `a.b.0`; a missing part takes the fallback. */
+const attribute = (path: Value, context: Context, fallback: Value = null) => {
+  const text = textIn(path)
   const parts: Value[] =
-    typeof path === 'string'
-      ? path.split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : part))
-      : [path ?? null]
+    path === null
+      ? []
+      : text === undefined
+        ? [path]
+        : text.split('.').map((part) => (/^\p{Nd}+$/u.test(part) ? Number(part) : part))
   return (item: Value): Value =>
-    path === undefined || path === null
-      ? item
-      : parts.reduce((at: Value, part) => {
-          const found = itemOf(at, part, context)
-          return is(found, 'missing') && fallback !== undefined && fallback !== null ? fallback : found
-        }, item)
+    parts.reduce((at: Value, part) => {
+      const found = itemOf(at, part, context)
+      return is(found, 'missing') && fallback !== null ? fallback : found
+    }, item)
 }
 
 const extreme =
   (sign: 1 | -1): Filter[1] =>
   (value, [caseSensitive, path], context) => {
-    const key = attribute(path, context)
-    let best: Value | undefined
-    for (const item of items(value, context))
-      if (
-        best === undefined ||
-        sign * compare(folded(key(item), flag(caseSensitive)), folded(key(best), flag(caseSensitive)), context.budget) >
-          0
-      )
-        best = item
-    return best ?? missing('No aggregated item, sequence was empty.')
+    const get = attribute(given(path), context)
+    const key = (item: Value) => folded(get(item), flag(caseSensitive))
+    let best: { item: Value; key: Value } | undefined
+    for (const item of each(value, context)) {
+      const wanted = key(item)
+      if (!best || sign * compare(wanted, best.key, context.budget) > 0) best = { item, key: wanted }
+    }
+    return best ? best.item : missing('No aggregated item, sequence was empty.')
   }
 
 const defaulted: Filter = [
   ['default_value', 'boolean'],
-  (value, [fallback, falsy]) => (is(value, 'missing') || (flag(falsy) && !truthy(value)) ? (fallback ?? '') : value),
+  (value, [fallback = '', falsy]) => (is(value, 'missing') || (flag(falsy) && !truthy(value)) ? fallback : value),
 ]
 const length: Filter = [[], (value) => lengthOf(value)]
-const escaping: Filter = textual((text) =>
-  text
-    .replaceAll('&', '&amp;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('<', '&lt;')
-    .replaceAll("'", '&#39;')
-    .replaceAll('"', '&#34;'),
-)
 
 const filters: Record<string, Filter> = {
+  ...textFilters,
   abs: [
     [],
-    (value) =>
-      typeof value === 'number'
-        ? Math.abs(value)
-        : float(Math.abs(numeric(value) ?? fail(`bad operand type for abs(): '${typeName(value)}'`))),
+    (value) => {
+      const number = numeric(value)
+      if (number === undefined)
+        return fail(is(value, 'missing') ? value.hint : `bad operand type for abs(): '${typeName(value)}'`)
+      const size = number < 0 ? -number : number
+      return is(value, 'float') ? float(Math.abs(value.value)) : size
+    },
   ],
-  attr: [['name'], (value, [name], context) => itemOf(value, name ?? null, context)],
+  attr: [['name'], (value, [name], context) => onlyAttribute(value, asText(given(name), 'attribute name'), context)],
   batch: [
     ['linecount', 'fill_with'],
-    (value, [count, fill], context) => batched(items(value, context), int(count, 1), fill, context.budget),
+    (value, [count, fill], context) =>
+      iterator(batches(each(value, context), asInt(given(count), 'linecount'), given(fill), context.budget)),
   ],
-  capitalize: textual(capitalize),
-  center: [['width'], (value, [width], { budget }) => centered(str(value, budget), int(width, 80), budget)],
   count: length,
   d: defaulted,
   default: defaulted,
   dictsort: [
     ['case_sensitive', 'by', 'reverse'],
-    (value, [caseSensitive, by, reverse], context) => {
-      if (!isDict(value)) return fail(`'${typeName(value)}' object has no attribute 'items'`)
-      const place = (by ?? 'key') === 'value' ? 1 : 0
-      context.budget.spend(value.size)
+    (value, [caseSensitive, by = 'key', reverse], context) => {
+      if (by !== 'key' && by !== 'value') return fail('You can only sort by either "key" or "value"')
+      if (!isDict(value))
+        return fail(is(value, 'missing') ? value.hint : `'${typeName(value)}' object has no attribute 'items'`)
+      context.budget.spend(value.entries.size)
       return sortedBy(
-        [...value].map(tuple),
-        (item) => folded(sequenceOf(item)![place], flag(caseSensitive)),
+        [...value.entries.values()].map(tuple),
+        (item) => folded(sequenceOf(item)![by === 'value' ? 1 : 0], flag(caseSensitive)),
         flag(reverse),
         context.budget,
       )
     },
   ],
-  e: escaping,
-  escape: escaping,
-  forceescape: escaping,
   first: [
     [],
-    (value, _, context) =>
-      (is(value, 'iterator') ? value.items[value.next++] : items(value, context)[0]) ??
-      missing('No first item, sequence was empty.'),
+    (value, _, context) => {
+      // by hand: leaving a for loop would end the iterator
+      const all = iterable(value) ?? fail(`'${typeName(value)}' object is not iterable`)
+      context.budget.spend(1)
+      const found = all[Symbol.iterator]().next()
+      return found.done ? missing('No first item, sequence was empty.') : found.value
+    },
   ],
-  float: [['default'], (value, [fallback]) => toFloat(value) ?? fallback ?? float(0)],
+  float: [
+    ['default'],
+    (value, [fallback = float(0)]) => {
+      const number = toFloat(usable(value))
+      return number === undefined ? fallback : float(number)
+    },
+  ],
   groupby: [
     ['attribute', 'default', 'case_sensitive'],
     (value, [path, fallback, caseSensitive], context) =>
-      grouped(items(value, context), attribute(path, context, fallback), flag(caseSensitive), context.budget),
+      groupedBy(items(value, context), attribute(given(path), context, fallback), flag(caseSensitive), context.budget),
   ],
-  indent: [
-    ['width', 'first', 'blank'],
-    (value, [width, first, blank], { budget }) =>
-      indented(
-        asText(value, 'indent'),
-        typeof width === 'string' ? width : int(width, 4),
-        flag(first),
-        flag(blank),
-        budget,
-      ),
+  int: [
+    ['default', 'base'],
+    (value, [fallback = 0, base], { budget }) => {
+      budget.made(textIn(value)?.length ?? 0)
+      const number = toInt(usable(value), int(base, 10))
+      return number === undefined ? fallback : number
+    },
   ],
-  int: [['default', 'base'], (value, [fallback, base]) => toInt(value, int(base, 10)) ?? fallback ?? 0],
   items: [
     [],
-    (value) =>
-      is(value, 'missing')
-        ? iterator([])
-        : isDict(value)
-          ? iterator([...value].map(tuple))
-          : fail('Can only get item pairs from a mapping.'),
+    (value) => {
+      if (is(value, 'missing')) return iterator([])
+      return isDict(value)
+        ? iterator([...value.entries.values()].map(tuple))
+        : fail('Can only get item pairs from a mapping.')
+    },
   ],
   join: [
     ['d', 'attribute'],
-    (value, [separator, path], context) => {
-      const key = attribute(path, context)
-      const parts = items(value, context).map((item) => str(key(item), context.budget))
-      return joined(str(separator ?? '', context.budget), parts, context.budget)
+    (value, [separator = '', path], context) => {
+      const key = attribute(given(path), context)
+      const parts = [...each(value, context)].map((item) => str(key(item), context.budget))
+      return listed(parts, str(separator, context.budget), context.budget)
     },
   ],
   last: [
     [],
-    (value, _, context) =>
-      is(value, 'iterator')
-        ? fail("'generator' object is not reversible")
-        : (items(value, context).at(-1) ?? missing('No last item, sequence was empty.')),
+    (value, _, context) => {
+      if (is(value, 'iterator')) return fail("'generator' object is not reversible")
+      const all = items(value, context)
+      return all.length ? all[all.length - 1] : missing('No last item, sequence was empty.')
+    },
   ],
   length,
   list: [[], (value, _, context) => [...items(value, context)]],
-  lower: textual((text) => text.toLowerCase()),
   max: [['case_sensitive', 'attribute'], extreme(1)],
   min: [['case_sensitive', 'attribute'], extreme(-1)],
-  pprint: [[], (value, _, { budget }) => repr(value, budget)],
-  replace: [
-    ['old', 'new', 'count'],
-    (value, [from, to, count], { budget }) =>
-      replaced(str(value, budget), str(from ?? null, budget), str(to ?? null, budget), int(count, -1), budget),
-  ],
+  pprint: [[], (value, _, { budget }) => prettyRepr(value, budget)],
   reverse: [
     [],
-    (value, _, context) =>
-      typeof value === 'string' ? [...value].reverse().join('') : iterator([...items(value, context)].reverse()),
+    (value, _, context) => {
+      const found = items(value, context)
+      const backwards = [...found].reverse()
+      const text = textIn(value)
+      if (text === undefined) return is(value, 'iterator') ? backwards : iterator(backwards)
+      return is(value, 'markup') ? markup(backwards.join('')) : backwards.join('')
+    },
   ],
   round: [
     ['precision', 'method'],
-    (value, [precision, method]) =>
-      rounded(value, int(precision, 0), method === undefined ? 'common' : asText(method, 'method')),
+    (value, [precision, method = 'common']) => rounded(value, int(precision, 0), asText(method, 'method')),
   ],
-  safe: textual((text) => text),
   slice: [
     ['slices', 'fill_with'],
-    (value, [slices, fill], context) => sliced(items(value, context), int(slices, 1), fill, context.budget),
+    (value, [count, fill], context) =>
+      iterator(columns(items(value, context), asInt(given(count), 'slices'), given(fill), context.budget)),
   ],
   sort: [
     ['reverse', 'case_sensitive', 'attribute'],
-    (value, [reverse, caseSensitive, path], context) => {
-      const paths = typeof path === 'string' ? path.split(',') : [path]
+    (value, [reverse, caseSensitive, path = null], context) => {
+      const text = textIn(path)
+      const paths: Value[] = text === undefined ? [path] : text.split(',')
       const keys = paths.map((one) => attribute(one, context))
       return sortedBy(
         items(value, context),
@@ -228,102 +231,99 @@ const filters: Record<string, Filter> = {
       )
     },
   ],
-  string: textual((text) => text),
   sum: [
     ['attribute', 'start'],
-    (value, [path, start], context) => {
-      const key = attribute(path, context)
-      return items(value, context).reduce(
-        (total: Value, item) => arithmetic('+', total, key(item), context.budget),
-        start ?? 0,
-      )
+    (value, [path, start = 0], context) => {
+      if (textIn(start) !== undefined) return fail("sum() can't sum strings [use ''.join(seq) instead]")
+      const key = attribute(given(path), context)
+      let total = start
+      for (const item of each(value, context)) total = arithmetic('+', total, key(item), context.budget)
+      return total
     },
   ],
-  title: textual(titleWords),
   tojson: [
     ['ensure_ascii', 'indent', 'separators', 'sort_keys'],
-    (value, [ascii, indent, separators, sortKeys], { budget }) => {
-      const step =
-        indent === undefined || indent === null
-          ? undefined
-          : typeof indent === 'string'
-            ? indent
-            : spaces(asInt(indent, 'indent'), budget)
-      const [item, key] =
-        separators === undefined || separators === null
-          ? [step === undefined ? ', ' : ',', ': ']
-          : itemsOf(separators, budget).map((text) => asText(text, 'separator'))
-      const text = json(value, { ascii: flag(ascii), indent: step, item, key, sortKeys: flag(sortKeys) }, budget)
-      budget.made(text.length)
-      return text
+    (value, [ascii, indent = null, separators = null, sortKeys], { budget }) => {
+      const step = indent === null ? undefined : (textIn(indent) ?? spaces(asInt(indent, 'indent'), budget))
+      const pair = separators === null ? [step === undefined ? ', ' : ',', ': '] : itemsOf(separators, budget)
+      if (pair.length !== 2) return fail('separators must be two texts')
+      const [item, key] = pair.map((text) => asText(text, 'separator'))
+      return json(value, { ascii: flag(ascii), indent: step, item, key, sortKeys: flag(sortKeys) }, budget)
     },
-  ],
-  trim: [
-    ['chars'],
-    (value, [chars], { budget }) =>
-      strip(str(value, budget), chars === undefined || chars === null ? undefined : asText(chars, 'chars'), true, true),
-  ],
-  truncate: [
-    ['length', 'killwords', 'end', 'leeway'],
-    (value, [size, kill, end, leeway], { budget }) =>
-      truncated(
-        str(value, budget),
-        int(size, 255),
-        flag(kill),
-        end === undefined ? '...' : asText(end, 'end'),
-        int(leeway, 5),
-      ),
   ],
   unique: [
     ['case_sensitive', 'attribute'],
     (value, [caseSensitive, path], context) => {
-      const key = attribute(path, context)
-      const seen: Value[] = []
-      const fresh = (item: Value) => {
-        const wanted = folded(key(item), flag(caseSensitive))
-        context.budget.spend(seen.length)
-        return seen.some((one) => equal(one, wanted, context.budget)) ? false : seen.push(wanted) > 0
+      const key = attribute(given(path), context)
+      const seen = new Set<unknown>()
+      const fresh = function* () {
+        for (const item of each(value, context)) {
+          const hash = hashOf(folded(key(item), flag(caseSensitive)))
+          if (seen.has(hash)) continue
+          seen.add(hash)
+          yield item
+        }
       }
-      return iterator(items(value, context).filter(fresh))
+      return iterator(fresh())
     },
   ],
-  upper: textual((text) => text.toUpperCase()),
-  urlencode: textual(urlQuoted),
-  wordcount: textual((text) => text.match(/[\p{L}\p{N}_]+/gu)?.length ?? 0),
 }
 
-/** Filters whose arguments depend on each other. */
+/** Filters whose arguments depend on each other. Of what is empty or None the last five make nothing, and look at nothing. */
 const freeFilters: Record<string, (value: Value, args: Args, context: Context) => Value> = {
-  format: (value, { list, named }, { budget }) =>
-    percentFormat(str(value, budget), named.size ? new Map<Value, Value>(named) : list, budget),
-  map: (value, args, context) => {
-    const change = mapping(args, context)
-    return iterator(items(value, context).map(change))
+  format: (value, { list, named }, { budget }) => {
+    if (list.length && named.size) return fail("can't handle positional and keyword arguments at the same time")
+    const text = is(value, 'markup') ? value : str(value, budget)
+    return percentFormat(text, named.size ? dict(named) : tuple(list), budget)
   },
-  select: (value, args, context) => picked(value, args, context, false, true),
-  reject: (value, args, context) => picked(value, args, context, false, false),
-  selectattr: (value, args, context) => picked(value, args, context, true, true),
-  rejectattr: (value, args, context) => picked(value, args, context, true, false),
+  map: (value, args, context) => lazily(value, context, (all) => changed(all, args, context)),
+  select: (value, args, context) => lazily(value, context, (all) => picked(all, args, context, false, true)),
+  reject: (value, args, context) => lazily(value, context, (all) => picked(all, args, context, false, false)),
+  selectattr: (value, args, context) => lazily(value, context, (all) => picked(all, args, context, true, true)),
+  rejectattr: (value, args, context) => lazily(value, context, (all) => picked(all, args, context, true, false)),
+}
+
+const lazily = (value: Value, context: Context, make: (all: Iterable<Value>) => Iterable<Value>): Value => {
+  const run = function* () {
+    if (truthy(value)) yield* make(each(value, context))
+  }
+  return iterator(run())
 }
 
 /** map(attribute=..., default=...) or map('filter', arguments). */
-const mapping = (args: Args, context: Context): ((item: Value) => Value) => {
-  if (args.list.length) {
-    const name = asText(args.list[0], 'the name of a filter')
-    return (item) => applyFilter(name, item, { list: args.list.slice(1), named: args.named }, context)
-  }
-  if (!args.named.has('attribute')) return fail('map requires a filter argument')
-  const [path, fallback] = bind('map', args, ['attribute', 'default'])
-  return attribute(path, context, fallback)
+function* changed(all: Iterable<Value>, args: Args, context: Context): Generator<Value> {
+  const change = mapping(args, context)
+  for (const item of all) yield change(item)
 }
 
-const picked = (value: Value, { list, named }: Args, context: Context, byAttribute: boolean, keep: boolean): Value => {
-  if (byAttribute && !list.length) return fail('Missing parameter for attribute name')
+const mapping = (args: Args, context: Context): ((item: Value) => Value) => {
+  if (!args.list.length && args.named.has('attribute')) {
+    const [path, fallback] = bind('map', args, ['attribute', 'default'])
+    return attribute(given(path), context, fallback)
+  }
+  if (!args.list.length) return fail('map requires a filter argument')
+  const name = asText(args.list[0], 'the name of a filter')
+  return (item) => applyFilter(name, item, { list: args.list.slice(1), named: args.named }, context)
+}
+
+function* picked(
+  all: Iterable<Value>,
+  { list, named }: Args,
+  context: Context,
+  byAttribute: boolean,
+  keep: boolean,
+): Generator<Value> {
+  if (byAttribute && !list.length) fail('Missing parameter for attribute name')
   const key = byAttribute ? attribute(list[0], context) : (item: Value) => item
   const [name, ...args] = byAttribute ? list.slice(1) : list
-  const test = (item: Value) =>
-    name === undefined
-      ? truthy(item)
-      : applyTest(asText(name, 'the name of a test'), item, { list: args, named }, context.budget)
-  return iterator(items(value, context).filter((item) => test(key(item)) === keep))
+  for (const item of all) {
+    const found = key(item)
+    const passes =
+      name === undefined
+        ? truthy(found)
+        : applyTest(asText(name, 'the name of a test'), found, { list: args, named }, context)
+    if (passes === keep) yield item
+  }
 }
+
+const names = new Set([...Object.keys(filters), ...Object.keys(freeFilters), ...Object.keys(leftOut)])

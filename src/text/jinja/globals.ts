@@ -2,9 +2,10 @@
 import { bind } from './arguments.ts'
 import type { Budget } from './budget.ts'
 import { strftime } from './clock.ts'
+import { itemsOf } from './operations.ts'
 import { str } from './print.ts'
 import type { Args, Dict, Thing, Value } from './values.ts'
-import { asInt, asText, fail, func, isDict, itemsOf, keyOf, sequenceOf } from './values.ts'
+import { asInt, asText, dict, fail, func, is, isDict, textIn } from './values.ts'
 
 /** As in Jinja2's sandbox. */
 const longestRange = 100_000
@@ -13,45 +14,64 @@ export const globals = (now: () => Date, budget: Budget): Map<string, Value> =>
   new Map<string, Value>([
     [
       'raise_exception',
-      func('raise_exception', (args) => fail(str(bind('raise_exception', args, ['message'])[0] ?? null, budget))),
+      func('raise_exception', (args) => fail(str(only(bind('raise_exception', args, ['message'])), budget))),
     ],
     [
       'strftime_now',
-      func('strftime_now', (args) => dated(now(), asText(bind('strftime_now', args, ['format'])[0] ?? null, 'format'))),
+      func('strftime_now', (args) => dated(now(), asText(only(bind('strftime_now', args, ['format'])), 'format'))),
     ],
     ['namespace', func('namespace', (args) => namespace(dictOf(args, budget)))],
-    ['dict', func('dict', (args) => dictOf(args, budget))],
+    ['dict', dictThing(budget)],
     ['range', func('range', (args) => range(args, budget))],
     ['cycler', func('cycler', ({ list }) => cycler(list))],
-    ['joiner', func('joiner', (args) => joiner(bind('joiner', args, ['sep'])[0] ?? ', '))],
+    ['joiner', func('joiner', (args) => joiner(...bind('joiner', args, ['sep'])))],
+    ['lipsum', func('lipsum', () => fail('lipsum is refused: a conversation must give the same text every time'))],
   ])
 
+const only = ([value]: readonly (Value | undefined)[]): Value =>
+  value === undefined ? fail('a required argument is missing') : value
+
+const dictThing = (budget: Budget): Thing => ({
+  kind: 'object',
+  type: 'TemplateDict',
+  get: (name) => (name === 'fromkeys' ? func(name, ({ list }) => fromKeys(list, budget)) : undefined),
+  call: (args) => dictOf(args, budget),
+})
+
+const fromKeys = ([keys, item = null]: readonly Value[], budget: Budget): Dict =>
+  keys === undefined ? fail('fromkeys takes keys') : dict(itemsOf(keys, budget).map((key) => [key, item]))
+
 const dictOf = ({ list, named }: Args, budget: Budget): Dict => {
-  const dict: Dict = new Map()
-  for (const source of list) {
-    const entries = isDict(source)
-      ? [...source]
-      : itemsOf(source, budget).map((pair) => sequenceOf(pair) ?? fail('dict() takes pairs'))
-    for (const [key, value] of entries) dict.set(keyOf(key), value)
-  }
-  for (const [key, value] of named) dict.set(key, value)
-  return dict
+  if (list.length > 1) return fail(`dict expected at most 1 argument, got ${list.length}`)
+  const entries: (readonly [Value, Value])[] = list.flatMap((source) => entriesOf(source, budget))
+  budget.spend(entries.length)
+  return dict([...entries, ...named])
 }
 
-const namespace = (fields: Dict): Thing => {
-  const checked = (name: Value): void => {
-    if (typeof name === 'string' && name.startsWith('_'))
-      fail(`a namespace may not have the name ${name}: names with a leading underscore are kept apart`)
+const entriesOf = (source: Value, budget: Budget): (readonly [Value, Value])[] =>
+  isDict(source)
+    ? [...source.entries.values()]
+    : itemsOf(is(source, 'missing') ? fail(source.hint) : source, budget).map((pair) => {
+        const [key, item, ...rest] = itemsOf(pair, budget)
+        return item === undefined || rest.length ? fail('dict() takes pairs') : [key, item]
+      })
+
+const namespace = (given: Dict): Thing => {
+  const fields = new Map<string, Value>()
+  const set = (name: Value, value: Value) => {
+    const text = textIn(name)
+    if (text === undefined) fail('names of a namespace are texts')
+    else if (text.startsWith('_'))
+      fail(`a namespace may not have the name ${text}: names with a leading underscore are kept apart`)
+    else fields.set(text, value)
   }
-  for (const name of fields.keys()) checked(name)
+  for (const [name, value] of given.entries.values()) set(name, value)
   return {
     kind: 'object',
     type: 'Namespace',
     get: (name) => fields.get(name),
-    set: (name, value) => {
-      checked(name)
-      fields.set(name, value)
-    },
+    set,
+    shown: (repr) => `<Namespace ${repr(dict(fields))}>`,
   }
 }
 
@@ -61,15 +81,16 @@ const dated = (now: Date, format: string): string =>
   format.length > longestFormat ? fail('the format of strftime_now is too long') : strftime(now, format)
 
 const range = (args: Args, budget: Budget): Value => {
+  if (args.named.size) return fail('range() takes no keyword arguments')
   const numbers = args.list.map((value) => asInt(value, 'range'))
-  const [start, stop, step = 1] = numbers.length === 1 ? [0, numbers[0]] : numbers
   if (numbers.length < 1 || numbers.length > 3) return fail(`range expected 1 to 3 arguments, got ${numbers.length}`)
+  const [start, stop, step = 1] = numbers.length === 1 ? [0, numbers[0]] : numbers
   if (step === 0) return fail('range() arg 3 must not be zero')
   const count = Math.max(0, Math.ceil((stop - start) / step))
-  if (count > longestRange)
+  if (!(count <= longestRange))
     return fail(`Range too big. The sandbox blocks ranges larger than MAX_RANGE (${longestRange}).`)
   budget.spend(count)
-  return Array.from({ length: count }, (_, i) => start + i * step)
+  return { kind: 'range', start, stop, step, items: Array.from({ length: count }, (_, i) => start + i * step) }
 }
 
 const cycler = (items: readonly Value[]): Thing => {
@@ -94,7 +115,7 @@ const cycler = (items: readonly Value[]): Thing => {
   }
 }
 
-const joiner = (separator: Value): Thing => {
+const joiner = (separator: Value = ', '): Thing => {
   let used = false
   return {
     kind: 'object',

@@ -2,12 +2,16 @@
  * Cuts a template into tokens by Jinja2's rules with trim_blocks and lstrip_blocks: a block's own line break goes, and
  * so does white space before a block on its line; `-` takes all white space on its side, `+` keeps it.
  */
+
+import { whole } from './integers.ts'
 import { space, strip } from './pytext.ts'
+import type { Int } from './values.ts'
 import { templateFault } from './values.ts'
 
 export type Token =
   | { type: 'data' | 'name' | 'string' | 'operator'; value: string; line: number }
-  | { type: 'integer' | 'float'; value: number; line: number }
+  | { type: 'integer'; value: Int; line: number }
+  | { type: 'float'; value: number; line: number }
   | { type: 'begin' | 'end'; value: 'block' | 'variable'; line: number }
   | { type: 'eof'; value: ''; line: number }
 
@@ -23,7 +27,7 @@ const rules = {
   float: /(?<!\.)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)/iy,
   integer: /0b(?:_?[01])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*/iy,
   name: /[\p{L}\p{N}_]+/uy,
-  string: /'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"/y,
+  string: /'[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y,
   operator: /\/\/|\*\*|[=!<>]=|[-+/*%~[\](){}><=.:|,;]/y,
 }
 
@@ -113,7 +117,8 @@ export const tokenize = (template: string): Token[] => {
     const [text] = match(rules[type])!
     if (type === 'name' && /^\p{N}/u.test(text)) fail(`${JSON.stringify(text)} is no name`)
     if (type === 'operator') balance(open, text)
-    if (type === 'float' || type === 'integer') tokens.push({ type, value: Number(text.replaceAll('_', '')), line })
+    if (type === 'float') tokens.push({ type, value: Number(text.replaceAll('_', '')), line })
+    else if (type === 'integer') tokens.push({ type, value: whole(text.replaceAll('_', '')), line })
     else tokens.push({ type, value: type === 'string' ? unescaped(text.slice(1, -1)) : text, line })
     pass(at + text.length)
   }

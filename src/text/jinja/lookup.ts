@@ -2,67 +2,98 @@
  * a.b, a['b'] and a[1:2] as Jinja2's sandbox has them: the dot looks for a method first and a key second, brackets the
  * other way round; methods that would change a list or a dict are refused.
  */
+import type { Budget } from './budget.ts'
 import type { Context } from './evaluate.ts'
 import { methodOf } from './methods.ts'
 import { repr } from './print.ts'
-import type { Value } from './values.ts'
-import { describe, fail, is, isDict, isList, keyOf, missing, numeric, sequenceOf, tuple, typeName } from './values.ts'
+import { pointAt, points } from './pytext.ts'
+import type { Range, Value } from './values.ts'
+import {
+  describe,
+  fail,
+  is,
+  isDict,
+  isInt,
+  isList,
+  itemAt,
+  markup,
+  missing,
+  sequenceOf,
+  textIn,
+  tuple,
+  typeName,
+} from './values.ts'
 
 export const attributeOf = (of: Value, name: string, context: Context): Value => {
   if (is(of, 'missing')) return fail(of.hint)
   const method = methodOf(of, name, context)
   if (method !== undefined) return method
-  return (isDict(of) ? of.get(name) : undefined) ?? missing(`'${describe(of)}' has no attribute '${name}'`)
+  const item = isDict(of) ? itemAt(of, name) : undefined
+  return item === undefined ? missing(`'${describe(of)}' has no attribute '${name}'`) : item
+}
+
+/** What the filter attr finds: an attribute, never a key. */
+export const onlyAttribute = (of: Value, name: string, context: Context): Value => {
+  if (is(of, 'missing')) return fail(of.hint)
+  const method = methodOf(of, name, context)
+  return method === undefined ? missing(`'${describe(of)}' has no attribute '${name}'`) : method
 }
 
 export const itemOf = (of: Value, key: Value, context: Context): Value => {
   if (is(of, 'missing')) return fail(of.hint)
-  const found = directItem(of, key)
+  const found = directItem(of, key, context.budget)
   if (found !== undefined) return found
-  const method = typeof key === 'string' ? methodOf(of, key, context) : undefined
+  const name = textIn(key)
+  const method = name === undefined ? undefined : methodOf(of, name, context)
   if (method !== undefined) return method
-  if (typeof key === 'string') return missing(`'${describe(of)}' has no attribute '${key}'`)
+  if (name !== undefined) return missing(`'${describe(of)}' has no attribute '${name}'`)
   return missing(`${describe(of)} has no element ${repr(key, context.budget)}`)
 }
 
-const directItem = (of: Value, key: Value): Value | undefined => {
-  if (isDict(of)) return isList(key) || isDict(key) ? undefined : of.get(keyOf(key))
-  const index = typeof key === 'number' || typeof key === 'boolean' ? numeric(key) : undefined
-  if (index === undefined) return undefined
-  if (typeof of === 'string') return charAt(of, index)
-  return sequenceOf(of)?.at(index)
+const hashable = (key: Value): boolean =>
+  !isList(key) && !isDict(key) && !(is(key, 'tuple') && !key.items.every(hashable))
+
+const directItem = (of: Value, key: Value, budget: Budget): Value | undefined => {
+  if (isDict(of)) return hashable(key) ? itemAt(of, key) : undefined
+  if (!isInt(key) && typeof key !== 'boolean') return undefined
+  const index = Number(key)
+  const text = textIn(of)
+  if (text === undefined) return sequenceOf(of)?.at(index)
+  const char = pointAt(text, index, budget)
+  return char !== undefined && is(of, 'markup') ? markup(char) : char
 }
 
-const charAt = (text: string, index: number): string | undefined => {
-  if (Math.abs(index) > text.length) return undefined
-  return /[\ud800-\udfff]/.test(text) ? [...text].at(index) : text.at(index)
-}
+type Bound = number | undefined
 
-export const sliceOf = (
-  of: Value,
-  start: number | undefined,
-  stop: number | undefined,
-  step = 1,
-  { budget }: Context,
-): Value => {
+export const sliceOf = (of: Value, start: Bound, stop: Bound, step = 1, { budget }: Context): Value => {
   if (is(of, 'missing')) return fail(of.hint)
   if (step === 0) return fail('slice step cannot be zero')
-  const items = typeof of === 'string' ? [...of] : sequenceOf(of)
-  if (!items) return fail(`'${typeName(of)}' object is not subscriptable`)
-  budget.made(items.length)
-  const picked = picks(items, start, stop, step)
-  return typeof of === 'string' ? picked.join('') : isList(of) ? picked : tuple(picked)
+  const text = textIn(of)
+  const items = text === undefined ? sequenceOf(of) : points(text, budget)
+  if (items === undefined) return fail(`'${typeName(of)}' object is not subscriptable`)
+  const { from, to } = bounds(items.length, start, stop, step)
+  const length = Math.max(0, Math.ceil((to - from) / step))
+  budget.spend(text === undefined ? length : length + text.length / 16)
+  const picked: Value[] = []
+  for (let n = 0; n < length; n++) picked.push(items[from + n * step])
+  if (text !== undefined) return is(of, 'markup') ? markup(picked.join('')) : picked.join('')
+  if (isList(of)) return picked
+  if (!is(of, 'range')) return tuple(picked)
+  const at = (place: number) => of.start + place * of.step
+  return {
+    kind: 'range',
+    start: at(from),
+    stop: at(to),
+    step: of.step * step,
+    items: picked as number[],
+  } satisfies Range
 }
 
-const picks = <T>(items: readonly T[], start: number | undefined, stop: number | undefined, step: number): T[] => {
-  const n = items.length
-  const clamp = (at: number, low: number, high: number) => Math.min(Math.max(at < 0 ? at + n : at, low), high)
-  const picked: T[] = []
-  if (step > 0)
-    for (let i = clamp(start ?? 0, 0, n), end = clamp(stop ?? n, 0, n); i < end; i += step) picked.push(items[i])
-  else {
-    const end = stop === undefined ? -1 : clamp(stop, -1, n - 1)
-    for (let i = start === undefined ? n - 1 : clamp(start, -1, n - 1); i > end; i += step) picked.push(items[i])
-  }
-  return picked
+/** The first place, and the one that ends the slice, of `n` items. */
+const bounds = (n: number, start: Bound, stop: Bound, step: number): { from: number; to: number } => {
+  const [low, high] = step > 0 ? [0, n] : [-1, n - 1]
+  const clamp = (at: number) => Math.min(Math.max(at < 0 ? at + n : at, low), high)
+  return step > 0
+    ? { from: clamp(start ?? 0), to: clamp(stop ?? n) }
+    : { from: start === undefined ? n - 1 : clamp(start), to: stop === undefined ? -1 : clamp(stop) }
 }

@@ -1,7 +1,8 @@
 /** The `loop` of a for block: where it stands, its neighbours, cycle, changed, and itself called on inner items. */
 import type { Budget } from './budget.ts'
+import { equal } from './operations.ts'
 import type { Args, Thing, Value } from './values.ts'
-import { equal, fail, func, missing } from './values.ts'
+import { fail, func, missing } from './values.ts'
 
 export const loopThing = (
   items: readonly Value[],
@@ -21,8 +22,8 @@ export const loopThing = (
     length: () => items.length,
     depth: () => depth + 1,
     depth0: () => depth,
-    previtem: () => items[at - 1] ?? missing('there is no previous item'),
-    nextitem: () => items[at + 1] ?? missing('there is no next item'),
+    previtem: () => (at > 0 ? items[at - 1] : missing('there is no previous item')),
+    nextitem: () => (at + 1 < items.length ? items[at + 1] : missing('there is no next item')),
     cycle: () =>
       func('cycle', ({ list }) => (list.length ? list[at % list.length] : fail('no items for cycling given'))),
     changed: () =>
@@ -37,6 +38,8 @@ export const loopThing = (
     kind: 'object',
     type: 'LoopContext',
     get: (name) => (Object.hasOwn(fields, name) ? fields[name]() : undefined),
+    length: () => items.length,
+    shown: () => `<LoopContext ${at + 1}/${items.length}>`,
     call: (args) =>
       recurse ? recurse(args) : fail("The loop must have the 'recursive' marker to be called recursively."),
   }

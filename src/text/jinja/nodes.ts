@@ -31,7 +31,11 @@ export type Target =
   | { type: 'field'; name: string; field: string }
   | { type: 'tuple'; items: Target[] }
 
-export type Signature = { parameters: { name: string; fallback?: Expr }[] }
+export type Signature = {
+  parameters: { name: string; fallback?: Expr }[]
+  /** Those of varargs, kwargs and caller that the body reads; only they catch what is left over. */
+  reads: ReadonlySet<string>
+}
 
 export type Statement =
   | { type: 'data'; text: string }
@@ -52,7 +56,8 @@ export type Statement =
   | ({ type: 'macro'; name: string; body: Statement[] } & Signature)
   | ({ type: 'callBlock'; call: Expr & { type: 'call' }; body: Statement[] } & Signature)
   | { type: 'filterBlock'; filter: Expr; body: Statement[] }
-  | { type: 'scope'; body: Statement[] }
+  /** `escapes` where it is {% autoescape %}. */
+  | { type: 'scope'; body: Statement[]; escapes?: boolean }
   | { type: 'generation'; body: Statement[] }
   | { type: 'break' }
   | { type: 'continue' }

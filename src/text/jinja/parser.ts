@@ -7,7 +7,7 @@ import type { Token } from './lexer.ts'
 import { tokenize } from './lexer.ts'
 import type { CallArgs, Expr, Signature, Statement, Target } from './nodes.ts'
 import { parseExpressions } from './parserExpressions.ts'
-import { templateFault } from './values.ts'
+import { templateFault, truthy } from './values.ts'
 
 /** A cursor over tokens, shared by statements and expressions. */
 export type Cursor = {
@@ -19,6 +19,10 @@ export type Cursor = {
   skip(type: Token['type'], value?: string): boolean
   expect(type: Token['type'], value?: string): Token
   fail(problem: string): never
+  /** Runs a parse, and says which of the names that catch a macro's further arguments were read in it. */
+  catching<T>(parse: () => T): { parsed: T; reads: Set<string> }
+  /** A name was read. */
+  read(name: string): void
   /** Guards recursion of the parser. */
   nested<T>(parse: () => T): T
 }
@@ -33,6 +37,7 @@ export type Expressions = {
 }
 
 const deepest = 200
+const catchers = ['varargs', 'kwargs', 'caller']
 
 export const parseTemplate = (source: string): Statement[] => {
   const cursor = cursorOver(tokenize(source))
@@ -43,6 +48,7 @@ export const parseTemplate = (source: string): Statement[] => {
 const cursorOver = (tokens: Token[]): Cursor => {
   let at = 0
   let depth = 0
+  let reads = new Set<string>()
   const current = () => tokens[Math.min(at, tokens.length - 1)]
   const is = (type: Token['type'], value?: string) =>
     current().type === type && (value === undefined || current().value === value)
@@ -68,6 +74,17 @@ const cursorOver = (tokens: Token[]): Cursor => {
     expect: (type, value) =>
       is(type, value) ? next() : fail(`expected ${value ?? type}, found ${String(current().value || current().type)}`),
     fail,
+    catching: (parse) => {
+      const outer = reads
+      reads = new Set()
+      const parsed = parse()
+      const found = reads
+      reads = new Set([...outer, ...found])
+      return { parsed, reads: found }
+    },
+    read: (name) => {
+      if (catchers.includes(name)) reads.add(name)
+    },
     nested: (parse) => {
       if (++depth > deepest) fail(`it nests deeper than ${deepest}`)
       const result = parse()
@@ -154,13 +171,16 @@ const parseStatements = (cursor: Cursor, { expression, tuple, target, filters }:
     },
     macro: () => {
       const name = String(expect('name').value)
-      return { type: 'macro', name, ...signature(), body: block('endmacro').body }
+      const parameters = signature()
+      const { parsed, reads } = cursor.catching(() => block('endmacro'))
+      return { type: 'macro', name, parameters, reads, body: parsed.body }
     },
     call: () => {
-      const { parameters } = is('operator', '(') ? signature() : { parameters: [] }
+      const parameters = is('operator', '(') ? signature() : []
       const call = expression()
       if (call.type !== 'call') return fail('expected a call')
-      return { type: 'callBlock', call, parameters, body: block('endcall').body }
+      const { parsed, reads } = cursor.catching(() => block('endcall'))
+      return { type: 'callBlock', call, parameters, reads, body: parsed.body }
     },
     filter: () => ({ type: 'filterBlock', filter: filters(undefined, true)!, body: block('endfilter').body }),
     block: () => {
@@ -171,8 +191,9 @@ const parseStatements = (cursor: Cursor, { expression, tuple, target, filters }:
       return statement
     },
     autoescape: () => {
-      expression()
-      return { type: 'scope', body: block('endautoescape').body }
+      const on = expression()
+      if (on.type !== 'const') return fail('autoescape must be true or false')
+      return { type: 'scope', body: block('endautoescape').body, escapes: truthy(on.value) }
     },
     generation: () => ({ type: 'generation', body: block('endgeneration').body }),
     print: () => {
@@ -187,7 +208,7 @@ const parseStatements = (cursor: Cursor, { expression, tuple, target, filters }:
     continue: () => ({ type: 'continue' }),
   }
 
-  const signature = (): Signature => {
+  const signature = (): Signature['parameters'] => {
     const parameters: Signature['parameters'] = []
     expect('operator', '(')
     while (!is('operator', ')')) {
@@ -198,7 +219,7 @@ const parseStatements = (cursor: Cursor, { expression, tuple, target, filters }:
       parameters.push({ name, fallback })
     }
     expect('operator', ')')
-    return { parameters }
+    return parameters
   }
 
   return body

@@ -87,6 +87,7 @@ export const parseExpressions = (cursor: Cursor): Expressions => {
     const token = next()
     if (token.type === 'name') {
       const name = token.value
+      cursor.read(name)
       return Object.hasOwn(constants, name) ? { type: 'const', value: constants[name] } : { type: 'name', name }
     }
     if (token.type === 'string') {

@@ -1,7 +1,10 @@
 /** str(), repr() and json.dumps() of Python's values. */
 import type { Budget } from './budget.ts'
+import { intText } from './integers.ts'
+import { hasMarks, inParts, unmarkText } from './marks.ts'
+import { compare } from './operations.ts'
 import type { Value } from './values.ts'
-import { fail, is, isDict, isList, typeName } from './values.ts'
+import { fail, is, isDict, isInt, isList, textIn, tuple, typeName } from './values.ts'
 
 /** Shortest digits as in JavaScript, but a point always, and an exponent from 1e16 on and below 1e-4. */
 export const floatText = (value: number): string => {
@@ -18,7 +21,7 @@ export const floatText = (value: number): string => {
 
 /** What a value prints as. */
 export const str = (value: Value, budget: Budget): string => {
-  const text = typeof value === 'string' ? value : is(value, 'missing') ? '' : repr(value, budget)
+  const text = textIn(value) ?? (is(value, 'missing') ? '' : repr(value, budget))
   budget.made(text.length)
   return text
 }
@@ -26,30 +29,65 @@ export const str = (value: Value, budget: Budget): string => {
 export const repr = (value: Value, budget: Budget): string =>
   budget.deeper(() => {
     budget.spend(1)
-    if (value === null) return 'None'
-    if (typeof value === 'boolean') return value ? 'True' : 'False'
-    if (typeof value === 'number') return String(value)
-    if (typeof value === 'string') {
-      budget.made(value.length)
-      return quoted(value)
-    }
-    if (is(value, 'float')) return floatText(value.value)
-    if (is(value, 'missing')) return 'Undefined'
-    const all = (items: readonly Value[]) => items.map((item) => repr(item, budget)).join(', ')
-    if (isList(value)) return `[${all(value)}]`
-    if (is(value, 'tuple')) return `(${all(value.items)}${value.items.length === 1 ? ',' : ''})`
-    if (isDict(value))
-      return `{${[...value].map(([key, item]) => `${repr(key, budget)}: ${repr(item, budget)}`).join(', ')}}`
-    return `<${typeName(value)}>`
+    const text = represented(value, budget)
+    budget.made(text.length)
+    return text
   })
+
+const represented = (value: Value, budget: Budget): string => {
+  if (value === null) return 'None'
+  if (typeof value === 'boolean') return value ? 'True' : 'False'
+  if (isInt(value)) return intText(value)
+  const text = textIn(value)
+  if (text !== undefined) {
+    budget.spend(text.length / 2)
+    const shown = budget.marked ? quotedMarked(text) : quoted(text)
+    return typeof value === 'string' ? shown : `Markup(${shown})`
+  }
+  if (is(value, 'float')) return floatText(value.value)
+  if (is(value, 'missing')) return 'Undefined'
+  if (isList(value)) return `[${all(value, budget)}]`
+  if (is(value, 'tuple')) return `(${all(value.items, budget)}${value.items.length === 1 ? ',' : ''})`
+  if (is(value, 'view')) return `${value.type}([${all(value.items, budget)}])`
+  if (is(value, 'range')) return `range(${value.start}, ${value.stop}${value.step === 1 ? '' : `, ${value.step}`})`
+  if (isDict(value))
+    return `{${listed(
+      [...value.entries.values()].map(([key, item]) => `${repr(key, budget)}: ${repr(item, budget)}`),
+      ', ',
+      budget,
+    )}}`
+  if (is(value, 'function') && value.shown !== undefined) return value.shown
+  if (is(value, 'object') && value.shown) return value.shown((inner) => repr(inner, budget))
+  return `<${typeName(value)}>`
+}
+
+const all = (items: readonly Value[], budget: Budget): string =>
+  listed(
+    items.map((item) => repr(item, budget)),
+    ', ',
+    budget,
+  )
+
+/** Parts with a separator between them, paid for before they are joined. */
+export const listed = (parts: readonly string[], separator: string, budget: Budget): string => {
+  let length = separator.length * Math.max(0, parts.length - 1)
+  for (const part of parts) length += part.length
+  budget.made(length)
+  return parts.join(separator)
+}
 
 const named: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' }
 
 /** Single quotes unless the text has some and no double ones; what does not print is escaped. */
-const quoted = (text: string): string => {
-  const quote = text.includes("'") && !text.includes('"') ? '"' : "'"
+const quoted = (text: string, quote = text.includes("'") && !text.includes('"') ? '"' : "'"): string => {
   const inner = text.replace(/[\\\n\r\t]|(?! )[\p{C}\p{Z}]/gu, (char) => named[char] ?? escaped(char.codePointAt(0)!))
   return quote + (quote === "'" ? inner.replaceAll("'", "\\'") : inner) + quote
+}
+
+/** The quotes are the template's, the text between them keeps its marks. */
+const quotedMarked = (text: string): string => {
+  const quote = quoted(unmarkText(text))[0]
+  return quote + inParts(text, (part) => quoted(part, quote).slice(1, -1)) + quote
 }
 
 const escaped = (point: number): string => {
@@ -65,26 +103,23 @@ export const json = (value: Value, options: JsonOptions, budget: Budget, level =
   budget.deeper(() => {
     budget.spend(1)
     if (value === null) return 'null'
-    if (typeof value === 'boolean' || typeof value === 'number') return String(value)
-    if (typeof value === 'string') return jsonText(value, options.ascii, budget)
+    if (typeof value === 'boolean') return String(value)
+    if (isInt(value)) return intText(value)
+    const text = textIn(value)
+    if (text !== undefined) return jsonText(text, options.ascii, budget)
     if (is(value, 'float')) return jsonFloat(value.value)
     if (isList(value) || is(value, 'tuple')) {
       const items = isList(value) ? value : value.items
-      return wrapped(
-        '[',
-        ']',
-        items.map((item) => json(item, options, budget, level + 1)),
-        options,
-        level,
-        budget,
-      )
+      const parts = items.map((item) => json(item, options, budget, level + 1))
+      return wrapped('[', ']', parts, options, level, budget)
     }
     if (!isDict(value)) return fail(`Object of type ${typeName(value)} is not JSON serializable`)
-    const entries = [...value].map(([key, item]): [string, Value] => [jsonKey(key), item])
-    if (options.sortKeys) entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-    const parts = entries.map(
-      ([key, item]) => jsonText(key, options.ascii, budget) + options.key + json(item, options, budget, level + 1),
-    )
+    const entries = [...value.entries.values()]
+    if (options.sortKeys) entries.sort((a, b) => compare(tuple(a), tuple(b), budget))
+    const parts = entries.map(([key, item]) => {
+      budget.made(options.key.length)
+      return jsonText(jsonKey(key), options.ascii, budget) + options.key + json(item, options, budget, level + 1)
+    })
     return wrapped('{', '}', parts, options, level, budget)
   })
 
@@ -97,14 +132,19 @@ const wrapped = (
   budget: Budget,
 ): string => {
   if (!parts.length) return open + close
-  if (indent === undefined) return open + parts.join(item) + close
-  budget.made((parts.length + 1) * indent.length * (level + 1))
+  if (indent === undefined) return open + listed(parts, item, budget) + close
+  budget.made(indent.length * (level + 1))
   const line = `\n${indent.repeat(level + 1)}`
-  return `${open}${line}${parts.join(item + line)}\n${indent.repeat(level)}${close}`
+  return `${open}${line}${listed(parts, item + line, budget)}\n${indent.repeat(level)}${close}`
 }
 
 const jsonText = (text: string, ascii: boolean, budget: Budget): string => {
-  budget.made(text.length)
+  budget.made(text.length * (ascii ? 6 : 1))
+  if (budget.marked && hasMarks(text)) return `"${inParts(text, (part) => jsonQuoted(part, ascii).slice(1, -1))}"`
+  return jsonQuoted(text, ascii)
+}
+
+const jsonQuoted = (text: string, ascii: boolean): string => {
   const plain = JSON.stringify(text)
   return ascii
     ? plain.replace(/[\x7f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
@@ -117,8 +157,12 @@ const jsonFloat = (value: number): string => {
 }
 
 const jsonKey = (key: Value): string => {
-  if (typeof key === 'string') return key
+  const text = textIn(key)
+  if (text !== undefined) return text
   if (key === null) return 'null'
-  if (typeof key === 'boolean' || typeof key === 'number') return String(key)
-  return fail(`keys must be str, int, float, bool or None, not ${typeName(key)}`)
+  if (typeof key === 'boolean') return String(key)
+  if (isInt(key)) return intText(key)
+  return is(key, 'float')
+    ? jsonFloat(key.value)
+    : fail(`keys must be str, int, float, bool or None, not ${typeName(key)}`)
 }

@@ -5,14 +5,21 @@
  */
 import type { Limits } from './budget.ts'
 import { budgetOf, defaultLimits } from './budget.ts'
+import { checkNames } from './checkNames.ts'
 import type { Rendering } from './execute.ts'
 import { execute } from './execute.ts'
+import { fieldOf } from './fromData.ts'
 import { globals } from './globals.ts'
 import type { Statement } from './nodes.ts'
 import { parseTemplate } from './parser.ts'
-import { fromData, templateFault } from './values.ts'
+import { templateFault } from './values.ts'
 
-export type RenderOptions = { now?: () => Date; limits?: Limits }
+export type RenderOptions = {
+  now?: () => Date
+  limits?: Limits
+  /** Whether texts of the data are marked, see marks.ts; then so is the result. */
+  marked?: boolean
+}
 
 export type Rendered = {
   readonly text: string
@@ -26,7 +33,11 @@ const longest = 2 ** 20
 export const compileTemplate = (source: string): readonly Statement[] => {
   if (source.length > longest)
     throw templateFault(`the chat template has ${source.length} characters; at most ${longest} are read`)
-  return bounded(() => parseTemplate(source))
+  return bounded(() => {
+    const statements = parseTemplate(source)
+    checkNames(statements)
+    return statements
+  })
 }
 
 /** Renders with plain data. Throws a Fault (code `template`), whose message is the template's own for raise_exception. */
@@ -35,12 +46,12 @@ export const renderTemplate = (
   data: Readonly<Record<string, unknown>>,
   options: RenderOptions = {},
 ): Rendered => {
-  const budget = budgetOf(options.limits ?? defaultLimits)
+  const budget = budgetOf(options.limits ?? defaultLimits, options.marked)
   const context: Rendering = { budget, page: { parts: [], length: 0 }, spans: [] }
   const names = new Map(
     Object.entries(data)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => [name, fromData(value)]),
+      .map(([name]) => [name, fieldOf(data, name)]),
   )
   const outer = { names: globals(options.now ?? (() => new Date()), budget) }
   bounded(() => execute(template, { names, outer }, context.page, context))

@@ -1,30 +1,28 @@
 /** Jinja2's tests, the words after `is`. */
+import { arithmetic } from './arithmetic.ts'
 import type { Budget } from './budget.ts'
-import { comparison } from './evaluate.ts'
+import type { Context } from './evaluate.ts'
 import { filterNames } from './filters.ts'
-import { floatText } from './print.ts'
+import { unmarkText } from './marks.ts'
+import { comparison, contains, equal, iterable } from './operations.ts'
+import { str } from './print.ts'
 import { isLower, isUpper } from './pytext.ts'
 import type { Args, Value } from './values.ts'
-import { asInt, contains, fail, is, isDict, isIterable, kindOf, numeric, sequenceOf, typeName } from './values.ts'
+import { fail, hashOf, is, isDict, isInt, numeric, sequenceOf, textIn } from './values.ts'
 
-export const applyTest = (name: string, value: Value, { list, named }: Args, budget: Budget): boolean => {
+export const applyTest = (name: string, value: Value, { list, named }: Args, { budget }: Context): boolean => {
   const test = Object.hasOwn(tests, name) ? tests[name] : undefined
   if (!test) return fail(`No test named '${name}'.`)
   const args = [...list, ...named.values()]
   if (args.length !== test.length - 2)
     fail(`the test ${name} takes ${test.length - 2} arguments (${args.length} given)`)
-  return test(budget, value, ...args)
+  const read = (given: Value) => (budget.marked && typeof given === 'string' ? unmarkText(given) : given)
+  return test(budget, read(value), ...args.map(read))
 }
 
-const remainder = (value: Value, by: number): number => {
-  const number = is(value, 'missing') ? fail(value.hint) : (numeric(value) ?? fail(`not a number: ${typeName(value)}`))
-  if (by === 0) return fail('division by zero')
-  return number - by * Math.floor(number / by)
-}
-
-/** Case tests look at any value's text; only numbers and texts have one worth looking at. */
-const textOf = (value: Value): string =>
-  typeof value === 'string' ? value : is(value, 'float') ? floatText(value.value) : ''
+/** Whether value % by is the wanted rest. */
+const leaves = (value: Value, by: Value, wanted: number, budget: Budget): boolean =>
+  equal(arithmetic('%', value, by, budget), wanted, budget)
 
 const compared =
   (operator: string) =>
@@ -39,32 +37,31 @@ const lt = compared('<')
 const le = compared('<=')
 
 const tests: Record<string, (budget: Budget, value: Value, ...args: Value[]) => boolean> = {
-  odd: (_, value) => remainder(value, 2) === 1,
-  even: (_, value) => remainder(value, 2) === 0,
-  divisibleby: (_, value, num) => remainder(value, asInt(num, 'num')) === 0,
+  odd: (budget, value) => leaves(value, 2, 1, budget),
+  even: (budget, value) => leaves(value, 2, 0, budget),
+  divisibleby: (budget, value, num) => leaves(value, num, 0, budget),
   defined: (_, value) => !is(value, 'missing'),
   undefined: (_, value) => is(value, 'missing'),
-  filter: (_, value) => typeof value === 'string' && filterNames().includes(value),
-  test: (_, value) => typeof value === 'string' && Object.hasOwn(tests, value),
+  filter: (_, value) => filterNames().has(hashOf(value)),
+  test: (_, value) => names.has(hashOf(value) as string),
   none: (_, value) => value === null,
   boolean: (_, value) => typeof value === 'boolean',
   true: (_, value) => value === true,
   false: (_, value) => value === false,
-  integer: (_, value) => typeof value === 'number',
+  integer: (_, value) => isInt(value),
   float: (_, value) => is(value, 'float'),
   number: (_, value) => numeric(value) !== undefined,
-  string: (_, value) => typeof value === 'string',
+  string: (_, value) => textIn(value) !== undefined,
   mapping: (_, value) => isDict(value),
-  sequence: (_, value) => typeof value === 'string' || isDict(value) || sequenceOf(value) !== undefined,
-  iterable: (_, value) => isIterable(value),
-  callable: (_, value) => is(value, 'function') || (is(value, 'object') && value.call !== undefined),
-  lower: (_, value) => isLower(textOf(value)),
-  upper: (_, value) => isUpper(textOf(value)),
-  escaped: (_, _value) => false,
-  sameas: (_, value, other) =>
-    kindOf(value) === kindOf(other) && is(value, 'float') && is(other, 'float')
-      ? value.value === other.value
-      : value === other,
+  sequence: (_, value) =>
+    textIn(value) !== undefined || isDict(value) || is(value, 'missing') || sequenceOf(value) !== undefined,
+  iterable: (_, value) => iterable(value) !== undefined,
+  callable: (_, value) =>
+    is(value, 'function') || is(value, 'missing') || (is(value, 'object') && value.call !== undefined),
+  lower: (budget, value) => isLower(str(value, budget)),
+  upper: (budget, value) => isUpper(str(value, budget)),
+  escaped: (_, value) => is(value, 'markup'),
+  sameas: (_, value, other) => value === other,
   in: (budget, value, holder) => contains(holder, value, budget),
   '==': eq,
   eq,
@@ -82,3 +79,6 @@ const tests: Record<string, (budget: Budget, value: Value, ...args: Value[]) => 
   '<=': le,
   le,
 }
+
+const names = new Set(Object.keys(tests))
+export const testNames = (): ReadonlySet<unknown> => names

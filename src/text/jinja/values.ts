@@ -1,17 +1,36 @@
 /**
- * Python's values as a template sees them. None is null, int a number, str a string, list an array, dict a Map; what
- * JavaScript has no word for is a tagged object. Truth, equality, order and iteration are Python's.
+ * Python's values as a template sees them. None is null, int a number (a bigint beyond 2^53), str a string, list an array;
+ * what JavaScript has no word for is a tagged object. null is never "not there": that is undefined, or `missing`.
  */
 import { badInput } from '../../util/fault.ts'
-import type { Budget } from './budget.ts'
+import { unmarkText } from './marks.ts'
 
 export type Float = { readonly kind: 'float'; readonly value: number }
 export type Tuple = { readonly kind: 'tuple'; readonly items: readonly Value[] }
+/** A text that counts as safe HTML: what is added to it is escaped. */
+export type Markup = { readonly kind: 'markup'; readonly text: string }
+/** By hash: equal keys are one, and the first of them is the one shown. */
+export type Dict = { readonly kind: 'dict'; readonly entries: ReadonlyMap<unknown, readonly [key: Value, item: Value]> }
+/** dict.keys(), .values() and .items(): items to be read again and again, but no places. */
+export type View = { readonly kind: 'view'; readonly type: string; readonly items: readonly Value[] }
+export type Range = {
+  readonly kind: 'range'
+  readonly start: number
+  readonly stop: number
+  readonly step: number
+  readonly items: readonly number[]
+}
 /** A missing name or attribute: prints as nothing, is false, and complains with its hint when used. */
 export type Missing = { readonly kind: 'missing'; readonly hint: string }
-export type Func = { readonly kind: 'function'; readonly name: string; readonly call: (args: Args) => Value }
-/** A generator or iterator: each item once. */
-export type Iterator = { readonly kind: 'iterator'; readonly items: readonly Value[]; next: number }
+export type Func = {
+  readonly kind: 'function'
+  readonly name: string
+  readonly call: (args: Args) => Value
+  /** How a macro prints. */
+  readonly shown?: string
+}
+/** A generator or iterator: each item once, made when it is asked for. */
+export type Iterator = { readonly kind: 'iterator'; readonly items: IterableIterator<Value> }
 /** A namespace, the loop variable, a cycler or joiner. */
 export type Thing = {
   readonly kind: 'object'
@@ -19,20 +38,25 @@ export type Thing = {
   get(name: string): Value | undefined
   set?(name: string, value: Value): void
   call?(args: Args): Value
+  length?(): number
+  shown?(repr: (value: Value) => string): string
 }
-export type Dict = Map<Value, Value>
+export type Int = number | bigint
 export type Value =
   | null
   | boolean
-  | number
+  | Int
   | string
   | Float
   | Tuple
+  | Markup
+  | Dict
+  | View
+  | Range
   | Missing
   | Func
   | Iterator
   | Thing
-  | Dict
   | readonly Value[]
 
 export type Args = { readonly list: readonly Value[]; readonly named: ReadonlyMap<string, Value> }
@@ -44,161 +68,144 @@ export const fail = (message: string): never => {
 
 export const float = (value: number): Float => ({ kind: 'float', value })
 export const tuple = (items: readonly Value[]): Tuple => ({ kind: 'tuple', items })
+export const markup = (text: string): Markup => ({ kind: 'markup', text })
 export const missing = (hint: string): Missing => ({ kind: 'missing', hint })
-export const iterator = (items: readonly Value[]): Iterator => ({ kind: 'iterator', items, next: 0 })
+export const iterator = (items: Iterable<Value>): Iterator => ({
+  kind: 'iterator',
+  items: items[Symbol.iterator]() as IterableIterator<Value>,
+})
 export const func = (name: string, call: (args: Args) => Value): Func => ({ kind: 'function', name, call })
 
-export const kindOf = (value: Value): string => {
-  if (value === null) return 'none'
-  if (Array.isArray(value)) return 'list'
-  if (value instanceof Map) return 'dict'
-  return typeof value === 'object' ? (value as { kind: string }).kind : typeof value
+type Kinds = {
+  float: Float
+  tuple: Tuple
+  markup: Markup
+  dict: Dict
+  view: View
+  range: Range
+  missing: Missing
+  function: Func
+  iterator: Iterator
+  object: Thing
 }
-
-type Kinds = { float: Float; tuple: Tuple; missing: Missing; function: Func; iterator: Iterator; object: Thing }
 export const is = <K extends keyof Kinds>(value: Value, kind: K): value is Kinds[K] =>
   typeof value === 'object' && value !== null && (value as { kind?: string }).kind === kind
 export const isList = (value: Value): value is readonly Value[] => Array.isArray(value)
-export const isDict = (value: Value): value is Dict => value instanceof Map
+export const isDict = (value: Value): value is Dict => is(value, 'dict')
+export const isInt = (value: Value): value is Int => typeof value === 'number' || typeof value === 'bigint'
 
-/** Data of the caller: whole numbers are int, others float, objects dict. */
-export const fromData = (data: unknown, depth = 0): Value => {
-  if (depth > 200) return fail('the data nests deeper than 200')
-  if (data === null || data === undefined) return null
-  if (typeof data === 'string' || typeof data === 'boolean') return data
-  if (typeof data === 'number') return Number.isInteger(data) ? data : float(data)
-  if (typeof data === 'bigint') return Number(data)
-  if (Array.isArray(data)) return data.map((item) => fromData(item, depth + 1))
-  if (typeof data === 'object')
-    return new Map(Object.entries(data).map(([key, item]) => [key, fromData(item, depth + 1)]))
-  return `<${typeof data}>`
+export const dict = (entries: Iterable<readonly [Value, Value]>): Dict => {
+  const all = new Map<unknown, readonly [Value, Value]>()
+  for (const [key, item] of entries) {
+    const hash = hashOf(key)
+    all.set(hash, [all.get(hash)?.[0] ?? key, item])
+  }
+  return { kind: 'dict', entries: all }
 }
+/** The item at a key, undefined where there is none. */
+export const itemAt = (of: Dict, key: Value): Value | undefined => of.entries.get(hashOf(key))?.[1]
+export const keysOf = (of: Dict): Value[] => [...of.entries.values()].map(([key]) => key)
+
+/** The same for all keys that are equal. Fails for what Python cannot hash. */
+export const hashOf = (key: Value): unknown => hashed(key, { parts: 0 })
+
+/** A key of more parts is nobody's. */
+const mostParts = 1000
+
+const hashed = (key: Value, count: { parts: number }): unknown => {
+  if (++count.parts > mostParts) return fail(`a key of more than ${mostParts} parts`)
+  if (typeof key === 'string') return unmarkText(key)
+  if (typeof key === 'number' || key === null) return key
+  if (typeof key === 'boolean') return Number(key)
+  if (is(key, 'float'))
+    return Number.isInteger(key.value) && !Number.isSafeInteger(key.value) ? BigInt(key.value) : key.value
+  if (is(key, 'markup')) return unmarkText(key.text)
+  if (is(key, 'missing')) return undefined
+  if (is(key, 'range')) return hashed(tuple(key.items), count)
+  if (is(key, 'tuple')) return `\0${key.items.map((item) => partOf(hashed(item, count))).join('\0')}`
+  if (isList(key) || isDict(key)) return fail(`unhashable type: '${typeName(key)}'`)
+  return key
+}
+const partOf = (hash: unknown): string =>
+  typeof hash === 'string'
+    ? JSON.stringify(hash)
+    : typeof hash === 'object' && hash
+      ? fail('an unhashable key')
+      : `${String(hash)}`
 
 const typeNames: Record<string, string> = {
-  none: 'None',
   boolean: 'bool',
   number: 'int',
+  bigint: 'int',
   string: 'str',
-  missing: 'Undefined',
-  iterator: 'generator',
 }
-export const typeName = (value: Value): string =>
-  is(value, 'object') ? value.type : (typeNames[kindOf(value)] ?? kindOf(value))
+const kindNames: Record<string, string> = { missing: 'Undefined', iterator: 'generator', markup: 'Markup' }
+export const typeName = (value: Value): string => {
+  if (value === null) return 'NoneType'
+  if (isList(value)) return 'list'
+  if (typeof value !== 'object') return typeNames[typeof value]
+  return is(value, 'object') || is(value, 'view') ? value.type : (kindNames[value.kind] ?? value.kind)
+}
 
 /** As Jinja's messages call a value: `dict object`, `None`. */
 export const describe = (value: Value): string => (value === null ? 'None' : `${typeName(value)} object`)
 
-export const truthy = (value: Value): boolean => {
-  if (is(value, 'float')) return value.value !== 0
-  if (is(value, 'tuple')) return value.items.length > 0
-  if (is(value, 'missing')) return false
-  if (isList(value)) return value.length > 0
-  if (isDict(value)) return value.size > 0
-  return Boolean(value)
-}
+/** The text of a str or of markup. */
+export const textIn = (value: Value): string | undefined =>
+  typeof value === 'string' ? value : is(value, 'markup') ? value.text : undefined
 
 /** The number behind int, float and bool; undefined for anything else. */
-export const numeric = (value: Value): number | undefined => {
-  if (typeof value === 'number') return value
+export const numeric = (value: Value): Int | undefined => {
+  if (isInt(value)) return value
   if (typeof value === 'boolean') return Number(value)
   return is(value, 'float') ? value.value : undefined
 }
 
+/** Lists and tuples, and what has places like them. */
 export const sequenceOf = (value: Value): readonly Value[] | undefined =>
-  isList(value) ? value : is(value, 'tuple') ? value.items : undefined
+  isList(value) ? value : is(value, 'tuple') || is(value, 'range') ? value.items : undefined
 
-/** Reading a text costs by its length. */
-const pay = (value: Value, budget: Budget) => budget.spend(typeof value === 'string' ? 1 + value.length / 16 : 1)
-
-export const equal = (a: Value, b: Value, budget: Budget): boolean => {
-  pay(a, budget)
-  const [x, y] = [numeric(a), numeric(b)]
-  if (x !== undefined || y !== undefined) return x === y
-  if (isDict(a) && isDict(b))
-    return a.size === b.size && [...a].every(([key, item]) => b.has(key) && equal(item, b.get(key)!, budget))
-  const [p, q] = [sequenceOf(a), sequenceOf(b)]
-  if (p && q) return isList(a) === isList(b) && p.length === q.length && p.every((item, i) => equal(item, q[i], budget))
-  return a === b || (is(a, 'missing') && is(b, 'missing'))
+export const truthy = (value: Value): boolean => {
+  if (typeof value !== 'object' || value === null) return Boolean(value)
+  if (is(value, 'float')) return value.value !== 0
+  if (is(value, 'missing')) return false
+  if (is(value, 'markup')) return value.text !== ''
+  if (isDict(value)) return value.entries.size > 0
+  if (is(value, 'view')) return value.items.length > 0
+  if (is(value, 'object')) return value.length === undefined || value.length() > 0
+  return (sequenceOf(value)?.length ?? 1) > 0
 }
 
-/** Below 0, 0 or above; fails where Python has no order. */
-export const compare = (a: Value, b: Value, budget: Budget): number => {
-  pay(a, budget)
-  const [x, y] = [numeric(a), numeric(b)]
-  if (x !== undefined && y !== undefined) return x < y ? -1 : x > y ? 1 : 0
-  if (typeof a === 'string' && typeof b === 'string') return comparePoints(a, b)
-  const [p, q] = [sequenceOf(a), sequenceOf(b)]
-  if (!p || !q || isList(a) !== isList(b))
-    return fail(`'<' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`)
-  for (let i = 0; i < p.length && i < q.length; i++) if (!equal(p[i], q[i], budget)) return compare(p[i], q[i], budget)
-  return p.length - q.length
-}
-
-const comparePoints = (a: string, b: string): number => {
-  let at = 0
-  while (at < a.length && a[at] === b[at]) at++
-  if (at > 0 && /[\udc00-\udfff]/.test(a[at] ?? b[at] ?? '')) at--
-  return (a.codePointAt(at) ?? -1) - (b.codePointAt(at) ?? -1)
-}
-
-/** The items that a for loop sees, paid for; an iterator gives its rest, once. */
-export const itemsOf = (value: Value, budget: Budget): readonly Value[] => {
-  budget.spend(typeof value === 'string' ? value.length : isDict(value) ? value.size : 1)
-  if (isList(value)) return value
-  if (is(value, 'tuple')) return value.items
-  if (typeof value === 'string') return [...value]
-  if (isDict(value)) return [...value.keys()]
-  if (is(value, 'missing')) return []
-  if (!is(value, 'iterator')) return fail(`'${typeName(value)}' object is not iterable`)
-  const rest = value.items.slice(value.next)
-  value.next = value.items.length
-  return rest
-}
-
-export const isIterable = (value: Value): boolean =>
-  typeof value === 'string' ||
-  isList(value) ||
-  isDict(value) ||
-  is(value, 'tuple') ||
-  is(value, 'missing') ||
-  is(value, 'iterator')
+const isHigh = (unit: number): boolean => unit >= 0xd800 && unit < 0xdc00
+const isLow = (unit: number): boolean => unit >= 0xdc00 && unit < 0xe000
 
 /** Code points of a text. */
 export const pointLength = (text: string): number => {
   let length = text.length
-  for (const _ of text.matchAll(/[\ud800-\udbff][\udc00-\udfff]/g)) length--
+  for (let at = 1; at < text.length; at++) if (isLow(text.charCodeAt(at)) && isHigh(text.charCodeAt(at - 1))) length--
   return length
 }
 
-/** len(). */
-export const lengthOf = (value: Value): number => {
-  if (typeof value === 'string') return pointLength(value)
-  if (isDict(value)) return value.size
+/** len(), undefined where there is none. */
+export const sizeOf = (value: Value): number | undefined => {
+  const text = textIn(value)
+  if (text !== undefined) return pointLength(text)
+  if (isDict(value)) return value.entries.size
   if (is(value, 'missing')) return 0
-  return sequenceOf(value)?.length ?? fail(`object of type '${typeName(value)}' has no len()`)
+  if (is(value, 'view')) return value.items.length
+  if (is(value, 'object')) return value.length?.()
+  return sequenceOf(value)?.length
 }
 
-export const contains = (holder: Value, wanted: Value, budget: Budget): boolean => {
-  pay(holder, budget)
-  if (typeof holder === 'string')
-    return typeof wanted === 'string'
-      ? holder.includes(wanted)
-      : fail(`'in <string>' requires string as left operand, not ${typeName(wanted)}`)
-  if (isDict(holder)) return holder.has(keyOf(wanted))
-  return itemsOf(holder, budget).some((item) => equal(item, wanted, budget))
-}
-
-/** A dict key: numbers that are equal are one key. */
-export const keyOf = (value: Value): Value => {
-  if (is(value, 'float')) return value.value
-  if (isList(value) || isDict(value)) return fail(`unhashable type: '${typeName(value)}'`)
-  return value
-}
+export const lengthOf = (value: Value): number =>
+  sizeOf(value) ?? fail(`object of type '${typeName(value)}' has no len()`)
 
 export const asText = (value: Value, what: string): string =>
-  typeof value === 'string' ? value : fail(`${what} must be str, not ${typeName(value)}`)
+  textIn(value) ?? fail(`${what} must be str, not ${typeName(value)}`)
 
+/** A whole number as an index or count; one that is far too large stays far too large. */
 export const asInt = (value: Value, what: string): number => {
-  if (typeof value === 'number') return value
+  if (isInt(value)) return Number(value)
+  if (is(value, 'missing')) return fail(value.hint)
   return typeof value === 'boolean' ? Number(value) : fail(`${what} must be an integer, not ${typeName(value)}`)
 }

@@ -1,0 +1,68 @@
+/**
+ * Attacks on `attune serve` as a process: every combination (or COMBINATIONS) of host, origin, token, method and path; bodies at their limits
+ * while others ask; ROUNDS (2,000) malformed requests and CLIENTS (600) that are slow or break off, from SEED on. Nothing may
+ * get in that should not, nothing may be a 5xx, and the server must end within five seconds. The short form of it is
+ * test/attackServe.test.ts, with a browser.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { expect, it } from 'vitest'
+import { bodies, malformed, matrix, slow, type Target } from '../support/attackServe.ts'
+import { fixture } from '../support/golden.ts'
+import { root } from '../support/project.ts'
+
+const seed = Number(process.env.SEED ?? 1)
+const rounds = Number(process.env.ROUNDS ?? 2000)
+const clients = Number(process.env.CLIENTS ?? 600)
+/** Of host, origin, token, method and path; all by default. */
+const combinations = Number(process.env.COMBINATIONS ?? Number.POSITIVE_INFINITY)
+const corsOrigin = 'https://allowed.example'
+
+const folder = mkdtempSync(join(tmpdir(), 'attune-attack-'))
+const model = folder.split('/').at(-1)!
+cpSync(fixture('models/stories260K'), folder, { recursive: true })
+const turn = "{% for m in messages %}{{ '<s>' + m.role + ': ' + m.content | trim + '</s>' }}{% endfor %}"
+writeFileSync(join(folder, 'chat_template.jinja'), turn)
+
+/** Runs an attack on a server of its own; its end is a part of the attack. */
+const attack = async (flags: string[], run: (target: Target) => Promise<object>) => {
+  const env = { ...process.env, ATTACK_TOKEN: 'right' }
+  const argv = ['bin/attune.js', 'serve', '--model', folder, '--port', '0', '--json', ...flags]
+  const server = spawn(process.execPath, argv, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let complaints = ''
+  server.stderr.on('data', (text) => {
+    complaints += text
+  })
+  const [line] = await once(createInterface({ input: server.stdout }), 'line')
+  const { sockets, ...told } = (await run({ port: Number(new URL(JSON.parse(line).url).port), model })) as {
+    sockets?: { destroy(): void }[]
+  }
+  const began = Date.now()
+  server.kill('SIGINT')
+  const [code] = await once(server, 'exit')
+  const seconds = (Date.now() - began) / 1000
+  for (const socket of sockets ?? []) socket.destroy()
+  console.log({ flags, ...told, secondsToEnd: seconds })
+  expect([code, complaints.split('\n').filter((text) => text.startsWith('error'))]).toEqual([0, []])
+  expect(seconds).toBeLessThan(5)
+}
+
+it('who gets in, without a token', () => attack([], (target) => matrix(target, seed, combinations)))
+it('who gets in, with one', () =>
+  attack(['--token-env', 'ATTACK_TOKEN'], (target) => matrix({ ...target, token: 'right' }, seed, combinations)))
+it('which pages get in', () =>
+  attack(['--cors-origin', corsOrigin], (target) => matrix({ ...target, corsOrigin }, seed, combinations)))
+it('bodies', () => attack([], (target) => bodies(target, 120)))
+it('malformed requests', () => attack([], (target) => malformed(target, seed, rounds)))
+it('slow clients', () =>
+  attack([], async (target) => {
+    const { status, ...told } = await slow(target, clients)
+    expect(status).toBe(200)
+    return told
+  }))
+
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
