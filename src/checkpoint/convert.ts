@@ -1,5 +1,6 @@
 /** Between stored element types and fp32, by bits on typed arrays: no tables, no DataView, one pass. */
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import type { Dtype } from './stored.ts'
 
 type Numeric = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => ArrayLike<number>
@@ -61,7 +62,7 @@ const widen: { [D in Dtype]?: (bytes: Uint8Array) => Float32Array } = {
 export const toFloats = (dtype: Dtype, bytes: Uint8Array, file: string, name: string): Float32Array => {
   const convert = widen[dtype]
   if (convert) return convert(bytes)
-  throw badInput('bad-dtype', `tensor ${JSON.stringify(name)} is ${dtype}; use a copy in bfloat16 or float32`, { file })
+  throw badInput('bad-dtype', `tensor ${quoted(name)} is ${dtype}; use a copy in bfloat16 or float32`, { file })
 }
 
 /** Rounds to nearest even; NaN stays a (quiet) NaN. */

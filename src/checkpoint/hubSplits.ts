@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { badInput } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
+import { quoted } from '../util/quote.ts'
 
 const patterns = z.union([z.string(), z.array(z.string())]).transform((value) => [value].flat())
 const configSchema = z.object({
@@ -65,7 +66,7 @@ const unknown = (name: string, what: string, asked: string, there: Iterable<stri
   const known = [...new Set(there)].sort()
   const near = nearest(asked, known)
   const hint = near ? `; did you mean ${near}?` : ''
-  return badInput('no-data', `has no ${what} ${JSON.stringify(asked)}, only ${known.join(', ') || 'none'}${hint}`, {
+  return badInput('no-data', `has no ${what} ${quoted(asked)}, only ${known.join(', ') || 'none'}${hint}`, {
     file: name,
   })
 }
@@ -103,7 +104,7 @@ const listed = (
   const globs = entry.path.map((path) => (folder ? `${folder}/${path}` : path).replace(/^\.?\//, ''))
   const files = data.filter((path) => globs.some((glob) => globMatches(glob, path)))
   if (files.length === 0)
-    throw badInput('no-data', `no file of the split ${JSON.stringify(split)} can be read: ${globs}`, { file: name })
+    throw badInput('no-data', `no file of the split ${quoted(split)} can be read: ${globs}`, { file: name })
   return files.sort()
 }
 

@@ -7,6 +7,7 @@ import { stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { commitIter, createRepo, HubApiError, repoExists, whoAmI } from '@huggingface/hub'
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import type { HubAccess } from './hubDownload.node.ts'
 import { hubAccess, hubFault, parseRepoId } from './hubRepo.node.ts'
 
@@ -19,7 +20,7 @@ const tokenAdvice = 'make one with write access at huggingface.co/settings/token
 export const hubTarget = async (id: string, flag: string): Promise<HubTarget> => {
   const { name, revision } = parseRepoId('model', id) ?? {}
   if (!name || revision !== 'main')
-    throw badInput('bad-flag', `${JSON.stringify(id)} must be a repository, OWNER/NAME`, { flag })
+    throw badInput('bad-flag', `${quoted(id)} must be a repository, OWNER/NAME`, { flag })
   if (process.env.HF_HUB_OFFLINE === '1')
     throw badInput('offline', 'needs the hub, and HF_HUB_OFFLINE is set', { flag })
   const { accessToken, ...access } = await hubAccess()

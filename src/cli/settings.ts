@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { badInput } from '../util/fault.ts'
 import { textFile } from '../util/files.node.ts'
 import { nearest } from '../util/nearest.ts'
+import { cut, quoted } from '../util/quote.ts'
 import { camel, type Field, fieldsOf, kebab } from './fields.ts'
 
 type Values = Record<string, unknown>
@@ -58,7 +59,7 @@ export const settingsOf = (
     const deep = error instanceof RangeError
     throw badInput(
       'bad-file',
-      deep ? 'is nested too deep for settings' : `is not YAML: ${(error as Error).message.split('\n')[0]}`,
+      deep ? 'is nested too deep for settings' : `is not YAML: ${cut((error as Error).message.split('\n')[0], 200)}`,
       { file },
     )
   }
@@ -68,7 +69,7 @@ const knownKey = (name: string, fields: readonly Field[], file: string): string 
   const key = camel(name)
   if (fields.some((field) => field.key === key)) return key
   const names = fields.map((field) => kebab(field.key))
-  throw badInput('bad-file', `${JSON.stringify(name)} is no setting of this command${didYouMean(name, names)}`, {
+  throw badInput('bad-file', `${quoted(name)} is no setting of this command${didYouMean(name, names)}`, {
     file,
   })
 }
@@ -103,14 +104,12 @@ const record = ({ flag, of, value: shape }: Field, value: unknown): Values =>
     }),
   )
 
-const quoted = (value: unknown) => JSON.stringify(value) ?? String(value)
-
 /** What is wrong with a value, in words. */
 const explain = (issue: z.core.$ZodIssue, field: Field | undefined, values: Values): string => {
   // The place in a list says nothing to who typed a flag
   const path = issue.path.slice(1).filter((key) => typeof key !== 'number')
   const value = issue.path.reduce<unknown>((at, key) => (at as Values | undefined)?.[key as string], values)
-  const name = path.length ? `${path.join('.')}: ` : ''
+  const name = path.length ? `${cut(path.join('.'), 100)}: ` : ''
   if (issue.code === 'invalid_type' && value === undefined) return `is required: ${field?.description ?? ''}`
   if (issue.code === 'invalid_type') return `${name}${quoted(value)} is not ${nouns[issue.expected] ?? issue.expected}`
   if (issue.code === 'too_small' && Array.isArray(value) && value.length)
@@ -125,7 +124,7 @@ const explain = (issue: z.core.$ZodIssue, field: Field | undefined, values: Valu
     return `${name}${quoted(value)} is none of ${valid.join(', ')}${didYouMean(String(value), valid)}`
   }
   if (issue.code === 'unrecognized_keys') return `${quoted(issue.keys[0])} is not known`
-  return `${name}${issue.message}`
+  return name + cut(issue.message, 200)
 }
 
 const nouns: Record<string, string> = {

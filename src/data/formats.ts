@@ -6,6 +6,7 @@
  */
 import { z } from 'zod'
 import { nearest } from '../util/nearest.ts'
+import { quoted } from '../util/quote.ts'
 import { conform, type Layout, type Place, type RawRecord, recordOf, rowFault } from './check.ts'
 import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
 import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
@@ -276,7 +277,7 @@ const detect = (record: Columns, columns: Record<string, string>, place: Place):
   const near = Object.keys(record)
     .slice(0, SHOWN)
     .flatMap((column) => nearest(column, known) ?? [])[0]
-  const hint = near ? `; did you mean ${JSON.stringify(near)}? A column is renamed with --column ${near}=its-name` : ''
+  const hint = near ? `; did you mean ${quoted(near)}? A column is renamed with --column ${near}=its-name` : ''
   throw rowFault('unknown-columns', `rows with the columns ${names(record)} are of no known kind${hint}`, place)
 }
 

@@ -4,6 +4,7 @@
  */
 import { badInput } from '../util/fault.ts'
 import { badUtf8, decodeUtf8, jsonFault, MAX_DEPTH } from '../util/json.ts'
+import { quoted } from '../util/quote.ts'
 import type { RawRecord } from './check.ts'
 import { type Chunks, joined, MAX_LINE, placed, rowValue, tooLong } from './lines.ts'
 
@@ -87,7 +88,7 @@ const advance = (state: State, c: number, file: string) => {
     state.bare = !state.depth && !state.inString
     state.escaped = false
   } else
-    throw badInput('bad-json', `unexpected ${JSON.stringify(String.fromCharCode(c))} between rows`, {
+    throw badInput('bad-json', `unexpected ${quoted(String.fromCharCode(c))} between rows`, {
       file,
       line: state.line,
     })

@@ -3,6 +3,7 @@
  * in file order; what is no vote (cancelled, empty, a draft) is skipped with its reason. A fault names the innermost key.
  */
 import { z } from 'zod'
+import { quoted } from '../util/quote.ts'
 import { conform, type Place, rowFault } from './check.ts'
 import type { Id, Ranking, Vote } from './rows.ts'
 
@@ -69,7 +70,7 @@ const ranker = (data: Task['data'], result: Annotation['result'][number], place:
   if (lists.length !== 1) throw refuse(`must hold one order, but has ${lists.length} buckets besides "_"`)
   const names = choices.map(({ id }) => String(id))
   const unknown = lists[0].find((name) => !names.includes(name))
-  if (unknown !== undefined) throw refuse(`names ${JSON.stringify(unknown)}, but the items are ${names.join(', ')}`)
+  if (unknown !== undefined) throw refuse(`names ${quoted(unknown)}, but the items are ${names.join(', ')}`)
   if (new Set(lists[0]).size < lists[0].length) throw refuse('names an item twice')
   const ranks = names.map((name) => lists[0].indexOf(name) + 1 || null)
   return { responses: choices.map(({ body }) => body), ranks }
@@ -84,7 +85,7 @@ const pairwiseResult = z.looseObject({
 const pairwise = (data: Task['data'], result: Annotation['result'][number], place: Place) => {
   const { to_name, value } = conform(pairwiseResult, result, place, 'innermost')
   if (value.selected !== 'left' && value.selected !== 'right')
-    throw rowFault('bad-value', `must be left or right, not ${JSON.stringify(value.selected)}`, place, 'selected')
+    throw rowFault('bad-value', `must be left or right, not ${quoted(value.selected)}`, place, 'selected')
   const names = to_name.split(',').map((name) => name.trim())
   const [left, right] = names.map(
     (name) => conform(z.looseObject({ [name]: z.string() }), data, place, 'innermost')[name],
@@ -131,7 +132,7 @@ const argillaSides = (fields: Record<string, unknown>, value: { value: string; r
   if (ranks.size < value.length) throw rowFault('bad-value', 'ranks a field twice', place, 'value')
   for (const name of ranks.keys())
     if (typeof fields[name] !== 'string')
-      throw rowFault('bad-value', `ranks ${JSON.stringify(name)}, which is no field of text`, place, 'value')
+      throw rowFault('bad-value', `ranks ${quoted(name)}, which is no field of text`, place, 'value')
   const names = Object.keys(fields).filter((name) => ranks.has(name))
   return { responses: names.map((name) => fields[name] as string), ranks: names.map((name) => ranks.get(name)!) }
 }

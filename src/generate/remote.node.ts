@@ -6,6 +6,7 @@ import OpenAI from 'openai'
 import { z } from 'zod'
 import { badInput, type Fault, runFailure } from '../util/fault.ts'
 import { limitedBody } from '../util/limitedBody.ts'
+import { quoted } from '../util/quote.ts'
 import type { Endpoint, Spent } from './remote.ts'
 import { type AskerOptions, asker, isFailure, once } from './remoteAsk.ts'
 import { openAnswerCache } from './remoteCache.node.ts'
@@ -62,7 +63,7 @@ type Secret = { keyEnv: string; hide(text: string): string }
 
 /** Secrets in addresses end up in logs, so they are refused. */
 const baseUrl = (text: string): string => {
-  const bad = (why: string) => badInput('bad-url', `${JSON.stringify(text.replace(/\/\/[^/]*@/, '//***@'))} ${why}`)
+  const bad = (why: string) => badInput('bad-url', `${quoted(text.replace(/\/\/[^/]*@/, '//***@'))} ${why}`)
   if (!isUrl(text) || !URL.canParse(text)) throw bad('is no address such as http://127.0.0.1:8000/v1')
   const url = new URL(text)
   if (url.username || url.password) throw bad('holds a password; keys come from environment variables')
@@ -107,7 +108,10 @@ const onlyModel = async (client: OpenAI, url: string, secret: Secret) => {
   if (names.length === 1) return names[0]
   throw badInput(
     'no-model',
-    `${url} has ${names.length} models (${names.slice(0, 20).join(', ')}); name one with --model-name, or in --reward and --judge with URL#MODEL`,
+    `${url} has ${names.length} models (${names
+      .slice(0, 20)
+      .map((name) => quoted(name, 60))
+      .join(', ')}); name one with --model-name, or in --reward and --judge with URL#MODEL`,
   )
 }
 

@@ -6,7 +6,7 @@
 import { z } from 'zod'
 import { activations } from '../nn/layers.ts'
 import { badInput } from '../util/fault.ts'
-import { quoted } from '../util/quote.ts'
+import { cut, quoted } from '../util/quote.ts'
 import type { Config } from './architecture.ts'
 import { ropeTablesOf } from './ropeConfig.ts'
 
@@ -65,7 +65,9 @@ export const parseConfig = (raw: unknown, file: string): Config => {
   const parsed = schema.safeParse(raw)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
-    throw badInput('bad-config', `${issue.path.join('.') || 'the file'}: ${issue.message}`, { file })
+    throw badInput('bad-config', `${cut(issue.path.join('.'), 100) || 'the file'}: ${cut(issue.message, 200)}`, {
+      file,
+    })
   }
   const c = parsed.data
   const { heads, hidden, ...sizes } = sizesOf(c, file)

@@ -6,7 +6,7 @@
 import { z } from 'zod'
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'
-import { quoted } from '../util/quote.ts'
+import { cut, quoted } from '../util/quote.ts'
 import { type Architecture, type Config, headWeight } from './architecture.ts'
 import { type LoraModule, loraModules, moduleOf, safePattern, targetedModules } from './loraModules.ts'
 
@@ -92,7 +92,7 @@ const readConfig = (raw: unknown, file: string): PeftConfig => {
   const parsed = schema.safeParse(raw)
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]
-    throw badInput('bad-adapter', `${path.join('.') || 'the file'}: ${message}`, { file })
+    throw badInput('bad-adapter', `${cut(path.join('.'), 100) || 'the file'}: ${cut(message, 200)}`, { file })
   }
   const c = parsed.data
   const isEmpty = (value: unknown) => value === undefined || value === null || (Array.isArray(value) && !value.length)

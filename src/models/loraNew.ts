@@ -3,6 +3,7 @@ import type { NewTensor } from '../checkpoint/safetensorsWrite.ts'
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
+import { quoted } from '../util/quote.ts'
 import { fillNormal, fillUniform } from '../util/rng.ts'
 import { type Architecture, type Config, headWeight, scoreWeight } from './architecture.ts'
 import { type Adapter, loraA, loraB, scalingOf } from './lora.ts'
@@ -68,7 +69,7 @@ const refuseUnknown = (name: string, known: Iterable<string>, architecture: Arch
   const short = [...new Set(modules.map((module) => module.slice(module.lastIndexOf('.') + 1)))]
   const close = nearest(name, short)
   const advice = close ? `; did you mean ${close}?` : `; it has ${short.join(', ')}`
-  throw badInput('bad-flag', `${architecture.name} has no module ${JSON.stringify(name)}${advice}`)
+  throw badInput('bad-flag', `${architecture.name} has no module ${quoted(name)}${advice}`)
 }
 
 const savedNames = (modules: readonly string[], architecture: Architecture, config: Config): string[] => {

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { RopeParameters } from '../nn/rope.ts'
 import { badInput } from '../util/fault.ts'
+import { cut, quoted } from '../util/quote.ts'
 
 type Raw = { readonly [key: string]: unknown; model_type: string; partial_rotary_factor?: number | null }
 
@@ -37,7 +38,7 @@ export const ropeTablesOf = (c: Raw, file: string): RopeTables => {
     const parsed = schema.safeParse(value ?? {})
     if (parsed.success) return parsed.data
     const { path, message } = parsed.error.issues[0]
-    throw badInput('bad-config', `rope parameters: ${[...path, message].join(': ')}`, { file })
+    throw badInput('bad-config', `rope parameters: ${cut([...path, message].join(': '), 200)}`, { file })
   }
   const theta = thetaOf(c)
   const table = (value: unknown, base = theta) => ropeOf(parse(value), base, c, file)
@@ -66,7 +67,7 @@ const mapValues = <T, U>(map: Record<string, T>, f: (value: T) => U): Record<str
 const ropeOf = (rope: Parsed, theta: number, c: Raw, file: string): RopeParameters => {
   const type = rope.rope_type ?? rope.type ?? 'default'
   if (!Object.hasOwn(needs, type))
-    throw badInput('bad-config', `rope type ${JSON.stringify(type)} is not supported; ${Object.keys(needs)} are`, {
+    throw badInput('bad-config', `rope type ${quoted(type)} is not supported; ${Object.keys(needs)} are`, {
       file,
     })
   const missing = needs[type].find((key) => rope[key] === undefined || rope[key] === null)

@@ -3,6 +3,7 @@ import type { LossSpec } from '../objectives/preference.ts'
 import { type PreferenceLoss, preferenceLossNames } from '../objectives/preferenceLosses.ts'
 import { badInput } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
+import { quoted } from '../util/quote.ts'
 
 export const parseLosses = (text: string): LossSpec[] => text.split(',').map((part) => parseLoss(part.trim()))
 
@@ -12,12 +13,12 @@ const parseLoss = (part: string): LossSpec => {
     const near = nearest(name, preferenceLossNames)
     throw badInput(
       'bad-flag',
-      `${JSON.stringify(name)} is no loss${near ? `; did you mean ${near}?` : ''} Known: ${preferenceLossNames.join(', ')}`,
+      `${quoted(name)} is no loss${near ? `; did you mean ${near}?` : ''} Known: ${preferenceLossNames.join(', ')}`,
       { flag: '--loss' },
     )
   }
   const value = weight === undefined ? 1 : Number(weight)
   if (rest.length || !Number.isFinite(value) || weight === '')
-    throw badInput('bad-flag', `${JSON.stringify(part)} is not NAME or NAME:WEIGHT`, { flag: '--loss' })
+    throw badInput('bad-flag', `${quoted(part)} is not NAME or NAME:WEIGHT`, { flag: '--loss' })
   return { name: name as PreferenceLoss, weight: value }
 }

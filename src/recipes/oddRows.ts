@@ -2,6 +2,7 @@
 import type { OpenedRows } from '../data/openRows.node.ts'
 import { unreadColumns } from '../data/unread.ts'
 import type { ExampleStream } from '../train/stream.ts'
+import { quoted } from '../util/quote.ts'
 import type { WarningEvent } from './recipe.ts'
 
 const meaning: Record<string, string> = {
@@ -36,7 +37,7 @@ export const unreadWarnings = (opened: readonly (Pick<OpenedRows, 'unread'> | un
   for (const rows of opened)
     for (const [column, n] of Object.entries(rows?.unread ?? {})) counts[column] = (counts[column] ?? 0) + n
   return Object.entries(counts).map(([column, count]) => {
-    const message = `the column ${JSON.stringify(column)} is not read: ${unreadColumns[column]}`
+    const message = `the column ${quoted(column)} is not read: ${unreadColumns[column]}`
     return { event: 'warning', code: 'column-not-read', message, count }
   })
 }

@@ -15,6 +15,7 @@ import { loadPretrained } from '../models/load.node.ts'
 import { openModel } from '../passes/open.node.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
 import { badInput, Fault } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import { idsOnly, locate, readBy } from './encoder.ts'
 import type { LineFile } from './lineFile.ts'
 import type { ProgressEvent } from './recipe.ts'
@@ -173,7 +174,7 @@ const byModel = async (name: string, settings: HelperSettings, own: Encoding): P
 }
 
 const requireCommonTongue = (name: string, speaks: boolean, size: number, own: Encoding) => {
-  const refuse = (why: string) => badInput('helper-tokenizer', `${JSON.stringify(name)}: ${why}`, { flag: '--helper' })
+  const refuse = (why: string) => badInput('helper-tokenizer', `${quoted(name)}: ${why}`, { flag: '--helper' })
   if (speaks !== (own.tokenizer !== undefined))
     throw refuse('one of the two models has a tokenizer and the other has none, so they share neither text nor ids')
   if (!speaks && size !== own.vocabulary)

@@ -4,6 +4,7 @@
  * the template marks them with {% generation %}.
  */
 import { badInput } from '../util/fault.ts'
+import { cut } from '../util/quote.ts'
 import { carryNotes } from '../util/written.ts'
 import type { AddedToken } from './addedTokens.ts'
 import { controlTokens, encodeApart, markMessages, readable } from './controlTokens.ts'
@@ -129,7 +130,7 @@ const compile = ({ file, source }: Template): Compiled => {
       marksGeneration: /\{%[-+]?\s*generation\s*[-+]?%\}/.test(source),
     }
   } catch (error) {
-    throw badInput('template', (error as Error).message, { file })
+    throw badInput('template', cut((error as Error).message, 300), { file })
   }
 }
 

@@ -3,7 +3,7 @@
  * rewritten for its \s and flags; every other one is a stranger's and runs on the linear matcher (regexMatch.ts).
  */
 import { badInput } from '../util/fault.ts'
-import { quoted } from '../util/quote.ts'
+import { cut, quoted } from '../util/quote.ts'
 import { javaScript, javaScriptWord, oniguruma, wordClass } from './regexDialect.ts'
 import { findAll, hasMatch } from './regexMatch.ts'
 import { parseRegex } from './regexParse.ts'
@@ -107,6 +107,6 @@ const withFile = <T>(shape: Shape, read: () => T): T => {
   try {
     return read()
   } catch (error) {
-    return shape.fail(`is refused: ${(error as Error).message}`)
+    return shape.fail(`is refused: ${cut((error as Error).message, 300)}`)
   }
 }

@@ -4,6 +4,7 @@
  * under way is finished and saved; none is begun.
  */
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import type { MicroBatch } from './micro.ts'
 import { type Trainer, trainStep } from './step.ts'
 
@@ -151,7 +152,7 @@ const nextStep = async (
 }
 
 const noSuchMeasure = (name: string, known: readonly string[]) =>
-  badInput('bad-flag', `${JSON.stringify(name)} is not measured; there are ${known.join(', ')}`, {
+  badInput('bad-flag', `${quoted(name)} is not measured; there are ${known.join(', ')}`, {
     flag: '--best-metric',
   })
 

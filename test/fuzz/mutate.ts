@@ -1,5 +1,6 @@
 /** How inputs are made from others: bytes, numbers at their edges, pieces of a format's own words, and parts of JSON values. */
 import type { Random } from './random.ts'
+import type { Input } from './targets.ts'
 
 const edges = [0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff]
 const MOST = 2 ** 16
@@ -148,3 +149,17 @@ const instead = (value: unknown, r: Random, words: readonly string[]): unknown =
   }
   return words.length && r.once(3) ? r.pick(words) : r.pick(odd)()
 }
+
+/** A JSON text from one of the seeds, or from an input that led to something new, changed in a place or two. */
+export const changedText =
+  (seeds: readonly unknown[], words: readonly string[] = []) =>
+  (r: Random, found: readonly Input[]): string => {
+    const from = found.length && r.once(2) ? JSON.parse(found[r.int(found.length)] as string) : r.pick(seeds)
+    return JSON.stringify(changedJson(from, r, words)) ?? 'null'
+  }
+
+/** Half of them words in a row, half of them texts that are known to be good, changed. */
+export const speech =
+  (words: readonly string[], most: number, seeds: readonly Uint8Array[]) =>
+  (r: Random): string =>
+    seeds.length && r.once(2) ? Buffer.from(mutated(r.pick(seeds), seeds, words, r)).toString() : soup(words, most, r)

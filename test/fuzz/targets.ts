@@ -5,6 +5,7 @@
 import { fileTargets } from './fileTargets.ts'
 import { modelTargets } from './modelTargets.ts'
 import type { Random } from './random.ts'
+import { serverTargets } from './serverTargets.ts'
 import { textTargets } from './textTargets.ts'
 
 export type Input = Uint8Array | string
@@ -21,4 +22,4 @@ export type Target = {
   run(input: Input): unknown
 }
 
-export const targets: readonly Target[] = [...fileTargets, ...modelTargets, ...textTargets]
+export const targets: readonly Target[] = [...fileTargets, ...modelTargets, ...textTargets, ...serverTargets]

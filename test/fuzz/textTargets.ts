@@ -1,19 +1,12 @@
-/** Tokenizers, patterns, chat templates, settings, and what requests and answers of servers hold. */
+/** Tokenizers, patterns and chat templates. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import { parse } from 'yaml'
-import { z } from 'zod'
-import { check, settingsOf } from '../../src/cli/settings.ts'
-import { readAnswer, usageOf } from '../../src/generate/remoteAnswer.ts'
-import { chatSchema, completionSchema, readBody } from '../../src/serve/requests.ts'
 import { compileTemplate, renderTemplate } from '../../src/text/jinja/render.ts'
 import { linearPattern } from '../../src/text/pattern.ts'
 import { loadTokenizer } from '../../src/text/tokenizer.ts'
 import { bytesOf } from '../../src/util/bytes.ts'
-import { jsonOf, parseJson } from '../../src/util/json.ts'
-import { changedJson, mutated, soup } from './mutate.ts'
-import type { Random } from './random.ts'
-import type { Input, Target } from './targets.ts'
+import { changedText, speech } from './mutate.ts'
+import type { Target } from './targets.ts'
 
 const fixtures = new URL('../fixtures/text/', import.meta.url)
 const unzipped = (folder: string): Record<string, unknown>[] =>
@@ -225,89 +218,6 @@ const conversation = {
 }
 const limits = { work: 200_000, length: 2 ** 18, depth: 500, seconds: 5 }
 
-// ---- settings, requests, answers -----------------------------------------------------------------------------------------
-
-const settings = z.object({
-  model: z.string().optional(),
-  steps: z.number().optional(),
-  data: z.array(z.string()).optional(),
-})
-const yamlWords = [
-  'model',
-  'steps',
-  'data',
-  ': ',
-  '\n',
-  '- ',
-  '  ',
-  '[',
-  ']',
-  '{',
-  '}',
-  ',',
-  '"',
-  "'",
-  '|',
-  '>',
-  '&a ',
-  '*a',
-  '<<: ',
-  '!!binary',
-  '? ',
-  '1',
-  '1e9',
-  '.inf',
-  'null',
-  '~',
-  '#',
-  '%YAML',
-  '---\n',
-  '\t',
-  '0x1f',
-  '__proto__',
-]
-const requests: unknown[] = [
-  {
-    model: 'm',
-    messages: conversation.messages,
-    temperature: 0.5,
-    top_p: 0.9,
-    stop: ['x'],
-    logit_bias: { '1': 2 },
-    n: 2,
-  },
-  {
-    model: 'm',
-    prompt: ['a', 'b'],
-    max_tokens: 5,
-    logprobs: 2,
-    seed: 1,
-    stream: true,
-    stream_options: { include_usage: true },
-  },
-  { model: 'm', prompt: [1, 2, 3], presence_penalty: 1, frequency_penalty: -1, echo: true },
-]
-const answers: unknown[] = [
-  {
-    choices: [{ message: { content: 'a', role: 'assistant' }, finish_reason: 'stop' }],
-    usage: { prompt_tokens: 1, completion_tokens: 2 },
-  },
-  { choices: [{ text: 'a', finish_reason: 'length' }], usage: null },
-]
-
-const changedText =
-  (seeds: readonly unknown[], words: readonly string[] = []) =>
-  (r: Random, found: readonly Input[]): string => {
-    const from = found.length && r.once(2) ? JSON.parse(found[r.int(found.length)] as string) : r.pick(seeds)
-    return JSON.stringify(changedJson(from, r, words)) ?? 'null'
-  }
-
-/** Half of them words in a row, half of them texts that are known to be good, changed. */
-const speech =
-  (words: readonly string[], most: number, seeds: readonly Uint8Array[]) =>
-  (r: Random): string =>
-    seeds.length && r.once(2) ? Buffer.from(mutated(r.pick(seeds), seeds, words, r)).toString() : soup(words, most, r)
-
 export const textTargets: readonly Target[] = [
   {
     name: 'tokenizer',
@@ -355,90 +265,6 @@ export const textTargets: readonly Target[] = [
     run: (input) => {
       const { text, spans } = renderTemplate(compileTemplate(input as string), conversation, { limits })
       for (const [from, to] of spans) if (from > to || to > text.length) throw new Error(`spans ${spans}`)
-    },
-  },
-  {
-    name: 'settings',
-    weight: 1,
-    isText: true,
-    make: speech(yamlWords, 24, [Buffer.from('model: x\nsteps: 3\ndata:\n- a\n- b\n')]),
-    run: (input) => {
-      const value = settingsOf(input as string, 'x.yaml', parse)
-      if (typeof value === 'object' && value !== null && !Array.isArray(value)) check(settings, value as Json)
-    },
-  },
-  {
-    name: 'request',
-    weight: 4,
-    isText: true,
-    make: changedText(requests),
-    run: (input) => {
-      const body = JSON.parse(input as string)
-      readBody(body !== null && typeof body === 'object' && 'prompt' in body ? completionSchema : chatSchema, body)
-    },
-  },
-  {
-    name: 'answer',
-    weight: 6,
-    isText: true,
-    make: changedText(answers),
-    run: (input) => {
-      const body = jsonOf(input as string, { file: 'x' })
-      usageOf(body)
-      const answer = readAnswer((input as string).includes('"message"') ? 'chat' : 'text', body)
-      if (typeof answer !== 'string' && typeof answer.text !== 'string') throw new Error('an answer without a text')
-    },
-  },
-  {
-    name: 'json-text',
-    weight: 10,
-    isText: true,
-    make: (r) =>
-      soup(
-        [
-          '{',
-          '}',
-          '[',
-          ']',
-          '"a"',
-          ':',
-          ',',
-          '1',
-          '-0',
-          '1e5',
-          'null',
-          'true',
-          '"\\u00e9"',
-          '"',
-          '\\',
-          ' ',
-          '\n',
-          '01',
-          '.5',
-        ],
-        14,
-        r,
-      ),
-    run: (input) => {
-      const text = input as string
-      let offset = -1
-      let mine: unknown
-      try {
-        mine = parseJson(text, (at) => {
-          offset = at
-          return new SyntaxError('refused')
-        })
-      } catch (error) {
-        if (offset < 0 || offset > text.length) throw error
-      }
-      if (offset < 0) return JSON.stringify(mine)?.length
-      let sound = true
-      try {
-        JSON.parse(text)
-      } catch {
-        sound = false
-      }
-      if (sound) throw new Error('JSON that was refused')
     },
   },
 ]

@@ -8,6 +8,7 @@ import { modelOfRun } from '../../runs/find.node.ts'
 import { loadTokenizerFolder, noTokenizer } from '../../text/tokenizer.node.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { atPlace, badInput, type Where } from '../../util/fault.ts'
+import { quoted } from '../../util/quote.ts'
 import { type Context, command } from '../command.ts'
 
 const schema = z.object({
@@ -54,7 +55,7 @@ const decode = (tokenizer: Tokenizer, text: string, { out }: Context) => {
   const parts = text.split(/[\s,[\]]+/).filter(Boolean)
   const bad = parts.find((part) => !/^\d+$/.test(part) || tokenizer.idToToken(Number(part)) === undefined)
   if (bad !== undefined)
-    throw badInput('bad-flag', `${JSON.stringify(bad)} is no id of this tokenizer; ids are below ${tokenizer.size}`, {
+    throw badInput('bad-flag', `${quoted(bad)} is no id of this tokenizer; ids are below ${tokenizer.size}`, {
       flag: '--decode',
     })
   return out.line({ text: tokenizer.decode(parts.map(Number)) })

@@ -12,6 +12,7 @@ import { openModel } from '../../passes/open.node.ts'
 import { rewardOf, scoresOf } from '../../passes/scores.ts'
 import { sameTokenizer } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
+import { quoted } from '../../util/quote.ts'
 import { readBy } from '../encoder.ts'
 import type { WarningEvent } from '../recipe.ts'
 import { readRewardNotes } from '../reward/saved.ts'
@@ -40,7 +41,7 @@ export const modelReward = async (
   if ((tokenizer === undefined) !== (encoding.tokenizer === undefined))
     throw badInput(
       'reward-tokenizer',
-      `${JSON.stringify(name)}: one of policy and reward model has a tokenizer and the other has none, so they share neither text nor ids`,
+      `${quoted(name)}: one of policy and reward model has a tokenizer and the other has none, so they share neither text nor ids`,
       { flag: '--reward' },
     )
   const shared = tokenizer === undefined || (await sameTokenizer({ dir: opened.dir, adapter }, place)) === true
@@ -79,7 +80,7 @@ const strayIn = (trees: readonly (Tree | undefined)[], size: number): number | u
 const requireKnownIds = (name: string, trees: readonly (Tree | undefined)[], size: number) => {
   const stray = strayIn(trees, size)
   if (stray !== undefined)
-    throw badInput('reward-tokenizer', `${JSON.stringify(name)} has ${size} token ids, and an answer holds ${stray}`, {
+    throw badInput('reward-tokenizer', `${quoted(name)} has ${size} token ids, and an answer holds ${stray}`, {
       flag: '--reward',
     })
 }
@@ -89,7 +90,7 @@ type Scale = { bias: number; mean: number; std: number }
 const scaleOf = async (name: string, dir: string, normalise: boolean): Promise<Scale> => {
   const notes = await readRewardNotes(dir)
   if (normalise && !notes)
-    throw badInput('bad-flag', `${JSON.stringify(name)} was saved without a mean and a deviation of its rewards`, {
+    throw badInput('bad-flag', `${quoted(name)} was saved without a mean and a deviation of its rewards`, {
       flag: '--normalize-rewards',
     })
   return { bias: notes?.bias ?? 0, ...(normalise ? { mean: notes!.mean, std: notes!.std } : { mean: 0, std: 1 }) }

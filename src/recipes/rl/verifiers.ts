@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { badInput, runFailure } from '../../util/fault.ts'
-import { quoted } from '../../util/quote.ts'
+import { cut, quoted } from '../../util/quote.ts'
 import { withinTime } from '../../util/withinTime.node.ts'
 import { numberText } from '../../util/written.ts'
 import { equal, lastSum, numberAtStart } from './arithmetic.ts'
@@ -79,7 +79,7 @@ const compile = (source: string): ((text: string) => boolean) => {
     return (text) => regex.test(text)
   } catch (error) {
     // The engine repeats the pattern, then says what is wrong
-    throw refuse((error as Error).message.replace(/^.*\/\w*: /s, ''))
+    throw refuse(cut((error as Error).message.replace(/^.*\/\w*: /s, ''), 200))
   }
 }
 
@@ -124,7 +124,7 @@ const readSchema = async (file: string): Promise<z.ZodType> => {
   try {
     return z.fromJSONSchema(JSON.parse(text))
   } catch (error) {
-    throw badInput('bad-file', `is no JSON schema: ${(error as Error).message}`, { file })
+    throw badInput('bad-file', `is no JSON schema: ${cut((error as Error).message, 200)}`, { file })
   }
 }
 

@@ -3,6 +3,7 @@
  * so does white space before a block on its line; `-` takes all white space on its side, `+` keeps it.
  */
 
+import { quoted } from '../../util/quote.ts'
 import { whole } from './integers.ts'
 import { space, strip } from './pytext.ts'
 import type { Int } from './values.ts'
@@ -113,9 +114,9 @@ export const tokenize = (template: string): Token[] => {
     const skipped = match(rules.space)
     if (skipped) return pass(at + skipped[0].length)
     const type = (['float', 'integer', 'name', 'string', 'operator'] as const).find((rule) => match(rules[rule]))
-    if (!type) return fail(`unexpected ${JSON.stringify(source[at])}`)
+    if (!type) return fail(`unexpected ${quoted(source[at])}`)
     const [text] = match(rules[type])!
-    if (type === 'name' && /^\p{N}/u.test(text)) fail(`${JSON.stringify(text)} is no name`)
+    if (type === 'name' && /^\p{N}/u.test(text)) fail(`${quoted(text)} is no name`)
     if (type === 'operator') balance(open, text)
     if (type === 'float') tokens.push({ type, value: Number(text.replaceAll('_', '')), line })
     else if (type === 'integer') tokens.push({ type, value: whole(text.replaceAll('_', '')), line })
@@ -134,7 +135,7 @@ export const tokenize = (template: string): Token[] => {
       (whole, x, u, long, octal, char) => {
         if (x || u || long) return point(Number.parseInt(x ?? u ?? long, 16))
         if (octal) return point(Number.parseInt(octal, 8))
-        if ('xuU'.includes(char)) return fail(`a wrong escape in ${JSON.stringify(text)}`)
+        if ('xuU'.includes(char)) return fail(`a wrong escape in ${quoted(text)}`)
         return simpleEscapes[char] ?? whole
       },
     )
