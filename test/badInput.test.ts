@@ -157,7 +157,7 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     'texts without a tokenizer',
     'dpo',
     () => ({ model: fixture('models/llama-tied') }),
-    /llama-tied: has no tokenizer\.json; the rows hold text: give input_ids/,
+    /hh-excerpt\.jsonl\.gz, line 1, row 0: holds text, and \S+llama-tied has no tokenizer\.json/,
   ],
   // the rows
   [

@@ -62,7 +62,7 @@ describe('a wrong command line ends with 2, one message, and nothing on stdout',
     [['sft', '--data', 'd'], '--model: is required'],
     [['inspect', 'no/such/model'], 'no/such/model'],
     [['runs', 'show', 'nothing'], 'nothing: there is no run of this name'],
-    [['sft', '--config', 'none.yaml'], '--config: cannot be read'],
+    [['sft', '--config', 'none.yaml'], 'none.yaml: cannot be read'],
   ])('%j', (argv, message) => {
     const { status, stdout, stderr } = attune(...argv)
     expect(stderr).toContain(message)

@@ -51,7 +51,7 @@ describe('kill -9', () => {
   it.each([
     ['before run.json', 5],
     ['writing a checkpoint', 0.5],
-    ['writing the result', 0.97],
+    ['writing the result', 0.94],
   ])('%s', async (phase, moment) => {
     const name = `killed-${moment}`
     const kill = moment < 1 ? Math.round(moment * operations) : moment

@@ -2,8 +2,8 @@
 import { resolveModel } from '../checkpoint/hub.node.ts'
 import type { Encoder } from '../data/examples.ts'
 import { modelOfRun } from '../runs/find.node.ts'
-import { loadTokenizerFolder, noTokenizer } from '../text/tokenizer.node.ts'
-import { Fault } from '../util/fault.ts'
+import { loadTokenizerFolder, withoutTokenizer } from '../text/tokenizer.node.ts'
+import { badInput, Fault } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 
 export type Place = { dir: string; adapter?: string }
@@ -23,7 +23,10 @@ export const idsOnly = (dir: string): Encoder => ({
   addsEos: false,
   size: 0,
   encode: () => {
-    throw noTokenizer(dir, '; the rows hold text: give input_ids, or a model with a tokenizer')
+    throw badInput(
+      'no-tokenizer',
+      `holds text, and ${dir} ${withoutTokenizer(dir)}; give input_ids, or a model with a tokenizer`,
+    )
   },
 })
 

@@ -99,7 +99,7 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
     ...(await startEvent(parts, progress.step, totalSteps)),
     ...(parts.objective && { objective: parts.objective }),
   }
-  if (progress.step === 0) yield* [...examples.warnings, ...oddRows(examples.train)]
+  if (!state) yield* [...examples.warnings, ...oddRows(examples.train)]
   if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   let evaluated = false

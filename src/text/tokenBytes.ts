@@ -5,6 +5,7 @@
 import type { Decoder } from './decode.ts'
 import { fallbackByte, tokenBytes } from './decode.ts'
 import { utf8 } from './unicode.ts'
+import { workFor } from './work.ts'
 
 /** Bytes of a token of the vocabulary, as it is written there. */
 export const bytesOfToken = (decoder: Decoder | undefined): ((token: string) => Uint8Array) => {
@@ -18,12 +19,17 @@ export const bytesOfToken = (decoder: Decoder | undefined): ((token: string) => 
   }
 }
 
-const alone = (steps: readonly Decoder[]) => (token: string) =>
-  steps.reduce((now: string[], step) => step.decode(now), [token]).join('')
+const alone = (steps: readonly Decoder[]) => (token: string) => {
+  const work = workFor(token.length)
+  return steps.reduce((now: string[], step) => step.decode(now, work), [token]).join('')
+}
 
 /** For decoders that treat the first token in another way: what it adds to one before it. */
 const behindAnother = (decoder: Decoder | undefined) => {
   if (!decoder) return (token: string) => token
-  const before = decoder.decode(['a']).join('')
-  return (token: string) => decoder.decode(['a', token]).join('').slice(before.length)
+  return (token: string) =>
+    decoder
+      .decode(['a', token])
+      .join('')
+      .slice(decoder.decode(['a']).join('').length)
 }

@@ -27,8 +27,12 @@ export const loadTokenizerFolder = async (dir: string, adapter?: string): Promis
 const otherVocabularies =
   /^(vocab\.(json|txt)|merges\.txt|(tokenizer|spiece|sentencepiece|spm)\.model|.*\.bpe\.model|tekken\.json|.*\.tiktoken)$/
 
-/** What to say of a folder whose tokenizer.json is missing where text is to be read. `otherwise` is the way out without one. */
-export const noTokenizer = (folder: string, otherwise = ''): Fault => {
+/** What to say of a folder whose tokenizer.json is missing where text is to be read. */
+export const noTokenizer = (folder: string): Fault =>
+  badInput('no-tokenizer', withoutTokenizer(folder), { file: folder })
+
+/** The same as the rest of a sentence about the folder: "has no tokenizer.json", and how to make one of what it has. */
+export const withoutTokenizer = (folder: string): string => {
   const found = existsSync(folder)
     ? readdirSync(folder)
         .filter((name) => otherVocabularies.test(name))
@@ -37,7 +41,7 @@ export const noTokenizer = (folder: string, otherwise = ''): Fault => {
   const convert = found.length
     ? `, and attune does not read ${found.join(', ')}; make one with transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)`
     : ''
-  return badInput('no-tokenizer', `has no tokenizer.json${convert}${otherwise}`, { file: folder })
+  return `has no tokenizer.json${convert}`
 }
 
 /** Whether two models cut texts alike; undefined where one of them has no tokenizer.json. */

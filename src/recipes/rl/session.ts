@@ -52,7 +52,7 @@ async function* trained(
   yield await started(ground, begin.progress.step, totalSteps)
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
   else yield* startWarnings(ground)
-  if (begin.progress.step === 0) yield* oddRows(prompts, unusedPrompts)
+  if (!begin.state) yield* oddRows(prompts, unusedPrompts)
   const course = await openCourse(ground, method, channel, begin.rollout)
   /** What was begun for a reader who has left counts for nothing. */
   const unlessOver = <T>(made: T): T => {
