@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { parseJson } from '../dist/data/json.js'
+import { parseJson } from '../dist/util/json.js'
 import { compileTemplate, renderTemplate } from '../dist/text/jinja/render.js'
 import { documents, templateCases } from './templateCases.mjs'
 

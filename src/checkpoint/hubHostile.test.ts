@@ -1,115 +1,62 @@
-/** A hub that means ill: where the token goes, and answers that are none. Servers on the loopback, each port an origin. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
+/** A hub that means ill: where the token goes, and answers that are none. `npm run attack` goes on with answers at random. */
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { resolveModel } from './hub.node.ts'
+import {
+  commit,
+  file,
+  type HostileHub,
+  honest,
+  honestAnswers,
+  json,
+  openHostileHub,
+  outcome,
+  secret,
+} from '../../test/support/hostileHub.ts'
 
-const commit = 'a'.repeat(40)
-const secret = 'hf_secret'
-const answers = {
-  revision: { _id: '1', id: 'team/thing', sha: commit, lastModified: 0 } as unknown,
-  tree: ['config.json', 'model.safetensors'].map((path) => ({
-    type: 'file',
-    path,
-    size: 2,
-    oid: '9e26dfeeb6e641a33dae4961196235bdb965b21b',
-  })) as unknown,
-}
-
-let base = ''
-let servers: Server[] = []
-let elsewhere = ''
-/** The paths that the other origin was asked for, with the token that came along. */
-let leaked: string[] = []
-let answer: (what: 'revision' | 'tree' | 'file', reply: ServerResponse, request: IncomingMessage) => void
-
-const listen = async (handle: (request: IncomingMessage, reply: ServerResponse) => void) => {
-  const server = createServer(handle)
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-const kindOf = (url: string) => (url.includes('/revision/') ? 'revision' : url.includes('/tree/') ? 'tree' : 'file')
-
-const json = (reply: ServerResponse, value: unknown, headers: object = {}) =>
-  reply.writeHead(200, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value))
-
-const file = (reply: ServerResponse, request: IncomingMessage) =>
-  request.headers.range
-    ? reply.writeHead(206, { etag: '"x"', 'content-range': 'bytes 0-0/2' }).end('{')
-    : reply.writeHead(200, { etag: '"x"' }).end('{}')
-
-const honest: typeof answer = (what, reply, request) =>
-  what === 'file' ? file(reply, request) : json(reply, answers[what])
-
+let hub: HostileHub
 beforeEach(async () => {
-  base = mkdtempSync(join(tmpdir(), 'attune-hostile-hub-'))
-  ;[servers, leaked, answer] = [[], [], honest]
-  elsewhere = await listen((request, reply) => {
-    leaked.push(`${request.url} ${request.headers.authorization}`)
-    honest(kindOf(request.url!), reply, request)
-  })
-  vi.stubEnv('HF_ENDPOINT', await listen((request, reply) => answer(kindOf(request.url!), reply, request)))
-  vi.stubEnv('HF_HOME', base)
-  vi.stubEnv('HF_TOKEN', secret)
-  for (const name of ['HF_TOKEN_PATH', 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HUB_OFFLINE'])
-    vi.stubEnv(name, undefined)
+  hub = await openHostileHub()
 })
-
-afterEach(() => {
-  for (const server of servers) {
-    server.closeAllConnections()
-    server.close()
-  }
-  vi.unstubAllEnvs()
-  rmSync(base, { recursive: true })
-})
-
-const outcome = () =>
-  resolveModel('team/thing').then(
-    () => 'done',
-    (error) => `${error.name}: ${error.message}`,
-  )
+afterEach(() => hub.close())
 
 describe('the token', () => {
   const statuses = [301, 302, 303, 307, 308]
   const cases = statuses.flatMap((status) => (['revision', 'tree', 'file'] as const).map((what) => ({ status, what })))
 
   it.each(cases)('stays at home where $what is redirected to another origin by $status', async ({ status, what }) => {
-    answer = (asked, reply, request) =>
+    hub.answer = (asked, reply, request) =>
       asked === what
-        ? reply.writeHead(status, { location: `${elsewhere}${request.url}`, 'x-cache': 'Hit from cloudfront' }).end()
+        ? reply
+            .writeHead(status, { location: `${hub.elsewhereUrl}${request.url}`, 'x-cache': 'Hit from cloudfront' })
+            .end()
         : honest(asked, reply, request)
     await outcome()
-    expect(leaked.length).toBeGreaterThan(0)
-    expect(leaked.join('\n')).not.toContain(secret)
+    expect(hub.leaked.length).toBeGreaterThan(0)
+    expect(hub.leaked.join('\n')).not.toContain(secret)
   })
 
   it('stays at home where the other origin says that it is a cache of the hub', async () => {
-    servers[0].removeAllListeners('request')
-    servers[0].on('request', (request, reply) => {
-      leaked.push(`${request.url} ${request.headers.authorization}`)
+    hub.elsewhere = (_, reply, request) => {
       reply.setHeader('x-cache', 'Hit from cloudfront')
       file(reply, request)
-    })
-    answer = (asked, reply, request) =>
-      asked === 'file' ? reply.writeHead(302, { location: `${elsewhere}/stored` }).end() : honest(asked, reply, request)
+    }
+    hub.answer = (asked, reply, request) =>
+      asked === 'file'
+        ? reply.writeHead(302, { location: `${hub.elsewhereUrl}/stored` }).end()
+        : honest(asked, reply, request)
     await outcome()
-    expect(leaked.length).toBeGreaterThan(1)
-    expect(leaked.join('\n')).not.toContain(secret)
+    expect(hub.leaked.length).toBeGreaterThan(1)
+    expect(hub.leaked.join('\n')).not.toContain(secret)
   })
 
   it('stays at home where the next page of a list is on another origin', async () => {
-    answer = (asked, reply, request) =>
+    hub.answer = (asked, reply, request) =>
       asked === 'tree'
-        ? json(reply, answers.tree, { link: `<${elsewhere}/api/models/team/thing/tree/x>; rel="next"` })
+        ? json(reply, honestAnswers.tree, { link: `<${hub.elsewhereUrl}/api/models/team/thing/tree/x>; rel="next"` })
         : honest(asked, reply, request)
     await outcome()
-    expect(leaked).toEqual(['/api/models/team/thing/tree/x undefined'])
+    expect(hub.leaked).toEqual(['/api/models/team/thing/tree/x undefined'])
   })
 
   it.each(['hf_a\nhost: evil', 'hf_a b', 'hf_\u001b[31m', 'secret', 'hf_'])(
@@ -141,21 +88,22 @@ describe('answers that are not a hub’s', () => {
   const wrong = [null, 5, 'x', {}, [null], [5], [{}], [[]], [{ type: 'file', path: null, size: 1, oid: commit }]]
 
   it.each(wrong.map((value) => ({ value })))('as a list of files: $value', async ({ value }) => {
-    answer = (asked, reply, request) => (asked === 'tree' ? json(reply, value) : honest(asked, reply, request))
+    hub.answer = (asked, reply, request) => (asked === 'tree' ? json(reply, value) : honest(asked, reply, request))
     expect(await outcome()).toMatch(/^Fault: .*(is not a hub's|no weights)/)
   })
 
   it.each([null, 5, [], {}, { sha: 5 }, { sha: '../../x' }].map((value) => ({ value })))(
     'as a revision: $value',
     async ({ value }) => {
-      answer = (asked, reply, request) => (asked === 'revision' ? json(reply, value) : honest(asked, reply, request))
+      hub.answer = (asked, reply, request) =>
+        asked === 'revision' ? json(reply, value) : honest(asked, reply, request)
       expect(await outcome()).toMatch(/^Fault: .*(is not a hub's|names no commit)/)
     },
   )
 
   it('as a list that never ends', async () => {
     let page = 0
-    answer = (asked, reply, request) =>
+    hub.answer = (asked, reply, request) =>
       asked === 'tree'
         ? json(reply, [], { link: `<http://${request.headers.host}${request.url}&cursor=${page++}>; rel="next"` })
         : honest(asked, reply, request)
@@ -164,7 +112,7 @@ describe('answers that are not a hub’s', () => {
   })
 
   it('as an answer of the API without an end', async () => {
-    answer = (asked, reply, request) => {
+    hub.answer = (asked, reply, request) => {
       if (asked !== 'tree') return honest(asked, reply, request)
       reply.writeHead(200, { 'content-type': 'application/json' })
       const fill = () => {
@@ -178,13 +126,13 @@ describe('answers that are not a hub’s', () => {
 
   it('as names that leave the cache, or that no folder takes', async () => {
     const names = ['../x.json', 'a\u0000.json', `${'n'.repeat(300)}.json`, 'a\u001b.json', 'C:\\x.json', '/etc/x.json']
-    const entry = (path: string) => ({ ...(answers.tree as object[])[0], path })
-    answer = (asked, reply, request) =>
+    const entry = (path: string) => ({ ...(honestAnswers.tree as object[])[0], path })
+    hub.answer = (asked, reply, request) =>
       asked === 'tree'
         ? json(reply, [...names, 'config.json', 'model.safetensors'].map(entry))
         : honest(asked, reply, request)
     expect(await outcome()).toBe('done')
-    expect(readdirSync(join(base, 'hub/models--team--thing/snapshots', commit)).sort()).toEqual([
+    expect(readdirSync(join(hub.base, 'hub/models--team--thing/snapshots', commit)).sort()).toEqual([
       'config.json',
       'model.safetensors',
     ])
