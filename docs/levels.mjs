@@ -196,7 +196,8 @@ const target = join(here, 'levels')
 const plots = readdirSync(at('compare', 'plots'))
 const figures = [
   'Made by `node docs/levels.mjs FOLDER`.',
-  ...found.words,
+  // What it says of levels against each other one reward model a level cannot show
+  ...found.words.filter((text) => text.startsWith('Against the SFT policy')),
   'Mean reward in standard deviations of the SFT policy under each judge, with 95 % intervals over prompts · as the judge gives it:',
   table([['', ...judges], ...rewards]),
   'Win rates in percent with 95 % intervals over prompts; p of the paired permutation test, corrected; at equal length; over training seeds:',

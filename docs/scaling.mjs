@@ -57,11 +57,15 @@ const figures = [
   `Of \`attune scaling --preset ${preset}${tokenizer ? ` --tokenizer ${tokenizer}` : ''} --seeds ${seeds}\`; written by \`node docs/scaling.mjs FOLDER\`.`,
   ...words,
   table([['hidden size', 'layers', 'weights in blocks', 'seeds', 'compute', 'loss at the end', 'exact'], ...sizes]),
-  'The best size for a budget:',
-  table([['compute', 'hidden size', 'loss', 'of resamples'], ...budgets]),
+  ...(budgets.length
+    ? [
+        'The lowest loss where every size was trained with as much compute:',
+        table([['compute', 'hidden size', 'loss', 'of resamples'], ...budgets]),
+      ]
+    : []),
   ...(against.length
     ? [
-        'Self-play less supervised training at equal compute, with 95 % intervals; exact answers in percentage points. "Whole" counts the helper.',
+        'Self-play less supervised training at equal compute, which has another learning rate, with 95 % intervals; exact answers in percentage points. "Whole" counts the helper.',
         table([
           ['method', 'hidden size', 'loss', 'exact', 'loss, own', 'exact, own', 'loss, whole', 'exact, whole'],
           ...against,
