@@ -9,19 +9,6 @@ import { phi3 } from './phi3.ts'
 import { classifier } from './scored.ts'
 import { refuseUnsupported } from './unsupported.ts'
 
-export const architectures: readonly Architecture[] = [
-  llama,
-  mistral,
-  qwen2,
-  qwen3,
-  smollm3,
-  gemma,
-  gemma2,
-  gemma3,
-  phi3,
-  gpt2,
-]
-
 /** The language model of each `model_type`, for files that name no architecture, or the bare model without a head. */
 const byModelType: Readonly<Record<string, Architecture>> = {
   llama,
@@ -35,6 +22,8 @@ const byModelType: Readonly<Record<string, Architecture>> = {
   phi3,
   gpt2,
 }
+
+export const architectures: readonly Architecture[] = Object.values(byModelType)
 
 /** LlamaModel, Gemma3TextModel: what transformers saves of a model without its head. */
 const isBare = (name: string) => /^\w+Model$/.test(name) && !name.endsWith('LMHeadModel')

@@ -13,7 +13,7 @@ import type { LoopEvent, Measured } from '../train/loop.ts'
 import type { CustomLoss } from './losses.ts'
 import { placesOf } from './places.ts'
 import { endWithPush } from './push.ts'
-import { refuseUnread } from './unread.ts'
+import { refuseUnused } from './unusedSettings.ts'
 
 /** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
 export type Metrics = Record<string, number>
@@ -113,7 +113,7 @@ export const recipe = <S extends z.ZodObject>(
   schema,
   async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
     const { output, resume, pushToHub, reportTo } = config as unknown as Stored
-    if (!resume) refuseUnread(schema, config)
+    if (!resume) refuseUnused(schema, config)
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
     const places = await placesOf(config)
     const defaults = defaultsOf(schema)

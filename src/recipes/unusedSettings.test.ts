@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
 import { grpoSchema, reinforceSchema } from './rlSchema.ts'
 import { preferenceSchema, spinSchema } from './schema.ts'
-import { refuseUnread } from './unread.ts'
+import { refuseUnused } from './unusedSettings.ts'
 
 const files = { model: 'm', data: ['d'], output: 'o' }
 const check = (schema: typeof preferenceSchema, settings: object) =>
-  refuseUnread(schema, schema.parse({ ...files, ...settings }))
+  refuseUnused(schema, schema.parse({ ...files, ...settings }))
 
 it.each<[object, string]>([
   [{ simpoGamma: 1 }, '--simpo-gamma'],

@@ -41,7 +41,7 @@ const readers: Readonly<Record<string, readonly [reads: (s: Settings) => boolean
 }
 
 /** Throws a Fault 'bad-flag' for a setting that nothing would read. */
-export const refuseUnread = (schema: z.ZodObject, settings: Settings): void => {
+export const refuseUnused = (schema: z.ZodObject, settings: Settings): void => {
   for (const [name, [reads, needs]] of Object.entries(readers)) {
     if (!(name in schema.shape) || reads(settings)) continue
     const standard = (schema.shape[name] as z.ZodType).safeParse(undefined).data
