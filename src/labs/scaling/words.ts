@@ -48,12 +48,14 @@ export const methodTitles: Record<Method, string> = { sft: 'SFT', spin: 'SPIN', 
 /** What the comparison at equal compute can and cannot say. */
 const selfPlayText = (comparisons: readonly Comparison[], { selfPlay, sizes }: Plan): string[] => {
   if (!comparisons.length) return []
-  const methods = [...new Set(comparisons.map(({ method }) => methodTitles[method]))].join(', ')
+  const titles = [...new Set(comparisons.map(({ method }) => methodTitles[method]))]
+  const methods =
+    titles.length > 1 ? `${titles.slice(0, -1).join(', ')} and ${titles.at(-1)} stand` : `${titles[0]} stands`
   const rates = sizes.map(({ learningRate }) => learningRate)
   const range = [...new Set([Math.min(...rates), Math.max(...rates)])].join(' to ')
   const seeds = Math.min(...comparisons.map(({ own, whole }) => (own ?? whole)?.seeds ?? 1))
   return [
-    `${methods} ${comparisons.length > 1 ? 'stand' : 'stands'} beside supervised training at equal compute. Which is better cannot be said from that: self-play learns at ${selfPlay.learningRate}, supervised training at a constant ${range}, and a smaller rate at the end lowers the loss by itself. The rival that is missing is supervised training that goes on from the same weights at ${selfPlay.learningRate}.`,
+    `${methods} beside supervised training at equal compute. Which is better cannot be said from that: self-play learns at ${selfPlay.learningRate}, supervised training at a constant ${range}, and a smaller rate at the end lowers the loss by itself. The rival that is missing is supervised training that goes on from the same weights at ${selfPlay.learningRate}.`,
     `Supervised training is taken at the least of all its evaluations on the held-out sums, self-play at the least of a few, and the intervals are not corrected for how many there are.${seeds === 1 ? ' One seed gives no interval at all.' : ''}`,
   ]
 }
