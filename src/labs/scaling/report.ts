@@ -57,7 +57,7 @@ ${words.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
 }
 
 const lossNote =
-  'Each curve is one size, the mean over seeds with the range of the seeds; dashed: the lowest of them where every size was trained with as much; straight: the power law fitted to it. Compute leaves out the embedding and the logit layer.'
+  'Each curve is one size, the mean over seeds with the range of the seeds; dashed: the lowest of them where every size was trained with as much; straight, where one fits: a power law. Compute leaves out the embedding and the logit layer.'
 
 const sizeName = (hidden: number) => `hidden ${hidden}`
 
