@@ -12,6 +12,7 @@ import { compressors, decompressSnappy, decompressZstd } from 'hyparquet-compres
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput, Fault } from '../util/fault.ts'
 import { badUtf8, decodeUtf8, parseJson } from '../util/json.ts'
+import { noteNumber } from '../util/written.ts'
 import type { RawRecord } from './check.ts'
 import { MAX_LINE } from './lines.ts'
 import { type ColumnDecoder, checkPage, checkThrift, type Page, packedPart, pagesOf } from './parquetGuard.ts'
@@ -200,8 +201,20 @@ const openLeaf = async (
       },
     )
   const decoder = { ...meta, pathInSchema: meta.path_in_schema, element, schemaPath, parsers: parsers as never }
-  return { path: meta.path_in_schema, take: cursor(pages, (page, open) => decoded(bytes, page, decoder, unpack, open)) }
+  const take = cursor(pages, (page, open) => decoded(bytes, page, decoder, unpack, open))
+  const isFloat = element.type === 'DOUBLE' || element.type === 'FLOAT'
+  // Inside of messages a whole float is another text than an integer
+  return {
+    path: meta.path_in_schema,
+    take: isFloat && meta.path_in_schema.length > 1 ? (n) => asFloats(take(n)) : take,
+  }
 }
+
+/** Whole numbers of a column of floats as objects, which `plain` knows; lists of them too. */
+const asFloats = (values: unknown[]): unknown[] =>
+  values.map((value) =>
+    Array.isArray(value) ? asFloats(value) : Number.isInteger(value) ? Object(value as number) : value,
+  )
 
 const checkKind = (path: SchemaTree[]) => {
   if (path.length > MAX_DEPTH) throw new Error(`it is nested ${path.length} deep`)
@@ -285,13 +298,40 @@ const plain = (value: unknown, where: { file: string; row: number; column: strin
   if (value === BAD_TEXT) throw badUtf8(where)
   if (value === undefined || value === null) return null
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
+  if (value instanceof Number) return Number(value)
   if (value instanceof Date) {
     if (Number.isNaN(value.getTime())) throw badInput('bad-value', 'is no date that there is', where)
     return value.toISOString()
   }
   if (ArrayBuffer.isView(value)) return Array.from(value as Uint8Array)
-  if (Array.isArray(value)) return value.map((item) => plain(item, where, budget))
-  if (typeof value === 'object')
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item, where, budget)]))
+  if (Array.isArray(value)) {
+    const list = value.map((item) => inside(item, where, budget))
+    for (let i = 0; i < list.length; i++) note(list, i, value[i])
+    return list
+  }
+  if (typeof value === 'object') {
+    const entries = Object.entries(value)
+    const object = Object.fromEntries(entries.map(([key, item]) => [key, inside(item, where, budget)]))
+    for (const [key, item] of entries) note(object, key, item)
+    return object
+  }
   return value
+}
+
+const isLong = (value: unknown): value is bigint => typeof value === 'bigint' && !Number.isSafeInteger(Number(value))
+
+/** Inside of a list or an object a long integer stays a number, and its holder notes its digits. */
+const inside = (value: unknown, where: Parameters<typeof plain>[1], budget: Budget) =>
+  isLong(value) ? Number(value) : plain(value, where, budget)
+
+/** What a plain number does not say: a whole float, a long integer. */
+const note = (holder: object, key: string | number, value: unknown) => {
+  if (isLong(value)) noteNumber(holder, key, String(value))
+  else if (value instanceof Number) noteNumber(holder, key, floatText(Number(value)))
+}
+
+/** A whole float as Python writes it into JSON: 1.0, -0.0, 1e+20. */
+const floatText = (value: number): string => {
+  const text = Object.is(value, -0) ? '-0' : Math.abs(value) >= 1e16 ? value.toExponential() : String(value)
+  return text.includes('e') ? text : `${text}.0`
 }
