@@ -13,7 +13,7 @@ export class Fault extends Error {
   readonly where: Where
 
   constructor(code: string, message: string, where: Where = {}, exitCode: 1 | 2 = 2) {
-    super(cut(visible(prefix(where) + message), 2000))
+    super(cut(visible(prefix(where) + message), 1900))
     this.code = code
     this.where = where
     this.exitCode = exitCode

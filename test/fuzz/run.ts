@@ -15,7 +15,7 @@ const MEMORY = 1.5 * 2 ** 30
 const KEPT = 200
 /** Larger inputs are not changed further: most are one part repeated. */
 const LARGE = 2 ** 13
-const LONGEST_MESSAGE = 2_100
+const LONGEST_MESSAGE = 2_000
 
 export type Watch = (input: Input) => void
 

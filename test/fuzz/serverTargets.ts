@@ -155,7 +155,11 @@ export const serverTargets: readonly Target[] = [
       } catch (error) {
         if (offset < 0 || offset > text.length) throw error
       }
-      if (offset < 0) return JSON.stringify(mine)?.length
+      if (offset < 0) {
+        if (JSON.stringify(mine) !== JSON.stringify(JSON.parse(text)))
+          throw new Error('another value than JSON.parse gives')
+        return JSON.stringify(mine).length
+      }
       let sound = true
       try {
         JSON.parse(text)

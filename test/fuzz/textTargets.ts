@@ -247,7 +247,7 @@ export const textTargets: readonly Target[] = [
         find = linearPattern(input as string)
       } catch (error) {
         // its reader turns what it says into a fault of the file
-        if (error instanceof SyntaxError || Object.getPrototypeOf(error) === Error.prototype) return 'refused'
+        if (Object.getPrototypeOf(error) === Error.prototype) return 'refused'
         throw error
       }
       for (const text of samples) {

@@ -9,10 +9,23 @@ const flopsText = (flops: number) => `${powerLabel(Number(flops.toPrecision(2)))
 const two = (x: number) => x.toFixed(2)
 
 export const inWords = (standard: StandardLaw, comparisons: readonly Comparison[], plan: Plan): string[] => [
+  ...reached(standard, comparisons, plan),
   ...bestSizes(standard),
   ...lawText(standard),
   ...selfPlayText(comparisons, plan),
 ]
+
+/** What the models can do at the end: what a reader wants to know first. */
+const reached = ({ sizes }: StandardLaw, comparisons: readonly Comparison[], { taught, held }: Plan): string[] => {
+  if (!sizes.length) return []
+  const share = (exact: number) => `${(100 * exact).toFixed(0)} %`
+  const trained = sizes.map(({ hidden, exact }) => `${share(exact)} at hidden size ${hidden}`).join(', ')
+  const played = comparisons.map(({ method, hidden, exact }) => `${methodTitles[method]} ${share(exact)} at ${hidden}`)
+  const later = played.length ? ` Begun from earlier weights, self-play ends at: ${played.join(', ')}.` : ''
+  return [
+    `From random weights and ${taught} sums the models learn to add: of ${held} sums that they never saw they answer exactly ${trained}.${later}`,
+  ]
+}
 
 const bestSizes = ({ budgets, envelope, sizes }: StandardLaw): string[] => {
   if (!envelope.length && sizes.length > 1)
