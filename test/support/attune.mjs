@@ -54,8 +54,9 @@ if (process.send) {
   process.setMaxListeners(0)
   process.stdout.setMaxListeners(0)
   process.stderr.setMaxListeners(0)
-  process.on('message', async ({ argv, cache }) => {
+  process.on('message', async ({ argv, cache, cwd }) => {
     process.env.ATTUNE_CACHE = cache
+    if (cwd) process.chdir(cwd)
     process.send(await captured(argv))
   })
   process.on('disconnect', () => process.exit())

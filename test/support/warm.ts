@@ -9,7 +9,7 @@ import type { Ended } from './runs.ts'
 const program = fileURLToPath(new URL('./attune.mjs', import.meta.url))
 
 export type WarmEnded = Ended & { hung: boolean }
-export type Warm = { run(argv: readonly string[], cache: string): Promise<WarmEnded>; close(): void }
+export type Warm = { run(argv: readonly string[], cache: string, cwd?: string): Promise<WarmEnded>; close(): void }
 
 /** Memory of a process that ran so many commands is given back. */
 const commandsOfAProcess = 150
@@ -24,7 +24,7 @@ export const openWarm = (seconds = 120): Warm => {
     return (child = fork(program, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] }))
   }
   return {
-    run: (argv, cache) =>
+    run: (argv, cache, cwd) =>
       new Promise((resolve) => {
         const process = started()
         const began = performance.now()
@@ -53,7 +53,7 @@ export const openWarm = (seconds = 120): Warm => {
         process.stderr!.on('data', hear)
         process.on('message', answered)
         process.on('exit', exited)
-        process.send({ argv, cache })
+        process.send({ argv, cache, cwd })
       }),
     close() {
       child?.kill('SIGKILL')

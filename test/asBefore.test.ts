@@ -1,0 +1,86 @@
+/**
+ * Commands, flags, JSON lines and files are as they were when they were recorded (test/fixtures/before): programs and people
+ * rely on them. Words of help texts and messages may become clearer; what is meant to change is recorded anew by
+ * ATTUNE_RECORD=1 and looked at in the diff.
+ */
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it, vi } from 'vitest'
+import { commands } from '../dist/cli/commands.js'
+import { fixture } from './support/golden.ts'
+import { commandsIn, differenceOf, filesOf, type Observed, observe, usageOf } from './support/observed.ts'
+import { furnish, scenariosIn } from './support/scenarios.ts'
+import { openWarm } from './support/warm.ts'
+
+vi.setConfig({ testTimeout: 240_000 })
+
+const isRecording = process.env.ATTUNE_RECORD === '1'
+const recorded = fixture('before')
+const root = mkdtempSync(join(tmpdir(), 'attune-before-'))
+const cache = join(root, 'cache')
+const warm = openWarm()
+afterAll(() => {
+  warm.close()
+  rmSync(root, { recursive: true })
+})
+
+const fileName = (name: string) => `${name.replace(/[^\w]+/g, '-')}.json`
+
+/** Compares with what was recorded under this name, or records it. */
+const expectAsBefore = (name: string, is: unknown) => {
+  const path = join(recorded, fileName(name))
+  const plain = JSON.parse(JSON.stringify(is))
+  if (isRecording) writeFileSync(path, `${JSON.stringify(plain, null, 1)}\n`)
+  expect(differenceOf(plain, JSON.parse(readFileSync(path, 'utf8')))).toBeUndefined()
+}
+
+const inputs = join(root, 'inputs')
+const scenarios = furnish(inputs)
+const runOf = (name: string) => join(root, 'runs', fileName(name).replace('.json', ''))
+
+it('help names the same commands, flags, choices and defaults', async () => {
+  const usages: Record<string, unknown> = {}
+  for (const name of ['', ...commands.map((command) => command.name)]) {
+    const { stdout } = await warm.run([name, '--help'].filter(Boolean), cache)
+    usages[name] = usageOf(stdout)
+  }
+  expectAsBefore('help', usages)
+})
+
+describe('a run prints the same events and leaves the same files', () => {
+  it.each(scenarios.map(({ name }) => name))('%s', async (name) => {
+    const { argv } = scenarios.find((scenario) => scenario.name === name)!
+    const output = runOf(name)
+    const flags = argv[0] === 'sweep' ? [] : ['--json']
+    expectAsBefore(name, await observe(warm, [...argv, '--output', output, ...flags], { root, cache, output }))
+  })
+})
+
+describe('a command prints the same lines and leaves the same files', () => {
+  const runs = Object.fromEntries(scenarios.map(({ name }) => [name, runOf(name)]))
+  it.each(commandsIn(inputs, runs))('$name', async ({ name, argv, output }) => {
+    expectAsBefore(`command ${name}`, await observe(warm, [...argv, '--json'], { root, cache, output }))
+  })
+})
+
+describe('a run that was stopped before the code changed goes on to the same end', () => {
+  const states = join(recorded, 'stopped')
+  it.each(existsSync(states) ? readdirSync(states) : [])('%s', async (state) => {
+    const project = mkdtempSync(join(root, 'project-'))
+    cpSync(inputs, project, { recursive: true })
+    cpSync(join(states, state), join(project, 'run'), { recursive: true })
+    const name = readFileSync(join(project, 'run', 'SCENARIO'), 'utf8').trim()
+    rmSync(join(project, 'run', 'SCENARIO'))
+    const { argv } = scenariosIn('').find((scenario) => scenario.name === name)!
+    const { code, stderr } = await warm.run([...argv, '--output', 'run', '--resume', '--json'], cache, project)
+    expect(code, stderr).toBe(0)
+    const was = readFileSync(join(recorded, fileName(name)), 'utf8')
+      .replace(/<root>\/inputs\//g, '')
+      .replace(/<root>\/runs\/[\w-]+/g, '<root>/run')
+    const { files } = JSON.parse(was) as Observed
+    const is = JSON.parse(JSON.stringify(await filesOf(join(project, 'run'), project)))
+    for (const file of ['events.jsonl', 'adapter/adapter_model.safetensors'])
+      expect(differenceOf(is[file], files[file]), file).toBeUndefined()
+  })
+})

@@ -1,0 +1,190 @@
+/**
+ * What a user sees of a command: its help, its JSON lines, and the files that it leaves, without what differs from run to
+ * run (times, memory, versions, where the folder lies). Numbers may differ in their last digits from processor to processor.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { fileSource } from '../../src/util/files.node.ts'
+import type { Warm } from './warm.ts'
+
+export type Observed = { code: number | null; stdout: unknown[]; files: Record<string, unknown> }
+
+/** Keys whose values say nothing about what a command does. */
+const volatile =
+  /^(seconds|tokens_per_second|absolute|at|stepsPerSecond|hash|peak_memory|time\/.*|version|created|created_at|updated|started|ended|date|host|pid|node|platform|machine|cpu|ms|duration|sha256|log|free_memory|attune|cores|memory)$/
+
+/** Values as they compare: paths below `root`, without what is volatile. */
+export const steady = (value: unknown, root: string): unknown => {
+  if (typeof value === 'string') return value.replaceAll(root, '<root>')
+  if (Array.isArray(value)) return value.map((each) => steady(each, root))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [key, volatile.test(key) ? `<${typeof each}>` : steady(each, root)]),
+  )
+}
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+const linesOf = (text: string, root: string): unknown[] =>
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => steady(parsed(line), root))
+
+const tensorsOf = async (path: string) => {
+  const { tensors } = await openSafetensors(await fileSource(path))
+  const found: Record<string, unknown> = {}
+  for (const [name, tensor] of tensors) {
+    const values = await tensor.floats()
+    const size = values.reduce((sum, x) => sum + Math.abs(x), 0) / values.length
+    found[name] = [tensor.dtype, tensor.shape, Number(size.toPrecision(5))]
+  }
+  return found
+}
+
+const fileOf = async (path: string, root: string): Promise<unknown> => {
+  if (path.endsWith('.safetensors')) return tensorsOf(path)
+  if (path.endsWith('.json')) return steady(parsed(readFileSync(path, 'utf8')), root)
+  if (!path.endsWith('.jsonl')) return 'there'
+  const lines = linesOf(readFileSync(path, 'utf8'), root)
+  return { lines: lines.length, first: lines[0], last: lines.at(-1) }
+}
+
+/** Files that are copies of the model's own. */
+const copied = /^(tokenizer.*|special_tokens_map|generation_config|config)\.json$/
+
+export const filesOf = async (dir: string, root: string): Promise<Record<string, unknown>> => {
+  const found: Record<string, unknown> = {}
+  const visit = async (path: string): Promise<void> => {
+    if (statSync(path).isDirectory()) {
+      for (const name of readdirSync(path).sort()) await visit(join(path, name))
+      return
+    }
+    const name = relative(dir, path)
+    // Named by a hash of where the inputs lie
+    if (/[0-9a-f]{32}/.test(name)) {
+      const kind = name.replace(/[0-9a-f]{32}/g, '<hash>')
+      found[kind] = Number(found[kind] ?? 0) + 1
+    } else found[name] = copied.test(path.split('/').at(-1)!) ? 'there' : await fileOf(path, root)
+  }
+  if (existsSync(dir)) await visit(dir)
+  return found
+}
+
+/** @param output what the command makes, below `root` */
+export const observe = async (
+  warm: Warm,
+  argv: readonly string[],
+  { root, cache, output }: { root: string; cache: string; output?: string },
+): Promise<Observed> => {
+  const { code, stdout, stderr } = await warm.run(argv, cache)
+  if (code !== 0) throw new Error(`${argv.join(' ')}: ${code}\n${stderr}`)
+  return { code, stdout: linesOf(stdout, root), files: output ? await filesOf(output, root) : {} }
+}
+
+/** Where two values differ first: a path and both values. Numbers are equal to one part in five hundred. */
+export const differenceOf = (is: unknown, was: unknown, at = ''): string | undefined => {
+  if (typeof is === 'number' && typeof was === 'number')
+    return Math.abs(is - was) <= 1e-5 + 2e-3 * Math.abs(was) ? undefined : `${at}: ${is}, before ${was}`
+  if (typeof is !== 'object' || typeof was !== 'object' || is === null || was === null)
+    return Object.is(is, was) ? undefined : `${at}: ${JSON.stringify(is)}, before ${JSON.stringify(was)}`
+  const keys = new Set([...Object.keys(was), ...Object.keys(is)])
+  for (const key of keys) {
+    if (key === 'message') continue // words may become clearer
+    const found = differenceOf(
+      (is as Record<string, unknown>)[key],
+      (was as Record<string, unknown>)[key],
+      `${at}/${key}`,
+    )
+    if (found) return found
+  }
+  return undefined
+}
+
+export type Shown = { name: string; argv: readonly string[]; output?: string }
+
+/** Commands that are no training run, on what the runs before them left. */
+export const commandsIn = (inputs: string, runs: Readonly<Record<string, string>>): readonly Shown[] => {
+  const at = (name: string) => join(inputs, name)
+  const model = ['--model', at('model'), '--threads', '1']
+  const rows = ['--data', at('pairs.jsonl'), '--max-samples', '3']
+  const reward = ['--model', runs['reward of pairs, evaluated'], '--threads', '1']
+  return [
+    {
+      name: 'generate',
+      argv: ['generate', ...model, '--data', at('chosen.jsonl'), '--max-new-tokens', '6', '--seed', '1'],
+    },
+    {
+      name: 'best-of-n',
+      argv: ['best-of-n', ...model, ...rows, '--reward', 'regex:e', '--num-generations', '2', '--max-new-tokens', '6'],
+    },
+    { name: 'score', argv: ['score', ...model, '--data', at('chosen.jsonl')] },
+    { name: 'score, rewards', argv: ['score', ...reward, '--data', at('chosen.jsonl')] },
+    { name: 'credit', argv: ['credit', ...reward, '--data', at('pairs.jsonl'), '--max-samples', '2'] },
+    { name: 'inspect', argv: ['inspect', at('model')] },
+    { name: 'tokenize', argv: ['tokenize', '--model', at('model'), '--text', 'Once upon a time'] },
+    { name: 'runs', argv: ['runs', 'show', runs['kto, all weights']] },
+    { name: 'runs, compared', argv: ['runs', 'compare', runs['kto, all weights'], runs['spin, triplets']] },
+    {
+      name: 'init',
+      argv: ['init', '--config', join(at('model'), 'config.json'), '--output', at('made')],
+      output: at('made'),
+    },
+    {
+      name: 'merge',
+      argv: ['merge', '--model', runs['spin, triplets'], '--output', at('merged')],
+      output: at('merged'),
+    },
+    {
+      name: 'export',
+      argv: ['export', '--model', at('model'), '--gguf', 'F32', '--output', at('one.gguf')],
+      output: at('one.gguf'),
+    },
+    {
+      name: 'cartpole',
+      argv: [
+        'cartpole',
+        '--method',
+        'ppo,reinforce',
+        '--seeds',
+        '1',
+        '--episodes',
+        '3',
+        '--steps',
+        '256',
+        '--output',
+        at('poles'),
+      ],
+      output: at('poles'),
+    },
+  ]
+}
+
+/** A help text's commands and flags, each with its value's name, choices and default: all but the words. */
+export const usageOf = (help: string): unknown => {
+  const entries: string[] = []
+  let group = ''
+  const found: Record<string, string> = {}
+  for (const line of help.split('\n')) {
+    const heading = /^([A-Z][\w ]*):/.exec(line)?.[1]
+    if (heading) group = heading
+    const entry = /^ {2}(\S.*?)(?: {2,}(.*))?$/.exec(line)
+    if (entry && group !== 'Example') {
+      entries.push(`${group}: ${entry[1]}`)
+      found[entries.at(-1)!] = entry[2] ?? ''
+    } else if (entries.length && line.startsWith('   ')) found[entries.at(-1)!] += ` ${line.trim()}`
+  }
+  return Object.fromEntries(
+    Object.entries(found).map(([entry, text]) => [
+      entry,
+      [/: ([\w-]+(?:, [\w-]+)+)(?= \(|$)/.exec(text)?.[1] ?? '', /\((required|default: [^)]*)\)/.exec(text)?.[1] ?? ''],
+    ]),
+  )
+}
