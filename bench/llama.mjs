@@ -9,8 +9,8 @@ import { createRequire } from 'node:module'
 import { cpus, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { exportGguf } from '../dist/recipes/exportGguf.js'
-import { openMerged } from '../dist/recipes/merged.js'
+import { exportGguf } from '../dist/publish/exportGguf.js'
+import { openMerged } from '../dist/publish/merge.js'
 
 const types = ['F32', 'Q8_0', 'Q4_0']
 const prompt = 64

@@ -4,22 +4,22 @@
  * (attune/tensor, attune/models, attune/text, attune/objectives, ...).
  */
 import type { z } from 'zod'
+import { preference } from './recipes/dpo.ts'
 import { grpo as grpoRecipe } from './recipes/grpo.ts'
 import { kto as ktoRecipe } from './recipes/kto.ts'
 import { onlineDpo as onlineDpoRecipe } from './recipes/onlineDpo.ts'
 import { ppo as ppoRecipe } from './recipes/ppo.ts'
-import { preference } from './recipes/preference.ts'
-import type { Extras, Recipe, TrainEvent } from './recipes/recipe.ts'
 import { reinforce as reinforceRecipe } from './recipes/reinforce.ts'
-import { reward as rewardRecipe } from './recipes/reward/recipe.ts'
+import { reward as rewardRecipe } from './recipes/reward.ts'
 import { rloo as rlooRecipe } from './recipes/rloo.ts'
-import { keptRows } from './recipes/rows.node.ts'
-import { asft as asftRecipe, spin as spinRecipe } from './recipes/selfPlay.ts'
+import { asft as asftRecipe, spin as spinRecipe } from './recipes/selfplay/trainer.ts'
 import { sft as sftRecipe } from './recipes/sft.ts'
+import type { Extras, Recipe, TrainEvent } from './recipes/trainer/recipe.ts'
+import { keptRows } from './store/rows.node.ts'
 import { badInput } from './util/fault.ts'
 
-export type { CustomLoss, RankedInputs } from './recipes/losses.ts'
-export type { Extras, TrainEvent } from './recipes/recipe.ts'
+export type { CustomLoss, RankedInputs } from './recipes/trainer/losses.ts'
+export type { Extras, TrainEvent } from './recipes/trainer/recipe.ts'
 export { Fault } from './util/fault.ts'
 
 /** Rows of a program's own: objects as a jsonl file would hold them, however many. */

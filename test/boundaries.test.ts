@@ -6,19 +6,21 @@ import { findImports, functionLengths, type Import, readSources, type Source } f
 /** Rooms by floor, lowest first. A room imports from lower floors and from itself. */
 const floors = [
   ['util'],
-  ['tensor', 'text', 'checkpoint', 'runs'],
+  ['tensor', 'text', 'checkpoint', 'runs', 'store', 'report', 'statistics'],
   ['onnx', 'nn', 'objectives', 'optim', 'data'],
-  ['runtime', 'models'],
+  ['runtime', 'models', 'endpoint'],
   ['passes'],
   ['generate'],
-  ['train', 'feedback'],
+  ['train', 'rewards', 'feedback'],
+  ['publish'],
   ['recipes'],
-  ['labs', 'serve', 'studio'],
+  ['labs', 'serve', 'workers', 'studio'],
   ['cli'],
   ['web'],
 ]
-/** The last floor that a browser may run. */
+/** The last floor that a browser may run, but for the rooms beside train. */
 const lastBrowserFloor = floors.findIndex((rooms) => rooms.includes('train'))
+const notForBrowsers = ['rewards', 'feedback']
 
 /** These host the native engine. */
 const nativeHosts = ['runtime/ortNode.ts', 'runtime/ortWorker.ts']
@@ -41,7 +43,8 @@ const mayImport = (from: string, { to, typeOnly }: Import): boolean => {
 
 const isNodeModule = (to: string) => to.startsWith('node:') || builtinModules.includes(to)
 const isNodeFile = (path: string) => path.endsWith('.node.ts') || nativeHosts.includes(path)
-const isForBrowsers = ({ path, room }: Source) => floorOf(room) <= lastBrowserFloor && !isNodeFile(path)
+const isForBrowsers = ({ path, room }: Source) =>
+  floorOf(room) <= lastBrowserFloor && !notForBrowsers.includes(room) && !isNodeFile(path)
 
 /** What reads and writes weights; hub*.ts only finds a folder, stored.ts says what a stored tensor is. */
 const isCheckpointFile = ({ to, typeOnly }: Import) => /^checkpoint\/(?!hub|stored\.ts)/.test(to) && !typeOnly
@@ -51,6 +54,29 @@ const offences = (sources: readonly Source[], refuses: (source: Source, imported
   sources.flatMap((source) =>
     source.imports.filter((imported) => refuses(source, imported)).map(({ to }) => `${source.path} -> ${to}`),
   )
+
+/** Groups of files that import each other, types included (Tarjan's strongly connected components). */
+const circles = (sources: readonly Source[]): string[][] => {
+  const targets = new Map(sources.map(({ path, imports }) => [path, imports.map(({ to }) => to)]))
+  const order = new Map<string, number>()
+  const lowest = new Map<string, number>()
+  const stack: string[] = []
+  const found: string[][] = []
+  const visit = (path: string): void => {
+    order.set(path, order.size)
+    lowest.set(path, order.get(path)!)
+    stack.push(path)
+    for (const to of targets.get(path)!.filter((name) => targets.has(name))) {
+      if (!order.has(to)) visit(to)
+      if (stack.includes(to)) lowest.set(path, Math.min(lowest.get(path)!, lowest.get(to)!))
+    }
+    if (lowest.get(path) !== order.get(path)) return
+    const group = stack.splice(stack.indexOf(path))
+    if (group.length > 1) found.push(group.sort())
+  }
+  for (const path of targets.keys()) if (!order.has(path)) visit(path)
+  return found
+}
 
 const sources = readSources()
 
@@ -87,6 +113,10 @@ describe('imports', () => {
     expect(offences(sources, ({ room }, imported) => imported.local && !mayImport(room, imported))).toEqual([])
   })
 
+  it('go in no circle: no two files need each other, however many lie between them', () => {
+    expect(circles(sources)).toEqual([])
+  })
+
   it('reach onnxruntime from the two engines only', () => {
     const strange = offences(sources, ({ path }, { to }) => to.startsWith('onnxruntime') && !engines.includes(path))
     expect(strange).toEqual([])
@@ -105,6 +135,7 @@ describe('imports', () => {
       ({ path, room, imports }) =>
         !/^models\/load\w*(\.node)?\.ts$/.test(path) &&
         floorOf(room) <= lastBrowserFloor &&
+        !notForBrowsers.includes(room) &&
         (room === 'models' || imports.some(({ to, typeOnly }) => roomOf(to) === 'models' && !typeOnly)),
     )
     expect(offences(others, (_, imported) => isCheckpointFile(imported))).toEqual([])

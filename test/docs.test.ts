@@ -10,7 +10,7 @@ import { readRows } from '../src/data/input.node.ts'
 import { architectures } from '../src/models/registry.ts'
 import { preferenceLossNames } from '../src/objectives/preferenceLosses.ts'
 import { scheduleNames } from '../src/optim/schedules.ts'
-import { ktoSchema, preferenceSchema, sftSchema } from '../src/recipes/schema.ts'
+import { ktoSchema, preferenceSchema, sftSchema } from '../src/recipes/trainer/schema.ts'
 import { collect } from './support/collect.ts'
 import { fixture } from './support/golden.ts'
 import {

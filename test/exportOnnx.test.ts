@@ -8,8 +8,8 @@ import { generate } from '../src/generate/generate.ts'
 import { decoderProgram, decoderTables } from '../src/generate/onnxDecoder.ts'
 import { onnxFiles } from '../src/onnx/file.ts'
 import { openModel } from '../src/passes/open.node.ts'
-import { exportOnnx } from '../src/recipes/exportOnnx.ts'
-import { type Merged, openMerged } from '../src/recipes/merged.ts'
+import { exportOnnx } from '../src/publish/exportOnnx.ts'
+import { type Merged, openMerged } from '../src/publish/merge.ts'
 import { fixture, fixtureTensors, largestDifference } from './support/golden.ts'
 
 const work = await mkdtemp(join(tmpdir(), 'attune-onnx-'))

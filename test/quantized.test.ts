@@ -1,8 +1,8 @@
 /** Rounded weights: codes as bitsandbytes and ONNX Runtime read them, and every product on the engine beside its meaning. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { compileProgram } from '../src/onnx/model.ts'
+import { evaluate } from '../src/runtime/interpreter.ts'
 import { openBackend } from '../src/runtime/open.node.ts'
-import { evaluate } from '../src/runtime/reference.ts'
 import {
   codeBooks,
   dequantize,

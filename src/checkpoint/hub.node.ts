@@ -29,7 +29,7 @@ const fileAdvice = (path: string) =>
  * The folder of a model or adapter: an existing folder as it is, else the hub's files in its cache.
  * Faults: no-model (neither), no-repo, hub-access, offline, hub, bad-token, disk.
  */
-export const resolveModel = async (
+export const resolveHubModel = async (
   idOrPath: string,
   { onProgress }: { onProgress?: OnProgress } = {},
 ): Promise<string> => {

@@ -16,7 +16,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { resolveDataset, resolveModel } from './hub.node.ts'
+import { resolveDataset, resolveHubModel } from './hub.node.ts'
 
 const COMMIT = 'a'.repeat(40)
 const WEIGHTS = Buffer.from(Uint8Array.from({ length: 300_000 }, (_, i) => (i * i) % 251))
@@ -117,7 +117,7 @@ describe('resolveModel', () => {
       'empty.txt': Buffer.of(),
     }
     const progress: number[] = []
-    const dir = await resolveModel('team/thing', { onProgress: ({ bytes, total }) => progress.push(bytes / total) })
+    const dir = await resolveHubModel('team/thing', { onProgress: ({ bytes, total }) => progress.push(bytes / total) })
     expect(dir).toBe(join(base, 'hub/models--team--thing/snapshots', COMMIT))
     expect(readdirSync(dir).sort()).toEqual(['config.json', 'empty.txt', 'model.safetensors', 'tokenizer.json'])
     expect(readFileSync(join(dir, 'model.safetensors'))).toEqual(WEIGHTS)
@@ -126,13 +126,13 @@ describe('resolveModel', () => {
     expect(progress.at(-1)).toBe(1)
     expect(progress).toEqual(progress.toSorted((a, b) => a - b))
     const before = seen.length
-    expect(await resolveModel('team/thing')).toBe(dir)
+    expect(await resolveHubModel('team/thing')).toBe(dir)
     expect(seen.slice(before).every(({ url }) => url.startsWith('/api/'))).toBe(true)
   })
 
   it('goes on where a connection broke', async () => {
     cutAfter = 200_000
-    const dir = await resolveModel('team/thing')
+    const dir = await resolveHubModel('team/thing')
     expect(readFileSync(join(dir, 'model.safetensors'))).toEqual(WEIGHTS)
     const ranges = seen
       .filter(({ url, range }) => url === '/model.safetensors' && range !== 'bytes=0-0')
@@ -146,12 +146,12 @@ describe('resolveModel', () => {
     const partial = join(base, 'hub/models--team--thing/blobs', `${digest('sha256', WEIGHTS)}.incomplete`)
     mkdirSync(join(partial, '..'), { recursive: true })
     writeFileSync(partial, WEIGHTS.subarray(0, 1000))
-    const dir = await resolveModel('team/thing')
+    const dir = await resolveHubModel('team/thing')
     expect(seen.map(({ range }) => range)).toContain('bytes=1000-299999')
     rmSync(join(base, 'hub'), { recursive: true })
     mkdirSync(join(partial, '..'), { recursive: true })
     writeFileSync(partial, Buffer.alloc(1000))
-    expect(readFileSync(join(await resolveModel('team/thing'), 'model.safetensors'))).toEqual(WEIGHTS)
+    expect(readFileSync(join(await resolveHubModel('team/thing'), 'model.safetensors'))).toEqual(WEIGHTS)
     expect(existsSync(join(dir, 'model.safetensors'))).toBe(true)
   })
 
@@ -162,7 +162,7 @@ describe('resolveModel', () => {
     for (const make of [symlinkSync, linkSync]) {
       writeFileSync(other, 'mine')
       make(other, partial)
-      const dir = await resolveModel('team/thing')
+      const dir = await resolveHubModel('team/thing')
       expect(readFileSync(other, 'utf8')).toBe('mine')
       expect(readFileSync(join(dir, 'model.safetensors'))).toEqual(WEIGHTS)
       rmSync(join(base, 'hub/models--team--thing/snapshots'), { recursive: true })
@@ -172,22 +172,22 @@ describe('resolveModel', () => {
 
   it('keeps nothing that does not have the listed hash', async () => {
     hashOf = () => 'b'.repeat(64)
-    await expect(resolveModel('team/thing')).rejects.toMatchObject({ code: 'hub', exitCode: 1 })
+    await expect(resolveHubModel('team/thing')).rejects.toMatchObject({ code: 'hub', exitCode: 1 })
     expect(blobs().filter((name) => name.startsWith('b'))).toEqual([])
   })
 
   it('waits for a busy hub', async () => {
     busy = 1
-    expect(existsSync(await resolveModel('team/thing'))).toBe(true)
+    expect(existsSync(await resolveHubModel('team/thing'))).toBe(true)
   })
 
   it('uses the cache when the hub cannot be reached', async () => {
-    const dir = await resolveModel('team/thing')
+    const dir = await resolveHubModel('team/thing')
     close()
-    expect(await resolveModel('team/thing')).toBe(dir)
+    expect(await resolveHubModel('team/thing')).toBe(dir)
     vi.stubEnv('HF_HUB_OFFLINE', '1')
-    expect(await resolveModel(`team/thing@${COMMIT}`)).toBe(dir)
-    await expect(resolveModel('team/other')).rejects.toThrow(
+    expect(await resolveHubModel(`team/thing@${COMMIT}`)).toBe(dir)
+    await expect(resolveHubModel('team/other')).rejects.toThrow(
       /^team\/other: is no folder here and, as a hub id, not in the cache .* HF_HUB_OFFLINE is set/,
     )
   })
@@ -197,24 +197,24 @@ describe('resolveModel', () => {
     mkdirSync(dir, { recursive: true })
     writeFileSync(join(dir, 'model-00001-of-00002.safetensors'), '')
     vi.stubEnv('HF_HUB_OFFLINE', '1')
-    await expect(resolveModel(`team/thing@${COMMIT}`)).rejects.toThrow('only 1 of 2 parts')
+    await expect(resolveHubModel(`team/thing@${COMMIT}`)).rejects.toThrow('only 1 of 2 parts')
   })
 
   it('sends the token to the hub alone and shows it to nobody', async () => {
     secret = 'hf_secret'
-    const refused = await resolveModel('team/thing').catch((error) => error)
+    const refused = await resolveHubModel('team/thing').catch((error) => error)
     expect(refused).toMatchObject({ code: 'hub-access', exitCode: 2 })
     expect(refused.message).toContain('set HF_TOKEN')
     writeFileSync(join(base, 'token'), 'hf_secret\n')
-    await resolveModel('team/thing')
+    await resolveHubModel('team/thing')
     const toCdn = seen.filter(({ url }) => url === '/model.safetensors')
     expect(toCdn.length).toBeGreaterThan(0)
     expect(toCdn.every(({ authorization }) => authorization === undefined)).toBe(true)
     vi.stubEnv('HF_TOKEN', 'hf_wrong')
-    const wrong = await resolveModel('team/thing').catch((error) => error)
+    const wrong = await resolveHubModel('team/thing').catch((error) => error)
     expect(JSON.stringify([wrong.message, wrong.where, wrong.stack])).not.toContain('hf_wrong')
     vi.stubEnv('HF_TOKEN', 'sk-nonsense')
-    await expect(resolveModel('team/thing')).rejects.toMatchObject({
+    await expect(resolveHubModel('team/thing')).rejects.toMatchObject({
       code: 'bad-token',
       message: expect.not.stringContaining('nonsense'),
     })
@@ -224,19 +224,19 @@ describe('resolveModel', () => {
     mkdirSync(join(base, 'team/thin'), { recursive: true })
     writeFileSync(join(base, 'file'), '')
     vi.spyOn(process, 'cwd').mockReturnValue(base)
-    expect(await resolveModel(base)).toBe(base)
-    await expect(resolveModel('team/thinn')).rejects.toThrow('no such model or revision; did you mean team/thin?')
-    await expect(resolveModel('tean')).rejects.toThrow(
+    expect(await resolveHubModel(base)).toBe(base)
+    await expect(resolveHubModel('team/thinn')).rejects.toThrow('no such model or revision; did you mean team/thin?')
+    await expect(resolveHubModel('tean')).rejects.toThrow(
       'tean: is neither a folder nor a hub id such as owner/name; did you mean team?',
     )
-    await expect(resolveModel('./a/b/c')).rejects.toThrow('neither a folder nor a hub id')
-    await expect(resolveModel(join(base, 'file'))).rejects.toThrow('is a file')
+    await expect(resolveHubModel('./a/b/c')).rejects.toThrow('neither a folder nor a hub id')
+    await expect(resolveHubModel(join(base, 'file'))).rejects.toThrow('is a file')
     vi.restoreAllMocks()
   })
 
   it('takes no path that leaves the cache, and says when nothing can be read', async () => {
     repo = { '../../evil.json': Buffer.from('{}'), 'weights.gguf': Buffer.from('x') }
-    await expect(resolveModel('team/thing')).rejects.toThrow('holds no weights that attune reads')
+    await expect(resolveHubModel('team/thing')).rejects.toThrow('holds no weights that attune reads')
     expect(seen.some(({ url }) => url.includes('evil'))).toBe(false)
   })
 })

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadFile, HubApiError } from '@huggingface/hub'
 import { Fault, runFailure } from '../util/fault.ts'
 import { diskFault, openAppending, syncFolder } from '../util/files.node.ts'
-import { sha256File } from './sha256.node.ts'
+import { sha256File } from '../util/sha256.node.ts'
 
 export type HubFile = { path: string; size: number /** SHA-256 (LFS) or git's SHA-1. */; hash: string }
 

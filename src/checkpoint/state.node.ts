@@ -10,7 +10,7 @@ import { z } from 'zod'
 import type { ByteSource } from '../util/bytes.ts'
 import { assert, badInput, Fault } from '../util/fault.ts'
 import { diskFault, fileSource, makeFolders, syncFolder, writeSynced } from '../util/files.node.ts'
-import { sha256File } from './sha256.node.ts'
+import { sha256File } from '../util/sha256.node.ts'
 import { requireSpace } from './space.node.ts'
 
 export type StateFile = Iterable<Uint8Array> | AsyncIterable<Uint8Array>

@@ -1,8 +1,8 @@
 /** Completions from a server elsewhere. Peculiar: what was answered is kept, so a broken run goes on where it was. */
 import { z } from 'zod'
 import { isMessages, type Prompt } from '../data/rows.ts'
-import { isUrl, openEndpoint } from '../generate/remote.node.ts'
-import { type RemoteCompletion, type RemotePrompt, remoteCompletions, type Spent } from '../generate/remote.ts'
+import { type RemoteCompletion, type RemotePrompt, remoteCompletions, type Spent } from '../endpoint/completions.ts'
+import { isUrl, openEndpoint } from '../endpoint/open.node.ts'
 import { badInput, type Where } from '../util/fault.ts'
 import { plural, whole } from '../util/format.ts'
 import { interruptible } from './interrupt.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { StartEvent, TrainEvent } from '../recipes/recipe.ts'
+import type { TrainEvent } from '../recipes/trainer/recipe.ts'
+import type { StartEvent } from '../runs/events.ts'
 import type { StepEvent } from '../train/loop.ts'
 import type { Screen } from './screen.ts'
 import { reporter } from './terminal.ts'

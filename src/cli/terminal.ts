@@ -2,7 +2,9 @@
  * Training as one watches it: a bar that is redrawn in place, or plain lines where stderr is no terminal, and lines for
  * what stays: evaluations, checkpoints, warnings. Peculiar: it is fed events and a clock, and keeps no timer.
  */
-import type { ProgressEvent, SampleEvent, StartEvent, TrainEvent, WarningEvent } from '../recipes/recipe.ts'
+
+import type { TrainEvent } from '../recipes/trainer/recipe.ts'
+import type { ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../runs/events.ts'
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
 import { percent, plural, whole } from '../util/format.ts'
 import { barLine, type Part } from './bar.ts'

@@ -1,8 +1,10 @@
 /** A recipe as a command: its schema gives the flags, its events the display, and what it made is named at the end. */
+
 import { availableParallelism } from 'node:os'
 import type { z } from 'zod'
-import { settingsOf } from '../recipes/places.ts'
-import type { EndEvent, Recipe, TrainEvent } from '../recipes/recipe.ts'
+import type { Recipe, TrainEvent } from '../recipes/trainer/recipe.ts'
+import { settingsOf } from '../recipes/trainer/settingsPaths.ts'
+import type { EndEvent } from '../runs/events.ts'
 import { modelOfRun, newRunFolder } from '../runs/find.node.ts'
 import { readInfo } from '../runs/run.node.ts'
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
@@ -11,8 +13,8 @@ import { plural } from '../util/format.ts'
 import { type Command, type Context, command } from './command.ts'
 import { duration, figure, shellWord, shortPath } from './format.ts'
 import { interruptible } from './interrupt.ts'
-import { iterationTable } from './iterations.ts'
 import { makeScreen, painter, type Screen } from './screen.ts'
+import { iterationTable } from './selfPlayTable.ts'
 import { headline, reporter } from './terminal.ts'
 
 type Parts<S extends z.ZodObject> = {

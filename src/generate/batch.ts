@@ -6,9 +6,9 @@
 import type { Handle } from '../runtime/backend.ts'
 import { badInput } from '../util/fault.ts'
 import { cutRow, fits, forkRow, trim } from './cache.ts'
-import { type Choice, choose } from './choose.ts'
 import { closeDecoder, type Decoder, drop, prefill, step } from './decode.ts'
-import type { Mailbox } from './mailbox.ts'
+import type { Mailbox } from './pieceQueue.ts'
+import { type Choice, choose } from './sampleBatch.ts'
 import { type CompletionOptions, makeSequence, type Sequence, type TextSource } from './sequence.ts'
 
 /** Tokens of prompts that are read in one pass; a longer prompt is read alone. */

@@ -5,13 +5,13 @@
  */
 import type { Model } from '../passes/model.ts'
 import type { Handle } from '../runtime/backend.ts'
+import { measure, topWidth } from './batchLogits.ts'
 import { reorderRows } from './cache.ts'
 import { closeDecoder, type Decoder, type DecoderOptions, drop, openDecoder, prefill, step } from './decode.ts'
 import type { Completion, Prompts } from './generate.ts'
 import { reshaped, reshapes } from './sampling.ts'
 import { checkPrompt } from './scheduler.ts'
 import { type CompletionOptions, makeSequence, type TextSource } from './sequence.ts'
-import { measure, topWidth } from './vocabulary.ts'
 
 export type BeamOptions = Omit<CompletionOptions, 'stop' | 'seed'> &
   DecoderOptions & {

@@ -4,7 +4,7 @@
  */
 import type { Model } from '../passes/model.ts'
 import type { DecoderOptions } from './decode.ts'
-import { makeMailbox } from './mailbox.ts'
+import { makeMailbox } from './pieceQueue.ts'
 import { defaultBatchSize, openScheduler } from './scheduler.ts'
 import type { CompletionOptions, FinishReason, Piece, TextSource } from './sequence.ts'
 

@@ -9,8 +9,8 @@ import type { Model } from '../passes/model.ts'
 import { forward } from '../passes/stack.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { badInput } from '../util/fault.ts'
-import type { Scored } from './choose.ts'
-import { measure, topWidth } from './vocabulary.ts'
+import { measure, topWidth } from './batchLogits.ts'
+import type { Scored } from './sampleBatch.ts'
 
 /** Both null for the first token, which nothing predicts. */
 export type PromptToken = { id: number; logp: number | null; tops: Scored[] | null }

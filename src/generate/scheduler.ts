@@ -11,7 +11,7 @@ import type { Model } from '../passes/model.ts'
 import { badInput, runFailure, type Where } from '../util/fault.ts'
 import { type Batch, end, failAll, type Request, run } from './batch.ts'
 import { closeDecoder, type DecoderOptions, openDecoder } from './decode.ts'
-import { makeMailbox } from './mailbox.ts'
+import { makeMailbox } from './pieceQueue.ts'
 import { settled } from './sampling.ts'
 import type { CompletionOptions, Piece, TextSource } from './sequence.ts'
 

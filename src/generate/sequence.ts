@@ -1,6 +1,6 @@
 /** A completion under way: its tokens, its text, and when it ends. */
 import type { Tokenizer } from '../text/tokenizer.ts'
-import type { Choice, Scored } from './choose.ts'
+import type { Choice, Scored } from './sampleBatch.ts'
 import type { SamplingOptions } from './sampling.ts'
 import { stopFilter } from './stopping.ts'
 

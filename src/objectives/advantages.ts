@@ -2,7 +2,7 @@
  * From rewards to advantages, in plain numbers, between a rollout and its update. Peculiar: a reward that is NaN has
  * failed. It stands in no mean and no deviation, and its advantage is 0, so it moves nothing.
  */
-import { deviation, mean as meanOf, sum, variance } from '../util/statistics.ts'
+import { deviation, mean as meanOf, sum, variance } from '../statistics/summary.ts'
 
 /** What the difference from a group's mean is divided by: the deviation in the group, in the batch, or nothing. */
 export type RewardScale = 'group' | 'batch' | 'none'

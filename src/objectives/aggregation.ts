@@ -2,7 +2,7 @@
  * How the tokens of a step are averaged, as a weight for each reply's tokens. Peculiar: only `dapo` looks at the whole
  * step; the others are means of micro-batch means, as published and as TRL has them, so they change with how a step is cut.
  */
-import { sum } from '../util/statistics.ts'
+import { sum } from '../statistics/summary.ts'
 
 /**
  * `grpo` mean over replies of token means (arXiv 2402.03300, eq. 3) · `bnpo` token mean of the micro-batch · `dr_grpo` token

@@ -2,7 +2,7 @@
  * Moving baselines of REINFORCE. Peculiar: the baseline is fixed before a batch is seen, so it stays independent of the
  * batch's own samples and the gradient unbiased; 0 at the start. State is plain data, for checkpoints.
  */
-import { mean, sum } from '../util/statistics.ts'
+import { mean, sum } from '../statistics/summary.ts'
 
 /**
  * mean: of all earlier rewards. ema: b <- m b + (1 - m) mean(batch). ema_first: the same, but the first batch sets b.

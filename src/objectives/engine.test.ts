@@ -1,8 +1,8 @@
 /** Every objective on the engine itself, in f32 and with open shapes, against the float64 interpreter. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { compileProgram } from '../onnx/model.ts'
+import { evaluate } from '../runtime/interpreter.ts'
 import { openBackend } from '../runtime/open.node.ts'
-import { evaluate } from '../runtime/reference.ts'
 import { grad } from '../tensor/grad.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
 import { ktoLoss } from './kto.ts'

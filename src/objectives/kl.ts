@@ -3,7 +3,7 @@
  * Peculiar: as estimates of the value k1, k2 and k3 all do (k3 with the least variance); their gradients differ. k1 in the
  * reward is unbiased, k2 in the loss has KL's gradient, k3 in the loss that of KL(ref || pi) (Schulman 2020).
  */
-import { sum } from '../util/statistics.ts'
+import { sum } from '../statistics/summary.ts'
 
 export type KlEstimator = 'k1' | 'k2' | 'k3'
 export const klEstimators = ['k1', 'k2', 'k3'] as const satisfies readonly KlEstimator[]

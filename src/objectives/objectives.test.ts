@@ -1,6 +1,6 @@
 /** Objectives against numbers worked out by hand. */
 import { describe, expect, it } from 'vitest'
-import { evaluate } from '../runtime/reference.ts'
+import { evaluate } from '../runtime/interpreter.ts'
 import { grad } from '../tensor/grad.ts'
 import { constant, scalar, type Tensor } from '../tensor/tensor.ts'
 import { ktoLoss } from './kto.ts'

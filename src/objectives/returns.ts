@@ -1,5 +1,5 @@
 /** Returns and advantages along one episode, in plain numbers: an episode is a run of a game or the tokens of a reply. */
-import { deviation, mean } from '../util/statistics.ts'
+import { deviation, mean } from '../statistics/summary.ts'
 
 /** G_t = sum_{s >= t} gamma^(s - t) r_s. */
 export const discountedReturns = (rewards: readonly number[], gamma: number): number[] => {

@@ -1,6 +1,6 @@
 /** Self-play's objectives by hand: SPIN is K = 2, aSFT K = 3, the union of aSFT and T-SPIN K = 4 of one formula. */
 import { describe, expect, it } from 'vitest'
-import { evaluate } from '../runtime/reference.ts'
+import { evaluate } from '../runtime/interpreter.ts'
 import { grad } from '../tensor/grad.ts'
 import { constant, scalar, type Tensor } from '../tensor/tensor.ts'
 import { preferenceLoss } from './preference.ts'

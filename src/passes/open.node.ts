@@ -2,7 +2,7 @@
  * Opens a model by whatever names it on a command line: a folder, a hub id or a run. Peculiar: everything that can be
  * wrong with the files is found before the engine starts and the first weight is read.
  */
-import { resolveModel } from '../checkpoint/hub.node.ts'
+import { resolveHubModel } from '../checkpoint/hub.node.ts'
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'
 import { applyAdapter } from '../models/merge.ts'
 import { requireLanguageHead, requireScoreHead } from '../models/scored.ts'
@@ -49,11 +49,11 @@ export type OpenedModel = {
  */
 export const openModel = async (options: OpenModelOptions): Promise<OpenedModel> => {
   const { model: name, onProgress = () => {} } = options
-  const fetched: Parameters<typeof resolveModel>[1] = {
+  const fetched: Parameters<typeof resolveHubModel>[1] = {
     onProgress: ({ bytes, total }) => onProgress({ phase: 'download', done: bytes, total }),
   }
   const run = await modelOfRun(name)
-  const dir = await resolveModel(run?.model ?? name, fetched)
+  const dir = await resolveHubModel(run?.model ?? name, fetched)
   const adapterDir = await adapterFolder(options.adapter ?? run?.adapter, fetched)
   const { files, generationConfig, ...pretrained } = await loadPretrained(dir)
   const adapted = adapterDir === undefined ? undefined : await loadAdapted(adapterDir, pretrained)
@@ -78,5 +78,5 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
   }
 }
 
-const adapterFolder = async (name: string | undefined, options: Parameters<typeof resolveModel>[1]) =>
-  name === undefined ? undefined : ((await modelOfRun(name))?.adapter ?? resolveModel(name, options))
+const adapterFolder = async (name: string | undefined, options: Parameters<typeof resolveHubModel>[1]) =>
+  name === undefined ? undefined : ((await modelOfRun(name))?.adapter ?? resolveHubModel(name, options))

@@ -4,13 +4,13 @@
  */
 import { groupAdvantages } from '../objectives/advantages.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { chunks } from './collate.ts'
-import { lossTypes, policyGradientObjective } from './policyLosses.ts'
-import { recipe } from './recipe.ts'
-import { openGround, requireSeveral } from './rl/ground.ts'
-import { rlSession } from './rl/session.ts'
-import { updatesPerRollout } from './rl/updates.ts'
-import { grpoSchema } from './rlSchema.ts'
+import { openGround, requireSeveral } from './rl/context.ts'
+import { updatesPerRollout } from './rl/minibatches.ts'
+import { lossTypes, policyGradientObjective } from './rl/policyLoss.ts'
+import { grpoSchema } from './rl/schema.ts'
+import { rlSession } from './rl/trainer.ts'
+import { chunks } from './trainer/collate.ts'
+import { recipe } from './trainer/recipe.ts'
 
 export const grpo = recipe(
   'grpo',

@@ -3,16 +3,16 @@
  * from which the batch estimates how far the policy has moved (kto only); both share one pass over the prompt.
  */
 import { type UnpairedExample, unpairedExample } from '../data/examples.ts'
+import { openEncoder, resolveModel } from '../models/resolve.node.ts'
 import { badInput } from '../util/fault.ts'
-import { eachExample, unpairedBatches, unpairedTrees } from './collate.ts'
-import { locate, openEncoder } from './encoder.ts'
-import { ktoObjective } from './losses.ts'
-import { openPolicy } from './policy.ts'
-import { recipe } from './recipe.ts'
-import { openReference } from './reference.ts'
-import { examplesOf, limitsOf, openData, vocabularyOf } from './runRows.ts'
-import { ktoSchema } from './schema.ts'
-import { session } from './session.ts'
+import { eachExample, unpairedBatches, unpairedTrees } from './trainer/collate.ts'
+import { examplesOf, limitsOf, openData, vocabularyOf } from './trainer/dataset.ts'
+import { ktoObjective } from './trainer/losses.ts'
+import { openPolicy } from './trainer/policy.ts'
+import { recipe } from './trainer/recipe.ts'
+import { openReference } from './trainer/reference.ts'
+import { ktoSchema } from './trainer/schema.ts'
+import { session } from './trainer/trainer.ts'
 
 export const kto = recipe(
   'kto',
@@ -23,15 +23,15 @@ export const kto = recipe(
   ktoSchema,
   async function* (config, { signal, own, run }) {
     // data
-    const place = await locate(config)
+    const folders = await resolveModel(config)
     if (config.loss === 'kto' && config.batchSize < 2)
       throw badInput('bad-flag', 'kto compares each reply with another of its batch; give 2 or more', {
         flag: '--batch-size',
       })
     const data = own(await openData('unpaired', config))
-    const encoder = await openEncoder(place)
+    const encoder = await openEncoder(folders)
     // model
-    const policy = own(await openPolicy(config, place))
+    const policy = own(await openPolicy(config, folders))
     const limits = limitsOf(config, policy)
     const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
       example: (row, count) => unpairedExample(encoder, row, limits, count),

@@ -3,14 +3,15 @@
  * from. Peculiar: any number of samples is one list by Plackett-Luce, which for two is DPO's logistic loss; prompts whose
  * samples are all worth the same say nothing.
  */
-import { chunks, rankedBatches, rankedTokens } from './collate.ts'
-import { rankedObjective } from './losses.ts'
-import { inMicros, tokensAtOnce } from './parts.ts'
-import { recipe } from './recipe.ts'
-import { openGround, requireSeveral } from './rl/ground.ts'
-import { rlSession } from './rl/session.ts'
-import type { Lesson } from './rl/updates.ts'
-import { onlineDpoSchema } from './rlSchema.ts'
+
+import { openGround, requireSeveral } from './rl/context.ts'
+import type { Lesson } from './rl/minibatches.ts'
+import { onlineDpoSchema } from './rl/schema.ts'
+import { rlSession } from './rl/trainer.ts'
+import { chunks, rankedBatches, rankedTokens } from './trainer/collate.ts'
+import { rankedObjective } from './trainer/losses.ts'
+import { inMicros, tokensAtOnce } from './trainer/microBatches.ts'
+import { recipe } from './trainer/recipe.ts'
 
 export const onlineDpo = recipe(
   'online-dpo',

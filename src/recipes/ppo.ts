@@ -5,14 +5,14 @@
  * the same engine, updated in the same step and clipped with the policy by one norm, as TRL's PPO did.
  */
 import { withValueHead } from '../models/scored.ts'
-import { ppoSchema } from './ppoSchema.ts'
-import { recipe } from './recipe.ts'
-import { openCritic, valueHead } from './rl/critic.ts'
-import { openGround } from './rl/ground.ts'
-import { tokenCredit } from './rl/ppoCredit.ts'
+import { openGround } from './rl/context.ts'
+import { tokenCredit } from './rl/ppoAdvantages.ts'
 import { ppoObjective, valueObjective } from './rl/ppoObjective.ts'
+import { ppoSchema } from './rl/ppoSchema.ts'
 import { openPretraining } from './rl/pretraining.ts'
-import { rlSession } from './rl/session.ts'
+import { rlSession } from './rl/trainer.ts'
+import { openCritic, valueHead } from './rl/valueModel.ts'
+import { recipe } from './trainer/recipe.ts'
 
 export const ppo = recipe(
   'ppo',

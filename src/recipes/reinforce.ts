@@ -5,13 +5,13 @@
 import { baselineAdvantages } from '../objectives/advantages.ts'
 import { type BaselineState, initialBaseline, updateBaseline } from '../objectives/baselines.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { policyGradientObjective } from './policyLosses.ts'
-import { recipe } from './recipe.ts'
-import { withKl } from './rl/credit.ts'
-import { openGround } from './rl/ground.ts'
-import { rlSession } from './rl/session.ts'
-import { updatesPerRollout } from './rl/updates.ts'
-import { reinforceSchema } from './rlSchema.ts'
+import { openGround } from './rl/context.ts'
+import { withKl } from './rl/klReward.ts'
+import { updatesPerRollout } from './rl/minibatches.ts'
+import { policyGradientObjective } from './rl/policyLoss.ts'
+import { reinforceSchema } from './rl/schema.ts'
+import { rlSession } from './rl/trainer.ts'
+import { recipe } from './trainer/recipe.ts'
 
 export const reinforce = recipe(
   'reinforce',

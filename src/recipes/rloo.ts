@@ -4,14 +4,14 @@
  */
 import { leaveOneOut, normalized } from '../objectives/advantages.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { chunks } from './collate.ts'
-import { policyGradientObjective } from './policyLosses.ts'
-import { recipe } from './recipe.ts'
-import { withKl } from './rl/credit.ts'
-import { openGround, requireSeveral } from './rl/ground.ts'
-import { rlSession } from './rl/session.ts'
-import { updatesPerRollout } from './rl/updates.ts'
-import { rlooSchema } from './rlSchema.ts'
+import { openGround, requireSeveral } from './rl/context.ts'
+import { withKl } from './rl/klReward.ts'
+import { updatesPerRollout } from './rl/minibatches.ts'
+import { policyGradientObjective } from './rl/policyLoss.ts'
+import { rlooSchema } from './rl/schema.ts'
+import { rlSession } from './rl/trainer.ts'
+import { chunks } from './trainer/collate.ts'
+import { recipe } from './trainer/recipe.ts'
 
 export const rloo = recipe(
   'rloo',

@@ -1,13 +1,13 @@
 /** Supervised fine-tuning. Peculiar: the loss is one mean over the targets of the whole optimizer step. */
 import { textExample } from '../data/examples.ts'
-import { textBatches } from './collate.ts'
-import { locate, openEncoder } from './encoder.ts'
-import { sftObjective } from './losses.ts'
-import { openPolicy } from './policy.ts'
-import { recipe } from './recipe.ts'
-import { examplesOf, limitsOf, openData, vocabularyOf } from './runRows.ts'
-import { sftSchema } from './schema.ts'
-import { session } from './session.ts'
+import { openEncoder, resolveModel } from '../models/resolve.node.ts'
+import { textBatches } from './trainer/collate.ts'
+import { examplesOf, limitsOf, openData, vocabularyOf } from './trainer/dataset.ts'
+import { sftObjective } from './trainer/losses.ts'
+import { openPolicy } from './trainer/policy.ts'
+import { recipe } from './trainer/recipe.ts'
+import { sftSchema } from './trainer/schema.ts'
+import { session } from './trainer/trainer.ts'
 
 export const sft = recipe(
   'sft',
@@ -18,11 +18,11 @@ export const sft = recipe(
   sftSchema,
   async function* (config, { signal, own, run }) {
     // data
-    const place = await locate(config)
+    const folders = await resolveModel(config)
     const data = own(await openData('sft', config))
-    const encoder = await openEncoder(place)
+    const encoder = await openEncoder(folders)
     // model
-    const policy = own(await openPolicy(config, place))
+    const policy = own(await openPolicy(config, folders))
     const limits = limitsOf(config, policy)
     const options = { assistantOnly: config.assistantOnlyLoss, completionOnly: config.completionOnlyLoss }
     const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {

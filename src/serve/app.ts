@@ -10,11 +10,11 @@ import { streamSSE } from 'hono/streaming'
 import type { z } from 'zod'
 import type { Scheduler } from '../generate/scheduler.ts'
 import { quoted } from '../util/quote.ts'
-import { chatDialect, completionDialect, streamedAnswer, wholeAnswer } from './answers.ts'
 import { bodyReader } from './body.ts'
 import { chatJob, completionJob, type Job, type Served } from './job.ts'
 import { asRefusal, bodyOf, errorBody, refusal } from './refusal.ts'
 import { chatSchema, completionSchema, readBody } from './requests.ts'
+import { chatDialect, completionDialect, streamedAnswer, wholeAnswer } from './responses.ts'
 
 export type AppOptions = {
   served: Served

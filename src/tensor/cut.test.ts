@@ -1,6 +1,6 @@
 /** A program and its gradient in two sessions: values by the reference interpreter, against the whole. */
 import { describe, expect, it } from 'vitest'
-import { evaluate, type Feed } from '../runtime/reference.ts'
+import { evaluate, type Feed } from '../runtime/interpreter.ts'
 import { rng } from '../util/rng.ts'
 import { costly, cut, nothing } from './cut.ts'
 import { vjp } from './grad.ts'

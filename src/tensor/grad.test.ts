@@ -1,6 +1,6 @@
 /** Gradients against central finite differences of the reference interpreter, in float64. */
 import { describe, expect, it } from 'vitest'
-import { evaluate, type Feed } from '../runtime/reference.ts'
+import { evaluate, type Feed } from '../runtime/interpreter.ts'
 import { rng } from '../util/rng.ts'
 import { evalDim, type Shape } from './dim.ts'
 import { grad, vjp } from './grad.ts'

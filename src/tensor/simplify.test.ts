@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { evaluate } from '../runtime/reference.ts'
+import { evaluate } from '../runtime/interpreter.ts'
 import { grad } from './grad.ts'
 import { print, topological } from './graph.ts'
 import { simplify } from './simplify.ts'

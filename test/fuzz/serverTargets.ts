@@ -2,7 +2,7 @@
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { check, settingsOf } from '../../src/cli/settings.ts'
-import { readAnswer, usageOf } from '../../src/generate/remoteAnswer.ts'
+import { readAnswer, usageOf } from '../../src/endpoint/answer.ts'
 import { chatSchema, completionSchema, readBody } from '../../src/serve/requests.ts'
 import { jsonOf, parseJson } from '../../src/util/json.ts'
 import { changedText, soup, speech } from './mutate.ts'

@@ -9,13 +9,19 @@ import { expect, it } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import type { PackedBatch } from '../../src/data/batch.ts'
 import { rankedExample, type TextExample, textExample, unpairedExample } from '../../src/data/examples.ts'
+import { openEncoder } from '../../src/models/resolve.node.ts'
 import { schedule } from '../../src/optim/schedules.ts'
-import { bestFirst, rankedBatches, textBatches, unpairedBatches, unpairedTrees } from '../../src/recipes/collate.ts'
-import { openEncoder } from '../../src/recipes/encoder.ts'
-import { sftObjective } from '../../src/recipes/losses.ts'
-import { openPolicy } from '../../src/recipes/policy.ts'
-import { type ExampleRule, examplesOf, openData } from '../../src/recipes/runRows.ts'
-import { sftSchema } from '../../src/recipes/schema.ts'
+import {
+  bestFirst,
+  rankedBatches,
+  textBatches,
+  unpairedBatches,
+  unpairedTrees,
+} from '../../src/recipes/trainer/collate.ts'
+import { type ExampleRule, examplesOf, openData } from '../../src/recipes/trainer/dataset.ts'
+import { sftObjective } from '../../src/recipes/trainer/losses.ts'
+import { openPolicy } from '../../src/recipes/trainer/policy.ts'
+import { sftSchema } from '../../src/recipes/trainer/schema.ts'
 import { beginning, train } from '../../src/train/loop.ts'
 import type { MicroBatch } from '../../src/train/micro.ts'
 import { bytesOf } from '../../src/util/bytes.ts'
@@ -81,7 +87,7 @@ const unpacked = (packs: readonly PackedBatch[], K: number, k: number): Sequence
 }
 
 const encoder = await openEncoder({ dir: fixture('trl/model') })
-const vocabulary = { size: encoder.size, encoder }
+const vocabulary = { vocabulary: encoder.size, encoder }
 const runs = await trlRuns()
 
 /** The micro-batches of a run, by attune's rows, tokenisation and packing. */

@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { ktoLoss } from '../../src/objectives/kto.ts'
 import type { Objective } from '../../src/objectives/objective.ts'
 import { type LossSpec, type PreferenceOptions, preferenceLoss } from '../../src/objectives/preference.ts'
-import { evaluate, type Feed } from '../../src/runtime/reference.ts'
+import { evaluate, type Feed } from '../../src/runtime/interpreter.ts'
 import { input, type Tensor } from '../../src/tensor/tensor.ts'
 
 type Asked = {

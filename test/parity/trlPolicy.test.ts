@@ -9,14 +9,14 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { packs } from '../../src/data/batch.ts'
 import { groupAdvantages, leaveOneOut, normalized, type RewardScale } from '../../src/objectives/advantages.ts'
 import { tokenWeights } from '../../src/objectives/aggregation.ts'
-import { openPolicy, type Policy } from '../../src/recipes/policy.ts'
 import {
   type LossType,
   lossTypes,
   type PolicySettings,
   policyGradientObjective,
-} from '../../src/recipes/policyLosses.ts'
-import { sftSchema } from '../../src/recipes/schema.ts'
+} from '../../src/recipes/rl/policyLoss.ts'
+import { openPolicy, type Policy } from '../../src/recipes/trainer/policy.ts'
+import { sftSchema } from '../../src/recipes/trainer/schema.ts'
 import type { BatchArray } from '../../src/train/loss.ts'
 import type { MicroBatch } from '../../src/train/micro.ts'
 import { trainStep } from '../../src/train/step.ts'

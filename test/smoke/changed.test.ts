@@ -2,12 +2,12 @@
 import { appendFile, cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { placesOf, settingsOf } from '../../src/recipes/places.ts'
-import type { TrainEvent } from '../../src/recipes/recipe.ts'
-import { reward } from '../../src/recipes/reward/recipe.ts'
-import { moduleFiles } from '../../src/recipes/rl/moduleFiles.ts'
+import { reward } from '../../src/recipes/reward.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
 import { sft } from '../../src/recipes/sft.ts'
+import type { TrainEvent } from '../../src/recipes/trainer/recipe.ts'
+import { placesOf, settingsOf } from '../../src/recipes/trainer/settingsPaths.ts'
+import { moduleFiles } from '../../src/rewards/moduleFiles.ts'
 import { readInfo } from '../../src/runs/run.node.ts'
 import {
   hashOf,

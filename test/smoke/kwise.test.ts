@@ -1,6 +1,6 @@
 /** Ranked lists through the whole stack: K = 2 is DPO, and lists of all shapes are learnt. */
 import { expect, it } from 'vitest'
-import { preference } from '../../src/recipes/preference.ts'
+import { preference } from '../../src/recipes/dpo.ts'
 import { ids, train, weightsApart, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()

@@ -2,9 +2,9 @@
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { keptBytes } from '../../src/passes/stack.ts'
-import { openPolicy, planFor } from '../../src/recipes/policy.ts'
 import { ppo } from '../../src/recipes/ppo.ts'
-import { sftSchema } from '../../src/recipes/schema.ts'
+import { openPolicy, planFor } from '../../src/recipes/trainer/policy.ts'
+import { sftSchema } from '../../src/recipes/trainer/schema.ts'
 import { fixture } from '../support/golden.ts'
 import { hashOf, ids, runUntil, tiny, told, train, workshop } from '../support/training.ts'
 

@@ -1,10 +1,10 @@
 /** A run that was stopped and resumed leaves the bytes of one that was not. */
 import { rm } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
+import { preference } from '../../src/recipes/dpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
-import { preference } from '../../src/recipes/preference.ts'
-import type { Recipe } from '../../src/recipes/recipe.ts'
 import { sft } from '../../src/recipes/sft.ts'
+import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
 import { hashOf, ids, logOf, stopAfter, train, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()

@@ -3,13 +3,13 @@ import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { encodePrompt, encodeScored } from '../../src/data/examples.ts'
+import { bestOfN } from '../../src/recipes/bestOfN.ts'
 import { grpo } from '../../src/recipes/grpo.ts'
-import { reward } from '../../src/recipes/reward/recipe.ts'
-import { bestOfN } from '../../src/recipes/rl/bestOfN.ts'
-import { openReward } from '../../src/recipes/rl/openRewards.ts'
-import type { Answered } from '../../src/recipes/rl/rewards.ts'
+import { reward } from '../../src/recipes/reward.ts'
+import { bestOfNSchema } from '../../src/recipes/rl/schema.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
-import { bestOfNSchema } from '../../src/recipes/rlSchema.ts'
+import { openReward } from '../../src/rewards/open.ts'
+import type { Answered } from '../../src/rewards/rewards.ts'
 import { loadTokenizerFolder } from '../../src/text/tokenizer.node.ts'
 import { answered, type FakeEndpoint, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
@@ -116,7 +116,7 @@ describe('a reward model', () => {
       }
       const spec = { device: 'cpu' as const, threads: 1, reward: [name], rewardTimeout: 60, ...settings }
       try {
-        const source = await openReward(name, spec, { own, encoding: { tokenizer }, place: { dir: stories } })
+        const source = await openReward(name, spec, { own, tokenization: { tokenizer }, folders: { dir: stories } })
         return { values: (await source.of(answers)).map(({ value }) => value), warnings: source.warnings }
       } finally {
         for (const { close } of opened) await close()

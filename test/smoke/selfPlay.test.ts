@@ -1,8 +1,8 @@
 /** Self-play end to end: three iterations, stopped and resumed in every phase. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { Recipe } from '../../src/recipes/recipe.ts'
-import { asft, spin } from '../../src/recipes/selfPlay.ts'
+import { asft, spin } from '../../src/recipes/selfplay/trainer.ts'
+import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
 import { answered, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
 import { hashOf, ids, linesOf, eventsOf as of, runUntil as run, told, workshop } from '../support/training.ts'

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { vi } from 'vitest'
-import { resolveModel } from '../../src/checkpoint/hub.node.ts'
+import { resolveHubModel } from '../../src/checkpoint/hub.node.ts'
 
 export type Asked = 'revision' | 'tree' | 'file'
 export type Answer = (what: Asked, reply: ServerResponse, request: IncomingMessage) => void
@@ -83,7 +83,7 @@ export type HostileHub = Awaited<ReturnType<typeof openHostileHub>>
 
 /** What fetching a model comes to: 'done', or the error by its class and message. */
 export const outcome = (): Promise<string> =>
-  resolveModel('team/thing').then(
+  resolveHubModel('team/thing').then(
     () => 'done',
     (error) => `${error.name}: ${error.message}`,
   )

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { expect } from 'vitest'
-import { evaluate } from '../../src/runtime/reference.ts'
+import { evaluate } from '../../src/runtime/interpreter.ts'
 import type { DType } from '../../src/tensor/primitives.ts'
 import { input, type Tensor } from '../../src/tensor/tensor.ts'
 

@@ -1,14 +1,16 @@
 /** Recipes run as tests want them: on a tiny model, in folders of their own, with their events at hand. */
+
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, vi } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
-import { sha256File } from '../../src/checkpoint/sha256.node.ts'
-import type { EndEvent, Extras, Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
+import type { Extras, Recipe, TrainEvent } from '../../src/recipes/trainer/recipe.ts'
+import type { EndEvent } from '../../src/runs/events.ts'
 import type { StepEvent } from '../../src/train/loop.ts'
 import { fileSource } from '../../src/util/files.node.ts'
 import { rng } from '../../src/util/rng.ts'
+import { sha256File } from '../../src/util/sha256.node.ts'
 import { fixture, largestDifference } from './golden.ts'
 
 /** A model of 128 tokens, two layers and tied embeddings; no tokenizer. */

@@ -5,10 +5,10 @@
  */
 import { readFile } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'
+import { preference } from '../../src/recipes/dpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
-import { preference } from '../../src/recipes/preference.ts'
-import type { Extras, Recipe, TrainEvent } from '../../src/recipes/recipe.ts'
 import { sft } from '../../src/recipes/sft.ts'
+import type { Extras, Recipe, TrainEvent } from '../../src/recipes/trainer/recipe.ts'
 import { fixture } from './golden.ts'
 
 /** L2 norm, sum and first values of a tensor. */

@@ -1,4 +1,4 @@
-import { asftSchema } from '../../recipes/schema.ts'
+import { asftSchema } from '../../recipes/trainer/schema.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({
@@ -6,5 +6,5 @@ export default trainCommand({
   summary: "Self-play with help: the data, then helpers' answers, then those of the last snapshot (aSFT)",
   example: 'asft --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --helper column:better --lora-r 32',
   schema: asftSchema,
-  load: async () => (await import('../../recipes/selfPlay.ts')).asft,
+  load: async () => (await import('../../recipes/selfplay/trainer.ts')).asft,
 })

@@ -1,6 +1,6 @@
 /** What a policy gives when it may try N times: the baseline that training must beat. */
-import type { BestOfN } from '../../recipes/rl/bestOfN.ts'
-import { bestOfNSchema } from '../../recipes/rlSchema.ts'
+import type { BestOfN } from '../../recipes/bestOfN.ts'
+import { bestOfNSchema } from '../../recipes/rl/schema.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { columns, figure } from '../format.ts'
@@ -13,7 +13,7 @@ export default command({
     'best-of-n --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --num-generations 16',
   schema: bestOfNSchema,
   async run(options, { out }) {
-    const { bestOfN } = await import('../../recipes/rl/bestOfN.ts')
+    const { bestOfN } = await import('../../recipes/bestOfN.ts')
     const report = reporter(out.screen, { logEvery: 1 })
     const made = await interruptible(
       async (signal) => {

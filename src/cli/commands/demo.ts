@@ -1,10 +1,10 @@
 /** The demo, as one watches it: a few lines an act, and what it comes to. */
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
-import { classShares } from '../../labs/addition.ts'
-import type { DemoEvent } from '../../labs/demo.ts'
-import { demoSchema, demoSizes } from '../../labs/demoSettings.ts'
-import type { Share } from '../../labs/interval.ts'
+import { classShares } from '../../labs/demo/addition.ts'
+import type { DemoEvent } from '../../labs/demo/demo.ts'
+import { demoSchema, demoSizes } from '../../labs/demo/settings.ts'
+import type { Share } from '../../statistics/intervals.ts'
 import { percent, whole } from '../../util/format.ts'
 import { openInBrowser } from '../browser.ts'
 import { command } from '../command.ts'
@@ -23,7 +23,7 @@ export default command({
   example: 'demo --seed 7',
   schema,
   async run({ open, ...settings }, { out, argv }) {
-    const { demo } = await import('../../labs/demo.ts')
+    const { demo } = await import('../../labs/demo/demo.ts')
     const screen = out.json ? makeScreen(process.stderr, Boolean(process.stdout.isTTY)) : out.screen
     const bar = progress(() => reporter(screen, { logEvery: 100 }))
     const print = out.json ? (event: DemoEvent) => out.line(forPrograms(event)) : narrator(out)

@@ -1,4 +1,4 @@
-import { grpoSchema } from '../../recipes/rlSchema.ts'
+import { grpoSchema } from '../../recipes/rl/schema.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({

@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { openAdapter } from '../../checkpoint/folder.node.ts'
-import { resolveModel } from '../../checkpoint/hub.node.ts'
+import { resolveHubModel } from '../../checkpoint/hub.node.ts'
 import type { StoredTensor } from '../../checkpoint/stored.ts'
 import { loadPretrained } from '../../models/load.node.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
@@ -24,7 +24,7 @@ export default command({
   operands: ['model'],
   async run(options, { out }) {
     const run = await modelOfRun(options.model)
-    const dir = await resolveModel(run?.model ?? options.model)
+    const dir = await resolveHubModel(run?.model ?? options.model)
     const facts = await describe(dir, options.adapter ?? run?.adapter)
     if (out.json) await out.line(facts)
     else await out.text(readable(facts))

@@ -1,4 +1,4 @@
-import { ktoSchema } from '../../recipes/schema.ts'
+import { ktoSchema } from '../../recipes/trainer/schema.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({

@@ -1,8 +1,8 @@
 /** An adapter and its base as one model. */
 import { z } from 'zod'
 import { modelFiles } from '../../models/save.ts'
-import { openMerged } from '../../recipes/merged.ts'
-import { refuseTaken, storedAs, writeModelFolder } from '../../recipes/modelFolder.ts'
+import { openMerged } from '../../publish/merge.ts'
+import { refuseTaken, storedAs, writeModelFolder } from '../../publish/modelFolder.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 

@@ -1,4 +1,4 @@
-import { onlineDpoSchema } from '../../recipes/rlSchema.ts'
+import { onlineDpoSchema } from '../../recipes/rl/schema.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({

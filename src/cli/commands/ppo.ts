@@ -1,4 +1,4 @@
-import { ppoSchema } from '../../recipes/ppoSchema.ts'
+import { ppoSchema } from '../../recipes/rl/ppoSchema.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({

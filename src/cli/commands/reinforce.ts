@@ -1,4 +1,4 @@
-import { reinforceSchema } from '../../recipes/rlSchema.ts'
+import { reinforceSchema } from '../../recipes/rl/schema.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { writeText } from '../../labs/files.ts'
 import { type Calibration, calibrationFile } from '../../recipes/reward/calibration.ts'
 import { rewardSchema } from '../../recipes/reward/schema.ts'
+import { writeText } from '../../report/files.node.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({
@@ -10,7 +10,7 @@ export default trainCommand({
   summary: 'Train a reward model on pairs, rankings or best-of-N choices',
   example: 'reward --model HuggingFaceTB/SmolLM2-135M-Instruct --data preferences.jsonl --lora-r 16 --eval-split 0.1',
   schema: rewardSchema,
-  load: async () => (await import('../../recipes/reward/recipe.ts')).reward,
+  load: async () => (await import('../../recipes/reward.ts')).reward,
   after: (result) => calibrationFiles(result),
 })
 
@@ -20,7 +20,7 @@ const calibrationFiles = async (result: string): Promise<string[]> => {
   if (text === undefined) return []
   const calibration = JSON.parse(text) as Calibration
   const run = dirname(result)
-  const { calibrationPage, reliabilitySvg } = await import('../../labs/calibrationPage.ts')
+  const { calibrationPage, reliabilitySvg } = await import('../../labs/pages/calibration.ts')
   const page = join(run, 'calibration.html')
   const files = {
     [page]: calibrationPage(basename(run), calibration),

@@ -1,4 +1,4 @@
-import { rlooSchema } from '../../recipes/rlSchema.ts'
+import { rlooSchema } from '../../recipes/rl/schema.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({

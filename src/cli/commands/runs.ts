@@ -72,7 +72,7 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
       throw badInput('bad-flag', 'must name the repository to push to, OWNER/NAME', { flag: '--to' })
     const [{ hubTarget, prepareRepo }, { pushRun }, { reporter }] = await Promise.all([
       import('../../checkpoint/hubUpload.node.ts'),
-      import('../../recipes/push.ts'),
+      import('../../publish/push.ts'),
       import('../terminal.ts'),
     ])
     const target = await hubTarget(to, '--to')

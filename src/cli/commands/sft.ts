@@ -1,4 +1,4 @@
-import { sftSchema } from '../../recipes/schema.ts'
+import { sftSchema } from '../../recipes/trainer/schema.ts'
 import { trainCommand } from '../train.ts'
 
 export default trainCommand({

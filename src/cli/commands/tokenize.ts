@@ -1,6 +1,6 @@
 /** Text to ids, ids to text, conversations to both; one JSON line a text. */
 import { z } from 'zod'
-import { resolveModel } from '../../checkpoint/hub.node.ts'
+import { resolveHubModel } from '../../checkpoint/hub.node.ts'
 import { turnsFor } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Row } from '../../data/rows.ts'
@@ -45,7 +45,7 @@ export default command({
 
 const open = async (model: string): Promise<Tokenizer> => {
   const run = await modelOfRun(model)
-  const dir = await resolveModel(run?.model ?? model)
+  const dir = await resolveHubModel(run?.model ?? model)
   const tokenizer = await loadTokenizerFolder(dir, run?.adapter)
   if (tokenizer) return tokenizer
   throw noTokenizer(dir)

@@ -1,7 +1,7 @@
 /** The update by hand against the engine's own gradients (through the reference interpreter), and against differences. */
 import { describe, expect, it } from 'vitest'
 import { type PolicyOptions, policyLoss } from '../../objectives/policyGradient.ts'
-import { evaluate } from '../../runtime/reference.ts'
+import { evaluate } from '../../runtime/interpreter.ts'
 import { grad } from '../../tensor/grad.ts'
 import { input } from '../../tensor/tensor.ts'
 import { fillUniform } from '../../util/rng.ts'

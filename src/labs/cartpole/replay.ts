@@ -2,7 +2,7 @@
  * An episode as a moving drawing. Peculiar: it moves without a script (SMIL), so the page keeps its policy that forbids
  * every request, and the drawing its one file; time runs as it did, 50 steps a second.
  */
-import { svg } from '../svg.ts'
+import { svg } from '../../report/svg.ts'
 import { forward, hiddenSize, type Network } from './network.ts'
 import { makePoles, mostSteps, running, stateSize, stepPole, timeStep, trackEnd } from './physics.ts'
 import { drawAction, uniforms } from './policy.ts'

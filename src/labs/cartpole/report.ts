@@ -1,8 +1,9 @@
 /** The lab as a page: the answer in words, the pole before and after, the curves, and the table under them. */
+
+import { type Html, html, raw } from '../../report/html.ts'
+import { figure, page, shell, table } from '../../report/page.ts'
+import type { Plot, PlotSeries } from '../../report/plot.ts'
 import { whole } from '../../util/format.ts'
-import { type Html, html, raw } from '../html.ts'
-import { figure, page, shell, table } from '../page.ts'
-import type { Plot, PlotSeries } from '../plot.ts'
 import { initNetwork } from './network.ts'
 import { episode, replay } from './replay.ts'
 import type { RunResult } from './run.ts'

@@ -3,7 +3,7 @@
  * neither training nor the last count uses, so that the count is not flattered by the choice. A run depends on its
  * settings alone; only its seconds differ.
  */
-import { mean as meanOf } from '../../util/statistics.ts'
+import { mean as meanOf } from '../../statistics/summary.ts'
 import { evaluate } from './evaluate.ts'
 import type { Network } from './network.ts'
 import { notebookPpo } from './notebookPpo.ts'

@@ -1,7 +1,8 @@
 /** What the runs come to: curves over seeds with intervals, counts, and the answer in words. */
-import { mean } from '../../util/statistics.ts'
-import { tInterval } from '../interval.ts'
-import type { Point } from '../lineChart.ts'
+
+import type { Point } from '../../report/lineChart.ts'
+import { tInterval } from '../../statistics/intervals.ts'
+import { mean } from '../../statistics/summary.ts'
 import { mostSteps } from './physics.ts'
 import { type RunResult, solvedAt } from './run.ts'
 import { episodesABatch, type Method } from './settings.ts'

@@ -1,12 +1,13 @@
 /** All answers, what the SFT policy thinks of them, and their marks, phase by phase: one model is open at a time. */
-import { chunks } from '../../recipes/collate.ts'
-import type { Rollout } from '../../recipes/rl/rollout.ts'
-import { type AnswerSet, answer, judgeAnswers, logps, readLogps, type Work, type WorkEvent } from './answers.ts'
+
+import type { Rollout } from '../../generate/completionSampler.ts'
+import { chunks } from '../../recipes/trainer/collate.ts'
+import { type AnswerSet, answer, judgeAnswers, logps, readLogps, type Work, type WorkEvent } from './completions.ts'
 import type { Sampled } from './findings.ts'
 import type { Judge } from './judges.ts'
 import { divergenceOf } from './kl.ts'
+import type { OpenedSubject, Subject } from './policies.ts'
 import type { Answers } from './rewards.ts'
-import type { OpenedSubject, Subject } from './subjects.ts'
 
 /** @param sets the SFT policy's first. Undefined after an abort. */
 export async function* sampledOf(

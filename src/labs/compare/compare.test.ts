@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { badInput } from '../../util/fault.ts'
 import { type CompareEvent, compare } from './compare.ts'
 import type { Judge } from './judges.ts'
+import { openSft, parsePolicy } from './policies.ts'
 import { promptsFor } from './prompts.ts'
 import { compareSchema } from './settings.ts'
-import { openSft, parsePolicy } from './subjects.ts'
 
 let root: string
 const at = (...names: string[]) => join(root, ...names)
@@ -195,7 +195,7 @@ describe('bad input is refused before anything is written', () => {
     const requirePrompt: Judge['requirePrompt'] = ({ prompt }) => {
       if (prompt.length > 1) throw badInput('template', 'no system role')
     }
-    const reading = { ...subject, encoding: { ...subject.encoding, encoder: { ...characters } } }
+    const reading = { ...subject, tokenization: { ...subject.tokenization, encoder: { ...characters } } }
     await expect(promptsFor(settingsOf({ data }), [reading], [{ requirePrompt }])).rejects.toMatchObject(refused)
   })
 

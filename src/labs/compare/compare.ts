@@ -3,19 +3,20 @@
  * the statistics say what can be concluded. Peculiar: everything slow is a file before the statistics begin, so another
  * judge or another policy in the same folder costs only what is new.
  */
+
 import { readdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { promptText } from '../../recipes/rl/prompts.ts'
+import { promptText } from '../../data/prompts.ts'
+import { claimFolder, foreignFault } from '../../report/files.node.ts'
 import { takeLock } from '../../runs/lock.node.ts'
-import { claimFolder, foreignFault } from '../files.ts'
-import { type AnswerSet, answerSet, type Work, type WorkEvent } from './answers.ts'
 import { sampledOf } from './collect.ts'
+import { type AnswerSet, answerSet, type Work, type WorkEvent } from './completions.ts'
 import { findingsOf, type JudgeMaterial, type Material, type Sampled } from './findings.ts'
 import { type Judge, openJudges } from './judges.ts'
 import { type ReportFiles, writeReport } from './output.ts'
+import { openPolicySubjects, openSft, type PolicySubjects, refuseTwins, type Subject } from './policies.ts'
 import { promptsFor, type Warning } from './prompts.ts'
 import type { CompareSettings } from './settings.ts'
-import { openPolicySubjects, openSft, type PolicySubjects, refuseTwins, type Subject } from './subjects.ts'
 
 export type CompareEvent =
   | { event: 'plan'; policies: string[]; judges: JudgeMaterial[]; prompts: number; models: number; output: string }
@@ -35,7 +36,7 @@ export async function* compare(
   const work: Work = { root, settings, signal }
   const sft = await openSft(settings.sft)
   const policies = await Promise.all(
-    settings.policies.map((text) => openPolicySubjects(text, sft.place, settings.checkpoints)),
+    settings.policies.map((text) => openPolicySubjects(text, sft.folders, settings.checkpoints)),
   )
   refuseTwins(sft.subject, policies)
   const judges = await openJudges(settings, sft.subject, policies)
@@ -126,7 +127,7 @@ const shownPrompts = 3
 
 const examplesOf = ({ sft, policies }: Material, { subject, prompts }: AnswerSet) =>
   prompts.slice(0, shownPrompts).map(({ prompt }, i) => ({
-    prompt: promptText(subject.encoding, prompt),
+    prompt: promptText(subject.tokenization, prompt),
     answers: [
       { policy: sft.name, text: sft.texts[i][0] },
       ...policies.map(({ name, runs }) => ({ policy: name, text: runs[0].at(-1)!.texts[i][0] })),

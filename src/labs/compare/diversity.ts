@@ -2,7 +2,7 @@
  * How much a policy repeats itself. Peculiar: words are cut as BLEU's reference implementation cuts them (13a), and of
  * every policy equally many n-grams are counted, for long texts have fewer distinct ones by being long.
  */
-import { mean } from '../../util/statistics.ts'
+import { mean } from '../../statistics/summary.ts'
 
 /**
  * sacreBLEU's 13a (Post 2018, after mteval-v13a): entities of the web undone, punctuation apart, periods and commas but

@@ -3,8 +3,10 @@
  * policies is better and whether each is better than the SFT policy; the tests of a question, over all its pairs and
  * judges, are corrected together.
  */
-import { mean } from '../../util/statistics.ts'
-import type { Interval } from '../interval.ts'
+
+import type { Interval } from '../../statistics/intervals.ts'
+import { type Draws, holm, makeDraws, meanInterval } from '../../statistics/resampling.ts'
+import { mean } from '../../statistics/summary.ts'
 import { countNgrams, distinct, selfBleu, wordsOf } from './diversity.ts'
 import { type AtEqualKl, atEqualKl, bestOfN, type Path, type Stop } from './kl.ts'
 import {
@@ -18,7 +20,6 @@ import {
   scaleOf,
   standardised,
 } from './rewards.ts'
-import { type Draws, holm, makeDraws, meanInterval } from './statistics.ts'
 
 /** Answers of one model to all prompts. */
 export type Sampled = {

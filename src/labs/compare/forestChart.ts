@@ -1,6 +1,7 @@
 /** Win rates with their intervals, a row for each judge under the heading of its pair, as SVG: a forest plot. */
+
+import { round, svg, svgText } from '../../report/svg.ts'
 import { percent } from '../../util/format.ts'
-import { round, svg, svgText } from '../svg.ts'
 import type { PairFindings } from './findings.ts'
 import { level } from './verdict.ts'
 

@@ -1,12 +1,12 @@
 /** Who judges: the rewards of training, opened only while there is something to judge. */
 
-import type { WarningEvent } from '../../recipes/recipe.ts'
-import { openRewards } from '../../recipes/rl/openRewards.ts'
-import type { Answered, Reward, RewardSource } from '../../recipes/rl/rewards.ts'
+import { openRewards } from '../../rewards/open.ts'
+import type { Answered, Reward, RewardSource } from '../../rewards/rewards.ts'
+import type { WarningEvent } from '../../runs/events.ts'
 import { badInput } from '../../util/fault.ts'
 import type { JudgeMaterial } from './findings.ts'
+import { keyOf, type PolicySubjects, rewardPlace, type Subject } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
-import { keyOf, type PolicySubjects, rewardPlace, type Subject } from './subjects.ts'
 
 export type Judge = JudgeMaterial & {
   /** Of its weights or its code, or of what it is called. */
@@ -28,7 +28,7 @@ type Opened = {
   close(): Promise<void>
 }
 
-const open = async (spec: string, settings: CompareSettings, { encoding, place }: Subject): Promise<Opened> => {
+const open = async (spec: string, settings: CompareSettings, { tokenization, folders }: Subject): Promise<Opened> => {
   const owned: { close(): Promise<void> }[] = []
   const close = async () => {
     for (const each of owned.splice(0).reverse()) await each.close()
@@ -39,7 +39,7 @@ const open = async (spec: string, settings: CompareSettings, { encoding, place }
       return thing
     }
     const asked = { ...settings, reward: [spec], rewardWeights: undefined }
-    const { sources, ...found } = await openRewards(asked, { own, encoding, place })
+    const { sources, ...found } = await openRewards(asked, { own, tokenization, folders })
     return { source: sources[0], ...found, close }
   } catch (error) {
     await close()

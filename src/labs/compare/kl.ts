@@ -3,10 +3,10 @@
  * reward against it as a path, and the same reward at equal distance. Schulman 2020, "Approximating KL divergence".
  */
 import { type KlEstimator, klEstimate } from '../../objectives/kl.ts'
-import { expectedBest } from '../../recipes/rl/bestOfN.ts'
-import type { Interval } from '../interval.ts'
+import { expectedBest } from '../../recipes/bestOfN.ts'
+import type { Interval } from '../../statistics/intervals.ts'
+import { bootstrapInterval, type Draws, meanOver, picked } from '../../statistics/resampling.ts'
 import type { Runs } from './rewards.ts'
-import { bootstrapInterval, type Draws, meanOver, picked } from './statistics.ts'
 
 type Divergence = { k1: number; k3: number }
 

@@ -1,10 +1,10 @@
 /** Writes what a comparison found: the page, each plot as SVG, and all findings in one file (null: not known). */
 import { join } from 'node:path'
-import { writeDrawings, writeJson, writeText } from '../files.ts'
+import { writeDrawings, writeJson, writeText } from '../../report/files.node.ts'
+import { inWords } from './conclusions.ts'
 import type { CompareFindings } from './findings.ts'
 import { type CompareReport, compareReport } from './report.ts'
 import type { CompareSettings } from './settings.ts'
-import { inWords } from './words.ts'
 
 export type ReportFiles = { report: string; findings: string; plots: string }
 

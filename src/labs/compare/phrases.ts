@@ -1,6 +1,7 @@
 /** Numbers of a comparison as its page and its sentences write them. */
+
+import type { Interval } from '../../statistics/intervals.ts'
 import { percent } from '../../util/format.ts'
-import type { Interval } from '../interval.ts'
 
 const bare = (x: number) => (100 * x).toFixed(0)
 /** 54 % (52 to 57) */

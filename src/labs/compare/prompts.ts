@@ -1,15 +1,16 @@
 /** The prompts of a comparison: the same for all, each by the tokenizer that it needs. */
+
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
-import { readBy } from '../../recipes/encoder.ts'
-import { unreadWarnings } from '../../recipes/oddRows.ts'
-import { rewardColumns } from '../../recipes/rl/openRewards.ts'
-import type { PromptExample } from '../../recipes/rl/prompts.ts'
+import type { PromptExample } from '../../data/prompts.ts'
+import { readBy } from '../../models/resolve.node.ts'
+import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
+import { rewardColumns } from '../../rewards/open.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
 import type { Judge } from './judges.ts'
+import type { Subject } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
-import type { Subject } from './subjects.ts'
 
 export type Warning = { event: 'warning'; code: string; message: string }
 
@@ -30,14 +31,14 @@ export const promptsFor = async (
     ...{ as: 'prompt', maxSamples, resolve: resolveDataset, record: rewardColumns([...reward, ...judge]) },
   })
   const readers = [...new Map(subjects.map((each) => [each.promptKey, each])).values()]
-  const room = Math.min(...subjects.map(({ encoding }) => encoding.limits.maxLength)) - maxNewTokens
+  const room = Math.min(...subjects.map(({ tokenization }) => tokenization.limits.maxLength)) - maxNewTokens
   const prompts = new Map(readers.map(({ promptKey }) => [promptKey, [] as PromptExample[]]))
   let left = 0
   try {
     for (let i = 0; i < rows.length; i++) {
       const { prompt, template, record = {} } = await rows.row(i)
       const each = atPlace(rows.where(i), () => {
-        const read = readers.map(({ title, promptKey: key, encoding: { encoder } }) => ({
+        const read = readers.map(({ title, promptKey: key, tokenization: { encoder } }) => ({
           key,
           ids: readBy(title, () => encodePrompt(encoder, prompt, template)),
         }))

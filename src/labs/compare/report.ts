@@ -1,9 +1,10 @@
 /** A comparison as a page: what can be concluded, then the numbers that it rests on, each with how to read it. */
+
+import { type Html, html, raw } from '../../report/html.ts'
+import { facts, figure, page, shell, table } from '../../report/page.ts'
+import { drawn, type Plot } from '../../report/plot.ts'
+import type { Interval } from '../../statistics/intervals.ts'
 import { percent } from '../../util/format.ts'
-import { type Html, html, raw } from '../html.ts'
-import type { Interval } from '../interval.ts'
-import { facts, figure, page, shell, table } from '../page.ts'
-import { drawn, type Plot } from '../plot.ts'
 import type { CompareFindings, Frontier, PairFindings, PolicyFindings } from './findings.ts'
 import { forestChart } from './forestChart.ts'
 import { rateText, spanText } from './phrases.ts'

@@ -2,9 +2,10 @@
  * Two policies under one judge. Peculiar: which of the two is preferred is decided by win rates, for they mean the same
  * whatever a judge's scale is; differences are in standard deviations of the SFT policy's own rewards under that judge.
  */
-import { deviation, lineThrough, mean, standardError } from '../../util/statistics.ts'
-import { type Interval, tInterval, wilson } from '../interval.ts'
-import { bootstrapInterval, type Draws, meanInterval, picked, signFlipTest } from './statistics.ts'
+
+import { type Interval, tInterval, wilson } from '../../statistics/intervals.ts'
+import { bootstrapInterval, type Draws, meanInterval, picked, signFlipTest } from '../../statistics/resampling.ts'
+import { deviation, lineThrough, mean, standardError } from '../../statistics/summary.ts'
 
 /** Of each prompt the values of its answers; NaN where a judge failed. */
 export type Answers<T = number> = readonly (readonly T[])[]

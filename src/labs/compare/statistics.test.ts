@@ -5,12 +5,19 @@
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import {
+  bootstrapInterval,
+  holm,
+  makeDraws,
+  meanInterval,
+  meanOver,
+  signFlipTest,
+} from '../../statistics/resampling.ts'
+import { deviation, lineThrough, mean } from '../../statistics/summary.ts'
 import { type Rng, rng } from '../../util/rng.ts'
-import { deviation, lineThrough, mean } from '../../util/statistics.ts'
 import { distinct, selfBleu, sentenceBleu, wordsOf } from './diversity.ts'
 import { atEqualKl, bestOfN, divergenceOf, type Stop } from './kl.ts'
 import { comparePair, outcome, type Side, scaleOf, standardised } from './rewards.ts'
-import { bootstrapInterval, holm, makeDraws, meanInterval, meanOver, signFlipTest } from './statistics.ts'
 
 const draws = makeDraws(1, { resamples: 600, signs: 4000 })
 

@@ -3,7 +3,7 @@
  * no evidence by itself, for a policy learns its reward model's faults too; what counts is a judge that neither was
  * trained on.
  */
-import type { Interval } from '../interval.ts'
+import type { Interval } from '../../statistics/intervals.ts'
 import type { JudgeMaterial, PairFindings } from './findings.ts'
 
 /** The level of all tests of a question together. */

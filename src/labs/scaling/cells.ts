@@ -1,8 +1,8 @@
 /** A sweep's cells: what each trains, what it waits for, and what it leaves. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readOwn, writeJson } from '../files.ts'
-import type { Share } from '../interval.ts'
+import { readOwn, writeJson } from '../../report/files.node.ts'
+import type { Share } from '../../statistics/intervals.ts'
 import { type Extent, helperOf, type Method, type Plan, type Size } from './settings.ts'
 
 export type Cell = { id: string; method: Method; size: Size; seed: number; needs: readonly string[] }

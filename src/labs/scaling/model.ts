@@ -2,16 +2,16 @@
  * The decoder of the scaling laws: one attention head of dimension 64, context 256, a vocabulary of 128,256 tokens,
  * feed-forward ratio 4, from scratch. Peculiar: the embedded tokenizer knows thirteen of those tokens.
  */
-import { resolveModel } from '../../checkpoint/hub.node.ts'
+import { resolveHubModel } from '../../checkpoint/hub.node.ts'
 import type { Architecture, Config } from '../../models/architecture.ts'
 import { parseConfig } from '../../models/config.ts'
 import { initWeights } from '../../models/init.ts'
 import { architectureOf } from '../../models/registry.ts'
 import { modelFiles } from '../../models/save.ts'
-import { writeModelFolder } from '../../recipes/modelFolder.ts'
+import { writeModelFolder } from '../../publish/modelFolder.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
-import { characterTokenizer, writeCharacterTokenizer } from '../demoModel.ts'
+import { characterTokenizer, writeCharacterTokenizer } from '../demo/model.ts'
 import type { Plan, Size } from './settings.ts'
 
 /** Where tokens come from: a folder, or nothing for the embedded tokenizer. */
@@ -21,7 +21,7 @@ export type Tokens = { dir?: string; eosId: number; size: number; count(text: st
 export const openTokens = async (name: string | undefined, vocabulary: number): Promise<Tokens> => {
   if (name === undefined)
     return { eosId: characterTokenizer.eosId, size: characterTokenizer.size, count: (text) => text.length }
-  const dir = await resolveModel(name)
+  const dir = await resolveHubModel(name)
   const tokenizer = await loadTokenizerFolder(dir)
   const refuse = (what: string) => badInput('bad-tokenizer', `${name} ${what}`, { flag: '--tokenizer' })
   if (!tokenizer) throw refuse('has no tokenizer.json')

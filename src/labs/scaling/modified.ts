@@ -4,8 +4,8 @@
  * counted too, with the best that supervised training of any size made of as much.
  */
 
-import { mean } from '../../util/statistics.ts'
-import { type Interval, tInterval } from '../interval.ts'
+import { type Interval, tInterval } from '../../statistics/intervals.ts'
+import { mean } from '../../statistics/summary.ts'
 import type { CellResult, CurvePoint, Mark } from './cells.ts'
 import type { Method } from './settings.ts'
 import { bestSoFar, type Curve, shareAt, valueAt } from './statistics.ts'

@@ -1,14 +1,15 @@
 /** Self-play beside supervised training, on the page: a plot for each size, by loss and by exact answers, and the differences. */
+
+import { powerLabel } from '../../report/axes.ts'
+import { type Html, html } from '../../report/html.ts'
+import { figure, table } from '../../report/page.ts'
+import type { Plot, PlotSeries } from '../../report/plot.ts'
+import { mean } from '../../statistics/summary.ts'
 import { percent } from '../../util/format.ts'
-import { mean } from '../../util/statistics.ts'
-import { powerLabel } from '../axes.ts'
-import { type Html, html } from '../html.ts'
-import { figure, table } from '../page.ts'
-import type { Plot, PlotSeries } from '../plot.ts'
 import type { CellResult } from './cells.ts'
+import { exactChange, lossChange, methodTitles } from './conclusions.ts'
 import type { Comparison } from './modified.ts'
 import { type Method, methodNames } from './settings.ts'
-import { exactChange, lossChange, methodTitles } from './words.ts'
 
 type Reading = { flops: number; helperFlops: number; value: number }
 

@@ -1,12 +1,12 @@
 /** Writes what a sweep found: the page, each plot as SVG with the numbers behind it as JSON, and all findings in one file. */
 import { join } from 'node:path'
-import { writeJson, writePlots, writeText } from '../files.ts'
+import { writeJson, writePlots, writeText } from '../../report/files.node.ts'
 import type { CellResult } from './cells.ts'
+import { inWords } from './conclusions.ts'
 import { modifiedLaws } from './modified.ts'
 import { type ReportSettings, scalingReport } from './report.ts'
 import type { Plan } from './settings.ts'
 import { standardLaw } from './standard.ts'
-import { inWords } from './words.ts'
 
 export type ReportFiles = { report: string; findings: string; plots: string }
 

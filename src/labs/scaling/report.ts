@@ -1,10 +1,11 @@
 /** A sweep as a page: the answer in words, the plots, and the tables under them. */
+
+import { powerLabel } from '../../report/axes.ts'
+import { type Html, html } from '../../report/html.ts'
+import { facts, figure, page, shell, table } from '../../report/page.ts'
+import type { Plot } from '../../report/plot.ts'
+import { mean } from '../../statistics/summary.ts'
 import { percent, whole } from '../../util/format.ts'
-import { mean } from '../../util/statistics.ts'
-import { powerLabel } from '../axes.ts'
-import { type Html, html } from '../html.ts'
-import { facts, figure, page, shell, table } from '../page.ts'
-import type { Plot } from '../plot.ts'
 import type { CellResult } from './cells.ts'
 import type { Comparison } from './modified.ts'
 import { modifiedPlots, modifiedSection } from './modifiedReport.ts'

@@ -2,7 +2,7 @@
  * Loss against compute of supervised training: the curve of every size, and where all sizes were trained with as much
  * compute, their envelope, the best size, and a power law with how far it misses.
  */
-import { mean } from '../../util/statistics.ts'
+import { mean } from '../../statistics/summary.ts'
 import type { CellResult } from './cells.ts'
 import {
   bootstrap,

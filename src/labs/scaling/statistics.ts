@@ -1,6 +1,7 @@
 /** Curves against compute: the lower envelope, the best size for a budget, a power law, and how sure they are. */
+
+import { lineThrough, mean } from '../../statistics/summary.ts'
 import { type Rng, rng } from '../../util/rng.ts'
-import { lineThrough, mean } from '../../util/statistics.ts'
 
 /** Compute in FLOPs, loss in nats; compute rises. */
 export type Curve = readonly (readonly [flops: number, loss: number])[]

@@ -4,8 +4,8 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { dealSums, question, type Sum, totalOf } from '../addition.ts'
-import { writeRows } from '../files.ts'
+import { writeRows } from '../../report/files.node.ts'
+import { dealSums, question, type Sum, totalOf } from '../demo/addition.ts'
 import { type Counts, trainingFlops } from './flops.ts'
 import type { Tokens } from './model.ts'
 import type { Plan } from './settings.ts'

@@ -2,8 +2,8 @@
  * How far a reward model's probabilities can be believed: of the pairs where it is 70 % sure which reply is better, is
  * it right in 70 %? Peculiar: a pair counts once, by the reply the model prefers, so confidences go from 1/2 to 1.
  */
-import { correlation, deviation, mean } from '../../util/statistics.ts'
-import { accuracyOf, gapSlices, type JudgedPair, type JudgedRow, judgedPairs } from './judged.ts'
+import { correlation, deviation, mean } from '../../statistics/summary.ts'
+import { accuracyOf, gapSlices, type JudgedPair, type JudgedRow, judgedPairs } from './scoredRows.ts'
 
 /** Beside the model. */
 export const calibrationFile = 'calibration.json'

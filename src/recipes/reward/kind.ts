@@ -2,10 +2,8 @@
  * Which objective a reward model learns by. Peculiar: the rows say which, unless one asks: pairs are pairwise, rows that
  * name one best reply are best-of-n, ranked lists are all pairs of a list; a model with many outputs is probabilistic.
  */
+import type { RewardKind } from '../../rewards/notes.ts'
 import { badInput } from '../../util/fault.ts'
-
-export const rewardKinds = ['pairwise', 'best-of-n', 'ranking', 'plackett-luce', 'probabilistic'] as const
-export type RewardKind = (typeof rewardKinds)[number]
 
 /** What the rows are like. */
 export type RewardRows = {

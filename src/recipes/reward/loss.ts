@@ -2,13 +2,14 @@
  * The objective of a reward model, traced from the scores at each reply's last token. Peculiar: a prompt is one element
  * of the mean however many pairs its replies make (Ouyang et al. 2022), and all its replies stand in one packed tree.
  */
+
 import { plackettLuce } from '../../objectives/plackettLuce.ts'
 import { expectedReward, rankedWins } from '../../objectives/probabilisticReward.ts'
 import { bestOfN, rankedAccuracy, rankedPairs } from '../../objectives/rewardLosses.ts'
+import type { RewardKind } from '../../rewards/notes.ts'
 import { mulDims } from '../../tensor/dim.ts'
 import { type Tensor, zeros } from '../../tensor/tensor.ts'
 import type { LossFunction, LossInputs } from '../../train/loss.ts'
-import type { RewardKind } from './kind.ts'
 
 type RewardObjective = {
   kind: RewardKind

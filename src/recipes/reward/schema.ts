@@ -1,7 +1,8 @@
 /** The settings of `attune reward`; see ../schema.ts for what fields' notes mean. */
+
 import { z } from 'zod'
-import { flag, grouped, shared, text, weight } from '../schema.ts'
-import { rewardKinds } from './kind.ts'
+import { rewardKinds } from '../../rewards/notes.ts'
+import { flag, grouped, shared, text, weight } from '../trainer/schema.ts'
 
 export const rewardSchema = z.object({
   ...grouped('Method', {

@@ -1,19 +1,19 @@
 /** The reward of held-out prompts: one answer to each, drawn as in training by numbers that are the same every time. */
-import { mean } from '../../util/statistics.ts'
-import type { ProgressEvent } from '../recipe.ts'
-import type { Ground } from './ground.ts'
-import { rolloutMeasures, sampleKls } from './measures.ts'
-import { sampleStats } from './passes.ts'
-import type { PromptExample } from './prompts.ts'
-import { rewardsOf } from './rewards.ts'
-import { rollOut, seedOf } from './rollout.ts'
+import type { PromptExample } from '../../data/prompts.ts'
+import { rewardsOf } from '../../rewards/rewards.ts'
+import type { ProgressEvent } from '../../runs/events.ts'
+import { mean } from '../../statistics/summary.ts'
+import type { Ground } from './context.ts'
+import { rolloutMeasures, sampleKls } from './metrics.ts'
+import { evaluationSeed, rollOut } from './rollout.ts'
+import { sampleStats } from './sampleStats.ts'
 
 /** `eval_reward` and the like; `eval_kl` is the mean of sum_t (log pi - log ref), where there is a reference. */
 export async function* evaluateHeld(ground: Ground): AsyncGenerator<ProgressEvent, Record<string, number>> {
-  const { settings, encoding, scheduler, rewards, reference, policy, signal } = ground
+  const { settings, tokenization, scheduler, rewards, reference, policy, signal } = ground
   const prompts = await heldPrompts(ground)
-  const seed = seedOf(settings.seed, 0, 2)
-  const rolling = { scheduler, encoding, settings: { ...settings, numGenerations: 1 }, seed, signal }
+  const seed = evaluationSeed(settings.seed)
+  const rolling = { scheduler, tokenization, settings: { ...settings, numGenerations: 1 }, seed, signal }
   const rollout = yield* rollOut(rolling, prompts)
   const scored = rollout && (yield* rewardsOf(rewards, rollout, { signal }))
   if (!rollout || !scored) return {}

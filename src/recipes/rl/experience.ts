@@ -2,21 +2,23 @@
  * One rollout from its prompts to what is learnt from it, phase by phase: samples, rewards, log-probs of policy and
  * reference, credit. Peculiar: samples and rewards that a stopped run left in the rollout's folder are taken from there.
  */
+
 import { join } from 'node:path'
+import type { PromptExample } from '../../data/prompts.ts'
+import type { Rollout } from '../../generate/completionSampler.ts'
 import type { Aggregation } from '../../objectives/aggregation.ts'
+import { rewardsOf, type Scored } from '../../rewards/rewards.ts'
+import type { ProgressEvent } from '../../runs/events.ts'
+import { mean } from '../../statistics/summary.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import type { Trainer } from '../../train/step.ts'
 import { diskFault, makeFolders } from '../../util/files.node.ts'
-import { mean } from '../../util/statistics.ts'
-import type { ProgressEvent } from '../recipe.ts'
-import type { Ground } from './ground.ts'
-import { rolloutMeasures, sampleKls } from './measures.ts'
-import { sampleStats } from './passes.ts'
-import type { PromptExample } from './prompts.ts'
-import { rewardsOf, type Scored } from './rewards.ts'
-import { type Rollout, rollOut, seedOf } from './rollout.ts'
-import type { Columns, Lesson } from './updates.ts'
+import type { Ground } from './context.ts'
+import { rolloutMeasures, sampleKls } from './metrics.ts'
+import type { Columns, Lesson } from './minibatches.ts'
+import { rollOut, rolloutSeed } from './rollout.ts'
+import { sampleStats } from './sampleStats.ts'
 
 /** What a method carries from rollout to rollout, plain data. */
 export type State = Readonly<Record<string, unknown>>
@@ -80,15 +82,15 @@ export async function* experience(
   method: Method,
   { number, prompts, state }: { number: number; prompts: readonly PromptExample[]; state: State },
 ): AsyncGenerator<ProgressEvent, Learnt | undefined> {
-  const { settings, encoding, scheduler, signal } = ground
+  const { settings, tokenization, scheduler, signal } = ground
   const dir = rolloutFolder(ground, number)
   await makeFolders(dir).catch((error) => {
     throw diskFault(error, dir)
   })
   const clock = timed()
   // rollout
-  const seed = seedOf(settings.seed, number, 1)
-  const rollout = yield* rollOut({ scheduler, encoding, settings, seed, dir, signal }, prompts)
+  const seed = rolloutSeed(settings.seed, number)
+  const rollout = yield* rollOut({ scheduler, tokenization, settings, seed, dir, signal }, prompts)
   if (!rollout) return undefined
   clock.lap('rollout')
   // rewards

@@ -10,12 +10,12 @@ import { scalar } from '../../tensor/tensor.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
-import { textBatches } from '../collate.ts'
-import { inParts, tokensAtOnce } from '../parts.ts'
-import { openData, vocabularyOf } from '../runRows.ts'
-import type { SessionSettings } from '../session.ts'
-import { requireKnownIds } from '../vocabulary.ts'
-import type { Context, Ground } from './ground.ts'
+import { textBatches } from '../trainer/collate.ts'
+import { openData, vocabularyOf } from '../trainer/dataset.ts'
+import { inParts, tokensAtOnce } from '../trainer/microBatches.ts'
+import { requireKnownIds } from '../trainer/tokenIds.ts'
+import type { SessionSettings } from '../trainer/trainer.ts'
+import type { Context, Ground } from './context.ts'
 
 export type PretrainingSettings = SessionSettings & {
   ptxData: string[]
@@ -45,11 +45,11 @@ const objective = (gamma: number): LossFunction => ({
 export const openPretraining = async (
   settings: PretrainingSettings,
   { own }: Pick<Context, 'own'>,
-  { encoding, policy }: Pick<Ground, 'encoding' | 'policy'>,
+  { tokenization, policy }: Pick<Ground, 'tokenization' | 'policy'>,
 ): Promise<Pretraining> => {
   const { ptxData: data, column, seed } = settings
   const { rows } = own(await openData('sft', { data, column }))
-  const { encoder, limits } = encoding
+  const { encoder, limits } = tokenization
   const vocabulary = vocabularyOf(policy, encoder)
   const stream = exampleStream<Awaited<ReturnType<typeof rows.row>>, TextExample>({
     ...{ length: rows.length, row: rows.row, where: rows.where },

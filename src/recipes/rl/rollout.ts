@@ -1,34 +1,24 @@
 /**
- * Rollouts: what the policy as it is now answers to the next prompts. Peculiar: the fast decoder reads the very weights
- * that are trained. An adapter's come as feeds of every step, beside copies of the frozen base that the engine has laid
- * out; without an adapter all weights are feeds. So nothing is copied after an update. Samples lie in the run's folder, a
- * group of prompts at a time, and a resumed run finds them.
+ * Rollouts: completions of the next prompts by the policy as it is now, kept in the run's folder. The decoder reads the very
+ * weights that are trained (an adapter as inputs of every step, beside copies of the frozen base that the engine has laid
+ * out; without an adapter all weights are inputs), so nothing is copied after an update.
  */
 import { join } from 'node:path'
-import { z } from 'zod'
-import { completions } from '../../generate/generate.ts'
+import type { PromptExample } from '../../data/prompts.ts'
+import {
+  memoryLines,
+  type Rollout,
+  type Sample,
+  sampleCompletions,
+  sampleSchema,
+  samplingSeed,
+} from '../../generate/completionSampler.ts'
 import { openScheduler, type Scheduler } from '../../generate/scheduler.ts'
+import type { Tokenization } from '../../generate/tokenization.node.ts'
 import { scoreWeight } from '../../models/architecture.ts'
-import { rng } from '../../util/rng.ts'
-import { openLines } from '../lineFile.ts'
-import type { Policy } from '../policy.ts'
-import type { ProgressEvent } from '../recipe.ts'
-import type { Encoding, PromptExample } from './prompts.ts'
-
-export const sampleSchema = z.object({
-  /** Of the rollout's prompts, and of the prompt's samples. */
-  prompt: z.number(),
-  sample: z.number(),
-  ids: z.array(z.number()),
-  /** By the decoder at temperature 1, nats. */
-  logps: z.array(z.number()),
-  text: z.string().optional(),
-  finish_reason: z.enum(['eos', 'stop', 'length']),
-})
-export type Sample = z.infer<typeof sampleSchema>
-
-/** Prompts with their samples, in order; each prompt has as many. */
-export type Rollout = { prompts: readonly PromptExample[]; samples: readonly Sample[]; perPrompt: number }
+import type { ProgressEvent } from '../../runs/events.ts'
+import { openLines } from '../../store/lines.node.ts'
+import type { Policy } from '../trainer/policy.ts'
 
 export type RolloutSettings = {
   seed: number
@@ -47,21 +37,21 @@ const groupTokens = 65_536
 
 export const samplePath = (dir: string) => join(dir, 'samples.jsonl')
 
-/** Keeps the seeds of a run's purposes apart ("roll" in ASCII). */
-const STREAM = 0x726f6c6c
+/** @param number of the rollout, counted from 1 */
+export const rolloutSeed = (seed: number, number: number): number => samplingSeed('rollout', seed, number, 1)
 
-export const seedOf = (seed: number, number: number, purpose: number): number =>
-  Math.floor(rng(seed, STREAM, number).uniform(purpose) * 2 ** 32)
+/** Of completions that are not learnt from: evaluations and best-of-N. */
+export const evaluationSeed = (seed: number): number => samplingSeed('rollout', seed, 0, 2)
 
 /** One for the whole run: its programs are made once and read the weights of the moment. */
-export const openRollouts = (policy: Policy, { tokenizer }: Encoding): Scheduler => {
+export const openPolicyScheduler = (policy: Policy, { tokenizer }: Tokenization): Scheduler => {
   const frozenBase = policy.adapter?.saved.every((name) => name === scoreWeight)
   return openScheduler(policy.model, tokenizer, { batchSize, packed: frozenBase })
 }
 
-export type RollingOut = {
+export type RolloutContext = {
   scheduler: Scheduler
-  encoding: Encoding
+  tokenization: Tokenization
   settings: RolloutSettings
   /** Of this rollout alone. */
   seed: number
@@ -72,61 +62,39 @@ export type RollingOut = {
 
 /** Samples of the prompts. After an abort it ends at a group's end and returns undefined. */
 export async function* rollOut(
-  rolling: RollingOut,
+  { scheduler, tokenization, settings, seed, dir, signal }: RolloutContext,
   prompts: readonly PromptExample[],
 ): AsyncGenerator<ProgressEvent, Rollout | undefined> {
-  const { settings, dir, signal } = rolling
-  const G = settings.numGenerations
-  const together = Math.max(1, Math.floor(groupTokens / (settings.maxNewTokens * G)))
+  const { temperature, topP, topK, minP, maxNewTokens, numGenerations: G } = settings
   const total = prompts.length * G
-  const file =
+  const group = Math.max(1, Math.floor(groupTokens / (maxNewTokens * G))) * G
+  const lines =
     dir === undefined
-      ? undefined
-      : await openLines(samplePath(dir), { schema: sampleSchema, total, group: together * G })
-  const samples: Sample[] = []
+      ? memoryLines<Sample>(group)
+      : await openLines(samplePath(dir), { schema: sampleSchema, total, group })
   try {
-    if (file) for (let i = 0; i < file.length; i++) samples.push(await file.read(i))
-    while (samples.length < total) {
-      if (signal.aborted) return undefined
-      const from = samples.length / G
-      const made = await sampleGroup(rolling, prompts.slice(from, from + together), from)
-      await file?.append(made)
-      samples.push(...made)
-      yield { event: 'progress', phase: 'generate', done: samples.length, total }
-    }
-  } finally {
-    await file?.close()
-  }
-  return { prompts, samples, perPrompt: G }
-}
-
-/** All are asked before the first step, so who joins when is the same every time. */
-const sampleGroup = async (
-  { scheduler, encoding, settings, seed }: RollingOut,
-  prompts: readonly PromptExample[],
-  from: number,
-): Promise<Sample[]> => {
-  const { temperature, topP, topK, minP, maxNewTokens, numGenerations } = settings
-  const asked = prompts.map(({ ids }, i) => {
-    const room = Math.min(maxNewTokens, encoding.limits.maxLength - ids.length)
-    const options = { temperature, topP, topK, minP, seed, maxNewTokens: room, eosIds: encoding.eosIds }
-    return completions(
-      scheduler.submit({ prompt: ids, options: { ...options, samples: numGenerations }, row: from + i }),
+    const sampling = { temperature, topP, topK, minP, maxNewTokens, seed }
+    yield* sampleCompletions(
+      {
+        scheduler,
+        tokenization,
+        settings: sampling,
+        samples: G,
+        prompts: { length: prompts.length, ids: (i) => prompts[i].ids },
+        line: (made, prompt): Sample => {
+          if ('dropped' in made) throw new Error(made.dropped)
+          const { sample, ids, logps, text, finishReason: finish_reason } = made
+          return { prompt, sample, ids, logps, ...(tokenization.tokenizer && { text }), finish_reason }
+        },
+        signal,
+      },
+      lines,
     )
-  })
-  const made: Sample[] = []
-  for (const [i, answers] of (await Promise.all(asked.map(collected))).entries())
-    for (const { sample, ids, logps, text, finishReason } of answers.sort((a, b) => a.sample - b.sample))
-      made.push({
-        ...{ prompt: from + i, sample, ids, logps },
-        ...(encoding.tokenizer && { text }),
-        finish_reason: finishReason,
-      })
-  return made
-}
-
-const collected = async <T>(source: AsyncIterable<T>): Promise<T[]> => {
-  const all: T[] = []
-  for await (const each of source) all.push(each)
-  return all
+    if (lines.length < total) return undefined
+    const samples: Sample[] = []
+    for (let i = 0; i < total; i++) samples.push(await lines.read(i))
+    return { prompts, samples, perPrompt: G }
+  } finally {
+    await lines.close()
+  }
 }

@@ -1,0 +1,21 @@
+/** A prompt to be answered: what its row says of it, and its token ids. */
+import type { Tokenizer } from '../text/tokenizer.ts'
+import { shownTurn } from './messages.ts'
+import { isIds, type Text } from './rows.ts'
+import type { TemplateArguments } from './template.ts'
+
+export type PromptExample = {
+  prompt: Text
+  /** What its chat template read beside the messages. */
+  template?: TemplateArguments
+  ids: number[]
+  /** All columns of its row. */
+  record: Readonly<Record<string, unknown>>
+}
+
+/** As a reader sees it: a conversation turn by turn, ids as the tokenizer reads them. */
+export const promptText = ({ tokenizer }: { tokenizer?: Tokenizer }, prompt: Text): string => {
+  if (typeof prompt === 'string') return prompt
+  if (isIds(prompt)) return tokenizer ? tokenizer.decode(prompt) : prompt.join(' ')
+  return prompt.map((message) => `${message.role}: ${shownTurn(message)}`).join('\n')
+}

@@ -1,0 +1,160 @@
+/** The demo at a size of seconds: what it leaves, that it is the same twice, and what it refuses. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { modelOfRun, readRun } from '../../runs/find.node.ts'
+import { reportOf } from '../pages/run.ts'
+import { classAnswers, classShares, dealSums, distance, leastLoss, question, rankAnswers, totalOf } from './addition.ts'
+import { type DemoEvent, demo } from './demo.ts'
+import { type DemoSizes, demoSchema } from './settings.ts'
+
+let root: string
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'attune-demo-'))
+  vi.stubEnv('ATTUNE_CACHE', join(root, 'cache'))
+})
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  await rm(root, { recursive: true, force: true })
+})
+
+const sizes: DemoSizes = {
+  ...{ taught: 20, ranked: 8, tested: 15, students: 1, samples: 16 },
+  learn: { maxSteps: 3, batchSize: 8, learningRate: 1e-3 },
+  align: { maxSteps: 3, batchSize: 4, learningRate: 1e-4, beta: 0.5 },
+}
+
+const play = async (name: string, signal?: AbortSignal, each: (event: DemoEvent) => void = () => {}) => {
+  const events: DemoEvent[] = []
+  for await (const event of demo(demoSchema.parse({ output: join(root, name), seed: 3 }), { sizes, signal })) {
+    events.push(event)
+    each(event)
+  }
+  return events
+}
+
+describe('the task', () => {
+  const deal = dealSums(5, { taught: 3000, ranked: 95, tested: 1000 })
+
+  it('deals each sum once, in either order, by the seed', () => {
+    const all = Object.values(deal).flat()
+    const unordered = new Set(all.map(({ a, b }) => `${Math.min(a, b)} ${Math.max(a, b)}`))
+    expect(unordered.size).toBe(4095)
+    expect(all.filter(({ a, b }) => a > b).length / all.length).toBeCloseTo(0.5, 1)
+    expect(dealSums(5, { taught: 3000, ranked: 95, tested: 1000 })).toEqual(deal)
+    expect(dealSums(6, { taught: 3000, ranked: 95, tested: 1000 }).tested).not.toEqual(deal.tested)
+  })
+
+  it('has a class that errs as its shares say', () => {
+    const rows = classAnswers(5, deal.taught, 4)
+    expect(rows).toHaveLength(12_000)
+    const off = rows.map(({ prompt, completion }) => {
+      const [, a, b] = /^(\d+)\+(\d+)=$/.exec(prompt)!
+      return Number(completion) - Number(a) - Number(b)
+    })
+    const shareOf = (by: number) => off.filter((x) => x === by).length / off.length
+    expect(shareOf(0)).toBeCloseTo(classShares.right, 1.7)
+    expect(shareOf(1)).toBeCloseTo(classShares.close, 1.7)
+    expect(shareOf(10) + shareOf(-10)).toBeCloseTo(classShares.wrong, 1.7)
+    // Entropy of (0.4, 0.45, 0.075, 0.075) is 1.1143 nats; two or three digits and the end
+    expect(leastLoss([{ completion: '12' }, { completion: '123' }])).toBeCloseTo((2 * 1.1143) / 7, 4)
+  })
+
+  it('ranks answers by how far off they are, and needs three', () => {
+    const sum = { a: 27, b: 58 }
+    expect(totalOf(sum)).toBe(85)
+    expect(['85', '86', '75', '8+', ''].map((answer) => distance(sum, answer))).toEqual([0, 1, 10, Infinity, Infinity])
+    expect(rankAnswers(sum, ['75', '86', '85', '84', '86', '9'])).toEqual({
+      prompt: '27+58=',
+      responses: ['85', '86', '75'],
+      ranks: [1, 2, 3],
+    })
+    expect(rankAnswers(sum, ['85', '86', '84'])).toBeUndefined()
+  })
+})
+
+describe('the demo', () => {
+  it('plays three acts and leaves numbers, models, plots and a page', async () => {
+    const events = await play('a')
+    expect(events.filter(({ event }) => event === 'act' || event === 'accuracy' || event === 'rankings')).toMatchObject(
+      [
+        { act: 1 },
+        { act: 1, share: { total: 15 } },
+        { act: 2 },
+        { act: 2, asked: 8 },
+        { act: 3 },
+        { act: 3, share: { total: 15 } },
+      ],
+    )
+    const last = events.at(-1)!
+    if (last.event !== 'result') throw new Error(last.event)
+    const { folder, result, tested } = last
+    expect(JSON.parse(await readFile(folder.results, 'utf8'))).toMatchObject({ state: 'done', parameters: 334_944 })
+    expect(result.after.right).toBe(result.before.right + result.mended - result.spoiled)
+    expect(result.kinds.after.right).toBe(result.after.right)
+    expect(tested.map(({ prompt }) => prompt)).toEqual(dealSums(3, sizes).tested.map(question))
+    expect((await readdir(folder.plots)).sort()).toEqual(
+      ['accuracy', 'dpo-loss', 'order', 'reward-margin', 'sft-loss'].map((name) => `${name}.svg`),
+    )
+    expect(await readRun(folder.dpo)).toMatchObject({
+      state: 'done',
+      steps: 3,
+      info: { config: { model: join(folder.sft, 'model') } },
+    })
+    expect(await modelOfRun(folder.dpo)).toEqual({ model: join(folder.dpo, 'model') })
+  })
+
+  it('writes pages that ask nothing of the network and are well-formed', async () => {
+    const page = await readFile(join(root, 'a', 'report.html'), 'utf8')
+    const run = await reportOf(join(root, 'a', 'dpo'))
+    for (const text of [page, run]) {
+      expect(text).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link/)
+      expect(unclosed(text)).toEqual([])
+    }
+    expect(page.match(/<svg /g)).toHaveLength(5)
+    expect(page).toContain('attune generate --model')
+    expect(run).toContain('Reward margin')
+    for (const name of await readdir(join(root, 'a', 'plots')))
+      expect(unclosed(await readFile(join(root, 'a', 'plots', name), 'utf8'))).toEqual([])
+  })
+
+  it('says the same for the same seed, over its own folder, and leaves what others put there', async () => {
+    const data = () => readFile(join(root, 'a', 'data', 'tested.jsonl'), 'utf8')
+    const log = async () => (await readFile(join(root, 'a', 'dpo', 'events.jsonl'), 'utf8')).match(/"loss":[^,]+/g)
+    const before = [await data(), await log()]
+    await writeFile(join(root, 'a', 'notes.txt'), 'mine')
+    await play('a')
+    expect([await data(), await log()]).toEqual(before)
+    expect(await readFile(join(root, 'a', 'notes.txt'), 'utf8')).toBe('mine')
+  })
+
+  it('stops when it is asked to, and begins anew after', async () => {
+    const stop = new AbortController()
+    const events = await play('b', stop.signal, ({ event }) => event === 'step' && stop.abort())
+    expect(events.at(-1)).toEqual({ event: 'stopped' })
+    expect(JSON.parse(await readFile(join(root, 'b', 'demo.json'), 'utf8'))).toMatchObject({ state: 'running' })
+    expect((await play('b')).at(-1)).toMatchObject({ event: 'result' })
+  })
+
+  it('takes no folder that is not its own', async () => {
+    await writeFile(join(root, 'letter'), 'x')
+    await expect(play('')).rejects.toMatchObject({ code: 'taken', exitCode: 2 })
+    await expect(play('letter')).rejects.toThrow(/letter: is a file; choose another --output/)
+    expect(await readdir(root)).toContain('letter')
+  })
+})
+
+/** Elements that are not closed in their order, and texts with signs that stand for nothing. */
+const unclosed = (text: string): string[] => {
+  const open: string[] = []
+  const body = text.replace(/^<!doctype html>/, '').replace(/<style>[^<]*<\/style>/g, '')
+  for (const [tag, end, name, own] of body.matchAll(
+    /<(\/?)([a-z0-9]+)(?:\s+[a-zA-Z-]+="[^"<]*")*\s*(\/?)>|[<>]|&(?!#\d+;)/g,
+  )) {
+    if (!name) return [...open, tag]
+    if (end && open.pop() !== name) return [...open, tag]
+    if (!end && !own) open.push(name)
+  }
+  return open
+}

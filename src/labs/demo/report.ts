@@ -1,0 +1,216 @@
+/** The demo as a page: what happened, in words and numbers, for someone who has never aligned a model. */
+
+import { type Html, html, raw } from '../../report/html.ts'
+import { type Chart, lineChart, measured, type Point } from '../../report/lineChart.ts'
+import { chartGrid, facts, page, shell, table } from '../../report/page.ts'
+import { shareChart } from '../../report/shareChart.ts'
+import type { RunInfo } from '../../runs/run.node.ts'
+import type { Share } from '../../statistics/intervals.ts'
+import { whole } from '../../util/format.ts'
+import type { Curves } from '../pages/run.ts'
+import { classShares, type Ranking } from './addition.ts'
+import type { DemoResult, Tested } from './demo.ts'
+import { demoConfig } from './settings.ts'
+
+type DemoFindings = {
+  result: DemoResult
+  tested: readonly Tested[]
+  rankings: readonly Ranking[]
+  curves: { sft: Curves; dpo: Curves }
+  /** As one types it. */
+  output: string
+  /** Of the last run: versions and machine. */
+  made: Pick<RunInfo, 'versions' | 'machine'>
+}
+
+/** @returns the page, and its plots as SVG by name */
+export const demoReport = (findings: DemoFindings): { html: string; plots: Record<string, string> } => {
+  const { result } = findings
+  const charts = chartsOf(findings)
+  const shares = sharesOf(result)
+  const body = [header(result, shares), acts(result), limits(result), rankingsOf(findings), curvesIn(charts, result)]
+  const rest = [answers(findings), yours(findings), settings(result), footer(findings)]
+  const plots = Object.entries(charts).map(([name, chart]) => [name, lineChart(chart)])
+  return {
+    html: page({ title: 'attune demo: what alignment changed', body: [...body, ...rest] }),
+    plots: { ...Object.fromEntries(plots), accuracy: shares },
+  }
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(0)}\u00a0%`
+const interval = ({ low, high }: Share) => `${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)} %`
+
+const sharesOf = ({ before, after }: DemoResult) =>
+  shareChart(`Right answers: ${percent(before.share)} before alignment, ${percent(after.share)} after`, [
+    { name: 'before', share: before, color: 1 },
+    { name: 'after', share: after, color: 0 },
+  ])
+
+const header = ({ before, after }: DemoResult, shares: string): Html => html`<header>
+<p class="kicker">attune demo</p>
+<h1>The same model, before and after alignment: <span class="before">${percent(before.share)}</span> and <span class="after">${percent(after.share)}</span> right</h1>
+<p class="lead">A small language model learned to add from a class that is often one too many, and took over the mistake.
+Then it was told, of its own answers, which were better. That was all it took.</p>
+</header>
+<div class="card side">
+${raw(shares)}
+<p class="soft">Right answers to ${whole(before.total)} sums that were in no step of training, with 95 % intervals (Wilson):
+${interval(before)} before, ${interval(after)} after.</p>
+</div>`
+
+const acts = ({ sizes, parameters, before, after, rankings, mended, spoiled }: DemoResult): Html => {
+  const said = [classShares.right, classShares.close].map(percent)
+  return html`<section>
+<h2>What you just saw</h2>
+<ol class="acts">
+<li><h3><span class="number">1</span>Learn by imitation</h3>
+<p>A model of ${whole(parameters)} random numbers read ${whole(sizes.taught * sizes.students)} answers of a class that says
+the right sum in ${said[0]} of all cases, one too many in ${said[1]}, and is a ten off in the rest.</p>
+<p>It learned to add, and to be wrong as the class is: <span class="before">${whole(before.right)} of ${whole(before.total)}</span>
+new sums right.</p>
+<p class="soft">Supervised fine-tuning, <code>attune sft</code></p></li>
+<li><h3><span class="number">2</span>Compare its own answers</h3>
+<p>It answered ${whole(sizes.ranked)} other sums, ${sizes.samples} times each. A checker put the different answers to a sum in
+order, the nearest first; people or a larger model would do so for questions without a formula.</p>
+<p>That made ${whole(rankings)} rankings of three answers, each one the model's own.</p>
+<p class="soft">Sampling, <code>attune generate</code></p></li>
+<li><h3><span class="number">3</span>Align</h3>
+<p>It was trained to find better answers likelier than worse ones, and to stay near what it was otherwise.</p>
+<p>Now <span class="after">${whole(after.right)} of ${whole(after.total)}</span> are right: ${whole(mended)} were mended,
+${whole(spoiled)} spoiled.</p>
+<p class="soft">Direct preference optimization on rankings (K-wise Plackett-Luce), <code>attune dpo</code></p></li>
+</ol>
+</section>`
+}
+
+const limits = ({ knew, sizes }: DemoResult): Html => html`<section class="card">
+<p><strong>Why it works, and when it does not.</strong> Alignment brings out what a model can do already. Of the
+${whole(sizes.ranked)} sums in the second act it had the right answer among its own to ${whole(knew)}; it only did not know that
+this was the one to give. What a model cannot do at all, no order of its answers will teach it.</p>
+</section>`
+
+const rankingsOf = ({ rankings }: DemoFindings): Html => html`<section>
+<h2>What the third act was given</h2>
+<p>The first four of ${whole(rankings.length)} rankings. The model never saw how far off an answer is, only the order.</p>
+${table(
+  [
+    ['sum', 'best', 'second', 'third'],
+    ...rankings.slice(0, 4).map(({ prompt, responses }) => [prompt, ...responses.slice(0, 3)]),
+  ],
+  ['mono', 'mono', 'mono', 'mono'],
+)}
+</section>`
+
+const curve = (curves: Curves, name: string, scale = 1): Point[] =>
+  (curves.get(name) ?? []).map(([step, value]) => [step, scale * value])
+
+type Charts = Record<'sft-loss' | 'dpo-loss' | 'reward-margin' | 'order', Chart>
+
+const chartsOf = ({ curves: { sft, dpo }, result }: DemoFindings): Charts => {
+  const plain = (title: string, y: string, points: Point[]) => ({
+    ...{ title, x: 'step', y, series: measured('step', points) },
+  })
+  return {
+    'sft-loss': {
+      ...plain('1 · Imitation: loss', 'nats per token', curve(sft, 'loss')),
+      guides: [{ value: result.floor, name: 'the class itself', below: true }],
+    },
+    'dpo-loss': {
+      ...plain('3 · Alignment: loss', 'nats per ranking', curve(dpo, 'loss')),
+      guides: [{ value: Math.log(6), name: 'no order known' }],
+    },
+    'reward-margin': plain('3 · Alignment: reward margin', 'nats', curve(dpo, 'rewards/margins')),
+    order: {
+      ...plain('3 · Alignment: answers in the right order', '% of pairs', curve(dpo, 'rewards/accuracies', 100)),
+      guides: [{ value: 50, name: 'chance', below: true }],
+      range: [0, 100],
+    },
+  }
+}
+
+const curvesIn = (charts: Charts, { sizes }: DemoResult): Html => {
+  const notes: Record<keyof Charts, Html> = {
+    'sft-loss': html`How surprised the model is by the class. Nobody can predict who errs when, so it cannot fall below the dashed line.`,
+    'dpo-loss': html`How surprised it is by the order of three answers. Without any idea of it: ln 6, the dashed line.`,
+    'reward-margin': html`How much likelier better answers became than worse ones, against the model of the first act; times beta, ${String(sizes.align.beta)}.`,
+    order: html`Of all pairs in a ranking, those in which the better answer gained more.`,
+  }
+  return html`<section>
+<h2>How it went</h2>
+<p>${whole(Number(sizes.learn.maxSteps))} steps of imitation, then ${whole(Number(sizes.align.maxSteps))} of alignment.</p>
+${chartGrid((Object.keys(notes) as (keyof Charts)[]).map((name) => ({ chart: charts[name], note: notes[name] })))}
+</section>`
+}
+
+const shown = 12
+
+const answers = ({ tested, result: { kinds } }: DemoFindings): Html => {
+  const marked = (answer: string, right: string): Html =>
+    answer === right
+      ? html`${answer} <span class="good">✓ right</span>`
+      : html`${answer} <span class="bad">✗ ${off(answer, right)}</span>`
+  const rows = tested
+    .slice(0, shown)
+    .map(({ prompt, right, before, after }) => [...[prompt, marked(before, right), marked(after, right)]])
+  const kind = (name: string, key: keyof typeof kinds.before) => [
+    name,
+    whole(kinds.before[key]),
+    whole(kinds.after[key]),
+  ]
+  return html`<section>
+<h2>Answers side by side</h2>
+<p>The first ${shown} of the ${whole(tested.length)} sums that were counted, not chosen; the likeliest answer each time.</p>
+${table([['sum', 'before', 'after'], ...rows], ['mono', 'mono', 'mono'])}
+<p>And all of them by kind:</p>
+${table([['', 'before', 'after'], kind('right', 'right'), kind('one off', 'close'), kind('further off', 'wrong')], ['', 'n', 'n'])}
+</section>`
+}
+
+const off = (answer: string, right: string): string => {
+  const by = Number(answer) - Number(right)
+  if (!/^\d+$/.test(answer)) return 'no number'
+  return `${Math.abs(by)} too ${by > 0 ? 'many' : 'few'}`
+}
+
+const yours = ({ output }: DemoFindings): Html => html`<section>
+<h2>Try it on your own model</h2>
+<p>Write down which answers you prefer, one line a prompt; two answers are enough, more say more.</p>
+${shell(`{"prompt": "Why is the sky blue?", "responses": ["best", "fair", "poor"], "ranks": [1, 2, 3]}`)}
+<p>Any model in Hugging Face layout will do, by folder or by name; the adapter that comes out loads in transformers and peft.
+In a clone of attune the command is <code>node bin/attune.js</code>.</p>
+${shell(`attune dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data rankings.jsonl --lora-r 16 --output my-run
+attune generate --model my-run --chat --prompt "Why is the sky blue?"`)}
+<p>Or go on with the models of this demo:</p>
+${shell(`attune generate --model ${output}/dpo --prompt "27+58=" --temperature 0
+attune runs compare ${output}/sft ${output}/dpo
+attune demo --seed 7`)}
+</section>`
+
+const settings = ({ seed, sizes, seconds, parameters }: DemoResult): Html => {
+  const { hidden_size, num_hidden_layers, num_attention_heads } = demoConfig
+  const step = ({ maxSteps, batchSize, learningRate }: Record<string, unknown>) =>
+    `${maxSteps} × ${batchSize} rows, learning rate ${Number(learningRate).toExponential()}`
+  const time = (value: number) => `${value.toFixed(0)} s`
+  return html`<section>
+<h2>Settings</h2>
+${facts([
+  ['model', `Llama, ${whole(parameters)} parameters`],
+  ['width, layers, heads', `${hidden_size}, ${num_hidden_layers}, ${num_attention_heads}`],
+  ['vocabulary', `${demoConfig.vocab_size} tokens, one a character`],
+  ['seed', String(seed)],
+  ['sums taught, ranked, counted', [sizes.taught, sizes.ranked, sizes.tested].map(whole).join(', ')],
+  ['imitation', step(sizes.learn)],
+  ['alignment', step(sizes.align)],
+  ['loss of alignment', `Plackett-Luce, beta ${sizes.align.beta}`],
+  ['time of the acts', [seconds.learn, seconds.compare, seconds.align].map(time).join(', ')],
+])}
+</section>`
+}
+
+const footer = ({ result: { seed, seconds }, made: { versions, machine } }: DemoFindings): Html => html`<footer>
+Made by attune ${versions.attune} on Node ${versions.node}, ${String(machine.cpu)}, ${String(machine.cores)} cores, offline, in
+${Object.values(seconds)
+  .reduce((a, b) => a + b)
+  .toFixed(0)} s. The same seed (${seed}) gives the same numbers on the same kind
+of processor. This file asks nothing of any network.
+</footer>`

@@ -1,0 +1,56 @@
+/** What the demo does with which numbers, and why these. */
+import { z } from 'zod'
+import { engineFields } from '../../recipes/trainer/schema.ts'
+import type { Deal } from './addition.ts'
+
+export const demoSchema = z.object({
+  output: z.string().default('attune-demo').meta({ value: 'DIR' }).describe('the folder to write, over a former demo'),
+  seed: z.number().int().nonnegative().default(42).describe('of the sums, the class and the first weights'),
+  device: engineFields.device,
+  threads: engineFields.threads,
+})
+
+/** So many that maxSteps is what ends a run. */
+const shared = { epochs: 1000, schedule: 'cosine' } as const
+
+export type DemoSizes = Deal & {
+  /** Answers of the class to each taught sum. */
+  students: number
+  /** Answers of the model to each sum that is ranked. */
+  samples: number
+  /** Settings of sft and dpo. */
+  learn: Record<string, unknown>
+  align: Record<string, unknown>
+}
+
+/** Under a minute on two cores: enough to learn to carry, and intervals of three points on what was learned. */
+export const demoSizes: DemoSizes = {
+  taught: 2400,
+  ranked: 600,
+  tested: 1000,
+  students: 4,
+  samples: 12,
+  learn: { ...shared, maxSteps: 500, batchSize: 96, learningRate: 4e-3, warmupSteps: 60 },
+  // A beta above the usual 0.1: so small a model goes too far within a few steps otherwise
+  align: { ...shared, maxSteps: 60, batchSize: 32, learningRate: 2e-5, warmupSteps: 10, beta: 0.5 },
+}
+
+/** A Llama of 334,944 parameters, small enough for a minute and deep enough to carry. */
+export const demoConfig = {
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  vocab_size: 13,
+  hidden_size: 96,
+  intermediate_size: 256,
+  num_hidden_layers: 3,
+  num_attention_heads: 3,
+  num_key_value_heads: 3,
+  max_position_embeddings: 32,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10000,
+  hidden_act: 'silu',
+  tie_word_embeddings: false,
+  // Wider than Llama's 0.02, at which so narrow a model learns nothing for hundreds of steps
+  initializer_range: 0.05,
+  eos_token_id: 12,
+} as const

@@ -1,0 +1,120 @@
+/** A model as one GGUF file for llama.cpp, tokenizer included; written whole or not at all, a tensor at a time. */
+import { basename, resolve } from 'node:path'
+import { fitsBlocks, type GgufTensor, type GgufValue, ggufBytes, ggufChunks } from '../checkpoint/gguf.ts'
+import type { GgufType } from '../checkpoint/ggufBlocks.ts'
+import { repoOfPath } from '../checkpoint/hubRepo.node.ts'
+import { requireSpace } from '../checkpoint/space.node.ts'
+import { type GgufModel, ggufModel } from '../models/gguf.ts'
+import { type LlamaCppTokenizer, llamaCppTokenizer } from '../text/llamaCpp.ts'
+import { tokenizerFiles } from '../text/tokenizer.node.ts'
+import { writeWhole } from '../util/files.node.ts'
+import type { Merged } from './merge.ts'
+
+export type GgufReport = {
+  tensors: number
+  bytes: number
+  tokenizer: string
+  shortened?: number
+  /** Ids that end a text and that the file has no place for: it holds three. */
+  unplacedEos: number[]
+}
+
+/** Throws Faults 'gguf' for what llama.cpp cannot do, before anything is written, and 'disk'. */
+export const exportGguf = async (model: Merged, type: GgufType, output: string): Promise<GgufReport> => {
+  const { metadata, tensors, shortened } = ggufModel(model, model.dir)
+  const files = await tokenizerFiles({ dir: model.dir, adapter: model.adapterDir })
+  const rows = model.config.vocab_size
+  const tokenizer = files ? await llamaCppTokenizer(files, rows) : idTokenizer(rows, model.config.raw.bos_token_id)
+  const name = nameFor(repoOfPath(model.dir) ?? basename(resolve(model.dir)), tokenizer)
+  const typed = tensors.map((tensor): GgufTensor => ({ ...tensor, type: storedType(type, tensor, tensors) }))
+  const all = new Map<string, GgufValue>([...metadata, ...general(name, type), ...tokenizerMetadata(tokenizer, model)])
+  const bytes = ggufBytes(typed)
+  await requireSpace(output, bytes)
+  await writeWhole(output, ggufChunks(all, typed))
+  const { unplaced: unplacedEos } = endings(tokenizer, model)
+  return { tensors: typed.length, bytes, tokenizer: files ? tokenizer.algorithm : 'none', shortened, unplacedEos }
+}
+
+/** llama.cpp does not load a file named like Phi-3 whose tokenizer lacks Phi-3's tokens. */
+const nameFor = (name: string, { tokens }: LlamaCppTokenizer): string => {
+  const expects =
+    /phi-?3/i.test(name) && ['</s>', '<unk>', '<s>', '<|endoftext|>'].some((token) => !tokens.includes(token))
+  return expects ? 'model' : name
+}
+
+/** llama.cpp's number of what most tensors are. */
+const fileTypes: Record<GgufType, number> = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 7 }
+
+const general = (name: string, type: GgufType): [string, GgufValue][] => [
+  ['general.type', 'model'],
+  ['general.name', name],
+  ['general.file_type', { uint: fileTypes[type] }],
+  ['general.quantization_version', { uint: 2 }],
+]
+
+/**
+ * Vectors and positions stay fp32; rows that are no whole blocks become F16. In a file of 4 bits the head has 8, since
+ * errors there are errors of the logits (llama.cpp's own quantiser gives it 6).
+ */
+const storedType = (type: GgufType, { name, shape }: Omit<GgufTensor, 'type'>, all: GgufModel['tensors']): GgufType => {
+  if (shape.length < 2 || name === 'position_embd.weight') return 'F32'
+  const head = all.some((tensor) => tensor.name === 'output.weight') ? 'output.weight' : 'token_embd.weight'
+  const wanted = type === 'Q4_0' && name === head ? 'Q8_0' : type
+  return fitsBlocks(wanted, shape) ? wanted : 'F16'
+}
+
+/** For models that work with ids alone: id 12 shows as [12]. Without any vocabulary llama.cpp's callers end abruptly. */
+const idTokenizer = (rows: number, bos: unknown): LlamaCppTokenizer => ({
+  algorithm: 'gpt2',
+  pre: 'gpt-2',
+  tokens: Array.from({ length: rows }, (_, id) => `[${id}]`),
+  types: new Array(rows).fill(1),
+  merges: [],
+  addsSpace: false,
+  addsBos: false,
+  addsEos: false,
+  bosId: typeof bos === 'number' ? bos : undefined,
+  templates: {},
+})
+
+const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: Merged): [string, GgufValue][] => {
+  const { templates } = tokenizer
+  const names = Object.keys(templates).filter((name) => name !== 'default')
+  const { eosId, eotId, eomId } = endings(tokenizer, model)
+  const values: Record<string, GgufValue | undefined> = {
+    model: tokenizer.algorithm,
+    pre: tokenizer.pre,
+    tokens: tokenizer.tokens,
+    token_type: Int32Array.from(tokenizer.types),
+    scores: tokenizer.scores && Float32Array.from(tokenizer.scores),
+    merges: tokenizer.merges,
+    add_space_prefix: tokenizer.algorithm === 'gpt2' ? undefined : tokenizer.addsSpace,
+    bos_token_id: id(tokenizer.bosId),
+    eos_token_id: id(eosId),
+    eot_token_id: id(eotId),
+    eom_token_id: id(eomId),
+    unknown_token_id: id(tokenizer.unkId),
+    padding_token_id: id(tokenizer.padId),
+    add_bos_token: tokenizer.addsBos,
+    add_eos_token: tokenizer.addsEos,
+  }
+  return [
+    ...Object.entries(values).flatMap(([key, value]): [string, GgufValue][] =>
+      value === undefined ? [] : [[`tokenizer.ggml.${key}`, value]],
+    ),
+    ...(templates.default ? [['tokenizer.chat_template', templates.default.source] as [string, GgufValue]] : []),
+    ...(names.length ? [['tokenizer.chat_templates', names] as [string, GgufValue]] : []),
+    ...names.map((name): [string, GgufValue] => [`tokenizer.chat_template.${name}`, templates[name].source]),
+  ]
+}
+
+const id = (value: number | undefined): GgufValue | undefined => (value === undefined ? undefined : { uint: value })
+
+/** llama.cpp stops at the end of a text, of a turn and of a message: the tokenizer's and two more of generation_config.json. */
+const endings = ({ eosId }: LlamaCppTokenizer, { generationConfig, config }: Merged) => {
+  const given = (generationConfig as { eos_token_id?: unknown } | undefined)?.eos_token_id ?? config.raw.eos_token_id
+  const stops = [given].flat().filter((stop): stop is number => Number.isInteger(stop) && (stop as number) >= 0)
+  const eos = eosId !== undefined && (stops.length === 0 || stops.includes(eosId)) ? eosId : stops[0]
+  const [eotId, eomId, ...unplaced] = [...new Set(stops)].filter((stop) => stop !== eos)
+  return { eosId: eos, eotId, eomId, unplaced }
+}

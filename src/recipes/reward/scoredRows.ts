@@ -1,0 +1,133 @@
+/**
+ * Held-out replies with what the model says of them, and what can be measured there. Peculiar: measures are over all
+ * replies or pairs of the held-out rows, whatever the batches; the standard error is over prompts, since the pairs of a
+ * prompt are not independent.
+ */
+import { scoreDistribution, winProbability } from '../../objectives/probabilisticReward.ts'
+import { correlation, deviation, mean } from '../../statistics/summary.ts'
+import type { MicroBatch } from '../../train/micro.ts'
+
+/** One prompt with its replies, best first. */
+export type JudgedRow = {
+  rewards: number[]
+  /** Of a probabilistic head. */
+  probs?: number[][]
+  sigmas?: number[]
+  /** 1 is best, equal ranks tie, -1 is unranked. */
+  ranks: number[]
+  /** Tokens. */
+  lengths: number[]
+  ratings?: number[]
+}
+
+/** Rows of a batch from its scores [M, outputs]. */
+export const judgedRows = ({ packs, arrays }: MicroBatch, scores: Float32Array): JudgedRow[] => {
+  const [B, K] = arrays.ranks.shape
+  const sequence = packs.flatMap(({ targets }) => Array.from(targets.sequence))
+  const outputs = scores.length / sequence.length
+  const bias = Number(arrays.bias.values[0])
+  const said = new Map(sequence.map((s, m) => [s, scores.subarray(m * outputs, (m + 1) * outputs)]))
+  return Array.from({ length: B }, (_, b) => {
+    const cells = Array.from({ length: K }, (_, k) => b * K + k).filter((cell) => arrays.ranks.values[cell] !== 0)
+    const of = (name: string) => cells.map((cell) => Number(arrays[name].values[cell]))
+    const row = {
+      ranks: of('ranks'),
+      lengths: of('lengths'),
+      ...(arrays.rated.values[b] && { ratings: of('ratings') }),
+    }
+    if (outputs === 1) return { ...row, rewards: cells.map((cell) => said.get(cell)![0] + bias) }
+    const answers = cells.map((cell) => scoreDistribution(said.get(cell)!))
+    return {
+      ...row,
+      rewards: answers.map(({ reward }) => reward),
+      probs: answers.map(({ probs }) => probs),
+      sigmas: answers.map(({ sigma }) => sigma),
+    }
+  })
+}
+
+/** A pair that the ranks order. */
+export type JudgedPair = {
+  row: number
+  /** The better reply's reward less the worse one's. */
+  margin: number
+  /** The model's probability that the better reply is the better one; equal scores count half. */
+  p: number
+  /** Is the better reply the longer (1), the shorter (0), or neither (1/2)? */
+  longer: number
+  /** Difference of their ratings. */
+  gap?: number
+}
+
+const place = (rank: number) => (rank > 0 ? rank : Number.POSITIVE_INFINITY)
+
+const probabilityOf = ({ rewards, probs }: JudgedRow, i: number, j: number): number => {
+  if (!probs) return 1 / (1 + Math.exp(rewards[j] - rewards[i]))
+  const tie = probs[i].reduce((sum, p, k) => sum + p * probs[j][k], 0)
+  return winProbability(probs[i], probs[j]) + tie / 2
+}
+
+export const judgedPairs = (rows: readonly JudgedRow[]): JudgedPair[] =>
+  rows.flatMap((row, r) =>
+    row.ranks.flatMap((rank, i) =>
+      row.ranks.flatMap((other, j): JudgedPair[] => {
+        if (!(place(rank) < place(other))) return []
+        const { rewards, lengths, ratings } = row
+        const longer = (1 + Math.sign(lengths[i] - lengths[j])) / 2
+        const gap = ratings && { gap: Math.abs(ratings[i] - ratings[j]) }
+        return [{ row: r, margin: rewards[i] - rewards[j], p: probabilityOf(row, i, j), longer, ...gap }]
+      }),
+    ),
+  )
+
+const isRight = ({ margin }: JudgedPair): number => Number(margin > 0)
+
+/** The mean over pairs, and its standard error over prompts. */
+export const accuracyOf = (pairs: readonly JudgedPair[]): { accuracy: number; se: number } => {
+  const accuracy = mean(pairs.map(isRight))
+  const off = new Map<number, number>()
+  for (const pair of pairs) off.set(pair.row, (off.get(pair.row) ?? 0) + isRight(pair) - accuracy)
+  const n = off.size
+  const squares = [...off.values()].reduce((sum, x) => sum + x * x, 0)
+  return { accuracy, se: Math.sqrt((squares * n) / Math.max(1, n - 1)) / pairs.length }
+}
+
+/** Pairs in parts of like size by the gap of their ratings, smallest first; fewer where gaps are few. */
+export const gapSlices = (pairs: readonly JudgedPair[], parts = 3): JudgedPair[][] => {
+  const sorted = pairs.filter(({ gap }) => gap !== undefined).sort((a, b) => a.gap! - b.gap!)
+  const slices: JudgedPair[][] = []
+  for (const pair of sorted) {
+    const full = (slices.at(-1)?.length ?? 0) >= sorted.length / parts
+    // Pairs of one gap stay together
+    if (slices.length === 0 || (full && slices.at(-1)!.at(-1)!.gap !== pair.gap)) slices.push([])
+    slices.at(-1)!.push(pair)
+  }
+  return slices
+}
+
+const sliceNames = ['small', 'medium', 'large']
+
+/** Named as TRL names them, and: `accuracy_se`, `length_correlation` of rewards with tokens, `longer_wins`. */
+export const heldOutMeasures = (rows: readonly JudgedRow[]): Record<string, number> => {
+  const pairs = judgedPairs(rows)
+  const rewards = rows.flatMap((row) => row.rewards)
+  const sigmas = rows.flatMap((row) => row.sigmas ?? [])
+  const { accuracy, se } = accuracyOf(pairs)
+  const slices = gapSlices(pairs)
+  return {
+    min_reward: rewards.reduce((a, b) => Math.min(a, b)),
+    mean_reward: mean(rewards),
+    max_reward: rewards.reduce((a, b) => Math.max(a, b)),
+    reward_std: deviation(rewards),
+    accuracy,
+    accuracy_se: se,
+    margin: mean(pairs.map(({ margin }) => margin)),
+    length_correlation: correlation(
+      rewards,
+      rows.flatMap(({ lengths }) => lengths),
+    ),
+    longer_wins: mean(pairs.map(({ longer }) => longer)),
+    ...(sigmas.length && { sigma: mean(sigmas) }),
+    ...Object.fromEntries(slices.map((slice, i) => [`accuracy/gap_${sliceNames[i]}`, accuracyOf(slice).accuracy])),
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * The model that a recipe trains: opened by name, with its trainable parameters in arenas. Full fine-tuning trains
+ * every parameter; LoRA an adapter, new or opened, beside a frozen base.
+ */
+import { freemem } from 'node:os'
+import { filesOf } from '../../checkpoint/folder.node.ts'
+import type { StoredTensor } from '../../checkpoint/stored.ts'
+import { headWeight, scoreWeight } from '../../models/architecture.ts'
+import { loadAdapted, loadPretrained } from '../../models/load.node.ts'
+import type { Adapter } from '../../models/lora.ts'
+import { moduleOf } from '../../models/loraModules.ts'
+import { newAdapter } from '../../models/loraNew.ts'
+import { applyAdapter, type Base } from '../../models/merge.ts'
+import type { ModelFolders } from '../../models/resolve.node.ts'
+import { requireLanguageHead } from '../../models/scored.ts'
+import { decays } from '../../optim/decay.ts'
+import { type OptimizerName, optimizer } from '../../optim/optimizers.ts'
+import { type Model, makeModel, withoutAdapter } from '../../passes/model.ts'
+import { putRounded, type Quantize } from '../../passes/quantize.ts'
+import { keptBytes, type Plan } from '../../passes/stack.ts'
+import type { Backend, Handle } from '../../runtime/backend.ts'
+import { openBackend } from '../../runtime/open.node.ts'
+import { type Arena, makeArenas, viewsOf } from '../../train/arena.ts'
+import { makeUpdater, type Updater } from '../../train/update.ts'
+import { badInput } from '../../util/fault.ts'
+import { type FileHash, sha256Files } from '../../util/sha256.node.ts'
+
+/** The settings of a recipe that decide what is opened. */
+export type PolicySettings = {
+  loraR?: number
+  loraAlpha?: number
+  loraDropout: number
+  loraTarget?: string[]
+  quantize: Quantize
+  optimizer: OptimizerName
+  weightDecay: number
+  memory: 'auto' | 'fast' | 'low'
+  device: 'auto' | 'cpu' | 'webgpu' | 'cuda'
+  threads?: number
+  seed: number
+}
+
+export type Policy = {
+  model: Model
+  /** The folder of the base model. */
+  dir: string
+  /** Of the adapter that the run began with. */
+  adapterDir?: string
+  pretrained: Awaited<ReturnType<typeof loadPretrained>>
+  adapter?: Adapter
+  /** It was made for this run. */
+  freshAdapter: boolean
+  backend: Backend
+  arenas: readonly Arena[]
+  gradients: ReadonlyMap<string, Handle>
+  updater: Updater
+  plan: Plan
+  quantize: Quantize
+  /** Every file of the model and the adapter that results depend on. */
+  files: FileHash[]
+  counts: { parameters: number; trainable: number }
+  close(): Promise<void>
+}
+
+/**
+ * @param withHead gives the model its score head (see models/scored.ts), which is trained beside an adapter too; without
+ *   it the model must have a language head
+ * @param engine of another policy, which closes it
+ */
+export const openPolicy = async (
+  settings: PolicySettings,
+  { dir, adapter: adapterDir }: ModelFolders,
+  withHead?: (base: Base) => Base,
+  engine?: Backend,
+): Promise<Policy> => {
+  refuseRoundedTraining(settings, adapterDir)
+  const opened = await loadPretrained(dir)
+  const { base, adapter } = await adapterOf(settings, opened, adapterDir, withHead)
+  const pretrained = { ...opened, ...base }
+  const hashes = sha256Files(await filesOf({ dir, adapter: adapterDir }, opened.files))
+  const threads = threadsFor(pretrained.config, settings.threads)
+  const backend = engine ?? (await openBackend({ ...settings, threads }))
+  try {
+    const full = adapter ? applyAdapter(pretrained, adapter) : { ...pretrained, scalings: new Map<string, number>() }
+    const parts = await placeWeights(backend, settings, full, adapter?.params ?? pretrained.params)
+    const { params, quantized } = parts
+    const model = makeModel({ ...full, backend, params, quantized, dropout: adapter?.dropout ?? 0 })
+    return {
+      ...parts,
+      model,
+      dir,
+      adapterDir,
+      pretrained,
+      adapter,
+      freshAdapter: adapterDir === undefined,
+      backend,
+      plan: settings.memory === 'low' ? 'low' : 'fast',
+      quantize: settings.quantize,
+      files: await hashes,
+      close: async () => {
+        if (!engine) await backend.close()
+      },
+    }
+  } catch (error) {
+    if (!engine) await backend.close()
+    throw error
+  }
+}
+
+const refuseRoundedTraining = ({ quantize, loraR }: PolicySettings, adapter: string | undefined) => {
+  if (quantize === 'none' || loraR !== undefined || adapter !== undefined) return
+  throw badInput('bad-flag', `${quantize} weights cannot be trained; add --lora-r 16 to train an adapter on them`, {
+    flag: '--quantize',
+  })
+}
+
+/**
+ * Small narrow models get one thread, whatever was asked: weights are to be the same for one thread and two. The engine
+ * cuts the columns of a product with fewer rows among its threads, and where one gets 64 or fewer it adds up longer
+ * blocks (MLAS, StrideK), so that the last bits differ. Such models are no faster on two threads, but where the
+ * vocabulary is large: there nearly all the work is the head's, and the threads are as asked.
+ */
+const threadsFor = (
+  { hidden_size, num_key_value_heads, head_dim, vocab_size }: Policy['pretrained']['config'],
+  threads: number | undefined,
+) => {
+  const narrow = hidden_size <= 512 && Math.min(hidden_size, num_key_value_heads * head_dim) <= 128
+  return narrow && vocab_size < 32_768 ? 1 : threads
+}
+
+const adapterOf = async (
+  settings: PolicySettings,
+  pretrained: Policy['pretrained'],
+  dir: string | undefined,
+  withHead: ((base: Base) => Base) | undefined,
+): Promise<{ base: Base; adapter?: Adapter }> => {
+  const headed = (base: Base) => {
+    if (withHead) return withHead(base)
+    requireLanguageHead(base, pretrained.dir)
+    return base
+  }
+  if (dir !== undefined) {
+    const { base: own, adapter } = await loadAdapted<Base>(dir, pretrained)
+    const base = headed(own)
+    refuseHeadAdapter(base, adapter, dir)
+    refuseOtherShape(settings, base, adapter, dir)
+    return { base, adapter: savingHead(base, { ...adapter, dropout: settings.loraDropout }) }
+  }
+  const base = headed(pretrained)
+  if (settings.loraR === undefined) return { base }
+  const adapter = newAdapter({ r: settings.loraR, ...loraOf(settings) }, base.architecture, base.config, settings.seed)
+  return { base, adapter: savingHead(base, adapter) }
+}
+
+const loraOf = ({ loraAlpha: alpha = 32, loraDropout: dropout, loraTarget = ['all-linear'] }: PolicySettings) => ({
+  ...{ alpha, dropout },
+  targets: loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget,
+})
+
+/** An adapter that is there is trained on as it is: what a flag says of it must be so. */
+const refuseOtherShape = (
+  settings: PolicySettings,
+  { architecture, config }: Base,
+  { targets }: Adapter,
+  dir: string,
+) => {
+  const { loraR, loraAlpha, loraTarget, seed } = settings
+  const refuse = (flag: string, asked: unknown, found: readonly unknown[]) =>
+    badInput(
+      'bad-flag',
+      `is ${asked}, and the adapter ${dir} that is trained on has ${[...new Set(found)].join(', ')}; leave the flag out, or merge the adapter first (attune merge) and begin a new one`,
+      { flag },
+    )
+  const own = [...targets.values()]
+  const [ranks, alphas] = [own.map(({ r }) => r), own.map(({ alpha }) => alpha)]
+  if (loraR !== undefined && ranks.some((r) => r !== loraR)) throw refuse('--lora-r', loraR, ranks)
+  if (loraAlpha !== undefined && alphas.some((alpha) => alpha !== loraAlpha))
+    throw refuse('--lora-alpha', loraAlpha, alphas)
+  if (loraTarget === undefined) return
+  const asked = newAdapter({ r: 1, ...loraOf(settings) }, architecture, config, seed).targets
+  if (asked.size === targets.size && [...asked.keys()].every((module) => targets.has(module))) return
+  const short = [...targets.keys()].map((module) => module.slice(module.lastIndexOf('.') + 1))
+  throw refuse('--lora-target', loraTarget.join(','), short)
+}
+
+/** A reward model has no language head that an adapter could change. */
+const refuseHeadAdapter = ({ architecture }: Base, { targets, saved }: Adapter, file: string) => {
+  if (architecture.scores !== 'alone' || !(targets.has(moduleOf(headWeight)) || saved.includes(headWeight))) return
+  const advice = 'merge it into the model first (attune merge), or give another adapter'
+  throw badInput('wrong-adapter', `changes lm_head, which a reward model does not have; ${advice}`, { file })
+}
+
+/** A score head is trained and saved whole, from the base's. */
+const savingHead = ({ architecture, params }: Base, adapter: Adapter): Adapter =>
+  architecture.scores && !adapter.saved.includes(scoreWeight)
+    ? {
+        ...adapter,
+        params: new Map(adapter.params).set(scoreWeight, params.get(scoreWeight)!),
+        saved: [...adapter.saved, scoreWeight],
+      }
+    : adapter
+
+type Tensors = ReadonlyMap<string, StoredTensor>
+
+/** Frozen parameters on their own, trainable ones in arenas, in the order of the blocks. */
+const placeWeights = async (backend: Backend, settings: PolicySettings, base: Base, trainable: Tensors) => {
+  const frozen = new Map([...base.params].filter(([name]) => !trainable.has(name)))
+  const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })
+  const entries = [...trainable].map(([name, { shape }]) => ({ name, shape, decays: decays(name) }))
+  const arenas = makeArenas(backend, entries, method.state)
+  const views = viewsOf(backend, arenas, 'params')
+  const placed = await putRounded(backend, base, frozen, { format: settings.quantize, exact: trainable.keys() })
+  const params = new Map([...placed.params, ...views])
+  await fillTrainable(backend, params, trainable)
+  const size = (tensors: Tensors) =>
+    [...tensors.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
+  return {
+    params,
+    quantized: placed.quantized,
+    arenas,
+    gradients: viewsOf(backend, arenas, 'grads'),
+    updater: makeUpdater(backend, arenas, method),
+    counts: { parameters: size(frozen) + size(trainable), trainable: size(trainable) },
+  }
+}
+
+const fillTrainable = async (backend: Backend, params: ReadonlyMap<string, Handle>, trainable: Tensors) => {
+  for (const [name, tensor] of trainable) backend.write(params.get(name)!, (await tensor.floats()).slice())
+}
+
+/** Part of the free memory that kept activations may take; the rest is the steps' own. */
+const roomForKept = 0.4
+
+/**
+ * `auto`: the fastest plan that fits a micro-batch of this many tokens into the memory that is free.
+ * @param beside another model that learns from the same batches
+ */
+export const planFor = (
+  policy: Pick<Policy, 'model' | 'gradients'>,
+  memory: PolicySettings['memory'],
+  sizes: { N: number; B: number; T: number },
+  beside: Pick<Policy, 'model' | 'gradients'> = policy,
+): Plan => {
+  if (memory !== 'auto') return memory
+  const free = process.availableMemory?.() ?? freemem()
+  // One is through before the other begins, so they take turns in the same memory
+  const kept = [policy, beside].map(({ model, gradients }) => keptBytes(model, 'fast', gradients, sizes))
+  return Math.max(...kept) < roomForKept * free ? 'fast' : 'low'
+}
+
+/**
+ * Whether the reference is this model with its adapter off, at any time. Otherwise it is what the model was at the
+ * start: full fine-tuning, and adapters that were trained before or replace whole modules (a value head is none of those:
+ * no log-probability reads it).
+ */
+export const hasLiveReference = ({ adapter, freshAdapter }: Policy): boolean =>
+  adapter !== undefined && freshAdapter && adapter.saved.every((name) => name === scoreWeight)
+
+export const referenceModel = (policy: Policy): Model =>
+  hasLiveReference(policy) ? withoutAdapter(policy.model) : policy.model

@@ -1,0 +1,106 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { z } from 'zod'
+import type { StartEvent } from '../../runs/events.ts'
+import { recipe, type TrainEvent } from './recipe.ts'
+
+let root: string
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'attune-recipe-'))
+})
+afterEach(() => rm(root, { recursive: true }))
+
+const start: StartEvent = {
+  event: 'start',
+  step: 0,
+  total_steps: 3,
+  rows: 1,
+  parameters: 1,
+  trainable: 1,
+  plan: 'fast',
+  engine: { provider: 'cpu', threads: 1, version: '0' },
+  model_files: [{ path: 'm', absolute: '/m', size: 1, sha256: 'a' }],
+  data_files: [{ path: 'd', absolute: '/d', size: 1, sha256: 'b' }],
+}
+const schema = z.object({ output: z.string(), resume: z.boolean(), maxSteps: z.number() })
+const counting = (from: number) =>
+  recipe('count', { summary: 's', example: 'e' }, schema, async function* ({ maxSteps }, { run, signal }) {
+    if (from > 0) run.goOn({ step: from })
+    yield { ...start, step: from, total_steps: maxSteps }
+    yield { event: 'progress', phase: 'load', done: 1, total: 1 }
+    let step = from
+    while (step < maxSteps && !signal.aborted) {
+      const measures = {
+        loss: 1,
+        grad_norm: 1,
+        learning_rate: 1,
+        epoch: 1,
+        num_tokens: 1,
+        'logps/rejected': Number.NaN,
+      }
+      yield { event: 'step', step: ++step, total_steps: maxSteps, ...measures }
+      yield { event: 'checkpoint', step, path: join(run.checkpoints, `step-${step}`) }
+    }
+    yield { event: 'end', steps: step, output: run.dir, stopped: signal.aborted ? 'interrupted' : 'done' }
+  })
+
+const collect = async (events: AsyncIterable<TrainEvent>, each: (event: TrainEvent) => void = () => {}) => {
+  const all: TrainEvent[] = []
+  for await (const event of events) {
+    all.push(event)
+    each(event)
+  }
+  return all
+}
+const log = async () =>
+  (await readFile(join(root, 'r', 'events.jsonl'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+
+it('stores what a method yields: facts in run.json, events in the log, no progress, no NaN', async () => {
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 2 }
+  const events = await collect(counting(0).run(config, { command: ['attune', 'count'] }))
+  const names = ['start', 'step', 'checkpoint', 'step', 'checkpoint', 'end']
+  expect(events.map(({ event }) => event)).toEqual(names.toSpliced(1, 0, 'progress'))
+  expect((await log()).map(({ event }) => event)).toEqual(names)
+  expect((await log())[1]).not.toHaveProperty('logps/rejected')
+  expect((await log())[2].path).toBe(join('checkpoints', 'step-1'))
+  const info = JSON.parse(await readFile(join(root, 'r', 'run.json'), 'utf8'))
+  expect(info).toMatchObject({
+    method: 'count',
+    command: ['attune', 'count'],
+    model_files: start.model_files,
+    plan: 'fast',
+  })
+})
+
+it('an interrupted run that goes on has the log of one that was not interrupted', async () => {
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 3 }
+  await collect(counting(0).run(config))
+  const whole = await log()
+  await rm(join(root, 'r'), { recursive: true })
+
+  const stop = new AbortController()
+  const first = await collect(counting(0).run(config, { signal: stop.signal }), ({ event }) => {
+    if (event === 'checkpoint') stop.abort()
+  })
+  expect(first.at(-1)).toMatchObject({ event: 'end', steps: 1, stopped: 'interrupted' })
+  const rest = await collect(counting(1).run({ ...config, resume: true }))
+  expect(rest[0]).toMatchObject({ event: 'start', step: 1 })
+  expect(await log()).toEqual(whole)
+})
+
+it('gives the folder back when a method fails, or is left before its end', async () => {
+  const failing = recipe('fail', { summary: 's', example: 'e' }, schema, async function* () {
+    yield { event: 'progress', phase: 'load', done: 0, total: 1 } as const
+    throw new Error('bad rows')
+  })
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 2 }
+  await expect(collect(failing.run(config))).rejects.toThrow('bad rows')
+  for await (const event of counting(0).run(config)) if (event.event === 'step') break
+  const again = counting(1).run({ ...config, resume: true })
+  expect((await collect(again)).at(-1)).toMatchObject({ event: 'end', steps: 2 })
+})

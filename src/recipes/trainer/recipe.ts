@@ -1,0 +1,132 @@
+/**
+ * What a training method is to the rest of the house: a schema of its settings, and a generator of events that reads
+ * from top to bottom. Peculiar: the generator stores nothing. `recipe` opens the run folder around it, writes down every
+ * event, and on --resume cuts the log back to the checkpoint that the `start` event names.
+ */
+import { relative } from 'node:path'
+import { z } from 'zod'
+import { hubTarget, prepareRepo } from '../../checkpoint/hubUpload.node.ts'
+import { endWithPush } from '../../publish/push.ts'
+import type { EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../../runs/events.ts'
+import { openRun, type Run } from '../../runs/run.node.ts'
+import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
+import type { LoopEvent } from '../../train/loop.ts'
+import type { CustomLoss } from './losses.ts'
+import { placesOf } from './settingsPaths.ts'
+import { refuseUnused } from './unusedSettings.ts'
+
+/** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
+export type Metrics = Record<string, number>
+
+export type TrainEvent = StartEvent | LoopEvent | SampleEvent | WarningEvent | ProgressEvent | EndEvent
+
+/** What every schema has, for the run folder's sake. */
+type Stored = { output: string; resume: boolean; pushToHub?: string; reportTo?: 'tensorboard' }
+
+/** What a program may give beside settings. */
+export type Extras = {
+  signal?: AbortSignal
+  /** The command line, for run.json. */
+  command?: readonly string[]
+  /** Instead of the named loss of a preference run. */
+  loss?: CustomLoss
+}
+
+export type Recipe<S extends z.ZodObject = z.ZodObject> = {
+  name: string
+  summary: string
+  /** A command line that works. */
+  example: string
+  schema: S
+  /** Trains. After `signal` aborts: a checkpoint within one step, then an `end` event with stopped: 'interrupted'. */
+  run(config: z.output<S>, extras?: Extras): AsyncIterable<TrainEvent>
+}
+
+type Closable = { close(): Promise<void> }
+
+export type Body<S extends z.ZodObject> = (
+  config: z.output<S>,
+  context: {
+    signal: AbortSignal
+    /** Closes what was opened when the run ends, however it ends; the last opened first. */
+    own<T extends Closable>(opened: T): T
+    /** The run's folder: checkpoints go to `run.checkpoints`. Call `run.sync()` before writing one. */
+    run: Run
+    loss?: CustomLoss
+  },
+) => AsyncIterable<TrainEvent>
+
+/** Joins a method's generator to its run folder. */
+export const recipe = <S extends z.ZodObject>(
+  name: string,
+  { summary, example }: { summary: string; example: string },
+  schema: S,
+  body: Body<S>,
+): Recipe<S> => ({
+  name,
+  summary,
+  example,
+  schema,
+  async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
+    const { output, resume, pushToHub, reportTo } = config as unknown as Stored
+    if (!resume) refuseUnused(schema, config)
+    const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
+    const places = await placesOf(config)
+    const defaults = defaultsOf(schema)
+    const run = await openRun(output, { method: name, config, resume, command, changeable, places, defaults })
+    const opened: Closable[] = [run]
+    const own = <T extends Closable>(thing: T): T => {
+      opened.push(thing)
+      return thing
+    }
+    let board: Board | undefined
+    try {
+      for (const message of run.warnings) yield { event: 'warning', code: 'lock', message }
+      for await (const measured of body(config, { signal, own, run, loss })) {
+        const event = finite(measured)
+        if (event.event === 'start' && target) await prepareRepo(target)
+        await store(run, event)
+        if (event.event === 'start' && reportTo) board = own(await openBoard(run.dir, event.step + 1))
+        await board?.write(event)
+        if (event.event === 'end' && target) yield* endWithPush(target, run.dir, event, signal)
+        else yield event
+      }
+    } finally {
+      for (const thing of opened.reverse()) await thing.close()
+    }
+  },
+})
+
+const defaultsOf = ({ shape }: z.ZodObject): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(shape).map(([key, field]) => [key, z.safeParse(field, undefined).data]))
+
+/** What may differ when a run is resumed: how long it goes, what is kept, and what results do not depend on. */
+const changeable = [
+  'output',
+  'resume',
+  'epochs',
+  'maxSteps',
+  'saveEvery',
+  'keep',
+  'evalEvery',
+  'patience',
+  'iterations',
+  'logEvery',
+  'keepRollouts',
+].concat(['memory', 'device', 'threads', 'saveDtype', 'pushToHub', 'reportTo'])
+
+/** Without measures that have no value in this step, such as those of rejected replies where a batch held none. */
+const finite = (event: TrainEvent): TrainEvent =>
+  Object.fromEntries(Object.entries(event).filter(([, value]) => !Number.isNaN(value))) as TrainEvent
+
+const store = async (run: Run, event: TrainEvent) => {
+  if (event.event === 'progress') return
+  if (event.event === 'start') {
+    const { event: _, step: __, ...facts } = event
+    if (await run.started(facts)) return
+  }
+  // Relative, so that a run may be moved
+  await run.append(event.event === 'checkpoint' ? { ...event, path: relative(run.dir, event.path) } : event)
+  if (event.event === 'checkpoint') await run.sync()
+  if (event.event === 'end') await run.ended()
+}

@@ -1,0 +1,31 @@
+/** Shares with their intervals on one line from 0 to 100 %, as SVG. */
+
+import { percent } from '../util/format.ts'
+import { round, svg, svgText } from './svg.ts'
+
+const width = 400
+const frame = { left: 52, right: 382, top: 6, row: 38 }
+
+/** @param rows from top to bottom, with a colour of 0 or 1 */
+/** A share with its confidence interval, all in [0, 1]. */
+type Share = { share: number; low: number; high: number }
+
+export const shareChart = (title: string, rows: readonly { name: string; share: Share; color: number }[]): string => {
+  const x = (share: number) => round(frame.left + share * (frame.right - frame.left))
+  const bottom = frame.top + rows.length * frame.row
+  return svg(title, width, bottom + 24, [
+    ...[0, 25, 50, 75, 100].flatMap((tick) => [
+      `<path class="grid" d="M${x(tick / 100)} ${frame.top}V${bottom}"/>`,
+      svgText(x(tick / 100), bottom + 18, `${tick} %`, 'middle'),
+    ]),
+    ...rows.flatMap(({ name, share, color }, i) => {
+      const y = round(frame.top + (i + 0.62) * frame.row)
+      return [
+        svgText(0, y + 4, name, 'start', 'name'),
+        `<path class="whisker s${color}" d="M${x(share.low)} ${y}H${x(share.high)}M${x(share.low)} ${y - 5}v10M${x(share.high)} ${y - 5}v10"/>`,
+        `<circle class="d${color}" cx="${x(share.share)}" cy="${y}" r="4"/>`,
+        svgText(x(share.share), y - 10, percent(share.share, 1), 'middle', 'value'),
+      ]
+    }),
+  ])
+}
