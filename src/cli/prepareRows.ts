@@ -9,7 +9,7 @@ import { type ExampleStream, exampleStream } from '../train/stream.ts'
 import type { Reporter } from './terminal.ts'
 
 /** Throws the Fault of the first row that has one, with its place. @param make throws Faults without a place */
-export const madeRows = async <E extends object>(
+export const prepareRows = async <E extends object>(
   rows: OpenedRows,
   make: (row: Row) => E,
   report: Reporter,

@@ -13,10 +13,10 @@ const unlimited = { maxLength: Number.POSITIVE_INFINITY }
 const whole = { assistantOnly: false, completionOnly: false }
 
 /** A tree with a branch for each reply. Throws Faults 'wrong-kind', 'too-long' and 'bad-row', without a place. */
-export const judgeable = (encoder: Encoder, row: Row, limits: Limits): Tree => checked(treeOf(encoder, row), limits)
+export const rewardInput = (encoder: Encoder, row: Row, limits: Limits): Tree => checked(treeOf(encoder, row), limits)
 
 /** The same with the prompt apart from the reply, where a row has one. */
-export const creditable = (encoder: Encoder, row: Row, limits: Limits): Tree =>
+export const creditInput = (encoder: Encoder, row: Row, limits: Limits): Tree =>
   checked(promptAndReply(encoder, row), limits)
 
 const promptAndReply = (encoder: Encoder, row: Row): Tree => {
@@ -60,5 +60,5 @@ const asText = (row: Exclude<Row, { kind: 'labelled' | 'ranking' | 'prompt' }>):
 const rankedTreeOf = (encoder: Encoder, row: Ranking): Tree => {
   const example = scoredExample(encoder, row, unlimited, () => {})
   if (typeof example === 'string') throw badInput('bad-row', 'holds nothing to judge')
-  return { trunk: example.prompt, branches: example.replies }
+  return { trunk: example.prompt, branches: example.responses }
 }

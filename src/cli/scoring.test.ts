@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Encoder } from '../data/examples.ts'
 import type { Row } from '../data/rows.ts'
-import { scorable } from './scoring.ts'
+import { scoreInput } from './scoring.ts'
 
 /** Letters as ids: a is 1; BOS is 0, EOS 30. */
 const encoder = (end: boolean): Encoder => ({
@@ -15,7 +15,7 @@ const encoder = (end: boolean): Encoder => ({
 })
 const options = { completionOnly: true, assistantOnly: false }
 const limits = { positions: 8, vocabulary: 31 }
-const score = (row: Row, end = false) => scorable(encoder(end), row, limits, options)
+const score = (row: Row, end = false) => scoreInput(encoder(end), row, limits, options)
 
 describe('what is scored', () => {
   it('is the completion, and all of a text but its first token; no end is added', () => {

@@ -8,7 +8,7 @@ import { type Scorable, uncounted } from '../generate/score.ts'
 import { badInput } from '../util/fault.ts'
 
 /** Throws Faults 'wrong-kind', 'too-long' and 'bad-row', without a place. */
-export const scorable = (
+export const scoreInput = (
   encoder: Encoder,
   row: Row,
   limits: { positions: number; vocabulary: number },

@@ -6,11 +6,11 @@ const tokens = ({ targets, ids }: PackedBatch) =>
   Array.from(targets.index, (index, m) => [ids[index], targets.label[m], targets.sequence[m]])
 
 describe('pack', () => {
-  it('puts a prompt once before its replies, each of which goes on from its end', () => {
+  it('puts a prompt once before its responses, each of which goes on from its end', () => {
     const batch = pack([{ trunk: [1, 2], branches: [[3, 4], [5]] }], 2)
     expect(batch).toMatchObject({ B: 1, T: 5, ids: [1, 2, 3, 4, 5], positions: [0, 1, 2, 3, 2] })
     expect(batch.segments).toEqual([0, 0, 1, 1, 2])
-    // The prompt's last token predicts the first of each reply; the prompt itself is no target
+    // The prompt's last token predicts the first of each response; the prompt itself is no target
     expect(tokens(batch)).toEqual([
       [2, 3, 0],
       [3, 4, 0],
@@ -41,7 +41,7 @@ describe('pack', () => {
     ])
   })
 
-  it('has nothing to predict the first token of a reply without a prompt', () => {
+  it('has nothing to predict the first token of a response without a prompt', () => {
     expect(tokens(pack([{ trunk: [], branches: [[1, 2], [3]] }], 2))).toEqual([[1, 2, 0]])
   })
 

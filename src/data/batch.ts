@@ -1,6 +1,6 @@
 /**
  * Packs token sequences into the rows of one batch. Peculiar: a group is a tree, a trunk (the prompt) with branches
- * (its replies) that do not see each other, so K replies share one pass over their prompt; and groups too short to
+ * (its responses) that do not see each other, so K responses share one pass over their prompt; and groups too short to
  * fill a row share it, unseen by each other. Nothing is padded but the grid of attention.
  */
 

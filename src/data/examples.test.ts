@@ -52,24 +52,24 @@ const ranked = (encoder: Encoder, row: Ranking, limits: { maxLength: number; max
   const example = rankedExample(encoder, row, limits, count)
   return typeof example === 'string'
     ? example
-    : { prompt: text(example.prompt), replies: example.replies.map(text), truncated: example.truncated, seen }
+    : { prompt: text(example.prompt), responses: example.responses.map(text), truncated: example.truncated, seen }
 }
 const long = { maxLength: 100 }
 
-describe('prompts and replies', () => {
+describe('prompts and responses', () => {
   it('are tokenised as wholes and end in EOS', () => {
-    const { prompt, replies, seen } = ranked(plain, ranking('hi', [' a', ' bc$']), long) as never
-    expect({ prompt, replies, seen }).toEqual({ prompt: '^hi', replies: [' a$', ' bc$'], seen: [] })
+    const { prompt, responses, seen } = ranked(plain, ranking('hi', [' a', ' bc$']), long) as never
+    expect({ prompt, responses, seen }).toEqual({ prompt: '^hi', responses: [' a$', ' bc$'], seen: [] })
   })
 
   it('are cut after the length of the prompt where it is no prefix, and counted', () => {
     const example = ranked(merging, ranking('xa', ['bc']), long)
-    expect(example).toMatchObject({ prompt: '^xa', replies: ['c$'], seen: ['prompt-not-prefix'] })
+    expect(example).toMatchObject({ prompt: '^xa', responses: ['c$'], seen: ['prompt-not-prefix'] })
   })
 
   it('of a conversation are the template, whose end is the end', () => {
     const row = ranking([{ role: 'user', content: 'hi' }], ['a', [{ role: 'assistant', content: 'b' }]])
-    expect(ranked(chat, row, long)).toMatchObject({ prompt: '^<user>hi<assistant>', replies: ['a$', 'b$'] })
+    expect(ranked(chat, row, long)).toMatchObject({ prompt: '^<user>hi<assistant>', responses: ['a$', 'b$'] })
     expect(() => ranked(plain, row, long)).toThrow('no chat template')
   })
 
@@ -93,24 +93,24 @@ describe('prompts and replies', () => {
 
   it('of ids are taken as they are; text after ids has no BOS and gets its EOS', () => {
     const row = ranking(id('pq'), [id('r'), 's'])
-    expect(ranked(plain, row, long)).toMatchObject({ prompt: 'pq', replies: ['r', 's$'] })
+    expect(ranked(plain, row, long)).toMatchObject({ prompt: 'pq', responses: ['r', 's$'] })
   })
 
-  it('lose the beginning of the prompt and the end of the reply', () => {
+  it('lose the beginning of the prompt and the end of the response', () => {
     const limits = { maxLength: 6, maxPromptLength: 3 }
     const example = ranked(plain, ranking('abcd', ['1', '234567']), limits)
-    expect(example).toMatchObject({ prompt: 'bcd', replies: ['1$', '234'], truncated: true })
+    expect(example).toMatchObject({ prompt: 'bcd', responses: ['1$', '234'], truncated: true })
   })
 
   it('that leave nothing to predict are dropped', () => {
     expect(ranked(plain, ranking('abcd', ['1', '2']), { maxLength: 5 })).toBe('no-reply-left')
     expect(ranked(plain, ranking([], [id('a'), id('bc')]), long)).toBe('no-reply-left')
-    expect(ranked(plain, ranking([], [id('ab'), id('bc')]), long)).toMatchObject({ replies: ['ab', 'bc'] })
+    expect(ranked(plain, ranking([], [id('ab'), id('bc')]), long)).toMatchObject({ responses: ['ab', 'bc'] })
   })
 
   it('that are ranked apart and equal are counted', () => {
     expect(ranked(plain, ranking('hi', [' a', ' a']), long)).toMatchObject({
-      replies: [' a$', ' a$'],
+      responses: [' a$', ' a$'],
       seen: ['equal-replies'],
     })
     const tied = { ...ranking('hi', [' a', ' a']), ranks: [1, 1] }
@@ -123,7 +123,7 @@ describe('prompts and replies', () => {
     const row = ranking('xa', ['bc', 'c'])
     const example = scoredExample(merging, row, long, () => {})
     if (typeof example === 'string') throw new Error(example)
-    expect([example.prompt, ...example.replies].map(text)).toEqual(['^x', '\u0001c$', 'ac$'])
+    expect([example.prompt, ...example.responses].map(text)).toEqual(['^x', '\u0001c$', 'ac$'])
   })
 
   it('with a label are the same', () => {
@@ -137,8 +137,8 @@ describe('prompts and replies', () => {
   const ending: Encoder = { ...plain, addsEos: true, encode: (t, o) => ({ ids: [...plain.encode(t, o).ids, eosId] }) }
 
   it('lose an EOS that the tokenizer puts behind the prompt', () => {
-    expect(ranked(ending, ranking('hi', ['a']), long)).toMatchObject({ prompt: '^hi', replies: ['a$'] })
-    expect(ranked(ending, ranking('', ['a']), long)).toMatchObject({ prompt: '^', replies: ['a$'] })
+    expect(ranked(ending, ranking('hi', ['a']), long)).toMatchObject({ prompt: '^hi', responses: ['a$'] })
+    expect(ranked(ending, ranking('', ['a']), long)).toMatchObject({ prompt: '^', responses: ['a$'] })
   })
 
   it.each([
@@ -146,7 +146,7 @@ describe('prompts and replies', () => {
     ['beside the one that the tokenizer adds', ending],
   ])('keep an EOS that stands in the prompt, %s', (_, encoder) => {
     expect(ranked(encoder, ranking('hi$', ['a', 'b$', '']), long)).toMatchObject({
-      ...{ prompt: '^hi$', replies: ['a$', 'b$', '$'], seen: [] },
+      ...{ prompt: '^hi$', responses: ['a$', 'b$', '$'], seen: [] },
     })
     const row = { kind: 'completion', prompt: 'hi$', completion: 'a' } as const
     const example = textExample(encoder, row, long, { assistantOnly: false, completionOnly: true }, () => {})

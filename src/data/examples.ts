@@ -1,9 +1,9 @@
 /**
  * Rows to token ids. What goes wrong most in post-training goes wrong here, so the rules are few and strict:
- * prompt and prompt+reply are tokenised as wholes and the reply is what follows the prompt's length; a chat template
+ * prompt and prompt+response are tokenised as wholes and the response is what follows the prompt's length; a chat template
  * already holds its special tokens; plain text gets its EOS if it has none, and a prompt keeps one that stands in its text
  * (only the one that a tokenizer adds to every text goes); ids given as ids are taken as they are;
- * a row that truncation leaves without a reply is dropped and counted.
+ * a row that truncation leaves without a response is dropped and counted.
  */
 import { badInput } from '../util/fault.ts'
 import { type Message, withJoinedParts } from './messages.ts'
@@ -29,7 +29,7 @@ export type Encoder = {
 }
 
 export type Limits = {
-  /** Prompt and reply together; a longer reply loses its end. */
+  /** Prompt and response together; a longer response loses its end. */
   maxLength: number
   /** A longer prompt loses its beginning. */
   maxPromptLength?: number
@@ -38,10 +38,10 @@ export type Limits = {
 /** Why a row gave no example. */
 export type Dropped = 'no-reply-left' | 'no-target-left' | 'empty'
 
-/** A prompt with its replies, as token ids. */
+/** A prompt with its responses, as token ids. */
 export type RankedExample = {
   prompt: number[]
-  replies: number[][]
+  responses: number[][]
   ranks: (number | null)[]
   prob?: number
   margin?: number
@@ -91,24 +91,24 @@ const encodeOpen = (encoder: Encoder, text: string): number[] => {
   return encoder.addsEos ? ids.slice(0, -1) : ids
 }
 
-/** @param prompt tokens of the prompt: its own end is not the reply's */
+/** @param prompt tokens of the prompt: its own end is not the response's */
 const withEnd = (ids: number[], { eosId }: Encoder, prompt = 0) =>
   eosId === undefined || (ids.length > prompt && ids.at(-1) === eosId) ? ids : [...ids, eosId]
 
-/** Ids of prompt and reply as one. */
+/** Ids of prompt and response as one. */
 const encodeWhole = (
   encoder: Encoder,
   prompt: Text,
   promptIds: readonly number[],
-  reply: Text,
+  response: Text,
   template?: TemplateArguments,
 ): number[] => {
-  if (isIds(reply)) return [...promptIds, ...reply]
+  if (isIds(response)) return [...promptIds, ...response]
   if (isIds(prompt))
-    return [...prompt, ...withEnd(encoder.encode(asText(reply), { specialTokens: false }).ids, encoder)]
+    return [...prompt, ...withEnd(encoder.encode(asText(response), { specialTokens: false }).ids, encoder)]
   return isMessages(prompt)
-    ? encodeChat(encoder, [...prompt, ...asMessages(reply)], template).ids
-    : withEnd(encodeOpen(encoder, prompt + asText(reply)), encoder, promptIds.length)
+    ? encodeChat(encoder, [...prompt, ...asMessages(response)], template).ids
+    : withEnd(encodeOpen(encoder, prompt + asText(response)), encoder, promptIds.length)
 }
 
 const beginsWith = (ids: readonly number[], beginning: readonly number[]) => beginning.every((id, i) => id === ids[i])
@@ -118,63 +118,63 @@ const encodeReply = (
   encoder: Encoder,
   prompt: Text,
   promptIds: number[],
-  reply: Text,
+  response: Text,
   count: Count,
   template?: TemplateArguments,
 ): number[] => {
-  const whole = encodeWhole(encoder, prompt, promptIds, reply, template)
+  const whole = encodeWhole(encoder, prompt, promptIds, response, template)
   if (!beginsWith(whole, promptIds)) count('prompt-not-prefix')
   return whole.slice(promptIds.length)
 }
 
-/** A prompt and replies as a reward model reads them, each whole: the prompt ends where the tokens of one reply differ. */
+/** A prompt and responses as a reward model reads them, each whole: the prompt ends where the tokens of one response differ. */
 export const encodeScored = (
   encoder: Encoder,
   prompt: Text,
-  replies: readonly Text[],
+  responses: readonly Text[],
   template?: TemplateArguments,
-): { prompt: number[]; replies: number[][] } => {
+): { prompt: number[]; responses: number[][] } => {
   const ids = encodePrompt(encoder, prompt, template)
-  const wholes = replies.map((reply) => encodeWhole(encoder, prompt, ids, reply, template))
+  const wholes = responses.map((response) => encodeWhole(encoder, prompt, ids, response, template))
   const shared = (whole: readonly number[]) => {
     const at = ids.findIndex((id, i) => id !== whole[i])
     return at < 0 ? ids.length : at
   }
   const length = Math.min(...wholes.map(shared))
-  return { prompt: ids.slice(0, length), replies: wholes.map((whole) => whole.slice(length)) }
+  return { prompt: ids.slice(0, length), responses: wholes.map((whole) => whole.slice(length)) }
 }
 
-const asMessages = (reply: Text): Message[] =>
-  isMessages(reply) ? reply : [{ role: 'assistant', content: reply as string }]
+const asMessages = (response: Text): Message[] =>
+  isMessages(response) ? response : [{ role: 'assistant', content: response as string }]
 
-const asText = (reply: string | Message[]): string => {
-  if (typeof reply === 'string') return reply
-  throw badInput('wrong-kind', 'a reply of messages needs a prompt of messages')
+const asText = (response: string | Message[]): string => {
+  if (typeof response === 'string') return response
+  throw badInput('wrong-kind', 'a response of messages needs a prompt of messages')
 }
 
 const lastOf = (prompt: number[], { maxPromptLength }: Limits) =>
   maxPromptLength === undefined ? prompt : prompt.slice(-maxPromptLength)
 
-/** The prompt's last tokens and the reply's first, within the limits; undefined where no reply is left. */
-const fit = (prompt: number[], reply: number[], limits: Limits) => {
+/** The prompt's last tokens and the response's first, within the limits; undefined where no response is left. */
+const fit = (prompt: number[], response: number[], limits: Limits) => {
   const cut = lastOf(prompt, limits)
   const room = limits.maxLength - cut.length
   return {
     prompt: cut,
-    reply: reply.slice(0, Math.max(0, room)),
-    truncated: cut.length < prompt.length || reply.length > room,
+    response: response.slice(0, Math.max(0, room)),
+    truncated: cut.length < prompt.length || response.length > room,
   }
 }
 
-/** Nothing to predict: no reply, or a single token that nothing comes before. */
-const isEmpty = ({ prompt, reply }: { prompt: number[]; reply: number[] }) =>
-  reply.length === 0 || prompt.length + reply.length < 2
+/** Nothing to predict: no response, or a single token that nothing comes before. */
+const isEmpty = ({ prompt, response }: { prompt: number[]; response: number[] }) =>
+  response.length === 0 || prompt.length + response.length < 2
 
-/** Replies of different ranks that are the same tokens: what the row says is lost. */
-const saysEqual = (replies: readonly number[][], ranks: Ranking['ranks']) =>
-  replies.some((reply, i) =>
-    replies.some(
-      (other, j) => j < i && ranks[i] !== ranks[j] && reply.length === other.length && beginsWith(reply, other),
+/** Responses of different ranks that are the same tokens: what the row says is lost. */
+const saysEqual = (responses: readonly number[][], ranks: Ranking['ranks']) =>
+  responses.some((response, i) =>
+    responses.some(
+      (other, j) => j < i && ranks[i] !== ranks[j] && response.length === other.length && beginsWith(response, other),
     ),
   )
 
@@ -185,8 +185,10 @@ export const rankedExample = (
   count: Count,
 ): RankedExample | Dropped => {
   const promptIds = encodePrompt(encoder, row.prompt, row.template)
-  const replies = row.responses.map((reply) => encodeReply(encoder, row.prompt, promptIds, reply, count, row.template))
-  return fitRanked(promptIds, replies, row, limits, count)
+  const responses = row.responses.map((response) =>
+    encodeReply(encoder, row.prompt, promptIds, response, count, row.template),
+  )
+  return fitRanked(promptIds, responses, row, limits, count)
 }
 
 /** For what scores texts as wholes: no token is the prompt's that the tokens of a whole do not have. */
@@ -196,8 +198,8 @@ export const scoredExample = (
   limits: Limits,
   count: Count,
 ): RankedExample | Dropped => {
-  const { prompt, replies } = encodeScored(encoder, row.prompt, row.responses, row.template)
-  return fitRanked(prompt, replies, row, limits, count)
+  const { prompt, responses } = encodeScored(encoder, row.prompt, row.responses, row.template)
+  return fitRanked(prompt, responses, row, limits, count)
 }
 
 const fitRanked = (
@@ -209,10 +211,10 @@ const fitRanked = (
 ): RankedExample | Dropped => {
   const fitted = replyIds.map((ids) => fit(promptIds, ids, limits))
   if (fitted.some(isEmpty)) return 'no-reply-left'
-  const replies = fitted.map(({ reply }) => reply)
-  if (saysEqual(replies, ranks)) count('equal-replies')
+  const responses = fitted.map(({ response }) => response)
+  if (saysEqual(responses, ranks)) count('equal-replies')
   const [{ prompt }] = fitted
-  return { prompt, replies, ranks, prob, margin, ratings, truncated: fitted.some(({ truncated }) => truncated) }
+  return { prompt, responses, ranks, prob, margin, ratings, truncated: fitted.some(({ truncated }) => truncated) }
 }
 
 export const unpairedExample = (
@@ -224,8 +226,8 @@ export const unpairedExample = (
   const { prompt: asked, completion, template } = row
   const promptIds = encodePrompt(encoder, asked, template)
   const fitted = fit(promptIds, encodeReply(encoder, asked, promptIds, completion, count, template), limits)
-  const { prompt, reply, truncated } = fitted
-  return isEmpty(fitted) ? 'no-reply-left' : { prompt, completion: reply, label: row.label, truncated }
+  const { prompt, response, truncated } = fitted
+  return isEmpty(fitted) ? 'no-reply-left' : { prompt, completion: response, label: row.label, truncated }
 }
 
 export type TextOptions = {

@@ -46,7 +46,8 @@ const unpairedMessages: Read = (record, place) => {
   const { id, messages } = conform(schemas.messages, record, place)
   const { label } = conform(schemas.label, record, place)
   const [prompt, completion] = [messages.slice(0, -1), messages.slice(-1)]
-  if (!prompt.length) throw rowFault('bad-value', 'holds one message; a reply needs one before it', place, 'messages')
+  if (!prompt.length)
+    throw rowFault('bad-value', 'holds one message; a response needs one before it', place, 'messages')
   return [{ kind: 'unpaired', id, prompt, completion, label }]
 }
 
@@ -225,10 +226,10 @@ export const rowReader = (
 /** A text that is answered by messages is a user's turn. */
 const asChat = (row: Row, place: Place): Row => {
   if (!('prompt' in row) || row.kind === 'prompt' || isMessages(row.prompt)) return row
-  const replies = row.kind === 'ranking' ? row.responses : [row.kind === 'rated' ? row.response : row.completion]
-  if (!replies.some(isMessages)) return row
+  const responses = row.kind === 'ranking' ? row.responses : [row.kind === 'rated' ? row.response : row.completion]
+  if (!responses.some(isMessages)) return row
   if (isIds(row.prompt)) {
-    if (row.prompt.length) throw rowFault('wrong-type', 'is ids, and the reply to it messages', place, 'prompt')
+    if (row.prompt.length) throw rowFault('wrong-type', 'is ids, and the response to it messages', place, 'prompt')
     return row
   }
   return { ...row, prompt: [{ role: 'user', content: row.prompt }] }
@@ -307,7 +308,7 @@ const renamed = (record: Columns, columns: Record<string, string>): { record: Co
   }
 }
 
-/** ShareGPT's column holds the prompt alone where replies to it stand beside. */
+/** ShareGPT's column holds the prompt alone where responses to it stand beside. */
 const conversationsName = (record: Columns) =>
   isThere(record.chosen) || isThere(record.rejected) ? 'prompt' : 'messages'
 

@@ -117,7 +117,7 @@ export const withJoinedParts = (message: Message): Message =>
 export const shownTurn = (message: Message): string =>
   [contentText(message), message.tool_calls ? JSON.stringify(message.tool_calls) : ''].filter(Boolean).join(' ')
 
-/** Replies of a conversation: the text where it is one turn of the assistant in words alone, else the turns. */
+/** Responses of a conversation: the text where it is one turn of the assistant in words alone, else the turns. */
 export const replyOf = (turns: Message[]): string | Message[] => {
   const [first] = turns
   const plain = turns.length === 1 && first.role === 'assistant' && typeof first.content === 'string'

@@ -93,11 +93,13 @@ describe('openRows', () => {
     const rows = await all(source)
     for (const { prompt, responses, turns } of rows) {
       expect(prompt).toMatch(/\n\nAssistant:$/)
-      expect(responses.every((reply) => (reply as string).trim())).toBe(true)
+      expect(responses.every((response) => (response as string).trim())).toBe(true)
       expect(turns![0].role).toBe('user')
     }
-    // The prompt ends where the better reply begins; the worse one may go on for another turn
-    const marked = rows.map(({ responses }) => responses.map((reply) => (reply as string).includes('\n\nAssistant:')))
+    // The prompt ends where the better response begins; the worse one may go on for another turn
+    const marked = rows.map(({ responses }) =>
+      responses.map((response) => (response as string).includes('\n\nAssistant:')),
+    )
     expect(marked.filter(([chosen]) => chosen)).toEqual([])
     expect(marked.filter(([, rejected]) => rejected).length).toBe(1)
     await source.close()

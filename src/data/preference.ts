@@ -1,7 +1,7 @@
 /**
  * Preference records as rankings of two. Peculiar: the prompt may stand inside the two sides. HH-RLHF writes a whole dialogue
  * as one text a side, whose prompt ends at the LAST "\n\nAssistant:" of the better one; elsewhere the prompt is what both
- * sides begin with, as TRL's extract_prompt takes it. Where the two sides disagree on the prompt, or a reply of HH-RLHF is
+ * sides begin with, as TRL's extract_prompt takes it. Where the two sides disagree on the prompt, or a response of HH-RLHF is
  * empty, the row carries a flag.
  */
 import { conform, type Place, rowFault } from './check.ts'
@@ -10,7 +10,7 @@ import { type Flag, type Id, isIds, isMessages, type Ranking, schemas, type Text
 
 export const HH_MARK = '\n\nAssistant:'
 
-/** {chosen, rejected} of HH-RLHF. Replies keep their white space; only white space counts as empty. */
+/** {chosen, rejected} of HH-RLHF. Responses keep their white space; only white space counts as empty. */
 export const hhRow = (record: Record<string, unknown>, place: Place): Ranking => {
   const { id, chosen, rejected } = conform(schemas.hh, record, place)
   const prompt = hhPrompt(chosen, 'chosen', place)
@@ -37,11 +37,11 @@ const some = (flags: Flag[]) => (flags.length ? { flags } : {})
 const hhPrompt = (side: string, column: string, place: Place): string => {
   const at = side.lastIndexOf(HH_MARK)
   if (at < 0)
-    throw rowFault('bad-value', `has no ${JSON.stringify(HH_MARK)}, which marks the reply in HH-RLHF`, place, column)
+    throw rowFault('bad-value', `has no ${JSON.stringify(HH_MARK)}, which marks the response in HH-RLHF`, place, column)
   return side.slice(0, at + HH_MARK.length)
 }
 
-/** The turns of a dialogue that ends with the mark of the reply to come. */
+/** The turns of a dialogue that ends with the mark of the response to come. */
 export const hhTurns = (prompt: string): Message[] => {
   const parts = prompt.slice(0, -HH_MARK.length).split(/\n\n(Human|Assistant): ?/)
   const turns: Message[] = []
@@ -99,20 +99,20 @@ const chatSides = (given: Text | undefined, chosen: Text, rejected: Text, place:
   }
 }
 
-/** The reply alone, where a side repeats the prompt. */
+/** The response alone, where a side repeats the prompt. */
 const afterPrompt = (prompt: Message[], side: Message[]): Text => {
   const repeated = side.length > prompt.length && prompt.every((message, i) => sameMessage(message, side[i]))
   return replyOf(repeated ? side.slice(prompt.length) : side)
 }
 
-/** How much two sides have in common at their beginning; where one is the other's beginning, its last item is its reply. */
+/** How much two sides have in common at their beginning; where one is the other's beginning, its last item is its response. */
 const commonLength = <T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): number => {
   const shorter = Math.min(a.length, b.length)
   const at = a.findIndex((item, i) => i >= shorter || !same(item, b[i]))
   return at < 0 || at >= shorter ? Math.max(0, shorter - 1) : at
 }
 
-/** The common beginning of two texts, by code points; a space at its end belongs to the replies. */
+/** The common beginning of two texts, by code points; a space at its end belongs to the responses. */
 const withoutPrompt = (chosen: string, rejected: string) => {
   const [a, b] = [Array.from(chosen), Array.from(rejected)]
   const common = commonLength(a, b, (x, y) => x === y)

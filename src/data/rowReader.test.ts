@@ -43,7 +43,7 @@ describe('rows', () => {
     expect(read({ prompt: 'a', prompt_id: 'x', messages })).toEqual([{ kind: 'messages', messages }])
   })
 
-  it('of TRL: a prompt of messages with replies alone', () => {
+  it('of TRL: a prompt of messages with responses alone', () => {
     const prompt = [{ role: 'user', content: 'Hi' }]
     const side = (content: string) => [{ role: 'assistant', content }]
     expect(read({ prompt, chosen: side('a'), rejected: side('b') })).toEqual([
@@ -100,12 +100,14 @@ describe('rows', () => {
 
   it('take a text for a user turn where messages answer it', () => {
     const turn = [{ role: 'user', content: 'a' }]
-    const reply = [{ role: 'assistant', content: 'b', reasoning_content: 'r' }]
-    expect(read({ prompt: 'a', completion: reply })).toEqual([{ kind: 'completion', prompt: turn, completion: reply }])
-    expect(read({ prompt: 'a', chosen: reply, rejected: [{ role: 'assistant', content: 'c' }] })).toMatchObject([
-      { prompt: turn, responses: [reply, 'c'] },
+    const response = [{ role: 'assistant', content: 'b', reasoning_content: 'r' }]
+    expect(read({ prompt: 'a', completion: response })).toEqual([
+      { kind: 'completion', prompt: turn, completion: response },
     ])
-    expect(() => read({ prompt: [1], completion: reply })).toThrow('ids')
+    expect(read({ prompt: 'a', chosen: response, rejected: [{ role: 'assistant', content: 'c' }] })).toMatchObject([
+      { prompt: turn, responses: [response, 'c'] },
+    ])
+    expect(() => read({ prompt: [1], completion: response })).toThrow('ids')
   })
 
   it('of ShareGPT are conversations', () => {

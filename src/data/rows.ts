@@ -38,7 +38,7 @@ type Common = {
 export type Ranking = Common & {
   kind: 'ranking'
   prompt: Text
-  /** Two or more; a string is the assistant's reply or the text that goes on after the prompt, white space kept. */
+  /** Two or more; a string is the assistant's response or the text that goes on after the prompt, white space kept. */
   responses: Text[]
   ranks: (number | null)[]
   /** Scores of the responses on whatever scale the file has; null where one is missing. */

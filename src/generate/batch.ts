@@ -7,8 +7,8 @@ import type { Handle } from '../runtime/backend.ts'
 import { badInput } from '../util/fault.ts'
 import { cutRow, fits, forkRow, trim } from './cache.ts'
 import { closeDecoder, type Decoder, drop, prefill, step } from './decode.ts'
-import type { Mailbox } from './pieceQueue.ts'
-import { type Choice, choose } from './sampleBatch.ts'
+import type { PieceQueue } from './pieceQueue.ts'
+import { type SampledToken, sampleBatch } from './sampleBatch.ts'
 import { type CompletionOptions, makeSequence, type Sequence, type TextSource } from './sequence.ts'
 
 /** Tokens of prompts that are read in one pass; a longer prompt is read alone. */
@@ -22,7 +22,7 @@ export type Request = {
   /** Tokens that a completion may have. */
   room: number
   started: number
-  mailbox: Mailbox
+  mailbox: PieceQueue
   /** Nothing more is to be done for it. */
   over: boolean
 }
@@ -172,7 +172,7 @@ const read = async (batch: Batch, picked: readonly Request[]) => {
 
 const accept = async (batch: Batch, h: Handle, rows: readonly Active[], from: readonly number[]) => {
   const asking = rows.map(({ sequence }) => sequence)
-  const choices = await choose(batch.decoder, h, asking, from)
+  const choices = await sampleBatch(batch.decoder, h, asking, from)
   for (const [i, row] of rows.entries()) {
     if (row.request.over) continue
     try {
@@ -183,7 +183,7 @@ const accept = async (batch: Batch, h: Handle, rows: readonly Active[], from: re
   }
 }
 
-const take = (batch: Batch, row: Active, choice: Choice | Error) => {
+const take = (batch: Batch, row: Active, choice: SampledToken | Error) => {
   if (choice instanceof Error) throw choice
   const { request, sequence } = row
   const piece = sequence.accept(choice)

@@ -23,7 +23,7 @@ export const topWidth = (V: number) => Math.min(V, 128)
  * what the log-sum-exp is above that (so that rounding is that of the difference), each [R]; `blocks` [R, V / 256], sums
  * of exp((logit - most) / temperature); where asked for, `topIds` and `top` [R, topWidth], ids and logits, largest first.
  */
-export const measure = (
+export const batchLogits = (
   { model, packed }: Pick<Decoder, 'model' | 'packed'>,
   h: Handle,
   temperatures: readonly number[],

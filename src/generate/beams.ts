@@ -5,7 +5,7 @@
  */
 import type { Model } from '../passes/model.ts'
 import type { Handle } from '../runtime/backend.ts'
-import { measure, topWidth } from './batchLogits.ts'
+import { batchLogits, topWidth } from './batchLogits.ts'
 import { reorderRows } from './cache.ts'
 import { closeDecoder, type Decoder, type DecoderOptions, drop, openDecoder, prefill, step } from './decode.ts'
 import type { Completion, Prompts } from './generate.ts'
@@ -111,7 +111,7 @@ const continuations = async (
   const V = config.vocab_size
   const count = Math.max(2, 1 + options.eosIds.size) * options.numBeams
   const whole = reshapes(options) || count > topWidth(V)
-  const { logits, ...made } = measure(decoder, h, Array<number>(h.shape[0]).fill(1), !whole)
+  const { logits, ...made } = batchLogits(decoder, h, Array<number>(h.shape[0]).fill(1), !whole)
   const read = (name: string) => (made[name] ? backend.read(made[name]) : new Float32Array())
   const values = Promise.all([whole ? backend.read(logits) : read('top'), read('topIds'), read('most'), read('spread')])
   backend.free([h, logits, ...Object.values(made)])

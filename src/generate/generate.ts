@@ -4,7 +4,7 @@
  */
 import type { Model } from '../passes/model.ts'
 import type { DecoderOptions } from './decode.ts'
-import { makeMailbox } from './pieceQueue.ts'
+import { makePieceQueue } from './pieceQueue.ts'
 import { defaultBatchSize, openScheduler } from './scheduler.ts'
 import type { CompletionOptions, FinishReason, Piece, TextSource } from './sequence.ts'
 
@@ -32,7 +32,7 @@ export async function* generate(
   let under = 0
   let stopped = false
   let wake = () => {}
-  const shared = makeMailbox(() => wake())
+  const shared = makePieceQueue(() => wake())
   const until = async (ready: () => boolean) => {
     while (!stopped && !ready())
       await new Promise<void>((resolve) => {

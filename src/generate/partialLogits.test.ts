@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { rng } from '../util/rng.ts'
 import { probabilities } from './candidates.ts'
-import { drawBlock, drawWithin, fromTop, needOf, sum } from './partialLogits.ts'
+import { candidatesFromTop, drawBlock, drawWithin, logitsNeeded, sum } from './partialLogits.ts'
 import { candidates, chosen, type SamplingOptions } from './sampling.ts'
 
 const history = { seen: [], promptLength: 0, eosIds: new Set<number>() }
@@ -30,12 +30,12 @@ describe('shortcuts', () => {
     [{ topP: 0.5, epsilonCutoff: 0.01 }],
   ])('leave what the whole row leaves, or nothing: %j', (given) => {
     const options = { temperature: 0.7, ...given }
-    expect(needOf(options, width)).toBe('top')
+    expect(logitsNeeded(options, width)).toBe('top')
     let settled = 0
     for (let seed = 0; seed < 60; seed++) {
       const logits = row(seed)
       const { ids, top, mass } = known(logits, options)
-      const found = fromTop(ids, top, mass, options)
+      const found = candidatesFromTop(ids, top, mass, options)
       if (!found) continue
       settled++
       const whole = candidates(logits, options, history)
@@ -48,7 +48,7 @@ describe('shortcuts', () => {
 
   it('draw from all tokens what the whole row draws', () => {
     const options = { temperature: 1.3 }
-    expect(needOf(options, width)).toBe('blocks')
+    expect(logitsNeeded(options, width)).toBe('blocks')
     const logits = row(3)
     const { top, weights } = known(logits, options)
     const blocks = Float32Array.from({ length: 4 }, (_, b) => sum(weights.subarray(b * 256, (b + 1) * 256)))
@@ -66,7 +66,7 @@ describe('shortcuts', () => {
   })
 
   it('are not taken where logits follow a history, or a cut needs them all', () => {
-    const needs = (options: Partial<SamplingOptions>) => needOf({ temperature: 1, ...options }, width)
+    const needs = (options: Partial<SamplingOptions>) => logitsNeeded({ temperature: 1, ...options }, width)
     expect([needs({ repetitionPenalty: 1.1 }), needs({ typicalP: 0.9 }), needs({ topK: 40 })]).toEqual([
       'row',
       'row',

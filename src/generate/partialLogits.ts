@@ -6,10 +6,10 @@ import type { Candidates } from './candidates.ts'
 import { cut, reshapes, type SamplingOptions } from './sampling.ts'
 
 /** `first`: the likeliest token. `top`: the likeliest tokens. `blocks`: sums of blocks, then one block. `row`: all. */
-export type Need = 'first' | 'top' | 'blocks' | 'row'
+export type LogitsNeeded = 'first' | 'top' | 'blocks' | 'row'
 
 /** @param width how many of the likeliest tokens are known */
-export const needOf = (o: SamplingOptions, width: number): Need => {
+export const logitsNeeded = (o: SamplingOptions, width: number): LogitsNeeded => {
   if (reshapes(o)) return 'row'
   if (o.temperature === 0) return 'first'
   if (o.topH || (o.typicalP ?? 1) < 1) return 'row'
@@ -23,7 +23,7 @@ export const needOf = (o: SamplingOptions, width: number): Need => {
  * or behind the last that is known, the whole row decides.
  * @param top logits of `ids`, largest first   @param mass sum over all tokens of exp((logit - top[0]) / temperature)
  */
-export const fromTop = (
+export const candidatesFromTop = (
   ids: Float32Array,
   top: Float32Array,
   mass: number,

@@ -4,7 +4,7 @@
  */
 import type { Piece } from './sequence.ts'
 
-export type Mailbox = {
+export type PieceQueue = {
   put(piece: Piece): void
   /** The reader gets what waits, then the end, or this error. */
   close(failure?: { error: unknown }): void
@@ -15,7 +15,7 @@ export type Mailbox = {
 }
 
 /** @param onTake called after each piece that was taken */
-export const makeMailbox = (onTake: () => void = () => {}): Mailbox => {
+export const makePieceQueue = (onTake: () => void = () => {}): PieceQueue => {
   const waiting = new Map<string, Piece>()
   let ended = 0
   let closed: { failure?: { error: unknown } } | undefined

@@ -9,11 +9,11 @@ import type { Model } from '../passes/model.ts'
 import { forward } from '../passes/stack.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { badInput } from '../util/fault.ts'
-import { measure, topWidth } from './batchLogits.ts'
-import type { Scored } from './sampleBatch.ts'
+import { batchLogits, topWidth } from './batchLogits.ts'
+import type { ScoredToken } from './sampleBatch.ts'
 
 /** Both null for the first token, which nothing predicts. */
-export type PromptToken = { id: number; logp: number | null; tops: Scored[] | null }
+export type PromptToken = { id: number; logp: number | null; tops: ScoredToken[] | null }
 
 /** Numbers of one layer's attention: 1 GiB. */
 const mostScores = 2 ** 28
@@ -28,7 +28,7 @@ export const promptLogps = async (model: Model, ids: readonly number[], tops: nu
     )
   const told = (id: number, i: number): PromptToken => ({ id, logp: logps[i - 1], tops: likeliest[i - 1] })
   let logps: Float32Array = new Float32Array()
-  let likeliest: Scored[][] = []
+  let likeliest: ScoredToken[][] = []
   if (ids.length > 1) {
     const placed = place(model, pack([{ trunk: ids, trunkTargets: ids.map((_, t) => Number(t > 0)), branches: [] }], 0))
     const { hidden } = forward(model, placed, 'none')
@@ -42,17 +42,17 @@ export const promptLogps = async (model: Model, ids: readonly number[], tops: nu
 }
 
 /** @param h [M, C], whose head is run in chunks */
-const topsOf = async (model: Model, h: Handle, tops: number): Promise<Scored[][]> => {
+const topsOf = async (model: Model, h: Handle, tops: number): Promise<ScoredToken[][]> => {
   const [M, C] = h.shape
   if (tops === 0) return Array.from({ length: M }, () => [])
   const { backend } = model
   const width = topWidth(model.config.vocab_size)
   const step = chunkRows(model.config.vocab_size)
-  const chunks: Promise<Scored[][]>[] = []
+  const chunks: Promise<ScoredToken[][]>[] = []
   for (let from = 0; from < M; from += step) {
     const count = Math.min(step, M - from)
     const view = backend.view(h, from * C, [count, C])
-    const made = measure({ model, packed: false }, view, Array<number>(count).fill(1), true)
+    const made = batchLogits({ model, packed: false }, view, Array<number>(count).fill(1), true)
     const names = ['most', 'spread', 'topIds', 'top'] as const
     const reading = Promise.all(names.map((name) => backend.read(made[name])))
     backend.free([view, ...Object.values(made)])

@@ -6,15 +6,15 @@
  */
 import type { Handle } from '../runtime/backend.ts'
 import { runFailure } from '../util/fault.ts'
-import { blockSize, measure, topWidth } from './batchLogits.ts'
+import { batchLogits, blockSize, topWidth } from './batchLogits.ts'
 import type { Decoder } from './decode.ts'
-import { drawBlock, drawWithin, fromTop, needOf, sum } from './partialLogits.ts'
+import { candidatesFromTop, drawBlock, drawWithin, logitsNeeded, sum } from './partialLogits.ts'
 import { candidates, chosen, uniformOf } from './sampling.ts'
 import type { Sequence } from './sequence.ts'
 
-export type Scored = { id: number; logp: number }
+export type ScoredToken = { id: number; logp: number }
 /** `tops`: the likeliest tokens by the model's own distribution, likeliest first, where they are asked for. */
-export type Choice = Scored & { tops?: Scored[] }
+export type SampledToken = ScoredToken & { tops?: ScoredToken[] }
 
 /** What is known of a row of logits; `part` reads a stretch of it. */
 type Known = {
@@ -31,18 +31,18 @@ type Known = {
  * One token for each that asks, or why there is none. Frees `h`.
  * @param h [R, C] normed   @param from row of `h` that each reads; those that read one row have the same options
  */
-export const choose = async (
+export const sampleBatch = async (
   decoder: Decoder,
   h: Handle,
   asking: readonly Sequence[],
   from: readonly number[],
-): Promise<(Choice | Error)[]> => {
+): Promise<(SampledToken | Error)[]> => {
   const { backend, config } = decoder.model
   const V = config.vocab_size
   const temperatures = Array<number>(h.shape[0]).fill(1)
   for (const [i, { options }] of asking.entries()) temperatures[from[i]] = options.temperature || 1
-  const withTop = asking.some(({ options }) => options.topLogprobs || needOf(options, topWidth(V)) === 'top')
-  const { logits, ...made } = measure(decoder, h, temperatures, withTop)
+  const withTop = asking.some(({ options }) => options.topLogprobs || logitsNeeded(options, topWidth(V)) === 'top')
+  const { logits, ...made } = batchLogits(decoder, h, temperatures, withTop)
   const names = Object.keys(made)
   const values = await Promise.all(names.map((name) => backend.read(made[name])))
   const part = (start: number, length: number) => backend.read(logits, start, length)
@@ -74,17 +74,17 @@ const knownRows = (
     }
   })
 
-const chooseOne = async (known: Known, asking: Sequence, V: number): Promise<Choice | Error> => {
+const chooseOne = async (known: Known, asking: Sequence, V: number): Promise<SampledToken | Error> => {
   const { most, spread, topIds, top, blocks, part } = known
   const { options } = asking
   if (!Number.isFinite(most) || !Number.isFinite(spread))
     return runFailure('not-finite', "the model's scores are not finite; its weights may be damaged")
-  const scored = (id: number, logit: number): Scored => ({ id, logp: logit - most - spread })
+  const scored = (id: number, logit: number): ScoredToken => ({ id, logp: logit - most - spread })
   const told =
     options.topLogprobs && Array.from(topIds!.subarray(0, options.topLogprobs), (id, i) => scored(id, top![i]))
-  const made = (id: number, logit: number): Choice => ({ ...scored(id, logit), ...(told && { tops: told }) })
+  const made = (id: number, logit: number): SampledToken => ({ ...scored(id, logit), ...(told && { tops: told }) })
   const draw = drawOf(asking)
-  const need = needOf(options, topWidth(V))
+  const need = logitsNeeded(options, topWidth(V))
   if (need === 'first') return made(known.first, most)
   if (need === 'blocks') {
     const { block, rest } = drawBlock(blocks, uniformOf(draw))
@@ -93,7 +93,7 @@ const chooseOne = async (known: Known, asking: Sequence, V: number): Promise<Cho
     const at = drawWithin(within, rest, most, options.temperature)
     return made(start + at, within[at])
   }
-  const narrowed = need === 'top' ? fromTop(topIds!, top!, sum(blocks), options) : undefined
+  const narrowed = need === 'top' ? candidatesFromTop(topIds!, top!, sum(blocks), options) : undefined
   if (narrowed) {
     const id = chosen(narrowed, options, draw)!
     return made(id, top![topIds!.indexOf(id)])

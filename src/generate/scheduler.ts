@@ -11,7 +11,7 @@ import type { Model } from '../passes/model.ts'
 import { badInput, runFailure, type Where } from '../util/fault.ts'
 import { type Batch, end, failAll, type Request, run } from './batch.ts'
 import { closeDecoder, type DecoderOptions, openDecoder } from './decode.ts'
-import { makeMailbox } from './pieceQueue.ts'
+import { makePieceQueue } from './pieceQueue.ts'
 import { settled } from './sampling.ts'
 import type { CompletionOptions, Piece, TextSource } from './sequence.ts'
 
@@ -66,7 +66,7 @@ export const openScheduler = (
 
 const submitTo = (batch: Batch, { prompt, options, signal, row = 0 }: GenerationRequest) => {
   const { max_position_embeddings: context } = batch.decoder.model.config
-  const mailbox = makeMailbox(() => {
+  const mailbox = makePieceQueue(() => {
     if (!request.over) run(batch)
   })
   const room = Math.min(options.maxNewTokens, context - prompt.length)

@@ -1,6 +1,6 @@
 /** A completion under way: its tokens, its text, and when it ends. */
 import type { Tokenizer } from '../text/tokenizer.ts'
-import type { Choice, Scored } from './sampleBatch.ts'
+import type { SampledToken, ScoredToken } from './sampleBatch.ts'
 import type { SamplingOptions } from './sampling.ts'
 import { stopFilter } from './stopping.ts'
 
@@ -29,7 +29,7 @@ export type Piece = {
   /** Of each token, by the model's own distribution (temperature 1, nothing removed), in nats. */
   logps: number[]
   /** Of each token the likeliest at its place, likeliest first, where `topLogprobs` asks for them. */
-  tops?: Scored[][]
+  tops?: ScoredToken[][]
   text: string
   finishReason?: FinishReason
 }
@@ -44,7 +44,7 @@ export type Sequence = {
   /** Prompt and all that was generated. */
   readonly seen: number[]
   readonly promptLength: number
-  accept(choice: Choice): Piece
+  accept(choice: SampledToken): Piece
 }
 
 /** @param room tokens that it may have */

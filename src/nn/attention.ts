@@ -1,8 +1,8 @@
 /**
  * Attention on ragged rows. Peculiar: hidden states are [N, C], the N real tokens of the batch and no padding; only
  * queries, keys and values are spread to [B, heads, T, D], by an index that also transposes. Who sees whom is a mask
- * made once a batch: tokens of one group, not later, and of the same reply or of the prompt (segment 0), so the K
- * replies of a prompt share one pass over it.
+ * made once a batch: tokens of one group, not later, and of the same response or of the prompt (segment 0), so the K
+ * responses of a prompt share one pass over it.
  */
 import { type Dim, mulDims } from '../tensor/dim.ts'
 import { input, iota, scalar, type Tensor } from '../tensor/tensor.ts'
@@ -29,7 +29,7 @@ export type Layout = {
   places: Tensor
   /** [B, T]: the group (prompt) at a place, -1 where there is none. */
   groups: Tensor
-  /** [B, T]: 0 in a prompt, 1.. in its replies. */
+  /** [B, T]: 0 in a prompt, 1.. in its responses. */
   segments: Tensor
   /** [N]: position of each token in its own text. */
   positions: Tensor

@@ -50,7 +50,7 @@ describe('on the engine', async () => {
     await check(program([{ name, weight: 0.7 }], { beta: 0.3, labelSmoothing, cpoAlpha: 0.5, wpo }), pairs)
   })
 
-  it.each(['marginal', 'breslow'] as const)('lists with ties, unranked and missing replies (%s)', async (ties) => {
+  it.each(['marginal', 'breslow'] as const)('lists with ties, unranked and missing responses (%s)', async (ties) => {
     const lists = {
       logps: { shape: [4, 3], data: [-3, -1, -2, -1, -1, 50, -5, -4, -3, -1, -2, -3] },
       refLogps: { shape: [4, 3], data: [-2, -2, -2, -1, -1, -50, -2, -1, -3, -4, -5, -5] },

@@ -18,14 +18,14 @@ export const klEstimate = (logp: number, refLogp: number, estimator: KlEstimator
 export type TokenRewards = {
   /** -beta kl_t, and the score on the last token. */
   rewards: number[]
-  /** Sums over the reply. */
+  /** Sums over the response. */
   kl: number
   nonScore: number
 }
 
 /**
- * PPO's rewards of one reply (Ziegler et al. 2019): -beta kl_t on each token, and the score on the last of them.
- * A score less for a reply that never ended is the caller's to take off. Hand in real tokens alone.
+ * PPO's rewards of one response (Ziegler et al. 2019): -beta kl_t on each token, and the score on the last of them.
+ * A score less for a response that never ended is the caller's to take off. Hand in real tokens alone.
  * @param logps [T]   @param refLogps [T]
  */
 export const tokenRewards = (
@@ -45,8 +45,8 @@ export type AdaptiveKl = {
 }
 
 /**
- * beta (1 + clip(kl / target - 1, -0.2, 0.2) n / horizon) after a batch of n replies (Ziegler et al. 2019, sec. 2.2).
- * @param kl mean over the batch of the replies' sums
+ * beta (1 + clip(kl / target - 1, -0.2, 0.2) n / horizon) after a batch of n responses (Ziegler et al. 2019, sec. 2.2).
+ * @param kl mean over the batch of the responses' sums
  */
 export const adaptedKl = (beta: number, kl: number, samples: number, { target, horizon }: AdaptiveKl): number => {
   const error = Math.min(0.2, Math.max(-0.2, kl / target - 1))

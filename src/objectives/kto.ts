@@ -1,6 +1,6 @@
 /**
- * KTO (arXiv 2402.01306, eq. 7) and APO-zero on unpaired replies (arXiv 2408.06266): each reply is only good or bad.
- * Peculiar: the reference point z is the batch's estimate of KL(pi || ref), from replies rotated by one inside the
+ * KTO (arXiv 2402.01306, eq. 7) and APO-zero on unpaired responses (arXiv 2408.06266): each response is only good or bad.
+ * Peculiar: the reference point z is the batch's estimate of KL(pi || ref), from responses rotated by one inside the
  * batch; it is clamped at 0 and no gradient flows through it.
  */
 import { scalar, type Tensor } from '../tensor/tensor.ts'
@@ -14,12 +14,12 @@ export type KtoOptions = {
 }
 
 export type KtoBatch = {
-  /** [S] log-prob sums of the replies under the policy and the reference. */
+  /** [S] log-prob sums of the responses under the policy and the reference. */
   logps: Tensor
   refLogps: Tensor
   /** [S] f32: 1 desirable, 0 undesirable. */
   labels: Tensor
-  /** [S] the same of each prompt with another's reply; only `kto` reads them. */
+  /** [S] the same of each prompt with another's response; only `kto` reads them. */
   klLogps?: Tensor
   refKlLogps?: Tensor
   window?: Pick<Window, 'rows'>

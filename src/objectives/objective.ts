@@ -8,8 +8,8 @@ export type Objective = { loss: Tensor; metrics: Record<string, Tensor> }
  * than its own mean (and be averaged). Scalars.
  */
 export type Window = {
-  /** Prompts, pairs or unpaired replies in the window. */
+  /** Prompts, pairs or unpaired responses in the window. */
   rows: Tensor
-  /** Tokens of the window's chosen replies (and prompts, where ORPO's likelihood covers them). */
+  /** Tokens of the window's chosen responses (and prompts, where ORPO's likelihood covers them). */
   tokens: Tensor
 }

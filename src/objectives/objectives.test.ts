@@ -176,7 +176,7 @@ describe('preferenceLoss', () => {
     }
     expect(value(loss(half(0)).loss) + value(loss(half(1)).loss)).toBeCloseTo(value(loss(batch).loss), 12)
   })
-  it('wpo weighs a pair by both replies and passes no gradient', () => {
+  it('wpo weighs a pair by both responses and passes no gradient', () => {
     const wpo = matrix([
       [-1, -0.5],
       [0, -2],

@@ -1,8 +1,8 @@
 /**
  * Policy-gradient losses, token by token. Peculiar: how tokens are averaged (grpo, bnpo, dr_grpo, dapo) is a weight for
  * each of them, known before the pass (aggregation.ts), so a loss is sum_t w_t l_t whatever the method, a micro-batch's
- * is its share of the step, and tokens of weight 0 are no tokens. With ratio level `reply` or `sequence` l_t is the same
- * along a reply.
+ * is its share of the step, and tokens of weight 0 are no tokens. With ratio level `response` or `sequence` l_t is the same
+ * along a response.
  */
 import { iota, scalar, type Tensor } from '../tensor/tensor.ts'
 import type { KlEstimator } from './kl.ts'
@@ -14,7 +14,7 @@ import type { Objective } from './objective.ts'
  */
 export type PolicyLoss = 'reinforce' | 'clip' | 'cispo' | 'sapo' | 'vespo'
 
-/** A ratio for each token, for a reply the mean of its tokens' (GSPO, arXiv 2507.18071, eq. 7), or for it their product. */
+/** A ratio for each token, for a response the mean of its tokens' (GSPO, arXiv 2507.18071, eq. 7), or for it their product. */
 export type RatioLevel = 'token' | 'sequence' | 'reply'
 
 export type PolicyOptions = {
@@ -47,7 +47,7 @@ export type PolicyBatch = {
   weights: Tensor
   /** [M] entropy of the distribution that each token was drawn from. */
   entropy: Tensor
-  /** [M] i64 which reply a token is of, below S; [S] its counted tokens. */
+  /** [M] i64 which response a token is of, below S; [S] its counted tokens. */
   sequence: Tensor
   lengths: Tensor
 }
@@ -56,8 +56,8 @@ export type PolicyBatch = {
 const largestLogRatio = 40
 
 /**
- * sum_t w_t (policy loss + beta kl - entropyCoef H). Metrics by TRL's names, means over tokens (over replies, where they
- * have one ratio): clip_ratio/{low_mean,high_mean,region_mean}, over replies' own clip_ratio/{low_min,high_max}, kl,
+ * sum_t w_t (policy loss + beta kl - entropyCoef H). Metrics by TRL's names, means over tokens (over responses, where they
+ * have one ratio): clip_ratio/{low_mean,high_mean,region_mean}, over responses' own clip_ratio/{low_min,high_max}, kl,
  * entropy; approx_kl (log ratio)^2 / 2 and ratio.
  */
 export const policyLoss = (batch: PolicyBatch, o: PolicyOptions): Objective => {
@@ -160,7 +160,7 @@ const ratioMetrics = (
 ): Record<string, Tensor> => {
   const low = ratio.lt(1 - epsilonLow).and(a.lt(0))
   const high = ratio.gt(loss === 'cispo' ? epsilonHigh : 1 + epsilonHigh).and(a.gt(0))
-  // A reply's one ratio counts once
+  // A response's one ratio counts once
   const once = level === 'token' ? counted.cast('f32') : counted.where(lengths.max(1).gather(sequence).pow(-1), 0)
   const share = (x: Tensor) => meanOver(once)(x.cast('f32'))
   const tokens = meanOver(counted.cast('f32'))

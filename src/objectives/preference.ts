@@ -1,6 +1,6 @@
 /**
  * The preference objective: a weighted sum of losses on pairs or ranked lists, averaged over the prompts of a batch.
- * Peculiar: lists of any length K are columns of one [B, K] batch; for losses on pairs column 0 is the chosen reply.
+ * Peculiar: lists of any length K are columns of one [B, K] batch; for losses on pairs column 0 is the chosen response.
  */
 
 import { type Tensor, zeros } from '../tensor/tensor.ts'
@@ -43,7 +43,7 @@ export type PreferenceOptions = {
   wpo?: boolean
   /** marginal */
   ties?: Ties
-  /** Whether refLogps count: false scores replies by the policy alone. Left out: if any loss needs them. */
+  /** Whether refLogps count: false scores responses by the policy alone. Left out: if any loss needs them. */
   reference?: boolean
 }
 
@@ -54,11 +54,11 @@ export type PreferenceBatch = {
   refLogps?: Tensor
   /** [B, K] f32 token counts. */
   lengths: Tensor
-  /** [B, K] f32: 1 is best, equal ranks tie, 0 is no reply (padding), -1 is unranked. */
+  /** [B, K] f32: 1 is best, equal ranks tie, 0 is no response (padding), -1 is unranked. */
   ranks: Tensor
   /** [B] P(the chosen is better), for losses on pairs. */
   prob?: Tensor
-  /** [B] of the prompt before the replies: where fed, ORPO's likelihood covers it too, as TRL's does. */
+  /** [B] of the prompt before the responses: where fed, ORPO's likelihood covers it too, as TRL's does. */
   promptLogps?: Tensor
   promptLengths?: Tensor
   /** [B, K] mean over tokens of log p - log sum_v p_v^2. */
@@ -78,7 +78,7 @@ export const preferenceLoss = (specs: readonly LossSpec[], options: PreferenceOp
   const reference = o.reference ?? specs.some(({ name }) => preferenceLosses[name].reference)
   return (batch: PreferenceBatch): Objective => {
     checkBatch(specs, batch, reference)
-    const all = replies(batch, reference, o)
+    const all = responses(batch, reference, o)
     const each = specs.map((spec) => weighted(spec, all, batch, o)).filter((loss) => loss !== undefined)
     const likelihoods = specs.map((spec) => likelihood(spec, all, batch, o)).filter((nll) => nll !== undefined)
     const w = o.wpo ? wpoWeights(batch) : undefined
@@ -100,8 +100,8 @@ const defined = (options: PreferenceOptions): PreferenceOptions & Pick<LossOptio
   ...(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as PreferenceOptions),
 })
 
-/** Every reply's fields as [B, K]. */
-const replies = ({ logps, refLogps, lengths }: PreferenceBatch, reference: boolean, o: Options): Reply => {
+/** Every response's fields as [B, K]. */
+const responses = ({ logps, refLogps, lengths }: PreferenceBatch, reference: boolean, o: Options): Reply => {
   const ratio = reference ? logps.sub(refLogps!) : logps
   return {
     logp: logps,
@@ -127,7 +127,7 @@ const divergence = (x: Tensor, kind: FDivergence, alpha: number): Tensor => {
 }
 
 /** Column k of each field, [B]. */
-const reply = (all: Reply, k: number): Reply => {
+const response = (all: Reply, k: number): Reply => {
   const column = (x: Tensor) => x.slice(1, k, k + 1).reshape([x.shape[0]])
   return {
     logp: column(all.logp),
@@ -144,7 +144,7 @@ const weighted = ({ name, weight }: LossSpec, all: Reply, { ranks, prob }: Prefe
   if (!loss) return undefined
   const list: Ranking = { scores: all.score.mul(o.beta), ranks }
   if (kind === 'list') return loss(all, all, o, list).mul(weight)
-  const [c, r] = [reply(all, 0), reply(all, 1)]
+  const [c, r] = [response(all, 0), response(all, 1)]
   const right = loss(c, r, o, list)
   if (!prob) return right.mul(weight)
   const wrong = loss(r, c, o, list)
@@ -155,7 +155,7 @@ const weighted = ({ name, weight }: LossSpec, all: Reply, { ranks, prob }: Prefe
 const likelihood = ({ name, weight }: LossSpec, all: Reply, batch: PreferenceBatch, o: Options) => {
   const nllWeight = preferenceLosses[name].nll?.(o) ?? 0
   if (nllWeight === 0) return undefined
-  const c = reply(all, 0)
+  const c = response(all, 0)
   const prompts = name === 'orpo' && batch.promptLogps && batch.promptLengths
   const logp = prompts ? c.logp.add(batch.promptLogps!) : c.logp
   const tokens = (prompts ? c.length.add(batch.promptLengths!) : c.length).sum()
@@ -165,7 +165,7 @@ const likelihood = ({ name, weight }: LossSpec, all: Reply, batch: PreferenceBat
 
 const share = (x: Tensor, window: Window | undefined) => (window ? x.sum().div(window.rows) : x.mean())
 
-/** [B]: the product of its replies' weights, without a gradient. */
+/** [B]: the product of its responses' weights, without a gradient. */
 const wpoWeights = ({ wpo, ranks }: PreferenceBatch) => ranks.eq(0).where(0, wpo!).sum(-1).exp().stopGradient()
 
 const metrics = (
@@ -178,7 +178,7 @@ const metrics = (
   const { own } = preferenceLosses[first.name]
   const logps = own === 'mean' ? all.logp.div(all.length) : all.logp
   const rewards = (own ? shaped(logps, o.alpha) : all.ratio).mul(o.beta)
-  const odds = [first, ...rest].some(({ name }) => name === 'orpo') && logOddsRatio(reply(all, 0), reply(all, 1))
+  const odds = [first, ...rest].some(({ name }) => name === 'orpo') && logOddsRatio(response(all, 0), response(all, 1))
   return {
     ...rankedMetrics(rewards, logps, ranks, own || !o.reference ? 0 : o.beta),
     ...(likelihoods.length > 0 && { nll_loss: likelihoods[0].mean }),

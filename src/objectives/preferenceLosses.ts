@@ -1,15 +1,15 @@
 /**
- * The preference losses, one row each: the formula beside the rule. c and r are the chosen and the rejected reply;
+ * The preference losses, one row each: the formula beside the rule. c and r are the chosen and the rejected response;
  * r_k = log pi(y_k|x) - log ref(y_k|x) their log-ratios, D = f(r_c) - f(r_r) (f(x) = x but for an f-divergence), l = log
- * sigmoid, s = sigmoid, eps the label smoothing, mean a log-prob over the reply's tokens. All are [B].
+ * sigmoid, s = sigmoid, eps the label smoothing, mean a log-prob over the response's tokens. All are [B].
  */
 import type { Tensor } from '../tensor/tensor.ts'
 import { logOdds } from './log1mexp.ts'
 import { plackettLuce, type Ties } from './plackettLuce.ts'
 
-/** One reply of each pair; every field is [B]. */
+/** One response of each pair; every field is [B]. */
 export type Reply = {
-  /** log pi(y|x), summed over the reply. */
+  /** log pi(y|x), summed over the response. */
   logp: Tensor
   /** The same under the reference. */
   refLogp: Tensor
@@ -40,7 +40,7 @@ type Rule = {
   reference: boolean
   /**
    * `pair`: a function of one pair. `sorted`: pairs of a batch mix, so they cannot be weighted one by one. `list`: any
-   * number of replies. `likelihood`: cross-entropy of the chosen alone, which `nll` gives.
+   * number of responses. `likelihood`: cross-entropy of the chosen alone, which `nll` gives.
    */
   kind: 'pair' | 'sorted' | 'list' | 'likelihood'
   /** Reads the score, so an f-divergence changes it. */
@@ -49,7 +49,7 @@ type Rule = {
   smooths?: boolean
   /** Without a reference: what is compared, and so rewarded and logged, are log-prob sums or means over tokens. */
   own?: 'sum' | 'mean'
-  /** The weight of the chosen reply's negative log-likelihood, a mean over the batch's tokens. */
+  /** The weight of the chosen response's negative log-likelihood, a mean over the batch's tokens. */
   nll?: (o: LossOptions) => number
   loss?: (c: Reply, r: Reply, o: LossOptions, list: Ranking) => Tensor
 }
@@ -254,7 +254,7 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
       return smoothed(d.mul(o.beta).sub(o.simpoGamma), o)
     },
   },
-  // -sum_k [s_k - logsumexp_{j not before k} s_j],  s = beta f(r)   (aSFT, L_DPO; two replies are DPO exactly)
+  // -sum_k [s_k - logsumexp_{j not before k} s_j],  s = beta f(r)   (aSFT, L_DPO; two responses are DPO exactly)
   'plackett-luce': {
     reference: true,
     kind: 'list',

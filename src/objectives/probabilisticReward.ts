@@ -34,7 +34,7 @@ export const logWins = (winner: Tensor, loser: Tensor): Tensor => {
  * p = prob (1 - 2 eps) + eps; 0 without any.
  * @param logits [B, K, N]
  * @param ranks  [B, K] f32: 1 is best, equal ranks tie and are no pair, -1 is unranked and below all ranked, 0 is no response
- * @param prob   [B] P(a better reply is the better one); 1 where it is left out   @param labelSmoothing eps
+ * @param prob   [B] P(a better response is the better one); 1 where it is left out   @param labelSmoothing eps
  * @returns      [B] nats
  */
 export const rankedWins = (

@@ -1,4 +1,4 @@
-/** Returns and advantages along one episode, in plain numbers: an episode is a run of a game or the tokens of a reply. */
+/** Returns and advantages along one episode, in plain numbers: an episode is a run of a game or the tokens of a response. */
 import { deviation, mean } from '../statistics/summary.ts'
 
 /** G_t = sum_{s >= t} gamma^(s - t) r_s. */

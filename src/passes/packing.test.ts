@@ -1,6 +1,6 @@
 /**
- * A packed tree says the same as its branches alone: the prompt once with K replies that do not see each other, several
- * trees in one row, against each prompt with each reply in a row of its own; for log-probabilities and every gradient.
+ * A packed tree says the same as its branches alone: the prompt once with K responses that do not see each other, several
+ * trees in one row, against each prompt with each response in a row of its own; for log-probabilities and every gradient.
  */
 import { afterAll, describe, expect, it } from 'vitest'
 import { largestDifference } from '../../test/support/golden.ts'
@@ -21,7 +21,7 @@ const ids = (stream: number, length: number) => {
   return Array.from({ length }, (_, i) => 3 + Math.floor(uniform(i) * 120))
 }
 
-/** Prompts longer than a window of five, one reply to nine; short trees that share a row with others. */
+/** Prompts longer than a window of five, one response to nine; short trees that share a row with others. */
 const trees: Tree[] = [
   { trunk: ids(0, 11), branches: [ids(1, 6), ids(2, 3), ids(3, 9)] },
   { trunk: ids(4, 4), branches: [ids(5, 5)] },

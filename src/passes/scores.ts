@@ -1,5 +1,5 @@
 /**
- * What a reward model says of replies: the score head at the last token of each branch, or at every one. Peculiar: the
+ * What a reward model says of responses: the score head at the last token of each branch, or at every one. Peculiar: the
  * place is counted, not told from a padding id, so it is right where padding and the end of a text share an id.
  */
 import { type Aim, packs, passesOf, type Tree } from '../data/batch.ts'
@@ -34,13 +34,13 @@ const scoresAt = async (model: Model, trees: readonly Tree[], aim: Aim): Promise
 }
 
 /**
- * The scores of each reply, read at its last token (at the prompt's, where it is empty): [tree][branch][num_labels].
- * A prompt passes once for all its replies, trees share passes; nothing of the language head is computed.
+ * The scores of each response, read at its last token (at the prompt's, where it is empty): [tree][branch][num_labels].
+ * A prompt passes once for all its responses, trees share passes; nothing of the language head is computed.
  */
 export const scoresOf = async (model: Model, trees: readonly Tree[]): Promise<number[][][]> =>
   (await scoresAt(model, trees, 'last')).map((branches) => branches.map(([scores]) => scores))
 
-/** The scores after each token of each reply, [tree][branch][token][num_labels]: those of all its prefixes, in one pass. */
+/** The scores after each token of each response, [tree][branch][token][num_labels]: those of all its prefixes, in one pass. */
 export const scoresAlong = (model: Model, trees: readonly Tree[]): Promise<number[][][][]> =>
   scoresAt(model, trees, 'each')
 
@@ -50,6 +50,6 @@ export type Reward = { reward: number } & Partial<ScoreDistribution>
 export const rewardOf = (scores: readonly number[]): Reward =>
   scores.length === 1 ? { reward: scores[0] } : scoreDistribution(scores)
 
-/** The reward of each reply: [tree][branch]. */
+/** The reward of each response: [tree][branch]. */
 export const rewardsOf = async (model: Model, trees: readonly Tree[]): Promise<Reward[][]> =>
   (await scoresOf(model, trees)).map((branches) => branches.map(rewardOf))

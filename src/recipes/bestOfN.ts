@@ -13,16 +13,17 @@ import { openRewards, type RewardSettings, rewardColumns } from '../rewards/open
 import { rewardsOf } from '../rewards/rewards.ts'
 import type { ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { deviation, mean } from '../statistics/summary.ts'
+import { makeResources } from '../util/resources.ts'
 import { promptStream } from './rl/prompts.ts'
 import { evaluationSeed, type RolloutSettings, rollOut } from './rl/rollout.ts'
 import { chunks } from './trainer/collate.ts'
-import { openData } from './trainer/dataset.ts'
+import { openDataset } from './trainer/dataset.ts'
 import { unreadWarnings } from './trainer/dataWarnings.ts'
-import { notUsed, surveyed } from './trainer/survey.ts'
+import { droppedRows, surveyed } from './trainer/survey.ts'
 
 export type BestOfNSettings = RolloutSettings &
   RewardSettings &
-  Parameters<typeof openData>[1] &
+  Parameters<typeof openDataset>[1] &
   LengthSettings & { model: string; adapter?: string }
 
 /** The best answer to each prompt, and what n samples would give on average, n = 1, 2, 4, ... N. */
@@ -53,13 +54,9 @@ export async function* bestOfN(
   settings: BestOfNSettings,
   signal: AbortSignal = new AbortController().signal,
 ): AsyncGenerator<ProgressEvent | WarningEvent, BestOfN | undefined> {
-  const opened: { close(): Promise<void> }[] = []
-  const own = <T extends { close(): Promise<void> }>(thing: T): T => {
-    opened.push(thing)
-    return thing
-  }
+  const { own, close } = makeResources()
   try {
-    const data = own(await openData('prompt', settings, { record: rewardColumns(settings.reward) }))
+    const data = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
     const source = own(await openModel(settings))
     const { model, tokenizer, dir, adapterDir: adapter, generationConfig } = source
     const tokenization = await openTokenization({ dir, adapter }, { config: model.config, generationConfig }, settings)
@@ -80,11 +77,11 @@ export async function* bestOfN(
     return {
       rows: groups.map((group, g) => bestRow(tokenization, examples[g], samples[g], group)),
       table: tableOf(groups),
-      dropped: notUsed(data.rows.dropped, stream),
+      dropped: droppedRows(data.rows.dropped, stream),
       failed: scored.rewards.filter(Number.isNaN).length,
     }
   } finally {
-    for (const thing of opened.reverse()) await thing.close()
+    await close()
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * DPO and its family on pairs, and K-wise Plackett-Luce on ranked lists. Peculiar: the K replies of a prompt are one
+ * DPO and its family on pairs, and K-wise Plackett-Luce on ranked lists. Peculiar: the K responses of a prompt are one
  * packed row that passes over the prompt once; and lists choose their loss by themselves.
  */
 import type { z } from 'zod'
@@ -7,14 +7,14 @@ import { type RankedExample, rankedExample } from '../data/examples.ts'
 import { openEncoder, resolveModel } from '../models/resolve.node.ts'
 import { checkRows, type LossSpec, type PreferenceOptions, preferenceLoss } from '../objectives/preference.ts'
 import { bestFirst, eachExample, lengthWeights, rankedBatches, rankedTree } from './trainer/collate.ts'
-import { type Data, examplesOf, limitsOf, openData, vocabularyOf } from './trainer/dataset.ts'
+import { type Dataset, examplesOf, limitsOf, openDataset, vocabularyOf } from './trainer/dataset.ts'
 import { needsReference, rankedObjective } from './trainer/losses.ts'
 import { parseLosses } from './trainer/lossFlag.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { openReference } from './trainer/reference.ts'
 import { preferenceSchema } from './trainer/schema.ts'
-import { session } from './trainer/trainer.ts'
+import { runTrainer } from './trainer/trainer.ts'
 
 export const preference = recipe(
   'dpo',
@@ -26,7 +26,7 @@ export const preference = recipe(
   async function* (config, { signal, own, run, loss: custom }) {
     // data
     const folders = await resolveModel(config)
-    const data = own(await openData('ranking', config))
+    const data = own(await openDataset('ranking', config))
     const encoder = await openEncoder(folders)
     const losses = lossesFor(config, data)
     const listwise = data.rows.widest > 2 || losses.some(({ name }) => name === 'plackett-luce')
@@ -40,7 +40,7 @@ export const preference = recipe(
         return isTie(example) && !listwise ? 'tie' : bestFirst(example)
       },
       truncated: ({ truncated }) => truncated,
-      ids: ({ prompt, replies }) => [prompt, ...replies],
+      ids: ({ prompt, responses }) => [prompt, ...responses],
     })
     // reference
     const compared = !config.referenceFree && (custom !== undefined || needsReference(losses))
@@ -56,25 +56,25 @@ export const preference = recipe(
       options: lossOptions(config),
       reference: reference !== undefined,
       lists: listwise,
-      prob: data.rows.probable || data.held?.probable === true,
+      prob: data.rows.probable || data.evalRows?.probable === true,
       custom,
     })
     // loop
-    yield* session({
+    yield* runTrainer({
       ...{ policy, examples, settings: config, run, signal, loss, reference },
       collate: async (micros) => rankedBatches(micros, reference && (await eachExample(micros, refLogps)), batching),
       objective: custom ? undefined : lossNames(losses),
-      tokens: ({ prompt, replies }) => replies.reduce((n, reply) => n + prompt.length + reply.length, 0),
+      tokens: ({ prompt, responses }) => responses.reduce((n, response) => n + prompt.length + response.length, 0),
     })
   },
 )
 
 /** `--loss`, or plackett-luce for lists; what does not go together is refused before a model is opened. */
-const lossesFor = (config: z.output<typeof preferenceSchema>, { rows, held }: Data<'ranking'>): LossSpec[] => {
+const lossesFor = (config: z.output<typeof preferenceSchema>, { rows, evalRows }: Dataset<'ranking'>): LossSpec[] => {
   const losses = parseLosses(rows.widest > 2 && config.loss === 'sigmoid' ? 'plackett-luce' : config.loss)
   preferenceLoss(losses, lossOptions(config))
   checkRows(losses, rows)
-  if (held) checkRows(losses, held, 'held-out rows')
+  if (evalRows) checkRows(losses, evalRows, 'held-out rows')
   return losses
 }
 

@@ -4,11 +4,11 @@
  */
 import { groupAdvantages } from '../objectives/advantages.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { openGround, requireSeveral } from './rl/context.ts'
+import { openRlContext, requireSeveral } from './rl/context.ts'
 import { updatesPerRollout } from './rl/minibatches.ts'
 import { lossTypes, policyGradientObjective } from './rl/policyLoss.ts'
 import { grpoSchema } from './rl/schema.ts'
-import { rlSession } from './rl/trainer.ts'
+import { runRlTrainer } from './rl/trainer.ts'
 import { chunks } from './trainer/collate.ts'
 import { recipe } from './trainer/recipe.ts'
 
@@ -23,10 +23,10 @@ export const grpo = recipe(
   async function* (config, context) {
     // data, policy, reference, rewards
     requireSeveral(config)
-    const tied = config.klCoef > 0
-    const ground = await openGround(config, context, tied)
+    const usesReference = config.klCoef > 0
+    const rl = await openRlContext(config, context, usesReference)
     // objective
-    const many = updatesPerRollout(config) > 1
+    const needsOldLogps = updatesPerRollout(config) > 1
     const { loss, aggregation } = lossTypes[config.lossType]
     const options: PolicyOptions = {
       ...{
@@ -41,18 +41,18 @@ export const grpo = recipe(
       ...(config.topEntropyQuantile < 1 && { topEntropyQuantile: config.topEntropyQuantile }),
     }
     // loop
-    yield* rlSession(ground, {
-      reads: { old: many, ref: tied },
-      loss: policyGradientObjective({ ...options, old: many }),
+    yield* runRlTrainer(rl, {
+      needs: { old: needsOldLogps, ref: usesReference },
+      loss: policyGradientObjective({ ...options, old: needsOldLogps }),
       aggregation,
-      credit: ({ rollout, scored, oldLogps, refLogps }, state) => {
+      computeAdvantages: ({ rollout, scored, oldLogps, refLogps }, state) => {
         const groups = chunks(scored.rewards, rollout.perPrompt)
         const advantages = groupAdvantages(groups, config.scaleRewards).flat()
         return {
           columns: {
             advantages,
-            ...(many && { oldLogps: oldLogps! }),
-            ...(tied && { refLogps: refLogps! }),
+            ...(needsOldLogps && { oldLogps: oldLogps! }),
+            ...(usesReference && { refLogps: refLogps! }),
           },
           state,
         }

@@ -1,23 +1,23 @@
 /**
- * KTO and APO-zero on single replies that are only good or bad. Peculiar: each prompt also carries another's reply,
+ * KTO and APO-zero on single responses that are only good or bad. Peculiar: each prompt also carries another's response,
  * from which the batch estimates how far the policy has moved (kto only); both share one pass over the prompt.
  */
 import { type UnpairedExample, unpairedExample } from '../data/examples.ts'
 import { openEncoder, resolveModel } from '../models/resolve.node.ts'
 import { badInput } from '../util/fault.ts'
 import { eachExample, unpairedBatches, unpairedTrees } from './trainer/collate.ts'
-import { examplesOf, limitsOf, openData, vocabularyOf } from './trainer/dataset.ts'
+import { examplesOf, limitsOf, openDataset, vocabularyOf } from './trainer/dataset.ts'
 import { ktoObjective } from './trainer/losses.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { openReference } from './trainer/reference.ts'
 import { ktoSchema } from './trainer/schema.ts'
-import { session } from './trainer/trainer.ts'
+import { runTrainer } from './trainer/trainer.ts'
 
 export const kto = recipe(
   'kto',
   {
-    summary: 'align a model by single replies marked good or bad',
+    summary: 'align a model by single responses marked good or bad',
     example: 'attune kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data thumbs.jsonl --lora-r 16 --output runs/kto',
   },
   ktoSchema,
@@ -25,10 +25,10 @@ export const kto = recipe(
     // data
     const folders = await resolveModel(config)
     if (config.loss === 'kto' && config.batchSize < 2)
-      throw badInput('bad-flag', 'kto compares each reply with another of its batch; give 2 or more', {
+      throw badInput('bad-flag', 'kto compares each response with another of its batch; give 2 or more', {
         flag: '--batch-size',
       })
-    const data = own(await openData('unpaired', config))
+    const data = own(await openDataset('unpaired', config))
     const encoder = await openEncoder(folders)
     // model
     const policy = own(await openPolicy(config, folders))
@@ -46,7 +46,7 @@ export const kto = recipe(
     const { beta, desirableWeight, undesirableWeight } = config
     const loss = ktoObjective({ beta, desirableWeight, undesirableWeight, lossType: config.loss })
     // loop
-    yield* session({
+    yield* runTrainer({
       ...{ policy, examples, settings: config, run, signal, loss, reference },
       collate: async (micros) => {
         const planted = micros.map(trees)

@@ -4,13 +4,13 @@
  * samples are all worth the same say nothing.
  */
 
-import { openGround, requireSeveral } from './rl/context.ts'
-import type { Lesson } from './rl/minibatches.ts'
+import { openRlContext, requireSeveral } from './rl/context.ts'
+import type { ExperienceBatch } from './rl/minibatches.ts'
 import { onlineDpoSchema } from './rl/schema.ts'
-import { rlSession } from './rl/trainer.ts'
+import { runRlTrainer } from './rl/trainer.ts'
 import { chunks, rankedBatches, rankedTokens } from './trainer/collate.ts'
 import { rankedObjective } from './trainer/losses.ts'
-import { inMicros, tokensAtOnce } from './trainer/microBatches.ts'
+import { microBatches, microBatchTokens } from './trainer/microBatches.ts'
 import { recipe } from './trainer/recipe.ts'
 
 export const onlineDpo = recipe(
@@ -24,19 +24,19 @@ export const onlineDpo = recipe(
   async function* (config, context) {
     // data, policy, reference, rewards
     requireSeveral(config)
-    const ground = await openGround(config, context, true)
+    const rl = await openRlContext(config, context, true)
     // objective
     const loss = rankedObjective({
       ...{ losses: [{ name: 'plackett-luce', weight: 1 }], options: { beta: config.beta } },
       ...{ reference: true, lists: true, prob: false, prompts: false },
     })
     // loop
-    yield* rlSession(ground, {
-      reads: { old: false, ref: true },
+    yield* runRlTrainer(rl, {
+      needs: { old: false, ref: true },
       loss,
       aggregation: 'sum',
-      batches: (lesson, numbers) => listBatches(lesson, numbers, config.batchSize, tokensAtOnce(ground.policy, loss)),
-      credit: ({ rollout, scored, refLogps }, state) => {
+      batches: (batch, numbers) => listBatches(batch, numbers, config.batchSize, microBatchTokens(rl.policy, loss)),
+      computeAdvantages: ({ rollout, scored, refLogps }, state) => {
         const places = chunks(scored.rewards, rollout.perPrompt).map(placesOf)
         const sums = refLogps!.map((tokens) => tokens.reduce((a, b) => a + b, 0))
         return { columns: { places: places.flat(), refSums: sums }, state }
@@ -51,7 +51,7 @@ const placesOf = (rewards: readonly number[]): number[] =>
 
 /** Lists of one step: best first, without samples that failed or count for nothing. */
 const listBatches = (
-  { rollout, columns, counts }: Lesson,
+  { rollout, columns, mask }: ExperienceBatch,
   numbers: readonly number[],
   batchSize: number,
   atOnce: number,
@@ -60,17 +60,17 @@ const listBatches = (
   const [places, refSums] = [columns.places as number[], columns.refSums as number[]]
   const lists = numbers.map((g) => {
     const own = Array.from({ length: perPrompt }, (_, k) => g * perPrompt + k)
-    const kept = own.filter((i) => counts[i] && places[i] > 0).sort((a, b) => places[a] - places[b] || a - b)
+    const kept = own.filter((i) => mask[i] && places[i] > 0).sort((a, b) => places[a] - places[b] || a - b)
     const ranked = new Set(kept.map((i) => places[i])).size > 1
     // Two of one place have the loss 0 and no gradient; so a step of such prompts alone is still a step
     const list = ranked ? kept : own.slice(0, 2)
     const ranks = list.map((i) => (ranked ? places[i] : 1))
-    const example = { prompt: prompts[g].ids, replies: list.map((i) => samples[i].ids), ranks, truncated: false }
+    const example = { prompt: prompts[g].ids, responses: list.map((i) => samples[i].ids), ranks, truncated: false }
     return { ranked, example, refs: list.map((i) => refSums[i]) }
   })
   const told = lists.filter(({ ranked }) => ranked)
   const tokens = ({ example }: (typeof lists)[number]) => rankedTokens(example)
-  const micros = inMicros(told.length ? told : lists.slice(0, 1), batchSize, tokens, atOnce)
+  const micros = microBatches(told.length ? told : lists.slice(0, 1), batchSize, tokens, atOnce)
   return rankedBatches(
     micros.map((micro) => micro.map(({ example }) => example)),
     micros.map((micro) => micro.map(({ refs }) => refs)),

@@ -5,19 +5,19 @@
  * the same engine, updated in the same step and clipped with the policy by one norm, as TRL's PPO did.
  */
 import { withValueHead } from '../models/scored.ts'
-import { openGround } from './rl/context.ts'
-import { tokenCredit } from './rl/ppoAdvantages.ts'
+import { openRlContext } from './rl/context.ts'
+import { ppoAdvantages } from './rl/ppoAdvantages.ts'
 import { ppoObjective, valueObjective } from './rl/ppoObjective.ts'
 import { ppoSchema } from './rl/ppoSchema.ts'
 import { openPretraining } from './rl/pretraining.ts'
-import { rlSession } from './rl/trainer.ts'
-import { openCritic, valueHead } from './rl/valueModel.ts'
+import { runRlTrainer } from './rl/trainer.ts'
+import { openValueModel, valueHead } from './rl/valueModel.ts'
 import { recipe } from './trainer/recipe.ts'
 
 export const ppo = recipe(
   'ppo',
   {
-    summary: 'learn from rewards of its own samples, held against a value function (PPO, PPO-ptx)',
+    summary: 'learn from rewards of its own samples, evalPrompts against a value function (PPO, PPO-ptx)',
     example:
       'attune ppo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --value-model runs/reward --lora-r 32 --learning-rate 5e-5 --output runs/ppo',
   },
@@ -28,23 +28,23 @@ export const ppo = recipe(
     const head = shared
       ? (base: Parameters<typeof valueHead>[0]) => withValueHead(base, valueHead(base, config.seed))
       : undefined
-    const opened = await openGround(config, context, true, head)
+    const opened = await openRlContext(config, context, true, head)
     // values
-    const critic = shared ? undefined : await openCritic({ ...config, valueModel: config.valueModel! }, opened)
-    const ground = critic ? { ...opened, policy: critic.joined } : opened
+    const critic = shared ? undefined : await openValueModel({ ...config, valueModel: config.valueModel! }, opened)
+    const rl = critic ? { ...opened, policy: critic.joined } : opened
     // pretraining
     const pretraining =
       config.ptxData && (await openPretraining({ ...config, ptxData: config.ptxData }, context, opened))
     // loop
     const clip = { policy: config.cliprange, value: config.cliprangeValue }
-    yield* rlSession(
-      { ...ground, texts: pretraining || undefined },
+    yield* runRlTrainer(
+      { ...rl, pretraining: pretraining || undefined },
       {
-        reads: { old: true, ref: true, values: shared },
-        credit: (experience, state) => tokenCredit(config, experience, state, critic?.model),
+        needs: { old: true, ref: true, values: shared },
+        computeAdvantages: (experience, state) => ppoAdvantages(config, experience, state, critic?.model),
         loss: ppoObjective({ clip, vfCoef: shared ? config.vfCoef : undefined }),
-        beside: critic && { ...critic, loss: valueObjective(clip), head: {} },
-        more: pretraining?.batches,
+        valueModel: critic && { ...critic, loss: valueObjective(clip), head: {} },
+        extraBatches: pretraining?.batches,
         aggregation: 'dapo',
       },
     )

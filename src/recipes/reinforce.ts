@@ -5,12 +5,12 @@
 import { baselineAdvantages } from '../objectives/advantages.ts'
 import { type BaselineState, initialBaseline, updateBaseline } from '../objectives/baselines.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { openGround } from './rl/context.ts'
-import { withKl } from './rl/klReward.ts'
+import { openRlContext } from './rl/context.ts'
+import { klPenalizedRewards } from './rl/klReward.ts'
 import { updatesPerRollout } from './rl/minibatches.ts'
 import { policyGradientObjective } from './rl/policyLoss.ts'
 import { reinforceSchema } from './rl/schema.ts'
-import { rlSession } from './rl/trainer.ts'
+import { runRlTrainer } from './rl/trainer.ts'
 import { recipe } from './trainer/recipe.ts'
 
 export const reinforce = recipe(
@@ -23,21 +23,21 @@ export const reinforce = recipe(
   reinforceSchema,
   async function* (config, context) {
     // data, policy, reference, rewards
-    const tied = config.klCoef > 0
-    const ground = await openGround(config, context, tied)
+    const usesReference = config.klCoef > 0
+    const rl = await openRlContext(config, context, usesReference)
     // credit
     const { baseline, baselineMomentum: momentum, baselineWindow: window } = config
     const moving = { kind: baseline === 'ema' ? 'ema_first' : baseline, momentum, window } as const
     // objective
-    const many = updatesPerRollout(config) > 1
-    const loss = policyGradientObjective({ ...plain, old: many })
+    const needsOldLogps = updatesPerRollout(config) > 1
+    const loss = policyGradientObjective({ ...plain, old: needsOldLogps })
     // loop
-    yield* rlSession(ground, {
-      reads: { old: tied || many, ref: tied },
+    yield* runRlTrainer(rl, {
+      needs: { old: usesReference || needsOldLogps, ref: usesReference },
       loss,
       aggregation: 'sum',
-      credit: ({ scored, oldLogps, refLogps }, state) => {
-        const { rewards, measures } = withKl(scored.rewards, config.klCoef, oldLogps, refLogps)
+      computeAdvantages: ({ scored, oldLogps, refLogps }, state) => {
+        const { rewards, measures } = klPenalizedRewards(scored.rewards, config.klCoef, oldLogps, refLogps)
         const before = (state.baseline as BaselineState | undefined) ?? initialBaseline
         const sigmas = config.regulariser ? scored.sigmas : undefined
         const after =
@@ -46,7 +46,7 @@ export const reinforce = recipe(
         const { value } = before.seen === 0 ? after : before
         const advantages = baselineAdvantages(rewards, value, sigmas)
         return {
-          columns: { advantages, ...(many && { oldLogps: oldLogps! }) },
+          columns: { advantages, ...(needsOldLogps && { oldLogps: oldLogps! }) },
           state: { ...state, baseline: after },
           measures: { ...measures, baseline: value },
         }

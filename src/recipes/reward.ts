@@ -1,22 +1,22 @@
 /**
  * Reward models: pairwise, best-of-N, all pairs of a ranking, Plackett-Luce, and distributions over scores. Peculiar: the
- * K replies of a prompt are one packed tree, each read once, at its last token; nothing of the vocabulary is computed.
+ * K responses of a prompt are one packed tree, each read once, at its last token; nothing of the vocabulary is computed.
  */
 
 import { type RankedExample, scoredExample } from '../data/examples.ts'
 import { openEncoder, resolveModel } from '../models/resolve.node.ts'
 import { sha256Files } from '../util/sha256.node.ts'
 import { rewardBatches } from './reward/collate.ts'
-import { openMeasuring } from './reward/evaluation.ts'
+import { openEvaluation } from './reward/evaluation.ts'
 import { rewardObjective } from './reward/loss.ts'
 import { paddingOf } from './reward/padding.ts'
 import { rewardSchema } from './reward/schema.ts'
 import { headOf, openHead } from './reward/scoreHead.ts'
 import { bestFirst } from './trainer/collate.ts'
-import { examplesOf, limitsOf, openData, vocabularyOf } from './trainer/dataset.ts'
+import { examplesOf, limitsOf, openDataset, vocabularyOf } from './trainer/dataset.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
-import { session } from './trainer/trainer.ts'
+import { runTrainer } from './trainer/trainer.ts'
 
 export const reward = recipe(
   'reward',
@@ -29,7 +29,7 @@ export const reward = recipe(
   async function* (config, { signal, own, run }) {
     // data
     const folders = await resolveModel(config)
-    const data = own(await openData('ranking', config))
+    const data = own(await openDataset('ranking', config))
     const encoder = await openEncoder(folders)
     // model
     const start = config.head === undefined ? undefined : await openHead(config.head)
@@ -54,25 +54,25 @@ export const reward = recipe(
         return saysNothing(example, kind === 'best-of-n') ? 'tie' : bestFirst(example)
       },
       truncated: ({ truncated }) => truncated,
-      ids: ({ prompt, replies }) => [prompt, ...replies],
+      ids: ({ prompt, responses }) => [prompt, ...responses],
     })
     // objective
-    const measuring = await openMeasuring(policy, kind, examples, config)
+    const measuring = await openEvaluation(policy, kind, examples, config)
     const { bias } = measuring
     const loss = rewardObjective({
       kind,
       center: config.centerRewards,
       labelSmoothing: config.labelSmoothing,
-      prob: data.rows.probable || data.held?.probable === true,
+      prob: data.rows.probable || data.evalRows?.probable === true,
       margins: config.margins !== 'none' && (kind === 'pairwise' || kind === 'ranking'),
       bias: config.initBias,
     })
     // loop
-    yield* session({
+    yield* runTrainer({
       ...{ policy, examples, settings: config, run, signal, loss },
       collate: async (micros) => rewardBatches(micros, { bias, margins: config.margins }),
       objective: kind,
-      tokens: ({ prompt, replies }) => replies.reduce((n, reply) => n + prompt.length + reply.length, 0),
+      tokens: ({ prompt, responses }) => responses.reduce((n, response) => n + prompt.length + response.length, 0),
       evalFirst: true,
       heldOut: measuring.evaluation,
       beside: async () => ({ ...(await measuring.texts()), ...padding.texts }),
@@ -80,7 +80,7 @@ export const reward = recipe(
   },
 )
 
-/** A reply is rated above one that it is ranked below: its margin would ask for what the ranks deny. */
+/** A response is rated above one that it is ranked below: its margin would ask for what the ranks deny. */
 const contradicts = ({ ranks, ratings = [] }: RankedExample): boolean =>
   ratings.some((rating, i) =>
     ratings.some((other, j) => rating !== null && other !== null && rating > other && ranks[i]! > (ranks[j] ?? 0)),

@@ -2,12 +2,12 @@
 import { textExample } from '../data/examples.ts'
 import { openEncoder, resolveModel } from '../models/resolve.node.ts'
 import { textBatches } from './trainer/collate.ts'
-import { examplesOf, limitsOf, openData, vocabularyOf } from './trainer/dataset.ts'
+import { examplesOf, limitsOf, openDataset, vocabularyOf } from './trainer/dataset.ts'
 import { sftObjective } from './trainer/losses.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { sftSchema } from './trainer/schema.ts'
-import { session } from './trainer/trainer.ts'
+import { runTrainer } from './trainer/trainer.ts'
 
 export const sft = recipe(
   'sft',
@@ -19,7 +19,7 @@ export const sft = recipe(
   async function* (config, { signal, own, run }) {
     // data
     const folders = await resolveModel(config)
-    const data = own(await openData('sft', config))
+    const data = own(await openDataset('sft', config))
     const encoder = await openEncoder(folders)
     // model
     const policy = own(await openPolicy(config, folders))
@@ -33,7 +33,7 @@ export const sft = recipe(
     // objective
     const loss = sftObjective(config.loss)
     // loop
-    yield* session({
+    yield* runTrainer({
       ...{ policy, examples, settings: config, run, signal, loss },
       head: { labelSmoothing: config.labelSmoothing },
       collate: async (micros) => textBatches(micros),

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import { functionReward } from './functionReward.ts'
-import type { Answered } from './rewards.ts'
+import type { CompletionToScore } from './rewards.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'attune-function-'))
 afterAll(() => rmSync(dir, { recursive: true }))
 
 const answers = ['a', 'b', 'c'].map(
-  (text): Answered => ({
+  (text): CompletionToScore => ({
     prompt: '',
     promptIds: [],
     record: {},

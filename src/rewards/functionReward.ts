@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { badInput, runFailure } from '../util/fault.ts'
 import { cut, quoted } from '../util/quote.ts'
-import { type Answered, abstained, failed, type Reward, type RewardSource } from './rewards.ts'
+import { abstained, type CompletionToScore, failed, type Reward, type RewardSource } from './rewards.ts'
 
 /** Of the worker's heap; arrays of numbers lie beside it. */
 const megabytes = 2048
@@ -27,7 +27,7 @@ const message = (error) => { try { return String(error?.message ?? error) } catc
 load().then(
   (reward) => {
     parentPort.on('message', async ({ call, rows }) => {
-      const answer = (reply) => parentPort.postMessage({ call, ...reply })
+      const answer = (response) => parentPort.postMessage({ call, ...response })
       try {
         const values = await reward(rows)
         const list = Array.isArray(values) || ArrayBuffer.isView(values) ? Array.from(values) : undefined
@@ -60,7 +60,7 @@ type Reply = {
 }
 
 /** What the function gets of each answer: the row's columns, with these in their places. */
-const rowOf = ({ prompt, record, sample }: Answered) => ({
+const rowOf = ({ prompt, record, sample }: CompletionToScore) => ({
   ...record,
   prompt,
   completion: sample.text ?? '',
@@ -77,18 +77,18 @@ export const functionReward = async (
   seconds: number,
 ): Promise<{ of: RewardSource['of']; close(): Promise<void> }> => {
   let worker = await openWorker(file, seconds)
-  const call = async (answers: readonly Answered[]): Promise<Reply> => {
+  const call = async (answers: readonly CompletionToScore[]): Promise<Reply> => {
     // Something beside a call may have ended it since
     if (worker.gone()) worker = await openWorker(file, seconds)
-    const reply = await worker.ask(answers.map(rowOf))
-    if (reply.wrong) throw badInput('bad-reward', `its function ${reply.wrong}`, { file })
-    return reply
+    const response = await worker.ask(answers.map(rowOf))
+    if (response.wrong) throw badInput('bad-reward', `its function ${response.wrong}`, { file })
+    return response
   }
   return {
     async of(answers) {
-      const reply = await call(answers)
-      if (reply.values) return reply.values.map((value) => rewardOf(value, file))
-      if (reply.late || answers.length === 1) return answers.map(() => failed(troubleOf(reply, file, seconds)))
+      const response = await call(answers)
+      if (response.values) return response.values.map((value) => rewardOf(value, file))
+      if (response.late || answers.length === 1) return answers.map(() => failed(troubleOf(response, file, seconds)))
       // A row that makes the function throw costs no other row its reward
       const rewards: Reward[] = []
       for (const answer of answers) {
@@ -124,12 +124,12 @@ const openWorker = async (file: string, seconds: number) => {
   // stdout belongs to attune's own lines
   for (const stream of [worker.stdout, worker.stderr]) stream.on('data', (chunk) => process.stderr.write(chunk))
   let gone: string | undefined
-  let heard: (reply: Reply) => void = () => {}
+  let heard: (response: Reply) => void = () => {}
   const end = (why: string) => {
     gone ??= why
     heard({ gone })
   }
-  worker.on('message', (reply: Reply) => heard(reply))
+  worker.on('message', (response: Reply) => heard(response))
   worker.on('error', (error: NodeJS.ErrnoException) =>
     end(
       error.code === 'ERR_WORKER_OUT_OF_MEMORY'
@@ -139,23 +139,23 @@ const openWorker = async (file: string, seconds: number) => {
   )
   worker.on('exit', () => end('process.exit was called'))
 
-  /** The reply to a call, or what came instead of it. A reply to an earlier one that was late is nobody's. */
-  const reply = (call: number) =>
+  /** The response to a call, or what came instead of it. A response to an earlier one that was late is nobody's. */
+  const response = (call: number) =>
     new Promise<Reply>((resolve) => {
       const timer = setTimeout(() => {
         gone ??= 'it was stopped'
         resolve({ late: true })
         void worker.terminate()
       }, seconds * 1000)
-      heard = (reply) => {
-        if (reply.call !== undefined && reply.call !== call) return
+      heard = (response) => {
+        if (response.call !== undefined && response.call !== call) return
         clearTimeout(timer)
-        resolve(reply)
+        resolve(response)
       }
       if (gone) heard({ gone })
     })
 
-  const loaded = await reply(0)
+  const loaded = await response(0)
   if (loaded.late) throw runFailure('reward', `did not load within ${seconds} s (--reward-timeout)`, { file })
   const trouble = loaded.unready ?? loaded.gone
   if (trouble !== undefined) {
@@ -169,7 +169,7 @@ const openWorker = async (file: string, seconds: number) => {
     async ask(rows: readonly object[]): Promise<Reply> {
       worker.ref()
       worker.postMessage({ call: ++calls, rows })
-      const answer = await reply(calls)
+      const answer = await response(calls)
       worker.unref()
       return answer
     },

@@ -6,13 +6,13 @@ import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import { readGrade } from './grade.ts'
 import type { OpenedReward } from './open.ts'
-import { type Answered, failed, type Reward } from './rewards.ts'
+import { type CompletionToScore, failed, type Reward } from './rewards.ts'
 
 const instruction =
   'You grade answers of an assistant. Judge whether the answer is helpful, correct and clear; its length is no merit. ' +
   'Reply with a single whole number from 1 (useless) to 10 (excellent) and nothing else.'
 
-const asked = ({ prompt, sample }: Answered): RemotePrompt => ({
+const asked = ({ prompt, sample }: CompletionToScore): RemotePrompt => ({
   messages: [
     { role: 'system', content: instruction },
     { role: 'user', content: `[Question]\n${promptText({}, prompt)}\n\n[Answer]\n${sample.text}\n\n[Grade]` },

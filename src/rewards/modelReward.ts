@@ -17,8 +17,8 @@ import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import { sha256Files } from '../util/sha256.node.ts'
 import { readRewardNotes } from './notes.ts'
-import type { OpenedReward, Opening } from './open.ts'
-import { type Answered, failed, type Reward } from './rewards.ts'
+import type { OpenedReward, RewardContext } from './open.ts'
+import { type CompletionToScore, failed, type Reward } from './rewards.ts'
 
 export type ModelRewardSettings = {
   device: 'auto' | 'cpu' | 'webgpu' | 'cuda'
@@ -31,7 +31,7 @@ export type ModelRewardSettings = {
 export const modelReward = async (
   name: string,
   settings: ModelRewardSettings,
-  { own, tokenization, folders }: Opening,
+  { own, tokenization, folders }: RewardContext,
 ): Promise<OpenedReward> => {
   // Adapter and rounding among the settings are the policy's
   const { device, threads } = settings
@@ -47,7 +47,7 @@ export const modelReward = async (
     )
   const shared = tokenizer === undefined || (await sameTokenizer({ dir: opened.dir, adapter }, folders)) === true
   const most = opened.model.config.max_position_embeddings
-  const encode = (answer: Answered) =>
+  const encode = (answer: CompletionToScore) =>
     shared ? treeOf(answer, tokenizer, most) : treeOf(asTexts(answer, tokenization), tokenizer, most, true)
   return {
     files: await sha256Files(await filesOf({ dir: opened.dir, adapter }, opened.files)),
@@ -69,7 +69,14 @@ export const modelReward = async (
 }
 
 /** Stands for all answers where a prompt is tried. */
-const anyAnswer: Answered['sample'] = { prompt: 0, sample: 0, ids: [0], logps: [], text: '-', finish_reason: 'stop' }
+const anyAnswer: CompletionToScore['sample'] = {
+  prompt: 0,
+  sample: 0,
+  ids: [0],
+  logps: [],
+  text: '-',
+  finish_reason: 'stop',
+}
 
 const strayIn = (trees: readonly (Tree | undefined)[], size: number): number | undefined =>
   trees
@@ -104,7 +111,7 @@ const retokenised = (name: string): WarningEvent => ({
 })
 
 /** Ids of the policy's tokenizer mean nothing to another one. */
-const asTexts = (answer: Answered, { tokenizer }: Opening['tokenization']): Answered =>
+const asTexts = (answer: CompletionToScore, { tokenizer }: RewardContext['tokenization']): CompletionToScore =>
   isIds(answer.prompt) ? { ...answer, prompt: tokenizer!.decode(answer.prompt, { skipSpecialTokens: true }) } : answer
 
 /**
@@ -112,21 +119,21 @@ const asTexts = (answer: Answered, { tokenizer }: Opening['tokenization']): Answ
  * @param anew its tokenizer is not the policy's, so that all is read as text
  */
 const treeOf = (
-  { prompt, template, promptIds, sample }: Answered,
+  { prompt, template, promptIds, sample }: CompletionToScore,
   encoder: Encoder | undefined,
   most: number,
   anew = false,
 ): Tree | undefined => {
   const plain = !encoder || !(anew || isMessages(prompt))
   const read = plain
-    ? { prompt: [...promptIds], replies: [sample.ids] }
+    ? { prompt: [...promptIds], responses: [sample.ids] }
     : encodeScored(encoder, prompt, [sample.text ?? ''], template)
   const {
     prompt: trunk,
-    replies: [reply],
+    responses: [response],
   } = read
   const room = most - trunk.length
-  return room > 0 && reply.length > 0 ? { trunk, branches: [reply.slice(0, room)] } : undefined
+  return room > 0 && response.length > 0 ? { trunk, branches: [response.slice(0, room)] } : undefined
 }
 
 const rewardsByModel = async (

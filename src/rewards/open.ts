@@ -10,6 +10,7 @@ import type { Tokenization } from '../generate/tokenization.node.ts'
 import type { WarningEvent } from '../runs/events.ts'
 import type { TokenizerPlace } from '../text/tokenizer.node.ts'
 import { badInput } from '../util/fault.ts'
+import type { Resources } from '../util/resources.ts'
 import { type FileHash, sha256Files } from '../util/sha256.node.ts'
 import { functionReward } from './functionReward.ts'
 import { judgeReward } from './judgeReward.ts'
@@ -25,9 +26,8 @@ export type RewardSettings = ModelRewardSettings & {
   rewardTimeout: number
 }
 
-type Closable = { close(): Promise<void> }
-export type Opening = {
-  own<T extends Closable>(opened: T): T
+export type RewardContext = {
+  own: Resources['own']
   tokenization: Pick<Tokenization, 'tokenizer'>
   /** The policy's folder, and its adapter's. */
   folders: TokenizerPlace
@@ -60,7 +60,7 @@ const weightsOf = ({ reward, rewardWeights }: RewardSettings): readonly number[]
 }
 
 /** Opens every source, and finds what is wrong with it before anything is generated. */
-export const openRewards = async (settings: RewardSettings, opening: Opening): Promise<Rewards> => {
+export const openRewards = async (settings: RewardSettings, opening: RewardContext): Promise<Rewards> => {
   const weights = weightsOf(settings)
   const taken = new Set<string>()
   const sources: RewardSource[] = []
@@ -93,7 +93,11 @@ const nameOf = (spec: string): string => {
 }
 
 /** One source by its spec. Throws Faults that name the flag. */
-export const openReward = async (spec: string, settings: RewardSettings, opening: Opening): Promise<OpenedReward> => {
+export const openReward = async (
+  spec: string,
+  settings: RewardSettings,
+  opening: RewardContext,
+): Promise<OpenedReward> => {
   const verify = await verifier(spec)
   const schema = /^schema:(.+)$/s.exec(spec)?.[1]
   if (verify)

@@ -1,4 +1,4 @@
-/** A trained reward model, ready to judge replies: for reinforcement learning, comparisons and the command line. */
+/** A trained reward model, ready to judge responses: for reinforcement learning, comparisons and the command line. */
 import type { Tree } from '../data/batch.ts'
 import { type OpenedModel, type OpenModelOptions, openModel } from '../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../passes/scores.ts'

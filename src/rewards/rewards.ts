@@ -14,7 +14,7 @@ import { runFailure } from '../util/fault.ts'
 import type { FileHash } from '../util/sha256.node.ts'
 
 /** A sample as those see it who judge it. */
-export type Answered = Pick<PromptExample, 'prompt' | 'template'> & {
+export type CompletionToScore = Pick<PromptExample, 'prompt' | 'template'> & {
   promptIds: readonly number[]
   /** All columns of the prompt's row. */
   record: Readonly<Record<string, unknown>>
@@ -31,7 +31,7 @@ export type RewardSource = {
   name: string
   weight: number
   /** One each, in order. Samples of a prompt come together. */
-  of(answers: readonly Answered[]): Promise<Reward[]>
+  of(answers: readonly CompletionToScore[]): Promise<Reward[]>
   /** Throws a Fault where it could not judge any answer to the prompt. */
   requirePrompt?(prompt: PromptExample): void
 }
@@ -47,7 +47,7 @@ export type Rewards = {
 }
 
 /** Of each sample: the weighted sum (NaN where any failed), its deviation where a source gives one, and each source's. */
-export type Scored = {
+export type RolloutRewards = {
   rewards: number[]
   sigmas?: number[]
   by: Record<string, number[]>
@@ -77,7 +77,7 @@ export async function* rewardsOf(
   { sources }: Pick<Rewards, 'sources'>,
   rollout: Rollout,
   { dir, signal }: { dir?: string; signal: AbortSignal },
-): AsyncGenerator<ProgressEvent, Scored | undefined> {
+): AsyncGenerator<ProgressEvent, RolloutRewards | undefined> {
   const G = rollout.perPrompt
   const total = rollout.samples.length
   const size = Math.max(1, Math.floor(together / G)) * G
@@ -110,7 +110,7 @@ const judged = async (
   from: number,
   to: number,
 ) => {
-  const answers = samples.slice(from, to).map((sample, i): Answered => {
+  const answers = samples.slice(from, to).map((sample, i): CompletionToScore => {
     const { ids, ...asked } = prompts[Math.floor((from + i) / perPrompt)]
     return { ...asked, promptIds: ids, sample }
   })
@@ -128,7 +128,7 @@ const judged = async (
   return { lines, trouble: trouble ?? (silent ? 'every source abstained from an answer' : undefined) }
 }
 
-const scoredOf = (sources: readonly RewardSource[], lines: readonly Line[]): Scored => {
+const scoredOf = (sources: readonly RewardSource[], lines: readonly Line[]): RolloutRewards => {
   const value = ({ values }: Line, k: number) => {
     const found = values[k]
     return typeof found === 'number' ? found : Number.NaN

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { withWritten } from '../util/jsonNotes.ts'
-import type { Answered } from './rewards.ts'
+import type { CompletionToScore } from './rewards.ts'
 import { verifier } from './verifiers.ts'
 
-const answer = (prompt: string, text: string, record: Record<string, unknown> = {}): Answered => ({
+const answer = (prompt: string, text: string, record: Record<string, unknown> = {}): CompletionToScore => ({
   ...{ prompt, promptIds: [], record },
   sample: { prompt: 0, sample: 0, ids: [], logps: [], text, finish_reason: 'eos' },
 })
@@ -34,7 +34,7 @@ describe('verifiers', () => {
 
   it('compare with a column, whose numbers and lists count too', async () => {
     const compared = (await verifier('exact:answer'))!
-    const exact = (given: Answered) => compared(given).value
+    const exact = (given: CompletionToScore) => compared(given).value
     expect(exact(answer('', ' 42\n', { answer: 42 }))).toBe(1)
     expect(exact(answer('', 'b', { answer: ['a', 'b'] }))).toBe(1)
     expect(exact(answer('', '4', { answer: 42 }))).toBe(0)

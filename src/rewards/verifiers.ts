@@ -12,16 +12,16 @@ import { cut, quoted } from '../util/quote.ts'
 import { withinTime } from '../util/withinTime.node.ts'
 import { numberText } from '../util/written.ts'
 import { equal, lastSum, numberAtStart } from './arithmetic.ts'
-import { type Answered, failed, type Reward } from './rewards.ts'
+import { type CompletionToScore, failed, type Reward } from './rewards.ts'
 
-export type Verifier = (answer: Answered) => Reward
+export type Verifier = (answer: CompletionToScore) => Reward
 
 const passes = (right: boolean): Reward => ({ value: Number(right) })
 
 /** A word and a colon, but no URL and no drive of Windows. */
 const looksNamed = /^[a-z]{2,}:(?!\/\/)/i
 
-const textOf = ({ sample }: Answered) => sample.text ?? ''
+const textOf = ({ sample }: CompletionToScore) => sample.text ?? ''
 
 /** The verifier that a spec names; undefined where it names something else. Throws Faults for a bad kind, pattern or schema. */
 export const verifier = async (spec: string): Promise<Verifier | undefined> => {

@@ -2,7 +2,7 @@
  * Tokens beside their log-probabilities, in the protocol's two spellings. Peculiar: a token is shown by its own bytes, its
  * leading space with it; one that is a part of a character only is written as OpenAI writes it, `bytes:\xe2\x82`.
  */
-import type { Scored } from '../generate/sampleBatch.ts'
+import type { SampledToken } from '../generate/sampleBatch.ts'
 import type { Piece } from '../generate/sequence.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 
@@ -15,7 +15,7 @@ export type Token = Shown & {
   tops: (Shown & { id: number })[] | null
 }
 
-export type ScoredToken = { id: number; logp: number | null; tops: readonly Scored[] | null }
+export type ScoredToken = { id: number; logp: number | null; tops: readonly SampledToken[] | null }
 
 /** The tokens of a text one after the other, from a place in it; `prompt` is what stands before. */
 export const tokenReader = (tokenizer: Tokenizer | undefined, prompt: readonly number[], start: number) => {

@@ -1,6 +1,6 @@
 /** Events of work that a loop waits for, given out while it waits. */
 
-export type Channel<T> = {
+export type EventStream<T> = {
   push(event: T): void
   /** Runs a generator to its end, its events going through this channel. */
   drain<R>(work: AsyncGenerator<T, R>): Promise<R>
@@ -10,7 +10,7 @@ export type Channel<T> = {
   settled(): Promise<void>
 }
 
-export const makeChannel = <T>(): Channel<T> => {
+export const makeEventStream = <T>(): EventStream<T> => {
   const queue: T[] = []
   let wake = () => {}
   let working: Promise<unknown> = Promise.resolve()

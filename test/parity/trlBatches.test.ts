@@ -18,7 +18,7 @@ import {
   unpairedBatches,
   unpairedTrees,
 } from '../../src/recipes/trainer/collate.ts'
-import { type ExampleRule, examplesOf, openData } from '../../src/recipes/trainer/dataset.ts'
+import { type ExampleRule, examplesOf, openDataset } from '../../src/recipes/trainer/dataset.ts'
 import { sftObjective } from '../../src/recipes/trainer/losses.ts'
 import { openPolicy } from '../../src/recipes/trainer/policy.ts'
 import { sftSchema } from '../../src/recipes/trainer/schema.ts'
@@ -99,7 +99,7 @@ const microBatches = async <K extends 'sft' | 'ranking' | 'unpaired', E extends 
 ) => {
   const { data, optimizer } = runs.find((run) => run.name === name)!
   const settings = sftSchema.parse({ model: '-', output: '-', data: [fixture(`trl/data/${data}`)], shuffle: false })
-  const rows = await openData(as, settings)
+  const rows = await openDataset(as, settings)
   const examples = examplesOf(rows, settings, vocabulary, {
     example: rule as never,
     truncated: () => false,

@@ -6,7 +6,7 @@ import { reward } from '../../src/recipes/reward.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
 import { sft } from '../../src/recipes/sft.ts'
 import type { TrainEvent } from '../../src/recipes/trainer/recipe.ts'
-import { placesOf, settingsOf } from '../../src/recipes/trainer/settingsPaths.ts'
+import { settingsOf, settingsPaths } from '../../src/recipes/trainer/settingsPaths.ts'
 import { moduleFiles } from '../../src/rewards/moduleFiles.ts'
 import { readInfo } from '../../src/runs/run.node.ts'
 import {
@@ -194,7 +194,7 @@ it('names are kept with their places, by which a run is found from any folder', 
     reward: [`n=${file}`, `schema:${file}`, 'regex:a'],
     beta: 1,
   }
-  const places = await placesOf(config)
+  const places = await settingsPaths(config)
   expect(places).toEqual({ model: tiny, data: [file, 'owner/name'], reward: config.reward })
   const relative = { ...config, model: 'm', data: ['d.jsonl', 'owner/name'] }
   expect(await settingsOf({ config: relative, places })).toEqual({ ...config, beta: 1 })

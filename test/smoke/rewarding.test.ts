@@ -9,7 +9,7 @@ import { reward } from '../../src/recipes/reward.ts'
 import { bestOfNSchema } from '../../src/recipes/rl/schema.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
 import { openReward } from '../../src/rewards/open.ts'
-import type { Answered } from '../../src/rewards/rewards.ts'
+import type { CompletionToScore } from '../../src/rewards/rewards.ts'
 import { loadTokenizerFolder } from '../../src/text/tokenizer.node.ts'
 import { answered, type FakeEndpoint, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
@@ -100,10 +100,10 @@ describe('a reward model', () => {
     const dir = await trained()
     const other = await renumbered(dir)
     const tokenizer = (await loadTokenizerFolder(stories))!
-    const answers = openings.map((text, i): Answered => {
+    const answers = openings.map((text, i): CompletionToScore => {
       const promptIds = encodePrompt(tokenizer, text)
       const reply = ' He ate a green leaf.'.slice(0, 9 + 4 * i)
-      const [ids] = encodeScored(tokenizer, text, [reply]).replies
+      const [ids] = encodeScored(tokenizer, text, [reply]).responses
       const sample = { prompt: i, sample: 0, ids, logps: ids.map(() => -1), text: reply, finish_reason: 'eos' as const }
       // A prompt of ids means the policy's
       return { prompt: i === 3 ? promptIds : text, promptIds, record: {}, sample }

@@ -16,8 +16,8 @@ import { badInput } from '../../util/fault.ts'
 import { diskFault, makeFolders } from '../../util/files.node.ts'
 import { command } from '../command.ts'
 import { figure, shortPath } from '../format.ts'
-import { madeRows } from '../prepareRows.ts'
-import { creditable } from '../rewardInputs.ts'
+import { prepareRows } from '../prepareRows.ts'
+import { creditInput } from '../rewardInputs.ts'
 import { makeScreen } from '../screen.ts'
 import { reporter } from '../terminal.ts'
 
@@ -53,7 +53,11 @@ export default command({
       const encoder = tokenizer ?? (await openEncoder(opened))
       const limits = { positions: model.config.max_position_embeddings, vocabulary: model.config.vocab_size }
       let i = 0
-      for await (const { trunk, branches } of await madeRows(rows, (row) => creditable(encoder, row, limits), report)) {
+      for await (const { trunk, branches } of await prepareRows(
+        rows,
+        (row) => creditInput(encoder, row, limits),
+        report,
+      )) {
         const prompt = Array.from(trunk)
         const replies = branches.map((ids) => replyOf(Array.from(ids), prompt, tokenizer))
         const text = tokenizer ? tokenizer.decode(prompt, { skipSpecialTokens: true }) : prompt.join(' ')

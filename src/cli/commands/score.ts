@@ -18,9 +18,9 @@ import { engineFields, quantizeField } from '../../recipes/trainer/schema.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { figure } from '../format.ts'
-import { madeRows } from '../prepareRows.ts'
-import { judgeable } from '../rewardInputs.ts'
-import { scorable } from '../scoring.ts'
+import { prepareRows } from '../prepareRows.ts'
+import { rewardInput } from '../rewardInputs.ts'
+import { scoreInput } from '../scoring.ts'
 import { reporter } from '../terminal.ts'
 
 const schema = z.object({
@@ -53,10 +53,10 @@ export default command({
       const encoder = opened.tokenizer ?? (await openEncoder(opened))
       const { model } = opened
       const answers = model.architecture.scores
-        ? judged(model, await madeRows(rows, (row) => judgedOf(model, encoder, row), report))
+        ? judged(model, await prepareRows(rows, (row) => judgedOf(model, encoder, row), report))
         : scored(
             model,
-            await madeRows(rows, (row) => scorable(encoder, row, limitsOf(model), countsOf(options)), report),
+            await prepareRows(rows, (row) => scoreInput(encoder, row, limitsOf(model), countsOf(options)), report),
           )
       let done = 0
       for await (const { line, text } of answers) {
@@ -97,7 +97,7 @@ const together = 32
 type Judged = { tree: Tree; ranked: boolean }
 
 const judgedOf = (model: Model, encoder: Encoder, row: Row): Judged => ({
-  tree: judgeable(encoder, row, limitsOf(model)),
+  tree: rewardInput(encoder, row, limitsOf(model)),
   ranked: row.kind === 'ranking',
 })
 

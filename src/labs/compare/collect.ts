@@ -6,7 +6,7 @@ import { type AnswerSet, answer, judgeAnswers, logps, readLogps, type Work, type
 import type { Sampled } from './findings.ts'
 import type { Judge } from './judges.ts'
 import { divergenceOf } from './kl.ts'
-import type { OpenedSubject, Subject } from './policies.ts'
+import type { ComparedPolicy, OpenedPolicy } from './policies.ts'
 import type { Answers } from './rewards.ts'
 
 /** @param sets the SFT policy's first. Undefined after an abort. */
@@ -14,7 +14,7 @@ export async function* sampledOf(
   sets: readonly AnswerSet[],
   judges: readonly Judge[],
   work: Work,
-): AsyncGenerator<WorkEvent, Map<Subject, Sampled> | undefined> {
+): AsyncGenerator<WorkEvent, Map<ComparedPolicy, Sampled> | undefined> {
   const [base] = sets
   const { signal } = work
   const rollouts = new Map<AnswerSet, Rollout>()
@@ -35,7 +35,7 @@ export async function* sampledOf(
     await judge.close()
   }
   if (signal.aborted) return undefined
-  const made = new Map<Subject, Sampled>()
+  const made = new Map<ComparedPolicy, Sampled>()
   for (const set of sets)
     made.set(set.subject, await sampledFrom(set, base, rollouts.get(set)!, rewards.get(set)!, work))
   return made
@@ -44,7 +44,7 @@ export async function* sampledOf(
 /** What the SFT policy thinks of the others' answers. */
 async function* refLogps(sets: readonly AnswerSet[], rollouts: ReadonlyMap<AnswerSet, Rollout>, work: Work) {
   const [base] = sets
-  let opened: OpenedSubject | undefined
+  let opened: OpenedPolicy | undefined
   const open = async () => (opened ??= await base.subject.open(work.settings))
   try {
     for (const set of sets) if (set.measured) yield* logps(set, base.subject, rollouts.get(set)!, open, work)

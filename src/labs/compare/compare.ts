@@ -14,7 +14,7 @@ import { type AnswerSet, answerSet, type Work, type WorkEvent } from './completi
 import { findingsOf, type JudgeMaterial, type Material, type Sampled } from './findings.ts'
 import { type Judge, openJudges } from './judges.ts'
 import { type ReportFiles, writeReport } from './output.ts'
-import { openPolicySubjects, openSft, type PolicySubjects, refuseTwins, type Subject } from './policies.ts'
+import { type ComparedPolicy, openPolicyRuns, openSft, type PolicyRuns, refuseTwins } from './policies.ts'
 import { promptsFor, type Warning } from './prompts.ts'
 import type { CompareSettings } from './settings.ts'
 
@@ -36,7 +36,7 @@ export async function* compare(
   const work: Work = { root, settings, signal }
   const sft = await openSft(settings.sft)
   const policies = await Promise.all(
-    settings.policies.map((text) => openPolicySubjects(text, sft.folders, settings.checkpoints)),
+    settings.policies.map((text) => openPolicyRuns(text, sft.folders, settings.checkpoints)),
   )
   refuseTwins(sft.subject, policies)
   const judges = await openJudges(settings, sft.subject, policies)
@@ -48,10 +48,10 @@ export async function* compare(
     const shown = judges.map(({ name, trained }) => ({ name, trained }))
     const count = prompts.get(sft.subject.promptKey)!.length
     yield { event: 'plan', policies: names, judges: shown, prompts: count, models: 1 + stops.length, output: root }
-    const idsOf = ({ promptKey }: Subject) => JSON.stringify(prompts.get(promptKey)!.map(({ ids }) => ids))
+    const idsOf = ({ promptKey }: ComparedPolicy) => JSON.stringify(prompts.get(promptKey)!.map(({ ids }) => ids))
     const own = idsOf(sft.subject)
     /** Whether it reads every prompt as the SFT policy does, so that it has a distance from it. */
-    const alike = (each: Subject) => each.tokenizerKey === sft.subject.tokenizerKey && idsOf(each) === own
+    const alike = (each: ComparedPolicy) => each.tokenizerKey === sft.subject.tokenizerKey && idsOf(each) === own
     const others = stops.filter((each) => each.name === 'end' && !alike(each))
     warnings.push(...odditiesOf(judges, others))
     yield* warnings
@@ -88,7 +88,7 @@ const claim = (root: string): Promise<() => Promise<void>> =>
   })
 
 /** What a reader has to know beside the numbers. */
-const odditiesOf = (judges: readonly Judge[], others: readonly Subject[]): Warning[] => {
+const odditiesOf = (judges: readonly Judge[], others: readonly ComparedPolicy[]): Warning[] => {
   const known = judges.filter(({ third, trained }) => third && trained.length)
   return [
     ...judges.flatMap(({ warnings }) => warnings),
@@ -108,10 +108,10 @@ const odditiesOf = (judges: readonly Judge[], others: readonly Subject[]): Warni
 }
 
 const materialOf = (
-  sft: Subject,
-  policies: readonly PolicySubjects[],
+  sft: ComparedPolicy,
+  policies: readonly PolicyRuns[],
   judges: readonly Judge[],
-  sampled: ReadonlyMap<Subject, Sampled>,
+  sampled: ReadonlyMap<ComparedPolicy, Sampled>,
   { seed }: CompareSettings,
 ): Material => ({
   seed,

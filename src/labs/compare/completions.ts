@@ -14,19 +14,19 @@ import type { Model } from '../../passes/model.ts'
 import { type RolloutSettings, rollOut, samplePath } from '../../recipes/rl/rollout.ts'
 import { sampleStats } from '../../recipes/rl/sampleStats.ts'
 import { writeJson } from '../../report/files.node.ts'
-import { type Answered, rewardsOf } from '../../rewards/rewards.ts'
+import { type CompletionToScore, rewardsOf } from '../../rewards/rewards.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import { openLines } from '../../store/lines.node.ts'
 import { tagged } from '../channel.ts'
 import type { Judge } from './judges.ts'
-import { keyOf, type OpenedSubject, type Subject } from './policies.ts'
+import { type ComparedPolicy, keyOf, type OpenedPolicy } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
 
 /** Who works, and how far it is. */
 export type WorkEvent = ProgressEvent & { of: string }
 
 export type AnswerSet = {
-  subject: Subject
+  subject: ComparedPolicy
   key: string
   dir: string
   prompts: readonly PromptExample[]
@@ -38,7 +38,7 @@ export type Work = { root: string; settings: CompareSettings; signal: AbortSigna
 
 export const answerSet = (
   { root, settings }: Work,
-  subject: Subject,
+  subject: ComparedPolicy,
   prompts: readonly PromptExample[],
   measured: boolean,
 ): AnswerSet => {
@@ -65,7 +65,7 @@ const batchSize = 64
  */
 export async function* answer(set: AnswerSet, work: Work): AsyncGenerator<WorkEvent, Rollout | undefined> {
   const { subject, measured } = set
-  let opened: OpenedSubject | undefined
+  let opened: OpenedPolicy | undefined
   const open = async () => (opened ??= await subject.open(work.settings))
   try {
     const rollout = (await isDone(set)) ? await readAnswers(set, work) : yield* sample(set, await open(), work)
@@ -78,7 +78,7 @@ export async function* answer(set: AnswerSet, work: Work): AsyncGenerator<WorkEv
 
 async function* sample(
   set: AnswerSet,
-  { model }: OpenedSubject,
+  { model }: OpenedPolicy,
   { settings, signal }: Work,
 ): AsyncGenerator<WorkEvent, Rollout | undefined> {
   const { prompts, dir } = set
@@ -116,7 +116,7 @@ const readAnswers = async ({ dir, prompts }: AnswerSet, { settings }: Work): Pro
 /** Prompts whose log-probs are worked out together. */
 const group = 16
 
-const logpsPath = ({ key }: AnswerSet, by: Subject, { root, settings }: Work) =>
+const logpsPath = ({ key }: AnswerSet, by: ComparedPolicy, { root, settings }: Work) =>
   join(root, 'logps', `${keyOf([key, by.key, settings.temperature])}.jsonl`)
 
 /**
@@ -125,9 +125,9 @@ const logpsPath = ({ key }: AnswerSet, by: Subject, { root, settings }: Work) =>
  */
 export async function* logps(
   set: AnswerSet,
-  by: Subject,
+  by: ComparedPolicy,
   rollout: Rollout,
-  open: () => Promise<OpenedSubject>,
+  open: () => Promise<OpenedPolicy>,
   work: Work,
 ): AsyncGenerator<WorkEvent> {
   const { settings, signal } = work
@@ -153,7 +153,7 @@ const slice = ({ prompts, samples, perPrompt }: Rollout, from: number, to: numbe
 const logpsOf = async (model: Model, rollout: Rollout, temperature: number): Promise<number[][]> =>
   (await sampleStats(model, rollout, ['logps'], { temperature })).logps
 
-const openLogps = (set: AnswerSet, by: Subject, work: Work) =>
+const openLogps = (set: AnswerSet, by: ComparedPolicy, work: Work) =>
   openLines(logpsPath(set, by, work), {
     schema: z.object({ logps: z.array(z.number()) }),
     total: set.prompts.length * work.settings.samples,
@@ -161,7 +161,7 @@ const openLogps = (set: AnswerSet, by: Subject, work: Work) =>
   })
 
 /** Log-probs that are there. */
-export const readLogps = async (set: AnswerSet, by: Subject, work: Work): Promise<number[][]> => {
+export const readLogps = async (set: AnswerSet, by: ComparedPolicy, work: Work): Promise<number[][]> => {
   const file = await openLogps(set, by, work)
   try {
     const all: number[][] = []
@@ -182,7 +182,7 @@ export async function* judgeAnswers(
   const dir = join(root, 'scores', keyOf([set.key, judge.key]))
   await mkdir(dir, { recursive: true })
   const { name } = judge
-  const source = { name, weight: 1, of: (answers: readonly Answered[]) => judge.of(answers, set.subject) }
+  const source = { name, weight: 1, of: (answers: readonly CompletionToScore[]) => judge.of(answers, set.subject) }
   const rewards = { sources: [source], files: [], warnings: [] }
   const scored = yield* tagged({ of: `${set.subject.title} by ${name}` }, rewardsOf(rewards, rollout, { dir, signal }))
   return scored?.rewards

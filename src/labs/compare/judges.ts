@@ -1,11 +1,12 @@
 /** Who judges: the rewards of training, opened only while there is something to judge. */
 
 import { openRewards } from '../../rewards/open.ts'
-import type { Answered, Reward, RewardSource } from '../../rewards/rewards.ts'
+import type { CompletionToScore, Reward, RewardSource } from '../../rewards/rewards.ts'
 import type { WarningEvent } from '../../runs/events.ts'
 import { badInput } from '../../util/fault.ts'
+import { makeResources } from '../../util/resources.ts'
 import type { JudgeMaterial } from './findings.ts'
-import { keyOf, type PolicySubjects, rewardPlace, type Subject } from './policies.ts'
+import { type ComparedPolicy, keyOf, type PolicyRuns, rewardPlace } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
 
 export type Judge = JudgeMaterial & {
@@ -17,7 +18,7 @@ export type Judge = JudgeMaterial & {
   /** Throws a Fault where it could not judge any answer to the prompt. */
   requirePrompt?: RewardSource['requirePrompt']
   /** Rewards of answers by a subject, whose tokens a reward model may read as they are. */
-  of(answers: readonly Answered[], by: Subject): Promise<Reward[]>
+  of(answers: readonly CompletionToScore[], by: ComparedPolicy): Promise<Reward[]>
   close(): Promise<void>
 }
 
@@ -28,16 +29,13 @@ type Opened = {
   close(): Promise<void>
 }
 
-const open = async (spec: string, settings: CompareSettings, { tokenization, folders }: Subject): Promise<Opened> => {
-  const owned: { close(): Promise<void> }[] = []
-  const close = async () => {
-    for (const each of owned.splice(0).reverse()) await each.close()
-  }
+const open = async (
+  spec: string,
+  settings: CompareSettings,
+  { tokenization, folders }: ComparedPolicy,
+): Promise<Opened> => {
+  const { own, close } = makeResources()
   try {
-    const own = <T extends { close(): Promise<void> }>(thing: T) => {
-      owned.push(thing)
-      return thing
-    }
     const asked = { ...settings, reward: [spec], rewardWeights: undefined }
     const { sources, ...found } = await openRewards(asked, { own, tokenization, folders })
     return { source: sources[0], ...found, close }
@@ -53,8 +51,8 @@ const open = async (spec: string, settings: CompareSettings, { tokenization, fol
  */
 export const openJudges = async (
   settings: CompareSettings,
-  sft: Subject,
-  policies: readonly PolicySubjects[],
+  sft: ComparedPolicy,
+  policies: readonly PolicyRuns[],
 ): Promise<Judge[]> => {
   const { reward = [], judge = [] } = settings
   // The first that none was trained on is the one that sentences speak of
@@ -76,8 +74,8 @@ const judgeOf = async (
   spec: string,
   third: boolean,
   settings: CompareSettings,
-  sft: Subject,
-  policies: readonly PolicySubjects[],
+  sft: ComparedPolicy,
+  policies: readonly PolicyRuns[],
 ): Promise<Judge> => {
   const first = await open(spec, settings, sft)
   await first.close()
@@ -101,7 +99,7 @@ const judgeOf = async (
 }
 
 /** Policies whose runs say so; of --reward also those of whose training nothing is known. */
-const trainedOn = async (spec: string, third: boolean, policies: readonly PolicySubjects[]): Promise<string[]> => {
+const trainedOn = async (spec: string, third: boolean, policies: readonly PolicyRuns[]): Promise<string[]> => {
   const place = await rewardPlace(spec)
   const found: string[] = []
   for (const { name, runs } of policies) {

@@ -27,10 +27,10 @@ import { assert, badInput } from '../../util/fault.ts'
 import { digestOf, sha256File } from '../../util/sha256.node.ts'
 import type { EngineSettings } from './settings.ts'
 
-export type OpenedSubject = { model: Model; close(): Promise<void> }
+export type OpenedPolicy = { model: Model; close(): Promise<void> }
 
 /** One model that answers. */
-export type Subject = {
+export type ComparedPolicy = {
   /** As progress and messages call it: 'level1', 'level1 (2) step 20'. */
   title: string
   /** 'end', 'step 20'. */
@@ -43,17 +43,17 @@ export type Subject = {
   promptKey: string
   /** Where its model and its tokenizer lie. */
   folders: ModelFolders
-  open(engine: EngineSettings): Promise<OpenedSubject>
+  open(engine: EngineSettings): Promise<OpenedPolicy>
 }
 
 type RunSubjects = {
   /** Checkpoints in order, the end last. */
-  stops: Subject[]
+  stops: ComparedPolicy[]
   /** Of a run: what it was rewarded by. Undefined where nothing is known of the training. */
   rewards?: readonly string[]
 }
 
-export type PolicySubjects = { name: string; runs: RunSubjects[] }
+export type PolicyRuns = { name: string; runs: RunSubjects[] }
 
 /** `NAME=RUN,RUN`, `NAME=RUN` or a run, model or adapter by itself. */
 export const parsePolicy = (text: string): { name: string; runs: string[] } => {
@@ -66,17 +66,13 @@ export const parsePolicy = (text: string): { name: string; runs: string[] } => {
 export const keyOf = (parts: unknown): string => digestOf(JSON.stringify(parts))
 
 /** Throws Faults where a name leads nowhere. */
-export const openSft = async (model: string): Promise<{ subject: Subject; folders: ModelFolders }> => {
+export const openSft = async (model: string): Promise<{ subject: ComparedPolicy; folders: ModelFolders }> => {
   const folders = await resolveModel({ model })
   return { folders, subject: await endSubject(folders, basename(model)) }
 }
 
 /** @param withStops the checkpoints too */
-export const openPolicySubjects = async (
-  text: string,
-  sft: ModelFolders,
-  withStops: boolean,
-): Promise<PolicySubjects> => {
+export const openPolicyRuns = async (text: string, sft: ModelFolders, withStops: boolean): Promise<PolicyRuns> => {
   const { name, runs } = parsePolicy(text)
   const each = await Promise.all(
     runs.map(async (run, i): Promise<RunSubjects> => {
@@ -132,7 +128,7 @@ const commonOf = async (folders: ModelFolders) => {
   }
 }
 
-const endSubject = async (folders: ModelFolders, title: string): Promise<Subject> => {
+const endSubject = async (folders: ModelFolders, title: string): Promise<ComparedPolicy> => {
   requireLanguageHead(await loadPretrained(folders.dir), folders.dir)
   const common = await commonOf(folders)
   return {
@@ -153,7 +149,7 @@ const policySchema = z.object({
 })
 
 /** Between the beginning and the end, by step. */
-const checkpointsOf = async (dir: string, info: RunInfo, run: string): Promise<Subject[]> => {
+const checkpointsOf = async (dir: string, info: RunInfo, run: string): Promise<ComparedPolicy[]> => {
   const { total_steps } = info
   const config = await settingsOf(info)
   const { data } = policySchema.safeParse(config)
@@ -167,7 +163,7 @@ const checkpointsOf = async (dir: string, info: RunInfo, run: string): Promise<S
   const folders = await resolveModel(data)
   const [common, base] = [await commonOf(folders), await weightsKey(folders)]
   return Promise.all(
-    steps.map(async (step): Promise<Subject> => {
+    steps.map(async (step): Promise<ComparedPolicy> => {
       const path = join(folder, `step-${step}`)
       const manifest = await readFile(join(path, 'manifest.json'), 'utf8')
       return {
@@ -184,11 +180,7 @@ const checkpointsOf = async (dir: string, info: RunInfo, run: string): Promise<S
   )
 }
 
-const openCheckpoint = async (
-  path: string,
-  settings: PolicySettings,
-  folders: ModelFolders,
-): Promise<OpenedSubject> => {
+const openCheckpoint = async (path: string, settings: PolicySettings, folders: ModelFolders): Promise<OpenedPolicy> => {
   const state = await readState(path)
   const policy = await openPolicy(settings, folders)
   await restoreState(policy.backend, policy.arenas, state.file).catch(async (error) => {
@@ -199,7 +191,7 @@ const openCheckpoint = async (
 }
 
 /** Throws a Fault where two policies, or a policy and the SFT policy, are one. */
-export const refuseTwins = (sft: Subject, policies: readonly PolicySubjects[]) => {
+export const refuseTwins = (sft: ComparedPolicy, policies: readonly PolicyRuns[]) => {
   const names = new Set<string>()
   const keys = new Map([[sft.key, `the SFT policy ${sft.title}`]])
   const runs = policies[0].runs.length

@@ -9,7 +9,7 @@ import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
 import { rewardColumns } from '../../rewards/open.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
 import type { Judge } from './judges.ts'
-import type { Subject } from './policies.ts'
+import type { ComparedPolicy } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
 
 export type Warning = { event: 'warning'; code: string; message: string }
@@ -23,7 +23,7 @@ export type Prompts = {
 /** The same prompts by every tokenizer and template: those that leave room for an answer by all of them. */
 export const promptsFor = async (
   settings: CompareSettings,
-  subjects: readonly Subject[],
+  subjects: readonly ComparedPolicy[],
   judges: readonly Pick<Judge, 'requirePrompt'>[],
 ): Promise<Prompts> => {
   const { data, maxSamples, reward = [], judge = [], maxNewTokens } = settings

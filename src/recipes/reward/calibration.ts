@@ -1,9 +1,9 @@
 /**
- * How far a reward model's probabilities can be believed: of the pairs where it is 70 % sure which reply is better, is
- * it right in 70 %? Peculiar: a pair counts once, by the reply the model prefers, so confidences go from 1/2 to 1.
+ * How far a reward model's probabilities can be believed: of the pairs where it is 70 % sure which response is better, is
+ * it right in 70 %? Peculiar: a pair counts once, by the response the model prefers, so confidences go from 1/2 to 1.
  */
 import { correlation, deviation, mean } from '../../statistics/summary.ts'
-import { accuracyOf, gapSlices, type JudgedPair, type JudgedRow, judgedPairs } from './scoredRows.ts'
+import { accuracyOf, gapSlices, type ScoredPair, type ScoredRow, scoredPairs } from './scoredRows.ts'
 
 /** Beside the model. */
 export const calibrationFile = 'calibration.json'
@@ -18,15 +18,15 @@ export type Calibration = {
   accuracy: number
   /** Standard error over prompts. */
   accuracy_se: number
-  /** Mean squared distance of P(better reply wins) from 1 (Brier 1950); 0.25 is a coin. */
+  /** Mean squared distance of P(better response wins) from 1 (Brier 1950); 0.25 is a coin. */
   brier: number
-  /** Mean of -log P(better reply wins); ln 2 is a coin. */
+  /** Mean of -log P(better response wins); ln 2 is a coin. */
   log_loss: number
   /** Expected calibration error: the mean over pairs of |accuracy - confidence| of their bin (Guo et al. 2017, eq. 3). */
   ece: number
   bins: Bin[]
-  rewards: { mean: number; std: number; replies: number }
-  /** Pearson's r of rewards and tokens, and how often the better reply is the longer one. */
+  rewards: { mean: number; std: number; responses: number }
+  /** Pearson's r of rewards and tokens, and how often the better response is the longer one. */
   length: { correlation: number; longer_wins: number }
   /** By the difference of ratings, where rows have them. */
   slices: { from: number; to: number; pairs: number; accuracy: number; accuracy_se: number }[]
@@ -34,12 +34,12 @@ export type Calibration = {
 
 const binCount = 10
 
-const confidenceOf = ({ p }: JudgedPair) => Math.max(p, 1 - p)
-/** Right where the better reply is the likelier; a model that cannot say is right half the time. */
-const rightOf = ({ p }: JudgedPair) => (p === 0.5 ? 0.5 : Number(p > 0.5))
+const confidenceOf = ({ p }: ScoredPair) => Math.max(p, 1 - p)
+/** Right where the better response is the likelier; a model that cannot say is right half the time. */
+const rightOf = ({ p }: ScoredPair) => (p === 0.5 ? 0.5 : Number(p > 0.5))
 
-export const reliability = (pairs: readonly JudgedPair[]): Bin[] => {
-  const at = (pair: JudgedPair) => Math.min(binCount - 1, Math.floor((confidenceOf(pair) - 0.5) * 2 * binCount))
+export const reliability = (pairs: readonly ScoredPair[]): Bin[] => {
+  const at = (pair: ScoredPair) => Math.min(binCount - 1, Math.floor((confidenceOf(pair) - 0.5) * 2 * binCount))
   return Array.from({ length: binCount }, (_, i) => {
     const inside = pairs.filter((pair) => at(pair) === i)
     const edge = (n: number) => 0.5 + n / (2 * binCount)
@@ -50,8 +50,8 @@ export const reliability = (pairs: readonly JudgedPair[]): Bin[] => {
   })
 }
 
-export const calibrationOf = (kind: string, rows: readonly JudgedRow[]): Calibration => {
-  const pairs = judgedPairs(rows)
+export const calibrationOf = (kind: string, rows: readonly ScoredRow[]): Calibration => {
+  const pairs = scoredPairs(rows)
   const bins = reliability(pairs)
   const rewards = rows.flatMap((row) => row.rewards)
   const lengths = rows.flatMap((row) => row.lengths)
@@ -66,7 +66,7 @@ export const calibrationOf = (kind: string, rows: readonly JudgedRow[]): Calibra
     log_loss: mean(pairs.map(({ p }) => -Math.log(Math.max(p, Number.MIN_VALUE)))),
     ece: bins.reduce((sum, bin) => sum + bin.pairs * Math.abs(bin.accuracy - bin.confidence), 0) / pairs.length,
     bins,
-    rewards: { mean: mean(rewards), std: deviation(rewards), replies: rewards.length },
+    rewards: { mean: mean(rewards), std: deviation(rewards), responses: rewards.length },
     length: { correlation: correlation(rewards, lengths), longer_wins: mean(pairs.map(({ longer }) => longer)) },
     slices: gapSlices(pairs).map((slice) => {
       const { accuracy: own, se: error } = accuracyOf(slice)

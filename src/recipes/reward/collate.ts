@@ -1,17 +1,17 @@
-/** Rankings to the micro-batches that a reward model reads: a tree for each prompt, its replies' ends the targets. */
+/** Rankings to the micro-batches that a reward model reads: a tree for each prompt, its responses' ends the targets. */
 import { packs } from '../../data/batch.ts'
 import type { RankedExample } from '../../data/examples.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { floats, rankedTree } from '../trainer/collate.ts'
 
-/** What a reply's rating adds to the margins: a pair's own margin is the first reply's. */
+/** What a response's rating adds to the margins: a pair's own margin is the first response's. */
 const marginOf = ({ ratings, margin }: RankedExample, k: number, from: 'auto' | 'ratings' | 'none'): number => {
   if (from === 'ratings') return isRated(ratings) ? ratings![k]! : 0
   return from === 'auto' && k === 0 ? (margin ?? 0) : 0
 }
 
 /**
- * Arrays, best reply first: `ranks`, `lengths` (tokens), `margins`, `ratings` [B, K]; `rated`, `prob` [B].
+ * Arrays, best response first: `ranks`, `lengths` (tokens), `margins`, `ratings` [B, K]; `rated`, `prob` [B].
  * @param bias is added to every reward
  */
 export const rewardBatches = (
@@ -20,18 +20,18 @@ export const rewardBatches = (
 ): MicroBatch[] => {
   const common = { windowRows: floats([micros.flat().length], []), bias: floats([bias], []) }
   return micros.map((examples) => {
-    const K = Math.max(...examples.map(({ replies }) => replies.length))
+    const K = Math.max(...examples.map(({ responses }) => responses.length))
     const grid = (value: (example: RankedExample, k: number) => number) =>
       floats(
         examples.flatMap((example) =>
-          Array.from({ length: K }, (_, k) => (k < example.replies.length ? value(example, k) : 0)),
+          Array.from({ length: K }, (_, k) => (k < example.responses.length ? value(example, k) : 0)),
         ),
         [examples.length, K],
       )
     const arrays: MicroBatch['arrays'] = {
       ...common,
       ranks: grid(({ ranks }, k) => ranks[k] ?? -1),
-      lengths: grid(({ replies }, k) => replies[k].length),
+      lengths: grid(({ responses }, k) => responses[k].length),
       ratings: grid(({ ratings }, k) => ratings?.[k] ?? 0),
       rated: floats(examples.map(({ ratings }) => Number(isRated(ratings)))),
       margins: grid((example, k) => marginOf(example, k, margins)),
@@ -41,5 +41,5 @@ export const rewardBatches = (
   })
 }
 
-/** Every reply has a rating. */
+/** Every response has a rating. */
 const isRated = (ratings: RankedExample['ratings']): boolean => ratings?.every((rating) => rating !== null) ?? false

@@ -1,7 +1,7 @@
 /**
- * Which part of a reply earned its reward. Two answers: by token, how the score moves as the reply grows (a causal model
+ * Which part of a response earned its reward. Two answers: by token, how the score moves as the response grows (a causal model
  * has the scores of all prefixes in one pass; their differences add up to the score less the prompt's), and by segment,
- * how the score falls when a sentence is left out (all such replies are one packed tree, the prompt passes once).
+ * how the score falls when a sentence is left out (all such responses are one packed tree, the prompt passes once).
  */
 
 import type { Model } from '../../passes/model.ts'
@@ -14,11 +14,11 @@ export type Credit = Reward & {
   before: number
   /** Of each token; with `before` they add up to the reward. */
   tokens: Piece[]
-  /** Of each sentence: the reward less that of the reply without it. */
+  /** Of each sentence: the reward less that of the response without it. */
   segments: Piece[]
 }
 
-/** A reply as tokens; `texts` are theirs, joined the reply's own text. */
+/** A response as tokens; `texts` are theirs, joined the response's own text. */
 export type CreditReply = {
   ids: readonly number[]
   texts: readonly string[]
@@ -44,21 +44,24 @@ export const sentences = ({ texts, special }: CreditReply): number[][] => {
   return parts.filter((part) => part.length > 0)
 }
 
-/** @param prompt ids   @returns of each reply its credit, in rewards of the model */
+/** @param prompt ids   @returns of each response its credit, in rewards of the model */
 export const creditOf = async (
   model: Model,
   prompt: readonly number[],
-  replies: readonly CreditReply[],
+  responses: readonly CreditReply[],
 ): Promise<Credit[]> => {
-  const [along] = await scoresAlong(model, [{ trunk: prompt, branches: replies.map(({ ids }) => ids) }])
+  const [along] = await scoresAlong(model, [{ trunk: prompt, branches: responses.map(({ ids }) => ids) }])
   const empty = prompt.length ? await scoresOf(model, [{ trunk: prompt, branches: [[]] }]) : undefined
   const before = empty ? rewardOf(empty[0][0]).reward : 0
   const credits: Credit[] = []
-  for (const [k, reply] of replies.entries()) {
+  for (const [k, response] of responses.entries()) {
     const rewards = along[k].map((scores) => rewardOf(scores).reward)
     const whole = rewardOf(along[k].at(-1)!)
-    const tokens = rewards.map((reward, t) => ({ text: reply.texts[t], reward: reward - (rewards[t - 1] ?? before) }))
-    credits.push({ ...whole, before, tokens, segments: await leftOut(model, prompt, reply, whole.reward) })
+    const tokens = rewards.map((reward, t) => ({
+      text: response.texts[t],
+      reward: reward - (rewards[t - 1] ?? before),
+    }))
+    credits.push({ ...whole, before, tokens, segments: await leftOut(model, prompt, response, whole.reward) })
   }
   return credits
 }
@@ -66,13 +69,13 @@ export const creditOf = async (
 const leftOut = async (
   model: Model,
   prompt: readonly number[],
-  reply: CreditReply,
+  response: CreditReply,
   whole: number,
 ): Promise<Piece[]> => {
-  const parts = sentences(reply)
+  const parts = sentences(response)
   const without = parts.map((part) => {
     const gone = new Set(part)
-    return reply.ids.filter((_, t) => !gone.has(t))
+    return response.ids.filter((_, t) => !gone.has(t))
   })
   // Without a prompt, nothing would be left to score
   const scored = without.map((ids) => ids.length + prompt.length > 0)
@@ -80,7 +83,7 @@ const leftOut = async (
   const scores = branches.length ? (await scoresOf(model, [{ trunk: prompt, branches }]))[0] : []
   const rewards = scores.map((each) => rewardOf(each).reward)
   return parts.map((part, i) => ({
-    text: part.map((t) => reply.texts[t]).join(''),
+    text: part.map((t) => response.texts[t]).join(''),
     reward: whole - (scored[i] ? rewards.shift()! : 0),
   }))
 }

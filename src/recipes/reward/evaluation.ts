@@ -12,12 +12,12 @@ import type { Policy } from '../trainer/policy.ts'
 import { calibrationFile, calibrationOf } from './calibration.ts'
 import { rewardBatches } from './collate.ts'
 import type { RewardConfig } from './schema.ts'
-import { heldOutMeasures, type JudgedRow, judgedRows } from './scoredRows.ts'
+import { evaluationMetrics, type ScoredRow, scoredRows } from './scoredRows.ts'
 
 /** Training rows that stand for all: of the bias, and of the scale where there are no held-out rows. */
 const sampleRows = 256
 
-export const openMeasuring = async (
+export const openEvaluation = async (
   { model }: Policy,
   kind: RewardKind,
   examples: Examples<RankedExample>,
@@ -26,17 +26,17 @@ export const openMeasuring = async (
   const sample = async () => (await examples.train.take(0, Math.min(sampleRows, examples.train.length))).examples
   // Before a checkpoint's weights are there, so a resumed run finds the same
   const bias = config.initBias ? -(await meanBest(model, await sample())) : 0
-  let last: JudgedRow[] | undefined
+  let last: ScoredRow[] | undefined
   const outputs = model.config.num_labels
   return {
     bias,
     evaluation: () => {
-      const rows: JudgedRow[] = []
+      const rows: ScoredRow[] = []
       return {
-        see: (batch: MicroBatch, scores: Float32Array) => void rows.push(...judgedRows(batch, scores)),
+        see: (batch: MicroBatch, scores: Float32Array) => void rows.push(...scoredRows(batch, scores)),
         measures: () => {
           last = rows
-          return heldOutMeasures(rows)
+          return evaluationMetrics(rows)
         },
       }
     },
@@ -56,9 +56,9 @@ export const openMeasuring = async (
 
 const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`
 
-/** The mean score of the best replies. */
+/** The mean score of the best responses. */
 const meanBest = async (model: Policy['model'], examples: readonly RankedExample[]): Promise<number> => {
-  const best = examples.map(({ prompt, replies }) => ({ trunk: prompt, branches: [replies[0]] }))
+  const best = examples.map(({ prompt, responses }) => ({ trunk: prompt, branches: [responses[0]] }))
   return mean((await scoresOf(model, best)).map(([[score]]) => score))
 }
 
@@ -66,6 +66,6 @@ const judgedSample = async (model: Policy['model'], examples: readonly RankedExa
   const scores = await scoresOf(model, examples.map(rankedTree))
   return examples.flatMap((example, i) => {
     const [batch] = rewardBatches([[example]], { bias, margins: 'none' })
-    return judgedRows(batch, Float32Array.from(scores[i].flat()))
+    return scoredRows(batch, Float32Array.from(scores[i].flat()))
   })
 }

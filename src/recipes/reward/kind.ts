@@ -1,15 +1,15 @@
 /**
  * Which objective a reward model learns by. Peculiar: the rows say which, unless one asks: pairs are pairwise, rows that
- * name one best reply are best-of-n, ranked lists are all pairs of a list; a model with many outputs is probabilistic.
+ * name one best response are best-of-n, ranked lists are all pairs of a list; a model with many outputs is probabilistic.
  */
 import type { RewardKind } from '../../rewards/notes.ts'
 import { badInput } from '../../util/fault.ts'
 
 /** What the rows are like. */
 export type RewardRows = {
-  /** The most replies of a row. */
+  /** The most responses of a row. */
   widest: number
-  /** Every row has one best reply, and the others are not told apart. */
+  /** Every row has one best response, and the others are not told apart. */
   bestOnly: boolean
   /** Some row says how likely its preference is. */
   probable: boolean
@@ -34,8 +34,8 @@ export const kindFor = (
     return { kind: 'probabilistic', why: `the model's score head has ${outputs} outputs` }
   if (widest === 2) return { kind: 'pairwise', why: 'the rows are pairs' }
   return bestOnly
-    ? { kind: 'best-of-n', why: `the rows name the best of up to ${widest} replies` }
-    : { kind: 'ranking', why: `the rows rank up to ${widest} replies` }
+    ? { kind: 'best-of-n', why: `the rows name the best of up to ${widest} responses` }
+    : { kind: 'ranking', why: `the rows rank up to ${widest} responses` }
 }
 
 /** Throws a Fault 'bad-flag' for settings that mean nothing to a kind, or rows that it cannot read. */
@@ -48,7 +48,7 @@ export const refuseKind = (
   const refuse = (why: string, flag: string) => badInput('bad-flag', why, { flag })
   const ofPairs = kind === 'pairwise' || kind === 'ranking'
   if (kind === 'pairwise' && widest > 2)
-    throw refuse(`${named} hold up to ${widest} replies; ranking takes all pairs of a prompt`, '--kind')
+    throw refuse(`${named} hold up to ${widest} responses; ranking takes all pairs of a prompt`, '--kind')
   if (probable && (widest > 2 || !(kind === 'pairwise' || kind === 'probabilistic')))
     throw refuse(`${kind} cannot use "prob", which ${named} have; use pairwise or probabilistic, with pairs`, '--kind')
   if (settings.labelSmoothing && !ofPairs && kind !== 'probabilistic')

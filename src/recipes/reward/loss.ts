@@ -1,6 +1,6 @@
 /**
- * The objective of a reward model, traced from the scores at each reply's last token. Peculiar: a prompt is one element
- * of the mean however many pairs its replies make (Ouyang et al. 2022), and all its replies stand in one packed tree.
+ * The objective of a reward model, traced from the scores at each response's last token. Peculiar: a prompt is one element
+ * of the mean however many pairs its responses make (Ouyang et al. 2022), and all its responses stand in one packed tree.
  */
 
 import { plackettLuce } from '../../objectives/plackettLuce.ts'
@@ -17,7 +17,7 @@ type RewardObjective = {
   labelSmoothing: number
   /** The batch has `prob` [B]. */
   prob: boolean
-  /** The batch has `margins` [B, K], whose differences are by how much a reply is to win. */
+  /** The batch has `margins` [B, K], whose differences are by how much a response is to win. */
   margins: boolean
   /** The batch has `bias` [], which is added to every reward. */
   bias: boolean
@@ -26,17 +26,17 @@ type RewardObjective = {
 /** Farther out than any reward. */
 const far = 1e30
 
-type Replies = {
-  /** [B, K] rewards, best reply first; of a distribution the expected score. */
+type Responses = {
+  /** [B, K] rewards, best response first; of a distribution the expected score. */
   rewards: Tensor
-  /** [B, K] 1 best, 0 no reply, -1 unranked. */
+  /** [B, K] 1 best, 0 no response, -1 unranked. */
   ranks: Tensor
   /** [B, K, N] of a distribution. */
   logits?: Tensor
   sigma?: Tensor
 }
 
-const repliesOf = (s: RewardObjective, { scores, array }: LossInputs): Replies => {
+const repliesOf = (s: RewardObjective, { scores, array }: LossInputs): Responses => {
   const ranks = array('ranks', ['B', 'K'])
   const flat = scores.scatterAdd(array('sequence', ['M'], 'i64'), mulDims('B', 'K'))
   if (s.kind === 'probabilistic') {
@@ -54,7 +54,7 @@ const repliesOf = (s: RewardObjective, { scores, array }: LossInputs): Replies =
 }
 
 /** [B] nats. */
-const lossesOf = (s: RewardObjective, { rewards, ranks, logits }: Replies, { array }: LossInputs): Tensor => {
+const lossesOf = (s: RewardObjective, { rewards, ranks, logits }: Responses, { array }: LossInputs): Tensor => {
   const { center, labelSmoothing } = s
   const prob = s.prob ? array('prob', ['B']) : undefined
   if (logits) return rankedWins(logits, ranks, { prob, labelSmoothing }).neg()
@@ -65,14 +65,14 @@ const lossesOf = (s: RewardObjective, { rewards, ranks, logits }: Replies, { arr
   return rankedPairs(rewards, ranks, { center, labelSmoothing, margins, prob })
 }
 
-/** center (2 mean reward)^2, which for two replies is TRL's center (r_w + r_l)^2. */
+/** center (2 mean reward)^2, which for two responses is TRL's center (r_w + r_l)^2. */
 const centred = (rewards: Tensor, ranks: Tensor, center: number): Tensor => {
   const present = ranks.eq(0).not()
   const mean = present.where(rewards, 0).sum(-1).div(present.cast('f32').sum(-1))
   return mean.square().mul(4 * center)
 }
 
-const metricsOf = ({ rewards, ranks, sigma }: Replies): Record<string, Tensor> => {
+const metricsOf = ({ rewards, ranks, sigma }: Responses): Record<string, Tensor> => {
   const present = ranks.eq(0).not()
   const mean = (x: Tensor) => present.where(x, 0).sum().div(present.cast('f32').sum())
   const flat = (fill: number) => present.where(rewards, fill).reshape([mulDims(ranks.shape[0], ranks.shape[1])])
@@ -89,8 +89,8 @@ export const rewardObjective = (s: RewardObjective): LossFunction => ({
   name: `reward ${JSON.stringify(s)}`,
   stats: ['scores'],
   trace: (inputs) => {
-    const replies = repliesOf(s, inputs)
-    const loss = lossesOf(s, replies, inputs).sum().div(inputs.array('windowRows', []))
-    return { loss, metrics: metricsOf(replies) }
+    const responses = repliesOf(s, inputs)
+    const loss = lossesOf(s, responses, inputs).sum().div(inputs.array('windowRows', []))
+    return { loss, metrics: metricsOf(responses) }
   },
 })

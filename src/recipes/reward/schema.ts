@@ -15,10 +15,10 @@ export const rewardSchema = z.object({
     margins: z
       .enum(['auto', 'ratings', 'none'])
       .default('auto')
-      .describe('by how much the better reply is to win: the column "margin" (auto), or the difference of ratings'),
+      .describe('by how much the better response is to win: the column "margin" (auto), or the difference of ratings'),
     numScores: z.number().int().min(2).max(1000).default(10).describe('outputs of a probabilistic head: scores 1 to N'),
     head: text('FILE').optional().describe('begin with the score.weight of this safetensors file'),
-    initBias: flag().describe("add a bias at which the mean reward of the rows' best replies is 0 before training"),
+    initBias: flag().describe("add a bias at which the mean reward of the rows' best responses is 0 before training"),
   }),
   ...shared({ learningRate: 1e-4, loraDropout: 0.05 }),
 })

@@ -26,7 +26,7 @@ export const openHead = async (file: string): Promise<StoredTensor> => {
  */
 export const headOf = (
   config: RewardConfig,
-  { rows, held }: { rows: RewardRows; held?: RewardRows },
+  { rows, evalRows }: { rows: RewardRows; evalRows?: RewardRows },
   start: StoredTensor | undefined,
 ) => {
   let chosen: ReturnType<typeof kindFor> | undefined
@@ -36,7 +36,7 @@ export const headOf = (
       const outputs = start?.shape[0] ?? (isReward ? base.config.num_labels : undefined)
       chosen = kindFor(config, rows, outputs)
       refuseKind(chosen.kind, config, rows)
-      if (held) refuseKind(chosen.kind, config, held, 'held-out rows')
+      if (evalRows) refuseKind(chosen.kind, config, evalRows, 'held-out rows')
       refuseHead(chosen.kind, outputs, start ? 'the head of --head' : "the model's score head")
       if (start && start.shape[1] !== base.config.hidden_size)
         throw badInput(

@@ -1,14 +1,14 @@
 /**
- * Held-out replies with what the model says of them, and what can be measured there. Peculiar: measures are over all
- * replies or pairs of the held-out rows, whatever the batches; the standard error is over prompts, since the pairs of a
+ * Held-out responses with what the model says of them, and what can be measured there. Peculiar: measures are over all
+ * responses or pairs of the held-out rows, whatever the batches; the standard error is over prompts, since the pairs of a
  * prompt are not independent.
  */
 import { scoreDistribution, winProbability } from '../../objectives/probabilisticReward.ts'
 import { correlation, deviation, mean } from '../../statistics/summary.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 
-/** One prompt with its replies, best first. */
-export type JudgedRow = {
+/** One prompt with its responses, best first. */
+export type ScoredRow = {
   rewards: number[]
   /** Of a probabilistic head. */
   probs?: number[][]
@@ -21,7 +21,7 @@ export type JudgedRow = {
 }
 
 /** Rows of a batch from its scores [M, outputs]. */
-export const judgedRows = ({ packs, arrays }: MicroBatch, scores: Float32Array): JudgedRow[] => {
+export const scoredRows = ({ packs, arrays }: MicroBatch, scores: Float32Array): ScoredRow[] => {
   const [B, K] = arrays.ranks.shape
   const sequence = packs.flatMap(({ targets }) => Array.from(targets.sequence))
   const outputs = scores.length / sequence.length
@@ -47,13 +47,13 @@ export const judgedRows = ({ packs, arrays }: MicroBatch, scores: Float32Array):
 }
 
 /** A pair that the ranks order. */
-export type JudgedPair = {
+export type ScoredPair = {
   row: number
-  /** The better reply's reward less the worse one's. */
+  /** The better response's reward less the worse one's. */
   margin: number
-  /** The model's probability that the better reply is the better one; equal scores count half. */
+  /** The model's probability that the better response is the better one; equal scores count half. */
   p: number
-  /** Is the better reply the longer (1), the shorter (0), or neither (1/2)? */
+  /** Is the better response the longer (1), the shorter (0), or neither (1/2)? */
   longer: number
   /** Difference of their ratings. */
   gap?: number
@@ -61,16 +61,16 @@ export type JudgedPair = {
 
 const place = (rank: number) => (rank > 0 ? rank : Number.POSITIVE_INFINITY)
 
-const probabilityOf = ({ rewards, probs }: JudgedRow, i: number, j: number): number => {
+const probabilityOf = ({ rewards, probs }: ScoredRow, i: number, j: number): number => {
   if (!probs) return 1 / (1 + Math.exp(rewards[j] - rewards[i]))
   const tie = probs[i].reduce((sum, p, k) => sum + p * probs[j][k], 0)
   return winProbability(probs[i], probs[j]) + tie / 2
 }
 
-export const judgedPairs = (rows: readonly JudgedRow[]): JudgedPair[] =>
+export const scoredPairs = (rows: readonly ScoredRow[]): ScoredPair[] =>
   rows.flatMap((row, r) =>
     row.ranks.flatMap((rank, i) =>
-      row.ranks.flatMap((other, j): JudgedPair[] => {
+      row.ranks.flatMap((other, j): ScoredPair[] => {
         if (!(place(rank) < place(other))) return []
         const { rewards, lengths, ratings } = row
         const longer = (1 + Math.sign(lengths[i] - lengths[j])) / 2
@@ -80,10 +80,10 @@ export const judgedPairs = (rows: readonly JudgedRow[]): JudgedPair[] =>
     ),
   )
 
-const isRight = ({ margin }: JudgedPair): number => Number(margin > 0)
+const isRight = ({ margin }: ScoredPair): number => Number(margin > 0)
 
 /** The mean over pairs, and its standard error over prompts. */
-export const accuracyOf = (pairs: readonly JudgedPair[]): { accuracy: number; se: number } => {
+export const accuracyOf = (pairs: readonly ScoredPair[]): { accuracy: number; se: number } => {
   const accuracy = mean(pairs.map(isRight))
   const off = new Map<number, number>()
   for (const pair of pairs) off.set(pair.row, (off.get(pair.row) ?? 0) + isRight(pair) - accuracy)
@@ -93,9 +93,9 @@ export const accuracyOf = (pairs: readonly JudgedPair[]): { accuracy: number; se
 }
 
 /** Pairs in parts of like size by the gap of their ratings, smallest first; fewer where gaps are few. */
-export const gapSlices = (pairs: readonly JudgedPair[], parts = 3): JudgedPair[][] => {
+export const gapSlices = (pairs: readonly ScoredPair[], parts = 3): ScoredPair[][] => {
   const sorted = pairs.filter(({ gap }) => gap !== undefined).sort((a, b) => a.gap! - b.gap!)
-  const slices: JudgedPair[][] = []
+  const slices: ScoredPair[][] = []
   for (const pair of sorted) {
     const full = (slices.at(-1)?.length ?? 0) >= sorted.length / parts
     // Pairs of one gap stay together
@@ -108,8 +108,8 @@ export const gapSlices = (pairs: readonly JudgedPair[], parts = 3): JudgedPair[]
 const sliceNames = ['small', 'medium', 'large']
 
 /** Named as TRL names them, and: `accuracy_se`, `length_correlation` of rewards with tokens, `longer_wins`. */
-export const heldOutMeasures = (rows: readonly JudgedRow[]): Record<string, number> => {
-  const pairs = judgedPairs(rows)
+export const evaluationMetrics = (rows: readonly ScoredRow[]): Record<string, number> => {
+  const pairs = scoredPairs(rows)
   const rewards = rows.flatMap((row) => row.rewards)
   const sigmas = rows.flatMap((row) => row.sigmas ?? [])
   const { accuracy, se } = accuracyOf(pairs)

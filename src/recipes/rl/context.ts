@@ -11,16 +11,16 @@ import type { Rewards } from '../../rewards/rewards.ts'
 import type { Run } from '../../runs/run.node.ts'
 import type { ExampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
-import { type Data, openData, partsOf } from '../trainer/dataset.ts'
+import { type Dataset, openDataset, splitRows } from '../trainer/dataset.ts'
 import { hasLiveReference, openPolicy, type Policy, type PolicySettings } from '../trainer/policy.ts'
 import type { Body } from '../trainer/recipe.ts'
-import type { SessionSettings } from '../trainer/trainer.ts'
+import type { TrainerSettings } from '../trainer/trainer.ts'
 import type { UpdateSettings } from './minibatches.ts'
 import { type PromptStream, promptStream } from './prompts.ts'
 import { openPolicyScheduler, type RolloutSettings } from './rollout.ts'
-import { openFrozen } from './sampleStats.ts'
+import { openReferenceModel } from './sampleStats.ts'
 
-export type RlSettings = SessionSettings &
+export type RlSettings = TrainerSettings &
   PolicySettings &
   RewardSettings &
   RolloutSettings &
@@ -35,9 +35,9 @@ export type RlSettings = SessionSettings &
     keepRollouts: boolean
   }
 
-export type Context = Parameters<Body<never>>[1]
+export type RecipeContext = Parameters<Body<never>>[1]
 
-export type Ground = {
+export type RlContext = {
   settings: RlSettings
   run: Run
   signal: AbortSignal
@@ -47,42 +47,43 @@ export type Ground = {
   rewards: Rewards
   /** Undefined where nothing reads it and a copy would have to be made. */
   reference?: Model
-  data: Data<'prompt'>
-  train: PromptStream
-  held?: PromptStream
+  data: Dataset<'prompt'>
+  trainPrompts: PromptStream
+  evalPrompts?: PromptStream
   /** What is learnt from beside the prompts' samples. */
-  texts?: { files: readonly string[]; stream: ExampleStream<TextExample> }
+  pretraining?: { files: readonly string[]; stream: ExampleStream<TextExample> }
 }
 
 /** Throws a Fault 'bad-flag' where a prompt has one sample, and nothing to hold it against. */
 export const requireSeveral = ({ numGenerations }: Pick<RolloutSettings, 'numGenerations'>): void => {
   if (numGenerations < 2)
-    throw badInput('bad-flag', 'each sample is held against the others of its prompt; give 2 or more', {
+    throw badInput('bad-flag', 'each sample is evalPrompts against the others of its prompt; give 2 or more', {
       flag: '--num-generations',
     })
 }
 
 /**
- * @param tied whether the method itself reads the reference
+ * @param usesReference whether the method itself reads the reference
  * @param withHead gives the policy a value head
  */
-export const openGround = async (
+export const openRlContext = async (
   settings: RlSettings,
-  { own, run, signal }: Context,
-  tied: boolean,
+  { own, run, signal }: RecipeContext,
+  usesReference: boolean,
   withHead?: Parameters<typeof openPolicy>[2],
-): Promise<Ground> => {
+): Promise<RlContext> => {
   const folders = await resolveModel(settings)
-  const data = own(await openData('prompt', settings, { record: rewardColumns(settings.reward) }))
+  const data = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
   const policy = own(await openPolicy(settings, folders, withHead))
   const tokenization = await openTokenization(folders, policy.pretrained, settings)
   const rewards = await openRewards(settings, { own, tokenization, folders })
-  const parts = partsOf(data, settings)
+  const parts = splitRows(data, settings)
   const readers = { tokenization, rewards }
-  const train = promptStream(readers, parts.train, settings)
-  const held = parts.held && promptStream(readers, parts.held, { seed: settings.seed, shuffle: false, epochs: 1 })
-  const wanted = tied || settings.klBudget !== undefined || hasLiveReference(policy)
-  const reference = wanted ? await openFrozen(policy) : undefined
+  const trainPrompts = promptStream(readers, parts.train, settings)
+  const evalPrompts =
+    parts.evalRows && promptStream(readers, parts.evalRows, { seed: settings.seed, shuffle: false, epochs: 1 })
+  const wanted = usesReference || settings.klBudget !== undefined || hasLiveReference(policy)
+  const reference = wanted ? await openReferenceModel(policy) : undefined
   const scheduler = own(openPolicyScheduler(policy, tokenization))
-  return { settings, run, signal, policy, tokenization, scheduler, rewards, reference, data, train, held }
+  return { settings, run, signal, policy, tokenization, scheduler, rewards, reference, data, trainPrompts, evalPrompts }
 }

@@ -11,13 +11,13 @@ const watchSchema = z.object({
   first: z.record(z.string(), z.number()),
   counts: z.record(z.string(), z.number()),
 })
-export type Watch = z.infer<typeof watchSchema>
+export type Diagnostics = z.infer<typeof watchSchema>
 
-export const noWatch: Watch = { first: {}, counts: {} }
-export const watchOf = (state: unknown): Watch => watchSchema.safeParse(state).data ?? noWatch
+export const noDiagnostics: Diagnostics = { first: {}, counts: {} }
+export const diagnosticsOf = (state: unknown): Diagnostics => watchSchema.safeParse(state).data ?? noDiagnostics
 
 type Measures = Readonly<Record<string, unknown>>
-type Sign = {
+type Diagnostic = {
   /** By how much the count goes up in this rollout. */
   seen(now: (name: string) => number, first: (name: string) => number): number
   message: string
@@ -25,7 +25,7 @@ type Sign = {
 
 const [length, clipped, repetition] = ['completions/mean_length', 'completions/clipped_ratio', 'completions/repetition']
 
-const signs: Record<string, Sign> = {
+const signs: Record<string, Diagnostic> = {
   'reward-failed': {
     seen: (now) => now('rewards/failed') || 0,
     message: 'rewards failed; their samples were left out',
@@ -61,7 +61,7 @@ const signs: Record<string, Sign> = {
 }
 
 /** After a rollout's first step. @returns what is told now */
-export const observed = (watch: Watch, measures: Measures): { watch: Watch; warnings: WarningEvent[] } => {
+export const diagnose = (watch: Diagnostics, measures: Measures): { watch: Diagnostics; warnings: WarningEvent[] } => {
   const number = (from: Measures) => (name: string) => {
     const value = from[name]
     return typeof value === 'number' ? value : Number.NaN
@@ -82,7 +82,7 @@ export const observed = (watch: Watch, measures: Measures): { watch: Watch; warn
 }
 
 /** At the end, of what was seen more than once. */
-export const tallied = ({ counts }: Watch): WarningEvent[] =>
+export const summarizeDiagnostics = ({ counts }: Diagnostics): WarningEvent[] =>
   Object.entries(counts)
     .filter(([, count]) => count > 1)
     .map(([code, count]) => ({ event: 'warning', code, message: signs[code].message, count }))

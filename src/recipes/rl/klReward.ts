@@ -3,7 +3,7 @@ import { mean } from '../../statistics/summary.ts'
 import { sampleKls } from './metrics.ts'
 
 /** R - coef sum_t (log pi - log ref): the KL penalty as part of the reward, whose gradient is unbiased (k1). */
-export const withKl = (
+export const klPenalizedRewards = (
   rewards: readonly number[],
   coef: number,
   logps: readonly (readonly number[])[] | undefined,

@@ -1,14 +1,17 @@
 /** What a rollout looks like in numbers, by the names that TRL gives them. Peculiar: failed rewards are in none of them. */
 
 import type { Rollout } from '../../generate/completionSampler.ts'
-import type { Scored } from '../../rewards/rewards.ts'
+import type { RolloutRewards } from '../../rewards/rewards.ts'
 import { deviation, mean } from '../../statistics/summary.ts'
 import { chunks } from '../trainer/collate.ts'
 
 const there = (values: readonly number[]) => values.filter((value) => !Number.isNaN(value))
 
 /** NaN, which no event keeps, where there is nothing to measure. */
-export const rolloutMeasures = ({ samples, perPrompt }: Rollout, { rewards, by }: Scored): Record<string, number> => {
+export const rolloutMetrics = (
+  { samples, perPrompt }: Rollout,
+  { rewards, by }: RolloutRewards,
+): Record<string, number> => {
   const groups = chunks(rewards, perPrompt).map(there)
   const sources = Object.entries(by).flatMap(([name, values]) => [
     [`rewards/${name}/mean`, mean(there(values))],

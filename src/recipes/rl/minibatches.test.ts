@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import type { Rollout } from '../../generate/completionSampler.ts'
 import { expectedBest, mostRewarded } from '../bestOfN.ts'
-import { noWatch, observed, tallied } from './diagnostics.ts'
-import { type Lesson, updateBatches, updatesOf } from './minibatches.ts'
+import { diagnose, noDiagnostics, summarizeDiagnostics } from './diagnostics.ts'
+import { type ExperienceBatch, minibatches, promptsOfUpdates } from './minibatches.ts'
 
 const settings = { batchSize: 2, gradAccum: 1, numIterations: 2, stepsPerGeneration: 2, maxNewTokens: 4, seed: 1 }
 
 /** Sample i of a rollout has i + 1 tokens; token t of it is 10 i + t. */
-const lesson = (prompts: number, perPrompt: number): Lesson => {
+const batch = (prompts: number, perPrompt: number): ExperienceBatch => {
   const samples = Array.from({ length: prompts * perPrompt }, (_, i) => ({
     ...{ prompt: Math.floor(i / perPrompt), sample: i % perPrompt, finish_reason: 'eos' as const },
     ids: Array.from({ length: i + 1 }, (_, t) => 10 * i + t),
@@ -20,25 +20,25 @@ const lesson = (prompts: number, perPrompt: number): Lesson => {
   return {
     rollout,
     columns: { advantages: samples.map((_, i) => i), old: samples.map(({ ids }) => ids) },
-    counts: samples.map((_, i) => i !== 1),
+    mask: samples.map((_, i) => i !== 1),
     rewards: samples.map(() => 1),
   }
 }
 
 describe('updates', () => {
   it('see every prompt once in each pass', () => {
-    const updates = updatesOf(4, settings, 3)
+    const updates = promptsOfUpdates(4, settings, 3)
     expect(updates.map((numbers) => numbers.length)).toEqual([2, 2, 2, 2])
     expect([...updates[0], ...updates[1]].sort()).toEqual([0, 1, 2, 3])
-    expect(updatesOf(4, settings, 3)).toEqual(updates)
-    expect(updatesOf(4, { ...settings, stepsPerGeneration: 1, numIterations: 1 }, 3)).toEqual([
+    expect(promptsOfUpdates(4, settings, 3)).toEqual(updates)
+    expect(promptsOfUpdates(4, { ...settings, stepsPerGeneration: 1, numIterations: 1 }, 3)).toEqual([
       [0, 1],
       [2, 3],
     ])
   })
 
   it('give each target the values of its own token, and samples that do not count no weight', () => {
-    const [{ packs, arrays }] = updateBatches(lesson(3, 2), [2, 0], { ...settings, aggregation: 'grpo', atOnce: 1e9 })
+    const [{ packs, arrays }] = minibatches(batch(3, 2), [2, 0], { ...settings, aggregation: 'grpo', atOnce: 1e9 })
     const labels = packs.flatMap(({ targets }) => Array.from(targets.label))
     const sequence = packs.flatMap(({ targets }) => Array.from(targets.sequence))
     expect([...arrays.old.values]).toEqual(labels)
@@ -54,7 +54,7 @@ describe('updates', () => {
   it('weigh tokens alike whatever is computed at once', () => {
     for (const aggregation of ['grpo', 'bnpo', 'dr_grpo', 'dapo', 'sum'] as const) {
       const weights = (atOnce: number) =>
-        updateBatches(lesson(4, 2), [3, 0, 2, 1], { ...settings, batchSize: 4, aggregation, atOnce }).map(
+        minibatches(batch(4, 2), [3, 0, 2, 1], { ...settings, batchSize: 4, aggregation, atOnce }).map(
           ({ arrays, packs }) => {
             const sequence = packs.flatMap(({ targets }) => Array.from(targets.sequence))
             return Array.from(
@@ -85,14 +85,14 @@ describe('best of N', () => {
 
 describe('signs of trouble', () => {
   it('are told once and counted', () => {
-    const first = observed(noWatch, { entropy: 2, 'completions/mean_length': 10 })
+    const first = diagnose(noDiagnostics, { entropy: 2, 'completions/mean_length': 10 })
     expect(first.warnings).toEqual([])
     const bad = { entropy: 0.1, 'completions/mean_length': 30 }
-    const second = observed(first.watch, bad)
+    const second = diagnose(first.watch, bad)
     expect(second.warnings.map(({ code }) => code)).toEqual(['entropy-collapse', 'length-drift'])
-    const third = observed(second.watch, bad)
+    const third = diagnose(second.watch, bad)
     expect(third.warnings).toEqual([])
-    expect(tallied(third.watch).map(({ code, count }) => [code, count])).toEqual([
+    expect(summarizeDiagnostics(third.watch).map(({ code, count }) => [code, count])).toEqual([
       ['entropy-collapse', 2],
       ['length-drift', 2],
     ])

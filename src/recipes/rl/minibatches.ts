@@ -11,18 +11,18 @@ import type { BatchArray } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { permutation, rng } from '../../util/rng.ts'
 import { chunks, floats } from '../trainer/collate.ts'
-import { inParts } from '../trainer/microBatches.ts'
+import { splitByTokens } from '../trainer/microBatches.ts'
 import { treesOf } from './sampleStats.ts'
 
 /** By name, in the order of the samples: one number each, or one for each of its tokens. */
 export type Columns = Record<string, (number | number[])[]>
 
 /** A rollout that can be learnt from. */
-export type Lesson = {
+export type ExperienceBatch = {
   rollout: Rollout
   columns: Columns
   /** Samples that count; the others are there and move nothing. */
-  counts: boolean[]
+  mask: boolean[]
   /** Null where it failed. */
   rewards: (number | null)[]
 }
@@ -48,7 +48,7 @@ export const updatesPerRollout = ({
 }: Pick<UpdateSettings, 'numIterations' | 'stepsPerGeneration'>) => numIterations * stepsPerGeneration
 
 /** Numbers of the prompts of each update: in their order where there is one, else drawn anew in each pass. */
-export const updatesOf = (prompts: number, settings: UpdateSettings, number: number): number[][] => {
+export const promptsOfUpdates = (prompts: number, settings: UpdateSettings, number: number): number[][] => {
   const size = settings.batchSize * settings.gradAccum
   const order = Array.from({ length: prompts }, (_, i) => i)
   return Array.from({ length: settings.numIterations }, (_, pass) => {
@@ -57,14 +57,14 @@ export const updatesOf = (prompts: number, settings: UpdateSettings, number: num
   }).flat()
 }
 
-/** The lesson of some of its prompts. */
-const partOf = ({ rollout, columns, counts, rewards }: Lesson, numbers: readonly number[]): Lesson => {
+/** The batch of some of its prompts. */
+const partOf = ({ rollout, columns, mask, rewards }: ExperienceBatch, numbers: readonly number[]): ExperienceBatch => {
   const G = rollout.perPrompt
   const of = <T>(values: readonly T[]): T[] => numbers.flatMap((g) => values.slice(g * G, (g + 1) * G))
   return {
     rollout: { ...rollout, prompts: numbers.map((g) => rollout.prompts[g]), samples: of(rollout.samples) },
     columns: Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, of(values)])),
-    counts: of(counts),
+    mask: of(mask),
     rewards: of(rewards),
   }
 }
@@ -73,8 +73,8 @@ const partOf = ({ rollout, columns, counts, rewards }: Lesson, numbers: readonly
  * The micro-batches of one optimizer step on these prompts, in parts of `atOnce` tokens about.
  * @param aggregation over whole micro-batches, whatever the parts
  */
-export const updateBatches = (
-  lesson: Lesson,
+export const minibatches = (
+  batch: ExperienceBatch,
   numbers: readonly number[],
   {
     batchSize,
@@ -85,19 +85,19 @@ export const updateBatches = (
 ): MicroBatch[] => {
   const micros = chunks(numbers, batchSize)
   const lengths = micros.map((micro) => {
-    const { rollout, counts } = partOf(lesson, micro)
-    return rollout.samples.map(({ ids }, i) => (counts[i] ? ids.length : 0))
+    const { rollout, mask } = partOf(batch, micro)
+    return rollout.samples.map(({ ids }, i) => (mask[i] ? ids.length : 0))
   })
   const weights = tokenWeights(aggregation, lengths, maxNewTokens)
-  const G = lesson.rollout.perPrompt
-  const tokens = (g: number) => tokensOf(partOf(lesson, [g]).rollout)
+  const G = batch.rollout.perPrompt
+  const tokens = (g: number) => tokensOf(partOf(batch, [g]).rollout)
   return micros.flatMap((micro, i) => {
     const [ownLengths, ownWeights] = [lengths[i], weights[i]].map((values) => chunks(values, G))
     const prompts = micro.map((g, k) => ({ g, lengths: ownLengths[k], weights: ownWeights[k] }))
-    return inParts(prompts, ({ g }) => tokens(g), atOnce).map((part) =>
+    return splitByTokens(prompts, ({ g }) => tokens(g), atOnce).map((part) =>
       microBatch(
         partOf(
-          lesson,
+          batch,
           part.map(({ g }) => g),
         ),
         part.flatMap((prompt) => prompt.lengths),
@@ -112,7 +112,7 @@ const tokensOf = ({ prompts, samples }: Rollout) => [...prompts, ...samples].red
 
 /** `weights` [M], `lengths` [S] and the columns: a number for each sample [S], or for each token [M]. */
 const microBatch = (
-  { rollout, columns }: Lesson,
+  { rollout, columns }: ExperienceBatch,
   lengths: readonly number[],
   weights: readonly number[],
 ): MicroBatch => {

@@ -1,7 +1,7 @@
 /**
  * The objective of REINFORCE, RLOO, GRPO and their kin. Peculiar: methods differ in their advantages and in the weights
  * of tokens, both made before the pass, so one objective serves them all. A batch's arrays: `weights` [M], `lengths` [S] and
- * `advantages` (by reply [S], or by token [M]), `oldLogps` and `refLogps` [M] where they are read.
+ * `advantages` (by response [S], or by token [M]), `oldLogps` and `refLogps` [M] where they are read.
  */
 import type { Aggregation } from '../../objectives/aggregation.ts'
 import { type PolicyBatch, type PolicyLoss, type PolicyOptions, policyLoss } from '../../objectives/policyGradient.ts'
@@ -21,13 +21,13 @@ export const lossTypes = {
 export type LossType = keyof typeof lossTypes
 
 export type PolicySettings = PolicyOptions & {
-  /** The batch has `oldLogps`; without, the policy itself drew the replies just now, and every ratio is 1. */
+  /** The batch has `oldLogps`; without, the policy itself drew the responses just now, and every ratio is 1. */
   old: boolean
-  /** Advantages are of tokens instead of replies. */
+  /** Advantages are of tokens instead of responses. */
   tokenAdvantages?: boolean
 }
 
-/** What `policyLoss` reads, of a pass over sampled replies. */
+/** What `policyLoss` reads, of a pass over sampled responses. */
 const policyInputs = ({ logps, entropy, array }: LossInputs, s: PolicySettings): PolicyBatch => {
   const sequence = array('sequence', ['M'], 'i64')
   const advantages = array('advantages', [s.tokenAdvantages ? 'M' : 'S'])

@@ -8,10 +8,10 @@ import { adaptedKl, type KlEstimator, tokenRewards } from '../../objectives/kl.t
 import { gae } from '../../objectives/returns.ts'
 import type { Model } from '../../passes/model.ts'
 import { mean } from '../../statistics/summary.ts'
-import type { Credited, Experience, State } from './experience.ts'
+import type { AdvantageColumns, Experience, MethodState } from './experience.ts'
 import { sampleStats } from './sampleStats.ts'
 
-export type CreditSettings = {
+export type PpoSettings = {
   klCoef: number
   klEstimator: KlEstimator
   klTarget?: number
@@ -22,17 +22,17 @@ export type CreditSettings = {
 }
 
 /** @param critic whose values count; left out: those of the policy's own head */
-export const tokenCredit = async (
-  settings: CreditSettings,
-  { rollout, scored, counts, oldLogps, refLogps, values: own }: Experience,
-  state: State,
+export const ppoAdvantages = async (
+  settings: PpoSettings,
+  { rollout, scored, mask, oldLogps, refLogps, values: own }: Experience,
+  state: MethodState,
   critic: Model | undefined,
-): Promise<Credited> => {
+): Promise<AdvantageColumns> => {
   const values = critic ? (await sampleStats(critic, rollout, ['scores'], {})).scores : own!
   const beta = (state.klCoef as number | undefined) ?? settings.klCoef
   const each = scored.rewards.map((score, i) =>
     tokenRewards(
-      { logps: oldLogps![i], refLogps: refLogps![i], score: counts[i] ? score : 0 },
+      { logps: oldLogps![i], refLogps: refLogps![i], score: mask[i] ? score : 0 },
       { beta, estimator: settings.klEstimator },
     ),
   )
@@ -40,20 +40,20 @@ export const tokenCredit = async (
     settings,
     each.map(({ rewards }) => rewards),
     values,
-    counts,
+    mask,
   )
-  const counted = each.filter((_, i) => counts[i])
-  const kl = mean(counted.map((reply) => reply.kl))
+  const counted = each.filter((_, i) => mask[i])
+  const kl = mean(counted.map((response) => response.kl))
   const { klTarget: target, klHorizon: horizon } = settings
   const adapted = target === undefined ? beta : adaptedKl(beta, kl, counted.length, { target, horizon })
-  const nonScore = mean(counted.map((reply) => reply.nonScore))
-  const score = mean(scored.rewards.filter((_, i) => counts[i]))
+  const nonScore = mean(counted.map((response) => response.nonScore))
+  const score = mean(scored.rewards.filter((_, i) => mask[i]))
   return {
     columns: { advantages, returns, oldLogps: oldLogps!, oldValues: values },
     state: { ...state, klCoef: adapted },
     measures: {
       'objective/kl': kl,
-      'objective/entropy': -mean(oldLogps!.filter((_, i) => counts[i]).map(total)),
+      'objective/entropy': -mean(oldLogps!.filter((_, i) => mask[i]).map(total)),
       'objective/non_score_reward': nonScore,
       'objective/rlhf_reward': score + nonScore,
       'objective/scores': score,
@@ -66,17 +66,17 @@ const total = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
 
 /** Per sample and token; 0 where a sample does not count. */
 const estimated = (
-  { gamma, lam: lambda, whitenRewards }: CreditSettings,
+  { gamma, lam: lambda, whitenRewards }: PpoSettings,
   rewards: readonly number[][],
   values: readonly number[][],
-  counts: readonly boolean[],
+  mask: readonly boolean[],
 ) => {
-  const mask = rewards.map((row, i) => row.map(() => Number(counts[i])))
-  const scaled = whitenRewards ? whiten(rewards, { mask, keepMean: true }) : rewards
+  const tokenMask = rewards.map((row, i) => row.map(() => Number(mask[i])))
+  const scaled = whitenRewards ? whiten(rewards, { mask: tokenMask, keepMean: true }) : rewards
   const each = scaled.map((row, i) => gae(row, values[i], { gamma, lambda }))
   const advantages = whiten(
     each.map((row) => row.advantages),
-    { mask },
+    { mask: tokenMask },
   )
   return { advantages, returns: each.map((row) => row.returns) }
 }

@@ -11,13 +11,13 @@ import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { textBatches } from '../trainer/collate.ts'
-import { openData, vocabularyOf } from '../trainer/dataset.ts'
-import { inParts, tokensAtOnce } from '../trainer/microBatches.ts'
+import { openDataset, vocabularyOf } from '../trainer/dataset.ts'
+import { microBatchTokens, splitByTokens } from '../trainer/microBatches.ts'
 import { requireKnownIds } from '../trainer/tokenIds.ts'
-import type { SessionSettings } from '../trainer/trainer.ts'
-import type { Context, Ground } from './context.ts'
+import type { TrainerSettings } from '../trainer/trainer.ts'
+import type { RecipeContext, RlContext } from './context.ts'
 
-export type PretrainingSettings = SessionSettings & {
+export type PretrainingSettings = TrainerSettings & {
   ptxData: string[]
   ptxCoef: number
   ptxBatchSize?: number
@@ -44,11 +44,11 @@ const objective = (gamma: number): LossFunction => ({
 
 export const openPretraining = async (
   settings: PretrainingSettings,
-  { own }: Pick<Context, 'own'>,
-  { tokenization, policy }: Pick<Ground, 'tokenization' | 'policy'>,
+  { own }: Pick<RecipeContext, 'own'>,
+  { tokenization, policy }: Pick<RlContext, 'tokenization' | 'policy'>,
 ): Promise<Pretraining> => {
   const { ptxData: data, column, seed } = settings
-  const { rows } = own(await openData('sft', { data, column }))
+  const { rows } = own(await openDataset('sft', { data, column }))
   const { encoder, limits } = tokenization
   const vocabulary = vocabularyOf(policy, encoder)
   const stream = exampleStream<Awaited<ReturnType<typeof rows.row>>, TextExample>({
@@ -68,7 +68,7 @@ export const openPretraining = async (
     stream,
     async batches(update) {
       const { examples } = await stream.take(update * count, count)
-      const parts = inParts(examples, ({ ids }) => ids.length, tokensAtOnce(policy, ofItsOwn.loss))
+      const parts = splitByTokens(examples, ({ ids }) => ids.length, microBatchTokens(policy, ofItsOwn.loss))
       return textBatches(parts).map((batch) => ({ ...batch, own: ofItsOwn }))
     },
   }

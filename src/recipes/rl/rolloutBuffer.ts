@@ -10,60 +10,60 @@ import { promptText } from '../../data/prompts.ts'
 import { rewardPath } from '../../rewards/rewards.ts'
 import type { EndEvent, SampleEvent, WarningEvent } from '../../runs/events.ts'
 import type { LoopParts, StepBatches, StepEvent } from '../../train/loop.ts'
-import type { Channel } from '../../util/eventStream.ts'
-import { type RolloutMark, saveCheckpoint } from '../trainer/checkpoints.ts'
-import { tokensAtOnce } from '../trainer/microBatches.ts'
+import type { EventStream } from '../../util/eventStream.ts'
+import { type RolloutState, saveCheckpoint } from '../trainer/checkpoints.ts'
+import { microBatchTokens } from '../trainer/microBatches.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
-import type { Ground } from './context.ts'
-import { observed, type Watch, watchOf } from './diagnostics.ts'
-import { experience, type Learnt, type Method, rolloutFolder } from './experience.ts'
-import { promptsPerRollout, updateBatches, updatesOf, updatesPerRollout } from './minibatches.ts'
+import type { RlContext } from './context.ts'
+import { type Diagnostics, diagnose, diagnosticsOf } from './diagnostics.ts'
+import { type ExperienceResult, makeExperience, type RlMethod, rolloutFolder } from './experience.ts'
+import { minibatches, promptsOfUpdates, promptsPerRollout, updatesPerRollout } from './minibatches.ts'
 import { samplePath } from './rollout.ts'
-import { type Kept, keepRollout, keptRollout, rowsFile } from './rolloutFile.ts'
+import { readRollout, rowsFile, type StoredRollout, storeRollout } from './rolloutFile.ts'
 
-export type Course = {
+export type RolloutBuffer = {
   /** The batches of the next step. */
   next(position: number): Promise<StepBatches | undefined>
   save: LoopParts['save']
   /** Measures of the rollout that the last step learnt from, and its samples. */
-  measures(): Record<string, number>
+  metrics(): Record<string, number>
   samples(step: number): SampleEvent[]
   /** What is odd about a step, told the first time; counted to the end. */
-  observe(step: StepEvent): WarningEvent[]
-  watch(): Watch
+  diagnose(step: StepEvent): WarningEvent[]
+  diagnostics(): Diagnostics
   /** Why there is no next step, where it is not for want of prompts. */
   stopped(): Extract<EndEvent['stopped'], 'kl-budget' | 'interrupted'> | undefined
 }
 
-export const openCourse = async (
-  ground: Ground,
-  method: Method,
-  channel: Channel<TrainEvent>,
-  from: RolloutMark | undefined,
-): Promise<Course> => {
-  const { settings, train: stream, run, policy } = ground
-  let mark: RolloutMark = from ?? { number: 0, updates: 0, position: 0, state: {} }
-  let current: { learnt: Kept; updates: number[][]; rows: readonly number[]; end: number } | undefined
-  let stopped: ReturnType<Course['stopped']>
+export const openRolloutBuffer = async (
+  rl: RlContext,
+  method: RlMethod,
+  channel: EventStream<TrainEvent>,
+  from: RolloutState | undefined,
+): Promise<RolloutBuffer> => {
+  const { settings, trainPrompts: stream, run, policy } = rl
+  let mark: RolloutState = from ?? { number: 0, updates: 0, position: 0, state: {} }
+  let current: { learnt: StoredRollout; updates: number[][]; rows: readonly number[]; end: number } | undefined
+  let stopped: ReturnType<RolloutBuffer['stopped']>
   let tidied = 0
-  const atOnce = tokensAtOnce(policy, method.loss)
+  const atOnce = microBatchTokens(policy, method.loss)
   const take = async (position: number, number: number) => {
     const { examples, rows, position: end } = await stream.take(position, promptsPerRollout(settings))
-    return { examples, rows, end, updates: updatesOf(examples.length, settings, number) }
+    return { examples, rows, end, updates: promptsOfUpdates(examples.length, settings, number) }
   }
   if (mark.number > 0) {
     const { examples, ...taken } = await take(mark.position, mark.number)
     if (mark.updates < taken.updates.length)
-      current = { ...taken, learnt: await keptRollout(rolloutFolder(ground, mark.number), examples) }
+      current = { ...taken, learnt: await readRollout(rolloutFolder(rl, mark.number), examples) }
   }
   const begin = async (position: number) => {
     const number = mark.number + 1
     const { examples, ...taken } = await take(position, number)
     if (examples.length === 0) return
-    const learnt = await channel.drain(experience(ground, method, { number, prompts: examples, state: mark.state }))
+    const learnt = await channel.drain(makeExperience(rl, method, { number, prompts: examples, state: mark.state }))
     const isReadAgain = taken.updates.length > 1
     if (learnt && (settings.keepRollouts || isReadAgain))
-      await keepRollout(rolloutFolder(ground, number), learnt, taken.rows, isReadAgain)
+      await storeRollout(rolloutFolder(rl, number), learnt, taken.rows, isReadAgain)
     if (!learnt) stopped = 'interrupted'
     else if (learnt.kl !== undefined && learnt.kl > (settings.klBudget ?? Number.POSITIVE_INFINITY))
       stopped = 'kl-budget'
@@ -83,34 +83,34 @@ export const openCourse = async (
       const update = (mark.number - 1) * updatesPerRollout(settings) + mark.updates
       mark = { ...mark, updates: mark.updates + 1 }
       const own =
-        method.batches?.(learnt.lesson, numbers) ??
-        updateBatches(learnt.lesson, numbers, { ...settings, aggregation: method.aggregation, atOnce })
-      const batches = [...own, ...((await method.more?.(update)) ?? [])]
-      return { batches, rows: numbers.map((g) => rows[g]), position: end, tokens: tokensOf(learnt.lesson, numbers) }
+        method.batches?.(learnt.batch, numbers) ??
+        minibatches(learnt.batch, numbers, { ...settings, aggregation: method.aggregation, atOnce })
+      const batches = [...own, ...((await method.extraBatches?.(update)) ?? [])]
+      return { batches, rows: numbers.map((g) => rows[g]), position: end, tokens: tokensOf(learnt.batch, numbers) }
     },
     async save(at) {
       const path = await saveCheckpoint(run, policy, settings, at, { rollout: mark })
-      tidied = await tidy(ground, tidied, mark.number)
+      tidied = await tidy(rl, tidied, mark.number)
       return path
     },
-    measures: () => ({
+    metrics: () => ({
       rollout: mark.number,
       // Later updates of a rollout wait for none of its phases
       ...(current && mark.updates > 1 ? withoutTimes(current.learnt.measures) : current?.learnt.measures),
     }),
-    samples: (step) => (current ? tableOf(ground, current.learnt.lesson, step) : []),
-    observe(step) {
+    samples: (step) => (current ? tableOf(rl, current.learnt.batch, step) : []),
+    diagnose(step) {
       if (mark.updates > 1) return []
-      const { watch, warnings } = observed(watchOf(mark.state.watch), step)
+      const { watch, warnings } = diagnose(diagnosticsOf(mark.state.watch), step)
       mark = { ...mark, state: { ...mark.state, watch } }
       return warnings
     },
-    watch: () => watchOf(mark.state.watch),
+    diagnostics: () => diagnosticsOf(mark.state.watch),
     stopped: () => stopped,
   }
 }
 
-const tokensOf = ({ rollout }: Learnt['lesson'], numbers: readonly number[]) => {
+const tokensOf = ({ rollout }: ExperienceResult['batch'], numbers: readonly number[]) => {
   const G = rollout.perPrompt
   const samples = numbers.flatMap((g) => rollout.samples.slice(g * G, (g + 1) * G))
   return samples.reduce((n, { ids, prompt }) => n + ids.length + rollout.prompts[prompt].ids.length, 0)
@@ -123,11 +123,11 @@ const withoutTimes = (measures: Record<string, number>) =>
  * Rollouts from one number to before another: no checkpoint to come needs them. Where they are kept, their rows hold all
  * that the other files do. @returns up to which they are tidied
  */
-const tidy = async (ground: Ground, from: number, to: number): Promise<number> => {
-  const names = await readdir(dirname(rolloutFolder(ground, 0))).catch(() => [])
+const tidy = async (rl: RlContext, from: number, to: number): Promise<number> => {
+  const names = await readdir(dirname(rolloutFolder(rl, 0))).catch(() => [])
   for (const number of names.map(Number).filter((number) => number >= from && number < to)) {
-    const folder = rolloutFolder(ground, number)
-    const isKept = ground.settings.keepRollouts && (await stat(join(folder, rowsFile)).catch(() => undefined))
+    const folder = rolloutFolder(rl, number)
+    const isKept = rl.settings.keepRollouts && (await stat(join(folder, rowsFile)).catch(() => undefined))
     const paths = isKept ? [samplePath(folder), rewardPath(folder)] : [folder]
     for (const path of paths) await rm(path, { recursive: true, force: true })
   }
@@ -137,7 +137,11 @@ const tidy = async (ground: Ground, from: number, to: number): Promise<number> =
 /** Samples of the first prompts, as many as one looks at. */
 const tableRows = 4
 
-const tableOf = ({ tokenization }: Ground, { rollout, rewards }: Learnt['lesson'], step: number): SampleEvent[] =>
+const tableOf = (
+  { tokenization }: RlContext,
+  { rollout, rewards }: ExperienceResult['batch'],
+  step: number,
+): SampleEvent[] =>
   rollout.samples.slice(0, tokenization.tokenizer ? tableRows : 0).map(({ prompt, text = '' }, i) => ({
     ...{ event: 'sample', step, prompt: promptText(tokenization, rollout.prompts[prompt].prompt), completion: text },
     reward: rewards[i],

@@ -13,9 +13,9 @@ import { openLines, writeLines } from '../../store/lines.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { writeWhole } from '../../util/files.node.ts'
 import { readSealed, sealedFile } from '../../util/sealed.node.ts'
-import type { Learnt } from './experience.ts'
+import type { ExperienceResult } from './experience.ts'
 
-export type Kept = Pick<Learnt, 'lesson' | 'measures'>
+export type StoredRollout = Pick<ExperienceResult, 'batch' | 'measures'>
 
 const column = z.union([z.number(), z.array(z.number())])
 
@@ -48,13 +48,13 @@ const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.to
  * @param rows number of each prompt's row in the data
  * @param isReadAgain later updates are still to come, which read it
  */
-export const keepRollout = async (
+export const storeRollout = async (
   folder: string,
-  { lesson, measures, seen }: Pick<Learnt, 'lesson' | 'measures' | 'seen'>,
+  { batch, measures, inputs }: Pick<ExperienceResult, 'batch' | 'measures' | 'inputs'>,
   rows: readonly number[],
   isReadAgain: boolean,
 ) => {
-  const { rollout, columns } = lesson
+  const { rollout, columns } = batch
   const finite = Object.fromEntries(Object.entries(measures).filter(([, value]) => Number.isFinite(value)))
   const head: z.infer<typeof headSchema> = {
     samples: rollout.samples.length,
@@ -64,17 +64,21 @@ export const keepRollout = async (
   }
   const path = headPath(folder)
   if (isReadAgain) await writeWhole(path, sealedFile(path, head))
-  const lines = rollout.samples.map((_, i) => rowOf({ lesson, seen }, rows, i))
+  const lines = rollout.samples.map((_, i) => rowOf({ batch, inputs }, rows, i))
   await writeLines(join(folder, rowsFile), lines)
 }
 
 const orNull = (value: number) => (Number.isFinite(value) ? value : null)
 
-const rowOf = ({ lesson, seen }: Pick<Learnt, 'lesson' | 'seen'>, rows: readonly number[], i: number): object => {
-  const { rollout, columns, counts, rewards } = lesson
+const rowOf = (
+  { batch, inputs }: Pick<ExperienceResult, 'batch' | 'inputs'>,
+  rows: readonly number[],
+  i: number,
+): object => {
+  const { rollout, columns, mask, rewards } = batch
   const { prompt: group, sample, text, ids, logps, finish_reason } = rollout.samples[i]
   const { prompt, ids: promptIds } = rollout.prompts[group]
-  const { oldLogps, refLogps, scored } = seen
+  const { oldLogps, refLogps, scored } = inputs
   const each = Object.entries(columns).map(([name, values]) => [snake(name), values[i]])
   return {
     ...{ row: rows[group], group, sample, prompt, prompt_ids: promptIds },
@@ -84,13 +88,13 @@ const rowOf = ({ lesson, seen }: Pick<Learnt, 'lesson' | 'seen'>, rows: readonly
     ...(refLogps && { ref_logps: refLogps[i] }),
     rewards: Object.fromEntries(Object.entries(scored.by).map(([name, values]) => [name, orNull(values[i])])),
     ...(scored.sigmas && { sigma: orNull(scored.sigmas[i]) }),
-    ...{ reward: rewards[i], counts: counts[i] },
+    ...{ reward: rewards[i], counts: mask[i] },
     ...Object.fromEntries(each),
   } satisfies z.input<typeof rowSchema>
 }
 
 /** What `keepRollout` kept. Throws a Fault 'bad-run' where it is not there, or is not what was written. */
-export const keptRollout = async (folder: string, prompts: readonly PromptExample[]): Promise<Kept> => {
+export const readRollout = async (folder: string, prompts: readonly PromptExample[]): Promise<StoredRollout> => {
   const head = headSchema.safeParse(await readSealed(headPath(folder))).data
   if (!head) throw lost(headPath(folder))
   const path = join(folder, rowsFile)
@@ -103,13 +107,13 @@ export const keptRollout = async (folder: string, prompts: readonly PromptExampl
     ...{ prompt: group, sample, ids, logps, finish_reason },
     ...(text !== undefined && { text }),
   }))
-  const lesson = {
+  const batch = {
     rollout: { prompts, samples, perPrompt: head.per_prompt },
     columns: Object.fromEntries(columns),
-    counts: rows.map(({ counts }) => counts),
+    mask: rows.map(({ counts }) => counts),
     rewards: rows.map(({ reward }) => reward),
   }
-  return { lesson, measures: head.measures }
+  return { batch, measures: head.measures }
 }
 
 const readRows = async (path: string, total: number) => {

@@ -63,7 +63,7 @@ export const sampleStats = async <S extends TargetStat>(
 }
 
 /** The policy as it was at the beginning; to be called before a checkpoint is restored. */
-export const openFrozen = async (policy: Policy): Promise<Model> => {
+export const openReferenceModel = async (policy: Policy): Promise<Model> => {
   if (hasLiveReference(policy)) return referenceModel(policy)
   const { model, backend, gradients } = policy
   const params = new Map(model.params)

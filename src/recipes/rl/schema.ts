@@ -98,7 +98,7 @@ export const reinforceSchema = z.object({
       .enum(['mean', 'ema', 'window', 'none'])
       .default('mean')
       .describe(
-        'what rewards are held against: the mean of all before, an exponential average, the last ones, nothing (but of the first rollout its own mean)',
+        'what rewards are evalPrompts against: the mean of all before, an exponential average, the last ones, nothing (but of the first rollout its own mean)',
       ),
     baselineMomentum: z.number().min(0).lt(1).default(0.9).describe('of the exponential average'),
     baselineWindow: count().default(256).describe('rewards in the window'),

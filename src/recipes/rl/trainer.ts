@@ -9,28 +9,28 @@ import type { WarningEvent } from '../../runs/events.ts'
 import { type LoopEnd, train } from '../../train/loop.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
-import { type Channel, makeChannel } from '../../util/eventStream.ts'
-import { requireRoom, resumed } from '../trainer/checkpoints.ts'
-import { oddRows, unreadWarnings } from '../trainer/dataWarnings.ts'
-import { tokensAtOnce } from '../trainer/microBatches.ts'
+import { type EventStream, makeEventStream } from '../../util/eventStream.ts'
+import { requireRoom, resumeTraining } from '../trainer/checkpoints.ts'
+import { rowWarnings, unreadWarnings } from '../trainer/dataWarnings.ts'
+import { microBatchTokens } from '../trainer/microBatches.ts'
 import { planFor } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
 import { surveyed } from '../trainer/survey.ts'
-import { finish, startEvent } from '../trainer/trainer.ts'
-import type { Ground } from './context.ts'
-import { tallied } from './diagnostics.ts'
-import { evaluateHeld } from './evaluation.ts'
-import type { Method } from './experience.ts'
+import { finishRun, startEvent } from '../trainer/trainer.ts'
+import type { RlContext } from './context.ts'
+import { summarizeDiagnostics } from './diagnostics.ts'
+import { evaluatePolicy } from './evaluation.ts'
+import type { RlMethod } from './experience.ts'
 import { promptsPerRollout } from './minibatches.ts'
-import { type Course, openCourse } from './rolloutBuffer.ts'
+import { openRolloutBuffer, type RolloutBuffer } from './rolloutBuffer.ts'
 
 /** Trains, from the beginning or the newest checkpoint, to the result on disk. */
-export async function* rlSession(given: Ground, method: Method): AsyncGenerator<TrainEvent> {
+export async function* runRlTrainer(given: RlContext, method: RlMethod): AsyncGenerator<TrainEvent> {
   const over = new AbortController()
-  const ground = { ...given, signal: AbortSignal.any([given.signal, over.signal]) }
-  const channel = makeChannel<TrainEvent>()
+  const rl = { ...given, signal: AbortSignal.any([given.signal, over.signal]) }
+  const channel = makeEventStream<TrainEvent>()
   try {
-    yield* trained(ground, method, channel, over.signal)
+    yield* trained(rl, method, channel, over.signal)
   } finally {
     // Who reads no further ends a rollout under way too, before its engine goes
     over.abort()
@@ -39,29 +39,29 @@ export async function* rlSession(given: Ground, method: Method): AsyncGenerator<
 }
 
 async function* trained(
-  ground: Ground,
-  method: Method,
-  channel: Channel<TrainEvent>,
+  rl: RlContext,
+  method: RlMethod,
+  channel: EventStream<TrainEvent>,
   over: AbortSignal,
 ): AsyncGenerator<TrainEvent> {
-  const { settings, policy, run, train: prompts, held, signal } = ground
-  const begin = await resumed(run, settings.resume, policy)
+  const { settings, policy, run, trainPrompts, evalPrompts, signal } = rl
+  const begin = await resumeTraining(run, settings.resume, policy)
   yield* begin.warnings
-  yield* surveyed([prompts, held, ground.texts?.stream], signal)
-  const totalSteps = stepsOf(ground)
-  await requireRoom(run, policy, settings, totalSteps - begin.progress.step, held !== undefined)
-  if (!begin.state) policy.plan = await planOf(ground, method)
-  yield await started(ground, begin.progress.step, totalSteps)
+  yield* surveyed([trainPrompts, evalPrompts, rl.pretraining?.stream], signal)
+  const totalSteps = stepsOf(rl)
+  await requireRoom(run, policy, settings, totalSteps - begin.progress.step, evalPrompts !== undefined)
+  if (!begin.state) policy.plan = await planOf(rl, method)
+  yield await started(rl, begin.progress.step, totalSteps)
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
-  else yield* startWarnings(ground)
-  if (!begin.state) yield* oddRows(prompts, unusedPrompts)
-  const course = await openCourse(ground, method, channel, begin.rollout)
+  else yield* startWarnings(rl)
+  if (!begin.state) yield* rowWarnings(trainPrompts, unusedPrompts)
+  const buffer = await openRolloutBuffer(rl, method, channel, begin.rollout)
   /** What was begun for a reader who has left counts for nothing. */
   const unlessOver = <T>(made: T): T => {
     over.throwIfAborted()
     return made
   }
-  const evaluate = held && (() => channel.drain(evaluateHeld(ground)).then(unlessOver))
+  const evaluate = evalPrompts && (() => channel.drain(evaluatePolicy(rl)).then(unlessOver))
   let { progress } = begin
   // The first evaluation is due until it is in the log
   if (evaluate && progress.step === 0 && (!begin.state || progress.evalDue)) {
@@ -70,22 +70,22 @@ async function* trained(
   }
   const loop = train({
     ...settings,
-    trainer: { ...policy, loss: method.loss, head: { temperature: settings.temperature }, beside: method.beside },
+    trainer: { ...policy, loss: method.loss, head: { temperature: settings.temperature }, beside: method.valueModel },
     progress,
     totalSteps,
-    rowsPerEpoch: prompts.length,
+    rowsPerEpoch: trainPrompts.length,
     learningRate: schedule(settings.schedule, { ...settings, ...settings.scheduleOption, totalSteps }),
-    next: (position) => course.next(position).then(unlessOver),
+    next: (position) => buffer.next(position).then(unlessOver),
     evaluate,
     evalEvery: settings.evalEvery ?? Math.max(1, Math.ceil(totalSteps / Math.max(1, Math.ceil(settings.epochs)))),
-    save: course.save,
+    save: buffer.save,
     signal,
   })
-  const end = yield* measured(channel.beside(loop as AsyncGenerator<TrainEvent, LoopEnd>), course, ground)
-  yield* tallied(course.watch())
-  // What ended the course ended the loop, which knows no reason
-  const stopped = end.stopped === 'done' ? (course.stopped() ?? 'done') : end.stopped
-  yield await finish({ policy, settings, run }, { progress: end.progress, stopped })
+  const end = yield* measured(channel.beside(loop as AsyncGenerator<TrainEvent, LoopEnd>), buffer, rl)
+  yield* summarizeDiagnostics(buffer.diagnostics())
+  // What ended the buffer ended the loop, which knows no reason
+  const stopped = end.stopped === 'done' ? (buffer.stopped() ?? 'done') : end.stopped
+  yield await finishRun({ policy, settings, run }, { progress: end.progress, stopped })
 }
 
 const unusedPrompts = {
@@ -93,8 +93,8 @@ const unusedPrompts = {
   'empty-prompt': 'prompts not used: they are empty',
 }
 
-function* startWarnings({ settings, rewards, data }: Ground): Generator<WarningEvent> {
-  yield* unreadWarnings([data.rows, data.held])
+function* startWarnings({ settings, rewards, data }: RlContext): Generator<WarningEvent> {
+  yield* unreadWarnings([data.rows, data.evalRows])
   yield* rewards.warnings
   const { topP, topK, minP } = settings
   if (topP < 1 || topK !== undefined || minP > 0)
@@ -106,7 +106,7 @@ function* startWarnings({ settings, rewards, data }: Ground): Generator<WarningE
     }
 }
 
-/** The policy before any training, so that every later evaluation has something to be held against. */
+/** The policy before any training, so that every later evaluation has something to be evalPrompts against. */
 async function* firstEvaluation(
   evaluate: () => Promise<Record<string, number>>,
   signal: AbortSignal,
@@ -116,8 +116,8 @@ async function* firstEvaluation(
 }
 
 /** Steps of all rollouts, at most. */
-const stepsOf = ({ settings, train }: Ground): number => {
-  const prompts = Math.ceil(train.length * settings.epochs)
+const stepsOf = ({ settings, trainPrompts }: RlContext): number => {
+  const prompts = Math.ceil(trainPrompts.length * settings.epochs)
   const size = promptsPerRollout(settings)
   const whole = Math.floor(prompts / size)
   const steps = (count: number) => Math.ceil(count / (settings.batchSize * settings.gradAccum)) * settings.numIterations
@@ -128,17 +128,17 @@ const stepsOf = ({ settings, train }: Ground): number => {
 const firstSteps = 8
 
 /** By the prompts of the first steps, with samples as long as they may get, and by what is learnt from beside them. */
-const planOf = async ({ policy, settings, train }: Ground, { loss, beside, more }: Method) => {
-  const { examples } = await train.take(0, firstSteps * settings.batchSize)
+const planOf = async ({ policy, settings, trainPrompts }: RlContext, { loss, valueModel, extraBatches }: RlMethod) => {
+  const { examples } = await trainPrompts.take(0, firstSteps * settings.batchSize)
   const longest = Math.max(...examples.map(({ ids }) => ids.length))
   const T = longest + settings.maxNewTokens
   const each = longest + settings.numGenerations * settings.maxNewTokens
-  const prompts = Math.max(1, Math.min(settings.batchSize, Math.floor(tokensAtOnce(policy, loss) / each)))
+  const prompts = Math.max(1, Math.min(settings.batchSize, Math.floor(microBatchTokens(policy, loss) / each)))
   const B = prompts * settings.numGenerations
   const others: MicroBatch[] = []
-  for (let update = 0; more && update < firstSteps; update++) others.push(...(await more(update)))
+  for (let update = 0; extraBatches && update < firstSteps; update++) others.push(...(await extraBatches(update)))
   const plans = [
-    planFor(policy, settings.memory, { N: B * T, B, T }, beside),
+    planFor(policy, settings.memory, { N: B * T, B, T }, valueModel),
     ...others.map(({ packs }) => planFor(policy, settings.memory, sizesOf(packs))),
   ]
   return plans.includes('low') ? 'low' : plans[0]
@@ -150,30 +150,38 @@ const sizesOf = (packs: MicroBatch['packs']) => ({
   T: Math.max(...packs.map(({ T }) => T)),
 })
 
-const started = ({ policy, rewards, data, train, held, texts }: Ground, step: number, totalSteps: number) => {
-  const files = [...data.rows.files, ...(data.held?.files ?? []), ...(texts?.files ?? [])]
-  const dropped = { train: data.rows.dropped, eval: data.held?.dropped ?? {} }
+const started = (
+  { policy, rewards, data, trainPrompts, evalPrompts, pretraining }: RlContext,
+  step: number,
+  totalSteps: number,
+) => {
+  const files = [...data.rows.files, ...(data.evalRows?.files ?? []), ...(pretraining?.files ?? [])]
+  const dropped = { train: data.rows.dropped, eval: data.evalRows?.dropped ?? {} }
   const models = { ...policy, files: [...policy.files, ...rewards.files] }
-  return startEvent({ policy: models, examples: { train, eval: held, dropped, files } }, step, totalSteps)
+  return startEvent(
+    { policy: models, examples: { train: trainPrompts, eval: evalPrompts, dropped, files } },
+    step,
+    totalSteps,
+  )
 }
 
 /** Steps with what their rollout measured, and now and then some of its samples. */
 async function* measured(
   events: AsyncGenerator<TrainEvent, LoopEnd>,
-  course: Course,
-  { settings: { sampleEvery } }: Ground,
+  buffer: RolloutBuffer,
+  { settings: { sampleEvery } }: RlContext,
 ): AsyncGenerator<TrainEvent, LoopEnd> {
   for (;;) {
     const { done, value } = await events.next()
     if (done) return value
     if (value.event !== 'step') yield value
     else {
-      const measures = course.measures()
+      const measures = buffer.metrics()
       const before = Object.entries(measures).reduce((sum, [name, s]) => sum + (name.startsWith('time/') ? s : 0), 0)
       const step = { ...value, ...measures, 'time/update': Number(value.seconds) - before }
       yield step
-      yield* course.observe(step)
-      if (step.step === 1 || step.step % sampleEvery === 0) yield* course.samples(step.step)
+      yield* buffer.diagnose(step)
+      if (step.step === 1 || step.step % sampleEvery === 0) yield* buffer.samples(step.step)
     }
   }
 }

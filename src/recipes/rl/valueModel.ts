@@ -14,7 +14,7 @@ import { sameTokenizer } from '../../text/tokenizer.node.ts'
 import { makeUpdater } from '../../train/update.ts'
 import { badInput } from '../../util/fault.ts'
 import { openPolicy, type Policy, type PolicySettings } from '../trainer/policy.ts'
-import type { Ground } from './context.ts'
+import type { RlContext } from './context.ts'
 
 /** The model's own head of one output, else a new one. */
 export const valueHead = ({ config, params }: Base, seed: number): StoredTensor => {
@@ -22,7 +22,7 @@ export const valueHead = ({ config, params }: Base, seed: number): StoredTensor 
   return own?.shape[0] === 1 ? own : newScoreWeight(config, 1, seed)
 }
 
-export type Critic = {
+export type ValueModel = {
   model: Model
   gradients: Gradients
   /** The policy, whose arenas and updater are those of both. */
@@ -32,7 +32,10 @@ export type Critic = {
 type CriticSettings = PolicySettings & { valueModel: string }
 
 /** Throws Faults: those of `openPolicy`, and 'bad-flag' where the two models read different tokens. */
-export const openCritic = async (settings: CriticSettings, { policy }: Pick<Ground, 'policy'>): Promise<Critic> => {
+export const openValueModel = async (
+  settings: CriticSettings,
+  { policy }: Pick<RlContext, 'policy'>,
+): Promise<ValueModel> => {
   const folders = await resolveModel({ model: settings.valueModel })
   const head = (base: Base) => asRewardModel(base, valueHead(base, settings.seed))
   // Flags speak of the policy's adapter; one that the value model brings goes on as it is

@@ -6,7 +6,7 @@ import type { Tokenization } from '../../generate/tokenization.node.ts'
 import type { Model } from '../../passes/model.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import { type LineFile, openLines } from '../../store/lines.node.ts'
-import { type PlayRows, promptOf } from './rows.ts'
+import { promptOf, type SelfPlayRows } from './rows.ts'
 
 const completionSchema = z.object({
   row: z.number(),
@@ -24,14 +24,18 @@ const groupOf = (maxNewTokens: number) => Math.max(16, Math.min(256, Math.floor(
 /** Sequences decoded at once. */
 const batchSize = 64
 
-export const openCompletions = (path: string, rows: PlayRows, maxNewTokens: number): Promise<LineFile<RowCompletion>> =>
+export const openCompletions = (
+  path: string,
+  rows: SelfPlayRows,
+  maxNewTokens: number,
+): Promise<LineFile<RowCompletion>> =>
   openLines(path, { schema: completionSchema, total: rows.length, group: groupOf(maxNewTokens) })
 
 /** Makes the completions that the file lacks. After an abort it ends at a group's end, the file incomplete. */
 export async function* completeRows(
   model: Model,
   tokenization: Tokenization,
-  rows: PlayRows,
+  rows: SelfPlayRows,
   file: LineFile<RowCompletion>,
   settings: SamplingSettings,
   signal: AbortSignal,

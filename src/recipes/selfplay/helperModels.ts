@@ -20,11 +20,12 @@ import type { ProgressEvent } from '../../runs/events.ts'
 import type { LineFile } from '../../store/lines.node.ts'
 import { badInput, Fault } from '../../util/fault.ts'
 import { quoted } from '../../util/quote.ts'
+import type { Resources } from '../../util/resources.ts'
 import { type FileHash, sha256Files } from '../../util/sha256.node.ts'
 import { requireKnownIds } from '../trainer/tokenIds.ts'
 import { completeRows, openCompletions, type RowCompletion } from './completions.ts'
-import type { Helper } from './makeLists.ts'
-import type { Given, PlayRows } from './rows.ts'
+import type { HelperModel } from './makeLists.ts'
+import type { GivenCompletion, SelfPlayRows } from './rows.ts'
 
 export type HelperSettings = {
   helper: readonly string[]
@@ -49,18 +50,18 @@ const ranksOf = ({ helper, helperRanks }: HelperSettings): readonly number[] => 
   throw badInput('bad-flag', `gives ${ranks.length} ranks to ${helper.length} helpers`, { flag: '--helper-ranks' })
 }
 
-export type Helpers = {
-  list: readonly Helper[]
+export type HelperModels = {
+  list: readonly HelperModel[]
   /** Weights that the answers depend on. */
   files: FileHash[]
   /** Makes the answers that are not there yet. After an abort some are missing, and it returns false. */
-  prepare(sets: readonly PlayRows[], signal: AbortSignal): AsyncGenerator<ProgressEvent, boolean>
+  prepare(sets: readonly SelfPlayRows[], signal: AbortSignal): AsyncGenerator<ProgressEvent, boolean>
 }
 
-type Opened = { own<T extends { close(): Promise<void> }>(opened: T): T; tokenization: Tokenization; runDir: string }
+type Opened = { own: Resources['own']; tokenization: Tokenization; runDir: string }
 
 /** Checks that helpers can answer, without asking any. */
-export const openHelpers = async (settings: HelperSettings, opened: Opened): Promise<Helpers> => {
+export const openHelperModels = async (settings: HelperSettings, opened: Opened): Promise<HelperModels> => {
   const ranks = ranksOf(settings)
   const made = await Promise.all(
     settings.helper.map(async (spec, k) => {
@@ -81,7 +82,7 @@ export const openHelpers = async (settings: HelperSettings, opened: Opened): Pro
 
 const isEmpty = (text: Text | undefined) => text === undefined || text.length === 0
 
-const fromColumn = (column: string, rank: number): Helper => ({
+const fromColumn = (column: string, rank: number): HelperModel => ({
   rank,
   given: async (_, __, { beside }) => {
     const answer = beside?.[column]
@@ -89,7 +90,7 @@ const fromColumn = (column: string, rank: number): Helper => ({
   },
 })
 
-type Writer = { helper: Helper; files: FileHash[]; prepare: Helpers['prepare'] }
+type Writer = { helper: HelperModel; files: FileHash[]; prepare: HelperModels['prepare'] }
 
 /** A helper whose answers are written down. */
 const writer = async (
@@ -100,19 +101,19 @@ const writer = async (
   { own, tokenization, runDir }: Opened,
 ): Promise<Writer> => {
   const known = new Map<string, Promise<LineFile<RowCompletion>>>()
-  const fileOf = (rows: PlayRows) => {
+  const fileOf = (rows: SelfPlayRows) => {
     const path = join(runDir, 'helpers', `${k + 1}-${rows.name}.jsonl`)
     if (!known.has(path)) known.set(path, openCompletions(path, rows, settings.maxNewTokens).then(own))
     return known.get(path)!
   }
-  const given = async (rows: PlayRows, i: number): Promise<Given | string> => {
+  const given = async (rows: SelfPlayRows, i: number): Promise<GivenCompletion | string> => {
     const { ids, text, finish_reason } = await (await fileOf(rows)).read(i)
     const answer = text ?? ids
     return answer === undefined ? 'helper-empty' : { answer, cut: finish_reason === 'length' }
   }
   const ask = isUrl(spec) ? await byServer(spec, settings, tokenization) : await byModel(spec, settings, tokenization)
-  const prepare: Helpers['prepare'] = async function* (sets, signal) {
-    const missing: PlayRows[] = []
+  const prepare: HelperModels['prepare'] = async function* (sets, signal) {
+    const missing: SelfPlayRows[] = []
     for (const rows of sets) if ((await fileOf(rows)).length < rows.length) missing.push(rows)
     if (missing.length === 0) return true
     const answers = await ask.open()
@@ -136,10 +137,15 @@ const writer = async (
 }
 
 type Answers = {
-  make(rows: PlayRows, file: LineFile<RowCompletion>, seed: number, signal: AbortSignal): AsyncGenerator<ProgressEvent>
+  make(
+    rows: SelfPlayRows,
+    file: LineFile<RowCompletion>,
+    seed: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<ProgressEvent>
   close(): Promise<void>
 }
-type Source = { files: FileHash[]; open(): Promise<Answers>; requirePrompt?: Helper['requirePrompt'] }
+type Source = { files: FileHash[]; open(): Promise<Answers>; requirePrompt?: HelperModel['requirePrompt'] }
 
 const byModel = async (name: string, settings: HelperSettings, own: Tokenization): Promise<Source> => {
   const { device, threads } = settings
@@ -163,7 +169,7 @@ const byModel = async (name: string, settings: HelperSettings, own: Tokenization
     async open() {
       const opened = await openModel({ model: name, device, threads })
       const { model } = opened
-      const asked = (rows: PlayRows): PlayRows => ({
+      const asked = (rows: SelfPlayRows): SelfPlayRows => ({
         ...rows,
         row: async (i) => asText(await rows.row(i), own, tokenizer !== undefined),
       })
@@ -214,7 +220,7 @@ const asked = 64
 
 async function* askServer(
   endpoint: Endpoint,
-  rows: PlayRows,
+  rows: SelfPlayRows,
   file: LineFile<RowCompletion>,
   { maxNewTokens, temperature, topP, seed, signal }: HelperSettings & { signal: AbortSignal },
   tokenizer: NonNullable<Tokenization['tokenizer']>,

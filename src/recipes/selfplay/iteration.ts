@@ -15,21 +15,22 @@ import type { EvalEvent, Progress } from '../../train/loop.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import { badInput } from '../../util/fault.ts'
 import { diskFault, makeFolders, writeWhole } from '../../util/files.node.ts'
+import type { Resources } from '../../util/resources.ts'
 import { readSealed, sealedFile } from '../../util/sealed.node.ts'
 import type { Iteration } from '../trainer/checkpoints.ts'
-import { oddWarnings } from '../trainer/dataWarnings.ts'
+import { countWarnings } from '../trainer/dataWarnings.ts'
 import type { Policy } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
 import { logpSums } from '../trainer/reference.ts'
 import { completeRows, openCompletions, type RowCompletion } from './completions.ts'
-import type { Helpers } from './helperModels.ts'
+import type { HelperModels } from './helperModels.ts'
 import type { EqualRule, List } from './lists.ts'
-import { type Comparison, compare, openComparison } from './makeLists.ts'
+import { type ListSources, makeLists, openLists } from './makeLists.ts'
 import { measuresOf } from './metrics.ts'
-import type { PlayRows } from './rows.ts'
+import type { SelfPlayRows } from './rows.ts'
 import { evaluateLists, stepsOf, type TrainingSettings, trainIteration, valueAt } from './training.ts'
 
-export type PlaySettings = TrainingSettings & {
+export type SelfPlaySettings = TrainingSettings & {
   beta: readonly number[]
   mixIterations: boolean
   onEqual: EqualRule
@@ -42,39 +43,44 @@ export type PlaySettings = TrainingSettings & {
   exactMatch: boolean
 }
 
-export type Play = {
-  settings: PlaySettings
+export type SelfPlayContext = {
+  settings: SelfPlaySettings
   run: Run
   policy: Policy
   signal: AbortSignal
   tokenization: Tokenization
-  rows: PlayRows
-  held?: PlayRows
-  helpers: Helpers
+  rows: SelfPlayRows
+  evalRows?: SelfPlayRows
+  helpers: HelperModels
   /** The objective of an iteration, counted from 1. */
   loss(iteration: number): LossFunction
   /** Closes a file when the run ends. */
-  own<T extends { close(): Promise<void> }>(opened: T): T
+  own: Resources['own']
 }
 
 /** Without held-out rows so many of those trained on are measured. */
 const measuredRows = 256
 
-export const measuredOf = ({ rows, held }: Play): PlayRows =>
-  held ?? { ...rows, length: Math.min(rows.length, measuredRows) }
+export const measuredOf = ({ rows, evalRows }: SelfPlayContext): SelfPlayRows =>
+  evalRows ?? { ...rows, length: Math.min(rows.length, measuredRows) }
 
-const pathOf = ({ run }: Play, iteration: number, name: string) => join(run.dir, 'iterations', String(iteration), name)
+const pathOf = ({ run }: SelfPlayContext, iteration: number, name: string) =>
+  join(run.dir, 'iterations', String(iteration), name)
 
 const interrupted = Symbol('interrupted')
 type Phase<T> = AsyncGenerator<TrainEvent, T | typeof interrupted>
 
 /** Own answers of an iteration; its model must be there unless they are complete. */
-const openOwn = async (play: Play, rows: PlayRows, iteration: number): Promise<LineFile<RowCompletion>> =>
+const openOwn = async (
+  play: SelfPlayContext,
+  rows: SelfPlayRows,
+  iteration: number,
+): Promise<LineFile<RowCompletion>> =>
   play.own(
     await openCompletions(pathOf(play, iteration, `${rows.name}-answers.jsonl`), rows, play.settings.maxNewTokens),
   )
 
-async function* answerPhase(play: Play, rows: PlayRows, iteration: number): Phase<void> {
+async function* answerPhase(play: SelfPlayContext, rows: SelfPlayRows, iteration: number): Phase<void> {
   const { settings, policy, tokenization, signal } = play
   const seed = samplingSeed('selfPlay', settings.seed, iteration, rows.name === 'train' ? 1 : 2)
   const file = await openOwn(play, rows, iteration)
@@ -82,32 +88,32 @@ async function* answerPhase(play: Play, rows: PlayRows, iteration: number): Phas
   if (file.length < rows.length) return interrupted
 }
 
-const comparisonOf = async (play: Play, rows: PlayRows, number: number): Promise<Comparison> => {
-  const { settings, helpers, tokenization, held } = play
+const comparisonOf = async (play: SelfPlayContext, rows: SelfPlayRows, number: number): Promise<ListSources> => {
+  const { settings, helpers, tokenization, evalRows } = play
   const mixed = settings.mixIterations && rows.name === 'train' && number > 1
   const sources = mixed ? [number, number - 1] : [number]
   return {
     ...{ tokenization, rows, helpers: helpers.list, onEqual: settings.onEqual, byRole: settings.triplet !== undefined },
     own: await Promise.all(sources.map(async (from) => ({ from, answers: await openOwn(play, rows, from) }))),
     first: settings.historic && number > 1 ? await openOwn(play, rows, 1) : undefined,
-    measured: rows.name === 'held' ? rows.length : held ? 0 : measuredOf(play).length,
+    measured: rows.name === 'held' ? rows.length : evalRows ? 0 : measuredOf(play).length,
   }
 }
 
-const openListsOf = async (play: Play, rows: PlayRows, number: number) => {
+const openListsOf = async (play: SelfPlayContext, rows: SelfPlayRows, number: number) => {
   const comparison = await comparisonOf(play, rows, number)
-  const file = play.own(await openComparison(pathOf(play, number, `${rows.name}-lists.jsonl`), comparison))
+  const file = play.own(await openLists(pathOf(play, number, `${rows.name}-lists.jsonl`), comparison))
   return { comparison, file, total: rows.length * comparison.own.length }
 }
 
-async function* listPhase(play: Play, rows: PlayRows, number: number): Phase<void> {
+async function* listPhase(play: SelfPlayContext, rows: SelfPlayRows, number: number): Phase<void> {
   const { comparison, file, total } = await openListsOf(play, rows, number)
-  yield* compare(play.policy.model, comparison, file, play.signal)
+  yield* makeLists(play.policy.model, comparison, file, play.signal)
   if (file.length < total) return interrupted
 }
 
 /** Greedy answers to the rows that are measured, and which part of them is what the data says. */
-async function* matchPhase(play: Play, iteration: number): Phase<Record<string, number>> {
+async function* matchPhase(play: SelfPlayContext, iteration: number): Phase<Record<string, number>> {
   const { settings, policy, tokenization, signal } = play
   if (!settings.exactMatch) return {}
   const rows = measuredOf(play)
@@ -126,19 +132,19 @@ async function* matchPhase(play: Play, iteration: number): Phase<Record<string, 
   return { eval_exact_match: right / rows.length }
 }
 
-const resultPath = (play: Play, iteration: number) => pathOf(play, iteration, 'evaluation.json')
+const resultPath = (play: SelfPlayContext, iteration: number) => pathOf(play, iteration, 'evaluation.json')
 
 const resultSchema = z.record(z.string(), z.number())
 
 /** Undefined where it is to be made, which also a damaged one is. */
-const knownResult = async (play: Play, iteration: number): Promise<Record<string, number> | undefined> =>
+const knownResult = async (play: SelfPlayContext, iteration: number): Promise<Record<string, number> | undefined> =>
   resultSchema.safeParse(await readSealed(resultPath(play, iteration))).data
 
 /**
  * What the model says of an iteration's measured lists. Iteration 0 is the model before training, on the lists of the
  * first: there its log-probs are those of the snapshot.
  */
-async function* evaluationPhase(play: Play, iteration: number, step: number): Phase<EvalEvent> {
+async function* evaluationPhase(play: SelfPlayContext, iteration: number, step: number): Phase<EvalEvent> {
   const known = await knownResult(play, iteration)
   if (known) return evalEvent(known, iteration, step)
   const { settings, policy } = play
@@ -184,7 +190,7 @@ const survey = async (file: LineFile<List>, total: number): Promise<{ lines: num
     for (const what of dropped ? [dropped, ...odd] : odd) counts.set(what, (counts.get(what) ?? 0) + 1)
     if (!dropped) lines.push(i)
   }
-  return { lines, warnings: oddWarnings(counts, oddities) }
+  return { lines, warnings: countWarnings(counts, oddities) }
 }
 
 const oddities: Record<string, string> = {
@@ -196,8 +202,8 @@ const oddities: Record<string, string> = {
 }
 
 /** Answers and lists of an iteration, and for the first the measures before any training. */
-async function* preparation(play: Play, number: number, step: number): Phase<void> {
-  const sets = play.held ? [play.rows, play.held] : [play.rows]
+async function* preparation(play: SelfPlayContext, number: number, step: number): Phase<void> {
+  const sets = play.evalRows ? [play.rows, play.evalRows] : [play.rows]
   if (number === 1 && !(yield* play.helpers.prepare(sets, play.signal))) return interrupted
   for (const rows of sets) {
     for (const phase of [answerPhase, listPhase])
@@ -209,14 +215,14 @@ async function* preparation(play: Play, number: number, step: number): Phase<voi
   yield before
 }
 
-export type Played = { progress: Progress; stopped?: 'interrupted' | 'converged'; evaluation?: EvalEvent }
+export type IterationResult = { progress: Progress; stopped?: 'interrupted' | 'converged'; evaluation?: EvalEvent }
 
 /** @param progress of the iteration: its own steps. @returns it, and why the run ends here, if it does */
-export async function* playIteration(
-  play: Play,
+export async function* runIteration(
+  play: SelfPlayContext,
   iteration: Iteration,
   progress: Progress,
-): AsyncGenerator<TrainEvent, Played> {
+): AsyncGenerator<TrainEvent, IterationResult> {
   const { policy, settings, rows, signal } = play
   const { number, start } = iteration
   const fresh = progress.step === 0
@@ -249,7 +255,7 @@ const lostLines = (file: string) =>
   badInput('bad-run', 'has lost lines, or some are not what was written; begin a new run', { file })
 
 /** Steps of the iterations after this one, at most. */
-export const laterSteps = (settings: PlaySettings, number: number, rows: number): number => {
+export const laterSteps = (settings: SelfPlaySettings, number: number, rows: number): number => {
   let steps = 0
   for (let n = number + 1; n <= settings.iterations; n++)
     steps += stepsOf(settings, settings.mixIterations && n > 1 ? 2 * rows : rows)
@@ -257,7 +263,7 @@ export const laterSteps = (settings: PlaySettings, number: number, rows: number)
 }
 
 /** One answer of the iteration, to be looked at. */
-async function* sampled(play: Play, number: number, step: number): AsyncGenerator<TrainEvent> {
+async function* sampled(play: SelfPlayContext, number: number, step: number): AsyncGenerator<TrainEvent> {
   const file = await openOwn(play, play.rows, number)
   const { prompt } = await play.rows.row(0)
   const { text } = await file.read(0)

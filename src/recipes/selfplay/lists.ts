@@ -58,5 +58,5 @@ export const isList = (ranks: readonly number[]) => ranks.filter((rank) => rank 
 export const rankedOf = ({ prompt, replies, ranks, refs }: List): { example: RankedExample; refs: number[] } => {
   const kept = ranks.flatMap((rank, k) => (rank > 0 ? [k] : []))
   const pick = <T>(values: readonly T[]) => kept.map((k) => values[k])
-  return { example: { prompt, replies: pick(replies), ranks: pick(ranks), truncated: false }, refs: pick(refs) }
+  return { example: { prompt, responses: pick(replies), ranks: pick(ranks), truncated: false }, refs: pick(refs) }
 }

@@ -13,20 +13,20 @@ import { runFailure } from '../../util/fault.ts'
 import { logpSums } from '../trainer/reference.ts'
 import type { RowCompletion } from './completions.ts'
 import { type Candidate, type EqualRule, isList, type List, listSchema, ranksOf, tripletRanks } from './lists.ts'
-import { type Given, givenReplies, keyOf, type PlayRows } from './rows.ts'
+import { type GivenCompletion, givenCompletions, keyOf, type SelfPlayRows } from './rows.ts'
 
-export type Helper = {
+export type HelperModel = {
   rank: number
   /** Its answer to a row, or why there is none. */
-  given(rows: PlayRows, i: number, row: Completion): Promise<Given | string>
+  given(rows: SelfPlayRows, i: number, row: Completion): Promise<GivenCompletion | string>
   /** Throws a Fault where it cannot read the row's prompt. */
   requirePrompt?(row: Completion): void
 }
 
-export type Comparison = {
+export type ListSources = {
   tokenization: Tokenization
-  rows: PlayRows
-  helpers: readonly Helper[]
+  rows: SelfPlayRows
+  helpers: readonly HelperModel[]
   /** Own answers of this iteration and, where two are mixed, of the one before: newest first. */
   own: readonly { from: number; answers: LineFile<RowCompletion> }[]
   /** Answers of the very first model, where they are part of the lists. */
@@ -41,13 +41,13 @@ export type Comparison = {
 /** Lists that share passes and a write. */
 const group = 32
 
-export const openComparison = (path: string, { rows, own }: Comparison): Promise<LineFile<List>> =>
+export const openLists = (path: string, { rows, own }: ListSources): Promise<LineFile<List>> =>
   openLines(path, { schema: listSchema, total: rows.length * own.length, group })
 
 /** Makes the lists that the file lacks, by the model as it is now. After an abort it ends at a group's end. */
-export async function* compare(
+export async function* makeLists(
   model: Model,
-  comparison: Comparison,
+  comparison: ListSources,
   file: LineFile<List>,
   signal: AbortSignal,
 ): AsyncGenerator<ProgressEvent> {
@@ -63,7 +63,7 @@ export async function* compare(
 
 const withReferences = async (
   model: Model,
-  { byRole, measured }: Comparison,
+  { byRole, measured }: ListSources,
   lists: readonly List[],
   start: number,
 ) => {
@@ -82,19 +82,19 @@ const withReferences = async (
   return lists.map((list) => ({ ...list, refs: refs.get(list) ?? [] }))
 }
 
-const listAt = async (comparison: Comparison, i: number): Promise<List> => {
+const listAt = async (comparison: ListSources, i: number): Promise<List> => {
   const { rows, helpers, own, first, tokenization } = comparison
   const row = i % rows.length
   const { from, answers } = own[Math.floor(i / rows.length)]
   const none: List = { row, from, odd: [], prompt: [], roles: [], replies: [], ranks: [], refs: [] }
   const completion = await rows.row(row)
-  const given: Given[] = [{ answer: completion.completion }]
+  const given: GivenCompletion[] = [{ answer: completion.completion }]
   for (const helper of helpers) {
     const answer = await helper.given(rows, row, completion)
     if (typeof answer === 'string') return { ...none, dropped: answer }
     given.push(answer)
   }
-  const made = givenReplies(tokenization, completion, given)
+  const made = givenCompletions(tokenization, completion, given)
   if (typeof made === 'string') return { ...none, dropped: made }
   const mine = await answers.read(row)
   // The first model's answer is its own in the first iteration
@@ -114,7 +114,7 @@ const listAt = async (comparison: Comparison, i: number): Promise<List> => {
   return { ...none, ...listOf(comparison, candidates), prompt: made.prompt, odd: made.odd }
 }
 
-const listOf = ({ byRole, onEqual }: Comparison, candidates: readonly Candidate[]) => {
+const listOf = ({ byRole, onEqual }: ListSources, candidates: readonly Candidate[]) => {
   const ranks = (byRole ? tripletRanks : ranksOf)(candidates, onEqual)
   const isOne = byRole && ranks[1] === 0
   return {

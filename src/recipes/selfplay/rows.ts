@@ -3,26 +3,16 @@
  * Peculiar: an answer ends at its first end token, whoever gave it, so that a template's line break after the turn, which
  * no model samples, tells nobody apart; and texts of others are tokenised by this model's tokenizer.
  */
-import { type Encoder, encodePrompt, type Limits, rankedExample } from '../../data/examples.ts'
+import { encodePrompt, rankedExample } from '../../data/examples.ts'
 import type { Completion, Text } from '../../data/rows.ts'
 import type { RowSource } from '../../data/source.ts'
-import type { Tokenizer } from '../../text/tokenizer.ts'
+import type { Tokenization } from '../../generate/tokenization.node.ts'
 
-export type Tokenization = {
-  encoder: Encoder
-  /** Undefined where rows are ids. */
-  tokenizer?: Tokenizer
-  limits: Limits
-  /** Token ids of the model. */
-  vocabulary: number
-  eosIds: ReadonlySet<number>
-}
-
-/** Rows to train on, or those held out. */
-export type PlayRows = RowSource<Completion> & { name: 'train' | 'held' }
+/** Rows to train on, or those evalRows out. */
+export type SelfPlayRows = RowSource<Completion> & { name: 'train' | 'held' }
 
 /** A given answer; `cut` where its writer was stopped by a limit. */
-export type Given = { answer: Text; cut?: boolean }
+export type GivenCompletion = { answer: Text; cut?: boolean }
 
 /** The last tokens of the prompt, or why it cannot be answered. */
 export const promptOf = (
@@ -35,14 +25,14 @@ export const promptOf = (
   return kept.length < limits.maxLength ? kept : 'prompt-too-long'
 }
 
-export type GivenReplies = { prompt: number[]; replies: number[][]; odd: string[] }
+export type GivenCompletions = { prompt: number[]; replies: number[][]; odd: string[] }
 
 /** Answers as token ids within the limits, or why there is nothing to compare. */
-export const givenReplies = (
+export const givenCompletions = (
   tokenization: Tokenization,
   row: Completion,
-  given: readonly Given[],
-): GivenReplies | string => {
+  given: readonly GivenCompletion[],
+): GivenCompletions | string => {
   const { encoder, limits, eosIds } = tokenization
   const promptIds = promptOf(tokenization, row)
   if (typeof promptIds === 'string') return promptIds
@@ -55,7 +45,7 @@ export const givenReplies = (
   )
   if (typeof example === 'string') return example
   if (example.truncated) odd.add('truncated')
-  const replies = example.replies.map((ids, k) => ended(ids, eosIds, given[k].cut ?? false))
+  const replies = example.responses.map((ids, k) => ended(ids, eosIds, given[k].cut ?? false))
   return replies.some(({ length }) => length === 0)
     ? 'no-reply-left'
     : { prompt: example.prompt, replies, odd: [...odd] }

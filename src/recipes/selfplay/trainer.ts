@@ -13,8 +13,8 @@ import { beginning, type Progress } from '../../train/loop.ts'
 import { restoreState } from '../../train/state.ts'
 import { exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
-import { requireRoom, resumed } from '../trainer/checkpoints.ts'
-import { openData, partsOf } from '../trainer/dataset.ts'
+import { requireRoom, resumeTraining } from '../trainer/checkpoints.ts'
+import { openDataset, splitRows } from '../trainer/dataset.ts'
 import { unreadWarnings } from '../trainer/dataWarnings.ts'
 import { rankedObjective } from '../trainer/losses.ts'
 import { openPolicy, type PolicySettings, planFor } from '../trainer/policy.ts'
@@ -22,13 +22,13 @@ import { type Body, recipe } from '../trainer/recipe.ts'
 import { asftSchema, spinSchema } from '../trainer/schema.ts'
 import { surveyed } from '../trainer/survey.ts'
 import { requireKnownIds } from '../trainer/tokenIds.ts'
-import { finish, startEvent } from '../trainer/trainer.ts'
-import { type HelperSettings, helperColumns, openHelpers } from './helperModels.ts'
-import { laterSteps, type Play, type PlaySettings, playIteration } from './iteration.ts'
-import { type Given, type GivenReplies, givenReplies, type PlayRows } from './rows.ts'
+import { finishRun, startEvent } from '../trainer/trainer.ts'
+import { type HelperSettings, helperColumns, openHelperModels } from './helperModels.ts'
+import { laterSteps, runIteration, type SelfPlayContext, type SelfPlaySettings } from './iteration.ts'
+import { type GivenCompletion, type GivenCompletions, givenCompletions, type SelfPlayRows } from './rows.ts'
 import { valueAt } from './training.ts'
 
-type Config = PlaySettings &
+type Config = SelfPlaySettings &
   HelperSettings &
   PolicySettings &
   Parameters<typeof resolveModel>[0] &
@@ -41,45 +41,45 @@ const selfPlay = async function* (
   // data
   const folders = await resolveModel(config)
   const columns = helperColumns(config.helper)
-  const data = own(await openData('answered', config, { beside: columns }))
-  const parts = partsOf(data, config)
-  const rows: PlayRows = { ...parts.train, name: 'train' }
-  const held: PlayRows | undefined = parts.held && { ...parts.held, name: 'held' }
-  if (config.stopMargin && !held)
+  const data = own(await openDataset('answered', config, { beside: columns }))
+  const parts = splitRows(data, config)
+  const rows: SelfPlayRows = { ...parts.train, name: 'train' }
+  const evalRows: SelfPlayRows | undefined = parts.evalRows && { ...parts.evalRows, name: 'held' }
+  if (config.stopMargin && !evalRows)
     throw badInput('bad-flag', 'needs rows that are not trained on: give --eval-data or --eval-split', {
       flag: '--stop-margin',
     })
   // model
   const policy = own(await openPolicy(config, folders))
   const tokenization = await openTokenization(folders, policy.pretrained, config)
-  const helpers = await openHelpers(config, { own, tokenization, runDir: run.dir })
-  const play: Play = {
-    ...{ settings: config, run, policy, signal, tokenization, rows, held, own },
+  const helpers = await openHelperModels(config, { own, tokenization, runDir: run.dir })
+  const play: SelfPlayContext = {
+    ...{ settings: config, run, policy, signal, tokenization, rows, evalRows, own },
     helpers,
     loss: (iteration) => objective(config, iteration),
   }
   // where it begins
-  const begin = await resumed(run, config.resume, policy)
+  const begin = await resumeTraining(run, config.resume, policy)
   yield* begin.warnings
-  const streams = { train: givenStream(play, rows), eval: held && givenStream(play, held) }
+  const streams = { train: givenStream(play, rows), eval: evalRows && givenStream(play, evalRows) }
   yield* surveyed([streams.train, streams.eval], signal)
   const { examples: first } = await streams.train.take(0, 8 * config.batchSize)
   const total = laterSteps(config, 0, rows.length)
   await requireRoom(run, policy, config, total - begin.progress.step, false)
   if (!begin.state) policy.plan = planFor(policy, config.memory, sizesOf(config, first))
-  const files = [...data.rows.files, ...(data.held?.files ?? [])]
-  const dropped = { train: data.rows.dropped, eval: data.held?.dropped ?? {} }
+  const files = [...data.rows.files, ...(data.evalRows?.files ?? [])]
+  const dropped = { train: data.rows.dropped, eval: data.evalRows?.dropped ?? {} }
   const started = { ...streams, dropped, files }
   const models = { ...policy, files: [...policy.files, ...helpers.files] }
   yield await startEvent({ policy: models, examples: started }, begin.progress.step, total)
-  if (!begin.state) yield* unreadWarnings([data.rows, data.held])
+  if (!begin.state) yield* unreadWarnings([data.rows, data.evalRows])
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)
   // iterations
   let iteration = begin.iteration ?? { number: 1, start: 0 }
   let progress: Progress = begin.state ? { ...begin.progress, step: begin.progress.step - iteration.start } : beginning
   let stopped: EndEvent['stopped'] = 'done'
   for (;;) {
-    const played = yield* playIteration(play, iteration, progress)
+    const played = yield* runIteration(play, iteration, progress)
     progress = played.progress
     const { evaluation } = played
     const vanished =
@@ -90,16 +90,16 @@ const selfPlay = async function* (
     progress = { ...beginning, num_tokens: progress.num_tokens }
   }
   const whole = { ...progress, step: iteration.start + progress.step }
-  yield await finish({ policy, settings: config, run }, { progress: whole, stopped })
+  yield await finishRun({ policy, settings: config, run }, { progress: whole, stopped })
 }
 
 /** Rows with the answers that are given, to be looked at before anything is made. */
-const givenStream = ({ tokenization, helpers }: Play, rows: PlayRows) =>
-  exampleStream<Completion, GivenReplies>({
+const givenStream = ({ tokenization, helpers }: SelfPlayContext, rows: SelfPlayRows) =>
+  exampleStream<Completion, GivenCompletions>({
     ...{ length: rows.length, row: rows.row, where: rows.where, epochs: 1, order: (position) => position },
     example: (row) => {
       const given = [{ answer: row.completion }, ...Object.values(row.beside ?? {}).map(asGiven)]
-      const made = givenReplies(tokenization, row, given)
+      const made = givenCompletions(tokenization, row, given)
       const ids = typeof made === 'string' ? [] : [made.prompt, ...made.replies]
       requireKnownIds(row, ids, tokenization)
       for (const helper of helpers.list) helper.requirePrompt?.(row)
@@ -109,10 +109,10 @@ const givenStream = ({ tokenization, helpers }: Play, rows: PlayRows) =>
     keeps: 0,
   })
 
-const asGiven = (answer: Text): Given => ({ answer })
+const asGiven = (answer: Text): GivenCompletion => ({ answer })
 
 /** Of the largest micro-batch: own answers are as long as they may get. */
-const sizesOf = (config: Config, first: readonly GivenReplies[]) => {
+const sizesOf = (config: Config, first: readonly GivenCompletions[]) => {
   const B = config.batchSize
   const K = 2 + config.helper.length + Number(config.historic)
   const T = Math.max(

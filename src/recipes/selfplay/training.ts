@@ -14,13 +14,13 @@ import type { MicroBatch } from '../../train/micro.ts'
 import { evaluate } from '../../train/step.ts'
 import { type Iteration, saveCheckpoint } from '../trainer/checkpoints.ts'
 import { chunks, rankedBatches, rankedTokens } from '../trainer/collate.ts'
-import { inMicros, tokensAtOnce } from '../trainer/microBatches.ts'
+import { microBatches, microBatchTokens } from '../trainer/microBatches.ts'
 import type { Policy } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
-import type { SessionSettings } from '../trainer/trainer.ts'
+import type { TrainerSettings } from '../trainer/trainer.ts'
 import { type List, rankedOf } from './lists.ts'
 
-export type TrainingSettings = Omit<SessionSettings, 'learningRate' | 'bestMetric' | 'evalEvery' | 'patience'> & {
+export type TrainingSettings = Omit<TrainerSettings, 'learningRate' | 'bestMetric' | 'evalEvery' | 'patience'> & {
   iterations: number
   learningRate: readonly number[]
 }
@@ -52,7 +52,7 @@ export const stepsOf = (settings: TrainingSettings, lists: number): number =>
   )
 
 const batches = (lists: readonly List[], size: number, reference: boolean, atOnce: number): MicroBatch[] => {
-  const ranked = inMicros(lists.map(rankedOf), size, ({ example }) => rankedTokens(example), atOnce)
+  const ranked = microBatches(lists.map(rankedOf), size, ({ example }) => rankedTokens(example), atOnce)
   const refs = reference ? ranked.map((micro) => micro.map(({ refs }) => refs)) : undefined
   return rankedBatches(
     ranked.map((micro) => micro.map(({ example }) => example)),
@@ -81,7 +81,7 @@ export async function* trainIteration(
     const taken: List[] = []
     for (let at = position; at < until; at++) taken.push(await file.read(lines[order(at)]))
     return {
-      batches: batches(taken, settings.batchSize, reference, tokensAtOnce(policy, loss)),
+      batches: batches(taken, settings.batchSize, reference, microBatchTokens(policy, loss)),
       rows: taken.map(({ row }) => row),
       position: until,
       tokens: taken.reduce((n, list) => n + tokensOf(list), 0),

@@ -32,19 +32,19 @@ const savedSchema = z.object({
     .optional(),
 })
 /** The rollout under way, counted from 1; how many updates it has seen; the order's position after its prompts. */
-export type RolloutMark = NonNullable<z.infer<typeof savedSchema>['rollout']>
+export type RolloutState = NonNullable<z.infer<typeof savedSchema>['rollout']>
 export type Iteration = NonNullable<z.infer<typeof savedSchema>['iteration']>
 
-export type Begin = {
+export type TrainingStart = {
   state?: State
   progress: Progress
   iteration?: Iteration
-  rollout?: RolloutMark
+  rollout?: RolloutState
   warnings: WarningEvent[]
 }
 
 /** Where training begins: the newest sound checkpoint of a run that is resumed, or nothing; its plan is taken over. */
-export const resumed = async (run: Run, asked: boolean, policy: Policy): Promise<Begin> => {
+export const resumeTraining = async (run: Run, asked: boolean, policy: Policy): Promise<TrainingStart> => {
   const message = 'there was nothing to go on with: this run begins at its first step'
   if (!run.resumed)
     return { progress: beginning, warnings: asked ? [{ event: 'warning', code: 'nothing-to-resume', message }] : [] }
@@ -71,15 +71,15 @@ const savedOf = ({ json, step, path }: State): z.infer<typeof savedSchema> => {
   )
 }
 
-export type Kept = { saveEvery: number; keep: number; saveDtype: 'float32' | 'bfloat16' | 'float16' }
+export type CheckpointSettings = { saveEvery: number; keep: number; saveDtype: 'float32' | 'bfloat16' | 'float16' }
 
 /** @returns the checkpoint's folder */
 export const saveCheckpoint = async (
   run: Run,
   policy: Policy,
-  { keep }: Kept,
+  { keep }: CheckpointSettings,
   progress: Progress,
-  more: { iteration?: Iteration; rollout?: RolloutMark } = {},
+  more: { iteration?: Iteration; rollout?: RolloutState } = {},
 ): Promise<string> => {
   const log = await run.sync()
   const plan = policy.plan === 'low' ? 'low' : 'fast'
@@ -90,7 +90,13 @@ export const saveCheckpoint = async (
 }
 
 /** Throws a Fault 'disk' where the checkpoints of so many steps, at their most, and the result do not fit. */
-export const requireRoom = async (run: Run, policy: Policy, kept: Kept, steps: number, evaluates: boolean) => {
+export const requireRoom = async (
+  run: Run,
+  policy: Policy,
+  kept: CheckpointSettings,
+  steps: number,
+  evaluates: boolean,
+) => {
   const { adapter, arenas, counts } = policy
   const there = (await readdir(run.checkpoints).catch(() => [])).length
   // While one is written, the ones to keep are all there, and the best

@@ -15,7 +15,7 @@ export const floats = (values: ArrayLike<number>, shape: readonly number[] = [va
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
 
-/** Nothing comes before the first token of a reply without a prompt, so nothing predicts it. */
+/** Nothing comes before the first token of a response without a prompt, so nothing predicts it. */
 const unpredicted = (prompt: { length: number }) => Number(prompt.length === 0)
 
 /** In order: reference passes queue behind each other anyway. */
@@ -57,7 +57,7 @@ export const bestFirst = (example: RankedExample): RankedExample => {
   const turned = order[0] !== 0
   return {
     ...example,
-    replies: order.map((k) => example.replies[k]),
+    responses: order.map((k) => example.responses[k]),
     ranks: order.map((k) => example.ranks[k]),
     prob: turned && prob !== undefined ? 1 - prob : prob,
     margin: turned && margin !== undefined ? -margin : margin,
@@ -65,16 +65,16 @@ export const bestFirst = (example: RankedExample): RankedExample => {
   }
 }
 
-export const rankedTree = ({ prompt, replies }: RankedExample): Tree => ({ trunk: prompt, branches: replies })
+export const rankedTree = ({ prompt, responses }: RankedExample): Tree => ({ trunk: prompt, branches: responses })
 
 /** That go through the model: the prompt once. */
-export const rankedTokens = ({ prompt, replies }: Pick<RankedExample, 'prompt' | 'replies'>): number =>
-  prompt.length + sum(replies.map(({ length }) => length))
+export const rankedTokens = ({ prompt, responses }: Pick<RankedExample, 'prompt' | 'responses'>): number =>
+  prompt.length + sum(responses.map(({ length }) => length))
 
-/** LD-DPO (arXiv 2409.06411): tokens beyond the shorter reply's length count `ldAlpha`. */
-export const lengthWeights = ({ replies }: RankedExample, ldAlpha: number): number[][] => {
-  const shared = Math.min(...replies.map((reply) => reply.length))
-  return replies.map((reply) => reply.map((_, t) => (t < shared ? 1 : ldAlpha)))
+/** LD-DPO (arXiv 2409.06411): tokens beyond the shorter response's length count `ldAlpha`. */
+export const lengthWeights = ({ responses }: RankedExample, ldAlpha: number): number[][] => {
+  const shared = Math.min(...responses.map((response) => response.length))
+  return responses.map((response) => response.map((_, t) => (t < shared ? 1 : ldAlpha)))
 }
 
 export type RankedOptions = {
@@ -82,7 +82,7 @@ export type RankedOptions = {
   prompts: boolean
 }
 
-/** @param refs per micro-batch and example, a sum for each reply; undefined without a reference */
+/** @param refs per micro-batch and example, a sum for each response; undefined without a reference */
 export const rankedBatches = (
   micros: readonly RankedExample[][],
   refs: readonly number[][][] | undefined,
@@ -92,7 +92,7 @@ export const rankedBatches = (
   return micros.map((examples, i) => rankedBatch(examples, refs?.[i], options, window))
 }
 
-const predicted = ({ prompt, replies }: RankedExample, k: number) => replies[k].length - unpredicted(prompt)
+const predicted = ({ prompt, responses }: RankedExample, k: number) => responses[k].length - unpredicted(prompt)
 
 const windowOf = (micros: readonly RankedExample[][], { prompts }: RankedOptions) => {
   const tokens = (example: RankedExample) =>
@@ -106,11 +106,11 @@ const rankedBatch = (
   options: RankedOptions,
   window: Record<string, BatchArray>,
 ): MicroBatch => {
-  const K = Math.max(...examples.map(({ replies }) => replies.length))
+  const K = Math.max(...examples.map(({ responses }) => responses.length))
   const grid = (value: (example: RankedExample, k: number, b: number) => number): BatchArray =>
     floats(
       examples.flatMap((example, b) =>
-        Array.from({ length: K }, (_, k) => (k < example.replies.length ? value(example, k, b) : 0)),
+        Array.from({ length: K }, (_, k) => (k < example.responses.length ? value(example, k, b) : 0)),
       ),
       [examples.length, K],
     )
@@ -132,7 +132,7 @@ const rankedBatch = (
   return { packs: packed, arrays, weight: examples.length }
 }
 
-/** A weight for each target, in the order of the targets: a reply's tokens come in their order. */
+/** A weight for each target, in the order of the targets: a response's tokens come in their order. */
 const targetWeights = (
   examples: readonly RankedExample[],
   ldAlpha: number,
@@ -152,13 +152,13 @@ const targetWeights = (
 
 // KTO
 
-/** Each prompt with its own reply and, for the estimate of the KL, with another's. */
+/** Each prompt with its own response and, for the estimate of the KL, with another's. */
 export const unpairedTree = (own: UnpairedExample, other: UnpairedExample | undefined, maxLength: number): Tree => ({
   trunk: own.prompt,
   branches: [own.completion, ...(other ? [other.completion.slice(0, maxLength - own.prompt.length)] : [])],
 })
 
-/** As TRL rotates inside a batch: each takes the reply of the one before it. */
+/** As TRL rotates inside a batch: each takes the response of the one before it. */
 export const unpairedTrees = (examples: readonly UnpairedExample[], rotated: boolean, maxLength: number): Tree[] =>
   examples.map((own, i) => unpairedTree(own, rotated ? examples.at(i - 1) : undefined, maxLength))
 

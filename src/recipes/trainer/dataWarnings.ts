@@ -8,28 +8,31 @@ import { quoted } from '../../util/quote.ts'
 
 const meaning: Record<string, string> = {
   'prompt-not-prefix':
-    "rows whose prompt is no prefix of prompt and reply once tokenised; the reply was taken after the prompt's length",
-  'no-reply-left': 'rows dropped: the length limits left no reply',
+    "rows whose prompt is no prefix of prompt and response once tokenised; the response was taken after the prompt's length",
+  'no-reply-left': 'rows dropped: the length limits left no response',
   'no-target-left': 'rows dropped: the length limit left nothing to predict',
   'equal-replies':
-    'rows with replies that are ranked apart and are the same tokens, so that nothing can be learnt from them',
+    'rows with responses that are ranked apart and are the same tokens, so that nothing can be learnt from them',
   truncated: 'rows cut to the length limits',
-  tie: 'rows dropped: two replies of equal rank say nothing to a loss on pairs',
-  contradiction: 'rows dropped: a reply is rated above one that it is ranked below (--margins ratings)',
+  tie: 'rows dropped: two responses of equal rank say nothing to a loss on pairs',
+  contradiction: 'rows dropped: a response is rated above one that it is ranked below (--margins ratings)',
   empty: 'rows dropped: too short to predict anything',
 }
 
 /** @param own words of a method, which come first */
-export const oddWarnings = (counts: Iterable<[string, number]>, own: Record<string, string> = {}): WarningEvent[] =>
+export const countWarnings = (counts: Iterable<[string, number]>, own: Record<string, string> = {}): WarningEvent[] =>
   Array.from(counts, ([code, count]) => {
     const message = own[code] ?? meaning[code] ?? code
     return { event: 'warning', code, message, count }
   })
 
 /** What the survey of a stream found. */
-export const oddRows = (stream: Pick<ExampleStream<never>, 'found'>, own?: Record<string, string>): WarningEvent[] => {
+export const rowWarnings = (
+  stream: Pick<ExampleStream<never>, 'found'>,
+  own?: Record<string, string>,
+): WarningEvent[] => {
   const { odd, dropped } = stream.found()
-  return oddWarnings([...Object.entries(odd), ...Object.entries(dropped)], own)
+  return countWarnings([...Object.entries(odd), ...Object.entries(dropped)], own)
 }
 
 /** Columns that would change a result elsewhere and are not read, once each. */

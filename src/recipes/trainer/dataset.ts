@@ -1,4 +1,4 @@
-/** Rows of a run to streams of examples: those to train on and those held out. A recipe gives the rule that makes a row an example. */
+/** Rows of a run to streams of examples: those to train on and those evalRows out. A recipe gives the rule that makes a row an example. */
 
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Kinds } from '../../data/convert.ts'
@@ -15,7 +15,7 @@ import { unreadWarnings } from './dataWarnings.ts'
 import type { Policy } from './policy.ts'
 import { requireKnownIds, type Vocabulary } from './tokenIds.ts'
 
-export type DataSettings = {
+export type DatasetSettings = {
   data: string[]
   column: Record<string, string>
   maxSamples?: number
@@ -26,19 +26,19 @@ export type DataSettings = {
   evalSplit?: number
 }
 
-/** The rows of a run, open; `held` are for evaluation. */
-export type Data<K extends keyof Kinds> = {
+/** The rows of a run, open; `evalRows` are for evaluation. */
+export type Dataset<K extends keyof Kinds> = {
   rows: OpenedRows<Kinds[K]>
-  held?: OpenedRows<Kinds[K]>
+  evalRows?: OpenedRows<Kinds[K]>
   close(): Promise<void>
 }
 
 /** @param keep what rows keep beside their own columns */
-export const openData = async <K extends keyof Kinds>(
+export const openDataset = async <K extends keyof Kinds>(
   as: K,
-  settings: Pick<DataSettings, 'data' | 'column' | 'maxSamples' | 'evalData'>,
+  settings: Pick<DatasetSettings, 'data' | 'column' | 'maxSamples' | 'evalData'>,
   keep: Pick<ReaderOptions, 'beside' | 'record'> = {},
-): Promise<Data<K>> => {
+): Promise<Dataset<K>> => {
   const open = (files: string[]) =>
     openRows(files, {
       as,
@@ -49,8 +49,8 @@ export const openData = async <K extends keyof Kinds>(
     }) as Promise<OpenedRows<Kinds[K]>>
   const rows = await open(settings.data)
   try {
-    const held = settings.evalData && (await open(settings.evalData))
-    return { rows, held, close: async () => void (await Promise.all([rows.close(), held?.close()])) }
+    const evalRows = settings.evalData && (await open(settings.evalData))
+    return { rows, evalRows, close: async () => void (await Promise.all([rows.close(), evalRows?.close()])) }
   } catch (error) {
     await rows.close()
     throw error
@@ -60,7 +60,7 @@ export const openData = async <K extends keyof Kinds>(
 export type Examples<E extends object> = {
   train: ExampleStream<E>
   eval?: ExampleStream<E>
-  /** Records of the files that gave no row, by reason: of those to train on and of those held out. */
+  /** Records of the files that gave no row, by reason: of those to train on and of those evalRows out. */
   dropped: { train: Counts; eval: Counts }
   files: string[]
   /** What is told of the files once. */
@@ -82,11 +82,11 @@ export type ExampleRule<R, E> = {
 }
 
 /** Rows to train on and those to evaluate on, by number. The rows set aside are drawn once, by the seed. */
-export const partsOf = <K extends keyof Kinds>(
-  { rows, held }: Data<K>,
-  settings: Pick<DataSettings, 'evalSplit' | 'seed'>,
-): { train: RowSource<Kinds[K]>; held?: RowSource<Kinds[K]> } => {
-  const aside = held || !settings.evalSplit ? 0 : Math.max(1, Math.floor(rows.length * settings.evalSplit))
+export const splitRows = <K extends keyof Kinds>(
+  { rows, evalRows }: Dataset<K>,
+  settings: Pick<DatasetSettings, 'evalSplit' | 'seed'>,
+): { train: RowSource<Kinds[K]>; evalRows?: RowSource<Kinds[K]> } => {
+  const aside = evalRows || !settings.evalSplit ? 0 : Math.max(1, Math.floor(rows.length * settings.evalSplit))
   const kept = rows.length - aside
   if (kept < 1) throw badInput('empty-data', `leaves no row of ${rows.length} to train on`, { flag: '--eval-split' })
   const drawn = rowOrder(rows.length, { seed: settings.seed, shuffle: aside > 0 })
@@ -95,17 +95,17 @@ export const partsOf = <K extends keyof Kinds>(
     row: (i: number) => rows.row(drawn(from + i)),
     where: (i: number) => rows.where(drawn(from + i)),
   })
-  return { train: part(aside, kept), held: held ?? (aside ? part(0, aside) : undefined) }
+  return { train: part(aside, kept), evalRows: evalRows ?? (aside ? part(0, aside) : undefined) }
 }
 
 export const examplesOf = <K extends keyof Kinds, E extends object>(
-  data: Data<K>,
-  settings: DataSettings,
+  data: Dataset<K>,
+  settings: DatasetSettings,
   vocabulary: Vocabulary,
   { example, truncated, ids }: ExampleRule<Kinds[K], E>,
 ): Examples<E> => {
-  const { rows, held } = data
-  const parts = partsOf(data, settings)
+  const { rows, evalRows } = data
+  const parts = splitRows(data, settings)
   const { epochs } = settings
   const inOrder = (position: number) => position
   const rule = {
@@ -118,10 +118,10 @@ export const examplesOf = <K extends keyof Kinds, E extends object>(
   }
   return {
     train: exampleStream({ ...parts.train, order: rowOrder(parts.train.length, settings), epochs, ...rule }),
-    eval: parts.held && exampleStream({ ...parts.held, order: inOrder, epochs: 1, ...rule }),
-    dropped: { train: rows.dropped, eval: held?.dropped ?? {} },
-    files: [...rows.files, ...(held?.files ?? [])],
-    warnings: unreadWarnings([rows, held]),
+    eval: parts.evalRows && exampleStream({ ...parts.evalRows, order: inOrder, epochs: 1, ...rule }),
+    dropped: { train: rows.dropped, eval: evalRows?.dropped ?? {} },
+    files: [...rows.files, ...(evalRows?.files ?? [])],
+    warnings: unreadWarnings([rows, evalRows]),
     ids,
   }
 }

@@ -1,4 +1,4 @@
-/** Each method's objective, traced from what a batch holds: token statistics to reply sums to the loss. */
+/** Each method's objective, traced from what a batch holds: token statistics to response sums to the loss. */
 import { type KtoOptions, ktoLoss } from '../../objectives/kto.ts'
 import type { Objective } from '../../objectives/objective.ts'
 import { type LossSpec, type PreferenceOptions, preferenceLoss } from '../../objectives/preference.ts'
@@ -24,19 +24,19 @@ export const sftObjective = (lossType: SftLoss): LossFunction => ({
   },
 })
 
-/** Sums of a measure over the targets of each reply, [B, K], and of each prompt, [B]. */
-const replySums = (x: Tensor, sequence: Tensor, K: Dim) => {
+/** Sums of a measure over the targets of each response, [B, K], and of each prompt, [B]. */
+const responseSums = (x: Tensor, sequence: Tensor, K: Dim) => {
   const cells = mulDims('B', K)
   const all = x.scatterAdd(sequence, addDims(cells, 'B'))
-  return { replies: all.slice(0, 0, cells).reshape(['B', K]), prompts: all.slice(0, cells, addDims(cells, 'B')) }
+  return { responses: all.slice(0, 0, cells).reshape(['B', K]), prompts: all.slice(0, cells, addDims(cells, 'B')) }
 }
 
-/** What a custom loss gets: reply sums and what the batch knows of them. */
+/** What a custom loss gets: response sums and what the batch knows of them. */
 export type RankedInputs = {
-  /** [B, K] sums of log-probs under the policy and the reference; best reply first. */
+  /** [B, K] sums of log-probs under the policy and the reference; best response first. */
   logps: Tensor
   refLogps: Tensor | undefined
-  /** [B, K] tokens; ranks: 1 best, 0 no reply, -1 unranked. */
+  /** [B, K] tokens; ranks: 1 best, 0 no response, -1 unranked. */
   lengths: Tensor
   ranks: Tensor
 }
@@ -67,7 +67,7 @@ const withRankedMetrics = ({ loss, metrics }: Objective, inputs: RankedInputs, b
 const rankedObjectiveOf = (
   s: RankedSettings,
   inputs: RankedInputs,
-  sums: ReturnType<typeof replySums>,
+  sums: ReturnType<typeof responseSums>,
   { logps, logSquares, array }: LossInputs,
 ): Objective => {
   const { lengths } = inputs
@@ -85,7 +85,7 @@ const rankedObjectiveOf = (
     ...(s.prob && { prob: array('prob', ['B']) }),
     ...(s.prompts && { promptLogps: sums.prompts, promptLengths: array('promptLengths', ['B']) }),
     ...(s.options.wpo && {
-      wpo: replySums(logps.sub(logSquares), array('sequence', ['M'], 'i64'), K).replies.div(lengths.max(1)),
+      wpo: responseSums(logps.sub(logSquares), array('sequence', ['M'], 'i64'), K).responses.div(lengths.max(1)),
     }),
   }
   return preferenceLoss(s.losses, { ...s.options, reference: s.reference })({ ...inputs, ...optional, window })
@@ -100,17 +100,17 @@ export const rankedObjective = (s: RankedSettings): LossFunction => ({
     const K: Dim = s.lists ? 'K' : 2
     const sequence = array('sequence', ['M'], 'i64')
     const weighted = s.ldAlpha === undefined ? given.logps : given.logps.mul(array('weights', ['M']))
-    const sums = replySums(weighted, sequence, K)
+    const sums = responseSums(weighted, sequence, K)
     const inputs: RankedInputs = {
-      logps: sums.replies,
+      logps: sums.responses,
       refLogps: s.reference ? array('refLogps', ['B', K]) : undefined,
       lengths: array('lengths', ['B', K]),
       ranks: array('ranks', ['B', K]),
     }
     const { loss, metrics } = rankedObjectiveOf(s, inputs, sums, given)
-    const inReply = replySums(ones(entropy), sequence, K).replies
+    const inReply = responseSums(ones(entropy), sequence, K).responses
     const chosen = (x: Tensor) => x.slice(1, 0, 1).sum()
-    const logitSums = replySums(meanLogit, sequence, K).replies
+    const logitSums = responseSums(meanLogit, sequence, K).responses
     const rejected = (x: Tensor) => x.sum().sub(chosen(x))
     return {
       loss,
@@ -118,9 +118,9 @@ export const rankedObjective = (s: RankedSettings): LossFunction => ({
         ...metrics,
         'logits/chosen': chosen(logitSums).div(chosen(inReply)),
         'logits/rejected': rejected(logitSums).div(rejected(inReply)),
-        entropy: replySums(entropy, sequence, K).replies.sum().div(inReply.sum()),
-        // Of what is to be learnt: the chosen reply
-        mean_token_accuracy: chosen(replySums(correct, sequence, K).replies).div(chosen(inReply)),
+        entropy: responseSums(entropy, sequence, K).responses.sum().div(inReply.sum()),
+        // Of what is to be learnt: the chosen response
+        mean_token_accuracy: chosen(responseSums(correct, sequence, K).responses).div(chosen(inReply)),
       },
     }
   },
@@ -139,7 +139,7 @@ export const ktoObjective = (options: KtoOptions): LossFunction => ({
     const K = rotated ? 2 : 1
     const sequence = array('sequence', ['M'], 'i64')
     const column = (x: Tensor, k: number) => x.slice(1, k, k + 1).reshape(['B'])
-    const own = replySums(logps, sequence, K).replies
+    const own = responseSums(logps, sequence, K).responses
     const refs = array('refLogps', ['B', K])
     const labels = array('labels', ['B'])
     const kl = rotated ? { klLogps: column(own, 1).stopGradient(), refKlLogps: column(refs, 1) } : {}
@@ -151,7 +151,7 @@ export const ktoObjective = (options: KtoOptions): LossFunction => ({
       window: { rows: array('windowRows', []) },
     }
     const { loss, metrics } = ktoLoss(options)(batch)
-    const sums = (x: Tensor) => column(replySums(x, sequence, K).replies, 0)
+    const sums = (x: Tensor) => column(responseSums(x, sequence, K).responses, 0)
     const counts = sums(ones(logps))
     const logits = sums(meanLogit)
     const over = (side: Tensor) => logits.mul(side).sum().div(counts.mul(side).sum())

@@ -15,7 +15,7 @@ const fewestTokens = 512
 const moreForAllWeights = 4
 
 /** Tokens that are computed at once, about; all where the loss wants its rows together. */
-export const tokensAtOnce = (
+export const microBatchTokens = (
   { model, adapter }: Pick<Policy, 'model' | 'adapter'>,
   { together }: Pick<LossFunction, 'together'>,
 ): number => {
@@ -25,7 +25,7 @@ export const tokensAtOnce = (
 }
 
 /** Equal parts, as few as keep each within the limit; one example each where none do. */
-export const inParts = <E>(examples: readonly E[], tokens: (example: E) => number, limit: number): E[][] => {
+export const splitByTokens = <E>(examples: readonly E[], tokens: (example: E) => number, limit: number): E[][] => {
   const fits = (part: readonly E[]) => part.reduce((n, example) => n + tokens(example), 0) <= limit
   for (let size = examples.length; size > 1; size--) {
     if (examples.length % size !== 0) continue
@@ -36,9 +36,9 @@ export const inParts = <E>(examples: readonly E[], tokens: (example: E) => numbe
 }
 
 /** Micro-batches of so many examples, each in its parts. */
-export const inMicros = <E>(
+export const microBatches = <E>(
   examples: readonly E[],
   size: number,
   tokens: (example: E) => number,
   limit: number,
-): E[][] => chunks(examples, size).flatMap((micro) => inParts(micro, tokens, limit))
+): E[][] => chunks(examples, size).flatMap((micro) => splitByTokens(micro, tokens, limit))

@@ -11,8 +11,9 @@ import type { EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } f
 import { openRun, type Run } from '../../runs/run.node.ts'
 import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
 import type { LoopEvent } from '../../train/loop.ts'
+import { makeResources, type Resources } from '../../util/resources.ts'
 import type { CustomLoss } from './losses.ts'
-import { placesOf } from './settingsPaths.ts'
+import { settingsPaths } from './settingsPaths.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
 /** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
@@ -42,14 +43,12 @@ export type Recipe<S extends z.ZodObject = z.ZodObject> = {
   run(config: z.output<S>, extras?: Extras): AsyncIterable<TrainEvent>
 }
 
-type Closable = { close(): Promise<void> }
-
 export type Body<S extends z.ZodObject> = (
   config: z.output<S>,
   context: {
     signal: AbortSignal
     /** Closes what was opened when the run ends, however it ends; the last opened first. */
-    own<T extends Closable>(opened: T): T
+    own: Resources['own']
     /** The run's folder: checkpoints go to `run.checkpoints`. Call `run.sync()` before writing one. */
     run: Run
     loss?: CustomLoss
@@ -71,14 +70,11 @@ export const recipe = <S extends z.ZodObject>(
     const { output, resume, pushToHub, reportTo } = config as unknown as Stored
     if (!resume) refuseUnused(schema, config)
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
-    const places = await placesOf(config)
+    const places = await settingsPaths(config)
     const defaults = defaultsOf(schema)
     const run = await openRun(output, { method: name, config, resume, command, changeable, places, defaults })
-    const opened: Closable[] = [run]
-    const own = <T extends Closable>(thing: T): T => {
-      opened.push(thing)
-      return thing
-    }
+    const { own, close } = makeResources()
+    own(run)
     let board: Board | undefined
     try {
       for (const message of run.warnings) yield { event: 'warning', code: 'lock', message }
@@ -92,7 +88,7 @@ export const recipe = <S extends z.ZodObject>(
         else yield event
       }
     } finally {
-      for (const thing of opened.reverse()) await thing.close()
+      await close()
     }
   },
 })
@@ -115,7 +111,7 @@ const changeable = [
   'keepRollouts',
 ].concat(['memory', 'device', 'threads', 'saveDtype', 'pushToHub', 'reportTo'])
 
-/** Without measures that have no value in this step, such as those of rejected replies where a batch held none. */
+/** Without measures that have no value in this step, such as those of rejected responses where a batch evalRows none. */
 const finite = (event: TrainEvent): TrainEvent =>
   Object.fromEntries(Object.entries(event).filter(([, value]) => !Number.isNaN(value))) as TrainEvent
 

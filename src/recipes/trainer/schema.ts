@@ -169,10 +169,10 @@ export const preferenceSchema = z.object({
     beta,
     labelSmoothing: part().optional().describe('how likely a label is wrong (default: 0; exo_pair 0.001)'),
     simpoGamma: z.number().default(0.5).describe("simpo's target margin"),
-    cpoAlpha: weight().optional().describe("weight of the chosen reply's likelihood (default: cpo 1, simpo 0)"),
+    cpoAlpha: weight().optional().describe("weight of the chosen response's likelihood (default: cpo 1, simpo 0)"),
     alpha: z.number().default(0).describe("AlphaPO's shape of cpo's and simpo's rewards; 0 leaves them as they are"),
     orpoPrompt: flag().describe("orpo's likelihood covers the prompt too, as TRL's does"),
-    ldAlpha: part().optional().describe('weight of the tokens beyond the shorter reply (LD-DPO)'),
+    ldAlpha: part().optional().describe('weight of the tokens beyond the shorter response (LD-DPO)'),
     referenceFree: flag().describe("no reference: log-probs of the policy alone are compared, as in SLiC's hinge"),
     wpo: flag().describe('weigh each pair by how likely the policy is to say it (WPO)'),
     fDivergence: z
@@ -181,7 +181,10 @@ export const preferenceSchema = z.object({
       .describe('what ties the policy to the reference'),
     fAlpha: z.number().default(0.5).describe('order of the alpha divergence'),
     discopopTau: positive().default(0.05).describe("discopop's temperature"),
-    ties: z.enum(['marginal', 'breslow']).default('marginal').describe('how plackett-luce takes replies of equal rank'),
+    ties: z
+      .enum(['marginal', 'breslow'])
+      .default('marginal')
+      .describe('how plackett-luce takes responses of equal rank'),
   }),
   ...shared(withReference),
 })
@@ -190,8 +193,8 @@ export const ktoSchema = z.object({
   ...grouped('Method', {
     loss: z.enum(['kto', 'apo_zero_unpaired']).default('kto').describe('the objective'),
     beta,
-    desirableWeight: weight().default(1).describe('of good replies'),
-    undesirableWeight: weight().default(1).describe('of bad replies'),
+    desirableWeight: weight().default(1).describe('of good responses'),
+    undesirableWeight: weight().default(1).describe('of bad responses'),
   }),
   ...shared(withReference),
 })

@@ -30,7 +30,7 @@ const placeOf = async (value: string, key: string): Promise<string> => {
 }
 
 /** Hub ids, servers and columns stay as they are. */
-export const placesOf = async (config: Readonly<Record<string, unknown>>): Promise<Places> => {
+export const settingsPaths = async (config: Readonly<Record<string, unknown>>): Promise<Places> => {
   const places: Places = {}
   for (const key of named) {
     const value = config[key]

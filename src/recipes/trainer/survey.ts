@@ -29,7 +29,7 @@ export async function* surveyed(
 }
 
 /** Rows that are not used: those that gave no row, and those whose row gave no example. */
-export const notUsed = (dropped: Counts, stream: Pick<ExampleStream<never>, 'found'>): Counts => {
+export const droppedRows = (dropped: Counts, stream: Pick<ExampleStream<never>, 'found'>): Counts => {
   const all = { ...dropped }
   for (const [why, n] of Object.entries(stream.found().dropped)) all[why] = (all[why] ?? 0) + n
   return all

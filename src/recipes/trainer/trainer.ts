@@ -15,18 +15,18 @@ import { restoreState } from '../../train/state.ts'
 import { evaluate } from '../../train/step.ts'
 import type { Counts, ExampleStream } from '../../train/stream.ts'
 import { sha256Files } from '../../util/sha256.node.ts'
-import { requireRoom, resumed, saveCheckpoint } from './checkpoints.ts'
-import type { DataSettings, Examples } from './dataset.ts'
-import { oddRows } from './dataWarnings.ts'
-import { inMicros, tokensAtOnce } from './microBatches.ts'
+import { requireRoom, resumeTraining, saveCheckpoint } from './checkpoints.ts'
+import type { DatasetSettings, Examples } from './dataset.ts'
+import { rowWarnings } from './dataWarnings.ts'
+import { microBatches, microBatchTokens } from './microBatches.ts'
 import { type Policy, planFor } from './policy.ts'
 import type { TrainEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
 import { writeResult } from './result.ts'
-import { notUsed, surveyed } from './survey.ts'
+import { droppedRows, surveyed } from './survey.ts'
 
 /** The settings of a recipe that the loop and the data read. */
-export type SessionSettings = DataSettings & {
+export type TrainerSettings = DatasetSettings & {
   evalEvery?: number
   bestMetric: string
   patience?: number
@@ -46,17 +46,17 @@ export type SessionSettings = DataSettings & {
   maxGradNorm: number
 }
 
-export type SessionParts<E extends object> = {
+export type TrainerParts<E extends object> = {
   policy: Policy
   examples: Examples<E>
-  settings: SessionSettings
+  settings: TrainerSettings
   run: Run
   signal: AbortSignal
   loss: LossFunction
   head?: { labelSmoothing?: number }
   /** Micro-batches of one step. */
   collate(micros: E[][]): Promise<MicroBatch[]>
-  /** Tokens of an example as users count them: prompts with each reply. */
+  /** Tokens of an example as users count them: prompts with each response. */
   tokens(example: E): number
   /** Its values must be there before training changes the model. */
   reference?: Reference
@@ -74,7 +74,7 @@ export type SessionParts<E extends object> = {
 }
 
 /** One evaluation: the loss's measures, and the recipe's own in their place. */
-const evaluateHeld = async <E extends object>(parts: SessionParts<E>): Promise<Record<string, number>> => {
+const evaluateHeld = async <E extends object>(parts: TrainerParts<E>): Promise<Record<string, number>> => {
   const own = parts.heldOut?.()
   const trainer = { model: parts.policy.model, loss: parts.loss, head: parts.head ?? {} }
   const measured = await evaluate(trainer, evalBatches(parts), own?.see)
@@ -83,14 +83,14 @@ const evaluateHeld = async <E extends object>(parts: SessionParts<E>): Promise<R
 }
 
 /** Trains, from the beginning or the newest checkpoint, to the result on disk. */
-export async function* session<E extends object>(parts: SessionParts<E>): AsyncGenerator<TrainEvent> {
+export async function* runTrainer<E extends object>(parts: TrainerParts<E>): AsyncGenerator<TrainEvent> {
   const { policy, examples, settings } = parts
   const stepRows = settings.batchSize * settings.gradAccum
   const totalSteps = Math.min(
     settings.maxSteps ?? Number.POSITIVE_INFINITY,
     Math.ceil((examples.train.length * settings.epochs) / stepRows),
   )
-  const { state, progress, warnings } = await resumed(parts.run, settings.resume, policy)
+  const { state, progress, warnings } = await resumeTraining(parts.run, settings.resume, policy)
   yield* warnings
   // What can be wrong with any row is found before the run's folder is written to
   yield* surveyed([examples.train, examples.eval], parts.signal)
@@ -100,7 +100,7 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
     ...(await startEvent(parts, progress.step, totalSteps)),
     ...(parts.objective && { objective: parts.objective }),
   }
-  if (!state) yield* [...examples.warnings, ...oddRows(examples.train)]
+  if (!state) yield* [...examples.warnings, ...rowWarnings(examples.train)]
   if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   let evaluated = false
@@ -131,11 +131,11 @@ export async function* session<E extends object>(parts: SessionParts<E>): AsyncG
     if (examples.eval && (restored || !evaluated)) await evaluateHeld(parts)
     return parts.beside!()
   }
-  yield await finish({ ...parts, beside: parts.beside && beside }, end)
+  yield await finishRun({ ...parts, beside: parts.beside && beside }, end)
 }
 
 /** By the largest micro-batch of the first steps. */
-const planOf = async <E extends object>(parts: SessionParts<E>, stepRows: number) => {
+const planOf = async <E extends object>(parts: TrainerParts<E>, stepRows: number) => {
   const { policy, examples, settings } = parts
   const { examples: first } = await examples.train.take(0, 8 * stepRows)
   const micros = microsOf(parts, first)
@@ -146,18 +146,23 @@ const planOf = async <E extends object>(parts: SessionParts<E>, stepRows: number
 }
 
 /** Tokens that go through the model: a prompt once. */
-const tokensOf = <E extends object>({ examples }: SessionParts<E>, example: E) =>
+const tokensOf = <E extends object>({ examples }: TrainerParts<E>, example: E) =>
   examples.ids(example).reduce((n, { length }) => n + length, 0)
 
 /** A step's examples as they are computed at once. */
-const microsOf = <E extends object>(parts: SessionParts<E>, examples: readonly E[]): E[][] => {
+const microsOf = <E extends object>(parts: TrainerParts<E>, examples: readonly E[]): E[][] => {
   const { policy, settings, loss } = parts
-  return inMicros(examples, settings.batchSize, (example) => tokensOf(parts, example), tokensAtOnce(policy, loss))
+  return microBatches(
+    examples,
+    settings.batchSize,
+    (example) => tokensOf(parts, example),
+    microBatchTokens(policy, loss),
+  )
 }
 
 /** Makes every batch that is still to come, for the sake of the reference values that this computes and keeps. */
 async function* referenceAhead<E extends object>(
-  parts: SessionParts<E>,
+  parts: TrainerParts<E>,
   from: Progress,
   totalSteps: number,
   stepRows: number,
@@ -191,8 +196,8 @@ export const startEvent = async (
   total_steps: totalSteps,
   rows: examples.train.length,
   ...(examples.eval && { eval_rows: examples.eval.length }),
-  dropped: notUsed(examples.dropped.train, examples.train),
-  ...(examples.eval && evalDropped(notUsed(examples.dropped.eval, examples.eval))),
+  dropped: droppedRows(examples.dropped.train, examples.train),
+  ...(examples.eval && evalDropped(droppedRows(examples.dropped.eval, examples.eval))),
   ...policy.counts,
   ...(policy.adapter && { adapter: shapeOf(policy.adapter) }),
   plan: policy.plan,
@@ -207,7 +212,7 @@ const shapeOf = ({ r, alpha, dropout, targets }: Adapter) => ({ r, alpha, dropou
 
 const evalDropped = (dropped: Counts) => Object.keys(dropped).length > 0 && { eval_dropped: dropped }
 
-const nextStep = async <E extends object>(parts: SessionParts<E>, position: number, count: number) => {
+const nextStep = async <E extends object>(parts: TrainerParts<E>, position: number, count: number) => {
   const { examples, collate, tokens } = parts
   const taken = await examples.train.take(position, count)
   if (taken.examples.length === 0) return undefined
@@ -225,7 +230,7 @@ async function* evalBatches<E extends object>({
   settings,
   collate,
   signal,
-}: SessionParts<E>): AsyncGenerator<MicroBatch> {
+}: TrainerParts<E>): AsyncGenerator<MicroBatch> {
   for (let position = 0; !signal.aborted; ) {
     const taken = await examples.eval!.take(position, settings.batchSize)
     if (taken.examples.length === 0) return
@@ -234,14 +239,14 @@ async function* evalBatches<E extends object>({
   }
 }
 
-type Finishing = Pick<SessionParts<never>, 'policy' | 'run'> & {
-  settings: Pick<SessionSettings, 'patience' | 'saveDtype'>
+type Finishing = Pick<TrainerParts<never>, 'policy' | 'run'> & {
+  settings: Pick<TrainerSettings, 'patience' | 'saveDtype'>
   /** Texts beside the result. @param restored the best step's weights took the place of the last one's */
   beside?: (restored: boolean) => Promise<Readonly<Record<string, string>>>
 }
 type Ended = { progress: Progress; stopped: EndEvent['stopped'] }
 
-export const finish = async (parts: Finishing, { progress, stopped }: Ended): Promise<TrainEvent> => {
+export const finishRun = async (parts: Finishing, { progress, stopped }: Ended): Promise<TrainEvent> => {
   const { policy, settings, run } = parts
   const best = progress.best?.step
   const restored = settings.patience !== undefined && best !== undefined && best !== progress.step
