@@ -1,7 +1,7 @@
-/** The house keeps its shape: who may import whom, what stays free of Node, and how long things may get. */
+/** The house keeps its shape: who may import whom, in no circle, what stays free of Node, and how long a file may get. */
 import { builtinModules } from 'node:module'
 import { describe, expect, it } from 'vitest'
-import { findImports, functionLengths, type Import, readSources, type Source } from './support/sources.ts'
+import { findImports, type Import, readSources, type Source } from './support/sources.ts'
 
 /** Rooms by floor, lowest first. A room imports from lower floors and from itself. */
 const floors = [
@@ -29,7 +29,6 @@ const engines = ['runtime/ortNode.ts', 'runtime/ortWeb.ts']
 /** Files that are one long table of data or rules, and may pass the line budget. */
 const tables: readonly string[] = []
 const fileBudget = 400
-const functionBudget = 60
 
 const floorOf = (room: string) => (room === '' ? floors.length : floors.findIndex((rooms) => rooms.includes(room)))
 const roomOf = (path: string) => (path.includes('/') ? path.split('/')[0] : '')
@@ -152,15 +151,6 @@ describe('lengths', () => {
     const long = sources.filter(({ path, lines }) => lines.length > fileBudget && !tables.includes(path))
     expect(long.map(({ path, lines }) => `${path}: ${lines.length}`)).toEqual([])
   })
-
-  it(`functions have at most ${functionBudget} lines`, () => {
-    const long = sources.flatMap(({ path, lines }) =>
-      functionLengths(lines)
-        .filter(({ length }) => length > functionBudget)
-        .map(({ line, length }) => `${path}:${line}: ${length} lines`),
-    )
-    expect(long).toEqual([])
-  })
 })
 
 describe('the scan', () => {
@@ -196,49 +186,5 @@ const worker = new URL('./worker.ts', import.meta.url)
         'train/worker.ts',
       ].sort(),
     )
-  })
-
-  it('measures functions of every form', () => {
-    const text = `const one = () => 1
-const block = (a: number) => {
-  return [
-    a,
-  ]
-}
-const body = (
-  a: number,
-): number =>
-  a +
-  1
-export async function* steps() {
-  yield 1
-}
-const methods = {
-  read(at: number) {
-    if (at) {
-      return 1
-    }
-  },
-}
-const table = {
-  a: 1,
-}
-const holder = () => {
-  const state = 1
-
-  const inner = () => {
-    return state
-  }
-  return inner
-}
-`
-    expect(functionLengths(text.split('\n'))).toEqual([
-      { line: 2, length: 5 },
-      { line: 9, length: 3 },
-      { line: 12, length: 3 },
-      { line: 16, length: 5 },
-      { line: 25, length: 5 },
-      { line: 28, length: 3 },
-    ])
   })
 })

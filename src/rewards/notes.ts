@@ -24,7 +24,7 @@ const schema = z.object({
   mean: z.number(),
   std: z.number().positive(),
   /** What they were measured on: that many responses of held-out rows, or of those trained on. */
-  responses: z.number().int(),
+  replies: z.number().int(),
   of: z.enum(['held-out', 'training']),
 })
 export type RewardNotes = z.infer<typeof schema>
@@ -35,7 +35,7 @@ export const rewardNotes = (
   rewards: readonly number[],
 ): RewardNotes => {
   const std = deviation(rewards)
-  return { ...facts, mean: mean(rewards), std: std > 0 ? std : 1, responses: rewards.length }
+  return { ...facts, mean: mean(rewards), std: std > 0 ? std : 1, replies: rewards.length }
 }
 
 /** The notes in a model's or an adapter's folder; undefined where it has none. Throws a Fault 'bad-config' for others. */

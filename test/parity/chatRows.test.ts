@@ -110,7 +110,7 @@ describe('tokens are those of transformers and TRL', () => {
       if ((cast[i].chosen as object[]).length > 1) continue
       const { completion, ...row } = answered[i]
       const one: Ranking = { ...row, kind: 'ranking', responses: [completion], ranks: [1] }
-      expect(rankedExample(encoder, one, limits, () => {})).toMatchObject({ prompt, replies: [replies[0]] })
+      expect(rankedExample(encoder, one, limits, () => {})).toMatchObject({ prompt, responses: [replies[0]] })
     }
   })
 })

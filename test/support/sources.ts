@@ -53,34 +53,3 @@ const onlyTypes = (names = ''): boolean =>
     .map((name) => name.trim())
     .filter(Boolean)
     .every((name) => name.startsWith('type '))
-
-const indentOf = (line: string) => line.search(/\S/)
-
-const control = /^\s*(\}|if|for|while|switch|try|catch|do|else|return|class|interface|type)\b/
-
-/** A line where a function's body begins: an arrow, `function`, or a method. */
-const opensFunction = (line: string): boolean =>
-  !/^\s*(\/\/|\/?\*)/.test(line) &&
-  (/=>( [{([]?| .*[{([])?$/.test(line) ||
-    /\bfunction\b.*\{$/.test(line) ||
-    (/^\s*[\w ]*\*?#?\w+\(.*\{$/.test(line) && !control.test(line)))
-
-/**
- * Functions with their number of lines, from where the body begins to its end, which is known by indentation. Lines
- * of functions inside are theirs: a function that only holds others, with the state they share, is as long as a class
- * without its methods.
- */
-export const functionLengths = (lines: readonly string[]): { line: number; length: number }[] => {
-  const owner: number[] = []
-  for (const [start, line] of lines.entries())
-    if (opensFunction(line)) for (let i = start; i < functionEnd(lines, start); i++) owner[i] = start
-  const starts = [...new Set(owner)].filter((start) => start !== undefined)
-  return starts.map((start) => ({ line: start + 1, length: owner.filter((by) => by === start).length }))
-}
-
-const functionEnd = (lines: readonly string[], start: number): number => {
-  const indent = indentOf(lines[start])
-  const after = lines.findIndex((next, i) => i > start && indentOf(next) >= 0 && indentOf(next) <= indent)
-  if (after < 0) return lines.length
-  return /^\s*[})\]]/.test(lines[after]) ? after + 1 : after
-}

@@ -25,7 +25,7 @@ export type Calibration = {
   /** Expected calibration error: the mean over pairs of |accuracy - confidence| of their bin (Guo et al. 2017, eq. 3). */
   ece: number
   bins: Bin[]
-  rewards: { mean: number; std: number; responses: number }
+  rewards: { mean: number; std: number; replies: number }
   /** Pearson's r of rewards and tokens, and how often the better response is the longer one. */
   length: { correlation: number; longer_wins: number }
   /** By the difference of ratings, where rows have them. */
@@ -66,7 +66,7 @@ export const calibrationOf = (kind: string, rows: readonly ScoredRow[]): Calibra
     log_loss: mean(pairs.map(({ p }) => -Math.log(Math.max(p, Number.MIN_VALUE)))),
     ece: bins.reduce((sum, bin) => sum + bin.pairs * Math.abs(bin.accuracy - bin.confidence), 0) / pairs.length,
     bins,
-    rewards: { mean: mean(rewards), std: deviation(rewards), responses: rewards.length },
+    rewards: { mean: mean(rewards), std: deviation(rewards), replies: rewards.length },
     length: { correlation: correlation(rewards, lengths), longer_wins: mean(pairs.map(({ longer }) => longer)) },
     slices: gapSlices(pairs).map((slice) => {
       const { accuracy: own, se: error } = accuracyOf(slice)

@@ -64,7 +64,7 @@ const list = (replies: number[][], refs: number[], ranks = [1, 2]): List => ({
 
 it('a list as the objective takes it lacks what is left out', () => {
   const { example, refs } = rankedOf({ ...list([[1], [2]], [-1, -2], [1, 0]), dropped: 'equal' })
-  expect(example).toMatchObject({ prompt: [9], replies: [[1]], ranks: [1] })
+  expect(example).toMatchObject({ prompt: [9], responses: [[1]], ranks: [1] })
   expect(refs).toEqual([-1])
 })
 
