@@ -57,7 +57,7 @@ describe('tokens are those of transformers and TRL', () => {
       expect(
         rankedExample(encoder, rows[i], limits, () => {}),
         `row ${i}`,
-      ).toMatchObject({ prompt, replies })
+      ).toMatchObject({ prompt, responses: replies })
   })
 
   it('for single replies, their labels 1 and 0', async () => {
@@ -101,7 +101,7 @@ describe('tokens are those of transformers and TRL', () => {
     const [answered, prompts] = [await opened('answered', whole), await opened('prompt', whole)]
     const options = { assistantOnly: false, completionOnly: true }
     for (const [i, { prompt, replies }] of pairs.entries()) {
-      expect(rankedExample(encoder, ranked[i], limits, () => {})).toMatchObject({ prompt, replies })
+      expect(rankedExample(encoder, ranked[i], limits, () => {})).toMatchObject({ prompt, responses: replies })
       expect(textExample(encoder, completed[i], limits, options, () => {})).toMatchObject({
         ids: [...prompt, ...replies[0]],
       })
