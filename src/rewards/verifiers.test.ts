@@ -59,7 +59,7 @@ describe('verifiers', () => {
     const hard = answer('', 'word '.repeat(10_000))
     expect(matches(answer('', 'a ~')).value).toBe(1)
     for (let i = 0; i < 2; i++) expect(matches(hard).trouble).toContain('took more than a second')
-    expect(() => matches(hard)).toThrow(/on 3 answers; write it simpler/)
+    expect(() => matches(hard)).toThrow(/on 3 completions; write it simpler/)
   })
 
   it.each(['x'.repeat(100_000), '(a{1000}){1000}{1000}', '(?<', '('.repeat(9000)])(

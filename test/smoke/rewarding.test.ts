@@ -117,7 +117,7 @@ describe('a reward model', () => {
       const spec = { device: 'cpu' as const, threads: 1, reward: [name], rewardTimeout: 60, ...settings }
       try {
         const source = await openReward(name, spec, { own, tokenization: { tokenizer }, folders: { dir: stories } })
-        return { values: (await source.of(answers)).map(({ value }) => value), warnings: source.warnings }
+        return { values: (await source.score(answers)).map(({ value }) => value), warnings: source.warnings }
       } finally {
         for (const { close } of opened) await close()
       }
