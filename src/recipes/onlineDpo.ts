@@ -28,7 +28,7 @@ export const onlineDpo = recipe(
     const rl = await openRlContext(config, context, { usesReference: true })
     // advantages: here the ranks of a prompt's samples
     const computeAdvantages = ({ rollout, rewards, refLogps }: Experience): ComputedAdvantages => ({
-      // `places` and `refSums` are the names in rows.jsonl
+      // rows.jsonl has them as `places` and `ref_sums`
       columns: {
         places: chunks(rewards, rollout.perPrompt).flatMap(ranksOf),
         refSums: refLogps!.map(sum),

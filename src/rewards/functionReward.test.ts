@@ -50,7 +50,7 @@ it('costs a row its reward and no more where the function throws, or ends its pr
   }
 })
 
-it('goes on with a new worker where something was thrown beside a call', async () => {
+it('goes on with a new worker where something was thrown outside of a call', async () => {
   const body = 'setTimeout(() => { throw new Error("later") }, 0); return rows.map(() => 2)'
   for (const rewards of await rewarded(body)) for (const { value, trouble } of rewards) expect(value, trouble).toBe(2)
 })

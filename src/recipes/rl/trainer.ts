@@ -87,13 +87,13 @@ async function* trainPolicy(
   // rollout, rewards, log-probs, advantages
   let stopped: Extract<EndEvent['stopped'], 'interrupted' | 'kl-budget'> | undefined
   const fillBuffer = async (position: number): Promise<void> => {
-    const prompts = await buffer.nextPrompts(position)
-    if (prompts.prompts.length === 0) return
-    const collected = await events.drain(collectExperience(rl, method, prompts, buffer.methodState()))
-    if (collected) await buffer.store(prompts, collected)
+    const next = await buffer.nextPrompts(position)
+    if (next.prompts.length === 0) return
+    const collected = await events.drain(collectExperience(rl, method, next, buffer.methodState()))
+    if (collected) await buffer.store(next, collected)
     if (!collected) stopped = 'interrupted'
     else if ((collected.kl ?? 0) > (settings.klBudget ?? Number.POSITIVE_INFINITY)) stopped = 'kl-budget'
-    else buffer.fill(prompts, collected)
+    else buffer.fill(next, collected)
   }
 
   // updates
