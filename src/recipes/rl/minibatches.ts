@@ -36,7 +36,7 @@ export const updatesPerRollout = ({
   stepsPerGeneration,
 }: Pick<UpdateSizes, 'numIterations' | 'stepsPerGeneration'>) => numIterations * stepsPerGeneration
 
-/** Updates of all rollouts that so many prompts give, the last of which may have fewer prompts. */
+/** Updates of a run over so many prompts. Its last rollout may have fewer prompts than the others. */
 export const totalUpdates = (prompts: number, settings: UpdateSizes): number => {
   const size = promptsPerRollout(settings)
   const updatesOn = (count: number) => Math.ceil(count / promptsPerUpdate(settings)) * settings.numIterations
