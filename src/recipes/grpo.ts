@@ -1,10 +1,10 @@
 /**
- * GRPO (arXiv 2402.03300) and its kin: a sample's advantage is how far it stands from the mean of its prompt's samples.
- * Peculiar: the KL penalty, where there is one, is part of the loss (k3); by default there is none, and no reference.
+ * GRPO (arXiv 2402.03300) and its kin: a sample's advantage is its reward less the mean reward of its prompt's samples.
+ * The KL penalty is part of the loss (k3). By default there is none, and no reference model.
  */
 import { groupAdvantages } from '../objectives/advantages.ts'
-import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { openRlContext, requireSeveral } from './rl/context.ts'
+import { openRlContext, requireSeveralGenerations } from './rl/context.ts'
+import type { ComputedAdvantages, Experience } from './rl/method.ts'
 import { updatesPerRollout } from './rl/minibatches.ts'
 import { lossTypes, policyGradientObjective } from './rl/policyLoss.ts'
 import { grpoSchema } from './rl/schema.ts'
@@ -22,41 +22,42 @@ export const grpo = recipe(
   grpoSchema,
   async function* (config, context) {
     // data, policy, reference, rewards
-    requireSeveral(config)
+    requireSeveralGenerations(config)
     const usesReference = config.klCoef > 0
-    const rl = await openRlContext(config, context, usesReference)
-    // objective
-    const needsOldLogps = updatesPerRollout(config) > 1
-    const { loss, aggregation } = lossTypes[config.lossType]
-    const options: PolicyOptions = {
-      ...{
-        loss,
-        ratio: config.importanceSamplingLevel,
-        klEstimator: 'k3',
-        beta: config.klCoef,
-        entropyCoef: config.entropyCoef,
-      },
-      ...{ epsilonLow: config.epsilon, epsilonHigh: config.epsilonHigh ?? config.epsilon },
-      ...{ delta: config.delta, useBiasCorrectionKl: config.useBiasCorrectionKl },
-      ...(config.topEntropyQuantile < 1 && { topEntropyQuantile: config.topEntropyQuantile }),
+    const rl = await openRlContext(config, context, { usesReference })
+    const hasOldLogps = updatesPerRollout(config) > 1
+    // advantages
+    const computeAdvantages = ({ rollout, rewards, oldLogps, refLogps }: Experience): ComputedAdvantages => {
+      const groups = chunks(rewards, rollout.perPrompt)
+      return {
+        columns: {
+          advantages: groupAdvantages(groups, config.scaleRewards).flat(),
+          ...(hasOldLogps && { oldLogps: oldLogps! }),
+          ...(usesReference && { refLogps: refLogps! }),
+        },
+      }
     }
+    // objective
+    const { loss, aggregation } = lossTypes[config.lossType]
+    const objective = policyGradientObjective({
+      loss,
+      ratio: config.importanceSamplingLevel,
+      epsilonLow: config.epsilon,
+      epsilonHigh: config.epsilonHigh ?? config.epsilon,
+      delta: config.delta,
+      beta: config.klCoef,
+      klEstimator: 'k3',
+      useBiasCorrectionKl: config.useBiasCorrectionKl,
+      entropyCoef: config.entropyCoef,
+      topEntropyQuantile: config.topEntropyQuantile < 1 ? config.topEntropyQuantile : undefined,
+      hasOldLogps,
+    })
     // loop
     yield* runRlTrainer(rl, {
-      needs: { old: needsOldLogps, ref: usesReference },
-      loss: policyGradientObjective({ ...options, old: needsOldLogps }),
+      needs: { oldLogps: hasOldLogps, refLogps: usesReference },
+      computeAdvantages,
+      loss: objective,
       aggregation,
-      computeAdvantages: ({ rollout, scored, oldLogps, refLogps }, state) => {
-        const groups = chunks(scored.rewards, rollout.perPrompt)
-        const advantages = groupAdvantages(groups, config.scaleRewards).flat()
-        return {
-          columns: {
-            advantages,
-            ...(needsOldLogps && { oldLogps: oldLogps! }),
-            ...(usesReference && { refLogps: refLogps! }),
-          },
-          state,
-        }
-      },
     })
   },
 )

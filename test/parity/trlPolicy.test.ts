@@ -12,7 +12,7 @@ import { tokenWeights } from '../../src/objectives/aggregation.ts'
 import {
   type LossType,
   lossTypes,
-  type PolicySettings,
+  type PolicyLossSettings,
   policyGradientObjective,
 } from '../../src/recipes/rl/policyLoss.ts'
 import { openPolicy, type Policy } from '../../src/recipes/trainer/policy.ts'
@@ -23,7 +23,7 @@ import { trainStep } from '../../src/train/step.ts'
 import { fixture, largestDifference } from '../support/golden.ts'
 import type { Summary } from '../support/trl.ts'
 
-// How TRL joins several rewards. attune leaves a sample out as soon as one of its rewards failed (rl/rewards.ts).
+// How TRL joins several rewards. attune leaves a sample out as soon as one of its rewards failed (rewards/rewards.ts).
 
 /**
  * A sample's reward from those of several functions: their weighted sum, without those that failed; NaN where all did.
@@ -96,12 +96,12 @@ const all: Run[] = JSON.parse(gunzipSync(readFileSync(fixture('trl/policy.json.g
 const isRloo = ({ name }: Run) => name.startsWith('rloo')
 
 /** What TRL's settings are in attune's terms. */
-const settingsOf = (run: Run): PolicySettings => {
+const settingsOf = (run: Run): PolicyLossSettings => {
   const { asked, batches } = run
   const epsilonLow = asked.epsilon ?? 0.2
   const shared = { epsilonLow, epsilonHigh: asked.epsilon_high ?? epsilonLow, klEstimator: 'k3' as const }
   // RLOO: the KL is in the reward
-  if (isRloo(run)) return { ...shared, loss: 'clip', ratio: 'reply', beta: 0, entropyCoef: 0, old: true }
+  if (isRloo(run)) return { ...shared, loss: 'clip', ratio: 'reply', beta: 0, entropyCoef: 0, hasOldLogps: true }
   return {
     ...shared,
     loss: lossTypes[asked.loss_type ?? 'dapo'].loss,
@@ -111,7 +111,7 @@ const settingsOf = (run: Run): PolicySettings => {
     useBiasCorrectionKl: asked.use_bias_correction_kl ?? true,
     entropyCoef: asked.entropy_coef ?? 0,
     topEntropyQuantile: asked.top_entropy_quantile,
-    old: batches[0][0][0].old !== undefined,
+    hasOldLogps: batches[0][0][0].old !== undefined,
   }
 }
 

@@ -10,7 +10,7 @@ import { type Credit, type CreditReply, creditOf, type Piece } from '../../recip
 import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
 import { engineFields, quantizeField } from '../../recipes/trainer/schema.ts'
 import { writeText } from '../../report/files.node.ts'
-import { openRewardModel } from '../../rewards/openModel.ts'
+import { openRewardModel } from '../../rewards/modelReward.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { badInput } from '../../util/fault.ts'
 import { diskFault, makeFolders } from '../../util/files.node.ts'

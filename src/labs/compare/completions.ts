@@ -10,11 +10,10 @@ import { z } from 'zod'
 import type { PromptExample } from '../../data/prompts.ts'
 import { type Rollout, sampleSchema } from '../../generate/completionSampler.ts'
 import { openScheduler } from '../../generate/scheduler.ts'
-import type { Model } from '../../passes/model.ts'
+import { sampleLogps } from '../../recipes/rl/logps.ts'
 import { type RolloutSettings, rollOut, samplePath } from '../../recipes/rl/rollout.ts'
-import { sampleStats } from '../../recipes/rl/sampleStats.ts'
 import { writeJson } from '../../report/files.node.ts'
-import { type CompletionToScore, rewardsOf } from '../../rewards/rewards.ts'
+import { type CompletionToScore, scoreRollout } from '../../rewards/rewards.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import { openLines } from '../../store/lines.node.ts'
 import { tagged } from '../channel.ts'
@@ -137,7 +136,7 @@ export async function* logps(
     while (file.length < total && !signal.aborted) {
       const { model } = await open()
       const from = file.length / rollout.perPrompt
-      const made = await logpsOf(model, slice(rollout, from, from + group), settings.temperature)
+      const made = await sampleLogps(model, slice(rollout, from, from + group), settings.temperature)
       await file.append(made.map((logps) => ({ logps })))
       yield { event: 'progress', phase: 'reference', of: set.subject.title, done: file.length, total }
     }
@@ -149,9 +148,6 @@ export async function* logps(
 const slice = ({ prompts, samples, perPrompt }: Rollout, from: number, to: number): Rollout => ({
   ...{ prompts: prompts.slice(from, to), samples: samples.slice(from * perPrompt, to * perPrompt), perPrompt },
 })
-
-const logpsOf = async (model: Model, rollout: Rollout, temperature: number): Promise<number[][]> =>
-  (await sampleStats(model, rollout, ['logps'], { temperature })).logps
 
 const openLogps = (set: AnswerSet, by: ComparedPolicy, work: Work) =>
   openLines(logpsPath(set, by, work), {
@@ -182,8 +178,11 @@ export async function* judgeAnswers(
   const dir = join(root, 'scores', keyOf([set.key, judge.key]))
   await mkdir(dir, { recursive: true })
   const { name } = judge
-  const source = { name, weight: 1, of: (answers: readonly CompletionToScore[]) => judge.of(answers, set.subject) }
+  const source = { name, weight: 1, score: (answers: readonly CompletionToScore[]) => judge.of(answers, set.subject) }
   const rewards = { sources: [source], files: [], warnings: [] }
-  const scored = yield* tagged({ of: `${set.subject.title} by ${name}` }, rewardsOf(rewards, rollout, { dir, signal }))
+  const scored = yield* tagged(
+    { of: `${set.subject.title} by ${name}` },
+    scoreRollout(rewards, rollout, { dir, signal }),
+  )
   return scored?.rewards
 }

@@ -89,7 +89,7 @@ const judgeOf = async (
     requirePrompt: first.source.requirePrompt,
     async of(answers, by) {
       if (!opened.has(by.tokenizerKey)) opened.set(by.tokenizerKey, await open(spec, settings, by))
-      return opened.get(by.tokenizerKey)!.source.of(answers)
+      return opened.get(by.tokenizerKey)!.source.score(answers)
     },
     async close() {
       for (const each of opened.values()) await each.close()
