@@ -5,7 +5,8 @@
  */
 import { assert } from '../util/fault.ts'
 import { head, int, join, string } from '../util/proto.ts'
-import { elementType, type Program } from './model.ts'
+import { elementType } from './emitter.ts'
+import type { Program } from './model.ts'
 
 /** Little-endian values of one of a program's constants, when they are written. */
 export type Source = (name: string) => Promise<Float32Array>

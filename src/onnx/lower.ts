@@ -1,18 +1,12 @@
 /**
- * Lowering: one row a primitive, from a node to ONNX nodes. `com.microsoft` names ONNX Runtime's own operators, taken
- * where they are faster: FusedMatMul (transposed operands cost nothing), QuickGelu with alpha 1 (SiLU),
- * RotaryEmbedding, and SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
+ * Lowering: for each primitive, the ONNX nodes that compute it. Operators of ONNX Runtime's own are used where they are
+ * faster: FusedMatMul (transposing an operand is free), QuickGelu with alpha 1 (SiLU), RotaryEmbedding, and
+ * SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
  */
 import { type Shape, sizeOf } from '../tensor/dim.ts'
-import { type DType, type Params, type Primitive, sameShape } from '../tensor/primitives.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { type Params, type Primitive, sameShape } from '../tensor/primitives.ts'
+import { type Emitter, elementType, type LowerRule, microsoft } from './emitter.ts'
 import { matmulQuantized } from './lowerQuantized.ts'
-import type { Emitter } from './model.ts'
-
-export type LowerRule<P extends Primitive> = (e: Emitter, t: Tensor<P>, inputs: readonly string[]) => string
-
-const microsoft = 'com.microsoft'
-const castCode: Record<DType, number> = { f32: 1, u8: 2, i64: 7, bool: 9 }
 
 const plain =
   (op: string) =>
@@ -121,7 +115,7 @@ export const lowerings: { [P in Primitive]: LowerRule<P> } = {
   and: plain('And'),
   or: plain('Or'),
   where: plain('Where'),
-  cast: (e, { params }, inputs) => e.emit('Cast', inputs, { to: castCode[params.dtype] }),
+  cast: (e, { params }, inputs) => e.emit('Cast', inputs, { to: elementType[params.dtype] }),
   reduceSum: reduction('ReduceSum') as LowerRule<'reduceSum'>,
   reduceMax: reduction('ReduceMax') as LowerRule<'reduceMax'>,
   argmax: (e, { params }, inputs) => e.emit('ArgMax', inputs, { axis: -1, keepdims: params.keep ? 1 : 0 }),

@@ -1,17 +1,16 @@
 /**
- * Products with rounded weights. Peculiar: three ways, each the fastest for its case on this engine. Where x may be
- * rounded too and the weights are the program's own, MatMulNBits at accuracy level 4 (8-bit products, the same row
- * whatever the batch). Else, since MatMulNBits expands weights that are fed more slowly than that, whole numbers are
- * expanded by DequantizeLinear for an fp32 product; two in a byte are not brought into order but x is, which is smaller:
- * even columns first. Code books have MatMulBnb4, which expands one weight at a time.
+ * Lowering of matrix products with quantized weights. There are three ways, each the fastest for its case on ONNX Runtime:
+ *
+ * - x may be rounded and the weights are constants of the program: MatMulNBits at accuracy level 4 (8-bit products, which
+ *   give the same row whatever the batch).
+ * - other integer weights: DequantizeLinear, then an fp32 product, because MatMulNBits is slower at expanding weights that
+ *   are fed. Of 4-bit weights the low and high halves of the bytes are not interleaved; instead the columns of x, which is
+ *   smaller, are reordered: even columns first.
+ * - code books (nf4, fp4): MatMulBnb4, which expands one weight at a time.
  */
-
 import type { QuantizedProduct } from '../tensor/primitives.ts'
 import { bitsOf, isBook, type Quantization, storedShapes } from '../tensor/quantization.ts'
-import type { LowerRule } from './lower.ts'
-import type { Emitter } from './model.ts'
-
-const microsoft = 'com.microsoft'
+import { type Emitter, type LowerRule, microsoft } from './emitter.ts'
 
 export const matmulQuantized: LowerRule<'matmulQuantized'> = (e, { params }, inputs) => {
   const { weight, transposed, rounded } = params

@@ -6,13 +6,12 @@
 import { badInput } from '../util/fault.ts'
 import { cut } from '../util/quote.ts'
 import { carryNotes } from '../util/written.ts'
-import type { AddedToken } from './addedTokens.ts'
 import { controlTokens, encodeApart, markMessages, readable } from './controlTokens.ts'
+import type { ChatEncoder, Encoding } from './encoding.ts'
 import { markData, origins, unmarkText } from './jinja/marks.ts'
 import type { Statement } from './jinja/nodes.ts'
 import { compileTemplate, type Rendered, renderTemplate } from './jinja/render.ts'
 import { pointLength } from './jinja/values.ts'
-import type { Encoding } from './tokenizer.ts'
 import type { Template } from './tokenizerConfig.ts'
 
 /** Whatever the template reads; most read `role`, `content` and `tool_calls`. Null fields count as absent. */
@@ -53,15 +52,6 @@ export type ChatTemplate = {
     messages: readonly Message[],
     options?: ChatEncodeOptions,
   ): Encoding & { text: string; assistantMask: number[] | undefined }
-}
-
-/** What a template needs of its tokenizer. */
-export type ChatEncoder = {
-  /** Without what a post-processor adds. */
-  encode(text: string): Encoding
-  /** Without looking for any added token. */
-  encodePlain(text: string): Encoding
-  readonly added: readonly Pick<AddedToken, 'content' | 'special'>[]
 }
 
 type Compiled = {

@@ -5,11 +5,10 @@
  */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
-import type { ChatEncoder, Message } from './chat.ts'
+import type { ChatEncoder, Encoding } from './encoding.ts'
 import { markData, markText } from './jinja/marks.ts'
 import type { Statement } from './jinja/nodes.ts'
 import { pointLength } from './jinja/values.ts'
-import type { Encoding } from './tokenizer.ts'
 import { wellFormed } from './unicode.ts'
 
 /** Contents of special tokens, and of other added tokens that stand in the template's own text, but not white space. */
@@ -34,7 +33,10 @@ const textsOf = (node: unknown): string[] => {
  * Messages whose texts are marked, but for roles, of which templates make control tokens, and for what the assistant
  * itself may have written: added tokens that are not special, such as those around its reasoning.
  */
-export const markMessages = (messages: readonly Message[], added: ChatEncoder['added']): Message[] => {
+export const markMessages = (
+  messages: readonly Readonly<Record<string, unknown>>[],
+  added: ChatEncoder['added'],
+): Readonly<Record<string, unknown>>[] => {
   const ordinary = anyOf(added.filter(({ special }) => !special).map(({ content }) => content))
   const markAssistant = (text: string) =>
     text

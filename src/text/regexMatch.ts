@@ -97,7 +97,7 @@ const tooSlow = () =>
 
 const step = (search: Search, instruction: Instruction, at: number): number => {
   if (instruction.op === 'atomic') return run(search, instruction.program, at)
-  if (instruction.op === 'edge') return onEdge(search.text, instruction, at) ? at : -1
+  if (instruction.op === 'anchor') return atAnchor(search.text, instruction, at) ? at : -1
   if (instruction.op !== 'look') return -1
   const from = stepBack(search.text, at, instruction.behind)
   const found = from >= 0 && run(search, instruction.program, from) >= 0
@@ -109,7 +109,7 @@ const stepBack = (text: string, at: number, chars: number): number => {
   return chars > 0 ? -1 : at
 }
 
-const onEdge = (text: string, { kind, isWord }: Instruction & { op: 'edge' }, at: number): boolean => {
+const atAnchor = (text: string, { kind, isWord }: Instruction & { op: 'anchor' }, at: number): boolean => {
   if (kind === 'start') return at === 0
   if (kind === 'end') return at === text.length
   if (kind === 'endLine') return at === text.length || (at === text.length - 1 && text[at] === '\n')

@@ -2,11 +2,12 @@
  * Text to token ids and back, from the files of a Hugging Face model folder, with the ids, offsets and texts of
  * transformers 5. What tokenizer_config.json says about special tokens is honoured as transformers honours it.
  */
-import type { ChatEncoder, ChatTemplate } from './chat.ts'
+import type { ChatTemplate } from './chat.ts'
 import { chatTemplate } from './chat.ts'
 import { cleanedText } from './decode.ts'
 import type { TextStream } from './decodeStream.ts'
 import { textStream } from './decodeStream.ts'
+import type { ChatEncoder, Encoding } from './encoding.ts'
 import type { Pipeline } from './pipeline.ts'
 import { readPipeline } from './pipeline.ts'
 import type { Assembled, Row } from './postProcess.ts'
@@ -23,14 +24,6 @@ export type EncodeOptions = {
   specialTokens?: boolean
   /** Takes special tokens that stand in the text as plain text. Default: split_special_tokens of the config, or false. */
   splitSpecial?: boolean
-}
-
-export type Encoding = {
-  readonly ids: number[]
-  /** Entries of the vocabulary, not slices of the text. */
-  readonly tokens: string[]
-  /** [start, end) in Unicode code points of the text; [0, 0] for special tokens that were added. */
-  readonly offsets: [number, number][]
 }
 
 export type Tokenizer = {

@@ -17,6 +17,15 @@ export type Budget = {
   readonly marked: boolean
 }
 
+/** What every expression of a template is evaluated with. */
+export type Context = {
+  readonly budget: Budget
+  /** Inside {% autoescape true %}: what is printed is escaped unless it is markup. */
+  readonly escapes?: boolean
+  /** Names of all filters, which the test `filter` asks for. */
+  readonly filterNames: ReadonlySet<unknown>
+}
+
 export type Limits = { work: number; length: number; depth: number; seconds: number }
 
 /** About two seconds of work, 32 million characters in one text, 500 levels; five seconds whatever the work. */

@@ -23,8 +23,8 @@ const check = (node: unknown, soft: boolean): void => {
 
 const checkNode = (node: Node, soft: boolean): void => {
   const { type, name } = node as { type?: unknown; name?: unknown }
-  if (!soft && type === 'filter' && !filterNames().has(name)) fail(`No filter named '${name}'.`)
-  if (!soft && type === 'test' && !testNames().has(name)) fail(`No test named '${name}'.`)
+  if (!soft && type === 'filter' && !filterNames.has(name)) fail(`No filter named '${name}'.`)
+  if (!soft && type === 'test' && !testNames.has(name)) fail(`No test named '${name}'.`)
   if (type === 'const') return
   const under = type === 'if' || type === 'choice' ? true : soft
   const inFrame = typeof type === 'string' && frames.includes(type)

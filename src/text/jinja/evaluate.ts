@@ -1,6 +1,6 @@
 /** Expressions of a template to values, by Python's rules. */
 import { arithmetic } from './arithmetic.ts'
-import type { Budget } from './budget.ts'
+import type { Context } from './budget.ts'
 import { applyFilter } from './filters.ts'
 import { attributeOf, itemOf, sliceOf } from './lookup.ts'
 import { escapedText } from './markup.ts'
@@ -29,9 +29,6 @@ import {
 export type Scope = { readonly names: Map<string, Value>; readonly outer?: Scope }
 
 export const innerScope = (outer: Scope): Scope => ({ names: new Map(), outer })
-
-/** `escapes` in {% autoescape true %}: what is printed is escaped unless it is markup. */
-export type Context = { readonly budget: Budget; readonly escapes?: boolean }
 
 export const lookUp = (scope: Scope, name: string): Value => {
   for (let at: Scope | undefined = scope; at; at = at.outer) {

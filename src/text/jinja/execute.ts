@@ -2,8 +2,8 @@
  * Statements of a template. `for` and blocks open scopes, `if` does not; a name set in a loop's turn is gone in the
  * next, which is what namespaces are for. What {% generation %} encloses is noted as spans of the text.
  */
-import type { Budget } from './budget.ts'
-import type { Context, Scope } from './evaluate.ts'
+import type { Budget, Context } from './budget.ts'
+import type { Scope } from './evaluate.ts'
 import { blockText, evaluate, innerScope, lookUp } from './evaluate.ts'
 import { loopThing } from './loop.ts'
 import { escapedText } from './markup.ts'

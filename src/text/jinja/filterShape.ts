@@ -1,5 +1,5 @@
 /** What all filters have in common: their parameters by place or name, and how they take their items. */
-import type { Context } from './evaluate.ts'
+import type { Context } from './budget.ts'
 import { itemsOf, iterable } from './operations.ts'
 import type { Value } from './values.ts'
 import { asInt, fail, is, truthy, typeName } from './values.ts'

@@ -3,9 +3,10 @@
  * at random. A value not given is undefined; null is None, and means what None means to the filter. Filters that Python writes
  * as generators give iterators: their items are made when they are asked for, and can be read once.
  */
+
 import { bind } from './arguments.ts'
 import { arithmetic } from './arithmetic.ts'
-import type { Context } from './evaluate.ts'
+import type { Context } from './budget.ts'
 import { batches, columns, folded, groupedBy, sortedBy } from './filterLists.ts'
 import { each, type Filter, flag, given, int, items, usable } from './filterShape.ts'
 import { rounded, spaces, toFloat, toInt } from './filterText.ts'
@@ -64,8 +65,6 @@ const leftOut: Record<string, string> = {
   random: 'a conversation must give the same text every time',
   urlize: 'a chat template makes no links',
 }
-
-export const filterNames = (): ReadonlySet<unknown> => names
 
 /** Follows `a.b.0`; a missing part takes the fallback. */
 const attribute = (path: Value, context: Context, fallback: Value = null) => {
@@ -326,4 +325,8 @@ function* picked(
   }
 }
 
-const names = new Set([...Object.keys(filters), ...Object.keys(freeFilters), ...Object.keys(leftOut)])
+export const filterNames: ReadonlySet<unknown> = new Set([
+  ...Object.keys(filters),
+  ...Object.keys(freeFilters),
+  ...Object.keys(leftOut),
+])

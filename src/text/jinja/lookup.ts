@@ -2,11 +2,11 @@
  * a.b, a['b'] and a[1:2] as Jinja2's sandbox has them: the dot looks for a method first and a key second, brackets the
  * other way round; methods that would change a list or a dict are refused.
  */
-import type { Budget } from './budget.ts'
-import type { Context } from './evaluate.ts'
+import type { Budget, Context } from './budget.ts'
 import { methodOf } from './methods.ts'
 import { repr } from './print.ts'
 import { pointAt, points } from './pytext.ts'
+import type { FindField } from './textMethods.ts'
 import type { Range, Value } from './values.ts'
 import {
   describe,
@@ -26,7 +26,7 @@ import {
 
 export const attributeOf = (of: Value, name: string, context: Context): Value => {
   if (is(of, 'missing')) return fail(of.hint)
-  const method = methodOf(of, name, context)
+  const method = methodOf(of, name, context, findField)
   if (method !== undefined) return method
   const item = isDict(of) ? itemAt(of, name) : undefined
   return item === undefined ? missing(`'${describe(of)}' has no attribute '${name}'`) : item
@@ -35,7 +35,7 @@ export const attributeOf = (of: Value, name: string, context: Context): Value =>
 /** What the filter attr finds: an attribute, never a key. */
 export const onlyAttribute = (of: Value, name: string, context: Context): Value => {
   if (is(of, 'missing')) return fail(of.hint)
-  const method = methodOf(of, name, context)
+  const method = methodOf(of, name, context, findField)
   return method === undefined ? missing(`'${describe(of)}' has no attribute '${name}'`) : method
 }
 
@@ -44,7 +44,7 @@ export const itemOf = (of: Value, key: Value, context: Context): Value => {
   const found = directItem(of, key, context.budget)
   if (found !== undefined) return found
   const name = textIn(key)
-  const method = name === undefined ? undefined : methodOf(of, name, context)
+  const method = name === undefined ? undefined : methodOf(of, name, context, findField)
   if (method !== undefined) return method
   if (name !== undefined) return missing(`'${describe(of)}' has no attribute '${name}'`)
   return missing(`${describe(of)} has no element ${repr(key, context.budget)}`)
@@ -96,4 +96,15 @@ const bounds = (n: number, start: Bound, stop: Bound, step: number): { from: num
   return step > 0
     ? { from: clamp(start ?? 0), to: clamp(stop ?? n) }
     : { from: start === undefined ? n - 1 : clamp(start), to: stop === undefined ? -1 : clamp(stop) }
+}
+
+/** Follows the `.name` and `[key]` parts of a field in str.format. */
+const findField: FindField = (value, path, context) => {
+  let found = value
+  for (const [, name, key] of path.matchAll(/\.([^.[]+)|\[([^\]]+)\]/g))
+    found =
+      name !== undefined
+        ? attributeOf(found, name, context)
+        : itemOf(found, /^\d+$/.test(key) ? Number(key) : key, context)
+  return found
 }

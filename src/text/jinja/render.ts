@@ -8,6 +8,7 @@ import { budgetOf, defaultLimits } from './budget.ts'
 import { checkNames } from './checkNames.ts'
 import type { Rendering } from './execute.ts'
 import { execute } from './execute.ts'
+import { filterNames } from './filters.ts'
 import { fieldOf } from './fromData.ts'
 import { globals } from './globals.ts'
 import type { Statement } from './nodes.ts'
@@ -47,7 +48,7 @@ export const renderTemplate = (
   options: RenderOptions = {},
 ): Rendered => {
   const budget = budgetOf(options.limits ?? defaultLimits, options.marked)
-  const context: Rendering = { budget, page: { parts: [], length: 0 }, spans: [] }
+  const context: Rendering = { budget, filterNames, page: { parts: [], length: 0 }, spans: [] }
   const names = new Map(
     Object.entries(data)
       .filter(([, value]) => value !== undefined)

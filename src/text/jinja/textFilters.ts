@@ -1,5 +1,5 @@
 /** The filters that make texts of texts. */
-import type { Context } from './evaluate.ts'
+import type { Context } from './budget.ts'
 import { type Filter, flag, int, items, usable } from './filterShape.ts'
 import { cutText, fileSize, indented, spaces, titleWords, toFloat, urlQuoted } from './filterText.ts'
 import { escapedText, escapeHtml, unescapeHtml, withoutTags } from './markup.ts'

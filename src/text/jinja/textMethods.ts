@@ -1,11 +1,8 @@
 /** Methods of str. Of markup they give markup, and what they are given is escaped. */
-import { bind } from './arguments.ts'
-import type { Budget } from './budget.ts'
-import type { Context } from './evaluate.ts'
+import { bind, placed } from './arguments.ts'
+import type { Budget, Context } from './budget.ts'
 import { braceFormat } from './format.ts'
-import { attributeOf, itemOf } from './lookup.ts'
 import { escapedText } from './markup.ts'
-import { placed } from './methods.ts'
 import { itemsOf } from './operations.ts'
 import { listed } from './print.ts'
 import {
@@ -46,13 +43,16 @@ import {
   typeName,
 } from './values.ts'
 
+/** Finds what a field of str.format names in a value, such as `.name` or `[0]`. */
+export type FindField = (value: Value, path: string, context: Context) => Value
+
 /** A method of a text; `safe` where that is markup. */
-type TextMethod = (text: string, args: Args, context: Context, safe: boolean) => Value
+type TextMethod = (text: string, args: Args, context: Context, safe: boolean, findField: FindField) => Value
 
 /** What is put into a text: into markup escaped. */
 const inserted = (value: Value, safe: boolean, budget: Budget): Value => (safe ? escapedText(value, budget) : value)
 
-export const textMethod = (of: Value, name: string, context: Context): Value | undefined => {
+export const textMethod = (of: Value, name: string, context: Context, findField: FindField): Value | undefined => {
   if (!Object.hasOwn(textMethods, name)) return undefined
   const run = textMethods[name]
   const text = textIn(of)!
@@ -61,7 +61,7 @@ export const textMethod = (of: Value, name: string, context: Context): Value | u
     context.budget.made(text.length)
     if (byCharacter.has(name)) context.budget.spend(text.length / 2)
     const safe = is(of, 'markup')
-    const read = (text: string, args: Args) => run(text, args, context, safe)
+    const read = (text: string, args: Args) => run(text, args, context, safe, findField)
     const made = context.budget.marked ? throughMarks(name, text, args, read) : read(text, args)
     return safe ? asMarkup(made) : made
   })
@@ -246,12 +246,19 @@ const textMethods: Record<string, TextMethod> = {
       budget,
     )
   },
-  format: (text, args, context, safe) => braceFormat(text, args, fieldIn(context), safe, context.budget),
-  format_map: (text, args, context, safe) => {
+  format: (text, args, context, safe, findField) =>
+    braceFormat(text, args, (value, path) => findField(value, path, context), safe, context.budget),
+  format_map: (text, args, context, safe, findField) => {
     const [names] = placed('format_map', args, 1, 1)
     if (!isDict(names)) return fail('format_map takes a mapping')
     const named = new Map([...names.entries.values()].map(([key, item]) => [textIn(key) ?? '', item]))
-    return braceFormat(text, { list: [], named }, fieldIn(context), safe, context.budget)
+    return braceFormat(
+      text,
+      { list: [], named },
+      (value, path) => findField(value, path, context),
+      safe,
+      context.budget,
+    )
   },
   center: justify(centerShare),
   ljust: justify(() => 0),
@@ -305,16 +312,3 @@ const textMethods: Record<string, TextMethod> = {
   istitle: plain(isTitle),
   encode: (text) => fail(`bytes are not known to a chat template (encode of ${typeName(text)})`),
 }
-
-/** The `.name` and `[key]` parts of a field in str.format. */
-const fieldIn =
-  (context: Context) =>
-  (value: Value, path: string): Value => {
-    let found = value
-    for (const [, name, key] of path.matchAll(/\.([^.[]+)|\[([^\]]+)\]/g))
-      found =
-        name !== undefined
-          ? attributeOf(found, name, context)
-          : itemOf(found, /^\d+$/.test(key) ? Number(key) : key, context)
-    return found
-  }
