@@ -1,7 +1,7 @@
 /**
- * Jinja2 templates as transformers renders them: sandboxed, immutable, with loop controls and {% generation %}. Written
- * out here because a stranger's template must run within a budget, and because @huggingface/jinja differs from Jinja2
- * from the lexer on (tests with arguments, output before {% break %}, loop.cycle, white space, floats).
+ * Jinja2 templates as transformers renders them: sandboxed, immutable, with loop controls and {% generation %}. This engine
+ * exists because a template comes from strangers and must run within a budget, and because @huggingface/jinja prints and
+ * reads values differently from Jinja2 (test/parity/jinjaLibrary.test.ts shows where).
  */
 import type { Limits } from './budget.ts'
 import { budgetOf, defaultLimits } from './budget.ts'
