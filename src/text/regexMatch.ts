@@ -1,7 +1,7 @@
 /**
- * Finds all matches of a program in a text, leftmost first as a backtracking engine would, in time linear in the text:
- * a place of the program that failed at a position fails there for ever (nothing is captured), so once a search gets
- * long the matcher writes failures down and never tries them again. `(a+)+$` cannot hang it.
+ * Finds all matches of a compiled pattern in a text, the same as a backtracking engine would, in time linear in the text, so
+ * that `(a+)+$` cannot hang it. Since nothing is captured, an instruction that failed at a position fails there every time:
+ * once a search gets long, the matcher records failures and never tries them again.
  * (Selective memoization: Davis, Servant, Lee, "Using selective memoization to defeat ReDoS", IEEE S&P 2021.)
  */
 import { badInput } from '../util/fault.ts'
@@ -19,7 +19,7 @@ type Search = {
   noted: number
 }
 
-/** Places to come back to, and bytes of noted failures: what one search may hold. */
+/** Limits of one search: positions to come back to, and bytes of recorded failures. */
 const mostPlaces = 2 ** 24
 const mostNoted = 2 ** 27
 
@@ -56,7 +56,7 @@ export const findAll = (program: Program, text: string, work?: Work): number[] =
 const run = (search: Search, program: Program, start: number): number => {
   const { text } = search
   const { code } = program
-  // Pairs (pc, position) still to try. A pc of -1 - p marks that all of p's choices at that position have failed.
+  // Pairs (pc, position) still to try. A pc of -1 - p says that all alternatives of p at that position have failed.
   const stack: number[] = [0, start]
   while (stack.length) {
     let at = stack.pop()!
@@ -122,7 +122,7 @@ const atAnchor = (text: string, { kind, isWord }: Instruction & { op: 'anchor' }
   return (before !== after) === (kind === 'word')
 }
 
-/** JavaScript's. */
+/** JavaScript's line terminators. */
 const lineBreaks = '\n\r\u2028\u2029'
 
 const bitOf = (search: Search, pc: number, at: number) => pc * (search.text.length + 1) + at

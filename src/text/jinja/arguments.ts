@@ -1,4 +1,4 @@
-/** Arguments of filters, methods and functions by place or by name. */
+/** Arguments of filters, methods and functions, by position or by name. */
 import type { Args, Value } from './values.ts'
 import { fail } from './values.ts'
 

@@ -1,4 +1,4 @@
-/** A place in a template's tokens that moves forward as the parser reads. */
+/** A cursor over a template's tokens, shared by the parsers of statements and of expressions. */
 import type { Token } from './lexer.ts'
 import { templateFault } from './values.ts'
 

@@ -1,4 +1,4 @@
-/** Attributes and methods of Python's values that a template may read and call: what the dot finds before any key. */
+/** Attributes and methods of Python's values that a template may read and call. */
 import { bind, placed } from './arguments.ts'
 import type { Budget, Context } from './budget.ts'
 import { bitLength } from './integers.ts'
@@ -25,7 +25,7 @@ import {
   typeName,
 } from './values.ts'
 
-/** The method or attribute of that name, undefined where there is none. */
+/** The method or attribute of a value by name; undefined where there is none. */
 export const methodOf = (of: Value, name: string, context: Context, findField: FindField): Value | undefined => {
   if (is(of, 'object')) return of.get(name)
   if (is(of, 'tuple') && (name === 'grouper' || name === 'list') && grouped.has(of))
@@ -42,7 +42,7 @@ export const methodOf = (of: Value, name: string, context: Context, findField: F
   return own(sequenceMethods, name, (method) => func(name, (args) => method(items, args, context.budget)))
 }
 
-/** Groups of the filter groupby, which have names for their two places. */
+/** Groups of the filter groupby, whose two items also have names. */
 const grouped = new WeakSet<object>()
 export const group = (key: Value, items: readonly Value[]): Value => {
   const pair = tuple([key, items])

@@ -1,4 +1,4 @@
-/** Expressions of a template, from loose to tight: a if b else c, or, and, not, comparisons, + -, ~, * / // %, **, signs. */
+/** Parses expressions, from loose to tight binding: a if b else c, or, and, not, comparisons, + -, ~, * / // %, **, signs. */
 import type { Cursor } from './cursor.ts'
 import type { CallArgs, Expr, Target } from './nodes.ts'
 

@@ -56,7 +56,7 @@ export const renderTemplate = (
   )
   const outer = { names: globals(options.now ?? (() => new Date()), budget) }
   bounded(() => execute(template, { names, outer }, context.page, context))
-  budget.made(context.page.length)
+  budget.spendText(context.page.length)
   return { text: context.page.parts.join(''), spans: context.spans }
 }
 

@@ -4,7 +4,7 @@ import type { Budget, Context } from './budget.ts'
 import { unmarkText } from './marks.ts'
 import { comparison, contains, equal, iterable } from './operations.ts'
 import { str } from './print.ts'
-import { isLower, isUpper } from './pytext.ts'
+import { isLower, isUpper } from './pythonText.ts'
 import type { Args, Value } from './values.ts'
 import { fail, hashOf, is, isDict, isInt, numeric, sequenceOf, textIn } from './values.ts'
 
