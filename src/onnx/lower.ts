@@ -18,7 +18,7 @@ const reduction =
   (e, { params: { axes, keep } }, [x]) =>
     axes.length === 0 ? x : e.emit(op, [x, e.constant(axes, [axes.length], 'i64')], { keepdims: keep ? 1 : 0 })
 
-/** At most one unknown size beside those kept in place: ONNX's own 0 and -1 say it without computing a shape. */
+/** Where at most one unknown size is not kept from the input, ONNX's own 0 and -1 express the shape without computing it. */
 const reshape: LowerRule<'reshape'> = (e, t, [x]) => {
   const from = t.inputs[0].shape
   const sizes = t.params.shape.map((dim, i) => (typeof dim === 'number' ? dim : dim === from[i] ? 0 : -1))
@@ -30,8 +30,8 @@ const reshape: LowerRule<'reshape'> = (e, t, [x]) => {
 const zeros = (e: Emitter, shape: Shape) => e.emit('ConstantOfShape', [e.shape(shape)])
 
 /**
- * ScatterElements, although ScatterND takes rows as they are: with several threads ScatterND adds to one row from two of
- * them at once (onnxruntime 1.30), which loses updates and changes from run to run.
+ * Uses ScatterElements, although ScatterND could add whole rows: with several threads, ScatterND (onnxruntime 1.30) adds to one
+ * row from two of them at once, which loses updates and differs from run to run.
  */
 const scatterAdd: LowerRule<'scatterAdd'> = (e, t, [updates, index, base]) => {
   const indexShape = t.inputs[1].shape
@@ -54,7 +54,7 @@ const matmul: LowerRule<'matmul'> = (e, { params: { transA, transB } }, inputs) 
     ? e.emit('FusedMatMul', inputs, { transA: Number(transA), transB: Number(transB) }, microsoft)
     : e.emit('MatMul', inputs)
 
-/** Each token is a batch of one: RotaryEmbedding refuses sequences longer than its tables. */
+/** Each token is a batch of one, since RotaryEmbedding refuses sequences longer than its tables. */
 const rope: LowerRule<'rope'> = (e, t, [x, positions, cos, sin]) => {
   const { heads, rotary, inverse } = t.params
   const width = t.shape[1] as number

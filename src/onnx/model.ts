@@ -18,8 +18,8 @@ import {
 import { lowerings } from './lower.ts'
 
 /**
- * An ONNX model with the symbolic types of what goes in and out, in order. `constants` are inputs whose values the
- * file is to hold: without them (see `withConstants`) it does not run.
+ * An ONNX model with the symbolic types of its inputs and outputs, in order. `constants` are inputs whose values belong into the
+ * file: it runs only after they are added (`withConstants`).
  */
 export type Program = {
   name: string
@@ -62,8 +62,8 @@ export const compileProgram = (
 }
 
 /**
- * Nodes that write the program's outputs under their names. A value that no node made, or that is an output already, is
- * copied; all others are written where they belong at once.
+ * Renames the results of nodes to the names of the program's outputs. A value that no node makes (an input), or that already has
+ * the name of another output, is copied by an Identity node.
  */
 const named = (nodes: readonly Node[], outputs: readonly (readonly [value: string, name: string])[]): Node[] => {
   const made = new Set(nodes.flatMap((node) => node.outputs))
