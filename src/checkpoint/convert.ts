@@ -79,7 +79,10 @@ const toBF16 = (values: Float32Array): Uint16Array => {
 const one = new Float32Array(1)
 const oneBits = new Uint32Array(one.buffer)
 
-/** Rounds to nearest even, to infinity from 65520 on. For a subnormal, adding 0.5 leaves its rounded digits in the last bits of the fp32. */
+/**
+ * Rounds to nearest even, to infinity from 65520 on. For a subnormal, adding 0.5 leaves its rounded digits in the last
+ * bits of the fp32.
+ */
 const halfBits = (u: number, value: number): number => {
   const magnitude = u & 0x7fffffff
   if (magnitude > 0x7f800000) return 0x7e00

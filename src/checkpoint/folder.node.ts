@@ -1,6 +1,6 @@
 /**
- * Model and adapter folders in Hugging Face and PEFT layout: finds the files that hold the weights, checks that they agree, and
- * writes them. As in transformers, safetensors or their index are preferred to torch's .bin or its index.
+ * Model and adapter folders in Hugging Face and PEFT layout: finds the files that hold the weights, checks that they
+ * agree, and writes them. As in transformers, safetensors or their index are preferred to torch's .bin or its index.
  */
 import { readdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -71,7 +71,10 @@ export const sideFiles = async (dir: string): Promise<string[]> => {
 
 const templateFolder = 'additional_chat_templates'
 
-/** All files of a model, and of its adapter, that results depend on. @param weights files of the model's weights and their index */
+/**
+ * All files of a model, and of its adapter, that results depend on.
+ * @param weights files of the model's weights and their index
+ */
 export const filesOf = async (
   { dir, adapter }: { dir: string; adapter?: string },
   weights: readonly string[],
@@ -145,8 +148,8 @@ export const nearestFolder = async (path: string): Promise<string> => {
 }
 
 /**
- * Writes `stem`.safetensors into a folder, or shards of at most `limit` bytes and then their index, and removes other files of
- * an earlier save with this stem. Each file appears only when it is complete. Throws Faults 'disk'.
+ * Writes `stem`.safetensors into a folder, or shards of at most `limit` bytes and then their index, and removes other
+ * files of an earlier save with this stem. Each file appears only when it is complete. Throws Faults 'disk'.
  */
 export const writeTensors = async (
   dir: string,

@@ -1,4 +1,6 @@
-/** Valid and hostile weights files, compared with what torch and the reference library read (test/fixtures/checkpoint). */
+/**
+ * Valid and hostile weights files, compared with what torch and the reference library read (test/fixtures/checkpoint).
+ */
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'

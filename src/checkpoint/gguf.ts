@@ -1,6 +1,7 @@
 /**
- * Writes GGUF files, version 3, as a stream: header, metadata and the table of tensors first, then one tensor at a time, so that
- * a model is never in memory twice. In the table, the sizes of a tensor are listed innermost first. Source: ggml/docs/gguf.md.
+ * Writes GGUF files, version 3, as a stream: header, metadata and the table of tensors first, then one tensor at a
+ * time, so that a model is never in memory twice. In the table, the sizes of a tensor are listed innermost first.
+ * Source: ggml/docs/gguf.md.
  */
 import { assert } from '../util/fault.ts'
 import { join } from '../util/proto.ts'

@@ -1,6 +1,6 @@
 /**
- * The block formats of llama.cpp, rounded as its reference quantizer rounds: every step in fp32, half away from zero in Q8_0,
- * upwards from -8.5 in Q4_0. A block is 32 neighbouring values of a row with one fp16 scale (ggml-quants.c).
+ * The block formats of llama.cpp, rounded as its reference quantizer rounds: every step in fp32, half away from zero in
+ * Q8_0, upwards from -8.5 in Q4_0. A block is 32 neighbouring values of a row with one fp16 scale (ggml-quants.c).
  */
 import { assert, runFailure } from '../util/fault.ts'
 import { fromFloats, overflowOf } from './convert.ts'
@@ -31,7 +31,9 @@ const q8: Quantize = (x, from, out, at) => {
   return d
 }
 
-/** d = (the value farthest from 0) / -8, q = floor(x / d + 8.5), at most 15; the first 16 values are in the low nibbles. */
+/**
+ * d = (the value farthest from 0) / -8, q = floor(x / d + 8.5), at most 15; the first 16 values are in the low nibbles.
+ */
 const q4: Quantize = (x, from, out, at) => {
   let far = 0
   for (let i = from; i < from + 32; i++) if (Math.abs(x[i]) > Math.abs(far)) far = x[i]

@@ -1,13 +1,16 @@
 /**
- * Models and data sets by name: a local folder, or a repository of the Hugging Face hub (`owner/name`, `owner/name@revision`), of
- * which only the files that attune reads are fetched. No code from a repository is run.
+ * Models and data sets by name: a local folder, or a repository of the Hugging Face hub (`owner/name`,
+ * `owner/name@revision`), of which only the files that attune reads are fetched. No code from a repository is run.
  */
 import { readFile, stat } from 'node:fs/promises'
 import { badInput, Fault, runFailure } from '../util/fault.ts'
 import { nearestFolder } from './folder.node.ts'
 import { type OnProgress, openRepo, parseRepoId } from './hubRepo.node.ts'
 
-/** Files of weights in the order in which `openCheckpoint` prefers them; the first kind that a repository has is fetched. */
+/**
+ * Files of weights in the order in which `openCheckpoint` prefers them; the first kind that a repository has is
+ * fetched.
+ */
 const weights = [
   /^model\.safetensors$/,
   /^model(-\d{5}-of-\d{5}\.safetensors|\.safetensors\.index\.json)$/,

@@ -1,4 +1,7 @@
-/** Tests against local servers that answer as the few endpoints of the hub do, with the weights on a second one as its CDN. */
+/**
+ * Tests against local servers that answer as the few endpoints of the hub do, with the weights on a second one as its
+ * CDN.
+ */
 import { createHash } from 'node:crypto'
 import {
   existsSync,

@@ -1,7 +1,7 @@
 /**
- * Downloads one file from the hub into the cache. It is appended to `<hash>.incomplete`, resumed there by byte range after an
- * interruption, and named by its hash only when its bytes have that hash. The library's own downloader starts over, checks nothing
- * and prints to stdout, so only its protocol (URLs, redirects, ranges) is used.
+ * Downloads one file from the hub into the cache. It is appended to `<hash>.incomplete`, resumed there by byte range
+ * after an interruption, and named by its hash only when its bytes have that hash. The library's own downloader starts
+ * over, checks nothing and prints to stdout, so only its protocol (URLs, redirects, ranges) is used.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'

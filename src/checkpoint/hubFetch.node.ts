@@ -1,6 +1,6 @@
 /**
- * `fetch` for the hub. The token is sent only to the hub's own origin, since listings and redirects may name other hosts. It waits
- * for a busy server, gives up on a silent one, and limits the size of JSON answers.
+ * `fetch` for the hub. The token is sent only to the hub's own origin, since listings and redirects may name other
+ * hosts. It waits for a busy server, gives up on a silent one, and limits the size of JSON answers.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { badInput, runFailure } from '../util/fault.ts'
@@ -36,8 +36,8 @@ export const checkedToken = (text: string): string => {
 }
 
 /**
- * `fetch` for a hub at `hubUrl`. Refuses a whole file in answer to a byte range, since it would be appended to the part that is
- * there. (fetch itself drops the token where a redirect leaves the origin.)
+ * `fetch` for a hub at `hubUrl`. Refuses a whole file in answer to a byte range, since it would be appended to the part
+ * that is there. (fetch itself drops the token where a redirect leaves the origin.)
  */
 export const hubFetch = (hubUrl: string): typeof fetch => {
   const home = new URL(hubUrl).origin
@@ -60,8 +60,8 @@ export const hubFetch = (hubUrl: string): typeof fetch => {
 }
 
 /**
- * Gives up when nothing arrives for a minute (except for uploads, which are answered only at their end), and when an answer of the
- * API is longer than any that the hub gives.
+ * Gives up when nothing arrives for a minute (except for uploads, which are answered only at their end), and when an
+ * answer of the API is longer than any that the hub gives.
  */
 const patiently = async (url: URL, init: RequestInit): Promise<Response> => {
   const silence = new AbortController()

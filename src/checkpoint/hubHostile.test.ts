@@ -1,4 +1,7 @@
-/** A hostile hub: where the token is sent, and answers that no hub gives. `npm run attack` continues with random answers. */
+/**
+ * A hostile hub: where the token is sent, and answers that no hub gives. `npm run attack` continues with random
+ * answers.
+ */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'

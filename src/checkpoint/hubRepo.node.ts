@@ -1,7 +1,8 @@
 /**
  * A repository of the Hugging Face hub at one commit, in the cache that the Python library huggingface_hub also uses:
  * `<cache>/models--owner--name/{blobs/<hash>, snapshots/<commit>/<path>, refs/<revision>}`. Without a network, or with
- * HF_HUB_OFFLINE=1, only what is in the cache is used. HF_ENDPOINT, HF_HUB_CACHE and HF_HOME set the endpoint and the cache.
+ * HF_HUB_OFFLINE=1, only what is in the cache is used. HF_ENDPOINT, HF_HUB_CACHE and HF_HOME set the endpoint and the
+ * cache.
  */
 import { constants, copyFile, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -118,7 +119,10 @@ const listedFile = z.object({
   lfs: z.object({ oid: z.string(), size: z.number().int().nonnegative() }).nullish(),
 })
 
-/** The files of a repository. Paths and hashes become paths in the cache, so entries that could leave it are dropped, and entries of another form are refused. */
+/**
+ * The files of a repository. Paths and hashes become paths in the cache, so entries that could leave it are dropped,
+ * and entries of another form are refused.
+ */
 const filesOf = async (repo: RepoName, access: HubAccess, revision: string): Promise<HubFile[]> => {
   const { type, name } = repo
   const until = performance.now() + listingTime

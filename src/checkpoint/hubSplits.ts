@@ -1,6 +1,7 @@
 /**
- * Finds the files of a data set on the hub that hold a split: from its card (README.md, `configs:` in the YAML front matter), else
- * from file names, as the datasets library does. https://huggingface.co/docs/hub/datasets-data-files-configuration
+ * Finds the files of a data set on the hub that hold a split: from its card (README.md, `configs:` in the YAML front
+ * matter), else from file names, as the datasets library does.
+ * https://huggingface.co/docs/hub/datasets-data-files-configuration
  */
 import { parse } from 'yaml'
 import { z } from 'zod'
@@ -38,7 +39,10 @@ export const cardConfigs = (readme: string): DataConfig[] => {
   }
 }
 
-/** @param config a configuration of the card, or a folder. Throws Faults 'no-data' that list the splits or configurations there are. */
+/**
+ * @param config a configuration of the card, or a folder. Throws Faults 'no-data' that list the splits or
+ * configurations there are.
+ */
 export const splitFiles = (
   name: string,
   paths: readonly string[],
@@ -123,7 +127,10 @@ const keywords: Record<string, string> = {
 
 const canonical = (word: string): string => (Object.hasOwn(keywords, word) ? keywords[word] : word)
 
-/** The split of a file: from `train_prefs-00000-of-00001`, else from a keyword in its name, else from one in its folders. */
+/**
+ * The split of a file: from `train_prefs-00000-of-00001`, else from a keyword in its name, else from one in its
+ * folders.
+ */
 const splitOf = (path: string): string | undefined => {
   const file = path.split('/').at(-1)!
   const sharded = /^([\w.]+)-\d{5}-of-\d{5}/.exec(file)?.[1]
@@ -145,7 +152,9 @@ const guessed = (name: string, data: readonly string[], split: string, folder?: 
   return oneFormat(files).sort()
 }
 
-/** The same rows are often there as parquet and as json: takes the format with the most files, or parquet for as many. */
+/**
+ * The same rows are often there as parquet and as json: takes the format with the most files, or parquet for as many.
+ */
 const oneFormat = (files: string[]): string[] => {
   const formatOf = (path: string) => DATA.exec(path)![1]
   const groups = [...new Set(files.map(formatOf))].map((format) => files.filter((path) => formatOf(path) === format))
@@ -153,7 +162,10 @@ const oneFormat = (files: string[]): string[] => {
   return groups.sort((a, b) => b.length - a.length || parquet(b) - parquet(a))[0]
 }
 
-/** Globs: `*`, `?` and `[a-z]` within a folder, `**` across folders. Takes time glob x path, so that an untrusted pattern cannot hang. */
+/**
+ * Globs: `*`, `?` and `[a-z]` within a folder, `**` across folders. Takes time glob x path, so that an untrusted
+ * pattern cannot hang.
+ */
 export const globMatches = (glob: string, path: string): boolean => {
   const tokens = glob.match(/\*\*\/|\*+|\[[^\]/]*\]|[\s\S]/g) ?? []
   let states = new Set([0])

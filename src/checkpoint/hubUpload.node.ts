@@ -1,7 +1,7 @@
 /**
- * Uploads files to a model repository of the Hugging Face hub, as one commit. Write access, and whether the repository exists, are
- * checked before the work begins whose result is uploaded. The library does the protocol (plain LFS; what was uploaded before a
- * failure is not sent again) but reports no bytes in Node, so they are counted here.
+ * Uploads files to a model repository of the Hugging Face hub, as one commit. Write access, and whether the repository
+ * exists, are checked before the work begins whose result is uploaded. The library does the protocol (plain LFS; what
+ * was uploaded before a failure is not sent again) but reports no bytes in Node, so they are counted here.
  */
 import { stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'

@@ -1,6 +1,6 @@
 /**
- * Reads pickles without executing them. The opcodes that torch.save writes build plain values; a global is a name on the caller's
- * exact list, or a Fault, whether or not it would be called. Nothing is imported and no attribute is read.
+ * Reads pickles without executing them. The opcodes that torch.save writes build plain values; a global is a name on
+ * the caller's exact list, or a Fault, whether or not it would be called. Nothing is imported and no attribute is read.
  * Opcodes have their names of CPython's pickletools; protocols 0 to 5.
  */
 import { badInput } from '../util/fault.ts'
@@ -24,7 +24,9 @@ export type List<T> = { kind: 'list'; items: Value<T>[] }
 export type Dict<T> = { kind: 'dict'; entries: Map<Value<T>, Value<T>> }
 /** The result of a persistent id or a call, made by the caller. */
 export type Made<T> = { kind: 'made'; value: T }
-/** A name on the list. `call` does the work of a function; it returns undefined for arguments that torch does not write. */
+/**
+ * A name on the list. `call` does the work of a function; it returns undefined for arguments that torch does not write.
+ */
 export type Global<T> = { kind: 'global'; name: string; call?: (args: Value<T>[]) => Value<T> | undefined }
 
 export type PickleRules<T> = {

@@ -1,7 +1,8 @@
 /**
- * Reads safetensors: 8 bytes of header length, a JSON header, then the bytes of the tensors without gaps. Everything but tensor
- * data is checked when a file is opened, in BigInt, before memory is allocated for it. It is stricter than the reference library,
- * which accepts duplicate keys and white space before the header. https://github.com/huggingface/safetensors#format
+ * Reads safetensors: 8 bytes of header length, a JSON header, then the bytes of the tensors without gaps. Everything
+ * but tensor data is checked when a file is opened, in BigInt, before memory is allocated for it. It is stricter than
+ * the reference library, which accepts duplicate keys and white space before the header.
+ * https://github.com/huggingface/safetensors#format
  */
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
@@ -14,8 +15,8 @@ import { dtypeBytes, type StoredTensor, type TensorFile } from './stored.ts'
 const HEADER_LIMIT = 100_000_000
 
 /**
- * Opens a safetensors file; tensors are read when asked for.
- * Faults: truncated, header-too-long, bad-header, duplicate-key, bad-offsets, out-of-bounds, size-mismatch, overlap, hole.
+ * Opens a safetensors file; tensors are read when asked for. Faults: truncated, header-too-long, bad-header,
+ * duplicate-key, bad-offsets, out-of-bounds, size-mismatch, overlap, hole.
  */
 export const openSafetensors = async (source: ByteSource): Promise<TensorFile> => {
   const file = source.name

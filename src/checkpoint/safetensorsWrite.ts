@@ -1,6 +1,6 @@
 /**
- * Writes safetensors as a stream: the header first, then one tensor at a time, so that a model is never in memory twice. Tensors
- * are in the order of the reference library: widest elements first, then by name.
+ * Writes safetensors as a stream: the header first, then one tensor at a time, so that a model is never in memory
+ * twice. Tensors are in the order of the reference library: widest elements first, then by name.
  */
 import { assert, runFailure } from '../util/fault.ts'
 import { fromFloats, isFloat, overflowOf } from './convert.ts'

@@ -1,7 +1,8 @@
 /**
- * Checkpoints of a training run that survive a crash at any moment. `checkpoints/step-N/` holds the caller's files, `state.json`,
- * and `manifest.json` with the size and SHA-256 of each. Everything is written and synced in `step-N.tmp`, which is renamed last,
- * and read back before an older checkpoint is removed. A torn or altered checkpoint is named and skipped, never loaded.
+ * Checkpoints of a training run that survive a crash at any moment. `checkpoints/step-N/` holds the caller's files,
+ * `state.json`, and `manifest.json` with the size and SHA-256 of each. Everything is written and synced in
+ * `step-N.tmp`, which is renamed last, and read back before an older checkpoint is removed. A torn or altered
+ * checkpoint is named and skipped, never loaded.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
@@ -94,7 +95,10 @@ const writeHashed = async (folder: string, name: string, chunks: StateFile, mani
   manifest.files[name].sha256 = hash.digest('hex')
 }
 
-/** A folder cannot replace another atomically: an old one of the same step is kept as `.old` until the new one is in place. */
+/**
+ * A folder cannot replace another atomically: an old one of the same step is kept as `.old` until the new one is in
+ * place.
+ */
 const putInPlace = async (temporary: string, path: string, dir: string) => {
   const old = `${path}.old`
   await rename(path, old).catch(ignoreMissing)

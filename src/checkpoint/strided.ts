@@ -1,6 +1,6 @@
 /**
- * Strided views: a torch tensor is an offset, a shape and strides (in elements) into a storage that several tensors may share. A
- * view is checked against its storage when the file is opened, and made contiguous when it is read.
+ * Strided views: a torch tensor is an offset, a shape and strides (in elements) into a storage that several tensors may
+ * share. A view is checked against its storage when the file is opened, and made contiguous when it is read.
  */
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'

@@ -1,7 +1,7 @@
 /**
- * Reads files of torch.save (`.bin`, `.pt`) that hold a state dict, in the zip layout (torch 1.6 and newer) or the legacy layout of
- * five pickles followed by the storages. Nothing is executed; all globals that a file may name are listed below.
- * Layouts: torch/serialization.py, `_save` and `_legacy_save`.
+ * Reads files of torch.save (`.bin`, `.pt`) that hold a state dict, in the zip layout (torch 1.6 and newer) or the
+ * legacy layout of five pickles followed by the storages. Nothing is executed; all globals that a file may name are
+ * listed below. Layouts: torch/serialization.py, `_save` and `_legacy_save`.
  */
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
@@ -88,7 +88,10 @@ const checkStorage = (storage: Storage, size: number | undefined, file: string) 
     )
 }
 
-/** The legacy layout: magic number, protocol, facts of the machine, the state, the keys of storages; then for each storage its count and elements. */
+/**
+ * The legacy layout: magic number, protocol, facts of the machine, the state, the keys of storages; then for each
+ * storage its count and elements.
+ */
 const readLegacy = async (source: ByteSource): Promise<Opened> => {
   const file = source.name
   const head = await source.read(0, Math.min(source.size, PICKLE_LIMIT))
@@ -161,7 +164,9 @@ const torchRules = (): { rules: PickleRules<Item>; storages: Map<string, Storage
   return { rules: { globals, persistent }, storages }
 }
 
-/** ('storage', type, key, location, count), in the legacy layout also a view, which torch 0.4 and newer write as None. */
+/**
+ * ('storage', type, key, location, count), in the legacy layout also a view, which torch 0.4 and newer write as None.
+ */
 const storageOf = ([tag, type, key, location, numel, view]: Args): Storage | undefined => {
   if (tag !== 'storage' || !isKind(type, 'global') || typeof key !== 'string' || typeof location !== 'string')
     return undefined

@@ -1,6 +1,7 @@
 /**
- * Reads the zip files that torch.save writes: stored entries and zip64 records, no compression, no encryption. Names and sizes come
- * from the central directory, and every entry must lie before it. PKWARE APPNOTE 6.3, sections 4.3 to 4.5.
+ * Reads the zip files that torch.save writes: stored entries and zip64 records, no compression, no encryption. Names
+ * and sizes come from the central directory, and every entry must lie before it. PKWARE APPNOTE 6.3, sections 4.3 to
+ * 4.5.
  */
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
@@ -43,7 +44,10 @@ const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffse
 
 const u64 = (view: DataView, at: number): number => Number(view.getBigUint64(at, true))
 
-/** Finds the central directory from the end record (which only a comment of up to 64 KB may follow) or the zip64 record before it. */
+/**
+ * Finds the central directory from the end record (which only a comment of up to 64 KB may follow) or the zip64 record
+ * before it.
+ */
 const directoryPlace = async (source: ByteSource): Promise<{ start: number; size: number }> => {
   const from = Math.max(0, source.size - 22 - 0xffff)
   const tail = viewOf(await source.read(from, source.size))

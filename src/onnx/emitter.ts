@@ -1,6 +1,6 @@
 /**
- * The emitter: what lowering rules write a program's ONNX nodes with. Sizes that are only known at run time are computed
- * inside the graph from the shapes of its inputs, so that one session serves every shape.
+ * The emitter: what lowering rules write a program's ONNX nodes with. Sizes that are only known at run time are
+ * computed inside the graph from the shapes of its inputs, so that one session serves every shape.
  */
 import { type Dim, parseDim, type Shape } from '../tensor/dim.ts'
 import type { DType, Primitive, Type } from '../tensor/primitives.ts'
@@ -47,7 +47,10 @@ export type Node = {
 /** A constant of the graph, as lowering rules wrote it. */
 export type Initializer = { name: string; data: readonly number[]; shape: readonly number[]; dtype: DType }
 
-/** An emitter that appends to `nodes` and `initializers`; `inputs` are those of the program, whose axes give run-time sizes. */
+/**
+ * An emitter that appends to `nodes` and `initializers`; `inputs` are those of the program, whose axes give run-time
+ * sizes.
+ */
 export const makeEmitter = (nodes: Node[], initializers: Initializer[], inputs: readonly Port[]): Emitter => {
   let count = 0
   const made = new Map<string, unknown>()

@@ -1,7 +1,7 @@
 /**
- * A program with its constants as ONNX files, written as streams that ask for one constant at a time. A protocol buffer holds
- * less than 2 GiB, so larger models keep their values in files beside it (ONNX's `external_data`), numbered as transformers.js
- * expects them.
+ * A program with its constants as ONNX files, written as streams that ask for one constant at a time. A protocol buffer
+ * holds less than 2 GiB, so larger models keep their values in files beside it (ONNX's `external_data`), numbered as
+ * transformers.js expects them.
  */
 import { assert } from '../util/fault.ts'
 import { head, int, join, string } from '../util/proto.ts'

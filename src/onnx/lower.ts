@@ -18,7 +18,10 @@ const reduction =
   (e, { params: { axes, keep } }, [x]) =>
     axes.length === 0 ? x : e.emit(op, [x, e.constant(axes, [axes.length], 'i64')], { keepdims: keep ? 1 : 0 })
 
-/** Where at most one unknown size is not kept from the input, ONNX's own 0 and -1 express the shape without computing it. */
+/**
+ * Where at most one unknown size is not kept from the input, ONNX's own 0 and -1 express the shape without computing
+ * it.
+ */
 const reshape: LowerRule<'reshape'> = (e, t, [x]) => {
   const from = t.inputs[0].shape
   const sizes = t.params.shape.map((dim, i) => (typeof dim === 'number' ? dim : dim === from[i] ? 0 : -1))
@@ -30,8 +33,8 @@ const reshape: LowerRule<'reshape'> = (e, t, [x]) => {
 const zeros = (e: Emitter, shape: Shape) => e.emit('ConstantOfShape', [e.shape(shape)])
 
 /**
- * Uses ScatterElements, although ScatterND could add whole rows: with several threads, ScatterND (onnxruntime 1.30) adds to one
- * row from two of them at once, which loses updates and differs from run to run.
+ * Uses ScatterElements, although ScatterND could add whole rows: with several threads, ScatterND (onnxruntime 1.30)
+ * adds to one row from two of them at once, which loses updates and differs from run to run.
  */
 const scatterAdd: LowerRule<'scatterAdd'> = (e, t, [updates, index, base]) => {
   const indexShape = t.inputs[1].shape

@@ -1,11 +1,12 @@
 /**
- * Lowering of matrix products with quantized weights. There are three ways, each the fastest for its case on ONNX Runtime:
+ * Lowering of matrix products with quantized weights. There are three ways, each the fastest for its case on ONNX
+ * Runtime:
  *
- * - x may be rounded and the weights are constants of the program: MatMulNBits at accuracy level 4 (8-bit products, which
- *   give the same row whatever the batch).
- * - other integer weights: DequantizeLinear, then an fp32 product, because MatMulNBits is slower at expanding weights that
- *   are fed. Of 4-bit weights the low and high halves of the bytes are not interleaved; instead the columns of x, which is
- *   smaller, are reordered: even columns first.
+ * - x may be rounded and the weights are constants of the program: MatMulNBits at accuracy level 4 (8-bit products,
+ *   which give the same row whatever the batch).
+ * - other integer weights: DequantizeLinear, then an fp32 product, because MatMulNBits is slower at expanding weights
+ *   that are fed. Of 4-bit weights the low and high halves of the bytes are not interleaved; instead the columns of x,
+ *   which is smaller, are reordered: even columns first.
  * - code books (nf4, fp4): MatMulBnb4, which expands one weight at a time.
  */
 import type { QuantizedProduct } from '../tensor/primitives.ts'
@@ -39,8 +40,9 @@ const bnb4 = (
   )
 
 /**
- * On the CPU MatMulBnb4 (onnxruntime 1.30) multiplies by W' even with transB 0. So here it only expands W, by a product with the
- * 2 x 2 unit matrix, which gives the even and the odd columns. Rows of odd length need the 1 x 1 matrix, which is half as fast.
+ * On the CPU MatMulBnb4 (onnxruntime 1.30) multiplies by W' even with transB 0. So here it only expands W, by a product
+ * with the 2 x 2 unit matrix, which gives the even and the odd columns. Rows of odd length need the 1 x 1 matrix, which
+ * is half as fast.
  */
 const bookBackProduct = (e: Emitter, weight: Quantization, [dy, codes, scales]: readonly string[]) => {
   const { out, inner } = weight

@@ -18,8 +18,8 @@ import {
 import { lowerings } from './lower.ts'
 
 /**
- * An ONNX model with the symbolic types of its inputs and outputs, in order. `constants` are inputs whose values belong into the
- * file: it runs only after they are added (`withConstants`).
+ * An ONNX model with the symbolic types of its inputs and outputs, in order. `constants` are inputs whose values belong
+ * into the file: it runs only after they are added (`withConstants`).
  */
 export type Program = {
   name: string
@@ -32,7 +32,9 @@ export type Program = {
 const opset = 21
 const irVersion = 10
 
-/** Simplifies, lowers and serialises. Outputs are named by their keys; inputs that `isConstant` names become constants. */
+/**
+ * Simplifies, lowers and serialises. Outputs are named by their keys; inputs that `isConstant` names become constants.
+ */
 export const compileProgram = (
   name: string,
   outputs: Record<string, Tensor>,
@@ -62,8 +64,8 @@ export const compileProgram = (
 }
 
 /**
- * Renames the results of nodes to the names of the program's outputs. A value that no node makes (an input), or that already has
- * the name of another output, is copied by an Identity node.
+ * Renames the results of nodes to the names of the program's outputs. A value that no node makes (an input), or that
+ * already has the name of another output, is copied by an Identity node.
  */
 const named = (nodes: readonly Node[], outputs: readonly (readonly [value: string, name: string])[]): Node[] => {
   const made = new Set(nodes.flatMap((node) => node.outputs))
@@ -104,8 +106,8 @@ const lowerGraph = (order: readonly Tensor[], inputs: readonly Port[]) => {
 export type Constant = { name: string; shape: readonly number[]; dtype: DType; data: Uint8Array }
 
 /**
- * A program's bytes with the values of its constants. In the protobuf wire format two messages are merged by writing one
- * after the other, so the file is copied once and never parsed.
+ * A program's bytes with the values of its constants. In the protobuf wire format two messages are merged by writing
+ * one after the other, so the file is copied once and never parsed.
  */
 export const withConstants = (program: Uint8Array, constants: readonly Constant[]): Uint8Array => {
   const size = (parts: readonly Uint8Array[]) => parts.reduce((n, part) => n + part.length, 0)

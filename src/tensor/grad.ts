@@ -1,7 +1,7 @@
 /**
- * Reverse-mode differentiation: a table with one vector-Jacobian product (vjp) for each primitive, and one walk over the
- * program. Rules may build more than is asked for: what no output depends on is never lowered. A gradient of `null` says that
- * an input has none (integers, conditions).
+ * Reverse-mode differentiation: a table with one vector-Jacobian product (vjp) for each primitive, and one walk over
+ * the program. Rules may build more than is asked for: what no output depends on is never lowered. A gradient of `null`
+ * says that an input has none (integers, conditions).
  */
 import { assert } from '../util/fault.ts'
 import { addDims, mulDims, type Shape, subDims } from './dim.ts'
@@ -141,8 +141,8 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
 }
 
 /**
- * db = a' dy. Where b has no leading axes (a weight), the leading axes of a are flattened into its rows first: one large product
- * instead of a sum over many.
+ * db = a' dy. Where b has no leading axes (a weight), the leading axes of a are flattened into its rows first: one
+ * large product instead of a sum over many.
  */
 const matmulGradB = (a: Tensor, b: Tensor, dy: Tensor, transA: boolean, transB: boolean): Tensor => {
   if (b.rank === 2 && a.rank > 2 && !transA) {

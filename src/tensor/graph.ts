@@ -1,4 +1,7 @@
-/** Walks and prints traced programs. A program is given by its outputs; nodes that they do not depend on are no part of it. */
+/**
+ * Walks and prints traced programs. A program is given by its outputs; nodes that they do not depend on are no part of
+ * it.
+ */
 
 import { typeText } from './primitives.ts'
 import type { Tensor } from './tensor.ts'

@@ -1,7 +1,8 @@
 /**
- * Partitions a gradient into a forward and a backward program (activation checkpointing). The forward program also returns the
- * results that the backward one needs; those that are not saved are recomputed in the backward program. It must be a session
- * of its own, because inside one session ONNX Runtime's elimination of common subexpressions would undo the recomputation.
+ * Partitions a gradient into a forward and a backward program (activation checkpointing). The forward program also
+ * returns the results that the backward one needs; those that are not saved are recomputed in the backward program. It
+ * must be a session of its own, because inside one session ONNX Runtime's elimination of common subexpressions would
+ * undo the recomputation.
  */
 import { topological } from './graph.ts'
 import type { Params } from './primitives.ts'
@@ -15,8 +16,8 @@ const cheapProduct = 96
 
 /**
  * Saves what is costly to recompute: products, gathered rows, and conditions, which take one byte an element and save
- * recomputing what they compare. Elementwise results, and products over few columns such as attention scores, are cheaper to
- * recompute than to store.
+ * recomputing what they compare. Elementwise results, and products over few columns such as attention scores, are
+ * cheaper to recompute than to store.
  */
 export const saveCostly: SavePolicy = (t) => {
   if (t.op === 'matmul') {

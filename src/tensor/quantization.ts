@@ -1,11 +1,12 @@
 /**
- * Quantized weights, in blocks of 8-bit or 4-bit codes with one fp32 scale each, in the layout of the operator that reads them:
+ * Quantized weights, in blocks of 8-bit or 4-bit codes with one fp32 scale each, in the layout of the operator that
+ * reads them:
  *
- * - `int8` and `int4`, for ONNX Runtime's MatMulNBits: blocks of 32 along a row, [out, blocks, bytes], the low half of a byte
- *   first, value = (code - 2^(bits-1)) scale. The value of largest magnitude in a block is exactly -2^(bits-1) scales, so that
- *   all codes are used and no zero point is stored.
- * - `nf4` and `fp4`, as bitsandbytes stores them (Dettmers et al. 2023, QLoRA, section 3): blocks of 64 over the flattened
- *   weight, the high half of a byte first, value = book[code] absmax.
+ * - `int8` and `int4`, for ONNX Runtime's MatMulNBits: blocks of 32 along a row, [out, blocks, bytes], the low half of
+ *   a byte first, value = (code - 2^(bits-1)) scale. The value of largest magnitude in a block is exactly -2^(bits-1)
+ *   scales, so that all codes are used and no zero point is stored.
+ * - `nf4` and `fp4`, as bitsandbytes stores them (Dettmers et al. 2023, QLoRA, section 3): blocks of 64 over the
+ *   flattened weight, the high half of a byte first, value = book[code] absmax.
  */
 import { assert } from '../util/fault.ts'
 

@@ -1,7 +1,7 @@
 /**
- * Makes a traced program smaller without changing its values: joins equal nodes (common subexpressions), folds constants, and
- * drops no-ops and what only differentiation needed. The program is rebuilt once from its inputs up; dead code disappears by
- * itself, since a program consists of what its outputs depend on.
+ * Makes a traced program smaller without changing its values: joins equal nodes (common subexpressions), folds
+ * constants, and drops no-ops and what only differentiation needed. The program is rebuilt once from its inputs up;
+ * dead code disappears by itself, since a program consists of what its outputs depend on.
  */
 import { paramsText, topological } from './graph.ts'
 import { broadcast, type Params, type Primitive, sameShape } from './primitives.ts'

@@ -1,6 +1,7 @@
 /**
- * A symbolic tensor: a node of a traced program. Methods append nodes and infer shapes; nothing is computed here. Numbers can
- * be used in place of tensors. A shape error is thrown where the operation is written, not when the program runs.
+ * A symbolic tensor: a node of a traced program. Methods append nodes and infer shapes; nothing is computed here.
+ * Numbers can be used in place of tensors. A shape error is thrown where the operation is written, not when the program
+ * runs.
  */
 import { assert } from '../util/fault.ts'
 import { addDims, type Dim, mulDims, type Shape, sizeOf } from './dim.ts'
@@ -100,7 +101,10 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
 
   matmul = (other: Tensor, { transA = false, transB = false } = {}) => node('matmul', [this, other], { transA, transB })
 
-  /** The product of this x [M, inner] with a quantized weight W [out, inner]: x W' [M, out]; transposed: x [M, out] -> x W [M, inner]. */
+  /**
+   * The product of this x [M, inner] with a quantized weight W [out, inner]: x W' [M, out]; transposed: x [M, out] -> x
+   * W [M, inner].
+   */
   matmulQuantized = ({ codes, scales, weight, transposed = false, rounded = false }: QuantizedWeight): Tensor =>
     node('matmulQuantized', [this, codes, scales], { weight, transposed, rounded })
 

@@ -1,7 +1,7 @@
 /**
  * Added tokens: found in a text before the tokenizer's model sees it, most of them in the text as it is, those with
- * `normalized` in the normalized text. Where several begin at the same place the longest is taken. A token may also take the
- * white space beside it (lstrip, rstrip) or match whole words only (single_word).
+ * `normalized` in the normalized text. Where several begin at the same place the longest is taken. A token may also
+ * take the white space beside it (lstrip, rstrip) or match whole words only (single_word).
  */
 
 import type { JsonPart } from './jsonPart.ts'
@@ -51,8 +51,8 @@ export type AddedTokens = {
 }
 
 /**
- * A token keeps the id that the model has for it. Any other gets the next free id: after the vocabulary, or after the highest
- * added token of an earlier list.
+ * A token keeps the id that the model has for it. Any other gets the next free id: after the vocabulary, or after the
+ * highest added token of an earlier list.
  */
 export const addTokens = (
   lists: readonly (readonly AddedToken[])[],

@@ -1,7 +1,7 @@
 /**
- * Byte-pair encoding (Sennrich et al. 2016): start from characters and always merge the pair of lowest rank, the leftmost
- * first. A heap of candidate merges keeps long words at n log n; candidates that an earlier merge made stale are dropped when
- * they reach the top.
+ * Byte-pair encoding (Sennrich et al. 2016): start from characters and always merge the pair of lowest rank, the
+ * leftmost first. A heap of candidate merges keeps long words at n log n; candidates that an earlier merge made stale
+ * are dropped when they reach the top.
  */
 
 import { quoted } from '../util/quote.ts'
@@ -67,7 +67,10 @@ export const readBpe = (json: JsonPart): Model => {
 export const byteIds = ({ ids }: { ids: ReadonlyMap<string, number> }): number[] =>
   Array.from({ length: 256 }, (_, byte) => ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`) ?? -1)
 
-/** Merges are written as ["a", "b"] or "a b". A merge's rank is its place in the list; a pair listed twice has the later rank. */
+/**
+ * Merges are written as ["a", "b"] or "a b". A merge's rank is its place in the list; a pair listed twice has the later
+ * rank.
+ */
 const readMerges = (json: JsonPart, { ids }: Vocabulary, prefix: string): Merges => {
   const list = json.list()
   const rankOf = pairTable(list.length)
@@ -85,7 +88,10 @@ const readMerges = (json: JsonPart, { ids }: Vocabulary, prefix: string): Merges
   return { rankOf, merged }
 }
 
-/** One symbol for each character, one for each byte of an unknown character (byte_fallback); runs of unknown ones are joined with fuse_unk. */
+/**
+ * One symbol for each character, one for each byte of an unknown character (byte_fallback); runs of unknown ones are
+ * joined with fuse_unk.
+ */
 const symbolsOf = (text: string, { vocabulary, unk, prefix, suffix, fuseUnk, bytes }: Options): Tokens => {
   const ids: number[] = []
   const from: number[] = []

@@ -1,7 +1,8 @@
 /**
- * SentencePiece's precompiled character map: a double-array trie (Darts) from UTF-8 to offsets in a block of replacements that
- * end in a zero byte. Two oddities are kept, because models were trained with them: of the keys that begin a grapheme cluster
- * the shortest wins and replaces the whole cluster, and only clusters of under six bytes are looked up as a whole.
+ * SentencePiece's precompiled character map: a double-array trie (Darts) from UTF-8 to offsets in a block of
+ * replacements that end in a zero byte. Two oddities are kept, because models were trained with them: of the keys that
+ * begin a grapheme cluster the shortest wins and replaces the whole cluster, and only clusters of under six bytes are
+ * looked up as a whole.
  */
 
 import type { JsonPart } from './jsonPart.ts'
@@ -80,7 +81,10 @@ const mapPiece = (piece: Piece, transform: (chunk: string) => string | undefined
   return changed ? rewrite(piece, edits) : piece
 }
 
-/** Two ASCII characters are never one grapheme cluster, except CR LF, so only the text around other characters is segmented. */
+/**
+ * Two ASCII characters are never one grapheme cluster, except CR LF, so only the text around other characters is
+ * segmented.
+ */
 const stretches = /[^\r\u0080-\uffff]+(?![\r\u0080-\uffff])|[\s\S]?(?:[\r\u0080-\uffff]+[^\r\u0080-\uffff]?)+/g
 
 /** The grapheme clusters of a text. */
@@ -93,7 +97,10 @@ const chunks = (text: string): string[] => {
   return out
 }
 
-/** Segments in windows, since the segmenter's time grows with the square of the text. The last cluster of a window is segmented again with the next. */
+/**
+ * Segments in windows, since the segmenter's time grows with the square of the text. The last cluster of a window is
+ * segmented again with the next.
+ */
 const pushClusters = (out: string[], text: string) => {
   for (let from = 0, size = 1000; from < text.length; ) {
     const clusters = Array.from(graphemes.segment(text.slice(from, from + size)), (part) => part.segment)
@@ -117,7 +124,9 @@ const utf8Length = (text: string): number => {
   return length
 }
 
-/** Pairs old characters with new ones; extra new ones count as inserted, extra old ones as removed after the last edit. */
+/**
+ * Pairs old characters with new ones; extra new ones count as inserted, extra old ones as removed after the last edit.
+ */
 const pushReplacement = (edits: Edit[], oldCount: number, chars: string[]) => {
   chars.forEach((char, i) => {
     edits.push([char, i < oldCount ? 0 : 1])

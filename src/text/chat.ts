@@ -1,7 +1,7 @@
 /**
- * Chat templates: the text and ids of a conversation, in the form that a model was trained on, as transformers 5 makes them.
- * A rendered template already contains its special tokens, so none are added. Where a template marks the assistant's own
- * tokens with {% generation %}, they are known as a mask.
+ * Chat templates: the text and ids of a conversation, in the form that a model was trained on, as transformers 5 makes
+ * them. A rendered template already contains its special tokens, so none are added. Where a template marks the
+ * assistant's own tokens with {% generation %}, they are known as a mask.
  */
 import { badInput } from '../util/fault.ts'
 import { cut } from '../util/quote.ts'
@@ -22,7 +22,10 @@ export type ChatOptions = {
   documents?: readonly unknown[]
   /** Ends with the header of an assistant's turn. */
   addGenerationPrompt?: boolean
-  /** Ends inside the last message, which the model is to continue; a text names the field to continue, by default `content`. */
+  /**
+   * Ends inside the last message, which the model is to continue; a text names the field to continue, by default
+   * `content`.
+   */
   continueFinalMessage?: boolean | string
   /** Further variables of the template, such as enable_thinking; one with the name of a special token replaces it. */
   variables?: Readonly<Record<string, unknown>>
@@ -40,7 +43,9 @@ export type ChatEncodeOptions = ChatOptions & {
 export type ChatTemplate = {
   /** The names of the model's templates. */
   readonly names: readonly string[]
-  /** Whether the template reads the parts of a content that is a list; a template for plain text would print the list. */
+  /**
+   * Whether the template reads the parts of a content that is a list; a template for plain text would print the list.
+   */
   readsParts(options?: ChatOptions): boolean
   /** Throws a Fault with code `template` (its own complaint as the message) or `continue`. */
   render(messages: readonly Message[], options?: ChatOptions): { text: string }

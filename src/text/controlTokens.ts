@@ -1,7 +1,7 @@
 /**
- * Keeps the control tokens that a chat template writes apart from the same texts in messages, as `sanitize_control_tokens` of
- * transformers does. The template sees the messages as they are. Which characters of the rendered text came from them is
- * known from marks (jinja/marks.ts), and no control token is recognised there.
+ * Keeps the control tokens that a chat template writes apart from the same texts in messages, as
+ * `sanitize_control_tokens` of transformers does. The template sees the messages as they are. Which characters of the
+ * rendered text came from them is known from marks (jinja/marks.ts), and no control token is recognised there.
  */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
@@ -61,8 +61,8 @@ const anyOf = (tokens: string[]): RegExp => {
 }
 
 /**
- * Data as a tokenizer reads it, without unpaired surrogates. Throws the Fault 'control-token' for what cannot be marked:
- * control tokens in the names of fields, which can reach the text too, and the code points that marks use.
+ * Data as a tokenizer reads it, without unpaired surrogates. Throws the Fault 'control-token' for what cannot be
+ * marked: control tokens in the names of fields, which can reach the text too, and the code points that marks use.
  */
 export const readable = <T>(data: T, controls: ReadonlySet<string>): T => {
   checkNames(data, controls)
@@ -133,7 +133,9 @@ function* piecesOf(text: string, touches: (start: number, end: number) => boolea
   if (done < text.length) yield { piece: text.slice(done), asText: false }
 }
 
-/** A piece from inside the text is encoded after a line break, which is then removed, so that no prefix space is added. */
+/**
+ * A piece from inside the text is encoded after a line break, which is then removed, so that no prefix space is added.
+ */
 const pieceEncoder = (encoder: ChatEncoder) => {
   const line = encoder.encode('\n').ids
   const known = new Map<string, Encoding>()

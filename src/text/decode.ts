@@ -195,8 +195,8 @@ export const cleanedText = (text: string): string => cleaned(text, patterns)
 const cleanedPiece = (text: string): string => (/ [.?!,'nd]/.test(text) ? cleaned(text, piecePatterns) : text)
 
 /**
- * The bytes that a token of the vocabulary stands for inside a text, with the space before its word. They may be only a part
- * of a character.
+ * The bytes that a token of the vocabulary stands for inside a text, with the space before its word. They may be only a
+ * part of a character.
  */
 export const tokenBytes = (decoder: Decoder | undefined): ((token: string) => Uint8Array) => {
   const steps = decoder ? (decoder.steps ?? [decoder]) : []

@@ -1,7 +1,7 @@
 /**
- * Streaming decoding, token by token. Bytes are held back while they may still become a character, so that half a character is
- * never emitted. For bytes that are not UTF-8, a byte-level tokenizer emits one U+FFFD for each maximal invalid part, one with
- * byte fallback one for each byte.
+ * Streaming decoding, token by token. Bytes are held back while they may still become a character, so that half a
+ * character is never emitted. For bytes that are not UTF-8, a byte-level tokenizer emits one U+FFFD for each maximal
+ * invalid part, one with byte fallback one for each byte.
  */
 import type { Decoder } from './decode.ts'
 import { byteLevelBytes, fallbackByte } from './decode.ts'

@@ -1,10 +1,10 @@
 /**
  * A tokenizer in llama.cpp's form: a flat list of tokens with types, and the merges or scores of its algorithm.
  *
- * llama.cpp has no pipeline of steps. It knows the patterns that split text for byte-level BPE by name. For SentencePiece BPE
- * it has no merges but scores, higher for tokens that are merged earlier. A tokenizer with anything else is refused, since its
- * texts would become other tokens in llama.cpp. Unigram is refused too: llama.cpp was seen to miss tokens of the vocabulary.
- * Source: llama-vocab.cpp.
+ * llama.cpp has no pipeline of steps. It knows the patterns that split text for byte-level BPE by name. For
+ * SentencePiece BPE it has no merges but scores, higher for tokens that are merged earlier. A tokenizer with anything
+ * else is refused, since its texts would become other tokens in llama.cpp. Unigram is refused too: llama.cpp was seen
+ * to miss tokens of the vocabulary. Source: llama-vocab.cpp.
  */
 import { badInput } from '../util/fault.ts'
 import type { JsonPart } from './jsonPart.ts'
@@ -117,7 +117,10 @@ const cased = {
 const { lower, upper, before, after } = cased
 const ending = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 
-/** llama.cpp's names for ways to split text (as `signature` writes them), and whether words in the vocabulary are not merged. */
+/**
+ * llama.cpp's names for ways to split text (as `signature` writes them), and whether words in the vocabulary are not
+ * merged.
+ */
 const patterns: readonly { split: string; pre: string; ignoresMerges?: boolean }[] = [
   { split: 'bytes', pre: 'gpt-2' },
   { split: 'digits, bytes', pre: 'smollm' },

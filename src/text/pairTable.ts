@@ -1,6 +1,6 @@
 /**
- * A hash map from two small non-negative integers to one, with open addressing over flat arrays: BPE merges by (left, right),
- * trie edges by (node, unit). A Map with text keys takes ten times the memory and time at 300,000 entries.
+ * A hash map from two small non-negative integers to one, with open addressing over flat arrays: BPE merges by (left,
+ * right), trie edges by (node, unit). A Map with text keys takes ten times the memory and time at 300,000 entries.
  */
 export type PairTable = {
   get(a: number, b: number): number

@@ -1,7 +1,7 @@
 /**
- * Patterns of tokenizer.json as functions that find their matches. Patterns of well-known tokenizers run on JavaScript's own
- * engine, rewritten for its \s and flags. Any other pattern comes from a file that is not trusted and runs on a matcher that
- * takes time linear in the text (regexMatch.ts).
+ * Patterns of tokenizer.json as functions that find their matches. Patterns of well-known tokenizers run on
+ * JavaScript's own engine, rewritten for its \s and flags. Any other pattern comes from a file that is not trusted and
+ * runs on a matcher that takes time linear in the text (regexMatch.ts).
  */
 import { badInput } from '../util/fault.ts'
 import { cut, quoted } from '../util/quote.ts'
@@ -18,7 +18,9 @@ export type Pattern = (text: string, work?: Work) => number[]
 /** GPT-2's pattern, built into the ByteLevel pre-tokenizer. */
 export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
-/** The pattern of Llama 3 and similar tokenizers, which differ in how they take digits. (?i:) also folds U+017F to s. */
+/**
+ * The pattern of Llama 3 and similar tokenizers, which differ in how they take digits. (?i:) also folds U+017F to s.
+ */
 const modern = (digits: string) =>
   `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`
 const modernNative = (digits: string) =>
@@ -51,9 +53,9 @@ export const linearPattern = (source: string): Pattern => {
 }
 
 /**
- * Whether a text contains a match of a regular expression in JavaScript's syntax, in time linear in the text: no pattern
- * can hang it. Takes the flags i, m, s and u; characters are code points, as with u. Groups, classes, quantifiers greedy
- * and lazy, anchors, \\b and looking around are understood, looking behind by a fixed width only.
+ * Whether a text contains a match of a regular expression in JavaScript's syntax, in time linear in the text: no
+ * pattern can hang it. Takes the flags i, m, s and u; characters are code points, as with u. Groups, classes,
+ * quantifiers greedy and lazy, anchors, \\b and looking around are understood, looking behind by a fixed width only.
  * Throws a Fault 'bad-pattern' for what it does not understand (back references, repeats of what may be empty) and for
  * patterns of more than 10,000 characters, 20,000 steps or 100 levels; the search throws 'slow-pattern' for a text that
  * takes more than 500 steps a character.

@@ -1,7 +1,7 @@
 /**
- * Pieces: text on its way to tokens. For each UTF-16 unit of its current text a piece knows the code points [start, end) of the
- * original text that the unit came from, so offsets of tokens are known however much a normalizer changed. The rules for
- * inserted and removed characters are those of Hugging Face tokenizers.
+ * Pieces: text on its way to tokens. For each UTF-16 unit of its current text a piece knows the code points [start,
+ * end) of the original text that the unit came from, so offsets of tokens are known however much a normalizer changed.
+ * The rules for inserted and removed characters are those of Hugging Face tokenizers.
  */
 import type { Work } from './work.ts'
 import { workFor } from './work.ts'

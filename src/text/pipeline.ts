@@ -1,7 +1,7 @@
 /**
- * A tokenizer.json as a pipeline: added tokens are cut out, then normalizer, pre-tokenizer, model and post-processor run, and
- * the decoder goes back to text. Written here because no JavaScript library gives offsets. Every rule follows Hugging Face
- * tokenizers 0.23, oddities included, since the models were trained with them.
+ * A tokenizer.json as a pipeline: added tokens are cut out, then normalizer, pre-tokenizer, model and post-processor
+ * run, and the decoder goes back to text. Written here because no JavaScript library gives offsets. Every rule follows
+ * Hugging Face tokenizers 0.23, oddities included, since the models were trained with them.
  */
 import type { AddedToken, AddedTokens } from './addedTokens.ts'
 import { addTokens, readAddedToken } from './addedTokens.ts'
@@ -28,7 +28,9 @@ export type Pipeline = {
   readonly added: AddedTokens
   readonly processor: PostProcessor
   readonly decoder: Decoder | undefined
-  /** Tokens of a text. `matches` says which added tokens are looked for: all, only those that are not special, or none. */
+  /**
+   * Tokens of a text. `matches` says which added tokens are looked for: all, only those that are not special, or none.
+   */
   tokenize(text: string, matches: 'all' | 'ordinary' | 'none'): TokenizedText
 }
 

@@ -132,7 +132,9 @@ export const assemble = (
   return out
 }
 
-/** Byte-level tokens include the space before a word: takes white space out of offsets, except a space that was added. */
+/**
+ * Byte-level tokens include the space before a word: takes white space out of offsets, except a space that was added.
+ */
 const trimmer =
   (prefixed: boolean) =>
   (row: TokenizedText): TokenizedText => ({

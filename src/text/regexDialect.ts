@@ -1,5 +1,11 @@
-/** The differences between two syntaxes of regular expressions: Oniguruma's (tokenizer.json) and JavaScript's with the flag u. */
-/** Places that an anchor matches: ends of the text or of lines, and word boundaries. `anyLine...` know all of JavaScript's line breaks. */
+/**
+ * The differences between two syntaxes of regular expressions: Oniguruma's (tokenizer.json) and JavaScript's with the
+ * flag u.
+ */
+/**
+ * Places that an anchor matches: ends of the text or of lines, and word boundaries. `anyLine...` know all of
+ * JavaScript's line breaks.
+ */
 export type Anchor =
   | 'start'
   | 'end'

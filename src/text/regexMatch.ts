@@ -1,8 +1,8 @@
 /**
- * Finds all matches of a compiled pattern in a text, the same as a backtracking engine would, in time linear in the text, so
- * that `(a+)+$` cannot hang it. Since nothing is captured, an instruction that failed at a position fails there every time:
- * once a search gets long, the matcher records failures and never tries them again.
- * (Selective memoization: Davis, Servant, Lee, "Using selective memoization to defeat ReDoS", IEEE S&P 2021.)
+ * Finds all matches of a compiled pattern in a text, the same as a backtracking engine would, in time linear in the
+ * text, so that `(a+)+$` cannot hang it. Since nothing is captured, an instruction that failed at a position fails
+ * there every time: once a search gets long, the matcher records failures and never tries them again. (Selective
+ * memoization: Davis, Servant, Lee, "Using selective memoization to defeat ReDoS", IEEE S&P 2021.)
  */
 import { badInput } from '../util/fault.ts'
 import { width } from './pieces.ts'

@@ -1,6 +1,6 @@
 /**
- * Parses a regular expression into a tree, in Oniguruma's syntax (that of tokenizer.json) or in JavaScript's with the flag u.
- * What cannot be matched without remembering captures (back references, \G, \R, \X) is refused.
+ * Parses a regular expression into a tree, in Oniguruma's syntax (that of tokenizer.json) or in JavaScript's with the
+ * flag u. What cannot be matched without remembering captures (back references, \G, \R, \X) is refused.
  */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'

@@ -1,4 +1,7 @@
-/** Compiles the tree of a regular expression to instructions for the matcher: split, jump, test a character, look around. */
+/**
+ * Compiles the tree of a regular expression to instructions for the matcher: split, jump, test a character, look
+ * around.
+ */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import type { Anchor } from './regexDialect.ts'

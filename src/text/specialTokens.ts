@@ -1,7 +1,7 @@
 /**
  * Added and special tokens from the files beside the vocabulary (tokenizer_config.json, special_tokens_map.json,
- * added_tokens.json) and from the tokenizer's class, in the order and with the precedence of transformers 5. Where the config
- * has `added_tokens_decoder`, the two older files are not read.
+ * added_tokens.json) and from the tokenizer's class, in the order and with the precedence of transformers 5. Where the
+ * config has `added_tokens_decoder`, the two older files are not read.
  */
 import { quoted } from '../util/quote.ts'
 import type { AddedToken } from './addedTokens.ts'
@@ -77,7 +77,9 @@ const plainSpecial = (content: string): AddedToken => ({
   special: true,
 })
 
-/** A token is a text or an object with flags; in the config's own writing an object says itself whether it is special. */
+/**
+ * A token is a text or an object with flags; in the config's own writing an object says itself whether it is special.
+ */
 const tokenOf = (token: JsonPart): AddedToken => {
   if (typeof token.value === 'string') return plainSpecial(token.value)
   const read = readAddedToken(token)
@@ -118,8 +120,8 @@ const entriesOf = (file: JsonPart | undefined): [string, JsonPart][] =>
   Object.entries(file?.record() ?? {}).flatMap(([key, value]) => (value == null ? [] : [[key, file!.at(key)]]))
 
 /**
- * extra_special_tokens as a list, else the older additional_special_tokens; `further` ones are read only after the table
- * of added tokens, and do not make those of it special.
+ * extra_special_tokens as a list, else the older additional_special_tokens; `further` ones are read only after the
+ * table of added tokens, and do not make those of it special.
  */
 const extraTokens = (older: JsonPart | undefined, config: JsonPart | undefined) => {
   const list = (file: JsonPart | undefined, key: string): AddedToken[] | undefined => {

@@ -31,7 +31,10 @@ const otherVocabularies =
 export const noTokenizer = (folder: string): Fault =>
   badInput('no-tokenizer', withoutTokenizer(folder), { file: folder })
 
-/** The same as the end of a sentence about the folder: "has no tokenizer.json", and how to make one from the vocabulary files that are there. */
+/**
+ * The same as the end of a sentence about the folder: "has no tokenizer.json", and how to make one from the vocabulary
+ * files that are there.
+ */
 export const withoutTokenizer = (folder: string): string => {
   const found = existsSync(folder)
     ? readdirSync(folder)

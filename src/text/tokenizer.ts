@@ -1,6 +1,6 @@
 /**
- * A tokenizer: text to token ids and back, read from the files of a Hugging Face model folder. Ids, offsets and decoded texts
- * are those of transformers 5, which also follows tokenizer_config.json on special tokens.
+ * A tokenizer: text to token ids and back, read from the files of a Hugging Face model folder. Ids, offsets and decoded
+ * texts are those of transformers 5, which also follows tokenizer_config.json on special tokens.
  */
 import type { ChatTemplate } from './chat.ts'
 import { chatTemplate } from './chat.ts'
@@ -21,7 +21,9 @@ import { utf8 } from './unicode.ts'
 export type EncodeOptions = {
   /** Adds what the post-processor adds (BOS, [CLS], ...). Default true. */
   specialTokens?: boolean
-  /** Encodes special tokens that occur in the text as plain text. Default: split_special_tokens of the config, or false. */
+  /**
+   * Encodes special tokens that occur in the text as plain text. Default: split_special_tokens of the config, or false.
+   */
   splitSpecial?: boolean
 }
 
@@ -31,7 +33,10 @@ export type Tokenizer = {
   encodePair(a: string, b: string, options?: EncodeOptions): Encoding & { readonly typeIds: number[] }
   /** Text of ids; unknown ids are left out. */
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string
-  /** UTF-8 bytes of one token inside a text, including its leading space; they may be part of a character. Empty for an unknown id. */
+  /**
+   * UTF-8 bytes of one token inside a text, including its leading space; they may be part of a character. Empty for an
+   * unknown id.
+   */
   bytes(id: number): Uint8Array
   /** Decodes token by token and never emits half a character; does not apply clean_up_tokenization_spaces. */
   stream(options?: { skipSpecialTokens?: boolean }): TextStream

@@ -1,9 +1,10 @@
 /**
  * The tokenizer classes of transformers 5 that do not use tokenizer.json as it is. AutoTokenizer picks a class from
- * tokenizer_config.json and config.json, and some classes take only vocabulary, merges and post-processor from the file and
- * put their own pipeline around them. LlamaTokenizer, for one, puts the space marker only before the first word of a text, so
- * `<s>\n` is [1, 13], where an old file alone gives [1, 29871, 13]. The table follows tokenization_auto.py and the constructors
- * of the classes (5.24) for the language models that attune reads; any other class uses its file as it is.
+ * tokenizer_config.json and config.json, and some classes take only vocabulary, merges and post-processor from the file
+ * and put their own pipeline around them. LlamaTokenizer, for one, puts the space marker only before the first word of
+ * a text, so `<s>\n` is [1, 13], where an old file alone gives [1, 29871, 13]. The table follows tokenization_auto.py
+ * and the constructors of the classes (5.24) for the language models that attune reads; any other class uses its file
+ * as it is.
  */
 import type { Json, JsonPart } from './jsonPart.ts'
 import { jsonPart } from './jsonPart.ts'
@@ -200,7 +201,9 @@ const isByteLevel = (part: unknown): boolean => {
   return rest.type === 'ByteLevel' || Object.values(rest).some(isByteLevel)
 }
 
-/** The file as its class reads it. The class has no added tokens of the file: they come with the table of the config. */
+/**
+ * The file as its class reads it. The class has no added tokens of the file: they come with the table of the config.
+ */
 export const asClass = (
   file: JsonPart,
   { parts }: TokenizerClass,

@@ -1,7 +1,7 @@
 /**
- * The unigram model (Kudo 2018): of all ways to split a word into vocabulary entries, the one with the highest sum of scores,
- * found in one pass from left to right (Viterbi). A character that is no entry by itself costs the lowest score minus ten;
- * neighbouring unknown characters become one unknown token, or bytes where the model has byte_fallback.
+ * The unigram model (Kudo 2018): of all ways to split a word into vocabulary entries, the one with the highest sum of
+ * scores, found in one pass from left to right (Viterbi). A character that is no entry by itself costs the lowest score
+ * minus ten; neighbouring unknown characters become one unknown token, or bytes where the model has byte_fallback.
  */
 import { quoted } from '../util/quote.ts'
 import { byteIds } from './bpe.ts'

@@ -1,8 +1,8 @@
 /**
- * Why attune has a template engine of its own: what @huggingface/jinja does with everything that holds for src/text/jinja. The
- * library takes the engine's place behind chat.ts here. {% generation %}, whose text it cannot report, becomes a call of a
- * macro that puts sentinels around the text. A figure that changes after an update of the library belongs in
- * docs/architecture.md too; when all of them are 0, the engine can go.
+ * Why attune has a template engine of its own: what @huggingface/jinja does with everything that holds for
+ * src/text/jinja. The library takes the engine's place behind chat.ts here. {% generation %}, whose text it cannot
+ * report, becomes a call of a macro that puts sentinels around the text. A figure that changes after an update of the
+ * library belongs in docs/architecture.md too; when all of them are 0, the engine can go.
  */
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -99,7 +99,10 @@ const loadChat = async ({ template, tokenizer }: ChatFile) => {
   return chat!
 }
 
-/** How many renders of one golden file differ: in text, ids, mask or fault, and in ids with control tokens as plain text. */
+/**
+ * How many renders of one golden file differ: in text, ids, mask or fault, and in ids with control tokens as plain
+ * text.
+ */
 const differences = async (name: string) => {
   const file = unzipped<ChatFile>(`chat/${name}.json.gz`)
   const chat = await loadChat(file)
@@ -226,7 +229,10 @@ for await (const line of createInterface({ input: process.stdin })) {
   process.stdout.write(ended + '\\n')
 }`
 
-/** How the library ends templates in a process of its own, one after the other; the process is killed after so many seconds. */
+/**
+ * How the library ends templates in a process of its own, one after the other; the process is killed after so many
+ * seconds.
+ */
 const endings = (templates: readonly string[], seconds: number): Promise<string[]> =>
   new Promise((resolve) => {
     const child = spawn(process.execPath, ['--max-old-space-size=512', '--input-type=module', '-e', script], {

@@ -1,6 +1,7 @@
 /**
- * What an untrusted template may use. Every node, loop turn, item and character costs work, which is paid for before anything
- * is made. A text may not grow past a limit, calls may not nest past a depth, and a clock stops what is slow all the same.
+ * What an untrusted template may use. Every node, loop turn, item and character costs work, which is paid for before
+ * anything is made. A text may not grow past a limit, calls may not nest past a depth, and a clock stops what is slow
+ * all the same.
  */
 import { templateFault } from './values.ts'
 

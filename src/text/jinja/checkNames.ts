@@ -1,6 +1,6 @@
 /**
- * Refuses filters and tests that do not exist before anything is rendered, as Jinja2 does when it compiles a template. As in
- * Jinja2, those directly inside a condition are not checked: they fail only when they are reached.
+ * Refuses filters and tests that do not exist before anything is rendered, as Jinja2 does when it compiles a template.
+ * As in Jinja2, those directly inside a condition are not checked: they fail only when they are reached.
  */
 import { filterNames } from './filters.ts'
 import type { Expr, Statement } from './nodes.ts'

@@ -11,7 +11,10 @@ export type Cursor = {
   skip(type: Token['type'], value?: string): boolean
   expect(type: Token['type'], value?: string): Token
   fail(problem: string): never
-  /** Runs a parse, and says which of varargs, kwargs and caller were read in it: a macro that reads one takes further arguments. */
+  /**
+   * Runs a parse, and says which of varargs, kwargs and caller were read in it: a macro that reads one takes further
+   * arguments.
+   */
   catching<T>(parse: () => T): { parsed: T; reads: Set<string> }
   /** Notes that a name was read. */
   read(name: string): void

@@ -111,7 +111,9 @@ const nodes: Rules = {
   },
 }
 
-/** The name under which the filters of {% filter %} and {% set x | f %} find the block's text; no template can write it. */
+/**
+ * The name under which the filters of {% filter %} and {% set x | f %} find the block's text; no template can write it.
+ */
 export const blockText = ' block'
 
 const signed = (value: Value, sign: 1 | -1): Value => {

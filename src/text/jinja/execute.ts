@@ -1,6 +1,7 @@
 /**
- * Executes statements of a template. `for` and blocks open scopes, `if` does not. A name that a turn of a loop sets is gone in
- * the next turn; templates use a namespace to keep it. The text inside {% generation %} is recorded as spans of the result.
+ * Executes statements of a template. `for` and blocks open scopes, `if` does not. A name that a turn of a loop sets is
+ * gone in the next turn; templates use a namespace to keep it. The text inside {% generation %} is recorded as spans of
+ * the result.
  */
 import type { Budget, Context } from './budget.ts'
 import type { Scope } from './evaluate.ts'
@@ -13,7 +14,10 @@ import { str } from './print.ts'
 import type { Args, PyFunction, Value } from './values.ts'
 import { dict, fail, func, is, markup, missing, truthy, tuple } from './values.ts'
 
-/** Text that is being written: the page, which is the result, or the text of a macro or block that is not on the page yet. */
+/**
+ * Text that is being written: the page, which is the result, or the text of a macro or block that is not on the page
+ * yet.
+ */
 export type Output = { parts: string[]; length: number }
 
 export type Rendering = Context & {
@@ -172,7 +176,9 @@ const macro = (
   shown: `<Macro '${name}'>`,
 })
 
-/** Binds arguments by position, then by name, then by default; further ones only where the body reads varargs or kwargs. */
+/**
+ * Binds arguments by position, then by name, then by default; further ones only where the body reads varargs or kwargs.
+ */
 const bindMacro = (name: string, { parameters, reads }: Signature, args: Args, inner: Scope, context: Rendering) => {
   const rest = new Map(args.named)
   parameters.forEach(({ name: parameter, fallback }, i) => {

@@ -1,7 +1,7 @@
 /**
  * Jinja2's filters, each with its parameters in order. An argument that was not given is undefined; null is None. As in
- * Jinja2, map, select and similar filters return iterators, whose items are made when they are asked for and can be read once.
- * Filters that make HTML links or draw random numbers are left out and refused by name.
+ * Jinja2, map, select and similar filters return iterators, whose items are made when they are asked for and can be
+ * read once. Filters that make HTML links or draw random numbers are left out and refused by name.
  */
 
 import { bind } from './arguments.ts'
@@ -269,7 +269,10 @@ const filters: Record<string, Filter> = {
   ],
 }
 
-/** Filters whose arguments depend on each other. Of an empty value or None, all but format make nothing and check nothing. */
+/**
+ * Filters whose arguments depend on each other. Of an empty value or None, all but format make nothing and check
+ * nothing.
+ */
 const freeFilters: Record<string, (value: Value, args: Args, context: Context) => Value> = {
   format: (value, { list, named }, { budget }) => {
     if (list.length && named.size) return fail("can't handle positional and keyword arguments at the same time")

@@ -39,7 +39,9 @@ const longest = 4096
 /** More digits than any float has. */
 const mostDigits = 1100
 
-/** printf-style formatting: values by position or, from a dict, by name. A pattern that is markup escapes its values. */
+/**
+ * printf-style formatting: values by position or, from a dict, by name. A pattern that is markup escapes its values.
+ */
 export const percentFormat = (left: Value, right: Value, budget: Budget): Value => {
   const pattern = asText(left, 'the format')
   if (pattern.length > longest) return fail(`a format longer than ${longest} characters`)
@@ -280,7 +282,10 @@ const withPower = (digits: string, power: number, upper: boolean, alternate: boo
   return digits[0] + point + digits.slice(1) + exponent
 }
 
-/** %g: the shorter of fixed and exponent form, without trailing zeros. Without a type, a float keeps one digit after its point. */
+/**
+ * %g: the shorter of fixed and exponent form, without trailing zeros. Without a type, a float keeps one digit after its
+ * point.
+ */
 const general = (size: number, precision: number, type: string, alternate: boolean): string => {
   const { digits, power } = scientific(size, precision - 1)
   const trim = (text: string) => (alternate || !text.includes('.') ? text : text.replace(/\.?0+$/, ''))

@@ -1,6 +1,6 @@
 /**
- * Splits a template into tokens by Jinja2's rules with trim_blocks and lstrip_blocks: the line break after a block is dropped,
- * and so is white space before a block on its line. `-` drops all white space on its side, `+` keeps it.
+ * Splits a template into tokens by Jinja2's rules with trim_blocks and lstrip_blocks: the line break after a block is
+ * dropped, and so is white space before a block on its line. `-` drops all white space on its side, `+` keeps it.
  */
 
 import { quoted } from '../../util/quote.ts'

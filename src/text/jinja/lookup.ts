@@ -1,6 +1,6 @@
 /**
- * a.b, a['b'] and a[1:2] as in Jinja2's sandbox: the dot looks for a method first and a key second, brackets the other way
- * round. Methods that would change a list or dict are refused.
+ * a.b, a['b'] and a[1:2] as in Jinja2's sandbox: the dot looks for a method first and a key second, brackets the other
+ * way round. Methods that would change a list or dict are refused.
  */
 import type { Budget, Context } from './budget.ts'
 import { methodOf } from './methods.ts'

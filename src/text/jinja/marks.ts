@@ -1,8 +1,8 @@
 /**
- * Marks: which characters of a rendered text come from the data, and which from the template. In a marked rendering each
- * character of the data is replaced by one from planes of Unicode where nothing is assigned. Whatever joins, cuts or moves text
- * then carries the mark along. Whatever reads text (comparisons, searches, changes of case) gets the true characters, and its
- * result is marked again (throughMarks.ts).
+ * Marks: which characters of a rendered text come from the data, and which from the template. In a marked rendering
+ * each character of the data is replaced by one from planes of Unicode where nothing is assigned. Whatever joins, cuts
+ * or moves text then carries the mark along. Whatever reads text (comparisons, searches, changes of case) gets the true
+ * characters, and its result is marked again (throughMarks.ts).
  */
 import { carryNotes } from '../../util/written.ts'
 

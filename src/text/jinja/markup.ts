@@ -1,4 +1,6 @@
-/** Markup: texts that count as safe HTML, made by the filters escape and safe. Text that is joined to markup is escaped. */
+/**
+ * Markup: texts that count as safe HTML, made by the filters escape and safe. Text that is joined to markup is escaped.
+ */
 import type { Budget } from './budget.ts'
 import { inParts } from './marks.ts'
 import { str } from './print.ts'
@@ -21,7 +23,10 @@ const escapePart = (text: string, budget: Budget): string => {
 export const escapedText = (value: Value, budget: Budget): string =>
   is(value, 'markup') ? value.text : escapeHtml(str(value, budget), budget)
 
-/** HTML without comments, tags and doubled space. Only the entities that escaping makes and the commonest others are read. */
+/**
+ * HTML without comments, tags and doubled space. Only the entities that escaping makes and the commonest others are
+ * read.
+ */
 export const withoutTags = (text: string, budget: Budget): string => {
   budget.spendText(text.length)
   const parts: string[] = []

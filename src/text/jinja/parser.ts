@@ -1,6 +1,6 @@
 /**
- * Parses a template into a syntax tree, with Jinja2's grammar and precedences: `~` binds tighter than `+`, `**` goes from left
- * to right, filters and tests bind tighter than any operator. Tags that load other templates are refused.
+ * Parses a template into a syntax tree, with Jinja2's grammar and precedences: `~` binds tighter than `+`, `**` goes
+ * from left to right, filters and tests bind tighter than any operator. Tags that load other templates are refused.
  */
 
 import { type Cursor, cursorOver } from './cursor.ts'

@@ -1,4 +1,7 @@
-/** Parses expressions, from loose to tight binding: a if b else c, or, and, not, comparisons, + -, ~, * / // %, **, signs. */
+/**
+ * Parses expressions, from loose to tight binding: a if b else c, or, and, not, comparisons, + -, ~, * / // %, **,
+ * signs.
+ */
 import type { Cursor } from './cursor.ts'
 import type { CallArgs, Expr, Target } from './nodes.ts'
 

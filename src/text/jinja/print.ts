@@ -78,7 +78,9 @@ export const listed = (parts: readonly string[], separator: string, budget: Budg
 
 const named: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' }
 
-/** In single quotes, or in double quotes where the text contains only single ones; unprintable characters are escaped. */
+/**
+ * In single quotes, or in double quotes where the text contains only single ones; unprintable characters are escaped.
+ */
 const quoted = (text: string, quote = text.includes("'") && !text.includes('"') ? '"' : "'"): string => {
   const inner = text.replace(/[\\\n\r\t]|(?! )[\p{C}\p{Z}]/gu, (char) => named[char] ?? escaped(char.codePointAt(0)!))
   return quote + (quote === "'" ? inner.replaceAll("'", "\\'") : inner) + quote

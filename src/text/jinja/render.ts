@@ -1,7 +1,7 @@
 /**
- * Jinja2 templates as transformers renders them: sandboxed, immutable, with loop controls and {% generation %}. This engine
- * exists because a template comes from strangers and must run within a budget, and because @huggingface/jinja prints and
- * reads values differently from Jinja2 (test/parity/jinjaLibrary.test.ts shows where).
+ * Jinja2 templates as transformers renders them: sandboxed, immutable, with loop controls and {% generation %}. This
+ * engine exists because a template comes from strangers and must run within a budget, and because @huggingface/jinja
+ * prints and reads values differently from Jinja2 (test/parity/jinjaLibrary.test.ts shows where).
  */
 import type { Limits } from './budget.ts'
 import { budgetOf, defaultLimits } from './budget.ts'
@@ -41,7 +41,9 @@ export const compileTemplate = (source: string): readonly Statement[] => {
   })
 }
 
-/** Renders with plain data. Throws a Fault (code `template`), whose message is the template's own for raise_exception. */
+/**
+ * Renders with plain data. Throws a Fault (code `template`), whose message is the template's own for raise_exception.
+ */
 export const renderTemplate = (
   template: readonly Statement[],
   data: Readonly<Record<string, unknown>>,

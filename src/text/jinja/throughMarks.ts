@@ -1,4 +1,7 @@
-/** Applies filters and text methods to marked texts (marks.ts): they read the true characters, and their result is marked again. */
+/**
+ * Applies filters and text methods to marked texts (marks.ts): they read the true characters, and their result is
+ * marked again.
+ */
 import { hasMarks, inParts, markText, unmarkText } from './marks.ts'
 import type { Args, Value } from './values.ts'
 import { is, isList, markup, textIn, tuple } from './values.ts'

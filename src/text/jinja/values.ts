@@ -1,6 +1,7 @@
 /**
- * Python's values in a template. None is null, int a number (a bigint beyond 2^53), str a string, list an array; all others are
- * tagged objects. null always means None: "not there" is undefined, or the value `missing` (Jinja2's Undefined).
+ * Python's values in a template. None is null, int a number (a bigint beyond 2^53), str a string, list an array; all
+ * others are tagged objects. null always means None: "not there" is undefined, or the value `missing` (Jinja2's
+ * Undefined).
  */
 import { badInput } from '../../util/fault.ts'
 import { unmarkText } from './marks.ts'
