@@ -9,12 +9,12 @@ import { codesOf, scalesOf } from '../nn/scope.ts'
 import { compileProgram } from '../onnx/model.ts'
 import { executable, type Model } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
-import { codeBooks, isBook, type Quantization, quantization, storedShapes } from '../tensor/quantization.ts'
+import { codeBooks, isCodeBook, type Quantization, quantization, storedShapes } from '../tensor/quantization.ts'
 import { constant, input } from '../tensor/tensor.ts'
 
 /** How steps read a weight: rows that are no whole number of blocks stay as they are. */
 export const stepsOf = (how: Quantization): Quantization =>
-  isBook(how.format) && how.inner % how.block === 0 ? { ...how, format: 'int8' } : how
+  isCodeBook(how.format) && how.inner % how.block === 0 ? { ...how, format: 'int8' } : how
 
 /** Both values of a byte, its high half first, as whole numbers around 128: [256, 2]. */
 const pairs = (book: Float32Array) => {
@@ -25,7 +25,7 @@ const pairs = (book: Float32Array) => {
 
 /** Codes and scales of a weight as `stepsOf` describes them; all handles that this makes are added to `made`. */
 export const convertSteps = (model: Model, name: string, how: Quantization, made: Handle[]): Handles => {
-  if (!isBook(how.format)) return {}
+  if (!isCodeBook(how.format)) return {}
   const { backend, params } = model
   const table = pairs(codeBooks[how.format])
   const program = executable(model, `steps ${how.format}`, () =>

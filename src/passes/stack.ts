@@ -8,9 +8,9 @@ import type { BlockContext } from '../models/architecture.ts'
 import { attendRagged } from '../nn/attention.ts'
 import { compileProgram } from '../onnx/model.ts'
 import type { Executable, Handle, Handles } from '../runtime/backend.ts'
-import { costly, cut, nothing } from '../tensor/cut.ts'
 import { evalDim, sizeOf } from '../tensor/dim.ts'
 import { vjp } from '../tensor/grad.ts'
+import { partition, saveCostly, saveNothing } from '../tensor/partition.ts'
 import type { Params } from '../tensor/primitives.ts'
 import { simplify } from '../tensor/simplify.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
@@ -64,7 +64,7 @@ const traceBlock = (model: Model, layer: number, part: Part, plan: Plan, trained
   if (plan === 'none') return { forward: { y }, backward: {} }
   const dy = input('dy', y.shape)
   const [traced, ...gradients] = simplify([y, ...vjp([y], [dy], [x, ...trained.map(scope.get)])])
-  const split = cut(gradients, [dy], plan === 'low' ? nothing : costly)
+  const split = partition(gradients, [dy], plan === 'low' ? saveNothing : saveCostly)
   const [dx, ...dw] = split.gradients
   const kept = Object.fromEntries(split.kept.map((t, i) => [`kept${i}`, t]))
   return { forward: { y: traced, ...kept }, backward: { dx, ...accumulated(trained, dw) } }

@@ -3,7 +3,8 @@
  * in order and without waiting, and only `read` and `idle` wait. An engine that failed answers every later wait with
  * its first error. This file is the caller's side; ortNode.ts is an engine.
  */
-import type { Port, Program } from '../onnx/model.ts'
+import type { Port } from '../onnx/emitter.ts'
+import type { Program } from '../onnx/model.ts'
 import { type Bindings, bindShape, evalDim } from '../tensor/dim.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { assert } from '../util/fault.ts'

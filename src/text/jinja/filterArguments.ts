@@ -1,5 +1,5 @@
-/** What all filters have in common: their parameters by place or name, and how they take their items. */
-import type { Context } from './evaluate.ts'
+/** What filters share: their parameters by position or name, and how they read arguments and items. */
+import type { Context } from './budget.ts'
 import { itemsOf, iterable } from './operations.ts'
 import type { Value } from './values.ts'
 import { asInt, fail, is, truthy, typeName } from './values.ts'
@@ -11,7 +11,7 @@ export const int = (value: Value | undefined, fallback: number): number =>
   value === undefined ? fallback : asInt(value, 'the argument')
 export const flag = (value: Value | undefined): boolean => value !== undefined && truthy(value)
 /** A parameter whose default is None. */
-export const given = (value: Value | undefined): Value => (value === undefined ? null : value)
+export const orNone = (value: Value | undefined): Value => (value === undefined ? null : value)
 
 export const usable = (value: Value): Value => (is(value, 'missing') ? fail(value.hint) : value)
 

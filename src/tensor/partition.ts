@@ -1,43 +1,47 @@
 /**
- * Cuts a program with its gradient into two sessions: the forward one also returns what the backward one needs.
- * What is not kept is computed again in the backward session. (Inside one session ONNX Runtime's own CSE would undo
- * that, which is why recomputation needs a session of its own.)
+ * Partitions a gradient into a forward and a backward program (activation checkpointing). The forward program also
+ * returns the results that the backward one needs; those that are not saved are recomputed in the backward program. It
+ * must be a session of its own, because inside one session ONNX Runtime's elimination of common subexpressions would
+ * undo the recomputation.
  */
 import { topological } from './graph.ts'
 import type { Params } from './primitives.ts'
 import { input, node, type Tensor } from './tensor.ts'
 
-export type Keep = (t: Tensor) => boolean
+/** Whether a forward result is saved for the backward program. */
+export type SavePolicy = (t: Tensor) => boolean
 
-/** Multiplications an element below which a product is computed again in the time that storing it takes. */
+/** Products with fewer multiplications for each element are recomputed in the time that storing them takes. */
 const cheapProduct = 96
 
 /**
- * Costly results; all else is cheaper to compute again than to store: elementwise work, and products over few columns,
- * which attention's scores are. A condition takes a byte and stands for all the numbers before it.
+ * Saves what is costly to recompute: products, gathered rows, and conditions, which take one byte an element and save
+ * recomputing what they compare. Elementwise results, and products over few columns such as attention scores, are
+ * cheaper to recompute than to store.
  */
-export const costly: Keep = (t) => {
+export const saveCostly: SavePolicy = (t) => {
   if (t.op === 'matmul') {
     const inner = t.inputs[0].shape.at((t.params as Params['matmul']).transA ? -2 : -1)!
     return typeof inner !== 'number' || inner >= cheapProduct
   }
   return t.op === 'matmulQuantized' || t.op === 'gather' || t.dtype === 'bool'
 }
-export const nothing: Keep = () => false
+/** Saves nothing: the backward program starts from the inputs. */
+export const saveNothing: SavePolicy = () => false
 
 /**
- * @param gradients outputs of the backward session
- * @param cotangents inputs that only the backward session has; what does not depend on them is forward
- * @param keep which forward results are kept
- * @returns `kept`: forward nodes, which `gradients` takes as inputs `kept0`, `kept1`, ...
+ * @param gradients outputs of the backward program
+ * @param cotangents inputs that only the backward program has; whatever does not depend on them is forward
+ * @param save which forward results are saved
+ * @returns `kept`: the saved forward results; `gradients` takes them as inputs `kept0`, `kept1`, ...
  */
-export const cut = (gradients: readonly Tensor[], cotangents: readonly Tensor[], keep: Keep) => {
+export const partition = (gradients: readonly Tensor[], cotangents: readonly Tensor[], save: SavePolicy) => {
   const backward = new Set(cotangents)
   const rebuilt = new Map<Tensor, Tensor>()
   const stored = new Map<Tensor, Tensor>()
   for (const t of topological(gradients)) {
     if (t.inputs.some((x) => backward.has(x))) backward.add(t)
-    const isKept = !backward.has(t) && keep(t)
+    const isKept = !backward.has(t) && save(t)
     if (isKept) stored.set(t, input(`kept ${t.id}`, t.shape, t.dtype))
     const inputs = t.inputs.map((x) => rebuilt.get(x)!)
     const same = inputs.every((x, i) => x === t.inputs[i])
@@ -49,7 +53,7 @@ export const cut = (gradients: readonly Tensor[], cotangents: readonly Tensor[],
   return rename(outputs, kept)
 }
 
-/** Names kept values by their place, so that equal layers give equal programs. */
+/** Names saved results by their index, so that equal layers give equal programs. */
 const rename = (outputs: readonly Tensor[], kept: readonly (readonly [Tensor, Tensor])[]) => {
   const named = new Map<Tensor, Tensor>(kept.map(([t, stand], i) => [stand, input(`kept${i}`, t.shape, t.dtype)]))
   for (const t of topological(outputs)) {

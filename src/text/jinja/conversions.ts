@@ -1,39 +1,12 @@
-/** What filters do to texts and numbers. */
-import { wellFormed } from '../unicode.ts'
-import type { Budget } from './budget.ts'
-import { fixed, roundedTo } from './decimals.ts'
-import { truncated as toWhole } from './format.ts'
+/** float(), int() and round(), with the results and limits of Jinja2's filters of these names. */
+import { roundedTo } from './decimals.ts'
+import { toWhole } from './format.ts'
 import { integers, whole } from './integers.ts'
-import { lines, slicePoints, space, strip, upperFirst } from './pytext.ts'
+import { strip } from './pythonText.ts'
 import type { Int, Value } from './values.ts'
 import { fail, float, is, numeric, textIn, typeName } from './values.ts'
 
-export const spaces = (count: number, budget: Budget): string => {
-  budget.made(Math.max(0, count))
-  return ' '.repeat(Math.max(0, count))
-}
-
-export const indented = (text: string, step: string, first: boolean, blank: boolean, budget: Budget): string => {
-  budget.spend(text.length / 2)
-  const found = lines(`${text}\n`)
-  budget.made(text.length + found.length * (step.length + 1))
-  const body = found.map((line, i) => (i > 0 && (blank || line) ? step + line : line)).join('\n')
-  return first ? step + body : body
-}
-
-const wordBeginning = new RegExp(`([-${space}({\\[<]+)`)
-
-/** Words begin after a hyphen, white space or an opening bracket. */
-export const titleWords = (text: string): string => text.split(wordBeginning).map(upperFirst).join('')
-
-/** So many characters of a text; up to the last space among them, unless words may be cut. */
-export const cutText = (text: string, size: number, killWords: boolean, budget: Budget): string => {
-  const cut = slicePoints(text, 0, size, budget)
-  const word = cut.lastIndexOf(' ')
-  return killWords || word < 0 ? cut : cut.slice(0, word)
-}
-
-/** float(), undefined where that is a ValueError or TypeError. */
+/** float(value); undefined where Python raises ValueError or TypeError. */
 export const toFloat = (value: Value): number | undefined => {
   const number = numeric(value)
   if (number !== undefined) {
@@ -53,7 +26,7 @@ const parseFloatText = (text: string): number | undefined => {
   return floatForm.test(plain) ? Number(plain.replaceAll('_', '')) : undefined
 }
 
-/** int() as the filter has it, undefined where the default stands: a text that is no whole number may be a float. */
+/** The filter int; undefined where its default is used. A text that is no whole number may be a float. */
 export const toInt = (value: Value, base: number): Int | undefined => {
   const text = textIn(value)
   if (text === undefined) {
@@ -105,7 +78,7 @@ export const rounded = (value: Value, precision: number, method: string): Value 
   return float((method === 'ceil' ? Math.ceil(scaled) : Math.floor(scaled)) / scale)
 }
 
-/** Half to even at a power of ten. */
+/** Rounds an integer to a power of ten, half to even. */
 const roundedInt = (value: Int, power: number): Int => {
   const unit = integers('**', 10, power)
   const rest = integers('%', value, unit)
@@ -113,28 +86,4 @@ const roundedInt = (value: Int, power: number): Int => {
   const twice = integers('*', rest, 2)
   const odd = Number(integers('%', integers('//', low, unit), 2)) === 1
   return twice > unit || (twice === unit && odd) ? integers('+', low, unit) : low
-}
-
-/** Bytes in words: 1 Byte, 13 kB, 4.1 MiB. */
-export const fileSize = (bytes: number, binary: boolean): string => {
-  const base = binary ? 1024 : 1000
-  if (bytes === 1) return '1 Byte'
-  if (!(bytes >= base)) return `${toWhole(bytes)} Bytes`
-  const power = Math.max(
-    0,
-    [...'kMGTPEZY'].findIndex((_, i) => bytes < base ** (i + 2)),
-  )
-  const at = bytes < base ** 9 ? power : 7
-  const prefix = 'kMGTPEZY'[at]
-  const size = (base * bytes) / base ** (at + 2)
-  return `${Number.isFinite(size) ? fixed(size, 1) : 'inf'} ${prefix === 'k' && binary ? 'K' : prefix}${binary ? 'iB' : 'B'}`
-}
-
-/** Quotes for a URL's path: all but letters, digits and _.-~/ ; in a query the slash too, and a plus for a space. */
-export const urlQuoted = (text: string, inQuery = false): string => {
-  const quoted = encodeURIComponent(wellFormed(text)).replace(
-    /[!'()*]/g,
-    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
-  )
-  return inQuery ? quoted.replaceAll('%20', '+') : quoted.replaceAll('%2F', '/')
 }

@@ -1,4 +1,4 @@
-/** What filters do to lists: order, groups, rows and columns. */
+/** What filters do with lists: sort, group, split into rows and columns. */
 import type { Budget } from './budget.ts'
 import { unmarkText } from './marks.ts'
 import { group } from './methods.ts'
@@ -6,13 +6,13 @@ import { compare, equal } from './operations.ts'
 import type { Value } from './values.ts'
 import { fail, textIn } from './values.ts'
 
-/** As keys of sorting see a value: a text in lower case, unless case counts. */
+/** A value as a sort key: texts in lower case, unless sorting is case-sensitive. */
 export const folded = (value: Value, caseSensitive: boolean): Value => {
   const text = caseSensitive ? undefined : textIn(value)
   return text === undefined ? value : unmarkText(text).toLowerCase()
 }
 
-/** A stable sort by keys; `reverse` keeps equal items in order too, as Python does. */
+/** A stable sort by keys; with `reverse`, equal items keep their order too, as in Python. */
 export const sortedBy = (
   list: readonly Value[],
   key: (item: Value) => Value,
@@ -39,7 +39,7 @@ export const groupedBy = (
   return groups.map(({ items }) => group(key(items[0]), items))
 }
 
-/** Rows of so many items; a size below 1 is never reached again once it is passed. */
+/** Rows of `size` items; with a size below 1 all items are one row, as in Jinja2. */
 export function* batches(items: Iterable<Value>, size: number, fill: Value, budget: Budget): Generator<Value> {
   let row: Value[] = []
   for (const item of items) {
@@ -52,16 +52,17 @@ export function* batches(items: Iterable<Value>, size: number, fill: Value, budg
   }
   if (!row.length) return
   if (fill !== null && row.length < size) {
-    budget.made((size - row.length) * 8)
+    budget.spendText((size - row.length) * 8)
     while (row.length < size) row.push(fill)
   }
   yield row
 }
 
-/** So many columns, the first ones longer by one where it does not come out even. */
+/** `count` columns, of which the first have one item more where the items do not divide evenly. */
 export function* columns(list: readonly Value[], count: number, fill: Value, budget: Budget): Generator<Value> {
   if (count === 0) fail('integer division or modulo by zero')
-  const [each, extra] = [Math.floor(list.length / count), list.length % count]
+  const each = Math.floor(list.length / count)
+  const extra = list.length % count
   for (let n = 0; n < count; n++) {
     budget.spend(1 + each)
     const from = n * each + Math.min(n, extra)

@@ -1,13 +1,13 @@
-/** Python's ideas of white space, lines and cases, which are not JavaScript's. */
+/** Python's rules for white space, lines and case, which differ from JavaScript's. */
 
 import type { Budget } from './budget.ts'
 import { pointLength } from './values.ts'
 
 /** str.isspace, and \s of re. */
-export const space = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
-const isSpace = new RegExp(`^[${space}]$`)
+export const whiteSpace = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
+const isSpace = new RegExp(`^[${whiteSpace}]$`)
 
-/** Without the characters at the chosen ends; white space where no characters are named. */
+/** Without the given characters at the chosen ends; without white space where none are given. */
 export const strip = (text: string, chars: string | undefined, left: boolean, right: boolean): string => {
   const set = chars === undefined ? undefined : new Set(chars)
   const goes = (char: string) => (set ? set.has(char) : isSpace.test(char))
@@ -27,14 +27,14 @@ export const strip = (text: string, chars: string | undefined, left: boolean, ri
 
 const surrogate = /[\ud800-\udfff]/
 
-/** The characters of a text by number; an array of them, paid for, where some take two units. */
+/** The characters of a text by index: the text itself, or an array where some characters take two UTF-16 units. */
 export const points = (text: string, budget: Budget): string | readonly string[] => {
   if (!surrogate.test(text)) return text
   budget.spend(text.length)
   return [...text]
 }
 
-/** The character at a place, below 0 from the end; undefined outside. */
+/** The character at an index, counted from the end where it is negative; undefined outside the text. */
 export const pointAt = (text: string, place: number, budget: Budget): string | undefined => {
   budget.spend(Math.min(Math.abs(place), text.length) / 16)
   let at = place < 0 ? text.length : 0
@@ -48,7 +48,7 @@ export const pointAt = (text: string, place: number, budget: Budget): string | u
 
 const isPair = (text: string, at: number): boolean => (text.codePointAt(at) ?? 0) > 0xffff
 
-/** A slice by characters, with places as in Python: below 0 from the end. */
+/** A slice by characters; negative indices count from the end, as in Python. */
 export const slicePoints = (text: string, start: number, end: number, budget: Budget): string => {
   const all = points(text, budget)
   const at = (place: number) => Math.min(Math.max(place < 0 ? place + all.length : place, 0), all.length)
@@ -56,9 +56,9 @@ export const slicePoints = (text: string, start: number, end: number, budget: Bu
   return typeof part === 'string' ? part : part.join('')
 }
 
-/** Words between white space; at most `most` cuts, from the left or the right. Below 0: no limit. */
+/** Words between white space, with at most `most` splits from the left or the right; no limit below 0. */
 export const splitSpace = (text: string, most: number, right: boolean): string[] => {
-  const words = [...text.matchAll(new RegExp(`[^${space}]+`, 'g'))]
+  const words = [...text.matchAll(new RegExp(`[^${whiteSpace}]+`, 'g'))]
   if (most < 0 || words.length <= most) return words.map(([word]) => word)
   if (right) {
     const rest = words.length - most
@@ -134,7 +134,7 @@ export const expandedTabs = (text: string, size: number): { length: number; text
   return { length, text: () => spans.map((span) => (typeof span === 'number' ? ' '.repeat(span) : span)).join('') }
 }
 
-/** How often a text stands in another, from the left, without overlap. */
+/** How often a text occurs in another, from the left, without overlap. */
 export const occurrences = (text: string, wanted: string): number => {
   if (wanted === '') return pointLength(text) + 1
   let count = 0
@@ -142,7 +142,7 @@ export const occurrences = (text: string, wanted: string): number => {
   return count
 }
 
-/** str.replace with a count, below 0: all. An empty pattern matches between all characters. */
+/** str.replace with a count, or of all where it is below 0. An empty pattern matches between all characters. */
 export const replace = (text: string, from: string, to: string, most: number): string => {
   if (most < 0) return from === '' ? [...text].map((char) => to + char).join('') + to : text.replaceAll(from, () => to)
   if (from === '') {
@@ -158,4 +158,10 @@ export const replace = (text: string, from: string, to: string, most: number): s
       .map((part) => from + part)
       .join('')
   )
+}
+
+/** So many spaces, none for a number below 0. */
+export const spaces = (count: number, budget: Budget): string => {
+  budget.spendText(Math.max(0, count))
+  return ' '.repeat(Math.max(0, count))
 }

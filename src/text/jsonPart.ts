@@ -1,21 +1,21 @@
-/** Reads parts out of parsed JSON of a named file: the wrong type is one fault with the file and the path. */
+/** Reads parsed JSON of a named file part by part: a wrong type is a fault with the file and the path. */
 import { badInput } from '../util/fault.ts'
 import { jsonOf } from '../util/json.ts'
 
 export type Json = { readonly [key: string]: unknown }
 
-/** A value of the file with its path, such as `model.merges`. */
-export type Shape = {
+/** A value inside a JSON file, with its path, such as `model.merges`. */
+export type JsonPart = {
   readonly file: string
   readonly path: string
   readonly value: unknown
-  at(key: string): Shape
-  /** Null and absent are undefined. */
-  optional(key: string): Shape | undefined
+  at(key: string): JsonPart
+  /** undefined where the key is absent or null. */
+  optional(key: string): JsonPart | undefined
   has(key: string): boolean
   record(): Json
   list(): readonly unknown[]
-  items(): Shape[]
+  items(): JsonPart[]
   text(): string
   flag(): boolean
   /** A non-negative integer. */
@@ -23,7 +23,7 @@ export type Shape = {
   fail(problem: string): never
 }
 
-export const shape = (file: string, value: unknown, path = ''): Shape => {
+export const jsonPart = (file: string, value: unknown, path = ''): JsonPart => {
   const fail = (problem: string): never => {
     throw badInput('bad-file', `${path || 'the file'} ${problem}`, { file })
   }
@@ -31,7 +31,7 @@ export const shape = (file: string, value: unknown, path = ''): Shape => {
     typeof value === 'object' && value && !Array.isArray(value) ? (value as Json) : fail('should be an object')
   const list = () => (Array.isArray(value) ? (value as unknown[]) : fail('should be a list'))
   const own = (key: string): unknown => (Object.hasOwn(record(), key) ? record()[key] : undefined)
-  const at = (key: string) => shape(file, own(key), path ? `${path}.${key}` : key)
+  const at = (key: string) => jsonPart(file, own(key), path ? `${path}.${key}` : key)
   return {
     file,
     path,
@@ -41,7 +41,7 @@ export const shape = (file: string, value: unknown, path = ''): Shape => {
     has: (key) => Object.hasOwn(record(), key),
     record,
     list,
-    items: () => list().map((item, i) => shape(file, item, `${path}[${i}]`)),
+    items: () => list().map((item, i) => jsonPart(file, item, `${path}[${i}]`)),
     text: () => (typeof value === 'string' ? value : fail('should be a text')),
     flag: () => (typeof value === 'boolean' ? value : fail('should be true or false')),
     count: () =>
@@ -52,5 +52,6 @@ export const shape = (file: string, value: unknown, path = ''): Shape => {
   }
 }
 
-/** Parsed JSON; what is no JSON is a fault with its line. */
-export const parseShape = (file: string, text: string): Shape => shape(file, jsonOf(text, { file }, 'bad-file'))
+/** Parses JSON; a syntax error is a fault with its line. */
+export const parseJsonPart = (file: string, text: string): JsonPart =>
+  jsonPart(file, jsonOf(text, { file }, 'bad-file'))

@@ -1,10 +1,10 @@
-/** A program and its gradient in two sessions: values by the reference interpreter, against the whole. */
+/** A program partitioned into forward and backward, run by the interpreter, against the whole program. */
 import { describe, expect, it } from 'vitest'
 import { evaluate, type Feed } from '../runtime/interpreter.ts'
 import { rng } from '../util/rng.ts'
-import { costly, cut, nothing } from './cut.ts'
 import { vjp } from './grad.ts'
 import { topological } from './graph.ts'
+import { partition, saveCostly, saveNothing } from './partition.ts'
 import { simplify } from './simplify.ts'
 import { input, type Tensor } from './tensor.ts'
 
@@ -39,15 +39,15 @@ const namesOf = (outputs: readonly Tensor[]) =>
   topological(outputs).flatMap((t) => (t.op === 'input' ? [(t as Tensor<'input'>).params.name] : []))
 
 describe.each([
-  ['costly results kept', costly],
-  ['nothing kept', nothing],
-])('%s', (_, keep) => {
+  ['costly results saved', saveCostly],
+  ['nothing saved', saveNothing],
+])('%s', (_, save) => {
   const { y, dy, of } = block()
   const [traced, ...whole] = simplify([y, ...vjp([y], [dy], of)])
-  const { kept, gradients } = cut(whole, [dy], keep)
+  const { kept, gradients } = partition(whole, [dy], save)
   const before = Object.fromEntries(Object.entries(feeds).filter(([name]) => name !== 'dy'))
 
-  it('gives the gradients of the whole', () => {
+  it('gives the gradients of the whole program', () => {
     // The forward session runs without dy
     const stored = kept.length ? evaluate([traced, ...kept], before).slice(1) : []
     const given = { ...feeds, ...Object.fromEntries(stored.map((value, i) => [`kept${i}`, value])) }
@@ -56,37 +56,37 @@ describe.each([
     for (const [i, { data }] of actual.entries()) expect([...data]).toEqual([...expected[i].data])
   })
 
-  it('keeps what it says, and reads all that it keeps', () => {
-    expect(kept.every(keep)).toBe(true)
+  it('saves only what the policy names, and reads all that it saves', () => {
+    expect(kept.every(save)).toBe(true)
     expect(new Set(kept).size).toBe(kept.length)
     const names = namesOf(gradients)
     expect(names.filter((name) => name.startsWith('kept')).sort()).toEqual(kept.map((__, i) => `kept${i}`).sort())
     expect(names).toContain('dy')
   })
 
-  it('names kept values alike for equal layers', () => {
+  it('names saved results the same for equal layers', () => {
     const again = block()
-    const other = cut(vjp([again.y], [again.dy], again.of), [again.dy], keep)
+    const other = partition(vjp([again.y], [again.dy], again.of), [again.dy], save)
     const shape = (outputs: readonly Tensor[]) => topological(outputs).map(({ op }) => op)
-    expect(namesOf(other.gradients)).toEqual(namesOf(cut(vjp([y], [dy], of), [dy], keep).gradients))
-    expect(shape(other.gradients)).toEqual(shape(cut(vjp([y], [dy], of), [dy], keep).gradients))
+    expect(namesOf(other.gradients)).toEqual(namesOf(partition(vjp([y], [dy], of), [dy], save).gradients))
+    expect(shape(other.gradients)).toEqual(shape(partition(vjp([y], [dy], of), [dy], save).gradients))
   })
 })
 
-it('computes no costly result of the forward pass again where they are kept', () => {
+it('recomputes no costly result of the forward pass where those are saved', () => {
   const { y, dy, of } = block()
-  const { kept, gradients } = cut(simplify(vjp([y], [dy], of)), [dy], costly)
+  const { kept, gradients } = partition(simplify(vjp([y], [dy], of)), [dy], saveCostly)
   expect(kept.length).toBeGreaterThan(3)
   const backward = new Set([dy as Tensor])
   for (const t of topological(gradients)) if (t.inputs.some((x) => backward.has(x))) backward.add(t)
-  const again = topological(gradients).filter((t) => costly(t) && !backward.has(t))
+  const again = topological(gradients).filter((t) => saveCostly(t) && !backward.has(t))
   expect(again).toEqual([])
 })
 
-it('leaves gradients that need no forward value alone', () => {
+it('leaves gradients alone that need no forward result', () => {
   const x = input('x', ['N'])
   const dy = input('dy', ['N'])
-  const { kept, gradients } = cut(vjp([x.mul(3)], [dy], [x]), [dy], costly)
+  const { kept, gradients } = partition(vjp([x.mul(3)], [dy], [x]), [dy], saveCostly)
   expect(kept).toEqual([])
   expect([...evaluate(gradients, { dy: { shape: [2], data: [1, 2] } })[0].data]).toEqual([3, 6])
 })
