@@ -9,6 +9,8 @@ export type Tree = {
   trunk: ArrayLike<number>
   /** 1 where a token of the trunk counts as a target (the first never does: nothing comes before it). */
   trunkTargets?: ArrayLike<number>
+  /** What is to be predicted at each token of the trunk, where that is not the token itself. */
+  trunkLabels?: ArrayLike<number>
   branches: readonly ArrayLike<number>[]
 }
 
@@ -63,7 +65,7 @@ export const passesOf = (trees: readonly Tree[], tokens: number): Tree[][] => {
   let room = 0
   for (const tree of trees) {
     const length = treeLength(tree)
-    if (length > room) {
+    if (passes.length === 0 || length > room) {
       passes.push([])
       room = tokens
     }
@@ -122,7 +124,7 @@ export const pack = (
     target.label.push(label)
     target.sequence.push(sequence)
   }
-  trees.forEach(({ trunk, trunkTargets, branches }, g) => {
+  trees.forEach(({ trunk, trunkTargets, trunkLabels = trunk, branches }, g) => {
     const { row, column } = start.get(g)!
     let place = row * T + column
     const stand = (id: number, position: number, segment: number): number => {
@@ -134,7 +136,7 @@ export const pack = (
     }
     let last = -1
     for (let t = 0; t < trunk.length; t++) {
-      if (aim === 'next' && t > 0 && trunkTargets?.[t]) aimAt(last, trunk[t], all.total * K + all.number[g])
+      if (aim === 'next' && t > 0 && trunkTargets?.[t]) aimAt(last, trunkLabels[t], all.total * K + all.number[g])
       last = stand(trunk[t], t, 0)
     }
     branches.forEach((branch, k) => {

@@ -5,17 +5,14 @@
  */
 import type { Objective } from '../objectives/objective.ts'
 import { compileProgram } from '../onnx/model.ts'
-import type { StatName } from '../passes/head.ts'
 import { executable, type Model } from '../passes/model.ts'
 import { scoreCount } from '../passes/scoreHead.ts'
+import type { TargetStat } from '../passes/tokenStats.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import type { Shape } from '../tensor/dim.ts'
 import { grad } from '../tensor/grad.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'
-
-/** What a loss may ask of each target: statistics of its token [M], and what the score head says there [M, num_labels]. */
-export type TargetStat = StatName | 'scores'
 
 /** What an objective of a recipe may read: what it asked of the targets, and the arrays that the batch was given. */
 export type LossInputs = Record<TargetStat, Tensor> & { array(name: string, shape: Shape, dtype?: DType): Tensor }

@@ -19,8 +19,9 @@ import { type Placed, place } from '../passes/layout.ts'
 import type { Model } from '../passes/model.ts'
 import { scoreBackward, scoreCount, scorePass } from '../passes/scoreHead.ts'
 import { backward, forward, type Gradients, type Plan, type Trail } from '../passes/stack.ts'
+import type { TargetStat } from '../passes/tokenStats.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
-import { type BatchArray, type LossFunction, type LossResult, runLoss, type TargetStat } from './loss.ts'
+import { type BatchArray, type LossFunction, type LossResult, runLoss } from './loss.ts'
 
 export type MicroBatch = {
   packs: readonly PackedBatch[]
