@@ -1,6 +1,6 @@
 /**
- * Logits of a batch, and what sampling asks of them. Peculiar: the weights are in one program alone, whatever is asked,
- * so that they are laid out in memory once.
+ * Logits of a batch, and what sampling needs of them. The head's weights are in one program, whatever is needed, so that
+ * the engine lays them out in memory once.
  */
 import { logits } from '../nn/head.ts'
 import { codesOf, makeScope, type Scope, scalesOf } from '../nn/scope.ts'
@@ -9,8 +9,8 @@ import { executable, type Model, outerPart, scopeOf } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import { input } from '../tensor/tensor.ts'
 import type { Decoder } from './decode.ts'
-import { fitsProgram } from './programs.ts'
-import { headOf, roundOnEngine } from './steps.ts'
+import { fitsProgram } from './decodePrograms.ts'
+import { headQuantization, quantizeOnBackend } from './quantizedDecode.ts'
 
 /** Neighbouring ids whose probabilities are summed together. */
 export const blockSize = 256
@@ -35,9 +35,9 @@ export const batchLogits = (
     [temperatures.length, 1],
   )
   const program = packed ? packedLogits(model) : plainLogits(model)
-  const made = backend.run(program, { ...outerPart(model).handles, h, scale })
+  const outputs = backend.run(program, { ...outerPart(model).handles, h, scale })
   backend.free([scale])
-  return withTop ? { ...made, ...backend.run(topProgram(model), { logits: made.logits }) } : made
+  return withTop ? { ...outputs, ...backend.run(topProgram(model), { logits: outputs.logits }) } : outputs
 }
 
 /** One program, since a second would have to wake the engine's threads again. */
@@ -78,7 +78,7 @@ const plainLogits = (model: Model) => {
 const packedLogits = (model: Model) => {
   const { shapes, scalings, signature, handles } = outerPart(model)
   const { weight } = model.architecture.head(model.config)
-  const how = headOf(model, weight)
+  const how = headQuantization(model, weight)
   let made: Handles = {}
   const build = () => {
     const quantized = new Map(how && [[weight, how]])
@@ -87,7 +87,7 @@ const packedLogits = (model: Model) => {
     return compileProgram('logits', trace(model, makeScope(shapes, { scalings, quantized, rounded: true })), isConstant)
   }
   const constants = () => {
-    made = how ? roundOnEngine(model, weight, how) : {}
+    made = how ? quantizeOnBackend(model, weight, how) : {}
     return { ...handles, ...made }
   }
   const program = executable(model, `packed logits ${signature}`, build, constants)
