@@ -1,7 +1,7 @@
 /**
- * Packs token sequences into the rows of one batch. Peculiar: a group is a tree, a trunk (the prompt) with branches
- * (its responses) that do not see each other, so K responses share one pass over their prompt; and groups too short to
- * fill a row share it, unseen by each other. Nothing is padded but the grid of attention.
+ * Packs token sequences into the rows of one batch. A tree is a trunk (the prompt) with branches (its responses),
+ * which do not attend to each other, so K responses share one pass over their prompt. Short trees share a row without
+ * attending to each other. Only the grid of attention has padding.
  */
 
 /** A trunk with branches; plain text is a trunk alone. */

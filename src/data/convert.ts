@@ -1,6 +1,6 @@
-/** Conversions between kinds of rows where the meaning is plain; where it is not, a fault says what the rows are. */
+/** Conversions between kinds of rows where the meaning is clear; elsewhere a Fault says what the rows are. */
 import { badInput, type Where } from '../util/fault.ts'
-import { replyOf } from './messages.ts'
+import { responseOf } from './messages.ts'
 import {
   type Completion,
   isMessages,
@@ -69,12 +69,12 @@ const completion = (
 })
 
 /** A prompt with the answer to it: of a conversation the assistant's last message, of a ranking the best response. */
-export const asAnswered = (row: Row, where?: Where): Completion[] => {
+export const asCompletions = (row: Row, where?: Where): Completion[] => {
   if (row.kind === 'text') return refuse(row, 'prompt and completion', where)
   if (row.kind !== 'messages') return asSft(row, where) as Completion[]
   const last = row.messages.at(-1)!
   return last.role === 'assistant' && row.messages.length > 1
-    ? [completion({ ...row, prompt: row.messages.slice(0, -1) }, replyOf([last]))]
+    ? [completion({ ...row, prompt: row.messages.slice(0, -1) }, responseOf([last]))]
     : []
 }
 
@@ -98,7 +98,7 @@ export const conversions = {
   unpaired: { of: asUnpaired, none: 'tie' },
   sft: { of: asSft, none: 'undesirable' },
   prompt: { of: asPrompts, none: 'no-prompt' },
-  answered: { of: asAnswered, none: 'no-answer' },
+  answered: { of: asCompletions, none: 'no-answer' },
 } as const
 
 export type Kinds = { ranking: Ranking; unpaired: Unpaired; sft: Sft; prompt: Prompt; answered: Completion }

@@ -1,9 +1,10 @@
 /**
- * Rows to token ids. What goes wrong most in post-training goes wrong here, so the rules are few and strict:
- * prompt and prompt+response are tokenised as wholes and the response is what follows the prompt's length; a chat template
- * already holds its special tokens; plain text gets its EOS if it has none, and a prompt keeps one that stands in its text
- * (only the one that a tokenizer adds to every text goes); ids given as ids are taken as they are;
- * a row that truncation leaves without a response is dropped and counted.
+ * Rows to token ids.
+ *
+ * The rules: prompt and prompt + response are tokenized as wholes, and the response is what follows the prompt's
+ * length. A chat template already contains its special tokens. Plain text gets an EOS if it has none; a prompt keeps
+ * an EOS that is in its text, and loses only one that the tokenizer adds to every text. Ids that are given as ids are
+ * not changed. A row that truncation leaves without a response is dropped and counted.
  */
 import { badInput } from '../util/fault.ts'
 import { type Message, withJoinedParts } from './messages.ts'
@@ -114,7 +115,7 @@ const encodeWhole = (
 const beginsWith = (ids: readonly number[], beginning: readonly number[]) => beginning.every((id, i) => id === ids[i])
 
 /** The ids that follow the prompt's. */
-const encodeReply = (
+const encodeResponse = (
   encoder: Encoder,
   prompt: Text,
   promptIds: number[],
@@ -152,12 +153,12 @@ const asText = (response: string | Message[]): string => {
   throw badInput('wrong-kind', 'a response of messages needs a prompt of messages')
 }
 
-const lastOf = (prompt: number[], { maxPromptLength }: Limits) =>
+const truncatePrompt = (prompt: number[], { maxPromptLength }: Limits) =>
   maxPromptLength === undefined ? prompt : prompt.slice(-maxPromptLength)
 
 /** The prompt's last tokens and the response's first, within the limits; undefined where no response is left. */
-const fit = (prompt: number[], response: number[], limits: Limits) => {
-  const cut = lastOf(prompt, limits)
+const truncate = (prompt: number[], response: number[], limits: Limits) => {
+  const cut = truncatePrompt(prompt, limits)
   const room = limits.maxLength - cut.length
   return {
     prompt: cut,
@@ -171,7 +172,7 @@ const isEmpty = ({ prompt, response }: { prompt: number[]; response: number[] })
   response.length === 0 || prompt.length + response.length < 2
 
 /** Responses of different ranks that are the same tokens: what the row says is lost. */
-const saysEqual = (responses: readonly number[][], ranks: Ranking['ranks']) =>
+const hasEqualResponses = (responses: readonly number[][], ranks: Ranking['ranks']) =>
   responses.some((response, i) =>
     responses.some(
       (other, j) => j < i && ranks[i] !== ranks[j] && response.length === other.length && beginsWith(response, other),
@@ -186,7 +187,7 @@ export const rankedExample = (
 ): RankedExample | Dropped => {
   const promptIds = encodePrompt(encoder, row.prompt, row.template)
   const responses = row.responses.map((response) =>
-    encodeReply(encoder, row.prompt, promptIds, response, count, row.template),
+    encodeResponse(encoder, row.prompt, promptIds, response, count, row.template),
   )
   return fitRanked(promptIds, responses, row, limits, count)
 }
@@ -209,10 +210,10 @@ const fitRanked = (
   limits: Limits,
   count: Count,
 ): RankedExample | Dropped => {
-  const fitted = replyIds.map((ids) => fit(promptIds, ids, limits))
+  const fitted = replyIds.map((ids) => truncate(promptIds, ids, limits))
   if (fitted.some(isEmpty)) return 'no-reply-left'
   const responses = fitted.map(({ response }) => response)
-  if (saysEqual(responses, ranks)) count('equal-replies')
+  if (hasEqualResponses(responses, ranks)) count('equal-replies')
   const [{ prompt }] = fitted
   return { prompt, responses, ranks, prob, margin, ratings, truncated: fitted.some(({ truncated }) => truncated) }
 }
@@ -225,7 +226,7 @@ export const unpairedExample = (
 ): UnpairedExample | Dropped => {
   const { prompt: asked, completion, template } = row
   const promptIds = encodePrompt(encoder, asked, template)
-  const fitted = fit(promptIds, encodeReply(encoder, asked, promptIds, completion, count, template), limits)
+  const fitted = truncate(promptIds, encodeResponse(encoder, asked, promptIds, completion, count, template), limits)
   const { prompt, response, truncated } = fitted
   return isEmpty(fitted) ? 'no-reply-left' : { prompt, completion: response, label: row.label, truncated }
 }
@@ -274,7 +275,7 @@ const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOption
   const whole = encodeWhole(encoder, row.prompt, promptIds, row.completion, row.template)
   if (!beginsWith(whole, promptIds)) count('prompt-not-prefix')
   const completion = whole.slice(promptIds.length)
-  const prompt = lastOf(whole.slice(0, promptIds.length), limits)
+  const prompt = truncatePrompt(whole.slice(0, promptIds.length), limits)
   return {
     ids: [...prompt, ...completion],
     targets: [...prompt.map(() => Number(!options.completionOnly)), ...completion.map(() => 1)],

@@ -1,9 +1,8 @@
 /**
- * Turns of a conversation as files spell them: OpenAI's {"role", "content"} or ShareGPT's {"from", "value"}. After reading
- * they are the first; every other field (tool_calls, reasoning_content, name, ...) stays for the chat template. A field
- * that is null counts as absent, as in transformers: datasets and parquet fill in what other rows have.
+ * Messages of a conversation: OpenAI's {"role", "content"} or ShareGPT's {"from", "value"}, which becomes the former.
+ * All other fields (tool_calls, reasoning_content, name, ...) are kept for the chat template. A field that is null
+ * counts as absent, as in transformers: datasets and parquet write nulls for the fields that other rows have.
  */
-
 import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
 import { badValue, type Issue, isIssue, isObject, nullValue, wrongType } from './issue.ts'
@@ -118,7 +117,7 @@ export const shownTurn = (message: Message): string =>
   [contentText(message), message.tool_calls ? JSON.stringify(message.tool_calls) : ''].filter(Boolean).join(' ')
 
 /** Responses of a conversation: the text where it is one turn of the assistant in words alone, else the turns. */
-export const replyOf = (turns: Message[]): string | Message[] => {
+export const responseOf = (turns: Message[]): string | Message[] => {
   const [first] = turns
   const plain = turns.length === 1 && first.role === 'assistant' && typeof first.content === 'string'
   return plain && !otherFields(first).length ? (first.content as string) : turns

@@ -1,4 +1,4 @@
-/** A prompt to be answered: what its row says of it, and its token ids. */
+/** A prompt to generate completions for: its row, and its token ids. */
 import type { Tokenizer } from '../text/tokenizer.ts'
 import { shownTurn } from './messages.ts'
 import { isIds, type Text } from './rows.ts'

@@ -1,12 +1,12 @@
 /**
- * The rows that attune trains on, judges and scores. Files hold them in many spellings; after reading there is one
- * normal form, the union `Row`, told apart by `kind`. The zod schemas here are what a file's records are checked
- * against, and the only place that says which columns a kind has.
+ * The rows that attune trains on and scores. Files spell them in many ways; after reading they have one form, the
+ * union `Row`, told apart by `kind`. The zod schemas here check the records of files, and are the only place that says
+ * which columns a kind has.
  *
- * Wherever a row may hold text it may hold token ids instead, spelled in any of these ways:
- *   "prompt": [1, 2, 3]   "prompt": {"input_ids": [1, 2, 3]}   "prompt_input_ids": [1, 2, 3]   "prompt_ids": [1, 2, 3]
- * (an empty list of ids only in the last three, because a bare [] could as well be a conversation without messages),
- * and a row of text alone may be {"input_ids": [1, 2, 3]}.
+ * Where a row may hold text it may hold token ids instead, in any of these spellings: "prompt": [1, 2, 3], "prompt":
+ * {"input_ids": [1, 2, 3]}, "prompt_input_ids": [1, 2, 3], "prompt_ids": [1, 2, 3]. An empty list of ids needs one of
+ * the last three, because [] could be a conversation without messages. A row of text alone may be {"input_ids": [1, 2,
+ * 3]}.
  */
 import { z } from 'zod'
 import { quoted } from '../util/quote.ts'

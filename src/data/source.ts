@@ -1,4 +1,4 @@
-/** Rows by number, wherever they lie: what batching, shuffling and evaluation ask of a data set. */
+/** Rows by number, whatever holds them: what batching, shuffling and evaluation need of a data set. */
 import type { Where } from '../util/fault.ts'
 import type { Row } from './rows.ts'
 

@@ -1,4 +1,4 @@
-/** Adapters that bring more than matrices: tokens, a tokenizer, chat templates. And weights that float16 cannot hold. */
+/** Adapters that contain more than LoRA matrices: new tokens, a tokenizer, chat templates; weights beyond float16. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * What an architecture is: pure functions over a Scope, and tables of shapes. One file each; registry.ts lists them.
- * Weights keep their checkpoint names. Hidden states are [N, C], the real tokens of a batch.
+ * The interface of an architecture: pure functions over a Scope, and tables of shapes. Each has a file; registry.ts
+ * lists them. Weights keep their checkpoint names. Hidden states are [N, C], the tokens of a batch without padding.
  */
 import type { Attend } from '../nn/attention.ts'
 import type { HeadOptions } from '../nn/head.ts'

@@ -1,4 +1,4 @@
-/** Model and adapter folders on disk as models and adapters. */
+/** Loads model and adapter folders from disk. */
 import { type Checkpoint, openAdapter, openCheckpoint } from '../checkpoint/folder.node.ts'
 import { scoreWeight } from './architecture.ts'
 import { joinCheckpoint, type Pretrained } from './load.ts'

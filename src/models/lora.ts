@@ -1,7 +1,7 @@
 /**
- * PEFT's LoRA adapters (Hu et al. 2021) as attune holds them. Peculiar: parameters of embeddings, which PEFT calls
- * lora_embedding_A and _B, have the names of all others here; a saved module's parameters replace the base's under the
- * base's own names. What is not plain LoRA is refused by name.
+ * PEFT's LoRA adapters (Hu et al. 2021), read and checked. Parameters for embeddings, lora_embedding_A and _B in PEFT,
+ * are named here like all others. Parameters of saved modules (modules_to_save) replace the base's under the base's
+ * names. Anything else than plain LoRA is refused by name.
  */
 import { z } from 'zod'
 import type { StoredTensor } from '../checkpoint/stored.ts'

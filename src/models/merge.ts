@@ -1,6 +1,6 @@
 /**
- * An adapter with its base: side by side for training, or as one model's weights. Peculiar: tied embeddings come apart
- * where only one side is changed. PEFT would let a merged head leak into the embedding; here each keeps its own.
+ * A base model with its adapter: side by side for training, or merged into one model's weights. Tied embeddings are
+ * untied where only the head or only the embedding changes; PEFT would let a merged head change the embedding too.
  */
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
 import { type Architecture, type Config, headWeight } from './architecture.ts'

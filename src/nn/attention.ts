@@ -1,8 +1,9 @@
 /**
- * Attention on ragged rows. Peculiar: hidden states are [N, C], the N real tokens of the batch and no padding; only
- * queries, keys and values are spread to [B, heads, T, D], by an index that also transposes. Who sees whom is a mask
- * made once a batch: tokens of one group, not later, and of the same response or of the prompt (segment 0), so the K
- * responses of a prompt share one pass over it.
+ * Attention over packed rows. Hidden states are [N, C], the N tokens of a batch without padding; only queries, keys
+ * and values are spread to a grid [B, heads, T, D], by an index that also transposes.
+ *
+ * A mask made once a batch says which tokens a token attends to: earlier ones of the same group, in the prompt
+ * (segment 0) or in the same response. So the K responses of a prompt share one pass over it.
  */
 import { type Dim, mulDims } from '../tensor/dim.ts'
 import { input, iota, scalar, type Tensor } from '../tensor/tensor.ts'

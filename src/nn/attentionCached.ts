@@ -1,8 +1,10 @@
 /**
- * Attention of new tokens on what their rows have cached and on each other: whole prompts, parts of them, or one token a
- * row. Peculiar: the new tokens' keys and values are not in the cache yet; their scores stand beside the others in one
- * softmax, so the cache is written after the block has run. Few heads that share keys are multiplied one by one: for one
- * token ONNX Runtime has a kernel that packs nothing, twice as fast on many rows of the batch.
+ * Attention of new tokens to the key-value cache and to each other, for whole prompts, chunks of them, or one token a
+ * row.
+ *
+ * The new keys and values are not in the cache yet: their scores are concatenated with those of the cache before the
+ * softmax, and the cache is written after the block has run. A few heads that share keys are multiplied one by one,
+ * since ONNX Runtime has a faster kernel for products with one row, twice as fast on batches of many rows.
  */
 import { type Dim, mulDims } from '../tensor/dim.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'

@@ -1,6 +1,6 @@
 /**
- * The language-model head on a chunk of hidden states. Peculiar: its gradient never makes a V-wide one-hot. With
- * l = h E' and p = softmax(l), log p(y) has d h = E[y] - p E, and d E = h at row y - p' h.
+ * The language-model head on a chunk of hidden states. Its gradient needs no one-hot matrix of the vocabulary: with l
+ * = h E' and p = softmax(l), log p(y) has d h = E[y] - p E, and d E = h at row y - p' h.
  */
 import { iota, scalar, type Tensor } from '../tensor/tensor.ts'
 import { loraUpdate } from './linear.ts'

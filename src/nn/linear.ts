@@ -1,7 +1,4 @@
-/**
- * Linear layers with their low-rank updates. Weights keep the checkpoint's layout: [out, in] everywhere but GPT-2,
- * whose Conv1D stores [in, out].
- */
+/** Linear layers with LoRA. Weights keep the checkpoint's layout: [out, in], but [in, out] for GPT-2's Conv1D. */
 import { type Dim, mulDims, type Shape } from '../tensor/dim.ts'
 import { iota, scalar, type Tensor } from '../tensor/tensor.ts'
 import type { LoraTerm, Scope } from './scope.ts'

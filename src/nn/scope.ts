@@ -1,6 +1,6 @@
 /**
- * How a traced function asks for its parameters: by checkpoint name, relative to where it stands. The names that were
- * asked for become inputs of the program, so one trace serves every layer with the same names and shapes.
+ * The scope through which a traced function gets its parameters, by checkpoint name relative to its prefix. The
+ * parameters it gets become inputs of the program, so one trace serves every layer with the same names and shapes.
  */
 import type { Shape } from '../tensor/dim.ts'
 import { type Quantization, storedShapes } from '../tensor/quantization.ts'

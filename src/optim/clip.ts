@@ -1,4 +1,4 @@
-/** Clipping by the global norm, after torch.nn.utils.clip_grad_norm_. The graph sums squares slice by slice. */
+/** Gradient clipping by the global norm, as torch.nn.utils.clip_grad_norm_; the squares are summed slice by slice. */
 import type { Tensor } from '../tensor/tensor.ts'
 
 /** [] of one slice [n]. */

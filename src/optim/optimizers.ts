@@ -1,8 +1,10 @@
 /**
  * Optimizers as pure elementwise updates of one slice of a parameter, after torch.optim's formulas.
- * Peculiar: the backend writes each output over the input of the same name, so an old array may be read only by the node
- * that replaces it and by that node's ancestors, which have all run before it; everything else reads the new one. A test
- * holds every optimizer to that. What changes from step to step comes in as scalars, worked out in double precision.
+ *
+ * The backend writes each output over the input of the same name. So an old array may be read only by the node that
+ * replaces it and by that node's ancestors, which have run before it; everything else reads the new array. A test
+ * checks this for every optimizer. Values that change from step to step are scalar inputs, computed in double
+ * precision.
  */
 import type { Tensor } from '../tensor/tensor.ts'
 

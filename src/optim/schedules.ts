@@ -1,6 +1,6 @@
 /**
- * Learning rates by optimizer step, with the names, shapes and defaults of transformers' get_scheduler.
- * Peculiar: the first step is step 0, so a warm-up begins at 0 and the first update of it changes nothing.
+ * Learning-rate schedules with the names, shapes and defaults of transformers' get_scheduler. The first step is step
+ * 0, so a warm-up begins at a rate of 0 and its first update changes nothing.
  */
 import { badInput } from '../util/fault.ts'
 

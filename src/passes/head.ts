@@ -1,8 +1,10 @@
 /**
- * From hidden states to log-probabilities of the targets and back. Peculiar: only target positions reach the head, in
- * chunks, so no array of all logits ever exists. While the head is frozen one pass suffices: it returns the gradient
- * of each token's log-probability by its hidden state, which is scaled once the loss is known. A trained head
- * (its own weight, tied embeddings, LoRA) takes a second pass that knows the scales. Large vocabularies go by tiles.
+ * From hidden states to the log-probabilities of target tokens, and their gradients.
+ *
+ * Only target positions reach the head, in chunks, so the logits of all positions never exist at once. Where the head
+ * is frozen one pass is enough: it also returns the gradient of each token's log-probability by its hidden state,
+ * which is scaled once the loss is known. A trained head (its own weight, tied embeddings, LoRA) needs a second pass
+ * with those scales. Large vocabularies are computed in tiles (tiledHead.ts).
  */
 import { type HeadOptions, logits, type TokenStats, tokenStats } from '../nn/head.ts'
 import { compileProgram } from '../onnx/model.ts'

@@ -1,5 +1,4 @@
-/** Puts a packed batch on the engine: ids, and what every layer shares (indices, masks), made there once. */
-
+/** Puts a packed batch on the engine: token ids, and the indices and masks that all layers share. */
 import type { PackedBatch } from '../data/batch.ts'
 import type { LayerKind } from '../models/architecture.ts'
 import { layoutTensors } from '../nn/attention.ts'

@@ -1,8 +1,7 @@
 /**
- * A model on a backend: its parameters as handles under their checkpoint names, LoRA's beside them
- * (`<module>.lora_A.weight`), and a cache of compiled programs. Trainable parameters live in arenas (arena.ts).
+ * A model on a backend: its parameters as handles under their checkpoint names, LoRA's among them
+ * (`<module>.lora_A.weight`), and its compiled programs. Trainable parameters are views of arenas (train/arena.ts).
  */
-
 import type { Architecture, Config } from '../models/architecture.ts'
 import { inverseFrequencies, ropeTables } from '../nn/rope.ts'
 import { makeScope, type Scope } from '../nn/scope.ts'

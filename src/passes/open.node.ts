@@ -1,6 +1,6 @@
 /**
- * Opens a model by whatever names it on a command line: a folder, a hub id or a run. Peculiar: everything that can be
- * wrong with the files is found before the engine starts and the first weight is read.
+ * Opens a model by a folder, a hub id or the name of a run. Everything that can be wrong with its files is found
+ * before the engine starts and the first weight is read.
  */
 import { resolveHubModel } from '../checkpoint/hub.node.ts'
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'

@@ -1,6 +1,7 @@
 /**
- * A checkpoint's weights on a backend with those of the blocks' linear layers rounded, one at a time: the model never
- * stands in memory whole. As in PEFT's QLoRA, embeddings, head, norms and biases stay as they are, here in fp32.
+ * Puts a checkpoint's weights on a backend and quantizes those of the blocks' linear layers, one at a time, so the
+ * model is never in memory as a whole. As in PEFT's QLoRA, embeddings, head, norms and biases are not quantized; here
+ * they are fp32.
  */
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import type { Architecture, Config } from '../models/architecture.ts'

@@ -1,9 +1,10 @@
 /**
- * Forward and backward through a model, a block at a time: one session serves every layer of a kind. Three plans
- * differ in what the forward pass keeps for the backward one: nothing (`none`: no gradient will be asked for), the
- * costly results (`fast`), or only each block's input, all else being computed again (`low`).
+ * Forward and backward passes through a model, a block at a time: one session serves all layers of a kind.
+ *
+ * A plan says what the forward pass keeps for the backward pass: `none` nothing (there will be no gradient), `fast`
+ * the results that are costly to compute, `low` only each block's input (gradient checkpointing: the rest is computed
+ * again).
  */
-
 import type { BlockContext } from '../models/architecture.ts'
 import { attendRagged } from '../nn/attention.ts'
 import { compileProgram } from '../onnx/model.ts'

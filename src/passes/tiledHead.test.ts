@@ -1,4 +1,4 @@
-/** The head by tiles against the head in one piece: statistics and every gradient, tiles kept or computed again. */
+/** The head in tiles against the head in one piece: statistics and gradients, with tiles kept or computed again. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { largestDifference } from '../../test/support/golden.ts'
 import { pack } from '../data/batch.ts'

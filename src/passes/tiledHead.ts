@@ -1,9 +1,10 @@
 /**
- * The head of a large vocabulary, tile by tile: of all logits only those of one tile exist at a time, small enough for
- * the cache, and the log-sum-exp, the sum p E that the gradient by the hidden state needs, and what else is measured
- * grow along (Dao et al. 2022, arXiv 2205.14135, on the vocabulary instead of positions). Peculiar: the tiles'
- * probabilities may be kept, each over the sum of its own tile; the gradient of the weight then takes one product a
- * tile, because what they lack is a factor for each row of hidden states.
+ * The head of a large vocabulary, computed in tiles: the logits of only one tile exist at a time, few enough for the
+ * processor's cache. The log-sum-exp, sum p E (for the gradient by the hidden state) and the other statistics are
+ * accumulated over the tiles, as FlashAttention does over positions (Dao et al. 2022, arXiv 2205.14135).
+ *
+ * For the gradient of the weight the tiles' probabilities may be kept, each normalised within its tile. They lack only
+ * a factor for each row of hidden states, so the gradient takes one product a tile.
  */
 import type { TokenStats } from '../nn/head.ts'
 import { compileProgram } from '../onnx/model.ts'

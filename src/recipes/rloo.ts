@@ -29,7 +29,7 @@ export const rloo = recipe(
     // objective
     const needsOldLogps = updatesPerRollout(config) > 1
     const options: PolicyOptions = {
-      ...{ loss: 'clip', ratio: 'reply', beta: 0, klEstimator: 'k1', entropyCoef: 0 },
+      ...{ loss: 'clip', ratio: 'completion', beta: 0, klEstimator: 'k1', entropyCoef: 0 },
       ...{ epsilonLow: config.epsilon, epsilonHigh: config.epsilonHigh ?? config.epsilon },
     }
     // loop

@@ -1,7 +1,7 @@
 /**
- * What runs programs. Tensors are opaque handles that live with the engine (a worker thread, a GPU); commands go to it
- * in order and without waiting, and only `read` and `idle` wait. An engine that failed answers every later wait with
- * its first error. This file is the caller's side; ortNode.ts is an engine.
+ * A backend runs programs on an engine. Tensors are opaque handles that live with the engine (in a worker thread, on a
+ * GPU). Commands are sent in order and not waited for; only `read` and `idle` wait. After a failure the engine answers
+ * every later wait with its first error. This file is the caller's side; ortNode.ts is an engine.
  */
 import type { Port, Program } from '../onnx/model.ts'
 import { type Bindings, bindShape, evalDim } from '../tensor/dim.ts'

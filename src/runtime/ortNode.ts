@@ -1,9 +1,8 @@
 /**
- * The engine on onnxruntime-node. Peculiar: outputs are always preallocated, so that they may alias inputs (state is
- * updated in place) and memory is reused; what `run` returns is a further copy that nobody needs, so it is collected
- * at once. `session.run` blocks its thread: ortWorker.ts hosts this file in a worker.
+ * The engine on onnxruntime-node. Outputs are always preallocated, so that they may alias inputs (state is updated in
+ * place) and their memory is reused. What `session.run` returns is another copy, which is garbage-collected at once.
+ * `session.run` blocks its thread, so ortWorker.ts runs this file in a worker.
  */
-
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import * as ort from 'onnxruntime-node'

@@ -1,4 +1,4 @@
-/** The engine in a worker thread: the main thread stays free for progress, Ctrl-C and the page. */
+/** The engine in a worker thread, so that the main thread stays free for progress, Ctrl-C and requests. */
 import { availableParallelism } from 'node:os'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Command, Engine } from './backend.ts'

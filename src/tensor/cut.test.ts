@@ -1,4 +1,4 @@
-/** A program and its gradient in two sessions: values by the reference interpreter, against the whole. */
+/** A program and its gradient in two sessions: values by the interpreter, against the whole. */
 import { describe, expect, it } from 'vitest'
 import { evaluate, type Feed } from '../runtime/interpreter.ts'
 import { rng } from '../util/rng.ts'

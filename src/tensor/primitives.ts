@@ -1,6 +1,6 @@
 /**
  * What a program is made of. A primitive is one row in each of four tables: shape (here), vjp (grad.ts), lowering
- * (onnx/lower.ts) and reference (runtime/reference.ts). Everything else is composed of these.
+ * (onnx/lower.ts) and meaning (runtime/interpreter.ts). Everything else is composed of these.
  */
 import { assert } from '../util/fault.ts'
 import { addDims, type Dim, type Shape, sizeOf, subDims } from './dim.ts'

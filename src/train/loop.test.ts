@@ -1,6 +1,6 @@
-/** What the loop does between steps; the step itself is a stand-in. */
+/** The training loop between steps; the step itself is a stub. */
 import { describe, expect, it, vi } from 'vitest'
-import { beginning, type LoopEnd, type LoopParts, type Progress, train } from './loop.ts'
+import { beginning, type LoopEnd, type LoopOptions, type Progress, train } from './loop.ts'
 import type { StepSettings } from './step.ts'
 
 vi.mock('./step.ts', () => ({
@@ -9,7 +9,7 @@ vi.mock('./step.ts', () => ({
   }),
 }))
 
-type Given = Partial<LoopParts> & { evals?: number[]; rows?: number }
+type Given = Partial<LoopOptions> & { evals?: number[]; rows?: number }
 
 /** Runs the loop; `trace` says what happened, `saves` what was written. */
 const run = async ({ evals, rows = 99, ...parts }: Given, each: (what: string) => void = () => {}) => {

@@ -1,7 +1,7 @@
 /**
- * The loop that every recipe ends in: steps, evaluations, checkpoints, until the data, the steps or the user's patience
- * end. Yields what happens and stores nothing; where checkpoints go is the caller's business. After an abort the step
- * under way is finished and saved; none is begun.
+ * The training loop of every recipe: steps, evaluations and checkpoints until the data, the number of steps or the
+ * patience for improvement end. It yields events and stores nothing itself. After an abort the current step is
+ * finished and saved.
  */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
@@ -26,7 +26,7 @@ export const beginning: Progress = { step: 0, position: 0, num_tokens: 0, waited
 /** The micro-batches of one step. */
 export type StepBatches = { batches: MicroBatch[]; rows: readonly number[]; position: number; tokens: number }
 
-export type LoopParts = {
+export type LoopOptions = {
   trainer: Trainer
   progress: Progress
   totalSteps: number
@@ -49,10 +49,10 @@ export type LoopParts = {
 }
 
 /** Numbers by their published names (rewards/margins, entropy, ...) beside an event's own fields. */
-export type Measured = { [metric: string]: number | string | undefined }
+export type LoggedMetrics = { [metric: string]: number | string | undefined }
 
 /** One optimizer step, counted from 1. `learning_rate` is the one it used, `grad_norm` before clipping. */
-export type StepEvent = Measured & {
+export type StepEvent = LoggedMetrics & {
   event: 'step'
   step: number
   total_steps: number
@@ -67,7 +67,7 @@ export type StepEvent = Measured & {
   tokens_per_second?: number
 }
 
-export type EvalEvent = Measured & { event: 'eval'; step: number; eval_loss?: number }
+export type EvalEvent = LoggedMetrics & { event: 'eval'; step: number; eval_loss?: number }
 /** `path` is the checkpoint's folder. */
 export type CheckpointEvent = { event: 'checkpoint'; step: number; path: string }
 
@@ -78,12 +78,12 @@ export type LoopEnd = { progress: Progress; stopped: 'done' | 'interrupted' | 'p
 /** Larger is better unless the name says that it is a loss. */
 const better = (metric: string, value: number, than: number) => (metric.includes('loss') ? value < than : value > than)
 
-export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEnd> {
+export async function* train(parts: LoopOptions): AsyncGenerator<LoopEvent, LoopEnd> {
   const { signal, saveEvery, totalSteps } = parts
   let progress = parts.progress
   let saved = progress.step
   let stopped: LoopEnd['stopped'] = 'done'
-  if (isWorn(parts, progress)) return { progress, stopped: 'patience' }
+  if (isOutOfPatience(parts, progress)) return { progress, stopped: 'patience' }
   if (signal.aborted) {
     // So that there is always one to go on from
     if (saved === 0) yield { event: 'checkpoint', step: 0, path: await parts.save(progress) }
@@ -101,11 +101,11 @@ export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEn
       const evaluated = await parts.evaluate!()
       if (!signal.aborted) {
         yield { event: 'eval', step, ...evaluated }
-        progress = judged(parts, { ...progress, evalDue: false }, evaluated)
+        progress = withBest(parts, { ...progress, evalDue: false }, evaluated)
       }
     }
     const last = step === totalSteps && !progress.evalDue
-    const worn = isWorn(parts, progress)
+    const worn = isOutOfPatience(parts, progress)
     const interrupted = signal.aborted
     if (last || worn || interrupted || step % saveEvery === 0 || progress.best?.step === step) {
       yield { event: 'checkpoint', step, path: await parts.save(progress) }
@@ -122,18 +122,19 @@ export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEn
     const evaluated = await parts.evaluate()
     if (signal.aborted) return { progress, stopped: 'interrupted' }
     yield { event: 'eval', step: progress.step, ...evaluated }
-    progress = judged(parts, progress, evaluated)
+    progress = withBest(parts, progress, evaluated)
   }
   return { progress, stopped }
 }
 
-const isEvaluated = ({ evalEvery, totalSteps }: LoopParts, step: number) =>
+const isEvaluated = ({ evalEvery, totalSteps }: LoopOptions, step: number) =>
   step % evalEvery === 0 || step === totalSteps
 
-const isWorn = ({ patience }: LoopParts, { waited }: Progress) => patience !== undefined && waited >= patience
+const isOutOfPatience = ({ patience }: LoopOptions, { waited }: Progress) =>
+  patience !== undefined && waited >= patience
 
 const nextStep = async (
-  parts: LoopParts,
+  parts: LoopOptions,
   before: Progress,
 ): Promise<{ progress: Progress; event: LoopEvent } | undefined> => {
   const started = performance.now()
@@ -151,19 +152,19 @@ const nextStep = async (
   return { progress, event: stepEvent(parts, progress, measures, taken.tokens, (performance.now() - started) / 1000) }
 }
 
-const noSuchMeasure = (name: string, known: readonly string[]) =>
+const unknownMetric = (name: string, known: readonly string[]) =>
   badInput('bad-flag', `${quoted(name)} is not measured; there are ${known.join(', ')}`, {
     flag: '--best-metric',
   })
 
 const runStep = (
-  { trainer, learningRate, maxGradNorm, seed }: LoopParts,
+  { trainer, learningRate, maxGradNorm, seed }: LoopOptions,
   { batches, rows }: StepBatches,
   step: number,
 ) => trainStep(trainer, batches, { step, rows, seed, maxGradNorm, learningRate: learningRate(step - 1) })
 
 const stepEvent = (
-  parts: LoopParts,
+  parts: LoopOptions,
   progress: Progress,
   measures: Record<string, number>,
   tokens: number,
@@ -179,9 +180,9 @@ const stepEvent = (
   tokens_per_second: tokens / seconds,
 })
 
-const judged = ({ bestMetric }: LoopParts, progress: Progress, evaluated: Record<string, number>): Progress => {
+const withBest = ({ bestMetric }: LoopOptions, progress: Progress, evaluated: Record<string, number>): Progress => {
   const value = evaluated[bestMetric]
-  if (value === undefined) throw noSuchMeasure(bestMetric, Object.keys(evaluated))
+  if (value === undefined) throw unknownMetric(bestMetric, Object.keys(evaluated))
   if (Number.isNaN(value)) return progress
   const improved = !progress.best || better(bestMetric, value, progress.best.value)
   return improved

@@ -1,7 +1,7 @@
 /**
- * From the targets' log-probabilities to the loss: a small program of its own, traced from a pure objective.
- * It takes the statistics of all M targets and the batch's own arrays, and gives the loss, its gradient by each
- * target's log-probability, its scores and its entropy, and the metrics in one vector.
+ * From the statistics of the targets to the loss: a program of its own, traced from a pure objective. Its inputs are
+ * the statistics of all M targets and the arrays of the batch; its outputs the loss, its gradients by
+ * log-probabilities, scores and entropies, and the metrics in one vector.
  */
 import type { Objective } from '../objectives/objective.ts'
 import { compileProgram } from '../onnx/model.ts'

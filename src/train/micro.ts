@@ -1,6 +1,6 @@
 /**
- * One micro-batch: forward, loss, backward; gradients are added to those of the step. It may come in several packs
- * (of like lengths); the loss sees the targets of all of them side by side.
+ * Forward pass, loss and backward pass of one micro-batch; its gradients are added to those of the step. It may
+ * consist of several packed batches (of similar lengths); the loss gets the targets of all of them together.
  */
 import type { PackedBatch } from '../data/batch.ts'
 import {

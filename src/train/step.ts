@@ -1,5 +1,7 @@
-/** One optimizer step over its micro-batches, and the check that stands before it: nothing that is not finite is kept. */
-
+/**
+ * One optimizer step over its micro-batches. Before the update the loss and the gradient norm are checked to be
+ * finite.
+ */
 import { clipScale } from '../optim/clip.ts'
 import type { HeadSettings } from '../passes/head.ts'
 import type { Model } from '../passes/model.ts'
@@ -30,7 +32,7 @@ export type StepSettings = {
 }
 
 /** Losses are shares of the step and add up; every other measure is the mean over micro-batches that have it. */
-export const joinMeasures = (measures: readonly Record<string, number>[]): Record<string, number> => {
+export const joinMetrics = (measures: readonly Record<string, number>[]): Record<string, number> => {
   const names = [...new Set(measures.flatMap((each) => Object.keys(each)))]
   const joined = names.map((name): [string, number] => {
     const values = measures.flatMap((each) => each[name] ?? []).filter((value) => !Number.isNaN(value))
@@ -40,7 +42,7 @@ export const joinMeasures = (measures: readonly Record<string, number>[]): Recor
   return Object.fromEntries(joined)
 }
 
-const measuresOf = async (model: Model, { vector, names }: MicroResult): Promise<Record<string, number>> => {
+const readMetrics = async (model: Model, { vector, names }: MicroResult): Promise<Record<string, number>> => {
   const [loss, ...values] = await model.backend.read(vector)
   model.backend.free([vector])
   return { loss, ...Object.fromEntries(names.map((name, i) => [name, values[i]])) }
@@ -90,7 +92,7 @@ const accumulate = async (
       settings.head,
     )
   })
-  return joinMeasures(await Promise.all(results.map((result) => measuresOf(model, result))))
+  return joinMetrics(await Promise.all(results.map((result) => readMetrics(model, result))))
 }
 
 /** Names the step, the rows and the first tensor that broke; the update has not been made. */
@@ -127,7 +129,7 @@ export const evaluate = async (
   let [weight, loss] = [0, 0]
   for await (const batch of batches) {
     const { scores, ...result } = evalMicro(trainer.model, batch, trainer.loss, trainer.head, see !== undefined)
-    const measured = await measuresOf(trainer.model, result)
+    const measured = await readMetrics(trainer.model, result)
     measures.push(measured)
     if (scores) {
       see!(batch, (await trainer.model.backend.read(scores)) as Float32Array)
@@ -136,6 +138,6 @@ export const evaluate = async (
     weight += batch.weight
     loss += batch.weight * measured.loss
   }
-  const mean = { ...joinMeasures(measures), loss: loss / weight }
+  const mean = { ...joinMetrics(measures), loss: loss / weight }
   return Object.fromEntries(Object.entries(mean).map(([name, value]) => [`eval_${name}`, value]))
 }

@@ -1,8 +1,10 @@
 /**
- * Examples in the order of a run. Peculiar: rows that give no example are passed over and counted, never replaced by
- * shorter batches; so the position in the order is all that a resumed run needs to know. A survey makes every example
- * before the first step, so that a row which cannot be read by tokenizer or template is known then, with its place; what
- * it made is kept, up to a limit of memory, and not made again.
+ * Examples in the order of a run. Rows that give no example are skipped and counted, and batches are not made smaller
+ * by them; so the position in the order is all that a resumed run needs to know.
+ *
+ * A survey makes every example before the first step, so that a row which tokenizer or template cannot read is
+ * reported then, with its place in the file. The examples are kept, up to a limit of memory, so that they need not be
+ * made again.
  */
 import { atPlace, badInput, type Where } from '../util/fault.ts'
 
@@ -22,7 +24,7 @@ export type ExampleStream<E> = {
   take(position: number, count: number): Promise<{ examples: E[]; rows: number[]; position: number }>
 }
 
-export type StreamParts<R, E extends object> = {
+export type StreamOptions<R, E extends object> = {
   length: number
   row(i: number): Promise<R>
   /** Where a row stands in its file. */
@@ -46,7 +48,7 @@ const keptText = 2 ** 28
 /** Rows that are read together. */
 const group = 64
 
-export const exampleStream = <R, E extends object>(parts: StreamParts<R, E>): ExampleStream<E> => {
+export const exampleStream = <R, E extends object>(parts: StreamOptions<R, E>): ExampleStream<E> => {
   const { length, keeps = keptText } = parts
   const end = Math.ceil(length * parts.epochs)
   const kept = new Map<number, string>()

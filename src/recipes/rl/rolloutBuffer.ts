@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { promptText } from '../../data/prompts.ts'
 import { rewardPath } from '../../rewards/rewards.ts'
 import type { EndEvent, SampleEvent, WarningEvent } from '../../runs/events.ts'
-import type { LoopParts, StepBatches, StepEvent } from '../../train/loop.ts'
+import type { LoopOptions, StepBatches, StepEvent } from '../../train/loop.ts'
 import type { EventStream } from '../../util/eventStream.ts'
 import { type RolloutState, saveCheckpoint } from '../trainer/checkpoints.ts'
 import { microBatchTokens } from '../trainer/microBatches.ts'
@@ -24,7 +24,7 @@ import { readRollout, rowsFile, type StoredRollout, storeRollout } from './rollo
 export type RolloutBuffer = {
   /** The batches of the next step. */
   next(position: number): Promise<StepBatches | undefined>
-  save: LoopParts['save']
+  save: LoopOptions['save']
   /** Measures of the rollout that the last step learnt from, and its samples. */
   metrics(): Record<string, number>
   samples(step: number): SampleEvent[]
