@@ -1,7 +1,7 @@
 /**
  * KTO (arXiv 2402.01306, eq. 7) and APO-zero for unpaired data (arXiv 2408.06266): each completion is labelled
- * desirable or undesirable. The reference point z is the batch's estimate of KL(pi || ref), from completions paired
- * with the next row's prompt; it is clamped at 0 and gets no gradient.
+ * desirable or undesirable. The reference point z is the batch's estimate of KL(pi || ref), from each prompt with the
+ * completion of another one; it is clamped at 0 and gets no gradient.
  */
 import { scalar, type Tensor } from '../tensor/tensor.ts'
 import type { Objective, Window } from './objective.ts'

@@ -5,7 +5,9 @@ import type { StepSettings } from './step.ts'
 
 vi.mock('./step.ts', () => ({
   trainStep: async (_: unknown, __: unknown, { step, learningRate }: StepSettings) => ({
-    ...{ loss: 1 / step, grad_norm: 1, learning_rate: learningRate },
+    loss: 1 / step,
+    grad_norm: 1,
+    learning_rate: learningRate,
   }),
 }))
 
@@ -16,8 +18,16 @@ const run = async ({ evals, rows = 99, ...parts }: Given, each: (what: string) =
   const saves: Progress[] = []
   let evaluations = 0
   const loop = train({
-    ...{ trainer: {} as never, progress: beginning, totalSteps: 4, rowsPerEpoch: 10, maxGradNorm: 1, seed: 0 },
-    ...{ evalEvery: 1, bestMetric: 'eval_loss', saveEvery: 100, signal: new AbortController().signal },
+    trainer: {} as never,
+    progress: beginning,
+    totalSteps: 4,
+    rowsPerEpoch: 10,
+    maxGradNorm: 1,
+    seed: 0,
+    evalEvery: 1,
+    bestMetric: 'eval_loss',
+    saveEvery: 100,
+    signal: new AbortController().signal,
     learningRate: (step) => step / 10,
     next: async (position) =>
       position < rows ? { batches: [], rows: [position], position: position + 2, tokens: 5 } : undefined,
@@ -90,7 +100,7 @@ describe('patience', () => {
     expect(end.progress).toMatchObject({ best: { step: 3, value: 3 }, waited: 1 })
   })
 
-  it('needs a measure that there is', async () => {
+  it('needs a metric that exists', async () => {
     await expect(run({ evals: [1], bestMetric: 'eval_acuracy' })).rejects.toThrow(/--best-metric.*eval_accuracy/)
   })
 })

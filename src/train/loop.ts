@@ -8,14 +8,14 @@ import { quoted } from '../util/quote.ts'
 import type { MicroBatch } from './micro.ts'
 import { type Trainer, trainStep } from './step.ts'
 
-/** What a run must know to go on as if never stopped, beside the arenas. */
+/** The state of a run beside its arenas: with both, a stopped run continues as if it had not been stopped. */
 export type Progress = {
   step: number
-  /** In the order of rows. */
+  /** Position in the order of rows. */
   position: number
   num_tokens: number
   best?: { step: number; value: number }
-  /** Evaluations since the best one. */
+  /** Evaluations since the best one, for `patience`. */
   waited: number
   /** The run was stopped before the evaluation after this step. */
   evalDue?: boolean
@@ -35,9 +35,9 @@ export type LoopOptions = {
   learningRate(step: number): number
   maxGradNorm: number
   seed: number
-  /** Undefined where the data ends. */
+  /** The batches of the next step; undefined where the data ends. */
   next(position: number): Promise<StepBatches | undefined>
-  /** Given up halfway after an abort: what it says then does not count. */
+  /** May end early after an abort; its result is then ignored. */
   evaluate?(): Promise<Record<string, number>>
   evalEvery: number
   bestMetric: string
@@ -78,37 +78,37 @@ export type LoopEnd = { progress: Progress; stopped: 'done' | 'interrupted' | 'p
 /** Larger is better unless the name says that it is a loss. */
 const better = (metric: string, value: number, than: number) => (metric.includes('loss') ? value < than : value > than)
 
-export async function* train(parts: LoopOptions): AsyncGenerator<LoopEvent, LoopEnd> {
-  const { signal, saveEvery, totalSteps } = parts
-  let progress = parts.progress
+export async function* train(options: LoopOptions): AsyncGenerator<LoopEvent, LoopEnd> {
+  const { signal, saveEvery, totalSteps } = options
+  let progress = options.progress
   let saved = progress.step
   let stopped: LoopEnd['stopped'] = 'done'
-  if (isOutOfPatience(parts, progress)) return { progress, stopped: 'patience' }
+  if (isOutOfPatience(options, progress)) return { progress, stopped: 'patience' }
   if (signal.aborted) {
-    // So that there is always one to go on from
-    if (saved === 0) yield { event: 'checkpoint', step: 0, path: await parts.save(progress) }
+    // So that there is always a checkpoint to resume from
+    if (saved === 0) yield { event: 'checkpoint', step: 0, path: await options.save(progress) }
     return { progress, stopped: 'interrupted' }
   }
   while (progress.evalDue || progress.step < totalSteps) {
     if (!progress.evalDue) {
-      const stepped = await nextStep(parts, progress)
+      const stepped = await nextStep(options, progress)
       if (!stepped) break
       progress = stepped.progress
       yield stepped.event
     }
     const { step } = progress
     if (progress.evalDue && !signal.aborted) {
-      const evaluated = await parts.evaluate!()
+      const evaluated = await options.evaluate!()
       if (!signal.aborted) {
         yield { event: 'eval', step, ...evaluated }
-        progress = withBest(parts, { ...progress, evalDue: false }, evaluated)
+        progress = withBest(options, { ...progress, evalDue: false }, evaluated)
       }
     }
     const last = step === totalSteps && !progress.evalDue
-    const worn = isOutOfPatience(parts, progress)
+    const worn = isOutOfPatience(options, progress)
     const interrupted = signal.aborted
     if (last || worn || interrupted || step % saveEvery === 0 || progress.best?.step === step) {
-      yield { event: 'checkpoint', step, path: await parts.save(progress) }
+      yield { event: 'checkpoint', step, path: await options.save(progress) }
       saved = step
     }
     if (worn || (interrupted && !last)) {
@@ -116,13 +116,13 @@ export async function* train(parts: LoopOptions): AsyncGenerator<LoopEvent, Loop
       break
     }
   }
-  if (saved !== progress.step) yield { event: 'checkpoint', step: progress.step, path: await parts.save(progress) }
-  // `next` ended it: what came out is evaluated as at any other end, after its checkpoint, so that a resumed run does it again
-  if (stopped === 'done' && parts.evaluate && !isEvaluated(parts, progress.step) && !signal.aborted) {
-    const evaluated = await parts.evaluate()
+  if (saved !== progress.step) yield { event: 'checkpoint', step: progress.step, path: await options.save(progress) }
+  // Where `next` ended the run, the last step is evaluated after its checkpoint, so that a resumed run evaluates it again
+  if (stopped === 'done' && options.evaluate && !isEvaluated(options, progress.step) && !signal.aborted) {
+    const evaluated = await options.evaluate()
     if (signal.aborted) return { progress, stopped: 'interrupted' }
     yield { event: 'eval', step: progress.step, ...evaluated }
-    progress = withBest(parts, progress, evaluated)
+    progress = withBest(options, progress, evaluated)
   }
   return { progress, stopped }
 }
@@ -134,22 +134,22 @@ const isOutOfPatience = ({ patience }: LoopOptions, { waited }: Progress) =>
   patience !== undefined && waited >= patience
 
 const nextStep = async (
-  parts: LoopOptions,
+  options: LoopOptions,
   before: Progress,
 ): Promise<{ progress: Progress; event: LoopEvent } | undefined> => {
   const started = performance.now()
-  const taken = await parts.next(before.position)
+  const taken = await options.next(before.position)
   if (!taken) return undefined
   const step = before.step + 1
-  const measures = await runStep(parts, taken, step)
+  const metrics = await runStep(options, taken, step)
   const progress = {
     ...before,
     step,
     position: taken.position,
     num_tokens: before.num_tokens + taken.tokens,
-    evalDue: parts.evaluate !== undefined && isEvaluated(parts, step),
+    evalDue: options.evaluate !== undefined && isEvaluated(options, step),
   }
-  return { progress, event: stepEvent(parts, progress, measures, taken.tokens, (performance.now() - started) / 1000) }
+  return { progress, event: stepEvent(options, progress, metrics, taken.tokens, (performance.now() - started) / 1000) }
 }
 
 const unknownMetric = (name: string, known: readonly string[]) =>
@@ -164,17 +164,17 @@ const runStep = (
 ) => trainStep(trainer, batches, { step, rows, seed, maxGradNorm, learningRate: learningRate(step - 1) })
 
 const stepEvent = (
-  parts: LoopOptions,
+  options: LoopOptions,
   progress: Progress,
-  measures: Record<string, number>,
+  metrics: Record<string, number>,
   tokens: number,
   seconds: number,
 ): LoopEvent => ({
   event: 'step',
   step: progress.step,
-  total_steps: parts.totalSteps,
-  ...(measures as { loss: number; grad_norm: number; learning_rate: number }),
-  epoch: progress.position / parts.rowsPerEpoch,
+  total_steps: options.totalSteps,
+  ...(metrics as { loss: number; grad_norm: number; learning_rate: number }),
+  epoch: progress.position / options.rowsPerEpoch,
   num_tokens: progress.num_tokens,
   seconds,
   tokens_per_second: tokens / seconds,

@@ -24,7 +24,7 @@ const text = (stream: number, length: number): TextExample => {
   return { ids, targets: ids.map(() => 1), truncated: false }
 }
 
-/** The sum over targets of -logp, over `items`; and a measure beside it. */
+/** The sum over targets of -logp, over `items`; and a metric. */
 const likelihood: LossFunction = {
   name: 'likelihood',
   stats: ['logps', 'correct'],
@@ -105,7 +105,7 @@ describe('chunks of the head', () => {
   })
 })
 
-describe('measures', () => {
+describe('metrics', () => {
   it('add losses and average the rest over the micro-batches that have it', () => {
     const joined = joinMetrics([
       { loss: 1, a: 2, b: Number.NaN },

@@ -26,16 +26,16 @@ import { type BatchArray, type LossFunction, type LossResult, runLoss } from './
 export type MicroBatch = {
   packs: readonly PackedBatch[]
   arrays: Record<string, BatchArray>
-  /** Targets or rows that its loss is a mean over: what it counts in an evaluation. */
+  /** Targets or rows that its loss is a mean over: its weight in an evaluation. */
   weight: number
-  /** Where the trainer's loss is not for it: rows of another kind, whose loss is added to the step's. */
+  /** A loss of its own instead of the trainer's, for rows of another kind; it is added to the step's loss. */
   own?: { loss: LossFunction; head: HeadSettings }
 }
 
 /** Names of the loss and metrics, and where their values will be. */
 export type MicroResult = Pick<LossResult, 'vector' | 'names'>
 
-/** A pack on its way back: its rows of the joined targets begin at `start`. */
+/** A forward pass that waits for its backward pass: its targets begin at `start` among those of the micro-batch. */
 type Pass = {
   placed: Placed
   hidden: Handle
@@ -60,14 +60,14 @@ const putArrays = (model: Model, { packs, arrays }: MicroBatch): Record<string, 
 
 type Joined = Partial<Record<TargetStat, Handle>>
 
-/** Room for what is asked of all targets, [M] each, scores [M, num_labels]. */
+/** Arrays for the statistics of all targets, [M] each, scores [M, num_labels]. */
 const joinedStats = (model: Model, { packs }: MicroBatch, { stats }: LossFunction): Joined => {
   const M = packs.reduce((n, pack) => n + targetCount(pack), 0)
   const shape = (name: TargetStat) => (name === 'scores' ? [M, scoreCount(model)] : [M])
   return Object.fromEntries(stats.map((name) => [name, model.backend.zeros(shape(name))]))
 }
 
-/** A pack's rows of what is joined. */
+/** The rows of one packed batch in these arrays. */
 const rowsOf = (model: Model, joined: Joined, start: number, count: number): Joined =>
   Object.fromEntries(
     Object.entries(joined).map(([name, handle]) => {
@@ -78,7 +78,7 @@ const rowsOf = (model: Model, joined: Joined, start: number, count: number): Joi
 
 const tokenNames = (stats: readonly TargetStat[]) => stats.filter((name): name is StatName => name !== 'scores')
 
-/** One pack forward, its statistics written where its targets stand among all. */
+/** The forward pass of one packed batch; writes the statistics of its targets into their rows. */
 const passForward = (
   model: Model,
   pack: PackedBatch,
