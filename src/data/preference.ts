@@ -114,7 +114,7 @@ const afterPrompt = (prompt: Message[], side: Message[]): Text => {
   return responseOf(repeated ? side.slice(prompt.length) : side)
 }
 
-/** How much two sides have in common at their beginning; where one is the other's beginning, its last item is its response. */
+/** Length of the common beginning of two sides; where one begins the other, its last item counts as its response. */
 const commonLength = <T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): number => {
   const shorter = Math.min(a.length, b.length)
   const at = a.findIndex((item, i) => i >= shorter || !same(item, b[i]))

@@ -11,7 +11,7 @@ export type RowSource<R = Row> = {
   where?(i: number): Where
 }
 
-/** Rows that are in memory already, such as a model's own answers. */
+/** Rows that are in memory already, such as a model's own completions. */
 export const rowsInMemory = <R>(rows: readonly R[]): RowSource<R> => ({
   length: rows.length,
   row: async (i) => {

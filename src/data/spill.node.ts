@@ -44,7 +44,7 @@ export const openSpill = () => {
     return bytes
   }
   return {
-    /** Appends a row; answers its offset. */
+    /** Appends a row and returns its offset. */
     write: async (row: Row): Promise<number> => {
       const offset = written + held
       const text = Buffer.from(stringify(row))

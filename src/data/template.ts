@@ -9,7 +9,7 @@ import { isObject } from './issue.ts'
 
 export type TemplateArguments = Pick<ChatOptions, 'tools' | 'documents' | 'variables'>
 
-/** Arguments of transformers' apply_chat_template that say how rows become ids, which is the method's business. */
+/** Arguments of transformers' apply_chat_template that say how rows become ids: the method decides, not a row. */
 const notVariables = [
   'conversation',
   'messages',

@@ -8,7 +8,7 @@ import { isMessages, type Row, type Text } from './rows.ts'
 
 const media = ['image', 'images', 'video', 'videos', 'audio', 'audios']
 
-/** What each of them would say. */
+/** What each of these columns means to other programs. */
 export const unreadColumns: Readonly<Record<string, string>> = {
   weight: 'every row counts the same',
   sample_weight: 'every row counts the same',

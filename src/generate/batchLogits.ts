@@ -20,7 +20,7 @@ export const topWidth = (V: number) => Math.min(V, 128)
 
 /**
  * Of hidden states [R, C]: `logits` [R, V]; of each row `first` and `most`, the likeliest id and its logit, and `spread`,
- * what the log-sum-exp is above that (so that rounding is that of the difference), each [R]; `blocks` [R, V / 256], sums
+ * the log-sum-exp minus that logit (so that only the difference is rounded), each [R]; `blocks` [R, V / 256], sums
  * of exp((logit - most) / temperature); where asked for, `topIds` and `top` [R, topWidth], ids and logits, largest first.
  */
 export const batchLogits = (
@@ -40,7 +40,7 @@ export const batchLogits = (
   return withTop ? { ...outputs, ...backend.run(topProgram(model), { logits: outputs.logits }) } : outputs
 }
 
-/** One program, since a second would have to wake the engine's threads again. */
+/** All in one program, since a second run would have to wake the engine's threads again. */
 const trace = (model: Model, scope: Scope) => {
   const l = logits(scope, input('h', ['R', model.config.hidden_size]), model.architecture.head(model.config))
   const most = l.amax(-1, true)
@@ -74,7 +74,7 @@ const plainLogits = (model: Model) => {
   )
 }
 
-/** The weight is the program's own, in 8 bits where those of the blocks are rounded. */
+/** With the weight as a constant of the program, in 8 bits where the blocks are quantized. */
 const packedLogits = (model: Model) => {
   const { shapes, scalings, signature, handles } = outerPart(model)
   const { weight } = model.architecture.head(model.config)

@@ -67,7 +67,7 @@ const pastCopies = ({ model, store, capacity }: KvCache, row: number, length: nu
   return made
 }
 
-/** What the programs read of tokens that stand behind `start` others, on a grid of one row. */
+/** Inputs of the programs for a chunk after `start` tokens, on a grid of one row. */
 const chunkInputs = (model: Model, ids: readonly number[], start: number): Handles => {
   const { backend, config } = model
   const T = ids.length

@@ -12,7 +12,7 @@ import { chunkedPrefill, maxPrefillTokens, type Prompt } from './chunkedPrefill.
 import { pastOf, runSegments, type Segment, segmentsOf } from './decodePrograms.ts'
 import { cacheViews, closeCache, copyRows, dropRow, type KvCache, openCache, reserve, writeTokens } from './kvCache.ts'
 
-/** A model made ready to decode, and the rows under way. */
+/** A model's decoding programs, and the cache of the rows being decoded. */
 export type Decoder = {
   readonly model: Model
   readonly packed: boolean
@@ -111,7 +111,7 @@ export const step = (decoder: Decoder, ids: readonly number[]): Handle => {
   return y
 }
 
-/** What a step's programs share: ids, positions and masks. */
+/** Inputs that all programs of a step share: ids, positions and masks. */
 const stepInputs = ({ model, lengths, capacity }: KvCache, ids: readonly number[]): Handles => {
   const { backend } = model
   const N = ids.length
@@ -122,7 +122,7 @@ const stepInputs = ({ model, lengths, capacity }: KvCache, ids: readonly number[
   return { ids: put(ids), positions: put(lengths), ...Object.fromEntries(masks) }
 }
 
-/** Where one token a row stands: on a grid of one column, so that every index counts up. */
+/** Grid indices of one token a row: a grid of one column, so that every index counts up. */
 const gridOf = (decoder: Decoder): Handles => {
   const { model, cache } = decoder
   const rows = cache.lengths.length

@@ -40,7 +40,7 @@ const grown = (capacity: number, needed: number) => Math.ceil(Math.max(needed, c
 export const fits = (model: Model, rows: number, length: number) =>
   elements(cacheShape(model, rows, grown(0, length))) <= 2 ** 29
 
-/** Room for so many rows, and tokens in each. */
+/** Makes room for so many rows of so many tokens. */
 export const reserve = (cache: KvCache, rows: number, length: number) => {
   if (rows <= cache.slots && length <= cache.capacity) return
   const slots = Math.max(rows, cache.slots)
@@ -82,7 +82,7 @@ const copyAll = (model: Model, from: KvCache['store'], to: KvCache['store'], run
 }
 
 /**
- * New keys and values, into the cache.
+ * Writes new keys and values into the cache.
  * @param made of each program of some layers, in order: keys, then values of each of them, [N, kvHeads, D]
  * @param places row and position of each of N tokens
  */
@@ -118,7 +118,7 @@ export const copyRows = ({ model, store, capacity }: KvCache, pairs: readonly { 
   })
 }
 
-/** One more row, which begins with the first tokens of another. */
+/** Adds a row that begins with the first tokens of another. */
 export const forkRow = (cache: KvCache, from: number, length: number) => {
   const { lengths } = cache
   reserve(cache, lengths.length + 1, length + 1)
@@ -134,7 +134,7 @@ export const cutRow = (cache: KvCache, row: number, length: number) => {
 /** Makes each row what row `parents[row]` was. */
 export const reorderRows = (cache: KvCache, parents: readonly number[]) => {
   const moves = parents.map((from, to) => ({ from, to })).filter(({ from, to }) => from !== to)
-  // Rows that others become and that are written over are read from copies behind the rows in use
+  // A row that is both read and overwritten is read from a copy behind the rows in use
   const behind = [...new Set(moves.map(({ from }) => from))].filter((row) => parents[row] !== row)
   const rows = cache.lengths.length
   reserve(cache, rows + behind.length, Math.max(...cache.lengths))

@@ -33,11 +33,11 @@ export type Config = {
   /** Share of each head that is rotated. */
   partial_rotary_factor: number
   rope?: Record<string, RopeParameters>
-  /** Everything as it stood in the file; what an architecture alone knows it reads here. */
+  /** The whole file as it was; settings of a single architecture are read from it. */
   raw: Readonly<Record<string, unknown>>
 }
 
-/** What blocks need from whoever runs them. */
+/** What a block gets from the code that runs it: attention and rotation. */
 export type BlockContext = {
   attend: Attend
   /** Rotates [N, heads*D] by the tokens' positions, with the table of this name. */
@@ -72,7 +72,7 @@ export type Architecture = {
   head(config: Config): Pick<HeadOptions, 'weight' | 'module' | 'softcap'>
   /** Module names of a block's linear layers, for LoRA's `all-linear`. */
   linears(config: Config): readonly string[]
-  /** It has a score head, alone or beside the language head; see scored.ts. */
+  /** A score head, in place of the language head or beside it; see scored.ts. */
   scores?: 'alone' | 'beside'
   /** GPT-2: linear weights are stored as [in, out]. */
   conv1d?: boolean

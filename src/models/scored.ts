@@ -24,7 +24,7 @@ const withScore = (shapes: Architecture['shapes'], alone: boolean) => (config: C
   return all
 }
 
-/** The same blocks with a score head in place of the language head. */
+/** The architecture with a score head in place of the language head. */
 export const classifier = (architecture: Architecture): Architecture => ({
   ...architecture,
   name: classifierName(architecture.name),

@@ -11,9 +11,9 @@ import { concat, input, type Tensor } from '../tensor/tensor.ts'
 import { type Attend, hidden, maskName } from './attention.ts'
 
 /**
- * q [N, heads*D], k and v [N, kvHeads*D] of N new tokens, which stand on a grid of B rows by T as `layoutTensors` says.
+ * q [N, heads*D], k and v [N, kvHeads*D] of N new tokens on a grid of B rows by T, indexed as in `layoutTensors`.
  * Inputs: `keys L` and `values L` of layer L, [B, kvHeads, 1, S, D], and the mask of its window [B, 1, 1, T, S+T], 0 where
- * a token sees a place.
+ * a token attends to a position.
  */
 export const attendCached =
   (layer: number): Attend =>
@@ -27,7 +27,7 @@ export const attendCached =
       spread(x, kvHeads, index('kvTo', ['B', kvHeads, 'T'])).reshape(['B', kvHeads, 1, 'T', headDim])
     // [B, kvHeads, group, T, D], or [B, kvHeads, 1, group*T, D]: the heads that share keys are rows of one matrix
     const split = group <= oneByOne ? [group, 'T'] : [1, mulDims(group, 'T')]
-    // Scaled here, where ONNX Runtime does not join it to the product, whose kernel for one row takes no factor
+    // Scaled before the gather, so that ONNX Runtime does not fuse the factor into the product: its kernel for one row has none
     const scaled = spread(q.mul(scale), heads, index('qTo', ['B', heads, 'T']))
     const queries = scaled.reshape(['B', kvHeads, ...split, headDim])
     const past = queries.matmul(cached('keys'), { transB: true })
@@ -46,10 +46,10 @@ export const attendCached =
       .reshape([N, heads * headDim])
   }
 
-/** More heads than these that share keys are faster as one matrix. */
+/** Groups of more heads that share keys are faster as one matrix. */
 const oneByOne = 4
 
-/** The mask of one more token of rows of these lengths, [N, 1, 1, 1, S+1]; it stands at position `length`, and last. */
+/** The mask of one new token in each row, [N, 1, 1, 1, S+1]; its position is the row's length, its column the last. */
 export const cachedMask = (lengths: readonly number[], S: number, window = Number.POSITIVE_INFINITY): Float32Array => {
   const mask = new Float32Array(lengths.length * (S + 1)).fill(hidden)
   lengths.forEach((length, row) => {

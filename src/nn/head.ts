@@ -30,7 +30,7 @@ export const logits = (p: Scope, h: Tensor, { weight, module, softcap, temperatu
   return temperature && temperature !== 1 ? capped.div(temperature) : capped
 }
 
-/** Log-probabilities of labels and what is measured beside them, each [R]. */
+/** Log-probabilities of labels and other statistics of the predicted distributions, each [R]. */
 export type TokenStats = {
   logps: Tensor
   /** In nats. */

@@ -12,8 +12,8 @@ export const globalNorm = (sums: Iterable<number>): number => {
 }
 
 /**
- * What to multiply every gradient by: min(1, maxNorm / (norm + 1e-6)). A maxNorm of 0 or less clips nothing. The caller
- * looks at the norm first: NaN stays NaN.
+ * What to multiply every gradient by: min(1, maxNorm / (norm + 1e-6)). A maxNorm of 0 or less clips nothing. A norm
+ * of NaN gives NaN: the caller checks it first.
  */
 export const clipScale = (norm: number, maxNorm: number): number =>
   maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1

@@ -45,7 +45,7 @@ export type ScheduleOptions = {
 
 /**
  * @returns the learning rate of step 0, 1, ...
- * @throws Fault where a shape lacks an option that it cannot do without, or has one that contradicts the rest
+ * @throws Fault where a schedule lacks an option that it needs, or its options contradict each other
  */
 export const schedule = (name: ScheduleName, options: ScheduleOptions): ((step: number) => number) => {
   const shape = shapes[name](options)
