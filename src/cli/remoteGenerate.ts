@@ -1,7 +1,8 @@
 /** Completions from a server elsewhere. Peculiar: what was answered is kept, so a broken run goes on where it was. */
 import { z } from 'zod'
 import { isMessages, type Prompt } from '../data/rows.ts'
-import { type RemoteCompletion, type RemotePrompt, remoteCompletions, type Spent } from '../endpoint/completions.ts'
+import type { Spent } from '../endpoint/client.ts'
+import { type RemoteCompletion, type RemotePrompt, remoteCompletions } from '../endpoint/completions.ts'
 import { isUrl, openEndpoint } from '../endpoint/open.node.ts'
 import { badInput, type Where } from '../util/fault.ts'
 import { plural, whole } from '../util/format.ts'

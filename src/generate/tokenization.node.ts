@@ -1,4 +1,4 @@
-/** How a model reads texts and ends its completions: tokenizer, limits and end ids, assembled in one place. */
+/** How a model reads text and ends completions: tokenizer, length limits and end-of-sequence ids. */
 import type { Encoder, Limits } from '../data/examples.ts'
 import type { Config } from '../models/architecture.ts'
 import { idsOnly, type ModelFolders } from '../models/resolve.node.ts'
@@ -8,25 +8,25 @@ import { endIds } from './generate.ts'
 
 export type Tokenization = {
   encoder: Encoder
-  /** Undefined where rows are ids. */
+  /** Undefined for a model without one, whose rows are token ids. */
   tokenizer?: Tokenizer
   limits: Limits
   /** Ids that end a completion. */
   eosIds: ReadonlySet<number>
-  /** How many token ids the model has. */
+  /** Number of token ids. */
   vocabulary: number
 }
 
-/** What the parts of a model say of its texts. */
-type ReadModel = { config: Config; generationConfig?: Readonly<Record<string, unknown>> }
+/** What is read of a model's configuration files. */
+type ModelConfigs = { config: Config; generationConfig?: Readonly<Record<string, unknown>> }
 
-/** `--max-length` and `--max-prompt-length`. */
+/** `--max-length` and `--max-prompt-length`, in tokens. */
 export type LengthSettings = { maxLength: number; maxPromptLength?: number }
 
-/** @param settings `--max-length` and `--max-prompt-length`; the model's own positions are the limit where they are less */
+/** Rows are never longer than the model's context, whatever `maxLength` is. */
 export const openTokenization = async (
   { dir, adapter }: ModelFolders,
-  { config, generationConfig }: ReadModel,
+  { config, generationConfig }: ModelConfigs,
   { maxLength = Number.POSITIVE_INFINITY, maxPromptLength }: Partial<LengthSettings> = {},
 ): Promise<Tokenization> => {
   const tokenizer = await loadTokenizerFolder(dir, adapter)

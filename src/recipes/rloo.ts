@@ -41,7 +41,7 @@ export const rloo = recipe(
     // objective
     const objective = policyGradientObjective({
       loss: 'clip',
-      ratio: 'reply',
+      ratio: 'completion',
       epsilonLow: config.epsilon,
       epsilonHigh: config.epsilonHigh ?? config.epsilon,
       beta: 0,

@@ -2,7 +2,7 @@
  * Tokens beside their log-probabilities, in the protocol's two spellings. Peculiar: a token is shown by its own bytes, its
  * leading space with it; one that is a part of a character only is written as OpenAI writes it, `bytes:\xe2\x82`.
  */
-import type { SampledToken } from '../generate/sampleBatch.ts'
+import type { SampledToken } from '../generate/sampling.ts'
 import type { Piece } from '../generate/sequence.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 

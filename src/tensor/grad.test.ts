@@ -1,4 +1,4 @@
-/** Gradients against central finite differences of the reference interpreter, in float64. */
+/** Gradients against central finite differences of the interpreter, in float64. */
 import { describe, expect, it } from 'vitest'
 import { evaluate, type Feed } from '../runtime/interpreter.ts'
 import { rng } from '../util/rng.ts'

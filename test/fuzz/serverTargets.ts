@@ -2,7 +2,7 @@
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { check, settingsOf } from '../../src/cli/settings.ts'
-import { readAnswer, usageOf } from '../../src/endpoint/answer.ts'
+import { readCompletion, usageIn } from '../../src/endpoint/client.ts'
 import { chatSchema, completionSchema, readBody } from '../../src/serve/requests.ts'
 import { jsonOf, parseJson } from '../../src/util/json.ts'
 import { changedText, soup, speech } from './mutate.ts'
@@ -108,8 +108,8 @@ export const serverTargets: readonly Target[] = [
     make: changedText(answers),
     run: (input) => {
       const body = jsonOf(input as string, { file: 'x' })
-      usageOf(body)
-      const answer = readAnswer((input as string).includes('"message"') ? 'chat' : 'text', body)
+      usageIn(body)
+      const answer = readCompletion((input as string).includes('"message"') ? 'chat' : 'text', body)
       if (typeof answer !== 'string' && typeof answer.text !== 'string') throw new Error('an answer without a text')
     },
   },

@@ -159,7 +159,7 @@ it('cpo-sigmoid', async () => {
       expect(unpacked(batch.packs, 2, k)).toEqual(byLabels(grids, prefix + side))
 })
 
-it('kto, with the replies that its KL is estimated from', async () => {
+it('kto, with the completions that its KL is estimated from', async () => {
   const { grids } = await golden('kto')
   const example = (row: never) => unpairedExample(encoder, row, limits, nothing)
   const micros = await microBatches('kto', 'unpaired', example, (micros) => {

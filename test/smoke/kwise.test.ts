@@ -15,7 +15,7 @@ const asRanking = ({ prompt, chosen, rejected }: (typeof pairs)[number], i: numb
     ? { prompt, responses: [chosen, rejected], ranks: [1, 2] }
     : { prompt, responses: [rejected, chosen], ranks: [2, 1] }
 
-it.each([{ loraR: undefined }, { loraR: 4 }])('two ranked replies are DPO: %o', async (lora) => {
+it.each([{ loraR: undefined }, { loraR: 4 }])('two ranked responses are DPO: %o', async (lora) => {
   const name = `two-${lora.loraR}`
   const common = { ...lora, maxSteps: 6, learningRate: 3e-3 }
   const dpo = await train(preference, { ...common, data: await rows('pairs', pairs), output: at(`${name}-dpo`) })
@@ -27,7 +27,7 @@ it.each([{ loraR: undefined }, { loraR: 4 }])('two ranked replies are DPO: %o', 
   expect(await weightsApart(at(`${name}-dpo`), at(`${name}-list`))).toBeLessThan(1e-6)
 })
 
-it('one unranked reply is the worse one of a pair', async () => {
+it('one unranked response is the worse one of a pair', async () => {
   const unranked = pairs.map(({ prompt, chosen, rejected }) => ({
     prompt,
     responses: [rejected, chosen],
@@ -57,7 +57,7 @@ const lists = ranks.map((row, i) => ({
 }))
 
 it.each(['marginal', 'breslow'])(
-  'lists of two to nine, with ties and unranked replies, are learnt: %s',
+  'lists of two to nine, with ties and unranked responses, are learnt: %s',
   async (ties) => {
     const data = await rows('lists', lists)
     const settings = { data, ties, batchSize: 5, maxSteps: 16, learningRate: 3e-3 }

@@ -1,4 +1,4 @@
-/** The update by hand against the engine's own gradients (through the reference interpreter), and against differences. */
+/** The update by hand against the engine's own gradients (through the interpreter), and against differences. */
 import { describe, expect, it } from 'vitest'
 import { type PolicyOptions, policyLoss } from '../../objectives/policyGradient.ts'
 import { evaluate } from '../../runtime/interpreter.ts'

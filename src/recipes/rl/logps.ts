@@ -5,17 +5,13 @@
  * trained before, the trained arrays are copied once, as they were at the beginning.
  */
 
-import { pack, passesOf, type Tree } from '../../data/batch.ts'
+import type { Tree } from '../../data/batch.ts'
 import type { Rollout } from '../../generate/completionSampler.ts'
 import type { HeadSettings } from '../../passes/head.ts'
 import { type Model, makeModel } from '../../passes/model.ts'
-import { targetStats } from '../../passes/stats.ts'
-import type { TargetStat } from '../../train/loss.ts'
+import { readTokenStats, type TargetStat } from '../../passes/tokenStats.ts'
 import { hasLiveReference, type Policy, referenceModel } from '../trainer/policy.ts'
 import type { Experience, MethodState, RlMethod } from './method.ts'
-
-/** Tokens of a pass, roughly. */
-const passTokens = 4096
 
 /** Attention pays for the square of a tree, so samples share their prompt only while they are this short together. */
 const treeSamples = 384
@@ -46,22 +42,10 @@ export const sampleStats = async <S extends TargetStat>(
   names: readonly S[],
   settings: HeadSettings,
 ): Promise<Record<S, number[][]>> => {
-  const { trees, K } = treesOf(rollout)
-  const all = Object.fromEntries(names.map((name) => [name, [] as number[][]])) as Record<S, number[][]>
-  for (const pass of passesOf(trees, passTokens)) {
-    const packed = pack(pass, K)
-    const { stats, placed } = targetStats(model, packed, names, settings)
-    for (const name of names) {
-      const values = await model.backend.read(stats[name])
-      const own = Array.from({ length: pass.length * K }, (): number[] => [])
-      values.forEach((value, m) => {
-        own[packed.targets.sequence[m]].push(value)
-      })
-      all[name].push(...own)
-    }
-    model.backend.free([...names.map((name) => stats[name]), ...placed.handles])
-  }
-  return all
+  const { trees } = treesOf(rollout)
+  const stats = await readTokenStats(model, trees, names, { ...settings, splitByLength: false })
+  const bySample = names.map((name) => [name, stats[name].flatMap(({ branches }) => branches)])
+  return Object.fromEntries(bySample)
 }
 
 /** The policy as it was at the beginning. To be called before a checkpoint is restored. */

@@ -41,7 +41,7 @@ const selfPlay = async function* (
   // data
   const folders = await resolveModel(config)
   const columns = helperColumns(config.helper)
-  const data = own(await openDataset('answered', config, { beside: columns }))
+  const data = own(await openDataset('completion', config, { beside: columns }))
   const parts = splitRows(data, config)
   const rows: SelfPlayRows = { ...parts.train, name: 'train' }
   const evalRows: SelfPlayRows | undefined = parts.evalRows && { ...parts.evalRows, name: 'held' }

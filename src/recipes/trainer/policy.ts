@@ -16,7 +16,7 @@ import { requireLanguageHead } from '../../models/scored.ts'
 import { decays } from '../../optim/decay.ts'
 import { type OptimizerName, optimizer } from '../../optim/optimizers.ts'
 import { type Model, makeModel, withoutAdapter } from '../../passes/model.ts'
-import { putRounded, type Quantize } from '../../passes/quantize.ts'
+import { putQuantized, type Quantize } from '../../passes/quantize.ts'
 import { keptBytes, type Plan } from '../../passes/stack.ts'
 import type { Backend, Handle } from '../../runtime/backend.ts'
 import { openBackend } from '../../runtime/open.node.ts'
@@ -209,7 +209,7 @@ const placeWeights = async (backend: Backend, settings: PolicySettings, base: Ba
   const entries = [...trainable].map(([name, { shape }]) => ({ name, shape, decays: decays(name) }))
   const arenas = makeArenas(backend, entries, method.state)
   const views = viewsOf(backend, arenas, 'params')
-  const placed = await putRounded(backend, base, frozen, { format: settings.quantize, exact: trainable.keys() })
+  const placed = await putQuantized(backend, base, frozen, { format: settings.quantize, exact: trainable.keys() })
   const params = new Map([...placed.params, ...views])
   await fillTrainable(backend, params, trainable)
   const size = (tensors: Tensors) =>

@@ -7,9 +7,9 @@ import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { pack, packs, type Tree } from '../../data/batch.ts'
+import type { Tree } from '../../data/batch.ts'
 import type { Model } from '../../passes/model.ts'
-import { targetStats } from '../../passes/stats.ts'
+import { readTokenStats } from '../../passes/tokenStats.ts'
 import { cacheFolder } from '../../util/cacheFolder.node.ts'
 import { assert } from '../../util/fault.ts'
 import { appendText, makeFolders } from '../../util/files.node.ts'
@@ -100,51 +100,17 @@ const knownIn = (line: string): [string, number[]][] => {
   }
 }
 
-/** Tokens of a pass, roughly: a longer tree has one of its own. */
-const passTokens = 4096
-
 /** Log-prob sums of each tree's branches. What shares a pass depends on the trees given, and on nothing else. */
 export const logpSums = async (model: Model, trees: readonly Tree[]): Promise<number[][]> => {
-  const K = Math.max(...trees.map(({ branches }) => branches.length))
-  const runs: Tree[][] = []
-  let room = 0
-  for (const tree of trees) {
-    const tokens = tree.branches.reduce((n, { length }) => n + length, tree.trunk.length)
-    if (tokens > room) {
-      runs.push([])
-      room = passTokens
-    }
-    runs.at(-1)!.push(tree)
-    room -= tokens
-  }
-  const sums: number[][] = []
-  for (const run of runs) {
-    const own = run.map(({ branches }) => branches.map(() => 0))
-    for (const packed of packs(run, K)) {
-      const { stats, placed } = targetStats(model, packed, ['logps'])
-      const logps = await model.backend.read(stats.logps)
-      model.backend.free([stats.logps, ...placed.handles])
-      logps.forEach((logp, m) => {
-        const s = packed.targets.sequence[m]
-        own[Math.floor(s / K)][s % K] += logp
-      })
-    }
-    sums.push(...own)
-  }
-  return sums
+  const { logps } = await readTokenStats(model, trees, ['logps'])
+  return logps.map(({ branches }) => branches.map((values) => values.reduce((sum, logp) => sum + logp, 0)))
 }
 
 const branchSums = async (model: Model, tree: Tree, weights?: readonly ArrayLike<number>[]): Promise<number[]> => {
-  const packed = pack([tree], tree.branches.length)
-  const { stats, placed } = targetStats(model, packed, ['logps'])
-  const logps = await model.backend.read(stats.logps)
-  model.backend.free([stats.logps, ...placed.handles])
-  const sums = tree.branches.map(() => 0)
+  const { logps } = await readTokenStats(model, [tree], ['logps'])
   // Without a trunk nothing predicts a branch's first token
-  const seen = tree.branches.map(() => Number(tree.trunk.length === 0))
-  for (let m = 0; m < logps.length; m++) {
-    const k = packed.targets.sequence[m]
-    if (k < sums.length) sums[k] += logps[m] * (weights?.[k][seen[k]++] ?? 1)
-  }
-  return sums
+  const first = Number(tree.trunk.length === 0)
+  return logps[0].branches.map((values, k) =>
+    values.reduce((sum, logp, t) => sum + logp * (weights?.[k][first + t] ?? 1), 0),
+  )
 }

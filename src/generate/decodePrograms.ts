@@ -1,6 +1,6 @@
 /**
- * The programs of decoding: prompts and steps go through the same ones. Steps are small, so what each run costs would
- * show: a program covers a whole segment of the model, and may hold the weights themselves.
+ * The programs of decoding, for prompts and steps alike. A step computes little, so the fixed cost of each run would show:
+ * one program covers a whole segment of layers, and may hold its weights as constants.
  */
 import type { Attend } from '../nn/attention.ts'
 import { attendCached } from '../nn/attentionCached.ts'
@@ -11,16 +11,16 @@ import { executable, layerPart, type Model, outerPart, type Part } from '../pass
 import { raggedContext } from '../passes/stack.ts'
 import { type Executable, elements, type Handle, type Handles } from '../runtime/backend.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'
-import { convertSteps, stepsOf } from './steps.ts'
+import { convertCodeBook, decodeQuantization } from './quantizedDecode.ts'
 
 /** A traced block, and its keys and values [N, kvHeads*D], which the cache keeps. */
 const traceBlock = (model: Model, layer: number, scope: Scope, x: Tensor, attend: Attend) => {
   const made = {} as { keys: Tensor; values: Tensor }
-  const keeping: Attend = (q, k, v, options) => {
+  const attendAndKeep: Attend = (q, k, v, options) => {
     Object.assign(made, { keys: k, values: v })
     return attend(q, k, v, options)
   }
-  const context = { ...raggedContext, attend: keeping }
+  const context = { ...raggedContext, attend: attendAndKeep }
   const y = model.architecture.block(scope, x, context, model.config, kindOf(model, layer))
   return { y, ...made }
 }
@@ -59,29 +59,31 @@ const segment = (model: Model, layers: readonly number[], packed: boolean): Segm
   const build = () => compileProgram('step', traceSegment(model, layers, packed), isConstant)
   const program = executable(model, `step ${layers} ${packed} ${signature}`, build, constants)
   model.backend.free(converted)
-  // Every step makes an object of what it feeds: hundreds of parameters that are not would be most of it
+  // Each step builds an object of its feeds: only the parameters that the program reads, of hundreds
   const fed = program.program.inputs.filter(({ name }) => name in values)
   const handles = Object.fromEntries(fed.map(({ name }) => [name, values[name]]))
   return { layers, program, handles }
 }
 
-/** What `stepsOf` changes of these layers' weights, in handles that are added to `made`. */
+/** The weights of these layers that `decodeQuantization` converts; their handles are added to `made`. */
 const stepWeights = (model: Model, layers: readonly number[], made: Handle[]): Handles => {
   const prefixes = layers.map(model.architecture.layerPrefix)
   const changed = [...model.quantized].filter(
-    ([name, how]) => stepsOf(how) !== how && prefixes.some((prefix) => name.startsWith(prefix)),
+    ([name, how]) => decodeQuantization(how) !== how && prefixes.some((prefix) => name.startsWith(prefix)),
   )
-  return Object.assign({}, ...changed.map(([name, how]) => convertSteps(model, name, how, made)))
+  return Object.assign({}, ...changed.map(([name, how]) => convertCodeBook(model, name, how, made)))
 }
 
 /**
- * Ids or x -> y (of the last: normed, of tokens `index`), and `states`: keys, then values of each layer, [N, kvHeads*D]
- * one behind the other, since every output costs. Parameters have their full names.
+ * Ids or x -> y (in the last segment: normed, of the tokens at `index`), and `states`: keys, then values of each layer,
+ * [N, kvHeads*D], concatenated, since every output costs. Parameters have their full names.
  */
 const traceSegment = (model: Model, layers: readonly number[], packed: boolean): Record<string, Tensor> => {
   const { architecture, config } = model
   const shapes = new Map([...model.params].map(([name, { shape }]) => [name, shape]))
-  const quantized = packed ? new Map([...model.quantized].map(([name, how]) => [name, stepsOf(how)])) : model.quantized
+  const quantized = packed
+    ? new Map([...model.quantized].map(([name, how]) => [name, decodeQuantization(how)]))
+    : model.quantized
   const scope = makeScope(shapes, { scalings: model.scalings, quantized, rounded: packed })
   const states: Tensor[] = []
   const i64 = (name: string, size = 'N') => input(name, [size], 'i64')

@@ -1,42 +1,42 @@
 /**
- * A long prompt, read in parts of a bounded number of tokens, so that attention's scores take memory by the length of the
- * prompt and not by its square. Peculiar: what is cached has the room that the whole prompt will need, so each part reads
- * a copy of just what is there; beside the part's products that costs nothing.
+ * Chunked prefill: a long prompt is read in chunks of a limited number of tokens, so that attention's scores need memory in
+ * proportion to the length of the prompt, not to its square. The cache already has room for the whole prompt, so each
+ * chunk reads a copy of the part that is filled; that costs little beside the chunk's products.
  */
 import { hidden, maskName } from '../nn/attention.ts'
 import { windowsOf } from '../passes/layout.ts'
 import { type Model, ropeHandles } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
-import { type Cache, copyRows, reserve, writeTokens } from './cache.ts'
-import { pastOf, runSegments, type Segment } from './programs.ts'
+import { pastOf, runSegments, type Segment } from './decodePrograms.ts'
+import { copyRows, type KvCache, reserve, writeTokens } from './kvCache.ts'
 
 export type Prompt = { ids: ArrayLike<number>; copies: number }
 
-/** Tokens of a prompt that is read whole. */
-export const wholePrompt = 1024
-/** Of a part of a longer one: what a part sees of itself is half hidden, so smaller ones compute less in vain. */
-const partOfLong = 512
+/** A prompt of more tokens is read in chunks. */
+export const maxPrefillTokens = 1024
+/** Tokens of a chunk. Half of a chunk's attention to itself is masked, so smaller chunks waste less. */
+const chunkSize = 512
 
-/** Appends rows, one for each copy of a prompt. @returns the hidden state at its end, [1, C], normed */
-export const readLong = (
-  { model, segments, cache }: { model: Model; segments: readonly Segment[]; cache: Cache },
+/** Appends rows, one for each copy of a prompt. @returns the normed hidden state at its end, [1, C] */
+export const chunkedPrefill = (
+  { model, segments, cache }: { model: Model; segments: readonly Segment[]; cache: KvCache },
   { ids, copies }: Prompt,
-  partTokens = partOfLong,
+  chunkTokens = chunkSize,
 ): Handle => {
   const { backend } = model
   const row = cache.lengths.length
   reserve(cache, row + copies, 1 + ids.length)
   let last: Handle | undefined
-  for (let start = 0; start < ids.length; start += partTokens) {
-    const part = Array.from(ids).slice(start, start + partTokens)
-    const inputs = partInputs(model, part, start)
+  for (let start = 0; start < ids.length; start += chunkTokens) {
+    const chunk = Array.from(ids).slice(start, start + chunkTokens)
+    const inputs = chunkInputs(model, chunk, start)
     const past = pastCopies(cache, row, start)
     const feeds = { ...pastOf(model, (layer) => past[layer]), ...inputs, ...ropeHandles(model, ids.length) }
     const { y, made } = runSegments(model, segments, feeds)
     writeTokens(
       cache,
       made,
-      part.map((_, t) => ({ row, position: start + t })),
+      chunk.map((_, t) => ({ row, position: start + t })),
     )
     backend.free([...past.flat(), ...made, ...Object.values(inputs), ...(last ? [last] : [])])
     last = y
@@ -51,7 +51,7 @@ export const readLong = (
 }
 
 /** The first tokens of a row, [1, kvHeads, 1, length, D] of each layer. */
-const pastCopies = ({ model, store, capacity }: Cache, row: number, length: number) => {
+const pastCopies = ({ model, store, capacity }: KvCache, row: number, length: number) => {
   const { num_key_value_heads: heads, head_dim: D } = model.config
   const made = store.map(() => {
     const empty = () => model.backend.zeros([1, heads, 1, length, D])
@@ -67,8 +67,8 @@ const pastCopies = ({ model, store, capacity }: Cache, row: number, length: numb
   return made
 }
 
-/** What the programs read of tokens that stand behind `start` others, on a grid of one row. */
-const partInputs = (model: Model, ids: readonly number[], start: number): Handles => {
+/** Inputs of the programs for a chunk after `start` tokens, on a grid of one row. */
+const chunkInputs = (model: Model, ids: readonly number[], start: number): Handles => {
   const { backend, config } = model
   const T = ids.length
   const put = (shape: readonly number[], value: (i: number) => number) =>
@@ -78,7 +78,7 @@ const partInputs = (model: Model, ids: readonly number[], start: number): Handle
     )
   const spread = (heads: number) => put([1, heads, T], (i) => (i % T) * heads + Math.floor(i / T))
   const { num_attention_heads: heads } = config
-  const mask = (window: number | undefined) => backend.put(partMask(T, start, window), [1, 1, 1, T, start + T])
+  const mask = (window: number | undefined) => backend.put(chunkMask(T, start, window), [1, 1, 1, T, start + T])
   return {
     ids: put([T], (t) => ids[t]),
     positions: put([T], (t) => start + t),
@@ -91,7 +91,7 @@ const partInputs = (model: Model, ids: readonly number[], start: number): Handle
 }
 
 /** [T, start+T]: 0 where the token at position start + t sees a position. */
-const partMask = (T: number, start: number, window = Number.POSITIVE_INFINITY): Float32Array => {
+const chunkMask = (T: number, start: number, window = Number.POSITIVE_INFINITY): Float32Array => {
   const width = start + T
   const mask = new Float32Array(T * width).fill(hidden)
   for (let t = 0; t < T; t++) {

@@ -1,13 +1,13 @@
 /**
- * Keys and values of growing rows, on the engine: for each layer [slots, kvHeads, capacity, D], keys already rotated.
- * Peculiar: rows in use are always the first ones. A row that ends gives its slot to the last, and a view hides the
- * slots behind, so nothing is computed for rows that are not there and nothing moves but one row.
+ * The key-value cache of the rows being decoded: for each layer [slots, kvHeads, capacity, D] on the engine, keys already
+ * rotated. Rows in use are always the first ones: the last row moves into the slot of one that ends, and the programs
+ * read a view of the rows in use, so nothing is computed for empty slots.
  */
 
 import type { Model } from '../passes/model.ts'
 import { elements, type Handle, type Runs } from '../runtime/backend.ts'
 
-export type Cache = {
+export type KvCache = {
   readonly model: Model
   /** Tokens of each row in use. */
   readonly lengths: number[]
@@ -19,9 +19,16 @@ export type Cache = {
   views: (readonly [keys: Handle, values: Handle])[]
 }
 
-export const openCache = (model: Model): Cache => ({ model, lengths: [], slots: 0, capacity: 0, store: [], views: [] })
+export const openCache = (model: Model): KvCache => ({
+  model,
+  lengths: [],
+  slots: 0,
+  capacity: 0,
+  store: [],
+  views: [],
+})
 
-export const closeCache = (cache: Cache) => {
+export const closeCache = (cache: KvCache) => {
   cache.model.backend.free([...cache.views.flat(), ...cache.store.flat()])
   Object.assign(cache, { lengths: [], slots: 0, capacity: 0, store: [], views: [] })
 }
@@ -33,17 +40,17 @@ const grown = (capacity: number, needed: number) => Math.ceil(Math.max(needed, c
 export const fits = (model: Model, rows: number, length: number) =>
   elements(cacheShape(model, rows, grown(0, length))) <= 2 ** 29
 
-/** Room for so many rows, and tokens in each. */
-export const reserve = (cache: Cache, rows: number, length: number) => {
+/** Makes room for so many rows of so many tokens. */
+export const reserve = (cache: KvCache, rows: number, length: number) => {
   if (rows <= cache.slots && length <= cache.capacity) return
   const slots = Math.max(rows, cache.slots)
   const wider = grown(cache.capacity, length)
   const capacity =
     length <= cache.capacity ? cache.capacity : fits(cache.model, slots, wider) ? wider : grown(0, length)
-  resize(cache, slots, capacity)
+  resizeCache(cache, slots, capacity)
 }
 
-const resize = (cache: Cache, slots: number, capacity: number) => {
+const resizeCache = (cache: KvCache, slots: number, capacity: number) => {
   const { model, store, lengths } = cache
   const shape = cacheShape(model, slots, capacity)
   const empty = () => model.backend.zeros(shape)
@@ -68,19 +75,19 @@ const cacheShape = ({ config }: Model, rows: number, capacity: number) => [
   config.head_dim,
 ]
 
-const copyAll = (model: Model, from: Cache['store'], to: Cache['store'], runs: Runs) => {
+const copyAll = (model: Model, from: KvCache['store'], to: KvCache['store'], runs: Runs) => {
   if (runs.from.length === 0) return
   const pairs = from.flatMap((pair, layer) => pair.map((handle, i) => [handle, to[layer][i]] as const))
   model.backend.copy(pairs, runs)
 }
 
 /**
- * New keys and values, into the cache.
+ * Writes new keys and values into the cache.
  * @param made of each program of some layers, in order: keys, then values of each of them, [N, kvHeads, D]
  * @param places row and position of each of N tokens
  */
 export const writeTokens = (
-  { model, store, capacity }: Cache,
+  { model, store, capacity }: KvCache,
   made: readonly Handle[],
   places: readonly { row: number; position: number }[],
 ) => {
@@ -101,8 +108,8 @@ export const writeTokens = (
   })
 }
 
-/** Rows as copies of other rows. */
-export const copyRows = ({ model, store, capacity }: Cache, pairs: readonly { from: number; to: number }[]) => {
+/** Copies whole rows over others. */
+export const copyRows = ({ model, store, capacity }: KvCache, pairs: readonly { from: number; to: number }[]) => {
   const width = elements(cacheShape(model, 1, capacity))
   copyAll(model, store, store, {
     from: Uint32Array.from(pairs, ({ from }) => from * width),
@@ -111,8 +118,8 @@ export const copyRows = ({ model, store, capacity }: Cache, pairs: readonly { fr
   })
 }
 
-/** One more row, which begins with the first tokens of another. */
-export const forkRow = (cache: Cache, from: number, length: number) => {
+/** Adds a row that begins with the first tokens of another. */
+export const forkRow = (cache: KvCache, from: number, length: number) => {
   const { lengths } = cache
   reserve(cache, lengths.length + 1, length + 1)
   copyRows(cache, [{ from, to: lengths.length }])
@@ -120,14 +127,14 @@ export const forkRow = (cache: Cache, from: number, length: number) => {
 }
 
 /** Cuts a row back to its first tokens. */
-export const cutRow = (cache: Cache, row: number, length: number) => {
+export const cutRow = (cache: KvCache, row: number, length: number) => {
   cache.lengths[row] = length
 }
 
 /** Makes each row what row `parents[row]` was. */
-export const reorderRows = (cache: Cache, parents: readonly number[]) => {
+export const reorderRows = (cache: KvCache, parents: readonly number[]) => {
   const moves = parents.map((from, to) => ({ from, to })).filter(({ from, to }) => from !== to)
-  // Rows that others become and that are written over are read from copies behind the rows in use
+  // A row that is both read and overwritten is read from a copy behind the rows in use
   const behind = [...new Set(moves.map(({ from }) => from))].filter((row) => parents[row] !== row)
   const rows = cache.lengths.length
   reserve(cache, rows + behind.length, Math.max(...cache.lengths))
@@ -140,14 +147,14 @@ export const reorderRows = (cache: Cache, parents: readonly number[]) => {
   })
 }
 
-/** Gives back what a long row that has left was the only one to need. */
-export const trim = (cache: Cache) => {
+/** Gives memory back that only a long row needed which has left. */
+export const trim = (cache: KvCache) => {
   const needed = grown(0, 1 + Math.max(...cache.lengths))
-  if (cache.capacity > 2 * needed) resize(cache, cache.slots, needed)
+  if (cache.capacity > 2 * needed) resizeCache(cache, cache.slots, needed)
 }
 
 /** Takes a row out; the last one stands in its place afterwards. */
-export const dropRow = (cache: Cache, row: number) => {
+export const dropRow = (cache: KvCache, row: number) => {
   const last = cache.lengths.length - 1
   if (row !== last) copyRows(cache, [{ from: last, to: row }])
   cache.lengths[row] = cache.lengths[last]
@@ -155,7 +162,7 @@ export const dropRow = (cache: Cache, row: number) => {
 }
 
 /** Keys and values of the rows in use, [rows, kvHeads, 1, capacity, D] of each layer. */
-export const cacheViews = (cache: Cache): Cache['views'] => {
+export const cacheViews = (cache: KvCache): KvCache['views'] => {
   const { model, lengths, capacity, store } = cache
   if (cache.views[0]?.[0].shape[0] === lengths.length) return cache.views
   model.backend.free(cache.views.flat())

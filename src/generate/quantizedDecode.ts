@@ -1,8 +1,10 @@
 /**
- * Rounded weights as decoding takes them. Peculiar: on one row ONNX Runtime expands the whole of a weight of code books,
- * where its 8-bit product would read it once; so steps get a copy in whole numbers of 8 bits with the same blocks. A book's
- * value moves by at most 1/254 of its block's largest, a tenth of what the book itself has rounded away. Beside rounded
- * weights the head would be most of what a step reads, so decoding has it in 8 bits too; scoring and training never do.
+ * Quantized weights in the format that decoding reads.
+ *
+ * For a single row ONNX Runtime expands a whole weight in a code-book format (nf4, fp4), where its 8-bit product would read
+ * it once. So decode steps get a copy in 8-bit integers with the same blocks. A value moves by at most 1/254 of its
+ * block's largest, a tenth of the code book's own rounding. Beside quantized blocks the head would be most of what a step
+ * reads, so decoding has it in 8 bits too; scoring and training never do.
  */
 
 import { codesOf, scalesOf } from '../nn/scope.ts'
@@ -12,8 +14,8 @@ import type { Handle, Handles } from '../runtime/backend.ts'
 import { codeBooks, isCodeBook, type Quantization, quantization, storedShapes } from '../tensor/quantization.ts'
 import { constant, input } from '../tensor/tensor.ts'
 
-/** How steps read a weight: rows that are no whole number of blocks stay as they are. */
-export const stepsOf = (how: Quantization): Quantization =>
+/** The format in which decode steps read a weight. It stays where rows are not a whole number of blocks. */
+export const decodeQuantization = (how: Quantization): Quantization =>
   isCodeBook(how.format) && how.inner % how.block === 0 ? { ...how, format: 'int8' } : how
 
 /** Both values of a byte, its high half first, as whole numbers around 128: [256, 2]. */
@@ -23,8 +25,8 @@ const pairs = (book: Float32Array) => {
   return constant(values, [256, 2], 'u8')
 }
 
-/** Codes and scales of a weight as `stepsOf` describes them; all handles that this makes are added to `made`. */
-export const convertSteps = (model: Model, name: string, how: Quantization, made: Handle[]): Handles => {
+/** Codes and scales of a weight in the format of `decodeQuantization`; all handles that this makes are added to `made`. */
+export const convertCodeBook = (model: Model, name: string, how: Quantization, made: Handle[]): Handles => {
   if (!isCodeBook(how.format)) return {}
   const { backend, params } = model
   const table = pairs(codeBooks[how.format])
@@ -35,25 +37,25 @@ export const convertSteps = (model: Model, name: string, how: Quantization, made
     }),
   )
   const flat = backend.run(program, { bytes: params.get(codesOf(name))!, absmax: params.get(scalesOf(name))! })
-  const shapes = storedShapes(stepsOf(how))
+  const shapes = storedShapes(decodeQuantization(how))
   const codes = backend.view(flat.codes, 0, shapes.codes)
   const scales = backend.view(flat.scales, 0, shapes.scales)
   made.push(codes, scales, ...Object.values(flat))
   return { [codesOf(name)]: codes, [scalesOf(name)]: scales }
 }
 
-/** How decoding reads the head of a rounded model; undefined where rows are no whole number of blocks. */
-export const headOf = ({ quantized, params }: Model, weight: string): Quantization | undefined => {
+/** The format of a quantized model's head in decoding; undefined where it stays fp32: rows are not a whole number of blocks. */
+export const headQuantization = ({ quantized, params }: Model, weight: string): Quantization | undefined => {
   const [out, inner] = params.get(weight)!.shape
   const how = quantization('int8', [out, inner])
   return quantized.size && inner % how.block === 0 ? how : undefined
 }
 
-/** Numbers that are rounded at a time. */
+/** Values that are quantized at a time. */
 const atOnce = 2 ** 22
 
-/** An fp32 weight as codes and scales, on the engine: as `quantize` rounds it. */
-export const roundOnEngine = (model: Model, name: string, how: Quantization): Handles => {
+/** Codes and scales of an fp32 weight, computed on the backend as `quantize` computes them. */
+export const quantizeOnBackend = (model: Model, name: string, how: Quantization): Handles => {
   const { backend, params } = model
   const { out, inner, block } = how
   const shapes = storedShapes(how)

@@ -3,20 +3,20 @@ import { fixture } from '../../test/support/golden.ts'
 import { codesOf, scalesOf } from '../nn/scope.ts'
 import { openModel } from '../passes/open.node.ts'
 import { dequantize, quantization, quantize } from '../tensor/quantization.ts'
-import { headOf, roundOnEngine } from './steps.ts'
+import { headQuantization, quantizeOnBackend } from './quantizedDecode.ts'
 
 const opened = await openModel({ model: fixture('models/stories260K'), inProcess: true, threads: 1, quantize: 'int4' })
 afterAll(() => opened.close())
 const { model, backend } = opened
 
-describe('the head of a rounded model', () => {
+describe('the head of a quantized model', () => {
   const { weight } = model.architecture.head(model.config)
 
-  it('is rounded on the engine as weights are that come from a file', async () => {
+  it('is quantized on the backend as weights from a file are', async () => {
     const handle = model.params.get(weight)!
-    const how = headOf(model, weight)!
+    const how = headQuantization(model, weight)!
     expect(how).toEqual(quantization('int8', handle.shape as [number, number]))
-    const made = roundOnEngine(model, weight, how)
+    const made = quantizeOnBackend(model, weight, how)
     const [codes, scales] = [await backend.read(made[codesOf(weight)]), await backend.read(made[scalesOf(weight)])]
     const values = await backend.read(handle)
     const expected = quantize(values, how)!
@@ -29,7 +29,7 @@ describe('the head of a rounded model', () => {
       expect(Math.abs(x - values[i])).toBeLessThanOrEqual(1.01 * Math.abs(scales[Math.floor(i / how.block)]))
   })
 
-  it('stays as it is where the blocks do', () => {
-    expect(headOf({ ...model, quantized: new Map() }, weight)).toBeUndefined()
+  it('stays fp32 where the blocks do', () => {
+    expect(headQuantization({ ...model, quantized: new Map() }, weight)).toBeUndefined()
   })
 })
