@@ -1,8 +1,8 @@
 /** All runs of the lab, several at once, and what they come to. */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { makeEventStream } from '../../util/eventStream.ts'
 import { inParallel } from '../../util/inParallel.ts'
-import { channel } from '../channel.ts'
 import { claim, type Files, writeFindings } from './output.ts'
 import type { RunResult, Snapshot } from './run.ts'
 import { chosen, type Method, type Settings } from './settings.ts'
@@ -43,7 +43,7 @@ export async function* cartpole(
 
 /** Trains each order in a worker; fills `results` as they come. */
 const work = (orders: readonly Order[], jobs: number, signal: AbortSignal, results: RunResult[]) => {
-  const out = channel<CartpoleEvent>()
+  const stream = makeEventStream<CartpoleEvent>()
   const shares = new Map<Order, number>()
   const progress = (): CartpoleEvent => {
     const share = [...shares.values()].reduce((a, b) => a + b, 0) / orders.length
@@ -53,19 +53,19 @@ const work = (orders: readonly Order[], jobs: number, signal: AbortSignal, resul
     runInWorker(order, signal, (report) => {
       if ('progress' in report) {
         shares.set(order, report.progress)
-        out.push(progress())
-      } else if ('snapshot' in report) out.push({ event: 'snapshot', ...report.snapshot })
+        stream.push(progress())
+      } else if ('snapshot' in report) stream.push({ event: 'snapshot', ...report.snapshot })
     })
   const drain = async () => {
     for await (const result of inParallel(orders, jobs, train)) {
       if (!result) continue
       results.push(result)
       const { method, seed, best, solved, steps, seconds } = result
-      out.push({ event: 'run', method, seed, mean: best.mean, solved, steps, seconds })
+      stream.push({ event: 'run', method, seed, mean: best.mean, solved, steps, seconds })
     }
   }
-  drain().then(out.end, out.fail)
-  return out.events
+  drain().then(stream.end, stream.fail)
+  return stream.read()
 }
 
 /** Under a test runner this file is TypeScript and a worker cannot load its neighbour: the built one is taken. */

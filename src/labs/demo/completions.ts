@@ -51,11 +51,3 @@ export async function* ask(
     await close()
   }
 }
-
-/** What a generator returns, whatever it yields. */
-export const finished = async <T>(events: AsyncGenerator<unknown, T>): Promise<T> => {
-  for (;;) {
-    const { done, value } = await events.next()
-    if (done) return value
-  }
-}

@@ -11,8 +11,8 @@ import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { writeDrawings, writeJson, writeRows, writeText } from '../../report/files.node.ts'
 import { readInfo } from '../../runs/run.node.ts'
 import { type Share, wilson } from '../../statistics/intervals.ts'
+import { tagged } from '../../util/eventStream.ts'
 import { runFailure } from '../../util/fault.ts'
-import { tagged } from '../channel.ts'
 import { curvesOf } from '../pages/run.ts'
 import {
   classAnswers,

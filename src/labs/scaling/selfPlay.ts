@@ -11,7 +11,8 @@ import { asft, spin } from '../../recipes/selfplay/trainer.ts'
 import type { TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { writeRows } from '../../report/files.node.ts'
 import { wilson } from '../../statistics/intervals.ts'
-import { ask, finished, longestAnswer } from '../demo/completions.ts'
+import { returnValueOf } from '../../util/eventStream.ts'
+import { ask, longestAnswer } from '../demo/completions.ts'
 import { type CellResult, type CurvePoint, cellId, type Mark, readResults } from './cells.ts'
 import { type Counts, countsOf, forwardFlops, generationFlops, trainingFlops } from './flops.ts'
 import { modelOf } from './model.ts'
@@ -118,7 +119,7 @@ const helperAnswers = async (prepared: Prepared, results: ReadonlyMap<string, Ce
       continue
     const model = warmModel(root, { size, seed: cell.seed })
     const asking = { model, threads: 1, seed: cell.seed, samples: 1, signal }
-    const answers = await finished(
+    const answers = await returnValueOf(
       ask(
         data[part].map(({ prompt }) => prompt),
         asking,

@@ -8,8 +8,8 @@ import { join, resolve } from 'node:path'
 import type { z } from 'zod'
 import { claimFolder, foreignFault, writeJson } from '../../report/files.node.ts'
 import { takeLock } from '../../runs/lock.node.ts'
+import { makeEventStream } from '../../util/eventStream.ts'
 import { badInput } from '../../util/fault.ts'
-import { channel } from '../channel.ts'
 import { type Cell, type CellResult, cellsOf, readResults, writeResult } from './cells.ts'
 import { openTokens } from './model.ts'
 import { type ReportFiles, writeScalingReport } from './output.ts'
@@ -94,7 +94,7 @@ async function* missing(cells: readonly Cell[], running: Running, jobs: number):
   for (const seed of new Set(waiting.map((cell) => cell.seed)))
     await writeData(dataOf(running.root, seed, running.plan))
   const board = progressBoard(waiting, cells.length, running.plan)
-  const out = channel<SweepEvent>()
+  const stream = makeEventStream<SweepEvent>()
   const failed = new AbortController()
   const signal = AbortSignal.any([running.signal, failed.signal])
   const active = new Set<string>()
@@ -103,20 +103,20 @@ async function* missing(cells: readonly Cell[], running: Running, jobs: number):
   const work = async (cell: Cell) => {
     try {
       const result = await trainCell(cell, { ...running, signal }, (share) => {
-        if (board.report(cell.id, share)) out.push(board.event())
+        if (board.report(cell.id, share)) stream.push(board.event())
       })
       await writeResult(running.root, result)
       done.add(cell.id)
       board.report(cell.id, 1)
       const { id, seconds, curve, marks } = result
-      out.push({
+      stream.push({
         event: 'cell',
         id,
         seconds,
         loss: curve.at(-1)?.loss ?? Number.NaN,
         exact: marks.at(-1)?.exact.share ?? Number.NaN,
       })
-      out.push(board.event())
+      stream.push(board.event())
     } catch (error) {
       if (error !== signal.reason) failure ??= { error }
       failed.abort()
@@ -133,10 +133,10 @@ async function* missing(cells: readonly Cell[], running: Running, jobs: number):
       void work(cell)
     }
     // The others have their checkpoints by then
-    if (active.size === 0) failure ? out.fail(failure.error) : out.end()
+    if (active.size === 0) failure ? stream.fail(failure.error) : stream.end()
   }
   start()
-  yield* out.events
+  yield* stream.read()
 }
 
 const costOf = ({ method, size }: Cell, { selfPlay: { iterations, steps } }: Plan) =>

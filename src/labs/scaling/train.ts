@@ -8,9 +8,10 @@ import { sft } from '../../recipes/sft.ts'
 import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { readOwn, writeSealed } from '../../report/files.node.ts'
 import { type Share, wilson } from '../../statistics/intervals.ts'
+import { returnValueOf } from '../../util/eventStream.ts'
 import { badInput } from '../../util/fault.ts'
 import { writeWhole } from '../../util/files.node.ts'
-import { ask, finished } from '../demo/completions.ts'
+import { ask } from '../demo/completions.ts'
 import { curvesOf } from '../pages/run.ts'
 import { type Cell, type CellResult, type CurvePoint, cellId, type Mark } from './cells.ts'
 import type { Counts } from './flops.ts'
@@ -118,6 +119,6 @@ const exactMatches = async (
   { cell, signal }: Pick<Prepared, 'cell' | 'signal'>,
 ): Promise<Share> => {
   const questions = rows.map(({ prompt }) => prompt)
-  const answers = await finished(ask(questions, { model, threads: 1, seed: cell.seed, signal }))
+  const answers = await returnValueOf(ask(questions, { model, threads: 1, seed: cell.seed, signal }))
   return wilson(rows.filter(({ completion }, i) => answers[i][0] === completion).length, rows.length)
 }

@@ -65,7 +65,7 @@ async function* trained(
   let { progress } = begin
   // The first evaluation is due until it is in the log
   if (evaluate && progress.step === 0 && (!begin.state || progress.evalDue)) {
-    if (!signal.aborted) yield* channel.beside(firstEvaluation(evaluate, signal))
+    if (!signal.aborted) yield* channel.merge(firstEvaluation(evaluate, signal))
     progress = { ...progress, evalDue: signal.aborted }
   }
   const loop = train({
@@ -81,7 +81,7 @@ async function* trained(
     save: buffer.save,
     signal,
   })
-  const end = yield* measured(channel.beside(loop as AsyncGenerator<TrainEvent, LoopEnd>), buffer, rl)
+  const end = yield* measured(channel.merge(loop as AsyncGenerator<TrainEvent, LoopEnd>), buffer, rl)
   yield* summarizeDiagnostics(buffer.diagnostics())
   // What ended the buffer ended the loop, which knows no reason
   const stopped = end.stopped === 'done' ? (buffer.stopped() ?? 'done') : end.stopped
