@@ -10,14 +10,14 @@ import { streamSSE } from 'hono/streaming'
 import type { z } from 'zod'
 import type { Scheduler } from '../generate/scheduler.ts'
 import { quoted } from '../util/quote.ts'
-import { bodyReader } from './body.ts'
-import { chatJob, completionJob, type Job, type Served } from './job.ts'
-import { asRefusal, bodyOf, errorBody, refusal } from './refusal.ts'
-import { chatSchema, completionSchema, readBody } from './requests.ts'
-import { chatDialect, completionDialect, streamedAnswer, wholeAnswer } from './responses.ts'
+import { asHttpError, errorBody, errorBodyOf, httpError } from './errors.ts'
+import { chatRequest, completionRequest, type GenerationRequest, type ServedModel } from './generationRequest.ts'
+import { bodyReader } from './jsonBody.ts'
+import { chatFormat, completionFormat, streamResponse, wholeResponse } from './responses.ts'
+import { chatSchema, completionSchema, parseBody } from './schemas.ts'
 
 export type AppOptions = {
-  served: Served
+  served: ServedModel
   scheduler: Scheduler
   /** Required of every request; without one only loopback names are answered. */
   token?: string
@@ -37,7 +37,7 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
   /** A place among the requests; the client's leaving ends the work. */
   const admit = () => {
     if (open >= maxRequests)
-      throw refusal(429, `${open} requests are served or wait already; try again in a moment`, {
+      throw httpError(429, `${open} requests are served or wait already; try again in a moment`, {
         code: 'too_many_requests',
         headers: { 'retry-after': '1' },
       })
@@ -49,11 +49,11 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
     }
   }
 
-  const answer = async (context: Context, job: Job, dialect: typeof chatDialect, leave: () => void) => {
+  const answer = async (context: Context, job: GenerationRequest, dialect: typeof chatFormat, leave: () => void) => {
     const { signal } = context.req.raw
     if (!job.stream)
       try {
-        return context.json(await wholeAnswer(scheduler, served, job, dialect, signal))
+        return context.json(await wholeResponse(scheduler, served, job, dialect, signal))
       } catch (error) {
         if (signal.aborted) return nobodyReads()
         throw error
@@ -66,10 +66,10 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
       signal.addEventListener('abort', () => gone.abort())
       const write = (data: string) => stream.writeSSE({ data })
       try {
-        await streamedAnswer(scheduler, served, job, dialect, gone.signal, write)
+        await streamResponse(scheduler, served, job, dialect, gone.signal, write)
       } catch (error) {
         // The status is told already; clients read the error from the stream
-        if (!gone.signal.aborted) await write(await bodyOf(reported(error)))
+        if (!gone.signal.aborted) await write(await errorBodyOf(reported(error)))
       } finally {
         leave()
       }
@@ -78,22 +78,22 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
 
   const reported = (error: unknown) => {
     // A server that is closing cuts answers off, which is no failure
-    if (asRefusal(error).status === 500) onError(error)
+    if (asHttpError(error).status === 500) onError(error)
     return error
   }
 
   const endpoint =
     <S extends z.ZodObject>(
       schema: S,
-      jobOf: (served: Served, body: z.output<S>, signal: AbortSignal) => Promise<Job>,
-      dialect: typeof chatDialect,
+      jobOf: (served: ServedModel, body: z.output<S>, signal: AbortSignal) => Promise<GenerationRequest>,
+      dialect: typeof chatFormat,
     ) =>
     async (context: Context) => {
       const request = context.req.raw
       const { body: given, release } = await read(request)
       let leave = () => {}
       try {
-        const body = readBody(schema, given)
+        const body = parseBody(schema, given)
         if (body.model !== served.name) throw unknownModel(String(body.model), served.name)
         leave = admit()
         const job = await jobOf(served, body, request.signal)
@@ -118,10 +118,10 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
     if (name !== served.name) throw unknownModel(name, served.name)
     return context.json(modelEntry(served))
   })
-  app.post('/v1/chat/completions', endpoint(chatSchema, chatJob, chatDialect))
-  app.post('/v1/completions', endpoint(completionSchema, completionJob, completionDialect))
-  app.notFound(({ req }) => refusal(404, `there is no ${req.method} ${quoted(req.path)} here`).getResponse())
-  app.onError((error) => asRefusal(reported(error)).getResponse())
+  app.post('/v1/chat/completions', endpoint(chatSchema, chatRequest, chatFormat))
+  app.post('/v1/completions', endpoint(completionSchema, completionRequest, completionFormat))
+  app.notFound(({ req }) => httpError(404, `there is no ${req.method} ${quoted(req.path)} here`).getResponse())
+  app.onError((error) => asHttpError(reported(error)).getResponse())
   return app
 }
 
@@ -129,7 +129,7 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
 const nobodyReads = () => new Response(null, { status: 499 })
 
 const loaded = Math.floor(Date.now() / 1000)
-const modelEntry = ({ name, model }: Served) => ({
+const modelEntry = ({ name, model }: ServedModel) => ({
   id: name,
   object: 'model',
   created: loaded,
@@ -138,7 +138,7 @@ const modelEntry = ({ name, model }: Served) => ({
 })
 
 const unknownModel = (asked: string, name: string) =>
-  refusal(404, `there is no model ${quoted(asked)} here; this server has ${quoted(name)}`, {
+  httpError(404, `there is no model ${quoted(asked)} here; this server has ${quoted(name)}`, {
     param: 'model',
     code: 'model_not_found',
   })
@@ -161,7 +161,10 @@ const pagesOf =
     const site = req.header('sec-fetch-site') ?? 'none'
     const foreign = origin === undefined ? /^(cross|same)-site$/.test(site) : !allowed.includes(origin)
     if (foreign)
-      throw refusal(403, `web pages${origin ? ` of ${quoted(origin)}` : ''} are not answered; --cors-origin allows one`)
+      throw httpError(
+        403,
+        `web pages${origin ? ` of ${quoted(origin)}` : ''} are not answered; --cors-origin allows one`,
+      )
     await next()
   }
 
@@ -172,10 +175,10 @@ const loopbackOnly = async ({ req, env }: Context, next: () => Promise<void>) =>
   // Of several names Node keeps the first; a path may name a host too
   const headers: string[] = env?.incoming?.rawHeaders ?? []
   if (headers.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length > 1)
-    throw refusal(400, 'the request names more than one host')
+    throw httpError(400, 'the request names more than one host')
   const host = (req.header('host') ?? '').replace(/:\d+$/, '')
   const stranger = [host, new URL(req.url).hostname].find((name) => !isLoopback(name))
   if (stranger !== undefined)
-    throw refusal(403, `answers only as localhost, not as ${quoted(stranger)}; start it with a token for other names`)
+    throw httpError(403, `answers only as localhost, not as ${quoted(stranger)}; start it with a token for other names`)
   await next()
 }

@@ -2,18 +2,18 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { loadTokenizerFolder, type TokenizerPlace } from '../text/tokenizer.node.ts'
 import { Fault } from '../util/fault.ts'
-import { encodeWording, type Wording } from './encoder.ts'
+import { encodeInput, type PromptInput } from './promptEncoder.ts'
 
-const answerTo = async (wording: Wording) => {
+const answerTo = async (wording: PromptInput) => {
   const tokenizer = await loaded
   if (!tokenizer) throw new Error(`the tokenizer in ${dir} is gone`)
   parentPort!.postMessage('ready')
-  return { ids: encodeWording(tokenizer, wording) }
+  return { ids: encodeInput(tokenizer, wording) }
 }
 
 const { dir, adapter } = workerData as TokenizerPlace
 const loaded = loadTokenizerFolder(dir, adapter)
-parentPort!.on('message', (wording: Wording) => {
+parentPort!.on('message', (wording: PromptInput) => {
   answerTo(wording)
     .catch((error) =>
       error instanceof Fault ? { fault: error.message, code: error.code } : { defect: String(error?.stack ?? error) },

@@ -9,14 +9,14 @@ import type { Hono } from 'hono'
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 
-export type Listening = {
+export type RunningServer = {
   /** http://127.0.0.1:8000 */
   url: string
   /** Resolves when the last answer has been given, or cut off: after five seconds at the latest. */
   close(): Promise<void>
 }
 
-export type Patience = {
+export type Timeouts = {
   /** For the whole of a request to come; its headers get a third of it. */
   requestSeconds?: number
   /** For a reader that takes nothing of what waits for him. */
@@ -26,14 +26,14 @@ export type Patience = {
 }
 
 /** Connections at once; more are not taken. */
-const mostConnections = 4096
+const maxConnections = 4096
 
 /** @param port 0 takes a free one   Throws a Fault 'bad-flag' for an address that cannot be had. */
 export const listen = (
   app: Hono,
   { host, port }: { host: string; port: number },
-  { requestSeconds = 60, readerSeconds = 60, closingSeconds = 3 }: Patience = {},
-): Promise<Listening> =>
+  { requestSeconds = 60, readerSeconds = 60, closingSeconds = 3 }: Timeouts = {},
+): Promise<RunningServer> =>
   new Promise((resolve, reject) => {
     const serverOptions = {
       requestTimeout: requestSeconds * 1000,
@@ -44,9 +44,9 @@ export const listen = (
       server.off('error', refuse)
       resolve({ url: urlOf(address), close: () => close(server, clients, closingSeconds * 1000) })
     }) as Server
-    server.maxConnections = mostConnections
+    server.maxConnections = maxConnections
     const clients = clientsOf(server)
-    const watch = setInterval(() => cutOffIdle(clients, readerSeconds * 1000), Math.min(1000, readerSeconds * 250))
+    const watch = setInterval(() => dropStalled(clients, readerSeconds * 1000), Math.min(1000, readerSeconds * 250))
     watch.unref()
     server.on('close', () => clearInterval(watch))
     const refuse = (error: NodeJS.ErrnoException) => {
@@ -71,7 +71,7 @@ const clientsOf = (server: Server): ReadonlyMap<Socket, Client> => {
   return clients
 }
 
-const cutOffIdle = (clients: ReadonlyMap<Socket, Client>, patience: number) => {
+const dropStalled = (clients: ReadonlyMap<Socket, Client>, patience: number) => {
   for (const [socket, client] of clients) {
     const read = socket.bytesWritten - socket.writableLength
     if (socket.writableLength === 0 || read !== client.read) Object.assign(client, { read, since: Date.now() })

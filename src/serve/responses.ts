@@ -5,23 +5,23 @@
 import { randomUUID } from 'node:crypto'
 import type { Scheduler } from '../generate/scheduler.ts'
 import type { FinishReason, Piece } from '../generate/sequence.ts'
-import type { Echo, Job, Served } from './job.ts'
-import { chatLogprobs, completionLogprobs, type Token, tokenReader, tokensOf } from './tokens.ts'
+import type { Echo, GenerationRequest, ServedModel } from './generationRequest.ts'
+import { chatLogprobs, completionLogprobs, logprobReader, pieceLogprobs, type TokenLogprob } from './logprobs.ts'
 
 /** What one completion gained. */
-type Gain = { index: number; text: string; tokens: Token[]; finish: 'stop' | 'length' | null }
+type ChoiceDelta = { index: number; text: string; tokens: TokenLogprob[]; finish: 'stop' | 'length' | null }
 
-type Dialect = {
+type ResponseFormat = {
   prefix: string
   object: string
   chunk: string
-  whole(gain: Gain, logprobs: boolean): object
-  part(gain: Gain, logprobs: boolean): object
+  whole(gain: ChoiceDelta, logprobs: boolean): object
+  part(gain: ChoiceDelta, logprobs: boolean): object
   /** What each choice's stream begins with. */
   first?(index: number): object
 }
 
-export const chatDialect: Dialect = {
+export const chatFormat: ResponseFormat = {
   prefix: 'chatcmpl-',
   object: 'chat.completion',
   chunk: 'chat.completion.chunk',
@@ -40,14 +40,14 @@ export const chatDialect: Dialect = {
   first: (index) => ({ index, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null }),
 }
 
-const completionChoice: Dialect['whole'] = ({ index, text, tokens, finish }, logprobs) => ({
+const completionChoice: ResponseFormat['whole'] = ({ index, text, tokens, finish }, logprobs) => ({
   index,
   text,
   logprobs: logprobs ? completionLogprobs(tokens) : null,
   finish_reason: finish,
 })
 
-export const completionDialect: Dialect = {
+export const completionFormat: ResponseFormat = {
   prefix: 'cmpl-',
   object: 'text_completion',
   chunk: 'text_completion',
@@ -60,12 +60,12 @@ const finishes: Record<FinishReason, 'stop' | 'length'> = { eos: 'stop', stop: '
 type Usage = { prompt_tokens: number; completion_tokens: number; total_tokens: number }
 
 /** All prompts at once; `onGain` may hold them back. Rejects with the signal's reason where the client has left. */
-const perform = async (
+const generateChoices = async (
   scheduler: Scheduler,
-  { tokenizer }: Served,
-  job: Job,
+  { tokenizer }: ServedModel,
+  job: GenerationRequest,
   signal: AbortSignal,
-  onGain: (gain: Gain) => Promise<void> | void,
+  onGain: (gain: ChoiceDelta) => Promise<void> | void,
 ): Promise<Usage> => {
   const ended = new AbortController()
   const stop = () => ended.abort(signal.reason)
@@ -75,12 +75,12 @@ const perform = async (
   const { samples } = job.options
   const one = async (prompt: readonly number[], p: number) => {
     const readers = Array.from({ length: job.tops === undefined ? 0 : samples }, () =>
-      tokenReader(tokenizer, prompt, job.echo?.[p].text.length ?? 0),
+      logprobReader(tokenizer, prompt, job.echo?.[p].text.length ?? 0),
     )
-    const gain = (piece: Piece): Gain => ({
+    const gain = (piece: Piece): ChoiceDelta => ({
       index: p * samples + piece.sample,
       text: piece.text,
-      tokens: readers.length ? tokensOf(piece, readers[piece.sample]) : [],
+      tokens: readers.length ? pieceLogprobs(piece, readers[piece.sample]) : [],
       finish: piece.finishReason ? finishes[piece.finishReason] : null,
     })
     const pieces = scheduler.submit({ prompt, options: job.options, signal: ended.signal, row: p })
@@ -105,57 +105,59 @@ const perform = async (
 }
 
 /** What a choice begins with. */
-const echoed = ({ tokenizer }: Served, echo: Echo | undefined, index: number): Gain => {
-  const read = tokenReader(tokenizer, [], 0)
+const echoChoice = ({ tokenizer }: ServedModel, echo: Echo | undefined, index: number): ChoiceDelta => {
+  const read = logprobReader(tokenizer, [], 0)
   return { index, text: echo?.text ?? '', tokens: echo?.tokens.map(read) ?? [], finish: null }
 }
 
-const header = ({ name }: Served, { prefix }: Dialect) => ({
+const commonFields = ({ name }: ServedModel, { prefix }: ResponseFormat) => ({
   id: prefix + randomUUID(),
   created: Math.floor(Date.now() / 1000),
   model: name,
 })
 
-export const wholeAnswer = async (
+export const wholeResponse = async (
   scheduler: Scheduler,
-  served: Served,
-  job: Job,
-  dialect: Dialect,
+  served: ServedModel,
+  job: GenerationRequest,
+  dialect: ResponseFormat,
   signal: AbortSignal,
 ) => {
   const { samples } = job.options
   const gains = job.prompts.flatMap((_, p) =>
-    Array.from({ length: samples }, (_, sample) => echoed(served, job.echo?.[p], p * samples + sample)),
+    Array.from({ length: samples }, (_, sample) => echoChoice(served, job.echo?.[p], p * samples + sample)),
   )
-  const usage = await perform(scheduler, served, job, signal, ({ index, text, tokens, finish }) => {
+  const usage = await generateChoices(scheduler, served, job, signal, ({ index, text, tokens, finish }) => {
     const whole = gains[index]
     whole.text += text
     for (const token of tokens) whole.tokens.push(token)
     whole.finish = finish
   })
   const choices = gains.map((gain) => dialect.whole(gain, job.tops !== undefined))
-  return { ...header(served, dialect), object: dialect.object, choices, usage }
+  return { ...commonFields(served, dialect), object: dialect.object, choices, usage }
 }
 
 /** @param write takes the data of one event */
-export const streamedAnswer = async (
+export const streamResponse = async (
   scheduler: Scheduler,
-  served: Served,
-  job: Job,
-  dialect: Dialect,
+  served: ServedModel,
+  job: GenerationRequest,
+  dialect: ResponseFormat,
   signal: AbortSignal,
   write: (data: string) => Promise<unknown>,
 ) => {
-  const about = { ...header(served, dialect), object: dialect.chunk }
+  const about = { ...commonFields(served, dialect), object: dialect.chunk }
   const counts = job.includeUsage ? { usage: null } : {}
   const send = (choices: object[], more: object = counts) => write(JSON.stringify({ ...about, choices, ...more }))
   const { samples } = job.options
   for (let index = 0; index < job.prompts.length * samples; index++) {
     if (dialect.first) await send([dialect.first(index)])
     if (job.echo)
-      await send([dialect.part(echoed(served, job.echo[Math.floor(index / samples)], index), job.tops !== undefined)])
+      await send([
+        dialect.part(echoChoice(served, job.echo[Math.floor(index / samples)], index), job.tops !== undefined),
+      ])
   }
-  const usage = await perform(scheduler, served, job, signal, async (gain) => {
+  const usage = await generateChoices(scheduler, served, job, signal, async (gain) => {
     if (gain.text || gain.tokens.length || gain.finish) await send([dialect.part(gain, job.tops !== undefined)])
   })
   if (job.includeUsage) await send([], { usage })

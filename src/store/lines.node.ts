@@ -29,7 +29,7 @@ export type LineOptions<T> = {
 }
 
 /** What the first line's hash covers: the file's place, so that no other file can stand for it. */
-const firstSeal = (path: string): string => `${basename(dirname(path))}/${basename(path)}`
+const firstHash = (path: string): string => `${basename(dirname(path))}/${basename(path)}`
 
 /** Opens or makes the file. Throws Faults 'disk', and 'not-a-file' for a link or a folder in its place. */
 export const openLines = async <T extends object>(
@@ -42,7 +42,7 @@ export const openLines = async <T extends object>(
     })
   await watched(makeFolders(dirname(path)))
   const file = await openAppending(path)
-  const found = await soundLines(file, firstSeal(path))
+  const found = await validLines(file, firstHash(path))
   // Line i ends before byte ends[i]; its hash is seals[i + 1]
   const { ends, seals } = found
   const whole = ends.length >= total ? total : ends.length - (ends.length % group)
@@ -85,7 +85,7 @@ export const openLines = async <T extends object>(
 /** All lines of a file at once, whole or not at all, as `openLines` reads them. Throws Faults 'disk'. */
 export const writeLines = (path: string, values: Iterable<object>): Promise<void> => {
   const lines = function* () {
-    let before = firstSeal(path)
+    let before = firstHash(path)
     for (const value of values) {
       const { text, hash } = sealed(value, before)
       before = hash
@@ -98,7 +98,7 @@ export const writeLines = (path: string, values: Iterable<object>): Promise<void
 const piece = 2 ** 20
 
 /** Ends and hashes of the lines up to the first that is not what was written. */
-const soundLines = async (file: Awaited<ReturnType<typeof openAppending>>, first: string) => {
+const validLines = async (file: Awaited<ReturnType<typeof openAppending>>, first: string) => {
   const ends: number[] = []
   const seals = [first]
   const { size } = await file.stat()

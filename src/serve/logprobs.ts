@@ -6,25 +6,25 @@ import type { SampledToken } from '../generate/sampleBatch.ts'
 import type { Piece } from '../generate/sequence.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 
-type Shown = { text: string; bytes: number[]; logprob: number | null }
-export type Token = Shown & {
+type TokenText = { text: string; bytes: number[]; logprob: number | null }
+export type TokenLogprob = TokenText & {
   id: number
   /** UTF-16 units of the text before it. */
   offset: number
   /** The likeliest tokens at its place, itself left out where it is not among them; null for a prompt's first token. */
-  tops: (Shown & { id: number })[] | null
+  tops: (TokenText & { id: number })[] | null
 }
 
 export type ScoredToken = { id: number; logp: number | null; tops: readonly SampledToken[] | null }
 
 /** The tokens of a text one after the other, from a place in it; `prompt` is what stands before. */
-export const tokenReader = (tokenizer: Tokenizer | undefined, prompt: readonly number[], start: number) => {
+export const logprobReader = (tokenizer: Tokenizer | undefined, prompt: readonly number[], start: number) => {
   const stream = tokenizer?.stream({ skipSpecialTokens: true })
   // Some decoders drop the space before the first word, which a completion's first word is not
   for (const id of prompt.slice(-64)) stream?.push(id)
   let offset = start
   const shown = (id: number, logprob: number | null) => ({ id, ...writtenOf(tokenizer, id), logprob })
-  return ({ id, logp, tops }: ScoredToken): Token => {
+  return ({ id, logp, tops }: ScoredToken): TokenLogprob => {
     const at = offset
     offset += stream?.push(id).length ?? 0
     return { ...shown(id, logp), offset: at, tops: tops?.map((top) => shown(top.id, top.logp)) ?? null }
@@ -32,7 +32,10 @@ export const tokenReader = (tokenizer: Tokenizer | undefined, prompt: readonly n
 }
 
 /** The tokens of a completion's piece; a last end token is left out. */
-export const tokensOf = ({ ids, logps, tops, finishReason }: Piece, read: ReturnType<typeof tokenReader>): Token[] =>
+export const pieceLogprobs = (
+  { ids, logps, tops, finishReason }: Piece,
+  read: ReturnType<typeof logprobReader>,
+): TokenLogprob[] =>
   ids
     .slice(0, finishReason === 'eos' ? -1 : undefined)
     .map((id, i) => read({ id, logp: logps[i], tops: tops?.[i] ?? [] }))
@@ -49,14 +52,14 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const escapedBytes = (bytes: Uint8Array) =>
   `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
 
-const entry = ({ text, bytes, logprob }: Shown) => ({ token: text, logprob, bytes })
+const entry = ({ text, bytes, logprob }: TokenText) => ({ token: text, logprob, bytes })
 
-export const chatLogprobs = (tokens: readonly Token[]) => ({
+export const chatLogprobs = (tokens: readonly TokenLogprob[]) => ({
   content: tokens.map((token) => ({ ...entry(token), top_logprobs: (token.tops ?? []).map(entry) })),
   refusal: null,
 })
 
-export const completionLogprobs = (tokens: readonly Token[]) => ({
+export const completionLogprobs = (tokens: readonly TokenLogprob[]) => ({
   tokens: tokens.map(({ text }) => text),
   token_logprobs: tokens.map(({ logprob }) => logprob),
   top_logprobs: tokens.map(topTable),
@@ -64,7 +67,7 @@ export const completionLogprobs = (tokens: readonly Token[]) => ({
 })
 
 /** By their texts, the token itself always with them; of two tokens of one text the second is named by its id. */
-const topTable = (token: Token): Record<string, number | null> | null => {
+const topTable = (token: TokenLogprob): Record<string, number | null> | null => {
   if (!token.tops) return null
   const table = new Map([[token.text, token.logprob]])
   for (const { id, text, logprob } of token.tops)

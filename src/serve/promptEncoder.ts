@@ -10,22 +10,22 @@ import type { Tokenizer } from '../text/tokenizer.ts'
 import { badInput, Fault } from '../util/fault.ts'
 
 /** A conversation with what its template is given, or a plain text. */
-export type Wording = { messages: readonly Message[]; options: ChatEncodeOptions } | { text: string }
+export type PromptInput = { messages: readonly Message[]; options: ChatEncodeOptions } | { text: string }
 
 export type PromptEncoder = {
   /** Rejects with the signal's reason where the client has left. Faults are those of the template, and 'too-slow'. */
-  encode(wording: Wording, signal?: AbortSignal): Promise<number[]>
+  encode(wording: PromptInput, signal?: AbortSignal): Promise<number[]>
   close(): Promise<void>
 }
 
-export const encodeWording = (tokenizer: Tokenizer, wording: Wording): number[] =>
+export const encodeInput = (tokenizer: Tokenizer, wording: PromptInput): number[] =>
   'text' in wording
     ? encodePrompt(tokenizer, wording.text)
     : tokenizer.chat!.encode(wording.messages, wording.options).ids
 
 /** Everything at once, on this thread. */
 export const directEncoder = (tokenizer: Tokenizer): PromptEncoder => ({
-  encode: async (wording) => encodeWording(tokenizer, wording),
+  encode: async (wording) => encodeInput(tokenizer, wording),
   close: async () => {},
 })
 
@@ -46,7 +46,7 @@ export type ThreadOptions = {
 }
 
 type Answer = { ids: number[] } | { fault: string; code: string } | { defect: string }
-type Task = { wording: Wording; resolve(ids: number[]): void; reject(error: unknown): void }
+type Task = { wording: PromptInput; resolve(ids: number[]): void; reject(error: unknown): void }
 
 /** @param place where the tokenizer was read from; the thread reads it again when the first long prompt comes */
 export const threadEncoder = (
@@ -108,9 +108,9 @@ export const threadEncoder = (
     worker.postMessage(current.wording)
   }
 
-  const encode = async (wording: Wording, signal?: AbortSignal): Promise<number[]> => {
+  const encode = async (wording: PromptInput, signal?: AbortSignal): Promise<number[]> => {
     signal?.throwIfAborted()
-    if (sizeOf(wording, shortPrompt) < shortPrompt) return encodeWording(tokenizer, wording)
+    if (sizeOf(wording, shortPrompt) < shortPrompt) return encodeInput(tokenizer, wording)
     return new Promise((resolve, reject) => {
       const task = { wording, resolve, reject }
       signal?.addEventListener(

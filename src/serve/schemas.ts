@@ -6,10 +6,10 @@
 import { z } from 'zod'
 import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
-import { refusal } from './refusal.ts'
+import { httpError } from './errors.ts'
 
-const mostSamples = 128
-const mostTops = 20
+const maxSamples = 128
+const maxTopLogprobs = 20
 
 const penalty = z.number().min(-2).max(2).nullish()
 const texts = z.array(z.string().min(1)).max(16)
@@ -21,7 +21,7 @@ const common = {
   model: z.string(),
   temperature: z.number().min(0).nullish(),
   top_p: z.number().gt(0).max(1).nullish(),
-  n: z.number().int().min(1).max(mostSamples).nullish(),
+  n: z.number().int().min(1).max(maxSamples).nullish(),
   stop: z.union([z.string().min(1), texts]).nullish(),
   seed: z.number().int().nullish(),
   presence_penalty: penalty,
@@ -77,7 +77,7 @@ export const chatSchema = z.object({
   messages: z.array(message).min(1),
   max_completion_tokens: count.nullish(),
   logprobs: z.boolean().nullish(),
-  top_logprobs: z.number().int().min(0).max(mostTops).nullish(),
+  top_logprobs: z.number().int().min(0).max(maxTopLogprobs).nullish(),
   add_generation_prompt: z.boolean().nullish(),
   continue_final_message: z.boolean().nullish(),
   chat_template_kwargs: z.custom<Record<string, unknown>>(isObject, 'must be an object').nullish(),
@@ -88,7 +88,7 @@ export const completionSchema = z.object({
   prompt: z.union([z.string(), ids, z.array(z.string()).min(1), z.array(ids).min(1)], {
     error: 'must be text or token ids, or a list of one of them',
   }),
-  logprobs: z.number().int().min(0).max(mostTops).nullish(),
+  logprobs: z.number().int().min(0).max(maxTopLogprobs).nullish(),
   echo: z.boolean().nullish(),
 })
 
@@ -97,7 +97,7 @@ export type CompletionBody = z.output<typeof completionSchema>
 export type SamplingBody = z.output<z.ZodObject<typeof common>>
 
 /** Notes, and what concerns the service alone: no answer depends on them. */
-const notes: ReadonlySet<string> = new Set([
+const ignoredFields: ReadonlySet<string> = new Set([
   'user',
   'metadata',
   'store',
@@ -117,7 +117,7 @@ const is =
     values.includes(value)
 
 /** Fields that are not supported, and the values of them that ask for what happens anyway. */
-const neutral: Readonly<Record<string, (value: unknown, body: Record<string, unknown>) => boolean>> = {
+const neutralValues: Readonly<Record<string, (value: unknown, body: Record<string, unknown>) => boolean>> = {
   tools: isEmpty,
   functions: isEmpty,
   tool_choice: is('none', 'auto'),
@@ -142,20 +142,20 @@ const neutral: Readonly<Record<string, (value: unknown, body: Record<string, unk
 }
 
 /** The checked body. Throws a refusal 400 that names the field. */
-export const readBody = <S extends z.ZodObject>(schema: S, body: unknown): z.output<S> => {
+export const parseBody = <S extends z.ZodObject>(schema: S, body: unknown): z.output<S> => {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw refusal(400, 'the body must be a JSON object')
+    throw httpError(400, 'the body must be a JSON object')
   const given = body as Record<string, unknown>
   for (const [param, value] of Object.entries(given)) {
-    if (Object.hasOwn(schema.shape, param) || notes.has(param) || value === null) continue
-    if (Object.hasOwn(neutral, param) && neutral[param](value, given)) continue
+    if (Object.hasOwn(schema.shape, param) || ignoredFields.has(param) || value === null) continue
+    if (Object.hasOwn(neutralValues, param) && neutralValues[param](value, given)) continue
     throw unsupported(param)
   }
   const result = schema.safeParse(body)
   if (result.success) return result.data
   const { path, message } = result.error.issues[0]
   const param = path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i ? '.' : ''}${String(key)}`)).join('')
-  throw refusal(400, `${shown(param)}: ${message}`, { param, code: 'invalid_value' })
+  throw httpError(400, `${shown(param)}: ${message}`, { param, code: 'invalid_value' })
 }
 
 const instead = new Map([
@@ -164,7 +164,7 @@ const instead = new Map([
 ])
 
 const unsupported = (param: string) =>
-  refusal(400, `${shown(param)}: is not supported by this server${instead.get(param) ?? ''}`, {
+  httpError(400, `${shown(param)}: is not supported by this server${instead.get(param) ?? ''}`, {
     param: param.slice(0, 200),
     code: 'unsupported_parameter',
   })

@@ -4,12 +4,12 @@ import { type PromptToken, promptLogps } from '../generate/promptLogps.ts'
 import type { CompletionOptions } from '../generate/sequence.ts'
 import type { Model } from '../passes/model.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
-import { directEncoder, type PromptEncoder, type Wording } from './encoder.ts'
-import { refusal } from './refusal.ts'
-import type { ChatBody, CompletionBody, SamplingBody } from './requests.ts'
+import { httpError } from './errors.ts'
+import { directEncoder, type PromptEncoder, type PromptInput } from './promptEncoder.ts'
+import type { ChatBody, CompletionBody, SamplingBody } from './schemas.ts'
 
 /** A model as it is served. */
-export type Served = {
+export type ServedModel = {
   /** What clients call it. */
   name: string
   model: Model
@@ -23,7 +23,7 @@ export type Served = {
 export type Echo = { text: string; tokens: readonly PromptToken[] }
 
 /** One or several prompts with the same wishes. Choice number p * n + sample is of prompt p. */
-export type Job = {
+export type GenerationRequest = {
   prompts: readonly (readonly number[])[]
   /** Of each prompt, where it is asked for. */
   echo: readonly Echo[] | undefined
@@ -35,20 +35,24 @@ export type Job = {
 }
 
 /** Completions of one request, so that none holds everything up. */
-const mostChoices = 128
+const maxChoices = 128
 
-export const chatJob = async (served: Served, body: ChatBody, signal?: AbortSignal): Promise<Job> => {
+export const chatRequest = async (
+  served: ServedModel,
+  body: ChatBody,
+  signal?: AbortSignal,
+): Promise<GenerationRequest> => {
   const { tokenizer } = served
   if (!tokenizer?.chat)
-    throw refusal(400, `${served.name} has no chat template; use /v1/completions`, { param: 'messages' })
+    throw httpError(400, `${served.name} has no chat template; use /v1/completions`, { param: 'messages' })
   if (body.top_logprobs != null && !body.logprobs)
-    throw refusal(400, 'top_logprobs: needs logprobs to be true', { param: 'top_logprobs' })
+    throw httpError(400, 'top_logprobs: needs logprobs to be true', { param: 'top_logprobs' })
   const most = body.max_completion_tokens ?? body.max_tokens ?? Number.POSITIVE_INFINITY
   const tops = body.logprobs ? (body.top_logprobs ?? 0) : undefined
   const wishes = { most, tops, param: 'messages' }
   const options = optionsOf(served, body, 1, wishes)
   const ids = await encode(served, { messages: body.messages, options: templateOptions(body) }, signal)
-  return job(served, body, [ids], options, wishes)
+  return checkedRequest(served, body, [ids], options, wishes)
 }
 
 const ownVariables = new Set(['messages', 'tools', 'documents', 'add_generation_prompt'])
@@ -57,13 +61,13 @@ const templateOptions = (body: ChatBody) => {
   const continueFinalMessage = body.continue_final_message ?? false
   const addGenerationPrompt = body.add_generation_prompt ?? !continueFinalMessage
   if (continueFinalMessage && addGenerationPrompt)
-    throw refusal(400, 'continue_final_message: and add_generation_prompt exclude each other', {
+    throw httpError(400, 'continue_final_message: and add_generation_prompt exclude each other', {
       param: 'continue_final_message',
     })
   const variables = body.chat_template_kwargs ?? {}
   const taken = Object.keys(variables).find((name) => ownVariables.has(name))
   if (taken)
-    throw refusal(400, `chat_template_kwargs.${taken}: is what this server gives the template`, {
+    throw httpError(400, `chat_template_kwargs.${taken}: is what this server gives the template`, {
       param: `chat_template_kwargs.${taken}`,
     })
   // What people write is never taken for a control token
@@ -73,7 +77,11 @@ const templateOptions = (body: ChatBody) => {
 /** The protocol's own. */
 const defaultTokens = 16
 
-export const completionJob = async (served: Served, body: CompletionBody, signal?: AbortSignal): Promise<Job> => {
+export const completionRequest = async (
+  served: ServedModel,
+  body: CompletionBody,
+  signal?: AbortSignal,
+): Promise<GenerationRequest> => {
   const texts = promptsOf(body.prompt)
   const wishes = { most: body.max_tokens ?? defaultTokens, tops: body.logprobs ?? undefined, param: 'prompt' }
   const options = optionsOf(served, body, texts.length, wishes)
@@ -83,11 +91,15 @@ export const completionJob = async (served: Served, body: CompletionBody, signal
     if (prompts.length) await setImmediate()
     prompts.push(typeof text === 'string' ? await encode(served, { text }, signal) : text)
   }
-  const made = job(served, body, prompts, options, wishes)
+  const made = checkedRequest(served, body, prompts, options, wishes)
   return body.echo ? { ...made, echo: await echoOf(served, made, texts) } : made
 }
 
-const echoOf = async ({ model, tokenizer }: Served, { prompts, tops }: Job, texts: (string | number[])[]) => {
+const echoOf = async (
+  { model, tokenizer }: ServedModel,
+  { prompts, tops }: GenerationRequest,
+  texts: (string | number[])[],
+) => {
   const decode = (prompt: number[]) => tokenizer?.decode(prompt, { skipSpecialTokens: true }) ?? ''
   const echo: Echo[] = []
   for (const [p, text] of texts.entries())
@@ -103,28 +115,32 @@ const promptsOf = (prompt: CompletionBody['prompt']): (string | number[])[] => {
   return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as (string | number[])[])
 }
 
-const encode = ({ tokenizer, encoder, name }: Served, wording: Wording, signal?: AbortSignal): Promise<number[]> => {
-  if (!tokenizer) throw refusal(400, `${name} has no tokenizer; give token ids`, { param: 'prompt' })
+const encode = (
+  { tokenizer, encoder, name }: ServedModel,
+  wording: PromptInput,
+  signal?: AbortSignal,
+): Promise<number[]> => {
+  if (!tokenizer) throw httpError(400, `${name} has no tokenizer; give token ids`, { param: 'prompt' })
   return (encoder ?? directEncoder(tokenizer)).encode(wording, signal)
 }
 
-type Wishes = { most: number; tops: number | undefined; param: string }
+type RequestLimits = { most: number; tops: number | undefined; param: string }
 
 /** What can be told before the prompts are read. */
 const optionsOf = (
-  served: Served,
+  served: ServedModel,
   body: SamplingBody,
   prompts: number,
-  { most, tops, param }: Wishes,
-): Job['options'] => {
+  { most, tops, param }: RequestLimits,
+): GenerationRequest['options'] => {
   const { vocab_size: V, max_position_embeddings: context } = served.model.config
   const samples = body.n ?? 1
-  if (prompts * samples > mostChoices)
-    throw refusal(400, `${param}: asks for ${prompts * samples} completions; ${mostChoices} at most`, { param })
+  if (prompts * samples > maxChoices)
+    throw httpError(400, `${param}: asks for ${prompts * samples} completions; ${maxChoices} at most`, { param })
   const ends = body.stop_token_ids ?? []
   const strayEnd = ends.find((id) => id >= V)
   if (strayEnd !== undefined)
-    throw refusal(400, `stop_token_ids: token id ${strayEnd} is not below ${V}`, { param: 'stop_token_ids' })
+    throw httpError(400, `stop_token_ids: token id ${strayEnd} is not below ${V}`, { param: 'stop_token_ids' })
   return {
     ...samplingOf(body, V),
     maxNewTokens: Math.min(most, context),
@@ -134,20 +150,20 @@ const optionsOf = (
   }
 }
 
-const job = (
-  served: Served,
+const checkedRequest = (
+  served: ServedModel,
   body: SamplingBody,
   prompts: readonly (readonly number[])[],
-  options: Job['options'],
-  { tops, param }: Wishes,
-): Job => {
+  options: GenerationRequest['options'],
+  { tops, param }: RequestLimits,
+): GenerationRequest => {
   const { vocab_size: V, max_position_embeddings: context } = served.model.config
   for (const prompt of prompts) {
     const stray = prompt.find((id) => id >= V)
-    if (stray !== undefined) throw refusal(400, `${param}: token id ${stray} is not below ${V}`, { param })
-    if (prompt.length === 0) throw refusal(400, `${param}: is empty; it needs one token at least`, { param })
+    if (stray !== undefined) throw httpError(400, `${param}: token id ${stray} is not below ${V}`, { param })
+    if (prompt.length === 0) throw httpError(400, `${param}: is empty; it needs one token at least`, { param })
     if (prompt.length >= context)
-      throw refusal(400, `${param}: has ${prompt.length} tokens; the model's context is ${context}`, {
+      throw httpError(400, `${param}: has ${prompt.length} tokens; the model's context is ${context}`, {
         param,
         code: 'context_length_exceeded',
       })
@@ -159,11 +175,11 @@ const job = (
 const samplingOf = (body: SamplingBody, V: number) => {
   const bias = Object.entries(body.logit_bias ?? {}).map(([id, value]) => [Number(id), value] as const)
   const stray = bias.find(([id]) => id >= V)
-  if (stray) throw refusal(400, `logit_bias: token id ${stray[0]} is not below ${V}`, { param: 'logit_bias' })
+  if (stray) throw httpError(400, `logit_bias: token id ${stray[0]} is not below ${V}`, { param: 'logit_bias' })
   const stop = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? [])
   // vLLM does not look for stop texts before so many tokens; here they would end the text
   if (stop.length && body.min_tokens)
-    throw refusal(400, 'min_tokens: cannot be joined with stop; use stop_token_ids', { param: 'min_tokens' })
+    throw httpError(400, 'min_tokens: cannot be joined with stop; use stop_token_ids', { param: 'min_tokens' })
   return {
     temperature: body.temperature ?? 1,
     topP: body.top_p ?? undefined,

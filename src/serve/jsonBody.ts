@@ -5,14 +5,14 @@
  */
 import { HTTPException } from 'hono/http-exception'
 import { parseJson } from '../util/json.ts'
-import { refusal } from './refusal.ts'
+import { httpError } from './errors.ts'
 
 /** Bytes of one body. */
-const largestBody = 4 * 2 ** 20
+const maxBodyBytes = 4 * 2 ** 20
 /** Bytes of all that are being read or made into prompts. */
-const largestBodies = 256 * 2 ** 20
+const maxOpenBytes = 256 * 2 ** 20
 /** Lists and objects inside of each other. */
-const deepest = 100
+const maxDepth = 100
 
 /** Whoever is given a body says when he has made of it what he needs. */
 export type BodyReader = (request: Request) => Promise<{ body: unknown; release(): void }>
@@ -23,8 +23,8 @@ export const bodyReader = (): BodyReader => {
   return async (request) => {
     // Web pages can send anything else to another site without asking
     if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? ''))
-      throw refusal(400, 'the body must be JSON, with the header "Content-Type: application/json"')
-    if (Number(request.headers.get('content-length')) > largestBody) throw tooLarge()
+      throw httpError(400, 'the body must be JSON, with the header "Content-Type: application/json"')
+    if (Number(request.headers.get('content-length')) > maxBodyBytes) throw tooLarge()
     const parts: Uint8Array[] = []
     let size = 0
     const release = () => {
@@ -35,37 +35,37 @@ export const bodyReader = (): BodyReader => {
       for await (const part of request.body ?? []) {
         held += part.length
         size += part.length
-        if (size > largestBody) throw tooLarge()
-        if (held > largestBodies) throw crowded()
+        if (size > maxBodyBytes) throw tooLarge()
+        if (held > maxOpenBytes) throw crowded()
         parts.push(part)
       }
       return { body: parsed(Buffer.concat(parts)), release }
     } catch (error) {
       release()
-      throw error instanceof HTTPException ? error : refusal(400, 'the body did not arrive whole')
+      throw error instanceof HTTPException ? error : httpError(400, 'the body did not arrive whole')
     }
   }
 }
 
-const tooLarge = () => refusal(413, `the body is larger than ${largestBody} bytes`, { code: 'request_too_large' })
+const tooLarge = () => httpError(413, `the body is larger than ${maxBodyBytes} bytes`, { code: 'request_too_large' })
 
 const crowded = () =>
-  refusal(429, 'too many large bodies are being read; try again in a moment', {
+  httpError(429, 'too many large bodies are being read; try again in a moment', {
     code: 'too_many_requests',
     headers: { 'retry-after': '1' },
   })
 
 const parsed = (bytes: Buffer): unknown => {
   const text = textOf(bytes)
-  if (depthOf(text) > deepest) throw refusal(400, `the body nests deeper than ${deepest} levels`)
-  return parseJson(text, () => refusal(400, 'the body is not JSON'))
+  if (depthOf(text) > maxDepth) throw httpError(400, `the body nests deeper than ${maxDepth} levels`)
+  return parseJson(text, () => httpError(400, 'the body is not JSON'))
 }
 
 const textOf = (bytes: Buffer): string => {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    throw refusal(400, 'the body is not UTF-8')
+    throw httpError(400, 'the body is not UTF-8')
   }
 }
 

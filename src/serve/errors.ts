@@ -23,21 +23,21 @@ export const errorBody = (
   error: { message, type: types[status], param, code },
 })
 
-export type RefusalNotes = { param?: string; code?: string; headers?: Record<string, string> }
+export type ErrorDetails = { param?: string; code?: string; headers?: Record<string, string> }
 
-export const refusal = (status: Status, message: string, { param, code, headers }: RefusalNotes = {}) =>
+export const httpError = (status: Status, message: string, { param, code, headers }: ErrorDetails = {}) =>
   new HTTPException(status, {
     message,
     res: Response.json(errorBody(status, message, param, code), { status, headers }),
   })
 
 /** Whatever was thrown as a refusal. A request's own fault is 400, an engine that is closing 503, the rest 500. */
-export const asRefusal = (error: unknown): HTTPException => {
+export const asHttpError = (error: unknown): HTTPException => {
   if (error instanceof HTTPException) return error
-  if (!(error instanceof Fault)) return refusal(500, 'the server failed; its log says why')
-  if (error.code === 'closed') return refusal(503, 'the server is closing', { code: 'closing' })
-  return refusal(error.exitCode === 2 ? 400 : 500, error.message, { code: error.code })
+  if (!(error instanceof Fault)) return httpError(500, 'the server failed; its log says why')
+  if (error.code === 'closed') return httpError(503, 'the server is closing', { code: 'closing' })
+  return httpError(error.exitCode === 2 ? 400 : 500, error.message, { code: error.code })
 }
 
 /** A refusal's body, where its status can be told no more. */
-export const bodyOf = async (error: unknown): Promise<string> => asRefusal(error).getResponse().text()
+export const errorBodyOf = async (error: unknown): Promise<string> => asHttpError(error).getResponse().text()
