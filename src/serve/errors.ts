@@ -1,4 +1,4 @@
-/** Refusals in the form that OpenAI's clients read: {"error": {"message", "type", "param", "code"}} and a status. */
+/** HTTP errors in the form that OpenAI's clients read: {"error": {"message", "type", "param", "code"}} and a status. */
 import { HTTPException } from 'hono/http-exception'
 import { Fault } from '../util/fault.ts'
 
@@ -31,7 +31,7 @@ export const httpError = (status: Status, message: string, { param, code, header
     res: Response.json(errorBody(status, message, param, code), { status, headers }),
   })
 
-/** Whatever was thrown as a refusal. A request's own fault is 400, an engine that is closing 503, the rest 500. */
+/** Any error as an HTTP error: 400 for bad input, 503 for an engine that is closing, 500 for the rest. */
 export const asHttpError = (error: unknown): HTTPException => {
   if (error instanceof HTTPException) return error
   if (!(error instanceof Fault)) return httpError(500, 'the server failed; its log says why')
@@ -39,5 +39,5 @@ export const asHttpError = (error: unknown): HTTPException => {
   return httpError(error.exitCode === 2 ? 400 : 500, error.message, { code: error.code })
 }
 
-/** A refusal's body, where its status can be told no more. */
+/** The JSON body of an error, for a response whose status has been sent already. */
 export const errorBodyOf = async (error: unknown): Promise<string> => asHttpError(error).getResponse().text()

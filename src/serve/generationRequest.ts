@@ -1,4 +1,4 @@
-/** From a checked body to what the scheduler is asked for. */
+/** Turns the checked body of a request into prompts as token ids and the options of their completions. */
 import { setImmediate } from 'node:timers/promises'
 import { type PromptToken, promptLogps } from '../generate/promptLogps.ts'
 import type { CompletionOptions } from '../generate/sequence.ts'
@@ -8,33 +8,33 @@ import { httpError } from './errors.ts'
 import { directEncoder, type PromptEncoder, type PromptInput } from './promptEncoder.ts'
 import type { ChatBody, CompletionBody, SamplingBody } from './schemas.ts'
 
-/** A model as it is served. */
+/** The model that a server offers. */
 export type ServedModel = {
-  /** What clients call it. */
+  /** Its name in requests. */
   name: string
   model: Model
   tokenizer: Tokenizer | undefined
   eosIds: ReadonlySet<number>
-  /** Without one prompts are encoded at once. */
+  /** By default all prompts are encoded at once. */
   encoder?: PromptEncoder
 }
 
-/** What stands before a completion: its text, and its tokens where log-probabilities are asked for. */
+/** The prompt that a response repeats before the completion: its text and, if log-probs were requested, its tokens. */
 export type Echo = { text: string; tokens: readonly PromptToken[] }
 
-/** One or several prompts with the same wishes. Choice number p * n + sample is of prompt p. */
+/** One or several prompts with the same options. With n samples each, choice p * n + sample is of prompt p. */
 export type GenerationRequest = {
   prompts: readonly (readonly number[])[]
-  /** Of each prompt, where it is asked for. */
+  /** Of each prompt, if it was requested. */
   echo: readonly Echo[] | undefined
   options: CompletionOptions & { samples: number }
   stream: boolean
   includeUsage: boolean
-  /** How many alternatives are wished beside each token's log-probability; undefined: not even that. */
-  tops: number | undefined
+  /** How many alternatives to give with the log-prob of each token; undefined for no log-probs. */
+  topLogprobs: number | undefined
 }
 
-/** Completions of one request, so that none holds everything up. */
+/** Completions of one request, at most. */
 const maxChoices = 128
 
 export const chatRequest = async (
@@ -47,15 +47,16 @@ export const chatRequest = async (
     throw httpError(400, `${served.name} has no chat template; use /v1/completions`, { param: 'messages' })
   if (body.top_logprobs != null && !body.logprobs)
     throw httpError(400, 'top_logprobs: needs logprobs to be true', { param: 'top_logprobs' })
-  const most = body.max_completion_tokens ?? body.max_tokens ?? Number.POSITIVE_INFINITY
-  const tops = body.logprobs ? (body.top_logprobs ?? 0) : undefined
-  const wishes = { most, tops, param: 'messages' }
-  const options = optionsOf(served, body, 1, wishes)
+  const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? Number.POSITIVE_INFINITY
+  const topLogprobs = body.logprobs ? (body.top_logprobs ?? 0) : undefined
+  const limits = { maxTokens, topLogprobs, param: 'messages' }
+  const options = optionsOf(served, body, 1, limits)
   const ids = await encode(served, { messages: body.messages, options: templateOptions(body) }, signal)
-  return checkedRequest(served, body, [ids], options, wishes)
+  return checkedRequest(served, body, [ids], options, limits)
 }
 
-const ownVariables = new Set(['messages', 'tools', 'documents', 'add_generation_prompt'])
+/** Variables of chat templates that the server sets. */
+const reservedVariables = new Set(['messages', 'tools', 'documents', 'add_generation_prompt'])
 
 const templateOptions = (body: ChatBody) => {
   const continueFinalMessage = body.continue_final_message ?? false
@@ -65,17 +66,17 @@ const templateOptions = (body: ChatBody) => {
       param: 'continue_final_message',
     })
   const variables = body.chat_template_kwargs ?? {}
-  const taken = Object.keys(variables).find((name) => ownVariables.has(name))
-  if (taken)
-    throw httpError(400, `chat_template_kwargs.${taken}: is what this server gives the template`, {
-      param: `chat_template_kwargs.${taken}`,
+  const reserved = Object.keys(variables).find((name) => reservedVariables.has(name))
+  if (reserved)
+    throw httpError(400, `chat_template_kwargs.${reserved}: is what this server gives the template`, {
+      param: `chat_template_kwargs.${reserved}`,
     })
-  // What people write is never taken for a control token
+  // `sanitize`: no text of a message is read as a control token
   return { addGenerationPrompt, continueFinalMessage, variables, sanitize: true }
 }
 
-/** The protocol's own. */
-const defaultTokens = 16
+/** The protocol's default of max_tokens. */
+const defaultMaxTokens = 16
 
 export const completionRequest = async (
   served: ServedModel,
@@ -83,21 +84,25 @@ export const completionRequest = async (
   signal?: AbortSignal,
 ): Promise<GenerationRequest> => {
   const texts = promptsOf(body.prompt)
-  const wishes = { most: body.max_tokens ?? defaultTokens, tops: body.logprobs ?? undefined, param: 'prompt' }
-  const options = optionsOf(served, body, texts.length, wishes)
+  const limits = {
+    maxTokens: body.max_tokens ?? defaultMaxTokens,
+    topLogprobs: body.logprobs ?? undefined,
+    param: 'prompt',
+  }
+  const options = optionsOf(served, body, texts.length, limits)
   const prompts: number[][] = []
   for (const text of texts) {
-    // Others have their turn between two texts
+    // Other requests get a turn between two texts
     if (prompts.length) await setImmediate()
     prompts.push(typeof text === 'string' ? await encode(served, { text }, signal) : text)
   }
-  const made = checkedRequest(served, body, prompts, options, wishes)
-  return body.echo ? { ...made, echo: await echoOf(served, made, texts) } : made
+  const request = checkedRequest(served, body, prompts, options, limits)
+  return body.echo ? { ...request, echo: await echoOf(served, request, texts) } : request
 }
 
 const echoOf = async (
   { model, tokenizer }: ServedModel,
-  { prompts, tops }: GenerationRequest,
+  { prompts, topLogprobs }: GenerationRequest,
   texts: (string | number[])[],
 ) => {
   const decode = (prompt: number[]) => tokenizer?.decode(prompt, { skipSpecialTokens: true }) ?? ''
@@ -105,7 +110,7 @@ const echoOf = async (
   for (const [p, text] of texts.entries())
     echo.push({
       text: typeof text === 'string' ? text : decode(text),
-      tokens: tops === undefined ? [] : await promptLogps(model, prompts[p], tops),
+      tokens: topLogprobs === undefined ? [] : await promptLogps(model, prompts[p], topLogprobs),
     })
   return echo
 }
@@ -117,36 +122,36 @@ const promptsOf = (prompt: CompletionBody['prompt']): (string | number[])[] => {
 
 const encode = (
   { tokenizer, encoder, name }: ServedModel,
-  wording: PromptInput,
+  input: PromptInput,
   signal?: AbortSignal,
 ): Promise<number[]> => {
   if (!tokenizer) throw httpError(400, `${name} has no tokenizer; give token ids`, { param: 'prompt' })
-  return (encoder ?? directEncoder(tokenizer)).encode(wording, signal)
+  return (encoder ?? directEncoder(tokenizer)).encode(input, signal)
 }
 
-type RequestLimits = { most: number; tops: number | undefined; param: string }
+type RequestLimits = { maxTokens: number; topLogprobs: number | undefined; param: string }
 
-/** What can be told before the prompts are read. */
+/** The options of a request, checked as far as that is possible before its prompts are encoded. */
 const optionsOf = (
   served: ServedModel,
   body: SamplingBody,
   prompts: number,
-  { most, tops, param }: RequestLimits,
+  { maxTokens, topLogprobs, param }: RequestLimits,
 ): GenerationRequest['options'] => {
   const { vocab_size: V, max_position_embeddings: context } = served.model.config
   const samples = body.n ?? 1
   if (prompts * samples > maxChoices)
     throw httpError(400, `${param}: asks for ${prompts * samples} completions; ${maxChoices} at most`, { param })
-  const ends = body.stop_token_ids ?? []
-  const strayEnd = ends.find((id) => id >= V)
-  if (strayEnd !== undefined)
-    throw httpError(400, `stop_token_ids: token id ${strayEnd} is not below ${V}`, { param: 'stop_token_ids' })
+  const stopIds = body.stop_token_ids ?? []
+  const strayStopId = stopIds.find((id) => id >= V)
+  if (strayStopId !== undefined)
+    throw httpError(400, `stop_token_ids: token id ${strayStopId} is not below ${V}`, { param: 'stop_token_ids' })
   return {
     ...samplingOf(body, V),
-    maxNewTokens: Math.min(most, context),
+    maxNewTokens: Math.min(maxTokens, context),
     samples,
-    topLogprobs: tops,
-    eosIds: new Set([...(body.ignore_eos ? [] : served.eosIds), ...ends]),
+    topLogprobs,
+    eosIds: new Set([...(body.ignore_eos ? [] : served.eosIds), ...stopIds]),
   }
 }
 
@@ -155,7 +160,7 @@ const checkedRequest = (
   body: SamplingBody,
   prompts: readonly (readonly number[])[],
   options: GenerationRequest['options'],
-  { tops, param }: RequestLimits,
+  { topLogprobs, param }: RequestLimits,
 ): GenerationRequest => {
   const { vocab_size: V, max_position_embeddings: context } = served.model.config
   for (const prompt of prompts) {
@@ -168,8 +173,14 @@ const checkedRequest = (
         code: 'context_length_exceeded',
       })
   }
-  const [stream, includeUsage] = [body.stream ?? false, body.stream_options?.include_usage ?? false]
-  return { prompts, echo: undefined, options, stream, includeUsage, tops }
+  return {
+    prompts,
+    echo: undefined,
+    options,
+    stream: body.stream ?? false,
+    includeUsage: body.stream_options?.include_usage ?? false,
+    topLogprobs,
+  }
 }
 
 const samplingOf = (body: SamplingBody, V: number) => {
@@ -177,7 +188,7 @@ const samplingOf = (body: SamplingBody, V: number) => {
   const stray = bias.find(([id]) => id >= V)
   if (stray) throw httpError(400, `logit_bias: token id ${stray[0]} is not below ${V}`, { param: 'logit_bias' })
   const stop = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? [])
-  // vLLM does not look for stop texts before so many tokens; here they would end the text
+  // vLLM ignores stop strings in the first min_tokens tokens; here they would end the completion
   if (stop.length && body.min_tokens)
     throw httpError(400, 'min_tokens: cannot be joined with stop; use stop_token_ids', { param: 'min_tokens' })
   return {

@@ -1,45 +1,44 @@
 /**
- * The body of a request: read with limits of size, checked for depth, then parsed. Peculiar: it is read before the request
- * has a place among those that are served, so that clients that send slowly keep nobody out; what all bodies that are
- * being read take together has a limit too.
+ * Reads the JSON body of a request, with limits of size and of nesting. A body is read before its request counts as one of
+ * those being served, so that slow clients keep nobody out; the memory of all bodies together has a limit of its own.
  */
 import { HTTPException } from 'hono/http-exception'
 import { parseJson } from '../util/json.ts'
 import { httpError } from './errors.ts'
 
-/** Bytes of one body. */
+/** Bytes of one body, at most. */
 const maxBodyBytes = 4 * 2 ** 20
-/** Bytes of all that are being read or made into prompts. */
+/** Bytes of all bodies that are being read or made into prompts, at most. */
 const maxOpenBytes = 256 * 2 ** 20
-/** Lists and objects inside of each other. */
+/** Lists and objects inside of each other, at most. */
 const maxDepth = 100
 
-/** Whoever is given a body says when he has made of it what he needs. */
+/** The caller releases a body when it no longer needs it. */
 export type BodyReader = (request: Request) => Promise<{ body: unknown; release(): void }>
 
-/** A reader that counts what it holds over all requests. */
+/** A reader that counts the bytes of all open bodies. */
 export const bodyReader = (): BodyReader => {
-  let held = 0
+  let openBytes = 0
   return async (request) => {
-    // Web pages can send anything else to another site without asking
+    // Browsers let web pages send any other type to another site without asking it first
     if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? ''))
       throw httpError(400, 'the body must be JSON, with the header "Content-Type: application/json"')
     if (Number(request.headers.get('content-length')) > maxBodyBytes) throw tooLarge()
-    const parts: Uint8Array[] = []
+    const chunks: Uint8Array[] = []
     let size = 0
     const release = () => {
-      held -= size
+      openBytes -= size
       size = 0
     }
     try {
-      for await (const part of request.body ?? []) {
-        held += part.length
-        size += part.length
+      for await (const chunk of request.body ?? []) {
+        openBytes += chunk.length
+        size += chunk.length
         if (size > maxBodyBytes) throw tooLarge()
-        if (held > maxOpenBytes) throw crowded()
-        parts.push(part)
+        if (openBytes > maxOpenBytes) throw tooManyBytes()
+        chunks.push(chunk)
       }
-      return { body: parsed(Buffer.concat(parts)), release }
+      return { body: parsed(Buffer.concat(chunks)), release }
     } catch (error) {
       release()
       throw error instanceof HTTPException ? error : httpError(400, 'the body did not arrive whole')
@@ -49,7 +48,7 @@ export const bodyReader = (): BodyReader => {
 
 const tooLarge = () => httpError(413, `the body is larger than ${maxBodyBytes} bytes`, { code: 'request_too_large' })
 
-const crowded = () =>
+const tooManyBytes = () =>
   httpError(429, 'too many large bodies are being read; try again in a moment', {
     code: 'too_many_requests',
     headers: { 'retry-after': '1' },
@@ -69,17 +68,19 @@ const textOf = (bytes: Buffer): string => {
   }
 }
 
-/** The most brackets that are open at once; brackets inside of texts do not count. */
+/** The nesting depth: brackets that are open at once, leaving out brackets in strings. */
 const depthOf = (text: string): number => {
-  let [depth, most, inside] = [0, 0, false]
+  let depth = 0
+  let deepest = 0
+  let inString = false
   for (let i = 0; i < text.length; i++) {
     const char = text[i]
-    if (inside) {
+    if (inString) {
       if (char === '\\') i++
-      else if (char === '"') inside = false
-    } else if (char === '"') inside = true
-    else if (char === '[' || char === '{') most = Math.max(most, ++depth)
+      else if (char === '"') inString = false
+    } else if (char === '"') inString = true
+    else if (char === '[' || char === '{') deepest = Math.max(deepest, ++depth)
     else if (char === ']' || char === '}') depth--
   }
-  return most
+  return deepest
 }

@@ -1,6 +1,6 @@
 /**
- * Tokens beside their log-probabilities, in the protocol's two spellings. Peculiar: a token is shown by its own bytes, its
- * leading space with it; one that is a part of a character only is written as OpenAI writes it, `bytes:\xe2\x82`.
+ * Tokens with their log-probs, in the two formats of the protocol. A token is written by its own bytes, its leading space
+ * included; a token that is only a part of a character is written as OpenAI does, `bytes:\xe2\x82`.
  */
 import type { SampledToken } from '../generate/sampleBatch.ts'
 import type { Piece } from '../generate/sequence.ts'
@@ -11,27 +11,31 @@ export type TokenLogprob = TokenText & {
   id: number
   /** UTF-16 units of the text before it. */
   offset: number
-  /** The likeliest tokens at its place, itself left out where it is not among them; null for a prompt's first token. */
+  /** The most probable tokens at its place, which need not include it; null for a prompt's first token. */
   tops: (TokenText & { id: number })[] | null
 }
 
 export type ScoredToken = { id: number; logp: number | null; tops: readonly SampledToken[] | null }
 
-/** The tokens of a text one after the other, from a place in it; `prompt` is what stands before. */
+/**
+ * A function that takes the tokens of a text one after the other and gives their texts, bytes and offsets.
+ * @param prompt  token ids before the text
+ * @param start   the offset of the first token
+ */
 export const logprobReader = (tokenizer: Tokenizer | undefined, prompt: readonly number[], start: number) => {
   const stream = tokenizer?.stream({ skipSpecialTokens: true })
-  // Some decoders drop the space before the first word, which a completion's first word is not
+  // Some decoders drop the space before the first word of a text; the prompt before it keeps that of a completion
   for (const id of prompt.slice(-64)) stream?.push(id)
   let offset = start
-  const shown = (id: number, logprob: number | null) => ({ id, ...writtenOf(tokenizer, id), logprob })
+  const tokenText = (id: number, logprob: number | null) => ({ id, ...textOf(tokenizer, id), logprob })
   return ({ id, logp, tops }: ScoredToken): TokenLogprob => {
     const at = offset
     offset += stream?.push(id).length ?? 0
-    return { ...shown(id, logp), offset: at, tops: tops?.map((top) => shown(top.id, top.logp)) ?? null }
+    return { ...tokenText(id, logp), offset: at, tops: tops?.map((top) => tokenText(top.id, top.logp)) ?? null }
   }
 }
 
-/** The tokens of a completion's piece; a last end token is left out. */
+/** The tokens of a piece of a completion, without the end token. */
 export const pieceLogprobs = (
   { ids, logps, tops, finishReason }: Piece,
   read: ReturnType<typeof logprobReader>,
@@ -40,7 +44,7 @@ export const pieceLogprobs = (
     .slice(0, finishReason === 'eos' ? -1 : undefined)
     .map((id, i) => read({ id, logp: logps[i], tops: tops?.[i] ?? [] }))
 
-const writtenOf = (tokenizer: Tokenizer | undefined, id: number): { text: string; bytes: number[] } => {
+const textOf = (tokenizer: Tokenizer | undefined, id: number): { text: string; bytes: number[] } => {
   const bytes = tokenizer?.bytes(id) ?? new Uint8Array()
   try {
     return { text: utf8.decode(bytes), bytes: [...bytes] }
@@ -66,7 +70,7 @@ export const completionLogprobs = (tokens: readonly TokenLogprob[]) => ({
   text_offset: tokens.map(({ offset }) => offset),
 })
 
-/** By their texts, the token itself always with them; of two tokens of one text the second is named by its id. */
+/** Log-probs by the text of their token, the token itself included. The second of two tokens with one text is named by its id. */
 const topTable = (token: TokenLogprob): Record<string, number | null> | null => {
   if (!token.tops) return null
   const table = new Map([[token.text, token.logprob]])

@@ -1,7 +1,7 @@
 /**
- * Bodies of requests as OpenAI's clients send them, checked. Peculiar: a list of all that is known: fields that are
- * honoured, fields that change no answer, and values that ask for what happens anyway. Every other field is refused by
- * its name, so that nothing that was asked for is silently left out.
+ * Schemas of the request bodies that OpenAI's clients send. A field is supported, or changes no completion and is ignored, or
+ * is accepted only with the value that describes what the server does anyway. Every other field is refused by its name, so
+ * that nothing that a client asks for is silently left out.
  */
 import { z } from 'zod'
 import { parseJson } from '../util/json.ts'
@@ -32,7 +32,7 @@ const common = {
     .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
     .nullish(),
   max_tokens: count.nullish(),
-  // As vLLM, SGLang and llama.cpp call them; of top_k 0 and -1 are off
+  // The names of vLLM, SGLang and llama.cpp; top_k is off with 0 and -1
   top_k: z.number().int().min(-1).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   typical_p: z.number().gt(0).max(1).nullish(),
@@ -47,7 +47,7 @@ const content = z.union([z.string(), z.array(part).transform((parts) => parts.ma
   error: 'must be text, or parts of the type text',
 })
 
-/** OpenAI writes a call's arguments as JSON in a text; templates read them as an object. */
+/** OpenAI's clients send the arguments of a call as a JSON string; templates read them as an object. */
 const argumentsOf = (text: string): unknown => {
   try {
     const value = parseJson(text, () => new Error())
@@ -59,7 +59,7 @@ const argumentsOf = (text: string): unknown => {
 const called = z.looseObject({ arguments: z.union([z.string().transform(argumentsOf), z.unknown()]) })
 const toolCall = z.union([z.looseObject({ function: called }), z.looseObject({})])
 
-/** Whatever else the template reads passes; what no template reads is refused. */
+/** Other fields pass, since the template may read them; fields that no template reads are refused. */
 const message = z.looseObject({
   role: z.string(),
   content: content.nullish(),
@@ -69,7 +69,7 @@ const message = z.looseObject({
   refusal: z.null('is not supported by this server; use content').optional(),
 })
 
-/** As it is: a copy would lose how its numbers were written. */
+/** Checks without copying: a copy would lose how the client wrote its numbers. */
 const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export const chatSchema = z.object({
@@ -96,7 +96,7 @@ export type ChatBody = z.output<typeof chatSchema>
 export type CompletionBody = z.output<typeof completionSchema>
 export type SamplingBody = z.output<z.ZodObject<typeof common>>
 
-/** Notes, and what concerns the service alone: no answer depends on them. */
+/** Fields that no completion depends on: notes of the client, and hints to the service. */
 const ignoredFields: ReadonlySet<string> = new Set([
   'user',
   'metadata',
@@ -116,7 +116,7 @@ const is =
   (value: unknown) =>
     values.includes(value)
 
-/** Fields that are not supported, and the values of them that ask for what happens anyway. */
+/** Fields that are not supported, and which of their values describe what the server does anyway. */
 const neutralValues: Readonly<Record<string, (value: unknown, body: Record<string, unknown>) => boolean>> = {
   tools: isEmpty,
   functions: isEmpty,
@@ -141,7 +141,7 @@ const neutralValues: Readonly<Record<string, (value: unknown, body: Record<strin
   echo: is(false),
 }
 
-/** The checked body. Throws a refusal 400 that names the field. */
+/** The checked body. Throws an HTTP error 400 that names the field. */
 export const parseBody = <S extends z.ZodObject>(schema: S, body: unknown): z.output<S> => {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw httpError(400, 'the body must be a JSON object')
@@ -158,6 +158,7 @@ export const parseBody = <S extends z.ZodObject>(schema: S, body: unknown): z.ou
   throw httpError(400, `${shown(param)}: ${message}`, { param, code: 'invalid_value' })
 }
 
+/** What to do instead, by field. */
 const instead = new Map([
   ['reasoning_effort', '; give chat_template_kwargs what the template reads'],
   ['enable_thinking', '; give it in chat_template_kwargs'],
@@ -169,5 +170,5 @@ const unsupported = (param: string) =>
     code: 'unsupported_parameter',
   })
 
-/** Names of fields as they are, strange ones quoted. */
+/** The name of a field, quoted if it holds strange characters. */
 const shown = (param: string) => (/^[\w.[\]-]{1,100}$/.test(param) ? param : quoted(param))
