@@ -2,13 +2,10 @@
  * Answers that were paid for, a file each, named by the hash of what was asked: found again by a later run, another
  * process, or after a kill. A file appears whole or not at all; a damaged one counts as none.
  */
-import { createHash } from 'node:crypto'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { z } from 'zod'
+import { openRecords } from '../store/content.node.ts'
 import { cacheFolder } from '../util/cacheFolder.node.ts'
-import { badInput } from '../util/fault.ts'
-import { diskFault, makeFolders, writeWhole } from '../util/files.node.ts'
-import { readSealed, sealedFile } from '../util/sealed.node.ts'
 import type { Answer, Question } from './completions.ts'
 
 export type AnswerCache = {
@@ -28,25 +25,10 @@ const answerSchema = z.object({
  * Throws a Fault 'disk' where nothing can be kept, before anything is paid.
  */
 export const openAnswerCache = async (url: string, folder = join(cacheFolder(), 'answers')): Promise<AnswerCache> => {
-  await makeFolders(folder).catch((error) => {
-    throw badInput('disk', `cannot be made (${error.code}); set ATTUNE_CACHE to a folder that can be written`, {
-      file: folder,
-    })
-  })
-  const pathOf = ({ way, body, nth }: Question) => {
-    const name = createHash('sha256')
-      .update(JSON.stringify([url, way, body, nth]))
-      .digest('hex')
-    return join(folder, name.slice(0, 2), `${name}.json`)
-  }
+  const records = await openRecords(folder, answerSchema)
+  const keyOf = ({ way, body, nth }: Question) => [url, way, body, nth]
   return {
-    find: async (question) => answerSchema.safeParse(await readSealed(pathOf(question))).data,
-    async keep(question, answer) {
-      const path = pathOf(question)
-      await makeFolders(dirname(path)).catch((error) => {
-        throw diskFault(error, path)
-      })
-      await writeWhole(path, sealedFile(path, answer))
-    },
+    find: (question) => records.find(keyOf(question)),
+    keep: (question, answer) => records.add(keyOf(question), answer),
   }
 }
