@@ -15,7 +15,7 @@ import { rloo as rlooRecipe } from './recipes/rloo.ts'
 import { asft as asftRecipe, spin as spinRecipe } from './recipes/selfplay/trainer.ts'
 import { sft as sftRecipe } from './recipes/sft.ts'
 import type { Extras, Recipe, TrainEvent } from './recipes/trainer/recipe.ts'
-import { keptRows } from './store/rows.node.ts'
+import { storeRows } from './store/content.node.ts'
 import { badInput } from './util/fault.ts'
 
 export type { CustomLoss, RankedInputs } from './recipes/trainer/losses.ts'
@@ -35,7 +35,7 @@ export type Settings<S extends z.ZodObject> = Omit<z.input<S>, 'data'> & { data:
 const program = <S extends z.ZodObject>(recipe: Recipe<S>) =>
   async function* (settings: Settings<S>, extras: Omit<Extras, 'command'> = {}): AsyncGenerator<TrainEvent, void> {
     const { data } = settings
-    const files = typeof data === 'string' ? [data] : isFiles(data) ? data : [await keptRows(data)]
+    const files = typeof data === 'string' ? [data] : isFiles(data) ? data : [await storeRows(data)]
     const parsed = recipe.schema.safeParse({ ...settings, data: files })
     if (!parsed.success) {
       const { path, message } = parsed.error.issues[0]

@@ -7,12 +7,12 @@ import { promisify } from 'node:util'
 import { Hono } from 'hono'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Listening, listen } from '../src/serve/listen.ts'
+import { listen, type RunningServer } from '../src/serve/listen.ts'
 import { collect } from './support/collect.ts'
 import { openServed } from './support/served.ts'
 
 let engine: Awaited<ReturnType<typeof openServed>>
-let server: Listening & { errors: unknown[] }
+let server: RunningServer & { errors: unknown[] }
 let client: OpenAI
 const clientOf = (url: string, apiKey = 'none') => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 })
 beforeAll(async () => {

@@ -2,13 +2,13 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { score } from '../src/generate/score.ts'
-import type { Listening } from '../src/serve/listen.ts'
+import type { RunningServer } from '../src/serve/listen.ts'
 import { chatTemplate } from '../src/text/chat.ts'
 import { collect } from './support/collect.ts'
 import { openServed } from './support/served.ts'
 
 let engine: Awaited<ReturnType<typeof openServed>>
-let server: Listening & { errors: unknown[] }
+let server: RunningServer & { errors: unknown[] }
 let client: OpenAI
 beforeAll(async () => {
   engine = await openServed()

@@ -3,7 +3,7 @@
  * policies that were clearly better than the last one shown wait in a queue.
  */
 import { drawingRows, drawPole } from '../labs/cartpole/ascii.ts'
-import { timeStep } from '../labs/cartpole/physics.ts'
+import { timeStep } from '../labs/cartpole/env.ts'
 import { episode } from '../labs/cartpole/replay.ts'
 import type { Snapshot } from '../labs/cartpole/run.ts'
 import { painter, type Screen } from './screen.ts'

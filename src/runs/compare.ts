@@ -1,4 +1,4 @@
-/** Runs side by side: the settings in which they differ, and where their measures ended. */
+/** Compares runs: the settings in which they differ, and their last metrics. */
 
 type Comparable = {
   name: string
@@ -12,23 +12,24 @@ export type Comparison = {
   runs: string[]
   /** Settings whose values differ, one value a run; undefined where a run has none. */
   settings: Record<string, unknown[]>
-  /** Measures of the last step and the last evaluation. */
+  /** Metrics of the last step and the last evaluation. */
   metrics: Record<string, (number | undefined)[]>
 }
 
-/** What is different by nature, or counts no quality. */
-const passing = new Set(['output', 'resume'])
+/** Settings that always differ. */
+const ignoredSettings = new Set(['output', 'resume'])
+/** Metrics that say nothing about quality. */
 const counters = new Set(['step', 'total_steps', 'seconds', 'tokens_per_second', 'learning_rate'])
 
 export const compareRuns = (runs: readonly Comparable[]): Comparison => {
-  // Equal relative paths of two folders are two places
+  // Equal relative paths of two runs may be different places, so absolute ones are compared where all runs have them
   const arePlaced = runs.every(({ info }) => info.places)
   const settings = runs.map(({ info }) => ({ method: info.method, ...info.config, ...(arePlaced && info.places) }))
   const metrics = runs.map(({ steps, last, evaluation }) => ({ steps, ...without(last), ...without(evaluation ?? {}) }))
   const differs = ([, values]: [string, unknown[]]) => new Set(values.map((value) => JSON.stringify(value))).size > 1
   return {
     runs: runs.map(({ name }) => name),
-    settings: Object.fromEntries(Object.entries(across(settings, passing)).filter(differs)),
+    settings: Object.fromEntries(Object.entries(across(settings, ignoredSettings)).filter(differs)),
     metrics: across(metrics, counters),
   }
 }

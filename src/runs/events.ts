@@ -1,4 +1,4 @@
-/** What a run tells beside the steps, evaluations and checkpoints of its loop: the events of its log and of `--json`. */
+/** Events of a run beside the steps, evaluations and checkpoints of its loop, as its log and `--json` hold them. */
 import type { FileHash } from '../util/sha256.node.ts'
 
 /** Facts that belong into run.json, and where training begins: `step` is 0, or that of the resumed checkpoint. */
@@ -12,13 +12,13 @@ export type StartEvent = {
   dropped?: Record<string, number>
   /** The same of held-out rows, where there are any. */
   eval_dropped?: Record<string, number>
-  /** What is minimised, where the rows had a say in it: `plackett-luce`, `sigmoid:0.8,sft:0.2`. */
+  /** The loss that is minimised, where it depends on the rows: `plackett-luce`, `sigmoid:0.8,sft:0.2`. */
   objective?: string
   parameters: number
   trainable: number
   /** The adapter that is trained; r and alpha of the modules that have none of their own. */
   adapter?: { r: number; alpha: number; dropout: number; modules: string[] }
-  /** Which plan of memory is used, and the engine: provider, threads, version. */
+  /** The memory plan, and the engine: provider, threads, version. */
   plan: string
   engine: { provider: string; threads: number; version: string }
   /** Files that the results depend on. */
@@ -28,14 +28,14 @@ export type StartEvent = {
 
 export type SampleEvent = { event: 'sample'; step: number; prompt: string; completion: string; reward?: number | null }
 export type WarningEvent = { event: 'warning'; code: string; message: string; count?: number }
-/** Of work that is no training; shown, not logged. */
+/** Progress of work other than training steps. It is shown, not logged. */
 export type ProgressEvent = {
   event: 'progress'
   phase: 'load' | 'reference' | 'tokenize' | 'generate' | 'score' | 'reward' | 'download' | 'upload'
   done: number
   total: number
 }
-/** `output` is the folder of the model or adapter; beside it the last metrics. Also yielded after an abort. */
+/** The end of a run, also after an abort: `output` is the folder of the model or adapter, and the last metrics follow. */
 export type EndEvent = { [metric: string]: number | string | undefined } & {
   event: 'end'
   steps: number

@@ -1,6 +1,6 @@
 /**
- * Finished and unfinished runs on the disk. Peculiar: there is no index; a run is a folder with a run.json, found by its
- * path or by its name in a folder of runs, so moving or copying one needs nothing else.
+ * Finds and reads runs on the disk. There is no index: a run is a folder with a run.json, found by its path or by its name in
+ * a folder of runs, so that it can be moved or copied freely.
  */
 import { readdir, rm, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
@@ -10,7 +10,7 @@ import { isRunning } from './lock.node.ts'
 import { type LoggedEvent, logUpTo, readLog } from './log.node.ts'
 import { eventsFile, type RunInfo, readInfo } from './run.node.ts'
 
-/** Where runs are put and looked for by name. */
+/** The folder where runs are written by default and looked for by name. */
 export const runsRoot = 'attune-runs'
 
 export type RunState = 'running' | 'done' | 'interrupted' | 'patience' | 'converged' | 'broken off'
@@ -23,12 +23,12 @@ export type RunSummary = {
   /** Steps in the log. */
   steps: number
   totalSteps: number
-  /** Of the first and the last step. */
+  /** Metrics of the first and the last step. */
   first: Metrics
   last: Metrics
-  /** The last evaluation. */
+  /** Metrics of the last evaluation. */
   evaluation?: Metrics
-  /** The model or the adapter that came out. */
+  /** The trained model or adapter. */
   result?: { kind: 'model' | 'adapter'; path: string }
 }
 type Metrics = Record<string, number>
@@ -39,7 +39,7 @@ const isRun = (dir: string) =>
     () => false,
   )
 
-/** Folders of runs: each root that is one, and those right inside a root; by name. */
+/** The folders of runs, sorted by name: each root that is a run, and the runs directly inside a root. */
 export const runFolders = async (roots: readonly string[]): Promise<string[]> => {
   const found = new Set<string>()
   for (const root of roots) {
@@ -50,13 +50,13 @@ export const runFolders = async (roots: readonly string[]): Promise<string[]> =>
   return [...found].sort((a, b) => basename(a).localeCompare(basename(b), 'en', { numeric: true }))
 }
 
-/** The folder of a run, given by path or by name. */
+/** The folder of a run, given by path or by name; undefined where there is none. */
 export const findRun = async (name: string, root = runsRoot): Promise<string | undefined> => {
   for (const dir of [name, join(root, name)]) if (await isRun(dir)) return resolve(dir)
   return undefined
 }
 
-/** The same. Throws a Fault 'no-run' with the nearest name. */
+/** The same, but throws a Fault 'no-run' that suggests the most similar name. */
 export const requireRun = async (name: string, root = runsRoot): Promise<string> => {
   const dir = await findRun(name, root)
   if (dir) return dir
@@ -67,12 +67,12 @@ export const requireRun = async (name: string, root = runsRoot): Promise<string>
   })
 }
 
-/** What a run's folder tells. Throws Faults 'no-run', 'bad-run', 'bad-log'. */
+/** Reads the summary of a run. Throws Faults 'no-run', 'bad-run', 'bad-log'. */
 export const readRun = async (dir: string): Promise<RunSummary> => {
   const info = await readInfo(dir)
-  const events = { first: {}, last: {}, steps: 0, stopped: undefined } as Tally
-  for await (const event of loggedEvents(dir, info)) tally(events, event)
-  const { stopped, ...numbers } = events
+  const tally: Tally = { first: {}, last: {}, steps: 0 }
+  for await (const event of loggedEvents(dir, info)) addTo(tally, event)
+  const { stopped, ...numbers } = tally
   const state = (await isRunning(dir)) ? 'running' : (stopped ?? 'broken off')
   const totalSteps = typeof info.total_steps === 'number' ? info.total_steps : numbers.steps
   return { name: basename(dir), dir, info, state, totalSteps, ...numbers, result: await resultOf(dir) }
@@ -80,13 +80,13 @@ export const readRun = async (dir: string): Promise<RunSummary> => {
 
 type Tally = Pick<RunSummary, 'first' | 'last' | 'evaluation' | 'steps'> & { stopped?: RunState }
 
-const tally = (events: Tally, event: LoggedEvent) => {
+const addTo = (tally: Tally, event: LoggedEvent) => {
   if (event.event === 'step') {
-    events.last = numbersOf(event)
-    if (events.steps === 0) events.first = events.last
-    events.steps = event.step as number
-  } else if (event.event === 'eval') events.evaluation = numbersOf(event)
-  else if (event.event === 'end') events.stopped = event.stopped as RunState
+    tally.last = numbersOf(event)
+    if (tally.steps === 0) tally.first = tally.last
+    tally.steps = event.step as number
+  } else if (event.event === 'eval') tally.evaluation = numbersOf(event)
+  else if (event.event === 'end') tally.stopped = event.stopped as RunState
 }
 
 const numbersOf = (event: LoggedEvent): Metrics =>
@@ -112,14 +112,14 @@ async function* loggedEvents(dir: string, { log }: RunInfo): AsyncGenerator<Logg
   yield* readLog(path)
 }
 
-/** Removes a run's folder. Throws a Fault 'locked' while it is written. */
+/** Removes a run's folder. Throws a Fault 'locked' while a process writes it. */
 export const deleteRun = async (dir: string): Promise<void> => {
   await readInfo(dir)
   if (await isRunning(dir)) throw runFailure('locked', 'is being written; stop it first', { file: dir })
   await rm(dir, { recursive: true })
 }
 
-/** What a run made, for `--model RUN`: its model, or its base model with its adapter. Undefined where no run is meant. */
+/** What `--model RUN` stands for: the run's model, or its base model with its adapter. Undefined where the name is no run. */
 export const modelOfRun = async (
   name: string,
   root = runsRoot,

@@ -1,6 +1,6 @@
 /**
- * One process writes a run at a time: `run.lock` names it. The lock of a process that is gone is taken over; whether a
- * process of another machine is gone cannot be seen from here, so that lock stands until somebody removes it.
+ * The lock of a run folder: `run.lock` names the one process that writes it. The lock of a process that no longer exists is
+ * taken over. Processes of other machines cannot be checked, so their locks stay until somebody removes them.
  */
 import { randomBytes } from 'node:crypto'
 import { link, lstat, readdir, readFile, rename, rm } from 'node:fs/promises'
@@ -15,7 +15,7 @@ const holderSchema = z.object({
   pid: z.number().int().positive(),
   host: z.string(),
   since: z.string(),
-  /** When the process began, in the system's ticks, where it tells: numbers of processes come again. */
+  /** When the process started, in the system's ticks, where that is known: process ids are used again. */
   began: z.string().optional(),
 })
 type Holder = z.infer<typeof holderSchema>
@@ -23,8 +23,9 @@ type Holder = z.infer<typeof holderSchema>
 const lockName = 'run.lock'
 
 /**
- * Takes the lock of a folder and returns what gives it back. Throws a Fault 'locked' where a process holds it.
- * @param warn told where a lock was taken over that nothing can be read from
+ * Takes the lock of a folder. Throws a Fault 'locked' where a process holds it.
+ * @param warn called where a damaged lock was taken over
+ * @returns a function that releases the lock
  */
 export const takeLock = async (
   dir: string,
@@ -35,7 +36,7 @@ export const takeLock = async (
     pid: process.pid,
     host: hostname(),
     since: new Date().toISOString(),
-    began: await beginningOf(process.pid),
+    began: await startTimeOf(process.pid),
   } satisfies Holder)
   for (let attempt = 0; attempt < 3; attempt++) {
     if (await created(path, mine)) {
@@ -53,7 +54,7 @@ export const takeLock = async (
   throw runFailure('locked', 'changes hands; try again', { file: path })
 }
 
-/** Whoever the lock names, alive or not; undefined where it names nobody. */
+/** The process that the lock names, alive or not; undefined for a missing or damaged lock. */
 const holderIn = async (path: string): Promise<Holder | undefined> => {
   const text = await readFile(path, 'utf8').catch(() => '')
   try {
@@ -65,13 +66,13 @@ const holderIn = async (path: string): Promise<Holder | undefined> => {
   }
 }
 
-/** Whether a process writes this run now, as far as one can see from this machine. */
+/** Whether a process writes this run now, as far as this machine can tell. */
 export const isRunning = async (dir: string): Promise<boolean> => {
   const holder = await holderIn(join(dir, lockName))
   return holder !== undefined && isAlive(holder)
 }
 
-/** A file appears with its content at once, and is on the disk, so no reader finds an empty lock. */
+/** Creates the file together with its content, so that no reader finds an empty lock. False where it exists already. */
 const created = async (path: string, content: string): Promise<boolean> => {
   const own = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`
   try {
@@ -87,7 +88,7 @@ const created = async (path: string, content: string): Promise<boolean> => {
   }
 }
 
-/** Of processes that were killed while they took the lock. */
+/** Removes files of processes that were killed while they took the lock. */
 const removeLeftovers = async (dir: string) => {
   for (const name of await readdir(dir)) {
     const pid = /^run\.lock\.(?:stale\.)?(\d+)(?:\.[0-9a-f]+)?$/.exec(name)?.[1]
@@ -95,7 +96,7 @@ const removeLeftovers = async (dir: string) => {
   }
 }
 
-/** Renamed away first and looked at again: between reading and removing another process may have taken it. */
+/** Renames the lock away and reads it again before removing it, since another process may have taken it in between. */
 const removeStale = async (path: string) => {
   const away = join(dirname(path), `${lockName}.stale.${process.pid}.${randomBytes(6).toString('hex')}`)
   await rename(path, away).catch(() => {})
@@ -107,7 +108,7 @@ const removeStale = async (path: string) => {
 const isAlive = async ({ pid, host, began }: Holder): Promise<boolean> => {
   if (host !== hostname()) return true
   if (!exists(pid)) return false
-  return began === undefined || began === ((await beginningOf(pid)) ?? began)
+  return began === undefined || began === ((await startTimeOf(pid)) ?? began)
 }
 
 const exists = (pid: number): boolean => {
@@ -119,8 +120,8 @@ const exists = (pid: number): boolean => {
   }
 }
 
-/** Linux tells it as the 22nd field, the second of which is a name in brackets that may hold anything. */
-const beginningOf = async (pid: number): Promise<string | undefined> => {
+/** When a process started: on Linux the 22nd field of its stat file. The second field is a name in brackets that may hold anything. */
+const startTimeOf = async (pid: number): Promise<string | undefined> => {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19]
 }

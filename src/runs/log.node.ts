@@ -10,17 +10,17 @@ import { parseJson } from '../util/json.ts'
 
 export type LoggedEvent = { event: string; [field: string]: unknown }
 
-/** How much of a log was written at a moment, and the hash of it. */
+/** The size of a log at a moment, and the hash of its content up to there. */
 export type LogMark = { bytes: number; sha256: string }
 
 export type LogWriter = {
   append(event: LoggedEvent): Promise<void>
-  /** What was appended is on the disk afterwards. */
+  /** Writes what was appended to the disk. */
   sync(): Promise<LogMark>
   close(): Promise<void>
 }
 
-/** What stays of a log that is opened to be gone on with. */
+/** The beginning of a log that is kept when it is opened to append. */
 export type LogStart = { bytes: number; hash: Hash }
 
 export const emptyLog = (): LogStart => ({ bytes: 0, hash: createHash('sha256') })
@@ -29,21 +29,21 @@ export const emptyLog = (): LogStart => ({ bytes: 0, hash: createHash('sha256') 
 export const openLog = async (path: string, start: LogStart): Promise<LogWriter> => {
   let { bytes } = start
   const { hash } = start
-  const watched = <T>(work: Promise<T>) =>
+  const withDiskFault = <T>(work: Promise<T>) =>
     work.catch((error) => {
       throw diskFault(error, path)
     })
   const file = await openAppending(path)
-  await watched(file.truncate(bytes))
+  await withDiskFault(file.truncate(bytes))
   return {
     async append(event) {
       const line = Buffer.from(`${JSON.stringify(event)}\n`)
-      await watched(file.appendFile(line))
+      await withDiskFault(file.appendFile(line))
       hash.update(line)
       bytes += line.length
     },
     async sync() {
-      await watched(file.datasync())
+      await withDiskFault(file.datasync())
       return { bytes, sha256: hash.copy().digest('hex') }
     },
     close: () => file.close(),

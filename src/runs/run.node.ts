@@ -1,7 +1,7 @@
 /**
- * A run folder while it is written: run.json (what the results depend on), events.jsonl, checkpoints/, and the model
- * that the recipe puts beside them. Peculiar: nothing but a lock is written before training starts, so bad input leaves
- * no folder behind; a folder takes one run, and --resume goes on with that one.
+ * Writes a run folder: run.json (what the results depend on), events.jsonl, checkpoints/, and the model that the recipe adds.
+ * Nothing but a lock is written before training starts, so that bad input leaves no folder behind. A folder takes one run,
+ * which --resume continues.
  */
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { availableParallelism, cpus, totalmem } from 'node:os'
@@ -23,9 +23,12 @@ export type RunOptions = {
   command: readonly string[]
   /** Keys of `config` that may differ when a run is resumed. */
   changeable: readonly string[]
-  /** Where that which `config` names lies, by its keys, from the root: where two agree, they may be typed differently. */
+  /**
+   * The absolute paths of what `config` names, by its keys. Where the paths of two runs agree, `config` may spell them
+   * differently.
+   */
   places?: Places
-  /** What settings are that are not given; runs of earlier versions know nothing of later settings. */
+  /** Default settings, for the settings that runs of earlier versions do not know. */
   defaults?: Readonly<Record<string, unknown>>
 }
 
@@ -36,25 +39,26 @@ export type Run = {
   readonly dir: string
   /** Where its checkpoints go. */
   readonly checkpoints: string
-  /** Whether to go on from the newest checkpoint. */
+  /** Whether the folder holds a run that is resumed. */
   readonly resumed: boolean
   /** What run.json said when the folder was opened. */
   readonly before?: RunInfo
-  /** What a user should know of how the folder was found. */
+  /** Messages for the user about the state in which the folder was found. */
   readonly warnings: readonly string[]
-  /** To be called before `started` where a checkpoint is gone on with, with what it says of the log. */
+  /** To be called before `started` when a checkpoint is resumed, with the step and the log mark that it holds. */
   goOn(checkpoint: Checkpoint): void
   /**
-   * Writes run.json with these facts. @returns whether the log goes on: it is cut back to the checkpoint, its line the last.
+   * Writes run.json with these facts. Where a checkpoint is resumed, the log is cut back to the line of that checkpoint.
+   * @returns whether a checkpoint is resumed
    * Throws Faults 'changed' where files are not what they were, 'bad-log' where the log is not.
    */
   started(facts: Readonly<Record<string, unknown>>): Promise<boolean>
   append(event: LoggedEvent): Promise<void>
-  /** The log is on the disk afterwards. */
+  /** Writes the log to the disk. */
   sync(): Promise<LogMark>
-  /** The log's last line is written: run.json says what the log is. */
+  /** To be called after the last event: adds size and hash of the log to run.json. */
   ended(): Promise<void>
-  /** Gives the folder back; without `started`, folders that were made for it go away. */
+  /** Releases the lock. Folders that were made for the run are removed again unless it was started. */
   close(): Promise<void>
 }
 
@@ -71,33 +75,33 @@ const hashes = z.array(fileHash).optional()
 const logMark = z.object({ bytes: z.number().int().nonnegative(), sha256: z.string() })
 
 const infoSchema = z.looseObject({
-  /** 1: of versions whose run.json had no hash, and of the model's files the weights alone. */
+  /** 1: of versions whose run.json had no hash and listed only the weights among the model's files. */
   format: z.literal([1, 2]),
   method: z.string(),
   created: z.string(),
   command: z.array(z.string()),
   config: z.record(z.string(), z.unknown()),
-  /** Files, folders and runs that settings name, from the root of the machine. */
+  /** Absolute paths of the files, folders and runs that settings name. */
   places: z.record(z.string(), z.union([z.string(), z.array(z.string())])).optional(),
   versions: z.record(z.string(), z.string()),
   machine: z.record(z.string(), z.union([z.string(), z.number()])),
   /** Each time the run was resumed: when, from which step, and settings that changed. */
   resumes: z.array(z.object({ at: z.string(), step: z.number(), changed: z.record(z.string(), z.unknown()) })),
   objective: z.string().optional(),
-  /** What the results depend on. */
+  /** The engine, on which results depend. */
   engine: z.looseObject({ threads: z.number().int().positive() }).optional(),
   model_files: hashes,
   data_files: hashes,
   /** The whole log, since the run ended. */
   log: logMark.optional(),
 })
-/** run.json, with the facts of the `start` event beside these. */
+/** The content of run.json, which also holds the facts of the `start` event. */
 export type RunInfo = z.infer<typeof infoSchema>
 
 export const eventsFile = 'events.jsonl'
 const infoFile = 'run.json'
 
-/** Throws Faults: 'taken' where another run lies, 'changed' where its files differ now, 'bad-flag', 'locked', 'disk'. */
+/** Throws Faults 'taken' where another run lies, 'bad-flag' for a changed setting, 'locked', and 'disk'. */
 export const openRun = async (output: string, options: RunOptions): Promise<Run> => {
   const dir = resolve(output)
   const made = await folder(dir)
@@ -126,11 +130,13 @@ export const openRun = async (output: string, options: RunOptions): Promise<Run>
     },
     async started(facts) {
       if (before) sameFiles(before, facts)
-      const { start, told } = checkpoint ? await logAt(path, checkpoint) : { start: emptyLog(), told: true }
+      const { start, hasCheckpointLine } = checkpoint
+        ? await logAt(path, checkpoint)
+        : { start: emptyLog(), hasCheckpointLine: true }
       info = { ...(before ? continued(before, checkpoint?.step ?? 0, options) : fresh(options)), ...facts }
       await writeInfo(dir, info)
       log = await openLog(path, start)
-      if (!told) await log.append(checkpointLine(checkpoint!.step))
+      if (!hasCheckpointLine) await log.append(checkpointLine(checkpoint!.step))
       return checkpoint !== undefined
     },
     append: async (event) => log?.append(event),
@@ -156,11 +162,11 @@ const checkpointLine = (step: number): LoggedEvent => ({
   path: join('checkpoints', `step-${step}`),
 })
 
-/** The log up to a checkpoint, and whether the checkpoint's own line is part of it. */
+/** The log up to a checkpoint, and whether the line of the checkpoint itself is part of it. */
 const logAt = async (path: string, { step, log }: Checkpoint) => {
-  if (log) return { start: await logUpTo(path, log), told: false }
+  if (log) return { start: await logUpTo(path, log), hasCheckpointLine: false }
   const { bytes, checkpoint } = await bytesUpTo(path, step)
-  return { start: await logUpTo(path, { bytes }), told: checkpoint }
+  return { start: await logUpTo(path, { bytes }), hasCheckpointLine: checkpoint }
 }
 
 /** @returns the folders that it made */
@@ -178,16 +184,16 @@ const noFolder = (error: NodeJS.ErrnoException, dir: string) => {
     : fault
 }
 
-/** What a process that was killed before its first line may have left. */
+/** Files that a process killed before its first event may have left. */
 const leftover = /^run\.(lock.*|json(\.[0-9a-f]+)?\.tmp)$/
 
-/** The lock is held, so nobody writes them. */
+/** Removes unfinished copies of run.json. The lock is held, so no process is writing them. */
 const removeLeftovers = async (dir: string) => {
   for (const name of await readdir(dir))
     if (/^run\.json\.[0-9a-f]+\.tmp$/.test(name)) await rm(join(dir, name), { recursive: true, force: true })
 }
 
-/** Looks at what the folder holds. @returns the run to resume, if any */
+/** Checks what the folder holds. @returns the run to resume, if there is one */
 const claim = async (dir: string, options: RunOptions): Promise<RunInfo | undefined> => {
   const { resume } = options
   const names = await readdir(dir).catch((error) => {
@@ -209,7 +215,7 @@ const plain = (config: Readonly<Record<string, unknown>>): Record<string, unknow
 
 const equal = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 
-/** Settings whose value is not what it was. */
+/** The settings that have changed. */
 const changes = (info: RunInfo, { config, places = {}, defaults = {} }: RunOptions): string[] => {
   const [was, is] = [info.config, plain(config)]
   const isUnknown = (key: string) => !Object.hasOwn(was, key) && equal(is[key], defaults[key])
@@ -234,13 +240,13 @@ const sameRun = (info: RunInfo, options: RunOptions, dir: string) => {
 
 type FileHash = z.infer<typeof fileHash>
 
-/** A position in rows, and what was learned from them, mean nothing for other rows or another model. */
+/** A checkpoint is only meaningful for the same rows and the same base model, so their files must be the same. */
 const sameFiles = (before: RunInfo, facts: Readonly<Record<string, unknown>>) => {
   for (const key of ['model_files', 'data_files'] as const)
     if (before[key]) sameHashes(before[key], hashes.parse(facts[key]) ?? [], before.format > 1)
 }
 
-/** @param whole `before` names all files, so that one which is not among them is new */
+/** @param whole whether `before` lists all files, so that a file which it lacks is new */
 const sameHashes = (before: readonly FileHash[], now: readonly FileHash[], whole: boolean) => {
   const advice = 'put it back, or begin a new run'
   const differs = (what: string, { path }: FileHash) => badInput('changed', `${what}; ${advice}`, { file: path })
@@ -260,7 +266,7 @@ const sameHashes = (before: readonly FileHash[], now: readonly FileHash[], whole
 const isSame = (a: FileHash, b: FileHash) =>
   a.path === b.path || (a.absolute !== undefined && a.absolute === b.absolute)
 
-/** The same file in another place: what a hub's name leads to may move on while the file stays. */
+/** The same file in another place: the folder behind a hub's name may change while the file stays the same. */
 const isMoved = (a: FileHash, b: FileHash) => a.sha256 === b.sha256 && basename(a.path) === basename(b.path)
 
 const fresh = ({ method, config, command, places }: RunOptions): RunInfo => ({
@@ -280,7 +286,7 @@ const continued = (info: RunInfo, step: number, options: RunOptions): RunInfo =>
   const keys = changes(info, { ...options, config: now })
   const changed = Object.fromEntries(keys.map((key) => [key, now[key] ?? null]))
   const resumes = [...info.resumes, { at: new Date().toISOString(), step, changed }]
-  // Places that are typed differently stay as they were typed first
+  // Paths that are spelled differently now stay as they were spelled first
   const same = Object.keys(info.config).filter((key) => Object.hasOwn(now, key) && !keys.includes(key))
   const kept = Object.fromEntries(same.map((key) => [key, info.config[key]]))
   const { log: _, ...rest } = info

@@ -1,7 +1,7 @@
 /**
- * A run's measures as TensorBoard reads them: `tb/events.out.tfevents.*`, one file each time the run is begun or resumed.
- * Peculiar: nothing that was written is taken back. A file opens with the step that it begins at, and TensorBoard then
- * forgets what earlier files say of that step and later ones.
+ * Writes a run's metrics for TensorBoard: `tb/events.out.tfevents.*`, one file each time the run is begun or resumed. Earlier
+ * files are never changed: a file opens with the step that it begins at, and TensorBoard then drops what earlier files say of
+ * that step and later ones.
  * Sources: tensorflow/core/util/event.proto, framework/summary.proto, lib/io/record_writer.h (framing).
  */
 import { join as joinPath } from 'node:path'
@@ -15,18 +15,18 @@ export type Board = {
   close(): Promise<void>
 }
 
-/** @param first the first step that is to come, counted from 1. Throws Faults 'disk'. */
+/** @param first the next step, counted from 1. Throws Faults 'disk'. */
 export const openBoard = async (runDir: string, first: number, now: () => number = Date.now): Promise<Board> => {
   const dir = joinPath(runDir, 'tb')
-  const watched = <T>(work: Promise<T>) =>
+  const withDiskFault = <T>(work: Promise<T>) =>
     work.catch((error) => {
       throw diskFault(error, dir)
     })
-  await watched(makeFolders(dir))
+  await withDiskFault(makeFolders(dir))
   // Files are read in the order of their names
   const file = await openAppending(joinPath(dir, `events.out.tfevents.${now()}.attune`))
   const append = (fields: readonly Field[]) =>
-    watched(file.appendFile(record(join([double(1, now() / 1000), ...fields]))))
+    withDiskFault(file.appendFile(record(join([double(1, now() / 1000), ...fields]))))
   await append([string(3, 'brain.Event:2')])
   await append([int(2, first), message(7, [int(1, sessionStart)])])
   return {

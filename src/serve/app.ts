@@ -1,7 +1,7 @@
 /**
- * The OpenAI-compatible server as a Hono app. Peculiar: without a token it answers only under a loopback name, so that no
- * web page reaches it by a name of its own; with or without one, pages of other origins are refused unless they are named;
- * and it takes so many requests at once and no more, so memory has a bound.
+ * The OpenAI-compatible server as a Hono app. Without a token it answers only to loopback host names, which protects it from
+ * DNS rebinding. Web pages of other origins are refused unless they are allowed by name. The number of requests at once is
+ * limited, and with it the memory.
  */
 import { type Context, Hono } from 'hono'
 import { bearerAuth } from 'hono/bearer-auth'
@@ -10,66 +10,71 @@ import { streamSSE } from 'hono/streaming'
 import type { z } from 'zod'
 import type { Scheduler } from '../generate/scheduler.ts'
 import { quoted } from '../util/quote.ts'
-import { bodyReader } from './body.ts'
-import { chatJob, completionJob, type Job, type Served } from './job.ts'
-import { asRefusal, bodyOf, errorBody, refusal } from './refusal.ts'
-import { chatSchema, completionSchema, readBody } from './requests.ts'
-import { chatDialect, completionDialect, streamedAnswer, wholeAnswer } from './responses.ts'
+import { asHttpError, errorBody, errorBodyOf, httpError } from './errors.ts'
+import { chatRequest, completionRequest, type GenerationRequest, type ServedModel } from './generationRequest.ts'
+import { bodyReader } from './jsonBody.ts'
+import { chatFormat, completionFormat, streamResponse, wholeResponse } from './responses.ts'
+import { chatSchema, completionSchema, parseBody } from './schemas.ts'
 
 export type AppOptions = {
-  served: Served
+  served: ServedModel
   scheduler: Scheduler
   /** Required of every request; without one only loopback names are answered. */
   token?: string
-  /** Origins of the web pages that may ask, such as https://example.org; none by default. */
+  /** Origins of web pages that may send requests, such as https://example.org; none by default. */
   corsOrigins?: readonly string[]
-  /** Requests that are served or wait; one more gets 429. */
+  /** Requests that are served or wait at once; one more gets status 429. */
   maxRequests: number
-  /** Told of what is no client's fault. */
+  /** Called with errors that are not the client's fault. */
   onError(error: unknown): void
 }
 
 export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequests, onError }: AppOptions) => {
   const app = new Hono()
-  const read = bodyReader()
-  let open = 0
+  const readJsonBody = bodyReader()
+  let openRequests = 0
 
-  /** A place among the requests; the client's leaving ends the work. */
+  /** Takes one of the `maxRequests` places. @returns a function that gives it back */
   const admit = () => {
-    if (open >= maxRequests)
-      throw refusal(429, `${open} requests are served or wait already; try again in a moment`, {
+    if (openRequests >= maxRequests)
+      throw httpError(429, `${openRequests} requests are served or wait already; try again in a moment`, {
         code: 'too_many_requests',
         headers: { 'retry-after': '1' },
       })
-    open++
-    let left = false
+    openRequests++
+    let released = false
     return () => {
-      if (!left) open--
-      left = true
+      if (!released) openRequests--
+      released = true
     }
   }
 
-  const answer = async (context: Context, job: Job, dialect: typeof chatDialect, leave: () => void) => {
+  const respond = async (
+    context: Context,
+    request: GenerationRequest,
+    format: typeof chatFormat,
+    leave: () => void,
+  ) => {
     const { signal } = context.req.raw
-    if (!job.stream)
+    if (!request.stream)
       try {
-        return context.json(await wholeAnswer(scheduler, served, job, dialect, signal))
+        return context.json(await wholeResponse(scheduler, served, request, format, signal))
       } catch (error) {
-        if (signal.aborted) return nobodyReads()
+        if (signal.aborted) return clientClosedRequest()
         throw error
       } finally {
         leave()
       }
     return streamSSE(context, async (stream) => {
-      const gone = new AbortController()
-      stream.onAbort(() => gone.abort())
-      signal.addEventListener('abort', () => gone.abort())
+      const disconnected = new AbortController()
+      stream.onAbort(() => disconnected.abort())
+      signal.addEventListener('abort', () => disconnected.abort())
       const write = (data: string) => stream.writeSSE({ data })
       try {
-        await streamedAnswer(scheduler, served, job, dialect, gone.signal, write)
+        await streamResponse(scheduler, served, request, format, disconnected.signal, write)
       } catch (error) {
-        // The status is told already; clients read the error from the stream
-        if (!gone.signal.aborted) await write(await bodyOf(reported(error)))
+        // The status has been sent already; clients read the error from the stream
+        if (!disconnected.signal.aborted) await write(await errorBodyOf(reported(error)))
       } finally {
         leave()
       }
@@ -77,40 +82,40 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
   }
 
   const reported = (error: unknown) => {
-    // A server that is closing cuts answers off, which is no failure
-    if (asRefusal(error).status === 500) onError(error)
+    // A server that is closing cuts off responses, which is no failure
+    if (asHttpError(error).status === 500) onError(error)
     return error
   }
 
   const endpoint =
     <S extends z.ZodObject>(
       schema: S,
-      jobOf: (served: Served, body: z.output<S>, signal: AbortSignal) => Promise<Job>,
-      dialect: typeof chatDialect,
+      requestOf: (served: ServedModel, body: z.output<S>, signal: AbortSignal) => Promise<GenerationRequest>,
+      format: typeof chatFormat,
     ) =>
     async (context: Context) => {
-      const request = context.req.raw
-      const { body: given, release } = await read(request)
+      const { raw } = context.req
+      const { body: given, release } = await readJsonBody(raw)
       let leave = () => {}
       try {
-        const body = readBody(schema, given)
+        const body = parseBody(schema, given)
         if (body.model !== served.name) throw unknownModel(String(body.model), served.name)
         leave = admit()
-        const job = await jobOf(served, body, request.signal)
+        const request = await requestOf(served, body, raw.signal)
         release()
-        return await answer(context, job, dialect, leave)
+        return await respond(context, request, format, leave)
       } catch (error) {
         release()
         leave()
-        if (request.signal.aborted) return nobodyReads()
+        if (raw.signal.aborted) return clientClosedRequest()
         throw error
       }
     }
 
   if (token === undefined) app.use(loopbackOnly)
-  app.use(pagesOf(corsOrigins))
-  const readable = cors({ origin: [...corsOrigins], allowMethods: ['GET', 'POST'], maxAge: 600 })
-  app.use((context, next) => (context.req.header('origin') === undefined ? next() : readable(context, next)))
+  app.use(refuseOtherOrigins(corsOrigins))
+  const corsHeaders = cors({ origin: [...corsOrigins], allowMethods: ['GET', 'POST'], maxAge: 600 })
+  app.use((context, next) => (context.req.header('origin') === undefined ? next() : corsHeaders(context, next)))
   if (token !== undefined) app.use(bearer(token))
   app.get('/v1/models', (context) => context.json({ object: 'list', data: [modelEntry(served)] }))
   app.get('/v1/models/:name{.+}', (context) => {
@@ -118,27 +123,27 @@ export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequest
     if (name !== served.name) throw unknownModel(name, served.name)
     return context.json(modelEntry(served))
   })
-  app.post('/v1/chat/completions', endpoint(chatSchema, chatJob, chatDialect))
-  app.post('/v1/completions', endpoint(completionSchema, completionJob, completionDialect))
-  app.notFound(({ req }) => refusal(404, `there is no ${req.method} ${quoted(req.path)} here`).getResponse())
-  app.onError((error) => asRefusal(reported(error)).getResponse())
+  app.post('/v1/chat/completions', endpoint(chatSchema, chatRequest, chatFormat))
+  app.post('/v1/completions', endpoint(completionSchema, completionRequest, completionFormat))
+  app.notFound(({ req }) => httpError(404, `there is no ${req.method} ${quoted(req.path)} here`).getResponse())
+  app.onError((error) => asHttpError(reported(error)).getResponse())
   return app
 }
 
-/** nginx's status for a client that has left. */
-const nobodyReads = () => new Response(null, { status: 499 })
+/** Status 499 of nginx: the client has closed the connection, so nobody reads this. */
+const clientClosedRequest = () => new Response(null, { status: 499 })
 
-const loaded = Math.floor(Date.now() / 1000)
-const modelEntry = ({ name, model }: Served) => ({
+const loadedAt = Math.floor(Date.now() / 1000)
+const modelEntry = ({ name, model }: ServedModel) => ({
   id: name,
   object: 'model',
-  created: loaded,
+  created: loadedAt,
   owned_by: 'attune',
   max_model_len: model.config.max_position_embeddings,
 })
 
 const unknownModel = (asked: string, name: string) =>
-  refusal(404, `there is no model ${quoted(asked)} here; this server has ${quoted(name)}`, {
+  httpError(404, `there is no model ${quoted(asked)} here; this server has ${quoted(name)}`, {
     param: 'model',
     code: 'model_not_found',
   })
@@ -153,29 +158,32 @@ const bearer = (token: string) => {
   })
 }
 
-/** Browsers say on whose behalf they ask; of other sites' pages only those named are answered. */
-const pagesOf =
+/** Refuses requests that a browser sends for a web page of another origin, except for the origins that are allowed. */
+const refuseOtherOrigins =
   (allowed: readonly string[]) =>
   async ({ req }: Context, next: () => Promise<void>) => {
     const origin = req.header('origin')
     const site = req.header('sec-fetch-site') ?? 'none'
-    const foreign = origin === undefined ? /^(cross|same)-site$/.test(site) : !allowed.includes(origin)
-    if (foreign)
-      throw refusal(403, `web pages${origin ? ` of ${quoted(origin)}` : ''} are not answered; --cors-origin allows one`)
+    const isForeign = origin === undefined ? /^(cross|same)-site$/.test(site) : !allowed.includes(origin)
+    if (isForeign)
+      throw httpError(
+        403,
+        `web pages${origin ? ` of ${quoted(origin)}` : ''} are not answered; --cors-origin allows one`,
+      )
     await next()
   }
 
-/** Whether a host is this machine, seen from itself. */
+/** Whether a host name means this machine itself. */
 export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host)
 
 const loopbackOnly = async ({ req, env }: Context, next: () => Promise<void>) => {
-  // Of several names Node keeps the first; a path may name a host too
-  const headers: string[] = env?.incoming?.rawHeaders ?? []
-  if (headers.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length > 1)
-    throw refusal(400, 'the request names more than one host')
+  // Of several Host headers Node keeps the first; a request line may name a host too
+  const rawHeaders: string[] = env?.incoming?.rawHeaders ?? []
+  if (rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length > 1)
+    throw httpError(400, 'the request names more than one host')
   const host = (req.header('host') ?? '').replace(/:\d+$/, '')
   const stranger = [host, new URL(req.url).hostname].find((name) => !isLoopback(name))
   if (stranger !== undefined)
-    throw refusal(403, `answers only as localhost, not as ${quoted(stranger)}; start it with a token for other names`)
+    throw httpError(403, `answers only as localhost, not as ${quoted(stranger)}; start it with a token for other names`)
   await next()
 }

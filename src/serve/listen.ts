@@ -1,6 +1,6 @@
 /**
- * The app on a port, and its end: what is under way may finish within a few seconds, and nothing new begins. Peculiar:
- * nobody is waited for without end: not for headers or a body that do not come, not for a reader that does not read.
+ * Runs the app on a port, and closes it gracefully: responses under way get a few seconds, and nothing new is accepted. Every
+ * wait has a limit: for headers, for a body, and for a client that does not read its response.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -9,31 +9,31 @@ import type { Hono } from 'hono'
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 
-export type Listening = {
+export type RunningServer = {
   /** http://127.0.0.1:8000 */
   url: string
-  /** Resolves when the last answer has been given, or cut off: after five seconds at the latest. */
+  /** Resolves when the last response has been sent or cut off, after five seconds at the latest. */
   close(): Promise<void>
 }
 
-export type Patience = {
-  /** For the whole of a request to come; its headers get a third of it. */
+export type Timeouts = {
+  /** Until a whole request has arrived; its headers get a third of that. */
   requestSeconds?: number
-  /** For a reader that takes nothing of what waits for him. */
+  /** How long a client may read nothing of a response that waits for it. */
   readerSeconds?: number
-  /** For answers that are under way when the server ends. */
+  /** For responses that are under way when the server closes. */
   closingSeconds?: number
 }
 
-/** Connections at once; more are not taken. */
-const mostConnections = 4096
+/** Connections at once; more are refused. */
+const maxConnections = 4096
 
-/** @param port 0 takes a free one   Throws a Fault 'bad-flag' for an address that cannot be had. */
+/** @param port 0 for any free port. Throws a Fault 'bad-flag' for an address that cannot be used. */
 export const listen = (
   app: Hono,
   { host, port }: { host: string; port: number },
-  { requestSeconds = 60, readerSeconds = 60, closingSeconds = 3 }: Patience = {},
-): Promise<Listening> =>
+  { requestSeconds = 60, readerSeconds = 60, closingSeconds = 3 }: Timeouts = {},
+): Promise<RunningServer> =>
   new Promise((resolve, reject) => {
     const serverOptions = {
       requestTimeout: requestSeconds * 1000,
@@ -44,13 +44,16 @@ export const listen = (
       server.off('error', refuse)
       resolve({ url: urlOf(address), close: () => close(server, clients, closingSeconds * 1000) })
     }) as Server
-    server.maxConnections = mostConnections
+    server.maxConnections = maxConnections
     const clients = clientsOf(server)
-    const watch = setInterval(() => cutOffIdle(clients, readerSeconds * 1000), Math.min(1000, readerSeconds * 250))
-    watch.unref()
-    server.on('close', () => clearInterval(watch))
+    const stallCheck = setInterval(
+      () => dropStalled(clients, readerSeconds * 1000),
+      Math.min(1000, readerSeconds * 250),
+    )
+    stallCheck.unref()
+    server.on('close', () => clearInterval(stallCheck))
     const refuse = (error: NodeJS.ErrnoException) => {
-      clearInterval(watch)
+      clearInterval(stallCheck)
       reject(unavailable(error, host, port))
     }
     server.on('error', refuse)
@@ -58,7 +61,7 @@ export const listen = (
 
 const urlOf = ({ address, port }: AddressInfo) => `http://${address.includes(':') ? `[${address}]` : address}:${port}`
 
-/** What a connection asks for and how far it has read. */
+/** A connection: its request and response, how many bytes the client has read, and since when it has read no more. */
 type Client = { request?: IncomingMessage; response?: ServerResponse; read: number; since: number }
 
 const clientsOf = (server: Server): ReadonlyMap<Socket, Client> => {
@@ -71,23 +74,23 @@ const clientsOf = (server: Server): ReadonlyMap<Socket, Client> => {
   return clients
 }
 
-const cutOffIdle = (clients: ReadonlyMap<Socket, Client>, patience: number) => {
+const dropStalled = (clients: ReadonlyMap<Socket, Client>, limit: number) => {
   for (const [socket, client] of clients) {
     const read = socket.bytesWritten - socket.writableLength
     if (socket.writableLength === 0 || read !== client.read) Object.assign(client, { read, since: Date.now() })
-    else if (Date.now() - client.since > patience) socket.destroy()
+    else if (Date.now() - client.since > limit) socket.destroy()
   }
 }
 
-/** An answer may still come of it: the whole request is there, and its answer is not. */
-const isAnswered = ({ request, response }: Client) => request?.complete === true && !response?.writableFinished
+/** The whole request has arrived, and its response is not complete. */
+const isBeingServed = ({ request, response }: Client) => request?.complete === true && !response?.writableFinished
 
-const close = (server: Server, clients: ReadonlyMap<Socket, Client>, patience: number) =>
+const close = (server: Server, clients: ReadonlyMap<Socket, Client>, milliseconds: number) =>
   new Promise<void>((resolve) => {
-    const until = Date.now() + patience
-    // A connection is idle again after its last answer, and would be kept for a while; clients open some ahead, too
+    const until = Date.now() + milliseconds
+    // Idle connections would be kept alive for a while; clients open some in advance, too
     const timer = setInterval(() => {
-      for (const [socket, client] of clients) if (Date.now() > until || !isAnswered(client)) socket.destroy()
+      for (const [socket, client] of clients) if (Date.now() > until || !isBeingServed(client)) socket.destroy()
     }, 50)
     server.close(() => {
       clearInterval(timer)

@@ -1,102 +1,107 @@
 /**
- * A job done, whole or as a stream of events. Peculiar: a reader who is slow holds back only what is written to him; the
- * scheduler joins what waits, and whoever hangs up frees his rows.
+ * Responses of the completion endpoints, whole or as server-sent events. A slow client holds back only its own events, since
+ * the scheduler joins the pieces that wait for it. A client that disconnects frees its rows of the batch.
  */
 import { randomUUID } from 'node:crypto'
 import type { Scheduler } from '../generate/scheduler.ts'
 import type { FinishReason, Piece } from '../generate/sequence.ts'
-import type { Echo, Job, Served } from './job.ts'
-import { chatLogprobs, completionLogprobs, type Token, tokenReader, tokensOf } from './tokens.ts'
+import type { Echo, GenerationRequest, ServedModel } from './generationRequest.ts'
+import { chatLogprobs, completionLogprobs, logprobReader, pieceLogprobs, type TokenLogprob } from './logprobs.ts'
 
-/** What one completion gained. */
-type Gain = { index: number; text: string; tokens: Token[]; finish: 'stop' | 'length' | null }
+/** What is new of one choice, or all of it. */
+type ChoiceDelta = { index: number; text: string; tokens: TokenLogprob[]; finishReason: 'stop' | 'length' | null }
 
-type Dialect = {
-  prefix: string
+/** How the chat and the completions endpoint write their responses. */
+type ResponseFormat = {
+  idPrefix: string
+  /** The `object` of a whole response, and of a chunk of a stream. */
   object: string
-  chunk: string
-  whole(gain: Gain, logprobs: boolean): object
-  part(gain: Gain, logprobs: boolean): object
-  /** What each choice's stream begins with. */
+  chunkObject: string
+  choice(choice: ChoiceDelta, logprobs: boolean): object
+  chunkChoice(delta: ChoiceDelta, logprobs: boolean): object
+  /** The first chunk of each choice. */
   first?(index: number): object
 }
 
-export const chatDialect: Dialect = {
-  prefix: 'chatcmpl-',
+export const chatFormat: ResponseFormat = {
+  idPrefix: 'chatcmpl-',
   object: 'chat.completion',
-  chunk: 'chat.completion.chunk',
-  whole: ({ index, text, tokens, finish }, logprobs) => ({
+  chunkObject: 'chat.completion.chunk',
+  choice: ({ index, text, tokens, finishReason }, logprobs) => ({
     index,
     message: { role: 'assistant', content: text, refusal: null },
     logprobs: logprobs ? chatLogprobs(tokens) : null,
-    finish_reason: finish,
+    finish_reason: finishReason,
   }),
-  part: ({ index, text, tokens, finish }, logprobs) => ({
+  chunkChoice: ({ index, text, tokens, finishReason }, logprobs) => ({
     index,
-    delta: text || !finish ? { content: text } : {},
+    delta: text || !finishReason ? { content: text } : {},
     logprobs: logprobs ? chatLogprobs(tokens) : null,
-    finish_reason: finish,
+    finish_reason: finishReason,
   }),
   first: (index) => ({ index, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null }),
 }
 
-const completionChoice: Dialect['whole'] = ({ index, text, tokens, finish }, logprobs) => ({
+const completionChoice: ResponseFormat['choice'] = ({ index, text, tokens, finishReason }, logprobs) => ({
   index,
   text,
   logprobs: logprobs ? completionLogprobs(tokens) : null,
-  finish_reason: finish,
+  finish_reason: finishReason,
 })
 
-export const completionDialect: Dialect = {
-  prefix: 'cmpl-',
+export const completionFormat: ResponseFormat = {
+  idPrefix: 'cmpl-',
   object: 'text_completion',
-  chunk: 'text_completion',
-  whole: completionChoice,
-  part: completionChoice,
+  chunkObject: 'text_completion',
+  choice: completionChoice,
+  chunkChoice: completionChoice,
 }
 
-const finishes: Record<FinishReason, 'stop' | 'length'> = { eos: 'stop', stop: 'stop', length: 'length' }
+const finishReasons: Record<FinishReason, 'stop' | 'length'> = { eos: 'stop', stop: 'stop', length: 'length' }
 
 type Usage = { prompt_tokens: number; completion_tokens: number; total_tokens: number }
 
-/** All prompts at once; `onGain` may hold them back. Rejects with the signal's reason where the client has left. */
-const perform = async (
+/**
+ * Generates the completions of all prompts at once. `onDelta` may hold them back by its promise. Rejects with the signal's
+ * reason when the client disconnects.
+ */
+const generateChoices = async (
   scheduler: Scheduler,
-  { tokenizer }: Served,
-  job: Job,
+  { tokenizer }: ServedModel,
+  request: GenerationRequest,
   signal: AbortSignal,
-  onGain: (gain: Gain) => Promise<void> | void,
+  onDelta: (delta: ChoiceDelta) => Promise<void> | void,
 ): Promise<Usage> => {
-  const ended = new AbortController()
-  const stop = () => ended.abort(signal.reason)
+  const stopped = new AbortController()
+  const stop = () => stopped.abort(signal.reason)
   if (signal.aborted) stop()
   signal.addEventListener('abort', stop)
   let completionTokens = 0
-  const { samples } = job.options
-  const one = async (prompt: readonly number[], p: number) => {
-    const readers = Array.from({ length: job.tops === undefined ? 0 : samples }, () =>
-      tokenReader(tokenizer, prompt, job.echo?.[p].text.length ?? 0),
+  const { samples } = request.options
+  const generateOne = async (prompt: readonly number[], p: number) => {
+    const readers = Array.from({ length: request.topLogprobs === undefined ? 0 : samples }, () =>
+      logprobReader(tokenizer, prompt, request.echo?.[p].text.length ?? 0),
     )
-    const gain = (piece: Piece): Gain => ({
+    const deltaOf = (piece: Piece): ChoiceDelta => ({
       index: p * samples + piece.sample,
       text: piece.text,
-      tokens: readers.length ? tokensOf(piece, readers[piece.sample]) : [],
-      finish: piece.finishReason ? finishes[piece.finishReason] : null,
+      tokens: readers.length ? pieceLogprobs(piece, readers[piece.sample]) : [],
+      finishReason: piece.finishReason ? finishReasons[piece.finishReason] : null,
     })
-    const pieces = scheduler.submit({ prompt, options: job.options, signal: ended.signal, row: p })
+    const pieces = scheduler.submit({ prompt, options: request.options, signal: stopped.signal, row: p })
     for await (const piece of pieces) {
       completionTokens += piece.ids.length
-      await onGain(gain(piece))
+      await onDelta(deltaOf(piece))
     }
   }
   try {
-    await Promise.all(job.prompts.map(one))
+    await Promise.all(request.prompts.map(generateOne))
   } finally {
-    // One that failed takes the others with it
-    ended.abort()
+    // After a failure of one prompt the others stop too
+    stopped.abort()
     signal.removeEventListener('abort', stop)
   }
-  const promptTokens = job.prompts.reduce((sum, { length }) => sum + length, 0)
+  const promptTokens = request.prompts.reduce((sum, { length }) => sum + length, 0)
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
@@ -104,60 +109,66 @@ const perform = async (
   }
 }
 
-/** What a choice begins with. */
-const echoed = ({ tokenizer }: Served, echo: Echo | undefined, index: number): Gain => {
-  const read = tokenReader(tokenizer, [], 0)
-  return { index, text: echo?.text ?? '', tokens: echo?.tokens.map(read) ?? [], finish: null }
+/** What a choice begins with: the prompt, if `echo` was requested. */
+const echoChoice = ({ tokenizer }: ServedModel, echo: Echo | undefined, index: number): ChoiceDelta => {
+  const readLogprob = logprobReader(tokenizer, [], 0)
+  return { index, text: echo?.text ?? '', tokens: echo?.tokens.map(readLogprob) ?? [], finishReason: null }
 }
 
-const header = ({ name }: Served, { prefix }: Dialect) => ({
-  id: prefix + randomUUID(),
+const commonFields = ({ name }: ServedModel, { idPrefix }: ResponseFormat) => ({
+  id: idPrefix + randomUUID(),
   created: Math.floor(Date.now() / 1000),
   model: name,
 })
 
-export const wholeAnswer = async (
+export const wholeResponse = async (
   scheduler: Scheduler,
-  served: Served,
-  job: Job,
-  dialect: Dialect,
+  served: ServedModel,
+  request: GenerationRequest,
+  format: ResponseFormat,
   signal: AbortSignal,
 ) => {
-  const { samples } = job.options
-  const gains = job.prompts.flatMap((_, p) =>
-    Array.from({ length: samples }, (_, sample) => echoed(served, job.echo?.[p], p * samples + sample)),
+  const { samples } = request.options
+  const completed = request.prompts.flatMap((_, p) =>
+    Array.from({ length: samples }, (_, sample) => echoChoice(served, request.echo?.[p], p * samples + sample)),
   )
-  const usage = await perform(scheduler, served, job, signal, ({ index, text, tokens, finish }) => {
-    const whole = gains[index]
-    whole.text += text
-    for (const token of tokens) whole.tokens.push(token)
-    whole.finish = finish
+  const usage = await generateChoices(scheduler, served, request, signal, ({ index, text, tokens, finishReason }) => {
+    const choice = completed[index]
+    choice.text += text
+    for (const token of tokens) choice.tokens.push(token)
+    choice.finishReason = finishReason
   })
-  const choices = gains.map((gain) => dialect.whole(gain, job.tops !== undefined))
-  return { ...header(served, dialect), object: dialect.object, choices, usage }
+  const choices = completed.map((choice) => format.choice(choice, request.topLogprobs !== undefined))
+  return { ...commonFields(served, format), object: format.object, choices, usage }
 }
 
-/** @param write takes the data of one event */
-export const streamedAnswer = async (
+/** @param write sends the data of one server-sent event */
+export const streamResponse = async (
   scheduler: Scheduler,
-  served: Served,
-  job: Job,
-  dialect: Dialect,
+  served: ServedModel,
+  request: GenerationRequest,
+  format: ResponseFormat,
   signal: AbortSignal,
   write: (data: string) => Promise<unknown>,
 ) => {
-  const about = { ...header(served, dialect), object: dialect.chunk }
-  const counts = job.includeUsage ? { usage: null } : {}
-  const send = (choices: object[], more: object = counts) => write(JSON.stringify({ ...about, choices, ...more }))
-  const { samples } = job.options
-  for (let index = 0; index < job.prompts.length * samples; index++) {
-    if (dialect.first) await send([dialect.first(index)])
-    if (job.echo)
-      await send([dialect.part(echoed(served, job.echo[Math.floor(index / samples)], index), job.tops !== undefined)])
+  const common = { ...commonFields(served, format), object: format.chunkObject }
+  const noUsage = request.includeUsage ? { usage: null } : {}
+  const send = (choices: object[], more: object = noUsage) => write(JSON.stringify({ ...common, choices, ...more }))
+  const { samples } = request.options
+  for (let index = 0; index < request.prompts.length * samples; index++) {
+    if (format.first) await send([format.first(index)])
+    if (request.echo)
+      await send([
+        format.chunkChoice(
+          echoChoice(served, request.echo[Math.floor(index / samples)], index),
+          request.topLogprobs !== undefined,
+        ),
+      ])
   }
-  const usage = await perform(scheduler, served, job, signal, async (gain) => {
-    if (gain.text || gain.tokens.length || gain.finish) await send([dialect.part(gain, job.tops !== undefined)])
+  const usage = await generateChoices(scheduler, served, request, signal, async (delta) => {
+    if (delta.text || delta.tokens.length || delta.finishReason)
+      await send([format.chunkChoice(delta, request.topLogprobs !== undefined)])
   })
-  if (job.includeUsage) await send([], { usage })
+  if (request.includeUsage) await send([], { usage })
   await write('[DONE]')
 }

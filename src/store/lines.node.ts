@@ -1,8 +1,7 @@
 /**
- * A file that a run fills while it works, a JSON value a line: appended a group of lines at a time, each group on the disk
- * before the next is begun. Peculiar: every line carries a hash (see sealed.node.ts). What a killed process left of a group,
- * and whatever follows a line that is not what was written, counts as not there: who fills the file makes it again, the very
- * bytes; who only reads it is told.
+ * An append-only file of sealed JSON lines (util/sealed.node.ts), filled a group of lines at a time, each group on the disk
+ * before the next is begun. An unfinished group of a killed process, and everything after a damaged line, counts as missing: a
+ * writer appends the same lines again, a reader gets a Fault.
  */
 import { basename, dirname } from 'node:path'
 import type { z } from 'zod'
@@ -11,38 +10,39 @@ import { diskFault, makeFolders, openAppending, writeWhole } from '../util/files
 import { sealed, sealOf, unsealed } from '../util/sealed.node.ts'
 
 export type LineFile<T> = {
-  /** Lines that are on the disk. */
+  /** Undamaged lines that are on the disk. */
   readonly length: number
-  /** Lines of a group. */
+  /** Lines in each group. */
   readonly group: number
   append(values: readonly T[]): Promise<void>
-  /** Throws a Fault 'bad-run' for a line that is not there, or is not what was written. */
+  /** Throws a Fault 'bad-run' for a line that is missing or damaged. */
   read(i: number): Promise<T>
   close(): Promise<void>
 }
 
 export type LineOptions<T> = {
   schema: z.ZodType<T>
-  /** Lines when it is complete, and of each group but the last. */
+  /** Lines of the complete file. */
   total: number
+  /** Lines in each group; the last may have fewer. */
   group: number
 }
 
-/** What the first line's hash covers: the file's place, so that no other file can stand for it. */
-const firstSeal = (path: string): string => `${basename(dirname(path))}/${basename(path)}`
+/** What the hash of the first line covers: the names of file and folder, so that no other file can stand in for it. */
+const firstHash = (path: string): string => `${basename(dirname(path))}/${basename(path)}`
 
 /** Opens or makes the file. Throws Faults 'disk', and 'not-a-file' for a link or a folder in its place. */
 export const openLines = async <T extends object>(
   path: string,
   { schema, total, group }: LineOptions<T>,
 ): Promise<LineFile<T>> => {
-  const watched = <V>(work: Promise<V>) =>
+  const withDiskFault = <V>(work: Promise<V>) =>
     work.catch((error) => {
       throw diskFault(error, path)
     })
-  await watched(makeFolders(dirname(path)))
+  await withDiskFault(makeFolders(dirname(path)))
   const file = await openAppending(path)
-  const found = await soundLines(file, firstSeal(path))
+  const found = await validLines(file, firstHash(path))
   // Line i ends before byte ends[i]; its hash is seals[i + 1]
   const { ends, seals } = found
   const whole = ends.length >= total ? total : ends.length - (ends.length % group)
@@ -55,7 +55,7 @@ export const openLines = async <T extends object>(
       return ends.length
     },
     async append(values) {
-      if (!isCut) await watched(file.truncate(ends.at(-1) ?? 0))
+      if (!isCut) await withDiskFault(file.truncate(ends.at(-1) ?? 0))
       isCut = true
       const bytes: Buffer[] = []
       for (const value of values) {
@@ -63,8 +63,8 @@ export const openLines = async <T extends object>(
         seals.push(hash)
         bytes.push(Buffer.from(`${text}\n`))
       }
-      await watched(file.appendFile(Buffer.concat(bytes)))
-      await watched(file.datasync())
+      await withDiskFault(file.appendFile(Buffer.concat(bytes)))
+      await withDiskFault(file.datasync())
       for (const { length } of bytes) ends.push((ends.at(-1) ?? 0) + length)
     },
     async read(i) {
@@ -82,10 +82,10 @@ export const openLines = async <T extends object>(
   }
 }
 
-/** All lines of a file at once, whole or not at all, as `openLines` reads them. Throws Faults 'disk'. */
+/** Writes a complete file as `openLines` reads it, whole or not at all. Throws Faults 'disk'. */
 export const writeLines = (path: string, values: Iterable<object>): Promise<void> => {
   const lines = function* () {
-    let before = firstSeal(path)
+    let before = firstHash(path)
     for (const value of values) {
       const { text, hash } = sealed(value, before)
       before = hash
@@ -95,29 +95,30 @@ export const writeLines = (path: string, values: Iterable<object>): Promise<void
   return writeWhole(path, lines())
 }
 
-const piece = 2 ** 20
+/** Bytes that are read at once. */
+const chunkSize = 2 ** 20
 
-/** Ends and hashes of the lines up to the first that is not what was written. */
-const soundLines = async (file: Awaited<ReturnType<typeof openAppending>>, first: string) => {
+/** Ends and hashes of the lines before the first damaged one, and the size of the file. */
+const validLines = async (file: Awaited<ReturnType<typeof openAppending>>, first: string) => {
   const ends: number[] = []
   const seals = [first]
   const { size } = await file.stat()
   let rest: Buffer[] = []
-  const bytes = Buffer.alloc(piece)
+  const bytes = Buffer.alloc(chunkSize)
   for (let at = 0; ; ) {
-    const { bytesRead } = await file.read(bytes, 0, piece, at)
+    const { bytesRead } = await file.read(bytes, 0, chunkSize, at)
     if (bytesRead === 0) return { ends, seals, size }
-    let begin = 0
-    for (let i = bytes.indexOf(10); i >= 0 && i < bytesRead; i = bytes.indexOf(10, begin)) {
-      const line = Buffer.concat([...rest, bytes.subarray(begin, i)]).toString()
+    let lineStart = 0
+    for (let i = bytes.indexOf(10); i >= 0 && i < bytesRead; i = bytes.indexOf(10, lineStart)) {
+      const line = Buffer.concat([...rest, bytes.subarray(lineStart, i)]).toString()
       rest = []
       const seal = sealOf(line, seals.at(-1)!)
       if (seal === undefined) return { ends, seals, size }
-      begin = i + 1
-      ends.push(at + begin)
+      lineStart = i + 1
+      ends.push(at + lineStart)
       seals.push(seal)
     }
-    rest.push(Buffer.from(bytes.subarray(begin, bytesRead)))
+    rest.push(Buffer.from(bytes.subarray(lineStart, bytesRead)))
     at += bytesRead
   }
 }

@@ -1,4 +1,4 @@
-/** A file as floors 0 to 5 see it: a size and ranges, from a disk, a Blob or memory. No `node:` module here. */
+/** A source of bytes that is read by ranges: a file on a disk, a Blob or memory. */
 export type ByteSource = {
   /** What messages call it: a path, a URL, a name. */
   readonly name: string

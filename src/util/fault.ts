@@ -1,3 +1,4 @@
+/** Faults: the errors that a user sees. */
 import { cut, quoted, visible } from './quote.ts'
 
 /**

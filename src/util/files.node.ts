@@ -1,7 +1,7 @@
 /**
- * Files of a disk as ByteSources, and the one way to write them: a file appears whole under its name, or not at all, and is
- * on the disk afterwards. Peculiar: what is new is made new (O_EXCL) and nothing is ever written through a link, so whoever
- * else may write in a folder cannot turn a write to another file.
+ * Reads files as ByteSources, and writes them safely: a file appears whole under its name or not at all, and is on the disk
+ * afterwards. New files are created with O_EXCL and nothing is written through a link, so that another user who may write in
+ * the folder cannot redirect a write to another file.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -23,7 +23,7 @@ export const fileSource = async (path: string): Promise<ByteSource> => {
   return { name: path, size: info.size, read: (start, end) => readRange(path, start, end) }
 }
 
-/** Files of settings and of facts about a model; parsed JSON can take twenty times its text. */
+/** Bytes of a text file, at most; parsed JSON can take twenty times the memory of its text. */
 const TEXT_LIMIT = 32 * 2 ** 20
 
 /** A file of text, such as config.json, as a whole. @throws Fault no-file, bad-file where it is too large, bad-utf8 */
@@ -48,7 +48,7 @@ const raise = (fault: Fault): never => {
   throw fault
 }
 
-/** In the same folder. */
+/** The path in the same folder whose name is the most similar. */
 const nearestFile = async (path: string): Promise<string | undefined> => {
   const name = nearest(basename(path), await readdir(dirname(path)).catch(() => []))
   return name && join(dirname(path), name)
@@ -90,14 +90,14 @@ export const writeWhole = async (path: string, chunks: Chunks) => {
   }
 }
 
-/** A name beside `path` that nobody can know before. */
+/** A path in the same folder with a name that nobody can guess. */
 const temporaryName = (path: string) =>
   join(dirname(path), `${basename(path).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`)
 
-/** Nobody takes so long between two writes to a file, milliseconds. */
+/** Milliseconds without a write, after which a temporary file counts as abandoned. */
 const abandonedAfter = 600_000
 
-/** What killed processes left of their attempts at this file. */
+/** Removes the temporary files of this path that killed processes left. */
 const removeAbandoned = async (path: string) => {
   const start = `${basename(path).slice(0, 100)}.`
   for (const name of await readdir(dirname(path)).catch(() => [])) {
@@ -108,14 +108,14 @@ const removeAbandoned = async (path: string) => {
   }
 }
 
-/** Windows has no such flag, and makes links for few. */
+/** Windows has no such flag, and lets few users make links. */
 const O_NOFOLLOW = constants.O_NOFOLLOW ?? 0
-const forNew = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | O_NOFOLLOW
-const forMore = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | O_NOFOLLOW
+const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | O_NOFOLLOW
+const appendFlags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | O_NOFOLLOW
 
-/** Writes and syncs a new file, for folders that are renamed as a whole. Rejects as the file system does. */
+/** Writes and syncs a new file, for folders that are renamed as a whole. Rejects with the errors of the file system. */
 export const writeSynced = async (path: string, chunks: Chunks) => {
-  const file = await open(path, forNew, 0o666)
+  const file = await open(path, createFlags, 0o666)
   try {
     for await (const chunk of chunks) await writeAll(file, chunk)
     await file.sync()
@@ -129,14 +129,14 @@ const writeAll = async (file: FileHandle, chunk: Uint8Array) => {
 }
 
 /**
- * Opens a file to read it and to write behind its end; makes it, and its name durable, where there is none. Throws Faults:
- * 'not-a-file' for a link, a folder or a pipe in its place, 'disk'.
+ * Opens a file to read and to append; creates it durably where there is none. Throws Faults 'not-a-file' for a link, a folder
+ * or a pipe in its place, and 'disk'.
  */
 export const openAppending = async (path: string): Promise<FileHandle> => {
   const info = await lstat(path).catch(() => undefined)
   if (info && !info.isFile()) throw notAFile(path, info)
   try {
-    const file = await open(path, forMore, 0o666)
+    const file = await open(path, appendFlags, 0o666)
     if (!info) await syncFolder(dirname(path))
     return file
   } catch (error) {
@@ -145,7 +145,7 @@ export const openAppending = async (path: string): Promise<FileHandle> => {
   }
 }
 
-/** One write, so lines of two processes do not mix. Throws the Faults of `openAppending`. */
+/** Appends in one write, so that lines of two processes do not mix. Throws the Faults of `openAppending`. */
 export const appendText = async (path: string, text: string): Promise<void> => {
   const file = await openAppending(path)
   try {
@@ -159,13 +159,13 @@ export const appendText = async (path: string, text: string): Promise<void> => {
 
 type Kind = { isSymbolicLink(): boolean; isDirectory?(): boolean }
 
-/** @param advice what to do where this lies */
+/** @param advice what the user should do about what lies there */
 export const notAFile = (path: string, info: Kind, advice = 'remove it'): Fault => {
   const what = info.isSymbolicLink() ? 'a link' : info.isDirectory?.() ? 'a folder' : 'no regular file'
   return badInput('not-a-file', `is ${what}, where a file is written; ${advice}`, { file: path })
 }
 
-/** Makes a rename durable. Windows cannot sync folders, and needs not. */
+/** Makes a rename durable. Windows cannot sync folders, and does not need to. */
 export const syncFolder = async (path: string) => {
   if (process.platform === 'win32') return
   const folder = await open(path, 'r')
@@ -173,8 +173,9 @@ export const syncFolder = async (path: string) => {
 }
 
 /**
- * Makes a folder and the parents it lacks, durably, and returns those it made, outermost first. Rejects as the file system
- * does. (mkdir's own `recursive` does not say which it made, and never ends below /proc.)
+ * Makes a folder and its missing parents, durably. Rejects with the errors of the file system. (The `recursive` option of
+ * mkdir does not tell which folders it made, and never ends below /proc.)
+ * @returns the folders that it made, outermost first
  */
 export const makeFolders = async (path: string): Promise<string[]> => {
   const missing: string[] = []
@@ -188,7 +189,7 @@ export const makeFolders = async (path: string): Promise<string[]> => {
   return made
 }
 
-/** False where another process was quicker. */
+/** False where another process made it first. */
 const madeFolder = (path: string): Promise<boolean> =>
   mkdir(path).then(
     () => true,
@@ -224,8 +225,9 @@ const advice: Record<string, string> = {
 }
 
 /**
- * A failed write as a fault that names the path and what it needed: a failure while running (exit code 1), or bad input
- * where nothing has begun. Who writes a folder of files says it again, of the folder. Other errors pass unchanged.
+ * A failed write as a Fault 'disk' that names the path and the bytes that were needed: a failure at run time (exit code 1) or,
+ * before any work has begun, bad input. Applied to such a Fault again it names the new path, such as the folder of a file.
+ * Other errors are returned unchanged.
  */
 export const diskFault = (error: unknown, path: string, needed?: number, fault = runFailure): unknown => {
   const cause = (error instanceof Fault ? error.cause : error) as NodeJS.ErrnoException | undefined

@@ -1,11 +1,11 @@
 /**
- * Work on many items, some at once, results as they come. Peculiar: after a failure nothing new begins, but what is
- * under way ends and is handed over before the failure is thrown, for it may have cost something.
+ * Works on many items, some at once, and yields results as they come. After a failure nothing new begins, but work under way
+ * is finished and its results are yielded before the failure is thrown, since they may have cost money.
  */
 
 /**
- * @param limit results that are under way or wait to be taken, at most; items are drawn no earlier
- * @param onFailure told at once of the first failure
+ * @param limit results under way or waiting to be taken, at most; an item is drawn only when there is room for its result
+ * @param onFailure called as soon as the first item fails
  */
 export async function* inParallel<T, R>(
   items: Iterable<T> | AsyncIterable<T>,

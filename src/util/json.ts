@@ -1,7 +1,7 @@
 /**
- * JSON from outside. JSON.parse is fast, but does not say where a text goes wrong, and takes nesting that overflows the
- * stack of whoever walks the value next: so depth is bounded here, for every file and answer, and a failing text is
- * scanned again by hand for the offset of its first error.
+ * Parses JSON from files and servers. JSON.parse is fast, but does not tell where a text is wrong, and accepts nesting so deep
+ * that it overflows the stack of code that walks the value. So depth is limited here, and a text that fails is scanned again
+ * for the offset of its first error.
  */
 import { badInput, type Fault, type Where } from './fault.ts'
 import { withWritten } from './jsonNotes.ts'
@@ -24,7 +24,7 @@ export const decodeUtf8 = (bytes: Uint8Array): string | undefined => {
 export const badUtf8 = (where: Where): Fault =>
   badInput('bad-utf8', 'is not UTF-8; save the file as UTF-8 and try again', where)
 
-/** What turns the offset of the first error, the top-level key it stands at and (of deep nesting) its name into an error. */
+/** Makes an error from the offset of the first mistake, the top-level key that it belongs to and, for deep nesting, a message. */
 type Fail = (offset: number, column?: string, problem?: string) => Error
 
 /**

@@ -1,13 +1,13 @@
-/** Notes on a parsed JSON value what JavaScript lost of its text: how numbers were written, and the order of keys. */
+/** Adds to a parsed JSON value what JavaScript lost of its text: how numbers were written, and the order of keys (written.ts). */
 import { hasNotes, noteKeys, noteNumber, saysLess } from './written.ts'
 
-/** All tokens but texts. */
+/** All JSON tokens but strings. */
 const token = /-?\d[\d.eE+-]*|[{}[\],:]|[a-z]+/gy
 const space = /[ \t\n\r]*/gy
 
 type Open = { holder: unknown; isList: boolean; key: string | number; keys: string[] }
 
-/** The value with its notes; `text` must be what it was parsed from. A loop with a stack, so that depth costs no stack of ours. */
+/** The value with its notes. `text` must be what it was parsed from. A loop with a stack of its own, so that deep nesting cannot overflow the call stack. */
 export const withWritten = (value: unknown, text: string): unknown => {
   if (typeof value !== 'object' || value === null || !loses(text)) return value
   const open: Open[] = []
@@ -43,7 +43,7 @@ const tokenAt = (text: string, at: number): string => {
   return token.exec(text)?.[0] ?? ''
 }
 
-/** Whether any number says more than its plain value, or any key may lose its place. Most texts have neither; texts are skipped. */
+/** Whether JavaScript loses the text of any number or the place of any key, which is rare. Strings are skipped. */
 const loses = (text: string): boolean => {
   for (let at = 0; at < text.length; at++) {
     const c = text.charCodeAt(at)
@@ -93,7 +93,7 @@ const textEnd = (text: string, start: number): number => {
 
 const isHolder = (value: unknown): value is Record<PropertyKey, unknown> => typeof value === 'object' && value !== null
 
-/** Where a key stands twice the last value counts, and the first is walked without being there: its notes are gone over by the last's. */
+/** The value that a key holds. Of a key that stands twice the last value counts, and its notes overwrite those of the first. */
 const heldBy = ({ holder, key }: Open): unknown =>
   isHolder(holder) && Object.hasOwn(holder, key) ? holder[key] : undefined
 

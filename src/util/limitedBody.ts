@@ -1,17 +1,17 @@
-/** Answers of servers whose body ends: at a number of bytes at the latest. */
+/** HTTP responses with a limit on the size of their body. */
 
 /**
- * The same response with a body of so many bytes at most; reading on fails with what `tooLong` gives, and the rest is not
- * read. `heard` is told of each piece.
+ * The same response with a body of at most `limit` bytes. Reading beyond them fails with the error of `tooLong`, and the rest
+ * is not read. `heard` is called for each chunk, `ended` at the end of the body.
  */
 export const limitedBody = (
-  reply: Response,
+  response: Response,
   limit: number,
   { tooLong, heard = () => {}, ended = () => {} }: { tooLong(): Error; heard?(): void; ended?(): void },
 ): Response => {
-  if (!reply.body) return reply
+  if (!response.body) return response
   let bytes = 0
-  const body = reply.body.pipeThrough(
+  const body = response.body.pipeThrough(
     new TransformStream<Uint8Array, Uint8Array>({
       transform(chunk, out) {
         heard()
@@ -22,7 +22,7 @@ export const limitedBody = (
       flush: ended,
     }),
   )
-  const { status, statusText, headers } = reply
-  // A Response that is made here has no address, and a download asks where it came from
-  return Object.defineProperty(new Response(body, { status, statusText, headers }), 'url', { value: reply.url })
+  const { status, statusText, headers } = response
+  // A new Response has no URL, which the code of a download reads
+  return Object.defineProperty(new Response(body, { status, statusText, headers }), 'url', { value: response.url })
 }

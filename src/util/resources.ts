@@ -1,9 +1,9 @@
-/** What a piece of work opens, and closes again however it ends: the last opened first. */
+/** A stack of opened resources, which are closed in reverse order however the work ends. */
 
 export type Closable = { close(): Promise<void> }
 
 export type Resources = {
-  /** Takes over what was opened. */
+  /** Adds a resource to the stack. @returns the resource */
   own<T extends Closable>(opened: T): T
   close(): Promise<void>
 }

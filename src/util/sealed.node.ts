@@ -1,7 +1,7 @@
 /**
- * JSON that knows whether it is still what was written: the last member of the object, `hash`, is a SHA-256 over the text
- * before it. Peculiar: lines of a file are chained, each hash covers the one before it, so lines that were swapped, lost or
- * taken from another file are found as surely as a digit that changed. It guards against accidents, not against forgers.
+ * Sealed JSON: the last member of the object, `hash`, is a SHA-256 over the text before it, so that damage is found. The lines
+ * of a file form a chain in which each hash covers the one before, so lines that were swapped, lost or taken from another file
+ * are found too. This guards against accidents, not against forgers.
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -13,7 +13,7 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 
 const ending = /,\s*"hash": ?"([0-9a-f]{32})"\s*\}\s*$/
 
-/** The JSON text of an object with its hash. @param before what the hash covers too: the hash of the line before, a name */
+/** The JSON text of an object with its hash. @param before what the hash covers too: the hash of the line before, or a name */
 export const sealed = (value: object, before = '', indent = 0): { text: string; hash: string } => {
   const body = JSON.stringify(value, null, indent)
   const open = body.slice(0, -1).trimEnd()
@@ -23,7 +23,7 @@ export const sealed = (value: object, before = '', indent = 0): { text: string; 
   return { text, hash }
 }
 
-/** The text up to the hash, and the hash, where it is right. */
+/** The text up to the hash, and the hash; undefined where the hash is wrong. */
 const opened = (text: string, before: string): { open: string; hash: string } | undefined => {
   const tail = ending.exec(text.slice(-100))
   if (!tail) return undefined

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileSource } from './files.node.ts'
 
-/** Hex digest. Rejects as the file system does. */
+/** Hex digest. Rejects with the errors of the file system. */
 export const sha256File = async (path: string): Promise<string> => {
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk)
@@ -12,15 +12,16 @@ export const sha256File = async (path: string): Promise<string> => {
 }
 
 export type FileHash = {
-  /** As it was named, and from the root of this machine. */
+  /** As the user named it. */
   path: string
+  /** The absolute path. */
   absolute: string
   /** Bytes. */
   size: number
   sha256: string
 }
 
-/** Of files that results depend on, each once. Throws a Fault 'no-file' where one cannot be read. */
+/** Hashes of the files that results depend on, each once. Throws a Fault 'no-file' where one cannot be read. */
 export const sha256Files = (paths: Iterable<string>): Promise<FileHash[]> =>
   Promise.all(
     Array.from(new Set(paths), async (path) => {

@@ -1,10 +1,10 @@
 /**
- * What the system refuses (a file, a disk, a limit, memory) as a fault, wherever it came up: it is never a defect of
- * attune. Who knows more about it (`diskFault`, the readers) says so first, with advice of their own.
+ * Errors of the operating system (a file, a disk, a limit, memory) as Faults, since they are no defects of attune. Code that
+ * knows more about the operation, such as `diskFault` and the readers, makes a Fault with better advice first.
  */
 import { badInput, type Fault, runFailure } from './fault.ts'
 
-/** Of a path that was given; all other refusals are failures while running. */
+/** Errors of a path that the user gave: bad input. All other errors are failures at run time. */
 const paths: Record<string, string> = {
   ENOENT: 'is not there',
   ENOTDIR: 'has a file where a folder must be',
@@ -26,11 +26,11 @@ const limits: Record<string, string> = {
   EROFS: 'the file system is read-only',
 }
 
-/** Node's own words for memory that cannot be had. */
+/** Messages of Node for memory that cannot be allocated. */
 const memory =
   /^(Array buffer allocation failed|Invalid string length|Invalid (typed )?array length|.*heap out of memory)/
 
-/** @returns undefined for what the system did not cause */
+/** @returns undefined for errors that the system did not cause */
 export const systemFault = (error: unknown): Fault | undefined => {
   if (!(error instanceof Error) || error.name === 'Fault') return undefined
   const { code, syscall, path } = error as NodeJS.ErrnoException

@@ -1,12 +1,12 @@
-/** Work without an await that is given up after a time: a pattern that backtracks for ever, a check that never ends. */
+/** Runs synchronous work with a time limit, such as a regular expression that may backtrack for ever. */
 import { createContext, Script } from 'node:vm'
 
 const script = new Script('work()')
-/** One for all calls: to make a context takes longer than most work. */
+/** One context for all calls, since making one takes longer than most work. */
 const scope: { work?: () => unknown } = {}
 const context = createContext(scope)
 
-/** @returns what `work` gives, or undefined where it took longer than so many milliseconds. What it throws passes. */
+/** @returns what `work` returns, or undefined where it took longer than so many milliseconds. Errors of `work` are thrown. */
 export const withinTime = <T>(milliseconds: number, work: () => T): T | undefined => {
   try {
     scope.work = work

@@ -1,7 +1,7 @@
 /**
- * Numbers and keys as a file wrote them. JavaScript loses what Python keeps: 1.0 becomes 1, 12345678901234567890 is rounded,
- * the keys "10" and "2" change places. Chat templates print all three. So the object or list that held such a thing carries
- * what was lost under a symbol: its values stay plain numbers to all who compute with them, and a copy by spread keeps it.
+ * How a JSON file wrote its numbers and ordered its keys. JavaScript loses what Python keeps: 1.0 becomes 1, 12345678901234567890 is rounded,
+ * the keys "10" and "2" change places. Chat templates print all three. So the object or list that holds such a number or key
+ * keeps the original text under a symbol. Its values stay plain numbers, and a copy by spread keeps the symbol.
  */
 
 const written = Symbol('as written')

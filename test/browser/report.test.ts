@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Browser, chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { dealSums, question, rankAnswers, totalOf } from '../../src/labs/demo/addition.ts'
+import { promptOf, rankCompletions, splitSums, totalOf } from '../../src/labs/demo/addition.ts'
 import { demoReport } from '../../src/labs/demo/report.ts'
 import { demoSizes } from '../../src/labs/demo/settings.ts'
 import type { Point } from '../../src/report/lineChart.ts'
@@ -16,33 +16,33 @@ const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
 /** ATTUNE_SCREENSHOTS=DIR keeps pictures to look at. */
 const pictures = process.env.ATTUNE_SCREENSHOTS
 
-const { tested, ranked } = dealSums(1, demoSizes)
+const { tested, ranked } = splitSums(1, demoSizes)
 const curve = (steps: number, value: (part: number) => number): Point[] =>
   Array.from({ length: steps }, (_, i) => [i + 1, value((i + 1) / steps) * (1 + 0.05 * Math.sin(17 * i))])
 
 const page = () =>
   demoReport({
     result: {
-      ...{
-        seed: 1,
-        sizes: demoSizes,
-        parameters: 334_944,
-        floor: 0.31,
-        mended: 390,
-        spoiled: 12,
-        rankings: 577,
-        knew: 594,
-      },
-      ...{ before: wilson(560, 1000), after: wilson(938, 1000), seconds: { learn: 31, compare: 3, align: 9 } },
+      seed: 1,
+      sizes: demoSizes,
+      parameters: 334_944,
+      floor: 0.31,
+      mended: 390,
+      spoiled: 12,
+      rankings: 577,
+      knew: 594,
+      before: wilson(560, 1000),
+      after: wilson(938, 1000),
+      seconds: { learn: 31, compare: 3, align: 9 },
       kinds: { before: { right: 560, close: 396, wrong: 44 }, after: { right: 938, close: 20, wrong: 42 } },
     },
     tested: tested.map((sum, i) => {
       const right = String(totalOf(sum))
-      return { prompt: question(sum), right, before: i % 2 ? right : String(totalOf(sum) + 1), after: right }
+      return { prompt: promptOf(sum), right, before: i % 2 ? right : String(totalOf(sum) + 1), after: right }
     }),
     rankings: ranked.map(
       (sum) =>
-        rankAnswers(
+        rankCompletions(
           sum,
           [0, 1, -10].map((by) => String(totalOf(sum) + by)),
         )!,

@@ -3,7 +3,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { check, settingsOf } from '../../src/cli/settings.ts'
 import { readCompletion, usageIn } from '../../src/endpoint/client.ts'
-import { chatSchema, completionSchema, readBody } from '../../src/serve/requests.ts'
+import { chatSchema, completionSchema, parseBody } from '../../src/serve/schemas.ts'
 import { jsonOf, parseJson } from '../../src/util/json.ts'
 import { changedText, soup, speech } from './mutate.ts'
 import type { Target } from './targets.ts'
@@ -98,7 +98,7 @@ export const serverTargets: readonly Target[] = [
     make: changedText(requests),
     run: (input) => {
       const body = JSON.parse(input as string)
-      readBody(body !== null && typeof body === 'object' && 'prompt' in body ? completionSchema : chatSchema, body)
+      parseBody(body !== null && typeof body === 'object' && 'prompt' in body ? completionSchema : chatSchema, body)
     },
   },
   {

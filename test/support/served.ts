@@ -2,7 +2,7 @@
 import { openScheduler } from '../../src/generate/scheduler.ts'
 import { openModel } from '../../src/passes/open.node.ts'
 import { type AppOptions, makeApp } from '../../src/serve/app.ts'
-import { listen, type Patience } from '../../src/serve/listen.ts'
+import { listen, type Timeouts } from '../../src/serve/listen.ts'
 import { chatTemplate } from '../../src/text/chat.ts'
 import { fixture } from './golden.ts'
 
@@ -21,7 +21,7 @@ export const openServed = async () => {
   const chat = chatTemplate({ default: { file: 'test', source: template } }, encoder, {})
   const served = { name: 'stories', model, tokenizer: { ...plain, chat }, eosIds: new Set([1, 2]) }
   const scheduler = openScheduler(model, served.tokenizer, { batchSize: 16 })
-  const start = async (options: Partial<AppOptions> = {}, patience?: Patience) => {
+  const start = async (options: Partial<AppOptions> = {}, patience?: Timeouts) => {
     const errors: unknown[] = []
     const app = makeApp({ served, scheduler, maxRequests: 200, onError: (error) => errors.push(error), ...options })
     return { ...(await listen(app, { host: '127.0.0.1', port: 0 }, patience)), errors }

@@ -1,4 +1,4 @@
-/** Adam (Kingma and Ba 2015, algorithm 1) on a flat array; `optim/` holds the same as programs for the engine. */
+/** Adam (Kingma and Ba 2015, algorithm 1) on a flat array, for the network of this lab. */
 
 export type Adam = { step: number; mean: Float64Array; square: Float64Array }
 
@@ -10,7 +10,7 @@ export const makeAdam = (length: number): Adam => ({
   square: new Float64Array(length),
 })
 
-/** Updates weights and state in place, and empties the gradient. */
+/** Updates weights and state in place, and sets the gradient to 0. */
 export const adamStep = (state: Adam, weights: Float64Array, gradient: Float64Array, learningRate: number) => {
   const { mean, square } = state
   state.step++
@@ -25,10 +25,10 @@ export const adamStep = (state: Adam, weights: Float64Array, gradient: Float64Ar
   }
 }
 
-/** Scales a gradient down to this norm where it is longer. */
-export const clipNorm = (gradient: Float64Array, greatest: number) => {
+/** Scales a gradient down to this norm if its norm is larger. */
+export const clipNorm = (gradient: Float64Array, maxNorm: number) => {
   let sum = 0
   for (const g of gradient) sum += g * g
-  const scale = greatest / Math.sqrt(sum)
+  const scale = maxNorm / Math.sqrt(sum)
   if (scale < 1) for (let i = 0; i < gradient.length; i++) gradient[i] *= scale
 }

@@ -1,4 +1,4 @@
-/** The lab: learning, determinism, the folder that it leaves. Long runs are in the docs' figures. */
+/** The lab: learning, determinism and the folder of results. The figures in docs/ come from long runs. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,35 +6,35 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { mean } from '../../statistics/summary.ts'
 import { adamStep, makeAdam } from './adam.ts'
 import { drawingRows, drawPole } from './ascii.ts'
+import { makeEnvs, maxEpisodeSteps, resetEnv, running, stateSize, stepEnv } from './env.ts'
+import { findingsOf } from './findings.ts'
 import { type CartpoleEvent, cartpole } from './lab.ts'
-import { makePoles, mostSteps, resetPole, running, stateSize, stepPole } from './physics.ts'
 import { episode } from './replay.ts'
 import { firstSolved, type RunResult, trainRun } from './run.ts'
 import { cartpoleSchema, chosen, methodNames } from './settings.ts'
-import { findingsOf } from './statistics.ts'
 
 const settings = { episodes: 60, steps: 20_000, envs: 8 }
 
-describe('poles', () => {
-  it('start within 0.05 of upright, each episode of each pole and seed elsewhere', () => {
-    const poles = makePoles(50, 1)
-    expect(poles.states.every((x) => Math.abs(x) <= 0.05)).toBe(true)
-    const before = [...poles.states.subarray(0, stateSize)]
-    resetPole(poles, 0)
-    const all = [before, ...Array.from({ length: 50 }, (_, i) => [...poles.states.subarray(4 * i, 4 * i + 4)])]
-    expect(new Set([...all, [...makePoles(1, 2).states]].map(String)).size).toBe(52)
-    expect([...makePoles(1, 1).states]).toEqual(before)
+describe('environments', () => {
+  it('start within 0.05 of upright, in another state for each episode, environment and seed', () => {
+    const envs = makeEnvs(50, 1)
+    expect(envs.states.every((x) => Math.abs(x) <= 0.05)).toBe(true)
+    const before = [...envs.states.subarray(0, stateSize)]
+    resetEnv(envs, 0)
+    const all = [before, ...Array.from({ length: 50 }, (_, i) => [...envs.states.subarray(4 * i, 4 * i + 4)])]
+    expect(new Set([...all, [...makeEnvs(1, 2).states]].map(String)).size).toBe(52)
+    expect([...makeEnvs(1, 1).states]).toEqual(before)
   })
 
-  it('do not depend on those beside them', () => {
-    const [one, many] = [makePoles(1, 5), makePoles(7, 5)]
-    for (let t = 0; t < 8; t++) for (let i = 0; i < 7; i++) stepPole(many, i, i === 0 ? t % 2 : 1)
-    for (let t = 0; t < 8; t++) expect(stepPole(one, 0, t % 2)).toBe(running)
+  it('do not depend on the environments beside them', () => {
+    const [one, many] = [makeEnvs(1, 5), makeEnvs(7, 5)]
+    for (let t = 0; t < 8; t++) for (let i = 0; i < 7; i++) stepEnv(many, i, i === 0 ? t % 2 : 1)
+    for (let t = 0; t < 8; t++) expect(stepEnv(one, 0, t % 2)).toBe(running)
     expect([...many.states.subarray(0, stateSize)]).toEqual([...one.states])
   })
 })
 
-it("Adam takes steps of the learning rate at first, whatever the gradient's size", () => {
+it("Adam's first step has the size of the learning rate, whatever the size of the gradient", () => {
   const [weights, gradient] = [new Float64Array(2), Float64Array.of(1e-3, -50)]
   adamStep(makeAdam(2), weights, gradient, 0.01)
   expect(weights[0]).toBeCloseTo(-0.01, 6)
@@ -50,7 +50,7 @@ describe('training', () => {
     expect(plain(3).lengths).not.toEqual(plain(4).lengths)
   })
 
-  it('PPO learns within 20,000 steps, and the best weights are counted on episodes of their own', () => {
+  it('PPO learns within 20,000 steps, and evaluates its best weights on episodes of their own', () => {
     const { lengths, best, steps, ends } = trainRun('ppo', 1, settings)
     expect(mean(lengths.slice(-10))).toBeGreaterThan(4 * mean(lengths.slice(0, 20)))
     expect(best.mean).toBe(mean(best.lengths))
@@ -59,7 +59,7 @@ describe('training', () => {
     expect(ends.every((end, i) => i === 0 || end >= ends[i - 1])).toBe(true)
   })
 
-  it("the notebook's PPO stays where chance is; mended, it does not", () => {
+  it("the notebook's PPO stays at the length of random actions, and learns when it is mended", () => {
     const flat = trainRun('ppo-resampled', 1, { ...settings, episodes: 80 })
     expect(mean(flat.lengths.slice(-40))).toBeLessThan(40)
     const mended = trainRun('ppo-mended', 1, { ...settings, episodes: 80 })
@@ -77,7 +77,11 @@ it('solved is the first episode whose last hundred have a mean of 475', () => {
 
 it('curves are means of the last 20 episodes, with intervals over seeds', () => {
   const run = (seed: number, length: number): RunResult => ({
-    ...{ method: 'reinforce', seed, lengths: new Array(200).fill(length), steps: 200 * length, seconds: 1 },
+    method: 'reinforce',
+    seed,
+    lengths: new Array(200).fill(length),
+    steps: 200 * length,
+    seconds: 1,
     ends: Array.from({ length: 200 }, (_, i) => (i + 1) * length),
     best: { episode: 1, step: length, weights: [], lengths: [], mean: length },
   })
@@ -100,7 +104,7 @@ it('draws a pole that leans as it does', () => {
   expect(Math.max(...drawPole([2.4, 0, 0.2, 0], 81).map((line) => line.length))).toBe(81)
 })
 
-describe('a folder', () => {
+describe('the folder of results', () => {
   let root: string
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'attune-cartpole-'))
@@ -125,24 +129,27 @@ describe('a folder', () => {
     expect(page.match(/<svg /g)).toHaveLength(6)
     expect(page.match(/<animateTransform/g)).toHaveLength(4)
     expect((await readdir(last.files.runs)).sort()).toEqual([
-      ...['ppo-resampled-42.json', 'ppo-resampled-43.json', 'reinforce-42.json', 'reinforce-43.json'],
+      'ppo-resampled-42.json',
+      'ppo-resampled-43.json',
+      'reinforce-42.json',
+      'reinforce-43.json',
     ])
     const stored = JSON.parse(await readFile(join(last.files.runs, 'reinforce-43.json'), 'utf8'))
     const own = trainRun('reinforce', 43, { episodes: 30, steps: 0, envs: 8 })
     expect({ ...stored, seconds: 0 }).toEqual({ ...own, seconds: 0, solved: undefined })
     const played = [...episode({ outputs: 2, weights: Float64Array.from(stored.best.weights) }, 9)]
-    expect(played.length).toBeLessThanOrEqual(mostSteps + 1)
+    expect(played.length).toBeLessThanOrEqual(maxEpisodeSteps + 1)
     await run('lab', { method: ['ppo-resampled'], seeds: 1 })
     expect(await readdir(last.files.runs)).toEqual(['ppo-resampled-42.json'])
   })
 
-  it('of somebody else is left alone', async () => {
+  it('is refused where it holds files of others', async () => {
     await writeFile(join(root, 'letter'), 'x')
     await expect(run('letter')).rejects.toMatchObject({ code: 'taken', exitCode: 2 })
     await expect(run('')).rejects.toThrow(/is no lab of this kind; choose another --output/)
   })
 
-  it('stays empty after a stop', async () => {
+  it('stays empty after an abort', async () => {
     const stop = new AbortController()
     stop.abort()
     expect((await run('stopped', {}, stop.signal)).at(-1)).toEqual({ event: 'stopped', finished: 0, runs: 4 })

@@ -1,16 +1,16 @@
-/** The update by hand against the engine's own gradients (through the interpreter), and against differences. */
+/** The hand-written gradients of the updates, compared with the engine's own (through the interpreter). */
 import { describe, expect, it } from 'vitest'
 import { type PolicyOptions, policyLoss } from '../../objectives/policyGradient.ts'
 import { evaluate } from '../../runtime/interpreter.ts'
 import { grad } from '../../tensor/grad.ts'
 import { input } from '../../tensor/tensor.ts'
 import { fillUniform } from '../../util/rng.ts'
+import { stateSize } from './env.ts'
 import { hiddenSize, initNetwork, type Network } from './network.ts'
 import { addEpoch } from './notebookPpo.ts'
-import { stateSize } from './physics.ts'
 import { uniforms } from './policy.ts'
-import { addRow, makeBatch, ppoSettings } from './ppo.ts'
-import { addPolicyGradient, episodeAdvantages, makeRollout } from './reinforce.ts'
+import { addRow, makeRolloutBuffer, ppoSettings } from './ppo.ts'
+import { addPolicyGradient, episodeAdvantages, makeEpisodes } from './reinforce.ts'
 
 const T = 12
 const numbers = (length: number, stream: number, reach = 1) =>
@@ -23,8 +23,8 @@ const advantages = [...numbers(T, 3, 2)]
 const traced = (net: Network) => {
   const { outputs, weights } = net
   const sizes = { w1: [hiddenSize, stateSize], b1: [hiddenSize], w2: [outputs, hiddenSize], b2: [outputs] }
-  const parts = Object.entries(sizes).map(([name, shape]) => [name, input(name, shape)] as const)
-  const [w1, b1, w2, b2] = parts.map(([, tensor]) => tensor)
+  const weightInputs = Object.entries(sizes).map(([name, shape]) => [name, input(name, shape)] as const)
+  const [w1, b1, w2, b2] = weightInputs.map(([, tensor]) => tensor)
   const x = input('x', [T, stateSize])
   let at = 0
   const feeds = Object.fromEntries(
@@ -67,30 +67,39 @@ const engineGradient = (net: Network, oldLogps: ArrayLike<number>, weight: numbe
       lengths: input('lengths', [1]),
     },
     {
-      ...{ loss: 'reinforce', ratio: 'token', epsilonLow: 0.2, epsilonHigh: 0.2, beta: 0, klEstimator: 'k1' },
-      ...{ entropyCoef: 0, ...options },
+      loss: 'reinforce',
+      ratio: 'token',
+      epsilonLow: 0.2,
+      epsilonHigh: 0.2,
+      beta: 0,
+      klEstimator: 'k1',
+      entropyCoef: 0,
+      ...options,
     },
   )
   const fed = {
-    ...{ ...feeds, old: vectorFeed(oldLogps), advantages: vectorFeed(advantages) },
+    ...feeds,
+    old: vectorFeed(oldLogps),
+    advantages: vectorFeed(advantages),
     onehot: { shape: [T, 2], data: [...actions].flatMap((a) => [1 - a, a]) },
     weights: vectorFeed(new Array(T).fill(weight)),
-    ...{ sequence: vectorFeed(new Array(T).fill(0)), lengths: vectorFeed([T]) },
+    sequence: vectorFeed(new Array(T).fill(0)),
+    lengths: vectorFeed([T]),
   }
   return evaluate(grad(loss, wrt), fed).flatMap(({ data }) => [...data])
 }
 
-const rolloutOf = () => {
-  const rollout = makeRollout(1)
-  rollout.states.set(states)
-  rollout.actions.set(actions)
-  return rollout
+const episodesOf = () => {
+  const episodes = makeEpisodes(1)
+  episodes.states.set(states)
+  episodes.actions.set(actions)
+  return episodes
 }
 
-it('REINFORCE: the engine has the same gradient', () => {
+it('REINFORCE has the same gradient as in the engine', () => {
   const net = initNetwork(2, 3, 1)
   const gradient = new Float64Array(net.weights.length)
-  addPolicyGradient(net, rolloutOf(), 0, advantages, gradient)
+  addPolicyGradient(net, episodesOf(), 0, advantages, gradient)
   closeTo(gradient, engineGradient(net, new Array(T).fill(0), 1, { loss: 'reinforce' }))
 })
 
@@ -99,15 +108,15 @@ describe('PPO', () => {
   // Ratios on both sides of the clip range
   const oldLogps = numbers(T, 4, 0.6).map((x) => x - 0.7)
 
-  it('the engine has the same gradient of the clipped objective and the entropy', () => {
+  it('has the same gradient of the clipped objective and the entropy as the engine', () => {
     const agent = { policy: net, critic: initNetwork(1, 3, 3) }
     const gradients = {
       policy: new Float64Array(net.weights.length),
       critic: new Float64Array(agent.critic.weights.length),
     }
-    const batch = { ...makeBatch(T), states, actions, logps: oldLogps }
+    const batch = { ...makeRolloutBuffer(T), states, actions, logps: oldLogps }
     for (let row = 0; row < T; row++)
-      addRow(agent, batch, row, { advantage: advantages[row], target: advantages[row], share: 1 / T }, gradients)
+      addRow(agent, batch, row, { advantage: advantages[row], target: advantages[row], weight: 1 / T }, gradients)
     closeTo(gradients.policy, engineGradient(net, oldLogps, 1 / T, { loss: 'clip', entropyCoef: ppoSettings.entropy }))
 
     const value = traced(agent.critic)
@@ -126,18 +135,18 @@ describe('PPO', () => {
   const epoch = (faults: { resampled: boolean; crossed: boolean }, scale: readonly number[], logps = oldLogps) => {
     const gradient = new Float64Array(net.weights.length)
     const draw = uniforms({ seed: 1, stream: 5 })
-    addEpoch(net, rolloutOf(), { logps, advantages: scale }, faults, draw, gradient)
+    addEpoch(net, episodesOf(), { logps, advantages: scale }, faults, draw, gradient)
     return gradient
   }
 
-  it("the notebook's, mended, is the same clipped objective", () => {
+  it('of the notebook, with both faults mended, is the same clipped objective', () => {
     closeTo(
       epoch({ resampled: false, crossed: false }, advantages),
       engineGradient(net, oldLogps, 1 / T, { loss: 'clip' }),
     )
   })
 
-  it('crossed with every advantage, nothing is left where no ratio is clipped', () => {
+  it('with ratios crossed with every advantage has no gradient where no ratio is clipped', () => {
     const current = oldLogps.map((_, t) => {
       const { out, feeds } = traced(net)
       const [{ data }] = evaluate([out.logSoftmax()], feeds)
@@ -149,7 +158,7 @@ describe('PPO', () => {
     expect(norm(epoch({ resampled: false, crossed: false }, scaled, current))).toBeGreaterThan(1e-2)
   })
 
-  it('crossed, the gradient is the same whichever step had which advantage', () => {
+  it('with ratios crossed with every advantage has the same gradient whichever step had which advantage', () => {
     const both = { resampled: true, crossed: true }
     closeTo(epoch(both, advantages.toReversed()), [...epoch(both, advantages)])
     expect([...epoch(both, advantages)].some((x) => Math.abs(x) > 1e-3)).toBe(true)

@@ -1,13 +1,13 @@
-/** All runs of the lab, several at once, and what they come to. */
+/** The classic-control lab: trains CartPole policies by several methods and seeds, several runs at once, and reports. */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { makeEventStream } from '../../util/eventStream.ts'
 import { inParallel } from '../../util/inParallel.ts'
-import { channel } from '../channel.ts'
-import { claim, type Files, writeFindings } from './output.ts'
+import { cartpoleConclusions, type Finding, findingsOf } from './findings.ts'
+import { claimCartpoleFolder, type ReportFiles, writeFindings } from './output.ts'
 import type { RunResult, Snapshot } from './run.ts'
 import { chosen, type Method, type Settings } from './settings.ts'
-import { type Finding, findingsOf, inWords } from './statistics.ts'
-import type { Order, Report } from './worker.ts'
+import type { RunRequest, WorkerMessage } from './worker.ts'
 
 export type CartpoleEvent =
   | { event: 'plan'; runs: number; jobs: number; output: string }
@@ -15,74 +15,76 @@ export type CartpoleEvent =
   | ({ event: 'snapshot' } & Snapshot)
   | { event: 'run'; method: Method; seed: number; mean: number; solved?: number; steps: number; seconds: number }
   | { event: 'stopped'; finished: number; runs: number }
-  | { event: 'result'; words: string[]; findings: Finding[]; files: Files }
+  | { event: 'result'; words: string[]; findings: Finding[]; files: ReportFiles }
 
-type Extras = { signal?: AbortSignal; command?: readonly string[] }
+type LabOptions = { signal?: AbortSignal; command?: readonly string[] }
 
-/** Trains, then writes numbers, plots and a page. After an abort the last event is `stopped`, and nothing was written. */
+/** Trains, then writes numbers, plots and a page. After an abort the last event is `stopped`, and nothing is written. */
 export async function* cartpole(
   settings: Settings,
-  { signal = new AbortController().signal, command = [] }: Extras = {},
+  { signal = new AbortController().signal, command = [] }: LabOptions = {},
 ): AsyncGenerator<CartpoleEvent> {
-  const root = await claim(settings.output)
-  const orders = chosen(settings).flatMap((method) =>
-    Array.from({ length: settings.seeds }, (_, i): Order => ({ method, seed: settings.seed + i, settings })),
+  const root = await claimCartpoleFolder(settings.output)
+  const requests = chosen(settings).flatMap((method) =>
+    Array.from({ length: settings.seeds }, (_, i): RunRequest => ({ method, seed: settings.seed + i, settings })),
   )
-  const jobs = Math.min(orders.length, settings.jobs ?? availableParallelism())
-  yield { event: 'plan', runs: orders.length, jobs, output: root }
+  const jobs = Math.min(requests.length, settings.jobs ?? availableParallelism())
+  yield { event: 'plan', runs: requests.length, jobs, output: root }
   const results: RunResult[] = []
-  for await (const event of work(orders, jobs, signal, results)) yield event
-  if (signal.aborted) return yield { event: 'stopped', finished: results.length, runs: orders.length }
-  // In the order of the plan, whichever was first
-  const sorted = orders.map((order) => results.find((r) => r.method === order.method && r.seed === order.seed)!)
+  for await (const event of trainAll(requests, jobs, signal, results)) yield event
+  if (signal.aborted) return yield { event: 'stopped', finished: results.length, runs: requests.length }
+  // In the order of the plan, whichever finished first
+  const sorted = requests.map(({ method, seed }) => results.find((r) => r.method === method && r.seed === seed)!)
   const findings = findingsOf(sorted)
-  const words = inWords(findings)
-  const files = await writeFindings(root, { results: sorted, findings, words, settings, command })
-  yield { event: 'result', words, findings, files }
+  const conclusions = cartpoleConclusions(findings)
+  const files = await writeFindings(root, { results: sorted, findings, conclusions, settings, command })
+  yield { event: 'result', words: conclusions, findings, files }
 }
 
-/** Trains each order in a worker; fills `results` as they come. */
-const work = (orders: readonly Order[], jobs: number, signal: AbortSignal, results: RunResult[]) => {
-  const out = channel<CartpoleEvent>()
-  const shares = new Map<Order, number>()
+/** Runs each request in a worker thread and adds the results to `results` as they come. */
+const trainAll = (requests: readonly RunRequest[], jobs: number, signal: AbortSignal, results: RunResult[]) => {
+  const stream = makeEventStream<CartpoleEvent>()
+  const shares = new Map<RunRequest, number>()
   const progress = (): CartpoleEvent => {
-    const share = [...shares.values()].reduce((a, b) => a + b, 0) / orders.length
-    return { event: 'progress', finished: results.length, runs: orders.length, share }
+    const share = [...shares.values()].reduce((a, b) => a + b, 0) / requests.length
+    return { event: 'progress', finished: results.length, runs: requests.length, share }
   }
-  const train = (order: Order) =>
-    runInWorker(order, signal, (report) => {
-      if ('progress' in report) {
-        shares.set(order, report.progress)
-        out.push(progress())
-      } else if ('snapshot' in report) out.push({ event: 'snapshot', ...report.snapshot })
+  const train = (request: RunRequest) =>
+    runInWorker(request, signal, (message) => {
+      if ('progress' in message) {
+        shares.set(request, message.progress)
+        stream.push(progress())
+      } else if ('snapshot' in message) stream.push({ event: 'snapshot', ...message.snapshot })
     })
-  const drain = async () => {
-    for await (const result of inParallel(orders, jobs, train)) {
+  const collect = async () => {
+    for await (const result of inParallel(requests, jobs, train)) {
       if (!result) continue
       results.push(result)
       const { method, seed, best, solved, steps, seconds } = result
-      out.push({ event: 'run', method, seed, mean: best.mean, solved, steps, seconds })
+      stream.push({ event: 'run', method, seed, mean: best.mean, solved, steps, seconds })
     }
   }
-  drain().then(out.end, out.fail)
-  return out.events
+  collect().then(stream.end, stream.fail)
+  return stream.read()
 }
 
-/** Under a test runner this file is TypeScript and a worker cannot load its neighbour: the built one is taken. */
+/** Tests run this file as TypeScript, which a worker cannot load: there the built file is used. */
 const workerUrl = () =>
   import.meta.url.endsWith('.ts')
     ? new URL('../../../dist/labs/cartpole/worker.js', import.meta.url)
     : new URL('./worker.js', import.meta.url)
 
-/** @returns undefined where it was aborted */
-const runInWorker = (order: Order, signal: AbortSignal, told: (report: Report) => void) =>
+/** @returns undefined if it was aborted */
+const runInWorker = (request: RunRequest, signal: AbortSignal, onMessage: (message: WorkerMessage) => void) =>
   new Promise<RunResult | undefined>((resolve, reject) => {
     if (signal.aborted) return resolve(undefined)
-    const { episodes, steps, envs } = order.settings
-    const worker = new Worker(workerUrl(), { workerData: { ...order, settings: { episodes, steps, envs } } })
+    const { episodes, steps, envs } = request.settings
+    const worker = new Worker(workerUrl(), { workerData: { ...request, settings: { episodes, steps, envs } } })
     const stop = () => void worker.terminate()
     signal.addEventListener('abort', stop, { once: true })
-    worker.on('message', (report: Report) => ('result' in report ? resolve(report.result) : told(report)))
+    worker.on('message', (message: WorkerMessage) =>
+      'result' in message ? resolve(message.result) : onMessage(message),
+    )
     worker.on('error', reject)
     worker.on('exit', () => {
       signal.removeEventListener('abort', stop)

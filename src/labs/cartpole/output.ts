@@ -1,16 +1,16 @@
 /**
- * What the lab leaves: the page, each plot as SVG with its numbers as JSON, every run, and all findings in one file.
- * Peculiar: it may replace what a former lab wrote, never anything else.
+ * Writes the lab's results: the page, each plot as SVG and its numbers as JSON, every run, and all findings in one file.
+ * They may replace the results of an earlier lab, never anything else.
  */
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { claimFolder, foreignFault, writeJson, writePlots, writeText } from '../../report/files.node.ts'
-import { cartpoleReport, type Found } from './report.ts'
+import { cartpoleReport, type LabResults } from './report.ts'
 
 const resultsFile = 'cartpole.json'
 
-/** @returns its path. Throws Fault 'taken' for a file, or a folder that holds anything else. */
-export const claim = async (output: string): Promise<string> => {
+/** @returns the folder's absolute path. Throws a Fault 'taken' for a file, or a folder with other content. */
+export const claimCartpoleFolder = async (output: string): Promise<string> => {
   const root = resolve(output)
   return claimFolder(root, async () => {
     const names = await readdir(root)
@@ -19,16 +19,18 @@ export const claim = async (output: string): Promise<string> => {
   })
 }
 
-export type Files = { report: string; findings: string; plots: string; runs: string }
+export type ReportFiles = { report: string; findings: string; plots: string; runs: string }
 
-export const writeFindings = async (root: string, found: Found): Promise<Files> => {
+export const writeFindings = async (root: string, lab: LabResults): Promise<ReportFiles> => {
   const files = {
-    ...{ report: join(root, 'report.html'), findings: join(root, resultsFile) },
-    ...{ plots: join(root, 'plots'), runs: join(root, 'runs') },
+    report: join(root, 'report.html'),
+    findings: join(root, resultsFile),
+    plots: join(root, 'plots'),
+    runs: join(root, 'runs'),
   }
-  const { words, findings, results, settings } = found
-  await writeJson(files.findings, { words, settings, findings })
-  const { html, plots } = cartpoleReport(found)
+  const { conclusions, findings, results, settings } = lab
+  await writeJson(files.findings, { words: conclusions, settings, findings })
+  const { html, plots } = cartpoleReport(lab)
   await writePlots(files.plots, plots)
   await rm(files.runs, { recursive: true, force: true })
   await mkdir(files.runs)

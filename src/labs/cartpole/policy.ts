@@ -1,37 +1,37 @@
-/** A choice of two from two logits. */
+/** A policy over two actions, given by two logits: sampling, log-probs, and gradients by the logits. */
 import { fillUniform, type Stream } from '../../util/rng.ts'
 
 /** P(action 1): the sigmoid of the difference. */
 export const probabilityOfRight = (logits: Float64Array): number => 1 / (1 + Math.exp(logits[0] - logits[1]))
 
-/** One of the two by its chance. */
-export const drawAction = (logits: Float64Array, draw: () => number): 0 | 1 =>
+/** Samples an action. @param draw gives uniform numbers in [0, 1) */
+export const sampleAction = (logits: Float64Array, draw: () => number): 0 | 1 =>
   draw() < probabilityOfRight(logits) ? 1 : 0
 
 /** log P(action): -log(1 + exp(other - own)), without overflow. */
-export const logProbability = (logits: Float64Array, action: number): number => {
+export const logProb = (logits: Float64Array, action: number): number => {
   const gap = logits[1 - action] - logits[action]
   return -(Math.max(gap, 0) + Math.log1p(Math.exp(-Math.abs(gap))))
 }
 
 /** Adds factor * d log P(action) / d logits = factor * (onehot - p). */
-export const addLogProbabilitySlope = (logits: Float64Array, action: number, factor: number, slope: Float64Array) => {
+export const addLogProbGradient = (logits: Float64Array, action: number, factor: number, dLogits: Float64Array) => {
   const right = probabilityOfRight(logits)
-  slope[0] += factor * ((action === 0 ? 1 : 0) - (1 - right))
-  slope[1] += factor * ((action === 1 ? 1 : 0) - right)
+  dLogits[0] += factor * ((action === 0 ? 1 : 0) - (1 - right))
+  dLogits[1] += factor * ((action === 1 ? 1 : 0) - right)
 }
 
-/** Adds factor * d entropy / d logits; for two choices p (1 - p) (logit 0 - logit 1) by logit 1, its negative by logit 0. */
-export const addEntropySlope = (logits: Float64Array, factor: number, slope: Float64Array) => {
+/** Adds factor * d entropy / d logits: p (1 - p) (logit 0 - logit 1) by logit 1, and the negative of that by logit 0. */
+export const addEntropyGradient = (logits: Float64Array, factor: number, dLogits: Float64Array) => {
   const right = probabilityOfRight(logits)
   const d = factor * right * (1 - right) * (logits[0] - logits[1])
-  slope[0] -= d
-  slope[1] += d
+  dLogits[0] -= d
+  dLogits[1] += d
 }
 
 const block = 4096
 
-/** Uniform numbers one after the other, made a block at a time. */
+/** A function that gives uniform random numbers in [0, 1), one after the other. */
 export const uniforms = ({ seed, stream }: Required<Omit<Stream, 'substream'>>): (() => number) => {
   const values = new Float32Array(block)
   let [at, substream] = [block, 0]
@@ -44,8 +44,8 @@ export const uniforms = ({ seed, stream }: Required<Omit<Stream, 'substream'>>):
   }
 }
 
-/** d min(r A, clip(r, 1 - e, 1 + e) A) / d log r: r A, or 0 where the clipped side is the lesser. */
-export const clippedSlope = (ratio: number, advantage: number, clip: number): number => {
+/** d min(r A, clip(r, 1 - e, 1 + e) A) / d log r: r A, or 0 where the clipped term is the smaller one. */
+export const clippedSurrogateGradient = (ratio: number, advantage: number, clip: number): number => {
   const bounded = Math.min(Math.max(ratio, 1 - clip), 1 + clip)
   return ratio * advantage <= bounded * advantage ? ratio * advantage : 0
 }

@@ -1,84 +1,92 @@
 /**
- * REINFORCE (Williams 1992) as the notebook has it: after each episode one step of Adam on -sum_t A_t log pi(a_t | s_t),
- * where A are the episode's discounted returns less their mean, over their standard deviation. Peculiar: with several
- * poles an update takes one episode of each; with one it is the notebook's loop exactly.
+ * REINFORCE (Williams 1992) as in the notebook that this lab reproduces: after each episode one step of Adam on
+ * -sum_t A_t log pi(a_t | s_t), where A are the episode's discounted returns, normalised to mean 0 and deviation 1. With
+ * several environments an update uses one episode of each; with one it is exactly the notebook's loop.
  */
 import { discountedReturns, normalizedReturns } from '../../objectives/returns.ts'
 import { adamStep, makeAdam } from './adam.ts'
+import { type Envs, makeEnvs, maxEpisodeSteps, resetEnv, running, stateSize, stepEnv } from './env.ts'
 import { addGradient, forward, hiddenSize, initNetwork, type Network } from './network.ts'
-import { makePoles, mostSteps, type Poles, resetPole, running, stateSize, stepPole } from './physics.ts'
-import { addLogProbabilitySlope, drawAction, uniforms } from './policy.ts'
+import { addLogProbGradient, sampleAction, uniforms } from './policy.ts'
 import type { Training } from './training.ts'
 
 const reinforceSettings = { learningRate: 1e-2, gamma: 0.99 }
 
-/** Episodes as they were played: pole i's step t is row i * 500 + t. */
-export type Rollout = { states: Float64Array; actions: Uint8Array; lengths: Int32Array }
+/** One episode of each environment; row i * 500 + t is step t of environment i. */
+export type Episodes = { states: Float64Array; actions: Uint8Array; lengths: Int32Array }
 
-export const makeRollout = (count: number): Rollout => ({
-  states: new Float64Array(count * mostSteps * stateSize),
-  actions: new Uint8Array(count * mostSteps),
+export const makeEpisodes = (count: number): Episodes => ({
+  states: new Float64Array(count * maxEpisodeSteps * stateSize),
+  actions: new Uint8Array(count * maxEpisodeSteps),
   lengths: new Int32Array(count),
 })
 
 const hidden = new Float64Array(hiddenSize)
 const logits = new Float64Array(2)
-const slope = new Float64Array(2)
+const dLogits = new Float64Array(2)
 
-/** One episode of every pole; poles that are done wait for the last, then all begin anew. */
-export const playEpisodes = (policy: Network, poles: Poles, draw: () => number, rollout: Rollout) => {
-  const { states, actions, lengths } = rollout
-  const active = Array.from({ length: poles.count }, (_, i) => i)
+/** Plays one episode in every environment, then resets all of them. */
+export const playEpisodes = (policy: Network, envs: Envs, draw: () => number, episodes: Episodes) => {
+  const { states, actions, lengths } = episodes
+  const active = Array.from({ length: envs.count }, (_, i) => i)
   for (let t = 0; active.length; t++)
     for (let k = active.length - 1; k >= 0; k--) {
       const i = active[k]
-      const row = i * mostSteps + t
-      for (let d = 0; d < stateSize; d++) states[row * stateSize + d] = poles.states[i * stateSize + d]
-      forward(policy, poles.states, i, hidden, logits)
-      actions[row] = drawAction(logits, draw)
-      if (stepPole(poles, i, actions[row]) === running) continue
+      const row = i * maxEpisodeSteps + t
+      for (let d = 0; d < stateSize; d++) states[row * stateSize + d] = envs.states[i * stateSize + d]
+      forward(policy, envs.states, i, hidden, logits)
+      actions[row] = sampleAction(logits, draw)
+      if (stepEnv(envs, i, actions[row]) === running) continue
       lengths[i] = t + 1
       active.splice(k, 1)
     }
-  for (let i = 0; i < poles.count; i++) resetPole(poles, i)
+  for (let i = 0; i < envs.count; i++) resetEnv(envs, i)
 }
 
-/** Adds the gradient of -sum_t advantages_t log pi(a_t | s_t) over pole i's episode. */
+/** Adds the gradient of -sum_t advantages_t log pi(a_t | s_t) over the episode of environment i. */
 export const addPolicyGradient = (
   policy: Network,
-  { states, actions }: Rollout,
+  { states, actions }: Episodes,
   i: number,
   advantages: ArrayLike<number>,
   gradient: Float64Array,
 ) => {
   for (let t = 0; t < advantages.length; t++) {
-    const row = i * mostSteps + t
+    const row = i * maxEpisodeSteps + t
     forward(policy, states, row, hidden, logits)
-    slope.fill(0)
-    addLogProbabilitySlope(logits, actions[row], -advantages[t], slope)
-    addGradient(policy, states, row, hidden, slope, gradient)
+    dLogits.fill(0)
+    addLogProbGradient(logits, actions[row], -advantages[t], dLogits)
+    addGradient(policy, states, row, hidden, dLogits, gradient)
   }
 }
 
-/** [length]: discounted returns of a reward of 1 a step, normalised over the episode. */
+/** [length]: the discounted returns of a reward of 1 a step, normalised over the episode. */
 export const episodeAdvantages = (length: number): number[] =>
   normalizedReturns(discountedReturns(new Array<number>(length).fill(1), reinforceSettings.gamma))
 
-/** Trains until this many episodes were played; hands each update's episodes over. */
-export function* reinforce({ seed, envs, episodes }: { seed: number; envs: number; episodes: number }): Training {
+/** Trains until this many episodes were played, in `envs` environments together. */
+export function* reinforce({
+  seed,
+  envs: count,
+  episodes: total,
+}: {
+  seed: number
+  envs: number
+  episodes: number
+}): Training {
   const policy = initNetwork(2, seed, 1)
   const adam = makeAdam(policy.weights.length)
   const gradient = new Float64Array(policy.weights.length)
-  const poles = makePoles(envs, seed)
-  const rollout = makeRollout(envs)
+  const envs = makeEnvs(count, seed)
+  const episodes = makeEpisodes(count)
   const draw = uniforms({ seed, stream: 2 })
-  for (let played = 0; played < episodes; played += envs) {
-    playEpisodes(policy, poles, draw, rollout)
-    rollout.lengths.forEach((length, i) => {
-      addPolicyGradient(policy, rollout, i, episodeAdvantages(length), gradient)
+  for (let played = 0; played < total; played += count) {
+    playEpisodes(policy, envs, draw, episodes)
+    episodes.lengths.forEach((length, i) => {
+      addPolicyGradient(policy, episodes, i, episodeAdvantages(length), gradient)
     })
     adamStep(adam, policy.weights, gradient, reinforceSettings.learningRate)
-    const lengths = [...rollout.lengths]
+    const lengths = [...episodes.lengths]
     yield { policy, lengths, steps: lengths.reduce((a, b) => a + b) }
   }
 }

@@ -1,4 +1,4 @@
-/** What the lab trains, and what each method is there to show. */
+/** Settings of the lab, and its methods. */
 import { z } from 'zod'
 
 export const methodNames = [
@@ -12,7 +12,7 @@ export const methodNames = [
 ] as const
 export type Method = (typeof methodNames)[number]
 
-/** Episodes of an update of `reinforce-batch`, one a pole. */
+/** Episodes of an update of `reinforce-batch`, one in each environment. */
 export const episodesABatch = 4
 
 export const methodNotes: Record<Method, string> = {

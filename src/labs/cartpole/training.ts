@@ -1,12 +1,12 @@
-/** What the methods have in common: they play, and say after each update which episodes ended. */
+/** What a training method yields after each update. */
 import type { Network } from './network.ts'
 
 type Update = {
-  /** The one that is trained on, not a copy. */
+  /** The policy that is trained on, not a copy. */
   policy: Network
-  /** Of the episodes that ended, in steps. */
+  /** Lengths of the episodes that ended since the last update, in steps. */
   lengths: number[]
-  /** Of the environment since the last update, all poles together. */
+  /** Steps since the last update, those of all environments together. */
   steps: number
 }
 

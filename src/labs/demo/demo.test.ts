@@ -1,11 +1,20 @@
-/** The demo at a size of seconds: what it leaves, that it is the same twice, and what it refuses. */
+/** The demo at a size of seconds: its files, its determinism, and the folders that it refuses. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { modelOfRun, readRun } from '../../runs/find.node.ts'
 import { reportOf } from '../pages/run.ts'
-import { classAnswers, classShares, dealSums, distance, leastLoss, question, rankAnswers, totalOf } from './addition.ts'
+import {
+  classCompletions,
+  classShares,
+  errorOf,
+  lossFloor,
+  promptOf,
+  rankCompletions,
+  splitSums,
+  totalOf,
+} from './addition.ts'
 import { type DemoEvent, demo } from './demo.ts'
 import { type DemoSizes, demoSchema } from './settings.ts'
 
@@ -20,12 +29,16 @@ afterAll(async () => {
 })
 
 const sizes: DemoSizes = {
-  ...{ taught: 20, ranked: 8, tested: 15, students: 1, samples: 16 },
+  taught: 20,
+  ranked: 8,
+  tested: 15,
+  students: 1,
+  samples: 16,
   learn: { maxSteps: 3, batchSize: 8, learningRate: 1e-3 },
   align: { maxSteps: 3, batchSize: 4, learningRate: 1e-4, beta: 0.5 },
 }
 
-const play = async (name: string, signal?: AbortSignal, each: (event: DemoEvent) => void = () => {}) => {
+const runDemo = async (name: string, signal?: AbortSignal, each: (event: DemoEvent) => void = () => {}) => {
   const events: DemoEvent[] = []
   for await (const event of demo(demoSchema.parse({ output: join(root, name), seed: 3 }), { sizes, signal })) {
     events.push(event)
@@ -34,20 +47,20 @@ const play = async (name: string, signal?: AbortSignal, each: (event: DemoEvent)
   return events
 }
 
-describe('the task', () => {
-  const deal = dealSums(5, { taught: 3000, ranked: 95, tested: 1000 })
+describe('the data', () => {
+  const split = splitSums(5, { taught: 3000, ranked: 95, tested: 1000 })
 
-  it('deals each sum once, in either order, by the seed', () => {
-    const all = Object.values(deal).flat()
+  it('has each sum once, in either order, drawn by the seed', () => {
+    const all = Object.values(split).flat()
     const unordered = new Set(all.map(({ a, b }) => `${Math.min(a, b)} ${Math.max(a, b)}`))
     expect(unordered.size).toBe(4095)
     expect(all.filter(({ a, b }) => a > b).length / all.length).toBeCloseTo(0.5, 1)
-    expect(dealSums(5, { taught: 3000, ranked: 95, tested: 1000 })).toEqual(deal)
-    expect(dealSums(6, { taught: 3000, ranked: 95, tested: 1000 }).tested).not.toEqual(deal.tested)
+    expect(splitSums(5, { taught: 3000, ranked: 95, tested: 1000 })).toEqual(split)
+    expect(splitSums(6, { taught: 3000, ranked: 95, tested: 1000 }).tested).not.toEqual(split.tested)
   })
 
-  it('has a class that errs as its shares say', () => {
-    const rows = classAnswers(5, deal.taught, 4)
+  it('has students who err as often as classShares says', () => {
+    const rows = classCompletions(5, split.taught, 4)
     expect(rows).toHaveLength(12_000)
     const off = rows.map(({ prompt, completion }) => {
       const [, a, b] = /^(\d+)\+(\d+)=$/.exec(prompt)!
@@ -58,25 +71,31 @@ describe('the task', () => {
     expect(shareOf(1)).toBeCloseTo(classShares.close, 1.7)
     expect(shareOf(10) + shareOf(-10)).toBeCloseTo(classShares.wrong, 1.7)
     // Entropy of (0.4, 0.45, 0.075, 0.075) is 1.1143 nats; two or three digits and the end
-    expect(leastLoss([{ completion: '12' }, { completion: '123' }])).toBeCloseTo((2 * 1.1143) / 7, 4)
+    expect(lossFloor([{ completion: '12' }, { completion: '123' }])).toBeCloseTo((2 * 1.1143) / 7, 4)
   })
 
-  it('ranks answers by how far off they are, and needs three', () => {
+  it('ranks completions by their error, and needs three different errors', () => {
     const sum = { a: 27, b: 58 }
     expect(totalOf(sum)).toBe(85)
-    expect(['85', '86', '75', '8+', ''].map((answer) => distance(sum, answer))).toEqual([0, 1, 10, Infinity, Infinity])
-    expect(rankAnswers(sum, ['75', '86', '85', '84', '86', '9'])).toEqual({
+    expect(['85', '86', '75', '8+', ''].map((completion) => errorOf(sum, completion))).toEqual([
+      0,
+      1,
+      10,
+      Infinity,
+      Infinity,
+    ])
+    expect(rankCompletions(sum, ['75', '86', '85', '84', '86', '9'])).toEqual({
       prompt: '27+58=',
       responses: ['85', '86', '75'],
       ranks: [1, 2, 3],
     })
-    expect(rankAnswers(sum, ['85', '86', '84'])).toBeUndefined()
+    expect(rankCompletions(sum, ['85', '86', '84'])).toBeUndefined()
   })
 })
 
 describe('the demo', () => {
   it('plays three acts and leaves numbers, models, plots and a page', async () => {
-    const events = await play('a')
+    const events = await runDemo('a')
     expect(events.filter(({ event }) => event === 'act' || event === 'accuracy' || event === 'rankings')).toMatchObject(
       [
         { act: 1 },
@@ -93,7 +112,7 @@ describe('the demo', () => {
     expect(JSON.parse(await readFile(folder.results, 'utf8'))).toMatchObject({ state: 'done', parameters: 334_944 })
     expect(result.after.right).toBe(result.before.right + result.mended - result.spoiled)
     expect(result.kinds.after.right).toBe(result.after.right)
-    expect(tested.map(({ prompt }) => prompt)).toEqual(dealSums(3, sizes).tested.map(question))
+    expect(tested.map(({ prompt }) => prompt)).toEqual(splitSums(3, sizes).tested.map(promptOf))
     expect((await readdir(folder.plots)).sort()).toEqual(
       ['accuracy', 'dpo-loss', 'order', 'reward-margin', 'sft-loss'].map((name) => `${name}.svg`),
     )
@@ -119,28 +138,28 @@ describe('the demo', () => {
       expect(unclosed(await readFile(join(root, 'a', 'plots', name), 'utf8'))).toEqual([])
   })
 
-  it('says the same for the same seed, over its own folder, and leaves what others put there', async () => {
+  it('gives the same numbers for the same seed in its own folder, and leaves files of others there', async () => {
     const data = () => readFile(join(root, 'a', 'data', 'tested.jsonl'), 'utf8')
     const log = async () => (await readFile(join(root, 'a', 'dpo', 'events.jsonl'), 'utf8')).match(/"loss":[^,]+/g)
     const before = [await data(), await log()]
     await writeFile(join(root, 'a', 'notes.txt'), 'mine')
-    await play('a')
+    await runDemo('a')
     expect([await data(), await log()]).toEqual(before)
     expect(await readFile(join(root, 'a', 'notes.txt'), 'utf8')).toBe('mine')
   })
 
-  it('stops when it is asked to, and begins anew after', async () => {
+  it('stops after an abort, and begins anew when it is run again', async () => {
     const stop = new AbortController()
-    const events = await play('b', stop.signal, ({ event }) => event === 'step' && stop.abort())
+    const events = await runDemo('b', stop.signal, ({ event }) => event === 'step' && stop.abort())
     expect(events.at(-1)).toEqual({ event: 'stopped' })
     expect(JSON.parse(await readFile(join(root, 'b', 'demo.json'), 'utf8'))).toMatchObject({ state: 'running' })
-    expect((await play('b')).at(-1)).toMatchObject({ event: 'result' })
+    expect((await runDemo('b')).at(-1)).toMatchObject({ event: 'result' })
   })
 
   it('takes no folder that is not its own', async () => {
     await writeFile(join(root, 'letter'), 'x')
-    await expect(play('')).rejects.toMatchObject({ code: 'taken', exitCode: 2 })
-    await expect(play('letter')).rejects.toThrow(/letter: is a file; choose another --output/)
+    await expect(runDemo('')).rejects.toMatchObject({ code: 'taken', exitCode: 2 })
+    await expect(runDemo('letter')).rejects.toThrow(/letter: is a file; choose another --output/)
     expect(await readdir(root)).toContain('letter')
   })
 })

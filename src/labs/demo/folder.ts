@@ -1,6 +1,6 @@
 /**
- * The demo's folder. Peculiar: a demo may replace a former one, never anything else. Its own file is the first thing that
- * is written, so a demo that was broken off is known as well, and only what demos write is removed.
+ * The demo's folder. A demo may replace an earlier demo, never anything else. `demo.json` is written first, so that an
+ * interrupted demo is recognised too, and only files that demos write are removed.
  */
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -8,9 +8,10 @@ import { claimFolder, foreignFault, writeJson } from '../../report/files.node.ts
 import { isRunning } from '../../runs/lock.node.ts'
 import { runFailure } from '../../util/fault.ts'
 
-export type DemoFolder = Record<'dir' | keyof typeof parts, string>
+export type DemoFolder = Record<'dir' | keyof typeof paths, string>
 
-const parts = {
+/** Of each file and folder, from the demo's folder. The keys are those of the `result` event. */
+const paths = {
   results: 'demo.json',
   report: 'report.html',
   plots: 'plots',
@@ -25,26 +26,27 @@ const parts = {
 
 export const demoFormat = 'attune-demo'
 
-/** Makes the folder, or empties that of a former demo. Throws Faults 'taken' and 'locked'. */
+/** Makes the folder, or empties that of an earlier demo. Throws Faults 'taken' and 'locked'. */
 export const claimDemoFolder = async (output: string): Promise<DemoFolder> => {
   const dir = resolve(output)
-  const folder = Object.fromEntries(Object.entries({ dir: '', ...parts }).map(([key, name]) => [key, join(dir, name)]))
-  const paths = folder as DemoFolder
+  const folder = Object.fromEntries(
+    Object.entries({ dir: '', ...paths }).map(([key, path]) => [key, join(dir, path)]),
+  ) as DemoFolder
   return claimFolder(dir, async () => {
     const [first] = await readdir(dir)
-    if (first !== undefined) await requireDemo(paths, first)
-    await writeJson(paths.results, { format: demoFormat, state: 'running' })
+    if (first !== undefined) await requireDemo(folder, first)
+    await writeJson(folder.results, { format: demoFormat, state: 'running' })
     for (const key of ['report', 'plots', 'data', 'base', 'sft', 'dpo'] as const)
-      await rm(paths[key], { recursive: true, force: true })
-    await mkdir(paths.data)
-    return paths
+      await rm(folder[key], { recursive: true, force: true })
+    await mkdir(folder.data)
+    return folder
   })
 }
 
-const requireDemo = async (paths: DemoFolder, first: string) => {
-  const text = await readFile(paths.results, 'utf8').catch(() => '')
-  if (!isDemo(text)) throw foreignFault(paths.dir, first, 'no demo of attune')
-  for (const run of [paths.sft, paths.dpo])
+const requireDemo = async (folder: DemoFolder, first: string) => {
+  const text = await readFile(folder.results, 'utf8').catch(() => '')
+  if (!isDemo(text)) throw foreignFault(folder.dir, first, 'no demo of attune')
+  for (const run of [folder.sft, folder.dpo])
     if (await isRunning(run)) throw runFailure('locked', 'another demo is writing here; wait for it', { file: run })
 }
 

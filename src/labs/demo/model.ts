@@ -1,4 +1,4 @@
-/** The model that the demo begins with: random weights, and a tokenizer that knows digits, plus, equals and the end. */
+/** The model that the demo begins with: random weights, and a tokenizer of digits, plus, equals and an end token. */
 import { join } from 'node:path'
 import { parseConfig } from '../../models/config.ts'
 import { initWeights } from '../../models/init.ts'
@@ -13,10 +13,10 @@ const characters = [...'0123456789+=']
 
 const plainToken = { single_word: false, lstrip: false, rstrip: false, normalized: false }
 
-/** The end of an answer, and how many tokens there are. */
+/** The id of the end token, and the number of tokens. */
 export const characterTokenizer = { eosId: characters.length, size: characters.length + 1 }
 
-/** tokenizer.json as the tokenizers library reads it: a token a character. */
+/** tokenizer.json as the tokenizers library reads it: one token a character. */
 const tokenizer = {
   version: '1.0',
   truncation: null,
@@ -33,14 +33,14 @@ const tokenizer = {
   },
 }
 
-/** Puts the tokenizer's files into a model folder. */
+/** Writes the tokenizer's files into a model folder. */
 export const writeCharacterTokenizer = async (dir: string, maxLength: number): Promise<void> => {
   const settings = { tokenizer_class: 'PreTrainedTokenizerFast', eos_token: end, model_max_length: maxLength }
   await writeJson(join(dir, 'tokenizer.json'), tokenizer)
   await writeJson(join(dir, 'tokenizer_config.json'), settings)
 }
 
-/** Writes a model folder as transformers reads it. @returns its parameters */
+/** Writes a model folder as transformers reads it. @returns how many parameters it has */
 export const writeDemoModel = async (dir: string, seed: number): Promise<number> => {
   const config = parseConfig(demoConfig, 'config.json')
   const architecture = architectureOf(config, 'config.json')

@@ -1,5 +1,4 @@
-/** The demo as a page: what happened, in words and numbers, for someone who has never aligned a model. */
-
+/** The demo's report as an HTML page, for someone who has never aligned a model. */
 import { type Html, html, raw } from '../../report/html.ts'
 import { type Chart, lineChart, measured, type Point } from '../../report/lineChart.ts'
 import { chartGrid, facts, page, shell, table } from '../../report/page.ts'
@@ -9,17 +8,17 @@ import type { Share } from '../../statistics/intervals.ts'
 import { whole } from '../../util/format.ts'
 import type { Curves } from '../pages/run.ts'
 import { classShares, type Ranking } from './addition.ts'
-import type { DemoResult, Tested } from './demo.ts'
+import type { DemoResult, TestedSum } from './result.ts'
 import { demoConfig } from './settings.ts'
 
 type DemoFindings = {
   result: DemoResult
-  tested: readonly Tested[]
+  tested: readonly TestedSum[]
   rankings: readonly Ranking[]
   curves: { sft: Curves; dpo: Curves }
-  /** As one types it. */
+  /** The demo's folder as the user typed it. */
   output: string
-  /** Of the last run: versions and machine. */
+  /** Versions and machine of the last run. */
   made: Pick<RunInfo, 'versions' | 'machine'>
 }
 
@@ -28,11 +27,22 @@ export const demoReport = (findings: DemoFindings): { html: string; plots: Recor
   const { result } = findings
   const charts = chartsOf(findings)
   const shares = sharesOf(result)
-  const body = [header(result, shares), acts(result), limits(result), rankingsOf(findings), curvesIn(charts, result)]
-  const rest = [answers(findings), yours(findings), settings(result), footer(findings)]
   const plots = Object.entries(charts).map(([name, chart]) => [name, lineChart(chart)])
   return {
-    html: page({ title: 'attune demo: what alignment changed', body: [...body, ...rest] }),
+    html: page({
+      title: 'attune demo: what alignment changed',
+      body: [
+        header(result, shares),
+        acts(result),
+        limits(result),
+        rankingsOf(findings),
+        curvesSection(charts, result),
+        completionsTable(findings),
+        nextSteps(findings),
+        settings(result),
+        footer(findings),
+      ],
+    }),
     plots: { ...Object.fromEntries(plots), accuracy: shares },
   }
 }
@@ -108,7 +118,10 @@ type Charts = Record<'sft-loss' | 'dpo-loss' | 'reward-margin' | 'order', Chart>
 
 const chartsOf = ({ curves: { sft, dpo }, result }: DemoFindings): Charts => {
   const plain = (title: string, y: string, points: Point[]) => ({
-    ...{ title, x: 'step', y, series: measured('step', points) },
+    title,
+    x: 'step',
+    y,
+    series: measured('step', points),
   })
   return {
     'sft-loss': {
@@ -128,7 +141,7 @@ const chartsOf = ({ curves: { sft, dpo }, result }: DemoFindings): Charts => {
   }
 }
 
-const curvesIn = (charts: Charts, { sizes }: DemoResult): Html => {
+const curvesSection = (charts: Charts, { sizes }: DemoResult): Html => {
   const notes: Record<keyof Charts, Html> = {
     'sft-loss': html`How surprised the model is by the class. Nobody can predict who errs when, so it cannot fall below the dashed line.`,
     'dpo-loss': html`How surprised it is by the order of three answers. Without any idea of it: ln 6, the dashed line.`,
@@ -144,14 +157,14 @@ ${chartGrid((Object.keys(notes) as (keyof Charts)[]).map((name) => ({ chart: cha
 
 const shown = 12
 
-const answers = ({ tested, result: { kinds } }: DemoFindings): Html => {
-  const marked = (answer: string, right: string): Html =>
-    answer === right
-      ? html`${answer} <span class="good">✓ right</span>`
-      : html`${answer} <span class="bad">✗ ${off(answer, right)}</span>`
+const completionsTable = ({ tested, result: { kinds } }: DemoFindings): Html => {
+  const marked = (completion: string, right: string): Html =>
+    completion === right
+      ? html`${completion} <span class="good">✓ right</span>`
+      : html`${completion} <span class="bad">✗ ${errorText(completion, right)}</span>`
   const rows = tested
     .slice(0, shown)
-    .map(({ prompt, right, before, after }) => [...[prompt, marked(before, right), marked(after, right)]])
+    .map(({ prompt, right, before, after }) => [prompt, marked(before, right), marked(after, right)])
   const kind = (name: string, key: keyof typeof kinds.before) => [
     name,
     whole(kinds.before[key]),
@@ -166,13 +179,13 @@ ${table([['', 'before', 'after'], kind('right', 'right'), kind('one off', 'close
 </section>`
 }
 
-const off = (answer: string, right: string): string => {
-  const by = Number(answer) - Number(right)
-  if (!/^\d+$/.test(answer)) return 'no number'
+const errorText = (completion: string, right: string): string => {
+  const by = Number(completion) - Number(right)
+  if (!/^\d+$/.test(completion)) return 'no number'
   return `${Math.abs(by)} too ${by > 0 ? 'many' : 'few'}`
 }
 
-const yours = ({ output }: DemoFindings): Html => html`<section>
+const nextSteps = ({ output }: DemoFindings): Html => html`<section>
 <h2>Try it on your own model</h2>
 <p>Write down which answers you prefer, one line a prompt; two answers are enough, more say more.</p>
 ${shell(`{"prompt": "Why is the sky blue?", "responses": ["best", "fair", "poor"], "ranks": [1, 2, 3]}`)}

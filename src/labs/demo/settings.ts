@@ -1,7 +1,7 @@
-/** What the demo does with which numbers, and why these. */
+/** The demo's settings: sizes of the data, of the model and of training, and why these. */
 import { z } from 'zod'
 import { engineFields } from '../../recipes/trainer/schema.ts'
-import type { Deal } from './addition.ts'
+import type { SplitSizes } from './addition.ts'
 
 export const demoSchema = z.object({
   output: z.string().default('attune-demo').meta({ value: 'DIR' }).describe('the folder to write, over a former demo'),
@@ -10,20 +10,21 @@ export const demoSchema = z.object({
   threads: engineFields.threads,
 })
 
-/** So many that maxSteps is what ends a run. */
+/** So many epochs that maxSteps is what ends a run. */
 const shared = { epochs: 1000, schedule: 'cosine' } as const
 
-export type DemoSizes = Deal & {
-  /** Answers of the class to each taught sum. */
+export type DemoSizes = SplitSizes & {
+  /** Completions of each taught sum: one a student of the class. */
   students: number
-  /** Answers of the model to each sum that is ranked. */
+  /** Completions that the model samples of each sum that is ranked. */
   samples: number
-  /** Settings of sft and dpo. */
+  /** Settings of `sft`. */
   learn: Record<string, unknown>
+  /** Settings of `dpo`. */
   align: Record<string, unknown>
 }
 
-/** Under a minute on two cores: enough to learn to carry, and intervals of three points on what was learned. */
+/** Takes under a minute on two cores: enough to learn to carry, and for 95 % intervals of three percentage points. */
 export const demoSizes: DemoSizes = {
   taught: 2400,
   ranked: 600,

@@ -1,25 +1,25 @@
-/** A sweep's cells: what each trains, what it waits for, and what it leaves. */
+/** The cells of a sweep: one model size, method and seed each, with the cells that it needs and the result that it leaves. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readOwn, writeJson } from '../../report/files.node.ts'
 import type { Share } from '../../statistics/intervals.ts'
-import { type Extent, helperOf, type Method, type Plan, type Size } from './settings.ts'
+import { type Extent, helperSize, type Method, type Plan, type Size } from './settings.ts'
 
 export type Cell = { id: string; method: Method; size: Size; seed: number; needs: readonly string[] }
 
-/** Operations so far, without embedding and logit layers. The helper's own stand beside the student's. */
+/** Floating-point operations so far, without embedding and logit layers: of the cell itself, and of its helper model. */
 export type Compute = { flops: number; helperFlops: number }
 
 /** An evaluation on held-out sums. */
-export type CurvePoint = Compute & {
-  /** Nats per token of the answers. */
+export type LossPoint = Compute & {
+  /** Nats per token of the completions. */
   loss: number
-  /** Share of their tokens that are the likeliest; of supervised training. */
+  /** Mean token accuracy, of supervised training. */
   accuracy?: number
 }
 
-/** Answers counted. */
-export type Mark = Compute & { exact: Share }
+/** The share of held-out sums that are completed exactly. */
+export type ExactMatchPoint = Compute & { exact: Share }
 
 export type CellResult = {
   id: string
@@ -28,10 +28,10 @@ export type CellResult = {
   layers: number
   seed: number
   parameters: number
-  /** Weights that the count of operations rests on. */
+  /** Weights of the blocks' matrix products, from which operations are counted. */
   blocks: number
-  curve: CurvePoint[]
-  marks: Mark[]
+  curve: LossPoint[]
+  marks: ExactMatchPoint[]
   seconds: number
 }
 
@@ -39,18 +39,18 @@ export const cellId = (method: Method, { hidden }: Pick<Size, 'hidden'>, seed: n
   `${method}-h${hidden}-s${seed}`
 
 /**
- * Supervised cells before those that start from them, the longest first, so that no core idles at the end behind one that
- * began late. The largest size has nobody larger to help it.
+ * All cells in the order in which they are begun: supervised ones before those that start from them, and the longest first,
+ * so that no core idles at the end. The largest size has no aSFT cell, since no larger model can be its helper.
  */
 export const cellsOf = (plan: Plan, { seeds, methods }: Extent): Cell[] => {
-  const each = Array.from({ length: seeds }, (_, i) => i + 1)
-  const helper = helperOf(plan)
-  const larger = [...plan.sizes].sort((a, b) => b.hidden - a.hidden)
+  const everySeed = Array.from({ length: seeds }, (_, i) => i + 1)
+  const helper = helperSize(plan)
+  const largestFirst = [...plan.sizes].sort((a, b) => b.hidden - a.hidden)
   return methods.flatMap((method) =>
-    larger
+    largestFirst
       .filter((size) => method !== 'asft' || size !== helper)
       .flatMap((size) =>
-        each.map((seed) => {
+        everySeed.map((seed) => {
           const start = method === 'sft' ? [] : [cellId('sft', size, seed)]
           const help = method === 'asft' ? [cellId('sft', helper, seed)] : []
           return { id: cellId(method, size, seed), method, size, seed, needs: [...start, ...help] }
@@ -64,12 +64,12 @@ const resultsDir = (root: string) => join(root, 'cells')
 export const writeResult = (root: string, result: CellResult) =>
   writeJson(join(resultsDir(root), `${result.id}.json`), result)
 
-/** What is finished; a result that cannot be read is made again. */
+/** The results of finished cells by id. A result that is damaged is left out, so its cell is trained again. */
 export const readResults = async (root: string): Promise<Map<string, CellResult>> => {
   const names = await readdir(resultsDir(root)).catch(() => [])
   const results = await Promise.all(
     names.filter((name) => name.endsWith('.json')).map((name) => readOwn(join(resultsDir(root), name))),
   )
-  const sound = results.filter((result) => result !== undefined) as CellResult[]
-  return new Map(sound.map((result) => [result.id, result]))
+  const intact = results.filter((result) => result !== undefined) as CellResult[]
+  return new Map(intact.map((result) => [result.id, result]))
 }

@@ -1,48 +1,50 @@
-/** What the numbers come to, in sentences made from them. */
+/** The conclusions of a sweep: sentences that are made from its numbers. They are kept in findings.json. */
 import { powerLabel } from '../../report/axes.ts'
-import type { Against, Comparison } from './modified.ts'
+import type { Comparison, Difference } from './equalCompute.ts'
+import { largestMisfit, type ScalingLaw } from './scalingLaw.ts'
 import type { Method, Plan } from './settings.ts'
-import { largestMisfit, type StandardLaw } from './standard.ts'
 
 const flopsText = (flops: number) => `${powerLabel(Number(flops.toPrecision(2)))} FLOPs`
 
-const two = (x: number) => x.toFixed(2)
-
-export const inWords = (standard: StandardLaw, comparisons: readonly Comparison[], plan: Plan): string[] => [
-  ...reached(standard, comparisons, plan),
-  ...bestSizes(standard),
+export const scalingConclusions = (standard: ScalingLaw, comparisons: readonly Comparison[], plan: Plan): string[] => [
+  ...accuracyText(standard, comparisons, plan),
+  ...bestSizeText(standard),
   ...lawText(standard),
   ...selfPlayText(comparisons, plan),
 ]
 
-/** What the models can do at the end: what a reader wants to know first. */
-const reached = ({ sizes }: StandardLaw, comparisons: readonly Comparison[], { taught, held }: Plan): string[] => {
+/** How many sums the models complete exactly at the end: what a reader wants to know first. */
+const accuracyText = (
+  { sizes }: ScalingLaw,
+  comparisons: readonly Comparison[],
+  { taught, held: heldOut }: Plan,
+): string[] => {
   if (!sizes.length) return []
   const share = (exact: number) => `${(100 * exact).toFixed(0)} %`
   const trained = sizes.map(({ hidden, exact }) => `${share(exact)} at hidden size ${hidden}`).join(', ')
   const played = comparisons.map(({ method, hidden, exact }) => `${methodTitles[method]} ${share(exact)} at ${hidden}`)
   const later = played.length ? ` Begun from earlier weights, self-play ends at: ${played.join(', ')}.` : ''
   return [
-    `From random weights and ${taught} sums the models learn to add: of ${held} sums that they never saw they answer exactly ${trained}.${later}`,
+    `From random weights and ${taught} sums the models learn to add: of ${heldOut} sums that they never saw they answer exactly ${trained}.${later}`,
   ]
 }
 
-const bestSizes = ({ budgets, envelope, sizes }: StandardLaw): string[] => {
+const bestSizeText = ({ budgets, envelope, sizes }: ScalingLaw): string[] => {
   if (!envelope.length && sizes.length > 1)
     return ['The sizes were trained with no compute in common, so which is the best for a budget cannot be said.']
   if (budgets.length < 2)
     return ['Where all sizes were trained, none came below the loss of guessed digits; train longer.']
-  const turns = budgets.filter(({ hidden }, i) => i === 0 || hidden !== budgets[i - 1].hidden)
-  const named = turns.map(({ hidden, flops }) => `hidden size ${hidden} from ${flopsText(flops)}`)
+  const changes = budgets.filter(({ hidden }, i) => i === 0 || hidden !== budgets[i - 1].hidden)
+  const named = changes.map(({ hidden, flops }) => `hidden size ${hidden} from ${flopsText(flops)}`)
   const range = `Between ${flopsText(budgets[0].flops)} and ${flopsText(budgets.at(-1)!.flops)}, where every size was trained`
   const text =
-    turns.length > 1
+    changes.length > 1
       ? `${range}, the lowest loss moves from size to size: ${named.join(', ')} on.`
       : `${range}, hidden size ${budgets[0].hidden} has the lowest loss.`
   return [`${text} Each size has one constant learning rate of its own, and no other was tried here.`]
 }
 
-const lawText = ({ law, sizes }: StandardLaw): string[] => {
+const lawText = ({ law, sizes }: ScalingLaw): string[] => {
   if (!law) return []
   const range = `from ${flopsText(law.from)} to ${flopsText(law.to)}`
   if (law.misfit > largestMisfit)
@@ -51,14 +53,14 @@ const lawText = ({ law, sizes }: StandardLaw): string[] => {
     ]
   const few = Math.min(...sizes.map(({ seeds }) => seeds))
   return [
-    `Along the lower envelope ${range} the validation loss falls as one over compute to the power ${two(law.exponent)} (95 % of resamples: ${two(law.low)} to ${two(law.high)}), which misses its points by up to ${law.misfit.toFixed(2)} times.`,
+    `Along the lower envelope ${range} the validation loss falls as one over compute to the power ${law.exponent.toFixed(2)} (95 % of resamples: ${law.low.toFixed(2)} to ${law.high.toFixed(2)}), which misses its points by up to ${law.misfit.toFixed(2)} times.`,
     `The intervals come from ${few === 1 ? 'one seed, so they say nothing' : `${few} seeds of data, weights and order`}; the law describes this task and this range, and the loss of so small a data set ends where it is learned by heart.`,
   ]
 }
 
 export const methodTitles: Record<Method, string> = { sft: 'SFT', spin: 'SPIN', 't-spin': 'T-SPIN', asft: 'aSFT' }
 
-/** What the comparison at equal compute can and cannot say. */
+/** What the comparison at equal compute can say, and what it cannot. */
 const selfPlayText = (comparisons: readonly Comparison[], { selfPlay, sizes }: Plan): string[] => {
   if (!comparisons.length) return []
   const titles = [...new Set(comparisons.map(({ method }) => methodTitles[method]))]
@@ -74,14 +76,14 @@ const selfPlayText = (comparisons: readonly Comparison[], { selfPlay, sizes }: P
 }
 
 /** -12 % (-20 to -3) */
-export const lossChange = ({ loss: { value, low, high } }: Against): string => {
+export const lossChange = ({ loss: { value, low, high } }: Difference): string => {
   const percent = (x: number) =>
     Number.isFinite(x) ? `${x > 0 ? '+' : ''}${(100 * (Math.exp(x) - 1)).toFixed(0)}` : '?'
   return `${percent(value)} % (${percent(low)} to ${percent(high)})`
 }
 
 /** +3.1 points (-1.0 to 7.2) */
-export const exactChange = ({ exact: { value, low, high } }: Against): string => {
+export const exactChange = ({ exact: { value, low, high } }: Difference): string => {
   const points = (x: number) => (Number.isFinite(x) ? `${x > 0 ? '+' : ''}${(100 * x).toFixed(1)}` : '?')
   return `${points(value)} (${points(low)} to ${points(high)})`
 }

@@ -1,22 +1,22 @@
 /**
- * Floating-point operations of a decoder, counted as scaling laws do: two for each weight of the blocks' products and
- * each token, and attention over the positions that a token really sees. Peculiar: embedding and logit layer are left
- * out, which with 128,256 tokens are nearly all of a small model.
+ * Floating-point operations (FLOPs) of a decoder, counted as in scaling laws (Kaplan et al. 2020, section 2.1): two for each
+ * weight of the blocks' matrix products and each token, plus attention over the positions that a token really sees. The
+ * embedding and the logit layer are left out: with 128,256 tokens they are nearly all of a small model.
  */
 import type { Architecture, Config } from '../../models/architecture.ts'
 
-export type Counts = {
-  /** All trainable numbers, a tied head counted once. */
+export type ModelCounts = {
+  /** All weights, a tied head counted once. */
   parameters: number
-  /** Weights of the blocks' products: no embedding, head, norm or bias. */
+  /** Weights of the blocks' matrix products: no embedding, head, norm or bias. */
   blocks: number
-  /** Operations of one token for each position that it sees: scores and their weighted sum, in every layer. */
+  /** Operations of attention for one token and one position that it sees, in all layers: score and weighted sum. */
   perPosition: number
 }
 
 const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
 
-export const countsOf = (architecture: Architecture, config: Config): Counts => {
+export const modelCounts = (architecture: Architecture, config: Config): ModelCounts => {
   const layers = Array.from({ length: config.num_hidden_layers }, (_, i) => architecture.layerPrefix(i))
   const shapes = [...architecture.shapes(config)]
   const inBlocks = ([name, shape]: (typeof shapes)[number]) =>
@@ -29,27 +29,28 @@ export const countsOf = (architecture: Architecture, config: Config): Counts => 
   }
 }
 
-/** Positions that n tokens see, themselves and those before: 1 + 2 + ... + n. */
-const triangle = (n: number) => (n * (n + 1)) / 2
+/** Positions that n tokens see under a causal mask, their own included: 1 + 2 + ... + n. */
+const causalPositions = (n: number) => (n * (n + 1)) / 2
 
 /**
- * One pass over a packed row [prompt | reply 1 | ... | reply K]: each reply sees the prompt and itself.
- * @param replies tokens of each
+ * One forward pass over a packed row [prompt | response 1 | ... | response K], where each response sees the prompt and itself.
+ * @param prompt     tokens of the prompt
+ * @param responses  tokens of each response
  */
 export const forwardFlops = (
-  { blocks, perPosition }: Counts,
+  { blocks, perPosition }: ModelCounts,
   prompt: number,
-  replies: readonly number[] = [],
+  responses: readonly number[] = [],
 ): number => {
-  const tokens = replies.reduce((a, b) => a + b, prompt)
-  const seen = replies.reduce((n, length) => n + length * prompt + triangle(length), triangle(prompt))
+  const tokens = responses.reduce((a, b) => a + b, prompt)
+  const seen = responses.reduce((n, length) => n + length * prompt + causalPositions(length), causalPositions(prompt))
   return 2 * blocks * tokens + perPosition * seen
 }
 
-/** The backward pass costs two forwards. */
-export const trainingFlops = (counts: Counts, prompt: number, replies: readonly number[] = []): number =>
-  3 * forwardFlops(counts, prompt, replies)
+/** Forward and backward pass: the backward pass costs as much as two forward passes. */
+export const trainingFlops = (counts: ModelCounts, prompt: number, responses: readonly number[] = []): number =>
+  3 * forwardFlops(counts, prompt, responses)
 
-/** With a cache every token passes once; the last one generated is not read again. */
-export const generationFlops = (counts: Counts, prompt: number, generated: number): number =>
+/** Generation with a key-value cache: every token passes once, and the last generated one not at all. */
+export const generationFlops = (counts: ModelCounts, prompt: number, generated: number): number =>
   forwardFlops(counts, prompt + Math.max(0, generated - 1))

@@ -1,6 +1,6 @@
 /**
- * The decoder of the scaling laws: one attention head of dimension 64, context 256, a vocabulary of 128,256 tokens,
- * feed-forward ratio 4, from scratch. Peculiar: the embedded tokenizer knows thirteen of those tokens.
+ * The decoder of the scaling laws, with random weights: one attention head of dimension 64, context 256, feed-forward
+ * ratio 4. The vocabulary is the plan's: 13 tokens, or 128,256, of which the embedded tokenizer uses thirteen.
  */
 import { resolveHubModel } from '../../checkpoint/hub.node.ts'
 import type { Architecture, Config } from '../../models/architecture.ts'
@@ -14,25 +14,25 @@ import { badInput } from '../../util/fault.ts'
 import { characterTokenizer, writeCharacterTokenizer } from '../demo/model.ts'
 import type { Plan, Size } from './settings.ts'
 
-/** Where tokens come from: a folder, or nothing for the embedded tokenizer. */
-export type Tokens = { dir?: string; eosId: number; size: number; count(text: string): number }
+/** `dir` is the folder of the tokenizer; undefined for the embedded one. */
+export type SweepTokenizer = { dir?: string; eosId: number; size: number; count(text: string): number }
 
-/** Throws Faults for a name that is no model, and for a tokenizer that does not fit the vocabulary. */
-export const openTokens = async (name: string | undefined, vocabulary: number): Promise<Tokens> => {
+/** Throws Faults for a name that is no model, and 'bad-tokenizer' for a tokenizer that does not fit the vocabulary. */
+export const openSweepTokenizer = async (name: string | undefined, vocabulary: number): Promise<SweepTokenizer> => {
   if (name === undefined)
     return { eosId: characterTokenizer.eosId, size: characterTokenizer.size, count: (text) => text.length }
   const dir = await resolveHubModel(name)
   const tokenizer = await loadTokenizerFolder(dir)
   const refuse = (what: string) => badInput('bad-tokenizer', `${name} ${what}`, { flag: '--tokenizer' })
   if (!tokenizer) throw refuse('has no tokenizer.json')
-  if (tokenizer.eosId === undefined) throw refuse('names no end token (eos_token), so answers would not end')
+  if (tokenizer.eosId === undefined) throw refuse('names no end token (eos_token), so completions would not end')
   if (tokenizer.size > vocabulary)
     throw refuse(`has ${tokenizer.size} tokens, more than the ${vocabulary} of this preset; try --preset small`)
   const { eosId, size, encode } = tokenizer
   return { dir, eosId, size, count: (text) => encode(text, { specialTokens: false }).ids.length }
 }
 
-export const modelOf = (
+export const modelConfig = (
   { hidden, layers }: Size,
   vocabulary: number,
   eosId: number,
@@ -63,13 +63,19 @@ export const modelOf = (
 }
 
 /** Writes a model folder with random weights, as transformers reads it. */
-export const writeModel = async (dir: string, size: Size, plan: Plan, tokens: Tokens, seed: number): Promise<void> => {
-  const { architecture, config } = modelOf(size, plan.vocabulary, tokens.eosId)
+export const writeRandomModel = async (
+  dir: string,
+  size: Size,
+  plan: Plan,
+  tokenizer: SweepTokenizer,
+  seed: number,
+): Promise<void> => {
+  const { architecture, config } = modelConfig(size, plan.vocabulary, tokenizer.eosId)
   const params = initWeights(architecture, config, seed)
-  const files = modelFiles({ architecture, config, params }, 'F32', { eos_token_id: tokens.eosId })
+  const files = modelFiles({ architecture, config, params }, 'F32', { eos_token_id: tokenizer.eosId })
   await writeModelFolder(dir, files, {
     stem: 'model',
-    tokenizerFrom: tokens.dir === undefined ? undefined : { dir: tokens.dir },
+    tokenizerFrom: tokenizer.dir === undefined ? undefined : { dir: tokenizer.dir },
   })
-  if (tokens.dir === undefined) await writeCharacterTokenizer(dir, config.max_position_embeddings)
+  if (tokenizer.dir === undefined) await writeCharacterTokenizer(dir, config.max_position_embeddings)
 }

@@ -1,4 +1,4 @@
-/** A sweep as a page: the answer in words, the plots, and the tables under them. */
+/** A sweep's report as an HTML page: the conclusions, the plots and the tables. */
 
 import { powerLabel } from '../../report/axes.ts'
 import { type Html, html } from '../../report/html.ts'
@@ -7,17 +7,17 @@ import type { Plot } from '../../report/plot.ts'
 import { mean } from '../../statistics/summary.ts'
 import { percent, whole } from '../../util/format.ts'
 import type { CellResult } from './cells.ts'
-import type { Comparison } from './modified.ts'
-import { modifiedPlots, modifiedSection } from './modifiedReport.ts'
+import type { Comparison } from './equalCompute.ts'
+import { equalComputePlots, equalComputeSection } from './equalComputeReport.ts'
+import { largestMisfit, type ScalingLaw } from './scalingLaw.ts'
 import type { Plan } from './settings.ts'
-import { largestMisfit, type StandardLaw } from './standard.ts'
 
 export type ReportSettings = { preset: string; tokenizer?: string }
 
 type ScalingFindings = {
-  standard: StandardLaw
+  standard: ScalingLaw
   comparisons: readonly Comparison[]
-  words: readonly string[]
+  conclusions: readonly string[]
   results: readonly CellResult[]
   plan: Plan
   settings: ReportSettings
@@ -26,12 +26,12 @@ type ScalingFindings = {
 
 /** @returns the page, and its plots by the names of their files */
 export const scalingReport = (findings: ScalingFindings): { html: string; plots: Record<string, Plot> } => {
-  const { standard, words, results, comparisons } = findings
-  const modified = modifiedPlots(results)
+  const { standard, conclusions, results, comparisons } = findings
+  const selfPlayPlots = equalComputePlots(results)
   const plots: Record<string, Plot> = {
     'loss-vs-compute': lossPlot(standard),
     'accuracy-vs-compute': accuracyPlot(results),
-    ...modified,
+    ...selfPlayPlots,
   }
   return {
     plots,
@@ -39,7 +39,7 @@ export const scalingReport = (findings: ScalingFindings): { html: string; plots:
       title: 'attune scaling: loss against compute',
       body: [
         html`<header><p class="kicker">attune scaling</p><h1>Validation loss against compute</h1>
-${words.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
+${conclusions.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
         figure(plots['loss-vs-compute'], lossNote),
         sizesTable(standard),
         ...(standard.budgets.length
@@ -48,21 +48,21 @@ ${words.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
         html`<h2>Right answers</h2>`,
         figure(
           plots['accuracy-vs-compute'],
-          'Held-out sums answered exactly by the likeliest tokens; the mean over seeds, from the least to the greatest.',
+          'Held-out sums answered exactly by greedy decoding. Lines are means over seeds, bands go from the lowest seed to the highest.',
         ),
-        ...(comparisons.length ? [modifiedSection(comparisons, modified)] : []),
-        setUp(findings),
+        ...(comparisons.length ? [equalComputeSection(comparisons, selfPlayPlots)] : []),
+        setupSection(findings),
       ],
     }),
   }
 }
 
 const lossNote =
-  'Each curve is one size, the mean over seeds with the range of the seeds; dashed: the lowest of them where every size was trained with as much; straight, where one fits: a power law. Compute leaves out the embedding and the logit layer.'
+  'Each curve is one size: the mean over seeds, with the range of the seeds. Dashed: the lowest loss of any size, over the compute that every size was given. Straight: a power law, if one fits. Compute leaves out the embedding and the logit layer.'
 
 const sizeName = (hidden: number) => `hidden ${hidden}`
 
-const lossPlot = ({ sizes, envelope, law: fitted }: StandardLaw): Plot => {
+const lossPlot = ({ sizes, envelope, law: fitted }: ScalingLaw): Plot => {
   const law = fitted && fitted.misfit <= largestMisfit ? fitted : undefined
   return {
     title: 'Validation loss against training compute',
@@ -70,7 +70,10 @@ const lossPlot = ({ sizes, envelope, law: fitted }: StandardLaw): Plot => {
     y: { name: 'validation loss, nats per token', log: true },
     series: [
       ...sizes.map(({ hidden, curve, range }, i) => ({
-        ...{ name: sizeName(hidden), points: curve, interval: range, color: i % 5 },
+        name: sizeName(hidden),
+        points: curve,
+        interval: range,
+        color: i % 5,
       })),
       {
         name: 'lowest',
@@ -102,7 +105,9 @@ const accuracyPlot = (results: readonly CellResult[]): Plot => {
       const group = sft.filter((result) => result.hidden === hidden)
       const shares = group[0].marks.map((_, m) => group.map(({ marks }) => 100 * marks[m].exact.share))
       return {
-        ...{ name: sizeName(hidden), color: i % 5, dots: true },
+        name: sizeName(hidden),
+        color: i % 5,
+        dots: true,
         points: shares.map((each, m) => [group[0].marks[m].flops, mean(each)] as const),
         interval: shares.map((each) => [Math.min(...each), Math.max(...each)] as const),
       }
@@ -110,13 +115,15 @@ const accuracyPlot = (results: readonly CellResult[]): Plot => {
   }
 }
 
-const sizesTable = ({ sizes }: StandardLaw): Html =>
+const sizesTable = ({ sizes }: ScalingLaw): Html =>
   table(
     [
       ['hidden size', 'layers', 'weights in blocks', 'all parameters', 'seeds', 'compute', 'loss at the end', 'exact'],
       ...sizes.map(({ hidden, layers, blocks, parameters, seeds, curve, exact }) => [
-        ...[hidden, layers].map(String),
-        ...[blocks, parameters].map(whole),
+        String(hidden),
+        String(layers),
+        whole(blocks),
+        whole(parameters),
         String(seeds),
         powerLabel(curve.at(-1)?.[0] ?? 0),
         (curve.at(-1)?.[1] ?? Number.NaN).toPrecision(3),
@@ -126,24 +133,22 @@ const sizesTable = ({ sizes }: StandardLaw): Html =>
     ['n', 'n', 'n', 'n', 'n', 'n', 'n', 'n'],
   )
 
-const budgetsTable = ({ budgets }: StandardLaw): Html =>
+const budgetsTable = ({ budgets }: ScalingLaw): Html =>
   table(
     [
       ['compute, FLOPs', 'hidden size', 'weights in blocks', 'loss', 'of resamples'],
       ...budgets.map(({ flops, hidden, blocks, loss, sure }) => [
-        ...[
-          powerLabel(Number(flops.toPrecision(2))),
-          String(hidden),
-          whole(blocks),
-          loss.toPrecision(3),
-          percent(sure, 1),
-        ],
+        powerLabel(Number(flops.toPrecision(2))),
+        String(hidden),
+        whole(blocks),
+        loss.toPrecision(3),
+        percent(sure, 1),
       ]),
     ],
     ['n', 'n', 'n', 'n', 'n'],
   )
 
-const setUp = ({ plan, settings, results, command }: ScalingFindings): Html => html`<section>
+const setupSection = ({ plan, settings, results, command }: ScalingFindings): Html => html`<section>
 <h2>Set-up</h2>
 ${facts([
   ['model', 'Llama, from scratch; one attention head of dimension 64; feed-forward ratio 4'],
@@ -155,7 +160,7 @@ ${facts([
   ['rows of a step, warm-up', `${plan.batchSize}, ${plan.warmupSteps} steps, then constant`],
   ['cells, core seconds', `${results.length}, ${whole(results.reduce((sum, { seconds }) => sum + seconds, 0))}`],
 ])}
-<p>Operations of a row: three passes, each 2 for every weight of the blocks and every token, and
-4 · layers · heads · head dimension for every position that a token sees.</p>
+<p>Operations of training on a row: three passes, the backward pass counting as two. Each pass takes 2 for every weight of the blocks and
+every token, and 4 · layers · heads · head dimension for every token and every position that it sees.</p>
 ${shell(command.length ? command.join(' ') : 'attune scaling')}
 </section>`

@@ -10,11 +10,11 @@ import { architectureOf } from '../../models/registry.ts'
 import { logTicks, powerLabel } from '../../report/axes.ts'
 import { tInterval } from '../../statistics/intervals.ts'
 import type { CellResult } from './cells.ts'
-import { inWords } from './conclusions.ts'
-import { countsOf, forwardFlops, generationFlops, trainingFlops } from './flops.ts'
-import { modelOf } from './model.ts'
+import { scalingConclusions } from './conclusions.ts'
+import { forwardFlops, generationFlops, modelCounts, trainingFlops } from './flops.ts'
+import { modelConfig } from './model.ts'
+import { scalingLaw } from './scalingLaw.ts'
 import { type Preset, presets, scalingSchema } from './settings.ts'
-import { standardLaw } from './standard.ts'
 import { bestSoFar, type Curve, envelope, fitPowerLaw, meanCurve, shareAt, valueAt } from './statistics.ts'
 import { type SweepEvent, sweep } from './sweep.ts'
 import { rowOf } from './task.ts'
@@ -39,23 +39,23 @@ describe('counts of operations', () => {
     const context = model_type === 'gpt2' ? {} : { max_position_embeddings: 8192 }
     const raw = { ...config, ...context, model_type, architectures: [names[model_type]] }
     const parsed = parseConfig(raw, 'config.json')
-    const made = countsOf(architectureOf(parsed, 'config.json'), parsed)
+    const made = modelCounts(architectureOf(parsed, 'config.json'), parsed)
     expect([made.parameters, made.blocks]).toEqual([golden.parameters, golden.blocks])
     expect(forwardFlops(made, length) / length).toBe(golden.forward_causal)
     expect(trainingFlops(made, length) / length).toBe(golden.training_causal)
   })
 
-  it('of a packed row let each reply see the prompt and itself', () => {
-    // 6 tokens of prompt and replies; positions seen: 1 + 2, then 3 + 4 and 3 + 4 (two replies of two tokens)
+  it('let each response of a packed row see the prompt and itself', () => {
+    // 6 tokens of prompt and responses; positions seen: 1 + 2, then 3 + 4 and 3 + 4 (two responses of two tokens)
     const each = { parameters: 0, blocks: 10, perPosition: 1 }
     expect(forwardFlops(each, 2, [2, 2])).toBe(2 * 10 * 6 + 3 + 7 + 7)
     // The last generated token is not read again
     expect(generationFlops(each, 2, 2)).toBe(forwardFlops(each, 3))
   })
 
-  it('has the models that the lab is about', () => {
+  it('use models with one attention head, context 256 and feed-forward ratio 4', () => {
     for (const size of presets.seed.sizes) {
-      const { config } = modelOf(size, presets.seed.vocabulary, 12)
+      const { config } = modelConfig(size, presets.seed.vocabulary, 12)
       expect(config).toMatchObject({
         num_attention_heads: 1,
         head_dim: 64,
@@ -111,7 +111,14 @@ describe('statistics of curves', () => {
 
   it('has every mean within the range of its seeds, and no budget beyond the end of the shortest curve', () => {
     const cell = (hidden: number, seed: number, losses: number[]): CellResult => ({
-      ...{ id: `${hidden}-${seed}`, method: 'sft', hidden, layers: 1, seed, parameters: 1, blocks: hidden, seconds: 0 },
+      id: `${hidden}-${seed}`,
+      method: 'sft',
+      hidden,
+      layers: 1,
+      seed,
+      parameters: 1,
+      blocks: hidden,
+      seconds: 0,
       curve: losses.map((loss, i) => ({ flops: (i + 1) * 10 + seed / 10, helperFlops: 0, loss })),
       marks: [{ flops: 1, helperFlops: 0, exact: { share: 0.5, low: 0, high: 1, right: 1, total: 2 } as never }],
     })
@@ -119,7 +126,7 @@ describe('statistics of curves', () => {
       ...[1, 2].map((seed) => cell(10, seed, [2, 1.5 + seed / 10, 1.2, 1.1])),
       ...[1, 2].map((seed) => cell(20, seed, [2.2, 1.4, 0.5 + seed / 10, 0.3, 0.2, 0.1])),
     ]
-    const { sizes, budgets, law } = standardLaw(results)
+    const { sizes, budgets, law } = scalingLaw(results)
     for (const { curve, range } of sizes) {
       expect(range).toHaveLength(curve.length)
       for (const [i, [, mean]] of curve.entries()) {
@@ -136,9 +143,15 @@ describe('statistics of curves', () => {
     const interval = { value: -1, low: -2, high: -0.5 }
     const against = { seeds: 4, loss: interval, exact: { value: 0.2, low: 0.1, high: 0.3 } }
     const made = { hidden: 64, loss: 0.1, exact: 0.9, flops: 1, helperFlops: 0, own: against, whole: against }
-    const words = inWords({ sizes: [], envelope: [], budgets: [] }, [{ method: 'spin', ...made }], presets.demo)
-    expect(words.join(' ')).toMatch(/SPIN stands beside .* cannot be said .* goes on from the same weights at 0.0001/)
-    expect(words.join(' ')).not.toMatch(/beat|yes|wins/)
+    const conclusions = scalingConclusions(
+      { sizes: [], envelope: [], budgets: [] },
+      [{ method: 'spin', ...made }],
+      presets.demo,
+    )
+    expect(conclusions.join(' ')).toMatch(
+      /SPIN stands beside .* cannot be said .* goes on from the same weights at 0.0001/,
+    )
+    expect(conclusions.join(' ')).not.toMatch(/beat|yes|wins/)
   })
 
   it('fits a power law exactly where there is one', () => {
@@ -174,7 +187,7 @@ it('labels logarithmic axes with round numbers', () => {
   expect([0.05, 20, 1e9, 2e12, 1e-5].map(powerLabel)).toEqual(['0.05', '20', '10⁹', '2×10¹²', '10⁻⁵'])
 })
 
-it('says answers units first', () => {
+it('writes completions with the units first', () => {
   expect(rowOf({ a: 27, b: 58 })).toEqual({ prompt: '27+58=', completion: '58' })
   expect(rowOf({ a: 70, b: 54 }).completion).toBe('421')
 })
@@ -191,10 +204,17 @@ describe('a sweep', () => {
   })
 
   const preset: Preset = {
-    ...{ vocabulary: 13, taught: 40, held: 16, batchSize: 8, warmupSteps: 2, evalEvery: 2, marks: [0.5, 1] },
+    vocabulary: 13,
+    taught: 40,
+    held: 16,
+    batchSize: 8,
+    warmupSteps: 2,
+    evalEvery: 2,
+    marks: [0.5, 1],
     selfPlay: { mark: 0, iterations: 2, steps: 2, learningRate: 1e-4, beta: 0.1 },
     sizes: [16, 32].map((hidden) => ({ hidden, layers: 1, learningRate: 1e-3, steps: 8 })),
-    ...{ seeds: 1, methods: ['sft', 'spin', 't-spin', 'asft'] },
+    seeds: 1,
+    methods: ['sft', 'spin', 't-spin', 'asft'],
   }
 
   const run = async (name: string, each: (event: SweepEvent) => void = () => {}, signal?: AbortSignal) => {
@@ -232,7 +252,7 @@ describe('a sweep', () => {
     const helped = all.find(({ id }) => id === 'asft-h16-s1')
     expect(helped.marks[0].flops).toBe(one.marks[0].flops)
     expect(helped.curve).toHaveLength(3)
-    // Sums to which the helper says nothing are left out
+    // Sums that the helper model completes with nothing are left out
     expect(helped.curve[0].loss).toBeCloseTo(one.curve[1].loss, 1)
     expect(helped.marks[0].exact).toEqual(one.marks[0].exact)
     const helper = all.find(({ id }) => id === 'sft-h32-s1').marks[0].flops

@@ -1,77 +1,84 @@
 /**
- * A cell of self-play: from a model that supervised training left half-way, the rounds of SPIN, T-SPIN or aSFT. Peculiar:
- * its compute is counted whole, from the tokens that its files hold: its own answers, the snapshot's pass over them, and
- * training; and apart from it what the helper took to be trained and to answer.
+ * Self-play of a cell: iterations of SPIN, T-SPIN or aSFT, started from a model that supervised training left half-way.
+ * Its compute is counted from the tokens in its files: sampling the model's own completions, the reference pass over them,
+ * and training. What the helper model of aSFT took to be trained and to sample is counted apart.
  */
 import { createReadStream } from 'node:fs'
 import { access, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { asft, spin } from '../../recipes/selfplay/trainer.ts'
-import type { TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { writeRows } from '../../report/files.node.ts'
 import { wilson } from '../../statistics/intervals.ts'
-import { ask, finished, longestAnswer } from '../demo/completions.ts'
-import { type CellResult, type CurvePoint, cellId, type Mark, readResults } from './cells.ts'
-import { type Counts, countsOf, forwardFlops, generationFlops, trainingFlops } from './flops.ts'
-import { modelOf } from './model.ts'
-import { helperOf } from './settings.ts'
+import { returnValueOf } from '../../util/eventStream.ts'
+import { completePrompts, maxNewTokens } from '../completePrompts.ts'
+import { runRecipe } from '../runRecipe.ts'
+import { type CellResult, cellId, type ExactMatchPoint, type LossPoint, readResults } from './cells.ts'
+import { type CellContext, sharedSettings, startModel } from './context.ts'
+import { forwardFlops, generationFlops, modelCounts, trainingFlops } from './flops.ts'
+import { modelConfig } from './model.ts'
+import { helperSize } from './settings.ts'
 import type { Row } from './task.ts'
-import { learning, type Prepared, runRecipe, warmModel } from './train.ts'
 
-type Iteration = { event: string; step: number; iteration: number; eval_nll: number; eval_exact_match: number }
+/** The evaluation after an iteration, as self-play logs it. */
+type IterationEval = { event: string; step: number; iteration: number; eval_nll: number; eval_exact_match: number }
 
-export const selfPlay = async (prepared: Prepared): Promise<Pick<CellResult, 'curve' | 'marks'>> => {
-  const { cell, plan, root, run, counts, report } = prepared
+export const trainSelfPlay = async (context: CellContext): Promise<Pick<CellResult, 'curve' | 'marks'>> => {
+  const { cell, plan, root, dir, report } = context
   const results = await readResults(root)
-  const warm = results.get(cellId('sft', cell.size, cell.seed))!.marks[plan.selfPlay.mark]
-  await mkdir(run, { recursive: true })
-  const helped = cell.method === 'asft' ? await helperAnswers(prepared, results) : undefined
-  const output = join(run, 'run')
-  const settings = { ...learning(prepared), ...selfPlaySettings(prepared), model: warmModel(root, cell), output }
-  const total = plan.selfPlay.iterations * plan.selfPlay.steps
-  const ends: Iteration[] = []
-  const each = (event: TrainEvent) => {
-    if (event.event === 'step') report(Math.min(0.99, event.step / total))
-    if (event.event === 'eval') ends.push(event as unknown as Iteration)
+  const start = results.get(cellId('sft', cell.size, cell.seed))!.marks[plan.selfPlay.mark]
+  await mkdir(dir, { recursive: true })
+  const helper = cell.method === 'asft' ? await helperCompletions(context, results) : undefined
+  const output = join(dir, 'run')
+  const settings = { ...sharedSettings(context), ...selfPlaySettings(context), model: startModel(root, cell), output }
+  const events = helper
+    ? runRecipe(
+        asft,
+        { ...settings, data: [helper.files.train], evalData: [helper.files.eval], helper: ['column:helper'] },
+        context,
+      )
+    : runRecipe(spin, { ...settings, loss: cell.method === 't-spin' ? 't-spin' : 'plackett-luce' }, context)
+  const totalSteps = plan.selfPlay.iterations * plan.selfPlay.steps
+  const evaluations: IterationEval[] = []
+  for await (const event of events) {
+    if (event.event === 'step') report(Math.min(0.99, event.step / totalSteps))
+    if (event.event === 'eval') evaluations.push(event as unknown as IterationEval)
   }
-  if (helped) {
-    const { taught, held } = helped.files
-    const files = { data: [taught], evalData: [held], helper: ['column:helper'] }
-    await runRecipe(asft, { ...settings, ...files }, prepared, each)
-  } else
-    await runRecipe(spin, { ...settings, loss: cell.method === 't-spin' ? 't-spin' : 'plackett-luce' }, prepared, each)
-  const helperFlops = helped?.flops ?? 0
-  const told = await iterationsOf(output, ends)
-  let flops = warm.flops
-  const curve: CurvePoint[] = []
-  const marks: Mark[] = []
-  for (const { iteration, steps, eval_nll, eval_exact_match } of told) {
-    if (iteration > 0)
-      flops += await iterationFlops(prepared, counts, join(output, 'iterations', String(iteration)), steps)
+  const helperFlops = helper?.flops ?? 0
+  let flops = start.flops
+  const curve: LossPoint[] = []
+  const marks: ExactMatchPoint[] = []
+  for (const { iteration, steps, eval_nll, eval_exact_match } of await withStepCounts(output, evaluations)) {
+    if (iteration > 0) flops += await iterationFlops(context, join(output, 'iterations', String(iteration)), steps)
     curve.push({ flops, helperFlops, loss: eval_nll })
     const right = Math.round(eval_exact_match * plan.held)
     marks.push({ flops, helperFlops, exact: wilson(right, plan.held) })
   }
-  await rm(join(run, 'run', 'model'), { recursive: true, force: true })
+  await rm(join(output, 'model'), { recursive: true, force: true })
   return { curve, marks }
 }
 
-const selfPlaySettings = ({ plan }: Prepared) => {
+const selfPlaySettings = ({ plan }: CellContext) => {
   const { iterations, steps, learningRate, beta } = plan.selfPlay
   return {
-    ...{ iterations, maxSteps: steps, learningRate: [learningRate], beta: [beta], optimizer: 'adamw' },
-    ...{ maxNewTokens: longestAnswer, maxLength: 256, warmupSteps: Math.ceil(steps / 10) },
+    iterations,
+    maxSteps: steps,
+    learningRate: [learningRate],
+    beta: [beta],
+    optimizer: 'adamw',
+    maxNewTokens,
+    maxLength: 256,
+    warmupSteps: Math.ceil(steps / 10),
   }
 }
 
-/** The log tells all rounds, those before a stop included. */
-const iterationsOf = async (output: string, ends: readonly Iteration[]) => {
-  const logged = new Map<number, Iteration>()
-  for await (const event of jsonLines<Iteration>(join(output, 'events.jsonl')))
-    if (event.event === 'eval') logged.set(event.iteration, event)
-  for (const event of ends) logged.set(event.iteration, event)
-  const sorted = [...logged.values()].sort((a, b) => a.iteration - b.iteration)
+/** The evaluations of all iterations, those in the log from before a stop included, each with the steps of its iteration. */
+const withStepCounts = async (output: string, evaluations: readonly IterationEval[]) => {
+  const byIteration = new Map<number, IterationEval>()
+  for await (const event of jsonLines<IterationEval>(join(output, 'events.jsonl')))
+    if (event.event === 'eval') byIteration.set(event.iteration, event)
+  for (const event of evaluations) byIteration.set(event.iteration, event)
+  const sorted = [...byIteration.values()].sort((a, b) => a.iteration - b.iteration)
   return sorted.map((event, i) => ({ ...event, steps: event.step - (sorted[i - 1]?.step ?? 0) }))
 }
 
@@ -80,22 +87,22 @@ async function* jsonLines<T>(path: string): AsyncGenerator<T> {
     if (line.trim()) yield JSON.parse(line) as T
 }
 
-type Answer = { row: number; ids?: number[] }
-type List = { prompt: number[]; replies: number[][]; refs: number[]; dropped?: string }
+/** Lines of the files that an iteration of self-play leaves. */
+type CompletionLine = { row: number; ids?: number[] }
+type ListLine = { prompt: number[]; replies: number[][]; refs: number[]; dropped?: string }
 
-/** Answers to the taught prompts, the snapshot's pass over the lists, and the steps, each of so many lists. */
+/** Operations of an iteration: sampling completions of the training prompts, the reference pass over the lists, training. */
 const iterationFlops = async (
-  { plan, cell }: Prepared,
-  counts: Counts,
-  dir: string,
+  { plan, cell, counts }: CellContext,
+  iterationDir: string,
   steps: number,
 ): Promise<number> => {
-  const lists: List[] = []
-  for await (const list of jsonLines<List>(join(dir, 'train-lists.jsonl'))) lists.push(list)
+  const lists: ListLine[] = []
+  for await (const list of jsonLines<ListLine>(join(iterationDir, 'train-lists.jsonl'))) lists.push(list)
   let flops = 0
-  for await (const { row, ids = [] } of jsonLines<Answer>(join(dir, 'train-answers.jsonl')))
+  for await (const { row, ids = [] } of jsonLines<CompletionLine>(join(iterationDir, 'train-answers.jsonl')))
     flops += generationFlops(counts, lists[row]?.prompt.length ?? 0, ids.length)
-  const lengths = ({ replies }: List) => replies.map(({ length }) => length)
+  const lengths = ({ replies }: ListLine) => replies.map(({ length }) => length)
   if (cell.method !== 't-spin')
     for (const list of lists) flops += forwardFlops(counts, list.prompt.length, lengths(list))
   const used = lists.filter(({ dropped }) => !dropped)
@@ -103,36 +110,36 @@ const iterationFlops = async (
   return flops + (used.length ? (steps * plan.batchSize * training) / used.length : 0)
 }
 
-/** What the helper says to every sum, sampled once, and its compute: its training and the taught answers. */
-const helperAnswers = async (prepared: Prepared, results: ReadonlyMap<string, CellResult>) => {
-  const { cell, plan, root, run, tokens, data, signal } = prepared
-  const size = helperOf(plan)
-  const files = { taught: join(run, 'taught.jsonl'), held: join(run, 'held.jsonl') }
-  for (const part of ['taught', 'held'] as const) {
-    if (
-      await access(files[part]).then(
-        () => true,
-        () => false,
-      )
-    )
-      continue
-    const model = warmModel(root, { size, seed: cell.seed })
-    const asking = { model, threads: 1, seed: cell.seed, samples: 1, signal }
-    const answers = await finished(
-      ask(
-        data[part].map(({ prompt }) => prompt),
-        asking,
-      ),
-    )
+/**
+ * Files with one sampled completion of the helper model for every sum, and the helper's compute: its training, and the
+ * completions of the training prompts.
+ */
+const helperCompletions = async (context: CellContext, results: ReadonlyMap<string, CellResult>) => {
+  const { cell, plan, root, dir, tokenizer, data, signal } = context
+  const size = helperSize(plan)
+  const model = startModel(root, { size, seed: cell.seed })
+  const files = { train: join(dir, 'taught.jsonl'), eval: join(dir, 'held.jsonl') }
+  for (const part of ['train', 'eval'] as const) {
+    if (await isThere(files[part])) continue
+    const { rows } = data[part]
+    const prompts = rows.map(({ prompt }) => prompt)
+    const options = { model, threads: 1, seed: cell.seed, samples: 1, signal }
+    const completions = await returnValueOf(completePrompts(prompts, options))
     await writeRows(
       files[part],
-      data[part].map((row, i) => ({ ...row, helper: answers[i][0] })),
+      rows.map((row, i) => ({ ...row, helper: completions[i][0] })),
     )
   }
-  const { architecture, config } = modelOf(size, plan.vocabulary, tokens.eosId)
-  const counts = countsOf(architecture, config)
+  const { architecture, config } = modelConfig(size, plan.vocabulary, tokenizer.eosId)
+  const counts = modelCounts(architecture, config)
   let flops = results.get(cellId('sft', size, cell.seed))!.marks[plan.selfPlay.mark].flops
-  for await (const { prompt, helper } of jsonLines<Row & { helper: string }>(files.taught))
-    flops += generationFlops(counts, tokens.count(prompt), tokens.count(helper) + 1)
+  for await (const { prompt, helper } of jsonLines<Row & { helper: string }>(files.train))
+    flops += generationFlops(counts, tokenizer.count(prompt), tokenizer.count(helper) + 1)
   return { files, flops }
 }
+
+const isThere = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  )

@@ -1,4 +1,4 @@
-/** What a sweep trains, with which numbers, and why these. */
+/** Settings and presets of a sweep, and why their numbers are as they are. */
 import { z } from 'zod'
 import { engineFields } from '../../recipes/trainer/schema.ts'
 
@@ -43,80 +43,102 @@ export const scalingSchema = z.object({
 
 export type Size = { hidden: number; layers: number; learningRate: number; steps: number }
 
-/** All that decides what a cell gives; it stands in sweep.json, and a folder takes one plan. */
+/** Everything that a cell's result depends on. It is kept in sweep.json, and a folder takes one plan only. */
 export type Plan = {
   vocabulary: number
   sizes: Size[]
-  /** Sums to train on, and held-out ones: for the validation loss and exact matches. */
+  /** How many sums are trained on, and how many are held out for the validation loss and exact matches. */
   taught: number
   held: number
   batchSize: number
   warmupSteps: number
   /** Steps from one evaluation to the next. */
   evalEvery: number
-  /** Parts of an sft run after which its answers are counted. */
+  /** Shares of a supervised run, 0 to 1, after which exact matches are counted. */
   marks: number[]
   selfPlay: SelfPlay
 }
 
 type SelfPlay = {
-  /** The mark of the sft run at which self-play begins. */
+  /** Index of the mark of the supervised run from which self-play starts. */
   mark: number
   iterations: number
-  /** Of each iteration. */
+  /** Steps of each iteration. */
   steps: number
   learningRate: number
   beta: number
 }
 
-/** The size that helps smaller ones: the largest, at the mark, so that supervised runs go beyond the compute of both. */
-export const helperOf = ({ sizes }: Plan): Size => sizes.reduce((a, b) => (b.hidden > a.hidden ? b : a))
+/**
+ * The size of aSFT's helper model: the largest. Its weights are those at the mark where self-play starts, so that supervised
+ * runs go beyond the compute of a cell and its helper together.
+ */
+export const helperSize = ({ sizes }: Plan): Size => sizes.reduce((a, b) => (b.hidden > a.hidden ? b : a))
 
-/** What may differ from one call to the next over the same folder. */
+/** Which cells of a plan are trained. This may change from one call to the next in the same folder. */
 export type Extent = { seeds: number; methods: Method[] }
 
 export type Preset = Plan & Extent
 
 /**
- * Two layers at least, for one alone learns to carry in some seeds only; one more for each fourfold width. Learning
- * rates fall with the width, the greatest that trained without spikes.
+ * At least two layers, since with one the model learns to carry with some seeds only; one layer more for each fourfold width.
+ * Learning rates fall with the width: the largest ones that trained without spikes.
  */
 const size = (hidden: number, learningRate: number, steps: number): Size => ({
-  ...{ hidden, layers: Math.floor((Math.log2(hidden) - 1) / 2), learningRate, steps },
+  hidden,
+  layers: Math.floor((Math.log2(hidden) - 1) / 2),
+  learningRate,
+  steps,
 })
 
 const shared = { taught: 1000, batchSize: 32, warmupSteps: 50, marks: [0.25, 0.5, 0.75, 1] }
 
-/** At 2e-4 and a beta of 0.1, as is usual for larger models, these forget what they could; so they do at 1e-3. */
+/** With the 2e-4 and beta 0.1 that are usual for larger models, or with 1e-3, these models forget how to add. */
 const selfPlay = (mark: number, iterations: number, steps: number): SelfPlay => ({
-  ...{ mark, iterations, steps, learningRate: 1e-4, beta: 1 },
+  mark,
+  iterations,
+  steps,
+  learningRate: 1e-4,
+  beta: 1,
 })
 
 export const presets: Record<(typeof presetNames)[number], Preset> = {
   demo: {
     ...shared,
-    // The embedded tokenizer's own: what it leaves out is counted in no curve, and would take all of the time
+    // That of the embedded tokenizer. A larger one would change no curve, and the head would take nearly all of the time
     vocabulary: 13,
     sizes: [size(32, 4e-3, 1600), size(64, 3e-3, 1000)],
     selfPlay: selfPlay(2, 2, 40),
-    ...{ held: 256, evalEvery: 40, seeds: 2, methods: ['sft', 'spin', 'asft'] },
+    held: 256,
+    evalEvery: 40,
+    seeds: 2,
+    methods: ['sft', 'spin', 'asft'],
   },
   small: {
     ...shared,
-    // At 128,256 an hour gives a third of the cells, of which all but a tenth is work of the head
+    // With 128,256 tokens an hour would be enough for a third of the cells, and nine tenths of it would go into the head
     vocabulary: 13,
     sizes: [size(32, 4e-3, 2400), size(64, 3e-3, 1600), size(128, 2e-3, 1600), size(256, 7e-4, 2400)],
     selfPlay: selfPlay(1, 3, 50),
-    ...{ held: 256, evalEvery: 20, seeds: 8, methods: [...methodNames] },
+    held: 256,
+    evalEvery: 20,
+    seeds: 8,
+    methods: [...methodNames],
   },
   seed: {
     ...shared,
     vocabulary: 128_256,
     sizes: [
-      ...[size(32, 4e-3, 20_000), size(64, 3e-3, 15_000), size(128, 2e-3, 10_000)],
-      ...[size(256, 7e-4, 8000), size(512, 3e-4, 5000)],
+      size(32, 4e-3, 20_000),
+      size(64, 3e-3, 15_000),
+      size(128, 2e-3, 10_000),
+      size(256, 7e-4, 8000),
+      size(512, 3e-4, 5000),
     ],
     selfPlay: selfPlay(1, 3, 200),
-    ...{ held: 1000, evalEvery: 50, seeds: 5, methods: [...methodNames] },
+    held: 1000,
+    evalEvery: 50,
+    seeds: 5,
+    methods: [...methodNames],
   },
 }

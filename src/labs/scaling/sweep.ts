@@ -1,6 +1,6 @@
 /**
- * A sweep: cells of size, method and seed, several at once. Peculiar: what is finished is a file, what is under way a
- * run with checkpoints, so that the same command goes on wherever it was stopped, and never repeats a finished cell.
+ * A sweep: trains the cells of model size, method and seed, several at once. A finished cell is a file, and a cell under way
+ * is a run with checkpoints, so the same command resumes a stopped sweep and never repeats a finished cell.
  */
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -8,25 +8,25 @@ import { join, resolve } from 'node:path'
 import type { z } from 'zod'
 import { claimFolder, foreignFault, writeJson } from '../../report/files.node.ts'
 import { takeLock } from '../../runs/lock.node.ts'
+import { makeEventStream } from '../../util/eventStream.ts'
 import { badInput } from '../../util/fault.ts'
-import { channel } from '../channel.ts'
 import { type Cell, type CellResult, cellsOf, readResults, writeResult } from './cells.ts'
-import { openTokens } from './model.ts'
+import type { SweepContext } from './context.ts'
+import { openSweepTokenizer } from './model.ts'
 import { type ReportFiles, writeScalingReport } from './output.ts'
 import { type Extent, type Plan, type Preset, presets, type scalingSchema } from './settings.ts'
-import { dataOf, writeData } from './task.ts'
-import type { Running } from './train.ts'
+import { writeSumData } from './task.ts'
 import { trainCell } from './trainCell.ts'
 
 export type SweepEvent =
   | { event: 'plan'; cells: number; finished: number; jobs: number; output: string }
   | {
       event: 'progress'
-      /** Cells done of all, and the share of all work. */
+      /** Finished cells, all cells, and the share of all work that is done. */
       finished: number
       cells: number
       share: number
-      /** Seconds left by the pace so far. */
+      /** Seconds left at the pace so far. */
       eta?: number
       running: { id: string; share: number }[]
     }
@@ -34,14 +34,14 @@ export type SweepEvent =
   | { event: 'stopped'; finished: number; cells: number }
   | { event: 'result'; words: string[]; files: ReportFiles }
 
-type Extras = { signal?: AbortSignal; command?: readonly string[]; preset?: Preset }
+type SweepOptions = { signal?: AbortSignal; command?: readonly string[]; preset?: Preset }
 
 const format = 'attune-scaling'
 
-/** Runs what is missing and reports. After an abort the last event is `stopped`. */
+/** Trains the cells that have no result yet, then writes the report. After an abort the last event is `stopped`. */
 export async function* sweep(
   settings: z.output<typeof scalingSchema>,
-  { signal = new AbortController().signal, command = [], preset = presets[settings.preset] }: Extras = {},
+  { signal = new AbortController().signal, command = [], preset = presets[settings.preset] }: SweepOptions = {},
 ): AsyncGenerator<SweepEvent> {
   const { seeds, methods, ...plan } = preset
   const extent: Extent = {
@@ -49,13 +49,13 @@ export async function* sweep(
     methods: [...new Set(['sft' as const, ...(settings.methods ?? methods)])],
   }
   const root = resolve(settings.output)
-  const tokens = await openTokens(settings.tokenizer, plan.vocabulary)
-  const unlock = await claim(root, { format, preset: settings.preset, tokenizer: settings.tokenizer, plan })
+  const tokenizer = await openSweepTokenizer(settings.tokenizer, plan.vocabulary)
+  const unlock = await claimSweepFolder(root, { format, preset: settings.preset, tokenizer: settings.tokenizer, plan })
   try {
     const cells = cellsOf(plan, extent)
-    const running: Running = { root, plan, tokens, device: settings.device, signal, command }
+    const context: SweepContext = { root, plan, tokenizer, device: settings.device, signal, command }
     const jobs = settings.jobs ?? availableParallelism()
-    yield* missing(cells, running, jobs)
+    yield* trainMissing(cells, context, jobs)
     const results = await readResults(root)
     const finished = cells.flatMap(({ id }) => results.get(id) ?? [])
     if (signal.aborted) return yield { event: 'stopped', finished: finished.length, cells: cells.length }
@@ -65,10 +65,11 @@ export async function* sweep(
   }
 }
 
+/** sweep.json: what all cells of the folder have in common. */
 type Stamp = { format: string; preset: string; tokenizer?: string; plan: Plan }
 
-/** Takes the folder. Throws Faults 'taken' for what is no sweep or another one, 'locked' while one is running. */
-const claim = (root: string, stamp: Stamp): Promise<() => Promise<void>> =>
+/** Throws Faults 'taken' for a folder that holds no sweep or another one, 'locked' while a sweep runs in it. */
+const claimSweepFolder = (root: string, stamp: Stamp): Promise<() => Promise<void>> =>
   claimFolder(root, async () => {
     const file = join(root, 'sweep.json')
     await mkdir(join(root, 'cells'), { recursive: true })
@@ -86,37 +87,36 @@ const claim = (root: string, stamp: Stamp): Promise<() => Promise<void>> =>
 
 const text = (stamp: Stamp) => `${JSON.stringify(stamp, null, 2)}\n`
 
-/** Trains the cells that have no result yet, `jobs` at once, each as soon as those that it needs are there. */
-async function* missing(cells: readonly Cell[], running: Running, jobs: number): AsyncGenerator<SweepEvent> {
-  const done = new Set((await readResults(running.root)).keys())
+/** Trains the cells that have no result yet, `jobs` at once, each as soon as the cells that it needs are finished. */
+async function* trainMissing(cells: readonly Cell[], context: SweepContext, jobs: number): AsyncGenerator<SweepEvent> {
+  const done = new Set((await readResults(context.root)).keys())
   const waiting = cells.filter(({ id }) => !done.has(id))
-  yield { event: 'plan', cells: cells.length, finished: cells.length - waiting.length, jobs, output: running.root }
-  for (const seed of new Set(waiting.map((cell) => cell.seed)))
-    await writeData(dataOf(running.root, seed, running.plan))
-  const board = progressBoard(waiting, cells.length, running.plan)
-  const out = channel<SweepEvent>()
+  yield { event: 'plan', cells: cells.length, finished: cells.length - waiting.length, jobs, output: context.root }
+  for (const seed of new Set(waiting.map((cell) => cell.seed))) await writeSumData(context.root, seed, context.plan)
+  const progress = progressTracker(waiting, cells.length, context.plan)
+  const stream = makeEventStream<SweepEvent>()
   const failed = new AbortController()
-  const signal = AbortSignal.any([running.signal, failed.signal])
+  const signal = AbortSignal.any([context.signal, failed.signal])
   const active = new Set<string>()
   let failure: { error: unknown } | undefined
 
-  const work = async (cell: Cell) => {
+  const trainOne = async (cell: Cell) => {
     try {
-      const result = await trainCell(cell, { ...running, signal }, (share) => {
-        if (board.report(cell.id, share)) out.push(board.event())
+      const result = await trainCell(cell, { ...context, signal }, (share) => {
+        if (progress.report(cell.id, share)) stream.push(progress.event())
       })
-      await writeResult(running.root, result)
+      await writeResult(context.root, result)
       done.add(cell.id)
-      board.report(cell.id, 1)
+      progress.report(cell.id, 1)
       const { id, seconds, curve, marks } = result
-      out.push({
+      stream.push({
         event: 'cell',
         id,
         seconds,
         loss: curve.at(-1)?.loss ?? Number.NaN,
         exact: marks.at(-1)?.exact.share ?? Number.NaN,
       })
-      out.push(board.event())
+      stream.push(progress.event())
     } catch (error) {
       if (error !== signal.reason) failure ??= { error }
       failed.abort()
@@ -130,36 +130,36 @@ async function* missing(cells: readonly Cell[], running: Running, jobs: number):
       if (next < 0) break
       const [cell] = waiting.splice(next, 1)
       active.add(cell.id)
-      void work(cell)
+      void trainOne(cell)
     }
-    // The others have their checkpoints by then
-    if (active.size === 0) failure ? out.fail(failure.error) : out.end()
+    // After a failure the others stop first, and have their checkpoints by then
+    if (active.size === 0) failure ? stream.fail(failure.error) : stream.end()
   }
   start()
-  yield* out.events
+  yield* stream.read()
 }
 
 const costOf = ({ method, size }: Cell, { selfPlay: { iterations, steps } }: Plan) =>
-  // A step on lists takes longer, and before it come answers
+  // A step on ranked lists takes longer, and completions are sampled before it
   (method === 'sft' ? size.steps : iterations * (2 * steps + 50)) * (1 + (size.hidden / 64) * size.layers)
 
-/** Between two events of progress, milliseconds. */
-const pause = 500
+/** Milliseconds between two progress events. */
+const progressEvery = 500
 
-/** How far everything is, and how long it will take by the pace so far. */
-const progressBoard = (waiting: readonly Cell[], total: number, plan: Plan) => {
+/** Adds up the progress of the cells, weighted by their cost, and estimates the time left at the pace so far. */
+const progressTracker = (waiting: readonly Cell[], total: number, plan: Plan) => {
   const cost = new Map(waiting.map((cell) => [cell.id, costOf(cell, plan)]))
   const share = new Map<string, number>()
   const all = [...cost.values()].reduce((a, b) => a + b, 0)
   const began = performance.now()
   const before = total - waiting.length
-  let told = Number.NEGATIVE_INFINITY
+  let lastEvent = Number.NEGATIVE_INFINITY
   return {
-    /** @returns whether it is time to say so */
+    /** @returns whether it is time for another progress event */
     report(id: string, part: number): boolean {
       share.set(id, part)
-      if (performance.now() - told < pause) return false
-      told = performance.now()
+      if (performance.now() - lastEvent < progressEvery) return false
+      lastEvent = performance.now()
       return true
     },
     event(): SweepEvent {

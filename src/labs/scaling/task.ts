@@ -1,51 +1,48 @@
 /**
- * The task: adding two numbers of two digits, from 1,000 sums. Peculiar: the answer is said units first, in the order
- * in which one carries, which models of this size learn from so few sums; tens first, the largest does not within a day.
+ * The task of the scaling laws: adding two numbers of two digits, learned from 1,000 sums. The completion gives the units
+ * first, in the order in which one carries. Models of this size learn that from so few sums; with the tens first, not even
+ * the largest learns it within a day.
  */
 import { mkdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { writeRows } from '../../report/files.node.ts'
-import { dealSums, question, type Sum, totalOf } from '../demo/addition.ts'
-import { type Counts, trainingFlops } from './flops.ts'
-import type { Tokens } from './model.ts'
+import { promptOf, type Sum, splitSums, totalOf } from '../demo/addition.ts'
+import { type ModelCounts, trainingFlops } from './flops.ts'
+import type { SweepTokenizer } from './model.ts'
 import type { Plan } from './settings.ts'
 
 export type Row = { prompt: string; completion: string }
 
-/** 27+58= is answered 58. */
+/** Of 27 + 58 = 85 the prompt is `27+58=` and the completion `58`. */
 export const rowOf = (sum: Sum): Row => ({
-  prompt: question(sum),
+  prompt: promptOf(sum),
   completion: [...String(totalOf(sum))].reverse().join(''),
 })
 
-export type Data = { taught: Row[]; held: Row[]; files: { taught: string; held: string } }
+export type SumData = Record<'train' | 'eval', { rows: Row[]; file: string }>
 
 /** The sums of a seed. No sum is in both parts, in either order. */
-export const dataOf = (root: string, seed: number, plan: Plan): Data => {
+export const sumData = (root: string, seed: number, plan: Plan): SumData => {
   const dir = join(root, 'data', `seed-${seed}`)
-  const { taught, tested } = dealSums(seed, { taught: plan.taught, ranked: 0, tested: plan.held })
-  const files = { taught: join(dir, 'taught.jsonl'), held: join(dir, 'held.jsonl') }
-  return { taught: taught.map(rowOf), held: tested.map(rowOf), files }
+  const { taught, tested } = splitSums(seed, { taught: plan.taught, ranked: 0, tested: plan.held })
+  return {
+    train: { rows: taught.map(rowOf), file: join(dir, 'taught.jsonl') },
+    eval: { rows: tested.map(rowOf), file: join(dir, 'held.jsonl') },
+  }
 }
 
-/** Before any cell begins, for cells of one seed share the files. */
-export const writeData = async ({ taught, held, files }: Data): Promise<void> => {
-  await mkdir(dirname(files.taught), { recursive: true })
-  await writeRows(files.taught, taught)
-  await writeRows(files.held, held)
+/** Writes the files of a seed, which all its cells share. */
+export const writeSumData = async (root: string, seed: number, plan: Plan): Promise<void> => {
+  const data = sumData(root, seed, plan)
+  await mkdir(join(root, 'data', `seed-${seed}`), { recursive: true })
+  await writeRows(data.train.file, data.train.rows)
+  await writeRows(data.eval.file, data.eval.rows)
 }
 
-/** Tokens of a row's two parts; the end of the answer is one. */
-const lengthsOf = ({ prompt, completion }: Row, tokens: Tokens) => ({
-  prompt: tokens.count(prompt),
-  reply: tokens.count(completion) + 1,
-})
-
-/** Operations of one row in supervised training, the mean over the taught ones. */
-export const rowFlops = (rows: readonly Row[], tokens: Tokens, counts: Counts): number => {
-  const flops = rows.map((row) => {
-    const { prompt, reply } = lengthsOf(row, tokens)
-    return trainingFlops(counts, prompt + reply)
-  })
+/** Operations of supervised training on one row, the mean over the rows. The end token counts too. */
+export const rowFlops = (rows: readonly Row[], tokenizer: SweepTokenizer, counts: ModelCounts): number => {
+  const flops = rows.map(({ prompt, completion }) =>
+    trainingFlops(counts, tokenizer.count(prompt) + tokenizer.count(completion) + 1),
+  )
   return flops.reduce((a, b) => a + b, 0) / rows.length
 }

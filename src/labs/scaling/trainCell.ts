@@ -1,30 +1,38 @@
-/** One cell, whatever its method: its data, its counts, its training, its result. */
+/** Trains one cell of a sweep by its method, and gives its result. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Cell, CellResult } from './cells.ts'
-import { countsOf } from './flops.ts'
-import { modelOf } from './model.ts'
-import { selfPlay } from './selfPlay.ts'
-import { dataOf } from './task.ts'
-import { type Running, supervised } from './train.ts'
+import type { SweepContext } from './context.ts'
+import { modelCounts } from './flops.ts'
+import { modelConfig } from './model.ts'
+import { trainSelfPlay } from './selfPlay.ts'
+import { trainSupervised } from './supervised.ts'
+import { sumData } from './task.ts'
 
-/** Trains a cell to its end. Throws the signal's reason when it was stopped; the next call goes on. */
-export const trainCell = async (cell: Cell, running: Running, report: (share: number) => void): Promise<CellResult> => {
+/** Throws the signal's reason when it was stopped; the next call resumes the cell. */
+export const trainCell = async (
+  cell: Cell,
+  sweep: SweepContext,
+  report: (share: number) => void,
+): Promise<CellResult> => {
   const began = performance.now()
-  const { architecture, config } = modelOf(cell.size, running.plan.vocabulary, running.tokens.eosId)
-  const counts = countsOf(architecture, config)
-  const run = join(running.root, 'runs', cell.id)
-  const data = dataOf(running.root, cell.seed, running.plan)
-  const train = cell.method === 'sft' ? supervised : selfPlay
-  const { curve, marks } = await train({ ...running, cell, data, counts, run, report })
-  await rm(join(run, 'run', 'checkpoints'), { recursive: true, force: true })
-  const { parameters, blocks } = counts
-  const { hidden, layers } = cell.size
-  const seconds = (performance.now() - began) / 1000
+  const { architecture, config } = modelConfig(cell.size, sweep.plan.vocabulary, sweep.tokenizer.eosId)
+  const counts = modelCounts(architecture, config)
+  const dir = join(sweep.root, 'runs', cell.id)
+  const data = sumData(sweep.root, cell.seed, sweep.plan)
+  const train = cell.method === 'sft' ? trainSupervised : trainSelfPlay
+  const { curve, marks } = await train({ ...sweep, cell, data, counts, dir, report })
+  await rm(join(dir, 'run', 'checkpoints'), { recursive: true, force: true })
   return {
     id: cell.id,
     method: cell.method,
     seed: cell.seed,
-    ...{ hidden, layers, parameters, blocks, curve, marks, seconds },
+    hidden: cell.size.hidden,
+    layers: cell.size.layers,
+    parameters: counts.parameters,
+    blocks: counts.blocks,
+    curve,
+    marks,
+    seconds: (performance.now() - began) / 1000,
   }
 }

@@ -113,7 +113,7 @@ async function* trainPolicy(
   // evaluation, the first of which is due until it is in the log
   const evaluate = evalPrompts && (() => events.drain(evaluatePolicy(rl, evalPrompts)).then(unlessReaderLeft))
   if (evaluate && progress.step === 0 && (isNew || progress.evalDue)) {
-    if (!signal.aborted) yield* events.beside(firstEvaluation(evaluate, signal))
+    if (!signal.aborted) yield* events.merge(firstEvaluation(evaluate, signal))
     progress = { ...progress, evalDue: signal.aborted }
   }
 
@@ -140,7 +140,7 @@ async function* trainPolicy(
     },
     signal,
   })
-  const steps = events.beside(loop as AsyncGenerator<TrainEvent, LoopEnd>)
+  const steps = events.merge(loop as AsyncGenerator<TrainEvent, LoopEnd>)
   const end = yield* withRolloutMetrics(steps, buffer, settings.sampleEvery)
   yield* summarizeDiagnostics(buffer.diagnostics())
   // Where no batches came, the loop ends as 'done' and does not know why

@@ -3,17 +3,16 @@
  * computed is found again by a resumed run, a later epoch or another run. Peculiar: each example is a pass of its own,
  * so a value never depends on what else was in a batch, and a resumed run reads the very bits that were written.
  */
-import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { z } from 'zod'
 import type { Tree } from '../../data/batch.ts'
 import type { Model } from '../../passes/model.ts'
 import { readTokenStats } from '../../passes/tokenStats.ts'
+import { contentKey } from '../../store/content.node.ts'
+import { openValues } from '../../store/values.node.ts'
 import { cacheFolder } from '../../util/cacheFolder.node.ts'
 import { assert } from '../../util/fault.ts'
-import { appendText, makeFolders } from '../../util/files.node.ts'
-import { sealed, unsealed } from '../../util/sealed.node.ts'
 import { digestOf } from '../../util/sha256.node.ts'
 import { hasLiveReference, type Policy, referenceModel } from './policy.ts'
 
@@ -36,8 +35,7 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
     cpus()[0]?.model ?? '',
   ]
   const path = join(cacheFolder(), 'reference', `${digestOf(key.join('\n'))}.jsonl`)
-  const known = await readKnown(path)
-  const kept = keeper(path)
+  const cache = await openValues(path, z.array(z.number()))
   const model = referenceModel(policy)
   const frozen = !hasLiveReference(policy)
   let complete = false
@@ -46,59 +44,27 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
     complete: () => {
       complete = true
     },
-    trouble: kept.trouble,
+    trouble() {
+      const failure = cache.failure()
+      return (
+        failure &&
+        `reference values could not be kept in ${path} (${failure.message}); set ATTUNE_CACHE to a folder that can be written`
+      )
+    },
     async sums(tree, weights) {
       const name = keyOf(tree, weights)
-      const found = known.get(name)
+      const found = cache.get(name)
       if (found) return found
       assert(!frozen || !complete, 'a reference value is missing, and the model has changed')
       const values = await branchSums(model, tree, weights)
-      known.set(name, values)
-      await kept.append(sealed({ k: name, v: values }).text)
+      await cache.set(name, values)
       return values
     },
   }
 }
 
 const keyOf = ({ trunk, branches }: Tree, weights?: readonly ArrayLike<number>[]): string =>
-  digestOf(
-    JSON.stringify([Array.from(trunk), branches.map((b) => Array.from(b)), weights?.map((w) => Array.from(w)) ?? 0]),
-  )
-
-/** Appends lines until that fails once. */
-const keeper = (path: string) => {
-  let trouble: string | undefined
-  return {
-    trouble: () => trouble,
-    async append(line: string) {
-      if (trouble) return
-      try {
-        await makeFolders(dirname(path))
-        // The newline before it ends a line that was torn
-        await appendText(path, `\n${line}\n`)
-      } catch (error) {
-        trouble = `reference values could not be kept in ${path} (${(error as Error).message}); set ATTUNE_CACHE to a folder that can be written`
-      }
-    },
-  }
-}
-
-const lineSchema = z.object({ k: z.string(), v: z.array(z.number()) })
-
-const readKnown = async (path: string): Promise<Map<string, number[]>> => {
-  const text = await readFile(path, 'utf8').catch(() => '')
-  return new Map(text.split('\n').flatMap(knownIn))
-}
-
-/** A torn or damaged line is only a value to compute again. */
-const knownIn = (line: string): [string, number[]][] => {
-  try {
-    const { k, v } = lineSchema.parse(unsealed(line))
-    return [[k, v]]
-  } catch {
-    return []
-  }
-}
+  contentKey([Array.from(trunk), branches.map((b) => Array.from(b)), weights?.map((w) => Array.from(w)) ?? 0])
 
 /** Log-prob sums of each tree's branches. What shares a pass depends on the trees given, and on nothing else. */
 export const logpSums = async (model: Model, trees: readonly Tree[]): Promise<number[][]> => {

@@ -1,6 +1,6 @@
 /**
- * Prompts to token ids, so that one long prompt holds nobody up: short ones are encoded at once, long ones one after the
- * other on a thread of their own, where each has a limit of time.
+ * Encodes prompts into token ids without letting a long prompt block the server: short prompts are encoded at once, long ones
+ * one after the other on a worker thread, where each has a time limit.
  */
 import { Worker } from 'node:worker_threads'
 import { encodePrompt } from '../data/examples.ts'
@@ -9,46 +9,45 @@ import type { TokenizerPlace } from '../text/tokenizer.node.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 import { badInput, Fault } from '../util/fault.ts'
 
-/** A conversation with what its template is given, or a plain text. */
-export type Wording = { messages: readonly Message[]; options: ChatEncodeOptions } | { text: string }
+/** A conversation with the options of its chat template, or a plain text. */
+export type PromptInput = { messages: readonly Message[]; options: ChatEncodeOptions } | { text: string }
 
 export type PromptEncoder = {
-  /** Rejects with the signal's reason where the client has left. Faults are those of the template, and 'too-slow'. */
-  encode(wording: Wording, signal?: AbortSignal): Promise<number[]>
+  /** Rejects with the signal's reason when the client disconnects, and with Faults of the template, 'too-slow' and 'too-large'. */
+  encode(input: PromptInput, signal?: AbortSignal): Promise<number[]>
   close(): Promise<void>
 }
 
-export const encodeWording = (tokenizer: Tokenizer, wording: Wording): number[] =>
-  'text' in wording
-    ? encodePrompt(tokenizer, wording.text)
-    : tokenizer.chat!.encode(wording.messages, wording.options).ids
+export const encodeInput = (tokenizer: Tokenizer, input: PromptInput): number[] =>
+  'text' in input ? encodePrompt(tokenizer, input.text) : tokenizer.chat!.encode(input.messages, input.options).ids
 
-/** Everything at once, on this thread. */
+/** Encodes everything at once, on this thread. */
 export const directEncoder = (tokenizer: Tokenizer): PromptEncoder => ({
-  encode: async (wording) => encodeWording(tokenizer, wording),
+  encode: async (input) => encodeInput(tokenizer, input),
   close: async () => {},
 })
 
-/** Characters of a prompt that is encoded at once. */
-const shortPrompt = 16_384
+/** Prompts with fewer characters are encoded at once. */
+const longPromptSize = 16_384
 
-/** MiB that the thread may take. */
-const mostMemory = 1024
+/** MiB of memory that the thread may use. */
+const maxMemory = 1024
 
-const outgrown = (error: Error) =>
+const workerFault = (error: Error) =>
   (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY'
-    ? badInput('too-large', `the prompt takes more than ${mostMemory} MiB to be cut into tokens`)
+    ? badInput('too-large', `the prompt takes more than ${maxMemory} MiB to be cut into tokens`)
     : error
 
 export type ThreadOptions = {
-  /** For one prompt on the thread; its time in the queue does not count. */
+  /** Time limit of one prompt on the thread, without its time in the queue. */
   seconds?: number
 }
 
-type Answer = { ids: number[] } | { fault: string; code: string } | { defect: string }
-type Task = { wording: Wording; resolve(ids: number[]): void; reject(error: unknown): void }
+/** What the thread posts. */
+export type ThreadReply = { ids: number[] } | { fault: string; code: string } | { defect: string }
+type Task = { input: PromptInput; resolve(ids: number[]): void; reject(error: unknown): void }
 
-/** @param place where the tokenizer was read from; the thread reads it again when the first long prompt comes */
+/** @param place where the tokenizer was read from. The thread reads it again when the first long prompt comes. */
 export const threadEncoder = (
   tokenizer: Tokenizer,
   place: TokenizerPlace,
@@ -59,7 +58,7 @@ export const threadEncoder = (
   let current: Task | undefined
   let timer: NodeJS.Timeout | undefined
 
-  const end = () => {
+  const finish = () => {
     clearTimeout(timer)
     current = undefined
   }
@@ -70,29 +69,29 @@ export const threadEncoder = (
   }
   const fail = (error: unknown) => {
     current?.reject(error)
-    end()
+    finish()
     void stop()
     next()
   }
   const start = () => {
     const made = new Worker(threadUrl(), {
       workerData: place,
-      resourceLimits: { maxOldGenerationSizeMb: mostMemory },
+      resourceLimits: { maxOldGenerationSizeMb: maxMemory },
     })
-    made.on('message', (answer: Answer | 'ready') => {
+    made.on('message', (reply: ThreadReply | 'ready') => {
       if (made !== worker) return
-      if (answer === 'ready') return limit()
-      if ('ids' in answer) current?.resolve(answer.ids)
-      else current?.reject('code' in answer ? new Fault(answer.code, answer.fault) : new Error(answer.defect))
-      end()
+      if (reply === 'ready') return startTimer()
+      if ('ids' in reply) current?.resolve(reply.ids)
+      else current?.reject('code' in reply ? new Fault(reply.code, reply.fault) : new Error(reply.defect))
+      finish()
       next()
     })
-    made.on('error', (error) => made === worker && fail(outgrown(error)))
+    made.on('error', (error) => made === worker && fail(workerFault(error)))
     made.unref()
     return made
   }
-  /** Reading the tokenizer is not the prompt's time. */
-  const limit = () => {
+  /** The time that the thread takes to read the tokenizer does not count. */
+  const startTimer = () => {
     clearTimeout(timer)
     timer = setTimeout(
       () => fail(badInput('too-slow', `the prompt takes more than ${seconds} seconds to be cut into tokens`)),
@@ -103,16 +102,16 @@ export const threadEncoder = (
   const next = () => {
     if (current || queue.length === 0) return
     current = queue.shift()!
-    if (worker) limit()
+    if (worker) startTimer()
     worker ??= start()
-    worker.postMessage(current.wording)
+    worker.postMessage(current.input)
   }
 
-  const encode = async (wording: Wording, signal?: AbortSignal): Promise<number[]> => {
+  const encode = async (input: PromptInput, signal?: AbortSignal): Promise<number[]> => {
     signal?.throwIfAborted()
-    if (sizeOf(wording, shortPrompt) < shortPrompt) return encodeWording(tokenizer, wording)
+    if (sizeOf(input, longPromptSize) < longPromptSize) return encodeInput(tokenizer, input)
     return new Promise((resolve, reject) => {
-      const task = { wording, resolve, reject }
+      const task = { input, resolve, reject }
       signal?.addEventListener(
         'abort',
         () => {
@@ -129,13 +128,13 @@ export const threadEncoder = (
   const close = async () => {
     for (const { reject } of queue.splice(0)) reject(new Fault('closed', 'the server is closing', {}, 1))
     current?.reject(new Fault('closed', 'the server is closing', {}, 1))
-    end()
+    finish()
     await stop()
   }
   return { encode, close }
 }
 
-/** Characters in all texts of a value, and its parts; no more are counted than `enough`. */
+/** Characters in all strings of a value, plus its number of items; counting stops at `enough`. */
 const sizeOf = (value: unknown, enough: number): number => {
   if (typeof value === 'string') return value.length
   if (typeof value !== 'object' || value === null) return 1
@@ -147,7 +146,7 @@ const sizeOf = (value: unknown, enough: number): number => {
   return size
 }
 
-/** Under a test runner this file is TypeScript and a thread cannot load its neighbour: the built one is taken. */
+/** Tests run this file as TypeScript, which a worker cannot load: there the built file is used. */
 const threadUrl = () =>
   import.meta.url.endsWith('.ts')
     ? new URL('../../dist/serve/encoderThread.js', import.meta.url)

@@ -1,27 +1,28 @@
-/** What the runs come to: curves over seeds with intervals, counts, and the answer in words. */
+/** The findings of the lab: curves over seeds with intervals, counts of seeds that succeeded, and the conclusions. */
 
 import type { Point } from '../../report/lineChart.ts'
 import { tInterval } from '../../statistics/intervals.ts'
 import { mean } from '../../statistics/summary.ts'
-import { mostSteps } from './physics.ts'
+import { maxEpisodeSteps } from './env.ts'
 import { type RunResult, solvedAt } from './run.ts'
 import { episodesABatch, type Method } from './settings.ts'
 
-/** Over seeds. `interval` is Student's t at 95 %, held within what lengths can be; none for a single seed. */
+/** Mean length over seeds. `interval` is Student's t at 95 %, cut to what a length can be; none for a single seed. */
 type LengthCurve = { points: Point[]; interval?: Point[] }
 
 export type Finding = {
   method: Method
   runs: { seed: number; mean: number; solved?: number; bestEpisode: number; steps: number; seconds: number }[]
-  /** Seeds whose best weights held 475 steps over 100 fresh episodes, and that did so in training. */
+  /** Seeds whose best weights have a mean of 475 steps over 100 fresh episodes. */
   reached: number
+  /** Seeds of which 100 episodes in a row had that mean during training. */
   solved: number
   byEpisode: LengthCurve
   byStep: LengthCurve
   stepsPerSecond: number
 }
 
-/** Each point of a curve is a mean of so many episodes. */
+/** Each point of a curve is the mean of so many episodes. */
 export const window = 20
 const gridPoints = 80
 
@@ -29,11 +30,17 @@ export const findingsOf = (results: readonly RunResult[]): Finding[] =>
   [...new Set(results.map(({ method }) => method))].map((method) => {
     const own = results.filter((result) => result.method === method)
     const runs = own.map(({ seed, best, solved, steps, seconds }) => ({
-      ...{ seed, mean: best.mean, solved, bestEpisode: best.episode, steps, seconds },
+      seed,
+      mean: best.mean,
+      solved,
+      bestEpisode: best.episode,
+      steps,
+      seconds,
     }))
     const sum = (key: 'steps' | 'seconds') => runs.reduce((total, run) => total + run[key], 0)
     return {
-      ...{ method, runs },
+      method,
+      runs,
       reached: runs.filter((run) => run.mean >= solvedAt).length,
       solved: runs.filter((run) => run.solved !== undefined).length,
       byEpisode: curveOf(own, (run) => run.lengths.map((_, i) => i + 1), linear),
@@ -48,7 +55,7 @@ const linear = (last: number) =>
 const logarithmic = (last: number) =>
   Array.from({ length: gridPoints }, (_, i) => Math.round(500 * (Math.max(last, 1000) / 500) ** (i / (gridPoints - 1))))
 
-/** A run that has ended stays where it ended; no point stands before every run has ended an episode. */
+/** A run that is over keeps its last value. There is no point before every run has ended an episode. */
 const curveOf = (
   runs: readonly RunResult[],
   placesOf: (run: RunResult) => readonly number[],
@@ -60,7 +67,7 @@ const curveOf = (
     .map((x) => ({ x, values: runs.map((run, i) => trailing(run.lengths, places[i], x)) }))
     .filter(({ values }) => values.every(Number.isFinite))
   const spans = rows.map(({ values }) => tInterval(values))
-  const within = (value: number) => Math.min(mostSteps, Math.max(0, value))
+  const within = (value: number) => Math.min(maxEpisodeSteps, Math.max(0, value))
   return {
     points: rows.map(({ x }, i) => [x, spans[i].value]),
     ...(runs.length > 1 && { interval: spans.map(({ low, high }): Point => [within(low), within(high)]) }),
@@ -74,13 +81,13 @@ const trailing = (lengths: readonly number[], places: readonly number[], x: numb
   return mean(lengths.slice(Math.max(0, end - window), end))
 }
 
-/** A run's own curve. */
+/** The curve of one run. */
 export const runCurve = ({ lengths }: RunResult): Point[] => {
   const places = lengths.map((_, i) => i + 1)
   return linear(lengths.length).map((x) => [x, trailing(lengths, places, x)])
 }
 
-export const inWords = (findings: readonly Finding[]): string[] => {
+export const cartpoleConclusions = (findings: readonly Finding[]): string[] => {
   const of = (method: Method) => findings.find((finding) => finding.method === method)
   const range = ({ runs }: Finding) =>
     `${Math.min(...runs.map((run) => run.mean)).toFixed(0)} to ${Math.max(...runs.map((run) => run.mean)).toFixed(0)}`

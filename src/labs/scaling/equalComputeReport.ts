@@ -1,4 +1,4 @@
-/** Self-play beside supervised training, on the page: a plot for each size, by loss and by exact answers, and the differences. */
+/** The report's section on self-play at equal compute: plots of loss and exact completions for each size, and a table. */
 
 import { powerLabel } from '../../report/axes.ts'
 import { type Html, html } from '../../report/html.ts'
@@ -8,16 +8,18 @@ import { mean } from '../../statistics/summary.ts'
 import { percent } from '../../util/format.ts'
 import type { CellResult } from './cells.ts'
 import { exactChange, lossChange, methodTitles } from './conclusions.ts'
-import type { Comparison } from './modified.ts'
+import type { Comparison } from './equalCompute.ts'
 import { type Method, methodNames } from './settings.ts'
 
-type Reading = { flops: number; helperFlops: number; value: number }
+type CurveValue = { flops: number; helperFlops: number; value: number }
 
 /** The mean over seeds at each point, with the least and the greatest. */
-const series = (name: string, runs: readonly Reading[][], color: number, look: Partial<PlotSeries>): PlotSeries => {
+const series = (name: string, runs: readonly CurveValue[][], color: number, look: Partial<PlotSeries>): PlotSeries => {
   const points = runs[0].map((_, i) => runs.map((run) => run[i]).filter(Boolean))
   return {
-    ...{ name, color, ...look },
+    name,
+    color,
+    ...look,
     points: points.map((each) => [mean(each.map(({ flops }) => flops)), mean(each.map(({ value }) => value))]),
     interval: points.map((each) => {
       const values = each.map(({ value }) => value)
@@ -28,7 +30,7 @@ const series = (name: string, runs: readonly Reading[][], color: number, look: P
 
 const color = (method: Method) => methodNames.indexOf(method)
 
-const seriesOf = (results: readonly CellResult[], read: (result: CellResult) => Reading[]): PlotSeries[] =>
+const seriesOf = (results: readonly CellResult[], read: (result: CellResult) => CurveValue[]): PlotSeries[] =>
   methodNames.flatMap((method) => {
     const group = results.filter((result) => result.method === method).map(read)
     if (!group.length) return []
@@ -38,8 +40,8 @@ const seriesOf = (results: readonly CellResult[], read: (result: CellResult) => 
     return [own, series(`${methodTitles[method]}, helper too`, whole, color(method), { dashed: true, dots: true })]
   })
 
-/** By the names of their files; none without self-play. */
-export const modifiedPlots = (results: readonly CellResult[]): Record<string, Plot> => {
+/** Plots by the names of their files; none without self-play. */
+export const equalComputePlots = (results: readonly CellResult[]): Record<string, Plot> => {
   const sizes = [...new Set(results.filter(({ method }) => method !== 'sft').map(({ hidden }) => hidden))]
   const x = { name: 'compute, FLOPs without embedding and logits', log: true }
   const plots = sizes
@@ -66,15 +68,18 @@ export const modifiedPlots = (results: readonly CellResult[]): Record<string, Pl
 }
 
 const note =
-  'Self-play begins at a mark of the supervised run. Compute counts training, own answers and the snapshot\u2019s pass; dashed: the helper\u2019s training and answers too. The mean over seeds, from the least to the greatest.'
+  'Self-play begins part of the way through the supervised run. Its compute counts sampling its own completions, the reference pass over them, and training. Dashed: the training and the completions of the helper model counted too. Lines are means over seeds, bands go from the lowest seed to the highest.'
 
-export const modifiedSection = (comparisons: readonly Comparison[], plots: Record<string, Plot>): Html => html`<section>
+export const equalComputeSection = (
+  comparisons: readonly Comparison[],
+  plots: Record<string, Plot>,
+): Html => html`<section>
 <h2>Self-play at equal compute</h2>
 ${Object.values(plots).map((plot) => figure(plot, note))}
-<p>Self-play learns at a smaller rate than supervised training did, so the differences hold that too, and do not say which method
-is better. They are to supervised training with as much compute, with 95 % intervals over the seeds (Student\u2019s t); below 0 is
-better for the loss, above 0 for exact answers, which are in percentage points. Without the helper\u2019s compute the rival has the same size;
-with it, any size.</p>
+<p>Differences to supervised training with as much compute, with 95 % intervals over the seeds (Student\u2019s t). Below 0 is better for
+the loss, above 0 for exact answers, which are in percentage points. \u201cOwn compute\u201d leaves the helper model out and compares with
+the same size; \u201cwhole\u201d counts it and compares with the best of all sizes. Self-play uses a smaller learning rate than supervised
+training, which changes the loss too, so the differences do not say which method is better.</p>
 ${table(
   [
     [
@@ -90,10 +95,16 @@ ${table(
       'exact, whole',
     ],
     ...comparisons.map(({ method, hidden, flops, helperFlops, loss, exact, own, whole }) => [
-      ...[methodTitles[method], String(hidden), powerLabel(flops), helperFlops ? powerLabel(helperFlops) : '\u2013'],
-      ...[loss.toPrecision(3), percent(exact, 1)],
-      ...[own ? lossChange(own) : '\u2013', own ? exactChange(own) : '\u2013'],
-      ...[whole ? lossChange(whole) : '\u2013', whole ? exactChange(whole) : '\u2013'],
+      methodTitles[method],
+      String(hidden),
+      powerLabel(flops),
+      helperFlops ? powerLabel(helperFlops) : '\u2013',
+      loss.toPrecision(3),
+      percent(exact, 1),
+      own ? lossChange(own) : '\u2013',
+      own ? exactChange(own) : '\u2013',
+      whole ? lossChange(whole) : '\u2013',
+      whole ? exactChange(whole) : '\u2013',
     ]),
   ],
   ['', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n'],

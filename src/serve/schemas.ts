@@ -1,15 +1,15 @@
 /**
- * Bodies of requests as OpenAI's clients send them, checked. Peculiar: a list of all that is known: fields that are
- * honoured, fields that change no answer, and values that ask for what happens anyway. Every other field is refused by
- * its name, so that nothing that was asked for is silently left out.
+ * Schemas of the request bodies that OpenAI's clients send. A field is supported, or changes no completion and is ignored, or
+ * is accepted only with the value that describes what the server does anyway. Every other field is refused by its name, so
+ * that nothing that a client asks for is silently left out.
  */
 import { z } from 'zod'
 import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
-import { refusal } from './refusal.ts'
+import { httpError } from './errors.ts'
 
-const mostSamples = 128
-const mostTops = 20
+const maxSamples = 128
+const maxTopLogprobs = 20
 
 const penalty = z.number().min(-2).max(2).nullish()
 const texts = z.array(z.string().min(1)).max(16)
@@ -21,7 +21,7 @@ const common = {
   model: z.string(),
   temperature: z.number().min(0).nullish(),
   top_p: z.number().gt(0).max(1).nullish(),
-  n: z.number().int().min(1).max(mostSamples).nullish(),
+  n: z.number().int().min(1).max(maxSamples).nullish(),
   stop: z.union([z.string().min(1), texts]).nullish(),
   seed: z.number().int().nullish(),
   presence_penalty: penalty,
@@ -32,7 +32,7 @@ const common = {
     .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
     .nullish(),
   max_tokens: count.nullish(),
-  // As vLLM, SGLang and llama.cpp call them; of top_k 0 and -1 are off
+  // The names of vLLM, SGLang and llama.cpp; top_k is off with 0 and -1
   top_k: z.number().int().min(-1).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   typical_p: z.number().gt(0).max(1).nullish(),
@@ -47,7 +47,7 @@ const content = z.union([z.string(), z.array(part).transform((parts) => parts.ma
   error: 'must be text, or parts of the type text',
 })
 
-/** OpenAI writes a call's arguments as JSON in a text; templates read them as an object. */
+/** OpenAI's clients send the arguments of a call as a JSON string; templates read them as an object. */
 const argumentsOf = (text: string): unknown => {
   try {
     const value = parseJson(text, () => new Error())
@@ -59,7 +59,7 @@ const argumentsOf = (text: string): unknown => {
 const called = z.looseObject({ arguments: z.union([z.string().transform(argumentsOf), z.unknown()]) })
 const toolCall = z.union([z.looseObject({ function: called }), z.looseObject({})])
 
-/** Whatever else the template reads passes; what no template reads is refused. */
+/** Other fields pass, since the template may read them; fields that no template reads are refused. */
 const message = z.looseObject({
   role: z.string(),
   content: content.nullish(),
@@ -69,7 +69,7 @@ const message = z.looseObject({
   refusal: z.null('is not supported by this server; use content').optional(),
 })
 
-/** As it is: a copy would lose how its numbers were written. */
+/** Checks without copying: a copy would lose how the client wrote its numbers. */
 const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export const chatSchema = z.object({
@@ -77,7 +77,7 @@ export const chatSchema = z.object({
   messages: z.array(message).min(1),
   max_completion_tokens: count.nullish(),
   logprobs: z.boolean().nullish(),
-  top_logprobs: z.number().int().min(0).max(mostTops).nullish(),
+  top_logprobs: z.number().int().min(0).max(maxTopLogprobs).nullish(),
   add_generation_prompt: z.boolean().nullish(),
   continue_final_message: z.boolean().nullish(),
   chat_template_kwargs: z.custom<Record<string, unknown>>(isObject, 'must be an object').nullish(),
@@ -88,7 +88,7 @@ export const completionSchema = z.object({
   prompt: z.union([z.string(), ids, z.array(z.string()).min(1), z.array(ids).min(1)], {
     error: 'must be text or token ids, or a list of one of them',
   }),
-  logprobs: z.number().int().min(0).max(mostTops).nullish(),
+  logprobs: z.number().int().min(0).max(maxTopLogprobs).nullish(),
   echo: z.boolean().nullish(),
 })
 
@@ -96,8 +96,8 @@ export type ChatBody = z.output<typeof chatSchema>
 export type CompletionBody = z.output<typeof completionSchema>
 export type SamplingBody = z.output<z.ZodObject<typeof common>>
 
-/** Notes, and what concerns the service alone: no answer depends on them. */
-const notes: ReadonlySet<string> = new Set([
+/** Fields that no completion depends on: notes of the client, and hints to the service. */
+const ignoredFields: ReadonlySet<string> = new Set([
   'user',
   'metadata',
   'store',
@@ -116,8 +116,8 @@ const is =
   (value: unknown) =>
     values.includes(value)
 
-/** Fields that are not supported, and the values of them that ask for what happens anyway. */
-const neutral: Readonly<Record<string, (value: unknown, body: Record<string, unknown>) => boolean>> = {
+/** Fields that are not supported, and which of their values describe what the server does anyway. */
+const neutralValues: Readonly<Record<string, (value: unknown, body: Record<string, unknown>) => boolean>> = {
   tools: isEmpty,
   functions: isEmpty,
   tool_choice: is('none', 'auto'),
@@ -141,33 +141,34 @@ const neutral: Readonly<Record<string, (value: unknown, body: Record<string, unk
   echo: is(false),
 }
 
-/** The checked body. Throws a refusal 400 that names the field. */
-export const readBody = <S extends z.ZodObject>(schema: S, body: unknown): z.output<S> => {
+/** The checked body. Throws an HTTP error 400 that names the field. */
+export const parseBody = <S extends z.ZodObject>(schema: S, body: unknown): z.output<S> => {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw refusal(400, 'the body must be a JSON object')
+    throw httpError(400, 'the body must be a JSON object')
   const given = body as Record<string, unknown>
   for (const [param, value] of Object.entries(given)) {
-    if (Object.hasOwn(schema.shape, param) || notes.has(param) || value === null) continue
-    if (Object.hasOwn(neutral, param) && neutral[param](value, given)) continue
+    if (Object.hasOwn(schema.shape, param) || ignoredFields.has(param) || value === null) continue
+    if (Object.hasOwn(neutralValues, param) && neutralValues[param](value, given)) continue
     throw unsupported(param)
   }
   const result = schema.safeParse(body)
   if (result.success) return result.data
   const { path, message } = result.error.issues[0]
   const param = path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i ? '.' : ''}${String(key)}`)).join('')
-  throw refusal(400, `${shown(param)}: ${message}`, { param, code: 'invalid_value' })
+  throw httpError(400, `${shown(param)}: ${message}`, { param, code: 'invalid_value' })
 }
 
+/** What to do instead, by field. */
 const instead = new Map([
   ['reasoning_effort', '; give chat_template_kwargs what the template reads'],
   ['enable_thinking', '; give it in chat_template_kwargs'],
 ])
 
 const unsupported = (param: string) =>
-  refusal(400, `${shown(param)}: is not supported by this server${instead.get(param) ?? ''}`, {
+  httpError(400, `${shown(param)}: is not supported by this server${instead.get(param) ?? ''}`, {
     param: param.slice(0, 200),
     code: 'unsupported_parameter',
   })
 
-/** Names of fields as they are, strange ones quoted. */
+/** The name of a field, quoted if it holds strange characters. */
 const shown = (param: string) => (/^[\w.[\]-]{1,100}$/.test(param) ? param : quoted(param))

@@ -1,6 +1,6 @@
 /**
- * Loss against compute of supervised training: the curve of every size, and where all sizes were trained with as much
- * compute, their envelope, the best size, and a power law with how far it misses.
+ * The scaling law of supervised training, loss against compute: the curve of every model size and, over the compute that
+ * every size was given, their lower envelope, the best size for a budget, and a power law with its misfit.
  */
 import { mean } from '../../statistics/summary.ts'
 import type { CellResult } from './cells.ts'
@@ -22,52 +22,52 @@ type SizeCurve = {
   parameters: number
   blocks: number
   seeds: number
-  /** Mean over the seeds, of the logarithm. */
+  /** Geometric mean over the seeds. */
   curve: Curve
   /** The lowest and the highest seed at each point. */
   range: Curve
-  /** Held-out sums answered exactly at the end, the mean over seeds. */
+  /** Share of held-out sums completed exactly at the end, the mean over seeds. */
   exact: number
 }
 
 export type Budget = {
   flops: number
-  /** The size whose loss is the lowest for this compute. */
+  /** The size with the lowest loss for this compute. */
   hidden: number
   blocks: number
   loss: number
-  /** Share of resamples of the seeds in which it is. */
+  /** The share of bootstrap resamples of the seeds in which it has the lowest loss. */
   sure: number
 }
 
-export type StandardLaw = {
+export type ScalingLaw = {
   sizes: SizeCurve[]
   envelope: EnvelopePoint[]
   /**
-   * Of the envelope, from where it is below that of digits drawn at random. `misfit`: the factor by which the law misses
-   * the point that it misses most.
+   * Fitted to the part of the envelope that is below the loss of random digits. `low` and `high` are the bootstrap interval
+   * of the exponent; `misfit` is the factor between the law and the point that it misses most.
    */
   law?: PowerLaw & { from: number; to: number; low: number; high: number; resamples: number; misfit: number }
   budgets: Budget[]
 }
 
-/** A power law that misses its own points by a larger factor describes nothing. */
+/** A power law with a larger misfit is not shown. */
 export const largestMisfit = 1.25
 
-/** The loss of a model that knows only that digits come, each as likely: ln 10. */
+/** The loss of a model that guesses each digit with equal probability: ln 10. */
 const guessing = Math.log(10)
 
-const lossOf = ({ curve }: CellResult): Curve => curve.map(({ flops, loss }) => [flops, loss] as const)
+const lossCurve = ({ curve }: CellResult): Curve => curve.map(({ flops, loss }) => [flops, loss] as const)
 
-/** Results of one size, by size. */
+/** Results grouped by size, smallest first. */
 const bySize = (results: readonly CellResult[]): CellResult[][] =>
   [...new Set(results.map(({ hidden }) => hidden))]
     .sort((a, b) => a - b)
     .map((hidden) => results.filter((result) => result.hidden === hidden))
 
-export const standardLaw = (results: readonly CellResult[]): StandardLaw => {
+export const scalingLaw = (results: readonly CellResult[]): ScalingLaw => {
   const groups = bySize(results.filter(({ method }) => method === 'sft'))
-  const curves = groups.map((group) => group.map(lossOf))
+  const curves = groups.map((group) => group.map(lossCurve))
   const points = envelope(curves.map(meanCurve))
   const resampled = (draw: <T>(items: readonly T[]) => T[]) => envelope(curves.map((group) => meanCurve(draw(group))))
   return {
@@ -80,12 +80,17 @@ export const standardLaw = (results: readonly CellResult[]): StandardLaw => {
 
 const sizeCurve = (group: readonly CellResult[]): SizeCurve => {
   const { hidden, layers, parameters, blocks } = group[0]
-  const runs = group.map(lossOf)
+  const runs = group.map(lossCurve)
   const curve = meanCurve(runs)
   const at = (flops: number) => runs.map((run) => valueAt(run, flops)!)
   const last = group.map(({ marks }) => marks.at(-1)!.exact.share)
   return {
-    ...{ hidden, layers, parameters, blocks, seeds: group.length, curve },
+    hidden,
+    layers,
+    parameters,
+    blocks,
+    seeds: group.length,
+    curve,
     range: curve.map(([flops]) => [Math.min(...at(flops)), Math.max(...at(flops))] as const),
     exact: mean(last),
   }
@@ -96,7 +101,7 @@ type Resampled = (draw: <T>(items: readonly T[]) => T[]) => EnvelopePoint[]
 const fitted = (points: readonly EnvelopePoint[]): PowerLaw | undefined =>
   fitPowerLaw(points.filter(({ loss }) => loss < guessing).map(({ flops, loss }) => [flops, loss] as const))
 
-const lawOf = (points: readonly EnvelopePoint[], resampled: Resampled): StandardLaw['law'] => {
+const lawOf = (points: readonly EnvelopePoint[], resampled: Resampled): ScalingLaw['law'] => {
   const law = fitted(points)
   const sure = bootstrap((draw) => fitted(resampled(draw))?.exponent, { count: 400 })
   if (!law || !sure) return undefined

@@ -1,0 +1,46 @@
+/** Completions of many prompts by a model that a lab has trained. */
+import { encodePrompt } from '../data/examples.ts'
+import { completions, endIds, generate } from '../generate/generate.ts'
+import { openModel } from '../passes/open.node.ts'
+import type { ProgressEvent } from '../runs/events.ts'
+import { assert } from '../util/fault.ts'
+
+type CompletePromptsOptions = {
+  /** A folder or a run. */
+  model: string
+  threads?: number
+  seed: number
+  /** Completions of each prompt, at temperature 1. By default one, greedily. */
+  samples?: number
+  signal: AbortSignal
+}
+
+/** No correct sum needs more tokens. */
+export const maxNewTokens = 6
+const batchSize = 256
+
+/** @returns the completions of each prompt, in order. Throws the signal's reason when it aborts. */
+export async function* completePrompts(
+  prompts: readonly string[],
+  { model: name, threads, seed, samples = 0, signal }: CompletePromptsOptions,
+): AsyncGenerator<ProgressEvent, string[][]> {
+  const texts: string[][] = prompts.map(() => [])
+  const { model, tokenizer, generationConfig, close } = await openModel({ model: name, threads })
+  try {
+    assert(tokenizer, 'a model of the labs has a tokenizer')
+    const eosIds = endIds(model.config.raw, generationConfig, tokenizer.eosId)
+    const ids = prompts.map((prompt) => encodePrompt(tokenizer, prompt))
+    const sampling = samples ? { temperature: 1, samples } : { temperature: 0 }
+    const pieces = generate(model, tokenizer, ids, { ...sampling, maxNewTokens, batchSize, seed, eosIds })
+    const total = prompts.length * (samples || 1)
+    let done = 0
+    for await (const { row, sample, text } of completions(pieces)) {
+      signal.throwIfAborted()
+      texts[row][sample] = text
+      yield { event: 'progress', phase: 'generate', done: ++done, total }
+    }
+    return texts
+  } finally {
+    await close()
+  }
+}

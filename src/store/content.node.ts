@@ -1,0 +1,74 @@
+/**
+ * Files that are named by a hash of what they are about, so that equal content is found again, by a later run or by another
+ * process. A file appears under its name whole or not at all.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import { rename } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { z } from 'zod'
+import { cacheFolder } from '../util/cacheFolder.node.ts'
+import { badInput } from '../util/fault.ts'
+import { diskFault, makeFolders, syncFolder, writeSynced, writeWhole } from '../util/files.node.ts'
+import { readSealed, sealedFile } from '../util/sealed.node.ts'
+import { digestOf } from '../util/sha256.node.ts'
+import { stringify } from '../util/written.ts'
+
+/** 128 bits of the SHA-256 of a value's JSON, in hex: equal values have equal keys. */
+export const contentKey = (value: unknown): string => digestOf(JSON.stringify(value))
+
+export type Records<R extends object> = {
+  /** The record of this key; undefined where there is none, or its file is damaged. */
+  find(key: unknown): Promise<R | undefined>
+  /** Throws Faults 'disk'. */
+  add(key: unknown, record: R): Promise<void>
+}
+
+/**
+ * A folder of JSON records, one sealed file each, at the SHA-256 of the JSON of its key: `ab/abcd....json`. Throws a Fault
+ * 'disk' where the folder cannot be made.
+ */
+export const openRecords = async <R extends object>(folder: string, schema: z.ZodType<R>): Promise<Records<R>> => {
+  await makeFolders(folder).catch((error) => {
+    throw badInput('disk', `cannot be made (${error.code}); set ATTUNE_CACHE to a folder that can be written`, {
+      file: folder,
+    })
+  })
+  const pathOf = (key: unknown) => {
+    const name = createHash('sha256').update(JSON.stringify(key)).digest('hex')
+    return join(folder, name.slice(0, 2), `${name}.json`)
+  }
+  return {
+    find: async (key) => schema.safeParse(await readSealed(pathOf(key))).data,
+    async add(key, record) {
+      const path = pathOf(key)
+      await makeFolders(dirname(path)).catch((error) => {
+        throw diskFault(error, path)
+      })
+      await writeWhole(path, sealedFile(path, record))
+    },
+  }
+}
+
+/**
+ * Writes the rows that a program gives into the cache, named by the hash of the file's content: a run that is resumed with
+ * the same rows has the same settings.
+ * @returns the path of a jsonl file
+ */
+export const storeRows = async (rows: Iterable<object> | AsyncIterable<object>): Promise<string> => {
+  const folder = join(cacheFolder(), 'rows')
+  await makeFolders(folder)
+  const temporary = join(folder, `${randomUUID()}.tmp`)
+  const hash = createHash('sha256')
+  const lines = async function* () {
+    for await (const row of rows) {
+      const line = Buffer.from(`${stringify(row)}\n`)
+      hash.update(line)
+      yield line
+    }
+  }
+  await writeSynced(temporary, lines())
+  const path = join(folder, `${hash.digest('hex').slice(0, 32)}.jsonl`)
+  await rename(temporary, path)
+  await syncFolder(folder)
+  return path
+}
