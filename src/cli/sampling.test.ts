@@ -22,7 +22,7 @@ describe('flags of sampling', () => {
         [11, 0.5],
       ]),
     )
-    expect(() => bias({ 512: 1 })).toThrow('--logit-bias: "512" is no token id below 512')
-    expect(() => bias({ '-1': 1 })).toThrow('"-1" is no token id')
+    expect(() => bias({ 512: 1 })).toThrow('--logit-bias: "512" is not a token id below 512')
+    expect(() => bias({ '-1': 1 })).toThrow('"-1" is not a token id')
   })
 })

@@ -8,11 +8,11 @@ import { rewardSchema } from '../recipes/reward/schema.ts'
 import { reinforceSchema } from '../recipes/rl/schema.ts'
 import { ktoSchema, preferenceSchema, sftSchema } from '../recipes/trainer/schema.ts'
 import { fieldsOf } from './fields.ts'
-import { check, given } from './settings.ts'
+import { checkSettings, collectSettings } from './settings.ts'
 
 const needed = { model: 'm', data: ['d.jsonl'], output: 'o' }
 const settings = async (flags: object, schema: z.ZodObject = preferenceSchema, file?: string) =>
-  check(schema, await given(schema, { ...needed, ...flags }, file))
+  checkSettings(schema, await collectSettings(schema, { ...needed, ...flags }, file))
 
 describe('fields', () => {
   it('every setting of every method says what it is, and has a default or needs none', () => {
@@ -87,7 +87,7 @@ describe('a file of settings', () => {
 
   it('is checked like the flags', async () => {
     await expect(settings({}, preferenceSchema, await file('lerning-rate: 1'))).rejects.toThrow(
-      /s\.yaml: "lerning-rate" is no setting of this command; did you mean learning-rate\?/,
+      /s\.yaml: "lerning-rate" is not a setting of this command; did you mean learning-rate\?/,
     )
     await expect(settings({}, preferenceSchema, await file('- 1'))).rejects.toThrow(/must hold settings/)
     await expect(settings({}, preferenceSchema, await file('a: [1'))).rejects.toThrow(/is not YAML/)
@@ -131,7 +131,8 @@ describe('the files of settings in examples/', () => {
 
   it.each(Object.entries(studies))('%s', async (name, [schema, study]) => {
     const flags = { ...(schema === reinforceSchema && { reward: ['runs/reward'] }), output: 'o' }
-    const read = async (more: object) => check(schema, await given(schema, { ...flags, ...more }, join(examples, name)))
+    const read = async (more: object) =>
+      checkSettings(schema, await collectSettings(schema, { ...flags, ...more }, join(examples, name)))
     expect(await read({})).toMatchObject(study)
     expect(await read({ seed: '3', loraTarget: 'all-linear' })).toMatchObject({ seed: 3, loraTarget: ['all-linear'] })
   })
@@ -140,11 +141,15 @@ describe('the files of settings in examples/', () => {
 describe('lists', () => {
   it('name the wrong word, not its place', () => {
     const methods = z.object({ method: z.array(z.enum(['ppo', 'all'])) })
-    expect(() => check(methods, { method: ['all', 'ppoo'] })).toThrow(/^--method: "ppoo" is none of ppo, all; did you/)
+    expect(() => checkSettings(methods, { method: ['all', 'ppoo'] })).toThrow(
+      /^--method: "ppoo" is none of ppo, all; did you/,
+    )
   })
 
   it('say how many they take; what stands without a flag has none', () => {
     const policies = z.object({ policies: z.array(z.string()).min(2) })
-    expect(() => check(policies, { policies: ['a'] }, ['policies'])).toThrow('policies: 1 given; it takes 2 or more')
+    expect(() => checkSettings(policies, { policies: ['a'] }, ['policies'])).toThrow(
+      'policies: 1 given; it takes 2 or more',
+    )
   })
 })

@@ -4,6 +4,7 @@
  */
 import { groupAdvantages } from '../objectives/advantages.ts'
 import type { PolicyOptions } from '../objectives/policyGradient.ts'
+import { methods } from './methods.ts'
 import { openRlContext, requireSeveral } from './rl/context.ts'
 import { updatesPerRollout } from './rl/minibatches.ts'
 import { lossTypes, policyGradientObjective } from './rl/policyLoss.ts'
@@ -12,51 +13,42 @@ import { runRlTrainer } from './rl/trainer.ts'
 import { chunks } from './trainer/collate.ts'
 import { recipe } from './trainer/recipe.ts'
 
-export const grpo = recipe(
-  'grpo',
-  {
-    summary: 'learn from rewards of its own samples, each within its group (GRPO, DAPO, Dr. GRPO, GSPO)',
-    example:
-      'attune grpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data sums.jsonl --reward exact:answer --lora-r 32 --learning-rate 5e-5 --output runs/grpo',
-  },
-  grpoSchema,
-  async function* (config, context) {
-    // data, policy, reference, rewards
-    requireSeveral(config)
-    const usesReference = config.klCoef > 0
-    const rl = await openRlContext(config, context, usesReference)
-    // objective
-    const needsOldLogps = updatesPerRollout(config) > 1
-    const { loss, aggregation } = lossTypes[config.lossType]
-    const options: PolicyOptions = {
-      ...{
-        loss,
-        ratio: config.importanceSamplingLevel,
-        klEstimator: 'k3',
-        beta: config.klCoef,
-        entropyCoef: config.entropyCoef,
-      },
-      ...{ epsilonLow: config.epsilon, epsilonHigh: config.epsilonHigh ?? config.epsilon },
-      ...{ delta: config.delta, useBiasCorrectionKl: config.useBiasCorrectionKl },
-      ...(config.topEntropyQuantile < 1 && { topEntropyQuantile: config.topEntropyQuantile }),
-    }
-    // loop
-    yield* runRlTrainer(rl, {
-      needs: { old: needsOldLogps, ref: usesReference },
-      loss: policyGradientObjective({ ...options, old: needsOldLogps }),
-      aggregation,
-      computeAdvantages: ({ rollout, scored, oldLogps, refLogps }, state) => {
-        const groups = chunks(scored.rewards, rollout.perPrompt)
-        const advantages = groupAdvantages(groups, config.scaleRewards).flat()
-        return {
-          columns: {
-            advantages,
-            ...(needsOldLogps && { oldLogps: oldLogps! }),
-            ...(usesReference && { refLogps: refLogps! }),
-          },
-          state,
-        }
-      },
-    })
-  },
-)
+export const grpo = recipe(methods.grpo, grpoSchema, async function* (config, context) {
+  // data, policy, reference, rewards
+  requireSeveral(config)
+  const usesReference = config.klCoef > 0
+  const rl = await openRlContext(config, context, usesReference)
+  // objective
+  const needsOldLogps = updatesPerRollout(config) > 1
+  const { loss, aggregation } = lossTypes[config.lossType]
+  const options: PolicyOptions = {
+    ...{
+      loss,
+      ratio: config.importanceSamplingLevel,
+      klEstimator: 'k3',
+      beta: config.klCoef,
+      entropyCoef: config.entropyCoef,
+    },
+    ...{ epsilonLow: config.epsilon, epsilonHigh: config.epsilonHigh ?? config.epsilon },
+    ...{ delta: config.delta, useBiasCorrectionKl: config.useBiasCorrectionKl },
+    ...(config.topEntropyQuantile < 1 && { topEntropyQuantile: config.topEntropyQuantile }),
+  }
+  // loop
+  yield* runRlTrainer(rl, {
+    needs: { old: needsOldLogps, ref: usesReference },
+    loss: policyGradientObjective({ ...options, old: needsOldLogps }),
+    aggregation,
+    computeAdvantages: ({ rollout, scored, oldLogps, refLogps }, state) => {
+      const groups = chunks(scored.rewards, rollout.perPrompt)
+      const advantages = groupAdvantages(groups, config.scaleRewards).flat()
+      return {
+        columns: {
+          advantages,
+          ...(needsOldLogps && { oldLogps: oldLogps! }),
+          ...(usesReference && { refLogps: refLogps! }),
+        },
+        state,
+      }
+    },
+  })
+})

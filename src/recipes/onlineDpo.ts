@@ -4,6 +4,7 @@
  * samples are all worth the same say nothing.
  */
 
+import { methods } from './methods.ts'
 import { openRlContext, requireSeveral } from './rl/context.ts'
 import type { ExperienceBatch } from './rl/minibatches.ts'
 import { onlineDpoSchema } from './rl/schema.ts'
@@ -13,37 +14,28 @@ import { rankedObjective } from './trainer/losses.ts'
 import { microBatches, microBatchTokens } from './trainer/microBatches.ts'
 import { recipe } from './trainer/recipe.ts'
 
-export const onlineDpo = recipe(
-  'online-dpo',
-  {
-    summary: 'learn from its own samples, ranked by their rewards (online DPO, K-wise)',
-    example:
-      'attune online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5 --output runs/online',
-  },
-  onlineDpoSchema,
-  async function* (config, context) {
-    // data, policy, reference, rewards
-    requireSeveral(config)
-    const rl = await openRlContext(config, context, true)
-    // objective
-    const loss = rankedObjective({
-      ...{ losses: [{ name: 'plackett-luce', weight: 1 }], options: { beta: config.beta } },
-      ...{ reference: true, lists: true, prob: false, prompts: false },
-    })
-    // loop
-    yield* runRlTrainer(rl, {
-      needs: { old: false, ref: true },
-      loss,
-      aggregation: 'sum',
-      batches: (batch, numbers) => listBatches(batch, numbers, config.batchSize, microBatchTokens(rl.policy, loss)),
-      computeAdvantages: ({ rollout, scored, refLogps }, state) => {
-        const places = chunks(scored.rewards, rollout.perPrompt).map(placesOf)
-        const sums = refLogps!.map((tokens) => tokens.reduce((a, b) => a + b, 0))
-        return { columns: { places: places.flat(), refSums: sums }, state }
-      },
-    })
-  },
-)
+export const onlineDpo = recipe(methods.onlineDpo, onlineDpoSchema, async function* (config, context) {
+  // data, policy, reference, rewards
+  requireSeveral(config)
+  const rl = await openRlContext(config, context, true)
+  // objective
+  const loss = rankedObjective({
+    ...{ losses: [{ name: 'plackett-luce', weight: 1 }], options: { beta: config.beta } },
+    ...{ reference: true, lists: true, prob: false, prompts: false },
+  })
+  // loop
+  yield* runRlTrainer(rl, {
+    needs: { old: false, ref: true },
+    loss,
+    aggregation: 'sum',
+    batches: (batch, numbers) => listBatches(batch, numbers, config.batchSize, microBatchTokens(rl.policy, loss)),
+    computeAdvantages: ({ rollout, scored, refLogps }, state) => {
+      const places = chunks(scored.rewards, rollout.perPrompt).map(placesOf)
+      const sums = refLogps!.map((tokens) => tokens.reduce((a, b) => a + b, 0))
+      return { columns: { places: places.flat(), refSums: sums }, state }
+    },
+  })
+})
 
 /** 1 for the most reward, equal ones share a place; 0 where the reward failed. */
 const placesOf = (rewards: readonly number[]): number[] =>

@@ -1,6 +1,6 @@
 /** What the demo does with which numbers, and why these. */
 import { z } from 'zod'
-import { engineFields } from '../../recipes/trainer/schema.ts'
+import { engineFields } from '../../recipes/trainer/fields.ts'
 import type { Deal } from './addition.ts'
 
 export const demoSchema = z.object({

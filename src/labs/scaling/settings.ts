@@ -1,6 +1,6 @@
 /** What a sweep trains, with which numbers, and why these. */
 import { z } from 'zod'
-import { engineFields } from '../../recipes/trainer/schema.ts'
+import { engineFields } from '../../recipes/trainer/fields.ts'
 
 export const methodNames = ['sft', 'spin', 't-spin', 'asft'] as const
 export type Method = (typeof methodNames)[number]

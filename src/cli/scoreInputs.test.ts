@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Encoder } from '../data/examples.ts'
 import type { Row } from '../data/rows.ts'
-import { scoreInput } from './scoring.ts'
+import { scoreInput } from './scoreInputs.ts'
 
 /** Letters as ids: a is 1; BOS is 0, EOS 30. */
 const encoder = (end: boolean): Encoder => ({

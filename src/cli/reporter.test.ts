@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import type { TrainEvent } from '../recipes/trainer/recipe.ts'
 import type { StartEvent } from '../runs/events.ts'
 import type { StepEvent } from '../train/loop.ts'
+import { closing } from './commands/train.ts'
+import { makeReporter } from './reporter.ts'
 import type { Screen } from './screen.ts'
-import { reporter } from './terminal.ts'
-import { closing } from './train.ts'
 
 /** A screen with a clock that the test sets; what was written is kept. */
 const fake = (live: boolean, width = 100) => {
@@ -47,7 +47,7 @@ const step = (n: number): StepEvent => ({
 
 /** Two seconds a step. */
 const play = ({ state, screen }: ReturnType<typeof fake>, events: TrainEvent[], logEvery = 10) => {
-  const report = reporter(screen, { logEvery })
+  const report = makeReporter(screen, { logEvery })
   for (const event of events) {
     if (event.event === 'step') state.now += 2000
     report.show(event)
@@ -114,7 +114,7 @@ describe('work that is no training', () => {
 
   it('says something every ten seconds and at its end, nothing when it is short', () => {
     const plain = fake(false)
-    const report = reporter(plain.screen, { logEvery: 10 })
+    const report = makeReporter(plain.screen, { logEvery: 10 })
     for (let n = 1; n <= 40; n++) {
       plain.state.now += 1000
       report.show(done(n))
@@ -165,7 +165,7 @@ describe('the bar', () => {
 
   it('is not drawn more often than one can see', () => {
     const live = fake(true)
-    const report = reporter(live.screen, { logEvery: 10 })
+    const report = makeReporter(live.screen, { logEvery: 10 })
     report.show(start())
     const before = live.state.text.length
     for (const event of steps(1, 50)) {
@@ -198,7 +198,7 @@ describe('the end', () => {
     const rewarded = { ...outcome('done'), first: { ...step(1), reward: 0.25 }, last: { ...step(100), reward: 1 } }
     expect(closing(screen, 'rloo', 'r', rewarded)).toContain('100 steps in 1:23, reward 0.2500 → 1.000')
     expect(closing(screen, 'dpo', "a b's", outcome('interrupted'))).toContain(
-      `go on     attune dpo --output 'a b'\\''s' --resume`,
+      `continue  attune dpo --output 'a b'\\''s' --resume`,
     )
   })
 })
