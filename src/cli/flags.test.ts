@@ -7,7 +7,7 @@ import { makeParser } from './flags.ts'
 
 describe('every command', () => {
   it.each(commands.map(({ name, load }) => [name, load] as const))(
-    '%s explains its flags by an example',
+    '%s shows all its flags, and its example uses flags that exist',
     async (name, load) => {
       const spec = await load()
       const program = makeParser(name, spec)
@@ -53,11 +53,11 @@ describe('flags', () => {
     }
   }
 
-  it('say nothing of what was not typed', () => {
+  it('that were not typed are not in the result', () => {
     expect(parse()).toEqual({ args: [] })
   })
 
-  it('may be repeated, negated, and followed by dashes', () => {
+  it('may be repeated, negated, and followed by negative numbers', () => {
     expect(parse('a', '--files', 'b', 'c', '--files', 'd', '--no-shuffle', '--wpo', '--rate', '-1')).toEqual({
       args: ['a'],
       files: ['b', 'c', 'd'],
@@ -78,7 +78,7 @@ describe('flags', () => {
     [['--zzzzzzzzzzzz'], '--zzzzzzzzzzzz: is not a flag of attune x'],
     [['--rate'], "option '--rate <N>' argument missing"],
     [['a', 'b'], 'too many arguments. Expected 1 argument but got 2.'],
-  ])('%j is refused', (argv, message) => {
+  ])('%j is refused with a message', (argv, message) => {
     expect(() => parse(...argv)).toThrow(message)
   })
 })

@@ -44,7 +44,9 @@ const selfPlayFields = {
     .default(1)
     .describe('nucleus sampling: draw from the most likely tokens that together have this probability'),
   stopMargin: flag().describe('stop after an iteration whose margin on the evaluation rows is not different from 0'),
-  exactMatch: on('do not measure how often greedy completions of the evaluation prompts equal the data'),
+  exactMatch: on('do not measure how often greedy completions of the evaluation prompts equal the data').describe(
+    'measure how often greedy completions of the evaluation prompts equal the data',
+  ),
 }
 
 const { evalData, evalSplit } = evalFields
