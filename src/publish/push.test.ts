@@ -33,7 +33,7 @@ const pairs = '/home/me/secret place/pairs.jsonl'
 const schema = z.looseObject({ output: z.string(), resume: z.boolean() })
 let began = 0
 /** Three steps, an evaluation after the second, and a result of two files. */
-const made = recipe('dpo', { summary: 's', example: 'e' }, schema, async function* (_, { run, signal }) {
+const made = recipe({ name: 'dpo', schema: async () => schema }, schema, async function* (_, { run, signal }) {
   began++
   const engine = { provider: 'cpu', threads: 1, version: '0' }
   const files = {

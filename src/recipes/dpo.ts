@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { type RankedExample, rankedExample } from '../data/examples.ts'
 import { openEncoder, resolveModel } from '../models/resolve.node.ts'
 import { checkRows, type LossSpec, type PreferenceOptions, preferenceLoss } from '../objectives/preference.ts'
+import { methods } from './methods.ts'
 import { bestFirst, eachExample, lengthWeights, rankedBatches, rankedTree } from './trainer/collate.ts'
 import { type Dataset, examplesOf, limitsOf, openDataset, vocabularyOf } from './trainer/dataset.ts'
 import { needsReference, rankedObjective } from './trainer/losses.ts'
@@ -17,11 +18,7 @@ import { preferenceSchema } from './trainer/schema.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
 export const preference = recipe(
-  'dpo',
-  {
-    summary: 'align a model by preferences or rankings: DPO, its family, K-wise Plackett-Luce',
-    example: 'attune dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data pairs.jsonl --lora-r 16 --output runs/dpo',
-  },
+  methods.dpo,
   preferenceSchema,
   async function* (config, { signal, own, run, loss: custom }) {
     // data

@@ -5,6 +5,7 @@
  */
 
 import { sum } from '../statistics/summary.ts'
+import { methods } from './methods.ts'
 import { openRlContext, requireSeveralGenerations } from './rl/context.ts'
 import type { ComputedAdvantages, Experience, ExperienceBatch } from './rl/method.ts'
 import { onlineDpoSchema } from './rl/schema.ts'
@@ -14,46 +15,37 @@ import { rankedObjective } from './trainer/losses.ts'
 import { microBatches, microBatchTokens } from './trainer/microBatches.ts'
 import { recipe } from './trainer/recipe.ts'
 
-export const onlineDpo = recipe(
-  'online-dpo',
-  {
-    summary: 'learn from its own samples, ranked by their rewards (online DPO, K-wise)',
-    example:
-      'attune online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5 --output runs/online',
-  },
-  onlineDpoSchema,
-  async function* (config, context) {
-    // data, policy, reference, rewards
-    requireSeveralGenerations(config)
-    const rl = await openRlContext(config, context, { usesReference: true })
-    // advantages: here the ranks of a prompt's samples
-    const computeAdvantages = ({ rollout, rewards, refLogps }: Experience): ComputedAdvantages => ({
-      // rows.jsonl has them as `places` and `ref_sums`
-      columns: {
-        places: chunks(rewards, rollout.perPrompt).flatMap(ranksOf),
-        refSums: refLogps!.map(sum),
-      },
-    })
-    // objective
-    const objective = rankedObjective({
-      losses: [{ name: 'plackett-luce', weight: 1 }],
-      options: { beta: config.beta },
-      reference: true,
-      lists: true,
-      prob: false,
-      prompts: false,
-    })
-    const tokensAtOnce = microBatchTokens(rl.policy, objective)
-    // loop
-    yield* runRlTrainer(rl, {
-      needs: { oldLogps: false, refLogps: true },
-      computeAdvantages,
-      loss: objective,
-      aggregation: 'sum',
-      batches: (batch, promptNumbers) => rankedMinibatches(batch, promptNumbers, config.batchSize, tokensAtOnce),
-    })
-  },
-)
+export const onlineDpo = recipe(methods.onlineDpo, onlineDpoSchema, async function* (config, context) {
+  // data, policy, reference, rewards
+  requireSeveralGenerations(config)
+  const rl = await openRlContext(config, context, { usesReference: true })
+  // advantages: here the ranks of a prompt's samples
+  const computeAdvantages = ({ rollout, rewards, refLogps }: Experience): ComputedAdvantages => ({
+    // rows.jsonl has them as `places` and `ref_sums`
+    columns: {
+      places: chunks(rewards, rollout.perPrompt).flatMap(ranksOf),
+      refSums: refLogps!.map(sum),
+    },
+  })
+  // objective
+  const objective = rankedObjective({
+    losses: [{ name: 'plackett-luce', weight: 1 }],
+    options: { beta: config.beta },
+    reference: true,
+    lists: true,
+    prob: false,
+    prompts: false,
+  })
+  const tokensAtOnce = microBatchTokens(rl.policy, objective)
+  // loop
+  yield* runRlTrainer(rl, {
+    needs: { oldLogps: false, refLogps: true },
+    computeAdvantages,
+    loss: objective,
+    aggregation: 'sum',
+    batches: (batch, promptNumbers) => rankedMinibatches(batch, promptNumbers, config.batchSize, tokensAtOnce),
+  })
+})
 
 /** Ranks of a prompt's samples: 1 for the highest reward, equal rewards share a rank; 0 where the reward failed. */
 const ranksOf = (rewards: readonly number[]): number[] =>

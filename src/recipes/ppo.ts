@@ -5,6 +5,7 @@
  * The value function is a head on the policy, learnt from the same pass, or with --value-model a second model on the same
  * engine, updated in the same step. As in TRL's PPO, gradients of both are clipped by one norm.
  */
+import { methods } from './methods.ts'
 import { openRlContext } from './rl/context.ts'
 import type { Experience, MethodState } from './rl/method.ts'
 import { ppoAdvantages } from './rl/ppoAdvantages.ts'
@@ -15,46 +16,37 @@ import { runRlTrainer } from './rl/trainer.ts'
 import { openValueModel, policyWithValueHead } from './rl/valueModel.ts'
 import { recipe } from './trainer/recipe.ts'
 
-export const ppo = recipe(
-  'ppo',
-  {
-    summary: 'learn from rewards of its own samples, evalPrompts against a value function (PPO, PPO-ptx)',
-    example:
-      'attune ppo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --value-model runs/reward --lora-r 32 --learning-rate 5e-5 --output runs/ppo',
-  },
-  ppoSchema,
-  async function* (config, context) {
-    // data, policy, reference, rewards
-    const { valueModel: valueModelName, ptxData } = config
-    const hasValueHead = valueModelName === undefined
-    const withHead = hasValueHead ? policyWithValueHead(config.seed) : undefined
-    const opened = await openRlContext(config, context, { usesReference: true, withHead })
-    // value model
-    const valueModel = hasValueHead
-      ? undefined
-      : await openValueModel({ ...config, valueModel: valueModelName }, opened.policy)
-    // pretraining
-    const pretraining = ptxData && (await openPretraining({ ...config, ptxData }, context, opened))
-    const rl = { ...opened, policy: valueModel?.policy ?? opened.policy, pretraining }
-    // advantages
-    const computeAdvantages = (experience: Experience, state: MethodState) =>
-      ppoAdvantages(config, experience, state, valueModel?.model)
-    // objective
-    const clip = { policy: config.cliprange, value: config.cliprangeValue }
-    const objective = ppoObjective({ clip, vfCoef: hasValueHead ? config.vfCoef : undefined })
-    // loop
-    yield* runRlTrainer(rl, {
-      needs: { oldLogps: true, refLogps: true, values: hasValueHead },
-      computeAdvantages,
-      loss: objective,
-      aggregation: 'dapo',
-      valueModel: valueModel && {
-        model: valueModel.model,
-        gradients: valueModel.gradients,
-        loss: valueObjective(clip),
-        head: {},
-      },
-      extraBatches: pretraining?.batches,
-    })
-  },
-)
+export const ppo = recipe(methods.ppo, ppoSchema, async function* (config, context) {
+  // data, policy, reference, rewards
+  const { valueModel: valueModelName, ptxData } = config
+  const hasValueHead = valueModelName === undefined
+  const withHead = hasValueHead ? policyWithValueHead(config.seed) : undefined
+  const opened = await openRlContext(config, context, { usesReference: true, withHead })
+  // value model
+  const valueModel = hasValueHead
+    ? undefined
+    : await openValueModel({ ...config, valueModel: valueModelName }, opened.policy)
+  // pretraining
+  const pretraining = ptxData && (await openPretraining({ ...config, ptxData }, context, opened))
+  const rl = { ...opened, policy: valueModel?.policy ?? opened.policy, pretraining }
+  // advantages
+  const computeAdvantages = (experience: Experience, state: MethodState) =>
+    ppoAdvantages(config, experience, state, valueModel?.model)
+  // objective
+  const clip = { policy: config.cliprange, value: config.cliprangeValue }
+  const objective = ppoObjective({ clip, vfCoef: hasValueHead ? config.vfCoef : undefined })
+  // loop
+  yield* runRlTrainer(rl, {
+    needs: { oldLogps: true, refLogps: true, values: hasValueHead },
+    computeAdvantages,
+    loss: objective,
+    aggregation: 'dapo',
+    valueModel: valueModel && {
+      model: valueModel.model,
+      gradients: valueModel.gradients,
+      loss: valueObjective(clip),
+      head: {},
+    },
+    extraBatches: pretraining?.batches,
+  })
+})

@@ -6,6 +6,7 @@
 import { type RankedExample, scoredExample } from '../data/examples.ts'
 import { openEncoder, resolveModel } from '../models/resolve.node.ts'
 import { sha256Files } from '../util/sha256.node.ts'
+import { methods } from './methods.ts'
 import { rewardBatches } from './reward/collate.ts'
 import { openEvaluation } from './reward/evaluation.ts'
 import { rewardObjective } from './reward/loss.ts'
@@ -18,67 +19,58 @@ import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
-export const reward = recipe(
-  'reward',
-  {
-    summary: 'train a reward model on pairs or rankings',
-    example:
-      'attune reward --model HuggingFaceTB/SmolLM2-135M-Instruct --data pairs.jsonl --lora-r 16 --output runs/rm',
-  },
-  rewardSchema,
-  async function* (config, { signal, own, run }) {
-    // data
-    const folders = await resolveModel(config)
-    const data = own(await openDataset('ranking', config))
-    const encoder = await openEncoder(folders)
-    // model
-    const start = config.head === undefined ? undefined : await openHead(config.head)
-    const padding = await paddingOf(folders.dir, encoder)
-    const head = headOf(config, data, start)
-    const opened = own(await openPolicy(config, folders, (base) => padding.applied(head.withHead(base))))
-    const headFiles = await sha256Files(config.head === undefined ? [] : [config.head])
-    const policy = { ...opened, files: [...opened.files, ...headFiles] }
-    const { kind, why } = head.chosen()
-    if (why)
-      yield {
-        event: 'warning',
-        code: 'kind',
-        message: `learns by --kind ${kind}, since ${why}; give --kind for another`,
-      }
-    const limits = limitsOf(config, policy)
-    const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
-      example: (row, count) => {
-        const example = scoredExample(encoder, row, limits, count)
-        if (typeof example === 'string') return example
-        if (config.margins === 'ratings' && contradicts(example)) return 'contradiction'
-        return saysNothing(example, kind === 'best-of-n') ? 'tie' : bestFirst(example)
-      },
-      truncated: ({ truncated }) => truncated,
-      ids: ({ prompt, responses }) => [prompt, ...responses],
-    })
-    // objective
-    const measuring = await openEvaluation(policy, kind, examples, config)
-    const { bias } = measuring
-    const loss = rewardObjective({
-      kind,
-      center: config.centerRewards,
-      labelSmoothing: config.labelSmoothing,
-      prob: data.rows.probable || data.evalRows?.probable === true,
-      margins: config.margins !== 'none' && (kind === 'pairwise' || kind === 'ranking'),
-      bias: config.initBias,
-    })
-    // loop
-    yield* runTrainer({
-      ...{ policy, examples, settings: config, run, signal, loss },
-      collate: async (micros) => rewardBatches(micros, { bias, margins: config.margins }),
-      objective: kind,
-      tokens: ({ prompt, responses }) => responses.reduce((n, response) => n + prompt.length + response.length, 0),
-      evalFirst: true,
-      heldOut: measuring.evaluation,
-      beside: async () => ({ ...(await measuring.texts()), ...padding.texts }),
-    })
-  },
-)
+export const reward = recipe(methods.reward, rewardSchema, async function* (config, { signal, own, run }) {
+  // data
+  const folders = await resolveModel(config)
+  const data = own(await openDataset('ranking', config))
+  const encoder = await openEncoder(folders)
+  // model
+  const start = config.head === undefined ? undefined : await openHead(config.head)
+  const padding = await paddingOf(folders.dir, encoder)
+  const head = headOf(config, data, start)
+  const opened = own(await openPolicy(config, folders, (base) => padding.applied(head.withHead(base))))
+  const headFiles = await sha256Files(config.head === undefined ? [] : [config.head])
+  const policy = { ...opened, files: [...opened.files, ...headFiles] }
+  const { kind, why } = head.chosen()
+  if (why)
+    yield {
+      event: 'warning',
+      code: 'kind',
+      message: `learns by --kind ${kind}, since ${why}; give --kind for another`,
+    }
+  const limits = limitsOf(config, policy)
+  const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
+    example: (row, count) => {
+      const example = scoredExample(encoder, row, limits, count)
+      if (typeof example === 'string') return example
+      if (config.margins === 'ratings' && contradicts(example)) return 'contradiction'
+      return saysNothing(example, kind === 'best-of-n') ? 'tie' : bestFirst(example)
+    },
+    truncated: ({ truncated }) => truncated,
+    ids: ({ prompt, responses }) => [prompt, ...responses],
+  })
+  // objective
+  const measuring = await openEvaluation(policy, kind, examples, config)
+  const { bias } = measuring
+  const loss = rewardObjective({
+    kind,
+    center: config.centerRewards,
+    labelSmoothing: config.labelSmoothing,
+    prob: data.rows.probable || data.evalRows?.probable === true,
+    margins: config.margins !== 'none' && (kind === 'pairwise' || kind === 'ranking'),
+    bias: config.initBias,
+  })
+  // loop
+  yield* runTrainer({
+    ...{ policy, examples, settings: config, run, signal, loss },
+    collate: async (micros) => rewardBatches(micros, { bias, margins: config.margins }),
+    objective: kind,
+    tokens: ({ prompt, responses }) => responses.reduce((n, response) => n + prompt.length + response.length, 0),
+    evalFirst: true,
+    heldOut: measuring.evaluation,
+    beside: async () => ({ ...(await measuring.texts()), ...padding.texts }),
+  })
+})
 
 /** A response is rated above one that it is ranked below: its margin would ask for what the ranks deny. */
 const contradicts = ({ ranks, ratings = [] }: RankedExample): boolean =>

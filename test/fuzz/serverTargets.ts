@@ -1,7 +1,7 @@
 /** Settings, requests and answers of servers, and JSON itself. */
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { check, settingsOf } from '../../src/cli/settings.ts'
+import { checkSettings, parseSettings } from '../../src/cli/settings.ts'
 import { readCompletion, usageIn } from '../../src/endpoint/client.ts'
 import { chatSchema, completionSchema, parseBody } from '../../src/serve/schemas.ts'
 import { jsonOf, parseJson } from '../../src/util/json.ts'
@@ -86,9 +86,9 @@ export const serverTargets: readonly Target[] = [
     isText: true,
     make: speech(yamlWords, 24, [Buffer.from('model: x\nsteps: 3\ndata:\n- a\n- b\n')]),
     run: (input) => {
-      const value = settingsOf(input as string, 'x.yaml', parse)
+      const value = parseSettings(input as string, 'x.yaml', parse)
       if (typeof value === 'object' && value !== null && !Array.isArray(value))
-        check(settings, value as Record<string, unknown>)
+        checkSettings(settings, value as Record<string, unknown>)
     },
   },
   {

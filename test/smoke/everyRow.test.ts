@@ -5,7 +5,7 @@
 import { cp, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { prepareRows } from '../../src/cli/prepareRows.ts'
+import { checkedRows } from '../../src/cli/checkedRows.ts'
 import { openRows } from '../../src/data/openRows.node.ts'
 import { bestOfN } from '../../src/recipes/bestOfN.ts'
 import { preference } from '../../src/recipes/dpo.ts'
@@ -185,12 +185,12 @@ describe('other rows that cannot be read', () => {
       return { kind }
     }
     const report = { show: () => {}, note: () => {}, clear: () => {} }
-    await expect(prepareRows(all, (row) => make(row, true), report)).rejects.toThrow(
+    await expect(checkedRows(all, (row) => make(row, true), report)).rejects.toThrow(
       /command\.jsonl, line 3, row 2: holds nothing/,
     )
     made.length = 0
     const found = []
-    for await (const each of await prepareRows(all, (row) => make(row, false), report)) found.push(each)
+    for await (const each of await checkedRows(all, (row) => make(row, false), report)) found.push(each)
     expect(found).toHaveLength(3)
     expect(made).toHaveLength(3)
     await all.close()

@@ -1,6 +1,6 @@
 /** What can be set of a comparison. */
 import { z } from 'zod'
-import { count, engineFields, on, positive, text, texts } from '../../recipes/trainer/schema.ts'
+import { count, engineFields, on, positive, text, texts } from '../../recipes/trainer/fields.ts'
 
 export const compareSchema = z.object({
   policies: z

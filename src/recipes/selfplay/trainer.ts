@@ -13,19 +13,20 @@ import { beginning, type Progress } from '../../train/loop.ts'
 import { restoreState } from '../../train/state.ts'
 import { exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
+import { methods } from '../methods.ts'
 import { requireRoom, resumeTraining } from '../trainer/checkpoints.ts'
 import { openDataset, splitRows } from '../trainer/dataset.ts'
 import { unreadWarnings } from '../trainer/dataWarnings.ts'
 import { rankedObjective } from '../trainer/losses.ts'
 import { openPolicy, type PolicySettings, planFor } from '../trainer/policy.ts'
 import { type Body, recipe } from '../trainer/recipe.ts'
-import { asftSchema, spinSchema } from '../trainer/schema.ts'
 import { surveyed } from '../trainer/survey.ts'
 import { requireKnownIds } from '../trainer/tokenIds.ts'
 import { finishRun, startEvent } from '../trainer/trainer.ts'
 import { type HelperSettings, helperColumns, openHelperModels } from './helperModels.ts'
 import { laterSteps, runIteration, type SelfPlayContext, type SelfPlaySettings } from './iteration.ts'
 import { type GivenCompletion, type GivenCompletions, givenCompletions, type SelfPlayRows } from './rows.ts'
+import { asftSchema, spinSchema } from './schema.ts'
 import { valueAt } from './training.ts'
 
 type Config = SelfPlaySettings &
@@ -129,25 +130,9 @@ const objective = ({ beta, triplet }: Config, iteration: number) =>
     ...{ lists: true, prob: false, prompts: false, historic: triplet },
   })
 
-export const spin = recipe(
-  'spin',
-  {
-    summary: 'self-play: learn to tell the data from answers of the last snapshot (SPIN, T-SPIN)',
-    example: 'attune spin --model HuggingFaceTB/SmolLM2-135M --data chats.jsonl --lora-r 16 --output runs/spin',
-  },
-  spinSchema,
-  (config, context) => {
-    const triplet = config.loss === 't-spin' ? config.historicWeight : undefined
-    return selfPlay({ ...config, helper: [], triplet, historic: config.historic || triplet !== undefined }, context)
-  },
-)
+export const spin = recipe(methods.spin, spinSchema, (config, context) => {
+  const triplet = config.loss === 't-spin' ? config.historicWeight : undefined
+  return selfPlay({ ...config, helper: [], triplet, historic: config.historic || triplet !== undefined }, context)
+})
 
-export const asft = recipe(
-  'asft',
-  {
-    summary: "self-play with help: the data, then helpers' answers, then the last snapshot's (aSFT)",
-    example: 'attune asft --model HuggingFaceTB/SmolLM2-135M --data chats.jsonl --helper runs/large --output runs/asft',
-  },
-  asftSchema,
-  (config, context) => selfPlay(config, context),
-)
+export const asft = recipe(methods.asft, asftSchema, (config, context) => selfPlay(config, context))

@@ -26,7 +26,7 @@ const start: StartEvent = {
 }
 const schema = z.object({ output: z.string(), resume: z.boolean(), maxSteps: z.number() })
 const counting = (from: number) =>
-  recipe('count', { summary: 's', example: 'e' }, schema, async function* ({ maxSteps }, { run, signal }) {
+  recipe({ name: 'count', schema: async () => schema }, schema, async function* ({ maxSteps }, { run, signal }) {
     if (from > 0) run.goOn({ step: from })
     yield { ...start, step: from, total_steps: maxSteps }
     yield { event: 'progress', phase: 'load', done: 1, total: 1 }
@@ -94,7 +94,7 @@ it('an interrupted run that goes on has the log of one that was not interrupted'
 })
 
 it('gives the folder back when a method fails, or is left before its end', async () => {
-  const failing = recipe('fail', { summary: 's', example: 'e' }, schema, async function* () {
+  const failing = recipe({ name: 'fail', schema: async () => schema }, schema, async function* () {
     yield { event: 'progress', phase: 'load', done: 0, total: 1 } as const
     throw new Error('bad rows')
   })

@@ -12,6 +12,7 @@ import { openRun, type Run } from '../../runs/run.node.ts'
 import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
 import type { LoopEvent } from '../../train/loop.ts'
 import { makeResources, type Resources } from '../../util/resources.ts'
+import type { Method } from '../methods.ts'
 import type { CustomLoss } from './losses.ts'
 import { settingsPaths } from './settingsPaths.ts'
 import { refuseUnused } from './unusedSettings.ts'
@@ -35,9 +36,6 @@ export type Extras = {
 
 export type Recipe<S extends z.ZodObject = z.ZodObject> = {
   name: string
-  summary: string
-  /** A command line that works. */
-  example: string
   schema: S
   /** Trains. After `signal` aborts: a checkpoint within one step, then an `end` event with stopped: 'interrupted'. */
   run(config: z.output<S>, extras?: Extras): AsyncIterable<TrainEvent>
@@ -55,16 +53,13 @@ export type Body<S extends z.ZodObject> = (
   },
 ) => AsyncIterable<TrainEvent>
 
-/** Joins a method's generator to its run folder. */
+/** Joins a method's generator to its run folder. `schema` is that of the method's row in methods.ts, loaded. */
 export const recipe = <S extends z.ZodObject>(
-  name: string,
-  { summary, example }: { summary: string; example: string },
+  { name }: Pick<Method<S>, 'name' | 'schema'>,
   schema: S,
   body: Body<S>,
 ): Recipe<S> => ({
   name,
-  summary,
-  example,
   schema,
   async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
     const { output, resume, pushToHub, reportTo } = config as unknown as Stored

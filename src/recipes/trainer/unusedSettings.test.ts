@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { grpoSchema, reinforceSchema } from '../rl/schema.ts'
-import { preferenceSchema, spinSchema } from './schema.ts'
+import { spinSchema } from '../selfplay/schema.ts'
+import { preferenceSchema } from './schema.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
 const files = { model: 'm', data: ['d'], output: 'o' }

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import type { TrainEvent } from '../recipes/trainer/recipe.ts'
 import type { StartEvent } from '../runs/events.ts'
 import type { StepEvent } from '../train/loop.ts'
+import { closing } from './commands/train.ts'
+import { makeReporter } from './reporter.ts'
 import type { Screen } from './screen.ts'
-import { reporter } from './terminal.ts'
-import { closing } from './train.ts'
 
 /** A screen with a clock that the test sets; what was written is kept. */
 const fake = (live: boolean, width = 100) => {
@@ -47,7 +47,7 @@ const step = (n: number): StepEvent => ({
 
 /** Two seconds a step. */
 const play = ({ state, screen }: ReturnType<typeof fake>, events: TrainEvent[], logEvery = 10) => {
-  const report = reporter(screen, { logEvery })
+  const report = makeReporter(screen, { logEvery })
   for (const event of events) {
     if (event.event === 'step') state.now += 2000
     report.show(event)
@@ -56,8 +56,8 @@ const play = ({ state, screen }: ReturnType<typeof fake>, events: TrainEvent[], 
 }
 const steps = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => step(from + i))
 
-describe('plain lines', () => {
-  it('the first step and every tenth, with speed and time left', () => {
+describe('without a terminal', () => {
+  it('prints the first step and every tenth, with speed and time left', () => {
     const plain = fake(false)
     play(plain, [start(), ...steps(1, 20)])
     expect(plain.state.text.split('\n')).toEqual([
@@ -70,7 +70,7 @@ describe('plain lines', () => {
     ])
   })
 
-  it('counts a resumed run from where it went on', () => {
+  it('measures the pace of a resumed run from the step where it continued', () => {
     const plain = fake(false)
     play(plain, [start(50), ...steps(51, 60)])
     expect(plain.state.text).toContain('resumed   after step 50 of 100')
@@ -78,14 +78,14 @@ describe('plain lines', () => {
     expect(plain.state.text).toMatch(/step 60\/100 {2}.*500 tokens\/s {2}1:20 left/)
   })
 
-  it('counts the rollouts between steps into the pace', () => {
+  it('includes rollouts between steps in the pace', () => {
     const plain = fake(false)
     const rollout: TrainEvent = { event: 'progress', phase: 'generate', done: 8, total: 8 }
     play(plain, [start(), ...steps(1, 20).flatMap((each) => [rollout, each])])
     expect(plain.state.text).toMatch(/step 20\/100 {2}.*2\.00 s {2}500 tokens\/s {2}2:40 left/)
   })
 
-  it('says what happens beside steps', () => {
+  it('prints evaluations, checkpoints, warnings and samples', () => {
     const plain = fake(false)
     play(plain, [
       { event: 'eval', step: 5, eval_loss: 0.6, 'eval_rewards/accuracies': 0.75 },
@@ -109,12 +109,12 @@ describe('plain lines', () => {
   })
 })
 
-describe('work that is no training', () => {
+describe('work before training', () => {
   const done = (n: number): TrainEvent => ({ event: 'progress', phase: 'reference', done: n, total: 40 })
 
-  it('says something every ten seconds and at its end, nothing when it is short', () => {
+  it('prints a line every ten seconds and at its end, and nothing if it is short', () => {
     const plain = fake(false)
-    const report = reporter(plain.screen, { logEvery: 10 })
+    const report = makeReporter(plain.screen, { logEvery: 10 })
     for (let n = 1; n <= 40; n++) {
       plain.state.now += 1000
       report.show(done(n))
@@ -125,7 +125,7 @@ describe('work that is no training', () => {
     expect(quick.state.text).toBe('')
   })
 
-  it('has a bar that goes away', () => {
+  it('has a bar that is removed at its end', () => {
     const live = fake(true, 60)
     play(live, [done(20)])
     expect(live.state.text).toBe(`\r\u001b[2K  reference  ${'━'.repeat(16)}${'─'.repeat(16)}  50 %`)
@@ -134,10 +134,10 @@ describe('work that is no training', () => {
   })
 })
 
-describe('the bar', () => {
+describe('the progress bar', () => {
   const lastLine = (text: string) => text.slice(text.lastIndexOf('\r'))
 
-  it('is redrawn in place and makes way for lines', () => {
+  it('is redrawn in place, and erased before a line is printed', () => {
     const live = fake(true)
     const report = play(live, [start(), ...steps(1, 25)])
     expect(lastLine(live.state.text)).toBe(
@@ -147,7 +147,7 @@ describe('the bar', () => {
     expect(live.state.text.endsWith('\r\u001b[2K  saved     p\n')).toBe(true)
   })
 
-  it.each([200, 100, 80, 60, 40, 30])('fits %i columns, and always shows the count', (width) => {
+  it.each([200, 100, 80, 60, 40, 30])('fits %i columns, and always shows the step', (width) => {
     const live = fake(true, width)
     play(live, [start(), ...steps(1, 25)])
     const line = lastLine(live.state.text).replace('\r\u001b[2K', '')
@@ -157,15 +157,15 @@ describe('the bar', () => {
     expect(line.includes('500 tokens/s')).toBe(width >= 100)
   })
 
-  it('leaves lines that are broken between words', () => {
+  it('breaks lines beside it between words', () => {
     const live = fake(true, 40)
     play(live, [{ event: 'warning', code: 'cut', message: 'rows were cut to the length limits', count: 3 }])
     expect(live.state.text).toBe('  note      rows were cut to the length\n            limits (3 times)\n')
   })
 
-  it('is not drawn more often than one can see', () => {
+  it('is drawn at most every 60 ms', () => {
     const live = fake(true)
-    const report = reporter(live.screen, { logEvery: 10 })
+    const report = makeReporter(live.screen, { logEvery: 10 })
     report.show(start())
     const before = live.state.text.length
     for (const event of steps(1, 50)) {
@@ -176,7 +176,7 @@ describe('the bar', () => {
   })
 })
 
-describe('the end', () => {
+describe('the end of a run', () => {
   const outcome = (stopped: 'done' | 'interrupted') => ({
     began: 0,
     first: { ...step(1), loss: 0.7 },
@@ -184,7 +184,7 @@ describe('the end', () => {
     end: { event: 'end', steps: 100, output: 'r/model', stopped } as const,
   })
 
-  it('says where things are and what comes next', () => {
+  it('prints where the result is and the next command', () => {
     const { screen, state } = fake(false)
     state.now = 83_000
     expect(closing(screen, 'dpo', 'r', outcome('done'))).toBe(
@@ -198,7 +198,7 @@ describe('the end', () => {
     const rewarded = { ...outcome('done'), first: { ...step(1), reward: 0.25 }, last: { ...step(100), reward: 1 } }
     expect(closing(screen, 'rloo', 'r', rewarded)).toContain('100 steps in 1:23, reward 0.2500 → 1.000')
     expect(closing(screen, 'dpo', "a b's", outcome('interrupted'))).toContain(
-      `go on     attune dpo --output 'a b'\\''s' --resume`,
+      `continue  attune dpo --output 'a b'\\''s' --resume`,
     )
   })
 })

@@ -1,55 +1,49 @@
 /**
- * Training as one watches it: a bar that is redrawn in place, or plain lines where stderr is no terminal, and lines for
- * what stays: evaluations, checkpoints, warnings. Peculiar: it is fed events and a clock, and keeps no timer.
+ * Shows the events of a run on stderr: a progress bar that is redrawn in place, or plain lines where stderr is no terminal,
+ * and a line for each evaluation, checkpoint, sample and warning. It draws only when an event comes, and has no timer.
  */
-
 import type { TrainEvent } from '../recipes/trainer/recipe.ts'
 import type { ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../runs/events.ts'
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
 import { percent, plural, whole } from '../util/format.ts'
-import { barLine, type Part } from './bar.ts'
 import { duration, figure, shortPath, wrapped } from './format.ts'
-import { harmless, painter, type Screen } from './screen.ts'
+import { type BarItem, progressBar } from './progressBar.ts'
+import { makeLiveLine, painter, type Screen, safeForTerminal } from './screen.ts'
 
 export type Reporter = {
   show(event: TrainEvent): void
-  /** A line of its own. */
+  /** Writes a line. */
   note(text: string): void
-  /** Takes the bar away. */
+  /** Removes the bar. */
   clear(): void
 }
 
-/** Between two drawings of the bar, and between two plain lines of progress. Milliseconds. */
+/** Milliseconds between two drawings of the bar, and between two plain lines of progress. */
 const redrawEvery = 60
 const repeatEvery = 10_000
-/** Shorter work says nothing where there is no bar. */
+/** Where there is no bar, shorter work than this prints nothing. */
 const worthALine = 1000
-/** Characters of a sample's prompt. */
+/** Characters of a prompt that are shown before its completion. */
 const promptShown = 20
 
-export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Reporter => {
+export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number }): Reporter => {
   const paint = painter(screen)
-  let drawn = false
+  const bar = makeLiveLine(screen)
   let last = Number.NEGATIVE_INFINITY
   let phase = { name: '', at: 0 }
   let since: Since = { at: screen.now(), step: 0 }
   let stepped = false
 
-  const clear = () => {
-    if (drawn) screen.write('\r\u001b[2K')
-    drawn = false
-  }
   const note = (text: string) => {
-    clear()
-    screen.write(`${harmless(text, screen.color)}\n`)
+    bar.clear()
+    screen.write(`${safeForTerminal(text, screen.color)}\n`)
   }
   const fitted = (text: string) => (screen.live ? wrapped(text, screen.columns() - 1, 12) : text)
   const entry = (label: string, text: string) => note(`  ${paint('dim', label.padEnd(10))}${text}`)
   const draw = (line: () => string, final: boolean) => {
     if (!final && screen.now() - last < redrawEvery) return
     last = screen.now()
-    screen.write(`\r\u001b[2K${line()}`)
-    drawn = true
+    bar.draw(line())
   }
 
   const show: { [E in TrainEvent as E['event']]: (event: E) => void } = {
@@ -66,8 +60,8 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
         last = screen.live ? Number.NEGATIVE_INFINITY : screen.now()
       }
       if (screen.live) {
-        draw(() => progressBar(screen, event), complete)
-        if (complete) clear()
+        draw(() => workBar(screen, event), complete)
+        if (complete) bar.clear()
       } else if (screen.now() - last > repeatEvery || (complete && screen.now() - phase.at > worthALine)) {
         last = screen.now()
         note(`${phases[event.phase]} ${whole(event.done)}/${whole(event.total)}`)
@@ -83,32 +77,32 @@ export const reporter = (screen: Screen, { logEvery }: { logEvery: number }): Re
       else if (event.step % logEvery === 0 || first || final) note(stepLine(event, pace))
       since = since.tokens === undefined ? { at: screen.now(), step: event.step, tokens: event.num_tokens } : since
     },
-    eval: (event) => entry('eval', fitted(`step ${event.step}   ${measures(evalMetrics(event))}`)),
+    eval: (event) => entry('eval', fitted(`step ${event.step}   ${metricsText(evalMetrics(event))}`)),
     checkpoint: (event) => entry('saved', shortPath(event.path)),
     sample: (event) => entry('sample', sampleText(screen, event)),
     warning: (event) => note(`  ${paint('yellow', 'note'.padEnd(10))}${fitted(warningText(event))}`),
-    end: () => clear(),
+    end: () => bar.clear(),
   }
-  return { show: (event) => show[event.event](event as never), note, clear }
+  return { show: (event) => show[event.event](event as never), note, clear: bar.clear }
 }
 
 const dataText = ({ rows, eval_rows, dropped = {} }: StartEvent): string => {
-  const left = Object.entries(dropped)
-  const out = left.reduce((sum, [, n]) => sum + n, 0)
-  const reasons = left.map(([why, n]) => `${why} ${whole(n)}`).join(', ')
+  const reasons = Object.entries(dropped)
+  const left = reasons.reduce((sum, [, n]) => sum + n, 0)
+  const why = reasons.map(([reason, n]) => `${reason} ${whole(n)}`).join(', ')
   return [
     plural(rows, 'row'),
     eval_rows && `${whole(eval_rows)} to evaluate on`,
-    out && `${whole(out)} left out (${reasons})`,
+    left && `${whole(left)} left out (${why})`,
   ]
     .filter(Boolean)
     .join(', ')
 }
 
 const trainingText = ({ total_steps, parameters, trainable, plan, engine }: StartEvent): string => {
-  const part = trainable === parameters ? 'all' : `${whole(trainable)} of`
-  const where = `${engine.provider}, ${plural(engine.threads, 'thread')}`
-  return `${plural(total_steps, 'step')} on ${part} ${whole(parameters)} parameters (${plan}; ${where})`
+  const trained = trainable === parameters ? 'all' : `${whole(trainable)} of`
+  const engineText = `${engine.provider}, ${plural(engine.threads, 'thread')}`
+  return `${plural(total_steps, 'step')} on ${trained} ${whole(parameters)} parameters (${plan}; ${engineText})`
 }
 
 const phases: Record<ProgressEvent['phase'], string> = {
@@ -122,14 +116,22 @@ const phases: Record<ProgressEvent['phase'], string> = {
   upload: 'uploading',
 }
 
-const progressBar = (screen: Screen, { phase, done, total }: ProgressEvent) =>
-  barLine(screen, phases[phase], done, total, [{ label: '', text: percent(total > 0 ? done / total : 0) }])
+const workBar = (screen: Screen, { phase, done, total }: ProgressEvent) =>
+  progressBar(screen, {
+    head: phases[phase],
+    done,
+    total,
+    items: [{ label: '', text: percent(total > 0 ? done / total : 0) }],
+  })
 
-/** Where measuring began, behind what comes before the first step; the tokens before it are unknown when a run is resumed. */
+/**
+ * Where the pace is measured from: the first step of this process, after all that is done once before it. `tokens` is
+ * undefined until the first step of a resumed run tells how many there were.
+ */
 type Since = { at: number; step: number; tokens?: number }
 type Pace = { seconds: number; left: number; tokensPerSecond?: number }
 
-/** Of all steps that this process made. */
+/** The average over all steps of this process. */
 const paceOf = (event: StepEvent, since: Since, now: number): Pace => {
   const elapsed = (now - since.at) / 1000
   const seconds = elapsed / Math.max(1, event.step - since.step)
@@ -144,7 +146,7 @@ const paceOf = (event: StepEvent, since: Since, now: number): Pace => {
 const speedOf = ({ tokensPerSecond }: Pace): string[] =>
   tokensPerSecond === undefined ? [] : [`${whole(tokensPerSecond)} tokens/s`]
 
-/** What is worth a place beside the bar, the most important first. */
+/** The metrics that are shown beside the bar, with their short names; the most important first. */
 const labels: Record<string, string> = {
   'rewards/margins': 'margin',
   margin: 'margin',
@@ -157,20 +159,20 @@ const labels: Record<string, string> = {
   mean_reward: 'mean reward',
 }
 
-const metric = (name: string, value: number): Part => ({
+const metricItem = (name: string, value: number): BarItem => ({
   label: labels[name] ?? name,
   text: labels[name] === 'accuracy' ? percent(value) : figure(value),
 })
 
-/** Of two measures with one label the first. */
-const highlights = (event: Readonly<Record<string, unknown>>): Part[] => {
-  const parts = Object.keys(labels).flatMap((name) =>
-    typeof event[name] === 'number' ? [metric(name, event[name])] : [],
+/** The metrics of an event that are worth showing; of two with the same short name the first. */
+const highlights = (event: Readonly<Record<string, unknown>>): BarItem[] => {
+  const items = Object.keys(labels).flatMap((name) =>
+    typeof event[name] === 'number' ? [metricItem(name, event[name])] : [],
   )
-  return parts.filter(({ label }, i) => parts.findIndex((part) => part.label === label) === i)
+  return items.filter(({ label }, i) => items.findIndex((item) => item.label === label) === i)
 }
 
-/** What a run is about: the loss of a policy gradient says nothing, its reward does. */
+/** The number that tells how a run goes: the reward if there is one, because the loss of a policy gradient says nothing. */
 export const headline = (event: StepEvent): { name: string; value: number } => {
   const reward: unknown = event.reward
   return typeof reward === 'number' ? { name: 'reward', value: reward } : { name: 'loss', value: event.loss }
@@ -178,18 +180,17 @@ export const headline = (event: StepEvent): { name: string; value: number } => {
 
 const stepBar = (screen: Screen, event: StepEvent, pace: Pace): string => {
   const { name, value } = headline(event)
-  const head: Part = { label: name, text: figure(value), style: 'bold' }
-  const left: Part = { label: '', text: `${duration(pace.left)} left`, style: 'cyan' }
+  const main: BarItem = { label: name, text: figure(value), style: 'bold' }
+  const left: BarItem = { label: '', text: `${duration(pace.left)} left`, style: 'cyan' }
   const others = highlights(event).filter(({ label }) => label !== name)
   const speed = speedOf(pace).map((text) => ({ label: '', text }))
-  return barLine(
-    screen,
-    `${event.step}/${event.total_steps}`,
-    event.step,
-    event.total_steps,
-    [head, left, ...others, ...speed],
-    [head, ...others, ...speed, left],
-  )
+  return progressBar(screen, {
+    head: `${event.step}/${event.total_steps}`,
+    done: event.step,
+    total: event.total_steps,
+    items: [main, left, ...others, ...speed],
+    order: [main, ...others, ...speed, left],
+  })
 }
 
 const stepLine = (event: StepEvent, pace: Pace): string =>
@@ -212,7 +213,7 @@ const evalMetrics = (event: EvalEvent): Record<string, number> =>
     ),
   )
 
-const measures = (metrics: Record<string, number>): string =>
+const metricsText = (metrics: Record<string, number>): string =>
   [...('loss' in metrics ? [{ label: 'loss', text: figure(metrics.loss) }] : []), ...highlights(metrics)]
     .map(({ label, text }) => `${label} ${text}`)
     .join('   ')
@@ -220,17 +221,18 @@ const measures = (metrics: Record<string, number>): string =>
 const warningText = ({ message, count }: WarningEvent) =>
   count && count > 1 ? `${message} (${whole(count)} times)` : message
 
-/** What it was worth, the end of the prompt, and the answer. */
+/** The reward, the end of the prompt, and the completion. */
 const sampleText = (screen: Screen, { prompt, completion, reward }: SampleEvent): string => {
-  const worth = reward === undefined ? '' : `${Number.isFinite(reward ?? Number.NaN) ? figure(reward!) : 'failed'}  `
+  const rewardText =
+    reward === undefined ? '' : `${Number.isFinite(reward ?? Number.NaN) ? figure(reward!) : 'failed'}  `
   const flat = oneLine(prompt, Number.POSITIVE_INFINITY)
-  const asked = flat.length > promptShown ? `…${flat.slice(1 - promptShown)}` : flat
-  const room = screen.columns() - 14 - worth.length - asked.length
-  return `${worth}${painter(screen)('dim', `${asked}│`)}${oneLine(completion, room)}`
+  const promptEnd = flat.length > promptShown ? `…${flat.slice(1 - promptShown)}` : flat
+  const room = screen.columns() - 14 - rewardText.length - promptEnd.length
+  return `${rewardText}${painter(screen)('dim', `${promptEnd}│`)}${oneLine(completion, room)}`
 }
 
 const oneLine = (text: string, width: number): string => {
-  // What a model says may hold escape codes
+  // A completion may hold escape codes
   const flat = text.replace(/[\p{Cc}\s]+/gu, ' ')
   return flat.length > width ? `${flat.slice(0, Math.max(0, width - 1))}…` : flat
 }

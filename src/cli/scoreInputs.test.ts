@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Encoder } from '../data/examples.ts'
 import type { Row } from '../data/rows.ts'
-import { scoreInput } from './scoring.ts'
+import { scoreInput } from './scoreInputs.ts'
 
 /** Letters as ids: a is 1; BOS is 0, EOS 30. */
 const encoder = (end: boolean): Encoder => ({
@@ -17,8 +17,8 @@ const options = { completionOnly: true, assistantOnly: false }
 const limits = { positions: 8, vocabulary: 31 }
 const score = (row: Row, end = false) => scoreInput(encoder(end), row, limits, options)
 
-describe('what is scored', () => {
-  it('is the completion, and all of a text but its first token; no end is added', () => {
+describe('the input of score', () => {
+  it('has labels for the completion, and for all of a text but its first token; no end token is added', () => {
     for (const end of [false, true]) {
       const completion = { kind: 'completion', prompt: 'ab', completion: 'cd' } as const
       expect(score(completion, end)).toEqual({ ids: [0, 1, 2, 3, 4], labels: [-100, -100, -100, 3, 4] })
@@ -26,7 +26,7 @@ describe('what is scored', () => {
     }
   })
 
-  it('may be other ids than those that stand there', () => {
+  it('takes labels that differ from the ids', () => {
     const row = { kind: 'labelled', input_ids: [5, 6, 7], labels: [5, -100, 9] } as const
     expect(score(row as unknown as Row)).toEqual({ ids: [5, 6, 7], labels: [-100, -100, 9] })
   })
@@ -37,7 +37,7 @@ describe('what is scored', () => {
     ['holds the id 99', { kind: 'labelled', input_ids: [1, 2], labels: [-100, 99] }],
     ['holds nothing to predict', { kind: 'text', text: '' }],
     ['rows of the kind "prompt" cannot be scored', { kind: 'prompt', prompt: 'a' }],
-  ])('%s', (message, row) => {
+  ])('is refused: %s', (message, row) => {
     expect(() => score(row)).toThrow(message)
   })
 })
