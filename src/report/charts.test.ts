@@ -6,25 +6,6 @@ import { shareChart } from './shareChart.ts'
 import { standalone } from './svg.ts'
 import { ticks } from './ticks.ts'
 
-describe('Wilson intervals', () => {
-  // Newcombe (1998), "Two-sided confidence intervals for the single proportion", table I, method 3
-  it.each([
-    [81, 263, 0.2553, 0.3662],
-    [15, 148, 0.0624, 0.1605],
-    [0, 20, 0, 0.1611],
-    [1, 29, 0.0061, 0.1718],
-  ])('%i of %i: %f to %f', (right, total, low, high) => {
-    const share = wilson(right, total)
-    expect(share.low).toBeCloseTo(low, 4)
-    expect(share.high).toBeCloseTo(high, 4)
-    const mirrored = wilson(total - right, total)
-    expect([1 - mirrored.high, 1 - mirrored.low]).toEqual([
-      expect.closeTo(share.low, 12),
-      expect.closeTo(share.high, 12),
-    ])
-  })
-})
-
 describe('ticks', () => {
   it.each<[number, number, number[]]>([
     [0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]],

@@ -4,8 +4,9 @@
  */
 
 import { type Interval, tInterval, wilson } from '../../statistics/intervals.ts'
+import { linearRegression } from '../../statistics/regression.ts'
 import { bootstrapInterval, type Draws, meanInterval, picked, signFlipTest } from '../../statistics/resampling.ts'
-import { deviation, lineThrough, mean, standardError } from '../../statistics/summary.ts'
+import { deviation, mean, standardError } from '../../statistics/summary.ts'
 
 /** Of each prompt the values of its answers; NaN where a judge failed. */
 export type Answers<T = number> = readonly (readonly T[])[]
@@ -142,10 +143,14 @@ const controlledFor = (
   differences: readonly number[] | undefined,
   draws: Draws,
 ): Controlled | undefined => {
-  const { slope } = lineThrough(longer, scores)
+  const { slope } = linearRegression(longer, scores)
   if (longer.length < 4 || !Number.isFinite(slope)) return undefined
   const left = (ys: readonly number[]) =>
-    bootstrapInterval(longer.length, (rows) => lineThrough(picked(longer, rows), picked(ys, rows)).intercept, draws)
+    bootstrapInterval(
+      longer.length,
+      (rows) => linearRegression(picked(longer, rows), picked(ys, rows)).intercept,
+      draws,
+    )
   return {
     winRate: asRate(left(scores)),
     difference: differences && left(differences),

@@ -5,66 +5,13 @@
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import {
-  bootstrapInterval,
-  holm,
-  makeDraws,
-  meanInterval,
-  meanOver,
-  signFlipTest,
-} from '../../statistics/resampling.ts'
-import { deviation, lineThrough, mean } from '../../statistics/summary.ts'
+import { holm, makeDraws } from '../../statistics/resampling.ts'
 import { type Rng, rng } from '../../util/rng.ts'
 import { distinct, selfBleu, sentenceBleu, wordsOf } from './diversity.ts'
 import { atEqualKl, bestOfN, divergenceOf, type Stop } from './kl.ts'
 import { comparePair, outcome, type Side, scaleOf, standardised } from './rewards.ts'
 
 const draws = makeDraws(1, { resamples: 600, signs: 4000 })
-
-describe('the sign-flip test', () => {
-  it('counts signs exactly where there are few', () => {
-    // Of 8 ways to sign 1, 2, 3 two have a sum of at least 6
-    expect(signFlipTest([1, 2, 3], draws)).toBe(2 / 8)
-    expect(signFlipTest([3, -1, 0, 0], draws)).toBe(4 / 4)
-    // |2| is reached by +++-, and so on: 1 1 1 -1 -> 16 ways, sums 4: 2, 2: 8, 0: 6
-    expect(signFlipTest([1, 1, 1, -1], draws)).toBe(10 / 16)
-    expect(signFlipTest([0, 0, 0], draws)).toBe(1)
-  })
-
-  it('agrees with the exact count where it draws', () => {
-    const differences = Array.from({ length: 13 }, (_, i) => ((i * 7) % 5) - 1.5)
-    const exact = signFlipTest(differences, makeDraws(1, { signs: 8191 }))
-    expect(Math.abs(signFlipTest(differences, draws) - exact)).toBeLessThan(0.03)
-    expect(signFlipTest(differences, draws)).not.toBe(exact)
-  })
-
-  it('takes sums that differ by rounding for equal', () => {
-    expect(signFlipTest([0.1, 0.2, 0.3, -0.6], draws)).toBe(1)
-  })
-})
-
-it('Holm: steps down and never reverses the order', () => {
-  expect(holm([0.01, 0.04, 0.03, 0.005])).toEqual([0.03, 0.06, 0.06, 0.02].map((x) => expect.closeTo(x, 12)))
-  expect(holm([0.6, 0.9])).toEqual([1, 1])
-})
-
-it('the bootstrap has the spread that the theory says', () => {
-  const random = rng(5)
-  const values = Array.from({ length: 80 }, (_, i) => random.normal(i))
-  const { value, low, high } = meanInterval(values, makeDraws(2, { resamples: 2000 }))
-  expect(value).toBeCloseTo(mean(values), 12)
-  expect((high - low) / (2 * 1.96 * (deviation(values) / Math.sqrt(80)))).toBeCloseTo(1, 1)
-  expect(bootstrapInterval(1, meanOver([3]), draws)).toEqual({
-    ...{ value: 3, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY },
-  })
-})
-
-it('a line gives back the intercept that was put in', () => {
-  expect(lineThrough([1, 2, 5], [3.5, 5.5, 11.5])).toEqual({
-    ...{ intercept: expect.closeTo(1.5, 12), slope: expect.closeTo(2, 12) },
-  })
-  expect(lineThrough([2, 2, 2], [1, 2, 3]).slope).toBeNaN()
-})
 
 // Rewards that look like real ones
 
