@@ -2,7 +2,7 @@
 
 import { type Html, html, raw } from '../../report/html.ts'
 import { facts, figure, page, shell, table } from '../../report/page.ts'
-import { drawn, type Plot } from '../../report/plot.ts'
+import { type Plot, plotCharts } from '../../report/plot.ts'
 import type { Interval } from '../../statistics/intervals.ts'
 import { percent } from '../../util/format.ts'
 import type { CompareFindings, Frontier, PairFindings, PolicyFindings } from './findings.ts'
@@ -29,7 +29,7 @@ export const compareReport = (report: CompareReport): { html: string; plots: Rec
     findings.frontiers.map((frontier, i) => [`reward-kl-${i + 1}`, frontierPlot(frontier, findings)]),
   )
   return {
-    plots: { ...forests, ...drawn(frontiers) },
+    plots: { ...forests, ...plotCharts(frontiers) },
     html: page({
       title: `attune compare: ${findings.policies.map(({ name }) => name).join(', ')}`,
       body: [

@@ -1,5 +1,5 @@
 /** What the numbers come to, in sentences made from them. */
-import { powerLabel } from '../../report/axes.ts'
+import { powerLabel } from '../../report/scales.ts'
 import type { Against, Comparison } from './modified.ts'
 import type { Method, Plan } from './settings.ts'
 import { largestMisfit, type StandardLaw } from './standard.ts'

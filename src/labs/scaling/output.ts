@@ -1,6 +1,7 @@
 /** Writes what a sweep found: the page, each plot as SVG with the numbers behind it as JSON, and all findings in one file. */
 import { join } from 'node:path'
-import { writeJson, writePlots, writeText } from '../../report/files.node.ts'
+import { writeJson, writeText } from '../../report/files.node.ts'
+import { writePlots } from '../../report/plotFiles.node.ts'
 import type { CellResult } from './cells.ts'
 import { inWords } from './conclusions.ts'
 import { modifiedLaws } from './modified.ts'

@@ -1,9 +1,9 @@
 /** A sweep as a page: the answer in words, the plots, and the tables under them. */
 
-import { powerLabel } from '../../report/axes.ts'
 import { type Html, html } from '../../report/html.ts'
 import { facts, figure, page, shell, table } from '../../report/page.ts'
 import type { Plot } from '../../report/plot.ts'
+import { powerLabel } from '../../report/scales.ts'
 import { mean } from '../../statistics/summary.ts'
 import { percent, whole } from '../../util/format.ts'
 import type { CellResult } from './cells.ts'

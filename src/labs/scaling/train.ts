@@ -6,7 +6,7 @@ import type { z } from 'zod'
 import { writeFolder } from '../../publish/modelFolder.ts'
 import { sft } from '../../recipes/sft.ts'
 import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
-import { readOwn, writeSealed } from '../../report/files.node.ts'
+import { readSealed, writeSealed } from '../../report/files.node.ts'
 import { type Share, wilson } from '../../statistics/intervals.ts'
 import { badInput } from '../../util/fault.ts'
 import { writeWhole } from '../../util/files.node.ts'
@@ -72,7 +72,7 @@ export const warmModel = (root: string, { size, seed }: Pick<Cell, 'size' | 'see
 /** Throws a Fault 'bad-run' where they are there and not what was written. */
 const readMarks = async (file: string): Promise<Mark[]> => {
   if (!(await stat(file).catch(() => undefined))) return []
-  const found = await readOwn(file)
+  const found = await readSealed(file)
   // Earlier versions wrote the list alone
   const marks = Array.isArray(found) ? found : (found as { marks?: Mark[] } | undefined)?.marks
   if (marks) return marks
