@@ -1,10 +1,8 @@
 /**
- * A report as one HTML file, and its elements: charts, tables, lists of facts. It holds no script, font or image from
+ * A report as one HTML file, and its elements: tables, lists of facts, commands. It holds no script, font or image from
  * elsewhere, and its content security policy forbids the browser every request, so it opens from a disk or an e-mail.
  */
 import { type Html, html, raw } from './html.ts'
-import { type Chart, lineChart } from './lineChart.ts'
-import { type Plot, plotChart } from './plot.ts'
 import { chartStyle, colors } from './svg.ts'
 
 /** @returns the whole document */
@@ -24,22 +22,6 @@ ${body}
 </html>`.html
 }
 `
-
-/** Charts side by side where there is room, each with a note on how to read it. */
-export const chartGrid = (charts: readonly { chart: Chart; note: Html }[]): Html => html`<div class="charts">
-${charts.map(
-  ({ chart, note }) => html`<figure>
-<figcaption><h3>${chart.title}</h3><p>${note}</p></figcaption>
-${raw(lineChart(chart))}
-</figure>`,
-)}
-</div>`
-
-/** A plot over the whole width, with a note on how to read it. */
-export const figure = (plot: Plot, note: string): Html => html`<figure class="wide">
-<figcaption><h3>${plot.title}</h3><p>${note}</p></figcaption>
-${raw(plotChart(plot))}
-</figure>`
 
 /** @param rows of the table, the first its head   @param kinds CSS classes of the columns: 'n' for numbers */
 export const table = (rows: readonly (readonly (string | Html)[])[], kinds: readonly string[] = []): Html => {

@@ -1,7 +1,8 @@
 /** The lab as a page: the answer in words, the pole before and after, the curves, and the table under them. */
 
+import { figure } from '../../report/figures.ts'
 import { type Html, html, raw } from '../../report/html.ts'
-import { figure, page, shell, table } from '../../report/page.ts'
+import { page, shell, table } from '../../report/page.ts'
 import type { Plot, PlotSeries } from '../../report/plot.ts'
 import { whole } from '../../util/format.ts'
 import { initNetwork } from './network.ts'

@@ -1,7 +1,8 @@
 /** A comparison as a page: what can be concluded, then the numbers that it rests on, each with how to read it. */
 
+import { figure } from '../../report/figures.ts'
 import { type Html, html, raw } from '../../report/html.ts'
-import { facts, figure, page, shell, table } from '../../report/page.ts'
+import { facts, page, shell, table } from '../../report/page.ts'
 import { type Plot, plotCharts } from '../../report/plot.ts'
 import type { Interval } from '../../statistics/intervals.ts'
 import { percent } from '../../util/format.ts'

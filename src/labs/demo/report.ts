@@ -1,8 +1,9 @@
 /** The demo as a page: what happened, in words and numbers, for someone who has never aligned a model. */
 
+import { chartGrid } from '../../report/figures.ts'
 import { type Html, html, raw } from '../../report/html.ts'
 import { type Chart, lineChart, measured, type Point } from '../../report/lineChart.ts'
-import { chartGrid, facts, page, shell, table } from '../../report/page.ts'
+import { facts, page, shell, table } from '../../report/page.ts'
 import { shareChart } from '../../report/shareChart.ts'
 import type { RunInfo } from '../../runs/run.node.ts'
 import type { Share } from '../../statistics/intervals.ts'

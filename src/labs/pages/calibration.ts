@@ -1,7 +1,8 @@
 /** How far a reward model's probabilities can be believed, as a page: the reliability curve and the numbers beside it. */
 import type { Calibration } from '../../recipes/reward/calibration.ts'
+import { figure } from '../../report/figures.ts'
 import { html, raw } from '../../report/html.ts'
-import { facts, figure, page, table } from '../../report/page.ts'
+import { facts, page, table } from '../../report/page.ts'
 import { type Plot, plotChart } from '../../report/plot.ts'
 import { wilson } from '../../statistics/intervals.ts'
 import { percent } from '../../util/format.ts'

@@ -1,8 +1,9 @@
 /** What a run's log says, as curves and as a page. */
 
+import { chartGrid } from '../../report/figures.ts'
 import { html } from '../../report/html.ts'
 import { type Chart, measured, type Point } from '../../report/lineChart.ts'
-import { chartGrid, facts, page } from '../../report/page.ts'
+import { facts, page } from '../../report/page.ts'
 import { type RunSummary, readRun, runEvents } from '../../runs/find.node.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
 

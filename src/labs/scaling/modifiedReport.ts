@@ -1,7 +1,8 @@
 /** Self-play beside supervised training, on the page: a plot for each size, by loss and by exact answers, and the differences. */
 
+import { figure } from '../../report/figures.ts'
 import { type Html, html } from '../../report/html.ts'
-import { figure, table } from '../../report/page.ts'
+import { table } from '../../report/page.ts'
 import type { Plot, PlotSeries } from '../../report/plot.ts'
 import { powerLabel } from '../../report/scales.ts'
 import { mean } from '../../statistics/summary.ts'

@@ -1,7 +1,8 @@
 /** A sweep as a page: the answer in words, the plots, and the tables under them. */
 
+import { figure } from '../../report/figures.ts'
 import { type Html, html } from '../../report/html.ts'
-import { facts, figure, page, shell, table } from '../../report/page.ts'
+import { facts, page, shell, table } from '../../report/page.ts'
 import type { Plot } from '../../report/plot.ts'
 import { powerLabel } from '../../report/scales.ts'
 import { mean } from '../../statistics/summary.ts'
