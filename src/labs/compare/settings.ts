@@ -1,4 +1,4 @@
-/** What can be set of a comparison. */
+/** Settings of `attune compare`. */
 import { z } from 'zod'
 import { count, engineFields, on, positive, text, texts } from '../../recipes/trainer/schema.ts'
 
