@@ -13,7 +13,7 @@ import { readInfo } from '../../runs/run.node.ts'
 import { type Share, wilson } from '../../statistics/intervals.ts'
 import { runFailure } from '../../util/fault.ts'
 import { tagged } from '../channel.ts'
-import { curvesOf } from '../pages/run.ts'
+import { curvesOf } from '../runCurves.ts'
 import {
   classAnswers,
   dealSums,
