@@ -8,7 +8,7 @@ import { round, svg, svgText } from './svg.ts'
 
 export type Point = readonly [x: number, y: number]
 
-export type Series = {
+type Series = {
   name: string
   points: readonly Point[]
   /** Colour, 0 or 1. */

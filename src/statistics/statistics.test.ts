@@ -1,4 +1,5 @@
 /** Statistics against published tables and hand-worked numbers. */
+import { sum as compensatedSum } from 'simple-statistics'
 import { describe, expect, it } from 'vitest'
 import { rng } from '../util/rng.ts'
 import { normalInterval, tInterval, wilson } from './intervals.ts'
@@ -14,7 +15,7 @@ import {
   percentileInterval,
   signFlipTest,
 } from './resampling.ts'
-import { deviation, mean, standardError, variance } from './summary.ts'
+import { deviation, mean, standardError, sum, variance } from './summary.ts'
 
 /** 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom, as scipy.stats.t.ppf gives them. */
 const tTable = [
@@ -51,6 +52,11 @@ describe('quantiles', () => {
 })
 
 describe('a summary', () => {
+  it('adds in plain order, where simple-statistics compensates for rounding', () => {
+    const values = [1, 1e100, 1, -1e100]
+    expect([sum(values), compensatedSum(values)]).toEqual([0, 2])
+  })
+
   it('divides by n - 1', () => {
     expect(variance([2, 4, 4, 4, 5, 5, 7, 9])).toBeCloseTo(32 / 7, 12)
     expect(deviation([1, 3])).toBeCloseTo(Math.SQRT2, 12)

@@ -129,7 +129,7 @@ const frontierPlot = ({ judge, paths, best }: Frontier, { policies }: CompareFin
   /** The SFT policy, where every run begins. */
   const origin = { kl: { value: 0 }, reward: { value: 0, low: 0, high: 0 } }
   return {
-    title: `Reward by ${judge} against distance from the SFT policy`,
+    title: `Reward by ${judge} against KL from the SFT policy`,
     x: { name: 'KL(policy || SFT), nats per answer' },
     y: { name: 'reward, standard deviations' },
     series: [
@@ -162,11 +162,11 @@ const frontierSection = ({ frontiers }: CompareFindings, plots: Record<string, P
   if (!frontiers.length) return []
   const kept = frontiers.some(({ paths }) => paths.some(({ points }) => points.length > 1))
   return [
-    html`<h2>Reward against distance</h2>
-<p>Every checkpoint that a run kept is a point, its end the last one, all begin at the SFT policy.
-${kept ? '' : 'No run kept a checkpoint on its way, so each has its end alone. '}
-Dashed: the best of n of the SFT policy's own answers, picked and measured by the same judge, with the most KL that it can have.
-A policy below it has learned less than picking would have given.</p>`,
+    html`<h2>Reward against KL</h2>
+<p>Each point is a checkpoint that a run kept, the last one its final model. Every run begins at the SFT policy.
+${kept ? '' : 'No run kept a checkpoint, so each has only its final model. '}
+Dashed: best-of-n of the SFT policy's own answers, selected and measured by the same judge, at the upper bound of its KL.
+A policy below the dashed line has gained less than selecting the best of n answers would have.</p>`,
     ...Object.values(plots).map((plot) => figure(plot, 'Bands are intervals of 95 % of the reward over prompts.')),
   ]
 }
@@ -197,7 +197,7 @@ ${table(
 
 const examplesOf = ({ examples }: ComparisonReport): Html =>
   html`<section><h2>Answers side by side</h2>
-<p>The first prompts, not chosen; the first answer of each.</p>
+<p>The first prompts of the data, not selected; the first answer of each policy.</p>
 ${examples.map(
   ({ prompt, completions }) => html`<div class="card"><p><strong>${prompt}</strong></p>
 ${completions.map(({ policy, text }) => html`<p><span class="soft">${policy}</span> ${text}</p>`)}</div>`,

@@ -5,7 +5,7 @@ import { deviation, mean } from '../../statistics/summary.ts'
 export type PerCompletion<T = number> = readonly (readonly T[])[]
 
 /** [runs][prompts][samples] of a policy: one run for each training seed, all of the same prompts. */
-export type Runs<T = number> = readonly PerCompletion<T>[]
+export type Runs = readonly PerCompletion[]
 
 /** Mean and standard deviation of a judge's rewards of the SFT policy. */
 export type Scale = { mean: number; std: number }

@@ -3,7 +3,7 @@ import { type Html, html, raw } from '../../report/html.ts'
 import { page } from '../../report/page.ts'
 
 /** A token or a sentence, and its part of the reward. */
-export type CreditPiece = { text: string; reward: number }
+type CreditPiece = { text: string; reward: number }
 export type CreditRow = {
   /** Which row, and which of its completions. */
   title: string
