@@ -2,7 +2,8 @@
  * How far a reward model's probabilities can be believed: of the pairs where it is 70 % sure which response is better, is
  * it right in 70 %? Peculiar: a pair counts once, by the response the model prefers, so confidences go from 1/2 to 1.
  */
-import { correlation, deviation, mean } from '../../statistics/summary.ts'
+import { correlation } from '../../statistics/regression.ts'
+import { deviation, mean } from '../../statistics/summary.ts'
 import { accuracyOf, gapSlices, type ScoredPair, type ScoredRow, scoredPairs } from './scoredRows.ts'
 
 /** Beside the model. */

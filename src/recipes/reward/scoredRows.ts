@@ -4,7 +4,8 @@
  * prompt are not independent.
  */
 import { scoreDistribution, winProbability } from '../../objectives/probabilisticReward.ts'
-import { correlation, deviation, mean } from '../../statistics/summary.ts'
+import { correlation } from '../../statistics/regression.ts'
+import { deviation, mean } from '../../statistics/summary.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 
 /** One prompt with its responses, best first. */

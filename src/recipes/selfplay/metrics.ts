@@ -3,7 +3,8 @@
  * trained. Peculiar: an own answer that equals the data counts, with a margin of 0 and half a win, so that a model that
  * became the data's equal shows as one.
  */
-import { deviation, mean } from '../../statistics/summary.ts'
+import { normalInterval } from '../../statistics/intervals.ts'
+import { mean } from '../../statistics/summary.ts'
 import type { List, Role } from './lists.ts'
 
 /** A list with its log-probs under the model that is measured. */
@@ -13,9 +14,6 @@ export type Scale = {
   beta: number /** Rewards are beta log pi, not beta (log pi - log ref). */
   referenceFree: boolean
 }
-
-/** The normal quantile of 97.5 %. */
-const z = 1.959963984540054
 
 /**
  * In nats and units of reward, by the names of `eval` events: `logps/*` are means of sums over an answer, `nll` is per token
@@ -29,17 +27,16 @@ export const measuresOf = (scored: readonly Scored[], { beta, referenceFree }: S
   const margins = scored.map((each, i) => (isSame(each, i) ? 0 : reward(each, data[i]) - reward(each, own[i])))
   const gaps = scored.map((each, i) => (isSame(each, i) ? 0 : each.logps[data[i]] - each.logps[own[i]]))
   const tokens = scored.reduce((n, { list }, i) => n + list.replies[data[i]].length, 0)
-  const margin = mean(margins)
-  const half = (z * deviation(margins)) / Math.sqrt(margins.length)
+  const margin = normalInterval(margins)
   const sums = (role: Role) => scored.flatMap(({ list, logps }) => logps.filter((_, k) => list.roles[k] === role))
   return {
     'eval_logps/data': mean(sums('data')),
     'eval_logps/own': mean(sums('own')),
     'eval_logps/helper': mean(sums('helper')),
     eval_nll: -sums('data').reduce((a, b) => a + b, 0) / tokens,
-    eval_margin: margin,
-    eval_margin_low: margin - half,
-    eval_margin_high: margin + half,
+    eval_margin: margin.value,
+    eval_margin_low: margin.low,
+    eval_margin_high: margin.high,
     eval_win_rate: mean(margins.map(win)),
     eval_likelihood_win_rate: mean(gaps.map(win)),
   }
