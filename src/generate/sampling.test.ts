@@ -75,7 +75,7 @@ const difference = ({ ids, logits }: Candidates, expected: readonly number[]) =>
 
 const nothing: History = { seen: [], promptLength: 0, eosIds: new Set() }
 
-describe('transforms', () => {
+describe('logits processors and warpers', () => {
   it('agree with transformers, each of them and in combination', () => {
     for (const each of cases) {
       let left = allCandidates(Float64Array.from(each.logits))
@@ -118,20 +118,20 @@ describe('bans and biases', () => {
     expect(ids({ badWords }, { seen: [1], eosIds })).toEqual([0, 1, 3])
   })
 
-  it('ban end tokens until there are so many new ones', () => {
+  it('ban end tokens until there are minNewTokens', () => {
     const history = { promptLength: 2, eosIds: new Set([1, 3]) }
     expect(ids({ minNewTokens: 2 }, { ...history, seen: [0, 0, 0] })).toEqual([0, 2])
     expect(ids({ minNewTokens: 2 }, { ...history, seen: [0, 0, 0, 0] })).toEqual([0, 1, 2, 3])
   })
 
-  it('add to logits before anything else', () => {
+  it('add biases before anything else', () => {
     const logitBias = new Map([[0, 3.5]])
     expect(ids({ logitBias, topK: 2 })).toEqual([0, 3])
     expect(ids({ logitBias, repetitionPenalty: 4.5, topK: 1 }, { seen: [0] })).toEqual([3])
     expect(logits[0]).toBe(1)
   })
 
-  it('may leave nothing', () => {
+  it('may leave no token to sample', () => {
     const badWords = [[0], [1], [2], [3]]
     expect(ids({ badWords, topP: 0.5 })).toEqual([])
     expect(withoutBanned(allCandidates(Float64Array.of(Number.NEGATIVE_INFINITY, 1))).ids).toEqual(Uint32Array.of(1))
@@ -156,7 +156,7 @@ describe('sample', () => {
     for (const [i, count] of counts.entries()) expect(Math.abs(count / 20_000 - expected[i])).toBeLessThan(0.018)
   })
 
-  it('never draws what was removed, and takes the likeliest at temperature 0', () => {
+  it('never draws a removed token, and takes the likeliest at temperature 0', () => {
     for (let position = 0; position < 500; position++)
       expect(sample(logits, { temperature: 5, topK: 2 }, position)).toBeLessThan(2)
     expect(sample(Float32Array.of(0, 5, 5), { temperature: 0 }, 0)).toBe(1)
@@ -185,7 +185,7 @@ describe('options at the edges of numbers', () => {
     }
   })
 
-  it('a temperature next to nothing is greedy, one that is no number is refused', () => {
+  it('a tiny temperature is greedy, one that is not a number is refused', () => {
     for (const temperature of [...tiny, -0]) expect(checkedOptions({ temperature }).temperature).toBe(0)
     expect(() => checkedOptions({ temperature: Number.NaN })).toThrow('temperature is not a number')
     expect(() => checkedOptions({ temperature: 1, topP: Number.NaN })).toThrow('topP is not a number')
