@@ -18,7 +18,7 @@ import type { Extras, Recipe, TrainEvent } from './recipes/trainer/recipe.ts'
 import { keptRows } from './store/rows.node.ts'
 import { badInput } from './util/fault.ts'
 
-export type { CustomLoss, RankedInputs } from './recipes/trainer/losses.ts'
+export type { CustomLoss, RankedInputs } from './recipes/trainer/objectives.ts'
 export type { Extras, TrainEvent } from './recipes/trainer/recipe.ts'
 export { Fault } from './util/fault.ts'
 

@@ -9,7 +9,7 @@ import { decoderProgram, decoderTables } from '../src/generate/onnxDecoder.ts'
 import { onnxFiles } from '../src/onnx/file.ts'
 import { openModel } from '../src/passes/open.node.ts'
 import { exportOnnx } from '../src/publish/exportOnnx.ts'
-import { type Merged, openMerged } from '../src/publish/merge.ts'
+import { type Merged, openMerged } from '../src/publish/mergedModel.ts'
 import { fixture, fixtureTensors, largestDifference } from './support/golden.ts'
 
 const work = await mkdtemp(join(tmpdir(), 'attune-onnx-'))

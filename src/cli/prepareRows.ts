@@ -2,9 +2,10 @@
  * The rows of a command as what it makes of them. Peculiar: all are made once before the first is handed on, so that no row
  * ends a command that has printed half of its lines.
  */
+
 import type { OpenedRows } from '../data/openRows.node.ts'
 import type { Row } from '../data/rows.ts'
-import { surveyed } from '../recipes/trainer/survey.ts'
+import { surveyRows } from '../recipes/trainer/dataset.ts'
 import { type ExampleStream, exampleStream } from '../train/stream.ts'
 import type { Reporter } from './terminal.ts'
 
@@ -19,7 +20,7 @@ export const prepareRows = async <E extends object>(
     example: make,
     truncated: () => false,
   })
-  for await (const event of surveyed([stream])) report.show(event)
+  for await (const event of surveyRows([stream])) report.show(event)
   return inTurn(stream)
 }
 

@@ -8,7 +8,7 @@ import { type GgufModel, ggufModel } from '../models/gguf.ts'
 import { type LlamaCppTokenizer, llamaCppTokenizer } from '../text/llamaCpp.ts'
 import { tokenizerFiles } from '../text/tokenizer.node.ts'
 import { writeWhole } from '../util/files.node.ts'
-import type { Merged } from './merge.ts'
+import type { Merged } from './mergedModel.ts'
 
 export type GgufReport = {
   tensors: number

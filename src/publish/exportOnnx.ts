@@ -10,7 +10,7 @@ import type { Config } from '../models/architecture.ts'
 import { modelFiles } from '../models/save.ts'
 import { constantBytes, onnxFiles } from '../onnx/file.ts'
 import { writeWhole } from '../util/files.node.ts'
-import type { Merged } from './merge.ts'
+import type { Merged } from './mergedModel.ts'
 import { copyTokenizer, writeFolder, writeTexts } from './modelFolder.ts'
 
 /** Written as a whole or not at all. Throws Faults 'disk'. */

@@ -10,7 +10,7 @@ import { type HubTarget, type Upload, uploadFiles } from '../checkpoint/hubUploa
 import type { EndEvent, ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { readRun, runEvents } from '../runs/find.node.ts'
 import { badInput, runFailure } from '../util/fault.ts'
-import type { CardFacts } from './card.ts'
+import type { CardFacts } from './modelCard.ts'
 
 /** Milliseconds. */
 const between = 200
@@ -50,7 +50,7 @@ const uploadsOf = async (name: string, dir: string): Promise<{ files: Upload[]; 
       file: dir,
     })
   const { step, ...facts } = await measuresOf(dir, info.config.patience !== undefined)
-  const { modelCard } = await import('./card.ts')
+  const { modelCard } = await import('./modelCard.ts')
   const card = modelCard({ name, kind: result.kind, info, step, ...facts })
   const entries = await readdir(result.path, { withFileTypes: true })
   const own = entries.filter((entry) => entry.isFile() && entry.name !== 'README.md')

@@ -17,9 +17,7 @@ import { makeResources } from '../util/resources.ts'
 import { promptStream } from './rl/prompts.ts'
 import { evaluationSeed, type RolloutSettings, rollOut } from './rl/rollout.ts'
 import { chunks } from './trainer/collate.ts'
-import { openDataset } from './trainer/dataset.ts'
-import { unreadWarnings } from './trainer/dataWarnings.ts'
-import { droppedRows, surveyed } from './trainer/survey.ts'
+import { droppedRows, openDataset, surveyRows, unreadWarnings } from './trainer/dataset.ts'
 
 export type BestOfNSettings = RolloutSettings &
   RewardSettings &
@@ -66,7 +64,7 @@ export async function* bestOfN(
     const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
     const readers = { tokenization, rewards }
     const stream = promptStream(readers, data.rows, { seed: settings.seed, shuffle: false, epochs: 1 })
-    yield* surveyed([stream], signal)
+    yield* surveyRows([stream], signal)
     if (signal.aborted) return undefined
     const { examples } = await stream.take(0, data.rows.length)
     const seed = evaluationSeed(settings.seed)

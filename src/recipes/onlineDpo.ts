@@ -8,9 +8,8 @@ import { openRlContext, requireSeveral } from './rl/context.ts'
 import type { ExperienceBatch } from './rl/minibatches.ts'
 import { onlineDpoSchema } from './rl/schema.ts'
 import { runRlTrainer } from './rl/trainer.ts'
-import { chunks, rankedBatches, rankedTokens } from './trainer/collate.ts'
-import { rankedObjective } from './trainer/losses.ts'
-import { microBatches, microBatchTokens } from './trainer/microBatches.ts'
+import { chunks, microBatches, microBatchTokens, rankedBatches, rankedTokens } from './trainer/collate.ts'
+import { rankedObjective } from './trainer/objectives.ts'
 import { recipe } from './trainer/recipe.ts'
 
 export const onlineDpo = recipe(

@@ -1,13 +1,14 @@
 /** Which tokens and sentences of a reply earned its reward: coloured in a terminal, as JSON lines, and as a page. */
+
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { openRows } from '../../data/openRows.node.ts'
+import { openEncoder } from '../../generate/tokenization.node.ts'
 import { type CreditRow, creditPage, strengths } from '../../labs/pages/credit.ts'
-import { openEncoder } from '../../models/resolve.node.ts'
-import { type Credit, type CreditReply, creditOf, type Piece } from '../../recipes/reward/credit.ts'
-import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
+import { type Credit, type CreditResponse, creditOf, type Piece } from '../../recipes/reward/credit.ts'
+import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { engineFields, quantizeField } from '../../recipes/trainer/schema.ts'
 import { writeText } from '../../report/files.node.ts'
 import { openRewardModel } from '../../rewards/openModel.ts'
@@ -94,7 +95,7 @@ const placeFor = async (path: string) => {
 }
 
 /** Texts of the reply's tokens as they stand after the prompt's; ids where there is no tokenizer. */
-const replyOf = (ids: number[], prompt: readonly number[], tokenizer: Tokenizer | undefined): CreditReply => {
+const replyOf = (ids: number[], prompt: readonly number[], tokenizer: Tokenizer | undefined): CreditResponse => {
   if (!tokenizer) return { ids, texts: ids.map((id) => ` ${id}`), special: ids.map(() => false) }
   const stream = tokenizer.stream({ skipSpecialTokens: false })
   for (const id of prompt) stream.push(id)

@@ -1,4 +1,5 @@
 /** Completions of prompts: JSON lines, in the order of the prompts; text as it comes for a person with one prompt. */
+
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
@@ -10,9 +11,9 @@ import { type Completion, completions, endIds, generate } from '../../generate/g
 import { worthPacking } from '../../generate/memory.node.ts'
 import { checkPrompt } from '../../generate/scheduler.ts'
 import type { Piece } from '../../generate/sequence.ts'
-import { openEncoder } from '../../models/resolve.node.ts'
+import { openEncoder } from '../../generate/tokenization.node.ts'
 import { openModel } from '../../passes/open.node.ts'
-import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
+import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { engineFields, quantizeField } from '../../recipes/trainer/schema.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'

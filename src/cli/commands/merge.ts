@@ -1,7 +1,7 @@
 /** An adapter and its base as one model. */
 import { z } from 'zod'
 import { modelFiles } from '../../models/save.ts'
-import { openMerged } from '../../publish/merge.ts'
+import { openMerged } from '../../publish/mergedModel.ts'
 import { refuseTaken, storedAs, writeModelFolder } from '../../publish/modelFolder.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'

@@ -2,6 +2,7 @@
  * What a model thinks of texts, a line a row: the log-probability of each token that counts; of a reward model the reward
  * of each reply.
  */
+
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Tree } from '../../data/batch.ts'
@@ -9,11 +10,11 @@ import type { Encoder, TextOptions } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Row } from '../../data/rows.ts'
 import { type Scorable, score } from '../../generate/score.ts'
-import { openEncoder } from '../../models/resolve.node.ts'
+import { openEncoder } from '../../generate/tokenization.node.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
-import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
+import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { engineFields, quantizeField } from '../../recipes/trainer/schema.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'

@@ -28,9 +28,9 @@ const paddingFor = async (
   await writeFile(join(dir, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<end>', ...named }))
   const base = await loadPretrained(fixture('models/llama-tied'))
   const raw = { ...base.config.raw, pad_token_id: padId }
-  const { applied, texts } = await paddingOf(dir, encoder(eosId) as unknown as Parameters<typeof paddingOf>[1])
+  const { applied, files } = await paddingOf(dir, encoder(eosId) as unknown as Parameters<typeof paddingOf>[1])
   const { config } = applied({ ...base, config: { ...base.config, raw } })
-  const token = texts['tokenizer_config.json'] && JSON.parse(texts['tokenizer_config.json']).pad_token
+  const token = files['tokenizer_config.json'] && JSON.parse(files['tokenizer_config.json']).pad_token
   return { id: config.raw.pad_token_id, token }
 }
 

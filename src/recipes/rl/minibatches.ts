@@ -10,8 +10,7 @@ import { type Aggregation, tokenWeights } from '../../objectives/aggregation.ts'
 import type { BatchArray } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { permutation, rng } from '../../util/rng.ts'
-import { chunks, floats } from '../trainer/collate.ts'
-import { splitByTokens } from '../trainer/microBatches.ts'
+import { chunks, floats, splitByTokens } from '../trainer/collate.ts'
 import { treesOf } from './sampleStats.ts'
 
 /** By name, in the order of the samples: one number each, or one for each of its tokens. */

@@ -3,6 +3,7 @@
  * expectation needs no sample of the policy, so it joins as a loss of its own: rows beside the rollout's in every update,
  * whose gradients add up with theirs before the one clipped step. Peculiar: which rows depends on the update's number alone.
  */
+
 import { type TextExample, textExample } from '../../data/examples.ts'
 import { rowOrder } from '../../data/shuffle.ts'
 import { sftLoss } from '../../objectives/sft.ts'
@@ -10,10 +11,8 @@ import { scalar } from '../../tensor/tensor.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
-import { textBatches } from '../trainer/collate.ts'
-import { openDataset, vocabularyOf } from '../trainer/dataset.ts'
-import { microBatchTokens, splitByTokens } from '../trainer/microBatches.ts'
-import { requireKnownIds } from '../trainer/tokenIds.ts'
+import { microBatchTokens, splitByTokens, textBatches } from '../trainer/collate.ts'
+import { openDataset, requireKnownIds } from '../trainer/dataset.ts'
 import type { TrainerSettings } from '../trainer/trainer.ts'
 import type { RecipeContext, RlContext } from './context.ts'
 
@@ -50,13 +49,12 @@ export const openPretraining = async (
   const { ptxData: data, column, seed } = settings
   const { rows } = own(await openDataset('sft', { data, column }))
   const { encoder, limits } = tokenization
-  const vocabulary = vocabularyOf(policy, encoder)
   const stream = exampleStream<Awaited<ReturnType<typeof rows.row>>, TextExample>({
     ...{ length: rows.length, row: rows.row, where: rows.where },
     ...{ order: rowOrder(rows.length, { seed }), epochs: Number.POSITIVE_INFINITY },
     example: (row) => {
       const made = textExample(encoder, row, limits, { assistantOnly: false, completionOnly: false }, () => {})
-      requireKnownIds(row, typeof made === 'string' ? [] : [made.ids], vocabulary)
+      requireKnownIds(row, typeof made === 'string' ? [] : [made.ids], tokenization)
       return made
     },
     truncated: () => false,

@@ -2,6 +2,7 @@
  * The prompts that a policy answers. Peculiar: a prompt over --max-prompt-length is left out and counted, never cut,
  * since an answer to half a question would be rewarded as one to the whole.
  */
+
 import { encodePrompt } from '../../data/examples.ts'
 import type { PromptExample } from '../../data/prompts.ts'
 import type { Prompt } from '../../data/rows.ts'
@@ -10,7 +11,7 @@ import type { RowSource } from '../../data/source.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import type { Rewards } from '../../rewards/rewards.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
-import { requireKnownIds } from '../trainer/tokenIds.ts'
+import { requireKnownIds } from '../trainer/dataset.ts'
 
 export type PromptStream = ExampleStream<PromptExample>
 

@@ -10,13 +10,13 @@ import { type LoopEnd, train } from '../../train/loop.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
 import { type EventStream, makeEventStream } from '../../util/eventStream.ts'
-import { requireRoom, resumeTraining } from '../trainer/checkpoints.ts'
-import { rowWarnings, unreadWarnings } from '../trainer/dataWarnings.ts'
-import { microBatchTokens } from '../trainer/microBatches.ts'
+import { requireDiskSpace, resumeTraining } from '../trainer/checkpoints.ts'
+import { microBatchTokens } from '../trainer/collate.ts'
+import { rowWarnings, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
 import { planFor } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
-import { surveyed } from '../trainer/survey.ts'
-import { finishRun, startEvent } from '../trainer/trainer.ts'
+import { finishRun } from '../trainer/result.ts'
+import { startEvent } from '../trainer/trainer.ts'
 import type { RlContext } from './context.ts'
 import { summarizeDiagnostics } from './diagnostics.ts'
 import { evaluatePolicy } from './evaluation.ts'
@@ -47,9 +47,9 @@ async function* trained(
   const { settings, policy, run, trainPrompts, evalPrompts, signal } = rl
   const begin = await resumeTraining(run, settings.resume, policy)
   yield* begin.warnings
-  yield* surveyed([trainPrompts, evalPrompts, rl.pretraining?.stream], signal)
+  yield* surveyRows([trainPrompts, evalPrompts, rl.pretraining?.stream], signal)
   const totalSteps = stepsOf(rl)
-  await requireRoom(run, policy, settings, totalSteps - begin.progress.step, evalPrompts !== undefined)
+  await requireDiskSpace(run, policy, settings, totalSteps - begin.progress.step, evalPrompts !== undefined)
   if (!begin.state) policy.plan = await planOf(rl, method)
   yield await started(rl, begin.progress.step, totalSteps)
   if (begin.state) await restoreState(policy.backend, policy.arenas, begin.state.file)

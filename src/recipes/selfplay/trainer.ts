@@ -13,16 +13,14 @@ import { beginning, type Progress } from '../../train/loop.ts'
 import { restoreState } from '../../train/state.ts'
 import { exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
-import { requireRoom, resumeTraining } from '../trainer/checkpoints.ts'
-import { openDataset, splitRows } from '../trainer/dataset.ts'
-import { unreadWarnings } from '../trainer/dataWarnings.ts'
-import { rankedObjective } from '../trainer/losses.ts'
+import { requireDiskSpace, resumeTraining } from '../trainer/checkpoints.ts'
+import { openDataset, requireKnownIds, splitRows, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
+import { rankedObjective } from '../trainer/objectives.ts'
 import { openPolicy, type PolicySettings, planFor } from '../trainer/policy.ts'
 import { type Body, recipe } from '../trainer/recipe.ts'
+import { finishRun } from '../trainer/result.ts'
 import { asftSchema, spinSchema } from '../trainer/schema.ts'
-import { surveyed } from '../trainer/survey.ts'
-import { requireKnownIds } from '../trainer/tokenIds.ts'
-import { finishRun, startEvent } from '../trainer/trainer.ts'
+import { startEvent } from '../trainer/trainer.ts'
 import { type HelperSettings, helperColumns, openHelperModels } from './helperModels.ts'
 import { laterSteps, runIteration, type SelfPlayContext, type SelfPlaySettings } from './iteration.ts'
 import { type GivenCompletion, type GivenCompletions, givenCompletions, type SelfPlayRows } from './rows.ts'
@@ -62,10 +60,10 @@ const selfPlay = async function* (
   const begin = await resumeTraining(run, config.resume, policy)
   yield* begin.warnings
   const streams = { train: givenStream(play, rows), eval: evalRows && givenStream(play, evalRows) }
-  yield* surveyed([streams.train, streams.eval], signal)
+  yield* surveyRows([streams.train, streams.eval], signal)
   const { examples: first } = await streams.train.take(0, 8 * config.batchSize)
   const total = laterSteps(config, 0, rows.length)
-  await requireRoom(run, policy, config, total - begin.progress.step, false)
+  await requireDiskSpace(run, policy, config, total - begin.progress.step, false)
   if (!begin.state) policy.plan = planFor(policy, config.memory, sizesOf(config, first))
   const files = [...data.rows.files, ...(data.evalRows?.files ?? [])]
   const dropped = { train: data.rows.dropped, eval: data.evalRows?.dropped ?? {} }

@@ -3,6 +3,7 @@
  * loop counts the iteration's own steps, so that schedule, warm-up and optimizer begin anew in each; events and checkpoints
  * count the steps of the run.
  */
+
 import { rowOrder } from '../../data/shuffle.ts'
 import { samplingSeed } from '../../generate/completionSampler.ts'
 import { schedule } from '../../optim/schedules.ts'
@@ -13,8 +14,7 @@ import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { evaluate } from '../../train/step.ts'
 import { type Iteration, saveCheckpoint } from '../trainer/checkpoints.ts'
-import { chunks, rankedBatches, rankedTokens } from '../trainer/collate.ts'
-import { microBatches, microBatchTokens } from '../trainer/microBatches.ts'
+import { chunks, microBatches, microBatchTokens, rankedBatches, rankedTokens } from '../trainer/collate.ts'
 import type { Policy } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
 import type { TrainerSettings } from '../trainer/trainer.ts'

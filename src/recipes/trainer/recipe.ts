@@ -12,7 +12,7 @@ import { openRun, type Run } from '../../runs/run.node.ts'
 import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
 import type { LoopEvent } from '../../train/loop.ts'
 import { makeResources, type Resources } from '../../util/resources.ts'
-import type { CustomLoss } from './losses.ts'
+import type { CustomLoss } from './objectives.ts'
 import { settingsPaths } from './settingsPaths.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
