@@ -4,6 +4,7 @@
  * (attune/tensor, attune/models, attune/text, attune/objectives, ...).
  */
 import type { z } from 'zod'
+import { asft as asftRecipe } from './recipes/asft.ts'
 import { preference } from './recipes/dpo.ts'
 import { grpo as grpoRecipe } from './recipes/grpo.ts'
 import { kto as ktoRecipe } from './recipes/kto.ts'
@@ -12,8 +13,8 @@ import { ppo as ppoRecipe } from './recipes/ppo.ts'
 import { reinforce as reinforceRecipe } from './recipes/reinforce.ts'
 import { reward as rewardRecipe } from './recipes/reward.ts'
 import { rloo as rlooRecipe } from './recipes/rloo.ts'
-import { asft as asftRecipe, spin as spinRecipe } from './recipes/selfplay/trainer.ts'
 import { sft as sftRecipe } from './recipes/sft.ts'
+import { spin as spinRecipe } from './recipes/spin.ts'
 import type { Extras, Recipe, TrainEvent } from './recipes/trainer/recipe.ts'
 import { keptRows } from './store/rows.node.ts'
 import { badInput } from './util/fault.ts'

@@ -1,7 +1,8 @@
 /** Self-play end to end: three iterations, stopped and resumed in every phase. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { asft, spin } from '../../src/recipes/selfplay/trainer.ts'
+import { asft } from '../../src/recipes/asft.ts'
+import { spin } from '../../src/recipes/spin.ts'
 import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
 import { answered, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'

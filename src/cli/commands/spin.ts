@@ -6,5 +6,5 @@ export default trainCommand({
   summary: 'Self-play: learn to tell the data from the answers of the last snapshot (SPIN, T-SPIN)',
   example: 'spin --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --iterations 3 --lora-r 32',
   schema: spinSchema,
-  load: async () => (await import('../../recipes/selfplay/trainer.ts')).spin,
+  load: async () => (await import('../../recipes/spin.ts')).spin,
 })
