@@ -16,9 +16,6 @@ import type { CustomLoss } from './objectives.ts'
 import { settingsPaths } from './settingsPaths.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
-/** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
-export type Metrics = Record<string, number>
-
 export type TrainEvent = StartEvent | LoopEvent | SampleEvent | WarningEvent | ProgressEvent | EndEvent
 
 /** The settings of every schema that concern the run folder. */
