@@ -32,7 +32,7 @@ const counting = (from: number) =>
     yield { event: 'progress', phase: 'load', done: 1, total: 1 }
     let step = from
     while (step < maxSteps && !signal.aborted) {
-      const measures = {
+      const metrics = {
         loss: 1,
         grad_norm: 1,
         learning_rate: 1,
@@ -40,7 +40,7 @@ const counting = (from: number) =>
         num_tokens: 1,
         'logps/rejected': Number.NaN,
       }
-      yield { event: 'step', step: ++step, total_steps: maxSteps, ...measures }
+      yield { event: 'step', step: ++step, total_steps: maxSteps, ...metrics }
       yield { event: 'checkpoint', step, path: join(run.checkpoints, `step-${step}`) }
     }
     yield { event: 'end', steps: step, output: run.dir, stopped: signal.aborted ? 'interrupted' : 'done' }
