@@ -1,4 +1,4 @@
-/** Exports a model as one GGUF file for llama.cpp, tokenizer included: written whole or not at all, one tensor in memory at a time. */
+/** Exports a model and its tokenizer as one GGUF file for llama.cpp, whole or not at all, with one tensor in memory at a time. */
 import { basename, resolve } from 'node:path'
 import { fitsBlocks, type GgufTensor, type GgufValue, ggufBytes, ggufChunks } from '../checkpoint/gguf.ts'
 import type { GgufType } from '../checkpoint/ggufBlocks.ts'

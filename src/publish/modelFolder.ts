@@ -1,4 +1,4 @@
-/** Writes a model or an adapter as a folder with its tokenizer: under another name that is renamed, so that it is whole or not there. */
+/** Writes the folder of a model or adapter with its tokenizer, under another name first, so that it is whole or not there. */
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { writeTensors } from '../checkpoint/folder.node.ts'

@@ -1,4 +1,4 @@
-/** What a reward model's run measures beside its loss: the initial bias, metrics on evaluation rows, and the scale of its rewards. */
+/** What a reward model's run measures beside its loss: initial bias, metrics on evaluation rows, the scale of its rewards. */
 
 import type { RankedExample } from '../../data/examples.ts'
 import { scoresOf } from '../../passes/scores.ts'

@@ -54,7 +54,7 @@ export const openCompletions = (
 ): Promise<LineFile<RowCompletion>> =>
   openLines(path, { schema: rowCompletionSchema, total: rows.length, group: groupSize(maxNewTokens) })
 
-/** Samples the completions that the file lacks, in the order of the rows. After an abort it ends at a group's end, the file incomplete. */
+/** Samples the completions that the file lacks, in the order of the rows. After an abort it ends with a whole group. */
 export async function* completeRows(
   model: Model,
   tokenization: Tokenization,

@@ -1,4 +1,4 @@
-/** The objectives of SFT, DPO's family and KTO, traced from the arrays of a batch: statistics of tokens, sums over responses, the loss. */
+/** The objectives of SFT, DPO's family and KTO, traced from a batch: statistics of its tokens, sums over responses, the loss. */
 import { type KtoOptions, ktoLoss } from '../../objectives/kto.ts'
 import type { Objective } from '../../objectives/objective.ts'
 import { type LossSpec, type PreferenceOptions, preferenceLoss } from '../../objectives/preference.ts'
