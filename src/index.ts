@@ -10,7 +10,7 @@ import type { Extras, Recipe, TrainEvent } from './recipes/trainer/recipe.ts'
 import { storeRows } from './store/content.node.ts'
 import { badInput } from './util/fault.ts'
 
-export type { CustomLoss, RankedInputs } from './recipes/trainer/losses.ts'
+export type { CustomLoss, RankedInputs } from './recipes/trainer/objectives.ts'
 export type { Extras, TrainEvent } from './recipes/trainer/recipe.ts'
 export { Fault } from './util/fault.ts'
 

@@ -1,7 +1,7 @@
 /** The rows of a file, each made into what a command works on, after all of them have been checked. */
 import type { OpenedRows } from '../data/openRows.node.ts'
 import type { Row } from '../data/rows.ts'
-import { surveyed } from '../recipes/trainer/survey.ts'
+import { surveyRows } from '../recipes/trainer/dataset.ts'
 import { type ExampleStream, exampleStream } from '../train/stream.ts'
 import type { Reporter } from './reporter.ts'
 
@@ -24,7 +24,7 @@ export const checkedRows = async <E extends object>(
     example: make,
     truncated: () => false,
   })
-  for await (const event of surveyed([stream])) report.show(event)
+  for await (const event of surveyRows([stream])) report.show(event)
   return inOrder(stream)
 }
 

@@ -1,14 +1,16 @@
 /** How a model reads text and ends completions: tokenizer, length limits and end-of-sequence ids. */
 import type { Encoder, Limits } from '../data/examples.ts'
 import type { Config } from '../models/architecture.ts'
-import { idsOnly, type ModelFolders } from '../models/resolve.node.ts'
-import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
+import type { ModelFolders } from '../models/resolve.node.ts'
+import { loadTokenizerFolder, withoutTokenizer } from '../text/tokenizer.node.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
+import { badInput, Fault } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import { endIds } from './generate.ts'
 
 export type Tokenization = {
   encoder: Encoder
-  /** Undefined for a model without one, whose rows are token ids. */
+  /** Undefined for a model without a tokenizer, whose rows are token ids. */
   tokenizer?: Tokenizer
   limits: Limits
   /** Ids that end a completion. */
@@ -36,5 +38,32 @@ export const openTokenization = async (
     limits: { maxLength: Math.min(maxLength, config.max_position_embeddings), maxPromptLength },
     eosIds: endIds(config.raw, generationConfig, tokenizer?.eosId),
     vocabulary: config.vocab_size,
+  }
+}
+
+/** The tokenizer of a model's folder, where nothing else of its tokenization is needed; without one, rows of ids still work. */
+export const openEncoder = async ({ dir, adapter }: ModelFolders): Promise<Encoder> =>
+  (await loadTokenizerFolder(dir, adapter)) ?? idsOnly(dir)
+
+/** The encoder of a model without a tokenizer: any text is a Fault 'no-tokenizer'. */
+const idsOnly = (dir: string): Encoder => ({
+  eosId: undefined,
+  addsEos: false,
+  size: 0,
+  encode: () => {
+    throw badInput(
+      'no-tokenizer',
+      `holds text, and ${dir} ${withoutTokenizer(dir)}; give input_ids, or a model with a tokenizer`,
+    )
+  },
+})
+
+/** Reads a row by the tokenizer of another model, whose name then stands in the Faults of its tokenizer and template. */
+export const readBy = <T>(model: string, read: () => T): T => {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    throw new Fault(error.code, `${quoted(model)} cannot read it: ${error.message}`, {}, error.exitCode)
   }
 }

@@ -17,9 +17,7 @@ import { makeResources } from '../util/resources.ts'
 import { promptStream } from './rl/context.ts'
 import { evaluationSeed, type RolloutSettings, rollOut } from './rl/rollout.ts'
 import { chunks } from './trainer/collate.ts'
-import { openDataset } from './trainer/dataset.ts'
-import { unreadWarnings } from './trainer/dataWarnings.ts'
-import { droppedRows, surveyed } from './trainer/survey.ts'
+import { droppedRows, openDataset, surveyRows, unreadWarnings } from './trainer/dataset.ts'
 
 export type BestOfNSettings = RolloutSettings &
   RewardSettings &
@@ -71,7 +69,7 @@ export async function* bestOfN(
     yield* rewards.warnings
     const readers = { tokenization, rewards }
     const stream = promptStream(readers, dataset.rows, { seed: settings.seed, shuffle: false, epochs: 1 })
-    yield* surveyed([stream], signal)
+    yield* surveyRows([stream], signal)
     if (signal.aborted) return undefined
     const { examples: prompts } = await stream.take(0, stream.length)
     // rollout

@@ -10,9 +10,8 @@ import { openRlContext, requireSeveralGenerations } from './rl/context.ts'
 import type { ComputedAdvantages, Experience, ExperienceBatch } from './rl/method.ts'
 import { onlineDpoSchema } from './rl/schema.ts'
 import { runRlTrainer } from './rl/trainer.ts'
-import { chunks, rankedBatches, rankedTokens } from './trainer/collate.ts'
-import { rankedObjective } from './trainer/losses.ts'
-import { microBatches, microBatchTokens } from './trainer/microBatches.ts'
+import { chunks, microBatches, microBatchTokens, rankedBatches, rankedTokens } from './trainer/collate.ts'
+import { rankedObjective } from './trainer/objectives.ts'
 import { recipe } from './trainer/recipe.ts'
 
 export const onlineDpo = recipe(methods.onlineDpo, onlineDpoSchema, async function* (config, context) {

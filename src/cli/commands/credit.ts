@@ -4,10 +4,10 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { openRows } from '../../data/openRows.node.ts'
+import { openEncoder } from '../../generate/tokenization.node.ts'
 import { type CreditRow, creditPage, strengths } from '../../labs/pages/credit.ts'
-import { openEncoder } from '../../models/resolve.node.ts'
-import { type Credit, type CreditReply, creditOf, type Piece } from '../../recipes/reward/credit.ts'
-import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
+import { type Credit, type CreditResponse, creditOf, type Piece } from '../../recipes/reward/credit.ts'
+import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { writeText } from '../../report/files.node.ts'
 import { openRewardModel } from '../../rewards/modelReward.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
@@ -89,7 +89,7 @@ const checkPagePath = async (path: string) => {
 }
 
 /** The completion's tokens with their texts as they follow the prompt; their ids if there is no tokenizer. */
-const completionOf = (ids: number[], prompt: readonly number[], tokenizer: Tokenizer | undefined): CreditReply => {
+const completionOf = (ids: number[], prompt: readonly number[], tokenizer: Tokenizer | undefined): CreditResponse => {
   if (!tokenizer) return { ids, texts: ids.map((id) => ` ${id}`), special: ids.map(() => false) }
   const stream = tokenizer.stream({ skipSpecialTokens: false })
   for (const id of prompt) stream.push(id)

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { exportGguf } from '../../publish/exportGguf.ts'
 import { exportOnnx } from '../../publish/exportOnnx.ts'
-import { type Merged, openMerged } from '../../publish/merge.ts'
+import { type MergedModel, openMerged } from '../../publish/mergedModel.ts'
 import { refuseTaken } from '../../publish/modelFolder.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
@@ -46,7 +46,7 @@ export default command({
   },
 })
 
-const toGguf = async (merged: Merged, type: NonNullable<Options['gguf']>, output: string, out: Output) => {
+const toGguf = async (merged: MergedModel, type: NonNullable<Options['gguf']>, output: string, out: Output) => {
   const { shortened, unplacedEos, ...report } = await exportGguf(merged, type, output)
   if (unplacedEos.length)
     out.screen.write(

@@ -1,7 +1,7 @@
 /** `attune merge`: a base model and its adapter as one model. */
 import { z } from 'zod'
 import { modelFiles } from '../../models/save.ts'
-import { openMerged } from '../../publish/merge.ts'
+import { openMerged } from '../../publish/mergedModel.ts'
 import { refuseTaken, storedAs, writeModelFolder } from '../../publish/modelFolder.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'

@@ -13,10 +13,8 @@ import { scalar } from '../../tensor/tensor.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
-import { textBatches } from '../trainer/collate.ts'
-import { openDataset, vocabularyOf } from '../trainer/dataset.ts'
-import { microBatchTokens, splitByTokens } from '../trainer/microBatches.ts'
-import { requireKnownIds } from '../trainer/tokenIds.ts'
+import { microBatchTokens, splitByTokens, textBatches } from '../trainer/collate.ts'
+import { openDataset, requireKnownIds } from '../trainer/dataset.ts'
 import type { TrainerSettings } from '../trainer/trainer.ts'
 import type { RecipeContext, RlContext } from './context.ts'
 
@@ -53,7 +51,6 @@ export const openPretraining = async (
   const { ptxData: data, column, seed } = settings
   const { rows } = own(await openDataset('sft', { data, column }))
   const { encoder, limits } = tokenization
-  const vocabulary = vocabularyOf(policy, encoder)
   const stream = exampleStream<Sft, TextExample>({
     length: rows.length,
     row: rows.row,
@@ -62,7 +59,7 @@ export const openPretraining = async (
     epochs: Number.POSITIVE_INFINITY,
     example: (row) => {
       const example = textExample(encoder, row, limits, { assistantOnly: false, completionOnly: false }, () => {})
-      requireKnownIds(row, typeof example === 'string' ? [] : [example.ids], vocabulary)
+      requireKnownIds(row, typeof example === 'string' ? [] : [example.ids], tokenization)
       return example
     },
     truncated: () => false,

@@ -15,13 +15,13 @@ import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
 import { type EventStream, makeEventStream } from '../../util/eventStream.ts'
 import { diskFault, makeFolders } from '../../util/files.node.ts'
-import { requireRoom, resumeTraining, saveCheckpoint } from '../trainer/checkpoints.ts'
-import { rowWarnings, unreadWarnings } from '../trainer/dataWarnings.ts'
-import { microBatchTokens } from '../trainer/microBatches.ts'
+import { requireDiskSpace, resumeTraining, saveCheckpoint } from '../trainer/checkpoints.ts'
+import { microBatchTokens } from '../trainer/collate.ts'
+import { rowWarnings, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
 import { planFor } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
-import { surveyed } from '../trainer/survey.ts'
-import { finishRun, startEvent } from '../trainer/trainer.ts'
+import { finishRun } from '../trainer/result.ts'
+import { startEvent } from '../trainer/trainer.ts'
 import type { RlContext } from './context.ts'
 import { summarizeDiagnostics } from './diagnostics.ts'
 import { evaluatePolicy } from './evaluation.ts'
@@ -70,8 +70,8 @@ async function* trainPolicy(
 
   // start
   yield* resumed.warnings
-  yield* surveyed([trainPrompts, evalPrompts, rl.pretraining?.stream], signal)
-  await requireRoom(run, policy, settings, totalSteps - progress.step, evalPrompts !== undefined)
+  yield* surveyRows([trainPrompts, evalPrompts, rl.pretraining?.stream], signal)
+  await requireDiskSpace(run, policy, settings, totalSteps - progress.step, evalPrompts !== undefined)
   if (isNew) policy.plan = await memoryPlan(rl, method)
   yield await startEvent(startFacts(rl), progress.step, totalSteps)
   if (resumed.state) await restoreState(policy.backend, policy.arenas, resumed.state.file)

@@ -1,7 +1,7 @@
 /**
- * Log-probabilities under the reference model, computed once for each example and kept on disk by content: what was
- * computed is found again by a resumed run, a later epoch or another run. Peculiar: each example is a pass of its own,
- * so a value never depends on what else was in a batch, and a resumed run reads the very bits that were written.
+ * Log-probabilities under the reference model, computed once for each example and kept on disk by content: a resumed run, a
+ * later epoch or another run finds them again. Each example is a pass of its own, so that a value never depends on what else
+ * was in a batch, and a resumed run reads the very bits that were written.
  */
 import { cpus } from 'node:os'
 import { join } from 'node:path'
@@ -17,14 +17,14 @@ import { digestOf } from '../../util/sha256.node.ts'
 import { hasLiveReference, type Policy, referenceModel } from './policy.ts'
 
 export type Reference = {
-  /** One sum for each branch of the tree: sum_t weight_t log ref(y_t | ...). */
+  /** For each branch of the tree sum_t weight_t log ref(y_t | ...), in nats. */
   sums(tree: Tree, weights?: readonly ArrayLike<number>[]): Promise<number[]>
-  /** The model goes away as it is trained: every value must be computed before. */
-  readonly frozen: boolean
-  /** Every value is there: a frozen reference computes none from now on. */
-  complete(): void
-  /** Why values are not kept on disk, if they are not; the run needs that only to be quicker next time. */
-  trouble(): string | undefined
+  /** The reference is what the policy was before training, so every value must be computed before the first step. */
+  readonly mustPrecompute: boolean
+  /** Every value is computed: a missing one is a mistake from now on. */
+  precomputed(): void
+  /** Why values could not be kept on disk, if so; that only costs time in the next run. */
+  cacheFailure(): string | undefined
 }
 
 export const openReference = async (policy: Policy): Promise<Reference> => {
@@ -37,14 +37,14 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
   const path = join(cacheFolder(), 'reference', `${digestOf(key.join('\n'))}.jsonl`)
   const cache = await openValues(path, z.array(z.number()))
   const model = referenceModel(policy)
-  const frozen = !hasLiveReference(policy)
+  const mustPrecompute = !hasLiveReference(policy)
   let complete = false
   return {
-    frozen,
-    complete: () => {
+    mustPrecompute,
+    precomputed: () => {
       complete = true
     },
-    trouble() {
+    cacheFailure() {
       const failure = cache.failure()
       return (
         failure &&
@@ -55,7 +55,7 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
       const name = keyOf(tree, weights)
       const found = cache.get(name)
       if (found) return found
-      assert(!frozen || !complete, 'a reference value is missing, and the model has changed')
+      assert(!mustPrecompute || !complete, 'a reference value is missing, and the model has changed')
       const values = await branchSums(model, tree, weights)
       await cache.set(name, values)
       return values

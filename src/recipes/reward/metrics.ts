@@ -1,17 +1,16 @@
 /**
- * Held-out responses with what the model says of them, and what can be measured there. Peculiar: measures are over all
- * responses or pairs of the held-out rows, whatever the batches; the standard error is over prompts, since the pairs of a
- * prompt are not independent.
+ * Metrics of a reward model on evaluation rows. They are taken over all responses or pairs at once, so batches do not change
+ * them; the standard error is over prompts, since the pairs of a prompt are not independent.
  */
 import { scoreDistribution, winProbability } from '../../objectives/probabilisticReward.ts'
 import { correlation } from '../../statistics/regression.ts'
 import { deviation, mean } from '../../statistics/summary.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 
-/** One prompt with its responses, best first. */
+/** The responses of a prompt as the model scores them, best first. */
 export type ScoredRow = {
   rewards: number[]
-  /** Of a probabilistic head. */
+  /** Of a probabilistic head: the probability of each score, and the standard deviation of the score. */
   probs?: number[][]
   sigmas?: number[]
   /** 1 is best, equal ranks tie, -1 is unranked. */
@@ -27,7 +26,7 @@ export const scoredRows = ({ packs, arrays }: MicroBatch, scores: Float32Array):
   const sequence = packs.flatMap(({ targets }) => Array.from(targets.sequence))
   const outputs = scores.length / sequence.length
   const bias = Number(arrays.bias.values[0])
-  const said = new Map(sequence.map((s, m) => [s, scores.subarray(m * outputs, (m + 1) * outputs)]))
+  const scoreOf = new Map(sequence.map((s, m) => [s, scores.subarray(m * outputs, (m + 1) * outputs)]))
   return Array.from({ length: B }, (_, b) => {
     const cells = Array.from({ length: K }, (_, k) => b * K + k).filter((cell) => arrays.ranks.values[cell] !== 0)
     const of = (name: string) => cells.map((cell) => Number(arrays[name].values[cell]))
@@ -36,18 +35,18 @@ export const scoredRows = ({ packs, arrays }: MicroBatch, scores: Float32Array):
       lengths: of('lengths'),
       ...(arrays.rated.values[b] && { ratings: of('ratings') }),
     }
-    if (outputs === 1) return { ...row, rewards: cells.map((cell) => said.get(cell)![0] + bias) }
-    const answers = cells.map((cell) => scoreDistribution(said.get(cell)!))
+    if (outputs === 1) return { ...row, rewards: cells.map((cell) => scoreOf.get(cell)![0] + bias) }
+    const distributions = cells.map((cell) => scoreDistribution(scoreOf.get(cell)!))
     return {
       ...row,
-      rewards: answers.map(({ reward }) => reward),
-      probs: answers.map(({ probs }) => probs),
-      sigmas: answers.map(({ sigma }) => sigma),
+      rewards: distributions.map(({ reward }) => reward),
+      probs: distributions.map(({ probs }) => probs),
+      sigmas: distributions.map(({ sigma }) => sigma),
     }
   })
 }
 
-/** A pair that the ranks order. */
+/** Two responses of a prompt with different ranks. */
 export type ScoredPair = {
   row: number
   /** The better response's reward less the worse one's. */
@@ -60,7 +59,8 @@ export type ScoredPair = {
   gap?: number
 }
 
-const place = (rank: number) => (rank > 0 ? rank : Number.POSITIVE_INFINITY)
+/** Unranked responses come behind all others. */
+const placeOf = (rank: number) => (rank > 0 ? rank : Number.POSITIVE_INFINITY)
 
 const probabilityOf = ({ rewards, probs }: ScoredRow, i: number, j: number): number => {
   if (!probs) return 1 / (1 + Math.exp(rewards[j] - rewards[i]))
@@ -72,7 +72,7 @@ export const scoredPairs = (rows: readonly ScoredRow[]): ScoredPair[] =>
   rows.flatMap((row, r) =>
     row.ranks.flatMap((rank, i) =>
       row.ranks.flatMap((other, j): ScoredPair[] => {
-        if (!(place(rank) < place(other))) return []
+        if (!(placeOf(rank) < placeOf(other))) return []
         const { rewards, lengths, ratings } = row
         const longer = (1 + Math.sign(lengths[i] - lengths[j])) / 2
         const gap = ratings && { gap: Math.abs(ratings[i] - ratings[j]) }
@@ -93,12 +93,12 @@ export const accuracyOf = (pairs: readonly ScoredPair[]): { accuracy: number; se
   return { accuracy, se: Math.sqrt((squares * n) / Math.max(1, n - 1)) / pairs.length }
 }
 
-/** Pairs in parts of like size by the gap of their ratings, smallest first; fewer where gaps are few. */
-export const gapSlices = (pairs: readonly ScoredPair[], parts = 3): ScoredPair[][] => {
+/** Pairs in slices of about equal size by the gap of their ratings, smallest first; fewer where few gaps differ. */
+export const gapSlices = (pairs: readonly ScoredPair[], count = 3): ScoredPair[][] => {
   const sorted = pairs.filter(({ gap }) => gap !== undefined).sort((a, b) => a.gap! - b.gap!)
   const slices: ScoredPair[][] = []
   for (const pair of sorted) {
-    const full = (slices.at(-1)?.length ?? 0) >= sorted.length / parts
+    const full = (slices.at(-1)?.length ?? 0) >= sorted.length / count
     // Pairs of one gap stay together
     if (slices.length === 0 || (full && slices.at(-1)!.at(-1)!.gap !== pair.gap)) slices.push([])
     slices.at(-1)!.push(pair)
@@ -108,7 +108,10 @@ export const gapSlices = (pairs: readonly ScoredPair[], parts = 3): ScoredPair[]
 
 const sliceNames = ['small', 'medium', 'large']
 
-/** Named as TRL names them, and: `accuracy_se`, `length_correlation` of rewards with tokens, `longer_wins`. */
+/**
+ * By TRL's names, and: `accuracy_se`, its standard error; `length_correlation`, Pearson's r of rewards and tokens; `longer_wins`,
+ * how often the better response is the longer one; `accuracy/gap_*`, by the gap of the ratings.
+ */
 export const evaluationMetrics = (rows: readonly ScoredRow[]): Record<string, number> => {
   const pairs = scoredPairs(rows)
   const rewards = rows.flatMap((row) => row.rewards)

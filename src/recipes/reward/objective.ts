@@ -1,6 +1,6 @@
 /**
- * The objective of a reward model, traced from the scores at each response's last token. Peculiar: a prompt is one element
- * of the mean however many pairs its responses make (Ouyang et al. 2022), and all its responses stand in one packed tree.
+ * The objectives of reward models, traced from the scores at the last token of each response. A prompt is one element of the
+ * mean however many pairs its responses make (Ouyang et al. 2022).
  */
 
 import { plackettLuce } from '../../objectives/plackettLuce.ts'
@@ -11,35 +11,36 @@ import { mulDims } from '../../tensor/dim.ts'
 import { type Tensor, zeros } from '../../tensor/tensor.ts'
 import type { LossFunction, LossInputs } from '../../train/loss.ts'
 
-type RewardObjective = {
+type RewardOptions = {
   kind: RewardKind
+  /** Weight of the penalty that keeps the mean reward of a prompt near 0. */
   center: number
   labelSmoothing: number
   /** The batch has `prob` [B]. */
   prob: boolean
-  /** The batch has `margins` [B, K], whose differences are by how much a response is to win. */
+  /** The batch has `margins` [B, K], whose differences are by how much one response is to beat another. */
   margins: boolean
   /** The batch has `bias` [], which is added to every reward. */
   bias: boolean
 }
 
-/** Farther out than any reward. */
-const far = 1e30
+/** Beyond any reward. */
+const beyond = 1e30
 
 type Responses = {
-  /** [B, K] rewards, best response first; of a distribution the expected score. */
+  /** [B, K] rewards, best response first; of a probabilistic head the expected score. */
   rewards: Tensor
   /** [B, K] 1 best, 0 no response, -1 unranked. */
   ranks: Tensor
-  /** [B, K, N] of a distribution. */
+  /** Of a probabilistic head: [B, K, N] logits over the scores, [B, K] standard deviation of the score. */
   logits?: Tensor
   sigma?: Tensor
 }
 
-const repliesOf = (s: RewardObjective, { scores, array }: LossInputs): Responses => {
+const responsesOf = (options: RewardOptions, { scores, array }: LossInputs): Responses => {
   const ranks = array('ranks', ['B', 'K'])
   const flat = scores.scatterAdd(array('sequence', ['M'], 'i64'), mulDims('B', 'K'))
-  if (s.kind === 'probabilistic') {
+  if (options.kind === 'probabilistic') {
     const { reward, sigma } = expectedReward(flat)
     const N = scores.shape[1]
     return {
@@ -50,18 +51,18 @@ const repliesOf = (s: RewardObjective, { scores, array }: LossInputs): Responses
     }
   }
   const rewards = flat.reshape(['B', 'K'])
-  return { ranks, rewards: s.bias ? rewards.add(array('bias', [])) : rewards }
+  return { ranks, rewards: options.bias ? rewards.add(array('bias', [])) : rewards }
 }
 
-/** [B] nats. */
-const lossesOf = (s: RewardObjective, { rewards, ranks, logits }: Responses, { array }: LossInputs): Tensor => {
-  const { center, labelSmoothing } = s
-  const prob = s.prob ? array('prob', ['B']) : undefined
+/** The loss of each prompt, [B] nats. */
+const lossesOf = (options: RewardOptions, { rewards, ranks, logits }: Responses, { array }: LossInputs): Tensor => {
+  const { center, labelSmoothing } = options
+  const prob = options.prob ? array('prob', ['B']) : undefined
   if (logits) return rankedWins(logits, ranks, { prob, labelSmoothing }).neg()
-  if (s.kind === 'best-of-n')
+  if (options.kind === 'best-of-n')
     return bestOfN(rewards, zeros(['B'], 'i64'), ranks.eq(0).not()).add(centred(rewards, ranks, center))
-  if (s.kind === 'plackett-luce') return plackettLuce(rewards, ranks).add(centred(rewards, ranks, center))
-  const margins = s.margins ? array('margins', ranks.shape) : undefined
+  if (options.kind === 'plackett-luce') return plackettLuce(rewards, ranks).add(centred(rewards, ranks, center))
+  const margins = options.margins ? array('margins', ranks.shape) : undefined
   return rankedPairs(rewards, ranks, { center, labelSmoothing, margins, prob })
 }
 
@@ -77,20 +78,20 @@ const metricsOf = ({ rewards, ranks, sigma }: Responses): Record<string, Tensor>
   const mean = (x: Tensor) => present.where(x, 0).sum().div(present.cast('f32').sum())
   const flat = (fill: number) => present.where(rewards, fill).reshape([mulDims(ranks.shape[0], ranks.shape[1])])
   return {
-    min_reward: flat(far).neg().amax(0).neg(),
+    min_reward: flat(beyond).neg().amax(0).neg(),
     mean_reward: mean(rewards),
-    max_reward: flat(-far).amax(0),
+    max_reward: flat(-beyond).amax(0),
     ...rankedAccuracy(rewards, ranks),
     ...(sigma && { sigma: mean(sigma) }),
   }
 }
 
-export const rewardObjective = (s: RewardObjective): LossFunction => ({
-  name: `reward ${JSON.stringify(s)}`,
+export const rewardObjective = (options: RewardOptions): LossFunction => ({
+  name: `reward ${JSON.stringify(options)}`,
   stats: ['scores'],
   trace: (inputs) => {
-    const responses = repliesOf(s, inputs)
-    const loss = lossesOf(s, responses, inputs).sum().div(inputs.array('windowRows', []))
+    const responses = responsesOf(options, inputs)
+    const loss = lossesOf(options, responses, inputs).sum().div(inputs.array('windowRows', []))
     return { loss, metrics: metricsOf(responses) }
   },
 })

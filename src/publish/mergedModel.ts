@@ -1,18 +1,18 @@
-/** A model with its adapter merged in, from names as the command line takes them. */
+/** Opens a model with its adapter merged into the weights, by the names that the command line takes. */
 import { resolveHubModel } from '../checkpoint/hub.node.ts'
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'
 import { type Base, mergeAdapter } from '../models/merge.ts'
 import { modelOfRun } from '../runs/find.node.ts'
 
-export type Merged = Base & {
-  /** Of the base, where its tokenizer is. */
+export type MergedModel = Base & {
+  /** The folder of the base model, where its tokenizer is. */
   dir: string
   adapterDir?: string
   generationConfig?: object
 }
 
-/** @param model, @param adapter folders, hub ids or runs; without an adapter that of the run, if any */
-export const openMerged = async (model: string, adapter?: string): Promise<Merged> => {
+/** @param model a folder, a hub id or a run @param adapter the same; by default the adapter of the run, if it has one */
+export const openMerged = async (model: string, adapter?: string): Promise<MergedModel> => {
   const run = await modelOfRun(model)
   const adapterName = adapter ?? run?.adapter
   const dir = await resolveHubModel(run?.model ?? model)

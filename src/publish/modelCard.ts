@@ -1,6 +1,6 @@
 /**
- * The README.md of an uploaded result, from what its run folder holds. Peculiar: it tells what would let another repeat
- * the run, and nothing of this machine: file names without folders, no rows, no paths.
+ * The model card (README.md) of an uploaded result, from what its run folder holds: what another needs to repeat the run, and
+ * nothing of this machine: file names without their folders, no rows, no paths.
  */
 import { basename } from 'node:path'
 import { stringify } from 'yaml'
@@ -14,11 +14,11 @@ export type CardFacts = {
   info: RunInfo
   /** Of the weights that are uploaded. */
   step: number
-  measures: Readonly<Record<string, number>>
-  evaluation: Readonly<Record<string, number>>
+  metrics: Readonly<Record<string, number>>
+  evalMetrics: Readonly<Record<string, number>>
 }
 
-export const modelCard = ({ name, kind, info, step, measures, evaluation }: CardFacts): string => {
+export const modelCard = ({ name, kind, info, step, metrics, evalMetrics }: CardFacts): string => {
   const files = info.data_files?.map(({ path }) => path) ?? []
   const { text: base, repo } = baseOf(info)
   const datasets = distinct(files.map(repoOfPath))
@@ -30,7 +30,7 @@ export const modelCard = ({ name, kind, info, step, measures, evaluation }: Card
     tags: ['attune', info.method, ...(kind === 'adapter' ? ['lora'] : [])],
   }
   const what = kind === 'adapter' ? 'A PEFT adapter for' : 'A model trained from'
-  const rows = Object.entries({ ...measures, ...evaluation }).map(([key, value]) => [key, Number(value.toPrecision(5))])
+  const rows = Object.entries({ ...metrics, ...evalMetrics }).map(([key, value]) => [key, Number(value.toPrecision(5))])
   return [
     `---\n${stringify(head)}---`,
     `# ${name.split('/')[1]}`,
@@ -41,8 +41,8 @@ export const modelCard = ({ name, kind, info, step, measures, evaluation }: Card
     ),
     '## Settings',
     table(['setting', 'value'], settingsOf(info)),
-    '## Measures',
-    table(['measure', `at step ${step}`], rows),
+    '## Metrics',
+    table(['metric', `at step ${step}`], rows),
   ]
     .join('\n\n')
     .concat('\n')
@@ -55,21 +55,29 @@ const baseOf = ({ config, model_files }: RunInfo): { text: string; repo?: string
     : { text: quoted(basename(`${config.model}`)) }
 }
 
-/** Where things were and how fast they were computed is nobody else's business. */
-const ownBusiness: ReadonlySet<string> = new Set(
-  ['model', 'adapter', 'data', 'evalData', 'column', 'output', 'resume', 'saveEvery', 'keep', 'logEvery'].concat([
-    'pushToHub',
-    'reportTo',
-    'device',
-    'threads',
-    'memory',
-    'evalEvery',
-  ]),
-)
+/** Settings that say where files lie or how fast the run was computed, which are left out. */
+const localSettings: ReadonlySet<string> = new Set([
+  'model',
+  'adapter',
+  'data',
+  'evalData',
+  'column',
+  'output',
+  'resume',
+  'saveEvery',
+  'keep',
+  'logEvery',
+  'pushToHub',
+  'reportTo',
+  'device',
+  'threads',
+  'memory',
+  'evalEvery',
+])
 
 const settingsOf = ({ config }: RunInfo): string[][] =>
   Object.entries(config)
-    .filter(([key, value]) => !ownBusiness.has(key) && (typeof value !== 'object' || Object.keys(value ?? {}).length))
+    .filter(([key, value]) => !localSettings.has(key) && (typeof value !== 'object' || Object.keys(value ?? {}).length))
     .filter(([key]) => !key.startsWith('lora') || config.loraR !== undefined)
     .map(([key, value]) => [key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), textOf(value)])
 
