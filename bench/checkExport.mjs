@@ -20,7 +20,7 @@ import { modelFiles } from '../dist/models/save.js'
 import { openModel } from '../dist/passes/open.node.js'
 import { exportGguf } from '../dist/publish/exportGguf.js'
 import { exportOnnx } from '../dist/publish/exportOnnx.js'
-import { openMerged } from '../dist/publish/merge.js'
+import { openMerged } from '../dist/publish/mergedModel.js'
 import { writeModelFolder } from '../dist/publish/modelFolder.js'
 import { loadTokenizerFolder } from '../dist/text/tokenizer.node.js'
 

@@ -17,9 +17,9 @@ import { initWeights } from '../dist/models/init.js'
 import { architectures, architectureOf } from '../dist/models/registry.js'
 import { modelFiles } from '../dist/models/save.js'
 import { scoresOf } from '../dist/passes/scores.js'
-import { openMerged } from '../dist/publish/merge.js'
+import { openMerged } from '../dist/publish/mergedModel.js'
 import { writeModelFolder } from '../dist/publish/modelFolder.js'
-import { openRewardModel } from '../dist/rewards/openModel.js'
+import { openRewardModel } from '../dist/rewards/modelReward.js'
 import { loadTokenizerFolder } from '../dist/text/tokenizer.node.js'
 
 /** Farther apart than this and something is wrong; fp32 alone is within 1e-5. */

@@ -10,7 +10,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { exportGguf } from '../dist/publish/exportGguf.js'
-import { openMerged } from '../dist/publish/merge.js'
+import { openMerged } from '../dist/publish/mergedModel.js'
 
 const types = ['F32', 'Q8_0', 'Q4_0']
 const prompt = 64

@@ -16,8 +16,13 @@ const holders = {
   'onnxruntime-node': 'Microsoft Corporation',
 }
 
+/** Of a package whose package.json names its licence in the old way, which package-lock.json does not take over. */
+const oldLicense = (path) => JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')).licenses?.[0]?.type
+
 const shipped = Object.entries(packages).flatMap(([path, { version, license, dev, devOptional }]) =>
-  path && !dev && !devOptional ? [{ path, name: path.replace(/^.*node_modules\//, ''), version, license }] : [],
+  path && !dev && !devOptional
+    ? [{ path, name: path.replace(/^.*node_modules\//, ''), version, license: license ?? oldLicense(path) }]
+    : [],
 )
 
 const withoutText = shipped.filter(

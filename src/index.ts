@@ -1,41 +1,37 @@
 /**
- * attune as a library: what the commands do, a program does with the same words. Settings are those of the command line
- * in camelCase, events those of --json. Engine, models, tokenizers and objectives stand under their own subpaths
- * (attune/tensor, attune/models, attune/text, attune/objectives, ...).
+ * attune as a library: every training command is a function here. Settings are those of the command line in camelCase,
+ * events those of --json. Engine, models, tokenizers and objectives have their own subpaths (attune/tensor,
+ * attune/models, attune/text, attune/objectives, ...).
  */
 import type { z } from 'zod'
-import { preference } from './recipes/dpo.ts'
-import { grpo as grpoRecipe } from './recipes/grpo.ts'
-import { kto as ktoRecipe } from './recipes/kto.ts'
-import { onlineDpo as onlineDpoRecipe } from './recipes/onlineDpo.ts'
-import { ppo as ppoRecipe } from './recipes/ppo.ts'
-import { reinforce as reinforceRecipe } from './recipes/reinforce.ts'
-import { reward as rewardRecipe } from './recipes/reward.ts'
-import { rloo as rlooRecipe } from './recipes/rloo.ts'
-import { asft as asftRecipe, spin as spinRecipe } from './recipes/selfplay/trainer.ts'
-import { sft as sftRecipe } from './recipes/sft.ts'
+import { loadRecipe } from './recipes/load.ts'
+import type { MethodKey, SchemaOf } from './recipes/methods.ts'
 import type { Extras, Recipe, TrainEvent } from './recipes/trainer/recipe.ts'
 import { storeRows } from './store/content.node.ts'
 import { badInput } from './util/fault.ts'
 
-export type { CustomLoss, RankedInputs } from './recipes/trainer/losses.ts'
+export type { CustomLoss, RankedInputs } from './recipes/trainer/objectives.ts'
 export type { Extras, TrainEvent } from './recipes/trainer/recipe.ts'
 export { Fault } from './util/fault.ts'
 
-/** Rows of a program's own: objects as a jsonl file would hold them, however many. */
+/** Rows that a program makes itself: objects as they would stand in a jsonl file, any number of them. */
 export type Rows = Iterable<object> | AsyncIterable<object>
 
-/** A recipe's settings as a program writes them: defaults may be left out, data may be files or rows. */
+/** The settings of a method in a program: those with a default may be left out, data may be files or rows. */
 export type Settings<S extends z.ZodObject> = Omit<z.input<S>, 'data'> & { data: string | string[] | Rows }
 
 /**
- * A recipe as a function. Faults are thrown before the first event for bad settings, else by the iteration. Ending the
- * iteration early stops at once; `signal` stops after the step under way, with a checkpoint to resume from.
+ * A method as a function. Bad settings throw a Fault before the first event, later failures throw in the iteration. To end
+ * the iteration early stops at once; `signal` stops after the current step, with a checkpoint to resume from.
  */
-const program = <S extends z.ZodObject>(recipe: Recipe<S>) =>
-  async function* (settings: Settings<S>, extras: Omit<Extras, 'command'> = {}): AsyncGenerator<TrainEvent, void> {
+const trainer = <K extends MethodKey>(key: K) =>
+  async function* (
+    settings: Settings<SchemaOf<K>>,
+    extras: Omit<Extras, 'command'> = {},
+  ): AsyncGenerator<TrainEvent, void> {
     const { data } = settings
     const files = typeof data === 'string' ? [data] : isFiles(data) ? data : [await storeRows(data)]
+    const recipe = (await loadRecipe(key)) as unknown as Recipe
     const parsed = recipe.schema.safeParse({ ...settings, data: files })
     if (!parsed.success) {
       const { path, message } = parsed.error.issues[0]
@@ -48,34 +44,34 @@ const isFiles = (data: string[] | Rows): data is string[] =>
   Array.isArray(data) && data.every((item) => typeof item === 'string')
 
 /** Supervised fine-tuning on texts, conversations, or prompts with completions. */
-export const sft = program(sftRecipe)
+export const sft = trainer('sft')
 
-/** Preferences and rankings: DPO and its family, K-wise Plackett-Luce, or a loss of one's own. */
-export const dpo = program(preference)
+/** Preferences: DPO and its family on pairs or rankings (K-wise Plackett-Luce), or a loss of your own. */
+export const dpo = trainer('dpo')
 
-/** Reward models: a score, or a distribution over scores, for every reply. */
-export const reward = program(rewardRecipe)
+/** Reward models: a score, or a distribution over scores, for every completion. */
+export const reward = trainer('reward')
 
-/** Rewards of its own samples against a moving baseline. */
-export const reinforce = program(reinforceRecipe)
+/** Policy gradient on the rewards of its own completions, less a moving baseline. */
+export const reinforce = trainer('reinforce')
 
-/** Rewards of its own samples, each against the others of its prompt. */
-export const rloo = program(rlooRecipe)
+/** REINFORCE leave-one-out: rewards of its own completions, each less the mean of the others of its prompt. */
+export const rloo = trainer('rloo')
 
-/** Rewards of its own samples, each within its group. */
-export const grpo = program(grpoRecipe)
+/** Rewards of its own completions, relative to the group of completions of the same prompt. */
+export const grpo = trainer('grpo')
 
-/** Rewards of its own samples against a value function. */
-export const ppo = program(ppoRecipe)
+/** Rewards of its own completions, with advantages from a value function. */
+export const ppo = trainer('ppo')
 
-/** Its own samples, ranked by their rewards. */
-export const onlineDpo = program(onlineDpoRecipe)
+/** Preferences between its own completions, ranked by their rewards. */
+export const onlineDpo = trainer('onlineDpo')
 
-/** Self-play against the last snapshot: SPIN, T-SPIN. */
-export const spin = program(spinRecipe)
+/** Self-play against the model's last snapshot: SPIN, T-SPIN. */
+export const spin = trainer('spin')
 
-/** Self-play with help: lists of the data, the helpers' answers and the last snapshot's. */
-export const asft = program(asftRecipe)
+/** Self-play with helper models: rankings of the data, the helpers' completions and those of the last snapshot. */
+export const asft = trainer('asft')
 
-/** Single replies marked good or bad: KTO, APO-zero. */
-export const kto = program(ktoRecipe)
+/** Single completions marked good or bad: KTO, APO-zero. */
+export const kto = trainer('kto')

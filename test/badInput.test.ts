@@ -236,7 +236,7 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     'an unknown flag',
     'dpo',
     () => ({ 'lerning-rate': '1' }),
-    /--lerning-rate: is no flag of attune dpo; did you mean --learning-rate\?/,
+    /--lerning-rate: is not a flag of attune dpo; did you mean --learning-rate\?/,
   ],
   ['a wrong value', 'dpo', () => ({ optimizer: 'adan' }), /--optimizer: "adan" is none of .*did you mean adam\?/],
   [

@@ -54,10 +54,10 @@ describe('help', () => {
 
 describe('a wrong command line ends with 2, one message, and nothing on stdout', () => {
   it.each([
-    [['trian'], 'error: "trian" is no command'],
+    [['trian'], 'error: "trian" is not a command'],
     [['dop'], 'did you mean dpo?'],
     [['--hepl'], 'did you mean --help?'],
-    [['dpo', '--modle', 'm'], '--modle: is no flag of attune dpo; did you mean --model?'],
+    [['dpo', '--modle', 'm'], '--modle: is not a flag of attune dpo; did you mean --model?'],
     [['sft', '--data', 'd', '--model', 'm', '--optimizer', 'adm'], '--optimizer: "adm" is none of'],
     [['sft', '--data', 'd'], '--model: is required'],
     [['inspect', 'no/such/model'], 'no/such/model'],

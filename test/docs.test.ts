@@ -4,6 +4,7 @@
  * is marked `sh no-run`. Links must lead somewhere, and names that the pages must not forget are held against the code.
  */
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRows } from '../src/data/input.node.ts'
@@ -24,6 +25,7 @@ import {
   run,
   write,
 } from './support/project.ts'
+import { openWarm } from './support/warm.ts'
 
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((path) =>
   path.endsWith('.md'),
@@ -48,7 +50,7 @@ const chatTemplate = `{% for message in messages %}{% if message.role == 'assist
 {% endif %}{% endfor %}`
 
 /** What the pages find in their folder: a model, rows, this checkout's examples, and `attune`. */
-const furnish = (dir: string) => {
+const furnish = (dir: string, socket: string) => {
   linkCheckout(dir)
   cpSync(fixture('models/stories260K'), join(dir, 'model'), { recursive: true })
   write(dir, 'model/chat_template.jinja', chatTemplate)
@@ -64,12 +66,41 @@ const furnish = (dir: string) => {
   write(dir, 'prompts.jsonl', '{"prompt": "Once upon a time"}\n{"prompt": "The old man"}\n')
   for (const name of ['bin', 'examples', 'test']) symlinkSync(join(root, name), join(dir, name))
   mkdirSync(join(dir, 'path'))
-  write(dir, 'path/attune', `#!/bin/sh\nexec node "${join(root, 'bin', 'attune.js')}" "$@"\n`)
+  const [bin, client] = ['bin/attune.js', 'test/support/attuneClient.mjs'].map((path) => join(root, path))
+  // What reads the terminal, or stays until it is stopped, is a process by itself
+  const choice = `case "$1" in chat|serve) exec node "${bin}" "$@";; *) exec node "${client}" "${socket}" "$@";; esac`
+  write(dir, 'path/attune', `#!/bin/sh\n${choice}\n`)
   chmodSync(join(dir, 'path', 'attune'), 0o755)
 }
 
 const cache = makeProject('docs-cache')
-afterAll(() => cache.remove())
+
+/** Two processes that have loaded attune, each behind a socket: a command takes a fraction of what it takes by itself. */
+const warm = [0, 1].map((i) => {
+  const attune = openWarm()
+  const path = join(cache.dir, `${i}.socket`)
+  let last: Promise<unknown> = Promise.resolve()
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    let request = ''
+    client.on('data', (chunk) => {
+      request += chunk
+    })
+    client.on('end', () => {
+      const { argv, cwd, cache } = JSON.parse(request)
+      // Commands of a pipe come at once
+      last = last.then(async () => client.end(JSON.stringify(await attune.run(argv, cache, cwd))))
+    })
+  }).listen(path)
+  const close = () => {
+    server.close()
+    attune.close()
+  }
+  return { path, close }
+})
+afterAll(() => {
+  for (const { close } of warm) close()
+  cache.remove()
+})
 const quiet = { ATTUNE_CACHE: cache.dir, HF_HUB_OFFLINE: '1' }
 
 const shell = (dir: string, text: string) => {
@@ -84,9 +115,9 @@ const success = { status: 0, stderr: '' }
 type Results = { types: Promise<string>; blocks: Map<Block, Promise<unknown>> }
 
 /** Runs a page from top to bottom in a folder of its own; each block's result can be waited for by itself. */
-const perform = (blocks: readonly Block[]): Results & { end: Promise<unknown> } => {
+const perform = (blocks: readonly Block[], socket: string): Results & { end: Promise<unknown> } => {
   const project = makeProject('docs')
-  furnish(project.dir)
+  furnish(project.dir, socket)
   const scripts = blocks.filter(({ kind }) => kind === 'ts')
   for (const { line, text } of scripts) write(project.dir, `line${line}.ts`, text)
   const types = scripts.length ? compile(project.dir, { skipLibraries: true }) : Promise.resolve('')
@@ -115,7 +146,7 @@ const actions: Record<string, (project: Project, block: Block) => Promise<unknow
 const performAll = (pagesOfBlocks: ReadonlyMap<string, readonly Block[]>): Map<string, Promise<Results>> => {
   const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()]
   const started = [...pagesOfBlocks].map(([page, blocks], i) => {
-    const begun = lanes[i % 2].then(() => perform(blocks))
+    const begun = lanes[i % 2].then(() => perform(blocks, warm[i % 2].path))
     lanes[i % 2] = begun.then(({ end }) => end)
     return [page, begun] as const
   })

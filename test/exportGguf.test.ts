@@ -7,7 +7,7 @@ import type { GgufType } from '../src/checkpoint/ggufBlocks.ts'
 import { toGguf } from '../src/checkpoint/ggufBlocks.ts'
 import { loadPretrained } from '../src/models/load.node.ts'
 import { exportGguf } from '../src/publish/exportGguf.ts'
-import { openMerged } from '../src/publish/merge.ts'
+import { openMerged } from '../src/publish/mergedModel.ts'
 import { readGguf } from './support/ggufReader.ts'
 import { fixture } from './support/golden.ts'
 

@@ -9,7 +9,7 @@ import { decoderProgram, decoderTables } from '../src/generate/onnxDecoder.ts'
 import { onnxFiles } from '../src/onnx/file.ts'
 import { openModel } from '../src/passes/open.node.ts'
 import { exportOnnx } from '../src/publish/exportOnnx.ts'
-import { type Merged, openMerged } from '../src/publish/merge.ts'
+import { type MergedModel, openMerged } from '../src/publish/mergedModel.ts'
 import { fixture, fixtureTensors, largestDifference } from './support/golden.ts'
 
 const work = await mkdtemp(join(tmpdir(), 'attune-onnx-'))
@@ -23,7 +23,7 @@ const i64 = (rows: readonly (readonly number[])[]) =>
 /** One step on rows that are padded on the left: `mask` covers what is cached too. */
 const run = async (
   session: ort.InferenceSession,
-  { config }: Merged,
+  { config }: MergedModel,
   ids: number[][],
   mask: number[][],
   past?: ort.InferenceSession.OnnxValueMapType,
@@ -53,7 +53,7 @@ const lastRow = (logits: ort.Tensor, b: number): Float32Array => {
 
 const best = (scores: Float32Array) => scores.reduce((at, score, i) => (score > scores[at] ? i : at), 0)
 
-const greedy = async (session: ort.InferenceSession, model: Merged, prompts: number[][], count: number) => {
+const greedy = async (session: ort.InferenceSession, model: MergedModel, prompts: number[][], count: number) => {
   const width = Math.max(...prompts.map(({ length }) => length))
   const padded = prompts.map((prompt) => [...new Array(width - prompt.length).fill(0), ...prompt])
   const mask = prompts.map((prompt) => [...new Array(width - prompt.length).fill(0), ...prompt.map(() => 1)])

@@ -6,7 +6,7 @@ import { openBackend } from '../src/runtime/open.node.ts'
 import {
   codeBooks,
   dequantize,
-  isBook,
+  isCodeBook,
   type QuantFormat,
   quantFormats,
   quantization,
@@ -119,7 +119,7 @@ describe('products on the engine', () => {
     for (const [i, y] of made.entries()) expect(Math.abs(y - expected[i])).toBeLessThan(1e-5 * of.inner)
   })
 
-  const whole = cases.filter(({ format, transposed }) => !isBook(format) && !transposed)
+  const whole = cases.filter(({ format, transposed }) => !isCodeBook(format) && !transposed)
   it('reads 8 bits in blocks of 64, which is how books are decoded', async () => {
     const how = { ...quantization('int8', [24, 128]), block: 64 }
     const { codes, scales } = quantize(normal(24 * 128, 5), how)!

@@ -1,4 +1,4 @@
-/** Learning from rewards as a user does it: processes, what they print, and Ctrl-C amid a rollout. */
+/** RL on the command line: processes, what they print, and Ctrl-C in the middle of a rollout. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ const eventsOf = (stdout: string): Record<string, unknown>[] =>
     .split('\n')
     .map((line) => JSON.parse(line))
 
-it('best-of-n gives the best answer to each prompt, and what fewer tries would give', async () => {
+it('best-of-n prints the best completion of each prompt, and what the best of fewer samples would give', async () => {
   const tries = ['--num-generations', '4', '--max-new-tokens', '16']
   const { code, stdout, stderr } = await attune(['best-of-n', ...common, ...tries])
   expect(code, stderr).toBe(0)
@@ -50,8 +50,8 @@ it('best-of-n gives the best answer to each prompt, and what fewer tries would g
   expect([refused.code, errorOf(refused)[0]]).toEqual([2, expect.stringContaining('nowhere.ts')])
 })
 
-/** Ctrl-C some time after a file was opened. */
-const once =
+/** Sends Ctrl-C shortly after a file was opened. */
+const interruptOnce =
   (path: string): StartOptions['watch'] =>
   (kill) => {
     const timer = setInterval(() => {
@@ -62,14 +62,14 @@ const once =
     return () => clearInterval(timer)
   }
 
-it('Ctrl-C amid a rollout ends it with 130, and the run goes on to the weights of one left alone', async () => {
+it('Ctrl-C in a rollout exits with 130, and the resumed run ends with the weights of one that was not stopped', async () => {
   const learning = ['--batch-size', '3', '--num-generations', '2', '--max-new-tokens', '64', '--max-steps', '2']
   const settings = [...learning, '--epochs', '2', '--learning-rate', '1e-3', '--save-every', '1']
   const rloo = (name: string, more: string[] = [], options?: Partial<StartOptions>) =>
     attune(['rloo', ...common, ...settings, '--output', at(name), ...more], options)
   const whole = await rloo('whole')
   expect(whole.code, whole.stderr).toBe(0)
-  const stopped = await rloo('cut', [], { watch: once(at('cut/rollouts/2/samples.jsonl')) })
+  const stopped = await rloo('cut', [], { watch: interruptOnce(at('cut/rollouts/2/samples.jsonl')) })
   expect(stopped.code, stopped.stderr).toBe(130)
   expect(eventsOf(stopped.stdout).at(-1)).toMatchObject({ event: 'end', stopped: 'interrupted', steps: 1 })
   expect(stopped.stderr).toContain('attune rloo --output')

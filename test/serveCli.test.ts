@@ -1,4 +1,4 @@
-/** serve, chat and generate with a model elsewhere, as processes. */
+/** serve, chat, and generate with a model on a server, as processes. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -42,7 +42,7 @@ const attune = async (argv: string[], input = '') => {
   }
 }
 
-describe('generate with a model elsewhere', () => {
+describe('generate with a model on a server', () => {
   it('prints rows in order, counts the cost, and goes on from what was answered without a word of the key', async () => {
     let isDead = true
     const server = await fakeEndpoint(({ body }, response) => {
@@ -69,7 +69,7 @@ describe('generate with a model elsewhere', () => {
     expect(whole.rows().map(({ completion, finish_reason }) => [completion, finish_reason])).toEqual(
       ['to a', 'to b', 'to c', 'to d'].map((text) => [text, 'stop']),
     )
-    expect(whole.stderr).toMatch(/asked for, \d kept from before, \d+ \+ \d+ tokens, \$0\.0000/)
+    expect(whole.stderr).toMatch(/requested, \d from the cache, \d+ \+ \d+ tokens, \$0\.0000/)
     await server.close()
     delete env.OPENAI_API_KEY
     const again = await attune(argv)
@@ -78,8 +78,8 @@ describe('generate with a model elsewhere', () => {
   })
 
   it.each([
-    [['--typical-p', '0.5'], '--typical-p: is for models of this machine'],
-    [['--quantize', 'int4'], '--quantize: is for models of this machine'],
+    [['--typical-p', '0.5'], '--typical-p: works only with local models'],
+    [['--quantize', 'int4'], '--quantize: works only with local models'],
     [['--key-env', 'NO_SUCH_KEY'], 'NO_SUCH_KEY'],
   ])('%j is refused', async (more, message) => {
     const { status, stderr } = await attune(['generate', '--model', 'http://127.0.0.1:9/v1', '--prompt', 'x', ...more])
@@ -99,9 +99,9 @@ describe('serve', () => {
   })
 
   it.each([
-    [['--host', '0.0.0.0'], 'can be reached from elsewhere; give --token-env'],
+    [['--host', '0.0.0.0'], 'can be reached from other machines; give --token-env'],
     [['--token-env', 'NO_SUCH_TOKEN'], 'there is no environment variable NO_SUCH_TOKEN'],
-    [['--cors-origin', 'https://example.org/page'], '"https://example.org/page" is no origin'],
+    [['--cors-origin', 'https://example.org/page'], '"https://example.org/page" is not an origin'],
   ])('%j is refused before the model is read', async (more, message) => {
     const { status, stderr } = await attune(['serve', '--model', 'no/such', ...more])
     expect([status, stderr]).toEqual([2, expect.stringContaining(message)])
@@ -109,7 +109,7 @@ describe('serve', () => {
 })
 
 describe('chat', () => {
-  it('through a pipe: remembers, saves, begins anew', async () => {
+  it('through a pipe: remembers earlier turns, saves, and starts again after /reset', async () => {
     const lines = ['Once upon a time', 'And then', '/save talk.jsonl', '/reset', 'Once upon a time', '/nothing']
     const argv = ['chat', '--model', model, '--max-new-tokens', '8', '--temperature', '0', '--json']
     const { status, rows, stderr } = await attune(argv, `${lines.join('\n')}\n`)
@@ -124,6 +124,6 @@ describe('chat', () => {
       second.content,
     ])
     expect(stderr).toContain('no chat template')
-    expect(stderr).toContain('/reset      begin anew')
+    expect(stderr).toContain('/reset      start a new conversation')
   })
 })

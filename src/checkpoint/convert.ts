@@ -1,13 +1,13 @@
-/** Between stored element types and fp32, by bits on typed arrays: no tables, no DataView, one pass. */
+/** Converts between stored element types and fp32, by bits on typed arrays, in one pass. */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import type { Dtype } from './stored.ts'
 
 type Numeric = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => ArrayLike<number>
 
-/** The bytes at an address that is a multiple of `size`: as they are where possible, else a copy. */
+/** The bytes at an address that is a multiple of `size`: the same bytes where they are aligned, else a copy. */
 export const aligned = (bytes: Uint8Array, size: number): Uint8Array =>
-  // not slice: that of a Buffer is a view
+  // not slice, which makes a view of a Buffer
   bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes)
 
 const view = <T>(Type: new (b: ArrayBufferLike, at: number, n: number) => T, size: number, bytes: Uint8Array): T => {
@@ -79,7 +79,10 @@ const toBF16 = (values: Float32Array): Uint16Array => {
 const one = new Float32Array(1)
 const oneBits = new Uint32Array(one.buffer)
 
-/** Rounds to nearest even, to infinity from 65520 on. Adding 0.5 leaves a subnormal's digits, rounded, at the end of the fp32. */
+/**
+ * Rounds to nearest even, to infinity from 65520 on. For a subnormal, adding 0.5 leaves its rounded digits in the last
+ * bits of the fp32.
+ */
 const halfBits = (u: number, value: number): number => {
   const magnitude = u & 0x7fffffff
   if (magnitude > 0x7f800000) return 0x7e00

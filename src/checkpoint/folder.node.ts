@@ -1,6 +1,6 @@
 /**
- * Model and adapter folders in Hugging Face and PEFT layout: which files hold the weights, whether they agree, and
- * writing them. Order of preference as in transformers: safetensors, its index, then torch's .bin and its index.
+ * Model and adapter folders in Hugging Face and PEFT layout: finds the files that hold the weights, checks that they
+ * agree, and writes them. As in transformers, safetensors or their index are preferred to torch's .bin or its index.
  */
 import { readdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -8,8 +8,8 @@ import { z } from 'zod'
 import { badInput } from '../util/fault.ts'
 import { fileSource, jsonFile, writeWhole } from '../util/files.node.ts'
 import { nearest } from '../util/nearest.ts'
+import { quoted } from '../util/quote.ts'
 import { openSafetensors } from './safetensors.ts'
-import { quote } from './safetensorsHeader.ts'
 import { type NewTensor, safetensorsChunks, shardsOf } from './safetensorsWrite.ts'
 import type { StoredTensor } from './stored.ts'
 import { openTorch } from './torchFile.ts'
@@ -18,12 +18,12 @@ export type Json = { [key: string]: unknown }
 
 export type Checkpoint = {
   dir: string
-  /** config.json (or adapter_config.json) as it stands. */
+  /** The content of config.json, or of an adapter's adapter_config.json. */
   config: Json
   /** generation_config.json, where there is one. */
   generationConfig?: Json
   tensors: Map<string, StoredTensor>
-  /** Paths of the files that hold the weights, an index included. */
+  /** Paths of the files that hold the weights, and of their index. */
   files: string[]
 }
 
@@ -53,11 +53,11 @@ export const openAdapter = async (dir: string): Promise<Checkpoint> => {
   return { dir, config, ...(await openWeights(dir, 'adapter_model', 'adapter_model')) }
 }
 
-/** What is read of a folder beside its weights, or copied into what is made of it. */
+/** Files beside the weights that are read, and copied into folders made from this one. */
 const besideWeights =
   /^((config|generation_config|adapter_config|reward|special_tokens_map|added_tokens|vocab)\.json|tokenizer.*|vocab\.txt|merges\.txt|chat_template\..*)$/
 
-/** Paths of those files that are there, templates in a folder of their own included. */
+/** Paths of those files in a folder, and of the chat templates in its subfolder. */
 export const sideFiles = async (dir: string): Promise<string[]> => {
   const templates = await readdir(join(dir, templateFolder)).catch(() => [])
   const names = [
@@ -71,7 +71,10 @@ export const sideFiles = async (dir: string): Promise<string[]> => {
 
 const templateFolder = 'additional_chat_templates'
 
-/** Every file of a model, and of its adapter, that results depend on. @param weights of the model, its index included */
+/**
+ * All files of a model, and of its adapter, that results depend on.
+ * @param weights files of the model's weights and their index
+ */
 export const filesOf = async (
   { dir, adapter }: { dir: string; adapter?: string },
   weights: readonly string[],
@@ -96,7 +99,7 @@ const openFile = async (path: string) => (path.endsWith('.bin') ? openTorch : op
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
 
-/** Every name of the index must be in the shard that it names. */
+/** Opens the shards of an index; each tensor that it names must be in one of them. */
 const openIndexed = async (index: string): Promise<Weights> => {
   const parsed = indexSchema.safeParse(await jsonFile(index))
   const fail = (what: string) => badInput('bad-index', `${what}; fetch the folder again`, { file: index })
@@ -104,7 +107,7 @@ const openIndexed = async (index: string): Promise<Weights> => {
   const { weight_map } = parsed.data
   const shards = new Map<string, Map<string, StoredTensor>>()
   for (const shard of new Set(Object.values(weight_map))) {
-    if (!/^\w[\w.-]*$/.test(shard)) throw fail(`names the file ${quote(shard)}, which is not in its folder`)
+    if (!/^\w[\w.-]*$/.test(shard)) throw fail(`names the file ${quoted(shard)}, which is not in its folder`)
     const path = join(dirname(index), shard)
     if (!(await isThere(path))) throw fail(`names ${shard}, which is missing`)
     shards.set(shard, (await openFile(path)).tensors)
@@ -112,10 +115,10 @@ const openIndexed = async (index: string): Promise<Weights> => {
   const tensors = new Map<string, StoredTensor>()
   for (const [name, shard] of Object.entries(weight_map)) {
     const tensor = shards.get(shard)!.get(name) ?? [...shards.values()].find((each) => each.has(name))?.get(name)
-    if (!tensor) throw fail(`says that ${quote(name)} is in ${shard}, which does not hold it`)
+    if (!tensor) throw fail(`says that ${quoted(name)} is in ${shard}, which does not hold it`)
     tensors.set(name, tensor)
   }
-  // Shards are read whole, as transformers reads them: what the index does not name belongs to the model too
+  // as in transformers, tensors of a shard that the index does not name belong to the model too
   for (const shard of shards.values())
     for (const [name, tensor] of shard) if (!tensors.has(name)) tensors.set(name, tensor)
   return { tensors, files: [index, ...[...shards.keys()].map((shard) => join(dirname(index), shard))] }
@@ -127,13 +130,13 @@ const isThere = (path: string) =>
     () => false,
   )
 
-/** Names of the entries of a folder. Throws a Fault 'no-folder' with the nearest folder there is. */
+/** Names of the entries of a folder. Throws a Fault 'no-folder' that suggests a folder with a similar name. */
 export const namesIn = async (dir: string): Promise<string[]> =>
   readdir(dir).catch(async () => {
     throw badInput('no-folder', `is not a folder that can be read${await nearestFolder(dir)}`, { file: dir })
   })
 
-/** "; did you mean X?", or nothing. */
+/** "; did you mean X?" for a folder with a similar name, or an empty text. */
 export const nearestFolder = async (path: string): Promise<string> => {
   const parent = dirname(resolve(path))
   const entries = await readdir(parent, { withFileTypes: true }).catch(() => [])
@@ -145,8 +148,8 @@ export const nearestFolder = async (path: string): Promise<string> => {
 }
 
 /**
- * Writes `stem`.safetensors into a folder, or shards of at most `limit` bytes and then their index, and removes what a
- * former save under this stem left. Each file appears whole. Throws Faults 'disk'.
+ * Writes `stem`.safetensors into a folder, or shards of at most `limit` bytes and then their index, and removes other
+ * files of an earlier save with this stem. Each file appears only when it is complete. Throws Faults 'disk'.
  */
 export const writeTensors = async (
   dir: string,

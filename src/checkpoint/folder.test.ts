@@ -41,7 +41,7 @@ describe('openCheckpoint', () => {
     expect(await tied[0].bytes()).toEqual(await tied[1].bytes())
   })
 
-  it('names the nearest folder', async () => {
+  it('suggests a folder with a similar name', async () => {
     mkdirSync(join(dir, 'SmolLM2-135M'))
     const missing = openCheckpoint(join(dir, 'SmolLM-135M'))
     await expect(missing).rejects.toThrow(`did you mean ${join(dir, 'SmolLM2-135M')}?`)

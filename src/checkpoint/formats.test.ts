@@ -1,4 +1,6 @@
-/** Valid and hostile weights files, against what torch and the reference library read (test/fixtures/checkpoint). */
+/**
+ * Valid and hostile weights files, compared with what torch and the reference library read (test/fixtures/checkpoint).
+ */
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -88,7 +90,7 @@ describe.each([
     expect(source.largest).toBeLessThanOrEqual(source.size)
   })
 
-  it('meets damage with nothing but a Fault, and asks for no bytes that are not there', async () => {
+  it('answers damage only with a Fault, and reads no bytes beyond the file', async () => {
     const good = cases.filter(({ verdict }) => verdict === 'ok').map(({ file }) => load(kind, file))
     const damage = fc.array(fc.tuple(fc.nat(4096), fc.nat(255)), { maxLength: 4 })
     await fc.assert(
@@ -109,13 +111,13 @@ describe.each([
 })
 
 describe('offsets and advice', () => {
-  it('says at which byte a header is wrong', async () => {
+  it('gives the byte offset of an error in a header', async () => {
     const refusal = await faultOf(openSafetensors(bytesOf('m', load('safetensors', 'bad-duplicate-key.safetensors'))))
     expect(refusal.where).toMatchObject({ file: 'm', offset: expect.any(Number) })
     expect(refusal.message).toContain('"w" stands twice')
   })
 
-  it.each([openSafetensors, openTorch])('knows a git-lfs pointer', async (open) => {
+  it.each([openSafetensors, openTorch])('recognises a git-lfs pointer', async (open) => {
     const pointer = new TextEncoder().encode('version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n')
     expect((await faultOf(open(bytesOf('p', pointer)))).code).toBe('lfs-pointer')
   })

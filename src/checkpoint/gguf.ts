@@ -1,6 +1,7 @@
 /**
- * Writes GGUF, version 3, as a stream: header, metadata and the table of tensors first, then one tensor at a time, so
- * that a model is never in memory twice. Source: ggml/docs/gguf.md. Sizes stand in a tensor's record innermost first.
+ * Writes GGUF files, version 3, as a stream: header, metadata and the table of tensors first, then one tensor at a
+ * time, so that a model is never in memory twice. In the table, the sizes of a tensor are listed innermost first.
+ * Source: ggml/docs/gguf.md.
  */
 import { assert } from '../util/fault.ts'
 import { join } from '../util/proto.ts'
@@ -22,14 +23,14 @@ export type GgufTensor = {
   type: GgufType
   /** Row-major, outermost first. */
   shape: readonly number[]
-  /** Is asked for when the tensor is written. */
+  /** Called when the tensor is written. */
   data: () => Promise<Float32Array>
 }
 
-/** What tensors are aligned to where the metadata does not say otherwise. */
+/** GGUF's default alignment of tensors in bytes. */
 const alignment = 32
 
-/** Rows of this type must be whole blocks. */
+/** Whether the rows of a tensor are whole blocks of this type. */
 export const fitsBlocks = (type: GgufType, shape: readonly number[]): boolean =>
   (shape.at(-1) ?? 1) % ggufTypes[type].block === 0
 
@@ -55,7 +56,7 @@ export async function* ggufChunks(
   for (const tensor of tensors) yield* tensorChunks(tensor)
 }
 
-/** Values turned into stored bytes at a time; a multiple of every block. */
+/** How many values are converted at a time; a multiple of every block. */
 const SLICE = 1 << 20
 
 async function* tensorChunks(tensor: GgufTensor): AsyncGenerator<Uint8Array> {
@@ -102,7 +103,7 @@ const writer = () => {
   return { parts, u32, u64, text }
 }
 
-// Numbers of the metadata's types
+// Codes of the metadata types
 const UINT8 = 0
 const UINT32 = 4
 const INT32 = 5

@@ -1,11 +1,11 @@
 /**
- * The block formats of llama.cpp, rounded as its reference quantiser rounds: every step in fp32, half away from zero
- * in Q8_0, upwards from -8.5 in Q4_0. A block is 32 neighbours of a row with one fp16 scale (ggml-quants.c).
+ * The block formats of llama.cpp, rounded as its reference quantizer rounds: every step in fp32, half away from zero in
+ * Q8_0, upwards from -8.5 in Q4_0. A block is 32 neighbouring values of a row with one fp16 scale (ggml-quants.c).
  */
 import { assert, runFailure } from '../util/fault.ts'
 import { fromFloats, overflowOf } from './convert.ts'
 
-/** ggml's number of the type; elements and bytes of a block. */
+/** ggml's code of the type, and the elements and bytes of a block. */
 export const ggufTypes = {
   F32: { code: 0, block: 1, bytes: 4 },
   F16: { code: 1, block: 1, bytes: 2 },
@@ -15,11 +15,11 @@ export const ggufTypes = {
 
 export type GgufType = keyof typeof ggufTypes
 
-/** Writes the block of x[from..from+32) at `at`, but for its scale; returns that. */
-type Quantise = (x: Float32Array, from: number, out: Uint8Array, at: number) => number
+/** Writes the codes of the block x[from..from+32) at `at`; returns its scale, which is written later. */
+type Quantize = (x: Float32Array, from: number, out: Uint8Array, at: number) => number
 
 /** d = max|x| / 127, q = round(x / d). */
-const q8: Quantise = (x, from, out, at) => {
+const q8: Quantize = (x, from, out, at) => {
   let most = 0
   for (let i = from; i < from + 32; i++) most = Math.max(most, Math.abs(x[i]))
   const d = Math.fround(most / 127)
@@ -31,8 +31,10 @@ const q8: Quantise = (x, from, out, at) => {
   return d
 }
 
-/** d = (the value farthest from 0) / -8, q = floor(x / d + 8.5), at most 15; the first half lies in the low nibbles. */
-const q4: Quantise = (x, from, out, at) => {
+/**
+ * d = (the value farthest from 0) / -8, q = floor(x / d + 8.5), at most 15; the first 16 values are in the low nibbles.
+ */
+const q4: Quantize = (x, from, out, at) => {
   let far = 0
   for (let i = from; i < from + 32; i++) if (Math.abs(x[i]) > Math.abs(far)) far = x[i]
   const d = Math.fround(far / -8)
@@ -42,10 +44,10 @@ const q4: Quantise = (x, from, out, at) => {
   return d
 }
 
-const quantisers = { Q8_0: q8, Q4_0: q4 }
+const quantizers = { Q8_0: q8, Q4_0: q4 }
 
 /**
- * fp32 values as stored bytes; for blocks their number is a multiple of 32. Throws a Fault 'overflow' (exit 1) where a
+ * fp32 values as stored bytes; block formats take a multiple of 32 values. Throws a Fault 'overflow' (exit 1) where a
  * value, or the scale of a block, is beyond float16.
  */
 export const toGguf = (type: GgufType, x: Float32Array, name: string): Uint8Array => {
@@ -58,7 +60,7 @@ export const toGguf = (type: GgufType, x: Float32Array, name: string): Uint8Arra
   const blocks = x.length / block
   const out = new Uint8Array(blocks * bytes)
   const scales = new Float32Array(blocks)
-  for (let b = 0; b < blocks; b++) scales[b] = quantisers[type](x, b * block, out, b * bytes)
+  for (let b = 0; b < blocks; b++) scales[b] = quantizers[type](x, b * block, out, b * bytes)
   refuseOverflow('F16', scales, name)
   const halves = fromFloats('F16', scales)
   for (let b = 0; b < blocks; b++) out.set(halves.subarray(2 * b, 2 * b + 2), b * bytes)

@@ -1,13 +1,16 @@
 /**
- * Models and data sets by name: a folder of this machine, or a repository of the Hugging Face hub (`owner/name`,
- * `owner/name@revision`), of which only the files that attune reads are fetched. No remote code, no other folder.
+ * Models and data sets by name: a local folder, or a repository of the Hugging Face hub (`owner/name`,
+ * `owner/name@revision`), of which only the files that attune reads are fetched. No code from a repository is run.
  */
 import { readFile, stat } from 'node:fs/promises'
 import { badInput, Fault, runFailure } from '../util/fault.ts'
 import { nearestFolder } from './folder.node.ts'
 import { type OnProgress, openRepo, parseRepoId } from './hubRepo.node.ts'
 
-/** Weights in the order of preference of `openCheckpoint`: the first kind that is there is fetched. */
+/**
+ * Files of weights in the order in which `openCheckpoint` prefers them; the first kind that a repository has is
+ * fetched.
+ */
 const weights = [
   /^model\.safetensors$/,
   /^model(-\d{5}-of-\d{5}\.safetensors|\.safetensors\.index\.json)$/,
@@ -17,8 +20,8 @@ const weights = [
   /^adapter_model\.bin$/,
 ]
 
-/** Configuration, tokenizer, chat template: everything small beside the weights, but for other weights' indexes. */
-const besides = /^(?!.*\.index\.json$)[^/]+\.(json|txt|model|jinja)$/
+/** Configuration, tokenizer and chat template: the small files beside the weights, without indexes of weights. */
+const smallFiles = /^(?!.*\.index\.json$)[^/]+\.(json|txt|model|jinja)$/
 
 const fileAdvice = (path: string) =>
   path.endsWith('.gguf')
@@ -26,7 +29,7 @@ const fileAdvice = (path: string) =>
     : 'is a file; give the folder that holds it'
 
 /**
- * The folder of a model or adapter: an existing folder as it is, else the hub's files in its cache.
+ * The folder of a model or adapter: an existing folder, else the hub's files in its cache.
  * Faults: no-model (neither), no-repo, hub-access, offline, hub, bad-token, disk.
  */
 export const resolveHubModel = async (
@@ -44,7 +47,7 @@ export const resolveHubModel = async (
     const kind = weights.find((pattern) => repo.paths.some((path) => pattern.test(path)))
     if (!kind)
       throw badInput('no-model', 'holds no weights that attune reads (safetensors or .bin)', { file: idOrPath })
-    const wanted = repo.paths.filter((path) => kind.test(path) || besides.test(path))
+    const wanted = repo.paths.filter((path) => kind.test(path) || smallFiles.test(path))
     refuseMissingParts(idOrPath, wanted)
     await repo.get(wanted, onProgress)
     await repo.keep()
@@ -54,13 +57,13 @@ export const resolveHubModel = async (
   }
 }
 
-/** A mistyped folder with one slash looks like a hub id. */
+/** Adds the suggestion of a local folder, since a mistyped path with one slash looks like a hub id. */
 const withHint = (error: unknown, near: string): unknown => {
   if (!near || !(error instanceof Fault) || !['no-repo', 'hub-access', 'offline'].includes(error.code)) return error
   return new Fault(error.code, error.message + near, {}, error.exitCode)
 }
 
-/** Of `x-00001-of-00003` all three must be there: an interrupted download leaves fewer in the cache. */
+/** Checks that all parts of `x-00001-of-00003` are there; an interrupted download leaves fewer in the cache. */
 const refuseMissingParts = (name: string, paths: readonly string[]) => {
   for (const path of paths) {
     const [, stem, count, rest] = /^(.*-)\d{5}-of-(\d{5})(.*)$/.exec(path) ?? []
@@ -78,7 +81,7 @@ const refuseMissingParts = (name: string, paths: readonly string[]) => {
  * The files of one split of a data set on the hub, in order: parquet, jsonl, json or csv.
  * @param id owner/name, perhaps @revision
  * @param options.config a configuration of the data set's card, or a folder in it
- * Faults: no-data (no such split or configuration: lists what there is), and those of `resolveModel`.
+ * Faults: no-data (no such split or configuration; lists those there are), and those of `resolveHubModel`.
  */
 export const resolveDataset = async (
   id: string,

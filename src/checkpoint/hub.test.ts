@@ -1,4 +1,7 @@
-/** Against servers on the loopback that answer as the few endpoints of the hub do, weights on a second one as its CDN. */
+/**
+ * Tests against local servers that answer as the few endpoints of the hub do, with the weights on a second one as its
+ * CDN.
+ */
 import { createHash } from 'node:crypto'
 import {
   existsSync,
@@ -108,7 +111,7 @@ afterEach(() => {
 
 const blobs = () => readdirSync(join(base, 'hub/models--team--thing/blobs'))
 
-describe('resolveModel', () => {
+describe('resolveHubModel', () => {
   it('fetches a model once, with progress, into the layout that huggingface_hub reads', async () => {
     repo = {
       ...repo,
@@ -130,7 +133,7 @@ describe('resolveModel', () => {
     expect(seen.slice(before).every(({ url }) => url.startsWith('/api/'))).toBe(true)
   })
 
-  it('goes on where a connection broke', async () => {
+  it('resumes a download whose connection broke', async () => {
     cutAfter = 200_000
     const dir = await resolveHubModel('team/thing')
     expect(readFileSync(join(dir, 'model.safetensors'))).toEqual(WEIGHTS)
@@ -142,7 +145,7 @@ describe('resolveModel', () => {
     expect(Number(/^bytes=(\d+)-299999$/.exec(ranges[1]!)![1])).toBeGreaterThan(0)
   })
 
-  it('goes on where an earlier process was stopped, and begins anew where its bytes are wrong', async () => {
+  it('resumes the download of a stopped process, and starts over where its bytes are wrong', async () => {
     const partial = join(base, 'hub/models--team--thing/blobs', `${digest('sha256', WEIGHTS)}.incomplete`)
     mkdirSync(join(partial, '..'), { recursive: true })
     writeFileSync(partial, WEIGHTS.subarray(0, 1000))
@@ -155,7 +158,7 @@ describe('resolveModel', () => {
     expect(existsSync(join(dir, 'model.safetensors'))).toBe(true)
   })
 
-  it('writes through no link that lies where it downloads to', async () => {
+  it('does not write through a link in the place of the download', async () => {
     const partial = join(base, 'hub/models--team--thing/blobs', `${digest('sha256', WEIGHTS)}.incomplete`)
     const other = join(base, 'mine.txt')
     mkdirSync(join(partial, '..'), { recursive: true })
@@ -170,7 +173,7 @@ describe('resolveModel', () => {
     }
   })
 
-  it('keeps nothing that does not have the listed hash', async () => {
+  it('keeps no file without the listed hash', async () => {
     hashOf = () => 'b'.repeat(64)
     await expect(resolveHubModel('team/thing')).rejects.toMatchObject({ code: 'hub', exitCode: 1 })
     expect(blobs().filter((name) => name.startsWith('b'))).toEqual([])
@@ -192,7 +195,7 @@ describe('resolveModel', () => {
     )
   })
 
-  it('misses parts that an interrupted download left out of the cache', async () => {
+  it('names the parts that an interrupted download did not fetch', async () => {
     const dir = join(base, 'hub/models--team--thing/snapshots', COMMIT)
     mkdirSync(dir, { recursive: true })
     writeFileSync(join(dir, 'model-00001-of-00002.safetensors'), '')
@@ -200,7 +203,7 @@ describe('resolveModel', () => {
     await expect(resolveHubModel(`team/thing@${COMMIT}`)).rejects.toThrow('only 1 of 2 parts')
   })
 
-  it('sends the token to the hub alone and shows it to nobody', async () => {
+  it('sends the token only to the hub and never shows it', async () => {
     secret = 'hf_secret'
     const refused = await resolveHubModel('team/thing').catch((error) => error)
     expect(refused).toMatchObject({ code: 'hub-access', exitCode: 2 })
@@ -220,7 +223,7 @@ describe('resolveModel', () => {
     })
   })
 
-  it('says what there is instead', async () => {
+  it('lists what is there when a name is wrong', async () => {
     mkdirSync(join(base, 'team/thin'), { recursive: true })
     writeFileSync(join(base, 'file'), '')
     vi.spyOn(process, 'cwd').mockReturnValue(base)
@@ -234,7 +237,7 @@ describe('resolveModel', () => {
     vi.restoreAllMocks()
   })
 
-  it('takes no path that leaves the cache, and says when nothing can be read', async () => {
+  it('ignores paths that leave the cache, and says when nothing can be read', async () => {
     repo = { '../../evil.json': Buffer.from('{}'), 'weights.gguf': Buffer.from('x') }
     await expect(resolveHubModel('team/thing')).rejects.toThrow('holds no weights that attune reads')
     expect(seen.some(({ url }) => url.includes('evil'))).toBe(false)

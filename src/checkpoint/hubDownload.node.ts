@@ -1,7 +1,7 @@
 /**
- * One file from the hub into its cache: appended to `<hash>.incomplete`, continued there by byte range after any
- * interruption, and named by its hash only once its bytes have that hash. The library's own downloader starts over,
- * checks nothing and prints to stdout; what it is used for here is the protocol (URLs, redirects, ranges).
+ * Downloads one file from the hub into the cache. It is appended to `<hash>.incomplete`, resumed there by byte range
+ * after an interruption, and named by its hash only when its bytes have that hash. The library's own downloader starts
+ * over, checks nothing and prints to stdout, so only its protocol (URLs, redirects, ranges) is used.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -17,14 +17,14 @@ export type HubFile = { path: string; size: number /** SHA-256 (LFS) or git's SH
 
 export type HubAccess = { hubUrl: string; accessToken?: string; fetch: typeof fetch }
 
-/** What every call to the library takes; its types want a token or none, not perhaps one. */
+/** The parameters of every call to the library, whose types do not take an undefined token. */
 export const credentials = ({ hubUrl, accessToken, fetch }: HubAccess) =>
   accessToken ? { hubUrl, fetch, accessToken } : { hubUrl, fetch }
 
 const ATTEMPTS = 5
 
 /**
- * Downloads to `blob`, resuming. `onBytes` is told how many bytes of the file are there.
+ * Downloads to `blob`, resuming an earlier download. `onBytes` gets the number of bytes of the file that are there.
  * Throws Faults 'hub' (gave up, wrong hash) and 'disk'; HubApiErrors pass.
  */
 export const downloadBlob = async (
@@ -43,7 +43,7 @@ export const downloadBlob = async (
       return await syncFolder(dirname(blob))
     } catch (error) {
       const after = await sizeOf(partial)
-      // What makes progress is not giving up.
+      // attempts that made progress do not count as failures
       if (after > before) failures = 0
       before = after
       const lasting = lastingFault(error, partial)
@@ -70,14 +70,14 @@ const reason = (error: unknown): string => {
   return cause instanceof Error && cause.message ? cause.message : message
 }
 
-/** The error where trying again cannot help. */
+/** The error, if trying again cannot help. */
 const lastingFault = (error: unknown, path: string): unknown => {
   if (error instanceof Fault || error instanceof HubApiError) return error
   const disk = diskFault(error, path)
   return disk instanceof Fault ? disk : undefined
 }
 
-/** Says whether it went on with what an earlier attempt had left. */
+/** Downloads the missing bytes; returns whether it resumed what an earlier attempt left. */
 const append = async (
   access: HubAccess,
   { repo, revision }: { repo: { type: 'model' | 'dataset'; name: string }; revision: string },
@@ -117,13 +117,13 @@ const append = async (
   return resumed
 }
 
-/** A link, or another name of a file that lies elsewhere: what is written there would change that file. */
+/** Whether the path is a link, or a second name of a file elsewhere: writing to it would change that file. */
 const isNotOurs = async (path: string): Promise<boolean> => {
   const info = await lstat(path).catch(() => undefined)
   return info !== undefined && (!info.isFile() || info.nlink > 1)
 }
 
-/** A file that is not what its name says is removed; one in pieces is worth another attempt, from its beginning. */
+/** Removes a file with the wrong hash. One that was resumed is downloaded again from the beginning. */
 const verify = async (file: HubFile, partial: string, resumed: boolean) => {
   const found = file.hash.length === 64 ? await sha256File(partial) : await gitHash(partial, file.size)
   if (found === file.hash) return

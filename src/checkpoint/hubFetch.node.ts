@@ -1,21 +1,21 @@
 /**
- * How the hub is asked. The token goes to the hub's own origin alone: listings and redirects may name other hosts. A busy
- * server is waited for, a silent one is given up, and an answer in JSON has a limit of bytes.
+ * `fetch` for the hub. The token is sent only to the hub's own origin, since listings and redirects may name other
+ * hosts. It waits for a busy server, gives up on a silent one, and limits the size of JSON answers.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { badInput, runFailure } from '../util/fault.ts'
 import { limitedBody } from '../util/limitedBody.ts'
 
-/** Of an answer of the hub's API; a listing of a thousand files takes some 300 kB. */
+/** Bytes of the longest answer of the hub's API; a listing of a thousand files takes about 300 kB. */
 const largestAnswer = 64 << 20
-/** Without a byte. */
+/** Milliseconds to wait for the next byte. */
 const patience = 60_000
 
-/** HF_ENDPOINT as it may be used. Throws a Fault 'bad-endpoint', which does not show what the variable holds. */
+/** Checks HF_ENDPOINT. Throws a Fault 'bad-endpoint', which does not show its value. */
 export const checkedEndpoint = (text: string): string => {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const sound = url && /^https?:$/.test(url.protocol) && !url.username && !url.password && !url.search && !url.hash
-  // URL drops line breaks and tabs without a word
+  // URL silently drops line breaks and tabs
   if (!sound || /[^\x21-\x7e]/.test(text))
     throw badInput(
       'bad-endpoint',
@@ -25,7 +25,7 @@ export const checkedEndpoint = (text: string): string => {
   return text.replace(/\/+$/, '')
 }
 
-/** A token as it may be sent. Throws a Fault 'bad-token', which does not show it. */
+/** Checks a token. Throws a Fault 'bad-token', which does not show it. */
 export const checkedToken = (text: string): string => {
   if (!/^hf_[\x21-\x7e]+$/.test(text))
     throw badInput(
@@ -36,8 +36,8 @@ export const checkedToken = (text: string): string => {
 }
 
 /**
- * `fetch` for a hub at `hubUrl`. A range that is answered by the whole file would be appended to what is there: refused.
- * (fetch itself drops the token where a redirect leaves an origin.)
+ * `fetch` for a hub at `hubUrl`. Refuses a whole file in answer to a byte range, since it would be appended to the part
+ * that is there. (fetch itself drops the token where a redirect leaves the origin.)
  */
 export const hubFetch = (hubUrl: string): typeof fetch => {
   const home = new URL(hubUrl).origin
@@ -60,8 +60,8 @@ export const hubFetch = (hubUrl: string): typeof fetch => {
 }
 
 /**
- * Gives up where nothing comes for a minute (but for uploads, which are answered when they have arrived), and where an
- * answer of the API is longer than any of the hub's.
+ * Gives up when nothing arrives for a minute (except for uploads, which are answered only at their end), and when an
+ * answer of the API is longer than any that the hub gives.
  */
 const patiently = async (url: URL, init: RequestInit): Promise<Response> => {
   const silence = new AbortController()

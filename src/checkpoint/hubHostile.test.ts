@@ -1,4 +1,7 @@
-/** A hub that means ill: where the token goes, and answers that are none. `npm run attack` goes on with answers at random. */
+/**
+ * A hostile hub: where the token is sent, and answers that no hub gives. `npm run attack` continues with random
+ * answers.
+ */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -24,7 +27,7 @@ describe('the token', () => {
   const statuses = [301, 302, 303, 307, 308]
   const cases = statuses.flatMap((status) => (['revision', 'tree', 'file'] as const).map((what) => ({ status, what })))
 
-  it.each(cases)('stays at home where $what is redirected to another origin by $status', async ({ status, what }) => {
+  it.each(cases)('is not sent where $what is redirected to another origin by $status', async ({ status, what }) => {
     hub.answer = (asked, reply, request) =>
       asked === what
         ? reply
@@ -36,7 +39,7 @@ describe('the token', () => {
     expect(hub.leaked.join('\n')).not.toContain(secret)
   })
 
-  it('stays at home where the other origin says that it is a cache of the hub', async () => {
+  it('is not sent to another origin that claims to be a cache of the hub', async () => {
     hub.elsewhere = (_, reply, request) => {
       reply.setHeader('x-cache', 'Hit from cloudfront')
       file(reply, request)
@@ -50,7 +53,7 @@ describe('the token', () => {
     expect(hub.leaked.join('\n')).not.toContain(secret)
   })
 
-  it('stays at home where the next page of a list is on another origin', async () => {
+  it('is not sent where the next page of a list is on another origin', async () => {
     hub.answer = (asked, reply, request) =>
       asked === 'tree'
         ? json(reply, honestAnswers.tree, { link: `<${hub.elsewhereUrl}/api/models/team/thing/tree/x>; rel="next"` })

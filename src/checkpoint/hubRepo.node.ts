@@ -1,7 +1,8 @@
 /**
- * A repository of the Hugging Face hub at one commit, in the cache that huggingface_hub (Python) shares:
+ * A repository of the Hugging Face hub at one commit, in the cache that the Python library huggingface_hub also uses:
  * `<cache>/models--owner--name/{blobs/<hash>, snapshots/<commit>/<path>, refs/<revision>}`. Without a network, or with
- * HF_HUB_OFFLINE=1, what is in the cache is the repository. Endpoint and cache follow HF_ENDPOINT, HF_HUB_CACHE, HF_HOME.
+ * HF_HUB_OFFLINE=1, only what is in the cache is used. HF_ENDPOINT, HF_HUB_CACHE and HF_HOME set the endpoint and the
+ * cache.
  */
 import { constants, copyFile, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -25,8 +26,11 @@ import { checkedEndpoint, checkedToken, hubFetch } from './hubFetch.node.ts'
 import { requireSpace } from './space.node.ts'
 
 export type Progress = {
-  /** The file that is being fetched. */ file: string /** Of all wanted files. */
+  /** The file that is being fetched. */
+  file: string
+  /** Bytes of all wanted files that are there. */
   bytes: number
+  /** Bytes of all wanted files. */
   total: number
 }
 export type OnProgress = (progress: Progress) => void
@@ -34,13 +38,13 @@ export type OnProgress = (progress: Progress) => void
 export type RepoName = { type: 'model' | 'dataset'; name: string; revision: string }
 
 export type Repo = {
-  /** The snapshot: a folder that looks like the repository. */
+  /** The snapshot: a folder with the repository's paths. */
   dir: string
-  /** Paths of the repository's files; offline, of those in the cache. */
+  /** Paths of the repository's files; offline, only those in the cache. */
   paths: string[]
   /** Fetches what is not in the cache yet; returns where the files are. */
   get(paths: readonly string[], onProgress?: OnProgress): Promise<string[]>
-  /** To be called when all that is wanted is there: offline, the revision is the commit that was last kept. */
+  /** To be called when all wanted files are there: offline, the revision then means this commit. */
   keep(): Promise<void>
 }
 
@@ -58,7 +62,7 @@ export const openRepo = async (repo: RepoName): Promise<Repo> => {
     const commit = await commitOf(repo, access)
     return onlineRepo(repo, access, commit, await filesOf(repo, access, commit))
   } catch (error) {
-    // What the library throws over an answer that it did not expect: no defect, but a hub that is none
+    // the library throws a TypeError for an answer that no hub gives
     const strange = error instanceof TypeError && error.cause === undefined
     const fault = strange ? notAHub(error.message, repo.name) : hubFault(error, repo)
     if (fault instanceof Fault && fault.code === 'offline') return cachedRepo(repo, fault.message)
@@ -68,7 +72,7 @@ export const openRepo = async (repo: RepoName): Promise<Repo> => {
 
 const endpoint = () => checkedEndpoint(process.env.HF_ENDPOINT || HUB_URL)
 
-/** Throws Faults 'bad-endpoint' and 'bad-token' for what cannot be one. */
+/** Endpoint, token and fetch. Throws Faults 'bad-endpoint' and 'bad-token' for values that cannot be one. */
 export const hubAccess = async (): Promise<HubAccess> => {
   const hubUrl = endpoint()
   return { hubUrl, accessToken: await token(), fetch: hubFetch(hubUrl) }
@@ -101,7 +105,7 @@ const commitOf = async ({ type, name, revision }: RepoName, access: HubAccess): 
   return sha
 }
 
-/** A listing of a thousand files a page; no repository of the hub has a million. */
+/** Limits of a listing, which has a thousand files a page. */
 const pages = 1000
 const listingTime = 120_000
 const mostFiles = 300_000
@@ -115,7 +119,10 @@ const listedFile = z.object({
   lfs: z.object({ oid: z.string(), size: z.number().int().nonnegative() }).nullish(),
 })
 
-/** Names and hashes become paths of the cache: only such as cannot leave it. What is not as the hub lists it is refused. */
+/**
+ * The files of a repository. Paths and hashes become paths in the cache, so entries that could leave it are dropped,
+ * and entries of another form are refused.
+ */
 const filesOf = async (repo: RepoName, access: HubAccess, revision: string): Promise<HubFile[]> => {
   const { type, name } = repo
   const until = performance.now() + listingTime
@@ -146,11 +153,11 @@ const endless = (name: string) => runFailure('hub', `the list of files of ${endp
 const notAHub = (what: string, name: string) =>
   runFailure('hub', `the answer of ${endpoint()} is not a hub's (${what})`, { file: name })
 
-/** What the user may see of an error; what is none of the hub's or the network's passes unchanged. */
+/** A Fault for an error of the hub or the network; any other error is returned unchanged. */
 export const hubFault = (error: unknown, { type, name, revision }: RepoName): unknown => {
   const where = { file: revision === 'main' ? name : `${name}@${revision}` }
   const status = error instanceof HubApiError ? error.statusCode : undefined
-  // To strangers the hub answers 401 for what does not exist, too.
+  // without a token the hub also answers 401 for what does not exist
   if (status === 401 || status === 403)
     return badInput(
       'hub-access',
@@ -194,7 +201,7 @@ const writeRef = async (path: string, commit: string) => {
 
 type Fetching = { repo: RepoName; access: HubAccess; commit: string; storage: string; dir: string }
 
-/** Small files first: what is wrong with a model shows before its weights are fetched. */
+/** Fetches small files first, so that a problem with a model shows before its weights are fetched. */
 const fetchAll = async (fetching: Fetching, files: HubFile[], onProgress: OnProgress = () => {}) => {
   const total = files.reduce((sum, { size }) => sum + size, 0)
   let done = 0
@@ -229,7 +236,7 @@ const fetchOne = async (
     await downloadBlob(access, { repo, revision: commit }, file, blob, onBytes)
   await mkdir(dirname(pointer), { recursive: true })
   await rm(pointer, { force: true })
-  // Windows grants links to few; there the file is copied, as huggingface_hub does.
+  // on Windows few users may make links; the file is copied there, as huggingface_hub does
   await symlink(relative(dirname(pointer), blob), pointer).catch(() => copyFile(blob, pointer, constants.COPYFILE_EXCL))
 }
 

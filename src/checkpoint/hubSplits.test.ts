@@ -50,7 +50,7 @@ describe('splitFiles', () => {
     expect(pick(['constrained.jsonl'])).toEqual(['constrained.jsonl'])
   })
 
-  it('takes everything as train where no name says otherwise, in one format', () => {
+  it('takes all files of one format as train where no name gives a split', () => {
     expect(pick(['b.jsonl', 'a.jsonl', 'a.parquet', 'dataset_infos.json', '.hidden.json', 'x.py'])).toEqual([
       'a.jsonl',
       'b.jsonl',
@@ -94,7 +94,7 @@ describe('globMatches', () => {
     expect(globMatches(glob, path)).toBe(expected)
   })
 
-  it('stays quick on patterns made to hang', () => {
+  it('stays fast on patterns made to hang', () => {
     const start = performance.now()
     expect(globMatches('*a'.repeat(60), `${'a'.repeat(400)}b`)).toBe(false)
     expect(performance.now() - start).toBeLessThan(500)

@@ -1,6 +1,7 @@
 /**
- * Which files of a data set on the hub hold a split: as its card says (README.md, `configs:` in the YAML front matter),
- * else by names, as the datasets library guesses. https://huggingface.co/docs/hub/datasets-data-files-configuration
+ * Finds the files of a data set on the hub that hold a split: from its card (README.md, `configs:` in the YAML front
+ * matter), else from file names, as the datasets library does.
+ * https://huggingface.co/docs/hub/datasets-data-files-configuration
  */
 import { parse } from 'yaml'
 import { z } from 'zod'
@@ -23,22 +24,25 @@ const configSchema = z.object({
 const cardSchema = z.object({ configs: z.array(configSchema) })
 export type DataConfig = z.infer<typeof configSchema>
 
-/** The parser's time may grow with the square of what it is given. */
+/** Longer front matter is not parsed: the parser's time can grow with the square of its length. */
 const MAX_FRONT = 2 ** 18
 
-/** The configurations that a card lists; none where it lists none or cannot be read. */
+/** The configurations that a card lists; none where it has none or cannot be read. */
 export const cardConfigs = (readme: string): DataConfig[] => {
   const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme)?.[1] ?? ''
   if (front.length > MAX_FRONT) return []
   try {
-    // the library's warnings would show a stranger's text on the terminal
+    // the library's warnings would print untrusted text on the terminal
     return cardSchema.parse(parse(front, { logLevel: 'silent' })).configs
   } catch {
     return []
   }
 }
 
-/** @param config a configuration of the card, or a folder. Throws Faults that list what there is. */
+/**
+ * @param config a configuration of the card, or a folder. Throws Faults 'no-data' that list the splits or
+ * configurations there are.
+ */
 export const splitFiles = (
   name: string,
   paths: readonly string[],
@@ -123,7 +127,10 @@ const keywords: Record<string, string> = {
 
 const canonical = (word: string): string => (Object.hasOwn(keywords, word) ? keywords[word] : word)
 
-/** From `train_prefs-00000-of-00001`, else a keyword in the file's name, else in its folders. */
+/**
+ * The split of a file: from `train_prefs-00000-of-00001`, else from a keyword in its name, else from one in its
+ * folders.
+ */
 const splitOf = (path: string): string | undefined => {
   const file = path.split('/').at(-1)!
   const sharded = /^([\w.]+)-\d{5}-of-\d{5}/.exec(file)?.[1]
@@ -145,7 +152,9 @@ const guessed = (name: string, data: readonly string[], split: string, folder?: 
   return oneFormat(files).sort()
 }
 
-/** The same rows often stand there as parquet and as json: take the format with the most files, parquet first. */
+/**
+ * The same rows are often there as parquet and as json: takes the format with the most files, or parquet for as many.
+ */
 const oneFormat = (files: string[]): string[] => {
   const formatOf = (path: string) => DATA.exec(path)![1]
   const groups = [...new Set(files.map(formatOf))].map((format) => files.filter((path) => formatOf(path) === format))
@@ -153,7 +162,10 @@ const oneFormat = (files: string[]): string[] => {
   return groups.sort((a, b) => b.length - a.length || parquet(b) - parquet(a))[0]
 }
 
-/** `*`, `?`, `[a-z]` within a folder, `**` across. In time glob x path: a pattern from a stranger must not hang. */
+/**
+ * Globs: `*`, `?` and `[a-z]` within a folder, `**` across folders. Takes time glob x path, so that an untrusted
+ * pattern cannot hang.
+ */
 export const globMatches = (glob: string, path: string): boolean => {
   const tokens = glob.match(/\*\*\/|\*+|\[[^\]/]*\]|[\s\S]/g) ?? []
   let states = new Set([0])

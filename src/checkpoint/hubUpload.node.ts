@@ -1,7 +1,7 @@
 /**
- * Files into a model repository of the Hugging Face hub, as one commit. Peculiar: who may write, and whether the
- * repository is there, is asked before the work whose result is to be uploaded begins. The library does the protocol
- * (plain LFS: what was uploaded before a failure is not sent again) but tells no bytes in Node, so they are counted here.
+ * Uploads files to a model repository of the Hugging Face hub, as one commit. Write access, and whether the repository
+ * exists, are checked before the work begins whose result is uploaded. The library does the protocol (plain LFS; what
+ * was uploaded before a failure is not sent again) but reports no bytes in Node, so they are counted here.
  */
 import { stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
@@ -16,7 +16,7 @@ export type HubTarget = { name: string; access: HubAccess & { accessToken: strin
 
 const tokenAdvice = 'make one with write access at huggingface.co/settings/tokens'
 
-/** Asks nothing of the hub. Throws Faults 'bad-flag', 'bad-token', 'offline', all bad input. */
+/** Checks name and token without asking the hub. Throws Faults 'bad-flag', 'bad-token', 'offline', all bad input. */
 export const hubTarget = async (id: string, flag: string): Promise<HubTarget> => {
   const { name, revision } = parseRepoId('model', id) ?? {}
   if (!name || revision !== 'main')
@@ -29,7 +29,7 @@ export const hubTarget = async (id: string, flag: string): Promise<HubTarget> =>
   return { name, access: { ...access, accessToken } }
 }
 
-/** Makes the repository, private, unless it exists. Throws Faults 'bad-token', 'hub-access', 'hub', 'offline'. */
+/** Creates the repository, private, unless it exists. Throws Faults 'bad-token', 'hub-access', 'hub', 'offline'. */
 export const prepareRepo = async ({ name, access }: HubTarget): Promise<void> => {
   try {
     const { auth } = await whoAmI(access)
@@ -38,7 +38,7 @@ export const prepareRepo = async ({ name, access }: HubTarget): Promise<void> =>
     const repo = { type: 'model', name } as const
     if (await repoExists({ repo, ...access })) return
     await createRepo({ repo, ...access, visibility: 'private' }).catch((error) => {
-      // It has been made since, or is one that may be written and not listed
+      // created in the meantime, or one that may be written but not listed
       if (!(error instanceof HubApiError && error.statusCode === 409)) throw error
     })
   } catch (error) {
@@ -46,7 +46,7 @@ export const prepareRepo = async ({ name, access }: HubTarget): Promise<void> =>
   }
 }
 
-/** A file of the disk, or what it holds, under its name in the repository. */
+/** A file on disk (its path) or its content, under its name in the repository. */
 export type Upload = { path: string; content: string | Blob }
 export type UploadProgress = { done: number; total: number }
 
@@ -66,7 +66,7 @@ export const uploadFiles = async (
   const fetch = counting(access.fetch, (bytes) => onBytes(Math.min(bytes, total), total))
   const repo = { type: 'model', name } as const
   try {
-    // The library hears of what happens to a signal, not of what has happened
+    // the library listens to the signal, but does not check whether it has already been aborted
     signal.throwIfAborted()
     const commit = commitIter({ ...access, fetch, repo, operations, title, abortSignal: signal, useXet: false })
     while (!(await commit.next()).done) signal.throwIfAborted()
@@ -80,7 +80,7 @@ export const uploadFiles = async (
 const sizeOf = async (content: Upload['content']) =>
   typeof content === 'string' ? (await stat(content)).size : content.size
 
-/** Counts what is read of the bodies on their way out; a body that is sent again counts once. */
+/** Counts the bytes that are read from request bodies; a body that is sent again counts once. */
 const counting = (fetch: typeof globalThis.fetch, onBytes: (bytes: number) => void): typeof fetch => {
   const sent = new Map<Blob, number>()
   const add = (body: Blob, bytes: number) => {

@@ -1,4 +1,4 @@
-/** Against a server on the loopback that answers as the hub does. */
+/** Tests against a local server that answers as the hub does. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,7 +38,7 @@ const upload = async (
   signal = new AbortController().signal,
 ) => uploadFiles(await target(), files(), { title: 'attune sft: 3 steps', signal, onBytes })
 
-describe('before anything is done', () => {
+describe('before any work', () => {
   it('a target needs a name and a token', async () => {
     for (const name of ['thing', 'a/b/c', 'me/thing@branch', './thing'])
       await expect(target(name)).rejects.toMatchObject({ code: 'bad-flag', exitCode: 2 })
@@ -58,7 +58,7 @@ describe('before anything is done', () => {
     expect(hub.seen.filter(({ what }) => what.includes('create'))).toHaveLength(1)
   })
 
-  it('says why the token will not do', async () => {
+  it('says why a token is refused', async () => {
     hub.role = 'read'
     await expect(prepareRepo(await target())).rejects.toThrow('may only read; make one with write access')
     hub.role = 'fineGrained'
@@ -72,7 +72,7 @@ describe('before anything is done', () => {
     expect(wrong.message).not.toContain('hf_other')
   })
 
-  it('takes one that was made meanwhile, and says when there is no hub', async () => {
+  it('accepts a repository that was created meanwhile, and says when the hub cannot be reached', async () => {
     hub.refuse = (what) => (what.includes('create') ? 409 : undefined)
     await prepareRepo(await target())
     hub.close()
@@ -114,7 +114,7 @@ describe('uploadFiles', () => {
     expect(hub.seen.filter(({ what }) => what.startsWith('PUT'))).toHaveLength(2)
   })
 
-  it('fails with what the hub says, and stops when it is asked to', async () => {
+  it('fails with the message of the hub, and stops when it is aborted', async () => {
     hub.refuse = (what) => (what.includes('/commit/') ? 400 : undefined)
     await expect(upload()).rejects.toThrow('me/thing: the hub refuses (400: refused by the test)')
     hub.refuse = () => undefined

@@ -1,11 +1,11 @@
 /**
- * Reads pickles without executing them: the opcodes that torch.save writes build plain values, and a global is a name
- * on the caller's exact list or a Fault, whether or not anything would call it. No fallback, no import, no attribute.
- * Opcodes by their names in CPython's pickletools; protocols 0 to 5.
+ * Reads pickles without executing them. The opcodes that torch.save writes build plain values; a global is a name on
+ * the caller's exact list, or a Fault, whether or not it would be called. Nothing is imported and no attribute is read.
+ * Opcodes have their names of CPython's pickletools; protocols 0 to 5.
  */
 import { badInput } from '../util/fault.ts'
 import { decodeUtf8 } from '../util/json.ts'
-import { quote } from './safetensorsHeader.ts'
+import { quoted } from '../util/quote.ts'
 
 export type Value<T> =
   | null
@@ -22,28 +22,30 @@ export type Value<T> =
 export type Tuple<T> = { kind: 'tuple'; items: Value<T>[] }
 export type List<T> = { kind: 'list'; items: Value<T>[] }
 export type Dict<T> = { kind: 'dict'; entries: Map<Value<T>, Value<T>> }
-/** What a persistent id or a call gave: the caller's own. */
+/** The result of a persistent id or a call, made by the caller. */
 export type Made<T> = { kind: 'made'; value: T }
-/** A name on the list; `call` is its meaning where it is a function, undefined arguments are refused by it. */
+/**
+ * A name on the list. `call` does the work of a function; it returns undefined for arguments that torch does not write.
+ */
 export type Global<T> = { kind: 'global'; name: string; call?: (args: Value<T>[]) => Value<T> | undefined }
 
 export type PickleRules<T> = {
   /** By `module\nname`. */
   globals: ReadonlyMap<string, Global<T>>
-  /** The meaning of a persistent id, undefined where it is none. */
+  /** The value of a persistent id; undefined where it is not one. */
   persistent(id: Value<T>): T | undefined
 }
 
-/** A state dict of 50,000 tensors; keeps a hostile file from filling the memory with small objects. */
+/** Enough for a state dict of 50,000 tensors; keeps a hostile file from filling the memory with small objects. */
 const OPCODE_LIMIT = 2_000_000
-/** What an empty dict, list or tuple counts among them: they are the larger ones in memory. */
+/** The work that making an empty dict, list or tuple counts, by their size in memory. */
 const COST = { dict: 20, list: 10, tuple: 4 }
-/** Values that opcodes and calls may walk in all: a list that is kept may be handed to a call again and again. */
+/** Values that opcodes and calls may visit in total, since one memoized list may be passed to many calls. */
 const WORK_LIMIT = 10_000_000
 
 /**
  * The value of one pickle and where it ends. Throws Faults 'bad-pickle' and 'forbidden-global'.
- * @param base the place of `bytes` in the file, for messages
+ * @param base offset of `bytes` in the file, for messages
  */
 export const unpickle = <T>(bytes: Uint8Array, start: number, rules: PickleRules<T>, file: string, base = 0) => {
   const machine = machineOf(bytes, start, rules, file, base)
@@ -75,7 +77,7 @@ const machineOf = <T>(bytes: Uint8Array, start: number, rules: PickleRules<T>, f
   const fail = (what: string, code = 'bad-pickle'): never => {
     throw badInput(code, `${what}; do not trust this file, ask for safetensors`, { file, offset: base + at })
   }
-  /** Moves on by n bytes and says from where. */
+  /** Moves on by n bytes; returns the position before. */
   const skip = (n: number): number => {
     if (n < 0 || n > bytes.length - at) fail(`the pickle ends before the ${n} bytes it announces`)
     at += n
@@ -98,7 +100,7 @@ const machineOf = <T>(bytes: Uint8Array, start: number, rules: PickleRules<T>, f
     if (typeof module !== 'string' || typeof name !== 'string') return fail('a global without a name')
     return (
       rules.globals.get(`${module}\n${name}`) ??
-      fail(`the global ${quote(`${module}.${name}`)} is forbidden: weights need no such code`, 'forbidden-global')
+      fail(`the global ${quoted(`${module}.${name}`)} is forbidden: weights need no such code`, 'forbidden-global')
     )
   }
   return {
@@ -169,13 +171,13 @@ const reduce: Op = (m) => {
   const [callee, args] = lastOf(m, 2)
   if (!isKind(callee, 'global') || !callee.call || !isKind(args, 'tuple'))
     return m.fail('a call of something else than a function')
-  // what the arguments hold, one level down, is what a call may walk
+  // a call may visit the items of its arguments
   for (const arg of args.items) m.spend(isKind(arg, 'tuple') || isKind(arg, 'list') ? arg.items.length : 1)
   const made = callee.call(args.items)
   m.push(made === undefined ? m.fail(`${callee.name} with other arguments than torch writes`) : made)
 }
 
-/** State for an OrderedDict is torch's `_metadata`, which holds no weights; nothing else has state. */
+/** The state of an OrderedDict is torch's `_metadata`, which holds no weights; nothing else may have state. */
 const build: Op = (m) => {
   const state = m.pop()
   if (!isKind(m.top(), 'dict') || !isKind(state, 'dict')) m.fail('state for something that has none')
@@ -193,7 +195,7 @@ const protocol: Op = (m) => {
   if (version > 5) m.fail(`protocol ${version} is unknown`)
 }
 
-/** INST would call what it names; naming the global is all that is done, as torch never writes it. */
+/** INST names a global and calls it; torch never writes it, so it is refused after the name was checked. */
 const inst: Op = (m) => {
   m.global(m.line(), m.line())
   m.fail('opcode INST has no place in a weights file')

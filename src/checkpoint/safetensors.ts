@@ -1,21 +1,22 @@
 /**
- * Reads safetensors: 8 bytes of header length, a JSON header, then the tensors' bytes without gaps. Stricter than the
- * reference library, which takes duplicate keys and white space before the header. A file is a stranger's: everything
- * but tensor data is checked on opening, in BigInt, before anything is allocated by it.
+ * Reads safetensors: 8 bytes of header length, a JSON header, then the bytes of the tensors without gaps. Everything
+ * but tensor data is checked when a file is opened, in BigInt, before memory is allocated for it. It is stricter than
+ * the reference library, which accepts duplicate keys and white space before the header.
  * https://github.com/huggingface/safetensors#format
  */
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import { toFloats } from './convert.ts'
-import { type HeaderEntry, parseHeader, quote } from './safetensorsHeader.ts'
+import { type HeaderEntry, parseHeader } from './safetensorsHeader.ts'
 import { dtypeBytes, type StoredTensor, type TensorFile } from './stored.ts'
 
 /** The reference library's own limit. */
 const HEADER_LIMIT = 100_000_000
 
 /**
- * Opens a safetensors file; tensors are read when asked for.
- * Faults: truncated, header-too-long, bad-header, duplicate-key, bad-offsets, out-of-bounds, size-mismatch, overlap, hole.
+ * Opens a safetensors file; tensors are read when asked for. Faults: truncated, header-too-long, bad-header,
+ * duplicate-key, bad-offsets, out-of-bounds, size-mismatch, overlap, hole.
  */
 export const openSafetensors = async (source: ByteSource): Promise<TensorFile> => {
   const file = source.name
@@ -46,7 +47,7 @@ const headerLength = async (source: ByteSource): Promise<number> => {
   return Number(length)
 }
 
-/** A clone without git-lfs holds small text files in the place of weights. */
+/** Refuses a git-lfs pointer: a clone without git-lfs has small text files in place of the weights. */
 export const refusePointer = (head: Uint8Array, file: string) => {
   if (String.fromCharCode(...head.subarray(0, 8)) === 'version ')
     throw badInput('lfs-pointer', 'is a git-lfs pointer, not the weights; run "git lfs pull" in its folder', { file })
@@ -60,7 +61,7 @@ const decode = (bytes: Uint8Array, file: string): string => {
   }
 }
 
-/** Each tensor has the size of its shape, and together they cover the data exactly once. */
+/** Checks that each tensor has the size of its shape, and that together they cover the data exactly once. */
 const checkLayout = (entries: HeaderEntry[], dataLength: bigint, file: string, dataStart: number) => {
   const fail = (code: string, what: string, at: bigint) => {
     throw badInput(code, `${what}; the file is damaged or truncated, fetch it again`, {
@@ -70,7 +71,7 @@ const checkLayout = (entries: HeaderEntry[], dataLength: bigint, file: string, d
   }
   let covered = 0n
   for (const { name, dtype, shape, begin, end } of entries.toSorted(byPlace)) {
-    const tensor = `tensor ${quote(name)}`
+    const tensor = `tensor ${quoted(name)}`
     if (begin > end) fail('bad-offsets', `${tensor} ends before it begins`, 0n)
     if (end > dataLength) fail('out-of-bounds', `${tensor} ends at ${end} of ${dataLength} data bytes`, begin)
     const needed = elements(shape) * BigInt(dtypeBytes[dtype])
@@ -85,7 +86,7 @@ const checkLayout = (entries: HeaderEntry[], dataLength: bigint, file: string, d
 
 const byPlace = (a: HeaderEntry, b: HeaderEntry) => Number(a.begin - b.begin) || Number(a.end - b.end)
 
-/** The product, or any number above 2^64 once it is there: a long shape must not grow a giant. */
+/** The product of the sizes. It stops growing above 2^64, so that a long shape cannot make a huge number. */
 const elements = (shape: bigint[]): bigint => {
   let product = 1n
   for (const size of shape) if ((product *= size) >> 64n) return product

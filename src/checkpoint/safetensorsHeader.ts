@@ -1,17 +1,18 @@
 /**
- * The JSON header of a safetensors file, read by its own grammar instead of JSON.parse, which hides duplicate keys and
- * rounds numbers above 2^53: {"__metadata__": {text: text}, name: {"dtype", "shape": [u64], "data_offsets": [u64, u64]}}.
- * Not recursive, and every fault has its byte offset.
+ * Parses the JSON header of a safetensors file: {"__metadata__": {text: text}, name: {"dtype", "shape": [u64],
+ * "data_offsets": [u64, u64]}}. JSON.parse is not used, since it hides duplicate keys and rounds numbers above 2^53.
+ * The parser does not recurse, and every fault has its byte offset.
  */
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import { type Dtype, dtypeBytes } from './stored.ts'
 
 export type HeaderEntry = { name: string; dtype: Dtype; shape: bigint[]; begin: bigint; end: bigint }
 
-/** Above any model's count; keeps a header of 100 MB from becoming millions of objects. */
+/** More than any model has; keeps a header of 100 MB from becoming millions of objects. */
 const TENSOR_LIMIT = 100_000
 const METADATA_LIMIT = 100_000
-/** Sizes of a shape, as torch has them at most; offsets are two. */
+/** torch's own limit on the sizes of a shape. */
 const RANK_LIMIT = 64
 const U64_LIMIT = 2n ** 64n
 
@@ -42,16 +43,13 @@ const entryOf = (name: string, json: Scanner): HeaderEntry => {
     if (key === 'dtype') dtype = json.string()
     else if (key === 'shape') shape = json.integers()
     else if (key === 'data_offsets') offsets = json.integers()
-    else json.fail(`tensor ${quote(name)} has the unknown key ${quote(key)}`)
+    else json.fail(`tensor ${quoted(name)} has the unknown key ${quoted(key)}`)
   })
-  if (!Object.hasOwn(dtypeBytes, dtype)) json.fail(`tensor ${quote(name)} has the dtype ${quote(dtype)}`)
-  if (!shape) json.fail(`tensor ${quote(name)} has no shape`)
-  if (offsets.length !== 2) json.fail(`tensor ${quote(name)} needs two data_offsets`)
+  if (!Object.hasOwn(dtypeBytes, dtype)) json.fail(`tensor ${quoted(name)} has the dtype ${quoted(dtype)}`)
+  if (!shape) json.fail(`tensor ${quoted(name)} has no shape`)
+  if (offsets.length !== 2) json.fail(`tensor ${quoted(name)} needs two data_offsets`)
   return { name, dtype: dtype as Dtype, shape: shape!, begin: offsets[0], end: offsets[1] }
 }
-
-/** A name from a stranger's file, fit for a message. */
-export const quote = (name: string): string => JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}...` : name)
 
 type Scanner = ReturnType<typeof scanner>
 
@@ -101,7 +99,7 @@ const scanner = (text: string, file: string) => {
     if (skip('}')) return
     do {
       const key = string()
-      if (seen.has(key)) fail(`the key ${quote(key)} stands twice`, 'duplicate-key')
+      if (seen.has(key)) fail(`the key ${quoted(key)} stands twice`, 'duplicate-key')
       seen.add(key)
       take(':')
       member(key)
@@ -112,18 +110,18 @@ const scanner = (text: string, file: string) => {
   return { fail, string, integers, object, end }
 }
 
-/** Bytes of the first characters, without making them. */
+/** UTF-8 bytes of the first `end` units of a text. */
 const utf8Length = (text: string, end: number): number => {
   let bytes = 0
   for (let at = 0; at < Math.min(end, text.length); at++) {
     const c = text.charCodeAt(at)
-    // of a pair each half has two of the four bytes
+    // each half of a surrogate pair counts two of the four bytes
     bytes += c < 0x80 ? 1 : c < 0x800 || (c >= 0xd800 && c < 0xe000) ? 2 : 3
   }
   return bytes
 }
 
-/** undefined where it is not JSON, or holds half of a surrogate pair. */
+/** The text of a JSON literal; undefined where it is not JSON or contains half of a surrogate pair. */
 const parseString = (literal: string): string | undefined => {
   try {
     const value: string = /[\\\p{Cc}]/u.test(literal) ? JSON.parse(literal) : literal.slice(1, -1)

@@ -52,7 +52,7 @@ describe('safetensorsChunks', () => {
     )
   })
 
-  it('asks for a tensor only when its turn comes', async () => {
+  it('reads a tensor only when it is written', async () => {
     const asked: string[] = []
     const tensor = (name: string): NewTensor => {
       const plain = float(name, [2])
@@ -65,7 +65,7 @@ describe('safetensorsChunks', () => {
     expect(asked).toEqual(['a'])
   })
 
-  it('will not write data of another size, or one name twice', async () => {
+  it('refuses data of another size, and a name that occurs twice', async () => {
     await expect(written([{ ...float('a', [3]), shape: [4] }])).rejects.toThrow('data of a is not F32 [4]')
     await expect(written([{ ...float('a', [3]), dtype: 'I32' }])).rejects.toThrow('data of a is not I32 [3]')
     await expect(written([float('a', [3]), float('a', [3])])).rejects.toThrow('one name')

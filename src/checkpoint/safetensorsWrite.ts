@@ -1,6 +1,6 @@
 /**
  * Writes safetensors as a stream: the header first, then one tensor at a time, so that a model is never in memory
- * twice. Tensors are laid out as the reference library does it: widest elements first, then by name.
+ * twice. Tensors are in the order of the reference library: widest elements first, then by name.
  */
 import { assert, runFailure } from '../util/fault.ts'
 import { fromFloats, isFloat, overflowOf } from './convert.ts'
@@ -14,11 +14,11 @@ export type NewTensor = {
   data: () => Float32Array | Uint8Array | Promise<Float32Array | Uint8Array>
 }
 
-/** Bytes of the tensor in a file. */
+/** Bytes of a tensor in the file. */
 export const storedBytes = ({ dtype, shape }: { dtype: Dtype; shape: readonly number[] }): number =>
   shape.reduce((a, b) => a * b, dtypeBytes[dtype])
 
-/** The file as chunks, for `writeWhole`. Metadata says "pt" unless told otherwise: transformers wants it. */
+/** The file as chunks, for `writeWhole`. By default the metadata has format "pt", which transformers requires. */
 export async function* safetensorsChunks(
   tensors: readonly NewTensor[],
   metadata: Record<string, string> = { format: 'pt' },
@@ -30,7 +30,7 @@ export async function* safetensorsChunks(
 
 const headerBytes = (tensors: readonly NewTensor[], metadata: Record<string, string>): Uint8Array => {
   let at = 0
-  // fromEntries defines "__proto__" as a key of its own, like any other name.
+  // fromEntries makes "__proto__" an ordinary key
   const infos = tensors.map((tensor): [string, object] => {
     const { name, dtype, shape } = tensor
     return [name, { dtype, shape, data_offsets: [at, (at += storedBytes(tensor))] }]
@@ -44,7 +44,7 @@ const headerBytes = (tensors: readonly NewTensor[], metadata: Record<string, str
   return bytes
 }
 
-/** fp32 is narrowed by slices, so that one tensor in the other type is not held whole. */
+/** fp32 is converted in slices, so that a whole tensor is not held a second time in the other type. */
 const SLICE = 1 << 20
 
 async function* dataChunks(tensor: NewTensor): AsyncGenerator<Uint8Array> {
@@ -64,7 +64,7 @@ async function* dataChunks(tensor: NewTensor): AsyncGenerator<Uint8Array> {
     }
 }
 
-/** Throws a Fault 'overflow' (exit 1) rather than write infinity where there is a number. */
+/** Throws a Fault 'overflow' (exit 1) where a number would become infinite. */
 const refuseOverflow = (name: string, dtype: Dtype, values: Float32Array) => {
   const found = overflowOf(dtype, values)
   if (found !== undefined)

@@ -1,4 +1,7 @@
-/** Is there room? Asked before a run's first step and before a download, so that hours are not lost to a full disk. */
+/**
+ * Checks free disk space, before the first step of a run and before a download, so that hours are not lost to a full
+ * disk.
+ */
 import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { runFailure } from '../util/fault.ts'

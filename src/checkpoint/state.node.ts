@@ -1,7 +1,8 @@
 /**
- * Checkpoints of a training run that survive a crash at any moment: `checkpoints/step-N/` holds the caller's files,
- * `state.json` and `manifest.json` (size and SHA-256 of each). All is written and synced in `step-N.tmp`, renamed last,
- * and read back before an older checkpoint goes. What is torn or altered is named and skipped, never loaded.
+ * Checkpoints of a training run that survive a crash at any moment. `checkpoints/step-N/` holds the caller's files,
+ * `state.json`, and `manifest.json` with the size and SHA-256 of each. Everything is written and synced in
+ * `step-N.tmp`, which is renamed last, and read back before an older checkpoint is removed. A torn or altered
+ * checkpoint is named and skipped, never loaded.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
@@ -24,11 +25,11 @@ export type State = {
 }
 
 export type WriteOptions = {
-  /** How many of the newest checkpoints stay, this one included. */
+  /** How many of the newest checkpoints are kept, this one included. */
   keep: number
-  /** Steps that stay whatever their age: the best one. */
+  /** Steps that are kept whatever their age, such as the best one. */
   protect?: readonly number[]
-  /** The size to expect: checked against the free space first, and named when the disk runs full. */
+  /** The expected size: compared with the free space first, and named when the disk is full. */
   bytes?: number
 }
 
@@ -43,8 +44,8 @@ type Manifest = z.infer<typeof manifestSchema>
 
 /**
  * Writes `dir/step-N` and returns its path. Each file is hashed as it is written, one pass. Afterwards only the `keep`
- * newest sound checkpoints up to this step and the protected ones stay; later steps are not touched.
- * Throws a Fault 'disk' (path, bytes) on ENOSPC, EIO, EACCES and the like; what stood there before still loads.
+ * newest complete checkpoints up to this step and the protected ones remain; later steps are not touched.
+ * Throws a Fault 'disk' (path, bytes) on ENOSPC, EIO, EACCES and the like; earlier checkpoints can still be loaded.
  */
 export const writeState = async (
   dir: string,
@@ -83,18 +84,21 @@ const writeHashed = async (folder: string, name: string, chunks: StateFile, mani
   assert(fileName.safeParse(name).success, `a state file cannot be called ${name}`)
   const hash = createHash('sha256')
   manifest.files[name] = { size: 0, sha256: '' }
-  const watched = async function* () {
+  const hashed = async function* () {
     for await (const chunk of chunks) {
       hash.update(chunk)
       manifest.files[name].size += chunk.length
       yield chunk
     }
   }
-  await writeSynced(join(folder, name), watched())
+  await writeSynced(join(folder, name), hashed())
   manifest.files[name].sha256 = hash.digest('hex')
 }
 
-/** A folder cannot replace another in one step: the old one of the same number waits as `.old` until the new one stands. */
+/**
+ * A folder cannot replace another atomically: an old one of the same step is kept as `.old` until the new one is in
+ * place.
+ */
 const putInPlace = async (temporary: string, path: string, dir: string) => {
   const old = `${path}.old`
   await rename(path, old).catch(ignoreMissing)
@@ -107,7 +111,7 @@ const ignoreMissing = (error: NodeJS.ErrnoException) => {
   if (error.code !== 'ENOENT') throw error
 }
 
-/** Of a process that was killed: half a checkpoint, or the old twin of one that came into place. */
+/** Removes what a killed process left: half a checkpoint, or the old copy of one that is in place. */
 const removeLeftovers = async (dir: string) => {
   const names = await readdir(dir)
   const left = names.filter(
@@ -125,7 +129,7 @@ const rotate = async (dir: string, step: number, keep: number, protect: readonly
   }
 }
 
-/** A cheap look, without hashes, so that a torn checkpoint does not push a good one out. */
+/** A quick check without hashes, so that a torn checkpoint does not count as one of those that are kept. */
 const hasAllFiles = async (path: string): Promise<boolean> => {
   const sized = async (manifest: Manifest) => {
     for (const [name, { size }] of Object.entries(manifest.files))
@@ -172,7 +176,7 @@ export const readState = async (path: string): Promise<State> => {
 const damaged = (path: string, what: string) =>
   badInput('bad-checkpoint', `${what}; this checkpoint cannot be used, take an earlier one`, { file: path })
 
-/** The newest checkpoint that is whole, if any, and a warning for each newer one that is not. */
+/** The newest complete checkpoint, if any, and a warning for each newer one that is damaged. */
 export const newestState = async (dir: string): Promise<{ state?: State; warnings: string[] }> => {
   const warnings: string[] = []
   for (const { path } of await candidates(dir)) {

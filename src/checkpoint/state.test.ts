@@ -58,7 +58,7 @@ describe('writeState and newestState', () => {
     expect(readdirSync(dir).sort()).toEqual(['step-15', 'step-20', 'step-5'])
   })
 
-  it('does not let a torn checkpoint push a good one out, nor touch later ones', async () => {
+  it('does not count a torn checkpoint as one that is kept, and does not touch later ones', async () => {
     for (const step of [1, 2, 3, 9]) await save(step)
     truncateSync(join(dir, 'step-3', 'weights'), 1)
     await save(4, 2)
@@ -84,7 +84,7 @@ describe('writeState and newestState', () => {
     await expect(readState(join(dir, 'step-4'))).rejects.toThrow(Fault)
   })
 
-  it('finds nothing where nothing is', async () => {
+  it('finds no checkpoint in a missing folder', async () => {
     expect(await newestState(join(dir, 'none'))).toEqual({ warnings: [] })
   })
 
@@ -107,7 +107,7 @@ describe('writeState and newestState', () => {
     expect((await newestState(dir)).state?.step).toBe(1)
   })
 
-  it('stands whole, or the one before does, when the process is killed at any moment', async () => {
+  it('leaves the new checkpoint or the one before complete when the process is killed at any moment', async () => {
     const program = join(dir, '..', 'writer.mjs')
     const entry = join(dir, '..', 'writer.ts')
     writeFileSync(
@@ -150,7 +150,7 @@ const runAndKill = (program: string, first: number, milliseconds: number): Promi
   })
 
 describe('requireSpace', () => {
-  it('asks the nearest folder that exists', async () => {
+  it('checks the nearest folder that exists', async () => {
     await requireSpace(join(dir, 'not', 'yet'), 1)
     await expect(requireSpace(join(dir, 'not', 'yet'), 2 ** 60)).rejects.toThrow(`${2 ** 60} bytes are needed`)
   })

@@ -1,6 +1,6 @@
 /**
- * What every weights file gives, whatever its format: named tensors that stay on disk until they are read.
- * Element types keep the names of safetensors; bytes are little-endian, as on every machine attune runs on.
+ * What every format of weights files gives: named tensors that stay on disk until they are read. Element types have the
+ * names of safetensors; bytes are little-endian, as on every machine that attune runs on.
  */
 
 /** Bytes of one element. */

@@ -1,11 +1,11 @@
 /**
- * torch tensors are views: an offset, a shape and strides (in elements) into a storage that several may share.
- * A view is checked against its storage when the file is opened and made contiguous when it is read.
+ * Strided views: a torch tensor is an offset, a shape and strides (in elements) into a storage that several tensors may
+ * share. A view is checked against its storage when the file is opened, and made contiguous when it is read.
  */
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import { aligned, toFloats } from './convert.ts'
-import { quote } from './safetensorsHeader.ts'
 import { type Dtype, dtypeBytes, type StoredTensor } from './stored.ts'
 
 export type Storage = { kind: 'storage'; dtype: Dtype; key: string; numel: number }
@@ -13,11 +13,11 @@ export type View = { kind: 'view'; storage: Storage; offset: number; shape: numb
 
 export const RANK_LIMIT = 64
 
-/** A view as a tensor of the file. `place`: where its storage begins, in bytes. Throws Faults 'bad-tensor'. */
-export const viewed = (source: ByteSource, name: string, view: View, place: number): StoredTensor => {
+/** A view as a tensor of the file. @param place byte offset of its storage. Throws a Fault 'bad-tensor'. */
+export const viewTensor = (source: ByteSource, name: string, view: View, place: number): StoredTensor => {
   const fault = problem(view, source.size)
   if (fault)
-    throw badInput('bad-tensor', `tensor ${quote(name)} ${fault}; do not trust this file`, { file: source.name })
+    throw badInput('bad-tensor', `tensor ${quoted(name)} ${fault}; do not trust this file`, { file: source.name })
   const { dtype } = view.storage
   const bytes = () => read(source, view, place)
   return {
@@ -37,12 +37,12 @@ const problem = ({ storage, offset, shape, stride }: View, fileSize: number): st
   const count = product(shape)
   if (count > 0 && last({ offset, shape, stride }) >= storage.numel)
     return `reaches past its storage of ${storage.numel}`
-  // An expanded view repeats elements; one larger than its whole file is a bomb.
+  // an expanded view repeats elements; one that is larger than its whole file is refused
   if (count * dtypeBytes[storage.dtype] > fileSize) return `would take ${count} elements, more than the file holds`
   return undefined
 }
 
-/** Zero where one size is, however large the others are. */
+/** 0 where any size is 0, however large the others are. */
 const product = (shape: readonly number[]) => (shape.includes(0) ? 0 : shape.reduce((a, b) => a * b, 1))
 
 const last = ({ offset, shape, stride }: Pick<View, 'offset' | 'shape' | 'stride'>) =>
@@ -56,7 +56,7 @@ const read = async (source: ByteSource, view: View, place: number): Promise<Uint
   return contiguous(view) ? bytes : gather(bytes, size, view, count)
 }
 
-/** Strides of dimensions of one element do not matter. */
+/** Whether a view is contiguous; the strides of axes of size 1 do not matter. */
 const contiguous = ({ shape, stride }: View): boolean => {
   let expected = 1
   for (let i = shape.length - 1; i >= 0; i--) {
@@ -72,7 +72,7 @@ type WordArray = new (
   length: number,
 ) => { [i: number]: number; buffer: ArrayBufferLike }
 
-/** Eight bytes move as bits in a double would not: a NaN may change its payload. */
+/** Elements are copied as integers, since a NaN that is copied as a double may change its payload. */
 const words: Record<1 | 2 | 4 | 8, unknown> = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }
 
 const gather = (bytes: Uint8Array, size: 1 | 2 | 4 | 8, { shape, stride }: View, count: number): Uint8Array => {

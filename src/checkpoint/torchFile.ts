@@ -1,22 +1,22 @@
 /**
- * Reads what torch.save writes (`.bin`, `.pt`): a state dict, in the zip layout (torch 1.6 and newer) or the legacy one
- * of five pickles followed by the storages. Nothing is executed; the whole list of known globals stands below.
- * Layouts: torch/serialization.py, `_save` and `_legacy_save`.
+ * Reads files of torch.save (`.bin`, `.pt`) that hold a state dict, in the zip layout (torch 1.6 and newer) or the
+ * legacy layout of five pickles followed by the storages. Nothing is executed; all globals that a file may name are
+ * listed below. Layouts: torch/serialization.py, `_save` and `_legacy_save`.
  */
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import { type Global, isKind, type Made, type PickleRules, unpickle, type Value } from './pickle.ts'
 import { refusePointer } from './safetensors.ts'
-import { quote } from './safetensorsHeader.ts'
 import { type Dtype, dtypeBytes, type TensorFile } from './stored.ts'
-import { RANK_LIMIT, type Storage, type View, viewed } from './strided.ts'
+import { RANK_LIMIT, type Storage, type View, viewTensor } from './strided.ts'
 import { type ZipEntry, zipEntries, zipRange } from './zip.ts'
 
 type Item = Storage | View
 type Args = Value<Item>[]
 
 const PICKLE_LIMIT = 32 << 20
-/** Above any file's count; each storage is looked up in the file. */
+/** More storages than any file has; each is looked up in the file. */
 const STORAGE_LIMIT = 100_000
 const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn
 
@@ -30,11 +30,11 @@ export const openTorch = async (source: ByteSource): Promise<TensorFile> => {
   const { state, places } = head[0] === 0x50 && head[1] === 0x4b ? await readZip(source) : await readLegacy(source)
   const views = stateDict(state, source.name)
   const tensor = ([name, view]: [string, View]) =>
-    [name, viewed(source, name, view, places.get(view.storage.key)!)] as const
+    [name, viewTensor(source, name, view, places.get(view.storage.key)!)] as const
   return { metadata: new Map(), tensors: new Map([...views].map(tensor)) }
 }
 
-// ---- the two layouts: the state, and where each storage begins -------------------------------------------------------
+// ---- the two layouts: the state, and the byte offset of each storage ------------------------------------------------
 
 type Opened = { state: Value<Item>; places: Map<string, number> }
 
@@ -62,7 +62,7 @@ const readZip = async (source: ByteSource): Promise<Opened> => {
 const entryBytes = async (source: ByteSource, entry: ZipEntry): Promise<[number, Uint8Array]> => {
   const [start, end] = await zipRange(source, entry)
   if (end - start > PICKLE_LIMIT)
-    throw badInput('bad-zip', `${quote(entry.name)} takes ${end - start} bytes, too many for names`, {
+    throw badInput('bad-zip', `${quoted(entry.name)} takes ${end - start} bytes, too many for names`, {
       file: source.name,
     })
   return [start, await source.read(start, end)]
@@ -83,12 +83,15 @@ const checkStorage = (storage: Storage, size: number | undefined, file: string) 
   if (size !== needed)
     throw badInput(
       'bad-tensor',
-      `storage ${quote(storage.key)} ${found}, the pickle says ${needed}; fetch the file again`,
+      `storage ${quoted(storage.key)} ${found}, the pickle says ${needed}; fetch the file again`,
       { file },
     )
 }
 
-/** Magic number, protocol, machine facts, the state, the storages' keys; then each storage: its count, its elements. */
+/**
+ * The legacy layout: magic number, protocol, facts of the machine, the state, the keys of storages; then for each
+ * storage its count and elements.
+ */
 const readLegacy = async (source: ByteSource): Promise<Opened> => {
   const file = source.name
   const head = await source.read(0, Math.min(source.size, PICKLE_LIMIT))
@@ -120,7 +123,7 @@ const readLegacy = async (source: ByteSource): Promise<Opened> => {
   return { state, places }
 }
 
-/** Checks a storage that begins with its count at `at`; says where it ends. */
+/** Checks a storage, which begins with its count at `at`; returns where it ends. */
 const legacyStorage = async (source: ByteSource, storage: Storage, at: number): Promise<number> => {
   const left = source.size - at - 8
   if (left < 0) checkStorage(storage, undefined, source.name)
@@ -132,7 +135,7 @@ const legacyStorage = async (source: ByteSource, storage: Storage, at: number): 
   return at + 8 + end
 }
 
-// ---- what the pickle may say -----------------------------------------------------------------------------------------
+// ---- what a pickle may contain ---------------------------------------------------------------------------------------
 
 const storageTypes: Record<string, Dtype> = {
   FloatStorage: 'F32',
@@ -147,7 +150,7 @@ const storageTypes: Record<string, Dtype> = {
   BoolStorage: 'BOOL',
 }
 
-/** The rules of one file, and the storages that its pickle named. */
+/** The rules for the pickles of one file, and the storages that they name. */
 const torchRules = (): { rules: PickleRules<Item>; storages: Map<string, Storage> } => {
   const storages = new Map<string, Storage>()
   const persistent = (id: Value<Item>): Storage | undefined => {
@@ -161,7 +164,9 @@ const torchRules = (): { rules: PickleRules<Item>; storages: Map<string, Storage
   return { rules: { globals, persistent }, storages }
 }
 
-/** ('storage', type, key, location, count), and in the legacy layout None: views of storages went out with torch 0.4. */
+/**
+ * ('storage', type, key, location, count), in the legacy layout also a view, which torch 0.4 and newer write as None.
+ */
 const storageOf = ([tag, type, key, location, numel, view]: Args): Storage | undefined => {
   if (tag !== 'storage' || !isKind(type, 'global') || typeof key !== 'string' || typeof location !== 'string')
     return undefined
@@ -174,7 +179,8 @@ const storageOf = ([tag, type, key, location, numel, view]: Args): Storage | und
 /** _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata]) */
 const rebuildTensor = ([made, offset, size, stride]: Args): Made<Item> | undefined => {
   if (!isKind(made, 'made') || made.value.kind !== 'storage' || !isCount(offset)) return undefined
-  const [shape, strides] = [counts(size), counts(stride)]
+  const shape = counts(size)
+  const strides = counts(stride)
   return (
     shape &&
     strides && {
@@ -184,7 +190,7 @@ const rebuildTensor = ([made, offset, size, stride]: Args): Made<Item> | undefin
   )
 }
 
-/** Sizes or strides; a tensor has 64 of them at most (torch's own limit), so a longer tuple is none. */
+/** Sizes or strides; undefined for a tuple of more than 64, torch's own limit. */
 const counts = (value: Value<Item>): number[] | undefined =>
   isKind(value, 'tuple') && value.items.length <= RANK_LIMIT && value.items.every(isCount)
     ? value.items.map(Number)
@@ -213,7 +219,7 @@ const functions: Record<string, Global<Item>['call']> = {
   'torch._utils\n_rebuild_parameter': rebuildParameter,
 }
 
-/** Everything that a weights file may name. */
+/** All globals that a weights file may name. */
 const globals: ReadonlyMap<string, Global<Item>> = new Map([
   ...Object.entries(functions).map(([key, call]) => [key, { kind: 'global', name: key.split('\n')[1], call }] as const),
   ...Object.keys(storageTypes).map((name) => [`torch\n${name}`, { kind: 'global', name }] as const),
@@ -226,7 +232,7 @@ const stateDict = (state: Value<Item>, file: string): Map<string, View> => {
   const views = new Map<string, View>()
   for (const [name, item] of state.entries) {
     if (typeof name !== 'string') throw fail('a key is not a text')
-    if (!isKind(item, 'made') || item.value.kind !== 'view') throw fail(`the entry ${quote(name)} is no tensor`)
+    if (!isKind(item, 'made') || item.value.kind !== 'view') throw fail(`the entry ${quoted(name)} is no tensor`)
     views.set(name, item.value)
   }
   return views

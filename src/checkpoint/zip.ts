@@ -1,10 +1,11 @@
 /**
- * The part of zip that torch.save writes: stored entries, zip64 records, no compression, no encryption. Names and sizes
- * come from the central directory; every entry must lie before it. PKWARE APPNOTE 6.3, sections 4.3 to 4.5.
+ * Reads the zip files that torch.save writes: stored entries and zip64 records, no compression, no encryption. Names
+ * and sizes come from the central directory, and every entry must lie before it. PKWARE APPNOTE 6.3, sections 4.3 to
+ * 4.5.
  */
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
-import { quote } from './safetensorsHeader.ts'
+import { quoted } from '../util/quote.ts'
 
 export type ZipEntry = { name: string; size: number; header: number }
 
@@ -19,7 +20,7 @@ export const zipEntries = async (source: ByteSource): Promise<Map<string, ZipEnt
   const entries = new Map<string, ZipEntry>()
   for (let at = 0; at < size; ) {
     const { entry, length } = directoryEntry(source, view, at, start)
-    if (entries.has(entry.name)) throw broken(source, `two entries are called ${quote(entry.name)}`, start + at)
+    if (entries.has(entry.name)) throw broken(source, `two entries are called ${quoted(entry.name)}`, start + at)
     if (entries.size >= ENTRY_LIMIT) throw broken(source, `more than ${ENTRY_LIMIT} entries`, start + at)
     entries.set(entry.name, entry)
     at += length
@@ -27,12 +28,12 @@ export const zipEntries = async (source: ByteSource): Promise<Map<string, ZipEnt
   return entries
 }
 
-/** Where an entry's bytes are in the file: start (included), end (excluded). */
+/** The byte range [start, end) of an entry's content in the file. */
 export const zipRange = async (source: ByteSource, entry: ZipEntry): Promise<[number, number]> => {
   const local = viewOf(await source.read(entry.header, entry.header + 30))
-  if (local.getUint32(0, true) !== 0x04034b50) throw broken(source, `no entry ${quote(entry.name)}`, entry.header)
+  if (local.getUint32(0, true) !== 0x04034b50) throw broken(source, `no entry ${quoted(entry.name)}`, entry.header)
   const start = entry.header + 30 + local.getUint16(26, true) + local.getUint16(28, true)
-  if (start + entry.size > source.size) throw broken(source, `${quote(entry.name)} goes past the end`, start)
+  if (start + entry.size > source.size) throw broken(source, `${quoted(entry.name)} goes past the end`, start)
   return [start, start + entry.size]
 }
 
@@ -43,7 +44,10 @@ const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffse
 
 const u64 = (view: DataView, at: number): number => Number(view.getBigUint64(at, true))
 
-/** From the end record, which stands last (a comment of up to 64 KB may follow), or its zip64 twin before it. */
+/**
+ * Finds the central directory from the end record (which only a comment of up to 64 KB may follow) or the zip64 record
+ * before it.
+ */
 const directoryPlace = async (source: ByteSource): Promise<{ start: number; size: number }> => {
   const from = Math.max(0, source.size - 22 - 0xffff)
   const tail = viewOf(await source.read(from, source.size))
@@ -77,16 +81,16 @@ const directoryEntry = (source: ByteSource, view: DataView, at: number, start: n
   const length = 46 + nameLength + extraLength + commentLength
   if (at + length > view.byteLength) fail('its directory is cut off')
   const name = new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + at + 46, nameLength))
-  if (view.getUint16(at + 8, true) & 1) fail(`${quote(name)} is encrypted`)
-  if (view.getUint16(at + 10, true) !== 0) fail(`${quote(name)} is compressed`)
+  if (view.getUint16(at + 8, true) & 1) fail(`${quoted(name)} is encrypted`)
+  if (view.getUint16(at + 10, true) !== 0) fail(`${quoted(name)} is compressed`)
   const [size, packed, header] =
     wideFields(view, at, at + 46 + nameLength, extraLength) ?? fail('its zip64 field is damaged')
-  if (size !== packed) fail(`${quote(name)} has two sizes, ${packed} and ${size}`)
-  if (header + 30 + size > start) fail(`${quote(name)} of ${size} bytes goes past the data`)
+  if (size !== packed) fail(`${quoted(name)} has two sizes, ${packed} and ${size}`)
+  if (header + 30 + size > start) fail(`${quoted(name)} of ${size} bytes goes past the data`)
   return { entry: { name, size, header }, length }
 }
 
-/** Size, packed size and offset; those of 0xffffffff stand as 64 bits in the extra field 1, in this order. */
+/** Size, packed size and offset; any that is 0xffffffff is stored with 64 bits in the extra field 1, in this order. */
 const wideFields = (view: DataView, at: number, extra: number, extraLength: number): number[] | undefined => {
   const narrow = [24, 20, 42].map((field) => view.getUint32(at + field, true))
   const missing = narrow.filter((value) => value === 0xffffffff).length

@@ -1,15 +1,15 @@
-/** Shows a file in the browser of whoever sits here. */
+/** Opens a file in the web browser of the person at the terminal. */
 import { spawn } from 'node:child_process'
 
 const openers: Partial<Record<NodeJS.Platform, string>> = { darwin: 'open', win32: 'explorer.exe', linux: 'xdg-open' }
 
-/** Whether there is somebody to see it: a terminal, and a display that is not far away. */
+/** Whether somebody can see a browser: stdout is a terminal, and there is a local display. */
 const hasDisplay = ({ CI, SSH_CONNECTION, DISPLAY, WAYLAND_DISPLAY }: NodeJS.ProcessEnv): boolean =>
   Boolean(process.stdout.isTTY) &&
   !CI &&
   (process.platform === 'linux' ? Boolean(DISPLAY ?? WAYLAND_DISPLAY) : !SSH_CONNECTION)
 
-/** @returns whether a browser was asked; that there is none is no failure */
+/** @returns whether a browser was started; where there is none, nothing happens */
 export const openInBrowser = (path: string): Promise<boolean> => {
   const opener = openers[process.platform]
   if (!opener || !hasDisplay(process.env)) return Promise.resolve(false)

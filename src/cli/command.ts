@@ -1,4 +1,4 @@
-/** What a command is: a schema, from which its flags come, and what is done with them. */
+/** A command of the command line: a schema, from which its flags come, and the function that runs it. */
 import type { z } from 'zod'
 import type { Output } from './output.ts'
 
@@ -13,12 +13,12 @@ export type Command<S extends z.ZodObject = z.ZodObject> = {
   /** A command line that works, without `attune`. */
   example: string
   schema: S
-  /** Keys of the schema that are given by position; the last may be a list. */
+  /** Keys of the schema that are positional arguments; the last may be a list. */
   operands?: readonly (keyof z.input<S> & string)[]
-  /** Fills in what was left out, before the schema checks. `given` has flags and file joined. */
+  /** Fills in settings that were left out, before the schema checks them. `given` joins flags and settings file. */
   prepare?(given: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>>
   run(options: z.output<S>, context: Context): Promise<void>
 }
 
-/** Keeps the schema's type for `run` and forgets it for the table of commands. */
+/** Types `run` by its schema, and drops that type, so that all commands fit into one table. */
 export const command = <S extends z.ZodObject>(spec: Command<S>): Command => spec as unknown as Command

@@ -1,6 +1,6 @@
 /**
- * A conversation and the ids that a model reads of it. Peculiar: when it outgrows the context, its oldest exchange is
- * left out, the system message never; a model without a chat template goes on with the plain text of it all.
+ * A chat, and the token ids of the prompt that a model reads of it. When the chat outgrows the context, its oldest
+ * exchanges are left out, but never the system message. A model without a chat template continues the plain text.
  */
 import { encodePrompt } from '../data/examples.ts'
 import type { Message } from '../data/messages.ts'
@@ -10,20 +10,20 @@ import { badInput } from '../util/fault.ts'
 export type Conversation = {
   readonly messages: readonly Message[]
   add(role: 'user' | 'assistant', content: string): void
-  /** Takes back the last message. */
-  undo(): void
+  removeLast(): void
+  /** Starts again, with the system message alone. */
   reset(): void
   /**
-   * What the model reads to answer, and how many messages were left out for lack of room.
-   * Throws a Fault 'bad-row' where the last message alone is too long.
+   * The prompt for the next completion, and how many messages were left out of it because they do not fit.
+   * Throws a Fault 'bad-row' if the last message alone is too long.
    */
   prompt(): { ids: readonly number[]; dropped: number }
 }
 
-/** @param context tokens that the model can see   @param room of these, how many an answer may need at least */
-export const conversation = (
+/** @param context tokens that the model can see   @param reserved how many of them are kept free for the completion */
+export const makeConversation = (
   tokenizer: Tokenizer,
-  { context, room, system }: { context: number; room: number; system?: string },
+  { context, reserved, system }: { context: number; reserved: number; system?: string },
 ): Conversation => {
   const opening = system ? [{ role: 'system', content: system }] : []
   let messages: Message[] = [...opening]
@@ -36,7 +36,7 @@ export const conversation = (
     add(role, content) {
       messages.push({ role, content })
     },
-    undo() {
+    removeLast() {
       messages.pop()
     },
     reset() {
@@ -47,7 +47,7 @@ export const conversation = (
         const shown = [...opening, ...messages.slice(opening.length + dropped)]
         if (shown.length === opening.length) throw badInput('bad-row', `is too long for a context of ${context} tokens`)
         const ids = encode(shown)
-        if (ids.length + room <= context) return { ids, dropped }
+        if (ids.length + reserved <= context) return { ids, dropped }
       }
     },
   }

@@ -1,14 +1,14 @@
-/** What a failure says, and the exit code: a Fault its own, a wrong command line 2, anything else is a defect: 1. */
+/** Error messages and exit codes: a Fault has its own, a wrong command line is 2, anything else is a defect of attune: 1. */
 import { type Command as Commander, CommanderError } from 'commander'
 import { badInput, Fault } from '../util/fault.ts'
 import { quoted, visible } from '../util/quote.ts'
 import { systemFault } from '../util/systemFault.ts'
-import { readerLeft } from './output.ts'
+import { stdoutClosed } from './output.ts'
 import { didYouMean } from './settings.ts'
 
 /** Prints to stderr. @returns the exit code */
-export const report = (error: unknown): number => {
-  if (error === readerLeft || (error instanceof CommanderError && error.exitCode === 0)) return 0
+export const reportFailure = (error: unknown): number => {
+  if (error === stdoutClosed || (error instanceof CommanderError && error.exitCode === 0)) return 0
   const fault = error instanceof CommanderError ? usageFault(error) : (systemFault(error) ?? error)
   if (fault instanceof Fault) {
     process.stderr.write(`error: ${fault.message}\n`)
@@ -24,15 +24,15 @@ export const report = (error: unknown): number => {
 }
 
 export const unknownCommand = (name: string, names: readonly string[]): Fault =>
-  badInput('bad-command', `${quoted(name)} is no command${didYouMean(name, names) || '; attune --help lists them'}`)
+  badInput('bad-command', `${quoted(name)} is not a command${didYouMean(name, names) || '; attune --help lists them'}`)
 
-/** commander's complaint as a fault that names the nearest flag. Help and version are no complaint and pass. */
+/** commander's error as a Fault that suggests the nearest flag. What is no error (help, version) is given back as it is. */
 export const usageFault = (error: unknown, program?: Commander): unknown => {
   if (!(error instanceof CommanderError) || error.exitCode === 0) return error
   const text = error.message.replace(/^error: /, '')
   const name = /'(.+?)'/.exec(text)?.[1] ?? ''
   if (error.code !== 'commander.unknownOption') return badInput('bad-flag', text)
   const flags = ['--help', ...(program?.options.flatMap(({ long }) => long ?? []) ?? [])]
-  const where = program ? program.name() : 'attune'
-  return badInput('bad-flag', `is no flag of ${where}${didYouMean(name, flags)}`, { flag: name.replace(/=.*/s, '') })
+  const owner = program ? program.name() : 'attune'
+  return badInput('bad-flag', `is not a flag of ${owner}${didYouMean(name, flags)}`, { flag: name.replace(/=.*/s, '') })
 }

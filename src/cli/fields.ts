@@ -1,4 +1,4 @@
-/** A schema's fields as a command line sees them: a flag, a type, a default and what the help says. */
+/** The fields of a zod schema as flags: name, type, default and help text. */
 import type { z } from 'zod'
 import { assert } from '../util/fault.ts'
 
@@ -9,17 +9,20 @@ export type Field = {
   /** --learning-rate */
   flag: string
   kind: Kind
-  /** Of a list or a record: what its values are. */
+  /** The kind of the values of a list or a record; of others, `kind` again. */
   of: Kind
   choices: readonly string[]
   required: boolean
+  /** The default. */
   fallback: unknown
-  /** What stands for the value: FILE, N. */
+  /** The name of the value in the help: FILE, N. */
   value: string
+  /** Between the values of a list that is one word on the command line. */
   separator?: string
+  /** Its heading in the help. */
   group?: string
   description: string
-  /** What the flag that turns it off does. */
+  /** The description of the `--no-` flag. */
   off?: string
 }
 
@@ -53,7 +56,7 @@ export const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${lett
 /** learning-rate and learning_rate -> learningRate */
 export const camel = (name: string) => name.replace(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
-type Notes = {
+type FieldMeta = {
   description?: string
   value?: string
   separator?: string
@@ -64,9 +67,11 @@ type Notes = {
 
 const definition = (type: z.core.$ZodType) => (type as z.core.$ZodTypes)._zod.def
 
-/** Through `optional` and `default`, whose notes may stand on either side. */
+/** The type inside of `optional` and `default`, with the metadata of all layers. */
 const unwrap = (type: z.ZodType) => {
-  let [inner, required, fallback] = [type, true, undefined as unknown]
+  let inner = type
+  let required = true
+  let fallback: unknown
   const metas = [type.meta() ?? {}]
   for (;;) {
     const def = definition(inner)
@@ -76,7 +81,7 @@ const unwrap = (type: z.ZodType) => {
     inner = def.innerType as z.ZodType
     metas.unshift(inner.meta() ?? {})
   }
-  return { inner, required, fallback, meta: Object.assign({}, ...metas) as Notes }
+  return { inner, required, fallback, meta: Object.assign({}, ...metas) as FieldMeta }
 }
 
 const elementOf = (type: z.ZodType): z.ZodType | undefined => {

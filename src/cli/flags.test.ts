@@ -3,14 +3,14 @@ import { z } from 'zod'
 import { commands } from './commands.ts'
 import { usageFault } from './failure.ts'
 import { fieldsOf } from './fields.ts'
-import { commander } from './flags.ts'
+import { makeParser } from './flags.ts'
 
 describe('every command', () => {
   it.each(commands.map(({ name, load }) => [name, load] as const))(
-    '%s explains its flags by an example',
+    '%s shows all its flags, and its example uses flags that exist',
     async (name, load) => {
       const spec = await load()
-      const program = commander(name, spec)
+      const program = makeParser(name, spec)
       let help = ''
       program.configureOutput({ writeOut: (text) => (help += text) }).outputHelp()
       expect(spec.example.split(' ')[0]).toBe(name)
@@ -43,7 +43,7 @@ describe('flags', () => {
     run: async () => {},
   }
   const parse = (...argv: string[]) => {
-    const program = commander('x', spec)
+    const program = makeParser('x', spec)
       .exitOverride()
       .configureOutput({ writeErr: () => {} })
     try {
@@ -53,11 +53,11 @@ describe('flags', () => {
     }
   }
 
-  it('say nothing of what was not typed', () => {
+  it('that were not typed are not in the result', () => {
     expect(parse()).toEqual({ args: [] })
   })
 
-  it('may be repeated, negated, and followed by dashes', () => {
+  it('may be repeated, negated, and followed by negative numbers', () => {
     expect(parse('a', '--files', 'b', 'c', '--files', 'd', '--no-shuffle', '--wpo', '--rate', '-1')).toEqual({
       args: ['a'],
       files: ['b', 'c', 'd'],
@@ -73,12 +73,12 @@ describe('flags', () => {
   })
 
   it.each([
-    [['--shufle'], '--shufle: is no flag of attune x; did you mean --shuffle?'],
-    [['--rat=3'], '--rat: is no flag of attune x; did you mean --rate?'],
-    [['--zzzzzzzzzzzz'], '--zzzzzzzzzzzz: is no flag of attune x'],
+    [['--shufle'], '--shufle: is not a flag of attune x; did you mean --shuffle?'],
+    [['--rat=3'], '--rat: is not a flag of attune x; did you mean --rate?'],
+    [['--zzzzzzzzzzzz'], '--zzzzzzzzzzzz: is not a flag of attune x'],
     [['--rate'], "option '--rate <N>' argument missing"],
     [['a', 'b'], 'too many arguments. Expected 1 argument but got 2.'],
-  ])('%j is refused', (argv, message) => {
+  ])('%j is refused with a message', (argv, message) => {
     expect(() => parse(...argv)).toThrow(message)
   })
 })

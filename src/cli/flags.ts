@@ -1,13 +1,15 @@
 /**
- * A command's flags on commander. Peculiar: commander learns no defaults and converts nothing, so that what was typed
- * can be told from what was not; settings.ts does the rest.
+ * The flags of a command, parsed by commander.
+ *
+ * commander is told no defaults and converts nothing, so that its result holds exactly what was typed. settings.ts adds
+ * the settings file, converts values and fills in defaults.
  */
 import { Command as Commander, Option } from 'commander'
 import type { Command } from './command.ts'
 import { type Field, fieldsOf } from './fields.ts'
 
-/** @returns commander's command; its `opts()` hold what was typed, by key */
-export const commander = (name: string, { summary, example, schema, operands = [] }: Command): Commander => {
+/** @returns the parser; its `opts()` hold what was typed, by key */
+export const makeParser = (name: string, { summary, example, schema, operands = [] }: Command): Commander => {
   const program = new Commander(`attune ${name}`).description(`${summary}.`)
   const fields = fieldsOf(schema)
   for (const key of operands) {
@@ -18,25 +20,26 @@ export const commander = (name: string, { summary, example, schema, operands = [
     for (const option of optionsFor(field)) program.addOption(option)
   if (!('config' in schema.shape)) program.addOption(new Option('--config <FILE>', configNote).helpGroup(general))
   return program
-    .addOption(new Option('--json', 'JSON lines on stdout, nothing else').helpGroup(general))
-    .helpOption('-h, --help', 'this help')
+    .addOption(new Option('--json', 'print JSON lines on stdout and nothing else').helpGroup(general))
+    .helpOption('-h, --help', 'show this help')
     .addHelpText('after', `\nExample:\n  attune ${example}`)
     .showSuggestionAfterError(false)
     .configureHelp({ showGlobalOptions: false, helpWidth: Math.min(process.stdout.columns || 100, 120) })
 }
 
 const general = 'Everywhere:'
-const configNote = 'settings in a YAML file, by the names of these flags; flags win'
+const configNote = 'YAML file of settings, named like these flags; flags override it'
 
-/** A switch has its opposite too, unseen, to overrule a file of settings. */
+/** A switch also has its opposite, which the help does not show: it overrides a settings file. */
 const optionsFor = (field: Field): Option[] => {
-  const made = (flags: string, note = '') =>
+  const option = (flags: string, note = '') =>
     new Option(flags, field.description + note).helpGroup(`${field.group ?? 'Options'}:`)
   if (field.kind !== 'boolean') {
     const dots = field.kind === 'record' || (field.kind === 'list' && !field.separator) ? '...' : ''
-    return [made(`${field.flag} <${field.value}${dots}>`, noteOf(field))]
+    return [option(`${field.flag} <${field.value}${dots}>`, noteOf(field))]
   }
-  const [on, off] = [made(field.flag), made(field.flag.replace('--', '--no-'))]
+  const on = option(field.flag)
+  const off = option(field.flag.replace('--', '--no-'))
   if (field.fallback === true) {
     off.description = field.off ?? `not: ${field.description}`
     return [on.hideHelp(), off]

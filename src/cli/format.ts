@@ -1,8 +1,8 @@
-/** Numbers and paths as people read them. */
+/** Numbers, times, tables and paths in the form that people read. */
 import { relative } from 'node:path'
 import { whole } from '../util/format.ts'
 
-/** 0.6931, 12.40, 1,234, 1.0e-6 */
+/** Four digits: 0.6931, 12.40, 1,234, 1.0e-6 */
 export const figure = (x: number): string => {
   const size = Math.abs(x)
   if (x === 0 || !Number.isFinite(x)) return String(x)
@@ -32,17 +32,17 @@ export const columns = (rows: readonly (readonly string[])[], right: readonly nu
   return rows.map((row) => row.map(cell).join('  ').trimEnd()).join('\n')
 }
 
-/** As one types it in a shell. */
+/** Quoted for a shell, if it must be. */
 export const shellWord = (text: string): string =>
   /^[\w./@:+=,%-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 
-/** From here where that is shorter. */
+/** Relative to the current folder, if that is shorter. */
 export const shortPath = (path: string): string => {
   const near = relative('.', path) || '.'
   return near.length < path.length ? near : path
 }
 
-/** A text that begins in column `indent` of a screen so wide, broken between words; later lines begin there too. */
+/** Breaks a text between words to a width. It begins in column `indent`, and so do its further lines. */
 export const wrapped = (text: string, width: number, indent: number): string => {
   const lines: string[] = []
   let line = ''

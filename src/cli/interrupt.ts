@@ -1,13 +1,13 @@
-/** Ctrl-C and SIGTERM: the first asks the work to stop, the second ends the process as if it had not been caught. */
+/** Ctrl-C and SIGTERM: the first one asks the work to stop, the second one ends the process at once. */
 const signals = ['SIGINT', 'SIGTERM'] as const
 
-/** Runs `work` under a signal; `onFirst` is told when it is asked to stop. */
+/** Runs `work` with a signal that aborts at the first Ctrl-C; `onFirst` is called then. */
 export const interruptible = async <T>(work: (signal: AbortSignal) => Promise<T>, onFirst: () => void): Promise<T> => {
   const controller = new AbortController()
   const listeners = signals.map((name) => {
     const stop = () => {
-      // process.exit would tear the engine's thread down amid its work, and crash
-      if (controller.signal.aborted) endBy(name)
+      // process.exit would end the engine's thread in the middle of its work and crash
+      if (controller.signal.aborted) killSelf(name)
       controller.abort()
       onFirst()
     }
@@ -21,7 +21,7 @@ export const interruptible = async <T>(work: (signal: AbortSignal) => Promise<T>
   }
 }
 
-const endBy = (name: NodeJS.Signals) => {
+const killSelf = (name: NodeJS.Signals) => {
   process.removeAllListeners(name)
   process.kill(process.pid, name)
 }

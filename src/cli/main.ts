@@ -1,6 +1,6 @@
 /**
- * The command line. Peculiar: only the command that is asked for is loaded, so `attune --help` needs neither the engine
- * nor a schema. Bad input ends with 2, a failure with 1, an interrupted run that can be resumed with 130.
+ * The command line. Only the command that is run is loaded, so `attune --help` needs neither the engine nor a schema.
+ * Exit codes: 2 for bad input, 1 for a failure, 130 for an interrupted run, which can be resumed.
  */
 import type { Command as Commander } from 'commander'
 import type { Command } from './command.ts'
@@ -12,8 +12,8 @@ export const main = async (argv: readonly string[]): Promise<void> => {
   try {
     await dispatch(argv)
   } catch (error) {
-    const { report } = await import('./failure.ts')
-    process.exitCode = report(error)
+    const { reportFailure } = await import('./failure.ts')
+    process.exitCode = reportFailure(error)
   }
 }
 
@@ -21,8 +21,9 @@ const dispatch = async (argv: readonly string[]): Promise<void> => {
   const [name, ...rest] = argv
   if (name === 'help' && rest[0] && !rest[0].startsWith('-')) return dispatch([rest[0], '--help'])
   const entry = commands.find((command) => command.name === name)
-  if (entry) return perform(entry.name, await entry.load(), rest)
-  if (name === undefined || name.startsWith('-') || name === 'help') return root(name === 'help' ? ['--help'] : argv)
+  if (entry) return runCommand(entry.name, await entry.load(), rest)
+  if (name === undefined || name.startsWith('-') || name === 'help')
+    return rootHelp(name === 'help' ? ['--help'] : argv)
   const { unknownCommand } = await import('./failure.ts')
   throw unknownCommand(
     name,
@@ -30,14 +31,14 @@ const dispatch = async (argv: readonly string[]): Promise<void> => {
   )
 }
 
-const root = async (argv: readonly string[]) => {
+const rootHelp = async (argv: readonly string[]) => {
   const { Command } = await import('commander')
   const program: Commander = new Command('attune')
     .description(
-      'Post-training of language models, without Python: fine-tuning, alignment by preferences, rewards and self-play.',
+      'Post-training of language models without Python: supervised fine-tuning, preference optimization (DPO family), reinforcement learning from rewards, self-play.',
     )
-    .helpOption('-h, --help', 'this help')
-    .addHelpText('after', '\nattune <command> --help shows its flags, their defaults and an example.')
+    .helpOption('-h, --help', 'show this help')
+    .addHelpText('after', '\n`attune <command> --help` shows the flags of a command, their defaults and an example.')
     .helpCommand(false)
     .showSuggestionAfterError(false)
     .action(() => program.outputHelp())
@@ -46,16 +47,19 @@ const root = async (argv: readonly string[]) => {
     const { version } = await import('./version.ts')
     return void process.stdout.write(`${version()}\n`)
   }
-  program.option('-V, --version', 'the version')
+  program.option('-V, --version', 'show the version')
   await program
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
     .parseAsync(argv, { from: 'user' })
 }
 
-const perform = async (name: string, spec: Command, argv: readonly string[]) => {
-  const [{ commander }, settings] = await Promise.all([import('./flags.ts'), import('./settings.ts')])
-  const program = commander(name, spec)
+const runCommand = async (name: string, spec: Command, argv: readonly string[]) => {
+  const [{ makeParser }, { collectSettings, checkSettings }] = await Promise.all([
+    import('./flags.ts'),
+    import('./settings.ts'),
+  ])
+  const program = makeParser(name, spec)
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
   program.action(() => {})
@@ -68,9 +72,9 @@ const perform = async (name: string, spec: Command, argv: readonly string[]) => 
   const { json = false, ...typed } = program.opts()
   // A command may have a --config of its own
   const file = 'config' in spec.schema.shape ? undefined : typed.config
-  const operands = Object.fromEntries(spec.operands?.map((key, i) => [key, program.processedArgs[i]]) ?? [])
-  const present = Object.fromEntries(Object.entries(operands).filter(([, value]) => value?.length))
-  const given = await settings.given(spec.schema, { ...typed, ...present }, file)
+  const operands = (spec.operands ?? []).map((key, i) => [key, program.processedArgs[i]])
+  const present = Object.fromEntries(operands.filter(([, value]) => value?.length))
+  const given = await collectSettings(spec.schema, { ...typed, ...present }, file)
   const filled = spec.prepare ? await spec.prepare(given) : given
-  await spec.run(settings.check(spec.schema, filled, spec.operands), { out: makeOutput(json), argv: [name, ...argv] })
+  await spec.run(checkSettings(spec.schema, filled, spec.operands), { out: makeOutput(json), argv: [name, ...argv] })
 }

@@ -1,41 +1,43 @@
 /**
- * Where things go: results to stdout, everything else to stderr. Peculiar: whoever reads stdout may leave (`| head`);
- * then the work under way is given up, its engine closed, and the process ends without a word.
+ * The output of a command: results on stdout, everything else on stderr.
+ *
+ * A program that reads stdout may end before we do (`attune ... | head`). Then the work is given up, the engine closed, and
+ * the process ends without a message.
  */
-import { harmless, makeScreen, type Screen } from './screen.ts'
+import { makeScreen, type Screen, safeForTerminal } from './screen.ts'
 
 export type Output = {
   /** --json */
   json: boolean
-  /** Whether a person reads stdout. */
-  readable: boolean
-  /** One JSON line on stdout; resolves when it was taken. */
-  line(value: unknown): Promise<void>
-  /** Text for people, on stdout; `end` stands after it. */
+  /** Whether results are for people: stdout is a terminal, and there is no --json. */
+  toTerminal: boolean
+  /** Writes a value as one line of JSON on stdout. */
+  jsonLine(value: unknown): Promise<void>
+  /** Writes text for people on stdout, and `end` after it (default: a line break). */
   text(text: string, end?: string): Promise<void>
-  /** stderr. */
+  /** The terminal on stderr. */
   screen: Screen
 }
 
 export const makeOutput = (json: boolean): Output => ({
   json,
-  readable: !json && Boolean(process.stdout.isTTY),
-  line: (value) => write(`${JSON.stringify(value)}\n`),
-  text: (text, end = '\n') => write(harmless(text, makeScreen(process.stdout).color) + end),
+  toTerminal: !json && Boolean(process.stdout.isTTY),
+  jsonLine: (value) => write(`${JSON.stringify(value)}\n`),
+  text: (text, end = '\n') => write(safeForTerminal(text, makeScreen(process.stdout).color) + end),
   screen: makeScreen(process.stderr),
 })
 
-/** Thrown where nobody reads stdout any more. */
-export const readerLeft = new Error('stdout was closed')
+/** Thrown when nobody reads stdout any more. */
+export const stdoutClosed = new Error('stdout was closed')
 
 const write = (text: string) =>
   new Promise<void>((resolve, reject) => {
-    process.stdout.write(text, (error) => (error ? reject(isBrokenPipe(error) ? readerLeft : error) : resolve()))
+    process.stdout.write(text, (error) => (error ? reject(isBrokenPipe(error) ? stdoutClosed : error) : resolve()))
   })
 
 const isBrokenPipe = (error: Error) => (error as NodeJS.ErrnoException).code === 'EPIPE'
 
-/** Without these, Node ends the process with a stack. What is written reports its own errors. */
+/** Keeps Node from ending the process with a stack trace when a pipe closes; `write` rejects by itself. */
 export const expectBrokenPipes = () => {
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error) => {

@@ -5,8 +5,8 @@ import { samplingOptions } from './sampling.ts'
 
 const tokenizer = (await loadTokenizerFolder(fixture('models/stories260K')))!
 
-describe('flags of sampling', () => {
-  it('become ids: bad words at the beginning of a text and after a space', () => {
+describe('sampling flags', () => {
+  it('become token ids: of a bad word at the beginning of a text and after a space', () => {
     const { badWords, temperature } = samplingOptions({ temperature: 0.5, badWords: ['Lily', 'x'] }, tokenizer, 512)
     const texts = badWords!.map((ids) => tokenizer.decode(ids).trim())
     expect([...new Set(texts)]).toEqual(['Lily', 'x'])
@@ -14,7 +14,7 @@ describe('flags of sampling', () => {
     expect(temperature).toBe(0.5)
   })
 
-  it('name a token that is not in the vocabulary', () => {
+  it('refuse a token id that is not in the vocabulary', () => {
     const bias = (logitBias: Record<string, number>) => samplingOptions({ temperature: 1, logitBias }, tokenizer, 512)
     expect(bias({ 7: -2, 11: 0.5 }).logitBias).toEqual(
       new Map([
@@ -22,7 +22,7 @@ describe('flags of sampling', () => {
         [11, 0.5],
       ]),
     )
-    expect(() => bias({ 512: 1 })).toThrow('--logit-bias: "512" is no token id below 512')
-    expect(() => bias({ '-1': 1 })).toThrow('"-1" is no token id')
+    expect(() => bias({ 512: 1 })).toThrow('--logit-bias: "512" is not a token id below 512')
+    expect(() => bias({ '-1': 1 })).toThrow('"-1" is not a token id')
   })
 })

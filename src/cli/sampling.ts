@@ -1,4 +1,4 @@
-/** Flags of sampling, for the commands that generate. Peculiar: words are texts here and token ids further in. */
+/** The flags of sampling and beam search, for the commands that generate. */
 import { z } from 'zod'
 import type { Encoder } from '../data/examples.ts'
 import type { SamplingOptions } from '../generate/sampling.ts'
@@ -7,39 +7,60 @@ import { badInput } from '../util/fault.ts'
 const group = 'Sampling'
 
 export const samplingFields = {
-  temperature: z.number().nonnegative().default(1).meta({ group }).describe('0 takes the likeliest token'),
-  topK: z.number().int().positive().optional().meta({ group }).describe('keep the k likeliest tokens'),
-  topP: z.number().gt(0).max(1).optional().meta({ group }).describe('keep the likeliest tokens with this probability'),
+  temperature: z
+    .number()
+    .nonnegative()
+    .default(1)
+    .meta({ group })
+    .describe('sampling temperature; 0 is greedy decoding'),
+  topK: z.number().int().positive().optional().meta({ group }).describe('draw from the K most likely tokens'),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .optional()
+    .meta({ group })
+    .describe('nucleus sampling: draw from the most likely tokens that together have this probability'),
   minP: z
     .number()
     .min(0)
     .max(1)
     .optional()
     .meta({ group })
-    .describe('drop what is less likely than this part of the top'),
+    .describe('leave out tokens less likely than this fraction of the most likely one'),
   typicalP: z
     .number()
     .gt(0)
     .max(1)
     .optional()
     .meta({ group })
-    .describe('keep the tokens whose surprise is nearest the entropy, with this probability'),
+    .describe(
+      'locally typical sampling: draw from the tokens whose log-prob is nearest to the entropy, up to this probability',
+    ),
   topH: z
     .number()
     .gt(0)
     .max(1)
     .optional()
     .meta({ group })
-    .describe('keep the likeliest with this share of the entropy'),
-  epsilonCutoff: z.number().gt(0).lt(1).optional().meta({ group }).describe('drop tokens less likely than this'),
+    .describe('top-H sampling: draw from the most likely tokens, up to this fraction of the entropy'),
+  epsilonCutoff: z.number().gt(0).lt(1).optional().meta({ group }).describe('leave out tokens less likely than this'),
   repetitionPenalty: z
     .number()
     .positive()
     .optional()
     .meta({ group })
-    .describe('above 1: make tokens that were seen less likely'),
-  presencePenalty: z.number().optional().meta({ group }).describe('taken off the logit of what was generated, once'),
-  frequencyPenalty: z.number().optional().meta({ group }).describe('taken off as often as it was generated'),
+    .describe('above 1: make tokens of the prompt and the completion less likely to come again'),
+  presencePenalty: z
+    .number()
+    .optional()
+    .meta({ group })
+    .describe('subtracted from the logit of every token that was generated'),
+  frequencyPenalty: z
+    .number()
+    .optional()
+    .meta({ group })
+    .describe('subtracted from the logit of a token once for each time it was generated'),
   badWords: z
     .array(z.string().min(1))
     .optional()
@@ -51,7 +72,7 @@ export const samplingFields = {
     .nonnegative()
     .optional()
     .meta({ group })
-    .describe('tokens before which none is an end'),
+    .describe('minimum number of tokens of a completion'),
   logitBias: z
     .record(z.string(), z.number())
     .optional()
@@ -68,40 +89,42 @@ export const beamFields = {
     .positive()
     .default(1)
     .meta({ group: beams })
-    .describe('above 1: search for likely completions with so many beams, without chance'),
+    .describe('above 1: beam search with this many beams instead of sampling'),
   lengthPenalty: z
     .number()
     .default(1)
     .meta({ group: beams })
-    .describe('power of the length that a summed log-probability is divided by; above 0 favours long completions'),
+    .describe('divide the log-probability of a beam by its length to this power; above 0 favours long completions'),
   earlyStopping: z
     .enum(['true', 'false', 'never'])
     .default('false')
     .meta({ group: beams })
-    .describe('end with the first completions; when a better one is unlikely; when it is impossible'),
+    .describe(
+      'stop as soon as enough beams have ended (true), when a better one is unlikely (false), or only when it is impossible (never)',
+    ),
 }
 
 const samplingSchema = z.object(samplingFields)
 
-/** The flags as sampling takes them. @param size ids of the model's vocabulary */
+/** The flags as generate/ takes them: texts become token ids. @param size ids of the model's vocabulary */
 export const samplingOptions = (flags: z.output<typeof samplingSchema>, encoder: Encoder, size: number) => {
-  const badWords = flags.badWords?.flatMap((word) => spellings(encoder, word))
-  const logitBias = flags.logitBias && biases(flags.logitBias, size)
+  const badWords = flags.badWords?.flatMap((word) => tokenizations(encoder, word))
+  const logitBias = flags.logitBias && biasesById(flags.logitBias, size)
   return { ...flags, badWords, logitBias } satisfies SamplingOptions
 }
 
-/** A word's tokens at the beginning of a text and inside of one. */
-const spellings = (encoder: Encoder, word: string): number[][] => {
+/** The tokens of a word at the beginning of a text, and after a space. */
+const tokenizations = (encoder: Encoder, word: string): number[][] => {
   const found = [word, ` ${word}`].map((text) => encoder.encode(text, { specialTokens: false }).ids)
   return found.filter((ids, i) => ids.length > 0 && (i === 0 || ids.join() !== found[0].join()))
 }
 
-const biases = (given: Record<string, number>, size: number): Map<number, number> =>
+const biasesById = (given: Record<string, number>, size: number): Map<number, number> =>
   new Map(
     Object.entries(given).map(([text, bias]) => {
       const id = Number(text)
       if (!/^\d+$/.test(text) || id >= size)
-        throw badInput('bad-flag', `"${text}" is no token id below ${size}`, { flag: '--logit-bias' })
+        throw badInput('bad-flag', `"${text}" is not a token id below ${size}`, { flag: '--logit-bias' })
       return [id, bias]
     }),
   )

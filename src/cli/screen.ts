@@ -1,9 +1,12 @@
+/** The terminal on stderr: colours, and lines that are redrawn in place. */
+import { styleText } from 'node:util'
 import { printable } from '../util/quote.ts'
 
-/** stderr as progress sees it: whether a bar can be redrawn there, how wide it is, and what time it is. */
+/** A stream as progress sees it; tests give one with a width and a clock of their own. */
 export type Screen = {
   /** Whether lines can be redrawn in place. */
   live: boolean
+  /** False where the stream is no terminal, TERM is dumb or NO_COLOR is set. */
   color: boolean
   columns(): number
   write(text: string): void
@@ -11,7 +14,7 @@ export type Screen = {
   now(): number
 }
 
-/** `shared`: JSON lines go to the same terminal, so nothing may be redrawn. */
+/** @param shared whether JSON lines go to the same terminal, so that nothing may be redrawn */
 export const makeScreen = (stream: NodeJS.WriteStream, shared = false): Screen => {
   const terminal = Boolean(stream.isTTY) && process.env.TERM !== 'dumb'
   return {
@@ -23,23 +26,54 @@ export const makeScreen = (stream: NodeJS.WriteStream, shared = false): Screen =
   }
 }
 
-const codes = { bold: 1, dim: 2, green: 32, yellow: 33, cyan: 36 } as const
-export type Style = keyof typeof codes
+export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'cyan'
+export type Paint = (style: Style, text: string) => string
 
+/** Styles text where the screen has colours. styleText's own check of the stream is off: `color` has decided. */
 export const painter =
-  ({ color }: Pick<Screen, 'color'>) =>
-  (style: Style, text: string): string =>
-    color ? `\u001b[${codes[style]}m${text}\u001b[0m` : text
+  ({ color }: Pick<Screen, 'color'>): Paint =>
+  (style, text) =>
+    color ? styleText(style, text, { validateStream: false }) : text
 
-/** What `painter` and `attune credit` write for colour; all else that steers a terminal came with a text from outside. */
+/** White text on a background of this colour, 0 to 255 each. By hand: styleText has no 24-bit colours on Node 20. */
+export const onBackground = (red: number, green: number, blue: number, text: string): string =>
+  `\u001b[48;2;${red};${green};${blue}m\u001b[97m${text}\u001b[0m`
+
+/** What `painter` and `onBackground` write. Any other escape code came with a text from outside. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape codes begin with one
-const styles = /(\u001b\[(?:0|1|2|32|33|36|97|48;2;\d+;\d+;\d+)m)/
+const ownStyles = /(\u001b\[(?:0|1|2|22|32|33|36|39|97|48;2;\d+;\d+;\d+)m)/
 
-/** Text as a terminal may have it: attune's own colours where there are any, other control characters as escapes. */
-export const harmless = (text: string, color: boolean): string =>
+/** Text that is safe to print: attune's own colours stay, if there are any; other control characters become visible. */
+export const safeForTerminal = (text: string, color: boolean): string =>
   color
     ? text
-        .split(styles)
+        .split(ownStyles)
         .map((part, i) => (i % 2 ? part : printable(part)))
         .join('')
     : printable(text)
+
+/** Moves to the beginning of the line and erases it. */
+export const eraseLine = '\r\u001b[2K'
+
+export const cursorUp = (lines: number): string => `\u001b[${lines}A`
+
+/** The last line of a screen, redrawn in place. */
+export type LiveLine = {
+  draw(text: string): void
+  /** Erases what was drawn, so that other lines can be written. */
+  clear(): void
+}
+
+export const makeLiveLine = (screen: Pick<Screen, 'write'>): LiveLine => {
+  let drawn = false
+  return {
+    draw(text) {
+      screen.write(eraseLine + text)
+      drawn = true
+    },
+    clear() {
+      if (drawn) screen.write(eraseLine)
+      drawn = false
+    },
+  }
+}

@@ -1,15 +1,15 @@
-/** What each iteration of self-play did, as a table at the end of a run. */
+/** The table at the end of a self-play run: the evaluation of each iteration. */
 import type { EvalEvent } from '../train/loop.ts'
 import { percent } from '../util/format.ts'
 import { columns, figure } from './format.ts'
 
-type Column = { head: string; text(event: EvalEvent): string | undefined }
+type Column = { head: string; text(evaluation: EvalEvent): string | undefined }
 
 const number = (name: string, show: (x: number) => string): Column['text'] => {
   return ({ [name]: value }) => (typeof value === 'number' ? show(value) : undefined)
 }
 
-const table: readonly Column[] = [
+const tableColumns: readonly Column[] = [
   { head: 'iteration', text: number('iteration', String) },
   { head: 'loss', text: number('eval_loss', figure) },
   { head: 'nats/token', text: number('eval_nll', figure) },
@@ -25,11 +25,11 @@ const table: readonly Column[] = [
   { head: 'exact', text: number('eval_exact_match', percent) },
 ]
 
-/** Columns that no iteration has a value for are left out. Empty where the run has no iterations. */
+/** Columns without any value are left out. An empty text where no evaluation belongs to an iteration. */
 export const iterationTable = (evals: readonly EvalEvent[]): string => {
   const iterations = evals.filter(({ iteration }) => iteration !== undefined)
   if (iterations.length === 0) return ''
-  const shown = table.filter(({ text }) => iterations.some((event) => text(event) !== undefined))
+  const shown = tableColumns.filter(({ text }) => iterations.some((event) => text(event) !== undefined))
   const rows = iterations.map((event) => shown.map(({ text }) => text(event) ?? ''))
   return columns(
     [shown.map(({ head }) => head), ...rows],

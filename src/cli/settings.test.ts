@@ -4,27 +4,27 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { methodKeys, methods } from '../recipes/methods.ts'
 import { rewardSchema } from '../recipes/reward/schema.ts'
 import { reinforceSchema } from '../recipes/rl/schema.ts'
-import { ktoSchema, preferenceSchema, sftSchema } from '../recipes/trainer/schema.ts'
+import { preferenceSchema, sftSchema } from '../recipes/trainer/schema.ts'
 import { fieldsOf } from './fields.ts'
-import { check, given } from './settings.ts'
+import { checkSettings, collectSettings } from './settings.ts'
 
 const needed = { model: 'm', data: ['d.jsonl'], output: 'o' }
 const settings = async (flags: object, schema: z.ZodObject = preferenceSchema, file?: string) =>
-  check(schema, await given(schema, { ...needed, ...flags }, file))
+  checkSettings(schema, await collectSettings(schema, { ...needed, ...flags }, file))
 
 describe('fields', () => {
-  it('every setting of every method says what it is, and has a default or needs none', () => {
-    for (const schema of [sftSchema, preferenceSchema, ktoSchema])
-      for (const { flag, description, group } of fieldsOf(schema)) {
-        expect(description, flag).not.toBe('')
-        expect(group, flag).toBeDefined()
-        expect(flag).toMatch(/^--[a-z]+(-[a-z]+)*$/)
-      }
+  it.each(methodKeys)('every setting of %s has a description, a group and a flag in kebab-case', async (key) => {
+    for (const { flag, description, group } of fieldsOf(await methods[key].schema())) {
+      expect(description, flag).not.toBe('')
+      expect(group, flag).toBeDefined()
+      expect(flag).toMatch(/^--[a-z]+(-[a-z]+)*$/)
+    }
   })
 
-  it('knows kinds, choices, defaults and what is required', () => {
+  it('have a kind, choices, a default, and may be required', () => {
     const fields = Object.fromEntries(fieldsOf(preferenceSchema).map((field) => [field.key, field]))
     expect(fields.model).toMatchObject({ kind: 'text', required: true })
     expect(fields.data).toMatchObject({ kind: 'list', of: 'text', required: true, value: 'FILE' })
@@ -37,12 +37,12 @@ describe('fields', () => {
 })
 
 describe('settings', () => {
-  it("has the field's defaults", async () => {
+  it('have the defaults of the schema where nothing is given', async () => {
     expect(await settings({})).toMatchObject({ epochs: 3, batchSize: 8, learningRate: 1e-6, beta: 0.1, loraDropout: 0 })
     expect(await settings({}, sftSchema)).toMatchObject({ learningRate: 2e-5, loraDropout: 0.05, shuffle: true })
   })
 
-  it('turns texts into what the fields are', async () => {
+  it('become numbers, lists and records where the fields are', async () => {
     const flags = { learningRate: '1e-4', loraTarget: 'q_proj,v_proj', column: ['chosen=good=1', 'prompt=q'] }
     expect(await settings({ ...flags, scheduleOption: ['minLrRate=0.1'] })).toMatchObject({
       learningRate: 1e-4,
@@ -63,7 +63,7 @@ describe('settings', () => {
     [{ scheduleOption: ['numDecaySteps=x'] }, /^--schedule-option: numDecaySteps: "x" is not a number/],
     [{ scheduleOption: ['min=1'] }, /^--schedule-option: "min" is not known/],
     [{ model: undefined }, /^--model: is required: the model to start from/],
-  ])('%j is refused in words', async (flags, message) => {
+  ])('%j is refused with a message that names the flag and the value', async (flags, message) => {
     await expect(settings(flags)).rejects.toThrow(message)
   })
 })
@@ -79,7 +79,7 @@ describe('a file of settings', () => {
     return join(dir, 's.yaml')
   }
 
-  it('takes the names of the flags, and flags win', async () => {
+  it('takes the names of the flags, and flags override it', async () => {
     const path = await file('learning-rate: 1e-4\nbeta: 0.3\neval-data: e.jsonl')
     const config = await settings({ beta: '0.2' }, preferenceSchema, path)
     expect(config).toMatchObject({ learningRate: 1e-4, beta: 0.2, evalData: ['e.jsonl'] })
@@ -87,7 +87,7 @@ describe('a file of settings', () => {
 
   it('is checked like the flags', async () => {
     await expect(settings({}, preferenceSchema, await file('lerning-rate: 1'))).rejects.toThrow(
-      /s\.yaml: "lerning-rate" is no setting of this command; did you mean learning-rate\?/,
+      /s\.yaml: "lerning-rate" is not a setting of this command; did you mean learning-rate\?/,
     )
     await expect(settings({}, preferenceSchema, await file('- 1'))).rejects.toThrow(/must hold settings/)
     await expect(settings({}, preferenceSchema, await file('a: [1'))).rejects.toThrow(/is not YAML/)
@@ -112,39 +112,54 @@ describe('the files of settings in examples/', () => {
     numGenerations: 1,
     regulariser: true,
   }
-  const judge = {
+  const rewardModel = {
     ...learning,
-    ...{ loraR: 16, loraAlpha: 32, loraDropout: 0.2, batchSize: 4, gradAccum: 8, epochs: 3, maxLength: 512 },
-    ...{ evalEvery: 25, centerRewards: 0.01 },
+    loraR: 16,
+    loraAlpha: 32,
+    loraDropout: 0.2,
+    batchSize: 4,
+    gradAccum: 8,
+    epochs: 3,
+    maxLength: 512,
+    evalEvery: 25,
+    centerRewards: 0.01,
   }
-  // What the studies that they follow were run with
+  // The settings of the studies that they reproduce
   const studies: Record<string, [z.ZodObject, object]> = {
     'reinforce-level-1.yaml': [reinforceSchema, policy],
     'reinforce-level-2.yaml': [reinforceSchema, policy],
-    'reward-helpsteer2.yaml': [rewardSchema, judge],
+    'reward-helpsteer2.yaml': [rewardSchema, rewardModel],
   }
 
-  it('are all known', async () => {
+  it('are all compared with a study below', async () => {
     const files = (await readdir(examples)).filter((name) => name.endsWith('.yaml'))
     expect(files.sort()).toEqual(Object.keys(studies))
   })
 
-  it.each(Object.entries(studies))('%s', async (name, [schema, study]) => {
-    const flags = { ...(schema === reinforceSchema && { reward: ['runs/reward'] }), output: 'o' }
-    const read = async (more: object) => check(schema, await given(schema, { ...flags, ...more }, join(examples, name)))
-    expect(await read({})).toMatchObject(study)
-    expect(await read({ seed: '3', loraTarget: 'all-linear' })).toMatchObject({ seed: 3, loraTarget: ['all-linear'] })
-  })
+  it.each(Object.entries(studies))(
+    '%s has the settings of its study, and flags override them',
+    async (name, [schema, study]) => {
+      const flags = { ...(schema === reinforceSchema && { reward: ['runs/reward'] }), output: 'o' }
+      const read = async (more: object) =>
+        checkSettings(schema, await collectSettings(schema, { ...flags, ...more }, join(examples, name)))
+      expect(await read({})).toMatchObject(study)
+      expect(await read({ seed: '3', loraTarget: 'all-linear' })).toMatchObject({ seed: 3, loraTarget: ['all-linear'] })
+    },
+  )
 })
 
 describe('lists', () => {
-  it('name the wrong word, not its place', () => {
+  it('are refused with the wrong value, not with its index', () => {
     const methods = z.object({ method: z.array(z.enum(['ppo', 'all'])) })
-    expect(() => check(methods, { method: ['all', 'ppoo'] })).toThrow(/^--method: "ppoo" is none of ppo, all; did you/)
+    expect(() => checkSettings(methods, { method: ['all', 'ppoo'] })).toThrow(
+      /^--method: "ppoo" is none of ppo, all; did you/,
+    )
   })
 
-  it('say how many they take; what stands without a flag has none', () => {
+  it('are refused with the number of values that they take; a positional argument has no flag', () => {
     const policies = z.object({ policies: z.array(z.string()).min(2) })
-    expect(() => check(policies, { policies: ['a'] }, ['policies'])).toThrow('policies: 1 given; it takes 2 or more')
+    expect(() => checkSettings(policies, { policies: ['a'] }, ['policies'])).toThrow(
+      'policies: 1 given; it takes 2 or more',
+    )
   })
 })

@@ -1,6 +1,6 @@
 /**
- * From flags and a file of settings to what a schema makes of them. Peculiar: every message names the flag as it was
- * typed, or the file and the key, with the value and the nearest valid one.
+ * The settings of a command, from its flags and its YAML file, checked by its schema. Every error message names the flag
+ * or the key of the file, the value, and the nearest valid one.
  */
 import type { z } from 'zod'
 import { badInput } from '../util/fault.ts'
@@ -11,16 +11,16 @@ import { camel, type Field, fieldsOf, kebab } from './fields.ts'
 
 type Values = Record<string, unknown>
 
-/** The values that flags and file give, by key, flags first; texts become what the field is. */
-export const given = async (schema: z.ZodObject, flags: Values, file?: string): Promise<Values> => {
+/** The settings that were given, by key, in the types of their fields. Flags override the file. */
+export const collectSettings = async (schema: z.ZodObject, flags: Values, file?: string): Promise<Values> => {
   const fields = fieldsOf(schema)
-  const values = { ...(file === undefined ? {} : await readSettings(file, fields)), ...flags }
+  const values = { ...(file === undefined ? {} : await readSettingsFile(file, fields)), ...flags }
   const known = fields.filter(({ key }) => values[key] !== undefined && values[key] !== null)
-  return Object.fromEntries(known.map((field) => [field.key, typed(field, values[field.key])]))
+  return Object.fromEntries(known.map((field) => [field.key, converted(field, values[field.key])]))
 }
 
-/** Checks values and fills in defaults. Throws a Fault 'bad-flag' for the first that is wrong; operands have no flag. */
-export const check = <S extends z.ZodObject>(
+/** Checks settings and fills in defaults. Throws a Fault 'bad-flag' for the first wrong one. Operands have no flag. */
+export const checkSettings = <S extends z.ZodObject>(
   schema: S,
   values: Values,
   operands: readonly string[] = [],
@@ -34,18 +34,18 @@ export const check = <S extends z.ZodObject>(
   throw badInput('bad-flag', explain(issue, field, values), { flag })
 }
 
-const readSettings = async (file: string, fields: readonly Field[]): Promise<Values> => {
-  const parsed = settingsOf(await textFile(file), file, (await import('yaml')).parse)
+const readSettingsFile = async (file: string, fields: readonly Field[]): Promise<Values> => {
+  const parsed = parseSettings(await textFile(file), file, (await import('yaml')).parse)
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw badInput('bad-file', 'must hold settings, one "name: value" a line', { file })
   return Object.fromEntries(Object.entries(parsed).map(([name, value]) => [knownKey(name, fields, file), value]))
 }
 
-/** Settings are short; the parser's time may grow with the square of what it is given. */
+/** Characters of a settings file. They are short, and the time of the YAML parser may grow with their square. */
 const MAX_SETTINGS = 2 ** 18
 
 /** @throws Fault bad-file */
-export const settingsOf = (
+export const parseSettings = (
   text: string,
   file: string,
   parse: (text: string, options: { logLevel: 'error' }) => unknown,
@@ -53,7 +53,7 @@ export const settingsOf = (
   if (text.length > MAX_SETTINGS)
     throw badInput('bad-file', `has more than ${MAX_SETTINGS} characters, too many for settings`, { file })
   try {
-    // without its warnings, which are several lines
+    // Without its warnings, which have several lines
     return parse(text, { logLevel: 'error' })
   } catch (error) {
     const deep = error instanceof RangeError
@@ -69,7 +69,7 @@ const knownKey = (name: string, fields: readonly Field[], file: string): string 
   const key = camel(name)
   if (fields.some((field) => field.key === key)) return key
   const names = fields.map((field) => kebab(field.key))
-  throw badInput('bad-file', `${quoted(name)} is no setting of this command${didYouMean(name, names)}`, {
+  throw badInput('bad-file', `${quoted(name)} is not a setting of this command${didYouMean(name, names)}`, {
     file,
   })
 }
@@ -79,8 +79,8 @@ export const didYouMean = (name: string, names: Iterable<string>): string => {
   return near === undefined ? '' : `; did you mean ${near}?`
 }
 
-/** A text as the number, list or record that its field is; what does not fit stays, for the schema to refuse. */
-const typed = (field: Field, value: unknown): unknown => {
+/** Converts a text to the number, list or record that its field takes. What does not fit stays, and the schema refuses it. */
+const converted = (field: Field, value: unknown): unknown => {
   if (field.kind === 'list') return listed(field, value).map((item) => scalar(field.of, item))
   if (field.kind === 'record' && (Array.isArray(value) || typeof value === 'string')) return record(field, value)
   return scalar(field.kind, value)
@@ -95,18 +95,18 @@ const scalar = (kind: Field['kind'], value: unknown): unknown => {
 }
 
 /** ["chosen=good", ...] -> { chosen: 'good' } */
-const record = ({ flag, of, value: shape }: Field, value: unknown): Values =>
+const record = ({ flag, of, value: form }: Field, value: unknown): Values =>
   Object.fromEntries(
     [value].flat().map((item) => {
       const [, name, text] = /^([^=]+)=(.+)$/s.exec(String(item)) ?? []
-      if (name === undefined) throw badInput('bad-flag', `${quoted(item)} must be ${shape}`, { flag })
+      if (name === undefined) throw badInput('bad-flag', `${quoted(item)} must be ${form}`, { flag })
       return [name, scalar(of, text)]
     }),
   )
 
-/** What is wrong with a value, in words. */
+/** The error message of a zod issue. */
 const explain = (issue: z.core.$ZodIssue, field: Field | undefined, values: Values): string => {
-  // The place in a list says nothing to who typed a flag
+  // The index in a list means nothing to a person who typed a flag
   const path = issue.path.slice(1).filter((key) => typeof key !== 'number')
   const value = issue.path.reduce<unknown>((at, key) => (at as Values | undefined)?.[key as string], values)
   const name = path.length ? `${cut(path.join('.'), 100)}: ` : ''

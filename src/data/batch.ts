@@ -1,27 +1,29 @@
 /**
- * Packs token sequences into the rows of one batch. Peculiar: a group is a tree, a trunk (the prompt) with branches
- * (its responses) that do not see each other, so K responses share one pass over their prompt; and groups too short to
- * fill a row share it, unseen by each other. Nothing is padded but the grid of attention.
+ * Packs token sequences into the rows of one batch. A tree is a trunk (the prompt) with branches (its responses),
+ * which do not attend to each other, so K responses share one pass over their prompt. Short trees share a row without
+ * attending to each other. Only the grid of attention has padding.
  */
 
-/** A trunk with branches; plain text is a trunk alone. */
+/** A trunk with branches, such as a prompt with its responses; plain text is a trunk alone. */
 export type Tree = {
   trunk: ArrayLike<number>
-  /** 1 where a token of the trunk counts as a target (the first never does: nothing comes before it). */
+  /** 1 where a token of the trunk is a target (the first never is: no token predicts it). */
   trunkTargets?: ArrayLike<number>
+  /** Labels of the trunk's tokens, where they differ from the tokens. */
+  trunkLabels?: ArrayLike<number>
   branches: readonly ArrayLike<number>[]
 }
 
 /**
- * Which hidden states a batch is asked about. `next`: those that predict a target, one before each. For scores, which
- * have no label (0 stands there): `last`, that of each branch's last token (the trunk's, where a branch is empty), or
- * `each`, those of all tokens of the branches.
+ * Which hidden states are read. `next`: those before each target, which predict it. For scores, which have no label (it is 0):
+ * `last`, that of each branch's last token (the trunk's, where a branch is empty), or `each`, those of all tokens of the
+ * branches.
  */
 export type Aim = 'next' | 'last' | 'each'
 
 /**
- * Places are a grid of B rows by T columns; N tokens stand on them. A target says: the hidden state of token `index`
- * should predict `label`, on account of `sequence`: branch k of tree g is g*K + k, the trunk of tree g is G*K + g.
+ * N tokens on a grid of B rows by T columns. A target: the hidden state of token `index` should predict `label`, and belongs to
+ * `sequence`: g*K + k for branch k of tree g, G*K + g for the trunk of tree g, of G trees.
  */
 export type PackedBatch = {
   B: number
@@ -42,7 +44,7 @@ export type PackedBatch = {
 
 const treeLength = ({ trunk, branches }: Tree) => branches.reduce((n, branch) => n + branch.length, trunk.length)
 
-/** Row and first column of each tree: longest first, each into the first row with room (first-fit decreasing). */
+/** Row and first column of each tree by first-fit decreasing: longest first, each into the first row with room. */
 const rowsOf = (trees: readonly Tree[]) => {
   const lengths = trees.map(treeLength)
   const T = Math.max(...lengths)
@@ -57,13 +59,13 @@ const rowsOf = (trees: readonly Tree[]) => {
   return { B: filled.length, T, start }
 }
 
-/** Trees in their order, as many in a pass as have so many tokens together; a longer tree has one of its own. */
+/** Groups trees into passes of at most so many tokens, in order; a longer tree has a pass of its own. */
 export const passesOf = (trees: readonly Tree[], tokens: number): Tree[][] => {
   const passes: Tree[][] = []
   let room = 0
   for (const tree of trees) {
     const length = treeLength(tree)
-    if (length > room) {
+    if (passes.length === 0 || length > room) {
       passes.push([])
       room = tokens
     }
@@ -73,18 +75,18 @@ export const passesOf = (trees: readonly Tree[], tokens: number): Tree[][] => {
   return passes
 }
 
-/** Attention pays for the square of the longest tree, so shorter ones get a grid of their own from here down. */
-const alike = 0.75
-/** Below this many places attention costs too little to be worth another pass. */
-const worthwhile = 128
+/** Attention costs the square of the longest tree, so trees shorter than this share of it get a grid of their own. */
+const similarLength = 0.75
+/** Among trees shorter than this attention costs too little to be worth another pass. */
+const worthSplitting = 128
 
-/** Trees of like length in a batch each, longest first. Sequences are numbered over all of them, as `pack` would. */
+/** One batch for trees of similar lengths each, longest first. Sequences are numbered over all trees, as by `pack`. */
 export const packs = (trees: readonly Tree[], K: number, aim: Aim = 'next'): PackedBatch[] => {
   const lengths = trees.map(treeLength)
   const buckets: number[][] = []
   for (const g of lengths.map((_, i) => i).sort((a, b) => lengths[b] - lengths[a] || a - b)) {
     const longest = buckets.length ? lengths[buckets[buckets.length - 1][0]] : Number.POSITIVE_INFINITY
-    if (lengths[g] < alike * longest && longest > worthwhile) buckets.push([])
+    if (lengths[g] < similarLength * longest && longest > worthSplitting) buckets.push([])
     buckets[buckets.length - 1].push(g)
   }
   return buckets.map((bucket) =>
@@ -122,7 +124,7 @@ export const pack = (
     target.label.push(label)
     target.sequence.push(sequence)
   }
-  trees.forEach(({ trunk, trunkTargets, branches }, g) => {
+  trees.forEach(({ trunk, trunkTargets, trunkLabels = trunk, branches }, g) => {
     const { row, column } = start.get(g)!
     let place = row * T + column
     const stand = (id: number, position: number, segment: number): number => {
@@ -134,7 +136,7 @@ export const pack = (
     }
     let last = -1
     for (let t = 0; t < trunk.length; t++) {
-      if (aim === 'next' && t > 0 && trunkTargets?.[t]) aimAt(last, trunk[t], all.total * K + all.number[g])
+      if (aim === 'next' && t > 0 && trunkTargets?.[t]) aimAt(last, trunkLabels[t], all.total * K + all.number[g])
       last = stand(trunk[t], t, 0)
     }
     branches.forEach((branch, k) => {

@@ -1,4 +1,7 @@
-/** Checks a record of a file against a zod schema, and says what is wrong as a Fault with file, row, line and column. */
+/**
+ * Checks a record of a file against a zod schema, and reports what is wrong as a Fault with file, row, line and
+ * column.
+ */
 import type { z } from 'zod'
 import { badInput, type Fault } from '../util/fault.ts'
 
@@ -17,7 +20,7 @@ export type RawRecord = {
 /** Files with one list of columns for all rows: there a missing column or a wrong type belongs to no row. */
 export type Layout = 'rows' | 'csv' | 'parquet'
 
-export type Place = {
+export type RecordLocation = {
   file: string
   layout: Layout
   row: number
@@ -27,14 +30,14 @@ export type Place = {
 }
 
 /** A fault in a record: its code, the column to blame, what is wrong and what to do. */
-export const rowFault = (code: string, message: string, place: Place, column?: string): Fault =>
+export const rowFault = (code: string, message: string, location: RecordLocation, column?: string): Fault =>
   badInput(code, message, {
-    file: place.file,
-    ...position(code, place),
-    column: column && (place.own?.get(column) ?? column),
+    file: location.file,
+    ...position(code, location),
+    column: column && (location.own?.get(column) ?? column),
   })
 
-const position = (code: string, { layout, row, line }: Place) => {
+const position = (code: string, { layout, row, line }: RecordLocation) => {
   if (layout === 'csv' && code === 'missing-column') return { line: 1 }
   if (layout === 'parquet' && (code === 'missing-column' || code === 'wrong-type')) return {}
   return { row, line }
@@ -46,8 +49,8 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 const kindOf = (value: unknown) => (value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`)
 
 /** @throws Fault wrong-type unless the record is an object */
-export const recordOf = (value: unknown, place: Place): Record<string, unknown> => {
-  if (!isRecord(value)) throw rowFault('wrong-type', `a row must be an object, not ${kindOf(value)}`, place)
+export const recordOf = (value: unknown, location: RecordLocation): Record<string, unknown> => {
+  if (!isRecord(value)) throw rowFault('wrong-type', `a row must be an object, not ${kindOf(value)}`, location)
   return value
 }
 
@@ -59,7 +62,7 @@ export const recordOf = (value: unknown, place: Place): Record<string, unknown> 
 export const conform = <S extends z.ZodType>(
   schema: S,
   record: Record<string, unknown>,
-  place: Place,
+  location: RecordLocation,
   blame: 'outermost' | 'innermost' = 'outermost',
 ): z.infer<S> => {
   const result = schema.safeParse(record)
@@ -68,7 +71,7 @@ export const conform = <S extends z.ZodType>(
   const keys = issue.path.filter((key) => typeof key === 'string')
   const value = issue.path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown>)?.[key], record)
   const code = codeOf(issue, value)
-  throw rowFault(code, wording(code, issue.message, value), place, keys.at(blame === 'outermost' ? 0 : -1))
+  throw rowFault(code, wording(code, issue.message, value), location, keys.at(blame === 'outermost' ? 0 : -1))
 }
 
 const codeOf = (issue: z.core.$ZodIssue, value: unknown): string => {

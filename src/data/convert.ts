@@ -1,6 +1,6 @@
-/** Conversions between kinds of rows where the meaning is plain; where it is not, a fault says what the rows are. */
+/** Conversions between kinds of rows where the meaning is clear; elsewhere a Fault says what the rows are. */
 import { badInput, type Where } from '../util/fault.ts'
-import { replyOf } from './messages.ts'
+import { responseOf } from './messages.ts'
 import {
   type Completion,
   isMessages,
@@ -33,7 +33,7 @@ const refuse = (row: Row, wanted: keyof typeof columns, where?: Where): never =>
 export const asRankings = (row: Row, where?: Where): Ranking[] =>
   row.kind === 'ranking' ? [row] : refuse(row, 'preference or ranking', where)
 
-/** Unpaired rows; a preference is two of them, the better one desirable. A tie says nothing: no row. */
+/** Unpaired rows. A preference gives two, the chosen one desirable; a tie gives none. */
 export const asUnpaired = (row: Row, where?: Where): Unpaired[] => {
   if (row.kind === 'unpaired') return [row]
   if (row.kind !== 'ranking' || row.responses.length !== 2) return refuse(row, 'unpaired', where)
@@ -50,7 +50,7 @@ export const asUnpaired = (row: Row, where?: Where): Unpaired[] => {
   }))
 }
 
-/** Rows to imitate; of a ranking the best response (the first of those that tie), of an unpaired row only a desirable one. */
+/** Rows of supervised fine-tuning: of a ranking the best response (the first of ties), of unpaired rows the desirable ones. */
 export const asSft = (row: Row, where?: Where): Sft[] => {
   if (row.kind === 'text' || row.kind === 'messages' || row.kind === 'completion') return [row]
   if (row.kind === 'unpaired') return row.label ? [completion(row, row.completion)] : []
@@ -63,24 +63,27 @@ const completion = (
   { id, prompt, template, beside }: Pick<Completion, 'id' | 'prompt' | 'template' | 'beside'>,
   completion: Text,
 ): Completion => ({
-  ...{ kind: 'completion', id, prompt, completion },
+  kind: 'completion',
+  id,
+  prompt,
+  completion,
   ...(template && { template }),
   ...(beside && { beside }),
 })
 
-/** A prompt with the answer to it: of a conversation the assistant's last message, of a ranking the best response. */
-export const asAnswered = (row: Row, where?: Where): Completion[] => {
+/** A prompt with its completion: of a conversation the assistant's last message, of a ranking the best response. */
+export const asCompletions = (row: Row, where?: Where): Completion[] => {
   if (row.kind === 'text') return refuse(row, 'prompt and completion', where)
   if (row.kind !== 'messages') return asSft(row, where) as Completion[]
   const last = row.messages.at(-1)!
   return last.role === 'assistant' && row.messages.length > 1
-    ? [completion({ ...row, prompt: row.messages.slice(0, -1) }, replyOf([last]))]
+    ? [completion({ ...row, prompt: row.messages.slice(0, -1) }, responseOf([last]))]
     : []
 }
 
 const bestOf = ({ ranks }: Ranking) => ranks.indexOf(Math.min(...ranks.filter((rank) => rank !== null)))
 
-/** The prompt alone: of a conversation all before the assistant's last message, of a text the whole. */
+/** The prompt alone: of a conversation everything before the assistant's last message, of a text the whole text. */
 export const asPrompts = (row: Row & Pick<Prompt, 'record'>, where?: Where): Prompt[] => {
   const kept = { ...(row.template && { template: row.template }), ...(row.record && { record: row.record }) }
   const of = (prompt: Text): Prompt[] => [{ kind: 'prompt', id: row.id, prompt, ...kept }]
@@ -92,20 +95,20 @@ export const asPrompts = (row: Row & Pick<Prompt, 'record'>, where?: Where): Pro
   return of(row.prompt)
 }
 
-/** Every kind that a data set can be opened as, its conversion, and why a row may give none. */
+/** The kinds of rows that a data set can be opened as: the conversion, and the reason counted for a row that gives none. */
 export const conversions = {
   ranking: { of: asRankings, none: 'tie' },
   unpaired: { of: asUnpaired, none: 'tie' },
   sft: { of: asSft, none: 'undesirable' },
   prompt: { of: asPrompts, none: 'no-prompt' },
-  answered: { of: asAnswered, none: 'no-answer' },
+  completion: { of: asCompletions, none: 'no-answer' },
 } as const
 
-export type Kinds = { ranking: Ranking; unpaired: Unpaired; sft: Sft; prompt: Prompt; answered: Completion }
+export type Kinds = { ranking: Ranking; unpaired: Unpaired; sft: Sft; prompt: Prompt; completion: Completion }
 
 /**
- * Pairs neighbours that answer the same prompt, the more helpful one chosen (HelpSteer2). Push rows in order; a row
- * is used once, equal helpfulness makes no pair.
+ * Pairs neighbouring rows with the same prompt, the more helpful one chosen (HelpSteer2). Push rows in order; each row is
+ * used once, and equal helpfulness makes no pair.
  */
 export const pairNeighbours = (drop: (reason: string, rows: number) => void) => {
   let waiting: Rated | undefined

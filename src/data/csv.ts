@@ -1,7 +1,8 @@
 /**
- * csv (RFC 4180), streamed. By hand, because csv-parse holds every field of a record as an object of its own, without a
- * limit of their number, copies what is open at every chunk, and counts lines at the end of a record: 60 MB of commas took
- * 3.6 GB, an open quote hours. Here a byte is looked at once, and a record has a limit of fields and of bytes.
+ * Streaming csv (RFC 4180). csv-parse is not used, because it keeps every field of a record as an object, without a
+ * limit on their number, copies what is open at every chunk, and counts lines only at the end of a record: 60 MB of
+ * commas took 3.6 GB, an unclosed quote took hours. Here each byte is read once, and a record has a limit of fields
+ * and of bytes.
  */
 import { badInput, type Where } from '../util/fault.ts'
 import { badUtf8, decodeUtf8 } from '../util/json.ts'

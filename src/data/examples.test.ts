@@ -146,7 +146,9 @@ describe('prompts and responses', () => {
     ['beside the one that the tokenizer adds', ending],
   ])('keep an EOS that stands in the prompt, %s', (_, encoder) => {
     expect(ranked(encoder, ranking('hi$', ['a', 'b$', '']), long)).toMatchObject({
-      ...{ prompt: '^hi$', responses: ['a$', 'b$', '$'], seen: [] },
+      prompt: '^hi$',
+      responses: ['a$', 'b$', '$'],
+      seen: [],
     })
     const row = { kind: 'completion', prompt: 'hi$', completion: 'a' } as const
     const example = textExample(encoder, row, long, { assistantOnly: false, completionOnly: true }, () => {})

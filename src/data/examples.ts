@@ -1,16 +1,17 @@
 /**
- * Rows to token ids. What goes wrong most in post-training goes wrong here, so the rules are few and strict:
- * prompt and prompt+response are tokenised as wholes and the response is what follows the prompt's length; a chat template
- * already holds its special tokens; plain text gets its EOS if it has none, and a prompt keeps one that stands in its text
- * (only the one that a tokenizer adds to every text goes); ids given as ids are taken as they are;
- * a row that truncation leaves without a response is dropped and counted.
+ * Rows to token ids.
+ *
+ * The rules: prompt and prompt + response are tokenized as wholes, and the response is what follows the prompt's
+ * length. A chat template already contains its special tokens. Plain text gets an EOS if it has none; a prompt keeps
+ * an EOS that is in its text, and loses only one that the tokenizer adds to every text. Ids that are given as ids are
+ * not changed. A row that truncation leaves without a response is dropped and counted.
  */
 import { badInput } from '../util/fault.ts'
 import { type Message, withJoinedParts } from './messages.ts'
 import { isIds, isMessages, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
 import type { TemplateArguments } from './template.ts'
 
-/** What tokenisation needs; text/tokenizer.ts has it. */
+/** The part of a tokenizer (text/tokenizer.ts) that makes examples. */
 export type Encoder = {
   encode(text: string, options?: { specialTokens?: boolean }): { ids: number[] }
   readonly eosId: number | undefined
@@ -35,7 +36,7 @@ export type Limits = {
   maxPromptLength?: number
 }
 
-/** Why a row gave no example. */
+/** Why a row gave no example. The codes are in events and messages. */
 export type Dropped = 'no-reply-left' | 'no-target-left' | 'empty'
 
 /** A prompt with its responses, as token ids. */
@@ -49,13 +50,13 @@ export type RankedExample = {
   truncated: boolean
 }
 export type UnpairedExample = { prompt: number[]; completion: number[]; label: boolean; truncated: boolean }
-/** `targets` is 1 where a token counts. */
+/** `targets` is 1 where a token's loss counts. */
 export type TextExample = { ids: number[]; targets: number[]; truncated: boolean }
 
-/** Counts what was found odd, by name, for one warning at the end. */
+/** Counts a peculiarity of a row by its code, for one warning at the end. */
 export type Count = (what: string) => void
 
-/** Turns as their chat template takes them: one for text alone gets the parts of a content as one text. */
+/** Messages as their chat template takes them: a template for text only gets a list of parts as one text. */
 export const turnsFor = (
   { readsParts }: Pick<NonNullable<Encoder['chat']>, 'readsParts'>,
   messages: Message[],
@@ -78,24 +79,24 @@ const encodeChat = (
   return chat.encode(turnsFor(chat, messages, options), options)
 }
 
-/** A prompt's ids, with its beginning-of-text token. Every prompt is read by this, whatever goes on behind it. */
+/** A prompt's ids, with its beginning-of-text token. Every prompt is tokenized by this, in training and in generation. */
 export const encodePrompt = (encoder: Encoder, prompt: Text, template?: TemplateArguments): number[] => {
   if (isIds(prompt)) return prompt
   if (isMessages(prompt)) return encodeChat(encoder, prompt, { ...template, addGenerationPrompt: true }).ids
   return encodeOpen(encoder, prompt)
 }
 
-/** A text that may go on: what the tokenizer puts in front of it, and no end but one that stands in the text. */
+/** A text without an end: with the tokens that the tokenizer puts before it, and an EOS only where the text has one. */
 const encodeOpen = (encoder: Encoder, text: string): number[] => {
   const { ids } = encoder.encode(text, { specialTokens: true })
   return encoder.addsEos ? ids.slice(0, -1) : ids
 }
 
-/** @param prompt tokens of the prompt: its own end is not the response's */
+/** Adds EOS where it is missing. @param prompt length of the prompt, whose own EOS does not end the response */
 const withEnd = (ids: number[], { eosId }: Encoder, prompt = 0) =>
   eosId === undefined || (ids.length > prompt && ids.at(-1) === eosId) ? ids : [...ids, eosId]
 
-/** Ids of prompt and response as one. */
+/** Ids of prompt and response, tokenized as one text. */
 const encodeWhole = (
   encoder: Encoder,
   prompt: Text,
@@ -114,7 +115,7 @@ const encodeWhole = (
 const beginsWith = (ids: readonly number[], beginning: readonly number[]) => beginning.every((id, i) => id === ids[i])
 
 /** The ids that follow the prompt's. */
-const encodeReply = (
+const encodeResponse = (
   encoder: Encoder,
   prompt: Text,
   promptIds: number[],
@@ -127,7 +128,7 @@ const encodeReply = (
   return whole.slice(promptIds.length)
 }
 
-/** A prompt and responses as a reward model reads them, each whole: the prompt ends where the tokens of one response differ. */
+/** A prompt and responses for a reward model, each tokenized as one text: the prompt ends where the first response differs. */
 export const encodeScored = (
   encoder: Encoder,
   prompt: Text,
@@ -152,12 +153,12 @@ const asText = (response: string | Message[]): string => {
   throw badInput('wrong-kind', 'a response of messages needs a prompt of messages')
 }
 
-const lastOf = (prompt: number[], { maxPromptLength }: Limits) =>
+const truncatePrompt = (prompt: number[], { maxPromptLength }: Limits) =>
   maxPromptLength === undefined ? prompt : prompt.slice(-maxPromptLength)
 
 /** The prompt's last tokens and the response's first, within the limits; undefined where no response is left. */
-const fit = (prompt: number[], response: number[], limits: Limits) => {
-  const cut = lastOf(prompt, limits)
+const truncate = (prompt: number[], response: number[], limits: Limits) => {
+  const cut = truncatePrompt(prompt, limits)
   const room = limits.maxLength - cut.length
   return {
     prompt: cut,
@@ -170,8 +171,8 @@ const fit = (prompt: number[], response: number[], limits: Limits) => {
 const isEmpty = ({ prompt, response }: { prompt: number[]; response: number[] }) =>
   response.length === 0 || prompt.length + response.length < 2
 
-/** Responses of different ranks that are the same tokens: what the row says is lost. */
-const saysEqual = (responses: readonly number[][], ranks: Ranking['ranks']) =>
+/** Whether responses of different ranks are the same tokens (after truncation), so that their order is lost. */
+const hasEqualResponses = (responses: readonly number[][], ranks: Ranking['ranks']) =>
   responses.some((response, i) =>
     responses.some(
       (other, j) => j < i && ranks[i] !== ranks[j] && response.length === other.length && beginsWith(response, other),
@@ -186,12 +187,12 @@ export const rankedExample = (
 ): RankedExample | Dropped => {
   const promptIds = encodePrompt(encoder, row.prompt, row.template)
   const responses = row.responses.map((response) =>
-    encodeReply(encoder, row.prompt, promptIds, response, count, row.template),
+    encodeResponse(encoder, row.prompt, promptIds, response, count, row.template),
   )
   return fitRanked(promptIds, responses, row, limits, count)
 }
 
-/** For what scores texts as wholes: no token is the prompt's that the tokens of a whole do not have. */
+/** For reward models, which score prompt and response as one text: only tokens that all of these texts share are prompt. */
 export const scoredExample = (
   encoder: Encoder,
   row: Ranking,
@@ -204,15 +205,15 @@ export const scoredExample = (
 
 const fitRanked = (
   promptIds: number[],
-  replyIds: readonly number[][],
+  responseIds: readonly number[][],
   { ranks, prob, margin, ratings }: Ranking,
   limits: Limits,
   count: Count,
 ): RankedExample | Dropped => {
-  const fitted = replyIds.map((ids) => fit(promptIds, ids, limits))
+  const fitted = responseIds.map((ids) => truncate(promptIds, ids, limits))
   if (fitted.some(isEmpty)) return 'no-reply-left'
   const responses = fitted.map(({ response }) => response)
-  if (saysEqual(responses, ranks)) count('equal-replies')
+  if (hasEqualResponses(responses, ranks)) count('equal-replies')
   const [{ prompt }] = fitted
   return { prompt, responses, ranks, prob, margin, ratings, truncated: fitted.some(({ truncated }) => truncated) }
 }
@@ -225,15 +226,15 @@ export const unpairedExample = (
 ): UnpairedExample | Dropped => {
   const { prompt: asked, completion, template } = row
   const promptIds = encodePrompt(encoder, asked, template)
-  const fitted = fit(promptIds, encodeReply(encoder, asked, promptIds, completion, count, template), limits)
+  const fitted = truncate(promptIds, encodeResponse(encoder, asked, promptIds, completion, count, template), limits)
   const { prompt, response, truncated } = fitted
   return isEmpty(fitted) ? 'no-reply-left' : { prompt, completion: response, label: row.label, truncated }
 }
 
 export type TextOptions = {
-  /** Of a conversation only what the template marks as the assistant's counts. */
+  /** In a conversation only tokens that the template marks as the assistant's count. */
   assistantOnly: boolean
-  /** Of a prompt and completion only the completion counts. */
+  /** Of a prompt with a completion only the completion's tokens count. */
   completionOnly: boolean
 }
 
@@ -269,12 +270,12 @@ const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOption
     const ids = isIds(row.text) ? row.text : withEnd(encodeOpen(encoder, row.text), encoder)
     return { ids, targets: ids.map(() => 1), cut: false }
   }
-  // The tokens are those of the whole; the prompt's length says how many of them do not count
+  // Tokenized as one text; the first tokens, as many as the prompt has, do not count
   const promptIds = encodePrompt(encoder, row.prompt, row.template)
   const whole = encodeWhole(encoder, row.prompt, promptIds, row.completion, row.template)
   if (!beginsWith(whole, promptIds)) count('prompt-not-prefix')
   const completion = whole.slice(promptIds.length)
-  const prompt = lastOf(whole.slice(0, promptIds.length), limits)
+  const prompt = truncatePrompt(whole.slice(0, promptIds.length), limits)
   return {
     ids: [...prompt, ...completion],
     targets: [...prompt.map(() => Number(!options.completionOnly)), ...completion.map(() => 1)],

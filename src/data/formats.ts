@@ -1,13 +1,15 @@
 /**
- * From a file's records to rows. The first record's columns say which format the file has, and every later record must
- * be of that format: a row that lacks a column is a fault, not another kind of row. A column that is there and null counts
- * as absent: where a row names all columns and some are null (datasets and parquet write mixed rows so), it is read by what
- * it has. The rows of supervised fine-tuning and scoring may be mixed in a file anyway, because each speaks for itself.
+ * From the records of a file to rows. The columns of the first record tell the file's format, and every later record
+ * must have it: a row without one of its columns is a Fault, not another kind of row.
+ *
+ * A column that is null counts as absent: in files whose rows all have the same columns with nulls between (as
+ * datasets and parquet write mixed rows), a row is read by the columns it has. Rows of supervised fine-tuning and of
+ * scoring may be mixed in a file, because each is known by its own columns.
  */
 import { z } from 'zod'
 import { nearest } from '../util/nearest.ts'
 import { quoted } from '../util/quote.ts'
-import { conform, type Layout, type Place, type RawRecord, recordOf, rowFault } from './check.ts'
+import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
 import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
 import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
 import { type Completion, isIds, isMessages, type Rated, type Row, schemas, textColumn } from './rows.ts'
@@ -15,7 +17,7 @@ import { templateOf } from './template.ts'
 import { refuseMedia, unreadOf } from './unread.ts'
 
 type Columns = Record<string, unknown>
-type Read = (record: Columns, place: Place) => Row[] | { rows: Row[]; skipped: Skipped[] }
+type Read = (record: Columns, location: RecordLocation) => Row[] | { rows: Row[]; skipped: Skipped[] }
 
 export type Format = {
   name: string
@@ -29,39 +31,39 @@ export type Format = {
 
 const RATINGS = ['helpfulness', 'correctness', 'coherence', 'complexity', 'verbosity'] as const
 
-const rated: Read = (record, place) => {
-  const { id, prompt, response, ...row } = conform(schemas.rated, record, place)
+const rated: Read = (record, location) => {
+  const { id, prompt, response, ...row } = conform(schemas.rated, record, location)
   const ratings: Rated['ratings'] = {}
   for (const name of RATINGS) if (typeof row[name] === 'number') ratings[name] = row[name]
   return [{ kind: 'rated', id, prompt, response, ratings }]
 }
 
-const bestOfN: Read = (record, place) => {
-  const { id, prompt, responses, best } = conform(schemas.bestOfN, record, place)
+const bestOfN: Read = (record, location) => {
+  const { id, prompt, responses, best } = conform(schemas.bestOfN, record, location)
   return [{ kind: 'ranking', id, prompt, responses, ranks: responses.map((_, i) => (i === best ? 1 : null)) }]
 }
 
 /** A conversation that is good or bad as a whole: its last message is the completion. */
-const unpairedMessages: Read = (record, place) => {
-  const { id, messages } = conform(schemas.messages, record, place)
-  const { label } = conform(schemas.label, record, place)
+const unpairedMessages: Read = (record, location) => {
+  const { id, messages } = conform(schemas.messages, record, location)
+  const { label } = conform(schemas.label, record, location)
   const [prompt, completion] = [messages.slice(0, -1), messages.slice(-1)]
   if (!prompt.length)
-    throw rowFault('bad-value', 'holds one message; a response needs one before it', place, 'messages')
+    throw rowFault('bad-value', 'holds one message; a response needs one before it', location, 'messages')
   return [{ kind: 'unpaired', id, prompt, completion, label }]
 }
 
 /** A row of supervised fine-tuning or scoring, told by its own columns. */
-const plain: Read = (record, place) => {
+const plain: Read = (record, location) => {
   // An empty field of csv is what is null elsewhere
-  const has = (column: string) => isThere(record[column]) && !(place.layout === 'csv' && record[column] === '')
-  if (has('input_ids') && has('labels')) return [{ kind: 'labelled', ...conform(schemas.labelled, record, place) }]
-  if (has('messages')) return [{ kind: 'messages', ...conform(schemas.messages, record, place) }]
-  if (has('completion')) return [{ kind: 'completion', ...conform(schemas.completion, record, place) }]
+  const has = (column: string) => isThere(record[column]) && !(location.layout === 'csv' && record[column] === '')
+  if (has('input_ids') && has('labels')) return [{ kind: 'labelled', ...conform(schemas.labelled, record, location) }]
+  if (has('messages')) return [{ kind: 'messages', ...conform(schemas.messages, record, location) }]
+  if (has('completion')) return [{ kind: 'completion', ...conform(schemas.completion, record, location) }]
   if (has('prompt') && !has('text'))
-    throw rowFault('missing-column', 'is missing; a row with a prompt needs a completion', place, 'completion')
+    throw rowFault('missing-column', 'is missing; a row with a prompt needs a completion', location, 'completion')
   const text = has('text') || !has('input_ids') ? record : { ...record, text: { input_ids: record.input_ids } }
-  return [{ kind: 'text', ...conform(schemas.text, text, place) }]
+  return [{ kind: 'text', ...conform(schemas.text, text, location) }]
 }
 
 /** In the order in which they are tried, on records without their null columns. */
@@ -206,58 +208,59 @@ export const rowReader = (
       const at = { file, layout, row, line }
       const raw = recordOf(value, at)
       const { record, own } = renamed(raw, columns)
-      const place = { ...at, own }
-      format ??= detect(record, columns, place)
-      refuseMedia(record, place)
-      const made = ownFormat(record, format).read(record, place)
+      const location = { ...at, own }
+      format ??= detect(record, columns, location)
+      refuseMedia(record, location)
+      const made = ownFormat(record, format).read(record, location)
       if (!Array.isArray(made)) return { ...made, unread: [] }
-      const template = templateOf(record, place)
+      const template = templateOf(record, location)
       const kept = {
         ...(template && { template }),
         ...(beside.length && { beside: besideOf(raw, beside, at) }),
         ...(needed && { record: wholeRecord(raw, needed, at) }),
       }
-      const rows = made.map((row) => ({ ...asChat(row, place), ...kept }))
+      const rows = made.map((row) => ({ ...asChat(row, location), ...kept }))
       return { rows, skipped: [], unread: unreadOf(record, rows) }
     },
   }
 }
 
 /** A text that is answered by messages is a user's turn. */
-const asChat = (row: Row, place: Place): Row => {
+const asChat = (row: Row, location: RecordLocation): Row => {
   if (!('prompt' in row) || row.kind === 'prompt' || isMessages(row.prompt)) return row
   const responses = row.kind === 'ranking' ? row.responses : [row.kind === 'rated' ? row.response : row.completion]
   if (!responses.some(isMessages)) return row
   if (isIds(row.prompt)) {
-    if (row.prompt.length) throw rowFault('wrong-type', 'is ids, and the response to it messages', place, 'prompt')
+    if (row.prompt.length) throw rowFault('wrong-type', 'is ids, and the response to it messages', location, 'prompt')
     return row
   }
   return { ...row, prompt: [{ role: 'user', content: row.prompt }] }
 }
 
-const requireColumns = (record: Columns, wanted: readonly string[], place: Place) => {
+const requireColumns = (record: Columns, wanted: readonly string[], location: RecordLocation) => {
   for (const name of wanted)
-    if (!(name in record)) throw rowFault('missing-column', `is not there; columns are ${names(record)}`, place, name)
+    if (!(name in record))
+      throw rowFault('missing-column', `is not there; columns are ${names(record)}`, location, name)
 }
 
-const besideOf = (record: Columns, wanted: readonly string[], place: Place): Completion['beside'] => {
-  requireColumns(record, wanted, place)
-  const text = (name: string) => conform(z.object({ [name]: textColumn }), record, place)[name]
+const besideOf = (record: Columns, wanted: readonly string[], location: RecordLocation): Completion['beside'] => {
+  requireColumns(record, wanted, location)
+  const text = (name: string) => conform(z.object({ [name]: textColumn }), record, location)[name]
   return Object.fromEntries(wanted.filter((name) => isThere(record[name])).map((name) => [name, text(name)]))
 }
 
-const wholeRecord = (record: Columns, needed: readonly string[], place: Place): Columns => {
-  requireColumns(record, needed, place)
+const wholeRecord = (record: Columns, needed: readonly string[], location: RecordLocation): Columns => {
+  requireColumns(record, needed, location)
   return record
 }
 
-const detect = (record: Columns, columns: Record<string, string>, place: Place): Format => {
+const detect = (record: Columns, columns: Record<string, string>, location: RecordLocation): Format => {
   for (const [name, column] of Object.entries(columns))
     if (!(name in record))
       throw rowFault(
         'missing-column',
         `is not there (--column ${name}=${column}); columns are ${names(record)}`,
-        place,
+        location,
         column,
       )
   const format = formatOf(record) ?? formats.find(({ detect }) => detect(record))
@@ -279,7 +282,7 @@ const detect = (record: Columns, columns: Record<string, string>, place: Place):
     .slice(0, SHOWN)
     .flatMap((column) => nearest(column, known) ?? [])[0]
   const hint = near ? `; did you mean ${quoted(near)}? A column is renamed with --column ${near}=its-name` : ''
-  throw rowFault('unknown-columns', `rows with the columns ${names(record)} are of no known kind${hint}`, place)
+  throw rowFault('unknown-columns', `rows with the columns ${names(record)} are of no known kind${hint}`, location)
 }
 
 /** Columns that a message names: a record of a stranger may have any number. */

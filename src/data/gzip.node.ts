@@ -1,6 +1,6 @@
 /**
- * gzip as a stream, by node's zlib, several members in a row included. The chunks are pushed in by hand, because a
- * stream of node drops what it has unpacked when it meets an error, and the rows before the error are wanted.
+ * Streaming gzip by node's zlib, including files of several members. Chunks are written by hand, because node's
+ * streams drop what they have unpacked when an error comes, and the rows before the error are wanted.
  */
 import { createGunzip } from 'node:zlib'
 import { badInput } from '../util/fault.ts'

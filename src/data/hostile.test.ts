@@ -1,4 +1,4 @@
-/** Files of data that were made to hang a reader or to fill its memory: each is refused at its place, in little time. */
+/** Data files made to hang a reader or to fill its memory: each is refused quickly, with its place in the file. */
 import { gzipSync } from 'node:zlib'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** The file side of reading: what a --data value names, and its records as they stream from the disk. */
+/** Which files a --data value names, and their records as a stream. */
 import { stat } from 'node:fs/promises'
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput, type Where } from '../util/fault.ts'

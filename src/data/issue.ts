@@ -1,4 +1,4 @@
-/** What is wrong with a value of a record, given back in its place; the check of the record adds where it stands. */
+/** A problem with a value of a record, as a return value; `conform` adds where the record is. */
 export type Issue = { issue: 'wrong-type' | 'bad-value' | 'null-value' | 'missing-column'; message: string }
 
 export const wrongType = (message: string): Issue => ({ issue: 'wrong-type', message })

@@ -1,6 +1,6 @@
 /**
- * The records of a file that is one JSON array, a record at a time: the brackets are followed by hand, so that a file
- * larger than memory streams, and a fault in the text has its physical line.
+ * The records of a file that is one JSON array, one at a time. The brackets are followed by hand, so that a file
+ * larger than memory streams and an error in the text has its line.
  */
 import { badInput } from '../util/fault.ts'
 import { badUtf8, decodeUtf8, jsonFault, MAX_DEPTH } from '../util/json.ts'

@@ -1,10 +1,11 @@
 /**
- * What labelling tools export, as one ranking a vote: Label Studio's ranker and pairwise, Argilla's ranking. Votes stand
- * in file order; what is no vote (cancelled, empty, a draft) is skipped with its reason. A fault names the innermost key.
+ * Exports of labelling tools, one ranking for each vote: Label Studio's ranker and pairwise, Argilla's ranking. Votes
+ * keep the order of the file; annotations that are no votes (cancelled, empty, drafts) are skipped with a reason.
+ * Faults name the innermost key.
  */
 import { z } from 'zod'
 import { quoted } from '../util/quote.ts'
-import { conform, type Place, rowFault } from './check.ts'
+import { conform, type RecordLocation, rowFault } from './check.ts'
 import type { Id, Ranking, Vote } from './rows.ts'
 
 export type Skipped = { task: Id; annotation?: Id; annotator?: Id; reason: string }
@@ -30,8 +31,8 @@ type Task = z.infer<typeof task>
 type Annotation = Task['annotations'][number]
 
 /** A task of Label Studio: {"id", "data", "annotations"}. */
-export const labelStudioVotes = (record: Record<string, unknown>, place: Place): Votes => {
-  const { id, data, annotations } = conform(task, record, place, 'innermost')
+export const labelStudioVotes = (record: Record<string, unknown>, location: RecordLocation): Votes => {
+  const { id, data, annotations } = conform(task, record, location, 'innermost')
   const votes: Votes = { rows: [], skipped: [] }
   for (const annotation of annotations) {
     const skip = (reason: string) => votes.skipped.push({ task: id, annotation: annotation.id, reason })
@@ -39,7 +40,7 @@ export const labelStudioVotes = (record: Record<string, unknown>, place: Place):
     if (annotation.was_cancelled) skip('cancelled')
     else if (!result) skip('empty')
     else {
-      const sides = result.type === 'ranker' ? ranker(data, result, place) : pairwise(data, result, place)
+      const sides = result.type === 'ranker' ? ranker(data, result, location) : pairwise(data, result, location)
       if (sides.ranks.every((rank) => rank === null)) skip('empty')
       else votes.rows.push({ kind: 'ranking', prompt: data.prompt, ...sides, vote: voteOf(id, annotation) })
     }
@@ -60,13 +61,13 @@ const order = z.array(z.string())
 const rankerResult = z.looseObject({ value: z.looseObject({ ranker: z.union([order, z.record(z.string(), order)]) }) })
 
 /** {"ranker": {"rank": [ids, best first]}}, or one named bucket beside "_" (not placed), or a bare list in older files. */
-const ranker = (data: Task['data'], result: Annotation['result'][number], place: Place) => {
-  const choices = conform(items, data, place, 'innermost').items
-  const { ranker } = conform(rankerResult, result, place, 'innermost').value
+const ranker = (data: Task['data'], result: Annotation['result'][number], location: RecordLocation) => {
+  const choices = conform(items, data, location, 'innermost').items
+  const { ranker } = conform(rankerResult, result, location, 'innermost').value
   const lists = Array.isArray(ranker)
     ? [ranker]
     : Object.entries(ranker).flatMap(([name, ids]) => (name === '_' ? [] : [ids]))
-  const refuse = (message: string) => rowFault('bad-value', message, place, 'ranker')
+  const refuse = (message: string) => rowFault('bad-value', message, location, 'ranker')
   if (lists.length !== 1) throw refuse(`must hold one order, but has ${lists.length} buckets besides "_"`)
   const names = choices.map(({ id }) => String(id))
   const unknown = lists[0].find((name) => !names.includes(name))
@@ -82,15 +83,16 @@ const pairwiseResult = z.looseObject({
 })
 
 /** {"selected": "left" | "right"}; to_name "answer1,answer2" says which columns of the data stood left and right. */
-const pairwise = (data: Task['data'], result: Annotation['result'][number], place: Place) => {
-  const { to_name, value } = conform(pairwiseResult, result, place, 'innermost')
+const pairwise = (data: Task['data'], result: Annotation['result'][number], location: RecordLocation) => {
+  const { to_name, value } = conform(pairwiseResult, result, location, 'innermost')
   if (value.selected !== 'left' && value.selected !== 'right')
-    throw rowFault('bad-value', `must be left or right, not ${quoted(value.selected)}`, place, 'selected')
+    throw rowFault('bad-value', `must be left or right, not ${quoted(value.selected)}`, location, 'selected')
   const names = to_name.split(',').map((name) => name.trim())
   const [left, right] = names.map(
-    (name) => conform(z.looseObject({ [name]: z.string() }), data, place, 'innermost')[name],
+    (name) => conform(z.looseObject({ [name]: z.string() }), data, location, 'innermost')[name],
   )
-  if (right === undefined) throw rowFault('bad-value', 'must name two columns, as "answer1,answer2"', place, 'to_name')
+  if (right === undefined)
+    throw rowFault('bad-value', 'must name two columns, as "answer1,answer2"', location, 'to_name')
   return { responses: value.selected === 'left' ? [left, right] : [right, left], ranks: [1, 2] }
 }
 
@@ -110,8 +112,8 @@ const argillaRanking = z.object({
 })
 
 /** A record of Argilla: {"id", "fields", "responses": [{"status", "values": {question: {"value": [{"value", "rank"}]}}}]}. */
-export const argillaVotes = (record: Record<string, unknown>, place: Place): Votes => {
-  const { id, fields, responses } = conform(argillaRecord, record, place, 'innermost')
+export const argillaVotes = (record: Record<string, unknown>, location: RecordLocation): Votes => {
+  const { id, fields, responses } = conform(argillaRecord, record, location, 'innermost')
   const votes: Votes = { rows: [], skipped: [] }
   for (const { user_id, status, values } of responses) {
     const annotator = user_id ?? undefined
@@ -119,7 +121,7 @@ export const argillaVotes = (record: Record<string, unknown>, place: Place): Vot
     if (status !== 'submitted' || !question)
       votes.skipped.push({ task: id, annotator, reason: status !== 'submitted' ? status : 'empty' })
     else {
-      const sides = argillaSides(fields, conform(argillaRanking, question, place, 'innermost').value, place)
+      const sides = argillaSides(fields, conform(argillaRanking, question, location, 'innermost').value, location)
       votes.rows.push({ kind: 'ranking', prompt: fields.prompt, ...sides, vote: { task: id, annotator } })
     }
   }
@@ -127,12 +129,16 @@ export const argillaVotes = (record: Record<string, unknown>, place: Place): Vot
 }
 
 /** The ranked fields, in the order of the record's fields. */
-const argillaSides = (fields: Record<string, unknown>, value: { value: string; rank: number }[], place: Place) => {
+const argillaSides = (
+  fields: Record<string, unknown>,
+  value: { value: string; rank: number }[],
+  location: RecordLocation,
+) => {
   const ranks = new Map(value.map(({ value, rank }) => [value, rank]))
-  if (ranks.size < value.length) throw rowFault('bad-value', 'ranks a field twice', place, 'value')
+  if (ranks.size < value.length) throw rowFault('bad-value', 'ranks a field twice', location, 'value')
   for (const name of ranks.keys())
     if (typeof fields[name] !== 'string')
-      throw rowFault('bad-value', `ranks ${quoted(name)}, which is no field of text`, place, 'value')
+      throw rowFault('bad-value', `ranks ${quoted(name)}, which is no field of text`, location, 'value')
   const names = Object.keys(fields).filter((name) => ranks.has(name))
   return { responses: names.map((name) => fields[name] as string), ranks: names.map((name) => ranks.get(name)!) }
 }

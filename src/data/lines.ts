@@ -1,4 +1,4 @@
-/** JSON lines from a stream of bytes: one record a line, blank lines skipped, a byte order mark and CRLF let pass. */
+/** JSON lines from a stream of bytes: one record a line; blank lines, a byte order mark and CRLF are accepted. */
 import { badInput, Fault, type Where } from '../util/fault.ts'
 import { badUtf8, countUpTo, decodeUtf8, hasHalfPair, jsonFault, parseJson } from '../util/json.ts'
 import type { RawRecord } from './check.ts'

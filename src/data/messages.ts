@@ -1,15 +1,14 @@
 /**
- * Turns of a conversation as files spell them: OpenAI's {"role", "content"} or ShareGPT's {"from", "value"}. After reading
- * they are the first; every other field (tool_calls, reasoning_content, name, ...) stays for the chat template. A field
- * that is null counts as absent, as in transformers: datasets and parquet fill in what other rows have.
+ * Messages of a conversation: OpenAI's {"role", "content"} or ShareGPT's {"from", "value"}, which becomes the former.
+ * All other fields (tool_calls, reasoning_content, name, ...) are kept for the chat template. A field that is null
+ * counts as absent, as in transformers: datasets and parquet write nulls for the fields that other rows have.
  */
-
 import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
 import { badValue, type Issue, isIssue, isObject, nullValue, wrongType } from './issue.ts'
 
 export type TextPart = { type: 'text'; text: string; [key: string]: unknown }
-/** A turn. The content may be null or missing where another field holds what is said, such as tool_calls. */
+/** A message. The content may be null or missing where another field, such as tool_calls, stands for it. */
 export type Message = { role: string; content?: string | null | TextPart[]; [key: string]: unknown }
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function']
@@ -105,7 +104,7 @@ const otherFields = (message: Message): string[] =>
     (key) => key !== 'role' && key !== 'content' && message[key] !== null && message[key] !== undefined,
   )
 
-/** What is said in words. */
+/** The text of a message's content. */
 export const contentText = ({ content }: Message): string =>
   typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join('')
 
@@ -113,18 +112,18 @@ export const contentText = ({ content }: Message): string =>
 export const withJoinedParts = (message: Message): Message =>
   Array.isArray(message.content) ? { ...message, content: contentText(message) } : message
 
-/** As a reader sees a turn: its words, and as JSON the tools that it calls. */
+/** A message for people to read: its text, and its tool calls as JSON. */
 export const shownTurn = (message: Message): string =>
   [contentText(message), message.tool_calls ? JSON.stringify(message.tool_calls) : ''].filter(Boolean).join(' ')
 
-/** Responses of a conversation: the text where it is one turn of the assistant in words alone, else the turns. */
-export const replyOf = (turns: Message[]): string | Message[] => {
+/** The messages after a prompt as a response: their text where they are one plain message of the assistant, else the messages. */
+export const responseOf = (turns: Message[]): string | Message[] => {
   const [first] = turns
   const plain = turns.length === 1 && first.role === 'assistant' && typeof first.content === 'string'
   return plain && !otherFields(first).length ? (first.content as string) : turns
 }
 
-/** Equal to a chat template: whatever the order of fields, and null as absent. */
+/** Whether a chat template sees two messages as equal: the order of fields does not matter, null is absent. */
 export const sameMessage = (a: Message, b: Message): boolean => same(a, b)
 
 const same = (a: unknown, b: unknown): boolean => {

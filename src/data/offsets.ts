@@ -1,6 +1,6 @@
 /**
- * Where rows begin, 8 bytes a row: offset * 64 + the row's number within its record (one record may give several rows),
- * in blocks, so that growing copies nothing. Exact up to files of 2^47 bytes.
+ * Indexes of rows, 8 bytes a row, in blocks so that growing copies nothing. An offset is stored as offset * 64 + the
+ * row's number within its record (one record may give several rows), which is exact for files of up to 2^47 bytes.
  */
 import { assert } from '../util/fault.ts'
 

@@ -1,7 +1,10 @@
 /**
- * A data set as rows that can be read in any order, without holding them: opening reads everything once (so that every
- * fault shows before training), and keeps 16 bytes a row: where it lies, and its place in the file for messages. A plain jsonl file is read again from where it lies; what has
- * no offsets (gzip, csv, parquet, json, pairs of neighbours) is written to a temporary file that goes away by itself.
+ * A data set as rows that can be read in any order and are not kept in memory.
+ *
+ * Opening reads everything once, so that every Fault comes before training, and keeps 16 bytes a row: its offset, and
+ * its place in the file for messages. Rows of a plain jsonl file are read again from the file; files without usable
+ * offsets (gzip, csv, parquet, json, pairs of neighbouring rows) are copied to a temporary file, which is removed at
+ * the end.
  */
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput, type Where } from '../util/fault.ts'

@@ -1,4 +1,4 @@
-/** Data sets as a whole: random access, conversions, what is dropped, temporary files, memory. */
+/** Data sets as wholes: random access, conversions, dropped rows, temporary files, memory. */
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,7 +1,9 @@
 /**
- * parquet by hyparquet, page by page: of each column one decoded page is held, so that a row group of any size streams.
- * Mended here: every size is checked before the library believes it (parquetGuard), text that is not UTF-8 is found (the
- * library replaces it), 64-bit integers become numbers or, beyond 2^53, text, and what cannot be read names its column.
+ * parquet files by hyparquet, page by page: one decoded page of each column is in memory, so that row groups of any
+ * size stream.
+ *
+ * Added to the library: sizes are checked before it trusts them (parquetGuard.ts); text that is not UTF-8 is refused
+ * (it would be replaced); 64-bit integers become numbers or, beyond 2^53, text; errors name the column.
  */
 import { type ColumnMetaData, type FileMetaData, parquetMetadata, parquetSchema, type SchemaTree } from 'hyparquet'
 import { assembleNested } from 'hyparquet/src/assemble.js'

@@ -1,7 +1,7 @@
 /**
- * What is checked of a parquet file before hyparquet decodes it: the library believes counts and lengths, so that a few
- * bytes can ask for gigabytes or never end. Thrift structures are walked with bounds, every page header is held against
- * the bytes there are, and every run of levels, of dictionary indices and of deltas against the values of its page.
+ * Checks of a parquet file before hyparquet decodes it. The library trusts counts and lengths, so that a few bytes
+ * could ask for gigabytes or never end. Thrift structures are read with bounds, every page header is compared with the
+ * bytes there are, and every run of levels, of dictionary indices and of deltas with the values of its page.
  * https://github.com/apache/parquet-format
  */
 import type { PageHeader, SchemaTree } from 'hyparquet'

@@ -1,22 +1,22 @@
 /**
- * Preference records as rankings of two. Peculiar: the prompt may stand inside the two sides. HH-RLHF writes a whole dialogue
- * as one text a side, whose prompt ends at the LAST "\n\nAssistant:" of the better one; elsewhere the prompt is what both
- * sides begin with, as TRL's extract_prompt takes it. Where the two sides disagree on the prompt, or a response of HH-RLHF is
- * empty, the row carries a flag.
+ * Preference records as rankings of two. The prompt may be part of chosen and rejected: HH-RLHF writes a whole
+ * dialogue in each, whose prompt ends at the LAST "\n\nAssistant:" of the chosen one; elsewhere the prompt is the
+ * common beginning of both, as in TRL's extract_prompt. Where both disagree on the prompt, or a response of HH-RLHF is
+ * empty, the row gets a flag.
  */
-import { conform, type Place, rowFault } from './check.ts'
-import { type Message, replyOf, sameMessage } from './messages.ts'
+import { conform, type RecordLocation, rowFault } from './check.ts'
+import { type Message, responseOf, sameMessage } from './messages.ts'
 import { type Flag, type Id, isIds, isMessages, type Ranking, schemas, type Text } from './rows.ts'
 
 export const HH_MARK = '\n\nAssistant:'
 
 /** {chosen, rejected} of HH-RLHF. Responses keep their white space; only white space counts as empty. */
-export const hhRow = (record: Record<string, unknown>, place: Place): Ranking => {
-  const { id, chosen, rejected } = conform(schemas.hh, record, place)
-  const prompt = hhPrompt(chosen, 'chosen', place)
+export const hhRow = (record: Record<string, unknown>, location: RecordLocation): Ranking => {
+  const { id, chosen, rejected } = conform(schemas.hh, record, location)
+  const prompt = hhPrompt(chosen, 'chosen', location)
   const better = chosen.slice(prompt.length)
   const differs = !rejected.startsWith(prompt)
-  const worse = rejected.slice(differs ? hhPrompt(rejected, 'rejected', place).length : prompt.length)
+  const worse = rejected.slice(differs ? hhPrompt(rejected, 'rejected', location).length : prompt.length)
   const flags: Flag[] = []
   if (!better.trim()) flags.push('empty-chosen')
   if (!worse.trim()) flags.push('empty-rejected')
@@ -34,10 +34,15 @@ export const hhRow = (record: Record<string, unknown>, place: Place): Ranking =>
 
 const some = (flags: Flag[]) => (flags.length ? { flags } : {})
 
-const hhPrompt = (side: string, column: string, place: Place): string => {
+const hhPrompt = (side: string, column: string, location: RecordLocation): string => {
   const at = side.lastIndexOf(HH_MARK)
   if (at < 0)
-    throw rowFault('bad-value', `has no ${JSON.stringify(HH_MARK)}, which marks the response in HH-RLHF`, place, column)
+    throw rowFault(
+      'bad-value',
+      `has no ${JSON.stringify(HH_MARK)}, which marks the response in HH-RLHF`,
+      location,
+      column,
+    )
   return side.slice(0, at + HH_MARK.length)
 }
 
@@ -51,10 +56,14 @@ export const hhTurns = (prompt: string): Message[] => {
 }
 
 /** {prompt?, chosen, rejected, score_* or *_rating, margin, prob}: text, ids or messages. */
-export const preferenceRow = (record: Record<string, unknown>, place: Place, implicit: boolean): Ranking => {
-  const row = implicit ? conform(schemas.implicit, record, place) : conform(schemas.preference, record, place)
+export const preferenceRow = (
+  record: Record<string, unknown>,
+  location: RecordLocation,
+  implicit: boolean,
+): Ranking => {
+  const row = implicit ? conform(schemas.implicit, record, location) : conform(schemas.preference, record, location)
   const given = 'prompt' in row ? (row.prompt as Text) : undefined
-  const sides = sidesOf(given, row.chosen, row.rejected, place)
+  const sides = sidesOf(given, row.chosen, row.rejected, location)
   const ratings = [row.score_chosen ?? row.chosen_rating ?? null, row.score_rejected ?? row.rejected_rating ?? null]
   return {
     kind: 'ranking',
@@ -67,34 +76,34 @@ export const preferenceRow = (record: Record<string, unknown>, place: Place, imp
   }
 }
 
-const sidesOf = (given: Text | undefined, chosen: Text, rejected: Text, place: Place) => {
-  if (isMessages(chosen) || isMessages(rejected)) return chatSides(given, chosen, rejected, place)
+const sidesOf = (given: Text | undefined, chosen: Text, rejected: Text, location: RecordLocation) => {
+  if (isMessages(chosen) || isMessages(rejected)) return chatSides(given, chosen, rejected, location)
   if (given !== undefined) return { prompt: given, responses: [chosen, rejected] }
   if (typeof chosen === 'string' && typeof rejected === 'string') return withoutPrompt(chosen, rejected)
   if (isIds(chosen) && isIds(rejected)) {
     const length = commonLength(chosen, rejected, (a, b) => a === b)
     return { prompt: chosen.slice(0, length), responses: [chosen.slice(length), rejected.slice(length)] }
   }
-  throw rowFault('wrong-type', 'chosen and rejected must both be texts, or both ids', place, 'rejected')
+  throw rowFault('wrong-type', 'chosen and rejected must both be texts, or both ids', location, 'rejected')
 }
 
 /** Where a side is a conversation, so is the other, and the prompt is given as messages or as their common beginning. */
-const chatSides = (given: Text | undefined, chosen: Text, rejected: Text, place: Place) => {
+const chatSides = (given: Text | undefined, chosen: Text, rejected: Text, location: RecordLocation) => {
   if (!isMessages(chosen) || !isMessages(rejected))
     throw rowFault(
       'wrong-type',
       'chosen and rejected must both be messages, or both not',
-      place,
+      location,
       isMessages(chosen) ? 'rejected' : 'chosen',
     )
   if (given !== undefined && isMessages(given))
     return { prompt: given, responses: [afterPrompt(given, chosen), afterPrompt(given, rejected)] }
   if (chosen.length === 1 && rejected.length === 1 && typeof given === 'string')
-    return { prompt: [{ role: 'user', content: given }], responses: [replyOf(chosen), replyOf(rejected)] }
+    return { prompt: [{ role: 'user', content: given }], responses: [responseOf(chosen), responseOf(rejected)] }
   const length = commonLength(chosen, rejected, sameMessage)
   return {
     prompt: chosen.slice(0, length),
-    responses: [replyOf(chosen.slice(length)), replyOf(rejected.slice(length))],
+    responses: [responseOf(chosen.slice(length)), responseOf(rejected.slice(length))],
     ...some(length === 0 ? ['prefix-differs'] : []),
   }
 }
@@ -102,10 +111,10 @@ const chatSides = (given: Text | undefined, chosen: Text, rejected: Text, place:
 /** The response alone, where a side repeats the prompt. */
 const afterPrompt = (prompt: Message[], side: Message[]): Text => {
   const repeated = side.length > prompt.length && prompt.every((message, i) => sameMessage(message, side[i]))
-  return replyOf(repeated ? side.slice(prompt.length) : side)
+  return responseOf(repeated ? side.slice(prompt.length) : side)
 }
 
-/** How much two sides have in common at their beginning; where one is the other's beginning, its last item is its response. */
+/** Length of the common beginning of two sides; where one begins the other, its last item counts as its response. */
 const commonLength = <T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): number => {
   const shorter = Math.min(a.length, b.length)
   const at = a.findIndex((item, i) => i >= shorter || !same(item, b[i]))

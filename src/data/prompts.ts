@@ -1,4 +1,4 @@
-/** A prompt to be answered: what its row says of it, and its token ids. */
+/** A prompt to generate completions for: its row, and its token ids. */
 import type { Tokenizer } from '../text/tokenizer.ts'
 import { shownTurn } from './messages.ts'
 import { isIds, type Text } from './rows.ts'
@@ -13,7 +13,7 @@ export type PromptExample = {
   record: Readonly<Record<string, unknown>>
 }
 
-/** As a reader sees it: a conversation turn by turn, ids as the tokenizer reads them. */
+/** A prompt's text for people to read: a conversation message by message, ids decoded. */
 export const promptText = ({ tokenizer }: { tokenizer?: Tokenizer }, prompt: Text): string => {
   if (typeof prompt === 'string') return prompt
   if (isIds(prompt)) return tokenizer ? tokenizer.decode(prompt) : prompt.join(' ')

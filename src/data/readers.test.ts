@@ -1,4 +1,4 @@
-/** Readers on small inputs: chunks cut anywhere, limits, places, and ids in the place of text. */
+/** Readers on small inputs: chunks cut anywhere, limits, places in the file, ids in place of text. */
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'

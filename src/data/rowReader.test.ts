@@ -1,4 +1,4 @@
-/** Records as rows: ids in the place of text, kinds, columns, and what is refused with its place. */
+/** Records as rows: ids in place of text, kinds, columns, and refusals with their place. */
 import { describe, expect, it } from 'vitest'
 import { rowReader } from './formats.ts'
 

@@ -1,12 +1,12 @@
 /**
- * The rows that attune trains on, judges and scores. Files hold them in many spellings; after reading there is one
- * normal form, the union `Row`, told apart by `kind`. The zod schemas here are what a file's records are checked
- * against, and the only place that says which columns a kind has.
+ * The rows that attune trains on and scores. Files spell them in many ways; after reading they have one form, the
+ * union `Row`, told apart by `kind`. The zod schemas here check the records of files, and are the only place that says
+ * which columns a kind has.
  *
- * Wherever a row may hold text it may hold token ids instead, spelled in any of these ways:
+ * Where a row may hold text it may hold token ids instead, in any of these spellings:
  *   "prompt": [1, 2, 3]   "prompt": {"input_ids": [1, 2, 3]}   "prompt_input_ids": [1, 2, 3]   "prompt_ids": [1, 2, 3]
- * (an empty list of ids only in the last three, because a bare [] could as well be a conversation without messages),
- * and a row of text alone may be {"input_ids": [1, 2, 3]}.
+ * An empty list of ids needs one of the last three, because [] could be a conversation without messages. A row of text
+ * alone may be {"input_ids": [1, 2, 3]}.
  */
 import { z } from 'zod'
 import { quoted } from '../util/quote.ts'
@@ -21,16 +21,16 @@ export type Id = string | number
 export const isMessages = (text: Text): text is Message[] => Array.isArray(text) && typeof text[0] === 'object'
 export const isIds = (text: Text): text is number[] => Array.isArray(text) && typeof text[0] !== 'object'
 
-/** What is odd about a row: opening a data set for training drops such rows and counts them. */
+/** A defect of a row. Opening a data set for training drops such rows and counts them. */
 export type Flag = 'empty-chosen' | 'empty-rejected' | 'prefix-differs'
 
-/** Who gave a ranking, where a labelling tool exported it. */
+/** Where a ranking comes from, in the export of a labelling tool. */
 export type Vote = { task: Id; annotation?: Id; annotator?: Id; lead_time?: number; created_at?: string }
 
 /** What every row may have. */
 type Common = {
   id?: Id
-  /** What its chat template reads beside the messages. */
+  /** Arguments of the chat template beside the messages. */
   template?: TemplateArguments
 }
 
@@ -38,7 +38,7 @@ type Common = {
 export type Ranking = Common & {
   kind: 'ranking'
   prompt: Text
-  /** Two or more; a string is the assistant's response or the text that goes on after the prompt, white space kept. */
+  /** Two or more. A string is the assistant's message or the text that continues the prompt, white space kept. */
   responses: Text[]
   ranks: (number | null)[]
   /** Scores of the responses on whatever scale the file has; null where one is missing. */
@@ -53,7 +53,7 @@ export type Ranking = Common & {
   vote?: Vote
 }
 export type Unpaired = Common & { kind: 'unpaired'; prompt: Text; completion: Text; label: boolean }
-/** One response with ratings by name (HelpSteer2); neighbours that answer the same prompt make a pair. */
+/** One response with ratings by name (HelpSteer2); neighbouring rows with the same prompt make a pair. */
 export type Rated = Common & { kind: 'rated'; prompt: Text; response: Text; ratings: Record<string, number> }
 export type PlainText = Common & { kind: 'text'; text: string | number[] }
 export type Conversation = Common & { kind: 'messages'; messages: Message[] }
@@ -61,7 +61,7 @@ export type Completion = Common & {
   kind: 'completion'
   prompt: Text
   completion: Text
-  /** Answers of others to the same prompt, by column, where a reader was asked to keep them. */
+  /** Other completions of the same prompt, by column, where a reader was asked to keep them. */
   beside?: Record<string, Text>
 }
 export type Prompt = Common & {
@@ -117,7 +117,7 @@ const readLabels = (labels: unknown[]): number[] | Issue => {
   return isIssue(issue) ? issue : (labels as number[])
 }
 
-/** A field that is read by hand behind a zod type, for millions of rows and for messages that say more. */
+/** A field that is checked by hand within a zod schema: faster for millions of rows, and with better messages. */
 const checked = <T>(read: (value: unknown) => T | Issue) =>
   z.unknown().transform((value, context): T => {
     const made = read(value)

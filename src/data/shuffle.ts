@@ -1,6 +1,6 @@
 /**
- * The order in which a run visits its rows: each epoch is a permutation of all rows that depends on (seed, epoch)
- * alone, so a run is resumed by its position, a single number. Memory: 4 bytes a row for the epoch under way.
+ * The order in which a run visits its rows. Each epoch is a permutation of all rows that depends on (seed, epoch)
+ * alone, so a run is resumed by its position, a single number. Needs 4 bytes a row for the current epoch.
  */
 import { assert } from '../util/fault.ts'
 import { permutation, rng } from '../util/rng.ts'

@@ -1,4 +1,4 @@
-/** Rows by number, wherever they lie: what batching, shuffling and evaluation ask of a data set. */
+/** Rows by number, whatever holds them: what batching, shuffling and evaluation need of a data set. */
 import type { Where } from '../util/fault.ts'
 import type { Row } from './rows.ts'
 
@@ -11,7 +11,7 @@ export type RowSource<R = Row> = {
   where?(i: number): Where
 }
 
-/** Rows that are in memory already, such as a model's own answers. */
+/** Rows that are in memory already, such as a model's own completions. */
 export const rowsInMemory = <R>(rows: readonly R[]): RowSource<R> => ({
   length: rows.length,
   row: async (i) => {

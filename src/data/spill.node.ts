@@ -1,6 +1,6 @@
 /**
- * A temporary file of rows, each one line of JSON behind its length, read back by offset. Its name is unlinked as soon as it is
- * open, so that nothing is left behind however the process ends; where the system forbids that (Windows), at the end.
+ * A temporary file of rows, each one line of JSON after its length, read by offset. Its name is unlinked as soon as it
+ * is open, so that nothing is left however the process ends; systems that forbid this (Windows) remove it at the end.
  */
 import { rmSync } from 'node:fs'
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
@@ -44,7 +44,7 @@ export const openSpill = () => {
     return bytes
   }
   return {
-    /** Appends a row; answers its offset. */
+    /** Appends a row and returns its offset. */
     write: async (row: Row): Promise<number> => {
       const offset = written + held
       const text = Buffer.from(stringify(row))

@@ -1,4 +1,4 @@
-/** Token ids that a row itself holds, so that a model can be asked before training whether it has them. */
+/** The token ids that a row itself holds, to check before training that the model has them. */
 import { isIds, type Row, type Text } from './rows.ts'
 
 const textsOf = (row: Row): Text[] => {

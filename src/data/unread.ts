@@ -1,14 +1,14 @@
 /**
- * Columns that change what other programs learn from a row. attune does not read them, and says so: what holds images or
- * sound is refused, since the words alone would mean something else; the rest is counted, for one warning.
+ * Columns that attune does not read although other programs learn something from them. Rows with images or sound are
+ * refused, since their text alone would mean something else; the other columns are counted, for one warning.
  */
-import { type Place, rowFault } from './check.ts'
+import { type RecordLocation, rowFault } from './check.ts'
 import type { Message } from './messages.ts'
 import { isMessages, type Row, type Text } from './rows.ts'
 
 const media = ['image', 'images', 'video', 'videos', 'audio', 'audios']
 
-/** What each of them would say. */
+/** What each of these columns means to other programs. */
 export const unreadColumns: Readonly<Record<string, string>> = {
   weight: 'every row counts the same',
   sample_weight: 'every row counts the same',
@@ -31,13 +31,13 @@ const isEmpty = (value: unknown) =>
   value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
 
 /** @throws Fault not-read */
-export const refuseMedia = (record: Readonly<Record<string, unknown>>, place: Place): void => {
+export const refuseMedia = (record: Readonly<Record<string, unknown>>, location: RecordLocation): void => {
   const column = media.find((name) => !isEmpty(record[name]))
   if (column)
     throw rowFault(
       'not-read',
       'is not read: attune learns from text alone; leave such rows or the column out',
-      place,
+      location,
       column,
     )
 }

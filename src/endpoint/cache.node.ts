@@ -1,34 +1,38 @@
 /**
- * Answers that were paid for, a file each, named by the hash of what was asked: found again by a later run, another
- * process, or after a kill. A file appears whole or not at all; a damaged one counts as none.
+ * A cache of completions on disk, so that none is paid for twice: one file each, named by the hash of its request, and
+ * found again by a later run, by another process, or after a kill. A file appears whole or not at all; a damaged file
+ * counts as missing.
  */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { openRecords } from '../store/content.node.ts'
+import { openContentFiles } from '../store/content.node.ts'
 import { cacheFolder } from '../util/cacheFolder.node.ts'
-import type { Answer, Question } from './completions.ts'
+import type { CompletionRequest, EndpointCompletion } from './client.ts'
 
-export type AnswerCache = {
-  find(question: Question): Promise<Answer | undefined>
+export type CompletionCache = {
+  find(request: CompletionRequest): Promise<EndpointCompletion | undefined>
   /** Throws Faults 'disk'. */
-  keep(question: Question, answer: Answer): Promise<void>
+  add(request: CompletionRequest, completion: EndpointCompletion): Promise<void>
 }
 
-const answerSchema = z.object({
+const completionSchema = z.object({
   text: z.string(),
   finishReason: z.string(),
   usage: z.object({ promptTokens: z.number(), completionTokens: z.number() }).optional(),
 })
 
 /**
- * @param url of the endpoint: another server's answers are others
- * Throws a Fault 'disk' where nothing can be kept, before anything is paid.
+ * @param url of the endpoint; each has completions of its own
+ * Throws a Fault 'disk' where nothing can be stored, before anything is paid.
  */
-export const openAnswerCache = async (url: string, folder = join(cacheFolder(), 'answers')): Promise<AnswerCache> => {
-  const records = await openRecords(folder, answerSchema)
-  const keyOf = ({ way, body, nth }: Question) => [url, way, body, nth]
+export const openCompletionCache = async (
+  url: string,
+  folder = join(cacheFolder(), 'answers'),
+): Promise<CompletionCache> => {
+  const files = await openContentFiles(folder, completionSchema)
+  const keyOf = ({ method, body, nth }: CompletionRequest) => [url, method, body, nth]
   return {
-    find: (question) => records.find(keyOf(question)),
-    keep: (question, answer) => records.add(keyOf(question), answer),
+    find: (request) => files.find(keyOf(request)),
+    add: (request, completion) => files.add(keyOf(request), completion),
   }
 }

@@ -1,13 +1,15 @@
 /**
- * Completions from elsewhere: any server that speaks OpenAI's protocol, hosted or one's own. Peculiar: every sample is a
- * request of its own, because many servers ignore `n`; so each answer is kept by itself, eight samples after four pay for
- * four, and a prompt that stands in two rows is asked once.
+ * Completions of many prompts by any server that speaks OpenAI's protocol, hosted or one's own.
+ *
+ * Every sample is a request of its own, because many servers ignore `n`. So each completion is cached by itself: eight
+ * samples after four pay for four, and a prompt that stands in two rows is sent once.
  */
 import type { Message } from '../data/messages.ts'
 import { inParallel } from '../util/inParallel.ts'
 import { rng } from '../util/rng.ts'
+import type { CompletionRequest, Endpoint, EndpointCompletion } from './client.ts'
 
-/** A text to go on with, or a conversation to answer. */
+/** A text to continue, or a conversation to reply to. */
 export type RemotePrompt = { prompt: string } | { messages: readonly Message[] }
 
 /** Only what is given is sent; hosted servers refuse some of it, and say so. */
@@ -27,74 +29,25 @@ export type RemoteSampling = {
 export type RemoteSettings = RemoteSampling & {
   /** Completions of each prompt. */
   samples?: number
-  /** Gives up at once; rejects with its reason. */
+  /** Ends all requests at once; the iteration throws its reason. */
   signal?: AbortSignal
 }
 
-export type Usage = { promptTokens: number; completionTokens: number }
-
-export type Answer = {
-  text: string
-  /** What the server says: 'stop' (end token or stop string), 'length', 'content_filter', ... */
-  finishReason: string
-  /** Undefined where the server does not count. */
-  usage?: Usage
-}
-
-export type RemoteCompletion = Answer & {
+export type RemoteCompletion = EndpointCompletion & {
   /** Number of the prompt. */
   row: number
   sample: number
-  /** Found on disk, not asked for. */
+  /** Found in the cache, not requested. */
   cached: boolean
 }
 
-/** What goes over the wire, and by which of the protocol's two ways. */
-export type Question = {
-  way: 'chat' | 'text'
-  body: Readonly<Record<string, unknown>>
-  /** Which of several answers, where no seed tells them apart. */
-  nth: number
-}
-
-export type Asking = {
-  row: number
-  signal?: AbortSignal
-  /** Whether another request has failed for good: no further try then. */
-  isEnding(): boolean
-}
-
-/** What was asked for and what it cost; counts grow as answers come. */
-export type Spent = {
-  /** Answers that were asked for, and that were found on disk. */
-  asked: number
-  cached: number
-  retries: number
-  promptTokens: number
-  completionTokens: number
-  /** Answers whose tokens the server did not count. */
-  uncounted: number
-  /** Dollars, where prices are known. */
-  cost?: number
-}
-
-/** A server and a model of it; generate/remote.node.ts opens one. */
-export type Endpoint = {
-  /** As messages call it: model and address, without secrets. */
-  readonly name: string
-  readonly model: string
-  /** Requests under way at most. */
-  readonly concurrency: number
-  readonly spent: Readonly<Spent>
-  ask(question: Question, asking: Asking): Promise<Answer & { cached: boolean }>
-}
-
 /**
- * Asks for completions of each prompt and yields them as they come, keyed by row and sample. When a request fails for
- * good, those under way are still yielded, then the fault is thrown; asking again pays only for what is missing.
+ * Requests completions of each prompt and yields them as they come, keyed by row and sample. When a request fails for
+ * good, those under way are still yielded and then the Fault is thrown; another run pays only for what is missing.
  *
  * Faults name endpoint and row: 'endpoint' (down, slow, rate-limited for too long, an error), 'endpoint-key',
- * 'endpoint-refused' (the request itself), 'bad-answer' (empty, malformed, a wrong count), 'disk' (the cache).
+ * 'endpoint-refused' (the request itself), 'bad-answer' (an empty or malformed response, or a wrong number of
+ * completions), 'disk' (the cache).
  */
 export async function* remoteCompletions(
   endpoint: Endpoint,
@@ -102,29 +55,29 @@ export async function* remoteCompletions(
   settings: RemoteSettings,
 ): AsyncGenerator<RemoteCompletion> {
   const { signal, samples = 1 } = settings
-  const left = new AbortController()
-  const leave = () => left.abort(signal?.reason)
-  if (signal?.aborted) leave()
-  signal?.addEventListener('abort', leave)
+  const controller = new AbortController()
+  const abort = () => controller.abort(signal?.reason)
+  if (signal?.aborted) abort()
+  signal?.addEventListener('abort', abort)
   let isEnding = false
-  const asked = new Map<string, Promise<Answer & { cached: boolean }>>()
-  const work = async ({ row, sample, prompt }: Job): Promise<RemoteCompletion> => {
-    const question = questionOf(endpoint.model, prompt, settings, sample)
-    const same = JSON.stringify(question)
-    const twin = asked.get(same)
-    // Who asks the same at the same time waits; later the cache answers
-    if (twin) return { row, sample, ...(await twin), cached: true }
-    const answer = endpoint.ask(question, { row, signal: left.signal, isEnding: () => isEnding })
-    asked.set(same, answer)
-    return { row, sample, ...(await answer.finally(() => asked.delete(same))) }
+  const underWay = new Map<string, ReturnType<Endpoint['complete']>>()
+  const complete = async ({ row, sample, prompt }: Job): Promise<RemoteCompletion> => {
+    const request = requestOf(endpoint.model, prompt, settings, sample)
+    const key = JSON.stringify(request)
+    // An equal request under way is waited for; later ones find its completion in the cache
+    const same = underWay.get(key)
+    if (same) return { row, sample, ...(await same), cached: true }
+    const completion = endpoint.complete(request, { row, signal: controller.signal, isEnding: () => isEnding })
+    underWay.set(key, completion)
+    return { row, sample, ...(await completion.finally(() => underWay.delete(key))) }
   }
   try {
-    yield* inParallel(jobs(prompts, samples), endpoint.concurrency, work, () => {
+    yield* inParallel(jobs(prompts, samples), endpoint.concurrency, complete, () => {
       isEnding = true
     })
   } finally {
-    left.abort()
-    signal?.removeEventListener('abort', leave)
+    controller.abort()
+    signal?.removeEventListener('abort', abort)
   }
 }
 
@@ -138,8 +91,12 @@ async function* jobs(prompts: Iterable<RemotePrompt> | AsyncIterable<RemotePromp
   }
 }
 
-/** A request for one completion. */
-const questionOf = (model: string, prompt: RemotePrompt, sampling: RemoteSampling, sample: number): Question => {
+const requestOf = (
+  model: string,
+  prompt: RemotePrompt,
+  sampling: RemoteSampling,
+  sample: number,
+): CompletionRequest => {
   const body = {
     model,
     ...('messages' in prompt ? { messages: prompt.messages } : { prompt: prompt.prompt }),
@@ -155,7 +112,7 @@ const questionOf = (model: string, prompt: RemotePrompt, sampling: RemoteSamplin
     seed: sampling.seed === undefined ? undefined : sampleSeed(sampling.seed, sample),
   }
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
-  return { way: 'messages' in prompt ? 'chat' : 'text', body: given, nth: sampling.seed === undefined ? sample : 0 }
+  return { method: 'messages' in prompt ? 'chat' : 'text', body: given, nth: sampling.seed === undefined ? sample : 0 }
 }
 
 /** Below 2^31, which every server takes. */

@@ -1,4 +1,4 @@
-/** Completions from a server that is limited, slow, broken or wrong. */
+/** The client of OpenAI-compatible servers, with servers that are rate-limited, slow, broken or wrong. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -25,7 +25,7 @@ afterEach(async () => {
 const echo: Reply = ({ body }, response) =>
   send(response, answered(`to ${body.prompt ?? (body.messages as { content: string }[])[0].content} ${body.seed}`))
 
-/** An answer without an end. */
+/** A response without an end. */
 const flood = (response: ServerResponse, status: number) => {
   response.writeHead(status, { 'content-type': 'application/json' })
   const piece = Buffer.alloc(1 << 20, 'x')
@@ -50,8 +50,8 @@ const all = async (
   return found.sort((a, b) => a.row - b.row || a.sample - b.sample)
 }
 
-describe('answers', () => {
-  it('come keyed by row and sample, of texts and of conversations, with what they cost', async () => {
+describe('completions', () => {
+  it('come keyed by row and sample, for texts and for conversations, with their cost', async () => {
     await serve(echo)
     const endpoint = await open({ price: { prompt: 2, completion: 4 } })
     const asked = [{ prompt: 'a' }, { messages: [{ role: 'user', content: 'b' }] }]
@@ -71,7 +71,7 @@ describe('answers', () => {
     expect(endpoint.spent.cost).toBeCloseTo((40 * 2 + 20 * 4) / 1e6, 12)
   })
 
-  it('are never asked for twice: not by a twin, a later run, or more samples', async () => {
+  it('are never requested twice: not by an equal prompt, a later run, or more samples', async () => {
     await serve(echo)
     const first = await all(prompts('a', 'b', 'a'))
     expect(server.asked).toHaveLength(2)
@@ -85,7 +85,7 @@ describe('answers', () => {
     expect(server.asked).toHaveLength(8)
   })
 
-  it('are kept whole: a torn file is asked for again, and no key is in any', async () => {
+  it('are cached in whole files without the key; a torn file is requested again', async () => {
     await serve(echo)
     await all(prompts('a'))
     const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
@@ -98,7 +98,7 @@ describe('answers', () => {
     expect((await all(prompts('a')))[0].cached).toBe(true)
   })
 
-  it('come from the only model there is, by the key of the environment or without one', async () => {
+  it('come from the only model of the server, with the key of the environment or without one', async () => {
     await serve(({ path, body }, response) =>
       send(response, path === '/v1/models' ? { data: [{ id: 'one' }] } : answered(`${body.model}`)),
     )
@@ -114,8 +114,8 @@ describe('answers', () => {
   })
 })
 
-describe('a server with limits', () => {
-  it('is left alone as long as it asks, by all requests', async () => {
+describe('a rate-limited server', () => {
+  it('holds back all requests for as long as it asks', async () => {
     let refused = 0
     const times: number[] = []
     await serve((asked, response, count) => {
@@ -132,7 +132,7 @@ describe('a server with limits', () => {
     expect(times[3] - times[0]).toBeGreaterThan(290)
   })
 
-  it('is heeded before it refuses, by its x-ratelimit headers', async () => {
+  it('is given time before it refuses, by its x-ratelimit headers', async () => {
     const times: number[] = []
     await serve((_, response, count) => {
       times.push(performance.now())
@@ -144,14 +144,14 @@ describe('a server with limits', () => {
     expect(times[1] - times[0]).toBeGreaterThan(240)
   })
 
-  it('that asks to wait for an hour ends the work, which can be gone on with', async () => {
+  it('that asks to wait for an hour ends the run, which another run can continue', async () => {
     await serve((_, response) => send(response, { error: { message: 'quota' } }, 429, { 'retry-after': '3600' }))
     await expect(all(prompts('a'))).rejects.toThrow(
       /^row 0: m at http:.* answered 429 \(quota\); .*run again .*to go on/,
     )
   })
 
-  it('never has more requests at once than it may', async () => {
+  it('never gets more requests at once than `concurrency`', async () => {
     let [now, most] = [0, 0]
     await serve((asked, response, count) => {
       most = Math.max(most, ++now)
@@ -225,7 +225,7 @@ describe('a server that fails', () => {
     await expect(all(prompts('a'), {}, { url })).rejects.toThrow(/cannot be reached \(ECONNREFUSED\); is the server/)
   })
 
-  it('half way: what was under way is handed over, and a second run asks only for the rest', async () => {
+  it('half way: requests under way are still yielded, and a second run requests only the rest', async () => {
     let isDead = false
     let underWay = () => {}
     const d = new Promise<void>((resolve) => {
@@ -255,7 +255,7 @@ describe('a server that fails', () => {
     expect(server.asked.slice(before).map(({ body }) => body.prompt)).toEqual(['c', 'e', 'f'])
   })
 
-  it('by refusing a parameter: newer and stricter models are served without it', async () => {
+  it('by refusing a parameter gets requests without it (newer and stricter models)', async () => {
     await serve((asked, r, count) => {
       if ('max_tokens' in asked.body) return send(r, { error: { message: "Use 'max_completion_tokens' instead" } }, 400)
       if ('seed' in asked.body) return send(r, { error: { message: 'seed: extra fields not permitted' } }, 422)
@@ -267,8 +267,8 @@ describe('a server that fails', () => {
   })
 })
 
-describe('leaving', () => {
-  it('by a signal ends the requests under way', async () => {
+describe('an abort signal', () => {
+  it('ends the requests under way', async () => {
     await serve(() => {})
     const controller = new AbortController()
     const asked = all(prompts('a'), { signal: controller.signal })

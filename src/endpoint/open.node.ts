@@ -1,26 +1,26 @@
 /**
- * Opens an OpenAI-compatible endpoint. Peculiar: the key comes from an environment variable and goes nowhere but into the
- * request: the package that sends logs nothing, and what a server says back is shown without the key.
+ * Opens an OpenAI-compatible endpoint. The key comes from an environment variable and goes into the requests only: the
+ * `openai` package logs nothing, and the key is removed from server messages before they are shown.
  */
 import OpenAI from 'openai'
 import { z } from 'zod'
 import { badInput, type Fault, runFailure } from '../util/fault.ts'
 import { limitedBody } from '../util/limitedBody.ts'
 import { quoted } from '../util/quote.ts'
-import { type AskerOptions, asker, isFailure, once } from './ask.ts'
-import { openAnswerCache } from './cache.node.ts'
-import type { Endpoint, Spent } from './completions.ts'
-import type { Failure } from './failure.ts'
+import { openCompletionCache } from './cache.node.ts'
+import { type ClientOptions, completionClient, type Endpoint, requestOnce, type Spent } from './client.ts'
+import { type Failure, isFailure } from './retries.ts'
 
-export type EndpointOptions = Omit<AskerOptions, 'timeout'> & {
+export type EndpointOptions = Omit<ClientOptions, 'timeout'> & {
   /** Base address: http://127.0.0.1:8000/v1; one without a path gets /v1. */
   url: string
   /** By default the only one that the server has. */
   model?: string
   /** The environment variable with the key; OPENAI_API_KEY by default. Servers without keys need none. */
   keyEnv?: string
+  /** Concurrent requests at most; 8 by default. */
   concurrency?: number
-  /** Seconds for a whole answer. */
+  /** Seconds for a whole response; 300 by default. */
   timeout?: number
 }
 
@@ -33,35 +33,37 @@ export const openEndpoint = async (options: EndpointOptions): Promise<Endpoint> 
   const key = process.env[keyEnv] || undefined
   if (!key && options.keyEnv)
     throw badInput('endpoint-key', `there is no environment variable ${keyEnv}; set it to the key of ${url}`)
-  const client = clientOf(url, key, timeout * 1000)
+  const client = openaiClient(url, key, timeout * 1000)
   const secret: Secret = { keyEnv, hide: (text) => (key ? text.replaceAll(key, '***') : text) }
   const model = options.model ?? (await onlyModel(client, url, secret))
   const spent: Spent = { asked: 0, cached: 0, retries: 0, promptTokens: 0, completionTokens: 0, uncounted: 0 }
   if (options.price) spent.cost = 0
   const name = `${model} at ${url}`
-  const cache = await openAnswerCache(url)
-  const ask = asker(client, { ...options, timeout: timeout * 1000 }, spent)
+  const cache = await openCompletionCache(url)
+  const complete = completionClient(client, { ...options, timeout: timeout * 1000 }, spent)
   return {
     name,
     model,
     concurrency,
     spent,
-    async ask(question, asking) {
-      const known = await cache.find(question)
-      if (known) spent.cached++
-      if (known) return { ...known, cached: true }
-      const made = await ask(question, asking)
-      if (isFailure(made)) throw faultOf(made, name, secret, asking.row)
-      await cache.keep(question, made)
-      return { ...made, cached: false }
+    async complete(request, context) {
+      const cached = await cache.find(request)
+      if (cached) {
+        spent.cached++
+        return { ...cached, cached: true }
+      }
+      const completion = await complete(request, context)
+      if (isFailure(completion)) throw faultOf(completion, name, secret, context.row)
+      await cache.add(request, completion)
+      return { ...completion, cached: false }
     },
   }
 }
 
-/** Where the key comes from, and a text without it. */
+/** Where the key comes from; `hide` removes it from a text. */
 type Secret = { keyEnv: string; hide(text: string): string }
 
-/** Secrets in addresses end up in logs, so they are refused. */
+/** The base address. One with a password or parameters is refused: secrets in addresses end up in logs. */
 const baseUrl = (text: string): string => {
   const bad = (why: string) => badInput('bad-url', `${quoted(text.replace(/\/\/[^/]*@/, '//***@'))} ${why}`)
   if (!isUrl(text) || !URL.canParse(text)) throw bad('is no address such as http://127.0.0.1:8000/v1')
@@ -71,8 +73,8 @@ const baseUrl = (text: string): string => {
   return url.origin + (url.pathname === '/' ? '/v1' : url.pathname.replace(/\/+$/, ''))
 }
 
-const clientOf = (url: string, key: string | undefined, timeout: number) => {
-  // These name an account of OpenAI's, and are nobody else's business
+const openaiClient = (url: string, key: string | undefined, timeout: number) => {
+  // Headers that name an account with OpenAI are sent to no other server
   const others = /(^|\.)openai\.com$/.test(new URL(url).hostname) ? {} : { organization: null, project: null }
   return new OpenAI({
     baseURL: url,
@@ -83,20 +85,20 @@ const clientOf = (url: string, key: string | undefined, timeout: number) => {
     maxRetries: 0,
     timeout,
     logLevel: 'off',
-    fetch: async (input, init) => limitedBody(await fetch(input, init), longestAnswer, { tooLong }),
+    fetch: async (input, init) => limitedBody(await fetch(input, init), maxResponseBytes, { tooLong }),
   })
 }
 
-/** Bytes of an answer: a hundred thousand tokens with all that servers say beside them are far less. */
-const longestAnswer = 32 << 20
+/** A response of a hundred thousand tokens with everything that servers add to them has far fewer bytes. */
+const maxResponseBytes = 32 << 20
 
-/** Told as an answer that is no JSON is. */
-const tooLong = () => new SyntaxError(`longer than ${longestAnswer >> 20} MiB`)
+/** Reported like a response that is not JSON. */
+const tooLong = () => new SyntaxError(`longer than ${maxResponseBytes >> 20} MiB`)
 
 const modelList = z.object({ data: z.array(z.object({ id: z.string() })) })
 
 const onlyModel = async (client: OpenAI, url: string, secret: Secret) => {
-  const listed = await once(30_000, undefined, (signal) => client.get('/models', { signal }).asResponse())
+  const listed = await requestOnce(30_000, undefined, (signal) => client.get('/models', { signal }).asResponse())
   if (isFailure(listed)) throw faultOf(listed, url, secret)
   const parsed = modelList.safeParse(listed.body)
   if (!parsed.success)
@@ -117,9 +119,10 @@ const onlyModel = async (client: OpenAI, url: string, secret: Secret) => {
 
 const faultOf = ({ code, message }: Failure, name: string, { keyEnv, hide }: Secret, row?: number): Fault => {
   const make = code === 'endpoint' || code === 'bad-answer' ? runFailure : badInput
+  const goOn = '; what was answered is kept, so run again (a training run with --resume) to go on'
   const advice = {
-    endpoint: '; what was answered is kept, so run again (a training run with --resume) to go on',
-    'bad-answer': '; what was answered is kept, so run again (a training run with --resume) to go on',
+    endpoint: goOn,
+    'bad-answer': goOn,
     'endpoint-key': `; the key is read from the environment variable ${keyEnv}`,
     'endpoint-refused': '',
   }

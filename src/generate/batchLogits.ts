@@ -1,6 +1,6 @@
 /**
- * Logits of a batch, and what sampling asks of them. Peculiar: the weights are in one program alone, whatever is asked,
- * so that they are laid out in memory once.
+ * Logits of a batch, and what sampling needs of them. The head's weights are in one program, whatever is needed, so that
+ * the engine lays them out in memory once.
  */
 import { logits } from '../nn/head.ts'
 import { codesOf, makeScope, type Scope, scalesOf } from '../nn/scope.ts'
@@ -9,8 +9,8 @@ import { executable, type Model, outerPart, scopeOf } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import { input } from '../tensor/tensor.ts'
 import type { Decoder } from './decode.ts'
-import { fitsProgram } from './programs.ts'
-import { headOf, roundOnEngine } from './steps.ts'
+import { fitsProgram } from './decodePrograms.ts'
+import { headQuantization, quantizeOnBackend } from './quantizedDecode.ts'
 
 /** Neighbouring ids whose probabilities are summed together. */
 export const blockSize = 256
@@ -20,7 +20,7 @@ export const topWidth = (V: number) => Math.min(V, 128)
 
 /**
  * Of hidden states [R, C]: `logits` [R, V]; of each row `first` and `most`, the likeliest id and its logit, and `spread`,
- * what the log-sum-exp is above that (so that rounding is that of the difference), each [R]; `blocks` [R, V / 256], sums
+ * the log-sum-exp minus that logit (so that only the difference is rounded), each [R]; `blocks` [R, V / 256], sums
  * of exp((logit - most) / temperature); where asked for, `topIds` and `top` [R, topWidth], ids and logits, largest first.
  */
 export const batchLogits = (
@@ -35,12 +35,12 @@ export const batchLogits = (
     [temperatures.length, 1],
   )
   const program = packed ? packedLogits(model) : plainLogits(model)
-  const made = backend.run(program, { ...outerPart(model).handles, h, scale })
+  const outputs = backend.run(program, { ...outerPart(model).handles, h, scale })
   backend.free([scale])
-  return withTop ? { ...made, ...backend.run(topProgram(model), { logits: made.logits }) } : made
+  return withTop ? { ...outputs, ...backend.run(topProgram(model), { logits: outputs.logits }) } : outputs
 }
 
-/** One program, since a second would have to wake the engine's threads again. */
+/** All in one program, since a second run would have to wake the engine's threads again. */
 const trace = (model: Model, scope: Scope) => {
   const l = logits(scope, input('h', ['R', model.config.hidden_size]), model.architecture.head(model.config))
   const most = l.amax(-1, true)
@@ -74,11 +74,11 @@ const plainLogits = (model: Model) => {
   )
 }
 
-/** The weight is the program's own, in 8 bits where those of the blocks are rounded. */
+/** With the weight as a constant of the program, in 8 bits where the blocks are quantized. */
 const packedLogits = (model: Model) => {
   const { shapes, scalings, signature, handles } = outerPart(model)
   const { weight } = model.architecture.head(model.config)
-  const how = headOf(model, weight)
+  const how = headQuantization(model, weight)
   let made: Handles = {}
   const build = () => {
     const quantized = new Map(how && [[weight, how]])
@@ -87,7 +87,7 @@ const packedLogits = (model: Model) => {
     return compileProgram('logits', trace(model, makeScope(shapes, { scalings, quantized, rounded: true })), isConstant)
   }
   const constants = () => {
-    made = how ? roundOnEngine(model, weight, how) : {}
+    made = how ? quantizeOnBackend(model, weight, how) : {}
     return { ...handles, ...made }
   }
   const program = executable(model, `packed logits ${signature}`, build, constants)

@@ -1,15 +1,15 @@
 /**
- * Beam search as transformers defines it: of all continuations of the beams the best by summed log-probability go on; those that
- * end are kept by that sum over length^penalty. Peculiar: deterministic, so temperature and cuts mean nothing here, and a
- * completion is only known when its prompt is done.
+ * Beam search as transformers defines it: of all continuations of the beams, those with the largest summed log-probability
+ * go on; finished ones are ranked by that sum over length^lengthPenalty. It is deterministic: temperature, top-k, top-p and
+ * the like are ignored. Completions of a prompt come when its search has ended.
  */
 import type { Model } from '../passes/model.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { batchLogits, topWidth } from './batchLogits.ts'
-import { reorderRows } from './cache.ts'
 import { closeDecoder, type Decoder, type DecoderOptions, drop, openDecoder, prefill, step } from './decode.ts'
 import type { Completion, Prompts } from './generate.ts'
-import { reshaped, reshapes } from './sampling.ts'
+import { reorderRows } from './kvCache.ts'
+import { hasLogitsProcessors, processLogits } from './sampling.ts'
 import { checkPrompt } from './scheduler.ts'
 import { type CompletionOptions, makeSequence, type TextSource } from './sequence.ts'
 
@@ -84,7 +84,7 @@ const search = async (decoder: Decoder, prompt: readonly number[], room: number,
     const full = finished.length === numBeams
     const best = running[0].score / (earlyStopping === 'never' && lengthPenalty > 0 ? room : length) ** lengthPenalty
     if (full && (earlyStopping === true || best <= finished[numBeams - 1].score)) return finished
-    follow(decoder, length === 1 ? [] : going.map(({ parent }) => parent), running.length)
+    reorderBeams(decoder, length === 1 ? [] : going.map(({ parent }) => parent), running.length)
     h = step(
       decoder,
       running.map(({ ids }) => ids[length - 1]),
@@ -92,14 +92,14 @@ const search = async (decoder: Decoder, prompt: readonly number[], room: number,
   }
 }
 
-/** Makes the rows those of the beams' parents. */
-const follow = (decoder: Decoder, parents: readonly number[], count: number) => {
+/** Makes each row of the cache that of its beam's parent. */
+const reorderBeams = (decoder: Decoder, parents: readonly number[], count: number) => {
   const { cache } = decoder
   reorderRows(cache, parents)
   while (cache.lengths.length > count) drop(decoder, cache.lengths.length - 1)
 }
 
-/** The best continuations of all beams, as many as leave enough when all end tokens are among them. Frees `h`. */
+/** The best continuations of all beams: so many that enough are left if all end tokens are among them. Frees `h`. */
 const continuations = async (
   decoder: Decoder,
   h: Handle,
@@ -110,7 +110,7 @@ const continuations = async (
   const { backend, config } = decoder.model
   const V = config.vocab_size
   const count = Math.max(2, 1 + options.eosIds.size) * options.numBeams
-  const whole = reshapes(options) || count > topWidth(V)
+  const whole = hasLogitsProcessors(options) || count > topWidth(V)
   const { logits, ...made } = batchLogits(decoder, h, Array<number>(h.shape[0]).fill(1), !whole)
   const read = (name: string) => (made[name] ? backend.read(made[name]) : new Float32Array())
   const values = Promise.all([whole ? backend.read(logits) : read('top'), read('topIds'), read('most'), read('spread')])
@@ -120,8 +120,8 @@ const continuations = async (
   const all = beams.flatMap(({ ids: own, score }, parent) => {
     const logps = scores.subarray(parent * width, (parent + 1) * width).map((l) => l - most[parent] - spread[parent])
     const history = { seen: [...prompt, ...own], promptLength: prompt.length, eosIds: options.eosIds }
-    const ranked = whole ? reshaped(logps, options, history) : logps
-    const order = whole ? best(ranked, count) : Array.from(ranked.keys())
+    const ranked = whole ? processLogits(logps, options, history) : logps
+    const order = whole ? largestIndices(ranked, count) : Array.from(ranked.keys())
     return order.map((i) => ({
       parent,
       id: whole ? i : ids[parent * width + i],
@@ -135,7 +135,7 @@ const continuations = async (
     .slice(0, count)
 }
 
-const best = (values: Float32Array | Float64Array, count: number): number[] =>
+const largestIndices = (values: Float32Array | Float64Array, count: number): number[] =>
   Array.from(values.keys())
     .sort((a, b) => values[b] - values[a] || a - b)
     .slice(0, count)

@@ -1,10 +1,10 @@
 /**
- * Tokens that can still be chosen, and what narrows them: transformers' LogitsWarpers, in float64. Peculiar: what a
- * transform removes leaves the list, so after the first cut the work is small; of a whole vocabulary nothing is ever
- * sorted but by `keepTypical`.
+ * Temperature, top-k, top-p, min-p, typical, epsilon and top-H sampling: transformers' LogitsWarpers, in float64. Each
+ * takes the tokens that are left and returns fewer, so after the first one the work is small. Only `keepTypical` sorts
+ * a whole vocabulary.
  */
 
-/** By ascending id. */
+/** Tokens that can still be sampled, by ascending id. */
 export type Candidates = { ids: Uint32Array; logits: Float64Array }
 
 export const allCandidates = (row: Float32Array | Float64Array): Candidates => {
@@ -23,10 +23,10 @@ const atLeast = ({ ids, logits }: Candidates, least: number): Candidates => {
   return { ids: ids.subarray(0, count), logits: logits.subarray(0, count) }
 }
 
-/** What no transform can have removed: -Infinity is what bans a token. */
-export const allowed = (all: Candidates): Candidates => atLeast(all, -Number.MAX_VALUE)
+/** Without the tokens that were banned by a logit of -Infinity. */
+export const withoutBanned = (all: Candidates): Candidates => atLeast(all, -Number.MAX_VALUE)
 
-export const likeliest = (left: Candidates): Candidates => atLeast(left, largest(left.logits))
+export const keepLikeliest = (left: Candidates): Candidates => atLeast(left, largest(left.logits))
 
 /** The likeliest token becomes 0 first, so that no quotient is infinite; probabilities depend on differences alone. */
 export const scaleTemperature = (left: Candidates, temperature: number): Candidates => {

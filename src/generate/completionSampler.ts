@@ -1,7 +1,7 @@
 /**
- * Completions of many prompts, a group at a time, each group kept before the next is begun: rollouts of reinforcement
- * learning and the completions of self-play. What a group holds depends on its prompts and the seed alone, so a resumed run
- * finds the groups that were finished and makes the others again, to the last bit that the engine computes.
+ * Samples completions of many prompts, for the rollouts of reinforcement learning and the data of self-play. They are made
+ * and stored a group of prompts at a time. A group depends on its prompts, the seed and the weights alone, so a resumed run
+ * keeps the groups that were finished and makes the others again, bit for bit.
  */
 import { z } from 'zod'
 import type { PromptExample } from '../data/prompts.ts'
@@ -13,20 +13,20 @@ import type { Scheduler } from './scheduler.ts'
 import type { CompletionOptions } from './sequence.ts'
 import type { Tokenization } from './tokenization.node.ts'
 
-/** A completion of a rollout, as it is kept. */
+/** A completion in a rollout, as its file stores it. */
 export const sampleSchema = z.object({
-  /** Of the rollout's prompts, and of the prompt's samples. */
+  /** Number of the prompt in the rollout, and of the completion among those of the prompt. */
   prompt: z.number(),
   sample: z.number(),
   ids: z.array(z.number()),
-  /** By the decoder at temperature 1, nats. */
+  /** Of each token, by the model's own distribution (temperature 1) as the decoder computes it, in nats. */
   logps: z.array(z.number()),
   text: z.string().optional(),
   finish_reason: z.enum(['eos', 'stop', 'length']),
 })
 export type Sample = z.infer<typeof sampleSchema>
 
-/** Prompts with their samples, in order; each prompt has as many. */
+/** Prompts with their completions: `samples` has `perPrompt` of the first prompt, then as many of the second, and so on. */
 export type Rollout = { prompts: readonly PromptExample[]; samples: readonly Sample[]; perPrompt: number }
 
 export type SamplingSettings = Pick<
@@ -34,7 +34,7 @@ export type SamplingSettings = Pick<
   'temperature' | 'topP' | 'topK' | 'minP' | 'maxNewTokens' | 'seed'
 >
 
-export type CompletionSampling<L extends object> = {
+export type CompletionSamplerOptions<L extends object> = {
   scheduler: Scheduler
   tokenization: Tokenization
   settings: SamplingSettings
@@ -42,61 +42,71 @@ export type CompletionSampling<L extends object> = {
   samples: number
   prompts: {
     length: number
-    /** Its token ids, or why it gets no completion. */
+    /** The prompt's token ids; a text instead says why it gets no completions. */
     ids(i: number): readonly number[] | string | Promise<readonly number[] | string>
   }
-  /** What is kept of each completion of prompt i, or of the reason why there is none. */
-  line(made: Completion | { dropped: string }, i: number): L
+  /** The line to store for a completion of prompt i, or for each one that it does not get and why (`dropped`). */
+  line(completion: Completion | { dropped: string }, i: number): L
   signal: AbortSignal
 }
 
-/** Makes the completions that `lines` lacks. After an abort it ends at a group's end, `lines` incomplete. */
+/**
+ * Makes the completions that `lines` still lacks: `samples` lines a prompt, in the order of prompts, appended a group at a
+ * time (`lines.group` is a multiple of `samples`). After an abort it ends with the group under way, `lines` incomplete.
+ */
 export async function* sampleCompletions<L extends object>(
-  sampling: CompletionSampling<L>,
+  options: CompletionSamplerOptions<L>,
   lines: Pick<LineFile<L>, 'length' | 'group' | 'append'>,
 ): AsyncGenerator<ProgressEvent, void> {
-  const { prompts, samples, signal } = sampling
+  const { prompts, samples, signal } = options
   const total = prompts.length * samples
   while (lines.length < total && !signal.aborted) {
-    const from = lines.length / samples
-    await lines.append(await sampleGroup(sampling, from, Math.min(prompts.length, from + lines.group / samples)))
+    const start = lines.length / samples
+    const end = Math.min(prompts.length, start + lines.group / samples)
+    await lines.append(await sampleGroup(options, start, end))
     yield { event: 'progress', phase: 'generate', done: lines.length, total }
   }
 }
 
+/** Lines of the prompts from `start` to before `end`. */
 const sampleGroup = async <L extends object>(
-  { scheduler, tokenization, settings, samples, prompts, line }: CompletionSampling<L>,
-  from: number,
-  to: number,
+  { scheduler, tokenization, settings, samples, prompts, line }: CompletionSamplerOptions<L>,
+  start: number,
+  end: number,
 ): Promise<L[]> => {
-  const numbers = Array.from({ length: to - from }, (_, i) => from + i)
-  const encoded = await Promise.all(numbers.map((i) => prompts.ids(i)))
-  // All are asked for before the first step, so that who joins the batch when is the same every time
-  const asked = encoded.map((ids, i) => {
+  const indices = Array.from({ length: end - start }, (_, n) => start + n)
+  const encoded = await Promise.all(indices.map((i) => prompts.ids(i)))
+  // All requests are submitted before the first step, so that they join the batch in the same order every time
+  const requests = encoded.map((ids, n) => {
     if (typeof ids === 'string') return { dropped: ids }
-    const room = Math.min(settings.maxNewTokens, tokenization.limits.maxLength - ids.length)
-    const options = { ...settings, samples, maxNewTokens: room, eosIds: tokenization.eosIds }
-    return completions(scheduler.submit({ prompt: ids, options, row: numbers[i] }))
+    const maxNewTokens = Math.min(settings.maxNewTokens, tokenization.limits.maxLength - ids.length)
+    const options = { ...settings, samples, maxNewTokens, eosIds: tokenization.eosIds }
+    return completions(scheduler.submit({ prompt: ids, options, row: indices[n] }))
   })
-  const made = await Promise.all(
-    asked.map(async (each, i): Promise<L[]> => {
-      if ('dropped' in each) return Array.from({ length: samples }, () => line(each, numbers[i]))
+  const linesOfPrompts = await Promise.all(
+    requests.map(async (request, n): Promise<L[]> => {
+      if ('dropped' in request) return Array.from({ length: samples }, () => line(request, indices[n]))
       const all: Completion[] = []
-      for await (const completion of each) all.push(completion)
-      return all.sort((a, b) => a.sample - b.sample).map((completion) => line(completion, numbers[i]))
+      for await (const completion of request) all.push(completion)
+      return all.sort((a, b) => a.sample - b.sample).map((completion) => line(completion, indices[n]))
     }),
   )
-  return made.flat()
+  return linesOfPrompts.flat()
 }
 
-/** Keeps the random numbers of two uses of one seed apart ("roll" and "play" in ASCII). */
+/** Random streams of their own for the two uses of a run's seed ("roll" and "play" in ASCII). */
 const seedStreams = { rollout: 0x726f6c6c, selfPlay: 0x706c6179 }
 
-/** The seed of one rollout or iteration, for one purpose in it. */
+/**
+ * The seed for sampling in one rollout or self-play iteration.
+ * @param seed of the run
+ * @param number of the rollout or iteration
+ * @param purpose tells uses within it apart (training prompts, evaluation, ...)
+ */
 export const samplingSeed = (use: keyof typeof seedStreams, seed: number, number: number, purpose: number): number =>
   Math.floor(rng(seed, seedStreams[use], number).uniform(purpose) * 2 ** 32)
 
-/** Lines that are kept nowhere but in memory. */
+/** Lines in memory, for completions that are not stored. */
 export const memoryLines = <L>(group: number): LineFile<L> => {
   const lines: L[] = []
   return {

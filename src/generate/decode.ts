@@ -1,6 +1,6 @@
 /**
- * Decoding with a cache: prompts in one ragged pass, then one token a row. One set of programs serves both, every number
- * of rows and every length, and rows may come and go between steps.
+ * Decoding with a key-value cache: prompts in one pass without padding (prefill), then one token a row at each step. The
+ * same programs serve both, for any number of rows and any length; rows may come and go between steps.
  */
 import { pack } from '../data/batch.ts'
 import { maskName } from '../nn/attention.ts'
@@ -8,17 +8,17 @@ import { cachedMask } from '../nn/attentionCached.ts'
 import { place, windowsOf } from '../passes/layout.ts'
 import { type Model, ropeHandles } from '../passes/model.ts'
 import { elements, type Handle, type Handles } from '../runtime/backend.ts'
-import { type Cache, cacheViews, closeCache, copyRows, dropRow, openCache, reserve, writeTokens } from './cache.ts'
-import { type Prompt, readLong, wholePrompt } from './longPrompt.ts'
-import { pastOf, runSegments, type Segment, segmentsOf } from './programs.ts'
+import { chunkedPrefill, maxPrefillTokens, type Prompt } from './chunkedPrefill.ts'
+import { pastOf, runSegments, type Segment, segmentsOf } from './decodePrograms.ts'
+import { cacheViews, closeCache, copyRows, dropRow, type KvCache, openCache, reserve, writeTokens } from './kvCache.ts'
 
-/** A model made ready to decode, and the rows under way. */
+/** A model's decoding programs, and the cache of the rows being decoded. */
 export type Decoder = {
   readonly model: Model
   readonly packed: boolean
   readonly segments: Segment[]
-  readonly cache: Cache
-  /** Of the last step. */
+  readonly cache: KvCache
+  /** Indices of the last step's tokens, kept while the number of rows stays. */
   grid?: Record<'index' | 'qTo' | 'kvTo' | 'qBack', Handle>
 }
 
@@ -37,7 +37,7 @@ export const openDecoder = (model: Model, { packed = false }: DecoderOptions = {
   cache: openCache(model),
 })
 
-/** Gives back what the decoder holds; the model stays. */
+/** Frees what the decoder holds; the model stays. */
 export const closeDecoder = (decoder: Decoder) => {
   const { model, cache, grid } = decoder
   closeCache(cache)
@@ -46,12 +46,12 @@ export const closeDecoder = (decoder: Decoder) => {
 }
 
 /**
- * Appends rows: each prompt is read once (a long one alone, and in parts), and stands in as many rows as it has copies, those of one prompt together.
- * Takes ids that are not empty. @returns hidden states at the end of each prompt, [prompts, C], normed
+ * Appends rows: each prompt is read once and fills as many rows as it has copies, side by side. A long prompt that comes
+ * alone is read in chunks. No prompt may be empty. @returns normed hidden states at the end of each prompt, [prompts, C]
  */
 export const prefill = (decoder: Decoder, prompts: readonly Prompt[]): Handle => {
   const { model, cache } = decoder
-  if (prompts.length === 1 && prompts[0].ids.length > wholePrompt) return readLong(decoder, prompts[0])
+  if (prompts.length === 1 && prompts[0].ids.length > maxPrefillTokens) return chunkedPrefill(decoder, prompts[0])
   const packed = pack(
     prompts.map(({ ids }) => ({ trunk: ids, branches: [] })),
     0,
@@ -70,7 +70,7 @@ export const prefill = (decoder: Decoder, prompts: readonly Prompt[]): Handle =>
 }
 
 /** Puts the prompts' keys and values into new rows. */
-const store = (cache: Cache, made: readonly Handle[], prompts: readonly Prompt[]) => {
+const store = (cache: KvCache, made: readonly Handle[], prompts: readonly Prompt[]) => {
   const before = cache.lengths.length
   const rows = prompts.reduce((n, { copies }) => n + copies, before)
   reserve(cache, rows, 1 + Math.max(...prompts.map(({ ids }) => ids.length)))
@@ -86,7 +86,7 @@ const store = (cache: Cache, made: readonly Handle[], prompts: readonly Prompt[]
   if (copies.length) copyRows(cache, copies)
 }
 
-/** Appends one token to each row. @returns hidden states at them, [rows, C], normed */
+/** Appends one token to each row. @returns their normed hidden states, [rows, C] */
 export const step = (decoder: Decoder, ids: readonly number[]): Handle => {
   const { model, cache } = decoder
   const { backend } = model
@@ -111,8 +111,8 @@ export const step = (decoder: Decoder, ids: readonly number[]): Handle => {
   return y
 }
 
-/** What a step's programs share: ids, positions and masks. */
-const stepInputs = ({ model, lengths, capacity }: Cache, ids: readonly number[]): Handles => {
+/** Inputs that all programs of a step share: ids, positions and masks. */
+const stepInputs = ({ model, lengths, capacity }: KvCache, ids: readonly number[]): Handles => {
   const { backend } = model
   const N = ids.length
   const put = (values: readonly number[]) => backend.put(BigInt64Array.from(values, BigInt), [N])
@@ -122,7 +122,7 @@ const stepInputs = ({ model, lengths, capacity }: Cache, ids: readonly number[])
   return { ids: put(ids), positions: put(lengths), ...Object.fromEntries(masks) }
 }
 
-/** Where one token a row stands: on a grid of one column, so that every index counts up. */
+/** Grid indices of one token a row: a grid of one column, so that every index counts up. */
 const gridOf = (decoder: Decoder): Handles => {
   const { model, cache } = decoder
   const rows = cache.lengths.length

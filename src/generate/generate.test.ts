@@ -59,7 +59,7 @@ describe('generate', () => {
     }
   })
 
-  it('ends at stop strings and end tokens, and streams nothing that it takes back', async () => {
+  it('ends at stop strings and end tokens, and never streams text of a stop string', async () => {
     const free = await all({ temperature: 0, maxNewTokens: 40 })
     const cut = await all({ temperature: 0, maxNewTokens: 40, stop: ['. ', 'little girl'] })
     for (const [i, { text, finishReason, ids }] of cut.entries()) {
@@ -76,7 +76,7 @@ describe('generate', () => {
     expect(free[0].text.startsWith(ended.text)).toBe(true)
   })
 
-  it('goes on with the text of the prompt, in pieces that never split a character', async () => {
+  it('continues the text of the prompt, in pieces that never split a character', async () => {
     const found = await all({ temperature: 4, maxNewTokens: 100, eosIds: new Set() })
     const isByte = (id: number) => id >= 3 && id < 259
     expect(found.flatMap(({ ids }) => ids).filter(isByte).length).toBeGreaterThan(5)
@@ -111,7 +111,7 @@ describe('generate', () => {
     expect(pieces.filter(({ text }) => text).length).toBeGreaterThan(4)
   })
 
-  it('ends at a stop text that is a special token', async () => {
+  it('ends at a stop string that is a special token', async () => {
     const options = { ...base, eosIds: new Set<number>(), temperature: 0, maxNewTokens: 4 }
     const forced = { ...options, logitBias: new Map([[1, 1000]]), stop: ['<s>'] }
     const [piece] = await collect(generate(model, tokenizer, [encode('Once')], forced))
@@ -142,14 +142,14 @@ describe('generate', () => {
     await expect(all({}, [prompts[0], full])).rejects.toThrow(`row 1: the prompt has ${context} tokens`)
   })
 
-  it('refuses prompts that it cannot go on with', async () => {
+  it('refuses prompts that it cannot continue', async () => {
     await expect(all({}, [[]])).rejects.toThrow('row 0: the prompt is empty')
     await expect(all({}, [[1, 512]])).rejects.toThrow('row 0: token id 512')
     const withoutText = generate(model, undefined, prompts, { ...base, stop: ['x'] })
     await expect(collect(withoutText)).rejects.toThrow('--stop')
   })
 
-  it('makes nothing where nothing is asked for', async () => {
+  it('generates nothing for no prompts or no tokens', async () => {
     expect(await all({ maxNewTokens: 0 }, [prompts[0]])).toEqual([
       { row: 0, sample: 0, ids: [], logps: [], text: '', finishReason: 'length' },
     ])

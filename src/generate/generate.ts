@@ -1,6 +1,6 @@
 /**
- * Prompts in, completions out, as they come. Peculiar: prompts are taken from their source only as rows become free, so
- * there may be any number of them.
+ * Generates completions of a stream of prompts. Prompts are taken from their source only as rows become free, so there may
+ * be any number of them.
  */
 import type { Model } from '../passes/model.ts'
 import type { DecoderOptions } from './decode.ts'
@@ -29,7 +29,7 @@ export async function* generate(
 ): AsyncGenerator<Piece> {
   const { batchSize = defaultBatchSize } = options
   const scheduler = openScheduler(model, tokenizer, { ...options, batchSize })
-  let under = 0
+  let inFlight = 0
   let stopped = false
   let wake = () => {}
   const shared = makePieceQueue(() => wake())
@@ -39,22 +39,22 @@ export async function* generate(
         wake = resolve
       })
   }
-  const forward = async (pieces: AsyncIterable<Piece>) => {
+  const relay = async (pieces: AsyncIterable<Piece>) => {
     for await (const piece of pieces) shared.put(piece)
-    under--
+    inFlight--
     wake()
   }
   const fail = (error: unknown) => shared.close({ error })
   const feed = async () => {
     let row = 0
     for await (const prompt of prompts) {
-      // Some wait beside those under way, to join at once; completions that nobody has taken hold their place
-      await until(() => under + shared.ended() < 2 * batchSize)
+      // Twice the batch, so that the next ones can join at once; completions that nobody has taken count too
+      await until(() => inFlight + shared.ended() < 2 * batchSize)
       if (stopped) return
-      under++
-      forward(scheduler.submit({ prompt, options, row: row++ })).catch(fail)
+      inFlight++
+      relay(scheduler.submit({ prompt, options, row: row++ })).catch(fail)
     }
-    await until(() => under === 0)
+    await until(() => inFlight === 0)
     shared.close()
   }
   feed().catch(fail)

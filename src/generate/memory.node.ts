@@ -1,11 +1,11 @@
-/** Whether to decode with copies of the weights (see `DecoderOptions`), from the memory that is left. */
+/** Whether to decode with copies of the weights (`packed` in `DecoderOptions`), by the free memory. */
 import type { Model } from '../passes/model.ts'
 import { elements } from '../runtime/backend.ts'
 
-/** Making the copies takes about as long as they save in this many steps. */
+/** Making the copies takes as long as they save in about this many steps. */
 const repaid = 64
 
-/** Rounded weights always: expanding them in every step costs more. @param steps that will be made at most */
+/** True for quantized weights, whose expansion at every step costs more. @param steps at most */
 export const worthPacking = ({ params, quantized }: Pick<Model, 'params' | 'quantized'>, steps: number): boolean => {
   if (quantized.size) return true
   const bytes = [...params.values()].reduce((n, { shape }) => n + 4 * elements(shape), 0)

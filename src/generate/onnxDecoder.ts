@@ -1,7 +1,7 @@
 /**
- * A whole decoder as one program, with the inputs and outputs that Optimum gives decoders and transformers.js feeds:
- * ids, mask and positions of the new tokens [B, T] and what was cached of P earlier ones. Peculiar: rows are padded, as
- * those callers pad them; inside, blocks see the B*T tokens in one list, as everywhere in attune.
+ * A whole decoder as one ONNX program with the inputs and outputs that Optimum exports and transformers.js feeds: ids, mask
+ * and positions of the new tokens [B, T], and past keys and values of P earlier ones. Rows are padded, as those callers
+ * pad them; inside, blocks see the B*T tokens as one list, as everywhere in attune.
  */
 import type { Architecture, BlockContext, Config } from '../models/architecture.ts'
 import { type Attend, hidden } from '../nn/attention.ts'

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { rng } from '../util/rng.ts'
 import { probabilities } from './candidates.ts'
 import { candidatesFromTop, drawBlock, drawWithin, logitsNeeded, sum } from './partialLogits.ts'
-import { candidates, chosen, type SamplingOptions } from './sampling.ts'
+import { candidatesOf, type SamplingOptions, sampleToken } from './sampling.ts'
 
 const history = { seen: [], promptLength: 0, eosIds: new Set<number>() }
 const V = 1000
@@ -20,7 +20,7 @@ const known = (logits: Float32Array, { temperature: T }: SamplingOptions) => {
   return { ids: Float32Array.from(ids.slice(0, width)), top, mass: sum(weights), weights }
 }
 
-describe('shortcuts', () => {
+describe('sampling from a part of the logits', () => {
   it.each<[Partial<SamplingOptions>]>([
     [{ topK: 7 }],
     [{ topK: 30, topP: 0.8, minP: 0.02 }],
@@ -28,44 +28,44 @@ describe('shortcuts', () => {
     [{ topP: 0.95, temperature: 0.3, minP: 0.1 }],
     [{ minP: 0.05 }],
     [{ topP: 0.5, epsilonCutoff: 0.01 }],
-  ])('leave what the whole row leaves, or nothing: %j', (given) => {
+  ])('leaves the candidates of the whole row, or cannot decide: %j', (given) => {
     const options = { temperature: 0.7, ...given }
     expect(logitsNeeded(options, width)).toBe('top')
-    let settled = 0
+    let decided = 0
     for (let seed = 0; seed < 60; seed++) {
       const logits = row(seed)
       const { ids, top, mass } = known(logits, options)
       const found = candidatesFromTop(ids, top, mass, options)
       if (!found) continue
-      settled++
-      const whole = candidates(logits, options, history)
+      decided++
+      const whole = candidatesOf(logits, options, history)
       expect(found.ids).toEqual(whole.ids)
       const expected = probabilities(whole.logits)
       for (const [i, p] of probabilities(found.logits).entries()) expect(p).toBeCloseTo(expected[i], 12)
     }
-    expect(settled).toBeGreaterThan(10)
+    expect(decided).toBeGreaterThan(10)
   })
 
-  it('draw from all tokens what the whole row draws', () => {
+  it('draws the token that the whole row draws, by the sums of blocks', () => {
     const options = { temperature: 1.3 }
     expect(logitsNeeded(options, width)).toBe('blocks')
     const logits = row(3)
     const { top, weights } = known(logits, options)
     const blocks = Float32Array.from({ length: 4 }, (_, b) => sum(weights.subarray(b * 256, (b + 1) * 256)))
-    const left = candidates(logits, options, history)
+    const left = candidatesOf(logits, options, history)
     for (let position = 0; position < 300; position++) {
       const { block, rest } = drawBlock(blocks, rng(9, 0, 2).uniform(position))
       const at = drawWithin(logits.subarray(block * 256, (block + 1) * 256), rest, top[0], options.temperature)
-      expect(block * 256 + at).toBe(chosen(left, options, { seed: 9, row: 0, sample: 2, position }))
+      expect(block * 256 + at).toBe(sampleToken(left, options, { seed: 9, row: 0, sample: 2, position }))
     }
   })
 
-  it('end in a token that has some probability, however sums were rounded', () => {
+  it('ends in a token with some probability, however sums were rounded', () => {
     expect(drawBlock(Float32Array.of(0.5, 0.5, 0), 1 - 1e-17)).toEqual({ block: 1, rest: 0.5 })
     expect(drawWithin(Float32Array.of(0, 0, -2000), 5, 0, 1)).toBe(1)
   })
 
-  it('are not taken where logits follow a history, or a cut needs them all', () => {
+  it('is refused where penalties apply, or a limit needs all logits', () => {
     const needs = (options: Partial<SamplingOptions>) => logitsNeeded({ temperature: 1, ...options }, width)
     expect([needs({ repetitionPenalty: 1.1 }), needs({ typicalP: 0.9 }), needs({ topK: 40 })]).toEqual([
       'row',

@@ -1,16 +1,17 @@
 /**
- * What can be sampled without the whole row of logits. Peculiar: a shortcut says what the whole row would have said, but
- * for the rounding of a sum, or that it cannot; which one a row takes depends on its options and logits alone.
+ * Sampling from a part of a row of logits: the likeliest tokens, or the sums of blocks of ids. The token is the one that
+ * the whole row would have given, but for the rounding of a sum; where a part cannot decide, it says so. Which part is
+ * read depends on the options and the logits of the row alone.
  */
 import type { Candidates } from './candidates.ts'
-import { cut, reshapes, type SamplingOptions } from './sampling.ts'
+import { hasLogitsProcessors, type SamplingOptions, warpCandidates } from './sampling.ts'
 
-/** `first`: the likeliest token. `top`: the likeliest tokens. `blocks`: sums of blocks, then one block. `row`: all. */
+/** `first`: the likeliest token. `top`: the likeliest tokens. `blocks`: the sums of all blocks, then one block. `row`: all logits. */
 export type LogitsNeeded = 'first' | 'top' | 'blocks' | 'row'
 
 /** @param width how many of the likeliest tokens are known */
 export const logitsNeeded = (o: SamplingOptions, width: number): LogitsNeeded => {
-  if (reshapes(o)) return 'row'
+  if (hasLogitsProcessors(o)) return 'row'
   if (o.temperature === 0) return 'first'
   if (o.topH || (o.typicalP ?? 1) < 1) return 'row'
   if (o.topK) return o.topK < width ? 'top' : 'row'
@@ -19,9 +20,10 @@ export const logitsNeeded = (o: SamplingOptions, width: number): LogitsNeeded =>
 }
 
 /**
- * What the cuts leave, where it lies within the likeliest tokens. Where a cut falls between tokens of one probability,
- * or behind the last that is known, the whole row decides.
- * @param top logits of `ids`, largest first   @param mass sum over all tokens of exp((logit - top[0]) / temperature)
+ * The candidates for sampling, where all of them are among the likeliest tokens. undefined where the limit falls between
+ * tokens of equal probability or behind the last that is known: then the whole row decides.
+ * @param top logits of `ids`, largest first
+ * @param mass sum over all tokens of exp((logit - top[0]) / temperature)
  */
 export const candidatesFromTop = (
   ids: Float32Array,
@@ -31,15 +33,16 @@ export const candidatesFromTop = (
 ): Candidates | undefined => {
   const end = endOf(top, mass, o)
   if (end === undefined || end >= top.length || top[end] === top[end - 1]) return undefined
-  // What is left is all that the first cut left; the others go on from there
+  // These are all that top-k, or without it top-p, leaves; the other limits go on from there
   const order = Array.from({ length: end }, (_, i) => i).sort((a, b) => ids[a] - ids[b])
   const left = {
     ids: Uint32Array.from(order, (i) => ids[i]),
     logits: Float64Array.from(order, (i) => top[i]),
   }
-  return cut(left, o.topK ? { ...o, topK: undefined } : { ...o, topP: undefined })
+  return warpCandidates(left, o.topK ? { ...o, topK: undefined } : { ...o, topP: undefined })
 }
 
+/** How many of the likeliest tokens the first limit keeps; undefined where the known ones do not reach it. */
 const endOf = (top: Float32Array, mass: number, { temperature: T, topK, topP = 1, minP }: SamplingOptions) => {
   if (topK) return topK
   if (topP === 1) {
@@ -55,7 +58,7 @@ const endOf = (top: Float32Array, mass: number, { temperature: T, topK, topP = 1
   return end < 0 ? undefined : end
 }
 
-/** The block in which the cumulative probability passes `uniform`, and what of it is left there. */
+/** The block in which the cumulative probability passes `uniform`, and how far into the block that is. */
 export const drawBlock = (blocks: Float32Array, uniform: number): { block: number; rest: number } => {
   let rest = uniform * sum(blocks)
   for (let block = 0; block < blocks.length; block++) {

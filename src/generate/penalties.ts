@@ -1,11 +1,11 @@
 /**
- * What a token's past and its name do to its logit: transformers' LogitsProcessors, with OpenAI's presence and
- * frequency penalties. They change a whole row of logits, number i of which is that of token i, in place.
+ * Bias, penalties and bans: transformers' LogitsProcessors, with OpenAI's presence and frequency penalties. They change
+ * a whole row of logits [V] in place.
  */
 
 type Logits = Float32Array | Float64Array
 
-/** Only a ban is infinite: however large a penalty, of tokens that all have it one is still taken. */
+/** Only a ban makes a logit infinite: however large a penalty, where all tokens have it one can still be sampled. */
 const finite = (logit: number) => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, logit))
 
 /** Divides logits of seen tokens where positive, multiplies where negative (Keskar et al. 2019). */

@@ -1,20 +1,20 @@
 /**
- * Pieces on their way to one reader, who may be slower than the model. Peculiar: pieces of one sequence that wait are
- * joined into one, so what waits is never more than the completions themselves, however slow the reader.
+ * A queue of pieces of completions for one reader, who may be slower than the model. Waiting pieces of one sequence are
+ * joined into one, so what waits is never more than the completions themselves.
  */
 import type { Piece } from './sequence.ts'
 
 export type PieceQueue = {
   put(piece: Piece): void
-  /** The reader gets what waits, then the end, or this error. */
+  /** The reader gets what waits and then the end; after a failure, its error at once. */
   close(failure?: { error: unknown }): void
   /** Completions that have ended and wait to be taken. */
   ended(): number
-  /** The next piece; undefined at the end. Throws the error that the mailbox was closed with. */
+  /** The next piece; undefined at the end. Throws the error that the queue was closed with. */
   take(): Promise<Piece | undefined>
 }
 
-/** @param onTake called after each piece that was taken */
+/** @param onTake called each time a piece is taken */
 export const makePieceQueue = (onTake: () => void = () => {}): PieceQueue => {
   const waiting = new Map<string, Piece>()
   let ended = 0

@@ -1,7 +1,5 @@
-/**
- * Log-probabilities of a prompt's own tokens, as `score` computes them, and the likeliest tokens at each place: what
- * `echo` with `logprobs` tells.
- */
+/** Log-probabilities of a prompt's tokens, as `score` computes them, and the likeliest tokens in their places (`echo` with `logprobs`). */
+
 import { pack } from '../data/batch.ts'
 import { chunkRows, targetStates, tokenPass } from '../passes/head.ts'
 import { place } from '../passes/layout.ts'
@@ -10,23 +8,23 @@ import { forward } from '../passes/stack.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { badInput } from '../util/fault.ts'
 import { batchLogits, topWidth } from './batchLogits.ts'
-import type { ScoredToken } from './sampleBatch.ts'
+import type { ScoredToken } from './sampling.ts'
 
 /** Both null for the first token, which nothing predicts. */
 export type PromptToken = { id: number; logp: number | null; tops: ScoredToken[] | null }
 
-/** Numbers of one layer's attention: 1 GiB. */
-const mostScores = 2 ** 28
+/** Attention scores of one layer at most: 1 GiB. */
+const maxAttentionScores = 2 ** 28
 
 /** @param tops how many of the likeliest tokens to tell at each place; 128 at most. Throws the Fault 'memory'. */
 export const promptLogps = async (model: Model, ids: readonly number[], tops: number): Promise<PromptToken[]> => {
   const { backend, config } = model
-  if (config.num_attention_heads * ids.length ** 2 > mostScores)
+  if (config.num_attention_heads * ids.length ** 2 > maxAttentionScores)
     throw badInput(
       'memory',
       `${ids.length} tokens are too many for the log-probabilities of a prompt; send a shorter one`,
     )
-  const told = (id: number, i: number): PromptToken => ({ id, logp: logps[i - 1], tops: likeliest[i - 1] })
+  const scored = (id: number, i: number): PromptToken => ({ id, logp: logps[i - 1], tops: likeliest[i - 1] })
   let logps: Float32Array = new Float32Array()
   let likeliest: ScoredToken[][] = []
   if (ids.length > 1) {
@@ -38,7 +36,7 @@ export const promptLogps = async (model: Model, ids: readonly number[], tops: nu
     backend.free([hidden, h, stats.logps, ...placed.handles])
     ;[logps, likeliest] = await reading
   }
-  return ids.map((id, i) => (i === 0 ? { id, logp: null, tops: null } : told(id, i)))
+  return ids.map((id, i) => (i === 0 ? { id, logp: null, tops: null } : scored(id, i)))
 }
 
 /** @param h [M, C], whose head is run in chunks */

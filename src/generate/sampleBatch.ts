@@ -1,68 +1,69 @@
 /**
- * From the hidden states of a batch to each row's next token and its log-probability under the model's own
- * distribution, whatever sampling makes of it. Peculiar: of a whole vocabulary as little as possible crosses to
- * JavaScript. The graph finds the likeliest tokens and sums the probabilities of blocks of ids; most cuts need no more
- * than the former, and a free draw finds its block by the latter. Only what they cannot settle reads its row.
+ * Samples the next token of each row of a batch, and its log-probability under the model's own distribution (temperature 1,
+ * nothing removed).
+ *
+ * As little as possible of the vocabulary's logits is copied to JavaScript. The graph finds the likeliest tokens and sums
+ * the probabilities of blocks of ids. Most settings need only the likeliest tokens; sampling from the whole distribution
+ * finds its block by the sums and reads that block. A whole row of logits is read only where neither decides.
  */
 import type { Handle } from '../runtime/backend.ts'
 import { runFailure } from '../util/fault.ts'
 import { batchLogits, blockSize, topWidth } from './batchLogits.ts'
 import type { Decoder } from './decode.ts'
 import { candidatesFromTop, drawBlock, drawWithin, logitsNeeded, sum } from './partialLogits.ts'
-import { candidates, chosen, uniformOf } from './sampling.ts'
+import { candidatesOf, type DrawKey, type SampledToken, type ScoredToken, sampleToken, uniformOf } from './sampling.ts'
 import type { Sequence } from './sequence.ts'
 
-export type ScoredToken = { id: number; logp: number }
-/** `tops`: the likeliest tokens by the model's own distribution, likeliest first, where they are asked for. */
-export type SampledToken = ScoredToken & { tops?: ScoredToken[] }
-
-/** What is known of a row of logits; `part` reads a stretch of it. */
-type Known = {
+/** What the graph computed of a row of logits; fields as in `batchLogits`. */
+type RowLogits = {
   first: number
   most: number
   spread: number
   blocks: Float32Array
   topIds?: Float32Array
   top?: Float32Array
-  part(start: number, end: number): Promise<Float32Array>
+  /** Reads the logits of the ids from `start` to `end`, as far as the vocabulary goes. */
+  read(start: number, end: number): Promise<Float32Array>
 }
 
 /**
- * One token for each that asks, or why there is none. Frees `h`.
- * @param h [R, C] normed   @param from row of `h` that each reads; those that read one row have the same options
+ * One token for each sequence, or the Fault that says why it gets none. Frees `h`.
+ * @param h normed hidden states [R, C]
+ * @param rows which row of `h` each sequence reads; sequences that read the same row have the same options
  */
 export const sampleBatch = async (
   decoder: Decoder,
   h: Handle,
-  asking: readonly Sequence[],
-  from: readonly number[],
+  sequences: readonly Sequence[],
+  rows: readonly number[],
 ): Promise<(SampledToken | Error)[]> => {
   const { backend, config } = decoder.model
+  const [R] = h.shape
   const V = config.vocab_size
-  const temperatures = Array<number>(h.shape[0]).fill(1)
-  for (const [i, { options }] of asking.entries()) temperatures[from[i]] = options.temperature || 1
-  const withTop = asking.some(({ options }) => options.topLogprobs || logitsNeeded(options, topWidth(V)) === 'top')
-  const { logits, ...made } = batchLogits(decoder, h, temperatures, withTop)
-  const names = Object.keys(made)
-  const values = await Promise.all(names.map((name) => backend.read(made[name])))
-  const part = (start: number, length: number) => backend.read(logits, start, length)
-  const rows = knownRows(Object.fromEntries(names.map((name, i) => [name, values[i]])), h.shape[0], V, part)
+  const temperatures = Array<number>(R).fill(1)
+  for (const [i, { options }] of sequences.entries()) temperatures[rows[i]] = options.temperature || 1
+  const withTop = sequences.some(({ options }) => options.topLogprobs || logitsNeeded(options, topWidth(V)) === 'top')
+  const { logits, ...outputs } = batchLogits(decoder, h, temperatures, withTop)
+  const names = Object.keys(outputs)
+  const values = await Promise.all(names.map((name) => backend.read(outputs[name])))
+  const byRow = splitRows(Object.fromEntries(names.map((name, i) => [name, values[i]])), R, V, (start, length) =>
+    backend.read(logits, start, length),
+  )
   // Reads are asked for before the arrays are given back
-  const choices = Promise.all(asking.map((each, i) => chooseOne(rows[from[i]], each, V)))
-  backend.free([h, logits, ...Object.values(made)])
-  return choices
+  const sampled = Promise.all(sequences.map((sequence, i) => sampleRow(byRow[rows[i]], sequence, V)))
+  backend.free([h, logits, ...Object.values(outputs)])
+  return sampled
 }
 
-const knownRows = (
-  read: Record<string, Float32Array>,
+const splitRows = (
+  values: Record<string, Float32Array>,
   R: number,
   V: number,
-  part: (start: number, length: number) => Promise<Float32Array>,
-): Known[] =>
+  read: (start: number, length: number) => Promise<Float32Array>,
+): RowLogits[] =>
   Array.from({ length: R }, (_, r) => {
-    const row = (values: Float32Array | undefined) =>
-      values?.subarray((r * values.length) / R, ((r + 1) * values.length) / R)
-    const { first, most, spread, blocks, topIds, top } = read
+    const row = (all: Float32Array | undefined) => all?.subarray((r * all.length) / R, ((r + 1) * all.length) / R)
+    const { first, most, spread, blocks, topIds, top } = values
     return {
       first: first[r],
       most: most[r],
@@ -70,40 +71,41 @@ const knownRows = (
       blocks: row(blocks)!,
       topIds: row(topIds),
       top: row(top),
-      part: (start, end) => part(r * V + start, Math.min(end, V) - start),
+      read: (start, end) => read(r * V + start, Math.min(end, V) - start),
     }
   })
 
-const chooseOne = async (known: Known, asking: Sequence, V: number): Promise<SampledToken | Error> => {
-  const { most, spread, topIds, top, blocks, part } = known
-  const { options } = asking
+const sampleRow = async (row: RowLogits, sequence: Sequence, V: number): Promise<SampledToken | Error> => {
+  const { most, spread, topIds, top, blocks } = row
+  const { options } = sequence
   if (!Number.isFinite(most) || !Number.isFinite(spread))
     return runFailure('not-finite', "the model's scores are not finite; its weights may be damaged")
   const scored = (id: number, logit: number): ScoredToken => ({ id, logp: logit - most - spread })
-  const told =
+  const tops =
     options.topLogprobs && Array.from(topIds!.subarray(0, options.topLogprobs), (id, i) => scored(id, top![i]))
-  const made = (id: number, logit: number): SampledToken => ({ ...scored(id, logit), ...(told && { tops: told }) })
-  const draw = drawOf(asking)
-  const need = logitsNeeded(options, topWidth(V))
-  if (need === 'first') return made(known.first, most)
-  if (need === 'blocks') {
-    const { block, rest } = drawBlock(blocks, uniformOf(draw))
+  const sampled = (id: number, logit: number): SampledToken => ({ ...scored(id, logit), ...(tops && { tops }) })
+  const key = drawKey(sequence)
+  const needed = logitsNeeded(options, topWidth(V))
+  if (needed === 'first') return sampled(row.first, most)
+  if (needed === 'blocks') {
+    const { block, rest } = drawBlock(blocks, uniformOf(key))
     const start = block * blockSize
-    const within = await part(start, start + blockSize)
-    const at = drawWithin(within, rest, most, options.temperature)
-    return made(start + at, within[at])
+    const logits = await row.read(start, start + blockSize)
+    const at = drawWithin(logits, rest, most, options.temperature)
+    return sampled(start + at, logits[at])
   }
-  const narrowed = need === 'top' ? candidatesFromTop(topIds!, top!, sum(blocks), options) : undefined
+  const narrowed = needed === 'top' ? candidatesFromTop(topIds!, top!, sum(blocks), options) : undefined
   if (narrowed) {
-    const id = chosen(narrowed, options, draw)!
-    return made(id, top![topIds!.indexOf(id)])
+    const id = sampleToken(narrowed, options, key)!
+    return sampled(id, top![topIds!.indexOf(id)])
   }
-  const row = await part(0, V)
-  const id = chosen(candidates(row, options, { ...asking, eosIds: options.eosIds }), options, draw)
-  return id === undefined ? runFailure('no-token', 'every token is banned; ban fewer') : made(id, row[id])
+  const logits = await row.read(0, V)
+  const history = { ...sequence, eosIds: options.eosIds }
+  const id = sampleToken(candidatesOf(logits, options, history), options, key)
+  return id === undefined ? runFailure('no-token', 'every token is banned; ban fewer') : sampled(id, logits[id])
 }
 
-const drawOf = ({ row, sample, seen, promptLength, options: { seed } }: Sequence) => ({
+const drawKey = ({ row, sample, seen, promptLength, options: { seed } }: Sequence): DrawKey => ({
   seed,
   row,
   sample,

@@ -3,7 +3,6 @@ import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import {
   allCandidates,
-  allowed,
   type Candidates,
   keepEpsilon,
   keepMinP,
@@ -13,9 +12,10 @@ import {
   keepTypical,
   probabilities,
   scaleTemperature,
+  withoutBanned,
 } from './candidates.ts'
 import { penalizeGenerated, penalizeRepetition } from './penalties.ts'
-import { candidates, chosen, type History, type SamplingOptions, settled } from './sampling.ts'
+import { candidatesOf, checkedOptions, type History, type SamplingOptions, sampleToken } from './sampling.ts'
 
 type Case = {
   transforms: [string, number][]
@@ -75,7 +75,7 @@ const difference = ({ ids, logits }: Candidates, expected: readonly number[]) =>
 
 const nothing: History = { seen: [], promptLength: 0, eosIds: new Set() }
 
-describe('transforms', () => {
+describe('logits processors and warpers', () => {
   it('agree with transformers, each of them and in combination', () => {
     for (const each of cases) {
       let left = allCandidates(Float64Array.from(each.logits))
@@ -88,7 +88,7 @@ describe('transforms', () => {
   it('come in the order of transformers', () => {
     for (const { transforms: list, logits, history, prompt_length, probs } of cases) {
       const options = { temperature: 1, ...Object.fromEntries(list.map(([name, x]) => [optionNames[name], x])) }
-      const left = candidates(Float64Array.from(logits), options, {
+      const left = candidatesOf(Float64Array.from(logits), options, {
         ...nothing,
         seen: history,
         promptLength: prompt_length,
@@ -107,7 +107,7 @@ describe('transforms', () => {
 describe('bans and biases', () => {
   const logits = Float64Array.of(1, 2, 3, 4)
   const ids = (options: Partial<SamplingOptions>, history: Partial<History> = {}) => [
-    ...candidates(logits, { temperature: 1, ...options }, { ...nothing, ...history }).ids,
+    ...candidatesOf(logits, { temperature: 1, ...options }, { ...nothing, ...history }).ids,
   ]
 
   it('ban the token that would complete a bad word, but no end token by itself', () => {
@@ -118,23 +118,23 @@ describe('bans and biases', () => {
     expect(ids({ badWords }, { seen: [1], eosIds })).toEqual([0, 1, 3])
   })
 
-  it('ban end tokens until there are so many new ones', () => {
+  it('ban end tokens until there are minNewTokens', () => {
     const history = { promptLength: 2, eosIds: new Set([1, 3]) }
     expect(ids({ minNewTokens: 2 }, { ...history, seen: [0, 0, 0] })).toEqual([0, 2])
     expect(ids({ minNewTokens: 2 }, { ...history, seen: [0, 0, 0, 0] })).toEqual([0, 1, 2, 3])
   })
 
-  it('add to logits before anything else', () => {
+  it('add biases before anything else', () => {
     const logitBias = new Map([[0, 3.5]])
     expect(ids({ logitBias, topK: 2 })).toEqual([0, 3])
     expect(ids({ logitBias, repetitionPenalty: 4.5, topK: 1 }, { seen: [0] })).toEqual([3])
     expect(logits[0]).toBe(1)
   })
 
-  it('may leave nothing', () => {
+  it('may leave no token to sample', () => {
     const badWords = [[0], [1], [2], [3]]
     expect(ids({ badWords, topP: 0.5 })).toEqual([])
-    expect(allowed(allCandidates(Float64Array.of(Number.NEGATIVE_INFINITY, 1))).ids).toEqual(Uint32Array.of(1))
+    expect(withoutBanned(allCandidates(Float64Array.of(Number.NEGATIVE_INFINITY, 1))).ids).toEqual(Uint32Array.of(1))
   })
 })
 
@@ -146,7 +146,7 @@ describe('sample', () => {
     position: number,
     seen: number[] = [],
   ): number =>
-    chosen(candidates(row, options, { ...nothing, seen }), options, { seed: 7, row: 3, sample: 1, position })!
+    sampleToken(candidatesOf(row, options, { ...nothing, seen }), options, { seed: 7, row: 3, sample: 1, position })!
 
   it('draws each token as often as it is likely', () => {
     const counts = [0, 0, 0, 0, 0]
@@ -156,7 +156,7 @@ describe('sample', () => {
     for (const [i, count] of counts.entries()) expect(Math.abs(count / 20_000 - expected[i])).toBeLessThan(0.018)
   })
 
-  it('never draws what was removed, and takes the likeliest at temperature 0', () => {
+  it('never draws a removed token, and takes the likeliest at temperature 0', () => {
     for (let position = 0; position < 500; position++)
       expect(sample(logits, { temperature: 5, topK: 2 }, position)).toBeLessThan(2)
     expect(sample(Float32Array.of(0, 5, 5), { temperature: 0 }, 0)).toBe(1)
@@ -180,14 +180,14 @@ describe('options at the edges of numbers', () => {
   ]
   it.each(asked)('%j takes a token', (more) => {
     for (const temperature of [0, -0, 1e-10, 1e-5, 1, 1e308]) {
-      const options = settled({ temperature, topK: 4, ...more })
-      expect(chosen(candidates(row, options, history), options, of)).toBeOneOf([0, 1, 2, 3, 4])
+      const options = checkedOptions({ temperature, topK: 4, ...more })
+      expect(sampleToken(candidatesOf(row, options, history), options, of)).toBeOneOf([0, 1, 2, 3, 4])
     }
   })
 
-  it('a temperature next to nothing is greedy, one that is no number is refused', () => {
-    for (const temperature of [...tiny, -0]) expect(settled({ temperature }).temperature).toBe(0)
-    expect(() => settled({ temperature: Number.NaN })).toThrow('temperature is not a number')
-    expect(() => settled({ temperature: 1, topP: Number.NaN })).toThrow('topP is not a number')
+  it('a tiny temperature is greedy, one that is not a number is refused', () => {
+    for (const temperature of [...tiny, -0]) expect(checkedOptions({ temperature }).temperature).toBe(0)
+    expect(() => checkedOptions({ temperature: Number.NaN })).toThrow('temperature is not a number')
+    expect(() => checkedOptions({ temperature: 1, topP: Number.NaN })).toThrow('topP is not a number')
   })
 })

@@ -1,24 +1,29 @@
 /**
- * From a row of logits to the next token: bias and penalties (penalties.ts), then the cuts (candidates.ts), in the order
- * of transformers.
+ * From a row of logits to the next token, in the order of transformers: bias and penalties (its LogitsProcessors,
+ * penalties.ts), then temperature, top-k, top-p and the like (its LogitsWarpers, candidates.ts), then the draw.
  */
 import { badInput } from '../util/fault.ts'
 import { rng } from '../util/rng.ts'
 import {
   allCandidates,
-  allowed,
   type Candidates,
   keepEpsilon,
+  keepLikeliest,
   keepMinP,
   keepTopH,
   keepTopK,
   keepTopP,
   keepTypical,
-  likeliest,
   probabilities,
   scaleTemperature,
+  withoutBanned,
 } from './candidates.ts'
 import { addBias, ban, banWords, penalizeGenerated, penalizeRepetition } from './penalties.ts'
+
+/** A token and its log-probability by the model's own distribution, in nats. */
+export type ScoredToken = { id: number; logp: number }
+/** `tops`: the likeliest tokens in its place, likeliest first, where they are asked for. */
+export type SampledToken = ScoredToken & { tops?: ScoredToken[] }
 
 export type SamplingOptions = {
   /** 0 takes the likeliest token. */
@@ -49,18 +54,18 @@ export type SamplingOptions = {
   logitBias?: ReadonlyMap<number, number>
 }
 
-/** Below it no two logits that differ are both sampled: greedy, without dividing by next to nothing. */
+/** A lower temperature is taken as 0, greedy: no two logits that differ would both be sampled, and dividing by it overflows. */
 const leastTemperature = 1e-10
 
-/** The options as they can be computed with. Faults: 'bad-option' for one that is no number. */
-export const settled = <O extends SamplingOptions>(options: O): O => {
+/** Checks options, and takes tiny temperatures as 0. Faults: 'bad-option' for one that is not a number, or a temperature below 0. */
+export const checkedOptions = <O extends SamplingOptions>(options: O): O => {
   for (const [name, value] of Object.entries(options))
     if (typeof value === 'number' && Number.isNaN(value)) throw badInput('bad-option', `${name} is not a number`)
   if (options.temperature < 0) throw badInput('bad-option', 'temperature is below 0')
   return options.temperature < leastTemperature ? { ...options, temperature: 0 } : options
 }
 
-/** What a row's logits follow. */
+/** The tokens before a row of logits. */
 export type History = {
   /** Prompt and all that was generated. */
   seen: readonly number[]
@@ -68,8 +73,8 @@ export type History = {
   eosIds: ReadonlySet<number>
 }
 
-/** Whether logits depend on more than the model: tokens seen, or a table. */
-export const reshapes = (o: SamplingOptions): boolean =>
+/** Whether logits are changed by the tokens before them or by a table of biases. */
+export const hasLogitsProcessors = (o: SamplingOptions): boolean =>
   Boolean(
     o.presencePenalty ||
       o.frequencyPenalty ||
@@ -80,12 +85,12 @@ export const reshapes = (o: SamplingOptions): boolean =>
   )
 
 /** Logits after bias, penalties and bans; the row itself where there are none. */
-export const reshaped = (
+export const processLogits = (
   row: Float32Array | Float64Array,
   o: SamplingOptions,
   { seen, promptLength, eosIds }: History,
 ) => {
-  if (!reshapes(o)) return row
+  if (!hasLogitsProcessors(o)) return row
   const logits = Float64Array.from(row)
   if (o.logitBias) addBias(logits, o.logitBias)
   if (o.repetitionPenalty) penalizeRepetition(logits, o.repetitionPenalty, seen)
@@ -96,9 +101,9 @@ export const reshaped = (
   return logits
 }
 
-/** What the cuts leave of tokens; of which, after temperature, there may be any number. */
-export const cut = (all: Candidates, o: SamplingOptions): Candidates => {
-  if (o.temperature === 0) return likeliest(all)
+/** The tokens that temperature, top-k, top-p and the like leave, with scaled logits. */
+export const warpCandidates = (all: Candidates, o: SamplingOptions): Candidates => {
+  if (o.temperature === 0) return keepLikeliest(all)
   let left = o.temperature === 1 ? all : scaleTemperature(all, o.temperature)
   if (o.topH) left = keepTopH(left, o.topH)
   if (o.topK) left = keepTopK(left, o.topK)
@@ -109,15 +114,15 @@ export const cut = (all: Candidates, o: SamplingOptions): Candidates => {
   return left
 }
 
-/** What is left of a row after all transforms; nothing, where every token is banned. */
-export const candidates = (
+/** The tokens of a whole row that can be sampled; none, where every token is banned. */
+export const candidatesOf = (
   row: Float32Array | Float64Array,
   options: SamplingOptions,
   history: History,
 ): Candidates => {
-  const all = allCandidates(reshaped(row, options, history))
-  const left = reshapes(options) ? allowed(all) : all
-  return left.ids.length ? cut(left, options) : left
+  const all = allCandidates(processLogits(row, options, history))
+  const left = hasLogitsProcessors(options) ? withoutBanned(all) : all
+  return left.ids.length ? warpCandidates(left, options) : left
 }
 
 /** @param uniform in [0, 1) @returns the token where the cumulative probability passes it */
@@ -132,14 +137,11 @@ const draw = ({ ids, logits }: Candidates, uniform: number): number => {
   return ids[probs.findLastIndex((prob) => prob > 0)]
 }
 
-/** Which number of the stream decides. */
-export type Draw = { seed: number; row: number; sample: number; position: number }
+/** Names one random number: the same key always gives the same number, whatever else is sampled. */
+export type DrawKey = { seed: number; row: number; sample: number; position: number }
 
-export const uniformOf = ({ seed, row, sample, position }: Draw): number => rng(seed, row, sample).uniform(position)
+export const uniformOf = ({ seed, row, sample, position }: DrawKey): number => rng(seed, row, sample).uniform(position)
 
-/**
- * Of what the cuts left, the token that the draw names: it depends on nothing else. Of equals, greedy takes the first.
- * undefined where nothing is left.
- */
-export const chosen = (left: Candidates, { temperature }: SamplingOptions, of: Draw): number | undefined =>
-  temperature === 0 ? left.ids[0] : draw(left, uniformOf(of))
+/** The sampled token, which depends on the candidates and the key alone; greedy takes the first of equals. undefined: no candidates. */
+export const sampleToken = (left: Candidates, { temperature }: SamplingOptions, key: DrawKey): number | undefined =>
+  temperature === 0 ? left.ids[0] : draw(left, uniformOf(key))

@@ -1,18 +1,18 @@
 /**
- * Continuous batching: requests join the rows that are being decoded as others leave. Peculiar: a sequence's text depends
- * on its seed, row and sample alone, never on what is decoded beside it.
+ * Continuous batching: sequences join the rows that are being decoded as others end. A completion depends on its prompt,
+ * options, seed, row and sample alone, never on what is decoded beside it.
  *
- * Order: a free row goes to the request that has the fewest, of equals to the one that came first; while others wait none
- * gets more than half of the rows.
- * Memory: a reader that lags behind finds its pieces joined; after `batchSize` completions that it has not taken a request
- * starts no more. What a request holds while it waits is its prompt.
+ * Order: a free row goes to the request that has the fewest rows, and of equals to the one that came first. While others
+ * wait, no request gets more than half of the rows.
+ * Memory: pieces that a slow reader has not taken are joined; a request with `batchSize` completions that were not taken
+ * starts no more. A waiting request holds its prompt only.
  */
 import type { Model } from '../passes/model.ts'
 import { badInput, runFailure, type Where } from '../util/fault.ts'
-import { type Batch, end, failAll, type Request, run } from './batch.ts'
+import { type ContinuousBatch, endRequest, failRequests, type OpenRequest, startDecoding } from './continuousBatch.ts'
 import { closeDecoder, type DecoderOptions, openDecoder } from './decode.ts'
 import { makePieceQueue } from './pieceQueue.ts'
-import { settled } from './sampling.ts'
+import { checkedOptions } from './sampling.ts'
 import type { CompletionOptions, Piece, TextSource } from './sequence.ts'
 
 export type GenerationRequest = {
@@ -44,51 +44,51 @@ export const openScheduler = (
   { batchSize = defaultBatchSize, ...options }: DecoderOptions & { batchSize?: number },
 ): Scheduler => {
   const decoder = openDecoder(model, options)
-  const batch: Batch = { decoder, tokenizer, size: batchSize, open: new Set(), rows: [], running: undefined }
+  const batch: ContinuousBatch = { decoder, tokenizer, size: batchSize, open: new Set(), rows: [], running: undefined }
   let closed = false
   return {
-    submit(asked) {
+    submit(request) {
       if (closed) throw runFailure('closed', 'the scheduler is closed')
-      asked.signal?.throwIfAborted()
-      if (asked.options.stop?.length && !tokenizer)
+      request.signal?.throwIfAborted()
+      if (request.options.stop?.length && !tokenizer)
         throw badInput('no-tokenizer', 'stop strings need a tokenizer, and the model has none', { flag: '--stop' })
-      checkPrompt(model, asked.prompt, { row: asked.row ?? 0 })
-      return submitTo(batch, { ...asked, options: settled(asked.options) })
+      checkPrompt(model, request.prompt, { row: request.row ?? 0 })
+      return submitTo(batch, { ...request, options: checkedOptions(request.options) })
     },
     async close() {
       closed = true
-      failAll(batch, runFailure('closed', 'the scheduler was closed'))
+      failRequests(batch, runFailure('closed', 'the scheduler was closed'))
       await batch.running
       closeDecoder(decoder)
     },
   }
 }
 
-const submitTo = (batch: Batch, { prompt, options, signal, row = 0 }: GenerationRequest) => {
+const submitTo = (batch: ContinuousBatch, { prompt, options, signal, row = 0 }: GenerationRequest) => {
   const { max_position_embeddings: context } = batch.decoder.model.config
-  const mailbox = makePieceQueue(() => {
-    if (!request.over) run(batch)
+  const pieces = makePieceQueue(() => {
+    if (!request.isOver) startDecoding(batch)
   })
   const room = Math.min(options.maxNewTokens, context - prompt.length)
   const samples = options.samples ?? 1
-  const request: Request = { prompt, options, row, samples, room, started: 0, mailbox, over: false }
-  const aborted = () => end(batch, request, { error: signal!.reason })
-  signal?.addEventListener('abort', aborted, { once: true })
+  const request: OpenRequest = { prompt, options, row, samples, room, started: 0, pieces, isOver: false }
+  const abort = () => endRequest(batch, request, { error: signal!.reason })
+  signal?.addEventListener('abort', abort, { once: true })
   if (room > 0) {
     batch.open.add(request)
-    run(batch)
+    startDecoding(batch)
   } else {
-    for (let sample = 0; sample < samples; sample++) mailbox.put(emptyPiece(row, sample))
-    end(batch, request)
+    for (let sample = 0; sample < samples; sample++) pieces.put(emptyPiece(row, sample))
+    endRequest(batch, request)
   }
   return reader(request, () => {
-    signal?.removeEventListener('abort', aborted)
-    end(batch, request)
+    signal?.removeEventListener('abort', abort)
+    endRequest(batch, request)
   })
 }
 
 /** Not a generator, whose `return` would wait for the next piece, and do nothing before the first. */
-const reader = ({ mailbox }: Request, release: () => void): AsyncIterableIterator<Piece> => {
+const reader = ({ pieces }: OpenRequest, release: () => void): AsyncIterableIterator<Piece> => {
   const finished = { done: true, value: undefined } as const
   let done = false
   const finish = () => {
@@ -103,7 +103,7 @@ const reader = ({ mailbox }: Request, release: () => void): AsyncIterableIterato
     async next() {
       if (done) return finished
       try {
-        const value = await mailbox.take()
+        const value = await pieces.take()
         return value && !done ? { done: false, value } : finish()
       } catch (error) {
         finish()

@@ -1,10 +1,9 @@
 /**
- * Log-probabilities of given tokens. Peculiar: rows are read ahead up to a budget of tokens and share one pass without
- * padding, so a long row costs no short one anything; answers come in the order of the rows.
+ * Log-probabilities of the tokens of given rows. Rows are read ahead up to a number of tokens and share one pass without
+ * padding, so a long row costs short ones nothing; results come in the order of the rows.
  */
-import { pack } from '../data/batch.ts'
 import type { Model } from '../passes/model.ts'
-import { targetStats } from '../passes/stats.ts'
+import { readTokenStats } from '../passes/tokenStats.ts'
 
 /** `labels[t]` is predicted from the ids before t, so the first never counts; -100 is not counted. Equal lengths. */
 export type Scorable = { ids: readonly number[]; labels: readonly number[] }
@@ -34,26 +33,17 @@ export async function* score(
   if (batch.length) yield* await scoreBatch(model, batch)
 }
 
+/** All rows in one pass. */
 const scoreBatch = async (model: Model, batch: readonly Scorable[]): Promise<number[][]> => {
-  const counts = (label: number, t: number) => t > 0 && label !== uncounted
-  const labels = batch.map((row) => row.labels.filter(counts))
-  const trees = batch.map((row) => ({
-    trunk: row.ids,
-    trunkTargets: row.labels.map((label, t) => Number(counts(label, t))),
+  const trees = batch.map(({ ids, labels }) => ({
+    trunk: ids,
+    trunkTargets: labels.map((label) => Number(label !== uncounted)),
+    trunkLabels: labels,
     branches: [],
   }))
-  if (labels.every(({ length }) => length === 0)) return labels.map(() => [])
-  const packed = pack(trees, 0)
-  // A label may differ from the id that it stands under
-  const targets = { ...packed.targets, label: labels.flat() }
-  const { stats, placed } = targetStats(model, { ...packed, targets }, ['logps'])
-  const read = model.backend.read(stats.logps)
-  model.backend.free([stats.logps, ...placed.handles])
-  const logps = await read
-  let at = 0
-  return labels.map(({ length }) => {
-    const own = Array.from(logps.subarray(at, at + length))
-    at += length
-    return own
+  const { logps } = await readTokenStats(model, trees, ['logps'], {
+    passTokens: Number.POSITIVE_INFINITY,
+    splitByLength: false,
   })
+  return logps.map(({ trunk }) => trunk)
 }

@@ -1,7 +1,7 @@
-/** A completion under way: its tokens, its text, and when it ends. */
+/** One completion while it is generated: its tokens, its text, and when it ends. */
+
 import type { Tokenizer } from '../text/tokenizer.ts'
-import type { SampledToken, ScoredToken } from './sampleBatch.ts'
-import type { SamplingOptions } from './sampling.ts'
+import type { SampledToken, SamplingOptions, ScoredToken } from './sampling.ts'
 import { stopFilter } from './stopping.ts'
 
 export type CompletionOptions = SamplingOptions & {
@@ -19,7 +19,7 @@ export type CompletionOptions = SamplingOptions & {
 
 export type FinishReason = 'eos' | 'stop' | 'length'
 
-/** What a sequence gained: tokens, and text that they completed, often none. The last piece says why it ended. */
+/** New tokens of a completion, and the text that they completed, often none. The last piece says why it ended. */
 export type Piece = {
   /** Number of the prompt. */
   row: number
@@ -44,10 +44,11 @@ export type Sequence = {
   /** Prompt and all that was generated. */
   readonly seen: number[]
   readonly promptLength: number
-  accept(choice: SampledToken): Piece
+  /** Appends a token. */
+  accept(token: SampledToken): Piece
 }
 
-/** @param room tokens that it may have */
+/** @param room tokens that the completion may have */
 export const makeSequence = (
   tokenizer: TextSource | undefined,
   { row, sample, prompt, options }: Pick<Sequence, 'row' | 'sample' | 'options'> & { prompt: readonly number[] },

@@ -1,12 +1,11 @@
 /**
- * When text ends at a stop string. Peculiar: a stop string may come in pieces, over several tokens, so the end of the
- * text that could still become one is held back; what follows a stop string, and the string itself, is never shown.
- * Special tokens are not shown, but a stop string may be one, or contain one: both the text with them and the text
- * without them are looked at.
+ * Stop strings: ends a text at the first one, and shows neither it nor what follows. A stop string may come over several
+ * tokens, so the end of the text that could still become one is held back. Special tokens are not shown, but a stop string
+ * may contain them, so it is looked for both in the text with them and in the text without.
  */
 
 export type StopFilter = {
-  /** Text that can be shown, and whether a stop string ended it. A `hidden` text is looked at and not shown. */
+  /** Text that can be shown now, and whether a stop string ended it. `hidden` text is searched but not shown. */
   push(text: string, hidden?: boolean): { text: string; stopped: boolean }
   /** What was held back, at the end. */
   flush(): string
@@ -15,7 +14,7 @@ export type StopFilter = {
 /** Text that was not shown yet, in order. */
 type Part = { text: string; hidden: boolean }
 
-/** @param stops texts that are not empty; the one that begins first ends the text */
+/** @param stops nonempty strings; the one that begins first ends the text */
 export const stopFilter = (stops: readonly string[]): StopFilter => {
   let held: Part[] = []
   const flush = () => {

@@ -1,4 +1,4 @@
-/** Adapters that bring more than matrices: tokens, a tokenizer, chat templates. And weights that float16 cannot hold. */
+/** Adapters that contain more than LoRA matrices: new tokens, a tokenizer, chat templates; weights beyond float16. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,7 +25,8 @@ const grownAdapter = async (name: string, base: string, { rows, head }: { rows: 
   const { config, params } = await loadPretrained(fixture(`models/${base}`))
   const [C, dir] = [config.hidden_size, at(name)]
   const filled = (shape: number[], value: number) => ({
-    ...{ dtype: 'F32' as const, shape },
+    dtype: 'F32' as const,
+    shape,
     data: () => new Float32Array(shape.reduce((a, b) => a * b)).fill(value),
   })
   const Q = params.get('model.layers.0.self_attn.q_proj.weight')!.shape[0]
@@ -114,7 +115,10 @@ describe('the tokenizer of an adapter', () => {
 
 describe('weights beyond float16', () => {
   const tensor = (dtype: 'F16' | 'BF16' | 'F32', data: number[]) => ({
-    ...{ name: 'w', dtype, shape: [data.length], data: () => Float32Array.from(data) },
+    name: 'w',
+    dtype,
+    shape: [data.length],
+    data: () => Float32Array.from(data),
   })
 
   it('are not written as infinity', async () => {

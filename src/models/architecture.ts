@@ -1,6 +1,6 @@
 /**
- * What an architecture is: pure functions over a Scope, and tables of shapes. One file each; registry.ts lists them.
- * Weights keep their checkpoint names. Hidden states are [N, C], the real tokens of a batch.
+ * The interface of an architecture: pure functions over a Scope, and tables of shapes. Each has a file; registry.ts
+ * lists them. Weights keep their checkpoint names. Hidden states are [N, C], the tokens of a batch without padding.
  */
 import type { Attend } from '../nn/attention.ts'
 import type { HeadOptions } from '../nn/head.ts'
@@ -33,11 +33,11 @@ export type Config = {
   /** Share of each head that is rotated. */
   partial_rotary_factor: number
   rope?: Record<string, RopeParameters>
-  /** Everything as it stood in the file; what an architecture alone knows it reads here. */
+  /** The whole file as it was; settings of a single architecture are read from it. */
   raw: Readonly<Record<string, unknown>>
 }
 
-/** What blocks need from whoever runs them. */
+/** What a block gets from the code that runs it: attention and rotation. */
 export type BlockContext = {
   attend: Attend
   /** Rotates [N, heads*D] by the tokens' positions, with the table of this name. */
@@ -72,7 +72,7 @@ export type Architecture = {
   head(config: Config): Pick<HeadOptions, 'weight' | 'module' | 'softcap'>
   /** Module names of a block's linear layers, for LoRA's `all-linear`. */
   linears(config: Config): readonly string[]
-  /** It has a score head, alone or beside the language head; see scored.ts. */
+  /** A score head, in place of the language head or beside it; see scored.ts. */
   scores?: 'alone' | 'beside'
   /** GPT-2: linear weights are stored as [in, out]. */
   conv1d?: boolean

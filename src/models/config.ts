@@ -1,7 +1,8 @@
 /**
  * Reads config.json. transformers 5 writes `rope_parameters` and `dtype`; most files on the Hub have the older
- * `rope_theta`, `rope_scaling` and `torch_dtype`. Both become one form; every other key stays verbatim in `raw`.
- * What blocks read from `raw` is checked here too, so that no later code meets a text where it wants a number.
+ * `rope_theta`, `rope_scaling` and `torch_dtype`. Both become one form; every other key is kept verbatim in `raw`. The
+ * values that blocks read from `raw` are checked here as well, so that later code never finds a string in place of a
+ * number.
  */
 import { z } from 'zod'
 import { activations } from '../nn/layers.ts'

@@ -1,6 +1,6 @@
 /**
- * What Llama and its relatives share: names and shapes of a decoder's weights, and attention with separate q, k and v.
- * Biases and head norms are there when the checkpoint's shapes have them, so one function serves all.
+ * What Llama and similar decoders share: names and shapes of weights, and attention with separate q, k and v. Biases
+ * and head norms are applied where the checkpoint has them, so one function serves all.
  */
 import type { AttentionOptions } from '../nn/attention.ts'
 import { headNorm, rmsNorm } from '../nn/layers.ts'

@@ -1,8 +1,8 @@
 /**
- * Gemma 1, 2 and 3 (text). Peculiar: norm weights are stored as what is added to 1; embeddings are multiplied by
- * sqrt(hidden) on the way in and not at the head; 2 and 3 norm the output of attention and MLP as well, alternate
- * sliding and full layers and scale queries by `query_pre_attn_scalar`; 2 caps scores and logits by tanh; 3 norms q
- * and k per head and rotates sliding layers by another base.
+ * Gemma 1, 2 and 3 (text). Norm weights are stored as what is added to 1; embeddings are multiplied by sqrt(hidden) at
+ * the input and not in the head. Versions 2 and 3 also norm the outputs of attention and MLP, alternate sliding and
+ * full layers, and scale queries by `query_pre_attn_scalar`. Version 2 caps attention scores and logits by tanh;
+ * version 3 norms q and k per head and uses another rotary base in sliding layers.
  */
 import { embedding, gatedMlp, rmsNormPlusOne } from '../nn/layers.ts'
 import type { Scope } from '../nn/scope.ts'

@@ -1,8 +1,11 @@
 /**
- * A model as llama.cpp knows it: architecture, settings, and tensors under its names. Peculiar: there a graph is chosen
- * by the architecture's name alone, so what that graph cannot do is refused here; a model that loads and answers
- * otherwise is worse. Where a setting has another home it moves: Gemma's norms hold the 1 that is added to them, a
- * query scale goes into the weights, Llama's q and k rows stand in pairs. Source: convert_hf_to_gguf.py and src/models.
+ * A model in llama.cpp's terms: architecture, settings and tensors under its names. llama.cpp chooses a graph by the
+ * architecture's name alone, so a model that its graph cannot compute is refused here: one that loads and computes
+ * something else would be worse.
+ *
+ * Some settings become part of the weights: Gemma's norms include the 1 that is added to them, a query scale is
+ * multiplied into the query weights, Llama's q and k rows are permuted into pairs. Source: convert_hf_to_gguf.py and
+ * src/models.
  */
 import type { GgufTensor, GgufValue } from '../checkpoint/gguf.ts'
 import { inverseFrequencies } from '../nn/rope.ts'

@@ -1,6 +1,6 @@
 /**
- * llama.cpp's architectures for attune's: names of tensors, settings of their own, and what their graphs cannot do.
- * Source: gguf-py/gguf/tensor_mapping.py and src/models/*.cpp.
+ * llama.cpp's counterparts of attune's architectures: names of tensors, additional settings, and what their graphs
+ * cannot compute. Source: gguf-py/gguf/tensor_mapping.py and src/models/*.cpp.
  */
 import type { GgufValue } from '../checkpoint/gguf.ts'
 import { badInput } from '../util/fault.ts'

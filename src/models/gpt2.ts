@@ -1,6 +1,6 @@
 /**
- * GPT-2. Peculiar: linear weights are stored as [in, out] (Conv1D), positions are learned, norms have biases. Files
- * on the Hub lack the `transformer.` prefix and hold the causal mask as if it were a weight.
+ * GPT-2. Linear weights are stored as [in, out] (Conv1D), positions are learned, norms have biases. Files on the Hub
+ * lack the `transformer.` prefix and contain the causal mask as if it were a weight.
  */
 import { activations, embedding, layerNorm } from '../nn/layers.ts'
 import { conv1d } from '../nn/linear.ts'

@@ -1,7 +1,7 @@
 /**
- * Fresh weights as transformers draws them: normal(0, initializer_range) for matrices, 0 for biases and the padding
- * row of the embedding, 1 for norms (0 for Gemma's), GPT-2's residual projections narrower by sqrt(2 layers). Each
- * tensor has a stream of its own and is made when it is read, so a model need never be in memory whole.
+ * Initial weights as transformers draws them: normal(0, initializer_range) for matrices, 0 for biases and the padding
+ * row of the embedding, 1 for norms (0 for Gemma's); GPT-2's residual projections are divided by sqrt(2 layers). Each
+ * tensor has its own random stream and is made when it is read, so the model need not be in memory as a whole.
  */
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
 import { fillNormal } from '../util/rng.ts'

@@ -1,6 +1,6 @@
 /**
- * Llama and those that differ from it by a line: Mistral (sliding window), Qwen2 (biases on q, k, v), Qwen3 (RMS norm
- * on q and k per head), SmolLM3 (some layers without rotation).
+ * Llama, and architectures that differ from it by a line: Mistral (sliding window), Qwen2 (biases on q, k, v), Qwen3
+ * (RMS norm on q and k per head), SmolLM3 (some layers without rotation).
  */
 import { embedding, gatedMlp, rmsNorm } from '../nn/layers.ts'
 import type { Scope } from '../nn/scope.ts'

@@ -1,4 +1,4 @@
-/** Model and adapter folders on disk as models and adapters. */
+/** Loads model and adapter folders from disk. */
 import { type Checkpoint, openAdapter, openCheckpoint } from '../checkpoint/folder.node.ts'
 import { scoreWeight } from './architecture.ts'
 import { joinCheckpoint, type Pretrained } from './load.ts'
@@ -22,9 +22,8 @@ export const loadPretrained = async (
 const adapterHead = adapterName(scoreWeight)
 
 /**
- * Opens a PEFT folder for this base. That of a reward model makes one of a language model: the base comes back with the
- * adapter's score head. One that was trained with more tokens brings embeddings (and a head) of that size: the base comes
- * back with them. Faults: those of `openAdapter` and `parseAdapter`.
+ * Opens a PEFT folder for this base, and returns the base that goes with it. With a reward model's adapter a language model
+ * gets the adapter's score head; with an adapter that was trained with new tokens it gets the enlarged embeddings and head. Faults: those of `openAdapter` and `parseAdapter`.
  */
 export const loadAdapted = async <B extends Base>(dir: string, base: B): Promise<{ base: B; adapter: Adapter }> => {
   const folder = await openAdapter(dir)

@@ -1,8 +1,9 @@
 /**
- * Joins a checkpoint's tensors to an architecture: every parameter under its name with its shape, or a fault that
- * says which is missing or misshapen. Tensors that the architecture does not know are returned, not dropped silently.
- * Peculiar: whether embeddings are tied is what the weights say. A file may hold both (torch's .bin always does): equal
- * ones are tied, unequal ones are not, whatever config.json says; of a pair only one need be there.
+ * Joins a checkpoint's tensors to an architecture: every parameter under its name with its shape, or a Fault that says
+ * which is missing or misshapen. Tensors that the architecture does not know are returned, not dropped silently.
+ *
+ * Whether embeddings are tied is decided by the weights, not by config.json. A file may hold both (torch's .bin always
+ * does): equal ones are tied, unequal ones are not. Of tied ones only one needs to be there.
  */
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'

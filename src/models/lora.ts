@@ -1,7 +1,7 @@
 /**
- * PEFT's LoRA adapters (Hu et al. 2021) as attune holds them. Peculiar: parameters of embeddings, which PEFT calls
- * lora_embedding_A and _B, have the names of all others here; a saved module's parameters replace the base's under the
- * base's own names. What is not plain LoRA is refused by name.
+ * PEFT's LoRA adapters (Hu et al. 2021), read and checked. Parameters for embeddings, lora_embedding_A and _B in PEFT,
+ * are named here like all others. Parameters of saved modules (modules_to_save) replace the base's under the base's
+ * names. Anything else than plain LoRA is refused by name.
  */
 import { z } from 'zod'
 import type { StoredTensor } from '../checkpoint/stored.ts'
@@ -18,7 +18,7 @@ export type LoraTarget = {
 }
 
 export type Adapter = {
-  /** Those of modules that have none of their own. */
+  /** Rank and alpha of modules without their own (rank_pattern, alpha_pattern). */
   r: number
   alpha: number
   dropout: number
@@ -109,13 +109,13 @@ const PREFIX = 'base_model.model.'
 /** A parameter of the base as PEFT names it. */
 export const adapterName = (name: string) => PREFIX + name
 
-/** What a base becomes for an adapter that was trained after its embeddings were grown: theirs, for more token ids. */
+/** The base with an adapter's embeddings, where those were enlarged for new tokens before training. */
 export const withVocabulary = (
   { architecture, config, params }: Model,
   tensors: ReadonlyMap<string, StoredTensor>,
   file: string,
 ): Model => {
-  // Where LoRA targets it as well, PEFT saves the grown weight as that of the layer below
+  // Where LoRA targets the embedding as well, PEFT saves the enlarged weight under base_layer
   const grown = (name: string) =>
     tensors.get(adapterName(name)) ?? tensors.get(adapterName(name.replace(/\.weight$/, '.base_layer.weight')))
   const embedding = grown(architecture.embedding)

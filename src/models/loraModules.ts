@@ -1,7 +1,7 @@
 /**
- * Which modules an adapter may touch, and which of them a PEFT config means. Names match from the right at a dot:
- * "q_proj" and "self_attn.q_proj" both mean `model.layers.0.self_attn.q_proj`. A text instead of a list is a regular
- * expression for the whole name. It is a stranger's, so only those are run that cannot take long.
+ * Which modules an adapter can target, and which of them a PEFT config means. Names match from the right at a dot:
+ * "q_proj" and "self_attn.q_proj" both mean `model.layers.0.self_attn.q_proj`. A string instead of a list is a regular
+ * expression for the whole name. It may come from a stranger, so only expressions that cannot take long are run.
  */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'

@@ -1,4 +1,4 @@
-/** New adapters, and folders that PEFT loads as they are. */
+/** Makes new LoRA adapters, and writes adapter folders that PEFT can load. */
 import type { NewTensor } from '../checkpoint/safetensorsWrite.ts'
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'

@@ -1,6 +1,6 @@
 /**
- * An adapter with its base: side by side for training, or as one model's weights. Peculiar: tied embeddings come apart
- * where only one side is changed. PEFT would let a merged head leak into the embedding; here each keeps its own.
+ * A base model with its adapter: side by side for training, or merged into one model's weights. Tied embeddings are
+ * untied where only the head or only the embedding changes; PEFT would let a merged head change the embedding too.
  */
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
 import { type Architecture, type Config, headWeight } from './architecture.ts'
@@ -15,18 +15,18 @@ const untied = ({ architecture, config, params }: Base): Base => ({
   params: new Map(params).set(headWeight, params.get(architecture.embedding)!),
 })
 
-/** Is one of these names the head's or the embedding's, while both share a weight? */
+/** Whether one of these names is the head's or the embedding's, while both share a weight. */
 const breaksTie = ({ architecture, config }: Base, names: Iterable<string>) =>
   config.tie_word_embeddings && [...names].some((name) => name === headWeight || name === architecture.embedding)
 
-/** The base with the adapter's parameters beside its own (for `makeModel`), saved ones in their place. */
+/** The base with the adapter's parameters added (for `makeModel`); those of saved modules replace its own. */
 export const applyAdapter = (base: Base, adapter: Adapter): Base & { scalings: Map<string, number> } => {
   const whole = breaksTie(base, adapter.saved) ? untied(base) : base
   return { ...whole, params: new Map([...whole.params, ...adapter.params]), scalings: scalingsOf(adapter) }
 }
 
 /**
- * Weights with the adapter added in: W + scaling B A, each computed in float64 when it is read.
+ * The merged weights: W + scaling B A, each computed in float64 when it is read.
  * @param read the value of an adapter's parameter; as stored, when absent
  */
 export const mergeAdapter = (

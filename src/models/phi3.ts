@@ -1,4 +1,4 @@
-/** Phi-3 and Phi-4-mini. Peculiar: q, k and v are one matrix, gate and up another; part of each head may be rotated. */
+/** Phi-3 and Phi-4-mini: q, k and v are one matrix, gate and up another; a part of each head may be rotated. */
 import { activations, embedding, rmsNorm } from '../nn/layers.ts'
 import { linear } from '../nn/linear.ts'
 import type { Scope } from '../nn/scope.ts'

@@ -1,6 +1,6 @@
 /**
- * Rotary settings of a config, in either spelling: one table by name, '' where all layers share it. Gemma 3 has two,
- * by layer type. Types that rescale frequencies in ways attune does not know are refused.
+ * Rotary settings of a config, in either spelling: a table by name, '' where all layers share one. Gemma 3 has two, by
+ * layer type. Types of rescaling that attune does not know are refused.
  */
 import { z } from 'zod'
 import type { RopeParameters } from '../nn/rope.ts'

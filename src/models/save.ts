@@ -1,6 +1,6 @@
 /**
- * A model as the files of a folder that transformers loads as it is. Peculiar: transformers 5 writes `rope_parameters`
- * and `dtype`, which 4 would pass over in silence and then compute with the wrong base; so both spellings are written.
+ * A model as the files of a folder that transformers can load. transformers 5 writes `rope_parameters` and `dtype`;
+ * version 4 would ignore them silently and compute with the wrong base. So both spellings are written.
  */
 import type { NewTensor } from '../checkpoint/safetensorsWrite.ts'
 import type { StoredTensor } from '../checkpoint/stored.ts'

@@ -1,6 +1,7 @@
 /**
- * Models with a score head: `score.weight` [num_labels, C], without a bias, on the normed hidden state. Alone it makes a
- * reward model, saved as transformers' `...ForSequenceClassification`; beside the language head it is PPO's value head.
+ * Models with a score head: `score.weight` [num_labels, C], without a bias, on the normed hidden state. In place of
+ * the language head it makes a reward model, saved as transformers' `...ForSequenceClassification`; beside it, PPO's
+ * value head.
  */
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'
@@ -23,7 +24,7 @@ const withScore = (shapes: Architecture['shapes'], alone: boolean) => (config: C
   return all
 }
 
-/** The same blocks with a score head in place of the language head. */
+/** The architecture with a score head in place of the language head. */
 export const classifier = (architecture: Architecture): Architecture => ({
   ...architecture,
   name: classifierName(architecture.name),

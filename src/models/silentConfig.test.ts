@@ -1,4 +1,4 @@
-/** What transformers' config classes assume where config.json is silent, and models named by less than a class. */
+/** Defaults of transformers' config classes where config.json has no value, and models named by model_type only. */
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from './config.ts'
 import { architectureOf } from './registry.ts'

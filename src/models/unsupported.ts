@@ -1,6 +1,7 @@
 /**
- * Settings that change what a model computes and that attune does not know: refused by name, since a model that loads
- * and answers wrongly is worse than one that does not load. Each key has the values at which it changes nothing.
+ * Settings that change what a model computes and that attune does not support. They are refused by name, since a model
+ * that loads and computes something else is worse than one that does not load. Each key has the values at which it
+ * changes nothing.
  */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'

@@ -1,8 +1,9 @@
 /**
- * Attention on ragged rows. Peculiar: hidden states are [N, C], the N real tokens of the batch and no padding; only
- * queries, keys and values are spread to [B, heads, T, D], by an index that also transposes. Who sees whom is a mask
- * made once a batch: tokens of one group, not later, and of the same response or of the prompt (segment 0), so the K
- * responses of a prompt share one pass over it.
+ * Attention over packed rows. Hidden states are [N, C], the N tokens of a batch without padding; only queries, keys
+ * and values are spread to a grid [B, heads, T, D], by an index that also transposes.
+ *
+ * A mask made once a batch says which tokens a token attends to: earlier ones of the same group, in the prompt
+ * (segment 0) or in the same response. So the K responses of a prompt share one pass over it.
  */
 import { type Dim, mulDims } from '../tensor/dim.ts'
 import { input, iota, scalar, type Tensor } from '../tensor/tensor.ts'
@@ -18,12 +19,12 @@ export type AttentionOptions = {
   softcap?: number
 }
 
-/** Queries [N, heads*D], keys and values [N, kvHeads*D] -> [N, heads*D]. How, is the caller's: training or decoding. */
+/** Queries [N, heads*D], keys and values [N, kvHeads*D] -> [N, heads*D]. Training and decoding have one each. */
 export type Attend = (q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions) => Tensor
 
-/** Where tokens stand and whom they see; i64. */
+/** Where tokens are on the grid, and which of them they attend to; i64. */
 export type Layout = {
-  /** [B, T]: the token at a place, any valid one where there is none. */
+  /** [B, T]: index of the token at each place of the grid; any valid index where there is none. */
   rows: Tensor
   /** [N]: place b*T + t of each token. */
   places: Tensor
@@ -62,10 +63,10 @@ export const collectIndex = ({ rows, places }: Layout, heads: number): Tensor =>
     .add(t.reshape([n, 1]))
 }
 
-/** Finite, so that a place that sees nothing (there is none) could not make NaN. */
+/** Mask value of what is not attended to. Finite, so that a fully masked row could not give NaN. */
 export const hidden = -1e30
 
-/** [B, 1, 1, T, T]: 0 where the later place sees the earlier one. */
+/** [B, 1, 1, T, T]: 0 where the later token attends to the earlier one. */
 export const attentionMask = ({ rows, groups, segments, positions }: Layout, window?: number): Tensor => {
   const [B, T] = rows.shape
   const later = (x: Tensor) => x.reshape([B, T, 1])
@@ -84,7 +85,7 @@ export const attentionMask = ({ rows, groups, segments, positions }: Layout, win
   return near.where(0, hidden).reshape([B, 1, 1, T, T])
 }
 
-/** What a batch's layout gives every layer; made once by `layoutTensors`, fed to each block. */
+/** The indices and masks of a batch that all layers share, fed to each block. */
 export const layoutTensors = (
   layout: Layout,
   heads: number,
@@ -100,7 +101,7 @@ export const layoutTensors = (
 
 export const maskName = (window: number | undefined) => `mask${window ?? ''}`
 
-/** Rows by index, with the inverse index for the gradient: what stands at padding is dropped on the way back. */
+/** Gathers rows by an index; the gradient gathers by the inverse index, which drops padding. */
 const regather = (x: Tensor, to: Tensor, back: Tensor): Tensor => {
   const rows = to.shape.reduce(mulDims, 1)
   return x.gather(to).withGrad([x], (dy) => [dy.reshape([rows, x.shape[1]]).gather(back).reshape(x.shape)])

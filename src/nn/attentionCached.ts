@@ -1,17 +1,19 @@
 /**
- * Attention of new tokens on what their rows have cached and on each other: whole prompts, parts of them, or one token a
- * row. Peculiar: the new tokens' keys and values are not in the cache yet; their scores stand beside the others in one
- * softmax, so the cache is written after the block has run. Few heads that share keys are multiplied one by one: for one
- * token ONNX Runtime has a kernel that packs nothing, twice as fast on many rows of the batch.
+ * Attention of new tokens to the key-value cache and to each other, for whole prompts, chunks of them, or one token a
+ * row.
+ *
+ * The new keys and values are not in the cache yet: their scores are concatenated with those of the cache before the
+ * softmax, and the cache is written after the block has run. A few heads that share keys are multiplied one by one,
+ * since ONNX Runtime has a faster kernel for products with one row, twice as fast on batches of many rows.
  */
 import { type Dim, mulDims } from '../tensor/dim.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'
 import { type Attend, hidden, maskName } from './attention.ts'
 
 /**
- * q [N, heads*D], k and v [N, kvHeads*D] of N new tokens, which stand on a grid of B rows by T as `layoutTensors` says.
+ * q [N, heads*D], k and v [N, kvHeads*D] of N new tokens on a grid of B rows by T, indexed as in `layoutTensors`.
  * Inputs: `keys L` and `values L` of layer L, [B, kvHeads, 1, S, D], and the mask of its window [B, 1, 1, T, S+T], 0 where
- * a token sees a place.
+ * a token attends to a position.
  */
 export const attendCached =
   (layer: number): Attend =>
@@ -25,7 +27,7 @@ export const attendCached =
       spread(x, kvHeads, index('kvTo', ['B', kvHeads, 'T'])).reshape(['B', kvHeads, 1, 'T', headDim])
     // [B, kvHeads, group, T, D], or [B, kvHeads, 1, group*T, D]: the heads that share keys are rows of one matrix
     const split = group <= oneByOne ? [group, 'T'] : [1, mulDims(group, 'T')]
-    // Scaled here, where ONNX Runtime does not join it to the product, whose kernel for one row takes no factor
+    // Scaled before the gather, so that ONNX Runtime does not fuse the factor into the product: its kernel for one row has none
     const scaled = spread(q.mul(scale), heads, index('qTo', ['B', heads, 'T']))
     const queries = scaled.reshape(['B', kvHeads, ...split, headDim])
     const past = queries.matmul(cached('keys'), { transB: true })
@@ -44,10 +46,10 @@ export const attendCached =
       .reshape([N, heads * headDim])
   }
 
-/** More heads than these that share keys are faster as one matrix. */
+/** Groups of more heads that share keys are faster as one matrix. */
 const oneByOne = 4
 
-/** The mask of one more token of rows of these lengths, [N, 1, 1, 1, S+1]; it stands at position `length`, and last. */
+/** The mask of one new token in each row, [N, 1, 1, 1, S+1]; its position is the row's length, its column the last. */
 export const cachedMask = (lengths: readonly number[], S: number, window = Number.POSITIVE_INFINITY): Float32Array => {
   const mask = new Float32Array(lengths.length * (S + 1)).fill(hidden)
   lengths.forEach((length, row) => {

@@ -1,6 +1,6 @@
 /**
- * The language-model head on a chunk of hidden states. Peculiar: its gradient never makes a V-wide one-hot. With
- * l = h E' and p = softmax(l), log p(y) has d h = E[y] - p E, and d E = h at row y - p' h.
+ * The language-model head on a chunk of hidden states. Its gradient needs no one-hot matrix of the vocabulary: with l
+ * = h E' and p = softmax(l), log p(y) has d h = E[y] - p E, and d E = h at row y - p' h.
  */
 import { iota, scalar, type Tensor } from '../tensor/tensor.ts'
 import { loraUpdate } from './linear.ts'
@@ -30,7 +30,7 @@ export const logits = (p: Scope, h: Tensor, { weight, module, softcap, temperatu
   return temperature && temperature !== 1 ? capped.div(temperature) : capped
 }
 
-/** Log-probabilities of labels and what is measured beside them, each [R]. */
+/** Log-probabilities of labels and other statistics of the predicted distributions, each [R]. */
 export type TokenStats = {
   logps: Tensor
   /** In nats. */

@@ -1,4 +1,4 @@
-/** The pieces that decoders are built of. Shapes: x [N, C], the N real tokens of a batch. */
+/** Layers of decoders: embeddings, norms, activations, the gated MLP. Hidden states are [N, C], without padding. */
 import type { Tensor } from '../tensor/tensor.ts'
 import { linear } from './linear.ts'
 import type { Scope } from './scope.ts'

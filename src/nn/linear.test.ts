@@ -1,4 +1,4 @@
-/** LoRA's dropout: what stays looks like independent coins, comes again with its seed, and changes with it. */
+/** LoRA's dropout: it drops independently, repeats with its seed, and changes with it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compileProgram } from '../onnx/model.ts'
 import type { Backend, Executable } from '../runtime/backend.ts'

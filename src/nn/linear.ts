@@ -1,7 +1,4 @@
-/**
- * Linear layers with their low-rank updates. Weights keep the checkpoint's layout: [out, in] everywhere but GPT-2,
- * whose Conv1D stores [in, out].
- */
+/** Linear layers with LoRA. Weights keep the checkpoint's layout: [out, in], but [in, out] for GPT-2's Conv1D. */
 import { type Dim, mulDims, type Shape } from '../tensor/dim.ts'
 import { iota, scalar, type Tensor } from '../tensor/tensor.ts'
 import type { LoraTerm, Scope } from './scope.ts'
@@ -12,7 +9,7 @@ export const linear = (p: Scope, name: string, x: Tensor): Tensor => finish(p, n
 /** The same for a weight stored as [in, out]. */
 export const conv1d = (p: Scope, name: string, x: Tensor): Tensor => finish(p, name, x, product(p, name, x, false))
 
-/** Rounded weights are [out, in] whatever the checkpoint's layout. */
+/** Quantized weights are [out, in] whatever the checkpoint's layout. */
 const product = (p: Scope, name: string, x: Tensor, transB: boolean): Tensor => {
   const rounded = p.quantized(`${name}.weight`)
   return rounded ? x.matmulQuantized(rounded) : x.matmul(p.get(`${name}.weight`), { transB })
@@ -24,9 +21,9 @@ const finish = (p: Scope, name: string, x: Tensor, product: Tensor): Tensor => {
   return lora ? y.add(loraUpdate(lora, x)) : y
 }
 
-/** scaling * dropout(x) A' B' (Hu et al. 2021, eq. 3). A [r, in], B [out, r]. What stays is scaled up with the rest. */
+/** scaling * dropout(x) A' B' (Hu et al. 2021, eq. 3). A [r, in], B [out, r]. Dropout's 1 / (1 - p) is part of the factor. */
 export const loraUpdate = ({ A, B, scaling, dropout, seed }: LoraTerm, x: Tensor): Tensor => {
-  const dropped = seed ? stays(x.shape, dropout, seed).where(x, 0) : x
+  const dropped = seed ? keepMask(x.shape, dropout, seed).where(x, 0) : x
   const gain = seed ? scaling / (1 - dropout) : scaling
   return dropped.matmul(A, { transB: true }).mul(gain).matmul(B, { transB: true })
 }
@@ -57,11 +54,11 @@ const wideHash = (n: Dim, seed: Tensor, stream: number): Tensor => {
 }
 
 /**
- * [N, C]: which values stay. The bits are a hash of (row, column, seed), so a resumed run drops the same values. A row's
+ * [N, C]: which values dropout keeps. The bits are a hash of (row, column, seed), so a resumed run drops the same values. A row's
  * and a column's number are multiplied modulo 2^64 (i64 wraps), whose upper bits are well mixed (Dietzfelbinger et al.
  * 1997, multiply-shift): one product and one comparison an element, where hashing each would take a dozen passes.
  */
-const stays = (shape: Shape, rate: number, seed: Tensor): Tensor => {
+const keepMask = (shape: Shape, rate: number, seed: Tensor): Tensor => {
   const width = shape.at(-1)!
   const rows = shape.slice(0, -1).reduce(mulDims, 1)
   const product = wideHash(rows, seed, 0)

@@ -1,6 +1,6 @@
 /**
- * Rotary position embedding: tables of cos and sin by position, computed once in double precision, and the rotation of
- * the two halves of each head (Su et al. 2021, in the half-split form of GPT-NeoX and Llama).
+ * Rotary position embedding (Su et al. 2021) in the half-split form of GPT-NeoX and Llama: tables of cos and sin by
+ * position, computed in double precision.
  */
 
 /** The `rope_parameters` of a config, in transformers 5's names. */

@@ -1,6 +1,6 @@
 /**
- * How a traced function asks for its parameters: by checkpoint name, relative to where it stands. The names that were
- * asked for become inputs of the program, so one trace serves every layer with the same names and shapes.
+ * The scope through which a traced function gets its parameters, by checkpoint name relative to its prefix. The
+ * parameters it gets become inputs of the program, so one trace serves every layer with the same names and shapes.
  */
 import type { Shape } from '../tensor/dim.ts'
 import { type Quantization, storedShapes } from '../tensor/quantization.ts'
@@ -11,23 +11,23 @@ export type Scope = {
   has(name: string): boolean
   /** The parameter's tensor, of its stored shape. */
   get(name: string): Tensor
-  /** The weight of this name, where it is stored rounded: under `codesOf` and `scalesOf` its name. */
+  /** The quantized weight of this name, if it is quantized: stored under `codesOf` and `scalesOf` its name. */
   quantized(name: string): QuantizedWeight | undefined
   /** The low-rank update of a weight, if it has one and it is switched on. */
   lora(name: string): LoraTerm | undefined
   at(prefix: string): Scope
 }
 
-/** y += scaling * dropout(x) A' B'. `keep` is the dropout mask's share that stays, 1 for none. */
+/** y += scaling * dropout(x) A' B'. `dropout` is the rate; without a seed there is no dropout. */
 export type LoraTerm = { A: Tensor; B: Tensor; scaling: number; dropout: number; seed: Tensor | undefined }
 
 export type ScopeOptions = {
   /** LoRA scaling by module name (`self_attn.q_proj`), relative to the root; empty when the adapter is off. */
   scalings?: ReadonlyMap<string, number>
   dropout?: number
-  /** Rounded weights by name, relative to the root. */
+  /** Quantized weights by name, relative to the root. */
   quantized?: ReadonlyMap<string, Quantization>
-  /** Products with them may be rounded too: see `QuantizedProduct`. */
+  /** Whether products with quantized weights may be rounded too: see `QuantizedProduct`. */
   rounded?: boolean
 }
 
@@ -47,7 +47,7 @@ export const makeScope = (shapes: ReadonlyMap<string, Shape>, options: ScopeOpti
     return once(name, () => input(name, shape))
   }
   const dropout = options.dropout ?? 0
-  /** One seed a program, moved apart by module: inputs of one shape must not drop alike. */
+  /** One seed a program, with an offset for each module: inputs of one shape must have different masks. */
   const modules = [...(options.scalings?.keys() ?? [])]
   const seedOf = (module: string): Tensor =>
     once('dropoutSeed', () => input('dropoutSeed', [1], 'i64')).add(scalar(modules.indexOf(module) * 1_299_709, 'i64'))

@@ -1,22 +1,22 @@
 /**
- * From rewards to advantages, in plain numbers, between a rollout and its update. Peculiar: a reward that is NaN has
- * failed. It stands in no mean and no deviation, and its advantage is 0, so it moves nothing.
+ * Advantages from rewards: GRPO's, RLOO's and REINFORCE's, in plain numbers, between a rollout and its update. A
+ * reward of NaN failed: it is left out of every mean and deviation, and its advantage is 0.
  */
 import { deviation, mean as meanOf, sum, variance } from '../statistics/summary.ts'
 
-/** What the difference from a group's mean is divided by: the deviation in the group, in the batch, or nothing. */
+/** What the difference from a group's mean is divided by: the standard deviation of the group, of the batch, or nothing. */
 export type RewardScale = 'group' | 'batch' | 'none'
 
-/** Added to a standard deviation, so that equal rewards divide nothing by 0. */
+/** Added to a standard deviation, so that equal rewards are not divided by 0. */
 const spreadEps = 1e-4
 
-type Rows = readonly (readonly number[])[]
+type Groups = readonly (readonly number[])[]
 
-const scored = (rewards: readonly number[]) => rewards.filter((reward) => !Number.isNaN(reward))
+const notFailed = (rewards: readonly number[]) => rewards.filter((reward) => !Number.isNaN(reward))
 
-const each = (groups: Rows, of: (reward: number, group: number[]) => number) =>
+const each = (groups: Groups, of: (reward: number, group: number[]) => number) =>
   groups.map((rewards) => {
-    const group = scored(rewards)
+    const group = notFailed(rewards)
     return rewards.map((reward) => (Number.isNaN(reward) ? 0 : of(reward, group)))
   })
 
@@ -25,8 +25,8 @@ const each = (groups: Rows, of: (reward: number, group: number[]) => number) =>
  * arXiv 2503.20783), `batch` by the deviation of all rewards (REINFORCE++, arXiv 2501.03262).
  * @param groups rewards by prompt and sample; NaN where the reward failed
  */
-export const groupAdvantages = (groups: Rows, scale: RewardScale): number[][] => {
-  const all = deviation(scored(groups.flat()))
+export const groupAdvantages = (groups: Groups, scale: RewardScale): number[][] => {
+  const all = deviation(notFailed(groups.flat()))
   const spread = (group: number[]) => (scale === 'batch' ? all : deviation(group)) + spreadEps
   return each(groups, (reward, group) => (reward - meanOf(group)) / (scale === 'none' ? 1 : spread(group)))
 }
@@ -35,27 +35,27 @@ export const groupAdvantages = (groups: Rows, scale: RewardScale): number[][] =>
  * RLOO (arXiv 2402.14740, eq. 8): R_i less the mean of the prompt's other samples; 0 where there is no other.
  * @param groups rewards by prompt and sample; NaN where the reward failed
  */
-export const leaveOneOut = (groups: Rows): number[][] =>
+export const leaveOneOut = (groups: Groups): number[][] =>
   each(groups, (reward, group) => {
     if (group.length < 2) return 0
     return reward - (sum(group) - reward) / (group.length - 1)
   })
 
-/** (x - mean) / spread, both of all that counts; elsewhere 0. */
+/** (x - mean) / spread, both computed over the masked-in values; elsewhere 0. */
 const rescaled = (
-  rows: Rows,
-  counts: (i: number, j: number) => boolean,
+  rows: Groups,
+  mask: (i: number, j: number) => boolean,
   spreadOf: (kept: readonly number[]) => number,
   keepMean = false,
 ): number[][] => {
-  const kept = rows.flatMap((row, i) => row.filter((_, j) => counts(i, j)))
+  const kept = rows.flatMap((row, i) => row.filter((_, j) => mask(i, j)))
   const [mean, spread] = [meanOf(kept), spreadOf(kept)]
   const shift = keepMean ? mean : 0
-  return rows.map((row, i) => row.map((x, j) => (counts(i, j) ? (x - mean) / spread + shift : 0)))
+  return rows.map((row, i) => row.map((x, j) => (mask(i, j) ? (x - mean) / spread + shift : 0)))
 }
 
-/** (A - mean) / (deviation + 1e-4) over all of a batch (TRL's normalize_advantages); failed ones stay 0. */
-export const normalized = (advantages: Rows, failed: (i: number, j: number) => boolean): number[][] =>
+/** (A - mean) / (deviation + 1e-4) over a whole batch (TRL's normalize_advantages); those of failed rewards stay 0. */
+export const normalized = (advantages: Groups, failed: (i: number, j: number) => boolean): number[][] =>
   rescaled(
     advantages,
     (i, j) => !failed(i, j),
@@ -63,8 +63,8 @@ export const normalized = (advantages: Rows, failed: (i: number, j: number) => b
   )
 
 /**
- * R - b against a moving baseline (Williams 1992), divided by 1 + sigma where the reward says how unsure it is.
- * @param sigmas standard deviation of each reward; left out for level 1
+ * R - b against a moving baseline (Williams 1992), divided by 1 + sigma where the reward model gives its uncertainty.
+ * @param sigmas standard deviation of each reward; left out where there is none
  */
 export const baselineAdvantages = (
   rewards: readonly number[],
@@ -73,11 +73,14 @@ export const baselineAdvantages = (
 ): number[] => rewards.map((reward, i) => (Number.isNaN(reward) ? 0 : (reward - baseline) / (1 + (sigmas?.[i] ?? 0))))
 
 /**
- * (x - mean) / sqrt(var + 1e-8), var with n - 1, over what the mask keeps; elsewhere 0. `keepMean` adds the mean back:
- * so for rewards, whose level means something, and not for advantages.
+ * Whitening: (x - mean) / sqrt(var + 1e-8), var with n - 1, over the masked-in values; elsewhere 0. `keepMean` adds the mean
+ * back, for rewards, whose level matters.
  * @param mask rows of 1 and 0, like values
  */
-export const whiten = (values: Rows, { mask, keepMean = false }: { mask: Rows; keepMean?: boolean }): number[][] => {
+export const whiten = (
+  values: Groups,
+  { mask, keepMean = false }: { mask: Groups; keepMean?: boolean },
+): number[][] => {
   return rescaled(
     values,
     (i, j) => mask[i][j] > 0,

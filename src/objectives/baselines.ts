@@ -1,6 +1,6 @@
 /**
- * Moving baselines of REINFORCE. Peculiar: the baseline is fixed before a batch is seen, so it stays independent of the
- * batch's own samples and the gradient unbiased; 0 at the start. State is plain data, for checkpoints.
+ * Moving baselines for REINFORCE. The baseline of a batch is computed from earlier batches only, so it is independent
+ * of the batch's samples and the gradient stays unbiased; it begins at 0. The state is plain data, for checkpoints.
  */
 import { mean, sum } from '../statistics/summary.ts'
 
@@ -22,7 +22,7 @@ export type BaselineState = { value: number; seen: number; sum: number; recent: 
 
 export const initialBaseline: BaselineState = { value: 0, seen: 0, sum: 0, recent: [] }
 
-/** After a batch; failed rewards (NaN) are left out, and a batch of nothing else changes nothing. */
+/** The state after a batch. Failed rewards (NaN) are left out; a batch of failed rewards changes nothing. */
 export const updateBaseline = (
   state: BaselineState,
   rewards: readonly number[],

@@ -1,4 +1,4 @@
-/** Label log-probabilities from logits held whole: for heads of few classes, and what the chunked head is tested by. */
+/** Label log-probabilities from whole logits: for heads with few classes, and to test the chunked head. */
 import type { Tensor } from '../tensor/tensor.ts'
 
 /**

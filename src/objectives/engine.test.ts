@@ -1,4 +1,4 @@
-/** Every objective on the engine itself, in f32 and with open shapes, against the float64 interpreter. */
+/** Every objective on the engine, in float32 and with symbolic sizes, against the float64 interpreter. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { compileProgram } from '../onnx/model.ts'
 import { evaluate } from '../runtime/interpreter.ts'
@@ -46,7 +46,7 @@ describe('on the engine', async () => {
 
   it.each(preferenceLossNames)('%s', async (name) => {
     const wpo = !name.startsWith('aot')
-    const labelSmoothing = preferenceLosses[name].smooths ? 0.1 : undefined
+    const labelSmoothing = preferenceLosses[name].usesLabelSmoothing ? 0.1 : undefined
     await check(program([{ name, weight: 0.7 }], { beta: 0.3, labelSmoothing, cpoAlpha: 0.5, wpo }), pairs)
   })
 

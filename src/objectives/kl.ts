@@ -1,7 +1,8 @@
 /**
- * KL(pi || ref) from samples of pi, token by token, and the controller that holds it near a target.
- * Peculiar: as estimates of the value k1, k2 and k3 all do (k3 with the least variance); their gradients differ. k1 in the
- * reward is unbiased, k2 in the loss has KL's gradient, k3 in the loss that of KL(ref || pi) (Schulman 2020).
+ * KL(pi || ref) estimated from samples of pi, token by token; PPO's token rewards; and the adaptive KL controller.
+ *
+ * k1, k2 and k3 all estimate the value (k3 with the least variance), but their gradients differ: k1 in the reward is
+ * unbiased, k2 in the loss has the gradient of KL(pi || ref), k3 in the loss that of KL(ref || pi) (Schulman 2020).
  */
 import { sum } from '../statistics/summary.ts'
 
@@ -18,14 +19,14 @@ export const klEstimate = (logp: number, refLogp: number, estimator: KlEstimator
 export type TokenRewards = {
   /** -beta kl_t, and the score on the last token. */
   rewards: number[]
-  /** Sums over the response. */
+  /** Sums over the completion. */
   kl: number
   nonScore: number
 }
 
 /**
- * PPO's rewards of one response (Ziegler et al. 2019): -beta kl_t on each token, and the score on the last of them.
- * A score less for a response that never ended is the caller's to take off. Hand in real tokens alone.
+ * PPO's rewards of one completion (Ziegler et al. 2019): -beta kl_t on each token, and the score added on the last. The caller
+ * subtracts any penalty for a missing end token from the score, and leaves padding out.
  * @param logps [T]   @param refLogps [T]
  */
 export const tokenRewards = (
@@ -40,13 +41,13 @@ export const tokenRewards = (
 
 export type AdaptiveKl = {
   target: number
-  /** Samples over which the coefficient may double or halve, roughly. */
+  /** The larger, the slower the coefficient changes: by at most 20 % in so many samples. */
   horizon: number
 }
 
 /**
- * beta (1 + clip(kl / target - 1, -0.2, 0.2) n / horizon) after a batch of n responses (Ziegler et al. 2019, sec. 2.2).
- * @param kl mean over the batch of the responses' sums
+ * beta (1 + clip(kl / target - 1, -0.2, 0.2) n / horizon) after a batch of n completions (Ziegler et al. 2019, sec. 2.2).
+ * @param kl mean over the batch of the completions' KL sums
  */
 export const adaptedKl = (beta: number, kl: number, samples: number, { target, horizon }: AdaptiveKl): number => {
   const error = Math.min(0.2, Math.max(-0.2, kl / target - 1))

@@ -1,7 +1,7 @@
 /**
- * log(1 - e^x) for x < 0, the denominator of log odds.
- * Peculiar: there is neither expm1 nor log1p among the primitives. With t = tanh(x / 2), 1 - e^x = -2t / (1 - t), which
- * cancels nowhere near 0 and is exact to rounding far from it, so one form serves the whole line.
+ * log(1 - e^x) for x < 0, the denominator of log odds. The primitives have neither expm1 nor log1p. With t = tanh(x /
+ * 2), 1 - e^x = -2t / (1 - t): it cancels nowhere near 0 and is exact to rounding far from it, so one formula serves
+ * all x.
  */
 import type { Tensor } from '../tensor/tensor.ts'
 

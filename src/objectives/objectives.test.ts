@@ -1,4 +1,4 @@
-/** Objectives against numbers worked out by hand. */
+/** Objectives against numbers computed by hand. */
 import { describe, expect, it } from 'vitest'
 import { evaluate } from '../runtime/interpreter.ts'
 import { grad } from '../tensor/grad.ts'
@@ -200,7 +200,7 @@ describe('preferenceLoss', () => {
     ['a pairwise loss on lists', () => of('sigmoid', {}, { logps: matrix([[1, 2, 3]]) }), /3 responses; use plackett/],
     ['no reference', () => of('sigmoid', {}, { refLogps: undefined }), /reference model/],
   ]
-  const unsmoothed = preferenceLossNames.filter((name) => !preferenceLosses[name].smooths && name !== 'sft')
+  const unsmoothed = preferenceLossNames.filter((name) => !preferenceLosses[name].usesLabelSmoothing && name !== 'sft')
   it.each(unsmoothed)('refuses label smoothing with %s, which is not defined with it', (name) => {
     expect(unsmoothed.length).toBeGreaterThan(8)
     expect(() => of(name, { labelSmoothing: 0.1 })).toThrow(/is not defined with label smoothing/)

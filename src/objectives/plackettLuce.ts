@@ -1,8 +1,10 @@
 /**
- * Plackett-Luce over K ranked responses: p = prod_k exp(s_k) / sum_{j not ranked before k} exp(s_j). Everything is
- * written on differences s_j - s_k, so that K = 2 is -log sigmoid(s_1 - s_2) to the last bit.
- * Peculiar: places are sorted first, so tied responses are neighbours, and the sum over the orders of a tie is a walk
- * over its subsets: 2^m states in place of m! orders, with nothing to feed but the ranks.
+ * The Plackett-Luce likelihood of K ranked responses: p = prod_k exp(s_k) / sum_{j not ranked before k} exp(s_j).
+ * Computed from differences s_j - s_k, so that K = 2 is -log sigmoid(s_1 - s_2) to the last bit.
+ *
+ * Responses are sorted by rank first, so tied ones are neighbours. The sum over the orders of a tie is computed by
+ * dynamic programming over its subsets, 2^m states instead of m! orders, and needs no input but the ranks.
+ *
  * Sources: Plackett 1975; Luce 1959; aSFT's L_DPO; Breslow 1974 for ties.
  */
 import { addDims } from '../tensor/dim.ts'

@@ -1,8 +1,9 @@
 /**
- * Policy-gradient losses, token by token. Peculiar: how tokens are averaged (grpo, bnpo, dr_grpo, dapo) is a weight for
- * each of them, known before the pass (aggregation.ts), so a loss is sum_t w_t l_t whatever the method, a micro-batch's
- * is its share of the step, and tokens of weight 0 are no tokens. With ratio level `response` or `sequence` l_t is the same
- * along a response.
+ * Policy-gradient losses by token: REINFORCE, PPO's clipped loss, CISPO, SAPO, VESPO; and PPO's value loss.
+ *
+ * How tokens are averaged (grpo, bnpo, dr_grpo, dapo) is a weight for each token, known before the pass
+ * (aggregation.ts). So every loss is sum_t w_t l_t, a micro-batch's loss is its share of the step, and tokens of
+ * weight 0 are ignored. With one ratio a completion (`sequence`, `completion`) l_t is the same for all its tokens.
  */
 import { iota, scalar, type Tensor } from '../tensor/tensor.ts'
 import type { KlEstimator } from './kl.ts'
@@ -14,8 +15,11 @@ import type { Objective } from './objective.ts'
  */
 export type PolicyLoss = 'reinforce' | 'clip' | 'cispo' | 'sapo' | 'vespo'
 
-/** A ratio for each token, for a response the mean of its tokens' (GSPO, arXiv 2507.18071, eq. 7), or for it their product. */
-export type RatioLevel = 'token' | 'sequence' | 'reply'
+/**
+ * The importance ratio: `token` one for each token; `sequence` one for a completion, the geometric mean of its tokens' (GSPO,
+ * arXiv 2507.18071, eq. 7); `completion` one for a completion, their product.
+ */
+export type RatioLevel = 'token' | 'sequence' | 'completion'
 
 export type PolicyOptions = {
   loss: PolicyLoss
@@ -32,33 +36,33 @@ export type PolicyOptions = {
   useBiasCorrectionKl?: boolean
   /** Coefficient of the entropy, which is added to what is maximised. */
   entropyCoef: number
-  /** Of tokens only this part counts, those of the highest entropy (arXiv 2506.01939). */
+  /** Only this share of the tokens, those of the highest entropy, gets a policy loss (arXiv 2506.01939). */
   topEntropyQuantile?: number
 }
 
 export type PolicyBatch = {
-  /** [M] log-probs of the sampled tokens, and those under the policy that sampled; left out: this policy. */
+  /** [M] log-probs of the sampled tokens under the policy, and under the policy that sampled them (by default the same). */
   logps: Tensor
   oldLogps?: Tensor
   refLogps?: Tensor
   /** [M] */
   advantages: Tensor
-  /** [M] by how much a token counts; 0 does not. */
+  /** [M] the weight of each token; 0 ignores it. */
   weights: Tensor
   /** [M] entropy of the distribution that each token was drawn from. */
   entropy: Tensor
-  /** [M] i64 which response a token is of, below S; [S] its counted tokens. */
+  /** [M] i64 the completion of each token, below S; [S] counted tokens of each completion. */
   sequence: Tensor
   lengths: Tensor
 }
 
-/** exp() of more says nothing but overflow. */
+/** exp() of a larger log ratio could overflow. */
 const largestLogRatio = 40
 
 /**
- * sum_t w_t (policy loss + beta kl - entropyCoef H). Metrics by TRL's names, means over tokens (over responses, where they
- * have one ratio): clip_ratio/{low_mean,high_mean,region_mean}, over responses' own clip_ratio/{low_min,high_max}, kl,
- * entropy; approx_kl (log ratio)^2 / 2 and ratio.
+ * sum_t w_t (policy loss + beta kl - entropyCoef H). Metrics under TRL's names: clip_ratio/{low_mean,high_mean,region_mean},
+ * means over tokens (over completions, where each has one ratio); clip_ratio/{low_min,high_max} over the completions' own
+ * means; kl, entropy, approx_kl = (log ratio)^2 / 2 and ratio, means over tokens.
  */
 export const policyLoss = (batch: PolicyBatch, o: PolicyOptions): Objective => {
   const counted = batch.weights.gt(0)
@@ -160,16 +164,17 @@ const ratioMetrics = (
 ): Record<string, Tensor> => {
   const low = ratio.lt(1 - epsilonLow).and(a.lt(0))
   const high = ratio.gt(loss === 'cispo' ? epsilonHigh : 1 + epsilonHigh).and(a.gt(0))
-  // A response's one ratio counts once
+  // A ratio that all tokens of a completion share counts once
   const once = level === 'token' ? counted.cast('f32') : counted.where(lengths.max(1).gather(sequence).pow(-1), 0)
   const share = (x: Tensor) => meanOver(once)(x.cast('f32'))
   const tokens = meanOver(counted.cast('f32'))
-  const ofReply = (x: Tensor) => x.and(counted).cast('f32').scatterAdd(sequence, lengths.shape[0]).div(lengths.max(1))
+  const perCompletion = (x: Tensor) =>
+    x.and(counted).cast('f32').scatterAdd(sequence, lengths.shape[0]).div(lengths.max(1))
   return {
     'clip_ratio/low_mean': share(low),
     'clip_ratio/high_mean': share(high),
-    'clip_ratio/low_min': lengths.gt(0).where(ofReply(low), 1).neg().amax(0).neg(),
-    'clip_ratio/high_max': ofReply(high).amax(0),
+    'clip_ratio/low_min': lengths.gt(0).where(perCompletion(low), 1).neg().amax(0).neg(),
+    'clip_ratio/high_max': perCompletion(high).amax(0),
     'clip_ratio/region_mean': share(low.or(high)),
     approx_kl: tokens(logRatio.square().mul(0.5)),
     ratio: meanOver(once)(ratio),

@@ -1,8 +1,7 @@
 /**
  * The preference objective: a weighted sum of losses on pairs or ranked lists, averaged over the prompts of a batch.
- * Peculiar: lists of any length K are columns of one [B, K] batch; for losses on pairs column 0 is the chosen response.
+ * Lists of any length are padded to K columns, [B, K]; for losses on pairs column 0 is the chosen response.
  */
-
 import { type Tensor, zeros } from '../tensor/tensor.ts'
 import { badInput } from '../util/fault.ts'
 import type { Objective, Window } from './objective.ts'
@@ -14,7 +13,7 @@ import {
   preferenceLosses,
   preferenceLossNames,
   type Ranking,
-  type Reply,
+  type ResponseLogps,
   shaped,
 } from './preferenceLosses.ts'
 import { rankedMetrics } from './rankedMetrics.ts'
@@ -39,18 +38,18 @@ export type PreferenceOptions = {
   fAlpha?: number
   /** 0.05 */
   discopopTau?: number
-  /** Weighs each pair by how likely the policy itself was to say it (arXiv 2406.11827, eq. 2). */
+  /** WPO: weighs each pair by its probability under the policy (arXiv 2406.11827, eq. 2). */
   wpo?: boolean
   /** marginal */
   ties?: Ties
-  /** Whether refLogps count: false scores responses by the policy alone. Left out: if any loss needs them. */
+  /** Whether refLogps are read; false scores responses by the policy alone. By default: if any loss needs them. */
   reference?: boolean
 }
 
 export type PreferenceBatch = {
   /** [B, K] log-prob sums under the policy. */
   logps: Tensor
-  /** [B, K] the same under the reference. */
+  /** [B, K] the same under the reference model. */
   refLogps?: Tensor
   /** [B, K] f32 token counts. */
   lengths: Tensor
@@ -58,7 +57,7 @@ export type PreferenceBatch = {
   ranks: Tensor
   /** [B] P(the chosen is better), for losses on pairs. */
   prob?: Tensor
-  /** [B] of the prompt before the responses: where fed, ORPO's likelihood covers it too, as TRL's does. */
+  /** [B] of the prompt: where they are given, ORPO's likelihood covers the prompt too, as TRL's does. */
   promptLogps?: Tensor
   promptLengths?: Tensor
   /** [B, K] mean over tokens of log p - log sum_v p_v^2. */
@@ -70,7 +69,7 @@ export type PreferenceBatch = {
  * The mean over B of sum_i weight_i loss_i, and the metrics rewards/{chosen,rejected,accuracies,margins} and
  * logps/{chosen,rejected}, nll_loss where the likelihood of the chosen is part of it, log_odds_{ratio,chosen} of ORPO.
  * Rewards and logps are those of the first loss.
- * @throws Fault where losses and options do not go together, or a batch asks a loss for what it cannot do
+ * @throws Fault for options that a loss does not take, and for batches that it cannot compare
  */
 export const preferenceLoss = (specs: readonly LossSpec[], options: PreferenceOptions) => {
   const o = { simpoGamma: 0.5, alpha: 0, discopopTau: 0.05, ties: 'marginal' as const, ...defined(options) }
@@ -100,8 +99,8 @@ const defined = (options: PreferenceOptions): PreferenceOptions & Pick<LossOptio
   ...(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as PreferenceOptions),
 })
 
-/** Every response's fields as [B, K]. */
-const responses = ({ logps, refLogps, lengths }: PreferenceBatch, reference: boolean, o: Options): Reply => {
+/** Of all responses, [B, K]. */
+const responses = ({ logps, refLogps, lengths }: PreferenceBatch, reference: boolean, o: Options): ResponseLogps => {
   const ratio = reference ? logps.sub(refLogps!) : logps
   return {
     logp: logps,
@@ -127,7 +126,7 @@ const divergence = (x: Tensor, kind: FDivergence, alpha: number): Tensor => {
 }
 
 /** Column k of each field, [B]. */
-const response = (all: Reply, k: number): Reply => {
+const response = (all: ResponseLogps, k: number): ResponseLogps => {
   const column = (x: Tensor) => x.slice(1, k, k + 1).reshape([x.shape[0]])
   return {
     logp: column(all.logp),
@@ -139,7 +138,7 @@ const response = (all: Reply, k: number): Reply => {
 }
 
 /** weight loss_b [B]; with `prob`, prob l(c, r) + (1 - prob) l(r, c). */
-const weighted = ({ name, weight }: LossSpec, all: Reply, { ranks, prob }: PreferenceBatch, o: Options) => {
+const weighted = ({ name, weight }: LossSpec, all: ResponseLogps, { ranks, prob }: PreferenceBatch, o: Options) => {
   const { loss, kind } = preferenceLosses[name]
   if (!loss) return undefined
   const list: Ranking = { scores: all.score.mul(o.beta), ranks }
@@ -152,7 +151,7 @@ const weighted = ({ name, weight }: LossSpec, all: Reply, { ranks, prob }: Prefe
 }
 
 /** `nll`: -sum log pi_c / sum |y_c| over the batch, or its share of the window's; `mean`: over the batch. */
-const likelihood = ({ name, weight }: LossSpec, all: Reply, batch: PreferenceBatch, o: Options) => {
+const likelihood = ({ name, weight }: LossSpec, all: ResponseLogps, batch: PreferenceBatch, o: Options) => {
   const nllWeight = preferenceLosses[name].nll?.(o) ?? 0
   if (nllWeight === 0) return undefined
   const c = response(all, 0)
@@ -165,17 +164,17 @@ const likelihood = ({ name, weight }: LossSpec, all: Reply, batch: PreferenceBat
 
 const share = (x: Tensor, window: Window | undefined) => (window ? x.sum().div(window.rows) : x.mean())
 
-/** [B]: the product of its responses' weights, without a gradient. */
+/** [B]: the product of the responses' weights, without a gradient. */
 const wpoWeights = ({ wpo, ranks }: PreferenceBatch) => ranks.eq(0).where(0, wpo!).sum(-1).exp().stopGradient()
 
 const metrics = (
   [first, ...rest]: readonly LossSpec[],
-  all: Reply,
+  all: ResponseLogps,
   { ranks }: PreferenceBatch,
   o: Options,
   likelihoods: readonly { mean: Tensor }[],
 ): Objective['metrics'] => {
-  const { own } = preferenceLosses[first.name]
+  const { referenceFree: own } = preferenceLosses[first.name]
   const logps = own === 'mean' ? all.logp.div(all.length) : all.logp
   const rewards = (own ? shaped(logps, o.alpha) : all.ratio).mul(o.beta)
   const odds = [first, ...rest].some(({ name }) => name === 'orpo') && logOddsRatio(response(all, 0), response(all, 1))
@@ -188,12 +187,12 @@ const metrics = (
 
 const refuse = (message: string, flag: string) => badInput('bad-flag', message, { flag })
 
-const smoothing = preferenceLossNames.filter((name) => preferenceLosses[name].smooths)
+const smoothing = preferenceLossNames.filter((name) => preferenceLosses[name].usesLabelSmoothing)
 
 const checkOptions = (specs: readonly LossSpec[], { labelSmoothing: eps, fDivergence, wpo }: PreferenceOptions) => {
   if (specs.length === 0) throw refuse('names no loss', '--loss')
   for (const { name } of specs) {
-    const { kind, scored, smooths } = preferenceLosses[name]
+    const { kind, usesDivergence: scored, usesLabelSmoothing: smooths } = preferenceLosses[name]
     if (eps !== undefined && !(eps >= 0 && eps <= 1)) throw refuse(`${eps} is not between 0 and 1`, '--label-smoothing')
     if (eps && !smooths && kind !== 'likelihood')
       throw refuse(`${name} is not defined with label smoothing; ${smoothing.join(', ')} are`, '--label-smoothing')
@@ -214,9 +213,9 @@ const checkBatch = (specs: readonly LossSpec[], batch: PreferenceBatch, referenc
 }
 
 /**
- * Whether the losses can compare such rows.
- * @param rows widest: the most responses of one; probable: any says how likely its order is
- * @param named what messages call them
+ * Throws a Fault where the losses cannot compare such rows.
+ * @param rows widest: the most responses of a row; probable: whether any row has a `prob`
+ * @param named what messages call the rows
  */
 export const checkRows = (
   specs: readonly LossSpec[],

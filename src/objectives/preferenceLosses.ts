@@ -7,11 +7,11 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { logOdds } from './log1mexp.ts'
 import { plackettLuce, type Ties } from './plackettLuce.ts'
 
-/** One response of each pair; every field is [B]. */
-export type Reply = {
+/** What the losses read of a response: one of each pair, [B], or of each list, [B, K]. */
+export type ResponseLogps = {
   /** log pi(y|x), summed over the response. */
   logp: Tensor
-  /** The same under the reference. */
+  /** The same under the reference model. */
   refLogp: Tensor
   /** logp - refLogp; logp itself without a reference. */
   ratio: Tensor
@@ -35,7 +35,7 @@ export type LossOptions = {
   ties: Ties
 }
 
-type Rule = {
+type LossRule = {
   /** Whether refLogps are read. */
   reference: boolean
   /**
@@ -43,15 +43,15 @@ type Rule = {
    * number of responses. `likelihood`: cross-entropy of the chosen alone, which `nll` gives.
    */
   kind: 'pair' | 'sorted' | 'list' | 'likelihood'
-  /** Reads the score, so an f-divergence changes it. */
-  scored?: boolean
-  /** Reads the label smoothing. */
-  smooths?: boolean
-  /** Without a reference: what is compared, and so rewarded and logged, are log-prob sums or means over tokens. */
-  own?: 'sum' | 'mean'
+  /** Whether an f-divergence changes the loss: it reads `score`. */
+  usesDivergence?: boolean
+  /** Whether label smoothing changes the loss. */
+  usesLabelSmoothing?: boolean
+  /** Losses without a reference model: whether log-prob sums or means over tokens are compared, and logged as rewards. */
+  referenceFree?: 'sum' | 'mean'
   /** The weight of the chosen response's negative log-likelihood, a mean over the batch's tokens. */
   nll?: (o: LossOptions) => number
-  loss?: (c: Reply, r: Reply, o: LossOptions, list: Ranking) => Tensor
+  loss?: (c: ResponseLogps, r: ResponseLogps, o: LossOptions, list: Ranking) => Tensor
 }
 
 export const preferenceLossNames = [
@@ -78,11 +78,11 @@ export const preferenceLossNames = [
 export type PreferenceLoss = (typeof preferenceLossNames)[number]
 
 /** beta D */
-const margin = (c: Reply, r: Reply, { beta }: LossOptions) => c.score.sub(r.score).mul(beta)
+const margin = (c: ResponseLogps, r: ResponseLogps, { beta }: LossOptions) => c.score.sub(r.score).mul(beta)
 
-const perToken = (y: Reply) => y.score.div(y.length)
+const perToken = (y: ResponseLogps) => y.score.div(y.length)
 
-const mean = (y: Reply) => y.logp.div(y.length)
+const mean = (y: ResponseLogps) => y.logp.div(y.length)
 
 /** -(1 - eps) l(x) - eps l(-x): a label is wrong with probability eps (cDPO). */
 const smoothed = (x: Tensor, { labelSmoothing: eps = 0 }: LossOptions) =>
@@ -99,25 +99,30 @@ const sorted = (x: Tensor) => x.takeAlong(x.argsort())
 /** x, or AlphaPO's (1 - exp(-alpha x)) / alpha (arXiv 2501.03884, eq. 8). */
 export const shaped = (x: Tensor, alpha: number) => (alpha === 0 ? x : x.mul(-alpha).exp().neg().add(1).div(alpha))
 
-/** EXO needs a label that may be wrong; its paper's value where none was given. */
+/** EXO's label smoothing must be above 0: its paper's value where none is given. */
 const exoSmoothing = 1e-3
 
-export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
+export const preferenceLosses: { [L in PreferenceLoss]: LossRule } = {
   // -(1 - eps) l(beta D) - eps l(-beta D)   (DPO, arXiv 2305.18290, eq. 7)
   sigmoid: {
     reference: true,
     kind: 'pair',
-    scored: true,
-    smooths: true,
+    usesDivergence: true,
+    usesLabelSmoothing: true,
     loss: (c, r, o) => smoothed(margin(c, r, o), o),
   },
   // relu(1 - beta D)   (SLiC, arXiv 2305.10425)
-  hinge: { reference: true, kind: 'pair', scored: true, loss: (c, r, o) => margin(c, r, o).neg().add(1).relu() },
+  hinge: {
+    reference: true,
+    kind: 'pair',
+    usesDivergence: true,
+    loss: (c, r, o) => margin(c, r, o).neg().add(1).relu(),
+  },
   // (f_c/|y_c| - f_r/|y_r| - 1/(2 beta))^2   (arXiv 2310.12036, eq. 17, on means)
   ipo: {
     reference: true,
     kind: 'pair',
-    scored: true,
+    usesDivergence: true,
     loss: (c, r, { beta }) =>
       perToken(c)
         .sub(perToken(r))
@@ -128,16 +133,16 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
   sigmoid_norm: {
     reference: true,
     kind: 'pair',
-    scored: true,
-    smooths: true,
+    usesDivergence: true,
+    usesLabelSmoothing: true,
     loss: (c, r, o) => smoothed(perToken(c).sub(perToken(r)).mul(o.beta), o),
   },
   // KL([s(beta D), s(-beta D)] || [1 - eps, eps])   (arXiv 2402.00856, eq. 16)
   exo_pair: {
     reference: true,
     kind: 'pair',
-    scored: true,
-    smooths: true,
+    usesDivergence: true,
+    usesLabelSmoothing: true,
     loss: (c, r, o) => {
       const [x, eps] = [margin(c, r, o), o.labelSmoothing ?? exoSmoothing]
       const part = (y: Tensor, p: number) => y.sigmoid().mul(y.logSigmoid().sub(Math.log(p)))
@@ -158,8 +163,8 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
   robust: {
     reference: true,
     kind: 'pair',
-    scored: true,
-    smooths: true,
+    usesDivergence: true,
+    usesLabelSmoothing: true,
     loss: (c, r, o) => {
       const [x, eps] = [margin(c, r, o), o.labelSmoothing ?? 0]
       const clean = x.logSigmoid().mul(eps - 1)
@@ -186,7 +191,7 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
   aot: {
     reference: true,
     kind: 'sorted',
-    smooths: true,
+    usesLabelSmoothing: true,
     loss: (c, r, o) => {
       const d = sorted(c.logp.sub(r.logp)).sub(sorted(c.refLogp.sub(r.refLogp)))
       return smoothed(d.mul(o.beta), o)
@@ -196,7 +201,7 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
   aot_unpaired: {
     reference: true,
     kind: 'sorted',
-    smooths: true,
+    usesLabelSmoothing: true,
     loss: (c, r, o) => smoothed(sorted(c.ratio).sub(sorted(r.ratio)).mul(o.beta), o),
   },
   // 1 - s(beta r_c) + s(beta r_r)   (arXiv 2408.06266, eq. 7)
@@ -215,7 +220,7 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
   discopop: {
     reference: true,
     kind: 'pair',
-    scored: true,
+    usesDivergence: true,
     loss: (c, r, o) => {
       const x = margin(c, r, o)
       const gate = x.div(o.discopopTau)
@@ -229,8 +234,8 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
   cpo: {
     reference: false,
     kind: 'pair',
-    smooths: true,
-    own: 'sum',
+    usesLabelSmoothing: true,
+    referenceFree: 'sum',
     nll: (o) => o.cpoAlpha ?? 1,
     loss: (c, r, o) => smoothed(shaped(c.logp, o.alpha).sub(shaped(r.logp, o.alpha)).mul(o.beta), o),
   },
@@ -238,7 +243,7 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
   orpo: {
     reference: false,
     kind: 'pair',
-    own: 'mean',
+    referenceFree: 'mean',
     nll: () => 1,
     loss: (c, r, { beta }) => logOddsRatio(c, r).logSigmoid().mul(-beta),
   },
@@ -246,8 +251,8 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
   simpo: {
     reference: false,
     kind: 'pair',
-    smooths: true,
-    own: 'mean',
+    usesLabelSmoothing: true,
+    referenceFree: 'mean',
     nll: (o) => o.cpoAlpha ?? 0,
     loss: (c, r, o) => {
       const d = shaped(mean(c), o.alpha).sub(shaped(mean(r), o.alpha))
@@ -258,10 +263,10 @@ export const preferenceLosses: { [L in PreferenceLoss]: Rule } = {
   'plackett-luce': {
     reference: true,
     kind: 'list',
-    scored: true,
+    usesDivergence: true,
     loss: (_c, _r, { ties }, { scores, ranks }) => plackettLuce(scores, ranks, ties),
   },
 }
 
 /** log odds of the chosen over the rejected, on means. */
-export const logOddsRatio = (c: Reply, r: Reply): Tensor => logOdds(mean(c)).sub(logOdds(mean(r)))
+export const logOddsRatio = (c: ResponseLogps, r: ResponseLogps): Tensor => logOdds(mean(c)).sub(logOdds(mean(r)))

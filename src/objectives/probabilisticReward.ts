@@ -1,7 +1,7 @@
 /**
- * A reward model that answers with a distribution over the scores 1..K: which score, and how sure.
- * Peculiar: P(w > l) is a sum over all pairs i > j, taken in logs, so that a pair the model is certain to have the
- * wrong way round still has a gradient.
+ * The probabilistic reward model: a distribution over the scores 1..K for each response. P(w > l) is a sum over all
+ * pairs of scores i > j, computed in logs, so that a pair which the model has the wrong way round with certainty still
+ * has a gradient.
  */
 import { mulDims } from '../tensor/dim.ts'
 import { iota, type Tensor } from '../tensor/tensor.ts'

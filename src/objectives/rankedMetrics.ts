@@ -1,4 +1,7 @@
-/** Rewards and log-probs of the best and the worst responses of ranked lists; for pairs, TRL's DPO metrics. */
+/**
+ * Metrics of ranked lists: rewards and log-probs of the best and the worst responses. For pairs they are TRL's DPO
+ * metrics.
+ */
 import type { Tensor } from '../tensor/tensor.ts'
 
 /** Sorts behind every rank. */
@@ -6,7 +9,7 @@ const behind = 1e9
 
 /**
  * chosen: the best-ranked response of each list; rejected: the worst-ranked, unranked ones below all others; ties are
- * averaged. accuracies: of all pairs that the ranks order, the part whose rewards are in the same order. Before the first
+ * averaged. accuracies: of all pairs that the ranks order, the share whose rewards are in the same order. Before the first
  * update policy and reference agree but for the rounding of two passes, and no pair is in order, as in TRL.
  * @param rewards [B, K]   @param logps [B, K]   @param ranks [B, K] f32: 1 best, -1 unranked, 0 no response
  * @param beta of rewards that are beta (logps - refLogps); 0 for rewards that no reference is taken from
@@ -38,7 +41,7 @@ export const rankedMetrics = (rewards: Tensor, logps: Tensor, ranks: Tensor, bet
 /** The mean over lists of the mean over the responses where `side` holds. */
 const over = (side: Tensor, x: Tensor): Tensor => side.where(x, 0).sum(-1).div(side.cast('f32').sum(-1).max(1)).mean()
 
-/** Of a sum of log-probs in float32, as a part of it: two passes may differ by so much. */
+/** Relative rounding error of a sum of log-probs in float32: two passes may differ by this. */
 const rounding = 1e-6
 
 /** @param slack [B, K] by how much each reward may be off */

@@ -1,4 +1,7 @@
-/** Returns and advantages along one episode, in plain numbers: an episode is a run of a game or the tokens of a response. */
+/**
+ * Discounted returns and generalised advantage estimation along one episode: a run of a game, or the tokens of a
+ * completion.
+ */
 import { deviation, mean } from '../statistics/summary.ts'
 
 /** G_t = sum_{s >= t} gamma^(s - t) r_s. */

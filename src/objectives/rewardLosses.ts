@@ -1,7 +1,7 @@
 /**
- * Losses of reward models on rankings of every shape, each a value per prompt that the caller averages.
- * Peculiar: all pairs of one prompt are one element of the batch (Ouyang et al. 2022, eq. 1), so a prompt with nine
- * responses weighs what a prompt with two does. Everything is written on differences of rewards.
+ * Losses of reward models on rankings, each a value per prompt that the caller averages. All pairs of a prompt are one
+ * element of the batch (Ouyang et al. 2022, eq. 1), so a prompt with nine responses weighs as much as one with two.
+ * Computed from differences of rewards.
  */
 import type { Tensor } from '../tensor/tensor.ts'
 
@@ -21,7 +21,7 @@ export const bestOfN = (rewards: Tensor, best: Tensor, present?: Tensor): Tensor
   return r.logsumexp().sub(chosen)
 }
 
-/** Every ordered pair of a list: i is the better one. `ordered` [B, K, K], the others broadcast to it. */
+/** The pairs of each list that the ranks order. `ordered` [B, K, K]: i ranks above j; `better` [B, K, 1], `worse` [B, 1, K]. */
 export const orderedPairs = (x: Tensor, ranks: Tensor) => {
   const row = (y: Tensor) => y.reshape([...y.shape, 1])
   const column = (y: Tensor) => y.reshape([y.shape[0], 1, y.shape[1]])
@@ -34,7 +34,7 @@ export const orderedPairs = (x: Tensor, ranks: Tensor) => {
 export type PairOptions = {
   /** Weight of (r_i + r_j)^2, which keeps the mean reward near 0. */
   center?: number
-  /** eps: the order is taken to be wrong this often. */
+  /** eps: the probability that an order is wrong. */
   labelSmoothing?: number
   /** [B, K] whose differences are the margins by which the better is to win: ratings. */
   margins?: Tensor
@@ -75,7 +75,7 @@ const orderLoss = (d: Tensor, labelSmoothing: number, prob?: Tensor): Tensor => 
 
 const pairCount = (ordered: Tensor): Tensor => ordered.cast('f32').sum([1, 2]).max(1)
 
-/** Of the pairs that the ranks order, over all lists: how many are in order, and by how much. Scalars. */
+/** Over the pairs of all lists that the ranks order: the share whose rewards are in that order, and the mean margin. Scalars. */
 export const rankedAccuracy = (rewards: Tensor, ranks: Tensor): { accuracy: Tensor; margin: Tensor } => {
   const { ordered, better, worse } = orderedPairs(rewards, ranks)
   const count = ordered.cast('f32').sum().max(1)

@@ -1,4 +1,4 @@
-/** Self-play's objectives by hand: SPIN is K = 2, aSFT K = 3, the union of aSFT and T-SPIN K = 4 of one formula. */
+/** Self-play objectives against numbers computed by hand: SPIN (K = 2), aSFT (K = 3), both with T-SPIN (K = 4). */
 import { describe, expect, it } from 'vitest'
 import { evaluate } from '../runtime/interpreter.ts'
 import { grad } from '../tensor/grad.ts'
@@ -27,25 +27,25 @@ const lossOf = (name: 'sigmoid' | 'plackett-luce', K: number, weights?: Tensor) 
   return preferenceLoss([{ name, weight: 1 }], { beta })(batch).loss
 }
 
-describe('lists of the data, helpers and own answers', () => {
+describe('lists of the data, helper models and own completions', () => {
   it('of two are SPIN: the logistic loss of DPO', () => {
     const expected = -logSigmoid(rewards[0] - rewards[1])
     expect(value(lossOf('plackett-luce', 2))).toBeCloseTo(expected, 12)
     expect(value(lossOf('plackett-luce', 2))).toBe(value(lossOf('sigmoid', 2)))
   })
 
-  it.each([3, 4])('of %d take each answer against all behind it', (K) => {
+  it.each([3, 4])('of %d compare each completion with all ranked below it', (K) => {
     const r = rewards.slice(0, K)
     const expected = r.reduce((sum, x, k) => sum + logSumExp(r.slice(k)) - x, 0)
     expect(value(lossOf('plackett-luce', K))).toBeCloseTo(expected, 12)
   })
 
-  it.each([2, 3, 4])('of %d begin at ln K!, where model and snapshot agree', (K) => {
+  it.each([2, 3, 4])('of %d begin at ln K!, where policy and reference model agree', (K) => {
     const factorial = [1, 1, 2, 6, 24][K]
     expect(value(lossOf('plackett-luce', K, matrix([refs.slice(0, K)])))).toBeCloseTo(Math.log(factorial), 12)
   })
 
-  it('pull the data up and push the own answer down, a helper between by what it outranks', () => {
+  it('pull the data up and push the own completion down; the helper model between, by what it outranks', () => {
     const policy = matrix([refs.slice(0, 3)])
     const [d] = grad(lossOf('plackett-luce', 3, policy), [policy]).map(values)
     // beta times: 1/3 - 1, 1/3 + 1/2 - 1, 1/3 + 1/2
@@ -67,7 +67,7 @@ describe('T-SPIN', () => {
     expect(value(metrics['rewards/historical'])).toBeCloseTo(0.25, 12)
   })
 
-  it('goes by who answered, not by the column, and without a first answer is SPIN without a reference', () => {
+  it('goes by ranks, not by columns; without an initial completion it is SPIN without a reference model', () => {
     const logps = matrix([
       [first, y, own],
       [y, own, 999],
@@ -82,7 +82,7 @@ describe('T-SPIN', () => {
     expect(value(tspin({ ...pair, window: { rows: scalar(4) } }, settings).loss)).toBeCloseTo(current / 4, 12)
   })
 
-  it('still learns from the past when its answers are the data', () => {
+  it('still has a gradient when its own completions are the data', () => {
     const logps = matrix([[y, y, first]])
     const [d] = grad(tspin({ logps, ranks: matrix([[1, 2, 3]]) }, settings).loss, [logps]).map(values)
     expect(d[2]).toBeGreaterThan(0)

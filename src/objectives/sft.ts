@@ -1,7 +1,7 @@
 /**
- * Supervised fine-tuning: the negative log-likelihood of the counted tokens.
- * Peculiar: the sum is divided by the targets of the whole accumulation window, so a micro-batch's loss is its share of
- * the step, and a step's loss is the same however it was cut.
+ * Supervised fine-tuning: the negative log-likelihood of the counted tokens. The sum is divided by the number of
+ * targets in the whole accumulation window, so the losses of the micro-batches add up to the step's loss, however it
+ * is split.
  */
 import type { Tensor } from '../tensor/tensor.ts'
 import type { Objective } from './objective.ts'

@@ -1,19 +1,20 @@
 /**
- * A program with its constants as files, written as streams: values are asked for one constant at a time. Peculiar: a
- * protocol buffer holds less than 2 GiB, so larger models keep their values in files beside it, the way ONNX does
- * (`external_data`), numbered as transformers.js looks for them.
+ * A program with its constants as ONNX files, written as streams that ask for one constant at a time. A protocol buffer
+ * holds less than 2 GiB, so larger models keep their values in files beside it (ONNX's `external_data`), numbered as
+ * transformers.js expects them.
  */
 import { assert } from '../util/fault.ts'
 import { head, int, join, string } from '../util/proto.ts'
-import { elementType, type Program } from './model.ts'
+import { elementType } from './emitter.ts'
+import type { Program } from './model.ts'
 
-/** Little-endian values of one of a program's constants, when they are written. */
+/** Reads the values of one of a program's constants when they are written. */
 export type Source = (name: string) => Promise<Float32Array>
 
 export type OnnxFile = { name: string; chunks: AsyncIterable<Uint8Array> }
 
 const limit = 1.5 * 2 ** 30
-/** Values in a file beside it start where a memory map may. */
+/** Values in external files are aligned, so that they can be memory-mapped. */
 const alignment = 4096
 
 const sizeOf = (shape: readonly unknown[]): number => (shape as number[]).reduce((a, b) => a * b, 4)
@@ -56,7 +57,7 @@ export const onnxFiles = (program: Program, name: string, read: Source, most = l
   return [{ name, chunks: outer }, ...files.map((file) => ({ name: file.name, chunks: beside(file, read) }))]
 }
 
-/** A TensorProto as an element of the graph's `initializer`; `rest` says where its values are. */
+/** A TensorProto in the graph's `initializer`; `rest` are its values, or where they are. */
 const initializer = ({ name, shape, dtype }: Program['constants'][number], rest: readonly Uint8Array[], extra = 0) => {
   const type = join([
     ...shape.map((size) => int(1, size as number)),

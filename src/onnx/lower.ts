@@ -1,18 +1,12 @@
 /**
- * Lowering: one row a primitive, from a node to ONNX nodes. `com.microsoft` names ONNX Runtime's own operators, taken
- * where they are faster: FusedMatMul (transposed operands cost nothing), QuickGelu with alpha 1 (SiLU),
- * RotaryEmbedding, and SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
+ * Lowering: for each primitive, the ONNX nodes that compute it. Operators of ONNX Runtime's own are used where they are
+ * faster: FusedMatMul (transposing an operand is free), QuickGelu with alpha 1 (SiLU), RotaryEmbedding, and
+ * SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
  */
 import { type Shape, sizeOf } from '../tensor/dim.ts'
-import { type DType, type Params, type Primitive, sameShape } from '../tensor/primitives.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { type Params, type Primitive, sameShape } from '../tensor/primitives.ts'
+import { type Emitter, elementType, type LowerRule, microsoft } from './emitter.ts'
 import { matmulQuantized } from './lowerQuantized.ts'
-import type { Emitter } from './model.ts'
-
-export type LowerRule<P extends Primitive> = (e: Emitter, t: Tensor<P>, inputs: readonly string[]) => string
-
-const microsoft = 'com.microsoft'
-const castCode: Record<DType, number> = { f32: 1, u8: 2, i64: 7, bool: 9 }
 
 const plain =
   (op: string) =>
@@ -24,7 +18,10 @@ const reduction =
   (e, { params: { axes, keep } }, [x]) =>
     axes.length === 0 ? x : e.emit(op, [x, e.constant(axes, [axes.length], 'i64')], { keepdims: keep ? 1 : 0 })
 
-/** At most one unknown size beside those kept in place: ONNX's own 0 and -1 say it without computing a shape. */
+/**
+ * Where at most one unknown size is not kept from the input, ONNX's own 0 and -1 express the shape without computing
+ * it.
+ */
 const reshape: LowerRule<'reshape'> = (e, t, [x]) => {
   const from = t.inputs[0].shape
   const sizes = t.params.shape.map((dim, i) => (typeof dim === 'number' ? dim : dim === from[i] ? 0 : -1))
@@ -36,8 +33,8 @@ const reshape: LowerRule<'reshape'> = (e, t, [x]) => {
 const zeros = (e: Emitter, shape: Shape) => e.emit('ConstantOfShape', [e.shape(shape)])
 
 /**
- * ScatterElements, although ScatterND takes rows as they are: with several threads ScatterND adds to one row from two of
- * them at once (onnxruntime 1.30), which loses updates and changes from run to run.
+ * Uses ScatterElements, although ScatterND could add whole rows: with several threads, ScatterND (onnxruntime 1.30)
+ * adds to one row from two of them at once, which loses updates and differs from run to run.
  */
 const scatterAdd: LowerRule<'scatterAdd'> = (e, t, [updates, index, base]) => {
   const indexShape = t.inputs[1].shape
@@ -60,7 +57,7 @@ const matmul: LowerRule<'matmul'> = (e, { params: { transA, transB } }, inputs) 
     ? e.emit('FusedMatMul', inputs, { transA: Number(transA), transB: Number(transB) }, microsoft)
     : e.emit('MatMul', inputs)
 
-/** Each token is a batch of one: RotaryEmbedding refuses sequences longer than its tables. */
+/** Each token is a batch of one, since RotaryEmbedding refuses sequences longer than its tables. */
 const rope: LowerRule<'rope'> = (e, t, [x, positions, cos, sin]) => {
   const { heads, rotary, inverse } = t.params
   const width = t.shape[1] as number
@@ -121,7 +118,7 @@ export const lowerings: { [P in Primitive]: LowerRule<P> } = {
   and: plain('And'),
   or: plain('Or'),
   where: plain('Where'),
-  cast: (e, { params }, inputs) => e.emit('Cast', inputs, { to: castCode[params.dtype] }),
+  cast: (e, { params }, inputs) => e.emit('Cast', inputs, { to: elementType[params.dtype] }),
   reduceSum: reduction('ReduceSum') as LowerRule<'reduceSum'>,
   reduceMax: reduction('ReduceMax') as LowerRule<'reduceMax'>,
   argmax: (e, { params }, inputs) => e.emit('ArgMax', inputs, { axis: -1, keepdims: params.keep ? 1 : 0 }),

@@ -1,21 +1,21 @@
 /**
- * Products with rounded weights. Peculiar: three ways, each the fastest for its case on this engine. Where x may be
- * rounded too and the weights are the program's own, MatMulNBits at accuracy level 4 (8-bit products, the same row
- * whatever the batch). Else, since MatMulNBits expands weights that are fed more slowly than that, whole numbers are
- * expanded by DequantizeLinear for an fp32 product; two in a byte are not brought into order but x is, which is smaller:
- * even columns first. Code books have MatMulBnb4, which expands one weight at a time.
+ * Lowering of matrix products with quantized weights. There are three ways, each the fastest for its case on ONNX
+ * Runtime:
+ *
+ * - x may be rounded and the weights are constants of the program: MatMulNBits at accuracy level 4 (8-bit products,
+ *   which give the same row whatever the batch).
+ * - other integer weights: DequantizeLinear, then an fp32 product, because MatMulNBits is slower at expanding weights
+ *   that are fed. Of 4-bit weights the low and high halves of the bytes are not interleaved; instead the columns of x,
+ *   which is smaller, are reordered: even columns first.
+ * - code books (nf4, fp4): MatMulBnb4, which expands one weight at a time.
  */
-
 import type { QuantizedProduct } from '../tensor/primitives.ts'
-import { bitsOf, isBook, type Quantization, storedShapes } from '../tensor/quantization.ts'
-import type { LowerRule } from './lower.ts'
-import type { Emitter } from './model.ts'
-
-const microsoft = 'com.microsoft'
+import { bitsOf, isCodeBook, type Quantization, storedShapes } from '../tensor/quantization.ts'
+import { type Emitter, type LowerRule, microsoft } from './emitter.ts'
 
 export const matmulQuantized: LowerRule<'matmulQuantized'> = (e, { params }, inputs) => {
   const { weight, transposed, rounded } = params
-  if (isBook(weight.format)) return bookProduct(e, params, inputs)
+  if (isCodeBook(weight.format)) return bookProduct(e, params, inputs)
   if (rounded && !transposed) return roundedProduct(e, weight, inputs)
   return transposed ? backProduct(e, weight, inputs) : plainProduct(e, weight, inputs)
 }
@@ -25,7 +25,7 @@ const sizes = (e: Emitter, ...values: number[]) => e.constant(values, [values.le
 const bookProduct = (e: Emitter, { weight, transposed }: QuantizedProduct, inputs: readonly string[]) =>
   transposed ? bookBackProduct(e, weight, inputs) : bnb4(e, weight, inputs, weight)
 
-/** x W' of a weight [out, inner], whatever the rows in which its codes were written: they are one line. */
+/** x W' of a weight [out, inner]. Its codes are stored flat, so `out` and `inner` may be any shape of the same size. */
 const bnb4 = (
   e: Emitter,
   { format, block }: Quantization,
@@ -40,8 +40,9 @@ const bnb4 = (
   )
 
 /**
- * On the CPU MatMulBnb4 multiplies by W' even where transB is 0 (onnxruntime 1.30), so here it only expands: by the 2 x 2
- * unit matrix, which gives the even and the odd columns (by 1 x 1 it is half as fast, and needed where rows are odd).
+ * On the CPU MatMulBnb4 (onnxruntime 1.30) multiplies by W' even with transB 0. So here it only expands W, by a product
+ * with the 2 x 2 unit matrix, which gives the even and the odd columns. Rows of odd length need the 1 x 1 matrix, which
+ * is half as fast.
  */
 const bookBackProduct = (e: Emitter, weight: Quantization, [dy, codes, scales]: readonly string[]) => {
   const { out, inner } = weight
@@ -61,7 +62,7 @@ const roundedProduct = (e: Emitter, { format, block, out, inner }: Quantization,
     microsoft,
   )
 
-/** Columns of the expanded weight: whole blocks. */
+/** Columns of the expanded weight, a whole number of blocks. */
 const widthOf = ({ block, inner }: Quantization) => Math.ceil(inner / block) * block
 
 const plainProduct = (e: Emitter, weight: Quantization, [x, codes, scales]: readonly string[]) => {
@@ -70,27 +71,29 @@ const plainProduct = (e: Emitter, weight: Quantization, [x, codes, scales]: read
 }
 
 const backProduct = (e: Emitter, weight: Quantization, [dy, codes, scales]: readonly string[]) => {
-  const [width, { inner }] = [widthOf(weight), weight]
+  const width = widthOf(weight)
+  const { inner } = weight
   const dx = e.emit('MatMul', [dy, expanded(e, weight, codes, scales)])
   const back = weight.format === 'int8' ? dx : swapped(e, dx, [2, width / 2], width)
   return inner === width ? back : e.emit('Slice', [back, sizes(e, 0), sizes(e, inner), sizes(e, 1)])
 }
 
-/** x [M, inner] with zeros up to whole blocks, its columns in the order of `expanded`. */
+/** x [M, inner] padded with zeros to whole blocks, with its columns in the order of those of `expanded`. */
 const ordered = (e: Emitter, weight: Quantization, x: string): string =>
   e.once(`ordered ${x} ${weight.format} ${weight.block}`, () => {
-    const [width, { inner }] = [widthOf(weight), weight]
+    const width = widthOf(weight)
+    const { inner } = weight
     const padded = inner === width ? x : e.emit('Pad', [x, sizes(e, 0, width - inner), '', sizes(e, 1)])
     return weight.format === 'int8' ? padded : swapped(e, padded, [width / 2, 2], width)
   })
 
-/** Rows as small matrices [a, b], each transposed. */
+/** Each row as a matrix [a, b], transposed. */
 const swapped = (e: Emitter, x: string, [a, b]: readonly [number, number], width: number): string => {
   const turned = e.emit('Transpose', [e.emit('Reshape', [x, sizes(e, -1, a, b)])], { perm: [0, 2, 1] })
   return e.emit('Reshape', [turned, sizes(e, -1, width)])
 }
 
-/** fp32 [out, width] of whole numbers; of two in a byte the even columns come before the odd ones. */
+/** An integer weight as fp32 [out, width]; for 4 bits the even columns come before the odd ones. */
 const expanded = (e: Emitter, weight: Quantization, codes: string, scales: string): string =>
   e.once(`expanded ${codes}`, () => {
     const { block, out } = weight
@@ -103,6 +106,6 @@ const expanded = (e: Emitter, weight: Quantization, codes: string, scales: strin
     if (weight.format === 'int8') return linear(flat, scales, 128, count, block)
     const low = e.emit('BitwiseAnd', [flat, e.constant([15], [], 'u8')])
     const high = e.emit('Div', [flat, e.constant([16], [], 'u8')])
-    const both = (a: string, b: string) => e.emit('Concat', [a, b], { axis: 1 })
-    return linear(both(low, high), both(scales, scales), 8, 2 * count, block / 2)
+    const joined = (a: string, b: string) => e.emit('Concat', [a, b], { axis: 1 })
+    return linear(joined(low, high), joined(scales, scales), 8, 2 * count, block / 2)
   })

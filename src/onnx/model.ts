@@ -1,22 +1,25 @@
-/**
- * A traced program as an ONNX model: the emitter that lowering rules write into, and the file around it.
- * Sizes that are only known at run time are computed inside the graph from the shapes of its inputs, so that one
- * session serves every shape.
- */
-import { type Dim, parseDim, type Shape } from '../tensor/dim.ts'
+/** A traced program as an ONNX model: simplified, lowered to ONNX nodes, and written as the bytes of a ModelProto. */
 import { inputsOf, topological } from '../tensor/graph.ts'
-import type { DType, Type } from '../tensor/primitives.ts'
+import type { DType } from '../tensor/primitives.ts'
 import { simplify } from '../tensor/simplify.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { assert } from '../util/fault.ts'
 import { bytes, type Field, float, head, int, join, message, string } from '../util/proto.ts'
-import { type LowerRule, lowerings } from './lower.ts'
-
-export type Port = Type & { readonly name: string }
+import {
+  type Attribute,
+  elementType,
+  type Initializer,
+  type LowerRule,
+  makeEmitter,
+  microsoft,
+  type Node,
+  type Port,
+} from './emitter.ts'
+import { lowerings } from './lower.ts'
 
 /**
- * An ONNX model with the symbolic types of what goes in and out, in order. `constants` are inputs whose values the
- * file is to hold: without them (see `withConstants`) it does not run.
+ * An ONNX model with the symbolic types of its inputs and outputs, in order. `constants` are inputs whose values belong
+ * into the file: it runs only after they are added (`withConstants`).
  */
 export type Program = {
   name: string
@@ -26,25 +29,12 @@ export type Program = {
   constants: readonly Port[]
 }
 
-export type Attribute = number | string | readonly number[] | { float: number }
-
-/** What lowering rules write with; names are the graph's value names. */
-export type Emitter = {
-  /** Appends a node with one output (or the named number of outputs) and returns its name(s). */
-  emit(op: string, inputs: readonly string[], attributes?: Record<string, Attribute>, domain?: string): string
-  emitMany(op: string, inputs: readonly string[], attributes: Record<string, Attribute>, outputs: number): string[]
-  constant(data: readonly number[], shape: readonly number[], dtype: DType): string
-  /** A 1-D i64 value holding these sizes. */
-  shape(shape: Shape): string
-  /** Makes a value once per key. */
-  once<T>(key: string, make: () => T): T
-}
-
-export const elementType: Record<DType, number> = { f32: 1, u8: 2, i64: 7, bool: 9 }
 const opset = 21
 const irVersion = 10
 
-/** Simplifies, lowers and serialises. Outputs are named by their keys; inputs that `isConstant` names become constants. */
+/**
+ * Simplifies, lowers and serialises. Outputs are named by their keys; inputs that `isConstant` names become constants.
+ */
 export const compileProgram = (
   name: string,
   outputs: Record<string, Tensor>,
@@ -69,21 +59,13 @@ export const compileProgram = (
     inputs,
     constants,
     outputs: ports,
-    bytes: modelBytes(name, nodes.map(nodeField), graph.initializers, inputs, ports),
+    bytes: modelBytes(name, nodes.map(nodeField), graph.initializers.map(initializerField), inputs, ports),
   }
 }
 
-type Node = {
-  op: string
-  inputs: readonly string[]
-  outputs: readonly string[]
-  attributes: Record<string, Attribute>
-  domain: string
-}
-
 /**
- * Nodes that write the program's outputs under their names. A value that no node made, or that is an output already, is
- * copied; all others are written where they belong at once.
+ * Renames the results of nodes to the names of the program's outputs. A value that no node makes (an input), or that
+ * already has the name of another output, is copied by an Identity node.
  */
 const named = (nodes: readonly Node[], outputs: readonly (readonly [value: string, name: string])[]): Node[] => {
   const made = new Set(nodes.flatMap((node) => node.outputs))
@@ -103,7 +85,7 @@ const named = (nodes: readonly Node[], outputs: readonly (readonly [value: strin
 
 const lowerGraph = (order: readonly Tensor[], inputs: readonly Port[]) => {
   const nodes: Node[] = []
-  const initializers: Field[] = []
+  const initializers: Initializer[] = []
   const emitter = makeEmitter(nodes, initializers, inputs)
   const names = new Map<Tensor, string>()
   for (const t of order) {
@@ -117,64 +99,15 @@ const lowerGraph = (order: readonly Tensor[], inputs: readonly Port[]) => {
       ),
     )
   }
-  return { nodes, initializers, emitter, names }
-}
-
-const makeEmitter = (nodes: Node[], initializers: Field[], inputs: readonly Port[]) => {
-  let count = 0
-  const made = new Map<string, unknown>()
-  const once = <T>(key: string, make: () => T): T => {
-    if (!made.has(key)) made.set(key, make())
-    return made.get(key) as T
-  }
-  const write = (op: string, ins: readonly string[], attributes: Record<string, Attribute>, n: number, domain = '') => {
-    const outputs = Array.from({ length: n }, () => `v${count++}`)
-    nodes.push({ op, inputs: ins, outputs, attributes, domain })
-    return outputs
-  }
-  const emit = (op: string, ins: readonly string[], attributes: Record<string, Attribute> = {}, domain = '') =>
-    write(op, ins, attributes, 1, domain)[0]
-  const emitMany = write
-  const constant = (data: readonly number[], shape: readonly number[], dtype: DType) =>
-    once(`constant ${dtype} ${shape} : ${data.map((x) => (Object.is(x, -0) ? '-0' : x))}`, () => {
-      initializers.push(message(5, tensorFields(`c${count}`, data, shape, dtype)))
-      return `c${count++}`
-    })
-  const dim = (size: Dim): string => once(`dim ${size}`, () => sizeValue(size, inputs, { emit, constant, dim }))
-  const shape = (sizes: Shape): string =>
-    sizes.every((size) => typeof size === 'number')
-      ? constant(sizes as number[], [sizes.length], 'i64')
-      : once(`shape ${sizes}`, () => (sizes.length === 1 ? dim(sizes[0]) : emit('Concat', sizes.map(dim), { axis: 0 })))
-  return { emit, emitMany, constant, shape, once }
-}
-
-/** A size as a 1-element i64 value: a polynomial in the sizes of the inputs' axes. */
-const sizeValue = (
-  size: Dim,
-  inputs: readonly Port[],
-  e: Pick<Emitter, 'emit' | 'constant'> & { dim: (size: Dim) => string },
-): string => {
-  if (typeof size === 'number') return e.constant([size], [1], 'i64')
-  if (/^\w+$/.test(size)) {
-    const port = inputs.find((candidate) => candidate.shape.includes(size))
-    assert(port, `no input has an axis of size ${size}`)
-    const start = port.shape.indexOf(size)
-    return e.emit('Shape', [port.name], { start, end: start + 1 })
-  }
-  const terms = [...parseDim(size)].map(([monomial, coefficient]) => {
-    const factors: Dim[] = monomial.split('*').filter(Boolean)
-    if (coefficient !== 1 || factors.length === 0) factors.push(coefficient)
-    return factors.map(e.dim).reduce((a, b) => e.emit('Mul', [a, b]))
-  })
-  return terms.reduce((a, b) => e.emit('Add', [a, b]))
+  return { nodes, initializers, names }
 }
 
 /** Little-endian values under a name. */
 export type Constant = { name: string; shape: readonly number[]; dtype: DType; data: Uint8Array }
 
 /**
- * A program's bytes with the values of its constants. Peculiar: the wire format joins two messages by putting one
- * behind the other, so the file is copied once and never taken apart.
+ * A program's bytes with the values of its constants. In the protobuf wire format two messages are merged by writing
+ * one after the other, so the file is copied once and never parsed.
  */
 export const withConstants = (program: Uint8Array, constants: readonly Constant[]): Uint8Array => {
   const size = (parts: readonly Uint8Array[]) => parts.reduce((n, part) => n + part.length, 0)
@@ -210,10 +143,8 @@ const tensorType = (name: string, shape: readonly number[], dtype: DType): Field
   string(8, name),
 ]
 
-const tensorFields = (name: string, data: readonly number[], shape: readonly number[], dtype: DType): Field[] => [
-  ...tensorType(name, shape, dtype),
-  bytes(9, rawData(data, dtype)),
-]
+const initializerField = ({ name, data, shape, dtype }: Initializer): Field =>
+  message(5, [...tensorType(name, shape, dtype), bytes(9, rawData(data, dtype))])
 
 const rawData = (data: readonly number[], dtype: DType): Uint8Array => {
   if (dtype === 'f32') return new Uint8Array(Float32Array.from(data).buffer)
@@ -245,5 +176,5 @@ const modelBytes = (
       ...outputs.map((port) => portField(12, port)),
     ]),
     message(8, [string(1, ''), int(2, opset)]),
-    message(8, [string(1, 'com.microsoft'), int(2, 1)]),
+    message(8, [string(1, microsoft), int(2, 1)]),
   ])

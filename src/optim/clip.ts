@@ -1,4 +1,4 @@
-/** Clipping by the global norm, after torch.nn.utils.clip_grad_norm_. The graph sums squares slice by slice. */
+/** Gradient clipping by the global norm, as torch.nn.utils.clip_grad_norm_; the squares are summed slice by slice. */
 import type { Tensor } from '../tensor/tensor.ts'
 
 /** [] of one slice [n]. */
@@ -12,8 +12,8 @@ export const globalNorm = (sums: Iterable<number>): number => {
 }
 
 /**
- * What to multiply every gradient by: min(1, maxNorm / (norm + 1e-6)). A maxNorm of 0 or less clips nothing. The caller
- * looks at the norm first: NaN stays NaN.
+ * What to multiply every gradient by: min(1, maxNorm / (norm + 1e-6)). A maxNorm of 0 or less clips nothing. A norm
+ * of NaN gives NaN: the caller checks it first.
  */
 export const clipScale = (norm: number, maxNorm: number): number =>
   maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1

@@ -1,4 +1,4 @@
-/** Which parameters weight decay applies to: not norms, not biases (transformers' rule, told from checkpoint names). */
+/** Which parameters weight decay applies to: all but norms and biases (transformers' rule, by checkpoint names). */
 
 /**
  * A norm or a bias: `input_layernorm.weight`, `model.norm.weight`, `q_norm.weight`, `LayerNorm.weight`, `.bias`,

@@ -1,4 +1,4 @@
-/** Optimizers, in place on the engine and by hand; schedules and decay by hand. */
+/** Optimizers on the engine, in place, against formulas computed by hand; schedules and weight decay. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { compileProgram } from '../onnx/model.ts'
 import { openBackend } from '../runtime/open.node.ts'

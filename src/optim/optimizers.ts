@@ -1,8 +1,10 @@
 /**
  * Optimizers as pure elementwise updates of one slice of a parameter, after torch.optim's formulas.
- * Peculiar: the backend writes each output over the input of the same name, so an old array may be read only by the node
- * that replaces it and by that node's ancestors, which have all run before it; everything else reads the new one. A test
- * holds every optimizer to that. What changes from step to step comes in as scalars, worked out in double precision.
+ *
+ * The backend writes each output over the input of the same name. So an old array may be read only by the node that
+ * replaces it and by that node's ancestors, which have run before it; everything else reads the new array. A test
+ * checks this for every optimizer. Values that change from step to step are scalar inputs, computed in double
+ * precision.
  */
 import type { Tensor } from '../tensor/tensor.ts'
 
@@ -31,7 +33,7 @@ export type StepSettings = {
   /** From 1. */
   step: number
   learningRate: number
-  /** Multiplies the gradient: clipping, and the division by whatever the sums were not divided by yet. */
+  /** Factor for the gradient: clipping, and any division that is still to be done. */
   gradScale: number
   /** Whether weight decay applies to this parameter. */
   decays: boolean
@@ -39,7 +41,7 @@ export type StepSettings = {
 
 export type Slice = { param: Tensor; grad: Tensor; state: Readonly<Record<string, Tensor>> }
 
-/** The arrays that take the old ones' places. */
+/** The new parameter and state arrays. */
 export type Updated = Pick<Slice, 'param' | 'state'>
 
 export type Optimizer = {
@@ -77,7 +79,7 @@ const adamStep = (g: Tensor, state: Slice['state'], s: Readonly<Record<string, T
 
 /**
  * lr / (1 - beta1^t) m / (sqrt(v / c) + eps), c = 1 - beta2^t, is lr sqrt(c) / (1 - beta1^t) m / (sqrt(v) + eps sqrt(c)).
- * @param gradScale what the gradient that adamStep gets has yet to be multiplied by
+ * @param gradScale factor for the gradient
  */
 const adamScalars = ({ step, learningRate }: StepSettings, gradScale: number, { betas, eps }: Settings) => {
   const correction = Math.sqrt(1 - betas[1] ** step)

@@ -1,6 +1,6 @@
 /**
- * Learning rates by optimizer step, with the names, shapes and defaults of transformers' get_scheduler.
- * Peculiar: the first step is step 0, so a warm-up begins at 0 and the first update of it changes nothing.
+ * Learning-rate schedules with the names, shapes and defaults of transformers' get_scheduler. The first step is step
+ * 0, so a warm-up begins at a rate of 0 and its first update changes nothing.
  */
 import { badInput } from '../util/fault.ts'
 
@@ -45,7 +45,7 @@ export type ScheduleOptions = {
 
 /**
  * @returns the learning rate of step 0, 1, ...
- * @throws Fault where a shape lacks an option that it cannot do without, or has one that contradicts the rest
+ * @throws Fault where a schedule lacks an option that it needs, or its options contradict each other
  */
 export const schedule = (name: ScheduleName, options: ScheduleOptions): ((step: number) => number) => {
   const shape = shapes[name](options)

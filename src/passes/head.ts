@@ -1,8 +1,10 @@
 /**
- * From hidden states to log-probabilities of the targets and back. Peculiar: only target positions reach the head, in
- * chunks, so no array of all logits ever exists. While the head is frozen one pass suffices: it returns the gradient
- * of each token's log-probability by its hidden state, which is scaled once the loss is known. A trained head
- * (its own weight, tied embeddings, LoRA) takes a second pass that knows the scales. Large vocabularies go by tiles.
+ * From hidden states to the log-probabilities of target tokens, and their gradients.
+ *
+ * Only target positions reach the head, in chunks, so the logits of all positions never exist at once. Where the head
+ * is frozen one pass is enough: it also returns the gradient of each token's log-probability by its hidden state,
+ * which is scaled once the loss is known. A trained head (its own weight, tied embeddings, LoRA) needs a second pass
+ * with those scales. Large vocabularies are computed in tiles (tiledHead.ts).
  */
 import { type HeadOptions, logits, type TokenStats, tokenStats } from '../nn/head.ts'
 import { compileProgram } from '../onnx/model.ts'
@@ -17,11 +19,11 @@ import { type Tiles, tiledBackward, tiledPass, tiledStats, tiledWeight } from '.
 
 export type StatName = keyof TokenStats
 export type HeadSettings = Pick<HeadOptions, 'labelSmoothing' | 'temperature'> & {
-  /** Of dropout in front of the head's LoRA; without it nothing is dropped. */
+  /** Seed of the dropout before the head's LoRA; without it there is no dropout. */
   dropoutSeed?: number
 }
 
-/** Floats that one chunk's logits may take: 64 MiB. */
+/** Logits of one chunk at most: 64 MiB. */
 const chunkFloats = 2 ** 24
 
 export const chunkRows = (vocabulary: number) =>
@@ -86,11 +88,11 @@ const traceChunk = (model: Model, part: Part, settings: HeadSettings) => {
   return { scope, h, stats }
 }
 
-/** Programs do not depend on the seed itself, only on whether there is one. */
+/** The key of a program's settings; of the seed only whether there is one. */
 const keyOf = ({ dropoutSeed, labelSmoothing, temperature }: HeadSettings) =>
   JSON.stringify([labelSmoothing, temperature, dropoutSeed !== undefined])
 
-/** The seed of a chunk's dropout, where its program asks for one: no two chunks drop alike, both passes do. */
+/** The seed of a chunk's dropout, where its program has dropout: different for each chunk, the same in both passes. */
 const seedFeed = (model: Model, program: Executable, { dropoutSeed = 0 }: HeadSettings, chunk: number): Handles => {
   if (!program.program.inputs.some(({ name }) => name === 'dropoutSeed')) return {}
   const seed = (dropoutSeed * 1_000_003 + chunk * 7_919) % 2_147_483_647
@@ -107,7 +109,7 @@ const statsProgram = (model: Model, part: Part, names: readonly StatName[], unit
 
 const onesLike = (x: Tensor) => scalar(1).broadcastTo(x.shape)
 
-/** Calls back with views of the same rows of several handles; the views are freed after it. */
+/** Calls `run` with views of the same rows of several handles, chunk by chunk, and frees the views. */
 const eachChunk = (
   model: Model,
   rows: number,
@@ -133,8 +135,9 @@ const pick = (handles: Handles, names: readonly string[]) =>
 export type TokenPass = Record<StatName, Handle> & { unit?: Handle /** Of a trained head. */; tiles?: Tiles }
 
 /**
- * Statistics of the targets, each [M], in given handles or new ones; with `unit`, d logp / d h as well, [M, C].
- * With `trained`, the plan of its memory, a head that goes by tiles gives both that and what `tiledHeadBackward` needs.
+ * Statistics of the targets, each [M], in given handles or new ones.
+ * @param unit also returns `unit`, d logp / d h [M, C]
+ * @param trained the plan of a trained head: one in tiles then returns `unit`, and `tiles` for `tiledHeadBackward`
  */
 export const tokenPass = (
   model: Model,
@@ -163,16 +166,16 @@ export const tokenPass = (
   return made as TokenPass
 }
 
-/** d h [M, C] of sum(scales * logps) by the unit gradients, which it overwrites. */
+/** d h [M, C] of sum(scales * logps), from the unit gradients, which it overwrites. */
 export const scaledUnits = (model: Model, unit: Handle, scales: Handle): Handle => scaleRows(model, unit, scales, unit)
 
-/** Is any parameter that the head reads trained? Then `trainedHeadBackward` must be used. */
+/** Whether any parameter that the head reads is trained; then `trainedHeadBackward` must be used. */
 export const headIsTrained = (model: Model, gradients: Gradients, settings: HeadSettings = {}): boolean => {
   const part = outerPart(model)
   return trainedIn(statsProgram(model, part, ['logps'], false, settings), gradients).length > 0
 }
 
-/** d h [M, C] of sum(scales * logps) by what `tokenPass` gave of a trained head that goes by tiles; frees its tiles. */
+/** d h [M, C] of sum(scales * logps), from what `tokenPass` returned for a trained head in tiles; frees its tiles. */
 export const tiledHeadBackward = (
   model: Model,
   h: Handle,

@@ -1,5 +1,4 @@
-/** Puts a packed batch on the engine: ids, and what every layer shares (indices, masks), made there once. */
-
+/** Puts a packed batch on the engine: token ids, and the indices and masks that all layers share. */
 import type { PackedBatch } from '../data/batch.ts'
 import type { LayerKind } from '../models/architecture.ts'
 import { layoutTensors } from '../nn/attention.ts'
@@ -47,7 +46,7 @@ const layoutProgram = (model: Model) =>
     return compileProgram('layout', layoutTensors(layout, heads, kvHeads, windowsOf(model)))
   })
 
-/** Grid arrays from token arrays: rows (index of the token at a place, 0 where none), groups (-1 where none), segments. */
+/** From arrays over tokens to arrays over the grid: rows (the token's index, 0 where none), groups (-1 where none), segments. */
 const grids = (batch: PlacedBatch) => {
   const rows = new BigInt64Array(batch.B * batch.T)
   const groups = new BigInt64Array(batch.B * batch.T).fill(-1n)
@@ -60,7 +59,7 @@ const grids = (batch: PlacedBatch) => {
   return { rows, groups, segments }
 }
 
-/** What the passes read of a batch. */
+/** The parts of a packed batch that the passes read. */
 export type PlacedBatch = Omit<PackedBatch, 'targets'> & { targets: Omit<PackedBatch['targets'], 'sequence'> }
 
 export const place = (model: Model, batch: PlacedBatch): Placed => {

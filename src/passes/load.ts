@@ -2,7 +2,7 @@
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import type { Backend, Handle } from '../runtime/backend.ts'
 
-/** @param onTensor is told how many are there */
+/** @param onTensor called with the number of tensors done */
 export const putWeights = async (
   backend: Backend,
   params: ReadonlyMap<string, StoredTensor>,

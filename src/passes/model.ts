@@ -1,8 +1,7 @@
 /**
- * A model on a backend: its parameters as handles under their checkpoint names, LoRA's beside them
- * (`<module>.lora_A.weight`), and a cache of compiled programs. Trainable parameters live in arenas (arena.ts).
+ * A model on a backend: its parameters as handles under their checkpoint names, LoRA's among them
+ * (`<module>.lora_A.weight`), and its compiled programs. Trainable parameters are views of arenas (train/arena.ts).
  */
-
 import type { Architecture, Config } from '../models/architecture.ts'
 import { inverseFrequencies, ropeTables } from '../nn/rope.ts'
 import { makeScope, type Scope } from '../nn/scope.ts'
@@ -19,7 +18,7 @@ export type Model = {
   /** LoRA's scaling by module name; empty without an adapter. */
   readonly scalings: ReadonlyMap<string, number>
   readonly dropout: number
-  /** Weights that are stored rounded, by name; their codes and scales are among `params`. */
+  /** Quantized weights by name; their codes and scales are among `params`. */
   readonly quantized: ReadonlyMap<string, Quantization>
   readonly programs: Map<string, Executable>
   readonly ropes: Map<string, Handle>
@@ -30,10 +29,10 @@ export const makeModel = (
     Partial<Pick<Model, 'scalings' | 'dropout' | 'quantized'>>,
 ): Model => ({ scalings: new Map(), dropout: 0, quantized: new Map(), ...parts, programs: new Map(), ropes: new Map() })
 
-/** The same model with its adapter switched off: the reference of a LoRA run. */
+/** The same model with its adapter switched off: the reference model of a LoRA run. */
 export const withoutAdapter = (model: Model): Model => ({ ...model, scalings: new Map() })
 
-/** Compiles once per key. */
+/** The program of a key, compiled at its first use. */
 export const executable = (
   model: Model,
   key: string,
@@ -44,7 +43,7 @@ export const executable = (
   return model.programs.get(key)!
 }
 
-/** Part of a model that one program covers, with names as the program sees them. */
+/** A part of a model (a layer, or everything outside the layers), with parameters named relative to it. */
 export type Part = {
   shapes: Map<string, Shape>
   handles: Record<string, Handle>
@@ -73,7 +72,7 @@ const partOf = (model: Model, includes: (name: string) => string | undefined): P
   return { ...part, signature: JSON.stringify([[...part.shapes], [...part.scalings], [...part.quantized]]) }
 }
 
-/** A model's parts never change, and every step asks for each of them several times. */
+/** Parts by model: they never change, and every step needs each of them several times. */
 const parts = new WeakMap<Model, { layers: Part[]; outer: Part }>()
 
 const partsOf = (model: Model) => {
@@ -87,7 +86,7 @@ const partsOf = (model: Model) => {
   return made
 }
 
-/** Names below a layer's prefix, without it. */
+/** The parameters of a layer, named without its prefix. */
 export const layerPart = (model: Model, layer: number): Part => partsOf(model).layers[layer]
 
 /** Everything outside the blocks. */

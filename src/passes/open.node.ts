@@ -1,6 +1,6 @@
 /**
- * Opens a model by whatever names it on a command line: a folder, a hub id or a run. Peculiar: everything that can be
- * wrong with the files is found before the engine starts and the first weight is read.
+ * Opens a model by a folder, a hub id or the name of a run. Everything that can be wrong with its files is found
+ * before the engine starts and the first weight is read.
  */
 import { resolveHubModel } from '../checkpoint/hub.node.ts'
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'
@@ -12,7 +12,7 @@ import { type OpenOptions as EngineOptions, openBackend } from '../runtime/open.
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 import { type Model, makeModel } from './model.ts'
-import { putRounded, type Quantize } from './quantize.ts'
+import { putQuantized, type Quantize } from './quantize.ts'
 
 export type OpenModelOptions = EngineOptions & {
   /** A folder in Hugging Face layout, a hub id, or a run's name or folder. */
@@ -21,7 +21,7 @@ export type OpenModelOptions = EngineOptions & {
   adapter?: string
   /** What it must have: 'language' by default; 'scores' of a reward model; 'either'. */
   head?: 'language' | 'scores' | 'either'
-  /** How the weights of linear layers are rounded as they are read; 'none' by default. */
+  /** Format in which the blocks' linear weights are quantized as they are read; 'none' by default. */
   quantize?: Quantize
   /** Called with bytes fetched, then with tensors read. */
   onProgress?: (progress: { phase: 'download' | 'load'; done: number; total: number }) => void
@@ -29,7 +29,7 @@ export type OpenModelOptions = EngineOptions & {
 
 export type OpenedModel = {
   model: Model
-  /** Undefined where the folder has none: such a model works with ids alone. */
+  /** Undefined where the folder has none: such a model works with token ids alone. */
   tokenizer?: Tokenizer
   /** The folder that holds it. */
   dir: string
@@ -65,7 +65,7 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
   const tokenizer = await loadTokenizerFolder(dir, adapterDir)
   const backend = await openBackend(options)
   try {
-    const placed = await putRounded(backend, whole, whole.params, {
+    const placed = await putQuantized(backend, whole, whole.params, {
       format: options.quantize ?? 'none',
       exact: adapter?.saved ?? [],
       onTensor: (done) => onProgress({ phase: 'load', done, total: whole.params.size }),

@@ -1,6 +1,6 @@
 /**
- * A packed tree says the same as its branches alone: the prompt once with K responses that do not see each other, several
- * trees in one row, against each prompt with each response in a row of its own; for log-probabilities and every gradient.
+ * Packed trees against separate rows: K responses that share their prompt, and several trees in one row, give the
+ * log-probabilities and gradients of each prompt with each response in a row of its own.
  */
 import { afterAll, describe, expect, it } from 'vitest'
 import { largestDifference } from '../../test/support/golden.ts'

@@ -1,4 +1,4 @@
-/** Each row of x [M, C] times its own weight [M], in a new handle or over x. */
+/** Multiplies each row of x [M, C] by its own weight [M], into a new handle or in place. */
 import { compileProgram } from '../onnx/model.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { input } from '../tensor/tensor.ts'

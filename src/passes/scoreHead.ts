@@ -1,6 +1,6 @@
 /**
- * From the targets' normed hidden states to scores and back. Peculiar: the head is a handful of rows, so all targets go in
- * one run, and the language head, V rows wide, is not touched where scores alone are asked.
+ * The score head, forward and backward: from the targets' normed hidden states to scores and back. It is a few rows,
+ * so all targets go in one run; the language head is not computed.
  */
 import { scoreWeight } from '../models/architecture.ts'
 import { compileProgram } from '../onnx/model.ts'

@@ -1,16 +1,17 @@
 /**
- * Forward and backward through a model, a block at a time: one session serves every layer of a kind. Three plans
- * differ in what the forward pass keeps for the backward one: nothing (`none`: no gradient will be asked for), the
- * costly results (`fast`), or only each block's input, all else being computed again (`low`).
+ * Forward and backward passes through a model, a block at a time: one session serves all layers of a kind.
+ *
+ * A plan says what the forward pass keeps for the backward pass: `none` nothing (there will be no gradient), `fast`
+ * the results that are costly to compute, `low` only each block's input (gradient checkpointing: the rest is computed
+ * again).
  */
-
 import type { BlockContext } from '../models/architecture.ts'
 import { attendRagged } from '../nn/attention.ts'
 import { compileProgram } from '../onnx/model.ts'
 import type { Executable, Handle, Handles } from '../runtime/backend.ts'
-import { costly, cut, nothing } from '../tensor/cut.ts'
 import { evalDim, sizeOf } from '../tensor/dim.ts'
 import { vjp } from '../tensor/grad.ts'
+import { partition, saveCostly, saveNothing } from '../tensor/partition.ts'
 import type { Params } from '../tensor/primitives.ts'
 import { simplify } from '../tensor/simplify.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
@@ -64,7 +65,7 @@ const traceBlock = (model: Model, layer: number, part: Part, plan: Plan, trained
   if (plan === 'none') return { forward: { y }, backward: {} }
   const dy = input('dy', y.shape)
   const [traced, ...gradients] = simplify([y, ...vjp([y], [dy], [x, ...trained.map(scope.get)])])
-  const split = cut(gradients, [dy], plan === 'low' ? nothing : costly)
+  const split = partition(gradients, [dy], plan === 'low' ? saveNothing : saveCostly)
   const [dx, ...dw] = split.gradients
   const kept = Object.fromEntries(split.kept.map((t, i) => [`kept${i}`, t]))
   return { forward: { y: traced, ...kept }, backward: { dx, ...accumulated(trained, dw) } }
@@ -87,7 +88,7 @@ export const keptBytes = (
   return layers.flat().reduce((sum, { shape, dtype }) => sum + bytes[dtype] * evalDim(sizeOf(shape), bindings), 0)
 }
 
-/** sum = grad + dw; both are one handle, so the sum grows in place. */
+/** Outputs sum = grad + dw. Output and input are one handle, so gradients accumulate in place. */
 export const accumulated = (names: readonly string[], gradients: readonly Tensor[]): Record<string, Tensor> =>
   Object.fromEntries(
     names.map((name, i) => [`sum ${name}`, input(`grad ${name}`, gradients[i].shape).add(gradients[i])]),
@@ -106,7 +107,7 @@ export type Trail = { placed: Placed; plan: Plan; layers: { x: Handle; kept: Han
 const trainedNames = (part: Part, prefix: string, gradients: Gradients | undefined) =>
   gradients ? Object.keys(part.handles).filter((name) => gradients.has(prefix + name)) : []
 
-/** One seed a layer: no two layers drop alike. */
+/** A dropout seed of its own for each layer. */
 const seedOf = (model: Model, seed: number, layer: number): Handles => ({
   dropoutSeed: model.backend.put(
     BigInt64Array.of((BigInt(seed) * 1_000_003n + BigInt(layer) * 7_919n) % 2_147_483_647n),
@@ -133,7 +134,7 @@ export const forward = (model: Model, placed: Placed, plan: Plan, gradients?: Gr
   return { hidden: x, trail }
 }
 
-/** Pulls d hidden back through the blocks to the embedding; adds into `gradients`; frees the trail. */
+/** Backpropagates d hidden [N, C] through the blocks to the embedding, adding to `gradients`; frees the trail. */
 export const backward = (model: Model, trail: Trail, dHidden: Handle, gradients: Gradients) => {
   const { backend } = model
   let dy = dHidden
@@ -148,7 +149,7 @@ export const backward = (model: Model, trail: Trail, dHidden: Handle, gradients:
   backend.free([dy, ...(trail.seeds ?? [])])
 }
 
-/** Below this layer nothing is trained, so nothing is to be pulled back. */
+/** The lowest layer with trained parameters (0 for the embedding's); backpropagation ends there. */
 const lowestTrained = (model: Model, gradients: Gradients): number => {
   if (embeddingNames(model, outerPart(model), gradients).length) return 0
   const layers = Array.from({ length: model.config.num_hidden_layers }, (_, i) => model.architecture.layerPrefix(i))
@@ -192,7 +193,7 @@ const embeddingNames = (model: Model, part: Part, gradients: Gradients): string[
 
 const rowsName = /^rows by (\w+) of (.*)$/
 
-/** The rows that a gradient adds to a table of zeros, where it is no more than that: the table itself is not made. */
+/** Where a gradient is only rows added to a table of zeros (of an embedding), those rows: the table need not be made. */
 const rowsOf = (name: string, { op, inputs: [rows, index] }: Tensor): [[output: string, rows: Tensor]] | undefined =>
   op === 'scatterAdd' && index.op === 'input' && index.rank === 1
     ? [[`rows by ${(index.params as Params['input']).name} of ${name}`, rows]]

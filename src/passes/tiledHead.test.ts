@@ -1,4 +1,4 @@
-/** The head by tiles against the head in one piece: statistics and every gradient, tiles kept or computed again. */
+/** The head in tiles against the head in one piece: statistics and gradients, with tiles kept or computed again. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { largestDifference } from '../../test/support/golden.ts'
 import { pack } from '../data/batch.ts'
@@ -19,9 +19,18 @@ const backend = await openBackend({ inProcess: true, threads: 1 })
 afterAll(() => backend.close())
 
 const raw = {
-  ...{ architectures: ['LlamaForCausalLM'], model_type: 'llama', vocab_size: V, hidden_size: 8, intermediate_size: 16 },
-  ...{ num_hidden_layers: 1, num_attention_heads: 1, max_position_embeddings: 2048, tie_word_embeddings: true },
-  ...{ rms_norm_eps: 1e-5, rope_theta: 10_000, initializer_range: 0.5 },
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  vocab_size: V,
+  hidden_size: 8,
+  intermediate_size: 16,
+  num_hidden_layers: 1,
+  num_attention_heads: 1,
+  max_position_embeddings: 2048,
+  tie_word_embeddings: true,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10_000,
+  initializer_range: 0.5,
 }
 const config = parseConfig(raw, 'config.json')
 const architecture = architectureOf(config, 'config.json')
@@ -63,7 +72,7 @@ const expectAlike = async (a: Handle, b: Handle, tolerance: number) => {
 }
 
 describe('the head by tiles', () => {
-  it('measures what the head in one piece measures', async () => {
+  it('gives the statistics of the head in one piece', async () => {
     const [tiled, plain] = [tokenPass(model, h, placed, names), tokenPass(model, h, placed, names, whole)]
     for (const name of names) await expectAlike(tiled[name], plain[name], tolerances[name])
     expect((await read(tiled.correct)).reduce((a, b) => a + b)).toBeGreaterThan(3)

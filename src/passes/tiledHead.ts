@@ -1,9 +1,10 @@
 /**
- * The head of a large vocabulary, tile by tile: of all logits only those of one tile exist at a time, small enough for
- * the cache, and the log-sum-exp, the sum p E that the gradient by the hidden state needs, and what else is measured
- * grow along (Dao et al. 2022, arXiv 2205.14135, on the vocabulary instead of positions). Peculiar: the tiles'
- * probabilities may be kept, each over the sum of its own tile; the gradient of the weight then takes one product a
- * tile, because what they lack is a factor for each row of hidden states.
+ * The head of a large vocabulary, computed in tiles: the logits of only one tile exist at a time, few enough for the
+ * processor's cache. The log-sum-exp, sum p E (for the gradient by the hidden state) and the other statistics are
+ * accumulated over the tiles, as FlashAttention does over positions (Dao et al. 2022, arXiv 2205.14135).
+ *
+ * For the gradient of the weight the tiles' probabilities may be kept, each normalised within its tile. They lack only
+ * a factor for each row of hidden states, so the gradient takes one product a tile.
  */
 import type { TokenStats } from '../nn/head.ts'
 import { compileProgram } from '../onnx/model.ts'
@@ -16,17 +17,17 @@ import type { Plan } from './stack.ts'
 
 type StatName = keyof TokenStats
 
-/** Vocabularies below this are done in one piece. */
+/** Smaller vocabularies are computed in one piece. */
 const leastVocabulary = 32_768
 /** Rows of hidden states at once, and logits of a tile: 4 MiB. */
 const blockRows = 1024
 const tileFloats = 2 ** 20
-/** Kept for the backward pass at most: 512 MiB. Beyond, the tiles are computed again. */
+/** Tiles kept for the backward pass at most: 512 MiB. Larger ones are computed again. */
 const keptFloats = 2 ** 27
 
 type Settings = { labelSmoothing?: number; temperature?: number }
 
-/** The weight's name where the head is a plain product with it, and the vocabulary large. */
+/** The weight's name, where the head is a plain product with it and the vocabulary is large; else undefined. */
 export const tiledWeight = (model: Model, { labelSmoothing, temperature = 1 }: Settings): string | undefined => {
   const { weight, module, softcap } = model.architecture.head(model.config)
   const { scalings, handles } = outerPart(model)
@@ -35,14 +36,14 @@ export const tiledWeight = (model: Model, { labelSmoothing, temperature = 1 }: S
   return plain && model.config.vocab_size >= leastVocabulary ? weight : undefined
 }
 
-/** WPO's weights take another pass. */
+/** The statistics that tiles can compute: all but WPO's weights. */
 export const tiledStats: readonly StatName[] = ['logps', 'entropy', 'correct', 'meanLogit']
 
-// What grows from tile to tile, [R, 1] each, and p E [R, C]
+// What is accumulated over the tiles, [R, 1] each, and p E [R, C]
 
 const column = (name: string) => input(name, ['R', 1])
 
-/** The label's place in a tile, 0 where it is in another one, and whether it is in this one; both [R, 1]. */
+/** Whether the label is in this tile, and its index there (0 where it is not); both [R, 1]. */
 const placeOf = () => {
   const label = input('label', ['R'], 'i64').reshape(['R', 1])
   const [start, end] = [input('start', [1], 'i64'), input('end', [1], 'i64')]
@@ -73,7 +74,7 @@ const traceTile = (width: number, sums: boolean, kept: boolean): Record<string, 
   }
 }
 
-/** Of all tiles: log p(y) = l_y - logSum, and its gradient by h, E[y] - sum p E. */
+/** After all tiles: log p(y) = l_y - logSum, and its gradient by h, E[y] - sum p E. */
 const traceEnd = (width: number, names: readonly StatName[], unit: boolean): Record<string, Tensor> => {
   const [h, E, mean] = [input('h', ['R', width]), input('E', ['V', width]), input('mean', ['R', width])]
   const [logSum, top, at] = [column('logSum'), column('top'), column('at')]
@@ -90,7 +91,7 @@ const traceEnd = (width: number, names: readonly StatName[], unit: boolean): Rec
   }
 }
 
-/** d E of a tile but for the labels' rows: - p' h, each row of h times its scale. */
+/** d E of a tile without the labels' rows: - p' h, each row of h times its scale. */
 const traceBack = (width: number, kept: boolean): Record<string, Tensor> => {
   const [h, scale, logSum] = [input('h', ['R', width]), input('scale', ['R']).reshape(['R', 1]), column('logSum')]
   const scaled = h.mul(scale)
@@ -133,14 +134,14 @@ const bounds = (model: Model, { from, to }: Tile) => ({
   end: model.backend.put(BigInt64Array.of(BigInt(to)), [1]),
 })
 
-/** Reads what it is given by name, no more: the backend refuses other feeds. */
+/** Only the feeds that a program names: the backend refuses others. */
 const fed = ({ program }: Executable, handles: Handles): Handles =>
   Object.fromEntries(program.inputs.map(({ name }) => [name, handles[name]]))
 
 const lowest = -1e30
 
-/** Runs one block of rows through all tiles. @returns what grew, each of the block's rows */
-const grow = (model: Model, weight: Handle, block: Block, given: Handles, program: Executable) => {
+/** Runs one block of rows through all tiles. @returns the accumulated arrays, a row for each of the block's */
+const accumulate = (model: Model, weight: Handle, block: Block, given: Handles, program: Executable) => {
   const { backend } = model
   const [, width] = weight.shape
   const filled = (value: number) => backend.put(new Float32Array(block.rows).fill(value), [block.rows, 1])
@@ -159,7 +160,7 @@ const grow = (model: Model, weight: Handle, block: Block, given: Handles, progra
 
 /**
  * Statistics of the targets, [M] each, into the given handles; with `unit` d logp / d h [M, C] as well.
- * @param keep what the gradient of the weight will need: on the fast plan the tiles' probabilities too
+ * @param keep keeps what the gradient of the weight needs; on the fast plan also the tiles' probabilities
  */
 export const tiledPass = (
   model: Model,
@@ -188,7 +189,7 @@ export const tiledPass = (
       Object.entries(made).map(([name, handle]) => [name, rowsOf(model, handle, start, rows)]),
     )
     const block: Block = { start, rows, logSum: h, tiles: tilesOf(rows, config.vocab_size) }
-    const state = grow(model, E, block, given, tileProgram)
+    const state = accumulate(model, E, block, given, tileProgram)
     backend.run(endProgram, fed(endProgram, { ...given, ...state, E }), into)
     const { logSum, ...rest } = state
     backend.free([...Object.values(given), ...Object.values(into), ...Object.values(rest), ...(keep ? [] : [logSum])])

@@ -1,4 +1,4 @@
-/** A model as one GGUF file for llama.cpp, tokenizer included; written whole or not at all, a tensor at a time. */
+/** Exports a model and its tokenizer as one GGUF file for llama.cpp, whole or not at all, with one tensor in memory at a time. */
 import { basename, resolve } from 'node:path'
 import { fitsBlocks, type GgufTensor, type GgufValue, ggufBytes, ggufChunks } from '../checkpoint/gguf.ts'
 import type { GgufType } from '../checkpoint/ggufBlocks.ts'
@@ -8,19 +8,21 @@ import { type GgufModel, ggufModel } from '../models/gguf.ts'
 import { type LlamaCppTokenizer, llamaCppTokenizer } from '../text/llamaCpp.ts'
 import { tokenizerFiles } from '../text/tokenizer.node.ts'
 import { writeWhole } from '../util/files.node.ts'
-import type { Merged } from './merge.ts'
+import type { MergedModel } from './mergedModel.ts'
 
 export type GgufReport = {
   tensors: number
   bytes: number
+  /** The tokenizer's algorithm as llama.cpp calls it, or none. */
   tokenizer: string
+  /** The positions that the file is limited to, where the model has more. */
   shortened?: number
   /** Ids that end a text and that the file has no place for: it holds three. */
   unplacedEos: number[]
 }
 
 /** Throws Faults 'gguf' for what llama.cpp cannot do, before anything is written, and 'disk'. */
-export const exportGguf = async (model: Merged, type: GgufType, output: string): Promise<GgufReport> => {
+export const exportGguf = async (model: MergedModel, type: GgufType, output: string): Promise<GgufReport> => {
   const { metadata, tensors, shortened } = ggufModel(model, model.dir)
   const files = await tokenizerFiles({ dir: model.dir, adapter: model.adapterDir })
   const rows = model.config.vocab_size
@@ -35,14 +37,14 @@ export const exportGguf = async (model: Merged, type: GgufType, output: string):
   return { tensors: typed.length, bytes, tokenizer: files ? tokenizer.algorithm : 'none', shortened, unplacedEos }
 }
 
-/** llama.cpp does not load a file named like Phi-3 whose tokenizer lacks Phi-3's tokens. */
+/** The name in the file. llama.cpp does not load a file named like Phi-3 whose tokenizer lacks Phi-3's tokens. */
 const nameFor = (name: string, { tokens }: LlamaCppTokenizer): string => {
   const expects =
     /phi-?3/i.test(name) && ['</s>', '<unk>', '<s>', '<|endoftext|>'].some((token) => !tokens.includes(token))
   return expects ? 'model' : name
 }
 
-/** llama.cpp's number of what most tensors are. */
+/** llama.cpp's number for the type of most tensors. */
 const fileTypes: Record<GgufType, number> = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 7 }
 
 const general = (name: string, type: GgufType): [string, GgufValue][] => [
@@ -53,8 +55,8 @@ const general = (name: string, type: GgufType): [string, GgufValue][] => [
 ]
 
 /**
- * Vectors and positions stay fp32; rows that are no whole blocks become F16. In a file of 4 bits the head has 8, since
- * errors there are errors of the logits (llama.cpp's own quantiser gives it 6).
+ * Vectors and position embeddings stay fp32; matrices whose rows are not whole blocks become F16. In a 4-bit file the language
+ * head has 8 bits, since its errors are errors of the logits (llama.cpp's own quantiser gives it 6).
  */
 const storedType = (type: GgufType, { name, shape }: Omit<GgufTensor, 'type'>, all: GgufModel['tensors']): GgufType => {
   if (shape.length < 2 || name === 'position_embd.weight') return 'F32'
@@ -63,7 +65,7 @@ const storedType = (type: GgufType, { name, shape }: Omit<GgufTensor, 'type'>, a
   return fitsBlocks(wanted, shape) ? wanted : 'F16'
 }
 
-/** For models that work with ids alone: id 12 shows as [12]. Without any vocabulary llama.cpp's callers end abruptly. */
+/** For models without a tokenizer: the text of id 12 is [12]. Programs that use llama.cpp crash on a file without a vocabulary. */
 const idTokenizer = (rows: number, bos: unknown): LlamaCppTokenizer => ({
   algorithm: 'gpt2',
   pre: 'gpt-2',
@@ -77,7 +79,7 @@ const idTokenizer = (rows: number, bos: unknown): LlamaCppTokenizer => ({
   templates: {},
 })
 
-const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: Merged): [string, GgufValue][] => {
+const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: MergedModel): [string, GgufValue][] => {
   const { templates } = tokenizer
   const names = Object.keys(templates).filter((name) => name !== 'default')
   const { eosId, eotId, eomId } = endings(tokenizer, model)
@@ -110,8 +112,8 @@ const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: Merged): [string
 
 const id = (value: number | undefined): GgufValue | undefined => (value === undefined ? undefined : { uint: value })
 
-/** llama.cpp stops at the end of a text, of a turn and of a message: the tokenizer's and two more of generation_config.json. */
-const endings = ({ eosId }: LlamaCppTokenizer, { generationConfig, config }: Merged) => {
+/** llama.cpp has three ids that end generation (text, turn, message): the tokenizer's, and two more of generation_config.json. */
+const endings = ({ eosId }: LlamaCppTokenizer, { generationConfig, config }: MergedModel) => {
   const given = (generationConfig as { eos_token_id?: unknown } | undefined)?.eos_token_id ?? config.raw.eos_token_id
   const stops = [given].flat().filter((stop): stop is number => Number.isInteger(stop) && (stop as number) >= 0)
   const eos = eosId !== undefined && (stops.length === 0 || stops.includes(eosId)) ? eosId : stops[0]

@@ -1,7 +1,7 @@
 /**
- * A model as a folder for transformers.js, in Optimum's layout: onnx/model.onnx beside config and tokenizer. Peculiar:
- * transformers.js takes the cache's shape from config.json, so what a config may leave out is written down; and it would
- * look for another type of weights on some devices, so the config names the one that is there.
+ * Exports a model for transformers.js, in Optimum's layout: onnx/model.onnx beside config and tokenizer. transformers.js takes
+ * the shape of the key-value cache from config.json, so the entries that a config may leave out are written; and on some devices
+ * it would look for weights of another type, so the config names the type that is there.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,31 +10,30 @@ import type { Config } from '../models/architecture.ts'
 import { modelFiles } from '../models/save.ts'
 import { constantBytes, onnxFiles } from '../onnx/file.ts'
 import { writeWhole } from '../util/files.node.ts'
-import type { Merged } from './merge.ts'
-import { copyTokenizer, writeFolder, writeTexts } from './modelFolder.ts'
+import type { MergedModel } from './mergedModel.ts'
+import { writeFolderWith } from './modelFolder.ts'
 
-/** Written as a whole or not at all. Throws Faults 'disk'. */
-export const exportOnnx = async (model: Merged, output: string): Promise<{ files: string[]; bytes: number }> => {
+/** @returns the ONNX files below `output`, and the bytes of their weights. Throws Faults 'disk'. */
+export const exportOnnx = async (model: MergedModel, output: string): Promise<{ files: string[]; bytes: number }> => {
   const { architecture, config, params, dir, adapterDir: adapter } = model
   const program = decoderProgram(architecture, config)
   const tables = decoderTables(architecture, config)
+  const constants = program.constants.map((port) => (tables.has(port.name) ? withTableShape(port, tables) : port))
+  const sized = { ...program, constants }
   const read = async (name: string) => tables.get(name) ?? (await params.get(name)!.floats())
-  const lengths = program.constants.map((port) => (tables.has(port.name) ? tableShape(port, tables) : port))
-  const files = onnxFiles({ ...program, constants: lengths }, 'model.onnx', read)
-  const bytes = constantBytes({ ...program, constants: lengths })
-  const generation = model.generationConfig ?? generationOf(config)
+  const files = onnxFiles(sized, 'model.onnx', read)
+  const bytes = constantBytes(sized)
+  const generation = model.generationConfig ?? generationConfigOf(config)
   const { texts } = modelFiles(withCacheShape(model, files.length - 1), 'F32', generation)
-  await writeFolder(output, bytes, async (temporary) => {
-    await writeTexts(temporary, texts)
-    await copyTokenizer({ dir, adapter }, temporary)
-    await mkdir(join(temporary, 'onnx'))
-    for (const { name, chunks } of files) await writeWhole(join(temporary, 'onnx', name), chunks)
+  await writeFolderWith(output, { texts, tokenizerFrom: { dir, adapter }, bytes }, async (folder) => {
+    await mkdir(join(folder, 'onnx'))
+    for (const { name, chunks } of files) await writeWhole(join(folder, 'onnx', name), chunks)
   })
   return { files: files.map(({ name }) => `onnx/${name}`), bytes }
 }
 
-/** The program has tables of any length; the file of so many positions. */
-const tableShape = <Port extends { name: string; shape: readonly unknown[] }>(
+/** The program takes tables of any length; the file's have a row for each position of the model. */
+const withTableShape = <Port extends { name: string; shape: readonly unknown[] }>(
   port: Port,
   tables: Map<string, Float32Array>,
 ) => {
@@ -42,12 +41,13 @@ const tableShape = <Port extends { name: string; shape: readonly unknown[] }>(
   return { ...port, shape: [tables.get(port.name)!.length / width, width] }
 }
 
-const generationOf = ({ raw }: Config) =>
+const generationConfigOf = ({ raw }: Config) =>
   Object.fromEntries(
     ['bos_token_id', 'eos_token_id', 'pad_token_id'].flatMap((key) => (raw[key] == null ? [] : [[key, raw[key]]])),
   )
 
-const withCacheShape = (model: Merged, dataFiles: number): Merged => {
+/** With the entries of config.json that transformers.js reads. @param dataFiles beside model.onnx, for weights beyond 2 GB */
+const withCacheShape = (model: MergedModel, dataFiles: number): MergedModel => {
   const { config } = model
   const shape =
     config.model_type === 'gpt2'

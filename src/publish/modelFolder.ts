@@ -1,4 +1,4 @@
-/** A model or an adapter as a folder, tokenizer beside it: written under another name and renamed, whole or not there. */
+/** Writes the folder of a model or adapter with its tokenizer, under another name first, so that it is whole or not there. */
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { writeTensors } from '../checkpoint/folder.node.ts'
@@ -22,18 +22,38 @@ export type FolderOptions = {
   tokenizerFrom?: TokenizerPlace
 }
 
-const ofTokenizer = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt)$/
-const ofTemplates = /^(chat_template\..*|additional_chat_templates)$/
+/** Writes safetensors files, and replaces what is at `path`. Throws Faults 'disk'. */
+export const writeModelFolder = (
+  path: string,
+  { texts, tensors }: ModelFiles,
+  { stem, tokenizerFrom }: FolderOptions,
+): Promise<void> => {
+  const bytes = tensors.reduce((sum, tensor) => sum + storedBytes(tensor), 0)
+  return writeFolderWith(path, { texts, tokenizerFrom, bytes }, (folder) => writeTensors(folder, tensors, stem))
+}
 
-/** Replaces what is at `path`. Throws Faults 'disk'. */
-export const writeModelFolder = (path: string, files: ModelFiles, options: FolderOptions): Promise<void> =>
-  writeFolder(path, bytesOf(files), async (temporary) => {
-    if (options.tokenizerFrom !== undefined) await copyTokenizer(options.tokenizerFrom, temporary)
-    await writeTexts(temporary, files.texts)
-    await writeTensors(temporary, files.tensors, options.stem)
+type FolderContents = {
+  /** config.json and others, by name; they replace the tokenizer's files of those names. */
+  texts: Readonly<Record<string, string>>
+  tokenizerFrom?: TokenizerPlace
+  /** Of the weights. */
+  bytes: number
+}
+
+/** A model's folder with weights in any format. Replaces what is at `path`. Throws Faults 'disk'. */
+export const writeFolderWith = (
+  path: string,
+  { texts, tokenizerFrom, bytes }: FolderContents,
+  writeWeights: (folder: string) => Promise<unknown>,
+): Promise<void> =>
+  writeFolder(path, bytes, async (folder) => {
+    if (tokenizerFrom !== undefined) await copyTokenizer(tokenizerFrom, folder)
+    for (const [name, text] of Object.entries(texts))
+      await writeWhole(join(folder, name), [new TextEncoder().encode(text)])
+    await writeWeights(folder)
   })
 
-/** A folder that `fill` makes under another name, then renamed. Throws Faults 'disk' with the bytes it needs. */
+/** A folder that `fill` makes under another name, which is then renamed. Throws Faults 'disk' with the bytes that it needs. */
 export const writeFolder = async (path: string, bytes: number, fill: (temporary: string) => Promise<void>) => {
   const temporary = `${path}.tmp`
   try {
@@ -52,32 +72,29 @@ export const writeFolder = async (path: string, bytes: number, fill: (temporary:
   }
 }
 
-export const writeTexts = async (dir: string, texts: Readonly<Record<string, string>>) => {
-  for (const [name, text] of Object.entries(texts)) await writeWhole(join(dir, name), [new TextEncoder().encode(text)])
-}
+const tokenizerFiles = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt)$/
+const templateFiles = /^(chat_template\..*|additional_chat_templates)$/
 
-const bytesOf = ({ tensors }: ModelFiles): number => tensors.reduce((sum, tensor) => sum + storedBytes(tensor), 0)
-
-/** Tokenizer and chat templates, each from the folder that they are read from. */
+/** Copies tokenizer and chat templates, each from the folder that it is read from: the adapter's where it has its own. */
 export const copyTokenizer = async (place: TokenizerPlace, to: string) => {
   const { tokenizer, templates } = await tokenizerFolders(place)
-  await copyNamed(tokenizer, to, (name) => ofTokenizer.test(name))
-  await copyNamed(templates, to, (name) => ofTemplates.test(name))
+  await copyMatching(tokenizer, to, (name) => tokenizerFiles.test(name))
+  await copyMatching(templates, to, (name) => templateFiles.test(name))
 }
 
-const copyNamed = async (from: string, to: string, wanted: (name: string) => boolean) => {
+const copyMatching = async (from: string, to: string, wanted: (name: string) => boolean) => {
   for (const entry of await readdir(from, { withFileTypes: true })) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)]
     if (!wanted(entry.name)) continue
     if ((await stat(source)).isFile()) await writeWhole(target, [await readFile(source)])
     else if (entry.name === 'additional_chat_templates') {
       await mkdir(target, { recursive: true })
-      await copyNamed(source, target, (name) => name.endsWith('.jinja'))
+      await copyMatching(source, target, (name) => name.endsWith('.jinja'))
     }
   }
 }
 
-/** Throws a Fault 'taken' where a folder holds something already. */
+/** Throws a Fault 'taken' where the folder holds something already. */
 export const refuseTaken = async (path: string): Promise<void> => {
   const names = await readdir(path).catch((error) => (error.code === 'ENOENT' ? [] : [error.code]))
   if (names.length)

@@ -1,4 +1,4 @@
-/** Runs that upload their result, against a server on the loopback; the training is made up. */
+/** --push-to-hub against a hub server on this machine, with a recipe that trains nothing. */
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,7 +33,7 @@ const pairs = '/home/me/secret place/pairs.jsonl'
 const schema = z.looseObject({ output: z.string(), resume: z.boolean() })
 let began = 0
 /** Three steps, an evaluation after the second, and a result of two files. */
-const made = recipe('dpo', { summary: 's', example: 'e' }, schema, async function* (_, { run, signal }) {
+const made = recipe({ name: 'dpo', schema: async () => schema }, schema, async function* (_, { run, signal }) {
   began++
   const engine = { provider: 'cpu', threads: 1, version: '0' }
   const files = {
@@ -51,9 +51,9 @@ const made = recipe('dpo', { summary: 's', example: 'e' }, schema, async functio
     engine,
     ...files,
   }
-  const measures = { grad_norm: 1, learning_rate: 1, epoch: 1, num_tokens: 1, seconds: 1.5 }
+  const metrics = { grad_norm: 1, learning_rate: 1, epoch: 1, num_tokens: 1, seconds: 1.5 }
   for (const step of [1, 2, 3]) {
-    yield { event: 'step', step, total_steps: 3, loss: 1 / step, ...measures }
+    yield { event: 'step', step, total_steps: 3, loss: 1 / step, ...metrics }
     if (step === 2) yield { event: 'eval', step, eval_loss: 0.75 }
   }
   if (signal.aborted) return yield { event: 'end', steps: 3, output: run.dir, stopped: 'interrupted' }
@@ -64,8 +64,17 @@ const made = recipe('dpo', { summary: 's', example: 'e' }, schema, async functio
 })
 
 const config = (more: object = {}) => ({
-  ...{ output: join(root, 'r'), resume: false, model: 'team/base', data: ['/home/me/secret place/pairs.jsonl'] },
-  ...{ learningRate: 1e-5, beta: 0.1, loraR: 8, loraTarget: ['all-linear'], threads: 2, column: {}, ...more },
+  output: join(root, 'r'),
+  resume: false,
+  model: 'team/base',
+  data: ['/home/me/secret place/pairs.jsonl'],
+  learningRate: 1e-5,
+  beta: 0.1,
+  loraR: 8,
+  loraTarget: ['all-linear'],
+  threads: 2,
+  column: {},
+  ...more,
 })
 const run = (more: object = {}, signal?: AbortSignal) => made.run(config(more), { signal })
 const push = { pushToHub: 'me/thing' }
@@ -76,7 +85,7 @@ const cardOf = () => {
 }
 
 describe('--push-to-hub', () => {
-  it('uploads the result with a card that tells how it was made, and nothing of this machine', async () => {
+  it('uploads the result with a model card that says how it was made and nothing about this machine', async () => {
     const events = await collect(run(push))
     expect(events.filter(({ event }) => event === 'progress').at(-1)).toMatchObject({ phase: 'upload' })
     expect(events.at(-1)).toMatchObject({ event: 'end', stopped: 'done', hub: `${hub.url}/me/thing` })
@@ -91,13 +100,13 @@ describe('--push-to-hub', () => {
     expect(text).not.toMatch(/secret|threads|column|seconds|eval_loss/)
   })
 
-  it('the measures are those of the best step where that is the result', async () => {
+  it('the card has the metrics of the best step where the result is of that step', async () => {
     await collect(run({ ...push, patience: 1 }))
-    expect(cardOf().body).toContain('| measure | at step 2 |')
+    expect(cardOf().body).toContain('| metric | at step 2 |')
     expect(cardOf().body).toMatch(/\| loss \| 0.5 \|[\s\S]*\| eval_loss \| 0.75 \|/)
   })
 
-  it('asks for a token before anything is opened, and for access before training', async () => {
+  it('checks the token before anything is opened, and access to the repository before training', async () => {
     vi.stubEnv('HF_TOKEN', undefined)
     const before = began
     await expect(collect(run(push))).rejects.toMatchObject({ code: 'bad-token', exitCode: 2 })
@@ -112,7 +121,7 @@ describe('--push-to-hub', () => {
     await expect(readRun(join(root, 'r'))).rejects.toMatchObject({ code: 'no-run' })
   })
 
-  it('a failed upload leaves a run that is done, says how to push it later, and that works', async () => {
+  it('leaves a finished run where the upload fails, and the command in the message uploads it later', async () => {
     hub.refuse = (what) => (what.includes('/commit/') ? 400 : undefined)
     const seen: TrainEvent[] = []
     const failing = (async () => {
@@ -131,7 +140,7 @@ describe('--push-to-hub', () => {
     expect(hub.repos.get('me/thing')!.files.get('adapter_config.json')!.toString()).toBe('{"r":8}')
   })
 
-  it('an interrupted run is not uploaded; an interrupted upload is one to go on with', async () => {
+  it('does not upload an interrupted run; a run whose upload was interrupted is done', async () => {
     const events = await collect(run(push, AbortSignal.abort()))
     expect(events.at(-1)).toMatchObject({ event: 'end', stopped: 'interrupted' })
     expect(hub.repos.get('me/thing')!.commits).toEqual([])
@@ -143,7 +152,7 @@ describe('--push-to-hub', () => {
   })
 })
 
-it('--report-to tensorboard writes what the log has; without it there is no folder', async () => {
+it('--report-to tensorboard writes the metrics of the log into tb/; without it there is no such folder', async () => {
   await collect(run({ reportTo: 'tensorboard' }))
   const [name] = await readdir(join(root, 'r', 'tb'))
   const bytes = await readFile(join(root, 'r', 'tb', name), 'latin1')

@@ -1,41 +1,44 @@
 /**
- * Best-of-N: the same policy, asked N times, and the answer kept that is rewarded most. No training, so it is what every
- * method must beat. Peculiar: N samples tell what each smaller n would have given, without bias, by counting in how many
- * of the sets of n the i-th best is the best.
+ * Best-of-N: N samples of each prompt, of which the one with the highest reward is kept. Nothing is trained, so this is what
+ * every method must beat.
+ *
+ * N samples also tell, without bias, what each smaller n would have given: the mean of the best over all sets of n samples.
  */
 
 import { type PromptExample, promptText } from '../data/prompts.ts'
 import { openScheduler } from '../generate/scheduler.ts'
-import type { Tokenization } from '../generate/tokenization.node.ts'
-import { type LengthSettings, openTokenization } from '../generate/tokenization.node.ts'
+import { type LengthSettings, openTokenization, type Tokenization } from '../generate/tokenization.node.ts'
 import { openModel } from '../passes/open.node.ts'
 import { openRewards, type RewardSettings, rewardColumns } from '../rewards/open.ts'
-import { rewardsOf } from '../rewards/rewards.ts'
+import { scoreRollout } from '../rewards/rewards.ts'
 import type { ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { deviation, mean } from '../statistics/summary.ts'
 import { makeResources } from '../util/resources.ts'
-import { promptStream } from './rl/prompts.ts'
+import { promptStream } from './rl/context.ts'
 import { evaluationSeed, type RolloutSettings, rollOut } from './rl/rollout.ts'
 import { chunks } from './trainer/collate.ts'
-import { openDataset } from './trainer/dataset.ts'
-import { unreadWarnings } from './trainer/dataWarnings.ts'
-import { droppedRows, surveyed } from './trainer/survey.ts'
+import { droppedRows, openDataset, surveyRows, unreadWarnings } from './trainer/dataset.ts'
 
 export type BestOfNSettings = RolloutSettings &
   RewardSettings &
   Parameters<typeof openDataset>[1] &
   LengthSettings & { model: string; adapter?: string }
 
-/** The best answer to each prompt, and what n samples would give on average, n = 1, 2, 4, ... N. */
 export type BestOfN = {
+  /** The best completion of each prompt. */
   rows: { prompt: string; completion: string; reward: number | null; ids: number[] }[]
-  /** `reward` with its standard error over prompts; `kl` at most log n - (n - 1) / n nats from the policy. */
+  /**
+   * What the best of n samples gives on average, n = 1, 2, 4, ... N: its reward, with the standard error over prompts, and
+   * the most that its KL from the policy can be, log n - (n - 1) / n nats.
+   */
   table: { n: number; reward: number; standard_error: number; kl: number }[]
+  /** Prompts that were not used, by reason. */
   dropped: Record<string, number>
+  /** Samples whose reward failed. */
   failed: number
 }
 
-/** Mean of the best of n draws without replacement from these rewards: the i-th best is it in C(N - i, n - 1) of C(N, n). */
+/** The mean of the best of n of these N rewards over all C(N, n) sets; the i-th best is it in C(N - i, n - 1) of them. */
 export const expectedBest = (rewards: readonly number[], n: number): number => {
   const sorted = [...rewards].sort((a, b) => b - a)
   const N = sorted.length
@@ -56,28 +59,34 @@ export async function* bestOfN(
 ): AsyncGenerator<ProgressEvent | WarningEvent, BestOfN | undefined> {
   const { own, close } = makeResources()
   try {
-    const data = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
-    const source = own(await openModel(settings))
-    const { model, tokenizer, dir, adapterDir: adapter, generationConfig } = source
+    // data, policy, rewards
+    const dataset = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
+    const opened = own(await openModel(settings))
+    const { model, tokenizer, dir, adapterDir: adapter, generationConfig } = opened
     const tokenization = await openTokenization({ dir, adapter }, { config: model.config, generationConfig }, settings)
     const rewards = await openRewards(settings, { own, tokenization, folders: { dir, adapter } })
-    yield* unreadWarnings([data.rows])
+    yield* unreadWarnings([dataset.rows])
     yield* rewards.warnings
-    const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
     const readers = { tokenization, rewards }
-    const stream = promptStream(readers, data.rows, { seed: settings.seed, shuffle: false, epochs: 1 })
-    yield* surveyed([stream], signal)
+    const stream = promptStream(readers, dataset.rows, { seed: settings.seed, shuffle: false, epochs: 1 })
+    yield* surveyRows([stream], signal)
     if (signal.aborted) return undefined
-    const { examples } = await stream.take(0, data.rows.length)
+    const { examples: prompts } = await stream.take(0, stream.length)
+    // rollout
+    const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
     const seed = evaluationSeed(settings.seed)
-    const rollout = yield* rollOut({ scheduler, tokenization, settings, seed, signal }, examples)
-    const scored = rollout && (yield* rewardsOf(rewards, rollout, { signal }))
-    if (!rollout || !scored) return undefined
-    const [groups, samples] = [chunks(scored.rewards, rollout.perPrompt), chunks(rollout.samples, rollout.perPrompt)]
+    const rollout = yield* rollOut({ scheduler, tokenization, settings, seed, signal }, prompts)
+    if (!rollout) return undefined
+    // rewards
+    const scored = yield* scoreRollout(rewards, rollout, { signal })
+    if (!scored) return undefined
+    // the best of N
+    const groups = chunks(scored.rewards, rollout.perPrompt)
+    const samples = chunks(rollout.samples, rollout.perPrompt)
     return {
-      rows: groups.map((group, g) => bestRow(tokenization, examples[g], samples[g], group)),
+      rows: groups.map((group, g) => bestRow(tokenization, prompts[g], samples[g], group)),
       table: tableOf(groups),
-      dropped: droppedRows(data.rows.dropped, stream),
+      dropped: droppedRows(dataset.rows.dropped, stream),
       failed: scored.rewards.filter(Number.isNaN).length,
     }
   } finally {
@@ -85,9 +94,9 @@ export async function* bestOfN(
   }
 }
 
-/** The first sample of the most reward; one without a reward only where none has one. */
-export const mostRewarded = (rewards: readonly number[]): number =>
-  rewards.reduce((at, reward, i) => (Number.isNaN(rewards[at]) || reward > rewards[at] ? i : at), 0)
+/** The number of the first sample with the highest reward; of a failed one only where all failed. */
+export const indexOfBest = (rewards: readonly number[]): number =>
+  rewards.reduce((best, reward, i) => (Number.isNaN(rewards[best]) || reward > rewards[best] ? i : best), 0)
 
 const bestRow = (
   tokenization: Tokenization,
@@ -95,18 +104,18 @@ const bestRow = (
   samples: readonly { ids: number[]; text?: string }[],
   rewards: readonly number[],
 ): BestOfN['rows'][number] => {
-  const best = mostRewarded(rewards)
+  const best = indexOfBest(rewards)
   const reward = Number.isNaN(rewards[best]) ? null : rewards[best]
   const { ids, text = '' } = samples[best]
   return { prompt: promptText(tokenization, prompt), completion: text, reward, ids }
 }
 
 const tableOf = (groups: readonly number[][]): BestOfN['table'] => {
-  const kept = groups.map((group) => group.filter((reward) => !Number.isNaN(reward)))
-  const most = groups[0].length
-  const sizes = Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i)
-  return [...new Set([...sizes, most])].map((n) => {
-    const values = kept.filter((group) => group.length >= n).map((group) => expectedBest(group, n))
+  const withoutFailed = groups.map((group) => group.filter((reward) => !Number.isNaN(reward)))
+  const N = groups[0].length
+  const powersOfTwo = Array.from({ length: Math.floor(Math.log2(N)) + 1 }, (_, i) => 2 ** i)
+  return [...new Set([...powersOfTwo, N])].map((n) => {
+    const values = withoutFailed.filter((group) => group.length >= n).map((group) => expectedBest(group, n))
     return {
       n,
       reward: mean(values),

@@ -1,15 +1,18 @@
 /**
- * DPO and its family on pairs, and K-wise Plackett-Luce on ranked lists. Peculiar: the K responses of a prompt are one
- * packed row that passes over the prompt once; and lists choose their loss by themselves.
+ * DPO (arXiv 2305.18290) and its family on pairs, and K-wise Plackett-Luce on ranked lists. The K responses of a prompt are
+ * packed into one row behind it, so that the prompt passes through the model once. Rows with more than two responses are
+ * learnt from by plackett-luce unless another loss is named.
  */
+
 import type { z } from 'zod'
 import { type RankedExample, rankedExample } from '../data/examples.ts'
-import { openEncoder, resolveModel } from '../models/resolve.node.ts'
+import { openTokenization } from '../generate/tokenization.node.ts'
+import { resolveModel } from '../models/resolve.node.ts'
 import { checkRows, type LossSpec, type PreferenceOptions, preferenceLoss } from '../objectives/preference.ts'
-import { bestFirst, eachExample, lengthWeights, rankedBatches, rankedTree } from './trainer/collate.ts'
-import { type Dataset, examplesOf, limitsOf, openDataset, vocabularyOf } from './trainer/dataset.ts'
-import { needsReference, rankedObjective } from './trainer/losses.ts'
-import { parseLosses } from './trainer/lossFlag.ts'
+import { methods } from './methods.ts'
+import { bestFirst, lengthWeights, mapExamples, rankedBatches, rankedNumTokens, rankedTree } from './trainer/collate.ts'
+import { type Dataset, makeExamples, openDataset } from './trainer/dataset.ts'
+import { needsReference, parseLosses, rankedObjective } from './trainer/objectives.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { openReference } from './trainer/reference.ts'
@@ -17,59 +20,63 @@ import { preferenceSchema } from './trainer/schema.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
 export const preference = recipe(
-  'dpo',
-  {
-    summary: 'align a model by preferences or rankings: DPO, its family, K-wise Plackett-Luce',
-    example: 'attune dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data pairs.jsonl --lora-r 16 --output runs/dpo',
-  },
+  methods.dpo,
   preferenceSchema,
   async function* (config, { signal, own, run, loss: custom }) {
     // data
     const folders = await resolveModel(config)
-    const data = own(await openDataset('ranking', config))
-    const encoder = await openEncoder(folders)
-    const losses = lossesFor(config, data)
-    const listwise = data.rows.widest > 2 || losses.some(({ name }) => name === 'plackett-luce')
+    const dataset = own(await openDataset('ranking', config))
+    const losses = lossesFor(config, dataset)
+    const listwise = dataset.rows.widest > 2 || losses.some(({ name }) => name === 'plackett-luce')
     // model
     const policy = own(await openPolicy(config, folders))
-    const limits = limitsOf(config, policy)
-    const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
+    const tokenization = await openTokenization(folders, policy.pretrained, config)
+    // reference
+    const usesReference = !config.referenceFree && (custom !== undefined || needsReference(losses))
+    const reference = usesReference ? await openReference(policy) : undefined
+    // objective
+    const { ldAlpha, orpoPrompt: prompts } = config
+    const loss = rankedObjective({
+      losses,
+      options: lossOptions(config),
+      reference: usesReference,
+      lists: listwise,
+      ldAlpha,
+      prob: dataset.rows.probable || dataset.evalRows?.probable === true,
+      prompts,
+      custom,
+    })
+    // batches
+    const { encoder, limits } = tokenization
+    const examples = makeExamples(dataset, config, tokenization, {
       example: (row, count) => {
         const example = rankedExample(encoder, row, limits, count)
         if (typeof example === 'string') return example
         return isTie(example) && !listwise ? 'tie' : bestFirst(example)
       },
-      truncated: ({ truncated }) => truncated,
       ids: ({ prompt, responses }) => [prompt, ...responses],
     })
-    // reference
-    const compared = !config.referenceFree && (custom !== undefined || needsReference(losses))
-    const reference = compared ? await openReference(policy) : undefined
-    const weights = (example: RankedExample) =>
-      config.ldAlpha === undefined ? undefined : lengthWeights(example, config.ldAlpha)
-    const refLogps = (example: RankedExample) => reference!.sums(rankedTree(example), weights(example))
-    // objective
-    const batching = { ldAlpha: config.ldAlpha, prompts: config.orpoPrompt }
-    const loss = rankedObjective({
-      ...batching,
-      losses,
-      options: lossOptions(config),
-      reference: reference !== undefined,
-      lists: listwise,
-      prob: data.rows.probable || data.evalRows?.probable === true,
-      custom,
-    })
+    const refLogps = (example: RankedExample) =>
+      reference!.sums(rankedTree(example), ldAlpha === undefined ? undefined : lengthWeights(example, ldAlpha))
+    const collate = async (microBatches: RankedExample[][]) =>
+      rankedBatches(microBatches, reference && (await mapExamples(microBatches, refLogps)), { ldAlpha, prompts })
     // loop
     yield* runTrainer({
-      ...{ policy, examples, settings: config, run, signal, loss, reference },
-      collate: async (micros) => rankedBatches(micros, reference && (await eachExample(micros, refLogps)), batching),
+      policy,
+      examples,
+      settings: config,
+      run,
+      signal,
+      loss,
       objective: custom ? undefined : lossNames(losses),
-      tokens: ({ prompt, responses }) => responses.reduce((n, response) => n + prompt.length + response.length, 0),
+      reference,
+      collate,
+      numTokens: rankedNumTokens,
     })
   },
 )
 
-/** `--loss`, or plackett-luce for lists; what does not go together is refused before a model is opened. */
+/** The losses of --loss, by default plackett-luce for lists. Refuses what does not go together before a model is opened. */
 const lossesFor = (config: z.output<typeof preferenceSchema>, { rows, evalRows }: Dataset<'ranking'>): LossSpec[] => {
   const losses = parseLosses(rows.widest > 2 && config.loss === 'sigmoid' ? 'plackett-luce' : config.loss)
   preferenceLoss(losses, lossOptions(config))
@@ -86,5 +93,5 @@ const lossOptions = (config: z.output<typeof preferenceSchema>): PreferenceOptio
   return { beta, labelSmoothing, simpoGamma, cpoAlpha, alpha, fDivergence, fAlpha, discopopTau, wpo, ties }
 }
 
-/** One rank for all says nothing to a loss on pairs. */
+/** All responses have one rank, from which a loss on pairs learns nothing. */
 const isTie = ({ ranks }: RankedExample) => ranks.every((rank) => rank === ranks[0])

@@ -1,10 +1,12 @@
 /**
- * GRPO (arXiv 2402.03300) and its kin: a sample's advantage is how far it stands from the mean of its prompt's samples.
- * Peculiar: the KL penalty, where there is one, is part of the loss (k3); by default there is none, and no reference.
+ * GRPO (arXiv 2402.03300) and its kin: a sample's advantage is its reward less the mean reward of its prompt's samples.
+ * The KL penalty is part of the loss (k3). By default there is none, and no reference model.
  */
+
 import { groupAdvantages } from '../objectives/advantages.ts'
-import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { openRlContext, requireSeveral } from './rl/context.ts'
+import { methods } from './methods.ts'
+import { openRlContext, requireSeveralGenerations } from './rl/context.ts'
+import type { ComputedAdvantages, Experience } from './rl/method.ts'
 import { updatesPerRollout } from './rl/minibatches.ts'
 import { lossTypes, policyGradientObjective } from './rl/policyLoss.ts'
 import { grpoSchema } from './rl/schema.ts'
@@ -12,51 +14,43 @@ import { runRlTrainer } from './rl/trainer.ts'
 import { chunks } from './trainer/collate.ts'
 import { recipe } from './trainer/recipe.ts'
 
-export const grpo = recipe(
-  'grpo',
-  {
-    summary: 'learn from rewards of its own samples, each within its group (GRPO, DAPO, Dr. GRPO, GSPO)',
-    example:
-      'attune grpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data sums.jsonl --reward exact:answer --lora-r 32 --learning-rate 5e-5 --output runs/grpo',
-  },
-  grpoSchema,
-  async function* (config, context) {
-    // data, policy, reference, rewards
-    requireSeveral(config)
-    const usesReference = config.klCoef > 0
-    const rl = await openRlContext(config, context, usesReference)
-    // objective
-    const needsOldLogps = updatesPerRollout(config) > 1
-    const { loss, aggregation } = lossTypes[config.lossType]
-    const options: PolicyOptions = {
-      ...{
-        loss,
-        ratio: config.importanceSamplingLevel,
-        klEstimator: 'k3',
-        beta: config.klCoef,
-        entropyCoef: config.entropyCoef,
+export const grpo = recipe(methods.grpo, grpoSchema, async function* (config, context) {
+  // data, policy, reference, rewards
+  requireSeveralGenerations(config)
+  const usesReference = config.klCoef > 0
+  const rl = await openRlContext(config, context, { usesReference })
+  const hasOldLogps = updatesPerRollout(config) > 1
+  // advantages
+  const computeAdvantages = ({ rollout, rewards, oldLogps, refLogps }: Experience): ComputedAdvantages => {
+    const groups = chunks(rewards, rollout.perPrompt)
+    return {
+      columns: {
+        advantages: groupAdvantages(groups, config.scaleRewards).flat(),
+        ...(hasOldLogps && { oldLogps: oldLogps! }),
+        ...(usesReference && { refLogps: refLogps! }),
       },
-      ...{ epsilonLow: config.epsilon, epsilonHigh: config.epsilonHigh ?? config.epsilon },
-      ...{ delta: config.delta, useBiasCorrectionKl: config.useBiasCorrectionKl },
-      ...(config.topEntropyQuantile < 1 && { topEntropyQuantile: config.topEntropyQuantile }),
     }
-    // loop
-    yield* runRlTrainer(rl, {
-      needs: { old: needsOldLogps, ref: usesReference },
-      loss: policyGradientObjective({ ...options, old: needsOldLogps }),
-      aggregation,
-      computeAdvantages: ({ rollout, scored, oldLogps, refLogps }, state) => {
-        const groups = chunks(scored.rewards, rollout.perPrompt)
-        const advantages = groupAdvantages(groups, config.scaleRewards).flat()
-        return {
-          columns: {
-            advantages,
-            ...(needsOldLogps && { oldLogps: oldLogps! }),
-            ...(usesReference && { refLogps: refLogps! }),
-          },
-          state,
-        }
-      },
-    })
-  },
-)
+  }
+  // objective
+  const { loss, aggregation } = lossTypes[config.lossType]
+  const objective = policyGradientObjective({
+    loss,
+    ratio: config.importanceSamplingLevel,
+    epsilonLow: config.epsilon,
+    epsilonHigh: config.epsilonHigh ?? config.epsilon,
+    delta: config.delta,
+    beta: config.klCoef,
+    klEstimator: 'k3',
+    useBiasCorrectionKl: config.useBiasCorrectionKl,
+    entropyCoef: config.entropyCoef,
+    topEntropyQuantile: config.topEntropyQuantile < 1 ? config.topEntropyQuantile : undefined,
+    hasOldLogps,
+  })
+  // loop
+  yield* runRlTrainer(rl, {
+    needs: { oldLogps: hasOldLogps, refLogps: usesReference },
+    computeAdvantages,
+    loss: objective,
+    aggregation,
+  })
+})

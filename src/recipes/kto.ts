@@ -1,58 +1,60 @@
 /**
- * KTO and APO-zero on single responses that are only good or bad. Peculiar: each prompt also carries another's response,
- * from which the batch estimates how far the policy has moved (kto only); both share one pass over the prompt.
+ * KTO (arXiv 2402.01306) and APO-zero (arXiv 2408.06266) on single completions that are marked good or bad. For kto each
+ * prompt also carries the completion of another prompt, from which the batch estimates KL(policy || reference); both
+ * completions share one pass over the prompt.
  */
+
 import { type UnpairedExample, unpairedExample } from '../data/examples.ts'
-import { openEncoder, resolveModel } from '../models/resolve.node.ts'
+import { openTokenization } from '../generate/tokenization.node.ts'
+import { resolveModel } from '../models/resolve.node.ts'
 import { badInput } from '../util/fault.ts'
-import { eachExample, unpairedBatches, unpairedTrees } from './trainer/collate.ts'
-import { examplesOf, limitsOf, openDataset, vocabularyOf } from './trainer/dataset.ts'
-import { ktoObjective } from './trainer/losses.ts'
+import { methods } from './methods.ts'
+import { mapExamples, unpairedBatches, unpairedTrees } from './trainer/collate.ts'
+import { makeExamples, openDataset } from './trainer/dataset.ts'
+import { ktoObjective } from './trainer/objectives.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { openReference } from './trainer/reference.ts'
 import { ktoSchema } from './trainer/schema.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
-export const kto = recipe(
-  'kto',
-  {
-    summary: 'align a model by single responses marked good or bad',
-    example: 'attune kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data thumbs.jsonl --lora-r 16 --output runs/kto',
-  },
-  ktoSchema,
-  async function* (config, { signal, own, run }) {
-    // data
-    const folders = await resolveModel(config)
-    if (config.loss === 'kto' && config.batchSize < 2)
-      throw badInput('bad-flag', 'kto compares each response with another of its batch; give 2 or more', {
-        flag: '--batch-size',
-      })
-    const data = own(await openDataset('unpaired', config))
-    const encoder = await openEncoder(folders)
-    // model
-    const policy = own(await openPolicy(config, folders))
-    const limits = limitsOf(config, policy)
-    const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
-      example: (row, count) => unpairedExample(encoder, row, limits, count),
-      truncated: ({ truncated }) => truncated,
-      ids: ({ prompt, completion }) => [prompt, completion],
+export const kto = recipe(methods.kto, ktoSchema, async function* (config, { signal, own, run }) {
+  // data
+  const folders = await resolveModel(config)
+  if (config.loss === 'kto' && config.batchSize < 2)
+    throw badInput('bad-flag', 'kto compares each completion with another of its batch; give 2 or more', {
+      flag: '--batch-size',
     })
-    // reference
-    const reference = await openReference(policy)
-    const rotated = config.loss === 'kto'
-    const trees = (micro: UnpairedExample[]) => unpairedTrees(micro, rotated, limits.maxLength)
-    // objective
-    const { beta, desirableWeight, undesirableWeight } = config
-    const loss = ktoObjective({ beta, desirableWeight, undesirableWeight, lossType: config.loss })
-    // loop
-    yield* runTrainer({
-      ...{ policy, examples, settings: config, run, signal, loss, reference },
-      collate: async (micros) => {
-        const planted = micros.map(trees)
-        return unpairedBatches(micros, planted, await eachExample(planted, (tree) => reference.sums(tree)))
-      },
-      tokens: ({ prompt, completion }) => prompt.length + completion.length,
-    })
-  },
-)
+  const dataset = own(await openDataset('unpaired', config))
+  // model
+  const policy = own(await openPolicy(config, folders))
+  const tokenization = await openTokenization(folders, policy.pretrained, config)
+  // reference
+  const reference = await openReference(policy)
+  // objective
+  const { beta, desirableWeight, undesirableWeight } = config
+  const loss = ktoObjective({ beta, desirableWeight, undesirableWeight, lossType: config.loss })
+  // batches
+  const { encoder, limits } = tokenization
+  const examples = makeExamples(dataset, config, tokenization, {
+    example: (row, count) => unpairedExample(encoder, row, limits, count),
+    ids: ({ prompt, completion }) => [prompt, completion],
+  })
+  const treeOptions = { rotated: config.loss === 'kto', maxLength: limits.maxLength }
+  const collate = async (microBatches: UnpairedExample[][]) => {
+    const trees = microBatches.map((examples) => unpairedTrees(examples, treeOptions))
+    return unpairedBatches(microBatches, trees, await mapExamples(trees, (tree) => reference.sums(tree)))
+  }
+  // loop
+  yield* runTrainer({
+    policy,
+    examples,
+    settings: config,
+    run,
+    signal,
+    loss,
+    reference,
+    collate,
+    numTokens: ({ prompt, completion }) => prompt.length + completion.length,
+  })
+})

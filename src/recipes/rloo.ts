@@ -1,11 +1,13 @@
 /**
- * RLOO (arXiv 2402.14740): each sample is evalPrompts against the mean of the prompt's other samples. Peculiar: the KL penalty is
- * part of the reward, and a sample has one ratio, the product of its tokens'.
+ * RLOO (arXiv 2402.14740): a sample's advantage is its reward less the mean reward of its prompt's other samples. The KL
+ * penalty is part of the reward, and a sample has one ratio, the product of its tokens'.
  */
+
 import { leaveOneOut, normalized } from '../objectives/advantages.ts'
-import type { PolicyOptions } from '../objectives/policyGradient.ts'
-import { openRlContext, requireSeveral } from './rl/context.ts'
+import { methods } from './methods.ts'
+import { openRlContext, requireSeveralGenerations } from './rl/context.ts'
 import { klPenalizedRewards } from './rl/klReward.ts'
+import type { ComputedAdvantages, Experience } from './rl/method.ts'
 import { updatesPerRollout } from './rl/minibatches.ts'
 import { policyGradientObjective } from './rl/policyLoss.ts'
 import { rlooSchema } from './rl/schema.ts'
@@ -13,41 +15,40 @@ import { runRlTrainer } from './rl/trainer.ts'
 import { chunks } from './trainer/collate.ts'
 import { recipe } from './trainer/recipe.ts'
 
-export const rloo = recipe(
-  'rloo',
-  {
-    summary: "learn from rewards of its own samples, each against the prompt's others (RLOO)",
-    example:
-      'attune rloo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5 --output runs/rloo',
-  },
-  rlooSchema,
-  async function* (config, context) {
-    // data, policy, reference, rewards
-    requireSeveral(config)
-    const usesReference = config.klCoef > 0
-    const rl = await openRlContext(config, context, usesReference)
-    // objective
-    const needsOldLogps = updatesPerRollout(config) > 1
-    const options: PolicyOptions = {
-      ...{ loss: 'clip', ratio: 'reply', beta: 0, klEstimator: 'k1', entropyCoef: 0 },
-      ...{ epsilonLow: config.epsilon, epsilonHigh: config.epsilonHigh ?? config.epsilon },
+export const rloo = recipe(methods.rloo, rlooSchema, async function* (config, context) {
+  // data, policy, reference, rewards
+  requireSeveralGenerations(config)
+  const usesReference = config.klCoef > 0
+  const rl = await openRlContext(config, context, { usesReference })
+  const hasOldLogps = updatesPerRollout(config) > 1
+  // advantages
+  const computeAdvantages = ({ rollout, rewards, oldLogps, refLogps }: Experience): ComputedAdvantages => {
+    const penalized = klPenalizedRewards(rewards, config.klCoef, oldLogps, refLogps)
+    const groups = chunks(penalized.rewards, rollout.perPrompt)
+    const plain = leaveOneOut(groups)
+    const advantages = config.normalizeAdvantages ? normalized(plain, (i, j) => Number.isNaN(groups[i][j])) : plain
+    return {
+      columns: { advantages: advantages.flat(), ...(hasOldLogps && { oldLogps: oldLogps! }) },
+      metrics: penalized.metrics,
     }
-    // loop
-    yield* runRlTrainer(rl, {
-      needs: { old: usesReference || needsOldLogps, ref: usesReference },
-      loss: policyGradientObjective({ ...options, old: needsOldLogps }),
-      // One ratio a sample, the same on each of its tokens: their mean is that of the samples
-      aggregation: 'grpo',
-      computeAdvantages: ({ rollout, scored, oldLogps, refLogps }, state) => {
-        const { rewards, measures } = klPenalizedRewards(scored.rewards, config.klCoef, oldLogps, refLogps)
-        const groups = chunks(rewards, rollout.perPrompt)
-        const plain = leaveOneOut(groups)
-        const advantages = config.normalizeAdvantages ? normalized(plain, (i, j) => Number.isNaN(groups[i][j])) : plain
-        return {
-          columns: { advantages: advantages.flat(), ...(needsOldLogps && { oldLogps: oldLogps! }) },
-          ...{ state, measures },
-        }
-      },
-    })
-  },
-)
+  }
+  // objective
+  const objective = policyGradientObjective({
+    loss: 'clip',
+    ratio: 'completion',
+    epsilonLow: config.epsilon,
+    epsilonHigh: config.epsilonHigh ?? config.epsilon,
+    beta: 0,
+    klEstimator: 'k1',
+    entropyCoef: 0,
+    hasOldLogps,
+  })
+  // loop
+  yield* runRlTrainer(rl, {
+    needs: { oldLogps: usesReference || hasOldLogps, refLogps: usesReference },
+    computeAdvantages,
+    loss: objective,
+    // The tokens of a sample have the same ratio, so their mean is the loss of the sample
+    aggregation: 'grpo',
+  })
+})

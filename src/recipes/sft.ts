@@ -1,43 +1,48 @@
-/** Supervised fine-tuning. Peculiar: the loss is one mean over the targets of the whole optimizer step. */
-import { textExample } from '../data/examples.ts'
-import { openEncoder, resolveModel } from '../models/resolve.node.ts'
+/**
+ * Supervised fine-tuning. The loss is one mean over all target tokens of the optimizer step, so that gradient accumulation
+ * does not change it.
+ */
+
+import { type TextExample, textExample } from '../data/examples.ts'
+import { openTokenization } from '../generate/tokenization.node.ts'
+import { resolveModel } from '../models/resolve.node.ts'
+import { methods } from './methods.ts'
 import { textBatches } from './trainer/collate.ts'
-import { examplesOf, limitsOf, openDataset, vocabularyOf } from './trainer/dataset.ts'
-import { sftObjective } from './trainer/losses.ts'
+import { makeExamples, openDataset } from './trainer/dataset.ts'
+import { sftObjective } from './trainer/objectives.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { sftSchema } from './trainer/schema.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
-export const sft = recipe(
-  'sft',
-  {
-    summary: 'fine-tune a model on texts, conversations or prompts with completions',
-    example: 'attune sft --model HuggingFaceTB/SmolLM2-135M --data rows.jsonl --lora-r 16 --output runs/sft',
-  },
-  sftSchema,
-  async function* (config, { signal, own, run }) {
-    // data
-    const folders = await resolveModel(config)
-    const data = own(await openDataset('sft', config))
-    const encoder = await openEncoder(folders)
-    // model
-    const policy = own(await openPolicy(config, folders))
-    const limits = limitsOf(config, policy)
-    const options = { assistantOnly: config.assistantOnlyLoss, completionOnly: config.completionOnlyLoss }
-    const examples = examplesOf(data, config, vocabularyOf(policy, encoder), {
-      example: (row, count) => textExample(encoder, row, limits, options, count),
-      truncated: ({ truncated }) => truncated,
-      ids: ({ ids }) => [ids],
-    })
-    // objective
-    const loss = sftObjective(config.loss)
-    // loop
-    yield* runTrainer({
-      ...{ policy, examples, settings: config, run, signal, loss },
-      head: { labelSmoothing: config.labelSmoothing },
-      collate: async (micros) => textBatches(micros),
-      tokens: ({ ids }) => ids.length,
-    })
-  },
-)
+export const sft = recipe(methods.sft, sftSchema, async function* (config, { signal, own, run }) {
+  // data
+  const folders = await resolveModel(config)
+  const dataset = own(await openDataset('sft', config))
+  // model
+  const policy = own(await openPolicy(config, folders))
+  const tokenization = await openTokenization(folders, policy.pretrained, config)
+  // reference: none
+  // objective
+  const loss = sftObjective(config.loss)
+  // batches
+  const { encoder, limits } = tokenization
+  const options = { assistantOnly: config.assistantOnlyLoss, completionOnly: config.completionOnlyLoss }
+  const examples = makeExamples(dataset, config, tokenization, {
+    example: (row, count) => textExample(encoder, row, limits, options, count),
+    ids: ({ ids }) => [ids],
+  })
+  const collate = async (microBatches: TextExample[][]) => textBatches(microBatches)
+  // loop
+  yield* runTrainer({
+    policy,
+    examples,
+    settings: config,
+    run,
+    signal,
+    loss,
+    head: { labelSmoothing: config.labelSmoothing },
+    collate,
+    numTokens: ({ ids }) => ids.length,
+  })
+})

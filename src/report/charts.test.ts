@@ -2,39 +2,46 @@ import { describe, expect, it } from 'vitest'
 import { wilson } from '../statistics/intervals.ts'
 import { html } from './html.ts'
 import { lineChart, measured, smooth } from './lineChart.ts'
+import { linearScale, logScale, logTicks, powerLabel } from './scales.ts'
 import { shareChart } from './shareChart.ts'
 import { standalone } from './svg.ts'
-import { ticks } from './ticks.ts'
 
-describe('Wilson intervals', () => {
-  // Newcombe (1998), "Two-sided confidence intervals for the single proportion", table I, method 3
-  it.each([
-    [81, 263, 0.2553, 0.3662],
-    [15, 148, 0.0624, 0.1605],
-    [0, 20, 0, 0.1611],
-    [1, 29, 0.0061, 0.1718],
-  ])('%i of %i: %f to %f', (right, total, low, high) => {
-    const share = wilson(right, total)
-    expect(share.low).toBeCloseTo(low, 4)
-    expect(share.high).toBeCloseTo(high, 4)
-    const mirrored = wilson(total - right, total)
-    expect([1 - mirrored.high, 1 - mirrored.low]).toEqual([
-      expect.closeTo(share.low, 12),
-      expect.closeTo(share.high, 12),
-    ])
+describe('a linear scale', () => {
+  it.each<[number, number, number[]]>([
+    [0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]],
+    [0.7, 1.79, [0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8]],
+    [-0.013, 0.12, [-0.05, 0, 0.05, 0.1, 0.15]],
+    [1, 400, [0, 100, 200, 300, 400]],
+    [3, 3, [3, 4, 5, 6]],
+    [0, 0, [0, 0.2, 0.4, 0.6, 0.8, 1]],
+  ])('from %f to %f covers both with round ticks', (low, high, expected) => {
+    const { at, ticks } = linearScale([high, Number.NaN, low, Number.POSITIVE_INFINITY], 10, 110)
+    expect(ticks.map(({ value }) => value)).toEqual(expected)
+    expect([at(expected[0]), at(expected.at(-1)!)]).toEqual([10, 110])
+  })
+
+  it('labels numbers in full, without zeros at the end, and small ones by their power of ten', () => {
+    const labels = (values: number[]) => linearScale(values, 0, 1).ticks.map(({ label }) => label)
+    expect(labels([0, 4000])).toEqual(['0', '1,000', '2,000', '3,000', '4,000'])
+    expect(labels([-0.1, 0.1])).toEqual(['−0.1', '−0.05', '0', '0.05', '0.1'])
+    expect(labels([0, 0.0001])).toEqual(['0', '2e-5', '4e-5', '6e-5', '8e-5', '1e-4'])
+    expect(labels([])).toEqual(['0', '0.2', '0.4', '0.6', '0.8', '1'])
   })
 })
 
-describe('ticks', () => {
-  it.each<[number, number, number[]]>([
-    [0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]],
-    [0.7, 1.79, [0.5, 1, 1.5, 2]],
-    [-0.013, 0.12, [-0.05, 0, 0.05, 0.1, 0.15]],
-    [1, 400, [0, 100, 200, 300, 400]],
-    [3, 3, [3, 4]],
-    [0, 0, [0, 0.2, 0.4, 0.6, 0.8, 1].slice(0, 2)],
-  ])('from %f to %f', (low, high, expected) => {
-    expect(ticks(low, high)).toEqual(expected)
+describe('a logarithmic scale', () => {
+  it('puts equal factors at equal distances, and shows positive numbers only', () => {
+    const { at, shows } = logScale([1, 0, -5, 100, Number.NaN], 0, 200)
+    expect([1, 10, 100].map(at)).toEqual([0, 100, 200])
+    expect([1, 0, -1, Number.NaN, Number.POSITIVE_INFINITY].map(shows)).toEqual([true, false, false, false, false])
+  })
+
+  it('has ticks at powers of ten, at 2 and 5 times those where there is room, and at round values in a short range', () => {
+    expect(logTicks(0.03, 4)).toEqual([0.05, 0.1, 0.2, 0.5, 1, 2])
+    expect(logTicks(1e6, 1e12)).toEqual([1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12])
+    expect(logTicks(1, 1e20)).toEqual([1, 1e5, 1e10, 1e15, 1e20])
+    expect(logTicks(3e9, 4e9)).toEqual([3e9, 3.2e9, 3.4e9, 3.6e9, 3.8e9, 4e9])
+    expect([0.05, 20, 1e9, 2e12, 1e-5].map(powerLabel)).toEqual(['0.05', '20', '10⁹', '2×10¹²', '10⁻⁵'])
   })
 })
 
@@ -59,7 +66,7 @@ describe('a line chart', () => {
 
   it('puts values where the axes say they are', () => {
     // x: 44 to 384 for 0 to 10; y: 196 up to 34 for 0 to 10
-    expect(paths(lineChart(chart))).toEqual(['M44 196L214 34L384 115'])
+    expect(paths(lineChart(chart))).toEqual(['M44,196L214,34L384,115'])
     expect(labels(lineChart(chart))).toEqual([
       '0',
       '2',
@@ -86,7 +93,7 @@ describe('a line chart', () => {
       guides: [{ value: 20, name: 'most' }],
     })
     expect(svg).toContain('<path class="guide" d="M44 34H384"/>')
-    expect(paths(svg)[0]).toBe('M44 196L214 115L384 155.5')
+    expect(paths(svg)[0]).toBe('M44,196L214,115L384,155.5')
     expect(labels(svg).slice(-3)).toEqual(['most', 'smoothed', 'each step'])
   })
 
@@ -95,9 +102,9 @@ describe('a line chart', () => {
     const [d] = paths(lineChart({ ...chart, series: [{ name: 's', points }] }))
     expect(d).not.toContain('NaN')
     expect(d.split('L').length).toBeLessThan(510)
-    expect(d).toMatch(/L384 [\d.]+$/)
+    expect(d).toMatch(/L384,[\d.]+$/)
     expect(lineChart({ ...chart, series: [{ name: 's', points: [] }] })).not.toContain('NaN')
-    expect(lineChart({ ...chart, series: [{ name: 's', points: [[4, 2]] }] })).toContain('d="M44 ')
+    expect(lineChart({ ...chart, series: [{ name: 's', points: [[4, 2]] }] })).toContain('d="M44,')
   })
 
   it('escapes what it is given, alone too', () => {

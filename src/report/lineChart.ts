@@ -1,15 +1,19 @@
-/** Curves as SVG, from a pure function: the kept libraries draw on a canvas or ask for a DOM, which Node does not have. */
-import { round, shortNumber, svg, svgText } from './svg.ts'
-import { ticks } from './ticks.ts'
+/**
+ * A small chart of one or two curves over steps, as SVG text. d3 computes scales and paths; the elements are written as
+ * text, because chart libraries that draw need a DOM or a canvas, which Node does not have.
+ */
+import { line } from 'd3-shape'
+import { linearScale } from './scales.ts'
+import { round, svg, svgText } from './svg.ts'
 
 export type Point = readonly [x: number, y: number]
 
-export type Series = {
+type Series = {
   name: string
   points: readonly Point[]
   /** Colour, 0 or 1. */
   color?: number
-  /** Single measurements behind the curve through their middle. */
+  /** Single measurements behind their smoothed curve. */
   faint?: boolean
 }
 
@@ -19,20 +23,20 @@ export type Chart = {
   x: string
   y: string
   series: readonly Series[]
-  /** Values to compare with; names stand above their lines, or below. */
+  /** Values to compare with, as dashed lines; the name stands above its line, or below. */
   guides?: readonly { value: number; name: string; below?: boolean }[]
-  /** The least and the greatest value that the y axis shows; else what the points need. */
+  /** The least and the greatest value of the y axis; by default those of the points and guides. */
   range?: readonly [low: number, high: number]
 }
 
 const size = { width: 400, height: 240 }
 const frame = { left: 44, right: 384, top: 34, bottom: 196 }
-/** More points than this are more than a screen shows. */
+/** More points than this no screen shows. */
 const mostPoints = 500
-/** Of the widest fonts that may stand in. */
+/** Of the widest font that a system may substitute. */
 const characterWidth = 7.5
 
-/** At each point the mean of all up to it, of which each counts half as much as one `halfLife` later. */
+/** The exponentially weighted mean at each point: a value counts half as much as one `halfLife` points later. */
 export const smooth = (points: readonly Point[], halfLife = points.length / 60): Point[] => {
   const keep = 0.5 ** (1 / Math.max(halfLife, 0.5))
   let [sum, weight] = [0, 0]
@@ -43,7 +47,7 @@ export const smooth = (points: readonly Point[], halfLife = points.length / 60):
   })
 }
 
-/** Measurements and the curve through them. */
+/** Single measurements, faint, and their smoothed curve. */
 export const measured = (name: string, points: readonly Point[], color = 0): Series[] => [
   { name: `each ${name}`, points, color, faint: true },
   { name: 'smoothed', points: smooth(points), color },
@@ -51,25 +55,39 @@ export const measured = (name: string, points: readonly Point[], color = 0): Ser
 
 /** @returns an `<svg>` element. Points that are not finite are left out. */
 export const lineChart = (chart: Chart): string => {
+  const { guides = [], range } = chart
   const series = chart.series.map((each) => ({ ...each, points: thinned(each.points) }))
-  const at = scales(chart, series)
+  const all = series.flatMap(({ points }) => points)
+  const xs = linearScale(
+    all.map(([x]) => x),
+    frame.left,
+    frame.right,
+    { nice: false, count: 6 },
+  )
+  const ys = linearScale(
+    range ?? [...all.map(([, y]) => y), ...guides.map(({ value }) => value)],
+    frame.bottom,
+    frame.top,
+  )
   const row = (value: number, name: string) =>
-    `<path class="${name}" d="M${frame.left} ${at.y(value)}H${frame.right}"/>`
+    `<path class="${name}" d="M${frame.left} ${ys.at(value)}H${frame.right}"/>`
+  const path = line<Point>(
+    ([x]) => xs.at(x),
+    ([, y]) => ys.at(y),
+  )
   return svg(chart.title, size.width, size.height, [
-    ...at.yTicks.flatMap((tick, i) => [
-      row(tick, i ? 'grid' : 'axis'),
-      svgText(frame.left - 8, at.y(tick) + 4, shortNumber(tick), 'end'),
+    ...ys.ticks.flatMap(({ value, label }, i) => [
+      row(value, i ? 'grid' : 'axis'),
+      svgText(frame.left - 8, ys.at(value) + 4, label, 'end'),
     ]),
-    ...at.xTicks.map((tick) => svgText(at.x(tick), frame.bottom + 18, shortNumber(tick), 'middle')),
+    ...xs.ticks.map(({ value, label }) => svgText(xs.at(value), frame.bottom + 18, label, 'middle')),
     svgText(0, 12, chart.y, 'start', 'name'),
     svgText(frame.right, size.height - 6, chart.x, 'end', 'name'),
-    ...(chart.guides ?? []).flatMap(({ value, name, below }) => [
+    ...guides.flatMap(({ value, name, below }) => [
       row(value, 'guide'),
-      svgText(frame.right, at.y(value) + (below ? 12 : -5), name, 'end'),
+      svgText(frame.right, ys.at(value) + (below ? 12 : -5), name, 'end'),
     ]),
-    ...series.map(
-      (each) => `<path class="curve ${look(each)}" d="${path(each.points.map(([x, y]) => [at.x(x), at.y(y)]))}"/>`,
-    ),
+    ...series.map((each) => `<path class="curve ${look(each)}" d="${path(each.points) ?? ''}"/>`),
     ...legend(series),
   ])
 }
@@ -80,28 +98,10 @@ const thinned = (points: readonly Point[]): Point[] => {
   return finite.filter((_, i) => i % every === 0 || i === finite.length - 1)
 }
 
-/** Places of values, and the round ones among them. */
-const scales = ({ guides = [], range }: Chart, series: readonly Series[]) => {
-  const all = series.flatMap(({ points }) => points)
-  const [x0, x1] = extent(all.map(([x]) => x))
-  const yTicks = ticks(...(range ?? extent([...all.map(([, y]) => y), ...guides.map(({ value }) => value)])))
-  const [y0, y1] = [yTicks[0], yTicks.at(-1)!]
-  return {
-    x: (value: number) => round(frame.left + ((frame.right - frame.left) * (value - x0)) / (x1 - x0 || 1)),
-    y: (value: number) => round(frame.bottom - ((frame.bottom - frame.top) * (value - y0)) / (y1 - y0)),
-    xTicks: ticks(x0, x1, 6).filter((tick) => tick >= x0 && tick <= x1),
-    yTicks,
-  }
-}
-
-const extent = (values: readonly number[]): [number, number] =>
-  values.length ? [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))] : [0, 1]
-
+/** Classes of its colour. */
 const look = ({ color = 0, faint }: Series) => `s${color}${faint ? ' faint' : ''}`
 
-const path = (points: readonly Point[]): string => points.map(([x, y], i) => `${i ? 'L' : 'M'}${x} ${y}`).join('')
-
-/** Names to the right above the curves; one curve needs none. */
+/** Names of the curves, at the top right; one curve needs none. */
 const legend = (series: readonly Series[]): string[] => {
   let right = frame.right
   return (series.length > 1 ? [...series].reverse() : []).flatMap((each) => {

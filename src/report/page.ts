@@ -1,12 +1,11 @@
 /**
- * A report as one HTML file: no script, no font, no image from elsewhere, so it opens from a disk, from a mail and in
- * ten years. Peculiar: its policy forbids the browser every request.
+ * A report as one HTML file, and its elements: tables, lists of facts, commands. It holds no script, font or image from
+ * elsewhere, and its content security policy forbids the browser every request, so it opens from a disk or an e-mail.
  */
 import { type Html, html, raw } from './html.ts'
-import { type Chart, lineChart } from './lineChart.ts'
-import { type Plot, plotChart } from './plot.ts'
 import { chartStyle, colors } from './svg.ts'
 
+/** @returns the whole document */
 export const page = ({ title, body }: { title: string; body: readonly Html[] }): string => `<!doctype html>
 ${
   html`<html lang="en">
@@ -24,23 +23,7 @@ ${body}
 }
 `
 
-/** Charts side by side where there is room, each with what to see in it. */
-export const chartGrid = (charts: readonly { chart: Chart; note: Html }[]): Html => html`<div class="charts">
-${charts.map(
-  ({ chart, note }) => html`<figure>
-<figcaption><h3>${chart.title}</h3><p>${note}</p></figcaption>
-${raw(lineChart(chart))}
-</figure>`,
-)}
-</div>`
-
-/** A plot over the whole width, with what to see in it. */
-export const figure = (plot: Plot, note: string): Html => html`<figure class="wide">
-<figcaption><h3>${plot.title}</h3><p>${note}</p></figcaption>
-${raw(plotChart(plot))}
-</figure>`
-
-/** A table of rows; the first is its head. `kinds` are the classes of its columns. */
+/** @param rows of the table, the first its head   @param kinds CSS classes of the columns: 'n' for numbers */
 export const table = (rows: readonly (readonly (string | Html)[])[], kinds: readonly string[] = []): Html => {
   const cells = (tag: string, row: readonly (string | Html)[]) =>
     row.map((cell, i) => {
@@ -56,12 +39,12 @@ ${rest.map((row) => html`<tr>${cells('td', row)}</tr>`)}
 </table></div>`
 }
 
-/** Names and values. */
+/** A list of names and values. */
 export const facts = (entries: readonly (readonly [string, string])[]): Html => html`<dl>
 ${entries.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
 </dl>`
 
-/** Lines for a shell. */
+/** Commands for a shell. */
 export const shell = (text: string): Html => html`<pre><code>${text}</code></pre>`
 
 const style = `* { box-sizing: border-box; }

@@ -1,17 +1,17 @@
-/** Shares with their intervals on one line from 0 to 100 %, as SVG. */
-
+/** Shares with their intervals, one below the other on a scale from 0 to 100 %, as SVG text. */
 import { percent } from '../util/format.ts'
+import { linearScale } from './scales.ts'
 import { round, svg, svgText } from './svg.ts'
 
 const width = 400
 const frame = { left: 52, right: 382, top: 6, row: 38 }
 
-/** @param rows from top to bottom, with a colour of 0 or 1 */
 /** A share with its confidence interval, all in [0, 1]. */
 type Share = { share: number; low: number; high: number }
 
+/** @param rows from top to bottom, with a colour of 0 or 1 */
 export const shareChart = (title: string, rows: readonly { name: string; share: Share; color: number }[]): string => {
-  const x = (share: number) => round(frame.left + share * (frame.right - frame.left))
+  const x = linearScale([0, 1], frame.left, frame.right).at
   const bottom = frame.top + rows.length * frame.row
   return svg(title, width, bottom + 24, [
     ...[0, 25, 50, 75, 100].flatMap((tick) => [

@@ -1,4 +1,7 @@
-/** What the charts share. Peculiar: colours are variables, so one drawing serves light, dark, and a file of its own. */
+/**
+ * SVG elements and styles that all charts share. Colours are CSS variables, so the same drawing serves a light page, a dark
+ * page and a file of its own.
+ */
 
 export const escapeText = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`)
@@ -8,12 +11,10 @@ export const round = (x: number) => Math.round(x * 10) / 10
 
 type Anchor = 'start' | 'middle' | 'end'
 
-export const svgText = (x: number, y: number, words: string, anchor: Anchor, name = 'label'): string =>
-  `<text class="${name}" x="${round(x)}" y="${round(y)}" text-anchor="${anchor}">${escapeText(words)}</text>`
+export const svgText = (x: number, y: number, text: string, anchor: Anchor, name = 'label'): string =>
+  `<text class="${name}" x="${round(x)}" y="${round(y)}" text-anchor="${anchor}">${escapeText(text)}</text>`
 
-/** 1,234 and 0.25, without a tail of digits. */
-export const shortNumber = (value: number) => value.toLocaleString('en-US', { maximumSignificantDigits: 6 })
-
+/** @param title for readers who do not see it   @param parts elements, as text */
 export const svg = (title: string, width: number, height: number, parts: readonly string[]): string =>
   [
     `<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeText(title)}">`,
@@ -21,7 +22,7 @@ export const svg = (title: string, width: number, height: number, parts: readonl
     '</svg>',
   ].join('\n')
 
-/** Of a page that holds charts. Series differ in lightness too (after Okabe and Ito), for eyes that take two hues for one. */
+/** Colours of charts and of pages. Those of series differ in lightness too (after Okabe and Ito), for colour-blind readers. */
 export const colors = `:root {
   color-scheme: light dark;
   --paper: #fdfdfc; --card: #ffffff; --ink: #1d1d1b; --soft: #65655f; --line: #e5e4df;
@@ -56,7 +57,7 @@ ${[0, 1, 2, 3, 4, 5]
 .chart .whisker { stroke-width: 2; }
 .chart circle { stroke: none; }`
 
-/** A drawing as a file that any browser shows by itself. */
+/** An `<svg>` element as a file of its own, with its style. */
 export const standalone = (drawing: string): string => {
   const namespace = 'xmlns="http://www.w3.org/2000/svg"'
   const style = `<style>${colors}\nsvg { background: var(--paper); }\n${chartStyle}</style>`

@@ -56,11 +56,11 @@ describe('lastSum', () => {
     '.5+1=',
     '5+3²=',
     '2024-05-01',
-  ])('%j is not read for certain', (text) => {
+  ])('%j is no sum that can be read for certain', (text) => {
     expect(lastSum(text)).toBeUndefined()
   })
 
-  it('ends soon whatever it gets', () => {
+  it('ends soon on texts made to take long', () => {
     for (const text of [
       '('.repeat(200_000),
       '1+'.repeat(200_000),

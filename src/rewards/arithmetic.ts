@@ -1,6 +1,6 @@
 /**
- * Sums in a text, worked out exactly: + - * / ^, brackets, decimals, thousands (1,000). What cannot be read for certain is
- * no sum, so that a verifier fails rather than pays for a wrong answer.
+ * Evaluates the sums in a text exactly: + - * / ^, brackets, decimals, thousands (1,000). What cannot be read for certain is
+ * not a sum, so that a verifier fails rather than rewards a wrong completion.
  */
 
 /** A fraction in lowest terms; the denominator is positive. */
@@ -22,7 +22,7 @@ const numberOf = (text: string): Fraction | undefined => {
     : fraction(BigInt(whole.replaceAll(',', '') + decimals), 10n ** BigInt(decimals.length))
 }
 
-/** Powers and numbers beyond these are nobody's exercise. */
+/** The largest exponent, and the most characters of an expression; larger ones are not evaluated. */
 const largestPower = 1000n
 const longest = 1000
 
@@ -42,7 +42,7 @@ const operations: Readonly<Record<string, Operation>> = {
 
 /**
  * The value of an expression by the usual rules: powers from the right, then signs, products, sums; undefined for what is no
- * whole expression. Written as a parser by precedence, an operand at a time.
+ * whole expression. A parser by precedence, an operand at a time.
  */
 export const workOut = (expression: string): Fraction | undefined => {
   const tokens = expression.match(/[\d.,]+|\*\*|[-+*/^()]|\S/g) ?? []

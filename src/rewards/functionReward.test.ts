@@ -8,7 +8,7 @@ import type { CompletionToScore } from './rewards.ts'
 const dir = mkdtempSync(join(tmpdir(), 'attune-function-'))
 afterAll(() => rmSync(dir, { recursive: true }))
 
-const answers = ['a', 'b', 'c'].map(
+const completions = ['a', 'b', 'c'].map(
   (text): CompletionToScore => ({
     prompt: '',
     promptIds: [],
@@ -18,13 +18,13 @@ const answers = ['a', 'b', 'c'].map(
 )
 
 let files = 0
-/** What the function's body gives for three answers, asked twice. */
+/** What the function's body gives for three completions, called twice. */
 const rewarded = async (body: string, seconds = 5) => {
   const file = join(dir, `${files++}.mjs`)
   writeFileSync(file, `export default (rows) => { ${body} }`)
   const source = await functionReward(file, seconds)
   try {
-    return [await source.of(answers), await source.of(answers)]
+    return [await source.score(completions), await source.score(completions)]
   } finally {
     await source.close()
   }
@@ -50,7 +50,7 @@ it('costs a row its reward and no more where the function throws, or ends its pr
   }
 })
 
-it('goes on with a new worker where something was thrown beside a call', async () => {
+it('goes on with a new worker where something was thrown outside of a call', async () => {
   const body = 'setTimeout(() => { throw new Error("later") }, 0); return rows.map(() => 2)'
   for (const rewards of await rewarded(body)) for (const { value, trouble } of rewards) expect(value, trouble).toBe(2)
 })

@@ -1,7 +1,9 @@
 /**
- * A reward as a function of one's own: a module whose default export takes rows and gives a number for each, null where it
- * has none to give. It runs in a worker with limits of time and memory, so one that never returns, ends its process or
- * throws beside a call costs a reward and not the run. TypeScript is read by jiti, on every Node.
+ * A reward function of the user's: a module whose default export takes rows and gives a number for each, null where it has
+ * none to give.
+ *
+ * It runs in a worker with limits of time and memory. So a function that never returns, ends its process or throws outside of
+ * a call costs a reward and not the run. TypeScript is read by jiti, on every Node.
  */
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
@@ -11,10 +13,10 @@ import { badInput, runFailure } from '../util/fault.ts'
 import { cut, quoted } from '../util/quote.ts'
 import { abstained, type CompletionToScore, failed, type Reward, type RewardSource } from './rewards.ts'
 
-/** Of the worker's heap; arrays of numbers lie beside it. */
-const megabytes = 2048
+/** Limit of the worker's heap. Typed arrays lie outside of it. */
+const heapMegabytes = 2048
 
-/** What the worker runs: small enough to be a text, so that it is the same whether attune is built or not. */
+/** What the worker runs. As a text it is the same whether attune is built or not. */
 const program = `
 const { parentPort, workerData: { url, jiti } } = require('node:worker_threads')
 const load = async () => {
@@ -27,18 +29,18 @@ const message = (error) => { try { return String(error?.message ?? error) } catc
 load().then(
   (reward) => {
     parentPort.on('message', async ({ call, rows }) => {
-      const answer = (response) => parentPort.postMessage({ call, ...response })
+      const reply = (message) => parentPort.postMessage({ call, ...message })
       try {
         const values = await reward(rows)
         const list = Array.isArray(values) || ArrayBuffer.isView(values) ? Array.from(values) : undefined
-        if (!list) return answer({ wrong: 'gave ' + (values === null ? 'null' : typeof values) + ', not a list of numbers' })
+        if (!list) return reply({ wrong: 'gave ' + (values === null ? 'null' : typeof values) + ', not a list of numbers' })
         if (list.length !== rows.length)
-          return answer({ wrong: 'gave ' + list.length + ' rewards for ' + rows.length + ' rows' })
-        const odd = list.findIndex((value) => value !== null && typeof value !== 'number')
-        if (odd >= 0) return answer({ wrong: 'gave a value of type ' + typeof list[odd] + ', not a number or null' })
-        answer({ values: list })
+          return reply({ wrong: 'gave ' + list.length + ' rewards for ' + rows.length + ' rows' })
+        const wrong = list.findIndex((value) => value !== null && typeof value !== 'number')
+        if (wrong >= 0) return reply({ wrong: 'gave a value of type ' + typeof list[wrong] + ', not a number or null' })
+        reply({ values: list })
       } catch (error) {
-        answer({ threw: message(error) })
+        reply({ threw: message(error) })
       }
     })
     parentPort.postMessage({ call: 0 })
@@ -48,7 +50,7 @@ load().then(
 `
 
 type Reply = {
-  /** 0 of loading. */
+  /** The number of the call; 0 is the loading of the module. */
   call?: number
   values?: (number | null)[]
   threw?: string
@@ -59,7 +61,7 @@ type Reply = {
   gone?: string
 }
 
-/** What the function gets of each answer: the row's columns, with these in their places. */
+/** What the function gets for each completion: the columns of the prompt's row, and these beside or instead of them. */
 const rowOf = ({ prompt, record, sample }: CompletionToScore) => ({
   ...record,
   prompt,
@@ -69,30 +71,30 @@ const rowOf = ({ prompt, record, sample }: CompletionToScore) => ({
 })
 
 /**
- * @param seconds that a call may take
+ * @param seconds a call may take so long
  * Throws Faults 'bad-reward' (exit 2) where the module has no function or gives something else than a number or null a row.
  */
 export const functionReward = async (
   file: string,
   seconds: number,
-): Promise<{ of: RewardSource['of']; close(): Promise<void> }> => {
+): Promise<Pick<RewardSource, 'score'> & { close(): Promise<void> }> => {
   let worker = await openWorker(file, seconds)
-  const call = async (answers: readonly CompletionToScore[]): Promise<Reply> => {
-    // Something beside a call may have ended it since
+  const call = async (completions: readonly CompletionToScore[]): Promise<Reply> => {
+    // Something outside of a call may have ended it since
     if (worker.gone()) worker = await openWorker(file, seconds)
-    const response = await worker.ask(answers.map(rowOf))
-    if (response.wrong) throw badInput('bad-reward', `its function ${response.wrong}`, { file })
-    return response
+    const reply = await worker.ask(completions.map(rowOf))
+    if (reply.wrong) throw badInput('bad-reward', `its function ${reply.wrong}`, { file })
+    return reply
   }
   return {
-    async of(answers) {
-      const response = await call(answers)
-      if (response.values) return response.values.map((value) => rewardOf(value, file))
-      if (response.late || answers.length === 1) return answers.map(() => failed(troubleOf(response, file, seconds)))
+    async score(completions) {
+      const reply = await call(completions)
+      if (reply.values) return reply.values.map((value) => rewardOf(value, file))
+      if (reply.late || completions.length === 1) return completions.map(() => failed(troubleOf(reply, file, seconds)))
       // A row that makes the function throw costs no other row its reward
       const rewards: Reward[] = []
-      for (const answer of answers) {
-        const { values, ...trouble } = await call([answer])
+      for (const completion of completions) {
+        const { values, ...trouble } = await call([completion])
         rewards.push(values ? rewardOf(values[0], file) : failed(troubleOf(trouble, file, seconds)))
       }
       return rewards
@@ -117,45 +119,45 @@ const openWorker = async (file: string, seconds: number) => {
   const worker = new Worker(program, {
     eval: true,
     workerData: { url, jiti },
-    resourceLimits: { maxOldGenerationSizeMb: megabytes },
+    resourceLimits: { maxOldGenerationSizeMb: heapMegabytes },
     stdout: true,
     stderr: true,
   })
-  // stdout belongs to attune's own lines
+  // attune's own lines go to stdout
   for (const stream of [worker.stdout, worker.stderr]) stream.on('data', (chunk) => process.stderr.write(chunk))
   let gone: string | undefined
-  let heard: (response: Reply) => void = () => {}
+  let onReply: (reply: Reply) => void = () => {}
   const end = (why: string) => {
     gone ??= why
-    heard({ gone })
+    onReply({ gone })
   }
-  worker.on('message', (response: Reply) => heard(response))
+  worker.on('message', (reply: Reply) => onReply(reply))
   worker.on('error', (error: NodeJS.ErrnoException) =>
     end(
       error.code === 'ERR_WORKER_OUT_OF_MEMORY'
-        ? `it needs more than ${megabytes} MB of memory`
+        ? `it needs more than ${heapMegabytes} MB of memory`
         : cut(String(error?.message ?? error), 200),
     ),
   )
   worker.on('exit', () => end('process.exit was called'))
 
-  /** The response to a call, or what came instead of it. A response to an earlier one that was late is nobody's. */
-  const response = (call: number) =>
+  /** The reply to a call, or what came instead of it. A late reply to an earlier call is dropped. */
+  const replyTo = (call: number) =>
     new Promise<Reply>((resolve) => {
       const timer = setTimeout(() => {
         gone ??= 'it was stopped'
         resolve({ late: true })
         void worker.terminate()
       }, seconds * 1000)
-      heard = (response) => {
-        if (response.call !== undefined && response.call !== call) return
+      onReply = (reply) => {
+        if (reply.call !== undefined && reply.call !== call) return
         clearTimeout(timer)
-        resolve(response)
+        resolve(reply)
       }
-      if (gone) heard({ gone })
+      if (gone) onReply({ gone })
     })
 
-  const loaded = await response(0)
+  const loaded = await replyTo(0)
   if (loaded.late) throw runFailure('reward', `did not load within ${seconds} s (--reward-timeout)`, { file })
   const trouble = loaded.unready ?? loaded.gone
   if (trouble !== undefined) {
@@ -169,9 +171,9 @@ const openWorker = async (file: string, seconds: number) => {
     async ask(rows: readonly object[]): Promise<Reply> {
       worker.ref()
       worker.postMessage({ call: ++calls, rows })
-      const answer = await response(calls)
+      const reply = await replyTo(calls)
       worker.unref()
-      return answer
+      return reply
     },
     close: async () => void (await worker.terminate()),
   }

@@ -47,7 +47,7 @@ it.each<[string, number | undefined]>([
   expect(readGrade(text)).toBe(grade)
 })
 
-it('ends soon whatever it gets', () => {
+it('ends soon on texts made to take long', () => {
   const began = performance.now()
   for (const text of [
     '1 '.repeat(1e5),

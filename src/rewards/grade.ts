@@ -1,15 +1,15 @@
-/** The grade from 1 to 10 in a judge's words. Numbers that are not certainly the grade (scales, counts, lists) are none. */
+/** Reads the grade from 1 to 10 in a judge's reply. A number that may be something else (a scale, a count, a list) is no grade. */
 
 const reasoning = 'think|thinking|thought|reasoning'
 
-/** What a model said after it thought; undefined where it never stopped thinking. */
+/** The reply after its reasoning; undefined where the reasoning does not end. */
 const afterReasoning = (text: string): string | undefined => {
   const end = [...text.matchAll(new RegExp(`</(?:${reasoning})>`, 'gi'))].at(-1)
   if (end) return text.slice(end.index + end[0].length)
   return new RegExp(`^\\s*<(?:${reasoning})>`, 'i').test(text) ? undefined : text
 }
 
-/** Emphasis and quotes away, the scale's own numbers away, "7/10" and "7 out of 10" as "7". */
+/** Without emphasis, quotes and the numbers of the scale itself; "7/10" and "7 out of 10" as "7". */
 const simplified = (text: string): string =>
   text
     .replace(/[*_`"'“”‘’]/g, '')
@@ -22,8 +22,8 @@ const number =
   '(?<![\\p{L}\\p{N}.,/−–-])(10|\\d)(\\.\\d+)?(?![\\p{L}\\p{N}%°]|[.,/]\\d|\\s*(?:/|out of|of|percent)\\s*\\w)'
 const gap = '[\\s:=()[\\]]*'
 
-/** Ways to give a grade, the clearest first; of several in the same way the last one counts. */
-const ways = [
+/** Patterns of a grade, the clearest first. Of several matches of one pattern the last counts. */
+const patterns = [
   `^${gap}${number}${gap}\\.?$`,
   `\\[\\[${gap}${number}${gap}\\]\\]`,
   `\\b(?:grade|rating|score|mark)\\b${gap}(?:(?:is|of|would be|as|at)\\b${gap})?(?:an?\\b${gap})?${number}`,
@@ -38,8 +38,8 @@ export const readGrade = (text: string): number | undefined => {
   const said = afterReasoning(text.slice(-20_000))
   if (said === undefined) return undefined
   const plain = simplified(said)
-  for (const way of ways) {
-    const found = [...plain.matchAll(way)].at(-1)
+  for (const pattern of patterns) {
+    const found = [...plain.matchAll(pattern)].at(-1)
     const grade = found && Number(found[1] + (found[2] ?? ''))
     if (grade !== undefined) return grade >= 1 && grade <= 10 ? grade : undefined
   }

@@ -1,24 +1,43 @@
 /**
- * A reward model as a reward. Peculiar: with the policy's own tokenizer it reads the very ids that were sampled, so that
- * an answer which was cut off looks cut off; conversations, and texts of another tokenizer, are read as it was trained to
- * read them. More than one output is a distribution over the scores 1, 2, ...: its mean, and how wide it is.
+ * A reward model, opened by name, and as a source of rewards.
+ *
+ * With the policy's own tokenizer it reads the very ids that were sampled, so that a completion which was cut off looks cut
+ * off. Conversations, and texts of a policy with another tokenizer, are read as it was trained to read them.
  */
 
 import { filesOf } from '../checkpoint/folder.node.ts'
 import type { Tree } from '../data/batch.ts'
 import { type Encoder, encodeScored } from '../data/examples.ts'
 import { isIds, isMessages } from '../data/rows.ts'
-import { readBy } from '../models/resolve.node.ts'
-import { openModel } from '../passes/open.node.ts'
-import { rewardOf, scoresOf } from '../passes/scores.ts'
+import { readBy } from '../generate/tokenization.node.ts'
+import { type OpenedModel, type OpenModelOptions, openModel } from '../passes/open.node.ts'
+import { rewardsOf, type Reward as Scored } from '../passes/scores.ts'
 import type { WarningEvent } from '../runs/events.ts'
 import { sameTokenizer } from '../text/tokenizer.node.ts'
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import { sha256Files } from '../util/sha256.node.ts'
-import { readRewardNotes } from './notes.ts'
-import type { OpenedReward, RewardContext } from './open.ts'
-import { type CompletionToScore, failed, type Reward } from './rewards.ts'
+import { type RewardNotes, readRewardNotes, rewardOnScale } from './notes.ts'
+import { type CompletionToScore, failed, type OpenedReward, type Reward, type RewardContext } from './rewards.ts'
+
+type RewardModel = OpenedModel & {
+  /** Its scale, where it was trained by attune. */
+  notes?: RewardNotes
+  /** [tree][branch], as transformers has them: without bias, not normalised. */
+  rewards(trees: readonly Tree[]): Promise<Scored[][]>
+}
+
+/** Throws a Fault 'no-score-head' for a model that is no reward model, and those of `openModel`. */
+export const openRewardModel = async (options: Omit<OpenModelOptions, 'head'>): Promise<RewardModel> => {
+  const opened = await openModel({ ...options, head: 'scores' })
+  try {
+    const notes = await readRewardNotes(opened.adapterDir ?? opened.dir)
+    return { ...opened, notes, rewards: (trees) => rewardsOf(opened.model, trees) }
+  } catch (error) {
+    await opened.close()
+    throw error
+  }
+}
 
 export type ModelRewardSettings = {
   device: 'auto' | 'cpu' | 'webgpu' | 'cuda'
@@ -27,49 +46,68 @@ export type ModelRewardSettings = {
   normalizeRewards?: boolean
 }
 
-/** Throws Faults of `openModel`, and where the model has no score head or shares neither text nor ids with the policy. */
+/**
+ * The rewards of a reward model. A head with several outputs is a distribution over the scores 1, 2, ...: its mean, and its
+ * deviation as `sigma`.
+ * Throws Faults of `openRewardModel`; 'reward-tokenizer' where it shares neither text nor ids with the policy; 'bad-flag'
+ * where its rewards are to be normalised and it was saved without their mean and deviation.
+ */
 export const modelReward = async (
   name: string,
-  settings: ModelRewardSettings,
+  { device, threads, normalizeRewards: normalize = false }: ModelRewardSettings,
   { own, tokenization, folders }: RewardContext,
 ): Promise<OpenedReward> => {
-  // Adapter and rounding among the settings are the policy's
-  const { device, threads } = settings
-  const opened = own(await openModel({ device, threads, model: name, head: 'scores' }))
-  const adapter = opened.adapterDir
-  const scale = await scaleOf(name, adapter ?? opened.dir, settings.normalizeRewards ?? false)
-  const { tokenizer } = opened
+  // The run's other settings of a model (adapter, rounding) are the policy's
+  const opened = own(await openRewardModel({ device, threads, model: name }))
+  const { model, tokenizer, dir, adapterDir: adapter, notes } = opened
+  if (normalize && !notes)
+    throw badInput('bad-flag', `${quoted(name)} was saved without a mean and a deviation of its rewards`, {
+      flag: '--normalize-rewards',
+    })
   if ((tokenizer === undefined) !== (tokenization.tokenizer === undefined))
     throw badInput(
       'reward-tokenizer',
       `${quoted(name)}: one of policy and reward model has a tokenizer and the other has none, so they share neither text nor ids`,
       { flag: '--reward' },
     )
-  const shared = tokenizer === undefined || (await sameTokenizer({ dir: opened.dir, adapter }, folders)) === true
-  const most = opened.model.config.max_position_embeddings
-  const encode = (answer: CompletionToScore) =>
-    shared ? treeOf(answer, tokenizer, most) : treeOf(asTexts(answer, tokenization), tokenizer, most, true)
+  const sharesIds = tokenizer === undefined || (await sameTokenizer({ dir, adapter }, folders)) === true
+  const { vocab_size: vocabulary, max_position_embeddings: positions } = model.config
+  const treeOf = (completion: CompletionToScore) =>
+    sharesIds
+      ? completionTree(completion, tokenizer, positions)
+      : completionTree(asText(completion, tokenization), tokenizer, positions, true)
   return {
-    files: await sha256Files(await filesOf({ dir: opened.dir, adapter }, opened.files)),
-    warnings: shared ? [] : [retokenised(name)],
-    requirePrompt: ({ ids, ...asked }) =>
+    files: await sha256Files(await filesOf({ dir, adapter }, opened.files)),
+    warnings: sharesIds ? [] : [retokenised(name)],
+    requirePrompt: ({ ids, ...prompt }) =>
       readBy(name, () => {
-        const tree = encode({ ...asked, promptIds: ids, sample: anyAnswer })
-        const size = opened.model.config.vocab_size
-        const stray = strayIn([tree], size)
+        const stray = strayId([treeOf({ ...prompt, promptIds: ids, sample: anySample })], vocabulary)
         if (stray !== undefined)
-          throw badInput('reward-tokenizer', `it has ${size} token ids, and the prompt holds ${stray}`)
+          throw badInput('reward-tokenizer', `it has ${vocabulary} token ids, and the prompt holds ${stray}`)
       }),
-    of: (answers) => {
-      const trees = answers.map(encode)
-      requireKnownIds(name, trees, opened.model.config.vocab_size)
-      return rewardsByModel(opened.model, trees, scale)
+    async score(completions) {
+      const trees = completions.map(treeOf)
+      // Without tokenizers ids must mean the same
+      const stray = strayId(trees, vocabulary)
+      if (stray !== undefined)
+        throw badInput(
+          'reward-tokenizer',
+          `${quoted(name)} has ${vocabulary} token ids, and a completion holds ${stray}`,
+          { flag: '--reward' },
+        )
+      const readable = trees.filter((tree) => tree !== undefined)
+      const scored = readable.length ? await opened.rewards(readable) : []
+      let next = 0
+      return trees.map((tree): Reward => {
+        if (!tree) return failed('the prompt leaves the reward model no room for a completion')
+        return rewardOnScale(scored[next++][0], notes, { normalize })
+      })
     },
   }
 }
 
-/** Stands for all answers where a prompt is tried. */
-const anyAnswer: CompletionToScore['sample'] = {
+/** Stands for all completions where a prompt is tried. */
+const anySample: CompletionToScore['sample'] = {
   prompt: 0,
   sample: 0,
   ids: [0],
@@ -78,77 +116,42 @@ const anyAnswer: CompletionToScore['sample'] = {
   finish_reason: 'stop',
 }
 
-const strayIn = (trees: readonly (Tree | undefined)[], size: number): number | undefined =>
+/** The first id that is no token of a vocabulary of this size. */
+const strayId = (trees: readonly (Tree | undefined)[], size: number): number | undefined =>
   trees
     .flatMap((tree) => (tree ? [tree.trunk, ...tree.branches] : []))
     .flatMap((ids) => Array.from(ids))
     .find((id) => id >= size)
 
-/** Without tokenizers ids must mean the same. */
-const requireKnownIds = (name: string, trees: readonly (Tree | undefined)[], size: number) => {
-  const stray = strayIn(trees, size)
-  if (stray !== undefined)
-    throw badInput('reward-tokenizer', `${quoted(name)} has ${size} token ids, and an answer holds ${stray}`, {
-      flag: '--reward',
-    })
-}
-
-type Scale = { bias: number; mean: number; std: number }
-
-const scaleOf = async (name: string, dir: string, normalise: boolean): Promise<Scale> => {
-  const notes = await readRewardNotes(dir)
-  if (normalise && !notes)
-    throw badInput('bad-flag', `${quoted(name)} was saved without a mean and a deviation of its rewards`, {
-      flag: '--normalize-rewards',
-    })
-  return { bias: notes?.bias ?? 0, ...(normalise ? { mean: notes!.mean, std: notes!.std } : { mean: 0, std: 1 }) }
-}
-
 const retokenised = (name: string): WarningEvent => ({
   event: 'warning',
   code: 'retokenised',
-  message: `${name} has a tokenizer of its own: answers are read to it as text`,
+  message: `${name} has a tokenizer of its own: it reads completions as text, not as the policy's tokens`,
 })
 
 /** Ids of the policy's tokenizer mean nothing to another one. */
-const asTexts = (answer: CompletionToScore, { tokenizer }: RewardContext['tokenization']): CompletionToScore =>
-  isIds(answer.prompt) ? { ...answer, prompt: tokenizer!.decode(answer.prompt, { skipSpecialTokens: true }) } : answer
+const asText = (completion: CompletionToScore, { tokenizer }: RewardContext['tokenization']): CompletionToScore =>
+  isIds(completion.prompt)
+    ? { ...completion, prompt: tokenizer!.decode(completion.prompt, { skipSpecialTokens: true }) }
+    : completion
 
 /**
- * Prompt and answer as the reward model reads them; undefined where there is no room for an answer.
- * @param anew its tokenizer is not the policy's, so that all is read as text
+ * Prompt and completion as the reward model reads them; undefined where its positions leave no room for a completion.
+ * @param fromText its tokenizer is not the policy's, so all is read as text
  */
-const treeOf = (
+const completionTree = (
   { prompt, template, promptIds, sample }: CompletionToScore,
   encoder: Encoder | undefined,
-  most: number,
-  anew = false,
+  positions: number,
+  fromText = false,
 ): Tree | undefined => {
-  const plain = !encoder || !(anew || isMessages(prompt))
-  const read = plain
-    ? { prompt: [...promptIds], responses: [sample.ids] }
-    : encodeScored(encoder, prompt, [sample.text ?? ''], template)
+  const isText = encoder && (fromText || isMessages(prompt))
   const {
     prompt: trunk,
-    responses: [response],
-  } = read
-  const room = most - trunk.length
-  return room > 0 && response.length > 0 ? { trunk, branches: [response.slice(0, room)] } : undefined
-}
-
-const rewardsByModel = async (
-  model: Parameters<typeof scoresOf>[0],
-  trees: readonly (Tree | undefined)[],
-  { bias, mean, std }: Scale,
-): Promise<Reward[]> => {
-  const there = trees.filter((tree) => tree !== undefined)
-  const scores = there.length ? await scoresOf(model, there) : []
-  let next = 0
-  return trees.map((tree) => {
-    if (!tree) return failed('the prompt leaves the reward model no room for an answer')
-    const [logits] = scores[next++]
-    const { reward, sigma } = rewardOf(logits)
-    if (sigma === undefined) return { value: (reward + bias - mean) / std }
-    return { value: (reward - mean) / std, sigma: sigma / std }
-  })
+    responses: [completion],
+  } = isText
+    ? encodeScored(encoder, prompt, [sample.text ?? ''], template)
+    : { prompt: [...promptIds], responses: [sample.ids] }
+  const room = positions - trunk.length
+  return room > 0 && completion.length > 0 ? { trunk, branches: [completion.slice(0, room)] } : undefined
 }

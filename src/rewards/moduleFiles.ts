@@ -1,7 +1,7 @@
 /**
- * The files of a module that results depend on: itself, what it imports by a path, and what that imports. Of packages the
- * file that is imported stands for all of it. Peculiar: imports are looked for in the text, so one whose path is worked out
- * while the module runs is not found.
+ * The files of a reward module that results depend on: itself, what it imports by a path, and what that imports. Of a package
+ * the imported file stands for all of it. Imports are looked for in the text, so one whose path is computed while the module
+ * runs is not found.
  */
 import { readFile, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -13,6 +13,7 @@ import { fileSource } from '../util/files.node.ts'
 /** from '...', import '...', import('...'), require('...'), export ... from '...' */
 const imports = /\b(?:from|import|require)\s*\(?\s*(['"])((?:(?!\1)[^\\\n])+)\1/g
 
+/** What Node or TypeScript may add to an imported path. */
 const endings = [
   '',
   '.ts',
@@ -32,14 +33,14 @@ export const moduleFiles = async (file: string): Promise<string[]> => {
     if (path !== file && (path.endsWith('.json') || path.includes(`${sep}node_modules${sep}`))) continue
     const text = await textOf(path)
     for (const [, , name] of text.matchAll(imports)) {
-      const imported = await placeOf(name, path)
+      const imported = await resolveImport(name, path)
       if (imported !== undefined && resolve(imported) !== resolve(file)) found.add(imported)
     }
   }
   return [...found]
 }
 
-/** Bytes of a module's text. */
+/** Bytes of a module's text, at most. */
 const largest = 16 << 20
 
 const textOf = async (path: string): Promise<string> => {
@@ -49,7 +50,7 @@ const textOf = async (path: string): Promise<string> => {
   return readFile(path, 'utf8')
 }
 
-const placeOf = async (name: string, from: string): Promise<string | undefined> => {
+const resolveImport = async (name: string, from: string): Promise<string | undefined> => {
   if (name.startsWith('node:')) return undefined
   if (name.startsWith('file:')) return fileURLToPath(name)
   if (/^\.{1,2}(\/|$)/.test(name) || isAbsolute(name)) return fileAt(resolve(dirname(from), name))
@@ -61,7 +62,7 @@ const placeOf = async (name: string, from: string): Promise<string | undefined> 
   }
 }
 
-/** TypeScript names a file .js that is .ts on the disk. */
+/** TypeScript imports a file as .js that is .ts on disk. */
 const fileAt = async (path: string): Promise<string | undefined> => {
   const twin = /\.([mc]?)js$/.test(path) ? [path.replace(/\.([mc]?)js$/, '.$1ts')] : []
   for (const candidate of [...endings.map((end) => path + end), ...twin])

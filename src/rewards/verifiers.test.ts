@@ -3,8 +3,10 @@ import { withWritten } from '../util/jsonNotes.ts'
 import type { CompletionToScore } from './rewards.ts'
 import { verifier } from './verifiers.ts'
 
-const answer = (prompt: string, text: string, record: Record<string, unknown> = {}): CompletionToScore => ({
-  ...{ prompt, promptIds: [], record },
+const completion = (prompt: string, text: string, record: Record<string, unknown> = {}): CompletionToScore => ({
+  prompt,
+  promptIds: [],
+  record,
   sample: { prompt: 0, sample: 0, ids: [], logps: [], text, finish_reason: 'eos' },
 })
 
@@ -29,52 +31,52 @@ describe('verifiers', () => {
     ['regex:^yes$', '', 'yes', 1],
     ['regex:^yes$', '', 'yes, sir', 0],
   ])('%s of %j and %j', async (spec, prompt, text, expected) => {
-    expect((await verifier(spec))!(answer(prompt, text)).value).toBe(expected)
+    expect((await verifier(spec))!(completion(prompt, text)).value).toBe(expected)
   })
 
-  it('compare with a column, whose numbers and lists count too', async () => {
+  it('compare with the texts, numbers and lists of a column', async () => {
     const compared = (await verifier('exact:answer'))!
     const exact = (given: CompletionToScore) => compared(given).value
-    expect(exact(answer('', ' 42\n', { answer: 42 }))).toBe(1)
-    expect(exact(answer('', 'b', { answer: ['a', 'b'] }))).toBe(1)
-    expect(exact(answer('', '4', { answer: 42 }))).toBe(0)
+    expect(exact(completion('', ' 42\n', { answer: 42 }))).toBe(1)
+    expect(exact(completion('', 'b', { answer: ['a', 'b'] }))).toBe(1)
+    expect(exact(completion('', '4', { answer: 42 }))).toBe(0)
     const text = '{"answer": [12345678901234567890, 2.50]}'
     const kept = withWritten(JSON.parse(text), text) as Record<string, unknown>
-    expect(exact(answer('', '12345678901234567890', kept))).toBe(1)
-    expect(exact(answer('', '2.50', kept))).toBe(1)
-    expect(exact(answer('', '2.5', kept))).toBe(0)
+    expect(exact(completion('', '12345678901234567890', kept))).toBe(1)
+    expect(exact(completion('', '2.50', kept))).toBe(1)
+    expect(exact(completion('', '2.5', kept))).toBe(0)
   })
 
   it.each([null, undefined, [], [null], {}, [{ a: 1 }]])('fail where a column holds %j', async (value) => {
     const compared = (await verifier('exact:answer'))!
     for (const text of ['null', 'undefined', '', '[object Object]']) {
-      const reward = compared(answer('', text, { answer: value }))
+      const reward = compared(completion('', text, { answer: value }))
       expect(reward.value).toBeNaN()
       expect(reward.trouble).toContain('holds no text or number')
     }
   })
 
-  it('fail where a pattern backtracks for ever, and end the run after some', async () => {
+  it('fail where a pattern backtracks for ever, and end the run the third time', async () => {
     const matches = (await verifier('regex:(\\w+\\s?)+~'))!
-    const hard = answer('', 'word '.repeat(10_000))
-    expect(matches(answer('', 'a ~')).value).toBe(1)
+    const hard = completion('', 'word '.repeat(10_000))
+    expect(matches(completion('', 'a ~')).value).toBe(1)
     for (let i = 0; i < 2; i++) expect(matches(hard).trouble).toContain('took more than a second')
-    expect(() => matches(hard)).toThrow(/on 3 answers; write it simpler/)
+    expect(() => matches(hard)).toThrow(/on 3 completions; write it simpler/)
   })
 
   it.each(['x'.repeat(100_000), '(a{1000}){1000}{1000}', '(?<', '('.repeat(9000)])(
-    'refuse a pattern that is none, or too large',
+    'refuse a pattern that does not compile or is too large',
     async (source) => {
       await expect(verifier(`regex:${source}`)).rejects.toThrow(/^"regex:.{0,250}: .*\(--reward, --judge\)$/)
     },
   )
 
-  it('leave other specs to others', async () => {
+  it('are not named by the folder of a reward model, a URL or a path of Windows', async () => {
     for (const spec of ['runs/reward', 'http://127.0.0.1:1/v1#m', 'C:\\runs\\reward'])
       expect(await verifier(spec)).toBeUndefined()
   })
 
-  it.each(['regx:foo', 'regex:'])('of no known kind are refused: %s', async (spec) => {
+  it.each(['regx:foo', 'regex:'])('are refused where there is no such kind: %s', async (spec) => {
     await expect(verifier(spec)).rejects.toThrow(/is no reward: .*regex:PATTERN/)
   })
 })

@@ -1,6 +1,6 @@
 /**
- * Rewards that are facts: 1 where an answer passes, 0 where it does not. Peculiar: they read the text alone, so what they
- * call right a reader can check; where there is nothing to check they fail.
+ * Verifiers: rewards of 1 where a completion passes a check and 0 where it does not. They read the text alone, so a reader
+ * can check what they call right. Where there is nothing to check, the reward has failed.
  */
 
 import { existsSync } from 'node:fs'
@@ -14,12 +14,12 @@ import { numberText } from '../util/written.ts'
 import { equal, lastSum, numberAtStart } from './arithmetic.ts'
 import { type CompletionToScore, failed, type Reward } from './rewards.ts'
 
-export type Verifier = (answer: CompletionToScore) => Reward
+export type Verifier = (completion: CompletionToScore) => Reward
 
-const passes = (right: boolean): Reward => ({ value: Number(right) })
+const passed = (isRight: boolean): Reward => ({ value: Number(isRight) })
 
-/** A word and a colon, but no URL and no drive of Windows. */
-const looksNamed = /^[a-z]{2,}:(?!\/\/)/i
+/** A word and a colon, but no URL and no drive letter of Windows. */
+const namesKind = /^[a-z]{2,}:(?!\/\/)/i
 
 const textOf = ({ sample }: CompletionToScore) => sample.text ?? ''
 
@@ -30,7 +30,7 @@ export const verifier = async (spec: string): Promise<Verifier | undefined> => {
   if (kind === 'exact') return exact(value)
   if (kind === 'regex') return pattern(value)
   if (kind === 'schema') return jsonSchema(value)
-  if (looksNamed.test(spec) && !existsSync(spec))
+  if (namesKind.test(spec) && !existsSync(spec))
     throw badInput(
       'bad-flag',
       `${quoted(spec)} is no reward: of this form there are exact:COLUMN, regex:PATTERN and schema:FILE (--reward, --judge)`,
@@ -38,15 +38,15 @@ export const verifier = async (spec: string): Promise<Verifier | undefined> => {
 }
 
 /**
- * Equal to a column's value but for white space at the ends; a list is of answers that are all right. A row without a value
- * to compare with (null, an empty list, an object) has no reward: that is a failure, not a 0.
+ * Equal to a column's value but for white space at the ends. Of a list every value is right. A row without a value to compare
+ * with (null, an empty list, an object) gives a failed reward, not a 0.
  */
 const exact =
   (column: string): Verifier =>
-  (answer) => {
-    const right = textsAt(answer.record, column)
+  (completion) => {
+    const right = textsAt(completion.record, column)
     if (!right?.length) return failed(`the column ${quoted(column)} holds no text or number to compare with`)
-    return passes(right.includes(textOf(answer).trim()))
+    return passed(right.includes(textOf(completion).trim()))
   }
 
 /** The texts of a column, numbers as the file wrote them; undefined where it holds anything else. */
@@ -61,13 +61,13 @@ const textsAt = (holder: object, key: string | number): string[] | undefined => 
   return [(numberText(holder, key) ?? String(value)).trim()]
 }
 
-/** Found anywhere in the text; anchors say otherwise. */
+/** A match anywhere in the text, where the pattern has no anchors. */
 const pattern = (source: string): Verifier => {
   const matches = limited(`regex:${source}`, compile(source))
-  return (answer) => matches(textOf(answer))
+  return (completion) => matches(textOf(completion))
 }
 
-/** Characters of a pattern; no one writes longer ones. */
+/** Characters of a pattern, at most. */
 const longestPattern = 10_000
 
 const compile = (source: string): ((text: string) => boolean) => {
@@ -84,7 +84,7 @@ const compile = (source: string): ((text: string) => boolean) => {
   }
 }
 
-/** JSON that a schema accepts, alone or in a fenced block. */
+/** JSON that the schema accepts, alone or in a fenced block. */
 const jsonSchema = async (file: string): Promise<Verifier> => {
   const schema = await readSchema(file)
   const accepted = limited(`schema:${file}`, (text) => {
@@ -97,24 +97,24 @@ const jsonSchema = async (file: string): Promise<Verifier> => {
       throw error
     }
   })
-  return (answer) => accepted(textOf(answer))
+  return (completion) => accepted(textOf(completion))
 }
 
-/** Milliseconds that a check of one answer may take, and how many may take longer before the run ends. */
+/** Milliseconds that the check of a completion may take, and how many checks may take longer before the run ends. */
 const longestCheck = 1000
 const slowChecks = 3
 
-/** A check of one's own making (a pattern, a schema) that cannot hold up a run: an answer that takes it too long fails. */
+/** A user's check (a pattern, a schema) that cannot hold up a run: where it takes too long, the reward has failed. */
 const limited = (name: string, check: (text: string) => boolean) => {
   let slow = 0
   return (text: string): Reward => {
-    const right = withinTime(longestCheck, () => check(text))
-    if (right !== undefined) return passes(right)
+    const isRight = withinTime(longestCheck, () => check(text))
+    if (isRight !== undefined) return passed(isRight)
     if (++slow === slowChecks)
-      throw runFailure('reward', `${quoted(name)} took more than a second on ${slow} answers; write it simpler`, {
+      throw runFailure('reward', `${quoted(name)} took more than a second on ${slow} completions; write it simpler`, {
         flag: '--reward',
       })
-    return failed(`${quoted(name)} took more than a second on an answer`)
+    return failed(`${quoted(name)} took more than a second on a completion`)
   }
 }
 
@@ -129,10 +129,10 @@ const readSchema = async (file: string): Promise<z.ZodType> => {
   }
 }
 
-/** The last sum of the prompt (12+7=), worked out; the answer must begin with its result. */
-const arithmetic: Verifier = (answer) => {
-  const asked = lastSum(promptText({}, answer.prompt))
+/** The completion must begin with the result of the prompt's last sum (12+7=). */
+const arithmetic: Verifier = (completion) => {
+  const asked = lastSum(promptText({}, completion.prompt))
   if (!asked) return failed('arithmetic found no sum in the prompt that it can read for certain')
-  const said = numberAtStart(textOf(answer))
-  return passes(said !== undefined && equal(said, asked))
+  const said = numberAtStart(textOf(completion))
+  return passed(said !== undefined && equal(said, asked))
 }

@@ -1,9 +1,10 @@
 /**
- * What runs programs. Tensors are opaque handles that live with the engine (a worker thread, a GPU); commands go to it
- * in order and without waiting, and only `read` and `idle` wait. An engine that failed answers every later wait with
- * its first error. This file is the caller's side; ortNode.ts is an engine.
+ * A backend runs programs on an engine. Tensors are opaque handles that live with the engine (in a worker thread, on a
+ * GPU). Commands are sent in order and not waited for; only `read` and `idle` wait. After a failure the engine answers
+ * every later wait with its first error. This file is the caller's side; ortNode.ts is an engine.
  */
-import type { Port, Program } from '../onnx/model.ts'
+import type { Port } from '../onnx/emitter.ts'
+import type { Program } from '../onnx/model.ts'
 import { type Bindings, bindShape, evalDim } from '../tensor/dim.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { assert } from '../util/fault.ts'
@@ -34,43 +35,43 @@ export type Command =
   | { do: 'addRows'; to: number; from: number; index: number; width: number }
   | { do: 'read'; id: number; offset: number; length: number }
   | { do: 'free'; ids: readonly number[] }
-/** Stretches of `width` elements, by where each begins. */
+/** Runs of `width` elements, by the offset at which each begins. */
 export type Runs = { from: Uint32Array; to: Uint32Array; width: number }
 export type Wires = readonly (readonly [name: string, id: number])[]
 
-/** Takes commands in order; resolves to what the batch's reads read. */
+/** Performs commands in order; resolves to the values of the batch's reads. */
 export type Engine = {
   readonly description: EngineDescription
   send(commands: readonly Command[], transfer: readonly ArrayBuffer[]): Promise<readonly Values[]>
   close(): Promise<void>
 }
-/** What stands in run.json, since results may depend on it. */
+/** Recorded in run.json, since results may depend on it. */
 export type EngineDescription = { provider: string; threads: number; version: string }
 
 export type Backend = {
   readonly description: EngineDescription
   /**
-   * A session for a program; kept until the backend closes, so load each program once. Constants are copied from these
-   * handles as they are now, and laid out for speed: products with them are twice as fast on few rows.
+   * A session for a program, kept until the backend closes: load each program once. Constants are copied from these handles
+   * as they are now and packed by the engine: products with them are twice as fast on few rows.
    */
   load(program: Program, constants?: Handles): Executable
-  /** Hands values over: the array must not be used afterwards. */
+  /** Transfers values to the engine: the array must not be used afterwards. */
   put(values: Values, shape: readonly number[], dtype?: DType): Handle
   zeros(shape: readonly number[], dtype?: DType): Handle
-  /** Part of a handle's memory under another shape; writing to one writes to both. */
+  /** A view of a part of a handle's memory, under another shape; writing to one writes to both. */
   view(of: Handle, offset: number, shape: readonly number[]): Handle
-  /** Runs a program on the feeds that it names. Outputs go into given handles, which may be feeds, or into new ones. */
+  /** Runs a program on its feeds. Outputs go into given handles, which may be feeds, or into new ones. */
   run(executable: Executable, feeds: Handles, into?: Handles): Record<string, Handle>
   /**
-   * Runs an elementwise program over 1-D arrays by slices of 262,144: what fits the cache is 3 to 10 times faster.
-   * `sliced` feeds and 1-D outputs are cut alike; an output that is a scalar is given as [number of slices].
+   * Runs an elementwise program over 1-D arrays by slices of 262,144, which fit the processor's cache: 3 to 10 times faster.
+   * `sliced` feeds and 1-D outputs are sliced alike; a scalar output gives one value a slice, [number of slices].
    */
   runSlices(executable: Executable, sliced: Handles, feeds: Handles, into: Handles): void
-  /** Hands values over into part of a handle. */
+  /** Writes values into a part of a handle; the array must not be used afterwards. */
   write(handle: Handle, values: Values, offset?: number): void
   /**
-   * Copies the same stretches from one handle of each pair to the other, which may be the same one. `start`: how much
-   * further on they begin in the former.
+   * Copies the same runs from the first handle of each pair to the second, which may be the same one. `start` is added to
+   * the offsets in the first.
    */
   copy(pairs: readonly (readonly [from: Handle, to: Handle, start?: number])[], runs: Runs): void
   /** Adds each row of `from` [N, C] to the row of `to` [V, C] that `index` [N] names, in order, in place. */
@@ -110,7 +111,7 @@ export const makeBackend = (engine: Engine): Backend => {
       return executable
     },
     put(given, shape, dtype = dtypeOf(given)) {
-      // A posted view would drag its whole buffer along
+      // Posting a view would copy its whole buffer
       const values = given.byteLength === given.buffer.byteLength ? given : given.slice()
       assert(values.length === elements(shape), `put of ${values.length} values as [${shape}]`)
       const made = handle(shape, dtype)
@@ -197,8 +198,8 @@ const bindInputs = (program: Program, feeds: Handles): Bindings => {
 }
 
 /**
- * Commands gather until the end of the current task, then go out together: one message for a whole training step. What
- * is given back waits for the next command, if there is one soon: a message of its own would hold that one up.
+ * Commands are collected until the end of the current task and sent together: one message for a whole training step. Frees
+ * wait for the next command, if one comes soon, because a message of their own would delay it.
  */
 const makeQueue = (engine: Engine) => {
   let commands: Command[] = []

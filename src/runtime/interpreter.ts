@@ -1,7 +1,9 @@
 /**
- * The reference interpreter: what every primitive means, one row each, slowly and in float64. It is the oracle that
- * tests hold gradients, `simplify` and the lowering against. Values are row-major Float64Arrays: i64 as whole doubles
- * (exact up to 2^53, so not the dropout hash), bool as 0 and 1. An index out of range throws.
+ * The interpreter: evaluates traced programs in TypeScript, slowly and in float64, by one rule for each primitive.
+ * Tests compare gradients, `simplify` and the lowering to ONNX with it.
+ *
+ * Values are row-major Float64Arrays: i64 as whole doubles (exact up to 2^53, which the dropout hash exceeds), bool as
+ * 0 and 1. An index out of range throws.
  */
 import { bindShape, type Dim, evalDim } from '../tensor/dim.ts'
 import { topological } from '../tensor/graph.ts'

@@ -28,14 +28,14 @@ const needs = {
   webgpu: 'a GPU with a driver for Vulkan, Metal or Direct3D 12',
 }
 
-/** A provider that cannot work says so only when it is given something to compute. */
+/** Runs a tiny program: a provider that does not work fails only when it computes something. */
 const tryOut = async (backend: Backend, provider: keyof typeof needs) => {
   try {
     const x = input('x', ['N'])
     const twice = backend.load(compileProgram('try', { y: x.add(x) }))
     await backend.read(backend.run(twice, { x: backend.put(Float32Array.of(1), [1]) }).y)
   } catch (error) {
-    // It may be gone already
+    // The worker may have ended already
     await backend.close().catch(() => {})
     const { message } = error as Error
     const why = /Failed[^\n]*/.exec(message)?.[0] ?? message.split('\n')[0]
@@ -47,7 +47,7 @@ const tryOut = async (backend: Backend, provider: keyof typeof needs) => {
 
 type Answer = { batch: number; values?: Values[]; error?: string } | { ready: EngineDescription }
 
-/** Under a test runner this file is TypeScript and a worker cannot load its neighbour: the built one is taken. */
+/** A worker cannot load TypeScript: under a test runner it gets the built file from dist/. */
 const workerUrl = () =>
   import.meta.url.endsWith('.ts')
     ? new URL('../../dist/runtime/ortWorker.js', import.meta.url)

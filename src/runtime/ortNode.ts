@@ -1,9 +1,8 @@
 /**
- * The engine on onnxruntime-node. Peculiar: outputs are always preallocated, so that they may alias inputs (state is
- * updated in place) and memory is reused; what `run` returns is a further copy that nobody needs, so it is collected
- * at once. `session.run` blocks its thread: ortWorker.ts hosts this file in a worker.
+ * The engine on onnxruntime-node. Outputs are always preallocated, so that they may alias inputs (state is updated in
+ * place) and their memory is reused. What `session.run` returns is another copy, which is garbage-collected at once.
+ * `session.run` blocks its thread, so ortWorker.ts runs this file in a worker.
  */
-
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import * as ort from 'onnxruntime-node'
@@ -19,12 +18,12 @@ export type EngineOptions = { provider: 'cpu' | 'webgpu' | 'cuda'; threads: numb
 type Stored = { values: Values; shape: readonly number[]; dtype: DType; pooled?: boolean }
 
 const ortType = { f32: 'float32', i64: 'int64', bool: 'bool', u8: 'uint8' } as const
-/** Bytes of returned copies that may gather before they are collected. */
+/** Bytes of returned copies that may accumulate before a garbage collection. */
 const enoughToCollect = 16 << 20
 
 export const ortEngine = (options: EngineOptions): Engine => {
   disableTelemetry()
-  // What fails is thrown; the engine would print it as well
+  // Errors are thrown, so the engine need not print them
   ort.env.logLevel = 'fatal'
   const sessions = new Map<number, Promise<ort.InferenceSession>>()
   const tensors = new Map<number, Stored>()
@@ -136,7 +135,7 @@ export const ortEngine = (options: EngineOptions): Engine => {
 
   return {
     description: { provider: options.provider, threads: options.threads, version: ort.env.versions.node ?? '' },
-    // Batches wait for each other: `run` yields, and commands mean what they mean only in order
+    // Batches wait for each other: `run` is asynchronous, and commands must be performed in order
     send(commands) {
       const done = previous.then(() => performAll(commands))
       previous = done.catch(() => {})
@@ -162,10 +161,10 @@ const copyRuns = (source: Values, target: Values, start: number, { from, to, wid
     target.set(source.subarray(start + from[i], start + from[i] + width) as never, to[i])
 }
 
-/** Stretches up to here are faster element by element. */
+/** Runs of up to so many elements are copied faster one by one. */
 const short = 128
 
-/** By itself, so that it is compiled for one kind of array. */
+/** A function of its own, so that it is compiled for one type of array. */
 const copyShort = (source: Float32Array, target: Float32Array, start: number, { from, to, width }: Runs) => {
   for (let i = 0; i < from.length; i++) {
     const [read, write] = [start + from[i], to[i]]
@@ -191,7 +190,7 @@ const sessionOptions = ({ provider, threads }: EngineOptions): ort.InferenceSess
   logSeverityLevel: 3,
 })
 
-/** A cheap young collection: it frees the copies at once, where V8 left alone would let hundreds of megabytes pile up. */
+/** A cheap collection of the young generation, which frees the copies; by itself V8 lets hundreds of megabytes accumulate. */
 const collector = (): (() => void) => {
   setFlagsFromString('--expose-gc')
   const gc = runInNewContext('gc') as (options: { type: 'minor' }) => void

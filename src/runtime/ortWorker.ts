@@ -1,4 +1,4 @@
-/** The engine in a worker thread: the main thread stays free for progress, Ctrl-C and the page. */
+/** The engine in a worker thread, so that the main thread stays free for progress, Ctrl-C and requests. */
 import { availableParallelism } from 'node:os'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Command, Engine } from './backend.ts'
@@ -29,13 +29,13 @@ const answer = async (request: Request) => {
 }
 
 /**
- * Milliseconds that the thread looks for the next request before it sleeps: waking takes as long as the request itself
- * may, where each token is one. Not on a single core, which the caller needs.
+ * Milliseconds that the thread polls for the next request before it sleeps: in decoding, waking up could take as long as a
+ * request. It does not poll on a single core, which the caller needs.
  */
-const attentive = availableParallelism() > 1 ? 2 : 0
+const pollTime = availableParallelism() > 1 ? 2 : 0
 
 const soon = (): Request | undefined => {
-  const until = performance.now() + attentive
+  const until = performance.now() + pollTime
   while (performance.now() < until) {
     const received = receiveMessageOnPort(port)
     if (received) return received.message

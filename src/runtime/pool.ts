@@ -1,7 +1,7 @@
 /**
- * Buffers that come again in every step. Sizes are rounded up to eighths of a power of two (by 4 MiB at most), so that
- * steps of slightly different lengths share them; what is kept idle never lifts the total above what was once needed at
- * the same time.
+ * A pool of buffers that are needed again in every step. Sizes are rounded up to eighths of a power of two (by 4 MiB
+ * at most), so that steps of slightly different lengths share buffers. Idle buffers never raise the total above the
+ * largest that was in use at one time.
  */
 import type { DType } from '../tensor/primitives.ts'
 import type { Values } from './backend.ts'

@@ -2,7 +2,7 @@
  * Tokens with their log-probs, in the two formats of the protocol. A token is written by its own bytes, its leading space
  * included; a token that is only a part of a character is written as OpenAI does, `bytes:\xe2\x82`.
  */
-import type { SampledToken } from '../generate/sampleBatch.ts'
+import type { ScoredToken as LikelyToken } from '../generate/sampling.ts'
 import type { Piece } from '../generate/sequence.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
 
@@ -15,7 +15,7 @@ export type TokenLogprob = TokenText & {
   tops: (TokenText & { id: number })[] | null
 }
 
-export type ScoredToken = { id: number; logp: number | null; tops: readonly SampledToken[] | null }
+export type ScoredToken = { id: number; logp: number | null; tops: readonly LikelyToken[] | null }
 
 /**
  * A function that takes the tokens of a text one after the other and gives their texts, bytes and offsets.

@@ -1,76 +1,99 @@
 /**
- * Statistics of paired measurements: what is measured on the same prompts is compared on the same prompts. Peculiar: the
- * unit is a prompt, never an answer, for answers to one prompt are not independent; and resamples are counted, not drawn,
- * so that the same measurements give the same intervals and the same p.
+ * The bootstrap, the permutation test of paired differences, and Holm's correction. Written here and not taken from a
+ * library for the random numbers: they are counter-based, so the same measurements and the same seed give the same
+ * intervals and the same p on every machine.
+ *
+ * In a comparison the unit that is resampled is the prompt, never the completion: completions of one prompt are not
+ * independent of each other.
  */
 import { philox, rng } from '../util/rng.ts'
-import type { Interval } from './intervals.ts'
+import { type Interval, unbounded } from './intervals.ts'
+import { quantile } from './quantiles.ts'
 import { sum } from './summary.ts'
 
-/** Keep the random numbers of two purposes apart. */
-const DRAW = 0x64726177
-const FLIP = 0x666c6970
+/** Separate random streams for the three purposes. */
+const resampleStream = 0x64726177
+const signStream = 0x666c6970
+const groupStream = 0xb007
 
-/** What is drawn for any statistic of `size` prompts: one set serves all, so that intervals and tests go together. */
+/**
+ * Resamples and signs for any statistic of `size` prompts. All statistics of a comparison share them, so an interval and
+ * a test never disagree by chance alone.
+ */
 export type Draws = {
-  /** Numbers of prompts, drawn with replacement. */
+  /** Indices of prompts, `size` of each resample, drawn with replacement. */
   resamples(size: number): readonly Uint32Array[]
-  /** A bit for each prompt. */
+  /** One bit for each prompt, 32 to a word. */
   signs(size: number): readonly Uint32Array[]
 }
 
 export const makeDraws = (seed = 0, { resamples = 2000, signs = 9999 } = {}): Draws => {
-  const rows = (size: number, k: number) => {
-    const random = rng(seed, DRAW, k)
+  const indices = (size: number, k: number) => {
+    const random = rng(seed, resampleStream, k)
     return Uint32Array.from({ length: size }, (_, i) => Math.floor(random.uniform(i) * size))
   }
   const bits = (size: number, k: number) => {
     const words = new Uint32Array(4 * Math.ceil(size / 128))
-    for (let at = 0; at < words.length; at += 4) words.set(philox(seed | 0, FLIP, [k, at, 0, 0]), at)
+    for (let at = 0; at < words.length; at += 4) words.set(philox(seed | 0, signStream, [k, at, 0, 0]), at)
     return words
   }
-  return { resamples: remembered(resamples, rows), signs: remembered(signs, bits) }
+  return { resamples: remembered(resamples, indices), signs: remembered(signs, bits) }
 }
 
+/** Draws `count` arrays the first time that a size is asked for, and keeps them. */
 const remembered = (count: number, draw: (size: number, k: number) => Uint32Array) => {
   const known = new Map<number, Uint32Array[]>()
   return (size: number) => {
-    if (!known.has(size))
-      known.set(
-        size,
-        Array.from({ length: count }, (_, k) => draw(size, k)),
-      )
-    return known.get(size)!
+    let drawn = known.get(size)
+    if (!drawn) {
+      drawn = Array.from({ length: count }, (_, k) => draw(size, k))
+      known.set(size, drawn)
+    }
+    return drawn
   }
 }
 
-/** A statistic of the prompts with these numbers, each as often as it stands there. */
+/** A statistic of the prompts at these indices; an index that stands there twice counts twice. */
 type Statistic = (rows: Uint32Array) => number
 
+/** The 2.5 % and 97.5 % quantiles of a statistic's values over resamples; NaN of none. */
+export const percentileInterval = (values: readonly number[]): { low: number; high: number } => {
+  const sorted = values.toSorted((a, b) => a - b)
+  return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) }
+}
+
 /**
- * The middle 95 % of a statistic over resampled prompts (the percentile bootstrap, Efron 1979), widened by
- * sqrt(n / (n - 1)), for resamples of few prompts vary too little (Hesterberg 2015). Infinite for fewer than two prompts;
- * resamples in which the statistic is not defined are left out.
+ * The percentile bootstrap (Efron 1979) over prompts, widened by sqrt(n / (n - 1)) because resamples of few prompts vary
+ * too little (Hesterberg 2015). Infinite for fewer than two prompts. Resamples in which the statistic is not defined are
+ * left out.
  */
 export const bootstrapInterval = (size: number, statistic: Statistic, draws: Draws): Interval => {
   const value = statistic(Uint32Array.from({ length: size }, (_, i) => i))
-  if (size < 2) return { value, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY }
-  const values = draws.resamples(size).map(statistic).filter(Number.isFinite)
-  values.sort((a, b) => a - b)
-  const widen = Math.sqrt(size / (size - 1))
-  const at = (q: number) => value + widen * (quantile(values, q) - value)
-  return { value, low: at(0.025), high: at(0.975) }
+  if (size < 2) return unbounded(value)
+  const { low, high } = percentileInterval(draws.resamples(size).map(statistic).filter(Number.isFinite))
+  const widened = (end: number) => value + Math.sqrt(size / (size - 1)) * (end - value)
+  return { value, low: widened(low), high: widened(high) }
 }
 
-/** Of sorted values, between neighbours in proportion; NaN of none. */
-export const quantile = (sorted: readonly number[], q: number): number => {
-  if (!sorted.length) return Number.NaN
-  const place = q * (sorted.length - 1)
-  const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]]
-  return low + (high - low) * (place - Math.floor(place))
-}
+/** Draws as many items as there are, with replacement. */
+export type Resample = <T>(items: readonly T[]) => T[]
 
-/** The values of some prompts. */
+/**
+ * A statistic of several groups, each resampled by itself (the stratified bootstrap).
+ * @param statistic gets `resample`, and calls it once for each group, in the same order every time
+ * @returns what the statistic gave for each of `count` resamples
+ */
+export const bootstrapGroups = <R>(count: number, statistic: (resample: Resample) => R, seed = 0): R[] =>
+  Array.from({ length: count }, (_, k) => {
+    const random = rng(seed, groupStream, k)
+    let at = 0
+    return statistic((items) => {
+      at += items.length
+      return items.map((_, i) => items[Math.floor(random.uniform(at + i) * items.length)])
+    })
+  })
+
+/** The values at these indices. */
 export const picked = (values: readonly number[], rows: Iterable<number>): number[] =>
   Array.from(rows, (i) => values[i])
 
@@ -78,46 +101,48 @@ export const picked = (values: readonly number[], rows: Iterable<number>): numbe
 export const meanOver =
   (values: readonly number[]): Statistic =>
   (rows) => {
-    let sum = 0
-    for (const row of rows) sum += values[row]
-    return sum / rows.length
+    let total = 0
+    for (const row of rows) total += values[row]
+    return total / rows.length
   }
 
-/** The mean of values with its interval over prompts. */
+/** The mean of values, one for each prompt, with its bootstrap interval. */
 export const meanInterval = (values: readonly number[], draws: Draws): Interval =>
   bootstrapInterval(values.length, meanOver(values), draws)
 
-/** Sums that differ by rounding alone are equal. */
+/** Sums that differ by less than this part of their terms differ by rounding alone, and count as equal. */
 const rounding = 1e-9
 
 /**
- * The two-sided paired permutation test (Fisher 1935): if the two policies were one, each prompt's difference could as
- * well have had the other sign. It holds for any distribution of the differences, however heavy its tails.
- * @param differences of each prompt, in any unit
- * @returns p: exact by all signs where there are no more of these than of drawn ones
+ * The two-sided permutation test of paired differences (Fisher 1935): if the two policies did not differ, each prompt's
+ * difference could as well have had the other sign. It holds for any distribution of the differences, however heavy its
+ * tails.
+ * @param differences one for each prompt, in any unit
+ * @returns p. All signs are counted where there are no more of them than drawn ones; then p is exact
  */
 export const signFlipTest = (differences: readonly number[], draws: Draws): number => {
-  const moved = differences.filter((x) => x !== 0)
-  const sizes = Float64Array.from(moved, Math.abs)
-  const least = Math.abs(sum(moved)) - rounding * sum(moved.map(Math.abs))
+  const nonzero = differences.filter((x) => x !== 0)
+  const sizes = Float64Array.from(nonzero, Math.abs)
+  const observed = Math.abs(sum(nonzero)) - rounding * sum(nonzero.map(Math.abs))
   const drawn = draws.signs(differences.length)
-  const exact = 2 ** moved.length <= drawn.length + 1
-  const all = exact ? Array.from({ length: 2 ** moved.length }, (_, k) => Uint32Array.of(k)) : drawn
-  const found = all.filter((signs) => Math.abs(flippedSum(sizes, signs)) >= least).length
-  // What was seen is one of the ways that drawn signs could have fallen
-  return exact ? found / all.length : (found + 1) / (all.length + 1)
+  const exact = 2 ** nonzero.length <= drawn.length + 1
+  const all = exact ? Array.from({ length: 2 ** nonzero.length }, (_, k) => Uint32Array.of(k)) : drawn
+  const asLarge = all.filter((signs) => Math.abs(signedSum(sizes, signs)) >= observed).length
+  // The observed signs are one of the possible outcomes, so they count as one draw
+  return exact ? asLarge / all.length : (asLarge + 1) / (all.length + 1)
 }
 
-/** Each size with the sign that its bit gives. */
-const flippedSum = (sizes: Float64Array, signs: Uint32Array): number => {
-  let sum = 0
-  for (let i = 0; i < sizes.length; i++) sum += (signs[i >>> 5] >>> (i & 31)) & 1 ? sizes[i] : -sizes[i]
-  return sum
+/** The sum of the sizes, each with the sign that its bit gives. */
+const signedSum = (sizes: Float64Array, signs: Uint32Array): number => {
+  let total = 0
+  for (let i = 0; i < sizes.length; i++) total += (signs[i >>> 5] >>> (i & 31)) & 1 ? sizes[i] : -sizes[i]
+  return total
 }
 
 /**
- * Holm's step-down correction (1979): the chance that any of these tests finds a difference where there is none stays at
- * the level of one. @returns p of each, corrected, in their order
+ * Holm's step-down correction (1979) for several tests: the chance that any of them finds a difference where there is
+ * none stays at the level of a single test.
+ * @returns the corrected p of each test, in the order given
  */
 export const holm = (ps: readonly number[]): number[] => {
   const order = ps.map((_, i) => i).sort((a, b) => ps[a] - ps[b])

@@ -1,6 +1,6 @@
 /**
- * Dimensions that may be unknown until a program runs. A Dim is a number or a canonical text of a polynomial in named
- * sizes ('B', 'B*T', '-1+T'), so equal sizes are equal values and `===` compares them.
+ * Dimensions that may be unknown until a program runs. A Dim is a number, or the canonical text of a polynomial in
+ * named sizes ('B', 'B*T', '-1+T'). Equal sizes have equal texts, so `===` compares them.
  */
 import { assert } from '../util/fault.ts'
 

@@ -1,4 +1,4 @@
-/** Gradients against central finite differences of the reference interpreter, in float64. */
+/** Gradients against central finite differences of the interpreter, in float64. */
 import { describe, expect, it } from 'vitest'
 import { evaluate, type Feed } from '../runtime/interpreter.ts'
 import { rng } from '../util/rng.ts'
@@ -286,7 +286,7 @@ describe('grad', () => {
     expect(values(grad(y.sum(), [x])[0])).toEqual([7, 7, 7])
   })
 
-  it('gives ties of max and min to one operand', () => {
+  it('gives the gradient of equal operands of max and min to one of them', () => {
     for (const y of [x.max(x.mul(1)), x.min(x.mul(1)), x.max(x), x.min(x)])
       expect(values(grad(y.sum(), [x])[0])).toEqual([1, 1, 1])
   })
@@ -318,7 +318,7 @@ describe('grad', () => {
     expect(() => grad(x.withGrad([x], () => []).sum(), [x])).toThrow('customGrad has 2 inputs and 1 gradients')
   })
 
-  it('walks programs of any depth', () => {
+  it('differentiates programs of any depth', () => {
     let y = x
     for (let i = 0; i < 20_000; i++) y = y.add(1)
     expect(topological(grad(y.square().sum(), [x])).length).toBeGreaterThan(20_000)

@@ -1,6 +1,7 @@
 /**
- * Reverse-mode differentiation: one table of rules and one walk. Rules may build more than is asked for; what no
- * output reaches is never lowered. A `null` says that an input has no gradient (integers, conditions).
+ * Reverse-mode differentiation: a table with one vector-Jacobian product (vjp) for each primitive, and one walk over
+ * the program. Rules may build more than is asked for: what no output depends on is never lowered. A gradient of `null`
+ * says that an input has none (integers, conditions).
  */
 import { assert } from '../util/fault.ts'
 import { addDims, mulDims, type Shape, subDims } from './dim.ts'
@@ -17,7 +18,7 @@ type Rule<P extends Primitive> = (
 
 const none = (inputs: readonly Tensor[]) => inputs.map(() => null)
 
-/** Sums dy back to the shape of an operand that was broadcast. */
+/** Sums dy over the axes along which an operand was broadcast, to the operand's shape. */
 const sumTo = (dy: Tensor, shape: Shape): Tensor => {
   const extra = dy.rank - shape.length
   const axes = dy.shape.flatMap((dim, i) => (i < extra || (shape[i - extra] === 1 && dim !== 1) ? [i] : []))
@@ -61,7 +62,7 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
     sumTo(dy.mul(b).mul(a.pow(b.sub(1))), a.shape),
     b.op === 'constant' ? null : sumTo(dy.mul(y).mul(a.log()), b.shape),
   ],
-  // Ties go to the second operand of max and min alike, so no gradient is counted twice.
+  // For equal operands of max and min the second gets the gradient, so none is counted twice.
   max: ([a, b], _, __, dy) => [sumTo(a.gt(b).where(dy, 0), a.shape), sumTo(a.gt(b).where(0, dy), b.shape)],
   min: ([a, b], _, __, dy) => [sumTo(a.lt(b).where(dy, 0), a.shape), sumTo(a.lt(b).where(0, dy), b.shape)],
   mod: none,
@@ -71,7 +72,7 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
   and: none,
   or: none,
   where: ([c, x, y], _, __, dy) => [null, sumTo(c.where(dy, 0), x.shape), sumTo(c.where(0, dy), y.shape)],
-  // To or from integers and conditions: there is no other cast.
+  // Every cast is to or from integers or conditions.
   cast: none,
   reduceSum: ([x], { axes }, _, dy) => [dy.reshape(keepAxes(x.shape, axes)).broadcastTo(x.shape)],
   // Each of several equal maxima gets the whole gradient.
@@ -140,8 +141,8 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
 }
 
 /**
- * db = a' dy. Where b has no leading axes (a weight), a's are joined to its rows first: one large product instead of
- * a sum over many.
+ * db = a' dy. Where b has no leading axes (a weight), the leading axes of a are flattened into its rows first: one
+ * large product instead of a sum over many.
  */
 const matmulGradB = (a: Tensor, b: Tensor, dy: Tensor, transA: boolean, transB: boolean): Tensor => {
   if (b.rank === 2 && a.rank > 2 && !transA) {
@@ -153,8 +154,8 @@ const matmulGradB = (a: Tensor, b: Tensor, dy: Tensor, transA: boolean, transB: 
 }
 
 /**
- * Pulls cotangents back from outputs to `wrt`.
- * @param cotangents one per output, of its shape
+ * The vector-Jacobian product: gradients of `wrt`, given those of the outputs.
+ * @param cotangents the gradient of each output, of its shape
  * @returns gradients in the order of `wrt`, zeros where an output does not depend on it
  */
 export const vjp = (outputs: readonly Tensor[], cotangents: readonly Tensor[], wrt: readonly Tensor[]): Tensor[] => {

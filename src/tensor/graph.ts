@@ -1,9 +1,12 @@
-/** Walks and prints traced programs. A program is its outputs; what they do not reach does not exist. */
+/**
+ * Walks and prints traced programs. A program is given by its outputs; nodes that they do not depend on are no part of
+ * it.
+ */
 
 import { typeText } from './primitives.ts'
 import type { Tensor } from './tensor.ts'
 
-/** Every node that the outputs reach, inputs before users; without recursion, since programs are deep. */
+/** All nodes that the outputs depend on, inputs before users. Without recursion, since programs are deep. */
 export const topological = (outputs: readonly Tensor[]): Tensor[] => {
   const order: Tensor[] = []
   const seen = new Set<Tensor>()
@@ -30,7 +33,7 @@ export const topological = (outputs: readonly Tensor[]): Tensor[] => {
 export const inputsOf = (order: readonly Tensor[]): Tensor<'input'>[] =>
   order.filter((t): t is Tensor<'input'> => t.op === 'input')
 
-/** A line a node, numbered from 0: stable between runs, for snapshots and for reading. */
+/** One line for each node, numbered from 0 and stable between runs, for snapshots and for reading. */
 export const print = (outputs: readonly Tensor[]): string => {
   const order = topological(outputs)
   const index = new Map(order.map((t, i) => [t, i]))
@@ -41,13 +44,13 @@ export const print = (outputs: readonly Tensor[]): string => {
   return [...order.map(line), `return ${outputs.map((t) => `%${index.get(t)}`).join(' ')}`].join('\n')
 }
 
-/** What the type does not already say. */
+/** The parameters that the type does not show. */
 const printParams = (t: Tensor): string => {
   const { shape: _, dtype: __, rule: ___, ...rest } = t.params as Record<string, unknown>
   return Object.keys(rest).length ? ` ${paramsText(rest)}` : ''
 }
 
-/** JSON, with what JSON lacks: infinities, NaN and -0. */
+/** JSON, extended by infinities, NaN and -0. */
 export const paramsText = (params: object): string =>
   JSON.stringify(params, (_, value) =>
     Object.is(value, -0) ? '-0' : typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,

@@ -1,6 +1,6 @@
 /**
- * What a program is made of. A primitive is one row in each of four tables: shape (here), vjp (grad.ts), lowering
- * (onnx/lower.ts) and reference (runtime/reference.ts). Everything else is composed of these.
+ * The primitives of traced programs. Each has one row in each of four tables: shape (here), vjp (grad.ts), lowering
+ * (onnx/lower.ts) and interpreter (runtime/interpreter.ts). Everything else is composed of them.
  */
 import { assert } from '../util/fault.ts'
 import { addDims, type Dim, type Shape, sizeOf, subDims } from './dim.ts'
@@ -14,7 +14,7 @@ export const typeText = ({ dtype, shape }: Type) => `${dtype}[${shape.join(', ')
 type None = Record<never, never>
 type Reduce = { axes: readonly number[]; keep: boolean }
 
-/** `rounded`: x too may be rounded, to 8 bits in blocks, where that is faster: for decoding. */
+/** `rounded`: x may also be rounded, to 8 bits in blocks, where that is faster; used for decoding. */
 export type QuantizedProduct = { weight: Quantization; transposed: boolean; rounded: boolean }
 
 /** The static parameters of each primitive. Inputs are named in the shape table. */
@@ -56,7 +56,7 @@ export type Params = {
   reduceSum: Reduce
   reduceMax: Reduce
   argmax: { keep: boolean }
-  /** `count`: the first of the order alone. */
+  /** `count`: only the first so many of the order. */
   argsort: { descending: boolean; count?: number }
   softmax: None
   matmul: { transA: boolean; transB: boolean }
@@ -75,7 +75,7 @@ export type Params = {
   rmsInverse: { eps: number }
   rope: { heads: number; rotary: number; inverse: boolean }
   stopGradient: None
-  /** The first input's value; the rule gives the gradients of all others, and the first gets none. */
+  /** The value of the first input, which gets no gradient; the rule gives the gradients of all others. */
   customGrad: { rule: (dy: unknown) => readonly unknown[] }
 }
 export type Primitive = keyof Params
@@ -115,13 +115,13 @@ const reduce = ([x]: readonly Type[], { axes, keep }: Reduce): Type => {
 
 export const sameShape = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i])
 
-/** Leading axes of two operands that meet along their last one. */
+/** Checks that two operands have equal axes before their last one. */
 const checkLeading = (a: Type, b: Type) =>
   assert(sameShape(a.shape.slice(0, -1), b.shape.slice(0, -1)), `axes before the last differ`)
 
 const withAxis = (shape: Shape, axis: number, dim: Dim): Shape => shape.map((d, i) => (i === axis ? dim : d))
 
-/** Sizes are compared where both are known before the program runs. */
+/** Checks sizes that are known before the program runs. */
 const checkOrder = (low: Dim, high: Dim, what: string) => {
   const room = subDims(high, low)
   assert(typeof room !== 'number' || room >= 0, `${what}: ${low} > ${high}`)
@@ -132,11 +132,12 @@ const checkNorm = ([x, weight]: readonly Type[]) => {
   assert(weight.shape.length === 1 && weight.shape[0] === x.shape.at(-1), `weight must be [${x.shape.at(-1)}]`)
 }
 
-/** NumPy's rule: align at the right, 1 stretches. */
+/** NumPy's broadcasting: shapes are aligned at the right, and a size of 1 is repeated. */
 export const broadcast = (a: Shape, b: Shape): Shape => {
   const rank = Math.max(a.length, b.length)
   return Array.from({ length: rank }, (_, i) => {
-    const [x, y] = [a[i - rank + a.length] ?? 1, b[i - rank + b.length] ?? 1]
+    const x = a[i - rank + a.length] ?? 1
+    const y = b[i - rank + b.length] ?? 1
     assert(x === y || x === 1 || y === 1, `shapes [${a}] and [${b}] do not broadcast`)
     return x === 1 ? y : x
   })

@@ -1,9 +1,12 @@
 /**
- * Weights in blocks of 8 or 4 bits, each block with one fp32 scale. Peculiar: two layouts, each that of the operator which
- * reads it. `int8` and `int4` are ONNX Runtime's MatMulNBits: blocks of 32 along a row [out, blocks, bytes], the low half
- * of a byte first, value (code - 2^(bits-1)) scale; the largest magnitude of a block is exactly -2^(bits-1) scales, so
- * all codes are used and no zero point is stored. `nf4` and `fp4` are bitsandbytes' (Dettmers et al. 2023, QLoRA, section
- * 3): blocks of 64 over the rows as one line, the high half of a byte first, value book[code] absmax.
+ * Quantized weights, in blocks of 8-bit or 4-bit codes with one fp32 scale each, in the layout of the operator that
+ * reads them:
+ *
+ * - `int8` and `int4`, for ONNX Runtime's MatMulNBits: blocks of 32 along a row, [out, blocks, bytes], the low half of
+ *   a byte first, value = (code - 2^(bits-1)) scale. The value of largest magnitude in a block is exactly -2^(bits-1)
+ *   scales, so that all codes are used and no zero point is stored.
+ * - `nf4` and `fp4`, as bitsandbytes stores them (Dettmers et al. 2023, QLoRA, section 3): blocks of 64 over the
+ *   flattened weight, the high half of a byte first, value = book[code] absmax.
  */
 import { assert } from '../util/fault.ts'
 
@@ -36,13 +39,13 @@ export const codeBooks = {
   fp4: Float32Array.from([...fp4Magnitudes, ...fp4Magnitudes.map((x) => -x)]),
 }
 
-export const isBook = (format: QuantFormat): format is keyof typeof codeBooks => format in codeBooks
+export const isCodeBook = (format: QuantFormat): format is keyof typeof codeBooks => format in codeBooks
 
 export const bitsOf = (format: QuantFormat): 4 | 8 => (format === 'int8' ? 8 : 4)
 
 /** Shapes of the codes (u8) and of the scales (f32). */
 export const storedShapes = ({ format, block, out, inner }: Quantization) => {
-  if (isBook(format)) return { codes: [Math.ceil((out * inner) / 2)], scales: [Math.ceil((out * inner) / block)] }
+  if (isCodeBook(format)) return { codes: [Math.ceil((out * inner) / 2)], scales: [Math.ceil((out * inner) / block)] }
   const count = Math.ceil(inner / block)
   return { codes: [out, count, (block * bitsOf(format)) / 8], scales: [out, count] }
 }
@@ -55,7 +58,7 @@ export type Quantized = { codes: Uint8Array; scales: Float32Array }
  */
 export const quantize = (values: Float32Array, how: Quantization): Quantized | undefined => {
   assert(values.length === how.out * how.inner, `${values.length} values of [${how.out}, ${how.inner}]`)
-  return isBook(how.format) ? byBook(values, how, codeBooks[how.format]) : bySteps(values, how)
+  return isCodeBook(how.format) ? quantizeToCodeBook(values, how, codeBooks[how.format]) : quantizeLinear(values, how)
 }
 
 const emptyStore = (how: Quantization): Quantized => {
@@ -64,7 +67,7 @@ const emptyStore = (how: Quantization): Quantized => {
   return { codes: new Uint8Array(size(codes)), scales: new Float32Array(size(scales)) }
 }
 
-const bySteps = (values: Float32Array, how: Quantization): Quantized | undefined => {
+const quantizeLinear = (values: Float32Array, how: Quantization): Quantized | undefined => {
   const { block, out, inner } = how
   const stored = emptyStore(how)
   const half = 2 ** (bitsOf(how.format) - 1)
@@ -77,13 +80,13 @@ const bySteps = (values: Float32Array, how: Quantization): Quantized | undefined
       if (!Number.isFinite(extreme)) return undefined
       const at = row * perRow + b
       const scale = (stored.scales[at] = extreme / -half)
-      writeSteps(values, from, to, stored.scales[at] && 1 / scale, stored.codes, at * block, half)
+      writeLinear(values, from, to, stored.scales[at] && 1 / scale, stored.codes, at * block, half)
     }
   return stored
 }
 
-/** Codes from number `at` on, two in a byte where there are 16 of them. */
-const writeSteps = (
+/** Writes codes from index `at` on, two in a byte for 4 bits. */
+const writeLinear = (
   values: Float32Array,
   from: number,
   to: number,
@@ -93,25 +96,30 @@ const writeSteps = (
   half: number,
 ) => {
   for (let i = from, n = at; i < to; i++, n++) {
-    // Rounds by cutting off, since no value here is below -half
+    // truncation rounds to nearest here: 0.5 is added and the sum is not negative
     const code = Math.min(2 * half - 1, (values[i] * inverse + (half + 0.5)) | 0)
     if (half === 128) codes[n] = code
     else codes[n >> 1] |= n & 1 ? code << 4 : code
   }
 }
 
-/** The value of the largest magnitude, with its sign; NaN or infinite where one of them is. */
+/** The value of largest magnitude, with its sign; NaN or infinite where one of the values is. */
 const extremeOf = (values: Float32Array, from: number, to: number): number => {
-  let [most, extreme, sum] = [0, 0, 0]
+  let most = 0
+  let extreme = 0
+  let sum = 0
   for (let i = from; i < to; i++) {
     const magnitude = Math.abs(values[i])
     sum += magnitude
-    if (magnitude > most) [most, extreme] = [magnitude, values[i]]
+    if (magnitude > most) {
+      most = magnitude
+      extreme = values[i]
+    }
   }
   return Number.isFinite(sum) ? extreme : sum
 }
 
-const byBook = (values: Float32Array, how: Quantization, book: Float32Array): Quantized | undefined => {
+const quantizeToCodeBook = (values: Float32Array, how: Quantization, book: Float32Array): Quantized | undefined => {
   const stored = emptyStore(how)
   const ladder = ladderOf(book)
   for (let b = 0; b < stored.scales.length; b++) {
@@ -125,14 +133,14 @@ const byBook = (values: Float32Array, how: Quantization, book: Float32Array): Qu
   return stored
 }
 
-/** Cells that [-1, 1] is cut into; from a cell's first candidate the right one is a step or two away. */
+/** [-1, 1] is divided into so many cells; the nearest code is at most a step or two from a cell's first candidate. */
 const cells = 512
 
-/** Codes by rising value, the middle between each and the next, and the first candidate of each cell. */
+/** Codes by rising value, the midpoint between each and the next, and the first candidate of each cell. */
 type Ladder = { codes: Uint8Array; middles: Float64Array; first: Uint8Array }
 
 const ladderOf = (book: Float32Array): Ladder => {
-  // fp4 has two zeros, of which the first stays
+  // fp4 has two zeros, of which the first is used
   const order = [...book.keys()].filter((code) => book.indexOf(book[code]) === code).sort((i, j) => book[i] - book[j])
   const middles = Float64Array.from(order, (code, i) =>
     i + 1 < order.length ? (book[code] + book[order[i + 1]]) / 2 : Number.POSITIVE_INFINITY,
@@ -144,7 +152,7 @@ const ladderOf = (book: Float32Array): Ladder => {
   return { codes: Uint8Array.from(order), middles, first }
 }
 
-/** Blocks begin at even places, so that no byte is shared by two of them. */
+/** Blocks begin at even indices, so that no byte belongs to two of them. */
 const writeNearest = (
   values: Float32Array,
   from: number,
@@ -165,7 +173,7 @@ const writeNearest = (
 export const dequantize = (codes: ArrayLike<number>, scales: ArrayLike<number>, how: Quantization): Float32Array => {
   const { format, block, out, inner } = how
   const values = new Float32Array(out * inner)
-  if (isBook(format)) {
+  if (isCodeBook(format)) {
     const book = codeBooks[format]
     for (let i = 0; i < values.length; i++)
       values[i] = book[i & 1 ? codes[i >> 1] & 15 : codes[i >> 1] >> 4] * scales[Math.floor(i / block)]
@@ -173,7 +181,8 @@ export const dequantize = (codes: ArrayLike<number>, scales: ArrayLike<number>, 
   }
   const perRow = Math.ceil(inner / block)
   for (let i = 0; i < values.length; i++) {
-    const [row, column] = [Math.floor(i / inner), i % inner]
+    const row = Math.floor(i / inner)
+    const column = i % inner
     const n = row * perRow * block + column
     const scale = scales[row * perRow + Math.floor(column / block)]
     values[i] = (bitsOf(format) === 8 ? codes[n] - 128 : ((codes[n >> 1] >> (n & 1 ? 4 : 0)) & 15) - 8) * scale

@@ -1,7 +1,7 @@
 /**
- * Makes a traced program smaller without changing its values: equal nodes are joined (CSE), constants folded, marks of
- * differentiation dropped, and no-ops removed. One rebuild from the inputs up; dead code never gets in, since a
- * program is what its outputs reach.
+ * Makes a traced program smaller without changing its values: joins equal nodes (common subexpressions), folds
+ * constants, and drops no-ops and what only differentiation needed. The program is rebuilt once from its inputs up;
+ * dead code disappears by itself, since a program consists of what its outputs depend on.
  */
 import { paramsText, topological } from './graph.ts'
 import { broadcast, type Params, type Primitive, sameShape } from './primitives.ts'
@@ -30,7 +30,7 @@ const rewrite = (t: Tensor): Tensor => {
   return rule?.(t) ?? t
 }
 
-/** Arithmetic on scalar constants, where it is exact enough to do once and for all. */
+/** Arithmetic on scalar constants that is folded. */
 const arithmetic: Partial<Record<Primitive, (a: number, b: number) => number>> = {
   neg: (a) => -a,
   sqrt: Math.sqrt,
@@ -50,15 +50,15 @@ const fold = (t: Tensor): Tensor | undefined => {
 const scalarValue = (t: Tensor): number | undefined =>
   t.op === 'constant' && t.rank === 0 ? (t.params as Params['constant']).data[0] : undefined
 
-/** A constant scalar, or one that was stretched. */
+/** The value of a scalar constant, also where it was broadcast. */
 const uniform = (t: Tensor): number | undefined => scalarValue(t.op === 'broadcastTo' ? t.inputs[0] : t)
 
-/** x, where the operation with this uniform operand changes nothing. */
+/** x, where the other operand is `value` everywhere, so that the operation changes nothing. */
 const neutral = (t: Tensor, x: Tensor, other: Tensor, value: number) =>
   uniform(other) === value && sameShape(t.shape, x.shape) ? x : undefined
 
-/** Elementwise operations stretch their operands themselves. */
-const unstretched = (t: Tensor): Tensor | undefined => {
+/** Elementwise operations broadcast by themselves, so an explicit broadcast before them is dropped. */
+const withoutBroadcast = (t: Tensor): Tensor | undefined => {
   const inputs = t.inputs.map((x) => (x.op === 'broadcastTo' ? x.inputs[0] : x))
   const shape = inputs.map((x) => x.shape).reduce(broadcast)
   return sameShape(shape, t.shape) && inputs.some((x, i) => x !== t.inputs[i])
@@ -85,14 +85,14 @@ const rewrites: { [P in Primitive]?: (t: Tensor<P>) => Tensor | undefined } = {
   add: (t) => {
     const [a, b] = t.inputs
     const same = neutral(t, a, b, 0) ?? neutral(t, b, a, 0)
-    return same ?? (b.op === 'neg' ? a.sub(b.inputs[0]) : (scattered(a, b) ?? scattered(b, a) ?? unstretched(t)))
+    return same ?? (b.op === 'neg' ? a.sub(b.inputs[0]) : (scattered(a, b) ?? scattered(b, a) ?? withoutBroadcast(t)))
   },
-  sub: (t) => neutral(t, t.inputs[0], t.inputs[1], 0) ?? unstretched(t),
-  mul: (t) => neutral(t, t.inputs[0], t.inputs[1], 1) ?? neutral(t, t.inputs[1], t.inputs[0], 1) ?? unstretched(t),
-  div: (t) => neutral(t, t.inputs[0], t.inputs[1], 1) ?? unstretched(t),
-  max: unstretched,
-  min: unstretched,
-  where: unstretched,
+  sub: (t) => neutral(t, t.inputs[0], t.inputs[1], 0) ?? withoutBroadcast(t),
+  mul: (t) => neutral(t, t.inputs[0], t.inputs[1], 1) ?? neutral(t, t.inputs[1], t.inputs[0], 1) ?? withoutBroadcast(t),
+  div: (t) => neutral(t, t.inputs[0], t.inputs[1], 1) ?? withoutBroadcast(t),
+  max: withoutBroadcast,
+  min: withoutBroadcast,
+  where: withoutBroadcast,
   broadcastTo: (t) => (sameShape(t.shape, t.inputs[0].shape) ? t.inputs[0] : undefined),
   reshape: (t) => {
     const [x] = t.inputs

@@ -1,6 +1,7 @@
 /**
- * A symbolic tensor: a node of a traced program. Nothing is computed here; a method appends a node and infers its
- * shape. Numbers mix with tensors freely. Errors are traced where they are written, not where they would run.
+ * A symbolic tensor: a node of a traced program. Methods append nodes and infer shapes; nothing is computed here.
+ * Numbers can be used in place of tensors. A shape error is thrown where the operation is written, not when the program
+ * runs.
  */
 import { assert } from '../util/fault.ts'
 import { addDims, type Dim, mulDims, type Shape, sizeOf } from './dim.ts'
@@ -93,14 +94,17 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
   }
   argmax = (keep = false) => node('argmax', [this], { keep })
   argsort = (descending = false) => node('argsort', [this], { descending })
-  /** Indices of the k largest of the last axis, largest first, of equals the first. */
+  /** Indices of the k largest values along the last axis, largest first; of equal values the first comes first. */
   topIndex = (k: number) => node('argsort', [this], { descending: true, count: k })
   softmax = () => node('softmax', [this])
   logSoftmax = () => this.sub(this.logsumexp(true))
 
   matmul = (other: Tensor, { transA = false, transB = false } = {}) => node('matmul', [this, other], { transA, transB })
 
-  /** This [M, inner] by a rounded weight W [out, inner]: x W' [M, out]; transposed: [M, out] -> x W. */
+  /**
+   * The product of this x [M, inner] with a quantized weight W [out, inner]: x W' [M, out]; transposed: x [M, out] -> x
+   * W [M, inner].
+   */
   matmulQuantized = ({ codes, scales, weight, transposed = false, rounded = false }: QuantizedWeight): Tensor =>
     node('matmulQuantized', [this, codes, scales], { weight, transposed, rounded })
 
@@ -124,7 +128,7 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
 
   stopGradient = () => node('stopGradient', [this])
 
-  /** This value with a gradient rule of one's own towards `sources`. */
+  /** This value with a custom gradient: `rule` gives those of `sources`. */
   withGrad = (sources: readonly Tensor[], rule: (dy: Tensor) => readonly Tensor[]) =>
     node('customGrad', [this, ...sources], { rule: rule as Params['customGrad']['rule'] })
 
@@ -140,7 +144,7 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
   }
 }
 
-/** The shape rule, with the operation and its operands named where it refuses them. */
+/** Applies the shape rule; an error names the operation and its operands. */
 const infer = <P extends Primitive>(op: P, inputs: readonly Tensor[], params: Params[P]): Type => {
   try {
     return shapeRules[op](inputs, params)
@@ -172,7 +176,7 @@ export const constant = (data: readonly number[], shape: Shape = [data.length], 
 
 export const iota = (size: Dim) => node('iota', [], { size })
 
-/** A size as an f32 scalar, known when the program runs. */
+/** A size as an f32 scalar whose value is known when the program runs. */
 export const sizeTensor = (size: Dim): Tensor =>
   typeof size === 'number' ? scalar(size) : iota(addDims(size, 1)).amax(0).cast('f32')
 
@@ -181,7 +185,7 @@ export const zeros = (shape: Shape, dtype: DType = 'f32') => scalar(0, dtype).br
 export const concat = (xs: readonly Tensor[], axis: number): Tensor =>
   xs.length === 1 ? xs[0] : node('concat', xs, { axis: axis < 0 ? axis + xs[0].rank : axis })
 
-/** Tensors of one shape side by side on a new first axis. */
+/** Stacks tensors of one shape along a new first axis. */
 export const stack = (xs: readonly Tensor[]): Tensor =>
   concat(
     xs.map((x) => x.reshape([1, ...x.shape])),

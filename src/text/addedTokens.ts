@@ -1,11 +1,13 @@
 /**
- * Added tokens: found in the text before the model sees it, some as written, some (normalized) in the normalized text.
- * Of those that begin at a place the longest wins; a token may swallow the white space beside it or ask for word edges.
+ * Added tokens: found in a text before the tokenizer's model sees it, most of them in the text as it is, those with
+ * `normalized` in the normalized text. Where several begin at the same place the longest is taken. A token may also
+ * take the white space beside it (lstrip, rstrip) or match whole words only (single_word).
  */
+
+import type { JsonPart } from './jsonPart.ts'
 import type { Normalizer } from './normalize.ts'
 import type { Piece } from './pieces.ts'
 import { slicePiece, wholePiece, width } from './pieces.ts'
-import type { Shape } from './shape.ts'
 import type { Trie } from './trie.ts'
 import { longestIn, trie } from './trie.ts'
 import { isWhiteSpace } from './unicode.ts'
@@ -21,15 +23,15 @@ export type AddedToken = {
   readonly special: boolean
 }
 
-export const readAddedToken = (shape: Shape): AddedToken => {
-  const record = shape.record()
+export const readAddedToken = (json: JsonPart): AddedToken => {
+  const record = json.record()
   const flag = (key: string): boolean | undefined => {
     const value = record[key] ?? undefined
-    return value === undefined || typeof value === 'boolean' ? value : shape.at(key).flag()
+    return value === undefined || typeof value === 'boolean' ? value : json.at(key).flag()
   }
   const special = flag('special') ?? false
   return {
-    content: typeof record.content === 'string' ? record.content : shape.at('content').text(),
+    content: typeof record.content === 'string' ? record.content : json.at('content').text(),
     singleWord: flag('single_word') ?? false,
     lstrip: flag('lstrip') ?? false,
     rstrip: flag('rstrip') ?? false,
@@ -41,15 +43,15 @@ export const readAddedToken = (shape: Shape): AddedToken => {
 export type AddedTokens = {
   readonly ids: ReadonlyMap<string, number>
   readonly tokens: ReadonlyMap<number, AddedToken>
-  /** What an id reads before the decoder: normalized tokens as the normalizer wrote them. */
+  /** The text of an id as the decoder gets it: a normalized token as the normalizer wrote it. */
   written(id: number): string | undefined
   isSpecial(written: string): boolean
-  /** Cuts out the tokens that are matched as written, or those that are matched in normalized text. */
+  /** Cuts out the tokens that are matched in the text as it is, or those that are matched in normalized text. */
   extract(piece: Piece, normalized: boolean, splitSpecial: boolean): Piece[]
 }
 
 /**
- * A token takes the model's id where the model knows it, else the next free one: behind the vocabulary, or behind the
+ * A token keeps the id that the model has for it. Any other gets the next free id: after the vocabulary, or after the
  * highest added token of an earlier list.
  */
 export const addTokens = (
@@ -65,7 +67,7 @@ export const addTokens = (
   const ids = new Map<string, number>()
   const tokens = new Map<number, AddedToken>()
   const written = new Map<number, string>()
-  /** A token that was special once stays so. */
+  /** A token that one list calls special stays special. */
   const specials = new Set<string>()
   let highest = -1
   for (const list of lists) {
@@ -102,8 +104,8 @@ const extract = (
   piece: Piece,
   wanted: Trie,
   tokens: ReadonlyMap<number, AddedToken>,
-  /** Not looked for. */
-  left: ReadonlySet<string> | undefined,
+  /** These stay in the text. */
+  ignored: ReadonlySet<string> | undefined,
 ): Piece[] => {
   const { text, work } = piece
   const step = () => work.write(1)
@@ -118,7 +120,7 @@ const extract = (
     const token = tokens.get(found.value)!
     const start = at
     at = found.end
-    if (left?.has(token.content)) continue
+    if (ignored?.has(token.content)) continue
     if (token.singleWord && (endsInWord(text, start) || beginsWithWord(text, found.end))) continue
     const from = token.lstrip ? spaceBefore(text, start, done) : start
     const to = token.rstrip ? spaceAfter(text, found.end, step) : found.end
@@ -131,7 +133,7 @@ const extract = (
   return pieces
 }
 
-/** As Rust's \w: joiners count. */
+/** As Rust's \w, which includes joiners. */
 const wordChar = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u
 const endsInWord = (text: string, at: number): boolean =>
   at > 0 && wordChar.test(text.slice(at > 1 && width(text, at - 2) === 2 ? at - 2 : at - 1, at))

@@ -1,13 +1,14 @@
 /**
- * Byte-pair encoding (Sennrich et al. 2016): begin with characters, always merge the pair of lowest rank, leftmost
- * first. A heap of candidate merges keeps long runs at n log n; stale candidates are dropped when they come up.
+ * Byte-pair encoding (Sennrich et al. 2016): start from characters and always merge the pair of lowest rank, the
+ * leftmost first. A heap of candidate merges keeps long words at n log n; candidates that an earlier merge made stale
+ * are dropped when they reach the top.
  */
 
 import { quoted } from '../util/quote.ts'
+import type { JsonPart } from './jsonPart.ts'
 import type { PairTable } from './pairTable.ts'
 import { pairTable } from './pairTable.ts'
 import { width } from './pieces.ts'
-import type { Shape } from './shape.ts'
 import { utf8 } from './unicode.ts'
 import type { Model, Tokens, Vocabulary } from './vocabulary.ts'
 import { cached, readVocabulary } from './vocabulary.ts'
@@ -24,29 +25,29 @@ type Options = {
   bytes: number[] | undefined
 }
 
-/** They are written before and behind every character while merging begins. */
+/** A prefix and a suffix are written around every character before merging begins. */
 const longestAffix = 100
 
-export const readBpe = (shape: Shape): Model => {
-  const vocabulary = readVocabulary(shape.at('vocab'))
-  const unkToken = shape.optional('unk_token')?.text()
+export const readBpe = (json: JsonPart): Model => {
+  const vocabulary = readVocabulary(json.at('vocab'))
+  const unkToken = json.optional('unk_token')?.text()
   const affix = (key: string) => {
-    const text = shape.optional(key)?.text() ?? ''
-    return text.length > longestAffix ? shape.at(key).fail(`has more than ${longestAffix} characters`) : text
+    const text = json.optional(key)?.text() ?? ''
+    return text.length > longestAffix ? json.at(key).fail(`has more than ${longestAffix} characters`) : text
   }
   const prefix = affix('continuing_subword_prefix')
-  if (shape.optional('dropout')?.value) shape.at('dropout').fail('would cut texts by chance; set it to null')
-  if (unkToken !== undefined && !vocabulary.ids.has(unkToken)) shape.at('unk_token').fail('is not in the vocabulary')
+  if (json.optional('dropout')?.value) json.at('dropout').fail('would cut texts by chance; set it to null')
+  if (unkToken !== undefined && !vocabulary.ids.has(unkToken)) json.at('unk_token').fail('is not in the vocabulary')
   const options: Options = {
     vocabulary,
     unk: unkToken === undefined ? undefined : vocabulary.ids.get(unkToken),
     prefix,
     suffix: affix('end_of_word_suffix'),
-    fuseUnk: shape.optional('fuse_unk')?.flag() ?? false,
-    bytes: shape.optional('byte_fallback')?.flag() ? byteIds(vocabulary) : undefined,
+    fuseUnk: json.optional('fuse_unk')?.flag() ?? false,
+    bytes: json.optional('byte_fallback')?.flag() ? byteIds(vocabulary) : undefined,
   }
-  const merges = readMerges(shape.at('merges'), vocabulary, prefix)
-  const wholeFirst = shape.optional('ignore_merges')?.flag() ?? false
+  const merges = readMerges(json.at('merges'), vocabulary, prefix)
+  const wholeFirst = json.optional('ignore_merges')?.flag() ?? false
   const tokenize = cached((text) => {
     const whole = wholeFirst ? vocabulary.ids.get(text) : undefined
     return whole === undefined
@@ -66,26 +67,35 @@ export const readBpe = (shape: Shape): Model => {
 export const byteIds = ({ ids }: { ids: ReadonlyMap<string, number> }): number[] =>
   Array.from({ length: 256 }, (_, byte) => ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`) ?? -1)
 
-/** Merges as ["a", "b"] or "a b"; the rank is the place in the list, a pair listed twice keeps the later one. */
-const readMerges = (shape: Shape, { ids }: Vocabulary, prefix: string): Merges => {
-  const list = shape.list()
+/**
+ * Merges are written as ["a", "b"] or "a b". A merge's rank is its place in the list; a pair listed twice has the later
+ * rank.
+ */
+const readMerges = (json: JsonPart, { ids }: Vocabulary, prefix: string): Merges => {
+  const list = json.list()
   const rankOf = pairTable(list.length)
   const merged = new Int32Array(list.length)
   for (const [rank, item] of list.entries()) {
     const [left, right] = typeof item === 'string' ? item.split(' ') : Array.isArray(item) ? item : []
-    const [a, b] = [ids.get(left), ids.get(right)]
+    const a = ids.get(left)
+    const b = ids.get(right)
     const whole = ids.get(`${left}${String(right).slice(prefix.length)}`)
     if (a === undefined || b === undefined || whole === undefined)
-      return shape.fail(`has an entry ${rank} (${quoted(item)}) that the vocabulary does not know`)
+      return json.fail(`has an entry ${rank} (${quoted(item)}) that the vocabulary does not know`)
     rankOf.set(a, b, rank)
     merged[rank] = whole
   }
   return { rankOf, merged }
 }
 
-/** One symbol a character, several for bytes of an unknown one, runs of the unknown fused where asked for. */
+/**
+ * One symbol for each character, one for each byte of an unknown character (byte_fallback); runs of unknown ones are
+ * joined with fuse_unk.
+ */
 const symbolsOf = (text: string, { vocabulary, unk, prefix, suffix, fuseUnk, bytes }: Options): Tokens => {
-  const [ids, from, to]: [number[], number[], number[]] = [[], [], []]
+  const ids: number[] = []
+  const from: number[] = []
+  const to: number[] = []
   let pending: { from: number; to: number } | undefined
   const put = (id: number, start: number, end: number) => {
     ids.push(id)

@@ -1,16 +1,18 @@
 /**
  * SentencePiece's precompiled character map: a double-array trie (Darts) from UTF-8 to offsets in a block of
- * zero-ended replacements. Peculiar, and kept because the models were trained with it: of the keys that begin a
- * chunk the shortest wins and stands for the whole chunk, and only chunks under six bytes are looked up whole.
+ * replacements that end in a zero byte. Two oddities are kept, because models were trained with them: of the keys that
+ * begin a grapheme cluster the shortest wins and replaces the whole cluster, and only clusters of under six bytes are
+ * looked up as a whole.
  */
+
+import type { JsonPart } from './jsonPart.ts'
 import type { Edit, Piece } from './pieces.ts'
 import { rewrite } from './pieces.ts'
-import type { Shape } from './shape.ts'
 import { utf8 } from './unicode.ts'
 import type { Work } from './work.ts'
 
-export const readCharsmap = (shape: Shape): ((piece: Piece) => Piece) => {
-  const { units, replacements } = unpack(shape)
+export const readCharsmap = (json: JsonPart): ((piece: Piece) => Piece) => {
+  const { units, replacements } = unpack(json)
   const memo = new Map<string, string | undefined>()
   const transform = (chunk: string, work: Work): string | undefined => {
     if (memo.has(chunk)) return memo.get(chunk)
@@ -21,20 +23,20 @@ export const readCharsmap = (shape: Shape): ((piece: Piece) => Piece) => {
   return (piece) => mapPiece(piece, (chunk) => transform(chunk, piece.work))
 }
 
-const unpack = (shape: Shape): { units: Uint32Array; replacements: Uint8Array } => {
-  const bytes = decodeBase64(shape)
+const unpack = (json: JsonPart): { units: Uint32Array; replacements: Uint8Array } => {
+  const bytes = decodeBase64(json)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const size = bytes.length >= 4 ? view.getUint32(0, true) : 0
-  if (bytes.length < 8 || size % 4 || size < 4 || size > bytes.length - 4) return shape.fail('is no character map')
+  if (bytes.length < 8 || size % 4 || size < 4 || size > bytes.length - 4) return json.fail('is no character map')
   const units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true))
   return { units, replacements: bytes.subarray(4 + size) }
 }
 
-const decodeBase64 = (shape: Shape): Uint8Array => {
+const decodeBase64 = (json: JsonPart): Uint8Array => {
   try {
-    return Uint8Array.from(atob(shape.text()), (char) => char.charCodeAt(0))
+    return Uint8Array.from(atob(json.text()), (char) => char.charCodeAt(0))
   } catch {
-    return shape.fail('is no base64')
+    return json.fail('is no base64')
   }
 }
 
@@ -79,10 +81,13 @@ const mapPiece = (piece: Piece, transform: (chunk: string) => string | undefined
   return changed ? rewrite(piece, edits) : piece
 }
 
-/** Two neighbours in ASCII are never one cluster, CR LF aside, so only what lies about other characters is segmented. */
+/**
+ * Two ASCII characters are never one grapheme cluster, except CR LF, so only the text around other characters is
+ * segmented.
+ */
 const stretches = /[^\r\u0080-\uffff]+(?![\r\u0080-\uffff])|[\s\S]?(?:[\r\u0080-\uffff]+[^\r\u0080-\uffff]?)+/g
 
-/** Grapheme clusters. */
+/** The grapheme clusters of a text. */
 const chunks = (text: string): string[] => {
   const out: string[] = []
   for (const stretch of text.match(stretches) ?? []) {
@@ -92,7 +97,10 @@ const chunks = (text: string): string[] => {
   return out
 }
 
-/** In windows, since the segmenter's time grows with the square of the text; the last cluster of one may go on. */
+/**
+ * Segments in windows, since the segmenter's time grows with the square of the text. The last cluster of a window is
+ * segmented again with the next.
+ */
 const pushClusters = (out: string[], text: string) => {
   for (let from = 0, size = 1000; from < text.length; ) {
     const clusters = Array.from(graphemes.segment(text.slice(from, from + size)), (part) => part.segment)
@@ -116,7 +124,9 @@ const utf8Length = (text: string): number => {
   return length
 }
 
-/** Old and new characters pair up; extra new ones are inserted, extra old ones go with the last edit. */
+/**
+ * Pairs old characters with new ones; extra new ones count as inserted, extra old ones as removed after the last edit.
+ */
 const pushReplacement = (edits: Edit[], oldCount: number, chars: string[]) => {
   chars.forEach((char, i) => {
     edits.push([char, i < oldCount ? 0 : 1])

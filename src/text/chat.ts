@@ -1,21 +1,20 @@
 /**
- * Chat templates: conversations to the text and ids that a model was trained on, as transformers 5 makes them.
- * A rendered template already holds its special tokens, so none are added; the assistant's own tokens are known where
- * the template marks them with {% generation %}.
+ * Chat templates: the text and ids of a conversation, in the form that a model was trained on, as transformers 5 makes
+ * them. A rendered template already contains its special tokens, so none are added. Where a template marks the
+ * assistant's own tokens with {% generation %}, they are known as a mask.
  */
 import { badInput } from '../util/fault.ts'
 import { cut } from '../util/quote.ts'
 import { carryNotes } from '../util/written.ts'
-import type { AddedToken } from './addedTokens.ts'
 import { controlTokens, encodeApart, markMessages, readable } from './controlTokens.ts'
+import type { ChatEncoder, Encoding } from './encoding.ts'
 import { markData, origins, unmarkText } from './jinja/marks.ts'
 import type { Statement } from './jinja/nodes.ts'
 import { compileTemplate, type Rendered, renderTemplate } from './jinja/render.ts'
 import { pointLength } from './jinja/values.ts'
-import type { Encoding } from './tokenizer.ts'
 import type { Template } from './tokenizerConfig.ts'
 
-/** Whatever the template reads; most read `role`, `content` and `tool_calls`. Null fields count as absent. */
+/** The fields that the template reads; most read `role`, `content` and `tool_calls`. Null fields count as absent. */
 export type Message = { readonly [field: string]: unknown }
 
 export type ChatOptions = {
@@ -23,9 +22,12 @@ export type ChatOptions = {
   documents?: readonly unknown[]
   /** Ends with the header of an assistant's turn. */
   addGenerationPrompt?: boolean
-  /** Ends inside the last message, which the model is to continue; a text names the field instead of `content`. */
+  /**
+   * Ends inside the last message, which the model is to continue; a text names the field to continue, by default
+   * `content`.
+   */
   continueFinalMessage?: boolean | string
-  /** Further variables of the template, such as enable_thinking; they go before special tokens of the same name. */
+  /** Further variables of the template, such as enable_thinking; one with the name of a special token replaces it. */
   variables?: Readonly<Record<string, unknown>>
   /** One of `names`; by default tool_use where there are tools and such a template, else default. */
   template?: string
@@ -34,14 +36,16 @@ export type ChatOptions = {
 }
 
 export type ChatEncodeOptions = ChatOptions & {
-  /** Takes control tokens that stand in messages, tools, documents or variables as plain text. */
+  /** Encodes control tokens that occur in messages, tools, documents or variables as plain text. */
   sanitize?: boolean
 }
 
 export type ChatTemplate = {
-  /** Names of the model's templates. */
+  /** The names of the model's templates. */
   readonly names: readonly string[]
-  /** Whether the template goes through the parts of a content that is a list; one for text alone prints the list. */
+  /**
+   * Whether the template reads the parts of a content that is a list; a template for plain text would print the list.
+   */
   readsParts(options?: ChatOptions): boolean
   /** Throws a Fault with code `template` (its own complaint as the message) or `continue`. */
   render(messages: readonly Message[], options?: ChatOptions): { text: string }
@@ -53,15 +57,6 @@ export type ChatTemplate = {
     messages: readonly Message[],
     options?: ChatEncodeOptions,
   ): Encoding & { text: string; assistantMask: number[] | undefined }
-}
-
-/** What a template needs of its tokenizer. */
-export type ChatEncoder = {
-  /** Without what a post-processor adds. */
-  encode(text: string): Encoding
-  /** Without looking for any added token. */
-  encodePlain(text: string): Encoding
-  readonly added: readonly Pick<AddedToken, 'content' | 'special'>[]
 }
 
 type Compiled = {
@@ -175,13 +170,13 @@ const withoutNulls = (message: Message): Message =>
     Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined)),
   )
 
-/** Reasoning goes by several names; templates read the first two. */
+/** Reasoning is found under several names; templates read the first two. */
 const withReasoning = (message: Message): Record<string, unknown> => {
   const found = reasoningFields.find((field) => message[field] !== undefined)
   return found ? { thinking: message[found], ...message, reasoning_content: message[found] } : { ...message }
 }
 
-/** Puts the tag behind the final message, in place; returns the message as it was. */
+/** Puts the tag behind the final message, in place; returns the message's text without it. */
 const tagFinal = (chat: Record<string, unknown>[], options: ChatOptions, template: Compiled): string => {
   if (options.addGenerationPrompt)
     throw continueFault('continueFinalMessage and addGenerationPrompt exclude each other')
@@ -209,7 +204,7 @@ const cutAtTag = (text: string, final: string): string => {
   return text.startsWith(tag, at) ? text.slice(0, at) : withoutSpaceAtEnd(text.slice(0, at))
 }
 
-/** As trimEnd, of a text that may be marked. */
+/** trimEnd for a text that may be marked. */
 const withoutSpaceAtEnd = (text: string): string => {
   const points = [...text]
   return points.slice(0, points.findLastIndex((point) => unmarkText(point).trim()) + 1).join('')

@@ -1,18 +1,17 @@
 /**
- * Keeps control tokens that a chat template writes apart from the same texts in messages: the template sees the messages
- * as they are, and what came from them is known by its place in the rendered text (jinja/marks.ts), where no control
- * token is taken.
+ * Keeps the control tokens that a chat template writes apart from the same texts in messages, as
+ * `sanitize_control_tokens` of transformers does. The template sees the messages as they are. Which characters of the
+ * rendered text came from them is known from marks (jinja/marks.ts), and no control token is recognised there.
  */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
-import type { ChatEncoder, Message } from './chat.ts'
+import type { ChatEncoder, Encoding } from './encoding.ts'
 import { markData, markText } from './jinja/marks.ts'
 import type { Statement } from './jinja/nodes.ts'
 import { pointLength } from './jinja/values.ts'
-import type { Encoding } from './tokenizer.ts'
 import { wellFormed } from './unicode.ts'
 
-/** Contents of special tokens, and of other added tokens that stand in the template's own text, but not white space. */
+/** The special tokens, and the other added tokens that the template itself writes, except white space. */
 export const controlTokens = (added: ChatEncoder['added'], template: readonly Statement[]): ReadonlySet<string> => {
   const literals = textsOf(template)
   const isControl = ({ content, special }: ChatEncoder['added'][number]) =>
@@ -20,7 +19,7 @@ export const controlTokens = (added: ChatEncoder['added'], template: readonly St
   return new Set(added.filter(isControl).map(({ content }) => content))
 }
 
-/** All texts in a syntax tree: the template's data and its string constants. */
+/** All texts of a template's syntax tree: what it writes as it is, and its string constants. */
 const textsOf = (node: unknown): string[] => {
   if (Array.isArray(node)) return node.flatMap(textsOf)
   if (typeof node !== 'object' || node === null) return []
@@ -31,10 +30,13 @@ const textsOf = (node: unknown): string[] => {
 }
 
 /**
- * Messages whose texts are marked, but for roles, of which templates make control tokens, and for what the assistant
- * itself may have written: added tokens that are not special, such as those around its reasoning.
+ * Messages with their texts marked, except roles, from which templates make control tokens, and added tokens in the
+ * assistant's messages that are not special, such as those around its reasoning: those it may have written itself.
  */
-export const markMessages = (messages: readonly Message[], added: ChatEncoder['added']): Message[] => {
+export const markMessages = (
+  messages: readonly Readonly<Record<string, unknown>>[],
+  added: ChatEncoder['added'],
+): Readonly<Record<string, unknown>>[] => {
   const ordinary = anyOf(added.filter(({ special }) => !special).map(({ content }) => content))
   const markAssistant = (text: string) =>
     text
@@ -59,8 +61,8 @@ const anyOf = (tokens: string[]): RegExp => {
 }
 
 /**
- * Data as a tokenizer reads it, without broken surrogates. Throws the Fault 'control-token' for what cannot be marked: names
- * of fields, which reach the text too, and the code points of the marks themselves.
+ * Data as a tokenizer reads it, without unpaired surrogates. Throws the Fault 'control-token' for what cannot be
+ * marked: control tokens in the names of fields, which can reach the text too, and the code points that marks use.
  */
 export const readable = <T>(data: T, controls: ReadonlySet<string>): T => {
   checkNames(data, controls)
@@ -81,9 +83,8 @@ const checkNames = (data: unknown, controls: ReadonlySet<string>): void => {
 }
 
 /**
- * Control tokens that the messages brought are encoded by themselves, as plain text; all other text as ever. As
- * transformers' `sanitize_control_tokens` does it.
- * @param data of each code point of the text, whether it came from the messages
+ * Encodes control tokens that came from the messages as plain text, each by itself, and all other text as usual.
+ * @param data for each code point of the text, 1 where it came from the messages
  */
 export const encodeApart = (
   text: string,
@@ -98,7 +99,8 @@ export const encodeApart = (
   for (const { piece, asText } of piecesOf(text, touches, anyOf([...controls]))) {
     const { ids, tokens, offsets } = encodePiece(piece, asText, point === 0)
     for (const [i, id] of ids.entries()) {
-      const [start, end] = [point + offsets[i][0], point + offsets[i][1]]
+      const start = point + offsets[i][0]
+      const end = point + offsets[i][1]
       if (controls.has(tokens[i]) && touches(start, end)) throw unavoidable(tokens[i])
       out.ids.push(id)
       out.tokens.push(tokens[i])
@@ -115,7 +117,7 @@ const unavoidable = (token: string) =>
     `${quoted(token)} cannot be taken as plain text: the tokenizer makes the token of it anyway`,
   )
 
-/** Control tokens with anything in them that came from the messages, and what stands between those. */
+/** The text in pieces: control tokens of which any character came from the messages, and the text between those. */
 function* piecesOf(text: string, touches: (start: number, end: number) => boolean, pattern: RegExp) {
   let [done, at, point] = [0, 0, 0]
   for (const { index, 0: token } of text.matchAll(new RegExp(pattern, 'g'))) {
@@ -131,7 +133,9 @@ function* piecesOf(text: string, touches: (start: number, end: number) => boolea
   if (done < text.length) yield { piece: text.slice(done), asText: false }
 }
 
-/** A piece from the middle is encoded behind a line break, which is taken away again, so that no prefix space is added. */
+/**
+ * A piece from inside the text is encoded after a line break, which is then removed, so that no prefix space is added.
+ */
 const pieceEncoder = (encoder: ChatEncoder) => {
   const line = encoder.encode('\n').ids
   const known = new Map<string, Encoding>()

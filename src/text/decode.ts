@@ -1,33 +1,34 @@
-/** The decoders of tokenizer.json: from a list of tokens to text, one row each, joined at the end. */
+/** The decoders of tokenizer.json, one entry for each type: from a list of tokens to texts that are then joined. */
+
+import type { JsonPart } from './jsonPart.ts'
 import { readPattern } from './pattern.ts'
-import type { Shape } from './shape.ts'
 import { alphabetBytes, utf8 } from './unicode.ts'
 import type { Work } from './work.ts'
 import { lengthOf, workFor } from './work.ts'
 
 export type Decoder = {
   readonly type: string
-  /** `work` bounds what a pipeline of steps may write; by default it is one for these tokens. */
+  /** `work` limits what a sequence of steps may write; by default it is a limit for these tokens. */
   readonly decode: (tokens: readonly string[], work?: Work) => string[]
-  /** Parts of a Sequence, in order. */
+  /** The steps of a Sequence, in order. */
   readonly steps?: readonly Decoder[]
-  /** Strip: up to `start` leading `content`. */
+  /** Strip: removes `content` from the beginning up to `start` times. */
   readonly strip?: { content: string; start: number }
 }
 
-export const readDecoder = (shape: Shape): Decoder => {
-  const type = shape.at('type').text()
+export const readDecoder = (json: JsonPart): Decoder => {
+  const type = json.at('type').text()
   const read = Object.hasOwn(decoders, type) ? decoders[type] : undefined
-  if (!read) return shape.fail(`is of the unknown type ${type}`)
-  const { decode, ...more } = read(shape)
-  return { type, ...more, decode: (tokens, work = workFor(lengthOf(tokens), shape.file)) => decode(tokens, work) }
+  if (!read) return json.fail(`is of the unknown type ${type}`)
+  const { decode, ...more } = read(json)
+  return { type, ...more, decode: (tokens, work = workFor(lengthOf(tokens), json.file)) => decode(tokens, work) }
 }
 
 type Step = Pick<Decoder, 'steps' | 'strip'> & { decode: (tokens: readonly string[], work: Work) => string[] }
 
-const decoders: Record<string, (shape: Shape) => Step> = {
-  Sequence: (shape) => {
-    const steps = shape.at('decoders').items().map(readDecoder)
+const decoders: Record<string, (json: JsonPart) => Step> = {
+  Sequence: (json) => {
+    const steps = json.at('decoders').items().map(readDecoder)
     return {
       steps,
       decode: (tokens, work) => steps.reduce((now: string[], step) => step.decode(now, work), [...tokens]),
@@ -36,40 +37,45 @@ const decoders: Record<string, (shape: Shape) => Step> = {
   ByteLevel: () => ({ decode: (tokens) => [lossy(tokens)] }),
   ByteFallback: () => ({ decode: byteFallback }),
   Fuse: () => ({ decode: (tokens) => [tokens.join('')] }),
-  Replace: (shape) => {
-    const [matches, content] = [readPattern(shape.at('pattern')), shape.at('content').text()]
+  Replace: (json) => {
+    const matches = readPattern(json.at('pattern'))
+    const content = json.at('content').text()
     return { decode: (tokens, work) => tokens.map((token) => replaced(token, matches(token, work), content, work)) }
   },
-  Strip: (shape) => {
-    const [content, start, stop] = [shape.at('content').text(), shape.at('start').count(), shape.at('stop').count()]
+  Strip: (json) => {
+    const content = json.at('content').text()
+    const start = json.at('start').count()
+    const stop = json.at('stop').count()
     return {
       strip: { content, start },
       decode: (tokens) => tokens.map((token) => stripped(token, content, start, stop)),
     }
   },
-  Metaspace: (shape) => {
-    const marker = shape.at('replacement').text()
+  Metaspace: (json) => {
+    const marker = json.at('replacement').text()
     const never =
-      shape.optional('prepend_scheme')?.text() === 'never' || shape.optional('add_prefix_space')?.flag() === false
+      json.optional('prepend_scheme')?.text() === 'never' || json.optional('add_prefix_space')?.flag() === false
     return { decode: (tokens) => tokens.map((token, i) => token.replaceAll(marker, i === 0 && !never ? '' : ' ')) }
   },
-  WordPiece: (shape) => {
-    const [prefix, cleanup] = [shape.at('prefix').text(), shape.at('cleanup').flag()]
+  WordPiece: (json) => {
+    const prefix = json.at('prefix').text()
+    const cleanup = json.at('cleanup').flag()
     const glued = (token: string) => (token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`)
     return {
       decode: (tokens) =>
         tokens.map((token, i) => (i === 0 ? token : glued(token))).map((text) => (cleanup ? cleanedPiece(text) : text)),
     }
   },
-  BPEDecoder: (shape) => {
-    const suffix = shape.at('suffix').text()
+  BPEDecoder: (json) => {
+    const suffix = json.at('suffix').text()
     return {
       decode: (tokens) => tokens.map((token, i) => token.replaceAll(suffix, i === tokens.length - 1 ? '' : ' ')),
     }
   },
-  CTC: (shape) => {
-    const [pad, delimiter] = [shape.at('pad_token').text(), shape.at('word_delimiter_token').text()]
-    const cleanup = shape.at('cleanup').flag()
+  CTC: (json) => {
+    const pad = json.at('pad_token').text()
+    const delimiter = json.at('word_delimiter_token').text()
+    const cleanup = json.at('cleanup').flag()
     const clean = (text: string) => (cleanup ? cleanedPiece(text).replaceAll(delimiter, ' ') : text)
     return {
       decode: (tokens) =>
@@ -81,17 +87,17 @@ const decoders: Record<string, (shape: Shape) => Step> = {
   },
 }
 
-/** Bytes of a byte-level token; one with a character outside the alphabet is taken as it is written. */
-export const tokenBytes = (token: string): Uint8Array => {
+/** Bytes of a byte-level token; a token with a character outside the byte alphabet stands for its own UTF-8. */
+export const byteLevelBytes = (token: string): Uint8Array => {
   const bytes = new Uint8Array(3 * token.length)
   return bytes.subarray(0, putBytes(bytes, 0, token))
 }
 
-/** What <0xNN> stands for. */
+/** The byte of a token such as <0x0A>; undefined for any other. */
 export const fallbackByte = (token: string): number | undefined =>
   /^<0x[0-9A-Fa-f]{2}>$/.test(token) ? Number.parseInt(token.slice(3, 5), 16) : undefined
 
-/** All bytes together are read as UTF-8, what is none as U+FFFD. */
+/** All bytes together read as UTF-8, with U+FFFD for invalid parts. */
 const lossy = (tokens: readonly string[]): string => {
   const bytes = new Uint8Array(3 * tokens.reduce((sum, token) => sum + token.length, 0))
   let length = 0
@@ -99,7 +105,7 @@ const lossy = (tokens: readonly string[]): string => {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, length))
 }
 
-/** Writes a token's bytes at a place; returns the place behind them. */
+/** Writes a token's bytes at a position; returns the position after them. */
 const putBytes = (bytes: Uint8Array, from: number, token: string): number => {
   let at = from
   for (let i = 0; i < token.length; i++) {
@@ -122,7 +128,7 @@ const byteOfUnit = (() => {
   return table
 })()
 
-/** A run of byte tokens is text as a whole, or one U+FFFD a byte. */
+/** A run of byte tokens becomes text if it is valid UTF-8 as a whole, else one U+FFFD for each byte. */
 const byteFallback = (tokens: readonly string[]): string[] => {
   const out: string[] = []
   let run: number[] = []
@@ -175,7 +181,7 @@ const stripped = (token: string, content: string, start: number, stop: number): 
 }
 
 const patterns = [' .', ' ?', ' !', ' ,', " ' ", " n't", " 'm", " 's", " 've", " 're"]
-/** The decoders' own clean-up knows one rule more, between " 'm" and " 's". */
+/** The clean-up inside decoders has one more rule, between " 'm" and " 's". */
 const piecePatterns = patterns.toSpliced(patterns.indexOf(" 's"), 0, ' do not')
 
 const contraction = (pattern: string) => (pattern === " ' " ? "'" : pattern === ' do not' ? " don't" : pattern.slice(1))
@@ -183,7 +189,37 @@ const contraction = (pattern: string) => (pattern === " ' " ? "'" : pattern === 
 const cleaned = (text: string, wanted: readonly string[]): string =>
   wanted.reduce((now, pattern) => (now.includes(pattern) ? now.replaceAll(pattern, contraction(pattern)) : now), text)
 
-/** The English clean-up of BERT's day (clean_up_tokenization_spaces): spaces before punctuation go. */
+/** clean_up_tokenization_spaces: removes the spaces before English punctuation and contractions. */
 export const cleanedText = (text: string): string => cleaned(text, patterns)
 
 const cleanedPiece = (text: string): string => (/ [.?!,'nd]/.test(text) ? cleaned(text, piecePatterns) : text)
+
+/**
+ * The bytes that a token of the vocabulary stands for inside a text, with the space before its word. They may be only a
+ * part of a character.
+ */
+export const tokenBytes = (decoder: Decoder | undefined): ((token: string) => Uint8Array) => {
+  const steps = decoder ? (decoder.steps ?? [decoder]) : []
+  if (steps.some(({ type }) => type === 'ByteLevel')) return byteLevelBytes
+  const fallback = steps.findIndex(({ type }) => type === 'ByteFallback')
+  const decodeToken = fallback < 0 ? decodedAfterAnother(decoder) : decodedBy(steps.slice(0, fallback))
+  return (token) => {
+    const byte = fallback < 0 ? undefined : fallbackByte(token)
+    return byte === undefined ? utf8(decodeToken(token)) : Uint8Array.of(byte)
+  }
+}
+
+const decodedBy = (steps: readonly Decoder[]) => (token: string) => {
+  const work = workFor(token.length)
+  return steps.reduce((now: string[], step) => step.decode(now, work), [token]).join('')
+}
+
+/** For decoders that treat the first token in another way: what a token adds to one before it. */
+const decodedAfterAnother = (decoder: Decoder | undefined) => {
+  if (!decoder) return (token: string) => token
+  return (token: string) =>
+    decoder
+      .decode(['a', token])
+      .join('')
+      .slice(decoder.decode(['a']).join('').length)
+}

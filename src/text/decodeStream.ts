@@ -1,15 +1,16 @@
 /**
- * Decoding token by token. Bytes are held back while they may still become a character, so nobody sees half of one.
- * A byte-level tokenizer turns bytes that are no UTF-8 into U+FFFD by maximal parts, one with byte fallback one by one.
+ * Streaming decoding, token by token. Bytes are held back while they may still become a character, so that half a
+ * character is never emitted. For bytes that are not UTF-8, a byte-level tokenizer emits one U+FFFD for each maximal
+ * invalid part, one with byte fallback one for each byte.
  */
 import type { Decoder } from './decode.ts'
-import { fallbackByte, tokenBytes } from './decode.ts'
+import { byteLevelBytes, fallbackByte } from './decode.ts'
 import { workFor } from './work.ts'
 
 export type TextStream = {
   /** The text that this token completes, often empty. */
   push(id: number): string
-  /** What is still held back, at the end. */
+  /** At the end: the text that is still held back. */
   flush(): string
 }
 
@@ -38,7 +39,7 @@ const streamOf = (steps: readonly Decoder[], decoder: Decoder | undefined): Toke
 
 const byteLevelStream = (): TokenStream => {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-  return { push: (token) => decoder.decode(tokenBytes(token), { stream: true }), flush: () => decoder.decode() }
+  return { push: (token) => decoder.decode(byteLevelBytes(token), { stream: true }), flush: () => decoder.decode() }
 }
 
 const fallbackStream = (before: readonly Decoder[], strip: Decoder['strip']): TokenStream => {
@@ -79,7 +80,7 @@ const fallbackStream = (before: readonly Decoder[], strip: Decoder['strip']): To
   }
 }
 
-/** The character that the bytes are, '' while they may become one, undefined when they cannot. */
+/** The character that the bytes encode, '' while more bytes may complete one, undefined when none can. */
 const completed = (bytes: readonly number[]): string | undefined => {
   const [lead, second] = bytes
   const length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0
@@ -93,7 +94,7 @@ const completed = (bytes: readonly number[]): string | undefined => {
   return String.fromCodePoint(bytes.slice(1).reduce((point, byte) => (point << 6) | (byte & 0x3f), first))
 }
 
-/** For decoders that look at neighbours only: a token's text is what it adds to its predecessor's. */
+/** For decoders whose text for a token depends on the token before it alone: what it adds to that token's text. */
 const windowStream = (decode: (tokens: readonly string[]) => string): TokenStream => {
   let before: string | undefined
   return {

@@ -1,4 +1,7 @@
-/** Files and texts that would fill memory or never end are refused by name, and long texts of any kind stay quick. */
+/**
+ * Tokenizer files and texts that would fill memory or never end are refused with a named fault, and long texts of any
+ * kind stay fast.
+ */
 import { describe, expect, it } from 'vitest'
 import { bytesOf } from '../util/bytes.ts'
 import { regexPattern, regexSearch } from './pattern.ts'

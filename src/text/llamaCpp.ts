@@ -1,29 +1,31 @@
 /**
- * A tokenizer as llama.cpp keeps it: a flat list of tokens with types, and the merges or scores of its algorithm.
- * Peculiar: llama.cpp has no pipeline. Byte-level BPE is split by a pattern that it knows by a name; SentencePiece BPE
- * has no merges but scores, the better the earlier a token was merged; what has no counterpart is refused, since text
- * would become other tokens (Unigram too: llama.cpp was seen to miss pieces that are there). Source: llama-vocab.cpp.
+ * A tokenizer in llama.cpp's form: a flat list of tokens with types, and the merges or scores of its algorithm.
+ *
+ * llama.cpp has no pipeline of steps. It knows the patterns that split text for byte-level BPE by name. For
+ * SentencePiece BPE it has no merges but scores, higher for tokens that are merged earlier. A tokenizer with anything
+ * else is refused, since its texts would become other tokens in llama.cpp. Unigram is refused too: llama.cpp was seen
+ * to miss tokens of the vocabulary. Source: llama-vocab.cpp.
  */
 import { badInput } from '../util/fault.ts'
-import type { Shape } from './shape.ts'
+import type { JsonPart } from './jsonPart.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { loadTokenizer } from './tokenizer.ts'
 import type { Template, TokenizerFiles } from './tokenizerConfig.ts'
 import { readParts, readTemplates } from './tokenizerConfig.ts'
 
-/** llama.cpp's numbers. */
+/** llama.cpp's token types. */
 const types = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
 
 export type LlamaCppTokenizer = {
   algorithm: 'gpt2' | 'llama'
   /** Name of the pattern that splits text before merging. */
   pre: string
-  /** By id, as many as the model has rows. */
+  /** By id, one for each row of the model's embedding. */
   tokens: string[]
   types: number[]
-  /** "a b", the first merged first. */
+  /** "a b", in the order of merging. */
   merges?: string[]
-  /** The higher the better. */
+  /** A pair whose token has the higher score is merged first. */
   scores?: number[]
   addsSpace: boolean
   addsBos: boolean
@@ -36,7 +38,7 @@ export type LlamaCppTokenizer = {
 }
 
 /**
- * @param rows of the embedding; ids without a token become unused ones
+ * @param rows of the embedding; ids without a token become unused tokens
  * Throws a Fault 'gguf' that names what llama.cpp cannot do.
  */
 export const llamaCppTokenizer = async (files: TokenizerFiles, rows: number): Promise<LlamaCppTokenizer> => {
@@ -59,7 +61,7 @@ export const llamaCppTokenizer = async (files: TokenizerFiles, rows: number): Pr
   }
 }
 
-const refuse = (file: Shape, what: string): never => {
+const refuse = (file: JsonPart, what: string): never => {
   throw badInput('gguf', `llama.cpp has no tokenizer with ${what}`, { file: file.file })
 }
 
@@ -83,7 +85,7 @@ const tokensOf = (tokenizer: Tokenizer, rows: number, algorithm: string) => {
 
 type Algorithm = Pick<LlamaCppTokenizer, 'algorithm' | 'pre' | 'merges' | 'scores' | 'addsSpace'>
 
-const algorithmOf = (file: Shape, tokenizer: Tokenizer, rows: number): Algorithm => {
+const algorithmOf = (file: JsonPart, tokenizer: Tokenizer, rows: number): Algorithm => {
   const model = file.at('model')
   const type = model.optional('type')?.text() ?? (model.has('merges') ? 'BPE' : 'of an unnamed type')
   if (type !== 'BPE') return refuse(file, `a ${type} model`)
@@ -93,8 +95,8 @@ const algorithmOf = (file: Shape, tokenizer: Tokenizer, rows: number): Algorithm
     : sentencePiece(file, tokenizer, rows)
 }
 
-/** A part as a list, whether it is a Sequence or not. */
-const stepsOf = (part: Shape | undefined, key: string): Shape[] => {
+/** The steps of a Sequence, or a single part as a list of one. */
+const stepsOf = (part: JsonPart | undefined, key: string): JsonPart[] => {
   if (!part) return []
   return part.at('type').value === 'Sequence'
     ? part
@@ -115,7 +117,10 @@ const cased = {
 const { lower, upper, before, after } = cased
 const ending = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 
-/** How text is split, as `signature` writes it, to llama.cpp's name; and whether whole words go before merges. */
+/**
+ * llama.cpp's names for ways to split text (as `signature` writes them), and whether words in the vocabulary are not
+ * merged.
+ */
 const patterns: readonly { split: string; pre: string; ignoresMerges?: boolean }[] = [
   { split: 'bytes', pre: 'gpt-2' },
   { split: 'digits, bytes', pre: 'smollm' },
@@ -137,7 +142,7 @@ const patterns: readonly { split: string; pre: string; ignoresMerges?: boolean }
   },
 ]
 
-const byteLevel = (file: Shape, steps: readonly Shape[]): Algorithm => {
+const byteLevel = (file: JsonPart, steps: readonly JsonPart[]): Algorithm => {
   const normalizers = stepsOf(file.optional('normalizer'), 'normalizers').map((step) => step.at('type').text())
   const strange = normalizers.find((type) => type !== 'NFC')
   if (strange) refuse(file, `the normalizer ${strange}`)
@@ -149,7 +154,7 @@ const byteLevel = (file: Shape, steps: readonly Shape[]): Algorithm => {
   )
   if (!found) refuse(file, `this pre_tokenizer (${split.join(', ')}${ignores ? ', ignore_merges' : ''})`)
   const merges = model.at('merges').items()
-  const text = (merge: Shape) =>
+  const text = (merge: JsonPart) =>
     typeof merge.value === 'string'
       ? merge.value
       : merge
@@ -159,8 +164,8 @@ const byteLevel = (file: Shape, steps: readonly Shape[]): Algorithm => {
   return { algorithm: 'gpt2', pre: found!.pre, merges: merges.map(text), addsSpace: false }
 }
 
-/** A step in short; '' for one that does not split. */
-const signature = (step: Shape): string => {
+/** A short text for a pre-tokenizer step; '' for one that does not split. */
+const signature = (step: JsonPart): string => {
   const type = step.at('type').text()
   const is = (key: string, silent: boolean) => (step.optional(key)?.value ?? silent) === true
   if (type === 'ByteLevel')
@@ -170,8 +175,8 @@ const signature = (step: Shape): string => {
   return regex ? regex.text() : type
 }
 
-/** Scores that make llama.cpp merge in the order of the merges: minus the place of a token's first one. */
-const sentencePiece = (file: Shape, tokenizer: Tokenizer, rows: number): Algorithm => {
+/** Scores that make llama.cpp merge in the order of the merges: minus the index of a token's first merge. */
+const sentencePiece = (file: JsonPart, tokenizer: Tokenizer, rows: number): Algorithm => {
   const model = file.at('model')
   if (model.optional('byte_fallback')?.value !== true) refuse(file, 'BPE without bytes to fall back on')
   const merges = model.at('merges').items()

@@ -1,23 +1,23 @@
-/** The normalizers of tokenizer.json, one row each: a function from a piece to a piece. */
+/** The normalizers of tokenizer.json, one entry for each type: a function from a piece to a piece. */
 import { readCharsmap } from './charsmap.ts'
+import type { JsonPart } from './jsonPart.ts'
 import { readPattern } from './pattern.ts'
 import type { Edit, Piece } from './pieces.ts'
 import { filterPiece, prependPiece, replacePiece, rewrite } from './pieces.ts'
-import type { Shape } from './shape.ts'
 import { byteAlphabet, isWhiteSpace } from './unicode.ts'
 import { normalizeForm } from './unicodeForms.ts'
 
 export type Normalizer = (piece: Piece) => Piece
 
-export const readNormalizer = (shape: Shape): Normalizer => {
-  const type = shape.at('type').text()
+export const readNormalizer = (json: JsonPart): Normalizer => {
+  const type = json.at('type').text()
   const read = Object.hasOwn(normalizers, type) ? normalizers[type] : undefined
-  return read ? read(shape) : shape.fail(`is of the unknown type ${type}`)
+  return read ? read(json) : json.fail(`is of the unknown type ${type}`)
 }
 
-const normalizers: Record<string, (shape: Shape) => Normalizer> = {
-  Sequence: (shape) => {
-    const steps = shape.at('normalizers').items().map(readNormalizer)
+const normalizers: Record<string, (json: JsonPart) => Normalizer> = {
+  Sequence: (json) => {
+    const steps = json.at('normalizers').items().map(readNormalizer)
     return (piece) => steps.reduce((now, step) => step(now), piece)
   },
   NFC: () => (piece) => normalizeForm(piece, 'NFC'),
@@ -27,27 +27,27 @@ const normalizers: Record<string, (shape: Shape) => Normalizer> = {
   Lowercase: () => lowercase,
   StripAccents: () => (piece) =>
     /\p{M}/u.test(piece.text) ? filterPiece(piece, (char) => !/\p{M}/u.test(char)) : piece,
-  Strip: (shape) => strip(shape.at('strip_left').flag(), shape.at('strip_right').flag()),
-  Prepend: (shape) => {
-    const prefix = shape.at('prepend').text()
+  Strip: (json) => strip(json.at('strip_left').flag(), json.at('strip_right').flag()),
+  Prepend: (json) => {
+    const prefix = json.at('prepend').text()
     return (piece) => prependPiece(piece, prefix)
   },
-  Replace: (shape) => {
-    const matches = readPattern(shape.at('pattern'))
-    const content = shape.at('content').text()
+  Replace: (json) => {
+    const matches = readPattern(json.at('pattern'))
+    const content = json.at('content').text()
     return (piece) => replacePiece(piece, matches(piece.text, piece.work), content)
   },
-  Precompiled: (shape) => readCharsmap(shape.at('precompiled_charsmap')),
+  Precompiled: (json) => readCharsmap(json.at('precompiled_charsmap')),
   ByteLevel: () => byteLevel,
   Nmt: () => nmt,
-  BertNormalizer: (shape) => {
-    const lower = shape.at('lowercase').flag()
-    const strips = shape.optional('strip_accents')?.flag() ?? lower
-    return bert(shape.at('clean_text').flag(), shape.at('handle_chinese_chars').flag(), strips, lower)
+  BertNormalizer: (json) => {
+    const lower = json.at('lowercase').flag()
+    const strips = json.optional('strip_accents')?.flag() ?? lower
+    return bert(json.at('clean_text').flag(), json.at('handle_chinese_chars').flag(), strips, lower)
   },
 }
 
-/** Character by character, so without the final sigma of whole words. */
+/** Lower case character by character, so a sigma at the end of a word is no final sigma. */
 const lowercase: Normalizer = (piece) => {
   if (piece.text === piece.text.toLowerCase()) return piece
   const edits: Edit[] = []
@@ -68,10 +68,10 @@ const strip =
     return rewrite(piece, edits, from)
   }
 
-/** Each character becomes the characters of its UTF-8 bytes, which all stand for it. */
+/** Each character becomes the characters of its UTF-8 bytes, all with the offsets of that character. */
 export const byteLevel: Normalizer = (piece) => byteLevelAll([piece])[0]
 
-/** For all pieces of a text at once, since there may be one for each character. */
+/** The same for all pieces of a text at once, since there may be as many as characters. */
 export const byteLevelAll = (pieces: readonly Piece[]): Piece[] => {
   const starts: number[] = []
   const ends: number[] = []

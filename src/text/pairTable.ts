@@ -1,13 +1,13 @@
 /**
- * A map from two small non-negative integers to one, open addressing over flat arrays: merges of BPE by
- * (left, right), trie edges by (node, unit). A Map with text keys takes ten times the memory and time at 300,000 entries.
+ * A hash map from two small non-negative integers to one, with open addressing over flat arrays: BPE merges by (left,
+ * right), trie edges by (node, unit). A Map with text keys takes ten times the memory and time at 300,000 entries.
  */
 export type PairTable = {
   get(a: number, b: number): number
   set(a: number, b: number, value: number): void
 }
 
-/** `get` answers -1 for what is absent. */
+/** An empty table; `get` returns -1 for absent pairs. */
 export const pairTable = (expected: number): PairTable => {
   let capacity = 16
   while (capacity < expected * 2) capacity *= 2

@@ -1,23 +1,26 @@
 /**
- * Patterns of tokenizer.json as functions that find their matches. Published patterns run on JavaScript's own engine,
- * rewritten for its \s and flags; every other one is a stranger's and runs on the linear matcher (regexMatch.ts).
+ * Patterns of tokenizer.json as functions that find their matches. Patterns of well-known tokenizers run on
+ * JavaScript's own engine, rewritten for its \s and flags. Any other pattern comes from a file that is not trusted and
+ * runs on a matcher that takes time linear in the text (regexMatch.ts).
  */
 import { badInput } from '../util/fault.ts'
 import { cut, quoted } from '../util/quote.ts'
+import type { JsonPart } from './jsonPart.ts'
 import { javaScript, javaScriptWord, oniguruma, wordClass } from './regexDialect.ts'
 import { findAll, hasMatch } from './regexMatch.ts'
 import { parseRegex } from './regexParse.ts'
 import { compileProgram } from './regexProgram.ts'
-import type { Shape } from './shape.ts'
 import type { Work } from './work.ts'
 
 /** Bounds of all matches, [start, end] flat and in order; `work` says how many steps the search may take. */
 export type Pattern = (text: string, work?: Work) => number[]
 
-/** What GPT-2 splits at, built into the ByteLevel pre-tokenizer. */
+/** GPT-2's pattern, built into the ByteLevel pre-tokenizer. */
 export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
-/** The tail that Llama 3 and its kin share; digits go in the middle. (?i:) also folds U+017F to s. */
+/**
+ * The pattern of Llama 3 and similar tokenizers, which differ in how they take digits. (?i:) also folds U+017F to s.
+ */
 const modern = (digits: string) =>
   `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`
 const modernNative = (digits: string) =>
@@ -26,7 +29,7 @@ const modernNative = (digits: string) =>
     'gu',
   )
 
-/** Published patterns and their equals in JavaScript; none of them backtracks more than the length of a run. */
+/** Published patterns and equal ones in JavaScript; none of them backtracks more than the length of a run. */
 export const knownPatterns: ReadonlyMap<string, RegExp> = new Map([
   [
     gpt2Pattern,
@@ -43,16 +46,16 @@ export const regexPattern = (source: string): Pattern => {
   return linearPattern(source)
 }
 
-/** Any pattern on the matcher that cannot hang. */
+/** Any pattern, on the matcher that cannot hang. */
 export const linearPattern = (source: string): Pattern => {
   const program = compileProgram(source, parseRegex(source, oniguruma), wordClass)
   return (text, work) => findAll(program, text, work)
 }
 
 /**
- * Whether a text contains a match of a regular expression in JavaScript's syntax, in time linear in the text: no pattern
- * can hang it. Takes the flags i, m, s and u; characters are code points, as with u. Groups, classes, quantifiers greedy
- * and lazy, anchors, \\b and looking around are understood, looking behind by a fixed width only.
+ * Whether a text contains a match of a regular expression in JavaScript's syntax, in time linear in the text: no
+ * pattern can hang it. Takes the flags i, m, s and u; characters are code points, as with u. Groups, classes,
+ * quantifiers greedy and lazy, anchors, \\b and looking around are understood, looking behind by a fixed width only.
  * Throws a Fault 'bad-pattern' for what it does not understand (back references, repeats of what may be empty) and for
  * patterns of more than 10,000 characters, 20,000 steps or 100 levels; the search throws 'slow-pattern' for a text that
  * takes more than 500 steps a character.
@@ -83,8 +86,8 @@ export const textPattern =
     return matches
   }
 
-/** Each character that passes is a match. */
-export const charPattern =
+/** Each character that passes the test is a match. */
+export const characterPattern =
   (test: (char: string) => boolean): Pattern =>
   (text) => {
     const matches: number[] = []
@@ -97,16 +100,16 @@ export const charPattern =
   }
 
 /** `{"String": ...}` or `{"Regex": ...}`. */
-export const readPattern = (shape: Shape): Pattern => {
-  if (shape.has('String')) return textPattern(shape.at('String').text())
-  if (!shape.has('Regex')) return shape.fail('should hold String or Regex')
-  return withFile(shape, () => regexPattern(shape.at('Regex').text()))
+export const readPattern = (json: JsonPart): Pattern => {
+  if (json.has('String')) return textPattern(json.at('String').text())
+  if (!json.has('Regex')) return json.fail('should hold String or Regex')
+  return withFile(json, () => regexPattern(json.at('Regex').text()))
 }
 
-const withFile = <T>(shape: Shape, read: () => T): T => {
+const withFile = <T>(json: JsonPart, read: () => T): T => {
   try {
     return read()
   } catch (error) {
-    return shape.fail(`is refused: ${cut((error as Error).message, 300)}`)
+    return json.fail(`is refused: ${cut((error as Error).message, 300)}`)
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Text on its way to tokens. A piece knows what it reads now and, for each of its UTF-16 units, which code points
- * [start, end) of the original that unit came from, so that a token's offsets are known however much a normalizer
- * changed. The rules for inserted and removed characters are those of Hugging Face tokenizers.
+ * Pieces: text on its way to tokens. For each UTF-16 unit of its current text a piece knows the code points [start,
+ * end) of the original text that the unit came from, so offsets of tokens are known however much a normalizer changed.
+ * The rules for inserted and removed characters are those of Hugging Face tokenizers.
  */
 import type { Work } from './work.ts'
 import { workFor } from './work.ts'

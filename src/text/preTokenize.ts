@@ -1,18 +1,19 @@
-/** The pre-tokenizers of tokenizer.json, one row each: pieces in, smaller pieces out. */
+/** The pre-tokenizers of tokenizer.json, one entry for each type: pieces in, smaller pieces out. */
+
+import type { JsonPart } from './jsonPart.ts'
 import { byteLevelAll } from './normalize.ts'
-import { charPattern, gpt2Pattern, readPattern, regexPattern, textPattern } from './pattern.ts'
+import { characterPattern, gpt2Pattern, readPattern, regexPattern, textPattern } from './pattern.ts'
 import type { Piece, SplitBehavior } from './pieces.ts'
 import { prependPiece, replacePiece, slicePiece, splitPiece, startOf, width } from './pieces.ts'
-import type { Shape } from './shape.ts'
 import { isNumeric, isPunctuation, isWhiteSpace } from './unicode.ts'
 
-/** \w of Rust's regex: joiners count. */
+/** \w of Rust's regex, which includes joiners. */
 const rustWord = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}'
 
 /** Cuts each piece into smaller ones. */
 export type PreTokenizer = (pieces: readonly Piece[]) => Piece[]
 
-/** From a rule for one piece. */
+/** A pre-tokenizer from a rule for one piece. */
 const each =
   (cut: (piece: Piece) => readonly Piece[]): PreTokenizer =>
   (pieces) => {
@@ -21,20 +22,20 @@ const each =
     return out
   }
 
-export const readPreTokenizer = (shape: Shape): PreTokenizer => {
-  const type = shape.at('type').text()
+export const readPreTokenizer = (json: JsonPart): PreTokenizer => {
+  const type = json.at('type').text()
   const read = Object.hasOwn(preTokenizers, type) ? preTokenizers[type] : undefined
-  return read ? read(shape) : shape.fail(`is of the unknown type ${type}`)
+  return read ? read(json) : json.fail(`is of the unknown type ${type}`)
 }
 
-const preTokenizers: Record<string, (shape: Shape) => PreTokenizer> = {
-  Sequence: (shape) => {
-    const steps = shape.at('pretokenizers').items().map(readPreTokenizer)
+const preTokenizers: Record<string, (json: JsonPart) => PreTokenizer> = {
+  Sequence: (json) => {
+    const steps = json.at('pretokenizers').items().map(readPreTokenizer)
     return (pieces) => steps.reduce((now, step) => step(now), [...pieces])
   },
-  ByteLevel: (shape) => {
-    const prefixed = shape.at('add_prefix_space').flag()
-    const pattern = (shape.optional('use_regex')?.flag() ?? true) ? regexPattern(gpt2Pattern) : undefined
+  ByteLevel: (json) => {
+    const prefixed = json.at('add_prefix_space').flag()
+    const pattern = (json.optional('use_regex')?.flag() ?? true) ? regexPattern(gpt2Pattern) : undefined
     const cut = each((piece) => {
       const spaced = prefixed && !piece.text.startsWith(' ') ? prependPiece(piece, ' ') : piece
       return pattern ? splitPiece(spaced, pattern(spaced.text, spaced.work), 'Isolated') : [spaced]
@@ -42,23 +43,25 @@ const preTokenizers: Record<string, (shape: Shape) => PreTokenizer> = {
     return (pieces) => byteLevelAll(cut(pieces))
   },
   Metaspace: metaspace,
-  Split: (shape) => {
-    const pattern = readPattern(shape.at('pattern'))
-    const [behavior, invert] = [readBehavior(shape.at('behavior')), shape.optional('invert')?.flag() ?? false]
+  Split: (json) => {
+    const pattern = readPattern(json.at('pattern'))
+    const behavior = readBehavior(json.at('behavior'))
+    const invert = json.optional('invert')?.flag() ?? false
     return each((piece) => splitPiece(piece, pattern(piece.text, piece.work), behavior, invert))
   },
-  Digits: (shape) => {
-    const behavior = shape.at('individual_digits').flag() ? 'Isolated' : 'Contiguous'
-    const digits = charPattern(isNumeric)
+  Digits: (json) => {
+    const behavior = json.at('individual_digits').flag() ? 'Isolated' : 'Contiguous'
+    const digits = characterPattern(isNumeric)
     return each((piece) => splitPiece(piece, digits(piece.text), behavior))
   },
-  Punctuation: (shape) => {
-    const marks = charPattern(isPunctuation)
-    const behavior = shape.has('behavior') ? readBehavior(shape.at('behavior')) : 'Isolated'
+  Punctuation: (json) => {
+    const marks = characterPattern(isPunctuation)
+    const behavior = json.has('behavior') ? readBehavior(json.at('behavior')) : 'Isolated'
     return each((piece) => splitPiece(piece, marks(piece.text), behavior))
   },
   BertPreTokenizer: () => {
-    const [spaces, marks] = [charPattern(isWhiteSpace), charPattern(isPunctuation)]
+    const spaces = characterPattern(isWhiteSpace)
+    const marks = characterPattern(isPunctuation)
     return each((piece) =>
       splitPiece(piece, spaces(piece.text), 'Removed').flatMap((word) =>
         splitPiece(word, marks(word.text), 'Isolated'),
@@ -70,28 +73,29 @@ const preTokenizers: Record<string, (shape: Shape) => PreTokenizer> = {
     return each((piece) => splitPiece(piece, words(piece.text, piece.work), 'Removed', true))
   },
   WhitespaceSplit: () => {
-    const spaces = charPattern(isWhiteSpace)
+    const spaces = characterPattern(isWhiteSpace)
     return each((piece) => splitPiece(piece, spaces(piece.text), 'Removed'))
   },
-  CharDelimiterSplit: (shape) => {
-    const delimiter = textPattern(shape.at('delimiter').text())
+  CharDelimiterSplit: (json) => {
+    const delimiter = textPattern(json.at('delimiter').text())
     return each((piece) => splitPiece(piece, delimiter(piece.text), 'Removed'))
   },
-  FixedLength: (shape) => {
-    const length = shape.optional('length')?.count() ?? 5
-    if (length < 1) shape.fail('needs a length of at least 1')
+  FixedLength: (json) => {
+    const length = json.optional('length')?.count() ?? 5
+    if (length < 1) json.fail('needs a length of at least 1')
     return each((piece) => fixedLength(piece, length))
   },
 }
 
-/** Spaces become the marker; the scheme says which pieces also get one in front. */
-function metaspace(shape: Shape): PreTokenizer {
-  const marker = shape.at('replacement').text()
-  const prefixed = shape.optional('add_prefix_space')?.flag() ?? true
-  const scheme = prefixed ? (shape.optional('prepend_scheme')?.text() ?? 'always') : 'never'
-  if (!['first', 'always', 'never'].includes(scheme)) shape.fail(`has the unknown prepend_scheme ${scheme}`)
-  const split = shape.optional('split')?.flag() ?? true
-  const [spaces, markers] = [textPattern(' '), textPattern(marker)]
+/** Replaces spaces by the marker; prepend_scheme says which pieces also get one in front. */
+function metaspace(json: JsonPart): PreTokenizer {
+  const marker = json.at('replacement').text()
+  const prefixed = json.optional('add_prefix_space')?.flag() ?? true
+  const scheme = prefixed ? (json.optional('prepend_scheme')?.text() ?? 'always') : 'never'
+  if (!['first', 'always', 'never'].includes(scheme)) json.fail(`has the unknown prepend_scheme ${scheme}`)
+  const split = json.optional('split')?.flag() ?? true
+  const spaces = textPattern(' ')
+  const markers = textPattern(marker)
   return each((piece) => {
     const marked = replacePiece(piece, spaces(piece.text), marker)
     const wanted = scheme === 'always' || (scheme === 'first' && startOf(piece, 0) === 0)
@@ -100,8 +104,8 @@ function metaspace(shape: Shape): PreTokenizer {
   })
 }
 
-const readBehavior = (shape: Shape): SplitBehavior => {
-  const name = shape.text()
+const readBehavior = (json: JsonPart): SplitBehavior => {
+  const name = json.text()
   const behaviors: readonly SplitBehavior[] = [
     'Removed',
     'Isolated',
@@ -109,7 +113,7 @@ const readBehavior = (shape: Shape): SplitBehavior => {
     'MergedWithNext',
     'Contiguous',
   ]
-  return behaviors.find((behavior) => behavior === name) ?? shape.fail(`is the unknown behavior ${name}`)
+  return behaviors.find((behavior) => behavior === name) ?? json.fail(`is the unknown behavior ${name}`)
 }
 
 const fixedLength = (piece: Piece, length: number): Piece[] => {

@@ -1,5 +1,21 @@
-/** How two syntaxes of regular expressions differ: Oniguruma's (tokenizer.json) and JavaScript's with the flag u. */
-import type { Edge } from './regexParse.ts'
+/**
+ * The differences between two syntaxes of regular expressions: Oniguruma's (tokenizer.json) and JavaScript's with the
+ * flag u.
+ */
+/**
+ * Places that an anchor matches: ends of the text or of lines, and word boundaries. `anyLine...` know all of
+ * JavaScript's line breaks.
+ */
+export type Anchor =
+  | 'start'
+  | 'end'
+  | 'endLine'
+  | 'lineStart'
+  | 'lineEnd'
+  | 'anyLineStart'
+  | 'anyLineEnd'
+  | 'word'
+  | 'noWord'
 
 export type Dialect = {
   readonly isJavaScript: boolean
@@ -7,10 +23,10 @@ export type Dialect = {
   /** The dot takes line breaks too. */
   readonly dotAll: boolean
   readonly dot: string
-  readonly caret: Edge
-  readonly dollar: Edge
-  /** Letters that stand for a place after a backslash. */
-  readonly edges: Readonly<Record<string, Edge>>
+  readonly caret: Anchor
+  readonly dollar: Anchor
+  /** Anchors that are written as a backslash and a letter. */
+  readonly anchors: Readonly<Record<string, Anchor>>
   /** A repeat may be repeated (a+*), + after a quantifier takes without giving back, and {,n} is one. */
   readonly stacksQuantifiers: boolean
   /** Letters that stand for a control character after a backslash. */
@@ -30,7 +46,7 @@ export const oniguruma: Dialect = {
   dot: '[^\\n]',
   caret: 'lineStart',
   dollar: 'lineEnd',
-  edges: { A: 'start', z: 'end', Z: 'endLine', b: 'word', B: 'noWord' },
+  anchors: { A: 'start', z: 'end', Z: 'endLine', b: 'word', B: 'noWord' },
   stacksQuantifiers: true,
   controls: { n: 10, t: 9, r: 13, f: 12, v: 11, a: 7, e: 27 },
   shorthands: { s: '\\p{White_Space}', d: '\\p{Nd}', w: wordClass, h: '[0-9A-Fa-f]' },
@@ -46,7 +62,7 @@ export const javaScript = (flags: string): Dialect => ({
   dot: '[^\\n\\r\\u2028\\u2029]',
   caret: flags.includes('m') ? 'anyLineStart' : 'start',
   dollar: flags.includes('m') ? 'anyLineEnd' : 'end',
-  edges: { b: 'word', B: 'noWord' },
+  anchors: { b: 'word', B: 'noWord' },
   stacksQuantifiers: false,
   controls: { n: 10, t: 9, r: 13, f: 12, v: 11 },
   shorthands: { s: '\\s', d: '[0-9]', w: javaScriptWord },

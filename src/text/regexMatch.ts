@@ -1,8 +1,8 @@
 /**
- * Finds all matches of a program in a text, leftmost first as a backtracking engine would, in time linear in the text:
- * a place of the program that failed at a position fails there for ever (nothing is captured), so once a search gets
- * long the matcher writes failures down and never tries them again. `(a+)+$` cannot hang it.
- * (Selective memoization: Davis, Servant, Lee, "Using selective memoization to defeat ReDoS", IEEE S&P 2021.)
+ * Finds all matches of a compiled pattern in a text, the same as a backtracking engine would, in time linear in the
+ * text, so that `(a+)+$` cannot hang it. Since nothing is captured, an instruction that failed at a position fails
+ * there every time: once a search gets long, the matcher records failures and never tries them again. (Selective
+ * memoization: Davis, Servant, Lee, "Using selective memoization to defeat ReDoS", IEEE S&P 2021.)
  */
 import { badInput } from '../util/fault.ts'
 import { width } from './pieces.ts'
@@ -19,7 +19,7 @@ type Search = {
   noted: number
 }
 
-/** Places to come back to, and bytes of noted failures: what one search may hold. */
+/** Limits of one search: positions to come back to, and bytes of recorded failures. */
 const mostPlaces = 2 ** 24
 const mostNoted = 2 ** 27
 
@@ -56,7 +56,7 @@ export const findAll = (program: Program, text: string, work?: Work): number[] =
 const run = (search: Search, program: Program, start: number): number => {
   const { text } = search
   const { code } = program
-  // Pairs (pc, position) still to try. A pc of -1 - p marks that all of p's choices at that position have failed.
+  // Pairs (pc, position) still to try. A pc of -1 - p says that all alternatives of p at that position have failed.
   const stack: number[] = [0, start]
   while (stack.length) {
     let at = stack.pop()!
@@ -97,7 +97,7 @@ const tooSlow = () =>
 
 const step = (search: Search, instruction: Instruction, at: number): number => {
   if (instruction.op === 'atomic') return run(search, instruction.program, at)
-  if (instruction.op === 'edge') return onEdge(search.text, instruction, at) ? at : -1
+  if (instruction.op === 'anchor') return atAnchor(search.text, instruction, at) ? at : -1
   if (instruction.op !== 'look') return -1
   const from = stepBack(search.text, at, instruction.behind)
   const found = from >= 0 && run(search, instruction.program, from) >= 0
@@ -109,7 +109,7 @@ const stepBack = (text: string, at: number, chars: number): number => {
   return chars > 0 ? -1 : at
 }
 
-const onEdge = (text: string, { kind, isWord }: Instruction & { op: 'edge' }, at: number): boolean => {
+const atAnchor = (text: string, { kind, isWord }: Instruction & { op: 'anchor' }, at: number): boolean => {
   if (kind === 'start') return at === 0
   if (kind === 'end') return at === text.length
   if (kind === 'endLine') return at === text.length || (at === text.length - 1 && text[at] === '\n')
@@ -122,7 +122,7 @@ const onEdge = (text: string, { kind, isWord }: Instruction & { op: 'edge' }, at
   return (before !== after) === (kind === 'word')
 }
 
-/** JavaScript's. */
+/** JavaScript's line terminators. */
 const lineBreaks = '\n\r\u2028\u2029'
 
 const bitOf = (search: Search, pc: number, at: number) => pc * (search.text.length + 1) + at

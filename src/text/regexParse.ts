@@ -1,10 +1,10 @@
 /**
- * Reads a regular expression into a tree: in Oniguruma's syntax (the one of tokenizer.json) or in JavaScript's with the
+ * Parses a regular expression into a tree, in Oniguruma's syntax (that of tokenizer.json) or in JavaScript's with the
  * flag u. What cannot be matched without remembering captures (back references, \G, \R, \X) is refused.
  */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
-import type { Dialect } from './regexDialect.ts'
+import type { Anchor, Dialect } from './regexDialect.ts'
 import { wordClass } from './regexDialect.ts'
 
 export type Node =
@@ -14,19 +14,7 @@ export type Node =
   | { type: 'repeat'; item: Node; min: number; max: number; lazy: boolean }
   | { type: 'atomic'; item: Node }
   | { type: 'look'; item: Node; ahead: boolean; negate: boolean }
-  | { type: 'edge'; kind: Edge }
-
-/** The text's and lines' ends, and word boundaries; anyLine... know all of JavaScript's line breaks. */
-export type Edge =
-  | 'start'
-  | 'end'
-  | 'endLine'
-  | 'lineStart'
-  | 'lineEnd'
-  | 'anyLineStart'
-  | 'anyLineEnd'
-  | 'word'
-  | 'noWord'
+  | { type: 'anchor'; kind: Anchor }
 
 const deepest = 100
 const longest = 10_000
@@ -97,18 +85,18 @@ export const parseRegex = (pattern: string, dialect: Dialect): Node => {
     if (char === '(') return group()
     if (char === '[') return set(bracket())
     if (char === '.') return set(dotAll ? '[^]' : dialect.dot)
-    if (char === '^') return { type: 'edge', kind: dialect.caret }
-    if (char === '$') return { type: 'edge', kind: dialect.dollar }
-    if (char === '\\') return edge(chars[at]) ?? set(escaped(false))
+    if (char === '^') return { type: 'anchor', kind: dialect.caret }
+    if (char === '$') return { type: 'anchor', kind: dialect.dollar }
+    if (char === '\\') return anchor(chars[at]) ?? set(escaped(false))
     if ('*+?'.includes(char)) fail(`has nothing before ${char} to repeat`)
     return set(literal(char))
   }
 
-  const edge = (char: string): Node | undefined => {
-    const kind = Object.hasOwn(dialect.edges, char ?? '') ? dialect.edges[char] : undefined
+  const anchor = (char: string): Node | undefined => {
+    const kind = Object.hasOwn(dialect.anchors, char ?? '') ? dialect.anchors[char] : undefined
     if (!kind) return undefined
     at++
-    return { type: 'edge', kind }
+    return { type: 'anchor', kind }
   }
 
   const group = (): Node | undefined => {

@@ -1,13 +1,17 @@
-/** A regular expression's tree as a list of instructions for the matcher: split, jump, test a character, look around. */
+/**
+ * Compiles the tree of a regular expression to instructions for the matcher: split, jump, test a character, look
+ * around.
+ */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
+import type { Anchor } from './regexDialect.ts'
 import type { Node } from './regexParse.ts'
 
 export type Instruction =
   | { op: 'set'; test: (point: number) => boolean }
   | { op: 'split'; first: number; second: number }
   | { op: 'jump'; to: number }
-  | { op: 'edge'; kind: (Node & { type: 'edge' })['kind']; isWord: (point: number) => boolean }
+  | { op: 'anchor'; kind: Anchor; isWord: (point: number) => boolean }
   /** Matches `program` where it stands; `behind` is the width to step back by first, in characters. */
   | { op: 'look'; program: Program; negate: boolean; behind: number }
   | { op: 'atomic'; program: Program }
@@ -40,7 +44,7 @@ export const compileProgram = (pattern: string, tree: Node, wordSource: string):
 
     const add = (node: Node): void => {
       if (node.type === 'set') emit({ op: 'set', test: testOf(node.source, node.ignoreCase) })
-      else if (node.type === 'edge') emit({ op: 'edge', kind: node.kind, isWord: testOf(wordSource, false) })
+      else if (node.type === 'anchor') emit({ op: 'anchor', kind: node.kind, isWord: testOf(wordSource, false) })
       else if (node.type === 'sequence') node.items.forEach(add)
       else if (node.type === 'choice') addChoice(node.items)
       else if (node.type === 'repeat') addRepeat(node)
@@ -98,7 +102,7 @@ export const compileProgram = (pattern: string, tree: Node, wordSource: string):
 
   const fixedWidth = (node: Node): number => {
     if (node.type === 'set') return 1
-    if (node.type === 'edge' || node.type === 'look') return 0
+    if (node.type === 'anchor' || node.type === 'look') return 0
     if (node.type === 'atomic') return fixedWidth(node.item)
     if (node.type === 'repeat')
       return node.min === node.max ? node.min * fixedWidth(node.item) : fail('looks behind by a varying width')
@@ -112,7 +116,7 @@ export const compileProgram = (pattern: string, tree: Node, wordSource: string):
 
 const canBeEmpty = (node: Node): boolean => {
   if (node.type === 'set') return false
-  if (node.type === 'edge' || node.type === 'look') return true
+  if (node.type === 'anchor' || node.type === 'look') return true
   if (node.type === 'repeat') return node.min === 0 || canBeEmpty(node.item)
   if (node.type === 'atomic') return canBeEmpty(node.item)
   return node.type === 'sequence' ? node.items.every(canBeEmpty) : node.items.some(canBeEmpty)

@@ -1,4 +1,7 @@
-/** Side files of a tokenizer. What is expected is what AutoTokenizer of transformers 5.24 makes of the same folder. */
+/**
+ * Special tokens from the files beside tokenizer.json. The expected values are what AutoTokenizer of transformers 5.24
+ * gives for the same folder.
+ */
 import { describe, expect, it } from 'vitest'
 import { bytesOf } from '../util/bytes.ts'
 import { loadTokenizer } from './tokenizer.ts'

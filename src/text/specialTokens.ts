@@ -1,19 +1,19 @@
 /**
- * Added and special tokens from everything beside the vocabulary: tokenizer_config.json, special_tokens_map.json,
- * added_tokens.json and the class, in the order and with the precedence of transformers 5. A config with
- * `added_tokens_decoder` stands alone; without it the two older files are read too.
+ * Added and special tokens from the files beside the vocabulary (tokenizer_config.json, special_tokens_map.json,
+ * added_tokens.json) and from the tokenizer's class, in the order and with the precedence of transformers 5. Where the
+ * config has `added_tokens_decoder`, the two older files are not read.
  */
 import { quoted } from '../util/quote.ts'
 import type { AddedToken } from './addedTokens.ts'
 import { readAddedToken } from './addedTokens.ts'
-import type { Shape } from './shape.ts'
+import type { JsonPart } from './jsonPart.ts'
 import type { TokenizerClass } from './tokenizerClass.ts'
 
 export type TokenSources = {
-  readonly file: Shape
-  readonly config: Shape | undefined
-  readonly specialTokensMap: Shape | undefined
-  readonly addedTokens: Shape | undefined
+  readonly file: JsonPart
+  readonly config: JsonPart | undefined
+  readonly specialTokensMap: JsonPart | undefined
+  readonly addedTokens: JsonPart | undefined
   /** Undefined where the file runs as it stands. */
   readonly tokenizerClass: TokenizerClass | undefined
 }
@@ -77,8 +77,10 @@ const plainSpecial = (content: string): AddedToken => ({
   special: true,
 })
 
-/** A token is a text or an object with flags; in the config's own writing an object says itself whether it is special. */
-const tokenOf = (token: Shape): AddedToken => {
+/**
+ * A token is a text or an object with flags; in the config's own writing an object says itself whether it is special.
+ */
+const tokenOf = (token: JsonPart): AddedToken => {
   if (typeof token.value === 'string') return plainSpecial(token.value)
   const read = readAddedToken(token)
   if (token.has('__type')) return read
@@ -86,7 +88,7 @@ const tokenOf = (token: Shape): AddedToken => {
 }
 
 /** special_tokens_map.json goes before the config; null is "none", and shuts out the class's default. */
-const namedTokens = (older: Shape | undefined, config: Shape | undefined): Record<string, AddedToken> => {
+const namedTokens = (older: JsonPart | undefined, config: JsonPart | undefined): Record<string, AddedToken> => {
   const found: Record<string, AddedToken> = {}
   for (const name of standardNames) {
     const token = (older?.has(name) ? older : config)?.optional(name)
@@ -95,14 +97,14 @@ const namedTokens = (older: Shape | undefined, config: Shape | undefined): Recor
   return found
 }
 
-const isNamed = (name: string, ...files: (Shape | undefined)[]): boolean => files.some((file) => file?.has(name))
+const isNamed = (name: string, ...files: (JsonPart | undefined)[]): boolean => files.some((file) => file?.has(name))
 
 /**
  * Special tokens with names of the model's own: further keys in _token, and extra_special_tokens as an object. Those
  * that transformers meets first (objects of the config, all of the older file) come first.
  */
-const modelTokens = (older: Shape | undefined, config: Shape | undefined): Record<string, AddedToken> => {
-  const keyed = (file: Shape | undefined, types: string[]) =>
+const modelTokens = (older: JsonPart | undefined, config: JsonPart | undefined): Record<string, AddedToken> => {
+  const keyed = (file: JsonPart | undefined, types: string[]) =>
     entriesOf(file).filter(
       ([key, token]) => key.endsWith('_token') && !standardNames.includes(key) && types.includes(typeof token.value),
     )
@@ -114,15 +116,15 @@ const modelTokens = (older: Shape | undefined, config: Shape | undefined): Recor
   return Object.fromEntries([...found, ...inObject].map(([key, token]) => [key, tokenOf(token)]))
 }
 
-const entriesOf = (file: Shape | undefined): [string, Shape][] =>
+const entriesOf = (file: JsonPart | undefined): [string, JsonPart][] =>
   Object.entries(file?.record() ?? {}).flatMap(([key, value]) => (value == null ? [] : [[key, file!.at(key)]]))
 
 /**
- * extra_special_tokens as a list, else the older additional_special_tokens; `further` ones are read only after the table
- * of added tokens, and do not make those of it special.
+ * extra_special_tokens as a list, else the older additional_special_tokens; `further` ones are read only after the
+ * table of added tokens, and do not make those of it special.
  */
-const extraTokens = (older: Shape | undefined, config: Shape | undefined) => {
-  const list = (file: Shape | undefined, key: string): AddedToken[] | undefined => {
+const extraTokens = (older: JsonPart | undefined, config: JsonPart | undefined) => {
+  const list = (file: JsonPart | undefined, key: string): AddedToken[] | undefined => {
     const found = file?.optional(key)
     return found && Array.isArray(found.value) ? found.items().map(tokenOf) : undefined
   }
@@ -156,5 +158,5 @@ const tokenTable = ({ file, config, addedTokens }: TokenSources, specials: Added
   return [...table].sort(([a], [b]) => a - b).map(([, token]) => token)
 }
 
-const idOf = (table: Shape, key: string, id: number): number =>
+const idOf = (table: JsonPart, key: string, id: number): number =>
   Number.isSafeInteger(id) && id >= 0 ? id : table.fail(`has the id ${quoted(key)}, which is no number`)

@@ -1,4 +1,4 @@
-/** A tokenizer from a model folder in Hugging Face layout. */
+/** Loads a tokenizer from a model folder in Hugging Face layout. */
 import { existsSync, readdirSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ const configFile = 'tokenizer_config.json'
 const extraFolder = 'additional_chat_templates'
 const templateNames = ['chat_template.jinja', 'chat_template.json', extraFolder]
 
-/** A model's folder, and that of its adapter, which may hold a tokenizer or chat templates of its own. */
+/** A model's folder and that of its adapter, which may have a tokenizer or chat templates of its own. */
 export type TokenizerPlace = { dir: string; adapter?: string }
 
 /** Undefined where there is no tokenizer.json: such a model works with ids alone. */
@@ -31,7 +31,10 @@ const otherVocabularies =
 export const noTokenizer = (folder: string): Fault =>
   badInput('no-tokenizer', withoutTokenizer(folder), { file: folder })
 
-/** The same as the rest of a sentence about the folder: "has no tokenizer.json", and how to make one of what it has. */
+/**
+ * The same as the end of a sentence about the folder: "has no tokenizer.json", and how to make one from the vocabulary
+ * files that are there.
+ */
 export const withoutTokenizer = (folder: string): string => {
   const found = existsSync(folder)
     ? readdirSync(folder)
@@ -44,7 +47,7 @@ export const withoutTokenizer = (folder: string): string => {
   return `has no tokenizer.json${convert}`
 }
 
-/** Whether two models cut texts alike; undefined where one of them has no tokenizer.json. */
+/** Whether two models have the same tokenizer.json; undefined where one of them has none. */
 export const sameTokenizer = async (a: TokenizerPlace, b: TokenizerPlace): Promise<boolean | undefined> => {
   const read = async (place: TokenizerPlace) =>
     readFile(join((await tokenizerFolders(place)).tokenizer, 'tokenizer.json')).catch(() => undefined)
@@ -64,7 +67,7 @@ export const tokenizerFolders = async ({ dir, adapter }: TokenizerPlace) => {
   return { tokenizer, templates: ownTemplates ? adapter : dir }
 }
 
-/** What `loadTokenizer` takes, or undefined. */
+/** The files that `loadTokenizer` takes; undefined where there is no tokenizer.json. */
 export const tokenizerFiles = async (place: TokenizerPlace): Promise<TokenizerFiles | undefined> => {
   const { tokenizer: folder, templates } = await tokenizerFolders(place)
   const [ownFiles, modelFiles, templateFiles] = await Promise.all([folder, place.dir, templates].map(entriesOf))

@@ -1,19 +1,19 @@
 /**
- * Text to token ids and back, from the files of a Hugging Face model folder, with the ids, offsets and texts of
- * transformers 5. What tokenizer_config.json says about special tokens is honoured as transformers honours it.
+ * A tokenizer: text to token ids and back, read from the files of a Hugging Face model folder. Ids, offsets and decoded
+ * texts are those of transformers 5, which also follows tokenizer_config.json on special tokens.
  */
-import type { ChatEncoder, ChatTemplate } from './chat.ts'
+import type { ChatTemplate } from './chat.ts'
 import { chatTemplate } from './chat.ts'
-import { cleanedText } from './decode.ts'
+import { cleanedText, tokenBytes } from './decode.ts'
 import type { TextStream } from './decodeStream.ts'
 import { textStream } from './decodeStream.ts'
+import type { ChatEncoder, Encoding } from './encoding.ts'
+import type { JsonPart } from './jsonPart.ts'
 import type { Pipeline } from './pipeline.ts'
 import { readPipeline } from './pipeline.ts'
-import type { Assembled, Row } from './postProcess.ts'
+import type { Assembled, TokenizedText } from './postProcess.ts'
 import { addedBehind, assemble } from './postProcess.ts'
-import type { Shape } from './shape.ts'
 import type { SpecialTokens } from './specialTokens.ts'
-import { bytesOfToken } from './tokenBytes.ts'
 import type { TokenizerFiles } from './tokenizerConfig.ts'
 import { readParts, readTemplates } from './tokenizerConfig.ts'
 import { utf8 } from './unicode.ts'
@@ -21,27 +21,24 @@ import { utf8 } from './unicode.ts'
 export type EncodeOptions = {
   /** Adds what the post-processor adds (BOS, [CLS], ...). Default true. */
   specialTokens?: boolean
-  /** Takes special tokens that stand in the text as plain text. Default: split_special_tokens of the config, or false. */
+  /**
+   * Encodes special tokens that occur in the text as plain text. Default: split_special_tokens of the config, or false.
+   */
   splitSpecial?: boolean
-}
-
-export type Encoding = {
-  readonly ids: number[]
-  /** Entries of the vocabulary, not slices of the text. */
-  readonly tokens: string[]
-  /** [start, end) in Unicode code points of the text; [0, 0] for special tokens that were added. */
-  readonly offsets: [number, number][]
 }
 
 export type Tokenizer = {
   encode(text: string, options?: EncodeOptions): Encoding
-  /** Two texts as one row, as cross-encoders read them. */
+  /** Two texts as one sequence, as cross-encoders read them; typeIds say which of the two a token belongs to. */
   encodePair(a: string, b: string, options?: EncodeOptions): Encoding & { readonly typeIds: number[] }
-  /** Unknown ids are left out. */
+  /** Text of ids; unknown ids are left out. */
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string
-  /** UTF-8 of one token inside of a text, its leading space with it; it may be a part of a character. Unknown: empty. */
+  /**
+   * UTF-8 bytes of one token inside a text, including its leading space; they may be part of a character. Empty for an
+   * unknown id.
+   */
   bytes(id: number): Uint8Array
-  /** Decoding token by token that never emits half a character; clean_up_tokenization_spaces is left out. */
+  /** Decodes token by token and never emits half a character; does not apply clean_up_tokenization_spaces. */
   stream(options?: { skipSpecialTokens?: boolean }): TextStream
   /** Highest id + 1: the rows that an embedding needs at least. */
   readonly size: number
@@ -49,9 +46,9 @@ export type Tokenizer = {
   readonly eosId: number | undefined
   readonly padId: number | undefined
   readonly unkId: number | undefined
-  /** Whether `encode` puts BOS in front by itself. */
+  /** Whether `encode` puts BOS in front of a text. */
   readonly addsBos: boolean
-  /** Whether `encode` puts EOS behind a text by itself, whatever the text ends in. */
+  /** Whether `encode` puts EOS behind a text, whatever the text ends in. */
   readonly addsEos: boolean
   /** Texts of the named special tokens by their names in the config: `bos_token`, `pad_token`, ... */
   readonly specialTokens: Readonly<Record<string, string>>
@@ -77,7 +74,7 @@ export const loadTokenizer = async (files: TokenizerFiles): Promise<Tokenizer> =
     : tokenizer
 }
 
-const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: SpecialTokens['names']): Tokenizer => {
+const build = (pipeline: Pipeline, config: JsonPart | undefined, specialTokens: SpecialTokens['names']): Tokenizer => {
   const { model, added, decoder, processor } = pipeline
   const tokenToId = (token: string) => added.ids.get(token) ?? model.idOf(token)
   const idToToken = (id: number) => added.tokens.get(id)?.content ?? model.tokenOf(id)
@@ -97,17 +94,22 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Spe
     offsets,
     tokens: ids.map((id) => idToToken(id) ?? ''),
   })
-  const rowOf = (text: string, options: EncodeOptions): Row =>
-    pipeline.row(text, (options.splitSpecial ?? splits) ? 'ordinary' : 'all')
+  const tokenized = (text: string, options: EncodeOptions): TokenizedText =>
+    pipeline.tokenize(text, (options.splitSpecial ?? splits) ? 'ordinary' : 'all')
   const encode = (text: string, options: EncodeOptions = {}) =>
-    encoding(assemble(processor, [rowOf(text, options)], options.specialTokens ?? true))
-  const [bosId, eosId] = [idOf('bos_token'), idOf('eos_token')]
-  const bytesOf = bytesOfToken(decoder)
+    encoding(assemble(processor, [tokenized(text, options)], options.specialTokens ?? true))
+  const bosId = idOf('bos_token')
+  const eosId = idOf('eos_token')
+  const bytesOf = tokenBytes(decoder)
   return {
     encode,
     encodePair: (a, b, options = {}) => {
-      const row = assemble(processor, [rowOf(a, options), rowOf(b, options)], options.specialTokens ?? true)
-      return { ...encoding(row), typeIds: row.typeIds }
+      const assembled = assemble(
+        processor,
+        [tokenized(a, options), tokenized(b, options)],
+        options.specialTokens ?? true,
+      )
+      return { ...encoding(assembled), typeIds: assembled.typeIds }
     },
     decode: (ids, { skipSpecialTokens = false } = {}) => {
       const tokens = ids.map(shown(skipSpecialTokens)).filter((token) => token !== undefined)
@@ -136,17 +138,17 @@ const build = (pipeline: Pipeline, config: Shape | undefined, specialTokens: Spe
   }
 }
 
-const encoderOf = ({ row, added }: Pipeline, tokenizer: Tokenizer): ChatEncoder => ({
+const encoderOf = ({ tokenize, added }: Pipeline, tokenizer: Tokenizer): ChatEncoder => ({
   encode: (text) => tokenizer.encode(text, { specialTokens: false }),
   encodePlain: (text) => {
-    const { ids, offsets } = row(text, 'none')
+    const { ids, offsets } = tokenize(text, 'none')
     return { ids, offsets, tokens: ids.map((id) => tokenizer.idToToken(id) ?? '') }
   },
   added: [...added.tokens.values()],
 })
 
-/** Sequences inside sequences without end would use up the stack. */
-const boundedDepth = <T>(file: Shape, read: () => T): T => {
+/** A file whose steps nest too deep would overflow the stack: that is a fault of the file. */
+const boundedDepth = <T>(file: JsonPart, read: () => T): T => {
   try {
     return read()
   } catch (error) {

@@ -1,20 +1,21 @@
 /**
- * transformers 5 does not run every tokenizer.json as it stands. AutoTokenizer picks a class from tokenizer_config.json
- * and config.json, and some classes keep only vocabulary, merges and post-processor of the file and put their own
- * pipeline around them: LlamaTokenizer puts the space marker before the first word of the text only, so `<s>\n` is
- * [1, 13] where an old file alone says [1, 29871, 13]. This table follows tokenization_auto.py and the classes'
- * constructors (5.24) for the language models that attune reads; every other class is read as its file says.
+ * The tokenizer classes of transformers 5 that do not use tokenizer.json as it is. AutoTokenizer picks a class from
+ * tokenizer_config.json and config.json, and some classes take only vocabulary, merges and post-processor from the file
+ * and put their own pipeline around them. LlamaTokenizer, for one, puts the space marker only before the first word of
+ * a text, so `<s>\n` is [1, 13], where an old file alone gives [1, 29871, 13]. The table follows tokenization_auto.py
+ * and the constructors of the classes (5.24) for the language models that attune reads; any other class uses its file
+ * as it is.
  */
-import type { Json, Shape } from './shape.ts'
-import { shape } from './shape.ts'
+import type { Json, JsonPart } from './jsonPart.ts'
+import { jsonPart } from './jsonPart.ts'
 
 export type TokenizerClass = {
-  /** Special tokens that the class has unless a file names others, or null. */
+  /** Special tokens of the class, which a file may replace, or remove with null. */
   readonly names: Readonly<Record<string, string>>
-  /** The class adds its special tokens once more, plain or with the flags that files give them. */
+  /** The class adds its special tokens again: without flags, or with those from the files. */
   readonly marksSpecials?: 'plain' | 'flags'
-  /** What stands in the file's place; `unk` is the unknown token's text. */
-  parts(config: Shape | undefined, unk: string | null): Json
+  /** The parts that replace those of the file; `unk` is the text of the unknown token. */
+  parts(config: JsonPart | undefined, unk: string | null): Json
 }
 
 const replaceSpaces = { type: 'Replace', pattern: { String: ' ' }, content: '▁' }
@@ -23,7 +24,7 @@ const fromMarkers = [
   { type: 'ByteFallback' },
   { type: 'Fuse' },
 ]
-const byteLevel = (config: Shape | undefined, more: object = {}) => ({
+const byteLevel = (config: JsonPart | undefined, more: object = {}) => ({
   type: 'ByteLevel',
   add_prefix_space: config?.optional('add_prefix_space')?.flag() ?? false,
   trim_offsets: true,
@@ -33,7 +34,12 @@ const byteLevel = (config: Shape | undefined, more: object = {}) => ({
 const qwenPattern =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
-const llamaPipeline = (config: Shape | undefined, scheme: 'first' | 'always', model: object, strips: boolean): Json => {
+const llamaPipeline = (
+  config: JsonPart | undefined,
+  scheme: 'first' | 'always',
+  model: object,
+  strips: boolean,
+): Json => {
   const prefixed = config?.optional('add_prefix_space')?.flag() ?? true
   return {
     normalizer: null,
@@ -161,9 +167,9 @@ const wronglyNamed = ['phi3', 'qwen2', 'internlm2', 'internlm3', 'minicpm3', 'mo
 
 /** The class of a tokenizer that does not run its file as it stands; undefined for one that does. */
 export const tokenizerClassOf = (
-  file: Shape,
-  config: Shape | undefined,
-  modelConfig: Shape | undefined,
+  file: JsonPart,
+  config: JsonPart | undefined,
+  modelConfig: JsonPart | undefined,
 ): TokenizerClass | undefined => {
   const model = file.at('model')
   const isBpe = (model.optional('type')?.value ?? 'BPE') === 'BPE' && model.has('merges')
@@ -171,7 +177,11 @@ export const tokenizerClassOf = (
   return name !== undefined && Object.hasOwn(classes, name) ? classes[name] : undefined
 }
 
-const className = (file: Shape, config: Shape | undefined, modelConfig: Shape | undefined): string | undefined => {
+const className = (
+  file: JsonPart,
+  config: JsonPart | undefined,
+  modelConfig: JsonPart | undefined,
+): string | undefined => {
   const named = [config, modelConfig].map((from) => from?.optional('tokenizer_class')?.text()).find(Boolean)
   const hub = named?.replace(/Fast$/, '')
   const type = modelConfig?.optional('model_type')?.text() ?? ''
@@ -191,16 +201,18 @@ const isByteLevel = (part: unknown): boolean => {
   return rest.type === 'ByteLevel' || Object.values(rest).some(isByteLevel)
 }
 
-/** The file as its class reads it. The class has no added tokens of the file: they come with the table of the config. */
+/**
+ * The file as its class reads it. The class has no added tokens of the file: they come with the table of the config.
+ */
 export const asClass = (
-  file: Shape,
+  file: JsonPart,
   { parts }: TokenizerClass,
-  config: Shape | undefined,
+  config: JsonPart | undefined,
   unk: string | null,
-): Shape => {
+): JsonPart => {
   const model = file.at('model')
   const own = parts(config, unk)
-  return shape(file.file, {
+  return jsonPart(file.file, {
     post_processor: file.record().post_processor,
     ...own,
     added_tokens: [],

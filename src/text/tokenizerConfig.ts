@@ -1,10 +1,10 @@
-/** The files of a tokenizer: what each holds, and the chat templates, read as transformers 5 reads them. */
+/** The files of a tokenizer, and its chat templates, read as transformers 5 reads them. */
 import type { ByteSource } from '../util/bytes.ts'
 import { textOf } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
-import type { Shape } from './shape.ts'
-import { parseShape } from './shape.ts'
+import type { JsonPart } from './jsonPart.ts'
+import { parseJsonPart } from './jsonPart.ts'
 import type { SpecialTokens } from './specialTokens.ts'
 import { readSpecialTokens } from './specialTokens.ts'
 import { asClass, tokenizerClassOf } from './tokenizerClass.ts'
@@ -15,9 +15,9 @@ export type TokenizerFiles = {
   /** The two older files of special and added tokens; not read where the config has its own table of added tokens. */
   specialTokensMap?: ByteSource
   addedTokens?: ByteSource
-  /** Templates by name; `default` is chat_template.jinja. They go before those of the config. */
+  /** Templates by name; `default` is chat_template.jinja. Where there are any, those of the config are not read. */
   chatTemplates?: Readonly<Record<string, ByteSource>>
-  /** The model's config.json; its model_type has a say in the tokenizer's class. */
+  /** The model's config.json, whose model_type helps to choose the tokenizer's class. */
   modelConfig?: ByteSource
   /** chat_template.json, read where no other file has a template. */
   chatTemplateJson?: ByteSource
@@ -25,11 +25,11 @@ export type TokenizerFiles = {
 
 export type Template = { readonly file: string; readonly source: string }
 
-/** All that says how text becomes ids. */
+/** What determines how text becomes ids. */
 export type TokenizerParts = {
   /** tokenizer.json as the tokenizer's class reads it. */
-  readonly file: Shape
-  readonly config: Shape | undefined
+  readonly file: JsonPart
+  readonly config: JsonPart | undefined
   readonly specials: SpecialTokens
 }
 
@@ -50,7 +50,7 @@ export const readParts = async (files: TokenizerFiles): Promise<TokenizerParts> 
 }
 
 /** transformers reads the newest of these in place of tokenizer.json. */
-const refuseOtherFiles = (config: Shape | undefined) => {
+const refuseOtherFiles = (config: JsonPart | undefined) => {
   const list = config?.optional('fast_tokenizer_files')
   const other = list?.items().find((name) => name.text() !== 'tokenizer.json')
   if (other)
@@ -72,13 +72,13 @@ const readText = async (source: ByteSource): Promise<string> => {
   }
 }
 
-export const readJson = async (source: ByteSource | undefined): Promise<Shape | undefined> =>
-  source && parseShape(source.name, await readText(source))
+export const readJson = async (source: ByteSource | undefined): Promise<JsonPart | undefined> =>
+  source && parseJsonPart(source.name, await readText(source))
 
 /** Templates by name, with the file that each comes from. */
 export const readTemplates = async (
   files: TokenizerFiles,
-  config: Shape | undefined,
+  config: JsonPart | undefined,
 ): Promise<Record<string, Template>> => {
   const own = Object.entries(files.chatTemplates ?? {})
   if (own.length) {
@@ -91,10 +91,10 @@ export const readTemplates = async (
 }
 
 /** `chat_template` as a text, a list of {name, template}, or an object by name. */
-const templatesOf = (file: Shape | undefined): Record<string, Template> | undefined => {
+const templatesOf = (file: JsonPart | undefined): Record<string, Template> | undefined => {
   const found = file?.optional('chat_template')
   if (!found) return undefined
-  const entry = (shape: Shape) => ({ file: found.file, source: shape.text() })
+  const entry = (json: JsonPart) => ({ file: found.file, source: json.text() })
   if (typeof found.value === 'string') return { default: entry(found) }
   if (Array.isArray(found.value))
     return Object.fromEntries(found.items().map((item) => [item.at('name').text(), entry(item.at('template'))]))

@@ -1,11 +1,11 @@
-/** A trie over UTF-16 units in flat arrays: added tokens and unigram vocabularies. Node 0 is the root. */
+/** A trie over UTF-16 units in flat arrays, for added tokens and unigram vocabularies. Node 0 is the root. */
 import { pairTable } from './pairTable.ts'
 
 export type Trie = {
   add(text: string, value: number): void
   /** The child of a node, or -1. */
   step(node: number, unit: number): number
-  /** What was added at a node, or -1. */
+  /** The value that was added at a node, or -1. */
   valueAt(node: number): number
   readonly empty: boolean
 }
@@ -34,7 +34,7 @@ export const trie = (expected: number): Trie => {
   }
 }
 
-/** The longest entry that begins at a place, with its end. `step` is called for each unit looked at. */
+/** The longest entry that begins at a position, with its end. `step` is called for each unit that is read. */
 export const longestIn = (
   entries: Trie,
   text: string,

@@ -1,4 +1,4 @@
-/** Character classes as Rust and Python see them, which is not how JavaScript's \s and \w see them. */
+/** Character classes as Rust and Python define them; those of JavaScript (\s, \w) differ. */
 
 /** Unicode White_Space: JavaScript's \s lacks U+0085 and has U+FEFF. */
 export const isWhiteSpace = (char: string): boolean => {
@@ -10,7 +10,7 @@ export const isPunctuation = (char: string): boolean => /^[!-/:-@[-`{-~\p{P}]$/u
 
 export const isNumeric = (char: string): boolean => /^\p{N}$/u.test(char)
 
-/** Text without unpaired surrogates: each becomes U+FFFD, as in every encoder to UTF-8. */
+/** The text with each unpaired surrogate replaced by U+FFFD, as every encoder to UTF-8 does. */
 export const wellFormed = (text: string): string => text.replace(/\p{Surrogate}/gu, '\ufffd')
 
 /** The character that byte-level BPE writes for each byte: printable Latin-1 as itself, the rest from U+0100 on. */
@@ -20,7 +20,7 @@ export const byteAlphabet: readonly string[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(printable(byte) ? byte : next++))
 })()
 
-/** The way back: a byte for each character of the alphabet. */
+/** The byte of each character of the byte alphabet. */
 export const alphabetBytes: ReadonlyMap<string, number> = new Map(byteAlphabet.map((char, byte) => [char, byte]))
 
 const encoder = new TextEncoder()

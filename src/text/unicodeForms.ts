@@ -1,7 +1,8 @@
 /**
- * NFC, NFD, NFKC and NFKD with alignments. The text is JavaScript's own normalize(); the work here is to say which
- * old character each new one stands for, by the order of the Unicode algorithm: decompose each character (the first
- * part stands for it, the rest are inserted), sort the marks, and for C and KC compose again.
+ * NFC, NFD, NFKC and NFKD with offsets: for each new character, the old one that it came from. JavaScript's normalize()
+ * gives the texts but not that, so the steps of the Unicode algorithm are done here: decompose each character (its
+ * first part keeps its place, the others count as inserted), sort the combining marks, and for NFC and NFKC compose
+ * again.
  */
 import type { Edit, Piece } from './pieces.ts'
 import { rewrite } from './pieces.ts'

@@ -1,12 +1,12 @@
 /**
- * The unigram model (Kudo 2018): of all ways to cut a piece into vocabulary entries the one with the highest sum of
- * scores, by one pass from left to right (Viterbi). A character that no entry covers alone costs the lowest score
- * minus ten; neighbours of that kind are one unknown token, or bytes where the model has them.
+ * The unigram model (Kudo 2018): of all ways to split a word into vocabulary entries, the one with the highest sum of
+ * scores, found in one pass from left to right (Viterbi). A character that is no entry by itself costs the lowest score
+ * minus ten; neighbouring unknown characters become one unknown token, or bytes where the model has byte_fallback.
  */
 import { quoted } from '../util/quote.ts'
 import { byteIds } from './bpe.ts'
+import type { JsonPart } from './jsonPart.ts'
 import { width } from './pieces.ts'
-import type { Shape } from './shape.ts'
 import { trie } from './trie.ts'
 import { utf8 } from './unicode.ts'
 import type { Model, Tokens } from './vocabulary.ts'
@@ -14,13 +14,13 @@ import { cached, stepLimit } from './vocabulary.ts'
 
 const unkPenalty = 10
 
-export const readUnigram = (shape: Shape): Model => {
-  const entries = readEntries(shape.at('vocab'))
+export const readUnigram = (json: JsonPart): Model => {
+  const entries = readEntries(json.at('vocab'))
   const ids = new Map(entries.map(([token], id) => [token, id]))
-  const unk = shape.optional('unk_id')?.count()
-  if (unk !== undefined && unk >= entries.length) shape.at('unk_id').fail('is not in the vocabulary')
-  const bytes = shape.optional('byte_fallback')?.flag() ? byteIds({ ids }) : undefined
-  const best = bestPath(shape, entries, ids, unk)
+  const unk = json.optional('unk_id')?.count()
+  if (unk !== undefined && unk >= entries.length) json.at('unk_id').fail('is not in the vocabulary')
+  const bytes = json.optional('byte_fallback')?.flag() ? byteIds({ ids }) : undefined
+  const best = bestPath(json, entries, ids, unk)
   const tokenize = (text: string): Tokens => {
     const out: Tokens = { ids: [], from: [], to: [] }
     for (const { from, to } of fused(best(text))) putToken(out, text, from, to)
@@ -32,7 +32,7 @@ export const readUnigram = (shape: Shape): Model => {
     const fallback = id === undefined && bytes ? Array.from(utf8(token), (byte) => bytes[byte]) : undefined
     const found = id !== undefined ? [id] : fallback?.every((byte) => byte >= 0) ? fallback : [unk]
     for (const id of found) {
-      if (id === undefined) return shape.fail(`has no unk_id, which ${quoted(token)} needs`)
+      if (id === undefined) return json.fail(`has no unk_id, which ${quoted(token)} needs`)
       out.ids.push(id)
       out.from.push(from)
       out.to.push(to)
@@ -48,11 +48,11 @@ export const readUnigram = (shape: Shape): Model => {
   }
 }
 
-const readEntries = (shape: Shape): [string, number][] => {
-  const list = shape.list()
+const readEntries = (json: JsonPart): [string, number][] => {
+  const list = json.list()
   list.forEach((entry, i) => {
     if (!Array.isArray(entry) || typeof entry[0] !== 'string' || typeof entry[1] !== 'number')
-      shape.fail(`has an entry ${i} that is no [text, score]`)
+      json.fail(`has an entry ${i} that is no [text, score]`)
   })
   return list as [string, number][]
 }
@@ -61,7 +61,7 @@ type Cut = { from: number; to: number; known: boolean }
 
 /** The best cut of a text, from left to right. */
 const bestPath = (
-  shape: Shape,
+  json: JsonPart,
   entries: [string, number][],
   ids: Map<string, number>,
   unk?: number,
@@ -76,7 +76,7 @@ const bestPath = (
     const scores = new Float64Array(text.length + 1)
     const cameFrom = new Int32Array(text.length + 1).fill(-1)
     const known = new Uint8Array(text.length + 1)
-    const step = stepLimit(shape, text)
+    const step = stepLimit(json, text)
     const offer = (from: number, to: number, score: number, isKnown: 0 | 1) => {
       if (cameFrom[to] >= 0 && score <= scores[to]) return
       scores[to] = score

@@ -1,6 +1,6 @@
-/** What every token model shares: a vocabulary, and tokens of a piece as ids with the UTF-16 units they cover. */
+/** What all token models share: a vocabulary, and the tokens of a word as ids with the UTF-16 units they cover. */
 import { quoted } from '../util/quote.ts'
-import type { Shape } from './shape.ts'
+import type { JsonPart } from './jsonPart.ts'
 
 /** Flat lists of the same length; a token covers units [from, to) of the piece. */
 export type Tokens = { readonly ids: number[]; readonly from: number[]; readonly to: number[] }
@@ -24,13 +24,13 @@ export type Vocabulary = {
 }
 
 /** `{"token": id}`. */
-export const readVocabulary = (shape: Shape): Vocabulary => {
+export const readVocabulary = (json: JsonPart): Vocabulary => {
   const ids = new Map<string, number>()
   const tokens = new Map<number, string>()
   let highestId = -1
-  for (const [token, id] of Object.entries(shape.record())) {
+  for (const [token, id] of Object.entries(json.record())) {
     if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 0x7fffffff)
-      shape.fail(`gives ${quoted(token)} the id ${quoted(id)}`)
+      json.fail(`gives ${quoted(token)} the id ${quoted(id)}`)
     ids.set(token, id as number)
     tokens.set(id as number, token)
     highestId = Math.max(highestId, id as number)
@@ -54,9 +54,9 @@ export const cached = (tokenize: (text: string) => Tokens): ((text: string) => T
 }
 
 /** Real vocabularies take some ten steps a character; one of ever longer runs would take as many as it has entries. */
-export const stepLimit = (shape: Shape, text: string): (() => void) => {
+export const stepLimit = (json: JsonPart, text: string): (() => void) => {
   let left = 256 * text.length + 2 ** 20
   return () => {
-    if (--left < 0) shape.fail(`has a vocabulary that takes too long on a word of ${text.length} characters`)
+    if (--left < 0) json.fail(`has a vocabulary that takes too long on a word of ${text.length} characters`)
   }
 }

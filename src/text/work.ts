@@ -1,7 +1,7 @@
 /**
- * How much a tokenizer may do with one text. A tokenizer.json can ask for anything (ten replacements of a by ten a make
- * 10^10 characters of one), so every step says what it is about to write or try, and a text that would take far more
- * than any real tokenizer takes is refused before memory and time are spent.
+ * A limit on the work that a tokenizer may do with one text. A tokenizer.json can ask for anything (ten nested
+ * replacements of one character by ten make 10^10 characters), so every step announces what it is about to write or
+ * try, and a text that would take far more than any real tokenizer needs is refused before memory and time are spent.
  */
 import { badInput } from '../util/fault.ts'
 

@@ -1,4 +1,4 @@
-/** Arenas, the update that runs over them by slices, and their way through a checkpoint. */
+/** Arenas, the optimizer's update over slices of them, and saving and restoring them. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { largestDifference } from '../../test/support/golden.ts'
 import { optimizer } from '../optim/optimizers.ts'

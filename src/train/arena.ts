@@ -1,7 +1,7 @@
 /**
- * Trainable parameters, their gradients and the optimizer's state, each as a few flat arrays. Peculiar: a parameter is
- * a view of its arena, so the optimizer runs over slices that fit the cache whatever the parameters' shapes are, and a
- * checkpoint is a handful of arrays. Parameters that decay and those that do not have arenas of their own.
+ * Trainable parameters, their gradients and the optimizer's state, each as a few flat arrays (arenas). A parameter is
+ * a view of its arena. So the optimizer runs over slices that fit the processor's cache, whatever the shapes of the
+ * parameters, and a checkpoint is a few arrays. Parameters with and without weight decay have separate arenas.
  */
 import type { Backend, Handle } from '../runtime/backend.ts'
 import { elements } from '../runtime/backend.ts'

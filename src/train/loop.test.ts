@@ -1,23 +1,33 @@
-/** What the loop does between steps; the step itself is a stand-in. */
+/** The training loop between steps; the step itself is a stub. */
 import { describe, expect, it, vi } from 'vitest'
-import { beginning, type LoopEnd, type LoopParts, type Progress, train } from './loop.ts'
+import { beginning, type LoopEnd, type LoopOptions, type Progress, train } from './loop.ts'
 import type { StepSettings } from './step.ts'
 
 vi.mock('./step.ts', () => ({
   trainStep: async (_: unknown, __: unknown, { step, learningRate }: StepSettings) => ({
-    ...{ loss: 1 / step, grad_norm: 1, learning_rate: learningRate },
+    loss: 1 / step,
+    grad_norm: 1,
+    learning_rate: learningRate,
   }),
 }))
 
-type Given = Partial<LoopParts> & { evals?: number[]; rows?: number }
+type Given = Partial<LoopOptions> & { evals?: number[]; rows?: number }
 
 /** Runs the loop; `trace` says what happened, `saves` what was written. */
 const run = async ({ evals, rows = 99, ...parts }: Given, each: (what: string) => void = () => {}) => {
   const saves: Progress[] = []
   let evaluations = 0
   const loop = train({
-    ...{ trainer: {} as never, progress: beginning, totalSteps: 4, rowsPerEpoch: 10, maxGradNorm: 1, seed: 0 },
-    ...{ evalEvery: 1, bestMetric: 'eval_loss', saveEvery: 100, signal: new AbortController().signal },
+    trainer: {} as never,
+    progress: beginning,
+    totalSteps: 4,
+    rowsPerEpoch: 10,
+    maxGradNorm: 1,
+    seed: 0,
+    evalEvery: 1,
+    bestMetric: 'eval_loss',
+    saveEvery: 100,
+    signal: new AbortController().signal,
     learningRate: (step) => step / 10,
     next: async (position) =>
       position < rows ? { batches: [], rows: [position], position: position + 2, tokens: 5 } : undefined,
@@ -90,7 +100,7 @@ describe('patience', () => {
     expect(end.progress).toMatchObject({ best: { step: 3, value: 3 }, waited: 1 })
   })
 
-  it('needs a measure that there is', async () => {
+  it('needs a metric that exists', async () => {
     await expect(run({ evals: [1], bestMetric: 'eval_acuracy' })).rejects.toThrow(/--best-metric.*eval_accuracy/)
   })
 })

@@ -1,21 +1,21 @@
 /**
- * The loop that every recipe ends in: steps, evaluations, checkpoints, until the data, the steps or the user's patience
- * end. Yields what happens and stores nothing; where checkpoints go is the caller's business. After an abort the step
- * under way is finished and saved; none is begun.
+ * The training loop of every recipe: steps, evaluations and checkpoints until the data, the number of steps or the
+ * patience for improvement end. It yields events and stores nothing itself. After an abort the current step is
+ * finished and saved.
  */
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import type { MicroBatch } from './micro.ts'
 import { type Trainer, trainStep } from './step.ts'
 
-/** What a run must know to go on as if never stopped, beside the arenas. */
+/** The state of a run beside its arenas: with both, a stopped run continues as if it had not been stopped. */
 export type Progress = {
   step: number
-  /** In the order of rows. */
+  /** Position in the order of rows. */
   position: number
   num_tokens: number
   best?: { step: number; value: number }
-  /** Evaluations since the best one. */
+  /** Evaluations since the best one, for `patience`. */
   waited: number
   /** The run was stopped before the evaluation after this step. */
   evalDue?: boolean
@@ -26,7 +26,7 @@ export const beginning: Progress = { step: 0, position: 0, num_tokens: 0, waited
 /** The micro-batches of one step. */
 export type StepBatches = { batches: MicroBatch[]; rows: readonly number[]; position: number; tokens: number }
 
-export type LoopParts = {
+export type LoopOptions = {
   trainer: Trainer
   progress: Progress
   totalSteps: number
@@ -35,9 +35,9 @@ export type LoopParts = {
   learningRate(step: number): number
   maxGradNorm: number
   seed: number
-  /** Undefined where the data ends. */
+  /** The batches of the next step; undefined where the data ends. */
   next(position: number): Promise<StepBatches | undefined>
-  /** Given up halfway after an abort: what it says then does not count. */
+  /** May end early after an abort; its result is then ignored. */
   evaluate?(): Promise<Record<string, number>>
   evalEvery: number
   bestMetric: string
@@ -49,10 +49,10 @@ export type LoopParts = {
 }
 
 /** Numbers by their published names (rewards/margins, entropy, ...) beside an event's own fields. */
-export type Measured = { [metric: string]: number | string | undefined }
+export type LoggedMetrics = { [metric: string]: number | string | undefined }
 
 /** One optimizer step, counted from 1. `learning_rate` is the one it used, `grad_norm` before clipping. */
-export type StepEvent = Measured & {
+export type StepEvent = LoggedMetrics & {
   event: 'step'
   step: number
   total_steps: number
@@ -67,7 +67,7 @@ export type StepEvent = Measured & {
   tokens_per_second?: number
 }
 
-export type EvalEvent = Measured & { event: 'eval'; step: number; eval_loss?: number }
+export type EvalEvent = LoggedMetrics & { event: 'eval'; step: number; eval_loss?: number }
 /** `path` is the checkpoint's folder. */
 export type CheckpointEvent = { event: 'checkpoint'; step: number; path: string }
 
@@ -78,37 +78,37 @@ export type LoopEnd = { progress: Progress; stopped: 'done' | 'interrupted' | 'p
 /** Larger is better unless the name says that it is a loss. */
 const better = (metric: string, value: number, than: number) => (metric.includes('loss') ? value < than : value > than)
 
-export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEnd> {
-  const { signal, saveEvery, totalSteps } = parts
-  let progress = parts.progress
+export async function* train(options: LoopOptions): AsyncGenerator<LoopEvent, LoopEnd> {
+  const { signal, saveEvery, totalSteps } = options
+  let progress = options.progress
   let saved = progress.step
   let stopped: LoopEnd['stopped'] = 'done'
-  if (isWorn(parts, progress)) return { progress, stopped: 'patience' }
+  if (isOutOfPatience(options, progress)) return { progress, stopped: 'patience' }
   if (signal.aborted) {
-    // So that there is always one to go on from
-    if (saved === 0) yield { event: 'checkpoint', step: 0, path: await parts.save(progress) }
+    // So that there is always a checkpoint to resume from
+    if (saved === 0) yield { event: 'checkpoint', step: 0, path: await options.save(progress) }
     return { progress, stopped: 'interrupted' }
   }
   while (progress.evalDue || progress.step < totalSteps) {
     if (!progress.evalDue) {
-      const stepped = await nextStep(parts, progress)
+      const stepped = await nextStep(options, progress)
       if (!stepped) break
       progress = stepped.progress
       yield stepped.event
     }
     const { step } = progress
     if (progress.evalDue && !signal.aborted) {
-      const evaluated = await parts.evaluate!()
+      const evaluated = await options.evaluate!()
       if (!signal.aborted) {
         yield { event: 'eval', step, ...evaluated }
-        progress = judged(parts, { ...progress, evalDue: false }, evaluated)
+        progress = withBest(options, { ...progress, evalDue: false }, evaluated)
       }
     }
     const last = step === totalSteps && !progress.evalDue
-    const worn = isWorn(parts, progress)
+    const worn = isOutOfPatience(options, progress)
     const interrupted = signal.aborted
     if (last || worn || interrupted || step % saveEvery === 0 || progress.best?.step === step) {
-      yield { event: 'checkpoint', step, path: await parts.save(progress) }
+      yield { event: 'checkpoint', step, path: await options.save(progress) }
       saved = step
     }
     if (worn || (interrupted && !last)) {
@@ -116,72 +116,73 @@ export async function* train(parts: LoopParts): AsyncGenerator<LoopEvent, LoopEn
       break
     }
   }
-  if (saved !== progress.step) yield { event: 'checkpoint', step: progress.step, path: await parts.save(progress) }
-  // `next` ended it: what came out is evaluated as at any other end, after its checkpoint, so that a resumed run does it again
-  if (stopped === 'done' && parts.evaluate && !isEvaluated(parts, progress.step) && !signal.aborted) {
-    const evaluated = await parts.evaluate()
+  if (saved !== progress.step) yield { event: 'checkpoint', step: progress.step, path: await options.save(progress) }
+  // Where `next` ended the run, the last step is evaluated after its checkpoint, so that a resumed run evaluates it again
+  if (stopped === 'done' && options.evaluate && !isEvaluated(options, progress.step) && !signal.aborted) {
+    const evaluated = await options.evaluate()
     if (signal.aborted) return { progress, stopped: 'interrupted' }
     yield { event: 'eval', step: progress.step, ...evaluated }
-    progress = judged(parts, progress, evaluated)
+    progress = withBest(options, progress, evaluated)
   }
   return { progress, stopped }
 }
 
-const isEvaluated = ({ evalEvery, totalSteps }: LoopParts, step: number) =>
+const isEvaluated = ({ evalEvery, totalSteps }: LoopOptions, step: number) =>
   step % evalEvery === 0 || step === totalSteps
 
-const isWorn = ({ patience }: LoopParts, { waited }: Progress) => patience !== undefined && waited >= patience
+const isOutOfPatience = ({ patience }: LoopOptions, { waited }: Progress) =>
+  patience !== undefined && waited >= patience
 
 const nextStep = async (
-  parts: LoopParts,
+  options: LoopOptions,
   before: Progress,
 ): Promise<{ progress: Progress; event: LoopEvent } | undefined> => {
   const started = performance.now()
-  const taken = await parts.next(before.position)
+  const taken = await options.next(before.position)
   if (!taken) return undefined
   const step = before.step + 1
-  const measures = await runStep(parts, taken, step)
+  const metrics = await runStep(options, taken, step)
   const progress = {
     ...before,
     step,
     position: taken.position,
     num_tokens: before.num_tokens + taken.tokens,
-    evalDue: parts.evaluate !== undefined && isEvaluated(parts, step),
+    evalDue: options.evaluate !== undefined && isEvaluated(options, step),
   }
-  return { progress, event: stepEvent(parts, progress, measures, taken.tokens, (performance.now() - started) / 1000) }
+  return { progress, event: stepEvent(options, progress, metrics, taken.tokens, (performance.now() - started) / 1000) }
 }
 
-const noSuchMeasure = (name: string, known: readonly string[]) =>
+const unknownMetric = (name: string, known: readonly string[]) =>
   badInput('bad-flag', `${quoted(name)} is not measured; there are ${known.join(', ')}`, {
     flag: '--best-metric',
   })
 
 const runStep = (
-  { trainer, learningRate, maxGradNorm, seed }: LoopParts,
+  { trainer, learningRate, maxGradNorm, seed }: LoopOptions,
   { batches, rows }: StepBatches,
   step: number,
 ) => trainStep(trainer, batches, { step, rows, seed, maxGradNorm, learningRate: learningRate(step - 1) })
 
 const stepEvent = (
-  parts: LoopParts,
+  options: LoopOptions,
   progress: Progress,
-  measures: Record<string, number>,
+  metrics: Record<string, number>,
   tokens: number,
   seconds: number,
 ): LoopEvent => ({
   event: 'step',
   step: progress.step,
-  total_steps: parts.totalSteps,
-  ...(measures as { loss: number; grad_norm: number; learning_rate: number }),
-  epoch: progress.position / parts.rowsPerEpoch,
+  total_steps: options.totalSteps,
+  ...(metrics as { loss: number; grad_norm: number; learning_rate: number }),
+  epoch: progress.position / options.rowsPerEpoch,
   num_tokens: progress.num_tokens,
   seconds,
   tokens_per_second: tokens / seconds,
 })
 
-const judged = ({ bestMetric }: LoopParts, progress: Progress, evaluated: Record<string, number>): Progress => {
+const withBest = ({ bestMetric }: LoopOptions, progress: Progress, evaluated: Record<string, number>): Progress => {
   const value = evaluated[bestMetric]
-  if (value === undefined) throw noSuchMeasure(bestMetric, Object.keys(evaluated))
+  if (value === undefined) throw unknownMetric(bestMetric, Object.keys(evaluated))
   if (Number.isNaN(value)) return progress
   const improved = !progress.best || better(bestMetric, value, progress.best.value)
   return improved

@@ -1,32 +1,29 @@
 /**
- * From the targets' log-probabilities to the loss: a small program of its own, traced from a pure objective.
- * It takes the statistics of all M targets and the batch's own arrays, and gives the loss, its gradient by each
- * target's log-probability, its scores and its entropy, and the metrics in one vector.
+ * From the statistics of the targets to the loss: a program of its own, traced from a pure objective. Its inputs are
+ * the statistics of all M targets and the arrays of the batch; its outputs the loss, its gradients by
+ * log-probabilities, scores and entropies, and the metrics in one vector.
  */
 import type { Objective } from '../objectives/objective.ts'
 import { compileProgram } from '../onnx/model.ts'
-import type { StatName } from '../passes/head.ts'
 import { executable, type Model } from '../passes/model.ts'
 import { scoreCount } from '../passes/scoreHead.ts'
+import type { TargetStat } from '../passes/tokenStats.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import type { Shape } from '../tensor/dim.ts'
 import { grad } from '../tensor/grad.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'
 
-/** What a loss may ask of each target: statistics of its token [M], and what the score head says there [M, num_labels]. */
-export type TargetStat = StatName | 'scores'
-
-/** What an objective of a recipe may read: what it asked of the targets, and the arrays that the batch was given. */
+/** What a recipe's objective can read: the statistics it asks for, and the arrays of the batch. */
 export type LossInputs = Record<TargetStat, Tensor> & { array(name: string, shape: Shape, dtype?: DType): Tensor }
 
 export type LossFunction = {
-  /** Programs are kept by it: one name, one trace. */
+  /** The key of its compiled program: one name, one trace. */
   name: string
   stats: readonly TargetStat[]
-  /** Its gradient goes through the entropy as well, for which the head is run once more. */
+  /** Whether its gradient goes through the entropy too, for which the head runs once more. */
   entropyGradient?: boolean
-  /** What it says of a row depends on the others of the micro-batch, which is then not computed in parts. */
+  /** Whether the loss of a row depends on the other rows of the micro-batch, which then cannot be split. */
   together?: boolean
   trace(inputs: LossInputs): Objective
 }
@@ -34,7 +31,7 @@ export type LossFunction = {
 /** An array of the batch, row-major. */
 export type BatchArray = { values: Float32Array | BigInt64Array; shape: readonly number[] }
 
-/** What a loss is differentiated by, of what it asks. */
+/** The statistics that a loss is differentiated by. */
 const differentiated = ({ stats, entropyGradient }: LossFunction) =>
   (['logps', 'scores', 'entropy'] as const).filter(
     (name) => stats.includes(name) && (name !== 'entropy' || entropyGradient),

@@ -1,4 +1,6 @@
-/** A micro-batch, however it is cut: in packs, in parts of the step, in chunks of the head. */
+/**
+ * A micro-batch gives the same result however it is split: into packed batches, parts of the step, chunks of the head.
+ */
 import { afterAll, describe, expect, it } from 'vitest'
 import { largestDifference } from '../../test/support/golden.ts'
 import { goldenModel } from '../../test/support/model.ts'
@@ -10,7 +12,7 @@ import { openBackend } from '../runtime/open.node.ts'
 import { rng } from '../util/rng.ts'
 import type { LossFunction } from './loss.ts'
 import { type MicroBatch, trainMicro } from './micro.ts'
-import { evaluate, joinMeasures } from './step.ts'
+import { evaluate, joinMetrics } from './step.ts'
 
 const backend = await openBackend({ inProcess: true, threads: 1 })
 afterAll(() => backend.close())
@@ -22,7 +24,7 @@ const text = (stream: number, length: number): TextExample => {
   return { ids, targets: ids.map(() => 1), truncated: false }
 }
 
-/** The sum over targets of -logp, over `items`; and a measure beside it. */
+/** The sum over targets of -logp, over `items`; and a metric. */
 const likelihood: LossFunction = {
   name: 'likelihood',
   stats: ['logps', 'correct'],
@@ -103,14 +105,14 @@ describe('chunks of the head', () => {
   })
 })
 
-describe('measures', () => {
+describe('metrics', () => {
   it('add losses and average the rest over the micro-batches that have it', () => {
-    const joined = joinMeasures([
+    const joined = joinMetrics([
       { loss: 1, a: 2, b: Number.NaN },
       { loss: 2, a: 4, b: 3 },
     ])
     expect(joined).toEqual({ loss: 3, a: 3, b: 3 })
-    expect(joinMeasures([{ loss: 1, b: Number.NaN }]).b).toBeNaN()
+    expect(joinMetrics([{ loss: 1, b: Number.NaN }]).b).toBeNaN()
   })
 
   it('of an evaluation weigh each batch by what it counts', async () => {

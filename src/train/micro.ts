@@ -1,6 +1,6 @@
 /**
- * One micro-batch: forward, loss, backward; gradients are added to those of the step. It may come in several packs
- * (of like lengths); the loss sees the targets of all of them side by side.
+ * Forward pass, loss and backward pass of one micro-batch; its gradients are added to those of the step. It may
+ * consist of several packed batches (of similar lengths); the loss gets the targets of all of them together.
  */
 import type { PackedBatch } from '../data/batch.ts'
 import {
@@ -19,22 +19,23 @@ import { type Placed, place } from '../passes/layout.ts'
 import type { Model } from '../passes/model.ts'
 import { scoreBackward, scoreCount, scorePass } from '../passes/scoreHead.ts'
 import { backward, forward, type Gradients, type Plan, type Trail } from '../passes/stack.ts'
+import type { TargetStat } from '../passes/tokenStats.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
-import { type BatchArray, type LossFunction, type LossResult, runLoss, type TargetStat } from './loss.ts'
+import { type BatchArray, type LossFunction, type LossResult, runLoss } from './loss.ts'
 
 export type MicroBatch = {
   packs: readonly PackedBatch[]
   arrays: Record<string, BatchArray>
-  /** Targets or rows that its loss is a mean over: what it counts in an evaluation. */
+  /** Targets or rows that its loss is a mean over: its weight in an evaluation. */
   weight: number
-  /** Where the trainer's loss is not for it: rows of another kind, whose loss is added to the step's. */
+  /** A loss of its own instead of the trainer's, for rows of another kind; it is added to the step's loss. */
   own?: { loss: LossFunction; head: HeadSettings }
 }
 
 /** Names of the loss and metrics, and where their values will be. */
 export type MicroResult = Pick<LossResult, 'vector' | 'names'>
 
-/** A pack on its way back: its rows of the joined targets begin at `start`. */
+/** A forward pass that waits for its backward pass: its targets begin at `start` among those of the micro-batch. */
 type Pass = {
   placed: Placed
   hidden: Handle
@@ -59,14 +60,14 @@ const putArrays = (model: Model, { packs, arrays }: MicroBatch): Record<string, 
 
 type Joined = Partial<Record<TargetStat, Handle>>
 
-/** Room for what is asked of all targets, [M] each, scores [M, num_labels]. */
+/** Arrays for the statistics of all targets, [M] each, scores [M, num_labels]. */
 const joinedStats = (model: Model, { packs }: MicroBatch, { stats }: LossFunction): Joined => {
   const M = packs.reduce((n, pack) => n + targetCount(pack), 0)
   const shape = (name: TargetStat) => (name === 'scores' ? [M, scoreCount(model)] : [M])
   return Object.fromEntries(stats.map((name) => [name, model.backend.zeros(shape(name))]))
 }
 
-/** A pack's rows of what is joined. */
+/** The rows of one packed batch in these arrays. */
 const rowsOf = (model: Model, joined: Joined, start: number, count: number): Joined =>
   Object.fromEntries(
     Object.entries(joined).map(([name, handle]) => {
@@ -77,7 +78,7 @@ const rowsOf = (model: Model, joined: Joined, start: number, count: number): Joi
 
 const tokenNames = (stats: readonly TargetStat[]) => stats.filter((name): name is StatName => name !== 'scores')
 
-/** One pack forward, its statistics written where its targets stand among all. */
+/** The forward pass of one packed batch; writes the statistics of its targets into their rows. */
 const passForward = (
   model: Model,
   pack: PackedBatch,

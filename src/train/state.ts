@@ -1,4 +1,4 @@
-/** Arenas to bytes and back: what a checkpoint holds beside a few numbers. Weights that are not finite are never saved. */
+/** Saves arenas to a checkpoint's files and restores them. Weights that are not finite are never saved. */
 import type { Backend, Handle } from '../runtime/backend.ts'
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput, runFailure } from '../util/fault.ts'

@@ -1,5 +1,7 @@
-/** One optimizer step over its micro-batches, and the check that stands before it: nothing that is not finite is kept. */
-
+/**
+ * One optimizer step over its micro-batches. Before the update the loss and the gradient norm are checked to be
+ * finite.
+ */
 import { clipScale } from '../optim/clip.ts'
 import type { HeadSettings } from '../passes/head.ts'
 import type { Model } from '../passes/model.ts'
@@ -17,7 +19,7 @@ export type Trainer = {
   plan: Plan
   loss: LossFunction
   head: HeadSettings
-  /** Another model of the same engine that learns from the same batches; the updater is of both. */
+  /** A second model on the same backend that learns from the same batches (PPO's value model); the updater updates both. */
   beside?: Pick<Trainer, 'model' | 'gradients' | 'loss' | 'head'>
 }
 
@@ -29,18 +31,18 @@ export type StepSettings = {
   rows: readonly number[]
 }
 
-/** Losses are shares of the step and add up; every other measure is the mean over micro-batches that have it. */
-export const joinMeasures = (measures: readonly Record<string, number>[]): Record<string, number> => {
-  const names = [...new Set(measures.flatMap((each) => Object.keys(each)))]
+/** Losses are shares of the step's and are added; every other metric is the mean over the micro-batches that have it. */
+export const joinMetrics = (metrics: readonly Record<string, number>[]): Record<string, number> => {
+  const names = [...new Set(metrics.flatMap((each) => Object.keys(each)))]
   const joined = names.map((name): [string, number] => {
-    const values = measures.flatMap((each) => each[name] ?? []).filter((value) => !Number.isNaN(value))
+    const values = metrics.flatMap((each) => each[name] ?? []).filter((value) => !Number.isNaN(value))
     const sum = values.reduce((a, b) => a + b, 0)
-    return [name, name === 'loss' ? measures.reduce((a, each) => a + each.loss, 0) : sum / values.length]
+    return [name, name === 'loss' ? metrics.reduce((a, each) => a + each.loss, 0) : sum / values.length]
   })
   return Object.fromEntries(joined)
 }
 
-const measuresOf = async (model: Model, { vector, names }: MicroResult): Promise<Record<string, number>> => {
+const readMetrics = async (model: Model, { vector, names }: MicroResult): Promise<Record<string, number>> => {
   const [loss, ...values] = await model.backend.read(vector)
   model.backend.free([vector])
   return { loss, ...Object.fromEntries(names.map((name, i) => [name, values[i]])) }
@@ -61,18 +63,18 @@ export const trainStep = async (
         settings,
       )
     : {}
-  const measures = { ...others, ...own }
+  const metrics = { ...others, ...own }
   const norm = await updater.norm()
-  if (!Number.isFinite(measures.loss) || !Number.isFinite(norm)) throw await notFinite(trainer, measures.loss, settings)
+  if (!Number.isFinite(metrics.loss) || !Number.isFinite(norm)) throw await notFinite(trainer, metrics.loss, settings)
   updater.update({
     step: settings.step,
     learningRate: settings.learningRate,
     gradScale: clipScale(norm, settings.maxGradNorm),
   })
-  return { ...measures, grad_norm: norm, learning_rate: settings.learningRate }
+  return { ...metrics, grad_norm: norm, learning_rate: settings.learningRate }
 }
 
-/** Gradients of the batches, added up; what they measured. */
+/** Adds up the gradients of the micro-batches; returns their metrics. */
 const accumulate = async (
   { model, gradients, plan, loss, head }: Omit<Trainer, 'updater'>,
   batches: readonly MicroBatch[],
@@ -90,7 +92,7 @@ const accumulate = async (
       settings.head,
     )
   })
-  return joinMeasures(await Promise.all(results.map((result) => measuresOf(model, result))))
+  return joinMetrics(await Promise.all(results.map((result) => readMetrics(model, result))))
 }
 
 /** Names the step, the rows and the first tensor that broke; the update has not been made. */
@@ -115,27 +117,27 @@ const firstBad = async (model: Model, tensors: ReadonlyMap<string, Handle>): Pro
 }
 
 /**
- * `eval_` and the measure's name: the loss over all targets or rows, whatever the batches; other means over batches.
- * @param see gets the scores of each batch's targets, [M, num_labels], where the loss asks for scores
+ * Metrics under `eval_` and their name: the loss is the mean over all targets or rows, other metrics are means over batches.
+ * @param onScores gets the scores of each batch's targets, [M, num_labels], where the loss reads scores
  */
 export const evaluate = async (
   trainer: Pick<Trainer, 'model' | 'loss' | 'head'>,
   batches: AsyncIterable<MicroBatch>,
-  see?: (batch: MicroBatch, scores: Float32Array) => void,
+  onScores?: (batch: MicroBatch, scores: Float32Array) => void,
 ): Promise<Record<string, number>> => {
-  const measures: Record<string, number>[] = []
+  const metrics: Record<string, number>[] = []
   let [weight, loss] = [0, 0]
   for await (const batch of batches) {
-    const { scores, ...result } = evalMicro(trainer.model, batch, trainer.loss, trainer.head, see !== undefined)
-    const measured = await measuresOf(trainer.model, result)
-    measures.push(measured)
+    const { scores, ...result } = evalMicro(trainer.model, batch, trainer.loss, trainer.head, onScores !== undefined)
+    const batchMetrics = await readMetrics(trainer.model, result)
+    metrics.push(batchMetrics)
     if (scores) {
-      see!(batch, (await trainer.model.backend.read(scores)) as Float32Array)
+      onScores!(batch, (await trainer.model.backend.read(scores)) as Float32Array)
       trainer.model.backend.free([scores])
     }
     weight += batch.weight
-    loss += batch.weight * measured.loss
+    loss += batch.weight * batchMetrics.loss
   }
-  const mean = { ...joinMeasures(measures), loss: loss / weight }
+  const mean = { ...joinMetrics(metrics), loss: loss / weight }
   return Object.fromEntries(Object.entries(mean).map(([name, value]) => [`eval_${name}`, value]))
 }

@@ -5,7 +5,9 @@ import { exampleStream } from './stream.ts'
 /** Rows are numbers: negative ones give no example, those above 9 are cut, 7 is odd. */
 const stream = (rows: number[], epochs = 1, order = (position: number) => position % rows.length) =>
   exampleStream<number, { of: number }>({
-    ...{ length: rows.length, epochs, order },
+    length: rows.length,
+    epochs,
+    order,
     row: async (i) => rows[i],
     example: (row, count) => {
       if (row === 7) count('odd')
@@ -54,7 +56,12 @@ describe('a survey of the rows', () => {
   ])('makes each example once, where there is room to keep it (%i characters)', async (keeps, made) => {
     let count = 0
     const { survey, take } = exampleStream<number, { of: number }>({
-      ...{ length: 3, epochs: 1, order: (position) => position, keeps, row: async (i) => i, truncated: () => false },
+      length: 3,
+      epochs: 1,
+      order: (position) => position,
+      keeps,
+      row: async (i) => i,
+      truncated: () => false,
       example: (of) => {
         count++
         return { of }
@@ -67,7 +74,11 @@ describe('a survey of the rows', () => {
 
   it('ends at the first row that cannot be read, and says where it stands', async () => {
     const { survey } = exampleStream<number, { of: number }>({
-      ...{ length: 200, epochs: 1, order: (position) => 199 - position, row: async (i) => i, truncated: () => false },
+      length: 200,
+      epochs: 1,
+      order: (position) => 199 - position,
+      row: async (i) => i,
+      truncated: () => false,
       where: (i) => ({ file: 'rows.jsonl', line: 2 * i, row: i }),
       example: (of) => {
         if (of === 150) throw badInput('template', 'no system role')
@@ -75,14 +86,17 @@ describe('a survey of the rows', () => {
       },
     })
     await expect(surveyed(survey)).rejects.toMatchObject({
-      ...{ code: 'template', exitCode: 2, where: { file: 'rows.jsonl', line: 300, row: 150 } },
+      code: 'template',
+      exitCode: 2,
+      where: { file: 'rows.jsonl', line: 300, row: 150 },
       message: 'rows.jsonl, line 300, row 150: no system role',
     })
   })
 
   it('says why there is nothing', async () => {
     await expect(surveyed(stream([-1, -2]).survey)).rejects.toMatchObject({
-      ...{ code: 'empty-data', exitCode: 2 },
+      code: 'empty-data',
+      exitCode: 2,
       message: expect.stringContaining('empty: 2'),
     })
   })

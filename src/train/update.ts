@@ -1,4 +1,4 @@
-/** The optimizer on arenas: the gradient's norm, then one update in place, both by slices. */
+/** The optimizer's update of the arenas, in place and slice by slice, and the global gradient norm. */
 import { compileProgram } from '../onnx/model.ts'
 import { globalNorm, sumOfSquares } from '../optim/clip.ts'
 import type { Optimizer } from '../optim/optimizers.ts'

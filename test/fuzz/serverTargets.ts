@@ -1,8 +1,8 @@
 /** Settings, requests and answers of servers, and JSON itself. */
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { check, settingsOf } from '../../src/cli/settings.ts'
-import { readAnswer, usageOf } from '../../src/endpoint/answer.ts'
+import { checkSettings, parseSettings } from '../../src/cli/settings.ts'
+import { readCompletion, usageIn } from '../../src/endpoint/client.ts'
 import { chatSchema, completionSchema, parseBody } from '../../src/serve/schemas.ts'
 import { jsonOf, parseJson } from '../../src/util/json.ts'
 import { changedText, soup, speech } from './mutate.ts'
@@ -86,9 +86,9 @@ export const serverTargets: readonly Target[] = [
     isText: true,
     make: speech(yamlWords, 24, [Buffer.from('model: x\nsteps: 3\ndata:\n- a\n- b\n')]),
     run: (input) => {
-      const value = settingsOf(input as string, 'x.yaml', parse)
+      const value = parseSettings(input as string, 'x.yaml', parse)
       if (typeof value === 'object' && value !== null && !Array.isArray(value))
-        check(settings, value as Record<string, unknown>)
+        checkSettings(settings, value as Record<string, unknown>)
     },
   },
   {
@@ -108,8 +108,8 @@ export const serverTargets: readonly Target[] = [
     make: changedText(answers),
     run: (input) => {
       const body = jsonOf(input as string, { file: 'x' })
-      usageOf(body)
-      const answer = readAnswer((input as string).includes('"message"') ? 'chat' : 'text', body)
+      usageIn(body)
+      const answer = readCompletion((input as string).includes('"message"') ? 'chat' : 'text', body)
       if (typeof answer !== 'string' && typeof answer.text !== 'string') throw new Error('an answer without a text')
     },
   },

@@ -37,7 +37,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-const opened = async <K extends 'ranking' | 'unpaired' | 'sft' | 'answered' | 'prompt'>(as: K, rows: object[]) => {
+const opened = async <K extends 'ranking' | 'unpaired' | 'sft' | 'completion' | 'prompt'>(as: K, rows: object[]) => {
   const file = join(folder, 'rows.jsonl')
   await writeFile(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
   const source = await openRows(file, { as })
@@ -57,10 +57,10 @@ describe('tokens are those of transformers and TRL', () => {
       expect(
         rankedExample(encoder, rows[i], limits, () => {}),
         `row ${i}`,
-      ).toMatchObject({ prompt, replies })
+      ).toMatchObject({ prompt, responses: replies })
   })
 
-  it('for single replies, their labels 1 and 0', async () => {
+  it('for unpaired completions, with labels 1 and 0', async () => {
     const rows = await opened(
       'unpaired',
       golden.unpaired.map(({ row }) => row),
@@ -83,14 +83,14 @@ describe('tokens are those of transformers and TRL', () => {
       expect(textExample(encoder, rows[i], limits, options, () => {})).toMatchObject({ ids })
   })
 
-  it('for rankings, completions, answered rows and prompts alike', async () => {
+  it('for rankings, fine-tuning rows, completions and prompts alike', async () => {
     const pairs = golden.preference.filter(({ row }) => (row as { prompt: unknown }).prompt)
     const cast = pairs.map(({ row }) => row as Record<string, unknown>)
     const ranked = await opened(
       'ranking',
       cast.map(({ chosen, rejected, ...row }) => ({ ...row, responses: [chosen, rejected], ranks: [1, 2] })),
     )
-    const completed = await opened(
+    const forSft = await opened(
       'sft',
       cast.map(({ chosen, rejected, ...row }) => ({ ...row, completion: chosen })),
     )
@@ -98,17 +98,17 @@ describe('tokens are those of transformers and TRL', () => {
       ...row,
       messages: [...(prompt as object[]), (chosen as object[])[0]],
     }))
-    const [answered, prompts] = [await opened('answered', whole), await opened('prompt', whole)]
+    const [completions, prompts] = [await opened('completion', whole), await opened('prompt', whole)]
     const options = { assistantOnly: false, completionOnly: true }
     for (const [i, { prompt, replies }] of pairs.entries()) {
-      expect(rankedExample(encoder, ranked[i], limits, () => {})).toMatchObject({ prompt, replies })
-      expect(textExample(encoder, completed[i], limits, options, () => {})).toMatchObject({
+      expect(rankedExample(encoder, ranked[i], limits, () => {})).toMatchObject({ prompt, responses: replies })
+      expect(textExample(encoder, forSft[i], limits, options, () => {})).toMatchObject({
         ids: [...prompt, ...replies[0]],
       })
       expect(encodePrompt(encoder, prompts[i].prompt, prompts[i].template)).toEqual(prompt)
-      // Of a conversation only the last message is the answer
+      // Of a conversation only the last message is the completion
       if ((cast[i].chosen as object[]).length > 1) continue
-      const { completion, ...row } = answered[i]
+      const { completion, ...row } = completions[i]
       const one: Ranking = { ...row, kind: 'ranking', responses: [completion], ranks: [1] }
       expect(rankedExample(encoder, one, limits, () => {})).toMatchObject({ prompt, responses: [replies[0]] })
     }

@@ -1,6 +1,6 @@
 /**
  * Objectives and optimizers against float64 goldens (PyTorch, transformers, and 60-digit arithmetic), losses and
- * gradients alike, through the reference interpreter. The first lines of each fixture hold its formulas.
+ * gradients alike, through the interpreter. The first lines of each fixture hold its formulas.
  */
 import { describe, expect, it } from 'vitest'
 import { labelLogps } from '../../src/objectives/crossEntropy.ts'
@@ -145,7 +145,7 @@ describe('Plackett-Luce', () => {
   })
 })
 
-it('KTO and APO-zero on unpaired replies', () => {
+it('KTO and APO-zero on unpaired completions', () => {
   type Part = { loss: number; grad: number[] }
   type Case = Record<'logps' | 'ref_logps' | 'kl_logps' | 'ref_kl_logps', number[]> & {
     beta: number

@@ -64,7 +64,7 @@ describe("PPO's losses", () => {
     }
   })
 
-  it('with one ratio a reply (GSPO)', () => {
+  it('with one ratio a completion (GSPO)', () => {
     for (const c of cases.filter((c) => c.kind === 'sequence')) {
       const advantages = c.lengths.flatMap((n, b) => Array<number>(n).fill(c.advantages[b]))
       const options = { ...plain, ratio: 'sequence', epsilonLow: c.low, epsilonHigh: c.high } as const

@@ -13,7 +13,7 @@ import { scaledUnits, targetStates, targetStatesBackward, tokenPass } from '../.
 import { place } from '../../src/passes/layout.ts'
 import { putWeights } from '../../src/passes/load.ts'
 import { type Model, makeModel } from '../../src/passes/model.ts'
-import { putRounded } from '../../src/passes/quantize.ts'
+import { putQuantized } from '../../src/passes/quantize.ts'
 import { backward, forward, type Plan } from '../../src/passes/stack.ts'
 import { openBackend } from '../../src/runtime/open.node.ts'
 import { dequantize, type QuantFormat, quantize } from '../../src/tensor/quantization.ts'
@@ -45,7 +45,7 @@ const twins = async (base: Base & { scalings?: Map<string, number> }, format: Qu
   const rounded = makeModel({
     ...base,
     backend,
-    ...(await putRounded(backend, base, base.params, { format, exact: [] })),
+    ...(await putQuantized(backend, base, base.params, { format, exact: [] })),
   })
   const values = [...base.params].map(([name, tensor]): [string, StoredTensor] => {
     const how = rounded.quantized.get(name)

@@ -39,13 +39,13 @@ describe.each(['llama-reward', 'llama-reward-10'])('%s', async (name) => {
   )
   const trees = rows.map((row) => ({ trunk: [], branches: [row] }))
 
-  it('scores replies at their last token, whatever shares the pass', async () => {
+  it('scores responses at their last token, whatever shares the pass', async () => {
     const wanted = await golden.floats('logits')
     const scores = await scoresOf(model, trees)
     expect(largestDifference(scores.flat(2), wanted)).toBeLessThan(1e-4)
     const alone = await Promise.all(trees.map((tree) => scoresOf(model, [tree])))
     expect(largestDifference(alone.flat(3), wanted)).toBeLessThan(1e-4)
-    // A prompt of three tokens before a reply, and all of the row a prompt
+    // A prompt of three tokens before a response, and all of the row a prompt
     for (const cut of [3, rows[0].length]) {
       const split = await scoresOf(model, [{ trunk: rows[0].slice(0, cut), branches: [rows[0].slice(cut)] }])
       expect(largestDifference(split.flat(2), wanted.subarray(0, K))).toBeLessThan(1e-4)

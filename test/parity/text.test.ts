@@ -8,11 +8,11 @@ import { describe, expect, it } from 'vitest'
 import type { ChatOptions, Message } from '../../src/text/chat.ts'
 import { readDecoder } from '../../src/text/decode.ts'
 import { compileTemplate, renderTemplate } from '../../src/text/jinja/render.ts'
+import { jsonPart } from '../../src/text/jsonPart.ts'
 import { readNormalizer } from '../../src/text/normalize.ts'
 import type { Piece } from '../../src/text/pieces.ts'
 import { endOf, startOf, wholePiece } from '../../src/text/pieces.ts'
 import { readPreTokenizer } from '../../src/text/preTokenize.ts'
-import { shape } from '../../src/text/shape.ts'
 import type { Tokenizer } from '../../src/text/tokenizer.ts'
 import { loadTokenizer } from '../../src/text/tokenizer.ts'
 import { bytesOf } from '../../src/util/bytes.ts'
@@ -172,17 +172,17 @@ describe('parts of the pipeline', () => {
   }>('parts.json.gz')
   const spans = (pieces: Piece[]): Split[] =>
     pieces.map((piece) => [piece.text, [startOf(piece, 0), endOf(piece, piece.text.length - 1)]])
-  const byTwo = readPreTokenizer(shape('', { type: 'FixedLength', length: 2 }))
+  const byTwo = readPreTokenizer(jsonPart('', { type: 'FixedLength', length: 2 }))
 
   it.each(parts.pre)('pre-tokenizer $cfg', ({ cfg, out }) => {
-    const preTokenize = readPreTokenizer(shape('', cfg))
+    const preTokenize = readPreTokenizer(jsonPart('', cfg))
     parts.texts.forEach((text, i) => {
       if (text) expect(spans(preTokenize([wholePiece(text)]))).toEqual(out[i])
     })
   })
 
   it.each(parts.norm)('normalizer $cfg', ({ cfg, out }) => {
-    const normalize = readNormalizer(shape('', cfg))
+    const normalize = readNormalizer(jsonPart('', cfg))
     parts.texts.forEach((text, i) => {
       const piece = normalize(wholePiece(text))
       expect([piece.text, spans(byTwo([piece]))]).toEqual(out[i])
@@ -190,7 +190,7 @@ describe('parts of the pipeline', () => {
   })
 
   it.each(parts.dec)('decoder $cfg', ({ cfg, out }) => {
-    const { decode } = readDecoder(shape('', cfg))
+    const { decode } = readDecoder(jsonPart('', cfg))
     parts.toks.forEach((tokens, i) => {
       if (out[i] !== null) expect(decode(tokens).join('')).toBe(out[i])
     })

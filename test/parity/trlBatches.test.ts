@@ -3,13 +3,14 @@
  * the same targets in every row of every micro-batch. And TRL's packing of texts into rows of 192 tokens, trained on by
  * attune's loop: texts that share a row do not see each other.
  */
+
 import { readFile } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'
 import { expect, it } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import type { PackedBatch } from '../../src/data/batch.ts'
 import { rankedExample, type TextExample, textExample, unpairedExample } from '../../src/data/examples.ts'
-import { openEncoder } from '../../src/models/resolve.node.ts'
+import { openEncoder } from '../../src/generate/tokenization.node.ts'
 import { schedule } from '../../src/optim/schedules.ts'
 import {
   bestFirst,
@@ -18,8 +19,8 @@ import {
   unpairedBatches,
   unpairedTrees,
 } from '../../src/recipes/trainer/collate.ts'
-import { type ExampleRule, examplesOf, openDataset } from '../../src/recipes/trainer/dataset.ts'
-import { sftObjective } from '../../src/recipes/trainer/losses.ts'
+import { type ExampleRule, makeExamples, openDataset } from '../../src/recipes/trainer/dataset.ts'
+import { sftObjective } from '../../src/recipes/trainer/objectives.ts'
 import { openPolicy } from '../../src/recipes/trainer/policy.ts'
 import { sftSchema } from '../../src/recipes/trainer/schema.ts'
 import { beginning, train } from '../../src/train/loop.ts'
@@ -91,7 +92,7 @@ const vocabulary = { vocabulary: encoder.size, encoder }
 const runs = await trlRuns()
 
 /** The micro-batches of a run, by attune's rows, tokenisation and packing. */
-const microBatches = async <K extends 'sft' | 'ranking' | 'unpaired', E extends object>(
+const microBatches = async <K extends 'sft' | 'ranking' | 'unpaired', E extends { truncated: boolean }>(
   name: string,
   as: K,
   rule: ExampleRule<never, E>['example'],
@@ -100,9 +101,8 @@ const microBatches = async <K extends 'sft' | 'ranking' | 'unpaired', E extends 
   const { data, optimizer } = runs.find((run) => run.name === name)!
   const settings = sftSchema.parse({ model: '-', output: '-', data: [fixture(`trl/data/${data}`)], shuffle: false })
   const rows = await openDataset(as, settings)
-  const examples = examplesOf(rows, settings, vocabulary, {
+  const examples = makeExamples(rows, settings, vocabulary, {
     example: rule as never,
-    truncated: () => false,
     ids: () => [],
   })
   const all: MicroBatch[][] = []
@@ -159,11 +159,11 @@ it('cpo-sigmoid', async () => {
       expect(unpacked(batch.packs, 2, k)).toEqual(byLabels(grids, prefix + side))
 })
 
-it('kto, with the replies that its KL is estimated from', async () => {
+it('kto, with the completions that its KL is estimated from', async () => {
   const { grids } = await golden('kto')
   const example = (row: never) => unpairedExample(encoder, row, limits, nothing)
   const micros = await microBatches('kto', 'unpaired', example, (micros) => {
-    const trees = micros.map((micro) => unpairedTrees(micro, true, 512))
+    const trees = micros.map((micro) => unpairedTrees(micro, { rotated: true, maxLength: 512 }))
     return unpairedBatches(
       micros,
       trees,

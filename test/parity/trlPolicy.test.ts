@@ -1,7 +1,7 @@
 /**
- * TRL 1.16's GRPO and RLOO runs, replayed by attune's passes, objective and optimizer from the replies, advantages and
+ * TRL 1.16's GRPO and RLOO runs, replayed by attune's passes, objective and optimizer from the completions, advantages and
  * old log-probs that TRL had: each step's loss, gradient norm and metrics, the gradient of the first step, the weights at
- * the end; and advantages from rewards. Replies of one prompt share a pass over it, as they do in training.
+ * the end; and advantages from rewards. Completions of one prompt share a pass over it, as they do in training.
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -12,7 +12,7 @@ import { tokenWeights } from '../../src/objectives/aggregation.ts'
 import {
   type LossType,
   lossTypes,
-  type PolicySettings,
+  type PolicyLossSettings,
   policyGradientObjective,
 } from '../../src/recipes/rl/policyLoss.ts'
 import { openPolicy, type Policy } from '../../src/recipes/trainer/policy.ts'
@@ -23,7 +23,7 @@ import { trainStep } from '../../src/train/step.ts'
 import { fixture, largestDifference } from '../support/golden.ts'
 import type { Summary } from '../support/trl.ts'
 
-// How TRL joins several rewards. attune leaves a sample out as soon as one of its rewards failed (rl/rewards.ts).
+// How TRL joins several rewards. attune leaves a sample out as soon as one of its rewards failed (rewards/rewards.ts).
 
 /**
  * A sample's reward from those of several functions: their weighted sum, without those that failed; NaN where all did.
@@ -96,12 +96,12 @@ const all: Run[] = JSON.parse(gunzipSync(readFileSync(fixture('trl/policy.json.g
 const isRloo = ({ name }: Run) => name.startsWith('rloo')
 
 /** What TRL's settings are in attune's terms. */
-const settingsOf = (run: Run): PolicySettings => {
+const settingsOf = (run: Run): PolicyLossSettings => {
   const { asked, batches } = run
   const epsilonLow = asked.epsilon ?? 0.2
   const shared = { epsilonLow, epsilonHigh: asked.epsilon_high ?? epsilonLow, klEstimator: 'k3' as const }
   // RLOO: the KL is in the reward
-  if (isRloo(run)) return { ...shared, loss: 'clip', ratio: 'reply', beta: 0, entropyCoef: 0, old: true }
+  if (isRloo(run)) return { ...shared, loss: 'clip', ratio: 'completion', beta: 0, entropyCoef: 0, hasOldLogps: true }
   return {
     ...shared,
     loss: lossTypes[asked.loss_type ?? 'dapo'].loss,
@@ -111,7 +111,7 @@ const settingsOf = (run: Run): PolicySettings => {
     useBiasCorrectionKl: asked.use_bias_correction_kl ?? true,
     entropyCoef: asked.entropy_coef ?? 0,
     topEntropyQuantile: asked.top_entropy_quantile,
-    old: batches[0][0][0].old !== undefined,
+    hasOldLogps: batches[0][0][0].old !== undefined,
   }
 }
 
@@ -127,7 +127,7 @@ const byPrompt = (rows: readonly Row[]): Row[][] => {
   return [...groups.values()]
 }
 
-/** Old log-probs of a reply, of which TRL's RLOO keeps the sum alone. */
+/** Old log-probs of a completion, of which TRL's RLOO keeps the sum alone. */
 const oldOf = ({ old, old_logps = 0, completion }: Row) => old ?? completion.map((_, t) => (t === 0 ? old_logps : 0))
 
 const microOf = (rows: readonly Row[], weights: readonly number[]): MicroBatch => {
@@ -161,7 +161,7 @@ const stepBatches = (run: Run, step: number): MicroBatch[] => {
   return batches[step].map((rows, i) => microOf(rows, weights[i]))
 }
 
-/** Metrics of the objective; the others are of the rollout. RLOO's ratio metrics are means over replies as well. */
+/** Metrics of the objective; the others are of the rollout. RLOO's ratio metrics are means over completions as well. */
 const compared = [
   ...['entropy', 'clip_ratio/low_mean', 'clip_ratio/low_min', 'clip_ratio/high_mean', 'clip_ratio/high_max'],
   ...['clip_ratio/region_mean', 'kl'],

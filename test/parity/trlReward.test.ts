@@ -22,13 +22,13 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-/** Rows as ids whose replies lack the end of text: TRL pads with it, and then reads the score one token before. */
+/** Rows as ids whose responses lack the end of text: TRL pads with it, and then reads the score one token before. */
 const endless = async (data: string): Promise<string> => {
   const tokenizer = (await loadTokenizerFolder(fixture('trl/model')))!
   const lines = (await readFile(data, 'utf8')).trim().split('\n')
   const rows = lines.map((line) => {
     const { prompt, chosen, rejected } = JSON.parse(line)
-    const whole = (reply: string) => tokenizer.encode(prompt + reply, { specialTokens: true }).ids
+    const whole = (response: string) => tokenizer.encode(prompt + response, { specialTokens: true }).ids
     const ids = tokenizer.encode(prompt, { specialTokens: true }).ids
     const [better, worse] = [whole(chosen), whole(rejected)].map((all) => all.slice(ids.length))
     return JSON.stringify({ prompt_ids: ids, chosen_ids: better, rejected_ids: worse })

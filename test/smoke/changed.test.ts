@@ -1,4 +1,4 @@
-/** What a run read must be what it was when the run is resumed; the file that is not is named. */
+/** What a run reads must be unchanged when it is resumed; the message names the file that is not. */
 import { appendFile, cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -28,10 +28,9 @@ const pairs = texts.map((_, i) => ({ prompt: ids(i, 4), chosen: ids(50 + i, 3), 
 
 const afterStep = (n: number) => (event: TrainEvent) => event.event === 'checkpoint' && event.step === n
 
-describe('a run is not gone on with where something that it read has changed', () => {
+describe('resuming is refused where a file that the run reads has changed', () => {
   const [dir, data, held] = ['model', 'data.jsonl', 'held.jsonl']
-  const given = { ...{ evalEvery: 9, saveEvery: 1, maxSteps: 3 } }
-  const all = () => ({ ...given, model: at(dir), data: at(data), evalData: [at(held)] })
+  const all = () => ({ evalEvery: 9, saveEvery: 1, maxSteps: 3, model: at(dir), data: at(data), evalData: [at(held)] })
   beforeAll(async () => {
     await cp(tiny, at(dir), { recursive: true })
     await rows('data', texts)
@@ -43,13 +42,17 @@ describe('a run is not gone on with where something that it read has changed', (
 
   const digit = (text: string) => text.replace(/([1-8])(?=\D*$)/, (found) => `${Number(found) + 1}`)
   it.each([
-    ['an epsilon', `${dir}/config.json`, (text: string) => text.replace(/("rms_norm_eps": *)[\d.e-]+/, '$11e-4')],
+    [
+      'a number of config.json',
+      `${dir}/config.json`,
+      (text: string) => text.replace(/("rms_norm_eps": *)[\d.e-]+/, '$11e-4'),
+    ],
     ['an end token', `${dir}/generation_config.json`, (text: string) => text.replace('{', '{"max_length":7,')],
     ['a new template', `${dir}/chat_template.jinja`, () => '{{ messages }}'],
     ['a new tokenizer', `${dir}/tokenizer_config.json`, () => '{}'],
     ['a file that is gone', `${dir}/generation_config.json`, () => undefined],
-    ['a row', data, digit],
-    ['a row held out', held, digit],
+    ['a training row', data, digit],
+    ['an evaluation row', held, digit],
   ])('%s', async (_, file, change) => {
     const before = await readFile(at(file), 'utf8').catch(() => undefined)
     const after = change(before ?? '')
@@ -64,7 +67,7 @@ describe('a run is not gone on with where something that it read has changed', (
     await put(before)
   })
 
-  it('what a reward function imports', async () => {
+  it('a module that a reward function imports', async () => {
     await mkdir(at('lib'), { recursive: true })
     await writeFile(
       at('reward.mjs'),
@@ -89,13 +92,18 @@ describe('a run is not gone on with where something that it read has changed', (
 
 describe('rollouts', () => {
   const learn = async (name: string, more: object) => ({
-    ...{ data: await rows('asked', pairs), output: at(name) },
-    ...{ batchSize: 2, saveEvery: 1, maxNewTokens: 3, maxSteps: 2, ...more },
+    data: await rows('asked', pairs),
+    output: at(name),
+    batchSize: 2,
+    saveEvery: 1,
+    maxNewTokens: 3,
+    maxSteps: 2,
+    ...more,
   })
 
   beforeAll(() => writeFile(at('first.mjs'), 'export default (rows) => rows.map(({ ids }) => ids[0] / 100)\n'))
 
-  it('stay as rows, one for each sample, unless told not to', async () => {
+  it('stay in the run folder as one row for each sample; --no-keep-rollouts removes them', async () => {
     const given = await learn('kept', { reward: [at('first.mjs')] })
     await train(rloo, given)
     expect(await readdir(at('kept/rollouts/1'))).toEqual(['rows.jsonl'])
@@ -114,7 +122,7 @@ describe('rollouts', () => {
     expect(await hashOf(at('removed'))).toBe(await hashOf(at('kept')))
   })
 
-  it('are learnt from again only as they were written', async () => {
+  it('are trained on again only where their files are unchanged', async () => {
     const given = await learn('again', { reward: [at('first.mjs')], numIterations: 2 })
     await runUntil(rloo, settings(rloo, given), afterStep(1))
     for (const name of ['rows.jsonl', 'rollout.json']) {
@@ -133,7 +141,7 @@ describe('rollouts', () => {
   })
 })
 
-it('a module is its file and what it imports by a path, however that is written', async () => {
+it('the files of a module are its own and those that it imports by path, in every form of import', async () => {
   const dir = at('modules')
   await mkdir(join(dir, 'sub'), { recursive: true })
   const files = {
@@ -154,7 +162,7 @@ it('a module is its file and what it imports by a path, however that is written'
   })
 })
 
-it('a reward model that was killed after its first evaluation ends with the log of one that was not', async () => {
+it('a reward run that is killed after its first evaluation has the same log when resumed', async () => {
   const given = { data: await rows('pairs', pairs), evalSplit: 0.3, evalEvery: 2, saveEvery: 2, maxSteps: 2 }
   await train(reward, { ...given, output: at('whole') })
   const told = async (name: string) =>
@@ -173,7 +181,7 @@ it('a reward model that was killed after its first evaluation ends with the log 
   }
 })
 
-it('flags say of an adapter that is there what it is, or are refused', async () => {
+it('flags about an opened adapter must agree with it', async () => {
   const data = await rows('texts', texts)
   await train(sft, { data, maxSteps: 1, loraR: 8, loraAlpha: 16, output: at('first') })
   const on = { data, maxSteps: 1, adapter: at('first/adapter') }
@@ -186,8 +194,8 @@ it('flags say of an adapter that is there what it is, or are refused', async () 
   expect((await readInfo(at('second'))).adapter).toMatchObject({ r: 8, alpha: 16, dropout: 0 })
 })
 
-it('names are kept with their places, by which a run is found from any folder', async () => {
-  const [file] = [await rows('placed', texts)]
+it('absolute paths are kept beside the names that were typed, so that a run works from any folder', async () => {
+  const file = await rows('placed', texts)
   const config = {
     model: tiny,
     data: [file, 'owner/name'],

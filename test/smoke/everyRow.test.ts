@@ -1,12 +1,13 @@
 /**
- * Every row is read by tokenizer and template before the first step: whatever a method reads, a row that cannot be read is
- * one Fault with its file and row, and no folder is left. What is not used is told at the start.
+ * Every method reads all rows with tokenizer and chat template before the first step: a row that cannot be read is one Fault with
+ * its file and row, and no run folder is made. Rows that are not used are counted at the start.
  */
 import { cp, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { prepareRows } from '../../src/cli/prepareRows.ts'
+import { checkedRows } from '../../src/cli/checkedRows.ts'
 import { openRows } from '../../src/data/openRows.node.ts'
+import { asft } from '../../src/recipes/asft.ts'
 import { bestOfN } from '../../src/recipes/bestOfN.ts'
 import { preference } from '../../src/recipes/dpo.ts'
 import { grpo } from '../../src/recipes/grpo.ts'
@@ -17,8 +18,8 @@ import { reinforce } from '../../src/recipes/reinforce.ts'
 import { reward } from '../../src/recipes/reward.ts'
 import { bestOfNSchema } from '../../src/recipes/rl/schema.ts'
 import { rloo } from '../../src/recipes/rloo.ts'
-import { asft, spin } from '../../src/recipes/selfplay/trainer.ts'
 import { sft } from '../../src/recipes/sft.ts'
+import { spin } from '../../src/recipes/spin.ts'
 import type { Recipe, TrainEvent } from '../../src/recipes/trainer/recipe.ts'
 import { badInput } from '../../src/util/fault.ts'
 import { fixture } from '../support/golden.ts'
@@ -27,7 +28,7 @@ import { eventsOf, hashOf, ids, tiny, told, train, workshop } from '../support/t
 const { at, rows } = workshop()
 
 const bare = fixture('models/stories260K')
-/** A chat template; the second refuses system messages, as some published ones do. */
+/** Two chat templates; the second refuses system messages, as some published ones do. */
 const turns =
   '{% for m in messages %}{{ m.role }}: {{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}'
 const refusing = `{% for m in messages if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endfor %}${turns}`
@@ -47,7 +48,7 @@ beforeAll(async () => {
 const user = { role: 'user', content: 'hi' }
 const said = (content: string) => ({ role: 'assistant', content })
 const system = { role: 'system', content: 'be nice' }
-/** Rows that are fine, and last one with a system message. */
+/** Three rows without and one with a system message. */
 const late = <R>(of: (messages: { role: string; content: string }[]) => R): R[] =>
   [[user], [user], [user], [system, user]].map(of)
 const chats = late((messages) => ({ messages: [...messages, said('yo')] }))
@@ -77,7 +78,7 @@ const refused = async (run: Promise<unknown>, output: string, code: string, mess
   await expect(stat(output)).rejects.toMatchObject({ code: 'ENOENT' })
 }
 
-describe('a conversation that the template refuses', () => {
+describe('a conversation that the chat template refuses is a Fault with its row', () => {
   it.each(methods)('%s', async (name, recipe, all, settings) => {
     const output = at(`late-${name}`)
     const file = await rows(`late ${name}`, all)
@@ -86,7 +87,7 @@ describe('a conversation that the template refuses', () => {
   })
 
   it.each(methods.filter(([name]) => ['sft', 'dpo', 'grpo', 'spin'].includes(name)))(
-    '%s, in the held-out rows',
+    '%s, in the evaluation rows',
     async (name, recipe, all, settings) => {
       const output = at(`held-${name}`)
       const file = await rows(`held ${name}`, all)
@@ -98,7 +99,7 @@ describe('a conversation that the template refuses', () => {
     },
   )
 
-  it('ppo, in the texts that it learns from beside', async () => {
+  it('ppo, in the rows of --ptx-data', async () => {
     const [data, file] = [await rows('fine', pairs.slice(0, 3)), await rows('ptx', chats)]
     const output = at('late-ptx')
     const settings = { model: at('strict'), reward: ['regex:a'], batchSize: 2, ptxData: [file], ptxCoef: 1 }
@@ -107,8 +108,8 @@ describe('a conversation that the template refuses', () => {
 
   it.each<[string, Recipe, object, string]>([
     ['a reward model', grpo, { batchSize: 2 }, 'judge'],
-    ['a helper', asft, { learningRate: [1e-4] }, 'strict'],
-  ])("of %s, where the policy's own does not", async (name, recipe, settings, other) => {
+    ['a helper model', asft, { learningRate: [1e-4] }, 'strict'],
+  ])('by the template of %s alone', async (name, recipe, settings, other) => {
     const output = at(`by-${name}`)
     const file = await rows(`by ${name}`, pairs)
     const given = recipe === grpo ? { reward: [at(other)] } : { helper: [at(other)] }
@@ -123,10 +124,10 @@ describe('a conversation that the template refuses', () => {
   })
 })
 
-describe('other rows that cannot be read', () => {
+describe('other rows that cannot be read or used', () => {
   it.each<[string, Recipe, object[], object, string, RegExp]>([
     [
-      'a late conversation without a template',
+      'a conversation after texts, without a chat template',
       sft,
       [...plain, ...chats],
       { model: bare },
@@ -134,7 +135,7 @@ describe('other rows that cannot be read', () => {
       /row 1: .*chat template/,
     ],
     [
-      'text among ids',
+      'text after token ids, without a tokenizer',
       sft,
       [{ input_ids: ids(0, 9) }, { text: 'hi' }],
       { model: tiny },
@@ -142,7 +143,7 @@ describe('other rows that cannot be read', () => {
       /row 1: .*llama-tied has no tokenizer/,
     ],
     [
-      'an id that only a prompt holds',
+      'an unknown token id in a prompt',
       grpo,
       [{ prompt: [5, 6] }, { prompt: [5, 128] }],
       { model: tiny, reward: ['regex:a'], batchSize: 2 },
@@ -165,7 +166,7 @@ describe('other rows that cannot be read', () => {
       /sigmoid compares pairs, and held-out rows hold 3/,
     ],
     [
-      'chances',
+      'probabilities',
       { prompt: [5], chosen: [6], rejected: [7], prob: 0.7 },
       { loss: 'plackett-luce' },
       /cannot use held-out rows with "prob"/,
@@ -176,7 +177,7 @@ describe('other rows that cannot be read', () => {
     await refused(run, at(name), 'bad-flag', message, { flag: '--loss' })
   })
 
-  it('are known to a command before its first line', async () => {
+  it('end a command before it prints its first line', async () => {
     const all = await openRows(await rows('command', [{ text: 'a' }, { text: 'b' }, { text: 'c' }]))
     const made: string[] = []
     const make = ({ kind }: { kind: string }, bad: boolean) => {
@@ -185,23 +186,23 @@ describe('other rows that cannot be read', () => {
       return { kind }
     }
     const report = { show: () => {}, note: () => {}, clear: () => {} }
-    await expect(prepareRows(all, (row) => make(row, true), report)).rejects.toThrow(
+    await expect(checkedRows(all, (row) => make(row, true), report)).rejects.toThrow(
       /command\.jsonl, line 3, row 2: holds nothing/,
     )
     made.length = 0
     const found = []
-    for await (const each of await prepareRows(all, (row) => make(row, false), report)) found.push(each)
+    for await (const each of await checkedRows(all, (row) => make(row, false), report)) found.push(each)
     expect(found).toHaveLength(3)
     expect(made).toHaveLength(3)
     await all.close()
   })
 })
 
-describe('rows that are not used', () => {
+describe('rows that are dropped or cut', () => {
   const long = { prompt: ids(1, 30), chosen: ids(2, 3), rejected: ids(3, 3) }
   const fine = { prompt: ids(4, 4), chosen: ids(5, 3), rejected: ids(6, 30) }
 
-  it('are told at the start, of training and of evaluation, and before the first step', async () => {
+  it('are counted in the start event and in warnings before the first step, training and evaluation rows apart', async () => {
     const data = await rows('long', [long, fine, fine, long])
     const evalData = [await rows('long-held', [fine, long])]
     const settings = { data, evalData, maxLength: 20, maxSteps: 1, output: at('told') }
@@ -216,7 +217,7 @@ describe('rows that are not used', () => {
     ])
   })
 
-  it('are told once in a run that was resumed, and it ends alike', async () => {
+  it('are warned about once in a resumed run, which ends like one that was not stopped', async () => {
     const data = await rows('again', [long, fine, { ...fine, prompt: ids(7, 5) }, { ...fine, prompt: ids(8, 3) }])
     const settings = { data, maxLength: 20, maxSteps: 4, batchSize: 1, saveEvery: 1 }
     await train(preference, { ...settings, output: at('whole') })
@@ -229,7 +230,7 @@ describe('rows that are not used', () => {
     expect(log).toEqual(await told(at('whole')))
   })
 
-  it('are counted while it can take long', async () => {
+  it('are looked for with progress events where there are many rows', async () => {
     const data = await rows(
       'many',
       Array.from({ length: 600 }, (_, i) => ({ input_ids: ids(i, 4) })),

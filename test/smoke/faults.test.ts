@@ -1,4 +1,4 @@
-/** What cannot work is one clear Fault, early, and leaves nothing behind. */
+/** What cannot work is one clear Fault before anything is written. */
 import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
@@ -23,31 +23,38 @@ const cases: [string, Recipe, object[], object, string, RegExp][] = [
   ['no rows', sft, [], {}, 'empty-data', /holds no rows/],
   ['rows too long', preference, [pair, pair], { maxLength: 4 }, 'empty-data', /no-reply-left: 2.*--max-length/],
   ['texts too short', sft, [{ input_ids: [7] }], {}, 'empty-data', /empty: 1/],
-  ['ties alone', preference, [{ ...three, responses: [[6], [7]], ranks: [1, 1] }], {}, 'empty-data', /tie: 1/],
+  ['nothing but ties', preference, [{ ...three, responses: [[6], [7]], ranks: [1, 1] }], {}, 'empty-data', /tie: 1/],
   ['nothing left to train on', sft, [text], { evalSplit: 0.5 }, 'empty-data', /--eval-split/],
   ['an unknown loss', preference, [pair], { loss: 'sigmiod' }, bad, /did you mean sigmoid/],
-  ['a weight that is no number', preference, [pair], { loss: 'sigmoid:x' }, bad, /NAME:WEIGHT/],
+  ['a loss weight that is not a number', preference, [pair], { loss: 'sigmoid:x' }, bad, /NAME:WEIGHT/],
   ['lists for a loss on pairs', preference, [three], { loss: 'hinge' }, bad, /hinge compares pairs.*3 responses/],
-  ['chances for lists', preference, [{ ...pair, prob: 0.7 }], { loss: 'plackett-luce' }, bad, /"prob"/],
-  ['exo without smoothing', preference, [pair], { loss: 'exo_pair', labelSmoothing: 0 }, bad, /--label-smoothing/],
+  ['"prob" for a loss on lists', preference, [{ ...pair, prob: 0.7 }], { loss: 'plackett-luce' }, bad, /"prob"/],
   [
-    'a divergence that is not read',
+    'exo_pair without label smoothing',
+    preference,
+    [pair],
+    { loss: 'exo_pair', labelSmoothing: 0 },
+    bad,
+    /--label-smoothing/,
+  ],
+  [
+    'a divergence that the loss does not read',
     preference,
     [pair],
     { loss: 'nca_pair', fDivergence: 'forward_kl' },
     bad,
     /nca_pair/,
   ],
-  ['kto one by one', kto, [thumb], { batchSize: 1 }, bad, /--batch-size/],
+  ['kto with a batch of one', kto, [thumb], { batchSize: 1 }, bad, /--batch-size/],
   ['a text without a tokenizer', sft, [{ text: 'hi' }], {}, 'no-tokenizer', /tokenizer\.json/],
   ['a chat without a template', sft, [chat], { model: fixture('models/stories260K') }, 'no-template', /chat template/],
   ['an id beyond the vocabulary', sft, [{ input_ids: [5, 500] }], {}, 'bad-id', /500.*127/],
-  ['rows of another kind', kto, [text], {}, 'wrong-kind', /unpaired/],
-  ['no such adapter', sft, [text], { adapter: '/nowhere' }, 'no-folder', /nowhere/],
-  ['no such module', sft, [text], { loraR: 2, loraTarget: ['q_porj'] }, bad, /q_proj/],
+  ['rows of a kind that the method cannot use', kto, [text], {}, 'wrong-kind', /unpaired/],
+  ['an adapter that does not exist', sft, [text], { adapter: '/nowhere' }, 'no-folder', /nowhere/],
+  ['a LoRA target that does not exist', sft, [text], { loraR: 2, loraTarget: ['q_porj'] }, bad, /q_proj/],
 ]
 
-describe('bad input', () => {
+describe('bad input is refused before the run folder is made', () => {
   it.each(cases)('%s', async (name, recipe, all, settings, code, message) => {
     const output = at(name)
     const run = train(recipe, { ...settings, data: await rows(name.replaceAll(' ', '-'), all), output })
@@ -56,18 +63,18 @@ describe('bad input', () => {
     await expect(stat(output)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  it('an evaluation of no row, or by a measure that there is not', async () => {
+  it('evaluation rows that give no example, and a --best-metric that does not exist', async () => {
     const data = await rows('sft', [text, text])
     const held = [await rows('held', [{ input_ids: [7] }])]
     const empty = train(sft, { data, evalData: held, output: at('held') })
     await expect(empty).rejects.toMatchObject({ code: 'empty-data', exitCode: 2 })
-    const measure = { evalSplit: 0.5, bestMetric: 'eval_accuracy', evalEvery: 1 }
-    const unknown = train(sft, { data, ...measure, output: at('measure') })
+    const bestMetric = { evalSplit: 0.5, bestMetric: 'eval_accuracy', evalEvery: 1 }
+    const unknown = train(sft, { data, ...bestMetric, output: at('measure') })
     await expect(unknown).rejects.toMatchObject({ code: bad, message: expect.stringContaining('eval_loss') })
   })
 })
 
-it('numbers that run away stop the run with exit code 1 and name the rows', async () => {
+it('a loss that is not finite stops the run with exit code 1 and names the rows', async () => {
   const data = await rows('sft', [text, text, text, text])
   const run = train(sft, { data, learningRate: 1e30, schedule: 'constant', shuffle: false, output: at('away') })
   await expect(run).rejects.toMatchObject({ code: 'not-finite', exitCode: 1 })
@@ -75,7 +82,7 @@ it('numbers that run away stop the run with exit code 1 and name the rows', asyn
   await expect(stat(at('away/model'))).rejects.toMatchObject({ code: 'ENOENT' })
 })
 
-it('ends the process, though an engine was open', async () => {
+it('a Fault ends the process though an engine was open', async () => {
   const data = await rows('one', [text])
   const flags = ['--model', tiny, '--data', data, '--output', at('process'), '--eval-split', '0.5']
   const bin = new URL('../../bin/attune.js', import.meta.url).pathname

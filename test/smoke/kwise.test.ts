@@ -1,4 +1,4 @@
-/** Ranked lists through the whole stack: K = 2 is DPO, and lists of all shapes are learnt. */
+/** Plackett-Luce on ranked lists, end to end: for K = 2 it is DPO, and lists of all shapes are learnt. */
 import { expect, it } from 'vitest'
 import { preference } from '../../src/recipes/dpo.ts'
 import { ids, train, weightsApart, workshop } from '../support/training.ts'
@@ -15,19 +15,22 @@ const asRanking = ({ prompt, chosen, rejected }: (typeof pairs)[number], i: numb
     ? { prompt, responses: [chosen, rejected], ranks: [1, 2] }
     : { prompt, responses: [rejected, chosen], ranks: [2, 1] }
 
-it.each([{ loraR: undefined }, { loraR: 4 }])('two ranked replies are DPO: %o', async (lora) => {
-  const name = `two-${lora.loraR}`
-  const common = { ...lora, maxSteps: 6, learningRate: 3e-3 }
-  const dpo = await train(preference, { ...common, data: await rows('pairs', pairs), output: at(`${name}-dpo`) })
-  const data = await rows('rankings', pairs.map(asRanking))
-  const list = await train(preference, { ...common, data, loss: 'plackett-luce', output: at(`${name}-list`) })
-  expect(dpo.losses[0]).toBeCloseTo(Math.LN2, 6)
-  expect(dpo.losses.at(-1)).toBeLessThan(0.6)
-  for (const [i, loss] of list.losses.entries()) expect(Math.abs(loss - dpo.losses[i])).toBeLessThan(1e-6)
-  expect(await weightsApart(at(`${name}-dpo`), at(`${name}-list`))).toBeLessThan(1e-6)
-})
+it.each([{ loraR: undefined }, { loraR: 4 }])(
+  'on two responses plackett-luce trains the same weights as DPO: %o',
+  async (lora) => {
+    const name = `two-${lora.loraR}`
+    const common = { ...lora, maxSteps: 6, learningRate: 3e-3 }
+    const dpo = await train(preference, { ...common, data: await rows('pairs', pairs), output: at(`${name}-dpo`) })
+    const data = await rows('rankings', pairs.map(asRanking))
+    const list = await train(preference, { ...common, data, loss: 'plackett-luce', output: at(`${name}-list`) })
+    expect(dpo.losses[0]).toBeCloseTo(Math.LN2, 6)
+    expect(dpo.losses.at(-1)).toBeLessThan(0.6)
+    for (const [i, loss] of list.losses.entries()) expect(Math.abs(loss - dpo.losses[i])).toBeLessThan(1e-6)
+    expect(await weightsApart(at(`${name}-dpo`), at(`${name}-list`))).toBeLessThan(1e-6)
+  },
+)
 
-it('one unranked reply is the worse one of a pair', async () => {
+it('of two responses the one without a rank is the rejected one', async () => {
   const unranked = pairs.map(({ prompt, chosen, rejected }) => ({
     prompt,
     responses: [rejected, chosen],
@@ -57,7 +60,7 @@ const lists = ranks.map((row, i) => ({
 }))
 
 it.each(['marginal', 'breslow'])(
-  'lists of two to nine, with ties and unranked replies, are learnt: %s',
+  'learns lists of two to nine responses with ties and unranked ones: --ties %s',
   async (ties) => {
     const data = await rows('lists', lists)
     const settings = { data, ties, batchSize: 5, maxSteps: 16, learningRate: 3e-3 }
@@ -71,13 +74,13 @@ it.each(['marginal', 'breslow'])(
   },
 )
 
-it('lists without dropout start at the log of the number of orders', async () => {
+it('without dropout the first loss is the log of the number of orders', async () => {
   const data = await rows('three', lists.slice(0, 1))
   const { losses } = await train(preference, { data, batchSize: 1, maxSteps: 1, output: at('orders') })
   expect(losses[0]).toBeCloseTo(Math.log(6), 5)
 })
 
-it('tied pairs are dropped and counted where the loss compares pairs', async () => {
+it('a loss on pairs drops and counts pairs of equal rank', async () => {
   const tie = { prompt: [5, 6], responses: [[7], [8]], ranks: [1, 1] }
   const data = await rows('ties', [...pairs.slice(0, 3).map(asRanking), tie])
   const { events } = await train(preference, { data, maxSteps: 2, output: at('ties') })

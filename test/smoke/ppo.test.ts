@@ -24,13 +24,21 @@ const rewarding = async () => {
 }
 
 const common = async () => ({
-  ...{ data: await rows('prompts', prompts), reward: [await rewarding()], batchSize: 8, numGenerations: 6 },
-  ...{ maxNewTokens: 8, learningRate: 3e-3, schedule: 'constant', maxSteps: 24, klCoef: 0.01, saveEvery: 100 },
+  data: await rows('prompts', prompts),
+  reward: [await rewarding()],
+  batchSize: 8,
+  numGenerations: 6,
+  maxNewTokens: 8,
+  learningRate: 3e-3,
+  schedule: 'constant',
+  maxSteps: 24,
+  klCoef: 0.01,
+  saveEvery: 100,
 })
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
 
-describe('a reward that can be had', () => {
+describe('the reward', () => {
   const rewardOf = (steps: readonly Record<string, unknown>[]) => {
     // The first step of each rollout
     const fresh = steps.filter((step, i) => i === 0 || step.rollout !== steps[i - 1].rollout)
@@ -60,7 +68,7 @@ describe('a reward that can be had', () => {
     expect(end).toMatchObject({ stopped: 'done', steps: 24 })
   })
 
-  it('rises while texts of pretraining are kept in mind (PPO-ptx)', async () => {
+  it('rises while pretraining texts are not forgotten (PPO-ptx)', async () => {
     const ptxData = [await rows('texts', texts)]
     const settings = { ...(await common()), ptxData, ptxBatchSize: 5 }
     const withTexts = await train(ppo, { ...settings, ptxCoef: 0.5, output: at('ptx') })
@@ -97,24 +105,24 @@ describe('the KL coefficient', () => {
 
 const parsed = sftSchema.parse({ model: '-', output: '-', data: ['-'], threads: 1 })
 
-it('leaves room for the activations of whichever model has more', async () => {
+it('the memory plan leaves room for the activations of policy or value model, whichever has more', async () => {
   const policy = await openPolicy(parsed, { dir: tiny })
-  const critic = await openPolicy(parsed, { dir: fixture('models/stories260K') })
+  const valueModel = await openPolicy(parsed, { dir: fixture('models/stories260K') })
   const sizes = { N: 64, B: 4, T: 16 }
-  const [less, more] = [policy, critic].map(({ model, gradients }) => keptBytes(model, 'fast', gradients, sizes))
+  const [less, more] = [policy, valueModel].map(({ model, gradients }) => keptBytes(model, 'fast', gradients, sizes))
   expect(more).toBeGreaterThan(less)
   const memory = vi.spyOn(process, 'availableMemory').mockReturnValue((less + more) / 2 / 0.4)
   try {
     expect(planFor(policy, 'auto', sizes)).toBe('fast')
-    expect(planFor(policy, 'auto', sizes, critic)).toBe('low')
+    expect(planFor(policy, 'auto', sizes, valueModel)).toBe('low')
   } finally {
     memory.mockRestore()
     await policy.close()
-    await critic.close()
+    await valueModel.close()
   }
 })
 
-it('leaves room for pretraining texts, which may be longer than prompts and samples', async () => {
+it('the memory plan leaves room for pretraining texts, which may be longer than prompts and samples', async () => {
   const { model, gradients, close } = await openPolicy(parsed, { dir: tiny })
   const keptOf = (T: number) => keptBytes(model, 'fast', gradients, { N: T, B: 1, T })
   // Samples have at most 5 + 8 tokens
@@ -140,23 +148,24 @@ const forms: [string, object][] = [
   ['value-head-beside-an-adapter', { loraR: 2 }],
 ]
 it.each(process.env.ATTUNE_RESUME === 'all' ? forms : forms.slice(0, 1))(
-  'ends alike in whichever phase it was killed: %s',
+  'a run ends with the same weights and log in whichever phase it was killed: %s',
   async (name, own) => {
     const settings = {
-      ...{
-        data: await rows('prompts', prompts),
-        reward: [await rewarding()],
-        evalData: [await rows('held', prompts.slice(0, 2))],
-      },
-      ...{
-        batchSize: 2,
-        numGenerations: 2,
-        maxNewTokens: 5,
-        numIterations: 2,
-        stepsPerGeneration: 2,
-        whitenRewards: true,
-      },
-      ...{ ptxData: [await rows('texts', texts)], ptxCoef: 0.1, ptxBatchSize: 2, maxSteps: 8, saveEvery: 1, keep: 2 },
+      data: await rows('prompts', prompts),
+      reward: [await rewarding()],
+      evalData: [await rows('held', prompts.slice(0, 2))],
+      batchSize: 2,
+      numGenerations: 2,
+      maxNewTokens: 5,
+      numIterations: 2,
+      stepsPerGeneration: 2,
+      whitenRewards: true,
+      ptxData: [await rows('texts', texts)],
+      ptxCoef: 0.1,
+      ptxBatchSize: 2,
+      maxSteps: 8,
+      saveEvery: 1,
+      keep: 2,
       ...own,
     }
     const dying = (output: string, moment: number, resume = false) =>
@@ -170,7 +179,7 @@ it.each(process.env.ATTUNE_RESUME === 'all' ? forms : forms.slice(0, 1))(
     const later = whole.findIndex((event) => event.event === 'step' && event.step === 4)
     const after = (kind: string, from: number) =>
       whole.findIndex((event, i) => i > from && ('phase' in event ? event.phase : event.event) === kind)
-    const moments = [...['generate', 'reward', 'step'].map((kind) => after(kind, later))]
+    const moments = ['generate', 'reward', 'step'].map((kind) => after(kind, later))
     expect(moments).not.toContain(-1)
     for (const moment of moments) {
       const output = at(`${name}-${moment}`)
@@ -184,8 +193,8 @@ it.each(process.env.ATTUNE_RESUME === 'all' ? forms : forms.slice(0, 1))(
 
 const defaults = { model: tiny, threads: 1, learningRate: 1e-3, epochs: 100 }
 
-describe('what cannot be', () => {
-  it('a value model that reads other tokens', async () => {
+describe('is refused', () => {
+  it('a value model with another tokenizer', async () => {
     const settings = { ...(await common()), valueModel: tiny, model: fixture('models/stories260K') }
     const run = train(ppo, { ...settings, data: await rows('said', [{ prompt: 'Once' }]), output: at('other') })
     await expect(run).rejects.toMatchObject({ exitCode: 2, where: { flag: '--value-model' } })

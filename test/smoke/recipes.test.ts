@@ -1,11 +1,11 @@
-/** Every recipe for a few real steps, and what must not change its results. */
+/** SFT, DPO and KTO for a few real steps, and the settings that must not change their results. */
 import { readdir } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { loadPretrained } from '../../src/models/load.node.ts'
 import { preference } from '../../src/recipes/dpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
 import { sft } from '../../src/recipes/sft.ts'
-import type { CustomLoss } from '../../src/recipes/trainer/losses.ts'
+import type { CustomLoss } from '../../src/recipes/trainer/objectives.ts'
 import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
 import { fixture } from '../support/golden.ts'
 import { hashOf, ids, train, weightsApart, workshop } from '../support/training.ts'
@@ -24,7 +24,7 @@ const methods: [string, Recipe, object[]][] = [
 
 describe.each(methods)('%s', (name, recipe, all) => {
   it.each([{ loraR: undefined }, { loraR: 4, loraTarget: ['q_proj', 'v_proj', 'lm_head'] }])(
-    'learns its rows on either plan of memory: %o',
+    'lowers its loss, alike with --memory fast and low: %o',
     async (lora) => {
       const [fast, low] = ['fast', 'low'].map((memory) => at(`${name}-${lora.loraR}-${memory}`))
       const settings = { ...lora, data: await rows(name, all), batchSize: 8, learningRate: 5e-3, maxSteps: 5 }
@@ -38,7 +38,7 @@ describe.each(methods)('%s', (name, recipe, all) => {
   )
 })
 
-it('leaves a model that loads, or an adapter for its base', async () => {
+it('writes a model that can be loaded, or an adapter for its base model', async () => {
   const data = await rows('sft', texts)
   await train(sft, { data, output: at('model'), maxSteps: 1 })
   const { params } = await loadPretrained(at('model/model'))
@@ -52,7 +52,7 @@ it('leaves a model that loads, or an adapter for its base', async () => {
   expect(await readdir(at('next'))).toContain('adapter')
 })
 
-it('trains on text with the tokenizer beside the model, which goes along', async () => {
+it('trains on text with the tokenizer in the model folder, and copies it to the result', async () => {
   const text = ['Once upon a time.', 'The cat sat.', 'A dog ran home.', 'She was happy.'].map((line) => ({
     text: line,
   }))
@@ -62,7 +62,7 @@ it('trains on text with the tokenizer beside the model, which goes along', async
   expect(await readdir(at('text/model'))).toEqual(expect.arrayContaining(['tokenizer.json', 'tokenizer_config.json']))
 })
 
-it('starts DPO with LoRA at ln 2, its reference the base with the adapter off', async () => {
+it('starts DPO with LoRA at a loss of ln 2, since the reference model is the policy without its adapter', async () => {
   const data = await rows('dpo', pairs)
   const settings = { data, loraR: 4, maxSteps: 5, learningRate: 1e-2 }
   const { losses, steps } = await train(preference, { ...settings, output: at('live') })
@@ -76,7 +76,7 @@ it('starts DPO with LoRA at ln 2, its reference the base with the adapter off', 
   for (const [i, loss] of again.losses.entries()) expect(Math.abs(loss - losses[i])).toBeLessThan(1e-5)
 })
 
-it('drops for LoRA by the seed', async () => {
+it('LoRA dropout depends on the seed alone, not on the memory plan', async () => {
   const data = await rows('sft', texts)
   const run = async (name: string, changes: object) => {
     const settings = { data, loraR: 4, loraDropout: 0.5, maxSteps: 3, learningRate: 1e-2, shuffle: false, seed: 1 }
@@ -97,15 +97,15 @@ const logistic: CustomLoss = ({ logps, refLogps, lengths }) => {
   return { loss, metrics: { 'mean length': lengths.mean() } }
 }
 
-it('takes a loss of the program', async () => {
+it('takes a custom loss from a program, with gradient accumulation too', async () => {
   const data = await rows('dpo', pairs)
   const named = await train(preference, { data, output: at('named') })
   const custom = await train(preference, { data, output: at('custom') }, { loss: logistic })
   for (const [i, loss] of custom.losses.entries()) expect(Math.abs(loss - named.losses[i])).toBeLessThan(1e-6)
   expect(custom.steps[0]['mean length']).toBeGreaterThan(2)
   const accumulated = { data, batchSize: 2, gradAccum: 2, output: at('custom-accumulated') }
-  const pieces = await train(preference, accumulated, { loss: logistic })
-  for (const [i, loss] of pieces.losses.entries()) expect(Math.abs(loss - named.losses[i])).toBeLessThan(1e-5)
+  const inBatches = await train(preference, accumulated, { loss: logistic })
+  for (const [i, loss] of inBatches.losses.entries()) expect(Math.abs(loss - named.losses[i])).toBeLessThan(1e-5)
 })
 
 it.each([
@@ -114,25 +114,25 @@ it.each([
   ['dpo', preference, pairs, { loss: 'sigmoid:0.5,sft:0.5' }],
   ['dpo', preference, pairs, { loss: 'orpo', orpoPrompt: true }],
 ] as [string, Recipe, object[], object][])(
-  'accumulates to the big batch: %s %#',
+  'gradient accumulation gives the results of one large batch: %s %#',
   async (name, recipe, all, settings) => {
     const data = await rows(name, all)
     const id = `${name}-${JSON.stringify(settings).length}`
     const whole = await train(recipe, { ...settings, data, batchSize: 8, output: at(`${id}-8`) })
     for (const batchSize of [4, 2]) {
       const output = at(`${id}-${batchSize}`)
-      const parts = await train(recipe, { ...settings, data, batchSize, gradAccum: 8 / batchSize, output })
-      for (const [i, loss] of parts.losses.entries()) expect(Math.abs(loss - whole.losses[i])).toBeLessThan(1e-5)
+      const accumulated = await train(recipe, { ...settings, data, batchSize, gradAccum: 8 / batchSize, output })
+      for (const [i, loss] of accumulated.losses.entries()) expect(Math.abs(loss - whole.losses[i])).toBeLessThan(1e-5)
       expect(await weightsApart(at(`${id}-8`), output)).toBeLessThan(1e-5)
-      for (const measure of ['nll_loss', 'rewards/margins', 'entropy'].filter((m) => m in whole.steps[0])) {
-        const [a, b] = [whole.steps[0][measure] as number, parts.steps[0][measure] as number]
+      for (const metric of ['nll_loss', 'rewards/margins', 'entropy'].filter((m) => m in whole.steps[0])) {
+        const [a, b] = [whole.steps[0][metric] as number, accumulated.steps[0][metric] as number]
         expect(Math.abs(a - b)).toBeLessThan(0.2 * Math.abs(a) + 1e-3)
       }
     }
   },
 )
 
-it('computes a large batch in equal parts', async () => {
+it('splits a large batch into micro-batches without changing a bit of the result', async () => {
   // Hidden size 64 takes 7,200 tokens at once
   const long = Array.from({ length: 32 }, (_, i) => ({
     input_ids: Array.from({ length: 256 }, (_, t) => 3 + ((i * 7 + t * 13) % 500)),
@@ -147,7 +147,7 @@ it('computes a large batch in equal parts', async () => {
 })
 
 describe('evaluation', () => {
-  it('has the same loss whatever the batch size', async () => {
+  it('has the same loss for every batch size', async () => {
     const data = await rows('sft', texts)
     const evalData = [await rows('held', texts.slice(0, 5))]
     const run = (name: string, batchSize: number) =>
@@ -157,8 +157,8 @@ describe('evaluation', () => {
     expect(Math.abs(a.evals[0]! - b.evals[0]!)).toBeLessThan(1e-5)
   })
 
-  it('stops when patience ends, and keeps the best step', async () => {
-    // What is held out says the opposite
+  it('--patience stops the run and keeps the weights of the best step', async () => {
+    // The evaluation rows prefer the opposite
     const opposite = pairs.map(({ prompt, chosen, rejected }) => ({ prompt, chosen: rejected, rejected: chosen }))
     const evalData = [await rows('opposite', opposite)]
     const settings = { data: await rows('dpo', pairs), evalData, evalEvery: 1, schedule: 'constant', keep: 1 }
@@ -170,7 +170,7 @@ describe('evaluation', () => {
     expect(await hashOf(at('patience'))).toBe(await hashOf(at('best')))
   })
 
-  it('sets rows of the training data aside', async () => {
+  it('--eval-split takes its rows from the training rows', async () => {
     const data = await rows('sft', texts)
     const { events, evals } = await train(sft, { data, evalSplit: 0.25, maxSteps: 2, output: at('split') })
     expect(events[0]).toMatchObject({ rows: 6, eval_rows: 2 })

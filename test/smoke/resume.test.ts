@@ -1,4 +1,4 @@
-/** A run that was stopped and resumed leaves the bytes of one that was not. */
+/** A run that was stopped and resumed ends with the same bytes as one that was not stopped. */
 import { rm } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { preference } from '../../src/recipes/dpo.ts'
@@ -9,7 +9,7 @@ import { hashOf, ids, logOf, stopAfter, train, workshop } from '../support/train
 
 const { at, rows } = workshop()
 
-// One row too long: rows that are passed over are part of the order
+// One row is too short to be used: such rows keep their place in the order
 const texts = Array.from({ length: 9 }, (_, i) => ({ input_ids: ids(i, i === 4 ? 2 : 4 + ((5 * i) % 9)) }))
 const pairs = texts.map((_, i) => ({ prompt: ids(i, 4), chosen: ids(50 + i, 2 + (i % 4)), rejected: ids(90 + i, 5) }))
 const thumbs = pairs.map(({ prompt, chosen }, i) => ({ prompt, completion: chosen, label: i % 2 === 0 }))
@@ -23,14 +23,14 @@ const runs: [string, Recipe, object[], object][] = [
   ['kto', kto, thumbs, { optimizer: 'rmsprop' }],
 ]
 
-/** Measures of the steps in a log, but for the time they took. */
-const measured = async (output: string) =>
+/** Metrics of the steps and evaluations in a log, without times. */
+const metricsOf = async (output: string) =>
   (await logOf(output))
     .filter(({ event }) => event === 'step' || event === 'eval')
-    .map(({ seconds: _, tokens_per_second: __, time: ___, ...measures }) => measures)
+    .map(({ seconds: _, tokens_per_second: __, time: ___, ...metrics }) => metrics)
 
 describe.each(runs)('%s', (name, recipe, all, changes) => {
-  it('goes on as if never stopped', async () => {
+  it('resumes to the same weights and metrics as an uninterrupted run', async () => {
     const settings = { weightDecay: 0.1, maxSteps: 6, ...changes, data: await rows(name, all) }
     const whole = await train(recipe, { ...settings, output: at(`${name}-whole`) })
     expect(whole.steps).toHaveLength(6)
@@ -41,11 +41,11 @@ describe.each(runs)('%s', (name, recipe, all, changes) => {
     expect(rest.events[0]).toMatchObject({ event: 'start', step: 3 })
     expect(rest.end).toMatchObject({ stopped: 'done', steps: 6 })
     expect(await hashOf(output)).toBe(await hashOf(at(`${name}-whole`)))
-    expect(await measured(output)).toEqual(await measured(at(`${name}-whole`)))
+    expect(await metricsOf(output)).toEqual(await metricsOf(at(`${name}-whole`)))
   })
 })
 
-it('goes on with another number of threads and another plan of memory', async () => {
+it('resumes to the same weights with another number of threads and another memory plan', async () => {
   const settings = { data: await rows('dpo', pairs), maxSteps: 6 }
   await train(preference, { ...settings, output: at('threads-1') })
   const [output, stop] = [at('threads-2'), stopAfter(2)]
@@ -54,19 +54,19 @@ it('goes on with another number of threads and another plan of memory', async ()
   expect(await hashOf(output)).toBe(await hashOf(at('threads-1')))
 })
 
-it('refuses other settings', async () => {
+it('refuses to resume with other settings', async () => {
   const settings = { data: await rows('sft', texts), output: at('other') }
   await train(sft, { ...settings, maxSteps: 1 })
   const other = train(sft, { ...settings, maxSteps: 2, learningRate: 0.5, resume: true })
   await expect(other).rejects.toMatchObject({ exitCode: 2, message: expect.stringContaining('--learning-rate') })
 })
 
-it('takes no reference value from a model that was trained, however it was stopped', async () => {
+it('computes reference log-probs before training only, however often the run is stopped', async () => {
   const settings = { data: await rows('dpo', pairs), maxSteps: 6, learningRate: 1e-2 }
   await train(preference, { ...settings, output: at('reference') })
   const [output, stop] = [at('stopped'), stopAfter(2)]
   await train(preference, { ...settings, output }, stop, stop.each)
-  // As on another machine: nothing is known, and the first thing to happen is another stop
+  // As on another machine: the cache is empty, and the run is stopped again at once
   await rm(process.env.ATTUNE_CACHE!, { recursive: true })
   const again = new AbortController()
   const second = await train(preference, { ...settings, output, resume: true }, again, ({ event }) => {
@@ -77,7 +77,7 @@ it('takes no reference value from a model that was trained, however it was stopp
   expect(await hashOf(output)).toBe(await hashOf(at('reference')))
 })
 
-it('that had ended changes nothing', async () => {
+it('resuming a finished run changes nothing', async () => {
   const settings = { data: await rows('sft', texts), output: at('ended'), maxSteps: 2 }
   await train(sft, settings)
   const before = await hashOf(at('ended'))

@@ -1,4 +1,4 @@
-/** Reward models through the whole stack: a rule that is known is learnt, every kind trains, and a resumed run ends alike. */
+/** Reward models end to end: a known rule is learnt, every kind trains, and a resumed run ends like one that was not stopped. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -7,23 +7,23 @@ import { scoreWeight } from '../../src/models/architecture.ts'
 import { creditOf } from '../../src/recipes/reward/credit.ts'
 import { reward } from '../../src/recipes/reward.ts'
 import { sft } from '../../src/recipes/sft.ts'
-import { openRewardModel } from '../../src/rewards/openModel.ts'
+import { openRewardModel } from '../../src/rewards/modelReward.ts'
 import { fileSource } from '../../src/util/files.node.ts'
 import { fixture, largestDifference } from '../support/golden.ts'
 import { hashOf, ids, logOf, stopAfter, tiny, train, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()
 
-/** Replies of random ids, 16 of them; the better one holds the id 7, somewhere. */
+/** Responses of 16 random ids; the better one has the id 7 somewhere. */
 const ruled = (from: number, count: number) =>
   Array.from({ length: count }, (_, i) => {
-    const reply = (stream: number) => ids(stream, 4 + (stream % 5)).map((id) => 20 + (id % 16))
-    const [chosen, rejected] = [reply(3 * (from + i) + 1), reply(3 * (from + i) + 2)]
+    const response = (stream: number) => ids(stream, 4 + (stream % 5)).map((id) => 20 + (id % 16))
+    const [chosen, rejected] = [response(3 * (from + i) + 1), response(3 * (from + i) + 2)]
     chosen[i % chosen.length] = 7
     return { prompt: ids(3 * (from + i), 3), chosen, rejected }
   })
 
-it('learns a rule that it was not told: above 95 % of new pairs', async () => {
+it('learns a hidden rule: it is right on more than 95 % of new pairs', async () => {
   const data = await rows('ruled', ruled(0, 512))
   const evalData = [await rows('ruled-held', ruled(1000, 100))]
   const settings = { data, evalData, batchSize: 16, learningRate: 5e-3, maxSteps: 64, output: at('ruled') }
@@ -73,7 +73,7 @@ describe.each<[string, object[], object, string]>([
   ['list-scores', lists, { kind: 'probabilistic', numScores: 4 }, 'probabilistic'],
   ['orders', lists, { kind: 'plackett-luce' }, 'plackett-luce'],
 ])('%s', (name, data, settings, kind) => {
-  it(`trains by ${kind}`, async () => {
+  it(`trains by --kind ${kind}`, async () => {
     const common = { ...settings, learningRate: 5e-3, loraR: 4, maxSteps: 12, data: await rows(name, data) }
     const { events, losses, steps } = await train(reward, { ...common, output: at(name) })
     expect(events.find(({ event }) => event === 'start')).toMatchObject({ objective: kind })
@@ -89,7 +89,7 @@ describe.each<[string, object[], object, string]>([
   })
 })
 
-it('two ranked replies are a pair, one best of two is a pair', async () => {
+it('on two responses ranking, best-of-n and plackett-luce have the pairwise loss', async () => {
   const plain = pairs.map(({ prompt, chosen, rejected }) => ({ prompt, chosen, rejected }))
   const common = { data: await rows('plain', plain), maxSteps: 3, learningRate: 3e-3 }
   const asPairs = await train(reward, { ...common, output: at('as-pairs') })
@@ -99,7 +99,7 @@ it('two ranked replies are a pair, one best of two is a pair', async () => {
   }
 })
 
-it('begins with a mean of 0 for the best replies where a bias is asked', async () => {
+it('--init-bias makes the mean reward of the best responses 0 before training', async () => {
   const data = await rows('biased', pairs)
   await train(reward, { data, initBias: true, learningRate: 1e-9, maxSteps: 1, output: at('biased') })
   const model = await openRewardModel({ model: at('biased'), inProcess: true, threads: 1 })
@@ -113,20 +113,20 @@ it('begins with a mean of 0 for the best replies where a bias is asked', async (
 it.each<[string, object]>([
   ['full', { evalSplit: 0.25, evalEvery: 2, initBias: true }],
   ['lora', { loraR: 2, loraDropout: 0.2, gradAccum: 2, batchSize: 2 }],
-  ['rounded', { loraR: 2, quantize: 'int8' }],
-])('goes on as if never stopped: %s', async (name, changes) => {
+  ['quantized', { loraR: 2, quantize: 'int8' }],
+])('resumes to the same weights and evaluations as an uninterrupted run: %s', async (name, changes) => {
   const settings = { learningRate: 1e-2, maxSteps: 6, ...changes, data: await rows(name, pairs) }
   await train(reward, { ...settings, output: at(`${name}-whole`) })
   const [output, stop] = [at(`${name}-parts`), stopAfter(3)]
   await train(reward, { ...settings, output }, stop, stop.each)
   await train(reward, { ...settings, output, resume: true })
   expect(await hashOf(output)).toBe(await hashOf(at(`${name}-whole`)))
-  const measured = async (dir: string) =>
+  const evalsOf = async (dir: string) =>
     (await logOf(dir)).filter(({ event }) => event === 'eval').map(({ time: _, ...e }) => e)
-  expect(await measured(output)).toEqual(await measured(at(`${name}-whole`)))
+  expect(await evalsOf(output)).toEqual(await evalsOf(at(`${name}-whole`)))
 })
 
-it('goes on with a trained reward model, and with a head of a file', async () => {
+it('goes on training a reward model, and begins with the head of --head', async () => {
   const data = await rows('more', pairs)
   await train(reward, { data, maxSteps: 1, output: at('first') })
   await train(reward, { data, maxSteps: 1, model: join(at('first'), 'model'), output: at('second') })
@@ -139,7 +139,7 @@ it('goes on with a trained reward model, and with a head of a file', async () =>
   expect(largestDifference(await headOf(join(at('first'), 'model/model.safetensors')), given)).toBeGreaterThan(1e-6)
 })
 
-describe('refuses', () => {
+describe('reward refuses', () => {
   const refused = async (settings: object, data: object[], message: RegExp) => {
     const run = train(reward, { ...settings, data: await rows('refused', data), output: at('refused') })
     await expect(run).rejects.toMatchObject({ exitCode: 2, message: expect.stringMatching(message) })
@@ -148,28 +148,28 @@ describe('refuses', () => {
     ['a ranking with one response', {}, [{ prompt: [1], responses: [[2]], ranks: [1] }], /two responses or more/],
     ['lists as pairs', { kind: 'pairwise' }, lists, /use.*ranking|ranking takes all pairs/],
     ['a probability beyond 1', {}, [{ ...pairs[0], prob: 1.5 }], /prob/],
-    ['soft labels of lists', { kind: 'best-of-n' }, soft, /cannot use "prob"/],
-    ['centring of scores', { kind: 'probabilistic', centerRewards: 0.01 }, pairs, /centre/],
-    ['a bias of scores', { kind: 'probabilistic', initBias: true }, pairs, /bias/],
-    ['margins of a best reply', { kind: 'best-of-n', margins: 'ratings' }, best, /margin/],
-    ['a file without a head', { head: join(tiny, 'model.safetensors') }, pairs, /score\.weight/],
+    ['"prob" in lists', { kind: 'best-of-n' }, soft, /cannot use "prob"/],
+    ['--center-rewards for probabilistic', { kind: 'probabilistic', centerRewards: 0.01 }, pairs, /centre/],
+    ['--init-bias for probabilistic', { kind: 'probabilistic', initBias: true }, pairs, /bias/],
+    ['margins for best-of-n', { kind: 'best-of-n', margins: 'ratings' }, best, /margin/],
+    ['a --head file without a score head', { head: join(tiny, 'model.safetensors') }, pairs, /score\.weight/],
     ['a rank of 0', {}, [{ prompt: [1], responses: [[2], [3]], ranks: [0, 1] }], /ranks count from 1/],
-    ['a best reply that is not there', {}, [{ prompt: [1], responses: [[2], [3]], best: 2 }], /best/],
-    ['a rating in words', { margins: 'ratings' }, [{ ...pairs[0], score_chosen: 'good' }], /score_chosen/],
+    ['a "best" beyond the responses', {}, [{ prompt: [1], responses: [[2], [3]], best: 2 }], /best/],
+    ['a rating that is not a number', { margins: 'ratings' }, [{ ...pairs[0], score_chosen: 'good' }], /score_chosen/],
     [
-      'ratings that deny the ranks',
+      'ratings that contradict the ranks',
       { margins: 'ratings' },
       [{ ...pairs[0], score_chosen: 1, score_rejected: 4 }],
       /no row.*contradiction: 1/,
     ],
     [
-      'an adapter of the head that it has not',
+      'an adapter that changes lm_head',
       { model: fixture('models/llama-gqa-untied'), adapter: fixture('models/lora-lm-head') },
       pairs,
       /lora-lm-head: changes lm_head, which a reward model does not have; merge it/,
     ],
     [
-      'the same, saved whole',
+      'an adapter that replaces lm_head',
       { model: fixture('models/llama-gqa-untied'), adapter: fixture('models/lora-save-lm-head') },
       pairs,
       /lora-save-lm-head: changes lm_head/,
@@ -182,7 +182,7 @@ describe('refuses', () => {
     ],
   ])('%s', (_, settings, data, message) => refused(settings, data, message))
 
-  it('models without the head that is needed', async () => {
+  it('models that lack the score head or the language head that is needed', async () => {
     await expect(openRewardModel({ model: tiny, inProcess: true, threads: 1 })).rejects.toMatchObject({
       code: 'no-score-head',
       exitCode: 2,

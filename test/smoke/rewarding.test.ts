@@ -1,4 +1,4 @@
-/** Those who reward: a judge behind a server, reward models with a tokenizer and a scale of their own, nothing to choose. */
+/** Sources of rewards end to end: a judge behind a server, a reward model with its own tokenizer and scale, equal rewards. */
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -36,7 +36,7 @@ describe('a judge', () => {
   afterEach(() => server.close())
   const question = (body: Record<string, unknown>) => (body.messages as { content: string }[]).at(-1)!.content
 
-  it('grades answers; those without a grade count for nothing', async () => {
+  it('grades completions; one without a grade counts for nothing', async () => {
     const grade = (text: string) => (text.includes('a') ? 1 + (text.length % 9) : undefined)
     server = await fakeEndpoint(({ body }, response) => {
       const [, text] = /\[Answer\]\n(.*)\n\n\[Grade\]/s.exec(question(body))!
@@ -58,7 +58,7 @@ describe('a judge', () => {
   })
 })
 
-it('learns nothing where all samples of each prompt are worth the same, and says so', async () => {
+it('learns nothing where all samples of each prompt have the same reward, and warns', async () => {
   const same = await moduleAt('same.mjs', 'export default (rows) => rows.map(() => 3)')
   const settings = { ...shared, data: await prompts(), reward: [same], output: at('same') }
   const { steps, events } = await train(grpo, settings)
@@ -96,7 +96,7 @@ describe('a reward model', () => {
     return made
   }
 
-  it('reads texts anew by its own tokenizer, says so once, and gives rewards on its own scale', async () => {
+  it('reads texts by its own tokenizer, warns once, and gives rewards on its own scale', async () => {
     const dir = await trained()
     const other = await renumbered(dir)
     const tokenizer = (await loadTokenizerFolder(stories))!
@@ -117,7 +117,7 @@ describe('a reward model', () => {
       const spec = { device: 'cpu' as const, threads: 1, reward: [name], rewardTimeout: 60, ...settings }
       try {
         const source = await openReward(name, spec, { own, tokenization: { tokenizer }, folders: { dir: stories } })
-        return { values: (await source.of(answers)).map(({ value }) => value), warnings: source.warnings }
+        return { values: (await source.score(answers)).map(({ value }) => value), warnings: source.warnings }
       } finally {
         for (const { close } of opened) await close()
       }
@@ -159,7 +159,7 @@ it('best-of-n keeps the best, also where no reward is above 0', async () => {
   expect(best.some((row) => row.reward === 0)).toBe(true)
 })
 
-it('stops in a rollout when it is asked to, and ends as if it had not', async () => {
+it('stops in a rollout when it is asked to, and ends with the same weights after it is resumed', async () => {
   const letters = await moduleAt('e.mjs', "export default (rows) => rows.map((r) => r.completion.split('e').length)")
   const settings = { ...shared, data: await prompts(), reward: [letters], maxSteps: 3, klCoef: 0.1, loraR: 2 }
   await train(rloo, { ...settings, output: at('whole') })

@@ -1,4 +1,4 @@
-/** Learning from rewards end to end: the methods, and runs that are stopped and resumed in every phase. */
+/** RL end to end: the methods raise a reward, and runs that are stopped in any phase end as if they had not been. */
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { grpo } from '../../src/recipes/grpo.ts'
@@ -19,8 +19,14 @@ const prompts = ['Lily saw a dog.', 'Tom had a ball.', 'Max went to the park.', 
 )
 
 const shared = {
-  ...{ model: fixture('models/stories260K'), threads: 1, batchSize: 2, epochs: 1, learningRate: 1e-3 },
-  ...{ maxNewTokens: 8, numGenerations: 4, saveEvery: 1 },
+  model: fixture('models/stories260K'),
+  threads: 1,
+  batchSize: 2,
+  epochs: 1,
+  learningRate: 1e-3,
+  maxNewTokens: 8,
+  numGenerations: 4,
+  saveEvery: 1,
 }
 
 const moduleAt = async (name: string, text: string): Promise<string> => {
@@ -29,7 +35,7 @@ const moduleAt = async (name: string, text: string): Promise<string> => {
   return path
 }
 
-/** Letters e of an answer, told by TypeScript. */
+/** A reward function in TypeScript: the letters e of a completion. */
 const letters = () =>
   moduleAt(
     'letters.ts',
@@ -56,7 +62,7 @@ describe('learning from rewards', () => {
     expect(of(events, 'sample').length).toBeGreaterThan(0)
   })
 
-  it('leaves failed rewards out and counts them', async () => {
+  it('leaves samples out whose reward failed, and counts them', async () => {
     const sometimes = await moduleAt(
       'sometimes.mjs',
       'let n = 0\nexport default (rows) => rows.map(() => (n++ % 4 === 0 ? null : n % 4))',
@@ -73,7 +79,7 @@ describe('learning from rewards', () => {
     expect(of(events, 'warning')).toContainEqual(expect.objectContaining({ code: 'reward-failed', count: 2 }))
   })
 
-  it('takes reward models, scalar and probabilistic', async () => {
+  it('adds up the rewards of a scalar and a probabilistic reward model', async () => {
     const data = [await rows('ids', [{ prompt: ids(1, 6) }, { prompt: ids(2, 4) }])]
     const reward = [`scalar=${fixture('models/llama-reward')}`, `probs=${fixture('models/llama-reward-10')}`]
     const settings = { ...shared, model: tiny, data, reward, maxSteps: 1, output: at('models') }
@@ -84,7 +90,7 @@ describe('learning from rewards', () => {
     expect(Number(step.reward)).toBeCloseTo(scalar + probs, 4)
   })
 
-  it('stops when the KL budget is spent, and says what the policy is worth', async () => {
+  it('stops when the KL budget is spent, and evaluates the policy that it stops with', async () => {
     const data = [await rows('prompts', prompts)]
     const held = { evalData: [await rows('held', prompts.slice(0, 1))], evalEvery: 50 }
     const settings = {
@@ -109,19 +115,25 @@ describe('learning from rewards', () => {
   })
 })
 
-describe('log-probs of the policy that sampled', () => {
-  /** Rollouts that compared the decoder's with those of training. */
+describe('old log-probs', () => {
+  /** Steps whose rollout compared the decoder's log-probs with those of training. */
   const compared = (events: readonly TrainEvent[]) =>
     of(events, 'step').flatMap((step) => (step['sampling/ratio_error'] === undefined ? [] : step.step))
   const settings = async () => ({
-    ...{ ...shared, model: tiny, loraR: 4, klCoef: 0.1, maxSteps: 6, maxNewTokens: 6, epochs: 6 },
+    ...shared,
+    model: tiny,
+    loraR: 4,
+    klCoef: 0.1,
+    maxSteps: 6,
+    maxNewTokens: 6,
+    epochs: 6,
     data: [await rows('few', [{ prompt: ids(1, 6) }, { prompt: ids(2, 4) }])],
     reward: [
       await moduleAt('low.mjs', 'export default (rows) => rows.map(({ ids }) => ids.filter((id) => id < 32).length)'),
     ],
   })
 
-  it("are the decoder's, compared now and then, in a resumed run too", async () => {
+  it("are the decoder's, which are compared with training in rollouts 1, 2, 4, ..., in a resumed run too", async () => {
     const given = await settings()
     const whole = await run(rloo, { ...given, output: at('near') })
     expect(compared(whole)).toEqual([1, 2, 4])
@@ -138,7 +150,7 @@ describe('log-probs of the policy that sampled', () => {
     }
   })
 
-  it.each([{ quantize: 'int8' }, { temperature: 0.9 }])('are those of a pass with %j', async (apart) => {
+  it.each([{ quantize: 'int8' }, { temperature: 0.9 }])('are those of a pass of training with %j', async (apart) => {
     const given = { ...(await settings()), maxSteps: 3, ...apart }
     const events = await run(rloo, { ...given, output: at(JSON.stringify(apart)) })
     expect(compared(events)).toEqual('quantize' in apart ? [1, 2, 3] : [1])
@@ -160,7 +172,7 @@ const killed: [string, Recipe, string[], object][] = [
 describe.each(process.env.ATTUNE_RESUME === 'all' ? killed : killed.slice(0, 1))(
   '%s',
   (name, recipe, kinds, settings) => {
-    it('ends alike in whichever phase it was killed', async () => {
+    it('ends with the same weights and log in whichever phase it was killed', async () => {
       const data = [await rows('prompts', prompts)]
       const given = {
         ...shared,
@@ -188,7 +200,7 @@ describe.each(process.env.ATTUNE_RESUME === 'all' ? killed : killed.slice(0, 1))
   },
 )
 
-describe('bad rewards', () => {
+describe('rewards that cannot be used are refused', () => {
   const refused = async (settings: object) => {
     const data = [await rows('prompts', prompts)]
     return run(grpo, { ...shared, data, maxSteps: 1, output: at(`bad-${Math.random()}`), ...settings }).then(

@@ -1,7 +1,8 @@
-/** Self-play end to end: three iterations, stopped and resumed in every phase. */
+/** SPIN and aSFT end to end: three iterations, and runs that are stopped and resumed in every phase. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { asft, spin } from '../../src/recipes/selfplay/trainer.ts'
+import { asft } from '../../src/recipes/asft.ts'
+import { spin } from '../../src/recipes/spin.ts'
 import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
 import { answered, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
@@ -19,12 +20,17 @@ const sentences = [
 ].map(([prompt, completion]) => ({ prompt, completion }))
 
 const stories = {
-  ...{ model: fixture('models/stories260K'), threads: 1, batchSize: 2, epochs: 1, learningRate: [1e-4] },
-  ...{ evalSplit: 0.34, maxNewTokens: 8 },
+  model: fixture('models/stories260K'),
+  threads: 1,
+  batchSize: 2,
+  epochs: 1,
+  learningRate: [1e-4],
+  evalSplit: 0.34,
+  maxNewTokens: 8,
 }
 
 describe('spin', () => {
-  it('plays three iterations', async () => {
+  it('completes the prompts, trains and evaluates in each of three iterations', async () => {
     const output = at('spin')
     const events = await run(spin, { ...stories, data: [await rows('stories', sentences)], output })
     const steps = of(events, 'step')
@@ -36,7 +42,7 @@ describe('spin', () => {
       [5, 3],
       [6, 3],
     ])
-    // Policy and snapshot agree where an iteration begins
+    // The policy is its own snapshot when an iteration begins
     for (const { loss } of [steps[0], steps[2], steps[4]]) expect(Math.abs(loss - Math.LN2)).toBeLessThan(1e-6)
     const evals = of(events, 'eval')
     expect(evals.map(({ iteration, step }) => [iteration, step])).toEqual([
@@ -52,27 +58,35 @@ describe('spin', () => {
       expect(high).toBeGreaterThan(margin as number)
     }
     expect(of(events, 'end')[0]).toMatchObject({ steps: 6, stopped: 'done' })
-    // What it says in one iteration is not what it says in another
-    const answers = await Promise.all(
+    // Each iteration has completions of its own
+    const completions = await Promise.all(
       [1, 2, 3].map((t) => linesOf(join(output, `iterations/${t}/train-answers.jsonl`))),
     )
-    expect(answers.map((each) => each.length)).toEqual([4, 4, 4])
-    expect(answers[0]).not.toEqual(answers[1])
+    expect(completions.map((each) => each.length)).toEqual([4, 4, 4])
+    expect(completions[0]).not.toEqual(completions[1])
   })
 })
 
 const better = sentences.map((row, i) => ({ ...row, better: i === 1 ? row.completion : ' ran home.' }))
 
 describe('asft', () => {
-  it('ranks a column, a model of another tokenizer and a server between the data and its own answers', async () => {
+  it('ranks a column, a model with another tokenizer and a server between the data and its own completions', async () => {
     const [output, data] = [at('asft'), [await rows('better', better)]]
     let isDown = true
     const server = await fakeEndpoint(({ body }, response) =>
       isDown && body.prompt === 'Mom said' ? send(response, '', 404) : send(response, answered(' slept.')),
     )
     const helper = ['column:better', fixture('trl/model'), `${server.url}#big`]
-    const settings = { ...stories, ...{ data, output, helper, helperRanks: [2, 3, 3], iterations: 2, historic: true } }
-    // Down for one row: the run pauses, and asks only for what it lacks
+    const settings = {
+      ...stories,
+      data,
+      output,
+      helper,
+      helperRanks: [2, 3, 3],
+      iterations: 2,
+      historic: true,
+    }
+    // The server fails for one row: the run stops, and when resumed requests only what is missing
     await expect(run(asft, settings)).rejects.toThrow(/answered 404.*--resume/)
     isDown = false
     const events = await run(asft, { ...settings, resume: true })
@@ -98,27 +112,36 @@ describe('asft', () => {
     expect(first.filter(({ ranks }: { ranks: number[] }) => ranks[1] === 0).length).toBeLessThan(2)
   })
 
-  it('says which column is missing, and in which row', async () => {
+  it('names a missing helper column and its row', async () => {
     const data = [await rows('lacking', [better[0], sentences[1], ...better])]
     const settings = { ...stories, data, output: at('lacking'), helper: ['column:better'] }
     await expect(run(asft, settings)).rejects.toMatchObject({
-      ...{ code: 'missing-column', exitCode: 2 },
+      code: 'missing-column',
+      exitCode: 2,
       where: { row: 1, column: 'better' },
     })
   })
 })
 
-// Ids alone, an adapter, every option that adds a file or an answer
+// Rows of token ids, an adapter, and every option that adds a file or a completion
 const idRows = Array.from({ length: 5 }, (_, i) => ({ prompt: ids(i, 3 + (i % 3)), completion: ids(20 + i, 4) }))
 const tiny = {
-  ...{ model: fixture('models/llama-tied'), threads: 1, batchSize: 2, epochs: 1, learningRate: [1e-3, 5e-4] },
-  ...{ maxNewTokens: 6, iterations: 2, saveEvery: 2, mixIterations: true, loraR: 2 },
+  model: fixture('models/llama-tied'),
+  threads: 1,
+  batchSize: 2,
+  epochs: 1,
+  learningRate: [1e-3, 5e-4],
+  maxNewTokens: 6,
+  iterations: 2,
+  saveEvery: 2,
+  mixIterations: true,
+  loraR: 2,
 }
 
-describe('a run that is not to go on', () => {
+describe('a run of self-play ends early', () => {
   const settings = { ...tiny, mixIterations: false, maxLength: 12, learningRate: [1e-12] }
 
-  it('ends where the held-out margin cannot be told from 0, and counts prompts without room', async () => {
+  it('with --stop-margin where the held-out margin cannot be told from 0; prompts without room are counted', async () => {
     const data = [await rows('long', [...idRows, { prompt: ids(9, 20), completion: ids(8, 2) }])]
     const evalData = [await rows('held', idRows)]
     const events = await run(spin, { ...settings, data, evalData, stopMargin: true, output: at('stopped') })
@@ -126,14 +149,14 @@ describe('a run that is not to go on', () => {
     expect(of(events, 'warning')).toContainEqual(expect.objectContaining({ code: 'prompt-too-long', count: 1 }))
   })
 
-  it('needs held-out rows to be told so', async () => {
+  it('--stop-margin is refused without held-out rows', async () => {
     const data = [await rows('ids', idRows)]
     const played = run(spin, { ...settings, data, stopMargin: true, output: at('unheld') })
     await expect(played).rejects.toMatchObject({ exitCode: 2, where: { flag: '--stop-margin' } })
   })
 
-  it('ends where every answer is the data', async () => {
-    // Greedy answers of the untrained model, as data
+  it('where every completion equals the data', async () => {
+    // The data are the greedy completions of the untrained model
     const first = await run(spin, {
       ...settings,
       data: [await rows('ids', idRows)],
@@ -141,8 +164,8 @@ describe('a run that is not to go on', () => {
       temperature: 0,
     })
     expect(of(first, 'end')).toHaveLength(1)
-    const said = await linesOf(join(at('said'), 'iterations/1/train-answers.jsonl'))
-    const own = idRows.map(({ prompt }, i) => ({ prompt, completion: said[i].ids }))
+    const completions = await linesOf(join(at('said'), 'iterations/1/train-answers.jsonl'))
+    const own = idRows.map(({ prompt }, i) => ({ prompt, completion: completions[i].ids }))
     const again = { ...settings, data: [await rows('own', own)], output: at('again'), temperature: 0 }
     const events = await run(spin, again)
     expect(of(events, 'end')[0]).toMatchObject({ stopped: 'converged', steps: 0 })
@@ -150,7 +173,7 @@ describe('a run that is not to go on', () => {
   })
 })
 
-// ATTUNE_RESUME=all stops T-SPIN too, which goes through the same lines
+// ATTUNE_RESUME=all also stops T-SPIN, which runs the same code
 const played: [string, Recipe, object, object][] = [
   ['spin', spin, { ...tiny, mixIterations: false, loraR: undefined }, idRows],
   ['t-spin-lora-mixed', spin, { ...tiny, loss: 't-spin', exactMatch: false }, idRows],
@@ -158,7 +181,7 @@ const played: [string, Recipe, object, object][] = [
 describe.each(process.env.ATTUNE_RESUME === 'all' ? played : played.slice(0, 1))(
   '%s',
   (name, recipe, settings, all) => {
-    it('ends alike in whichever phase it was killed', async () => {
+    it('has the same weights and log in whichever phase it was killed and resumed', async () => {
       const data = [await rows(name, all as object[])]
       const whole = await run(recipe, { ...settings, data, output: at(`${name}-whole`) })
       const [hash, log] = [await hashOf(at(`${name}-whole`)), await told(at(`${name}-whole`))]

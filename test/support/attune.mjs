@@ -13,7 +13,7 @@ const plan = {
 }
 
 const sweep = async (argv) => {
-  const [{ sweep }, { scalingSchema }, { report }] = await Promise.all([
+  const [{ sweep }, { scalingSchema }, { reportFailure }] = await Promise.all([
     import('../../dist/labs/scaling/sweep.js'),
     import('../../dist/labs/scaling/settings.js'),
     import('../../dist/cli/failure.js'),
@@ -22,7 +22,7 @@ const sweep = async (argv) => {
   try {
     for await (const _ of sweep(settings, { preset: plan }));
   } catch (error) {
-    process.exitCode = report(error)
+    process.exitCode = reportFailure(error)
   }
 }
 

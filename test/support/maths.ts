@@ -1,4 +1,4 @@
-/** Goldens of formulas (float64, copies under test/fixtures/maths), and traced programs run by the reference interpreter. */
+/** Goldens of formulas (float64, copies under test/fixtures/maths), and traced programs run by the interpreter. */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { expect } from 'vitest'

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { fileSource } from '../../src/util/files.node.ts'
 import type { Warm } from './warm.ts'
@@ -14,9 +15,12 @@ export type Observed = { code: number | null; stdout: unknown[]; files: Record<s
 const volatile =
   /^(seconds|tokens_per_second|absolute|at|stepsPerSecond|hash|peak_memory|time\/.*|version|created|created_at|updated|started|ended|date|host|pid|node|platform|machine|cpu|ms|duration|sha256|log|free_memory|attune|cores|memory)$/
 
+/** Where this checkout lies. */
+const checkout = fileURLToPath(new URL('../../', import.meta.url))
+
 /** Values as they compare: paths below `root`, without what is volatile. */
 export const steady = (value: unknown, root: string): unknown => {
-  if (typeof value === 'string') return value.replaceAll(root, '<root>')
+  if (typeof value === 'string') return value.replaceAll(root, '<root>').replaceAll(checkout, '<attune>/')
   if (Array.isArray(value)) return value.map((each) => steady(each, root))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(

@@ -103,7 +103,7 @@ const dpoSettings = (run: TrlRun) => ({
   fAlpha: run.asked.f_alpha_divergence_coef,
 })
 
-/** CPO's and ORPO's trainers: losses without a reference, and the likelihood of the chosen reply beside them. */
+/** CPO's and ORPO's trainers: losses without a reference, and the likelihood of the chosen response beside them. */
 const cpoSettings = (run: TrlRun) => {
   const { beta, loss_type, label_smoothing, cpo_alpha, simpo_gamma, alpha } = run.asked
   const kind = run.name === 'orpo' ? 'orpo' : String(loss_type ?? 'sigmoid')

@@ -1,46 +1,51 @@
-/** What a policy gives when it may try N times: the baseline that training must beat. */
+/** `attune best-of-n`: the completion with the highest reward of N, the baseline that training must beat. */
 import type { BestOfN } from '../../recipes/bestOfN.ts'
 import { bestOfNSchema } from '../../recipes/rl/schema.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { columns, figure } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
-import { reporter } from '../terminal.ts'
+import { makeReporter } from '../reporter.ts'
 
 export default command({
-  summary: 'Answer each prompt N times and keep the best rewarded answer; also what every smaller N would give',
+  summary:
+    'Sample N completions of each prompt and keep the one with the highest reward; also estimates every smaller N',
   example:
     'best-of-n --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --num-generations 16',
   schema: bestOfNSchema,
   async run(options, { out }) {
     const { bestOfN } = await import('../../recipes/bestOfN.ts')
-    const report = reporter(out.screen, { logEvery: 1 })
-    const made = await interruptible(
+    const report = makeReporter(out.screen, { logEvery: 1 })
+    const result = await interruptible(
       async (signal) => {
-        const work = bestOfN(options, signal)
+        const events = bestOfN(options, signal)
         for (;;) {
-          const { done, value } = await work.next()
+          const { done, value } = await events.next()
           if (done) return value
           report.show(value)
         }
       },
       () => report.note('  stopping'),
     ).finally(() => report.clear())
-    if (!made) {
+    if (!result) {
       process.exitCode = 130
       return
     }
-    if (made.failed) report.note(`  note      ${plural(made.failed, 'reward')} failed; these samples were left out`)
-    for (const row of made.rows) await (out.readable ? out.text(readable(row)) : out.line(row))
-    if (!out.readable) await out.line({ event: 'end', table: made.table, dropped: made.dropped, failed: made.failed })
-    const rows = made.table
+    if (result.failed)
+      report.note(`  note      ${plural(result.failed, 'reward')} failed; these completions were left out`)
+    for (const row of result.rows) await (out.toTerminal ? out.text(rowText(row)) : out.jsonLine(row))
+    const { table, dropped, failed } = result
+    if (!out.toTerminal) await out.jsonLine({ event: 'end', table, dropped, failed })
+    const rows = table
       .filter(({ reward }) => Number.isFinite(reward))
       .map(({ n, reward, standard_error, kl }) => [
-        ...[`${n}`, `${figure(reward)} ± ${figure(1.96 * standard_error)}`, figure(kl)],
+        `${n}`,
+        `${figure(reward)} ± ${figure(1.96 * standard_error)}`,
+        figure(kl),
       ])
     out.screen.write(`\n${columns([['best of', 'mean reward (95 %)', 'KL, nats, at most'], ...rows], [0, 1, 2])}\n`)
   },
 })
 
-const readable = ({ prompt, completion, reward }: BestOfN['rows'][number]): string =>
+const rowText = ({ prompt, completion, reward }: BestOfN['rows'][number]): string =>
   `${reward === null ? 'no reward' : figure(reward)}  ${prompt}│${completion}`

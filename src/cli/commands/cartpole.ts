@@ -1,23 +1,24 @@
-/** The classic-control lab: a line of progress, a line for each run, and the pole itself where one wants to watch. */
+/** `attune cartpole`: the classic-control lab, with a line of progress, a line for each run, and with --watch the pole itself. */
 import { z } from 'zod'
 import type { CartpoleEvent } from '../../labs/cartpole/lab.ts'
 import { cartpoleSchema, chosen, methodNotes } from '../../labs/cartpole/settings.ts'
 import { badInput } from '../../util/fault.ts'
 import { percent, plural, whole } from '../../util/format.ts'
-import { barLine } from '../bar.ts'
 import { command } from '../command.ts'
 import { columns, duration, shortPath } from '../format.ts'
-import { followLab, narrator, reportLine } from '../lab.ts'
+import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { poleView } from '../poleView.ts'
-import { painter, type Screen } from '../screen.ts'
+import { progressBar } from '../progressBar.ts'
+import { makeLiveLine, painter, type Screen } from '../screen.ts'
 
 const schema = cartpoleSchema.extend({
-  watch: z.boolean().default(false).describe('show the pole in the terminal, as the first run learns to hold it'),
+  watch: z.boolean().default(false).describe('show the pole in the terminal while the first run learns to balance it'),
 })
 
 export default command({
-  summary: 'Balance a pole by policy gradients: REINFORCE, PPO, and a PPO that never learns, with curves over seeds',
+  summary:
+    'CartPole by policy gradients: REINFORCE, PPO, and a PPO that never learns, with learning curves over several seeds',
   example: 'cartpole --method reinforce,ppo --output attune-cartpole',
   schema,
   async run({ watch, open, ...settings }, { out, argv }) {
@@ -26,53 +27,54 @@ export default command({
         flag: '--watch',
       })
     const { cartpole } = await import('../../labs/cartpole/lab.ts')
-    const board = watch ? undefined : progressLine(out.screen)
-    const print = narration(out)
+    const progress = watch ? undefined : progressLine(out.screen)
+    const print = printEvent(out)
     const [method] = chosen(settings)
     let view: ReturnType<typeof poleView> | undefined
-    const work = (signal: AbortSignal) => {
+    const lab = (signal: AbortSignal) => {
       if (watch) view = poleView(out.screen, methodNotes[method], signal)
       return cartpole({ ...settings, open }, { signal, command: ['attune', ...argv] })
     }
-    const each = async (event: CartpoleEvent) => {
+    const onEvent = async (event: CartpoleEvent) => {
       if (event.event === 'snapshot') {
         if (event.method === method && event.seed === settings.seed) view?.add(event)
         return
       }
-      board?.clear()
-      if (out.json) return out.line(event)
-      if (event.event === 'progress') return board?.show(event)
+      progress?.clear()
+      if (out.json) return out.jsonLine(event)
+      if (event.event === 'progress') return progress?.show(event)
       const last = event.event === 'result' || event.event === 'stopped'
       if (last) await view?.finish()
-      // While one watches, lines would tear the drawing
+      // Lines would spoil the drawing of the pole
       if (!watch || last) await print(event)
     }
-    await followLab(work, { each, open: open && !out.json, stopping: () => board?.clear() })
+    await runLab(lab, {
+      onEvent,
+      reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
+      open: open && !out.json,
+      onStop: () => progress?.clear(),
+    })
   },
 })
 
-/** A bar where it can be redrawn; elsewhere the lines of the runs are enough. */
+/** A bar, if it can be redrawn; otherwise the lines of the runs are enough. */
 const progressLine = (screen: Screen) => {
   const began = screen.now()
-  let drawn = false
+  const line = makeLiveLine(screen)
   return {
     show({ share, finished, runs }: Extract<CartpoleEvent, { event: 'progress' }>) {
       if (!screen.live) return
       const left = share > 0 ? ((screen.now() - began) / 1000) * (1 / share - 1) : 0
-      const parts = [{ label: '', text: `${finished} of ${plural(runs, 'run')}, ${duration(left)} left` }]
-      screen.write(`\r\u001b[2K${barLine(screen, percent(share), share, 1, parts)}`)
-      drawn = true
+      const items = [{ label: '', text: `${finished} of ${plural(runs, 'run')}, ${duration(left)} left` }]
+      line.draw(progressBar(screen, { head: percent(share), done: share, total: 1, items }))
     },
-    clear() {
-      if (drawn) screen.write('\r\u001b[2K')
-      drawn = false
-    },
+    clear: line.clear,
   }
 }
 
-const narration = (out: Output) => {
-  const paint = painter({ color: out.readable && out.screen.color })
-  return narrator<CartpoleEvent, 'progress' | 'snapshot'>({
+const printEvent = (out: Output) => {
+  const paint = painter({ color: out.toTerminal && out.screen.color })
+  return eventPrinter<CartpoleEvent, 'progress' | 'snapshot'>({
     plan: ({ runs, jobs, output }) =>
       out.text(`${paint('bold', 'attune cartpole')}  ${shortPath(output)}\n  ${plural(runs, 'run')}, ${jobs} at once`),
     run: ({ method, seed, mean, steps, seconds }) =>
@@ -83,7 +85,10 @@ const narration = (out: Output) => {
       out.text(`  stopped with ${finished} of ${plural(runs, 'run')} done; nothing written`),
     result: ({ words, findings, files }) => {
       const rows = findings.map(({ method, runs, reached, solved, stepsPerSecond }) => [
-        ...[`  ${method}`, `${reached} of ${runs.length}`, `${solved} of ${runs.length}`, whole(stepsPerSecond)],
+        `  ${method}`,
+        `${reached} of ${runs.length}`,
+        `${solved} of ${runs.length}`,
+        whole(stepsPerSecond),
       ])
       const head = ['  method', '475 at its best', '475 in training', 'steps/s']
       const lines = [...words.map((text) => `  ${text}`), '', columns([head, ...rows], [1, 2, 3])]

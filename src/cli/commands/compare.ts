@@ -1,37 +1,40 @@
-/** Policies compared, as one watches it: a line of progress, what was odd, and the conclusions in words. */
+/** `attune compare`: compares policies, with a line of progress, the warnings, and the conclusions in sentences. */
 import { z } from 'zod'
 import type { CompareEvent } from '../../labs/compare/compare.ts'
 import { compareSchema } from '../../labs/compare/settings.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { shortPath, wrapped } from '../format.ts'
-import { followLab, narrator, reportLine } from '../lab.ts'
+import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
 import type { Output } from '../output.ts'
+import { makeReporter } from '../reporter.ts'
 import { painter } from '../screen.ts'
-import { reporter } from '../terminal.ts'
 
 const schema = compareSchema.extend({
   open: z.boolean().default(false).describe('open the report in a browser'),
 })
 
 export default command({
-  summary: 'Compare policies by their answers: rewards, win rates, KL, length, diversity, and what can be concluded',
+  summary:
+    'Compare policies by their completions: rewards, win rates, KL, length, diversity, and what follows from them',
   example:
     'compare level1=runs/scalar level2=runs/probabilistic --sft HuggingFaceTB/SmolLM2-135M-Instruct --data held-out.jsonl --reward runs/rm-scalar --reward runs/rm-probabilistic --judge runs/rm-third',
   schema,
   operands: ['policies'],
   async run({ open, ...settings }, { out, argv }) {
     const { compare } = await import('../../labs/compare/compare.ts')
-    const bar = reporter(out.screen, { logEvery: 1 })
-    const print = out.json ? (event: CompareEvent) => out.line(event) : narration(out)
-    const each = async (event: CompareEvent) => {
-      if (event.event === 'progress') return bar.show(event)
-      bar.clear()
-      await print(event)
-    }
+    const bar = makeReporter(out.screen, { logEvery: 1 })
+    const print = out.json ? (event: CompareEvent) => out.jsonLine(event) : printEvent(out)
     try {
-      await followLab((signal) => compare(settings, { signal, command: ['attune', ...argv] }), {
-        ...{ each, open: open && !out.json, stopping: () => bar.note('  stopping; the same command goes on') },
+      await runLab((signal) => compare(settings, { signal, command: ['attune', ...argv] }), {
+        async onEvent(event: CompareEvent) {
+          if (event.event === 'progress') return bar.show(event)
+          bar.clear()
+          await print(event)
+        },
+        reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
+        open: open && !out.json,
+        onStop: () => bar.note('  stopping; the same command continues'),
       })
     } finally {
       bar.clear()
@@ -39,11 +42,11 @@ export default command({
   },
 })
 
-const narration = (out: Output) => {
+const printEvent = (out: Output) => {
   const fitted = (text: string, indent: number) =>
-    out.readable ? wrapped(text, out.screen.columns() - 1, indent) : text
-  const paint = painter({ color: out.readable && out.screen.color })
-  return narrator<CompareEvent, 'progress'>({
+    out.toTerminal ? wrapped(text, out.screen.columns() - 1, indent) : text
+  const paint = painter({ color: out.toTerminal && out.screen.color })
+  return eventPrinter<CompareEvent, 'progress'>({
     plan: ({ policies, judges, prompts, models, output }) =>
       out.text(
         [
@@ -54,7 +57,7 @@ const narration = (out: Output) => {
         ].join('\n'),
       ),
     warning: ({ message }) => out.text(`  ${paint('yellow', 'note'.padEnd(10))}${fitted(message, 12)}`),
-    stopped: () => out.text('  stopped; the same command goes on'),
+    stopped: () => out.text('  stopped; the same command continues'),
     result: ({ words, files }) =>
       out.text(['', ...words.map((text) => `  ${fitted(text, 2)}\n`), reportLine(paint, files)].join('\n')),
   })

@@ -1,33 +1,34 @@
-/** A model for another engine: llama.cpp's GGUF, or an ONNX decoder for transformers.js. */
+/** `attune export`: a model as GGUF for llama.cpp, or as ONNX for transformers.js. */
 import { stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { exportGguf } from '../../publish/exportGguf.ts'
 import { exportOnnx } from '../../publish/exportOnnx.ts'
-import { type Merged, openMerged } from '../../publish/merge.ts'
+import { type MergedModel, openMerged } from '../../publish/mergedModel.ts'
 import { refuseTaken } from '../../publish/modelFolder.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
-import { bytes as readable } from '../format.ts'
+import { bytes as fileSize } from '../format.ts'
+import { modelFlag } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
 
 const schema = z.object({
-  model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),
+  model: modelFlag,
   adapter: z
     .string()
     .optional()
     .meta({ value: 'DIR' })
-    .describe('a PEFT adapter to merge in (default: that of the run)'),
+    .describe('a PEFT adapter to merge into it (default: that of the run)'),
   gguf: z
     .enum(['F32', 'F16', 'Q8_0', 'Q4_0'])
     .optional()
-    .describe('one file for llama.cpp, with its weights in this type'),
-  onnx: z.boolean().default(false).describe('a folder for transformers.js, with its weights in float32'),
-  output: z.string().meta({ value: 'PATH' }).describe('the file or the folder to make'),
+    .describe('write one file for llama.cpp, with weights of this type'),
+  onnx: z.boolean().default(false).describe('write a folder for transformers.js, with weights in float32'),
+  output: z.string().meta({ value: 'PATH' }).describe('the file or folder to write'),
 })
 type Options = z.output<typeof schema>
 
 export default command({
-  summary: 'Write a model for llama.cpp (--gguf) or for transformers.js (--onnx)',
+  summary: 'Convert a model for llama.cpp (--gguf) or transformers.js (--onnx)',
   example: 'export --gguf Q8_0 --model HuggingFaceTB/SmolLM2-135M --output SmolLM2-135M.gguf',
   schema,
   async run(options, { out }) {
@@ -35,25 +36,25 @@ export default command({
     if ((gguf !== undefined) === onnx) throw badInput('bad-flag', 'give one of --gguf TYPE and --onnx')
     if (onnx) await refuseTaken(output)
     else if (await stat(output).catch(() => undefined))
-      throw badInput('taken', 'is there already; choose another --output', { file: output })
+      throw badInput('taken', 'exists already; choose another --output', { file: output })
     const merged = await openMerged(model, adapter)
     const facts = gguf
       ? await toGguf(merged, gguf, output, out)
       : { type: 'onnx', ...(await exportOnnx(merged, output)) }
-    if (out.json) await out.line({ output, model: merged.dir, adapter: merged.adapterDir, ...facts })
-    else await out.text(`${output}: ${merged.dir} as ${facts.type}, ${readable(facts.bytes)}`)
+    if (out.json) await out.jsonLine({ output, model: merged.dir, adapter: merged.adapterDir, ...facts })
+    else await out.text(`${output}: ${merged.dir} as ${facts.type}, ${fileSize(facts.bytes)}`)
   },
 })
 
-const toGguf = async (merged: Merged, type: NonNullable<Options['gguf']>, output: string, out: Output) => {
+const toGguf = async (merged: MergedModel, type: NonNullable<Options['gguf']>, output: string, out: Output) => {
   const { shortened, unplacedEos, ...report } = await exportGguf(merged, type, output)
   if (unplacedEos.length)
     out.screen.write(
-      `note: the model ends texts with more tokens than a GGUF file names; llama.cpp will not stop at ${unplacedEos.join(', ')}\n`,
+      `note: the model has more end tokens than a GGUF file can name; llama.cpp will not stop at ${unplacedEos.join(', ')}\n`,
     )
   if (shortened !== undefined)
     out.screen.write(
-      `note: llama.cpp has no sliding window here: the file's context is ${shortened} tokens, where it is the same\n`,
+      `note: llama.cpp has no sliding window for this model; the context of the file is ${shortened} tokens, for which the results are the same\n`,
     )
   return { type, ...report, ...(unplacedEos.length && { unplaced_eos: unplacedEos }) }
 }

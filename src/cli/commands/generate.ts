@@ -1,4 +1,4 @@
-/** Completions of prompts: JSON lines, in the order of the prompts; text as it comes for a person with one prompt. */
+/** `attune generate`: completions of prompts, in the order of the prompts. In a terminal a single one is shown as it is made. */
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
@@ -10,62 +10,66 @@ import { type Completion, completions, endIds, generate } from '../../generate/g
 import { worthPacking } from '../../generate/memory.node.ts'
 import { checkPrompt } from '../../generate/scheduler.ts'
 import type { Piece } from '../../generate/sequence.ts'
-import { openEncoder } from '../../models/resolve.node.ts'
+import { openEncoder } from '../../generate/tokenization.node.ts'
 import { openModel } from '../../passes/open.node.ts'
-import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
-import { engineFields, quantizeField } from '../../recipes/trainer/schema.ts'
+import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
+import { adapterFlag, engineFlags, modelFlags } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
-import { type Asked, generateElsewhere, isElsewhere, remoteFields } from '../remoteGenerate.ts'
+import { makeReporter, type Reporter } from '../reporter.ts'
 import { beamFields, samplingFields, samplingOptions } from '../sampling.ts'
-import { type Reporter, reporter } from '../terminal.ts'
+import { generateOnServer, isServer, type PlacedPrompt, serverFields } from '../serverCompletions.ts'
 
 const schema = z.object({
   model: z
     .string()
     .meta({ value: 'MODEL' })
     .describe("a folder, a hub id, a run's name, or the address of an OpenAI-compatible server"),
-  adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
-  quantize: quantizeField,
-  prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('what to complete; repeatable'),
+  adapter: adapterFlag,
+  quantize: modelFlags.quantize,
+  prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('a prompt; repeatable'),
   data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
-  chat: z.boolean().default(false).describe("take texts as a user's turns, by the model's chat template"),
-  maxNewTokens: z.number().int().nonnegative().default(256).describe('tokens of a completion at most'),
+  chat: z.boolean().default(false).describe("treat each text as a user's message and apply the model's chat template"),
+  maxNewTokens: z.number().int().nonnegative().default(256).describe('maximum number of tokens of a completion'),
   numReturnSequences: z.number().int().positive().default(1).describe('completions of each prompt'),
-  stop: z.array(z.string().min(1)).optional().meta({ value: 'TEXT' }).describe('end before this text; repeatable'),
-  batchSize: z.number().int().positive().default(16).describe('completions that are made at once'),
-  seed: z.number().int().nonnegative().default(42).describe('same seed, same text, whatever the batch'),
+  stop: z.array(z.string().min(1)).optional().meta({ value: 'TEXT' }).describe('stop before this text; repeatable'),
+  batchSize: z.number().int().positive().default(16).describe('completions that are generated at the same time'),
+  seed: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(42)
+    .describe('random seed of the sampling; results do not depend on the batch size'),
   ...samplingFields,
   ...beamFields,
-  ...remoteFields,
-  device: engineFields.device,
-  threads: engineFields.threads,
+  ...serverFields,
+  ...engineFlags,
 })
 type Options = z.output<typeof schema>
 
 export default command({
-  summary: 'Complete prompts',
+  summary: 'Generate completions of prompts, with a local model or an OpenAI-compatible server',
   example:
     'generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "Why is the sky blue?" --temperature 0.7',
   schema,
   async run(options, { out }) {
     checkBeams(options)
-    const report = reporter(out.screen, { logEvery: 1 })
-    const asked = await promptsOf(options, report)
-    const prompts = asked.map(({ prompt }) => prompt)
+    const report = makeReporter(out.screen, { logEvery: 1 })
+    const placed = await promptsOf(options, report)
+    const prompts = placed.map(({ prompt }) => prompt)
     const samples = options.numReturnSequences
     const total = prompts.length * samples
     const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
-    if (isElsewhere(options))
-      return generateElsewhere(options, asked, report, (found) =>
-        print(inOrder(found, samples, done), prompts, out, report.clear),
+    if (isServer(options))
+      return generateOnServer(options, placed, report, (ended) =>
+        print(inOrder(ended, samples, done), prompts, out, report.clear),
       )
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     try {
       const { tokenizer } = opened
       const encoder = tokenizer ?? (await openEncoder(opened))
-      const ids = asked.map(({ prompt, template, where }) => {
+      const ids = placed.map(({ prompt, template, where }) => {
         const ids = atPlace(where, () => encodePrompt(encoder, prompt, template))
         checkPrompt(opened.model, ids, where)
         return ids
@@ -79,7 +83,7 @@ export default command({
         options.numBeams > 1
           ? beamSearch(opened.model, tokenizer, ids, { ...settings, earlyStopping })
           : completions(generate(opened.model, tokenizer, ids, settings))
-      if (out.readable && total === 1 && options.numBeams === 1)
+      if (out.toTerminal && total === 1 && options.numBeams === 1)
         await stream(generate(opened.model, tokenizer, ids, settings), prompts[0], out)
       else await print(inOrder(all(), samples, done), prompts, out, report.clear)
     } finally {
@@ -92,30 +96,30 @@ export default command({
 const checkBeams = (options: Options) => {
   const { numBeams, numReturnSequences, stop } = options
   if (numBeams === 1) return
-  if (isElsewhere(options))
-    throw badInput('bad-flag', 'is for models of this machine; servers do not take it', { flag: '--num-beams' })
+  if (isServer(options))
+    throw badInput('bad-flag', 'works only with local models; a server does not take it', { flag: '--num-beams' })
   if (numReturnSequences > numBeams)
-    throw badInput('bad-flag', `${numBeams} beams end in so many completions at most`, {
+    throw badInput('bad-flag', `must not be more than --num-beams, ${numBeams}`, {
       flag: '--num-return-sequences',
     })
-  if (stop) throw badInput('bad-flag', 'beams end at end tokens or at their length; leave it out', { flag: '--stop' })
+  if (stop) throw badInput('bad-flag', 'does not work with beam search; leave it out', { flag: '--stop' })
 }
 
-/** Of the flags, then of the files. */
-const promptsOf = async ({ prompt = [], data, chat }: Options, { note }: Reporter): Promise<Asked[]> => {
-  const asked: Asked[] = prompt.map((text) => ({ prompt: text, where: { flag: '--prompt' } }))
+/** The prompts of the flags, then those of the files. */
+const promptsOf = async ({ prompt = [], data, chat }: Options, { note }: Reporter): Promise<PlacedPrompt[]> => {
+  const prompts: PlacedPrompt[] = prompt.map((text) => ({ prompt: text, where: { flag: '--prompt' } }))
   if (data) {
     const rows = await openRows(data, { as: 'prompt', resolve: resolveDataset })
-    for (let i = 0; i < rows.length; i++) asked.push({ ...(await rows.row(i)), where: rows.where(i) })
+    for (let i = 0; i < rows.length; i++) prompts.push({ ...(await rows.row(i)), where: rows.where(i) })
     await rows.close()
     for (const { message } of unreadWarnings([rows])) note(message)
   }
-  if (asked.length === 0) throw badInput('bad-flag', 'no prompts; give --prompt or --data')
-  const turn = (text: Text): Text => (typeof text === 'string' ? [{ role: 'user', content: text }] : text)
-  return chat ? asked.map((one) => ({ ...one, prompt: turn(one.prompt) })) : asked
+  if (prompts.length === 0) throw badInput('bad-flag', 'no prompts; give --prompt or --data')
+  const asMessage = (text: Text): Text => (typeof text === 'string' ? [{ role: 'user', content: text }] : text)
+  return chat ? prompts.map((each) => ({ ...each, prompt: asMessage(each.prompt) })) : prompts
 }
 
-/** Completions end in any order; each waits for those before it. */
+/** Brings completions into the order of the prompts: each waits for those before it. */
 async function* inOrder<T extends { row: number; sample: number }>(
   ended: AsyncIterable<T>,
   samples: number,
@@ -143,9 +147,10 @@ const print = async (
   for await (const completion of all) {
     const { row, text, finishReason } = completion
     const prompt = prompts[row]
-    if (out.readable) clearBar()
-    if (out.readable) await out.text(`${shown(prompt)}${text}\n`)
-    else await out.line({ prompt, completion: text, ...details(completion), finish_reason: finishReason })
+    if (out.toTerminal) {
+      clearBar()
+      await out.text(`${shown(prompt)}${text}\n`)
+    } else await out.jsonLine({ prompt, completion: text, ...details(completion), finish_reason: finishReason })
   }
 }
 
@@ -158,7 +163,7 @@ const details = (completion: Completion | RemoteCompletion) => {
   return { prompt_tokens: usage?.promptTokens, completion_tokens: usage?.completionTokens, cached }
 }
 
-/** A plain prompt stands before its completion; a conversation is not repeated. */
+/** What is printed before a completion: a plain prompt, but no conversation. */
 const shown = (prompt: Text) => (typeof prompt === 'string' ? prompt : '')
 
 const stream = async (pieces: AsyncIterable<Piece>, prompt: Text, out: Output) => {

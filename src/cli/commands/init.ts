@@ -1,4 +1,4 @@
-/** A model with random weights, as transformers would draw them, for tests, demos and training from scratch. */
+/** `attune init`: a model with random weights, drawn as transformers does, for tests, demos and training from scratch. */
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
@@ -14,11 +14,15 @@ import { whole } from '../../util/format.ts'
 import { command } from '../command.ts'
 
 const schema = z.object({
-  config: z.string().meta({ value: 'FILE' }).describe('config.json of an architecture that attune knows'),
-  tokenizer: z.string().optional().meta({ value: 'DIR' }).describe('a folder whose tokenizer the model takes'),
-  output: z.string().meta({ value: 'DIR' }).describe('the model folder to make'),
-  seed: z.number().int().nonnegative().default(42).describe('of the random weights'),
-  saveDtype: z.enum(['float32', 'bfloat16', 'float16']).default('float32').describe('of the weights'),
+  config: z.string().meta({ value: 'FILE' }).describe('config.json of an architecture that attune supports'),
+  tokenizer: z
+    .string()
+    .optional()
+    .meta({ value: 'DIR' })
+    .describe('a folder with the tokenizer to copy into the model'),
+  output: z.string().meta({ value: 'DIR' }).describe('the model folder to write'),
+  seed: z.number().int().nonnegative().default(42).describe('random seed of the weights'),
+  saveDtype: z.enum(['float32', 'bfloat16', 'float16']).default('float32').describe('data type of the weights'),
 })
 
 export default command({
@@ -34,12 +38,12 @@ export default command({
     const files = modelFiles({ architecture, config, params }, storedAs[saveDtype])
     await writeModelFolder(output, files, { stem: 'model', tokenizerFrom })
     const parameters = [...params.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
-    if (out.json) await out.line({ model: output, architecture: architecture.name, parameters, seed })
+    if (out.json) await out.jsonLine({ model: output, architecture: architecture.name, parameters, seed })
     else await out.text(`${output}: ${architecture.name} with ${whole(parameters)} random parameters`)
   },
 })
 
-/** @returns the folder; tokenizer.json itself may be named */
+/** @returns the folder; `path` may also be its tokenizer.json */
 const checkTokenizer = async (path: string, vocabulary: number): Promise<{ dir: string }> => {
   const dir = (await stat(path).catch(() => undefined))?.isFile() ? dirname(path) : path
   const tokenizer = await loadTokenizerFolder(dir)

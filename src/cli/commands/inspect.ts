@@ -1,4 +1,4 @@
-/** What a model is, from its files; no weight is read. */
+/** `attune inspect`: what a model is, by its files. No weights are read. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -11,14 +11,15 @@ import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { whole } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { bytes, columns } from '../format.ts'
+import { adapterFlag, modelFlag } from '../modelFlags.ts'
 
 const schema = z.object({
-  model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),
-  adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
+  model: modelFlag,
+  adapter: adapterFlag,
 })
 
 export default command({
-  summary: 'Show what a model is: parameters, types, tokenizer, files',
+  summary: 'Show what a model is: architecture, parameters, data types, tokenizer, files',
   example: 'inspect HuggingFaceTB/SmolLM2-135M',
   schema,
   operands: ['model'],
@@ -26,8 +27,8 @@ export default command({
     const run = await modelOfRun(options.model)
     const dir = await resolveHubModel(run?.model ?? options.model)
     const facts = await describe(dir, options.adapter ?? run?.adapter)
-    if (out.json) await out.line(facts)
-    else await out.text(readable(facts))
+    if (out.json) await out.jsonLine(facts)
+    else await out.text(factsText(facts))
   },
 })
 
@@ -77,7 +78,7 @@ const count = (tensors: Iterable<StoredTensor>): number =>
 
 const names: Readonly<Record<string, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', F64: 'float64' }
 
-/** float32, or each type where they are mixed. */
+/** float32, or all types if they are mixed. */
 const dtypes = (tensors: Iterable<StoredTensor>): string =>
   [...new Set([...tensors].map(({ dtype }) => names[dtype] ?? dtype))].join(', ')
 
@@ -91,7 +92,7 @@ const filesOf = async (dir: string): Promise<{ name: string; bytes: number }[]> 
 const tokenizerText = ({ size, special_tokens }: NonNullable<Facts['tokenizer']>): string =>
   [`${whole(size)} tokens`, ...Object.entries(special_tokens).map(([name, text]) => `${name} ${text}`)].join(', ')
 
-const readable = (facts: Facts): string => {
+const factsText = (facts: Facts): string => {
   const { total, without_embeddings, trainable } = facts.parameters
   const heads =
     facts.heads === facts.kv_heads ? `${facts.heads}` : `${facts.heads}, ${facts.kv_heads} of keys and values`

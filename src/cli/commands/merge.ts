@@ -1,20 +1,23 @@
-/** An adapter and its base as one model. */
+/** `attune merge`: a base model and its adapter as one model. */
 import { z } from 'zod'
 import { modelFiles } from '../../models/save.ts'
-import { openMerged } from '../../publish/merge.ts'
+import { openMerged } from '../../publish/mergedModel.ts'
 import { refuseTaken, storedAs, writeModelFolder } from '../../publish/modelFolder.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 
 const schema = z.object({
-  model: z.string().meta({ value: 'MODEL' }).describe('the base model, or a run that trained an adapter'),
+  model: z
+    .string()
+    .meta({ value: 'MODEL' })
+    .describe('the base model: a folder, a hub id, or a run that trained an adapter'),
   adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter (default: that of the run)'),
-  output: z.string().meta({ value: 'DIR' }).describe('the model folder to make'),
-  saveDtype: z.enum(['float32', 'bfloat16', 'float16']).default('float32').describe('of the weights'),
+  output: z.string().meta({ value: 'DIR' }).describe('the model folder to write'),
+  saveDtype: z.enum(['float32', 'bfloat16', 'float16']).default('float32').describe('data type of the weights'),
 })
 
 export default command({
-  summary: 'Merge an adapter into its model',
+  summary: 'Merge an adapter into its base model',
   example: 'merge --model HuggingFaceTB/SmolLM2-135M --adapter attune-runs/dpo-1/adapter --output merged',
   schema,
   async run({ model, adapter, output, saveDtype }, { out }) {
@@ -26,7 +29,7 @@ export default command({
       stem: 'model',
       tokenizerFrom: { dir, adapter: adapterDir },
     })
-    if (out.json) await out.line({ model: output, base: dir, adapter: adapterDir })
+    if (out.json) await out.jsonLine({ model: output, base: dir, adapter: adapterDir })
     else await out.text(`${output}: ${dir} with ${adapterDir} merged in`)
   },
 })

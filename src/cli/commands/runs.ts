@@ -1,5 +1,6 @@
-/** The runs on this machine. */
+/** `attune runs`: the runs on this machine. */
 import { z } from 'zod'
+import { methodKeys, methods } from '../../recipes/methods.ts'
 import { type Comparison, compareRuns } from '../../runs/compare.ts'
 import {
   deleteRun,
@@ -15,15 +16,15 @@ import { type Context, command } from '../command.ts'
 import { columns, figure, shellWord } from '../format.ts'
 
 const schema = z.object({
-  action: z.enum(['list', 'show', 'compare', 'resume', 'push', 'delete']).default('list').describe('what to do'),
+  action: z.enum(['list', 'show', 'compare', 'resume', 'push', 'delete']).default('list').describe('the action'),
   runs: z.array(z.string()).default([]).describe('names or folders of runs'),
-  root: z.string().default(runsRoot).meta({ value: 'DIR' }).describe('where runs are found by name'),
-  events: z.boolean().default(false).describe('show: every event of the log, as JSON lines'),
+  root: z.string().default(runsRoot).meta({ value: 'DIR' }).describe('the folder in which runs are found by name'),
+  events: z.boolean().default(false).describe('with show: print every event of the log as JSON lines'),
   to: z
     .string()
     .optional()
     .meta({ value: 'OWNER/NAME' })
-    .describe('push: the repository of the hub; a new one is private'),
+    .describe('with push: the repository of the hub; a new one is private'),
 })
 type Options = z.output<typeof schema>
 
@@ -38,72 +39,72 @@ export default command({
 const actions: Record<Options['action'], (options: Options, context: Context) => Promise<void>> = {
   async list({ root, runs }, { out }) {
     const found = await Promise.all((await runFolders([root, ...runs])).map(readRun))
-    if (out.json) for (const run of found) await out.line(brief(run))
-    else await out.text(found.length ? table(found) : `no runs in ${root}`)
+    if (out.json) for (const run of found) await out.jsonLine(runLine(run))
+    else await out.text(found.length ? runTable(found) : `no runs in ${root}`)
   },
   async show({ runs, root, events }, { out }) {
-    for (const dir of await chosen(runs, root, 1)) {
+    for (const dir of await foldersOf(runs, root, 1)) {
       const run = await readRun(dir)
-      if (events) for await (const event of runEvents(dir)) await out.line(event)
+      if (events) for await (const event of runEvents(dir)) await out.jsonLine(event)
       else if (out.json)
-        await out.line({ ...brief(run), first: run.first, last: run.last, eval: run.evaluation, run: run.info })
-      else await out.text(details(run))
+        await out.jsonLine({ ...runLine(run), first: run.first, last: run.last, eval: run.evaluation, run: run.info })
+      else await out.text(runDetails(run))
     }
   },
   async compare({ runs, root }, { out }) {
-    const comparison = compareRuns(await Promise.all((await chosen(runs, root, 2)).map(readRun)))
-    if (out.json) await out.line(comparison)
-    else await out.text(sideBySide(comparison))
+    const comparison = compareRuns(await Promise.all((await foldersOf(runs, root, 2)).map(readRun)))
+    if (out.json) await out.jsonLine(comparison)
+    else await out.text(comparisonTable(comparison))
   },
   async resume({ runs, root }, { out }) {
-    const [dir] = await chosen(runs, root, 1, 1)
+    const [dir] = await foldersOf(runs, root, 1, 1)
     const { method } = (await readRun(dir)).info
-    const { commands } = await import('../commands.ts')
-    const spec = await commands.find(({ name }) => name === method)?.load()
-    if (!spec?.prepare)
+    const key = methodKeys.find((known) => methods[known].name === method)
+    if (key === undefined)
       throw badInput('bad-run', `was made by ${method}, which this version does not have`, { file: dir })
-    const { check } = await import('../settings.ts')
-    const config = await spec.prepare({ output: dir, resume: true })
-    await spec.run(check(spec.schema, config), { out, argv: [method, '--output', dir, '--resume'] })
+    const [{ trainCommand }, { checkSettings }] = await Promise.all([import('./train.ts'), import('../settings.ts')])
+    const { schema, prepare, run } = await trainCommand(key)
+    const config = await prepare!({ output: dir, resume: true })
+    await run(checkSettings(schema, config), { out, argv: [method, '--output', dir, '--resume'] })
   },
   async push({ runs, root, to }, { out }) {
-    const [dir] = await chosen(runs, root, 1, 1)
+    const [dir] = await foldersOf(runs, root, 1, 1)
     if (to === undefined)
       throw badInput('bad-flag', 'must name the repository to push to, OWNER/NAME', { flag: '--to' })
-    const [{ hubTarget, prepareRepo }, { pushRun }, { reporter }] = await Promise.all([
+    const [{ hubTarget, prepareRepo }, { pushRun }, { makeReporter }] = await Promise.all([
       import('../../checkpoint/hubUpload.node.ts'),
       import('../../publish/push.ts'),
-      import('../terminal.ts'),
+      import('../reporter.ts'),
     ])
     const target = await hubTarget(to, '--to')
     await prepareRepo(target)
-    const report = reporter(out.screen, { logEvery: 1 })
+    const report = makeReporter(out.screen, { logEvery: 1 })
     const upload = pushRun(target, dir)
     let step = await upload.next()
     for (; !step.done; step = await upload.next()) report.show(step.value)
     report.clear()
-    if (out.json) await out.line({ pushed: dir, hub: step.value })
+    if (out.json) await out.jsonLine({ pushed: dir, hub: step.value })
     else await out.text(`uploaded to ${step.value}`)
   },
   async delete({ runs, root }, { out }) {
-    for (const dir of await chosen(runs, root, 1)) {
+    for (const dir of await foldersOf(runs, root, 1)) {
       await deleteRun(dir)
-      if (out.json) await out.line({ deleted: dir })
+      if (out.json) await out.jsonLine({ deleted: dir })
       else await out.text(`deleted ${dir}`)
     }
   },
 }
 
-const chosen = async (runs: readonly string[], root: string, least: number, most = Number.POSITIVE_INFINITY) => {
+const foldersOf = async (runs: readonly string[], root: string, least: number, most = Number.POSITIVE_INFINITY) => {
   if (runs.length < least || runs.length > most)
     throw badInput(
       'bad-flag',
-      `names ${runs.length} runs where ${least} ${most === least ? 'is' : 'or more are'} needed`,
+      `${runs.length} runs are named; this action takes ${least}${most === least ? '' : ' or more'}`,
     )
   return Promise.all(runs.map((name) => requireRun(name, root)))
 }
 
-const brief = ({ name, dir, state, steps, totalSteps, last, info, result }: RunSummary) => ({
+const runLine = ({ name, dir, state, steps, totalSteps, last, info, result }: RunSummary) => ({
   name,
   dir,
   method: info.method,
@@ -116,7 +117,7 @@ const brief = ({ name, dir, state, steps, totalSteps, last, info, result }: RunS
   result: result?.path,
 })
 
-const table = (runs: readonly RunSummary[]): string =>
+const runTable = (runs: readonly RunSummary[]): string =>
   columns(
     [
       ['run', 'method', 'state', 'steps', 'loss', 'begun'],
@@ -132,7 +133,7 @@ const table = (runs: readonly RunSummary[]): string =>
     [3, 4],
   )
 
-const details = ({
+const runDetails = ({
   name,
   dir,
   info,
@@ -144,8 +145,8 @@ const details = ({
   evaluation,
   result,
 }: RunSummary): string => {
-  const measured = Object.keys(last).filter((key) => key !== 'step' && key !== 'total_steps')
-  const changes = measured.map((key) => [key, key in first ? figure(first[key]) : '', figure(last[key])])
+  const metrics = Object.keys(last).filter((key) => key !== 'step' && key !== 'total_steps')
+  const changes = metrics.map((key) => [key, key in first ? figure(first[key]) : '', figure(last[key])])
   const evaluated = Object.entries(evaluation ?? {}).filter(([key]) => key.startsWith('eval_'))
   const settings = Object.entries(info.config).map(([key, value]) => [
     key,
@@ -161,7 +162,7 @@ const details = ({
       ['result', result?.path ?? 'none yet'],
       ['command', info.command.map(shellWord).join(' ')],
     ]),
-    changes.length ? columns([['measure', 'first', 'last'], ...changes], [1, 2]) : '',
+    changes.length ? columns([['metric', 'first', 'last'], ...changes], [1, 2]) : '',
     evaluated.length ? columns(evaluated.map(([key, value]) => [key, figure(value)])) : '',
     columns(settings),
   ]
@@ -169,7 +170,7 @@ const details = ({
     .join('\n\n')
 }
 
-const sideBySide = ({ runs, settings, metrics }: Comparison): string => {
+const comparisonTable = ({ runs, settings, metrics }: Comparison): string => {
   const rows = <T>(entries: Record<string, (T | undefined)[]>, shown: (value: T) => string) =>
     Object.entries(entries).map(([name, values]) => [name, ...values.map((v) => (v === undefined ? '-' : shown(v)))])
   const setting = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))

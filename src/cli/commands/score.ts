@@ -1,49 +1,41 @@
-/**
- * What a model thinks of texts, a line a row: the log-probability of each token that counts; of a reward model the reward
- * of each reply.
- */
+/** `attune score`: of a language model the log-probabilities of completions, of a reward model their rewards; a line per row. */
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Tree } from '../../data/batch.ts'
-import type { Encoder, TextOptions } from '../../data/examples.ts'
+import type { TextOptions } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
-import type { Row } from '../../data/rows.ts'
 import { type Scorable, score } from '../../generate/score.ts'
-import { openEncoder } from '../../models/resolve.node.ts'
+import { openEncoder } from '../../generate/tokenization.node.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
-import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
-import { engineFields, quantizeField } from '../../recipes/trainer/schema.ts'
+import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { plural } from '../../util/format.ts'
+import { checkedRows } from '../checkedRows.ts'
 import { command } from '../command.ts'
 import { figure } from '../format.ts'
-import { prepareRows } from '../prepareRows.ts'
-import { rewardInput } from '../rewardInputs.ts'
-import { scoreInput } from '../scoring.ts'
-import { reporter } from '../terminal.ts'
+import { engineFlags, modelFlags } from '../modelFlags.ts'
+import { makeReporter } from '../reporter.ts'
+import { type ModelLimits, rewardInput, scoreInput } from '../scoreInputs.ts'
 
 const schema = z.object({
-  model: z.string().meta({ value: 'MODEL' }).describe('a folder, a hub id or the name of a run'),
-  adapter: z.string().optional().meta({ value: 'DIR' }).describe('a PEFT adapter of that model'),
-  quantize: quantizeField,
+  ...modelFlags,
   data: z.array(z.string()).min(1).meta({ value: 'FILE' }).describe('rows to score; repeatable'),
   completionOnlyLoss: z
     .boolean()
     .default(true)
-    .meta({ off: 'the prompt counts too' })
-    .describe('of rows with a prompt only the completion counts'),
-  assistantOnlyLoss: z.boolean().default(false).describe("of messages only the assistant's turns count"),
-  device: engineFields.device,
-  threads: engineFields.threads,
+    .meta({ off: 'score the prompt too' })
+    .describe('of rows with a prompt, score only the completion'),
+  assistantOnlyLoss: z.boolean().default(false).describe("of rows with messages, score only the assistant's turns"),
+  ...engineFlags,
 })
 
 export default command({
-  summary: 'Log-probabilities of completions, texts, conversations or ids with labels; of a reward model, rewards',
+  summary: 'Log-probabilities of completions, texts, conversations or ids with labels; with a reward model, rewards',
   example: 'score --model HuggingFaceTB/SmolLM2-135M --data completions.jsonl --json',
   schema,
   async run(options, { out }) {
-    const report = reporter(out.screen, { logEvery: 1 })
+    const report = makeReporter(out.screen, { logEvery: 1 })
     const rows = await openRows(options.data, { resolve: resolveDataset })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
@@ -52,18 +44,26 @@ export default command({
     try {
       const encoder = opened.tokenizer ?? (await openEncoder(opened))
       const { model } = opened
-      const answers = model.architecture.scores
-        ? judged(model, await prepareRows(rows, (row) => judgedOf(model, encoder, row), report))
-        : scored(
+      const limits = limitsOf(model)
+      const results = model.architecture.scores
+        ? rewards(
             model,
-            await prepareRows(rows, (row) => scoreInput(encoder, row, limitsOf(model), countsOf(options)), report),
+            await checkedRows(
+              rows,
+              (row) => ({ tree: rewardInput(encoder, row, limits), ranking: row.kind === 'ranking' }),
+              report,
+            ),
+          )
+        : logProbs(
+            model,
+            await checkedRows(rows, (row) => scoreInput(encoder, row, limits, textOptions(options)), report),
           )
       let done = 0
-      for await (const { line, text } of answers) {
-        if (out.readable) {
+      for await (const { line, text } of results) {
+        if (out.toTerminal) {
           report.clear()
           await out.text(`row ${done}: ${text}`)
-        } else await out.line(line)
+        } else await out.jsonLine(line)
         report.show({ event: 'progress', phase: 'score', done: ++done, total: rows.length })
       }
     } finally {
@@ -74,64 +74,63 @@ export default command({
   },
 })
 
-type Answer = { line: object; text: string }
+/** A row's result as JSON and as text. */
+type Result = { line: object; text: string }
 
-const limitsOf = ({ config }: Model) => ({ positions: config.max_position_embeddings, vocabulary: config.vocab_size })
+const limitsOf = ({ config }: Model): ModelLimits => ({
+  positions: config.max_position_embeddings,
+  vocabulary: config.vocab_size,
+})
 
-const countsOf = ({ assistantOnlyLoss, completionOnlyLoss }: z.output<typeof schema>): TextOptions => ({
+const textOptions = ({ assistantOnlyLoss, completionOnlyLoss }: z.output<typeof schema>): TextOptions => ({
   assistantOnly: assistantOnlyLoss,
   completionOnly: completionOnlyLoss,
 })
 
-async function* scored(model: Model, asked: AsyncIterable<Scorable>): AsyncGenerator<Answer> {
-  for await (const logps of score(model, asked)) {
+async function* logProbs(model: Model, inputs: AsyncIterable<Scorable>): AsyncGenerator<Result> {
+  for await (const logps of score(model, inputs)) {
     const logp = logps.reduce((a, b) => a + b, 0)
-    yield { line: { logp, tokens: logps.length, token_logps: logps }, text: readable(logp, logps.length) }
+    yield { line: { logp, tokens: logps.length, token_logps: logps }, text: logpText(logp, logps.length) }
   }
 }
 
-/** Rows that are judged together. */
-const together = 32
+/** Rows that a reward model scores together. */
+const batchRows = 32
 
-/** `ranked`: a row of several replies. */
-type Judged = { tree: Tree; ranked: boolean }
+/** `ranking`: a row with several responses. */
+type RewardRow = { tree: Tree; ranking: boolean }
 
-const judgedOf = (model: Model, encoder: Encoder, row: Row): Judged => ({
-  tree: rewardInput(encoder, row, limitsOf(model)),
-  ranked: row.kind === 'ranking',
-})
-
-async function* judged(model: Model, asked: AsyncIterable<Judged>): AsyncGenerator<Answer> {
-  let waiting: Judged[] = []
-  for await (const each of asked) {
-    waiting.push(each)
-    if (waiting.length < together) continue
-    yield* judgedTogether(model, waiting)
-    waiting = []
+async function* rewards(model: Model, rows: AsyncIterable<RewardRow>): AsyncGenerator<Result> {
+  let batch: RewardRow[] = []
+  for await (const row of rows) {
+    batch.push(row)
+    if (batch.length < batchRows) continue
+    yield* batchRewards(model, batch)
+    batch = []
   }
-  if (waiting.length) yield* judgedTogether(model, waiting)
+  if (batch.length) yield* batchRewards(model, batch)
 }
 
-async function* judgedTogether(model: Model, asked: readonly Judged[]): AsyncGenerator<Answer> {
-  const rewards = await rewardsOf(
+async function* batchRewards(model: Model, batch: readonly RewardRow[]): AsyncGenerator<Result> {
+  const rewardsOfRows = await rewardsOf(
     model,
-    asked.map(({ tree }) => tree),
+    batch.map(({ tree }) => tree),
   )
-  for (const [i, replies] of rewards.entries()) {
-    const lines = replies.map(rewardLine)
+  for (const [i, scored] of rewardsOfRows.entries()) {
+    const lines = scored.map(rewardLine)
     yield {
-      line: asked[i].ranked ? { rewards: replies.map(({ reward }) => reward), replies: lines } : lines[0],
-      text: replies.map(readableReward).join('   '),
+      line: batch[i].ranking ? { rewards: scored.map(({ reward }) => reward), replies: lines } : lines[0],
+      text: scored.map(rewardText).join('   '),
     }
   }
 }
 
 const rewardLine = ({ reward, sigma, probs }: Reward) => (probs ? { reward, std: sigma, probs } : { reward })
 
-const readableReward = ({ reward, sigma }: Reward) =>
+const rewardText = ({ reward, sigma }: Reward) =>
   `reward ${figure(reward)}${sigma === undefined ? '' : ` ± ${figure(sigma)}`}`
 
-const readable = (logp: number, tokens: number): string => {
-  const mean = tokens ? `, perplexity ${figure(Math.exp(-logp / tokens))}` : ''
-  return `log-probability ${figure(logp)} of ${plural(tokens, 'token')}${mean}`
+const logpText = (logp: number, tokens: number): string => {
+  const perplexity = tokens ? `, perplexity ${figure(Math.exp(-logp / tokens))}` : ''
+  return `log-probability ${figure(logp)} of ${plural(tokens, 'token')}${perplexity}`
 }

@@ -1,4 +1,4 @@
-/** Text to ids, ids to text, conversations to both; one JSON line a text. */
+/** `attune tokenize`: text to token ids and back, and conversations to prompts. One JSON line per text. */
 import { z } from 'zod'
 import { resolveHubModel } from '../../checkpoint/hub.node.ts'
 import { turnsFor } from '../../data/examples.ts'
@@ -12,22 +12,36 @@ import { quoted } from '../../util/quote.ts'
 import { type Context, command } from '../command.ts'
 
 const schema = z.object({
-  model: z.string().meta({ value: 'MODEL' }).describe('whose tokenizer: a folder, a hub id or a run'),
+  model: z
+    .string()
+    .meta({ value: 'MODEL' })
+    .describe('the model whose tokenizer to use: a folder, a hub id or the name of a run'),
   text: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('text to tokenize; repeatable'),
-  data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows whose "text" to tokenize; repeatable'),
-  decode: z.string().optional().meta({ value: 'IDS' }).describe('ids to decode: 1,2,3'),
-  chat: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows of messages to render and tokenize'),
-  addGenerationPrompt: z.boolean().default(false).describe("chat: end with the beginning of the assistant's turn"),
+  data: z
+    .array(z.string())
+    .optional()
+    .meta({ value: 'FILE' })
+    .describe('rows with a column "text" to tokenize; repeatable'),
+  decode: z.string().optional().meta({ value: 'IDS' }).describe('token ids to decode: 1,2,3'),
+  chat: z
+    .array(z.string())
+    .optional()
+    .meta({ value: 'FILE' })
+    .describe('rows with messages to render by the chat template and tokenize'),
+  addGenerationPrompt: z
+    .boolean()
+    .default(false)
+    .describe("with --chat: add the beginning of the assistant's turn at the end"),
   specialTokens: z
     .boolean()
     .default(true)
-    .meta({ off: 'leave out the tokens that the tokenizer adds (BOS, EOS)' })
-    .describe('add what the tokenizer adds'),
+    .meta({ off: 'do not add special tokens such as BOS and EOS' })
+    .describe('add the special tokens that the tokenizer adds to a text'),
 })
 type Options = z.output<typeof schema>
 
 export default command({
-  summary: 'Turn text into token ids and back, and conversations into prompts',
+  summary: 'Convert text to token ids and back, and conversations to prompts by the chat template',
   example: 'tokenize --model HuggingFaceTB/SmolLM2-135M --text "Once upon a time"',
   schema,
   async run(options, context) {
@@ -36,7 +50,7 @@ export default command({
     if (options.chat) return chat(tokenizer, options, context)
     if (!options.text && !options.data)
       throw badInput('bad-flag', 'nothing to tokenize; give --text, --data, --chat or --decode')
-    const encode = (text: string) => context.out.line(tokenizer.encode(text, options))
+    const encode = (text: string) => context.out.jsonLine(tokenizer.encode(text, options))
     for (const text of options.text ?? []) await encode(text)
     if (options.data)
       for await (const { row, where } of rowsOf(options.data)) await encode(atPlace(where, () => plainText(row)))
@@ -52,24 +66,28 @@ const open = async (model: string): Promise<Tokenizer> => {
 }
 
 const decode = (tokenizer: Tokenizer, text: string, { out }: Context) => {
-  const parts = text.split(/[\s,[\]]+/).filter(Boolean)
-  const bad = parts.find((part) => !/^\d+$/.test(part) || tokenizer.idToToken(Number(part)) === undefined)
+  const ids = text.split(/[\s,[\]]+/).filter(Boolean)
+  const bad = ids.find((id) => !/^\d+$/.test(id) || tokenizer.idToToken(Number(id)) === undefined)
   if (bad !== undefined)
-    throw badInput('bad-flag', `${quoted(bad)} is no id of this tokenizer; ids are below ${tokenizer.size}`, {
-      flag: '--decode',
-    })
-  return out.line({ text: tokenizer.decode(parts.map(Number)) })
+    throw badInput(
+      'bad-flag',
+      `${quoted(bad)} is not a token id of this tokenizer; its ids are below ${tokenizer.size}`,
+      {
+        flag: '--decode',
+      },
+    )
+  return out.jsonLine({ text: tokenizer.decode(ids.map(Number)) })
 }
 
 const chat = async ({ chat: template }: Tokenizer, options: Options, { out }: Context) => {
   if (!template) throw badInput('no-template', 'has no chat template', { file: options.model })
   for await (const { row, where } of rowsOf(options.chat!)) {
     const { text, ids, assistantMask } = atPlace(where, () => {
-      if (row.kind !== 'messages') throw badInput('wrong-kind', `rows of the kind "${row.kind}" are no conversations`)
+      if (row.kind !== 'messages') throw badInput('wrong-kind', `rows of the kind "${row.kind}" are not conversations`)
       const turns = turnsFor(template, row.messages, row.template)
       return template.encode(turns, { ...row.template, ...options })
     })
-    await out.line({ text, ids, assistant_mask: assistantMask ?? null })
+    await out.jsonLine({ text, ids, assistant_mask: assistantMask ?? null })
   }
 }
 

@@ -4,7 +4,8 @@
  */
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { claimFolder, foreignFault, writeJson, writePlots, writeText } from '../../report/files.node.ts'
+import { claimFolder, foreignFault, writeJson, writeText } from '../../report/files.node.ts'
+import { writePlots } from '../../report/plotFiles.node.ts'
 import { cartpoleReport, type LabResults } from './report.ts'
 
 const resultsFile = 'cartpole.json'

@@ -1,7 +1,8 @@
 /** The lab's report as an HTML page: the conclusions, the pole before and after training, the curves and the tables. */
 
+import { figure } from '../../report/figures.ts'
 import { type Html, html, raw } from '../../report/html.ts'
-import { figure, page, shell, table } from '../../report/page.ts'
+import { page, shell, table } from '../../report/page.ts'
 import type { Plot, PlotSeries } from '../../report/plot.ts'
 import { whole } from '../../util/format.ts'
 import { type Finding, runCurve, window } from './findings.ts'

@@ -1,84 +1,105 @@
-/** All answers, what the SFT policy thinks of them, and their marks, phase by phase: one model is open at a time. */
-
+/** All completions with their rewards and KL, in phases, so that only one model is open at a time. */
 import type { Rollout } from '../../generate/completionSampler.ts'
 import { chunks } from '../../recipes/trainer/collate.ts'
-import { type AnswerSet, answer, judgeAnswers, logps, readLogps, type Work, type WorkEvent } from './completions.ts'
-import type { Sampled } from './findings.ts'
+import {
+  type CompareContext,
+  type CompareProgress,
+  type CompletionSet,
+  complete,
+  computeLogps,
+  readLogps,
+  scoreCompletions,
+} from './completions.ts'
+import type { ScoredCompletions } from './findings.ts'
 import type { Judge } from './judges.ts'
-import { divergenceOf } from './kl.ts'
+import { completionKl } from './kl.ts'
 import type { ComparedPolicy, OpenedPolicy } from './policies.ts'
-import type { Answers } from './rewards.ts'
+import type { PerCompletion } from './rewards.ts'
 
 /** @param sets the SFT policy's first. Undefined after an abort. */
-export async function* sampledOf(
-  sets: readonly AnswerSet[],
+export async function* collectCompletions(
+  sets: readonly CompletionSet[],
   judges: readonly Judge[],
-  work: Work,
-): AsyncGenerator<WorkEvent, Map<ComparedPolicy, Sampled> | undefined> {
-  const [base] = sets
-  const { signal } = work
-  const rollouts = new Map<AnswerSet, Rollout>()
+  context: CompareContext,
+): AsyncGenerator<CompareProgress, Map<ComparedPolicy, ScoredCompletions> | undefined> {
+  const [sft] = sets
+  const { signal } = context
+  const rollouts = new Map<CompletionSet, Rollout>()
   for (const set of sets) {
-    const rollout = yield* answer(set, work)
+    const rollout = yield* complete(set, context)
     if (!rollout) return undefined
     rollouts.set(set, rollout)
   }
-  yield* refLogps(sets, rollouts, work)
-  const rewards = new Map(sets.map((set) => [set, new Map<string, Answers>()]))
+  yield* computeRefLogps(sets, rollouts, context)
+  const rewards = new Map(sets.map((set) => [set, new Map<string, PerCompletion>()]))
   for (const judge of judges) {
     for (const set of sets) {
       if (signal.aborted) return undefined
-      const marks = yield* judgeAnswers(set, judge, rollouts.get(set)!, work)
-      if (!marks) return undefined
-      rewards.get(set)!.set(judge.name, byPrompt(marks, work))
+      const scored = yield* scoreCompletions(set, judge, rollouts.get(set)!, context)
+      if (!scored) return undefined
+      rewards.get(set)!.set(judge.name, byPrompt(scored, context))
     }
     await judge.close()
   }
   if (signal.aborted) return undefined
-  const made = new Map<ComparedPolicy, Sampled>()
+  const completions = new Map<ComparedPolicy, ScoredCompletions>()
   for (const set of sets)
-    made.set(set.subject, await sampledFrom(set, base, rollouts.get(set)!, rewards.get(set)!, work))
-  return made
+    completions.set(set.policy, await withRewards(set, sft, rollouts.get(set)!, rewards.get(set)!, context))
+  return completions
 }
 
-/** What the SFT policy thinks of the others' answers. */
-async function* refLogps(sets: readonly AnswerSet[], rollouts: ReadonlyMap<AnswerSet, Rollout>, work: Work) {
-  const [base] = sets
+/** Log-probs of the other policies' completions under the SFT policy. */
+async function* computeRefLogps(
+  sets: readonly CompletionSet[],
+  rollouts: ReadonlyMap<CompletionSet, Rollout>,
+  context: CompareContext,
+) {
+  const [sft] = sets
   let opened: OpenedPolicy | undefined
-  const open = async () => (opened ??= await base.subject.open(work.settings))
+  const open = async () => (opened ??= await sft.policy.open(context.settings))
   try {
-    for (const set of sets) if (set.measured) yield* logps(set, base.subject, rollouts.get(set)!, open, work)
+    for (const set of sets) if (set.hasKl) yield* computeLogps(set, sft.policy, rollouts.get(set)!, open, context)
   } finally {
     await opened?.close()
   }
 }
 
-const byPrompt = <T>(values: readonly T[], { settings }: Work): T[][] => chunks(values, settings.samples)
+const byPrompt = <T>(values: readonly T[], { settings }: CompareContext): T[][] => chunks(values, settings.samples)
 
-const sampledFrom = async (
-  set: AnswerSet,
-  base: AnswerSet,
+const withRewards = async (
+  set: CompletionSet,
+  sft: CompletionSet,
   { samples }: Rollout,
-  rewards: ReadonlyMap<string, Answers>,
-  work: Work,
-): Promise<Sampled> => {
-  const grid = <T>(of: (sample: Rollout['samples'][number]) => T) => byPrompt(samples.map(of), work)
+  rewards: ReadonlyMap<string, PerCompletion>,
+  context: CompareContext,
+): Promise<ScoredCompletions> => {
+  const perCompletion = <T>(of: (sample: Rollout['samples'][number]) => T) => byPrompt(samples.map(of), context)
   return {
-    name: set.subject.name,
-    texts: grid(({ text = '' }) => text),
-    tokens: grid(({ ids }) => ids.length),
-    cut: grid(({ finish_reason }) => Number(finish_reason === 'length')),
-    ...(set.measured && { kl: await klOf(set, base, work) }),
+    name: set.policy.name,
+    texts: perCompletion(({ text = '' }) => text),
+    tokens: perCompletion(({ ids }) => ids.length),
+    cut: perCompletion(({ finish_reason }) => Number(finish_reason === 'length')),
+    ...(set.hasKl && { kl: await klOf(set, sft, context) }),
     rewards,
   }
 }
 
-const klOf = async (set: AnswerSet, base: AnswerSet, work: Work): Promise<NonNullable<Sampled['kl']>> => {
-  const [own, ref] = [await readLogps(set, set.subject, work), await readLogps(set, base.subject, work)]
-  const grids = byPrompt(
-    own.map((logps, i) => divergenceOf(logps, ref[i])),
-    work,
-  )
-  const of = (estimator: 'k1' | 'k3') => grids.map((row) => row.map((each) => each[estimator]))
-  return { k1: of('k1'), k3: of('k3') }
+const klOf = async (
+  set: CompletionSet,
+  sft: CompletionSet,
+  context: CompareContext,
+): Promise<NonNullable<ScoredCompletions['kl']>> => {
+  const logps = await readLogps(set, set.policy, context)
+  const refLogps = await readLogps(set, sft.policy, context)
+  const kl = logps.map((own, i) => completionKl(own, refLogps[i]))
+  return {
+    k1: byPrompt(
+      kl.map(({ k1 }) => k1),
+      context,
+    ),
+    k3: byPrompt(
+      kl.map(({ k3 }) => k3),
+      context,
+    ),
+  }
 }

@@ -1,4 +1,4 @@
-/** A comparison from models to the page: what is made once stays, what is wrong shows before anything is generated. */
+/** A comparison from models to the page: nothing is computed twice, and bad input is refused before anything is generated. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { badInput } from '../../util/fault.ts'
 import { type CompareEvent, compare } from './compare.ts'
 import type { Judge } from './judges.ts'
-import { openSft, parsePolicy } from './policies.ts'
-import { promptsFor } from './prompts.ts'
+import { openSftPolicy, parsePolicy } from './policies.ts'
+import { readPrompts } from './prompts.ts'
 import { compareSchema } from './settings.ts'
 
 let root: string
@@ -27,7 +27,7 @@ const makeModel = async (dir: string, factor: number) => {
   await writeFile(file, bytes)
 }
 
-/** As training leaves it: rewarded by a module. */
+/** A run folder as training leaves it, rewarded by a module. */
 const makeRun = async (dir: string, factor: number, reward: string) => {
   await makeModel(join(dir, 'model'), factor)
   const info = { format: 1, method: 'reinforce', created: '', command: [], versions: {}, machine: {}, resumes: [] }
@@ -58,14 +58,25 @@ afterAll(async () => {
 
 /** Reads every conversation as one token. */
 const characters = {
-  ...{ eosId: undefined, addsEos: false, size: 1, encode: () => ({ ids: [0] }) },
+  eosId: undefined,
+  addsEos: false,
+  size: 1,
+  encode: () => ({ ids: [0] }),
   chat: { encode: () => ({ ids: [0], assistantMask: undefined }) },
 }
 
 const settingsOf = (more: Record<string, unknown> = {}) =>
   compareSchema.parse({
-    ...{ policies: [at('bold'), at('blunt')], sft: at('base'), data: [at('prompts.jsonl')], output: at('out') },
-    ...{ reward: [at('words.mjs')], judge: [at('letters.mjs')], samples: 2, maxNewTokens: 8, threads: 1, ...more },
+    policies: [at('bold'), at('blunt')],
+    sft: at('base'),
+    data: [at('prompts.jsonl')],
+    output: at('out'),
+    reward: [at('words.mjs')],
+    judge: [at('letters.mjs')],
+    samples: 2,
+    maxNewTokens: 8,
+    threads: 1,
+    ...more,
   })
 
 const run = async (
@@ -80,20 +91,23 @@ const run = async (
   }
   return events
 }
-const workOf = (events: readonly CompareEvent[]) => events.filter(({ event }) => event === 'progress').length
+const progressCount = (events: readonly CompareEvent[]) => events.filter(({ event }) => event === 'progress').length
 const findings = async (name: string) => JSON.parse(await readFile(at(name, 'findings.json'), 'utf8'))
 
 describe('a comparison', () => {
   let whole: unknown
-  it('names policies', () => {
+  it('reads names and runs of policies', () => {
     expect(parsePolicy('runs/level1/')).toEqual({ name: 'level1', runs: ['runs/level1/'] })
     expect(parsePolicy('l1=runs/a,runs/b')).toEqual({ name: 'l1', runs: ['runs/a', 'runs/b'] })
   })
 
-  it('answers, judges and reports; nothing is made twice', async () => {
+  it('completes, judges and reports, and computes nothing twice', async () => {
     const events = await run()
     expect(events[0]).toMatchObject({
-      ...{ event: 'plan', policies: ['bold', 'blunt'], prompts: 4, models: 3 },
+      event: 'plan',
+      policies: ['bold', 'blunt'],
+      prompts: 4,
+      models: 3,
       // Of blunt's training nothing is known; letters is the judge
       judges: [
         { name: 'letters', trained: [] },
@@ -114,7 +128,7 @@ describe('a comparison', () => {
     // Both have moved from the base, and it has not moved from itself
     expect(found.policies.map(({ kl }: { kl?: unknown }) => kl === undefined)).toEqual([true, false, false])
     for (const { kl } of found.policies.slice(1)) expect(kl.k3.value).toBeGreaterThan(0)
-    expect(workOf(await run())).toBeLessThan(workOf(events))
+    expect(progressCount(await run())).toBeLessThan(progressCount(events))
     expect(await findings('out')).toEqual(found)
     const again = await stat(at('out', 'answers'))
     const other = await run({ judge: [at('letters.mjs'), 'end=regex:\\.$'] })
@@ -122,7 +136,7 @@ describe('a comparison', () => {
     expect((await stat(at('out', 'answers'))).mtimeMs).toBe(again.mtimeMs)
   })
 
-  it('goes on after a stop to the same findings', async () => {
+  it('continues after a stop to the same findings', async () => {
     const stop = new AbortController()
     const cut = (event: CompareEvent) => event.event === 'progress' && event.phase === 'reward' && stop.abort()
     const first = await run({ output: at('cut') }, cut, stop.signal)
@@ -133,7 +147,7 @@ describe('a comparison', () => {
     expect({ words, between }).toEqual(whole)
   })
 
-  it('a policy of the same tokenizer file only has a distance; of one prompt nothing is concluded', async () => {
+  it('has no KL where the tokenizer file differs, and concludes nothing from one prompt', async () => {
     await cp(at('blunt'), at('foreign'), { recursive: true })
     await writeFile(at('foreign', 'tokenizer.json'), `${await readFile(at('blunt', 'tokenizer.json'), 'utf8')}\n`)
     const events = await run({ policies: [at('bold'), at('foreign')], maxSamples: 1, output: at('one') })
@@ -184,19 +198,19 @@ describe('bad input is refused before anything is written', () => {
       message: expect.stringMatching(/chats\.jsonl, line 2, row 1: .*no system role$/),
     }
     const data = [at('chats.jsonl')]
-    const strict = (await openSft(at('strict'))).subject
-    await expect(promptsFor(settingsOf({ data }), [strict], [])).rejects.toMatchObject(refused)
+    const strict = await openSftPolicy(at('strict'))
+    await expect(readPrompts(settingsOf({ data }), [strict], [])).rejects.toMatchObject(refused)
     // The other models have no template
     const tried = run({ sft: at('strict'), data, output: at('refused') })
     await expect(tried).rejects.toMatchObject({ code: 'no-template' })
     await expect(tried).rejects.toThrow(/row 0: "blunt" cannot read it/)
     await expect(stat(at('refused'))).rejects.toThrow()
-    const { subject } = await openSft(at('base'))
+    const base = await openSftPolicy(at('base'))
     const requirePrompt: Judge['requirePrompt'] = ({ prompt }) => {
       if (prompt.length > 1) throw badInput('template', 'no system role')
     }
-    const reading = { ...subject, tokenization: { ...subject.tokenization, encoder: { ...characters } } }
-    await expect(promptsFor(settingsOf({ data }), [reading], [{ requirePrompt }])).rejects.toMatchObject(refused)
+    const reading = { ...base, tokenization: { ...base.tokenization, encoder: { ...characters } } }
+    await expect(readPrompts(settingsOf({ data }), [reading], [{ requirePrompt }])).rejects.toMatchObject(refused)
   })
 
   it('no prompts, and a folder of something else', async () => {

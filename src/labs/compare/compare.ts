@@ -1,72 +1,73 @@
 /**
- * Policies compared: all answer the same held-out prompts by the same random numbers, every judge marks every answer, and
- * the statistics say what can be concluded. Peculiar: everything slow is a file before the statistics begin, so another
- * judge or another policy in the same folder costs only what is new.
+ * `attune compare`: which of several policies completes held-out prompts better, according to which judge. All policies
+ * complete the same prompts with the same random numbers, every judge scores every completion, and the statistics say
+ * what can be concluded.
+ *
+ * Completions, log-probs and rewards are files before the statistics begin. Another judge or another policy in the same
+ * folder computes only what is missing.
  */
-
 import { readdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { promptText } from '../../data/prompts.ts'
+import { type PromptExample, promptText } from '../../data/prompts.ts'
 import { claimFolder, foreignFault } from '../../report/files.node.ts'
 import { takeLock } from '../../runs/lock.node.ts'
-import { sampledOf } from './collect.ts'
-import { type AnswerSet, answerSet, type Work, type WorkEvent } from './completions.ts'
-import { findingsOf, type JudgeMaterial, type Material, type Sampled } from './findings.ts'
+import { collectCompletions } from './collect.ts'
+import { type CompareContext, type CompareProgress, completionSet } from './completions.ts'
+import { type ComparisonData, findingsOf, type JudgeInfo, type ScoredCompletions } from './findings.ts'
 import { type Judge, openJudges } from './judges.ts'
-import { type ReportFiles, writeReport } from './output.ts'
-import { type ComparedPolicy, openPolicyRuns, openSft, type PolicyRuns, refuseTwins } from './policies.ts'
-import { promptsFor, type Warning } from './prompts.ts'
+import { type ReportFiles, writeComparison } from './output.ts'
+import { type ComparedPolicy, openPolicyRuns, openSftPolicy, type PolicyRuns, refuseDuplicates } from './policies.ts'
+import { readPrompts, type Warning } from './prompts.ts'
 import type { CompareSettings } from './settings.ts'
 
 export type CompareEvent =
-  | { event: 'plan'; policies: string[]; judges: JudgeMaterial[]; prompts: number; models: number; output: string }
-  | WorkEvent
+  | { event: 'plan'; policies: string[]; judges: JudgeInfo[]; prompts: number; models: number; output: string }
+  | CompareProgress
   | Warning
   | { event: 'stopped'; output: string }
   | { event: 'result'; words: string[]; files: ReportFiles }
 
 type Extras = { signal?: AbortSignal; command?: readonly string[] }
 
-/** Makes what is missing and reports. After an abort the last event is `stopped`. */
+/** Computes what is missing and writes the report. After an abort the last event is `stopped`. */
 export async function* compare(
   settings: CompareSettings,
   { signal = new AbortController().signal, command = [] }: Extras = {},
 ): AsyncGenerator<CompareEvent> {
   const root = resolve(settings.output)
-  const work: Work = { root, settings, signal }
-  const sft = await openSft(settings.sft)
+  const context: CompareContext = { root, settings, signal }
+  const sft = await openSftPolicy(settings.sft)
   const policies = await Promise.all(
     settings.policies.map((text) => openPolicyRuns(text, sft.folders, settings.checkpoints)),
   )
-  refuseTwins(sft.subject, policies)
-  const judges = await openJudges(settings, sft.subject, policies)
-  const stops = policies.flatMap(({ runs }) => runs.flatMap((run) => run.stops))
-  const { prompts, warnings } = await promptsFor(settings, [sft.subject, ...stops], judges)
+  refuseDuplicates(sft, policies)
+  const judges = await openJudges(settings, sft, policies)
+  const checkpoints = policies.flatMap(({ runs }) => runs.flatMap((run) => run.checkpoints))
+  const { prompts, warnings } = await readPrompts(settings, [sft, ...checkpoints], judges)
   const unlock = await claim(root)
   try {
-    const names = policies.map(({ name }) => name)
-    const shown = judges.map(({ name, trained }) => ({ name, trained }))
-    const count = prompts.get(sft.subject.promptKey)!.length
-    yield { event: 'plan', policies: names, judges: shown, prompts: count, models: 1 + stops.length, output: root }
-    const idsOf = ({ promptKey }: ComparedPolicy) => JSON.stringify(prompts.get(promptKey)!.map(({ ids }) => ids))
-    const own = idsOf(sft.subject)
-    /** Whether it reads every prompt as the SFT policy does, so that it has a distance from it. */
-    const alike = (each: ComparedPolicy) => each.tokenizerKey === sft.subject.tokenizerKey && idsOf(each) === own
-    const others = stops.filter((each) => each.name === 'end' && !alike(each))
-    warnings.push(...odditiesOf(judges, others))
+    yield {
+      event: 'plan',
+      policies: policies.map(({ name }) => name),
+      judges: judges.map(({ name, trained }) => ({ name, trained })),
+      prompts: prompts.get(sft.promptKey)!.length,
+      models: 1 + checkpoints.length,
+      output: root,
+    }
+    const isComparable = tokenizesAs(sft, prompts)
+    const incomparable = checkpoints.filter((policy) => policy.name === 'end' && !isComparable(policy))
+    warnings.push(...comparisonWarnings(judges, incomparable))
     yield* warnings
-    const sets = [sft.subject, ...stops].map((each) =>
-      answerSet(work, each, prompts.get(each.promptKey)!, each !== sft.subject && alike(each)),
+    const sets = [sft, ...checkpoints].map((policy) =>
+      completionSet(context, policy, prompts.get(policy.promptKey)!, policy !== sft && isComparable(policy)),
     )
-    const sampled = yield* sampledOf(sets, judges, work)
-    if (!sampled) return yield { event: 'stopped', output: root }
-    const material = materialOf(sft.subject, policies, judges, sampled, settings)
-    const examples = examplesOf(material, sets[0])
-    const texts = warnings.map(({ message }) => message)
-    const written = await writeReport(root, {
-      findings: findingsOf(material),
-      warnings: texts,
-      examples,
+    const completions = yield* collectCompletions(sets, judges, context)
+    if (!completions) return yield { event: 'stopped', output: root }
+    const data = comparisonData(sft, policies, judges, completions, settings)
+    const written = await writeComparison(root, {
+      findings: findingsOf(data),
+      warnings: warnings.map(({ message }) => message),
+      examples: examplesOf(data, sft, sets[0].prompts),
       settings,
       command,
     })
@@ -77,58 +78,66 @@ export async function* compare(
   }
 }
 
-const parts = /^(answers|logps|scores|plots|report\.html|findings\.json|run\.lock.*)$/
+/** Whether a policy reads every prompt as the same tokens as the SFT policy does: only then is there a KL between them. */
+const tokenizesAs = (sft: ComparedPolicy, prompts: ReadonlyMap<string, readonly PromptExample[]>) => {
+  const idsOf = ({ promptKey }: ComparedPolicy) => JSON.stringify(prompts.get(promptKey)!.map(({ ids }) => ids))
+  const sftIds = idsOf(sft)
+  return (policy: ComparedPolicy) => policy.tokenizerKey === sft.tokenizerKey && idsOf(policy) === sftIds
+}
 
-/** Takes the folder. Throws Faults 'taken' for one that holds something else, 'locked' while another writes it. */
+const ownFiles = /^(answers|logps|scores|plots|report\.html|findings\.json|run\.lock.*)$/
+
+/** Takes the folder. Throws Faults 'taken' for one that holds something else, 'locked' while another process writes it. */
 const claim = (root: string): Promise<() => Promise<void>> =>
   claimFolder(root, async () => {
-    const foreign = (await readdir(root)).find((name) => !parts.test(name.replace(/\.tmp$/, '')))
+    const foreign = (await readdir(root)).find((name) => !ownFiles.test(name.replace(/\.tmp$/, '')))
     if (foreign) throw foreignFault(root, foreign, 'no comparison')
     return takeLock(root)
   })
 
 /** What a reader has to know beside the numbers. */
-const odditiesOf = (judges: readonly Judge[], others: readonly ComparedPolicy[]): Warning[] => {
-  const known = judges.filter(({ third, trained }) => third && trained.length)
-  return [
-    ...judges.flatMap(({ warnings }) => warnings),
-    ...(others.length
-      ? [
-          {
-            code: 'other-tokenizer',
-            message: `${others.map(({ title }) => title).join(', ')}: the tokenizer or the chat template is not the SFT policy's, so prompts are tokenised anew and there is no KL from it.`,
-          },
-        ]
-      : []),
-    ...known.map(({ name, trained }) => ({
+const comparisonWarnings = (judges: readonly Judge[], incomparable: readonly ComparedPolicy[]): Warning[] => {
+  const warnings: Omit<Warning, 'event'>[] = judges.flatMap((judge) => judge.warnings)
+  if (incomparable.length)
+    warnings.push({
+      code: 'other-tokenizer',
+      message: `${incomparable.map(({ title }) => title).join(', ')}: the tokenizer or the chat template is not the SFT policy's. The prompts are tokenized separately, and there is no KL from the SFT policy.`,
+    })
+  for (const { name, trained } of judges.filter((judge) => judge.independent && judge.trained.length))
+    warnings.push({
       code: 'judge-not-third',
-      message: `${name} was given as a judge that trained nobody, but ${trained.join(' and ')} learned from it; it counts as their own reward.`,
-    })),
-  ].map((each) => ({ event: 'warning' as const, ...each }))
+      message: `${name} was given as a judge that trained none of the policies, but ${trained.join(' and ')} learned from it. It counts as their own reward.`,
+    })
+  return warnings.map((each) => ({ event: 'warning', ...each }))
 }
 
-const materialOf = (
+const comparisonData = (
   sft: ComparedPolicy,
   policies: readonly PolicyRuns[],
   judges: readonly Judge[],
-  sampled: ReadonlyMap<ComparedPolicy, Sampled>,
+  completions: ReadonlyMap<ComparedPolicy, ScoredCompletions>,
   { seed }: CompareSettings,
-): Material => ({
+): ComparisonData => ({
   seed,
-  sft: { ...sampled.get(sft)!, name: sft.title },
+  sft: { ...completions.get(sft)!, name: sft.title },
   policies: policies.map(({ name, runs }) => ({
     name,
-    runs: runs.map(({ stops }) => stops.map((stop) => sampled.get(stop)!)),
+    runs: runs.map(({ checkpoints }) => checkpoints.map((checkpoint) => completions.get(checkpoint)!)),
   })),
   judges: judges.map(({ name, trained }) => ({ name, trained })),
 })
 
-const shownPrompts = 3
+const examplePrompts = 3
 
-const examplesOf = ({ sft, policies }: Material, { subject, prompts }: AnswerSet) =>
-  prompts.slice(0, shownPrompts).map(({ prompt }, i) => ({
-    prompt: promptText(subject.tokenization, prompt),
-    answers: [
+/** The first prompts, with the first completion of each policy. */
+const examplesOf = (
+  { sft, policies }: ComparisonData,
+  { tokenization }: ComparedPolicy,
+  prompts: readonly PromptExample[],
+) =>
+  prompts.slice(0, examplePrompts).map(({ prompt }, i) => ({
+    prompt: promptText(tokenization, prompt),
+    completions: [
       { policy: sft.name, text: sft.texts[i][0] },
       ...policies.map(({ name, runs }) => ({ policy: name, text: runs[0].at(-1)!.texts[i][0] })),
     ],

@@ -1,20 +1,20 @@
 /**
- * Answers, their log-probs and their rewards as files in the comparison's folder. Peculiar: a folder is named after what
- * is in it (weights, prompts, sampling; the judge), so whatever was made once is found again by any later comparison in
- * the same folder, a stopped one goes on where it was, and models are opened only for what is missing.
+ * Completions, their log-probs and their rewards as files in the comparison's folder.
+ *
+ * A file is named by a hash of what determines its content: weights, prompts and sampling settings, and the judge. A later
+ * comparison in the same folder therefore finds what exists, a stopped one continues, and a model is opened only for what
+ * is missing. On disk the folder of completions is called `answers`.
  */
-
 import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { PromptExample } from '../../data/prompts.ts'
 import { type Rollout, sampleSchema } from '../../generate/completionSampler.ts'
 import { openScheduler } from '../../generate/scheduler.ts'
-import type { Model } from '../../passes/model.ts'
+import { sampleLogps } from '../../recipes/rl/logps.ts'
 import { type RolloutSettings, rollOut, samplePath } from '../../recipes/rl/rollout.ts'
-import { sampleStats } from '../../recipes/rl/sampleStats.ts'
 import { writeJson } from '../../report/files.node.ts'
-import { type CompletionToScore, rewardsOf } from '../../rewards/rewards.ts'
+import { type CompletionToScore, scoreRollout } from '../../rewards/rewards.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import { openLines } from '../../store/lines.node.ts'
 import { tagged } from '../../util/eventStream.ts'
@@ -22,72 +22,81 @@ import type { Judge } from './judges.ts'
 import { type ComparedPolicy, keyOf, type OpenedPolicy } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
 
-/** Who works, and how far it is. */
-export type WorkEvent = ProgressEvent & { of: string }
+/** `of` is the policy that works, or the policy and its judge. */
+export type CompareProgress = ProgressEvent & { of: string }
 
-export type AnswerSet = {
-  subject: ComparedPolicy
+/** The completions of one policy. */
+export type CompletionSet = {
+  policy: ComparedPolicy
+  /** Equal keys, equal completions. */
   key: string
   dir: string
   prompts: readonly PromptExample[]
-  /** Its distance from the SFT policy can be known. */
-  measured: boolean
+  /** Whether KL(policy || SFT) can be estimated: the policy is another one, and tokenizes every prompt alike. */
+  hasKl: boolean
 }
 
-export type Work = { root: string; settings: CompareSettings; signal: AbortSignal }
+/** What every step of a comparison needs: its folder, its settings, and the signal that stops it. */
+export type CompareContext = { root: string; settings: CompareSettings; signal: AbortSignal }
 
-export const answerSet = (
-  { root, settings }: Work,
-  subject: ComparedPolicy,
+export const completionSet = (
+  { root, settings }: CompareContext,
+  policy: ComparedPolicy,
   prompts: readonly PromptExample[],
-  measured: boolean,
-): AnswerSet => {
+  hasKl: boolean,
+): CompletionSet => {
   const { samples, maxNewTokens, temperature, seed } = settings
-  const asked = prompts.map(({ prompt, ids }) => [prompt, ids])
-  const key = keyOf([subject.key, asked, samples, maxNewTokens, temperature, seed])
-  return { subject, key, prompts, measured, dir: join(root, 'answers', key) }
+  const encoded = prompts.map(({ prompt, ids }) => [prompt, ids])
+  const key = keyOf([policy.key, encoded, samples, maxNewTokens, temperature, seed])
+  return { policy, key, prompts, hasKl, dir: join(root, 'answers', key) }
 }
 
-const donePath = ({ dir }: AnswerSet) => join(dir, 'done.json')
+const donePath = ({ dir }: CompletionSet) => join(dir, 'done.json')
 
-const isDone = (set: AnswerSet) =>
+const isDone = (set: CompletionSet) =>
   stat(donePath(set)).then(
     () => true,
     () => false,
   )
 
-/** Sequences decoded at once, as in a rollout. */
+/** Sequences that are decoded at once, as in a rollout. */
 const batchSize = 64
 
 /**
- * Makes the answers that are missing, and what the model itself thinks of them where that is wanted. The random numbers of
- * an answer depend on seed, prompt and sample alone: they are the same for every policy. Undefined after an abort.
+ * Samples the completions that are missing, and where KL is estimated computes their log-probs under the policy itself.
+ * The random numbers of a completion depend on seed, prompt and sample alone, so they are the same for every policy.
+ * Undefined after an abort.
  */
-export async function* answer(set: AnswerSet, work: Work): AsyncGenerator<WorkEvent, Rollout | undefined> {
-  const { subject, measured } = set
+export async function* complete(
+  set: CompletionSet,
+  context: CompareContext,
+): AsyncGenerator<CompareProgress, Rollout | undefined> {
+  const { policy, hasKl } = set
   let opened: OpenedPolicy | undefined
-  const open = async () => (opened ??= await subject.open(work.settings))
+  const open = async () => (opened ??= await policy.open(context.settings))
   try {
-    const rollout = (await isDone(set)) ? await readAnswers(set, work) : yield* sample(set, await open(), work)
-    if (rollout && measured) yield* logps(set, subject, rollout, open, work)
-    return work.signal.aborted ? undefined : rollout
+    const rollout = (await isDone(set))
+      ? await readCompletions(set, context)
+      : yield* sample(set, await open(), context)
+    if (rollout && hasKl) yield* computeLogps(set, policy, rollout, open, context)
+    return context.signal.aborted ? undefined : rollout
   } finally {
     await opened?.close()
   }
 }
 
 async function* sample(
-  set: AnswerSet,
+  set: CompletionSet,
   { model }: OpenedPolicy,
-  { settings, signal }: Work,
-): AsyncGenerator<WorkEvent, Rollout | undefined> {
+  { settings, signal }: CompareContext,
+): AsyncGenerator<CompareProgress, Rollout | undefined> {
   const { prompts, dir } = set
-  const { title, tokenization } = set.subject
+  const { title, tokenization } = set.policy
   const scheduler = openScheduler(model, tokenization.tokenizer, { batchSize })
   try {
-    const rolling = { scheduler, tokenization, settings: rolloutSettings(settings), seed: settings.seed, dir, signal }
-    const rollout = yield* tagged({ of: title }, rollOut(rolling, prompts))
     const { samples, maxNewTokens, temperature, seed } = settings
+    const sampler = { scheduler, tokenization, settings: rolloutSettings(settings), seed, dir, signal }
+    const rollout = yield* tagged({ of: title }, rollOut(sampler, prompts))
     if (rollout)
       await writeJson(donePath(set), { of: title, prompts: prompts.length, samples, maxNewTokens, temperature, seed })
     return rollout
@@ -97,11 +106,16 @@ async function* sample(
 }
 
 const rolloutSettings = ({ seed, temperature, maxNewTokens, samples }: CompareSettings): RolloutSettings => ({
-  ...{ seed, temperature, maxNewTokens, numGenerations: samples, topP: 1, minP: 0 },
+  seed,
+  temperature,
+  maxNewTokens,
+  numGenerations: samples,
+  topP: 1,
+  minP: 0,
 })
 
-/** Answers that are there. */
-const readAnswers = async ({ dir, prompts }: AnswerSet, { settings }: Work): Promise<Rollout> => {
+/** Reads completions that were sampled before. */
+const readCompletions = async ({ dir, prompts }: CompletionSet, { settings }: CompareContext): Promise<Rollout> => {
   const total = prompts.length * settings.samples
   const file = await openLines(samplePath(dir), { schema: sampleSchema, total, group: 1 })
   try {
@@ -113,56 +127,60 @@ const readAnswers = async ({ dir, prompts }: AnswerSet, { settings }: Work): Pro
   }
 }
 
-/** Prompts whose log-probs are worked out together. */
-const group = 16
+/** Prompts whose log-probs are computed together. */
+const promptsAtOnce = 16
 
-const logpsPath = ({ key }: AnswerSet, by: ComparedPolicy, { root, settings }: Work) =>
+const logpsPath = ({ key }: CompletionSet, by: ComparedPolicy, { root, settings }: CompareContext) =>
   join(root, 'logps', `${keyOf([key, by.key, settings.temperature])}.jsonl`)
 
 /**
- * Log-probs of all tokens of all answers under a model, at the temperature of the answers; those that are missing.
- * @param open the model, which stays open; called if any are
+ * Computes the missing log-probs of all tokens of all completions under a policy, at the temperature of sampling.
+ * @param open opens that policy's model and leaves it open; called only where log-probs are missing
  */
-export async function* logps(
-  set: AnswerSet,
+export async function* computeLogps(
+  set: CompletionSet,
   by: ComparedPolicy,
   rollout: Rollout,
   open: () => Promise<OpenedPolicy>,
-  work: Work,
-): AsyncGenerator<WorkEvent> {
-  const { settings, signal } = work
+  context: CompareContext,
+): AsyncGenerator<CompareProgress> {
+  const { settings, signal } = context
   const total = rollout.samples.length
-  const file = await openLogps(set, by, work)
+  const file = await openLogps(set, by, context)
   try {
     while (file.length < total && !signal.aborted) {
       const { model } = await open()
       const from = file.length / rollout.perPrompt
-      const made = await logpsOf(model, slice(rollout, from, from + group), settings.temperature)
+      const made = await sampleLogps(model, slice(rollout, from, from + promptsAtOnce), settings.temperature)
       await file.append(made.map((logps) => ({ logps })))
-      yield { event: 'progress', phase: 'reference', of: set.subject.title, done: file.length, total }
+      yield { event: 'progress', phase: 'reference', of: set.policy.title, done: file.length, total }
     }
   } finally {
     await file.close()
   }
 }
 
+/** The completions of some of the prompts. */
 const slice = ({ prompts, samples, perPrompt }: Rollout, from: number, to: number): Rollout => ({
-  ...{ prompts: prompts.slice(from, to), samples: samples.slice(from * perPrompt, to * perPrompt), perPrompt },
+  prompts: prompts.slice(from, to),
+  samples: samples.slice(from * perPrompt, to * perPrompt),
+  perPrompt,
 })
 
-const logpsOf = async (model: Model, rollout: Rollout, temperature: number): Promise<number[][]> =>
-  (await sampleStats(model, rollout, ['logps'], { temperature })).logps
-
-const openLogps = (set: AnswerSet, by: ComparedPolicy, work: Work) =>
-  openLines(logpsPath(set, by, work), {
+const openLogps = (set: CompletionSet, by: ComparedPolicy, context: CompareContext) =>
+  openLines(logpsPath(set, by, context), {
     schema: z.object({ logps: z.array(z.number()) }),
-    total: set.prompts.length * work.settings.samples,
-    group: group * work.settings.samples,
+    total: set.prompts.length * context.settings.samples,
+    group: promptsAtOnce * context.settings.samples,
   })
 
-/** Log-probs that are there. */
-export const readLogps = async (set: AnswerSet, by: ComparedPolicy, work: Work): Promise<number[][]> => {
-  const file = await openLogps(set, by, work)
+/** Reads the log-probs of all completions under a policy. @returns for each completion those of its tokens, in nats */
+export const readLogps = async (
+  set: CompletionSet,
+  by: ComparedPolicy,
+  context: CompareContext,
+): Promise<number[][]> => {
+  const file = await openLogps(set, by, context)
   try {
     const all: number[][] = []
     for (let i = 0; i < file.length; i++) all.push((await file.read(i)).logps)
@@ -172,18 +190,25 @@ export const readLogps = async (set: AnswerSet, by: ComparedPolicy, work: Work):
   }
 }
 
-/** @param judge its `of` is called for answers without a reward alone. Undefined after an abort. */
-export async function* judgeAnswers(
-  set: AnswerSet,
+/** Rewards of all completions by a judge, which is asked only for those that are missing. Undefined after an abort. */
+export async function* scoreCompletions(
+  set: CompletionSet,
   judge: Judge,
   rollout: Rollout,
-  { root, signal }: Work,
-): AsyncGenerator<WorkEvent, number[] | undefined> {
+  { root, signal }: CompareContext,
+): AsyncGenerator<CompareProgress, number[] | undefined> {
   const dir = join(root, 'scores', keyOf([set.key, judge.key]))
   await mkdir(dir, { recursive: true })
   const { name } = judge
-  const source = { name, weight: 1, of: (answers: readonly CompletionToScore[]) => judge.of(answers, set.subject) }
+  const source = {
+    name,
+    weight: 1,
+    score: (completions: readonly CompletionToScore[]) => judge.score(completions, set.policy),
+  }
   const rewards = { sources: [source], files: [], warnings: [] }
-  const scored = yield* tagged({ of: `${set.subject.title} by ${name}` }, rewardsOf(rewards, rollout, { dir, signal }))
+  const scored = yield* tagged(
+    { of: `${set.policy.title} by ${name}` },
+    scoreRollout(rewards, rollout, { dir, signal }),
+  )
   return scored?.rewards
 }

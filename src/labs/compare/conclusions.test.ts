@@ -1,16 +1,21 @@
-/** Every kind of result gets the sentence that it deserves; a page is made from any of them. */
+/** The sentence for every kind of result, and the page made from findings. */
 import { describe, expect, it } from 'vitest'
 import type { Interval } from '../../statistics/intervals.ts'
 import { makeDraws } from '../../statistics/resampling.ts'
 import { rng } from '../../util/rng.ts'
-import { inWords, pairText } from './conclusions.ts'
-import { findingsOf, type JudgeMaterial, type Material, type PairFindings, type Sampled } from './findings.ts'
-import { compareReport } from './report.ts'
-import { verdictOf } from './verdict.ts'
+import { conclusionsOf, pairConclusion, preferenceOf } from './conclusions.ts'
+import {
+  type ComparisonData,
+  findingsOf,
+  type JudgeInfo,
+  type PairFindings,
+  type ScoredCompletions,
+} from './findings.ts'
+import { comparisonPage } from './report.ts'
 
 const span = (value: number, half: number): Interval => ({ value, low: value - half, high: value + half })
 
-const judges: JudgeMaterial[] = [
+const judges: JudgeInfo[] = [
   { name: 'neutral', trained: [] },
   { name: 'scalar', trained: ['level1'] },
   { name: 'probabilistic', trained: ['level2'] },
@@ -18,105 +23,115 @@ const judges: JudgeMaterial[] = [
 
 /** 60 % is found, 50 % is not. */
 const pair = (judge: string, rate: number, more: Partial<PairFindings> = {}): PairFindings => ({
-  ...{ a: 'level1', b: 'level2', judge, prompts: 100, outcome: { wins: rate, ties: 0, losses: 1 - rate } },
-  ...{ winRate: span(rate, 0.08), p: 1, corrected: Math.abs(rate - 0.5) > 0.08 ? 0.001 : 0.7 },
-  ...{ longer: span(0, 5), detectable: 0.61, ...more },
+  a: 'level1',
+  b: 'level2',
+  judge,
+  prompts: 100,
+  outcome: { wins: rate, ties: 0, losses: 1 - rate },
+  winRate: span(rate, 0.08),
+  p: 1,
+  corrected: Math.abs(rate - 0.5) > 0.08 ? 0.001 : 0.7,
+  longer: span(0, 5),
+  detectable: 0.61,
+  ...more,
 })
-const words = (...pairs: PairFindings[]) => pairText(pairs, judges)
+const concluded = (...pairs: PairFindings[]) => pairConclusion(pairs, judges)
 
 describe('a pair of policies', () => {
   it('is decided by the corrected p, and equal where the interval is narrow', () => {
-    expect([pair('neutral', 0.6), pair('neutral', 0.4), pair('neutral', 0.55)].map(verdictOf)).toEqual([
+    expect([pair('neutral', 0.6), pair('neutral', 0.4), pair('neutral', 0.55)].map(preferenceOf)).toEqual([
       'a',
       'b',
-      'unsure',
+      'undecided',
     ])
-    expect(verdictOf(pair('neutral', 0.5, { winRate: span(0.5, 0.04) }))).toBe('equal')
-    expect(verdictOf(pair('neutral', 0.6, { corrected: 0.06 }))).toBe('unsure')
+    expect(preferenceOf(pair('neutral', 0.5, { winRate: span(0.5, 0.04) }))).toBe('equal')
+    expect(preferenceOf(pair('neutral', 0.6, { corrected: 0.06 }))).toBe('undecided')
   })
 
   it('is preferred by every judge', () => {
-    expect(words(pair('neutral', 0.6), pair('scalar', 0.7), pair('probabilistic', 0.62))).toBe(
+    expect(concluded(pair('neutral', 0.6), pair('scalar', 0.7), pair('probabilistic', 0.62))).toBe(
       'The answers of level1 are preferred to those of level2 by every judge: neutral 60 % (52 to 68), scalar 70 % (62 to 78) and probabilistic 62 % (54 to 70).',
     )
   })
 
   it('is preferred by the judge that neither was trained on, whatever the others say', () => {
-    expect(words(pair('neutral', 0.4), pair('scalar', 0.7), pair('probabilistic', 0.5))).toBe(
+    expect(concluded(pair('neutral', 0.4), pair('scalar', 0.7), pair('probabilistic', 0.5))).toBe(
       'The answers of level2 are preferred to those of level1 by neutral 60 % (52 to 68), which neither was trained on; scalar 30 % (22 to 38) prefers level1, probabilistic 50 % (42 to 58) does not tell them apart.',
     )
   })
 
   it('is preferred by its own reward model alone, which shows nothing', () => {
-    const text = words(pair('neutral', 0.52), pair('scalar', 0.7), pair('probabilistic', 0.5))
+    const text = concluded(pair('neutral', 0.52), pair('scalar', 0.7), pair('probabilistic', 0.5))
     expect(text).toContain('preferred to those of level2 by scalar 70 % (62 to 78) alone, which level1 was trained on')
     expect(text).toContain('neutral 52 % (44 to 60), which neither was trained on, does not tell them apart')
     expect(text).toContain('this does not show better answers')
-    expect(words(pair('scalar', 0.7))).toContain('there is no judge that neither was trained on (--judge)')
+    expect(concluded(pair('scalar', 0.7))).toContain('there is no judge that neither was trained on (--judge)')
   })
 
   it('divides the judges', () => {
-    const text = words(pair('neutral', 0.5), pair('scalar', 0.7), pair('probabilistic', 0.3))
+    const text = concluded(pair('neutral', 0.5), pair('scalar', 0.7), pair('probabilistic', 0.3))
     expect(text).toContain(
       'contradict each other on level1 and level2: scalar 70 % (62 to 78) for level1, probabilistic 70 % (62 to 78) for level2',
     )
     expect(text).toContain('neutral 50 % (42 to 58) for level1, which neither was trained on, does not tell them apart')
-    expect(words(pair('scalar', 0.7), pair('probabilistic', 0.3))).toContain('there is none')
+    expect(concluded(pair('scalar', 0.7), pair('probabilistic', 0.3))).toContain('there is none')
   })
 
   it('cannot be told apart, which is not being equal', () => {
-    const text = words(pair('neutral', 0.54), pair('scalar', 0.5))
+    const text = concluded(pair('neutral', 0.54), pair('scalar', 0.5))
     expect(text).toBe(
       'level1 and level2 cannot be told apart: answers of level1 are preferred by neutral 54 % (46 to 62). With 100 prompts a single test misses a win rate below 61 % more than one time in five, so this is no evidence that they are equal: it takes more prompts.',
     )
     const nearly = pair('neutral', 0.58, { winRate: span(0.58, 0.07), corrected: 0.09 })
-    expect(words(nearly)).toContain('An interval that leaves out 50 % is not enough where so many tests are made')
-    expect(words(pair('neutral', 0.5, { winRate: span(0.5, 0.03) }))).toBe(
+    expect(concluded(nearly)).toContain('An interval that excludes 50 % is not enough where so many tests are made')
+    expect(concluded(pair('neutral', 0.5, { winRate: span(0.5, 0.03) }))).toBe(
       'level1 and level2 are equal to within 5 points of win rate: answers of level1 are preferred by neutral 50 % (47 to 53).',
     )
   })
 
-  it('may differ in length alone', () => {
+  it('may be preferred for its length alone', () => {
     const controlled = (rate: number, half: number, beyond = false) => ({
       controlled: { winRate: span(rate, half), slope: 0.1, beyond },
     })
     const longer = { longer: span(40, 10) }
-    expect(words(pair('neutral', 0.6, { ...longer, ...controlled(0.51, 0.1) }))).toContain(
+    expect(concluded(pair('neutral', 0.6, { ...longer, ...controlled(0.51, 0.1) }))).toContain(
       'Answers of level1 are 40 characters longer; at equal length neutral prefers level1 in 51 % (41 to 61), so length may be all that is preferred.',
     )
-    expect(words(pair('neutral', 0.4, { ...longer, ...controlled(0.48, 0.1) }))).toContain(
+    expect(concluded(pair('neutral', 0.4, { ...longer, ...controlled(0.48, 0.1) }))).toContain(
       'Answers of level2 are 40 characters shorter; at equal length neutral prefers level2 in 52 % (42 to 62)',
     )
-    expect(words(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05) }))).toContain(
-      'By a straight line, length does not account for it: at equal length neutral prefers level1 in 60 % (55 to 65).',
+    expect(concluded(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05) }))).toContain(
+      'By linear regression, length does not explain it: at equal length neutral prefers level1 in 60 % (55 to 65).',
     )
-    expect(words(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05, true) }))).toContain(
-      'so on every prompt: length and preference cannot be told apart',
+    expect(concluded(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05, true) }))).toContain(
+      'that on every prompt: length and preference cannot be told apart',
     )
-    expect(words(pair('neutral', 0.6, controlled(0.55, 0.06)))).toContain('which is not sure any more')
+    expect(concluded(pair('neutral', 0.6, controlled(0.55, 0.06)))).toContain('which does not exclude 50 %')
   })
 
-  it('may have gone farther, and no more', () => {
+  it('may be preferred for its higher KL alone', () => {
     const equalKl = (difference: Interval, farther = 'level1', between = 2) => ({
       equalKl: { difference, between, farther, kl: [span(12, 1), span(4, 1)] as const },
     })
-    expect(words(pair('neutral', 0.6, equalKl(span(0.1, 0.2))))).toContain(
-      'level1 has gone farther from the SFT policy, 12 nats against 4.00; at equal KL (by 2 checkpoints on its way) it is not ahead beyond doubt, in standard deviations of reward by neutral: 0.10 (-0.10 to 0.30), so distance may be all of it.',
+    expect(concluded(pair('neutral', 0.6, equalKl(span(0.1, 0.2))))).toContain(
+      'level1 has moved farther from the SFT policy, 12 nats against 4.00; at equal KL (interpolated between 2 checkpoints and the final model) it is not ahead beyond doubt, in standard deviations of reward by neutral: 0.10 (-0.10 to 0.30), so the higher KL may be all of it.',
     )
-    expect(words(pair('neutral', 0.6, equalKl(span(0.5, 0.2), 'level1', 0)))).toMatch(
-      /for no checkpoint .* still ahead/,
+    expect(concluded(pair('neutral', 0.6, equalKl(span(0.5, 0.2), 'level1', 0)))).toMatch(
+      /kept no checkpoint.* still ahead/,
     )
-    expect(words(pair('neutral', 0.6, equalKl(span(-0.5, 0.2))))).toMatch(
-      /it is behind, .*, so distance may be all of it/,
+    expect(concluded(pair('neutral', 0.6, equalKl(span(-0.5, 0.2))))).toMatch(
+      /it is behind, .*, so the higher KL may be all of it/,
     )
-    expect(words(pair('neutral', 0.6, equalKl(span(0, 1), 'level2')))).toContain('It has gone less far, too: 4.00 nats')
+    expect(concluded(pair('neutral', 0.6, equalKl(span(0, 1), 'level2')))).toContain(
+      'It has also moved less far: 4.00 nats',
+    )
   })
 
-  it('holds for runs, and for methods only over seeds', () => {
-    expect(words(pair('neutral', 0.6, { seeds: span(0.6, 0.3) }))).toContain(
-      'It holds for these runs; of the method it is not shown, for over training seeds the win rate is 60 % (30 to 90).',
+  it('is a conclusion about runs, and about methods only over training seeds', () => {
+    expect(concluded(pair('neutral', 0.6, { seeds: span(0.6, 0.3) }))).toContain(
+      'It holds for these runs; it is not shown of the method: over training seeds the win rate is 60 % (30 to 90).',
     )
-    expect(words(pair('neutral', 0.4, { seeds: span(0.4, 0.05) }))).toContain(
+    expect(concluded(pair('neutral', 0.4, { seeds: span(0.4, 0.05) }))).toContain(
       'It holds for the method with this data and these settings, and not for these runs alone: over training seeds the win rate is 60 % (55 to 65).',
     )
   })
@@ -126,7 +141,7 @@ describe('a pair of policies', () => {
 
 const prompts = 24
 
-const sampled = (seed: number, better: number, more: Partial<Sampled> = {}): Sampled => {
+const completionsOf = (seed: number, better: number, more: Partial<ScoredCompletions> = {}): ScoredCompletions => {
   const random = rng(seed)
   const grid = <T>(of: (i: number, k: number) => T) => Array.from({ length: prompts }, (_, i) => [of(i, 0), of(i, 1)])
   const quality = grid((i, k) => better + random.normal(2 * i + k))
@@ -146,31 +161,27 @@ const kl = (value: number) => {
   const grid = Array.from({ length: prompts }, (_, i) => [value + 0.1 * (i % 3), value])
   return { kl: { k1: grid, k3: grid } }
 }
-const material: Material = {
+const data: ComparisonData = {
   seed: 1,
-  sft: { ...sampled(1, 0), name: 'base' },
+  sft: { ...completionsOf(1, 0), name: 'base' },
   policies: [
-    { name: 'level1', runs: [[sampled(2, 0.5, { name: 'step 5', ...kl(1) }), sampled(3, 2, kl(4))]] },
-    { name: 'level2', runs: [[sampled(4, 0, kl(2))]] },
+    { name: 'level1', runs: [[completionsOf(2, 0.5, { name: 'step 5', ...kl(1) }), completionsOf(3, 2, kl(4))]] },
+    { name: 'level2', runs: [[completionsOf(4, 0, kl(2))]] },
   ],
   judges: judges.slice(0, 2),
 }
 const draws = makeDraws(1, { resamples: 200, signs: 999 })
 
 describe('a comparison', () => {
-  const findings = findingsOf(material, draws)
+  const findings = findingsOf(data, draws)
 
   it('finds what was planted, and tells from which rewards', () => {
-    expect(findings.between.map(verdictOf)).toEqual(['a', 'a'])
+    expect(findings.between.map(preferenceOf)).toEqual(['a', 'a'])
     expect(findings.against.map(({ a, b, judge }) => [a, b, judge])).toEqual([
-      ...[
-        ['level1', 'base', 'neutral'],
-        ['level1', 'base', 'scalar'],
-      ],
-      ...[
-        ['level2', 'base', 'neutral'],
-        ['level2', 'base', 'scalar'],
-      ],
+      ['level1', 'base', 'neutral'],
+      ['level1', 'base', 'scalar'],
+      ['level2', 'base', 'neutral'],
+      ['level2', 'base', 'scalar'],
     ])
     const cell = findings.table.find(({ policy, judge }) => policy === 'level1' && judge === 'scalar')!
     expect(cell).toMatchObject({ failed: 2, reward: { value: expect.closeTo(120, -1) } })
@@ -180,8 +191,8 @@ describe('a comparison', () => {
     expect(findings.between[0].equalKl).toMatchObject({ farther: 'level1', between: 1 })
   })
 
-  it('ends with what it does not show', () => {
-    const [level, against, limits] = inWords(findings)
+  it('ends with its limits', () => {
+    const [level, against, limits] = conclusionsOf(findings)
     expect(level).toMatch(/^The answers of level1 are preferred to those of level2 by every judge/)
     expect(against).toMatch(
       /^Against the SFT policy base: level1 is preferred \(neutral .*; level2 is not shown to differ/,
@@ -192,21 +203,27 @@ describe('a comparison', () => {
     expect(limits).toContain('6 rewards of scalar are no number, left out and not counted as 0')
   })
 
-  it('of one prompt concludes nothing, and a judge of one mind has no scale', () => {
-    const first = (each: Sampled): Sampled => ({
-      ...{ ...each, texts: each.texts.slice(0, 1), tokens: [[1, 1]], cut: [[0, 0]], kl: undefined },
+  it('concludes nothing from one prompt, and has no scale where a judge gives one reward to all', () => {
+    const first = (each: ScoredCompletions): ScoredCompletions => ({
+      ...each,
+      texts: each.texts.slice(0, 1),
+      tokens: [[1, 1]],
+      cut: [[0, 0]],
+      kl: undefined,
       rewards: new Map([['neutral', [[1, 1]]]]),
     })
-    const one: Material = {
-      ...{ seed: 1, sft: first(material.sft), judges: judges.slice(0, 1) },
-      policies: material.policies.map(({ name, runs }) => ({ name, runs: runs.map((run) => run.map(first)) })),
+    const one: ComparisonData = {
+      seed: 1,
+      sft: first(data.sft),
+      judges: judges.slice(0, 1),
+      policies: data.policies.map(({ name, runs }) => ({ name, runs: runs.map((run) => run.map(first)) })),
     }
     const found = findingsOf(one, draws)
-    expect(inWords(found)).toEqual([expect.stringMatching(/^One prompt allows no statistics/)])
+    expect(conclusionsOf(found)).toEqual([expect.stringMatching(/^One prompt allows no statistics/)])
     expect(found.judges[0].scale).toBeUndefined()
-    const { html } = compareReport({
+    const { html } = comparisonPage({
       findings: found,
-      words: [],
+      conclusions: [],
       warnings: [],
       examples: [],
       settings: [],
@@ -215,16 +232,14 @@ describe('a comparison', () => {
     expect(html).not.toMatch(/NaN|undefined|Infinity/)
   })
 
-  it('makes a page that asks nothing of a network', () => {
-    const { html, plots } = compareReport({
-      ...{
-        findings,
-        words: inWords(findings),
-        warnings: ['odd <thing>'],
-        settings: [['prompts', '24']],
-        command: ['attune'],
-      },
-      examples: [{ prompt: 'Once', answers: [{ policy: 'level1', text: 'upon <b>' }] }],
+  it('makes a page that loads nothing from a network', () => {
+    const { html, plots } = comparisonPage({
+      findings,
+      conclusions: conclusionsOf(findings),
+      warnings: ['odd <thing>'],
+      settings: [['prompts', '24']],
+      command: ['attune'],
+      examples: [{ prompt: 'Once', completions: [{ policy: 'level1', text: 'upon <b>' }] }],
     })
     expect(html).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link|NaN|undefined|Infinity/)
     expect(html.match(/<svg /g)).toHaveLength(4)

@@ -1,14 +1,16 @@
 /**
- * How much a policy repeats itself. Peculiar: words are cut as BLEU's reference implementation cuts them (13a), and of
- * every policy equally many n-grams are counted, for long texts have fewer distinct ones by being long.
+ * Diversity of completions: distinct n-grams and self-BLEU, on words as sacreBLEU tokenizes them (13a).
+ *
+ * Long texts have a smaller share of distinct n-grams because they are long, so the same number of n-grams is counted of
+ * every policy.
  */
 import { mean } from '../../statistics/summary.ts'
 
 /**
- * sacreBLEU's 13a (Post 2018, after mteval-v13a): entities of the web undone, punctuation apart, periods and commas but
- * between digits, a dash after a digit.
+ * The words of a text by sacreBLEU's tokenization 13a (Post 2018, after mteval-v13a): HTML entities are decoded, and
+ * punctuation stands apart, except periods and commas between digits; a dash only after a digit.
  */
-export const wordsOf = (text: string): string[] => {
+export const tokenize13a = (text: string): string[] => {
   const plain = text
     .replaceAll('<skipped>', '')
     .replace(/-\n/g, '')
@@ -26,16 +28,20 @@ export const wordsOf = (text: string): string[] => {
     .filter(Boolean)
 }
 
-/** A space stands between words, and in none of them. */
+/** Joined by spaces, which no word contains. */
 const ngrams = (words: readonly string[], n: number): string[] =>
   Array.from({ length: Math.max(0, words.length - n + 1) }, (_, i) => words.slice(i, i + n).join(' '))
 
-/** Of texts as words. */
+/** The number of n-grams in texts, given as their words. */
 export const countNgrams = (texts: readonly (readonly string[])[], n: number): number =>
   texts.reduce((sum, { length }) => sum + Math.max(0, length - n + 1), 0)
 
-/** Distinct n-grams among the first `most`, as a share of them (Li et al. 2016); NaN where there are none. */
-export const distinct = (texts: readonly (readonly string[])[], n: number, most = Number.POSITIVE_INFINITY): number => {
+/** distinct-n: the share of distinct ones among the first `most` n-grams (Li et al. 2016); NaN where there are none. */
+export const distinctNgrams = (
+  texts: readonly (readonly string[])[],
+  n: number,
+  most = Number.POSITIVE_INFINITY,
+): number => {
   const seen = new Set<string>()
   let counted = 0
   for (const words of texts)
@@ -95,16 +101,17 @@ const brevity = (length: number, references: readonly (readonly string[])[]): nu
 }
 
 /**
- * The mean BLEU of each answer to a prompt against the other answers to it (self-BLEU, Zhu et al. 2018): 100 where all
- * are the same. NaN for fewer than two answers.
+ * Self-BLEU (Zhu et al. 2018): the mean BLEU of each completion of a prompt against the other ones. 100 where all are the
+ * same; NaN for fewer than two completions.
  */
-export const selfBleu = (answers: readonly (readonly string[])[]): number => {
-  if (answers.length < 2) return Number.NaN
-  const each = answers.map((answer, i) =>
-    sentenceBleu(
-      answer,
-      answers.filter((_, j) => j !== i),
+export const selfBleu = (completions: readonly (readonly string[])[]): number => {
+  if (completions.length < 2) return Number.NaN
+  return mean(
+    completions.map((completion, i) =>
+      sentenceBleu(
+        completion,
+        completions.filter((_, j) => j !== i),
+      ),
     ),
   )
-  return mean(each)
 }

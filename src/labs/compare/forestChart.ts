@@ -1,16 +1,16 @@
-/** Win rates with their intervals, a row for each judge under the heading of its pair, as SVG: a forest plot. */
-
-import { round, svg, svgText } from '../../report/svg.ts'
+/** A forest plot as SVG text: win rates with their intervals, one row for each judge under the heading of its pair. */
+import { linearScale } from '../../report/scales.ts'
+import { svg, svgText } from '../../report/svg.ts'
 import { percent } from '../../util/format.ts'
+import { significance } from './conclusions.ts'
 import type { PairFindings } from './findings.ts'
-import { level } from './verdict.ts'
 
 const width = 760
 const frame = { left: 190, right: 600, top: 26, heading: 30, row: 34 }
 
-/** @param pairs those of a pair together */
+/** @param pairs findings of the same pair of policies stand next to each other */
 export const forestChart = (title: string, pairs: readonly PairFindings[]): string => {
-  const x = (rate: number) => round(frame.left + rate * (frame.right - frame.left))
+  const x = linearScale([0, 1], frame.left, frame.right).at
   let y = frame.top
   let heading = ''
   const rows = pairs.flatMap((pair, i) => {
@@ -50,7 +50,7 @@ const rowOf = (pair: PairFindings, y: number, x: (rate: number) => number, color
           `<path class="s${color}" d="M${x(controlled.winRate.value)} ${y + 5.5}v7"/>`,
         ]
       : []),
-    svgText(frame.right + 16, y + 4, percent(winRate.value), 'start', corrected < level ? 'value' : 'name'),
-    svgText(width, y + 4, p, 'end', corrected < level ? 'value' : 'name'),
+    svgText(frame.right + 16, y + 4, percent(winRate.value), 'start', corrected < significance ? 'value' : 'name'),
+    svgText(width, y + 4, p, 'end', corrected < significance ? 'value' : 'name'),
   ]
 }

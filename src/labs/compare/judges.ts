@@ -1,24 +1,23 @@
-/** Who judges: the rewards of training, opened only while there is something to judge. */
-
+/** Judges of a comparison: sources of rewards, the same that training has, opened only while there is something to score. */
 import { openRewards } from '../../rewards/open.ts'
 import type { CompletionToScore, Reward, RewardSource } from '../../rewards/rewards.ts'
 import type { WarningEvent } from '../../runs/events.ts'
 import { badInput } from '../../util/fault.ts'
 import { makeResources } from '../../util/resources.ts'
-import type { JudgeMaterial } from './findings.ts'
-import { type ComparedPolicy, keyOf, type PolicyRuns, rewardPlace } from './policies.ts'
+import type { JudgeInfo } from './findings.ts'
+import { type ComparedPolicy, keyOf, type PolicyRuns, rewardLocation } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
 
-export type Judge = JudgeMaterial & {
-  /** Of its weights or its code, or of what it is called. */
+export type Judge = JudgeInfo & {
+  /** Equal keys, equal rewards: a hash of its weights or its code; of its spec where it has no files. */
   key: string
-  /** Asked for as a judge that none was trained on. */
-  third: boolean
+  /** Given by --judge, as one that none of the policies was trained on. */
+  independent: boolean
   warnings: readonly WarningEvent[]
-  /** Throws a Fault where it could not judge any answer to the prompt. */
+  /** Throws a Fault for a prompt whose completions it could not score. */
   requirePrompt?: RewardSource['requirePrompt']
-  /** Rewards of answers by a subject, whose tokens a reward model may read as they are. */
-  of(answers: readonly CompletionToScore[], by: ComparedPolicy): Promise<Reward[]>
+  /** Rewards of completions of a policy. A reward model of the same tokenizer reads the policy's tokens as they are. */
+  score(completions: readonly CompletionToScore[], policy: ComparedPolicy): Promise<Reward[]>
   close(): Promise<void>
 }
 
@@ -36,9 +35,11 @@ const open = async (
 ): Promise<Opened> => {
   const { own, close } = makeResources()
   try {
-    const asked = { ...settings, reward: [spec], rewardWeights: undefined }
-    const { sources, ...found } = await openRewards(asked, { own, tokenization, folders })
-    return { source: sources[0], ...found, close }
+    const { sources, files, warnings } = await openRewards(
+      { ...settings, reward: [spec], rewardWeights: undefined },
+      { own, tokenization, folders },
+    )
+    return { source: sources[0], files, warnings, close }
   } catch (error) {
     await close()
     throw error
@@ -46,8 +47,8 @@ const open = async (
 }
 
 /**
- * Opens each once, so that what is wrong shows before anything is generated, and again when it is asked.
- * Throws Faults of `openRewards`, and 'bad-flag' for none at all or two of one name.
+ * Opens and closes each judge once, so that a mistake shows before anything is generated; it opens again when it scores.
+ * Throws Faults of `openRewards`, and 'bad-flag' for no judge at all or two of one name.
  */
 export const openJudges = async (
   settings: CompareSettings,
@@ -55,24 +56,27 @@ export const openJudges = async (
   policies: readonly PolicyRuns[],
 ): Promise<Judge[]> => {
   const { reward = [], judge = [] } = settings
-  // The first that none was trained on is the one that sentences speak of
-  const specs = [...judge.map((spec) => ({ spec, third: true })), ...reward.map((spec) => ({ spec, third: false }))]
+  // Independent judges first: the conclusions speak of the first of them
+  const specs = [
+    ...judge.map((spec) => ({ spec, independent: true })),
+    ...reward.map((spec) => ({ spec, independent: false })),
+  ]
   if (!specs.length) throw badInput('bad-flag', 'nobody judges; give --judge, or --reward')
   const judges: Judge[] = []
-  for (const { spec, third } of specs) {
-    const made = await judgeOf(spec, third, settings, sft, policies)
+  for (const { spec, independent } of specs) {
+    const made = await makeJudge(spec, independent, settings, sft, policies)
     if (judges.some(({ name }) => name === made.name))
       throw badInput('bad-flag', `two judges are called ${made.name}; name them: first=${spec}`, {
-        flag: third ? '--judge' : '--reward',
+        flag: independent ? '--judge' : '--reward',
       })
     judges.push(made)
   }
   return judges
 }
 
-const judgeOf = async (
+const makeJudge = async (
   spec: string,
-  third: boolean,
+  independent: boolean,
   settings: CompareSettings,
   sft: ComparedPolicy,
   policies: readonly PolicyRuns[],
@@ -82,14 +86,15 @@ const judgeOf = async (
   const opened = new Map<string, Opened>()
   return {
     name: first.source.name,
-    trained: await trainedOn(spec, third, policies),
+    trained: await trainedOn(spec, independent, policies),
     key: keyOf(first.files.length ? [spec.replace(/^[\w-]+=/, ''), first.files.map(({ sha256 }) => sha256)] : spec),
-    third,
+    independent,
     warnings: first.warnings,
     requirePrompt: first.source.requirePrompt,
-    async of(answers, by) {
-      if (!opened.has(by.tokenizerKey)) opened.set(by.tokenizerKey, await open(spec, settings, by))
-      return opened.get(by.tokenizerKey)!.source.of(answers)
+    async score(completions, policy) {
+      const key = policy.tokenizerKey
+      if (!opened.has(key)) opened.set(key, await open(spec, settings, policy))
+      return opened.get(key)!.source.score(completions)
     },
     async close() {
       for (const each of opened.values()) await each.close()
@@ -98,14 +103,17 @@ const judgeOf = async (
   }
 }
 
-/** Policies whose runs say so; of --reward also those of whose training nothing is known. */
-const trainedOn = async (spec: string, third: boolean, policies: readonly PolicyRuns[]): Promise<string[]> => {
-  const place = await rewardPlace(spec)
-  const found: string[] = []
+/**
+ * Names of the policies that were trained on a judge, as the settings of their runs say. A judge given by --reward counts
+ * as one that trained every policy of whose training nothing is known.
+ */
+const trainedOn = async (spec: string, independent: boolean, policies: readonly PolicyRuns[]): Promise<string[]> => {
+  const location = await rewardLocation(spec)
+  const names: string[] = []
   for (const { name, runs } of policies) {
-    const places = await Promise.all(runs.flatMap(({ rewards }) => rewards ?? []).map(rewardPlace))
-    const unknown = runs.some(({ rewards }) => rewards === undefined)
-    if (places.includes(place) || (unknown && !third)) found.push(name)
+    const locations = await Promise.all(runs.flatMap(({ rewards }) => rewards ?? []).map(rewardLocation))
+    const isUnknown = runs.some(({ rewards }) => rewards === undefined)
+    if (locations.includes(location) || (isUnknown && !independent)) names.push(name)
   }
-  return found
+  return names
 }

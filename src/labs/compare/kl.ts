@@ -1,6 +1,6 @@
 /**
- * How far a policy has moved from the SFT policy, and what it got for it: KL(policy || SFT) from the policy's own answers,
- * reward against it as a path, and the same reward at equal distance. Schulman 2020, "Approximating KL divergence".
+ * KL(policy || SFT) estimated from the policy's own completions (Schulman 2020, "Approximating KL divergence"), the reward
+ * of two policies at equal KL, and best-of-n of the SFT policy as the baseline.
  */
 import { type KlEstimator, klEstimate } from '../../objectives/kl.ts'
 import { expectedBest } from '../../recipes/bestOfN.ts'
@@ -8,66 +8,67 @@ import type { Interval } from '../../statistics/intervals.ts'
 import { bootstrapInterval, type Draws, meanOver, picked } from '../../statistics/resampling.ts'
 import type { Runs } from './rewards.ts'
 
-type Divergence = { k1: number; k3: number }
+type CompletionKl = { k1: number; k3: number }
 
 /**
- * Of one answer, in nats: the sum over its tokens of log pi - log ref (k1, which may be negative), and of
- * exp(log ref - log pi) - 1 + log pi - log ref (k3, which cannot). Both have the divergence over whole answers as their
- * mean, for at each token it is the policy's own beginning that is gone on with.
+ * KL estimates of one completion, in nats: the sums over its tokens of log pi - log ref (k1, which may be negative) and of
+ * exp(log ref - log pi) - 1 + log pi - log ref (k3, which cannot). The mean of either over completions is the KL over whole
+ * completions, because every token follows tokens that the policy itself sampled.
+ * @param logps of the tokens under the policy   @param refLogps under the SFT policy
  */
-export const divergenceOf = (logps: readonly number[], refLogps: readonly number[]): Divergence => {
+export const completionKl = (logps: readonly number[], refLogps: readonly number[]): CompletionKl => {
   const sum = (estimator: KlEstimator) =>
     logps.reduce((total, logp, t) => total + klEstimate(logp, refLogps[t], estimator), 0)
   return { k1: sum('k1'), k3: sum('k3') }
 }
 
-/** Where a policy was at a checkpoint or at its end: of each prompt the mean divergence, and the mean reward by judge. */
-export type Stop = {
-  /** 'step 20'; 'end'. */
+/** A checkpoint or the final model of a run as a point of reward against KL. */
+export type PathPoint = {
+  /** 'step 20', or 'end' for the final model. */
   name: string
-  /** Nats. */
+  /** [prompts] nats. */
   kl: readonly number[]
-  /** In standard deviations of the SFT policy's rewards, from their mean. */
+  /** By judge, [prompts] in standard deviations of the SFT policy's rewards, from their mean. */
   rewards: ReadonlyMap<string, readonly number[]>
 }
 
-/** From near to far as training went; the last is the policy itself. */
-export type Path = readonly Stop[]
+/** The points of a run by step; the last is its final model. */
+export type TrainingPath = readonly PathPoint[]
 
-/** Of the prompts that every one of these lists has a number for. */
-const common = (lists: readonly (readonly number[])[]): number[] =>
+/** Indices of the prompts that every one of these lists has a number for. */
+const knownInAll = (lists: readonly (readonly number[])[]): number[] =>
   (lists[0] ?? []).flatMap((_, i) => (lists.every((list) => Number.isFinite(list[i])) ? [i] : []))
 
 export type AtEqualKl = {
-  /** Mean reward of the farther policy's path where it was as far as the other one is, less the other's. */
+  /** Mean reward of the farther policy at the KL of the nearer one, less the nearer one's reward. */
   difference: Interval
-  /** Points of the path between the SFT policy and the end. */
+  /** Checkpoints of the farther policy before its final model. */
   between: number
-  /** Divergence of both, nats. */
+  /** KL of both, nats. */
   kl: readonly [farther: Interval, nearer: Interval]
 }
 
 /**
- * The farther policy's reward at the nearer one's distance. Between the points of a path, the SFT policy's at 0 being the
- * first, reward is taken as a straight line over the root of the divergence, as it begins for every way of optimising
- * (Gao, Schulman and Hilton 2022). Undefined where `far` is not farther beyond doubt, or where a divergence is
- * not known.
+ * The reward that the farther policy had where its KL was that of the nearer one. Between the points of a run, which begins
+ * at the SFT policy (KL 0, reward 0), reward is interpolated linearly over the square root of the KL, which is how it
+ * begins for every way of optimizing (Gao, Schulman and Hilton 2022). Undefined where the interval of the difference in
+ * KL does not exclude 0, and where a KL is not known.
  */
-export const atEqualKl = (
-  far: readonly Path[],
-  near: readonly Path[],
+export const rewardAtEqualKl = (
+  far: readonly TrainingPath[],
+  near: readonly TrainingPath[],
   judge: string,
   draws: Draws,
 ): AtEqualKl | undefined => {
   if ([...far, ...near].some((path) => path.length === 0)) return undefined
-  const ofJudge = (path: Path) => path.map((stop) => ({ kl: stop.kl, reward: stop.rewards.get(judge) ?? [] }))
-  const [ways, ends] = [far.map(ofJudge), near.map((path) => ofJudge(path).slice(-1))]
-  const rows = common([...ways, ...ends].flat().flatMap(({ kl, reward }) => [kl, reward]))
+  const ofJudge = (path: TrainingPath) => path.map(({ kl, rewards }) => ({ kl, reward: rewards.get(judge) ?? [] }))
+  const [farPaths, nearEnds] = [far.map(ofJudge), near.map((path) => ofJudge(path).slice(-1))]
+  const rows = knownInAll([...farPaths, ...nearEnds].flat().flatMap(({ kl, reward }) => [kl, reward]))
   if (rows.length < 2) return undefined
-  const kept = (path: (typeof ways)[number]) =>
+  const kept = (path: (typeof farPaths)[number]) =>
     path.map(({ kl, reward }) => [meanOver(picked(kl, rows)), meanOver(picked(reward, rows))] as const)
-  const [farther, nearer] = [ways.map(kept), ends.map(kept)]
-  const average = (of: (k: number) => number) => ends.reduce((sum, _, k) => sum + of(k), 0) / ends.length
+  const [farther, nearer] = [farPaths.map(kept), nearEnds.map(kept)]
+  const average = (of: (k: number) => number) => nearEnds.reduce((sum, _, k) => sum + of(k), 0) / nearEnds.length
   const over = (statistic: (draw: Uint32Array) => number) => bootstrapInterval(rows.length, statistic, draws)
   const klOf = (paths: typeof farther) => (draw: Uint32Array) => average((k) => paths[k].at(-1)![0](draw))
   const gap = over((draw) => klOf(farther)(draw) - klOf(nearer)(draw))
@@ -76,18 +77,20 @@ export const atEqualKl = (
     difference: over((draw) =>
       average((k) => rewardAt(farther[k], nearer[k][0][0](draw), draw) - nearer[k][0][1](draw)),
     ),
-    between: Math.min(...ways.map((path) => path.length - 1)),
+    between: Math.min(...farPaths.map((path) => path.length - 1)),
     kl: [over(klOf(farther)), over(klOf(nearer))],
   }
 }
 
+/** The points of a run, each as two statistics of resampled prompts. */
 type Statistics = readonly (readonly [kl: (draw: Uint32Array) => number, reward: (draw: Uint32Array) => number])[]
 
+/** Linear between the points, over the root of the KL; beyond the last point its reward. */
 const rewardAt = (path: Statistics, kl: number, draw: Uint32Array): number => {
   const root = (x: number) => Math.sqrt(Math.max(0, x))
   const points = [[0, 0], ...path.map(([far, reward]) => [root(far(draw)), reward(draw)])]
   const x = root(kl)
-  // A path may turn back; where it first comes so far counts
+  // KL may fall again during training; the first point that reaches this KL counts
   const next = points.findIndex(([at]) => at >= x)
   if (next <= 0) return next === 0 ? 0 : points.at(-1)![1]
   const [[x0, y0], [x1, y1]] = [points[next - 1], points[next]]
@@ -95,10 +98,10 @@ const rewardAt = (path: Statistics, kl: number, draw: Uint32Array): number => {
 }
 
 /**
- * The best of n of the SFT policy's own answers by a judge, for n up to the answers there are: what any training has to
- * beat. The mean over all choices of n among them (by order statistics); its divergence is at most log n - (n - 1) / n
- * (Beirami et al. 2024).
- * @param rewards of the SFT policy under the judge, standardised
+ * Best-of-n of the SFT policy's completions by a judge, for each n up to the number of samples: the baseline for any
+ * training. The reward is the mean over all choices of n completions (by order statistics); the KL is at most
+ * log n - (n - 1) / n (Beirami et al. 2024).
+ * @param rewards of the SFT policy under the judge, standardized
  */
 export const bestOfN = (rewards: Runs, draws: Draws): { n: number; kl: number; reward: Interval }[] => {
   const known = (rewards[0] ?? [])

@@ -1,9 +1,9 @@
 /**
- * What is asked for answers: the SFT policy, each run of each policy, and the checkpoints that it kept. Peculiar: each has
- * a key made of the bytes of its weights, so answers are known again whatever a folder is called now, and two names for
- * one model are found out before anything is computed.
+ * The policies of a comparison: the SFT policy, every run of each policy, and the checkpoints that the runs kept.
+ *
+ * A policy is known by a hash of its weights and its tokenizer. So completions are found again whatever its folder is called
+ * now, and two names for the same weights are refused before anything is computed.
  */
-
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
@@ -29,33 +29,35 @@ import type { EngineSettings } from './settings.ts'
 
 export type OpenedPolicy = { model: Model; close(): Promise<void> }
 
-/** One model that answers. */
+/** One model that completes the prompts: the SFT policy, or a checkpoint or the final model of a run. */
 export type ComparedPolicy = {
-  /** As progress and messages call it: 'level1', 'level1 (2) step 20'. */
+  /** Its name in progress and messages: 'level1', 'level1 (2) step 20'. */
   title: string
-  /** 'end', 'step 20'. */
+  /** Which point of its run it is: 'step 20', or 'end' for the final model. */
   name: string
+  /** Equal keys, equal weights and tokenizer. */
   key: string
   tokenization: Tokenization & { tokenizer: Tokenizer }
-  /** Equal keys, equal tokens. */
+  /** Equal keys, equal tokenizer.json. */
   tokenizerKey: string
-  /** Equal keys, equal prompts: of the tokenizer and the chat template. */
+  /** Equal keys, equal prompt tokens: a hash of the tokenizer and the chat template. */
   promptKey: string
-  /** Where its model and its tokenizer lie. */
+  /** The folders of its model and its tokenizer. */
   folders: ModelFolders
   open(engine: EngineSettings): Promise<OpenedPolicy>
 }
 
-type RunSubjects = {
-  /** Checkpoints in order, the end last. */
-  stops: ComparedPolicy[]
-  /** Of a run: what it was rewarded by. Undefined where nothing is known of the training. */
+type PolicyRun = {
+  /** By step; the final model is the last. */
+  checkpoints: ComparedPolicy[]
+  /** The rewards that it was trained with, as its settings name them. Undefined for a model without a run folder. */
   rewards?: readonly string[]
 }
 
-export type PolicyRuns = { name: string; runs: RunSubjects[] }
+/** A policy as the user names it: one run, or several that differ in their training seed. */
+export type PolicyRuns = { name: string; runs: PolicyRun[] }
 
-/** `NAME=RUN,RUN`, `NAME=RUN` or a run, model or adapter by itself. */
+/** Parses `NAME=RUN,RUN`, `NAME=RUN`, or a run, model or adapter without a name. */
 export const parsePolicy = (text: string): { name: string; runs: string[] } => {
   const [, name, list] = /^([^=/\\]+)=(.+)$/s.exec(text) ?? []
   return name === undefined
@@ -63,37 +65,40 @@ export const parsePolicy = (text: string): { name: string; runs: string[] } => {
     : { name, runs: list.split(',').filter(Boolean) }
 }
 
+/** A hash of any JSON value. */
 export const keyOf = (parts: unknown): string => digestOf(JSON.stringify(parts))
 
-/** Throws Faults where a name leads nowhere. */
-export const openSft = async (model: string): Promise<{ subject: ComparedPolicy; folders: ModelFolders }> => {
-  const folders = await resolveModel({ model })
-  return { folders, subject: await endSubject(folders, basename(model)) }
-}
+/** Throws Faults for a name that is no model, run or hub id. */
+export const openSftPolicy = async (model: string): Promise<ComparedPolicy> =>
+  openFinal(await resolveModel({ model }), basename(model))
 
-/** @param withStops the checkpoints too */
-export const openPolicyRuns = async (text: string, sft: ModelFolders, withStops: boolean): Promise<PolicyRuns> => {
+/** @param withCheckpoints the checkpoints that the runs kept, too. Throws Faults as `openSftPolicy`. */
+export const openPolicyRuns = async (
+  text: string,
+  sft: ModelFolders,
+  withCheckpoints: boolean,
+): Promise<PolicyRuns> => {
   const { name, runs } = parsePolicy(text)
   const each = await Promise.all(
-    runs.map(async (run, i): Promise<RunSubjects> => {
+    runs.map(async (run, i): Promise<PolicyRun> => {
       const title = runs.length > 1 ? `${name} (${i + 1})` : name
       const dir = await findRun(run)
       const info = dir === undefined ? undefined : await readInfo(dir)
-      const stops = dir !== undefined && info && withStops ? await checkpointsOf(dir, info, title) : []
-      const rewards =
-        info &&
-        z
-          .array(z.string())
-          .catch([])
-          .parse((await settingsOf(info)).reward)
-      return { stops: [...stops, await endSubject(await placeOf(run, sft), title)], rewards }
+      const kept = dir !== undefined && info && withCheckpoints ? await checkpointsOf(dir, info, title) : []
+      const final = await openFinal(await foldersOf(run, sft), title)
+      return { checkpoints: [...kept, final], rewards: info && (await rewardsOf(info)) }
     }),
   )
   return { name, runs: each }
 }
 
-/** An adapter's folder stands beside the SFT policy. */
-const placeOf = async (name: string, sft: ModelFolders): Promise<ModelFolders> => {
+const rewardsOf = async (info: RunInfo): Promise<string[]> => {
+  const { reward } = await settingsOf(info)
+  return z.array(z.string()).catch([]).parse(reward)
+}
+
+/** A folder that holds an adapter alone is an adapter of the SFT policy. */
+const foldersOf = async (name: string, sft: ModelFolders): Promise<ModelFolders> => {
   const isAdapter = await stat(join(name, 'adapter_config.json')).catch(() => undefined)
   if (!isAdapter || (await findRun(name))) return resolveModel({ model: name })
   if (sft.adapter === undefined) return { dir: sft.dir, adapter: name }
@@ -102,14 +107,16 @@ const placeOf = async (name: string, sft: ModelFolders): Promise<ModelFolders> =
   })
 }
 
-const weightsKey = async ({ dir, adapter }: ModelFolders): Promise<unknown[]> => {
+/** Hashes of the files that determine the weights. */
+const weightHashes = async ({ dir, adapter }: ModelFolders): Promise<unknown[]> => {
   const { files } = await loadPretrained(dir)
-  const own = adapter === undefined ? [] : (await openAdapter(adapter)).files
-  const settings = adapter === undefined ? [] : [join(adapter, 'adapter_config.json')]
-  return Promise.all([...files, join(dir, 'config.json'), ...own, ...settings].map(sha256File))
+  const adapterFiles =
+    adapter === undefined ? [] : [...(await openAdapter(adapter)).files, join(adapter, 'adapter_config.json')]
+  return Promise.all([...files, join(dir, 'config.json'), ...adapterFiles].map(sha256File))
 }
 
-const commonOf = async (folders: ModelFolders) => {
+/** What `ComparedPolicy` says of a model's folders and tokenizer. */
+const withTokenization = async (folders: ModelFolders) => {
   const tokenization = await openTokenization(folders, await loadPretrained(folders.dir))
   const { tokenizer } = tokenization
   if (!tokenizer) throw badInput('no-tokenizer', 'has no tokenizer.json, and judges read text', { file: folders.dir })
@@ -128,16 +135,19 @@ const commonOf = async (folders: ModelFolders) => {
   }
 }
 
-const endSubject = async (folders: ModelFolders, title: string): Promise<ComparedPolicy> => {
+const openFinal = async (folders: ModelFolders, title: string): Promise<ComparedPolicy> => {
   requireLanguageHead(await loadPretrained(folders.dir), folders.dir)
-  const common = await commonOf(folders)
+  const common = await withTokenization(folders)
   return {
-    ...{ title, name: 'end', key: keyOf([common.tokenizerKey, ...(await weightsKey(folders))]), ...common },
+    title,
+    name: 'end',
+    key: keyOf([common.tokenizerKey, ...(await weightHashes(folders))]),
+    ...common,
     open: (engine) => openModel({ model: folders.dir, adapter: folders.adapter, ...engine }),
   }
 }
 
-/** What `openPolicy` asks of a run's settings; a run without them (of another kind) has no points on its way. */
+/** The settings of a run that `openPolicy` needs. A run without them, of another kind, has no checkpoints to compare. */
 const policySchema = z.object({
   model: z.string(),
   adapter: z.string().optional(),
@@ -145,11 +155,14 @@ const policySchema = z.object({
   loraAlpha: z.number().optional(),
   loraDropout: z.number(),
   loraTarget: z.array(z.string()).optional(),
-  ...{ quantize: z.string(), optimizer: z.string(), weightDecay: z.number(), seed: z.number() },
+  quantize: z.string(),
+  optimizer: z.string(),
+  weightDecay: z.number(),
+  seed: z.number(),
 })
 
-/** Between the beginning and the end, by step. */
-const checkpointsOf = async (dir: string, info: RunInfo, run: string): Promise<ComparedPolicy[]> => {
+/** The checkpoints that a run kept between its first step and its last, by step. */
+const checkpointsOf = async (dir: string, info: RunInfo, title: string): Promise<ComparedPolicy[]> => {
   const { total_steps } = info
   const config = await settingsOf(info)
   const { data } = policySchema.safeParse(config)
@@ -161,18 +174,17 @@ const checkpointsOf = async (dir: string, info: RunInfo, run: string): Promise<C
     .sort((a, b) => a - b)
   if (!data || !steps.length) return []
   const folders = await resolveModel(data)
-  const [common, base] = [await commonOf(folders), await weightsKey(folders)]
+  const common = await withTokenization(folders)
+  const baseHashes = await weightHashes(folders)
   return Promise.all(
     steps.map(async (step): Promise<ComparedPolicy> => {
       const path = join(folder, `step-${step}`)
       const manifest = await readFile(join(path, 'manifest.json'), 'utf8')
       return {
-        ...{
-          title: `${run} step ${step}`,
-          name: `step ${step}`,
-          key: keyOf([common.tokenizerKey, ...base, manifest]),
-          ...common,
-        },
+        title: `${title} step ${step}`,
+        name: `step ${step}`,
+        key: keyOf([common.tokenizerKey, ...baseHashes, manifest]),
+        ...common,
         open: (engine) =>
           openCheckpoint(path, { ...(config as PolicySettings), ...data, ...engine } as PolicySettings, folders),
       }
@@ -190,8 +202,8 @@ const openCheckpoint = async (path: string, settings: PolicySettings, folders: M
   return policy
 }
 
-/** Throws a Fault where two policies, or a policy and the SFT policy, are one. */
-export const refuseTwins = (sft: ComparedPolicy, policies: readonly PolicyRuns[]) => {
+/** Throws Faults 'twice' for two policies, or a policy and the SFT policy, of one name or of the same weights. */
+export const refuseDuplicates = (sft: ComparedPolicy, policies: readonly PolicyRuns[]) => {
   const names = new Set<string>()
   const keys = new Map([[sft.key, `the SFT policy ${sft.title}`]])
   const runs = policies[0].runs.length
@@ -203,23 +215,21 @@ export const refuseTwins = (sft: ComparedPolicy, policies: readonly PolicyRuns[]
       throw badInput(
         'bad-flag',
         `has ${policy.runs.length} runs and ${policies[0].name} ${runs}; give as many of each`,
-        {
-          file: policy.name,
-        },
+        { file: policy.name },
       )
-    for (const { stops } of policy.runs) {
-      const end = stops.at(-1)
-      assert(end, 'a run has an end')
-      const twin = keys.get(end.key)
-      if (twin)
-        throw badInput('twice', `has the same weights as ${twin}: there is nothing to compare`, { file: end.title })
-      keys.set(end.key, end.title)
+    for (const { checkpoints } of policy.runs) {
+      const final = checkpoints.at(-1)
+      assert(final, 'a run has a final model')
+      const same = keys.get(final.key)
+      if (same)
+        throw badInput('twice', `has the same weights as ${same}: there is nothing to compare`, { file: final.title })
+      keys.set(final.key, final.title)
     }
   }
 }
 
-/** The folders that a reward names, to know it again: a run's model, a folder, a file; anything else is its own name. */
-export const rewardPlace = async (spec: string): Promise<string> => {
+/** The real path of a reward given as a run, a folder or a file, so that two spellings are one; else the spec itself. */
+export const rewardLocation = async (spec: string): Promise<string> => {
   const plain = spec.replace(/^[\w-]+=/, '')
   return realpath((await findRun(plain)) ?? plain).catch(() => plain)
 }

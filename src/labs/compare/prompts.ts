@@ -1,11 +1,10 @@
-/** The prompts of a comparison: the same for all, each by the tokenizer that it needs. */
-
+/** The prompts of a comparison: the same for all policies, tokenized once for each tokenizer and chat template. */
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { PromptExample } from '../../data/prompts.ts'
-import { readBy } from '../../models/resolve.node.ts'
-import { unreadWarnings } from '../../recipes/trainer/dataWarnings.ts'
+import { readBy } from '../../generate/tokenization.node.ts'
+import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { rewardColumns } from '../../rewards/open.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
 import type { Judge } from './judges.ts'
@@ -15,47 +14,55 @@ import type { CompareSettings } from './settings.ts'
 export type Warning = { event: 'warning'; code: string; message: string }
 
 export type Prompts = {
-  /** By the `promptKey`. */
+  /** By the policies' `promptKey`, in the same order. */
   prompts: Map<string, PromptExample[]>
   warnings: Warning[]
 }
 
-/** The same prompts by every tokenizer and template: those that leave room for an answer by all of them. */
-export const promptsFor = async (
+/** Reads the prompts that are not empty and leave room for a completion under every tokenizer and template. */
+export const readPrompts = async (
   settings: CompareSettings,
-  subjects: readonly ComparedPolicy[],
+  policies: readonly ComparedPolicy[],
   judges: readonly Pick<Judge, 'requirePrompt'>[],
 ): Promise<Prompts> => {
   const { data, maxSamples, reward = [], judge = [], maxNewTokens } = settings
   const rows = await openRows(data, {
-    ...{ as: 'prompt', maxSamples, resolve: resolveDataset, record: rewardColumns([...reward, ...judge]) },
+    as: 'prompt',
+    maxSamples,
+    resolve: resolveDataset,
+    record: rewardColumns([...reward, ...judge]),
   })
-  const readers = [...new Map(subjects.map((each) => [each.promptKey, each])).values()]
-  const room = Math.min(...subjects.map(({ tokenization }) => tokenization.limits.maxLength)) - maxNewTokens
+  const readers = [...new Map(policies.map((policy) => [policy.promptKey, policy])).values()]
+  const room = Math.min(...policies.map(({ tokenization }) => tokenization.limits.maxLength)) - maxNewTokens
   const prompts = new Map(readers.map(({ promptKey }) => [promptKey, [] as PromptExample[]]))
-  let left = 0
+  let leftOut = 0
   try {
     for (let i = 0; i < rows.length; i++) {
       const { prompt, template, record = {} } = await rows.row(i)
-      const each = atPlace(rows.where(i), () => {
-        const read = readers.map(({ title, promptKey: key, tokenization: { encoder } }) => ({
+      const encoded = atPlace(rows.where(i), () => {
+        const byReader = readers.map(({ title, promptKey: key, tokenization: { encoder } }) => ({
           key,
           ids: readBy(title, () => encodePrompt(encoder, prompt, template)),
         }))
-        for (const judge of judges) judge.requirePrompt?.({ prompt, template, ids: read[0].ids, record })
-        return read
+        for (const judge of judges) judge.requirePrompt?.({ prompt, template, ids: byReader[0].ids, record })
+        return byReader
       })
-      if (each.some(({ ids }) => ids.length === 0 || ids.length > room)) left++
-      else for (const { key, ids } of each) prompts.get(key)!.push({ prompt, template, ids, record })
+      if (encoded.some(({ ids }) => ids.length === 0 || ids.length > room)) leftOut++
+      else for (const { key, ids } of encoded) prompts.get(key)!.push({ prompt, template, ids, record })
     }
   } finally {
     await rows.close()
   }
-  if (left === rows.length)
-    throw badInput('empty-data', `none of ${left} prompts leaves room for an answer; lower --max-new-tokens`, {
+  if (leftOut === rows.length)
+    throw badInput('empty-data', `none of ${leftOut} prompts leaves room for an answer; lower --max-new-tokens`, {
       file: rows.files.join(', '),
     })
-  const message = `${left} of ${rows.length} prompts are empty or leave no room for ${maxNewTokens} tokens of an answer; they are left out.`
-  const leftOut: Warning[] = left ? [{ event: 'warning', code: 'prompts-left-out', message }] : []
-  return { prompts, warnings: [...leftOut, ...unreadWarnings([rows])] }
+  const warnings: Warning[] = [...unreadWarnings([rows])]
+  if (leftOut)
+    warnings.unshift({
+      event: 'warning',
+      code: 'prompts-left-out',
+      message: `${leftOut} of ${rows.length} prompts are empty or leave no room for ${maxNewTokens} tokens of an answer; they are left out.`,
+    })
+  return { prompts, warnings }
 }

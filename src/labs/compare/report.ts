@@ -1,20 +1,21 @@
-/** A comparison as a page: what can be concluded, then the numbers that it rests on, each with how to read it. */
-
+/** The page of a comparison: the conclusions, then the numbers behind them, each with how to read it. */
+import { figure } from '../../report/figures.ts'
 import { type Html, html, raw } from '../../report/html.ts'
-import { facts, figure, page, shell, table } from '../../report/page.ts'
-import { drawn, type Plot } from '../../report/plot.ts'
+import type { Point } from '../../report/lineChart.ts'
+import { facts, page, shell, table } from '../../report/page.ts'
+import { type Plot, type PlotSeries, plotCharts } from '../../report/plot.ts'
 import type { Interval } from '../../statistics/intervals.ts'
 import { percent } from '../../util/format.ts'
+import { intervalText, rateText } from './conclusions.ts'
 import type { CompareFindings, Frontier, PairFindings, PolicyFindings } from './findings.ts'
 import { forestChart } from './forestChart.ts'
-import { rateText, spanText } from './phrases.ts'
 
-export type Example = { prompt: string; answers: { policy: string; text: string }[] }
+/** A prompt with one completion of each policy. */
+export type Example = { prompt: string; completions: { policy: string; text: string }[] }
 
-export type CompareReport = {
+export type ComparisonReport = {
   findings: CompareFindings
-  words: readonly string[]
-  /** Things that were odd, said once each. */
+  conclusions: readonly string[]
   warnings: readonly string[]
   examples: readonly Example[]
   settings: readonly (readonly [string, string])[]
@@ -22,22 +23,22 @@ export type CompareReport = {
 }
 
 /** @returns the page, and its plots as SVG by the names of their files */
-export const compareReport = (report: CompareReport): { html: string; plots: Record<string, string> } => {
-  const { findings, words, warnings } = report
-  const forests = forestsOf(findings)
+export const comparisonPage = (report: ComparisonReport): { html: string; plots: Record<string, string> } => {
+  const { findings, conclusions, warnings } = report
+  const forests = forestCharts(findings)
   const frontiers = Object.fromEntries(
     findings.frontiers.map((frontier, i) => [`reward-kl-${i + 1}`, frontierPlot(frontier, findings)]),
   )
   return {
-    plots: { ...forests, ...drawn(frontiers) },
+    plots: { ...forests, ...plotCharts(frontiers) },
     html: page({
       title: `attune compare: ${findings.policies.map(({ name }) => name).join(', ')}`,
       body: [
         html`<header><p class="kicker">attune compare</p><h1>Which policy answers better, and who says so</h1>
-${words.map((text, i) => html`<p class="${i === words.length - 1 ? 'soft' : 'lead'}">${text}</p>`)}</header>`,
+${conclusions.map((text, i) => html`<p class="${i === conclusions.length - 1 ? 'soft' : 'lead'}">${text}</p>`)}</header>`,
         ...warnings.map((text) => html`<p class="card">${text}</p>`),
         crossTable(findings),
-        ...rates(forests),
+        ...winRateSection(forests),
         lengthTable(findings),
         ...frontierSection(findings, frontiers),
         policiesTable(findings),
@@ -57,7 +58,7 @@ const signed = (x: number) => {
 
 const betweenText = ({ low, high }: Interval) => (Number.isFinite(low) ? `(${signed(low)} to ${signed(high)})` : '')
 
-/** Darker the farther from the SFT policy's mean, which is 0. */
+/** A background that is stronger the farther the value is from 0, the SFT policy's mean. */
 const heat = (value: number): string => {
   const share = Math.round(Math.min(1, Math.abs(value) / 2) * 60)
   return `background: color-mix(in srgb, var(--${value > 0 ? 'good' : 'bad'}) ${share}%, transparent)`
@@ -86,12 +87,12 @@ ${table(
 )}</section>`
 }
 
-const forestsOf = ({ between, against, sft }: CompareFindings): Record<string, string> => ({
+const forestCharts = ({ between, against, sft }: CompareFindings): Record<string, string> => ({
   'win-rates': forestChart('Win rates between the policies', between),
   'win-rates-sft': forestChart(`Win rates against ${sft}`, against),
 })
 
-const rates = (forests: Record<string, string>): Html[] => [
+const winRateSection = (forests: Record<string, string>): Html[] => [
   html`<h2>Whose answers are preferred</h2>
 <p>How often an answer of the first is preferred to an answer of the second to the same prompt, ties one half: the dot with its
 interval of 95 %. The faint line below it is the win rate at equal length. p is of the paired permutation test, corrected for
@@ -104,11 +105,15 @@ const orDash = (interval: Interval | undefined, text: (interval: Interval) => st
 
 const lengthTable = ({ between, against }: CompareFindings): Html => {
   const row = ({ a, b, judge, longer, difference, controlled }: PairFindings) => [
-    ...[`${a} over ${b}`, judge, spanText(longer), orDash(controlled?.winRate, rateText)],
-    ...[orDash(difference, spanText), orDash(controlled?.difference, spanText)],
+    `${a} over ${b}`,
+    judge,
+    intervalText(longer),
+    orDash(controlled?.winRate, rateText),
+    orDash(difference, intervalText),
+    orDash(controlled?.difference, intervalText),
   ]
   return html`<section><h2>At equal length</h2>
-<p>The win rate and the difference of rewards (in standard deviations) regressed on how many characters longer the answers are:
+<p>The win rate and the difference of rewards (in standard deviations), by linear regression on how many characters longer the answers are:
 what is left where they are equally long. A line through the data says what goes with length, not what length causes.</p>
 ${table(
   [
@@ -121,30 +126,31 @@ ${table(
 
 const frontierPlot = ({ judge, paths, best }: Frontier, { policies }: CompareFindings): Plot => {
   const names = policies.slice(1).map(({ name }) => name)
-  const start = { at: [0, 0] as const, span: [0, 0] as const }
+  /** The SFT policy, where every run begins. */
+  const origin = { kl: { value: 0 }, reward: { value: 0, low: 0, high: 0 } }
   return {
-    title: `Reward by ${judge} against distance from the SFT policy`,
+    title: `Reward by ${judge} against KL from the SFT policy`,
     x: { name: 'KL(policy || SFT), nats per answer' },
     y: { name: 'reward, standard deviations' },
     series: [
-      ...paths.map(({ policy, points }, i) => {
-        const all = [
-          start,
-          ...points.map(({ kl, reward }) => ({
-            ...{ at: [kl.value, reward.value] as const, span: [reward.low, reward.high] as const },
-          })),
-        ]
-        const first = paths.findIndex((path) => path.policy === policy) === i
+      ...paths.map(({ policy, points }, i): PlotSeries => {
+        const all = [origin, ...points]
+        const isFirstRun = paths.findIndex((path) => path.policy === policy) === i
         return {
-          ...{ color: names.indexOf(policy) % 5, dots: true, ...(first && { name: policy }) },
-          ...{ points: all.map(({ at }) => at), interval: all.map(({ span }) => span) },
+          name: isFirstRun ? policy : undefined,
+          color: names.indexOf(policy) % 5,
+          dots: true,
+          points: all.map(({ kl, reward }) => [kl.value, reward.value]),
+          interval: all.map(({ reward }) => [reward.low, reward.high]),
         }
       }),
       ...(best.length > 1
         ? [
             {
-              ...{ name: `best of ${best.length}`, color: 5, dashed: true },
-              points: best.map(({ kl, reward }) => [kl, reward.value] as const),
+              name: `best of ${best.length}`,
+              color: 5,
+              dashed: true,
+              points: best.map(({ kl, reward }): Point => [kl, reward.value]),
             },
           ]
         : []),
@@ -156,20 +162,25 @@ const frontierSection = ({ frontiers }: CompareFindings, plots: Record<string, P
   if (!frontiers.length) return []
   const kept = frontiers.some(({ paths }) => paths.some(({ points }) => points.length > 1))
   return [
-    html`<h2>Reward against distance</h2>
-<p>Every checkpoint that a run kept is a point, its end the last one, all begin at the SFT policy.
-${kept ? '' : 'No run kept a checkpoint on its way, so each has its end alone. '}
-Dashed: the best of n of the SFT policy's own answers, picked and measured by the same judge, with the most KL that it can have.
-A policy below it has learned less than picking would have given.</p>`,
+    html`<h2>Reward against KL</h2>
+<p>Each point is a checkpoint that a run kept, the last one its final model. Every run begins at the SFT policy.
+${kept ? '' : 'No run kept a checkpoint, so each has only its final model. '}
+Dashed: best-of-n of the SFT policy's own answers, selected and measured by the same judge, at the upper bound of its KL.
+A policy below the dashed line has gained less than selecting the best of n answers would have.</p>`,
     ...Object.values(plots).map((plot) => figure(plot, 'Bands are intervals of 95 % of the reward over prompts.')),
   ]
 }
 
 const policiesTable = ({ policies }: CompareFindings): Html => {
   const row = ({ name, runs, tokens, cut, kl, distinct, selfBleu }: PolicyFindings) => [
-    ...[name, String(runs), spanText(tokens), percent(cut)],
-    ...[orDash(kl?.k1, spanText), orDash(kl?.k3, spanText), ...distinct.map((share) => share.toFixed(3))],
-    spanText(selfBleu),
+    name,
+    String(runs),
+    intervalText(tokens),
+    percent(cut),
+    orDash(kl?.k1, intervalText),
+    orDash(kl?.k3, intervalText),
+    ...distinct.map((share) => share.toFixed(3)),
+    intervalText(selfBleu),
   ]
   return html`<section><h2>How they write</h2>
 <p>Tokens of an answer; how many were cut off; KL from the SFT policy in nats an answer, estimated from the policy's own answers
@@ -184,10 +195,10 @@ ${table(
 )}</section>`
 }
 
-const examplesOf = ({ examples }: CompareReport): Html =>
+const examplesOf = ({ examples }: ComparisonReport): Html =>
   html`<section><h2>Answers side by side</h2>
-<p>The first prompts, not chosen; the first answer of each.</p>
+<p>The first prompts of the data, not selected; the first answer of each policy.</p>
 ${examples.map(
-  ({ prompt, answers }) => html`<div class="card"><p><strong>${prompt}</strong></p>
-${answers.map(({ policy, text }) => html`<p><span class="soft">${policy}</span> ${text}</p>`)}</div>`,
+  ({ prompt, completions }) => html`<div class="card"><p><strong>${prompt}</strong></p>
+${completions.map(({ policy, text }) => html`<p><span class="soft">${policy}</span> ${text}</p>`)}</div>`,
 )}</section>`

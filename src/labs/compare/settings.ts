@@ -1,6 +1,6 @@
-/** What can be set of a comparison. */
+/** Settings of `attune compare`. */
 import { z } from 'zod'
-import { count, engineFields, on, positive, text, texts } from '../../recipes/trainer/schema.ts'
+import { count, engineFields, on, positive, text, texts } from '../../recipes/trainer/fields.ts'
 
 export const compareSchema = z.object({
   policies: z
@@ -9,32 +9,34 @@ export const compareSchema = z.object({
     .describe(
       'two or more models, runs or adapters of the SFT policy; NAME=RUN names one, NAME=RUN,RUN,... is one policy trained with several seeds',
     ),
-  sft: text('MODEL').describe('the policy that all of them began with: rewards and distances are measured from it'),
+  sft: text('MODEL').describe('the SFT policy that all of them were trained from: rewards and KL are measured from it'),
   data: texts('FILE').describe('held-out prompts; repeatable'),
   reward: texts('SPEC')
     .optional()
     .describe(
-      'who judges, and may have trained a policy: a reward model, a module, a verifier or a server, as --reward of attune reinforce; NAME=SPEC names it; repeatable',
+      'a judge that may have trained one of the policies: a reward model, a module, a verifier or a server, as --reward of attune reinforce; NAME=SPEC names it; repeatable',
     ),
   judge: texts('SPEC')
     .optional()
     .describe(
-      'who judges and trained none of them, in the same words; one of --reward and --judge is needed; repeatable',
+      'a judge that none of the policies was trained on, given as --reward is; one of --reward and --judge is needed; repeatable',
     ),
   samples: count().default(4).describe('answers of each policy to each prompt'),
   maxNewTokens: count().default(128).describe('tokens of an answer at most'),
-  temperature: positive().default(1).describe('of the answers, and of the policies whose KL is estimated'),
+  temperature: positive().default(1).describe('of sampling the answers; KL is estimated at this temperature, too'),
   maxSamples: count().optional().describe('use the first so many prompts'),
-  checkpoints: on('of each run its end alone').describe(
-    'every checkpoint that a run kept is a point of reward against KL',
+  checkpoints: on('compare the final model of each run alone').describe(
+    'compare every checkpoint that a run kept, too: each is a point of reward against KL',
   ),
   rewardTimeout: positive().default(60).describe('seconds that a call of a reward function may take'),
   output: text('DIR')
     .default('attune-compare')
-    .describe('the report, and answers and rewards, which are never made twice'),
+    .describe('folder of the report, the answers and the rewards; what is there already is not computed again'),
   device: engineFields.device,
   threads: engineFields.threads,
-  seed: engineFields.seed.describe('of the answers: the same random numbers for every policy; and of resamples'),
+  seed: engineFields.seed.describe(
+    'of the answers, with the same random numbers for every policy, and of the bootstrap',
+  ),
 })
 
 export type CompareSettings = z.output<typeof compareSchema>

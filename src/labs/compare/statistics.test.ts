@@ -1,76 +1,24 @@
 /**
- * The statistics of a comparison: against hand-worked numbers and goldens, and against simulated rewards that look like
- * real ones. Whole comparisons of policies that do not differ may find a difference in at most 8 of 100.
+ * The statistics of a comparison against hand-worked numbers, goldens of sacreBLEU, and simulated rewards. Of whole
+ * simulated comparisons of policies that do not differ, at most 8 of 100 may find a difference.
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import {
-  bootstrapInterval,
-  holm,
-  makeDraws,
-  meanInterval,
-  meanOver,
-  signFlipTest,
-} from '../../statistics/resampling.ts'
-import { deviation, lineThrough, mean } from '../../statistics/summary.ts'
+import { holm, makeDraws } from '../../statistics/resampling.ts'
 import { type Rng, rng } from '../../util/rng.ts'
-import { distinct, selfBleu, sentenceBleu, wordsOf } from './diversity.ts'
-import { atEqualKl, bestOfN, divergenceOf, type Stop } from './kl.ts'
-import { comparePair, outcome, type Side, scaleOf, standardised } from './rewards.ts'
+import { distinctNgrams, selfBleu, sentenceBleu, tokenize13a } from './diversity.ts'
+import { bestOfN, completionKl, type PathPoint, rewardAtEqualKl } from './kl.ts'
+import { scaleOf, standardized } from './rewards.ts'
+import { comparePair, type JudgedPolicy, outcome } from './winRates.ts'
 
 const draws = makeDraws(1, { resamples: 600, signs: 4000 })
 
-describe('the sign-flip test', () => {
-  it('counts signs exactly where there are few', () => {
-    // Of 8 ways to sign 1, 2, 3 two have a sum of at least 6
-    expect(signFlipTest([1, 2, 3], draws)).toBe(2 / 8)
-    expect(signFlipTest([3, -1, 0, 0], draws)).toBe(4 / 4)
-    // |2| is reached by +++-, and so on: 1 1 1 -1 -> 16 ways, sums 4: 2, 2: 8, 0: 6
-    expect(signFlipTest([1, 1, 1, -1], draws)).toBe(10 / 16)
-    expect(signFlipTest([0, 0, 0], draws)).toBe(1)
-  })
-
-  it('agrees with the exact count where it draws', () => {
-    const differences = Array.from({ length: 13 }, (_, i) => ((i * 7) % 5) - 1.5)
-    const exact = signFlipTest(differences, makeDraws(1, { signs: 8191 }))
-    expect(Math.abs(signFlipTest(differences, draws) - exact)).toBeLessThan(0.03)
-    expect(signFlipTest(differences, draws)).not.toBe(exact)
-  })
-
-  it('takes sums that differ by rounding for equal', () => {
-    expect(signFlipTest([0.1, 0.2, 0.3, -0.6], draws)).toBe(1)
-  })
-})
-
-it('Holm: steps down and never reverses the order', () => {
-  expect(holm([0.01, 0.04, 0.03, 0.005])).toEqual([0.03, 0.06, 0.06, 0.02].map((x) => expect.closeTo(x, 12)))
-  expect(holm([0.6, 0.9])).toEqual([1, 1])
-})
-
-it('the bootstrap has the spread that the theory says', () => {
-  const random = rng(5)
-  const values = Array.from({ length: 80 }, (_, i) => random.normal(i))
-  const { value, low, high } = meanInterval(values, makeDraws(2, { resamples: 2000 }))
-  expect(value).toBeCloseTo(mean(values), 12)
-  expect((high - low) / (2 * 1.96 * (deviation(values) / Math.sqrt(80)))).toBeCloseTo(1, 1)
-  expect(bootstrapInterval(1, meanOver([3]), draws)).toEqual({
-    ...{ value: 3, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY },
-  })
-})
-
-it('a line gives back the intercept that was put in', () => {
-  expect(lineThrough([1, 2, 5], [3.5, 5.5, 11.5])).toEqual({
-    ...{ intercept: expect.closeTo(1.5, 12), slope: expect.closeTo(2, 12) },
-  })
-  expect(lineThrough([2, 2, 2], [1, 2, 3]).slope).toBeNaN()
-})
-
-// Rewards that look like real ones
+// Simulated rewards: heavy tails, ties, failures, prompts of different difficulty
 
 type World = { random: Rng; at: number }
 const normal = (world: World) => world.random.normal(world.at++)
-/** Student's t of two degrees: no variance at all. */
+/** Student's t of two degrees of freedom, whose variance is infinite. */
 const heavy = (world: World) => normal(world) / Math.hypot(normal(world), normal(world)) / Math.SQRT1_2
 /** A few values only: a verifier, or a judge that marks from 1 to 10. */
 const tied = (x: number) => Math.max(1, Math.min(10, Math.round(5.5 + 1.5 * x)))
@@ -78,7 +26,7 @@ const tied = (x: number) => Math.max(1, Math.min(10, Math.round(5.5 + 1.5 * x)))
 const prompts = 40
 const samples = 3
 
-/** Quality of answers: of the prompt, which all share, and of the answer; a third of the answers are those of `like`. */
+/** Quality of completions: that of the prompt, which all share, plus their own. A third of them are copies from `like`. */
 const quality = (world: World, hardness: readonly number[], better: number, like?: number[][]): number[][] =>
   hardness.map((hard, i) =>
     Array.from({ length: samples }, (_, k) =>
@@ -102,7 +50,7 @@ const smallestP = (seed: number, better: number): number => {
   const lengths = [answers.map((run) => run.map((row) => row.map((x) => 50 + Math.round(10 * Math.abs(x)))))][0]
   const ps = judges.flatMap((judge) => {
     const rewards = answers.map((run) => judge(world, run))
-    const side = (k: number): Side => ({ name: String(k), rewards: [rewards[k]], lengths: [lengths[k]] })
+    const side = (k: number): JudgedPolicy => ({ name: String(k), rewards: [rewards[k]], lengths: [lengths[k]] })
     return [
       [0, 1],
       [0, 2],
@@ -114,26 +62,26 @@ const smallestP = (seed: number, better: number): number => {
 /** Intervals are not what is looked at there. */
 const few = makeDraws(3, { resamples: 2, signs: 399 })
 
-describe('planted', () => {
-  it('nulls: of 200 whole comparisons at most 8 % call anything different', () => {
+describe('simulated comparisons', () => {
+  it('find a difference in at most 8 % of 200 where there is none', () => {
     const found = Array.from({ length: 200 }, (_, seed) => smallestP(seed, 0)).filter((p) => p < 0.05)
     expect(found.length).toBeLessThanOrEqual(16)
-    // And the test is not asleep
+    // The test does reject sometimes
     expect(found.length).toBeGreaterThan(0)
   })
 
-  it('differences are found, through ties, heavy tails and failures', () => {
+  it('find a difference that is there, through ties, heavy tails and failures', () => {
     const found = Array.from({ length: 20 }, (_, seed) => smallestP(seed, 2)).filter((p) => p < 0.05)
     expect(found.length).toBeGreaterThanOrEqual(18)
   })
 
-  it('intervals of win rates hold what is true', () => {
+  it('have intervals of win rates that cover the true value', () => {
     const intervals = makeDraws(4, { resamples: 400, signs: 9 })
     const covered = Array.from({ length: 200 }, (_, seed) => {
       const world = { random: rng(seed, 78), at: 0 }
       const hardness = Array.from({ length: 30 }, () => heavy(world))
       const [a, b] = [quality(world, hardness, 0), quality(world, hardness, 0)].map((run) => judges[1](world, run))
-      const side = (rewards: number[][]): Side => ({ name: '', rewards: [rewards], lengths: [rewards] })
+      const side = (rewards: number[][]): JudgedPolicy => ({ name: '', rewards: [rewards], lengths: [rewards] })
       const { low, high } = comparePair(side(a), side(b), '', { draws: intervals }).winRate
       return low <= 0.5 && high >= 0.5
     }).filter(Boolean)
@@ -142,27 +90,27 @@ describe('planted', () => {
 })
 
 describe('two policies under a judge', () => {
-  it('pairs of answers are counted, ties and failures too', () => {
+  it('count pairs of completions, with ties and failures', () => {
     expect(outcome([1, 2, Number.NaN], [2, Number.NaN])).toEqual({ wins: 0, ties: 1 / 2, losses: 1 / 2 })
     expect(outcome([Number.NaN], [2])).toBeUndefined()
   })
 
-  it("rewards are measured in deviations of the SFT policy's own", () => {
+  it("have rewards in standard deviations of the SFT policy's own", () => {
     const scale = scaleOf([[[1, 3], [Number.NaN]], [[5]]])!
     expect(scale).toEqual({ mean: 3, std: 2 })
-    expect(standardised([[7, 1]], scale)).toEqual([[2, -1]])
+    expect(standardized([[7, 1]], scale)).toEqual([[2, -1]])
     expect(scaleOf([[[2, 2]]])).toBeUndefined()
   })
 
   const random = rng(8)
   const noise = (i: number) => random.normal(i)
-  const side = (name: string, answer: (i: number) => { reward: number; length: number }): Side => ({
+  const side = (name: string, answer: (i: number) => { reward: number; length: number }): JudgedPolicy => ({
     name,
     rewards: [Array.from({ length: 60 }, (_, i) => [answer(i).reward])],
     lengths: [Array.from({ length: 60 }, (_, i) => [answer(i).length])],
   })
 
-  it('length that is all there is goes away at equal length; what is more stays', () => {
+  it('differ at equal length by what length does not explain', () => {
     const plain = side('b', (i) => ({ reward: noise(i), length: 100 }))
     const longer = (i: number) => 40 + 30 * noise(1000 + i)
     const wordy = side('a', (i) => ({ reward: noise(i) + 0.05 * longer(i), length: 100 + longer(i) }))
@@ -178,43 +126,48 @@ describe('two policies under a judge', () => {
     expect(comparePair(plain, plain, 'judge', options).controlled).toBeUndefined()
   })
 
-  it('a clean sweep has the interval of counted votes, and one prompt has none', () => {
+  it('have the interval of counted votes where one wins every prompt, and none for a single prompt', () => {
     const good = side('a', () => ({ reward: 1, length: 1 }))
     const bad = side('b', () => ({ reward: 0, length: 1 }))
     const { winRate } = comparePair(good, bad, 'judge', { draws })
     expect([winRate.value, winRate.high]).toEqual([1, expect.closeTo(1, 12)])
     expect(winRate.low).toBeCloseTo(0.9398, 3)
-    const one = ({ name, rewards, lengths }: Side): Side => ({
-      ...{ name, rewards: [rewards[0].slice(0, 1)], lengths: [lengths[0].slice(0, 1)] },
+    const one = ({ name, rewards, lengths }: JudgedPolicy): JudgedPolicy => ({
+      name,
+      rewards: [rewards[0].slice(0, 1)],
+      lengths: [lengths[0].slice(0, 1)],
     })
     expect(comparePair(one(good), one(bad), 'judge', { draws })).toMatchObject({
-      ...{ p: Number.NaN, winRate: { value: 1, low: 0, high: 1 } },
+      p: Number.NaN,
+      winRate: { value: 1, low: 0, high: 1 },
     })
   })
 
-  it('training seeds have an interval of their own', () => {
+  it('have an interval over training seeds', () => {
     const run = (rate: number) => Array.from({ length: 10 }, (_, i) => [i < 10 * rate ? 1 : -1])
     const zero = Array.from({ length: 10 }, () => [0])
-    const of = (name: string, rewards: number[][][]): Side => ({ name, rewards, lengths: rewards })
+    const of = (name: string, rewards: number[][][]): JudgedPolicy => ({ name, rewards, lengths: rewards })
     const found = comparePair(of('a', [run(0.6), run(0.7), run(0.8)]), of('b', [zero, zero, zero]), 'judge', {
-      ...{ draws },
+      draws,
     })
     expect(found.winRate.value).toBeCloseTo(0.7, 12)
     // t of two degrees 4.303 times 0.1 / sqrt(3)
     expect(found.seeds).toEqual({
-      ...{ value: expect.closeTo(0.7, 12), low: expect.closeTo(0.4516, 3), high: expect.closeTo(0.9484, 3) },
+      value: expect.closeTo(0.7, 12),
+      low: expect.closeTo(0.4516, 3),
+      high: expect.closeTo(0.9484, 3),
     })
   })
 })
 
-describe('divergence', () => {
-  it('k1 and k3 of an answer are sums over its tokens', () => {
-    const { k1, k3 } = divergenceOf([-1, -2], [-1.5, -1])
+describe('KL', () => {
+  it('k1 and k3 of a completion are sums over its tokens', () => {
+    const { k1, k3 } = completionKl([-1, -2], [-1.5, -1])
     expect(k1).toBeCloseTo(-0.5, 12)
     expect(k3).toBeCloseTo(Math.exp(-0.5) - 1 + 0.5 + (Math.exp(1) - 1 - 1), 12)
   })
 
-  it('both have the divergence as their mean', () => {
+  it('k1 and k3 both have the KL as their mean', () => {
     // P = [.2, .5, .3], Q = [.1, .4, .5], two tokens each on its own
     const [p, q] = [
       [0.2, 0.5, 0.3],
@@ -223,7 +176,7 @@ describe('divergence', () => {
     const sum = { k1: 0, k3: 0 }
     for (const i of [0, 1, 2])
       for (const j of [0, 1, 2]) {
-        const each = divergenceOf([Math.log(p[i]), Math.log(p[j])], [Math.log(q[i]), Math.log(q[j])])
+        const each = completionKl([Math.log(p[i]), Math.log(p[j])], [Math.log(q[i]), Math.log(q[j])])
         sum.k1 += p[i] * p[j] * each.k1
         sum.k3 += p[i] * p[j] * each.k3
       }
@@ -238,21 +191,21 @@ describe('divergence', () => {
     expect([one.kl, two.kl]).toEqual([0, expect.closeTo(Math.log(2) - 0.5, 12)])
   })
 
-  const stop = (kl: number, reward: number): Stop => ({
+  const stop = (kl: number, reward: number): PathPoint => ({
     name: '',
     kl: Array.from({ length: 30 }, (_, i) => kl + 0.01 * (i % 3)),
     rewards: new Map([['judge', Array.from({ length: 30 }, (_, i) => reward + 0.01 * (i % 5))]]),
   })
 
-  it('reward at equal distance is read off the path', () => {
+  it('reward at equal KL is interpolated between the points of a run', () => {
     const far = [[stop(1, 0.5), stop(9, 1.5)]]
-    const found = atEqualKl(far, [[stop(4, 1)]], 'judge', draws)!
+    const found = rewardAtEqualKl(far, [[stop(4, 1)]], 'judge', draws)!
     // At a root of 2, half way from 1 to 3
     expect(found.difference.value).toBeCloseTo(0, 2)
     expect(found.between).toBe(1)
     expect(found.kl.map(({ value }) => value)).toEqual([expect.closeTo(9.01, 9), expect.closeTo(4.01, 9)])
-    expect(atEqualKl(far, [[stop(4, 0.2)]], 'judge', draws)!.difference.low).toBeGreaterThan(0.7)
-    expect(atEqualKl([[stop(4, 1)]], far, 'judge', draws)).toBeUndefined()
+    expect(rewardAtEqualKl(far, [[stop(4, 0.2)]], 'judge', draws)!.difference.low).toBeGreaterThan(0.7)
+    expect(rewardAtEqualKl([[stop(4, 1)]], far, 'judge', draws)).toBeUndefined()
   })
 })
 
@@ -264,23 +217,23 @@ describe('diversity', () => {
   const file = new URL('../../../test/fixtures/labs/bleu.json.gz', import.meta.url)
   const golden: Golden = JSON.parse(gunzipSync(readFileSync(file)).toString())
 
-  it('cuts words as 13a does', () => {
-    for (const { text, tokens } of golden.tokenized_13a) expect(wordsOf(text), text).toEqual(tokens)
+  it('tokenizes words as 13a does', () => {
+    for (const { text, tokens } of golden.tokenized_13a) expect(tokenize13a(text), text).toEqual(tokens)
   })
 
   it('has the sentence BLEU of sacreBLEU', () => {
     expect(golden.sentence).toHaveLength(29)
     for (const { hypothesis, references, score } of golden.sentence)
-      expect(sentenceBleu(wordsOf(hypothesis), references.map(wordsOf)), hypothesis).toBeCloseTo(score, 6)
+      expect(sentenceBleu(tokenize13a(hypothesis), references.map(tokenize13a)), hypothesis).toBeCloseTo(score, 6)
   })
 
-  it('counts distinct n-grams, and repeats', () => {
-    const texts = ['a b a b', 'a b'].map(wordsOf)
-    expect([1, 2, 3].map((n) => distinct(texts, n))).toEqual([2 / 6, 2 / 4, 2 / 2])
-    expect(distinct(texts, 1, 2)).toBe(1)
-    expect(distinct(texts, 5)).toBeNaN()
-    expect(selfBleu([wordsOf('the same words here'), wordsOf('the same words here')])).toBeCloseTo(100, 9)
-    expect(selfBleu([wordsOf('one two'), wordsOf('three four')])).toBe(0)
-    expect(selfBleu([wordsOf('alone')])).toBeNaN()
+  it('counts distinct n-grams, and compares completions of a prompt', () => {
+    const texts = ['a b a b', 'a b'].map(tokenize13a)
+    expect([1, 2, 3].map((n) => distinctNgrams(texts, n))).toEqual([2 / 6, 2 / 4, 2 / 2])
+    expect(distinctNgrams(texts, 1, 2)).toBe(1)
+    expect(distinctNgrams(texts, 5)).toBeNaN()
+    expect(selfBleu([tokenize13a('the same words here'), tokenize13a('the same words here')])).toBeCloseTo(100, 9)
+    expect(selfBleu([tokenize13a('one two'), tokenize13a('three four')])).toBe(0)
+    expect(selfBleu([tokenize13a('alone')])).toBeNaN()
   })
 })

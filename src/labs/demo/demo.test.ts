@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { modelOfRun, readRun } from '../../runs/find.node.ts'
-import { reportOf } from '../pages/run.ts'
 import {
   classCompletions,
   classShares,
@@ -124,16 +123,12 @@ describe('the demo', () => {
     expect(await modelOfRun(folder.dpo)).toEqual({ model: join(folder.dpo, 'model') })
   })
 
-  it('writes pages that ask nothing of the network and are well-formed', async () => {
+  it('writes a page that asks nothing of the network and is well-formed', async () => {
     const page = await readFile(join(root, 'a', 'report.html'), 'utf8')
-    const run = await reportOf(join(root, 'a', 'dpo'))
-    for (const text of [page, run]) {
-      expect(text).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link/)
-      expect(unclosed(text)).toEqual([])
-    }
+    expect(page).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link/)
+    expect(unclosed(page)).toEqual([])
     expect(page.match(/<svg /g)).toHaveLength(5)
     expect(page).toContain('attune generate --model')
-    expect(run).toContain('Reward margin')
     for (const name of await readdir(join(root, 'a', 'plots')))
       expect(unclosed(await readFile(join(root, 'a', 'plots', name), 'utf8'))).toEqual([])
   })

@@ -1,12 +1,14 @@
 /** The demo's report as an HTML page, for someone who has never aligned a model. */
+
+import { chartGrid } from '../../report/figures.ts'
 import { type Html, html, raw } from '../../report/html.ts'
 import { type Chart, lineChart, measured, type Point } from '../../report/lineChart.ts'
-import { chartGrid, facts, page, shell, table } from '../../report/page.ts'
+import { facts, page, shell, table } from '../../report/page.ts'
 import { shareChart } from '../../report/shareChart.ts'
 import type { RunInfo } from '../../runs/run.node.ts'
 import type { Share } from '../../statistics/intervals.ts'
 import { whole } from '../../util/format.ts'
-import type { Curves } from '../pages/run.ts'
+import type { Curves } from '../runCurves.ts'
 import { classShares, type Ranking } from './addition.ts'
 import type { DemoResult, TestedSum } from './result.ts'
 import { demoConfig } from './settings.ts'

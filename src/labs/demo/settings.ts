@@ -1,6 +1,6 @@
 /** The demo's settings: sizes of the data, of the model and of training, and why these. */
 import { z } from 'zod'
-import { engineFields } from '../../recipes/trainer/schema.ts'
+import { engineFields } from '../../recipes/trainer/fields.ts'
 import type { SplitSizes } from './addition.ts'
 
 export const demoSchema = z.object({

@@ -1,7 +1,8 @@
-/** How far a reward model's probabilities can be believed, as a page: the reliability curve and the numbers beside it. */
+/** The calibration page of a reward model: reliability diagram, calibration errors, and accuracy by confidence. */
 import type { Calibration } from '../../recipes/reward/calibration.ts'
+import { figure } from '../../report/figures.ts'
 import { html, raw } from '../../report/html.ts'
-import { facts, figure, page, table } from '../../report/page.ts'
+import { facts, page, table } from '../../report/page.ts'
 import { type Plot, plotChart } from '../../report/plot.ts'
 import { wilson } from '../../statistics/intervals.ts'
 import { percent } from '../../util/format.ts'
@@ -11,8 +12,8 @@ const reliabilityPlot = ({ bins }: Calibration): Plot => {
   const filled = bins.filter(({ pairs }) => pairs > 0)
   return {
     title: 'Reliability',
-    x: { name: 'how sure the model is (probability of the reply that it prefers)' },
-    y: { name: 'how often it is right (share of pairs)' },
+    x: { name: 'confidence (probability of the response that the model prefers)' },
+    y: { name: 'accuracy (share of pairs where it is right)' },
     series: [
       {
         name: 'calibrated',
@@ -37,13 +38,14 @@ const reliabilityPlot = ({ bins }: Calibration): Plot => {
   }
 }
 
+/** @returns an `<svg>` element */
 export const reliabilitySvg = (calibration: Calibration): string => plotChart(reliabilityPlot(calibration))
 
-/** What is no number (of replies that are all of one length) is null once it was in a file. */
+/** A correlation of responses that are all of one length is not defined, and null in calibration.json. */
 const digits = (x: number | null, count: number) =>
   x !== null && Number.isFinite(x) ? x.toFixed(count) : 'not defined'
 
-/** A self-contained page. */
+/** @param model its name   @returns a self-contained page */
 export const calibrationPage = (model: string, calibration: Calibration): string => {
   const { accuracy, accuracy_se, brier, log_loss, ece, pairs, rows, rewards, length, slices, kind } = calibration
   const bins = calibration.bins.filter((bin) => bin.pairs > 0)
@@ -51,11 +53,11 @@ export const calibrationPage = (model: string, calibration: Calibration): string
     title: `Calibration: ${model}`,
     body: [
       html`<h1>Can its probabilities be believed?</h1>
-<p>${model} (${kind}) on ${pairs} held-out pairs of ${rows} prompts. Where it is 70 % sure which reply is better, it should
+<p>${model} (${kind}) on ${pairs} held-out pairs of ${rows} prompts. Where it is 70 % sure which response is better, it should
 be right in 70 % of the pairs.</p>`,
       figure(
         reliabilityPlot(calibration),
-        'Each dot is the pairs of like confidence, with 95 % intervals (Wilson). Below the dashed line the model is surer than it may be, above it less sure.',
+        'Each dot stands for the pairs of similar confidence, with 95 % intervals (Wilson). Below the dashed line the model is overconfident, above it underconfident.',
       ),
       facts([
         ['Accuracy ± standard error', `${percent(accuracy, 1)} ± ${percent(accuracy_se, 1)}`],
@@ -64,12 +66,12 @@ be right in 70 % of the pairs.</p>`,
         ['Log loss (a coin: 0.693)', digits(log_loss, 4)],
         ['Mean reward ± deviation', `${digits(rewards.mean, 3)} ± ${digits(rewards.std, 3)}`],
         ['Reward and length, correlation', digits(length.correlation, 3)],
-        ['The better reply is the longer', percent(length.longer_wins, 1)],
+        ['The better response is the longer one', percent(length.longer_wins, 1)],
       ]),
-      html`<p class="soft">Expected calibration error: how far the dots lie from the dashed line, in the mean over pairs. Brier score and
-log loss punish being wrong the more, the surer the model was; less is better, and a coin that is never sure gets what
-stands in brackets. Where rewards follow length, and the better reply is no more often the longer one, the model likes
-length for itself.</p>`,
+      html`<p class="soft">Expected calibration error: the mean distance of the dots from the dashed line, over all pairs. Brier score and
+log loss penalize a wrong answer more, the more confident the model was; lower is better, and a model that always says 50 %
+gets the value in brackets. Where rewards are correlated with length, but the better response is not the longer one more often
+than not, the model prefers length itself.</p>`,
       html`<h2>By confidence</h2>`,
       table(
         [

@@ -1,20 +1,21 @@
-/** Replies coloured by what earned their reward, as a page: green raises it, red lowers it, the stronger the more. */
+/** The page of `attune credit`: completions coloured by how far each token and sentence raises or lowers the reward. */
 import { type Html, html, raw } from '../../report/html.ts'
 import { page } from '../../report/page.ts'
 
-export type CreditPiece = { text: string; reward: number }
+/** A token or a sentence, and its part of the reward. */
+type CreditPiece = { text: string; reward: number }
 export type CreditRow = {
-  /** Which row, and which of its replies. */
+  /** Which row, and which of its completions. */
   title: string
   prompt: string
   reward: number
-  /** The score at the prompt's end. */
+  /** The score at the end of the prompt. */
   before: number
   tokens: readonly CreditPiece[]
   segments: readonly CreditPiece[]
 }
 
-/** Of the colour, 0 to 1: the largest part of a reply is the strongest. */
+/** Strengths of colour, -1 to 1: the largest part of a completion has the full colour. */
 export const strengths = (pieces: readonly CreditPiece[]): number[] => {
   const most = Math.max(...pieces.map(({ reward }) => Math.abs(reward)))
   return pieces.map(({ reward }) => (most > 0 ? reward / most : 0))
@@ -32,7 +33,7 @@ const marks = (pieces: readonly CreditPiece[]): Html[] =>
 
 const joined = (pieces: readonly Html[]): Html => raw(pieces.map(({ html: text }) => text).join(''))
 
-/** Few enough to have their numbers beside them. */
+/** One line for each, with its number. */
 const listed = (pieces: readonly CreditPiece[]): Html =>
   joined(marks(pieces).map((mark, i) => html`<li><b>${signed(pieces[i].reward)}</b>${mark}</li>`))
 
@@ -45,7 +46,7 @@ ul.credit b { flex: none; width: 4.5em; text-align: right; font-weight: 500; fon
 .credit .lowers { background: color-mix(in srgb, var(--bad) var(--s), transparent); }
 .prompt { white-space: pre-wrap; overflow-wrap: anywhere; color: var(--soft); font-size: .9rem; }`
 
-/** A self-contained page. @param model what judged */
+/** @param model the reward model   @returns a self-contained page */
 export const creditPage = (model: string, rows: readonly CreditRow[]): string =>
   page({
     title: `Credit: ${model}`,
@@ -53,11 +54,11 @@ export const creditPage = (model: string, rows: readonly CreditRow[]): string =>
       html`<style>${raw(style)}</style>
 <h1>What earned the reward</h1>
 <p>Judged by ${model}. <span class="credit"><span class="raises" style="--s:60%">Green</span></span> raises the reward,
-<span class="credit"><span class="lowers" style="--s:60%">red</span></span> lowers it; the strongest part of each reply has
+<span class="credit"><span class="lowers" style="--s:60%">red</span></span> lowers it; the strongest part of each completion has
 the full colour.</p>
-<p class="soft"><b>By token</b>: how far each token moves the score as the reply grows (point at one to see its number); they
-add up to the reward less the score at the prompt's end. Half a reply is nothing the model was trained to judge, so read
-single tokens with care. <b>By sentence</b>: how far the score falls when the sentence is left out.</p>`,
+<p class="soft"><b>By token</b>: how far each token moves the score as the completion grows (point at one to see its number); they
+add up to the reward less the score at the end of the prompt. The model was not trained to judge unfinished completions, so
+read single tokens with care. <b>By sentence</b>: how far the score falls when the sentence is left out.</p>`,
       ...rows.map(
         ({ title, prompt, reward, before, tokens, segments }) => html`<section class="card">
 <h2 style="margin-top:0">Reward ${number(reward)}</h2>

@@ -1,7 +1,7 @@
 /** The cells of a sweep: one model size, method and seed each, with the cells that it needs and the result that it leaves. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readOwn, writeJson } from '../../report/files.node.ts'
+import { readSealed, writeJson } from '../../report/files.node.ts'
 import type { Share } from '../../statistics/intervals.ts'
 import { type Extent, helperSize, type Method, type Plan, type Size } from './settings.ts'
 
@@ -68,7 +68,7 @@ export const writeResult = (root: string, result: CellResult) =>
 export const readResults = async (root: string): Promise<Map<string, CellResult>> => {
   const names = await readdir(resultsDir(root)).catch(() => [])
   const results = await Promise.all(
-    names.filter((name) => name.endsWith('.json')).map((name) => readOwn(join(resultsDir(root), name))),
+    names.filter((name) => name.endsWith('.json')).map((name) => readSealed(join(resultsDir(root), name))),
   )
   const intact = results.filter((result) => result !== undefined) as CellResult[]
   return new Map(intact.map((result) => [result.id, result]))

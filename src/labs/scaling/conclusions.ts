@@ -1,5 +1,5 @@
 /** The conclusions of a sweep: sentences that are made from its numbers. They are kept in findings.json. */
-import { powerLabel } from '../../report/axes.ts'
+import { powerLabel } from '../../report/scales.ts'
 import type { Comparison, Difference } from './equalCompute.ts'
 import { largestMisfit, type ScalingLaw } from './scalingLaw.ts'
 import type { Method, Plan } from './settings.ts'

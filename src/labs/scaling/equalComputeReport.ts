@@ -1,9 +1,10 @@
 /** The report's section on self-play at equal compute: plots of loss and exact completions for each size, and a table. */
 
-import { powerLabel } from '../../report/axes.ts'
+import { figure } from '../../report/figures.ts'
 import { type Html, html } from '../../report/html.ts'
-import { figure, table } from '../../report/page.ts'
+import { table } from '../../report/page.ts'
 import type { Plot, PlotSeries } from '../../report/plot.ts'
+import { powerLabel } from '../../report/scales.ts'
 import { mean } from '../../statistics/summary.ts'
 import { percent } from '../../util/format.ts'
 import type { CellResult } from './cells.ts'

@@ -1,6 +1,7 @@
 /** Writes a sweep's report: the page, each plot as SVG and its numbers as JSON, and all findings in one JSON file. */
 import { join } from 'node:path'
-import { writeJson, writePlots, writeText } from '../../report/files.node.ts'
+import { writeJson, writeText } from '../../report/files.node.ts'
+import { writePlots } from '../../report/plotFiles.node.ts'
 import type { CellResult } from './cells.ts'
 import { scalingConclusions } from './conclusions.ts'
 import { compareAtEqualCompute } from './equalCompute.ts'

@@ -1,9 +1,10 @@
 /** A sweep's report as an HTML page: the conclusions, the plots and the tables. */
 
-import { powerLabel } from '../../report/axes.ts'
+import { figure } from '../../report/figures.ts'
 import { type Html, html } from '../../report/html.ts'
-import { facts, figure, page, shell, table } from '../../report/page.ts'
+import { facts, page, shell, table } from '../../report/page.ts'
 import type { Plot } from '../../report/plot.ts'
+import { powerLabel } from '../../report/scales.ts'
 import { mean } from '../../statistics/summary.ts'
 import { percent, whole } from '../../util/format.ts'
 import type { CellResult } from './cells.ts'

@@ -7,7 +7,6 @@ import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { parseConfig } from '../../models/config.ts'
 import { architectureOf } from '../../models/registry.ts'
-import { logTicks, powerLabel } from '../../report/axes.ts'
 import { tInterval } from '../../statistics/intervals.ts'
 import type { CellResult } from './cells.ts'
 import { scalingConclusions } from './conclusions.ts'
@@ -181,12 +180,6 @@ describe('statistics of curves', () => {
     expect(tInterval(many).high).toBeCloseTo(5.5 + 2.201 * Math.sqrt(13 / 12), 3)
     expect(tInterval([5]).high).toBe(Number.POSITIVE_INFINITY)
   })
-})
-
-it('labels logarithmic axes with round numbers', () => {
-  expect(logTicks(0.03, 4)).toEqual([0.05, 0.1, 0.2, 0.5, 1, 2])
-  expect(logTicks(1e6, 1e12)).toEqual([1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12])
-  expect([0.05, 20, 1e9, 2e12, 1e-5].map(powerLabel)).toEqual(['0.05', '20', '10⁹', '2×10¹²', '10⁻⁵'])
 })
 
 it('writes completions with the units first', () => {

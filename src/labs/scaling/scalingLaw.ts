@@ -2,10 +2,10 @@
  * The scaling law of supervised training, loss against compute: the curve of every model size and, over the compute that
  * every size was given, their lower envelope, the best size for a budget, and a power law with its misfit.
  */
+import { bootstrapGroups, percentileInterval, type Resample } from '../../statistics/resampling.ts'
 import { mean } from '../../statistics/summary.ts'
 import type { CellResult } from './cells.ts'
 import {
-  bootstrap,
   type Curve,
   type EnvelopePoint,
   envelope,
@@ -69,7 +69,7 @@ export const scalingLaw = (results: readonly CellResult[]): ScalingLaw => {
   const groups = bySize(results.filter(({ method }) => method === 'sft'))
   const curves = groups.map((group) => group.map(lossCurve))
   const points = envelope(curves.map(meanCurve))
-  const resampled = (draw: <T>(items: readonly T[]) => T[]) => envelope(curves.map((group) => meanCurve(draw(group))))
+  const resampled = (resample: Resample) => envelope(curves.map((group) => meanCurve(resample(group))))
   return {
     sizes: groups.map(sizeCurve),
     envelope: points,
@@ -96,20 +96,24 @@ const sizeCurve = (group: readonly CellResult[]): SizeCurve => {
   }
 }
 
-type Resampled = (draw: <T>(items: readonly T[]) => T[]) => EnvelopePoint[]
+/** The envelope of resampled seeds. */
+type Resampled = (resample: Resample) => EnvelopePoint[]
+
+const resampleCount = 400
 
 const fitted = (points: readonly EnvelopePoint[]): PowerLaw | undefined =>
   fitPowerLaw(points.filter(({ loss }) => loss < guessing).map(({ flops, loss }) => [flops, loss] as const))
 
 const lawOf = (points: readonly EnvelopePoint[], resampled: Resampled): ScalingLaw['law'] => {
   const law = fitted(points)
-  const sure = bootstrap((draw) => fitted(resampled(draw))?.exponent, { count: 400 })
-  if (!law || !sure) return undefined
+  const exponents = bootstrapGroups(resampleCount, (resample) => fitted(resampled(resample))?.exponent)
+  const known = exponents.filter((exponent): exponent is number => Number.isFinite(exponent))
+  if (!law || !known.length) return undefined
   const useful = points.filter(({ loss }) => loss < guessing)
   const [from, to] = [useful[0].flops, useful.at(-1)!.flops]
   const misses = useful.map(({ flops, loss }) => Math.abs(Math.log((law.factor * flops ** -law.exponent) / loss)))
-  const { low, high, count: resamples } = sure
-  return { ...law, from, to, low, high, resamples, misfit: Math.exp(Math.max(...misses)) }
+  const { low, high } = percentileInterval(known)
+  return { ...law, from, to, low, high, resamples: known.length, misfit: Math.exp(Math.max(...misses)) }
 }
 
 const budgetCount = 6
@@ -124,23 +128,11 @@ const budgetsOf = (
   const nearest = (from: readonly EnvelopePoint[], flops: number) =>
     from.reduce((a, b) => (Math.abs(Math.log(b.flops / flops)) < Math.abs(Math.log(a.flops / flops)) ? b : a))
   const at = logSpace(useful[0].flops, useful.at(-1)!.flops, budgetCount)
-  const wins = at.map(() => new Map<number, number>())
-  let drawn = 0
-  bootstrap(
-    (draw) => {
-      const again = resampled(draw)
-      if (!again.length) return undefined
-      at.forEach((flops, i) => {
-        const { best } = nearest(again, flops)
-        wins[i].set(best, (wins[i].get(best) ?? 0) + 1)
-      })
-      return ++drawn
-    },
-    { count: 400 },
-  )
-  return at.map((flops, i) => {
+  const envelopes = bootstrapGroups(resampleCount, resampled).filter(({ length }) => length > 0)
+  return at.map((flops) => {
     const { best, loss } = nearest(useful, flops)
     const { hidden, blocks } = groups[best][0]
-    return { flops, hidden, blocks, loss, sure: (wins[i].get(best) ?? 0) / drawn }
+    const same = envelopes.filter((each) => nearest(each, flops).best === best)
+    return { flops, hidden, blocks, loss, sure: same.length / envelopes.length }
   })
 }

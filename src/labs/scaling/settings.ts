@@ -1,6 +1,6 @@
 /** Settings and presets of a sweep, and why their numbers are as they are. */
 import { z } from 'zod'
-import { engineFields } from '../../recipes/trainer/schema.ts'
+import { engineFields } from '../../recipes/trainer/fields.ts'
 
 export const methodNames = ['sft', 'spin', 't-spin', 'asft'] as const
 export type Method = (typeof methodNames)[number]

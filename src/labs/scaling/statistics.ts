@@ -1,7 +1,7 @@
 /** Curves against compute: the lower envelope, the best size for a budget, a power law, and how sure they are. */
 
-import { lineThrough, mean } from '../../statistics/summary.ts'
-import { type Rng, rng } from '../../util/rng.ts'
+import { linearRegression } from '../../statistics/regression.ts'
+import { mean } from '../../statistics/summary.ts'
 
 /** Compute in FLOPs, loss in nats; compute rises. */
 export type Curve = readonly (readonly [flops: number, loss: number])[]
@@ -72,31 +72,6 @@ export type PowerLaw = { /** loss = factor * flops^-exponent */ factor: number; 
 /** Least squares on the logarithms; undefined for fewer than two different computes. */
 export const fitPowerLaw = (points: Curve): PowerLaw | undefined => {
   const [xs, ys] = [points.map(([x]) => Math.log(x)), points.map(([, y]) => Math.log(y))]
-  const { intercept, slope } = lineThrough(xs, ys)
+  const { intercept, slope } = linearRegression(xs, ys)
   return Number.isNaN(slope) ? undefined : { factor: Math.exp(intercept), exponent: -slope }
-}
-
-/** Draws with replacement, one stream for every resample. */
-const resample = <T>(items: readonly T[], random: Rng, at: number): T[] =>
-  items.map((_, i) => items[Math.floor(random.uniform(at + i) * items.length)])
-
-/** The middle 95 % of a statistic over resamples; undefined values are left out. */
-export const bootstrap = (
-  statistic: (draw: <T>(items: readonly T[]) => T[]) => number | undefined,
-  { count = 1000, seed = 0 } = {},
-): { low: number; high: number; count: number } | undefined => {
-  const values: number[] = []
-  for (let k = 0; k < count; k++) {
-    const random = rng(seed, 0xb007, k)
-    let at = 0
-    const value = statistic((items) => {
-      at += items.length
-      return resample(items, random, at)
-    })
-    if (value !== undefined && Number.isFinite(value)) values.push(value)
-  }
-  if (!values.length) return undefined
-  values.sort((a, b) => a - b)
-  const quantile = (q: number) => values[Math.min(values.length - 1, Math.floor(q * values.length))]
-  return { low: quantile(0.025), high: quantile(0.975), count: values.length }
 }

@@ -4,13 +4,13 @@ import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFolder } from '../../publish/modelFolder.ts'
 import { sft } from '../../recipes/sft.ts'
-import { readOwn, writeSealed } from '../../report/files.node.ts'
+import { readSealed, writeSealed } from '../../report/files.node.ts'
 import { type Share, wilson } from '../../statistics/intervals.ts'
 import { returnValueOf } from '../../util/eventStream.ts'
 import { badInput } from '../../util/fault.ts'
 import { writeWhole } from '../../util/files.node.ts'
 import { completePrompts } from '../completePrompts.ts'
-import { curvesOf } from '../pages/run.ts'
+import { curvesOf } from '../runCurves.ts'
 import { runRecipe } from '../runRecipe.ts'
 import type { CellResult, ExactMatchPoint, LossPoint } from './cells.ts'
 import { type CellContext, sharedSettings, startModel } from './context.ts'
@@ -56,7 +56,7 @@ const trainTo = async (settings: Record<string, unknown>, context: CellContext):
 /** Throws a Fault 'bad-run' where the file is there and is not what was written. */
 const readMarks = async (file: string): Promise<ExactMatchPoint[]> => {
   if (!(await stat(file).catch(() => undefined))) return []
-  const found = await readOwn(file)
+  const found = await readSealed(file)
   // Earlier versions wrote the list alone
   const marks = Array.isArray(found) ? found : (found as { marks?: ExactMatchPoint[] } | undefined)?.marks
   if (marks) return marks

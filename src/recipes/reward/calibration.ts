@@ -1,11 +1,12 @@
 /**
- * How far a reward model's probabilities can be believed: of the pairs where it is 70 % sure which response is better, is
- * it right in 70 %? Peculiar: a pair counts once, by the response the model prefers, so confidences go from 1/2 to 1.
+ * Calibration of a reward model: of the pairs where it is 70 % sure which response is better, is it right in 70 %? A pair
+ * counts once, by the response that the model prefers, so confidences go from 1/2 to 1.
  */
-import { correlation, deviation, mean } from '../../statistics/summary.ts'
-import { accuracyOf, gapSlices, type ScoredPair, type ScoredRow, scoredPairs } from './scoredRows.ts'
+import { correlation } from '../../statistics/regression.ts'
+import { deviation, mean } from '../../statistics/summary.ts'
+import { accuracyOf, gapSlices, type ScoredPair, type ScoredRow, scoredPairs } from './metrics.ts'
 
-/** Beside the model. */
+/** The file beside the model that holds the calibration. */
 export const calibrationFile = 'calibration.json'
 
 /** Pairs whose confidence lies in [from, to). */
@@ -35,7 +36,7 @@ export type Calibration = {
 const binCount = 10
 
 const confidenceOf = ({ p }: ScoredPair) => Math.max(p, 1 - p)
-/** Right where the better response is the likelier; a model that cannot say is right half the time. */
+/** 1 where the model prefers the better response; 1/2 where it prefers neither. */
 const rightOf = ({ p }: ScoredPair) => (p === 0.5 ? 0.5 : Number(p > 0.5))
 
 export const reliability = (pairs: readonly ScoredPair[]): Bin[] => {

@@ -1,25 +1,26 @@
-/** Rankings to the micro-batches that a reward model reads: a tree for each prompt, its responses' ends the targets. */
+/** Rankings to the micro-batches of a reward model: a token tree for each prompt, scored at the last token of each response. */
 import { packs } from '../../data/batch.ts'
 import type { RankedExample } from '../../data/examples.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { floats, rankedTree } from '../trainer/collate.ts'
 
-/** What a response's rating adds to the margins: a pair's own margin is the first response's. */
+/** A response's part of the margins, whose differences are by how much one is to beat another: a pair's margin is the first's. */
 const marginOf = ({ ratings, margin }: RankedExample, k: number, from: 'auto' | 'ratings' | 'none'): number => {
   if (from === 'ratings') return isRated(ratings) ? ratings![k]! : 0
   return from === 'auto' && k === 0 ? (margin ?? 0) : 0
 }
 
 /**
- * Arrays, best response first: `ranks`, `lengths` (tokens), `margins`, `ratings` [B, K]; `rated`, `prob` [B].
+ * Arrays, best response first: `ranks`, `lengths` (tokens), `margins`, `ratings` [B, K]; `rated`, `prob` [B];
+ * `windowRows` [], the rows of the step; `bias` [].
  * @param bias is added to every reward
  */
 export const rewardBatches = (
-  micros: readonly RankedExample[][],
+  microBatches: readonly RankedExample[][],
   { bias, margins }: { bias: number; margins: 'auto' | 'ratings' | 'none' },
 ): MicroBatch[] => {
-  const common = { windowRows: floats([micros.flat().length], []), bias: floats([bias], []) }
-  return micros.map((examples) => {
+  const common = { windowRows: floats([microBatches.flat().length], []), bias: floats([bias], []) }
+  return microBatches.map((examples) => {
     const K = Math.max(...examples.map(({ responses }) => responses.length))
     const grid = (value: (example: RankedExample, k: number) => number) =>
       floats(

@@ -1,33 +1,35 @@
 /**
- * Which part of a response earned its reward. Two answers: by token, how the score moves as the response grows (a causal model
- * has the scores of all prefixes in one pass; their differences add up to the score less the prompt's), and by segment,
- * how the score falls when a sentence is left out (all such responses are one packed tree, the prompt passes once).
+ * Credit assignment by a reward model: which part of a response earned its reward. By token: how the score changes as the
+ * response grows (a causal model gives the scores of all prefixes in one pass, and their differences add up to the score less
+ * that of the prompt). By sentence: how much the score falls when the sentence is left out (all such responses are packed into
+ * one tree, so that the prompt passes once).
  */
 
 import type { Model } from '../../passes/model.ts'
 import { type Reward, rewardOf, scoresAlong, scoresOf } from '../../passes/scores.ts'
 
+/** A token or a sentence, and the part of the reward that it earned. */
 export type Piece = { text: string; reward: number }
 
 export type Credit = Reward & {
-  /** The score at the prompt's end, from which the tokens' rewards count; 0 where there is no prompt. */
+  /** The score at the end of the prompt; 0 where there is no prompt. */
   before: number
-  /** Of each token; with `before` they add up to the reward. */
+  /** With `before` they add up to the reward. */
   tokens: Piece[]
   /** Of each sentence: the reward less that of the response without it. */
   segments: Piece[]
 }
 
-/** A response as tokens; `texts` are theirs, joined the response's own text. */
-export type CreditReply = {
+/** A response as tokens. `texts` are those of the tokens; joined they are the text of the response. */
+export type CreditResponse = {
   ids: readonly number[]
   texts: readonly string[]
-  /** 1 where a token ends the text or is a mark of the template: it belongs to no sentence. */
+  /** True where a token ends the text or is a mark of the chat template: it belongs to no sentence. */
   special: readonly boolean[]
 }
 
-/** Which tokens each sentence has (Unicode's rules for sentences, UAX 29), in their order. */
-export const sentences = ({ texts, special }: CreditReply): number[][] => {
+/** The indices of each sentence's tokens, by Unicode's rules for sentences (UAX 29). */
+export const sentences = ({ texts, special }: CreditResponse): number[][] => {
   const plain = texts.map((text, t) => (special[t] ? '' : text))
   const starts: number[] = []
   for (const { index } of new Intl.Segmenter('en', { granularity: 'sentence' }).segment(plain.join('')))
@@ -35,7 +37,7 @@ export const sentences = ({ texts, special }: CreditReply): number[][] => {
   const parts = starts.map((): number[] => [])
   let [at, sentence] = [0, 0]
   plain.forEach((text, t) => {
-    // A space in front of a word stands with it
+    // A token's leading spaces belong to its word
     const first = at + (text.length - text.trimStart().length)
     while (sentence + 1 < starts.length && starts[sentence + 1] <= first) sentence++
     if (!special[t]) parts[sentence]?.push(t)
@@ -44,11 +46,11 @@ export const sentences = ({ texts, special }: CreditReply): number[][] => {
   return parts.filter((part) => part.length > 0)
 }
 
-/** @param prompt ids   @returns of each response its credit, in rewards of the model */
+/** @param prompt token ids   @returns the credit of each response, in units of the model's reward */
 export const creditOf = async (
   model: Model,
   prompt: readonly number[],
-  responses: readonly CreditReply[],
+  responses: readonly CreditResponse[],
 ): Promise<Credit[]> => {
   const [along] = await scoresAlong(model, [{ trunk: prompt, branches: responses.map(({ ids }) => ids) }])
   const empty = prompt.length ? await scoresOf(model, [{ trunk: prompt, branches: [[]] }]) : undefined
@@ -61,15 +63,16 @@ export const creditOf = async (
       text: response.texts[t],
       reward: reward - (rewards[t - 1] ?? before),
     }))
-    credits.push({ ...whole, before, tokens, segments: await leftOut(model, prompt, response, whole.reward) })
+    credits.push({ ...whole, before, tokens, segments: await segmentCredit(model, prompt, response, whole.reward) })
   }
   return credits
 }
 
-const leftOut = async (
+/** The reward of the whole response less that of the response without the sentence. */
+const segmentCredit = async (
   model: Model,
   prompt: readonly number[],
-  response: CreditReply,
+  response: CreditResponse,
   whole: number,
 ): Promise<Piece[]> => {
   const parts = sentences(response)

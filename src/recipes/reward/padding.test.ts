@@ -19,7 +19,7 @@ const encoder = (eosId: number | undefined) => ({
   encode: (text: string) => ({ ids: [ids[text]], offsets: [] }),
 })
 
-/** What a saved reward model names: of config.json the id, of the tokenizer the token. */
+/** The padding token of a saved reward model: its id in config.json, its text in the tokenizer's files. */
 const paddingFor = async (
   named: Record<string, string>,
   padId: number | null | undefined,
@@ -28,17 +28,22 @@ const paddingFor = async (
   await writeFile(join(dir, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<end>', ...named }))
   const base = await loadPretrained(fixture('models/llama-tied'))
   const raw = { ...base.config.raw, pad_token_id: padId }
-  const { applied, texts } = await paddingOf(dir, encoder(eosId) as unknown as Parameters<typeof paddingOf>[1])
+  const { applied, files } = await paddingOf(dir, encoder(eosId) as unknown as Parameters<typeof paddingOf>[1])
   const { config } = applied({ ...base, config: { ...base.config, raw } })
-  const token = texts['tokenizer_config.json'] && JSON.parse(texts['tokenizer_config.json']).pad_token
+  const token = files['tokenizer_config.json'] && JSON.parse(files['tokenizer_config.json']).pad_token
   return { id: config.raw.pad_token_id, token }
 }
 
-describe('the padding of a saved reward model', () => {
+describe('the padding token of a saved reward model', () => {
   it.each([
-    ['its own', { pad_token: '<pad>', unk_token: '<unk>' }, 0, { id: 4, token: undefined }],
-    ['another, where its own ends texts', { pad_token: '<end>', unk_token: '<unk>' }, 2, { id: 3, token: '<unk>' }],
-    ['the beginning', { bos_token: '<begin>' }, undefined, { id: 1, token: '<begin>' }],
+    ['its own padding token', { pad_token: '<pad>', unk_token: '<unk>' }, 0, { id: 4, token: undefined }],
+    [
+      'another token, where its own ends texts',
+      { pad_token: '<end>', unk_token: '<unk>' },
+      2,
+      { id: 3, token: '<unk>' },
+    ],
+    ['the beginning-of-text token', { bos_token: '<begin>' }, undefined, { id: 1, token: '<begin>' }],
     [
       'none, where every token ends texts',
       { pad_token: '<end>', bos_token: '<end>' },
@@ -50,7 +55,7 @@ describe('the padding of a saved reward model', () => {
     expect(await paddingFor(named, padId, 2)).toEqual(expected)
   })
 
-  it('stays where no token is known to end texts', async () => {
+  it('stays as it is where the tokenizer has no end token', async () => {
     expect(await paddingFor({}, 2, undefined)).toEqual({ id: 2, token: undefined })
   })
 })

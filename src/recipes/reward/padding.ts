@@ -1,8 +1,8 @@
 /**
- * The padding that a saved reward model names. transformers reads the score at the last token that is not padding, told
- * by its id, so padding with the id that ends a text would read one token early. attune counts places instead; for both
- * to agree, config.json and the tokenizer saved beside it get a padding token that ends no text. GPT-2's tokenizer has none:
- * then config.json names no padding, and transformers reads one text at a time and refuses batches.
+ * The padding token that a saved reward model names. transformers reads the score at the last token whose id is not that of
+ * the padding token, so where the padding token also ends texts it reads one token too early. attune goes by positions
+ * instead. For both to agree, config.json and the tokenizer saved beside it get a padding token that ends no text. GPT-2's
+ * tokenizer has none: then config.json names no padding token, and transformers takes one text at a time and refuses batches.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,10 +10,10 @@ import type { Encoder } from '../../data/examples.ts'
 import type { Base } from '../../models/merge.ts'
 
 type Padding = {
-  /** The model with `pad_token_id`, or without the one that ends texts. */
-  applied(base: Base): Base
-  /** Files of the tokenizer that change, by name. */
-  texts: Record<string, string>
+  /** The model with this `pad_token_id` in its config, or without one that ends texts. */
+  applied<B extends Base>(base: B): B
+  /** Contents of the tokenizer's files that change, by name. */
+  files: Record<string, string>
 }
 
 const configFile = 'tokenizer_config.json'
@@ -40,13 +40,13 @@ export const paddingOf = async (dir: string, encoder: Encoder): Promise<Padding>
     return id === undefined || id === encoder.eosId ? [] : [{ key, content, id }]
   })
   const found = config ? named.at(0) : undefined
-  const applied = (base: Base): Base => {
+  const applied = <B extends Base>(base: B): B => {
     const { raw, vocab_size } = base.config
     const id = found && found.id < vocab_size ? found.id : null
     const endsTexts = encoder.eosId !== undefined && raw.pad_token_id === encoder.eosId
     if (id === null && !endsTexts) return base
     return { ...base, config: { ...base.config, raw: { ...raw, pad_token_id: id } } }
   }
-  if (!found || found.key === 'pad_token') return { applied, texts: {} }
-  return { applied, texts: { [configFile]: `${JSON.stringify({ ...config, pad_token: found.content }, null, 2)}\n` } }
+  if (!found || found.key === 'pad_token') return { applied, files: {} }
+  return { applied, files: { [configFile]: `${JSON.stringify({ ...config, pad_token: found.content }, null, 2)}\n` } }
 }

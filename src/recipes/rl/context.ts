@@ -1,24 +1,26 @@
-/** What a run that learns from its own samples stands on: prompts, the policy and its decoder, rewards, the reference. */
+/** What an RL run works with: prompts, the policy and its decoder, the reference model, the rewards. */
 
-import type { TextExample } from '../../data/examples.ts'
+import { encodePrompt, type TextExample } from '../../data/examples.ts'
+import type { PromptExample } from '../../data/prompts.ts'
+import type { Prompt } from '../../data/rows.ts'
+import { rowOrder } from '../../data/shuffle.ts'
+import type { RowSource } from '../../data/source.ts'
 import type { Scheduler } from '../../generate/scheduler.ts'
-import type { Tokenization } from '../../generate/tokenization.node.ts'
-import { type LengthSettings, openTokenization } from '../../generate/tokenization.node.ts'
+import { type LengthSettings, openTokenization, type Tokenization } from '../../generate/tokenization.node.ts'
 import { resolveModel } from '../../models/resolve.node.ts'
 import type { Model } from '../../passes/model.ts'
 import { openRewards, type RewardSettings, rewardColumns } from '../../rewards/open.ts'
 import type { Rewards } from '../../rewards/rewards.ts'
 import type { Run } from '../../runs/run.node.ts'
-import type { ExampleStream } from '../../train/stream.ts'
+import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
-import { type Dataset, openDataset, splitRows } from '../trainer/dataset.ts'
+import { type Dataset, openDataset, requireKnownIds, splitRows } from '../trainer/dataset.ts'
 import { hasLiveReference, openPolicy, type Policy, type PolicySettings } from '../trainer/policy.ts'
 import type { Body } from '../trainer/recipe.ts'
 import type { TrainerSettings } from '../trainer/trainer.ts'
+import { openReferenceModel } from './logps.ts'
 import type { UpdateSettings } from './minibatches.ts'
-import { type PromptStream, promptStream } from './prompts.ts'
 import { openPolicyScheduler, type RolloutSettings } from './rollout.ts'
-import { openReferenceModel } from './sampleStats.ts'
 
 export type RlSettings = TrainerSettings &
   PolicySettings &
@@ -37,53 +39,105 @@ export type RlSettings = TrainerSettings &
 
 export type RecipeContext = Parameters<Body<never>>[1]
 
+export type PromptStream = ExampleStream<PromptExample>
+
 export type RlContext = {
   settings: RlSettings
   run: Run
   signal: AbortSignal
-  policy: Policy
-  tokenization: Tokenization
-  scheduler: Scheduler
-  rewards: Rewards
-  /** Undefined where nothing reads it and a copy would have to be made. */
-  reference?: Model
-  data: Dataset<'prompt'>
+  dataset: Dataset<'prompt'>
   trainPrompts: PromptStream
   evalPrompts?: PromptStream
-  /** What is learnt from beside the prompts' samples. */
+  policy: Policy
+  tokenization: Tokenization
+  /** Decodes with the policy's weights of the moment. */
+  scheduler: Scheduler
+  /** Undefined where nothing reads it and a copy would have to be made. */
+  reference?: Model
+  rewards: Rewards
+  /** Texts that are learnt from beside the prompts' samples (PPO-ptx). */
   pretraining?: { files: readonly string[]; stream: ExampleStream<TextExample> }
 }
 
-/** Throws a Fault 'bad-flag' where a prompt has one sample, and nothing to hold it against. */
-export const requireSeveral = ({ numGenerations }: Pick<RolloutSettings, 'numGenerations'>): void => {
-  if (numGenerations < 2)
-    throw badInput('bad-flag', 'each sample is evalPrompts against the others of its prompt; give 2 or more', {
-      flag: '--num-generations',
-    })
-}
-
 /**
- * @param usesReference whether the method itself reads the reference
+ * @param usesReference whether the method itself reads the reference model
  * @param withHead gives the policy a value head
  */
 export const openRlContext = async (
   settings: RlSettings,
   { own, run, signal }: RecipeContext,
-  usesReference: boolean,
-  withHead?: Parameters<typeof openPolicy>[2],
+  { usesReference, withHead }: { usesReference: boolean; withHead?: Parameters<typeof openPolicy>[2] },
 ): Promise<RlContext> => {
   const folders = await resolveModel(settings)
-  const data = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
+  // data
+  const dataset = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
+  // policy
   const policy = own(await openPolicy(settings, folders, withHead))
   const tokenization = await openTokenization(folders, policy.pretrained, settings)
+  // rewards
   const rewards = await openRewards(settings, { own, tokenization, folders })
-  const parts = splitRows(data, settings)
+  // prompts, which policy and rewards must be able to read
+  const rows = splitRows(dataset, settings)
   const readers = { tokenization, rewards }
-  const trainPrompts = promptStream(readers, parts.train, settings)
+  const trainPrompts = promptStream(readers, rows.train, settings)
   const evalPrompts =
-    parts.evalRows && promptStream(readers, parts.evalRows, { seed: settings.seed, shuffle: false, epochs: 1 })
-  const wanted = usesReference || settings.klBudget !== undefined || hasLiveReference(policy)
-  const reference = wanted ? await openReferenceModel(policy) : undefined
+    rows.evalRows && promptStream(readers, rows.evalRows, { seed: settings.seed, shuffle: false, epochs: 1 })
+  // reference, also where it costs nothing: evaluations then measure the KL
+  const hasReference = usesReference || settings.klBudget !== undefined || hasLiveReference(policy)
+  const reference = hasReference ? await openReferenceModel(policy) : undefined
   const scheduler = own(openPolicyScheduler(policy, tokenization))
-  return { settings, run, signal, policy, tokenization, scheduler, rewards, reference, data, trainPrompts, evalPrompts }
+  return {
+    settings,
+    run,
+    signal,
+    dataset,
+    trainPrompts,
+    evalPrompts,
+    policy,
+    tokenization,
+    scheduler,
+    reference,
+    rewards,
+  }
 }
+
+/** Throws a Fault 'bad-flag' where a prompt has one sample, and the method compares the samples of a prompt. */
+export const requireSeveralGenerations = ({ numGenerations }: Pick<RolloutSettings, 'numGenerations'>): void => {
+  if (numGenerations < 2)
+    throw badInput('bad-flag', 'each sample is compared with the others of its prompt; give 2 or more', {
+      flag: '--num-generations',
+    })
+}
+
+/**
+ * Prompts as the policy reads them. A prompt longer than --max-prompt-length is left out and counted, never cut: the answer
+ * to half a question would be rewarded as the answer to the whole. Throws a Fault for a prompt that the policy or a reward
+ * cannot read.
+ */
+export const promptStream = (
+  { tokenization, rewards }: { tokenization: Tokenization; rewards: Pick<Rewards, 'requirePrompt'> },
+  rows: RowSource<Prompt>,
+  settings: { seed: number; shuffle: boolean; epochs: number },
+): PromptStream =>
+  exampleStream<Prompt, PromptExample>({
+    length: rows.length,
+    row: rows.row,
+    where: rows.where,
+    epochs: settings.epochs,
+    order: rowOrder(rows.length, settings),
+    example: (row) => {
+      const { prompt, template, record = {} } = row
+      const { encoder, limits } = tokenization
+      const ids = encodePrompt(encoder, prompt, template)
+      requireKnownIds(row, [ids], tokenization)
+      if (ids.length === 0) return 'empty-prompt'
+      const longest = Math.min(limits.maxPromptLength ?? Number.POSITIVE_INFINITY, limits.maxLength - 1)
+      if (ids.length > longest) return 'prompt-too-long'
+      const example = { prompt, template, ids, record }
+      rewards.requirePrompt(example)
+      return example
+    },
+    truncated: () => false,
+    // Columns may be large, and prompts are few beside what is sampled from them
+    keeps: 0,
+  })

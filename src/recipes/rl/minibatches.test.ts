@@ -1,31 +1,35 @@
 import { describe, expect, it } from 'vitest'
 import type { Rollout } from '../../generate/completionSampler.ts'
-import { expectedBest, mostRewarded } from '../bestOfN.ts'
+import { expectedBest, indexOfBest } from '../bestOfN.ts'
 import { diagnose, noDiagnostics, summarizeDiagnostics } from './diagnostics.ts'
-import { type ExperienceBatch, minibatches, promptsOfUpdates } from './minibatches.ts'
+import type { ExperienceBatch } from './method.ts'
+import { minibatches, promptsOfUpdates, totalUpdates } from './minibatches.ts'
 
 const settings = { batchSize: 2, gradAccum: 1, numIterations: 2, stepsPerGeneration: 2, maxNewTokens: 4, seed: 1 }
 
 /** Sample i of a rollout has i + 1 tokens; token t of it is 10 i + t. */
 const batch = (prompts: number, perPrompt: number): ExperienceBatch => {
   const samples = Array.from({ length: prompts * perPrompt }, (_, i) => ({
-    ...{ prompt: Math.floor(i / perPrompt), sample: i % perPrompt, finish_reason: 'eos' as const },
+    prompt: Math.floor(i / perPrompt),
+    sample: i % perPrompt,
+    finish_reason: 'eos' as const,
     ids: Array.from({ length: i + 1 }, (_, t) => 10 * i + t),
     logps: [],
   }))
   const rollout: Rollout = {
     prompts: Array.from({ length: prompts }, (_, g) => ({ prompt: 'x', ids: Array(1 + g).fill(1), record: {} })),
-    ...{ samples, perPrompt },
+    samples,
+    perPrompt,
   }
   return {
     rollout,
-    columns: { advantages: samples.map((_, i) => i), old: samples.map(({ ids }) => ids) },
+    columns: { advantages: samples.map((_, i) => i), tokenIds: samples.map(({ ids }) => ids) },
     mask: samples.map((_, i) => i !== 1),
     rewards: samples.map(() => 1),
   }
 }
 
-describe('updates', () => {
+describe('the updates on a rollout', () => {
   it('see every prompt once in each pass', () => {
     const updates = promptsOfUpdates(4, settings, 3)
     expect(updates.map((numbers) => numbers.length)).toEqual([2, 2, 2, 2])
@@ -37,11 +41,20 @@ describe('updates', () => {
     ])
   })
 
-  it('give each target the values of its own token, and samples that do not count no weight', () => {
-    const [{ packs, arrays }] = minibatches(batch(3, 2), [2, 0], { ...settings, aggregation: 'grpo', atOnce: 1e9 })
+  it('are fewer on a last rollout with fewer prompts', () => {
+    // Rollouts of 4, 4 and 1 prompts, two passes over each: 4, 4 and 2 updates
+    expect(totalUpdates(9, settings)).toBe(10)
+  })
+
+  it('give each target the values of its own token, and no weight to samples that do not count', () => {
+    const [{ packs, arrays }] = minibatches(batch(3, 2), [2, 0], {
+      ...settings,
+      aggregation: 'grpo',
+      tokensAtOnce: 1e9,
+    })
     const labels = packs.flatMap(({ targets }) => Array.from(targets.label))
     const sequence = packs.flatMap(({ targets }) => Array.from(targets.sequence))
-    expect([...arrays.old.values]).toEqual(labels)
+    expect([...arrays.tokenIds.values]).toEqual(labels)
     expect([...arrays.advantages.values]).toEqual([4, 5, 0, 1])
     expect([...arrays.lengths.values]).toEqual([5, 6, 1, 0])
     const weightOf = (s: number) =>
@@ -51,10 +64,10 @@ describe('updates', () => {
     expect([0, 1, 2, 3].map(weightOf).map((x) => x.toFixed(4))).toEqual(['0.2500', '0.2500', '0.2500', '0.0000'])
   })
 
-  it('weigh tokens alike whatever is computed at once', () => {
+  it('give tokens the same weights however a batch is split', () => {
     for (const aggregation of ['grpo', 'bnpo', 'dr_grpo', 'dapo', 'sum'] as const) {
-      const weights = (atOnce: number) =>
-        minibatches(batch(4, 2), [3, 0, 2, 1], { ...settings, batchSize: 4, aggregation, atOnce }).map(
+      const weights = (tokensAtOnce: number) =>
+        minibatches(batch(4, 2), [3, 0, 2, 1], { ...settings, batchSize: 4, aggregation, tokensAtOnce }).map(
           ({ arrays, packs }) => {
             const sequence = packs.flatMap(({ targets }) => Array.from(targets.sequence))
             return Array.from(
@@ -70,29 +83,29 @@ describe('updates', () => {
 })
 
 describe('best of N', () => {
-  it('is the mean over all sets of n', () => {
+  it('is the mean of the best over all sets of n samples', () => {
     expect(expectedBest([3, 1, 2, 5], 1)).toBeCloseTo(2.75)
     expect(expectedBest([3, 1, 2, 5], 2)).toBeCloseTo((3 + 3 + 5 + 2 + 5 + 5) / 6)
     expect(expectedBest([3, 1, 2, 5], 4)).toBe(5)
   })
 
-  it('keeps the sample of most reward, whatever its sign', () => {
-    expect(mostRewarded([0, -1, -2])).toBe(0)
-    expect(mostRewarded([-3, -1, -2])).toBe(1)
-    expect(mostRewarded([Number.NaN, -2, Number.NaN, -1])).toBe(3)
+  it('keeps the sample with the highest reward, whatever its sign', () => {
+    expect(indexOfBest([0, -1, -2])).toBe(0)
+    expect(indexOfBest([-3, -1, -2])).toBe(1)
+    expect(indexOfBest([Number.NaN, -2, Number.NaN, -1])).toBe(3)
   })
 })
 
-describe('signs of trouble', () => {
-  it('are told once and counted', () => {
+describe('diagnostics', () => {
+  it('warn once and count to the end', () => {
     const first = diagnose(noDiagnostics, { entropy: 2, 'completions/mean_length': 10 })
     expect(first.warnings).toEqual([])
     const bad = { entropy: 0.1, 'completions/mean_length': 30 }
-    const second = diagnose(first.watch, bad)
+    const second = diagnose(first.diagnostics, bad)
     expect(second.warnings.map(({ code }) => code)).toEqual(['entropy-collapse', 'length-drift'])
-    const third = diagnose(second.watch, bad)
+    const third = diagnose(second.diagnostics, bad)
     expect(third.warnings).toEqual([])
-    expect(summarizeDiagnostics(third.watch).map(({ code, count }) => [code, count])).toEqual([
+    expect(summarizeDiagnostics(third.diagnostics).map(({ code, count }) => [code, count])).toEqual([
       ['entropy-collapse', 2],
       ['length-drift', 2],
     ])

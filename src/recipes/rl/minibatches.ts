@@ -1,102 +1,111 @@
-/**
- * From a rollout to the batches of its updates. Peculiar: what a method knows of its samples stands in columns, a number
- * or a list of numbers (a token each) for each sample; an objective reads them by name, so methods differ in their columns
- * and their objective alone.
- */
+/** From a rollout's experience batch to the micro-batches of its updates. */
 
 import { packs } from '../../data/batch.ts'
-import type { Rollout } from '../../generate/completionSampler.ts'
 import { type Aggregation, tokenWeights } from '../../objectives/aggregation.ts'
 import type { BatchArray } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { permutation, rng } from '../../util/rng.ts'
-import { chunks, floats } from '../trainer/collate.ts'
-import { splitByTokens } from '../trainer/microBatches.ts'
-import { treesOf } from './sampleStats.ts'
-
-/** By name, in the order of the samples: one number each, or one for each of its tokens. */
-export type Columns = Record<string, (number | number[])[]>
-
-/** A rollout that can be learnt from. */
-export type ExperienceBatch = {
-  rollout: Rollout
-  columns: Columns
-  /** Samples that count; the others are there and move nothing. */
-  mask: boolean[]
-  /** Null where it failed. */
-  rewards: (number | null)[]
-}
+import { chunks, floats, splitByTokens } from '../trainer/collate.ts'
+import { treesOf } from './logps.ts'
+import type { ExperienceBatch } from './method.ts'
 
 export type UpdateSettings = {
-  /** Prompts of a batch, and batches of a step. */
+  /** Prompts of a batch, and batches of an update. */
   batchSize: number
   gradAccum: number
-  /** Passes over a rollout, and steps in each. */
+  /** Passes over a rollout, and updates in each. */
   numIterations: number
   stepsPerGeneration: number
   maxNewTokens: number
   seed: number
 }
 
-export const promptsPerRollout = ({ batchSize, gradAccum, stepsPerGeneration }: UpdateSettings) =>
-  batchSize * gradAccum * stepsPerGeneration
+type UpdateSizes = Omit<UpdateSettings, 'maxNewTokens' | 'seed'>
 
-/** Of a whole rollout. More than one need to know what the policy was that sampled. */
+const promptsPerUpdate = ({ batchSize, gradAccum }: UpdateSizes) => batchSize * gradAccum
+
+export const promptsPerRollout = (settings: UpdateSizes) => promptsPerUpdate(settings) * settings.stepsPerGeneration
+
+/**
+ * Updates on a whole rollout. With more than one, the policy is no longer the one that sampled, so its old log-probs are
+ * needed.
+ */
 export const updatesPerRollout = ({
   numIterations,
   stepsPerGeneration,
-}: Pick<UpdateSettings, 'numIterations' | 'stepsPerGeneration'>) => numIterations * stepsPerGeneration
+}: Pick<UpdateSizes, 'numIterations' | 'stepsPerGeneration'>) => numIterations * stepsPerGeneration
 
-/** Numbers of the prompts of each update: in their order where there is one, else drawn anew in each pass. */
-export const promptsOfUpdates = (prompts: number, settings: UpdateSettings, number: number): number[][] => {
-  const size = settings.batchSize * settings.gradAccum
-  const order = Array.from({ length: prompts }, (_, i) => i)
+/** Updates of a run over so many prompts. Its last rollout may have fewer prompts than the others. */
+export const totalUpdates = (prompts: number, settings: UpdateSizes): number => {
+  const size = promptsPerRollout(settings)
+  const updatesOn = (count: number) => Math.ceil(count / promptsPerUpdate(settings)) * settings.numIterations
+  return Math.floor(prompts / size) * updatesOn(size) + updatesOn(prompts % size)
+}
+
+/**
+ * Numbers of the prompts of each update, pass after pass over a rollout: in their order where an update takes all of them,
+ * else drawn anew in each pass.
+ */
+export const promptsOfUpdates = (prompts: number, settings: UpdateSettings, rolloutNumber: number): number[][] => {
+  const inOrder = Array.from({ length: prompts }, (_, i) => i)
   return Array.from({ length: settings.numIterations }, (_, pass) => {
-    const drawn = [...permutation(prompts, rng(settings.seed, number, pass))]
-    return chunks(settings.stepsPerGeneration > 1 ? drawn : order, size)
+    const shuffled = [...permutation(prompts, rng(settings.seed, rolloutNumber, pass))]
+    return chunks(settings.stepsPerGeneration > 1 ? shuffled : inOrder, promptsPerUpdate(settings))
   }).flat()
 }
 
-/** The batch of some of its prompts. */
-const partOf = ({ rollout, columns, mask, rewards }: ExperienceBatch, numbers: readonly number[]): ExperienceBatch => {
+/** The part of a batch that belongs to these prompts. */
+const ofPrompts = (
+  { rollout, columns, mask, rewards }: ExperienceBatch,
+  promptNumbers: readonly number[],
+): ExperienceBatch => {
   const G = rollout.perPrompt
-  const of = <T>(values: readonly T[]): T[] => numbers.flatMap((g) => values.slice(g * G, (g + 1) * G))
+  const take = <T>(values: readonly T[]): T[] => promptNumbers.flatMap((g) => values.slice(g * G, (g + 1) * G))
   return {
-    rollout: { ...rollout, prompts: numbers.map((g) => rollout.prompts[g]), samples: of(rollout.samples) },
-    columns: Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, of(values)])),
-    mask: of(mask),
-    rewards: of(rewards),
+    rollout: { prompts: promptNumbers.map((g) => rollout.prompts[g]), samples: take(rollout.samples), perPrompt: G },
+    columns: Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, take(values)])),
+    mask: take(mask),
+    rewards: take(rewards),
+  }
+}
+
+/** Tokens of a prompt and its samples that go through the model, and tokens that count, of each of its samples. */
+const sizesOf = (batch: ExperienceBatch, promptNumber: number): { tokens: number; lengths: number[] } => {
+  const { rollout, mask } = ofPrompts(batch, [promptNumber])
+  return {
+    tokens: [...rollout.prompts, ...rollout.samples].reduce((n, { ids }) => n + ids.length, 0),
+    lengths: rollout.samples.map(({ ids }, i) => (mask[i] ? ids.length : 0)),
   }
 }
 
 /**
- * The micro-batches of one optimizer step on these prompts, in parts of `atOnce` tokens about.
- * @param aggregation over whole micro-batches, whatever the parts
+ * The micro-batches of one update on these prompts.
+ * @param aggregation of the losses of tokens, over batches of `batchSize` prompts, however these are split
+ * @param tokensAtOnce tokens that are computed together, roughly; batches with more are split by prompts
  */
 export const minibatches = (
   batch: ExperienceBatch,
-  numbers: readonly number[],
+  promptNumbers: readonly number[],
   {
     batchSize,
     maxNewTokens,
     aggregation,
-    atOnce,
-  }: Pick<UpdateSettings, 'batchSize' | 'maxNewTokens'> & { aggregation: Aggregation; atOnce: number },
+    tokensAtOnce,
+  }: Pick<UpdateSettings, 'batchSize' | 'maxNewTokens'> & { aggregation: Aggregation; tokensAtOnce: number },
 ): MicroBatch[] => {
-  const micros = chunks(numbers, batchSize)
-  const lengths = micros.map((micro) => {
-    const { rollout, mask } = partOf(batch, micro)
-    return rollout.samples.map(({ ids }, i) => (mask[i] ? ids.length : 0))
-  })
-  const weights = tokenWeights(aggregation, lengths, maxNewTokens)
-  const G = batch.rollout.perPrompt
-  const tokens = (g: number) => tokensOf(partOf(batch, [g]).rollout)
-  return micros.flatMap((micro, i) => {
-    const [ownLengths, ownWeights] = [lengths[i], weights[i]].map((values) => chunks(values, G))
-    const prompts = micro.map((g, k) => ({ g, lengths: ownLengths[k], weights: ownWeights[k] }))
-    return splitByTokens(prompts, ({ g }) => tokens(g), atOnce).map((part) =>
+  const sized = promptNumbers.map((g) => ({ g, ...sizesOf(batch, g) }))
+  const batches = chunks(sized, batchSize)
+  const weights = tokenWeights(
+    aggregation,
+    batches.map((prompts) => prompts.flatMap(({ lengths }) => lengths)),
+    maxNewTokens,
+  )
+  return batches.flatMap((prompts, i) => {
+    const weightsOfPrompts = chunks(weights[i], batch.rollout.perPrompt)
+    const weighted = prompts.map((prompt, k) => ({ ...prompt, weights: weightsOfPrompts[k] }))
+    return splitByTokens(weighted, ({ tokens }) => tokens, tokensAtOnce).map((part) =>
       microBatch(
-        partOf(
+        ofPrompts(
           batch,
           part.map(({ g }) => g),
         ),
@@ -107,10 +116,11 @@ export const minibatches = (
   })
 }
 
-/** That go through the model: prompts once. */
-const tokensOf = ({ prompts, samples }: Rollout) => [...prompts, ...samples].reduce((n, { ids }) => n + ids.length, 0)
-
-/** `weights` [M], `lengths` [S] and the columns: a number for each sample [S], or for each token [M]. */
+/**
+ * @param lengths [S] tokens that count
+ * @param weights [S] of each token of a sample
+ * @returns a micro-batch with the arrays `lengths` [S], `weights` [M], and the columns, each [S] or [M]
+ */
 const microBatch = (
   { rollout, columns }: ExperienceBatch,
   lengths: readonly number[],
@@ -122,7 +132,7 @@ const microBatch = (
   const arrays = Object.entries(columns).map(([name, values]): [string, BatchArray] => [
     name,
     Array.isArray(values[0])
-      ? floats(tokensInOrder(sequence, values as readonly (readonly number[])[]))
+      ? floats(byTarget(sequence, values as readonly (readonly number[])[]))
       : floats(values as readonly number[]),
   ])
   return {
@@ -136,8 +146,11 @@ const microBatch = (
   }
 }
 
-/** Values of each sample's tokens, in the order in which the packs aim at them. */
-const tokensInOrder = (sequence: readonly number[], values: readonly (readonly number[])[]): number[] => {
+/**
+ * Values of tokens in the order of the targets: a sample's tokens come in their order, packs may mix the samples.
+ * @param sequence [M] the sample of each target   @param values [S][tokens]
+ */
+const byTarget = (sequence: readonly number[], values: readonly (readonly number[])[]): number[] => {
   const next = values.map(() => 0)
   return sequence.map((s) => values[s][next[s]++])
 }

@@ -1,13 +1,15 @@
 /**
- * The objective of REINFORCE, RLOO, GRPO and their kin. Peculiar: methods differ in their advantages and in the weights
- * of tokens, both made before the pass, so one objective serves them all. A batch's arrays: `weights` [M], `lengths` [S] and
- * `advantages` (by response [S], or by token [M]), `oldLogps` and `refLogps` [M] where they are read.
+ * The policy loss of REINFORCE, RLOO, GRPO and their kin, traced from the arrays of a micro-batch.
+ *
+ * Methods differ in their advantages and in the weights of tokens. Both are computed before the pass, so one loss serves
+ * all. Arrays: `weights` [M], `lengths` [S], `advantages` (by sample [S] or by token [M]), and where they are read
+ * `oldLogps` and `refLogps` [M].
  */
 import type { Aggregation } from '../../objectives/aggregation.ts'
 import { type PolicyBatch, type PolicyLoss, type PolicyOptions, policyLoss } from '../../objectives/policyGradient.ts'
 import type { LossFunction, LossInputs } from '../../train/loss.ts'
 
-/** TRL's loss_type: which loss of a token, and how tokens are averaged. */
+/** TRL's loss_type: the loss of a token, and how the losses of tokens are averaged. */
 export const lossTypes = {
   grpo: { loss: 'clip', aggregation: 'grpo' },
   bnpo: { loss: 'clip', aggregation: 'bnpo' },
@@ -20,29 +22,31 @@ export const lossTypes = {
 } as const satisfies Record<string, { loss: PolicyLoss; aggregation: Aggregation }>
 export type LossType = keyof typeof lossTypes
 
-export type PolicySettings = PolicyOptions & {
-  /** The batch has `oldLogps`; without, the policy itself drew the responses just now, and every ratio is 1. */
-  old: boolean
-  /** Advantages are of tokens instead of responses. */
+export type PolicyLossSettings = PolicyOptions & {
+  /** The batch has `oldLogps`. Without them the samples are the policy's own of this moment, and every ratio is 1. */
+  hasOldLogps: boolean
+  /** Advantages are of tokens instead of samples. */
   tokenAdvantages?: boolean
 }
 
-/** What `policyLoss` reads, of a pass over sampled responses. */
-const policyInputs = ({ logps, entropy, array }: LossInputs, s: PolicySettings): PolicyBatch => {
+const policyBatch = ({ logps, entropy, array }: LossInputs, settings: PolicyLossSettings): PolicyBatch => {
   const sequence = array('sequence', ['M'], 'i64')
-  const advantages = array('advantages', [s.tokenAdvantages ? 'M' : 'S'])
   return {
-    ...{ logps, entropy, sequence, weights: array('weights', ['M']), lengths: array('lengths', ['S']) },
-    advantages: s.tokenAdvantages ? advantages : advantages.gather(sequence),
-    ...(s.old && { oldLogps: array('oldLogps', ['M']) }),
-    ...(s.beta !== 0 && { refLogps: array('refLogps', ['M']) }),
+    logps,
+    oldLogps: settings.hasOldLogps ? array('oldLogps', ['M']) : undefined,
+    refLogps: settings.beta !== 0 ? array('refLogps', ['M']) : undefined,
+    advantages: settings.tokenAdvantages ? array('advantages', ['M']) : array('advantages', ['S']).gather(sequence),
+    weights: array('weights', ['M']),
+    entropy,
+    sequence,
+    lengths: array('lengths', ['S']),
   }
 }
 
-export const policyGradientObjective = (settings: PolicySettings): LossFunction => ({
+export const policyGradientObjective = (settings: PolicyLossSettings): LossFunction => ({
   name: `policy ${JSON.stringify(settings)}`,
   stats: ['logps', 'entropy'],
   entropyGradient: settings.entropyCoef !== 0,
   together: settings.topEntropyQuantile !== undefined,
-  trace: (inputs) => policyLoss(policyInputs(inputs, settings), settings),
+  trace: (inputs) => policyLoss(policyBatch(inputs, settings), settings),
 })

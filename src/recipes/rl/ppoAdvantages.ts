@@ -1,15 +1,15 @@
 /**
- * PPO's credit: rewards of tokens (KL on each, the score on the last real one), advantages by GAE, whitened over the tokens
- * that count. Peculiar: a sample whose reward failed is in no mean and no deviation.
+ * PPO's advantages: rewards of tokens (the KL penalty on each, the score on the last), generalised advantage estimation
+ * (arXiv 1506.02438), and whitening over the tokens that count. A sample whose reward failed enters no mean or deviation.
  */
 
 import { whiten } from '../../objectives/advantages.ts'
 import { adaptedKl, type KlEstimator, tokenRewards } from '../../objectives/kl.ts'
 import { gae } from '../../objectives/returns.ts'
 import type { Model } from '../../passes/model.ts'
-import { mean } from '../../statistics/summary.ts'
-import type { AdvantageColumns, Experience, MethodState } from './experience.ts'
-import { sampleStats } from './sampleStats.ts'
+import { mean, sum } from '../../statistics/summary.ts'
+import { sampleStats } from './logps.ts'
+import type { ComputedAdvantages, Experience, MethodState } from './method.ts'
 
 export type PpoSettings = {
   klCoef: number
@@ -21,62 +21,51 @@ export type PpoSettings = {
   whitenRewards: boolean
 }
 
-/** @param critic whose values count; left out: those of the policy's own head */
+/** @param valueModel gives the values; left out: the value head of the policy does */
 export const ppoAdvantages = async (
-  settings: PpoSettings,
-  { rollout, scored, mask, oldLogps, refLogps, values: own }: Experience,
+  { klCoef, klEstimator, klTarget, klHorizon, gamma, lam, whitenRewards }: PpoSettings,
+  { rollout, rewards: scores, mask, oldLogps, refLogps, values: ownValues }: Experience,
   state: MethodState,
-  critic: Model | undefined,
-): Promise<AdvantageColumns> => {
-  const values = critic ? (await sampleStats(critic, rollout, ['scores'], {})).scores : own!
-  const beta = (state.klCoef as number | undefined) ?? settings.klCoef
-  const each = scored.rewards.map((score, i) =>
+  valueModel: Model | undefined,
+): Promise<ComputedAdvantages> => {
+  const counted = <T>(values: readonly T[]): T[] => values.filter((_, i) => mask[i])
+  // rewards of tokens
+  const beta = (state.klCoef as number | undefined) ?? klCoef
+  const shaped = scores.map((score, i) =>
     tokenRewards(
       { logps: oldLogps![i], refLogps: refLogps![i], score: mask[i] ? score : 0 },
-      { beta, estimator: settings.klEstimator },
+      { beta, estimator: klEstimator },
     ),
   )
-  const { advantages, returns } = estimated(
-    settings,
-    each.map(({ rewards }) => rewards),
-    values,
-    mask,
+  const tokenMask = shaped.map(({ rewards }, i) => rewards.map(() => Number(mask[i])))
+  const plainRewards = shaped.map(({ rewards }) => rewards)
+  const rewards = whitenRewards ? whiten(plainRewards, { mask: tokenMask, keepMean: true }) : plainRewards
+  // values, advantages
+  const values = valueModel ? (await sampleStats(valueModel, rollout, ['scores'], {})).scores : ownValues!
+  const estimated = rewards.map((row, i) => gae(row, values[i], { gamma, lambda: lam }))
+  const advantages = whiten(
+    estimated.map((sample) => sample.advantages),
+    { mask: tokenMask },
   )
-  const counted = each.filter((_, i) => mask[i])
-  const kl = mean(counted.map((response) => response.kl))
-  const { klTarget: target, klHorizon: horizon } = settings
-  const adapted = target === undefined ? beta : adaptedKl(beta, kl, counted.length, { target, horizon })
-  const nonScore = mean(counted.map((response) => response.nonScore))
-  const score = mean(scored.rewards.filter((_, i) => mask[i]))
+  const returns = estimated.map((sample) => sample.returns)
+  // the KL coefficient of the next rollout
+  const kl = mean(counted(shaped).map((sample) => sample.kl))
+  const nextKlCoef =
+    klTarget === undefined
+      ? beta
+      : adaptedKl(beta, kl, counted(shaped).length, { target: klTarget, horizon: klHorizon })
+  const nonScore = mean(counted(shaped).map((sample) => sample.nonScore))
+  const score = mean(counted(scores))
   return {
     columns: { advantages, returns, oldLogps: oldLogps!, oldValues: values },
-    state: { ...state, klCoef: adapted },
-    measures: {
+    state: { klCoef: nextKlCoef },
+    metrics: {
       'objective/kl': kl,
-      'objective/entropy': -mean(oldLogps!.filter((_, i) => mask[i]).map(total)),
+      'objective/entropy': -mean(counted(oldLogps!).map(sum)),
       'objective/non_score_reward': nonScore,
       'objective/rlhf_reward': score + nonScore,
       'objective/scores': score,
-      ...(target !== undefined && { kl_coef: beta }),
+      ...(klTarget !== undefined && { kl_coef: beta }),
     },
   }
-}
-
-const total = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
-
-/** Per sample and token; 0 where a sample does not count. */
-const estimated = (
-  { gamma, lam: lambda, whitenRewards }: PpoSettings,
-  rewards: readonly number[][],
-  values: readonly number[][],
-  mask: readonly boolean[],
-) => {
-  const tokenMask = rewards.map((row, i) => row.map(() => Number(mask[i])))
-  const scaled = whitenRewards ? whiten(rewards, { mask: tokenMask, keepMean: true }) : rewards
-  const each = scaled.map((row, i) => gae(row, values[i], { gamma, lambda }))
-  const advantages = whiten(
-    each.map((row) => row.advantages),
-    { mask: tokenMask },
-  )
-  return { advantages, returns: each.map((row) => row.returns) }
 }

@@ -1,31 +1,40 @@
-/** What can be set of PPO. Names and defaults are TRL's, but for minibatches and epochs, which are named as in GRPO. */
+/** The settings of `attune ppo`. Names and defaults are TRL's, but for minibatches and epochs, which are named as in GRPO. */
 import { z } from 'zod'
 import { klEstimators } from '../../objectives/kl.ts'
-import { count, flag, grouped, part, positive, text, texts, weight } from '../trainer/schema.ts'
+import { count, flag, fraction, grouped, positive, text, texts, weight } from '../trainer/fields.ts'
 import { rewardFields, rlShared, rolloutFields } from './schema.ts'
 
 const valueFields = {
   valueModel: text('MODEL')
     .optional()
-    .describe('a value model of its own, which begins as this reward model (default: a new head on the policy)'),
-  vfCoef: weight().default(0.1).describe('weight of the value loss where the head is on the policy'),
-  gamma: part().default(1).describe('discount of later rewards, a token'),
-  lam: part().default(0.95).describe('lambda of generalised advantage estimation'),
-  cliprange: positive().default(0.2).describe('ratios count from 1 - this to 1 + this'),
-  cliprangeValue: positive().default(0.2).describe('values count within this of what they were at the rollout'),
-  whitenRewards: flag().describe('bring the rewards of tokens to a deviation of 1; advantages always are'),
+    .describe('train a separate value model that starts from this reward model (default: a new head on the policy)'),
+  vfCoef: weight().default(0.1).describe('weight of the value loss, if the value head is on the policy'),
+  gamma: fraction().default(1).describe('discount factor of later rewards, per token'),
+  lam: fraction().default(0.95).describe('lambda of generalised advantage estimation (GAE)'),
+  cliprange: positive().default(0.2).describe('clip importance ratios to 1 - this and 1 + this'),
+  cliprangeValue: positive().default(0.2).describe('clip values to within this of the value at the rollout'),
+  whitenRewards: flag().describe(
+    'scale the rewards of the tokens to a standard deviation of 1; advantages are always whitened',
+  ),
 }
 
 const klFields = {
-  klCoef: weight().default(0.05).describe('weight of KL(policy || reference), taken off the reward of each token'),
-  klEstimator: z.enum(klEstimators).default('k1').describe('how KL is estimated from a token (k1 is unbiased)'),
-  klTarget: positive().optional().describe('adapt --kl-coef so that a sample has this KL, in nats'),
-  klHorizon: positive().default(10_000).describe('samples in which an adaptive --kl-coef may double, roughly'),
+  klCoef: weight()
+    .default(0.05)
+    .describe('weight of KL(policy || reference), subtracted from the reward of each token'),
+  klEstimator: z
+    .enum(klEstimators)
+    .default('k1')
+    .describe('estimator of the KL divergence from one token (k1 is unbiased)'),
+  klTarget: positive()
+    .optional()
+    .describe('adapt --kl-coef so that the KL divergence of a completion approaches this, in nats'),
+  klHorizon: positive().default(10_000).describe('about how many completions an adaptive --kl-coef takes to double'),
 }
 
 const ptxFields = {
-  ptxData: texts('FILE').optional().describe('pretraining rows, learnt from in every update (PPO-ptx); repeatable'),
-  ptxCoef: weight().default(1).describe('gamma: weight of their mean log-prob of a token in the objective'),
+  ptxData: texts('FILE').optional().describe('pretraining rows to learn from in every update (PPO-ptx); repeatable'),
+  ptxCoef: weight().default(1).describe('gamma of PPO-ptx: weight of the mean log-prob of a pretraining token'),
   ptxBatchSize: count().optional().describe('pretraining rows in each update (default: --batch-size)'),
 }
 
@@ -43,6 +52,6 @@ export const ppoSchema = z.object({
   ...grouped('Reward', rewardFields),
   ...rlShared(8),
   ...grouped('Learning', {
-    learningRate: positive().default(3e-6).describe('learning rate at its highest, of policy and values'),
+    learningRate: positive().default(3e-6).describe('peak learning rate of policy and value model'),
   }),
 })

@@ -1,19 +1,20 @@
 /**
- * PPO-ptx (Ouyang et al. 2022, eq. 2): to what PPO maximises, gamma E[log pi(x)] over pretraining texts x is added. The
- * expectation needs no sample of the policy, so it joins as a loss of its own: rows beside the rollout's in every update,
- * whose gradients add up with theirs before the one clipped step. Peculiar: which rows depends on the update's number alone.
+ * Pretraining rows beside PPO's (PPO-ptx, arXiv 2203.02155, eq. 2): gamma E[log pi(x)] over pretraining texts x is added to
+ * what PPO maximises.
+ *
+ * The expectation needs no sample of the policy, so it is a loss of its own: pretraining rows join the minibatch of every
+ * update, and the gradients add up before the one clipped step. The number of an update alone says which rows.
  */
 import { type TextExample, textExample } from '../../data/examples.ts'
+import type { Sft } from '../../data/rows.ts'
 import { rowOrder } from '../../data/shuffle.ts'
 import { sftLoss } from '../../objectives/sft.ts'
 import { scalar } from '../../tensor/tensor.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
-import { textBatches } from '../trainer/collate.ts'
-import { openDataset, vocabularyOf } from '../trainer/dataset.ts'
-import { microBatchTokens, splitByTokens } from '../trainer/microBatches.ts'
-import { requireKnownIds } from '../trainer/tokenIds.ts'
+import { microBatchTokens, splitByTokens, textBatches } from '../trainer/collate.ts'
+import { openDataset, requireKnownIds } from '../trainer/dataset.ts'
 import type { TrainerSettings } from '../trainer/trainer.ts'
 import type { RecipeContext, RlContext } from './context.ts'
 
@@ -25,14 +26,14 @@ export type PretrainingSettings = TrainerSettings & {
 
 export type Pretraining = {
   files: readonly string[]
-  /** Its survey comes before the first batch: without any text that can be used a batch would be looked for without end. */
+  /** To be surveyed before the first batch: without any usable text, a batch would be looked for without end. */
   stream: ExampleStream<TextExample>
-  /** Of the update with this number, counted from 0. */
+  /** Micro-batches of the update with this number, counted from 0. */
   batches(update: number): Promise<MicroBatch[]>
 }
 
-/** -gamma times the mean log-prob of a token; `loss/ptx_avg` is without gamma. */
-const objective = (gamma: number): LossFunction => ({
+/** -gamma times the mean log-prob of a token; the metric `loss/ptx_avg` is without gamma. */
+const ptxObjective = (gamma: number): LossFunction => ({
   name: `ptx ${gamma}`,
   stats: ['logps'],
   trace: ({ logps, array }) => {
@@ -50,26 +51,28 @@ export const openPretraining = async (
   const { ptxData: data, column, seed } = settings
   const { rows } = own(await openDataset('sft', { data, column }))
   const { encoder, limits } = tokenization
-  const vocabulary = vocabularyOf(policy, encoder)
-  const stream = exampleStream<Awaited<ReturnType<typeof rows.row>>, TextExample>({
-    ...{ length: rows.length, row: rows.row, where: rows.where },
-    ...{ order: rowOrder(rows.length, { seed }), epochs: Number.POSITIVE_INFINITY },
+  const stream = exampleStream<Sft, TextExample>({
+    length: rows.length,
+    row: rows.row,
+    where: rows.where,
+    order: rowOrder(rows.length, { seed }),
+    epochs: Number.POSITIVE_INFINITY,
     example: (row) => {
-      const made = textExample(encoder, row, limits, { assistantOnly: false, completionOnly: false }, () => {})
-      requireKnownIds(row, typeof made === 'string' ? [] : [made.ids], vocabulary)
-      return made
+      const example = textExample(encoder, row, limits, { assistantOnly: false, completionOnly: false }, () => {})
+      requireKnownIds(row, typeof example === 'string' ? [] : [example.ids], tokenization)
+      return example
     },
     truncated: () => false,
   })
-  const count = settings.ptxBatchSize ?? settings.batchSize
-  const ofItsOwn = { loss: objective(settings.ptxCoef), head: {} }
+  const rowsPerUpdate = settings.ptxBatchSize ?? settings.batchSize
+  const loss = ptxObjective(settings.ptxCoef)
   return {
     files: rows.files,
     stream,
     async batches(update) {
-      const { examples } = await stream.take(update * count, count)
-      const parts = splitByTokens(examples, ({ ids }) => ids.length, microBatchTokens(policy, ofItsOwn.loss))
-      return textBatches(parts).map((batch) => ({ ...batch, own: ofItsOwn }))
+      const { examples } = await stream.take(update * rowsPerUpdate, rowsPerUpdate)
+      const parts = splitByTokens(examples, ({ ids }) => ids.length, microBatchTokens(policy, loss))
+      return textBatches(parts).map((batch) => ({ ...batch, own: { loss, head: {} } }))
     },
   }
 }

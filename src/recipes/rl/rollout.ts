@@ -1,7 +1,8 @@
 /**
- * Rollouts: completions of the next prompts by the policy as it is now, kept in the run's folder. The decoder reads the very
- * weights that are trained (an adapter as inputs of every step, beside copies of the frozen base that the engine has laid
- * out; without an adapter all weights are inputs), so nothing is copied after an update.
+ * Rollouts: completions of prompts, sampled from the policy as it is now.
+ *
+ * The decoder reads the very weights that are trained, so nothing is copied after an update: an adapter goes into every step
+ * as an input, beside copies of the frozen base that the engine has laid out; without an adapter all weights are inputs.
  */
 import { join } from 'node:path'
 import type { PromptExample } from '../../data/prompts.ts'
@@ -32,7 +33,7 @@ export type RolloutSettings = {
 
 /** Sequences decoded at once. */
 const batchSize = 64
-/** Tokens that a crash may cost. */
+/** Sampled tokens that a crash may cost: samples are written to disk a group of prompts at a time. */
 const groupTokens = 65_536
 
 export const samplePath = (dir: string) => join(dir, 'samples.jsonl')
@@ -40,13 +41,13 @@ export const samplePath = (dir: string) => join(dir, 'samples.jsonl')
 /** @param number of the rollout, counted from 1 */
 export const rolloutSeed = (seed: number, number: number): number => samplingSeed('rollout', seed, number, 1)
 
-/** Of completions that are not learnt from: evaluations and best-of-N. */
+/** For completions that are not learnt from: evaluations and best-of-N. */
 export const evaluationSeed = (seed: number): number => samplingSeed('rollout', seed, 0, 2)
 
-/** One for the whole run: its programs are made once and read the weights of the moment. */
+/** One scheduler serves the whole run: its programs are made once and read the weights of the moment. */
 export const openPolicyScheduler = (policy: Policy, { tokenizer }: Tokenization): Scheduler => {
-  const frozenBase = policy.adapter?.saved.every((name) => name === scoreWeight)
-  return openScheduler(policy.model, tokenizer, { batchSize, packed: frozenBase })
+  const isBaseFrozen = policy.adapter?.saved.every((name) => name === scoreWeight)
+  return openScheduler(policy.model, tokenizer, { batchSize, packed: isBaseFrozen })
 }
 
 export type RolloutContext = {
@@ -55,12 +56,12 @@ export type RolloutContext = {
   settings: RolloutSettings
   /** Of this rollout alone. */
   seed: number
-  /** A folder for its files; without it nothing is kept. */
+  /** A folder for samples.jsonl; samples that are there are not made again. Without a folder nothing is kept. */
   dir?: string
   signal: AbortSignal
 }
 
-/** Samples of the prompts. After an abort it ends at a group's end and returns undefined. */
+/** Samples `numGenerations` completions of each prompt. After an abort it ends at a group's end and returns undefined. */
 export async function* rollOut(
   { scheduler, tokenization, settings, seed, dir, signal }: RolloutContext,
   prompts: readonly PromptExample[],
@@ -73,12 +74,11 @@ export async function* rollOut(
       ? memoryLines<Sample>(group)
       : await openLines(samplePath(dir), { schema: sampleSchema, total, group })
   try {
-    const sampling = { temperature, topP, topK, minP, maxNewTokens, seed }
     yield* sampleCompletions(
       {
         scheduler,
         tokenization,
-        settings: sampling,
+        settings: { temperature, topP, topK, minP, maxNewTokens, seed },
         samples: G,
         prompts: { length: prompts.length, ids: (i) => prompts[i].ids },
         line: (made, prompt): Sample => {

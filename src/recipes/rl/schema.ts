@@ -1,6 +1,6 @@
 /**
- * What can be set of the methods that learn from their own samples. Peculiar: a row is a prompt, so --batch-size counts
- * prompts, each with --num-generations samples. Names and defaults are TRL's unless a description says why not.
+ * The settings of the methods that learn from rewards of their own completions. A row is a prompt here, so --batch-size
+ * counts prompts, each with --num-generations completions. Names and defaults are TRL's unless a description says why not.
  */
 import { z } from 'zod'
 import {
@@ -8,87 +8,98 @@ import {
   dataFields,
   engineFields,
   flag,
+  fraction,
   grouped,
   on,
-  part,
   positive,
-  shared,
+  probability,
+  sharedFields,
   text,
   texts,
   weight,
-} from '../trainer/schema.ts'
+} from '../trainer/fields.ts'
+import { betaField } from '../trainer/schema.ts'
 
 export const rewardFields = {
   reward: texts('SPEC').describe(
-    'who rewards: a reward model (folder, hub id, run), a module (rewards.ts: rows to numbers), exact:COLUMN, regex:PATTERN (1 where it is found), schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; repeatable',
+    'what gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; repeatable',
   ),
   rewardWeights: z
     .array(z.number())
     .min(1)
     .optional()
     .meta({ value: 'NUMBERS', separator: ',' })
-    .describe('of each reward in the sum (default: 1 each)'),
-  normalizeRewards: flag().describe('of reward models: less the mean, by the deviation, that were saved with them'),
-  rewardTimeout: positive().default(60).describe('seconds that a call of a reward function may take'),
-  missingEosPenalty: weight().optional().describe('taken off the reward of an answer that never ends'),
+    .describe('weight of each reward in their sum (default: 1 each)'),
+  normalizeRewards: flag().describe(
+    'normalise the scores of reward models by the mean and standard deviation that were saved with them',
+  ),
+  rewardTimeout: positive().default(60).describe('timeout of a call of a reward function, in seconds'),
+  missingEosPenalty: weight()
+    .optional()
+    .describe('subtract this from the reward of a completion that does not end with an end token'),
 }
 
 export const rolloutFields = (numGenerations: number) => ({
-  numGenerations: count().default(numGenerations).describe('samples of each prompt'),
-  maxNewTokens: count().default(256).describe('tokens of a sample, at most'),
-  temperature: positive().default(1).describe('of the samples; logits are divided by it in training too'),
-  topP: z
-    .number()
-    .gt(0)
-    .max(1)
+  numGenerations: count().default(numGenerations).describe('completions of each prompt'),
+  maxNewTokens: count().default(256).describe('maximum number of tokens of a completion'),
+  temperature: positive().default(1).describe('sampling temperature; the logits are divided by it in training too'),
+  topP: probability()
     .default(1)
-    .describe('sample among the likeliest tokens of this much probability; below 1 the ratios are biased'),
-  topK: count().optional().describe('sample among so many likeliest tokens; ratios are biased'),
-  minP: part().default(0).describe('leave out tokens less likely than this part of the likeliest; ratios are biased'),
-  stepsPerGeneration: count().default(1).describe('optimizer steps that share the prompts of a rollout'),
+    .describe(
+      'nucleus sampling: draw from the most likely tokens that together have this probability; below 1 the importance ratios are biased',
+    ),
+  topK: count().optional().describe('draw from the K most likely tokens; the importance ratios are then biased'),
+  minP: fraction()
+    .default(0)
+    .describe(
+      'leave out tokens less likely than this fraction of the most likely one; above 0 the importance ratios are biased',
+    ),
+  stepsPerGeneration: count().default(1).describe('optimizer steps into which a rollout is divided'),
   numIterations: count().default(1).describe('passes over each rollout'),
-  maskTruncated: flag().describe('samples that were cut off at --max-new-tokens count for nothing'),
+  maskTruncated: flag().describe('leave completions that were cut off at --max-new-tokens out of the loss'),
   klBudget: positive()
     .optional()
-    .describe('stop as soon as the mean KL(policy || reference) of a rollout passes this, in nats a sample'),
-  sampleEvery: count().default(50).describe('steps from one table of samples to the next'),
-  keepRollouts: on('remove the rows of a rollout once a checkpoint lies behind it').describe(
-    'every sample with its log-probs, rewards and advantages stays in rollouts/',
+    .describe('stop once KL(policy || reference) of a rollout exceeds this, in nats a completion, on average'),
+  sampleEvery: count().default(50).describe('show example completions every N steps'),
+  keepRollouts: on('delete the records of a rollout once a later checkpoint is saved').describe(
+    'keep every completion with its log-probs, rewards and advantages in rollouts/',
   ),
 })
 
 const klCoef = (fallback: number, where: string) =>
-  weight().default(fallback).describe(`weight of KL(policy || reference), ${where}; 0 needs no reference`)
+  weight().default(fallback).describe(`weight of KL(policy || reference), ${where}; 0 needs no reference model`)
 
-const inReward = 'taken off the reward'
+const inReward = 'subtracted from the reward'
 
 const promptFields = {
   data: texts('FILE').describe(
-    'rows with prompts, whose other columns rewards may read: jsonl, json, csv, parquet, jsonl.gz, or a hub data set (owner/name); repeatable',
+    'rows with prompts; rewards can read their other columns: jsonl, json, csv, parquet, jsonl.gz, or a hub data set (owner/name); repeatable',
   ),
-  maxLength: count().default(1024).describe('tokens of prompt and answer'),
-  maxPromptLength: count().optional().describe('prompts of more tokens are left out'),
+  maxLength: count().default(1024).describe('maximum number of tokens of prompt and completion together'),
+  maxPromptLength: count().optional().describe('leave out prompts of more tokens'),
 }
 
-/** Prompts are not cut, and the best step is the one of the most reward. */
+/** Longer prompts are left out, not cut, and the best checkpoint is the one with the highest reward. */
 export const rlShared = (batchSize: number) => ({
-  ...shared({ learningRate: 1e-6, loraDropout: 0 }),
+  ...sharedFields({ learningRate: 1e-6, loraDropout: 0 }),
   ...grouped('Data', promptFields),
   ...grouped('Learning', {
     batchSize: count()
       .default(batchSize)
-      .describe('prompts of a batch, computed in parts where their samples have many tokens'),
+      .describe('prompts of a batch; a batch with many tokens is computed in parts (micro-batches)'),
     learningRate: positive()
       .default(1e-6)
       .describe(
-        'at its highest; the default is for all weights of a large model, an adapter or a small model wants 1e-5 to 1e-3',
+        'peak learning rate; the default suits all weights of a large model, adapters and small models need 1e-5 to 1e-3',
       ),
   }),
   ...grouped('Engine', {
-    seed: engineFields.seed.describe('of the order of prompts, samples, dropout and new weights'),
+    seed: engineFields.seed.describe('random seed for the order of prompts, sampling, dropout and new weights'),
   }),
   ...grouped('Evaluation', {
-    bestMetric: text('NAME').default('eval_reward').describe('the measure of the best step, whose checkpoint is kept'),
+    bestMetric: text('NAME')
+      .default('eval_reward')
+      .describe('the metric that decides which checkpoint is the best and is kept'),
   }),
 })
 
@@ -98,12 +109,12 @@ export const reinforceSchema = z.object({
       .enum(['mean', 'ema', 'window', 'none'])
       .default('mean')
       .describe(
-        'what rewards are evalPrompts against: the mean of all before, an exponential average, the last ones, nothing (but of the first rollout its own mean)',
+        'what is subtracted from the rewards: the mean of all earlier rewards, their exponential moving average, the mean of the latest, or nothing; the first rollout uses its own mean',
       ),
-    baselineMomentum: z.number().min(0).lt(1).default(0.9).describe('of the exponential average'),
-    baselineWindow: count().default(256).describe('rewards in the window'),
-    regulariser: on('do not divide the advantages of a probabilistic reward by 1 + sigma').describe(
-      'advantages are divided by 1 + sigma where the reward is probabilistic',
+    baselineMomentum: z.number().min(0).lt(1).default(0.9).describe('momentum of the exponential moving average'),
+    baselineWindow: count().default(256).describe('number of rewards in the window'),
+    regulariser: on('do not divide the advantages of a probabilistic reward model by 1 + sigma').describe(
+      'divide the advantages of a probabilistic reward model by 1 + sigma',
     ),
     klCoef: klCoef(0.05, inReward),
   }),
@@ -112,16 +123,16 @@ export const reinforceSchema = z.object({
   ...rlShared(16),
 })
 
-/** How an update holds the policy near the one that sampled. */
+/** The clipping of importance ratios. */
 const clipFields = {
-  epsilon: weight().default(0.2).describe('ratios count from 1 - epsilon to 1 + epsilon'),
-  epsilonHigh: weight().optional().describe('instead up to 1 + this (clip-higher; default: --epsilon)'),
+  epsilon: weight().default(0.2).describe('clip importance ratios to 1 - epsilon and 1 + epsilon'),
+  epsilonHigh: weight().optional().describe('a different upper bound, 1 + this (clip-higher; default: --epsilon)'),
 }
 
 export const rlooSchema = z.object({
   ...grouped('Method', {
     klCoef: klCoef(0.05, inReward),
-    normalizeAdvantages: flag().describe('less their mean, by their deviation, over a rollout'),
+    normalizeAdvantages: flag().describe('normalise the advantages of a rollout by their mean and standard deviation'),
     ...clipFields,
   }),
   ...grouped('Rollout', rolloutFields(2)),
@@ -134,21 +145,27 @@ export const grpoSchema = z.object({
     lossType: z
       .enum(['grpo', 'bnpo', 'dr_grpo', 'dapo', 'cispo', 'sapo', 'vespo', 'luspo'])
       .default('dapo')
-      .describe('how tokens are averaged, and for the last four what a ratio far from 1 does'),
+      .describe(
+        'how the loss is averaged over tokens; the last four also limit importance ratios in a way of their own',
+      ),
     scaleRewards: z
       .enum(['group', 'batch', 'none'])
       .default('group')
-      .describe('whose deviation advantages are divided by'),
+      .describe('divide advantages by the standard deviation of the rewards of the group or the batch, or not at all'),
     ...clipFields,
-    delta: positive().optional().describe('two-sided clip: ratios of bad samples count up to this'),
+    delta: positive()
+      .optional()
+      .describe('two-sided clipping: upper bound of the importance ratio where the advantage is negative'),
     importanceSamplingLevel: z
       .enum(['token', 'sequence'])
       .default('token')
-      .describe('a ratio for each token, or one for a sample (GSPO)'),
+      .describe('one importance ratio for each token, or one for the whole completion (GSPO)'),
     klCoef: klCoef(0, 'in the loss (k3)'),
-    useBiasCorrectionKl: flag().describe('the KL penalty times the importance ratio, as TRL has it'),
-    entropyCoef: z.number().default(0).describe('weight of the entropy, which is added to what is maximised'),
-    topEntropyQuantile: part().default(1).describe('only this part of the tokens counts, those of the highest entropy'),
+    useBiasCorrectionKl: flag().describe('multiply the KL penalty by the importance ratio, as TRL does'),
+    entropyCoef: z.number().default(0).describe('weight of the entropy bonus'),
+    topEntropyQuantile: fraction()
+      .default(1)
+      .describe('train only on this fraction of the tokens, those of the highest entropy'),
   }),
   ...grouped('Rollout', rolloutFields(8)),
   ...grouped('Reward', rewardFields),
@@ -156,9 +173,7 @@ export const grpoSchema = z.object({
 })
 
 export const onlineDpoSchema = z.object({
-  ...grouped('Method', {
-    beta: positive().default(0.1).describe('strength of the tie to the reference model'),
-  }),
+  ...grouped('Method', { beta: betaField }),
   ...grouped('Rollout', rolloutFields(2)),
   ...grouped('Reward', rewardFields),
   ...rlShared(8),
@@ -169,20 +184,23 @@ const { column, maxSamples } = dataFields
 const { maxNewTokens } = rolloutFields(1)
 const { reward, rewardWeights, normalizeRewards, rewardTimeout } = rewardFields
 
+/** Best-of-N trains nothing, but takes its completions and rewards as the methods above do. */
 export const bestOfNSchema = z.object({
   ...grouped('Model', {
-    model: text('MODEL').describe('who answers: a folder in Hugging Face layout, a hub id or the name of a run'),
+    model: text('MODEL').describe('the policy: a folder in Hugging Face layout, a hub id or the name of a run'),
     adapter: text('DIR').optional().describe('a PEFT adapter of that model'),
   }),
   ...grouped('Data', { ...promptFields, column, maxSamples }),
   ...grouped('Reward', { reward, rewardWeights, normalizeRewards, rewardTimeout }),
   ...grouped('Sampling', {
-    numGenerations: count().default(16).describe('samples of each prompt: N'),
+    numGenerations: count().default(16).describe('N: completions of each prompt'),
     maxNewTokens,
-    temperature: positive().default(1).describe('of the samples'),
-    topP: z.number().gt(0).max(1).default(1).describe('sample among the likeliest tokens of this much probability'),
-    topK: count().optional().describe('sample among so many likeliest tokens'),
-    minP: part().default(0).describe('leave out tokens less likely than this part of the likeliest'),
+    temperature: positive().default(1).describe('sampling temperature'),
+    topP: probability()
+      .default(1)
+      .describe('nucleus sampling: draw from the most likely tokens that together have this probability'),
+    topK: count().optional().describe('draw from the K most likely tokens'),
+    minP: fraction().default(0).describe('leave out tokens less likely than this fraction of the most likely one'),
   }),
-  ...grouped('Engine', { seed: engineFields.seed.describe('of the samples'), device, threads }),
+  ...grouped('Engine', { seed: engineFields.seed.describe('random seed of the sampling'), device, threads }),
 })

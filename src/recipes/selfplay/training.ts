@@ -1,7 +1,6 @@
 /**
- * The training phase of an iteration: the loop of every recipe, on the lists that lie in the run's folder. Peculiar: the
- * loop counts the iteration's own steps, so that schedule, warm-up and optimizer begin anew in each; events and checkpoints
- * count the steps of the run.
+ * The training phase of an iteration: the training loop on the lists of the run's folder. The loop counts the iteration's own
+ * steps, so that schedule, warm-up and optimizer begin anew in each iteration; events and checkpoints count the steps of the run.
  */
 import { rowOrder } from '../../data/shuffle.ts'
 import { samplingSeed } from '../../generate/completionSampler.ts'
@@ -11,83 +10,88 @@ import type { LineFile } from '../../store/lines.node.ts'
 import { type Progress, type StepBatches, train } from '../../train/loop.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
-import { evaluate } from '../../train/step.ts'
 import { type Iteration, saveCheckpoint } from '../trainer/checkpoints.ts'
-import { chunks, rankedBatches, rankedTokens } from '../trainer/collate.ts'
-import { microBatches, microBatchTokens } from '../trainer/microBatches.ts'
+import { microBatches, microBatchTokens, rankedBatches, rankedTokens } from '../trainer/collate.ts'
 import type { Policy } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
 import type { TrainerSettings } from '../trainer/trainer.ts'
 import { type List, rankedOf } from './lists.ts'
 
-export type TrainingSettings = Omit<TrainerSettings, 'learningRate' | 'bestMetric' | 'evalEvery' | 'patience'> & {
+export type IterationSettings = Omit<TrainerSettings, 'learningRate' | 'bestMetric' | 'evalEvery' | 'patience'> & {
   iterations: number
   learningRate: readonly number[]
 }
 
-export type Training = {
+export type IterationTraining = {
   policy: Policy
   run: Run
-  settings: TrainingSettings
+  settings: IterationSettings
   signal: AbortSignal
   loss: LossFunction
-  /** Whether lists come with the snapshot's log-probs. */
-  reference: boolean
+  /** The loss reads the log-probs of the snapshot. */
+  usesReference: boolean
   file: LineFile<List>
-  /** Lines of the file that are trained on. */
+  /** The lines of the file that are trained on. */
   lines: readonly number[]
   iteration: Iteration
   /** Steps of the iterations to come, at most. */
-  later: number
+  laterSteps: number
 }
 
-/** The value for an iteration, counted from 1: the last of them goes on. */
+/** The value of a setting for an iteration, counted from 1. Iterations beyond the last value have that one. */
 export const valueAt = (values: readonly number[], iteration: number): number =>
   values[Math.min(iteration, values.length) - 1]
 
-export const stepsOf = (settings: TrainingSettings, lists: number): number =>
+/** Steps of an iteration on so many lists. */
+export const iterationSteps = (settings: IterationSettings, lists: number): number =>
   Math.min(
     settings.maxSteps ?? Number.POSITIVE_INFINITY,
     Math.ceil((lists * settings.epochs) / (settings.batchSize * settings.gradAccum)),
   )
 
-const batches = (lists: readonly List[], size: number, reference: boolean, atOnce: number): MicroBatch[] => {
-  const ranked = microBatches(lists.map(rankedOf), size, ({ example }) => rankedTokens(example), atOnce)
-  const refs = reference ? ranked.map((micro) => micro.map(({ refs }) => refs)) : undefined
+/** Lists to micro-batches of at most about `maxTokens` tokens. */
+export const listBatches = (
+  lists: readonly List[],
+  batchSize: number,
+  usesReference: boolean,
+  maxTokens: number,
+): MicroBatch[] => {
+  const split = microBatches(lists.map(rankedOf), batchSize, ({ example }) => rankedTokens(example), maxTokens)
+  const refLogps = usesReference ? split.map((lists) => lists.map(({ refLogps }) => refLogps)) : undefined
   return rankedBatches(
-    ranked.map((micro) => micro.map(({ example }) => example)),
-    refs,
+    split.map((lists) => lists.map(({ example }) => example)),
+    refLogps,
     { prompts: false },
   )
 }
 
-const tokensOf = ({ prompt, replies, ranks }: List) =>
+/** Tokens of a list as `num_tokens` counts them: the prompt with each completion. */
+const numTokens = ({ prompt, replies, ranks }: List) =>
   replies.reduce((n, reply, k) => n + (ranks[k] > 0 ? prompt.length + reply.length : 0), 0)
 
 /** Trains from the iteration's own progress; yields events of the run. */
 export async function* trainIteration(
-  training: Training,
+  training: IterationTraining,
   from: Progress,
 ): AsyncGenerator<TrainEvent, { progress: Progress; interrupted: boolean }> {
-  const { policy, run, settings, signal, loss, reference, file, lines, iteration, later } = training
+  const { policy, run, settings, signal, loss, usesReference, file, lines, iteration, laterSteps } = training
   const { number, start } = iteration
   const seed = samplingSeed('selfPlay', settings.seed, number, 0)
   const order = rowOrder(lines.length, { seed, shuffle: settings.shuffle })
   const end = Math.ceil(lines.length * settings.epochs)
-  const totalSteps = stepsOf(settings, lines.length)
+  const totalSteps = iterationSteps(settings, lines.length)
   const next = async (position: number): Promise<StepBatches | undefined> => {
     const until = Math.min(end, position + settings.batchSize * settings.gradAccum)
     if (until === position) return undefined
-    const taken: List[] = []
-    for (let at = position; at < until; at++) taken.push(await file.read(lines[order(at)]))
+    const lists: List[] = []
+    for (let at = position; at < until; at++) lists.push(await file.read(lines[order(at)]))
     return {
-      batches: batches(taken, settings.batchSize, reference, microBatchTokens(policy, loss)),
-      rows: taken.map(({ row }) => row),
+      batches: listBatches(lists, settings.batchSize, usesReference, microBatchTokens(policy, loss)),
+      rows: lists.map(({ row }) => row),
       position: until,
-      tokens: taken.reduce((n, list) => n + tokensOf(list), 0),
+      tokens: lists.reduce((n, list) => n + numTokens(list), 0),
     }
   }
-  const learningRate = valueAt(settings.learningRate, number)
   const loop = train({
     ...settings,
     trainer: { ...policy, loss, head: {} },
@@ -95,7 +99,9 @@ export async function* trainIteration(
     totalSteps,
     rowsPerEpoch: lines.length,
     learningRate: schedule(settings.schedule, {
-      ...{ warmupSteps: settings.warmupSteps, learningRate, totalSteps },
+      warmupSteps: settings.warmupSteps,
+      learningRate: valueAt(settings.learningRate, number),
+      totalSteps,
       ...settings.scheduleOption,
     }),
     next,
@@ -110,17 +116,7 @@ export async function* trainIteration(
     if (done) return { progress: value.progress, interrupted: value.stopped === 'interrupted' }
     const step = start + value.step
     if (value.event === 'step')
-      yield { ...value, step, total_steps: start + totalSteps + later, iteration: number } as TrainEvent
+      yield { ...value, step, total_steps: start + totalSteps + laterSteps, iteration: number } as TrainEvent
     else yield { ...value, step }
   }
 }
-
-/** Means over lists, by the names of `eval` events: the loss, rewards and log-probs of training. */
-export const evaluateLists = (training: Pick<Training, 'policy' | 'loss' | 'reference' | 'settings'>, lists: List[]) =>
-  evaluate(
-    { model: training.policy.model, loss: training.loss, head: {} },
-    (async function* () {
-      for (const chunk of chunks(lists, training.settings.batchSize))
-        yield* batches(chunk, chunk.length, training.reference, Number.POSITIVE_INFINITY)
-    })(),
-  )

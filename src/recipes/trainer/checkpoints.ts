@@ -1,6 +1,4 @@
-/**
- * What a checkpoint knows beside the arrays, how it is written and read back, and the room that all of a run takes.
- */
+/** Checkpoints of a run: what they hold beside the arrays, how they are written and resumed from, and the disk space they take. */
 
 import { readdir } from 'node:fs/promises'
 import { z } from 'zod'
@@ -14,7 +12,7 @@ import { badInput } from '../../util/fault.ts'
 import type { Policy } from './policy.ts'
 
 const count = z.number().int().nonnegative()
-const savedSchema = z.object({
+const checkpointSchema = z.object({
   step: count,
   position: count,
   num_tokens: count,
@@ -22,18 +20,18 @@ const savedSchema = z.object({
   waited: count,
   evalDue: z.boolean().optional(),
   plan: z.enum(['fast', 'low']),
-  /** What the log was when this was written. */
+  /** The event log when the checkpoint was written. */
   log: z.object({ bytes: count, sha256: z.string() }).optional(),
-  /** Of a run that plays against itself: which iteration, counted from 1, and the steps before it. */
+  /** Of self-play: the iteration, counted from 1, and the steps before it. */
   iteration: z.object({ number: count, start: count }).optional(),
-  /** Of a run that learns from its own samples: where it is in them, and what its method carries along. */
+  /** Of reinforcement learning: the rollout that is trained on, and the method's own state. */
   rollout: z
     .object({ number: count, updates: count, position: count, state: z.record(z.string(), z.unknown()) })
     .optional(),
 })
-/** The rollout under way, counted from 1; how many updates it has seen; the order's position after its prompts. */
-export type RolloutState = NonNullable<z.infer<typeof savedSchema>['rollout']>
-export type Iteration = NonNullable<z.infer<typeof savedSchema>['iteration']>
+/** The rollout under way, counted from 1; the updates made on it; the position in the order of prompts after it. */
+export type RolloutState = NonNullable<z.infer<typeof checkpointSchema>['rollout']>
+export type Iteration = NonNullable<z.infer<typeof checkpointSchema>['iteration']>
 
 export type TrainingStart = {
   state?: State
@@ -43,9 +41,9 @@ export type TrainingStart = {
   warnings: WarningEvent[]
 }
 
-/** Where training begins: the newest sound checkpoint of a run that is resumed, or nothing; its plan is taken over. */
+/** The newest sound checkpoint of a run that is resumed, if any. The policy takes over its memory plan. */
 export const resumeTraining = async (run: Run, asked: boolean, policy: Policy): Promise<TrainingStart> => {
-  const message = 'there was nothing to go on with: this run begins at its first step'
+  const message = 'there was no run to resume: this one begins at its first step'
   if (!run.resumed)
     return { progress: beginning, warnings: asked ? [{ event: 'warning', code: 'nothing-to-resume', message }] : [] }
   const found = await newestState(run.checkpoints)
@@ -53,21 +51,19 @@ export const resumeTraining = async (run: Run, asked: boolean, policy: Policy): 
     (text): WarningEvent => ({ event: 'warning', code: 'bad-checkpoint', message: text }),
   )
   if (!found.state) return { progress: beginning, warnings }
-  const { plan, iteration, rollout, log, ...progress } = savedOf(found.state)
+  const { plan, iteration, rollout, log, ...progress } = contentOf(found.state)
   run.goOn({ step: progress.step, log })
   policy.plan = plan
   return { state: found.state, progress, iteration, rollout, warnings }
 }
 
-const savedOf = ({ json, step, path }: State): z.infer<typeof savedSchema> => {
-  const { data } = savedSchema.safeParse(json)
+const contentOf = ({ json, step, path }: State): z.infer<typeof checkpointSchema> => {
+  const { data } = checkpointSchema.safeParse(json)
   if (data?.step === step) return data
   throw badInput(
     'bad-checkpoint',
     'is of another version of attune, or not of attune; remove it to use an earlier one',
-    {
-      file: path,
-    },
+    { file: path },
   )
 }
 
@@ -83,24 +79,25 @@ export const saveCheckpoint = async (
 ): Promise<string> => {
   const log = await run.sync()
   const plan = policy.plan === 'low' ? 'low' : 'fast'
-  const json: z.infer<typeof savedSchema> = { ...progress, plan, log, ...more }
+  const json: z.infer<typeof checkpointSchema> = { ...progress, plan, log, ...more }
   const content = { files: stateFiles(policy.backend, policy.arenas), json }
   const protect = progress.best ? [progress.best.step] : []
   return writeState(run.checkpoints, progress.step, content, { keep, protect, bytes: stateBytes(policy.arenas) })
 }
 
-/** Throws a Fault 'disk' where the checkpoints of so many steps, at their most, and the result do not fit. */
-export const requireRoom = async (
+/** Throws a Fault 'disk' where the result and the most checkpoints that so many steps leave at a time do not fit. */
+export const requireDiskSpace = async (
   run: Run,
   policy: Policy,
-  kept: CheckpointSettings,
+  settings: CheckpointSettings,
   steps: number,
   evaluates: boolean,
 ) => {
   const { adapter, arenas, counts } = policy
-  const there = (await readdir(run.checkpoints).catch(() => [])).length
-  // While one is written, the ones to keep are all there, and the best
-  const most = Math.min(Math.ceil(steps / kept.saveEvery), kept.keep + 1) + Number(evaluates)
-  const weights = (adapter ? counts.trainable : counts.parameters) * (adapter || kept.saveDtype === 'float32' ? 4 : 2)
-  await requireSpace(run.dir, Math.max(0, most - there) * stateBytes(arenas) + weights, badInput)
+  const present = (await readdir(run.checkpoints).catch(() => [])).length
+  // While a checkpoint is written, all that are kept are there, and the best one
+  const most = Math.min(Math.ceil(steps / settings.saveEvery), settings.keep + 1) + Number(evaluates)
+  const weights =
+    (adapter ? counts.trainable : counts.parameters) * (adapter || settings.saveDtype === 'float32' ? 4 : 2)
+  await requireSpace(run.dir, Math.max(0, most - present) * stateBytes(arenas) + weights, badInput)
 }

@@ -1,13 +1,20 @@
-/** Examples to the micro-batches of one step: trees to pack, and the arrays that each method's loss reads. */
+/**
+ * Examples to the micro-batches of one step: token trees to pack, the arrays that each method's objective reads, and how
+ * many examples are computed at once. `--batch-size` is what a loss and its metrics are taken over, not what memory has to
+ * hold: where rows do not depend on each other, a batch goes through the model in equal parts, whose losses are shares of
+ * the step. Products of 500 rows are as fast as those of 5,000, and a part keeps fewer activations between forward and
+ * backward.
+ */
 import { packs, type Tree } from '../../data/batch.ts'
 import type { RankedExample, TextExample, UnpairedExample } from '../../data/examples.ts'
-import type { BatchArray } from '../../train/loss.ts'
+import type { BatchArray, LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
+import type { Policy } from './policy.ts'
 
 export const chunks = <T>(items: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
 
-/** A row, or a grid of this shape. */
+/** A float32 array of a batch; by default a vector. */
 export const floats = (values: ArrayLike<number>, shape: readonly number[] = [values.length]): BatchArray => ({
   values: Float32Array.from(values),
   shape,
@@ -15,30 +22,71 @@ export const floats = (values: ArrayLike<number>, shape: readonly number[] = [va
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
 
-/** Nothing comes before the first token of a response without a prompt, so nothing predicts it. */
+/** Without a prompt nothing precedes the first token of a response, so nothing predicts it: 1, else 0. */
 const unpredicted = (prompt: { length: number }) => Number(prompt.length === 0)
 
-/** In order: reference passes queue behind each other anyway. */
-export const eachExample = async <E, V>(micros: readonly E[][], value: (example: E) => Promise<V>): Promise<V[][]> => {
+/** Asks for a value of every example, one after the other: passes of the reference model queue behind each other anyway. */
+export const mapExamples = async <E, V>(
+  microBatches: readonly E[][],
+  value: (example: E) => Promise<V>,
+): Promise<V[][]> => {
   const all: V[][] = []
-  for (const micro of micros) {
+  for (const examples of microBatches) {
     const values: V[] = []
-    for (const example of micro) values.push(await value(example))
+    for (const example of examples) values.push(await value(example))
     all.push(values)
   }
   return all
 }
 
+// Micro-batches
+
+/** Numbers in the hidden states of a micro-batch, at most; narrow models take more tokens. */
+const hiddenNumbers = 460_800
+/** Wide models take so many tokens all the same. */
+const fewestTokens = 512
+/** Where all weights are trained, each micro-batch adds a gradient to every one of them: fewer of them, of more tokens. */
+const moreForAllWeights = 4
+
+/** How many tokens are computed at once, about; all of a batch where the loss compares its rows. */
+export const microBatchTokens = (
+  { model, adapter }: Pick<Policy, 'model' | 'adapter'>,
+  { together }: Pick<LossFunction, 'together'>,
+): number => {
+  if (together) return Number.POSITIVE_INFINITY
+  const tokens = Math.max(fewestTokens, Math.floor(hiddenNumbers / model.config.hidden_size))
+  return adapter ? tokens : moreForAllWeights * tokens
+}
+
+/** Equal parts, as few as keep each within the limit; single examples where no equal parts do. */
+export const splitByTokens = <E>(examples: readonly E[], tokens: (example: E) => number, limit: number): E[][] => {
+  const fits = (part: readonly E[]) => part.reduce((n, example) => n + tokens(example), 0) <= limit
+  for (let size = examples.length; size > 1; size--) {
+    if (examples.length % size !== 0) continue
+    const parts = chunks(examples, size)
+    if (parts.every(fits)) return parts
+  }
+  return chunks(examples, 1)
+}
+
+/** Batches of `batchSize` examples, each split so that the tokens of a micro-batch stay within the limit. */
+export const microBatches = <E>(
+  examples: readonly E[],
+  batchSize: number,
+  tokens: (example: E) => number,
+  limit: number,
+): E[][] => chunks(examples, batchSize).flatMap((batch) => splitByTokens(batch, tokens, limit))
+
 // SFT
 
-export const textTree = ({ ids, targets }: TextExample): Tree => ({ trunk: ids, trunkTargets: targets, branches: [] })
+const textTree = ({ ids, targets }: TextExample): Tree => ({ trunk: ids, trunkTargets: targets, branches: [] })
 
 const targetCount = ({ targets }: TextExample) => sum(targets.slice(1))
 
-/** `numItems`: the targets of the whole step. */
-export const textBatches = (micros: readonly TextExample[][]): MicroBatch[] => {
-  const items = sum(micros.flat().map(targetCount))
-  return micros.map((examples) => ({
+/** `numItems` []: the targets of the whole step, over which the loss is one mean. */
+export const textBatches = (microBatches: readonly TextExample[][]): MicroBatch[] => {
+  const items = sum(microBatches.flat().map(targetCount))
+  return microBatches.map((examples) => ({
     packs: packs(examples.map(textTree), 0),
     arrays: { numItems: floats([items], []) },
     weight: sum(examples.map(targetCount)),
@@ -67,42 +115,54 @@ export const bestFirst = (example: RankedExample): RankedExample => {
 
 export const rankedTree = ({ prompt, responses }: RankedExample): Tree => ({ trunk: prompt, branches: responses })
 
-/** That go through the model: the prompt once. */
+/** Tokens that go through the model: the prompt once. */
 export const rankedTokens = ({ prompt, responses }: Pick<RankedExample, 'prompt' | 'responses'>): number =>
   prompt.length + sum(responses.map(({ length }) => length))
 
-/** LD-DPO (arXiv 2409.06411): tokens beyond the shorter response's length count `ldAlpha`. */
+/** Tokens as `num_tokens` counts them: the prompt with each response. */
+export const rankedNumTokens = ({ prompt, responses }: RankedExample): number =>
+  sum(responses.map(({ length }) => prompt.length + length))
+
+/** LD-DPO (arXiv 2409.06411): weights of each response's tokens, `ldAlpha` beyond the length of the shortest response. */
 export const lengthWeights = ({ responses }: RankedExample, ldAlpha: number): number[][] => {
   const shared = Math.min(...responses.map((response) => response.length))
   return responses.map((response) => response.map((_, t) => (t < shared ? 1 : ldAlpha)))
 }
 
 export type RankedOptions = {
-  ldAlpha?: number /** The prompt of each tree counts as well (ORPO as TRL has it). */
+  /** LD-DPO's weight of the tokens beyond the shortest response. */
+  ldAlpha?: number
+  /** The likelihood covers the prompt too (ORPO as TRL has it). */
   prompts: boolean
 }
 
-/** @param refs per micro-batch and example, a sum for each response; undefined without a reference */
+/**
+ * Arrays, best response first: `ranks`, `lengths` (tokens), `refLogps` [B, K]; `promptLengths`, `prob` [B]; `weights` [M] of
+ * LD-DPO; `windowRows`, `windowTokens` [], totals of the step.
+ * @param refLogps [micro-batch][example][response] sums of log-probs in nats; undefined without a reference model
+ */
 export const rankedBatches = (
-  micros: readonly RankedExample[][],
-  refs: readonly number[][][] | undefined,
+  microBatches: readonly RankedExample[][],
+  refLogps: readonly number[][][] | undefined,
   options: RankedOptions,
 ): MicroBatch[] => {
-  const window = windowOf(micros, options)
-  return micros.map((examples, i) => rankedBatch(examples, refs?.[i], options, window))
+  const window = windowTotals(microBatches, options)
+  return microBatches.map((examples, i) => rankedBatch(examples, refLogps?.[i], options, window))
 }
 
+/** Tokens of a response that something predicts. */
 const predicted = ({ prompt, responses }: RankedExample, k: number) => responses[k].length - unpredicted(prompt)
 
-const windowOf = (micros: readonly RankedExample[][], { prompts }: RankedOptions) => {
+const windowTotals = (microBatches: readonly RankedExample[][], { prompts }: RankedOptions) => {
+  const examples = microBatches.flat()
   const tokens = (example: RankedExample) =>
     predicted(example, 0) + (prompts ? Math.max(0, example.prompt.length - 1) : 0)
-  return { windowRows: floats([micros.flat().length], []), windowTokens: floats([sum(micros.flat().map(tokens))], []) }
+  return { windowRows: floats([examples.length], []), windowTokens: floats([sum(examples.map(tokens))], []) }
 }
 
 const rankedBatch = (
   examples: readonly RankedExample[],
-  refs: readonly number[][] | undefined,
+  refLogps: readonly number[][] | undefined,
   options: RankedOptions,
   window: Record<string, BatchArray>,
 ): MicroBatch => {
@@ -127,12 +187,12 @@ const rankedBatch = (
     promptLengths: floats(examples.map(({ prompt }) => Math.max(0, prompt.length - 1))),
     prob: floats(examples.map(({ prob }) => prob ?? 1)),
   }
-  if (refs) arrays.refLogps = grid((_, k, b) => refs[b][k])
+  if (refLogps) arrays.refLogps = grid((_, k, b) => refLogps[b][k])
   if (options.ldAlpha !== undefined) arrays.weights = floats(targetWeights(examples, options.ldAlpha, sequence, K))
   return { packs: packed, arrays, weight: examples.length }
 }
 
-/** A weight for each target, in the order of the targets: a response's tokens come in their order. */
+/** [M] LD-DPO's weight of each target. Targets of one response come in the order of its tokens. */
 const targetWeights = (
   examples: readonly RankedExample[],
   ldAlpha: number,
@@ -152,28 +212,32 @@ const targetWeights = (
 
 // KTO
 
-/** Each prompt with its own response and, for the estimate of the KL, with another's. */
-export const unpairedTree = (own: UnpairedExample, other: UnpairedExample | undefined, maxLength: number): Tree => ({
-  trunk: own.prompt,
-  branches: [own.completion, ...(other ? [other.completion.slice(0, maxLength - own.prompt.length)] : [])],
-})
+/**
+ * Each prompt with its own completion and, for the estimate of the KL, with that of the example before it, as TRL rotates
+ * completions within a batch.
+ */
+export const unpairedTrees = (
+  examples: readonly UnpairedExample[],
+  { rotated, maxLength }: { rotated: boolean; maxLength: number },
+): Tree[] =>
+  examples.map(({ prompt, completion }, i) => {
+    const mismatched = rotated ? [examples.at(i - 1)!.completion.slice(0, maxLength - prompt.length)] : []
+    return { trunk: prompt, branches: [completion, ...mismatched] }
+  })
 
-/** As TRL rotates inside a batch: each takes the response of the one before it. */
-export const unpairedTrees = (examples: readonly UnpairedExample[], rotated: boolean, maxLength: number): Tree[] =>
-  examples.map((own, i) => unpairedTree(own, rotated ? examples.at(i - 1) : undefined, maxLength))
-
+/** Arrays: `labels` [B] (1 is desirable), `refLogps` [B, 1 or 2], `windowRows` [], the examples of the step. */
 export const unpairedBatches = (
-  micros: readonly UnpairedExample[][],
+  microBatches: readonly UnpairedExample[][],
   trees: readonly Tree[][],
-  refs: readonly number[][][],
+  refLogps: readonly number[][][],
 ): MicroBatch[] => {
-  const rows = floats([micros.flat().length], [])
-  return micros.map((examples, i) => {
+  const rows = floats([microBatches.flat().length], [])
+  return microBatches.map((examples, i) => {
     const K = trees[i][0].branches.length
     const labels = floats(examples.map(({ label }) => Number(label)))
     return {
       packs: packs(trees[i], K),
-      arrays: { windowRows: rows, labels, refLogps: floats(refs[i].flat(), [examples.length, K]) },
+      arrays: { windowRows: rows, labels, refLogps: floats(refLogps[i].flat(), [examples.length, K]) },
       weight: examples.length,
     }
   })

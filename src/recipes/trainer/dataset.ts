@@ -1,19 +1,25 @@
-/** Rows of a run to streams of examples: those to train on and those evalRows out. A recipe gives the rule that makes a row an example. */
+/**
+ * The rows of a run: opened, split into training and evaluation rows, turned into tokenised examples by the method's own
+ * rule, and surveyed. The survey makes the example of every row once before the first step, so that a row that cannot be
+ * read ends the run before anything is written, and rows that are dropped or odd are known when the run starts.
+ */
 
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Kinds } from '../../data/convert.ts'
-import type { Encoder, Limits } from '../../data/examples.ts'
 import type { ReaderOptions } from '../../data/formats.ts'
 import { type OpenedRows, openRows } from '../../data/openRows.node.ts'
+import type { Row } from '../../data/rows.ts'
 import { rowOrder } from '../../data/shuffle.ts'
 import type { RowSource } from '../../data/source.ts'
-import type { LengthSettings } from '../../generate/tokenization.node.ts'
-import type { WarningEvent } from '../../runs/events.ts'
+import { strayId } from '../../data/tokenIds.ts'
+import { unreadColumns } from '../../data/unread.ts'
+import type { Tokenization } from '../../generate/tokenization.node.ts'
+import type { ProgressEvent, WarningEvent } from '../../runs/events.ts'
 import { type Counts, type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
-import { unreadWarnings } from './dataWarnings.ts'
-import type { Policy } from './policy.ts'
-import { requireKnownIds, type Vocabulary } from './tokenIds.ts'
+import { quoted } from '../../util/quote.ts'
+
+// Opening and splitting
 
 export type DatasetSettings = {
   data: string[]
@@ -26,7 +32,7 @@ export type DatasetSettings = {
   evalSplit?: number
 }
 
-/** The rows of a run, open; `evalRows` are for evaluation. */
+/** The rows of a run as their files have them. `evalRows` are those of --eval-data. */
 export type Dataset<K extends keyof Kinds> = {
   rows: OpenedRows<Kinds[K]>
   evalRows?: OpenedRows<Kinds[K]>
@@ -57,68 +63,70 @@ export const openDataset = async <K extends keyof Kinds>(
   }
 }
 
-export type Examples<E extends object> = {
-  train: ExampleStream<E>
-  eval?: ExampleStream<E>
-  /** Records of the files that gave no row, by reason: of those to train on and of those evalRows out. */
-  dropped: { train: Counts; eval: Counts }
-  files: string[]
-  /** What is told of the files once. */
-  warnings: WarningEvent[]
-  /** All token ids of an example. */
-  ids(example: E): readonly (readonly number[])[]
-}
-
-/** `--max-length` and what the model has positions for, whichever is less. */
-export const limitsOf = (settings: LengthSettings, { model }: Pick<Policy, 'model'>): Limits => ({
-  maxLength: Math.min(settings.maxLength, model.config.max_position_embeddings),
-  maxPromptLength: settings.maxPromptLength,
-})
-
-export type ExampleRule<R, E> = {
-  example(row: R, count: (what: string) => void): E | string
-  truncated(example: E): boolean
-  ids(example: E): readonly (readonly number[])[]
-}
-
-/** Rows to train on and those to evaluate on, by number. The rows set aside are drawn once, by the seed. */
+/** Training and evaluation rows. --eval-split draws the evaluation rows once, by the seed. */
 export const splitRows = <K extends keyof Kinds>(
   { rows, evalRows }: Dataset<K>,
   settings: Pick<DatasetSettings, 'evalSplit' | 'seed'>,
 ): { train: RowSource<Kinds[K]>; evalRows?: RowSource<Kinds[K]> } => {
-  const aside = evalRows || !settings.evalSplit ? 0 : Math.max(1, Math.floor(rows.length * settings.evalSplit))
-  const kept = rows.length - aside
-  if (kept < 1) throw badInput('empty-data', `leaves no row of ${rows.length} to train on`, { flag: '--eval-split' })
-  const drawn = rowOrder(rows.length, { seed: settings.seed, shuffle: aside > 0 })
-  const part = (from: number, length: number) => ({
+  const evalCount = evalRows || !settings.evalSplit ? 0 : Math.max(1, Math.floor(rows.length * settings.evalSplit))
+  const trainCount = rows.length - evalCount
+  if (trainCount < 1)
+    throw badInput('empty-data', `leaves no row of ${rows.length} to train on`, { flag: '--eval-split' })
+  const drawn = rowOrder(rows.length, { seed: settings.seed, shuffle: evalCount > 0 })
+  const slice = (from: number, length: number) => ({
     length,
     row: (i: number) => rows.row(drawn(from + i)),
     where: (i: number) => rows.where(drawn(from + i)),
   })
-  return { train: part(aside, kept), evalRows: evalRows ?? (aside ? part(0, aside) : undefined) }
+  return {
+    train: slice(evalCount, trainCount),
+    evalRows: evalRows ?? (evalCount ? slice(0, evalCount) : undefined),
+  }
 }
 
-export const examplesOf = <K extends keyof Kinds, E extends object>(
-  data: Dataset<K>,
+// Tokenised examples
+
+/** How a method turns a row into an example. */
+export type ExampleRule<R, E> = {
+  /** The example, or the reason why the row is dropped. @param count notes something odd about a row that is used */
+  example(row: R, count: (what: string) => void): E | string
+  /** All token ids of an example. */
+  ids(example: E): readonly (readonly number[])[]
+}
+
+export type Examples<E extends object> = {
+  train: ExampleStream<E>
+  eval?: ExampleStream<E>
+  /** Records of the files that gave no row, by reason. */
+  dropped: { train: Counts; eval: Counts }
+  files: string[]
+  /** Warnings about the files, given once. */
+  warnings: WarningEvent[]
+  ids: ExampleRule<never, E>['ids']
+}
+
+export const makeExamples = <K extends keyof Kinds, E extends { truncated: boolean }>(
+  dataset: Dataset<K>,
   settings: DatasetSettings,
-  vocabulary: Vocabulary,
-  { example, truncated, ids }: ExampleRule<Kinds[K], E>,
+  tokenization: Pick<Tokenization, 'vocabulary' | 'encoder'>,
+  { example, ids }: ExampleRule<Kinds[K], E>,
 ): Examples<E> => {
-  const { rows, evalRows } = data
-  const parts = splitRows(data, settings)
-  const { epochs } = settings
-  const inOrder = (position: number) => position
-  const rule = {
-    example: (row: Kinds[K], count: (what: string) => void) => {
-      const made = example(row, count)
-      requireKnownIds(row, typeof made === 'string' ? [] : ids(made), vocabulary)
-      return made
-    },
-    truncated,
+  const { rows, evalRows } = dataset
+  const split = splitRows(dataset, settings)
+  const checked = (row: Kinds[K], count: (what: string) => void) => {
+    const made = example(row, count)
+    requireKnownIds(row, typeof made === 'string' ? [] : ids(made), tokenization)
+    return made
   }
+  const rule = { example: checked, truncated: ({ truncated }: E) => truncated }
   return {
-    train: exampleStream({ ...parts.train, order: rowOrder(parts.train.length, settings), epochs, ...rule }),
-    eval: parts.evalRows && exampleStream({ ...parts.evalRows, order: inOrder, epochs: 1, ...rule }),
+    train: exampleStream({
+      ...split.train,
+      order: rowOrder(split.train.length, settings),
+      epochs: settings.epochs,
+      ...rule,
+    }),
+    eval: split.evalRows && exampleStream({ ...split.evalRows, order: (position) => position, epochs: 1, ...rule }),
     dropped: { train: rows.dropped, eval: evalRows?.dropped ?? {} },
     files: [...rows.files, ...(evalRows?.files ?? [])],
     warnings: unreadWarnings([rows, evalRows]),
@@ -126,8 +134,109 @@ export const examplesOf = <K extends keyof Kinds, E extends object>(
   }
 }
 
-/** What a model and the tokenizer of its rows know. */
-export const vocabularyOf = ({ model }: Pick<Policy, 'model'>, encoder: Encoder): Vocabulary => ({
-  vocabulary: model.config.vocab_size,
-  encoder,
-})
+/**
+ * Checks that the model has an embedding for every token id of a row. An id past the last one would fail inside the engine,
+ * or read another token's numbers. A tokenizer may have more tokens than the model as long as no row uses them (a padding
+ * token that was added and never trained).
+ * Throws Faults 'bad-id' where the row itself holds such an id, and 'bad-tokenizer' where the tokenizer gives its texts one.
+ * @param ids of what was made of the row
+ */
+export const requireKnownIds = (
+  row: Row,
+  ids: readonly (readonly number[])[],
+  { vocabulary, encoder }: Pick<Tokenization, 'vocabulary' | 'encoder'>,
+): void => {
+  const own = strayId(row, vocabulary)
+  if (own !== undefined)
+    throw badInput(
+      'bad-id',
+      `holds the token id ${own}, but the model's ids end at ${vocabulary - 1}; give the ids of its own tokenizer`,
+    )
+  if (encoder.size <= vocabulary) return
+  for (const list of ids) {
+    const stray = list.find((id) => id >= vocabulary)
+    if (stray !== undefined)
+      throw badInput(
+        'bad-tokenizer',
+        `the tokenizer gives this row the id ${stray}, but the model's ids end at ${vocabulary - 1}; the tokenizer is another model's`,
+      )
+  }
+}
+
+// The survey and what it found
+
+type Surveyed = Pick<ExampleStream<never>, 'length' | 'survey' | 'found'>
+
+/** Rows between two progress events. */
+const progressRows = 256
+
+/** Surveys the streams one after the other. After an abort it ends early: nothing will be trained on. */
+export async function* surveyRows(
+  streams: readonly (Surveyed | undefined)[],
+  signal?: AbortSignal,
+): AsyncGenerator<ProgressEvent, void> {
+  const present = streams.filter((stream) => stream !== undefined)
+  const total = present.reduce((n, { length }) => n + length, 0)
+  let before = 0
+  let last = 0
+  for (const stream of present) {
+    for await (const through of stream.survey()) {
+      if (signal?.aborted) return
+      const done = before + through
+      if (total <= progressRows || (done - last < progressRows && done < total)) continue
+      last = done
+      yield { event: 'progress', phase: 'tokenize', done, total }
+    }
+    before += stream.length
+  }
+}
+
+/** Rows that are not used, by reason: records that gave no row, and rows that gave no example. */
+export const droppedRows = (dropped: Counts, stream: Pick<ExampleStream<never>, 'found'>): Counts => {
+  const all = { ...dropped }
+  for (const [why, n] of Object.entries(stream.found().dropped)) all[why] = (all[why] ?? 0) + n
+  return all
+}
+
+const messages: Record<string, string> = {
+  'prompt-not-prefix':
+    'rows whose tokenised prompt is not the beginning of the tokenised prompt and response; the response was cut out by the length of the prompt',
+  'no-reply-left': 'rows dropped: the length limits left no response',
+  'no-target-left': 'rows dropped: the length limit left nothing to predict',
+  'equal-replies': 'rows whose responses are the same tokens but have different ranks: nothing can be learnt from them',
+  truncated: 'rows cut to the length limits',
+  tie: 'rows dropped: a loss on pairs learns nothing from two responses of equal rank',
+  contradiction: 'rows dropped: a response is rated above one that it is ranked below (--margins ratings)',
+  empty: 'rows dropped: too short to predict anything',
+}
+
+/** @param own a method's own messages by reason, which come first */
+export const countWarnings = (counts: Iterable<[string, number]>, own: Record<string, string> = {}): WarningEvent[] =>
+  Array.from(counts, ([code, count]) => ({
+    event: 'warning',
+    code,
+    message: own[code] ?? messages[code] ?? code,
+    count,
+  }))
+
+/** Warnings about the rows of a surveyed stream. */
+export const rowWarnings = (
+  stream: Pick<ExampleStream<never>, 'found'>,
+  own?: Record<string, string>,
+): WarningEvent[] => {
+  const { odd, dropped } = stream.found()
+  return countWarnings([...Object.entries(odd), ...Object.entries(dropped)], own)
+}
+
+/** Columns that other trainers read and this one does not, one warning each. */
+export const unreadWarnings = (opened: readonly (Pick<OpenedRows, 'unread'> | undefined)[]): WarningEvent[] => {
+  const counts: Record<string, number> = {}
+  for (const rows of opened)
+    for (const [column, n] of Object.entries(rows?.unread ?? {})) counts[column] = (counts[column] ?? 0) + n
+  return Object.entries(counts).map(([column, count]) => ({
+    event: 'warning',
+    code: 'column-not-read',
+    message: `the column ${quoted(column)} is not read: ${unreadColumns[column]}`,
+    count,
+  }))
+}

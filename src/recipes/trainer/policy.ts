@@ -1,6 +1,6 @@
 /**
- * The model that a recipe trains: opened by name, with its trainable parameters in arenas. Full fine-tuning trains
- * every parameter; LoRA an adapter, new or opened, beside a frozen base.
+ * The policy: the model that a method trains, with its trainable parameters in arenas. Full fine-tuning trains every parameter;
+ * LoRA trains an adapter, new or opened, beside a frozen base model.
  */
 import { freemem } from 'node:os'
 import { filesOf } from '../../checkpoint/folder.node.ts'
@@ -16,7 +16,7 @@ import { requireLanguageHead } from '../../models/scored.ts'
 import { decays } from '../../optim/decay.ts'
 import { type OptimizerName, optimizer } from '../../optim/optimizers.ts'
 import { type Model, makeModel, withoutAdapter } from '../../passes/model.ts'
-import { putRounded, type Quantize } from '../../passes/quantize.ts'
+import { putQuantized, type Quantize } from '../../passes/quantize.ts'
 import { keptBytes, type Plan } from '../../passes/stack.ts'
 import type { Backend, Handle } from '../../runtime/backend.ts'
 import { openBackend } from '../../runtime/open.node.ts'
@@ -25,7 +25,7 @@ import { makeUpdater, type Updater } from '../../train/update.ts'
 import { badInput } from '../../util/fault.ts'
 import { type FileHash, sha256Files } from '../../util/sha256.node.ts'
 
-/** The settings of a recipe that decide what is opened. */
+/** The settings that decide what is opened. */
 export type PolicySettings = {
   loraR?: number
   loraAlpha?: number
@@ -44,11 +44,11 @@ export type Policy = {
   model: Model
   /** The folder of the base model. */
   dir: string
-  /** Of the adapter that the run began with. */
+  /** The folder of the adapter that the run began with. */
   adapterDir?: string
   pretrained: Awaited<ReturnType<typeof loadPretrained>>
   adapter?: Adapter
-  /** It was made for this run. */
+  /** The adapter was made for this run, so without it the model is what it was at the start. */
   freshAdapter: boolean
   backend: Backend
   arenas: readonly Arena[]
@@ -63,9 +63,9 @@ export type Policy = {
 }
 
 /**
- * @param withHead gives the model its score head (see models/scored.ts), which is trained beside an adapter too; without
+ * @param withHead gives the model its score head (see models/scored.ts), which is trained whole, beside an adapter too; without
  *   it the model must have a language head
- * @param engine of another policy, which closes it
+ * @param engine of another policy, which also closes it
  */
 export const openPolicy = async (
   settings: PolicySettings,
@@ -73,7 +73,7 @@ export const openPolicy = async (
   withHead?: (base: Base) => Base,
   engine?: Backend,
 ): Promise<Policy> => {
-  refuseRoundedTraining(settings, adapterDir)
+  refuseQuantizedTraining(settings, adapterDir)
   const opened = await loadPretrained(dir)
   const { base, adapter } = await adapterOf(settings, opened, adapterDir, withHead)
   const pretrained = { ...opened, ...base }
@@ -82,11 +82,11 @@ export const openPolicy = async (
   const backend = engine ?? (await openBackend({ ...settings, threads }))
   try {
     const full = adapter ? applyAdapter(pretrained, adapter) : { ...pretrained, scalings: new Map<string, number>() }
-    const parts = await placeWeights(backend, settings, full, adapter?.params ?? pretrained.params)
-    const { params, quantized } = parts
+    const weights = await placeWeights(backend, settings, full, adapter?.params ?? pretrained.params)
+    const { params, quantized } = weights
     const model = makeModel({ ...full, backend, params, quantized, dropout: adapter?.dropout ?? 0 })
     return {
-      ...parts,
+      ...weights,
       model,
       dir,
       adapterDir,
@@ -107,7 +107,7 @@ export const openPolicy = async (
   }
 }
 
-const refuseRoundedTraining = ({ quantize, loraR }: PolicySettings, adapter: string | undefined) => {
+const refuseQuantizedTraining = ({ quantize, loraR }: PolicySettings, adapter: string | undefined) => {
   if (quantize === 'none' || loraR !== undefined || adapter !== undefined) return
   throw badInput('bad-flag', `${quantize} weights cannot be trained; add --lora-r 16 to train an adapter on them`, {
     flag: '--quantize',
@@ -115,10 +115,10 @@ const refuseRoundedTraining = ({ quantize, loraR }: PolicySettings, adapter: str
 }
 
 /**
- * Small narrow models get one thread, whatever was asked: weights are to be the same for one thread and two. The engine
- * cuts the columns of a product with fewer rows among its threads, and where one gets 64 or fewer it adds up longer
- * blocks (MLAS, StrideK), so that the last bits differ. Such models are no faster on two threads, but where the
- * vocabulary is large: there nearly all the work is the head's, and the threads are as asked.
+ * Small narrow models get one thread, whatever was asked, so that weights do not depend on the number of threads. The engine
+ * divides the columns of a matrix product among its threads, and where a thread gets 64 or fewer it adds up longer blocks (MLAS,
+ * StrideK), so that the last bits differ. Such models are no faster on two threads unless the vocabulary is large: then nearly
+ * all the work is in the language head, and the number of threads is as asked.
  */
 const threadsFor = (
   { hidden_size, num_key_value_heads, head_dim, vocab_size }: Policy['pretrained']['config'],
@@ -144,20 +144,21 @@ const adapterOf = async (
     const base = headed(own)
     refuseHeadAdapter(base, adapter, dir)
     refuseOtherShape(settings, base, adapter, dir)
-    return { base, adapter: savingHead(base, { ...adapter, dropout: settings.loraDropout }) }
+    return { base, adapter: withSavedHead(base, { ...adapter, dropout: settings.loraDropout }) }
   }
   const base = headed(pretrained)
   if (settings.loraR === undefined) return { base }
   const adapter = newAdapter({ r: settings.loraR, ...loraOf(settings) }, base.architecture, base.config, settings.seed)
-  return { base, adapter: savingHead(base, adapter) }
+  return { base, adapter: withSavedHead(base, adapter) }
 }
 
 const loraOf = ({ loraAlpha: alpha = 32, loraDropout: dropout, loraTarget = ['all-linear'] }: PolicySettings) => ({
-  ...{ alpha, dropout },
+  alpha,
+  dropout,
   targets: loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget,
 })
 
-/** An adapter that is there is trained on as it is: what a flag says of it must be so. */
+/** An opened adapter goes on as it is: flags about its shape must agree with it. */
 const refuseOtherShape = (
   settings: PolicySettings,
   { architecture, config }: Base,
@@ -171,16 +172,16 @@ const refuseOtherShape = (
       `is ${asked}, and the adapter ${dir} that is trained on has ${[...new Set(found)].join(', ')}; leave the flag out, or merge the adapter first (attune merge) and begin a new one`,
       { flag },
     )
-  const own = [...targets.values()]
-  const [ranks, alphas] = [own.map(({ r }) => r), own.map(({ alpha }) => alpha)]
+  const ranks = [...targets.values()].map(({ r }) => r)
+  const alphas = [...targets.values()].map(({ alpha }) => alpha)
   if (loraR !== undefined && ranks.some((r) => r !== loraR)) throw refuse('--lora-r', loraR, ranks)
   if (loraAlpha !== undefined && alphas.some((alpha) => alpha !== loraAlpha))
     throw refuse('--lora-alpha', loraAlpha, alphas)
   if (loraTarget === undefined) return
   const asked = newAdapter({ r: 1, ...loraOf(settings) }, architecture, config, seed).targets
   if (asked.size === targets.size && [...asked.keys()].every((module) => targets.has(module))) return
-  const short = [...targets.keys()].map((module) => module.slice(module.lastIndexOf('.') + 1))
-  throw refuse('--lora-target', loraTarget.join(','), short)
+  const names = [...targets.keys()].map((module) => module.slice(module.lastIndexOf('.') + 1))
+  throw refuse('--lora-target', loraTarget.join(','), names)
 }
 
 /** A reward model has no language head that an adapter could change. */
@@ -190,8 +191,8 @@ const refuseHeadAdapter = ({ architecture }: Base, { targets, saved }: Adapter, 
   throw badInput('wrong-adapter', `changes lm_head, which a reward model does not have; ${advice}`, { file })
 }
 
-/** A score head is trained and saved whole, from the base's. */
-const savingHead = ({ architecture, params }: Base, adapter: Adapter): Adapter =>
+/** The score head is trained and saved whole beside the adapter, beginning with the base model's. */
+const withSavedHead = ({ architecture, params }: Base, adapter: Adapter): Adapter =>
   architecture.scores && !adapter.saved.includes(scoreWeight)
     ? {
         ...adapter,
@@ -202,14 +203,14 @@ const savingHead = ({ architecture, params }: Base, adapter: Adapter): Adapter =
 
 type Tensors = ReadonlyMap<string, StoredTensor>
 
-/** Frozen parameters on their own, trainable ones in arenas, in the order of the blocks. */
+/** Puts frozen parameters on the engine one by one, and trainable ones in arenas in the order of the blocks. */
 const placeWeights = async (backend: Backend, settings: PolicySettings, base: Base, trainable: Tensors) => {
   const frozen = new Map([...base.params].filter(([name]) => !trainable.has(name)))
   const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })
   const entries = [...trainable].map(([name, { shape }]) => ({ name, shape, decays: decays(name) }))
   const arenas = makeArenas(backend, entries, method.state)
   const views = viewsOf(backend, arenas, 'params')
-  const placed = await putRounded(backend, base, frozen, { format: settings.quantize, exact: trainable.keys() })
+  const placed = await putQuantized(backend, base, frozen, { format: settings.quantize, exact: trainable.keys() })
   const params = new Map([...placed.params, ...views])
   await fillTrainable(backend, params, trainable)
   const size = (tensors: Tensors) =>
@@ -228,12 +229,13 @@ const fillTrainable = async (backend: Backend, params: ReadonlyMap<string, Handl
   for (const [name, tensor] of trainable) backend.write(params.get(name)!, (await tensor.floats()).slice())
 }
 
-/** Part of the free memory that kept activations may take; the rest is the steps' own. */
-const roomForKept = 0.4
+/** The part of the free memory that activations kept for the backward pass may take. */
+const activationShare = 0.4
 
 /**
- * `auto`: the fastest plan that fits a micro-batch of this many tokens into the memory that is free.
- * @param beside another model that learns from the same batches
+ * The memory plan: as asked, or with `auto` the fastest that fits into the free memory.
+ * @param sizes of the largest micro-batch: tokens, sequences, tokens of the longest one
+ * @param beside another model that is trained on the same batches
  */
 export const planFor = (
   policy: Pick<Policy, 'model' | 'gradients'>,
@@ -243,18 +245,19 @@ export const planFor = (
 ): Plan => {
   if (memory !== 'auto') return memory
   const free = process.availableMemory?.() ?? freemem()
-  // One is through before the other begins, so they take turns in the same memory
+  // The models take turns in the same memory
   const kept = [policy, beside].map(({ model, gradients }) => keptBytes(model, 'fast', gradients, sizes))
-  return Math.max(...kept) < roomForKept * free ? 'fast' : 'low'
+  return Math.max(...kept) < activationShare * free ? 'fast' : 'low'
 }
 
 /**
- * Whether the reference is this model with its adapter off, at any time. Otherwise it is what the model was at the
- * start: full fine-tuning, and adapters that were trained before or replace whole modules (a value head is none of those:
- * no log-probability reads it).
+ * Whether the policy without its adapter is the reference model, at any time. Otherwise the reference is what the policy was
+ * before training: in full fine-tuning, and with adapters that were trained before or that replace whole modules (but for a value
+ * head, which no log-probability depends on).
  */
 export const hasLiveReference = ({ adapter, freshAdapter }: Policy): boolean =>
   adapter !== undefined && freshAdapter && adapter.saved.every((name) => name === scoreWeight)
 
+/** The reference model as long as the policy is not trained yet, or at any time where `hasLiveReference`. */
 export const referenceModel = (policy: Policy): Model =>
   hasLiveReference(policy) ? withoutAdapter(policy.model) : policy.model

@@ -26,13 +26,13 @@ const start: StartEvent = {
 }
 const schema = z.object({ output: z.string(), resume: z.boolean(), maxSteps: z.number() })
 const counting = (from: number) =>
-  recipe('count', { summary: 's', example: 'e' }, schema, async function* ({ maxSteps }, { run, signal }) {
+  recipe({ name: 'count', schema: async () => schema }, schema, async function* ({ maxSteps }, { run, signal }) {
     if (from > 0) run.goOn({ step: from })
     yield { ...start, step: from, total_steps: maxSteps }
     yield { event: 'progress', phase: 'load', done: 1, total: 1 }
     let step = from
     while (step < maxSteps && !signal.aborted) {
-      const measures = {
+      const metrics = {
         loss: 1,
         grad_norm: 1,
         learning_rate: 1,
@@ -40,7 +40,7 @@ const counting = (from: number) =>
         num_tokens: 1,
         'logps/rejected': Number.NaN,
       }
-      yield { event: 'step', step: ++step, total_steps: maxSteps, ...measures }
+      yield { event: 'step', step: ++step, total_steps: maxSteps, ...metrics }
       yield { event: 'checkpoint', step, path: join(run.checkpoints, `step-${step}`) }
     }
     yield { event: 'end', steps: step, output: run.dir, stopped: signal.aborted ? 'interrupted' : 'done' }
@@ -60,7 +60,7 @@ const log = async () =>
     .split('\n')
     .map((line) => JSON.parse(line))
 
-it('stores what a method yields: facts in run.json, events in the log, no progress, no NaN', async () => {
+it('stores the start facts in run.json and the other events in the log, without progress and NaN', async () => {
   const config = { output: join(root, 'r'), resume: false, maxSteps: 2 }
   const events = await collect(counting(0).run(config, { command: ['attune', 'count'] }))
   const names = ['start', 'step', 'checkpoint', 'step', 'checkpoint', 'end']
@@ -77,7 +77,7 @@ it('stores what a method yields: facts in run.json, events in the log, no progre
   })
 })
 
-it('an interrupted run that goes on has the log of one that was not interrupted', async () => {
+it('a resumed run has the log of one that was not interrupted', async () => {
   const config = { output: join(root, 'r'), resume: false, maxSteps: 3 }
   await collect(counting(0).run(config))
   const whole = await log()
@@ -93,8 +93,8 @@ it('an interrupted run that goes on has the log of one that was not interrupted'
   expect(await log()).toEqual(whole)
 })
 
-it('gives the folder back when a method fails, or is left before its end', async () => {
-  const failing = recipe('fail', { summary: 's', example: 'e' }, schema, async function* () {
+it('unlocks the run folder when the method throws or its events are not read to the end', async () => {
+  const failing = recipe({ name: 'fail', schema: async () => schema }, schema, async function* () {
     yield { event: 'progress', phase: 'load', done: 0, total: 1 } as const
     throw new Error('bad rows')
   })

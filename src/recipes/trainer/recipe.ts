@@ -1,7 +1,7 @@
 /**
- * What a training method is to the rest of the house: a schema of its settings, and a generator of events that reads
- * from top to bottom. Peculiar: the generator stores nothing. `recipe` opens the run folder around it, writes down every
- * event, and on --resume cuts the log back to the checkpoint that the `start` event names.
+ * A recipe: a training method as a schema of its settings and a generator of events. The generator itself stores nothing:
+ * `recipe` opens the run folder around it, logs every event, and on --resume cuts the log back to the checkpoint that the `start`
+ * event names.
  */
 import { relative } from 'node:path'
 import { z } from 'zod'
@@ -12,19 +12,17 @@ import { openRun, type Run } from '../../runs/run.node.ts'
 import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
 import type { LoopEvent } from '../../train/loop.ts'
 import { makeResources, type Resources } from '../../util/resources.ts'
-import type { CustomLoss } from './losses.ts'
+import type { Method } from '../methods.ts'
+import type { CustomLoss } from './objectives.ts'
 import { settingsPaths } from './settingsPaths.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
-/** Numbers by their published names: loss, rewards/margins, eval_loss, ... */
-export type Metrics = Record<string, number>
-
 export type TrainEvent = StartEvent | LoopEvent | SampleEvent | WarningEvent | ProgressEvent | EndEvent
 
-/** What every schema has, for the run folder's sake. */
-type Stored = { output: string; resume: boolean; pushToHub?: string; reportTo?: 'tensorboard' }
+/** The settings of every schema that concern the run folder. */
+type RunSettings = { output: string; resume: boolean; pushToHub?: string; reportTo?: 'tensorboard' }
 
-/** What a program may give beside settings. */
+/** What a program may give a recipe beside settings. */
 export type Extras = {
   signal?: AbortSignal
   /** The command line, for run.json. */
@@ -35,9 +33,6 @@ export type Extras = {
 
 export type Recipe<S extends z.ZodObject = z.ZodObject> = {
   name: string
-  summary: string
-  /** A command line that works. */
-  example: string
   schema: S
   /** Trains. After `signal` aborts: a checkpoint within one step, then an `end` event with stopped: 'interrupted'. */
   run(config: z.output<S>, extras?: Extras): AsyncIterable<TrainEvent>
@@ -55,19 +50,16 @@ export type Body<S extends z.ZodObject> = (
   },
 ) => AsyncIterable<TrainEvent>
 
-/** Joins a method's generator to its run folder. */
+/** Makes a recipe of a method's generator. `schema` is that of the method's row in methods.ts, loaded. */
 export const recipe = <S extends z.ZodObject>(
-  name: string,
-  { summary, example }: { summary: string; example: string },
+  { name }: Pick<Method<S>, 'name' | 'schema'>,
   schema: S,
   body: Body<S>,
 ): Recipe<S> => ({
   name,
-  summary,
-  example,
   schema,
   async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
-    const { output, resume, pushToHub, reportTo } = config as unknown as Stored
+    const { output, resume, pushToHub, reportTo } = config as unknown as RunSettings
     if (!resume) refuseUnused(schema, config)
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
     const places = await settingsPaths(config)
@@ -78,8 +70,8 @@ export const recipe = <S extends z.ZodObject>(
     let board: Board | undefined
     try {
       for (const message of run.warnings) yield { event: 'warning', code: 'lock', message }
-      for await (const measured of body(config, { signal, own, run, loss })) {
-        const event = finite(measured)
+      for await (const yielded of body(config, { signal, own, run, loss })) {
+        const event = finite(yielded)
         if (event.event === 'start' && target) await prepareRepo(target)
         await store(run, event)
         if (event.event === 'start' && reportTo) board = own(await openBoard(run.dir, event.step + 1))
@@ -96,7 +88,7 @@ export const recipe = <S extends z.ZodObject>(
 const defaultsOf = ({ shape }: z.ZodObject): Record<string, unknown> =>
   Object.fromEntries(Object.entries(shape).map(([key, field]) => [key, z.safeParse(field, undefined).data]))
 
-/** What may differ when a run is resumed: how long it goes, what is kept, and what results do not depend on. */
+/** Settings that may differ when a run is resumed: how long it goes, what is kept, and what results do not depend on. */
 const changeable = [
   'output',
   'resume',
@@ -109,9 +101,15 @@ const changeable = [
   'iterations',
   'logEvery',
   'keepRollouts',
-].concat(['memory', 'device', 'threads', 'saveDtype', 'pushToHub', 'reportTo'])
+  'memory',
+  'device',
+  'threads',
+  'saveDtype',
+  'pushToHub',
+  'reportTo',
+]
 
-/** Without measures that have no value in this step, such as those of rejected responses where a batch evalRows none. */
+/** Without metrics that have no value in this step, such as those of rejected responses where a batch has none. */
 const finite = (event: TrainEvent): TrainEvent =>
   Object.fromEntries(Object.entries(event).filter(([, value]) => !Number.isNaN(value))) as TrainEvent
 

@@ -1,14 +1,14 @@
 /**
- * Log-probabilities under the reference model, computed once for each example and kept on disk by content: what was
- * computed is found again by a resumed run, a later epoch or another run. Peculiar: each example is a pass of its own,
- * so a value never depends on what else was in a batch, and a resumed run reads the very bits that were written.
+ * Log-probabilities under the reference model, computed once for each example and kept on disk by content: a resumed run, a
+ * later epoch or another run finds them again. Each example is a pass of its own, so that a value never depends on what else
+ * was in a batch, and a resumed run reads the very bits that were written.
  */
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { pack, packs, type Tree } from '../../data/batch.ts'
+import type { Tree } from '../../data/batch.ts'
 import type { Model } from '../../passes/model.ts'
-import { targetStats } from '../../passes/stats.ts'
+import { readTokenStats } from '../../passes/tokenStats.ts'
 import { contentKey } from '../../store/content.node.ts'
 import { openValues } from '../../store/values.node.ts'
 import { cacheFolder } from '../../util/cacheFolder.node.ts'
@@ -17,14 +17,14 @@ import { digestOf } from '../../util/sha256.node.ts'
 import { hasLiveReference, type Policy, referenceModel } from './policy.ts'
 
 export type Reference = {
-  /** One sum for each branch of the tree: sum_t weight_t log ref(y_t | ...). */
+  /** For each branch of the tree sum_t weight_t log ref(y_t | ...), in nats. */
   sums(tree: Tree, weights?: readonly ArrayLike<number>[]): Promise<number[]>
-  /** The model goes away as it is trained: every value must be computed before. */
-  readonly frozen: boolean
-  /** Every value is there: a frozen reference computes none from now on. */
-  complete(): void
-  /** Why values are not kept on disk, if they are not; the run needs that only to be quicker next time. */
-  trouble(): string | undefined
+  /** The reference is what the policy was before training, so every value must be computed before the first step. */
+  readonly mustPrecompute: boolean
+  /** Every value is computed: a missing one is a mistake from now on. */
+  precomputed(): void
+  /** Why values could not be kept on disk, if so; that only costs time in the next run. */
+  cacheFailure(): string | undefined
 }
 
 export const openReference = async (policy: Policy): Promise<Reference> => {
@@ -37,14 +37,14 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
   const path = join(cacheFolder(), 'reference', `${digestOf(key.join('\n'))}.jsonl`)
   const cache = await openValues(path, z.array(z.number()))
   const model = referenceModel(policy)
-  const frozen = !hasLiveReference(policy)
+  const mustPrecompute = !hasLiveReference(policy)
   let complete = false
   return {
-    frozen,
-    complete: () => {
+    mustPrecompute,
+    precomputed: () => {
       complete = true
     },
-    trouble() {
+    cacheFailure() {
       const failure = cache.failure()
       return (
         failure &&
@@ -55,7 +55,7 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
       const name = keyOf(tree, weights)
       const found = cache.get(name)
       if (found) return found
-      assert(!frozen || !complete, 'a reference value is missing, and the model has changed')
+      assert(!mustPrecompute || !complete, 'a reference value is missing, and the model has changed')
       const values = await branchSums(model, tree, weights)
       await cache.set(name, values)
       return values
@@ -66,51 +66,17 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
 const keyOf = ({ trunk, branches }: Tree, weights?: readonly ArrayLike<number>[]): string =>
   contentKey([Array.from(trunk), branches.map((b) => Array.from(b)), weights?.map((w) => Array.from(w)) ?? 0])
 
-/** Tokens of a pass, roughly: a longer tree has one of its own. */
-const passTokens = 4096
-
 /** Log-prob sums of each tree's branches. What shares a pass depends on the trees given, and on nothing else. */
 export const logpSums = async (model: Model, trees: readonly Tree[]): Promise<number[][]> => {
-  const K = Math.max(...trees.map(({ branches }) => branches.length))
-  const runs: Tree[][] = []
-  let room = 0
-  for (const tree of trees) {
-    const tokens = tree.branches.reduce((n, { length }) => n + length, tree.trunk.length)
-    if (tokens > room) {
-      runs.push([])
-      room = passTokens
-    }
-    runs.at(-1)!.push(tree)
-    room -= tokens
-  }
-  const sums: number[][] = []
-  for (const run of runs) {
-    const own = run.map(({ branches }) => branches.map(() => 0))
-    for (const packed of packs(run, K)) {
-      const { stats, placed } = targetStats(model, packed, ['logps'])
-      const logps = await model.backend.read(stats.logps)
-      model.backend.free([stats.logps, ...placed.handles])
-      logps.forEach((logp, m) => {
-        const s = packed.targets.sequence[m]
-        own[Math.floor(s / K)][s % K] += logp
-      })
-    }
-    sums.push(...own)
-  }
-  return sums
+  const { logps } = await readTokenStats(model, trees, ['logps'])
+  return logps.map(({ branches }) => branches.map((values) => values.reduce((sum, logp) => sum + logp, 0)))
 }
 
 const branchSums = async (model: Model, tree: Tree, weights?: readonly ArrayLike<number>[]): Promise<number[]> => {
-  const packed = pack([tree], tree.branches.length)
-  const { stats, placed } = targetStats(model, packed, ['logps'])
-  const logps = await model.backend.read(stats.logps)
-  model.backend.free([stats.logps, ...placed.handles])
-  const sums = tree.branches.map(() => 0)
+  const { logps } = await readTokenStats(model, [tree], ['logps'])
   // Without a trunk nothing predicts a branch's first token
-  const seen = tree.branches.map(() => Number(tree.trunk.length === 0))
-  for (let m = 0; m < logps.length; m++) {
-    const k = packed.targets.sequence[m]
-    if (k < sums.length) sums[k] += logps[m] * (weights?.[k][seen[k]++] ?? 1)
-  }
-  return sums
+  const first = Number(tree.trunk.length === 0)
+  return logps[0].branches.map((values, k) =>
+    values.reduce((sum, logp, t) => sum + logp * (weights?.[k][first + t] ?? 1), 0),
+  )
 }

@@ -1,12 +1,12 @@
 /**
- * What all recipes do alike around their own lines: the loop over examples with its run folder's checkpoints and
- * evaluations, and the result on disk. A recipe gives the parts that make it what it is.
+ * The trainer that methods on rows share: the survey of the rows, the loop with checkpoints and evaluations, and the result on
+ * disk. A method gives its policy, its examples, its loss and how its examples become micro-batches. Methods that learn from
+ * the policy's own samples have rl/trainer.ts.
  */
 
-import { readState } from '../../checkpoint/state.node.ts'
 import type { Adapter } from '../../models/lora.ts'
 import { type ScheduleName, schedule } from '../../optim/schedules.ts'
-import type { EndEvent } from '../../runs/events.ts'
+import type { StartEvent } from '../../runs/events.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { type Progress, train } from '../../train/loop.ts'
 import type { LossFunction } from '../../train/loss.ts'
@@ -15,17 +15,15 @@ import { restoreState } from '../../train/state.ts'
 import { evaluate } from '../../train/step.ts'
 import type { Counts, ExampleStream } from '../../train/stream.ts'
 import { sha256Files } from '../../util/sha256.node.ts'
-import { requireRoom, resumeTraining, saveCheckpoint } from './checkpoints.ts'
-import type { DatasetSettings, Examples } from './dataset.ts'
-import { rowWarnings } from './dataWarnings.ts'
-import { microBatches, microBatchTokens } from './microBatches.ts'
+import { requireDiskSpace, resumeTraining, saveCheckpoint } from './checkpoints.ts'
+import { microBatches, microBatchTokens } from './collate.ts'
+import { type DatasetSettings, droppedRows, type Examples, rowWarnings, surveyRows } from './dataset.ts'
 import { type Policy, planFor } from './policy.ts'
 import type { TrainEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
-import { writeResult } from './result.ts'
-import { droppedRows, surveyed } from './survey.ts'
+import { finishRun } from './result.ts'
 
-/** The settings of a recipe that the loop and the data read. */
+/** The settings that the trainer and the data set read. */
 export type TrainerSettings = DatasetSettings & {
   evalEvery?: number
   bestMetric: string
@@ -46,7 +44,8 @@ export type TrainerSettings = DatasetSettings & {
   maxGradNorm: number
 }
 
-export type TrainerParts<E extends object> = {
+/** What a method gives the trainer. E is its example. */
+export type TrainerSetup<E extends object> = {
   policy: Policy
   examples: Examples<E>
   settings: TrainerSettings
@@ -54,174 +53,97 @@ export type TrainerParts<E extends object> = {
   signal: AbortSignal
   loss: LossFunction
   head?: { labelSmoothing?: number }
-  /** Micro-batches of one step. */
-  collate(micros: E[][]): Promise<MicroBatch[]>
-  /** Tokens of an example as users count them: prompts with each response. */
-  tokens(example: E): number
-  /** Its values must be there before training changes the model. */
-  reference?: Reference
-  /** The losses' names. */
+  /** The names of the losses, for the `start` event. */
   objective?: string
-  /** Held-out measures of its own, made anew for each evaluation from the scores of its batches. */
-  heldOut?: () => {
-    see(batch: MicroBatch, scores: Float32Array): void
-    measures(): Record<string, number>
-  }
+  /** Where it must be precomputed, every value is computed before training changes the model. */
+  reference?: Reference
+  /** The micro-batches of one step. */
+  collate(microBatches: E[][]): Promise<MicroBatch[]>
+  /** Tokens of an example as `num_tokens` counts them: the prompt with each completion. */
+  numTokens(example: E): number
   /** Evaluate before the first step too. */
-  evalFirst?: boolean
-  /** Texts that lie beside the result, by file name; the last evaluation was of its weights. */
-  beside?(): Promise<Readonly<Record<string, string>>>
-}
-
-/** One evaluation: the loss's measures, and the recipe's own in their place. */
-const evaluateHeld = async <E extends object>(parts: TrainerParts<E>): Promise<Record<string, number>> => {
-  const own = parts.heldOut?.()
-  const trainer = { model: parts.policy.model, loss: parts.loss, head: parts.head ?? {} }
-  const measured = await evaluate(trainer, evalBatches(parts), own?.see)
-  const more = Object.entries(own?.measures() ?? {}).map(([name, value]) => [`eval_${name}`, value])
-  return { ...measured, ...Object.fromEntries(more) }
+  evaluateFirst?: boolean
+  /** The method's own metrics of one evaluation, from the scores of its batches; they replace the loss's of the same names. */
+  evaluation?: () => {
+    addBatch(batch: MicroBatch, scores: Float32Array): void
+    metrics(): Record<string, number>
+  }
+  /** Contents of files beside the result, by name. It is called after an evaluation of the weights that are saved. */
+  resultFiles?(): Promise<Readonly<Record<string, string>>>
 }
 
 /** Trains, from the beginning or the newest checkpoint, to the result on disk. */
-export async function* runTrainer<E extends object>(parts: TrainerParts<E>): AsyncGenerator<TrainEvent> {
-  const { policy, examples, settings } = parts
+export async function* runTrainer<E extends object>(setup: TrainerSetup<E>): AsyncGenerator<TrainEvent> {
+  const { policy, examples, settings, run, signal, loss, head = {}, reference } = setup
   const stepRows = settings.batchSize * settings.gradAccum
   const totalSteps = Math.min(
     settings.maxSteps ?? Number.POSITIVE_INFINITY,
     Math.ceil((examples.train.length * settings.epochs) / stepRows),
   )
-  const { state, progress, warnings } = await resumeTraining(parts.run, settings.resume, policy)
+  const { state, progress, warnings } = await resumeTraining(run, settings.resume, policy)
   yield* warnings
-  // What can be wrong with any row is found before the run's folder is written to
-  yield* surveyed([examples.train, examples.eval], parts.signal)
-  await requireRoom(parts.run, policy, settings, totalSteps - progress.step, examples.eval !== undefined)
-  if (!state) policy.plan = await planOf(parts, stepRows)
-  yield {
-    ...(await startEvent(parts, progress.step, totalSteps)),
-    ...(parts.objective && { objective: parts.objective }),
-  }
+  // A row that cannot be read is found before the run's folder is written to
+  yield* surveyRows([examples.train, examples.eval], signal)
+  await requireDiskSpace(run, policy, settings, totalSteps - progress.step, examples.eval !== undefined)
+  if (!state) policy.plan = await choosePlan(setup, stepRows)
+  const start = await startEvent(setup, progress.step, totalSteps)
+  yield { ...start, ...(setup.objective && { objective: setup.objective }) }
   if (!state) yield* [...examples.warnings, ...rowWarnings(examples.train)]
-  if (parts.reference?.frozen) yield* referenceAhead(parts, progress, totalSteps, stepRows)
+  if (reference?.mustPrecompute) yield* precomputeReference(setup, reference, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   let evaluated = false
   const end = yield* train({
     ...settings,
-    trainer: { ...policy, loss: parts.loss, head: parts.head ?? {} },
-    progress: state || !parts.evalFirst ? progress : { ...progress, evalDue: examples.eval !== undefined },
+    trainer: { ...policy, loss, head },
+    progress: state || !setup.evaluateFirst ? progress : { ...progress, evalDue: examples.eval !== undefined },
     totalSteps,
     rowsPerEpoch: examples.train.length,
     learningRate: schedule(settings.schedule, { ...settings, ...settings.scheduleOption, totalSteps }),
     next: (position) => {
       evaluated = false
-      return nextStep(parts, position, stepRows)
+      return nextStep(setup, position, stepRows)
     },
     evaluate:
       examples.eval &&
       (() => {
         evaluated = true
-        return evaluateHeld(parts)
+        return evaluateRows(setup)
       }),
     evalEvery: settings.evalEvery ?? Math.max(1, Math.ceil(examples.train.length / stepRows)),
-    save: (at) => saveCheckpoint(parts.run, policy, settings, at),
-    signal: parts.signal,
+    save: (at) => saveCheckpoint(run, policy, settings, at),
+    signal,
   })
-  const trouble = parts.reference?.trouble()
-  if (trouble) yield { event: 'warning', code: 'cache', message: trouble }
-  const beside = async (restored: boolean) => {
-    if (examples.eval && (restored || !evaluated)) await evaluateHeld(parts)
-    return parts.beside!()
+  const failure = reference?.cacheFailure()
+  if (failure) yield { event: 'warning', code: 'cache', message: failure }
+  const resultFiles = async (restored: boolean) => {
+    if (examples.eval && (restored || !evaluated)) await evaluateRows(setup)
+    return setup.resultFiles!()
   }
-  yield await finishRun({ ...parts, beside: parts.beside && beside }, end)
+  yield await finishRun({ policy, run, settings, resultFiles: setup.resultFiles && resultFiles }, end)
 }
 
-/** By the largest micro-batch of the first steps. */
-const planOf = async <E extends object>(parts: TrainerParts<E>, stepRows: number) => {
-  const { policy, examples, settings } = parts
-  const { examples: first } = await examples.train.take(0, 8 * stepRows)
-  const micros = microsOf(parts, first)
-  const tokens = (micro: readonly E[]) => micro.reduce((n, example) => n + tokensOf(parts, example), 0)
-  const B = Math.max(...micros.map((micro) => micro.length))
-  const T = Math.max(...first.map((example) => tokensOf(parts, example)))
-  return planFor(policy, settings.memory, { N: Math.max(...micros.map(tokens)), B, T })
-}
+// Steps and evaluations
 
-/** Tokens that go through the model: a prompt once. */
-const tokensOf = <E extends object>({ examples }: TrainerParts<E>, example: E) =>
+/** Tokens of an example that go through the model: a prompt once. */
+const passTokens = <E extends object>({ examples }: TrainerSetup<E>, example: E) =>
   examples.ids(example).reduce((n, { length }) => n + length, 0)
 
-/** A step's examples as they are computed at once. */
-const microsOf = <E extends object>(parts: TrainerParts<E>, examples: readonly E[]): E[][] => {
-  const { policy, settings, loss } = parts
-  return microBatches(
-    examples,
-    settings.batchSize,
-    (example) => tokensOf(parts, example),
-    microBatchTokens(policy, loss),
-  )
+/** The examples of a step by micro-batch. */
+const splitStep = <E extends object>(setup: TrainerSetup<E>, examples: readonly E[]): E[][] => {
+  const { policy, settings, loss } = setup
+  const tokens = (example: E) => passTokens(setup, example)
+  return microBatches(examples, settings.batchSize, tokens, microBatchTokens(policy, loss))
 }
 
-/** Makes every batch that is still to come, for the sake of the reference values that this computes and keeps. */
-async function* referenceAhead<E extends object>(
-  parts: TrainerParts<E>,
-  from: Progress,
-  totalSteps: number,
-  stepRows: number,
-): AsyncGenerator<TrainEvent> {
-  const total = totalSteps - from.step + Math.ceil((parts.examples.eval?.length ?? 0) / parts.settings.batchSize)
-  let [position, done] = [from.position, 0]
-  const progress = (): TrainEvent => ({ event: 'progress', phase: 'reference', done: ++done, total })
-  for (let step = from.step; step < totalSteps && !parts.signal.aborted; step++) {
-    const taken = await nextStep(parts, position, stepRows)
-    if (!taken) break
-    position = taken.position
-    yield progress()
-  }
-  if (parts.examples.eval) for await (const _ of evalBatches(parts)) yield progress()
-  if (!parts.signal.aborted) parts.reference!.complete()
-}
-
-type Found = Pick<ExampleStream<never>, 'length' | 'found'>
-
-/** @param examples surveyed, so that what is not used is known */
-export const startEvent = async (
-  {
-    policy,
-    examples,
-  }: { policy: Policy; examples: { train: Found; eval?: Found; dropped: Examples<never>['dropped']; files: string[] } },
-  step: number,
-  totalSteps: number,
-): Promise<TrainEvent> => ({
-  event: 'start',
-  step,
-  total_steps: totalSteps,
-  rows: examples.train.length,
-  ...(examples.eval && { eval_rows: examples.eval.length }),
-  dropped: droppedRows(examples.dropped.train, examples.train),
-  ...(examples.eval && evalDropped(droppedRows(examples.dropped.eval, examples.eval))),
-  ...policy.counts,
-  ...(policy.adapter && { adapter: shapeOf(policy.adapter) }),
-  plan: policy.plan,
-  engine: policy.backend.description,
-  // Policy, value model and rewards may be of one folder
-  model_files: [...new Map(policy.files.map((file) => [file.absolute, file])).values()],
-  data_files: await sha256Files(examples.files),
-})
-
-/** What the adapter is that is trained, whoever made it. */
-const shapeOf = ({ r, alpha, dropout, targets }: Adapter) => ({ r, alpha, dropout, modules: [...targets.keys()] })
-
-const evalDropped = (dropped: Counts) => Object.keys(dropped).length > 0 && { eval_dropped: dropped }
-
-const nextStep = async <E extends object>(parts: TrainerParts<E>, position: number, count: number) => {
-  const { examples, collate, tokens } = parts
+const nextStep = async <E extends object>(setup: TrainerSetup<E>, position: number, count: number) => {
+  const { examples, collate, numTokens } = setup
   const taken = await examples.train.take(position, count)
   if (taken.examples.length === 0) return undefined
-  const batches = await collate(microsOf(parts, taken.examples))
   return {
-    batches,
+    batches: await collate(splitStep(setup, taken.examples)),
     rows: taken.rows,
     position: taken.position,
-    tokens: taken.examples.reduce((n, example) => n + tokens(example), 0),
+    tokens: taken.examples.reduce((n, example) => n + numTokens(example), 0),
   }
 }
 
@@ -230,7 +152,7 @@ async function* evalBatches<E extends object>({
   settings,
   collate,
   signal,
-}: TrainerParts<E>): AsyncGenerator<MicroBatch> {
+}: TrainerSetup<E>): AsyncGenerator<MicroBatch> {
   for (let position = 0; !signal.aborted; ) {
     const taken = await examples.eval!.take(position, settings.batchSize)
     if (taken.examples.length === 0) return
@@ -239,30 +161,86 @@ async function* evalBatches<E extends object>({
   }
 }
 
-type Finishing = Pick<TrainerParts<never>, 'policy' | 'run'> & {
-  settings: Pick<TrainerSettings, 'patience' | 'saveDtype'>
-  /** Texts beside the result. @param restored the best step's weights took the place of the last one's */
-  beside?: (restored: boolean) => Promise<Readonly<Record<string, string>>>
+/** One evaluation: the metrics of the loss, and the method's own. */
+const evaluateRows = async <E extends object>(setup: TrainerSetup<E>): Promise<Record<string, number>> => {
+  const { policy, loss, head = {}, evaluation } = setup
+  const own = evaluation?.()
+  const metrics = await evaluate({ model: policy.model, loss, head }, evalBatches(setup), own?.addBatch)
+  const ownMetrics = Object.entries(own?.metrics() ?? {}).map(([name, value]) => [`eval_${name}`, value])
+  return { ...metrics, ...Object.fromEntries(ownMetrics) }
 }
-type Ended = { progress: Progress; stopped: EndEvent['stopped'] }
 
-export const finishRun = async (parts: Finishing, { progress, stopped }: Ended): Promise<TrainEvent> => {
-  const { policy, settings, run } = parts
-  const best = progress.best?.step
-  const restored = settings.patience !== undefined && best !== undefined && best !== progress.step
-  if (restored) {
-    await restoreState(policy.backend, policy.arenas, (await readState(`${run.checkpoints}/step-${best}`)).file)
-  }
-  const output =
-    stopped === 'interrupted'
-      ? run.dir
-      : await writeResult(policy, run.dir, settings.saveDtype, await parts.beside?.(restored))
-  return {
-    event: 'end',
-    steps: progress.step,
-    output,
-    stopped,
-    peak_memory: process.resourceUsage().maxRSS * 1024,
-    ...(best !== undefined && { best_step: best }),
-  }
+/** Steps that say how large a micro-batch gets. */
+const firstSteps = 8
+
+/** The memory plan, by the largest micro-batch of the first steps. */
+const choosePlan = async <E extends object>(setup: TrainerSetup<E>, stepRows: number) => {
+  const { policy, examples, settings } = setup
+  const { examples: first } = await examples.train.take(0, firstSteps * stepRows)
+  const split = splitStep(setup, first)
+  const tokens = (microBatch: readonly E[]) => microBatch.reduce((n, example) => n + passTokens(setup, example), 0)
+  const N = Math.max(...split.map(tokens))
+  const B = Math.max(...split.map((microBatch) => microBatch.length))
+  const T = Math.max(...first.map((example) => passTokens(setup, example)))
+  return planFor(policy, settings.memory, { N, B, T })
 }
+
+/** Makes every batch that is still to come, which computes and keeps all values of the reference model. */
+async function* precomputeReference<E extends object>(
+  setup: TrainerSetup<E>,
+  reference: Reference,
+  from: Progress,
+  totalSteps: number,
+  stepRows: number,
+): AsyncGenerator<TrainEvent> {
+  const { examples, settings, signal } = setup
+  const total = totalSteps - from.step + Math.ceil((examples.eval?.length ?? 0) / settings.batchSize)
+  let position = from.position
+  let done = 0
+  const progress = (): TrainEvent => ({ event: 'progress', phase: 'reference', done: ++done, total })
+  for (let step = from.step; step < totalSteps && !signal.aborted; step++) {
+    const taken = await nextStep(setup, position, stepRows)
+    if (!taken) break
+    position = taken.position
+    yield progress()
+  }
+  if (examples.eval) for await (const _ of evalBatches(setup)) yield progress()
+  if (!signal.aborted) reference.precomputed()
+}
+
+// The start of a run
+
+type Surveyed = Pick<ExampleStream<never>, 'length' | 'found'>
+
+/** @param examples surveyed, so that it is known which rows are not used */
+export const startEvent = async (
+  {
+    policy,
+    examples,
+  }: {
+    policy: Policy
+    examples: { train: Surveyed; eval?: Surveyed; dropped: Examples<never>['dropped']; files: string[] }
+  },
+  step: number,
+  totalSteps: number,
+): Promise<StartEvent> => ({
+  event: 'start',
+  step,
+  total_steps: totalSteps,
+  rows: examples.train.length,
+  ...(examples.eval && { eval_rows: examples.eval.length }),
+  dropped: droppedRows(examples.dropped.train, examples.train),
+  ...(examples.eval && evalDropped(droppedRows(examples.dropped.eval, examples.eval))),
+  ...policy.counts,
+  ...(policy.adapter && { adapter: adapterFacts(policy.adapter) }),
+  plan: policy.plan,
+  engine: policy.backend.description,
+  // Policy, value model and reward models may be of one folder
+  model_files: [...new Map(policy.files.map((file) => [file.absolute, file])).values()],
+  data_files: await sha256Files(examples.files),
+})
+
+/** Shape of the adapter that is trained, new or opened. */
+const adapterFacts = ({ r, alpha, dropout, targets }: Adapter) => ({ r, alpha, dropout, modules: [...targets.keys()] })
+
+const evalDropped = (dropped: Counts) => Object.keys(dropped).length > 0 && { eval_dropped: dropped }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { grpoSchema, reinforceSchema } from '../rl/schema.ts'
-import { preferenceSchema, spinSchema } from './schema.ts'
+import { spinSchema } from '../selfplay/schema.ts'
+import { preferenceSchema } from './schema.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
 const files = { model: 'm', data: ['d'], output: 'o' }
@@ -14,7 +15,7 @@ it.each<[object, string]>([
   [{ fAlpha: 0.2 }, '--f-alpha'],
   [{ patience: 2 }, '--patience'],
   [{ schedule: 'constant', warmupSteps: 5 }, '--warmup-steps'],
-])('dpo refuses %j', (settings, flag) => {
+])('dpo refuses the unused setting in %j', (settings, flag) => {
   expect(() => check(preferenceSchema, settings)).toThrow(`${flag}: changes nothing here`)
 })
 
@@ -24,11 +25,11 @@ it.each<object>([
   { loss: 'sft:0.1,simpo:1', simpoGamma: 1, cpoAlpha: 1 },
   { evalSplit: 0.1, patience: 2, evalEvery: 5 },
   { schedule: 'constant_with_warmup', warmupSteps: 5 },
-])('dpo takes %j', (settings) => {
+])('dpo takes the settings %j', (settings) => {
   expect(() => check(preferenceSchema, settings)).not.toThrow()
 })
 
-it('goes through the settings of other methods too', () => {
+it('refuses unused settings of other methods too', () => {
   const of = (schema: unknown, settings: object) => () =>
     check(schema as typeof preferenceSchema, { reward: ['regex:a'], ...settings })
   expect(of(reinforceSchema, { baselineWindow: 3 })).toThrow('--baseline-window')

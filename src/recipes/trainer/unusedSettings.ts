@@ -1,6 +1,6 @@
 /**
- * Settings that would change nothing are told, not ignored: each says here when something reads it. A setting counts as
- * given where it is not its default.
+ * Refuses settings that would change nothing, such as --simpo-gamma without --loss simpo. A setting counts as given where it is
+ * not its default.
  */
 import type { z } from 'zod'
 import { badInput } from '../../util/fault.ts'
@@ -15,7 +15,7 @@ const loss =
 
 const evaluated = (s: Settings) => s.evalData !== undefined || (s.evalSplit ?? 0) !== 0
 
-/** Of each setting: when it is read, and what it needs in words. */
+/** When each setting is read, and what it needs, for the message. */
 const readers: Readonly<Record<string, readonly [reads: (s: Settings) => boolean, needs: string]>> = {
   simpoGamma: [loss('simpo'), '--loss simpo'],
   cpoAlpha: [loss('cpo', 'simpo'), '--loss cpo or simpo'],

@@ -1,4 +1,4 @@
-/** Python's + - * / // % ** on numbers, texts and lists; int stays int, of any size. */
+/** Python's + - * / // % ** on numbers, texts and lists. Integers have any size. */
 import type { Budget } from './budget.ts'
 import { percentFormat } from './format.ts'
 import { floatDivision, integers } from './integers.ts'
@@ -49,16 +49,16 @@ const add = (left: Value, right: Value, budget: Budget): Value | undefined => {
     if (t === undefined) return fail(`can only concatenate str (not "${typeName(right)}") to str`)
     if (is(left, 'markup') || is(right, 'markup')) {
       const [a, b] = [escapedText(left, budget), escapedText(right, budget)]
-      budget.made(a.length + b.length)
+      budget.spendText(a.length + b.length)
       return markup(a + b)
     }
-    budget.made(s.length + t.length)
+    budget.spendText(s.length + t.length)
     return s + t
   }
   if (is(left, 'range') || is(right, 'range')) return undefined
   const [a, b] = [sequenceOf(left), sequenceOf(right)]
   if (!a || !b || isList(left) !== isList(right)) return undefined
-  budget.made((a.length + b.length) * 8)
+  budget.spendText((a.length + b.length) * 8)
   return isList(left) ? [...a, ...b] : tuple([...a, ...b])
 }
 
@@ -71,12 +71,12 @@ const repeat = (left: Value, right: Value, budget: Budget): Value => {
   const count = Math.max(0, asInt(times, 'the count'))
   const text = textIn(what)
   if (text !== undefined) {
-    budget.made(text.length * count)
+    budget.spendText(text.length * count)
     const many = text === '' ? '' : text.repeat(count)
     return is(what, 'markup') ? markup(many) : many
   }
   const items = sequenceOf(what)!
-  budget.made(items.length * count * 8)
+  budget.spendText(items.length * count * 8)
   const many: Value[] = []
   if (items.length) for (let i = 0; i < count; i++) for (const item of items) many.push(item)
   return isList(what) ? many : tuple(many)

@@ -1,6 +1,6 @@
 /**
- * Filters and tests that do not exist are refused before anything is rendered, as Jinja2 does it when it compiles: everywhere
- * but right inside a condition, where they fail only when they are reached.
+ * Refuses filters and tests that do not exist before anything is rendered, as Jinja2 does when it compiles a template.
+ * As in Jinja2, those directly inside a condition are not checked: they fail only when they are reached.
  */
 import { filterNames } from './filters.ts'
 import type { Expr, Statement } from './nodes.ts'
@@ -9,9 +9,9 @@ import { fail } from './values.ts'
 
 type Node = Statement | Expr | { readonly [field: string]: unknown } | readonly unknown[]
 
-/** Statements whose bodies are frames of their own, which are under no condition. */
+/** Statements with a frame of their own: a condition around them does not count for their bodies. */
 const frames = ['for', 'setBlock', 'with', 'macro', 'callBlock', 'filterBlock', 'scope', 'generation']
-/** What such a statement reads outside of its frame. */
+/** Fields of such a statement that are evaluated outside its frame. */
 const outside = ['over', 'pairs', 'call']
 
 export const checkNames = (body: readonly Statement[]): void => check(body, false)
@@ -23,8 +23,8 @@ const check = (node: unknown, soft: boolean): void => {
 
 const checkNode = (node: Node, soft: boolean): void => {
   const { type, name } = node as { type?: unknown; name?: unknown }
-  if (!soft && type === 'filter' && !filterNames().has(name)) fail(`No filter named '${name}'.`)
-  if (!soft && type === 'test' && !testNames().has(name)) fail(`No test named '${name}'.`)
+  if (!soft && type === 'filter' && !filterNames.has(name)) fail(`No filter named '${name}'.`)
+  if (!soft && type === 'test' && !testNames.has(name)) fail(`No test named '${name}'.`)
   if (type === 'const') return
   const under = type === 'if' || type === 'choice' ? true : soft
   const inFrame = typeof type === 'string' && frames.includes(type)

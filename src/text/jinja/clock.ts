@@ -1,4 +1,4 @@
-/** strftime in the C locale; what depends on a place or a time zone is left out. */
+/** strftime in the C locale, without time zones. */
 import { fail } from './values.ts'
 
 const days = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']

@@ -1,4 +1,4 @@
-/** Floats in decimal, exact to the last digit and rounded half to even as C and Python do it. */
+/** Floats in decimal, exact to the last digit, rounded half to even as C and Python round. */
 
 export type Decimal = { readonly digits: string; readonly point: number }
 

@@ -1,6 +1,6 @@
-/** Expressions of a template to values, by Python's rules. */
+/** Evaluates expressions of a template by Python's rules. */
 import { arithmetic } from './arithmetic.ts'
-import type { Budget } from './budget.ts'
+import type { Context } from './budget.ts'
 import { applyFilter } from './filters.ts'
 import { attributeOf, itemOf, sliceOf } from './lookup.ts'
 import { escapedText } from './markup.ts'
@@ -25,13 +25,10 @@ import {
   typeName,
 } from './values.ts'
 
-/** Names of a block; a name that is not here is looked for outside. */
+/** The names of a block; a name that is not here is looked up in the outer scope. */
 export type Scope = { readonly names: Map<string, Value>; readonly outer?: Scope }
 
 export const innerScope = (outer: Scope): Scope => ({ names: new Map(), outer })
-
-/** `escapes` in {% autoescape true %}: what is printed is escaped unless it is markup. */
-export type Context = { readonly budget: Budget; readonly escapes?: boolean }
 
 export const lookUp = (scope: Scope, name: string): Value => {
   for (let at: Scope | undefined = scope; at; at = at.outer) {
@@ -114,7 +111,9 @@ const nodes: Rules = {
   },
 }
 
-/** Where a block's text stands for the filters of {% filter %} and {% set x | f %}; no template can name it. */
+/**
+ * The name under which the filters of {% filter %} and {% set x | f %} find the block's text; no template can write it.
+ */
 export const blockText = ' block'
 
 const signed = (value: Value, sign: 1 | -1): Value => {

@@ -1,24 +1,28 @@
 /**
- * Statements of a template. `for` and blocks open scopes, `if` does not; a name set in a loop's turn is gone in the
- * next, which is what namespaces are for. What {% generation %} encloses is noted as spans of the text.
+ * Executes statements of a template. `for` and blocks open scopes, `if` does not. A name that a turn of a loop sets is
+ * gone in the next turn; templates use a namespace to keep it. The text inside {% generation %} is recorded as spans of
+ * the result.
  */
-import type { Budget } from './budget.ts'
-import type { Context, Scope } from './evaluate.ts'
+import type { Budget, Context } from './budget.ts'
+import type { Scope } from './evaluate.ts'
 import { blockText, evaluate, innerScope, lookUp } from './evaluate.ts'
-import { loopThing } from './loop.ts'
+import { loopVariable } from './loop.ts'
 import { escapedText } from './markup.ts'
 import type { Signature, Statement, Target } from './nodes.ts'
 import { itemsOf } from './operations.ts'
 import { str } from './print.ts'
-import type { Args, Func, Value } from './values.ts'
+import type { Args, PyFunction, Value } from './values.ts'
 import { dict, fail, func, is, markup, missing, truthy, tuple } from './values.ts'
 
-/** Text under way. The page is what the reader gets; a macro's or a set block's text is not on it yet. */
+/**
+ * Text that is being written: the page, which is the result, or the text of a macro or block that is not on the page
+ * yet.
+ */
 export type Output = { parts: string[]; length: number }
 
 export type Rendering = Context & {
   readonly page: Output
-  /** [start, end) in UTF-16 units of the page, one for each {% generation %} passed. */
+  /** [start, end) in UTF-16 units of the page, one for each {% generation %} that was executed. */
   readonly spans: [number, number][]
 }
 
@@ -27,13 +31,13 @@ type Signal = 'break' | 'continue' | undefined
 const write = (out: Output, text: string, { budget }: Context) => {
   out.parts.push(text)
   out.length += text.length
-  budget.fits(out.length)
+  budget.checkLength(out.length)
 }
 
 export const execute = (statements: readonly Statement[], scope: Scope, out: Output, context: Rendering): Signal => {
   for (const statement of statements) {
     context.budget.spend(1)
-    const signal = context.budget.deeper(() => one(statement, scope, out, context))
+    const signal = context.budget.deeper(() => executeOne(statement, scope, out, context))
     if (signal) return signal
   }
   return undefined
@@ -42,17 +46,17 @@ export const execute = (statements: readonly Statement[], scope: Scope, out: Out
 const capture = (statements: readonly Statement[], scope: Scope, context: Rendering): string => {
   const out: Output = { parts: [], length: 0 }
   execute(statements, scope, out, context)
-  context.budget.made(out.length)
+  context.budget.spendText(out.length)
   return out.parts.join('')
 }
 
-/** A captured text as a value. */
+/** The text of a macro or block as a value. */
 const asValue = (text: string, { escapes }: Context): Value => (escapes ? markup(text) : text)
 
 const printed = (value: Value, { budget, escapes }: Context): string =>
   escapes ? escapedText(value, budget) : str(value, budget)
 
-const one = (statement: Statement, scope: Scope, out: Output, context: Rendering): Signal => {
+const executeOne = (statement: Statement, scope: Scope, out: Output, context: Rendering): Signal => {
   if (statement.type === 'break' || statement.type === 'continue') return statement.type
   if (statement.type === 'if') {
     const branch = statement.branches.find(({ test }) => truthy(evaluate(test, scope, context)))
@@ -137,16 +141,16 @@ const loop = (
     if (list.length !== 1 || named.size) return fail('loop() takes the items of the inner loop')
     const nested: Output = { parts: [], length: 0 }
     context.budget.deeper(() => loop(statement, itemsOf(list[0], context.budget), scope, nested, context, depth + 1))
-    context.budget.made(nested.length)
+    context.budget.spendText(nested.length)
     return nested.parts.join('')
   }
-  const { thing, turn } = loopThing(items, depth, context.budget, statement.recursive ? recurse : undefined)
-  // as in Jinja2, a turn that {% continue %} or {% break %} ends does not keep `else` away
+  const { variable, turn } = loopVariable(items, depth, context.budget, statement.recursive ? recurse : undefined)
+  // as in Jinja2, `else` also runs where {% continue %} or {% break %} ended every turn
   let wentThrough = false
   for (const [i, item] of items.entries()) {
     turn(i)
     const inner = innerScope(scope)
-    inner.names.set('loop', thing)
+    inner.names.set('loop', variable)
     assign(statement.target, item, inner, context.budget)
     const signal = execute(statement.body, inner, out, context)
     wentThrough ||= signal === undefined
@@ -161,7 +165,7 @@ const macro = (
   body: readonly Statement[],
   scope: Scope,
   context: Rendering,
-): Func => ({
+): PyFunction => ({
   ...func(name, (args) =>
     context.budget.deeper(() => {
       const inner = innerScope(scope)
@@ -172,7 +176,9 @@ const macro = (
   shown: `<Macro '${name}'>`,
 })
 
-/** Parameters by place, then by name, then by default; what is left over must have a place in the body. */
+/**
+ * Binds arguments by position, then by name, then by default; further ones only where the body reads varargs or kwargs.
+ */
 const bindMacro = (name: string, { parameters, reads }: Signature, args: Args, inner: Scope, context: Rendering) => {
   const rest = new Map(args.named)
   parameters.forEach(({ name: parameter, fallback }, i) => {
@@ -195,7 +201,7 @@ const bindMacro = (name: string, { parameters, reads }: Signature, args: Args, i
 }
 
 const callBlock = (statement: Statement & { type: 'callBlock' }, scope: Scope, context: Rendering): Value => {
-  const caller: Func = {
+  const caller: PyFunction = {
     ...macro('caller', statement, statement.body, scope, context),
     shown: '<Macro anonymous>',
   }

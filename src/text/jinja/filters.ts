@@ -1,19 +1,21 @@
 /**
- * Jinja2's filters, each with its parameters in order. Left out, and refused by name, are those that make HTML links or draw
- * at random. A value not given is undefined; null is None, and means what None means to the filter. Filters that Python writes
- * as generators give iterators: their items are made when they are asked for, and can be read once.
+ * Jinja2's filters, each with its parameters in order. An argument that was not given is undefined; null is None. As in
+ * Jinja2, map, select and similar filters return iterators, whose items are made when they are asked for and can be
+ * read once. Filters that make HTML links or draw random numbers are left out and refused by name.
  */
+
 import { bind } from './arguments.ts'
 import { arithmetic } from './arithmetic.ts'
-import type { Context } from './evaluate.ts'
-import { batches, columns, folded, groupedBy, sortedBy } from './filterLists.ts'
-import { each, type Filter, flag, given, int, items, usable } from './filterShape.ts'
-import { rounded, spaces, toFloat, toInt } from './filterText.ts'
+import type { Context } from './budget.ts'
+import { rounded, toFloat, toInt } from './conversions.ts'
+import { each, type Filter, flag, int, items, orNone, usable } from './filterArguments.ts'
 import { percentFormat } from './format.ts'
+import { batches, columns, folded, groupedBy, sortedBy } from './listOperations.ts'
 import { itemOf, onlyAttribute } from './lookup.ts'
 import { compare, itemsOf, iterable } from './operations.ts'
 import { prettyRepr } from './prettyPrint.ts'
 import { json, listed, str } from './print.ts'
+import { spaces } from './pythonText.ts'
 import { applyTest } from './tests.ts'
 import { textFilters } from './textFilters.ts'
 import { throughMarks } from './throughMarks.ts'
@@ -59,15 +61,13 @@ const filtered = (name: string, value: Value, args: Args, context: Context): Val
   return run(value, bind(name, args, parameters), context)
 }
 
-/** Filters of Jinja2 that no chat template needs, and why they are not here. */
+/** Filters of Jinja2 that are refused, and why. */
 const leftOut: Record<string, string> = {
   random: 'a conversation must give the same text every time',
   urlize: 'a chat template makes no links',
 }
 
-export const filterNames = (): ReadonlySet<unknown> => names
-
-/** Follows `a.b.0`; a missing part takes the fallback. */
+/** A function that reads `a.b.0` of an item; a missing part gives the fallback. */
 const attribute = (path: Value, context: Context, fallback: Value = null) => {
   const text = textIn(path)
   const parts: Value[] =
@@ -86,7 +86,7 @@ const attribute = (path: Value, context: Context, fallback: Value = null) => {
 const extreme =
   (sign: 1 | -1): Filter[1] =>
   (value, [caseSensitive, path], context) => {
-    const get = attribute(given(path), context)
+    const get = attribute(orNone(path), context)
     const key = (item: Value) => folded(get(item), flag(caseSensitive))
     let best: { item: Value; key: Value } | undefined
     for (const item of each(value, context)) {
@@ -114,11 +114,11 @@ const filters: Record<string, Filter> = {
       return is(value, 'float') ? float(Math.abs(value.value)) : size
     },
   ],
-  attr: [['name'], (value, [name], context) => onlyAttribute(value, asText(given(name), 'attribute name'), context)],
+  attr: [['name'], (value, [name], context) => onlyAttribute(value, asText(orNone(name), 'attribute name'), context)],
   batch: [
     ['linecount', 'fill_with'],
     (value, [count, fill], context) =>
-      iterator(batches(each(value, context), asInt(given(count), 'linecount'), given(fill), context.budget)),
+      iterator(batches(each(value, context), asInt(orNone(count), 'linecount'), orNone(fill), context.budget)),
   ],
   count: length,
   d: defaulted,
@@ -141,7 +141,7 @@ const filters: Record<string, Filter> = {
   first: [
     [],
     (value, _, context) => {
-      // by hand: leaving a for loop would end the iterator
+      // not a for loop: leaving one would end the iterator
       const all = iterable(value) ?? fail(`'${typeName(value)}' object is not iterable`)
       context.budget.spend(1)
       const found = all[Symbol.iterator]().next()
@@ -158,12 +158,12 @@ const filters: Record<string, Filter> = {
   groupby: [
     ['attribute', 'default', 'case_sensitive'],
     (value, [path, fallback, caseSensitive], context) =>
-      groupedBy(items(value, context), attribute(given(path), context, fallback), flag(caseSensitive), context.budget),
+      groupedBy(items(value, context), attribute(orNone(path), context, fallback), flag(caseSensitive), context.budget),
   ],
   int: [
     ['default', 'base'],
     (value, [fallback = 0, base], { budget }) => {
-      budget.made(textIn(value)?.length ?? 0)
+      budget.spendText(textIn(value)?.length ?? 0)
       const number = toInt(usable(value), int(base, 10))
       return number === undefined ? fallback : number
     },
@@ -180,7 +180,7 @@ const filters: Record<string, Filter> = {
   join: [
     ['d', 'attribute'],
     (value, [separator = '', path], context) => {
-      const key = attribute(given(path), context)
+      const key = attribute(orNone(path), context)
       const parts = [...each(value, context)].map((item) => str(key(item), context.budget))
       return listed(parts, str(separator, context.budget), context.budget)
     },
@@ -215,7 +215,7 @@ const filters: Record<string, Filter> = {
   slice: [
     ['slices', 'fill_with'],
     (value, [count, fill], context) =>
-      iterator(columns(items(value, context), asInt(given(count), 'slices'), given(fill), context.budget)),
+      iterator(columns(items(value, context), asInt(orNone(count), 'slices'), orNone(fill), context.budget)),
   ],
   sort: [
     ['reverse', 'case_sensitive', 'attribute'],
@@ -235,7 +235,7 @@ const filters: Record<string, Filter> = {
     ['attribute', 'start'],
     (value, [path, start = 0], context) => {
       if (textIn(start) !== undefined) return fail("sum() can't sum strings [use ''.join(seq) instead]")
-      const key = attribute(given(path), context)
+      const key = attribute(orNone(path), context)
       let total = start
       for (const item of each(value, context)) total = arithmetic('+', total, key(item), context.budget)
       return total
@@ -254,7 +254,7 @@ const filters: Record<string, Filter> = {
   unique: [
     ['case_sensitive', 'attribute'],
     (value, [caseSensitive, path], context) => {
-      const key = attribute(given(path), context)
+      const key = attribute(orNone(path), context)
       const seen = new Set<unknown>()
       const fresh = function* () {
         for (const item of each(value, context)) {
@@ -269,7 +269,10 @@ const filters: Record<string, Filter> = {
   ],
 }
 
-/** Filters whose arguments depend on each other. Of what is empty or None the last five make nothing, and look at nothing. */
+/**
+ * Filters whose arguments depend on each other. Of an empty value or None, all but format make nothing and check
+ * nothing.
+ */
 const freeFilters: Record<string, (value: Value, args: Args, context: Context) => Value> = {
   format: (value, { list, named }, { budget }) => {
     if (list.length && named.size) return fail("can't handle positional and keyword arguments at the same time")
@@ -299,7 +302,7 @@ function* changed(all: Iterable<Value>, args: Args, context: Context): Generator
 const mapping = (args: Args, context: Context): ((item: Value) => Value) => {
   if (!args.list.length && args.named.has('attribute')) {
     const [path, fallback] = bind('map', args, ['attribute', 'default'])
-    return attribute(given(path), context, fallback)
+    return attribute(orNone(path), context, fallback)
   }
   if (!args.list.length) return fail('map requires a filter argument')
   const name = asText(args.list[0], 'the name of a filter')
@@ -326,4 +329,8 @@ function* picked(
   }
 }
 
-const names = new Set([...Object.keys(filters), ...Object.keys(freeFilters), ...Object.keys(leftOut)])
+export const filterNames: ReadonlySet<unknown> = new Set([
+  ...Object.keys(filters),
+  ...Object.keys(freeFilters),
+  ...Object.keys(leftOut),
+])

@@ -4,7 +4,7 @@ import { fixed, scientific } from './decimals.ts'
 import { intText, whole } from './integers.ts'
 import { escapedText, escapeHtml } from './markup.ts'
 import { floatText, repr, str } from './print.ts'
-import { points } from './pytext.ts'
+import { points } from './pythonText.ts'
 import type { Args, Int, Value } from './values.ts'
 import {
   asInt,
@@ -34,12 +34,14 @@ type Spec = {
   type: string
 }
 
-/** Longer patterns are refused: reading them takes time by the square of their length. */
+/** Longer patterns are refused, since reading them takes time in the square of their length. */
 const longest = 4096
 /** More digits than any float has. */
 const mostDigits = 1100
 
-/** printf-style: values by place or, from a dict, by name. Of markup the values are escaped. */
+/**
+ * printf-style formatting: values by position or, from a dict, by name. A pattern that is markup escapes its values.
+ */
 export const percentFormat = (left: Value, right: Value, budget: Budget): Value => {
   const pattern = asText(left, 'the format')
   if (pattern.length > longest) return fail(`a format longer than ${longest} characters`)
@@ -80,7 +82,7 @@ export const percentFormat = (left: Value, right: Value, budget: Budget): Value 
   )
   const free = isDict(right) || isList(right) || is(right, 'view')
   if (used < values.length && !named && !free) return fail('not all arguments converted during string formatting')
-  budget.made(text.length)
+  budget.spendText(text.length)
   return escapes ? markup(text) : text
 }
 
@@ -103,7 +105,7 @@ const percentValue = (value: Value, spec: Spec, escapes: boolean, budget: Budget
     )
   if ('dxXo'.includes(spec.type) && spec.type !== '') {
     if (is(value, 'float') && spec.type !== 'd') return fail(`%${spec.type} format: an integer is required, not float`)
-    return intNumber(is(value, 'float') ? truncated(value.value) : number, spec, budget)
+    return intNumber(is(value, 'float') ? toWhole(value.value) : number, spec, budget)
   }
   return 'eEfFgG'.includes(spec.type) && spec.type !== ''
     ? floatNumber(Number(number), spec, budget)
@@ -111,7 +113,7 @@ const percentValue = (value: Value, spec: Spec, escapes: boolean, budget: Budget
 }
 
 /** int() of a float. */
-export const truncated = (value: number): Int =>
+export const toWhole = (value: number): Int =>
   Number.isFinite(value)
     ? whole(BigInt(Math.trunc(value)))
     : fail(`cannot convert float ${floatText(value)} to integer`)
@@ -176,7 +178,7 @@ export const braceFormat = (
       return one(name, path, conversion, spec ?? '')
     },
   )
-  budget.made(text.length)
+  budget.spendText(text.length)
   return text
 }
 
@@ -233,7 +235,7 @@ const intDigits = (size: Int, { type }: Spec): string => {
 const floatNumber = (number: number, spec: Spec, budget: Budget): string =>
   signed(floatDigits(Math.abs(number), spec), '', number < 0 || Object.is(number, -0), spec, 3, budget)
 
-/** Sign, prefix, digits in groups, and what fills up to the width; zeros that fill are grouped too. */
+/** Sign, prefix, grouped digits, and padding to the width; padding zeros are grouped too. */
 const signed = (digits: string, prefix: string, minus: boolean, spec: Spec, group: number, budget: Budget): string => {
   const head = (minus ? '-' : spec.sign === '-' ? '' : spec.sign) + prefix
   const [whole] = digits.split(/(?=[.e%])/, 1)
@@ -243,7 +245,7 @@ const signed = (digits: string, prefix: string, minus: boolean, spec: Spec, grou
       ? text.replace(new RegExp(`\\B(?=(?:[\\da-fA-F]{${group}})+$)`, 'g'), spec.comma)
       : text
   const room = spec.width - head.length - tail.length
-  budget.made(Math.max(0, room))
+  budget.spendText(Math.max(0, room))
   if (spec.align === '=' && spec.fill === '0' && spec.comma) {
     let places = whole.length
     while (places + Math.floor((places - 1) / group) < room) places++
@@ -280,7 +282,10 @@ const withPower = (digits: string, power: number, upper: boolean, alternate: boo
   return digits[0] + point + digits.slice(1) + exponent
 }
 
-/** %g: the shorter of fixed and exponent form, without trailing zeros. Without a type, a float keeps a digit behind its point. */
+/**
+ * %g: the shorter of fixed and exponent form, without trailing zeros. Without a type, a float keeps one digit after its
+ * point.
+ */
 const general = (size: number, precision: number, type: string, alternate: boolean): string => {
   const { digits, power } = scientific(size, precision - 1)
   const trim = (text: string) => (alternate || !text.includes('.') ? text : text.replace(/\.?0+$/, ''))
@@ -297,7 +302,7 @@ const padded = (
 ): string => {
   const lacking = width - pointLength(text)
   if (!(lacking > 0)) return text
-  budget.made(width)
+  budget.spendText(width)
   const left = align === '<' ? 0 : align === '^' ? Math.floor(lacking / 2) : lacking
   return fill.repeat(left) + text + fill.repeat(lacking - left)
 }

@@ -1,4 +1,4 @@
-/** Data of the caller as Python's values: numbers and keys as the file wrote them, where that was noted. */
+/** The caller's data as Python's values; numbers and keys as the JSON file wrote them, where that was noted. */
 import { hasNotes, keysInOrder, numberText } from '../../util/written.ts'
 import { whole } from './integers.ts'
 import type { Value } from './values.ts'
@@ -6,7 +6,7 @@ import { dict, fail, float } from './values.ts'
 
 const deepest = 200
 
-/** Whole numbers are int, others and those written with a point or an exponent float, objects dict. */
+/** Whole numbers become int; other numbers, and those written with a point or an exponent, float; objects dict. */
 export const fromData = (data: unknown, depth = 0): Value => {
   if (depth > deepest) return fail(`the data nests deeper than ${deepest}`)
   if (data === null || data === undefined) return null
@@ -18,7 +18,7 @@ export const fromData = (data: unknown, depth = 0): Value => {
   return dict(keysInOrder(data).map((key) => [key, fieldOf(data, key, depth + 1)]))
 }
 
-/** What an object or list holds at a key. */
+/** The value of an object or list at a key. */
 export const fieldOf = (holder: object, key: string | number, depth = 0): Value => {
   const text = hasNotes(holder) ? numberText(holder, key) : undefined
   return text === undefined ? fromData((holder as Record<string, unknown>)[key], depth) : fromText(text)

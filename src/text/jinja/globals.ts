@@ -1,10 +1,10 @@
-/** Functions that every chat template may call: Jinja2's own, and those that transformers adds. */
+/** Functions that every chat template may call: Jinja2's own and those that transformers adds. */
 import { bind } from './arguments.ts'
 import type { Budget } from './budget.ts'
 import { strftime } from './clock.ts'
 import { itemsOf } from './operations.ts'
 import { str } from './print.ts'
-import type { Args, Dict, Thing, Value } from './values.ts'
+import type { Args, Dict, PyObject, Value } from './values.ts'
 import { asInt, asText, dict, fail, func, is, isDict, textIn } from './values.ts'
 
 /** As in Jinja2's sandbox. */
@@ -21,7 +21,7 @@ export const globals = (now: () => Date, budget: Budget): Map<string, Value> =>
       func('strftime_now', (args) => dated(now(), asText(only(bind('strftime_now', args, ['format'])), 'format'))),
     ],
     ['namespace', func('namespace', (args) => namespace(dictOf(args, budget)))],
-    ['dict', dictThing(budget)],
+    ['dict', dictFunction(budget)],
     ['range', func('range', (args) => range(args, budget))],
     ['cycler', func('cycler', ({ list }) => cycler(list))],
     ['joiner', func('joiner', (args) => joiner(...bind('joiner', args, ['sep'])))],
@@ -31,7 +31,7 @@ export const globals = (now: () => Date, budget: Budget): Map<string, Value> =>
 const only = ([value]: readonly (Value | undefined)[]): Value =>
   value === undefined ? fail('a required argument is missing') : value
 
-const dictThing = (budget: Budget): Thing => ({
+const dictFunction = (budget: Budget): PyObject => ({
   kind: 'object',
   type: 'TemplateDict',
   get: (name) => (name === 'fromkeys' ? func(name, ({ list }) => fromKeys(list, budget)) : undefined),
@@ -56,7 +56,7 @@ const entriesOf = (source: Value, budget: Budget): (readonly [Value, Value])[] =
         return item === undefined || rest.length ? fail('dict() takes pairs') : [key, item]
       })
 
-const namespace = (given: Dict): Thing => {
+const namespace = (given: Dict): PyObject => {
   const fields = new Map<string, Value>()
   const set = (name: Value, value: Value) => {
     const text = textIn(name)
@@ -75,7 +75,6 @@ const namespace = (given: Dict): Thing => {
   }
 }
 
-/** Formats are short. */
 const longestFormat = 1000
 const dated = (now: Date, format: string): string =>
   format.length > longestFormat ? fail('the format of strftime_now is too long') : strftime(now, format)
@@ -93,7 +92,7 @@ const range = (args: Args, budget: Budget): Value => {
   return { kind: 'range', start, stop, step, items: Array.from({ length: count }, (_, i) => start + i * step) }
 }
 
-const cycler = (items: readonly Value[]): Thing => {
+const cycler = (items: readonly Value[]): PyObject => {
   if (!items.length) return fail('at least one item has to be provided')
   let at = 0
   const methods: Record<string, () => Value> = {
@@ -115,7 +114,7 @@ const cycler = (items: readonly Value[]): Thing => {
   }
 }
 
-const joiner = (separator: Value = ', '): Thing => {
+const joiner = (separator: Value = ', '): PyObject => {
   let used = false
   return {
     kind: 'object',

@@ -1,10 +1,10 @@
-/** Whole numbers without a limit but a price: numbers where they are exact, bigints beyond. */
+/** Integers of any size: numbers where those are exact, bigints beyond. */
 import type { Int } from './values.ts'
 import { fail } from './values.ts'
 
-/** As in Python: longer integers are neither read nor printed. */
+/** As in Python, longer integers are neither read nor printed. */
 const mostDigits = 4300
-/** Nobody's template counts further; arithmetic up to here is quick. */
+/** No real template needs larger integers, and arithmetic up to here is fast. */
 const mostBits = 2 ** 16
 
 export const whole = (value: bigint | string): Int => {
@@ -47,7 +47,7 @@ const ofNumbers = (operator: Exclude<Operation, '**'>, x: number, y: number): nu
   return operator === '%' ? rest : (x - rest) / y
 }
 
-/** The rest with the sign of the divisor. */
+/** The remainder with the sign of the divisor. */
 const modulo = (x: number, y: number): number => {
   const rest = x % y
   return rest !== 0 && rest < 0 !== y < 0 ? rest + y : rest
@@ -66,7 +66,7 @@ const ofBigints = (operator: Operation, x: bigint, y: bigint): bigint => {
   return operator === '%' ? rest : (x - rest) / y
 }
 
-/** The two's results on floats, as Python has them: the rest exact, the quotient from it. */
+/** Results of // and % on floats, as in Python: the remainder is exact, and the quotient follows from it. */
 export const floatDivision = (x: number, y: number): { quotient: number; rest: number } => {
   let rest = x % y
   let quotient = (x - rest) / y

@@ -1,11 +1,11 @@
 /**
- * Cuts a template into tokens by Jinja2's rules with trim_blocks and lstrip_blocks: a block's own line break goes, and
- * so does white space before a block on its line; `-` takes all white space on its side, `+` keeps it.
+ * Splits a template into tokens by Jinja2's rules with trim_blocks and lstrip_blocks: the line break after a block is
+ * dropped, and so is white space before a block on its line. `-` drops all white space on its side, `+` keeps it.
  */
 
 import { quoted } from '../../util/quote.ts'
 import { whole } from './integers.ts'
-import { space, strip } from './pytext.ts'
+import { strip, whiteSpace } from './pythonText.ts'
 import type { Int } from './values.ts'
 import { templateFault } from './values.ts'
 
@@ -16,7 +16,7 @@ export type Token =
   | { type: 'begin' | 'end'; value: 'block' | 'variable'; line: number }
   | { type: 'eof'; value: ''; line: number }
 
-const s = `[${space}]*`
+const s = `[${whiteSpace}]*`
 const rules = {
   open: /\{[%{#]/g,
   raw: new RegExp(`\\{%[-+]?${s}raw${s}(?:-%\\}${s}|%\\})`, 'y'),
@@ -24,7 +24,7 @@ const rules = {
   comment: new RegExp(`\\+#\\}|-#\\}${s}|#\\}\\n?`, 'g'),
   block: new RegExp(`\\+%\\}|-%\\}${s}|%\\}\\n?`, 'y'),
   variable: new RegExp(`-\\}\\}${s}|\\}\\}`, 'y'),
-  space: new RegExp(`[${space}]+`, 'y'),
+  space: new RegExp(`[${whiteSpace}]+`, 'y'),
   float: /(?<!\.)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)/iy,
   integer: /0b(?:_?[01])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*/iy,
   name: /[\p{L}\p{N}_]+/uy,
@@ -58,12 +58,12 @@ export const tokenize = (template: string): Token[] => {
     if (value) tokens.push({ type: 'data', value, line })
   }
 
-  /** Text before a tag, without what the tag's sign and lstrip_blocks take away. */
+  /** The text before a tag, without the white space that the tag's sign or lstrip_blocks drops. */
   const before = (text: string, sign: string, variable: boolean): string => {
     if (sign === '-') return strip(text, undefined, false, true)
     if (sign === '+' || variable) return text
     const lineStart = text.lastIndexOf('\n') + 1
-    const blank = new RegExp(`^[${space}]+$`).test(text.slice(lineStart))
+    const blank = new RegExp(`^[${whiteSpace}]+$`).test(text.slice(lineStart))
     return (lineStart > 0 || lineStarting) && blank ? text.slice(0, lineStart) : text
   }
 

@@ -1,15 +1,15 @@
 /**
- * a.b, a['b'] and a[1:2] as Jinja2's sandbox has them: the dot looks for a method first and a key second, brackets the
- * other way round; methods that would change a list or a dict are refused.
+ * a.b, a['b'] and a[1:2] as in Jinja2's sandbox: the dot looks for a method first and a key second, brackets the other
+ * way round. Methods that would change a list or dict are refused.
  */
-import type { Budget } from './budget.ts'
-import type { Context } from './evaluate.ts'
+import type { Budget, Context } from './budget.ts'
 import { methodOf } from './methods.ts'
 import { repr } from './print.ts'
-import { pointAt, points } from './pytext.ts'
+import { pointAt, points } from './pythonText.ts'
+import type { FindField } from './textMethods.ts'
 import type { Range, Value } from './values.ts'
 import {
-  describe,
+  describeType,
   fail,
   is,
   isDict,
@@ -26,17 +26,17 @@ import {
 
 export const attributeOf = (of: Value, name: string, context: Context): Value => {
   if (is(of, 'missing')) return fail(of.hint)
-  const method = methodOf(of, name, context)
+  const method = methodOf(of, name, context, findField)
   if (method !== undefined) return method
   const item = isDict(of) ? itemAt(of, name) : undefined
-  return item === undefined ? missing(`'${describe(of)}' has no attribute '${name}'`) : item
+  return item === undefined ? missing(`'${describeType(of)}' has no attribute '${name}'`) : item
 }
 
-/** What the filter attr finds: an attribute, never a key. */
+/** For the filter attr: an attribute, never a key. */
 export const onlyAttribute = (of: Value, name: string, context: Context): Value => {
   if (is(of, 'missing')) return fail(of.hint)
-  const method = methodOf(of, name, context)
-  return method === undefined ? missing(`'${describe(of)}' has no attribute '${name}'`) : method
+  const method = methodOf(of, name, context, findField)
+  return method === undefined ? missing(`'${describeType(of)}' has no attribute '${name}'`) : method
 }
 
 export const itemOf = (of: Value, key: Value, context: Context): Value => {
@@ -44,10 +44,10 @@ export const itemOf = (of: Value, key: Value, context: Context): Value => {
   const found = directItem(of, key, context.budget)
   if (found !== undefined) return found
   const name = textIn(key)
-  const method = name === undefined ? undefined : methodOf(of, name, context)
+  const method = name === undefined ? undefined : methodOf(of, name, context, findField)
   if (method !== undefined) return method
-  if (name !== undefined) return missing(`'${describe(of)}' has no attribute '${name}'`)
-  return missing(`${describe(of)} has no element ${repr(key, context.budget)}`)
+  if (name !== undefined) return missing(`'${describeType(of)}' has no attribute '${name}'`)
+  return missing(`${describeType(of)} has no element ${repr(key, context.budget)}`)
 }
 
 const hashable = (key: Value): boolean =>
@@ -89,11 +89,22 @@ export const sliceOf = (of: Value, start: Bound, stop: Bound, step = 1, { budget
   } satisfies Range
 }
 
-/** The first place, and the one that ends the slice, of `n` items. */
+/** The first index of a slice of `n` items, and the index that ends it. */
 const bounds = (n: number, start: Bound, stop: Bound, step: number): { from: number; to: number } => {
   const [low, high] = step > 0 ? [0, n] : [-1, n - 1]
   const clamp = (at: number) => Math.min(Math.max(at < 0 ? at + n : at, low), high)
   return step > 0
     ? { from: clamp(start ?? 0), to: clamp(stop ?? n) }
     : { from: start === undefined ? n - 1 : clamp(start), to: stop === undefined ? -1 : clamp(stop) }
+}
+
+/** Follows the `.name` and `[key]` parts of a field in str.format. */
+const findField: FindField = (value, path, context) => {
+  let found = value
+  for (const [, name, key] of path.matchAll(/\.([^.[]+)|\[([^\]]+)\]/g))
+    found =
+      name !== undefined
+        ? attributeOf(found, name, context)
+        : itemOf(found, /^\d+$/.test(key) ? Number(key) : key, context)
+  return found
 }

@@ -1,10 +1,10 @@
-/** The `loop` of a for block: where it stands, its neighbours, cycle, changed, and itself called on inner items. */
+/** The variable `loop` of a for block: index, neighbours, cycle, changed, and the call of a recursive loop. */
 import type { Budget } from './budget.ts'
 import { equal } from './operations.ts'
-import type { Args, Thing, Value } from './values.ts'
+import type { Args, PyObject, Value } from './values.ts'
 import { fail, func, missing } from './values.ts'
 
-export const loopThing = (
+export const loopVariable = (
   items: readonly Value[],
   depth: number,
   budget: Budget,
@@ -34,7 +34,7 @@ export const loopThing = (
         return !same
       }),
   }
-  const thing: Thing = {
+  const variable: PyObject = {
     kind: 'object',
     type: 'LoopContext',
     get: (name) => (Object.hasOwn(fields, name) ? fields[name]() : undefined),
@@ -44,7 +44,7 @@ export const loopThing = (
       recurse ? recurse(args) : fail("The loop must have the 'recursive' marker to be called recursively."),
   }
   return {
-    thing,
+    variable,
     /** Steps to item i. */
     turn: (i: number) => {
       at = i

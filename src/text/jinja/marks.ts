@@ -1,15 +1,15 @@
 /**
- * Which characters of a rendered text come from the data and which from the template. Peculiar: in a marked rendering each
- * character of the data is written as another one, from planes of Unicode where nothing is assigned. Whatever joins,
- * cuts or moves text then carries its origin along by itself; whatever reads text (comparisons, searches, changes of case)
- * is given the true characters, and what it returns gets its marks back.
+ * Marks: which characters of a rendered text come from the data, and which from the template. In a marked rendering
+ * each character of the data is replaced by one from planes of Unicode where nothing is assigned. Whatever joins, cuts
+ * or moves text then carries the mark along. Whatever reads text (comparisons, searches, changes of case) gets the true
+ * characters, and its result is marked again (throughMarks.ts).
  */
 import { carryNotes } from '../../util/written.ts'
 
-/** Added to a code point of planes 0 to 2, where all letters are; others stay as they are. */
+/** Added to code points of planes 0 to 2, where all letters are; others are not marked. */
 const shift = 0x40000
 const lastMarked = 0x6ffff
-/** First halves of the marked planes. */
+/** High surrogates of the marked planes. */
 const firstHalf = /[\ud8c0-\ud97f]/
 
 export const hasMarks = (text: string): boolean => firstHalf.test(text)
@@ -32,7 +32,7 @@ export const unmarkText = (text: string): string => {
   return parts.join('')
 }
 
-/** The true text, and for each of its code points whether the data wrote it. */
+/** The true text, and for each of its code points 1 where it came from the data. */
 export const origins = (marked: string): { text: string; data: Uint8Array } => {
   const data = new Uint8Array(marked.length)
   let count = 0
@@ -40,7 +40,7 @@ export const origins = (marked: string): { text: string; data: Uint8Array } => {
   return { text: unmarkText(marked), data: data.subarray(0, count) }
 }
 
-/** Changes, by default marks, every text of plain data; names of fields stay as they are. */
+/** Applies a change, by default marking, to every text of plain data; names of fields stay as they are. */
 export const markData = <T>(data: T, change: (text: string) => string = markText): T => changed(data, change) as T
 
 const changed = (data: unknown, change: (text: string) => string): unknown => {
@@ -54,7 +54,7 @@ const changed = (data: unknown, change: (text: string) => string): unknown => {
   return carryNotes(data, Object.fromEntries(Object.entries(data).map(([key, item]) => [key, changed(item, change)])))
 }
 
-/** A change of single characters, such as escaping, on marked and unmarked parts apart. */
+/** Applies a change of single characters, such as escaping, to marked and unmarked parts separately. */
 export const inParts = (text: string, change: (part: string) => string): string =>
   hasMarks(text)
     ? (text.match(parts) ?? [])

@@ -1,4 +1,6 @@
-/** Markup: texts that count as safe HTML, from the filters escape and safe. What joins them is escaped. */
+/**
+ * Markup: texts that count as safe HTML, made by the filters escape and safe. Text that is joined to markup is escaped.
+ */
 import type { Budget } from './budget.ts'
 import { inParts } from './marks.ts'
 import { str } from './print.ts'
@@ -13,7 +15,7 @@ export const escapeHtml = (text: string, budget: Budget): string =>
 const escapePart = (text: string, budget: Budget): string => {
   let length = text.length
   for (const char of text) length += (escapes[char]?.length ?? 1) - 1
-  budget.made(length)
+  budget.spendText(length)
   return text.replace(/[&><'"]/g, (char) => escapes[char])
 }
 
@@ -21,9 +23,12 @@ const escapePart = (text: string, budget: Budget): string => {
 export const escapedText = (value: Value, budget: Budget): string =>
   is(value, 'markup') ? value.text : escapeHtml(str(value, budget), budget)
 
-/** HTML without comments, tags and doubled space. Only the entities that escaping makes and the commonest others are read. */
+/**
+ * HTML without comments, tags and doubled space. Only the entities that escaping makes and the commonest others are
+ * read.
+ */
 export const withoutTags = (text: string, budget: Budget): string => {
-  budget.made(text.length)
+  budget.spendText(text.length)
   const parts: string[] = []
   let at = 0
   for (let start = text.indexOf('<'); start >= 0; start = text.indexOf('<', at)) {

@@ -1,10 +1,9 @@
-/** Attributes and methods of Python's values that a template may read and call: what the dot finds before any key. */
-import { bind } from './arguments.ts'
-import type { Budget } from './budget.ts'
-import type { Context } from './evaluate.ts'
+/** Attributes and methods of Python's values that a template may read and call. */
+import { bind, placed } from './arguments.ts'
+import type { Budget, Context } from './budget.ts'
 import { bitLength } from './integers.ts'
 import { equal, itemsOf } from './operations.ts'
-import { textMethod } from './textMethods.ts'
+import { type FindField, textMethod } from './textMethods.ts'
 import type { Args, Dict, Value } from './values.ts'
 import {
   asInt,
@@ -26,14 +25,14 @@ import {
   typeName,
 } from './values.ts'
 
-/** The method or attribute of that name, undefined where there is none. */
-export const methodOf = (of: Value, name: string, context: Context): Value | undefined => {
+/** The method or attribute of a value by name; undefined where there is none. */
+export const methodOf = (of: Value, name: string, context: Context, findField: FindField): Value | undefined => {
   if (is(of, 'object')) return of.get(name)
   if (is(of, 'tuple') && (name === 'grouper' || name === 'list') && grouped.has(of))
     return of.items[name === 'list' ? 1 : 0]
   const mutable = isDict(of) ? dictMutators : isList(of) ? listMutators : []
   if (mutable.includes(name)) return missing(`access to attribute '${name}' of '${typeName(of)}' object is unsafe.`)
-  if (textIn(of) !== undefined) return textMethod(of, name, context)
+  if (textIn(of) !== undefined) return textMethod(of, name, context, findField)
   if (isDict(of)) return own(dictMethods, name, (method) => func(name, (args) => method(of, args, context.budget)))
   if (numeric(of) !== undefined) return own(numberAttributes, name, (read) => read(of))
   if (is(of, 'range') && (name === 'start' || name === 'stop' || name === 'step')) return of[name]
@@ -43,7 +42,7 @@ export const methodOf = (of: Value, name: string, context: Context): Value | und
   return own(sequenceMethods, name, (method) => func(name, (args) => method(items, args, context.budget)))
 }
 
-/** Groups of the filter groupby, which have names for their two places. */
+/** Groups of the filter groupby, whose two items also have names. */
 const grouped = new WeakSet<object>()
 export const group = (key: Value, items: readonly Value[]): Value => {
   const pair = tuple([key, items])
@@ -87,14 +86,6 @@ const dictMethods: Record<string, (of: Dict, args: Args, budget: Budget) => Valu
     const [keys, item = null] = placed('fromkeys', args, 1, 2)
     return dict(itemsOf(keys, budget).map((key) => [key, item]))
   },
-}
-
-/** Arguments that go by place alone. */
-export const placed = (name: string, { list, named }: Args, least: number, most: number): readonly Value[] => {
-  if (named.size) fail(`${name}() takes no keyword arguments`)
-  if (list.length < least || list.length > most)
-    fail(`${name} expected ${least} to ${most} arguments, got ${list.length}`)
-  return list
 }
 
 const sequenceMethods: Record<string, (items: readonly Value[], args: Args, budget: Budget) => Value> = {

@@ -13,7 +13,7 @@ export type Expr =
   | { type: 'item'; of: Expr; key: Expr }
   | { type: 'slice'; of: Expr; start?: Expr; stop?: Expr; step?: Expr }
   | { type: 'call'; callee: Expr; args: CallArgs }
-  /** `of` is absent in {% filter %} and {% set x | f %}: the block's text stands there. */
+  /** Without `of` the filter takes the block's text, in {% filter %} and {% set x | f %}. */
   | { type: 'filter'; of?: Expr; name: string; args: CallArgs }
   | { type: 'test'; of: Expr; name: string; args: CallArgs }
   | { type: 'not'; of: Expr }
@@ -33,7 +33,7 @@ export type Target =
 
 export type Signature = {
   parameters: { name: string; fallback?: Expr }[]
-  /** Those of varargs, kwargs and caller that the body reads; only they catch what is left over. */
+  /** Which of varargs, kwargs and caller the body reads; only those take further arguments. */
   reads: ReadonlySet<string>
 }
 
@@ -56,7 +56,7 @@ export type Statement =
   | ({ type: 'macro'; name: string; body: Statement[] } & Signature)
   | ({ type: 'callBlock'; call: Expr & { type: 'call' }; body: Statement[] } & Signature)
   | { type: 'filterBlock'; filter: Expr; body: Statement[] }
-  /** `escapes` where it is {% autoescape %}. */
+  /** `escapes` is set by {% autoescape %}. */
   | { type: 'scope'; body: Statement[]; escapes?: boolean }
   | { type: 'generation'; body: Statement[] }
   | { type: 'break' }

@@ -1,10 +1,10 @@
-/** Equality, order, membership and iteration by Python's rules, paid for. */
+/** Equality, order, membership and iteration by Python's rules, within the budget. */
 import type { Budget } from './budget.ts'
 import { unmarkText } from './marks.ts'
 import type { Value } from './values.ts'
 import { fail, hashOf, is, isDict, isList, itemAt, keysOf, numeric, sequenceOf, textIn, typeName } from './values.ts'
 
-/** A text as it reads, whether it is marked or not. */
+/** The true text of a value that is a text, marked or not. */
 const read = (value: Value, budget: Budget): string | undefined => {
   const text = textIn(value)
   return text !== undefined && budget.marked ? unmarkText(text) : text
@@ -37,7 +37,7 @@ export const equal = (a: Value, b: Value, budget: Budget): boolean =>
     return a === b || (is(a, 'missing') && is(b, 'missing'))
   })
 
-/** Below 0, 0 or above, NaN where neither; fails where Python has no order. */
+/** Negative, 0 or positive, NaN for numbers without an order; fails where Python has no order. */
 export const compare = (a: Value, b: Value, budget: Budget, operator = '<'): number =>
   budget.deeper(() => {
     pay(a, budget)
@@ -91,7 +91,7 @@ export const contains = (holder: Value, wanted: Value, budget: Budget): boolean 
   return itemsOf(holder, budget).some((item) => equal(item, wanted, budget))
 }
 
-/** The items that a for loop sees, undefined where there are none; those of an iterator are taken out of it. */
+/** The items that a for loop goes through; undefined for what cannot be iterated. An iterator is used up. */
 export const iterable = (value: Value): Iterable<Value> | undefined => {
   const text = textIn(value)
   if (text !== undefined) return text
@@ -101,7 +101,7 @@ export const iterable = (value: Value): Iterable<Value> | undefined => {
   return sequenceOf(value)
 }
 
-/** The items that a for loop sees, all at once, each paid for. */
+/** All items that a for loop goes through, each paid for. */
 export const itemsOf = (value: Value, budget: Budget): readonly Value[] => {
   if (is(value, 'iterator')) {
     const items: Value[] = []

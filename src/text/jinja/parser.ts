@@ -1,97 +1,18 @@
 /**
- * From tokens to the syntax tree, with Jinja2's grammar and precedences: `~` binds tighter than `+`, `**` goes from
- * left to right, filters and tests bind tighter than any operator. Templates that load others are refused.
+ * Parses a template into a syntax tree, with Jinja2's grammar and precedences: `~` binds tighter than `+`, `**` goes
+ * from left to right, filters and tests bind tighter than any operator. Tags that load other templates are refused.
  */
 
-import type { Token } from './lexer.ts'
+import { type Cursor, cursorOver } from './cursor.ts'
 import { tokenize } from './lexer.ts'
-import type { CallArgs, Expr, Signature, Statement, Target } from './nodes.ts'
-import { parseExpressions } from './parserExpressions.ts'
-import { templateFault, truthy } from './values.ts'
-
-/** A cursor over tokens, shared by statements and expressions. */
-export type Cursor = {
-  current(): Token
-  next(): Token
-  /** The token after the current one. */
-  look(): Token
-  is(type: Token['type'], value?: string): boolean
-  skip(type: Token['type'], value?: string): boolean
-  expect(type: Token['type'], value?: string): Token
-  fail(problem: string): never
-  /** Runs a parse, and says which of the names that catch a macro's further arguments were read in it. */
-  catching<T>(parse: () => T): { parsed: T; reads: Set<string> }
-  /** A name was read. */
-  read(name: string): void
-  /** Guards recursion of the parser. */
-  nested<T>(parse: () => T): T
-}
-
-export type Expressions = {
-  expression(conditional?: boolean): Expr
-  /** One expression, or several with commas as a tuple; `end` is a name that may follow. */
-  tuple(conditional: boolean, end?: string): Expr
-  target(withField: boolean, end?: string): Target
-  filters(of: Expr | undefined, inline: boolean): Expr | undefined
-  args(): CallArgs
-}
-
-const deepest = 200
-const catchers = ['varargs', 'kwargs', 'caller']
+import type { Expr, Signature, Statement, Target } from './nodes.ts'
+import { type Expressions, parseExpressions } from './parserExpressions.ts'
+import { truthy } from './values.ts'
 
 export const parseTemplate = (source: string): Statement[] => {
   const cursor = cursorOver(tokenize(source))
   const body = parseStatements(cursor, parseExpressions(cursor))
   return body([])
-}
-
-const cursorOver = (tokens: Token[]): Cursor => {
-  let at = 0
-  let depth = 0
-  let reads = new Set<string>()
-  const current = () => tokens[Math.min(at, tokens.length - 1)]
-  const is = (type: Token['type'], value?: string) =>
-    current().type === type && (value === undefined || current().value === value)
-  const fail = (problem: string): never => {
-    throw templateFault(`the chat template is wrong at line ${current().line}: ${problem}`)
-  }
-  const next = () => {
-    const token = current()
-    at++
-    return token
-  }
-  const skip = (type: Token['type'], value?: string) => {
-    const found = is(type, value)
-    if (found) at++
-    return found
-  }
-  return {
-    current,
-    next,
-    look: () => tokens[Math.min(at + 1, tokens.length - 1)],
-    is,
-    skip,
-    expect: (type, value) =>
-      is(type, value) ? next() : fail(`expected ${value ?? type}, found ${String(current().value || current().type)}`),
-    fail,
-    catching: (parse) => {
-      const outer = reads
-      reads = new Set()
-      const parsed = parse()
-      const found = reads
-      reads = new Set([...outer, ...found])
-      return { parsed, reads: found }
-    },
-    read: (name) => {
-      if (catchers.includes(name)) reads.add(name)
-    },
-    nested: (parse) => {
-      if (++depth > deepest) fail(`it nests deeper than ${deepest}`)
-      const result = parse()
-      depth--
-      return result
-    },
-  }
 }
 
 /** Parses statements up to a block that begins with one of `ends`, and stops on that name. */

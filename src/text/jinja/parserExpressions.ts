@@ -1,6 +1,19 @@
-/** Expressions of a template, from loose to tight: a if b else c, or, and, not, comparisons, + -, ~, * / // %, **, signs. */
+/**
+ * Parses expressions, from loose to tight binding: a if b else c, or, and, not, comparisons, + -, ~, * / // %, **,
+ * signs.
+ */
+import type { Cursor } from './cursor.ts'
 import type { CallArgs, Expr, Target } from './nodes.ts'
-import type { Cursor, Expressions } from './parser.ts'
+
+/** What the parser of statements needs of the parser of expressions. */
+export type Expressions = {
+  expression(conditional?: boolean): Expr
+  /** One expression, or several with commas as a tuple; `end` is a name that may follow. */
+  tuple(conditional: boolean, end?: string): Expr
+  target(withField: boolean, end?: string): Target
+  filters(of: Expr | undefined, inline: boolean): Expr | undefined
+  args(): CallArgs
+}
 
 const constants: Record<string, null | boolean> = {
   true: true,

@@ -1,4 +1,4 @@
-/** pprint.pformat: repr with sorted keys, and lines no longer than 80 where what they hold can be parted. */
+/** pprint.pformat: repr with sorted keys, broken into lines of at most 80 characters where containers allow it. */
 import type { Budget } from './budget.ts'
 import { compare } from './operations.ts'
 import { repr } from './print.ts'

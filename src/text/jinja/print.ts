@@ -6,7 +6,7 @@ import { compare } from './operations.ts'
 import type { Value } from './values.ts'
 import { fail, is, isDict, isInt, isList, textIn, tuple, typeName } from './values.ts'
 
-/** Shortest digits as in JavaScript, but a point always, and an exponent from 1e16 on and below 1e-4. */
+/** Shortest digits as in JavaScript, but always with a point, and with an exponent from 1e16 on and below 1e-4. */
 export const floatText = (value: number): string => {
   if (Number.isNaN(value)) return 'nan'
   if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf'
@@ -22,7 +22,7 @@ export const floatText = (value: number): string => {
 /** What a value prints as. */
 export const str = (value: Value, budget: Budget): string => {
   const text = textIn(value) ?? (is(value, 'missing') ? '' : repr(value, budget))
-  budget.made(text.length)
+  budget.spendText(text.length)
   return text
 }
 
@@ -30,7 +30,7 @@ export const repr = (value: Value, budget: Budget): string =>
   budget.deeper(() => {
     budget.spend(1)
     const text = represented(value, budget)
-    budget.made(text.length)
+    budget.spendText(text.length)
     return text
   })
 
@@ -72,19 +72,21 @@ const all = (items: readonly Value[], budget: Budget): string =>
 export const listed = (parts: readonly string[], separator: string, budget: Budget): string => {
   let length = separator.length * Math.max(0, parts.length - 1)
   for (const part of parts) length += part.length
-  budget.made(length)
+  budget.spendText(length)
   return parts.join(separator)
 }
 
 const named: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' }
 
-/** Single quotes unless the text has some and no double ones; what does not print is escaped. */
+/**
+ * In single quotes, or in double quotes where the text contains only single ones; unprintable characters are escaped.
+ */
 const quoted = (text: string, quote = text.includes("'") && !text.includes('"') ? '"' : "'"): string => {
   const inner = text.replace(/[\\\n\r\t]|(?! )[\p{C}\p{Z}]/gu, (char) => named[char] ?? escaped(char.codePointAt(0)!))
   return quote + (quote === "'" ? inner.replaceAll("'", "\\'") : inner) + quote
 }
 
-/** The quotes are the template's, the text between them keeps its marks. */
+/** The quotes are not marked; the text between them keeps its marks. */
 const quotedMarked = (text: string): string => {
   const quote = quoted(unmarkText(text))[0]
   return quote + inParts(text, (part) => quoted(part, quote).slice(1, -1)) + quote
@@ -117,7 +119,7 @@ export const json = (value: Value, options: JsonOptions, budget: Budget, level =
     const entries = [...value.entries.values()]
     if (options.sortKeys) entries.sort((a, b) => compare(tuple(a), tuple(b), budget))
     const parts = entries.map(([key, item]) => {
-      budget.made(options.key.length)
+      budget.spendText(options.key.length)
       return jsonText(jsonKey(key), options.ascii, budget) + options.key + json(item, options, budget, level + 1)
     })
     return wrapped('{', '}', parts, options, level, budget)
@@ -133,13 +135,13 @@ const wrapped = (
 ): string => {
   if (!parts.length) return open + close
   if (indent === undefined) return open + listed(parts, item, budget) + close
-  budget.made(indent.length * (level + 1))
+  budget.spendText(indent.length * (level + 1))
   const line = `\n${indent.repeat(level + 1)}`
   return `${open}${line}${listed(parts, item + line, budget)}\n${indent.repeat(level)}${close}`
 }
 
 const jsonText = (text: string, ascii: boolean, budget: Budget): string => {
-  budget.made(text.length * (ascii ? 6 : 1))
+  budget.spendText(text.length * (ascii ? 6 : 1))
   if (budget.marked && hasMarks(text)) return `"${inParts(text, (part) => jsonQuoted(part, ascii).slice(1, -1))}"`
   return jsonQuoted(text, ascii)
 }

@@ -1,13 +1,14 @@
 /**
- * Jinja2 templates as transformers renders them: sandboxed, immutable, with loop controls and {% generation %}. Written
- * out here because a stranger's template must run within a budget, and because @huggingface/jinja differs from Jinja2
- * from the lexer on (tests with arguments, output before {% break %}, loop.cycle, white space, floats).
+ * Jinja2 templates as transformers renders them: sandboxed, immutable, with loop controls and {% generation %}. This
+ * engine exists because a template comes from strangers and must run within a budget, and because @huggingface/jinja
+ * prints and reads values differently from Jinja2 (test/parity/jinjaLibrary.test.ts shows where).
  */
 import type { Limits } from './budget.ts'
 import { budgetOf, defaultLimits } from './budget.ts'
 import { checkNames } from './checkNames.ts'
 import type { Rendering } from './execute.ts'
 import { execute } from './execute.ts'
+import { filterNames } from './filters.ts'
 import { fieldOf } from './fromData.ts'
 import { globals } from './globals.ts'
 import type { Statement } from './nodes.ts'
@@ -40,14 +41,16 @@ export const compileTemplate = (source: string): readonly Statement[] => {
   })
 }
 
-/** Renders with plain data. Throws a Fault (code `template`), whose message is the template's own for raise_exception. */
+/**
+ * Renders with plain data. Throws a Fault (code `template`), whose message is the template's own for raise_exception.
+ */
 export const renderTemplate = (
   template: readonly Statement[],
   data: Readonly<Record<string, unknown>>,
   options: RenderOptions = {},
 ): Rendered => {
   const budget = budgetOf(options.limits ?? defaultLimits, options.marked)
-  const context: Rendering = { budget, page: { parts: [], length: 0 }, spans: [] }
+  const context: Rendering = { budget, filterNames, page: { parts: [], length: 0 }, spans: [] }
   const names = new Map(
     Object.entries(data)
       .filter(([, value]) => value !== undefined)
@@ -55,7 +58,7 @@ export const renderTemplate = (
   )
   const outer = { names: globals(options.now ?? (() => new Date()), budget) }
   bounded(() => execute(template, { names, outer }, context.page, context))
-  budget.made(context.page.length)
+  budget.spendText(context.page.length)
   return { text: context.page.parts.join(''), spans: context.spans }
 }
 

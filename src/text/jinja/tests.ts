@@ -1,23 +1,21 @@
 /** Jinja2's tests, the words after `is`. */
 import { arithmetic } from './arithmetic.ts'
-import type { Budget } from './budget.ts'
-import type { Context } from './evaluate.ts'
-import { filterNames } from './filters.ts'
+import type { Budget, Context } from './budget.ts'
 import { unmarkText } from './marks.ts'
 import { comparison, contains, equal, iterable } from './operations.ts'
 import { str } from './print.ts'
-import { isLower, isUpper } from './pytext.ts'
+import { isLower, isUpper } from './pythonText.ts'
 import type { Args, Value } from './values.ts'
 import { fail, hashOf, is, isDict, isInt, numeric, sequenceOf, textIn } from './values.ts'
 
-export const applyTest = (name: string, value: Value, { list, named }: Args, { budget }: Context): boolean => {
+export const applyTest = (name: string, value: Value, { list, named }: Args, context: Context): boolean => {
   const test = Object.hasOwn(tests, name) ? tests[name] : undefined
   if (!test) return fail(`No test named '${name}'.`)
   const args = [...list, ...named.values()]
   if (args.length !== test.length - 2)
     fail(`the test ${name} takes ${test.length - 2} arguments (${args.length} given)`)
-  const read = (given: Value) => (budget.marked && typeof given === 'string' ? unmarkText(given) : given)
-  return test(budget, read(value), ...args.map(read))
+  const read = (given: Value) => (context.budget.marked && typeof given === 'string' ? unmarkText(given) : given)
+  return test(context, read(value), ...args.map(read))
 }
 
 /** Whether value % by is the wanted rest. */
@@ -26,7 +24,7 @@ const leaves = (value: Value, by: Value, wanted: number, budget: Budget): boolea
 
 const compared =
   (operator: string) =>
-  (budget: Budget, value: Value, other: Value): boolean =>
+  ({ budget }: Context, value: Value, other: Value): boolean =>
     comparison(operator, value, other, budget)
 
 const eq = compared('==')
@@ -36,14 +34,14 @@ const ge = compared('>=')
 const lt = compared('<')
 const le = compared('<=')
 
-const tests: Record<string, (budget: Budget, value: Value, ...args: Value[]) => boolean> = {
-  odd: (budget, value) => leaves(value, 2, 1, budget),
-  even: (budget, value) => leaves(value, 2, 0, budget),
-  divisibleby: (budget, value, num) => leaves(value, num, 0, budget),
+const tests: Record<string, (context: Context, value: Value, ...args: Value[]) => boolean> = {
+  odd: ({ budget }, value) => leaves(value, 2, 1, budget),
+  even: ({ budget }, value) => leaves(value, 2, 0, budget),
+  divisibleby: ({ budget }, value, num) => leaves(value, num, 0, budget),
   defined: (_, value) => !is(value, 'missing'),
   undefined: (_, value) => is(value, 'missing'),
-  filter: (_, value) => filterNames().has(hashOf(value)),
-  test: (_, value) => names.has(hashOf(value) as string),
+  filter: ({ filterNames }, value) => filterNames.has(hashOf(value)),
+  test: (_, value) => testNames.has(hashOf(value)),
   none: (_, value) => value === null,
   boolean: (_, value) => typeof value === 'boolean',
   true: (_, value) => value === true,
@@ -58,11 +56,11 @@ const tests: Record<string, (budget: Budget, value: Value, ...args: Value[]) => 
   iterable: (_, value) => iterable(value) !== undefined,
   callable: (_, value) =>
     is(value, 'function') || is(value, 'missing') || (is(value, 'object') && value.call !== undefined),
-  lower: (budget, value) => isLower(str(value, budget)),
-  upper: (budget, value) => isUpper(str(value, budget)),
+  lower: ({ budget }, value) => isLower(str(value, budget)),
+  upper: ({ budget }, value) => isUpper(str(value, budget)),
   escaped: (_, value) => is(value, 'markup'),
   sameas: (_, value, other) => value === other,
-  in: (budget, value, holder) => contains(holder, value, budget),
+  in: ({ budget }, value, holder) => contains(holder, value, budget),
   '==': eq,
   eq,
   equalto: eq,
@@ -80,5 +78,4 @@ const tests: Record<string, (budget: Budget, value: Value, ...args: Value[]) => 
   le,
 }
 
-const names = new Set(Object.keys(tests))
-export const testNames = (): ReadonlySet<unknown> => names
+export const testNames: ReadonlySet<unknown> = new Set(Object.keys(tests))

@@ -1,11 +1,14 @@
-/** The filters that make texts of texts. */
-import type { Context } from './evaluate.ts'
-import { type Filter, flag, int, items, usable } from './filterShape.ts'
-import { cutText, fileSize, indented, spaces, titleWords, toFloat, urlQuoted } from './filterText.ts'
+/** Filters from texts to texts. */
+import { wellFormed } from '../unicode.ts'
+import type { Budget, Context } from './budget.ts'
+import { toFloat } from './conversions.ts'
+import { fixed } from './decimals.ts'
+import { type Filter, flag, int, items, usable } from './filterArguments.ts'
+import { toWhole } from './format.ts'
 import { escapedText, escapeHtml, unescapeHtml, withoutTags } from './markup.ts'
 import { iterable } from './operations.ts'
 import { listed, str } from './print.ts'
-import { capitalize, lines, splitSpace, strip } from './pytext.ts'
+import { capitalize, lines, slicePoints, spaces, splitSpace, strip, upperFirst, whiteSpace } from './pythonText.ts'
 import { centered, replaced } from './textMethods.ts'
 import type { Value } from './values.ts'
 import { asInt, asText, fail, is, isDict, lengthOf, markup, pointLength, textIn, truthy, typeName } from './values.ts'
@@ -81,7 +84,8 @@ export const textFilters: Record<string, Filter> = {
     ['length', 'killwords', 'end', 'leeway'],
     (value, [size, kill, end = '...', leeway = null], { budget }) => {
       const tail = asText(end, 'end')
-      const [most, room] = [int(size, 255), leeway === null ? 5 : asInt(leeway, 'leeway')]
+      const most = int(size, 255)
+      const room = leeway === null ? 5 : asInt(leeway, 'leeway')
       if (most < pointLength(tail) || room < 0) return fail(`expected length >= ${pointLength(tail)} and leeway >= 0`)
       if (lengthOf(value) <= most + room) return value
       const cut = cutText(asText(value, 'truncate'), most - pointLength(tail), flag(kill), budget)
@@ -94,7 +98,7 @@ export const textFilters: Record<string, Filter> = {
     (value, _, context) => {
       const quoted = (part: Value, inQuery: boolean) => {
         const text = str(part, context.budget)
-        context.budget.made(text.length * 3)
+        context.budget.spendText(text.length * 3)
         return urlQuoted(text, inQuery)
       }
       if (textIn(value) !== undefined || iterable(value) === undefined) return quoted(value, false)
@@ -135,7 +139,7 @@ export const textFilters: Record<string, Filter> = {
   ],
   xmlattr: [
     ['autospace'],
-    (value, [space = true], { budget }) => {
+    (value, [leading = true], { budget }) => {
       if (!isDict(value))
         return fail(is(value, 'missing') ? value.hint : `'${typeName(value)}' object has no attribute 'items'`)
       const parts: string[] = []
@@ -145,7 +149,51 @@ export const textFilters: Record<string, Filter> = {
         parts.push(`${escapedText(key, budget)}="${escapedText(item, budget)}"`)
       }
       const text = listed(parts, ' ', budget)
-      return truthy(space) && text ? ` ${text}` : text
+      return truthy(leading) && text ? ` ${text}` : text
     },
   ],
+}
+
+const indented = (text: string, step: string, first: boolean, blank: boolean, budget: Budget): string => {
+  budget.spend(text.length / 2)
+  const found = lines(`${text}\n`)
+  budget.spendText(text.length + found.length * (step.length + 1))
+  const body = found.map((line, i) => (i > 0 && (blank || line) ? step + line : line)).join('\n')
+  return first ? step + body : body
+}
+
+const wordBeginning = new RegExp(`([-${whiteSpace}({\\[<]+)`)
+
+/** Words begin after a hyphen, white space or an opening bracket. */
+const titleWords = (text: string): string => text.split(wordBeginning).map(upperFirst).join('')
+
+/** So many characters of a text; up to the last space among them, unless words may be cut. */
+const cutText = (text: string, size: number, killWords: boolean, budget: Budget): string => {
+  const cut = slicePoints(text, 0, size, budget)
+  const word = cut.lastIndexOf(' ')
+  return killWords || word < 0 ? cut : cut.slice(0, word)
+}
+
+/** Bytes in words: 1 Byte, 13 kB, 4.1 MiB. */
+const fileSize = (bytes: number, binary: boolean): string => {
+  const base = binary ? 1024 : 1000
+  if (bytes === 1) return '1 Byte'
+  if (!(bytes >= base)) return `${toWhole(bytes)} Bytes`
+  const power = Math.max(
+    0,
+    [...'kMGTPEZY'].findIndex((_, i) => bytes < base ** (i + 2)),
+  )
+  const at = bytes < base ** 9 ? power : 7
+  const prefix = 'kMGTPEZY'[at]
+  const size = (base * bytes) / base ** (at + 2)
+  return `${Number.isFinite(size) ? fixed(size, 1) : 'inf'} ${prefix === 'k' && binary ? 'K' : prefix}${binary ? 'iB' : 'B'}`
+}
+
+/** Quotes for a URL's path: all but letters, digits and _.-~/ ; in a query the slash too, and a plus for a space. */
+const urlQuoted = (text: string, inQuery = false): string => {
+  const quoted = encodeURIComponent(wellFormed(text)).replace(
+    /[!'()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+  return inQuery ? quoted.replaceAll('%20', '+') : quoted.replaceAll('%2F', '/')
 }

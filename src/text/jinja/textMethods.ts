@@ -1,11 +1,8 @@
-/** Methods of str. Of markup they give markup, and what they are given is escaped. */
-import { bind } from './arguments.ts'
-import type { Budget } from './budget.ts'
-import type { Context } from './evaluate.ts'
+/** Methods of str. On markup they return markup and escape their arguments. */
+import { bind, placed } from './arguments.ts'
+import type { Budget, Context } from './budget.ts'
 import { braceFormat } from './format.ts'
-import { attributeOf, itemOf } from './lookup.ts'
 import { escapedText } from './markup.ts'
-import { placed } from './methods.ts'
 import { itemsOf } from './operations.ts'
 import { listed } from './print.ts'
 import {
@@ -18,12 +15,12 @@ import {
   occurrences,
   replace,
   slicePoints,
-  space,
   splitAt,
   splitSpace,
   strip,
   titleCase,
-} from './pytext.ts'
+  whiteSpace,
+} from './pythonText.ts'
 import { throughMarks } from './throughMarks.ts'
 import type { Args, Value } from './values.ts'
 import {
@@ -46,22 +43,25 @@ import {
   typeName,
 } from './values.ts'
 
-/** A method of a text; `safe` where that is markup. */
-type TextMethod = (text: string, args: Args, context: Context, safe: boolean) => Value
+/** Finds what a field of str.format names in a value, such as `.name` or `[0]`. */
+export type FindField = (value: Value, path: string, context: Context) => Value
 
-/** What is put into a text: into markup escaped. */
+/** A method of a text; `safe` where that is markup. */
+type TextMethod = (text: string, args: Args, context: Context, safe: boolean, findField: FindField) => Value
+
+/** A value to be put into a text; it is escaped where the text is markup. */
 const inserted = (value: Value, safe: boolean, budget: Budget): Value => (safe ? escapedText(value, budget) : value)
 
-export const textMethod = (of: Value, name: string, context: Context): Value | undefined => {
+export const textMethod = (of: Value, name: string, context: Context, findField: FindField): Value | undefined => {
   if (!Object.hasOwn(textMethods, name)) return undefined
   const run = textMethods[name]
   const text = textIn(of)!
   return func(name, (args) => {
     // every method reads all of the text
-    context.budget.made(text.length)
+    context.budget.spendText(text.length)
     if (byCharacter.has(name)) context.budget.spend(text.length / 2)
     const safe = is(of, 'markup')
-    const read = (text: string, args: Args) => run(text, args, context, safe)
+    const read = (text: string, args: Args) => run(text, args, context, safe, findField)
     const made = context.budget.marked ? throughMarks(name, text, args, read) : read(text, args)
     return safe ? asMarkup(made) : made
   })
@@ -113,14 +113,15 @@ const partition =
     return tuple([text.slice(0, at), separator, text.slice(at + separator.length)])
   }
 
-/** The places from and to which a method looks: none given is the whole text. */
+/** The part of a text that a method with start and end arguments looks at; by default all of it. */
 const between = (text: string, [, start, end]: readonly (Value | undefined)[], budget: Budget) => {
   const length = pointLength(text)
   const place = (value: Value | undefined, fallback: number) => {
     const at = isGiven(value) ? asInt(value, 'slice indices') : fallback
     return Math.max(0, at < 0 ? at + length : at)
   }
-  const [from, to] = [place(start, 0), Math.min(place(end, length), length)]
+  const from = place(start, 0)
+  const to = Math.min(place(end, length), length)
   return { from, part: from > to ? undefined : slicePoints(text, from, to, budget) }
 }
 
@@ -166,12 +167,12 @@ const pad = (
 ): string => {
   const lacking = width - pointLength(text)
   if (!(lacking > 0)) return text
-  budget.made(width)
+  budget.spendText(width)
   const left = share(lacking, width)
   return fill.repeat(left) + text + fill.repeat(lacking - left)
 }
 
-/** str.center puts the odd one left where the width is odd. */
+/** Where padding does not divide evenly, str.center puts the extra character left if the width is odd. */
 export const centered = (text: string, width: number, budget: Budget): string =>
   pad(text, width, ' ', centerShare, budget)
 const centerShare = (lacking: number, width: number): number => Math.floor(lacking / 2) + (lacking & width & 1)
@@ -179,7 +180,7 @@ const centerShare = (lacking: number, width: number): number => Math.floor(lacki
 export const replaced = (text: string, from: string, to: string, most: number, budget: Budget): string => {
   const found = occurrences(text, from)
   const count = most < 0 ? found : Math.min(found, most)
-  budget.made(text.length + count * Math.max(0, to.length - from.length))
+  budget.spendText(text.length + count * Math.max(0, to.length - from.length))
   budget.spend(found)
   return replace(text, from, to, most)
 }
@@ -246,12 +247,19 @@ const textMethods: Record<string, TextMethod> = {
       budget,
     )
   },
-  format: (text, args, context, safe) => braceFormat(text, args, fieldIn(context), safe, context.budget),
-  format_map: (text, args, context, safe) => {
+  format: (text, args, context, safe, findField) =>
+    braceFormat(text, args, (value, path) => findField(value, path, context), safe, context.budget),
+  format_map: (text, args, context, safe, findField) => {
     const [names] = placed('format_map', args, 1, 1)
     if (!isDict(names)) return fail('format_map takes a mapping')
     const named = new Map([...names.entries.values()].map(([key, item]) => [textIn(key) ?? '', item]))
-    return braceFormat(text, { list: [], named }, fieldIn(context), safe, context.budget)
+    return braceFormat(
+      text,
+      { list: [], named },
+      (value, path) => findField(value, path, context),
+      safe,
+      context.budget,
+    )
   },
   center: justify(centerShare),
   ljust: justify(() => 0),
@@ -264,7 +272,7 @@ const textMethods: Record<string, TextMethod> = {
   expandtabs: (text, args, { budget }) => {
     const [size = 8] = bind('expandtabs', args, ['tabsize'])
     const expanded = expandedTabs(text, asInt(size, 'tabsize'))
-    budget.made(expanded.length)
+    budget.spendText(expanded.length)
     return expanded.text()
   },
   translate: (text, args, { budget }) => {
@@ -291,7 +299,7 @@ const textMethods: Record<string, TextMethod> = {
     const pairs = a.map((char, i): [Value, Value] => [code(char), code(b[i])])
     return dict([...pairs, ...[...asText(gone, 'maketrans')].map((char): [Value, Value] => [code(char), null])])
   },
-  isspace: every(new RegExp(`^[${space}]+$`)),
+  isspace: every(new RegExp(`^[${whiteSpace}]+$`)),
   isdigit: every(/^[\p{Nd}\u00b2\u00b3\u00b9\u2070-\u2079\u2080-\u2089\u2460-\u2468]+$/u),
   isdecimal: every(/^\p{Nd}+$/u),
   isnumeric: every(/^\p{N}+$/u),
@@ -305,16 +313,3 @@ const textMethods: Record<string, TextMethod> = {
   istitle: plain(isTitle),
   encode: (text) => fail(`bytes are not known to a chat template (encode of ${typeName(text)})`),
 }
-
-/** The `.name` and `[key]` parts of a field in str.format. */
-const fieldIn =
-  (context: Context) =>
-  (value: Value, path: string): Value => {
-    let found = value
-    for (const [, name, key] of path.matchAll(/\.([^.[]+)|\[([^\]]+)\]/g))
-      found =
-        name !== undefined
-          ? attributeOf(found, name, context)
-          : itemOf(found, /^\d+$/.test(key) ? Number(key) : key, context)
-    return found
-  }

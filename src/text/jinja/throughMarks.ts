@@ -1,9 +1,12 @@
-/** What filters and methods make of a marked text (marks.ts): they read the true characters, and the result is marked again. */
+/**
+ * Applies filters and text methods to marked texts (marks.ts): they read the true characters, and their result is
+ * marked again.
+ */
 import { hasMarks, inParts, markText, unmarkText } from './marks.ts'
 import type { Args, Value } from './values.ts'
 import { is, isList, markup, textIn, tuple } from './values.ts'
 
-/** Filters and methods that look at no character: they take marked texts as they are. */
+/** Filters and methods that depend on no character and so take marked texts as they are. */
 const blind = new Set(
   `attr batch count d default dictsort e escape first forceescape format format_map groupby items join last length list map max min pprint random reverse
    reject rejectattr safe select selectattr slice sort string sum tojson unique`.split(/\s+/),
@@ -21,7 +24,7 @@ const unmarkArgs = ({ list, named }: Args): Args => ({
   named: new Map([...named].map(([name, value]) => [name, unmarkArgument(value)])),
 })
 
-/** Runs a filter or a method of a text on what it reads, and marks again what it gives back. */
+/** Runs a filter or text method on the true text and marks its result again. */
 export const throughMarks = (
   name: string,
   text: string,
@@ -46,7 +49,7 @@ const isMarked = (value: Value): boolean => {
 }
 
 const startOf: Record<string, (plain: string[], made: string[]) => number> = {
-  // What goes at the left is made of other characters than the first that stays
+  // the first character that stays does not occur among those stripped on the left
   strip: (plain, made) => plain.indexOf(made[0]),
   trim: (plain, made) => plain.indexOf(made[0]),
   lstrip: (plain, made) => plain.length - made.length,
@@ -59,7 +62,8 @@ const remarked = (name: string, text: string, plain: string, args: Args, made: s
   if (made === plain) return text
   if (made === '') return ''
   if (name === 'replace') return replacedMarks(text, plain, args, made)
-  const [from, to] = [[...plain], [...made]]
+  const from = [...plain]
+  const to = [...made]
   if (Object.hasOwn(startOf, name)) {
     const start = startOf[name](from, to)
     return [...text].slice(start, start + to.length).join('')
@@ -74,7 +78,7 @@ const remarked = (name: string, text: string, plain: string, args: Args, made: s
 const changesCase = new Set(['upper', 'lower', 'capitalize', 'title', 'swapcase', 'casefold'])
 const addsSpace = new Set(['center', 'ljust', 'rjust', 'indent', 'wordwrap', 'truncate', 'zfill'])
 
-/** Finds the old characters in the new text; white space may come and go between them. */
+/** Finds the old characters in the new text, between which white space may be added or removed. */
 const spacedMarks = (points: string[], from: string[], to: string[]): string => {
   let at = 0
   return to
@@ -82,15 +86,16 @@ const spacedMarks = (points: string[], from: string[], to: string[]): string => 
       let next = at
       while (next < from.length && from[next] !== char && /\s/.test(from[next])) next++
       if (from[next] === char) at = next + 1
-      // What is new is taken for the data's, unless it is white space
+      // new characters count as data, except white space
       return from[next] === char ? points[next] : /\s/.test(char) ? char : markText(char)
     })
     .join('')
 }
 
-/** Parts of a text in their order, with one separator or white space between them. */
+/** Marks the parts of a split text, which lie in order with a separator or white space between them. */
 const pieces = (name: string, text: string, plain: string, args: Args, made: readonly Value[]): Value[] => {
-  const [points, from] = [[...text], [...plain]]
+  const points = [...text]
+  const from = [...plain]
   const given = args.list[0] ?? args.named.get('sep')
   const separator = name.endsWith('split') && typeof given === 'string' ? [...unmarkText(given)].length : 0
   const isCut = name.endsWith('partition') || separator > 0
@@ -105,7 +110,7 @@ const pieces = (name: string, text: string, plain: string, args: Args, made: rea
   })
 }
 
-/** What stays between the replaced places keeps its marks; what is put there has its own. */
+/** Text between replacements keeps its marks; the replacement has its own. */
 const replacedMarks = (text: string, plain: string, { list, named }: Args, made: string): string => {
   const [old, fresh, count] = ['old', 'new', 'count'].map((name, i) => list[i] ?? named.get(name))
   if (typeof old !== 'string' || old === '' || typeof fresh !== 'string') return markText(made)

@@ -1,6 +1,7 @@
 /**
- * Python's values as a template sees them. None is null, int a number (a bigint beyond 2^53), str a string, list an array;
- * what JavaScript has no word for is a tagged object. null is never "not there": that is undefined, or `missing`.
+ * Python's values in a template. None is null, int a number (a bigint beyond 2^53), str a string, list an array; all
+ * others are tagged objects. null always means None: "not there" is undefined, or the value `missing` (Jinja2's
+ * Undefined).
  */
 import { badInput } from '../../util/fault.ts'
 import { unmarkText } from './marks.ts'
@@ -9,9 +10,9 @@ export type Float = { readonly kind: 'float'; readonly value: number }
 export type Tuple = { readonly kind: 'tuple'; readonly items: readonly Value[] }
 /** A text that counts as safe HTML: what is added to it is escaped. */
 export type Markup = { readonly kind: 'markup'; readonly text: string }
-/** By hash: equal keys are one, and the first of them is the one shown. */
+/** Entries by the hash of their key. Of equal keys, the first is kept, as in Python. */
 export type Dict = { readonly kind: 'dict'; readonly entries: ReadonlyMap<unknown, readonly [key: Value, item: Value]> }
-/** dict.keys(), .values() and .items(): items to be read again and again, but no places. */
+/** dict.keys(), .values() and .items(): can be read many times, but not by index. */
 export type View = { readonly kind: 'view'; readonly type: string; readonly items: readonly Value[] }
 export type Range = {
   readonly kind: 'range'
@@ -20,19 +21,19 @@ export type Range = {
   readonly step: number
   readonly items: readonly number[]
 }
-/** A missing name or attribute: prints as nothing, is false, and complains with its hint when used. */
+/** A missing name or attribute: prints as an empty text, is false, and fails with its hint when it is used. */
 export type Missing = { readonly kind: 'missing'; readonly hint: string }
-export type Func = {
+export type PyFunction = {
   readonly kind: 'function'
   readonly name: string
   readonly call: (args: Args) => Value
   /** How a macro prints. */
   readonly shown?: string
 }
-/** A generator or iterator: each item once, made when it is asked for. */
-export type Iterator = { readonly kind: 'iterator'; readonly items: IterableIterator<Value> }
+/** A generator or iterator: each item is made when it is asked for, and can be read once. */
+export type PyIterator = { readonly kind: 'iterator'; readonly items: IterableIterator<Value> }
 /** A namespace, the loop variable, a cycler or joiner. */
-export type Thing = {
+export type PyObject = {
   readonly kind: 'object'
   readonly type: string
   get(name: string): Value | undefined
@@ -54,9 +55,9 @@ export type Value =
   | View
   | Range
   | Missing
-  | Func
-  | Iterator
-  | Thing
+  | PyFunction
+  | PyIterator
+  | PyObject
   | readonly Value[]
 
 export type Args = { readonly list: readonly Value[]; readonly named: ReadonlyMap<string, Value> }
@@ -70,11 +71,11 @@ export const float = (value: number): Float => ({ kind: 'float', value })
 export const tuple = (items: readonly Value[]): Tuple => ({ kind: 'tuple', items })
 export const markup = (text: string): Markup => ({ kind: 'markup', text })
 export const missing = (hint: string): Missing => ({ kind: 'missing', hint })
-export const iterator = (items: Iterable<Value>): Iterator => ({
+export const iterator = (items: Iterable<Value>): PyIterator => ({
   kind: 'iterator',
   items: items[Symbol.iterator]() as IterableIterator<Value>,
 })
-export const func = (name: string, call: (args: Args) => Value): Func => ({ kind: 'function', name, call })
+export const func = (name: string, call: (args: Args) => Value): PyFunction => ({ kind: 'function', name, call })
 
 type Kinds = {
   float: Float
@@ -84,9 +85,9 @@ type Kinds = {
   view: View
   range: Range
   missing: Missing
-  function: Func
-  iterator: Iterator
-  object: Thing
+  function: PyFunction
+  iterator: PyIterator
+  object: PyObject
 }
 export const is = <K extends keyof Kinds>(value: Value, kind: K): value is Kinds[K] =>
   typeof value === 'object' && value !== null && (value as { kind?: string }).kind === kind
@@ -106,10 +107,10 @@ export const dict = (entries: Iterable<readonly [Value, Value]>): Dict => {
 export const itemAt = (of: Dict, key: Value): Value | undefined => of.entries.get(hashOf(key))?.[1]
 export const keysOf = (of: Dict): Value[] => [...of.entries.values()].map(([key]) => key)
 
-/** The same for all keys that are equal. Fails for what Python cannot hash. */
+/** The same for all equal keys. Fails for values that Python cannot hash. */
 export const hashOf = (key: Value): unknown => hashed(key, { parts: 0 })
 
-/** A key of more parts is nobody's. */
+/** No real template uses keys of more parts. */
 const mostParts = 1000
 
 const hashed = (key: Value, count: { parts: number }): unknown => {
@@ -147,8 +148,8 @@ export const typeName = (value: Value): string => {
   return is(value, 'object') || is(value, 'view') ? value.type : (kindNames[value.kind] ?? value.kind)
 }
 
-/** As Jinja's messages call a value: `dict object`, `None`. */
-export const describe = (value: Value): string => (value === null ? 'None' : `${typeName(value)} object`)
+/** A value in Jinja2's messages: `dict object`, `None`. */
+export const describeType = (value: Value): string => (value === null ? 'None' : `${typeName(value)} object`)
 
 /** The text of a str or of markup. */
 export const textIn = (value: Value): string | undefined =>
@@ -203,7 +204,7 @@ export const lengthOf = (value: Value): number =>
 export const asText = (value: Value, what: string): string =>
   textIn(value) ?? fail(`${what} must be str, not ${typeName(value)}`)
 
-/** A whole number as an index or count; one that is far too large stays far too large. */
+/** An integer as an index or count; a bigint becomes the nearest number. */
 export const asInt = (value: Value, what: string): number => {
   if (isInt(value)) return Number(value)
   if (is(value, 'missing')) return fail(value.hint)

@@ -1,6 +1,6 @@
-/** textwrap.wrap of Python, for one line: words and what hyphens part, filled into lines of a width. */
+/** Python's textwrap.wrap for one line: words, and the parts of hyphenated words, filled into lines of a width. */
 import type { Budget } from './budget.ts'
-import { space } from './pytext.ts'
+import { whiteSpace } from './pythonText.ts'
 import { fail, pointLength } from './values.ts'
 
 const [blank, word, letter] = ['[\\t-\\r ]', '[\\p{L}\\p{N}_]', '[\\p{L}_]']
@@ -45,7 +45,7 @@ export const wrapped = (
   return lines
 }
 
-const allBlank = new RegExp(`^[${space}]*$`)
+const allBlank = new RegExp(`^[${whiteSpace}]*$`)
 const isBlank = (chunk: string): boolean => allBlank.test(chunk)
 
 /** A chunk too long for any line: its beginning goes into the room that is left on this one. */

@@ -1,0 +1,164 @@
+/** `attune METHOD` for every training method: flags from its schema, a display of its events, and the result at the end. */
+import { availableParallelism } from 'node:os'
+import { loadRecipe } from '../../recipes/load.ts'
+import { type MethodKey, methods } from '../../recipes/methods.ts'
+import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
+import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
+import type { EndEvent } from '../../runs/events.ts'
+import { modelOfRun, newRunFolder } from '../../runs/find.node.ts'
+import { readInfo } from '../../runs/run.node.ts'
+import type { EvalEvent, StepEvent } from '../../train/loop.ts'
+import { badInput } from '../../util/fault.ts'
+import { plural } from '../../util/format.ts'
+import { type Command, type Context, command } from '../command.ts'
+import { duration, figure, shellWord, shortPath } from '../format.ts'
+import { interruptible } from '../interrupt.ts'
+import { headline, makeReporter } from '../reporter.ts'
+import { makeScreen, painter, type Screen } from '../screen.ts'
+import { iterationTable } from '../selfPlayTable.ts'
+
+type Settings = Readonly<Record<string, unknown>>
+
+/** Writes further files once a method has its result. @param result its folder   @returns the files to name at the end */
+type AfterTraining = (result: string) => Promise<string[]>
+
+const afterTraining: Partial<Record<MethodKey, AfterTraining>> = {
+  reward: async (result) => (await import('../calibration.ts')).writeCalibration(result),
+}
+
+export const trainCommand = async (key: MethodKey): Promise<Command> => {
+  const { name, summary, example, schema } = methods[key]
+  return command({
+    summary,
+    example,
+    schema: await schema(),
+    prepare: (given) => completeSettings(name, given),
+    run: async (config, context) => {
+      // The engine is loaded only now
+      const recipe = (await loadRecipe(key)) as unknown as Recipe
+      await train(recipe, config, context, afterTraining[key])
+    },
+  })
+}
+
+/**
+ * Adds the settings that need not be given: with --resume those of the run in --output, the model and adapter of a run that
+ * --model names, and a new folder where there is no --output.
+ */
+const completeSettings = async (method: string, given: Settings): Promise<Record<string, unknown>> => {
+  if (given.resume && given.output === undefined)
+    throw badInput('bad-flag', 'needs --output, the folder of the run to continue', { flag: '--resume' })
+  const earlier = given.resume && typeof given.output === 'string' ? await resumedSettings(given.output, given) : {}
+  const source = typeof given.model === 'string' ? await modelOfRun(given.model) : undefined
+  return { output: await newRunFolder(method), ...earlier, ...source, ...withoutRunName(given, source) }
+}
+
+/** A run that was killed before it wrote anything starts anew, if all its settings are given again. */
+const resumedSettings = (dir: string, given: Settings): Promise<Settings> =>
+  readInfo(dir).then(
+    async (info) => ({
+      // As many threads as before, if this machine has as many
+      ...(info.engine && { threads: Math.min(info.engine.threads, availableParallelism()) }),
+      ...(await settingsOf(info)),
+    }),
+    (error) => {
+      // If the model is given, openRun says what is wrong with the folder
+      if (given.model === undefined) throw error
+      return {}
+    },
+  )
+
+/** Flags override what a run says, but not the name of that run itself. */
+const withoutRunName = ({ model, ...given }: Settings, source: object | undefined) =>
+  source || model === undefined ? given : { ...given, model }
+
+const train = async (
+  recipe: Recipe,
+  config: Record<string, unknown>,
+  { out, argv }: Context,
+  after: AfterTraining = async () => [],
+) => {
+  const { output, logEvery } = config as { output: string; logEvery: number }
+  const screen = out.json ? makeScreen(process.stderr, Boolean(process.stdout.isTTY)) : out.screen
+  const report = makeReporter(screen, { logEvery })
+  const paint = painter(screen)
+  report.note(`${paint('bold', `attune ${recipe.name}`)}  ${paint('dim', shortPath(output))}`)
+  const outcome: Outcome = { began: screen.now(), evals: [] }
+  const follow = async (event: TrainEvent) => {
+    report.show(event)
+    if (event.event === 'step') {
+      outcome.first ??= event
+      outcome.last = event
+    }
+    if (event.event === 'eval') outcome.evals.push(event)
+    if (event.event === 'end') outcome.end = event
+    if (out.json) await out.jsonLine(event)
+  }
+  try {
+    await interruptible(
+      async (signal) => {
+        for await (const event of recipe.run(config, { signal, command: ['attune', ...argv] })) await follow(event)
+      },
+      () => report.note('  stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
+    )
+  } finally {
+    report.clear()
+  }
+  if (!outcome.end) return
+  const files = outcome.end.stopped === 'interrupted' ? [] : await after(outcome.end.output)
+  finish(screen, recipe.name, output, outcome as Finished)
+  for (const file of files) report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
+}
+
+type Outcome = { began: number; evals: EvalEvent[]; first?: StepEvent; last?: StepEvent; end?: EndEvent }
+type Finished = Outcome & { end: EndEvent }
+
+const finish = (screen: Screen, method: string, output: string, outcome: Finished) => {
+  if (outcome.end.stopped === 'interrupted') process.exitCode = 130
+  const table = iterationTable(outcome.evals)
+  if (table) screen.write(`\n${table.replaceAll(/^/gm, '  ')}\n\n`)
+  screen.write(`${closing(screen, method, output, outcome)}\n`)
+}
+
+const endings: Record<EndEvent['stopped'], string> = {
+  done: 'done',
+  interrupted: 'stopped',
+  patience: 'no better',
+  converged: 'converged',
+  'kl-budget': 'KL spent',
+}
+
+/** What a reward model can do next is to score; all other models generate. */
+const nextCommand = (method: string, model: string) =>
+  method === 'reward'
+    ? `attune score --model ${model} --data rows.jsonl`
+    : `attune generate --model ${model} --prompt "..."`
+
+type Headline = ReturnType<typeof headline>
+const change = (from: Headline, to: Headline) => `${from.name} ${figure(from.value)} → ${figure(to.value)}`
+
+/** The last lines of a run: how it ended, where the result is, and what to do next. */
+export const closing = (
+  screen: Screen,
+  method: string,
+  output: string,
+  { began, first, last, end }: Omit<Finished, 'evals'>,
+): string => {
+  const paint = painter(screen)
+  const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
+  const progress = first && last && first !== last ? `, ${change(headline(first), headline(last))}` : ''
+  const took = `${plural(end.steps, 'step')} in ${duration((screen.now() - began) / 1000)}${progress}`
+  const folder = shellWord(shortPath(output))
+  if (end.stopped === 'interrupted')
+    return [
+      line('stopped', took),
+      line('continue', paint('cyan', `attune ${method} --output ${folder} --resume`)),
+    ].join('\n')
+  return [
+    line(endings[end.stopped], took),
+    line('result', shortPath(end.output)),
+    ...(end.hub ? [line('uploaded', end.hub)] : []),
+    line('next', paint('cyan', nextCommand(method, folder))),
+    line('', paint('cyan', `attune runs show ${folder}`)),
+  ].join('\n')
+}

@@ -1,0 +1,46 @@
+/** What the commands of the labs share: run a lab to its end, print its events, and open its report. */
+import { pathToFileURL } from 'node:url'
+import { openInBrowser } from './browser.ts'
+import { interruptible } from './interrupt.ts'
+import type { Paint } from './screen.ts'
+
+type LabEvent = { event: string }
+
+type LabOptions<E> = {
+  onEvent(event: E): Promise<void>
+  /** The path of the report, if this event says that it is written. */
+  reportOf(event: E): string | undefined
+  /** Whether to open the report in a browser. */
+  open: boolean
+  /** Called when Ctrl-C asks the lab to stop. */
+  onStop(): void
+}
+
+export const runLab = <E extends LabEvent>(
+  lab: (signal: AbortSignal) => AsyncIterable<E>,
+  { onEvent, reportOf, open, onStop }: LabOptions<E>,
+): Promise<void> =>
+  interruptible(async (signal) => {
+    for await (const event of lab(signal)) {
+      await onEvent(event)
+      if (event.event === 'stopped') process.exitCode = 130
+      const report = reportOf(event)
+      if (report !== undefined && open) await openInBrowser(report)
+    }
+  }, onStop)
+
+/** A function for each kind of event that is printed. */
+export type EventPrinters<T extends LabEvent, Silent extends T['event']> = {
+  [E in Exclude<T['event'], Silent>]: (event: Extract<T, { event: E }>) => Promise<void>
+}
+
+/** @returns prints an event by the function of its kind; kinds without one are silent */
+export const eventPrinter =
+  <T extends LabEvent, Silent extends T['event']>(printers: EventPrinters<T, Silent>) =>
+  async (event: T): Promise<void> => {
+    if (event.event in printers) await printers[event.event as keyof typeof printers](event as never)
+  }
+
+/** The last line that a lab prints. */
+export const reportLine = (paint: Paint, { report }: { report: string }): string =>
+  `  report    ${paint('cyan', pathToFileURL(report).href)}`

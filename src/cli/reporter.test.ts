@@ -1,0 +1,204 @@
+import { describe, expect, it } from 'vitest'
+import type { TrainEvent } from '../recipes/trainer/recipe.ts'
+import type { StartEvent } from '../runs/events.ts'
+import type { StepEvent } from '../train/loop.ts'
+import { closing } from './commands/train.ts'
+import { makeReporter } from './reporter.ts'
+import type { Screen } from './screen.ts'
+
+/** A screen with a clock that the test sets; what was written is kept. */
+const fake = (live: boolean, width = 100) => {
+  const state = { now: 0, text: '' }
+  const screen: Screen = {
+    live,
+    color: false,
+    columns: () => width,
+    write: (text) => void (state.text += text),
+    now: () => state.now,
+  }
+  return { state, screen }
+}
+
+const start = (step = 0): StartEvent => ({
+  event: 'start',
+  step,
+  total_steps: 100,
+  rows: 40,
+  dropped: { 'prefix-differs': 2 },
+  parameters: 260_032,
+  trainable: 4096,
+  plan: 'blocks',
+  engine: { provider: 'cpu', threads: 2, version: '1.30.0' },
+  model_files: [],
+  data_files: [],
+})
+const step = (n: number): StepEvent => ({
+  event: 'step',
+  step: n,
+  total_steps: 100,
+  loss: 0.6934,
+  grad_norm: 1.5,
+  learning_rate: 1e-6,
+  epoch: n / 5,
+  num_tokens: 1000 * n,
+  'rewards/margins': 0.0125,
+  'rewards/accuracies': 0.5625,
+})
+
+/** Two seconds a step. */
+const play = ({ state, screen }: ReturnType<typeof fake>, events: TrainEvent[], logEvery = 10) => {
+  const report = makeReporter(screen, { logEvery })
+  for (const event of events) {
+    if (event.event === 'step') state.now += 2000
+    report.show(event)
+  }
+  return report
+}
+const steps = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => step(from + i))
+
+describe('without a terminal', () => {
+  it('prints the first step and every tenth, with speed and time left', () => {
+    const plain = fake(false)
+    play(plain, [start(), ...steps(1, 20)])
+    expect(plain.state.text.split('\n')).toEqual([
+      '  data      40 rows, 2 left out (prefix-differs 2)',
+      '  training  100 steps on 4,096 of 260,032 parameters (blocks; cpu, 2 threads)',
+      'step 1/100  loss 0.6934  margin 0.01250  accuracy 56 %  lr 1.0e-6  grad 1.500  2.00 s  500 tokens/s  3:18 left',
+      'step 10/100  loss 0.6934  margin 0.01250  accuracy 56 %  lr 1.0e-6  grad 1.500  2.00 s  500 tokens/s  3:00 left',
+      'step 20/100  loss 0.6934  margin 0.01250  accuracy 56 %  lr 1.0e-6  grad 1.500  2.00 s  500 tokens/s  2:40 left',
+      '',
+    ])
+  })
+
+  it('measures the pace of a resumed run from the step where it continued', () => {
+    const plain = fake(false)
+    play(plain, [start(50), ...steps(51, 60)])
+    expect(plain.state.text).toContain('resumed   after step 50 of 100')
+    expect(plain.state.text).toMatch(/step 51\/100 {2}.*2\.00 s {2}1:38 left/)
+    expect(plain.state.text).toMatch(/step 60\/100 {2}.*500 tokens\/s {2}1:20 left/)
+  })
+
+  it('includes rollouts between steps in the pace', () => {
+    const plain = fake(false)
+    const rollout: TrainEvent = { event: 'progress', phase: 'generate', done: 8, total: 8 }
+    play(plain, [start(), ...steps(1, 20).flatMap((each) => [rollout, each])])
+    expect(plain.state.text).toMatch(/step 20\/100 {2}.*2\.00 s {2}500 tokens\/s {2}2:40 left/)
+  })
+
+  it('prints evaluations, checkpoints, warnings and samples', () => {
+    const plain = fake(false)
+    play(plain, [
+      { event: 'eval', step: 5, eval_loss: 0.6, 'eval_rewards/accuracies': 0.75 },
+      { event: 'checkpoint', step: 5, path: 'r/checkpoints/step-5' },
+      { event: 'warning', code: 'cut', message: 'rows were cut', count: 3 },
+      { event: 'sample', step: 5, prompt: 'a', completion: 'b\u001b[2J\nc' },
+      { event: 'sample', step: 5, prompt: 'Once upon a time there was', completion: ' a dog', reward: 0.5 },
+      { event: 'sample', step: 5, prompt: 'a', completion: 'b', reward: Number.NaN },
+    ])
+    expect(plain.state.text).toBe(
+      [
+        '  eval      step 5   loss 0.6000   accuracy 75 %',
+        '  saved     r/checkpoints/step-5',
+        '  note      rows were cut (3 times)',
+        '  sample    a│b [2J c',
+        '  sample    0.5000  …on a time there was│ a dog',
+        '  sample    failed  a│b',
+        '',
+      ].join('\n'),
+    )
+  })
+})
+
+describe('work before training', () => {
+  const done = (n: number): TrainEvent => ({ event: 'progress', phase: 'reference', done: n, total: 40 })
+
+  it('prints a line every ten seconds and at its end, and nothing if it is short', () => {
+    const plain = fake(false)
+    const report = makeReporter(plain.screen, { logEvery: 10 })
+    for (let n = 1; n <= 40; n++) {
+      plain.state.now += 1000
+      report.show(done(n))
+    }
+    expect(plain.state.text).toBe('reference 12/40\nreference 23/40\nreference 34/40\nreference 40/40\n')
+    const quick = fake(false)
+    play(quick, [done(1), done(40)])
+    expect(quick.state.text).toBe('')
+  })
+
+  it('has a bar that is removed at its end', () => {
+    const live = fake(true, 60)
+    play(live, [done(20)])
+    expect(live.state.text).toBe(`\r\u001b[2K  reference  ${'━'.repeat(16)}${'─'.repeat(16)}  50 %`)
+    play(live, [done(40)])
+    expect(live.state.text.endsWith('\r\u001b[2K')).toBe(true)
+  })
+})
+
+describe('the progress bar', () => {
+  const lastLine = (text: string) => text.slice(text.lastIndexOf('\r'))
+
+  it('is redrawn in place, and erased before a line is printed', () => {
+    const live = fake(true)
+    const report = play(live, [start(), ...steps(1, 25)])
+    expect(lastLine(live.state.text)).toBe(
+      '\r\u001b[2K  25/100  ━━━━━───────────────  loss 0.6934  margin 0.01250  accuracy 56 %  500 tokens/s  2:30 left',
+    )
+    report.show({ event: 'checkpoint', step: 25, path: 'p' })
+    expect(live.state.text.endsWith('\r\u001b[2K  saved     p\n')).toBe(true)
+  })
+
+  it.each([200, 100, 80, 60, 40, 30])('fits %i columns, and always shows the step', (width) => {
+    const live = fake(true, width)
+    play(live, [start(), ...steps(1, 25)])
+    const line = lastLine(live.state.text).replace('\r\u001b[2K', '')
+    expect(line.length).toBeLessThan(width)
+    expect(line).toContain('25/100')
+    expect(line.includes('loss 0.6934')).toBe(width >= 40)
+    expect(line.includes('500 tokens/s')).toBe(width >= 100)
+  })
+
+  it('breaks lines beside it between words', () => {
+    const live = fake(true, 40)
+    play(live, [{ event: 'warning', code: 'cut', message: 'rows were cut to the length limits', count: 3 }])
+    expect(live.state.text).toBe('  note      rows were cut to the length\n            limits (3 times)\n')
+  })
+
+  it('is drawn at most every 60 ms', () => {
+    const live = fake(true)
+    const report = makeReporter(live.screen, { logEvery: 10 })
+    report.show(start())
+    const before = live.state.text.length
+    for (const event of steps(1, 50)) {
+      live.state.now += 1
+      report.show(event)
+    }
+    expect(live.state.text.slice(before).match(/\r/g)).toHaveLength(1)
+  })
+})
+
+describe('the end of a run', () => {
+  const outcome = (stopped: 'done' | 'interrupted') => ({
+    began: 0,
+    first: { ...step(1), loss: 0.7 },
+    last: step(100),
+    end: { event: 'end', steps: 100, output: 'r/model', stopped } as const,
+  })
+
+  it('prints where the result is and the next command', () => {
+    const { screen, state } = fake(false)
+    state.now = 83_000
+    expect(closing(screen, 'dpo', 'r', outcome('done'))).toBe(
+      [
+        '  done      100 steps in 1:23, loss 0.7000 → 0.6934',
+        '  result    r/model',
+        '  next      attune generate --model r --prompt "..."',
+        '            attune runs show r',
+      ].join('\n'),
+    )
+    const rewarded = { ...outcome('done'), first: { ...step(1), reward: 0.25 }, last: { ...step(100), reward: 1 } }
+    expect(closing(screen, 'rloo', 'r', rewarded)).toContain('100 steps in 1:23, reward 0.2500 → 1.000')
+    expect(closing(screen, 'dpo', "a b's", outcome('interrupted'))).toContain(
+      `continue  attune dpo --output 'a b'\\''s' --resume`,
+    )
+  })
+})

@@ -1,0 +1,238 @@
+/**
+ * Shows the events of a run on stderr: a progress bar that is redrawn in place, or plain lines where stderr is no terminal,
+ * and a line for each evaluation, checkpoint, sample and warning. It draws only when an event comes, and has no timer.
+ */
+import type { TrainEvent } from '../recipes/trainer/recipe.ts'
+import type { ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../runs/events.ts'
+import type { EvalEvent, StepEvent } from '../train/loop.ts'
+import { percent, plural, whole } from '../util/format.ts'
+import { duration, figure, shortPath, wrapped } from './format.ts'
+import { type BarItem, progressBar } from './progressBar.ts'
+import { makeLiveLine, painter, type Screen, safeForTerminal } from './screen.ts'
+
+export type Reporter = {
+  show(event: TrainEvent): void
+  /** Writes a line. */
+  note(text: string): void
+  /** Removes the bar. */
+  clear(): void
+}
+
+/** Milliseconds between two drawings of the bar, and between two plain lines of progress. */
+const redrawEvery = 60
+const repeatEvery = 10_000
+/** Where there is no bar, shorter work than this prints nothing. */
+const worthALine = 1000
+/** Characters of a prompt that are shown before its completion. */
+const promptShown = 20
+
+export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number }): Reporter => {
+  const paint = painter(screen)
+  const bar = makeLiveLine(screen)
+  let last = Number.NEGATIVE_INFINITY
+  let phase = { name: '', at: 0 }
+  let since: Since = { at: screen.now(), step: 0 }
+  let stepped = false
+
+  const note = (text: string) => {
+    bar.clear()
+    screen.write(`${safeForTerminal(text, screen.color)}\n`)
+  }
+  const fitted = (text: string) => (screen.live ? wrapped(text, screen.columns() - 1, 12) : text)
+  const entry = (label: string, text: string) => note(`  ${paint('dim', label.padEnd(10))}${text}`)
+  const draw = (line: () => string, final: boolean) => {
+    if (!final && screen.now() - last < redrawEvery) return
+    last = screen.now()
+    bar.draw(line())
+  }
+
+  const show: { [E in TrainEvent as E['event']]: (event: E) => void } = {
+    start(event) {
+      since = { at: screen.now(), step: event.step, tokens: event.step === 0 ? 0 : undefined }
+      entry('data', dataText(event))
+      entry('training', trainingText(event))
+      if (event.step > 0) entry('resumed', `after step ${event.step} of ${event.total_steps}`)
+    },
+    progress(event) {
+      const complete = event.done >= event.total
+      if (phase.name !== event.phase) {
+        phase = { name: event.phase, at: screen.now() }
+        last = screen.live ? Number.NEGATIVE_INFINITY : screen.now()
+      }
+      if (screen.live) {
+        draw(() => workBar(screen, event), complete)
+        if (complete) bar.clear()
+      } else if (screen.now() - last > repeatEvery || (complete && screen.now() - phase.at > worthALine)) {
+        last = screen.now()
+        note(`${phases[event.phase]} ${whole(event.done)}/${whole(event.total)}`)
+      }
+      if (!stepped) since = { ...since, at: screen.now() }
+    },
+    step(event) {
+      const pace = paceOf(event, since, screen.now())
+      const first = event.step === since.step + 1
+      stepped = true
+      const final = event.step === event.total_steps
+      if (screen.live) draw(() => stepBar(screen, event, pace), final)
+      else if (event.step % logEvery === 0 || first || final) note(stepLine(event, pace))
+      since = since.tokens === undefined ? { at: screen.now(), step: event.step, tokens: event.num_tokens } : since
+    },
+    eval: (event) => entry('eval', fitted(`step ${event.step}   ${metricsText(evalMetrics(event))}`)),
+    checkpoint: (event) => entry('saved', shortPath(event.path)),
+    sample: (event) => entry('sample', sampleText(screen, event)),
+    warning: (event) => note(`  ${paint('yellow', 'note'.padEnd(10))}${fitted(warningText(event))}`),
+    end: () => bar.clear(),
+  }
+  return { show: (event) => show[event.event](event as never), note, clear: bar.clear }
+}
+
+const dataText = ({ rows, eval_rows, dropped = {} }: StartEvent): string => {
+  const reasons = Object.entries(dropped)
+  const left = reasons.reduce((sum, [, n]) => sum + n, 0)
+  const why = reasons.map(([reason, n]) => `${reason} ${whole(n)}`).join(', ')
+  return [
+    plural(rows, 'row'),
+    eval_rows && `${whole(eval_rows)} to evaluate on`,
+    left && `${whole(left)} left out (${why})`,
+  ]
+    .filter(Boolean)
+    .join(', ')
+}
+
+const trainingText = ({ total_steps, parameters, trainable, plan, engine }: StartEvent): string => {
+  const trained = trainable === parameters ? 'all' : `${whole(trainable)} of`
+  const engineText = `${engine.provider}, ${plural(engine.threads, 'thread')}`
+  return `${plural(total_steps, 'step')} on ${trained} ${whole(parameters)} parameters (${plan}; ${engineText})`
+}
+
+const phases: Record<ProgressEvent['phase'], string> = {
+  load: 'loading',
+  reference: 'reference',
+  tokenize: 'tokenizing',
+  generate: 'generating',
+  score: 'scoring',
+  reward: 'rewarding',
+  download: 'downloading',
+  upload: 'uploading',
+}
+
+const workBar = (screen: Screen, { phase, done, total }: ProgressEvent) =>
+  progressBar(screen, {
+    head: phases[phase],
+    done,
+    total,
+    items: [{ label: '', text: percent(total > 0 ? done / total : 0) }],
+  })
+
+/**
+ * Where the pace is measured from: the first step of this process, after all that is done once before it. `tokens` is
+ * undefined until the first step of a resumed run tells how many there were.
+ */
+type Since = { at: number; step: number; tokens?: number }
+type Pace = { seconds: number; left: number; tokensPerSecond?: number }
+
+/** The average over all steps of this process. */
+const paceOf = (event: StepEvent, since: Since, now: number): Pace => {
+  const elapsed = (now - since.at) / 1000
+  const seconds = elapsed / Math.max(1, event.step - since.step)
+  const measured = since.tokens === undefined || elapsed <= 0 ? undefined : (event.num_tokens - since.tokens) / elapsed
+  return {
+    seconds: event.seconds ?? seconds,
+    left: seconds * (event.total_steps - event.step),
+    tokensPerSecond: measured ?? event.tokens_per_second,
+  }
+}
+
+const speedOf = ({ tokensPerSecond }: Pace): string[] =>
+  tokensPerSecond === undefined ? [] : [`${whole(tokensPerSecond)} tokens/s`]
+
+/** The metrics that are shown beside the bar, with their short names; the most important first. */
+const labels: Record<string, string> = {
+  'rewards/margins': 'margin',
+  margin: 'margin',
+  'rewards/accuracies': 'accuracy',
+  mean_token_accuracy: 'accuracy',
+  accuracy: 'accuracy',
+  reward: 'reward',
+  kl: 'kl',
+  'completions/mean_length': 'length',
+  mean_reward: 'mean reward',
+}
+
+const metricItem = (name: string, value: number): BarItem => ({
+  label: labels[name] ?? name,
+  text: labels[name] === 'accuracy' ? percent(value) : figure(value),
+})
+
+/** The metrics of an event that are worth showing; of two with the same short name the first. */
+const highlights = (event: Readonly<Record<string, unknown>>): BarItem[] => {
+  const items = Object.keys(labels).flatMap((name) =>
+    typeof event[name] === 'number' ? [metricItem(name, event[name])] : [],
+  )
+  return items.filter(({ label }, i) => items.findIndex((item) => item.label === label) === i)
+}
+
+/** The number that tells how a run goes: the reward if there is one, because the loss of a policy gradient says nothing. */
+export const headline = (event: StepEvent): { name: string; value: number } => {
+  const reward: unknown = event.reward
+  return typeof reward === 'number' ? { name: 'reward', value: reward } : { name: 'loss', value: event.loss }
+}
+
+const stepBar = (screen: Screen, event: StepEvent, pace: Pace): string => {
+  const { name, value } = headline(event)
+  const main: BarItem = { label: name, text: figure(value), style: 'bold' }
+  const left: BarItem = { label: '', text: `${duration(pace.left)} left`, style: 'cyan' }
+  const others = highlights(event).filter(({ label }) => label !== name)
+  const speed = speedOf(pace).map((text) => ({ label: '', text }))
+  return progressBar(screen, {
+    head: `${event.step}/${event.total_steps}`,
+    done: event.step,
+    total: event.total_steps,
+    items: [main, left, ...others, ...speed],
+    order: [main, ...others, ...speed, left],
+  })
+}
+
+const stepLine = (event: StepEvent, pace: Pace): string =>
+  [
+    `step ${event.step}/${event.total_steps}`,
+    `loss ${figure(event.loss)}`,
+    ...highlights(event).map(({ label, text }) => `${label} ${text}`),
+    `lr ${figure(event.learning_rate)}`,
+    `grad ${figure(event.grad_norm)}`,
+    `${pace.seconds.toFixed(2)} s`,
+    ...speedOf(pace),
+    `${duration(pace.left)} left`,
+  ].join('  ')
+
+/** eval_loss -> loss */
+const evalMetrics = (event: EvalEvent): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(event).flatMap(([name, value]) =>
+      name.startsWith('eval_') && typeof value === 'number' ? [[name.slice('eval_'.length), value]] : [],
+    ),
+  )
+
+const metricsText = (metrics: Record<string, number>): string =>
+  [...('loss' in metrics ? [{ label: 'loss', text: figure(metrics.loss) }] : []), ...highlights(metrics)]
+    .map(({ label, text }) => `${label} ${text}`)
+    .join('   ')
+
+const warningText = ({ message, count }: WarningEvent) =>
+  count && count > 1 ? `${message} (${whole(count)} times)` : message
+
+/** The reward, the end of the prompt, and the completion. */
+const sampleText = (screen: Screen, { prompt, completion, reward }: SampleEvent): string => {
+  const rewardText =
+    reward === undefined ? '' : `${Number.isFinite(reward ?? Number.NaN) ? figure(reward!) : 'failed'}  `
+  const flat = oneLine(prompt, Number.POSITIVE_INFINITY)
+  const promptEnd = flat.length > promptShown ? `…${flat.slice(1 - promptShown)}` : flat
+  const room = screen.columns() - 14 - rewardText.length - promptEnd.length
+  return `${rewardText}${painter(screen)('dim', `${promptEnd}│`)}${oneLine(completion, room)}`
+}
+
+const oneLine = (text: string, width: number): string => {
+  // A completion may hold escape codes
+  const flat = text.replace(/[\p{Cc}\s]+/gu, ' ')
+  return flat.length > width ? `${flat.slice(0, Math.max(0, width - 1))}…` : flat
+}

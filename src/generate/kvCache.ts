@@ -1,0 +1,174 @@
+/**
+ * The key-value cache of the rows being decoded: for each layer [slots, kvHeads, capacity, D] on the engine, keys already
+ * rotated. Rows in use are always the first ones: the last row moves into the slot of one that ends, and the programs
+ * read a view of the rows in use, so nothing is computed for empty slots.
+ */
+
+import type { Model } from '../passes/model.ts'
+import { elements, type Handle, type Runs } from '../runtime/backend.ts'
+
+export type KvCache = {
+  readonly model: Model
+  /** Tokens of each row in use. */
+  readonly lengths: number[]
+  slots: number
+  capacity: number
+  /** Of each layer: keys, then values. */
+  store: (readonly [keys: Handle, values: Handle])[]
+  /** The rows in use, as the blocks read them. */
+  views: (readonly [keys: Handle, values: Handle])[]
+}
+
+export const openCache = (model: Model): KvCache => ({
+  model,
+  lengths: [],
+  slots: 0,
+  capacity: 0,
+  store: [],
+  views: [],
+})
+
+export const closeCache = (cache: KvCache) => {
+  cache.model.backend.free([...cache.views.flat(), ...cache.store.flat()])
+  Object.assign(cache, { lengths: [], slots: 0, capacity: 0, store: [], views: [] })
+}
+
+/** Lengths grow by a quarter, in steps of 64: attention computes over what is reserved. */
+const grown = (capacity: number, needed: number) => Math.ceil(Math.max(needed, capacity * 1.25) / 64) * 64
+
+/** Whether an array of the engine can hold so many rows of so many tokens. */
+export const fits = (model: Model, rows: number, length: number) =>
+  elements(cacheShape(model, rows, grown(0, length))) <= 2 ** 29
+
+/** Makes room for so many rows of so many tokens. */
+export const reserve = (cache: KvCache, rows: number, length: number) => {
+  if (rows <= cache.slots && length <= cache.capacity) return
+  const slots = Math.max(rows, cache.slots)
+  const wider = grown(cache.capacity, length)
+  const capacity =
+    length <= cache.capacity ? cache.capacity : fits(cache.model, slots, wider) ? wider : grown(0, length)
+  resizeCache(cache, slots, capacity)
+}
+
+const resizeCache = (cache: KvCache, slots: number, capacity: number) => {
+  const { model, store, lengths } = cache
+  const shape = cacheShape(model, slots, capacity)
+  const empty = () => model.backend.zeros(shape)
+  const wider = Array.from({ length: model.config.num_hidden_layers }, () => [empty(), empty()] as const)
+  const heads = model.config.num_key_value_heads
+  const D = model.config.head_dim
+  const blocks = Array.from({ length: lengths.length * heads }, (_, i) => i)
+  const runs = {
+    from: Uint32Array.from(blocks, (i) => i * cache.capacity * D),
+    to: Uint32Array.from(blocks, (i) => i * capacity * D),
+    width: Math.min(cache.capacity, capacity) * D,
+  }
+  copyAll(model, store, wider, runs)
+  model.backend.free([...cache.views.flat(), ...store.flat()])
+  Object.assign(cache, { slots, capacity, store: wider, views: [] })
+}
+
+const cacheShape = ({ config }: Model, rows: number, capacity: number) => [
+  rows,
+  config.num_key_value_heads,
+  capacity,
+  config.head_dim,
+]
+
+const copyAll = (model: Model, from: KvCache['store'], to: KvCache['store'], runs: Runs) => {
+  if (runs.from.length === 0) return
+  const pairs = from.flatMap((pair, layer) => pair.map((handle, i) => [handle, to[layer][i]] as const))
+  model.backend.copy(pairs, runs)
+}
+
+/**
+ * Writes new keys and values into the cache.
+ * @param made of each program of some layers, in order: keys, then values of each of them, [N, kvHeads, D]
+ * @param places row and position of each of N tokens
+ */
+export const writeTokens = (
+  { model, store, capacity }: KvCache,
+  made: readonly Handle[],
+  places: readonly { row: number; position: number }[],
+) => {
+  const { num_key_value_heads: heads, head_dim: D } = model.config
+  const index = Array.from({ length: places.length * heads }, (_, i) => i)
+  const size = index.length * D
+  const parts = made.flatMap((states) =>
+    Array.from({ length: elements(states.shape) / size }, (_, i) => [states, i * size] as const),
+  )
+  const pairs = store.flat().map((to, i) => [parts[i][0], to, parts[i][1]] as const)
+  model.backend.copy(pairs, {
+    from: Uint32Array.from(index, (i) => i * D),
+    to: Uint32Array.from(index, (i) => {
+      const { row, position } = places[Math.floor(i / heads)]
+      return ((row * heads + (i % heads)) * capacity + position) * D
+    }),
+    width: D,
+  })
+}
+
+/** Copies whole rows over others. */
+export const copyRows = ({ model, store, capacity }: KvCache, pairs: readonly { from: number; to: number }[]) => {
+  const width = elements(cacheShape(model, 1, capacity))
+  copyAll(model, store, store, {
+    from: Uint32Array.from(pairs, ({ from }) => from * width),
+    to: Uint32Array.from(pairs, ({ to }) => to * width),
+    width,
+  })
+}
+
+/** Adds a row that begins with the first tokens of another. */
+export const forkRow = (cache: KvCache, from: number, length: number) => {
+  const { lengths } = cache
+  reserve(cache, lengths.length + 1, length + 1)
+  copyRows(cache, [{ from, to: lengths.length }])
+  lengths.push(length)
+}
+
+/** Cuts a row back to its first tokens. */
+export const cutRow = (cache: KvCache, row: number, length: number) => {
+  cache.lengths[row] = length
+}
+
+/** Makes each row what row `parents[row]` was. */
+export const reorderRows = (cache: KvCache, parents: readonly number[]) => {
+  const moves = parents.map((from, to) => ({ from, to })).filter(({ from, to }) => from !== to)
+  // A row that is both read and overwritten is read from a copy behind the rows in use
+  const behind = [...new Set(moves.map(({ from }) => from))].filter((row) => parents[row] !== row)
+  const rows = cache.lengths.length
+  reserve(cache, rows + behind.length, Math.max(...cache.lengths))
+  const spare = behind.map((from, i) => ({ from, to: rows + i }))
+  const placed = moves.map(({ from, to }) => ({ from: spare.find((each) => each.from === from)?.to ?? from, to }))
+  if (moves.length) copyRows(cache, [...spare, ...placed])
+  const lengths = parents.map((row) => cache.lengths[row])
+  lengths.forEach((length, row) => {
+    cache.lengths[row] = length
+  })
+}
+
+/** Gives memory back that only a long row needed which has left. */
+export const trim = (cache: KvCache) => {
+  const needed = grown(0, 1 + Math.max(...cache.lengths))
+  if (cache.capacity > 2 * needed) resizeCache(cache, cache.slots, needed)
+}
+
+/** Takes a row out; the last one stands in its place afterwards. */
+export const dropRow = (cache: KvCache, row: number) => {
+  const last = cache.lengths.length - 1
+  if (row !== last) copyRows(cache, [{ from: last, to: row }])
+  cache.lengths[row] = cache.lengths[last]
+  cache.lengths.pop()
+}
+
+/** Keys and values of the rows in use, [rows, kvHeads, 1, capacity, D] of each layer. */
+export const cacheViews = (cache: KvCache): KvCache['views'] => {
+  const { model, lengths, capacity, store } = cache
+  if (cache.views[0]?.[0].shape[0] === lengths.length) return cache.views
+  model.backend.free(cache.views.flat())
+  const { num_key_value_heads: heads, head_dim: D } = model.config
+  const shape = [lengths.length, heads, 1, capacity, D]
+  const view = (handle: Handle) => model.backend.view(handle, 0, shape)
+  cache.views = store.map(([keys, values]) => [view(keys), view(values)] as const)
+  return cache.views
+}
