@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { openRecords } from '../store/content.node.ts'
+import { openContentFiles } from '../store/content.node.ts'
 import { cacheFolder } from '../util/cacheFolder.node.ts'
 import type { CompletionRequest, EndpointCompletion } from './client.ts'
 
@@ -29,10 +29,10 @@ export const openCompletionCache = async (
   url: string,
   folder = join(cacheFolder(), 'answers'),
 ): Promise<CompletionCache> => {
-  const records = await openRecords(folder, completionSchema)
+  const files = await openContentFiles(folder, completionSchema)
   const keyOf = ({ method, body, nth }: CompletionRequest) => [url, method, body, nth]
   return {
-    find: (request) => records.find(keyOf(request)),
-    add: (request, completion) => records.add(keyOf(request), completion),
+    find: (request) => files.find(keyOf(request)),
+    add: (request, completion) => files.add(keyOf(request), completion),
   }
 }

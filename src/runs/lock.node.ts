@@ -120,7 +120,10 @@ const exists = (pid: number): boolean => {
   }
 }
 
-/** When a process started: on Linux the 22nd field of its stat file. The second field is a name in brackets that may hold anything. */
+/**
+ * When a process started: on Linux the 22nd field of its stat file
+ * (the second field, in brackets, is a name that may hold any character).
+ */
 const startTimeOf = async (pid: number): Promise<string | undefined> => {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19]

@@ -72,7 +72,7 @@ describe('a run folder', () => {
     expect(await isRunning(dir)).toBe(false)
   })
 
-  it('takes over the lock of a process that is gone, not that of another machine', async () => {
+  it('takes over the lock of a process that no longer exists, but not that of another machine', async () => {
     const gone = spawnSync(process.execPath, ['-e', '0']).pid
     const lock = (host: string) =>
       writeFile(join(root, 'run.lock'), JSON.stringify({ pid: gone, host, since: '2024-01-01' }))
@@ -89,7 +89,7 @@ describe('a run folder', () => {
     await expect(takeLock(root)).rejects.toThrow(/of elsewhere writes this run/)
   })
 
-  it('takes over a lock that names nobody, with a word about it, and no folder and no link', async () => {
+  it('takes over a damaged lock with a warning, and refuses a folder or a link in its place', async () => {
     const path = join(root, 'run.lock')
     const held = async () => {
       const told: string[] = []
@@ -113,7 +113,7 @@ describe('a run folder', () => {
     expect(await held()).toEqual([])
   })
 
-  it('refuses a run.json that is not what was written', async () => {
+  it('refuses a run.json that was changed', async () => {
     const dir = join(root, 'a')
     const path = join(dir, 'run.json')
     await broken(dir, [step(1)])
@@ -133,7 +133,7 @@ describe('a run folder', () => {
     await (await openRun(dir, options({}, true))).close()
   })
 
-  it('says in run.json what the log of a run that ended is', async () => {
+  it('keeps size and hash of the log in run.json when a run ends', async () => {
     const dir = join(root, 'a')
     const run = await openRun(dir, options())
     await run.started({ total_steps: 1 })
@@ -178,7 +178,7 @@ describe('resuming', () => {
     expect([config.maxSteps, total_steps]).toEqual([6, 6])
   })
 
-  it('refuses other rows or another model, whatever was learned by then', async () => {
+  it('refuses other rows or another model at any step', async () => {
     const dir = join(root, 'a')
     const file = (name: string, sha256: string) => ({ path: name, absolute: `/home/${name}`, size: 1, sha256 })
     const facts = (...files: object[]) => ({ data_files: files })
@@ -203,7 +203,7 @@ describe('resuming', () => {
     await again(1, { ...rows, path: 'b/rows.jsonl', absolute: '/b/rows.jsonl' })
   })
 
-  it('takes the log of a checkpoint byte for byte, or not at all', async () => {
+  it('refuses a log that differs in any byte from that of the checkpoint', async () => {
     const dir = join(root, 'a')
     const path = join(dir, 'events.jsonl')
     const run = await openRun(dir, options())
@@ -238,7 +238,7 @@ describe('resuming', () => {
     expect(await resumed()).toEqual(['step 1', 'step 2', 'checkpoint 2'])
   })
 
-  it('restores the line of a checkpoint whose writing was the last thing done', async () => {
+  it('restores the log line of a checkpoint that was written just before the process died', async () => {
     const dir = join(root, 'a')
     await broken(dir, [step(1), step(2)])
     const run = await openRun(dir, options({}, true))
@@ -257,7 +257,7 @@ describe('resuming', () => {
     expect(await logged(dir)).toEqual([])
   })
 
-  it('refuses settings that would make another run of it', async () => {
+  it('refuses changed settings that results depend on', async () => {
     const dir = join(root, 'a')
     await broken(dir, [])
     await expect(openRun(dir, options({ learningRate: 0.1 }, true))).rejects.toThrow(
@@ -283,7 +283,7 @@ describe('the log', () => {
 })
 
 describe('finding runs', () => {
-  it('reads state, measures and results', async () => {
+  it('reads state, metrics and results', async () => {
     await broken(join(root, 'a'), [step(1), step(2), { event: 'eval', step: 2, eval_loss: 3 } as never])
     const run = await openRun(join(root, 'b'), options({ learningRate: 2e-3 }))
     await run.started({ total_steps: 1 })
@@ -306,7 +306,7 @@ describe('finding runs', () => {
     expect(metrics).toMatchObject({ steps: [2, 1], loss: [0.5, 0.25], eval_loss: [3, undefined] })
   })
 
-  it('names the nearest run, the next free name, and deletes only what is not being written', async () => {
+  it('suggests the run with the most similar name, the next free name, and deletes only what is not being written', async () => {
     await broken(join(root, 'sft-1'), [])
     expect(await findRun('sft-1', root)).toBe(join(root, 'sft-1'))
     await expect(requireRun('stf-1', root)).rejects.toThrow(/did you mean sft-1\?/)

@@ -108,7 +108,7 @@ it('writes the numbers of steps and evaluations, and nothing else', async () => 
   ])
 })
 
-it('goes on in a file of its own, which is read after the others and takes back the steps that are done again', async () => {
+it('a resumed run writes a new file, which is read after the others and replaces the steps that are repeated', async () => {
   for (const [first, now] of [
     [1, 1_700_000_000_001],
     [3, 1_700_000_000_002],

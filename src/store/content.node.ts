@@ -16,7 +16,7 @@ import { stringify } from '../util/written.ts'
 /** 128 bits of the SHA-256 of a value's JSON, in hex: equal values have equal keys. */
 export const contentKey = (value: unknown): string => digestOf(JSON.stringify(value))
 
-export type Records<R extends object> = {
+export type ContentFiles<R extends object> = {
   /** The record of this key; undefined where there is none, or its file is damaged. */
   find(key: unknown): Promise<R | undefined>
   /** Throws Faults 'disk'. */
@@ -27,7 +27,10 @@ export type Records<R extends object> = {
  * A folder of JSON records, one sealed file each, at the SHA-256 of the JSON of its key: `ab/abcd....json`. Throws a Fault
  * 'disk' where the folder cannot be made.
  */
-export const openRecords = async <R extends object>(folder: string, schema: z.ZodType<R>): Promise<Records<R>> => {
+export const openContentFiles = async <R extends object>(
+  folder: string,
+  schema: z.ZodType<R>,
+): Promise<ContentFiles<R>> => {
   await makeFolders(folder).catch((error) => {
     throw badInput('disk', `cannot be made (${error.code}); set ATTUNE_CACHE to a folder that can be written`, {
       file: folder,

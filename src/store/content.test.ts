@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { contentKey, openRecords, storeRows } from './content.node.ts'
+import { contentKey, openContentFiles, storeRows } from './content.node.ts'
 import { openValues } from './values.node.ts'
 
 let root: string
@@ -27,14 +27,14 @@ describe('records', () => {
   const folder = () => join(root, 'records')
 
   it('are found by an equal key, by another process too, and by no other key', async () => {
-    await (await openRecords(folder(), schema)).add({ prompt: 'a', nth: 0 }, { text: 'b' })
-    const records = await openRecords(folder(), schema)
+    await (await openContentFiles(folder(), schema)).add({ prompt: 'a', nth: 0 }, { text: 'b' })
+    const records = await openContentFiles(folder(), schema)
     expect(await records.find({ prompt: 'a', nth: 0 })).toEqual({ text: 'b' })
     expect(await records.find({ prompt: 'a', nth: 1 })).toBeUndefined()
   })
 
   it('count as missing where their file is damaged', async () => {
-    const records = await openRecords(folder(), schema)
+    const records = await openContentFiles(folder(), schema)
     const [group] = await readdir(folder())
     const [name] = await readdir(join(folder(), group))
     expect(name).toMatch(new RegExp(`^${group}[0-9a-f]{62}\\.json$`))
@@ -45,7 +45,7 @@ describe('records', () => {
 
   it('refuse a folder that cannot be made', async () => {
     await writeFile(join(root, 'letter'), 'x')
-    await expect(openRecords(join(root, 'letter', 'records'), schema)).rejects.toMatchObject({ code: 'disk' })
+    await expect(openContentFiles(join(root, 'letter', 'records'), schema)).rejects.toMatchObject({ code: 'disk' })
   })
 })
 

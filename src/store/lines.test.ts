@@ -14,7 +14,7 @@ afterAll(() => rm(root, { recursive: true }))
 const options = { schema: z.object({ n: z.number() }), total: 5, group: 2 }
 const values = [1, 2, 3, 4, 5].map((n) => ({ n }))
 
-it('goes on after the last whole group, whatever a killed process left', async () => {
+it('appending goes on after the last complete group, whatever a killed process left', async () => {
   const path = join(root, 'deep/lines.jsonl')
   const whole = await openLines(path, options)
   for (const group of [values.slice(0, 2), values.slice(2, 4), values.slice(4)]) await whole.append(group)
@@ -34,7 +34,7 @@ it('goes on after the last whole group, whatever a killed process left', async (
   expect(await readFile(path)).toEqual(bytes)
 })
 
-describe('what is not what was written counts as not there', async () => {
+describe('lines after a damaged one count as missing', async () => {
   const path = () => join(root, 'altered/lines.jsonl')
   const digit = (text: string) => text.replace('"n":4', '"n":9')
   const swapped = (text: string) => {
@@ -77,7 +77,7 @@ describe('what is not what was written counts as not there', async () => {
   })
 })
 
-it('writes through no link, and takes no folder', async () => {
+it('a link or a folder in place of the file is refused', async () => {
   const [path, other] = [join(root, 'linked.jsonl'), join(root, 'mine')]
   await writeFile(other, 'mine')
   await symlink(other, path)

@@ -26,7 +26,7 @@ describe('a file that is written whole', () => {
     expect((await readdir(root)).sort()).toEqual(['file', 'file.tmp', 'mine'])
   })
 
-  it('leaves nothing behind where it fails, nor what a killed process left long ago', async () => {
+  it('leaves no temporary file after a failure, and removes old ones of killed processes', async () => {
     await mkdir(at('folder'))
     await expect(writeWhole(at('folder'), bytes('x'))).rejects.toMatchObject({
       code: 'not-a-file',
@@ -45,7 +45,7 @@ describe('a file that is written whole', () => {
     expect((await readdir(root)).sort()).toEqual(['file', young, 'folder'])
   })
 
-  it('has a name of its own while it is written', async () => {
+  it('has a random name while it is written', async () => {
     const both = Array.from({ length: 20 }, (_, i) => writeWhole(at('file'), bytes(`${i}`.repeat(1000))))
     await Promise.all(both)
     expect(await readdir(root)).toEqual(['file'])
@@ -53,7 +53,7 @@ describe('a file that is written whole', () => {
   })
 })
 
-it('takes no name that is taken for a new file', async () => {
+it('a new file is not written where something exists already', async () => {
   await writeFile(at('mine'), 'mine')
   await symlink(at('mine'), at('linked'))
   await symlink(at('nothing'), at('dangling'))
@@ -63,7 +63,7 @@ it('takes no name that is taken for a new file', async () => {
   expect(await readdir(root)).not.toContain('nothing')
 })
 
-it('appends to files alone', async () => {
+it('text is appended to regular files only', async () => {
   await appendText(at('log'), 'a')
   await appendText(at('log'), 'b')
   expect(await readFile(at('log'), 'utf8')).toBe('ab')
@@ -78,7 +78,7 @@ it('appends to files alone', async () => {
   expect((await readdir(root)).sort()).toEqual(['dangling', 'folder', 'linked', 'log'])
 })
 
-it('makes folders, and says which', async () => {
+it('makeFolders returns the folders that it made', async () => {
   expect(await makeFolders(at('a/b'))).toEqual([at('a'), at('a/b')])
   const both = await Promise.all([makeFolders(at('c/d')), makeFolders(at('c/d'))])
   expect(both.flat().sort()).toEqual([at('c'), at('c/d')])
@@ -87,7 +87,7 @@ it('makes folders, and says which', async () => {
 describe('sealed JSON', () => {
   const value = { a: 1, text: 'é "x"', list: [1.5, null], deep: { hash: 'h' } }
 
-  it('is the value and its hash, on one line or on several', () => {
+  it('holds the value and its hash, on one line or on several', () => {
     for (const indent of [0, 2]) {
       const { text, hash } = sealed(value, 'name', indent)
       expect(JSON.parse(text)).toEqual({ ...value, hash })
@@ -96,7 +96,7 @@ describe('sealed JSON', () => {
     }
   })
 
-  it('is no longer that with any other byte', () => {
+  it('is rejected when any byte has changed', () => {
     const { text } = sealed(value)
     for (let i = 0; i < text.length; i++) {
       const other = `${text.slice(0, i)}${text[i] === '1' ? '2' : '1'}${text.slice(i + 1)}`
@@ -106,7 +106,7 @@ describe('sealed JSON', () => {
     for (const other of ['', '{}', 'null', JSON.stringify(value)]) expect(unsealed(other)).toBeUndefined()
   })
 
-  it('is a file under its own name only', async () => {
+  it('is rejected under another file name', async () => {
     await writeWhole(at('a.json'), sealedFile(at('a.json'), value))
     expect(await readSealed(at('a.json'))).toEqual(value)
     await writeWhole(at('b.json'), bytes(await readFile(at('a.json'), 'utf8')))

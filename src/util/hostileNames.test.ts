@@ -5,7 +5,7 @@ import { quoted, visible } from './quote.ts'
 
 const hostile = '\u001b[2J\u009b31m\r\nerror: all is well\u2028\u202egnp.x\u0007\u0000'
 
-it('a message and its place hold no control character, line break or direction mark, whatever they are made of', () => {
+it('the message and place of a Fault hold no control character, line break or direction mark, whatever text they are given', () => {
   const places = [{ file: hostile }, { column: hostile }, { file: hostile, row: 3, column: hostile }, { flag: hostile }]
   for (const where of places)
     for (const text of [hostile, quoted(hostile), hostile.repeat(5000)]) {

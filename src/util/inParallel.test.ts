@@ -5,7 +5,7 @@ const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 const numbers = Array.from({ length: 20 }, (_, i) => i)
 
 describe('inParallel', () => {
-  it('gives each result once, as they come, and never has more under way than it may', async () => {
+  it('yields each result once, as they come, and never works on more items than the limit', async () => {
     let [active, most, drawn] = [0, 0, 0]
     const items = async function* () {
       for (const i of numbers) {
@@ -29,7 +29,7 @@ describe('inParallel', () => {
     expect(found.toSorted((a, b) => a - b)).toEqual(numbers)
   })
 
-  it('after a failure begins nothing, and hands over what was under way', async () => {
+  it('begins nothing after a failure, and yields the results of work under way', async () => {
     const [begun, found]: number[][] = [[], []]
     const all = async () => {
       for await (const i of inParallel(numbers, 3, async (i) => {

@@ -7,7 +7,10 @@ const space = /[ \t\n\r]*/gy
 
 type Open = { holder: unknown; isList: boolean; key: string | number; keys: string[] }
 
-/** The value with its notes. `text` must be what it was parsed from. A loop with a stack of its own, so that deep nesting cannot overflow the call stack. */
+/**
+ * The value with its notes. `text` must be what it was parsed from. A loop with a stack of its own, so that deep nesting cannot
+ * overflow the call stack.
+ */
 export const withWritten = (value: unknown, text: string): unknown => {
   if (typeof value !== 'object' || value === null || !loses(text)) return value
   const open: Open[] = []

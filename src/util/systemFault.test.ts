@@ -12,7 +12,7 @@ const caught = (work: () => unknown) => {
   }
 }
 
-it('knows what the file system says of a path as bad input, with the path', () => {
+it('an error of the file system about a path is bad input that names the path', () => {
   const dir = mkdtempSync(join(tmpdir(), 'attune-system-'))
   symlinkSync('circle', join(dir, 'circle'))
   for (const path of [join(dir, 'n'.repeat(300)), join(dir, 'circle'), dir, join(dir, 'absent')]) {
@@ -33,7 +33,7 @@ it.each(['EMFILE', 'EFBIG', 'ENFILE', 'EBUSY', 'ENOSPC'])(
   },
 )
 
-it('knows memory that cannot be had, and leaves what is attune’s own', () => {
+it('memory that cannot be allocated is a failure at run time, and other errors are left alone', () => {
   expect(caught(() => 'x'.repeat(2 ** 30))?.code).toBe('memory')
   expect(caught(() => new ArrayBuffer(2 ** 52))?.code).toBe('memory')
   expect(caught(() => (undefined as unknown as string).length)).toBeUndefined()

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { withinTime } from './withinTime.node.ts'
 
-it('gives what the work gives, and passes what it throws', () => {
+it('returns what the work returns, and throws what it throws', () => {
   expect(withinTime(1000, () => 42)).toBe(42)
   expect(() => withinTime(1000, () => JSON.parse('{'))).toThrow(SyntaxError)
 })

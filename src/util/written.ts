@@ -1,7 +1,8 @@
 /**
- * How a JSON file wrote its numbers and ordered its keys. JavaScript loses what Python keeps: 1.0 becomes 1, 12345678901234567890 is rounded,
- * the keys "10" and "2" change places. Chat templates print all three. So the object or list that holds such a number or key
- * keeps the original text under a symbol. Its values stay plain numbers, and a copy by spread keeps the symbol.
+ * How a JSON file wrote its numbers and ordered its keys. JavaScript loses what Python keeps: 1.0 becomes 1,
+ * 12345678901234567890 is rounded, the keys "10" and "2" change places. Chat templates print all three. So the object or list
+ * that holds such a number or key keeps the original text under a symbol. Its values stay plain numbers, and a copy by spread
+ * keeps the symbol.
  */
 
 const written = Symbol('as written')

@@ -2,7 +2,7 @@
 import { fillUniform, type Stream } from '../../util/rng.ts'
 
 /** P(action 1): the sigmoid of the difference. */
-export const probabilityOfRight = (logits: Float64Array): number => 1 / (1 + Math.exp(logits[0] - logits[1]))
+const probabilityOfRight = (logits: Float64Array): number => 1 / (1 + Math.exp(logits[0] - logits[1]))
 
 /** Samples an action. @param draw gives uniform numbers in [0, 1) */
 export const sampleAction = (logits: Float64Array, draw: () => number): 0 | 1 =>

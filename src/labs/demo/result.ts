@@ -7,7 +7,7 @@ import type { DemoSizes } from './settings.ts'
 export type TestedSum = { prompt: string; right: string; before: string; after: string }
 
 /** How many completions are right, one off, and further off. */
-export type ErrorCounts = { right: number; close: number; wrong: number }
+type ErrorCounts = { right: number; close: number; wrong: number }
 
 export type DemoResult = {
   seed: number

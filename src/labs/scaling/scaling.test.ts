@@ -122,8 +122,10 @@ describe('statistics of curves', () => {
       marks: [{ flops: 1, helperFlops: 0, exact: { share: 0.5, low: 0, high: 1, right: 1, total: 2 } as never }],
     })
     const results = [
-      ...[1, 2].map((seed) => cell(10, seed, [2, 1.5 + seed / 10, 1.2, 1.1])),
-      ...[1, 2].map((seed) => cell(20, seed, [2.2, 1.4, 0.5 + seed / 10, 0.3, 0.2, 0.1])),
+      cell(10, 1, [2, 1.6, 1.2, 1.1]),
+      cell(10, 2, [2, 1.7, 1.2, 1.1]),
+      cell(20, 1, [2.2, 1.4, 0.6, 0.3, 0.2, 0.1]),
+      cell(20, 2, [2.2, 1.4, 0.7, 0.3, 0.2, 0.1]),
     ]
     const { sizes, budgets, law } = scalingLaw(results)
     for (const { curve, range } of sizes) {
