@@ -159,6 +159,8 @@ export const commandsIn = (inputs: string, runs: Readonly<Record<string, string>
         'ppo,reinforce',
         '--seeds',
         '1',
+        '--jobs',
+        '1',
         '--episodes',
         '3',
         '--steps',
