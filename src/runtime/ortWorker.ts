@@ -1,5 +1,5 @@
 /** The engine in a worker thread, so that the main thread stays free for progress, Ctrl-C and requests. */
-import { availableParallelism } from 'node:os'
+import { availableParallelism, loadavg } from 'node:os'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Command, Engine } from './backend.ts'
 import { ortEngine } from './ortNode.ts'
@@ -30,13 +30,28 @@ const answer = async (request: Request) => {
 
 /**
  * Milliseconds that the thread polls for the next request before it sleeps: in decoding, waking up could take as long as a
- * request. It does not poll on a single core, which the caller needs.
+ * request. It does not poll where others need the core: on a single core, and while the machine has more to do than its cores.
  */
-const pollTime = availableParallelism() > 1 ? 2 : 0
+const pollTime = 2
+
+let isBusy = false
+let lookedAt = Number.NEGATIVE_INFINITY
+
+/** The load of the last minute, looked at twice a second; 0 on Windows. */
+const mayPoll = (now: number): boolean => {
+  const cores = availableParallelism()
+  if (cores === 1) return false
+  if (now - lookedAt > 500) {
+    isBusy = loadavg()[0] > cores + 1
+    lookedAt = now
+  }
+  return !isBusy
+}
 
 const soon = (): Request | undefined => {
-  const until = performance.now() + pollTime
-  while (performance.now() < until) {
+  const start = performance.now()
+  if (!mayPoll(start)) return receiveMessageOnPort(port)?.message
+  while (performance.now() < start + pollTime) {
     const received = receiveMessageOnPort(port)
     if (received) return received.message
   }
