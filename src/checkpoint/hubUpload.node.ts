@@ -48,7 +48,6 @@ export const prepareRepo = async ({ name, access }: HubTarget): Promise<void> =>
 
 /** A file on disk (its path) or its content, under its name in the repository. */
 export type Upload = { path: string; content: string | Blob }
-export type UploadProgress = { done: number; total: number }
 
 /** @returns the repository's page. Throws Faults 'hub-access', 'hub', 'offline'. */
 export const uploadFiles = async (

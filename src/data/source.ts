@@ -10,12 +10,3 @@ export type RowSource<R = Row> = {
   /** Where a row stands in its file, for messages; without it rows are told by their number. */
   where?(i: number): Where
 }
-
-/** Rows that are in memory already, such as a model's own completions. */
-export const rowsInMemory = <R>(rows: readonly R[]): RowSource<R> => ({
-  length: rows.length,
-  row: async (i) => {
-    if (!(i in rows)) throw new RangeError(`row ${i} of ${rows.length}`)
-    return rows[i]
-  },
-})

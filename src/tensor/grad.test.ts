@@ -8,7 +8,7 @@ import { topological } from './graph.ts'
 import type { Primitive } from './primitives.ts'
 import { quantFormats, quantization, quantize, storedShapes } from './quantization.ts'
 import { simplify } from './simplify.ts'
-import { concat, constant, flattenAxes, input, iota, scalar, stack, type Tensor } from './tensor.ts'
+import { concat, constant, input, iota, scalar, stack, type Tensor } from './tensor.ts'
 
 type Of = { shape: Shape; low: number; high: number }
 type Case = { of: readonly Of[]; f: (...xs: Tensor[]) => Tensor }
@@ -245,7 +245,6 @@ describe('the gradient of', () => {
     ['logSoftmax', { of: [of(['B', 'K'], -9, 9)], f: (x) => x.logSoftmax() }],
     ['logSigmoid', { of: [of(['B'], -9, 9)], f: (x) => x.logSigmoid() }],
     ['stack', { of: [of(['B', 'T']), of(['B', 'T'])], f: (a, b) => stack([a, b, a]) }],
-    ['flattenAxes', { of: [of(['B', 'T', 4, 1])], f: (x) => flattenAxes(x, 0, 1).matmul(scalar(2).reshape([1, 1])) }],
     ['a sum along two paths', { of: [of(['B', 4])], f: (x) => x.mul(x.exp()).add(x.softmax()) }],
     [
       'one layer of attention',

@@ -4,7 +4,7 @@
  * runs.
  */
 import { assert } from '../util/fault.ts'
-import { addDims, type Dim, mulDims, type Shape, sizeOf } from './dim.ts'
+import { addDims, type Dim, type Shape, sizeOf } from './dim.ts'
 import {
   type DType,
   type Params,
@@ -191,7 +191,3 @@ export const stack = (xs: readonly Tensor[]): Tensor =>
     xs.map((x) => x.reshape([1, ...x.shape])),
     0,
   )
-
-/** Joins neighbouring axes from..to into one. */
-export const flattenAxes = (x: Tensor, from: number, to: number): Tensor =>
-  x.reshape([...x.shape.slice(0, from), x.shape.slice(from, to + 1).reduce(mulDims, 1), ...x.shape.slice(to + 1)])

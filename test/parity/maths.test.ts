@@ -3,7 +3,6 @@
  * gradients alike, through the interpreter. The first lines of each fixture hold its formulas.
  */
 import { describe, expect, it } from 'vitest'
-import { labelLogps } from '../../src/objectives/crossEntropy.ts'
 import { ktoLoss } from '../../src/objectives/kto.ts'
 import { log1mexp, logOdds } from '../../src/objectives/log1mexp.ts'
 import { plackettLuce } from '../../src/objectives/plackettLuce.ts'
@@ -13,6 +12,7 @@ import { clipScale, globalNorm, sumOfSquares } from '../../src/optim/clip.ts'
 import { type Hyper, type OptimizerName, optimizer } from '../../src/optim/optimizers.ts'
 import { type ScheduleName, type ScheduleOptions, schedule } from '../../src/optim/schedules.ts'
 import { grad } from '../../src/tensor/grad.ts'
+import { labelLogps } from '../support/crossEntropy.ts'
 import { expectClose, type Fed, golden, matrix, padded, run, vector } from '../support/maths.ts'
 
 const mean = (xs: readonly number[]) => xs.reduce((a, b) => a + b, 0) / xs.length

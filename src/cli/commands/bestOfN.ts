@@ -14,6 +14,7 @@ export default command({
     'best-of-n --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --num-generations 16',
   schema: bestOfNSchema,
   async run(options, { out }) {
+    const { normalQuantile } = await import('../../statistics/quantiles.ts')
     const { bestOfN } = await import('../../recipes/bestOfN.ts')
     const report = makeReporter(out.screen, { logEvery: 1 })
     const result = await interruptible(
@@ -40,7 +41,7 @@ export default command({
       .filter(({ reward }) => Number.isFinite(reward))
       .map(({ n, reward, standard_error, kl }) => [
         `${n}`,
-        `${figure(reward)} ± ${figure(1.96 * standard_error)}`,
+        `${figure(reward)} ± ${figure(normalQuantile(0.975) * standard_error)}`,
         figure(kl),
       ])
     out.screen.write(`\n${columns([['best of', 'mean reward (95 %)', 'KL, nats, at most'], ...rows], [0, 1, 2])}\n`)

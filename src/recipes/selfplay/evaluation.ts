@@ -5,7 +5,8 @@
  */
 import { dirname } from 'node:path'
 import { z } from 'zod'
-import { deviation, mean } from '../../statistics/summary.ts'
+import { normalInterval } from '../../statistics/intervals.ts'
+import { mean } from '../../statistics/summary.ts'
 import type { EvalEvent } from '../../train/loop.ts'
 import { evaluate } from '../../train/step.ts'
 import { diskFault, makeFolders, writeWhole } from '../../util/files.node.ts'
@@ -112,9 +113,6 @@ export type RewardScale = {
   referenceFree: boolean
 }
 
-/** The normal quantile of 97.5 %. */
-const z975 = 1.959963984540054
-
 /**
  * By the names of `eval` events, in nats and units of reward: `logps/*` are means of sums over a completion, `nll` is per token
  * of the data, `margin` is the mean reward of the data less that of the own completion, with its interval of 95 %.
@@ -130,17 +128,16 @@ export const selfPlayMetrics = (
   const margins = scored.map((each, i) => (isSame(each, i) ? 0 : reward(each, data[i]) - reward(each, own[i])))
   const logpGaps = scored.map((each, i) => (isSame(each, i) ? 0 : each.logps[data[i]] - each.logps[own[i]]))
   const tokens = scored.reduce((n, { list }, i) => n + list.replies[data[i]].length, 0)
-  const margin = mean(margins)
-  const halfWidth = (z975 * deviation(margins)) / Math.sqrt(margins.length)
+  const margin = normalInterval(margins)
   const sums = (role: Role) => scored.flatMap(({ list, logps }) => logps.filter((_, k) => list.roles[k] === role))
   return {
     'eval_logps/data': mean(sums('data')),
     'eval_logps/own': mean(sums('own')),
     'eval_logps/helper': mean(sums('helper')),
     eval_nll: -sums('data').reduce((a, b) => a + b, 0) / tokens,
-    eval_margin: margin,
-    eval_margin_low: margin - halfWidth,
-    eval_margin_high: margin + halfWidth,
+    eval_margin: margin.value,
+    eval_margin_low: margin.low,
+    eval_margin_high: margin.high,
     eval_win_rate: mean(margins.map(win)),
     eval_likelihood_win_rate: mean(logpGaps.map(win)),
   }

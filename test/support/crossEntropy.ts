@@ -1,5 +1,5 @@
-/** Label log-probabilities from whole logits: for heads with few classes, and to test the chunked head. */
-import type { Tensor } from '../tensor/tensor.ts'
+/** Log-probabilities of labels from whole logits, which the chunked head is compared with. */
+import type { Tensor } from '../../src/tensor/tensor.ts'
 
 /**
  * (1 - eps) log p[label] + eps mean_v log p[v] (Szegedy et al. 2016, eq. 7).
