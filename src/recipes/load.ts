@@ -4,7 +4,7 @@ import type { Recipe } from './trainer/recipe.ts'
 
 const recipes: { [K in MethodKey]: () => Promise<Recipe<SchemaOf<K>>> } = {
   sft: async () => (await import('./sft.ts')).sft,
-  dpo: async () => (await import('./dpo.ts')).preference,
+  dpo: async () => (await import('./dpo.ts')).dpo,
   kto: async () => (await import('./kto.ts')).kto,
   reward: async () => (await import('./reward.ts')).reward,
   spin: async () => (await import('./spin.ts')).spin,

@@ -9,7 +9,7 @@ import { checkedRows } from '../../src/cli/checkedRows.ts'
 import { openRows } from '../../src/data/openRows.node.ts'
 import { asft } from '../../src/recipes/asft.ts'
 import { bestOfN } from '../../src/recipes/bestOfN.ts'
-import { preference } from '../../src/recipes/dpo.ts'
+import { dpo } from '../../src/recipes/dpo.ts'
 import { grpo } from '../../src/recipes/grpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
 import { onlineDpo } from '../../src/recipes/onlineDpo.ts'
@@ -57,7 +57,7 @@ const plain = [{ prompt: 'The cat', completion: ' sat on the mat.' }]
 
 const methods: [string, Recipe, object[], object][] = [
   ['sft', sft, chats, {}],
-  ['dpo', preference, pairs, {}],
+  ['dpo', dpo, pairs, {}],
   ['kto', kto, pairs, { batchSize: 2 }],
   ['reward', reward, pairs, {}],
   ['reward with a bias', reward, pairs, { initBias: true }],
@@ -173,7 +173,7 @@ describe('other rows that cannot be read or used', () => {
     ],
   ])('held-out %s that the loss cannot compare', async (name, row, settings, message) => {
     const data = await rows('pairs', [{ prompt: [5], chosen: [6], rejected: [7] }])
-    const run = train(preference, { ...settings, data, evalData: [await rows(name, [row])], output: at(name) })
+    const run = train(dpo, { ...settings, data, evalData: [await rows(name, [row])], output: at(name) })
     await refused(run, at(name), 'bad-flag', message, { flag: '--loss' })
   })
 
@@ -206,7 +206,7 @@ describe('rows that are dropped or cut', () => {
     const data = await rows('long', [long, fine, fine, long])
     const evalData = [await rows('long-held', [fine, long])]
     const settings = { data, evalData, maxLength: 20, maxSteps: 1, output: at('told') }
-    const { events } = await train(preference, settings)
+    const { events } = await train(dpo, settings)
     const [start] = eventsOf(events, 'start')
     expect(start).toMatchObject({ rows: 4, dropped: { 'no-reply-left': 2 }, eval_dropped: { 'no-reply-left': 1 } })
     const kinds = events.map(({ event }) => event).filter((event) => event !== 'progress')
@@ -220,11 +220,11 @@ describe('rows that are dropped or cut', () => {
   it('are warned about once in a resumed run, which ends like one that was not stopped', async () => {
     const data = await rows('again', [long, fine, { ...fine, prompt: ids(7, 5) }, { ...fine, prompt: ids(8, 3) }])
     const settings = { data, maxLength: 20, maxSteps: 4, batchSize: 1, saveEvery: 1 }
-    await train(preference, { ...settings, output: at('whole') })
+    await train(dpo, { ...settings, output: at('whole') })
     const signal = new AbortController()
     const stop = (event: TrainEvent) => void (event.event === 'step' && event.step === 2 && signal.abort())
-    await train(preference, { ...settings, output: at('cut') }, { signal: signal.signal }, stop)
-    await train(preference, { ...settings, output: at('cut'), resume: true })
+    await train(dpo, { ...settings, output: at('cut') }, { signal: signal.signal }, stop)
+    await train(dpo, { ...settings, output: at('cut'), resume: true })
     expect(await hashOf(at('cut'))).toBe(await hashOf(at('whole')))
     const log = await told(at('cut'))
     expect(log).toEqual(await told(at('whole')))

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { preference } from '../../src/recipes/dpo.ts'
+import { dpo } from '../../src/recipes/dpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
 import { sft } from '../../src/recipes/sft.ts'
 import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
@@ -21,25 +21,18 @@ const bad = 'bad-flag'
 
 const cases: [string, Recipe, object[], object, string, RegExp][] = [
   ['no rows', sft, [], {}, 'empty-data', /holds no rows/],
-  ['rows too long', preference, [pair, pair], { maxLength: 4 }, 'empty-data', /no-reply-left: 2.*--max-length/],
+  ['rows too long', dpo, [pair, pair], { maxLength: 4 }, 'empty-data', /no-reply-left: 2.*--max-length/],
   ['texts too short', sft, [{ input_ids: [7] }], {}, 'empty-data', /empty: 1/],
-  ['nothing but ties', preference, [{ ...three, responses: [[6], [7]], ranks: [1, 1] }], {}, 'empty-data', /tie: 1/],
+  ['nothing but ties', dpo, [{ ...three, responses: [[6], [7]], ranks: [1, 1] }], {}, 'empty-data', /tie: 1/],
   ['nothing left to train on', sft, [text], { evalSplit: 0.5 }, 'empty-data', /--eval-split/],
-  ['an unknown loss', preference, [pair], { loss: 'sigmiod' }, bad, /did you mean sigmoid/],
-  ['a loss weight that is not a number', preference, [pair], { loss: 'sigmoid:x' }, bad, /NAME:WEIGHT/],
-  ['lists for a loss on pairs', preference, [three], { loss: 'hinge' }, bad, /hinge compares pairs.*3 responses/],
-  ['"prob" for a loss on lists', preference, [{ ...pair, prob: 0.7 }], { loss: 'plackett-luce' }, bad, /"prob"/],
-  [
-    'exo_pair without label smoothing',
-    preference,
-    [pair],
-    { loss: 'exo_pair', labelSmoothing: 0 },
-    bad,
-    /--label-smoothing/,
-  ],
+  ['an unknown loss', dpo, [pair], { loss: 'sigmiod' }, bad, /did you mean sigmoid/],
+  ['a loss weight that is not a number', dpo, [pair], { loss: 'sigmoid:x' }, bad, /NAME:WEIGHT/],
+  ['lists for a loss on pairs', dpo, [three], { loss: 'hinge' }, bad, /hinge compares pairs.*3 responses/],
+  ['"prob" for a loss on lists', dpo, [{ ...pair, prob: 0.7 }], { loss: 'plackett-luce' }, bad, /"prob"/],
+  ['exo_pair without label smoothing', dpo, [pair], { loss: 'exo_pair', labelSmoothing: 0 }, bad, /--label-smoothing/],
   [
     'a divergence that the loss does not read',
-    preference,
+    dpo,
     [pair],
     { loss: 'nca_pair', fDivergence: 'forward_kl' },
     bad,

@@ -1,6 +1,6 @@
 /** Plackett-Luce on ranked lists, end to end: for K = 2 it is DPO, and lists of all shapes are learnt. */
 import { expect, it } from 'vitest'
-import { preference } from '../../src/recipes/dpo.ts'
+import { dpo } from '../../src/recipes/dpo.ts'
 import { ids, train, weightsApart, workshop } from '../support/training.ts'
 
 const { at, rows } = workshop()
@@ -20,9 +20,9 @@ it.each([{ loraR: undefined }, { loraR: 4 }])(
   async (lora) => {
     const name = `two-${lora.loraR}`
     const common = { ...lora, maxSteps: 6, learningRate: 3e-3 }
-    const dpo = await train(preference, { ...common, data: await rows('pairs', pairs), output: at(`${name}-dpo`) })
+    const dpo = await train(dpo, { ...common, data: await rows('pairs', pairs), output: at(`${name}-dpo`) })
     const data = await rows('rankings', pairs.map(asRanking))
-    const list = await train(preference, { ...common, data, loss: 'plackett-luce', output: at(`${name}-list`) })
+    const list = await train(dpo, { ...common, data, loss: 'plackett-luce', output: at(`${name}-list`) })
     expect(dpo.losses[0]).toBeCloseTo(Math.LN2, 6)
     expect(dpo.losses.at(-1)).toBeLessThan(0.6)
     for (const [i, loss] of list.losses.entries()) expect(Math.abs(loss - dpo.losses[i])).toBeLessThan(1e-6)
@@ -36,8 +36,8 @@ it('of two responses the one without a rank is the rejected one', async () => {
     responses: [rejected, chosen],
     ranks: [null, 1],
   }))
-  const a = await train(preference, { data: await rows('pairs', pairs), output: at('ranked') })
-  const b = await train(preference, { data: await rows('unranked', unranked), output: at('unranked') })
+  const a = await train(dpo, { data: await rows('pairs', pairs), output: at('ranked') })
+  const b = await train(dpo, { data: await rows('unranked', unranked), output: at('unranked') })
   expect(b.losses).toEqual(a.losses)
 })
 
@@ -64,7 +64,7 @@ it.each(['marginal', 'breslow'])(
   async (ties) => {
     const data = await rows('lists', lists)
     const settings = { data, ties, batchSize: 5, maxSteps: 16, learningRate: 3e-3 }
-    const { losses, steps, events } = await train(preference, { ...settings, output: at(`lists-${ties}`) })
+    const { losses, steps, events } = await train(dpo, { ...settings, output: at(`lists-${ties}`) })
     const epoch = (i: number) => losses[2 * i] + losses[2 * i + 1]
     expect(epoch(7)).toBeLessThan(0.6 * epoch(0))
     expect(steps.at(-1)!['rewards/accuracies']).toBeGreaterThan(0.9)
@@ -76,14 +76,14 @@ it.each(['marginal', 'breslow'])(
 
 it('without dropout the first loss is the log of the number of orders', async () => {
   const data = await rows('three', lists.slice(0, 1))
-  const { losses } = await train(preference, { data, batchSize: 1, maxSteps: 1, output: at('orders') })
+  const { losses } = await train(dpo, { data, batchSize: 1, maxSteps: 1, output: at('orders') })
   expect(losses[0]).toBeCloseTo(Math.log(6), 5)
 })
 
 it('a loss on pairs drops and counts pairs of equal rank', async () => {
   const tie = { prompt: [5, 6], responses: [[7], [8]], ranks: [1, 1] }
   const data = await rows('ties', [...pairs.slice(0, 3).map(asRanking), tie])
-  const { events } = await train(preference, { data, maxSteps: 2, output: at('ties') })
+  const { events } = await train(dpo, { data, maxSteps: 2, output: at('ties') })
   const dropped = events.filter((event) => event.event === 'warning' || event.event === 'start')
   expect(JSON.stringify(dropped)).toMatch(/"tie"/)
 })

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { loadPretrained } from '../../src/models/load.node.ts'
-import { preference } from '../../src/recipes/dpo.ts'
+import { dpo } from '../../src/recipes/dpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
 import { sft } from '../../src/recipes/sft.ts'
 import type { CustomLoss } from '../../src/recipes/trainer/objectives.ts'
@@ -18,7 +18,7 @@ const thumbs = pairs.map(({ prompt, chosen }, i) => ({ prompt, completion: chose
 
 const methods: [string, Recipe, object[]][] = [
   ['sft', sft, texts],
-  ['dpo', preference, pairs],
+  ['dpo', dpo, pairs],
   ['kto', kto, thumbs],
 ]
 
@@ -65,14 +65,14 @@ it('trains on text with the tokenizer in the model folder, and copies it to the 
 it('starts DPO with LoRA at a loss of ln 2, since the reference model is the policy without its adapter', async () => {
   const data = await rows('dpo', pairs)
   const settings = { data, loraR: 4, maxSteps: 5, learningRate: 1e-2 }
-  const { losses, steps } = await train(preference, { ...settings, output: at('live') })
+  const { losses, steps } = await train(dpo, { ...settings, output: at('live') })
   expect(Math.abs(losses[0] - Math.LN2)).toBeLessThan(1e-6)
   expect(Math.abs(steps[0]['rewards/margins'] as number)).toBeLessThan(1e-5)
   expect(losses.at(-1)).toBeLessThan(0.69)
   // From a fresh adapter that was saved, the reference is a frozen copy; both are the base
-  await train(preference, { ...settings, learningRate: 1e-30, maxSteps: 1, output: at('fresh') })
+  await train(dpo, { ...settings, learningRate: 1e-30, maxSteps: 1, output: at('fresh') })
   const frozen = { ...settings, loraR: undefined, adapter: at('fresh/adapter'), output: at('frozen') }
-  const again = await train(preference, frozen)
+  const again = await train(dpo, frozen)
   for (const [i, loss] of again.losses.entries()) expect(Math.abs(loss - losses[i])).toBeLessThan(1e-5)
 })
 
@@ -99,20 +99,20 @@ const logistic: CustomLoss = ({ logps, refLogps, lengths }) => {
 
 it('takes a custom loss from a program, with gradient accumulation too', async () => {
   const data = await rows('dpo', pairs)
-  const named = await train(preference, { data, output: at('named') })
-  const custom = await train(preference, { data, output: at('custom') }, { loss: logistic })
+  const named = await train(dpo, { data, output: at('named') })
+  const custom = await train(dpo, { data, output: at('custom') }, { loss: logistic })
   for (const [i, loss] of custom.losses.entries()) expect(Math.abs(loss - named.losses[i])).toBeLessThan(1e-6)
   expect(custom.steps[0]['mean length']).toBeGreaterThan(2)
   const accumulated = { data, batchSize: 2, gradAccum: 2, output: at('custom-accumulated') }
-  const inBatches = await train(preference, accumulated, { loss: logistic })
+  const inBatches = await train(dpo, accumulated, { loss: logistic })
   for (const [i, loss] of inBatches.losses.entries()) expect(Math.abs(loss - named.losses[i])).toBeLessThan(1e-5)
 })
 
 it.each([
   ['sft', sft, texts, {}],
-  ['dpo', preference, pairs, {}],
-  ['dpo', preference, pairs, { loss: 'sigmoid:0.5,sft:0.5' }],
-  ['dpo', preference, pairs, { loss: 'orpo', orpoPrompt: true }],
+  ['dpo', dpo, pairs, {}],
+  ['dpo', dpo, pairs, { loss: 'sigmoid:0.5,sft:0.5' }],
+  ['dpo', dpo, pairs, { loss: 'orpo', orpoPrompt: true }],
 ] as [string, Recipe, object[], object][])(
   'gradient accumulation gives the results of one large batch: %s %#',
   async (name, recipe, all, settings) => {
@@ -163,10 +163,10 @@ describe('evaluation', () => {
     const evalData = [await rows('opposite', opposite)]
     const settings = { data: await rows('dpo', pairs), evalData, evalEvery: 1, schedule: 'constant', keep: 1 }
     const common = { ...settings, shuffle: false, learningRate: 3e-3 }
-    const { end, evals } = await train(preference, { ...common, patience: 2, maxSteps: 9, output: at('patience') })
+    const { end, evals } = await train(dpo, { ...common, patience: 2, maxSteps: 9, output: at('patience') })
     expect(end).toMatchObject({ stopped: 'patience', steps: 3, best_step: 1 })
     expect(evals[0]).toBeLessThan(evals[1]!)
-    await train(preference, { ...common, maxSteps: 1, output: at('best') })
+    await train(dpo, { ...common, maxSteps: 1, output: at('best') })
     expect(await hashOf(at('patience'))).toBe(await hashOf(at('best')))
   })
 

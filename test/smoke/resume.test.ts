@@ -1,7 +1,7 @@
 /** A run that was stopped and resumed ends with the same bytes as one that was not stopped. */
 import { rm } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { preference } from '../../src/recipes/dpo.ts'
+import { dpo } from '../../src/recipes/dpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
 import { sft } from '../../src/recipes/sft.ts'
 import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
@@ -18,8 +18,8 @@ const lora = { loraR: 2, learningRate: 1e-2 }
 const runs: [string, Recipe, object[], object][] = [
   ['sft', sft, texts, { evalSplit: 0.2, evalEvery: 2, patience: 9, bestMetric: 'eval_loss' }],
   ['sft-lora-dropout', sft, texts, { ...lora, loraDropout: 0.3, memory: 'low' }],
-  ['dpo', preference, pairs, { gradAccum: 2, batchSize: 2 }],
-  ['dpo-lora', preference, pairs, lora],
+  ['dpo', dpo, pairs, { gradAccum: 2, batchSize: 2 }],
+  ['dpo-lora', dpo, pairs, lora],
   ['kto', kto, thumbs, { optimizer: 'rmsprop' }],
 ]
 
@@ -47,10 +47,10 @@ describe.each(runs)('%s', (name, recipe, all, changes) => {
 
 it('resumes to the same weights with another number of threads and another memory plan', async () => {
   const settings = { data: await rows('dpo', pairs), maxSteps: 6 }
-  await train(preference, { ...settings, output: at('threads-1') })
+  await train(dpo, { ...settings, output: at('threads-1') })
   const [output, stop] = [at('threads-2'), stopAfter(2)]
-  await train(preference, { ...settings, output }, stop, stop.each)
-  await train(preference, { ...settings, output, resume: true, threads: 2, memory: 'low' })
+  await train(dpo, { ...settings, output }, stop, stop.each)
+  await train(dpo, { ...settings, output, resume: true, threads: 2, memory: 'low' })
   expect(await hashOf(output)).toBe(await hashOf(at('threads-1')))
 })
 
@@ -63,17 +63,17 @@ it('refuses to resume with other settings', async () => {
 
 it('computes reference log-probs before training only, however often the run is stopped', async () => {
   const settings = { data: await rows('dpo', pairs), maxSteps: 6, learningRate: 1e-2 }
-  await train(preference, { ...settings, output: at('reference') })
+  await train(dpo, { ...settings, output: at('reference') })
   const [output, stop] = [at('stopped'), stopAfter(2)]
-  await train(preference, { ...settings, output }, stop, stop.each)
+  await train(dpo, { ...settings, output }, stop, stop.each)
   // As on another machine: the cache is empty, and the run is stopped again at once
   await rm(process.env.ATTUNE_CACHE!, { recursive: true })
   const again = new AbortController()
-  const second = await train(preference, { ...settings, output, resume: true }, again, ({ event }) => {
+  const second = await train(dpo, { ...settings, output, resume: true }, again, ({ event }) => {
     if (event === 'start') again.abort()
   })
   expect(second.end).toMatchObject({ stopped: 'interrupted', steps: 2 })
-  await train(preference, { ...settings, output, resume: true })
+  await train(dpo, { ...settings, output, resume: true })
   expect(await hashOf(output)).toBe(await hashOf(at('reference')))
 })
 

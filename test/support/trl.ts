@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'
-import { preference } from '../../src/recipes/dpo.ts'
+import { dpo } from '../../src/recipes/dpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
 import { sft } from '../../src/recipes/sft.ts'
 import type { Extras, Recipe, TrainEvent } from '../../src/recipes/trainer/recipe.ts'
@@ -58,7 +58,7 @@ export type TrlRun = {
 export const trlRuns = async (): Promise<TrlRun[]> =>
   JSON.parse(gunzipSync(await readFile(fixture('trl/runs.json.gz'))).toString())
 
-const recipes: Record<string, Recipe> = { sft, dpo: preference, kto }
+const recipes: Record<string, Recipe> = { sft, dpo: dpo, kto }
 /** The recipe that a run's name speaks of. */
 export const methodOf = (name: string) => (/^(sft|kto)/.exec(name)?.[0] ?? 'dpo') as 'sft' | 'dpo' | 'kto'
 

@@ -5,7 +5,7 @@
  * real model gets, and the sums of the evaluation were in no training step.
  */
 import type { z } from 'zod'
-import { preference } from '../../recipes/dpo.ts'
+import { dpo } from '../../recipes/dpo.ts'
 import { sft } from '../../recipes/sft.ts'
 import type { TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { writeDrawings, writeJson, writeRows, writeText } from '../../report/files.node.ts'
@@ -90,7 +90,7 @@ async function* acts(
   const dpoModel = yield* tagged(
     { act: 3 },
     runRecipe(
-      preference,
+      dpo,
       { ...engine, ...sizes.align, model: sftModel, data: [folder.rankings], output: folder.dpo },
       running,
     ),
