@@ -20,12 +20,12 @@ it.each([{ loraR: undefined }, { loraR: 4 }])(
   async (lora) => {
     const name = `two-${lora.loraR}`
     const common = { ...lora, maxSteps: 6, learningRate: 3e-3 }
-    const dpo = await train(dpo, { ...common, data: await rows('pairs', pairs), output: at(`${name}-dpo`) })
+    const pairwise = await train(dpo, { ...common, data: await rows('pairs', pairs), output: at(`${name}-dpo`) })
     const data = await rows('rankings', pairs.map(asRanking))
     const list = await train(dpo, { ...common, data, loss: 'plackett-luce', output: at(`${name}-list`) })
-    expect(dpo.losses[0]).toBeCloseTo(Math.LN2, 6)
-    expect(dpo.losses.at(-1)).toBeLessThan(0.6)
-    for (const [i, loss] of list.losses.entries()) expect(Math.abs(loss - dpo.losses[i])).toBeLessThan(1e-6)
+    expect(pairwise.losses[0]).toBeCloseTo(Math.LN2, 6)
+    expect(pairwise.losses.at(-1)).toBeLessThan(0.6)
+    for (const [i, loss] of list.losses.entries()) expect(Math.abs(loss - pairwise.losses[i])).toBeLessThan(1e-6)
     expect(await weightsApart(at(`${name}-dpo`), at(`${name}-list`))).toBeLessThan(1e-6)
   },
 )
