@@ -221,6 +221,13 @@ it('api.md is made, and true of what attune itself exports', async () => {
   expect(own(kept), 'run `npm run api`').toBe(own(now))
 })
 
+it('architecture.md lists every file of src/ with the first sentence of its header', async () => {
+  const made = join(cache.dir, 'architecture.md')
+  expect((await node(root, ['docs/files.mjs', made])).stderr).toBe('')
+  expect(textOf('docs/architecture.md'), 'run `npm run api`').toBe(readFileSync(made, 'utf8'))
+  expect(textOf('docs/architecture.md')).not.toMatch(/^- `\S+` $/m)
+})
+
 describe.skipIf(process.platform === 'win32')('examples', () => {
   const scripts = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.sh'))
 
