@@ -61,8 +61,8 @@ const sharesOf = ({ before, after }: DemoResult) =>
 const header = ({ before, after }: DemoResult, shares: string): Html => html`<header>
 <p class="kicker">attune demo</p>
 <h1>The same model, before and after alignment: <span class="before">${percent(before.share)}</span> and <span class="after">${percent(after.share)}</span> right</h1>
-<p class="lead">A small language model learned to add from a class that is often one too many, and took over the mistake.
-Then it was told, of its own answers, which were better. That was all it took.</p>
+<p class="lead">A small language model learned to add from a class whose answers are often one too high, and learned that mistake too.
+Then its own answers were ranked, better before worse. Training on these rankings was enough.</p>
 </header>
 <div class="card side">
 ${raw(shares)}
@@ -76,34 +76,34 @@ const acts = ({ sizes, parameters, before, after, rankings, mended, spoiled }: D
 <h2>What you just saw</h2>
 <ol class="acts">
 <li><h3><span class="number">1</span>Learn by imitation</h3>
-<p>A model of ${whole(parameters)} random numbers read ${whole(sizes.taught * sizes.students)} answers of a class that says
-the right sum in ${said[0]} of all cases, one too many in ${said[1]}, and is a ten off in the rest.</p>
-<p>It learned to add, and to be wrong as the class is: <span class="before">${whole(before.right)} of ${whole(before.total)}</span>
+<p>A model with ${whole(parameters)} random weights was trained on ${whole(sizes.taught * sizes.students)} answers of a class. Of these
+answers ${said[0]} are right, ${said[1]} are one too high, and the rest is off by ten.</p>
+<p>It learned to add, and to make the mistakes of the class: <span class="before">${whole(before.right)} of ${whole(before.total)}</span>
 new sums right.</p>
 <p class="soft">Supervised fine-tuning, <code>attune sft</code></p></li>
-<li><h3><span class="number">2</span>Compare its own answers</h3>
-<p>It answered ${whole(sizes.ranked)} other sums, ${sizes.samples} times each. A checker put the different answers to a sum in
-order, the nearest first; people or a larger model would do so for questions without a formula.</p>
-<p>That made ${whole(rankings)} rankings of three answers, each one the model's own.</p>
+<li><h3><span class="number">2</span>Rank its own answers</h3>
+<p>It answered ${whole(sizes.ranked)} other sums, ${sizes.samples} times each. A program ranked the different answers to each sum, the
+nearest to the right one first. For questions without a formula, people or a larger model would rank them.</p>
+<p>That made ${whole(rankings)} rankings of three answers, all of them the model's own.</p>
 <p class="soft">Sampling, <code>attune generate</code></p></li>
 <li><h3><span class="number">3</span>Align</h3>
-<p>It was trained to find better answers likelier than worse ones, and to stay near what it was otherwise.</p>
-<p>Now <span class="after">${whole(after.right)} of ${whole(after.total)}</span> are right: ${whole(mended)} were mended,
-${whole(spoiled)} spoiled.</p>
+<p>It was trained to give better answers a higher probability than worse ones, while it stays close to the model of the first step.</p>
+<p>Now <span class="after">${whole(after.right)} of ${whole(after.total)}</span> are right: ${whole(mended)} were corrected,
+${whole(spoiled)} made wrong.</p>
 <p class="soft">Direct preference optimization on rankings (K-wise Plackett-Luce), <code>attune dpo</code></p></li>
 </ol>
 </section>`
 }
 
 const limits = ({ knew, sizes }: DemoResult): Html => html`<section class="card">
-<p><strong>Why it works, and when it does not.</strong> Alignment brings out what a model can do already. Of the
-${whole(sizes.ranked)} sums in the second act it had the right answer among its own to ${whole(knew)}; it only did not know that
-this was the one to give. What a model cannot do at all, no order of its answers will teach it.</p>
+<p><strong>Why it works, and when it does not.</strong> Alignment brings out what a model can do already. For ${whole(knew)} of the
+${whole(sizes.ranked)} sums in the second step the right answer was among the model's own; it only did not know which one to give. What a
+model cannot do at all, it does not learn from rankings of its answers.</p>
 </section>`
 
 const rankingsOf = ({ rankings }: DemoFindings): Html => html`<section>
-<h2>What the third act was given</h2>
-<p>The first four of ${whole(rankings.length)} rankings. The model never saw how far off an answer is, only the order.</p>
+<h2>The rankings</h2>
+<p>The first four of ${whole(rankings.length)} rankings. The model sees the order of the answers, never how far off they are.</p>
 ${table(
   [
     ['sum', 'best', 'second', 'third'],
@@ -128,11 +128,11 @@ const chartsOf = ({ curves: { sft, dpo }, result }: DemoFindings): Charts => {
   return {
     'sft-loss': {
       ...plain('1 · Imitation: loss', 'nats per token', curve(sft, 'loss')),
-      guides: [{ value: result.floor, name: 'the class itself', below: true }],
+      guides: [{ value: result.floor, name: 'lower bound', below: true }],
     },
     'dpo-loss': {
       ...plain('3 · Alignment: loss', 'nats per ranking', curve(dpo, 'loss')),
-      guides: [{ value: Math.log(6), name: 'no order known' }],
+      guides: [{ value: Math.log(6), name: 'random' }],
     },
     'reward-margin': plain('3 · Alignment: reward margin', 'nats', curve(dpo, 'rewards/margins')),
     order: {
@@ -145,13 +145,13 @@ const chartsOf = ({ curves: { sft, dpo }, result }: DemoFindings): Charts => {
 
 const curvesSection = (charts: Charts, { sizes }: DemoResult): Html => {
   const notes: Record<keyof Charts, Html> = {
-    'sft-loss': html`How surprised the model is by the class. Nobody can predict who errs when, so it cannot fall below the dashed line.`,
-    'dpo-loss': html`How surprised it is by the order of three answers. Without any idea of it: ln 6, the dashed line.`,
-    'reward-margin': html`How much likelier better answers became than worse ones, against the model of the first act; times beta, ${String(sizes.align.beta)}.`,
-    order: html`Of all pairs in a ranking, those in which the better answer gained more.`,
+    'sft-loss': html`Cross-entropy of the class's answers. Which answer is wrong is random, so the loss cannot fall below the dashed line.`,
+    'dpo-loss': html`Plackett-Luce loss of rankings of three answers. At random it is ln 6, the dashed line.`,
+    'reward-margin': html`By how much the log-probability of better answers rose over that of worse ones, since the first step; times beta, ${String(sizes.align.beta)}.`,
+    order: html`Share of the pairs of a ranking in which the probability of the better answer rose more.`,
   }
   return html`<section>
-<h2>How it went</h2>
+<h2>Training curves</h2>
 <p>${whole(Number(sizes.learn.maxSteps))} steps of imitation, then ${whole(Number(sizes.align.maxSteps))} of alignment.</p>
 ${chartGrid((Object.keys(notes) as (keyof Charts)[]).map((name) => ({ chart: charts[name], note: notes[name] })))}
 </section>`
@@ -174,7 +174,7 @@ const completionsTable = ({ tested, result: { kinds } }: DemoFindings): Html => 
   ]
   return html`<section>
 <h2>Answers side by side</h2>
-<p>The first ${shown} of the ${whole(tested.length)} sums that were counted, not chosen; the likeliest answer each time.</p>
+<p>The first ${shown} of the ${whole(tested.length)} test sums, not selected; each time the most likely answer.</p>
 ${table([['sum', 'before', 'after'], ...rows], ['mono', 'mono', 'mono'])}
 <p>And all of them by kind:</p>
 ${table([['', 'before', 'after'], kind('right', 'right'), kind('one off', 'close'), kind('further off', 'wrong')], ['', 'n', 'n'])}
@@ -189,9 +189,9 @@ const errorText = (completion: string, right: string): string => {
 
 const nextSteps = ({ output }: DemoFindings): Html => html`<section>
 <h2>Try it on your own model</h2>
-<p>Write down which answers you prefer, one line a prompt; two answers are enough, more say more.</p>
+<p>Write down which answers you prefer, one line for each prompt. Two answers are enough; more carry more information.</p>
 ${shell(`{"prompt": "Why is the sky blue?", "responses": ["best", "fair", "poor"], "ranks": [1, 2, 3]}`)}
-<p>Any model in Hugging Face layout will do, by folder or by name; the adapter that comes out loads in transformers and peft.
+<p>Any model in Hugging Face layout works, by folder or by name. The resulting adapter loads in transformers and peft.
 In a clone of attune the command is <code>node bin/attune.js</code>.</p>
 ${shell(`attune dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data rankings.jsonl --lora-r 16 --output my-run
 attune generate --model my-run --chat --prompt "Why is the sky blue?"`)}
