@@ -39,7 +39,7 @@ const inputs = join(root, 'inputs')
 const scenarios = furnish(inputs)
 const runOf = (name: string) => join(root, 'runs', fileName(name).replace('.json', ''))
 
-it('help names the same commands, flags, choices and defaults', async () => {
+it('help lists the recorded commands, flags, choices and defaults', async () => {
   const usages: Record<string, unknown> = {}
   for (const name of ['', ...commands.map((command) => command.name)]) {
     const { stdout } = await warm.run([name, '--help'].filter(Boolean), cache)
@@ -48,7 +48,7 @@ it('help names the same commands, flags, choices and defaults', async () => {
   expectAsBefore('help', usages)
 })
 
-describe('a run prints the same events and leaves the same files', () => {
+describe('a run prints the recorded events and writes the recorded files', () => {
   it.each(scenarios.map(({ name }) => name))('%s', async (name) => {
     const { argv } = scenarios.find((scenario) => scenario.name === name)!
     const output = runOf(name)
@@ -57,14 +57,14 @@ describe('a run prints the same events and leaves the same files', () => {
   })
 })
 
-describe('a command prints the same lines and leaves the same files', () => {
+describe('a command prints the recorded lines and writes the recorded files', () => {
   const runs = Object.fromEntries(scenarios.map(({ name }) => [name, runOf(name)]))
   it.each(commandsIn(inputs, runs))('$name', async ({ name, argv, output }) => {
     expectAsBefore(`command ${name}`, await observe(warm, [...argv, '--json'], { root, cache, output }))
   })
 })
 
-describe('a run that was stopped before the code changed goes on to the same end', () => {
+describe('a run stopped by an earlier version resumes to the recorded result', () => {
   const states = join(recorded, 'stopped')
   it.each(existsSync(states) ? readdirSync(states) : [])('%s', async (state) => {
     const project = mkdtempSync(join(root, 'project-'))

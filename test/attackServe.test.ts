@@ -32,11 +32,11 @@ const withTemplate = () => {
   return folder
 }
 
-describe('a server lets in', () => {
+describe('the server accepts requests', () => {
   it.each([
-    ['only who calls it by a name of this machine', {}],
-    ['only who has its token, whatever the name', { token: 'right' }],
-    ['a page of the origin that was named, and no other', { corsOrigins: [corsOrigin] }],
+    ['only with a Host header that names this machine', {}],
+    ['only with the right token, whatever the Host header', { token: 'right' }],
+    ['from pages of the allowed CORS origin and of no other', { corsOrigins: [corsOrigin] }],
   ])('%s', async (_, options) => {
     const server = await engine.start(options)
     const target: Target = {
@@ -52,7 +52,7 @@ describe('a server lets in', () => {
   })
 
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-  it.skipIf(!existsSync(executablePath))('no page of another origin, in a browser', async () => {
+  it.skipIf(!existsSync(executablePath))('in a browser, not from a page of another origin', async () => {
     const page = createServer((_, response) =>
       response.setHeader('content-type', 'text/html').end('<title>elsewhere</title>'),
     )
@@ -94,8 +94,8 @@ describe('a server lets in', () => {
   })
 })
 
-describe('a server withstands', () => {
-  it('bodies that are large, deep or strange, and others do not wait for them', async () => {
+describe('the server keeps serving others', () => {
+  it('during large, deeply nested or malformed bodies', async () => {
     const folder = withTemplate()
     const tokenizer = (await loadTokenizerFolder(folder))!
     const encoder = threadEncoder(tokenizer, { dir: folder }, { seconds: 3 })
@@ -109,14 +109,14 @@ describe('a server withstands', () => {
     rmSync(folder, { recursive: true })
   })
 
-  it('what is no request', async () => {
+  it('after malformed HTTP requests', async () => {
     const server = await engine.start()
     await malformed({ port: portOf(server), model }, 5, 20)
     expect(server.errors).toEqual([])
     await server.close()
   })
 
-  it('clients that send slowly or do not read: they keep nobody out, and its end does not wait for them', async () => {
+  it('while clients send slowly or do not read, and closes without waiting for them', async () => {
     const server = await engine.start({ maxRequests: 40 }, { closingSeconds: 1 })
     const { status, sockets } = await slow({ port: portOf(server), model }, 60)
     expect(status).toBe(200)
@@ -127,7 +127,7 @@ describe('a server withstands', () => {
     expect(server.errors).toEqual([])
   })
 
-  it('a body that never comes and a reader that never reads, for a while', async () => {
+  it('and times out on a request body that never arrives', async () => {
     const server = await engine.start({}, { requestSeconds: 0.6, readerSeconds: 0.6 })
     const port = portOf(server)
     const began = Date.now()

@@ -69,10 +69,20 @@ type Flags = Record<string, string | undefined>
 /** What is wrong, the command, its flags beside --model, --data and --output, and the message. */
 const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
   // the model
-  ['no such folder', 'dpo', () => ({ model: `${stories}X` }), /stories260KX: .*did you mean \S+stories260K\?/],
-  ['no config.json', 'dpo', () => ({ model: model('a', { 'config.json': undefined }) }), /\/a: holds no config\.json/],
   [
-    'a config that is no JSON',
+    'a model folder that does not exist',
+    'dpo',
+    () => ({ model: `${stories}X` }),
+    /stories260KX: .*did you mean \S+stories260K\?/,
+  ],
+  [
+    'a model folder without config.json',
+    'dpo',
+    () => ({ model: model('a', { 'config.json': undefined }) }),
+    /\/a: holds no config\.json/,
+  ],
+  [
+    'a config.json that is not valid JSON',
     'dpo',
     () => ({ model: model('b', { 'config.json': '{"a":' }) }),
     /b\/config\.json, line 1: is not valid JSON/,
@@ -86,14 +96,19 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     /c\/config\.json: "MambaForCausalLM" is not supported; attune knows LlamaForCausalLM/,
   ],
   [
-    'a size that the weights do not have',
+    'a config.json whose sizes do not fit the weights',
     'dpo',
     () => ({ model: model('d', { 'config.json': config({ intermediate_size: 176 }) }) }),
     /\/d.*mlp\.\w+_proj\.weight.*172.*176|\/d.*176.*172/,
   ],
-  ['no weights', 'dpo', () => ({ model: model('e', { 'model.safetensors': undefined }) }), /\/e: holds no weights/],
   [
-    'weights cut off',
+    'a model folder without weights',
+    'dpo',
+    () => ({ model: model('e', { 'model.safetensors': undefined }) }),
+    /\/e: holds no weights/,
+  ],
+  [
+    'truncated weights',
     'dpo',
     () => ({
       model: model('f', { 'model.safetensors': readFileSync(join(stories, 'model.safetensors')).subarray(0, 500_000) }),
@@ -101,7 +116,7 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     /f\/model\.safetensors, byte \d+: tensor "\S+" ends at \d+ of \d+ data bytes; .*truncated/,
   ],
   [
-    'a header of 9 EB',
+    'a safetensors header of 9 EB',
     'dpo',
     () => ({ model: model('g', { 'model.safetensors': hostile('safetensors/bad-header-huge.safetensors') }) }),
     /g\/model\.safetensors, byte 0: a header of 9223372036854775808 bytes/,
@@ -113,7 +128,7 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     /h\/model\.safetensors, byte 140: tensor "b" overlaps/,
   ],
   [
-    'a pickle with a command',
+    'a pickle that calls os.system',
     'dpo',
     () => ({
       model: model('i', {
@@ -138,13 +153,13 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
   ['a model as an adapter', 'dpo', () => ({ adapter: stories }), /stories260K: holds no adapter_config\.json/],
   // the tokenizer
   [
-    'a tokenizer cut off',
+    'a truncated tokenizer.json',
     'sft',
     () => ({ model: model('j', { 'tokenizer.json': '{"version":' }) }),
     /j\/tokenizer\.json, line 1: is not valid JSON/,
   ],
   [
-    'a tokenizer that knows more than the model',
+    'a tokenizer whose ids exceed the vocabulary of the model',
     'sft',
     () => {
       cpSync(fixture('models/llama-tied'), at('k'), { recursive: true })
@@ -154,59 +169,69 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     /hh-excerpt\.jsonl\.gz, line 1, row 0: the tokenizer gives this row the id \d{3}, but the model's ids end at 127; the tokenizer is another model's/,
   ],
   [
-    'texts without a tokenizer',
+    'text rows for a model without a tokenizer',
     'dpo',
     () => ({ model: fixture('models/llama-tied') }),
     /hh-excerpt\.jsonl\.gz, line 1, row 0: holds text, and \S+llama-tied has no tokenizer\.json/,
   ],
   // the rows
   [
-    'no such file',
+    'a data file that does not exist',
     'dpo',
     () => ({ data: at('training-data.jsonl') }),
     /training-data\.jsonl: cannot be read \(ENOENT\); check the path/,
   ],
-  ['no rows', 'dpo', () => ({ data: file('empty.jsonl', '') }), /empty\.jsonl: holds no rows/],
+  ['a data file without rows', 'dpo', () => ({ data: file('empty.jsonl', '') }), /empty\.jsonl: holds no rows/],
   [
-    'half a row',
+    'a truncated last row',
     'dpo',
     () => ({ data: file('half.jsonl', `${lines(pair)}{"prompt":`) }),
     /half\.jsonl, line 2, row 1: is not valid JSON/,
   ],
   [
-    'a number for a text',
+    'a number in a text column',
     'dpo',
     () => ({ data: file('number.jsonl', lines(pair, { ...pair, chosen: 3 })) }),
     /number\.jsonl, line 2, row 1, column "chosen": must be text.*not number/,
   ],
   [
-    'another kind of row',
+    'text rows for kto',
     'kto',
     () => ({ data: file('text.jsonl', lines({ text: 'a' })) }),
     /rows of the kind "text" cannot be read as unpaired/,
   ],
-  ['no gzip', 'dpo', () => ({ data: file('no.jsonl.gz', lines(pair)) }), /no\.jsonl\.gz: is damaged or cut off/],
-  ['no parquet', 'dpo', () => ({ data: file('no.parquet', lines(pair)) }), /no\.parquet: cannot be read/],
   [
-    'an id that the model does not have',
+    'a .gz file that is not gzip',
+    'dpo',
+    () => ({ data: file('no.jsonl.gz', lines(pair)) }),
+    /no\.jsonl\.gz: is damaged or cut off/,
+  ],
+  [
+    'a .parquet file that is not parquet',
+    'dpo',
+    () => ({ data: file('no.parquet', lines(pair)) }),
+    /no\.parquet: cannot be read/,
+  ],
+  [
+    'a token id beyond the vocabulary',
     'sft',
     () => ({ data: file('ids.jsonl', lines({ input_ids: [1, 2] }, { input_ids: [1, 512] })) }),
     /ids\.jsonl, line 2, row 1: holds the token id 512, but the model's ids end at 511/,
   ],
   [
-    'the same, in an evaluation',
+    'a token id beyond the vocabulary, in --eval-data',
     'dpo',
     () => ({ 'eval-data': file('evalids.jsonl', lines({ prompt: [1], chosen: [2], rejected: [900] })) }),
     /evalids\.jsonl, line 1, row 0: holds the token id 900/,
   ],
   [
-    'rows that are all too long',
+    'rows that all exceed --max-length',
     'dpo',
     () => ({ 'max-length': '2' }),
     /no row is left \(no-reply-left: \d+\); raise --max-length/,
   ],
   [
-    'conversations without a template',
+    'conversations without a chat template',
     'sft',
     () => ({
       data: file(
@@ -223,14 +248,14 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
   ],
   // the output
   [
-    'a folder that holds something',
+    'an --output folder that is not empty',
     'dpo',
     () => ({ output: model('l', {}) }),
     /\/l: holds \S+ and is no run; choose another --output/,
   ],
-  ['a file', 'dpo', () => ({ output: file('m', '') }), /\/m: is a file, or below one/],
-  ['below a file', 'dpo', () => ({ output: `${file('n', '')}/run` }), /n\/run: is a file, or below one/],
-  ['what cannot be made', 'dpo', () => ({ output: '/proc/run' }), /\/proc\/run: /],
+  ['an --output that is a file', 'dpo', () => ({ output: file('m', '') }), /\/m: is a file, or below one/],
+  ['an --output below a file', 'dpo', () => ({ output: `${file('n', '')}/run` }), /n\/run: is a file, or below one/],
+  ['an --output that cannot be created', 'dpo', () => ({ output: '/proc/run' }), /\/proc\/run: /],
   // flags
   [
     'an unknown flag',
@@ -238,16 +263,26 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     () => ({ 'lerning-rate': '1' }),
     /--lerning-rate: is not a flag of attune dpo; did you mean --learning-rate\?/,
   ],
-  ['a wrong value', 'dpo', () => ({ optimizer: 'adan' }), /--optimizer: "adan" is none of .*did you mean adam\?/],
   [
-    'rounded weights that would be trained',
+    'an unknown choice of a flag',
+    'dpo',
+    () => ({ optimizer: 'adan' }),
+    /--optimizer: "adan" is none of .*did you mean adam\?/,
+  ],
+  [
+    'quantized weights without LoRA',
     'sft',
     () => ({ quantize: 'int4' }),
     /--quantize: int4 weights cannot be trained; add --lora-r/,
   ],
-  ['an unknown module', 'dpo', () => ({ 'lora-r': '4', 'lora-target': 'query' }), /no module "query"; it has q_proj/],
   [
-    'no CUDA',
+    'an unknown module in --lora-target',
+    'dpo',
+    () => ({ 'lora-r': '4', 'lora-target': 'query' }),
+    /no module "query"; it has q_proj/,
+  ],
+  [
+    '--device cuda without CUDA',
     'dpo',
     () => ({ device: 'cuda' }),
     /--device: cuda needs .* CUDA library of onnxruntime.*use --device cpu/,
@@ -256,8 +291,8 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
 
 /** What this machine does not have to fail at. */
 const elsewhere = (what: string) =>
-  (what === 'what cannot be made' && process.platform !== 'linux') ||
-  (what === 'no CUDA' &&
+  (what === 'an --output that cannot be created' && process.platform !== 'linux') ||
+  (what === '--device cuda without CUDA' &&
     existsSync(
       new URL(
         '../node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so',
@@ -278,7 +313,7 @@ const given = (flags: Flags) => {
   return Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]))
 }
 
-describe('before a run', () => {
+describe('bad input is one error with exit code 2, and no run folder is made', () => {
   it.each(cases.filter(([what]) => !elsewhere(what)))('%s', async (_, command, flags, message) => {
     const made = flags()
     const before = readdirSync(root)
@@ -291,7 +326,7 @@ describe('before a run', () => {
   it.each([
     ['an unknown flag', { 'lerning-rate': '1' }, /did you mean --learning-rate/],
     [
-      'an id that the model does not have',
+      'a token id beyond the vocabulary',
       { data: file('ids2.jsonl', lines({ prompt: [1], chosen: [2], rejected: [900] })) },
       /id 900/,
     ],
@@ -302,7 +337,7 @@ describe('before a run', () => {
   })
 })
 
-describe('where a run is', () => {
+describe('a folder with a run is refused and left unchanged', () => {
   const run = at('run')
   const resume = (flags: Flags = {}) => attune(['sft', ...given({ output: run, ...flags }), '--resume'])
   beforeAll(async () => {
@@ -314,23 +349,27 @@ describe('where a run is', () => {
 
   it.each<[string, () => ReturnType<typeof attune>, RegExp]>([
     [
-      'another is begun',
+      'by a new run',
       () => attune(['sft', ...given({ output: run })]),
       /run: already holds a run \(sft\); go on with --resume or/,
     ],
     [
-      'another method goes on',
+      'by --resume with another method',
       () => attune(['dpo', ...given({ output: run }), '--resume']),
       /run: holds a run of sft, not dpo/,
     ],
-    ['other settings', () => resume({ ...own, seed: '3' }), /--seed: was 42 in the run that is resumed and is 3 now/],
     [
-      'nothing was begun and nothing is said',
+      'by --resume with other settings',
+      () => resume({ ...own, seed: '3' }),
+      /--seed: was 42 in the run that is resumed and is 3 now/,
+    ],
+    [
+      'by --resume where there is no run',
       () => attune(['sft', '--output', at('nothing'), '--resume']),
       /nothing: is not a run folder/,
     ],
     [
-      'other rows',
+      'by --resume after a data file changed',
       () => {
         file('own.jsonl', lines({ text: 'Once upon a time' }, { text: 'Another end' }))
         return resume(own)
@@ -347,7 +386,7 @@ describe('where a run is', () => {
   })
 })
 
-it('rows that are too long are cut or dropped, counted and said', async () => {
+it('rows that are too long are truncated or dropped, with a warning that counts them', async () => {
   const ids = (n: number) => Array.from({ length: n }, (_, i) => 3 + (i % 500))
   const rows = [ids(20), ids(600), ids(700)].map((chosen) => ({ prompt: [1, 2], chosen, rejected: [5, 6] }))
   const data = file('long.jsonl', lines(...rows, { prompt: ids(600), chosen: [7], rejected: [8] }))

@@ -79,8 +79,8 @@ const circles = (sources: readonly Source[]): string[][] => {
 
 const sources = readSources()
 
-describe('imports', () => {
-  it('are found at all', () => {
+describe('imports in src', () => {
+  it('are found by the scan', () => {
     expect(sources.flatMap(({ imports }) => imports).length).toBeGreaterThan(100)
     const grad = sources.find(({ path }) => path === 'tensor/grad.ts')
     expect(grad?.imports.map(({ to }) => to)).toContain('util/fault.ts')
@@ -96,11 +96,11 @@ describe('imports', () => {
     ['train', 'index.ts', false],
     ['', 'cli/main.ts', true],
     ['web', 'recipes/sft.ts', false],
-  ])('from %s to %s: %s', (from, to, allowed) => {
+  ])('from room "%s" to %s are allowed: %s', (from, to, allowed) => {
     expect(mayImport(from, { to, local: true, typeOnly: false })).toBe(allowed)
   })
 
-  it('leave no room without a floor', () => {
+  it('come from rooms that all have a floor', () => {
     const rooms = [...new Set(sources.map(({ room }) => room))]
     expect(rooms.filter((room) => floorOf(room) < 0)).toEqual([])
     expect(sources.filter(({ room }) => room === '').map(({ path }) => path)).toEqual(
@@ -108,20 +108,20 @@ describe('imports', () => {
     )
   })
 
-  it('go down, never up nor into a sibling room', () => {
+  it('go to lower floors only', () => {
     expect(offences(sources, ({ room }, imported) => imported.local && !mayImport(room, imported))).toEqual([])
   })
 
-  it('go in no circle: no two files need each other, however many lie between them', () => {
+  it('are not circular', () => {
     expect(circles(sources)).toEqual([])
   })
 
-  it('reach onnxruntime from the two engines only', () => {
+  it('of onnxruntime are in the two engines only', () => {
     const strange = offences(sources, ({ path }, { to }) => to.startsWith('onnxruntime') && !engines.includes(path))
     expect(strange).toEqual([])
   })
 
-  it('keep Node out of what browsers run', () => {
+  it('of Node are not in files that run in browsers', () => {
     const nodeful = ({ to, local, typeOnly }: Import) => (local ? isNodeFile(to) && !typeOnly : isNodeModule(to))
     const spawned = (to: string) => engines.includes(to)
     expect(
@@ -129,7 +129,7 @@ describe('imports', () => {
     ).toEqual([])
   })
 
-  it('join checkpoint files to models in models/load*.ts only', () => {
+  it('of both models and checkpoint files are in models/load*.ts only', () => {
     const others = sources.filter(
       ({ path, room, imports }) =>
         !/^models\/load\w*(\.node)?\.ts$/.test(path) &&
@@ -140,21 +140,21 @@ describe('imports', () => {
     expect(offences(others, (_, imported) => isCheckpointFile(imported))).toEqual([])
   })
 
-  it('leave the storing of runs out of training', () => {
+  it('of runs are not in train', () => {
     const training = sources.filter(({ room }) => room === 'train')
     expect(offences(training, (_, { to }) => roomOf(to) === 'runs')).toEqual([])
   })
 })
 
-describe('lengths', () => {
-  it(`files have at most ${fileBudget} lines`, () => {
+describe('source files', () => {
+  it(`have at most ${fileBudget} lines`, () => {
     const long = sources.filter(({ path, lines }) => lines.length > fileBudget && !tables.includes(path))
     expect(long.map(({ path, lines }) => `${path}: ${lines.length}`)).toEqual([])
   })
 })
 
-describe('the scan', () => {
-  it('finds every form of import', () => {
+describe('the scan for imports', () => {
+  it('finds static, dynamic and worker imports and exports', () => {
     const text = `import a, { type B } from '../tensor/a.ts'
 import * as ort from 'onnxruntime-node'
 import type { C } from './c.ts'

@@ -28,8 +28,8 @@ const fakeRun = (name: string, events: number) => {
   writeFileSync(join(run, 'events.jsonl'), Array.from({ length: events }, (_, i) => line(i)).join(''))
 }
 
-describe('help', () => {
-  it('comes at once: the engine and the schemas stay away', () => {
+describe('attune --help', () => {
+  it('loads neither the engine nor the schemas', () => {
     // A sampled profile names the files that code ran in; whatever takes milliseconds to load is among them
     const profileOf = (...argv: string[]) => {
       const flags = ['--cpu-prof', '--cpu-prof-name=help.cpuprofile', '--cpu-prof-interval=200']
@@ -42,7 +42,7 @@ describe('help', () => {
       expect(profile.includes(heavy), heavy).toBe(false)
   })
 
-  it('lists the commands, with or without being asked', () => {
+  it('lists the commands, as attune without a command does', () => {
     const { status, stdout, stderr } = attune('--help')
     expect([status, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(/sft .*\n.*dpo /)
@@ -52,7 +52,7 @@ describe('help', () => {
   })
 })
 
-describe('a wrong command line ends with 2, one message, and nothing on stdout', () => {
+describe('a wrong command line exits with 2, one message on stderr and nothing on stdout', () => {
   it.each([
     [['trian'], 'error: "trian" is not a command'],
     [['dop'], 'did you mean dpo?'],
@@ -71,8 +71,8 @@ describe('a wrong command line ends with 2, one message, and nothing on stdout',
   })
 })
 
-describe('runs', () => {
-  it('are listed for people and for programs', () => {
+describe('attune runs', () => {
+  it('lists, shows and deletes runs, as text and as JSON', () => {
     expect(attune('runs').stdout).toBe('no runs in attune-runs\n')
     fakeRun('one', 3)
     fakeRun('two', 3)
@@ -87,7 +87,7 @@ describe('runs', () => {
     expect(attune('runs', '--json').stdout.trim().split('\n')).toHaveLength(1)
   })
 
-  it('end quietly when nobody reads any more', async () => {
+  it('exits quietly when its stdout is closed', async () => {
     fakeRun('long', 20_000)
     const child = spawn(process.execPath, [bin, 'runs', 'show', 'long', '--events'], { cwd: dir })
     let stderr = ''
@@ -98,7 +98,7 @@ describe('runs', () => {
   })
 })
 
-describe('from a random model to a merged adapter, with ids alone', () => {
+describe('a model of random weights and rows of token ids', () => {
   const jsonl = (name: string, rows: object[]) =>
     writeFileSync(join(dir, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
   const lines = (text: string) =>
@@ -146,7 +146,7 @@ describe('from a random model to a merged adapter, with ids alone', () => {
     })
   })
 
-  it('trains: stdout holds events and nothing else, the folder what they say', () => {
+  it('sft --json prints only events on stdout and leaves the run folder that they describe', () => {
     const events = json(...long, '--max-steps', '3', '--output', 'short')
     expect(events.map(({ event }) => event).filter((name) => name !== 'progress')).toEqual([
       'start',
@@ -161,7 +161,7 @@ describe('from a random model to a merged adapter, with ids alone', () => {
     expect(json('runs', 'show', 'short')[0]).toMatchObject({ state: 'done', steps: 3, run: { method: 'sft' } })
   })
 
-  it('stops at a signal with a checkpoint and 130, and goes on to the weights of a run that did not stop', async () => {
+  it('sft interrupted by SIGINT exits with 130 and resumes to the weights of an uninterrupted run', async () => {
     const steps = ['--max-steps', '40', '--epochs', '100']
     const child = spawn(process.execPath, [bin, ...long, ...steps, '--output', 'cut', '--json'], { cwd: dir })
     let stdout = ''
@@ -181,7 +181,7 @@ describe('from a random model to a merged adapter, with ids alone', () => {
     expect(attune(...long, ...steps, '--output', 'cut', '--resume', '--seed', '7').stderr).toContain('--seed: was 42')
   })
 
-  it('scores what it generates as it generated it, by the names of runs', () => {
+  it('score gives the log-probs that generate gave, with a run as --model', () => {
     const made = json(
       'generate',
       '--model',
@@ -210,7 +210,7 @@ describe('from a random model to a merged adapter, with ids alone', () => {
     }
   })
 
-  it('merges the adapter that a run made', () => {
+  it('merge merges the adapter of a dpo run', () => {
     const events = json('dpo', '--model', 'tiny', '--data', 'pairs.jsonl', '--lora-r', '2', '--max-steps', '2')
     expect(events.find(({ event }) => event === 'step').loss).toBeCloseTo(Math.LN2, 6)
     json('merge', '--model', 'dpo-1', '--output', 'merged')
@@ -219,7 +219,7 @@ describe('from a random model to a merged adapter, with ids alone', () => {
   })
 })
 
-it('says how to build what is not built', () => {
+it('attune without dist/ says to run npm run build', () => {
   cpSync(bin, join(dir, 'bin', 'attune.mjs'))
   const { status, stderr } = spawnSync(process.execPath, [join(dir, 'bin', 'attune.mjs')], { encoding: 'utf8' })
   expect([status, stderr]).toEqual([1, 'error: attune is not built yet; run `npm run build` first\n'])

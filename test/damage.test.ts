@@ -28,18 +28,21 @@ const inputs = join(root, 'inputs')
 const scenarios = furnish(inputs)
 const seed = 3
 
-it.each(['spin, triplets', 'rloo, three rewards, evaluated'])('%s', async (name) => {
-  const recorded = await record(scenarios.find((scenario) => scenario.name === name)!, root)
-  const traced = canTrace()
-  const cases = [
-    ...[0, 1].map((n) => () => losePower(recorded, warm, { seed, n })),
-    ...[0, 1, 2].map((n) => () => tear(recorded, warm, inputs, { seed, n })),
-    () => killAndResume(recorded, warm, { seed, n: 0, traced }),
-  ]
-  const failures: string[] = []
-  for (const [i, of] of cases.entries()) {
-    const { verdict, why, what } = await of()
-    if (failing.has(verdict)) failures.push(`${i}, ${what}: ${verdict}: ${why}`)
-  }
-  expect(failures).toEqual([])
-})
+it.each(['spin, triplets', 'rloo, three rewards, evaluated'])(
+  'a killed or damaged run ends as an undamaged one or is refused: %s',
+  async (name) => {
+    const recorded = await record(scenarios.find((scenario) => scenario.name === name)!, root)
+    const traced = canTrace()
+    const cases = [
+      ...[0, 1].map((n) => () => losePower(recorded, warm, { seed, n })),
+      ...[0, 1, 2].map((n) => () => tear(recorded, warm, inputs, { seed, n })),
+      () => killAndResume(recorded, warm, { seed, n: 0, traced }),
+    ]
+    const failures: string[] = []
+    for (const [i, of] of cases.entries()) {
+      const { verdict, why, what } = await of()
+      if (failing.has(verdict)) failures.push(`${i}, ${what}: ${verdict}: ${why}`)
+    }
+    expect(failures).toEqual([])
+  },
+)

@@ -153,7 +153,7 @@ const performAll = (pagesOfBlocks: ReadonlyMap<string, readonly Block[]>): Map<s
   return new Map(started)
 }
 
-describe.skipIf(process.platform === 'win32')('pages', () => {
+describe.skipIf(process.platform === 'win32')('code blocks on pages', () => {
   const blocks = new Map(pages.filter(isRun).map((page) => [page, blocksOf(page)]))
   let results: Map<string, Promise<Results>>
   beforeAll(() => {
@@ -161,32 +161,32 @@ describe.skipIf(process.platform === 'win32')('pages', () => {
   })
 
   describe.each([...blocks])('%s', (page, all) => {
-    it('has types that hold', async () => expect(await (await results.get(page)!).types).toBe(''))
+    it('its ts blocks type-check', async () => expect(await (await results.get(page)!).types).toBe(''))
 
-    it.each(all.filter(({ kind }) => kind in actions))('line $line, $kind', async (block) => {
+    it.each(all.filter(({ kind }) => kind in actions))('the $kind block on line $line runs', async (block) => {
       expect(await (await results.get(page)!).blocks.get(block)).toEqual(success)
     })
   })
 })
 
 describe.each(pages)('%s', (page) => {
-  it('links to what is there', () => {
+  it('links to files that exist', () => {
     const links = [...textOf(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(({ 1: path }) => path)
     expect(links.filter((path) => !existsSync(join(root, dirname(page), path)))).toEqual([])
   })
 })
 
-describe('no name is forgotten', () => {
+describe('no name is forgotten in the docs', () => {
   const named = (page: string, names: readonly string[]) =>
     names.filter((name) => !textOf(page).includes(`\`${name}\``))
 
-  it('losses and schedules, in training.md', () => {
+  it('training.md names every loss and schedule', () => {
     const ofKto = ktoSchema.shape.loss.unwrap().options
     const ofSft = sftSchema.shape.loss.unwrap().options
     expect(named('docs/training.md', [...preferenceLossNames, ...ofKto, ...ofSft, ...scheduleNames])).toEqual([])
   })
 
-  it('flags of the methods, in training.md', () => {
+  it('training.md names every flag of sft, dpo and kto', () => {
     const keys = [sftSchema, preferenceSchema, ktoSchema].flatMap((schema) => Object.keys(schema.shape))
     const flags = [...new Set(keys)].map((key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
     const text = textOf('docs/training.md')
@@ -194,7 +194,7 @@ describe('no name is forgotten', () => {
     expect(flags.filter((flag) => !isNamed(flag))).toEqual([])
   })
 
-  it('architectures, in models.md', () => {
+  it('models.md names every architecture', () => {
     expect(
       named(
         'docs/models.md',
@@ -203,13 +203,13 @@ describe('no name is forgotten', () => {
     ).toEqual([])
   })
 
-  it('pages, in the README', () => {
+  it('the README links to every page', () => {
     const readme = textOf('README.md')
     expect(pages.filter((page) => page !== 'README.md' && !readme.includes(`(${page})`))).toEqual([])
   })
 })
 
-it('api.md is made, and true of what attune itself exports', async () => {
+it('docs/api.md lists the current exports of attune', async () => {
   const made = join(cache.dir, 'api.md')
   expect((await node(root, ['docs/api.mjs', made])).stderr).toBe('')
   const rooms = (text: string) => [...text.matchAll(/^## (.*)$/gm)].map(({ 1: name }) => name)
@@ -228,7 +228,7 @@ it('architecture.md lists every file of src/ with the first sentence of its head
   expect(textOf('docs/architecture.md')).not.toMatch(/^- `\S+` $/m)
 })
 
-describe.skipIf(process.platform === 'win32')('examples', () => {
+describe.skipIf(process.platform === 'win32')('scripts in examples/ run', () => {
   const scripts = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.sh'))
 
   it.each(scripts)('%s', async (name) => {

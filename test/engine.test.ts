@@ -4,11 +4,11 @@ import { openBackend } from '../src/runtime/open.node.ts'
 import { grad } from '../src/tensor/grad.ts'
 import { input } from '../src/tensor/tensor.ts'
 
-describe('ort engine', async () => {
+describe('the ONNX Runtime engine', async () => {
   const backend = await openBackend({ inProcess: true, threads: 1 })
   afterAll(() => backend.close())
 
-  it('runs a traced program with its gradient', async () => {
+  it('computes a traced loss and its gradient', async () => {
     const x = input('x', ['B', 3])
     const w = input('w', [2, 3])
     const loss = x.matmul(w, { transB: true }).square().sum()
@@ -23,7 +23,7 @@ describe('ort engine', async () => {
     expect([...(await backend.read(out.dw))]).toEqual([2, 4, 6, 4, 8, 12])
   })
 
-  it('adds many updates to one row the same way every time, on two threads', async () => {
+  it('gives the same bits in every scatterAdd on two threads', async () => {
     const two = await openBackend({ inProcess: true, threads: 2 })
     const sum = input('x', ['N', 64]).scatterAdd(input('rows', ['N'], 'i64'), 4)
     const exe = two.load(compileProgram('scatter', { sum }))
@@ -44,7 +44,7 @@ describe('ort engine', async () => {
     await two.close()
   })
 
-  it('adds rows into an array in place', async () => {
+  it('accumulates a scatterAdd into an array in place', async () => {
     const sum = input('grad', [3, 2]).add(input('x', ['N', 2]).scatterAdd(input('rows', ['N'], 'i64'), 3))
     const exe = backend.load(compileProgram('scatterInto', { sum }))
     const grad = backend.put(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2])

@@ -20,9 +20,9 @@ const exported = async (name: string, type: GgufType = 'F32', adapter?: string) 
   return readGguf(await readFile(path))
 }
 
-describe('blocks', () => {
+describe('GGUF blocks', () => {
   // by hand: the value farthest from 0 becomes -8 of the scale, so 4 levels are lost on the other side
-  it('of 4 bits round as llama.cpp does', () => {
+  it('of 4 bits (Q4_0) are rounded as by llama.cpp', () => {
     const x = Float32Array.from({ length: 32 }, (_, i) => (i - 16) / 2)
     const bytes = toGguf('Q4_0', x, 'w')
     expect([bytes[0], bytes[1]]).toEqual([0x00, 0x3c])
@@ -30,7 +30,7 @@ describe('blocks', () => {
     expect([...bytes.slice(2)]).toEqual(Array.from({ length: 16 }, (_, i) => levels[i] | (levels[i + 16] << 4)))
   })
 
-  it('of 8 bits round half away from 0', () => {
+  it('of 8 bits (Q8_0) round halves away from 0', () => {
     const bytes = toGguf(
       'Q8_0',
       Float32Array.from({ length: 32 }, (_, i) => [127, 2.5, -2.5, 0.49][i] ?? 0),
@@ -40,13 +40,13 @@ describe('blocks', () => {
   })
 
   // the scale is 0 / -8, which is -0
-  it('of zeros are zeros', () => {
+  it('of zeros stay zeros', () => {
     expect([...toGguf('Q8_0', new Float32Array(32), 'w')].every((byte) => byte === 0)).toBe(true)
     expect([...toGguf('Q4_0', new Float32Array(32), 'w').slice(0, 3)]).toEqual([0, 0x80, 0x88])
   })
 })
 
-describe('a real model', async () => {
+describe('stories260K exported to GGUF', async () => {
   const { params } = await loadPretrained(fixture('models/stories260K'))
   const down = await params.get('model.layers.2.mlp.up_proj.weight')!.floats()
 
@@ -55,7 +55,7 @@ describe('a real model', async () => {
     ['F16', 2 ** -11],
     ['Q8_0', 0.5 / 127 + 2 ** -11],
     ['Q4_0', 1 / 8 + 2 ** -11],
-  ])('in %s is itself within the bound of the type', async (type, bound) => {
+  ])('in %s has its weights within the rounding error of the type', async (type, bound) => {
     const { tensors } = await exported('stories260K', type)
     const { values, shape } = tensors.get('blk.2.ffn_up.weight')!
     expect(shape).toEqual([172, 64])
@@ -68,7 +68,7 @@ describe('a real model', async () => {
     expect(tensors.get('output_norm.weight')!.type).toBe(0)
   })
 
-  it('says what it is and how it spells', async () => {
+  it('has the metadata of its architecture and tokenizer', async () => {
     const { version, metadata, tensors } = await exported('stories260K')
     expect(version).toBe(3)
     const some = (keys: string[]) => Object.fromEntries(keys.map((key) => [key, metadata.get(key)]))
@@ -93,12 +93,12 @@ describe('a real model', async () => {
   })
 })
 
-describe('what moves', () => {
+describe('weights that GGUF stores differently', () => {
   const source = async (name: string) => (await loadPretrained(fixture(`models/${name}`))).params
   const close = (a: ArrayLike<number>, b: ArrayLike<number>) =>
     Array.from(a, (value, i) => expect(value).toBeCloseTo(b[i], 6))
 
-  it('the rows of q and k of a Llama: halves to neighbours', async () => {
+  it("Llama's rows of q and k are interleaved for RoPE", async () => {
     const q = await (await source('llama-tied')).get('model.layers.1.self_attn.q_proj.weight')!.floats()
     const { tensors, metadata } = await exported('llama-tied')
     const [C, D] = [
@@ -111,7 +111,7 @@ describe('what moves', () => {
     close(values.subarray(2 * C, 3 * C), q.subarray(C, 2 * C))
   })
 
-  it("Gemma's norms hold their 1, and the query scale", async () => {
+  it("Gemma's norms include the added 1 and the query scale", async () => {
     const params = await source('gemma3')
     const { tensors, metadata } = await exported('gemma3')
     const norm = await params.get('model.layers.0.pre_feedforward_layernorm.weight')!.floats()
@@ -129,38 +129,38 @@ describe('what moves', () => {
     expect(metadata.get('gemma3.rope.freq_base_swa')).toBe(100)
   })
 
-  it("GPT-2's linear weights are turned round", async () => {
+  it("GPT-2's linear weights are transposed", async () => {
     const w = await (await source('gpt2')).get('transformer.h.0.mlp.c_fc.weight')!.floats()
     const { values, shape } = (await exported('gpt2')).tensors.get('blk.0.ffn_up.weight')!
     expect(values[1 * shape[1] + 2]).toBe(w[2 * shape[0] + 1])
   })
 
-  it('the frequencies of Llama 3.1 become factors', async () => {
+  it('the scaled RoPE frequencies of Llama 3.1 become rope_freqs factors', async () => {
     const { values } = (await exported('llama-rope-scaled')).tensors.get('rope_freqs.weight')!
     expect(values[0]).toBe(1)
     expect(values.at(-1)).toBe(8)
   })
 
-  it('an adapter is merged in', async () => {
+  it('an adapter is merged into its base model', async () => {
     const plain = (await exported('llama-gqa-untied')).tensors.get('blk.0.attn_v.weight')!
     const merged = (await exported('llama-gqa-untied', 'F32', 'lora-qv')).tensors.get('blk.0.attn_v.weight')!
     expect(Math.max(...merged.values.map((value, i) => Math.abs(value - plain.values[i])))).toBeGreaterThan(1e-3)
   })
 
-  it('rows that are no whole blocks stay in 16 bits', async () => {
+  it('rows that do not fill whole blocks are stored in 16 bits', async () => {
     const { tensors } = await exported('llama-rope-scaled', 'Q8_0')
     expect(tensors.get('blk.0.attn_q.weight')!.type).toBe(1)
   })
 })
 
-describe('what llama.cpp cannot do', () => {
-  it('is refused by name, and nothing is written', async () => {
+describe('a model that llama.cpp cannot run as it is', () => {
+  it('is refused with the unsupported setting, and nothing is written', async () => {
     const before = await readdir(work)
     await expect(exported('smollm3')).rejects.toThrow('no no_rope_layers other than every fourth')
     expect(await readdir(work)).toEqual(before)
   })
 
-  it('where a window is not kept, shortens the context', async () => {
+  it('has its context shortened to the sliding window', async () => {
     const path = join(work, 'short.gguf')
     const report = await exportGguf(await openMerged(fixture('models/mistral-sliding')), 'F32', path)
     expect(report.shortened).toBe(5)

@@ -95,7 +95,7 @@ const cases = [
   'gpt2',
 ]
 
-describe.each(cases)('%s', async (name) => {
+describe.each(cases)('%s exported to ONNX', async (name) => {
   const dir = fixture(`models/${name}`)
   const model = await openMerged(dir)
   const out = join(work, name)
@@ -103,7 +103,7 @@ describe.each(cases)('%s', async (name) => {
   const session = await ort.InferenceSession.create(join(out, 'onnx', 'model.onnx'), options)
   const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
 
-  it.each(['', 'left_'])('has the logits of transformers (%spadded)', async (prefix) => {
+  it.each(['', 'left_'])('has the logits of transformers (%spadded batch)', async (prefix) => {
     const [B, T] = golden.shape(`${prefix}input_ids`)
     const rows = (values: number[]) => Array.from({ length: B }, (_, b) => values.slice(b * T, (b + 1) * T))
     const mask = await golden.ints(`${prefix}attention_mask`)
@@ -114,7 +114,7 @@ describe.each(cases)('%s', async (name) => {
     expect(far).toBeLessThan(1e-4)
   })
 
-  it('continues rows of different lengths as attune does', async () => {
+  it('generates the tokens that attune generates, for prompts of different lengths', async () => {
     const prompts = [
       [1, 17, 5, 90, 33, 8, 41],
       [1, 60, 22],
@@ -123,8 +123,8 @@ describe.each(cases)('%s', async (name) => {
   })
 })
 
-describe('the folder', () => {
-  it('is what transformers.js reads, and names the cache', async () => {
+describe('an exported ONNX folder', () => {
+  it('has the files, inputs and outputs that transformers.js expects', async () => {
     const out = join(work, 'stories')
     await exportOnnx(await openMerged(fixture('models/stories260K')), out)
     const names = await readdir(out)
@@ -140,7 +140,7 @@ describe('the folder', () => {
     expect(session.outputNames).toEqual(['logits', ...cache('present')])
   })
 
-  it('keeps the values of a large model beside the graph', async () => {
+  it('stores the weights of a large model in external data files', async () => {
     const model = await openMerged(fixture('models/qwen3'))
     const { architecture, config, params } = model
     const program = decoderProgram(architecture, config)

@@ -32,7 +32,7 @@ describe('llamaCppTokenizer', () => {
     ['spm-gemma', 'llama', 'default'],
     ['spm-llama2', 'llama', 'default'],
     ['spm-metaspace', 'llama', 'default'],
-  ])('%s is %s, split as %s', async (name, algorithm, pre) => {
+  ])('%s becomes a "%s" tokenizer with the pre-tokenizer "%s"', async (name, algorithm, pre) => {
     const made = await llamaCppTokenizer(await files(name), rows)
     expect([made.algorithm, made.pre]).toEqual([algorithm, pre])
     expect(made.tokens).toHaveLength(rows)
@@ -50,7 +50,7 @@ describe('llamaCppTokenizer', () => {
     await expect(llamaCppTokenizer(await files(name), rows)).rejects.toThrow(why)
   })
 
-  it('refuses more tokens than the model has rows', async () => {
+  it('refuses a vocabulary larger than the embedding of the model', async () => {
     await expect(llamaCppTokenizer(await files('bpe-gpt2'), 10)).rejects.toThrow('where the model has 10 rows')
   })
 })

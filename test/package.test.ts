@@ -70,8 +70,8 @@ beforeAll(() => {
 })
 afterAll(() => project.remove())
 
-describe('the package', () => {
-  it('holds what runs and no more', () => {
+describe('the npm package', () => {
+  it('contains the files needed at run time and no others', () => {
     const strange = files.filter(
       (path) => !/^(bin\/attune\.js|dist\/.*(\.d\.ts|\.js)|[A-Z]+(\.md)?|package\.json)$/.test(path),
     )
@@ -82,7 +82,7 @@ describe('the package', () => {
     )
   })
 
-  it('exports files that are there', () => {
+  it('exports only files that exist', () => {
     const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
     const missing = Object.values<string>(exports)
       .map((path) => path.slice(2))
@@ -90,7 +90,7 @@ describe('the package', () => {
     expect(missing).toEqual([])
   })
 
-  it('trains in fifteen typed lines: rows of its own, events, a loss of its own, a signal', async () => {
+  it('trains from a typed program of 15 lines with custom rows, a custom loss, events and a signal', async () => {
     expect(program.trim().split('\n').length).toBeLessThanOrEqual(15)
     write(project.dir, 'program.ts', program)
     write(project.dir, 'rooms.ts', rooms)
@@ -101,7 +101,7 @@ describe('the package', () => {
     expect((await node(project.dir, ['rooms.js'])).stdout).toBe('B,2 5 true 10 true\n')
   })
 
-  it('has types that refuse what is wrong', async () => {
+  it('has types that reject wrong options', async () => {
     write(project.dir, 'wrong.ts', wrong)
     expect((await compile(project.dir, { skipLibraries: true })).match(/wrong\.ts\(\d+/g)).toEqual([
       'wrong.ts(3',
@@ -109,7 +109,7 @@ describe('the package', () => {
     ])
   })
 
-  it('brings its command', async () => {
+  it('installs the command attune', async () => {
     const bin = join(project.dir, 'node_modules', 'attune', 'bin', 'attune.js')
     const { stdout, status } = await node(project.dir, [bin, 'inspect', 'model', '--json'])
     expect(status).toBe(0)

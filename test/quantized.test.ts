@@ -30,8 +30,8 @@ const rounded = (format: QuantFormat, out: number, inner: number, values = norma
   return { how, values, ...quantize(values, how)! }
 }
 
-describe('codes', () => {
-  it('are the nearest of the book, packed as bitsandbytes packs them', () => {
+describe('quantized weights', () => {
+  it('of nf4 and fp4 are the nearest code book entries, packed as by bitsandbytes', () => {
     for (const format of ['nf4', 'fp4'] as const) {
       const book = codeBooks[format]
       const { codes, scales } = rounded(
@@ -47,7 +47,7 @@ describe('codes', () => {
     }
   })
 
-  it('of whole numbers reach their largest magnitude exactly, low half first', () => {
+  it('of int4 represent the largest magnitude of a block exactly, low nibble first', () => {
     const block = Float32Array.from({ length: 32 }, (_, i) => (i === 3 ? 4 : i / 32))
     const { codes, scales, how } = rounded('int4', 1, 32, block)
     expect(scales).toEqual(Float32Array.of(-0.5))
@@ -60,7 +60,7 @@ describe('codes', () => {
     ['int4', 0.09],
     ['nf4', 0.094],
     ['fp4', 0.125],
-  ] as const)('%s is within its error on normal weights', (format, most) => {
+  ] as const)('of %s have the expected RMS error on normal weights', (format, most) => {
     const { codes, scales, how, values } = rounded(format, 100, 200)
     const back = dequantize(codes, scales, how)
     const error = Math.sqrt(back.reduce((sum, x, i) => sum + (x - values[i]) ** 2, 0) / values.length)
@@ -68,7 +68,7 @@ describe('codes', () => {
     expect(error).toBeGreaterThan(most / 1.2)
   })
 
-  it('of what is not finite do not exist, of zeros are zero', () => {
+  it('are refused for NaN and infinity, and are zero for zeros', () => {
     for (const format of quantFormats) {
       const how = quantization(format, [2, 40])
       expect(quantize(new Float32Array(80).fill(Number.NaN, 70, 71), how)).toBeUndefined()
@@ -79,7 +79,7 @@ describe('codes', () => {
   })
 })
 
-describe('products on the engine', () => {
+describe('products with quantized weights on the engine', () => {
   const sizes = [
     [48, 64],
     [5, 172],
@@ -113,14 +113,14 @@ describe('products on the engine', () => {
     return { made, expected: expected.data, width }
   }
 
-  it.each(cases)('$format [$out, $inner] transposed $transposed', async (of) => {
+  it.each(cases)('equal those of the interpreter: $format [$out, $inner], transposed: $transposed', async (of) => {
     const { made, expected } = await run(of)
     expect(made.length).toBe(expected.length)
     for (const [i, y] of made.entries()) expect(Math.abs(y - expected[i])).toBeLessThan(1e-5 * of.inner)
   })
 
   const whole = cases.filter(({ format, transposed }) => !isCodeBook(format) && !transposed)
-  it('reads 8 bits in blocks of 64, which is how books are decoded', async () => {
+  it('with int8 in blocks of 64, as nf4 and fp4 are decoded, are near the interpreter', async () => {
     const how = { ...quantization('int8', [24, 128]), block: 64 }
     const { codes, scales } = quantize(normal(24 * 128, 5), how)!
     const shapes = storedShapes(how)
@@ -144,11 +144,14 @@ describe('products on the engine', () => {
     for (const [i, value] of made.entries()) expect(Math.abs(value - data[i])).toBeLessThan(0.3)
   })
 
-  it.each(whole)('$format [$out, $inner] rounded: near, and the same whatever the batch', async (of) => {
-    const { made, expected } = await run(of, { fast: true })
-    const scale = Math.sqrt(expected.reduce((sum, y) => sum + y * y, 0) / expected.length)
-    for (const [i, y] of made.entries()) expect(Math.abs(y - expected[i])).toBeLessThan(0.03 * scale)
-    const alone = await run(of, { fast: true, rows: 1, start: 3 })
-    expect([...alone.made]).toEqual([...made.slice(3 * of.out, 4 * of.out)])
-  })
+  it.each(whole)(
+    'with rounded activations are close and do not depend on the batch: $format [$out, $inner]',
+    async (of) => {
+      const { made, expected } = await run(of, { fast: true })
+      const scale = Math.sqrt(expected.reduce((sum, y) => sum + y * y, 0) / expected.length)
+      for (const [i, y] of made.entries()) expect(Math.abs(y - expected[i])).toBeLessThan(0.03 * scale)
+      const alone = await run(of, { fast: true, rows: 1, start: 3 })
+      expect([...alone.made]).toEqual([...made.slice(3 * of.out, 4 * of.out)])
+    },
+  )
 })

@@ -47,12 +47,12 @@ const soundStep = async (name: string) => {
   return state?.step
 }
 
-describe('kill -9', () => {
+describe('a run killed with SIGKILL', () => {
   it.each([
     ['before run.json', 5],
     ['writing a checkpoint', 0.5],
     ['writing the result', 0.94],
-  ])('%s', async (phase, moment) => {
+  ])('%s resumes to the weights and log of an uninterrupted run', async (phase, moment) => {
     const name = `killed-${moment}`
     const kill = moment < 1 ? Math.round(moment * operations) : moment
     const killed = await run(name, [], { disk: { kill, torn: true } })
@@ -65,7 +65,7 @@ describe('kill -9', () => {
   })
 })
 
-it('checkpoints that are damaged are named, the newest sound one is taken', async () => {
+it('damaged checkpoints are named in warnings, and the run resumes from the newest sound one', async () => {
   cpSync(at('whole'), at('damaged'), { recursive: true })
   rmSync(join(at('damaged'), 'model'), { recursive: true })
   const file = (step: number, name: string) => join(at('damaged'), 'checkpoints', `step-${step}`, name)
@@ -83,8 +83,8 @@ it('checkpoints that are damaged are named, the newest sound one is taken', asyn
   sameAsWhole('damaged')
 })
 
-describe('a signal', () => {
-  it('ends with 130 and a checkpoint even before the first step, to go on from', async () => {
+describe('SIGTERM or SIGINT', () => {
+  it('once, before the first step, exits with 130 and a checkpoint that resumes', async () => {
     const watch = killer(at('term'), { at: 'file', name: /^events\.jsonl$/, ms: 0 }, 'SIGTERM')
     const stopped = await run('term', [], { watch })
     expect(stopped.code, stopped.stderr).toBe(130)
@@ -95,7 +95,7 @@ describe('a signal', () => {
     expect(logOf(at('term'), ['checkpoint'])).toEqual(logOf(at('whole'), ['checkpoint']))
   })
 
-  it('again ends it at once, and nothing that was saved is lost', async () => {
+  it('twice ends the run at once and keeps its checkpoints', async () => {
     const watch: StartOptions['watch'] = (kill) =>
       killer(
         at('twice'),
@@ -114,14 +114,14 @@ describe('a signal', () => {
   })
 })
 
-describe('a disk', () => {
-  it('with too little room is found before the first step', async () => {
+describe('a disk that fails', () => {
+  it('for lack of free space is reported before the first step', async () => {
     const ended = await run('full', [], { disk: { free: 1000 } })
     expect(errorOf(ended)[0]).toMatch(/^error: \S+\/full: \d{7,} bytes are needed and 1000 are free; free some space/)
     expect([ended.code, isThere('full')]).toEqual([2, false])
   })
 
-  it('that refuses writing leaves no folder', async () => {
+  it('because it is read-only is reported, and no run folder is made', async () => {
     const ended = await run('refused/deep', [], { disk: { fail: 'EROFS', path: 'refused' } })
     expect(errorOf(ended)).toEqual([
       `error: ${at('refused/deep')}: the file system is read-only; choose another --output`,
@@ -132,7 +132,7 @@ describe('a disk', () => {
   it.each([
     ['ENOSPC', 'step-3', /step-3: the disk is full; .* \(\d{7,} bytes are needed\)$/],
     ['EIO', 'model.tmp', /model: the disk reported an error \(EIO\); .* \(\d{7,} bytes are needed\)$/],
-  ])('%s at %s stops with 1; what was saved goes on', async (fail, path, message) => {
+  ])('with %s at %s ends the run with exit code 1 and checkpoints that resume', async (fail, path, message) => {
     const ended = await run(fail, [], { disk: { fail, path } })
     expect(errorOf(ended)).toEqual([expect.stringMatching(message)])
     expect(ended.code).toBe(1)
@@ -141,7 +141,7 @@ describe('a disk', () => {
     sameAsWhole(fail)
   })
 
-  it('that cannot keep reference values does not stop a run', async () => {
+  it('while reference log-probs are cached does not stop the run', async () => {
     const ended = await run('uncached', [], { disk: { fail: 'ENOSPC', path: 'uncached-cache' } })
     expect(ended.code).toBe(0)
     expect(ended.stderr).toContain('set ATTUNE_CACHE')
@@ -149,13 +149,13 @@ describe('a disk', () => {
   })
 })
 
-describe('numbers that are not finite stop a run before it saves them', () => {
+describe('NaN or infinity stops the run before it is saved', () => {
   const sft = (name: string, ...flags: string[]) => {
     const argv = ['sft', ...dpo.slice(1), '--save-every', '1', ...flags, '--output', at(name)]
     return start(argv, { cache: at('cache') })
   }
 
-  it('in the weights: step, rows and tensor are named', async () => {
+  it('in the initial weights: the error names step, rows and tensor', async () => {
     const ended = await sft('poisoned', '--model', poisoned(at('model-with-nan')))
     expect(errorOf(ended)).toEqual([
       expect.stringMatching(
@@ -165,7 +165,7 @@ describe('numbers that are not finite stop a run before it saves them', () => {
     expect([ended.code, readdirSync(at('poisoned')).sort()]).toEqual([1, ['events.jsonl', 'run.json']])
   })
 
-  it('by a learning rate: the last good checkpoint stays', async () => {
+  it('after too high a learning rate: the last finite checkpoint stays', async () => {
     const flags = ['--schedule', 'constant', '--learning-rate', '1e25', '--max-grad-norm', '0', '--optimizer', 'sgd']
     const ended = await sft('wild', ...flags)
     expect(errorOf(ended)).toEqual([expect.stringMatching(/^error: step 2: .* is not finite, on rows/)])
@@ -174,7 +174,7 @@ describe('numbers that are not finite stop a run before it saves them', () => {
     expect(await soundStep('wild')).toBe(1)
   })
 
-  it('by an update: no checkpoint, no model', async () => {
+  it('after the last update: neither checkpoint nor model is written', async () => {
     const flags = ['--learning-rate', '1e39', '--max-grad-norm', '0', '--optimizer', 'sgd']
     const ended = await sft('beyond', ...flags)
     expect(errorOf(ended)).toEqual([

@@ -62,7 +62,7 @@ for (const inProcess of [true, false]) {
 }
 `
 
-it('leaves the home folder empty, trained by command line and used as a library', async () => {
+it('the command line and the library leave the home folder empty', async () => {
   const told = { cwd: base, env: env() }
   const trained = await run(process.execPath, training('run'), told)
   expect(trained.stderr).toContain('run/adapter')
@@ -89,7 +89,7 @@ const traced = (args: string[]): string[] => {
 }
 
 it.skipIf(!strace)(
-  'opens no socket, reads no machine id, looks up no name, and writes in its own folders alone',
+  'training opens no socket, reads no machine id, resolves no host name and writes only to its own folders',
   () => {
     const calls = [...traced(training('traced')), ...traced(answering('traced'))]
     expect(calls.length).toBeGreaterThan(100)

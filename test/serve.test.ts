@@ -31,13 +31,13 @@ const prompt = 'Once upon a time'
 const messages = [{ role: 'user' as const, content: prompt }]
 const story = ', there was a little girl named Lily'
 
-describe("the openai client's", () => {
-  it('models', async () => {
+describe('the openai client gets', () => {
+  it('the list of models and one model', async () => {
     expect((await collect(client.models.list())).map(({ id }) => id)).toEqual([model])
     expect(await client.models.retrieve(model)).toMatchObject({ object: 'model', owned_by: 'attune' })
   })
 
-  it('completions, whole and streamed, with usage', async () => {
+  it('completions, whole and streamed, with their usage', async () => {
     const asked = { model, prompt, max_tokens: 12, temperature: 0 }
     const whole = await client.completions.create(asked)
     const [choice] = whole.choices
@@ -58,7 +58,7 @@ describe("the openai client's", () => {
     expect(echoed.choices[0].text).toBe(prompt + choice.text)
   })
 
-  it('chats, whole and streamed', async () => {
+  it('chat completions, whole and streamed', async () => {
     const asked = { model, messages, max_completion_tokens: 16, temperature: 0 }
     const { choices, object } = await client.chat.completions.create(asked)
     expect([object, choices[0].message.role]).toEqual(['chat.completion', 'assistant'])
@@ -72,14 +72,14 @@ describe("the openai client's", () => {
     expect(final.choices.map(({ finish_reason }) => finish_reason)).toEqual(['length', 'length'])
   })
 
-  it('parts of text, read as one text', async () => {
+  it('one completion for a message made of several text parts', async () => {
     const content = ['Once upon', ' a time'].map((text) => ({ type: 'text' as const, text }))
     const ask = (content: OpenAI.ChatCompletionUserMessageParam['content']) =>
       client.chat.completions.create({ model, messages: [{ role: 'user', content }], max_tokens: 8, temperature: 0 })
     expect((await ask(content)).choices[0].message).toEqual((await ask(prompt)).choices[0].message)
   })
 
-  it('n and lists of prompts, in order; a seed says all, whatever else is asked', async () => {
+  it('n completions for each prompt in order, which depend on the seed but not on other requests', async () => {
     const asked = { model, prompt: [prompt, 'The dog'], max_tokens: 10, n: 3, seed: 5, temperature: 1.5 }
     const first = await client.completions.create(asked)
     expect(first.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5])
@@ -92,7 +92,7 @@ describe("the openai client's", () => {
     await Promise.all(others)
   })
 
-  it('stop texts, penalties and bias', async () => {
+  it('completions that obey stop texts, penalties and logit_bias', async () => {
     const asked = { model, prompt, max_tokens: 60, temperature: 0 }
     const { choices } = await client.completions.create({ ...asked, stop: [' little', 'never'] })
     expect(choices[0]).toMatchObject({ text: ', there was a', finish_reason: 'stop' })
@@ -104,7 +104,7 @@ describe("the openai client's", () => {
     expect(biased.choices[0].text).not.toContain(',')
   })
 
-  it('log-probabilities, in both spellings', async () => {
+  it('log-probabilities in the formats of completions and chat completions', async () => {
     const sampled = { max_tokens: 8, temperature: 1, seed: 4 }
     const [one] = (await client.completions.create({ model, prompt, ...sampled, logprobs: 2 })).choices
     const { tokens, token_logprobs, top_logprobs, text_offset } = one.logprobs!
@@ -150,8 +150,8 @@ const post = (body: unknown, { path = 'completions', headers = {}, url = server.
     body: typeof body === 'string' ? body : JSON.stringify(body),
   })
 
-describe('curl', () => {
-  it('gets a streamed chat as events that end with [DONE]', async () => {
+describe('a streamed chat completion', () => {
+  it('reaches curl as server-sent events that end with [DONE]', async () => {
     const body = JSON.stringify({ model, messages, max_tokens: 4, stream: true })
     const argv = ['-sN', `${server.url}/v1/chat/completions`, '-H', 'Content-Type: application/json', '-d', body]
     const { stdout } = await promisify(execFile)('curl', argv)
@@ -163,26 +163,32 @@ describe('curl', () => {
   })
 })
 
-describe('a bad request', () => {
+describe('a bad request is refused with its status and parameter', () => {
   const good = { model, prompt, max_tokens: 2 }
   it.each<[string, unknown, number, string | null, string]>([
-    ['not JSON', '{', 400, null, 'not JSON'],
-    ['a list', [], 400, null, 'JSON object'],
+    ['a body that is not JSON', '{', 400, null, 'not JSON'],
+    ['a body that is a list', [], 400, null, 'JSON object'],
     ['no prompt', { model }, 400, 'prompt', 'must be text or token ids'],
-    ['temperature', { ...good, temperature: -1 }, 400, 'temperature', '>=0'],
-    ['top_p', { ...good, top_p: 2 }, 400, 'top_p', '<=1'],
-    ['n', { ...good, n: 0 }, 400, 'n', '>=1'],
-    ['too many', { ...good, prompt: ['a', 'b'], n: 100 }, 400, 'prompt', '200 completions; 128 at most'],
-    ['max_tokens', { ...good, max_tokens: 1.5 }, 400, 'max_tokens', 'int'],
+    ['a negative temperature', { ...good, temperature: -1 }, 400, 'temperature', '>=0'],
+    ['a top_p above 1', { ...good, top_p: 2 }, 400, 'top_p', '<=1'],
+    ['n below 1', { ...good, n: 0 }, 400, 'n', '>=1'],
+    ['too many completions', { ...good, prompt: ['a', 'b'], n: 100 }, 400, 'prompt', '200 completions; 128 at most'],
+    ['a fractional max_tokens', { ...good, max_tokens: 1.5 }, 400, 'max_tokens', 'int'],
     ['an empty prompt', { ...good, prompt: [] }, 400, 'prompt', 'must be'],
-    ['a strange id', { ...good, prompt: [9999] }, 400, 'prompt', 'token id 9999 is not below 512'],
-    ['a strange bias', { ...good, logit_bias: { 9999: 1 } }, 400, 'logit_bias', '9999'],
-    ['a bias of words', { ...good, logit_bias: { dog: 1 } }, 400, 'logit_bias.dog', 'Invalid'],
-    ['an empty stop', { ...good, stop: '' }, 400, 'stop', ''],
-    ['best_of', { ...good, best_of: 3 }, 400, 'best_of', 'not supported'],
-    ['another model', { ...good, model: 'gpt' }, 404, 'model', 'this server has "stories"'],
-    ['too long', { ...good, prompt: 'dog '.repeat(2000) }, 400, 'prompt', 'context is 512'],
-    ['too large', { ...good, prompt: 'x'.repeat(5 * 2 ** 20) }, 413, null, 'larger than'],
+    ['a token id beyond the vocabulary', { ...good, prompt: [9999] }, 400, 'prompt', 'token id 9999 is not below 512'],
+    [
+      'a logit_bias of a token id beyond the vocabulary',
+      { ...good, logit_bias: { 9999: 1 } },
+      400,
+      'logit_bias',
+      '9999',
+    ],
+    ['a logit_bias of a word', { ...good, logit_bias: { dog: 1 } }, 400, 'logit_bias.dog', 'Invalid'],
+    ['an empty stop text', { ...good, stop: '' }, 400, 'stop', ''],
+    ['an unsupported best_of', { ...good, best_of: 3 }, 400, 'best_of', 'not supported'],
+    ['a model that is not served', { ...good, model: 'gpt' }, 404, 'model', 'this server has "stories"'],
+    ['a prompt longer than the context', { ...good, prompt: 'dog '.repeat(2000) }, 400, 'prompt', 'context is 512'],
+    ['a body that is too large', { ...good, prompt: 'x'.repeat(5 * 2 ** 20) }, 413, null, 'larger than'],
   ])('%s', async (_, body, status, param, message) => {
     const response = await post(body)
     const { error } = (await response.json()) as { error: Record<string, unknown> }
@@ -194,8 +200,8 @@ describe('a bad request', () => {
     ['no messages', { messages: [] }, 'messages'],
     ['an image', { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, 'messages[0].content'],
     ['tools', { messages, tools: [{ type: 'function' }] }, 'tools'],
-    ['a schema', { messages, response_format: { type: 'json_object' } }, 'response_format'],
-    ['tops without logprobs', { messages, top_logprobs: 2 }, 'top_logprobs'],
+    ['a response_format', { messages, response_format: { type: 'json_object' } }, 'response_format'],
+    ['top_logprobs without logprobs', { messages, top_logprobs: 2 }, 'top_logprobs'],
   ])('chat with %s', async (_, body, param) => {
     const response = await post({ model, ...body }, { path: 'chat/completions' })
     expect([response.status, ((await response.json()) as { error: { param: string } }).error.param]).toEqual([
@@ -204,7 +210,7 @@ describe('a bad request', () => {
     ])
   })
 
-  it('asks for what is not there, or in another form', async () => {
+  it('an unknown path, content type or model', async () => {
     expect((await post({ model }, { path: 'embeddings' })).status).toBe(404)
     expect((await post(good, { headers: { 'content-type': 'text/plain' } })).status).toBe(400)
     await expect(client.models.retrieve('other/model')).rejects.toMatchObject({ status: 404, code: 'model_not_found' })
@@ -219,8 +225,8 @@ describe('a bad request', () => {
   })
 })
 
-describe('who may ask', () => {
-  it('with a token: who has it', async () => {
+describe('access', () => {
+  it('with a token is refused to requests without it', async () => {
     const guarded = await engine.start({ token: 'open-sesame' })
     const ask = (key: string) => clientOf(guarded.url, key).models.list()
     await expect(ask('wrong')).rejects.toMatchObject({ status: 401, code: 'invalid_api_key' })
@@ -229,7 +235,7 @@ describe('who may ask', () => {
     await guarded.close()
   })
 
-  it('without: who calls it by a name of this machine', async () => {
+  it('without a token is refused to a Host header that does not name this machine', async () => {
     const { port } = new URL(server.url)
     const status = (host: string) =>
       new Promise((resolve) => {
@@ -242,7 +248,7 @@ describe('who may ask', () => {
   })
 })
 
-describe('many and impatient clients', () => {
+describe('many clients', () => {
   const endless = { model, prompt, max_tokens: 500, temperature: 1, logit_bias: { 1: -100, 2: -100 } }
   /** Until nothing is under way: an answer alone in the batch comes at once. */
   const rowsAreFree = async () => {
@@ -250,7 +256,7 @@ describe('many and impatient clients', () => {
     expect(text.length).toBeGreaterThan(5)
   }
 
-  it('who hang up free their rows', async () => {
+  it('free their place in the batch when they disconnect', async () => {
     const single = await engine.start({ maxRequests: 1 })
     const impatient = clientOf(single.url)
     for (const stream of [true, false]) {
@@ -271,7 +277,7 @@ describe('many and impatient clients', () => {
     await single.close()
   })
 
-  it('are told to come back when there are too many', async () => {
+  it('beyond the limit get 429 with retry-after', async () => {
     const small = await engine.start({ maxRequests: 2 })
     const busy = clientOf(small.url)
     const streams = await Promise.all([1, 2].map(() => busy.completions.create({ ...endless, stream: true })))
@@ -283,7 +289,7 @@ describe('many and impatient clients', () => {
     await small.close()
   })
 
-  it('100 at once are all served, each with what it would get alone', async () => {
+  it('get, 100 at once, the completions that each would get alone', async () => {
     const ask = (seed: number) =>
       seed % 2
         ? client.completions.create({ model, prompt, max_tokens: 8, seed }).then(({ choices }) => choices[0].text)
@@ -297,18 +303,18 @@ describe('many and impatient clients', () => {
   })
 })
 
-describe('an address', () => {
+describe('listening on an address', () => {
   it.each([
     ['127.0.0.1', '--port: '],
     ['203.0.113.7', '--host: '],
-  ])('%s that cannot be had', async (host, message) => {
+  ])('that is not available is a Fault: %s', async (host, message) => {
     const port = Number(new URL(server.url).port)
     await expect(listen(new Hono(), { host, port })).rejects.toThrow(message)
   })
 })
 
-describe('its end', () => {
-  it('lets what is under way finish', async () => {
+describe('closing the server', () => {
+  it('lets running requests finish', async () => {
     const short = await engine.start({}, { closingSeconds: 30 })
     const asked = { model, prompt, max_tokens: 40, temperature: 0, stream_options: { include_usage: true } }
     const stream = await clientOf(short.url).completions.create({ ...asked, stream: true })
@@ -317,7 +323,7 @@ describe('its end', () => {
     await expect(post({ model, prompt }, { url: short.url })).rejects.toThrow()
   })
 
-  it('waits for no connection on which nothing was asked', async () => {
+  it('does not wait for idle connections', async () => {
     const short = await engine.start()
     const silent = connect(Number(new URL(short.url).port), '127.0.0.1')
     await once(silent, 'connect')

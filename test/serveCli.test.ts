@@ -42,8 +42,8 @@ const attune = async (argv: string[], input = '') => {
   }
 }
 
-describe('generate with a model on a server', () => {
-  it('prints rows in order, counts the cost, and goes on from what was answered without a word of the key', async () => {
+describe('attune generate with a model on a server', () => {
+  it('prints rows in order with their cost, resumes from the cache and never prints the API key', async () => {
     let isDead = true
     const server = await fakeEndpoint(({ body }, response) => {
       const [{ content }] = body.messages as { content: string }[]
@@ -87,8 +87,8 @@ describe('generate with a model on a server', () => {
   })
 })
 
-describe('serve', () => {
-  it('serves until it is asked to end', async () => {
+describe('attune serve', () => {
+  it('serves until SIGINT', async () => {
     const child = start('serve', '--model', model, '--port', '0', '--json')
     const [line] = await once(createInterface({ input: child.stdout }), 'line')
     const { url, model: name } = JSON.parse(line)
@@ -108,8 +108,8 @@ describe('serve', () => {
   })
 })
 
-describe('chat', () => {
-  it('through a pipe: remembers earlier turns, saves, and starts again after /reset', async () => {
+describe('attune chat', () => {
+  it('through a pipe remembers earlier turns, and obeys /save and /reset', async () => {
     const lines = ['Once upon a time', 'And then', '/save talk.jsonl', '/reset', 'Once upon a time', '/nothing']
     const argv = ['chat', '--model', model, '--max-new-tokens', '8', '--temperature', '0', '--json']
     const { status, rows, stderr } = await attune(argv, `${lines.join('\n')}\n`)

@@ -39,7 +39,7 @@ const post = async (path: string, body: unknown): Promise<Answer & { status: num
 const complete = (more: object) => post('completions', { ...greedy, ...more })
 const chat = (more: object) => post('chat/completions', { model, messages, max_tokens: 2, ...more })
 
-describe('a field that would change the answer is refused by its name', () => {
+describe('an unsupported field is refused by its name', () => {
   it.each([
     ['bad_words', ['dog']],
     ['allowed_token_ids', [4]],
@@ -70,7 +70,7 @@ describe('a field that would change the answer is refused by its name', () => {
     ['Temperature', 1],
     ['hasOwnProperty', 1],
     ['constructor', 1],
-  ])('completions: %s', async (param, value) => {
+  ])('%s in a completion request', async (param, value) => {
     const { status, error } = await complete({ [param]: value })
     expect([status, error?.param, error?.code]).toEqual([400, param, 'unsupported_parameter'])
     expect(error?.message).toBe(`${param}: is not supported by this server`)
@@ -92,7 +92,7 @@ describe('a field that would change the answer is refused by its name', () => {
     ['documents', [{}]],
     ['prompt', 'x'],
     ['echo', true],
-  ])('chat: %s', async (param, value) => {
+  ])('%s in a chat request', async (param, value) => {
     const { status, error } = await chat({ [param]: value })
     expect([status, error?.param, error?.code]).toEqual([400, param, 'unsupported_parameter'])
   })
@@ -101,19 +101,19 @@ describe('a field that would change the answer is refused by its name', () => {
     [{ content: 'x', audio: { id: 'a' } }, 'messages[0].audio'],
     [{ content: 'x', function_call: { name: 'f' } }, 'messages[0].function_call'],
     [{ content: [{ type: 'text', text: 'x', cache_control: {} }] }, 'messages[0].content[0]'],
-  ])('a message with %j', async (message, param) => {
+  ])('in a chat message: %j', async (message, param) => {
     const { status, error } = await chat({ messages: [{ role: 'user', ...message }] })
     expect([status, error?.param]).toEqual([400, param])
   })
 
-  it('a strange name is shown on one line', async () => {
+  it('whose name has control characters, in an error on one line', async () => {
     const { error } = await complete({ ['a\n\u001b[31m'.repeat(200)]: 1 })
     expect(error!.message).toMatch(/^"a\\n\\u001b\[31m.{0,400}characters more\): is not supported by this server$/)
   })
 })
 
-describe('a field that asks for what happens anyway', () => {
-  it('passes, as notes do, and null is nothing', async () => {
+describe('a field whose value changes nothing', () => {
+  it('is accepted, as metadata and null are', async () => {
     const notes = { user: 'me', metadata: {}, store: true, service_tier: 'auto', prompt_cache_key: 'k', seed: null }
     const neutral = { best_of: 1, use_beam_search: false, suffix: '', skip_special_tokens: true, guided_json: null }
     expect((await complete({ ...notes, ...neutral })).choices?.[0].text).toBe((await complete({})).choices?.[0].text)
@@ -122,18 +122,18 @@ describe('a field that asks for what happens anyway', () => {
   })
 })
 
-describe('what ends an answer', () => {
+describe('a completion ends', () => {
   const ids = (text: string) => engine.served.tokenizer.encode(text, { specialTokens: false }).ids
   const biased = { logit_bias: { 1: 100 }, max_tokens: 5 }
 
-  it('a stop text that is a special token', async () => {
+  it('at a stop text that is a special token', async () => {
     const bare = { ignore_eos: true, ...biased }
     expect((await complete(bare)).usage?.completion_tokens).toBe(5)
     const stopped = await complete({ ...bare, stop: '<s>' })
     expect([stopped.usage?.completion_tokens, stopped.choices?.[0].finish_reason]).toEqual([1, 'stop'])
   })
 
-  it('ids of stop_token_ids; end tokens, unless they are ignored or come too soon', async () => {
+  it('at stop_token_ids and end tokens, unless ignore_eos or min_tokens forbids it', async () => {
     const [little] = ids(' little').slice(-1)
     const { choices } = await complete({ max_tokens: 20, stop_token_ids: [little] })
     expect(choices?.[0]).toMatchObject({ text: ', there was a', finish_reason: 'stop' })
@@ -145,8 +145,8 @@ describe('what ends an answer', () => {
   })
 })
 
-describe('what the template is given', () => {
-  it('is what the request says', async () => {
+describe('the chat template', () => {
+  it('gets the messages and options of the request', async () => {
     const { served } = engine
     const plain = served.tokenizer
     const source =
@@ -175,8 +175,8 @@ describe('what the template is given', () => {
   })
 })
 
-describe('log-probabilities', () => {
-  it('of the 20 likeliest have 20 names, their spaces kept, and what was sampled is among them', async () => {
+describe('log-probabilities in a response', () => {
+  it('list the 20 likeliest tokens under distinct names, and the sampled one', async () => {
     const { choices } = await complete({ max_tokens: 24, temperature: 1.5, seed: 3, logprobs: 20 })
     const { tokens, token_logprobs, top_logprobs } = choices![0].logprobs!
     expect(tokens!.join('')).toBe(choices![0].text)
@@ -187,7 +187,7 @@ describe('log-probabilities', () => {
     expect(top_logprobs!.some((tops) => Object.keys(tops).some((text) => text.startsWith(' ')))).toBe(true)
   })
 
-  it('of parts of a character have their own bytes', async () => {
+  it('of tokens that are parts of a character have the bytes of each', async () => {
     const { tokenToId } = engine.served.tokenizer
     const euro = ['<0xE2>', '<0x82>', '<0xAC>'].map((token) => tokenToId(token)!)
     const content: OpenAI.ChatCompletionTokenLogprob[] = []
@@ -202,7 +202,7 @@ describe('log-probabilities', () => {
 
   const scored = async (ids: number[]) => (await collect(score(engine.served.model, [{ ids, labels: ids }])))[0]
 
-  it('of a prompt that is echoed, as score gives them', async () => {
+  it('of an echoed prompt equal those of attune score', async () => {
     const { tokenizer } = engine.served
     const ids = tokenizer.encode(prompt).ids
     const asked = { echo: true, logprobs: 2, max_tokens: 1, prompt: [ids, tokenizer.encode('The dog').ids] }
@@ -226,7 +226,7 @@ describe('log-probabilities', () => {
     expect(first.text_offset!.map((at) => choices![0].text.slice(at)).at(-1)).toBe(first.tokens!.at(-1))
   })
 
-  it('of a prompt alone, whole and streamed', async () => {
+  it('of a prompt alone (max_tokens 0) are given, whole and streamed', async () => {
     const alone = { echo: true, logprobs: 0, max_tokens: 0 }
     const whole = (await complete(alone)).choices![0]
     const ids = engine.served.tokenizer.encode(prompt).ids
@@ -240,7 +240,7 @@ describe('log-probabilities', () => {
   })
 })
 
-describe('numbers at their edges', () => {
+describe('sampling settings at the limits of their range', () => {
   it.each([
     { temperature: 1e-45 },
     { temperature: 5e-324, top_k: 3 },
@@ -255,7 +255,7 @@ describe('numbers at their edges', () => {
     { repetition_penalty: 5e-324, temperature: 1e-9, top_k: 5 },
     { presence_penalty: 5e-324, frequency_penalty: -0 },
     { logit_bias: { 1: 5e-324 } },
-  ])('%j is answered with numbers', async (more) => {
+  ])('give finite log-probs: %j', async (more) => {
     const { status, choices } = await complete({ temperature: 1, ...more, logprobs: 1 })
     expect(status).toBe(200)
     for (const logp of choices![0].logprobs!.token_logprobs!) expect(logp).toBeLessThanOrEqual(0)

@@ -10,7 +10,7 @@ type Locked = { version: string; integrity?: string; resolved?: string; license?
 const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as { packages: Record<string, Locked> }
 const locked = Object.entries(lock.packages).filter(([path]) => path)
 
-it('is pinned by a hash each, and names no place to download from but the registry that is set', () => {
+it('every package in the lockfile has a SHA-512 hash and no download address', () => {
   expect(locked.length).toBeGreaterThan(100)
   expect(locked.filter(([, { integrity }]) => !/^sha512-/.test(integrity ?? '')).map(([path]) => path)).toEqual([])
   expect(locked.flatMap(([, { resolved }]) => resolved ?? [])).toEqual([])
@@ -20,7 +20,7 @@ it('is pinned by a hash each, and names no place to download from but the regist
 const licenseOf = ([path, { license }]: [string, Locked]) =>
   license ?? JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')).licenses?.[0]?.type
 
-it('may be used and passed on', () => {
+it('every package has a licence that allows use and redistribution', () => {
   const allowed = ['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', '(MIT OR CC0-1.0)', 'MPL-2.0']
   const others = ['MIT OR Apache-2.0', 'BlueOak-1.0.0', 'CC0-1.0', 'Python-2.0']
   const licenses = locked.map((each) => ({ path: each[0], license: licenseOf(each) }))
@@ -28,7 +28,7 @@ it('may be used and passed on', () => {
   expect(strange.map(({ path, license }) => `${path} ${license}`)).toEqual([])
 })
 
-it('is listed in NOTICE, with the licence texts that packages do not bring', () => {
+it('NOTICE lists the current packages and licences', () => {
   const dir = mkdtempSync(join(tmpdir(), 'attune-notice-'))
   execFileSync(process.execPath, [join(root, 'docs/notice.mjs'), join(dir, 'NOTICE')])
   expect(readFileSync(join(root, 'NOTICE'), 'utf8'), 'npm run notice').toBe(readFileSync(join(dir, 'NOTICE'), 'utf8'))

@@ -59,7 +59,7 @@ const page = () =>
     made: { versions: { attune: '0.1.0', node: '20' }, machine: { cpu: 'a processor', cores: 2 } },
   }).html
 
-describe.skipIf(!existsSync(executablePath))('the report', () => {
+describe.skipIf(!existsSync(executablePath))('the report of the demo in a browser', () => {
   let browser: Browser
   let dir: string
   beforeAll(async () => {
@@ -75,7 +75,7 @@ describe.skipIf(!existsSync(executablePath))('the report', () => {
 
   it.each(
     ([1280, 400, 320] as const).flatMap((width) => (['light', 'dark'] as const).map((scheme) => ({ width, scheme }))),
-  )('fits $width pixels in $scheme', async ({ width, scheme }) => {
+  )('fits $width pixels in the $scheme colour scheme and requests nothing', async ({ width, scheme }) => {
     const tab = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme })
     const requests: string[] = []
     const complaints: string[] = []

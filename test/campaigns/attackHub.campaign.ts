@@ -59,7 +59,7 @@ const attack = (round: number): Answer => {
   }
 }
 
-it(`${rounds} answers of a hostile hub with seed ${seed}`, async () => {
+it(`${rounds} responses of a hostile hub leak no token and write nothing outside the cache (seed ${seed})`, async () => {
   const ends: Record<string, number> = {}
   for (let round = 0; round < rounds; round++) {
     rmSync(join(hub.base, 'hub'), { recursive: true, force: true })

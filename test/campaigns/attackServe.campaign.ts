@@ -51,14 +51,15 @@ const attack = async (flags: string[], run: (target: Target) => Promise<object>)
   expect(seconds).toBeLessThan(5)
 }
 
-it('who gets in, without a token', () => attack([], (target) => matrix(target, seed, combinations)))
-it('who gets in, with one', () =>
+it('without a token, only requests to a name of this machine are accepted', () =>
+  attack([], (target) => matrix(target, seed, combinations)))
+it('with a token, only requests with that token are accepted', () =>
   attack(['--token-env', 'ATTACK_TOKEN'], (target) => matrix({ ...target, token: 'right' }, seed, combinations)))
-it('which pages get in', () =>
+it('only pages of the allowed CORS origin are accepted', () =>
   attack(['--cors-origin', corsOrigin], (target) => matrix({ ...target, corsOrigin }, seed, combinations)))
-it('bodies', () => attack([], (target) => bodies(target, 120)))
-it('malformed requests', () => attack([], (target) => malformed(target, seed, rounds)))
-it('slow clients', () =>
+it('large, deep and malformed bodies do not delay other requests', () => attack([], (target) => bodies(target, 120)))
+it('malformed requests never cause a 5xx', () => attack([], (target) => malformed(target, seed, rounds)))
+it('slow clients neither block others nor delay the shutdown', () =>
   attack([], async (target) => {
     const { status, ...told } = await slow(target, clients)
     expect(status).toBe(200)

@@ -24,7 +24,7 @@ const short = [...argv, '--max-steps', '3']
 const whole = join(root, 'whole')
 
 describe.each(['ENOSPC', 'EIO', 'EACCES'])('%s', (fail) => {
-  it('at each change of the disk', async () => {
+  it('survives a failure at each operation on the disk', async () => {
     const counted = { cache: join(root, 'whole-cache'), disk: { count: join(root, 'count') } }
     rmSync(whole, { recursive: true, force: true })
     rmSync(counted.cache, { recursive: true, force: true })
@@ -69,12 +69,12 @@ const canMount = (() => {
   }
 })()
 
-describe.skipIf(!canMount)('a small disk', () => {
+describe.skipIf(!canMount)('a small disk (tmpfs)', () => {
   const dir = join(root, 'small')
   const output = join(dir, 'run')
   const cache = join(root, 'cache')
 
-  it('is too small from the start: said before the first step', async () => {
+  it('that is too small is reported before the first step', async () => {
     mount(dir, 'size=4m')
     const ended = await start([...argv, '--output', output], { cache })
     unmount(dir)
@@ -82,7 +82,7 @@ describe.skipIf(!canMount)('a small disk', () => {
     expect(ended.code).toBe(2)
   })
 
-  it('fills up while the run goes: what was saved still loads', async () => {
+  it('that fills up during a run leaves checkpoints that resume', async () => {
     mount(dir, 'size=24m')
     const fill = () => writeFileSync(join(dir, 'filler'), Buffer.alloc(22 << 20))
     const watch = killer(output, { at: 'file', name: /^checkpoints\/step-1$/, ms: 0 })
@@ -111,7 +111,7 @@ describe.skipIf(!canMount)('a small disk', () => {
     unmount(dir)
   })
 
-  it('is read-only', async () => {
+  it('that is read-only is reported, with exit code 2', async () => {
     mount(dir, 'size=24m')
     mkdirSync(output)
     execFileSync('mount', ['-o', 'remount,ro', dir])

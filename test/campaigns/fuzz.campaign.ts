@@ -22,12 +22,12 @@ const whole = chosen.reduce((sum, { weight }) => sum + weight, 0)
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
 if (FILE)
-  it.each(chosen)(`${FILE} again: $name`, async (target) => {
+  it.each(chosen)(`$name reads ${FILE} without a problem`, async (target) => {
     const bytes = readFileSync(FILE)
     expect((await tried(target, target.isText ? bytes.toString() : bytes)).problem).toBeUndefined()
   })
 else
-  it.each(chosen)('$name', async (target) => {
+  it.each(chosen)('$name reads random input without a problem', async (target) => {
     mkdirSync(folder, { recursive: true })
     const saved = (number: number | string) => join(folder, `${target.name}-${SEED}-${number}.bin`)
     const inputs = Math.round((Number(INPUTS) * target.weight) / whole)

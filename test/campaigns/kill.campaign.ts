@@ -19,7 +19,7 @@ afterAll(() => rmSync(root, { recursive: true }))
 const scenarios = furnish(join(root, 'inputs'))
 const { seed, each, count } = planOf('KILLS', 100, scenarios)
 
-it(`${count} kills with seed ${seed}`, async () => {
+it(`killed and resumed runs end as uninterrupted ones (${count} kills, seed ${seed})`, async () => {
   const traced = canTrace()
   if (!traced) console.log('strace is not there: no kills at system calls')
   const warm = openWarm()
@@ -52,7 +52,7 @@ it(`${count} kills with seed ${seed}`, async () => {
 
 const replays = planOf('REPLAYED', 200, scenarios)
 
-it(`${replays.count} kills replayed with seed ${seed}`, async () => {
+it(`runs resume from every state that a kill can leave on disk (${replays.count} replays, seed ${seed})`, async () => {
   const warm = openWarm()
   const tally = tallyOf()
   try {

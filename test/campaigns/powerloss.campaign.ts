@@ -17,7 +17,7 @@ const root = mkdtempSync(join(tmpdir(), 'attune-powerloss-'))
 afterAll(() => rmSync(root, { recursive: true }))
 const { seed, each, count } = planOf('LOSSES', 200, furnish(join(root, 'inputs')))
 
-it(`${count} losses of power with seed ${seed}`, async () => {
+it(`runs survive a loss of power (${count} cases, seed ${seed})`, async () => {
   const warm = openWarm()
   const tally = tallyOf()
   try {

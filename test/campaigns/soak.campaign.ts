@@ -47,7 +47,7 @@ const kinds: ((client: OpenAI, i: number, count: Count) => Promise<void>)[] = [
   },
 ]
 
-it(`${requests} requests from ${clients} clients at once`, async () => {
+it(`the server answers ${requests} requests from ${clients} concurrent clients, and its memory stays bounded`, async () => {
   const argv = ['bin/attune.js', 'serve', '--model', fixture(`models/${model}`), '--port', '0', '--json']
   const server = spawn(process.execPath, argv, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
   let complaints = ''

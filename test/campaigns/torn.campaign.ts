@@ -18,7 +18,7 @@ afterAll(() => rmSync(root, { recursive: true }))
 const inputs = join(root, 'inputs')
 const { seed, each, count } = planOf('TORN', 1000, furnish(inputs))
 
-it(`${count} torn files with seed ${seed}`, async () => {
+it(`damaged files are refused or do no harm (${count} cases, seed ${seed})`, async () => {
   const warm = openWarm()
   const [byScenario, byFile] = [tallyOf(), tallyOf()]
   try {

@@ -24,7 +24,7 @@ const backend = await openBackend({ inProcess: true, threads: 1 })
 afterAll(() => backend.close())
 const { cases } = (await fixtureJson('models/beams.json')) as { cases: Case[] }
 
-describe.each([...new Set(cases.map(({ model }) => model))])('beam search, %s', async (name) => {
+describe.each([...new Set(cases.map(({ model }) => model))])('beam search of %s equals transformers', async (name) => {
   const model = await goldenModel(backend, name)
   it.each(cases.filter((each) => each.model === name))(
     '$num_beams beams, penalty $length_penalty, early stopping $early_stopping',

@@ -47,7 +47,7 @@ const opened = async <K extends 'ranking' | 'unpaired' | 'sft' | 'completion' | 
   return all
 }
 
-describe('tokens are those of transformers and TRL', () => {
+describe('token ids equal those of transformers and TRL', () => {
   it.each(['preference', 'text'] as const)('for pairs: %s', async (name) => {
     const rows = await opened(
       'ranking',
@@ -73,7 +73,7 @@ describe('tokens are those of transformers and TRL', () => {
       })
   })
 
-  it('for conversations', async () => {
+  it('for rows of conversations', async () => {
     const rows = await opened(
       'sft',
       golden.messages.map(({ row }) => row),
@@ -83,7 +83,7 @@ describe('tokens are those of transformers and TRL', () => {
       expect(textExample(encoder, rows[i], limits, options, () => {})).toMatchObject({ ids })
   })
 
-  it('for rankings, fine-tuning rows, completions and prompts alike', async () => {
+  it('for one conversation as ranking, sft, completion and prompt row', async () => {
     const pairs = golden.preference.filter(({ row }) => (row as { prompt: unknown }).prompt)
     const cast = pairs.map(({ row }) => row as Record<string, unknown>)
     const ranked = await opened(

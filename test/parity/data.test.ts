@@ -105,7 +105,7 @@ golden.kway = golden.kway.map(({ pairs, ...row }: Json) => row)
 
 const view = (name: string, rows: Row[]) => rows.map((row) => views[name](row as Ranking))
 
-describe('valid files', () => {
+describe('a valid file gives the expected rows', () => {
   const files: Case[] = [
     ...['preference', 'rated'].flatMap((name) =>
       (expected(name).files as Case[]).map((each) => ({ ...each, file: `${name}/${each.file}` })),
@@ -122,19 +122,19 @@ describe('valid files', () => {
     expect(read.length).toBeGreaterThan(0)
   })
 
-  it('counts the odd rows of HH-RLHF', async () => {
+  it('of HH-RLHF: dropped rows are counted by reason', async () => {
     const { dropped } = await openRows(join(folder, 'preference/hh.jsonl'))
     expect(dropped).toEqual(golden.hh_counts)
   })
 
-  it('keeps 64-bit integers and booleans of parquet in the records', async () => {
+  it('of parquet: 64-bit integers and booleans are kept', async () => {
     const { batches } = await openRecords(join(folder, 'preference/pairs-groups.parquet'))
     const records: Json[] = []
     for await (const batch of batches) records.push(...batch.map(({ value }) => value as Json))
     expect(records.map(({ n, flag }) => ({ n: String(n), flag }))).toEqual(golden.pairs_extra_columns)
   })
 
-  it('pairs neighbours of HelpSteer2 by helpfulness', async () => {
+  it('of HelpSteer2: neighbours are paired by helpfulness', async () => {
     const rows = (await rowsOf('rated/helpsteer2.parquet')) as Rated[]
     const dropped: Record<string, number> = {}
     const pairing = pairNeighbours((reason, n) => (dropped[reason] = (dropped[reason] ?? 0) + n))
@@ -147,25 +147,28 @@ describe('valid files', () => {
     expect(dropped).toEqual({ 'equal-ratings': 200 - 2 * pairs.length })
   })
 
-  it.each(['labelstudio-ranker', 'labelstudio-pairwise', 'argilla-ranking'])('says what %s skips', async (name) => {
-    const file = join(folder, `labels/${name}.json`)
-    const skipped: Skipped[] = []
-    for await (const found of scan(file, await openRecords(file), {})) skipped.push(...found.skipped)
-    const key = name.startsWith('argilla') ? 'record' : 'task'
-    expect(skipped.map(({ task, ...rest }) => ({ [key]: task, ...rest }))).toEqual(golden[`${name}-skipped`])
-  })
+  it.each(['labelstudio-ranker', 'labelstudio-pairwise', 'argilla-ranking'])(
+    'of %s: skipped entries are listed with their reason',
+    async (name) => {
+      const file = join(folder, `labels/${name}.json`)
+      const skipped: Skipped[] = []
+      for await (const found of scan(file, await openRecords(file), {})) skipped.push(...found.skipped)
+      const key = name.startsWith('argilla') ? 'record' : 'task'
+      expect(skipped.map(({ task, ...rest }) => ({ [key]: task, ...rest }))).toEqual(golden[`${name}-skipped`])
+    },
+  )
 })
 
-describe('malformed twins', () => {
+describe('a malformed file', () => {
   const files = expected('malformed').files as Case[]
   // No method needs ids, so rows may share one
   const shared = files.filter(({ fault }) => fault === 'duplicate-id')
-  it.each(shared)('$file is read', async ({ file }) => {
+  it.each(shared)('$file is read, since ids may repeat', async ({ file }) => {
     expect((await rowsOf(`malformed/${file}`)).length).toBeGreaterThan(1)
   })
 
   it.each(files.filter((each) => each.verdict === 'fault' && !shared.includes(each)))(
-    '$file is refused',
+    '$file is refused with code, line, row and column',
     async ({ file, fault, line, row, column }) => {
       const error = await rowsOf(`malformed/${file}`).then(
         () => undefined,
@@ -185,7 +188,7 @@ describe('malformed twins', () => {
   )
 
   it.each(files.filter(({ verdict }) => verdict === 'ok'))(
-    '$file is read',
+    '$file is read like its valid original',
     async ({ file, like, take, changed, long_line, chosen_characters }) => {
       const read = view(like, await rowsOf(`malformed/${file}`)) as Json[]
       if (like.startsWith('labelstudio') || like.startsWith('argilla')) {

@@ -66,12 +66,12 @@ const plans: [string, (model: Model) => Decoder][] = [
 
 const greedy = { temperature: 0, seed: 0, maxNewTokens: 16, eosIds: new Set<number>() }
 
-describe.each(cases)('%s', async (name) => {
+describe.each(cases)('decoding %s equals transformers', async (name) => {
   const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
   const model = await goldenModel(backend, name)
   const { rows, continued } = await goldenPrompts(golden)
 
-  it.each(plans)('logits of every step, %s', async (_, open) => {
+  it.each(plans)('in the logits of every step, weights %s', async (_, open) => {
     const V = model.config.vocab_size
     const expected = await golden.floats('gen_logits')
     const next = await continued('gen_sequences')
@@ -98,7 +98,7 @@ describe.each(cases)('%s', async (name) => {
     expect(Math.max(...differences)).toBeLessThan(1e-4)
   })
 
-  it('log-probabilities of given tokens, in passes of one row and of all', async () => {
+  it('in the log-probs of given tokens, one row or all rows a pass', async () => {
     const [B, T] = golden.shape('input_ids')
     const [ids, labels] = [await golden.ints('input_ids'), await golden.ints('labels')]
     const [mask, logps] = [await golden.ints('attention_mask'), await golden.floats('logps')]
@@ -116,7 +116,7 @@ describe.each(cases)('%s', async (name) => {
     }
   })
 
-  it('log-probabilities of what was sampled, as score gives them', async () => {
+  it('and samples with the log-probs that score gives', async () => {
     const options = { temperature: 0.9, topK: 20, seed: 4, maxNewTokens: 12, samples: 2, eosIds: new Set<number>() }
     const found = await collect(completions(generate(model, undefined, rows, options)))
     expect(found.length).toBe(2 * rows.length)
@@ -128,14 +128,14 @@ describe.each(cases)('%s', async (name) => {
     for (const [i, { logps }] of found.entries()) expect(largestDifference(logps, expected[i])).toBeLessThan(1e-4)
   })
 
-  it('tokens', async () => {
+  it('in the greedy tokens', async () => {
     const expected = await continued('gen_sequences')
     const found = await collect(completions(generate(model, undefined, rows, greedy)))
     expect(found.map(({ finishReason }) => finishReason)).toEqual(['length', 'length'])
     for (const { row, ids } of found) expect(ids).toEqual(expected[row])
   })
 
-  it('tokens up to an end token', async () => {
+  it('in the greedy tokens up to an end token', async () => {
     const { generate: facts } = await fixtureJson(`models/${name}/golden.json`)
     const eos = facts.gen_eos_token_id
     const expected = await continued('gen_eos_sequences')
@@ -149,8 +149,8 @@ describe.each(cases)('%s', async (name) => {
   })
 })
 
-describe.each(adapters)('%s', async (name) => {
-  it.each(plans)('logits of given tokens, row by row out of step, %s', async (_, open) => {
+describe.each(adapters)('decoding with adapter %s equals PEFT', async (name) => {
+  it.each(plans)('in the logits of rows at different positions, weights %s', async (_, open) => {
     const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
     const model = await adaptedModel(name)
     const [B, T] = golden.shape('input_ids')

@@ -136,7 +136,7 @@ const differences = async (name: string) => {
 }
 
 describe('@huggingface/jinja', () => {
-  it('gives the text, ids and masks of 13 chat templates of 15, and of 12 also with control tokens as plain text', async () => {
+  it('is right on 13 of 15 chat templates, and on 12 with control tokens as plain text', async () => {
     const names = readdirSync(new URL('chat', folder)).map((name) => name.replace('.json.gz', ''))
     const counts = Object.fromEntries(
       await Promise.all(names.map(async (name) => [name, await differences(name)] as const)),
@@ -180,20 +180,20 @@ describe('@huggingface/jinja', () => {
       "{{ true }} {{ none }} {{ ['a'] }} {{ 4.0 / 2 }}",
       "True None ['a'] 2.0",
     ],
-    ['loses the point of 1.0 in the data', '{{ data.x }} {{ data | tojson }}', '1.0 {"x": 1.0}'],
-    ['drops what a turn wrote before break', '{% for i in [1, 2] %}{{ i }}{% break %}{% endfor %}', '1'],
+    ['prints 1.0 of the data as 1', '{{ data.x }} {{ data | tojson }}', '1.0 {"x": 1.0}'],
+    ['drops the output of a loop iteration before break', '{% for i in [1, 2] %}{{ i }}{% break %}{% endfor %}', '1'],
     [
-      'keeps a name set in one turn of a loop for the next turn',
+      'keeps a name set in one loop iteration for the next',
       '{% set x = 1 %}{% for i in [1, 2] %}{{ x }}{% set x = x + 1 %}{% endfor %}',
       '11',
     ],
-    ['takes a list for equal only to itself', "{{ 'same' if [1] == [1] else 'other' }}", 'same'],
-    ['has no tuples of one', '{{ (1,) | length }}', '1'],
+    ['compares lists by identity', "{{ 'same' if [1] == [1] else 'other' }}", 'same'],
+    ['has no tuples of one element', '{{ (1,) | length }}', '1'],
     ['has no loop.cycle', "{% for i in [1, 2] %}{{ loop.cycle('a', 'b') }}{% endfor %}", 'ab'],
     ['has no tests with arguments', "{{ 'yes' if 4 is divisibleby(2) else 'no' }}", 'yes'],
     ['has no select and reject', "{{ [1, 2] | reject('odd') | list }}", '[2]'],
-    ['has no formatting', "{{ '%05.1f' | format(2.25) }} {{ '{:>3}'.format(1) }}", '002.2   1'],
-    ['has no days of the year', "{{ strftime_now('%j') | length }}", '3'],
+    ['has no string formatting', "{{ '%05.1f' | format(2.25) }} {{ '{:>3}'.format(1) }}", '002.2   1'],
+    ['has no %j (day of the year) in strftime_now', "{{ strftime_now('%j') | length }}", '3'],
     ['has no white space control with +', '{%+ if true %}a{% endif %}', 'a'],
     [
       'has no with, raw, block',
@@ -201,7 +201,7 @@ describe('@huggingface/jinja', () => {
       '1{{c',
     ],
     ['counts UTF-16 units', "{{ '😀' | length }}", '1'],
-    ['goes on where Jinja2 refuses', '{{ missing.field }}{{ 1 / 0 }}', null],
+    ['renders templates that Jinja2 refuses', '{{ missing.field }}{{ 1 / 0 }}', null],
   ])('%s: %s', async (_, template, jinja2) => {
     const text = '{"x":1.0}'
     const data = { data: withWritten(JSON.parse(text), text) }
@@ -255,13 +255,13 @@ const endings = (templates: readonly string[], seconds: number): Promise<string[
 
 describe('a hostile template in @huggingface/jinja', () => {
   it.concurrent.each(endlessTemplates.map((template) => [template.slice(0, 80), template]))(
-    'runs on, or takes the process with it: %s',
+    'never ends, or crashes the process: %s',
     async (_, template) => {
       expect(await endings([template], 1)).toEqual([])
     },
   )
 
-  it.concurrent('ends by itself in all other cases', async () => {
+  it.concurrent('ends in all other cases', async () => {
     // a list that doubles until there is no memory left ends differently from one Node to the next
     const others = hostileTemplates.filter(
       (template) => !endlessTemplates.includes(template) && !template.includes('ns.l + ns.l'),

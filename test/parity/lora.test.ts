@@ -26,26 +26,26 @@ afterAll(() => backend.close())
 const modelOf = async (base: Base & { scalings?: Map<string, number> }) =>
   makeModel({ ...base, backend, params: await putWeights(backend, base.params) })
 
-describe.each(cases)('%s', async (name) => {
+describe.each(cases)('LoRA adapter %s equals PEFT', async (name) => {
   const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
   const { base: baseName } = await fixtureJson(`models/${name}/golden.json`)
   const base = await loadPretrained(fixture(`models/${baseName}`))
   const { adapter } = await loadAdapted(fixture(`models/${name}`), base)
   const model = await modelOf(applyAdapter(base, adapter))
 
-  it('logits, and those of the base when it is off', async () => {
+  it('in its logits, and in those of the base model when it is off', async () => {
     expect(await logitsDifference(model, golden)).toBeLessThan(1e-4)
     if (adapter.saved.length) return
     const baseGolden = await fixtureTensors(`models/${baseName}/golden.safetensors`)
     expect(await logitsDifference(withoutAdapter(model), baseGolden)).toBeLessThan(1e-4)
   })
 
-  it('merged logits', async () => {
+  it('in the logits after merging', async () => {
     const merged = await modelOf(mergeAdapter(base, adapter))
     expect(await logitsDifference(merged, golden, 'merged_logits')).toBeLessThan(1e-4)
   })
 
-  it.each<Plan>(['fast', 'low'])('gradients on the %s plan', async (plan) => {
+  it.each<Plan>(['fast', 'low'])('in its gradients, with --memory %s', async (plan) => {
     const batch = await goldenBatch(golden)
     const labels = await golden.ints('labels')
     const counted = Array.from(batch.targets.index, (n) => labels[batch.places[n] + 1] !== -100)

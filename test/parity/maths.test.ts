@@ -17,7 +17,7 @@ import { expectClose, type Fed, golden, matrix, padded, run, vector } from '../s
 
 const mean = (xs: readonly number[]) => xs.reduce((a, b) => a + b, 0) / xs.length
 
-describe('preference losses', () => {
+describe('a preference loss and its gradient equal the golden', () => {
   type Case = {
     beta: number
     eps: number
@@ -82,7 +82,7 @@ describe('preference losses', () => {
     }
   })
 
-  it('orpo, less its likelihood', () => {
+  it('orpo, without its likelihood term', () => {
     const specs: LossSpec[] = [
       { name: 'orpo', weight: 1 },
       { name: 'sft', weight: -1 },
@@ -90,7 +90,7 @@ describe('preference losses', () => {
     for (const c of free) check(c, undefined, 'orpo', specs, { beta: c.beta })
   })
 
-  it('K-wise DPO, lists of different length in one batch', () => {
+  it('K-wise DPO on lists of different lengths in one batch', () => {
     type List = { beta: number; logps: number[][]; ref_logps: number[][]; ranked: number[]; loss: number }
     for (const c of golden<List & { grad: number[][]; dpo_sigmoid?: number }>('kwise_dpo')) {
       const ranks = c.logps.map((row, b) => row.map((_, k) => (k < c.ranked[b] ? k + 1 : -1)))
@@ -114,7 +114,7 @@ describe('preference losses', () => {
   })
 })
 
-describe('Plackett-Luce', () => {
+describe('the Plackett-Luce loss and its gradient equal the golden', () => {
   type One = { kind: 'full' | 'partial'; scores: number[]; ranking: number[][]; loss: number; grad: number[] }
   type Tied = { kind: 'ties'; scores: number[]; ranking: number[][] } & Record<'loss' | 'grad', Record<string, never>>
   type Batch = { kind: 'batch'; scores: number[][]; ranking: number[][][]; loss: number; grad: number[][] }
@@ -145,7 +145,7 @@ describe('Plackett-Luce', () => {
   })
 })
 
-it('KTO and APO-zero on unpaired completions', () => {
+it('KTO and APO-zero on unpaired completions equal the golden', () => {
   type Part = { loss: number; grad: number[] }
   type Case = Record<'logps' | 'ref_logps' | 'kl_logps' | 'ref_kl_logps', number[]> & {
     beta: number
@@ -177,7 +177,7 @@ it('KTO and APO-zero on unpaired completions', () => {
     }
 })
 
-it('log(1 - e^x) and log odds', () => {
+it('log(1 - e^x), log odds and derivative equal the golden', () => {
   type Case = { x: number; value: number; derivative: number; log_odds: number }
   const cases = golden<Case>('log1mexp')
   const [value, odds, derivative] = run({ x: vector(cases.map((c) => c.x)) }, ({ x }) => {
@@ -197,7 +197,7 @@ it('log(1 - e^x) and log odds', () => {
   )
 })
 
-it('cross-entropy with label smoothing and ignored labels', () => {
+it('cross-entropy with label smoothing and ignored labels equals the golden', () => {
   type Case = { logits: number[][]; labels: number[]; eps: number; loss: number; grad: number[][] }
   for (const c of golden<Case>('cross_entropy')) {
     const fed = {
@@ -215,7 +215,7 @@ it('cross-entropy with label smoothing and ignored labels', () => {
   }
 })
 
-describe('optimizers', () => {
+describe('an optimizer equals the golden', () => {
   type Case = {
     optimizer: OptimizerName
     lr: number
@@ -226,7 +226,7 @@ describe('optimizers', () => {
   } & Omit<Hyper, 'weightDecay'>
   const cases = golden<Case>('optimizers')
 
-  it.each(['adamw', 'adam', 'sgd', 'rmsprop'])('%s, 20 steps', (name) => {
+  it.each(['adamw', 'adam', 'sgd', 'rmsprop'])('%s, in each of 20 steps', (name) => {
     for (const c of cases.filter((c) => c.optimizer === name)) {
       const { weight_decay, lr, start, grads, trajectory, ...hyper } = c
       const rule = optimizer(c.optimizer, { ...hyper, weightDecay: weight_decay })
@@ -249,7 +249,7 @@ describe('optimizers', () => {
   })
 })
 
-it('schedules', () => {
+it('learning-rate schedules equal the golden', () => {
   type Case = { schedule: ScheduleName; lr: number; warmup: number; total: number; rates: number[] }
   for (const c of golden<Case & { options: Record<string, unknown> }>('schedules')) {
     const camel = Object.entries(c.options).map(([k, v]) => [k.replace(/_(\w)/g, (_, x) => x.toUpperCase()), v])
@@ -261,7 +261,7 @@ it('schedules', () => {
   }
 })
 
-it('clipping by the global norm', () => {
+it('gradient clipping by the global norm equals the golden', () => {
   for (const c of golden<{ grads: number[][]; max_norm: number; norm: number; clipped: number[][] }>('grad_clip')) {
     const sums = c.grads.map((g) => run({ g: vector(g) }, ({ g }) => [sumOfSquares(g)])[0][0])
     const norm = globalNorm(sums)

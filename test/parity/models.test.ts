@@ -37,11 +37,11 @@ const goldenRows = async (golden: Awaited<ReturnType<typeof fixtureTensors>>, pr
   return { B, T, mask, batch: packRows(await golden.ints(`${prefix}input_ids`), mask, B) }
 }
 
-describe.each(cases)('%s', async (name) => {
+describe.each(cases)('%s equals transformers', async (name) => {
   const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
   const model = await goldenModel(backend, name)
 
-  it.each(['', 'left_'])('%slogits and logps', async (prefix) => {
+  it.each(['', 'left_'])('in logits and log-probs (%spadded batch)', async (prefix) => {
     const { B, T, batch } = await goldenRows(golden, prefix)
     const placed = place(model, { ...batch, targets: { index: Array.from(batch.ids, (_, n) => n), label: batch.ids } })
     const { hidden } = forward(model, placed, 'none')
@@ -63,13 +63,13 @@ describe.each(cases)('%s', async (name) => {
   })
 
   // GPT-2 rotates nothing: both spellings are one
-  it.skipIf(name === 'gpt2')('reads the older spelling of config.json', async () => {
+  it.skipIf(name === 'gpt2')('with the config.json of transformers 4 too', async () => {
     const old = await goldenModel(backend, name, 'config.v4.json')
     expect(old.config.rope).toEqual(model.config.rope)
     expect({ ...old.config, raw: 0, rope: 0 }).toEqual({ ...model.config, raw: 0, rope: 0 })
   })
 
-  it.each<Plan>(['fast', 'low'])('gradients on the %s plan', async (plan) => {
+  it.each<Plan>(['fast', 'low'])('in the gradient of every parameter, with --memory %s', async (plan) => {
     const { T, batch } = await goldenRows(golden, '')
     const labels = await golden.ints('labels')
     const counted = Array.from(batch.targets.index, (n) => labels[batch.places[n] + 1] !== -100)

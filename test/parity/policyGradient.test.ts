@@ -56,15 +56,15 @@ const check = (c: Policy, advantages: number[], options: PolicyOptions, aggregat
   expectClose([...clipped, ...kl], [c.clip_fraction, c.approx_kl], 'metrics')
 }
 
-describe("PPO's losses", () => {
-  it('of the policy: clipped on both sides, dual', () => {
+describe("PPO's loss and gradient equal the golden", () => {
+  it('of the policy, with clipping on both sides and dual clipping', () => {
     for (const c of cases.filter((c) => c.kind === 'policy')) {
       const options = { ...plain, epsilonLow: c.low, epsilonHigh: c.high, delta: c.dual || undefined }
       check(c, real(c.advantages, c.lengths), options, 'bnpo')
     }
   })
 
-  it('with one ratio a completion (GSPO)', () => {
+  it('of the policy, with one ratio per completion (GSPO)', () => {
     for (const c of cases.filter((c) => c.kind === 'sequence')) {
       const advantages = c.lengths.flatMap((n, b) => Array<number>(n).fill(c.advantages[b]))
       const options = { ...plain, ratio: 'sequence', epsilonLow: c.low, epsilonHigh: c.high } as const
@@ -72,7 +72,7 @@ describe("PPO's losses", () => {
     }
   })
 
-  it('of the values', () => {
+  it('of the value model', () => {
     for (const c of cases.filter((c) => c.kind === 'value')) {
       const fed = {
         values: vector(real(c.values, c.lengths)),
@@ -91,7 +91,7 @@ describe("PPO's losses", () => {
   })
 })
 
-it('tokens weighed so that micro-batches add up to the loss of their step', () => {
+it('token weights make micro-batch losses add up to the loss of the step', () => {
   type Step = { max_length: number; lengths: number[][]; losses: number[][][] } & Record<Aggregation, number[]>
   for (const c of golden<Step>('aggregation'))
     for (const kind of ['grpo', 'bnpo', 'dr_grpo', 'dapo'] as const) {
@@ -121,7 +121,7 @@ describe('KL in the loss', () => {
   const all = golden<Estimates | Exact | Example>('kl')
   const kinds = ['k1', 'k2', 'k3'] as const
 
-  it('k1, k2, k3 and their gradients', () => {
+  it('the k1, k2 and k3 estimators and their gradients equal the golden', () => {
     for (const c of all.filter((c) => c.kind === 'estimators'))
       for (const k of kinds) {
         const fed = { logps: vector(c.logps), refLogps: vector(c.ref_logps) }
@@ -134,7 +134,7 @@ describe('KL in the loss', () => {
       }
   })
 
-  it('what they are on average: k1 and k3 are the KL, and only the gradient of k2 is its gradient', () => {
+  it('k1 and k3 average to the KL, and only the gradient of k2 averages to its gradient', () => {
     for (const c of all.filter((c) => c.kind === 'exact'))
       for (const k of kinds) {
         const fed = { logits: vector(c.logits), ref: vector(c.ref_logits) }
@@ -152,7 +152,7 @@ describe('KL in the loss', () => {
       }
   })
 
-  it('of the notebook is 0.0969535246', () => {
+  it('the example of the fixture is 0.0969535246', () => {
     const [{ p, q, kl }] = all.filter((c) => c.kind === 'example')
     const [value] = run({ p: vector(p), q: vector(q) }, ({ p, q }) => [klTokens(p.log(), q.log(), 'k1').mul(p).sum()])
     expectClose(value, [kl], 'KL')
@@ -160,14 +160,14 @@ describe('KL in the loss', () => {
   })
 })
 
-describe('the objective', () => {
+describe('the policy objective', () => {
   const fed = {
     ...layout([2, 3], 'dapo'),
     logps: vector([-1, -2, -0.5, -3, -1.5]),
     advantages: vector([1, 1, -2, -2, -2]),
   }
 
-  it('without old log-probs has ratio 1, and the gradient of REINFORCE', () => {
+  it('without old log-probs has ratio 1 and the gradient of REINFORCE', () => {
     const [ratio, on, reinforce] = run(fed, (x) => {
       const { loss, metrics } = policyLoss(x, plain)
       const other = policyLoss(x, { ...plain, loss: 'reinforce' }).loss
@@ -178,7 +178,7 @@ describe('the objective', () => {
     expectClose(on, [-0.2, -0.2, 0.4, 0.4, 0.4], 'gradient')
   })
 
-  it('leaves tokens without weight out, whatever is in them', () => {
+  it('ignores tokens of weight 0, whatever their log-probs', () => {
     const one = { ...fed, weights: vector([0.25, 0.25, 0.25, 0, 0.25]), oldLogps: vector([-1, -2, -1, -200, -1.5]) }
     const [loss, gradient, entropy] = run(one, (x) => {
       const { loss, metrics } = policyLoss(x, plain)

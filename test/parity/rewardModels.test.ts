@@ -28,7 +28,7 @@ const goldenLoss = (K: number): LossFunction => ({
   },
 })
 
-describe.each(['llama-reward', 'llama-reward-10'])('%s', async (name) => {
+describe.each(['llama-reward', 'llama-reward-10'])('%s equals transformers', async (name) => {
   const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
   const model = await goldenModel(backend, name)
   const [B, T] = golden.shape('input_ids')
@@ -39,7 +39,7 @@ describe.each(['llama-reward', 'llama-reward-10'])('%s', async (name) => {
   )
   const trees = rows.map((row) => ({ trunk: [], branches: [row] }))
 
-  it('scores responses at their last token, whatever shares the pass', async () => {
+  it('in the score at the last token, whatever shares the pass', async () => {
     const wanted = await golden.floats('logits')
     const scores = await scoresOf(model, trees)
     expect(largestDifference(scores.flat(2), wanted)).toBeLessThan(1e-4)
@@ -52,7 +52,7 @@ describe.each(['llama-reward', 'llama-reward-10'])('%s', async (name) => {
     }
   })
 
-  it('scores every token', async () => {
+  it('in the score of every token', async () => {
     const wanted = await golden.floats('token_logits')
     const along = await scoresAlong(model, trees)
     along.forEach(([tokens], b) => {
@@ -63,13 +63,13 @@ describe.each(['llama-reward', 'llama-reward-10'])('%s', async (name) => {
     })
   })
 
-  it('reads the older spelling of config.json', async () => {
+  it('with the config.json of transformers 4 too', async () => {
     const old = await goldenModel(backend, name, 'config.v4.json')
     expect(old.config.num_labels).toBe(K)
     expect(old.config.rope).toEqual(model.config.rope)
   })
 
-  it.each<Plan>(['fast', 'low'])('loss and gradients on the %s plan', async (plan) => {
+  it.each<Plan>(['fast', 'low'])('in loss and gradients, with --memory %s', async (plan) => {
     const gradients = new Map([...model.params].map(([key, { shape }]) => [key, backend.zeros(shape)]))
     const batch = { packs: packs(trees, 1, 'last'), arrays: {}, weight: 2 }
     const { vector } = trainMicro(model, batch, goldenLoss(K), plan, gradients, 0)

@@ -11,8 +11,8 @@ import { expectClose, golden, matrix, padded, run, vector } from '../support/mat
 
 const numbers = (values: (number | null)[][]) => values.map((row) => row.map((x) => x ?? Number.NaN))
 
-describe('advantages', () => {
-  it('of groups: leave-one-out, by group, by batch, unscaled; failed rewards move nothing', () => {
+describe('advantages equal the golden', () => {
+  it('leave-one-out and group-relative with each scaling, ignoring failed rewards', () => {
     type Case = { rewards: (number | null)[][] } & Record<'rloo' | 'group' | 'batch' | 'none', number[][]>
     let failed = 0
     for (const c of golden<Case>('group_advantages')) {
@@ -25,7 +25,7 @@ describe('advantages', () => {
     expect(failed).toBeGreaterThan(10)
   })
 
-  it('against moving baselines, of both levels, and the loss they make', () => {
+  it('of REINFORCE with moving baselines, and their loss', () => {
     type Case = {
       kind: BaselineKind
       momentum?: number
@@ -52,7 +52,7 @@ describe('advantages', () => {
     }
   })
 
-  it('baselines do not see failed rewards', () => {
+  it('of REINFORCE, whose baselines ignore failed rewards', () => {
     const options = { kind: 'mean', momentum: 0, window: 0 } as const
     const state = updateBaseline(initialBaseline, [1, Number.NaN, 3], options)
     expect(state.value).toBe(2)
@@ -60,7 +60,7 @@ describe('advantages', () => {
     expect(baselineAdvantages([Number.NaN, 3], 2)).toEqual([0, 1])
   })
 
-  it('whitened, with the mean and without', () => {
+  it('whitened, with and without their mean', () => {
     type Case = { values: number[][]; lengths: number[] } & Record<'whitened' | 'keep_mean', (number | null)[][]>
     for (const c of golden<Case>('whitening')) {
       const mask = c.values.map((row, b) => row.map((_, t) => (t < c.lengths[b] ? 1 : 0)))
@@ -70,7 +70,7 @@ describe('advantages', () => {
     }
   })
 
-  it('by GAE, of padded text and of episodes that end', () => {
+  it('by GAE, for padded completions and for episodes', () => {
     type Text = { kind: 'text'; lengths: number[] } & Record<
       'rewards' | 'values' | 'advantages' | 'returns',
       number[][]
@@ -95,7 +95,7 @@ describe('advantages', () => {
     }
   })
 
-  it('as discounted returns, normalised', () => {
+  it('as normalized discounted returns', () => {
     type Case = { gamma: number } & Record<'rewards' | 'returns' | 'normalised', number[]>
     for (const c of golden<Case>('discounted_returns')) {
       const returns = discountedReturns(c.rewards, c.gamma)
@@ -105,7 +105,7 @@ describe('advantages', () => {
   })
 })
 
-describe('KL', () => {
+describe('KL penalties equal the golden', () => {
   it("in PPO's rewards, with the score on the last real token", () => {
     type Case = {
       kl_kind: KlEstimator
@@ -130,7 +130,7 @@ describe('KL', () => {
       }
   })
 
-  it('by k1, k2, k3', () => {
+  it('by the k1, k2 and k3 estimators', () => {
     type Case = { kind: string; logps: number[]; ref_logps: number[] } & Record<KlEstimator, { value: number[] }>
     for (const c of golden<Case>('kl').filter(({ kind }) => kind === 'estimators'))
       for (const k of ['k1', 'k2', 'k3'] as const) {
@@ -139,7 +139,7 @@ describe('KL', () => {
       }
   })
 
-  it('held near a target by its coefficient', () => {
+  it('with an adaptive coefficient that follows the target KL', () => {
     type Case = { init: number; target: number; horizon: number; samples: number; kls: number[]; betas: number[] }
     for (const c of golden<Case>('kl_controller')) {
       const betas = [c.init]
@@ -149,7 +149,7 @@ describe('KL', () => {
   })
 })
 
-describe('reward models', () => {
+describe('a reward model loss equals the golden', () => {
   type Best = { kind: 'best_of_n'; rewards: number[][]; best: number[]; loss: number; grad: number[][] }
   type Pair = { kind: 'pairwise'; margin: number[]; center: number; loss: number; accuracy: number } & Record<
     'chosen' | 'rejected' | 'grad_chosen' | 'grad_rejected',
@@ -161,7 +161,7 @@ describe('reward models', () => {
   const of = <K extends string>(kind: K) =>
     cases.filter((c) => c.kind === kind) as Extract<(typeof cases)[0], { kind: K }>[]
 
-  it('best of N', () => {
+  it('best-of-n', () => {
     for (const c of of('best_of_n')) {
       const fed = { rewards: matrix(padded(c.rewards, 5)), best: vector(c.best, 'i64') }
       const [loss, gradient] = run(fed, ({ rewards, best }) => {
@@ -173,13 +173,13 @@ describe('reward models', () => {
     }
   })
 
-  it('best of lists of different length', () => {
+  it('best-of-n on lists of different lengths', () => {
     const fed = { rewards: matrix([[1, 2, 99]]), best: vector([0], 'i64'), present: matrix([[1, 1, 0]]) }
     const [loss] = run(fed, ({ rewards, best, present }) => [bestOfN(rewards, best, present.gt(0))])
     expectClose(loss, [Math.log(1 + Math.E)], 'loss')
   })
 
-  it('pairs, with margins and centring', () => {
+  it('pairwise, with margins and centring', () => {
     for (const c of of('pairwise')) {
       const fed = {
         rewards: matrix(c.chosen.map((x, i) => [x, c.rejected[i]])),
@@ -201,7 +201,7 @@ describe('reward models', () => {
     }
   })
 
-  it('pairs whose order is uncertain: probability and smoothing', () => {
+  it('pairwise, with preference probabilities and label smoothing', () => {
     const fed = { rewards: matrix([[1.5, 0.2]]), ranks: matrix([[1, 2]]), prob: vector([0.7]) }
     const l = (x: number) => -Math.log1p(Math.exp(-x))
     const [soft, smooth, both] = run(fed, ({ rewards, ranks, prob }) =>
@@ -213,7 +213,7 @@ describe('reward models', () => {
     expectClose([...soft, ...smooth, ...both], [expected(0.7), expected(0.9), expected(0.66)], 'loss')
   })
 
-  it.each(['ranking', 'ranking_ties'] as const)('%s: the mean over the pairs of each prompt', (kind) => {
+  it.each(['ranking', 'ranking_ties'] as const)('%s, as the mean over the pairs of each prompt', (kind) => {
     for (const c of of(kind)) {
       const fed = { rewards: matrix(padded(c.rewards, 3)), ranks: matrix(padded(c.ranks, 0)) }
       const [loss, gradient] = run(fed, ({ rewards, ranks }) => {
@@ -236,7 +236,7 @@ describe('reward models', () => {
     }
   })
 
-  it('a distribution over scores', () => {
+  it('probabilistic, with a distribution over scores', () => {
     type Side = Record<'reward' | 'sigma', number[]>
     type Case = { loss: number; winner: Side; loser: Side } & Record<
       'winner_logits' | 'loser_logits' | 'grad_winner' | 'grad_loser',

@@ -62,29 +62,29 @@ const scoresBy = async (base: Base & { scalings?: Map<string, number> }) => {
 const shapesOf = (tensors: readonly { name: string; shape: readonly number[] }[]) =>
   Object.fromEntries(tensors.map(({ name, shape }) => [name, [...shape]]))
 
-it('has every architecture', () => {
+it('the golden has a reward model of every architecture', () => {
   const names = Object.values(models).flatMap(({ config }) => config.architectures)
   expect(names.sort()).toEqual(architectures.map((each) => classifier(each).name).sort())
 })
 
-describe.each(Object.entries(models))('%s', async (name, golden) => {
+describe.each(Object.entries(models))('reward model %s', async (name, golden) => {
   const model = await theirs(name, golden)
   const { config, tensors, logits } = golden.adapter
   const adapter = parseAdapter(config, decoded(tensors), model.architecture, model.config, name)
 
-  it("scores as transformers' model does", async () => {
+  it('has the scores of transformers', async () => {
     expect(model.architecture.scores).toBe('alone')
     expect(largestDifference(await scoresBy(model), golden.logits.flat())).toBeLessThan(1e-4)
   })
 
-  it("scores as PEFT's adapter does", async () => {
+  it('with an adapter has the scores of PEFT', async () => {
     // Scores up to 92, of which fp32 keeps seven digits
     const largest = Math.max(...logits.flat().map(Math.abs))
     const mine = await scoresBy(applyAdapter(model, adapter))
     expect(largestDifference(mine, logits.flat())).toBeLessThan(Math.max(1e-4, 1e-5 * largest))
   })
 
-  it('is saved under the same names, with the same settings', () => {
+  it('is saved with the tensor names, shapes and config of transformers', () => {
     const head = model.params.get(scoreWeight)!
     const language = architectures.find((each) => classifier(each).name === model.architecture.name)!
     // As `attune reward` makes it, of the language model
@@ -96,7 +96,7 @@ describe.each(Object.entries(models))('%s', async (name, golden) => {
       expect(saved[key], key).toEqual(golden.config[key])
   })
 
-  it("is an adapter with PEFT's names and settings", () => {
+  it('has its adapter saved with the tensor names, shapes and config of PEFT', () => {
     const { architecture, config: own } = model
     const files = adapterFiles(adapter, architecture, own, async () => new Float32Array(), name)
     expect(shapesOf(files.tensors)).toEqual(

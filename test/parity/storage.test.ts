@@ -12,7 +12,7 @@ afterAll(() => backend.close())
 
 const cases = ['storage-sharded', 'storage-bin', 'storage-bf16', 'storage-fp16', 'storage-gpt2-bare']
 
-it.each(cases)('%s', async (name) => {
+it.each(cases)('checkpoint %s loads and has the logits of transformers', async (name) => {
   const { architecture, config, params, unused } = await loadPretrained(fixture(`models/${name}`))
   expect(unused).toEqual([])
   expect(config.tie_word_embeddings).toBe(true)

@@ -26,8 +26,8 @@ const ours = ({ template, document }: Case) => {
   return outcome(template, withWritten(JSON.parse(text), text) as object)
 }
 
-describe('a snippet at random', () => {
-  it('gives the text of Jinja2, or both refuse', () => {
+describe('random template snippets', () => {
+  it('render as in Jinja2, or are refused as in Jinja2', () => {
     expect(cases.length).toBeGreaterThan(300)
     expect(cases.filter(({ text }) => text !== null).length).toBeGreaterThan(200)
     const wrong = cases.flatMap((one) => {
@@ -38,7 +38,7 @@ describe('a snippet at random', () => {
   })
 })
 
-describe('null is a value', () => {
+describe('null is rendered as in Jinja2', () => {
   it.each([
     ['{{ m.a }}|{{ m.a is defined }}|{{ m.a is none }}', 'None|True|True'],
     ['{% macro f(x, y=2) %}{{ x }} {{ y }}{% endmacro %}{{ f(none, none) }}|{{ f(1) }}', 'None None|1 2'],
@@ -79,7 +79,7 @@ describe('a name of Jinja2', () => {
     '()': names('count index'),
   }
 
-  it('is known: filters, tests, methods and globals', () => {
+  it('is known, whether filter, test, method or global', () => {
     const unknown = [
       ...filters.filter((name) => outcome(`{{ '${name}' is filter }}`, {}) !== 'True'),
       ...tests.filter((name) => outcome(`{{ '${name}' is test }}`, {}) !== 'True'),
@@ -93,7 +93,7 @@ describe('a name of Jinja2', () => {
     expect(unknown).toEqual([])
   })
 
-  it.each(['random', 'urlize'])('is refused by name where a conversation cannot have it: %s', (name) => {
+  it.each(['random', 'urlize'])('that is not supported is refused by name: %s', (name) => {
     expect(() => renderTemplate(compileTemplate(`{{ ['a'] | ${name} }}`), {})).toThrow(`the filter ${name} is refused`)
   })
 
@@ -105,7 +105,7 @@ describe('a name of Jinja2', () => {
       '0 Bytes, 1 Byte, 999 Bytes, 1.0 kB, 1.5 MB, 1000000.0 YB',
     ],
     ['{{ 2048 | filesizeformat(true) }}', '2.0 KiB'],
-  ])('%s', (template, text) => {
+  ])('gives the result of Jinja2: %s', (template, text) => {
     expect(outcome(template, {})).toBe(text)
   })
 })

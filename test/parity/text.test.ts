@@ -50,11 +50,11 @@ const load = (files: Files, template?: string): Promise<Tokenizer> => {
   })
 }
 
-describe.each(list('tokenizers'))('%s', async (name) => {
+describe.each(list('tokenizers'))('tokenizer %s equals Hugging Face', async (name) => {
   const bundle = unzipped<Bundle>(`tokenizers/${name}.json.gz`)
   const tok = await load(bundle)
 
-  it('encodes with offsets, around special tokens, and through split special tokens', () => {
+  it('in ids and offsets, with special tokens added, kept and split', () => {
     const encoded = (text: string) => {
       const { ids, offsets } = tok.encode(text, { specialTokens: false })
       return { text, ids, offsets: offsets.flat(), around: tok.encode(text).ids }
@@ -66,7 +66,7 @@ describe.each(list('tokenizers'))('%s', async (name) => {
     }
   })
 
-  it('decodes', () => {
+  it('in decoded texts', () => {
     for (const row of bundle.cases)
       for (const key of ['decode', 'decode_skip'] as const) {
         const wanted = row[`${key}_cleaned`] ?? (row[key] === undefined ? row.text : row[key])
@@ -76,21 +76,21 @@ describe.each(list('tokenizers'))('%s', async (name) => {
     expect(tok.decode([])).toBe('')
   })
 
-  it('encodes pairs', () => {
+  it('in ids of text pairs', () => {
     for (const { text, pair, ids, type_ids, offsets } of bundle.pairs) {
       const got = tok.encodePair(text, pair)
       expect({ ids: got.ids, type_ids: got.typeIds, offsets: got.offsets.flat() }).toEqual({ ids, type_ids, offsets })
     }
   })
 
-  it('encodes long runs', () => {
+  it('in ids of long repetitions', () => {
     for (const { unit, times, ids_rle } of bundle.long_runs)
       expect(tok.encode(unit.repeat(times), { specialTokens: false }).ids).toEqual(
         ids_rle.flatMap(([id, count]) => new Array(count).fill(id)),
       )
   })
 
-  it('streams', () => {
+  it('in streamed decoding', () => {
     for (const { ids, emitted, flush, text, skip_special_tokens } of bundle.streams) {
       const stream = tok.stream({ skipSpecialTokens: skip_special_tokens })
       expect({ emitted: ids.map(stream.push), flush: stream.flush() }).toEqual({ emitted, flush })
@@ -138,12 +138,12 @@ const outcome = <T>(run: () => T): T | { error: string; message: string | undefi
   }
 }
 
-describe.each(list('chat'))('chat template %s', async (name) => {
+describe.each(list('chat'))('chat template %s equals transformers', async (name) => {
   const file = unzipped<ChatFile>(`chat/${name}.json.gz`)
   const tok = await load(unzipped<Bundle>(`tokenizers/${file.tokenizer}.json.gz`), file.template)
   const all = file.cases.flatMap((chat) => chat.renders.map((render) => ({ chat, render })))
 
-  it.each(all)('renders and encodes case %#', ({ chat, render }) => {
+  it.each(all)('in text, ids and assistant mask of case %#', ({ chat, render }) => {
     const options = optionsOf(chat, render, file.now)
     const { text, ids, assistant_mask, error, message } = render
     const got = outcome(() => {
@@ -160,7 +160,7 @@ describe.each(list('chat'))('chat template %s', async (name) => {
   })
 })
 
-describe('parts of the pipeline', () => {
+describe('a part of the tokenizer pipeline equals Hugging Face', () => {
   type Part<T> = { cfg: object; out: T[] }
   type Split = [string, [number, number]]
   const parts = unzipped<{
@@ -197,7 +197,7 @@ describe('parts of the pipeline', () => {
   })
 })
 
-describe('Jinja2', () => {
+describe('a template snippet renders as in Jinja2', () => {
   type Snippet = { template: string; text?: string; error?: string; syntax?: string; other?: string }
   const snippets: Snippet[] = JSON.parse(readFileSync(new URL('jinja.json', folder), 'utf8'))
   const messages = [
@@ -213,7 +213,7 @@ describe('Jinja2', () => {
   })
 })
 
-describe('the class LlamaTokenizer', () => {
+describe('tokenizer class LlamaTokenizer', () => {
   const files = unzipped<
     Files & {
       texts: { text: string; ids: number[]; offsets: number[] }[]
@@ -221,7 +221,7 @@ describe('the class LlamaTokenizer', () => {
     }
   >('llama-class.json.gz')
 
-  it('puts the space marker before the first word only, as transformers 5', async () => {
+  it('puts the space marker before the first word only, as transformers 5 does', async () => {
     const tok = await load(files)
     for (const { text, ids, offsets } of files.texts) {
       const got = tok.encode(text)
@@ -231,7 +231,7 @@ describe('the class LlamaTokenizer', () => {
       expect(tok.chat!.encode(messages)).toMatchObject({ ids, assistantMask: mask })
   })
 
-  it('reads the file as it stands for other model types', async () => {
+  it('keeps tokenizer.json unchanged for other model types', async () => {
     const tok = await loadTokenizer({
       tokenizerJson: source('tokenizer.json', files['tokenizer.json']),
       tokenizerConfig: source('tokenizer_config.json', files['tokenizer_config.json']),

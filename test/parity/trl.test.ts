@@ -77,7 +77,7 @@ const expectSummary = (values: Float32Array, { norm, sum, first }: Summary, slac
   expect(largestDifference(values.slice(0, first.length), first), name).toBeLessThanOrEqual(slack)
 }
 
-describe('trajectories', () => {
+describe('a training run of TRL is reproduced in every step and the final weights', () => {
   const lora = /lora$/
   const few = /^(sft|kto)-lora$|^dpo-(sigmoid|ipo|aot_unpaired|sft)-lora$|pretrained/
   const runs = everywhere.filter(({ name }) => process.env.ATTUNE_TRL === 'all' || !lora.test(name) || few.test(name))
@@ -96,21 +96,24 @@ describe('trajectories', () => {
       expectSummary(await tensors.get(name)!.floats(), summary, slack, name)
   })
 
-  it.each(['sft-text', 'sft-completion', 'dpo-sigmoid', 'dpo-sigmoid-lora'])('%s: every weight', async (name) => {
-    const tensors = await result(named(name)[0], join(root, name))
-    const golden = await openSafetensors(await fileSource(fixture(`trl/final/${name}.safetensors`)))
-    for (const [key, expected] of golden.tensors) {
-      const difference = largestDifference(await tensors.get(key)!.floats(), await expected.floats())
-      // A step of Adam by a gradient near 0 has any direction
-      expect(difference, key).toBeLessThan(3e-5)
-    }
-  })
+  it.each(['sft-text', 'sft-completion', 'dpo-sigmoid', 'dpo-sigmoid-lora'])(
+    '%s, in every single weight',
+    async (name) => {
+      const tensors = await result(named(name)[0], join(root, name))
+      const golden = await openSafetensors(await fileSource(fixture(`trl/final/${name}.safetensors`)))
+      for (const [key, expected] of golden.tensors) {
+        const difference = largestDifference(await tensors.get(key)!.floats(), await expected.floats())
+        // A step of Adam by a gradient near 0 has any direction
+        expect(difference, key).toBeLessThan(3e-5)
+      }
+    },
+  )
 })
 
 /** One step of plain descent by 1: what the weights lose is the gradient. */
 const descent = { optimizer: 'sgd', learningRate: 1, schedule: 'constant', weightDecay: 0, maxGradNorm: 0, maxSteps: 1 }
 
-describe('the gradient of the first step', () => {
+describe('the gradient of the first step equals TRL', () => {
   const names =
     'sft-dft sft-smoothing sft-completion dpo-ld dpo-wpo dpo-mix dpo-lora-pretrained cpo-hinge orpo simpo-nll kto'
   it.each(named(names))('$name', async (run) => {

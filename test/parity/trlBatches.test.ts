@@ -125,7 +125,7 @@ it.each([
   ['sft-text', 512],
   ['sft-completion', 512],
   ['sft-truncated', 48],
-])('%s', async (name, maxLength) => {
+])('%s: token ids and targets of every batch equal TRL', async (name, maxLength) => {
   const { grids } = await golden(name)
   const options = { assistantOnly: false, completionOnly: true }
   const example = (row: never) => textExample(encoder, row, { maxLength }, options, nothing)
@@ -144,7 +144,7 @@ const pairs = (name: string) =>
     (micros) => rankedBatches(micros, undefined, { prompts: false }),
   )
 
-it.each(['dpo-sigmoid', 'dpo-sigmoid-accum'])('%s', async (name) => {
+it.each(['dpo-sigmoid', 'dpo-sigmoid-accum'])('%s: token ids and masks of every batch equal TRL', async (name) => {
   const { grids } = await golden(name)
   for (const { batch, prefix } of await pairs(name)) {
     const both = [0, 1].flatMap((k) => unpacked(batch.packs, 2, k))
@@ -152,14 +152,14 @@ it.each(['dpo-sigmoid', 'dpo-sigmoid-accum'])('%s', async (name) => {
   }
 })
 
-it('cpo-sigmoid', async () => {
+it('cpo-sigmoid: token ids and labels of every batch equal TRL', async () => {
   const { grids } = await golden('cpo-sigmoid')
   for (const { batch, prefix } of await pairs('cpo-sigmoid'))
     for (const [k, side] of ['chosen_', 'rejected_'].entries())
       expect(unpacked(batch.packs, 2, k)).toEqual(byLabels(grids, prefix + side))
 })
 
-it('kto, with the completions that its KL is estimated from', async () => {
+it('kto: every batch equals TRL, with the completions that the KL is estimated from', async () => {
   const { grids } = await golden('kto')
   const example = (row: never) => unpairedExample(encoder, row, limits, nothing)
   const micros = await microBatches('kto', 'unpaired', example, (micros) => {
@@ -187,7 +187,7 @@ const texts = (grids: Map<string, Grid>, step: number): TextExample[] => {
   })
 }
 
-it('sft-packing: texts packed by TRL, trained by the loop', async () => {
+it('sft-packing: training on texts packed by TRL has its metrics and weights', async () => {
   const { grids, steps } = await golden('sft-packing')
   const run = runs.find(({ name }) => name === 'sft-packing')!
   const { learning_rate: learningRate, max_grad_norm: maxGradNorm } = run.optimizer

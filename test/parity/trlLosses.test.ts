@@ -63,7 +63,7 @@ const weightsOne = (names: string[], weights: number[] = []) =>
   names.map((name, i) => ({ name, weight: weights[i] ?? 1 }) as LossSpec)
 
 describe.each(cases.filter((c) => c.run.startsWith('dpo-')))('$run', ({ run: name, asked, steps }) => {
-  it('loss and metrics', () => {
+  it('has the loss and metrics that TRL logged', () => {
     const specs = weightsOne([asked.loss_type ?? 'sigmoid'].flat(), asked.loss_weights)
     const options: PreferenceOptions = {
       beta: asked.beta,
@@ -86,7 +86,7 @@ describe.each(cases.filter((c) => c.run.startsWith('dpo-')))('$run', ({ run: nam
 })
 
 describe.each(cases.filter((c) => /^(cpo|simpo|alphapo|orpo)/.test(c.run)))('$run', ({ run: name, asked, steps }) => {
-  it('loss and metrics', () => {
+  it('has the loss and metrics that TRL logged', () => {
     const kind = name === 'orpo' ? 'orpo' : String(asked.loss_type ?? 'sigmoid')
     // TRL's hinge and ipo without a reference are attune's with its reference off, and the likelihood beside them.
     const alone = kind === 'hinge' || kind === 'ipo'
@@ -122,7 +122,7 @@ describe.each(cases.filter((c) => /^(cpo|simpo|alphapo|orpo)/.test(c.run)))('$ru
 })
 
 describe.each(cases.filter((c) => c.run.startsWith('kto')))('$run', ({ asked, steps }) => {
-  it('loss and metrics', () => {
+  it('has the loss and metrics that TRL logged', () => {
     const loss = ktoLoss({
       beta: asked.beta,
       lossType: asked.loss_type === 'apo_zero_unpaired' ? 'apo_zero_unpaired' : 'kto',

@@ -184,7 +184,7 @@ const expectSummary = (values: ArrayLike<number>, { norm, first }: Summary, slac
   expect(largestDifference(Array.from(values).slice(0, first.length), first), name).toBeLessThanOrEqual(slack)
 }
 
-describe('trajectories', () => {
+describe('a GRPO or RLOO run of TRL is reproduced in every step and the final weights', () => {
   let policy: Policy
   afterEach(() => policy.close())
 
@@ -223,7 +223,7 @@ describe('trajectories', () => {
   })
 })
 
-describe('advantages from rewards', () => {
+describe('advantages from rewards equal TRL', () => {
   const split = <T>(items: readonly T[], size: number): T[][] =>
     Array.from({ length: items.length / size }, (_, i) => items.slice(i * size, (i + 1) * size))
 

@@ -69,7 +69,7 @@ const expectSummary = (values: Float32Array, { norm, sum, first }: Summary, slac
   expect(largestDifference(values.slice(0, first.length), first), name).toBeLessThanOrEqual(slack)
 }
 
-it.each(runs)('$name', async (run) => {
+it.each(runs)('$name: every step and the final weights equal TRL', async (run) => {
   const output = join(root, run.name)
   const steps = await replay(run, output)
   expect(steps).toHaveLength(run.optimizer.steps)

@@ -45,8 +45,8 @@ describe.each(['llama-gqa-untied', 'llama-tied', 'gpt2'])('%s with a value head'
   // Blocks alone: the language head's gradient comes with the forward pass
   it.each([
     ['everything', () => true],
-    ['a block and the value head', (key: string) => key === scoreWeight || /\.1\./.test(key)],
-  ])('trains %s', async (_, trained) => {
+    ['one block and the value head', (key: string) => key === scoreWeight || /\.1\./.test(key)],
+  ])('adds up the gradients of policy and value loss, training %s', async (_, trained) => {
     const [both, policy, value] = [
       await gradientsOf(2, 3, trained),
       await gradientsOf(2, 0, trained),

@@ -90,7 +90,7 @@ describe('resuming is refused where a file that the run reads has changed', () =
   })
 })
 
-describe('rollouts', () => {
+describe('files of rollouts', () => {
   const learn = async (name: string, more: object) => ({
     data: await rows('asked', pairs),
     output: at(name),
@@ -122,7 +122,7 @@ describe('rollouts', () => {
     expect(await hashOf(at('removed'))).toBe(await hashOf(at('kept')))
   })
 
-  it('are trained on again only where their files are unchanged', async () => {
+  it('are refused by a resumed run if they changed', async () => {
     const given = await learn('again', { reward: [at('first.mjs')], numIterations: 2 })
     await runUntil(rloo, settings(rloo, given), afterStep(1))
     for (const name of ['rows.jsonl', 'rollout.json']) {
@@ -141,7 +141,7 @@ describe('rollouts', () => {
   })
 })
 
-it('the files of a module are its own and those that it imports by path, in every form of import', async () => {
+it('the files of a reward module are its own and all that it imports by path', async () => {
   const dir = at('modules')
   await mkdir(join(dir, 'sub'), { recursive: true })
   const files = {
@@ -181,7 +181,7 @@ it('a reward run that is killed after its first evaluation has the same log when
   }
 })
 
-it('flags about an opened adapter must agree with it', async () => {
+it('LoRA flags that disagree with the opened adapter are refused', async () => {
   const data = await rows('texts', texts)
   await train(sft, { data, maxSteps: 1, loraR: 8, loraAlpha: 16, output: at('first') })
   const on = { data, maxSteps: 1, adapter: at('first/adapter') }
@@ -194,7 +194,7 @@ it('flags about an opened adapter must agree with it', async () => {
   expect((await readInfo(at('second'))).adapter).toMatchObject({ r: 8, alpha: 16, dropout: 0 })
 })
 
-it('absolute paths are kept beside the names that were typed, so that a run works from any folder', async () => {
+it('a run resumes from any folder, since it stores absolute paths too', async () => {
   const file = await rows('placed', texts)
   const config = {
     model: tiny,

@@ -87,7 +87,7 @@ describe('a conversation that the chat template refuses is a Fault with its row'
   })
 
   it.each(methods.filter(([name]) => ['sft', 'dpo', 'grpo', 'spin'].includes(name)))(
-    '%s, in the evaluation rows',
+    '%s, in evaluation rows',
     async (name, recipe, all, settings) => {
       const output = at(`held-${name}`)
       const file = await rows(`held ${name}`, all)
@@ -109,7 +109,7 @@ describe('a conversation that the chat template refuses is a Fault with its row'
   it.each<[string, Recipe, object, string]>([
     ['a reward model', grpo, { batchSize: 2 }, 'judge'],
     ['a helper model', asft, { learningRate: [1e-4] }, 'strict'],
-  ])('by the template of %s alone', async (name, recipe, settings, other) => {
+  ])('refused only by the template of %s', async (name, recipe, settings, other) => {
     const output = at(`by-${name}`)
     const file = await rows(`by ${name}`, pairs)
     const given = recipe === grpo ? { reward: [at(other)] } : { helper: [at(other)] }
@@ -117,14 +117,14 @@ describe('a conversation that the chat template refuses is a Fault with its row'
     await refused(run, output, 'template', /row 3: ".*" cannot read it: System role/, { file, row: 3 })
   })
 
-  it('best of n', async () => {
+  it('best-of-n', async () => {
     const file = await rows('best', pairs)
     const settings = bestOfNSchema.parse({ model: at('strict'), data: [file], reward: ['regex:a'] })
     await refused(bestOfN(settings).next(), at('none'), 'template', /row 3: System/, { file, row: 3 })
   })
 })
 
-describe('other rows that cannot be read or used', () => {
+describe('a row that cannot be read or used is a Fault', () => {
   it.each<[string, Recipe, object[], object, string, RegExp]>([
     [
       'a conversation after texts, without a chat template',
@@ -171,13 +171,13 @@ describe('other rows that cannot be read or used', () => {
       { loss: 'plackett-luce' },
       /cannot use held-out rows with "prob"/,
     ],
-  ])('held-out %s that the loss cannot compare', async (name, row, settings, message) => {
+  ])('%s in evaluation rows that the loss cannot compare', async (name, row, settings, message) => {
     const data = await rows('pairs', [{ prompt: [5], chosen: [6], rejected: [7] }])
     const run = train(dpo, { ...settings, data, evalData: [await rows(name, [row])], output: at(name) })
     await refused(run, at(name), 'bad-flag', message, { flag: '--loss' })
   })
 
-  it('end a command before it prints its first line', async () => {
+  it('before a command prints its first line', async () => {
     const all = await openRows(await rows('command', [{ text: 'a' }, { text: 'b' }, { text: 'c' }]))
     const made: string[] = []
     const make = ({ kind }: { kind: string }, bad: boolean) => {
@@ -202,7 +202,7 @@ describe('rows that are dropped or cut', () => {
   const long = { prompt: ids(1, 30), chosen: ids(2, 3), rejected: ids(3, 3) }
   const fine = { prompt: ids(4, 4), chosen: ids(5, 3), rejected: ids(6, 30) }
 
-  it('are counted in the start event and in warnings before the first step, training and evaluation rows apart', async () => {
+  it('are counted before the first step, training and evaluation rows separately', async () => {
     const data = await rows('long', [long, fine, fine, long])
     const evalData = [await rows('long-held', [fine, long])]
     const settings = { data, evalData, maxLength: 20, maxSteps: 1, output: at('told') }
@@ -217,7 +217,7 @@ describe('rows that are dropped or cut', () => {
     ])
   })
 
-  it('are warned about once in a resumed run, which ends like one that was not stopped', async () => {
+  it('are warned about once in a resumed run, which ends as an uninterrupted one', async () => {
     const data = await rows('again', [long, fine, { ...fine, prompt: ids(7, 5) }, { ...fine, prompt: ids(8, 3) }])
     const settings = { data, maxLength: 20, maxSteps: 4, batchSize: 1, saveEvery: 1 }
     await train(dpo, { ...settings, output: at('whole') })
@@ -230,7 +230,7 @@ describe('rows that are dropped or cut', () => {
     expect(log).toEqual(await told(at('whole')))
   })
 
-  it('are looked for with progress events where there are many rows', async () => {
+  it('are searched for with progress events when there are many rows', async () => {
     const data = await rows(
       'many',
       Array.from({ length: 600 }, (_, i) => ({ input_ids: ids(i, 4) })),

@@ -56,7 +56,7 @@ describe('bad input is refused before the run folder is made', () => {
     await expect(stat(output)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  it('evaluation rows that give no example, and a --best-metric that does not exist', async () => {
+  it('evaluation rows without any token to train on, and an unknown --best-metric', async () => {
     const data = await rows('sft', [text, text])
     const held = [await rows('held', [{ input_ids: [7] }])]
     const empty = train(sft, { data, evalData: held, output: at('held') })
@@ -75,7 +75,7 @@ it('a loss that is not finite stops the run with exit code 1 and names the rows'
   await expect(stat(at('away/model'))).rejects.toMatchObject({ code: 'ENOENT' })
 })
 
-it('a Fault ends the process though an engine was open', async () => {
+it('a Fault ends the process while an engine is open', async () => {
   const data = await rows('one', [text])
   const flags = ['--model', tiny, '--data', data, '--output', at('process'), '--eval-split', '0.5']
   const bin = new URL('../../bin/attune.js', import.meta.url).pathname

@@ -38,7 +38,7 @@ const common = async () => ({
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
 
-describe('the reward', () => {
+describe('the reward of PPO', () => {
   const rewardOf = (steps: readonly Record<string, unknown>[]) => {
     // The first step of each rollout
     const fresh = steps.filter((step, i) => i === 0 || step.rollout !== steps[i - 1].rollout)
@@ -47,7 +47,7 @@ describe('the reward', () => {
 
   it.each([
     ['a value head on the policy', {}],
-    ['a value head beside an adapter', { loraR: 8, loraTarget: ['all-linear'], learningRate: 1e-2 }],
+    ['a value head and a LoRA adapter', { loraR: 8, loraTarget: ['all-linear'], learningRate: 1e-2 }],
     ['a value model', { valueModel: tiny }],
     ['a reward model as the value model', { valueModel: fixture('models/llama-reward') }],
   ])('rises with %s', async (name, settings) => {
@@ -87,8 +87,8 @@ describe('the reward', () => {
   })
 })
 
-describe('the KL coefficient', () => {
-  it('goes up while the policy is further from the reference than it should be', async () => {
+describe('the adaptive KL coefficient', () => {
+  it('rises while the KL is above its target', async () => {
     const settings = { ...(await common()), klTarget: 0.5, klHorizon: 96, klCoef: 0.05, maxSteps: 20 }
     const { steps } = await train(ppo, { ...settings, output: at('adaptive') })
     const fresh = steps.filter((_, i) => i % 4 === 0) as unknown as Record<string, number>[]
@@ -122,7 +122,7 @@ it('the memory plan leaves room for the activations of policy or value model, wh
   }
 })
 
-it('the memory plan leaves room for pretraining texts, which may be longer than prompts and samples', async () => {
+it('the memory plan leaves room for pretraining texts longer than prompt and completion', async () => {
   const { model, gradients, close } = await openPolicy(parsed, { dir: tiny })
   const keptOf = (T: number) => keptBytes(model, 'fast', gradients, { N: T, B: 1, T })
   // Samples have at most 5 + 8 tokens
@@ -148,7 +148,7 @@ const forms: [string, object][] = [
   ['value-head-beside-an-adapter', { loraR: 2 }],
 ]
 it.each(process.env.ATTUNE_RESUME === 'all' ? forms : forms.slice(0, 1))(
-  'a run ends with the same weights and log in whichever phase it was killed: %s',
+  'a PPO run killed in any phase resumes to the weights and log of an uninterrupted run: %s',
   async (name, own) => {
     const settings = {
       data: await rows('prompts', prompts),
@@ -193,14 +193,14 @@ it.each(process.env.ATTUNE_RESUME === 'all' ? forms : forms.slice(0, 1))(
 
 const defaults = { model: tiny, threads: 1, learningRate: 1e-3, epochs: 100 }
 
-describe('is refused', () => {
+describe('PPO refuses', () => {
   it('a value model with another tokenizer', async () => {
     const settings = { ...(await common()), valueModel: tiny, model: fixture('models/stories260K') }
     const run = train(ppo, { ...settings, data: await rows('said', [{ prompt: 'Once' }]), output: at('other') })
     await expect(run).rejects.toMatchObject({ exitCode: 2, where: { flag: '--value-model' } })
   })
 
-  it('pretraining rows that hold nothing', async () => {
+  it('pretraining rows without tokens to train on', async () => {
     const ptxData = [await rows('empty', [{ input_ids: [5] }])]
     const run = train(ppo, { ...(await common()), ptxData, output: at('empty') })
     await expect(run).rejects.toMatchObject({ code: 'empty-data', exitCode: 2 })

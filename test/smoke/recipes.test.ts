@@ -24,7 +24,7 @@ const methods: [string, Recipe, object[]][] = [
 
 describe.each(methods)('%s', (name, recipe, all) => {
   it.each([{ loraR: undefined }, { loraR: 4, loraTarget: ['q_proj', 'v_proj', 'lm_head'] }])(
-    'lowers its loss, alike with --memory fast and low: %o',
+    'lowers its loss, equally with --memory fast and low: %o',
     async (lora) => {
       const [fast, low] = ['fast', 'low'].map((memory) => at(`${name}-${lora.loraR}-${memory}`))
       const settings = { ...lora, data: await rows(name, all), batchSize: 8, learningRate: 5e-3, maxSteps: 5 }
@@ -146,7 +146,7 @@ it('splits a large batch into micro-batches without changing a bit of the result
   expect(whole.steps[0].entropy).toBe(pieces.steps[0].entropy)
 })
 
-describe('evaluation', () => {
+describe('evaluation during training', () => {
   it('has the same loss for every batch size', async () => {
     const data = await rows('sft', texts)
     const evalData = [await rows('held', texts.slice(0, 5))]

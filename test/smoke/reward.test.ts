@@ -23,7 +23,7 @@ const ruled = (from: number, count: number) =>
     return { prompt: ids(3 * (from + i), 3), chosen, rejected }
   })
 
-it('learns a hidden rule: it is right on more than 95 % of new pairs', async () => {
+it('a reward model learns a rule: accuracy above 95 % on new pairs', async () => {
   const data = await rows('ruled', ruled(0, 512))
   const evalData = [await rows('ruled-held', ruled(1000, 100))]
   const settings = { data, evalData, batchSize: 16, learningRate: 5e-3, maxSteps: 64, output: at('ruled') }
@@ -126,7 +126,7 @@ it.each<[string, object]>([
   expect(await evalsOf(output)).toEqual(await evalsOf(at(`${name}-whole`)))
 })
 
-it('goes on training a reward model, and begins with the head of --head', async () => {
+it('continues to train a reward model, and starts from the head of --head', async () => {
   const data = await rows('more', pairs)
   await train(reward, { data, maxSteps: 1, output: at('first') })
   await train(reward, { data, maxSteps: 1, model: join(at('first'), 'model'), output: at('second') })
@@ -139,7 +139,7 @@ it('goes on training a reward model, and begins with the head of --head', async 
   expect(largestDifference(await headOf(join(at('first'), 'model/model.safetensors')), given)).toBeGreaterThan(1e-6)
 })
 
-describe('reward refuses', () => {
+describe('attune reward refuses', () => {
   const refused = async (settings: object, data: object[], message: RegExp) => {
     const run = train(reward, { ...settings, data: await rows('refused', data), output: at('refused') })
     await expect(run).rejects.toMatchObject({ exitCode: 2, message: expect.stringMatching(message) })

@@ -31,12 +31,12 @@ const moduleAt = async (name: string, text: string) => {
   return at(name)
 }
 
-describe('a judge', () => {
+describe('a judge as reward', () => {
   let server: FakeEndpoint
   afterEach(() => server.close())
   const question = (body: Record<string, unknown>) => (body.messages as { content: string }[]).at(-1)!.content
 
-  it('grades completions; one without a grade counts for nothing', async () => {
+  it('grades completions, and those without a grade are left out', async () => {
     const grade = (text: string) => (text.includes('a') ? 1 + (text.length % 9) : undefined)
     server = await fakeEndpoint(({ body }, response) => {
       const [, text] = /\[Answer\]\n(.*)\n\n\[Grade\]/s.exec(question(body))!
@@ -58,7 +58,7 @@ describe('a judge', () => {
   })
 })
 
-it('learns nothing where all samples of each prompt have the same reward, and warns', async () => {
+it('equal rewards for all samples of each prompt train nothing and give a warning', async () => {
   const same = await moduleAt('same.mjs', 'export default (rows) => rows.map(() => 3)')
   const settings = { ...shared, data: await prompts(), reward: [same], output: at('same') }
   const { steps, events } = await train(grpo, settings)
@@ -66,7 +66,7 @@ it('learns nothing where all samples of each prompt have the same reward, and wa
   expect(events).toContainEqual(expect.objectContaining({ code: 'no-signal', count: 1 }))
 })
 
-describe('a reward model', () => {
+describe('a reward model as reward', () => {
   /** One that was trained a little, with its mean and deviation beside it. */
   const trained = async () => {
     const pairs = openings.map((prompt) => ({ prompt, chosen: ' They were very happy.', rejected: ' No.' }))
@@ -142,7 +142,7 @@ describe('a reward model', () => {
   })
 })
 
-it('best-of-n keeps the best, also where no reward is above 0', async () => {
+it('best-of-n returns the best completion even if no reward is above 0', async () => {
   const fewE = await moduleAt('few.mjs', "export default (rows) => rows.map((r) => 1 - r.completion.split('e').length)")
   const { batchSize: _, maxSteps: __, ...asked } = shared
   const settings = bestOfNSchema.parse({ ...asked, data: [await prompts()], reward: [fewE], threads: 1 })
@@ -159,7 +159,7 @@ it('best-of-n keeps the best, also where no reward is above 0', async () => {
   expect(best.some((row) => row.reward === 0)).toBe(true)
 })
 
-it('stops in a rollout when it is asked to, and ends with the same weights after it is resumed', async () => {
+it('a run aborted in a rollout resumes to the weights of an uninterrupted run', async () => {
   const letters = await moduleAt('e.mjs', "export default (rows) => rows.map((r) => r.completion.split('e').length)")
   const settings = { ...shared, data: await prompts(), reward: [letters], maxSteps: 3, klCoef: 0.1, loraR: 2 }
   await train(rloo, { ...settings, output: at('whole') })

@@ -43,13 +43,13 @@ const letters = () =>
      export default (rows: Row[]): number[] => rows.map(({ completion }) => completion.split('e').length - 1)`,
   )
 
-describe('learning from rewards', () => {
+describe('training on rewards', () => {
   it.each<[string, Recipe, object]>([
     ['reinforce', reinforce, { klCoef: 0.01 }],
     ['rloo', rloo, { klCoef: 0.01, loraR: 4, learningRate: 5e-3 }],
     ['online-dpo', onlineDpo, { beta: 0.05 }],
     ['grpo', grpo, {}],
-  ])('%s raises the held-out reward', async (name, recipe, settings) => {
+  ])('by %s raises the reward on evaluation prompts', async (name, recipe, settings) => {
     const data = [await rows('prompts', prompts)]
     const given = { ...shared, reward: [await letters()], data, evalData: data, epochs: 5, saveEvery: 100 }
     const events = await run(recipe, { ...given, ...settings, output: at(name) })
@@ -62,7 +62,7 @@ describe('learning from rewards', () => {
     expect(of(events, 'sample').length).toBeGreaterThan(0)
   })
 
-  it('leaves samples out whose reward failed, and counts them', async () => {
+  it('leaves out samples whose reward failed, and counts them', async () => {
     const sometimes = await moduleAt(
       'sometimes.mjs',
       'let n = 0\nexport default (rows) => rows.map(() => (n++ % 4 === 0 ? null : n % 4))',
@@ -133,7 +133,7 @@ describe('old log-probs', () => {
     ],
   })
 
-  it("are the decoder's, which are compared with training in rollouts 1, 2, 4, ..., in a resumed run too", async () => {
+  it("are the decoder's, compared with those of training in rollouts 1, 2, 4, ..., also after a resume", async () => {
     const given = await settings()
     const whole = await run(rloo, { ...given, output: at('near') })
     expect(compared(whole)).toEqual([1, 2, 4])
@@ -150,7 +150,7 @@ describe('old log-probs', () => {
     }
   })
 
-  it.each([{ quantize: 'int8' }, { temperature: 0.9 }])('are those of a pass of training with %j', async (apart) => {
+  it.each([{ quantize: 'int8' }, { temperature: 0.9 }])('are computed by a training pass with %j', async (apart) => {
     const given = { ...(await settings()), maxSteps: 3, ...apart }
     const events = await run(rloo, { ...given, output: at(JSON.stringify(apart)) })
     expect(compared(events)).toEqual('quantize' in apart ? [1, 2, 3] : [1])
@@ -172,7 +172,7 @@ const killed: [string, Recipe, string[], object][] = [
 describe.each(process.env.ATTUNE_RESUME === 'all' ? killed : killed.slice(0, 1))(
   '%s',
   (name, recipe, kinds, settings) => {
-    it('ends with the same weights and log in whichever phase it was killed', async () => {
+    it('killed in any phase resumes to the weights and log of an uninterrupted run', async () => {
       const data = [await rows('prompts', prompts)]
       const given = {
         ...shared,
@@ -200,7 +200,7 @@ describe.each(process.env.ATTUNE_RESUME === 'all' ? killed : killed.slice(0, 1))
   },
 )
 
-describe('rewards that cannot be used are refused', () => {
+describe('unusable rewards are refused', () => {
   const refused = async (settings: object) => {
     const data = [await rows('prompts', prompts)]
     return run(grpo, { ...shared, data, maxSteps: 1, output: at(`bad-${Math.random()}`), ...settings }).then(

@@ -70,7 +70,7 @@ describe('spin', () => {
 const better = sentences.map((row, i) => ({ ...row, better: i === 1 ? row.completion : ' ran home.' }))
 
 describe('asft', () => {
-  it('ranks a column, a model with another tokenizer and a server between the data and its own completions', async () => {
+  it('ranks helpers (column, model, server) between the data and its own completions', async () => {
     const [output, data] = [at('asft'), [await rows('better', better)]]
     let isDown = true
     const server = await fakeEndpoint(({ body }, response) =>
@@ -112,7 +112,7 @@ describe('asft', () => {
     expect(first.filter(({ ranks }: { ranks: number[] }) => ranks[1] === 0).length).toBeLessThan(2)
   })
 
-  it('names a missing helper column and its row', async () => {
+  it('refuses a row without the helper column, naming both', async () => {
     const data = [await rows('lacking', [better[0], sentences[1], ...better])]
     const settings = { ...stories, data, output: at('lacking'), helper: ['column:better'] }
     await expect(run(asft, settings)).rejects.toMatchObject({
@@ -138,10 +138,10 @@ const tiny = {
   loraR: 2,
 }
 
-describe('a run of self-play ends early', () => {
+describe('a self-play run ends early', () => {
   const settings = { ...tiny, mixIterations: false, maxLength: 12, learningRate: [1e-12] }
 
-  it('with --stop-margin where the held-out margin cannot be told from 0; prompts without room are counted', async () => {
+  it('with --stop-margin when the margin on evaluation rows is not significant, and counts prompts without room', async () => {
     const data = [await rows('long', [...idRows, { prompt: ids(9, 20), completion: ids(8, 2) }])]
     const evalData = [await rows('held', idRows)]
     const events = await run(spin, { ...settings, data, evalData, stopMargin: true, output: at('stopped') })
@@ -149,13 +149,13 @@ describe('a run of self-play ends early', () => {
     expect(of(events, 'warning')).toContainEqual(expect.objectContaining({ code: 'prompt-too-long', count: 1 }))
   })
 
-  it('--stop-margin is refused without held-out rows', async () => {
+  it('but refuses --stop-margin without evaluation rows', async () => {
     const data = [await rows('ids', idRows)]
     const played = run(spin, { ...settings, data, stopMargin: true, output: at('unheld') })
     await expect(played).rejects.toMatchObject({ exitCode: 2, where: { flag: '--stop-margin' } })
   })
 
-  it('where every completion equals the data', async () => {
+  it('when every completion equals the data', async () => {
     // The data are the greedy completions of the untrained model
     const first = await run(spin, {
       ...settings,
@@ -181,7 +181,7 @@ const played: [string, Recipe, object, object][] = [
 describe.each(process.env.ATTUNE_RESUME === 'all' ? played : played.slice(0, 1))(
   '%s',
   (name, recipe, settings, all) => {
-    it('has the same weights and log in whichever phase it was killed and resumed', async () => {
+    it('killed in any phase resumes to the weights and log of an uninterrupted run', async () => {
       const data = [await rows(name, all as object[])]
       const whole = await run(recipe, { ...settings, data, output: at(`${name}-whole`) })
       const [hash, log] = [await hashOf(at(`${name}-whole`)), await told(at(`${name}-whole`))]
