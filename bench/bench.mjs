@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- [--peer PYTHON] [--llama DIR] [--quick] [--only NAME]`: what a user waits for and what it takes, measured on this
- * machine in one run. Peculiar: attune is measured through its own command line, on a model folder and rows that the
- * peer (PyTorch, TRL) gets too, so both do the same work; training figures are medians over steps after two to warm up.
+ * Benchmarks attune against PyTorch, TRL, transformers and llama.cpp: `npm run bench -- [--peer PYTHON] [--llama DIR] [--quick] [--only NAME]`.
+ * attune runs through its command line. The peer (PyTorch, TRL) gets the same model folder and rows, so both do the same work.
+ * Training times are medians over the steps after two warm-up steps.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -23,7 +23,7 @@ const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.le
 const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`
 const seconds = (value) => `${value.toFixed(value < 10 ? 2 : 1)} s`
 
-/** Runs a command and hands each JSON line of its output on. */
+/** Runs a command and passes each JSON line of its output to `seen`. */
 const jsonLines = (command, args, env, seen) =>
   new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
@@ -39,7 +39,7 @@ const jsonLines = (command, args, env, seen) =>
 
 const attune = async (work, { method, args }, memory) => {
   const [output, cache] = [join(work, 'run'), join(work, 'cache')]
-  // What a bench that was stopped left behind
+  // An interrupted benchmark may have left it
   rmSync(output, { recursive: true, force: true })
   const started = performance.now()
   const result = { steps: [], first: 0, peak: 0 }
@@ -64,7 +64,7 @@ const peer = async (python, { peer: args }, dtype) => {
   return { step: median(result.steps.slice(2)), peak: result.peak }
 }
 
-/** The two sides in turn, so that a machine whose speed drifts slows both. */
+/** Times attune and the peer in alternation, so that a change in the machine's speed affects both. */
 const compare = async (work, task, rounds) => {
   const sides = { fast: [], low: [], fp32: [], bf16: [] }
   for (let round = 0; round < rounds; round++) {
@@ -79,7 +79,7 @@ const compare = async (work, task, rounds) => {
   return { ...Object.fromEntries(Object.entries(sides).map(([name, runs]) => [name, middle(runs)])), first: sides.fast[0].first }
 }
 
-/** Tokens a second and seconds to the first one, the better of both sides' rounds. */
+/** Tokens per second and seconds to the first token of attune and transformers, the best of all rounds. */
 const decode = async (work, { batch, prompt, fresh, quantize = 'none' }, rounds) => {
   const args = [join(work, 'smollm2'), '--batch', batch, '--prompt', prompt, '--new', fresh, '--rounds', flags.quick ? 1 : 3].map(String)
   const sides = { own: { rate: 0, first: Number.POSITIVE_INFINITY }, fp32: undefined }
@@ -130,11 +130,11 @@ for (const task of cases(work, flags.quick)) {
 }
 console.log(row(['case', 'attune', 'transformers fp32', 'rate', 'first token: transformers / attune']))
 console.log(row(Array(5).fill('---')))
-const spoken = (side) => (side ? `${side.rate.toFixed(1)} tokens/s, first ${seconds(side.first)}${side.memory ? `, ${gigabytes(side.memory)}` : ''}` : '-')
+const decodeCell = (side) => (side ? `${side.rate.toFixed(1)} tokens/s, first ${seconds(side.first)}${side.memory ? `, ${gigabytes(side.memory)}` : ''}` : '-')
 for (const task of decodeCases) {
   if (flags.only && task.name !== flags.only) continue
   const { own, fp32 } = await decode(work, task, flags.quick ? 1 : 3)
-  console.log(row([task.name, spoken(own), spoken(fp32), ratio(own, fp32, 'rate'), ratio(fp32, own, 'first')]))
+  console.log(row([task.name, decodeCell(own), decodeCell(fp32), ratio(own, fp32, 'rate'), ratio(fp32, own, 'first')]))
 }
 if (flags.llama) await benchLlama(flags.llama, join(work, 'smollm2'), flags.quick ? 1 : 3)
 if (!flags.only) benchCartpole(flags.peer, flags.quick)

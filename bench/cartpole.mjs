@@ -1,7 +1,7 @@
 /**
- * REINFORCE on CartPole, steps of the environment a second with all that training does: attune beside Gymnasium with
- * PyTorch, one pole at a time and 16 at once. Peculiar: seconds are the processor's, since both sides are one thread; the
- * clock would measure what else the machine does. Compiling is included; the peer is given fewer steps, for it is slow.
+ * Benchmarks REINFORCE on CartPole against Gymnasium with PyTorch, with one environment and with 16 in parallel.
+ * The unit is environment steps per second of CPU time, training and compilation included. CPU time, since both sides run on
+ * one thread and wall time would include other load. The peer runs fewer steps, because it is slow.
  */
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
@@ -21,7 +21,7 @@ const peer = (python, envs, steps) =>
 
 const hasGymnasium = (python) => spawnSync(python, ['-c', 'import gymnasium, torch']).status === 0
 
-/** Sides in turn, medians of the rounds. */
+/** Runs attune and the peer in alternation and prints the medians of the rounds. */
 export const benchCartpole = (python, quick) => {
   const withPeer = Boolean(python) && hasGymnasium(python)
   if (python && !withPeer) console.log(`cartpole: ${python} has no gymnasium (pip install gymnasium); attune alone`)
@@ -38,7 +38,7 @@ export const benchCartpole = (python, quick) => {
   console.log('| --- | --- | --- | --- | --- |')
   for (const { envs, own, peer } of cases) {
     const [a, b] = [median(own), peer.length ? median(peer) : undefined]
-    console.log(`| ${envs === 1 ? 'one pole at a time' : `${envs} poles at once`} | ${shown(a)} | ${shown(b)} | ${times(a, b)} | ${times(a, single)} |`)
+    console.log(`| ${envs === 1 ? '1 environment' : `${envs} environments`} | ${shown(a)} | ${shown(b)} | ${times(a, b)} | ${times(a, single)} |`)
   }
 }
 

@@ -1,4 +1,4 @@
-"""The notebook's REINFORCE on Gymnasium and PyTorch, for a number of steps of the environment: seconds of CPU, as JSON."""
+"""REINFORCE of the tutorial notebook on Gymnasium and PyTorch. Prints the environment steps and seconds of CPU time as JSON."""
 import argparse
 import json
 import time
@@ -57,7 +57,7 @@ def single():
 
 
 def vectorised():
-    """One episode of each environment an update; what an environment plays after its episode is not counted."""
+    """One update per episode of each environment. Steps that an environment runs after its episode ended are not counted."""
     envs = gymnasium.make_vec("CartPole-v1", num_envs=options.envs, vectorization_mode="vector_entry_point")
     steps = 0
     while steps < options.steps:

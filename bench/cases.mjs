@@ -1,4 +1,4 @@
-/** The models and rows of the benchmark, on disk, and what each case asks of either side. */
+/** Models, rows and cases of the benchmark: what attune and the peer each run. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -32,13 +32,13 @@ const smollm2 = {
 /** A small model with Llama 3's vocabulary: the head is nearly all of it. */
 const wide = { ...smollm2, vocab_size: 128_256, hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 4, num_attention_heads: 4, num_key_value_heads: 4 }
 
-/** The scaling lab's: one head of 64, all weights trained. */
+/** Models of the scaling lab: one attention head of 64. */
 const lab = (hidden_size, num_hidden_layers) => ({
   ...{ ...smollm2, vocab_size: 128_256, hidden_size, intermediate_size: 4 * hidden_size, num_hidden_layers },
   ...{ num_attention_heads: 1, num_key_value_heads: 1, head_dim: 64, max_position_embeddings: 256 },
 })
 
-/** Token ids that look random and are the same on every machine. */
+/** Pseudo-random token ids, equal on every machine. */
 const ids = (length, seed, vocabulary) => Array.from({ length }, (_, i) => (Math.imul(i + 1, 2_654_435_761 + seed * 40_503) >>> 8) % vocabulary)
 
 const jsonl = (path, rows) => writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
@@ -52,17 +52,18 @@ const equalPairs = (count) =>
     rejected_input_ids: ids(136, 3 * i + 2, 49_152),
   }))
 
-/** Lists of four whose prompt is three times as long as a reply, and the same texts without a prompt to share. */
+/** Lists of four responses whose prompt is three times as long as a response. */
 const lists = (count) => Array.from({ length: count }, (_, i) => ({ prompt_input_ids: ids(192, 5 * i, 49_152), responses: [1, 2, 3, 4].map((k) => ({ input_ids: ids(64, 5 * i + k, 49_152) })), ranks: [1, 2, 3, 4] }))
 
-const apart = (rows) => rows.flatMap(({ prompt_input_ids: prompt, responses }) => {
+/** The texts of these lists as pairs without a prompt, so that nothing is shared. */
+const unshared = (rows) => rows.flatMap(({ prompt_input_ids: prompt, responses }) => {
   const [a, b, c, d] = responses.map(({ input_ids }) => [...prompt, ...input_ids])
   return [[a, b], [c, d]].map(([chosen, rejected]) => ({ prompt_input_ids: [], chosen_input_ids: chosen, rejected_input_ids: rejected }))
 })
 
 const prompts = (count) => Array.from({ length: count }, (_, i) => ({ prompt_input_ids: ids(24, i, 49_152) }))
 
-/** Real HH-RLHF rows as ids of the 260K model's tokenizer: those whose prompt and both replies fit 512 tokens. */
+/** HH-RLHF pairs as token ids of the 260K model's tokenizer, those with at most 512 tokens in prompt and responses. */
 const realPairs = async (count) => {
   const tokenizer = await loadTokenizerFolder(join(fixtures, 'models', 'stories260K'))
   const encode = (text, specialTokens) => tokenizer.encode(text, { specialTokens }).ids
@@ -103,17 +104,17 @@ export const makeInputs = async (work, cli) => {
   jsonl(join(work, 'short.jsonl'), texts(128, 32, 128_256))
   jsonl(join(work, 'equal.jsonl'), equalPairs(32))
   jsonl(join(work, 'lists.jsonl'), lists(16))
-  jsonl(join(work, 'apart.jsonl'), apart(lists(16)))
+  jsonl(join(work, 'unshared.jsonl'), unshared(lists(16)))
   jsonl(join(work, 'prompts.jsonl'), prompts(128))
   jsonl(join(work, 'real.jsonl'), await realPairs(64))
 }
 
-/** The same on rounded weights, which the peer has no kernels for on a CPU. */
-const rounded = ({ peer: _, ...task }, format) => ({ ...task, args: [...task.args, '--quantize', format] })
+/** The task with quantized weights. The peer has no kernels for them on a CPU. */
+const quantized = ({ peer: _, ...task }, format) => ({ ...task, args: [...task.args, '--quantize', format] })
 
-const unpeered = ({ peer: _, ...task }) => task
+const withoutPeer = ({ peer: _, ...task }) => task
 
-const sampled = (task) => ({
+const onPolicy = (task) => ({
   ...task,
   args: [...task.args, '--reward', join(here, 'oddTokens.mjs'), '--num-generations', '4', '--max-new-tokens', '64', '--kl-coef', '0'],
 })
@@ -134,19 +135,19 @@ export const cases = (work, quick) => {
     task('LoRA, language model, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, true, { low: true }),
     task('full fine-tuning, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, false),
     task('DPO LoRA, 2 pairs of 120 + 136', 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }),
-    ...['int4', 'nf4'].map((format) => rounded(task(`DPO QLoRA ${format}, 2 pairs of 120 + 136`, 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }), format)),
+    ...['int4', 'nf4'].map((format) => quantized(task(`DPO QLoRA ${format}, 2 pairs of 120 + 136`, 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }), format)),
     task('DPO LoRA, 4 real HH-RLHF pairs', 'dpo', 'smollm2', 'real.jsonl', 4, true, { low: true }),
     task('vocabulary 128,256, 4 x 1,024', 'sft', 'wide', 'long.jsonl', 4, true),
-    task('reward model, LoRA, 2 pairs of 120 + 136', 'reward', 'smollm2', 'equal.jsonl', 2, true, { low: true }),
-    unpeered(task('reward model, 2 lists of 4, 192 + 64', 'reward', 'smollm2', 'lists.jsonl', 2, true)),
-    unpeered(task('the same replies apart', 'reward', 'smollm2', 'apart.jsonl', 4, true)),
-    sampled(task('GRPO LoRA, 8 prompts x 4 x 64', 'grpo', 'smollm2', 'prompts.jsonl', 8, true)),
+    task('reward model LoRA, 2 pairs of 120 + 136', 'reward', 'smollm2', 'equal.jsonl', 2, true, { low: true }),
+    withoutPeer(task('reward model LoRA, 2 lists of 4, 192 + 64', 'reward', 'smollm2', 'lists.jsonl', 2, true)),
+    withoutPeer(task('the same responses, prompt not shared', 'reward', 'smollm2', 'unshared.jsonl', 4, true)),
+    onPolicy(task('GRPO LoRA, 8 prompts x 4 x 64', 'grpo', 'smollm2', 'prompts.jsonl', 8, true)),
     task('scaling lab, hidden 64, 16 x 32', 'sft', 'lab64', 'short.jsonl', 16, false),
     task('scaling lab, hidden 256, 16 x 32', 'sft', 'lab256', 'short.jsonl', 16, false),
   ]
 }
 
-/** Sampling with a cache: how many at once, tokens of each prompt, new tokens of each. */
+/** Decoding cases: batch size, tokens per prompt, new tokens per completion. */
 export const decodeCases = [
   { name: 'decode, 64 + 64 tokens, batch 1', batch: 1, prompt: 64, fresh: 64 },
   { name: 'decode, 64 + 64 tokens, batch 16', batch: 16, prompt: 64, fresh: 64 },

@@ -1,7 +1,7 @@
 /**
- * One QLoRA DPO step at Mistral-7B's shape: writes a sharded bf16 checkpoint of random weights (14.5 GB, deleted at the end), runs
- * `attune dpo --quantize` on it through the command line, and prints seconds and the peak of memory.
- *   npm run check:7b -- [--quantize nf4] [--work FOLDER] [--layers 32] [--threads N]
+ * Runs one QLoRA DPO step on a model of Mistral-7B's shape: `npm run check:7b -- [--quantize nf4] [--work FOLDER] [--layers 32] [--threads N]`.
+ * Writes a sharded bf16 checkpoint of random weights (14.5 GB, deleted at the end), runs `attune dpo --quantize` on it through
+ * the command line, and prints seconds and peak memory.
  */
 import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
@@ -43,7 +43,7 @@ const config = {
   eos_token_id: 2,
 }
 
-/** bf16 bits of normal weights; tensors are windows of it that begin at different places. */
+/** bf16 bits of normal weights. Each tensor is a window of this pool, starting at another place. */
 const normalPool = () => {
   const values = new Float32Array(2 ** 24)
   fillNormal(values, { seed: 7, stream: 0, substream: 0 }, config.initializer_range)
@@ -53,7 +53,7 @@ const normalPool = () => {
 
 const shardOf = (name) => /layers\.(\d+)\./.exec(name)?.[1] ?? 'outer'
 
-/** One safetensors file a layer, and one for what stands outside; the parts of a tensor go out as they are made. */
+/** Writes one safetensors file per layer and one for the other weights. Tensors are written in pieces, to save memory. */
 const writeModel = (folder) => {
   const pool = normalPool()
   const shapes = [...mistral.shapes(parseConfig(config, 'config.json'))]
@@ -91,7 +91,7 @@ const grouped = (shapes) => {
   return shards
 }
 
-/** @returns where the next tensor begins in the pool */
+/** Writes a tensor from the pool. @returns where the next tensor starts in the pool */
 const writeWindow = (out, pool, start, count) => {
   for (let left = count; left > 0; ) {
     const part = pool.subarray(start, Math.min(pool.length, start + left))
@@ -116,16 +116,16 @@ const run = (args) =>
     child.stdout.on('data', (chunk) => {
       text += chunk
     })
-    const watch = setInterval(() => {
+    const timer = setInterval(() => {
       try {
         const line = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))
         peak = Math.max(peak, Number(line?.[1] ?? 0) * 1024)
       } catch {
-        // No /proc here: the run's own figure stands
+        // Without /proc the peak that the run reports is used
       }
     }, 200)
     child.on('exit', (code) => {
-      clearInterval(watch)
+      clearInterval(timer)
       if (code !== 0) return reject(new Error(`attune dpo ended with code ${code}`))
       const events = text.split('\n').filter(Boolean).map((line) => JSON.parse(line))
       resolve({ events, peak, seconds: (performance.now() - from) / 1000 })

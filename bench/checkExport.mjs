@@ -1,8 +1,8 @@
 /**
- * `npm run check:export -- [--llama DIR] [--transformers-js DIR] [--models DIR...]`: exports small models of every
- * architecture and holds them against the readers they are for. DIR is where node-llama-cpp or @huggingface/transformers
- * is installed. Of the reader's answers it says whether each greedy token is attune's, and how far log-probabilities
- * of attune's tokens are from attune's; of tokenizers, how many texts become the same ids.
+ * Compares exported models with the programs that read them: `npm run check:export -- [--llama DIR] [--transformers-js DIR] [--models DIR...]`.
+ * Exports small models of every architecture to GGUF and ONNX. DIR is where node-llama-cpp or @huggingface/transformers is
+ * installed. For each model it prints whether the reader's greedy tokens are attune's, and the largest difference between
+ * their log-probs of attune's tokens; for each tokenizer, how many texts have the same ids.
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -34,7 +34,7 @@ const { values: flags } = parseArgs({
   },
 })
 
-/** A package from where the reader is installed. */
+/** Imports a package from the folder where the reader is installed. */
 const from = async (dir, name) => {
   const require = createRequire(join(resolve(dir), 'package.json'))
   return import(pathToFileURL(require.resolve(name)).href)
@@ -42,7 +42,7 @@ const from = async (dir, name) => {
 
 const work = mkdtempSync(join(tmpdir(), 'attune-export-'))
 
-/** Models that no fixture has, from a fixture's config. */
+/** Models without a fixture, each made from the config of a fixture with changes. */
 const made = {
   gemma: ['gemma2', { architectures: ['GemmaForCausalLM'], model_type: 'gemma', layer_types: null, final_logit_softcapping: null }],
   'gemma3-long': ['gemma3', { num_hidden_layers: 7, layer_types: null, rope_parameters: null, rope_theta: 1e6, rope_scaling: { rope_type: 'linear', factor: 8 } }],
@@ -70,7 +70,7 @@ const modelFolders = async () => {
   return folders.filter((dir) => !flags.only || basename(dir).includes(flags.only))
 }
 
-/** attune's own greedy tokens after a prompt, with their log-probabilities. */
+/** attune's greedy tokens after a prompt, with their log-probs. */
 const reference = async (dir, context) => {
   const opened = await openModel({ model: dir, device: 'cpu', threads: 1, inProcess: true })
   try {
@@ -90,10 +90,10 @@ const reference = async (dir, context) => {
   }
 }
 
-/** Of each token after a prompt: the reader's own choice there, and what it gives to attune's. */
-const agreement = (ids, logps, answers) => {
-  const differing = ids.findIndex((id, i) => answers[i].best !== id)
-  const far = Math.max(...logps.map((logp, i) => Math.abs(logp - answers[i].logp)))
+/** Compares attune's tokens and log-probs with the reader's greedy token and log-prob at each position. */
+const agreement = (ids, logps, theirs) => {
+  const differing = ids.findIndex((id, i) => theirs[i].best !== id)
+  const far = Math.max(...logps.map((logp, i) => Math.abs(logp - theirs[i].logp)))
   return { greedy: differing < 0 ? 'same' : `${differing} of ${ids.length}`, far: far.toExponential(1) }
 }
 
@@ -128,7 +128,7 @@ const types = ['F32', 'F16', 'Q8_0', 'Q4_0']
 const row = (cells) => console.log(`| ${cells.join(' | ')} |`)
 const oneLine = (error) => String(error.message ?? error).split('\n')[0].slice(0, 90)
 
-/** Tokens within which llama.cpp is to agree. */
+/** The context within which llama.cpp must agree. */
 const sharedContext = async (dir) => {
   try {
     return ggufModel(await openMerged(dir), dir).shortened ?? Number.POSITIVE_INFINITY
@@ -157,7 +157,7 @@ const transformersReader = async (dir) => {
   const { AutoModelForCausalLM, Tensor, env } = await from(dir, '@huggingface/transformers')
   Object.assign(env, { allowRemoteModels: false, localModelPath: work })
   const tensor = (values) => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length])
-  /** Greedy tokens by its own loop with the cache, log-probabilities by one pass over all. */
+  /** Greedy tokens by its own generation loop, log-probs by one pass over all tokens. */
   return async (name, { prompt, ids }) => {
     const model = await AutoModelForCausalLM.from_pretrained(name)
     const given = (tokens) => ({ input_ids: tensor(tokens), attention_mask: tensor(tokens.map(() => 1)) })
@@ -187,7 +187,7 @@ const checkTransformers = async (follow, dir, mine) => {
   }
 }
 
-/** Byte-level and SentencePiece tokenizers of the fixtures, each around a small model: how many texts agree. */
+/** For each tokenizer fixture, exported with a small model: how many texts have the same ids in llama.cpp. */
 const checkTokenizers = async (reader) => {
   const texts = [
     'Once upon a time, there was a little girl named Lily.',
@@ -202,10 +202,10 @@ const checkTokenizers = async (reader) => {
   for (const file of readdirSync(folder)) {
     const name = file.replace('.json.gz', '')
     const dir = join(work, name)
-    const held = JSON.parse(gunzipSync(readFileSync(join(folder, file))))
+    const bundle = JSON.parse(gunzipSync(readFileSync(join(folder, file))))
     mkdirSync(dir)
     for (const part of ['tokenizer.json', 'tokenizer_config.json'])
-      if (held[part]) writeFileSync(join(dir, part), typeof held[part] === 'string' ? held[part] : JSON.stringify(held[part]))
+      if (bundle[part]) writeFileSync(join(dir, part), typeof bundle[part] === 'string' ? bundle[part] : JSON.stringify(bundle[part]))
     const tokenizer = await loadTokenizerFolder(dir)
     const raw = { ...JSON.parse(readFileSync(join(fixtures, 'models', 'llama-tied', 'config.json'), 'utf8')), vocab_size: tokenizer.size + 3 }
     const config = parseConfig(raw, name)

@@ -1,6 +1,6 @@
 /**
- * `npm run check:onnx -- --peer PYTHON`: trains, scores and generates with tiny models, and holds every ONNX program that
- * attune made for it against onnx.checker (PYTHON is one with the `onnx` package). `--keep DIR` keeps the programs.
+ * Checks every ONNX program that attune makes with onnx.checker: `npm run check:onnx -- --peer PYTHON [--keep DIR]`.
+ * PYTHON has the `onnx` package. The programs come from training, scoring and generating with tiny models; DIR keeps them.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-"""Holds every model of a folder against onnx.checker with full_check (shape and type inference, strict).
+"""Checks every model of a folder with onnx.checker and full_check (shape and type inference, strict).
 
 Operators of com.microsoft have no schema there, so the checker passes over them; SimplifiedLayerNormalization, which ONNX
 Runtime keeps in ONNX's own domain, is moved to com.microsoft in the copy that is checked."""

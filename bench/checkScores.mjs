@@ -1,9 +1,9 @@
 /**
- * `npm run check:scores -- --peer PYTHON [--only NAME]`: reward models of every architecture held against transformers and
- * PEFT (PYTHON has both, and torch), both ways. attune trains each with 1 and with 10 outputs, whole and with LoRA, and
- * transformers loads what was saved; transformers and PEFT write their own, and attune loads those. Scores of single texts
- * and of padded batches, left and right, are compared; a line says how far apart they are and which weights did not fit.
- * 'texts': the saved tokenizer makes and pads the batch; 'refused' where it has no token to pad with.
+ * Compares reward models of every architecture with transformers and PEFT: `npm run check:scores -- --peer PYTHON [--only NAME]`.
+ * PYTHON has transformers, PEFT and torch. attune trains each model with 1 and 10 outputs, full and with LoRA, and transformers
+ * loads what was saved; transformers and PEFT write models of their own, and attune loads those. Scores of single texts and
+ * of batches padded right and left are compared. A line shows the largest differences and the weights that did not fit.
+ * 'texts' in the column "how": the saved tokenizer makes and pads the batch. 'refused': it has no padding token.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -22,7 +22,7 @@ import { writeModelFolder } from '../dist/publish/modelFolder.js'
 import { openRewardModel } from '../dist/rewards/modelReward.js'
 import { loadTokenizerFolder } from '../dist/text/tokenizer.node.js'
 
-/** Farther apart than this and something is wrong; fp32 alone is within 1e-5. */
+/** The largest difference allowed. Differences of fp32 arithmetic stay below 1e-5. */
 const tolerance = 1e-4
 
 const here = dirname(new URL(import.meta.url).pathname)
@@ -48,7 +48,7 @@ const made = {
   'gpt2-gelu': ['gpt2/config.json', { activation_function: 'gelu', n_inner: 40 }],
 }
 
-/** A folder of attune's own, whose config.json has both spellings, so that a base is the same to transformers 4 and 5. */
+/** A folder written by attune. Its config.json has the keys of transformers 4 and 5, so that both load the same base model. */
 const makeModel = async (name) => {
   const model = made[name] ? await freshModel(name) : await openMerged(join(fixtures, name))
   await writeModelFolder(join(work, name), modelFiles(model, 'F32'), { stem: 'model' })
@@ -62,15 +62,15 @@ const freshModel = (name) => {
   return { architecture, config, params: initWeights(architecture, config, 7) }
 }
 
-/** Tokenizers of the fixtures, each with a small model whose config pads with the id that ends texts, as many do. */
-const worded = { 'bpe-gpt2': 'gpt2', 'bpe-llama3': 'llama-gqa-untied', 'bpe-qwen': 'qwen2', 'bpe-smollm': 'smollm3', 'spm-gemma': 'gemma3', 'spm-llama2': 'phi3' }
+/** Tokenizer fixtures, each with a small model that pads with its end-of-text id, as many models do. */
+const textModels = { 'bpe-gpt2': 'gpt2', 'bpe-llama3': 'llama-gqa-untied', 'bpe-qwen': 'qwen2', 'bpe-smollm': 'smollm3', 'spm-gemma': 'gemma3', 'spm-llama2': 'phi3' }
 const texts = ['Once upon a time, there was a little girl.', 'No.', "I'll say 'hello'; you're NOT 12345!"]
 
-/** A reward model of texts, and its scores by the command line. */
+/** Trains a reward model on texts and scores texts with it through the command line. */
 const trainedOnTexts = async (tokenizer, source) => {
   const [base, output, data] = ['base', 'run', 'texts.jsonl'].map((part) => join(work, `${tokenizer}-${part}`))
-  const held = JSON.parse(gunzipSync(readFileSync(join(fixtures, '..', 'text', 'tokenizers', `${tokenizer}.json.gz`))))
-  const write = (dir) => ['tokenizer.json', 'tokenizer_config.json'].forEach((part) => writeFileSync(join(dir, part), typeof held[part] === 'string' ? held[part] : JSON.stringify(held[part])))
+  const bundle = JSON.parse(gunzipSync(readFileSync(join(fixtures, '..', 'text', 'tokenizers', `${tokenizer}.json.gz`))))
+  const write = (dir) => ['tokenizer.json', 'tokenizer_config.json'].forEach((part) => writeFileSync(join(dir, part), typeof bundle[part] === 'string' ? bundle[part] : JSON.stringify(bundle[part])))
   const alone = mkdtempSync(join(work, 'tokenizer-'))
   write(alone)
   const { eosId } = await loadTokenizerFolder(alone)
@@ -85,7 +85,7 @@ const trainedOnTexts = async (tokenizer, source) => {
   return { name: `${source}, ${tokenizer}`, how: 'texts', labels: 1, dir: join(output, 'model'), mine }
 }
 
-/** Token ids within the smallest vocabulary; none is the padding's. */
+/** Token ids within the smallest vocabulary, without the padding id. */
 const ids = (from, length) => Array.from({ length }, (_, i) => 3 + ((from * 13 + 7 * i + i * i) % 90))
 const rows = [ids(1, 14), ids(2, 6), ids(3, 9), ids(4, 1)]
 const pairs = Array.from({ length: 4 }, (_, i) => ({ prompt_input_ids: ids(i, 4), chosen_input_ids: ids(i + 5, 5), rejected_input_ids: ids(i + 9, 7) }))
@@ -99,7 +99,7 @@ const scoresWith = async (options) => {
   }
 }
 
-/** Two steps far enough for scores to spread, and what they saved; 'merged': with the adapter in the weights. */
+/** Trains two steps, far enough for the scores to differ, and saves. 'merged': with the adapter merged into the weights. */
 const trained = async (name, base, how, labels) => {
   const output = join(work, `attune-${name}-${how}-${labels}`)
   const settings = { model: base, data: pairs, output, maxSteps: 2, batchSize: 2, learningRate: 0.03, device: 'cpu', threads: 1, ...(labels > 1 && { kind: 'probabilistic', numScores: labels }) }
@@ -112,19 +112,19 @@ const trained = async (name, base, how, labels) => {
 const far = (a, b) => (a.length === b.length ? Math.max(...a.flat().map((x, i) => Math.abs(x - b.flat()[i]))) : Number.POSITIVE_INFINITY)
 const row = (cells) => console.log(`| ${cells.join(' | ')} |`)
 
-/** A line of the table; whether all is well. */
-const report = (who, { name, how, labels, odd = [], error, ...their }, mine) => {
+/** Prints a line of the table. @returns whether scores and weights agree */
+const report = (who, { name, how, labels, misfits = [], error, ...their }, mine) => {
   if (error) row([who, name, how, labels, error])
   else {
     const answered = ['single', 'right', 'left'].filter((as) => their[as])
     const distances = answered.map((as) => far(their[as], mine))
-    row([who, name, how, labels, Math.max(...mine.flat().map(Math.abs)).toFixed(2), ...distances.map((d) => d.toExponential(1)), ...Array(3 - answered.length).fill('refused'), odd.join(', ') || 'none'])
-    return distances.every((d) => d < tolerance) && !odd.length
+    row([who, name, how, labels, Math.max(...mine.flat().map(Math.abs)).toFixed(2), ...distances.map((d) => d.toExponential(1)), ...Array(3 - answered.length).fill('refused'), misfits.join(', ') || 'none'])
+    return distances.every((d) => d < tolerance) && !misfits.length
   }
   return false
 }
 
-/** How a model is saved, and its outputs. */
+/** How a model is saved, and its number of outputs. */
 const kinds = [['full', 1], ['full', 10], ['lora', 1], ['lora', 10], ['merged', 1]]
 
 const main = async () => {
@@ -137,7 +137,7 @@ const main = async () => {
   const saved = []
   for (const [name, base] of Object.entries(models))
     for (const [how, labels] of kinds) saved.push(await trained(name, base, how, labels))
-  if (!flags.only) for (const [tokenizer, source] of Object.entries(worded)) saved.push(await trainedOnTexts(tokenizer, source))
+  if (!flags.only) for (const [tokenizer, source] of Object.entries(textModels)) saved.push(await trainedOnTexts(tokenizer, source))
   writeFileSync(join(work, 'plan.json'), JSON.stringify({ pad: 0, rows, texts, models, saved }))
   const { status } = spawnSync(flags.peer, [join(here, 'checkScores.py'), work], { stdio: 'inherit' })
   if (status !== 0) throw new Error(`${flags.peer} ended with ${status}`)

@@ -1,8 +1,9 @@
-"""The other side of checkScores.mjs: transformers and PEFT read what attune saved, and write what attune is to read.
+"""The peer of checkScores.mjs: transformers and PEFT load the models that attune saved, and save models for attune to load.
 
     python checkScores.py WORK      (WORK/plan.json in, WORK/theirs.json out)
 
-Weights are drawn large, norms and biases perturbed: with the usual 0.02 all scores are nearly 0, and agree whatever is wrong."""
+Weights have a large standard deviation, and norms and biases are perturbed. With the usual 0.02 all scores are nearly 0 and
+would agree in spite of errors."""
 import json
 import os
 import pathlib
@@ -32,7 +33,7 @@ def scores(model, rows, **inputs):
 
 
 def padded(model, side):
-    """All rows as one batch. Positions are given, as generate() does: left alone, GPT-2 counts padding too."""
+    """Scores of all rows in one batch. position_ids are given, as in generate(); without them GPT-2 counts padding too."""
     rows = PLAN["rows"]
     width = max(map(len, rows))
     fill = [[PAD] * (width - len(row)) for row in rows]
@@ -43,7 +44,7 @@ def padded(model, side):
 
 
 def answers_to_texts(model, folder):
-    """As a user asks: the saved tokenizer pads as it likes. A model without a padding token is one that takes no batches."""
+    """Scores of texts, padded by the saved tokenizer. A model without a padding token takes no batches."""
     model.eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     whole = [text + tokenizer.eos_token for text in PLAN["texts"]]
@@ -65,7 +66,7 @@ def answers(model):
 
 
 def opened(case):
-    """The model, and whatever did not fit: names of weights, and what the libraries say of them."""
+    """Loads a model. Returns it with the names of weights that did not fit and the warnings about them."""
     if case["how"] != "lora":
         model, info = AutoModelForSequenceClassification.from_pretrained(case["dir"], output_loading_info=True, **HOW)
         return model, [f"{kind}: {name}" for kind, names in info.items() for name in names]
@@ -74,15 +75,15 @@ def opened(case):
         warnings.simplefilter("always")
         model = peft.PeftModel.from_pretrained(base, case["dir"])
     kept = set(peft.utils.load_peft_weights(case["dir"]))
-    odd = kept ^ set(peft.get_peft_model_state_dict(model))
-    return model, sorted(odd) + [str(w.message)[:200] for w in said if "keys" in str(w.message)]
+    misfits = kept ^ set(peft.get_peft_model_state_dict(model))
+    return model, sorted(misfits) + [str(w.message)[:200] for w in said if "keys" in str(w.message)]
 
 
 def read(case):
     try:
-        model, odd = opened(case)
+        model, misfits = opened(case)
         said = answers_to_texts(model, case["dir"]) if case["how"] == "texts" else answers(model)
-        return case | {"odd": odd} | said
+        return case | {"misfits": misfits} | said
     except Exception as error:  # every case is reported
         return case | {"error": f"{type(error).__name__}: {error}"[:300]}
 

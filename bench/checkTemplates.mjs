@@ -1,8 +1,7 @@
 /**
- * `npm run check:templates -- --peer PYTHON [--count 5000] [--seed 1] [--show 10] [--keep FILE]`: snippets of chat templates
- * at random, rendered here and by Jinja2 as transformers sets it up (PYTHON has transformers and jinja2). Equal is the same
- * text, or both refuse. Prints what differs and a line of counts. --keep writes cases with Jinja2's results, which the
- * suite holds us to.
+ * Compares random chat-template snippets with Jinja2: `npm run check:templates -- --peer PYTHON [--count 5000] [--seed 1] [--show 10] [--keep FILE]`.
+ * PYTHON has transformers and jinja2, set up as transformers does. Two results agree if the text is equal or both refuse.
+ * Prints the differences and a line of counts. --keep writes the cases with Jinja2's results, a fixture of the test suite.
  */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -43,7 +42,7 @@ const ours = ({ template, document }) => {
   }
 }
 
-/** Python prints addresses, and sets in an order of its own. */
+/** Memory addresses that Python prints cannot be compared. */
 const comparable = ({ text }) => text === undefined || !/0x[\da-f]{6,}/.test(text)
 
 const counts = { equal: 0, refused: 0, different: 0, addresses: 0 }

@@ -1,8 +1,8 @@
-"""The other side of checkTemplates.mjs: the same snippets through Jinja2 as transformers sets it up.
+"""The peer of checkTemplates.mjs: renders the snippets with Jinja2 as transformers sets it up.
 
     python checkTemplates.py < cases.jsonl > theirs.jsonl
 
-A case is {"template", "data"}, its data JSON text; the answer is {"text"} or {"error"}."""
+A case is {"template", "data"}, its data JSON text; the result is {"text"} or {"error"}."""
 import json
 import signal
 import sys

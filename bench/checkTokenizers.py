@@ -1,4 +1,4 @@
-"""What AutoTokenizer makes of the texts in a JSON file: one JSON line a text. Called by checkTokenizers.mjs."""
+"""Encodes the texts of a JSON file with AutoTokenizer and writes one JSON line per text. Called by checkTokenizers.mjs."""
 
 import json
 import os

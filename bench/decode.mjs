@@ -1,7 +1,7 @@
 /**
- * `node bench/decode.mjs MODEL --batch B --prompt P --new N --quantize F`: prints {"rate": tokens/s of whole generations,
- * "first": seconds to the first token, "memory": most bytes resident}, the best of some rounds. Peculiar: prompts are ids and nothing ends a completion, so that every
- * peer makes the same number of tokens.
+ * Measures decoding: `node bench/decode.mjs MODEL --batch B --prompt P --new N --quantize F`.
+ * Prints {"rate": tokens/s of whole generations, "first": seconds to the first token, "memory": peak bytes resident}, the
+ * best of some rounds. Prompts are token ids and no token ends a completion, so every peer makes the same number of tokens.
  */
 import { parseArgs } from 'node:util'
 import { openScheduler } from '../dist/generate/scheduler.js'

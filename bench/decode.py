@@ -1,4 +1,4 @@
-"""decode.mjs in transformers: the same arguments, prompts and settings, the same JSON. Its python needs torch, transformers."""
+"""The peer of decode.mjs: decodes with transformers. Arguments, prompts, settings and output as in decode.mjs. Needs torch and transformers."""
 
 import argparse
 import json

@@ -1,8 +1,8 @@
 /**
- * llama.cpp's side of the decode cases: a model folder is exported to GGUF in each type and completed by node-llama-cpp,
- * 64 new tokens after a prompt of 64, alone and 16 at once, with the sampling and the measure of decode.mjs: whole
- * generations, the best of some rounds after one to warm up. Peculiar: rows evaluated together share a batch in
- * node-llama-cpp; its defaults are kept (cache in F16). `npm run bench -- --llama DIR`, where it is installed.
+ * Measures decoding with llama.cpp: `npm run bench -- --llama DIR`, where node-llama-cpp is installed.
+ * Exports the model folder to GGUF in each type and generates 64 tokens after a prompt of 64, at batch sizes 1 and 16, with the
+ * sampling settings of decode.mjs. The rate is that of whole generations, the best of some rounds after a warm-up. Rows evaluated
+ * together share a batch in node-llama-cpp. Its defaults are kept (KV cache in F16).
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -22,7 +22,7 @@ const load = async (dir) => {
   return getLlama({ gpu: false, build: 'never', logLevel: 'error' })
 }
 
-/** Seconds to read a prompt and complete it, of each row at once. */
+/** Seconds to process the prompts and complete them, all rows at once. */
 const complete = async (sequences, vocabulary, round) => {
   const from = performance.now()
   const rows = sequences.map(async (sequence, row) => {
@@ -36,7 +36,7 @@ const complete = async (sequences, vocabulary, round) => {
   return (performance.now() - from) / 1000
 }
 
-/** Prints new tokens a second, the prompt's time included. @param dir where node-llama-cpp is installed @param model a folder */
+/** Prints new tokens per second, prompt time included. @param dir where node-llama-cpp is installed @param model a folder */
 export const benchLlama = async (dir, model, rounds = 3) => {
   const llama = await load(dir)
   const work = mkdtempSync(join(tmpdir(), 'attune-llama-'))

@@ -1,4 +1,4 @@
-/** Matrix products at the model's shapes beside the best that this machine does, through attune's own engine. */
+/** Measures matrix products of the model's shapes on attune's engine, in GFLOP/s and relative to a large square product. */
 import { compileProgram } from '../dist/onnx/model.js'
 import { openBackend } from '../dist/runtime/open.node.js'
 import { input } from '../dist/tensor/tensor.js'
@@ -23,7 +23,7 @@ export const matmulRates = async () => {
 const rate = async (backend, m, k, n) => {
   const random = (size) => Float32Array.from({ length: size }, Math.random)
   const [x, w] = [backend.put(random(m * k), [m, k]), backend.put(random(n * k), [n, k])]
-  // A sum, so that the product itself need not leave the engine
+  // The sum keeps the product inside the engine
   const y = input('x', [m, k]).matmul(input('w', [n, k]), { transB: true })
   const program = backend.load(compileProgram('matmul', { y: y.sum() }))
   const into = { y: backend.zeros([]) }

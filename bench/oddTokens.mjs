@@ -1,2 +1,2 @@
-/** How many tokens of an answer are odd. */
+/** A reward function: the number of odd token ids in a completion. */
 export default (rows) => rows.map(({ ids }) => ids.filter((id) => id % 2).length)

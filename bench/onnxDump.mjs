@@ -1,4 +1,4 @@
-/** Preloaded (`node --import`), also into the engine's worker: every program that ONNX Runtime gets is written to ONNX_DUMP, by its hash. */
+/** Writes every program that ONNX Runtime loads to the folder ONNX_DUMP, named by its hash. Preloaded with `node --import`, also into the engine's worker. */
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

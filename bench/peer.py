@@ -1,4 +1,4 @@
-"""The same work in PyTorch and TRL: prints {"steps": [seconds], "peak": bytes}. Its python needs torch, transformers, peft, trl."""
+"""The peer of bench.mjs: trains with PyTorch and TRL and prints {"steps": [seconds], "peak": bytes}. Needs torch, transformers, peft and trl."""
 
 import argparse
 import json
@@ -56,7 +56,7 @@ def clock():
 
 
 def tokenizer():
-    """A word for each id: t0 t1 ..."""
+    """A tokenizer with one word per id: t0 t1 ..."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -82,7 +82,7 @@ def common():
 
 
 def as_they_are(trainer):
-    """The rows are ids already."""
+    """The rows are token ids already, so nothing is tokenized."""
 
     class Tokenized(trainer):
         def _prepare_dataset(self, dataset, *_, **__):
@@ -123,7 +123,7 @@ def reward():
 
 
 def grpo():
-    """Steps of batch-size prompts with 4 samples of 64 tokens each; the reward is how many of them are odd."""
+    """Steps of batch-size prompts with 4 samples of 64 tokens each; the reward is the number of odd token ids."""
     from trl import GRPOConfig, GRPOTrainer
 
     data = Dataset.from_list([{"prompt": " ".join(f"t{i}" for i in row["prompt_input_ids"])} for row in rows])

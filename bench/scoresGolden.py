@@ -3,7 +3,7 @@
     python bench/scoresGolden.py test/fixtures/models
 
 Of each: config.json as transformers writes it, names and shapes of its weights, the score head, the scores of some rows, and
-an adapter of PEFT's with its scores. Bodies are the fixtures' own; Gemma 1, which has no fixture, brings its body along."""
+an adapter of PEFT's with its scores. The other weights come from the fixtures; those of Gemma 1, which has no fixture, are stored too."""
 import base64
 import gzip
 import json
@@ -45,7 +45,7 @@ def gemma():
 
 
 def logits(model):
-    """Of each row alone, and as padded batches, which are to say the same."""
+    """Scores of each row alone, asserted equal to those of padded batches."""
     model.eval()
     with torch.no_grad():
         single = torch.cat([model(input_ids=torch.tensor([row])).logits for row in ROWS])

@@ -1,10 +1,11 @@
 /**
- * Snippets of chat templates at random, by a seed: expressions of every kind (null, numbers of all sizes, texts, lists, dicts)
- * through operators, filters, tests, methods and slices, inside loops, macros, namespaces and tags with every white space
- * control. Most of them mean something; the rest is there to be refused by both sides.
+ * Makes random snippets of chat templates from a seed.
+ * Expressions of every kind (null, numbers of all sizes, strings, lists, dicts) go through operators, filters, tests, methods and
+ * slices, inside loops, macros, namespaces and tags with every form of white space control. Most are valid. The others test
+ * that both sides refuse them.
  */
 
-/** Data as JSON text, so that each side reads its numbers for itself. */
+/** Data as JSON text, so that each side parses the numbers itself. */
 export const documents = [
   '{"m": {"role": "user", "content": "Hi  <b>you</b> & me", "a": null, "n": 1.0, "big": 12345678901234567890, "tool": {"10": 1, "2": -0.0, "x": 1e20, "y": 1E-7}}, "xs": [3, null, 1.5, 2], "words": ["beta", "Alpha", "", "gamma ray"], "rows": [{"k": "b", "v": 1, "t": {"q": null}}, {"k": "a", "v": null, "t": {"q": 2}}, {"k": "B", "v": 2.50}], "s": "The quick-brown fox -- jumps\\n over  the\\tlazy dog", "f": 0.1, "i": 7, "z": 0, "none_": null, "yes": true}',
   '{"m": {"role": "assistant", "content": null, "a": "é😀\\u00df", "n": -3, "big": -9007199254740993, "tool": {"name": "f", "arguments": {"b": [1, 2.0, null], "a": {"c": 1e-5}}}}, "xs": [0, 5, 5.0, -2], "words": ["é", "E", "ß", "z z"], "rows": [{"k": "x", "v": 10}, {"k": null, "v": 3}, {"v": 7, "t": null}], "s": "  padded text\\r\\nsecond line", "f": 1234567.891, "i": -13, "z": 0.0, "none_": null, "yes": false}',
@@ -33,7 +34,7 @@ const snippet = (next) => {
   const pick = (list) => list[Math.floor(next() * list.length)]
   const chance = (p) => next() < p
   const some = (make, most = 3) => Array.from({ length: Math.floor(next() * (most + 1)) }, make)
-  /** Names that loops and macros around have bound. */
+  /** Names bound by the enclosing loops and macros. */
   let names = []
   const within = (added, make) => {
     const outer = names
