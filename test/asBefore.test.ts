@@ -1,7 +1,6 @@
 /**
- * Commands, flags, JSON lines and files are as they were when they were recorded (test/fixtures/before): programs and people
- * rely on them. Words of help texts and messages may become clearer; what is meant to change is recorded anew by
- * ATTUNE_RECORD=1 and looked at in the diff.
+ * Commands, flags, JSON lines and files are compared with recordings of an earlier version (test/fixtures/before).
+ * The wording of help and messages may change. An intended change is recorded with ATTUNE_RECORD=1 and reviewed in the diff.
  */
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +9,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest'
 import { commands } from '../dist/cli/commands.js'
 import { fixture } from './support/golden.ts'
 import { commandsIn, differenceOf, filesOf, type Observed, observe, usageOf } from './support/observed.ts'
-import { furnish, scenariosIn } from './support/scenarios.ts'
+import { scenariosIn, writeInputs } from './support/scenarios.ts'
 import { openWarm } from './support/warm.ts'
 
 vi.setConfig({ testTimeout: 240_000 })
@@ -27,7 +26,7 @@ afterAll(() => {
 
 const fileName = (name: string) => `${name.replace(/[^\w]+/g, '-')}.json`
 
-/** Compares with what was recorded under this name, or records it. */
+/** Compares with the recording of this name, or records it. */
 const expectAsBefore = (name: string, is: unknown) => {
   const path = join(recorded, fileName(name))
   const plain = JSON.parse(JSON.stringify(is))
@@ -36,7 +35,7 @@ const expectAsBefore = (name: string, is: unknown) => {
 }
 
 const inputs = join(root, 'inputs')
-const scenarios = furnish(inputs)
+const scenarios = writeInputs(inputs)
 const runOf = (name: string) => join(root, 'runs', fileName(name).replace('.json', ''))
 
 it('help lists the recorded commands, flags, choices and defaults', async () => {

@@ -1,4 +1,4 @@
-/** The short form of `npm run attack`: the same attacks on a server in this process, in a few seconds. */
+/** The short form of `npm run attack`: the same attacks, on a server in this process, in a few seconds. */
 import { once } from 'node:events'
 import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { threadEncoder } from '../src/serve/promptEncoder.ts'
 import { loadTokenizerFolder } from '../src/text/tokenizer.node.ts'
-import { bodies, malformed, matrix, sendRaw, sleep, slow, type Target } from './support/attackServe.ts'
+import { accessMatrix, bodies, malformed, sendRaw, sleep, slow, type Target } from './support/attackServe.ts'
 import { fixture } from './support/golden.ts'
 import { openServed } from './support/served.ts'
 
@@ -23,7 +23,7 @@ const model = 'stories'
 const portOf = ({ url }: { url: string }) => Number(new URL(url).port)
 const corsOrigin = 'https://allowed.example'
 
-/** A tokenizer's folder with a chat template. */
+/** Makes a tokenizer folder with a chat template. */
 const withTemplate = () => {
   const folder = mkdtempSync(join(tmpdir(), 'attune-attack-'))
   cpSync(fixture('models/stories260K'), folder, { recursive: true })
@@ -45,8 +45,8 @@ describe('the server accepts requests', () => {
       ...options,
       corsOrigin: 'corsOrigins' in options ? corsOrigin : undefined,
     }
-    const { letIn } = await matrix(target, 7, 150)
-    expect(letIn).toBeGreaterThan(0)
+    const { accepted } = await accessMatrix(target, 7, 150)
+    expect(accepted).toBeGreaterThan(0)
     expect(server.errors).toEqual([])
     await server.close()
   })

@@ -1,5 +1,5 @@
 /**
- * What is wrong before a run begins: one message that says what, where and what to do, exit code 2, and no folder left.
+ * Bad input to a training command is reported before the run starts, with one message, exit code 2 and no run folder.
  * The command line runs inside this process; two cases run as a process of their own.
  */
 import {
@@ -24,7 +24,7 @@ const at = (name: string) => join(root, name)
 const output = at('parent/run')
 beforeAll(() => {
   vi.stubEnv('ATTUNE_CACHE', at('cache'))
-  // main() listens to both anew each time
+  // Each call of main() adds listeners to both
   process.stdout.setMaxListeners(100)
   process.stderr.setMaxListeners(100)
 })
@@ -34,7 +34,7 @@ afterAll(() => {
   rmSync(root, { recursive: true })
 })
 
-/** The command line as a call. */
+/** Runs the command line inside this process. */
 const attune = async (argv: readonly string[]) => {
   const written: string[] = []
   const keep = (text: unknown) => {
@@ -46,13 +46,13 @@ const attune = async (argv: readonly string[]) => {
   return { code: process.exitCode, errors: errorOf({ stderr: written.join('') }) }
 }
 
-/** A folder or file made when a case needs it. */
+/** Writes a file. @returns its path */
 const file = (name: string, content: string | Uint8Array) => {
   writeFileSync(at(name), content)
   return at(name)
 }
 const lines = (...rows: object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
-/** The stories model with some of its files replaced; undefined leaves one out. */
+/** A copy of the stories model with some files replaced; undefined removes one. */
 const model = (name: string, files: Record<string, string | Uint8Array | undefined>) => {
   cpSync(stories, at(name), { recursive: true })
   for (const [path, content] of Object.entries(files))
@@ -66,7 +66,7 @@ const hostile = (name: string) => readFileSync(fixture(`checkpoint/${name}`))
 const pair = { prompt: 'Once', chosen: ' upon a time', rejected: ' more' }
 
 type Flags = Record<string, string | undefined>
-/** What is wrong, the command, its flags beside --model, --data and --output, and the message. */
+/** What is wrong, the command, its flags besides --model, --data and --output, and the expected message. */
 const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
   // the model
   [
@@ -289,8 +289,8 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
   ],
 ]
 
-/** What this machine does not have to fail at. */
-const elsewhere = (what: string) =>
+/** Cases that do not fail on this machine. */
+const skipped = (what: string) =>
   (what === 'an --output that cannot be created' && process.platform !== 'linux') ||
   (what === '--device cuda without CUDA' &&
     existsSync(
@@ -314,7 +314,7 @@ const given = (flags: Flags) => {
 }
 
 describe('bad input is one error with exit code 2, and no run folder is made', () => {
-  it.each(cases.filter(([what]) => !elsewhere(what)))('%s', async (_, command, flags, message) => {
+  it.each(cases.filter(([what]) => !skipped(what)))('%s', async (_, command, flags, message) => {
     const made = flags()
     const before = readdirSync(root)
     const { code, errors } = await attune([command, ...given(made)])
@@ -390,7 +390,7 @@ it('rows that are too long are truncated or dropped, with a warning that counts 
   const ids = (n: number) => Array.from({ length: n }, (_, i) => 3 + (i % 500))
   const rows = [ids(20), ids(600), ids(700)].map((chosen) => ({ prompt: [1, 2], chosen, rejected: [5, 6] }))
   const data = file('long.jsonl', lines(...rows, { prompt: ids(600), chosen: [7], rejected: [8] }))
-  // The model has 512 positions, less than is asked for
+  // The model has 512 positions, fewer than --max-length
   const argv = ['dpo', ...given({ data, output: at('long'), 'max-length': '1024', epochs: '1' }), '--json']
   const ended = await start(argv, { cache: at('cache') })
   expect(ended.code, ended.stderr).toBe(0)

@@ -1,4 +1,4 @@
-/** The house keeps its shape: who may import whom, in no circle, what stays free of Node, and how long a file may get. */
+/** Checks the structure of src/: which rooms may import which, no circular imports, no Node in browser code, file lengths. */
 import { builtinModules } from 'node:module'
 import { describe, expect, it } from 'vitest'
 import { findImports, type Import, readSources, type Source } from './support/sources.ts'
@@ -18,7 +18,7 @@ const floors = [
   ['cli'],
   ['web'],
 ]
-/** The last floor that a browser may run, but for the rooms beside train. */
+/** The last floor whose code runs in browsers; of its rooms only train does. */
 const lastBrowserFloor = floors.findIndex((rooms) => rooms.includes('train'))
 const notForBrowsers = ['rewards', 'feedback']
 
@@ -26,7 +26,7 @@ const notForBrowsers = ['rewards', 'feedback']
 const nativeHosts = ['runtime/ortNode.ts', 'runtime/ortWorker.ts']
 const engines = ['runtime/ortNode.ts', 'runtime/ortWeb.ts']
 
-/** Files that are one long table of data or rules, and may pass the line budget. */
+/** Files that are one long table of data or rules and may exceed the line limit. */
 const tables: readonly string[] = []
 const fileBudget = 400
 
@@ -45,10 +45,10 @@ const isNodeFile = (path: string) => path.endsWith('.node.ts') || nativeHosts.in
 const isForBrowsers = ({ path, room }: Source) =>
   floorOf(room) <= lastBrowserFloor && !notForBrowsers.includes(room) && !isNodeFile(path)
 
-/** What reads and writes weights; hub*.ts only finds a folder, stored.ts says what a stored tensor is. */
+/** Files that read or write weights. hub*.ts only finds a folder and stored.ts only has types. */
 const isCheckpointFile = ({ to, typeOnly }: Import) => /^checkpoint\/(?!hub|stored\.ts)/.test(to) && !typeOnly
 
-/** `path -> what it imports`, for each import that a rule refuses. */
+/** `path -> imported path` of each import that a rule forbids. */
 const offences = (sources: readonly Source[], refuses: (source: Source, imported: Import) => boolean): string[] =>
   sources.flatMap((source) =>
     source.imports.filter((imported) => refuses(source, imported)).map(({ to }) => `${source.path} -> ${to}`),
@@ -117,8 +117,8 @@ describe('imports in src', () => {
   })
 
   it('of onnxruntime are in the two engines only', () => {
-    const strange = offences(sources, ({ path }, { to }) => to.startsWith('onnxruntime') && !engines.includes(path))
-    expect(strange).toEqual([])
+    const found = offences(sources, ({ path }, { to }) => to.startsWith('onnxruntime') && !engines.includes(path))
+    expect(found).toEqual([])
   })
 
   it('of Node are not in files that run in browsers', () => {

@@ -1,4 +1,4 @@
-/** The command line as a process: what it prints where, and how it ends. Runs bin/attune.js on the built package. */
+/** The command line as a process, on the built package: stdout, stderr and exit codes. */
 import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -30,7 +30,7 @@ const fakeRun = (name: string, events: number) => {
 
 describe('attune --help', () => {
   it('loads neither the engine nor the schemas', () => {
-    // A sampled profile names the files that code ran in; whatever takes milliseconds to load is among them
+    // A sampled profile names the files whose code ran, so it lists all that take milliseconds to load
     const profileOf = (...argv: string[]) => {
       const flags = ['--cpu-prof', '--cpu-prof-name=help.cpuprofile', '--cpu-prof-interval=200']
       expect(spawnSync(process.execPath, [...flags, bin, ...argv], { cwd: dir }).status).toBe(0)
@@ -168,7 +168,7 @@ describe('a model of random weights and rows of token ids', () => {
     child.stdout.on('data', (text) => {
       const before = stdout.includes('"event":"step"')
       stdout += text
-      // Once: a second signal would end it at once
+      // Only once: a second signal would end it without a checkpoint
       if (!before && stdout.includes('"event":"step"')) child.kill('SIGINT')
     })
     expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(130)

@@ -1,6 +1,6 @@
 /**
- * A few cases of the campaigns `kill`, `powerloss` and `torn`: runs that are cut off or find other files than they wrote end
- * as if nothing had happened, or refuse by name.
+ * The short form of the campaigns kill, powerloss and torn.
+ * Runs that are killed, or that find damaged files, end as undamaged ones or are refused with the name of the file.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,13 +8,13 @@ import { join } from 'node:path'
 import { afterAll, expect, it, vi } from 'vitest'
 import { failing } from './support/campaign.ts'
 import { canTrace, killAndResume } from './support/kills.ts'
-import { losePower } from './support/losses.ts'
+import { losePower } from './support/losePower.ts'
 import { record } from './support/recorded.ts'
-import { furnish } from './support/scenarios.ts'
+import { writeInputs } from './support/scenarios.ts'
 import { tear } from './support/tornFile.ts'
 import { openWarm } from './support/warm.ts'
 
-// A dozen short runs, on machines that may be busy
+// A dozen short runs, possibly on a busy machine
 vi.setConfig({ testTimeout: 240_000 })
 
 const root = mkdtempSync(join(tmpdir(), 'attune-damage-'))
@@ -25,7 +25,7 @@ afterAll(() => {
 })
 
 const inputs = join(root, 'inputs')
-const scenarios = furnish(inputs)
+const scenarios = writeInputs(inputs)
 const seed = 3
 
 it.each(['spin, triplets', 'rloo, three rewards, evaluated'])(
@@ -40,8 +40,8 @@ it.each(['spin, triplets', 'rloo, three rewards, evaluated'])(
     ]
     const failures: string[] = []
     for (const [i, of] of cases.entries()) {
-      const { verdict, why, what } = await of()
-      if (failing.has(verdict)) failures.push(`${i}, ${what}: ${verdict}: ${why}`)
+      const { result, why, what } = await of()
+      if (failing.has(result)) failures.push(`${i}, ${what}: ${result}: ${why}`)
     }
     expect(failures).toEqual([])
   },

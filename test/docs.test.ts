@@ -1,7 +1,7 @@
 /**
- * The documents are run: on each page the `sh` blocks in order, in a folder with a tiny model and rows under the names
- * that the page uses, and the `ts` blocks, type-checked and run. `jsonl` blocks are read as rows. What needs a network
- * is marked `sh no-run`. Links must lead somewhere, and names that the pages must not forget are held against the code.
+ * Runs the code blocks of README.md and docs/, and checks their links and completeness.
+ * The `sh` blocks of a page run in order, in a folder with a tiny model and rows under the names that the page uses. `ts` blocks are
+ * type-checked and run, `jsonl` blocks are read as rows. Blocks that need a network are marked `sh no-run`.
  */
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -43,14 +43,14 @@ const blocksOf = (page: string): Block[] => {
   }))
 }
 
-/** The generated page only lists declarations. */
+/** api.md is generated and only lists declarations. */
 const isRun = (page: string) => page !== 'docs/api.md'
 
 const chatTemplate = `{% for message in messages %}{% if message.role == 'assistant' %}{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration %}{% else %}{{ message.content }}
 {% endif %}{% endfor %}`
 
-/** What the pages find in their folder: a model, rows, this checkout's examples, and `attune`. */
-const furnish = (dir: string, socket: string) => {
+/** Writes what the pages expect in their folder: a model, rows, the examples of this checkout, and `attune`. */
+const writeInputs = (dir: string, socket: string) => {
   linkCheckout(dir)
   cpSync(fixture('models/stories260K'), join(dir, 'model'), { recursive: true })
   write(dir, 'model/chat_template.jinja', chatTemplate)
@@ -67,7 +67,7 @@ const furnish = (dir: string, socket: string) => {
   for (const name of ['bin', 'examples', 'test']) symlinkSync(join(root, name), join(dir, name))
   mkdirSync(join(dir, 'path'))
   const [bin, client] = ['bin/attune.js', 'test/support/attuneClient.mjs'].map((path) => join(root, path))
-  // What reads the terminal, or stays until it is stopped, is a process by itself
+  // Commands that read the terminal or run until stopped get a process of their own
   const choice = `case "$1" in chat|serve) exec node "${bin}" "$@";; *) exec node "${client}" "${socket}" "$@";; esac`
   write(dir, 'path/attune', `#!/bin/sh\n${choice}\n`)
   chmodSync(join(dir, 'path', 'attune'), 0o755)
@@ -75,7 +75,7 @@ const furnish = (dir: string, socket: string) => {
 
 const cache = makeProject('docs-cache')
 
-/** Two processes that have loaded attune, each behind a socket: a command takes a fraction of what it takes by itself. */
+/** Two processes that have loaded attune, each behind a socket, so that a command takes a fraction of the time. */
 const warm = [0, 1].map((i) => {
   const attune = openWarm()
   const path = join(cache.dir, `${i}.socket`)
@@ -87,7 +87,7 @@ const warm = [0, 1].map((i) => {
     })
     client.on('end', () => {
       const { argv, cwd, cache } = JSON.parse(request)
-      // Commands of a pipe come at once
+      // The commands of a pipe arrive at the same time
       last = last.then(async () => client.end(JSON.stringify(await attune.run(argv, cache, cwd))))
     })
   }).listen(path)
@@ -108,16 +108,16 @@ const shell = (dir: string, text: string) => {
   return run('bash', ['-euo', 'pipefail', '-c', text], { cwd: dir, env })
 }
 
-/** What stderr says matters where a block fails. */
+/** stderr matters only if a block fails. */
 const outcome = ({ status, stderr }: Ended) => ({ status, stderr: status === 0 ? '' : stderr })
 const success = { status: 0, stderr: '' }
 
 type Results = { types: Promise<string>; blocks: Map<Block, Promise<unknown>> }
 
-/** Runs a page from top to bottom in a folder of its own; each block's result can be waited for by itself. */
+/** Runs the blocks of a page in order, in a folder of its own. @returns a promise for the result of each block */
 const perform = (blocks: readonly Block[], socket: string): Results & { end: Promise<unknown> } => {
   const project = makeProject('docs')
-  furnish(project.dir, socket)
+  writeInputs(project.dir, socket)
   const scripts = blocks.filter(({ kind }) => kind === 'ts')
   for (const { line, text } of scripts) write(project.dir, `line${line}.ts`, text)
   const types = scripts.length ? compile(project.dir, { skipLibraries: true }) : Promise.resolve('')
@@ -142,7 +142,7 @@ const actions: Record<string, (project: Project, block: Block) => Promise<unknow
   },
 }
 
-/** All pages, two at a time; a page's entry is there from the beginning. */
+/** Runs all pages, two at a time. @returns an entry for each page at once */
 const performAll = (pagesOfBlocks: ReadonlyMap<string, readonly Block[]>): Map<string, Promise<Results>> => {
   const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()]
   const started = [...pagesOfBlocks].map(([page, blocks], i) => {

@@ -1,4 +1,4 @@
-/** Exported GGUF files, read back by a reader of the tests' own. */
+/** Exported GGUF files, read back by the independent reader in test/support/ggufReader.ts. */
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ const exported = async (name: string, type: GgufType = 'F32', adapter?: string) 
 }
 
 describe('GGUF blocks', () => {
-  // by hand: the value farthest from 0 becomes -8 of the scale, so 4 levels are lost on the other side
+  // Calculated by hand: the value farthest from 0 becomes -8 times the scale
   it('of 4 bits (Q4_0) are rounded as by llama.cpp', () => {
     const x = Float32Array.from({ length: 32 }, (_, i) => (i - 16) / 2)
     const bytes = toGguf('Q4_0', x, 'w')

@@ -1,4 +1,4 @@
-/** Exported ONNX decoders, run by onnxruntime alone as transformers.js would feed them. */
+/** Exported ONNX decoders, run by onnxruntime with the inputs that transformers.js gives. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ const options = { intraOpNumThreads: 1, logSeverityLevel: 3 } as const
 const i64 = (rows: readonly (readonly number[])[]) =>
   new ort.Tensor('int64', BigInt64Array.from(rows.flat(), BigInt), [rows.length, rows[0].length])
 
-/** One step on rows that are padded on the left: `mask` covers what is cached too. */
+/** One step on left-padded rows. `mask` covers the cached tokens too. */
 const run = async (
   session: ort.InferenceSession,
   { config }: MergedModel,

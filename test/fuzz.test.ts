@@ -1,4 +1,4 @@
-/** The short form of `npm run fuzz`: a few hundred inputs to every reader, always the same ones. */
+/** The short form of `npm run fuzz`: a few hundred fixed inputs to every reader. */
 import { describe, expect, it } from 'vitest'
 import { fuzz } from './fuzz/run.ts'
 import { targets } from './fuzz/targets.ts'

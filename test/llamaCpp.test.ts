@@ -1,4 +1,4 @@
-/** Tokenizers as llama.cpp keeps them. */
+/** Tokenizers converted to the form that llama.cpp and GGUF use. */
 import { readFile } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
@@ -7,9 +7,9 @@ import { bytesOf } from '../src/util/bytes.ts'
 import { fixture } from './support/golden.ts'
 
 const files = async (name: string) => {
-  const held = JSON.parse(gunzipSync(await readFile(fixture(`text/tokenizers/${name}.json.gz`))).toString())
+  const bundle = JSON.parse(gunzipSync(await readFile(fixture(`text/tokenizers/${name}.json.gz`))).toString())
   const source = (file: string) => {
-    const value = held[file]
+    const value = bundle[file]
     const text = typeof value === 'string' ? value : JSON.stringify(value)
     return value ? bytesOf(file, new TextEncoder().encode(text)) : undefined
   }

@@ -1,6 +1,5 @@
 /**
- * The package as npm makes it: what is in it, that a typed program of fifteen lines trains with it, that its rooms can
- * be imported with their types, and that the lockfile is whole.
+ * The npm package: its files, its exports with their types, a typed program that trains with it, and the lockfile.
  */
 import { cpSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +10,7 @@ import { compile, installPacked, makeProject, node, type Project, root, write } 
 const program = `import { type CustomLoss, dpo } from 'attune'
 const pair = (prompt: string, chosen: string, rejected: string) => ({ prompt, chosen, rejected })
 const data = [pair('Once upon a time', ', a dog was kind.', ' the end'), pair('Lily', ' smiled.', ' hit him.')]
-/** -log sigmoid of what the policy says a token, without a look at the reference. */
+/** -log sigmoid of the margin in log-probs per token, without a reference model. */
 const loss: CustomLoss = ({ logps, lengths }) => {
   const each = logps.div(lengths)
   const gap = each.slice(1, 0, 1).sub(each.slice(1, 1, 2))
@@ -54,7 +53,7 @@ const more = [openBackend, readRun, train, code].every((value) => typeof value =
 console.log(traced.inputs[0]?.shape.join(), ids.length, names.includes('LlamaForCausalLM'), functions.length, more)
 `
 
-/** A type that would be \`any\` if declarations were not found takes everything; these must be refused. */
+/** Wrong programs. Types that are \`any\`, because declarations were not found, would accept them. */
 const wrong = `import { dpo } from 'attune'
 import { input } from 'attune/tensor'
 dpo({ model: 'm', data: [], output: 'o', loss: 3 })

@@ -1,4 +1,4 @@
-/** Rounded weights: codes as bitsandbytes and ONNX Runtime read them, and every product on the engine beside its meaning. */
+/** Quantized weights: their codes compared with bitsandbytes and ONNX Runtime, and products on the engine compared with the interpreter. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { compileProgram } from '../src/onnx/model.ts'
 import { evaluate } from '../src/runtime/interpreter.ts'
@@ -41,7 +41,7 @@ describe('quantized weights', () => {
         Float32Array.from({ length: 64 }, (_, i) => 3 * book[i % 16]),
       )
       expect(scales).toEqual(Float32Array.of(3))
-      // fp4's second zero is stored as the first
+      // fp4 has two zeros, and the second is stored as the first
       const nibbles = [...codes.subarray(0, 8)].flatMap((byte) => [byte >> 4, byte & 15])
       expect(nibbles).toEqual([...book.keys()].map((code) => (format === 'fp4' && code === 8 ? 0 : code)))
     }

@@ -1,6 +1,6 @@
 /**
- * Training as a process that is killed, stopped, starved of disk and fed with damage: what was saved stays, what goes on
- * ends in the weights of a run that nothing happened to. The long forms are in test/campaigns.
+ * Training processes that are killed, interrupted, run on a failing disk or find damaged checkpoints.
+ * Saved checkpoints stay, and a resumed run ends with the weights of an uninterrupted one. test/campaigns has the long forms.
  */
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,13 +8,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newestState } from '../src/checkpoint/state.node.ts'
 import { type Ended, errorOf, killer, logOf, phaseOf, type StartOptions, start, weightsOf } from './support/runs.ts'
-import { furnish, poisoned } from './support/scenarios.ts'
+import { poisoned, writeInputs } from './support/scenarios.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'attune-reliability-'))
 afterAll(() => rmSync(root, { recursive: true }))
 
 const at = (name: string) => join(root, name)
-const dpo = [...furnish(at('inputs'))[0].argv, '--max-steps', '4', '--keep', '4']
+const dpo = [...writeInputs(at('inputs'))[0].argv, '--max-steps', '4', '--keep', '4']
 const run = (name: string, flags: readonly string[] = [], options: Partial<StartOptions> = {}) =>
   start([...dpo, '--output', at(name), ...flags], { cache: at(`${name}-cache`), ...options })
 
@@ -40,7 +40,7 @@ const sameAsWhole = (name: string) => {
   expect(leftOver(name)).toEqual([])
 }
 
-/** Of the newest checkpoint; none may be damaged. */
+/** The step of the newest checkpoint; none may be damaged. */
 const soundStep = async (name: string) => {
   const { state, warnings } = await newestState(join(at(name), 'checkpoints'))
   expect(warnings).toEqual([])
@@ -57,7 +57,7 @@ describe('a run killed with SIGKILL', () => {
     const kill = moment < 1 ? Math.round(moment * operations) : moment
     const killed = await run(name, [], { disk: { kill, torn: true } })
     expect([killed.signal, phaseOf(at(name))]).toEqual(['SIGKILL', phase])
-    // What was known of the reference is lost as well
+    // The cached reference log-probs are lost as well
     rmSync(at(`${name}-cache`), { recursive: true, force: true })
     const resumed = await run(name, ['--resume'])
     expect(errorOf(resumed)).toEqual([])
@@ -106,7 +106,7 @@ describe('SIGTERM or SIGINT', () => {
         setTimeout(() => kill('SIGINT'), 5)
       })
     const stopped = await run('twice', [], { watch })
-    // The step under way may have been quicker
+    // The current step may have ended before the second signal
     if (stopped.code !== 130) expect(stopped.signal).toBe('SIGINT')
     expect(await soundStep('twice')).toBeGreaterThanOrEqual(1)
     await run('twice', ['--resume'])

@@ -1,11 +1,11 @@
-/** RL on the command line: processes, what they print, and Ctrl-C in the middle of a rollout. */
+/** RL commands as processes: their output, and Ctrl-C during a rollout. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it, vi } from 'vitest'
 import { errorOf, logOf, type StartOptions, start, stories, weightsOf } from './support/runs.ts'
 
-// Five processes, on machines that may be busy
+// Five processes, possibly on a busy machine
 vi.setConfig({ testTimeout: 240_000 })
 
 const root = mkdtempSync(join(tmpdir(), 'attune-rl-'))
@@ -50,7 +50,7 @@ it('best-of-n prints the best completion of each prompt, and what the best of fe
   expect([refused.code, errorOf(refused)[0]]).toEqual([2, expect.stringContaining('nowhere.ts')])
 })
 
-/** Sends Ctrl-C shortly after a file was opened. */
+/** Sends SIGINT shortly after a file was created. */
 const interruptOnce =
   (path: string): StartOptions['watch'] =>
   (kill) => {

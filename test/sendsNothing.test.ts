@@ -1,4 +1,4 @@
-/** A whole run writes nothing but its folder, its cache and what it was told to, and asks for no name and no address. */
+/** Training and generating write only to the run folder and the cache, and use neither network nor machine identity. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ const stories = join(root, 'test/fixtures/models/stories260K')
 let base = ''
 let home = ''
 
-/** A home of its own, without the variable that this test run itself sets. */
+/** A separate home folder, without the variables that this test run sets. */
 const env = () => ({
   HOME: home,
   USERPROFILE: home,
@@ -46,9 +46,9 @@ const training = (output: string) => [
   '--lora-r',
   '2',
 ]
-const answering = (model: string) => [bin, 'generate', '--model', model, '--prompt', 'Once', '--max-new-tokens', '4']
+const generating = (model: string) => [bin, 'generate', '--model', model, '--prompt', 'Once', '--max-new-tokens', '4']
 
-/** In a program of one's own, with the engine in its thread and beside it, which is how a library is used. */
+/** A program that uses the library, with the engine in its own thread and in a worker. */
 const library = `
 import { openBackend } from ${JSON.stringify(join(root, 'dist/runtime/open.node.js'))}
 import { input } from ${JSON.stringify(join(root, 'dist/tensor/tensor.js'))}
@@ -63,20 +63,20 @@ for (const inProcess of [true, false]) {
 `
 
 it('the command line and the library leave the home folder empty', async () => {
-  const told = { cwd: base, env: env() }
-  const trained = await run(process.execPath, training('run'), told)
+  const options = { cwd: base, env: env() }
+  const trained = await run(process.execPath, training('run'), options)
   expect(trained.stderr).toContain('run/adapter')
   expect(trained.status).toBe(0)
-  expect((await run(process.execPath, answering('run'), told)).status).toBe(0)
+  expect((await run(process.execPath, generating('run'), options)).status).toBe(0)
   writeFileSync(join(base, 'program.mjs'), library)
-  expect((await run(process.execPath, ['program.mjs'], told)).stdout).toBe('42\n42\n')
+  expect((await run(process.execPath, ['program.mjs'], options)).stdout).toBe('42\n42\n')
   expect(readdirSync(home, { recursive: true })).toEqual([])
   expect(readdirSync(join(base, 'tmp'))).toEqual([])
 })
 
 const strace = process.platform === 'linux' && spawnSync('strace', ['-V']).status === 0
 
-/** Calls of a traced process: what they open, make, rename or reach. */
+/** The system calls of a process that open, create or rename files or use the network. */
 const traced = (args: string[]): string[] => {
   const log = join(base, 'trace')
   const calls = 'trace=openat,open,creat,mkdir,rename,unlink,symlink,connect,sendto,sendmsg,bind'
@@ -91,7 +91,7 @@ const traced = (args: string[]): string[] => {
 it.skipIf(!strace)(
   'training opens no socket, reads no machine id, resolves no host name and writes only to its own folders',
   () => {
-    const calls = [...traced(training('traced')), ...traced(answering('traced'))]
+    const calls = [...traced(training('traced')), ...traced(generating('traced'))]
     expect(calls.length).toBeGreaterThan(100)
     expect(calls.filter((line) => /\b(connect|bind|sendto|sendmsg)\(/.test(line) && /AF_INET/.test(line))).toEqual([])
     expect(calls.filter((line) => /machine-id|resolv\.conf|\/etc\/hosts|nsswitch/.test(line))).toEqual([])

@@ -1,4 +1,4 @@
-/** The server as OpenAI's own client, curl and a crowd see it. */
+/** The server, used by OpenAI's client, by curl and by many clients at once. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { request } from 'node:http'
@@ -111,7 +111,7 @@ describe('the openai client gets', () => {
     expect(tokens!.join('')).toBe(one.text)
     expect(text_offset).toEqual(tokens!.map((_, i) => tokens!.slice(0, i).join('').length))
     for (const [i, tops] of top_logprobs!.entries()) {
-      // The two likeliest, and what was sampled
+      // The two likeliest tokens and the sampled one
       expect(Object.keys(tops).length).toBeOneOf([2, 3])
       expect(tops[tokens![i]]).toBe(token_logprobs![i])
     }
@@ -130,10 +130,10 @@ describe('the openai client gets', () => {
     }
     const greedy = { model, prompt, max_tokens: 8, temperature: 0 }
     const plain = await client.completions.create(greedy)
-    const told = await client.completions.create({ ...greedy, logprobs: 1 })
-    expect(told.choices[0].text).toBe(plain.choices[0].text)
-    told.choices[0].logprobs!.token_logprobs!.forEach((logp, i) => {
-      expect(Object.values(told.choices[0].logprobs!.top_logprobs![i])[0]).toBeCloseTo(logp, 5)
+    const withLogprobs = await client.completions.create({ ...greedy, logprobs: 1 })
+    expect(withLogprobs.choices[0].text).toBe(plain.choices[0].text)
+    withLogprobs.choices[0].logprobs!.token_logprobs!.forEach((logp, i) => {
+      expect(Object.values(withLogprobs.choices[0].logprobs!.top_logprobs![i])[0]).toBeCloseTo(logp, 5)
     })
     const chunks = await collect(
       await client.completions.create({ model, prompt, ...sampled, logprobs: 2, stream: true }),
@@ -250,7 +250,7 @@ describe('access', () => {
 
 describe('many clients', () => {
   const endless = { model, prompt, max_tokens: 500, temperature: 1, logit_bias: { 1: -100, 2: -100 } }
-  /** Until nothing is under way: an answer alone in the batch comes at once. */
+  /** Waits until no other request runs. */
   const rowsAreFree = async () => {
     const { text } = (await client.completions.create({ model, prompt, max_tokens: 6, temperature: 0 })).choices[0]
     expect(text.length).toBeGreaterThan(5)
@@ -265,7 +265,7 @@ describe('many clients', () => {
       if (stream) for await (const _ of (await asked) as AsyncIterable<unknown>) break
       else setTimeout(() => controller.abort(), 60)
       if (!stream) await expect(asked).rejects.toThrow('aborted')
-      // Its place is free again
+      // Wait until its place is free
       const free = async () => (await post({ model, prompt, max_tokens: 1 }, { url: single.url })).status
       const until = Date.now() + 5000
       let status = await free()

@@ -1,4 +1,4 @@
-/** serve, chat, and generate with a model on a server, as processes. */
+/** attune serve, attune chat, and attune generate with a model on a server, as processes. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ const env: NodeJS.ProcessEnv = { ...process.env, ATTUNE_CACHE: join(dir, 'cache'
 
 const start = (...argv: string[]) => spawn(process.execPath, [join(root, 'bin/attune.js'), ...argv], { cwd: dir, env })
 
-/** Runs to the end, with these lines on stdin. */
+/** Runs a command to its end, with this text on stdin. */
 const attune = async (argv: string[], input = '') => {
   const child = start(...argv)
   let [stdout, stderr] = ['', '']

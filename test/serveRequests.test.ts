@@ -1,4 +1,4 @@
-/** What requests may ask for: every field is honoured, changes no answer, or is refused by its name. */
+/** Fields of requests to the server: each is obeyed, has no effect, or is refused by its name. */
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { score } from '../src/generate/score.ts'
@@ -26,15 +26,15 @@ const prompt = 'Once upon a time'
 const messages = [{ role: 'user' as const, content: prompt }]
 const greedy = { model, prompt, max_tokens: 6, temperature: 0 }
 
-type Answer = {
+type ApiResponse = {
   error?: { message: string; param: string | null; code: string | null }
   choices?: { text: string; finish_reason: string; logprobs: OpenAI.Completion['choices'][number]['logprobs'] }[]
   usage?: { prompt_tokens: number; completion_tokens: number }
 }
-const post = async (path: string, body: unknown): Promise<Answer & { status: number }> => {
+const post = async (path: string, body: unknown): Promise<ApiResponse & { status: number }> => {
   const headers = { 'content-type': 'application/json' }
   const response = await fetch(`${server.url}/v1/${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
-  return { status: response.status, ...((await response.json()) as Answer) }
+  return { status: response.status, ...((await response.json()) as ApiResponse) }
 }
 const complete = (more: object) => post('completions', { ...greedy, ...more })
 const chat = (more: object) => post('chat/completions', { model, messages, max_tokens: 2, ...more })
@@ -158,7 +158,7 @@ describe('the chat template', () => {
       const body = JSON.stringify({ model, messages, max_tokens: 1, ...more })
       const headers = { 'content-type': 'application/json' }
       const response = await fetch(`${special.url}/v1/chat/completions`, { method: 'POST', headers, body })
-      const { error, usage } = (await response.json()) as Answer
+      const { error, usage } = (await response.json()) as ApiResponse
       return error?.message ?? usage?.prompt_tokens
     }
     const tokens = (text: string) => plain.encode(text).ids.length
@@ -220,7 +220,7 @@ describe('log-probabilities in a response', () => {
       expect(tops[first.tokens![i + 1]]).toBe(first.token_logprobs![i + 1])
       expect(values.length).toBeOneOf([2, 3])
     })
-    // Greedy: what was generated is the likeliest
+    // Greedy decoding generates the likeliest token
     expect(Math.max(...Object.values(first.top_logprobs!.at(-1)!))).toBeCloseTo(first.token_logprobs!.at(-1)!, 4)
     expect(choices![1].text.startsWith('The dog')).toBe(true)
     expect(first.text_offset!.map((at) => choices![0].text.slice(at)).at(-1)).toBe(first.tokens!.at(-1))

@@ -1,4 +1,4 @@
-/** What is installed with attune: every package pinned by its hash, under a licence that allows it, and listed. */
+/** Dependencies of attune: pinned by hash, with a permissive licence, and listed in NOTICE. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,7 @@ it('every package in the lockfile has a SHA-512 hash and no download address', (
   expect(locked.flatMap(([, { resolved }]) => resolved ?? [])).toEqual([])
 })
 
-/** package-lock.json takes over `license`, and not the `licenses` of older packages. */
+/** package-lock.json has the field `license`, but not the field `licenses` of older packages. */
 const licenseOf = ([path, { license }]: [string, Locked]) =>
   license ?? JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')).licenses?.[0]?.type
 

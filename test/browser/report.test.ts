@@ -1,4 +1,4 @@
-/** The demo's page in a browser, where chromium is installed: it fits phones and desks, and asks for nothing. */
+/** The report page of the demo in a browser, where chromium is installed: its width, its colours, and no network requests. */
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ import type { Point } from '../../src/report/lineChart.ts'
 import { wilson } from '../../src/statistics/intervals.ts'
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-/** ATTUNE_SCREENSHOTS=DIR keeps pictures to look at. */
+/** ATTUNE_SCREENSHOTS=DIR saves screenshots. */
 const pictures = process.env.ATTUNE_SCREENSHOTS
 
 const { tested, ranked } = splitSums(1, demoSizes)
@@ -86,10 +86,10 @@ describe.skipIf(!existsSync(executablePath))('the report of the demo in a browse
     expect(requests).toEqual([url])
     expect(complaints).toEqual([])
     expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBe(width)
-    // Read from the drawing itself, so that a chart whose style is lost would show
+    // Read from the drawing, so that a chart without its style fails
     const ink = await tab.evaluate(() => getComputedStyle(document.querySelector('.chart .curve')!).stroke)
     expect(ink).toBe(scheme === 'dark' ? 'rgb(86, 199, 174)' : 'rgb(15, 110, 92)')
-    // The smallest letters of a chart, as drawn
+    // The smallest font size of a chart, in pixels on the page
     const smallest = await tab.evaluate(() =>
       Math.min(
         ...[...document.querySelectorAll('.chart')].map((svg) => (12 * svg.getBoundingClientRect().width) / 400),

@@ -1,7 +1,8 @@
 /**
- * Attacks of a hub on who asks it: HUB_ROUNDS (3,000) answers changed at random, redirects and next pages on another origin,
- * from SEED on. The token must stay at home, nothing may be written outside the cache, and each round ends with a model or with
- * one fault on one line. src/checkpoint/hubHostile.test.ts is its short form.
+ * Attacks on the download client by a hostile hub: `npm run attack`.
+ * HUB_ROUNDS (3,000) responses are changed at random, among them redirects and next pages on another origin; SEED starts the
+ * sequence. The token must not reach another origin, nothing may be written outside the cache, and each round must end with a
+ * model or with one Fault on one line. src/checkpoint/hubHostile.test.ts is the short form.
  */
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -41,7 +42,7 @@ beforeAll(async () => {
 })
 afterAll(() => hub.close())
 
-/** One of the hub's answers changed, or sent from elsewhere. */
+/** A response of the hub, changed or sent from another origin. */
 const attack = (round: number): Answer => {
   const r = randomOf(`hub ${seed} ${round}`)
   const target = r.pick(['revision', 'tree', 'tree', 'tree', 'file'] as const)
@@ -65,12 +66,12 @@ it(`${rounds} responses of a hostile hub leak no token and write nothing outside
     rmSync(join(hub.base, 'hub'), { recursive: true, force: true })
     hub.answer = attack(round)
     const ended = await outcome()
-    const told = `SEED=${seed} round ${round}: ${ended}`
-    expect(ended, told).toMatch(/^(done$|Fault: )/)
-    expect(ended, told).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u)
-    expect(ended.length, told).toBeLessThan(2100)
-    expect(hub.leaked.join('\n'), told).not.toContain(secret)
-    expect(readdirSync(hub.base), told).toEqual(readdirSync(hub.base).filter((name) => name === 'hub'))
+    const context = `SEED=${seed} round ${round}: ${ended}`
+    expect(ended, context).toMatch(/^(done$|Fault: )/)
+    expect(ended, context).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u)
+    expect(ended.length, context).toBeLessThan(2100)
+    expect(hub.leaked.join('\n'), context).not.toContain(secret)
+    expect(readdirSync(hub.base), context).toEqual(readdirSync(hub.base).filter((name) => name === 'hub'))
     const kind = ended === 'done' ? 'done' : 'refused'
     ends[kind] = (ends[kind] ?? 0) + 1
     hub.leaked.length = 0

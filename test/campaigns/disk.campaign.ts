@@ -1,7 +1,7 @@
 /**
- * Disks that fail at every single change in turn, and a real one (tmpfs) that is full or read-only. Each time: one
- * message that names the path, the exit code, no half-written file, and a run that then goes on to the same weights.
- * STRIDE as environment variable; mounting needs root on Linux.
+ * Runs on a disk that fails at each single operation in turn, and on a real one (tmpfs) that is full or read-only: `npm run disk`.
+ * Each failure must give one message with the path, the exit code, no half-written file, and a run that resumes to the same
+ * weights. STRIDE skips operations. Mounting needs root on Linux.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { errorOf, killer, logOf, start, weightsOf } from '../support/runs.ts'
-import { furnish } from '../support/scenarios.ts'
+import { writeInputs } from '../support/scenarios.ts'
 
 const stride = Number(process.env.STRIDE ?? 1)
 const root = mkdtempSync(join(tmpdir(), 'attune-disk-'))
@@ -19,7 +19,7 @@ const halfWritten = (dir: string) =>
   readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('.tmp'))
 const there = (dir: string) => statSync(dir, { throwIfNoEntry: false }) !== undefined
 
-const [{ argv }] = furnish(join(root, 'inputs'))
+const [{ argv }] = writeInputs(join(root, 'inputs'))
 const short = [...argv, '--max-steps', '3']
 const whole = join(root, 'whole')
 
@@ -93,7 +93,7 @@ describe.skipIf(!canMount)('a small disk (tmpfs)', () => {
           try {
             fill()
           } catch {
-            // As full as can be
+            // The disk is full
           }
         }),
     })

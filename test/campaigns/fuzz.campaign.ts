@@ -1,8 +1,8 @@
 /**
- * npm run fuzz: random and changed inputs to every reader of files and messages from outside.
+ * Random and changed inputs to every reader of untrusted files and messages: `npm run fuzz`.
  *   INPUTS=20000000   over all targets together, by their weights     SEED=1     TARGET=csv,torch   only these
  *   TARGET=csv FILE=fuzz-findings/csv-1-77.bin npm run fuzz           the saved input again
- * Every finding is saved under fuzz-findings/ and told with the command that runs it again.
+ * Every finding is saved under fuzz-findings/ and printed with the command that runs it again.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { watchdog } from '../fuzz/watchdog.ts'
 const { INPUTS = '200000', SEED = '1', TARGET, FILE } = process.env
 const folder = 'fuzz-findings'
 const STUCK = 30
-/** Findings of one target after which there is nothing more to learn from it. */
+/** A target stops after this many findings. */
 const ENOUGH = 10
 
 const chosen = targets.filter(({ name }) => !TARGET || TARGET.split(',').includes(name))

@@ -1,8 +1,8 @@
 /**
- * Runs of every method that are killed (-9) at random times, as files appear, at operations on the disk and at system calls,
- * and go on until they end; then states that a kill leaves, put together from a log of all that a run did with the disk. Each
- * must end with the result and the log of the run that nobody killed. KILLS, REPLAYED, SEED, SCENARIO and CASE as environment
- * variables; what is timed does not come again exactly.
+ * Runs of every method that are killed (SIGKILL) and resumed until they end: `npm run kill`.
+ * They are killed at random times, when files appear, at disk operations and at system calls. A second test restores, from the
+ * log of disk operations, the states that a kill can leave. Each run must end with the result and the log of an uninterrupted
+ * run. Environment variables: KILLS, REPLAYED, SEED, SCENARIO, CASE. Kills by time are not exactly repeatable.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,12 +11,12 @@ import { afterAll, expect, it } from 'vitest'
 import { planOf, tallyOf } from '../support/campaign.ts'
 import { canTrace, killAndResume, resumeAfter } from '../support/kills.ts'
 import { record } from '../support/recorded.ts'
-import { furnish } from '../support/scenarios.ts'
+import { writeInputs } from '../support/scenarios.ts'
 import { openWarm } from '../support/warm.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'attune-kill-'))
 afterAll(() => rmSync(root, { recursive: true }))
-const scenarios = furnish(join(root, 'inputs'))
+const scenarios = writeInputs(join(root, 'inputs'))
 const { seed, each, count } = planOf('KILLS', 100, scenarios)
 
 it(`killed and resumed runs end as uninterrupted ones (${count} kills, seed ${seed})`, async () => {
@@ -27,17 +27,17 @@ it(`killed and resumed runs end as uninterrupted ones (${count} kills, seed ${se
   try {
     for (const { scenario, cases } of each) {
       const recorded = await record(scenario, root)
-      // Some are killed more than once, and some are too quick
+      // Some runs are killed more than once, and some end before the kill
       for (let killed = 0, i = 0; killed < cases.length; i++) {
         const n = cases[0] + i * (cases[1] - cases[0] || 1)
-        const { verdict, why, what, kills } = await killAndResume(recorded, warm, { seed, n, traced })
+        const { result, why, what, kills } = await killAndResume(recorded, warm, { seed, n, traced })
         killed += process.env.CASE ? 1 : kills.length
-        byScenario.count(scenario.name, verdict)
+        byScenario.count(scenario.name, result)
         for (const { by, phase } of kills) {
           byScenario.count(scenario.name, by)
           byPhase.count(phase, 'kills')
         }
-        byScenario.tell(verdict !== 'equal', `SEED=${seed} CASE=${n} ${scenario.name}, ${what}: ${verdict}`, why)
+        byScenario.tell(result !== 'equal', `SEED=${seed} CASE=${n} ${scenario.name}, ${what}: ${result}`, why)
       }
       rmSync(recorded.root, { recursive: true })
       byScenario.soFar(scenario.name)
@@ -59,9 +59,9 @@ it(`runs resume from every state that a kill can leave on disk (${replays.count}
     for (const { scenario, cases } of replays.each) {
       const recorded = await record(scenario, root)
       for (const n of cases) {
-        const { verdict, why, what } = await resumeAfter(recorded, warm, { seed, n })
-        tally.count(scenario.name, verdict)
-        tally.tell(verdict !== 'equal', `SEED=${seed} CASE=${n} ${scenario.name}, ${what}: ${verdict}`, why)
+        const { result, why, what } = await resumeAfter(recorded, warm, { seed, n })
+        tally.count(scenario.name, result)
+        tally.tell(result !== 'equal', `SEED=${seed} CASE=${n} ${scenario.name}, ${what}: ${result}`, why)
       }
       rmSync(recorded.root, { recursive: true })
       tally.soFar(scenario.name)

@@ -1,6 +1,7 @@
 /**
- * A crowd at `attune serve`: CLIENTS (100) at once make REQUESTS (2,500) of every kind, some hang up in the middle. No
- * request may fail, and the server's memory must not grow. Prints what it measured.
+ * Many clients of `attune serve` at once: `npm run soak`.
+ * CLIENTS (100) make REQUESTS (2,500) of every kind, and some disconnect in the middle. No request may fail, and the memory of
+ * the server must not grow. Prints the measurements.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -79,7 +80,7 @@ it(`the server answers ${requests} requests from ${clients} concurrent clients, 
     expect(errors).toEqual([])
     const memory = table.map((row) => Number((row as Record<string, number>)['memory, MiB']))
     const half = memory.length / 2
-    // The first half sets the caches up
+    // Caches fill in the first half
     expect(Math.max(...memory.slice(half))).toBeLessThan(1.1 * Math.max(...memory.slice(0, half)))
   } finally {
     server.kill('SIGINT')

@@ -80,7 +80,7 @@ export const soup = (words: readonly string[], most: number, r: Random): string 
 
 // ---- JSON ------------------------------------------------------------------------------------------------------------
 
-const odd: readonly (() => unknown)[] = [
+const unusualValues: readonly (() => unknown)[] = [
   () => null,
   () => true,
   () => 0,
@@ -147,7 +147,7 @@ const instead = (value: unknown, r: Random, words: readonly string[]): unknown =
     const at = r.int(value.length + 1)
     return value.slice(0, at) + (words.length ? r.pick(words) : '\n') + value.slice(at + r.int(3))
   }
-  return words.length && r.once(3) ? r.pick(words) : r.pick(odd)()
+  return words.length && r.once(3) ? r.pick(words) : r.pick(unusualValues)()
 }
 
 /** A JSON text from one of the seeds, or from an input that led to something new, changed in a place or two. */

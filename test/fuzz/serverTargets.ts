@@ -1,4 +1,4 @@
-/** Settings, requests and answers of servers, and JSON itself. */
+/** Settings, requests and responses of servers, and JSON itself. */
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { checkSettings, parseSettings } from '../../src/cli/settings.ts'
@@ -71,7 +71,7 @@ const requests: unknown[] = [
   },
   { model: 'm', prompt: [1, 2, 3], presence_penalty: 1, frequency_penalty: -1, echo: true },
 ]
-const answers: unknown[] = [
+const responses: unknown[] = [
   {
     choices: [{ message: { content: 'a', role: 'assistant' }, finish_reason: 'stop' }],
     usage: { prompt_tokens: 1, completion_tokens: 2 },
@@ -105,7 +105,7 @@ export const serverTargets: readonly Target[] = [
     name: 'answer',
     weight: 6,
     isText: true,
-    make: changedText(answers),
+    make: changedText(responses),
     run: (input) => {
       const body = jsonOf(input as string, { file: 'x' })
       usageIn(body)

@@ -1,4 +1,4 @@
-/** Beam search against transformers: sequences in their order, and scores. */
+/** Beam search compared with transformers: sequences in order, and their scores. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { beamSearch } from '../../src/generate/beams.ts'
 import { openBackend } from '../../src/runtime/open.node.ts'

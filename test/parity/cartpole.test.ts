@@ -1,4 +1,4 @@
-/** CartPole-v1 against Gymnasium 1.4: each stored state is stepped from the one before. */
+/** CartPole-v1 compared with Gymnasium 1.4: each step starts from the stored state before it. */
 import { expect, it } from 'vitest'
 import {
   makeEnvs,

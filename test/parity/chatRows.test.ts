@@ -1,6 +1,6 @@
 /**
- * Rows to token ids against transformers' apply_chat_template and TRL's split of prompt and completion (rows.json, made
- * with transformers 5.24 and the lines of TRL's trainers and of its extract_prompt).
+ * Token ids of rows, compared with transformers' apply_chat_template and TRL's split into prompt and completion.
+ * rows.json was made with transformers 5.24, the code of TRL's trainers and TRL's extract_prompt.
  */
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -106,7 +106,7 @@ describe('token ids equal those of transformers and TRL', () => {
         ids: [...prompt, ...replies[0]],
       })
       expect(encodePrompt(encoder, prompts[i].prompt, prompts[i].template)).toEqual(prompt)
-      // Of a conversation only the last message is the completion
+      // Only the last message of a conversation is the completion
       if ((cast[i].chosen as object[]).length > 1) continue
       const { completion, ...row } = completions[i]
       const one: Ranking = { ...row, kind: 'ranking', responses: [completion], ranks: [1] }

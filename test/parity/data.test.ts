@@ -1,6 +1,6 @@
 /**
- * The goldens of file formats: every valid file gives exactly the expected rows, every malformed twin is refused at
- * its place. They lie packed in one file (a name to its bytes as latin1) and are laid out in a temporary folder.
+ * File formats of data: valid files give exactly the expected rows, and malformed copies are refused at the right place.
+ * The files are stored in one archive (name to bytes as latin1) and are written to a temporary folder.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -47,7 +47,7 @@ const rowsOf = async (file: string) => {
 const chatMessages = (messages: Json[]) => messages.map(({ role, content }) => ({ role, content }))
 const rating = (row: Ranking, i: number) => row.ratings?.[i] ?? null
 
-/** A row in the words of the golden it belongs to. */
+/** Converts a row to the form of its golden. */
 const views: Record<string, (row: Ranking) => unknown> = {
   pairs: (row) => ({
     id: row.id,
@@ -161,7 +161,7 @@ describe('a valid file gives the expected rows', () => {
 
 describe('a malformed file', () => {
   const files = expected('malformed').files as Case[]
-  // No method needs ids, so rows may share one
+  // No method uses ids, so rows may share one
   const shared = files.filter(({ fault }) => fault === 'duplicate-id')
   it.each(shared)('$file is read, since ids may repeat', async ({ file }) => {
     expect((await rowsOf(`malformed/${file}`)).length).toBeGreaterThan(1)
@@ -192,7 +192,7 @@ describe('a malformed file', () => {
     async ({ file, like, take, changed, long_line, chosen_characters }) => {
       const read = view(like, await rowsOf(`malformed/${file}`)) as Json[]
       if (like.startsWith('labelstudio') || like.startsWith('argilla')) {
-        // the twin holds some of the entries, and each entry's votes
+        // The malformed copy has some of the entries, each with its votes
         const taken = new Set(read.map(({ task, record }) => task ?? record))
         expect(taken.size).toBe(take.length)
         expect(read).toEqual(golden[like].filter(({ task, record }: Json) => taken.has(task ?? record)))

@@ -1,4 +1,4 @@
-/** Decoding with a cache and scoring against transformers: tokens, logits and log-probabilities. */
+/** Decoding with a KV cache and scoring, compared with transformers: tokens, logits and log-probs. */
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { closeDecoder, type Decoder, drop, openDecoder, prefill, step } from '../../src/generate/decode.ts'
@@ -33,7 +33,7 @@ const adapters = ['lora-qv', 'lora-all-rslora', 'lora-lm-head', 'lora-save-lm-he
 const backend = await openBackend({ inProcess: true, threads: 1 })
 afterAll(() => backend.close())
 
-/** An adapter's base with the adapter. */
+/** The base model of an adapter, with the adapter applied. */
 const adaptedModel = async (name: string) => {
   const folder = fixture(`models/${name}`)
   const { base_model_name_or_path: baseName } = await fixtureJson(`models/${name}/adapter_config.json`)
@@ -42,7 +42,7 @@ const adaptedModel = async (name: string) => {
   return makeModel({ ...whole, backend, params: await putWeights(backend, whole.params) })
 }
 
-/** The prompts without their padding, and what transformers went on with. */
+/** The prompts without padding, and the tokens that transformers generated. */
 const goldenPrompts = async (golden: Awaited<ReturnType<typeof fixtureTensors>>) => {
   const [B, T] = golden.shape('gen_input_ids')
   const [ids, mask] = [await golden.ints('gen_input_ids'), await golden.ints('gen_attention_mask')]
@@ -57,7 +57,7 @@ const goldenPrompts = async (golden: Awaited<ReturnType<typeof fixtureTensors>>)
   return { rows, continued }
 }
 
-/** How steps read the weights: fed, inside one program, or inside several. */
+/** How the decoding programs get the weights: as inputs, in one program, or in one program per segment. */
 const plans: [string, (model: Model) => Decoder][] = [
   ['fed', (model) => openDecoder(model)],
   ['packed', (model) => openDecoder(model, { packed: true })],
@@ -164,7 +164,7 @@ describe.each(adapters)('decoding with adapter %s equals PEFT', async (name) => 
       const wanted = expected.subarray((row * T + t) * V, (row * T + t + 1) * V)
       differences.push(largestDifference(logits.subarray(at * V, (at + 1) * V), wanted))
     }
-    // Row b begins with b + 1 tokens and leaves when it has no more
+    // Row b starts with b + 1 tokens and leaves the batch when it has no more
     const active = rows.map((_, row) => ({ row, t: row }))
     let h = prefill(
       decoder,

@@ -1,8 +1,8 @@
 /**
- * Why attune has a template engine of its own: what @huggingface/jinja does with everything that holds for
- * src/text/jinja. The library takes the engine's place behind chat.ts here. {% generation %}, whose text it cannot
- * report, becomes a call of a macro that puts sentinels around the text. A figure that changes after an update of the
- * library belongs in docs/architecture.md too; when all of them are 0, the engine can go.
+ * Measures what @huggingface/jinja does with the tests of src/text/jinja, to show why attune has its own template engine.
+ * The library takes the place of the engine behind chat.ts. {% generation %}, whose text it cannot report, becomes a macro call
+ * that puts sentinels around the text. A figure that changes after an update of the library belongs in docs/architecture.md
+ * too. When all of them are 0, the engine can go.
  */
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -35,7 +35,7 @@ vi.mock('../../src/text/jinja/render.ts', async () => {
     return marked === source ? source : macro + marked
   }
   return {
-    /** An array with the template's text, in which control tokens are looked for, and the library's template. */
+    /** An array with the template text, which is searched for control tokens, and the template of the library. */
     compileTemplate: (source: string) =>
       asFault(() => Object.assign([{ type: 'data', text: source }], { template: new Template(withSentinels(source)) })),
     renderTemplate: (
@@ -124,7 +124,7 @@ const differences = async (name: string) => {
       })
       const isSame = JSON.stringify(got) === JSON.stringify(error ? { error } : { text, ids, assistant_mask })
       const clean = outcome(() => chat.encode(messages, { ...options, sanitize: true }).ids)
-      // as in text.test.ts: transformers' own marks change what this template sees
+      // As in text.test.ts: transformers' sentinels change what this template sees
       const reads = name === 'namespace-reasoning' && JSON.stringify(messages).includes('</think>')
       const sanitized = reads ? ids : (ids_sanitized ?? ids)
       const isChecked = ids && (Array.isArray(clean) || ids_sanitized)
@@ -214,7 +214,7 @@ describe('@huggingface/jinja', () => {
   })
 })
 
-/** Renders each line of its input, a template in JSON, and answers with a line each. */
+/** Renders each line of its input, a template in JSON, and prints one line for each. */
 const script = `
 import { createInterface } from 'node:readline'
 import { Template } from '@huggingface/jinja'
@@ -262,7 +262,7 @@ describe('a hostile template in @huggingface/jinja', () => {
   )
 
   it.concurrent('ends in all other cases', async () => {
-    // a list that doubles until there is no memory left ends differently from one Node to the next
+    // A list that doubles until memory runs out ends differently in different Node versions
     const others = hostileTemplates.filter(
       (template) => !endlessTemplates.includes(template) && !template.includes('ns.l + ns.l'),
     )

@@ -1,4 +1,4 @@
-/** Adapters against PEFT: logits, logits after merging, and the gradient of every adapter parameter. */
+/** LoRA adapters compared with PEFT: logits, logits after merging, and the gradient of every adapter parameter. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadAdapted, loadPretrained } from '../../src/models/load.node.ts'
 import { applyAdapter, type Base, mergeAdapter } from '../../src/models/merge.ts'

@@ -1,6 +1,6 @@
 /**
- * Objectives and optimizers against float64 goldens (PyTorch, transformers, and 60-digit arithmetic), losses and
- * gradients alike, through the interpreter. The first lines of each fixture hold its formulas.
+ * Losses and optimizers compared with float64 goldens (PyTorch, transformers and 60-digit arithmetic): values and gradients.
+ * They run in the interpreter. The first lines of each fixture hold its formulas.
  */
 import { describe, expect, it } from 'vitest'
 import { ktoLoss } from '../../src/objectives/kto.ts'

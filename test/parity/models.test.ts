@@ -1,4 +1,4 @@
-/** Every architecture against transformers: logits, log-probabilities and the gradient of each parameter. */
+/** Every architecture compared with transformers: logits, log-probs and the gradient of each parameter. */
 import { afterAll, describe, expect, it } from 'vitest'
 import {
   headIsTrained,
@@ -62,7 +62,7 @@ describe.each(cases)('%s equals transformers', async (name) => {
     expect(B).toBeGreaterThan(1)
   })
 
-  // GPT-2 rotates nothing: both spellings are one
+  // GPT-2 has no RoPE, so its config is the same in both versions
   it.skipIf(name === 'gpt2')('with the config.json of transformers 4 too', async () => {
     const old = await goldenModel(backend, name, 'config.v4.json')
     expect(old.config.rope).toEqual(model.config.rope)

@@ -1,4 +1,4 @@
-/** Policy-gradient, value and KL losses against float64 goldens: values and gradients. */
+/** Policy-gradient, value and KL losses compared with float64 goldens: values and gradients. */
 import { describe, expect, it } from 'vitest'
 import { type Aggregation, tokenWeights } from '../../src/objectives/aggregation.ts'
 import type { KlEstimator } from '../../src/objectives/kl.ts'
@@ -24,7 +24,7 @@ const plain: PolicyOptions = {
   ...{ beta: 0, klEstimator: 'k3', entropyCoef: 0 },
 }
 
-/** Real tokens of all rows, and beside them which row each is of. */
+/** The tokens of all rows without padding. `layout` says which row each belongs to. */
 const real = (rows: number[][], lengths: number[]) => rows.flatMap((row, b) => row.slice(0, lengths[b]))
 const layout = (lengths: number[], aggregation: Aggregation) => {
   const [weights] = tokenWeights(aggregation, [lengths], 1)

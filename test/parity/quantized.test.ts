@@ -1,6 +1,6 @@
 /**
- * Models with rounded weights beside the same models in fp32 whose weights have the rounded values: log-probs and the
- * gradient of every adapter parameter, for every architecture, on both plans of memory; and decoding.
+ * Models with quantized weights compared with fp32 models that have the dequantized weights.
+ * Log-probs and the gradient of every adapter parameter, for every architecture and both memory plans; and decoding.
  */
 import { afterAll, describe, expect, it } from 'vitest'
 import { lazyTensor, type StoredTensor } from '../../src/checkpoint/stored.ts'
@@ -40,7 +40,7 @@ const withAdapter = (base: Base) => {
 const transposed = (x: Float32Array, rows: number) =>
   Float32Array.from(x, (_, i) => x[(i % rows) * (x.length / rows) + Math.floor(i / rows)])
 
-/** The rounded model, and the fp32 model of the values that its codes stand for. */
+/** The quantized model, and the fp32 model with its dequantized weights. */
 const twins = async (base: Base & { scalings?: Map<string, number> }, format: QuantFormat) => {
   const rounded = makeModel({
     ...base,

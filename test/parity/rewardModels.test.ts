@@ -1,4 +1,4 @@
-/** Score heads against transformers: scores at the last and at every token, and the gradient of each parameter. */
+/** Score heads compared with transformers: scores at the last and at every token, and the gradient of each parameter. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { packs } from '../../src/data/batch.ts'
 import { scoresAlong, scoresOf } from '../../src/passes/scores.ts'
@@ -12,7 +12,7 @@ import { goldenModel } from '../support/model.ts'
 const backend = await openBackend({ inProcess: true, threads: 1 })
 afterAll(() => backend.close())
 
-/** The goldens' losses of scores [4, K]; rows 0 and 1 are chosen, 2 and 3 rejected. */
+/** The losses of the goldens on scores [4, K]. Rows 0 and 1 are chosen, 2 and 3 rejected. */
 const goldenLoss = (K: number): LossFunction => ({
   name: 'golden',
   stats: ['scores'],
@@ -45,7 +45,7 @@ describe.each(['llama-reward', 'llama-reward-10'])('%s equals transformers', asy
     expect(largestDifference(scores.flat(2), wanted)).toBeLessThan(1e-4)
     const alone = await Promise.all(trees.map((tree) => scoresOf(model, [tree])))
     expect(largestDifference(alone.flat(3), wanted)).toBeLessThan(1e-4)
-    // A prompt of three tokens before a response, and all of the row a prompt
+    // The first three tokens as prompt, and the whole row as prompt
     for (const cut of [3, rows[0].length]) {
       const split = await scoresOf(model, [{ trunk: rows[0].slice(0, cut), branches: [rows[0].slice(cut)] }])
       expect(largestDifference(split.flat(2), wanted.subarray(0, K))).toBeLessThan(1e-4)

@@ -1,4 +1,4 @@
-/** Rewards, advantages and returns, and the losses of reward models, against float64 goldens. */
+/** Rewards, advantages, returns and losses of reward models compared with float64 goldens. */
 import { describe, expect, it } from 'vitest'
 import { baselineAdvantages, groupAdvantages, leaveOneOut, whiten } from '../../src/objectives/advantages.ts'
 import { type BaselineKind, initialBaseline, updateBaseline } from '../../src/objectives/baselines.ts'
@@ -46,7 +46,7 @@ describe('advantages equal the golden', () => {
           expectClose([value], [loss[t]], 'loss')
         }
         const options = { kind: c.kind, momentum: c.momentum ?? 0, window: c.window ?? 0 }
-        // As a checkpoint would hold it
+        // As it is stored in a checkpoint
         state = JSON.parse(JSON.stringify(updateBaseline(state, rewards, options)))
       }
     }

@@ -1,6 +1,7 @@
 /**
- * Reward models of every architecture against transformers, and their adapters against PEFT: files of theirs are read and
- * score alike, and those of attune's own have the same names, shapes and settings. bench/scoresGolden.py made the golden.
+ * Reward models of every architecture compared with transformers, and their adapters with PEFT.
+ * Their files load and give the same scores, and files saved by attune have the same names, shapes and settings.
+ * bench/scoresGolden.py makes the golden.
  */
 import { readFile } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'
@@ -25,7 +26,7 @@ type Coded = Record<string, { shape: number[]; base64: string }>
 type Golden = {
   config: Record<string, unknown>
   shapes: Record<string, number[]>
-  /** The head; of Gemma 1, which has no fixture, all weights. */
+  /** The score head; for Gemma 1, which has no fixture, all weights. */
   tensors: Coded
   /** [row][label] */
   logits: number[][]
@@ -47,7 +48,7 @@ const decoded = (tensors: Coded): Map<string, StoredTensor> =>
     }),
   )
 
-/** transformers' model, its body the fixture's. */
+/** The model of transformers; all weights but the score head come from the fixture. */
 const theirs = async (name: string, { config, tensors }: Golden): Promise<Base> => {
   const own = decoded(tensors)
   const body = own.size > 1 ? [] : (await loadPretrained(fixture(`models/${name}`))).params
@@ -87,7 +88,7 @@ describe.each(Object.entries(models))('reward model %s', async (name, golden) =>
   it('is saved with the tensor names, shapes and config of transformers', () => {
     const head = model.params.get(scoreWeight)!
     const language = architectures.find((each) => classifier(each).name === model.architecture.name)!
-    // As `attune reward` makes it, of the language model
+    // Made from the language model, as `attune reward` does
     const made = asRewardModel({ ...model, architecture: language }, head)
     const files = modelFiles(made, 'F32')
     expect(shapesOf(files.tensors)).toEqual(golden.shapes)
@@ -106,7 +107,7 @@ describe.each(Object.entries(models))('reward model %s', async (name, golden) =>
     for (const key of ['task_type', 'peft_type', 'r', 'lora_alpha', 'fan_in_fan_out'])
       expect(saved[key], key).toEqual(config[key])
     expect(saved.modules_to_save).toEqual(['score'])
-    // Shorter names for the same modules
+    // The saved config has shorter names for the same modules
     expect(parseAdapter(saved, decoded(tensors), architecture, own, name)).toEqual({
       ...adapter,
       params: expect.anything(),

@@ -1,4 +1,4 @@
-/** Checkpoint folders as they are found: shards, torch files, half precision, GPT-2's bare names. */
+/** Forms of checkpoints: shards, torch files, half precision, GPT-2 names without prefix. */
 import { afterAll, expect, it } from 'vitest'
 import { loadPretrained } from '../../src/models/load.node.ts'
 import { putWeights } from '../../src/passes/load.ts'

@@ -1,7 +1,7 @@
 /**
- * Chat templates against Jinja2 3.1 as transformers 5 sets it up: snippets at random with the text that Jinja2 made of them, or
- * null where it refused (made by `npm run check:templates -- --peer PYTHON --count 460 --seed 21 --keep FILE`), and every name
- * that Jinja2 knows.
+ * Chat templates compared with Jinja2 3.1 as transformers 5 sets it up: random snippets, and every name that Jinja2 knows.
+ * The fixture has the text that Jinja2 made of each snippet, or null where it refused. It was made by
+ * `npm run check:templates -- --peer PYTHON --count 460 --seed 21 --keep FILE`.
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'

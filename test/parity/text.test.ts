@@ -1,6 +1,7 @@
 /**
- * Text against Hugging Face tokenizers 0.23, transformers 5.23 and Jinja2 3.1: fourteen small tokenizers, fifteen chat
- * templates, single parts of the pipeline and of the template language. Files in test/fixtures/text.
+ * Tokenizers and chat templates compared with Hugging Face tokenizers 0.23, transformers 5.23 and Jinja2 3.1.
+ * Fourteen small tokenizers, fifteen chat templates, and single parts of the pipeline and the template language. The files are
+ * in test/fixtures/text.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -96,7 +97,7 @@ describe.each(list('tokenizers'))('tokenizer %s equals Hugging Face', async (nam
       expect({ emitted: ids.map(stream.push), flush: stream.flush() }).toEqual({ emitted, flush })
       expect(tok.decode(ids, { skipSpecialTokens: skip_special_tokens })).toBe(text)
     }
-    // clean_up_tokenization_spaces looks across tokens; a stream cannot take back a space
+    // clean_up_tokenization_spaces removes spaces across tokens, which a stream has already emitted
     const cleans = name === 'wordpiece-bert'
     for (const { ids } of cleans ? [] : bundle.cases.slice(0, 60)) {
       const stream = tok.stream()
@@ -153,7 +154,7 @@ describe.each(list('chat'))('chat template %s equals transformers', async (name)
     expect(got).toEqual(error ? { error, message } : { text, ids, assistant_mask })
     if (text !== undefined) expect(tok.chat!.render(chat.messages, options).text).toBe(text)
     const clean = outcome(() => tok.chat!.encode(chat.messages, { ...options, sanitize: true }).ids)
-    // transformers' marks change what this template sees, and so its text; here it sees messages as they are
+    // The sentinels of transformers change what this template sees and thus its text; attune adds none
     const reads = name === 'namespace-reasoning' && JSON.stringify(chat.messages).includes('</think>')
     const sanitized = reads ? ids : (render.ids_sanitized ?? ids)
     if (ids && (Array.isArray(clean) || render.ids_sanitized)) expect(clean).toEqual(sanitized)

@@ -1,7 +1,8 @@
 /**
- * TRL 1.16's training runs, replayed from the same files by attune's recipes: each step's loss, gradient norm, learning
- * rate and metrics, the gradient of the first step, and the weights at the end. What is not compared is named here, with
- * why. The -lora run of every loss goes through the same lines as those that stand here; ATTUNE_TRL=all runs them too.
+ * Replays training runs of TRL 1.16 with attune's recipes, from the same files.
+ * Compared are loss, gradient norm, learning rate and metrics of each step, the gradient of the first step, and the final
+ * weights. What is not compared is listed here with the reason. ATTUNE_TRL=all also runs the -lora run of every loss, which
+ * uses the same code.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -27,23 +28,23 @@ afterAll(async () => {
   await rm(root, { recursive: true })
 })
 
-/** Measures that attune defines otherwise. */
+/** Metrics that attune defines differently. */
 const different = ({ name }: TrlRun): RegExp => {
-  // Rewards against a reference that the loss does not need
+  // TRL logs rewards against a reference model that the loss does not need
   if (name.startsWith('dpo-sft')) return /^rewards\//
-  // Means per token in place of log-probs; logits of padding too
+  // TRL logs means per token instead of log-probs, and includes logits of padding
   if (name === 'cpo-ipo') return /^(rewards|logps|logits)\//
-  // Logits of padding too; a likelihood that does not count
+  // TRL includes logits of padding, and a likelihood of weight 0
   if (/^(simpo|alphapo)$/.test(name)) return /^(logits\/|nll_loss$)/
   if (methodOf(name) === 'dpo' && !name.startsWith('dpo')) return /^logits\//
-  // Rows that truncation drops: TRL leaves them out of the epoch
+  // TRL leaves rows that truncation drops out of the epoch
   return name === 'sft-truncated' ? /^epoch$/ : /^$/
 }
 
-/** Relative difference allowed, and absolute: log-probs of -300 in f32, times beta. */
+/** Relative and absolute tolerance: log-probs of -300 in f32, times beta. */
 const within = (name: string, { tolerance }: TrlRun): [relative: number, absolute: number] => {
   if (name === 'learning_rate' || name === 'num_tokens') return [1e-8, 0]
-  // discopop's gate multiplies rounding by 1 / tau
+  // The gate of discopop multiplies rounding errors by 1 / tau
   if (name === 'grad_norm') return [Math.max(1e-4, 5 * tolerance.grad_norm), 0]
   return name === 'loss' ? [1e-4, 0] : [1e-4, 2e-5]
 }
@@ -103,14 +104,14 @@ describe('a training run of TRL is reproduced in every step and the final weight
       const golden = await openSafetensors(await fileSource(fixture(`trl/final/${name}.safetensors`)))
       for (const [key, expected] of golden.tensors) {
         const difference = largestDifference(await tensors.get(key)!.floats(), await expected.floats())
-        // A step of Adam by a gradient near 0 has any direction
+        // An Adam step for a gradient near 0 can have either sign
         expect(difference, key).toBeLessThan(3e-5)
       }
     },
   )
 })
 
-/** One step of plain descent by 1: what the weights lose is the gradient. */
+/** One SGD step with learning rate 1, so that the change of the weights is the gradient. */
 const descent = { optimizer: 'sgd', learningRate: 1, schedule: 'constant', weightDecay: 0, maxGradNorm: 0, maxSteps: 1 }
 
 describe('the gradient of the first step equals TRL', () => {
@@ -124,7 +125,7 @@ describe('the gradient of the first step equals TRL', () => {
     const after = await result(run, output)
     for (const [name, summary] of Object.entries(run.first_gradient)) {
       const [x, y] = [await before.get(name)!.floats(), await after.get(name)!.floats()]
-      // Weights near 1 keep 6e-8 of what is taken from them
+      // Weights near 1 have a rounding error of 6e-8
       const slack = 1e-5 * Math.max(...summary.first.map(Math.abs)) + 3e-7 * Math.sqrt(x.length)
       expectSummary(
         x.map((value, i) => value - y[i]),

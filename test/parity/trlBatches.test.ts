@@ -1,7 +1,7 @@
 /**
- * The token batches that TRL's collators gave its losses, against what attune packs from the same rows: the same ids and
- * the same targets in every row of every micro-batch. And TRL's packing of texts into rows of 192 tokens, trained on by
- * attune's loop: texts that share a row do not see each other.
+ * Token batches of TRL's collators compared with attune's batches of the same rows: ids and targets of every micro-batch.
+ * Also trains on TRL's packing of texts into rows of 192 tokens with attune's loop. Texts that share a row do not attend to
+ * each other.
  */
 
 import { readFile } from 'node:fs/promises'
@@ -44,7 +44,7 @@ const golden = async (run: string) => {
   return { grids, steps }
 }
 
-/** A text and which of its tokens are to be predicted. */
+/** A text, and a mask of its tokens that are targets. */
 type Sequence = { ids: number[]; targets: boolean[] }
 
 const rowsOf = (grids: Map<string, Grid>, prefix: string, counted: (r: number, t: number) => boolean): Sequence[] => {
@@ -64,7 +64,7 @@ const byMask = (grids: Map<string, Grid>, prefix: string) => {
   return rowsOf(grids, prefix, (r, t) => values[r * shape[1] + t] === 1)
 }
 
-/** Branch k of each tree with its trunk before it, read back from what the passes get; -1 is the trunk alone. */
+/** Branch k of each tree after its trunk, read back from the packed batch; -1 is the trunk alone. */
 const unpacked = (packs: readonly PackedBatch[], K: number, k: number): Sequence[] => {
   const found: Sequence[] = []
   for (const { ids, groups, segments, positions, targets } of packs) {
@@ -91,7 +91,7 @@ const encoder = await openEncoder({ dir: fixture('trl/model') })
 const vocabulary = { vocabulary: encoder.size, encoder }
 const runs = await trlRuns()
 
-/** The micro-batches of a run, by attune's rows, tokenisation and packing. */
+/** The micro-batches of a run, made by attune from its rows. */
 const microBatches = async <K extends 'sft' | 'ranking' | 'unpaired', E extends { truncated: boolean }>(
   name: string,
   as: K,
@@ -177,7 +177,7 @@ it('kto: every batch equals TRL, with the completions that the KL is estimated f
   }
 })
 
-/** The texts of a flat row, by where each begins. */
+/** Splits a packed row into its texts. */
 const texts = (grids: Map<string, Grid>, step: number): TextExample[] => {
   const { values } = grids.get(`${step}.0.input_ids`)!
   const starts = grids.get(`${step}.0.cu_seq_lens_q`)!.values

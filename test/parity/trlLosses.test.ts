@@ -1,6 +1,6 @@
 /**
- * Losses and metrics against what TRL 1.16 logged in training, from the log-probs that it logged beside them (f32, nine
- * digits). Where TRL and attune differ, the options that switch its habit on are spelled here.
+ * Losses and metrics compared with those that TRL 1.16 logged, computed from the log-probs that it logged (f32, nine digits).
+ * Where TRL and attune differ, the options that reproduce TRL are set here.
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -88,7 +88,7 @@ describe.each(cases.filter((c) => c.run.startsWith('dpo-')))('$run', ({ run: nam
 describe.each(cases.filter((c) => /^(cpo|simpo|alphapo|orpo)/.test(c.run)))('$run', ({ run: name, asked, steps }) => {
   it('has the loss and metrics that TRL logged', () => {
     const kind = name === 'orpo' ? 'orpo' : String(asked.loss_type ?? 'sigmoid')
-    // TRL's hinge and ipo without a reference are attune's with its reference off, and the likelihood beside them.
+    // TRL's CPO with hinge or ipo is attune's loss without a reference model plus the likelihood.
     const alone = kind === 'hinge' || kind === 'ipo'
     const specs = alone
       ? weightsOne([kind, 'sft'], [1, asked.cpo_alpha ?? 1])

@@ -1,7 +1,7 @@
 /**
- * TRL 1.16's GRPO and RLOO runs, replayed by attune's passes, objective and optimizer from the completions, advantages and
- * old log-probs that TRL had: each step's loss, gradient norm and metrics, the gradient of the first step, the weights at
- * the end; and advantages from rewards. Completions of one prompt share a pass over it, as they do in training.
+ * Replays GRPO and RLOO runs of TRL 1.16 with attune's passes, objective and optimizer.
+ * Completions, advantages and old log-probs are TRL's. Compared are loss, gradient norm and metrics of each step, the gradient of
+ * the first step, the final weights, and advantages computed from rewards. Completions of a prompt share a pass, as in training.
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -23,7 +23,7 @@ import { trainStep } from '../../src/train/step.ts'
 import { fixture, largestDifference } from '../support/golden.ts'
 import type { Summary } from '../support/trl.ts'
 
-// How TRL joins several rewards. attune leaves a sample out as soon as one of its rewards failed (rewards/rewards.ts).
+// How TRL combines several rewards. attune leaves out a sample if one of its rewards failed (rewards/rewards.ts).
 
 /**
  * A sample's reward from those of several functions: their weighted sum, without those that failed; NaN where all did.
@@ -95,12 +95,12 @@ type Run = {
 const all: Run[] = JSON.parse(gunzipSync(readFileSync(fixture('trl/policy.json.gz'))).toString())
 const isRloo = ({ name }: Run) => name.startsWith('rloo')
 
-/** What TRL's settings are in attune's terms. */
+/** TRL's settings as options of attune. */
 const settingsOf = (run: Run): PolicyLossSettings => {
   const { asked, batches } = run
   const epsilonLow = asked.epsilon ?? 0.2
   const shared = { epsilonLow, epsilonHigh: asked.epsilon_high ?? epsilonLow, klEstimator: 'k3' as const }
-  // RLOO: the KL is in the reward
+  // In RLOO the KL is part of the reward
   if (isRloo(run)) return { ...shared, loss: 'clip', ratio: 'completion', beta: 0, entropyCoef: 0, hasOldLogps: true }
   return {
     ...shared,
@@ -120,14 +120,14 @@ const floats = (values: readonly number[]): BatchArray => ({
   shape: [values.length],
 })
 
-/** Rows of one prompt as branches of a tree. */
+/** Packs rows of one prompt as branches of a tree. */
 const byPrompt = (rows: readonly Row[]): Row[][] => {
   const groups = new Map<string, Row[]>()
   for (const row of rows) groups.set(row.prompt.join(), [...(groups.get(row.prompt.join()) ?? []), row])
   return [...groups.values()]
 }
 
-/** Old log-probs of a completion, of which TRL's RLOO keeps the sum alone. */
+/** Old log-probs of a completion. TRL's RLOO keeps only their sum. */
 const oldOf = ({ old, old_logps = 0, completion }: Row) => old ?? completion.map((_, t) => (t === 0 ? old_logps : 0))
 
 const microOf = (rows: readonly Row[], weights: readonly number[]): MicroBatch => {
@@ -161,7 +161,7 @@ const stepBatches = (run: Run, step: number): MicroBatch[] => {
   return batches[step].map((rows, i) => microOf(rows, weights[i]))
 }
 
-/** Metrics of the objective; the others are of the rollout. RLOO's ratio metrics are means over completions as well. */
+/** Metrics of the objective; the others belong to the rollout. In RLOO the ratio metrics are means over completions too. */
 const compared = [
   ...['entropy', 'clip_ratio/low_mean', 'clip_ratio/low_min', 'clip_ratio/high_mean', 'clip_ratio/high_max'],
   ...['clip_ratio/region_mean', 'kl'],
@@ -188,7 +188,7 @@ describe('a GRPO or RLOO run of TRL is reproduced in every step and the final we
   let policy: Policy
   afterEach(() => policy.close())
 
-  // The others go through the same lines; ATTUNE_TRL=all runs them too
+  // The other runs use the same code; ATTUNE_TRL=all includes them
   const few = /-(dapo-kl|gspo|cispo|sapo|vespo|delta|entropy|entropy-bonus|temperature|accum)$|^rloo$/
   const runs = all.filter(({ name }) => process.env.ATTUNE_TRL === 'all' || few.test(name))
 

@@ -1,4 +1,4 @@
-/** TRL 1.16's RewardTrainer, replayed by `attune reward`: every step's loss, gradient norm and metrics, and the weights at the end. */
+/** Replays runs of TRL 1.16's RewardTrainer with `attune reward`: loss, gradient norm and metrics of every step, and the final weights. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-/** Rows as ids whose responses lack the end of text: TRL pads with it, and then reads the score one token before. */
+/** Rows of ids whose responses lack the end-of-text token. TRL pads with that token, and reads the score one token before. */
 const endless = async (data: string): Promise<string> => {
   const tokenizer = (await loadTokenizerFolder(fixture('trl/model')))!
   const lines = (await readFile(data, 'utf8')).trim().split('\n')
@@ -75,7 +75,7 @@ it.each(runs)('$name: every step and the final weights equal TRL', async (run) =
   expect(steps).toHaveLength(run.optimizer.steps)
   run.steps.forEach((expected, i) => {
     for (const [name, value] of Object.entries(expected)) {
-      // The ends of text that the rows lack
+      // These rows lack their end-of-text tokens
       if (name === 'num_tokens' && run.name === 'reward-pad-eos') continue
       const relative = name === 'grad_norm' ? Math.max(1e-4, 5 * run.tolerance.grad_norm) : 1e-4
       const difference = Math.abs((steps[i][name] as number) - value)

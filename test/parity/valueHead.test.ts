@@ -1,4 +1,4 @@
-/** A score head beside the language head: a loss that reads both has the gradients of its two parts, added. */
+/** A model with both a language head and a score head: the gradients of a loss on both are the sum of the gradients of each. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { packs } from '../../src/data/batch.ts'
 import { scoreWeight } from '../../src/models/architecture.ts'
@@ -42,7 +42,7 @@ describe.each(['llama-gqa-untied', 'llama-tied', 'gpt2'])('%s with a value head'
     return Promise.all(names.map((key) => backend.read(gradients.get(key)!)))
   }
 
-  // Blocks alone: the language head's gradient comes with the forward pass
+  // If only blocks are trained, the gradient of the language head is computed in the forward pass
   it.each([
     ['everything', () => true],
     ['one block and the value head', (key: string) => key === scoreWeight || /\.1\./.test(key)],

@@ -16,12 +16,12 @@ import {
   logOf,
   runUntil,
   settingsOf as settings,
+  testFolder,
   tiny,
   train,
-  workshop,
 } from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 const texts = Array.from({ length: 9 }, (_, i) => ({ input_ids: ids(i, 6) }))
 const pairs = texts.map((_, i) => ({ prompt: ids(i, 4), chosen: ids(50 + i, 3), rejected: ids(90 + i, 3) }))
@@ -29,12 +29,19 @@ const pairs = texts.map((_, i) => ({ prompt: ids(i, 4), chosen: ids(50 + i, 3), 
 const afterStep = (n: number) => (event: TrainEvent) => event.event === 'checkpoint' && event.step === n
 
 describe('resuming is refused where a file that the run reads has changed', () => {
-  const [dir, data, held] = ['model', 'data.jsonl', 'held.jsonl']
-  const all = () => ({ evalEvery: 9, saveEvery: 1, maxSteps: 3, model: at(dir), data: at(data), evalData: [at(held)] })
+  const [dir, data, evalFile] = ['model', 'data.jsonl', 'eval.jsonl']
+  const all = () => ({
+    evalEvery: 9,
+    saveEvery: 1,
+    maxSteps: 3,
+    model: at(dir),
+    data: at(data),
+    evalData: [at(evalFile)],
+  })
   beforeAll(async () => {
     await cp(tiny, at(dir), { recursive: true })
     await rows('data', texts)
-    await rows('held', texts.slice(0, 2))
+    await rows('eval', texts.slice(0, 2))
     // With a checkpoint, and before there is one
     await runUntil(sft, settings(sft, { ...all(), output: at('late') }), afterStep(1))
     await runUntil(sft, settings(sft, { ...all(), output: at('early') }), ({ event }) => event === 'start')
@@ -52,7 +59,7 @@ describe('resuming is refused where a file that the run reads has changed', () =
     ['a new tokenizer', `${dir}/tokenizer_config.json`, () => '{}'],
     ['a file that is gone', `${dir}/generation_config.json`, () => undefined],
     ['a training row', data, digit],
-    ['an evaluation row', held, digit],
+    ['an evaluation row', evalFile, digit],
   ])('%s', async (_, file, change) => {
     const before = await readFile(at(file), 'utf8').catch(() => undefined)
     const after = change(before ?? '')
@@ -165,9 +172,9 @@ it('the files of a reward module are its own and all that it imports by path', a
 it('a reward run that is killed after its first evaluation has the same log when resumed', async () => {
   const given = { data: await rows('pairs', pairs), evalSplit: 0.3, evalEvery: 2, saveEvery: 2, maxSteps: 2 }
   await train(reward, { ...given, output: at('whole') })
-  const told = async (name: string) =>
+  const loggedSteps = async (name: string) =>
     (await logOf(at(name))).map(({ event, step, loss, eval_loss }) => [event, step, loss, eval_loss])
-  expect((await told('whole')).slice(0, 3).map(([event, step]) => [event, step])).toEqual([
+  expect((await loggedSteps('whole')).slice(0, 3).map(([event, step]) => [event, step])).toEqual([
     ['start', 0],
     ['eval', 0],
     ['checkpoint', 0],
@@ -176,7 +183,7 @@ it('a reward run that is killed after its first evaluation has the same log when
   for (const [name, last] of Object.entries(moments)) {
     await runUntil(reward, settings(reward, { ...given, output: at(name) }), last)
     await train(reward, { ...given, output: at(name), resume: true })
-    expect(await told(name), name).toEqual(await told('whole'))
+    expect(await loggedSteps(name), name).toEqual(await loggedSteps('whole'))
     expect(await hashOf(at(name)), name).toBe(await hashOf(at('whole')))
   }
 })

@@ -8,9 +8,9 @@ import { kto } from '../../src/recipes/kto.ts'
 import { sft } from '../../src/recipes/sft.ts'
 import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
 import { fixture } from '../support/golden.ts'
-import { ids, tiny, train, workshop } from '../support/training.ts'
+import { ids, testFolder, tiny, train } from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 const text = { input_ids: ids(0, 9) }
 const pair = { prompt: ids(0, 4), chosen: ids(1, 3), rejected: ids(2, 3) }
@@ -58,11 +58,11 @@ describe('bad input is refused before the run folder is made', () => {
 
   it('evaluation rows without any token to train on, and an unknown --best-metric', async () => {
     const data = await rows('sft', [text, text])
-    const held = [await rows('held', [{ input_ids: [7] }])]
-    const empty = train(sft, { data, evalData: held, output: at('held') })
+    const evalData = [await rows('eval', [{ input_ids: [7] }])]
+    const empty = train(sft, { data, evalData, output: at('no-eval-rows') })
     await expect(empty).rejects.toMatchObject({ code: 'empty-data', exitCode: 2 })
     const bestMetric = { evalSplit: 0.5, bestMetric: 'eval_accuracy', evalEvery: 1 }
-    const unknown = train(sft, { data, ...bestMetric, output: at('measure') })
+    const unknown = train(sft, { data, ...bestMetric, output: at('best-metric') })
     await expect(unknown).rejects.toMatchObject({ code: bad, message: expect.stringContaining('eval_loss') })
   })
 })

@@ -1,9 +1,9 @@
 /** Plackett-Luce on ranked lists, end to end: for K = 2 it is DPO, and lists of all shapes are learnt. */
 import { expect, it } from 'vitest'
 import { dpo } from '../../src/recipes/dpo.ts'
-import { ids, train, weightsApart, workshop } from '../support/training.ts'
+import { ids, testFolder, train, weightsApart } from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 const pairs = Array.from({ length: 12 }, (_, i) => ({
   prompt: ids(3 * i, 3 + (i % 5)),

@@ -6,9 +6,9 @@ import { ppo } from '../../src/recipes/ppo.ts'
 import { openPolicy, planFor } from '../../src/recipes/trainer/policy.ts'
 import { sftSchema } from '../../src/recipes/trainer/schema.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, runUntil, tiny, told, train, workshop } from '../support/training.ts'
+import { hashOf, ids, logWithoutTimes, runUntil, testFolder, tiny, train } from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 const prompts = Array.from({ length: 8 }, (_, i) => ({ prompt: ids(i, 3 + (i % 3)) }))
 const texts = Array.from({ length: 5 }, (_, i) => ({ input_ids: ids(40 + i, 8) }))
@@ -175,7 +175,7 @@ it.each(process.env.ATTUNE_RESUME === 'all' ? forms : forms.slice(0, 1))(
         (_, { length }) => length > moment,
       )
     const whole = await dying(at(`${name}-whole`), Number.POSITIVE_INFINITY)
-    const [hash, log] = [await hashOf(at(`${name}-whole`)), await told(at(`${name}-whole`))]
+    const [hash, log] = [await hashOf(at(`${name}-whole`)), await logWithoutTimes(at(`${name}-whole`))]
     const later = whole.findIndex((event) => event.event === 'step' && event.step === 4)
     const after = (kind: string, from: number) =>
       whole.findIndex((event, i) => i > from && ('phase' in event ? event.phase : event.event) === kind)
@@ -186,7 +186,7 @@ it.each(process.env.ATTUNE_RESUME === 'all' ? forms : forms.slice(0, 1))(
       await dying(output, moment)
       await dying(output, Number.POSITIVE_INFINITY, true)
       expect(await hashOf(output)).toBe(hash)
-      expect(await told(output)).toEqual(log)
+      expect(await logWithoutTimes(output)).toEqual(log)
     }
   },
 )

@@ -8,9 +8,9 @@ import { sft } from '../../src/recipes/sft.ts'
 import type { CustomLoss } from '../../src/recipes/trainer/objectives.ts'
 import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, train, weightsApart, workshop } from '../support/training.ts'
+import { hashOf, ids, testFolder, train, weightsApart } from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 const texts = Array.from({ length: 8 }, (_, i) => ({ input_ids: ids(i, 5 + ((3 * i) % 11)) }))
 const pairs = texts.map((_, i) => ({ prompt: ids(i, 4), chosen: ids(50 + i, 2 + (i % 4)), rejected: ids(90 + i, 5) }))

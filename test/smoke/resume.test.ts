@@ -5,9 +5,9 @@ import { dpo } from '../../src/recipes/dpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
 import { sft } from '../../src/recipes/sft.ts'
 import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
-import { hashOf, ids, logOf, stopAfter, train, workshop } from '../support/training.ts'
+import { hashOf, ids, logOf, stopAfter, testFolder, train } from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 // One row is too short to be used: such rows keep their place in the order
 const texts = Array.from({ length: 9 }, (_, i) => ({ input_ids: ids(i, i === 4 ? 2 : 4 + ((5 * i) % 9)) }))

@@ -10,9 +10,9 @@ import { sft } from '../../src/recipes/sft.ts'
 import { openRewardModel } from '../../src/rewards/modelReward.ts'
 import { fileSource } from '../../src/util/files.node.ts'
 import { fixture, largestDifference } from '../support/golden.ts'
-import { hashOf, ids, logOf, stopAfter, tiny, train, workshop } from '../support/training.ts'
+import { hashOf, ids, logOf, stopAfter, testFolder, tiny, train } from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 /** Responses of 16 random ids; the better one has the id 7 somewhere. */
 const ruled = (from: number, count: number) =>

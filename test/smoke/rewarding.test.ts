@@ -13,9 +13,9 @@ import type { CompletionToScore } from '../../src/rewards/rewards.ts'
 import { loadTokenizerFolder } from '../../src/text/tokenizer.node.ts'
 import { answered, type FakeEndpoint, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, linesOf, train, workshop } from '../support/training.ts'
+import { hashOf, linesOf, testFolder, train } from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 const stories = fixture('models/stories260K')
 const openings = ['Lily saw a dog.', 'Tom had a ball.', 'Max went home.', 'Mom said no.']
@@ -100,7 +100,7 @@ describe('a reward model as reward', () => {
     const dir = await trained()
     const other = await renumbered(dir)
     const tokenizer = (await loadTokenizerFolder(stories))!
-    const answers = openings.map((text, i): CompletionToScore => {
+    const completions = openings.map((text, i): CompletionToScore => {
       const promptIds = encodePrompt(tokenizer, text)
       const reply = ' He ate a green leaf.'.slice(0, 9 + 4 * i)
       const [ids] = encodeScored(tokenizer, text, [reply]).responses
@@ -117,7 +117,7 @@ describe('a reward model as reward', () => {
       const spec = { device: 'cpu' as const, threads: 1, reward: [name], rewardTimeout: 60, ...settings }
       try {
         const source = await openReward(name, spec, { own, tokenization: { tokenizer }, folders: { dir: stories } })
-        return { values: (await source.score(answers)).map(({ value }) => value), warnings: source.warnings }
+        return { values: (await source.score(completions)).map(({ value }) => value), warnings: source.warnings }
       } finally {
         for (const { close } of opened) await close()
       }

@@ -8,9 +8,9 @@ import { rloo } from '../../src/recipes/rloo.ts'
 import type { Recipe, TrainEvent } from '../../src/recipes/trainer/recipe.ts'
 import { readRun } from '../../src/runs/find.node.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, eventsOf as of, runUntil as run, tiny, told, workshop } from '../support/training.ts'
+import { hashOf, ids, logWithoutTimes, eventsOf as of, runUntil as run, testFolder, tiny } from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 const prompts = ['Lily saw a dog.', 'Tom had a ball.', 'Max went to the park.', 'Mom said no.', 'The cat sat.'].map(
   (prompt) => ({
@@ -92,7 +92,7 @@ describe('training on rewards', () => {
 
   it('stops when the KL budget is spent, and evaluates the policy that it stops with', async () => {
     const data = [await rows('prompts', prompts)]
-    const held = { evalData: [await rows('held', prompts.slice(0, 1))], evalEvery: 50 }
+    const evaluation = { evalData: [await rows('eval', prompts.slice(0, 1))], evalEvery: 50 }
     const settings = {
       ...shared,
       data,
@@ -100,7 +100,7 @@ describe('training on rewards', () => {
       epochs: 20,
       learningRate: 0.01,
       klBudget: 0.5,
-      ...held,
+      ...evaluation,
     }
     const events = await run(grpo, { ...settings, output: at('budget') })
     const [end] = of(events, 'end')
@@ -109,9 +109,9 @@ describe('training on rewards', () => {
     expect(of(events, 'eval').map(({ step }) => step)).toEqual([0, end.steps])
     expect((await readRun(at('budget'))).evaluation).toMatchObject({ step: end.steps, eval_kl: expect.any(Number) })
     // Resumed it is still over, and says so again
-    const log = await told(at('budget'))
+    const log = await logWithoutTimes(at('budget'))
     await run(grpo, { ...settings, output: at('budget'), resume: true })
-    expect(await told(at('budget'))).toEqual(log)
+    expect(await logWithoutTimes(at('budget'))).toEqual(log)
   })
 })
 
@@ -137,7 +137,7 @@ describe('old log-probs', () => {
     const given = await settings()
     const whole = await run(rloo, { ...given, output: at('near') })
     expect(compared(whole)).toEqual([1, 2, 4])
-    const [hash, log] = [await hashOf(at('near')), await told(at('near'))]
+    const [hash, log] = [await hashOf(at('near')), await logWithoutTimes(at('near'))]
     const later = whole.findIndex((event) => event.event === 'step' && event.step === 4)
     const sampled = whole.findIndex((event, i) => i > later && 'phase' in event && event.phase === 'generate')
     for (const moment of [later, sampled]) {
@@ -146,7 +146,7 @@ describe('old log-probs', () => {
       const rest = await run(rloo, { ...given, output, resume: true })
       expect(compared(rest)).toEqual(moment === later ? [4] : [])
       expect(await hashOf(output)).toBe(hash)
-      expect(await told(output)).toEqual(log)
+      expect(await logWithoutTimes(output)).toEqual(log)
     }
   })
 
@@ -184,7 +184,7 @@ describe.each(process.env.ATTUNE_RESUME === 'all' ? killed : killed.slice(0, 1))
         maxSteps: 6,
       }
       const whole = await run(recipe, { ...given, epochs: 3, output: at(`${name}-whole`) })
-      const [hash, log] = [await hashOf(at(`${name}-whole`)), await told(at(`${name}-whole`))]
+      const [hash, log] = [await hashOf(at(`${name}-whole`)), await logWithoutTimes(at(`${name}-whole`))]
       const kind = (event: TrainEvent) => ('phase' in event ? event.phase : event.event) as string
       const second = whole.findIndex((event) => event.event === 'step' && event.step === 3)
       const first = (wanted: string) => whole.findIndex((event, i) => i > second && kind(event) === wanted)
@@ -194,7 +194,7 @@ describe.each(process.env.ATTUNE_RESUME === 'all' ? killed : killed.slice(0, 1))
         await run(recipe, { ...given, epochs: 3, output }, () => left-- === 0)
         await run(recipe, { ...given, epochs: 3, output, resume: true })
         expect(await hashOf(output), `event ${moment}`).toBe(hash)
-        expect(await told(output), `event ${moment}`).toEqual(log)
+        expect(await logWithoutTimes(output), `event ${moment}`).toEqual(log)
       }
     })
   },

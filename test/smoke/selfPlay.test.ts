@@ -6,9 +6,17 @@ import { spin } from '../../src/recipes/spin.ts'
 import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
 import { answered, fakeEndpoint, send } from '../support/fakeEndpoint.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, linesOf, eventsOf as of, runUntil as run, told, workshop } from '../support/training.ts'
+import {
+  hashOf,
+  ids,
+  linesOf,
+  logWithoutTimes,
+  eventsOf as of,
+  runUntil as run,
+  testFolder,
+} from '../support/training.ts'
 
-const { at, rows } = workshop()
+const { at, rows } = testFolder()
 
 const sentences = [
   ['Once upon a time', ', there was a little girl named Lily.'],
@@ -184,7 +192,7 @@ describe.each(process.env.ATTUNE_RESUME === 'all' ? played : played.slice(0, 1))
     it('killed in any phase resumes to the weights and log of an uninterrupted run', async () => {
       const data = [await rows(name, all as object[])]
       const whole = await run(recipe, { ...settings, data, output: at(`${name}-whole`) })
-      const [hash, log] = [await hashOf(at(`${name}-whole`)), await told(at(`${name}-whole`))]
+      const [hash, log] = [await hashOf(at(`${name}-whole`)), await logWithoutTimes(at(`${name}-whole`))]
       const second = whole.findIndex((event) => event.event === 'eval' && event.iteration === 1)
       const first = (kind: string, from: number) =>
         whole.findIndex((event, i) => i > from && ('phase' in event ? event.phase : event.event) === kind)
@@ -195,7 +203,7 @@ describe.each(process.env.ATTUNE_RESUME === 'all' ? played : played.slice(0, 1))
         await run(recipe, { ...settings, data, output }, () => left-- === 0)
         await run(recipe, { ...settings, data, output, resume: true })
         expect(await hashOf(output)).toBe(hash)
-        expect(await told(output)).toEqual(log)
+        expect(await logWithoutTimes(output)).toEqual(log)
       }
     })
   },

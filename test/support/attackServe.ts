@@ -33,7 +33,7 @@ export const sendRaw = async (port: number, parts: readonly string[], { pause = 
 }
 
 export const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
-const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0)
+const statusOf = (response: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 0)
 
 // Who gets in
 
@@ -71,7 +71,7 @@ const sites = [undefined, 'cross-site']
  * Every combination of host, origin, token, method and path, or so many of them. @returns how many were tried; throws where
  * one got in that should not, or one was kept out that should get in
  */
-export const matrix = async (target: Target, seed: number, most = Number.POSITIVE_INFINITY) => {
+export const accessMatrix = async (target: Target, seed: number, most = Number.POSITIVE_INFINITY) => {
   const all = hosts.flatMap((host) =>
     origins.flatMap((origin) =>
       tokens.flatMap((token) =>
@@ -86,18 +86,18 @@ export const matrix = async (target: Target, seed: number, most = Number.POSITIV
   const honest = { host: 'localhost', origin: target.corsOrigin, token: target.token && `Bearer ${target.token}` }
   const asking = paths.slice(0, 2).map((path) => ({ ...honest, method: 'GET', path, site: undefined }))
   const chosen = most >= all.length ? all : [...asking, ...Array.from({ length: most }, () => all[random(all.length)])]
-  let [letIn, next] = [0, 0]
+  let [accepted, next] = [0, 0]
   const visit = async () => {
-    for (let i = next++; i < chosen.length; i = next++) if (await knock(target, chosen[i])) letIn++
+    for (let i = next++; i < chosen.length; i = next++) if (await request(target, chosen[i])) accepted++
   }
   await Promise.all(Array.from({ length: 8 }, visit))
-  return { tried: chosen.length, letIn }
+  return { tried: chosen.length, accepted }
 }
 
-type Knock = { [K in 'host' | 'origin' | 'token' | 'site']: string | undefined } & { method: string; path: string }
+type Attempt = { [K in 'host' | 'origin' | 'token' | 'site']: string | undefined } & { method: string; path: string }
 
-const knock = async ({ port, model, token, corsOrigin }: Target, asked: Knock): Promise<boolean> => {
-  const path = asked.path.replace('NAME', model)
+const request = async ({ port, model, token, corsOrigin }: Target, attempt: Attempt): Promise<boolean> => {
+  const path = attempt.path.replace('NAME', model)
   const body = JSON.stringify({
     model,
     prompt: 'a',
@@ -105,37 +105,39 @@ const knock = async ({ port, model, token, corsOrigin }: Target, asked: Knock): 
     messages: path.includes('chat') ? [{ role: 'user', content: 'a' }] : undefined,
   })
   const own = path.includes('chat') ? body.replace('"prompt":"a",', '') : body
-  const sent = asked.method === 'POST' ? own : ''
+  const sent = attempt.method === 'POST' ? own : ''
   const headers = [
-    asked.host === undefined ? '' : `Host: ${asked.host}${asked.host === 'localhost' ? `:${port}` : ''}\r\n`,
-    asked.origin === undefined ? '' : `Origin: ${asked.origin}\r\n`,
-    asked.token === undefined ? '' : `Authorization: ${asked.token}\r\n`,
-    asked.site === undefined ? '' : `Sec-Fetch-Site: ${asked.site}\r\n`,
+    attempt.host === undefined ? '' : `Host: ${attempt.host}${attempt.host === 'localhost' ? `:${port}` : ''}\r\n`,
+    attempt.origin === undefined ? '' : `Origin: ${attempt.origin}\r\n`,
+    attempt.token === undefined ? '' : `Authorization: ${attempt.token}\r\n`,
+    attempt.site === undefined ? '' : `Sec-Fetch-Site: ${attempt.site}\r\n`,
     sent ? `Content-Type: application/json\r\nContent-Length: ${sent.length}\r\n` : '',
   ].join('')
-  const answer = await sendRaw(port, [`${asked.method} ${path} HTTP/1.1\r\n${headers}Connection: close\r\n\r\n${sent}`])
-  const status = statusOf(answer)
-  const told = `${JSON.stringify(asked)}: ${answer.slice(0, 200)}`
-  expect(status, told).toBeGreaterThan(0)
-  expect(status, told).toBeLessThan(500 + Number(asked.method === 'TRACE' || asked.method === 'BREW') * 100)
+  const response = await sendRaw(port, [
+    `${attempt.method} ${path} HTTP/1.1\r\n${headers}Connection: close\r\n\r\n${sent}`,
+  ])
+  const status = statusOf(response)
+  const context = `${JSON.stringify(attempt)}: ${response.slice(0, 200)}`
+  expect(status, context).toBeGreaterThan(0)
+  expect(status, context).toBeLessThan(500 + Number(attempt.method === 'TRACE' || attempt.method === 'BREW') * 100)
   // A token is proof enough, whatever name it is brought under, also none; HTTP wants the header
   const named =
     token === undefined
-      ? loopback.has(asked.host ?? '')
-      : asked.host !== undefined && /^(\[::1\]|[\w.-]*)$/.test(asked.host)
-  const page = asked.origin === undefined ? !/-site/.test(asked.site ?? '') : asked.origin === corsOrigin
-  const known = token === undefined || /^bearer +right *$/i.test(asked.token ?? '')
+      ? loopback.has(attempt.host ?? '')
+      : attempt.host !== undefined && /^(\[::1\]|[\w.-]*)$/.test(attempt.host)
+  const page = attempt.origin === undefined ? !/-site/.test(attempt.site ?? '') : attempt.origin === corsOrigin
+  const known = token === undefined || /^bearer +right *$/i.test(attempt.token ?? '')
   const welcome = named && page && known
   if (status >= 200 && status < 300) {
-    const preflight = asked.method === 'OPTIONS' && status === 204 && asked.origin !== undefined && page && named
-    expect(welcome || preflight, told).toBe(true)
+    const preflight = attempt.method === 'OPTIONS' && status === 204 && attempt.origin !== undefined && page && named
+    expect(welcome || preflight, context).toBe(true)
   }
   // Only a named page may read anything
-  const readable = /^access-control-allow-origin: (.*)$/im.exec(answer)?.[1].trim()
-  if (readable !== undefined) expect([readable, asked.origin], told).toEqual([corsOrigin, corsOrigin])
-  const there = asked.path === '/v1/models' || asked.path === '/v1/models/NAME'
-  if (welcome && asked.method === 'GET' && there) expect(status, told).toBe(200)
-  return status >= 200 && status < 300 && asked.method !== 'OPTIONS'
+  const readable = /^access-control-allow-origin: (.*)$/im.exec(response)?.[1].trim()
+  if (readable !== undefined) expect([readable, attempt.origin], context).toEqual([corsOrigin, corsOrigin])
+  const there = attempt.path === '/v1/models' || attempt.path === '/v1/models/NAME'
+  if (welcome && attempt.method === 'GET' && there) expect(status, context).toBe(200)
+  return status >= 200 && status < 300 && attempt.method !== 'OPTIONS'
 }
 
 // Bodies
@@ -182,7 +184,7 @@ export const hostileBodies = (model: string): [name: string, path: string, body:
   ]
 }
 
-/** Each hostile body gets an answer or a 4xx that a client can read, and others are answered meanwhile. */
+/** Each hostile body gets an response or a 4xx that a client can read, and others are answered meanwhile. */
 export const bodies = async ({ port, model }: Target, seconds = 30, wanted = (_name: string) => true) => {
   let slowest = 0
   const all = hostileBodies(model).filter(([name]) => wanted(name))
@@ -246,11 +248,11 @@ export const malformed = async ({ port, model }: Target, seed: number, rounds: n
   })
   const wait = 500
   for (const text of [...fixed, ...mutated]) {
-    const answer = await sendRaw(port, [text], { wait, end: true })
-    for (const [, status] of answer.matchAll(/^HTTP\/1\.1 (\d{3})/gm))
+    const response = await sendRaw(port, [text], { wait, end: true })
+    for (const [, status] of response.matchAll(/^HTTP\/1\.1 (\d{3})/gm))
       expect(Number(status), JSON.stringify(text)).toBeLessThan(500)
-    if (/evil/.test(text)) expect(answer).not.toMatch(/^HTTP\/1\.1 2/m)
-    expect([...answer.matchAll(/^HTTP\/1\.1 2/gm)].length, JSON.stringify(text)).toBeLessThan(2)
+    if (/evil/.test(text)) expect(response).not.toMatch(/^HTTP\/1\.1 2/m)
+    expect([...response.matchAll(/^HTTP\/1\.1 2/gm)].length, JSON.stringify(text)).toBeLessThan(2)
   }
   return { tried: fixed.length + mutated.length }
 }

@@ -67,26 +67,26 @@ const filesBelow = (dir: string, name: string): string[] => {
     .flatMap((entry) => filesBelow(dir, join(name, entry)))
 }
 
-export type Verdict = 'equal' | 'refused' | 'different' | 'defect' | 'not refused by name' | 'hung'
-export const failing: ReadonlySet<Verdict> = new Set(['different', 'defect', 'not refused by name', 'hung'])
+export type RunResult = 'equal' | 'refused' | 'different' | 'defect' | 'not refused by name' | 'hung'
+export const failing: ReadonlySet<RunResult> = new Set(['different', 'defect', 'not refused by name', 'hung'])
 
 /** What became of a run that went on. @returns what is wrong with it, where something is */
-export const judge = (
+export const resultOf = (
   ended: Ended & { hung?: boolean },
   outcome: () => Outcome,
   whole: Outcome,
-): { verdict: Verdict; why: string } => {
+): { result: RunResult; why: string } => {
   const [error, ...more] = errorOf(ended)
-  if (ended.hung) return { verdict: 'hung', why: `after ${Math.round(ended.ms / 1000)} seconds` }
+  if (ended.hung) return { result: 'hung', why: `after ${Math.round(ended.ms / 1000)} seconds` }
   const crashed = ended.code === null || !/^error: /m.test(ended.stderr)
   if (ended.code === 0) {
     const other = differenceOf(outcome(), whole)
-    return other === undefined ? { verdict: 'equal', why: '' } : { verdict: 'different', why: other }
+    return other === undefined ? { result: 'equal', why: '' } : { result: 'different', why: other }
   }
-  if (crashed || /This is a defect/.test(ended.stderr)) return { verdict: 'defect', why: ended.stderr.slice(0, 400) }
+  if (crashed || /This is a defect/.test(ended.stderr)) return { result: 'defect', why: ended.stderr.slice(0, 400) }
   const named = ended.code === 2 || /writes this run since/.test(error)
-  if (!named || more.length) return { verdict: 'not refused by name', why: `${ended.code}: ${error}` }
-  return { verdict: 'refused', why: error }
+  if (!named || more.length) return { result: 'not refused by name', why: `${ended.code}: ${error}` }
+  return { result: 'refused', why: error }
 }
 
 const differenceOf = (is: Outcome, was: Outcome): string | undefined => {

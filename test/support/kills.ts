@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { relative } from 'node:path'
-import { type Draws, drawsOf, judge, outcomeOf, type Verdict } from './campaign.ts'
+import { type Draws, drawsOf, outcomeOf, type RunResult, resultOf } from './campaign.ts'
 import { treeAfter, writeTree } from './powerLoss.ts'
 import type { Recorded } from './recorded.ts'
 import { type Ended, killer, phaseOf, type StartOptions, start } from './runs.ts'
@@ -67,7 +67,7 @@ const wayOf = ({ run, ms, log: { operations } }: Recorded, traced: boolean, draw
 }
 
 export type Killed = {
-  verdict: Verdict
+  result: RunResult
   why: string
   what: string
   /** Of each kill: how, and in which phase. */
@@ -89,15 +89,15 @@ export const killAndResume = async (
   for (let i = 0; i < times; i++) {
     const { by, what, options } = wayOf(recorded, traced, draws)
     whats.push(`${by} ${what}`)
-    ended = await start([...argv, ...(i ? scenario.again : [])], { cache, ...options })
+    ended = await start([...argv, ...(i ? scenario.resumeFlags : [])], { cache, ...options })
     if (!isKilled(ended)) break
     kills.push({ by, phase: phaseOf(run) })
     ended = undefined
     // What is known of the reference may be lost as well
     if (!draws.below(3)) rmSync(cache, { recursive: true, force: true })
   }
-  ended ??= await warm.run([...argv, ...scenario.again], cache)
-  return { ...judge(ended, () => outcomeOf(run, scenario), whole), what: `killed at ${whats.join(', ')}`, kills }
+  ended ??= await warm.run([...argv, ...scenario.resumeFlags], cache)
+  return { ...resultOf(ended, () => outcomeOf(run, scenario), whole), what: `killed at ${whats.join(', ')}`, kills }
 }
 
 /** What a kill between two operations leaves, from the log of the disk: no process need die for it. */
@@ -108,9 +108,9 @@ export const resumeAfter = async (
 ): Promise<Omit<Killed, 'kills'>> => {
   const count = drawsOf(seed, 4, n).below(log.operations.length + 1)
   writeTree(root, treeAfter(log, count))
-  const ended = await warm.run([...argv, ...scenario.again], cache)
+  const ended = await warm.run([...argv, ...scenario.resumeFlags], cache)
   const what = `after operation ${count} of ${log.operations.length}`
-  return { ...judge(ended, () => outcomeOf(run, scenario), whole), what }
+  return { ...resultOf(ended, () => outcomeOf(run, scenario), whole), what }
 }
 
 /** strace ends as the process that it followed. */

@@ -12,12 +12,12 @@ export type Scenario = {
   /** Command and flags but for --output. */
   argv: readonly string[]
   /** Given beside them to go on: --resume, or nothing where the same command goes on. */
-  again: readonly string[]
+  resumeFlags: readonly string[]
   /** Of the run's folder, what must come out the same: files, or folders with all that is in them. */
   results: readonly string[]
 }
 
-/** The folder as furnished by `furnish`. */
+/** The folder as furnished by `writeInputs`. */
 export const scenariosIn = (dir: string): readonly Scenario[] => {
   const at = (name: string) => join(dir, name)
   const model = ['--model', at('model'), '--threads', '1']
@@ -26,13 +26,13 @@ export const scenariosIn = (dir: string): readonly Scenario[] => {
   const steps = (n: number) => ['--max-steps', `${n}`]
   const lora = ['--lora-r', '4', '--learning-rate', '1e-3']
   const full = ['--learning-rate', '1e-4']
-  const held = (every: number) => ['--eval-split', '0.3', '--eval-every', `${every}`]
+  const evaluated = (every: number) => ['--eval-split', '0.3', '--eval-every', `${every}`]
   const play = ['--iterations', '2', '--max-new-tokens', '8', '--max-steps', '2']
   const learn = ['--num-generations', '2', '--max-new-tokens', '6']
   const letters = ['--reward', 'letters=regex:e.*e']
   const run = (name: string, method: string, ...flags: (readonly string[])[]): Scenario => ({
     ...{ name, argv: [method, ...model, ...flags.flat()] },
-    ...{ again: ['--resume'], results: ['model', 'adapter', 'events.jsonl'] },
+    ...{ resumeFlags: ['--resume'], results: ['model', 'adapter', 'events.jsonl'] },
   })
   const hhRows = ['--data', hh, '--max-samples', '24', '--max-length', '64', '--batch-size', '4']
   return [
@@ -40,27 +40,27 @@ export const scenariosIn = (dir: string): readonly Scenario[] => {
     run('dpo, lists, LoRA, two batches a step', 'dpo', small, rows('lists.jsonl'), steps(4), lora, [
       ...['--grad-accum', '2', '--save-every', '2'],
     ]),
-    run('dpo, QLoRA in nf4', 'dpo', small, rows('pairs.jsonl'), steps(3), lora, ['--quantize', 'nf4'], held(2)),
-    run('sft, all weights, evaluated', 'sft', small, rows('chosen.jsonl'), steps(5), full, held(2), [
+    run('dpo, QLoRA in nf4', 'dpo', small, rows('pairs.jsonl'), steps(3), lora, ['--quantize', 'nf4'], evaluated(2)),
+    run('sft, all weights, evaluated', 'sft', small, rows('chosen.jsonl'), steps(5), full, evaluated(2), [
       ...['--keep', '1', '--save-every', '3'],
     ]),
-    run('sft, LoRA with dropout, stops by patience', 'sft', small, rows('chosen.jsonl'), held(2), [
+    run('sft, LoRA with dropout, stops by patience', 'sft', small, rows('chosen.jsonl'), evaluated(2), [
       ...['--lora-r', '4', '--lora-dropout', '0.2', '--learning-rate', '0.05', '--schedule', 'constant'],
       ...['--patience', '1', '--keep', '1', '--max-steps', '8'],
     ]),
     run('sft, QLoRA in int4', 'sft', small, rows('chosen.jsonl'), steps(3), lora, ['--quantize', 'int4']),
-    run('kto, all weights', 'kto', small, rows('unpaired.jsonl'), steps(3), full, held(1)),
-    run('reward of pairs, evaluated', 'reward', small, rows('pairs.jsonl'), steps(4), full, held(2), [
+    run('kto, all weights', 'kto', small, rows('unpaired.jsonl'), steps(3), full, evaluated(1)),
+    run('reward of pairs, evaluated', 'reward', small, rows('pairs.jsonl'), steps(4), full, evaluated(2), [
       ...['--save-every', '2', '--center-rewards', '0.01'],
     ]),
-    run('reward of lists, LoRA, evaluated', 'reward', small, rows('lists.jsonl'), steps(4), lora, held(2), [
+    run('reward of lists, LoRA, evaluated', 'reward', small, rows('lists.jsonl'), steps(4), lora, evaluated(2), [
       ...['--kind', 'ranking', '--save-every', '3'],
     ]),
     run('reward of lists by Plackett-Luce', 'reward', small, rows('lists.jsonl'), steps(2), full, [
       ...['--kind', 'plackett-luce', '--init-bias'],
     ]),
-    run('reward of the best of n, evaluated', 'reward', small, rows('best.jsonl'), steps(3), lora, held(2)),
-    run('reward, probabilistic, evaluated', 'reward', small, rows('pairs.jsonl'), steps(3), full, held(2), [
+    run('reward of the best of n, evaluated', 'reward', small, rows('best.jsonl'), steps(3), lora, evaluated(2)),
+    run('reward, probabilistic, evaluated', 'reward', small, rows('pairs.jsonl'), steps(3), full, evaluated(2), [
       ...['--kind', 'probabilistic'],
     ]),
     run('spin, all weights, evaluated', 'spin', small, rows('pairs.jsonl'), play, full, ['--eval-split', '0.25']),
@@ -72,13 +72,13 @@ export const scenariosIn = (dir: string): readonly Scenario[] => {
     run('reinforce, LoRA with dropout, moving baseline', 'reinforce', small, rows('pairs.jsonl'), learn, lora, [
       ...[...letters, '--baseline', 'ema', '--lora-dropout', '0.1', '--save-every', '2', '--max-steps', '4'],
     ]),
-    run('rloo, three rewards, evaluated', 'rloo', small, rows('pairs.jsonl'), learn, full, held(2), [
+    run('rloo, three rewards, evaluated', 'rloo', small, rows('pairs.jsonl'), learn, full, evaluated(2), [
       ...[...letters, '--reward', at('count.mjs'), '--reward', at('judge'), '--reward-weights', '1,0.5,2'],
       ...['--num-iterations', '2', '--max-steps', '4'],
     ]),
     run('grpo, all weights, four updates a rollout, evaluated', 'grpo', small, rows('pairs.jsonl'), learn, full, [
       ...[...letters, '--num-iterations', '2', '--steps-per-generation', '2', '--kl-coef', '0.1'],
-      ...[...held(3), '--num-generations', '4', '--max-steps', '6'],
+      ...[...evaluated(3), '--num-generations', '4', '--max-steps', '6'],
     ]),
     run('ppo, a value model, two minibatches, adaptive KL', 'ppo', small, rows('pairs.jsonl'), learn, full, [
       ...[...letters, '--value-model', at('judge'), '--num-iterations', '2', '--steps-per-generation', '2'],
@@ -107,14 +107,14 @@ export const scenariosIn = (dir: string): readonly Scenario[] => {
           '1',
         ],
       ],
-      ...{ again: [], results: ['findings.json'] },
+      ...{ resumeFlags: [], results: ['findings.json'] },
     },
-    { name: 'scaling', argv: ['sweep'], again: [], results: ['findings.json'] },
+    { name: 'scaling', argv: ['sweep'], resumeFlags: [], results: ['findings.json'] },
   ]
 }
 
 /** Writes the inputs of all scenarios into a folder. */
-export const furnish = (dir: string): readonly Scenario[] => {
+export const writeInputs = (dir: string): readonly Scenario[] => {
   mkdirSync(dir, { recursive: true })
   cpSync(stories, join(dir, 'model'), { recursive: true })
   const pairs = readFileSync(fixture('data/sentences.jsonl'), 'utf8')

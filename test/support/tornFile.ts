@@ -1,14 +1,14 @@
 /** One damaged file of a run, finished or not, or of what it reads, and what becomes of the run that goes on with it. */
 import { cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Draws, drawsOf, judge, outcomeOf, type Verdict } from './campaign.ts'
+import { type Draws, drawsOf, outcomeOf, type RunResult, resultOf } from './campaign.ts'
 import { damage, damages } from './damage.ts'
 import { type DiskLog, type Tree, treeAfter, writeTree } from './powerLoss.ts'
 import type { Recorded } from './recorded.ts'
 import type { Warm } from './warm.ts'
 
 export type Torn = {
-  verdict: Verdict
+  result: RunResult
   why: string
   /** The kind of file: its name without numbers. */
   file: string
@@ -39,15 +39,18 @@ export const tear = async (
   while (!damage(path, name, draws)) name = draws.pick(damages)
   // As docs say, or with all flags again
   const again = argv[0] === 'compare' || argv[0] === 'sweep' || !existsSync(join(run, 'run.json')) || draws.below(2)
-  const ended = await warm.run(again ? [...argv, ...scenario.again] : [argv[0], '--output', run, '--resume'], cache)
+  const ended = await warm.run(
+    again ? [...argv, ...scenario.resumeFlags] : [argv[0], '--output', run, '--resume'],
+    cache,
+  )
   if (!own) {
     rmSync(inputs, { recursive: true })
     cpSync(saved, inputs, { recursive: true })
     rmSync(saved, { recursive: true })
   }
-  const { verdict, why } = judge(ended, () => outcomeOf(run, scenario), whole)
+  const { result, why } = resultOf(ended, () => outcomeOf(run, scenario), whole)
   const what = `${file}: ${name}, after operation ${count} of ${operations}`
-  return { verdict, why, what, file: kindOf(file) }
+  return { result, why, what, file: kindOf(file) }
 }
 
 const kindOf = (file: string) => file.replaceAll(/\d+/g, 'N').replace(/\b[0-9a-fN]{12,}\b/g, 'HASH')

@@ -17,7 +17,7 @@ import { fixture, largestDifference } from './golden.ts'
 export const tiny = fixture('models/llama-tied')
 
 /** A temporary folder for the tests of a file, the cache of reference values inside. */
-export const workshop = () => {
+export const testFolder = () => {
   let root = ''
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'attune-smoke-'))
@@ -132,7 +132,7 @@ export const logOf = (output: string): Promise<Record<string, unknown>[]> => lin
 const volatile = /^(seconds|tokens_per_second|peak_memory|output|time\/.*)$/
 
 /** The log without times and places. */
-export const told = async (output: string) =>
+export const logWithoutTimes = async (output: string) =>
   (await logOf(output)).map((event) =>
     Object.fromEntries(Object.entries(event).filter(([name]) => !volatile.test(name))),
   )

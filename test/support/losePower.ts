@@ -1,13 +1,13 @@
 /** One loss of power, and what becomes of the run afterwards. */
 import { join } from 'node:path'
 import { newestState } from '../../src/checkpoint/state.node.ts'
-import { drawsOf, judge, outcomeOf, type Verdict } from './campaign.ts'
+import { drawsOf, outcomeOf, type RunResult, resultOf } from './campaign.ts'
 import { type ModelName, models, treeAfterLoss, writeTree } from './powerLoss.ts'
 import type { Recorded } from './recorded.ts'
 import type { Warm } from './warm.ts'
 
 export type Loss = {
-  verdict: Verdict
+  result: RunResult
   why: string
   /** When and how. */
   what: string
@@ -28,15 +28,15 @@ export const losePower = async (
   const written = log.operations
     .slice(0, count)
     .some((op) => op.name === 'rename' && op.to.startsWith(join(run, 'checkpoints')))
-  const ended = await warm.run([...argv, ...scenario.again], cache)
-  const { verdict, why } = judge(ended, () => outcomeOf(run, scenario), whole)
+  const ended = await warm.run([...argv, ...scenario.resumeFlags], cache)
+  const { result, why } = resultOf(ended, () => outcomeOf(run, scenario), whole)
   const what = `${model} after operation ${count} of ${log.operations.length}`
-  const lost = verdict === 'refused' && state
+  const lost = result === 'refused' && state
   return {
     what,
     begunAnew: written && !state,
     ...(lost
-      ? { verdict: 'not refused by name', why: `a sound checkpoint is there, and yet: ${why}` }
-      : { verdict, why }),
+      ? { result: 'not refused by name', why: `a sound checkpoint is there, and yet: ${why}` }
+      : { result, why }),
   }
 }
