@@ -1,7 +1,8 @@
 /**
- * `npm run api`: docs/api.md, what `attune` and the main file of each subpath export with their docstrings, and what the
- * other files of the room are for. Read from the declarations in dist/ as the compiler lays them out: a docstring, then
- * `export ...` at the beginning of a line. `node docs/api.mjs FILE` writes elsewhere.
+ * Writes docs/api.md: `npm run api`, or `node docs/api.mjs FILE` to write elsewhere.
+ * The page has the exports of `attune` and of the main file of each subpath, with their docstrings, and the names that the other
+ * files of each room export. It reads the declarations in dist/ and relies on the layout of the compiler: a docstring, then
+ * `export ...` at the beginning of a line.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -19,13 +20,13 @@ const docText = (doc) =>
     .replace(/^[ \t]*\* ?/gm, '')
     .trim()
 
-/** What a file says of itself: a docstring at its beginning that belongs to no declaration. */
+/** The header of a file: a docstring at its beginning that belongs to no declaration. */
 const opening = (text) => {
   const [, doc, after] = /^(\/\*\*[\s\S]*?\*\/)\n(\S*)/.exec(text) ?? []
   return doc && after !== 'export' ? docText(doc) : ''
 }
 
-/** `z.ZodObject<{...}>` without its fields, and types of neighbours by their bare names. */
+/** A declaration without the fields of `z.ZodObject<{...}>` and without import paths. */
 const short = (code) => {
   const text = code
     .replace(/^export declare /, 'export ')
@@ -52,8 +53,8 @@ const shown = ({ doc, code }) => [doc, ['```ts', code, '```'].join('\n')].filter
 
 const exported = (text) => declarationsOf(text).filter(({ code }) => code.startsWith('export'))
 
-/** The names that a file hands on from another, with the types of that file which they are made of. */
-const handedOn = (text, from) =>
+/** The declarations that a file re-exports from another file, with the types of that file that they use. */
+const reExported = (text, from) =>
   [...text.matchAll(/^export (?:type )?\{ ([^}]+) \} from '(.+)'/gm)].flatMap(([, names, path]) => {
     const all = declarationsOf(read(join(dirname(from), path)))
     const wanted = new Set(names.split(', '))
@@ -69,12 +70,12 @@ const main = ([subpath, path]) => {
   return [
     `## attune${subpath.slice(1)}`,
     opening(text),
-    ...[...exported(text), ...handedOn(text, path)].map(shown),
+    ...[...exported(text), ...reExported(text, path)].map(shown),
     others(subpath, path),
   ]
 }
 
-/** The rest of the room, a line each. */
+/** The other files of the room, one line each. */
 const others = (subpath, path) => {
   if (!exports[`${subpath}/*`]) return ''
   const names = readdirSync(join(root, dirname(path))).filter(

@@ -1,18 +1,18 @@
 /**
- * `node docs/baselines.mjs`, after `npm run build`: bias and spread of REINFORCE's gradient under a moving baseline and under
- * RLOO's leave-one-out, on a bandit whose gradient is known. Peculiar: prompts are worth different amounts, which RLOO sees
- * and a moving average does not; every method gets the same number of samples.
+ * Prints bias and standard deviation of REINFORCE's gradient with a moving baseline and with RLOO's leave-one-out baseline.
+ * `node docs/baselines.mjs`, after `npm run build`. The task is a bandit whose gradient is known. Prompts have different mean
+ * rewards, which RLOO's baseline takes into account and a moving average does not. All methods get the same number of samples.
  */
 import { baselineAdvantages, leaveOneOut } from '../dist/objectives/advantages.js'
 import { initialBaseline, updateBaseline } from '../dist/objectives/baselines.js'
 import { rng } from '../dist/util/rng.js'
 
 const [samples, steps] = [64, 4000]
-/** The policy says yes with p = 1/2; yes is worth 1 more than no, and every reward has noise of deviation 1. */
+/** The policy chooses yes with p = 1/2. Yes gives 1 more reward than no, and rewards have noise of standard deviation 1. */
 const [p, gain, noise] = [0.5, 1, 1]
 const truth = p * (1 - p) * gain
 
-/** One step: k samples of each prompt. @returns rewards by prompt, and d log pi of each sample by the logit */
+/** Samples one step, k samples per prompt. @returns rewards by prompt, and the score d log pi / d logit of each sample */
 const batch = (random, at, k, spread) => {
   const groups = Array.from({ length: samples / k }, (_, g) => {
     const worth = spread * random.normal(at + g)

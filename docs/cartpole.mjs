@@ -1,4 +1,7 @@
-/** `node docs/cartpole.mjs FOLDER`: puts what `attune cartpole` found into docs/policy-gradients.md, between its two marks, and its plots beside it. */
+/**
+ * Writes the results of `attune cartpole` into docs/policy-gradients.md, between the two marks, and copies the plots.
+ * `node docs/cartpole.mjs FOLDER`, with the output folder of the command.
+ */
 import { copyFileSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,4 @@
-/** What the scripts that fill a page share: a table in Markdown, and a page's part between its two marks. */
+/** Shared by the scripts that write results into a page: a Markdown table, and replacing the text between two marks. */
 import { readFileSync, writeFileSync } from 'node:fs'
 
 const [begin, end] = ['<!-- figures -->', '<!-- end of figures -->']
@@ -6,7 +6,7 @@ const [begin, end] = ['<!-- figures -->', '<!-- end of figures -->']
 export const table = ([head, ...rows]) =>
   [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
 
-/** Puts `figures` between the marks of `page`. */
+/** Replaces the text between the marks of `page` by `figures`. */
 export const fill = (page, figures) => {
   const text = readFileSync(page, 'utf8')
   const [before, after] = [text.slice(0, text.indexOf(begin) + begin.length), text.slice(text.indexOf(end))]

@@ -1,7 +1,7 @@
 /**
- * `node docs/levels.mjs FOLDER [--small]`: trains what docs/levels.md compares (two reward models, a third judge, three
- * policies of three seeds), compares them, and puts what was found into the page, between its two marks. Resumable: what
- * is there is not made again. `--small` is a trial of a minute or two that leaves the page alone.
+ * Trains and compares the policies of docs/levels.md, and writes the results into the page, between the two marks.
+ * `node docs/levels.mjs FOLDER [--small]`. There are two reward models, a third judge, and three policies with three seeds each.
+ * Finished runs are kept and interrupted ones resume. `--small` is a trial of a minute or two that does not change the page.
  */
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,10 +14,19 @@ const base = join(here, '..', 'test', 'fixtures', 'models', 'stories260K')
 const [folder, ...flags] = process.argv.slice(2)
 const small = flags.includes('--small')
 
-/** About twelve minutes on two idle cores; `small` shows that every part works. */
+/** The full sizes take about twelve minutes on two idle cores. The small ones only test that every part works. */
 const sizes = small
-  ? { answers: 2, tokens: 16, rewardSteps: 4, policySteps: 2, save: 1, seeds: [1, 2], held: 8, samples: 2 }
-  : { answers: 4, tokens: 40, rewardSteps: 120, policySteps: 42, save: 14, seeds: [1, 2, 3], held: 100, samples: 4 }
+  ? { pairs: 2, tokens: 16, rewardSteps: 4, policySteps: 2, save: 1, seeds: [1, 2], evalPrompts: 8, samples: 2 }
+  : {
+      pairs: 4,
+      tokens: 40,
+      rewardSteps: 120,
+      policySteps: 42,
+      save: 14,
+      seeds: [1, 2, 3],
+      evalPrompts: 100,
+      samples: 4,
+    }
 
 const at = (...names) => join(resolve(folder), ...names)
 mkdirSync(at('data'), { recursive: true })
@@ -31,7 +40,7 @@ const attune = (...args) => {
   })
 }
 
-// Prompts: those of the reward models and the policies, those of the third judge, those that are held out
+// Prompts for the reward models and policies, for the third judge, and for the comparison
 
 const names = 'Tom Lily Ben Mia Sam Anna Max Sue Tim Amy Jack Lucy Bob Jane Leo Ella Dan Zoe Nick Kim'.split(' ')
 const openings = [
@@ -56,9 +65,9 @@ const part = (k, most = prompts.length) =>
     .map(({ prompt }) => ({ prompt }))
 rows('taught.jsonl', part(0))
 rows('third.jsonl', part(1))
-rows('held.jsonl', part(2).slice(0, sizes.held))
+rows('held.jsonl', part(2).slice(0, sizes.evalPrompts))
 
-// What is good: known here, and to nobody who is trained
+// The true quality of a story, which no trained model sees
 
 writeFileSync(
   at('truth.mjs'),
@@ -70,7 +79,7 @@ export default (rows) => rows.map(({ completion }) => quality(completion))
 )
 const { quality } = await import(pathToFileURL(at('truth.mjs')).href)
 
-/** Numbers from 0 to 1, the same every time. */
+/** A hash of the text as a number from 0 to 1. */
 const uniform = (text) => {
   let hash = 2166136261
   for (const c of text) hash = Math.imul(hash ^ c.codePointAt(0), 16777619)
@@ -78,20 +87,12 @@ const uniform = (text) => {
   return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32
 }
 
-/** Answers of the SFT policy in pairs, the better one preferred as people do: mostly. */
+/** Pairs of completions of the SFT policy. The better one is preferred with a probability, as by people (Bradley-Terry). */
 const preferences = (name, seed) => {
   const file = at('data', `${name}-pairs.jsonl`)
   if (existsSync(file)) return
   const printed = attune(
-    ...[
-      'generate',
-      '--model',
-      base,
-      '--data',
-      at('data', `${name}.jsonl`),
-      '--num-return-sequences',
-      2 * sizes.answers,
-    ],
+    ...['generate', '--model', base, '--data', at('data', `${name}.jsonl`), '--num-return-sequences', 2 * sizes.pairs],
     ...['--max-new-tokens', sizes.tokens, '--seed', seed, '--json'],
   )
   const made = printed
@@ -112,7 +113,7 @@ const preferences = (name, seed) => {
 preferences('taught', 11)
 preferences('third', 12)
 
-// Runs: what has ended is there, what was stopped goes on
+// Runs: finished ones are kept, interrupted ones resume
 
 const ended = (dir) => ['model', 'adapter'].some((name) => existsSync(join(dir, name)))
 const train = (method, name, ...args) => {
@@ -149,7 +150,7 @@ const policy = (name, seed, ...reward) =>
     ...['reinforce', `${name}-${seed}`, '--data', at('data', 'taught.jsonl'), '--max-steps', sizes.policySteps],
     ...['--batch-size', 16, '--lora-r', 32, '--lora-alpha', 64, '--lora-dropout', 0.1, '--learning-rate', '1e-3'],
     ...['--max-new-tokens', sizes.tokens, '--kl-coef', 0.02, '--save-every', sizes.save, '--keep', 100, '--seed', seed],
-    // Begins at the first mean; from 0 the first step would be as large as a reward's zero is far
+    // The baseline begins at the first mean reward. From 0 the first step would be large if rewards are far from 0
     ...[...common, '--baseline', 'ema', '--reward', ...reward],
   )
 const levels = {
@@ -196,7 +197,7 @@ const target = join(here, 'levels')
 const plots = readdirSync(at('compare', 'plots'))
 const figures = [
   'Made by `node docs/levels.mjs FOLDER`.',
-  // What it says of levels against each other one reward model a level cannot show
+  // One reward model per level is not enough to compare the levels with each other
   ...found.words.filter((text) => text.startsWith('Against the SFT policy')),
   'Mean reward in standard deviations of the SFT policy under each judge, with 95 % intervals over prompts · as the judge gives it:',
   table([['', ...judges], ...rewards]),

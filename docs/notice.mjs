@@ -1,6 +1,6 @@
 /**
- * `npm run notice`: NOTICE, the packages that come with attune, their licences, and the licence texts of those that bring
- * none. `node docs/notice.mjs FILE` writes elsewhere. Read from package-lock.json and node_modules.
+ * Writes NOTICE: the packages installed with attune, their licences, and the licence texts that packages do not include.
+ * `npm run notice`, or `node docs/notice.mjs FILE` to write elsewhere. Reads package-lock.json and node_modules.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -9,14 +9,14 @@ import { fileURLToPath } from 'node:url'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
 
-/** Whose copyright it is, where a package names a licence and brings no text of it. */
+/** The copyright holders of packages that name a licence but include no text of it. */
 const holders = {
   'gearhash-jit': 'the authors of gearhash-jit',
   'onnxruntime-common': 'Microsoft Corporation',
   'onnxruntime-node': 'Microsoft Corporation',
 }
 
-/** Of a package whose package.json names its licence in the old way, which package-lock.json does not take over. */
+/** The licence in the old field `licenses` of package.json, which package-lock.json does not have. */
 const oldLicense = (path) => JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')).licenses?.[0]?.type
 
 const shipped = Object.entries(packages).flatMap(([path, { version, license, dev, devOptional }]) =>

@@ -1,7 +1,7 @@
 /**
- * `node docs/rl.mjs FOLDER [--seeds 1,2,3] [--only NAME,NAME]`: every method of docs/rl.md on two tasks whose right answer
- * is known, over seeds, and best-of-N beside them; puts the table into docs/rl.md, between its two marks. Peculiar: runs
- * that are finished are not made again, and one that was broken off goes on, so it can be stopped at any time.
+ * Trains every method of docs/rl.md on two tasks with a known reward, and writes the table into the page, between the two marks.
+ * `node docs/rl.mjs FOLDER [--seeds 1,2,3] [--only NAME,NAME]`. Best-of-N is in the table for comparison. Finished runs are kept and
+ * interrupted ones resume, so the script can be stopped at any time.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -28,7 +28,7 @@ const rows = (name, list) => {
   return at(name)
 }
 
-/** Its output; what it says meanwhile goes to the terminal. */
+/** Runs attune. @returns its stdout; stderr goes to the terminal */
 const attune = (...argv) => {
   const ended = spawnSync(process.execPath, [join(root, 'bin/attune.js'), ...argv.map(String)], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -43,7 +43,7 @@ const flagsOf = (settings) =>
     [value].flat().flatMap((each) => (each === true ? [`--${name}`] : [`--${name}`, each])),
   )
 
-/** The events of a run, made now unless it is there. */
+/** The events of a run, which is trained or resumed unless it is finished. */
 const run = (name, method, settings) => {
   const output = at(name)
   const log = join(output, 'events.jsonl')
@@ -72,10 +72,10 @@ const things = [
   'the sea',
 ]
 const openings = names.flatMap((name, i) =>
-  things.map((thing, j) => ({ held: (i + j) % 5 === 0, prompt: `Once upon a time, ${name} saw ${thing}.` })),
+  things.map((thing, j) => ({ isEval: (i + j) % 5 === 0, prompt: `Once upon a time, ${name} saw ${thing}.` })),
 )
 
-/** Words of joy in a story; a story that says one thing again and again gains nothing. */
+/** The reward of stories: the number of different words of joy, at most 3. */
 const joy = `const words = /\\b(happy|fun|play|smil|laugh|friend|love)/gi
 export default (rows) => rows.map(({ completion }) => Math.min(3, new Set(completion.toLowerCase().match(words)).size))
 `
@@ -87,11 +87,11 @@ const stories = () => {
     reward: `right=${at('joy.mjs')}`,
     data: rows(
       'stories.jsonl',
-      openings.filter(({ held }) => !held),
+      openings.filter(({ isEval }) => !isEval),
     ),
-    held: rows(
+    evalData: rows(
       'stories-held.jsonl',
-      openings.filter(({ held }) => held),
+      openings.filter(({ isEval }) => isEval),
     ),
     shared: { 'max-new-tokens': 40, 'max-steps': 15, epochs: 100, 'eval-every': 15 },
     rate: 1e-4,
@@ -100,7 +100,7 @@ const stories = () => {
   }
 }
 
-/** The model of `attune demo` before it was aligned: it adds, and errs as its class did. */
+/** The SFT model of `attune demo`, which adds numbers with some errors. */
 const sums = () => {
   if (!existsSync(at('demo/demo.json')) || JSON.parse(readFileSync(at('demo/demo.json'), 'utf8')).state !== 'done')
     attune('demo', '--output', at('demo'))
@@ -112,7 +112,7 @@ const sums = () => {
       'sums.jsonl',
       lines(at('demo/data/rankings.jsonl')).map(({ prompt }) => ({ prompt })),
     ),
-    held: rows(
+    evalData: rows(
       'sums-held.jsonl',
       tested.slice(0, 300).map(({ prompt }) => ({ prompt })),
     ),
@@ -123,17 +123,17 @@ const sums = () => {
   }
 }
 
-/** Pairs of the policy's own answers to each prompt, the best with the worst and so on inwards, told by the rule. */
+/** Pairs of the policy's completions of each prompt, ranked by the reward: the best with the worst, and so on inwards. */
 const pairsOf = (task) => {
   const samples = attune(
     ...['generate', '--model', task.model, '--data', task.data, '--num-return-sequences', 24, '--seed', 7, '--json'],
     ...['--max-new-tokens', task.shared['max-new-tokens']],
   )
-  const answers = new Map()
+  const completions = new Map()
   for (const row of samples.trim().split('\n').map(JSON.parse))
-    answers.set(row.prompt, [...(answers.get(row.prompt) ?? []), row])
+    completions.set(row.prompt, [...(completions.get(row.prompt) ?? []), row])
   const points = pointsOf(task)
-  const pairs = [...answers].flatMap(([prompt, list]) => {
+  const pairs = [...completions].flatMap(([prompt, list]) => {
     const scored = list.map(({ completion }) => ({ completion, points: points(prompt, completion) }))
     scored.sort((a, b) => b.points - a.points)
     return scored.slice(0, scored.length / 2).flatMap((best, i) => {
@@ -144,7 +144,7 @@ const pairsOf = (task) => {
   return rows(`${task.text}-pairs.jsonl`, pairs)
 }
 
-/** A reward model of the task. */
+/** Trains a reward model of the task. */
 const rewardModelOf = (task, kind) => {
   const name = `${task.text}-${kind}`
   run(name, 'reward', {
@@ -167,11 +167,11 @@ const pointsOf = ({ text }) => {
 
 // methods
 
-/** Samples of a step: 64 for every method. */
+/** Every method gets 64 samples per step. */
 const four = { 'num-generations': 4, 'batch-size': 16 }
 const one = { 'num-generations': 1, 'batch-size': 64 }
 
-/** PPO sees each rollout twice. */
+/** PPO makes two passes over each rollout. */
 const twice = ({ shared }) => ({
   ...{ ...one, 'num-iterations': 2 },
   ...{ 'max-steps': 2 * shared['max-steps'], 'eval-every': 2 * shared['eval-every'] },
@@ -196,7 +196,7 @@ const methods = [
   { name: 'online DPO', method: 'online-dpo', settings: () => ({ ...four, beta: 0.1 }) },
   { name: 'PPO, value head', method: 'ppo', settings: (t) => ({ ...twice(t), 'kl-coef': t.klCoef }) },
   {
-    // Values as deep as a model's move the policy farther in a step
+    // With a value model a step changes the policy more, so the learning rate is halved
     name: 'PPO, value model',
     method: 'ppo',
     valued: true,
@@ -209,14 +209,14 @@ const methods = [
   },
 ].filter(({ name }) => !only || only.includes(name))
 
-const measure = 'eval_rewards/right/mean'
+const metric = 'eval_rewards/right/mean'
 
 const trained = (task, { name, method, judged, valued, settings }, seed) => {
   const rewards = judged
     ? { reward: [`judge=${task.judge}`, task.reward], 'reward-weights': '1,0' }
     : { reward: task.reward }
   const events = run(`${task.text}-${name.replaceAll(/\W+/g, '-')}-${seed}`, method, {
-    ...{ model: task.model, data: task.data, 'eval-data': task.held, ...rewards, 'learning-rate': task.rate, seed },
+    ...{ model: task.model, data: task.data, 'eval-data': task.evalData, ...rewards, 'learning-rate': task.rate, seed },
     ...{
       'save-every': 1000,
       'kl-budget': 5,
@@ -227,7 +227,7 @@ const trained = (task, { name, method, judged, valued, settings }, seed) => {
   })
   const evals = events.filter(({ event }) => event === 'eval')
   const seconds = events.reduce((sum, event) => sum + (event.event === 'step' ? event.seconds : 0), 0)
-  return { before: evals[0][measure], after: evals.at(-1)[measure], kl: evals.at(-1).eval_kl, seconds }
+  return { before: evals[0][metric], after: evals.at(-1)[metric], kl: evals.at(-1).eval_kl, seconds }
 }
 
 // table
@@ -243,11 +243,11 @@ const half = (values) => {
 const shown = (values) => `${mean(values).toFixed(2)}${values.length > 1 ? ` ± ${half(values).toFixed(2)}` : ''}`
 
 const chapter = (title, task) => {
-  // A verifier is sure, so that with it level 2 is level 1
+  // The reward of the sums has no uncertainty, so level 2 would equal level 1
   const asked = methods.filter(({ judged }) => !judged || task.text === 'stories')
   if (asked.some(({ judged, valued }) => judged || valued)) task.pairs = pairsOf(task)
   if (asked.some(({ judged }) => judged)) task.judge = rewardModelOf(task, 'probabilistic')
-  // Values are learnt in a scalar reward model of the task
+  // The value model is initialised from a scalar reward model of the task
   if (asked.some(({ valued }) => valued)) task.values = rewardModelOf(task, 'pairwise')
   const results = asked.map((method) => [method.name, seeds.map((seed) => trained(task, method, seed))])
   const best = bestOf(task)
@@ -266,7 +266,17 @@ const bestOf = (task) => {
   const kept = at(`${task.text}-best.json`)
   if (!existsSync(kept)) {
     const out = attune(
-      ...['best-of-n', '--model', task.model, '--data', task.held, '--reward', task.reward, '--num-generations', 16],
+      ...[
+        'best-of-n',
+        '--model',
+        task.model,
+        '--data',
+        task.evalData,
+        '--reward',
+        task.reward,
+        '--num-generations',
+        16,
+      ],
       ...['--max-new-tokens', task.shared['max-new-tokens'], '--json'],
     )
     writeFileSync(kept, JSON.stringify(JSON.parse(out.trim().split('\n').at(-1)).table))

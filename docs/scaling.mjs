@@ -1,6 +1,6 @@
 /**
- * `node docs/scaling.mjs FOLDER`: puts what a sweep of `attune scaling` found into docs/scaling.md, between its two marks,
- * and its plots with their numbers beside it.
+ * Writes the results of an `attune scaling` sweep into docs/scaling.md, between the two marks, and copies the plots.
+ * `node docs/scaling.mjs FOLDER`, with the output folder of the command.
  */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pairs, of which the chosen story speaks of friends, play or joy: the model learns to tell such stories.
+# DPO on pairs of stories. The chosen ones are about friends, play or joy, and the model learns to tell such stories.
 #   examples/dpo.sh [flags of attune dpo]        --loss simpo, --loss sigmoid:0.8,sft:0.2, ... MODEL and RUN as in sft.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Single stories with a thumb up or down. There are two bad ones to a good one, so good ones count double.
+# KTO on single stories with a thumb up or down. There are two bad ones for each good one, so good ones have weight 2.
 #   examples/kto.sh [flags of attune kto]        MODEL and RUN as in sft.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."

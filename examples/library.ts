@@ -1,5 +1,5 @@
 /**
- * attune in a program: rows of its own, a loss of its own, events as they come.
+ * attune as a library: own rows, a custom loss, and the events of the run.
  * With Node 22.18 or newer: npm run build && node examples/library.ts
  */
 import { type CustomLoss, dpo } from 'attune'
@@ -9,7 +9,7 @@ const data = [
   { prompt: 'Lily saw a bird. She', chosen: ' gave it some bread.', rejected: ' threw a stone at it.' },
 ]
 
-/** SimPO's idea in three lines: the policy's own log-probability a token, a margin of 1, no reference. */
+/** The loss of SimPO: mean log-prob per token, a margin of 1, no reference model. */
 const loss: CustomLoss = ({ logps, lengths }) => {
   const perToken = logps.div(lengths)
   const gap = perToken.slice(1, 0, 1).sub(perToken.slice(1, 1, 2))

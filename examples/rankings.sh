@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Four stories to a prompt, ranked, with ties and a few unranked: Plackett-Luce takes all of them in one pass.
+# DPO on rankings of four stories per prompt, with ties and unranked stories (Plackett-Luce).
 #   examples/rankings.sh [flags of attune dpo]   MODEL and RUN as in sft.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fine-tunes on a few stories, then lets the model tell one.
+# SFT on a few stories, then a completion from the fine-tuned model.
 #   examples/sft.sh [flags of attune sft]        MODEL=owner/name takes another model, RUN another folder
 set -euo pipefail
 cd "$(dirname "$0")/.."

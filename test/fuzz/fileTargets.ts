@@ -1,4 +1,4 @@
-/** Readers of data: jsonl, json, csv, gzip, parquet, and records of every format. Seeds are the files of the goldens. */
+/** Fuzz targets for readers of data: jsonl, json, csv, gzip, parquet, and records of every format. Seeds are golden files. */
 import { deepEqual } from 'node:assert'
 import { readFileSync } from 'node:fs'
 import { brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
@@ -22,7 +22,7 @@ const goldens = Object.entries(JSON.parse(packed.toString()) as Record<string, s
   ([name, text]) => [name, Buffer.from(text, 'latin1')] as const,
 )
 
-/** Files of a kind, cut to their first lines so that an input is quick to read. */
+/** Golden files of a kind, cut to their first lines so that an input is quick to read. */
 const seedsOf = (ending: RegExp, most = 1200): Uint8Array[] =>
   goldens.filter(([name]) => ending.test(name)).map(([, bytes]) => bytes.subarray(0, most))
 
@@ -51,7 +51,7 @@ const marks = [
   '-',
 ]
 
-/** Pieces of different sizes, so that every boundary is met. */
+/** Cuts bytes into pieces of different sizes, so that a boundary falls everywhere. */
 async function* cut(bytes: Uint8Array): Chunks & AsyncGenerator<Uint8Array> {
   for (let at = 0, size = 1 + (bytes.length % 97); at < bytes.length; at += size, size = (size * 3) % 251 || 1)
     yield bytes.subarray(at, at + size)
@@ -65,7 +65,7 @@ const gathered = async (batches: AsyncIterable<RawRecord[]>): Promise<RawRecord[
 
 const kinds = new Set(['ranking', 'unpaired', 'rated', 'text', 'messages', 'completion', 'prompt', 'labelled'])
 
-/** Rows of records, converted to whatever they can be; each must be of a kind and survive JSON. */
+/** Converts records to every kind of row that they fit. Each row must have a kind and survive JSON. */
 const readAll = (records: readonly RawRecord[], layout: Layout): string => {
   const reader = rowReader('x', layout)
   const rows = records.flatMap((record) => reader.read(record).rows)
@@ -86,12 +86,12 @@ const converted = (row: Row, of: (row: Row) => Row[]) => {
 
 const bytesFrom = (input: Input): Uint8Array => (typeof input === 'string' ? Buffer.from(input) : input)
 
-/** From the seeds or from what was found lately, changed. */
+/** A changed seed, or a changed input that was found interesting. */
 const changing =
-  (seeds: readonly Uint8Array[], spoken: readonly string[]) =>
+  (seeds: readonly Uint8Array[], words: readonly string[]) =>
   (r: Random, found: readonly Input[]): Uint8Array => {
     const from = found.length && r.once(2) ? bytesFrom(r.pick(found)) : r.pick(seeds)
-    return mutated(from, seeds, spoken, r)
+    return mutated(from, seeds, words, r)
   }
 
 const jsonl = seedsOf(/\.jsonl$/)
@@ -111,7 +111,7 @@ const records = jsonl.flatMap((bytes) =>
 )
 const zipped = jsonl.map((bytes) => gzipSync(bytes))
 
-/** A row format read alone and again by its own name, as a file is that is read twice. */
+/** Reads a row format without and with its name, as a file that is read twice. */
 const readRecord = (value: unknown): string => {
   const reader = rowReader('x', 'rows')
   const { rows } = reader.read({ value, row: 0 })

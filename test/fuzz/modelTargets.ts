@@ -1,4 +1,4 @@
-/** Readers of checkpoints: safetensors, torch files, config.json, adapter_config.json, and what the hub lists. */
+/** Fuzz targets for readers of checkpoints: safetensors, torch files, config.json, adapter_config.json and listings of the hub. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { cardConfigs, globMatches, splitFiles } from '../../src/checkpoint/hubSplits.ts'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
@@ -85,7 +85,7 @@ const changing =
   (r: Random, found: readonly Input[]): Uint8Array =>
     mutated(found.length && r.once(2) ? bytesFrom(r.pick(found)) : r.pick(seeds), seeds, words, r)
 
-/** Every tensor has the bytes of its shape, and the floats of its elements. */
+/** Checks that every tensor has the bytes and the number of floats that its shape requires. */
 const readTensors = async ({ tensors }: TensorFile): Promise<string> => {
   let n = 0
   for (const { shape, dtype, bytes, floats, name } of tensors.values()) {

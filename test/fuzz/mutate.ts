@@ -1,11 +1,11 @@
-/** How inputs are made from others: bytes, numbers at their edges, pieces of a format's own words, and parts of JSON values. */
+/** Makes fuzz inputs from others: changed bytes, extreme numbers, words of the format, and changed JSON values. */
 import type { Random } from './random.ts'
 import type { Input } from './targets.ts'
 
 const edges = [0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff]
 const MOST = 2 ** 16
 
-/** One to four changes of some bytes. `words` are what the format is made of. */
+/** Makes one to four changes to some bytes. `words` are words of the format. */
 export const mutated = (
   bytes: Uint8Array,
   others: readonly Uint8Array[],
@@ -24,18 +24,18 @@ const changed = (bytes: Uint8Array, others: readonly Uint8Array[], words: readon
       return replaced(bytes, at, 1, [(bytes[at] ?? 0) ^ (1 << r.int(8))])
     case 1: // a byte
       return replaced(bytes, at, 1, [r.once(2) ? r.int(256) : r.pick([0, 1, 10, 13, 34, 44, 92, 127, 128, 255])])
-    case 2: // cut off
+    case 2: // truncate
       return bytes.subarray(0, at)
-    case 3: // a piece taken out
+    case 3: // remove a piece
       return replaced(bytes, at, 1 + r.int(r.once(2) ? 4 : 64), [])
     case 4: {
-      // a piece again, once or often
+      // repeat a piece once or often
       const piece = bytes.subarray(at, at + 1 + r.int(16))
       const times = r.once(20) ? 1000 : 1 + r.int(3)
       return replaced(bytes, at, 0, repeated(piece, times))
     }
     case 5: {
-      // a number of 1 to 8 bytes at an edge
+      // an extreme number of 1 to 8 bytes
       const size = r.pick([1, 2, 4, 8])
       const value = r.pick(edges)
       const little = Array.from({ length: size }, (_, i) =>
@@ -44,7 +44,7 @@ const changed = (bytes: Uint8Array, others: readonly Uint8Array[], words: readon
       return replaced(bytes, at, size, r.once(8) ? little.reverse() : little)
     }
     case 6: {
-      // the end of another
+      // append the end of another input
       const other = r.pick(others)
       return joined(bytes.subarray(0, at), other.subarray(r.int(other.length + 1)))
     }
@@ -71,7 +71,7 @@ const repeated = (piece: Uint8Array, times: number) => joined(...Array.from({ le
 const replaced = (bytes: Uint8Array, at: number, length: number, by: ArrayLike<number>) =>
   joined(bytes.subarray(0, at), by, bytes.subarray(Math.min(bytes.length, at + length)))
 
-/** Words of a language in a random row, with spaces here and there. */
+/** Random words of a language, some separated by spaces. */
 export const soup = (words: readonly string[], most: number, r: Random): string => {
   let text = ''
   for (let n = 1 + r.int(most); n > 0; n--) text += r.pick(words) + (r.once(3) ? ' ' : '')
@@ -110,7 +110,7 @@ const nested = (depth: number): unknown => {
   return value
 }
 
-/** The value with one to three of its parts replaced, removed, doubled or moved. Shares what did not change. */
+/** A JSON value with one to three parts replaced, removed, doubled or moved. Unchanged parts are shared. */
 export const changedJson = (value: unknown, r: Random, words: readonly string[] = []): unknown => {
   let now = value
   for (let n = 1 + r.int(3); n > 0; n--) now = changeIn(now, r, words)
@@ -150,7 +150,7 @@ const instead = (value: unknown, r: Random, words: readonly string[]): unknown =
   return words.length && r.once(3) ? r.pick(words) : r.pick(unusualValues)()
 }
 
-/** A JSON text from one of the seeds, or from an input that led to something new, changed in a place or two. */
+/** A JSON text made from a seed or an interesting input, with one or two changes. */
 export const changedText =
   (seeds: readonly unknown[], words: readonly string[] = []) =>
   (r: Random, found: readonly Input[]): string => {
@@ -158,7 +158,7 @@ export const changedText =
     return JSON.stringify(changedJson(from, r, words)) ?? 'null'
   }
 
-/** Half of them words in a row, half of them texts that are known to be good, changed. */
+/** Half of the inputs are random words, half are changed valid texts. */
 export const speech =
   (words: readonly string[], most: number, seeds: readonly Uint8Array[]) =>
   (r: Random): string =>

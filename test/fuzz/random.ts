@@ -1,9 +1,9 @@
-/** Random numbers of one input: a function of seed, target and number, so that any input can be made again by itself. */
+/** Random numbers of one fuzz input, a function of seed, target and number, so that each input can be made again. */
 export type Random = {
-  /** 0 to n - 1. */
+  /** A number from 0 to n - 1. */
   int(n: number): number
   pick<T>(items: readonly T[]): T
-  /** True once in n times. */
+  /** True with probability 1 / n. */
   once(n: number): boolean
 }
 

@@ -1,6 +1,7 @@
 /**
- * Feeds a target: what is thrown and is no fault, a fault that is no single line, an input over its time, and a process
- * over its memory are findings. An input that gives a new answer or refusal is kept and changed further.
+ * Runs a fuzz target.
+ * Findings are: an error that is not a Fault, a Fault of several lines, an input that takes too long, and a process that takes too
+ * much memory. An input that gives a new value or refusal is kept and changed further.
  */
 import { HTTPException } from 'hono/http-exception'
 import { Fault } from '../../src/util/fault.ts'
@@ -9,22 +10,22 @@ import type { Input, Target } from './targets.ts'
 
 export type Finding = { input: Input; number: number; problem: string }
 
-/** Milliseconds of the processor for one input, however busy the machine is. */
+/** The limit of CPU time for one input, in milliseconds. */
 const SLOW = 2_000
 const MEMORY = 1.5 * 2 ** 30
 const KEPT = 200
-/** Larger inputs are not changed further: most are one part repeated. */
+/** Larger inputs are not changed further, since most only repeat a part. */
 const LARGE = 2 ** 13
 const LONGEST_MESSAGE = 2_000
 
 export type Watch = (input: Input) => void
 
-/** What is wrong with how the target takes an input, or undefined; and what it answered, in a word. */
+/** Runs one input. @returns the problem, if any, and a short description of the outcome */
 export const tried = async (target: Target, input: Input): Promise<{ problem?: string; outcome: string }> => {
   const begin = performance.now()
   const result = await once(target, input)
   if (result.problem || performance.now() - begin < SLOW) return result
-  // by the clock it was slow; the machine may be busy, so the processor is asked
+  // Slow by wall time, but the machine may be busy, so CPU time decides
   const used = process.cpuUsage()
   await once(target, input)
   const { user, system } = process.cpuUsage(used)
@@ -53,7 +54,7 @@ const problemOf = (error: unknown): string | undefined => {
   return undefined
 }
 
-/** Runs `inputs` inputs; each is a function of the seed, the target, its number and what was found before it. */
+/** Runs `inputs` inputs. Each is a function of seed, target, its number and the inputs found interesting before. */
 export async function* fuzz(
   target: Target,
   seed: number,

@@ -1,4 +1,4 @@
-/** Settings, requests and responses of servers, and JSON itself. */
+/** Fuzz targets for settings, for requests and responses of servers, and for JSON itself. */
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { checkSettings, parseSettings } from '../../src/cli/settings.ts'

@@ -1,6 +1,7 @@
 /**
- * What the fuzz campaign feeds: a target makes an input from seeds and a random source, and runs a reader on it. A reader
- * may give a value, whose invariants are asserted, or a fault; whatever else it throws is found by the runner.
+ * The targets of the fuzz campaign.
+ * A target makes an input from seeds and a random source, and runs a reader on it. The reader may return a value, whose invariants
+ * are asserted, or throw a Fault. Any other error is a finding.
  */
 import { fileTargets } from './fileTargets.ts'
 import { modelTargets } from './modelTargets.ts'
@@ -12,13 +13,13 @@ export type Input = Uint8Array | string
 
 export type Target = {
   name: string
-  /** Its share of a campaign's inputs: cheap readers get more. */
+  /** The share of inputs; fast readers get more. */
   weight: number
-  /** Its inputs are texts, not bytes. */
+  /** Whether its inputs are texts and not bytes. */
   isText?: boolean
-  /** @param found inputs that led to an answer or a refusal that was new, to go on from */
+  /** Makes an input. @param found earlier inputs that gave a new outcome, to be changed further */
   make(r: Random, found: readonly Input[]): Input
-  /** Throws a Fault for a refusal; answers what came out, in a word, where that tells inputs apart. */
+  /** Runs the reader. Throws a Fault for a refusal. @returns a short description of the outcome, if outcomes differ */
   run(input: Input): unknown
 }
 

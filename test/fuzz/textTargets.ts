@@ -1,4 +1,4 @@
-/** Tokenizers, patterns and chat templates. */
+/** Fuzz targets for tokenizers, regular expressions and chat templates. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { compileTemplate, renderTemplate } from '../../src/text/jinja/render.ts'
@@ -18,7 +18,7 @@ const unzipped = (folder: string): Record<string, unknown>[] =>
 
 type Json = Record<string, unknown>
 
-/** The file with a vocabulary of 80 tokens, so that it is read thousands of times a second. */
+/** A tokenizer file with a vocabulary of 80 tokens, which loads thousands of times per second. */
 const small = (file: Json): Json => {
   const model = { ...(file.model as Json) }
   const first = <T>(list: T[] | undefined) => list?.slice(0, 80)
@@ -246,7 +246,7 @@ export const textTargets: readonly Target[] = [
       try {
         find = linearPattern(input as string)
       } catch (error) {
-        // its reader turns what it says into a fault of the file
+        // Its reader turns the error into a Fault of the file
         if (Object.getPrototypeOf(error) === Error.prototype) return 'refused'
         throw error
       }

@@ -1,4 +1,4 @@
-/** A thread that looks on: an input that never ends cannot be told of by the thread that it holds, so this one saves it. */
+/** A thread that saves the current fuzz input if it never ends, since the blocked main thread cannot. */
 import { Worker } from 'node:worker_threads'
 import type { Input } from './targets.ts'
 
@@ -20,7 +20,7 @@ setInterval(() => {
 }, 500)
 `
 
-/** Answers what is told of each input, and what ends the watch. */
+/** Starts the thread. @returns functions to announce an input and to end the thread */
 export const watchdog = (file: string, seconds: number) => {
   const shared = new SharedArrayBuffer(8 + MOST)
   const head = new Int32Array(shared, 0, 2)

@@ -1,4 +1,4 @@
-/** What a run reads must be unchanged when it is resumed; the message names the file that is not. */
+/** A run is not resumed if a file that it reads has changed; the error names the file. */
 import { appendFile, cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -42,7 +42,7 @@ describe('resuming is refused where a file that the run reads has changed', () =
     await cp(tiny, at(dir), { recursive: true })
     await rows('data', texts)
     await rows('eval', texts.slice(0, 2))
-    // With a checkpoint, and before there is one
+    // With a checkpoint, and before the first one
     await runUntil(sft, settings(sft, { ...all(), output: at('late') }), afterStep(1))
     await runUntil(sft, settings(sft, { ...all(), output: at('early') }), ({ event }) => event === 'start')
   })

@@ -1,6 +1,7 @@
 /**
- * Every method reads all rows with tokenizer and chat template before the first step: a row that cannot be read is one Fault with
- * its file and row, and no run folder is made. Rows that are not used are counted at the start.
+ * Every method reads all rows with tokenizer and chat template before the first step.
+ * A row that cannot be read is a Fault with its file and row, and no run folder is made. Rows that are not used are counted at the
+ * start.
  */
 import { cp, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -28,7 +29,7 @@ import { eventsOf, hashOf, ids, logWithoutTimes, testFolder, tiny, train } from 
 const { at, rows } = testFolder()
 
 const bare = fixture('models/stories260K')
-/** Two chat templates; the second refuses system messages, as some published ones do. */
+/** Two chat templates. The second refuses system messages, as some published templates do. */
 const turns =
   '{% for m in messages %}{{ m.role }}: {{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}'
 const refusing = `{% for m in messages if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endfor %}${turns}`
@@ -40,7 +41,7 @@ const modelWith = async (name: string, template: string) => {
 beforeAll(async () => {
   await modelWith('open', turns)
   await modelWith('strict', refusing)
-  // A reward model of the same tokenizer, with the template that refuses
+  // A reward model with the same tokenizer and the second template
   const pairs = await rows('rm', [{ prompt: 'The cat', chosen: ' sat.', rejected: ' ran.' }])
   await train(reward, { model: at('strict'), data: pairs, maxSteps: 1, output: at('judge') })
 })
@@ -71,7 +72,7 @@ const methods: [string, Recipe, object[], object][] = [
   ['asft', asft, pairs, { helper: ['column:better'], learningRate: [1e-4] }],
 ]
 
-/** @param where as the Fault names it */
+/** Expects a Fault and no run folder. @param where the place that the Fault names */
 const refused = async (run: Promise<unknown>, output: string, code: string, message: RegExp, where: object) => {
   await expect(run).rejects.toMatchObject({ name: 'Fault', exitCode: 2, code, where })
   await expect(run).rejects.toThrow(message)
@@ -89,8 +90,8 @@ describe('a conversation that the chat template refuses is a Fault with its row'
   it.each(methods.filter(([name]) => ['sft', 'dpo', 'grpo', 'spin'].includes(name)))(
     '%s, in evaluation rows',
     async (name, recipe, all, settings) => {
-      const output = at(`held-${name}`)
-      const file = await rows(`held ${name}`, all)
+      const output = at(`eval-${name}`)
+      const file = await rows(`eval ${name}`, all)
       const data = await rows(`fine ${name}`, all.slice(0, 3))
       const run = train(recipe, { model: at('strict'), ...settings, data, evalData: [file], output })
       await refused(run, output, 'template', /row 3: System role not supported$/, { file, row: 3 })
@@ -204,7 +205,7 @@ describe('rows that are dropped or cut', () => {
 
   it('are counted before the first step, training and evaluation rows separately', async () => {
     const data = await rows('long', [long, fine, fine, long])
-    const evalData = [await rows('long-held', [fine, long])]
+    const evalData = [await rows('long-eval', [fine, long])]
     const settings = { data, evalData, maxLength: 20, maxSteps: 1, output: at('counted') }
     const { events } = await train(dpo, settings)
     const [start] = eventsOf(events, 'start')

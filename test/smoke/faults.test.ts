@@ -1,4 +1,4 @@
-/** What cannot work is one clear Fault before anything is written. */
+/** Input that cannot be trained on is a clear Fault before anything is written. */
 import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'

@@ -1,4 +1,4 @@
-/** Plackett-Luce on ranked lists, end to end: for K = 2 it is DPO, and lists of all shapes are learnt. */
+/** Plackett-Luce on ranked lists, end to end: with two responses it equals DPO, and lists of all shapes are learned. */
 import { expect, it } from 'vitest'
 import { dpo } from '../../src/recipes/dpo.ts'
 import { ids, testFolder, train, weightsApart } from '../support/training.ts'

@@ -1,4 +1,4 @@
-/** PPO end to end: both value functions and the pretraining mix raise a reward, and a run goes on where it was killed. */
+/** PPO end to end: value head, value model and pretraining mix raise a reward, and killed runs resume exactly. */
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { keptBytes } from '../../src/passes/stack.ts'
@@ -13,7 +13,7 @@ const { at, rows } = testFolder()
 const prompts = Array.from({ length: 8 }, (_, i) => ({ prompt: ids(i, 3 + (i % 3)) }))
 const texts = Array.from({ length: 5 }, (_, i) => ({ input_ids: ids(40 + i, 8) }))
 
-/** A quarter of the vocabulary is worth something. */
+/** The reward: the share of tokens from a quarter of the vocabulary. */
 const rewarding = async () => {
   const path = at('low.mjs')
   await writeFile(
@@ -63,7 +63,7 @@ describe('the reward of PPO', () => {
     const { 'objective/scores': score, 'objective/non_score_reward': penalty } = last as Record<string, number>
     expect(last['objective/rlhf_reward']).toBeCloseTo(score + penalty, 6)
     expect(penalty).toBeCloseTo(-0.01 * (last['objective/kl'] as number), 6)
-    // The value function learns within a rollout what its rewards were
+    // The value loss falls within a rollout
     expect(steps[3]['loss/value_avg']).toBeLessThan(steps[0]['loss/value_avg'] as number)
     expect(end).toMatchObject({ stopped: 'done', steps: 24 })
   })
@@ -78,7 +78,7 @@ describe('the reward of PPO', () => {
     const [nll, forgotten] = [withTexts, without].map(({ steps }) => steps.at(-1)!['loss/ptx_avg'] as number)
     expect(nll).toBeLessThan(withTexts.steps[0]['loss/ptx_avg'] as number)
     expect(nll).toBeLessThan(forgotten)
-    // It joins the step's loss with its coefficient, beside 0.1 of the value loss
+    // The loss of the step includes it with its coefficient, and 0.1 of the value loss
     for (const step of withTexts.steps as unknown as Record<string, number>[])
       expect(step.loss).toBeCloseTo(
         step['loss/policy_avg'] + 0.1 * step['loss/value_avg'] + 0.5 * step['loss/ptx_avg'],
@@ -88,12 +88,12 @@ describe('the reward of PPO', () => {
 })
 
 describe('the adaptive KL coefficient', () => {
-  it('rises while the KL is above its target', async () => {
+  it('follows the distance of the KL from its target', async () => {
     const settings = { ...(await common()), klTarget: 0.5, klHorizon: 96, klCoef: 0.05, maxSteps: 20 }
     const { steps } = await train(ppo, { ...settings, output: at('adaptive') })
     const fresh = steps.filter((_, i) => i % 4 === 0) as unknown as Record<string, number>[]
     const coefs = fresh.map((step) => step.kl_coef)
-    // The first rollout is the reference's own: KL 0, as far below the target as counts
+    // The first rollout comes from the reference model, so its KL is 0 and the coefficient falls by the largest factor
     expect(coefs[1]).toBeCloseTo(0.05 * 0.9, 6)
     for (const [i, coef] of coefs.slice(1).entries()) {
       const error = Math.min(0.2, Math.max(-0.2, fresh[i]['objective/kl'] / 0.5 - 1))
@@ -125,7 +125,7 @@ it('the memory plan leaves room for the activations of policy or value model, wh
 it('the memory plan leaves room for pretraining texts longer than prompt and completion', async () => {
   const { model, gradients, close } = await openPolicy(parsed, { dir: tiny })
   const keptOf = (T: number) => keptBytes(model, 'fast', gradients, { N: T, B: 1, T })
-  // Samples have at most 5 + 8 tokens
+  // Prompt and completion have at most 5 + 8 tokens
   const memory = vi.spyOn(process, 'availableMemory').mockReturnValue(keptOf(30) / 0.4)
   const planWith = async (length: number) => {
     const ptxData = [await rows(`of-${length}`, [{ input_ids: ids(9, 8) }, { input_ids: ids(10, length) }])]
@@ -142,7 +142,7 @@ it('the memory plan leaves room for pretraining texts longer than prompt and com
   }
 })
 
-// ATTUNE_RESUME=all stops the other form too, which goes through the same lines
+// ATTUNE_RESUME=all also stops the other form, which uses the same code
 const forms: [string, object][] = [
   ['value-model', { valueModel: tiny, klTarget: 1, klHorizon: 100 }],
   ['value-head-beside-an-adapter', { loraR: 2 }],
@@ -153,7 +153,7 @@ it.each(process.env.ATTUNE_RESUME === 'all' ? forms : forms.slice(0, 1))(
     const settings = {
       data: await rows('prompts', prompts),
       reward: [await rewarding()],
-      evalData: [await rows('held', prompts.slice(0, 2))],
+      evalData: [await rows('eval', prompts.slice(0, 2))],
       batchSize: 2,
       numGenerations: 2,
       maxNewTokens: 5,
@@ -196,7 +196,7 @@ const defaults = { model: tiny, threads: 1, learningRate: 1e-3, epochs: 100 }
 describe('PPO refuses', () => {
   it('a value model with another tokenizer', async () => {
     const settings = { ...(await common()), valueModel: tiny, model: fixture('models/stories260K') }
-    const run = train(ppo, { ...settings, data: await rows('said', [{ prompt: 'Once' }]), output: at('other') })
+    const run = train(ppo, { ...settings, data: await rows('prompt', [{ prompt: 'Once' }]), output: at('other') })
     await expect(run).rejects.toMatchObject({ exitCode: 2, where: { flag: '--value-model' } })
   })
 

@@ -1,4 +1,4 @@
-/** SFT, DPO and KTO for a few real steps, and the settings that must not change their results. */
+/** SFT, DPO and KTO for a few steps, and settings that must not change their results. */
 import { readdir } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { loadPretrained } from '../../src/models/load.node.ts'
@@ -46,7 +46,7 @@ it('writes a model that can be loaded, or an adapter for its base model', async 
   expect((await readdir(at('model'))).sort()).toEqual(['checkpoints', 'events.jsonl', 'model', 'run.json'])
   await train(sft, { data, output: at('adapter'), maxSteps: 1, loraR: 2 })
   expect((await readdir(at('adapter/adapter'))).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors'])
-  // A run is a model by its name, adapter and all: training goes on from where it stopped
+  // A run can be used as a model, with its adapter: training continues from its weights
   const next = await train(sft, { data, model: at('adapter'), output: at('next'), maxSteps: 1 })
   expect(next.events[0]).toMatchObject({ trainable: expect.any(Number) })
   expect(await readdir(at('next'))).toContain('adapter')
@@ -69,7 +69,7 @@ it('starts DPO with LoRA at a loss of ln 2, since the reference model is the pol
   expect(Math.abs(losses[0] - Math.LN2)).toBeLessThan(1e-6)
   expect(Math.abs(steps[0]['rewards/margins'] as number)).toBeLessThan(1e-5)
   expect(losses.at(-1)).toBeLessThan(0.69)
-  // From a fresh adapter that was saved, the reference is a frozen copy; both are the base
+  // With a saved new adapter the reference model is a frozen copy; both equal the base model
   await train(dpo, { ...settings, learningRate: 1e-30, maxSteps: 1, output: at('fresh') })
   const frozen = { ...settings, loraR: undefined, adapter: at('fresh/adapter'), output: at('frozen') }
   const again = await train(dpo, frozen)
@@ -133,7 +133,7 @@ it.each([
 )
 
 it('splits a large batch into micro-batches without changing a bit of the result', async () => {
-  // Hidden size 64 takes 7,200 tokens at once
+  // With hidden size 64 a pass takes 7,200 tokens
   const long = Array.from({ length: 32 }, (_, i) => ({
     input_ids: Array.from({ length: 256 }, (_, t) => 3 + ((i * 7 + t * 13) % 500)),
   }))
@@ -149,7 +149,7 @@ it('splits a large batch into micro-batches without changing a bit of the result
 describe('evaluation during training', () => {
   it('has the same loss for every batch size', async () => {
     const data = await rows('sft', texts)
-    const evalData = [await rows('held', texts.slice(0, 5))]
+    const evalData = [await rows('eval', texts.slice(0, 5))]
     const run = (name: string, batchSize: number) =>
       train(sft, { data, evalData, batchSize, maxSteps: 1, learningRate: 1e-30, output: at(name) })
     const [a, b] = [await run('e2', 2), await run('e5', 5)]

@@ -1,4 +1,4 @@
-/** A run that was stopped and resumed ends with the same bytes as one that was not stopped. */
+/** A run that was stopped and resumed ends with the same bytes as an uninterrupted one. */
 import { rm } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { dpo } from '../../src/recipes/dpo.ts'
@@ -9,7 +9,7 @@ import { hashOf, ids, logOf, stopAfter, testFolder, train } from '../support/tra
 
 const { at, rows } = testFolder()
 
-// One row is too short to be used: such rows keep their place in the order
+// One row is too short to be used; it still counts in the order of rows
 const texts = Array.from({ length: 9 }, (_, i) => ({ input_ids: ids(i, i === 4 ? 2 : 4 + ((5 * i) % 9)) }))
 const pairs = texts.map((_, i) => ({ prompt: ids(i, 4), chosen: ids(50 + i, 2 + (i % 4)), rejected: ids(90 + i, 5) }))
 const thumbs = pairs.map(({ prompt, chosen }, i) => ({ prompt, completion: chosen, label: i % 2 === 0 }))
@@ -34,7 +34,7 @@ describe.each(runs)('%s', (name, recipe, all, changes) => {
     const settings = { weightDecay: 0.1, maxSteps: 6, ...changes, data: await rows(name, all) }
     const whole = await train(recipe, { ...settings, output: at(`${name}-whole`) })
     expect(whole.steps).toHaveLength(6)
-    const [output, stop] = [at(`${name}-parts`), stopAfter(3)]
+    const [output, stop] = [at(`${name}-resumed`), stopAfter(3)]
     const first = await train(recipe, { ...settings, output }, stop, stop.each)
     expect(first.end).toMatchObject({ stopped: 'interrupted', steps: 3 })
     const rest = await train(recipe, { ...settings, output, resume: true })

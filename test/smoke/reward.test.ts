@@ -1,4 +1,4 @@
-/** Reward models end to end: a known rule is learnt, every kind trains, and a resumed run ends like one that was not stopped. */
+/** Reward models end to end: a rule is learned, every kind trains, and a resumed run ends as an uninterrupted one. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -14,7 +14,7 @@ import { hashOf, ids, logOf, stopAfter, testFolder, tiny, train } from '../suppo
 
 const { at, rows } = testFolder()
 
-/** Responses of 16 random ids; the better one has the id 7 somewhere. */
+/** Responses of 16 random ids; the better one contains the id 7. */
 const ruled = (from: number, count: number) =>
   Array.from({ length: count }, (_, i) => {
     const response = (stream: number) => ids(stream, 4 + (stream % 5)).map((id) => 20 + (id % 16))
@@ -25,17 +25,17 @@ const ruled = (from: number, count: number) =>
 
 it('a reward model learns a rule: accuracy above 95 % on new pairs', async () => {
   const data = await rows('ruled', ruled(0, 512))
-  const evalData = [await rows('ruled-held', ruled(1000, 100))]
+  const evalData = [await rows('ruled-eval', ruled(1000, 100))]
   const settings = { data, evalData, batchSize: 16, learningRate: 5e-3, maxSteps: 64, output: at('ruled') }
   const { events } = await train(reward, { ...settings, centerRewards: 0.01 })
   const evals = events.filter(({ event }) => event === 'eval') as Record<string, number>[]
-  // Held-out accuracy before training and after each epoch
+  // Accuracy on evaluation rows before training and after each epoch
   expect(evals.map(({ step }) => step)).toEqual([0, 32, 64])
   expect(evals[0].eval_accuracy).toBeLessThan(0.75)
   expect(evals.at(-1)!.eval_accuracy).toBeGreaterThan(0.95)
   const model = await openRewardModel({ model: at('ruled'), inProcess: true, threads: 1 })
   try {
-    // Credit: the token of the rule raises the score more than any other, by both measures
+    // Credit assignment: the token of the rule raises the score more than any other, by tokens and by segments
     const reply = [20, 21, 7, 22, 23]
     const [credit] = await creditOf(
       model.model,
@@ -117,7 +117,7 @@ it.each<[string, object]>([
 ])('resumes to the same weights and evaluations as an uninterrupted run: %s', async (name, changes) => {
   const settings = { learningRate: 1e-2, maxSteps: 6, ...changes, data: await rows(name, pairs) }
   await train(reward, { ...settings, output: at(`${name}-whole`) })
-  const [output, stop] = [at(`${name}-parts`), stopAfter(3)]
+  const [output, stop] = [at(`${name}-resumed`), stopAfter(3)]
   await train(reward, { ...settings, output }, stop, stop.each)
   await train(reward, { ...settings, output, resume: true })
   expect(await hashOf(output)).toBe(await hashOf(at(`${name}-whole`)))

@@ -67,7 +67,7 @@ it('equal rewards for all samples of each prompt train nothing and give a warnin
 })
 
 describe('a reward model as reward', () => {
-  /** One that was trained a little, with its mean and deviation beside it. */
+  /** Trains a reward model a little. The folder has its mean and standard deviation. */
   const trained = async () => {
     const pairs = openings.map((prompt) => ({ prompt, chosen: ' They were very happy.', rejected: ' No.' }))
     const settings = { model: stories, learningRate: 1e-3, maxSteps: 1, output: at('rm') }
@@ -75,7 +75,7 @@ describe('a reward model as reward', () => {
     return join(at('rm'), 'model')
   }
 
-  /** The same model of texts, whose tokenizer numbers "e" and "a" the other way round. */
+  /** The same model with the ids of "e" and "a" swapped, in its tokenizer and its embeddings. */
   const renumbered = async (dir: string) => {
     const made = at('renumbered')
     await cp(dir, made, { recursive: true })
@@ -105,7 +105,7 @@ describe('a reward model as reward', () => {
       const reply = ' He ate a green leaf.'.slice(0, 9 + 4 * i)
       const [ids] = encodeScored(tokenizer, text, [reply]).responses
       const sample = { prompt: i, sample: 0, ids, logps: ids.map(() => -1), text: reply, finish_reason: 'eos' as const }
-      // A prompt of ids means the policy's
+      // A prompt of ids has ids of the policy's tokenizer
       return { prompt: i === 3 ? promptIds : text, promptIds, record: {}, sample }
     })
     const given = async (name: string, settings: { normalizeRewards?: boolean } = {}) => {
@@ -165,11 +165,11 @@ it('a run aborted in a rollout resumes to the weights of an uninterrupted run', 
   await train(rloo, { ...settings, output: at('whole') })
   const controller = new AbortController()
   let steps = 0
-  const { end } = await train(rloo, { ...settings, output: at('parts') }, { signal: controller.signal }, (event) => {
+  const { end } = await train(rloo, { ...settings, output: at('resumed') }, { signal: controller.signal }, (event) => {
     if (event.event === 'step') steps = event.step
     if (event.event === 'progress' && event.phase === 'generate' && steps === 1) controller.abort()
   })
   expect(end).toMatchObject({ event: 'end', stopped: 'interrupted', steps: 1 })
-  await train(rloo, { ...settings, output: at('parts'), resume: true })
-  expect(await hashOf(at('parts'))).toBe(await hashOf(at('whole')))
+  await train(rloo, { ...settings, output: at('resumed'), resume: true })
+  expect(await hashOf(at('resumed'))).toBe(await hashOf(at('whole')))
 })

@@ -1,4 +1,4 @@
-/** RL end to end: the methods raise a reward, and runs that are stopped in any phase end as if they had not been. */
+/** RL end to end: the methods raise a reward, and runs stopped in any phase resume exactly. */
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { grpo } from '../../src/recipes/grpo.ts'
@@ -35,7 +35,7 @@ const moduleAt = async (name: string, text: string): Promise<string> => {
   return path
 }
 
-/** A reward function in TypeScript: the letters e of a completion. */
+/** A reward function in TypeScript: the number of letters e in a completion. */
 const letters = () =>
   moduleAt(
     'letters.ts',
@@ -56,7 +56,7 @@ describe('training on rewards', () => {
     const evals = of(events, 'eval').map((event) => Number(event.eval_reward))
     expect(evals.at(-1)).toBeGreaterThan(evals[0] + 0.5)
     const steps = of(events, 'step')
-    // The decoder's log-probs are those of training
+    // The log-probs of the decoder equal those of training
     expect(Math.max(...steps.map((step) => Number(step['sampling/ratio_error'] ?? 0)))).toBeLessThan(1e-4)
     expect(steps[0]).toMatchObject({ 'completions/max_length': 8, 'rewards/letters/mean': expect.any(Number) })
     expect(of(events, 'sample').length).toBeGreaterThan(0)
@@ -108,7 +108,7 @@ describe('training on rewards', () => {
     expect(end.steps).toBeLessThan(20)
     expect(of(events, 'eval').map(({ step }) => step)).toEqual([0, end.steps])
     expect((await readRun(at('budget'))).evaluation).toMatchObject({ step: end.steps, eval_kl: expect.any(Number) })
-    // Resumed it is still over, and says so again
+    // A resumed run stops again at once, with the same event
     const log = await logWithoutTimes(at('budget'))
     await run(grpo, { ...settings, output: at('budget'), resume: true })
     expect(await logWithoutTimes(at('budget'))).toEqual(log)
@@ -116,7 +116,7 @@ describe('training on rewards', () => {
 })
 
 describe('old log-probs', () => {
-  /** Steps whose rollout compared the decoder's log-probs with those of training. */
+  /** The steps whose rollout compared the decoder's log-probs with those of training. */
   const compared = (events: readonly TrainEvent[]) =>
     of(events, 'step').flatMap((step) => (step['sampling/ratio_error'] === undefined ? [] : step.step))
   const settings = async () => ({
@@ -154,12 +154,12 @@ describe('old log-probs', () => {
     const given = { ...(await settings()), maxSteps: 3, ...apart }
     const events = await run(rloo, { ...given, output: at(JSON.stringify(apart)) })
     expect(compared(events)).toEqual('quantize' in apart ? [1, 2, 3] : [1])
-    // In the first rollout the adapter does nothing: by the same pass the reference says the same
+    // In the first rollout the adapter changes nothing, and policy and reference log-probs come from the same pass
     expect(of(events, 'step')[0].kl).toBe(0)
   })
 })
 
-// ATTUNE_RESUME=all stops REINFORCE too, which goes through the same lines
+// ATTUNE_RESUME=all also stops REINFORCE, which uses the same code
 const killed: [string, Recipe, string[], object][] = [
   [
     'grpo',
@@ -219,7 +219,7 @@ describe('unusable rewards are refused', () => {
     ['never returns', 'export default () => { for (;;) {} }', '--reward-timeout', 1],
   ])('a function that %s', async (name, text, message, exitCode) => {
     const reward = [await moduleAt(`${name.replaceAll(' ', '-')}.mjs`, text)]
-    // Loading a worker takes long on a busy machine; only what never returns waits for the limit
+    // Loading a worker takes long on a busy machine. Only a function that never returns reaches the limit
     const error = await refused({ reward, rewardTimeout: name === 'never returns' ? 2 : 30 })
     expect(error).toMatchObject({ exitCode, message: expect.stringContaining(message) })
   })

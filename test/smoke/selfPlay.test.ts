@@ -1,4 +1,4 @@
-/** SPIN and aSFT end to end: three iterations, and runs that are stopped and resumed in every phase. */
+/** SPIN and aSFT end to end: three iterations, and runs that are stopped in every phase and resumed. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { asft } from '../../src/recipes/asft.ts'
@@ -151,7 +151,7 @@ describe('a self-play run ends early', () => {
 
   it('with --stop-margin when the margin on evaluation rows is not significant, and counts prompts without room', async () => {
     const data = [await rows('long', [...idRows, { prompt: ids(9, 20), completion: ids(8, 2) }])]
-    const evalData = [await rows('held', idRows)]
+    const evalData = [await rows('eval', idRows)]
     const events = await run(spin, { ...settings, data, evalData, stopMargin: true, output: at('stopped') })
     expect(of(events, 'end')[0]).toMatchObject({ stopped: 'converged', steps: 3 })
     expect(of(events, 'warning')).toContainEqual(expect.objectContaining({ code: 'prompt-too-long', count: 1 }))
@@ -159,20 +159,20 @@ describe('a self-play run ends early', () => {
 
   it('but refuses --stop-margin without evaluation rows', async () => {
     const data = [await rows('ids', idRows)]
-    const played = run(spin, { ...settings, data, stopMargin: true, output: at('unheld') })
+    const played = run(spin, { ...settings, data, stopMargin: true, output: at('no-eval-rows') })
     await expect(played).rejects.toMatchObject({ exitCode: 2, where: { flag: '--stop-margin' } })
   })
 
   it('when every completion equals the data', async () => {
-    // The data are the greedy completions of the untrained model
+    // The completions in the data are the greedy completions of the untrained model
     const first = await run(spin, {
       ...settings,
       data: [await rows('ids', idRows)],
-      output: at('said'),
+      output: at('equal'),
       temperature: 0,
     })
     expect(of(first, 'end')).toHaveLength(1)
-    const completions = await linesOf(join(at('said'), 'iterations/1/train-answers.jsonl'))
+    const completions = await linesOf(join(at('equal'), 'iterations/1/train-answers.jsonl'))
     const own = idRows.map(({ prompt }, i) => ({ prompt, completion: completions[i].ids }))
     const again = { ...settings, data: [await rows('own', own)], output: at('again'), temperature: 0 }
     const events = await run(spin, again)

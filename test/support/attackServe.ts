@@ -1,6 +1,6 @@
 /**
- * Attacks on a server: who gets in, bodies at their limits, clients that are slow or break off. Each throws where the
- * server did what it must not, and returns how many times it was tried.
+ * Attacks on a server: forbidden requests, bodies at their limits, malformed requests, and slow clients.
+ * Each attack throws if the server fails, and returns how many requests it made.
  */
 import { connect, type Socket } from 'node:net'
 import { expect } from 'vitest'
@@ -8,13 +8,13 @@ import { philox } from '../../src/util/rng.ts'
 
 export type Target = { port: number; model: string; token?: string; corsOrigin?: string }
 
-/** A number below `below`, by seed and count. */
+/** Random numbers below a bound, by seed and count. */
 export const dice = (seed: number) => {
   let count = 0
   return (below: number) => philox(seed, 0, [count++, 0, 0, 0])[0] % below
 }
 
-/** Sends bytes as they are. @returns what came back until the other side ended, or the time was up */
+/** Sends raw bytes. @returns what came back until the server closed the connection or the time was up */
 export const sendRaw = async (port: number, parts: readonly string[], { pause = 0, wait = 2000, end = false } = {}) => {
   const socket = connect(port, '127.0.0.1')
   const chunks: Buffer[] = []
@@ -35,7 +35,7 @@ export const sendRaw = async (port: number, parts: readonly string[], { pause = 
 export const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
 const statusOf = (response: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 0)
 
-// Who gets in
+// Access
 
 const hosts = [
   '127.0.0.1',
@@ -68,8 +68,8 @@ const paths = ['/v1/models', '/v1/models/NAME', '/v1/completions', '/v1/chat/com
 const sites = [undefined, 'cross-site']
 
 /**
- * Every combination of host, origin, token, method and path, or so many of them. @returns how many were tried; throws where
- * one got in that should not, or one was kept out that should get in
+ * Tries every combination of host, origin, token, method and path, or `most` of them. Throws if a forbidden request is accepted or
+ * an allowed one refused. @returns how many were tried and accepted
  */
 export const accessMatrix = async (target: Target, seed: number, most = Number.POSITIVE_INFINITY) => {
   const all = hosts.flatMap((host) =>
@@ -82,7 +82,7 @@ export const accessMatrix = async (target: Target, seed: number, most = Number.P
     ),
   )
   const random = dice(seed)
-  // What must get in is rare among them, so of it there is always some
+  // Allowed requests are rare among them, so some are always added
   const honest = { host: 'localhost', origin: target.corsOrigin, token: target.token && `Bearer ${target.token}` }
   const asking = paths.slice(0, 2).map((path) => ({ ...honest, method: 'GET', path, site: undefined }))
   const chosen = most >= all.length ? all : [...asking, ...Array.from({ length: most }, () => all[random(all.length)])]
@@ -120,7 +120,7 @@ const request = async ({ port, model, token, corsOrigin }: Target, attempt: Atte
   const context = `${JSON.stringify(attempt)}: ${response.slice(0, 200)}`
   expect(status, context).toBeGreaterThan(0)
   expect(status, context).toBeLessThan(500 + Number(attempt.method === 'TRACE' || attempt.method === 'BREW') * 100)
-  // A token is proof enough, whatever name it is brought under, also none; HTTP wants the header
+  // With a token every host name is allowed, also an empty one, but HTTP requires the header
   const named =
     token === undefined
       ? loopback.has(attempt.host ?? '')
@@ -132,7 +132,7 @@ const request = async ({ port, model, token, corsOrigin }: Target, attempt: Atte
     const preflight = attempt.method === 'OPTIONS' && status === 204 && attempt.origin !== undefined && page && named
     expect(welcome || preflight, context).toBe(true)
   }
-  // Only a named page may read anything
+  // Only pages of the allowed origin may read responses
   const readable = /^access-control-allow-origin: (.*)$/im.exec(response)?.[1].trim()
   if (readable !== undefined) expect([readable, attempt.origin], context).toEqual([corsOrigin, corsOrigin])
   const there = attempt.path === '/v1/models' || attempt.path === '/v1/models/NAME'
@@ -145,7 +145,7 @@ const request = async ({ port, model, token, corsOrigin }: Target, attempt: Atte
 const message = (content: unknown) => ({ messages: [{ role: 'user', content }] })
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
 
-/** Bodies that are large, deep or strange; as text, since some are no JSON. */
+/** Bodies that are large, deeply nested or malformed; as text, since some are not JSON. */
 export const hostileBodies = (model: string): [name: string, path: string, body: string][] => {
   const chat = (more: object) => JSON.stringify({ model, max_tokens: 1, ...more })
   const plain = (more: object) => JSON.stringify({ model, max_tokens: 1, prompt: 'a', ...more })
@@ -184,7 +184,7 @@ export const hostileBodies = (model: string): [name: string, path: string, body:
   ]
 }
 
-/** Each hostile body gets an response or a 4xx that a client can read, and others are answered meanwhile. */
+/** Sends hostile bodies. Each must get a 200 or a readable 4xx, and other clients must get completions meanwhile. */
 export const bodies = async ({ port, model }: Target, seconds = 30, wanted = (_name: string) => true) => {
   let slowest = 0
   const all = hostileBodies(model).filter(([name]) => wanted(name))
@@ -215,12 +215,12 @@ export const bodies = async ({ port, model }: Target, seconds = 30, wanted = (_n
   return { tried: all.length, slowestOther: Math.round(slowest) }
 }
 
-// Clients that are slow or break off
+// Malformed requests and slow clients
 
 const opening = (length: number) =>
   `POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`
 
-/** Requests that are no HTTP, or try to hide a second one: never a 2xx for the hidden one, never a 5xx. */
+/** Sends requests that are not HTTP or hide a second request. The hidden one must never get a 2xx, and none a 5xx. */
 export const malformed = async ({ port, model }: Target, seed: number, rounds: number) => {
   const random = dice(seed)
   const body = JSON.stringify({ model, prompt: 'a', max_tokens: 1 })
@@ -257,7 +257,7 @@ export const malformed = async ({ port, model }: Target, seed: number, rounds: n
   return { tried: fixed.length + mutated.length }
 }
 
-/** Clients that stop in the middle of headers or bodies, or never read, or break off: the others are answered all along. */
+/** Opens connections that stop in the middle of headers or bodies, never read, or disconnect. Other clients must be served. */
 export const slow = async ({ port, model }: Target, count: number) => {
   const sockets: Socket[] = []
   const endless = JSON.stringify({

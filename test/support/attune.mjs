@@ -1,7 +1,7 @@
 /**
- * attune's command line for tests, with one command more: `sweep` is the scaling lab on a plan of seconds. Started as a
- * program it does one command; started with a channel (fork) it does one after another, all in one process, and tells
- * how each ended: { code, stdout, stderr }.
+ * attune's command line for tests, with one more command: `sweep` runs a small scaling lab that takes seconds.
+ * Run as a program it executes one command. Forked with an IPC channel it executes one command after another in the same process,
+ * and sends the result of each: { code, stdout, stderr }.
  */
 import { main } from '../../dist/cli/main.js'
 

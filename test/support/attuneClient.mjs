@@ -1,6 +1,7 @@
 /**
- * `attune` for the blocks of documents: hands its command line to a process that has loaded everything (see warm.ts), whose
- * socket is the first argument. A command with variables of its own is a process by itself.
+ * The command `attune` for code blocks of documents.
+ * Sends its command line to a process that has loaded attune already (see warm.ts); the first argument is its socket. A command with
+ * environment variables of its own runs as a separate process.
  */
 import { spawnSync } from 'node:child_process'
 import { connect } from 'node:net'

@@ -1,6 +1,6 @@
 /**
- * What campaigns share: cases that a seed and a number give, how a run that went on is judged, and the table at the end.
- * SEED, SCENARIO (a pattern of names) and CASE (one number) are environment variables of all of them.
+ * Shared code of the campaigns: cases from a seed and a number, the check of a resumed run, and the table at the end.
+ * Environment variables of all campaigns: SEED, SCENARIO (a pattern of names), CASE (one number).
  */
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { rng } from '../../src/util/rng.ts'
 import { type Ended, errorOf, logOf } from './runs.ts'
 import type { Scenario } from './scenarios.ts'
 
-/** Random numbers of a case, one after the other. */
+/** A sequence of random numbers for one case. */
 export type Draws = { below(n: number): number; pick<T>(list: readonly T[]): T; part(): number }
 
 export const drawsOf = (seed: number, ...stream: number[]): Draws => {
@@ -22,13 +22,13 @@ export const drawsOf = (seed: number, ...stream: number[]): Draws => {
 
 export type Plan = {
   seed: number
-  /** Of all scenarios. */
+  /** The number of cases in all scenarios. */
   count: number
-  /** One scenario after the other, each with the numbers of its cases. */
+  /** The scenarios, each with the numbers of its cases. */
   each: readonly { scenario: Scenario; cases: readonly number[] }[]
 }
 
-/** Case n is of scenario n modulo their number. @param fallback how many where the variable `name` says nothing */
+/** Case n uses scenario n modulo their number. @param fallback the number of cases if the variable `name` is not set */
 export const planOf = (name: string, fallback: number, scenarios: readonly Scenario[]): Plan => {
   const { SEED = '1', SCENARIO = '', CASE } = process.env
   const total = Number(process.env[name] ?? fallback)
@@ -39,7 +39,7 @@ export const planOf = (name: string, fallback: number, scenarios: readonly Scena
   return { seed: Number(SEED), count: each.reduce((sum, { cases }) => sum + cases.length, 0), each }
 }
 
-/** SHA-256 of each file that came out, and the log without times. */
+/** SHA-256 of each result file, and the log without times. */
 export type Outcome = ReadonlyMap<string, string>
 
 export const outcomeOf = (dir: string, { results }: Pick<Scenario, 'results'>): Outcome => {
@@ -49,7 +49,7 @@ export const outcomeOf = (dir: string, { results }: Pick<Scenario, 'results'>): 
   return found
 }
 
-/** A cache that cannot be written is told, and nothing else comes of it. */
+/** The log without warnings about the cache, which do not change the result. */
 const logWithoutCache = (dir: string) =>
   logOf(dir)
     .filter((line) => !line.includes('["code","cache"]'))
@@ -70,7 +70,7 @@ const filesBelow = (dir: string, name: string): string[] => {
 export type RunResult = 'equal' | 'refused' | 'different' | 'defect' | 'not refused by name' | 'hung'
 export const failing: ReadonlySet<RunResult> = new Set(['different', 'defect', 'not refused by name', 'hung'])
 
-/** What became of a run that went on. @returns what is wrong with it, where something is */
+/** Compares a resumed run with an uninterrupted one. @returns the result, and the reason if they are not equal */
 export const resultOf = (
   ended: Ended & { hung?: boolean },
   outcome: () => Outcome,
@@ -99,7 +99,7 @@ const differenceOf = (is: Outcome, was: Outcome): string | undefined => {
   return name === 'events.jsonl' ? `${name}: ${before[line]} became ${after[line]}` : `${name} differs`
 }
 
-/** Counts by row and column, and what failed, as they are printed at the end. */
+/** A table of counts by row and column, and the failures. */
 export const tallyOf = () => {
   const rows = new Map<string, Map<string, number>>()
   const failures: string[] = []
@@ -108,7 +108,7 @@ export const tallyOf = () => {
       const columns = rows.get(row) ?? rows.set(row, new Map()).get(row)!
       columns.set(column, (columns.get(column) ?? 0) + n)
     },
-    /** What became of a case, where there is more to say than that all was equal. */
+    /** Prints a case that failed or has a reason to show. */
     tell(failed: boolean, text: string, why: string) {
       if (failed) failures.push(`${text}: ${why}`)
       if (failed || why) console.log(`${failed ? 'FAILED ' : ''}${text}: ${why.trimEnd()}`)
@@ -129,5 +129,5 @@ export const tallyOf = () => {
   }
 }
 
-/** As a folder's name. */
+/** Turns a name into a folder name. */
 export const folderName = (name: string) => name.replaceAll(/[^\w-]+/g, '_')

@@ -1,9 +1,9 @@
-/** Log-probabilities of labels from whole logits, which the chunked head is compared with. */
+/** Log-probs of labels computed from whole logits, the reference for the chunked language head. */
 import type { Tensor } from '../../src/tensor/tensor.ts'
 
 /**
  * (1 - eps) log p[label] + eps mean_v log p[v] (Szegedy et al. 2016, eq. 7).
- * @param logits [N, V]     @param labels [N] i64; one below 0 is read as 0: give it no weight
+ * @param logits [N, V]     @param labels [N] i64; a label below 0 is read as 0 and needs weight 0
  * @returns      [N] nats
  */
 export const labelLogps = (logits: Tensor, labels: Tensor, labelSmoothing = 0): Tensor => {

@@ -1,9 +1,9 @@
-/** Ways in which a file that is read again may not be what was written. */
+/** Ways to damage a file that a run reads again. */
 import { mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Draws } from './campaign.ts'
 
-/** @returns the damaged content, or undefined where this does nothing to it */
+/** @returns the damaged content, or undefined if the content would not change */
 type Change = (content: Buffer, draws: Draws) => Buffer | undefined
 
 const linesOf = (content: Buffer) => content.toString('latin1').split(/(?<=\n)/)
@@ -42,7 +42,7 @@ const changes: Record<string, Change> = {
   'a tail of zeros': (content) => Buffer.concat([content, Buffer.alloc(512)]),
 }
 
-/** What takes the file's place, or is done to it where it lies. */
+/** Damage to the file itself: it is removed, or replaced by a folder, a link or a huge file. */
 const placements: Record<string, (path: string) => void> = {
   missing: (path) => rmSync(path),
   'a folder': (path) => {
@@ -63,13 +63,13 @@ const placements: Record<string, (path: string) => void> = {
     rmSync(path)
     symlinkSync(path, path)
   },
-  // Holes take no room on the disk
+  // A sparse file takes no space on the disk
   huge: (path) => truncateSync(path, 600 << 20),
 }
 
 export const damages: readonly string[] = [...Object.keys(changes), ...Object.keys(placements)]
 
-/** @returns whether the file is another now */
+/** @returns whether the file has changed */
 export const damage = (path: string, name: string, draws: Draws): boolean => {
   if (name in placements) {
     placements[name](path)

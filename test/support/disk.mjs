@@ -1,12 +1,12 @@
 /**
- * A disk that fails on demand, as a preload: node --import ./disk.mjs, with ATTUNE_DISK saying how. Peculiar: it counts
- * what changes the disk (writes, syncs, renames, ...) in the order the program asks for it, so that a test can cut a run
- * off at each of them in turn.
- *   {"count": FILE}                        at the end, writes down how many there were
- *   {"kill": N, "torn": true}              SIGKILL instead of the Nth; torn: after half of what it writes
- *   {"fail": "ENOSPC", "at": N}            the Nth and all later ones fail
- *   {"fail": "ENOSPC", "path": "step-4"}   those fail whose path holds this
- *   {"free": BYTES}                        so much room there is said to be
+ * A disk that fails on demand, as a preload: node --import ./disk.mjs, with ATTUNE_DISK as below.
+ * Operations that change the disk (writes, syncs, renames, ...) are counted in the order of the program, so that a test can stop a
+ * run at each of them in turn.
+ *   {"count": FILE}                        writes the number of operations to FILE at the end
+ *   {"kill": N, "torn": true}              SIGKILL in place of operation N; torn: after half of its data
+ *   {"fail": "ENOSPC", "at": N}            operation N and all later ones fail
+ *   {"fail": "ENOSPC", "path": "step-4"}   operations whose path contains this fail
+ *   {"free": BYTES}                        the free space that is reported
  */
 import { writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
@@ -22,7 +22,7 @@ const failure = (name, path) =>
 
 const never = new Promise(() => {})
 
-/** The arguments of a handle's `write`, of its `appendFile`, or of fs.appendFile(path, data), for half of the data. */
+/** The arguments of write, appendFile or fs.appendFile(path, data) with half of the data. */
 const half = (name, args) => {
   if (name === 'write') {
     const [data, offset = 0, length = data.length - offset] = args
@@ -32,7 +32,7 @@ const half = (name, args) => {
   return [...args, data.slice(0, data.length >> 1)]
 }
 
-/** Counts an operation, and does with it what the plan says. */
+/** Counts an operation, and lets it succeed, fail or kill the process as planned. */
 const watched = (name, pathOf, original) =>
   async function (...args) {
     const path = String(pathOf(this, args))
@@ -49,7 +49,7 @@ const watched = (name, pathOf, original) =>
 const watchFolders = () => {
   const first = (_, [path]) => path
   for (const name of ['rename', 'mkdir', 'link', 'writeFile', 'appendFile']) fs[name] = watched(name, first, fs[name])
-  // A full disk lets files go
+  // Files can be removed from a full disk
   for (const name of ['rm', 'rmdir']) {
     const original = fs[name]
     const counted = watched(name, first, original)

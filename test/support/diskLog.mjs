@@ -1,9 +1,9 @@
 /**
- * Writes down what a program changes under a folder, in order and with the data, as a preload: node --import
- * ./diskLog.mjs with ATTUNE_DISK_LOG = {"log": FILE, "under": FOLDER}. powerLoss.ts replays it. Each line of the log is
- * one operation: ["open", id, path, {create, truncate}], ["write", id, at (-1: behind the end), base64],
+ * Logs all changes of a program under a folder, in order and with their data, as a preload.
+ * node --import ./diskLog.mjs with ATTUNE_DISK_LOG = {"log": FILE, "under": FOLDER}. powerLoss.ts replays the log. Each line is
+ * one operation: ["open", id, path, {create, truncate}], ["write", id, at (-1: at the end), base64],
  * ["truncate", id, length], ["sync", id], ["mkdir" | "rmdir" | "unlink", path], ["rename" | "link" | "symlink", from, to].
- * One that failed leaves no line.
+ * Failed operations are not logged.
  */
 import { constants, existsSync, lstatSync, readdirSync, writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
@@ -50,7 +50,7 @@ fs.open = async (path, flags, mode) => {
   return inside(path) ? opened(handle, path, modeOf(flags)) : handle
 }
 
-/** What opens, writes and closes by itself, by way of a handle. */
+/** Functions that open, write and close a file themselves; here they use a handle. */
 const byHandle = (name, fallback) => async (path, data, options) => {
   if (!inside(path)) return originals[name](path, data, options)
   const handle = await fs.open(path, options?.flag ?? fallback)

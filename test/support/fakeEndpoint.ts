@@ -1,4 +1,4 @@
-/** An OpenAI-compatible server that answers as a test says, on a loopback port of its own. */
+/** An OpenAI-compatible server on a loopback port, with responses that the test defines. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -7,7 +7,7 @@ export type Reply = (asked: Asked, response: ServerResponse, count: number) => v
 
 export type FakeEndpoint = { url: string; asked: Asked[]; reply: Reply; close(): Promise<void> }
 
-/** An answer like OpenAI's. */
+/** A response in the format of OpenAI. */
 export const answered = (text: string | null, more: object = {}) => ({
   choices: [{ index: 0, message: { role: 'assistant', content: text }, text, finish_reason: 'stop' }],
   usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },

@@ -1,4 +1,4 @@
-/** A reader of GGUF that shares nothing with the writer: metadata and dequantised tensors. Source: ggml/docs/gguf.md. */
+/** A GGUF reader that shares no code with the writer: metadata and dequantized tensors. Source: ggml/docs/gguf.md. */
 export type GgufFile = {
   version: number
   metadata: Map<string, unknown>

@@ -1,4 +1,4 @@
-/** Goldens as tests read them. They are copies under test/fixtures; a fresh clone has nothing else. */
+/** Reads goldens, the files of expected values under test/fixtures. */
 import { readFile } from 'node:fs/promises'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { fileSource } from '../../src/util/files.node.ts'

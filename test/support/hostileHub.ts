@@ -1,4 +1,4 @@
-/** A hub that means ill, for tests: servers on the loopback, each port an origin, whose answers a test may replace. */
+/** A hostile hub: servers on the loopback, each port an origin, whose responses a test may replace. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -37,8 +37,8 @@ export const honest: Answer = (what, reply, request) =>
   what === 'file' ? file(reply, request) : json(reply, honestAnswers[what])
 
 /**
- * A hub, and another origin that notes the token it is asked with; the environment leads to the hub, with a token and a cache
- * of its own. `answer` is the hub's, `elsewhere` the other origin's.
+ * Starts a hub and a second origin that records the tokens it receives. The environment points to the hub, with a token and a
+ * separate cache. `answer` makes the responses of the hub, `elsewhere` those of the second origin.
  */
 export const openHostileHub = async () => {
   const servers: Server[] = []
@@ -55,7 +55,7 @@ export const openHostileHub = async () => {
     elsewhereUrl: '',
     answer: honest,
     elsewhere: honest,
-    /** The paths that the other origin was asked for, each with the token that came along. */
+    /** The paths requested from the second origin, each with the token that was sent. */
     leaked: [] as string[],
     close() {
       for (const server of servers) {
@@ -81,7 +81,7 @@ export const openHostileHub = async () => {
 
 export type HostileHub = Awaited<ReturnType<typeof openHostileHub>>
 
-/** What fetching a model comes to: 'done', or the error by its class and message. */
+/** Fetches a model. @returns 'done', or the class and message of the error */
 export const outcome = (): Promise<string> =>
   resolveHubModel('team/thing').then(
     () => 'done',

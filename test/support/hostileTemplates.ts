@@ -1,9 +1,9 @@
-/** Chat templates that try to take all time or memory, or to reach what is not theirs. */
+/** Chat templates that try to use all time or memory, or to reach objects outside the template. */
 
-/** Runs a step on ns.s (a text) or ns.l (a list) sixty times. */
+/** A template that repeats a step on ns.s (a string) or ns.l (a list) sixty times. */
 const grow = (step: string) => `{% set ns = namespace(s='ab', l=[1]) %}{% for i in range(60) %}${step}{% endfor %}`
 
-/** Without limits these run for ever or take all memory: no error inside JavaScript ends them. */
+/** Templates that, without limits, run forever or take all memory, so that no JavaScript error ends them. */
 export const endlessTemplates: readonly string[] = [
   '{{ range(300000000) }}',
   '{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}',

@@ -1,4 +1,4 @@
-/** A server on the loopback that takes uploads as the hub does: weights over LFS, the rest inside the commit. */
+/** A server on the loopback that takes uploads as the hub does: weights over LFS, other files in the commit. */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -17,9 +17,9 @@ export const startHub = async (token = 'hf_secret') => {
     url: '',
     repos: new Map<string, Repo>(),
     role: 'write',
-    /** Bytes of a part, where files go up in parts. */
+    /** The size of a part in bytes, if files are uploaded in parts. */
     partSize: undefined as number | undefined,
-    /** Answers with this status what it gives one for. */
+    /** Responds with the status that this function returns, if any. */
     refuse: (_: string): number | undefined => undefined,
     seen: [] as { what: string; length?: string; authorization?: string }[],
     close: () => {
@@ -27,7 +27,7 @@ export const startHub = async (token = 'hf_secret') => {
       server.close()
     },
   }
-  /** By SHA-256. */
+  /** Uploaded files by their SHA-256. */
   const blobs = new Map<string, Buffer>()
   const parts = new Map<string, Buffer>()
 

@@ -1,6 +1,7 @@
 /**
- * One run that is killed (-9), once or a few times, and goes on each time: at a random time, after a file appears, instead of an
- * operation on the disk, or at a system call that changes the disk, where strace is there.
+ * Kills a run (SIGKILL) once or a few times and resumes it each time.
+ * A kill comes at a random time, after a file appears, in place of a disk operation, or, if strace is installed, at a system call
+ * that changes the disk.
  */
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
@@ -11,7 +12,7 @@ import type { Recorded } from './recorded.ts'
 import { type Ended, killer, phaseOf, type StartOptions, start } from './runs.ts'
 import type { Warm } from './warm.ts'
 
-/** What changes a disk; writes tell the engine's threads of work too, and are many. */
+/** System calls that change a disk. Writes are separate: the threads of the engine use them too, so there are many. */
 const calls = [
   'ftruncate,fsync,fdatasync,?rename,renameat,renameat2,?link,linkat,?symlink,symlinkat',
   '?unlink,unlinkat,?rmdir,?mkdir,mkdirat',
@@ -19,7 +20,7 @@ const calls = [
 const writes = 'write,pwrite64,writev,pwritev,copy_file_range'
 
 /**
- * Kills instead of a thread's Nth such call; one thread makes all calls for files, so that they come in the program's order.
+ * Kills in place of the Nth such call of a thread. One thread makes all file calls, so that they come in the order of the program.
  * (With --seccomp-bpf nothing would happen.)
  */
 const strace = (set: string, at: number) => [
@@ -36,7 +37,7 @@ const clear = ({ run, cache }: Pick<Recorded, 'run' | 'cache'>) => {
   for (const path of [run, cache]) rmSync(path, { recursive: true, force: true })
 }
 
-/** Of files and folders, as `killer` sees them, by which it is known how far a run is. */
+/** Names of files and folders, as `killer` sees them, that show how far a run is. */
 const names = [
   ...[/^run\.json/, /^checkpoints\/step-\d+\.tmp/, /^checkpoints\/step-\d+$/, /^(model|adapter)\.tmp/],
   ...[/^\d+\/\w+-answers/, /^\d+\/\w+-lists/, /^\d+\/(greedy|evaluation)/],
@@ -70,7 +71,7 @@ export type Killed = {
   result: RunResult
   why: string
   what: string
-  /** Of each kill: how, and in which phase. */
+  /** How and in which phase each kill happened. */
   kills: readonly { by: Way['by']; phase: string }[]
 }
 
@@ -93,14 +94,14 @@ export const killAndResume = async (
     if (!isKilled(ended)) break
     kills.push({ by, phase: phaseOf(run) })
     ended = undefined
-    // What is known of the reference may be lost as well
+    // The cached reference log-probs may be lost as well
     if (!draws.below(3)) rmSync(cache, { recursive: true, force: true })
   }
   ended ??= await warm.run([...argv, ...scenario.resumeFlags], cache)
   return { ...resultOf(ended, () => outcomeOf(run, scenario), whole), what: `killed at ${whats.join(', ')}`, kills }
 }
 
-/** What a kill between two operations leaves, from the log of the disk: no process need die for it. */
+/** Resumes from the state that a kill between two operations leaves. The state is made from the log of the disk. */
 export const resumeAfter = async (
   { log, root, run, cache, argv, scenario, whole }: Recorded,
   warm: Warm,
@@ -113,5 +114,5 @@ export const resumeAfter = async (
   return { ...resultOf(ended, () => outcomeOf(run, scenario), whole), what }
 }
 
-/** strace ends as the process that it followed. */
+/** Whether the process was killed. strace ends with the status of the process that it followed. */
 const isKilled = ({ signal, code }: Ended) => signal === 'SIGKILL' || code === 137

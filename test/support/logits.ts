@@ -1,4 +1,4 @@
-/** Logits of golden rows, and how far they are from the golden ones where there are tokens. */
+/** Logits of golden rows, and their largest difference from the golden logits. */
 import { logitsPass, targetStates } from '../../src/passes/head.ts'
 import { place } from '../../src/passes/layout.ts'
 import type { Model } from '../../src/passes/model.ts'

@@ -1,4 +1,4 @@
-/** One loss of power, and what becomes of the run afterwards. */
+/** Simulates one loss of power, and resumes the run. */
 import { join } from 'node:path'
 import { newestState } from '../../src/checkpoint/state.node.ts'
 import { drawsOf, outcomeOf, type RunResult, resultOf } from './campaign.ts'
@@ -9,9 +9,9 @@ import type { Warm } from './warm.ts'
 export type Loss = {
   result: RunResult
   why: string
-  /** When and how. */
+  /** The moment and the disk model. */
   what: string
-  /** A checkpoint had been written, and none is left. */
+  /** Whether a checkpoint had been written and none is left. */
   begunAnew: boolean
 }
 

@@ -1,4 +1,4 @@
-/** Goldens of formulas (float64, copies under test/fixtures/maths), and traced programs run by the interpreter. */
+/** Float64 goldens of formulas (test/fixtures/maths), and traced programs run by the interpreter. */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { expect } from 'vitest'
@@ -18,14 +18,14 @@ export const matrix = (rows: number[][], dtype?: DType): Fed => ({
   dtype,
 })
 
-/** Values of what `build` traces from the fed arrays. */
+/** Evaluates the tensors that `build` traces from the given arrays. */
 export const run = <K extends string>(fed: Record<K, Fed>, build: (x: Record<K, Tensor>) => Tensor[]): number[][] => {
   const names = Object.keys(fed) as K[]
   const inputs = Object.fromEntries(names.map((n) => [n, input(n, fed[n].shape, fed[n].dtype)])) as Record<K, Tensor>
   return evaluate(build(inputs), fed).map(({ data }) => [...data])
 }
 
-/** Within 1e-9, absolute below 1 and relative above: three digits more than f32 can hold. */
+/** Expects a difference within 1e-9, absolute below 1 and relative above. */
 export const expectClose = (actual: readonly number[], expected: readonly number[], what: string) => {
   expect(actual.length, what).toBe(expected.length)
   for (const [i, value] of expected.entries()) {
@@ -34,7 +34,7 @@ export const expectClose = (actual: readonly number[], expected: readonly number
   }
 }
 
-/** Rows of different length side by side, filled up with `fill`. */
+/** Pads rows of different lengths with `fill`. */
 export const padded = (rows: readonly (readonly number[])[], fill: number): number[][] => {
   const width = Math.max(...rows.map((row) => row.length))
   return rows.map((row) => [...row, ...Array<number>(width - row.length).fill(fill)])

@@ -1,4 +1,4 @@
-/** A golden checkpoint on an in-process backend, and golden rows as a packed batch. */
+/** Golden checkpoints on an in-process backend, and golden rows as packed batches. */
 import { readFile } from 'node:fs/promises'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { parseConfig } from '../../src/models/config.ts'
@@ -20,7 +20,7 @@ export const goldenModel = async (backend: Backend, name: string, configFile = '
   return makeModel({ architecture, config, backend, params: await putWeights(backend, params) })
 }
 
-/** Padded rows as a packed batch whose targets are all next tokens; the place in [B, T] of each token and target. */
+/** Packs padded rows into a batch whose targets are all next tokens, with the place in [B, T] of each token. */
 export const packRows = (ids: readonly number[], mask: readonly number[], B: number): PlacedBatch => {
   const T = ids.length / B
   const places = [...ids.keys()].filter((place) => mask[place])

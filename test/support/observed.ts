@@ -1,6 +1,6 @@
 /**
- * What a user sees of a command: its help, its JSON lines, and the files that it leaves, without what differs from run to
- * run (times, memory, versions, where the folder lies). Numbers may differ in their last digits from processor to processor.
+ * What a user sees of a command: its help, its JSON lines and its files, without values that differ from run to run.
+ * Those are times, memory, versions and paths. Numbers may differ in their last digits between processors.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -11,14 +11,14 @@ import type { Warm } from './warm.ts'
 
 export type Observed = { code: number | null; stdout: unknown[]; files: Record<string, unknown> }
 
-/** Keys whose values say nothing about what a command does. */
+/** Keys whose values differ from run to run. */
 const volatile =
   /^(seconds|tokens_per_second|absolute|at|stepsPerSecond|hash|peak_memory|time\/.*|version|created|created_at|updated|started|ended|date|host|pid|node|platform|machine|cpu|ms|duration|sha256|log|free_memory|attune|cores|memory)$/
 
-/** Where this checkout lies. */
+/** The path of this checkout. */
 const checkout = fileURLToPath(new URL('../../', import.meta.url))
 
-/** Values as they compare: paths below `root`, without what is volatile. */
+/** Values made comparable: paths relative to `root`, without volatile keys. */
 export const steady = (value: unknown, root: string): unknown => {
   if (typeof value === 'string') return value.replaceAll(root, '<root>').replaceAll(checkout, '<attune>/')
   if (Array.isArray(value)) return value.map((each) => steady(each, root))
@@ -61,7 +61,7 @@ const fileOf = async (path: string, root: string): Promise<unknown> => {
   return { lines: lines.length, first: lines[0], last: lines.at(-1) }
 }
 
-/** Files that are copies of the model's own. */
+/** Files copied from the model folder. */
 const copied = /^(tokenizer.*|special_tokens_map|generation_config|config)\.json$/
 
 export const filesOf = async (dir: string, root: string): Promise<Record<string, unknown>> => {
@@ -72,7 +72,7 @@ export const filesOf = async (dir: string, root: string): Promise<Record<string,
       return
     }
     const name = relative(dir, path)
-    // Named by a hash of where the inputs lie
+    // The name contains a hash of the input paths
     if (/[0-9a-f]{32}/.test(name)) {
       const kind = name.replace(/[0-9a-f]{32}/g, '<hash>')
       found[kind] = Number(found[kind] ?? 0) + 1
@@ -82,7 +82,7 @@ export const filesOf = async (dir: string, root: string): Promise<Record<string,
   return found
 }
 
-/** @param output what the command makes, below `root` */
+/** Runs a command. @param output the file or folder that it makes, below `root` */
 export const observe = async (
   warm: Warm,
   argv: readonly string[],
@@ -93,7 +93,7 @@ export const observe = async (
   return { code, stdout: linesOf(stdout, root), files: output ? await filesOf(output, root) : {} }
 }
 
-/** Where two values differ first: a path and both values. Numbers are equal to one part in five hundred. */
+/** The first difference of two values: its path and both values. Numbers may differ by one part in five hundred. */
 export const differenceOf = (is: unknown, was: unknown, at = ''): string | undefined => {
   if (typeof is === 'number' && typeof was === 'number')
     return Math.abs(is - was) <= 1e-5 + 2e-3 * Math.abs(was) ? undefined : `${at}: ${is}, before ${was}`
@@ -101,7 +101,7 @@ export const differenceOf = (is: unknown, was: unknown, at = ''): string | undef
     return Object.is(is, was) ? undefined : `${at}: ${JSON.stringify(is)}, before ${JSON.stringify(was)}`
   const keys = new Set([...Object.keys(was), ...Object.keys(is)])
   for (const key of keys) {
-    if (key === 'message') continue // words may become clearer
+    if (key === 'message') continue // the wording may change
     const found = differenceOf(
       (is as Record<string, unknown>)[key],
       (was as Record<string, unknown>)[key],
@@ -114,7 +114,7 @@ export const differenceOf = (is: unknown, was: unknown, at = ''): string | undef
 
 export type Shown = { name: string; argv: readonly string[]; output?: string }
 
-/** Commands that are no training run, on what the runs before them left. */
+/** Commands other than training, on the runs of the scenarios. */
 export const commandsIn = (inputs: string, runs: Readonly<Record<string, string>>): readonly Shown[] => {
   const at = (name: string) => join(inputs, name)
   const model = ['--model', at('model'), '--threads', '1']
@@ -173,7 +173,7 @@ export const commandsIn = (inputs: string, runs: Readonly<Record<string, string>
   ]
 }
 
-/** A help text's commands and flags, each with its value's name, choices and default: all but the words. */
+/** The commands and flags of a help text, each with the name, choices and default of its value, without descriptions. */
 export const usageOf = (help: string): unknown => {
   const entries: string[] = []
   let group = ''

@@ -1,7 +1,8 @@
 /**
- * What a power loss may leave of a run: the operations that diskLog.mjs wrote down, replayed up to a moment, and of what
- * no sync made durable only a part kept. Folders are as the models below say; of a file that was written after its
- * last sync the old content, the new, a part of it, or zeros in the new length stand.
+ * Computes what a loss of power may leave on the disk.
+ * Replays the operations that diskLog.mjs logged up to a moment, and keeps only a part of what no sync made durable. Folders follow
+ * the models below. A file that was written after its last sync may have its old content, its new content, a part of it, or
+ * zeros in its new length.
  */
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -15,7 +16,7 @@ type Operation =
   | { name: 'mkdir' | 'rmdir' | 'unlink'; path: string }
   | { name: 'rename' | 'link' | 'symlink'; from: string; to: string }
 
-/** What was done below a folder, in order. */
+/** The operations below a folder, in order. */
 export type DiskLog = { root: string; operations: readonly Operation[] }
 
 export const readDiskLog = (path: string, root: string): DiskLog => ({
@@ -32,25 +33,25 @@ const operationOf = (line: string): Operation => {
   return b === undefined ? { name, path: a } : { name, from: a, to: b }
 }
 
-/** A file, a folder or a link by its path below the root. */
+/** Files, folders and links by their path below the root. */
 export type Tree = Map<string, Buffer | 'folder' | { link: string }>
 
-/** A file's or a folder's own data, whatever it is called. */
+/** A file, folder or link without its name. */
 type Inode = {
   kind: 'file' | 'folder' | 'link'
-  /** Of a link: where it leads. */
+  /** The content of a file, or the target of a link. */
   content: Buffer
-  /** At the last sync. */
+  /** The content at the last sync. */
   synced?: Buffer
-  /** The operation that synced it last. */
+  /** The index of the operation that synced it last. */
   syncedAt: number
-  /** Of a folder. */
+  /** The entries of a folder. */
   entries: Map<string, Inode>
 }
 
-/** A name that is given or taken in a folder. */
+/** A name added to a folder or removed from it. */
 type Change = { folder: Inode; name: string; inode?: Inode }
-/** What takes effect whole or not at all. */
+/** Changes that take effect together or not at all. */
 type Step = { at: number; changes: readonly Change[] }
 
 const inodeOf = (kind: Inode['kind'], content = Buffer.alloc(0)): Inode => ({
@@ -103,12 +104,12 @@ const replay = ({ root: rootPath, operations }: DiskLog, count: number): Replaye
   return { root, steps, lastSync }
 }
 
-/** A file that never was on the disk may be there without a byte. */
+/** The content at the last sync. A file that was never synced may be empty. */
 const oldOf = ({ synced }: Inode) => synced ?? Buffer.alloc(0)
 
 const sector = 512
 
-/** What may stand on the disk of content that was not synced. */
+/** What the disk may hold of content that was not synced. */
 const remains: readonly ((inode: Inode, draws: Draws) => Buffer)[] = [
   (inode) => oldOf(inode),
   ({ content }) => content,
@@ -128,7 +129,7 @@ const remains: readonly ((inode: Inode, draws: Draws) => Buffer)[] = [
 const zerosAfter = (inode: Inode) => Buffer.alloc(Math.max(0, inode.content.length - oldOf(inode).length))
 
 type Model = {
-  /** Whether the change of a folder's names is there after the loss. */
+  /** Whether a change of names is on the disk after the loss. */
   keeps(replayed: Replayed, draws: Draws): (step: Step) => boolean
   content(inode: Inode, draws: Draws): Buffer
 }
@@ -137,7 +138,7 @@ const anyContent = (inode: Inode, draws: Draws) => draws.pick(remains)(inode, dr
 
 const foldersSynced = ({ at, changes }: Step) => changes.every(({ folder }) => folder.syncedAt > at)
 
-/** Where the first `count` of what nothing made durable is kept. */
+/** Keeps the durable steps and a random number of the first other steps. */
 const prefix = (steps: readonly Step[], durable: (step: Step) => boolean, draws: Draws) => {
   const open = steps.filter((step) => !durable(step))
   const kept = new Set(open.slice(0, draws.below(open.length + 1)))
@@ -145,19 +146,19 @@ const prefix = (steps: readonly Step[], durable: (step: Step) => boolean, draws:
 }
 
 export const models = {
-  /** Nothing is there but what was synced, names by a sync of their folder (POSIX; LazyFS). */
+  /** Only synced data is kept, and names only if their folder was synced (POSIX; LazyFS). */
   strict: { keeps: () => foldersSynced, content: oldOf },
-  /** Names change in order, and any sync makes all before it durable (the journal of ext4). */
+  /** Names change in order, and any sync makes all earlier changes durable (the journal of ext4). */
   journal: {
     keeps: ({ steps, lastSync }, draws) => prefix(steps, ({ at }) => at < lastSync, draws),
     content: anyContent,
   },
-  /** All names are there, and no data that was not synced (ext4's delayed allocation). */
+  /** All names are kept, but no data that was not synced (delayed allocation of ext4). */
   'names first': {
     keeps: () => () => true,
     content: (inode, draws) => remains[draws.pick([0, 3])](inode, draws),
   },
-  /** Each folder for itself. */
+  /** Each folder keeps its changes independently. */
   folders: {
     keeps({ steps }, draws) {
       const folders = new Set(steps.flatMap(({ changes }) => changes.map(({ folder }) => folder)))
@@ -175,13 +176,13 @@ export const models = {
 
 export type ModelName = keyof typeof models
 
-/** The first `count` operations, with all they did: what a killed process leaves. */
+/** The disk after the first `count` operations, as a killed process leaves it. */
 export const treeAfter = (log: DiskLog, count: number): Tree => {
   const { root, steps } = replay(log, count)
   return treeOf(root, steps, ({ content }) => content)
 }
 
-/** What may be there after a loss of power at that moment. */
+/** What the disk may hold after a loss of power at that moment. */
 export const treeAfterLoss = (log: DiskLog, count: number, name: ModelName, draws: Draws): Tree => {
   const replayed = replay(log, count)
   const model: Model = models[name]
@@ -215,7 +216,7 @@ const treeOf = (root: Inode, steps: readonly Step[], content: (inode: Inode) => 
   return tree
 }
 
-/** What is in a folder. */
+/** Reads a folder. */
 export const readTree = (root: string): Tree => {
   const tree: Tree = new Map()
   for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
@@ -226,7 +227,7 @@ export const readTree = (root: string): Tree => {
   return tree
 }
 
-/** Puts a tree in the place of what is in a folder. */
+/** Replaces the content of a folder. */
 export const writeTree = (root: string, tree: Tree) => {
   rmSync(root, { recursive: true, force: true })
   mkdirSync(root, { recursive: true })

@@ -1,6 +1,6 @@
 /**
- * A program's own folder with attune in its node_modules, as `npm i attune` would leave it but without a network: the
- * package is what `npm pack` makes of this checkout (built before), its dependencies are this checkout's own.
+ * A project folder with attune in its node_modules, as after `npm i attune`, but without a network.
+ * The package comes from `npm pack` of this checkout (built before), its dependencies from this checkout.
  */
 import { execFile, execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -22,7 +22,7 @@ export const makeProject = (name: string): Project => {
   return { dir, remove: () => rmSync(dir, { recursive: true }) }
 }
 
-/** Unpacks the tarball into node_modules/attune. @returns the paths in it */
+/** Unpacks the npm package into node_modules/attune. @returns its paths */
 export const installPacked = (dir: string): string[] => {
   const pack = ['pack', '--ignore-scripts', '--silent', '--json', '--pack-destination', dir]
   const [{ filename, files }] = Object.values(JSON.parse(npm(pack))) as {
@@ -38,14 +38,14 @@ export const installPacked = (dir: string): string[] => {
 const npm = (args: string[]) =>
   execFileSync('npm', args, { cwd: root, encoding: 'utf8', shell: process.platform === 'win32' })
 
-/** The checkout itself as node_modules/attune. */
+/** Links this checkout as node_modules/attune. */
 export const linkCheckout = (dir: string) => symlinkSync(root, join(dir, 'node_modules', 'attune'))
 
 export const write = (dir: string, file: string, text: string) => writeFileSync(join(dir, file), text)
 
 /**
- * Type-checks every .ts file of a project as strictly as it can be, and writes the .js beside it. Declarations of
- * dependencies are checked too, unless `skipLibraries` says that another test does.
+ * Type-checks every .ts file of a project with the strictest settings, and writes the .js files. Declarations of dependencies are
+ * checked too, unless `skipLibraries` is set.
  */
 export const compile = async (dir: string, { skipLibraries = false } = {}): Promise<string> => {
   const strict = ['--strict', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes', '--verbatimModuleSyntax']
@@ -57,7 +57,7 @@ export const compile = async (dir: string, { skipLibraries = false } = {}): Prom
 
 export type Ended = { status: number | null; stdout: string; stderr: string }
 
-/** Runs a process to its end; `env` is added to this one's. */
+/** Runs a process to its end. `env` is added to the environment. */
 export const run = (
   command: string,
   args: readonly string[],

@@ -1,4 +1,4 @@
-/** A scenario's run as it goes by itself: what came out, and all that it did with the disk. */
+/** Records an uninterrupted run of a scenario: its results and all its disk operations. */
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { folderName, type Outcome, outcomeOf } from './campaign.ts'
@@ -8,18 +8,18 @@ import type { Scenario } from './scenarios.ts'
 
 export type Recorded = {
   scenario: Scenario
-  /** Holds the run's folder and the cache, and nothing else. */
+  /** Contains the run folder and the cache only. */
   root: string
   run: string
   cache: string
-  /** Its command, --output with it. */
+  /** The command and its flags, including --output. */
   argv: readonly string[]
   whole: Outcome
   log: DiskLog
   ms: number
 }
 
-/** @param base for folders of its own */
+/** @param base the folder for the files of all scenarios */
 export const record = async (scenario: Scenario, base: string): Promise<Recorded> => {
   const root = join(base, folderName(scenario.name))
   const [run, cache, log] = [join(root, 'run'), join(root, 'cache'), `${root}.log`]

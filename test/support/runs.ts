@@ -1,6 +1,6 @@
 /**
- * Runs of the command line as processes that may be killed: what they print, what they leave, and whether two of them
- * ended alike. A run is cut off by the time, by what appears in its folder, or by the count of its disk operations.
+ * Runs the command line as a process that may be killed, and reads what it leaves.
+ * A run can be killed after a time, when a file appears in its folder, or at the Nth disk operation.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -20,15 +20,15 @@ export const hh = fixture('data/hh-excerpt.jsonl.gz')
 export type Ended = { code: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string; ms: number }
 
 export type StartOptions = {
-  /** Keeps reference values; of its own for each campaign. */
+  /** The folder of the cache, separate for each campaign. */
   cache: string
-  /** How the disk fails: see disk.mjs. */
+  /** The plan of disk failures: see disk.mjs. */
   disk?: object
-  /** Writes down what is done with the disk: see diskLog.mjs. */
+  /** Logs disk operations: see diskLog.mjs. */
   log?: { log: string; under: string }
-  /** Starts it: a program and its arguments before node's. */
+  /** A program, with its arguments, that starts node. */
   by?: readonly string[]
-  /** Called as soon as the process runs; returns what stops watching it. */
+  /** Called when the process has started. @returns a function that ends the watching */
   watch?(kill: (signal: NodeJS.Signals) => void): () => void
 }
 
@@ -57,13 +57,13 @@ export const start = (argv: readonly string[], { cache, disk, log, by = [], watc
     })
   })
 
-/** The line that says what is wrong. */
+/** The error lines of stderr. */
 export const errorOf = ({ stderr }: Pick<Ended, 'stderr'>) =>
   stderr.split('\n').filter((line) => line.startsWith('error:'))
 
 const volatile = new Set(['seconds', 'tokens_per_second', 'peak_memory', 'output'])
 
-/** The log without times; a checkpoint's path is relative already. */
+/** The log without times. Paths of checkpoints are relative already. */
 export const logOf = (dir: string, without: readonly string[] = []): string[] =>
   readFileSync(join(dir, 'events.jsonl'), 'utf8')
     .trimEnd()
@@ -74,7 +74,7 @@ export const logOf = (dir: string, without: readonly string[] = []): string[] =>
       JSON.stringify(Object.entries(event).filter(([key]) => !volatile.has(key) && !key.startsWith('time/'))),
     )
 
-/** SHA-256 of the weights that came out. */
+/** SHA-256 of the resulting weights. */
 export const weightsOf = (dir: string): string => {
   const file = ['model/model.safetensors', 'adapter/adapter_model.safetensors'].find((name) =>
     existsSync(join(dir, name)),
@@ -88,7 +88,7 @@ export const weightsOf = (dir: string): string => {
 
 const namesIn = (dir: string) => (existsSync(dir) ? readdirSync(dir) : [])
 
-/** Where a run was when it died, by what its folder holds. */
+/** The phase in which a run died, judged by the files in its folder. */
 export const phaseOf = (dir: string): string => {
   const names = namesIn(dir)
   if (!names.includes('run.json')) return 'before run.json'
@@ -100,7 +100,7 @@ export const phaseOf = (dir: string): string => {
   const playing = names.includes('iterations') && phaseOfPlay(dir, last)
   if (playing) return playing
   const phases: Record<string, string> = {
-    start: 'reference values or first step',
+    start: 'reference log-probs or first step',
     checkpoint: 'just after a checkpoint',
     end: 'after the last line of the log',
     warning: 'before the result',
@@ -108,16 +108,16 @@ export const phaseOf = (dir: string): string => {
   return phases[last ?? 'start'] ?? 'between checkpoints'
 }
 
-/** Of self-play, by the files of the newest iteration. */
+/** The phase of a self-play run, by the files of the newest iteration. */
 const phaseOfPlay = (dir: string, last: string | undefined): string | undefined => {
   const newest = Math.max(...namesIn(join(dir, 'iterations')).map(Number))
   const files = namesIn(join(dir, 'iterations', String(newest)))
   if (last === 'checkpoint') return 'evaluation of an iteration'
   if (last !== 'start' && last !== 'eval') return undefined
-  return files.some((name) => name.endsWith('lists.jsonl')) ? 'log-probs of the snapshot' : 'own answers'
+  return files.some((name) => name.endsWith('lists.jsonl')) ? 'log-probs of the snapshot' : 'own completions'
 }
 
-/** Of learning from rewards, by the files of the newest rollout. */
+/** The phase of an RL run, by the files of the newest rollout. */
 const phaseOfRollout = (dir: string): string => {
   const newest = Math.max(...namesIn(join(dir, 'rollouts')).map(Number))
   const files = namesIn(join(dir, 'rollouts', String(newest)))
@@ -127,7 +127,7 @@ const phaseOfRollout = (dir: string): string => {
 
 export type Moment = { at: 'time'; ms: number } | { at: 'file'; name: RegExp; ms: number }
 
-/** Kills the process at a moment: so long after its start, or after a file of this name appears in its folder. */
+/** Kills the process some time after its start, or some time after a file of this name appears in its folder. */
 export const killer =
   (dir: string, moment: Moment, signal: NodeJS.Signals = 'SIGKILL') =>
   (kill: (signal: NodeJS.Signals) => void) => {

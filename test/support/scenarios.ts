@@ -1,6 +1,6 @@
 /**
- * Small runs of every method and every kind of state, for tests that kill, starve and damage them. Each reads its own
- * copies of model, rows and rewards in one folder, so that those can be damaged too.
+ * Small runs of every method and every kind of saved state, for tests that kill them and damage their files.
+ * Each reads its own copies of model, rows and rewards in one folder, so that those can be damaged too.
  */
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,15 +9,15 @@ import { hh, stories } from './runs.ts'
 
 export type Scenario = {
   name: string
-  /** Command and flags but for --output. */
+  /** The command and its flags, without --output. */
   argv: readonly string[]
-  /** Given beside them to go on: --resume, or nothing where the same command goes on. */
+  /** Flags added to resume: --resume, or none if the same command resumes. */
   resumeFlags: readonly string[]
-  /** Of the run's folder, what must come out the same: files, or folders with all that is in them. */
+  /** Files and folders of the run folder that must be equal after a resume. */
   results: readonly string[]
 }
 
-/** The folder as furnished by `writeInputs`. */
+/** The scenarios, on the inputs that `writeInputs` wrote into a folder. */
 export const scenariosIn = (dir: string): readonly Scenario[] => {
   const at = (name: string) => join(dir, name)
   const model = ['--model', at('model'), '--threads', '1']
@@ -113,7 +113,7 @@ export const scenariosIn = (dir: string): readonly Scenario[] => {
   ]
 }
 
-/** Writes the inputs of all scenarios into a folder. */
+/** Writes the inputs of all scenarios into a folder. @returns the scenarios */
 export const writeInputs = (dir: string): readonly Scenario[] => {
   mkdirSync(dir, { recursive: true })
   cpSync(stories, join(dir, 'model'), { recursive: true })
@@ -156,7 +156,7 @@ export const writeInputs = (dir: string): readonly Scenario[] => {
 
 type Tensors = Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>
 
-/** A safetensors file, changed. */
+/** Changes the tensors of a safetensors file. */
 const rewrite = (path: string, change: (header: Tensors, data: Buffer) => Buffer) => {
   const bytes = readFileSync(path)
   const start = 8 + Number(bytes.readBigUInt64LE())
@@ -168,7 +168,7 @@ const rewrite = (path: string, change: (header: Tensors, data: Buffer) => Buffer
   writeFileSync(path, Buffer.concat([length, text, data]))
 }
 
-/** The stories model with other weights in one place. */
+/** A copy of the stories model with changed weights. */
 const other = (dir: string, factor: number) => {
   cpSync(stories, dir, { recursive: true })
   rewrite(join(dir, 'model.safetensors'), (header, data) => {
@@ -178,7 +178,7 @@ const other = (dir: string, factor: number) => {
   })
 }
 
-/** The stories model as a reward model. */
+/** A copy of the stories model with a score head. */
 const judge = (dir: string) => {
   cpSync(stories, dir, { recursive: true })
   const path = join(dir, 'config.json')

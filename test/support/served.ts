@@ -1,4 +1,4 @@
-/** The stories model on servers of its own, in this process. */
+/** Starts servers of the stories model in this process. */
 import { openScheduler } from '../../src/generate/scheduler.ts'
 import { openModel } from '../../src/passes/open.node.ts'
 import { type AppOptions, makeApp } from '../../src/serve/app.ts'
@@ -6,7 +6,7 @@ import { listen, type Timeouts } from '../../src/serve/listen.ts'
 import { chatTemplate } from '../../src/text/chat.ts'
 import { fixture } from './golden.ts'
 
-/** Text as it is said, and nothing else. */
+/** A chat template that joins the contents of the messages. */
 const template = '{% for message in messages %}{{ message.content }}{% endfor %}'
 
 export const openServed = async () => {

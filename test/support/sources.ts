@@ -1,4 +1,4 @@
-/** Reads the sources as text, without a compiler: the layout that the formatter gives them says enough. */
+/** Reads the sources and finds their imports by pattern, without a compiler. Relies on the layout of the formatter. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,10 +7,10 @@ const root = fileURLToPath(new URL('../../src', import.meta.url))
 
 /** `path` is relative to src with forward slashes; `room` is its first folder, '' for a file at the top. */
 export type Source = { path: string; room: string; lines: readonly string[]; imports: readonly Import[] }
-/** `to` is a path relative to src, or a package's name. */
+/** `to` is a path relative to src, or the name of a package. */
 export type Import = { to: string; local: boolean; typeOnly: boolean }
 
-/** Every source file but tests. */
+/** All source files except tests. */
 export const readSources = (): Source[] =>
   readdirSync(root, { recursive: true, encoding: 'utf8' })
     .map((path) => path.split(sep).join('/'))

@@ -1,4 +1,4 @@
-/** One damaged file of a run, finished or not, or of what it reads, and what becomes of the run that goes on with it. */
+/** Damages one file of a run or of its inputs, and resumes the run. */
 import { cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Draws, drawsOf, outcomeOf, type RunResult, resultOf } from './campaign.ts'
@@ -24,7 +24,7 @@ export const tear = async (
 ): Promise<Torn> => {
   const draws = drawsOf(seed, 2, n)
   const operations = log.operations.length
-  // Before there is a run.json nothing is known of what was read; what goes on without --resume is named after it
+  // Before run.json exists the run has no record of its inputs, so damaged inputs cannot be noticed
   const begun = 1 + log.operations.findIndex((op) => op.name === 'rename' && op.to === join(run, 'run.json'))
   const own = begun === 0 || draws.below(4) > 0
   const first = own ? firstFile(log) : begun
@@ -37,7 +37,7 @@ export const tear = async (
   if (!own) cpSync(inputs, saved, { recursive: true })
   let name = draws.pick(damages)
   while (!damage(path, name, draws)) name = draws.pick(damages)
-  // As docs say, or with all flags again
+  // With --resume alone, or with all flags again
   const again = argv[0] === 'compare' || argv[0] === 'sweep' || !existsSync(join(run, 'run.json')) || draws.below(2)
   const ended = await warm.run(
     again ? [...argv, ...scenario.resumeFlags] : [argv[0], '--output', run, '--resume'],
@@ -55,10 +55,10 @@ export const tear = async (
 
 const kindOf = (file: string) => file.replaceAll(/\d+/g, 'N').replace(/\b[0-9a-fN]{12,}\b/g, 'HASH')
 
-/** How many operations make the first file. */
+/** The number of operations until the first file exists. */
 const firstFile = ({ operations }: DiskLog) => 1 + operations.findIndex((op) => op.name === 'open' && op.create)
 
-/** Each kind of file as likely as any other. */
+/** Picks a file; every kind of file is equally likely. */
 const fileOf = (tree: Tree, root: string, draws: Draws): string => {
   const kinds = new Map<string, string[]>()
   for (const [path, content] of tree)

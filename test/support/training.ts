@@ -1,4 +1,4 @@
-/** Recipes run as tests want them: on a tiny model, in folders of their own, with their events at hand. */
+/** Runs recipes for tests: on a tiny model, in temporary folders, with their events collected. */
 
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,7 @@ import { fixture, largestDifference } from './golden.ts'
 /** A model of 128 tokens, two layers and tied embeddings; no tokenizer. */
 export const tiny = fixture('models/llama-tied')
 
-/** A temporary folder for the tests of a file, the cache of reference values inside. */
+/** A temporary folder for the tests of a file, which also holds the cache. */
 export const testFolder = () => {
   let root = ''
   beforeAll(async () => {
@@ -29,7 +29,7 @@ export const testFolder = () => {
   })
   return {
     at: (name: string) => join(root, name),
-    /** A jsonl file of these rows. */
+    /** Writes rows to a jsonl file. */
     rows: async (name: string, rows: readonly object[]) => {
       const path = join(root, `${name}.jsonl`)
       await writeFile(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
@@ -38,7 +38,7 @@ export const testFolder = () => {
   }
 }
 
-/** Token ids between 3 and 127; other streams, other ids. */
+/** Random token ids between 3 and 127, different for each stream. */
 export const ids = (stream: number, length: number): number[] => {
   const { uniform } = rng(11, stream)
   return Array.from({ length }, (_, i) => 3 + Math.floor(uniform(i) * 125))
@@ -52,7 +52,7 @@ export const settingsOf = (recipe: Recipe, { data, ...settings }: Settings) =>
     ...{ loraDropout: 0, ...settings, data: [data].flat() },
   })
 
-/** All events of a run; `each` sees them as they come. */
+/** Trains. @returns all events, which are passed to `each` as they come */
 export const train = async (
   recipe: Recipe,
   settings: Settings,
@@ -73,7 +73,7 @@ export const train = async (
   }
 }
 
-/** Events of a run until `last` says that its process dies. */
+/** The events of a run until `last` returns true, as if the process died then. */
 export const runUntil = async (
   recipe: Recipe,
   settings: object,
@@ -95,7 +95,7 @@ const weightsFile = async (output: string): Promise<string> => {
   return join(output, names.includes('adapter') ? 'adapter/adapter_model.safetensors' : 'model/model.safetensors')
 }
 
-/** SHA-256 of the result's weights. */
+/** SHA-256 of the resulting weights. */
 export const hashOf = async (output: string) => sha256File(await weightsFile(output))
 
 /** The largest difference between the weights of two results. */
@@ -109,7 +109,7 @@ export const weightsApart = async (a: string, b: string): Promise<number> => {
   return Math.max(...(await Promise.all(apart)))
 }
 
-/** Signals that abort after so many steps. */
+/** A signal that aborts a run after some steps. */
 export const stopAfter = (steps: number) => {
   const controller = new AbortController()
   return {
@@ -131,7 +131,7 @@ export const logOf = (output: string): Promise<Record<string, unknown>[]> => lin
 
 const volatile = /^(seconds|tokens_per_second|peak_memory|output|time\/.*)$/
 
-/** The log without times and places. */
+/** The log without times, speed, memory and paths. */
 export const logWithoutTimes = async (output: string) =>
   (await logOf(output)).map((event) =>
     Object.fromEntries(Object.entries(event).filter(([name]) => !volatile.test(name))),

@@ -1,7 +1,7 @@
 /**
- * TRL's golden training runs, and the same runs by attune's recipes: rows from files, through tokenisation, packing,
- * passes, loss and optimizer, to the saved weights. Where TRL departs from attune's rules, the settings that switch its
- * habit on are spelled here.
+ * TRL's golden training runs, and the same runs with attune's recipes.
+ * Rows from files go through tokenization, packing, passes, loss and optimizer to the saved weights. Where TRL differs from
+ * attune's defaults, the settings that reproduce TRL are set here.
  */
 import { readFile } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'
@@ -48,7 +48,7 @@ export type TrlRun = {
     batch: number
   }
   lora: { r: number } | null
-  /** How far TRL (f32) is from a replay in f64. */
+  /** The difference between TRL (f32) and a replay in f64. */
   tolerance: { loss: number; grad_norm: number; first_gradient: number; final: number }
   steps: (Logged & Record<string, number>)[]
   first_gradient: Record<string, Summary>
@@ -59,7 +59,7 @@ export const trlRuns = async (): Promise<TrlRun[]> =>
   JSON.parse(gunzipSync(await readFile(fixture('trl/runs.json.gz'))).toString())
 
 const recipes: Record<string, Recipe> = { sft, dpo: dpo, kto }
-/** The recipe that a run's name speaks of. */
+/** The recipe of a run, by its name. */
 export const methodOf = (name: string) => (/^(sft|kto)/.exec(name)?.[0] ?? 'dpo') as 'sft' | 'dpo' | 'kto'
 
 const shared = ({ data, optimizer, lora, name }: TrlRun) => ({
@@ -94,7 +94,7 @@ const lossOf = ({ asked: { loss_type, loss_weights } }: TrlRun) =>
 const dpoSettings = (run: TrlRun) => ({
   loss: lossOf(run),
   beta: run.asked.beta,
-  // TRL's sigmoid knows no smoothing
+  // TRL's sigmoid loss has no label smoothing
   labelSmoothing: run.name === 'dpo-smoothing' ? undefined : run.asked.label_smoothing,
   ldAlpha: run.asked.ld_alpha,
   wpo: run.asked.use_weighting,
@@ -103,7 +103,7 @@ const dpoSettings = (run: TrlRun) => ({
   fAlpha: run.asked.f_alpha_divergence_coef,
 })
 
-/** CPO's and ORPO's trainers: losses without a reference, and the likelihood of the chosen response beside them. */
+/** Settings of TRL's CPO and ORPO trainers: losses without a reference model, plus the likelihood of the chosen response. */
 const cpoSettings = (run: TrlRun) => {
   const { beta, loss_type, label_smoothing, cpo_alpha, simpo_gamma, alpha } = run.asked
   const kind = run.name === 'orpo' ? 'orpo' : String(loss_type ?? 'sigmoid')
@@ -133,7 +133,7 @@ const settingsOf = (run: TrlRun) => {
   return run.name.startsWith('dpo') ? dpoSettings(run) : cpoSettings(run)
 }
 
-/** Trains as TRL did, into `output`. */
+/** Trains with TRL's settings into `output`. */
 export const replay = (
   run: TrlRun,
   output: string,

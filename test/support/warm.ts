@@ -1,6 +1,7 @@
 /**
- * attune's command line in a process that stays: its modules and its engine are loaded once, so a command takes a tenth of
- * what it takes by itself. One command at a time; one that does not end in time, or takes the process with it, is told as that.
+ * A process that stays and runs one attune command after another.
+ * It loads modules and engine once, so a command takes a tenth of the time of a new process. If a command does not end in time or
+ * crashes the process, its result says so.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +12,7 @@ const program = fileURLToPath(new URL('./attune.mjs', import.meta.url))
 export type WarmEnded = Ended & { hung: boolean }
 export type Warm = { run(argv: readonly string[], cache: string, cwd?: string): Promise<WarmEnded>; close(): void }
 
-/** Memory of a process that ran so many commands is given back. */
+/** The process is replaced after this many commands, to free its memory. */
 const commandsOfAProcess = 150
 
 export const openWarm = (seconds = 120): Warm => {
