@@ -5,7 +5,7 @@ import { tInterval } from '../../statistics/intervals.ts'
 import { mean } from '../../statistics/summary.ts'
 import { maxEpisodeSteps } from './env.ts'
 import { type RunResult, solvedAt } from './run.ts'
-import { episodesABatch, type Method } from './settings.ts'
+import { episodesPerBatch, type Method } from './settings.ts'
 
 /** Mean length over seeds. `interval` is Student's t at 95 %, cut to what a length can be; none for a single seed. */
 type LengthCurve = { points: Point[]; interval?: Point[] }
@@ -101,7 +101,7 @@ export const cartpoleConclusions = (findings: readonly Finding[]): string[] => {
   return [
     ...said('PPO', of('ppo')),
     ...said('REINFORCE with an update from each episode', of('reinforce')),
-    ...said(`REINFORCE with an update from ${episodesABatch} episodes`, of('reinforce-batch')),
+    ...said(`REINFORCE with an update from ${episodesPerBatch} episodes`, of('reinforce-batch')),
     ...(flat
       ? [
           `The notebook's PPO ended at a mean length of ${flat.byEpisode.points.at(-1)![1].toFixed(0)}: it draws its actions anew when it recomputes log-probs, and multiplies each ratio with every advantage, so nothing ties a reward to an action.`,

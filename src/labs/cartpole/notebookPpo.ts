@@ -33,7 +33,7 @@ const crossedSurrogateGradient = (ratio: number, advantages: readonly number[], 
 }
 
 /** Adds the gradient of one epoch over the episode. @param logps [T] log-probs of the actions when they were played */
-export const addEpoch = (
+export const addEpochGradient = (
   policy: Network,
   { states, actions }: Episodes,
   { logps, advantages }: { logps: Float64Array; advantages: readonly number[] },
@@ -77,7 +77,7 @@ export function* notebookPpo({
     })
     const advantages = episodeAdvantages(length)
     for (let epoch = 0; epoch < epochs; epoch++) {
-      addEpoch(policy, episodes, { logps, advantages }, faults, redraw, gradient)
+      addEpochGradient(policy, episodes, { logps, advantages }, faults, redraw, gradient)
       adamStep(adam, policy.weights, gradient, learningRate)
     }
     yield { policy, lengths: [length], steps: length }

@@ -10,7 +10,7 @@ import { notebookPpo } from './notebookPpo.ts'
 import { uniforms } from './policy.ts'
 import { ppo } from './ppo.ts'
 import { makeEpisodes, playEpisodes, reinforce } from './reinforce.ts'
-import { episodesABatch, type Method, type RunSettings } from './settings.ts'
+import { episodesPerBatch, type Method, type RunSettings } from './settings.ts'
 import type { Training } from './training.ts'
 
 export type RunResult = {
@@ -56,7 +56,7 @@ const trainingOf = (method: Method, seed: number, { episodes, steps, envs }: Run
     case 'reinforce':
       return reinforce({ seed, envs: 1, episodes })
     case 'reinforce-batch':
-      return reinforce({ seed, envs: episodesABatch, episodes })
+      return reinforce({ seed, envs: episodesPerBatch, episodes })
     case 'ppo':
       return ppo({ seed, envs, steps })
     default:

@@ -13,11 +13,11 @@ export const methodNames = [
 export type Method = (typeof methodNames)[number]
 
 /** Episodes of an update of `reinforce-batch`, one in each environment. */
-export const episodesABatch = 4
+export const episodesPerBatch = 4
 
 export const methodNotes: Record<Method, string> = {
   reinforce: 'REINFORCE, an update an episode',
-  'reinforce-batch': `REINFORCE, an update from ${episodesABatch} episodes`,
+  'reinforce-batch': `REINFORCE, an update from ${episodesPerBatch} episodes`,
   ppo: 'PPO: stored actions, GAE, a value network',
   'ppo-resampled': "the notebook's PPO, both faults",
   'ppo-resampled-only': "the notebook's PPO, actions drawn anew",
@@ -64,5 +64,5 @@ export const cartpoleSchema = z.object({
 export type Settings = z.output<typeof cartpoleSchema>
 export type RunSettings = Pick<Settings, 'episodes' | 'steps' | 'envs'>
 
-export const chosen = ({ method }: Pick<Settings, 'method'>): Method[] =>
+export const chosenMethods = ({ method }: Pick<Settings, 'method'>): Method[] =>
   methodNames.filter((name) => method.includes('all') || method.includes(name))
