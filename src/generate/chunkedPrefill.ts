@@ -7,7 +7,8 @@
 import { hidden, maskName } from '../nn/attention.ts'
 import { windowsOf } from '../passes/layout.ts'
 import { type Model, ropeHandles } from '../passes/model.ts'
-import { elements, type Handle, type Handles } from '../runtime/backend.ts'
+import type { Handle, Handles } from '../runtime/backend.ts'
+import { numel } from '../util/shape.ts'
 import { pastOf, runSegments, type Segment } from './decodePrograms.ts'
 import { copyRows, type KvCache, reserve, writeTokens } from './kvCache.ts'
 
@@ -73,7 +74,7 @@ const chunkInputs = (model: Model, ids: readonly number[], start: number): Handl
   const T = ids.length
   const put = (shape: readonly number[], value: (i: number) => number) =>
     backend.put(
-      BigInt64Array.from({ length: elements(shape) }, (_, i) => BigInt(value(i))),
+      BigInt64Array.from({ length: numel(shape) }, (_, i) => BigInt(value(i))),
       shape,
     )
   /** Where each element of [1, heads, T] stands in [T, heads]. */
