@@ -1,4 +1,6 @@
-/** A source of bytes that is read by ranges: a file on a disk, a Blob or memory. */
+/** Sources of bytes that are read by ranges (a file on a disk, a Blob or memory), and the concatenation of bytes. */
+
+/** A file on a disk, a Blob or memory. */
 export type ByteSource = {
   /** What messages call it: a path, a URL, a name. */
   readonly name: string
