@@ -3,8 +3,9 @@
  * time, so that a model is never in memory twice. In the table, the sizes of a tensor are listed innermost first.
  * Source: ggml/docs/gguf.md.
  */
+import { concatBytes } from '../util/bytes.ts'
 import { assert } from '../util/fault.ts'
-import { join } from '../util/proto.ts'
+import { numel } from '../util/shape.ts'
 import { type GgufType, ggufTypes, toGguf } from './ggufBlocks.ts'
 
 /** uint32, float32, bool, string, or a list of one of int32, float32, uint8 and string. */
@@ -36,7 +37,7 @@ export const fitsBlocks = (type: GgufType, shape: readonly number[]): boolean =>
 
 const bytesOf = ({ type, shape }: GgufTensor): number => {
   const { block, bytes } = ggufTypes[type]
-  return (shape.reduce((a, b) => a * b, 1) / block) * bytes
+  return (numel(shape) / block) * bytes
 }
 
 const padded = (size: number): number => Math.ceil(size / alignment) * alignment
@@ -62,7 +63,7 @@ const SLICE = 1 << 20
 async function* tensorChunks(tensor: GgufTensor): AsyncGenerator<Uint8Array> {
   const x = await tensor.data()
   const size = bytesOf(tensor)
-  assert(x.length === tensor.shape.reduce((a, b) => a * b, 1), `${tensor.name} is not [${tensor.shape}]`)
+  assert(x.length === numel(tensor.shape), `${tensor.name} is not [${tensor.shape}]`)
   for (let at = 0; at < x.length; at += SLICE) yield toGguf(tensor.type, x.subarray(at, at + SLICE), tensor.name)
   yield new Uint8Array(padded(size) - size)
 }
@@ -86,7 +87,7 @@ const ggufHead = (metadata: ReadonlyMap<string, GgufValue>, tensors: readonly Gg
     u64(offset)
     offset += padded(bytesOf(tensor))
   }
-  return join(parts)
+  return concatBytes(parts)
 }
 
 type Writer = ReturnType<typeof writer>

@@ -3,6 +3,7 @@
  * twice. Tensors are in the order of the reference library: widest elements first, then by name.
  */
 import { assert, runFailure } from '../util/fault.ts'
+import { countParameters, numel } from '../util/shape.ts'
 import { fromFloats, isFloat, overflowOf } from './convert.ts'
 import { type Dtype, dtypeBytes } from './stored.ts'
 
@@ -16,7 +17,7 @@ export type NewTensor = {
 
 /** Bytes of a tensor in the file. */
 export const storedBytes = ({ dtype, shape }: { dtype: Dtype; shape: readonly number[] }): number =>
-  shape.reduce((a, b) => a * b, dtypeBytes[dtype])
+  numel(shape) * dtypeBytes[dtype]
 
 /** The file as chunks, for `writeWhole`. By default the metadata has format "pt", which transformers requires. */
 export async function* safetensorsChunks(
@@ -104,7 +105,7 @@ export const shardsOf = (tensors: readonly NewTensor[], stem: string, limit = 5e
 const indexText = (files: Shards['files']): string => {
   const all = files.flatMap((file) => file.tensors)
   const metadata = {
-    total_parameters: all.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+    total_parameters: countParameters(all),
     total_size: all.reduce((sum, tensor) => sum + storedBytes(tensor), 0),
   }
   const places = files.flatMap((file) => file.tensors.map((tensor): [string, string] => [tensor.name, file.name]))

@@ -5,6 +5,7 @@
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
+import { numel } from '../util/shape.ts'
 import { aligned, toFloats } from './convert.ts'
 import { type Dtype, dtypeBytes, type StoredTensor } from './stored.ts'
 
@@ -43,7 +44,7 @@ const problem = ({ storage, offset, shape, stride }: View, fileSize: number): st
 }
 
 /** 0 where any size is 0, however large the others are. */
-const product = (shape: readonly number[]) => (shape.includes(0) ? 0 : shape.reduce((a, b) => a * b, 1))
+const product = (shape: readonly number[]) => (shape.includes(0) ? 0 : numel(shape))
 
 const last = ({ offset, shape, stride }: Pick<View, 'offset' | 'shape' | 'stride'>) =>
   shape.reduce((sum, size, i) => sum + (size - 1) * stride[i], offset)

@@ -1,4 +1,4 @@
-/** The rows of a file, each made into what a command works on, after all of them have been checked. */
+/** The rows of a file, each converted to the input that a command needs, once all of them have been checked. */
 import type { OpenedRows } from '../data/openRows.node.ts'
 import type { Row } from '../data/rows.ts'
 import { surveyRows } from '../recipes/trainer/dataset.ts'
@@ -6,13 +6,13 @@ import { type ExampleStream, exampleStream } from '../train/stream.ts'
 import type { Reporter } from './reporter.ts'
 
 /**
- * Makes every row once before the first is given, so that a bad row does not end a command which has printed half of its
- * lines. Throws the Fault of the first bad row, with its place in the file.
- * @param make  throws Faults without a place
+ * Converts every row before the first is given out, so that a bad row does not end a command that has already printed half of
+ * its lines. Throws the Fault of the first bad row, with its place in the file.
+ * @param convert  may throw Faults; their place is added here
  */
 export const checkedRows = async <E extends object>(
   rows: OpenedRows,
-  make: (row: Row) => E,
+  convert: (row: Row) => E,
   report: Reporter,
 ): Promise<AsyncGenerator<E>> => {
   const stream = exampleStream<Row, E>({
@@ -21,7 +21,7 @@ export const checkedRows = async <E extends object>(
     where: rows.where,
     order: (position) => position,
     epochs: 1,
-    example: make,
+    example: convert,
     truncated: () => false,
   })
   for await (const event of surveyRows([stream])) report.show(event)

@@ -15,10 +15,10 @@ export type Command<S extends z.ZodObject = z.ZodObject> = {
   schema: S
   /** Keys of the schema that are positional arguments; the last may be a list. */
   operands?: readonly (keyof z.input<S> & string)[]
-  /** Fills in settings that were left out, before the schema checks them. `given` joins flags and settings file. */
+  /** Fills in settings that were left out, before the schema checks them. @param given flags and settings file together */
   prepare?(given: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>>
   run(options: z.output<S>, context: Context): Promise<void>
 }
 
-/** Types `run` by its schema, and drops that type, so that all commands fit into one table. */
+/** Checks the type of `run` against its schema, then drops the schema's type, so that all commands fit into one table. */
 export const command = <S extends z.ZodObject>(spec: Command<S>): Command => spec as unknown as Command

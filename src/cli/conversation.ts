@@ -1,6 +1,6 @@
 /**
- * A chat, and the token ids of the prompt that a model reads of it. When the chat outgrows the context, its oldest
- * exchanges are left out, but never the system message. A model without a chat template continues the plain text.
+ * A chat and the prompt that a model reads of it, as token ids. When the chat outgrows the context, its oldest exchanges are
+ * left out, but never the system message. A model without a chat template gets the messages as plain lines to continue.
  */
 import { encodePrompt } from '../data/examples.ts'
 import type { Message } from '../data/messages.ts'
@@ -20,7 +20,7 @@ export type Conversation = {
   prompt(): { ids: readonly number[]; dropped: number }
 }
 
-/** @param context tokens that the model can see   @param reserved how many of them are kept free for the completion */
+/** @param context tokens of the model's context   @param reserved how many of them are kept free for the completion */
 export const makeConversation = (
   tokenizer: Tokenizer,
   { context, reserved, system }: { context: number; reserved: number; system?: string },
@@ -43,6 +43,7 @@ export const makeConversation = (
       messages = [...opening]
     },
     prompt() {
+      // A question and its answer are left out together
       for (let dropped = 0; ; dropped += 2) {
         const shown = [...opening, ...messages.slice(opening.length + dropped)]
         if (shown.length === opening.length) throw badInput('bad-row', `is too long for a context of ${context} tokens`)

@@ -1,4 +1,4 @@
-/** Error messages and exit codes: a Fault has its own, a wrong command line is 2, anything else is a defect of attune: 1. */
+/** Error messages and exit codes: a Fault has its own code, a wrong command line ends with 2, any other error (a defect of attune) with 1. */
 import { type Command as Commander, CommanderError } from 'commander'
 import { badInput, Fault } from '../util/fault.ts'
 import { quoted, visible } from '../util/quote.ts'
@@ -26,7 +26,7 @@ export const reportFailure = (error: unknown): number => {
 export const unknownCommand = (name: string, names: readonly string[]): Fault =>
   badInput('bad-command', `${quoted(name)} is not a command${didYouMean(name, names) || '; attune --help lists them'}`)
 
-/** commander's error as a Fault that suggests the nearest flag. What is no error (help, version) is given back as it is. */
+/** commander's error as a Fault that suggests the nearest flag. Anything else, such as the end after --help, is returned as it is. */
 export const usageFault = (error: unknown, program?: Commander): unknown => {
   if (!(error instanceof CommanderError) || error.exitCode === 0) return error
   const text = error.message.replace(/^error: /, '')

@@ -1,8 +1,8 @@
 /**
  * The flags of a command, parsed by commander.
  *
- * commander is told no defaults and converts nothing, so that its result holds exactly what was typed. settings.ts adds
- * the settings file, converts values and fills in defaults.
+ * commander gets no defaults and converts nothing, so its result holds exactly what was typed. settings.ts adds the settings
+ * file, converts values and fills in defaults.
  */
 import { Command as Commander, Option } from 'commander'
 import type { Command } from './command.ts'
@@ -30,7 +30,10 @@ export const makeParser = (name: string, { summary, example, schema, operands = 
 const general = 'Everywhere:'
 const configNote = 'YAML file of settings, named like these flags; flags override it'
 
-/** A switch also has its opposite, which the help does not show: it overrides a settings file. */
+/**
+ * The options of a field. A boolean has two, --x and --no-x. Help shows only the one that changes the default; the other one
+ * overrides a settings file.
+ */
 const optionsFor = (field: Field): Option[] => {
   const option = (flags: string, note = '') =>
     new Option(flags, field.description + note).helpGroup(`${field.group ?? 'Options'}:`)
@@ -50,14 +53,14 @@ const optionsFor = (field: Field): Option[] => {
 const noteOf = (field: Field): string => {
   const choices = field.choices.length ? `: ${field.choices.join(', ')}` : ''
   if (field.required) return `${choices} (required)`
-  return `${choices}${shown(field.fallback)}`
+  return `${choices}${defaultNote(field.fallback)}`
 }
 
-/** 0.000001 is 1e-6. */
+/** 0.000001 as 1e-6. */
 const short = (value: unknown) =>
   typeof value === 'number' && value < 1e-3 && value > 0 ? value.toExponential() : value
 
-const shown = (fallback: unknown): string => {
+const defaultNote = (fallback: unknown): string => {
   if (fallback === undefined || (typeof fallback === 'object' && !Array.isArray(fallback))) return ''
   return ` (default: ${[fallback].flat().map(short).join(', ')})`
 }

@@ -1,8 +1,8 @@
-/** Numbers, times, tables and paths in the form that people read. */
+/** Numbers, durations, tables and paths as the terminal shows them. */
 import { relative } from 'node:path'
 import { whole } from '../util/format.ts'
 
-/** Four digits: 0.6931, 12.40, 1,234, 1.0e-6 */
+/** Four significant digits (0.6931, 12.40), whole numbers from 1,000 on (1,234, 56,789), two digits below 0.001 (1.0e-6). */
 export const figure = (x: number): string => {
   const size = Math.abs(x)
   if (x === 0 || !Number.isFinite(x)) return String(x)
@@ -12,10 +12,12 @@ export const figure = (x: number): string => {
 
 /** 0:42, 12:05, 1:02:03 */
 export const duration = (seconds: number): string => {
-  const s = Math.max(0, Math.round(seconds))
-  const two = (n: number) => String(n).padStart(2, '0')
-  const [hours, minutes] = [Math.floor(s / 3600), Math.floor(s / 60) % 60]
-  return hours ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`
+  const total = Math.max(0, Math.round(seconds))
+  const hours = Math.floor(total / 3600)
+  const minutes = Math.floor(total / 60) % 60
+  const twoDigits = (n: number) => String(n).padStart(2, '0')
+  const rest = twoDigits(total % 60)
+  return hours ? `${hours}:${twoDigits(minutes)}:${rest}` : `${minutes}:${rest}`
 }
 
 /** 1.2 MB */
@@ -25,14 +27,14 @@ export const bytes = (n: number): string => {
   return `${power ? (n / 1000 ** power).toFixed(1) : n} ${units[power]}`
 }
 
-/** Columns of equal width, two spaces apart; numbers to the right. */
+/** Lines of a table with columns two spaces apart. @param right indices of the columns that are aligned to the right */
 export const columns = (rows: readonly (readonly string[])[], right: readonly number[] = []): string => {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i].length)))
   const cell = (text: string, i: number) => (right.includes(i) ? text.padStart(widths[i]) : text.padEnd(widths[i]))
   return rows.map((row) => row.map(cell).join('  ').trimEnd()).join('\n')
 }
 
-/** Quoted for a shell, if it must be. */
+/** Quoted for a shell, where that is necessary. */
 export const shellWord = (text: string): string =>
   /^[\w./@:+=,%-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 
@@ -42,7 +44,7 @@ export const shortPath = (path: string): string => {
   return near.length < path.length ? near : path
 }
 
-/** Breaks a text between words to a width. It begins in column `indent`, and so do its further lines. */
+/** Breaks a text into lines of a width. Its first line begins in column `indent`; further lines are indented to it. */
 export const wrapped = (text: string, width: number, indent: number): string => {
   const lines: string[] = []
   let line = ''

@@ -1,4 +1,4 @@
-/** What the commands of the labs share: run a lab to its end, print its events, and open its report. */
+/** What the commands of the labs share: running a lab to its end, printing its events, and opening its report. */
 import { pathToFileURL } from 'node:url'
 import { openInBrowser } from './browser.ts'
 import { interruptible } from './interrupt.ts'
@@ -16,6 +16,7 @@ type LabOptions<E> = {
   onStop(): void
 }
 
+/** Runs a lab. Ctrl-C asks it to stop; after an event `stopped` the exit code is 130. */
 export const runLab = <E extends LabEvent>(
   lab: (signal: AbortSignal) => AsyncIterable<E>,
   { onEvent, reportOf, open, onStop }: LabOptions<E>,
@@ -29,12 +30,12 @@ export const runLab = <E extends LabEvent>(
     }
   }, onStop)
 
-/** A function for each kind of event that is printed. */
+/** A function for each kind of event that is printed; those of the kinds `Silent` are not. */
 export type EventPrinters<T extends LabEvent, Silent extends T['event']> = {
   [E in Exclude<T['event'], Silent>]: (event: Extract<T, { event: E }>) => Promise<void>
 }
 
-/** @returns prints an event by the function of its kind; kinds without one are silent */
+/** @returns a function that prints an event with the printer of its kind, or nothing where there is none */
 export const eventPrinter =
   <T extends LabEvent, Silent extends T['event']>(printers: EventPrinters<T, Silent>) =>
   async (event: T): Promise<void> => {

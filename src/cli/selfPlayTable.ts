@@ -3,11 +3,16 @@ import type { EvalEvent } from '../train/loop.ts'
 import { percent } from '../util/format.ts'
 import { columns, figure } from './format.ts'
 
-type Column = { head: string; text(evaluation: EvalEvent): string | undefined }
-
-const number = (name: string, show: (x: number) => string): Column['text'] => {
-  return ({ [name]: value }) => (typeof value === 'number' ? show(value) : undefined)
+type Column = {
+  head: string
+  /** Undefined where the evaluation does not have the value. */
+  text(evaluation: EvalEvent): string | undefined
 }
+
+const number =
+  (key: string, format: (x: number) => string): Column['text'] =>
+  ({ [key]: value }) =>
+    typeof value === 'number' ? format(value) : undefined
 
 const tableColumns: readonly Column[] = [
   { head: 'iteration', text: number('iteration', String) },
@@ -25,7 +30,7 @@ const tableColumns: readonly Column[] = [
   { head: 'exact', text: number('eval_exact_match', percent) },
 ]
 
-/** Columns without any value are left out. An empty text where no evaluation belongs to an iteration. */
+/** One row for each iteration; columns without any value are left out. Empty if no evaluation belongs to an iteration. */
 export const iterationTable = (evals: readonly EvalEvent[]): string => {
   const iterations = evals.filter(({ iteration }) => iteration !== undefined)
   if (iterations.length === 0) return ''

@@ -59,8 +59,6 @@ type Options = z.output<typeof schema> &
     seed: number
   }
 
-/** Values that change nothing. */
-const neutralValues: readonly unknown[] = ['none', 1]
 /** Settings that the OpenAI protocol does not have. */
 const localOnly = [
   'quantize',
@@ -73,13 +71,18 @@ const localOnly = [
   'minNewTokens',
   'logitBias',
 ] as const satisfies readonly (keyof Options)[]
+/** Values of these settings that are accepted: no quantization, one beam, a probability or a fraction of 1. */
+const neutralValues: readonly unknown[] = ['none', 1]
 
-/** A prompt, and where it comes from, for error messages. */
+/** A prompt, and where it comes from, for Faults. */
 export type PlacedPrompt = Pick<Prompt, 'prompt' | 'template'> & { where: Where }
 
 export const isServer = ({ model }: Options): boolean => isUrl(model)
 
-/** Gives the completions of all prompts to `take`. The exit code of an interrupted command is 130. */
+/**
+ * Requests completions of all prompts and gives them to `take`. The exit code of an interrupted command is 130. Throws
+ * Faults 'bad-flag' for a setting that works only with local models, and those of `openEndpoint` and `remoteCompletions`.
+ */
 export const generateOnServer = async (
   options: Options,
   prompts: readonly PlacedPrompt[],
@@ -96,7 +99,6 @@ export const generateOnServer = async (
     ...options,
     url: options.model,
     model: options.modelName,
-    keyEnv: options.keyEnv,
     price: options.price && { prompt: options.price[0], completion: options.price[1] },
     onRetry: ({ message, seconds, row }) => report.note(`row ${row}: ${message}; retrying in ${seconds.toFixed(1)} s`),
   })

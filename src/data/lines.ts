@@ -1,4 +1,5 @@
 /** JSON lines from a stream of bytes: one record a line; blank lines, a byte order mark and CRLF are accepted. */
+import { concatBytes } from '../util/bytes.ts'
 import { badInput, Fault, type Where } from '../util/fault.ts'
 import { badUtf8, countUpTo, decodeUtf8, hasHalfPair, jsonFault, parseJson } from '../util/json.ts'
 import type { RawRecord } from './check.ts'
@@ -102,17 +103,9 @@ const halfPair = (where: Where) =>
     where,
   )
 
-export const joined = (pieces: Uint8Array[], last?: Uint8Array): Uint8Array => {
-  if (!pieces.length && last) return last
-  const all = last ? [...pieces, last] : pieces
-  const bytes = new Uint8Array(all.reduce((sum, piece) => sum + piece.length, 0))
-  let at = 0
-  for (const piece of all) {
-    bytes.set(piece, at)
-    at += piece.length
-  }
-  return bytes
-}
+/** The pieces of a row that began in earlier chunks, and its end. A row within one chunk is not copied. */
+export const joined = (pieces: readonly Uint8Array[], end?: Uint8Array): Uint8Array =>
+  pieces.length === 0 && end ? end : concatBytes(end ? [...pieces, end] : pieces)
 
 /** A fault of the stream below (gzip) does not know its place: adds the file, and where the reader was. */
 export const placed = (error: unknown, file: string, where: { line?: number; row?: number } = {}) =>

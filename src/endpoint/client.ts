@@ -23,13 +23,13 @@ export type EndpointCompletion = {
 export type CompletionRequest = {
   method: 'chat' | 'text'
   body: Readonly<Record<string, unknown>>
-  /** Which of several samples, where no seed in the body tells them apart. */
+  /** Index of the sample where the body has no seed, so that the cache tells samples of a prompt apart; otherwise 0. */
   nth: number
 }
 
-/** For whom a request is made. */
+/** What does not change the completion of a request. */
 export type RequestContext = {
-  /** Number of the prompt. */
+  /** Index of the prompt, for messages. */
   row: number
   signal?: AbortSignal
   /** Whether another request has failed for good: then nothing is retried. */
@@ -38,8 +38,9 @@ export type RequestContext = {
 
 /** Requests of an endpoint and what they cost; counts grow as responses come. */
 export type Spent = {
-  /** Completions that were requested, and that were found in the cache. */
+  /** Completions that the server sent, also those that were of no use. */
   asked: number
+  /** Completions that were found in the cache. */
   cached: number
   retries: number
   promptTokens: number
@@ -92,23 +93,26 @@ const fallbacks: readonly { refusal: RegExp; change(body: Record<string, unknown
   },
 ]
 
-/** @returns a function that requests a completion, with retries, and adds its cost to `spent` */
+/** @returns a function that requests a completion, with retries, and adds what it used and cost to `spent` */
 export const completionClient = (
   client: OpenAI,
   { retries = 5, timeout, price, onRetry }: ClientOptions,
   spent: Spent,
 ) => {
   const rateLimit = makeRateLimit()
+  /** The fallbacks of parameters that this server has refused. */
   const inForce = new Set<(typeof fallbacks)[number]>()
   const attempt = async (request: CompletionRequest, signal?: AbortSignal): Promise<EndpointCompletion | Failure> => {
     const { method, body } = request
     const sent = { ...body }
-    for (const { change } of inForce) change(sent)
+    const applied = [...inForce]
+    for (const { change } of applied) change(sent)
     const response = await requestOnce(timeout, signal, (signal) =>
       client.post(paths[method], { body: sent, signal }).asResponse(),
     )
     if (isFailure(response)) {
-      const fallback = fallbacks.find((each) => !inForce.has(each) && each.refusal.test(response.message))
+      // Compared with what this request had applied: concurrent requests are refused for the same parameter
+      const fallback = fallbacks.find((each) => !applied.includes(each) && each.refusal.test(response.message))
       if (response.code !== 'endpoint-refused' || !fallback) return response
       inForce.add(fallback)
       return attempt(request, signal)

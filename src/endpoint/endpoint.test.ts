@@ -265,6 +265,21 @@ describe('a server that fails', () => {
     expect(server.asked.at(-1)?.body).toEqual({ model: 'm', prompt: 'b', max_completion_tokens: 8 })
     expect(server.asked).toHaveLength(4)
   })
+
+  it('by refusing a parameter gets all of them without it, where several requests were under way', async () => {
+    let refuse = () => {}
+    const allAsked = new Promise<void>((resolve) => {
+      refuse = resolve
+    })
+    await serve(async (asked, r, count) => {
+      if (server.asked.length === 3) refuse()
+      await allAsked
+      if ('max_tokens' in asked.body) return send(r, { error: { message: "Use 'max_completion_tokens' instead" } }, 400)
+      echo(asked, r, count)
+    })
+    expect(await all(prompts('a', 'b', 'c'), {}, { concurrency: 3 })).toHaveLength(3)
+    expect(server.asked).toHaveLength(6)
+  })
 })
 
 describe('an abort signal', () => {

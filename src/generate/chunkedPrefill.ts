@@ -1,12 +1,14 @@
 /**
  * Chunked prefill: a long prompt is read in chunks of a limited number of tokens, so that attention's scores need memory in
- * proportion to the length of the prompt, not to its square. The cache already has room for the whole prompt, so each
- * chunk reads a copy of the part that is filled; that costs little beside the chunk's products.
+ * proportion to the length of the prompt, not to its square. The cache has room for the whole prompt from the beginning, and
+ * the programs attend to all that they are given. So each chunk gets a copy of the filled part of the cache; that costs
+ * little beside the chunk's matrix products.
  */
 import { hidden, maskName } from '../nn/attention.ts'
 import { windowsOf } from '../passes/layout.ts'
 import { type Model, ropeHandles } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
+import { numel } from '../util/shape.ts'
 import { pastOf, runSegments, type Segment } from './decodePrograms.ts'
 import { copyRows, type KvCache, reserve, writeTokens } from './kvCache.ts'
 
@@ -14,21 +16,22 @@ export type Prompt = { ids: ArrayLike<number>; copies: number }
 
 /** A prompt of more tokens is read in chunks. */
 export const maxPrefillTokens = 1024
-/** Tokens of a chunk. Half of a chunk's attention to itself is masked, so smaller chunks waste less. */
+/** Tokens of a chunk. Half of a chunk's attention to itself is computed only to be masked, so smaller chunks waste less. */
 const chunkSize = 512
 
-/** Appends rows, one for each copy of a prompt. @returns the normed hidden state at its end, [1, C] */
+/** Reads a prompt into new rows of the cache, one for each copy. @returns the normed hidden state at its end, [1, C] */
 export const chunkedPrefill = (
   { model, segments, cache }: { model: Model; segments: readonly Segment[]; cache: KvCache },
   { ids, copies }: Prompt,
   chunkTokens = chunkSize,
 ): Handle => {
   const { backend } = model
+  const tokens = Array.from(ids)
   const row = cache.lengths.length
   reserve(cache, row + copies, 1 + ids.length)
   let last: Handle | undefined
-  for (let start = 0; start < ids.length; start += chunkTokens) {
-    const chunk = Array.from(ids).slice(start, start + chunkTokens)
+  for (let start = 0; start < tokens.length; start += chunkTokens) {
+    const chunk = tokens.slice(start, start + chunkTokens)
     const inputs = chunkInputs(model, chunk, start)
     const past = pastCopies(cache, row, start)
     const feeds = { ...pastOf(model, (layer) => past[layer]), ...inputs, ...ropeHandles(model, ids.length) }
@@ -50,21 +53,19 @@ export const chunkedPrefill = (
   return last!
 }
 
-/** The first tokens of a row, [1, kvHeads, 1, length, D] of each layer. */
+/** Copies of the first `length` cached tokens of a row: for each layer keys and values, [1, kvHeads, 1, length, D]. */
 const pastCopies = ({ model, store, capacity }: KvCache, row: number, length: number) => {
   const { num_key_value_heads: heads, head_dim: D } = model.config
-  const made = store.map(() => {
-    const empty = () => model.backend.zeros([1, heads, 1, length, D])
-    return [empty(), empty()] as const
-  })
-  const pairs = store.flatMap((pair, layer) => pair.map((from, i) => [from, made[layer][i]] as const))
+  const empty = () => model.backend.zeros([1, heads, 1, length, D])
+  const copies = store.map(() => [empty(), empty()] as const)
+  const pairs = store.flatMap((pair, layer) => pair.map((from, i) => [from, copies[layer][i]] as const))
   const each = Uint32Array.from({ length: heads }, (_, head) => head)
   model.backend.copy(pairs, {
     from: each.map((head) => (row * heads + head) * capacity * D),
     to: each.map((head) => head * length * D),
     width: length * D,
   })
-  return made
+  return copies
 }
 
 /** Inputs of the programs for a chunk after `start` tokens, on a grid of one row. */
@@ -73,24 +74,26 @@ const chunkInputs = (model: Model, ids: readonly number[], start: number): Handl
   const T = ids.length
   const put = (shape: readonly number[], value: (i: number) => number) =>
     backend.put(
-      BigInt64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => BigInt(value(i))),
+      BigInt64Array.from({ length: numel(shape) }, (_, i) => BigInt(value(i))),
       shape,
     )
-  const spread = (heads: number) => put([1, heads, T], (i) => (i % T) * heads + Math.floor(i / T))
+  /** Where each element of [1, heads, T] stands in [T, heads]. */
+  const headsFirst = (heads: number) => put([1, heads, T], (i) => (i % T) * heads + Math.floor(i / T))
   const { num_attention_heads: heads } = config
   const mask = (window: number | undefined) => backend.put(chunkMask(T, start, window), [1, 1, 1, T, start + T])
   return {
     ids: put([T], (t) => ids[t]),
     positions: put([T], (t) => start + t),
     index: put([1], () => T - 1),
-    qTo: spread(heads),
-    kvTo: spread(config.num_key_value_heads),
+    qTo: headsFirst(heads),
+    kvTo: headsFirst(config.num_key_value_heads),
+    // The way back: where each element of [T, heads] stands in [heads, T]
     qBack: put([T, heads], (i) => (i % heads) * T + Math.floor(i / heads)),
     ...Object.fromEntries(windowsOf(model).map((window) => [maskName(window), mask(window)])),
   }
 }
 
-/** [T, start+T]: 0 where the token at position start + t sees a position. */
+/** [T, start+T]: 0 where the token at position start + t sees a position, elsewhere `hidden`. */
 const chunkMask = (T: number, start: number, window = Number.POSITIVE_INFINITY): Float32Array => {
   const width = start + T
   const mask = new Float32Array(T * width).fill(hidden)

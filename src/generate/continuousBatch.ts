@@ -1,7 +1,9 @@
 /**
- * The batch that a scheduler decodes: which request gets a free row, reading prompts, one token a row at each step. Between
- * two steps at most one pass reads new prompts, of a limited number of tokens; another sample of a prompt begins as a copy
- * of a row that has read it. Rows here are the rows of the key-value cache, in its order.
+ * The batch that a scheduler decodes: it gives free rows to requests, reads their prompts, and generates one token of each
+ * row at each step.
+ *
+ * Between two steps at most one pass reads new prompts, up to a number of tokens. A prompt is read once: a further sample of
+ * it begins as a copy of a row that has read it. The batch's rows are those of the key-value cache, in its order.
  */
 import type { Handle } from '../runtime/backend.ts'
 import { badInput } from '../util/fault.ts'
@@ -12,33 +14,35 @@ import { sampleBatch } from './sampleBatch.ts'
 import type { SampledToken } from './sampling.ts'
 import { type CompletionOptions, makeSequence, type Sequence, type TextSource } from './sequence.ts'
 
-/** Tokens of prompts that one pass reads; a longer prompt has a pass of its own. */
+/** Most tokens of prompts that one pass reads; a longer prompt has a pass of its own. */
 const prefillTokens = 1024
 
 export type OpenRequest = {
   prompt: readonly number[]
   options: CompletionOptions
+  /** Index of the prompt, for its random numbers and its pieces; not a row of the batch. */
   row: number
   samples: number
-  /** Tokens that a completion may have. */
+  /** Most tokens of a completion: `maxNewTokens`, or what the prompt leaves of the context. */
   room: number
-  /** Samples that have begun. */
+  /** How many samples have begun. */
   started: number
   pieces: PieceQueue
   /** Completed, failed or given up. */
   isOver: boolean
 }
-/** `last`: the token that the next step reads. */
+/** A sample that is generated, in one row of the batch. `last`: the token that the next step reads. */
 type BatchRow = { request: OpenRequest; sequence: Sequence; last: number; ended: boolean }
 
 export type ContinuousBatch = {
   readonly decoder: Decoder
   readonly tokenizer: TextSource | undefined
-  /** Rows at most. */
+  /** Most rows. */
   readonly size: number
   /** Requests that are not over, in order of arrival. */
   readonly open: Set<OpenRequest>
   rows: BatchRow[]
+  /** Settles when there is nothing left to decode; undefined while nothing is decoded. */
   running: Promise<void> | undefined
 }
 
@@ -52,7 +56,7 @@ export const failRequests = (batch: ContinuousBatch, error: unknown) => {
   for (const request of batch.open) endRequest(batch, request, { error })
 }
 
-/** Decodes until there is nothing to do, then gives the cache back. */
+/** Starts decoding, if it does not run yet. It ends when there is nothing to do, and then frees the cache. */
 export const startDecoding = (batch: ContinuousBatch) => {
   batch.running ??= Promise.resolve()
     .then(() => decodeAll(batch))
@@ -61,7 +65,7 @@ export const startDecoding = (batch: ContinuousBatch) => {
       batch.rows = []
       closeDecoder(batch.decoder)
       batch.running = undefined
-      // A reader may have taken pieces while the last step was ending
+      // A reader that was too slow may have taken pieces meanwhile, so that its request may start samples again
       if (assignFreeRows(batch).length) startDecoding(batch)
     })
 }
@@ -82,28 +86,34 @@ const decodeAll = async (batch: ContinuousBatch) => {
 
 const isLive = ({ ended, request }: BatchRow) => !ended && !request.isOver
 
-const liveRows = ({ rows }: ContinuousBatch, request: OpenRequest) =>
+const countLiveRows = ({ rows }: ContinuousBatch, request: OpenRequest) =>
   rows.filter((row) => row.request === request && isLive(row)).length
 
-/** Which requests get the free rows, one entry a row. Ends a request that fits into no array. */
+/**
+ * Which requests get the free rows: one entry for each row, so a request with several samples may stand there several times.
+ * A request that does not fit into the cache even alone is ended with a Fault.
+ */
 const assignFreeRows = (batch: ContinuousBatch): OpenRequest[] => {
   const { size, decoder } = batch
-  const picked: OpenRequest[] = []
   const live = batch.rows.filter(isLive).map(({ request }) => request)
   if (live.length === size) return []
-  const waiting = waitingOf(batch)
-  let tokens = 0
-  for (const { request, own } of waiting) {
-    const share = waiting.length > 1 ? Math.ceil(size / 2) - own : size
-    const count = Math.min(request.samples - request.started, share, size - live.length - picked.length)
+  const picked: OpenRequest[] = []
+  const waiting = waitingRequests(batch)
+  // While others wait, no request gets more than half of the rows
+  const maxRows = waiting.length > 1 ? Math.ceil(size / 2) : size
+  let promptTokens = 0
+  for (const { request, liveRows } of waiting) {
+    const inUse = [...live, ...picked]
+    const count = Math.min(request.samples - request.started, maxRows - liveRows, size - inUse.length)
     if (count <= 0) continue
-    if (own === 0) tokens += request.prompt.length
-    if (tokens > prefillTokens && tokens > request.prompt.length) break
-    const beside = [...live, ...picked]
-    const longest = Math.max(...[request, ...beside].map(({ prompt, room }) => prompt.length + room))
-    if (fits(decoder.model, beside.length + count, longest)) picked.push(...Array<OpenRequest>(count).fill(request))
-    else if (beside.length) break
-    else if (count > 1 && fits(decoder.model, 1, longest)) picked.push(request)
+    // A prompt that a live row has read is copied, not read again
+    if (liveRows === 0) promptTokens += request.prompt.length
+    const isOnlyPrompt = promptTokens <= request.prompt.length
+    if (promptTokens > prefillTokens && !isOnlyPrompt) break
+    const longest = Math.max(...[request, ...inUse].map(({ prompt, room }) => prompt.length + room))
+    if (fits(decoder.model, inUse.length + count, longest)) picked.push(...Array<OpenRequest>(count).fill(request))
+    else if (inUse.length > 0) break
+    else if (fits(decoder.model, 1, longest)) picked.push(request)
     else
       endRequest(batch, request, {
         error: badInput('memory', 'prompt and completion are too long for one array; ask for less'),
@@ -113,11 +123,11 @@ const assignFreeRows = (batch: ContinuousBatch): OpenRequest[] => {
 }
 
 /** Requests with samples to start whose readers keep up: those with the fewest rows first, then in order of arrival. */
-const waitingOf = (batch: ContinuousBatch) =>
+const waitingRequests = (batch: ContinuousBatch) =>
   [...batch.open]
     .filter(({ started, samples, pieces }) => started < samples && pieces.ended() < batch.size)
-    .map((request) => ({ request, own: liveRows(batch, request) }))
-    .sort((a, b) => a.own - b.own)
+    .map((request) => ({ request, liveRows: countLiveRows(batch, request) }))
+    .sort((a, b) => a.liveRows - b.liveRows)
 
 const startRow = ({ tokenizer }: ContinuousBatch, request: OpenRequest, last: number): BatchRow => {
   const { row, prompt, options } = request
@@ -126,7 +136,8 @@ const startRow = ({ tokenizer }: ContinuousBatch, request: OpenRequest, last: nu
 }
 
 /**
- * Removes rows that ended. A row whose request was picked again is cut back to its prompt but for the last token, and reused.
+ * Removes rows that ended. Where the request of such a row was picked again, the row is reused: its cache is cut back to the
+ * prompt without its last token, which the next step reads.
  * @returns the picked requests that still need a row
  */
 const removeEnded = (batch: ContinuousBatch, picked: readonly OpenRequest[]): OpenRequest[] => {
@@ -148,7 +159,7 @@ const removeEnded = (batch: ContinuousBatch, picked: readonly OpenRequest[]): Op
   return left
 }
 
-/** Copies rows that have read a picked request's prompt. @returns the picked requests whose prompt no row has read */
+/** Starts samples as copies of rows that have read the same prompt. @returns the picked requests whose prompt no row has read */
 const forkRows = (batch: ContinuousBatch, picked: readonly OpenRequest[]): OpenRequest[] =>
   picked.filter((request) => {
     const from = batch.rows.findIndex((row) => row.request === request)
@@ -158,7 +169,7 @@ const forkRows = (batch: ContinuousBatch, picked: readonly OpenRequest[]): OpenR
     return false
   })
 
-/** Reads new prompts, each once for all the rows it gets, and samples their first tokens. */
+/** Reads new prompts, each once for all the rows that its request gets, and samples the first token of each row. */
 const prefillPrompts = async (batch: ContinuousBatch, picked: readonly OpenRequest[]) => {
   if (picked.length === 0) return
   const prompts = [...new Set(picked)].map((request) => ({
@@ -167,16 +178,20 @@ const prefillPrompts = async (batch: ContinuousBatch, picked: readonly OpenReque
     copies: picked.filter((other) => other === request).length,
   }))
   const h = prefill(batch.decoder, prompts)
-  const from = prompts.flatMap(({ copies }, p) => Array<number>(copies).fill(p))
-  const fresh = from.map((p) => startRow(batch, prompts[p].request, 0))
-  batch.rows.push(...fresh)
-  await sampleRows(batch, h, fresh, from)
+  const promptOfRow = prompts.flatMap(({ copies }, p) => Array<number>(copies).fill(p))
+  // The first token that a step will read of these rows is sampled below
+  const newRows = promptOfRow.map((p) => startRow(batch, prompts[p].request, 0))
+  batch.rows.push(...newRows)
+  await sampleRows(batch, h, newRows, promptOfRow)
 }
 
-/** The next token of each row. @param from row of `h` that each reads */
-const sampleRows = async (batch: ContinuousBatch, h: Handle, rows: readonly BatchRow[], from: readonly number[]) => {
+/**
+ * Samples the next token of each row.
+ * @param h  [N, C] hidden states   @param index  [rows] which of them each row's token is sampled from
+ */
+const sampleRows = async (batch: ContinuousBatch, h: Handle, rows: readonly BatchRow[], index: readonly number[]) => {
   const sequences = rows.map(({ sequence }) => sequence)
-  const tokens = await sampleBatch(batch.decoder, h, sequences, from)
+  const tokens = await sampleBatch(batch.decoder, h, sequences, index)
   for (const [i, row] of rows.entries()) {
     if (row.request.isOver) continue
     try {
@@ -194,5 +209,6 @@ const acceptToken = (batch: ContinuousBatch, row: BatchRow, token: SampledToken 
   row.last = token.id
   row.ended = piece.finishReason !== undefined
   request.pieces.put(piece)
-  if (row.ended && request.started === request.samples && liveRows(batch, request) === 0) endRequest(batch, request)
+  if (row.ended && request.started === request.samples && countLiveRows(batch, request) === 0)
+    endRequest(batch, request)
 }

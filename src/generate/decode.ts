@@ -7,7 +7,8 @@ import { maskName } from '../nn/attention.ts'
 import { cachedMask } from '../nn/attentionCached.ts'
 import { place, windowsOf } from '../passes/layout.ts'
 import { type Model, ropeHandles } from '../passes/model.ts'
-import { elements, type Handle, type Handles } from '../runtime/backend.ts'
+import type { Handle, Handles } from '../runtime/backend.ts'
+import { numel } from '../util/shape.ts'
 import { chunkedPrefill, maxPrefillTokens, type Prompt } from './chunkedPrefill.ts'
 import { pastOf, runSegments, type Segment, segmentsOf } from './decodePrograms.ts'
 import { cacheViews, closeCache, copyRows, dropRow, type KvCache, openCache, reserve, writeTokens } from './kvCache.ts'
@@ -130,7 +131,7 @@ const gridOf = (decoder: Decoder): Handles => {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads } = model.config
   const count = (...shape: number[]) =>
     model.backend.put(
-      BigInt64Array.from({ length: elements(shape) }, (_, i) => BigInt(i)),
+      BigInt64Array.from({ length: numel(shape) }, (_, i) => BigInt(i)),
       shape,
     )
   if (decoder.grid) model.backend.free(Object.values(decoder.grid))

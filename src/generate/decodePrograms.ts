@@ -9,8 +9,9 @@ import { compileProgram } from '../onnx/model.ts'
 import { kindOf } from '../passes/layout.ts'
 import { executable, layerPart, type Model, outerPart, type Part } from '../passes/model.ts'
 import { raggedContext } from '../passes/stack.ts'
-import { type Executable, elements, type Handle, type Handles } from '../runtime/backend.ts'
+import type { Executable, Handle, Handles } from '../runtime/backend.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'
+import { numel } from '../util/shape.ts'
 import { convertCodeBook, decodeQuantization } from './quantizedDecode.ts'
 
 /** A traced block, and its keys and values [N, kvHeads*D], which the cache keeps. */
@@ -47,7 +48,7 @@ export const segmentsOf = (model: Model, packed: boolean, limit = segmentBytes):
 }
 
 const bytesOf = ({ handles }: Part) =>
-  Object.values(handles).reduce((n, { shape, dtype }) => n + (dtype === 'u8' ? 1 : 4) * elements(shape), 0)
+  Object.values(handles).reduce((n, { shape, dtype }) => n + (dtype === 'u8' ? 1 : 4) * numel(shape), 0)
 
 const segment = (model: Model, layers: readonly number[], packed: boolean): Segment => {
   const parts = [outerPart(model), ...layers.map((layer) => layerPart(model, layer))]
@@ -130,4 +131,4 @@ export const runSegments = ({ backend }: Model, segments: readonly Segment[], sh
 }
 
 /** A file of ONNX holds less than 2 GiB. */
-export const fitsProgram = (shape: readonly number[]) => 4 * elements(shape) < 1.5 * 2 ** 30
+export const fitsProgram = (shape: readonly number[]) => 4 * numel(shape) < 1.5 * 2 ** 30

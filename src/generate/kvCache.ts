@@ -5,7 +5,8 @@
  */
 
 import type { Model } from '../passes/model.ts'
-import { elements, type Handle, type Runs } from '../runtime/backend.ts'
+import type { Handle, Runs } from '../runtime/backend.ts'
+import { numel } from '../util/shape.ts'
 
 export type KvCache = {
   readonly model: Model
@@ -38,7 +39,7 @@ const grown = (capacity: number, needed: number) => Math.ceil(Math.max(needed, c
 
 /** Whether an array of the engine can hold so many rows of so many tokens. */
 export const fits = (model: Model, rows: number, length: number) =>
-  elements(cacheShape(model, rows, grown(0, length))) <= 2 ** 29
+  numel(cacheShape(model, rows, grown(0, length))) <= 2 ** 29
 
 /** Makes room for so many rows of so many tokens. */
 export const reserve = (cache: KvCache, rows: number, length: number) => {
@@ -95,7 +96,7 @@ export const writeTokens = (
   const index = Array.from({ length: places.length * heads }, (_, i) => i)
   const size = index.length * D
   const parts = made.flatMap((states) =>
-    Array.from({ length: elements(states.shape) / size }, (_, i) => [states, i * size] as const),
+    Array.from({ length: numel(states.shape) / size }, (_, i) => [states, i * size] as const),
   )
   const pairs = store.flat().map((to, i) => [parts[i][0], to, parts[i][1]] as const)
   model.backend.copy(pairs, {
@@ -110,7 +111,7 @@ export const writeTokens = (
 
 /** Copies whole rows over others. */
 export const copyRows = ({ model, store, capacity }: KvCache, pairs: readonly { from: number; to: number }[]) => {
-  const width = elements(cacheShape(model, 1, capacity))
+  const width = numel(cacheShape(model, 1, capacity))
   copyAll(model, store, store, {
     from: Uint32Array.from(pairs, ({ from }) => from * width),
     to: Uint32Array.from(pairs, ({ to }) => to * width),

@@ -1,19 +1,19 @@
 /**
- * Bias, penalties and bans: transformers' LogitsProcessors, with OpenAI's presence and frequency penalties. They change
- * a whole row of logits [V] in place.
+ * Bias, penalties and bans: transformers' LogitsProcessors, with OpenAI's presence and frequency penalties. Each changes
+ * the logits [V] of one row in place.
  */
 
 type Logits = Float32Array | Float64Array
 
-/** Only a ban makes a logit infinite: however large a penalty, where all tokens have it one can still be sampled. */
+/** Only a ban makes a logit infinite. So one token can still be sampled where every token has a very large penalty. */
 const finite = (logit: number) => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, logit))
 
-/** Divides logits of seen tokens where positive, multiplies where negative (Keskar et al. 2019). */
+/** Of each seen token, divides a positive logit by `penalty` and multiplies a negative one by it (Keskar et al. 2019). */
 export const penalizeRepetition = (logits: Logits, penalty: number, seen: Iterable<number>) => {
   for (const id of new Set(seen)) logits[id] = finite(logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty)
 }
 
-/** Subtracts `presence` once and `frequency` each time that a token was generated. */
+/** Of each generated token, subtracts `presence` once, and `frequency` as many times as it was generated. */
 export const penalizeGenerated = (
   logits: Logits,
   { presence, frequency }: { presence: number; frequency: number },
@@ -27,7 +27,11 @@ export const addBias = (logits: Logits, bias: ReadonlyMap<number, number>) => {
   for (const [id, value] of bias) logits[id] = finite(logits[id] + value)
 }
 
-/** Bans the last token of each word whose others are the last that were seen, but for end tokens by themselves. */
+/**
+ * Bans the token that would complete a word: the last one of each word whose other tokens have just been seen. A word that is
+ * one end token alone is not banned, because a completion could not end without it.
+ * @param words the token ids of each word   @param seen all tokens so far, prompt and completion
+ */
 export const banWords = (
   logits: Logits,
   words: readonly (readonly number[])[],
@@ -38,7 +42,7 @@ export const banWords = (
     const last = word[word.length - 1]
     if (word.length === 1 && eosIds.has(last)) continue
     const start = seen.length - word.length + 1
-    if (start >= 0 && word.every((id, i) => i === word.length - 1 || seen[start + i] === id)) ban(logits, last)
+    if (start >= 0 && word.slice(0, -1).every((id, i) => seen[start + i] === id)) ban(logits, last)
   }
 }
 

@@ -13,6 +13,7 @@ import { executable, type Model } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import { codeBooks, isCodeBook, type Quantization, quantization, storedShapes } from '../tensor/quantization.ts'
 import { constant, input } from '../tensor/tensor.ts'
+import { numel } from '../util/shape.ts'
 
 /** The format in which decode steps read a weight. It stays where rows are not a whole number of blocks. */
 export const decodeQuantization = (how: Quantization): Quantization =>
@@ -66,7 +67,7 @@ export const quantizeOnBackend = (model: Model, name: string, how: Quantization)
     const count = Math.min(rows, out - from)
     const part = (handle: Handle) => {
       const [, ...rest] = handle.shape
-      return backend.view(handle, from * rest.reduce((a, b) => a * b, 1), [count, ...rest])
+      return backend.view(handle, from * numel(rest), [count, ...rest])
     }
     const [w, codes, scales] = [params.get(name)!, made.codes, made.scales].map(part)
     backend.run(program, { w }, { codes, scales })

@@ -1,4 +1,4 @@
-/** How a model reads text and ends completions: tokenizer, length limits and end-of-sequence ids. */
+/** How a model reads text and where its completions end: tokenizer, length limits and end-of-sequence ids. */
 import type { Encoder, Limits } from '../data/examples.ts'
 import type { Config } from '../models/architecture.ts'
 import type { ModelFolders } from '../models/resolve.node.ts'
@@ -15,17 +15,17 @@ export type Tokenization = {
   limits: Limits
   /** Ids that end a completion. */
   eosIds: ReadonlySet<number>
-  /** Number of token ids. */
+  /** Number of token ids of the model. */
   vocabulary: number
 }
 
-/** What is read of a model's configuration files. */
+/** A model's config.json and generation_config.json. */
 type ModelConfigs = { config: Config; generationConfig?: Readonly<Record<string, unknown>> }
 
 /** `--max-length` and `--max-prompt-length`, in tokens. */
 export type LengthSettings = { maxLength: number; maxPromptLength?: number }
 
-/** Rows are never longer than the model's context, whatever `maxLength` is. */
+/** The tokenization of a model. Rows are never longer than its context, whatever `maxLength` is. */
 export const openTokenization = async (
   { dir, adapter }: ModelFolders,
   { config, generationConfig }: ModelConfigs,
@@ -41,12 +41,8 @@ export const openTokenization = async (
   }
 }
 
-/** The tokenizer of a model's folder, where nothing else of its tokenization is needed; without one, rows of ids still work. */
-export const openEncoder = async ({ dir, adapter }: ModelFolders): Promise<Encoder> =>
-  (await loadTokenizerFolder(dir, adapter)) ?? idsOnly(dir)
-
-/** The encoder of a model without a tokenizer: any text is a Fault 'no-tokenizer'. */
-const idsOnly = (dir: string): Encoder => ({
+/** The encoder of a model without a tokenizer, for rows of token ids: any text is a Fault 'no-tokenizer'. @param dir the model's folder */
+export const idsOnly = (dir: string): Encoder => ({
   eosId: undefined,
   addsEos: false,
   size: 0,
@@ -58,7 +54,7 @@ const idsOnly = (dir: string): Encoder => ({
   },
 })
 
-/** Reads a row by the tokenizer of another model, whose name then stands in the Faults of its tokenizer and template. */
+/** Calls `read`, which encodes a row with the tokenizer of another model. Its Faults then name that model. */
 export const readBy = <T>(model: string, read: () => T): T => {
   try {
     return read()

@@ -1,4 +1,4 @@
-/** Completions of many prompts by a model that a lab has trained. */
+/** Completions of the prompts of sums by a model that a lab has trained. */
 import { encodePrompt } from '../data/examples.ts'
 import { completions, endIds, generate } from '../generate/generate.ts'
 import { openModel } from '../passes/open.node.ts'
@@ -6,20 +6,20 @@ import type { ProgressEvent } from '../runs/events.ts'
 import { assert } from '../util/fault.ts'
 
 type CompletePromptsOptions = {
-  /** A folder or a run. */
+  /** The folder of a model or of a run. */
   model: string
   threads?: number
   seed: number
-  /** Completions of each prompt, at temperature 1. By default one, greedily. */
+  /** How many completions of each prompt to sample, at temperature 1. By default one, decoded greedily. */
   samples?: number
   signal: AbortSignal
 }
 
-/** No correct sum needs more tokens. */
+/** Most tokens of a completion: no correct sum needs more. */
 export const maxNewTokens = 6
 const batchSize = 256
 
-/** @returns the completions of each prompt, in order. Throws the signal's reason when it aborts. */
+/** @returns [prompts][samples] the completions. Throws the signal's reason when it aborts. */
 export async function* completePrompts(
   prompts: readonly string[],
   { model: name, threads, seed, samples = 0, signal }: CompletePromptsOptions,

@@ -1,4 +1,4 @@
-/** Runs a recipe from its settings to the model that it leaves. */
+/** Runs a recipe with given settings until it has a model. */
 import type { z } from 'zod'
 import type { Recipe, TrainEvent } from '../recipes/trainer/recipe.ts'
 

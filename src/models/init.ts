@@ -5,6 +5,7 @@
  */
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
 import { fillNormal } from '../util/rng.ts'
+import { numel } from '../util/shape.ts'
 import type { Architecture, Config } from './architecture.ts'
 
 /** Keeps these random numbers apart from others of the same seed. */
@@ -15,7 +16,7 @@ export const initWeights = (architecture: Architecture, config: Config, seed: nu
   new Map(
     [...architecture.shapes(config)].map(([name, shape], stream) => {
       const fill = filler(name, shape, architecture, config, { seed, stream, substream: SUBSTREAM })
-      return [name, lazyTensor(name, shape, () => fill(new Float32Array(shape.reduce((a, b) => a * b, 1))))]
+      return [name, lazyTensor(name, shape, () => fill(new Float32Array(numel(shape))))]
     }),
   )
 

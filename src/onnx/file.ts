@@ -3,8 +3,9 @@
  * holds less than 2 GiB, so larger models keep their values in files beside it (ONNX's `external_data`), numbered as
  * transformers.js expects them.
  */
+import { concatBytes } from '../util/bytes.ts'
 import { assert } from '../util/fault.ts'
-import { head, int, join, string } from '../util/proto.ts'
+import { head, int, string } from '../util/proto.ts'
 import { elementType } from './emitter.ts'
 import type { Program } from './model.ts'
 
@@ -38,15 +39,15 @@ export const onnxFiles = (program: Program, name: string, read: Source, most = l
     file.held.push({ name: constant.name, from, size })
     file.size = Math.ceil((from + size) / alignment) * alignment
     const entry = (key: string, value: string | number) => {
-      const text = join([string(1, key), string(2, String(value))])
-      return join([head(13, text.length), text])
+      const text = concatBytes([string(1, key), string(2, String(value))])
+      return concatBytes([head(13, text.length), text])
     }
     const where = [entry('location', file.name), entry('offset', from), entry('length', size), int(14, 1)]
     return initializer(constant, where)
   })
   const outer = (async function* () {
     yield program.bytes
-    yield join([
+    yield concatBytes([
       head(
         7,
         places.reduce((n, { length }) => n + length, 0),
@@ -59,13 +60,13 @@ export const onnxFiles = (program: Program, name: string, read: Source, most = l
 
 /** A TensorProto in the graph's `initializer`; `rest` are its values, or where they are. */
 const initializer = ({ name, shape, dtype }: Program['constants'][number], rest: readonly Uint8Array[], extra = 0) => {
-  const type = join([
+  const type = concatBytes([
     ...shape.map((size) => int(1, size as number)),
     int(2, elementType[dtype]),
     string(8, name),
     ...rest,
   ])
-  return join([head(5, type.length + extra), type])
+  return concatBytes([head(5, type.length + extra), type])
 }
 
 async function* inside(program: Program, read: Source): AsyncGenerator<Uint8Array> {

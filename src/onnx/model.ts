@@ -3,8 +3,9 @@ import { inputsOf, topological } from '../tensor/graph.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { simplify } from '../tensor/simplify.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { concatBytes } from '../util/bytes.ts'
 import { assert } from '../util/fault.ts'
-import { bytes, type Field, float, head, int, join, message, string } from '../util/proto.ts'
+import { bytes, type Field, float, head, int, message, string } from '../util/proto.ts'
 import {
   type Attribute,
   elementType,
@@ -115,7 +116,7 @@ export const withConstants = (program: Uint8Array, constants: readonly Constant[
     const fields = [...tensorType(name, shape, dtype), head(9, data.length), data]
     return [head(5, size(fields)), ...fields]
   })
-  return join([program, head(7, size(initializers)), ...initializers])
+  return concatBytes([program, head(7, size(initializers)), ...initializers])
 }
 
 // Field numbers of onnx.proto3
@@ -165,7 +166,7 @@ const modelBytes = (
   inputs: readonly Port[],
   outputs: readonly Port[],
 ): Uint8Array =>
-  join([
+  concatBytes([
     int(1, irVersion),
     string(2, 'attune'),
     message(7, [

@@ -11,6 +11,7 @@ import { compileProgram } from '../onnx/model.ts'
 import type { Executable, Handle, Handles } from '../runtime/backend.ts'
 import { vjp } from '../tensor/grad.ts'
 import { input, scalar, type Tensor } from '../tensor/tensor.ts'
+import { numel } from '../util/shape.ts'
 import type { Placed } from './layout.ts'
 import { executable, type Model, outerPart, type Part, scopeOf } from './model.ts'
 import { scaleRows } from './scaleRows.ts'
@@ -121,7 +122,7 @@ const eachChunk = (
     const count = Math.min(step, rows - start)
     const cut = ([name, handle]: [string, Handle]) => {
       const [, ...rest] = handle.shape
-      return [name, model.backend.view(handle, start * rest.reduce((a, b) => a * b, 1), [count, ...rest])]
+      return [name, model.backend.view(handle, start * numel(rest), [count, ...rest])]
     }
     const views = Object.fromEntries(Object.entries(handles).map(cut)) as Record<string, Handle>
     run(views, start / step)

@@ -10,6 +10,7 @@ import type { TokenStats } from '../nn/head.ts'
 import { compileProgram } from '../onnx/model.ts'
 import type { Executable, Handle, Handles } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
+import { numel } from '../util/shape.ts'
 import type { Placed } from './layout.ts'
 import { executable, type Model, outerPart } from './model.ts'
 import { scaleRows } from './scaleRows.ts'
@@ -126,7 +127,7 @@ const tilesOf = (rows: number, vocabulary: number): Tile[] => {
 
 const rowsOf = (model: Model, handle: Handle, start: number, count: number): Handle => {
   const [, ...rest] = handle.shape
-  return model.backend.view(handle, start * rest.reduce((a, b) => a * b, 1), [count, ...rest])
+  return model.backend.view(handle, start * numel(rest), [count, ...rest])
 }
 
 const bounds = (model: Model, { from, to }: Tile) => ({

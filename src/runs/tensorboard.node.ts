@@ -5,8 +5,9 @@
  * Sources: tensorflow/core/util/event.proto, framework/summary.proto, lib/io/record_writer.h (framing).
  */
 import { join as joinPath } from 'node:path'
+import { concatBytes } from '../util/bytes.ts'
 import { diskFault, makeFolders, openAppending } from '../util/files.node.ts'
-import { double, type Field, float, int, join, message, string } from '../util/proto.ts'
+import { double, type Field, float, int, message, string } from '../util/proto.ts'
 import type { LoggedEvent } from './log.node.ts'
 
 export type Board = {
@@ -26,7 +27,7 @@ export const openBoard = async (runDir: string, first: number, now: () => number
   // Files are read in the order of their names
   const file = await openAppending(joinPath(dir, `events.out.tfevents.${now()}.attune`))
   const append = (fields: readonly Field[]) =>
-    withDiskFault(file.appendFile(record(join([double(1, now() / 1000), ...fields]))))
+    withDiskFault(file.appendFile(record(concatBytes([double(1, now() / 1000), ...fields]))))
   await append([string(3, 'brain.Event:2')])
   await append([int(2, first), message(7, [int(1, sessionStart)])])
   return {
@@ -60,7 +61,7 @@ const scalarField = ([tag, value]: Scalar): Field => message(1, [string(1, tag),
 const record = (data: Uint8Array): Uint8Array => {
   const length = new Uint8Array(8)
   new DataView(length.buffer).setBigUint64(0, BigInt(data.length), true)
-  return join([length, checksum(length), data, checksum(data)])
+  return concatBytes([length, checksum(length), data, checksum(data)])
 }
 
 /** CRC-32C, rotated and moved so that the checksum of data that holds checksums stays good. */

@@ -8,6 +8,7 @@ import type { Program } from '../onnx/model.ts'
 import { type Bindings, bindShape, evalDim } from '../tensor/dim.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { assert } from '../util/fault.ts'
+import { numel } from '../util/shape.ts'
 
 export type Handle = { readonly id: number; readonly shape: readonly number[]; readonly dtype: DType }
 export type Handles = Readonly<Record<string, Handle>>
@@ -86,8 +87,6 @@ export type Backend = {
 
 export const sliceSize = 262_144
 
-export const elements = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
-
 const dtypeOf = (values: Values): DType =>
   values instanceof Float32Array ? 'f32' : values instanceof BigInt64Array ? 'i64' : 'bool'
 
@@ -113,7 +112,7 @@ export const makeBackend = (engine: Engine): Backend => {
     put(given, shape, dtype = dtypeOf(given)) {
       // Posting a view would copy its whole buffer
       const values = given.byteLength === given.buffer.byteLength ? given : given.slice()
-      assert(values.length === elements(shape), `put of ${values.length} values as [${shape}]`)
+      assert(values.length === numel(shape), `put of ${values.length} values as [${shape}]`)
       const made = handle(shape, dtype)
       queue.push({ do: 'put', id: made.id, dtype: made.dtype, shape, values }, values)
       return made
@@ -121,7 +120,7 @@ export const makeBackend = (engine: Engine): Backend => {
     zeros: (shape, dtype = 'f32') => empty(shape, dtype, true),
     view(of, offset, shape) {
       const made = handle(shape, of.dtype)
-      assert(offset + elements(shape) <= elements(of.shape), `view [${shape}] at ${offset} of [${of.shape}]`)
+      assert(offset + numel(shape) <= numel(of.shape), `view [${shape}] at ${offset} of [${of.shape}]`)
       queue.push({ do: 'view', id: made.id, of: of.id, offset, shape })
       return made
     },
@@ -158,12 +157,12 @@ export const makeBackend = (engine: Engine): Backend => {
     addRows(to, from, index) {
       const [[, width], [n, own]] = [to.shape, from.shape]
       assert(
-        own === width && elements(index.shape) === n,
+        own === width && numel(index.shape) === n,
         `addRows of [${from.shape}] by [${index.shape}] to [${to.shape}]`,
       )
       queue.push({ do: 'addRows', to: to.id, from: from.id, index: index.id, width })
     },
-    async read(from, offset = 0, length = elements(from.shape) - offset) {
+    async read(from, offset = 0, length = numel(from.shape) - offset) {
       const values = await queue.read({ do: 'read', id: from.id, offset, length })
       return values instanceof Float32Array ? values : Float32Array.from(values as BigInt64Array, Number)
     },

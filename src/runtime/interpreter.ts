@@ -11,6 +11,7 @@ import type { DType, Params, Primitive } from '../tensor/primitives.ts'
 import { dequantize } from '../tensor/quantization.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { assert } from '../util/fault.ts'
+import { numel } from '../util/shape.ts'
 
 export type Value = { shape: number[]; data: Float64Array }
 export type Feed = { shape: readonly number[]; data: ArrayLike<number> }
@@ -34,7 +35,7 @@ export const evaluate = (outputs: readonly Tensor[], feeds: Readonly<Record<stri
     const rule = rules[t.op] as Rule<Primitive>
     const inputs = t.inputs.map((x) => values.get(x)!)
     const data = rule(inputs, t.params, { shape, dtype: t.dtype, size, fed })
-    assert(data.length === elements(shape), `${t.op} made ${data.length} values of shape [${shape}]`)
+    assert(data.length === numel(shape), `${t.op} made ${data.length} values of shape [${shape}]`)
     values.set(t, { shape, data })
   }
   return outputs.map((t) => values.get(t)!)
@@ -57,9 +58,7 @@ const bindFeeds = (order: readonly Tensor[], feeds: Readonly<Record<string, Feed
   return bindings
 }
 
-const elements = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
-
-const rowMajor = (shape: readonly number[]): number[] => shape.map((_, i) => elements(shape.slice(i + 1)))
+const rowMajor = (shape: readonly number[]): number[] => shape.map((_, i) => numel(shape.slice(i + 1)))
 
 /** Where each element of a walk over `shape` lies in memory with these strides. */
 const offsets = (shape: readonly number[], strides: readonly number[]): number[] =>
@@ -101,7 +100,7 @@ const reduce =
   (start: number, f: (a: number, b: number) => number) =>
   ([{ shape, data }]: readonly Value[], { axes }: { axes: readonly number[] }) => {
     const kept = shape.map((size, i) => (axes.includes(i) ? 1 : size))
-    const result = new Float64Array(elements(kept)).fill(start)
+    const result = new Float64Array(numel(kept)).fill(start)
     const strides = rowMajor(kept).map((stride, i) => (axes.includes(i) ? 0 : stride))
     for (const [i, o] of offsets(shape, strides).entries()) result[o] = f(result[o], data[i])
     return result
@@ -110,7 +109,7 @@ const reduce =
 /** Maps each row along the last axis. */
 const byRow = ({ shape, data }: Value, f: (row: Float64Array) => Iterable<number>): Float64Array => {
   const width = shape.at(-1)!
-  const rows = elements(shape.slice(0, -1))
+  const rows = numel(shape.slice(0, -1))
   return Float64Array.from(
     Array.from({ length: rows }, (_, r) => [...f(data.subarray(r * width, (r + 1) * width))]).flat(),
   )
@@ -143,7 +142,7 @@ const matmul: Rule<'matmul'> = ([a, b], { transA, transB }, { shape }) => {
   const batch = shape.slice(0, -2)
   const A = stretch(a, [...batch, ...a.shape.slice(-2)])
   const B = stretch(b, [...batch, ...b.shape.slice(-2)])
-  const y = new Float64Array(elements(shape))
+  const y = new Float64Array(numel(shape))
   for (let o = 0; o < y.length; o++) {
     const [j, i, s] = [o % n, Math.floor(o / n) % m, Math.floor(o / (n * m))]
     for (let p = 0; p < k; p++)
@@ -159,11 +158,11 @@ const matmulQuantized: Rule<'matmulQuantized'> = ([x, codes, scales], { weight, 
 
 /** Copies blocks that lie side by side along an axis. `parts` may lack the zeros that stand around them. */
 const place = (parts: readonly Value[], axis: number, start: number, shape: readonly number[]) => {
-  const y = new Float64Array(elements(shape))
-  const width = elements(shape.slice(axis))
-  let at = start * elements(shape.slice(axis + 1))
+  const y = new Float64Array(numel(shape))
+  const width = numel(shape.slice(axis))
+  let at = start * numel(shape.slice(axis + 1))
   for (const x of parts) {
-    const block = elements(x.shape.slice(axis))
+    const block = numel(x.shape.slice(axis))
     for (let o = 0; o * width < y.length; o++) y.set(x.data.subarray(o * block, (o + 1) * block), o * width + at)
     at += block
   }
@@ -176,14 +175,14 @@ const checked = (index: number, size: number): number => {
 }
 
 const gather: Rule<'gather'> = ([x, index]) => {
-  const width = elements(x.shape.slice(1))
+  const width = numel(x.shape.slice(1))
   const rows = [...index.data].map((r) => x.data.subarray(checked(r, x.shape[0]) * width, (r + 1) * width))
   return Float64Array.from(rows.flatMap((row) => [...row]))
 }
 
 const scatterAdd: Rule<'scatterAdd'> = ([updates, index, base], _, { shape }) => {
-  const y = base ? base.data.slice() : new Float64Array(elements(shape))
-  const width = elements(shape.slice(1))
+  const y = base ? base.data.slice() : new Float64Array(numel(shape))
+  const width = numel(shape.slice(1))
   for (const [i, u] of updates.data.entries())
     y[checked(index.data[Math.floor(i / width)], shape[0]) * width + (i % width)] += u
   return y
@@ -195,7 +194,7 @@ const takeAlong: Rule<'takeAlong'> = ([x, index]) => {
 }
 
 const putAlong: Rule<'putAlong'> = ([updates, index], _, { shape }) => {
-  const y = new Float64Array(elements(shape))
+  const y = new Float64Array(numel(shape))
   const [width, n] = [shape.at(-1)!, index.shape.at(-1)!]
   for (const [i, u] of updates.data.entries()) y[Math.floor(i / n) * width + checked(index.data[i], width)] += u
   return y

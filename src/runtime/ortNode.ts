@@ -9,7 +9,8 @@ import * as ort from 'onnxruntime-node'
 import { withConstants } from '../onnx/model.ts'
 import type { DType } from '../tensor/primitives.ts'
 import { runFailure } from '../util/fault.ts'
-import { type Command, type Engine, elements, type Runs, type Values, type Wires } from './backend.ts'
+import { numel } from '../util/shape.ts'
+import type { Command, Engine, Runs, Values, Wires } from './backend.ts'
 import { makePool } from './pool.ts'
 import { disableTelemetry } from './telemetry.node.ts'
 
@@ -38,7 +39,7 @@ export const ortEngine = (options: EngineOptions): Engine => {
   const feedsOf = (wires: Wires) => Object.fromEntries(wires.map(([name, id]) => [name, tensor(get(id))]))
 
   const take = ({ dtype, shape, zero }: Extract<Command, { do: 'empty' }>) => {
-    const values = pool.take(dtype, elements(shape))
+    const values = pool.take(dtype, numel(shape))
     if (zero) clear(values)
     return values
   }
@@ -88,7 +89,7 @@ export const ortEngine = (options: EngineOptions): Engine => {
         return
       case 'view': {
         const { values, dtype } = get(command.of)
-        const part = values.subarray(command.offset, command.offset + elements(command.shape))
+        const part = values.subarray(command.offset, command.offset + numel(command.shape))
         tensors.set(command.id, { values: part, shape: command.shape, dtype })
         return
       }

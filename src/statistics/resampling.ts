@@ -27,7 +27,10 @@ export type Draws = {
   signs(size: number): readonly Uint32Array[]
 }
 
-export const makeDraws = (seed = 0, { resamples = 2000, signs = 9999 } = {}): Draws => {
+export const defaultResamples = 2000
+export const defaultSigns = 9999
+
+export const makeDraws = (seed = 0, { resamples = defaultResamples, signs = defaultSigns } = {}): Draws => {
   const indices = (size: number, k: number) => {
     const random = rng(seed, resampleStream, k)
     return Uint32Array.from({ length: size }, (_, i) => Math.floor(random.uniform(i) * size))

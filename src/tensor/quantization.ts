@@ -9,6 +9,7 @@
  *   flattened weight, the high half of a byte first, value = book[code] absmax.
  */
 import { assert } from '../util/fault.ts'
+import { numel } from '../util/shape.ts'
 
 export const quantFormats = ['int8', 'int4', 'nf4', 'fp4'] as const
 export type QuantFormat = (typeof quantFormats)[number]
@@ -63,8 +64,7 @@ export const quantize = (values: Float32Array, how: Quantization): Quantized | u
 
 const emptyStore = (how: Quantization): Quantized => {
   const { codes, scales } = storedShapes(how)
-  const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
-  return { codes: new Uint8Array(size(codes)), scales: new Float32Array(size(scales)) }
+  return { codes: new Uint8Array(numel(codes)), scales: new Float32Array(numel(scales)) }
 }
 
 const quantizeLinear = (values: Float32Array, how: Quantization): Quantized | undefined => {

@@ -4,7 +4,7 @@
  * parameters, and a checkpoint is a few arrays. Parameters with and without weight decay have separate arenas.
  */
 import type { Backend, Handle } from '../runtime/backend.ts'
-import { elements } from '../runtime/backend.ts'
+import { numel } from '../util/shape.ts'
 
 export type Entry = { name: string; shape: readonly number[]; decays: boolean }
 
@@ -24,11 +24,11 @@ const arenaLimit = 2 ** 29
 export const makeArenas = (backend: Backend, entries: readonly Entry[], stateNames: readonly string[]): Arena[] =>
   [true, false].flatMap((decays) =>
     bins(entries.filter((entry) => entry.decays === decays)).map((bin) => {
-      const size = bin.reduce((n, { shape }) => n + elements(shape), 0)
+      const size = bin.reduce((n, { shape }) => n + numel(shape), 0)
       let offset = 0
       const placed = bin.map((entry) => {
         const at = { ...entry, offset }
-        offset += elements(entry.shape)
+        offset += numel(entry.shape)
         return at
       })
       const array = () => backend.zeros([size])
@@ -41,7 +41,7 @@ const bins = (entries: readonly Entry[]): Entry[][] => {
   const filled: Entry[][] = []
   let room = 0
   for (const entry of entries) {
-    const size = elements(entry.shape)
+    const size = numel(entry.shape)
     if (size > room) {
       filled.push([])
       room = arenaLimit

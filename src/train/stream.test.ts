@@ -53,13 +53,13 @@ describe('a survey of the rows', () => {
     [1000, 3],
     // The third takes more than there is room for
     [20, 4],
-  ])('makes each example once, where there is room to keep it (%i characters)', async (keeps, made) => {
+  ])('makes each example once, where there is room to keep it (%i characters)', async (keptCharacters, made) => {
     let count = 0
     const { survey, take } = exampleStream<number, { of: number }>({
       length: 3,
       epochs: 1,
       order: (position) => position,
-      keeps,
+      keptCharacters,
       row: async (i) => i,
       truncated: () => false,
       example: (of) => {

@@ -1,69 +1,77 @@
 /**
- * Examples in the order of a run. Rows that give no example are skipped and counted, and batches are not made smaller
- * by them; so the position in the order is all that a resumed run needs to know.
+ * Examples in the order in which a run trains on them. A row that gives no example is skipped, and the next one fills its
+ * place in the batch; so a resumed run needs to know its position in the order and nothing else.
  *
- * A survey makes every example before the first step, so that a row which tokenizer or template cannot read is
- * reported then, with its place in the file. The examples are kept, up to a limit of memory, so that they need not be
- * made again.
+ * A survey makes every example before the first step. So a row that the tokenizer or the chat template cannot read is
+ * reported before training, with its place in the file. The survey keeps examples up to a limit of memory, so that they need
+ * not be made again.
  */
 import { atPlace, badInput, type Where } from '../util/fault.ts'
 
+/** Numbers of rows by code. */
 export type Counts = Record<string, number>
 
 export type ExampleStream<E> = {
   /** Rows of one epoch. */
   readonly length: number
   /**
-   * Makes the example of every row once; yields the number of rows done. Throws the Fault of the first row that has one,
-   * with its place in the file, and 'empty-data' where no row gives an example.
+   * Makes the example of every row once and yields the number of rows done. Throws the Fault of the first row that cannot be
+   * read, with its place in the file, and a Fault 'empty-data' if no row gives an example.
    */
   survey(): AsyncGenerator<number, void>
-  /** What the survey counted, by code: rows that gave no example, and peculiarities of rows that did. */
+  /** What the survey counted: rows that gave no example, by the reason, and odd rows, such as those cut to the length limits. */
   found(): { dropped: Counts; odd: Counts }
-  /** The next `count` examples from a position; fewer, or none, at the end of the last epoch. */
+  /**
+   * The next `count` examples from a position in the order, the rows that they come from, and the position after them. Fewer,
+   * or none, at the end of the last epoch.
+   */
   take(position: number, count: number): Promise<{ examples: E[]; rows: number[]; position: number }>
 }
 
 export type StreamOptions<R, E extends object> = {
   length: number
   row(i: number): Promise<R>
-  /** Where a row stands in its file. */
+  /** Where a row stands in its file, for Faults; by default its index. */
   where?(i: number): Where
-  /** Row to visit at a position. */
+  /** The row at a position in the order, which runs through all epochs. */
   order(position: number): number
   epochs: number
-  /** An example, or the code of why there is none. The stream adds the row's place to its Faults. */
-  example(row: R, count: (what: string) => void): E | string
+  /**
+   * A row's example, or a code for why it gives none. It calls `count` with a code for each thing that is odd about the row.
+   * The stream adds the row's place to its Faults.
+   */
+  example(row: R, count: (code: string) => void): E | string
   truncated(example: E): boolean
   /** Characters of JSON that the survey may keep; 0 for examples that are not plain data or are cheap to make. */
-  keeps?: number
+  keptCharacters?: number
 }
 
-/** A row's example, or the code of why it has none, and the codes of its peculiarities. */
+/** A row's example or the code for why it gives none, and the codes of what is odd about the row. */
 type Made<E> = { example: E | string; odd: string[] }
 
 /** About 50 million tokens. */
-const keptText = 2 ** 28
+const defaultKeptCharacters = 2 ** 28
 
-/** Rows that are read together. */
-const group = 64
+/** How many rows the survey reads at once. */
+const readTogether = 64
 
 export const exampleStream = <R, E extends object>(options: StreamOptions<R, E>): ExampleStream<E> => {
-  const { length, keeps = keptText } = options
+  const { length, keptCharacters = defaultKeptCharacters } = options
   const end = Math.ceil(length * options.epochs)
+  /** Examples as JSON, by row. */
   const kept = new Map<number, string>()
-  let room = keeps
+  let room = keptCharacters
   let found = { dropped: {} as Counts, odd: {} as Counts }
-  const made = (row: R, i: number): Made<E> => {
+  const makeExample = (row: R, i: number): Made<E> => {
     const odd = new Set<string>()
     const where = options.where?.(i) ?? { row: i }
-    const example = atPlace(where, () => options.example(row, (what) => odd.add(what)))
+    const example = atPlace(where, () => options.example(row, (code) => odd.add(code)))
     if (typeof example !== 'string' && options.truncated(example)) odd.add('truncated')
     return { example, odd: [...odd] }
   }
   const exampleOf = async (i: number): Promise<E | string> => {
     const text = kept.get(i)
-    return text === undefined ? made(await options.row(i), i).example : JSON.parse(text)
+    return text === undefined ? makeExample(await options.row(i), i).example : JSON.parse(text)
   }
   const keep = (i: number, example: E | string) => {
     const text = room > 0 ? JSON.stringify(example) : ''
@@ -76,46 +84,50 @@ export const exampleStream = <R, E extends object>(options: StreamOptions<R, E>)
     async *survey() {
       const counts = { dropped: {} as Counts, odd: {} as Counts }
       let usable = 0
-      for (let from = 0; from < length; from += group) {
-        const numbers = Array.from({ length: Math.min(group, length - from) }, (_, k) => from + k)
-        const rows = await Promise.all(numbers.map((i) => options.row(i)))
+      for (let from = 0; from < length; from += readTogether) {
+        const through = Math.min(length, from + readTogether)
+        const indices = Array.from({ length: through - from }, (_, k) => from + k)
+        const rows = await Promise.all(indices.map((i) => options.row(i)))
         for (const [k, row] of rows.entries()) {
-          const { example, odd } = made(row, from + k)
-          for (const what of odd) add(counts.odd, what)
-          if (typeof example === 'string') add(counts.dropped, example)
+          const { example, odd } = makeExample(row, from + k)
+          for (const code of odd) increment(counts.odd, code)
+          if (typeof example === 'string') increment(counts.dropped, example)
           else usable++
           keep(from + k, example)
         }
-        yield Math.min(length, from + group)
+        yield through
       }
       found = counts
       if (usable === 0) throw noExamples({ ...counts.odd, ...counts.dropped })
     },
-    async take(position, wanted) {
-      const taken = { examples: [] as E[], rows: [] as number[], position }
-      while (taken.examples.length < wanted && taken.position < end) {
-        const row = options.order(taken.position++)
+    async take(start, count) {
+      const examples: E[] = []
+      const rows: number[] = []
+      let position = start
+      while (examples.length < count && position < end) {
+        const row = options.order(position++)
         const example = await exampleOf(row)
         if (typeof example === 'string') continue
-        taken.examples.push(example)
-        taken.rows.push(row)
+        examples.push(example)
+        rows.push(row)
       }
-      return taken
+      return { examples, rows, position }
     },
   }
 }
 
-const add = (counts: Counts, what: string) => {
-  counts[what] = (counts[what] ?? 0) + 1
+const increment = (counts: Counts, code: string) => {
+  counts[code] = (counts[code] ?? 0) + 1
 }
 
-const lengthReasons = ['no-reply-left', 'no-target-left', 'truncated', 'prompt-too-long']
+/** Codes of rows for which a length limit was too low. */
+const lengthCodes = ['no-reply-left', 'no-target-left', 'truncated', 'prompt-too-long']
 
 const noExamples = (counts: Counts) => {
-  const reasons = Object.entries(counts).map(([why, n]) => `${why}: ${n}`)
+  const reasons = Object.entries(counts).map(([code, n]) => `${code}: ${n}`)
   const longPrompts = 'prompt-too-long' in counts
-  const cut = Object.keys(counts).some((why) => lengthReasons.includes(why))
-  const advice = cut
+  const tooShort = lengthCodes.some((code) => code in counts)
+  const advice = tooShort
     ? `raise ${longPrompts ? '--max-prompt-length or ' : ''}--max-length or look at the rows`
     : 'look at the rows; docs/data.md says what each word means'
   return badInput('empty-data', `no row is left (${reasons.join(', ')}); ${advice}`)

@@ -2,6 +2,8 @@
  * Protocol-buffer wire format, as far as ONNX and TensorBoard need it: a message is a list of fields, each already bytes.
  * Source: protobuf.dev/programming-guides/encoding.
  */
+import { concatBytes } from './bytes.ts'
+
 export type Field = Uint8Array
 
 const text = new TextEncoder()
@@ -41,18 +43,8 @@ export const double = (field: number, value: number): Field => {
 export const head = (field: number, length: number): Uint8Array =>
   Uint8Array.from([...varint((field << 3) | 2), ...varint(length)])
 
-export const bytes = (field: number, value: Uint8Array): Field => join([head(field, value.length), value])
+export const bytes = (field: number, value: Uint8Array): Field => concatBytes([head(field, value.length), value])
 
 export const string = (field: number, value: string): Field => bytes(field, text.encode(value))
 
-export const message = (field: number, fields: readonly Field[]): Field => bytes(field, join(fields))
-
-export const join = (parts: readonly Uint8Array[]): Uint8Array => {
-  const whole = new Uint8Array(parts.reduce((n, part) => n + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
-}
+export const message = (field: number, fields: readonly Field[]): Field => bytes(field, concatBytes(fields))

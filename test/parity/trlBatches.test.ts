@@ -10,7 +10,6 @@ import { expect, it } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import type { PackedBatch } from '../../src/data/batch.ts'
 import { rankedExample, type TextExample, textExample, unpairedExample } from '../../src/data/examples.ts'
-import { openEncoder } from '../../src/generate/tokenization.node.ts'
 import { schedule } from '../../src/optim/schedules.ts'
 import {
   bestFirst,
@@ -23,6 +22,7 @@ import { type ExampleRule, makeExamples, openDataset } from '../../src/recipes/t
 import { sftObjective } from '../../src/recipes/trainer/objectives.ts'
 import { openPolicy } from '../../src/recipes/trainer/policy.ts'
 import { sftSchema } from '../../src/recipes/trainer/schema.ts'
+import { loadTokenizerFolder } from '../../src/text/tokenizer.node.ts'
 import { beginning, train } from '../../src/train/loop.ts'
 import type { MicroBatch } from '../../src/train/micro.ts'
 import { bytesOf } from '../../src/util/bytes.ts'
@@ -87,7 +87,7 @@ const unpacked = (packs: readonly PackedBatch[], K: number, k: number): Sequence
   return found
 }
 
-const encoder = await openEncoder({ dir: fixture('trl/model') })
+const encoder = (await loadTokenizerFolder(fixture('trl/model')))!
 const vocabulary = { vocabulary: encoder.size, encoder }
 const runs = await trlRuns()
 

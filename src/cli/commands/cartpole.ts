@@ -1,7 +1,7 @@
 /** `attune cartpole`: the classic-control lab, with a line of progress, a line for each run, and with --watch the pole itself. */
 import { z } from 'zod'
 import type { CartpoleEvent } from '../../labs/cartpole/lab.ts'
-import { cartpoleSchema, chosen, methodNotes } from '../../labs/cartpole/settings.ts'
+import { cartpoleSchema, chosenMethods, methodNotes } from '../../labs/cartpole/settings.ts'
 import { badInput } from '../../util/fault.ts'
 import { percent, plural, whole } from '../../util/format.ts'
 import { command } from '../command.ts'
@@ -29,7 +29,7 @@ export default command({
     const { cartpole } = await import('../../labs/cartpole/lab.ts')
     const progress = watch ? undefined : progressLine(out.screen)
     const print = printEvent(out)
-    const [method] = chosen(settings)
+    const [method] = chosenMethods(settings)
     let view: ReturnType<typeof poleView> | undefined
     const lab = (signal: AbortSignal) => {
       if (watch) view = poleView(out.screen, methodNotes[method], signal)

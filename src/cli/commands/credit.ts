@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { openRows } from '../../data/openRows.node.ts'
-import { openEncoder } from '../../generate/tokenization.node.ts'
+import { idsOnly } from '../../generate/tokenization.node.ts'
 import { type CreditRow, creditPage, strengths } from '../../labs/pages/credit.ts'
 import { type Credit, type CreditResponse, creditOf, type Piece } from '../../recipes/reward/credit.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
@@ -49,7 +49,7 @@ export default command({
     if (out.toTerminal) await out.text(legend(color))
     try {
       const { model, tokenizer } = opened
-      const encoder = tokenizer ?? (await openEncoder(opened))
+      const encoder = tokenizer ?? idsOnly(opened.dir)
       const limits = { positions: model.config.max_position_embeddings, vocabulary: model.config.vocab_size }
       const inputs = await checkedRows(rows, (row) => creditInput(encoder, row, limits), report)
       let i = 0

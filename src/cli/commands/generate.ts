@@ -10,7 +10,7 @@ import { type Completion, completions, endIds, generate } from '../../generate/g
 import { worthPacking } from '../../generate/memory.node.ts'
 import { checkPrompt } from '../../generate/scheduler.ts'
 import type { Piece } from '../../generate/sequence.ts'
-import { openEncoder } from '../../generate/tokenization.node.ts'
+import { idsOnly } from '../../generate/tokenization.node.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
@@ -68,7 +68,7 @@ export default command({
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     try {
       const { tokenizer } = opened
-      const encoder = tokenizer ?? (await openEncoder(opened))
+      const encoder = tokenizer ?? idsOnly(opened.dir)
       const ids = placed.map(({ prompt, template, where }) => {
         const ids = atPlace(where, () => encodePrompt(encoder, prompt, template))
         checkPrompt(opened.model, ids, where)

@@ -11,6 +11,7 @@ import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { jsonFile } from '../../util/files.node.ts'
 import { whole } from '../../util/format.ts'
+import { countParameters } from '../../util/shape.ts'
 import { command } from '../command.ts'
 
 const schema = z.object({
@@ -37,7 +38,7 @@ export default command({
     const params = initWeights(architecture, config, seed)
     const files = modelFiles({ architecture, config, params }, storedAs[saveDtype])
     await writeModelFolder(output, files, { stem: 'model', tokenizerFrom })
-    const parameters = [...params.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
+    const parameters = countParameters(params.values())
     if (out.json) await out.jsonLine({ model: output, architecture: architecture.name, parameters, seed })
     else await out.text(`${output}: ${architecture.name} with ${whole(parameters)} random parameters`)
   },

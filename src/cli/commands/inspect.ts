@@ -9,6 +9,7 @@ import { loadPretrained } from '../../models/load.node.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { whole } from '../../util/format.ts'
+import { countParameters } from '../../util/shape.ts'
 import { command } from '../command.ts'
 import { bytes, columns } from '../format.ts'
 import { adapterFlag, modelFlag } from '../modelFlags.ts'
@@ -37,7 +38,7 @@ type Facts = Awaited<ReturnType<typeof describe>>
 const describe = async (dir: string, adapterDir?: string) => {
   const { architecture, config, params, unused } = await loadPretrained(dir)
   const adapter = adapterDir === undefined ? undefined : await openAdapter(adapterDir)
-  const total = count(params.values())
+  const total = countParameters(params.values())
   const embeddings = [...params].filter(([name]) => name === architecture.embedding || isPositions(name))
   return {
     model: dir,
@@ -45,8 +46,8 @@ const describe = async (dir: string, adapterDir?: string) => {
     model_type: config.model_type,
     parameters: {
       total,
-      without_embeddings: total - count(embeddings.map(([, tensor]) => tensor)),
-      trainable: adapter ? count(adapter.tensors.values()) : total,
+      without_embeddings: total - countParameters(embeddings.map(([, tensor]) => tensor)),
+      trainable: adapter ? countParameters(adapter.tensors.values()) : total,
     },
     dtype: dtypes(params.values()),
     layers: config.num_hidden_layers,
@@ -72,9 +73,6 @@ const describeTokenizer = async (dir: string, adapter?: string) => {
 }
 
 const isPositions = (name: string) => /(^|\.)(wpe|position_embeddings)\.weight$/.test(name)
-
-const count = (tensors: Iterable<StoredTensor>): number =>
-  [...tensors].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
 
 const names: Readonly<Record<string, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', F64: 'float64' }
 

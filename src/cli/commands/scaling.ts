@@ -1,4 +1,4 @@
-/** `attune scaling`: the lab of scaling laws, with a line of progress and a line for each finished training run. */
+/** `attune scaling`: the lab of scaling laws, with a progress line and a line for each finished training run. */
 import { scalingSchema } from '../../labs/scaling/settings.ts'
 import type { SweepEvent } from '../../labs/scaling/sweep.ts'
 import { percent, plural } from '../../util/format.ts'
@@ -34,17 +34,18 @@ export default command({
   },
 })
 
-/** Milliseconds between two lines of progress where nothing can be redrawn. */
+/** Milliseconds between two progress lines where a line cannot be redrawn. */
 const repeatEvery = 10_000
 
+/** The progress of the sweep: one line that is redrawn, or a new line now and then. */
 const progressLine = (screen: Screen) => {
   const line = makeLiveLine(screen)
-  let last = Number.NEGATIVE_INFINITY
+  let lastShown = Number.NEGATIVE_INFINITY
   return {
     show(text: string) {
       if (screen.live) return line.draw(text.slice(0, screen.columns() - 1))
-      if (screen.now() - last < repeatEvery) return
-      last = screen.now()
+      if (screen.now() - lastShown < repeatEvery) return
+      lastShown = screen.now()
       screen.write(`${text}\n`)
     },
     note(text: string) {

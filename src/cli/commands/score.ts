@@ -5,7 +5,7 @@ import type { Tree } from '../../data/batch.ts'
 import type { TextOptions } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { type Scorable, score } from '../../generate/score.ts'
-import { openEncoder } from '../../generate/tokenization.node.ts'
+import { idsOnly } from '../../generate/tokenization.node.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
@@ -42,7 +42,7 @@ export default command({
     for (const { message } of unreadWarnings([rows])) report.note(message)
     const opened = await openModel({ ...options, head: 'either', onProgress })
     try {
-      const encoder = opened.tokenizer ?? (await openEncoder(opened))
+      const encoder = opened.tokenizer ?? idsOnly(opened.dir)
       const { model } = opened
       const limits = limitsOf(model)
       const results = model.architecture.scores

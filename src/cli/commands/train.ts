@@ -1,4 +1,4 @@
-/** `attune METHOD` for every training method: flags from its schema, a display of its events, and the result at the end. */
+/** `attune METHOD` for every training method: flags from its schema, its events on the screen, and a summary at the end. */
 import { availableParallelism } from 'node:os'
 import { loadRecipe } from '../../recipes/load.ts'
 import { type MethodKey, methods } from '../../recipes/methods.ts'
@@ -19,7 +19,7 @@ import { iterationTable } from '../selfPlayTable.ts'
 
 type Settings = Readonly<Record<string, unknown>>
 
-/** Writes further files once a method has its result. @param result its folder   @returns the files to name at the end */
+/** Writes further files when a run has ended. @param result the folder of its model   @returns the files to name in the summary */
 type AfterTraining = (result: string) => Promise<string[]>
 
 const afterTraining: Partial<Record<MethodKey, AfterTraining>> = {
@@ -42,8 +42,8 @@ export const trainCommand = async (key: MethodKey): Promise<Command> => {
 }
 
 /**
- * Adds the settings that need not be given: with --resume those of the run in --output, the model and adapter of a run that
- * --model names, and a new folder where there is no --output.
+ * Adds the settings that need not be given: with --resume those of the run in --output; where --model names a run, the model
+ * and adapter of that run; where there is no --output, a new folder.
  */
 const completeSettings = async (method: string, given: Settings): Promise<Record<string, unknown>> => {
   if (given.resume && given.output === undefined)
@@ -53,7 +53,7 @@ const completeSettings = async (method: string, given: Settings): Promise<Record
   return { output: await newRunFolder(method), ...earlier, ...source, ...withoutRunName(given, source) }
 }
 
-/** A run that was killed before it wrote anything starts anew, if all its settings are given again. */
+/** None for a run that was killed before it wrote run.json, if --model is given again: then it starts from the beginning. */
 const resumedSettings = (dir: string, given: Settings): Promise<Settings> =>
   readInfo(dir).then(
     async (info) => ({
@@ -68,7 +68,7 @@ const resumedSettings = (dir: string, given: Settings): Promise<Settings> =>
     },
   )
 
-/** Flags override what a run says, but not the name of that run itself. */
+/** The given settings, without --model where it is the name of a run: that run's own model takes its place. */
 const withoutRunName = ({ model, ...given }: Settings, source: object | undefined) =>
   source || model === undefined ? given : { ...given, model }
 
@@ -84,7 +84,7 @@ const train = async (
   const paint = painter(screen)
   report.note(`${paint('bold', `attune ${recipe.name}`)}  ${paint('dim', shortPath(output))}`)
   const outcome: Outcome = { began: screen.now(), evals: [] }
-  const follow = async (event: TrainEvent) => {
+  const onEvent = async (event: TrainEvent) => {
     report.show(event)
     if (event.event === 'step') {
       outcome.first ??= event
@@ -97,23 +97,25 @@ const train = async (
   try {
     await interruptible(
       async (signal) => {
-        for await (const event of recipe.run(config, { signal, command: ['attune', ...argv] })) await follow(event)
+        for await (const event of recipe.run(config, { signal, command: ['attune', ...argv] })) await onEvent(event)
       },
       () => report.note('  stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
     )
   } finally {
     report.clear()
   }
-  if (!outcome.end) return
-  const files = outcome.end.stopped === 'interrupted' ? [] : await after(outcome.end.output)
-  finish(screen, recipe.name, output, outcome as Finished)
+  const { end } = outcome
+  if (!end) return
+  const files = end.stopped === 'interrupted' ? [] : await after(end.output)
+  printSummary(screen, recipe.name, output, { ...outcome, end })
   for (const file of files) report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
 }
 
+/** What the summary tells of a run. `began`: milliseconds of the screen's clock; `first` and `last`: steps. */
 type Outcome = { began: number; evals: EvalEvent[]; first?: StepEvent; last?: StepEvent; end?: EndEvent }
 type Finished = Outcome & { end: EndEvent }
 
-const finish = (screen: Screen, method: string, output: string, outcome: Finished) => {
+const printSummary = (screen: Screen, method: string, output: string, outcome: Finished) => {
   if (outcome.end.stopped === 'interrupted') process.exitCode = 130
   const table = iterationTable(outcome.evals)
   if (table) screen.write(`\n${table.replaceAll(/^/gm, '  ')}\n\n`)
@@ -128,7 +130,7 @@ const endings: Record<EndEvent['stopped'], string> = {
   'kl-budget': 'KL spent',
 }
 
-/** What a reward model can do next is to score; all other models generate. */
+/** The command to try next: a reward model scores, all other models generate. */
 const nextCommand = (method: string, model: string) =>
   method === 'reward'
     ? `attune score --model ${model} --data rows.jsonl`

@@ -11,7 +11,7 @@ import { findingsOf } from './findings.ts'
 import { type CartpoleEvent, cartpole } from './lab.ts'
 import { episode } from './replay.ts'
 import { firstSolved, type RunResult, trainRun } from './run.ts'
-import { cartpoleSchema, chosen, methodNames } from './settings.ts'
+import { cartpoleSchema, chosenMethods, methodNames } from './settings.ts'
 
 const settings = { episodes: 60, steps: 20_000, envs: 8 }
 
@@ -158,6 +158,6 @@ describe('the folder of results', () => {
 })
 
 it('takes methods by name, and all of them in one order', () => {
-  expect(chosen(cartpoleSchema.parse({}))).toEqual([...methodNames])
-  expect(chosen(cartpoleSchema.parse({ method: ['ppo', 'reinforce'] }))).toEqual(['reinforce', 'ppo'])
+  expect(chosenMethods(cartpoleSchema.parse({}))).toEqual([...methodNames])
+  expect(chosenMethods(cartpoleSchema.parse({ method: ['ppo', 'reinforce'] }))).toEqual(['reinforce', 'ppo'])
 })

@@ -1,28 +1,30 @@
 /** The findings of the lab: curves over seeds with intervals, counts of seeds that succeeded, and the conclusions. */
-
 import type { Point } from '../../report/lineChart.ts'
 import { tInterval } from '../../statistics/intervals.ts'
 import { mean } from '../../statistics/summary.ts'
 import { maxEpisodeSteps } from './env.ts'
 import { type RunResult, solvedAt } from './run.ts'
-import { episodesABatch, type Method } from './settings.ts'
+import { episodesPerBatch, type Method } from './settings.ts'
 
-/** Mean length over seeds. `interval` is Student's t at 95 %, cut to what a length can be; none for a single seed. */
+/**
+ * Mean episode length over seeds. `interval` is Student's t at 95 %, clipped to the lengths that are possible; there is none
+ * for a single seed.
+ */
 type LengthCurve = { points: Point[]; interval?: Point[] }
 
 export type Finding = {
   method: Method
   runs: { seed: number; mean: number; solved?: number; bestEpisode: number; steps: number; seconds: number }[]
-  /** Seeds whose best weights have a mean of 475 steps over 100 fresh episodes. */
+  /** How many seeds have best weights with a mean of 475 steps over 100 fresh episodes. */
   reached: number
-  /** Seeds of which 100 episodes in a row had that mean during training. */
+  /** How many seeds had that mean over 100 episodes in a row at some time during training. */
   solved: number
   byEpisode: LengthCurve
   byStep: LengthCurve
   stepsPerSecond: number
 }
 
-/** Each point of a curve is the mean of so many episodes. */
+/** Each point of a curve is the mean of this many episodes. */
 export const window = 20
 const gridPoints = 80
 
@@ -43,68 +45,74 @@ export const findingsOf = (results: readonly RunResult[]): Finding[] =>
       runs,
       reached: runs.filter((run) => run.mean >= solvedAt).length,
       solved: runs.filter((run) => run.solved !== undefined).length,
-      byEpisode: curveOf(own, (run) => run.lengths.map((_, i) => i + 1), linear),
+      byEpisode: curveOf(own, episodeNumbers, linear),
       byStep: curveOf(own, (run) => run.ends, logarithmic),
       stepsPerSecond: sum('steps') / sum('seconds'),
     }
   })
 
+/** Grids of x up to `last`; neighbours may be equal. */
 const linear = (last: number) =>
   Array.from({ length: gridPoints }, (_, i) => Math.max(1, Math.round((last * (i + 1)) / gridPoints)))
 
 const logarithmic = (last: number) =>
   Array.from({ length: gridPoints }, (_, i) => Math.round(500 * (Math.max(last, 1000) / 500) ** (i / (gridPoints - 1))))
 
-/** A run that is over keeps its last value. There is no point before every run has ended an episode. */
+/**
+ * The mean over runs. A run that is over keeps its last value; the curve begins where every run has ended an episode.
+ * @param endsOf  the x at which each episode of a run ended: its number, or the number of training steps
+ */
 const curveOf = (
   runs: readonly RunResult[],
-  placesOf: (run: RunResult) => readonly number[],
+  endsOf: (run: RunResult) => readonly number[],
   gridTo: (last: number) => number[],
 ): LengthCurve => {
-  const places = runs.map(placesOf)
-  const grid = [...new Set(gridTo(Math.max(...places.map((own) => own.at(-1)!))))]
+  const ends = runs.map(endsOf)
+  const grid = [...new Set(gridTo(Math.max(...ends.map((own) => own.at(-1)!))))]
   const rows = grid
-    .map((x) => ({ x, values: runs.map((run, i) => trailing(run.lengths, places[i], x)) }))
+    .map((x) => ({ x, values: runs.map((run, i) => trailingMean(run.lengths, ends[i], x)) }))
     .filter(({ values }) => values.every(Number.isFinite))
-  const spans = rows.map(({ values }) => tInterval(values))
-  const within = (value: number) => Math.min(maxEpisodeSteps, Math.max(0, value))
+  const intervals = rows.map(({ values }) => tInterval(values))
+  const clipped = (length: number) => Math.min(maxEpisodeSteps, Math.max(0, length))
   return {
-    points: rows.map(({ x }, i) => [x, spans[i].value]),
-    ...(runs.length > 1 && { interval: spans.map(({ low, high }): Point => [within(low), within(high)]) }),
+    points: rows.map(({ x }, i) => [x, intervals[i].value]),
+    ...(runs.length > 1 && { interval: intervals.map(({ low, high }): Point => [clipped(low), clipped(high)]) }),
   }
 }
 
-/** Mean of the last 20 episodes that ended by x. */
-const trailing = (lengths: readonly number[], places: readonly number[], x: number): number => {
-  const beyond = places.findIndex((place) => place > x)
-  const end = beyond < 0 ? places.length : beyond
-  return mean(lengths.slice(Math.max(0, end - window), end))
+/** Mean length of the last 20 episodes that ended by x; NaN where none has. @param ends the x at which each episode ended */
+const trailingMean = (lengths: readonly number[], ends: readonly number[], x: number): number => {
+  const beyond = ends.findIndex((end) => end > x)
+  const count = beyond < 0 ? ends.length : beyond
+  return mean(lengths.slice(Math.max(0, count - window), count))
 }
 
-/** The curve of one run. */
-export const runCurve = ({ lengths }: RunResult): Point[] => {
-  const places = lengths.map((_, i) => i + 1)
-  return linear(lengths.length).map((x) => [x, trailing(lengths, places, x)])
+const episodeNumbers = ({ lengths }: RunResult) => lengths.map((_, i) => i + 1)
+
+/** The curve of one run over its episodes. */
+export const runCurve = (run: RunResult): Point[] => {
+  const ends = episodeNumbers(run)
+  return linear(ends.length).map((x) => [x, trailingMean(run.lengths, ends, x)])
 }
 
 export const cartpoleConclusions = (findings: readonly Finding[]): string[] => {
   const of = (method: Method) => findings.find((finding) => finding.method === method)
   const range = ({ runs }: Finding) =>
     `${Math.min(...runs.map((run) => run.mean)).toFixed(0)} to ${Math.max(...runs.map((run) => run.mean)).toFixed(0)}`
-  const said = (name: string, finding: Finding | undefined) =>
+  const successes = (name: string, finding: Finding | undefined) =>
     finding
       ? [
           `${name} reached a mean of ${solvedAt} steps over 100 fresh episodes on ${finding.reached} of ${finding.runs.length} seeds (best weights of each: ${range(finding)}); while training, the last 100 episodes did so on ${finding.solved}.`,
         ]
       : []
-  const flat = of('ppo-resampled')
+  const notebook = of('ppo-resampled')
   return [
-    ...said('PPO', of('ppo')),
-    ...said('REINFORCE with an update from each episode', of('reinforce')),
-    ...said(`REINFORCE with an update from ${episodesABatch} episodes`, of('reinforce-batch')),
-    ...(flat
+    ...successes('PPO', of('ppo')),
+    ...successes('REINFORCE with an update from each episode', of('reinforce')),
+    ...successes(`REINFORCE with an update from ${episodesPerBatch} episodes`, of('reinforce-batch')),
+    ...(notebook
       ? [
-          `The notebook's PPO ended at a mean length of ${flat.byEpisode.points.at(-1)![1].toFixed(0)}: it draws its actions anew when it recomputes log-probs, and multiplies each ratio with every advantage, so nothing ties a reward to an action.`,
+          `The notebook's PPO ended at a mean length of ${notebook.byEpisode.points.at(-1)![1].toFixed(0)}: it draws its actions anew when it recomputes log-probs, and multiplies each ratio with every advantage, so nothing ties a reward to an action.`,
         ]
       : []),
   ]

@@ -7,7 +7,7 @@ import { input } from '../../tensor/tensor.ts'
 import { fillUniform } from '../../util/rng.ts'
 import { stateSize } from './env.ts'
 import { hiddenSize, initNetwork, type Network } from './network.ts'
-import { addEpoch } from './notebookPpo.ts'
+import { addEpochGradient } from './notebookPpo.ts'
 import { uniforms } from './policy.ts'
 import { addRow, makeRolloutBuffer, ppoSettings } from './ppo.ts'
 import { addPolicyGradient, episodeAdvantages, makeEpisodes } from './reinforce.ts'
@@ -135,7 +135,7 @@ describe('PPO', () => {
   const epoch = (faults: { resampled: boolean; crossed: boolean }, scale: readonly number[], logps = oldLogps) => {
     const gradient = new Float64Array(net.weights.length)
     const draw = uniforms({ seed: 1, stream: 5 })
-    addEpoch(net, episodesOf(), { logps, advantages: scale }, faults, draw, gradient)
+    addEpochGradient(net, episodesOf(), { logps, advantages: scale }, faults, draw, gradient)
     return gradient
   }
 

@@ -6,7 +6,7 @@ import { inParallel } from '../../util/inParallel.ts'
 import { cartpoleConclusions, type Finding, findingsOf } from './findings.ts'
 import { claimCartpoleFolder, type ReportFiles, writeFindings } from './output.ts'
 import type { RunResult, Snapshot } from './run.ts'
-import { chosen, type Method, type Settings } from './settings.ts'
+import { chosenMethods, type Method, type Settings } from './settings.ts'
 import type { RunRequest, WorkerMessage } from './worker.ts'
 
 export type CartpoleEvent =
@@ -25,7 +25,7 @@ export async function* cartpole(
   { signal = new AbortController().signal, command = [] }: LabOptions = {},
 ): AsyncGenerator<CartpoleEvent> {
   const root = await claimCartpoleFolder(settings.output)
-  const requests = chosen(settings).flatMap((method) =>
+  const requests = chosenMethods(settings).flatMap((method) =>
     Array.from({ length: settings.seeds }, (_, i): RunRequest => ({ method, seed: settings.seed + i, settings })),
   )
   const jobs = Math.min(requests.length, settings.jobs ?? availableParallelism())

@@ -16,13 +16,11 @@ const D = stateSize
 const biasAt = D * H
 const headAt = biasAt + H
 
-const weightCount = (outputs: number) => headAt + outputs * H + outputs
-
-/** Random weights as PyTorch's `nn.Linear` begins with: uniform within 1/sqrt(fan in). */
+/** Random weights as PyTorch's `nn.Linear` starts with: uniform in [-1, 1) / sqrt(fan in). */
 export const initNetwork = (outputs: number, seed: number, stream: number): Network => {
   const draw = (length: number, fanIn: number, substream: number) =>
     fillUniform(new Float32Array(length), { seed, stream, substream }, -1 / Math.sqrt(fanIn), 1 / Math.sqrt(fanIn))
-  const weights = new Float64Array(weightCount(outputs))
+  const weights = new Float64Array(headAt + outputs * H + outputs)
   weights.set(draw(headAt, D, 0))
   weights.set(draw(outputs * H + outputs, H, 1), headAt)
   return { outputs, weights }
@@ -74,15 +72,15 @@ export const addGradient = (
     const h = hidden[j]
     // A unit that ReLU set to 0 has no gradient
     if (h === 0) continue
-    let back = 0
+    let dHidden = 0
     for (let k = 0, v = headAt + j; k < outputs; k++, v += H) {
-      back += dOut[k] * weights[v]
+      dHidden += dOut[k] * weights[v]
       gradient[v] += dOut[k] * h
     }
-    gradient[w] += back * a
-    gradient[w + 1] += back * b
-    gradient[w + 2] += back * c
-    gradient[w + 3] += back * d
-    gradient[biasAt + j] += back
+    gradient[w] += dHidden * a
+    gradient[w + 1] += dHidden * b
+    gradient[w + 2] += dHidden * c
+    gradient[w + 3] += dHidden * d
+    gradient[biasAt + j] += dHidden
   }
 }

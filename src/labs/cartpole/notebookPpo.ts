@@ -25,15 +25,22 @@ const hidden = new Float64Array(hiddenSize)
 const logits = new Float64Array(2)
 const dLogits = new Float64Array(2)
 
-/** d/d log r of mean_j min(r A_j, clip(r) A_j). Outside of the clip range only the advantages of one sign are left. */
+/**
+ * The gradient by log r of mean_j min(r A_j, clip(r) A_j). Outside of the clip range only the advantages of one sign
+ * contribute.
+ */
 const crossedSurrogateGradient = (ratio: number, advantages: readonly number[], clip: number): number => {
   let sum = 0
   for (const advantage of advantages) sum += clippedSurrogateGradient(ratio, advantage, clip)
   return sum / advantages.length
 }
 
-/** Adds the gradient of one epoch over the episode. @param logps [T] log-probs of the actions when they were played */
-export const addEpoch = (
+/**
+ * Adds the gradient of the loss over one episode of T steps, the negative clipped objective.
+ * @param logps [T] log-probs of the actions when they were played   @param advantages [T]
+ * @param draw gives the random numbers of the new actions, where `resampled`
+ */
+export const addEpochGradient = (
   policy: Network,
   { states, actions }: Episodes,
   { logps, advantages }: { logps: Float64Array; advantages: readonly number[] },
@@ -77,7 +84,7 @@ export function* notebookPpo({
     })
     const advantages = episodeAdvantages(length)
     for (let epoch = 0; epoch < epochs; epoch++) {
-      addEpoch(policy, episodes, { logps, advantages }, faults, redraw, gradient)
+      addEpochGradient(policy, episodes, { logps, advantages }, faults, redraw, gradient)
       adamStep(adam, policy.weights, gradient, learningRate)
     }
     yield { policy, lengths: [length], steps: length }

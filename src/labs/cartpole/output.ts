@@ -1,6 +1,6 @@
 /**
  * Writes the lab's results: the page, each plot as SVG and its numbers as JSON, every run, and all findings in one file.
- * They may replace the results of an earlier lab, never anything else.
+ * Only the results of an earlier lab are ever replaced.
  */
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'

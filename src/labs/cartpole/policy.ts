@@ -1,7 +1,7 @@
-/** A policy over two actions, given by two logits: sampling, log-probs, and gradients by the logits. */
+/** A policy over two actions, given by two logits: sampling, log-probs, entropy, and their gradients with respect to the logits. */
 import { fillUniform, type Stream } from '../../util/rng.ts'
 
-/** P(action 1): the sigmoid of the difference. */
+/** P(action 1), which pushes the cart to the right: the sigmoid of logit 1 - logit 0. */
 const probabilityOfRight = (logits: Float64Array): number => 1 / (1 + Math.exp(logits[0] - logits[1]))
 
 /** Samples an action. @param draw gives uniform numbers in [0, 1) */
@@ -21,7 +21,7 @@ export const addLogProbGradient = (logits: Float64Array, action: number, factor:
   dLogits[1] += factor * ((action === 1 ? 1 : 0) - right)
 }
 
-/** Adds factor * d entropy / d logits: p (1 - p) (logit 0 - logit 1) by logit 1, and the negative of that by logit 0. */
+/** Adds factor * d entropy / d logits. For logit 1 that is p (1 - p) (logit 0 - logit 1), p = P(action 1); for logit 0 its negative. */
 export const addEntropyGradient = (logits: Float64Array, factor: number, dLogits: Float64Array) => {
   const right = probabilityOfRight(logits)
   const d = factor * right * (1 - right) * (logits[0] - logits[1])
@@ -34,7 +34,8 @@ const block = 4096
 /** A function that gives uniform random numbers in [0, 1), one after the other. */
 export const uniforms = ({ seed, stream }: Required<Omit<Stream, 'substream'>>): (() => number) => {
   const values = new Float32Array(block)
-  let [at, substream] = [block, 0]
+  let at = block
+  let substream = 0
   return () => {
     if (at === block) {
       fillUniform(values, { seed, stream, substream: substream++ }, 0, 1)

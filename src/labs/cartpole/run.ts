@@ -1,7 +1,7 @@
 /**
- * One run: a method trained with one seed, and its best weights. The best weights are chosen on episodes that neither training
- * nor the final evaluation uses, so that the choice does not flatter the result. Everything in a run but its seconds depends
- * on its settings alone.
+ * One training run: a method trained with one seed, and its best weights. They are chosen on episodes that neither training
+ * nor the final evaluation uses, so that the choice does not flatter the result. Apart from `seconds`, a result depends on
+ * method, seed and settings alone.
  */
 import { mean as meanOf } from '../../statistics/summary.ts'
 import { makeEnvs, maxEpisodeSteps } from './env.ts'
@@ -10,45 +10,48 @@ import { notebookPpo } from './notebookPpo.ts'
 import { uniforms } from './policy.ts'
 import { ppo } from './ppo.ts'
 import { makeEpisodes, playEpisodes, reinforce } from './reinforce.ts'
-import { episodesABatch, type Method, type RunSettings } from './settings.ts'
+import { episodesPerBatch, type Method, type RunSettings } from './settings.ts'
 import type { Training } from './training.ts'
 
 export type RunResult = {
   method: Method
   seed: number
-  /** Steps of each episode of training, in the order in which they ended. */
+  /** [training episodes] the length of each in steps, in the order in which they ended. */
   lengths: number[]
-  /** All steps of training made when each of them ended. */
+  /** [training episodes] the number of training steps at the end of the update in which each episode ended. */
   ends: number[]
   best: {
+    /** Training episodes and training steps after which the policy had these weights. */
     episode: number
     step: number
     weights: number[]
-    /** Of 100 fresh episodes. */
+    /** Lengths of 100 fresh episodes, and their mean. */
     lengths: number[]
     mean: number
   }
-  /** After how many episodes the mean of the last 100, in training, was 475. */
+  /** After how many training episodes the mean length of the last 100 first reached 475; undefined if it never did. */
   solved?: number
-  /** Steps of training, and how long they took without evaluations. */
+  /** Training steps. */
   steps: number
+  /** How long training took, without the evaluations. */
   seconds: number
 }
 
-/** The policy at a moment of training. */
+/** The policy at a moment of training, with its mean length in the evaluation at that moment. */
 export type Snapshot = { method: Method; seed: number; episode: number; mean: number; weights: number[] }
 
 type Observe = { progress?(share: number): void; snapshot?(snapshot: Snapshot): void }
 
-/** A policy is first evaluated on so few episodes, and only with such a mean on more. */
+/** An evaluation begins with few episodes. Only a policy that reaches this mean length on them is evaluated on more. */
 const screeningEpisodes = 20
 const screeningThreshold = 400
-/** Episodes of all other evaluations. */
+/** Episodes of a full evaluation. */
 const evalEpisodes = 100
-/** CartPole-v1 counts as solved with this mean length over 100 episodes. */
+/** CartPole-v1 counts as solved with this mean length over this many episodes in a row. */
 export const solvedAt = 475
+const solvedEpisodes = 100
 
-/** How often a run's policy is evaluated, about. */
+/** How many times a run evaluates its policy, about. */
 const evaluations = 100
 
 const trainingOf = (method: Method, seed: number, { episodes, steps, envs }: RunSettings): Training => {
@@ -56,7 +59,7 @@ const trainingOf = (method: Method, seed: number, { episodes, steps, envs }: Run
     case 'reinforce':
       return reinforce({ seed, envs: 1, episodes })
     case 'reinforce-batch':
-      return reinforce({ seed, envs: episodesABatch, episodes })
+      return reinforce({ seed, envs: episodesPerBatch, episodes })
     case 'ppo':
       return ppo({ seed, envs, steps })
     default:
@@ -72,8 +75,8 @@ const faultsOf = {
 }
 
 /**
- * Trains, and keeps the best weights. `observe` is told of the share of the work that is done, and of the policy at the
- * beginning and whenever it got better.
+ * Trains, and keeps the best weights. `observe.progress` gets the share of the training that is done; `observe.snapshot` gets
+ * the policy after the first update and whenever an evaluation is better than all before it.
  */
 export const trainRun = (method: Method, seed: number, settings: RunSettings, observe: Observe = {}): RunResult => {
   const lengths: number[] = []
@@ -86,7 +89,7 @@ export const trainRun = (method: Method, seed: number, settings: RunSettings, ob
   const considerPolicy = (policy: Network) => {
     if (best.mean === maxEpisodeSteps) return
     const screened = meanOf(evaluate(policy, seed, 0, screeningEpisodes))
-    // Twenty episodes tell a good policy from a bad one, not from a perfect one
+    // 20 episodes tell a good policy from a bad one, but not from a perfect one
     const mean = screened < screeningThreshold ? screened : meanOf(evaluate(policy, seed, 1, evalEpisodes))
     if (mean <= best.mean) return
     best = { mean, episode: lengths.length, step: steps, weights: policy.weights.slice() }
@@ -122,9 +125,9 @@ export const trainRun = (method: Method, seed: number, settings: RunSettings, ob
 }
 
 /**
- * Plays whole episodes from first states that training never had, with actions sampled as in training.
- * @param round  another round has other episodes
- * @returns the lengths of the episodes
+ * Plays whole episodes with actions sampled as in training, from initial states that training never sees.
+ * @param round  which set of initial states: 0 for screening, 1 for the full evaluation, 2 for the final one
+ * @returns [count] the lengths of the episodes
  */
 const evaluate = (policy: Network, seed: number, round: number, count: number): number[] => {
   const episodes = makeEpisodes(count)
@@ -133,12 +136,12 @@ const evaluate = (policy: Network, seed: number, round: number, count: number): 
   return [...episodes.lengths]
 }
 
-/** After how many episodes the last 100 first had a mean of 475; undefined if never. */
+/** After how many episodes the mean length of the last 100 first reached 475; undefined if it never did. */
 export const firstSolved = (lengths: readonly number[]): number | undefined => {
   let sum = 0
   for (const [i, length] of lengths.entries()) {
-    sum += length - (lengths[i - evalEpisodes] ?? 0)
-    if (i + 1 >= evalEpisodes && sum >= solvedAt * evalEpisodes) return i + 1
+    sum += length - (lengths[i - solvedEpisodes] ?? 0)
+    if (i + 1 >= solvedEpisodes && sum >= solvedAt * solvedEpisodes) return i + 1
   }
   return undefined
 }

@@ -1,4 +1,4 @@
-/** Settings of the lab, and its methods. */
+/** Settings of the classic-control lab, and its methods. */
 import { z } from 'zod'
 
 export const methodNames = [
@@ -12,12 +12,12 @@ export const methodNames = [
 ] as const
 export type Method = (typeof methodNames)[number]
 
-/** Episodes of an update of `reinforce-batch`, one in each environment. */
-export const episodesABatch = 4
+/** Episodes for each update of `reinforce-batch`, one in each environment. */
+export const episodesPerBatch = 4
 
 export const methodNotes: Record<Method, string> = {
-  reinforce: 'REINFORCE, an update an episode',
-  'reinforce-batch': `REINFORCE, an update from ${episodesABatch} episodes`,
+  reinforce: 'REINFORCE, one update per episode',
+  'reinforce-batch': `REINFORCE, one update per ${episodesPerBatch} episodes`,
   ppo: 'PPO: stored actions, GAE, a value network',
   'ppo-resampled': "the notebook's PPO, both faults",
   'ppo-resampled-only': "the notebook's PPO, actions drawn anew",
@@ -41,28 +41,36 @@ export const cartpoleSchema = z.object({
     .nonnegative()
     .max(2 ** 31)
     .default(42)
-    .describe('the first of the seeds'),
-  episodes: z.number().int().positive().max(100_000).default(1000).describe("of REINFORCE and the notebook's PPO"),
+    .describe('first seed; the others follow it'),
+  episodes: z
+    .number()
+    .int()
+    .positive()
+    .max(100_000)
+    .default(1000)
+    .describe("training episodes of REINFORCE and of the notebook's PPO"),
   steps: z
     .number()
     .int()
     .positive()
     .max(10_000_000)
     .default(100_000)
-    .describe('of PPO, of the environment, all poles together'),
-  envs: z.number().int().positive().max(256).default(8).describe('poles of PPO at once'),
+    .describe('environment steps that PPO trains for, those of all its poles together'),
+  envs: z.number().int().positive().max(256).default(8).describe('number of poles that PPO plays at once'),
   output: z
     .string()
     .min(1)
     .default('attune-cartpole')
     .meta({ value: 'DIR' })
-    .describe('the folder to write, over a former one'),
+    .describe('the folder to write; the results of an earlier lab in it are replaced'),
   jobs: z.number().int().positive().max(64).optional().describe('runs at once (default: one a core)'),
   open: z.boolean().default(false).describe('open the report in a browser'),
 })
 
 export type Settings = z.output<typeof cartpoleSchema>
+/** What one training run needs of them. */
 export type RunSettings = Pick<Settings, 'episodes' | 'steps' | 'envs'>
 
-export const chosen = ({ method }: Pick<Settings, 'method'>): Method[] =>
+/** The methods to train, in the order of `methodNames`; 'all' stands for every one. */
+export const chosenMethods = ({ method }: Pick<Settings, 'method'>): Method[] =>
   methodNames.filter((name) => method.includes('all') || method.includes(name))

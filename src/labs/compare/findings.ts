@@ -20,7 +20,7 @@ import {
 } from './rewards.ts'
 import { type Comparison, comparePair } from './winRates.ts'
 
-/** The completions of one model, with what was measured of them. */
+/** The completions of one model and what was measured on them. */
 export type ScoredCompletions = {
   /** 'step 20', or 'end' for a final model. */
   name: string
@@ -36,7 +36,7 @@ export type ScoredCompletions = {
 
 type PolicyCompletions = {
   name: string
-  /** Of each training seed its checkpoints by step, the final model last. */
+  /** [training seeds][checkpoints] by step; the final model is the last. */
   runs: readonly (readonly ScoredCompletions[])[]
 }
 
@@ -65,7 +65,10 @@ export type PolicyFindings = {
   selfBleu: Interval
 }
 
-/** One policy under one judge; `standardised` is in standard deviations of the SFT policy's rewards. */
+/**
+ * The mean reward of one policy under one judge; `standardised` in standard deviations of the SFT policy's rewards, from their
+ * mean. `failed`: completions that the judge could not score.
+ */
 export type Cell = { policy: string; judge: string; reward: Interval; standardised?: Interval; failed: number }
 
 export type PairFindings = Comparison & {
@@ -73,16 +76,17 @@ export type PairFindings = Comparison & {
   equalKl?: AtEqualKl & { farther: string }
 }
 
-/** A point of reward against KL, with intervals over prompts. */
+/** The mean KL and the mean standardized reward of a checkpoint, with intervals over prompts. */
 type FrontierPoint = { name: string; kl: Interval; reward: Interval }
 
+/** Reward against KL under one judge: one path for each training run, and best-of-n of the SFT policy. */
 export type Frontier = {
   judge: string
   paths: { policy: string; points: FrontierPoint[] }[]
   best: { n: number; kl: number; reward: Interval }[]
 }
 
-/** What findings.json holds. `between` compares the policies, `against` each of them with the SFT policy. */
+/** What findings.json holds. `between` compares each pair of policies, `against` each policy with the SFT policy. */
 export type CompareFindings = {
   sft: string
   prompts: number
@@ -96,6 +100,7 @@ export type CompareFindings = {
 }
 
 const finalModels = (policy: PolicyCompletions): ScoredCompletions[] => policy.runs.map((run) => run.at(-1)!)
+/** A value for each completion of a policy's final models. */
 const runsOf = (policy: PolicyCompletions, of: (completions: ScoredCompletions) => PerCompletion): Runs =>
   finalModels(policy).map(of)
 const rewardsOf =
@@ -106,10 +111,10 @@ const charactersOf = ({ texts }: ScoredCompletions): PerCompletion => texts.map(
 
 export const findingsOf = (data: ComparisonData, draws: Draws = makeDraws(data.seed)): CompareFindings => {
   const sft: PolicyCompletions = { name: data.sft.name, runs: [[data.sft]] }
-  const scales = new Map(data.judges.map(({ name }) => [name, scaleOf(runsOf(sft, rewardsOf(name)))]))
   const all = [sft, ...data.policies]
-  const names = data.judges.map(({ name }) => name)
-  const context = { judges: names, scales, draws }
+  const judges = data.judges.map(({ name }) => name)
+  const scales = new Map(judges.map((judge) => [judge, scaleOf(runsOf(sft, rewardsOf(judge)))]))
+  const context: JudgeContext = { judges, scales, draws }
   const pairs = data.policies.flatMap((a, i) => data.policies.slice(i + 1).map((b) => [a, b] as const))
   return {
     sft: sft.name,
@@ -121,16 +126,16 @@ export const findingsOf = (data: ComparisonData, draws: Draws = makeDraws(data.s
       failed: all.reduce((sum, policy) => sum + countFailed(runsOf(policy, rewardsOf(judge.name))), 0),
     })),
     policies: policiesOf(all, draws),
-    table: all.flatMap((policy) => names.map((judge) => cellOf(policy, judge, scales.get(judge), draws))),
+    table: all.flatMap((policy) => judges.map((judge) => cellOf(policy, judge, scales.get(judge), draws))),
     between: corrected(pairs.flatMap(([a, b]) => comparePolicies(a, b, context))),
     against: corrected(
       data.policies.flatMap((policy) => comparePolicies(policy, repeated(sft, policy.runs.length), context)),
     ),
-    frontiers: names.flatMap((judge) => frontierOf(sft, data.policies, judge, scales.get(judge), draws) ?? []),
+    frontiers: judges.flatMap((judge) => frontierOf(sft, data.policies, judge, scales.get(judge), draws) ?? []),
   }
 }
 
-/** The SFT policy has one run; it is compared with every training seed of a policy. */
+/** The SFT policy as if it had one run for each training seed of a policy: it is compared with every one of them. */
 const repeated = (sft: PolicyCompletions, times: number): PolicyCompletions => ({
   name: sft.name,
   runs: Array.from({ length: times }, () => sft.runs[0]),
@@ -138,6 +143,7 @@ const repeated = (sft: PolicyCompletions, times: number): PolicyCompletions => (
 
 type JudgeContext = { judges: readonly string[]; scales: ReadonlyMap<string, Scale | undefined>; draws: Draws }
 
+/** Compares two policies under each judge. */
 const comparePolicies = (
   a: PolicyCompletions,
   b: PolicyCompletions,
@@ -155,6 +161,7 @@ const comparePolicies = (
     return { ...comparison, ...(equalKl && { equalKl }) }
   })
 
+/** Undefined where the KL of neither policy is clearly larger, or where a KL is not known. */
 const equalKlOf = (a: PolicyCompletions, b: PolicyCompletions, judge: string, scale: Scale, draws: Draws) => {
   const [pathsA, pathsB] = [a, b].map(({ runs }) => runs.map((run) => trainingPathOf(run, judge, scale)))
   for (const [far, near, farther] of [
@@ -167,7 +174,7 @@ const equalKlOf = (a: PolicyCompletions, b: PolicyCompletions, judge: string, sc
   return undefined
 }
 
-/** Empty where the KL is not known. */
+/** The checkpoints of a run as points of reward against KL, without those of which no KL is known. */
 const trainingPathOf = (run: readonly ScoredCompletions[], judge: string, scale: Scale): TrainingPath =>
   run.flatMap(({ name, kl, rewards }): PathPoint[] => {
     if (!kl) return []
@@ -175,7 +182,7 @@ const trainingPathOf = (run: readonly ScoredCompletions[], judge: string, scale:
     return [{ name, kl: promptMeans([kl.k1]), rewards: new Map([[judge, values]]) }]
   })
 
-/** Corrects the p of all tests together. A pair with a reward on fewer than two prompts has no p, and is not a test. */
+/** Corrects the p of all tests together. A pair that has rewards for fewer than two prompts has no p and counts as no test. */
 const corrected = (pairs: PairFindings[]): PairFindings[] => {
   const tested = pairs.filter(({ p }) => Number.isFinite(p))
   const ps = new Map(holm(tested.map(({ p }) => p)).map((p, i) => [tested[i], p]))
@@ -197,14 +204,17 @@ const cellOf = (policy: PolicyCompletions, judge: string, scale: Scale | undefin
 }
 
 const policiesOf = (all: readonly PolicyCompletions[], draws: Draws): PolicyFindings[] => {
+  /** Of each policy [runs][prompts][samples] the words of a completion. */
   const words = new Map(
     all.map((policy) => [policy, finalModels(policy).map(({ texts }) => texts.map((row) => row.map(tokenize13a)))]),
   )
-  /** [runs] the words of all completions of a run, whatever the prompt. */
+  /** [runs][prompts * samples] */
   const completionsOf = (policy: PolicyCompletions) => words.get(policy)!.map((run) => run.flat())
-  const fewest = [1, 2, 3].map((n) =>
-    Math.min(...all.flatMap((policy) => completionsOf(policy).map((texts) => countNgrams(texts, n)))),
-  )
+  // distinct-n compares policies only over the same number of n-grams: that of the run with the fewest
+  const ngramLimits = [1, 2, 3].map((n) => ({
+    n,
+    most: Math.min(...all.flatMap((policy) => completionsOf(policy).map((texts) => countNgrams(texts, n)))),
+  }))
   return all.map((policy) => {
     const over = (of: (completions: ScoredCompletions) => PerCompletion) =>
       meanInterval(finite(promptMeans(runsOf(policy, of))), draws)
@@ -216,7 +226,9 @@ const policiesOf = (all: readonly PolicyCompletions[], draws: Draws): PolicyFind
       tokens: over(({ tokens }) => tokens),
       cut: mean(promptMeans(runsOf(policy, ({ cut }) => cut))),
       ...(hasKl && { kl: { k1: over(({ kl }) => kl!.k1), k3: over(({ kl }) => kl!.k3) } }),
-      distinct: fewest.map((most, n) => mean(completionsOf(policy).map((texts) => distinctNgrams(texts, n + 1, most)))),
+      distinct: ngramLimits.map(({ n, most }) =>
+        mean(completionsOf(policy).map((texts) => distinctNgrams(texts, n, most))),
+      ),
       selfBleu: meanInterval(finite(promptMeans(selfBleus)), draws),
     }
   })

@@ -1,4 +1,4 @@
-/** Judges of a comparison: sources of rewards, the same that training has, opened only while there is something to score. */
+/** The judges of a comparison: the same sources of rewards as in training, each open only while it scores. */
 import { openRewards } from '../../rewards/open.ts'
 import type { CompletionToScore, Reward, RewardSource } from '../../rewards/rewards.ts'
 import type { WarningEvent } from '../../runs/events.ts'
@@ -9,30 +9,31 @@ import { type ComparedPolicy, keyOf, type PolicyRuns, rewardLocation } from './p
 import type { CompareSettings } from './settings.ts'
 
 export type Judge = JudgeInfo & {
-  /** Equal keys, equal rewards: a hash of its weights or its code; of its spec where it has no files. */
+  /** Judges of the same key give the same rewards: a hash of its weights or code, or of its spec where it has no files. */
   key: string
-  /** Given by --judge, as one that none of the policies was trained on. */
+  /** Given by --judge, which says that none of the policies was trained on it. */
   independent: boolean
   warnings: readonly WarningEvent[]
-  /** Throws a Fault for a prompt whose completions it could not score. */
+  /** Throws a Fault for a prompt whose completions it cannot score. */
   requirePrompt?: RewardSource['requirePrompt']
-  /** Rewards of completions of a policy. A reward model of the same tokenizer reads the policy's tokens as they are. */
+  /** Rewards of a policy's completions. A reward model with the policy's tokenizer reads their token ids as they are. */
   score(completions: readonly CompletionToScore[], policy: ComparedPolicy): Promise<Reward[]>
   close(): Promise<void>
 }
 
-type Opened = {
+type OpenedReward = {
   source: RewardSource
   files: readonly { sha256: string }[]
   warnings: readonly WarningEvent[]
   close(): Promise<void>
 }
 
-const open = async (
+/** Opens the reward of a spec for the completions of a policy. */
+const openReward = async (
   spec: string,
   settings: CompareSettings,
   { tokenization, folders }: ComparedPolicy,
-): Promise<Opened> => {
+): Promise<OpenedReward> => {
   const { own, close } = makeResources()
   try {
     const { sources, files, warnings } = await openRewards(
@@ -47,8 +48,8 @@ const open = async (
 }
 
 /**
- * Opens and closes each judge once, so that a mistake shows before anything is generated; it opens again when it scores.
- * Throws Faults of `openRewards`, and 'bad-flag' for no judge at all or two of one name.
+ * Opens and closes each judge once, so that mistakes are found before anything is generated. A judge opens again when it
+ * scores. Throws Faults of `openRewards`, and 'bad-flag' for no judge at all or two of one name.
  */
 export const openJudges = async (
   settings: CompareSettings,
@@ -56,7 +57,7 @@ export const openJudges = async (
   policies: readonly PolicyRuns[],
 ): Promise<Judge[]> => {
   const { reward = [], judge = [] } = settings
-  // Independent judges first: the conclusions speak of the first of them
+  // Independent judges first: the conclusions are about the first judge
   const specs = [
     ...judge.map((spec) => ({ spec, independent: true })),
     ...reward.map((spec) => ({ spec, independent: false })),
@@ -64,12 +65,12 @@ export const openJudges = async (
   if (!specs.length) throw badInput('bad-flag', 'nobody judges; give --judge, or --reward')
   const judges: Judge[] = []
   for (const { spec, independent } of specs) {
-    const made = await makeJudge(spec, independent, settings, sft, policies)
-    if (judges.some(({ name }) => name === made.name))
-      throw badInput('bad-flag', `two judges are called ${made.name}; name them: first=${spec}`, {
+    const added = await makeJudge(spec, independent, settings, sft, policies)
+    if (judges.some(({ name }) => name === added.name))
+      throw badInput('bad-flag', `two judges are called ${added.name}; name them: first=${spec}`, {
         flag: independent ? '--judge' : '--reward',
       })
-    judges.push(made)
+    judges.push(added)
   }
   return judges
 }
@@ -81,31 +82,33 @@ const makeJudge = async (
   sft: ComparedPolicy,
   policies: readonly PolicyRuns[],
 ): Promise<Judge> => {
-  const first = await open(spec, settings, sft)
-  await first.close()
-  const opened = new Map<string, Opened>()
+  const { source, files, warnings, close } = await openReward(spec, settings, sft)
+  await close()
+  const specWithoutName = spec.replace(/^[\w-]+=/, '')
+  /** By the tokenizer of the policies whose completions it scores. */
+  const byTokenizer = new Map<string, OpenedReward>()
   return {
-    name: first.source.name,
+    name: source.name,
     trained: await trainedOn(spec, independent, policies),
-    key: keyOf(first.files.length ? [spec.replace(/^[\w-]+=/, ''), first.files.map(({ sha256 }) => sha256)] : spec),
+    key: keyOf(files.length ? [specWithoutName, files.map(({ sha256 }) => sha256)] : spec),
     independent,
-    warnings: first.warnings,
-    requirePrompt: first.source.requirePrompt,
+    warnings,
+    requirePrompt: source.requirePrompt,
     async score(completions, policy) {
       const key = policy.tokenizerKey
-      if (!opened.has(key)) opened.set(key, await open(spec, settings, policy))
-      return opened.get(key)!.source.score(completions)
+      if (!byTokenizer.has(key)) byTokenizer.set(key, await openReward(spec, settings, policy))
+      return byTokenizer.get(key)!.source.score(completions)
     },
     async close() {
-      for (const each of opened.values()) await each.close()
-      opened.clear()
+      for (const opened of byTokenizer.values()) await opened.close()
+      byTokenizer.clear()
     },
   }
 }
 
 /**
- * Names of the policies that were trained on a judge, as the settings of their runs say. A judge given by --reward counts
- * as one that trained every policy of whose training nothing is known.
+ * Names of the policies that were trained on a judge, by the settings of their runs. Where the rewards of a policy's training
+ * are not known, it counts as trained on every judge that --reward gives.
  */
 const trainedOn = async (spec: string, independent: boolean, policies: readonly PolicyRuns[]): Promise<string[]> => {
   const location = await rewardLocation(spec)

@@ -1,6 +1,8 @@
-/** Writes the files of a comparison: the page, each plot as SVG, and findings.json, in which null is a number not known. */
+/** Writes the files of a comparison: the page, each plot as SVG, and findings.json, where null is a number that is not known. */
 import { join } from 'node:path'
 import { writeDrawings, writeJson, writeText } from '../../report/files.node.ts'
+import { defaultResamples, defaultSigns } from '../../statistics/resampling.ts'
+import { whole } from '../../util/format.ts'
 import { conclusionsOf } from './conclusions.ts'
 import type { CompareFindings } from './findings.ts'
 import { type ComparisonReport, comparisonPage } from './report.ts'
@@ -39,11 +41,12 @@ export const writeComparison = async (
   return { words: conclusions, files }
 }
 
+/** The rows of the page's table of settings. */
 const settingsFacts = (settings: CompareSettings): [string, string][] => [
   ['prompts', settings.data.join(', ')],
-  ['answers of each to a prompt', String(settings.samples)],
-  ['tokens of an answer at most', String(settings.maxNewTokens)],
+  ['completions of each policy per prompt', String(settings.samples)],
+  ['most tokens of a completion', String(settings.maxNewTokens)],
   ['temperature', String(settings.temperature)],
   ['seed', String(settings.seed)],
-  ['resamples of prompts, signs drawn', '2,000, 9,999'],
+  ['resamples of prompts, signs drawn', `${whole(defaultResamples)}, ${whole(defaultSigns)}`],
 ]

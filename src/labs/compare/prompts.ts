@@ -62,7 +62,7 @@ export const readPrompts = async (
     warnings.unshift({
       event: 'warning',
       code: 'prompts-left-out',
-      message: `${leftOut} of ${rows.length} prompts are empty or leave no room for ${maxNewTokens} tokens of an answer; they are left out.`,
+      message: `${leftOut} of ${rows.length} prompts are empty or leave no room for a completion of ${maxNewTokens} tokens; they are left out.`,
     })
   return { prompts, warnings }
 }

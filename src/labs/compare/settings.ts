@@ -21,8 +21,8 @@ export const compareSchema = z.object({
     .describe(
       'a judge that none of the policies was trained on, given as --reward is; one of --reward and --judge is needed; repeatable',
     ),
-  samples: count().default(4).describe('answers of each policy to each prompt'),
-  maxNewTokens: count().default(128).describe('tokens of an answer at most'),
+  samples: count().default(4).describe('completions of each policy per prompt'),
+  maxNewTokens: count().default(128).describe('maximum number of tokens of a completion'),
   temperature: positive().default(1).describe('of sampling the answers; KL is estimated at this temperature, too'),
   maxSamples: count().optional().describe('use the first so many prompts'),
   checkpoints: on('compare the final model of each run alone').describe(

@@ -6,6 +6,7 @@ import { architectureOf } from '../../models/registry.ts'
 import { modelFiles } from '../../models/save.ts'
 import { writeModelFolder } from '../../publish/modelFolder.ts'
 import { writeJson } from '../../report/files.node.ts'
+import { countParameters } from '../../util/shape.ts'
 import { demoConfig } from './settings.ts'
 
 const end = '<end>'
@@ -48,5 +49,5 @@ export const writeDemoModel = async (dir: string, seed: number): Promise<number>
   const files = modelFiles({ architecture, config, params }, 'F32', { eos_token_id: demoConfig.eos_token_id })
   await writeModelFolder(dir, files, { stem: 'model' })
   await writeCharacterTokenizer(dir, demoConfig.max_position_embeddings)
-  return [...params.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
+  return countParameters(params.values())
 }

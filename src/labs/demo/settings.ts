@@ -4,7 +4,11 @@ import { engineFields } from '../../recipes/trainer/fields.ts'
 import type { SplitSizes } from './addition.ts'
 
 export const demoSchema = z.object({
-  output: z.string().default('attune-demo').meta({ value: 'DIR' }).describe('the folder to write, over a former demo'),
+  output: z
+    .string()
+    .default('attune-demo')
+    .meta({ value: 'DIR' })
+    .describe('the folder to write; the files of an earlier demo in it are replaced'),
   seed: z.number().int().nonnegative().default(42).describe('of the sums, the class and the first weights'),
   device: engineFields.device,
   threads: engineFields.threads,

@@ -2,10 +2,12 @@
 import { type Html, html, raw } from '../../report/html.ts'
 import { page } from '../../report/page.ts'
 
-/** A token or a sentence, and its part of the reward. */
+/** A token or a sentence, and its share of the reward. */
 type CreditPiece = { text: string; reward: number }
+
+/** One completion on the page. */
 export type CreditRow = {
-  /** Which row, and which of its completions. */
+  /** Names the row and which of its completions this is. */
   title: string
   prompt: string
   reward: number
@@ -15,7 +17,7 @@ export type CreditRow = {
   segments: readonly CreditPiece[]
 }
 
-/** Strengths of colour, -1 to 1: the largest part of a completion has the full colour. */
+/** How strongly each piece is coloured, -1 to 1: the one with the largest share of the reward gets the full colour. */
 export const strengths = (pieces: readonly CreditPiece[]): number[] => {
   const most = Math.max(...pieces.map(({ reward }) => Math.abs(reward)))
   return pieces.map(({ reward }) => (most > 0 ? reward / most : 0))
@@ -33,7 +35,7 @@ const marks = (pieces: readonly CreditPiece[]): Html[] =>
 
 const joined = (pieces: readonly Html[]): Html => raw(pieces.map(({ html: text }) => text).join(''))
 
-/** One line for each, with its number. */
+/** A list item for each piece, with its share of the reward. */
 const listed = (pieces: readonly CreditPiece[]): Html =>
   joined(marks(pieces).map((mark, i) => html`<li><b>${signed(pieces[i].reward)}</b>${mark}</li>`))
 

@@ -1,16 +1,15 @@
 /**
  * Self-play compared with supervised training at equal compute. Each self-play run is compared twice: with the supervised
- * run of the same size and seed, at the compute of the run itself; and with the best supervised run of any size, at the
- * compute of the run and its helper model together.
+ * run of the same size and seed, at the compute of the self-play run alone; and with the best supervised run of any size and
+ * the same seed, at the compute of the self-play run and its helper model together.
  */
-
 import { type Interval, tInterval } from '../../statistics/intervals.ts'
 import { mean } from '../../statistics/summary.ts'
 import type { CellResult, ExactMatchPoint, LossPoint } from './cells.ts'
 import type { Method } from './settings.ts'
 import { bestSoFar, type Curve, shareAt, valueAt } from './statistics.ts'
 
-/** Differences to supervised training at equal compute, with intervals over the seeds. */
+/** How self-play differs from supervised training at equal compute, with intervals over the seeds. */
 export type Difference = {
   seeds: number
   /** log(loss / supervised loss): below 0 is better. */
@@ -22,22 +21,26 @@ export type Difference = {
 export type Comparison = {
   method: Method
   hidden: number
-  /** Means over the seeds, at the end. */
+  /** The lowest loss of a run; this and the next three are means over the seeds. */
   loss: number
+  /** Share of exact completions at the end. */
   exact: number
   flops: number
   helperFlops: number
-  /** To the same size and seed, at the compute without the helper model's; undefined where supervised runs are too short. */
+  /**
+   * From the run of the same size and seed, at the compute without the helper model. Undefined where a supervised run did not
+   * reach that compute.
+   */
   own?: Difference
-  /** To any size of the same seed, at the compute with the helper model's. */
+  /** From the best run of any size and the same seed, at the compute with the helper model; undefined likewise. */
   whole?: Difference
 }
 
 const lossCurve = (curve: readonly LossPoint[]): Curve => curve.map(({ flops, loss }) => [flops, loss] as const)
-const exactCurve = (marks: readonly ExactMatchPoint[]): Curve =>
-  marks.map(({ flops, exact }) => [flops, exact.share] as const)
+const exactCurve = (points: readonly ExactMatchPoint[]): Curve =>
+  points.map(({ flops, exact }) => [flops, exact.share] as const)
 
-/** The best loss and share of exact completions of these runs with so much compute; undefined where no run has a value there. */
+/** The lowest loss and the largest share of exact completions of these runs at this compute; undefined if no run reached it. */
 const bestAt = (runs: readonly CellResult[], flops: number) => {
   const known = (values: (number | undefined)[]) => values.filter((value) => value !== undefined)
   const losses = known(runs.map(({ curve }) => valueAt(bestSoFar(lossCurve(curve)), flops)))
@@ -52,25 +55,27 @@ const finalPoint = ({ curve, marks, seed }: CellResult): FinalPoint => {
   return { flops, helperFlops, seed, loss: bestSoFar(lossCurve(curve)).at(-1)![1], exact: marks.at(-1)!.exact.share }
 }
 
-const differenceTo = (
+/** @param supervisedRuns those to compare with, of a seed   @param budget the compute to compare at, in FLOPs */
+const differenceFrom = (
   ends: readonly FinalPoint[],
-  runsOf: (seed: number) => readonly CellResult[],
+  supervisedRuns: (seed: number) => readonly CellResult[],
   budget: (end: FinalPoint) => number,
 ): Difference | undefined => {
-  const pairs = ends.flatMap((end) => {
-    const other = bestAt(runsOf(end.seed), budget(end))
-    return other ? [{ loss: Math.log(end.loss / other.loss), exact: end.exact - other.exact }] : []
+  const differences = ends.flatMap((end) => {
+    const supervised = bestAt(supervisedRuns(end.seed), budget(end))
+    return supervised ? [{ loss: Math.log(end.loss / supervised.loss), exact: end.exact - supervised.exact }] : []
   })
-  if (pairs.length < ends.length) return undefined
-  const of = (key: 'loss' | 'exact') => tInterval(pairs.map((pair) => pair[key]))
-  return { seeds: pairs.length, loss: of('loss'), exact: of('exact') }
+  if (differences.length < ends.length) return undefined
+  const interval = (key: 'loss' | 'exact') => tInterval(differences.map((difference) => difference[key]))
+  return { seeds: differences.length, loss: interval('loss'), exact: interval('exact') }
 }
 
+/** One comparison for each method and size of self-play, by size. */
 export const compareAtEqualCompute = (results: readonly CellResult[]): Comparison[] => {
   const supervised = results.filter(({ method }) => method === 'sft')
-  const others = results.filter(({ method }) => method !== 'sft')
+  const selfPlay = results.filter(({ method }) => method !== 'sft')
   const groups = new Map<string, CellResult[]>()
-  for (const result of others) {
+  for (const result of selfPlay) {
     const key = `${result.method} ${result.hidden}`
     groups.set(key, [...(groups.get(key) ?? []), result])
   }
@@ -78,18 +83,18 @@ export const compareAtEqualCompute = (results: readonly CellResult[]): Compariso
     .map((group): Comparison => {
       const { method, hidden } = group[0]
       const ends = group.map(finalPoint)
-      const of = (key: 'loss' | 'exact' | 'flops' | 'helperFlops') => mean(ends.map((end) => end[key]))
+      const meanOf = (key: 'loss' | 'exact' | 'flops' | 'helperFlops') => mean(ends.map((end) => end[key]))
       const sameSize = (seed: number) => supervised.filter((run) => run.seed === seed && run.hidden === hidden)
       const anySize = (seed: number) => supervised.filter((run) => run.seed === seed)
       return {
         method,
         hidden,
-        loss: of('loss'),
-        exact: of('exact'),
-        flops: of('flops'),
-        helperFlops: of('helperFlops'),
-        own: differenceTo(ends, sameSize, ({ flops }) => flops),
-        whole: differenceTo(ends, anySize, ({ flops, helperFlops }) => flops + helperFlops),
+        loss: meanOf('loss'),
+        exact: meanOf('exact'),
+        flops: meanOf('flops'),
+        helperFlops: meanOf('helperFlops'),
+        own: differenceFrom(ends, sameSize, ({ flops }) => flops),
+        whole: differenceFrom(ends, anySize, ({ flops, helperFlops }) => flops + helperFlops),
       }
     })
     .sort((a, b) => a.hidden - b.hidden)

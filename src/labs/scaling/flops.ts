@@ -4,6 +4,7 @@
  * embedding and the logit layer are left out: with 128,256 tokens they are nearly all of a small model.
  */
 import type { Architecture, Config } from '../../models/architecture.ts'
+import { numel } from '../../util/shape.ts'
 
 export type ModelCounts = {
   /** All weights, a tied head counted once. */
@@ -14,14 +15,12 @@ export type ModelCounts = {
   perPosition: number
 }
 
-const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
-
 export const modelCounts = (architecture: Architecture, config: Config): ModelCounts => {
   const layers = Array.from({ length: config.num_hidden_layers }, (_, i) => architecture.layerPrefix(i))
   const shapes = [...architecture.shapes(config)]
   const inBlocks = ([name, shape]: (typeof shapes)[number]) =>
     shape.length === 2 && layers.some((prefix) => name.startsWith(prefix))
-  const total = (some: typeof shapes) => some.reduce((n, [, shape]) => n + size(shape), 0)
+  const total = (some: typeof shapes) => some.reduce((n, [, shape]) => n + numel(shape), 0)
   return {
     parameters: total(shapes),
     blocks: total(shapes.filter(inBlocks)),

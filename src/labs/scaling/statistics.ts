@@ -3,8 +3,8 @@
 import { linearRegression } from '../../statistics/regression.ts'
 import { mean } from '../../statistics/summary.ts'
 
-/** Compute in FLOPs, loss in nats; compute rises. */
-export type Curve = readonly (readonly [flops: number, loss: number])[]
+/** A loss in nats, or a share of exact completions, against compute in FLOPs, which rises. */
+export type Curve = readonly (readonly [flops: number, value: number])[]
 
 /** The least value up to each point: a run may be stopped early. */
 export const bestSoFar = (curve: Curve): Curve => {

@@ -1,7 +1,7 @@
 /**
- * The task of the scaling laws: adding two numbers of two digits, learned from 1,000 sums. The completion gives the units
- * first, in the order in which one carries. Models of this size learn that from so few sums; with the tens first, not even
- * the largest learns it within a day.
+ * The task of the scaling laws: adding two numbers of two digits, learned from 1,000 sums. The completion is the total with
+ * its last digit first, so that each carry is known when it is needed. Models of this size learn that from 1,000 sums; with
+ * the first digit first, not even the largest learns it within a day.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import type { Plan } from './settings.ts'
 
 export type Row = { prompt: string; completion: string }
 
-/** Of 27 + 58 = 85 the prompt is `27+58=` and the completion `58`. */
+/** The row of 27 + 58 = 85 has the prompt `27+58=` and the completion `58`. */
 export const rowOf = (sum: Sum): Row => ({
   prompt: promptOf(sum),
   completion: [...String(totalOf(sum))].reverse().join(''),
@@ -21,7 +21,7 @@ export const rowOf = (sum: Sum): Row => ({
 
 export type SumData = Record<'train' | 'eval', { rows: Row[]; file: string }>
 
-/** The sums of a seed. No sum is in both parts, in either order. */
+/** The training and evaluation rows of a seed, and their files. No sum is in both, in either order of its numbers. */
 export const sumData = (root: string, seed: number, plan: Plan): SumData => {
   const dir = join(root, 'data', `seed-${seed}`)
   const { taught, tested } = splitSums(seed, { taught: plan.taught, ranked: 0, tested: plan.held })
@@ -31,7 +31,7 @@ export const sumData = (root: string, seed: number, plan: Plan): SumData => {
   }
 }
 
-/** Writes the files of a seed, which all its cells share. */
+/** Writes the files of a seed, which all its training runs share. */
 export const writeSumData = async (root: string, seed: number, plan: Plan): Promise<void> => {
   const data = sumData(root, seed, plan)
   await mkdir(join(root, 'data', `seed-${seed}`), { recursive: true })
@@ -39,7 +39,7 @@ export const writeSumData = async (root: string, seed: number, plan: Plan): Prom
   await writeRows(data.eval.file, data.eval.rows)
 }
 
-/** Operations of supervised training on one row, the mean over the rows. The end token counts too. */
+/** Mean FLOPs of supervised training on one row, with its end token. */
 export const rowFlops = (rows: readonly Row[], tokenizer: SweepTokenizer, counts: ModelCounts): number => {
   const flops = rows.map(({ prompt, completion }) =>
     trainingFlops(counts, tokenizer.count(prompt) + tokenizer.count(completion) + 1),

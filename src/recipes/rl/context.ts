@@ -139,5 +139,5 @@ export const promptStream = (
     },
     truncated: () => false,
     // Columns may be large, and prompts are few beside what is sampled from them
-    keeps: 0,
+    keptCharacters: 0,
   })

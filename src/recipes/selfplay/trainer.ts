@@ -89,7 +89,7 @@ const surveyStream = (
       return encoded
     },
     truncated: () => false,
-    keeps: 0,
+    keptCharacters: 0,
   })
 
 /** Batches that say how large one gets. */

@@ -24,6 +24,7 @@ import { type Arena, makeArenas, viewsOf } from '../../train/arena.ts'
 import { makeUpdater, type Updater } from '../../train/update.ts'
 import { badInput } from '../../util/fault.ts'
 import { type FileHash, sha256Files } from '../../util/sha256.node.ts'
+import { countParameters } from '../../util/shape.ts'
 
 /** The settings that decide what is opened. */
 export type PolicySettings = {
@@ -213,15 +214,16 @@ const placeWeights = async (backend: Backend, settings: PolicySettings, base: Ba
   const placed = await putQuantized(backend, base, frozen, { format: settings.quantize, exact: trainable.keys() })
   const params = new Map([...placed.params, ...views])
   await fillTrainable(backend, params, trainable)
-  const size = (tensors: Tensors) =>
-    [...tensors.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
   return {
     params,
     quantized: placed.quantized,
     arenas,
     gradients: viewsOf(backend, arenas, 'grads'),
     updater: makeUpdater(backend, arenas, method),
-    counts: { parameters: size(frozen) + size(trainable), trainable: size(trainable) },
+    counts: {
+      parameters: countParameters(frozen.values()) + countParameters(trainable.values()),
+      trainable: countParameters(trainable.values()),
+    },
   }
 }
 
