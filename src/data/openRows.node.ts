@@ -60,7 +60,7 @@ type Tally = {
 }
 
 /**
- * Opens jsonl, json, csv, parquet files (and .gz of the first three) and hub data sets as one list of rows.
+ * Opens jsonl, json, csv, tsv, parquet files (and .gz of all but the last) and hub data sets as one list of rows.
  * @throws Fault for a row that is malformed, naming file, row and column; `empty-data` when no row is left
  */
 export const openRows = async <K extends keyof Kinds | undefined = undefined>(
