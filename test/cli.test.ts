@@ -61,6 +61,12 @@ describe('a wrong command line exits with 2, one message on stderr and nothing o
     [['sft', '--data', 'd', '--model', 'm', '--optimizer', 'adm'], '--optimizer: "adm" is none of'],
     [['sft', '--data', 'd'], '--model: is required'],
     [['inspect', 'no/such/model'], 'no/such/model'],
+    [['data'], 'files: is required'],
+    [['data', 'no/such.csv'], 'no/such.csv: cannot be read (ENOENT)'],
+    [['data', 'a.csv', '--output', 'b.jsonl'], '--output: needs --to, one of preference, ranking, sft, kto, prompt'],
+    [['data', 'a.csv', '--max-length', '9'], '--max-length: counts tokens, so it needs --model'],
+    [['data', 'a.csv', '--to', 'kto'], '--to: needs --output FILE.jsonl'],
+    [['data', 'a.csv', '--to', 'kto', '--output', 'b.csv'], '--output: must end in .jsonl'],
     [['runs', 'show', 'nothing'], 'nothing: there is no run of this name'],
     [['sft', '--config', 'none.yaml'], 'none.yaml: cannot be read'],
   ])('%j', (argv, message) => {

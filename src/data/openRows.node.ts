@@ -130,7 +130,7 @@ const openPart = async (
     for (const row of rows)
       for (const converted of row.kind === 'rated' && as === 'ranking'
         ? neighbours.push(row)
-        : keep(row, as, drop, { file, row: raw.row })) {
+        : keptRows(row, as, drop, { file, row: raw.row })) {
         if (tally.rows >= maxSamples) break
         index.push(direct ? raw.start! : await spill.write(converted), sub)
         places.push(raw.row, raw.line)
@@ -158,7 +158,12 @@ const noteRanking = (tally: Tally, { responses, ranks, prob }: Ranking) => {
 }
 
 /** The rows to train on that a row of a file gives. */
-const keep = (row: Row, as: keyof Kinds | undefined, drop: (reason: string) => void, where?: Where): Row[] => {
+export const keptRows = (
+  row: Row,
+  as: keyof Kinds | undefined,
+  drop: (reason: string) => void,
+  where?: Where,
+): Row[] => {
   if (row.kind === 'ranking' && row.flags) {
     drop(row.flags[0])
     return []
@@ -187,5 +192,5 @@ const directRow = async (
   const where = { file: source.name, line: offset === 0 ? 1 : undefined }
   const value = lineValue(newline < 0 ? bytes : bytes.subarray(0, newline), where)
   const { rows } = reader.read({ value, row: i })
-  return rows.flatMap((row) => keep(row, as, () => {}))[sub]
+  return rows.flatMap((row) => keptRows(row, as, () => {}))[sub]
 }
