@@ -72,7 +72,7 @@ export const surveyFile = async (file: string, options: SurveyOptions): Promise<
       add(counts.kinds, row.kind)
       uses.note(row)
       const sizes = encoder ? atPlace(where, () => tokensOf(encoder, row)) : charactersOf(row)
-      lengths.row.push((sizes.prompt ?? 0) + Math.max(0, ...sizes.responses))
+      lengths.row.push((sizes.prompt ?? 0) + sizes.responses.reduce((most, size) => Math.max(most, size), 0))
       if (sizes.prompt !== undefined) lengths.prompt.push(sizes.prompt)
       if (sizes.prompt !== undefined) for (const size of sizes.responses) lengths.response.push(size)
     }

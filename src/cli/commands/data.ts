@@ -122,7 +122,8 @@ const surveyText = (found: FileSurvey, maxLength: number): string => {
 /** Columns that are listed: a file of a stranger may have any number. */
 const SHOWN = 30
 
-const rowsOf = (n: number) => `${whole(n)} ${n === 1 ? 'row' : 'rows'}`
+const counted = (n: number, what: string) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`
+const rowsOf = (n: number) => counted(n, 'row')
 
 const filled =
   (records: number) =>
@@ -241,8 +242,8 @@ const convert = async ({ files, column, output, model, maxLength }: Options, to:
     await rows.close()
   }
   if (out.json) return out.jsonLine({ output, to, records: rows.records, rows: written, dropped, lost })
-  const counted = (what: string, counts: Counts) =>
+  const listed = (what: string, counts: Counts) =>
     Object.keys(counts).length ? `; ${what}: ${countsText(counts)}` : ''
-  const rest = `${counted('dropped', dropped)}${counted('left out, since only preference rows hold it', lost)}`
-  await out.text(`${output}: ${rowsOf(written)} of ${to} from ${whole(rows.records)} records${rest}`)
+  const rest = `${listed('dropped', dropped)}${listed('left out, since only preference rows hold it', lost)}`
+  await out.text(`${output}: ${rowsOf(written)} of ${to} from ${counted(rows.records, 'record')}${rest}`)
 }
