@@ -9,7 +9,7 @@
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput, type Where } from '../util/fault.ts'
 import { fileSource } from '../util/files.node.ts'
-import { conversions, type Kinds, pairNeighbours } from './convert.ts'
+import { bestRank, conversions, type Kinds, pairNeighbours } from './convert.ts'
 import { type Format, type ReaderOptions, type RowReader, rowReader } from './formats.ts'
 import { dataFiles, openRecords, type ResolveDataset, scan } from './input.node.ts'
 import { lineValue } from './lines.ts'
@@ -152,7 +152,7 @@ const noteRanking = (tally: Tally, { responses, ranks, prob }: Ranking) => {
   tally.widest = Math.max(tally.widest, responses.length)
   tally.probable ||= prob !== undefined
   if (responses.length < 3 || !tally.bestOnly) return
-  const best = Math.min(...ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY))
+  const best = bestRank(ranks)
   const others = ranks.filter((rank) => rank !== best)
   tally.bestOnly = others.length === ranks.length - 1 && others.every((rank) => rank === others[0])
 }

@@ -95,3 +95,13 @@ it('a malformed row is a fault with its place, and a file without rows too', asy
   )
   await expect(surveyFile(write('none.jsonl', []), options)).rejects.toThrow('none.jsonl: holds no rows')
 })
+
+it('a list of more responses than a function may have arguments is read', async () => {
+  const n = 400_000
+  const list = { prompt: 'q', responses: Array(n).fill(''), ranks: Array(n).fill(1) }
+  const { uses } = await surveyFile(write('long.jsonl', [list]), options)
+  expect([uses.sft.rows, uses.ranking.rows]).toEqual([1, 1])
+  const opened = await openRows(join(folder, 'long.jsonl'), { as: 'sft' })
+  expect(opened.length).toBe(1)
+  await opened.close()
+})

@@ -109,7 +109,7 @@ const surveyText = (found: FileSurvey, maxLength: number): string => {
     found.dialect && found.dialect.encoding !== 'utf-8' ? ` in ${found.dialect.encoding.toUpperCase()}` : ''
   return [
     `${found.file}: ${kinds.join(', ')} (format: ${found.format}${encoding}${written})`,
-    columns([['column', 'filled'], ...Object.entries(found.columns).slice(0, SHOWN).map(filled(found.records))], [1]),
+    columnTable(found),
     lengthTable(found),
     columns(readers.map(({ name, as, needs }) => [name, useText(found.uses[as], needs)])),
     sampleText(found.sample),
@@ -119,11 +119,17 @@ const surveyText = (found: FileSurvey, maxLength: number): string => {
     .join('\n\n')
 }
 
-/** Columns that are listed: a file of a stranger may have any number. */
+/** Columns, and parts of a row, that are listed: a file of a stranger may have any number. */
 const SHOWN = 30
 
 const counted = (n: number, what: string) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`
 const rowsOf = (n: number) => counted(n, 'row')
+
+const columnTable = ({ columns: all, records }: FileSurvey): string => {
+  const entries = Object.entries(all)
+  const table = columns([['column', 'filled'], ...entries.slice(0, SHOWN).map(filled(records))], [1])
+  return entries.length > SHOWN ? `${table}\nand ${whole(entries.length - SHOWN)} more` : table
+}
 
 const filled =
   (records: number) =>
@@ -167,15 +173,17 @@ const notes = ({ duplicates, repeatedIds, unread, longer, unit }: FileSurvey, ma
   ),
 ]
 
-const sampleText = (row: Row): string =>
-  [
-    'row 0',
-    ...partsOf(row).map(([name, value]) => `  ${name}: ${wrapped(shortened(value), WIDTH, name.length + 4)}`),
-  ].join('\n')
+const sampleText = (row: Row): string => {
+  const parts = partsOf(row)
+  const lines = parts
+    .slice(0, SHOWN)
+    .map(([name, value]) => `  ${name}: ${wrapped(shortened(value), WIDTH, name.length + 4)}`)
+  return ['row 0', ...lines, ...(parts.length > SHOWN ? [`  and ${whole(parts.length - SHOWN)} more`] : [])].join('\n')
+}
 
 /** On one line; white space at an end is shown by quotes. */
 const shortened = (text: string) => {
-  const line = text.replace(/\s+/g, ' ')
+  const line = text.slice(0, 2000).replace(/\s+/g, ' ')
   const short = line.length > 400 ? `${line.slice(0, 400)}...` : line
   return short === short.trim() ? short : `"${short}"`
 }
@@ -200,7 +208,7 @@ const textParts = (name: string, text: Text): [string, string][] => {
       `${name}, ${message.role}`,
       [contentText(message), message.tool_calls ? JSON.stringify(message.tool_calls) : ''].filter(Boolean).join(' '),
     ])
-  return [[name, isIds(text) ? `ids ${text.join(' ')}` : text]]
+  return [[name, isIds(text) ? `ids ${text.slice(0, 500).join(' ')}` : text]]
 }
 
 // ---- converting ------------------------------------------------------------------------------------------------------
