@@ -1,6 +1,6 @@
 /** The command line as a process, on the built package: stdout, stderr and exit codes. */
 import { spawn, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -52,6 +52,48 @@ describe('attune --help', () => {
   })
 })
 
+describe('attune data', () => {
+  const write = (name: string, text: string) => writeFileSync(join(dir, name), text)
+
+  it('shows kind, delimiter, lengths, uses with their drops, and a row', () => {
+    write('votes.csv', 'prompt;completion;label\nWhy?;"So; yes";1\nWhy?;No;0\nWhy?;No;0\n')
+    const { status, stdout, stderr } = attune('data', 'votes.csv')
+    expect([status, stderr]).toEqual([0, ''])
+    for (const line of [
+      /^votes\.csv: 3 rows of the kind unpaired \(format: unpaired; fields are parted by a semicolon \(;\)\)$/m,
+      /^prompt +4 +4 +4$/m,
+      /^sft +1 row; dropped: undesirable: 2$/m,
+      /^dpo +no: rows of the kind "unpaired" cannot be read as preference or ranking rows/m,
+      /^kto +3 rows$/m,
+      /^ {2}completion: So; yes$/m,
+      /^1 row the same as an earlier one \(row 2 as row 1\)$/m,
+    ])
+      expect(stdout).toMatch(line)
+  })
+
+  it('writes another kind of rows whole, never over a file, and nothing where a row does not fit', () => {
+    write('ranked.jsonl', '{"prompt":"q","responses":["a","b"],"ranks":[2,1]}\n')
+    expect(attune('data', 'ranked.jsonl', '--to', 'preference', '--output', 'pairs.jsonl')).toEqual({
+      status: 0,
+      stdout: 'pairs.jsonl: 1 row of preference from 1 record\n',
+      stderr: '',
+    })
+    const written = '{"prompt":"q","chosen":"b","rejected":"a"}\n'
+    expect(readFileSync(join(dir, 'pairs.jsonl'), 'utf8')).toBe(written)
+    const again = attune('data', 'ranked.jsonl', '--to', 'sft', '--output', 'pairs.jsonl')
+    expect([again.status, again.stderr]).toEqual([2, 'error: pairs.jsonl: exists already; choose another --output\n'])
+    expect(readFileSync(join(dir, 'pairs.jsonl'), 'utf8')).toBe(written)
+    write(
+      'three.jsonl',
+      `${'{"prompt":"q","responses":["a","b"],"ranks":[2,1]}\n'}{"prompt":"q","responses":["a","b","c"],"ranks":[1,2,3]}\n`,
+    )
+    const refused = attune('data', 'three.jsonl', '--to', 'preference', '--output', 'none.jsonl')
+    expect([refused.status, refused.stdout]).toEqual([2, ''])
+    expect(refused.stderr).toMatch(/three\.jsonl, line 2, row 1: holds 3 responses, and a preference two/)
+    expect(readdirSync(dir).filter((name) => name.startsWith('none.jsonl'))).toEqual([])
+  })
+})
+
 describe('a wrong command line exits with 2, one message on stderr and nothing on stdout', () => {
   it.each([
     [['trian'], 'error: "trian" is not a command'],
@@ -61,6 +103,12 @@ describe('a wrong command line exits with 2, one message on stderr and nothing o
     [['sft', '--data', 'd', '--model', 'm', '--optimizer', 'adm'], '--optimizer: "adm" is none of'],
     [['sft', '--data', 'd'], '--model: is required'],
     [['inspect', 'no/such/model'], 'no/such/model'],
+    [['data'], 'files: is required'],
+    [['data', 'no/such.csv'], 'no/such.csv: cannot be read (ENOENT)'],
+    [['data', 'a.csv', '--output', 'b.jsonl'], '--output: needs --to, one of preference, ranking, sft, kto, prompt'],
+    [['data', 'a.csv', '--max-length', '9'], '--max-length: counts tokens, so it needs --model'],
+    [['data', 'a.csv', '--to', 'kto'], '--to: needs --output FILE.jsonl'],
+    [['data', 'a.csv', '--to', 'kto', '--output', 'b.csv'], '--output: must end in .jsonl'],
     [['runs', 'show', 'nothing'], 'nothing: there is no run of this name'],
     [['sft', '--config', 'none.yaml'], 'none.yaml: cannot be read'],
   ])('%j', (argv, message) => {

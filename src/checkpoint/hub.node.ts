@@ -78,7 +78,7 @@ const refuseMissingParts = (name: string, paths: readonly string[]) => {
 }
 
 /**
- * The files of one split of a data set on the hub, in order: parquet, jsonl, json or csv.
+ * The files of one split of a data set on the hub, in order: parquet, jsonl, json, csv or tsv.
  * @param id owner/name, perhaps @revision
  * @param options.config a configuration of the data set's card, or a folder in it
  * Faults: no-data (no such split or configuration; lists those there are), and those of `resolveHubModel`.

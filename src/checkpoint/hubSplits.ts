@@ -63,8 +63,8 @@ export const splitFiles = (
   return guessed(name, inside, split, folder)
 }
 
-const DATA = /\.(parquet|jsonl|ndjson|json|csv)(\.gz)?$/
-const NO_DATA = 'this data set holds no parquet, jsonl, json or csv files'
+const DATA = /\.(parquet|jsonl|ndjson|json|csv|tsv)(\.gz)?$/
+const NO_DATA = 'this data set holds no parquet, jsonl, json, csv or tsv files'
 
 const unknown = (name: string, what: string, asked: string, there: Iterable<string>) => {
   const known = [...new Set(there)].sort()

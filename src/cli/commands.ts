@@ -17,6 +17,12 @@ export const commands: readonly Entry[] = [
     'what alignment does, shown on a small model: offline, in about a minute',
     () => import('./commands/demo.ts'),
   ),
+  entry(
+    'data',
+    look,
+    'what is in a file of rows, what each command could do with it, and conversions',
+    () => import('./commands/data.ts'),
+  ),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
   entry('tokenize', look, 'text to token ids and back, and chat templates', () => import('./commands/tokenize.ts')),
   entry('runs', look, 'list, show, compare, resume, push and delete runs', () => import('./commands/runs.ts')),

@@ -81,7 +81,11 @@ export const asCompletions = (row: Row, where?: Where): Completion[] => {
     : []
 }
 
-const bestOf = ({ ranks }: Ranking) => ranks.indexOf(Math.min(...ranks.filter((rank) => rank !== null)))
+const bestOf = ({ ranks }: Ranking) => ranks.indexOf(bestRank(ranks))
+
+/** Infinity where no response is ranked. A list may be too long to be the arguments of Math.min. */
+export const bestRank = (ranks: Ranking['ranks']): number =>
+  ranks.reduce<number>((best, rank) => Math.min(best, rank ?? Number.POSITIVE_INFINITY), Number.POSITIVE_INFINITY)
 
 /** The prompt alone: of a conversation everything before the assistant's last message, of a text the whole text. */
 export const asPrompts = (row: Row & Pick<Prompt, 'record'>, where?: Where): Prompt[] => {

@@ -1,10 +1,11 @@
 /** Which files a --data value names, and their records as a stream. */
 import { stat } from 'node:fs/promises'
 import type { ByteSource } from '../util/bytes.ts'
-import { badInput, type Where } from '../util/fault.ts'
+import { badInput, Fault, type Where, withNote } from '../util/fault.ts'
 import { fileSource } from '../util/files.node.ts'
 import type { Layout, RawRecord } from './check.ts'
 import { csvRecords } from './csv.ts'
+import { type Dialect, delimiterName } from './csvDialect.ts'
 import { type ReaderOptions, type RowReader, rowReader } from './formats.ts'
 import { gunzip } from './gzip.node.ts'
 import { jsonArray } from './jsonArray.ts'
@@ -40,7 +41,7 @@ export const dataFiles = async (values: string[], resolve?: ResolveDataset): Pro
   return files
 }
 
-const READ = ['.jsonl', '.ndjson', '.json', '.csv', '.parquet'] as const
+const READ = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv', '.parquet'] as const
 type Ending = (typeof READ)[number]
 
 const formatOf = (path: string): { ending: Ending; zipped: boolean } | undefined => {
@@ -55,6 +56,8 @@ export type Records = {
   layout: Layout
   batches: AsyncGenerator<RawRecord[]> /** Lines can be read again by offset. */
   seekable: boolean
+  /** How a csv is written, known once a batch was read. */
+  dialect?: () => Dialect | undefined
 }
 
 /** @throws Fault no-file, bad-file: what cannot be opened, or is of a kind that attune does not read */
@@ -69,7 +72,12 @@ export const openRecords = async (path: string, { columns = {} }: ReaderOptions 
   }
   const chunks = format.zipped ? gunzip(chunksOf(source)) : chunksOf(source)
   const names = Object.fromEntries(Object.entries(columns).map(([name, column]) => [column, name]))
-  if (format.ending === '.csv') return { layout: 'csv', batches: csvRecords(path, chunks, names), seekable: false }
+  if (format.ending === '.csv' || format.ending === '.tsv') {
+    let dialect: Dialect | undefined
+    const onDialect = (found: Dialect) => (dialect = found)
+    const batches = csvRecords(path, chunks, names, { tabs: format.ending === '.tsv', onDialect })
+    return { layout: 'csv', batches, seekable: false, dialect: () => dialect }
+  }
   if (format.ending === '.json') return { layout: 'rows', batches: jsonArray(path, chunks), seekable: false }
   return { layout: 'rows', batches: jsonLines(path, chunks), seekable: !format.zipped }
 }
@@ -77,7 +85,7 @@ export const openRecords = async (path: string, { columns = {} }: ReaderOptions 
 const unread = async (path: string) => {
   const where: Where = { file: path }
   const info = await stat(path).catch(() => undefined)
-  const kinds = 'jsonl, json, jsonl.gz, csv or parquet'
+  const kinds = 'jsonl, json, jsonl.gz, csv, tsv or parquet'
   if (/\.(arrow|feather|ipc)$/i.test(path))
     return badInput('bad-file', `arrow files are not read; save it as parquet or jsonl`, where)
   if (info?.isDirectory()) return badInput('bad-file', `is a folder; name its files (${kinds})`, where)
@@ -107,9 +115,22 @@ export type Scanned = { raw: RawRecord; reader: RowReader } & ReturnType<RowRead
 /** The records of a file with the rows they hold. */
 export async function* scan(
   path: string,
-  { layout, batches }: Records,
+  { layout, batches, dialect }: Records,
   options: ReaderOptions,
 ): AsyncGenerator<Scanned> {
   const reader = rowReader(path, layout, options)
-  for await (const batch of batches) for (const raw of batch) yield { raw, reader, ...reader.read(raw) }
+  const read = (raw: RawRecord) => {
+    try {
+      return reader.read(raw)
+    } catch (error) {
+      throw withDelimiter(error, dialect?.())
+    }
+  }
+  for await (const batch of batches) for (const raw of batch) yield { raw, reader, ...read(raw) }
 }
+
+/** A fault about the columns of a csv says what parts them: a wrong guess shows there first. */
+const withDelimiter = (error: unknown, dialect: Dialect | undefined) =>
+  dialect && error instanceof Fault && ['unknown-columns', 'missing-column'].includes(error.code)
+    ? withNote(error, `; fields are parted by ${delimiterName(dialect.delimiter)}`)
+    : error

@@ -9,7 +9,7 @@
 import type { ByteSource } from '../util/bytes.ts'
 import { badInput, type Where } from '../util/fault.ts'
 import { fileSource } from '../util/files.node.ts'
-import { conversions, type Kinds, pairNeighbours } from './convert.ts'
+import { bestRank, conversions, type Kinds, pairNeighbours } from './convert.ts'
 import { type Format, type ReaderOptions, type RowReader, rowReader } from './formats.ts'
 import { dataFiles, openRecords, type ResolveDataset, scan } from './input.node.ts'
 import { lineValue } from './lines.ts'
@@ -60,7 +60,7 @@ type Tally = {
 }
 
 /**
- * Opens jsonl, json, csv, parquet files (and .gz of the first three) and hub data sets as one list of rows.
+ * Opens jsonl, json, csv, tsv, parquet files (and .gz of all but the last) and hub data sets as one list of rows.
  * @throws Fault for a row that is malformed, naming file, row and column; `empty-data` when no row is left
  */
 export const openRows = async <K extends keyof Kinds | undefined = undefined>(
@@ -130,7 +130,7 @@ const openPart = async (
     for (const row of rows)
       for (const converted of row.kind === 'rated' && as === 'ranking'
         ? neighbours.push(row)
-        : keep(row, as, drop, { file, row: raw.row })) {
+        : keptRows(row, as, drop, { file, row: raw.row })) {
         if (tally.rows >= maxSamples) break
         index.push(direct ? raw.start! : await spill.write(converted), sub)
         places.push(raw.row, raw.line)
@@ -152,13 +152,18 @@ const noteRanking = (tally: Tally, { responses, ranks, prob }: Ranking) => {
   tally.widest = Math.max(tally.widest, responses.length)
   tally.probable ||= prob !== undefined
   if (responses.length < 3 || !tally.bestOnly) return
-  const best = Math.min(...ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY))
+  const best = bestRank(ranks)
   const others = ranks.filter((rank) => rank !== best)
   tally.bestOnly = others.length === ranks.length - 1 && others.every((rank) => rank === others[0])
 }
 
 /** The rows to train on that a row of a file gives. */
-const keep = (row: Row, as: keyof Kinds | undefined, drop: (reason: string) => void, where?: Where): Row[] => {
+export const keptRows = (
+  row: Row,
+  as: keyof Kinds | undefined,
+  drop: (reason: string) => void,
+  where?: Where,
+): Row[] => {
   if (row.kind === 'ranking' && row.flags) {
     drop(row.flags[0])
     return []
@@ -187,5 +192,5 @@ const directRow = async (
   const where = { file: source.name, line: offset === 0 ? 1 : undefined }
   const value = lineValue(newline < 0 ? bytes : bytes.subarray(0, newline), where)
   const { rows } = reader.read({ value, row: i })
-  return rows.flatMap((row) => keep(row, as, () => {}))[sub]
+  return rows.flatMap((row) => keptRows(row, as, () => {}))[sub]
 }

@@ -45,6 +45,10 @@ export const badInput = (code: string, message: string, where?: Where) => new Fa
 /** A failure at run time: exit code 1. */
 export const runFailure = (code: string, message: string, where?: Where) => new Fault(code, message, where, 1)
 
+/** The same fault with something more to say at its end. */
+export const withNote = ({ code, message, where, exitCode }: Fault, note: string): Fault =>
+  new Fault(code, message.slice(visible(prefix(where)).length) + note, where, exitCode)
+
 /**
  * Runs work on something that stands at a place: a Fault gets the place, unless it names a row already, or is about a flag
  * or another file.

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { ByteSource } from './bytes.ts'
 import { badInput, Fault, runFailure } from './fault.ts'
@@ -89,6 +89,40 @@ export const writeWhole = async (path: string, chunks: Chunks) => {
     throw there?.isDirectory() ? notAFile(path, there) : diskFault(error, path)
   }
 }
+
+/** As writeWhole, but a file that is there already is left as it is: Fault 'taken', exit code 2. */
+export const writeNew = async (path: string, chunks: Chunks) => {
+  const temporary = temporaryName(path)
+  try {
+    await refuseTakenFile(path)
+    await removeAbandoned(path)
+    await writeSynced(temporary, chunks)
+    await placeNew(temporary, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? takenFile(path) : diskFault(error, path)
+  } finally {
+    await rm(temporary, { force: true }).catch(() => {})
+  }
+}
+
+/** Gives a file its name unless that is taken. Some file systems have no links. */
+const placeNew = async (from: string, path: string) => {
+  try {
+    await link(from, path)
+  } catch (error) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    await refuseTakenFile(path)
+    await rename(from, path)
+  }
+}
+
+/** @throws Fault taken where something has this name */
+export const refuseTakenFile = async (path: string) => {
+  if (await lstat(path).catch(() => undefined)) throw takenFile(path)
+}
+
+const takenFile = (path: string) => badInput('taken', 'exists already; choose another --output', { file: path })
 
 /** A path in the same folder with a name that nobody can guess. */
 const temporaryName = (path: string) =>

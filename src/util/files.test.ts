@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { appendText, makeFolders, openAppending, writeSynced, writeWhole } from './files.node.ts'
+import { appendText, makeFolders, openAppending, writeNew, writeSynced, writeWhole } from './files.node.ts'
 import { readSealed, sealed, sealedFile, sealOf, unsealed } from './sealed.node.ts'
 
 let root: string
@@ -14,6 +14,32 @@ afterEach(() => rm(root, { recursive: true }))
 
 const bytes = (text: string) => [Buffer.from(text)]
 const at = (name: string) => join(root, name)
+
+describe('a new file', () => {
+  it('is written whole, and never over what is there, even if that appears meanwhile', async () => {
+    await writeNew(at('file'), bytes('one'))
+    await expect(writeNew(at('file'), bytes('two'))).rejects.toMatchObject({ code: 'taken', exitCode: 2 })
+    async function* slow() {
+      yield Buffer.from('three')
+      await writeFile(at('late'), 'mine')
+    }
+    await expect(writeNew(at('late'), slow())).rejects.toMatchObject({ code: 'taken' })
+    await symlink(at('nowhere'), at('link'))
+    await expect(writeNew(at('link'), bytes('four'))).rejects.toMatchObject({ code: 'taken' })
+    expect([await readFile(at('file'), 'utf8'), await readFile(at('late'), 'utf8')]).toEqual(['one', 'mine'])
+    expect((await readdir(root)).sort()).toEqual(['file', 'late', 'link'])
+  })
+
+  it('is not there after a failure', async () => {
+    async function* failing() {
+      yield Buffer.from('half')
+      throw new Error('gone')
+    }
+    await expect(writeNew(at('file'), failing())).rejects.toThrow('gone')
+    expect(await readdir(root)).toEqual([])
+    await expect(writeNew(at('no/file'), bytes('x'))).rejects.toMatchObject({ code: 'disk' })
+  })
+})
 
 describe('a file that is written whole', () => {
   it('replaces a link, and leaves what the link leads to', async () => {

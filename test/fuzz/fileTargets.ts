@@ -26,6 +26,15 @@ const goldens = Object.entries(JSON.parse(packed.toString()) as Record<string, s
 const seedsOf = (ending: RegExp, most = 1200): Uint8Array[] =>
   goldens.filter(([name]) => ending.test(name)).map(([, bytes]) => bytes.subarray(0, most))
 
+/** Tables with every delimiter, one with Excel's first line. */
+const tables = seedsOf(/\.csv$/).flatMap((table) => {
+  const text = Buffer.from(table).toString()
+  const parted = [';', '\t', '|'].map((delimiter) => Buffer.from(text.replaceAll(',', delimiter)))
+  return [table, ...parted, Buffer.from(`sep=,\r\n${text}`)]
+})
+
+const inUtf16 = (table: Uint8Array): Uint8Array => Buffer.from(`\ufeff${Buffer.from(table)}`, 'utf16le')
+
 const words = [
   ...['prompt', 'chosen', 'rejected', 'completion', 'label', 'responses', 'ranks', 'best', 'text', 'messages'],
   ...['input_ids', 'labels', 'role', 'content', 'id', 'data', 'annotations', 'result', 'value', 'fields', 'status'],
@@ -158,7 +167,7 @@ export const fileTargets: readonly Target[] = [
   {
     name: 'csv',
     weight: 4,
-    make: changing(seedsOf(/\.csv$/), [...marks, ...words]),
+    make: changing([...tables, ...tables.map(inUtf16)], [...marks, ';', '\t', '|', '\ufeff', 'sep=;\n', ...words]),
     run: async (input) => {
       const records = await gathered(csvRecords('x', cut(bytesFrom(input)), {}))
       const columns = Object.keys((records[0]?.value as object) ?? {}).length

@@ -132,6 +132,12 @@ export const commandsIn = (inputs: string, runs: Readonly<Record<string, string>
     { name: 'score', argv: ['score', ...model, '--data', at('chosen.jsonl')] },
     { name: 'score, rewards', argv: ['score', ...reward, '--data', at('chosen.jsonl')] },
     { name: 'credit', argv: ['credit', ...reward, '--data', at('pairs.jsonl'), '--max-samples', '2'] },
+    { name: 'data', argv: ['data', at('pairs.jsonl'), '--model', at('model')] },
+    {
+      name: 'data, converted',
+      argv: ['data', at('pairs.jsonl'), '--to', 'kto', '--output', at('thumbs.jsonl')],
+      output: at('thumbs.jsonl'),
+    },
     { name: 'inspect', argv: ['inspect', at('model')] },
     { name: 'tokenize', argv: ['tokenize', '--model', at('model'), '--text', 'Once upon a time'] },
     { name: 'runs', argv: ['runs', 'show', runs['kto, all weights']] },

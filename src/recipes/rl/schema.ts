@@ -73,7 +73,7 @@ const inReward = 'subtracted from the reward'
 
 const promptFields = {
   data: texts('FILE').describe(
-    'rows with prompts; rewards can read their other columns: jsonl, json, csv, parquet, jsonl.gz, or a hub data set (owner/name); repeatable',
+    'rows with prompts; rewards can read their other columns: jsonl, json, csv, tsv, parquet, jsonl.gz, or a hub data set (owner/name); repeatable',
   ),
   maxLength: count().default(1024).describe('maximum number of tokens of prompt and completion together'),
   maxPromptLength: count().optional().describe('leave out prompts of more tokens'),

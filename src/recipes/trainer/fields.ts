@@ -56,7 +56,7 @@ export const engineFields = grouped('Engine', {
 
 export const dataFields = grouped('Data', {
   data: texts('FILE').describe(
-    'training rows: jsonl, json, csv, parquet, jsonl.gz, or a hub data set (owner/name); repeatable',
+    'training rows: jsonl, json, csv, tsv, parquet, jsonl.gz, or a hub data set (owner/name); repeatable',
   ),
   column: pairs('NAME=COLUMN').describe(
     'the name that a column has in your file, if another one is expected: chosen=good; repeatable',

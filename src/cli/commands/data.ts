@@ -1,0 +1,257 @@
+/** `attune data`: what is in files of rows and what each command could do with them; and rows of one kind as another. */
+import { z } from 'zod'
+import { resolveDataset, resolveHubModel } from '../../checkpoint/hub.node.ts'
+import type { Kinds } from '../../data/convert.ts'
+import { delimiterName } from '../../data/csvDialect.ts'
+import { dataFiles } from '../../data/input.node.ts'
+import { contentText } from '../../data/messages.ts'
+import { openRows } from '../../data/openRows.node.ts'
+import { lostIn, recordFor, type Target, targetNames, targets } from '../../data/records.ts'
+import { isIds, isMessages, type Row, type Text } from '../../data/rows.ts'
+import { type Counts, type FileSurvey, surveyFile, type Use } from '../../data/survey.node.ts'
+import { unreadColumns } from '../../data/unread.ts'
+import { count, dataFields } from '../../recipes/trainer/fields.ts'
+import { modelOfRun } from '../../runs/find.node.ts'
+import { loadTokenizerFolder, noTokenizer } from '../../text/tokenizer.node.ts'
+import { badInput } from '../../util/fault.ts'
+import { refuseTakenFile, writeNew } from '../../util/files.node.ts'
+import { whole } from '../../util/format.ts'
+import { stringify } from '../../util/written.ts'
+import { type Context, command } from '../command.ts'
+import { columns, wrapped } from '../format.ts'
+
+const schema = z.object({
+  files: z
+    .array(z.string())
+    .min(1)
+    .meta({ value: 'FILE' })
+    .describe('files of rows (jsonl, json, csv, tsv, parquet, jsonl.gz) or data sets of the hub (owner/name)'),
+  model: z
+    .string()
+    .optional()
+    .meta({ value: 'MODEL' })
+    .describe('count lengths in tokens of this model, as training would: a folder, a hub id or the name of a run'),
+  column: dataFields.column,
+  maxLength: count()
+    .optional()
+    .describe('with --model: count rows of more tokens, which training cuts (default: that of training, 1024)'),
+  to: z.enum(targetNames).optional().describe('write all rows as rows of this kind'),
+  output: z.string().optional().meta({ value: 'FILE.jsonl' }).describe('with --to: the new file to write'),
+})
+type Options = z.output<typeof schema>
+
+export default command({
+  summary: 'Show what is in files of rows and what each command could do with it, or write it as another kind of rows',
+  example: 'data preferences.csv --to kto --output thumbs.jsonl',
+  schema,
+  operands: ['files'],
+  async run(options, context) {
+    if (options.to) return convert(options, options.to, context)
+    if (options.output !== undefined)
+      throw badInput('bad-flag', `needs --to, one of ${targetNames.join(', ')}`, { flag: '--output' })
+    if (options.maxLength !== undefined && options.model === undefined)
+      throw badInput('bad-flag', 'counts tokens, so it needs --model', { flag: '--max-length' })
+    const encoder = options.model === undefined ? undefined : await tokenizerOf(options.model)
+    const maxLength = options.maxLength ?? dataFields.maxLength.parse(undefined)
+    const files = await dataFiles(options.files, resolveDataset)
+    for (const [at, file] of files.entries()) {
+      const found = await surveyFile(file, { columns: options.column, encoder, maxLength })
+      if (context.out.json) await context.out.jsonLine(jsonOf(found, maxLength))
+      else await context.out.text(`${at ? '\n' : ''}${surveyText(found, maxLength)}`)
+    }
+  },
+})
+
+const tokenizerOf = async (model: string) => {
+  const run = await modelOfRun(model)
+  const dir = await resolveHubModel(run?.model ?? model)
+  const tokenizer = await loadTokenizerFolder(dir, run?.adapter)
+  if (tokenizer) return tokenizer
+  throw noTokenizer(dir)
+}
+
+// ---- looking ---------------------------------------------------------------------------------------------------------
+
+/** The kind of rows that a command reads, and what else it needs. */
+const readers: readonly { name: string; as: keyof Kinds; needs?: string }[] = [
+  { name: 'sft', as: 'sft' },
+  { name: 'dpo', as: 'ranking' },
+  { name: 'kto', as: 'unpaired' },
+  { name: 'reward', as: 'ranking' },
+  { name: 'spin', as: 'completion' },
+  { name: 'asft', as: 'completion', needs: 'with --helper' },
+  { name: 'grpo', as: 'prompt', needs: 'with --reward' },
+]
+
+const jsonOf = ({ uses, unread, duplicates, repeatedIds, dialect, ...found }: FileSurvey, maxLength: number) => ({
+  file: found.file,
+  format: found.format,
+  delimiter: dialect?.delimiter ?? null,
+  encoding: dialect?.encoding ?? null,
+  records: found.records,
+  kinds: found.kinds,
+  columns: found.columns,
+  lengths: { unit: found.unit, ...found.lengths },
+  ...(found.unit === 'tokens' && { longer: { than: maxLength, rows: found.longer } }),
+  uses: Object.fromEntries(readers.map(({ name, as }) => [name, uses[as]])),
+  unread,
+  duplicates,
+  repeated_ids: repeatedIds,
+  sample: found.sample,
+})
+
+const WIDTH = 96
+
+const surveyText = (found: FileSurvey, maxLength: number): string => {
+  const kinds = Object.entries(found.kinds).map(([kind, n]) => `${rowsOf(n)} of the kind ${kind}`)
+  const written = found.dialect ? `; fields are parted by ${delimiterName(found.dialect.delimiter)}` : ''
+  const encoding =
+    found.dialect && found.dialect.encoding !== 'utf-8' ? ` in ${found.dialect.encoding.toUpperCase()}` : ''
+  return [
+    `${found.file}: ${kinds.join(', ')} (format: ${found.format}${encoding}${written})`,
+    columnTable(found),
+    lengthTable(found),
+    columns(readers.map(({ name, as, needs }) => [name, useText(found.uses[as], needs)])),
+    sampleText(found.sample),
+    notes(found, maxLength).join('\n'),
+  ]
+    .filter(Boolean)
+    .join('\n\n')
+}
+
+/** Columns, and parts of a row, that are listed: a file of a stranger may have any number. */
+const SHOWN = 30
+
+const counted = (n: number, what: string) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`
+const rowsOf = (n: number) => counted(n, 'row')
+
+const columnTable = ({ columns: all, records }: FileSurvey): string => {
+  const entries = Object.entries(all)
+  const table = columns([['column', 'filled'], ...entries.slice(0, SHOWN).map(filled(records))], [1])
+  return entries.length > SHOWN ? `${table}\nand ${whole(entries.length - SHOWN)} more` : table
+}
+
+const filled =
+  (records: number) =>
+  ([name, n]: [string, number]): string[] => [name.slice(0, 60), n === records ? 'all' : whole(n)]
+
+const lengthTable = ({ unit, lengths }: FileSurvey): string =>
+  columns(
+    [
+      [unit, 'median', '95 %', 'longest'],
+      ...Object.entries(lengths).map(([name, { median, p95, longest }]) => [
+        name,
+        ...[median, p95, longest].map(whole),
+      ]),
+    ],
+    [1, 2, 3],
+  )
+
+const countsText = (counts: Counts) =>
+  Object.entries(counts)
+    .map(([why, n]) => `${why}: ${whole(n)}`)
+    .join(', ')
+
+const useText = ({ rows, dropped, refused }: Use, needs?: string): string => {
+  if (refused) return wrapped(`no: ${refused}`, WIDTH, 8)
+  const lost = Object.keys(dropped).length ? `; dropped: ${countsText(dropped)}` : ''
+  return `${rows ? rowsOf(rows) : 'nothing is left'}${lost}${needs && rows ? ` (${needs})` : ''}`
+}
+
+const notes = ({ duplicates, repeatedIds, unread, longer, unit }: FileSurvey, maxLength: number): string[] => [
+  ...(duplicates.first
+    ? [
+        `${rowsOf(duplicates.records)} the same as an earlier one (row ${duplicates.first.row} as row ${duplicates.first.of})`,
+      ]
+    : []),
+  ...(repeatedIds ? [`${rowsOf(repeatedIds)} with the id of an earlier one, which is no error`] : []),
+  ...(unit === 'tokens' && longer
+    ? [`${rowsOf(longer)} longer than ${whole(maxLength)} tokens: training cuts them unless --max-length is higher`]
+    : []),
+  ...Object.entries(unread).map(
+    ([column, n]) => `column ${column} is not read (${rowsOf(n)}): ${unreadColumns[column]}`,
+  ),
+]
+
+const sampleText = (row: Row): string => {
+  const parts = partsOf(row)
+  const lines = parts
+    .slice(0, SHOWN)
+    .map(([name, value]) => `  ${name}: ${wrapped(shortened(value), WIDTH, name.length + 4)}`)
+  return ['row 0', ...lines, ...(parts.length > SHOWN ? [`  and ${whole(parts.length - SHOWN)} more`] : [])].join('\n')
+}
+
+/** On one line; white space at an end is shown by quotes. */
+const shortened = (text: string) => {
+  const line = text.slice(0, 2000).replace(/\s+/g, ' ')
+  const short = line.length > 400 ? `${line.slice(0, 400)}...` : line
+  return short === short.trim() ? short : `"${short}"`
+}
+
+const partsOf = (row: Row): [string, string][] => {
+  if (row.kind === 'text') return textParts('text', row.text)
+  if (row.kind === 'messages') return textParts('messages', row.messages)
+  if (row.kind === 'labelled') return textParts('input_ids', row.input_ids)
+  const asked = textParts('prompt', row.prompt)
+  if (row.kind === 'prompt') return asked
+  if (row.kind === 'rated')
+    return [...asked, ...textParts('response', row.response), ['ratings', countsText(row.ratings)]]
+  if (row.kind === 'ranking')
+    return [...asked, ...row.responses.flatMap((text, i) => textParts(`rank ${row.ranks[i] ?? 'none'}`, text))]
+  const label: [string, string][] = row.kind === 'unpaired' ? [['label', row.label ? 'good' : 'bad']] : []
+  return [...asked, ...textParts('completion', row.completion), ...label]
+}
+
+const textParts = (name: string, text: Text): [string, string][] => {
+  if (isMessages(text))
+    return text.map((message) => [
+      `${name}, ${message.role}`,
+      [contentText(message), message.tool_calls ? JSON.stringify(message.tool_calls) : ''].filter(Boolean).join(' '),
+    ])
+  return [[name, isIds(text) ? `ids ${text.slice(0, 500).join(' ')}` : text]]
+}
+
+// ---- converting ------------------------------------------------------------------------------------------------------
+
+const convert = async ({ files, column, output, model, maxLength }: Options, to: Target, { out }: Context) => {
+  if (model !== undefined || maxLength !== undefined)
+    throw badInput('bad-flag', 'needs no model: texts are written as they are; leave --model and --max-length out', {
+      flag: '--to',
+    })
+  if (output === undefined) throw badInput('bad-flag', 'needs --output FILE.jsonl', { flag: '--to' })
+  if (!/\.(jsonl|ndjson)$/i.test(output))
+    throw badInput('bad-flag', 'must end in .jsonl: the rows are written as lines of JSON', { flag: '--output' })
+  await refuseTakenFile(output)
+  const rows = await openRows(files, {
+    as: targets[to],
+    columns: column,
+    ...(to === 'prompt' && { record: [] }),
+    resolve: resolveDataset,
+  })
+  const dropped: Counts = { ...rows.dropped }
+  const lost: Counts = {}
+  let written = 0
+  async function* lines() {
+    for (let i = 0; i < rows.length; i++) {
+      const row = await rows.row(i)
+      const record = recordFor(to, row, rows.where(i), Object.values(column))
+      for (const name of lostIn(to, row)) lost[name] = (lost[name] ?? 0) + 1
+      if (typeof record === 'string') dropped[record] = (dropped[record] ?? 0) + 1
+      else {
+        written++
+        yield Buffer.from(`${stringify(record)}\n`)
+      }
+    }
+    if (!written) throw badInput('empty-data', `no row is left (${countsText(dropped)})`, { file: files.join(', ') })
+  }
+  try {
+    await writeNew(output, lines())
+  } finally {
+    await rows.close()
+  }
+  if (out.json) return out.jsonLine({ output, to, records: rows.records, rows: written, dropped, lost })
+  const listed = (what: string, counts: Counts) =>
+    Object.keys(counts).length ? `; ${what}: ${countsText(counts)}` : ''
+  const rest = `${listed('dropped', dropped)}${listed('left out, since only preference rows hold it', lost)}`
+  await out.text(`${output}: ${rowsOf(written)} of ${to} from ${counted(rows.records, 'record')}${rest}`)
+}
