@@ -52,7 +52,7 @@ export default command({
         report.clear()
         if (out.json) for (const line of linesOf(event)) await out.jsonLine(line)
         else {
-          if (!told) await out.text(legend(paint, color, learntOf(options.for)))
+          if (!told && event.event === 'row') await out.text(legend(paint, color, learntOf(options.for)))
           told = true
           await out.text(
             event.event === 'row' ? rowText(event, paint, color, learntOf(options.for)) : summaryText(event, paint),

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { fixture } from '../../../test/support/golden.ts'
 import { type CheckSettings, type CheckSummary, checkRows, refuseRuined, type ShownRow } from './check.ts'
+import { findingCodes } from './findings.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'attune-check-'))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -226,6 +227,20 @@ describe('a planted mistake is found, and ends the command with 2', () => {
       { model: chat, for: 'grpo', data: each((animal) => ({ prompt: talk(animal).messages })) },
     ],
     'held-out rows that are training rows': ['eval-in-train', { data: completions, evalData: completions.slice(2) }],
+    'held-out rows that the limits leave nothing of': [
+      'no-held-out-left',
+      {
+        maxPromptLength: 20,
+        for: 'dpo',
+        maxLength: 16,
+        data: pairs,
+        evalData: changed(pairs, () => ({ prompt: 'A dog. '.repeat(9) })),
+      },
+    ],
+    'conversations of which nothing is learnt': [
+      'no-target-left',
+      { model: chat, assistantOnlyLoss: true, data: each((animal) => ({ messages: [says('user', `A ${animal}?`)] })) },
+    ],
     'a script that the tokenizer does not know': [
       'unknown-tokens',
       { model: noBytes, data: each((_, i) => ({ text: `日本語の文章${i}です` })) },
@@ -277,6 +292,12 @@ describe('what concerns some rows is told with the first of them, and does not e
       { data: changed(completions, (_, i) => (i ? {} : { completion: ' ran to the cafÃ©.' })) },
     ],
     'plain prompts for a chat model': ['plain-text-for-chat-model', 0, { model: chat, data: completions }],
+    'one prompt in all rows': ['one-prompt', -1, { data: changed(completions, () => ({ prompt: 'The dog' })) }],
+    'rows cut': [
+      'truncated',
+      3,
+      { maxLength: 40, data: changed(completions, (_, i) => (i === 3 ? { completion: ' ran'.repeat(60) } : {})) },
+    ],
     'a conversation that ends with a question': [
       'ends-without-answer',
       5,
@@ -302,9 +323,17 @@ describe('what concerns some rows is told with the first of them, and does not e
   it.each(Object.entries(some))('%s', async (_, [code, first, given]) => {
     const { sums } = await check(given)
     const found = sums.findings.find((finding) => finding.code === code)
-    expect(found).toMatchObject({ severity: 'warns', first: { row: first } })
+    expect(found).toMatchObject({ severity: 'warns', ...(first >= 0 && { first: { row: first } }) })
     expect(() => refuseRuined(sums.findings)).not.toThrow()
   })
+})
+
+it('every finding is in docs/data.md, and is planted here', () => {
+  const docs = readFileSync(new URL('../../../docs/data.md', import.meta.url), 'utf8')
+  const tests = readFileSync(new URL(import.meta.url), 'utf8')
+  expect(findingCodes.length).toBeGreaterThan(30)
+  expect(findingCodes.filter((code) => !docs.includes(`\`${code}\``))).toEqual([])
+  expect(findingCodes.filter((code) => !tests.includes(`'${code}'`))).toEqual([])
 })
 
 describe('the tokens of a row', () => {

@@ -97,6 +97,7 @@ type State = {
   drops: Tally
   faults: Map<string, string>
   used: number
+  evalUsed: number
   longest: number
   tokens: number
   trained: number
@@ -112,6 +113,7 @@ const newState = (): State => ({
   drops: new Map(),
   faults: new Map(),
   used: 0,
+  evalUsed: 0,
   longest: 0,
   tokens: 0,
   trained: 0,
@@ -187,6 +189,7 @@ const doubles = (row: Row, { seen, completions, prompts }: State): string[] => {
 const readEvalRow = (method: Method, row: Row, where: Where, tokenization: Tokenization, state: State) => {
   if (state.seen.has(rowHash(row))) note(state.tally, 'eval-in-train', where)
   const made = make(method, row, where, tokenization, () => {})
+  if (typeof made !== 'string' && !(made instanceof Fault)) state.evalUsed++
   if (!(made instanceof Fault)) return
   if (!state.faults.has(made.code)) state.faults.set(made.code, made.message)
   note(state.tally, made.code, where)
@@ -202,6 +205,7 @@ const summary = (
   const { tally, drops, faults, used, longest, tokens, trained, labels, completions, prompts } = state
   const whole = (code: string, count: number) => tally.set(code, { count })
   if (!used) whole('no-rows-left', rows)
+  if (evalRows && !state.evalUsed) whole('no-held-out-left', evalRows)
   const hasStop = eosIds.size > 0
   if (!hasStop) whole('no-stop-token', rows)
   if (settings.for === 'kto' && used && !labels.bad) whole('all-good', used)

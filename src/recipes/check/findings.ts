@@ -62,16 +62,16 @@ const rules: Record<string, Rule> = {
     advice: 'look at the reasons below, and raise --max-length where rows are cut',
     severity: always,
   },
+  'no-held-out-left': {
+    message: 'no held-out row is left to evaluate on',
+    advice: 'look at the rows of --eval-data and the length limits',
+    of: 'evalRows',
+    severity: always,
+  },
   'no-stop-token': {
     message: 'the model names no end-of-sequence token, so generation never stops by itself',
     advice: 'set eos_token in tokenizer_config.json and eos_token_id in generation_config.json',
     severity: always,
-  },
-  'no-target': {
-    message: 'rows without a token that is learnt',
-    advice: 'check --assistant-only-loss and the length limits; the colours show what is learnt',
-    of: 'used',
-    severity: (count, facts) => (predicts(facts) ? ifAllUsed(count, facts) : undefined),
   },
   'no-stop': {
     message: 'rows whose stop token is not learnt: generation ends at a token that these rows never teach',
@@ -236,6 +236,8 @@ const rules: Record<string, Rule> = {
     severity: odd,
   },
 }
+
+export const findingCodes: readonly string[] = Object.keys(rules)
 
 /** Reasons why rows are dropped. */
 const dropped = (code: string): Rule => ({

@@ -91,7 +91,6 @@ export const tokenSigns = (
 ): string[] => {
   const bos = tokenizer?.bosId
   const unknown = tokenizer?.unkId
-  const learns = ({ targets }: Sequence) => targets.some(Boolean)
   const stops = ({ ids, targets }: Sequence) => ids.some((id, t) => targets[t] && eosIds.has(id))
   const firstTarget = ({ ids, targets }: Sequence) => ids[targets.indexOf(1)]
   const signs: Record<string, unknown> = {
@@ -100,7 +99,6 @@ export const tokenSigns = (
       bos !== undefined &&
       !eosIds.has(bos) &&
       sequences.some((sequence) => sequence.targets.indexOf(1) > 1 && firstTarget(sequence) === bos),
-    'no-target': !sequences.some(learns),
     'no-stop': !truncated && !stops(sequences[0]),
     'cut-stop': truncated && !stops(sequences[0]),
     'unknown-tokens':
