@@ -195,6 +195,27 @@ describe('assistant masks derived from a template without its marks equal those 
     expect(turns).toBeGreaterThan(5)
   })
 
+  it('and on the templates of the tokenizer class and of the TRL goldens', async () => {
+    const trl = (name: string) => readFileSync(new URL(`../fixtures/trl/model/${name}`, import.meta.url), 'utf8')
+    const classFiles = unzipped<Files & { chats: { messages: Message[] }[] }>('llama-class.json.gz')
+    const trlFiles: Files = {
+      ...classFiles,
+      'tokenizer.json': JSON.parse(trl('tokenizer.json')),
+      'tokenizer_config.json': JSON.parse(trl('tokenizer_config.json')),
+      'chat_template.jinja': trl('chat_template.jinja'),
+    }
+    for (const files of [classFiles, trlFiles]) {
+      const given = files['chat_template.jinja']!
+      expect(withoutMarks(given)).not.toBe(given)
+      const [marked, stripped] = await Promise.all([load(files), load(files, withoutMarks(given))])
+      for (const { messages } of classFiles.chats) {
+        const { ids, assistantMask } = marked.chat!.encode(messages)
+        expect(assistantMask).toContain(1)
+        expect(stripped.chat!.encode(messages, { deriveMask: true })).toMatchObject({ ids, assistantMask })
+      }
+    }
+  })
+
   const plain = ['chatml', 'gemma', 'llama2', 'llama3', 'namespace-reasoning', 'strict-inst', 'tools-chatml', 'zephyr']
   it.each(plain)('in %s they hold what the assistant says and nothing else, or are refused by name', async (name) => {
     const file = unzipped<ChatFile>(`chat/${name}.json.gz`)
