@@ -94,6 +94,35 @@ describe('attune data', () => {
   })
 })
 
+describe('attune check', () => {
+  const check = (rows: string, ...flags: string[]) => {
+    writeFileSync(join(dir, 'check.jsonl'), rows)
+    const model = fileURLToPath(new URL('fixtures/models/stories260K', import.meta.url))
+    return attune('check', '--model', model, '--data', 'check.jsonl', ...flags)
+  }
+
+  it('shows what is learnt in brackets where there are no colours, and ends with 0', () => {
+    const { status, stdout, stderr } = check('{"prompt": "A dog", "completion": " ran."}\n', '--for', 'sft')
+    expect([status, stderr]).toEqual([0, ''])
+    expect(stdout).toContain('<s> A dog[ ran.</s>]\n')
+    expect(stdout).toContain('nothing is wrong')
+  })
+
+  it('ends with 2 and names the findings where the run would be ruined', () => {
+    const pair = '{"prompt": "A dog", "chosen": " ran.", "rejected": " ran."}\n'
+    const { status, stdout, stderr } = check(pair, '--for', 'dpo', '--json')
+    expect(status).toBe(2)
+    expect(stderr).toBe('error: this run would be ruined: equal-replies\n')
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(lines.map(({ event }) => event)).toEqual(['row', 'finding', 'check'])
+    expect(lines[1]).toMatchObject({ code: 'equal-replies', severity: 'ruins', count: 1, of: 1, first: { row: 0 } })
+    expect(lines[2]).toMatchObject({ rows: 1, used: 1, ok: false })
+  })
+})
+
 describe('a wrong command line exits with 2, one message on stderr and nothing on stdout', () => {
   it.each([
     [['trian'], 'error: "trian" is not a command'],

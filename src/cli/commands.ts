@@ -25,6 +25,12 @@ export const commands: readonly Entry[] = [
   ),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
   entry('tokenize', look, 'text to token ids and back, and chat templates', () => import('./commands/tokenize.ts')),
+  entry(
+    'check',
+    look,
+    'see what would be trained, token by token, and what is wrong with the rows',
+    () => import('./commands/check.ts'),
+  ),
   entry('runs', look, 'list, show, compare, resume, push and delete runs', () => import('./commands/runs.ts')),
   ...methodKeys.map((key) => ({
     name: methods[key].name,

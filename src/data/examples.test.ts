@@ -186,15 +186,21 @@ describe('texts', () => {
     expect(shown(merging, row)).toEqual({ text: '^x\u0001c$', counts: '...##', truncated: false })
   })
 
-  it('of a conversation count all, or what the template marks', () => {
+  it('of a conversation count all, or what the assistant says, derived where the template has no marks', () => {
     expect(shown(chat, { kind: 'messages', messages })).toMatchObject({ text: '^<user>x<assistant>yz$' })
     const marked = shown(chat, { kind: 'messages', messages }, { assistantOnly: true })
     expect(marked).toMatchObject({ counts: `${'.'.repeat('^<user>x<assistant>'.length)}###` })
     const unmarked: Encoder = {
       ...chat,
-      chat: { encode: (m, o) => ({ ...chat.chat!.encode(m, o), assistantMask: undefined }) },
+      chat: {
+        encode: (turns, options) => {
+          const { ids, assistantMask } = chat.chat!.encode(turns, options)
+          return { ids, assistantMask: options?.deriveMask ? assistantMask : undefined }
+        },
+      },
     }
-    expect(() => shown(unmarked, { kind: 'messages', messages }, { assistantOnly: true })).toThrow(/generation/)
+    expect(shown(unmarked, { kind: 'messages', messages }, { assistantOnly: true })).toEqual(marked)
+    expect(shown(unmarked, { kind: 'messages', messages })).toMatchObject({ text: '^<user>x<assistant>yz$' })
   })
 
   it('are cut at the end, their prompts at the beginning', () => {

@@ -24,7 +24,7 @@ export type Encoder = {
     readsParts?(options?: TemplateArguments): boolean
     encode(
       messages: Message[],
-      options?: TemplateArguments & { addGenerationPrompt?: boolean },
+      options?: TemplateArguments & { addGenerationPrompt?: boolean; deriveMask?: boolean },
     ): { ids: number[]; assistantMask: number[] | undefined }
   }
 }
@@ -69,7 +69,7 @@ export const turnsFor = (
 const encodeChat = (
   { chat }: Pick<Encoder, 'chat'>,
   messages: Message[],
-  options?: TemplateArguments & { addGenerationPrompt?: boolean },
+  options?: TemplateArguments & { addGenerationPrompt?: boolean; deriveMask?: boolean },
 ) => {
   if (!chat)
     throw badInput(
@@ -232,7 +232,7 @@ export const unpairedExample = (
 }
 
 export type TextOptions = {
-  /** In a conversation only tokens that the template marks as the assistant's count. */
+  /** In a conversation only the assistant's tokens count: those that the template marks, or those derived from it. */
   assistantOnly: boolean
   /** Of a prompt with a completion only the completion's tokens count. */
   completionOnly: boolean
@@ -257,13 +257,8 @@ export const textExample = (
 
 const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOptions, count: Count) => {
   if (row.kind === 'messages') {
-    const { ids, assistantMask } = encodeChat(encoder, row.messages, row.template)
-    if (options.assistantOnly && !assistantMask)
-      throw badInput(
-        'no-generation-marks',
-        'the chat template does not mark what the assistant says ({% generation %})',
-        { flag: '--assistant-only-loss' },
-      )
+    const deriveMask = options.assistantOnly
+    const { ids, assistantMask } = encodeChat(encoder, row.messages, { ...row.template, deriveMask })
     return { ids, targets: options.assistantOnly ? assistantMask! : ids.map(() => 1), cut: false }
   }
   if (row.kind === 'text') {

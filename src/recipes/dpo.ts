@@ -5,13 +5,14 @@
  */
 
 import type { z } from 'zod'
-import { type RankedExample, rankedExample } from '../data/examples.ts'
+import type { RankedExample } from '../data/examples.ts'
 import { openTokenization } from '../generate/tokenization.node.ts'
 import { resolveModel } from '../models/resolve.node.ts'
 import { checkRows, type LossSpec, type PreferenceOptions, preferenceLoss } from '../objectives/preference.ts'
 import { methods } from './methods.ts'
-import { bestFirst, lengthWeights, mapExamples, rankedBatches, rankedNumTokens, rankedTree } from './trainer/collate.ts'
+import { lengthWeights, mapExamples, rankedBatches, rankedNumTokens, rankedTree } from './trainer/collate.ts'
 import { type Dataset, makeExamples, openDataset } from './trainer/dataset.ts'
+import { preferenceRule } from './trainer/exampleRules.ts'
 import { needsReference, parseLosses, rankedObjective } from './trainer/objectives.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
@@ -44,15 +45,7 @@ export const dpo = recipe(methods.dpo, preferenceSchema, async function* (config
     custom,
   })
   // batches
-  const { encoder, limits } = tokenization
-  const examples = makeExamples(dataset, config, tokenization, {
-    example: (row, count) => {
-      const example = rankedExample(encoder, row, limits, count)
-      if (typeof example === 'string') return example
-      return isTie(example) && !listwise ? 'tie' : bestFirst(example)
-    },
-    ids: ({ prompt, responses }) => [prompt, ...responses],
-  })
+  const examples = makeExamples(dataset, config, tokenization, preferenceRule(tokenization, listwise))
   const refLogps = (example: RankedExample) =>
     reference!.sums(rankedTree(example), ldAlpha === undefined ? undefined : lengthWeights(example, ldAlpha))
   const collate = async (microBatches: RankedExample[][]) =>
@@ -88,6 +81,3 @@ const lossOptions = (config: z.output<typeof preferenceSchema>): PreferenceOptio
   const { beta, labelSmoothing, simpoGamma, cpoAlpha, alpha, fDivergence, fAlpha, discopopTau, wpo, ties } = config
   return { beta, labelSmoothing, simpoGamma, cpoAlpha, alpha, fDivergence, fAlpha, discopopTau, wpo, ties }
 }
-
-/** All responses have one rank, from which a loss on pairs learns nothing. */
-const isTie = ({ ranks }: RankedExample) => ranks.every((rank) => rank === ranks[0])

@@ -4,13 +4,14 @@
  * completions share one pass over the prompt.
  */
 
-import { type UnpairedExample, unpairedExample } from '../data/examples.ts'
+import type { UnpairedExample } from '../data/examples.ts'
 import { openTokenization } from '../generate/tokenization.node.ts'
 import { resolveModel } from '../models/resolve.node.ts'
 import { badInput } from '../util/fault.ts'
 import { methods } from './methods.ts'
 import { mapExamples, unpairedBatches, unpairedTrees } from './trainer/collate.ts'
 import { makeExamples, openDataset } from './trainer/dataset.ts'
+import { unpairedRule } from './trainer/exampleRules.ts'
 import { ktoObjective } from './trainer/objectives.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
@@ -35,11 +36,8 @@ export const kto = recipe(methods.kto, ktoSchema, async function* (config, { sig
   const { beta, desirableWeight, undesirableWeight } = config
   const loss = ktoObjective({ beta, desirableWeight, undesirableWeight, lossType: config.loss })
   // batches
-  const { encoder, limits } = tokenization
-  const examples = makeExamples(dataset, config, tokenization, {
-    example: (row, count) => unpairedExample(encoder, row, limits, count),
-    ids: ({ prompt, completion }) => [prompt, completion],
-  })
+  const { limits } = tokenization
+  const examples = makeExamples(dataset, config, tokenization, unpairedRule(tokenization))
   const treeOptions = { rotated: config.loss === 'kto', maxLength: limits.maxLength }
   const collate = async (microBatches: UnpairedExample[][]) => {
     const trees = microBatches.map((examples) => unpairedTrees(examples, treeOptions))

@@ -3,7 +3,7 @@
  * a prompt are packed into one tree behind it, and each is scored once, at its last token.
  */
 
-import { type RankedExample, scoredExample } from '../data/examples.ts'
+import type { RankedExample } from '../data/examples.ts'
 import { openTokenization } from '../generate/tokenization.node.ts'
 import { resolveModel } from '../models/resolve.node.ts'
 import { methods } from './methods.ts'
@@ -13,8 +13,9 @@ import { rewardObjective } from './reward/objective.ts'
 import { paddingOf } from './reward/padding.ts'
 import { rewardSchema } from './reward/schema.ts'
 import { openScoreHead } from './reward/scoreHead.ts'
-import { bestFirst, rankedNumTokens } from './trainer/collate.ts'
+import { rankedNumTokens } from './trainer/collate.ts'
 import { makeExamples, openDataset } from './trainer/dataset.ts'
+import { rewardRule } from './trainer/exampleRules.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { runTrainer } from './trainer/trainer.ts'
@@ -51,16 +52,8 @@ export const reward = recipe(methods.reward, rewardSchema, async function* (conf
     bias: config.initBias,
   })
   // batches
-  const { encoder, limits } = tokenization
-  const examples = makeExamples(dataset, config, tokenization, {
-    example: (row, count) => {
-      const example = scoredExample(encoder, row, limits, count)
-      if (typeof example === 'string') return example
-      if (config.margins === 'ratings' && contradicts(example)) return 'contradiction'
-      return isTie(example, kind === 'best-of-n') ? 'tie' : bestFirst(example)
-    },
-    ids: ({ prompt, responses }) => [prompt, ...responses],
-  })
+  const how = { oneBest: kind === 'best-of-n', byRatings: config.margins === 'ratings' }
+  const examples = makeExamples(dataset, config, tokenization, rewardRule(tokenization, how))
   const { bias, evaluation, files } = await openEvaluation(policy, kind, examples, config)
   const collate = async (microBatches: RankedExample[][]) =>
     rewardBatches(microBatches, { bias, margins: config.margins })
@@ -80,16 +73,3 @@ export const reward = recipe(methods.reward, rewardSchema, async function* (conf
     resultFiles: async () => ({ ...(await files()), ...padding.files }),
   })
 })
-
-/** A response is rated above one that it is ranked below: the margin of the pair would contradict its order. */
-const contradicts = ({ ranks, ratings = [] }: RankedExample): boolean =>
-  ratings.some((rating, i) =>
-    ratings.some((other, j) => rating !== null && other !== null && rating > other && ranks[i]! > (ranks[j] ?? 0)),
-  )
-
-/** No two responses differ in rank; or, where the best is to be told from the rest, several are the best. */
-const isTie = ({ ranks }: RankedExample, oneBest: boolean): boolean => {
-  const best = Math.min(...ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY))
-  const first = ranks.filter((rank) => rank === best).length
-  return oneBest ? first > 1 : first === ranks.length
-}

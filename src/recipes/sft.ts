@@ -3,12 +3,13 @@
  * does not change it.
  */
 
-import { type TextExample, textExample } from '../data/examples.ts'
+import type { TextExample } from '../data/examples.ts'
 import { openTokenization } from '../generate/tokenization.node.ts'
 import { resolveModel } from '../models/resolve.node.ts'
 import { methods } from './methods.ts'
 import { textBatches } from './trainer/collate.ts'
 import { makeExamples, openDataset } from './trainer/dataset.ts'
+import { textRule } from './trainer/exampleRules.ts'
 import { sftObjective } from './trainer/objectives.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
@@ -26,12 +27,8 @@ export const sft = recipe(methods.sft, sftSchema, async function* (config, { sig
   // objective
   const loss = sftObjective(config.loss)
   // batches
-  const { encoder, limits } = tokenization
   const options = { assistantOnly: config.assistantOnlyLoss, completionOnly: config.completionOnlyLoss }
-  const examples = makeExamples(dataset, config, tokenization, {
-    example: (row, count) => textExample(encoder, row, limits, options, count),
-    ids: ({ ids }) => [ids],
-  })
+  const examples = makeExamples(dataset, config, tokenization, textRule(tokenization, options))
   const collate = async (microBatches: TextExample[][]) => textBatches(microBatches)
   // loop
   yield* runTrainer({

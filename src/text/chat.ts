@@ -6,6 +6,7 @@
 import { badInput } from '../util/fault.ts'
 import { cut } from '../util/quote.ts'
 import { carryNotes } from '../util/written.ts'
+import { assistantSpans } from './assistantSpans.ts'
 import { controlTokens, encodeApart, markMessages, readable } from './controlTokens.ts'
 import type { ChatEncoder, Encoding } from './encoding.ts'
 import { markData, origins, unmarkText } from './jinja/marks.ts'
@@ -38,6 +39,8 @@ export type ChatOptions = {
 export type ChatEncodeOptions = ChatOptions & {
   /** Encodes control tokens that occur in messages, tools, documents or variables as plain text. */
   sanitize?: boolean
+  /** Without {% generation %} in the template, derives the mask or throws a Fault `no-generation-marks` (assistantSpans.ts). */
+  deriveMask?: boolean
 }
 
 export type ChatTemplate = {
@@ -51,7 +54,7 @@ export type ChatTemplate = {
   render(messages: readonly Message[], options?: ChatOptions): { text: string }
   /**
    * ids of the rendered text without added special tokens. assistantMask has 1 where {% generation %} encloses the
-   * token; undefined where the template has no such block or the final message is continued.
+   * token; undefined where the template has no such block (unless `deriveMask`) or the final message is continued.
    */
   encode(
     messages: readonly Message[],
@@ -94,13 +97,23 @@ export const chatTemplate = (
       throw badInput('control-token', 'the template reads messages in a way that hides which of its text is theirs')
     return { ...encodeApart(text, data, controls, encoder), text, spans }
   }
+  const derivedSpans = (text: string, messages: readonly Message[], asked: ChatOptions) =>
+    assistantSpans(
+      text,
+      messages,
+      (turns, { addGenerationPrompt = false, marked = false }) =>
+        render(turns, { ...asked, addGenerationPrompt }, marked).text,
+      encoder.added.filter(({ special }) => special).map(({ content }) => content),
+    )
   return {
     names: Object.keys(templates),
     readsParts: (options = {}) => /\{%[-+]?\s*for\b[^%]*\bin\b[^%]*content/.test(pick(options).source),
     render: (messages, options = {}) => ({ text: render(messages, options).text }),
-    encode: (messages, { sanitize = false, ...options } = {}) => {
-      const { text, ids, tokens, offsets, spans } = (sanitize ? sanitized : encoded)(messages, options)
-      const wantsMask = pick(options).marksGeneration && !options.continueFinalMessage
+    encode: (messages, { sanitize = false, deriveMask = false, ...options } = {}) => {
+      const { text, ids, tokens, offsets, spans: own } = (sanitize ? sanitized : encoded)(messages, options)
+      const { marksGeneration } = pick(options)
+      const wantsMask = (marksGeneration || deriveMask) && !options.continueFinalMessage
+      const spans = marksGeneration || !wantsMask ? own : derivedSpans(text, messages, options)
       const points = (at: number) => pointLength(text.slice(0, at))
       const assistantMask = wantsMask
         ? maskOf(

@@ -161,6 +161,89 @@ describe.each(list('chat'))('chat template %s equals transformers', async (name)
   })
 })
 
+/** The tags become others that print the same white space, as if the template had been written without marks. */
+const withoutMarks = (template: string) =>
+  template
+    .replace(/\{%([-+]?)\s*generation\s*([-+]?)%\}/g, '{%$1 if true $2%}')
+    .replace(/\{%([-+]?)\s*endgeneration\s*([-+]?)%\}/g, '{%$1 endif $2%}')
+
+describe('assistant masks derived from a template without its marks equal those of {% generation %}', () => {
+  const marked = list('chat').flatMap((name) => {
+    const file = unzipped<ChatFile>(`chat/${name}.json.gz`)
+    return withoutMarks(file.template) === file.template ? [] : [{ name, file }]
+  })
+
+  it('on templates of three families', () => expect(marked.length).toBeGreaterThanOrEqual(3))
+
+  it.each(marked)('$name', async ({ file }) => {
+    const tok = await load(unzipped<Bundle>(`tokenizers/${file.tokenizer}.json.gz`), withoutMarks(file.template))
+    let turns = 0
+    for (const chat of file.cases)
+      for (const render of chat.renders) {
+        if (render.assistant_mask === undefined) continue
+        const { text, ids, assistantMask } = tok.chat!.encode(chat.messages, {
+          ...optionsOf(chat, render, file.now),
+          deriveMask: true,
+        })
+        expect({ text, ids, mask: assistantMask?.join('') }).toEqual({
+          text: render.text,
+          ids: render.ids,
+          mask: render.assistant_mask,
+        })
+        turns += chat.messages.filter(({ role }) => role === 'assistant').length
+      }
+    expect(turns).toBeGreaterThan(5)
+  })
+
+  it('and on the templates of the tokenizer class and of the TRL goldens', async () => {
+    const trl = (name: string) => readFileSync(new URL(`../fixtures/trl/model/${name}`, import.meta.url), 'utf8')
+    const classFiles = unzipped<Files & { chats: { messages: Message[] }[] }>('llama-class.json.gz')
+    const trlFiles: Files = {
+      ...classFiles,
+      'tokenizer.json': JSON.parse(trl('tokenizer.json')),
+      'tokenizer_config.json': JSON.parse(trl('tokenizer_config.json')),
+      'chat_template.jinja': trl('chat_template.jinja'),
+    }
+    for (const files of [classFiles, trlFiles]) {
+      const given = files['chat_template.jinja']!
+      expect(withoutMarks(given)).not.toBe(given)
+      const [marked, stripped] = await Promise.all([load(files), load(files, withoutMarks(given))])
+      for (const { messages } of classFiles.chats) {
+        const { ids, assistantMask } = marked.chat!.encode(messages)
+        expect(assistantMask).toContain(1)
+        expect(stripped.chat!.encode(messages, { deriveMask: true })).toMatchObject({ ids, assistantMask })
+      }
+    }
+  })
+
+  const plain = ['chatml', 'gemma', 'llama2', 'llama3', 'namespace-reasoning', 'strict-inst', 'tools-chatml', 'zephyr']
+  it.each(plain)('in %s they hold what the assistant says and nothing else, or are refused by name', async (name) => {
+    const file = unzipped<ChatFile>(`chat/${name}.json.gz`)
+    const tok = await load(unzipped<Bundle>(`tokenizers/${file.tokenizer}.json.gz`), file.template)
+    const squeezed = (text: unknown) => String(text ?? '').replace(/\s/g, '')
+    let derived = 0
+    for (const chat of file.cases)
+      for (const render of chat.renders) {
+        if (render.error || render.options.continue_final_message) continue
+        const encode = () => tok.chat!.encode(chat.messages, { ...optionsOf(chat, render, file.now), deriveMask: true })
+        const got = outcome(encode)
+        if ('error' in got) {
+          expect(got.error).toBe('no-generation-marks')
+          continue
+        }
+        const text = (target: number) =>
+          squeezed(tok.decode(got.ids.filter((_, t) => got.assistantMask![t] === target)))
+        const turns = chat.messages.filter(({ role, content }) => role === 'assistant' && typeof content === 'string')
+        for (const { content } of turns)
+          if (!String(content).includes('</think>')) expect(text(1)).toContain(squeezed(content))
+        if (!chat.messages.some(({ role }) => role === 'assistant')) expect(text(1)).toBe('')
+        expect(text(1)).not.toMatch(/user|\[INST\]|<start_of_turn>|start_header_id|im_start/)
+        derived += turns.length
+      }
+    expect(derived).toBeGreaterThan(5)
+  })
+})
+
 describe('a part of the tokenizer pipeline equals Hugging Face', () => {
   type Part<T> = { cfg: object; out: T[] }
   type Split = [string, [number, number]]

@@ -139,6 +139,10 @@ export const commandsIn = (inputs: string, runs: Readonly<Record<string, string>
       output: at('thumbs.jsonl'),
     },
     { name: 'inspect', argv: ['inspect', at('model')] },
+    {
+      name: 'check',
+      argv: ['check', '--model', at('model'), ...rows, '--for', 'dpo', '--rows', '1', '--max-length', '48'],
+    },
     { name: 'tokenize', argv: ['tokenize', '--model', at('model'), '--text', 'Once upon a time'] },
     { name: 'runs', argv: ['runs', 'show', runs['kto, all weights']] },
     { name: 'runs, compared', argv: ['runs', 'compare', runs['kto, all weights'], runs['spin, triplets']] },

@@ -73,8 +73,8 @@ const readHead = async (file: string): Promise<StoredTensor> => {
   throw badInput('no-score-head', `holds no matrix ${scoreWeight}; it has ${names || 'no tensors'}`, { file })
 }
 
-/** @param outputs of the score head that there is, if any */
-const chooseKind = (
+/** The objective, and why where --kind does not say. @param outputs of the score head that there is, if any */
+export const chooseKind = (
   { kind }: Pick<RewardConfig, 'kind'>,
   { widest, bestOnly }: RewardRows,
   outputs: number | undefined,

@@ -109,6 +109,20 @@ export const requireSeveralGenerations = ({ numGenerations }: Pick<RolloutSettin
     })
 }
 
+/** A prompt's token ids, or why it is left out. */
+export const promptExample = (
+  tokenization: Tokenization,
+  row: Prompt,
+): PromptExample | 'empty-prompt' | 'prompt-too-long' => {
+  const { prompt, template, record = {} } = row
+  const { encoder, limits } = tokenization
+  const ids = encodePrompt(encoder, prompt, template)
+  requireKnownIds(row, [ids], tokenization)
+  if (ids.length === 0) return 'empty-prompt'
+  const longest = Math.min(limits.maxPromptLength ?? Number.POSITIVE_INFINITY, limits.maxLength - 1)
+  return ids.length > longest ? 'prompt-too-long' : { prompt, template, ids, record }
+}
+
 /**
  * Prompts as the policy reads them. A prompt longer than --max-prompt-length is left out and counted, never cut: the answer
  * to half a question would be rewarded as the answer to the whole. Throws a Fault for a prompt that the policy or a reward
@@ -126,15 +140,8 @@ export const promptStream = (
     epochs: settings.epochs,
     order: rowOrder(rows.length, settings),
     example: (row) => {
-      const { prompt, template, record = {} } = row
-      const { encoder, limits } = tokenization
-      const ids = encodePrompt(encoder, prompt, template)
-      requireKnownIds(row, [ids], tokenization)
-      if (ids.length === 0) return 'empty-prompt'
-      const longest = Math.min(limits.maxPromptLength ?? Number.POSITIVE_INFINITY, limits.maxLength - 1)
-      if (ids.length > longest) return 'prompt-too-long'
-      const example = { prompt, template, ids, record }
-      rewards.requirePrompt(example)
+      const example = promptExample(tokenization, row)
+      if (typeof example !== 'string') rewards.requirePrompt(example)
       return example
     },
     truncated: () => false,

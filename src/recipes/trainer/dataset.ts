@@ -105,6 +105,19 @@ export type Examples<E extends object> = {
   ids: ExampleRule<never, E>['ids']
 }
 
+/** The rule with a check that the model has every token id of the example. */
+export const checkedRule = <R extends Row, E>(
+  { example, ids }: ExampleRule<R, E>,
+  tokenization: Pick<Tokenization, 'vocabulary' | 'encoder'>,
+): ExampleRule<R, E> => ({
+  ids,
+  example: (row, count) => {
+    const made = example(row, count)
+    requireKnownIds(row, typeof made === 'string' ? [] : ids(made), tokenization)
+    return made
+  },
+})
+
 export const makeExamples = <K extends keyof Kinds, E extends { truncated: boolean }>(
   dataset: Dataset<K>,
   settings: DatasetSettings,
@@ -113,12 +126,10 @@ export const makeExamples = <K extends keyof Kinds, E extends { truncated: boole
 ): Examples<E> => {
   const { rows, evalRows } = dataset
   const split = splitRows(dataset, settings)
-  const checked = (row: Kinds[K], count: (what: string) => void) => {
-    const made = example(row, count)
-    requireKnownIds(row, typeof made === 'string' ? [] : ids(made), tokenization)
-    return made
+  const rule = {
+    example: checkedRule({ example, ids }, tokenization).example,
+    truncated: ({ truncated }: E) => truncated,
   }
-  const rule = { example: checked, truncated: ({ truncated }: E) => truncated }
   return {
     train: exampleStream({
       ...split.train,

@@ -1,0 +1,110 @@
+/** Signs of a mistake in one row, by code: in its texts, its labels, and the tokens that training makes of it. */
+import { type Message, shownTurn } from '../../data/messages.ts'
+import { isIds, isMessages, type Ranking, type Row, type Text } from '../../data/rows.ts'
+import type { Tokenization } from '../../generate/tokenization.node.ts'
+import { contradicts } from '../trainer/exampleRules.ts'
+import type { Sequence } from './sequences.ts'
+
+/** A row's prompt and the texts that answer it, the best first; only the text for plain text. */
+export type RowTexts = { prompt?: Text; answers: Text[] }
+
+export const textsOf = (row: Row): RowTexts => {
+  if (row.kind === 'ranking') return { prompt: row.prompt, answers: bestFirst(row) }
+  if (row.kind === 'unpaired' || row.kind === 'completion') return { prompt: row.prompt, answers: [row.completion] }
+  if (row.kind === 'messages')
+    return { answers: row.messages.filter(({ role }) => role === 'assistant').map((turn) => [turn]) }
+  if (row.kind === 'text') return { answers: [row.text] }
+  return row.kind === 'prompt' ? { prompt: row.prompt, answers: [] } : { answers: [] }
+}
+
+const bestFirst = ({ responses, ranks }: Ranking): Text[] => {
+  const place = (k: number) => ranks[k] ?? Number.POSITIVE_INFINITY
+  const order = responses.map((_, k) => k).sort((a, b) => (place(a) === place(b) ? a - b : place(a) - place(b)))
+  return order.map((k) => responses[k])
+}
+
+/** The text as a person reads it; undefined for token ids. */
+export const plainOf = (text: Text): string | undefined =>
+  isIds(text) ? undefined : typeof text === 'string' ? text : text.map(shownTurn).join('\n')
+
+const hasFields = (text: Text): boolean =>
+  isMessages(text) && text.some(({ content: _, role: __, ...more }) => Object.keys(more).length > 0)
+
+/** Nothing, no letter and no digit, or one word again and again. */
+export const isDegenerate = (text: Text | undefined): boolean => {
+  if (text === undefined || isIds(text) || hasFields(text)) return false
+  const plain = plainOf(text)!.trim()
+  const words = plain.split(/\s+/)
+  return !/[\p{L}\p{N}]/u.test(plain) || (words.length > 5 && new Set(words).size === 1)
+}
+
+const isBlank = (text: Text): boolean => (isIds(text) ? text.length === 0 : !hasFields(text) && !plainOf(text)!.trim())
+
+/** What other models' chat templates write. */
+const markup =
+  /<\|im_start\|>|<\|im_end\|>|\[\/?INST\]|<start_of_turn>|<end_of_turn>|<\|start_header_id\|>|<\|eot_id\|>|<\|(?:user|assistant|system|end|endoftext)\|>|<<SYS>>/g
+
+/** UTF-8 read as Latin-1 or Windows-1252, or bytes that were no UTF-8. */
+const broken =
+  /\ufffd|\u00c3[\u0080-\u00bf\u00a9\u00b6\u00bc\u0178\u0192\u2014\u2013]|\u00e2\u20ac[\u2122\u0153\u009d\u0093\u0094]/
+
+/** Signs that the row itself shows. */
+export const textSigns = (row: Row, { tokenizer }: Pick<Tokenization, 'tokenizer'>): string[] => {
+  const { prompt, answers } = textsOf(row)
+  const plain = [prompt, ...answers].flatMap((text) => (text === undefined ? [] : (plainOf(text) ?? [])))
+  const all = plain.join('\n')
+  const foreign = [...all.matchAll(markup)].some(([token]) => tokenizer && tokenizer.tokenToId(token) === undefined)
+  const written = tokenizer && Object.values(tokenizer.specialTokens).some((token) => token && all.includes(token))
+  const asked = prompt === undefined ? undefined : plainOf(prompt)?.trim()
+  const repeats = asked && asked.length > 8 && answers.some((answer) => plainOf(answer)?.trim().startsWith(asked))
+  const [best, ...others] = answers
+  const swapped = row.kind === 'ranking' && isDegenerate(best) && others.some((other) => !isDegenerate(other))
+  const signs: Record<string, unknown> = {
+    'foreign-markup': foreign,
+    'special-token-in-text': written && !foreign,
+    'broken-encoding': broken.test(all),
+    'empty-completion': answers.some(isBlank),
+    'empty-prompt-text': prompt !== undefined && isBlank(prompt),
+    'completion-repeats-prompt': repeats,
+    'better-is-empty': swapped,
+    'ratings-against-order': row.kind === 'ranking' && contradicts(row),
+    'good-is-empty': row.kind === 'unpaired' && row.label && isDegenerate(row.completion),
+    'plain-text-for-chat-model': tokenizer?.chat && prompt !== undefined && typeof prompt === 'string',
+    ...(row.kind === 'messages' && turnSigns(row.messages)),
+    ...(row.kind === 'prompt' && { 'prompt-has-answer': isMessages(row.prompt) && endsWithAnswer(row.prompt) }),
+  }
+  return Object.keys(signs).filter((code) => signs[code])
+}
+
+const endsWithAnswer = (turns: readonly Message[]) => turns.at(-1)!.role === 'assistant'
+
+const turnSigns = (turns: Message[]) => ({
+  'no-assistant-turn': !turns.some(({ role }) => role === 'assistant'),
+  'ends-without-answer': turns.some(({ role }) => role === 'assistant') && !endsWithAnswer(turns),
+})
+
+/** Signs that its tokens show. */
+export const tokenSigns = (
+  sequences: readonly Sequence[],
+  truncated: boolean,
+  { tokenizer, eosIds }: Pick<Tokenization, 'tokenizer' | 'eosIds'>,
+): string[] => {
+  const bos = tokenizer?.bosId
+  const unknown = tokenizer?.unkId
+  const stops = ({ ids, targets }: Sequence) => ids.some((id, t) => targets[t] && eosIds.has(id))
+  const firstTarget = ({ ids, targets }: Sequence) => ids[targets.indexOf(1)]
+  const signs: Record<string, unknown> = {
+    'bos-twice': bos !== undefined && sequences.some(({ ids }) => ids[0] === bos && ids[1] === bos),
+    'bos-before-completion':
+      bos !== undefined &&
+      !eosIds.has(bos) &&
+      sequences.some((sequence) => sequence.targets.indexOf(1) > 1 && firstTarget(sequence) === bos),
+    'no-stop': !truncated && !stops(sequences[0]),
+    'cut-stop': truncated && !stops(sequences[0]),
+    'unknown-tokens':
+      unknown !== undefined &&
+      !eosIds.has(unknown) &&
+      sequences.some(({ ids }) => ids.filter((id) => id === unknown).length > ids.length / 20),
+  }
+  return Object.keys(signs).filter((code) => signs[code])
+}
