@@ -13,6 +13,8 @@ export type Output = {
   toTerminal: boolean
   /** Writes a value as one line of JSON on stdout. */
   jsonLine(value: unknown): Promise<void>
+  /** Says once on stderr that results are JSON lines, where nobody asked for them and stdout is no terminal. */
+  noteJsonLines(): void
   /** Writes text for people on stdout, and `end` after it (default: a line break). */
   text(text: string, end?: string): Promise<void>
   /** The terminal on stderr. */
@@ -23,6 +25,10 @@ export const makeOutput = (json: boolean): Output => ({
   json,
   toTerminal: !json && Boolean(process.stdout.isTTY),
   jsonLine: (value) => write(`${JSON.stringify(value)}\n`),
+  noteJsonLines: () => {
+    if (!json && !process.stdout.isTTY)
+      process.stderr.write('stdout is no terminal: results are printed as JSON lines, as with --json\n')
+  },
   text: (text, end = '\n') => write(safeForTerminal(text, makeScreen(process.stdout).color) + end),
   screen: makeScreen(process.stderr),
 })
