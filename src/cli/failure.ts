@@ -34,7 +34,11 @@ export const usageFault = (error: unknown, program?: Commander): unknown => {
   if (error.code !== 'commander.unknownOption') return badInput('bad-flag', text)
   const flags = ['--help', ...(program?.options.flatMap(({ long }) => long ?? []) ?? [])]
   const owner = program ? program.name() : 'attune'
-  return badInput('bad-flag', `is not a flag of ${owner}${flagAdvice(name, flags) || `; ${owner} --help lists them`}`, {
-    flag: name.replace(/=.*/s, ''),
-  })
+  return badInput(
+    'bad-flag',
+    `is not a flag of ${owner}${flagAdvice(name.replace(/=.*/s, ''), flags) || `; ${owner} --help lists them`}`,
+    {
+      flag: name.replace(/=.*/s, ''),
+    },
+  )
 }

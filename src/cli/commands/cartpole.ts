@@ -79,7 +79,7 @@ const printEvent = (out: Output) => {
       out.text(`${paint('bold', 'attune cartpole')}  ${shortPath(output)}\n  ${plural(runs, 'run')}, ${jobs} at once`),
     run: ({ method, seed, mean, steps, seconds }) =>
       out.text(
-        `  ${`${method}-${seed}`.padEnd(18)}best ${mean.toFixed(1).padStart(5)}   ${whole(steps).padStart(7)} steps  ${whole(steps / seconds).padStart(7)}/s`,
+        `  ${`${method}-${seed}`.padEnd(22)}best ${mean.toFixed(1).padStart(5)} ${whole(steps).padStart(7)} steps ${whole(steps / seconds).padStart(7)}/s`,
       ),
     stopped: ({ finished, runs }) =>
       out.text(`  stopped with ${finished} of ${plural(runs, 'run')} done; nothing written`),
@@ -90,7 +90,7 @@ const printEvent = (out: Output) => {
         `${solved} of ${runs.length}`,
         whole(stepsPerSecond),
       ])
-      const head = ['  method', '475 at its best', '475 in training', 'steps/s']
+      const head = ['  method', '475 at best', '475 in training', 'steps/s']
       const lines = [
         ...words.map((text) => paragraph(text, out.toTerminal ? out.screen.columns() : 100, 2)),
         '',
