@@ -1,13 +1,12 @@
 /** Where the model of a `--model` setting lies: a folder, a hub id, the result of a run, or a PEFT adapter with its base. */
 import { stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
-import { isAdapterFolder } from '../checkpoint/folder.node.ts'
 import { resolveHubModel } from '../checkpoint/hub.node.ts'
 import type { OnProgress } from '../checkpoint/hubRepo.node.ts'
 import { modelOfRun } from '../runs/find.node.ts'
 import { badInput, Fault } from '../util/fault.ts'
-import { jsonFile } from '../util/files.node.ts'
 import { quoted } from '../util/quote.ts'
+import { namedBase } from './load.node.ts'
 
 /** The folder of a model, and that of its adapter where it has one. */
 export type ModelFolders = { dir: string; adapter?: string }
@@ -33,8 +32,9 @@ export const resolveModel = async (
   if (run?.adapter !== undefined)
     return { dir: (await resolveModel({ model: run.model }, options, depth + 1)).dir, adapter: given }
   const dir = await resolveHubModel(run?.model ?? model, options)
-  if (!(await isAdapterFolder(dir))) return { dir, adapter: given }
-  if (given === undefined) return { dir: await baseOf(dir, options, depth), adapter: dir }
+  const base = await namedBase(dir)
+  if (base === undefined) return { dir, adapter: given }
+  if (given === undefined) return { dir: await baseOf(dir, base, options, depth), adapter: dir }
   throw badInput('bad-flag', `cannot be given beside ${dir}, which is an adapter itself; give its base as --model`, {
     flag: '--adapter',
   })
@@ -55,9 +55,13 @@ export const resolveAdapter = async (name: string, options: Options = {}): Promi
 }
 
 /** The base model of an adapter: that of its run, or the folder or hub id that adapter_config.json names. */
-const baseOf = async (adapter: string, options: Options, depth: number): Promise<string> => {
+const baseOf = async (
+  adapter: string,
+  { name, revision }: { name: unknown; revision: unknown },
+  options: Options,
+  depth: number,
+): Promise<string> => {
   const run = await modelOfRun(dirname(adapter)).catch(() => undefined)
-  const { base_model_name_or_path: name, revision } = await jsonFile(join(adapter, 'adapter_config.json'))
   const advice = 'give the base as --model and this folder as --adapter'
   // Of a run that was moved with its project, run.json knows more than the adapter
   if (run !== undefined && (await isFolder(run.model)))
