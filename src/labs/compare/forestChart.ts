@@ -9,7 +9,7 @@ type Frame = { width: number; left: number; right: number; top: number; heading:
 
 const wideFrame: Frame = { width: 760, left: 190, right: 600, top: 26, heading: 30, row: 34 }
 /** For a phone: the name of a judge stands above its bar instead of beside it. */
-const narrowFrame: Frame = { width: 380, left: 8, right: 250, top: 26, heading: 30, row: 54 }
+const narrowFrame: Frame = { width: 380, left: 14, right: 250, top: 26, heading: 30, row: 54 }
 
 /** @param pairs findings of the same pair of policies stand next to each other   @param narrow drawn for the width of a phone */
 export const forestChart = (title: string, pairs: readonly PairFindings[], narrow = false): string => {
