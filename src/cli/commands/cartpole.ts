@@ -91,11 +91,7 @@ const printEvent = (out: Output) => {
         whole(stepsPerSecond),
       ])
       const head = ['  method', '475 at best', '475 in training', 'steps/s']
-      const lines = [
-        ...words.map((text) => paragraph(text, out.toTerminal ? out.screen.columns() : 100, 2)),
-        '',
-        columns([head, ...rows], [1, 2, 3]),
-      ]
+      const lines = [...words.map((text) => paragraph(text, out.columns(), 2)), '', columns([head, ...rows], [1, 2, 3])]
       return out.text(['', ...lines, '', reportLine(paint, files)].join('\n'))
     },
   })

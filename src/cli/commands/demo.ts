@@ -77,11 +77,10 @@ const printEvent = (out: Output) => {
     const [from, to] = [low, high].map((x) => (100 * x).toFixed(1))
     return `${whole(right)} of ${whole(total)} new sums right: ${paint('bold', percent(right / total))} (95 % interval ${from} to ${to})`
   }
-  const width = () => (out.toTerminal ? out.screen.columns() : 100)
-  const printLines = (...texts: string[]) => out.text(texts.map((text) => paragraph(text, width(), 3)).join('\n'))
+  const printLines = (...texts: string[]) => out.text(texts.map((text) => paragraph(text, out.columns(), 3)).join('\n'))
   return eventPrinter<DemoEvent, Exclude<DemoEvent['event'], 'act' | 'accuracy' | 'rankings' | 'stopped' | 'result'>>({
     act: async ({ act }) => {
-      if (act === 1) await out.text(paragraph(opening(paint), width(), 0))
+      if (act === 1) await out.text(paragraph(opening(paint), out.columns(), 0))
       const [title, text] = acts[act]
       await out.text(`\n${paint('bold', `${act}  ${title}`)}`)
       await printLines(paint('dim', text))
@@ -95,7 +94,8 @@ const printEvent = (out: Output) => {
       )
     },
     stopped: () => printLines('stopped; run it again to start from the beginning'),
-    result: (event) => out.text(closing(event, paint, { seconds: (performance.now() - began) / 1000, width: width() })),
+    result: (event) =>
+      out.text(closing(event, paint, { seconds: (performance.now() - began) / 1000, width: out.columns() })),
   })
 }
 

@@ -77,12 +77,7 @@ const printEvent = (out: Output) => {
       out.text(`  stopped with ${finished} of ${plural(cells, 'cell')} done; the same command continues`),
     result: ({ words, files }) =>
       out.text(
-        [
-          '',
-          ...words.map((text) => paragraph(text, out.toTerminal ? out.screen.columns() : 100, 2)),
-          '',
-          reportLine(paint, files),
-        ].join('\n'),
+        ['', ...words.map((text) => paragraph(text, out.columns(), 2)), '', reportLine(paint, files)].join('\n'),
       ),
   })
 }
