@@ -139,10 +139,17 @@ const cases: [string, 'sft' | 'dpo' | 'kto', () => Flags, RegExp][] = [
     /i\/pytorch_model\.bin, byte \d+: the global "os\.system" is forbidden/,
   ],
   [
-    'an adapter as a model',
+    'an adapter as a model, whose base is not there',
     'dpo',
-    () => ({ model: fixture('models/lora-qv') }),
-    /lora-qv: is a PEFT adapter.*--adapter/,
+    () => ({
+      model: model('alone', {
+        'config.json': undefined,
+        'model.safetensors': undefined,
+        'adapter_config.json': '{"base_model_name_or_path": "./gone/base"}',
+        'adapter_model.safetensors': '',
+      }),
+    }),
+    /alone: is a PEFT adapter of the base model ".\/gone\/base", which cannot be opened .*--adapter/,
   ],
   [
     'an adapter of another model',

@@ -130,6 +130,11 @@ describe('a wrong command line exits with 2, one message on stderr and nothing o
     [['--hepl'], 'did you mean --help?'],
     [['dpo', '--modle', 'm'], '--modle: is not a flag of attune dpo; did you mean --model?'],
     [['sft', '--data', 'd', '--model', 'm', '--optimizer', 'adm'], '--optimizer: "adm" is none of'],
+    [['foo'], '"foo" is not a command; attune --help lists them'],
+    [['dpo', '--lr', '1'], '--lr: is not a flag of attune dpo; here it is --learning-rate'],
+    [['dpo', '--foo'], '--foo: is not a flag of attune dpo; attune dpo --help lists them'],
+    [['inspect', '--model', 'no/such/model'], 'no/such/model'],
+    [['inspect', 'a', '--model', 'b'], '--model: is given twice'],
     [['sft', '--data', 'd'], '--model: is required'],
     [['inspect', 'no/such/model'], 'no/such/model'],
     [['data'], 'files: is required'],
@@ -150,7 +155,7 @@ describe('a wrong command line exits with 2, one message on stderr and nothing o
 
 describe('attune runs', () => {
   it('lists, shows and deletes runs, as text and as JSON', () => {
-    expect(attune('runs').stdout).toBe('no runs in attune-runs\n')
+    expect(attune('runs').stdout).toMatch(/^no runs in attune-runs or elsewhere below this folder; --root DIR /)
     fakeRun('one', 3)
     fakeRun('two', 3)
     expect(attune('runs', 'list').stdout).toMatch(/^run +method +state.*\none +sft +broken off +3\/3 +0\.3333/)
@@ -160,8 +165,23 @@ describe('attune runs', () => {
       .map((line) => JSON.parse(line))
     expect(lines).toMatchObject([{ name: 'one', steps: 3 }, { name: 'two' }])
     expect(attune('runs', 'show', 'two').stdout).toContain('broken off, 3 of 3 steps')
-    expect(attune('runs', 'delete', 'two').status).toBe(0)
+    const unasked = attune('runs', 'delete', 'two')
+    expect([unasked.status, unasked.stderr]).toEqual([2, expect.stringContaining('--yes: is needed to delete 1 run')])
+    expect(attune('runs', 'delete', 'two', '--yes').status).toBe(0)
     expect(attune('runs', '--json').stdout.trim().split('\n')).toHaveLength(1)
+  })
+
+  it('finds runs that --output put elsewhere', () => {
+    fakeRun('here', 2)
+    cpSync(join(dir, 'attune-runs', 'here'), join(dir, 'work', 'runs', 'there'), { recursive: true })
+    mkdirSync(join(dir, 'other'))
+    writeFileSync(join(dir, 'other', 'run.json'), '{"of": "another program"}')
+    expect(attune('runs').stdout).toMatch(/^work\/runs\/there +sft/m)
+    expect(attune('runs').stdout).not.toContain('other')
+    expect(attune('runs', 'list', '--root', 'attune-runs/none').stdout).toBe('no runs in attune-runs/none\n')
+    expect(attune('runs', 'show', 'there').stderr).toContain('did you mean work/runs/there?')
+    expect(attune('runs', 'show', 'work/runs/there').status).toBe(0)
+    rmSync(join(dir, 'work'), { recursive: true })
   })
 
   it('exits quietly when its stdout is closed', async () => {

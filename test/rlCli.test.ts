@@ -46,6 +46,12 @@ it('best-of-n prints the best completion of each prompt, and what the best of fe
   expect(table[1].reward).toBeLessThan(table[2].reward)
   expect(stderr).toMatch(/^best of +mean reward/m)
 
+  // A pipe gets rows alone, and a note says so
+  const piped = await start(['best-of-n', ...common, ...tries], { cache: at('cache') })
+  expect(eventsOf(piped.stdout)).toEqual(rows)
+  expect(piped.stderr).toMatch(/^stdout is no terminal: results are printed as JSON lines, as with --json$/m)
+  expect(stderr).not.toContain('no terminal')
+
   const refused = await attune(['best-of-n', ...common.slice(0, 4), '--reward', 'nowhere.ts'])
   expect([refused.code, errorOf(refused)[0]]).toEqual([2, expect.stringContaining('nowhere.ts')])
 })

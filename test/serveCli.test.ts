@@ -88,6 +88,15 @@ describe('attune generate with a model on a server', () => {
 })
 
 describe('attune serve', () => {
+  it('names its model as --model-name says', async () => {
+    const child = start('serve', '--model', model, '--model-name', 'my-model', '--port', '0', '--json')
+    const [line] = await once(createInterface({ input: child.stdout }), 'line')
+    const { data } = (await (await fetch(`${JSON.parse(line).url}/models`)).json()) as { data: { id: string }[] }
+    expect(data.map(({ id }) => id)).toEqual(['my-model'])
+    child.kill('SIGINT')
+    await once(child, 'exit')
+  })
+
   it('serves until SIGINT', async () => {
     const child = start('serve', '--model', model, '--port', '0', '--json')
     const [line] = await once(createInterface({ input: child.stdout }), 'line')

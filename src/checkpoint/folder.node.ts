@@ -27,6 +27,8 @@ export type Checkpoint = {
   files: string[]
 }
 
+const modelWeights = layoutsOf('model', 'pytorch_model')
+
 /** Opens a model folder. Faults: no-folder, no-file, bad-json, bad-index, and those of the weights formats. */
 export const openCheckpoint = async (dir: string): Promise<Checkpoint> => {
   const names = await namesIn(dir)
@@ -43,6 +45,12 @@ export const openCheckpoint = async (dir: string): Promise<Checkpoint> => {
 }
 
 const adapterAdvice = 'is a PEFT adapter, not a model; give it as --adapter and its base model as --model'
+
+/** Whether a folder holds an adapter and no model. */
+export const isAdapterFolder = async (dir: string): Promise<boolean> => {
+  const names = await namesIn(dir)
+  return names.includes('adapter_config.json') && !names.some((name) => modelWeights.includes(name))
+}
 
 /** Opens a PEFT folder: adapter_config.json and adapter_model.safetensors (or .bin). Faults as `openCheckpoint`. */
 export const openAdapter = async (dir: string): Promise<Checkpoint> => {
@@ -86,9 +94,14 @@ export const filesOf = async (
 
 type Weights = Pick<Checkpoint, 'tensors' | 'files'>
 
+/** Files that hold weights or their index, in the order in which they are preferred. */
+function layoutsOf(safe: string, torch: string): string[] {
+  return [`${safe}.safetensors`, `${safe}.safetensors.index.json`, `${torch}.bin`, `${torch}.bin.index.json`]
+}
+
 const openWeights = async (dir: string, safe: string, torch: string): Promise<Weights> => {
   const names = await namesIn(dir)
-  const layouts = [`${safe}.safetensors`, `${safe}.safetensors.index.json`, `${torch}.bin`, `${torch}.bin.index.json`]
+  const layouts = layoutsOf(safe, torch)
   const found = layouts.find((name) => names.includes(name))
   if (!found) throw badInput('no-file', `holds no weights: none of ${layouts.join(', ')}`, { file: dir })
   const path = join(dir, found)

@@ -188,6 +188,10 @@ describe('resolveHubModel', () => {
     const dir = await resolveHubModel('team/thing')
     close()
     expect(await resolveHubModel('team/thing')).toBe(dir)
+    // The name and the place once each
+    await expect(resolveHubModel('team/other')).rejects.toThrow(
+      /^team\/other: is no folder here and, as a hub id, not in the cache \S+, and the hub at \S+ cannot be reached \(\w+\)$/,
+    )
     vi.stubEnv('HF_HUB_OFFLINE', '1')
     expect(await resolveHubModel(`team/thing@${COMMIT}`)).toBe(dir)
     await expect(resolveHubModel('team/other')).rejects.toThrow(

@@ -65,7 +65,8 @@ export const openRepo = async (repo: RepoName): Promise<Repo> => {
     // the library throws a TypeError for an answer that no hub gives
     const strange = error instanceof TypeError && error.cause === undefined
     const fault = strange ? notAHub(error.message, repo.name) : hubFault(error, repo)
-    if (fault instanceof Fault && fault.code === 'offline') return cachedRepo(repo, fault.message)
+    if (fault instanceof Fault && fault.code === 'offline')
+      return cachedRepo(repo, fault.message.replace(`${fault.where.file}: `, ''))
     throw fault
   }
 }

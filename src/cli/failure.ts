@@ -4,7 +4,7 @@ import { badInput, Fault } from '../util/fault.ts'
 import { quoted, visible } from '../util/quote.ts'
 import { systemFault } from '../util/systemFault.ts'
 import { stdoutClosed } from './output.ts'
-import { didYouMean } from './settings.ts'
+import { didYouMean, flagAdvice } from './settings.ts'
 
 /** Prints to stderr. @returns the exit code */
 export const reportFailure = (error: unknown): number => {
@@ -26,7 +26,7 @@ export const reportFailure = (error: unknown): number => {
 export const unknownCommand = (name: string, names: readonly string[]): Fault =>
   badInput('bad-command', `${quoted(name)} is not a command${didYouMean(name, names) || '; attune --help lists them'}`)
 
-/** commander's error as a Fault that suggests the nearest flag. Anything else, such as the end after --help, is returned as it is. */
+/** commander's error as a Fault that suggests the flag of the same meaning or the nearest name. Anything else, such as the end after --help, is returned as it is. */
 export const usageFault = (error: unknown, program?: Commander): unknown => {
   if (!(error instanceof CommanderError) || error.exitCode === 0) return error
   const text = error.message.replace(/^error: /, '')
@@ -34,5 +34,11 @@ export const usageFault = (error: unknown, program?: Commander): unknown => {
   if (error.code !== 'commander.unknownOption') return badInput('bad-flag', text)
   const flags = ['--help', ...(program?.options.flatMap(({ long }) => long ?? []) ?? [])]
   const owner = program ? program.name() : 'attune'
-  return badInput('bad-flag', `is not a flag of ${owner}${didYouMean(name, flags)}`, { flag: name.replace(/=.*/s, '') })
+  return badInput(
+    'bad-flag',
+    `is not a flag of ${owner}${flagAdvice(name.replace(/=.*/s, ''), flags) || `; ${owner} --help lists them`}`,
+    {
+      flag: name.replace(/=.*/s, ''),
+    },
+  )
 }

@@ -75,7 +75,7 @@ describe('flags', () => {
   it.each([
     [['--shufle'], '--shufle: is not a flag of attune x; did you mean --shuffle?'],
     [['--rat=3'], '--rat: is not a flag of attune x; did you mean --rate?'],
-    [['--zzzzzzzzzzzz'], '--zzzzzzzzzzzz: is not a flag of attune x'],
+    [['--zzzzzzzzzzzz'], '--zzzzzzzzzzzz: is not a flag of attune x; attune x --help lists them'],
     [['--rate'], "option '--rate <N>' argument missing"],
     [['a', 'b'], 'too many arguments. Expected 1 argument but got 2.'],
   ])('%j is refused with a message', (argv, message) => {

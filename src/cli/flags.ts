@@ -16,8 +16,9 @@ export const makeParser = (name: string, { summary, example, schema, operands = 
     const { kind, description } = fields.find((field) => field.key === key)!
     program.argument(kind === 'list' ? `[${key}...]` : `[${key}]`, description)
   }
-  for (const field of fields.filter(({ key }) => !operands.includes(key)))
-    for (const option of optionsFor(field)) program.addOption(option)
+  // An operand may be given by its flag too, as in the other commands
+  for (const field of fields)
+    for (const option of optionsFor(field)) program.addOption(operands.includes(field.key) ? option.hideHelp() : option)
   if (!('config' in schema.shape)) program.addOption(new Option('--config <FILE>', configNote).helpGroup(general))
   return program
     .addOption(new Option('--json', 'print JSON lines on stdout and nothing else').helpGroup(general))

@@ -1,5 +1,6 @@
 /** Numbers, durations, tables and paths as the terminal shows them. */
 import { relative } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { whole } from '../util/format.ts'
 
 /** Four significant digits (0.6931, 12.40), whole numbers from 1,000 on (1,234, 56,789), two digits below 0.001 (1.0e-6). */
@@ -34,6 +35,8 @@ export const columns = (rows: readonly (readonly string[])[], right: readonly nu
   return rows.map((row) => row.map(cell).join('  ').trimEnd()).join('\n')
 }
 
+const shownLength = (text: string) => stripVTControlCharacters(text).length
+
 /** Quoted for a shell, where that is necessary. */
 export const shellWord = (text: string): string =>
   /^[\w./@:+=,%-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
@@ -44,12 +47,19 @@ export const shortPath = (path: string): string => {
   return near.length < path.length ? near : path
 }
 
-/** Breaks a text into lines of a width. Its first line begins in column `indent`; further lines are indented to it. */
+/** Lines are no longer than this, however wide the terminal. */
+const comfortable = 100
+
+/** A text in lines that fit a terminal of some columns, broken between words and all indented alike. */
+export const paragraph = (text: string, columns: number, indent: number): string =>
+  ' '.repeat(indent) + wrapped(text, Math.min(columns - 1, comfortable), indent)
+
+/** Breaks a text into lines of a width; colours have none. Its first line begins in column `indent`; further lines are indented to it. */
 export const wrapped = (text: string, width: number, indent: number): string => {
   const lines: string[] = []
   let line = ''
   for (const word of text.split(' ')) {
-    if (line && indent + line.length + 1 + word.length > width) {
+    if (line && indent + shownLength(line) + 1 + shownLength(word) > width) {
       lines.push(line)
       line = word
     } else line = line ? `${line} ${word}` : word

@@ -3,6 +3,7 @@
  * Exit codes: 2 for bad input, 1 for a failure, 130 for an interrupted run, which can be resumed.
  */
 import type { Command as Commander } from 'commander'
+import { badInput } from '../util/fault.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
 import { expectBrokenPipes, makeOutput } from './output.ts'
@@ -54,6 +55,12 @@ const rootHelp = async (argv: readonly string[]) => {
     .parseAsync(argv, { from: 'user' })
 }
 
+/** An operand that is given by its flag as well. */
+const refuseTwice = (operands: Record<string, unknown>, flags: Record<string, unknown>) => {
+  const key = Object.keys(operands).find((name) => name in flags)
+  if (key !== undefined) throw badInput('bad-flag', 'is given twice, with and without the flag', { flag: `--${key}` })
+}
+
 const runCommand = async (name: string, spec: Command, argv: readonly string[]) => {
   const [{ makeParser }, { collectSettings, checkSettings }] = await Promise.all([
     import('./flags.ts'),
@@ -74,6 +81,7 @@ const runCommand = async (name: string, spec: Command, argv: readonly string[]) 
   const file = 'config' in spec.schema.shape ? undefined : typed.config
   const operands = (spec.operands ?? []).map((key, i) => [key, program.processedArgs[i]])
   const present = Object.fromEntries(operands.filter(([, value]) => value?.length))
+  refuseTwice(present, typed)
   const given = await collectSettings(spec.schema, { ...typed, ...present }, file)
   const filled = spec.prepare ? await spec.prepare(given) : given
   await spec.run(checkSettings(spec.schema, filled, spec.operands), { out: makeOutput(json), argv: [name, ...argv] })

@@ -11,8 +11,12 @@ export type Output = {
   json: boolean
   /** Whether results are for people: stdout is a terminal, and there is no --json. */
   toTerminal: boolean
+  /** Columns that text on stdout may take. */
+  columns(): number
   /** Writes a value as one line of JSON on stdout. */
   jsonLine(value: unknown): Promise<void>
+  /** Says once on stderr that results are JSON lines, where nobody asked for them and stdout is no terminal. */
+  noteJsonLines(): void
   /** Writes text for people on stdout, and `end` after it (default: a line break). */
   text(text: string, end?: string): Promise<void>
   /** The terminal on stderr. */
@@ -22,7 +26,12 @@ export type Output = {
 export const makeOutput = (json: boolean): Output => ({
   json,
   toTerminal: !json && Boolean(process.stdout.isTTY),
+  columns: () => (process.stdout.isTTY ? process.stdout.columns || 80 : 100),
   jsonLine: (value) => write(`${JSON.stringify(value)}\n`),
+  noteJsonLines: () => {
+    if (!json && !process.stdout.isTTY)
+      process.stderr.write('stdout is no terminal: results are printed as JSON lines, as with --json\n')
+  },
   text: (text, end = '\n') => write(safeForTerminal(text, makeScreen(process.stdout).color) + end),
   screen: makeScreen(process.stderr),
 })

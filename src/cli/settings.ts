@@ -7,7 +7,8 @@ import { badInput } from '../util/fault.ts'
 import { textFile } from '../util/files.node.ts'
 import { nearest } from '../util/nearest.ts'
 import { cut, quoted } from '../util/quote.ts'
-import { camel, type Field, fieldsOf, kebab } from './fields.ts'
+import { camel, type Field, fieldsOf } from './fields.ts'
+import { flagForOtherName } from './otherNames.ts'
 
 type Values = Record<string, unknown>
 
@@ -68,15 +69,20 @@ export const parseSettings = (
 const knownKey = (name: string, fields: readonly Field[], file: string): string => {
   const key = camel(name)
   if (fields.some((field) => field.key === key)) return key
-  const names = fields.map((field) => kebab(field.key))
-  throw badInput('bad-file', `${quoted(name)} is not a setting of this command${didYouMean(name, names)}`, {
-    file,
-  })
+  const flags = fields.map(({ flag }) => flag)
+  const advice = flagAdvice(name, flags).replace('--', '')
+  throw badInput('bad-file', `${quoted(name)} is not a setting of this command${advice}`, { file })
 }
 
 export const didYouMean = (name: string, names: Iterable<string>): string => {
   const near = nearest(name, names)
   return near === undefined ? '' : `; did you mean ${near}?`
+}
+
+/** What to write instead of a flag that a command does not have: its own flag of that meaning, or the nearest name. */
+export const flagAdvice = (name: string, flags: readonly string[]): string => {
+  const same = flagForOtherName(name, flags)
+  return same === undefined ? didYouMean(name, flags) : `; here it is ${same}`
 }
 
 /** Converts a text to the number, list or record that its field takes. What does not fit stays, and the schema refuses it. */

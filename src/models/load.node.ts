@@ -1,5 +1,7 @@
 /** Loads model and adapter folders from disk. */
-import { type Checkpoint, openAdapter, openCheckpoint } from '../checkpoint/folder.node.ts'
+import { join } from 'node:path'
+import { type Checkpoint, isAdapterFolder, openAdapter, openCheckpoint } from '../checkpoint/folder.node.ts'
+import { jsonFile } from '../util/files.node.ts'
 import { scoreWeight } from './architecture.ts'
 import { joinCheckpoint, type Pretrained } from './load.ts'
 import { type Adapter, adapterName, parseAdapter, withVocabulary } from './lora.ts'
@@ -16,6 +18,13 @@ export const loadPretrained = async (
   const checkpoint = await openCheckpoint(dir)
   const { files, generationConfig } = checkpoint
   return { dir, files, generationConfig, ...(await joinCheckpoint(checkpoint)) }
+}
+
+/** What an adapter folder says of the model it was made for; undefined for the folder of a model. */
+export const namedBase = async (dir: string): Promise<{ name: unknown; revision: unknown } | undefined> => {
+  if (!(await isAdapterFolder(dir))) return undefined
+  const { base_model_name_or_path: name, revision } = await jsonFile(join(dir, 'adapter_config.json'))
+  return { name, revision }
 }
 
 /** The head in the file of a reward model's adapter. */

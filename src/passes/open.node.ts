@@ -2,11 +2,10 @@
  * Opens a model by a folder, a hub id or the name of a run. Everything that can be wrong with its files is found
  * before the engine starts and the first weight is read.
  */
-import { resolveHubModel } from '../checkpoint/hub.node.ts'
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'
 import { applyAdapter } from '../models/merge.ts'
+import { resolveModel } from '../models/resolve.node.ts'
 import { requireLanguageHead, requireScoreHead } from '../models/scored.ts'
-import { modelOfRun } from '../runs/find.node.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { type OpenOptions as EngineOptions, openBackend } from '../runtime/open.node.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
@@ -15,7 +14,7 @@ import { type Model, makeModel } from './model.ts'
 import { putQuantized, type Quantize } from './quantize.ts'
 
 export type OpenModelOptions = EngineOptions & {
-  /** A folder in Hugging Face layout, a hub id, or a run's name or folder. */
+  /** A folder in Hugging Face layout, a hub id, a run's name or folder, or a PEFT adapter that names its base. */
   model: string
   /** A PEFT folder, a hub id, or a run that made an adapter; by default that of the run which `model` names. */
   adapter?: string
@@ -44,17 +43,15 @@ export type OpenedModel = {
 }
 
 /**
- * Faults: those of `modelOfRun`, `resolveModel`, `loadPretrained` and `loadAdapted`; 'no-language-head' and
+ * Faults: those of `resolveModel`, `loadPretrained` and `loadAdapted`; 'no-language-head' and
  * 'no-score-head' where the model lacks the head that is asked for.
  */
 export const openModel = async (options: OpenModelOptions): Promise<OpenedModel> => {
   const { model: name, onProgress = () => {} } = options
-  const fetched: Parameters<typeof resolveHubModel>[1] = {
+  const fetched: Parameters<typeof resolveModel>[1] = {
     onProgress: ({ bytes, total }) => onProgress({ phase: 'download', done: bytes, total }),
   }
-  const run = await modelOfRun(name)
-  const dir = await resolveHubModel(run?.model ?? name, fetched)
-  const adapterDir = await adapterFolder(options.adapter ?? run?.adapter, fetched)
+  const { dir, adapter: adapterDir } = await resolveModel({ model: name, adapter: options.adapter }, fetched)
   const { files, generationConfig, ...pretrained } = await loadPretrained(dir)
   const adapted = adapterDir === undefined ? undefined : await loadAdapted(adapterDir, pretrained)
   const { base, adapter } = adapted ?? { base: pretrained, adapter: undefined }
@@ -77,6 +74,3 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
     throw error
   }
 }
-
-const adapterFolder = async (name: string | undefined, options: Parameters<typeof resolveHubModel>[1]) =>
-  name === undefined ? undefined : ((await modelOfRun(name))?.adapter ?? resolveHubModel(name, options))

@@ -2,9 +2,43 @@ import { describe, expect, it } from 'vitest'
 import { wilson } from '../statistics/intervals.ts'
 import { html } from './html.ts'
 import { lineChart, measured, smooth } from './lineChart.ts'
+import { plotChart } from './plot.ts'
 import { linearScale, logScale, logTicks, powerLabel } from './scales.ts'
 import { shareChart } from './shareChart.ts'
 import { standalone } from './svg.ts'
+
+describe('a plot for the width of a phone', () => {
+  const names = ['REINFORCE', 'a method with a name of many letters']
+  const plot = {
+    title: 't',
+    x: { name: 'steps of the environment', log: true },
+    y: { name: 'reward' },
+    series: names.map((name, color) => ({ name, color, points: [1, 20, 30_000].map((x) => [x, x * color] as const) })),
+  }
+  const texts = (drawing: string) =>
+    [...drawing.matchAll(/<text[^>]* x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)</g)].map(([, x, y, text]) => ({
+      x: Number(x),
+      y: Number(y),
+      text,
+    }))
+
+  it('holds every text, with the names of the curves below, a line each', () => {
+    const [, width, height] = /viewBox="0 0 (\d+) (\d+)"/.exec(plotChart(plot, true))!.map(Number)
+    expect(width).toBe(380)
+    const all = texts(plotChart(plot, true))
+    for (const { x, y } of all) expect(x <= width && y < height).toBe(true)
+    const [first, second] = names.map((name) => all.find(({ text }) => text === name)!)
+    expect(second.y - first.y).toBe(15)
+    expect(first.x).toBe(second.x)
+    expect(first.y).toBeGreaterThan(all.find(({ text }) => text === plot.x.name)!.y)
+  })
+
+  it('leaves out labels of the axis that would touch', () => {
+    const ticks = texts(plotChart({ ...plot, x: { name: 'x', log: true } }, true)).filter(({ y }) => y === 318)
+    for (const [i, { x }] of ticks.entries()) if (i) expect(x - ticks[i - 1].x).toBeGreaterThan(20)
+    expect(ticks.length).toBeGreaterThan(2)
+  })
+})
 
 describe('a linear scale', () => {
   it.each<[number, number, number[]]>([

@@ -16,5 +16,9 @@ ${raw(lineChart(chart))}
 /** A plot over the whole width, with a note on how to read it. */
 export const figure = (plot: Plot, note: string): Html => html`<figure class="wide">
 <figcaption><h3>${plot.title}</h3><p>${note}</p></figcaption>
-${raw(plotChart(plot))}
+${eitherWidth(plotChart(plot), plotChart(plot, true))}
 </figure>`
+
+/** A drawing for wide pages and one for phones, of which the page shows the one that fits. */
+export const eitherWidth = (wide: string, narrow: string): Html => html`<div class="on-wide">${raw(wide)}</div>
+<div class="on-narrow">${raw(narrow)}</div>`

@@ -74,8 +74,9 @@ ol.acts p { font-size: 0.95rem; margin: 0 0 0.6rem; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 10px; background: var(--card); padding: 1.1rem 1.25rem 0.9rem; display: flex; flex-direction: column; }
 figcaption p { color: var(--soft); font-size: 0.85rem; line-height: 1.45; margin: 0.25rem 0 0.9rem; }
 figure .chart { margin-top: auto; }
-figure.wide { margin: 1.5rem 0; overflow-x: auto; }
-@media (max-width: 40rem) { figure.wide .chart { width: 36rem; } figure.wide figcaption { position: sticky; left: 0; max-width: 100%; } }
+figure.wide { margin: 1.5rem 0; }
+.on-narrow { display: none; }
+@media (max-width: 40rem) { .on-wide { display: none; } .on-narrow { display: block; } figure { padding: 1rem 0.75rem 0.75rem; } }
 .scroll { overflow-x: auto; margin: 1rem 0; max-width: 42rem; }
 .scroll:has(th:nth-child(5)) { max-width: none; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.95rem; }

@@ -3,7 +3,7 @@
  * a folder of runs, so that it can be moved or copied freely.
  */
 import { readdir, rm, stat } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import { badInput, runFailure } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
 import { isRunning } from './lock.node.ts'
@@ -50,6 +50,29 @@ export const runFolders = async (roots: readonly string[]): Promise<string[]> =>
   return [...found].sort((a, b) => basename(a).localeCompare(basename(b), 'en', { numeric: true }))
 }
 
+/** Folders are looked into so deep below the current one, and so many of them, for runs that --output put elsewhere. */
+const searchDepth = 3
+const searchFolders = 2000
+
+/** The folders of runs below a folder, but for those inside runs, hidden folders and packages. */
+export const runsBelow = async (folder = '.'): Promise<string[]> => {
+  const found: string[] = []
+  let level = [folder]
+  let seen = 0
+  for (let depth = 0; depth <= searchDepth && level.length > 0; depth++) {
+    const next: string[] = []
+    for (const dir of level) {
+      if (seen++ >= searchFolders) break
+      if (depth > 0 && (await isRun(dir))) found.push(resolve(dir))
+      else
+        for (const entry of await readdir(dir, { withFileTypes: true }).catch(() => []))
+          if (entry.isDirectory() && !/^\.|^node_modules$/.test(entry.name)) next.push(join(dir, entry.name))
+    }
+    level = next
+  }
+  return found.sort()
+}
+
 /** The folder of a run, given by path or by name; undefined where there is none. */
 export const findRun = async (name: string, root = runsRoot): Promise<string | undefined> => {
   for (const dir of [name, join(root, name)]) if (await isRun(dir)) return resolve(dir)
@@ -60,11 +83,12 @@ export const findRun = async (name: string, root = runsRoot): Promise<string | u
 export const requireRun = async (name: string, root = runsRoot): Promise<string> => {
   const dir = await findRun(name, root)
   if (dir) return dir
+  const elsewhere = root === runsRoot ? await runsBelow() : []
+  const same = elsewhere.find((path) => basename(path) === name)
   const names = (await runFolders([root])).map((path) => basename(path))
-  const near = nearest(name, names)
-  throw badInput('no-run', `there is no run of this name in ${root}${near ? `; did you mean ${near}?` : ''}`, {
-    file: name,
-  })
+  const near = same === undefined ? nearest(name, names) : relative('.', same)
+  const advice = near ? `; did you mean ${near}?` : '; give its folder, or with --root the folder that holds it'
+  throw badInput('no-run', `there is no run of this name in ${root}${advice}`, { file: name })
 }
 
 /** Reads the summary of a run. Throws Faults 'no-run', 'bad-run', 'bad-log'. */

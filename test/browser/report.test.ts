@@ -9,7 +9,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { promptOf, rankCompletions, splitSums, totalOf } from '../../src/labs/demo/addition.ts'
 import { demoReport } from '../../src/labs/demo/report.ts'
 import { demoSizes } from '../../src/labs/demo/settings.ts'
+import { figure } from '../../src/report/figures.ts'
 import type { Point } from '../../src/report/lineChart.ts'
+import { page as htmlPage } from '../../src/report/page.ts'
 import { wilson } from '../../src/statistics/intervals.ts'
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -59,6 +61,26 @@ const page = () =>
     made: { versions: { attune: '0.1.0', node: '20' }, machine: { cpu: 'a processor', cores: 2 } },
   }).html
 
+const plots = () =>
+  htmlPage({
+    title: 'plots',
+    body: [
+      figure(
+        {
+          title: 'Reward against steps',
+          x: { name: 'steps of the environment', log: true },
+          y: { name: 'reward' },
+          series: ['REINFORCE', 'PPO with a value network'].map((name, color) => ({
+            name,
+            color,
+            points: curve(50, (part) => part * (color + 1)),
+          })),
+        },
+        'A note.',
+      ),
+    ],
+  })
+
 describe.skipIf(!existsSync(executablePath))('the report of the demo in a browser', () => {
   let browser: Browser
   let dir: string
@@ -66,6 +88,7 @@ describe.skipIf(!existsSync(executablePath))('the report of the demo in a browse
     dir = await mkdtemp(join(tmpdir(), 'attune-page-'))
     await writeFile(join(dir, 'report.html'), page())
     browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
+    await writeFile(join(dir, 'plots.html'), plots())
     if (pictures) await mkdir(pictures, { recursive: true })
   })
   afterAll(async () => {
@@ -97,6 +120,30 @@ describe.skipIf(!existsSync(executablePath))('the report of the demo in a browse
     )
     expect(smallest).toBeGreaterThan(width < 400 ? 7 : 9)
     if (pictures) await tab.screenshot({ path: join(pictures, `${width}-${scheme}.png`), fullPage: true })
+    await tab.close()
+  })
+
+  it.each([1280, 400, 320])('shows each plot whole and once at %i pixels', async (width) => {
+    const tab = await browser.newPage({ viewport: { width, height: 900 } })
+    await tab.goto(pathToFileURL(join(dir, 'plots.html')).href)
+    const shown = await tab.evaluate(() =>
+      [...document.querySelectorAll('figure')].map((figure) => ({
+        charts: [...figure.querySelectorAll('svg')].filter((svg) => svg.getBoundingClientRect().width > 0).length,
+        clipped: figure.scrollWidth > figure.clientWidth,
+        letters: Math.min(
+          ...[...figure.querySelectorAll('svg')]
+            .filter((svg) => svg.getBoundingClientRect().width > 0)
+            .map((svg) => (12 * svg.getBoundingClientRect().width) / svg.viewBox.baseVal.width),
+        ),
+      })),
+    )
+    expect(shown).toHaveLength(1)
+    for (const { charts, clipped, letters } of shown) {
+      expect([charts, clipped]).toEqual([1, false])
+      expect(letters).toBeGreaterThan(width < 400 ? 7 : 9)
+    }
+    expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBe(width)
+    if (pictures) await tab.screenshot({ path: join(pictures, `plots-${width}.png`), fullPage: true })
     await tab.close()
   })
 })

@@ -16,6 +16,7 @@ export default command({
   async run(options, { out }) {
     const { normalQuantile } = await import('../../statistics/quantiles.ts')
     const { bestOfN } = await import('../../recipes/bestOfN.ts')
+    out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
     const result = await interruptible(
       async (signal) => {
@@ -36,7 +37,8 @@ export default command({
       report.note(`  note      ${plural(result.failed, 'reward')} failed; these completions were left out`)
     for (const row of result.rows) await (out.toTerminal ? out.text(rowText(row)) : out.jsonLine(row))
     const { table, dropped, failed } = result
-    if (!out.toTerminal) await out.jsonLine({ event: 'end', table, dropped, failed })
+    // A file of rows alone can be trained on
+    if (out.json) await out.jsonLine({ event: 'end', table, dropped, failed })
     const rows = table
       .filter(({ reward }) => Number.isFinite(reward))
       .map(({ n, reward, standard_error, kl }) => [

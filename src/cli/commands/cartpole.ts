@@ -5,7 +5,7 @@ import { cartpoleSchema, chosenMethods, methodNotes } from '../../labs/cartpole/
 import { badInput } from '../../util/fault.ts'
 import { percent, plural, whole } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { columns, duration, shortPath } from '../format.ts'
+import { columns, duration, paragraph, shortPath } from '../format.ts'
 import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { poleView } from '../poleView.ts'
@@ -79,7 +79,7 @@ const printEvent = (out: Output) => {
       out.text(`${paint('bold', 'attune cartpole')}  ${shortPath(output)}\n  ${plural(runs, 'run')}, ${jobs} at once`),
     run: ({ method, seed, mean, steps, seconds }) =>
       out.text(
-        `  ${`${method}-${seed}`.padEnd(22)}best ${mean.toFixed(1).padStart(5)}   ${whole(steps).padStart(7)} steps  ${whole(steps / seconds).padStart(7)}/s`,
+        `  ${`${method}-${seed}`.padEnd(22)}best ${mean.toFixed(1).padStart(5)} ${whole(steps).padStart(7)} steps ${whole(steps / seconds).padStart(7)}/s`,
       ),
     stopped: ({ finished, runs }) =>
       out.text(`  stopped with ${finished} of ${plural(runs, 'run')} done; nothing written`),
@@ -90,8 +90,8 @@ const printEvent = (out: Output) => {
         `${solved} of ${runs.length}`,
         whole(stepsPerSecond),
       ])
-      const head = ['  method', '475 at its best', '475 in training', 'steps/s']
-      const lines = [...words.map((text) => `  ${text}`), '', columns([head, ...rows], [1, 2, 3])]
+      const head = ['  method', '475 at best', '475 in training', 'steps/s']
+      const lines = [...words.map((text) => paragraph(text, out.columns(), 2)), '', columns([head, ...rows], [1, 2, 3])]
       return out.text(['', ...lines, '', reportLine(paint, files)].join('\n'))
     },
   })

@@ -43,8 +43,7 @@ export default command({
 })
 
 const printEvent = (out: Output) => {
-  const fitted = (text: string, indent: number) =>
-    out.toTerminal ? wrapped(text, out.screen.columns() - 1, indent) : text
+  const fitted = (text: string, indent: number) => (out.toTerminal ? wrapped(text, out.columns() - 1, indent) : text)
   const paint = painter({ color: out.toTerminal && out.screen.color })
   return eventPrinter<CompareEvent, 'progress'>({
     plan: ({ policies, judges, prompts, models, output }) =>

@@ -36,6 +36,7 @@ export default command({
   example: 'credit --model runs/rm --data answers.jsonl --html credit.html',
   schema,
   async run(options, { out }) {
+    out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
     if (options.html !== undefined) await checkPagePath(options.html)
     const { maxSamples } = options

@@ -7,7 +7,7 @@ import { demoSchema, demoSizes } from '../../labs/demo/settings.ts'
 import type { Share } from '../../statistics/intervals.ts'
 import { percent, whole } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { columns, duration, shellWord, shortPath } from '../format.ts'
+import { columns, duration, paragraph, shellWord, shortPath } from '../format.ts'
 import { eventPrinter, runLab } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter, type Reporter } from '../reporter.ts'
@@ -77,13 +77,13 @@ const printEvent = (out: Output) => {
     const [from, to] = [low, high].map((x) => (100 * x).toFixed(1))
     return `${whole(right)} of ${whole(total)} new sums right: ${paint('bold', percent(right / total))} (95 % interval ${from} to ${to})`
   }
-  const printLines = (...lines: string[]) => out.text(lines.map((line) => (line ? `   ${line}` : '')).join('\n'))
+  const printLines = (...texts: string[]) => out.text(texts.map((text) => paragraph(text, out.columns(), 3)).join('\n'))
   return eventPrinter<DemoEvent, Exclude<DemoEvent['event'], 'act' | 'accuracy' | 'rankings' | 'stopped' | 'result'>>({
     act: async ({ act }) => {
-      if (act === 1) await out.text(opening(paint))
-      const [title, ...lines] = acts[act]
+      if (act === 1) await out.text(paragraph(opening(paint), out.columns(), 0))
+      const [title, text] = acts[act]
       await out.text(`\n${paint('bold', `${act}  ${title}`)}`)
-      await printLines(...lines.map((line) => paint('dim', line)))
+      await printLines(paint('dim', text))
     },
     accuracy: ({ share: correct }) => printLines(`→ ${share(correct)}`),
     rankings: ({ rankings, asked }) => {
@@ -94,7 +94,8 @@ const printEvent = (out: Output) => {
       )
     },
     stopped: () => printLines('stopped; run it again to start from the beginning'),
-    result: (event) => out.text(closing(event, paint, (performance.now() - began) / 1000)),
+    result: (event) =>
+      out.text(closing(event, paint, { seconds: (performance.now() - began) / 1000, width: out.columns() })),
   })
 }
 
@@ -104,16 +105,14 @@ const opening = (paint: Paint) =>
 const { taught, students, ranked, samples } = demoSizes
 
 /** The title of each act, and what happens in it. */
-const acts: Record<1 | 2 | 3, readonly string[]> = {
+const acts: Record<1 | 2 | 3, readonly [title: string, text: string]> = {
   1: [
     'Learn by imitation (attune sft)',
-    `A model with random weights reads ${whole(taught * students)} sums as a school class answers them: ${percent(classShares.right)} right,`,
-    `${percent(classShares.close)} one too many, the rest wrong by ten. It learns to add, and to make the same mistakes.`,
+    `A model with random weights reads ${whole(taught * students)} sums as a school class answers them: ${percent(classShares.right)} right, ${percent(classShares.close)} one too many, the rest wrong by ten. It learns to add, and to make the same mistakes.`,
   ],
   2: [
     'Rank its own answers (attune generate)',
-    `It answers ${whole(ranked)} other sums, ${samples} times each. A checker ranks the different answers to a sum, the`,
-    'nearest first. In practice people or a larger model rank them.',
+    `It answers ${whole(ranked)} other sums, ${samples} times each. A checker ranks the different answers to a sum, the nearest first. In practice people or a larger model rank them.`,
   ],
   3: [
     'Align (attune dpo, Plackett-Luce)',
@@ -123,7 +122,11 @@ const acts: Record<1 | 2 | 3, readonly string[]> = {
 
 const shown = 6
 
-const closing = ({ result, tested, folder }: ResultEvent, paint: Paint, seconds: number): string => {
+const closing = (
+  { result, tested, folder }: ResultEvent,
+  paint: Paint,
+  at: { seconds: number; width: number },
+): string => {
   const mark = (answer: string, right: string) => `${answer} ${answer === right ? '✓' : '✗'}`
   const samples = tested
     .slice(0, shown)
@@ -135,10 +138,14 @@ const closing = ({ result, tested, folder }: ResultEvent, paint: Paint, seconds:
     '',
     indented(columns([['sum', 'before', 'after'], ...samples])),
     '',
-    `   Right before alignment ${paint('bold', percent(before.share))}, after it ${paint('bold', percent(after.share))}: ${whole(mended)} sums corrected, ${whole(spoiled)} made wrong.`,
-    "   None of these sums was trained on, and every ranked answer was the model's own.",
+    paragraph(
+      `Right before alignment ${paint('bold', percent(before.share))}, after it ${paint('bold', percent(after.share))}: ${whole(mended)} sums corrected, ${whole(spoiled)} made wrong.`,
+      at.width,
+      3,
+    ),
+    paragraph("None of these sums was trained on, and every ranked answer was the model's own.", at.width, 3),
     '',
-    `   ${paint('dim', 'took'.padEnd(9))}${duration(seconds)}`,
+    `   ${paint('dim', 'took'.padEnd(9))}${duration(at.seconds)}`,
     `   ${paint('dim', 'report'.padEnd(9))}${paint('cyan', pathToFileURL(folder.report).href)}`,
     `   ${paint('dim', 'next'.padEnd(9))}${paint('cyan', `attune generate --model ${name} --prompt "27+58=" --temperature 0`)}`,
     `   ${paint('dim', ''.padEnd(9))}${paint('cyan', 'attune dpo --model YOUR-MODEL --data rankings.jsonl --lora-r 16')}`,

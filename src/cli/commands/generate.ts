@@ -55,6 +55,7 @@ export default command({
   schema,
   async run(options, { out }) {
     checkBeams(options)
+    out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
     const placed = await promptsOf(options, report)
     const prompts = placed.map(({ prompt }) => prompt)

@@ -3,10 +3,9 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { openAdapter } from '../../checkpoint/folder.node.ts'
-import { resolveHubModel } from '../../checkpoint/hub.node.ts'
 import type { StoredTensor } from '../../checkpoint/stored.ts'
 import { loadPretrained } from '../../models/load.node.ts'
-import { modelOfRun } from '../../runs/find.node.ts'
+import { resolveModel } from '../../models/resolve.node.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { whole } from '../../util/format.ts'
 import { countParameters } from '../../util/shape.ts'
@@ -25,9 +24,8 @@ export default command({
   schema,
   operands: ['model'],
   async run(options, { out }) {
-    const run = await modelOfRun(options.model)
-    const dir = await resolveHubModel(run?.model ?? options.model)
-    const facts = await describe(dir, options.adapter ?? run?.adapter)
+    const { dir, adapter } = await resolveModel(options)
+    const facts = await describe(dir, adapter)
     if (out.json) await out.jsonLine(facts)
     else await out.text(factsText(facts))
   },

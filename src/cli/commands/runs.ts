@@ -1,4 +1,5 @@
 /** `attune runs`: the runs on this machine. */
+import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { methodKeys, methods } from '../../recipes/methods.ts'
 import { type Comparison, compareRuns } from '../../runs/compare.ts'
@@ -9,17 +10,21 @@ import {
   requireRun,
   runEvents,
   runFolders,
+  runsBelow,
   runsRoot,
 } from '../../runs/find.node.ts'
-import { badInput } from '../../util/fault.ts'
+import { badInput, Fault } from '../../util/fault.ts'
+import { plural } from '../../util/format.ts'
 import { type Context, command } from '../command.ts'
-import { columns, figure, shellWord } from '../format.ts'
+import { confirmed } from '../confirm.ts'
+import { columns, figure, shellWord, shortPath } from '../format.ts'
 
 const schema = z.object({
   action: z.enum(['list', 'show', 'compare', 'resume', 'push', 'delete']).default('list').describe('the action'),
   runs: z.array(z.string()).default([]).describe('names or folders of runs'),
   root: z.string().default(runsRoot).meta({ value: 'DIR' }).describe('the folder in which runs are found by name'),
   events: z.boolean().default(false).describe('with show: print every event of the log as JSON lines'),
+  yes: z.boolean().default(false).describe('with delete: do not ask'),
   to: z
     .string()
     .optional()
@@ -38,9 +43,12 @@ export default command({
 
 const actions: Record<Options['action'], (options: Options, context: Context) => Promise<void>> = {
   async list({ root, runs }, { out }) {
-    const found = await Promise.all((await runFolders([root, ...runs])).map(readRun))
+    const named = await runFolders([root, ...runs])
+    // By default also those that --output put elsewhere
+    const others = root === runsRoot && !runs.length ? (await runsBelow()).filter((dir) => !named.includes(dir)) : []
+    const found = [...(await Promise.all(named.map(readRun))), ...(await Promise.all(others.map(ifRun))).flat()]
     if (out.json) for (const run of found) await out.jsonLine(runLine(run))
-    else await out.text(found.length ? runTable(found) : `no runs in ${root}`)
+    else await out.text(found.length ? runTable(found, root) : noRuns(root))
   },
   async show({ runs, root, events }, { out }) {
     for (const dir of await foldersOf(runs, root, 1)) {
@@ -86,14 +94,36 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
     if (out.json) await out.jsonLine({ pushed: dir, hub: step.value })
     else await out.text(`uploaded to ${step.value}`)
   },
-  async delete({ runs, root }, { out }) {
-    for (const dir of await foldersOf(runs, root, 1)) {
+  async delete({ runs, root, yes }, { out }) {
+    const dirs = await foldersOf(runs, root, 1)
+    const what = `delete ${plural(dirs.length, 'run')} with models and checkpoints (${dirs.map(shortPath).join(', ')})`
+    if (!(await confirmed(yes, what))) return void out.screen.write('nothing deleted\n')
+    for (const dir of dirs) {
       await deleteRun(dir)
       if (out.json) await out.jsonLine({ deleted: dir })
       else await out.text(`deleted ${dir}`)
     }
   },
 }
+
+/** None for a run.json of another program. */
+const ifRun = (dir: string): Promise<RunSummary[]> =>
+  readRun(dir).then(
+    (run) => [run],
+    (error) => {
+      if (error instanceof Fault && error.code === 'bad-run') return []
+      throw error
+    },
+  )
+
+const noRuns = (root: string) =>
+  root === runsRoot
+    ? `no runs in ${root} or elsewhere below this folder; --root DIR looks in another folder`
+    : `no runs in ${root}`
+
+/** The name of a run by which the other actions find it. */
+const nameFor = ({ name, dir }: Pick<RunSummary, 'name' | 'dir'>, root: string) =>
+  dirname(dir) === resolve(root) ? name : shortPath(dir)
 
 const foldersOf = async (runs: readonly string[], root: string, least: number, most = Number.POSITIVE_INFINITY) => {
   if (runs.length < least || runs.length > most)
@@ -117,12 +147,12 @@ const runLine = ({ name, dir, state, steps, totalSteps, last, info, result }: Ru
   result: result?.path,
 })
 
-const runTable = (runs: readonly RunSummary[]): string =>
+const runTable = (runs: readonly RunSummary[], root: string): string =>
   columns(
     [
       ['run', 'method', 'state', 'steps', 'loss', 'begun'],
-      ...runs.map(({ name, info, state, steps, totalSteps, last }) => [
-        name,
+      ...runs.map(({ info, state, steps, totalSteps, last, ...run }) => [
+        nameFor(run, root),
         info.method,
         state,
         `${steps}/${totalSteps}`,

@@ -3,7 +3,7 @@ import { scalingSchema } from '../../labs/scaling/settings.ts'
 import type { SweepEvent } from '../../labs/scaling/sweep.ts'
 import { percent, plural } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { duration, figure, shortPath } from '../format.ts'
+import { duration, figure, paragraph, shortPath } from '../format.ts'
 import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeLiveLine, painter, type Screen } from '../screen.ts'
@@ -76,6 +76,8 @@ const printEvent = (out: Output) => {
     stopped: ({ finished, cells }) =>
       out.text(`  stopped with ${finished} of ${plural(cells, 'cell')} done; the same command continues`),
     result: ({ words, files }) =>
-      out.text(['', ...words.map((text) => `  ${text}`), '', reportLine(paint, files)].join('\n')),
+      out.text(
+        ['', ...words.map((text) => paragraph(text, out.columns(), 2)), '', reportLine(paint, files)].join('\n'),
+      ),
   })
 }

@@ -35,6 +35,7 @@ export default command({
   example: 'score --model HuggingFaceTB/SmolLM2-135M --data completions.jsonl --json',
   schema,
   async run(options, { out }) {
+    out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
     const rows = await openRows(options.data, { resolve: resolveDataset })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>

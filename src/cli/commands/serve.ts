@@ -1,4 +1,5 @@
 /** `attune serve`: an OpenAI-compatible server. At Ctrl-C open requests have a few seconds to finish. */
+import { stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { z } from 'zod'
 import { endIds } from '../../generate/generate.ts'
@@ -17,6 +18,12 @@ import { makeReporter } from '../reporter.ts'
 
 const schema = z.object({
   ...modelFlags,
+  modelName: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ value: 'NAME' })
+    .describe('name by which clients ask for the model (default: that of its folder, hub id or run)'),
   host: z
     .string()
     .default('127.0.0.1')
@@ -63,8 +70,7 @@ export default command({
     const encoder = tokenizer && threadEncoder(tokenizer, { dir: opened.dir, adapter: opened.adapterDir })
     try {
       const served = {
-        // The last part of a folder's path; a hub id or the name of a run as it is
-        name: opened.dir === options.model ? basename(resolve(options.model)) : options.model,
+        name: options.modelName ?? (await nameOf(options.model)),
         model,
         tokenizer,
         eosIds: endIds(model.config.raw, opened.generationConfig, tokenizer?.eosId),
@@ -91,6 +97,10 @@ export default command({
     }
   },
 })
+
+/** The last part of a folder's path; a hub id or the name of a run as it is. */
+const nameOf = async (model: string): Promise<string> =>
+  (await stat(model).catch(() => undefined)) ? basename(resolve(model)) : model
 
 /** Checked before the model is loaded. The token comes from the environment: others could read a command line. */
 const tokenOf = ({ host, tokenEnv }: Options): string | undefined => {

@@ -1,10 +1,9 @@
 /** `attune tokenize`: text to token ids and back, and conversations to prompts. One JSON line per text. */
 import { z } from 'zod'
-import { resolveHubModel } from '../../checkpoint/hub.node.ts'
 import { turnsFor } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Row } from '../../data/rows.ts'
-import { modelOfRun } from '../../runs/find.node.ts'
+import { resolveModel } from '../../models/resolve.node.ts'
 import { loadTokenizerFolder, noTokenizer } from '../../text/tokenizer.node.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { atPlace, badInput, type Where } from '../../util/fault.ts'
@@ -58,9 +57,8 @@ export default command({
 })
 
 const open = async (model: string): Promise<Tokenizer> => {
-  const run = await modelOfRun(model)
-  const dir = await resolveHubModel(run?.model ?? model)
-  const tokenizer = await loadTokenizerFolder(dir, run?.adapter)
+  const { dir, adapter } = await resolveModel({ model })
+  const tokenizer = await loadTokenizerFolder(dir, adapter)
   if (tokenizer) return tokenizer
   throw noTokenizer(dir)
 }

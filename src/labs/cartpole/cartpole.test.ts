@@ -126,7 +126,7 @@ describe('the folder of results', () => {
     if (last.event !== 'result') throw new Error(last.event)
     const page = await readFile(last.files.report, 'utf8')
     expect(page).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link|NaN|undefined|Infinity/)
-    expect(page.match(/<svg /g)).toHaveLength(6)
+    expect(page.match(/<svg /g)).toHaveLength(10)
     expect(page.match(/<animateTransform/g)).toHaveLength(4)
     expect((await readdir(last.files.runs)).sort()).toEqual([
       'ppo-resampled-42.json',

@@ -242,7 +242,7 @@ describe('a comparison', () => {
       examples: [{ prompt: 'Once', completions: [{ policy: 'level1', text: 'upon <b>' }] }],
     })
     expect(html).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link|NaN|undefined|Infinity/)
-    expect(html.match(/<svg /g)).toHaveLength(4)
+    expect(html.match(/<svg /g)).toHaveLength(8)
     expect(html).toContain('odd &#60;thing&#62;')
     expect(Object.keys(plots)).toEqual(['win-rates', 'win-rates-sft', 'reward-kl-1', 'reward-kl-2'])
   })

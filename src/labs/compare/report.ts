@@ -1,6 +1,6 @@
 /** The page of a comparison: the conclusions, then the numbers behind them, each with how to read it. */
-import { figure } from '../../report/figures.ts'
-import { type Html, html, raw } from '../../report/html.ts'
+import { eitherWidth, figure } from '../../report/figures.ts'
+import { type Html, html } from '../../report/html.ts'
 import type { Point } from '../../report/lineChart.ts'
 import { facts, page, shell, table } from '../../report/page.ts'
 import { type Plot, type PlotSeries, plotCharts } from '../../report/plot.ts'
@@ -38,7 +38,7 @@ export const comparisonPage = (report: ComparisonReport): { html: string; plots:
 ${conclusions.map((text, i) => html`<p class="${i === conclusions.length - 1 ? 'soft' : 'lead'}">${text}</p>`)}</header>`,
         ...warnings.map((text) => html`<p class="card">${text}</p>`),
         crossTable(findings),
-        ...winRateSection(forests),
+        ...winRateSection(forests, forestCharts(findings, true)),
         lengthTable(findings),
         ...frontierSection(findings, frontiers),
         policiesTable(findings),
@@ -87,17 +87,19 @@ ${table(
 )}</section>`
 }
 
-const forestCharts = ({ between, against, sft }: CompareFindings): Record<string, string> => ({
-  'win-rates': forestChart('Win rates between the policies', between),
-  'win-rates-sft': forestChart(`Win rates against ${sft}`, against),
+const forestCharts = ({ between, against, sft }: CompareFindings, narrow = false): Record<string, string> => ({
+  'win-rates': forestChart('Win rates between the policies', between, narrow),
+  'win-rates-sft': forestChart(`Win rates against ${sft}`, against, narrow),
 })
 
-const winRateSection = (forests: Record<string, string>): Html[] => [
+const winRateSection = (forests: Record<string, string>, narrowForests: Record<string, string>): Html[] => [
   html`<h2>Whose answers are preferred</h2>
 <p>How often an answer of the first is preferred to an answer of the second to the same prompt, ties one half: the dot with its
 interval of 95 %. The faint line below it is the win rate at equal length. p is of the paired permutation test, corrected for
 all tests of the plot (Holm); below 0.05 it stands out.</p>`,
-  ...Object.values(forests).map((chart) => html`<figure class="wide">${raw(chart)}</figure>`),
+  ...Object.entries(forests).map(
+    ([name, chart]) => html`<figure class="wide">${eitherWidth(chart, narrowForests[name])}</figure>`,
+  ),
 ]
 
 const orDash = (interval: Interval | undefined, text: (interval: Interval) => string) =>

@@ -235,7 +235,7 @@ describe('a sweep', () => {
     if (last.event !== 'result') throw new Error(last.event)
     const page = await readFile(last.files.report, 'utf8')
     expect(page).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link|NaN|undefined/)
-    expect(page.match(/<svg /g)).toHaveLength(6)
+    expect(page.match(/<svg /g)).toHaveLength(12)
     expect((await readdir(last.files.plots)).sort()).toContain('loss-vs-compute.json')
     const all = await results('whole')
     const one = all.find(({ id }) => id === 'sft-h16-s1')

@@ -1,0 +1,21 @@
+/** Text in lines for the terminal. */
+import { expect, it } from 'vitest'
+import { paragraph, wrapped } from './format.ts'
+
+const text =
+  'It answers 600 other sums, 12 times each. A checker ranks the different answers to a sum, the nearest first.'
+
+it.each([40, 60, 80, 200])('a paragraph fits %i columns and breaks no word', (columns) => {
+  const lines = paragraph(text, columns, 3).split('\n')
+  for (const line of lines) {
+    expect(line.length).toBeLessThan(columns)
+    expect(line).toMatch(/^ {3}\S/)
+  }
+  expect(lines.map((line) => line.trim()).join(' ')).toBe(text)
+})
+
+it('colours take no room', () => {
+  const bold = (word: string) => `\u001b[1m${word}\u001b[22m`
+  const plain = wrapped('one two three four', 10, 0)
+  expect(wrapped(['one', 'two', 'three', 'four'].map(bold).join(' '), 10, 0)).toBe(plain.replace(/\w+/g, bold))
+})
