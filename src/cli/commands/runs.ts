@@ -1,6 +1,7 @@
 /** `attune runs`: the runs on this machine. */
+import { basename } from 'node:path'
 import { z } from 'zod'
-import { methodKeys, methods } from '../../recipes/methods.ts'
+import { type MethodKey, methodKeys, methods } from '../../recipes/methods.ts'
 import { type Comparison, compareRuns } from '../../runs/compare.ts'
 import {
   deleteRun,
@@ -11,15 +12,27 @@ import {
   runFolders,
   runsRoot,
 } from '../../runs/find.node.ts'
+import type { RunInfo } from '../../runs/run.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { type Context, command } from '../command.ts'
-import { columns, figure, shellWord } from '../format.ts'
+import { columns, figure, shellWord, shortPath } from '../format.ts'
+import type { Output } from '../output.ts'
 
 const schema = z.object({
   action: z.enum(['list', 'show', 'compare', 'resume', 'push', 'delete']).default('list').describe('the action'),
   runs: z.array(z.string()).default([]).describe('names or folders of runs'),
   root: z.string().default(runsRoot).meta({ value: 'DIR' }).describe('the folder in which runs are found by name'),
   events: z.boolean().default(false).describe('with show: print every event of the log as JSON lines'),
+  open: z
+    .boolean()
+    .default(false)
+    .describe('with show: write the page of the run into its folder, and open it in a browser'),
+  html: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ value: 'FILE' })
+    .describe('with show: write the page of the run to this file'),
   to: z
     .string()
     .optional()
@@ -42,9 +55,15 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
     if (out.json) for (const run of found) await out.jsonLine(runLine(run))
     else await out.text(found.length ? runTable(found) : `no runs in ${root}`)
   },
-  async show({ runs, root, events }, { out }) {
+  async show({ runs, root, events, open, html }, { out }) {
+    if (html !== undefined && runs.length > 1)
+      throw badInput('bad-flag', 'takes the page of one run; name one', { flag: '--html' })
     for (const dir of await foldersOf(runs, root, 1)) {
       const run = await readRun(dir)
+      if (open || html !== undefined) {
+        await showPage(run, html, open, out)
+        continue
+      }
       if (events) for await (const event of runEvents(dir)) await out.jsonLine(event)
       else if (out.json)
         await out.jsonLine({ ...runLine(run), first: run.first, last: run.last, eval: run.evaluation, run: run.info })
@@ -58,10 +77,9 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
   },
   async resume({ runs, root }, { out }) {
     const [dir] = await foldersOf(runs, root, 1, 1)
-    const { method } = (await readRun(dir)).info
-    const key = methodKeys.find((known) => methods[known].name === method)
-    if (key === undefined)
-      throw badInput('bad-run', `was made by ${method}, which this version does not have`, { file: dir })
+    const { info } = await readRun(dir)
+    const { method } = info
+    const key = methodOf(dir, info)
     const [{ trainCommand }, { checkSettings }] = await Promise.all([import('./train.ts'), import('../settings.ts')])
     const { schema, prepare, run } = await trainCommand(key)
     const config = await prepare!({ output: dir, resume: true })
@@ -93,6 +111,26 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
       else await out.text(`deleted ${dir}`)
     }
   },
+}
+
+/** Writes the page of a run, and opens it in a browser where one can be seen. */
+const showPage = async ({ dir, info }: RunSummary, file: string | undefined, open: boolean, out: Output) => {
+  const [{ writeRunPage }, { defaultsOf }, { openInBrowser }] = await Promise.all([
+    import('../../recipes/trainer/runPage.ts'),
+    import('../../recipes/trainer/defaults.ts'),
+    import('../browser.ts'),
+  ])
+  const page = await writeRunPage(dir, { defaults: defaultsOf(await methods[methodOf(dir, info)].schema()) }, file)
+  const opened = open && !out.json && (await openInBrowser(page))
+  if (out.json) await out.jsonLine({ name: basename(dir), dir, page })
+  else await out.text(`${shortPath(page)}${opened ? ', opened in the browser' : ''}`)
+}
+
+const methodOf = (dir: string, { method }: RunInfo): MethodKey => {
+  const key = methodKeys.find((known) => methods[known].name === method)
+  if (key === undefined)
+    throw badInput('bad-run', `was made by ${method}, which this version does not have`, { file: dir })
+  return key
 }
 
 const foldersOf = async (runs: readonly string[], root: string, least: number, most = Number.POSITIVE_INFINITY) => {
