@@ -55,7 +55,7 @@ h2 { font-size: 1.25rem; letter-spacing: -0.01em; margin: 3.5rem 0 0.75rem; }
 h3 { font-size: 0.95rem; margin: 0; }
 p { margin: 0 0 1rem; max-width: 42rem; }
 .kicker { color: var(--soft); font-size: 0.85rem; margin: 0 0 0.75rem; }
-.lead { font-size: 1.1rem; }
+.lead { font-size: 1.1rem; overflow-wrap: anywhere; }
 .soft { color: var(--soft); }
 .before { color: var(--c1); font-weight: 650; }
 .after { color: var(--c0); font-weight: 650; }

@@ -1,5 +1,6 @@
 /** `attune runs`: the runs on this machine. */
-import { basename } from 'node:path'
+import { existsSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { type MethodKey, methodKeys, methods } from '../../recipes/methods.ts'
 import { type Comparison, compareRuns } from '../../runs/compare.ts'
@@ -58,6 +59,8 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
   async show({ runs, root, events, open, html }, { out }) {
     if (html !== undefined && runs.length > 1)
       throw badInput('bad-flag', 'takes the page of one run; name one', { flag: '--html' })
+    if (html !== undefined && !existsSync(dirname(resolve(html))))
+      throw badInput('no-file', 'its folder is not there; make it first', { file: html })
     for (const dir of await foldersOf(runs, root, 1)) {
       const run = await readRun(dir)
       if (open || html !== undefined) {

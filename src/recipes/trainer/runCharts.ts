@@ -6,7 +6,14 @@ import type { Curves } from '../../runs/curves.node.ts'
 import { figure, percent, plural } from '../../util/format.ts'
 
 /** What a metric is called, and how it is read. */
-type Meaning = { name: string; note: string; y?: string; guide?: { value: number; name: string } }
+type Meaning = {
+  name: string
+  note: string
+  y?: string
+  guide?: { value: number; name: string }
+  /** A part of a whole, from 0 to 1. */
+  isShare?: boolean
+}
 
 const chance = { value: 0.5, name: 'chance' }
 
@@ -21,17 +28,20 @@ const meanings: Readonly<Record<string, Meaning>> = {
     name: 'Preference accuracy',
     note: 'The share of pairs whose better response has the higher reward. Chance is one half.',
     guide: chance,
+    isShare: true,
   },
   accuracy: {
     name: 'Accuracy',
     note: 'The share of pairs whose better response gets the higher score. Chance is one half.',
     guide: chance,
+    isShare: true,
   },
   mean_token_accuracy: {
     name: 'Token accuracy',
     note: 'The share of target tokens that the model holds for the likeliest.',
+    isShare: true,
   },
-  exact_match: { name: 'Exact match', note: 'The share of greedy completions that equal the data.' },
+  exact_match: { name: 'Exact match', note: 'The share of greedy completions that equal the data.', isShare: true },
   'rewards/margins': {
     name: 'Reward margin',
     note: 'By how much better responses win. It should rise, but not without end.',
@@ -45,10 +55,16 @@ const meanings: Readonly<Record<string, Meaning>> = {
     y: 'nats',
   },
   'completions/mean_length': { name: 'Length', note: 'The mean length of completions.', y: 'tokens' },
-  'completions/clipped_ratio': { name: 'Cut off', note: 'The share of completions that did not end by themselves.' },
+  'completions/clipped_ratio': {
+    name: 'Cut off',
+    note: 'The share of completions that did not end by themselves.',
+    isShare: true,
+  },
   grad_norm: { name: 'Gradient norm', note: 'Before clipping. Sudden peaks mean that training is unstable.' },
   learning_rate: { name: 'Learning rate', note: 'What each step was made with.' },
 }
+
+const policyLossNote = 'The loss of a policy gradient need not fall where the model learns: look at the reward.'
 
 /** Two metrics that are read against each other. */
 const pairs: readonly { names: readonly [string, string]; title: string; note: string }[] = [
@@ -76,6 +92,9 @@ export const shownMetrics = (curves: Curves): string[] => {
   return [...known.filter((name) => found.has(name)), ...[...found].filter((name) => !known.includes(name)).sort()]
 }
 
+/** Whether the page says what a metric is. */
+export const isExplained = (name: string): boolean => Object.hasOwn(meanings, name)
+
 export const labelOf = (name: string): string => meanings[name]?.name ?? name
 
 /** What the run is about, in one line; undefined where there is no step. */
@@ -84,10 +103,11 @@ export const headlineOf = (curves: Curves, method: string): string | undefined =
   if (name === undefined) return undefined
   const held = curves.get(`eval_${name}`) ?? []
   const points = held.length > 1 ? held : curves.get(name)!
-  const shown = (value: number) => (meanings[name].guide ? percent(value) : figure(value))
+  const shown = (value: number) => (meanings[name].isShare ? percent(value).replace(' ', '\u00a0') : figure(value))
   const [from, to] = [points[0][1], points.at(-1)![1]]
   const where = held.length > 1 ? ' on held-out rows' : ''
-  const change = points.length > 1 ? `${shown(from)} → ${shown(to)}` : shown(to)
+  // Before the first step policy and reference model agree, which counts as no pair in order
+  const change = points.length > 1 && name !== 'rewards/accuracies' ? `${shown(from)} → ${shown(to)}` : shown(to)
   return `${method}: ${labelOf(name).toLowerCase()} ${change}${where}`
 }
 
@@ -100,7 +120,7 @@ const panel = (curves: Curves, name: string): Panel | undefined => {
   const trained = curves.get(name) ?? []
   const held = curves.get(`eval_${name}`) ?? []
   if (trained.length < 2 && held.length < 2) return undefined
-  const { name: title, note, y, guide } = meanings[name] ?? { name, note: '' }
+  const { name: title, note, y, guide, isShare }: Meaning = meanings[name] ?? { name, note: '' }
   const single = name === 'learning_rate' || trained.length < fewPoints
   const training = single ? [{ name: 'training', points: trained, color: 0 }] : measured('step', trained)
   return {
@@ -112,9 +132,10 @@ const panel = (curves: Curves, name: string): Panel | undefined => {
         ...(trained.length > 1 ? training : []),
         ...(held.length > 1 ? [{ name: 'held out', points: held, color: 1 }] : []),
       ],
+      ...(isShare && { range: [0, 1] }),
       guides: [...(guide ? [guide] : []), ...(held.length === 1 ? [{ value: held[0][1], name: 'held out' }] : [])],
     },
-    note: html`${note}`,
+    note: html`${name === 'loss' && curves.has('reward') ? policyLossNote : note}`,
   }
 }
 
@@ -140,14 +161,13 @@ export const runCharts = (curves: Curves): { main?: Html; more?: Html } => {
   const names = shownMetrics(curves)
   const panelsOf = (some: readonly string[]) =>
     some.map((name) => panel(curves, name)).filter((each) => each !== undefined)
-  const isKnown = (name: string) => Object.hasOwn(meanings, name)
   const late = ['grad_norm', 'learning_rate']
   const main = [
-    ...panelsOf(names.filter((name) => isKnown(name) && !late.includes(name))),
+    ...panelsOf(names.filter((name) => isExplained(name) && !late.includes(name))),
     ...paired.map(({ panel }) => panel!),
     ...panelsOf(late),
   ]
-  const more = panelsOf(names.filter((name) => !isKnown(name) && !inPairs.has(name)))
+  const more = panelsOf(names.filter((name) => !isExplained(name) && !inPairs.has(name)))
   return {
     ...(main.length && { main: chartGrid(main) }),
     ...(more.length && {

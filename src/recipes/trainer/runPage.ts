@@ -1,6 +1,6 @@
 /** The page of a run on the disk: what its folder says, read, and the page written into the folder. */
 import { readdir, readFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { writeText } from '../../report/files.node.ts'
 import { readRun, runEvents } from '../../runs/find.node.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
@@ -15,10 +15,15 @@ export type RunPageOptions = {
   defaults: Readonly<Record<string, unknown>>
   /** The run has written its last event, though its lock is not released yet. */
   isOver?: boolean
+  /** The page lies in the folder of the run, and may link to its files. */
+  links?: boolean
 }
 
 /** @returns the page as text. Throws the Faults of `readRun`. */
-export const runPage = async (dir: string, { defaults, isOver = false }: RunPageOptions): Promise<string> => {
+export const runPage = async (
+  dir: string,
+  { defaults, isOver = false, links = true }: RunPageOptions,
+): Promise<string> => {
   const run = await readRun(dir)
   const events: LoggedEvent[] = []
   for await (const event of runEvents(dir)) events.push(event)
@@ -28,6 +33,7 @@ export const runPage = async (dir: string, { defaults, isOver = false }: RunPage
     state: isOver && typeof end?.stopped === 'string' ? end.stopped : run.state,
     events,
     defaults,
+    links,
     chats: await hasChatTemplate(run.info),
     files: (await readdir(dir)).sort(),
   })
@@ -39,7 +45,8 @@ export const writeRunPage = async (
   options: RunPageOptions,
   path = join(dir, runPageFile),
 ): Promise<string> => {
-  await writeText(path, await runPage(dir, options))
+  const links = resolve(dirname(path)) === resolve(dir)
+  await writeText(path, await runPage(dir, { ...options, links }))
   return path
 }
 

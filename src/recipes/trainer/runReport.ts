@@ -7,7 +7,7 @@ import type { RunSummary } from '../../runs/find.node.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
 import { figure, plural, shellWord, whole } from '../../util/format.ts'
 import { nextCommands } from './nextCommands.ts'
-import { headlineOf, labelOf, runCharts, shownMetrics } from './runCharts.ts'
+import { headlineOf, isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
 
 export type RunFacts = Pick<RunSummary, 'name' | 'info' | 'steps' | 'totalSteps' | 'result'> & {
   state: string
@@ -15,6 +15,8 @@ export type RunFacts = Pick<RunSummary, 'name' | 'info' | 'steps' | 'totalSteps'
   defaults: Readonly<Record<string, unknown>>
   /** The tokenizer of the model has a chat template. */
   chats: boolean
+  /** The page may link to files of the folder. */
+  links: boolean
   /** Names of what the folder holds. */
   files: readonly string[]
 }
@@ -54,9 +56,23 @@ const header = (run: RunFacts): Html => {
   return html`<header>
 <p class="kicker">attune ${info.objective ? `${info.method}, ${info.objective}` : info.method} · ${name}</p>
 <h1>${headlineOf(curvesIn(run.events), run.info.method) ?? 'No step was made yet'}</h1>
-<p class="lead">${String(info.config.model ?? 'A model')} after ${ofSteps}${rows}${held}: ${trained(run)}.
-The run is ${states[state] ?? state}.</p>
+<p class="lead">${modelName(info.config.model)} after ${ofSteps}${rows}${held}: ${trained(run)}.
+The run is ${states[state] ?? state}.${bestStep(run)}</p>
 </header>`
+}
+
+/** The folder's own name, or the hub's. */
+const modelName = (model: unknown): string => {
+  const parts = String(model ?? 'A model').split('/')
+  return parts.length > 2 ? (parts.findLast(Boolean) ?? '') : parts.join('/')
+}
+
+/** Where --patience took the weights of an earlier step. */
+const bestStep = ({ events, info }: RunFacts): string => {
+  const best = events.findLast(({ event }) => event === 'end')?.best_step
+  return info.config.patience === undefined || typeof best !== 'number'
+    ? ''
+    : ` The result has the weights of step ${whole(best)}, the best on held-out rows.`
 }
 
 const trained = ({ info }: RunFacts): string => {
@@ -107,7 +123,9 @@ const samples = ({ events }: RunFacts): Html | undefined => {
   const byPrompt = new Map<string, LoggedEvent[]>()
   for (const sample of all)
     byPrompt.set(String(sample.prompt), [...(byPrompt.get(String(sample.prompt)) ?? []), sample])
-  const repeated = [...byPrompt.values()].filter(({ length }) => length > 1).map((group) => [group[0], group.at(-1)!])
+  const repeated = [...byPrompt.values()]
+    .map((group) => [group[0], group.at(-1)!])
+    .filter(([first, last]) => first.step !== last.step)
   const half = mostSamples / 2
   const plain = all.length <= mostSamples ? all : [...all.slice(0, half), ...all.slice(-half)]
   const shown = repeated.length ? repeated.slice(0, half).flat() : plain
@@ -136,7 +154,7 @@ ${table(
 
 const longestText = 600
 const text = (value: unknown): string => {
-  const full = String(value)
+  const full = String(value).trim()
   return full.length > longestText ? `${full.slice(0, longestText)}…` : full
 }
 
@@ -150,16 +168,20 @@ const numbers = ({ events }: RunFacts): Html | undefined => {
     const points = curves.get(name) ?? []
     return points.length ? [figure(points[0][1]), figure(points.at(-1)![1])] : ['', '']
   }
+  const metricTable = (some: readonly string[]) =>
+    table(
+      [
+        ['metric', 'first', 'last', ...(held ? ['held out, first', 'held out, last'] : [])],
+        ...some.map((name) => [labelOf(name), ...ends(name), ...(held ? ends(`eval_${name}`) : [])]),
+      ],
+      ['', 'n', 'n', 'n', 'n'],
+    )
+  const rest = names.filter((name) => !isExplained(name))
   return html`<section>
 <h2>In numbers</h2>
 <p>${held ? 'First and last value in training, and on rows that were held out from it.' : 'First and last value in training. With --eval-split 0.1 a run also measures rows that it does not learn.'}</p>
-${table(
-  [
-    ['metric', 'first', 'last', ...(held ? ['held out, first', 'held out, last'] : [])],
-    ...names.map((name) => [labelOf(name), ...ends(name), ...(held ? ends(`eval_${name}`) : [])]),
-  ],
-  ['', 'n', 'n', 'n', 'n'],
-)}
+${metricTable(names.filter(isExplained))}
+${rest.length ? html`<details><summary>Further metrics</summary>${metricTable(rest)}</details>` : raw('')}
 </section>`
 }
 
@@ -210,7 +232,7 @@ const linked = /\.html$/
 const files = (run: RunFacts): Html => {
   const rows = Object.entries(folderContent)
     .filter(([name]) => run.files.includes(name))
-    .map(([name, content]) => [linked.test(name) ? html`<a href="${name}">${name}</a>` : name, content])
+    .map(([name, content]) => [run.links && linked.test(name) ? html`<a href="${name}">${name}</a>` : name, content])
   return html`<section>
 <h2>Files</h2>
 ${table([['in the folder of the run', ''], ...rows], ['mono', 'wrap'])}
