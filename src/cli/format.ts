@@ -1,15 +1,6 @@
 /** Numbers, durations, tables and paths as the terminal shows them. */
 import { relative } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { whole } from '../util/format.ts'
-
-/** Four significant digits (0.6931, 12.40), whole numbers from 1,000 on (1,234, 56,789), two digits below 0.001 (1.0e-6). */
-export const figure = (x: number): string => {
-  const size = Math.abs(x)
-  if (x === 0 || !Number.isFinite(x)) return String(x)
-  if (size >= 1000) return whole(x)
-  return size < 1e-3 ? x.toExponential(1) : x.toPrecision(4)
-}
 
 /** 0:42, 12:05, 1:02:03 */
 export const duration = (seconds: number): string => {
@@ -36,10 +27,6 @@ export const columns = (rows: readonly (readonly string[])[], right: readonly nu
 }
 
 const shownLength = (text: string) => stripVTControlCharacters(text).length
-
-/** Quoted for a shell, where that is necessary. */
-export const shellWord = (text: string): string =>
-  /^[\w./@:+=,%-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 
 /** Relative to the current folder, if that is shorter. */
 export const shortPath = (path: string): string => {

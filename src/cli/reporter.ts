@@ -2,11 +2,12 @@
  * Shows the events of a run on stderr: a progress bar that is redrawn in place, or plain lines where stderr is no terminal,
  * and a line for each evaluation, checkpoint, sample and warning. It draws only when an event comes, and has no timer.
  */
+
 import type { TrainEvent } from '../recipes/trainer/recipe.ts'
 import type { ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../runs/events.ts'
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
-import { percent, plural, whole } from '../util/format.ts'
-import { duration, figure, shortPath, wrapped } from './format.ts'
+import { formatNumber, percent, plural, whole } from '../util/format.ts'
+import { duration, shortPath, wrapped } from './format.ts'
 import { type BarItem, progressBar } from './progressBar.ts'
 import { makeLiveLine, painter, type Screen, safeForTerminal } from './screen.ts'
 
@@ -161,7 +162,7 @@ const labels: Record<string, string> = {
 
 const metricItem = (name: string, value: number): BarItem => ({
   label: labels[name] ?? name,
-  text: labels[name] === 'accuracy' ? percent(value) : figure(value),
+  text: labels[name] === 'accuracy' ? percent(value) : formatNumber(value),
 })
 
 /** The metrics of an event that are worth showing; of two with the same short name the first. */
@@ -180,7 +181,7 @@ export const headline = (event: StepEvent): { name: string; value: number } => {
 
 const stepBar = (screen: Screen, event: StepEvent, pace: Pace): string => {
   const { name, value } = headline(event)
-  const main: BarItem = { label: name, text: figure(value), style: 'bold' }
+  const main: BarItem = { label: name, text: formatNumber(value), style: 'bold' }
   const left: BarItem = { label: '', text: `${duration(pace.left)} left`, style: 'cyan' }
   const others = highlights(event).filter(({ label }) => label !== name)
   const speed = speedOf(pace).map((text) => ({ label: '', text }))
@@ -196,10 +197,10 @@ const stepBar = (screen: Screen, event: StepEvent, pace: Pace): string => {
 const stepLine = (event: StepEvent, pace: Pace): string =>
   [
     `step ${event.step}/${event.total_steps}`,
-    `loss ${figure(event.loss)}`,
+    `loss ${formatNumber(event.loss)}`,
     ...highlights(event).map(({ label, text }) => `${label} ${text}`),
-    `lr ${figure(event.learning_rate)}`,
-    `grad ${figure(event.grad_norm)}`,
+    `lr ${formatNumber(event.learning_rate)}`,
+    `grad ${formatNumber(event.grad_norm)}`,
     `${pace.seconds.toFixed(2)} s`,
     ...speedOf(pace),
     `${duration(pace.left)} left`,
@@ -214,7 +215,7 @@ const evalMetrics = (event: EvalEvent): Record<string, number> =>
   )
 
 const metricsText = (metrics: Record<string, number>): string =>
-  [...('loss' in metrics ? [{ label: 'loss', text: figure(metrics.loss) }] : []), ...highlights(metrics)]
+  [...('loss' in metrics ? [{ label: 'loss', text: formatNumber(metrics.loss) }] : []), ...highlights(metrics)]
     .map(({ label, text }) => `${label} ${text}`)
     .join('   ')
 
@@ -224,7 +225,7 @@ const warningText = ({ message, count }: WarningEvent) =>
 /** The reward, the end of the prompt, and the completion. */
 const sampleText = (screen: Screen, { prompt, completion, reward }: SampleEvent): string => {
   const rewardText =
-    reward === undefined ? '' : `${Number.isFinite(reward ?? Number.NaN) ? figure(reward!) : 'failed'}  `
+    reward === undefined ? '' : `${Number.isFinite(reward ?? Number.NaN) ? formatNumber(reward!) : 'failed'}  `
   const flat = oneLine(prompt, Number.POSITIVE_INFINITY)
   const promptEnd = flat.length > promptShown ? `…${flat.slice(1 - promptShown)}` : flat
   const room = screen.columns() - 14 - rewardText.length - promptEnd.length

@@ -1,7 +1,8 @@
 /** The table at the end of a self-play run: the evaluation of each iteration. */
+
 import type { EvalEvent } from '../train/loop.ts'
-import { percent } from '../util/format.ts'
-import { columns, figure } from './format.ts'
+import { formatNumber, percent } from '../util/format.ts'
+import { columns } from './format.ts'
 
 type Column = {
   head: string
@@ -16,15 +17,15 @@ const number =
 
 const tableColumns: readonly Column[] = [
   { head: 'iteration', text: number('iteration', String) },
-  { head: 'loss', text: number('eval_loss', figure) },
-  { head: 'nats/token', text: number('eval_nll', figure) },
-  { head: 'log p data', text: number('eval_logps/data', figure) },
-  { head: 'log p own', text: number('eval_logps/own', figure) },
-  { head: 'margin', text: number('eval_margin', figure) },
+  { head: 'loss', text: number('eval_loss', formatNumber) },
+  { head: 'nats/token', text: number('eval_nll', formatNumber) },
+  { head: 'log p data', text: number('eval_logps/data', formatNumber) },
+  { head: 'log p own', text: number('eval_logps/own', formatNumber) },
+  { head: 'margin', text: number('eval_margin', formatNumber) },
   {
     head: '95 %',
     text: ({ eval_margin_low: low, eval_margin_high: high }) =>
-      typeof low === 'number' && typeof high === 'number' ? `${figure(low)} to ${figure(high)}` : undefined,
+      typeof low === 'number' && typeof high === 'number' ? `${formatNumber(low)} to ${formatNumber(high)}` : undefined,
   },
   { head: 'data wins', text: number('eval_win_rate', percent) },
   { head: 'exact', text: number('eval_exact_match', percent) },

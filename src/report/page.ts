@@ -55,7 +55,7 @@ h2 { font-size: 1.25rem; letter-spacing: -0.01em; margin: 3.5rem 0 0.75rem; }
 h3 { font-size: 0.95rem; margin: 0; }
 p { margin: 0 0 1rem; max-width: 42rem; }
 .kicker { color: var(--soft); font-size: 0.85rem; margin: 0 0 0.75rem; }
-.lead { font-size: 1.1rem; }
+.lead { font-size: 1.1rem; overflow-wrap: anywhere; }
 .soft { color: var(--soft); }
 .before { color: var(--c1); font-weight: 650; }
 .after { color: var(--c0); font-weight: 650; }
@@ -88,6 +88,12 @@ th:last-child, td:last-child { padding-right: 0; }
 th.mono { font-family: inherit; font-size: 0.85rem; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
+td.wrap { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 9rem; }
+.card ul { margin: 0.5rem 0 0; padding-left: 1.2rem; }
+.card li { margin: 0.4rem 0; }
+details { margin: 1rem 0; }
+summary { cursor: pointer; color: var(--soft); }
+a { color: var(--c2); }
 pre { background: var(--shade); border-radius: 8px; padding: 0.9rem 1.1rem; overflow-x: auto; margin: 0.75rem 0 1.25rem; font-size: 0.9rem; line-height: 1.55; }
 dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 2.5rem; margin: 1rem 0; font-size: 0.9rem; }
 dl div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--line); padding: 0.35rem 0; }

@@ -1,4 +1,5 @@
 /** The report page of the demo in a browser, where chromium is installed: its width, its colours, and no network requests. */
+
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,9 +1,10 @@
 /** `attune best-of-n`: the completion with the highest reward of N, the baseline that training must beat. */
+
 import type { BestOfN } from '../../recipes/bestOfN.ts'
 import { bestOfNSchema } from '../../recipes/rl/schema.ts'
-import { plural } from '../../util/format.ts'
+import { formatNumber, plural } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { columns, figure } from '../format.ts'
+import { columns } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
 import { makeReporter } from '../reporter.ts'
 
@@ -43,12 +44,12 @@ export default command({
       .filter(({ reward }) => Number.isFinite(reward))
       .map(({ n, reward, standard_error, kl }) => [
         `${n}`,
-        `${figure(reward)} ± ${figure(normalQuantile(0.975) * standard_error)}`,
-        figure(kl),
+        `${formatNumber(reward)} ± ${formatNumber(normalQuantile(0.975) * standard_error)}`,
+        formatNumber(kl),
       ])
     out.screen.write(`\n${columns([['best of', 'mean reward (95 %)', 'KL, nats, at most'], ...rows], [0, 1, 2])}\n`)
   },
 })
 
 const rowText = ({ prompt, completion, reward }: BestOfN['rows'][number]): string =>
-  `${reward === null ? 'no reward' : figure(reward)}  ${prompt}│${completion}`
+  `${reward === null ? 'no reward' : formatNumber(reward)}  ${prompt}│${completion}`

@@ -1,4 +1,5 @@
 /** `attune credit`: how much each token and sentence of a completion adds to its reward, coloured, as JSON lines or as a page. */
+
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
@@ -13,9 +14,10 @@ import { openRewardModel } from '../../rewards/modelReward.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { badInput } from '../../util/fault.ts'
 import { diskFault, makeFolders } from '../../util/files.node.ts'
+import { formatNumber } from '../../util/format.ts'
 import { checkedRows } from '../checkedRows.ts'
 import { command } from '../command.ts'
-import { figure, shortPath } from '../format.ts'
+import { shortPath } from '../format.ts'
 import { adapterFlag, engineFlags, modelFlags } from '../modelFlags.ts'
 import { makeReporter } from '../reporter.ts'
 import { creditInput } from '../scoreInputs.ts'
@@ -118,17 +120,17 @@ const legend = (color: boolean): string =>
 
 const creditText = (title: string, { reward, before, tokens, segments }: Credit, color: boolean): string =>
   [
-    `${title}: reward ${figure(reward)}, ${figure(before)} of the prompt alone`,
+    `${title}: reward ${formatNumber(reward)}, ${formatNumber(before)} of the prompt alone`,
     colouredTokens(tokens, color),
     ...(segments.length > 1
-      ? segments.map(({ text, reward: own }) => `  ${figure(own).padStart(9)}  ${text.trim()}`)
+      ? segments.map(({ text, reward: own }) => `  ${formatNumber(own).padStart(9)}  ${text.trim()}`)
       : []),
     '',
   ].join('\n')
 
 /** Green tokens raise the reward, red ones lower it; a deeper colour means more. */
 const colouredTokens = (pieces: readonly Piece[], color: boolean): string => {
-  if (!color) return pieces.map(({ text, reward }) => `${text}(${figure(reward)})`).join('')
+  if (!color) return pieces.map(({ text, reward }) => `${text}(${formatNumber(reward)})`).join('')
   return strengths(pieces)
     .map((strength, i) => shade(strength, pieces[i].text))
     .join('')

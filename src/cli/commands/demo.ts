@@ -1,13 +1,14 @@
 /** `attune demo`: the demo in three acts, with a few lines about each, and the result. */
+
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { classShares } from '../../labs/demo/addition.ts'
 import type { DemoEvent } from '../../labs/demo/demo.ts'
 import { demoSchema, demoSizes } from '../../labs/demo/settings.ts'
 import type { Share } from '../../statistics/intervals.ts'
-import { percent, whole } from '../../util/format.ts'
+import { percent, shellWord, whole } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { columns, duration, paragraph, shellWord, shortPath } from '../format.ts'
+import { columns, duration, paragraph, shortPath } from '../format.ts'
 import { eventPrinter, runLab } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter, type Reporter } from '../reporter.ts'

@@ -1,7 +1,8 @@
 /** `attune runs`: the runs on this machine. */
-import { dirname, resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
 import { z } from 'zod'
-import { methodKeys, methods } from '../../recipes/methods.ts'
+import { type MethodKey, methodKeys, methods } from '../../recipes/methods.ts'
 import { type Comparison, compareRuns } from '../../runs/compare.ts'
 import {
   deleteRun,
@@ -13,11 +14,13 @@ import {
   runsBelow,
   runsRoot,
 } from '../../runs/find.node.ts'
+import type { RunInfo } from '../../runs/run.node.ts'
 import { badInput, Fault } from '../../util/fault.ts'
-import { plural } from '../../util/format.ts'
+import { formatNumber, plural, shellWord } from '../../util/format.ts'
 import { type Context, command } from '../command.ts'
 import { confirmed } from '../confirm.ts'
-import { columns, figure, shellWord, shortPath } from '../format.ts'
+import { columns, shortPath } from '../format.ts'
+import type { Output } from '../output.ts'
 
 const schema = z.object({
   action: z.enum(['list', 'show', 'compare', 'resume', 'push', 'delete']).default('list').describe('the action'),
@@ -25,6 +28,16 @@ const schema = z.object({
   root: z.string().default(runsRoot).meta({ value: 'DIR' }).describe('the folder in which runs are found by name'),
   events: z.boolean().default(false).describe('with show: print every event of the log as JSON lines'),
   yes: z.boolean().default(false).describe('with delete: do not ask'),
+  open: z
+    .boolean()
+    .default(false)
+    .describe('with show: write the page of the run into its folder, and open it in a browser'),
+  html: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ value: 'FILE' })
+    .describe('with show: write the page of the run to this file'),
   to: z
     .string()
     .optional()
@@ -50,9 +63,17 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
     if (out.json) for (const run of found) await out.jsonLine(runLine(run))
     else await out.text(found.length ? runTable(found, root) : noRuns(root))
   },
-  async show({ runs, root, events }, { out }) {
+  async show({ runs, root, events, open, html }, { out }) {
+    if (html !== undefined && runs.length > 1)
+      throw badInput('bad-flag', 'takes the page of one run; name one', { flag: '--html' })
+    if (html !== undefined && !existsSync(dirname(resolve(html))))
+      throw badInput('no-file', 'its folder is not there; make it first', { file: html })
     for (const dir of await foldersOf(runs, root, 1)) {
       const run = await readRun(dir)
+      if (open || html !== undefined) {
+        await showPage(run, html, open, out)
+        continue
+      }
       if (events) for await (const event of runEvents(dir)) await out.jsonLine(event)
       else if (out.json)
         await out.jsonLine({ ...runLine(run), first: run.first, last: run.last, eval: run.evaluation, run: run.info })
@@ -66,10 +87,9 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
   },
   async resume({ runs, root }, { out }) {
     const [dir] = await foldersOf(runs, root, 1, 1)
-    const { method } = (await readRun(dir)).info
-    const key = methodKeys.find((known) => methods[known].name === method)
-    if (key === undefined)
-      throw badInput('bad-run', `was made by ${method}, which this version does not have`, { file: dir })
+    const { info } = await readRun(dir)
+    const { method } = info
+    const key = methodOf(dir, info)
     const [{ trainCommand }, { checkSettings }] = await Promise.all([import('./train.ts'), import('../settings.ts')])
     const { schema, prepare, run } = await trainCommand(key)
     const config = await prepare!({ output: dir, resume: true })
@@ -125,6 +145,26 @@ const noRuns = (root: string) =>
 const nameFor = ({ name, dir }: Pick<RunSummary, 'name' | 'dir'>, root: string) =>
   dirname(dir) === resolve(root) ? name : shortPath(dir)
 
+/** Writes the page of a run, and opens it in a browser where one can be seen. */
+const showPage = async ({ dir, info }: RunSummary, file: string | undefined, open: boolean, out: Output) => {
+  const [{ writeRunPage }, { defaultsOf }, { openInBrowser }] = await Promise.all([
+    import('../../recipes/trainer/runPage.ts'),
+    import('../../recipes/trainer/defaults.ts'),
+    import('../browser.ts'),
+  ])
+  const page = await writeRunPage(dir, { defaults: defaultsOf(await methods[methodOf(dir, info)].schema()) }, file)
+  const opened = open && !out.json && (await openInBrowser(page))
+  if (out.json) await out.jsonLine({ name: basename(dir), dir, page })
+  else await out.text(`${shortPath(page)}${opened ? ', opened in the browser' : ''}`)
+}
+
+const methodOf = (dir: string, { method }: RunInfo): MethodKey => {
+  const key = methodKeys.find((known) => methods[known].name === method)
+  if (key === undefined)
+    throw badInput('bad-run', `was made by ${method}, which this version does not have`, { file: dir })
+  return key
+}
+
 const foldersOf = async (runs: readonly string[], root: string, least: number, most = Number.POSITIVE_INFINITY) => {
   if (runs.length < least || runs.length > most)
     throw badInput(
@@ -156,7 +196,7 @@ const runTable = (runs: readonly RunSummary[], root: string): string =>
         info.method,
         state,
         `${steps}/${totalSteps}`,
-        last.loss === undefined ? '' : figure(last.loss),
+        last.loss === undefined ? '' : formatNumber(last.loss),
         info.created.slice(0, 16).replace('T', ' '),
       ]),
     ],
@@ -176,7 +216,7 @@ const runDetails = ({
   result,
 }: RunSummary): string => {
   const metrics = Object.keys(last).filter((key) => key !== 'step' && key !== 'total_steps')
-  const changes = metrics.map((key) => [key, key in first ? figure(first[key]) : '', figure(last[key])])
+  const changes = metrics.map((key) => [key, key in first ? formatNumber(first[key]) : '', formatNumber(last[key])])
   const evaluated = Object.entries(evaluation ?? {}).filter(([key]) => key.startsWith('eval_'))
   const settings = Object.entries(info.config).map(([key, value]) => [
     key,
@@ -193,7 +233,7 @@ const runDetails = ({
       ['command', info.command.map(shellWord).join(' ')],
     ]),
     changes.length ? columns([['metric', 'first', 'last'], ...changes], [1, 2]) : '',
-    evaluated.length ? columns(evaluated.map(([key, value]) => [key, figure(value)])) : '',
+    evaluated.length ? columns(evaluated.map(([key, value]) => [key, formatNumber(value)])) : '',
     columns(settings),
   ]
     .filter(Boolean)
@@ -205,7 +245,7 @@ const comparisonTable = ({ runs, settings, metrics }: Comparison): string => {
     Object.entries(entries).map(([name, values]) => [name, ...values.map((v) => (v === undefined ? '-' : shown(v)))])
   const setting = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
   return columns(
-    [['', ...runs], ...rows(settings, setting), ...rows(metrics, figure)],
+    [['', ...runs], ...rows(settings, setting), ...rows(metrics, formatNumber)],
     runs.map((_, i) => i + 1),
   )
 }

@@ -1,9 +1,10 @@
 /** `attune scaling`: the lab of scaling laws, with a progress line and a line for each finished training run. */
+
 import { scalingSchema } from '../../labs/scaling/settings.ts'
 import type { SweepEvent } from '../../labs/scaling/sweep.ts'
-import { percent, plural } from '../../util/format.ts'
+import { formatNumber, percent, plural } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { duration, figure, paragraph, shortPath } from '../format.ts'
+import { duration, paragraph, shortPath } from '../format.ts'
 import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeLiveLine, painter, type Screen } from '../screen.ts'
@@ -71,7 +72,7 @@ const printEvent = (out: Output) => {
       ),
     cell: ({ id, seconds, loss, exact }) =>
       out.text(
-        `  ${id.padEnd(16)}loss ${figure(loss).padEnd(9)} exact ${percent(exact).padEnd(6)} ${duration(seconds)}`,
+        `  ${id.padEnd(16)}loss ${formatNumber(loss).padEnd(9)} exact ${percent(exact).padEnd(6)} ${duration(seconds)}`,
       ),
     stopped: ({ finished, cells }) =>
       out.text(`  stopped with ${finished} of ${plural(cells, 'cell')} done; the same command continues`),

@@ -1,4 +1,5 @@
 /** `attune score`: of a language model the log-probabilities of completions, of a reward model their rewards; a line per row. */
+
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Tree } from '../../data/batch.ts'
@@ -10,10 +11,9 @@ import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
-import { plural } from '../../util/format.ts'
+import { formatNumber, plural } from '../../util/format.ts'
 import { checkedRows } from '../checkedRows.ts'
 import { command } from '../command.ts'
-import { figure } from '../format.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
 import { makeReporter } from '../reporter.ts'
 import { type ModelLimits, rewardInput, scoreInput } from '../scoreInputs.ts'
@@ -129,9 +129,9 @@ async function* batchRewards(model: Model, batch: readonly RewardRow[]): AsyncGe
 const rewardLine = ({ reward, sigma, probs }: Reward) => (probs ? { reward, std: sigma, probs } : { reward })
 
 const rewardText = ({ reward, sigma }: Reward) =>
-  `reward ${figure(reward)}${sigma === undefined ? '' : ` ± ${figure(sigma)}`}`
+  `reward ${formatNumber(reward)}${sigma === undefined ? '' : ` ± ${formatNumber(sigma)}`}`
 
 const logpText = (logp: number, tokens: number): string => {
-  const perplexity = tokens ? `, perplexity ${figure(Math.exp(-logp / tokens))}` : ''
-  return `log-probability ${figure(logp)} of ${plural(tokens, 'token')}${perplexity}`
+  const perplexity = tokens ? `, perplexity ${formatNumber(Math.exp(-logp / tokens))}` : ''
+  return `log-probability ${formatNumber(logp)} of ${plural(tokens, 'token')}${perplexity}`
 }

@@ -1,17 +1,23 @@
 /** `attune METHOD` for every training method: flags from its schema, its events on the screen, and a summary at the end. */
+
+import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { loadRecipe } from '../../recipes/load.ts'
 import { type MethodKey, methods } from '../../recipes/methods.ts'
+import { defaultsOf } from '../../recipes/trainer/defaults.ts'
+import { nextCommands } from '../../recipes/trainer/nextCommands.ts'
 import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
+import { runChats, runPageFile, writeRunPage } from '../../recipes/trainer/runPage.ts'
 import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
 import type { EndEvent } from '../../runs/events.ts'
 import { modelOfRun, newRunFolder } from '../../runs/find.node.ts'
 import { readInfo } from '../../runs/run.node.ts'
 import type { EvalEvent, StepEvent } from '../../train/loop.ts'
 import { badInput } from '../../util/fault.ts'
-import { plural } from '../../util/format.ts'
+import { formatNumber, plural, shellWord } from '../../util/format.ts'
 import { type Command, type Context, command } from '../command.ts'
-import { duration, figure, shellWord, shortPath } from '../format.ts'
+import { duration, shortPath } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
 import { headline, makeReporter } from '../reporter.ts'
 import { makeScreen, painter, type Screen } from '../screen.ts'
@@ -107,12 +113,24 @@ const train = async (
   const { end } = outcome
   if (!end) return
   const files = end.stopped === 'interrupted' ? [] : await after(end.output)
-  printSummary(screen, recipe.name, output, { ...outcome, end })
-  for (const file of files) report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
+  // The page of the run links to these
+  if (files.length > 0) await writeRunPage(output, { defaults: defaultsOf(recipe.schema) }).catch(() => {})
+  printSummary(screen, recipe.name, output, { ...outcome, end, chats: await runChats(output) })
+  const page = join(output, runPageFile)
+  for (const file of [...(existsSync(page) ? [page] : []), ...files])
+    report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
 }
 
 /** What the summary tells of a run. `began`: milliseconds of the screen's clock; `first` and `last`: steps. */
-type Outcome = { began: number; evals: EvalEvent[]; first?: StepEvent; last?: StepEvent; end?: EndEvent }
+type Outcome = {
+  began: number
+  evals: EvalEvent[]
+  first?: StepEvent
+  last?: StepEvent
+  end?: EndEvent
+  /** The tokenizer of the model has a chat template. */
+  chats?: boolean
+}
 type Finished = Outcome & { end: EndEvent }
 
 const printSummary = (screen: Screen, method: string, output: string, outcome: Finished) => {
@@ -130,37 +148,29 @@ const endings: Record<EndEvent['stopped'], string> = {
   'kl-budget': 'KL spent',
 }
 
-/** The command to try next: a reward model scores, all other models generate. */
-const nextCommand = (method: string, model: string) =>
-  method === 'reward'
-    ? `attune score --model ${model} --data rows.jsonl`
-    : `attune generate --model ${model} --prompt "..."`
-
 type Headline = ReturnType<typeof headline>
-const change = (from: Headline, to: Headline) => `${from.name} ${figure(from.value)} → ${figure(to.value)}`
+const change = (from: Headline, to: Headline) => `${from.name} ${formatNumber(from.value)} → ${formatNumber(to.value)}`
 
 /** The last lines of a run: how it ended, where the result is, and what to do next. */
 export const closing = (
   screen: Screen,
   method: string,
   output: string,
-  { began, first, last, end }: Omit<Finished, 'evals'>,
+  { began, first, last, end, chats = false }: Omit<Finished, 'evals'>,
 ): string => {
   const paint = painter(screen)
   const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
   const progress = first && last && first !== last ? `, ${change(headline(first), headline(last))}` : ''
   const took = `${plural(end.steps, 'step')} in ${duration((screen.now() - began) / 1000)}${progress}`
   const folder = shellWord(shortPath(output))
-  if (end.stopped === 'interrupted')
-    return [
-      line('stopped', took),
-      line('continue', paint('cyan', `attune ${method} --output ${folder} --resume`)),
-    ].join('\n')
+  const interrupted = end.stopped === 'interrupted'
+  const [command] = nextCommands({ method, folder, interrupted, chats })
+  if (interrupted) return [line('stopped', took), line('continue', paint('cyan', command))].join('\n')
   return [
     line(endings[end.stopped], took),
     line('result', shortPath(end.output)),
     ...(end.hub ? [line('uploaded', end.hub)] : []),
-    line('next', paint('cyan', nextCommand(method, folder))),
+    line('next', paint('cyan', command)),
     line('', paint('cyan', `attune runs show ${folder}`)),
   ].join('\n')
 }

@@ -1,4 +1,5 @@
 /** The page of a comparison: the conclusions, then the numbers behind them, each with how to read it. */
+
 import { eitherWidth, figure } from '../../report/figures.ts'
 import { type Html, html } from '../../report/html.ts'
 import type { Point } from '../../report/lineChart.ts'

@@ -1,4 +1,5 @@
 /** The calibration page of a reward model: reliability diagram, calibration errors, and accuracy by confidence. */
+
 import type { Calibration } from '../../recipes/reward/calibration.ts'
 import { figure } from '../../report/figures.ts'
 import { html, raw } from '../../report/html.ts'

@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { StartEvent } from '../../runs/events.ts'
 import { recipe, type TrainEvent } from './recipe.ts'
+import { writeRunPage } from './runPage.ts'
 
 let root: string
 beforeEach(async () => {
@@ -91,6 +92,43 @@ it('a resumed run has the log of one that was not interrupted', async () => {
   const rest = await collect(counting(1).run({ ...config, resume: true }))
   expect(rest[0]).toMatchObject({ event: 'start', step: 1 })
   expect(await log()).toEqual(whole)
+})
+
+it('warns once of a loss that does not move, and a resumed run as one that was not stopped', async () => {
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 30 }
+  const codes = (events: readonly TrainEvent[]) =>
+    events.flatMap((event) => (event.event === 'warning' ? event.code : []))
+  const events = await collect(counting(0).run(config))
+  expect(codes(events)).toEqual(['loss-flat'])
+  expect(events.at(-1)).toMatchObject({ event: 'end' })
+  const whole = await log()
+  expect(whole.at(-2)).toMatchObject({ event: 'warning', code: 'loss-flat' })
+  await rm(join(root, 'r'), { recursive: true })
+
+  const stop = new AbortController()
+  const first = await collect(counting(0).run(config, { signal: stop.signal }), (event) => {
+    if (event.event === 'checkpoint' && event.step === 25) stop.abort()
+  })
+  expect(codes(first)).toEqual([])
+  expect(codes(await collect(counting(25).run({ ...config, resume: true })))).toEqual(['loss-flat'])
+  expect(await log()).toEqual(whole)
+})
+
+it('writes the page of the run, always the same, and ends well where it cannot', async () => {
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 3 }
+  await collect(counting(0).run(config))
+  const page = join(root, 'r', 'report.html')
+  const text = await readFile(page, 'utf8')
+  expect(text).toContain('<h1>count: loss 1.000 → 1.000</h1>')
+  await writeRunPage(join(root, 'r'), { defaults: {} }, page)
+  expect((await readFile(page, 'utf8')).length).toBe(text.length)
+
+  await rm(page)
+  await mkdir(join(page, 'in-the-way'), { recursive: true })
+  const events = await collect(counting(2).run({ ...config, resume: true }))
+  expect(events.at(-2)).toMatchObject({ event: 'warning', code: 'no-report' })
+  expect(events.at(-1)).toMatchObject({ event: 'end', stopped: 'done' })
+  expect((await log()).at(-1)).toMatchObject({ event: 'end' })
 })
 
 it('unlocks the run folder when the method throws or its events are not read to the end', async () => {

@@ -4,7 +4,7 @@
  * event names.
  */
 import { relative } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { hubTarget, prepareRepo } from '../../checkpoint/hubUpload.node.ts'
 import { endWithPush } from '../../publish/push.ts'
 import type { EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../../runs/events.ts'
@@ -13,9 +13,12 @@ import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
 import type { LoopEvent } from '../../train/loop.ts'
 import { makeResources, type Resources } from '../../util/resources.ts'
 import type { Method } from '../methods.ts'
+import { defaultsOf } from './defaults.ts'
 import type { CustomLoss } from './objectives.ts'
+import { writeRunPage } from './runPage.ts'
 import { settingsPaths } from './settingsPaths.ts'
 import { refuseUnused } from './unusedSettings.ts'
+import { makeWatch } from './watch.ts'
 
 export type TrainEvent = StartEvent | LoopEvent | SampleEvent | WarningEvent | ProgressEvent | EndEvent
 
@@ -68,25 +71,33 @@ export const recipe = <S extends z.ZodObject>(
     const { own, close } = makeResources()
     own(run)
     let board: Board | undefined
+    const watch = makeWatch(name, config, run)
+    const warn = async function* (warnings: readonly WarningEvent[]) {
+      for (const warning of warnings) {
+        await store(run, warning)
+        yield warning
+      }
+    }
     try {
       for (const message of run.warnings) yield { event: 'warning', code: 'lock', message }
       for await (const yielded of body(config, { signal, own, run, loss })) {
         const event = finite(yielded)
         if (event.event === 'start' && target) await prepareRepo(target)
-        await store(run, event)
+        if (event.event === 'end') yield* warn(watch.see(event))
+        const resumed = await store(run, event)
         if (event.event === 'start' && reportTo) board = own(await openBoard(run.dir, event.step + 1))
         await board?.write(event)
+        if (event.event === 'end') yield* reported(run.dir, defaults)
         if (event.event === 'end' && target) yield* endWithPush(target, run.dir, event, signal)
         else yield event
+        if (event.event === 'start') yield* warn(await watch.started(event, resumed))
+        else if (event.event !== 'end') yield* warn(watch.see(event))
       }
     } finally {
       await close()
     }
   },
 })
-
-const defaultsOf = ({ shape }: z.ZodObject): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(shape).map(([key, field]) => [key, z.safeParse(field, undefined).data]))
 
 /** Settings that may differ when a run is resumed: how long it goes, what is kept, and what results do not depend on. */
 const changeable = [
@@ -113,14 +124,26 @@ const changeable = [
 const finite = (event: TrainEvent): TrainEvent =>
   Object.fromEntries(Object.entries(event).filter(([, value]) => !Number.isNaN(value))) as TrainEvent
 
-const store = async (run: Run, event: TrainEvent) => {
-  if (event.event === 'progress') return
+/** @returns whether the event is the start of a run that goes on from a checkpoint */
+const store = async (run: Run, event: TrainEvent): Promise<boolean> => {
+  if (event.event === 'progress') return false
   if (event.event === 'start') {
     const { event: _, step: __, ...facts } = event
-    if (await run.started(facts)) return
+    if (await run.started(facts)) return true
   }
   // Relative, so that a run may be moved
   await run.append(event.event === 'checkpoint' ? { ...event, path: relative(run.dir, event.path) } : event)
   if (event.event === 'checkpoint') await run.sync()
   if (event.event === 'end') await run.ended()
+  return false
+}
+
+/** The page of the run, in its folder. That it cannot be written is told, and spoils no run. */
+async function* reported(dir: string, defaults: Readonly<Record<string, unknown>>): AsyncGenerator<WarningEvent> {
+  const failure = await writeRunPage(dir, { defaults, isOver: true }).then(
+    () => undefined,
+    (error) => (error instanceof Error ? error.message : String(error)),
+  )
+  if (failure !== undefined)
+    yield { event: 'warning', code: 'no-report', message: `the page of the run could not be written: ${failure}` }
 }

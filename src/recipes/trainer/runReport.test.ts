@@ -1,0 +1,107 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { LoggedEvent } from '../../runs/log.node.ts'
+import type { RunInfo } from '../../runs/run.node.ts'
+import { hasChatTemplate } from './runPage.ts'
+import { type RunFacts, runReport } from './runReport.ts'
+
+const info: RunInfo = {
+  format: 2,
+  method: 'dpo',
+  created: '2026-01-02T03:04:05.678Z',
+  command: ['attune', 'dpo', '--data', "it's.jsonl"],
+  config: { model: '/home/somebody/models/small', output: 'runs/a', learningRate: 1e-5, epochs: 3, resume: false },
+  versions: {},
+  machine: {},
+  resumes: [],
+}
+const step = (n: number, loss: number): LoggedEvent => ({ event: 'step', step: n, total_steps: 3, loss, grad_norm: 1 })
+const run: RunFacts = {
+  name: 'a',
+  info,
+  steps: 3,
+  totalSteps: 3,
+  state: 'done',
+  result: { kind: 'model', path: 'runs/a/model' },
+  events: [step(1, 0.7), step(2, 0.5), step(3, 0.4)],
+  defaults: { learningRate: 1e-6, epochs: 3 },
+  chats: false,
+  links: true,
+  files: ['run.json', 'model', 'secret.txt'],
+}
+const page = (facts: Partial<RunFacts> = {}) => runReport({ ...run, ...facts })
+
+describe('the page of a run', () => {
+  it('says what changed, of which model, and which settings are not the defaults', () => {
+    const text = page()
+    expect(text).toContain('<h1>dpo: loss 0.7000 → 0.4000</h1>')
+    expect(text).toContain('small after 3 steps')
+    const settings = text.slice(text.indexOf('not the defaults'), text.indexOf('All settings'))
+    expect(settings).toContain('learningRate')
+    expect(settings).not.toContain('epochs')
+    expect(text).not.toContain('secret.txt')
+    expect(page()).toBe(text)
+  })
+
+  it('names what to type next, by what the run made', () => {
+    expect(page()).toContain('attune generate --model runs/a')
+    expect(page({ chats: true })).toContain('attune chat --model runs/a')
+    expect(page({ state: 'broken off' })).toContain('attune dpo --output runs/a --resume')
+    expect(page({ info: { ...info, method: 'reward' }, chats: true })).toContain('attune score --model runs/a')
+  })
+
+  it('shows a warning once, with its last count', () => {
+    const warning = (count: number): LoggedEvent => ({ event: 'warning', code: 'no-signal', message: 'equal', count })
+    const text = page({ events: [...run.events, warning(1), warning(7)] })
+    expect(text.match(/no-signal/g)).toHaveLength(1)
+    expect(text).toContain('equal (7 times)')
+    expect(page()).not.toContain('Worth knowing')
+  })
+
+  it('shows the first and the last completion of a prompt, as text', () => {
+    const sample = (n: number, completion: string): LoggedEvent => ({
+      event: 'sample',
+      step: n,
+      prompt: 'Say',
+      completion,
+    })
+    const text = page({ events: [...run.events, sample(1, 'one'), sample(2, 'two'), sample(3, '<script>three')] })
+    expect(text).toContain('&#60;script&#62;three')
+    expect(text).not.toContain('<script')
+    expect(text).toContain('>one<')
+    expect(text).not.toContain('>two<')
+  })
+
+  it('stands without any step, and links to the calibration only from the folder', () => {
+    expect(page({ events: [], steps: 0, state: 'broken off', result: undefined })).toContain('No step was made yet')
+    const files = ['calibration.html']
+    expect(page({ files })).toContain('<a href="calibration.html">')
+    expect(page({ files, links: false })).not.toContain('<a href')
+  })
+})
+
+describe('a chat template', () => {
+  let root: string
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'attune-page-'))
+  })
+  afterEach(() => rm(root, { recursive: true }))
+  const has = (...names: string[]) => {
+    const model_files = names.map((name) => ({ path: name, absolute: join(root, name), sha256: 'a' }))
+    return hasChatTemplate({ ...info, model_files })
+  }
+
+  it('is found in a file of its own or in the configuration of the tokenizer', async () => {
+    expect(await has('config.json', 'chat_template.jinja')).toBe(true)
+    expect(await has('config.json', 'tokenizer_config.json')).toBe(false)
+    await writeFile(join(root, 'tokenizer_config.json'), '{"chat_template": null}')
+    expect(await has('config.json', 'tokenizer_config.json')).toBe(false)
+    await writeFile(join(root, 'tokenizer_config.json'), '{"chat_template": "{{ messages }}"}')
+    expect(await has('config.json', 'tokenizer_config.json')).toBe(true)
+    // A judge's, not the policy's
+    expect(await has('config.json', 'judge/chat_template.jinja')).toBe(false)
+    expect(await has()).toBe(false)
+  })
+})
