@@ -27,15 +27,19 @@ export type RecordLocation = {
   line?: number
   /** What the file calls columns that are read under another name. */
   own?: ReadonlyMap<string, string>
+  /** Which flags may read the file, where a column is missing; of its first record. */
+  hint?: () => string | undefined
 }
 
 /** A fault in a record: its code, the column to blame, what is wrong and what to do. */
 export const rowFault = (code: string, message: string, location: RecordLocation, column?: string): Fault =>
-  badInput(code, message, {
+  badInput(code, code === 'missing-column' ? hinted(message, location) : message, {
     file: location.file,
     ...position(code, location),
     column: column && (location.own?.get(column) ?? column),
   })
+
+const hinted = (message: string, { hint }: RecordLocation) => [message, hint?.()].filter(Boolean).join('; ')
 
 const position = (code: string, { layout, row, line }: RecordLocation) => {
   if (layout === 'csv' && code === 'missing-column') return { line: 1 }

@@ -8,7 +8,7 @@
  */
 import { badInput } from '../util/fault.ts'
 import { type Message, withJoinedParts } from './messages.ts'
-import { isIds, isMessages, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
+import { type Conversation, isIds, isMessages, type Ranking, type Sft, type Text, type Unpaired } from './rows.ts'
 import type { TemplateArguments } from './template.ts'
 
 /** The part of a tokenizer (text/tokenizer.ts) that makes examples. */
@@ -25,7 +25,15 @@ export type Encoder = {
     encode(
       messages: Message[],
       options?: TemplateArguments & { addGenerationPrompt?: boolean; deriveMask?: boolean },
-    ): { ids: number[]; assistantMask: number[] | undefined }
+    ): {
+      ids: number[]
+      assistantMask: number[] | undefined
+      text?: string
+      /** Where each token stands in the text, in code points. */
+      offsets?: readonly (readonly [number, number])[]
+    }
+    /** Needed for conversations with turns that do not count. */
+    render?(messages: Message[], options?: TemplateArguments & { addGenerationPrompt?: boolean }): { text: string }
   }
 }
 
@@ -255,11 +263,52 @@ export const textExample = (
   return kept.targets.some((target, t) => t > 0 && target) ? kept : 'no-target-left'
 }
 
+/**
+ * Turns of the assistant that are context alone ("weight": 0 or "train": false) do not count. A turn's text stands between
+ * the conversation before it and the one that ends with it, where the template renders both as beginnings of the whole.
+ */
+const withoutLeftOut = (
+  { chat }: Encoder,
+  { messages, template }: Conversation,
+  { text, offsets }: { text?: string; offsets?: readonly (readonly [number, number])[] },
+  targets: number[],
+): number[] => {
+  if (!messages.some(isLeftOut)) return targets
+  const render = (count: number, addGenerationPrompt: boolean) =>
+    count
+      ? chat!.render!(turnsFor(chat!, messages.slice(0, count), template), { ...template, addGenerationPrompt }).text
+      : ''
+  const kept = [...targets]
+  for (const [at, message] of messages.entries()) {
+    if (!isLeftOut(message)) continue
+    const before = render(at, true)
+    const through = render(at + 1, false)
+    if (!text!.startsWith(before) || !text!.startsWith(through) || through.length <= before.length)
+      throw badInput(
+        'bad-value',
+        `message ${at} has ${message.train === false ? '"train": false' : '"weight": 0'}, but the chat template renders a turn otherwise when more follows, so its tokens cannot be told; leave these fields out, or make a row of each answer (prompt and completion)`,
+      )
+    // Offsets count code points
+    const [start, end] = [pointCount(before), pointCount(through)]
+    for (const [t, [from, to]] of offsets!.entries()) if (from < end && to > start) kept[t] = 0
+  }
+  return kept
+}
+
+const pointCount = (text: string) => {
+  let count = 0
+  for (const _ of text) count++
+  return count
+}
+
+const isLeftOut = ({ role, weight, train }: Message) => role === 'assistant' && (weight === 0 || train === false)
+
 const textIds = (encoder: Encoder, row: Sft, limits: Limits, options: TextOptions, count: Count) => {
   if (row.kind === 'messages') {
     const deriveMask = options.assistantOnly
-    const { ids, assistantMask } = encodeChat(encoder, row.messages, { ...row.template, deriveMask })
-    return { ids, targets: options.assistantOnly ? assistantMask! : ids.map(() => 1), cut: false }
+    const { ids, assistantMask, ...rendered } = encodeChat(encoder, row.messages, { ...row.template, deriveMask })
+    const targets = options.assistantOnly ? assistantMask! : ids.map(() => 1)
+    return { ids, targets: withoutLeftOut(encoder, row, rendered, targets), cut: false }
   }
   if (row.kind === 'text') {
     const ids = isIds(row.text) ? row.text : withEnd(encodeOpen(encoder, row.text), encoder)

@@ -7,12 +7,15 @@
  * scoring may be mixed in a file, because each is known by its own columns.
  */
 import { z } from 'zod'
-import { nearest } from '../util/nearest.ts'
-import { quoted } from '../util/quote.ts'
 import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
+import { isIssue, isObject } from './issue.ts'
+import { countLabel, type LabelCounts, type LabelRule, labelRule, labelWord, readLabel } from './labelRule.ts'
 import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
+import { treeGatherer, treeRows } from './openAssistant.ts'
 import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
 import { type Completion, isIds, isMessages, type Rated, type Row, schemas, textColumn } from './rows.ts'
+import { usualShape } from './shapes.ts'
+import { nearestColumns, suggestion, type Wanted } from './suggest.ts'
 import { templateOf } from './template.ts'
 import { refuseMedia, unreadOf } from './unread.ts'
 
@@ -27,6 +30,8 @@ export type Format = {
   needs: readonly string[]
   /** One record is one row that can be read by itself. */
   local: boolean
+  /** Rows are made of several records that stand together: the reader's `end` gives the last ones. */
+  gathers?: boolean
 }
 
 const RATINGS = ['helpfulness', 'correctness', 'coherence', 'complexity', 'verbosity'] as const
@@ -81,6 +86,21 @@ export const formats: Format[] = [
     read: argillaVotes,
     needs: ['fields', 'responses'],
     local: false,
+  },
+  {
+    name: 'openassistant',
+    detect: (r) => isObject(r.prompt) && Array.isArray(r.prompt.replies),
+    read: treeRows,
+    needs: ['prompt'],
+    local: false,
+  },
+  {
+    name: 'openassistant messages',
+    detect: (r) => ['message_id', 'role', 'text'].every((c) => typeof r[c] === 'string'),
+    read: () => [],
+    needs: ['message_id', 'role', 'text'],
+    local: false,
+    gathers: true,
   },
   {
     name: 'hh-rlhf',
@@ -182,14 +202,27 @@ export type ReaderOptions = {
   beside?: readonly string[]
   /** Rows keep the whole record, which must have these columns, as `record`. */
   record?: readonly string[]
+  /** What labels mean: 'up=true,down=false' or '>=4' (labelRule.ts); without it they are true, false or words that say so. */
+  label?: string
+  /** The kind of row wanted, which a message names where records are of no kind. */
+  as?: Wanted
 }
 
 export type RowReader = {
   /** The file's format, known after the first record. */
   format(): Format | undefined
-  /** The rows of a record, and its columns that would change a result elsewhere and are not read. */
-  read(raw: RawRecord): { rows: Row[]; skipped: Skipped[]; unread: string[] }
+  /**
+   * The rows of a record, and its columns that would change a result elsewhere and are not read. Rows that were gathered
+   * from records before are `from` the first of them.
+   */
+  read(raw: RawRecord): ReadRows
+  /** The rows that are still being gathered when the records are at their end. */
+  end(): ReadRows
+  /** How labels that are no plain true or false were read. */
+  labels(): LabelCounts
 }
+
+type ReadRows = { rows: Row[]; skipped: Skipped[]; unread: string[]; from?: Pick<RawRecord, 'row' | 'line'> }
 
 /**
  * A reader for the records of one file. With a `known` format it reads records again, in any order.
@@ -198,21 +231,39 @@ export type RowReader = {
 export const rowReader = (
   file: string,
   layout: Layout,
-  { columns = {}, beside = [], record: needed }: ReaderOptions = {},
+  { columns = {}, beside = [], record: needed, label, as }: ReaderOptions = {},
   known?: Format,
 ): RowReader => {
   let format = known
+  const rule = label === undefined ? undefined : labelRule(label)
+  const labels: LabelCounts = {}
+  const gatherer = treeGatherer()
+  let from: ReadRows['from']
   return {
     format: () => format,
+    labels: () => labels,
+    end: () => ({ rows: gatherer.end(), skipped: [], unread: [], from }),
     read: ({ value, row, line }) => {
       const at = { file, layout, row, line }
       const raw = recordOf(value, at)
-      const { record, own } = renamed(raw, columns)
-      const location = { ...at, own }
-      format ??= detect(record, columns, location)
+      const { record: given, own } = renamed(raw, columns, at)
+      const record = withLabel(given, rule)
+      const hint = format ? undefined : () => nearestColumns(record, as)
+      const location = { ...at, own, hint }
+      format ??= detect(record, columns, { ...location, hint: undefined }, as)
       refuseMedia(record, location)
-      const made = ownFormat(record, format).read(record, location)
+      if (format.gathers) {
+        const made = { ...gatherer.push(record, location), unread: [], from }
+        if (!from || !record.parent_id) from = { row, line }
+        return made
+      }
+      const ownOne = ownFormat(record, format)
+      const made = ownOne.read(
+        ownOne.name.startsWith('unpaired') ? checkedLabel(record, rule, location) : record,
+        location,
+      )
       if (!Array.isArray(made)) return { ...made, unread: [] }
+      for (const row of made) if (row.kind === 'unpaired') countLabel(labels, given.label, row.label)
       const template = templateOf(record, location)
       const kept = {
         ...(template && { template }),
@@ -223,6 +274,23 @@ export const rowReader = (
       return { rows, skipped: [], unread: unreadOf(record, rows) }
     },
   }
+}
+
+/** A label that says true or false by the rule or by its word, as such; another is left as it is. */
+const withLabel = (record: Columns, rule: LabelRule | undefined): Columns => {
+  const { label } = record
+  if (!isThere(label) || (!rule && typeof label !== 'string')) return record
+  const read = rule ? rule.of(label) : labelWord(label)
+  return read === undefined ? record : { ...record, label: read }
+}
+
+/** @throws Fault for a label that neither the rule nor its word makes true or false */
+const checkedLabel = (record: Columns, rule: LabelRule | undefined, location: RecordLocation): Columns => {
+  const { label } = record
+  if (!isThere(label) || typeof label === 'boolean') return record
+  const read = readLabel(label, rule)
+  if (isIssue(read)) throw rowFault(read.issue, read.message, location, 'label')
+  return record
 }
 
 /** A text that is answered by messages is a user's turn. */
@@ -240,7 +308,7 @@ const asChat = (row: Row, location: RecordLocation): Row => {
 const requireColumns = (record: Columns, wanted: readonly string[], location: RecordLocation) => {
   for (const name of wanted)
     if (!(name in record))
-      throw rowFault('missing-column', `is not there; columns are ${names(record)}`, location, name)
+      throw rowFault('missing-column', `is not there; columns are ${columnNames(record)}`, location, name)
 }
 
 const besideOf = (record: Columns, wanted: readonly string[], location: RecordLocation): Completion['beside'] => {
@@ -254,48 +322,55 @@ const wholeRecord = (record: Columns, needed: readonly string[], location: Recor
   return record
 }
 
-const detect = (record: Columns, columns: Record<string, string>, location: RecordLocation): Format => {
+const detect = (
+  record: Columns,
+  columns: Record<string, string>,
+  location: RecordLocation,
+  as: Wanted | undefined,
+): Format => {
   for (const [name, column] of Object.entries(columns))
     if (!(name in record))
       throw rowFault(
         'missing-column',
-        `is not there (--column ${name}=${column}); columns are ${names(record)}`,
+        `is not there (--column ${name}=${column}); columns are ${columnNames(record)}`,
         location,
         column,
       )
   const format = formatOf(record) ?? formats.find(({ detect }) => detect(record))
   if (format) return format
-  const known = [
-    'prompt',
-    'chosen',
-    'rejected',
-    'responses',
-    'ranks',
-    'completion',
-    'label',
-    'text',
-    'messages',
-    'conversations',
-    'input_ids',
-  ]
-  const near = Object.keys(record)
-    .slice(0, SHOWN)
-    .flatMap((column) => nearest(column, known) ?? [])[0]
-  const hint = near ? `; did you mean ${quoted(near)}? A column is renamed with --column ${near}=its-name` : ''
-  throw rowFault('unknown-columns', `rows with the columns ${names(record)} are of no known kind${hint}`, location)
+  throw rowFault(
+    'unknown-columns',
+    `rows with the columns ${columnNames(record)} are of no known kind; ${suggestion(record, as)}`,
+    location,
+  )
 }
 
 /** Columns that a message names: a record of a stranger may have any number. */
 const SHOWN = 20
 
-const names = (record: Columns) => {
+/** The columns of a record, for a message. */
+export const columnNames = (record: Columns): string => {
   const all = Object.keys(record)
   const shown = all.slice(0, SHOWN).map((name) => (name.length > 100 ? `${name.slice(0, 100)}...` : name))
   return `${shown.join(', ') || 'none'}${all.length > SHOWN ? ` and ${all.length - SHOWN} more` : ''}`
 }
 
 /** The record under the usual names. Object.fromEntries defines, so that a column "__proto__" stays a column. */
-const renamed = (record: Columns, columns: Record<string, string>): { record: Columns; own?: Map<string, string> } => {
+const renamed = (
+  given: Columns,
+  columns: Record<string, string>,
+  at: RecordLocation,
+): { record: Columns; own?: Map<string, string> } => {
+  const named = underNames(given, columns)
+  const { record, own } = usualShape(named.record, { ...at, own: named.own })
+  if (!own?.size) return { record, own: named.own }
+  return { record, own: new Map([...(named.own ?? []), ...own]) }
+}
+
+const underNames = (
+  record: Columns,
+  columns: Record<string, string>,
+): { record: Columns; own?: Map<string, string> } => {
   const to = new Map<string, string>()
   for (const column in record) {
     const name = column === 'conversations' ? conversationsName(record) : ALIASES.get(column)

@@ -106,8 +106,12 @@ async function* chunksOf(source: ByteSource): AsyncGenerator<Uint8Array> {
 
 /** Rows of a file with where they stood, in a stream: nothing is dropped, oddities are flags. */
 export async function* readRows(path: string, options: ReaderOptions = {}): AsyncGenerator<{ row: Row; where: Where }> {
-  for await (const { raw, rows } of scan(path, await openRecords(path, options), options))
-    for (const row of rows) yield { row, where: { file: path, row: raw.row, line: raw.line } }
+  let last: { reader: RowReader; where: Where } | undefined
+  for await (const { raw, rows, reader } of scan(path, await openRecords(path, options), options)) {
+    last = { reader, where: { file: path, row: raw.row, line: raw.line } }
+    for (const row of rows) yield { row, where: last.where }
+  }
+  if (last) for (const row of last.reader.end().rows) yield { row, where: last.where }
 }
 
 export type Scanned = { raw: RawRecord; reader: RowReader } & ReturnType<RowReader['read']>

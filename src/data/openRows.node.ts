@@ -7,16 +7,19 @@
  * the end.
  */
 import type { ByteSource } from '../util/bytes.ts'
-import { badInput, type Where } from '../util/fault.ts'
+import { badInput, Fault, type Where } from '../util/fault.ts'
 import { fileSource } from '../util/files.node.ts'
+import type { RawRecord } from './check.ts'
 import { bestRank, conversions, type Kinds, pairNeighbours } from './convert.ts'
-import { type Format, type ReaderOptions, type RowReader, rowReader } from './formats.ts'
+import { columnNames, type Format, type ReaderOptions, type RowReader, rowReader } from './formats.ts'
 import { dataFiles, openRecords, type ResolveDataset, scan } from './input.node.ts'
+import type { LabelCounts } from './labelRule.ts'
 import { lineValue } from './lines.ts'
 import { offsetIndex, placeIndex } from './offsets.ts'
 import type { Ranking, Row } from './rows.ts'
 import type { RowSource } from './source.ts'
 import { openSpill, type Spill } from './spill.node.ts'
+import { nearestColumns } from './suggest.ts'
 
 export type OpenedRows<R = Row> = RowSource<R> & {
   /** The files read, in order. */
@@ -35,6 +38,8 @@ export type OpenedRows<R = Row> = RowSource<R> & {
   readonly dropped: Record<string, number>
   /** Records with columns that would change a result elsewhere and are not read, by column (unread.ts). */
   readonly unread: Record<string, number>
+  /** How labels that are no plain true or false were read (labelRule.ts). */
+  readonly labels: LabelCounts
   /** Removes temporary files; rows cannot be read afterwards. */
   close(): Promise<void>
 }
@@ -57,6 +62,7 @@ type Tally = {
   bestOnly: boolean
   dropped: Record<string, number>
   unread: Record<string, number>
+  labels: LabelCounts
 }
 
 /**
@@ -68,7 +74,16 @@ export const openRows = async <K extends keyof Kinds | undefined = undefined>(
   options: OpenOptions<K> = {},
 ): Promise<OpenedRows<Converted<K>>> => {
   const files = await dataFiles([data].flat(), options.resolve)
-  const tally: Tally = { records: 0, rows: 0, widest: 1, probable: false, bestOnly: true, dropped: {}, unread: {} }
+  const tally: Tally = {
+    records: 0,
+    rows: 0,
+    widest: 1,
+    probable: false,
+    bestOnly: true,
+    dropped: {},
+    unread: {},
+    labels: {},
+  }
   const parts: Part[] = []
   const spill = openSpill()
   try {
@@ -118,26 +133,40 @@ const openPart = async (
   const places = placeIndex()
   let format: Format | undefined
   let end = 0
-  for await (const { raw, rows, skipped, unread, reader } of scan(file, records, options)) {
-    if (tally.rows >= maxSamples) break
-    format = reader.format()!
-    tally.records++
-    end = raw.end ?? 0
+  let lastReader: RowReader | undefined
+  const add = async (raw: RawRecord, { rows, skipped, unread, from }: ReturnType<RowReader['end']>) => {
     for (const { reason } of skipped) drop(reason)
-    for (const column of unread) tally.unread[column] = (tally.unread[column] ?? 0) + 1
-    const direct = records.seekable && format.local
+    for (const column of unread)
+      if (as !== 'sft' || !heeded(column, rows)) tally.unread[column] = (tally.unread[column] ?? 0) + 1
+    const direct = records.seekable && format!.local
+    const place = from ?? raw
     let sub = 0
     for (const row of rows)
       for (const converted of row.kind === 'rated' && as === 'ranking'
         ? neighbours.push(row)
-        : keptRows(row, as, drop, { file, row: raw.row })) {
+        : keepFrom(raw, row, as, drop, { file, row: place.row })) {
         if (tally.rows >= maxSamples) break
         index.push(direct ? raw.start! : await spill.write(converted), sub)
-        places.push(raw.row, raw.line)
+        places.push(place.row, place.line)
         sub += direct ? 1 : 0
         tally.rows++
         if (converted.kind === 'ranking') noteRanking(tally, converted)
       }
+  }
+  let lastRaw: RawRecord | undefined
+  for await (const { raw, reader, ...read } of scan(file, records, options)) {
+    if (tally.rows >= maxSamples) break
+    format = reader.format()!
+    lastReader = reader
+    lastRaw = raw
+    tally.records++
+    end = raw.end ?? 0
+    await add(raw, read)
+  }
+  if (lastRaw && tally.rows < maxSamples) await add(lastRaw, lastReader!.end())
+  for (const [value, { label, count }] of Object.entries(lastReader?.labels() ?? {})) {
+    tally.labels[value] ??= { label, count: 0 }
+    tally.labels[value].count += count
   }
   if (tally.rows < maxSamples) neighbours.end()
   const { length } = index
@@ -147,6 +176,19 @@ const openPart = async (
   const reader = rowReader(file, records.layout, options, format)
   return { start, length, where, row: (i) => directRow(i, index, end, source, reader, as) }
 }
+
+/** Whether fine-tuning heeds a field of messages: turns that are left out of whole conversations (examples.ts). */
+const heeded = (column: string, rows: readonly Row[]) =>
+  /^messages\.(weight|train)$/.test(column) &&
+  rows.every(
+    (row) =>
+      row.kind === 'messages' &&
+      row.messages.every(
+        ({ role, weight, train }) =>
+          [undefined, null, 0, 1].includes(weight as number) &&
+          (role === 'assistant' || (weight !== 0 && train !== false)),
+      ),
+  )
 
 const noteRanking = (tally: Tally, { responses, ranks, prob }: Ranking) => {
   tally.widest = Math.max(tally.widest, responses.length)
@@ -168,11 +210,37 @@ export const keptRows = (
     drop(row.flags[0])
     return []
   }
+  if (row.kind === 'ranking' && row.responses.length < 2 && (as === 'ranking' || as === 'unpaired')) {
+    drop('one-response')
+    return []
+  }
   if (!as) return [row]
   const { of, none } = conversions[as]
   const rows = of(row, where)
   if (!rows.length) drop(none)
   return rows
+}
+
+/** As `keptRows`; where the file is of another kind, the message says which flags may read it. */
+const keepFrom = (
+  { value }: RawRecord,
+  row: Row,
+  as: keyof Kinds | undefined,
+  drop: (reason: string) => void,
+  where: Where,
+): Row[] => {
+  try {
+    return keptRows(row, as, drop)
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== 'wrong-kind') throw error
+    const record = value as Record<string, unknown>
+    const near = nearestColumns(record, as)
+    throw badInput(
+      'wrong-kind',
+      `${error.message}; columns are ${columnNames(record)}${near ? `; ${near}` : ''}`,
+      where,
+    )
+  }
 }
 
 /** Reads a line again; it was checked before, so only a file that has changed since can fail. */

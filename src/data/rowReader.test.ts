@@ -270,7 +270,7 @@ describe('rows', () => {
     [{ prompt: null, chosen: null, rejected: null }, 'null-value', 'chosen'],
     [{ prompt: 'p', chosen: 'a', rejected: null }, 'null-value', 'rejected'],
     [{ prompt: 'p', completion: 'c', label: 2 }, 'bad-value', 'label'],
-    [{ prompt: 'p', completion: 'c', label: 'yes' }, 'wrong-type', 'label'],
+    [{ prompt: 'p', completion: 'c', label: 'perhaps' }, 'wrong-type', 'label'],
     [{ messages: [{ role: 'assistant', content: null }] }, 'null-value', 'messages'],
     [{ messages: [{ role: 'user', content: [{ type: 'image', image: 'x' }] }] }, 'bad-value', 'messages'],
     [{ messages: [{ role: 'user', content: ['a'] }] }, 'wrong-type', 'messages'],
@@ -288,6 +288,6 @@ describe('rows', () => {
   })
 
   it('suggest the nearest column', () => {
-    expect(() => read({ choosen: 'a' })).toThrow('did you mean "chosen"')
+    expect(() => read({ choosen: 'a' })).toThrow('--column chosen=choosen; no column looks like rejected')
   })
 })

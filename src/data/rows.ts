@@ -11,6 +11,7 @@
 import { z } from 'zod'
 import { quoted } from '../util/quote.ts'
 import { badValue, type Issue, isIssue, isObject, nullValue, wrongType } from './issue.ts'
+import { readLabel } from './labelRule.ts'
 import { isMessage, type Message, readMessages } from './messages.ts'
 import type { TemplateArguments } from './template.ts'
 
@@ -126,17 +127,8 @@ const checked = <T>(read: (value: unknown) => T | Issue) =>
     return z.NEVER
   })
 
-/** Labels may be 1 and 0. */
-const readLabel = (value: unknown): boolean | Issue => {
-  if (typeof value === 'boolean') return value
-  if (value === 1 || value === 0) return value === 1
-  if (value === null) return nullValue('is null, but a value must be there')
-  if (value === undefined) return { issue: 'missing-column', message: 'is missing' }
-  return (typeof value === 'number' ? badValue : wrongType)('must be true or false, or 1 or 0')
-}
-
 const text = checked<Text>(readText)
-const label = checked<boolean>(readLabel)
+const label = checked<boolean>((value) => readLabel(value))
 const plainText = checked<string | number[]>(readPlainText)
 const messages = checked<Message[]>(ofList(readMessages))
 const idList = checked<number[]>(ofList((values) => readIds(values, 'input_ids')))

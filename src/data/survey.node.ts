@@ -5,7 +5,7 @@ import { atPlace, badInput, Fault, type Where } from '../util/fault.ts'
 import { type Kinds, pairNeighbours } from './convert.ts'
 import type { Dialect } from './csvDialect.ts'
 import { type Encoder, encodePrompt, rankedExample, textExample, unpairedExample } from './examples.ts'
-import type { ReaderOptions } from './formats.ts'
+import type { ReaderOptions, RowReader } from './formats.ts'
 import { openRecords, scan } from './input.node.ts'
 import { contentText } from './messages.ts'
 import { keptRows } from './openRows.node.ts'
@@ -58,8 +58,20 @@ export const surveyFile = async (file: string, options: SurveyOptions): Promise<
   const lengths = { row: [] as number[], prompt: [] as number[], response: [] as number[] }
   let sample: Row | undefined
   let format = ''
+  const noteRow = (row: Row, where: Where) => {
+    sample ??= row
+    add(counts.kinds, row.kind)
+    uses.note(row)
+    const sizes = encoder ? atPlace(where, () => tokensOf(encoder, row)) : charactersOf(row)
+    lengths.row.push((sizes.prompt ?? 0) + sizes.responses.reduce((most, size) => Math.max(most, size), 0))
+    if (sizes.prompt === undefined) return
+    lengths.prompt.push(sizes.prompt)
+    for (const size of sizes.responses) lengths.response.push(size)
+  }
+  let last: { reader: RowReader; where: Where } | undefined
   for await (const { raw, rows, skipped, unread, reader } of scan(file, source, options)) {
     const where: Where = { file, row: raw.row, line: raw.line }
+    last = { reader, where }
     format = reader.format()!.name
     records.note(JSON.stringify(raw.value), raw.row)
     for (const [name, value] of Object.entries(raw.value as object)) add(counts.columns, name, hasSomething(value))
@@ -67,16 +79,9 @@ export const surveyFile = async (file: string, options: SurveyOptions): Promise<
     for (const { reason } of skipped) uses.drop(reason)
     const id = rows[0]?.id
     if (id !== undefined) ids.note(JSON.stringify(id), raw.row)
-    for (const row of rows) {
-      sample ??= row
-      add(counts.kinds, row.kind)
-      uses.note(row)
-      const sizes = encoder ? atPlace(where, () => tokensOf(encoder, row)) : charactersOf(row)
-      lengths.row.push((sizes.prompt ?? 0) + sizes.responses.reduce((most, size) => Math.max(most, size), 0))
-      if (sizes.prompt !== undefined) lengths.prompt.push(sizes.prompt)
-      if (sizes.prompt !== undefined) for (const size of sizes.responses) lengths.response.push(size)
-    }
+    for (const row of rows) noteRow(row, where)
   }
+  if (last) for (const row of last.reader.end().rows) noteRow(row, last.where)
   if (!sample)
     throw badInput('empty-data', records.total() ? 'none of its records gave a row' : 'holds no rows', { file })
   const longer = lengths.row.filter((length) => length > maxLength).length
@@ -110,7 +115,7 @@ const spreadOf = (sizes: number[]): Spread => {
   return { median: at(0.5), p95: at(0.95), longest: at(1) }
 }
 
-// ---- what training would use -----------------------------------------------------------------------------------------
+// What training would use
 
 const kinds: readonly (keyof Kinds)[] = ['sft', 'ranking', 'unpaired', 'completion', 'prompt']
 
@@ -144,7 +149,7 @@ const useCounter = () => {
   }
 }
 
-// ---- lengths ---------------------------------------------------------------------------------------------------------
+// Lengths
 
 type Sizes = { prompt?: number; responses: number[] }
 

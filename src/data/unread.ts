@@ -21,8 +21,9 @@ export const unreadColumns: Readonly<Record<string, string>> = {
   ref_rejected_logps: 'the reference is computed',
   tools: 'only conversations are rendered by the chat template, and these rows are none',
   chat_template_kwargs: 'only conversations are rendered by the chat template, and these rows are none',
-  'messages.weight': 'every message counts the same',
-  'messages.train': 'every message counts the same',
+  'messages.weight':
+    'only sft leaves out turns of the assistant, of a list of messages, where it is 0; every other message counts the same',
+  'messages.train': 'only sft leaves out turns of the assistant, of a list of messages, where it is false',
 }
 
 const forTemplate = ['tools', 'chat_template_kwargs']

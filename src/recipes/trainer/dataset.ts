@@ -7,6 +7,7 @@
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Kinds } from '../../data/convert.ts'
 import type { ReaderOptions } from '../../data/formats.ts'
+import { type LabelCounts, toldLabels } from '../../data/labelRule.ts'
 import { type OpenedRows, openRows } from '../../data/openRows.node.ts'
 import type { Row } from '../../data/rows.ts'
 import { rowOrder } from '../../data/shuffle.ts'
@@ -24,6 +25,7 @@ import { quoted } from '../../util/quote.ts'
 export type DatasetSettings = {
   data: string[]
   column: Record<string, string>
+  label?: string
   maxSamples?: number
   shuffle: boolean
   seed: number
@@ -42,13 +44,14 @@ export type Dataset<K extends keyof Kinds> = {
 /** @param keep what rows keep beside their own columns */
 export const openDataset = async <K extends keyof Kinds>(
   as: K,
-  settings: Pick<DatasetSettings, 'data' | 'column' | 'maxSamples' | 'evalData'>,
+  settings: Pick<DatasetSettings, 'data' | 'column' | 'label' | 'maxSamples' | 'evalData'>,
   keep: Pick<ReaderOptions, 'beside' | 'record'> = {},
 ): Promise<Dataset<K>> => {
   const open = (files: string[]) =>
     openRows(files, {
       as,
       columns: settings.column,
+      label: settings.label,
       ...keep,
       maxSamples: settings.maxSamples,
       resolve: resolveDataset,
@@ -140,7 +143,7 @@ export const makeExamples = <K extends keyof Kinds, E extends { truncated: boole
     eval: split.evalRows && exampleStream({ ...split.evalRows, order: (position) => position, epochs: 1, ...rule }),
     dropped: { train: rows.dropped, eval: evalRows?.dropped ?? {} },
     files: [...rows.files, ...(evalRows?.files ?? [])],
-    warnings: unreadWarnings([rows, evalRows]),
+    warnings: [...labelWarnings([rows, evalRows]), ...unreadWarnings([rows, evalRows])],
     ids,
   }
 }
@@ -250,4 +253,16 @@ export const unreadWarnings = (opened: readonly (Pick<OpenedRows, 'unread'> | un
     message: `the column ${quoted(column)} is not read: ${unreadColumns[column]}`,
     count,
   }))
+}
+
+/** How labels were read that are no plain true or false. */
+const labelWarnings = (opened: readonly (Pick<OpenedRows, 'labels'> | undefined)[]): WarningEvent[] => {
+  const labels: LabelCounts = {}
+  for (const rows of opened)
+    for (const [value, { label, count }] of Object.entries(rows?.labels ?? {})) {
+      labels[value] ??= { label, count: 0 }
+      labels[value].count += count
+    }
+  const count = Object.values(labels).reduce((n, { count }) => n + count, 0)
+  return count ? [{ event: 'warning', code: 'labels-read', message: toldLabels(labels), count }] : []
 }

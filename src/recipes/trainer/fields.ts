@@ -9,6 +9,7 @@
  * field that is left out; `off`, the description of the `--no-` flag of a switch that is on by default.
  */
 import { z } from 'zod'
+import { labelRule } from '../../data/labelRule.ts'
 import { scheduleNames } from '../../optim/schedules.ts'
 import { quantFormats } from '../../tensor/quantization.ts'
 
@@ -67,6 +68,16 @@ export const dataFields = grouped('Data', {
   maxPromptLength: count()
     .optional()
     .describe('maximum number of tokens of a prompt; longer prompts are cut at their beginning'),
+})
+
+/** Of methods that read rows with labels. */
+export const labelFields = grouped('Data', {
+  label: text('RULE')
+    .refine((rule) => labelRule(rule) !== undefined, "must be VALUE=true,VALUE=false, or a threshold such as '>=4'")
+    .optional()
+    .describe(
+      "what the labels of completions mean: 'up=true,down=false', or '>=4' for ratings from 4 on (default: true, yes, good, 👍 and 1 are good)",
+    ),
 })
 
 export const evalFields = grouped('Evaluation', {

@@ -1,7 +1,7 @@
 /** The settings of the methods that learn from rows of a file: `attune sft`, `attune dpo` and `attune kto`. */
 import { z } from 'zod'
 import { preferenceLossNames } from '../../objectives/preferenceLosses.ts'
-import { flag, fraction, grouped, on, positive, sharedFields, text, weight } from './fields.ts'
+import { flag, fraction, grouped, labelFields, on, positive, sharedFields, text, weight } from './fields.ts'
 
 export const sftSchema = z.object({
   ...grouped('Method', {
@@ -21,6 +21,7 @@ export const sftSchema = z.object({
     assistantOnlyLoss: flag().describe("of rows with messages, learn only the assistant's turns"),
   }),
   ...sharedFields({ learningRate: 2e-5, loraDropout: 0.05 }),
+  ...labelFields,
 })
 
 /** No dropout, so that policy and reference model agree to the last bit before training, and the first loss is ln 2. */
@@ -76,4 +77,5 @@ export const ktoSchema = z.object({
     undesirableWeight: weight().default(1).describe('weight of bad completions in the loss'),
   }),
   ...sharedFields(withReference),
+  ...labelFields,
 })

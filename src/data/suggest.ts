@@ -1,0 +1,236 @@
+/**
+ * Which column of an unknown file may be which of the columns that a command reads, by likeness of names and by the
+ * values: the flags that would read the file, for a message.
+ */
+import { nearest } from '../util/nearest.ts'
+import { quoted } from '../util/quote.ts'
+import { isObject } from './issue.ts'
+import { labelWord } from './labelRule.ts'
+import { isMessage } from './messages.ts'
+
+type Columns = Readonly<Record<string, unknown>>
+/** The kinds of rows that commands read, as in convert.ts. */
+export type Wanted = 'ranking' | 'unpaired' | 'sft' | 'prompt' | 'completion'
+
+/** Sets of columns that each kind is read from, the usual one first, and the command that reads them. */
+const needs: Readonly<Record<Wanted, { sets: readonly (readonly Role[])[]; words: string; commands: string }>> = {
+  ranking: {
+    sets: [
+      ['prompt', 'chosen', 'rejected'],
+      ['chosen', 'rejected'],
+      ['prompt', 'responses', 'ranks'],
+    ],
+    words: 'prompt, chosen and rejected, or prompt, responses and ranks',
+    commands: 'dpo and reward',
+  },
+  unpaired: {
+    sets: [
+      ['prompt', 'completion', 'label'],
+      ['messages', 'label'],
+    ],
+    words: 'prompt, completion and label, or messages and label',
+    commands: 'kto',
+  },
+  sft: {
+    sets: [['prompt', 'completion'], ['messages'], ['text']],
+    words: 'messages, or prompt and completion, or text',
+    commands: 'sft',
+  },
+  completion: {
+    sets: [['prompt', 'completion'], ['messages']],
+    words: 'prompt and completion, or messages',
+    commands: 'spin and asft',
+  },
+  prompt: { sets: [['prompt']], words: 'prompt', commands: 'grpo and generate' },
+}
+
+const synonyms = {
+  prompt: 'prompt question query instruction input user ask request source problem context task human frage pregunta',
+  chosen: 'chosen good better best preferred winner win won accepted positive pos right upvoted j top',
+  rejected: 'rejected bad worse worst loser lose lost dispreferred negative neg wrong downvoted k',
+  completion:
+    'completion answer response output reply assistant target generated generation solution result bot antwort respuesta',
+  label: 'label thumb thumbs rating score stars star feedback vote liked like good quality verdict helpful',
+  text: 'text content body document story article passage',
+  messages: 'messages dialog dialogue chat conversation conversations history turns thread',
+  responses: 'responses answers completions candidates outputs',
+  ranks: 'ranks ranking ranked order',
+} as const
+type Role = keyof typeof synonyms
+const lists = Object.fromEntries(Object.entries(synonyms).map(([role, words]) => [role, words.split(' ')])) as Record<
+  Role,
+  string[]
+>
+
+const tokensOf = (column: string) =>
+  column
+    .replace(/([a-z])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter(Boolean)
+
+/** How well a name fits a role, 0 to 4. */
+const likeness = (column: string, role: Role): number => {
+  const tokens = tokensOf(column)
+  if (column.toLowerCase() === role) return 4
+  const places = tokens.map((token) => lists[role].indexOf(token)).filter((place) => place >= 0)
+  if (places.length) return tokens.length === 1 ? 3 : 2.5
+  const near = tokens.map((token) => (token.length > 3 ? nearest(token, [role]) : undefined))
+  if (near.some((name, i) => name && Math.abs(tokens[i].length - role.length) <= 2 && closeTo(tokens[i], role)))
+    return 2
+  return 0
+}
+
+/** One or two letters apart. */
+const closeTo = (token: string, role: string) => {
+  const shared = [...token].filter((letter) => role.includes(letter)).length
+  return shared >= Math.min(token.length, role.length) - 1
+}
+
+/** Whether a value can be what a role holds. */
+const holds = (value: unknown, role: Role): boolean => {
+  if (role === 'messages') return Array.isArray(value) && value.length > 0 && isMessage(value[0])
+  if (role === 'responses') return Array.isArray(value) && value.length > 1 && typeof value[0] === 'string'
+  if (role === 'ranks') return Array.isArray(value) && value.some((rank) => typeof rank === 'number')
+  if (role === 'label')
+    return (
+      typeof value === 'boolean' ||
+      typeof value === 'number' ||
+      (typeof value === 'string' && value.length > 0 && value.length <= 24)
+    )
+  if (role === 'text') return typeof value === 'string'
+  return typeof value === 'string' || (Array.isArray(value) && value.length > 0 && isMessage(value[0]))
+}
+
+/** Columns that are looked at: a record of a stranger may have any number. */
+const SHOWN = 20
+
+const NO_TEXT = /^(id|.*_id|uuid|url|date|time.*|.*_at|source|split|lang(uage)?|category|model.*|author|name)$/i
+
+type Guess = { columns: Map<Role, string>; missing: Role[]; score: number; guessed: boolean }
+
+/** The best columns for the roles, and roles that none is left for. */
+const assign = (record: Columns, roles: readonly Role[]): Guess => {
+  const names = Object.keys(record).slice(0, SHOWN)
+  const fits = roles
+    .flatMap((role) =>
+      names
+        .filter((name) => holds(record[name], role))
+        .map((name) => ({
+          role,
+          name,
+          score: likeness(name, role) + (role === 'label' ? typeBonus(record[name]) : 0),
+        })),
+    )
+    .sort((a, b) => b.score - a.score)
+  const columns = new Map<Role, string>()
+  const taken = new Set<string>()
+  let score = 0
+  for (const fit of fits) {
+    if (fit.score < 1 || columns.has(fit.role) || taken.has(fit.name)) continue
+    columns.set(fit.role, fit.name)
+    taken.add(fit.name)
+    score += fit.score
+  }
+  // What names do not say, values do: the longest texts are answers, a message's list is told by itself
+  const left = roles.filter((role) => !columns.has(role))
+  const free = names
+    .filter((name) => !taken.has(name) && !NO_TEXT.test(name))
+    .sort((a, b) => String(record[b]).length - String(record[a]).length)
+  const order: readonly Role[] = ['messages', 'label', 'completion', 'text', 'chosen', 'rejected', 'prompt']
+  let guessed = false
+  for (const role of order.filter((role) => left.includes(role))) {
+    const at = role === 'label' ? labelAt(record, free) : free.findIndex((name) => mayHold(record[name], role))
+    if (at < 0) continue
+    columns.set(role, free[at])
+    if (role !== 'messages') guessed = true
+    score += 0.5
+    free.splice(at, 1)
+  }
+  const missing = roles.filter((role) => !columns.has(role))
+  return { columns, missing, score: score / roles.length, guessed }
+}
+
+/** A label of true and false, or of words that say good and bad. */
+const typeBonus = (value: unknown) => (labelWord(value) !== undefined ? 1 : typeof value === 'number' ? 0.4 : 0)
+
+/** The likeliest label by its values, else the shortest text. */
+const labelAt = (record: Columns, free: readonly string[]): number => {
+  const at = free.findIndex((name) => holds(record[name], 'label') && typeBonus(record[name]) > 0)
+  return at >= 0 ? at : free.findLastIndex((name) => holds(record[name], 'label'))
+}
+
+const mayHold = (value: unknown, role: Role) =>
+  holds(value, role) && (role === 'messages' || typeof value !== 'string' || labelWord(value) === undefined)
+
+/** What the command needs, for a message. */
+export const neededColumns = (as?: Wanted): string =>
+  as
+    ? `${needs[as].commands} ${needs[as].commands.includes(' and ') ? 'need' : 'needs'} ${needs[as].words}`
+    : (['sft', 'ranking', 'unpaired'] as const)
+        .map((kind) => `${needs[kind].commands}: ${needs[kind].words}`)
+        .join('; ')
+
+/** The nearest kind and the flags that would read the record as it; undefined where there are none. */
+export const nearestColumns = (record: Columns, as?: Wanted): string | undefined => {
+  const kinds = as ? [as] : (['ranking', 'unpaired', 'sft'] as const)
+  const [best] = kinds
+    .flatMap((kind) => needs[kind].sets.map((roles) => ({ roles, guess: assign(record, roles) })))
+    .filter(({ guess }) => guess.columns.size > 0)
+    .sort((a, b) => rating(b.guess, b.roles) - rating(a.guess, a.roles))
+  if (!best) return undefined
+  const { columns, guessed, missing } = best.guess
+  const flags = [
+    ...best.roles.flatMap((role) => {
+      const name = columns.get(role)
+      return name === undefined || name === role ? [] : [`--column ${shellPair(role, name)}`]
+    }),
+    ...labelFlag(columns, record),
+  ]
+  if (!flags.length && !missing.length) return undefined
+  const why = guessed ? ' (guessed by what the columns hold: look whether it is so)' : ''
+  const lacks = missing.length ? `no column looks like ${missing.join(' or ')}: add it` : ''
+  return `nearest is ${best.roles.join(', ')}: ${[flags.join(' ') + why, lacks].filter(Boolean).join('; ')}`
+}
+
+/** What a message says of a record that a command cannot read: what the command needs, and the flags that would read it. */
+export const suggestion = (record: Columns, as?: Wanted): string =>
+  `${neededColumns(as)}; ${nearestColumns(record, as) ?? held(record, as)}`
+
+/** More columns that fit by name are better; those that only values speak for, or that lack some, are worse. */
+const rating = ({ score, guessed, missing }: Guess, roles: readonly Role[]) =>
+  score + (roles.length - missing.length) / 10 - (guessed ? 1 : 0) - missing.length / 2
+
+const shellPair = (role: string, name: string) => {
+  const pair = `${role}=${name}`
+  return /^[\w=.:/@+-]+$/.test(pair) ? pair : `'${pair.replaceAll("'", "'\\''")}'`
+}
+
+/** A label that does not say by itself what is good. */
+const labelFlag = (columns: ReadonlyMap<Role, string>, record: Columns): string[] => {
+  const column = columns.get('label')
+  const value = column === undefined ? true : record[column]
+  if (labelWord(value) !== undefined) return []
+  if (typeof value === 'number') return ["--label '>=4'"]
+  return [`--label '${String(value).replaceAll("'", "'\\''")}=true,other=false'`]
+}
+
+/** What the columns hold, where no flag would help. */
+const held = (record: Columns, as?: Wanted): string => {
+  const entries = Object.entries(record).slice(0, SHOWN)
+  const texts = entries.filter(([name, value]) => typeof value === 'string' && value && !NO_TEXT.test(name))
+  const flags = entries.filter(([, value]) => typeof value === 'boolean').map(([name]) => quoted(name, 60))
+  const inner = entries.find(([, value]) => isObject(value) || (Array.isArray(value) && isObject(value[0])))
+  const longest = texts.sort((a, b) => String(b[1]).length - String(a[1]).length)[0]
+  const parts = [
+    longest ? `the longest text is in ${quoted(longest[0], 60)}` : 'no column holds a text',
+    flags.length && `true or false in ${flags.join(', ')}`,
+    inner && `objects are in ${quoted(inner[0], 60)}: write what is inside as columns of the row`,
+  ].filter(Boolean)
+  const mend = texts.length
+    ? `name the columns with --column ${as === 'ranking' ? 'chosen' : 'prompt'}=COLUMN and add what is missing`
+    : inner
+      ? ''
+      : 'write the texts as columns'
+  return [parts.join('; '), mend].filter(Boolean).join('; ')
+}
