@@ -403,6 +403,7 @@ it('rows that are too long are truncated or dropped, with a warning that counts 
   expect(ended.code, ended.stderr).toBe(0)
   const warnings = ended.stdout.split('\n').filter((line) => line.includes('"warning"'))
   expect(warnings.map((line) => JSON.parse(line))).toMatchObject([
+    { code: 'epoch-below-step' },
     { code: 'truncated', count: 2 },
     { code: 'no-reply-left', count: 1 },
   ])

@@ -51,7 +51,7 @@ it.each(Object.entries(files))('rows and drops of every use are those of opening
     const opened = await openRows(file, { as }).catch((error) => ({ error }))
     if ('error' in opened) {
       expect(use.rows).toBe(0)
-      if (opened.error.code === 'wrong-kind') expect(opened.error.message.endsWith(`row 0: ${use.refused}`)).toBe(true)
+      if (opened.error.code === 'wrong-kind') expect(opened.error.message).toContain(`row 0: ${use.refused}`)
     } else {
       expect([as, use.rows, use.dropped]).toEqual([as, opened.length, opened.dropped])
       await opened.close()
