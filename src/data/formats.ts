@@ -6,7 +6,9 @@
  * datasets and parquet write mixed rows), a row is read by the columns it has. Rows of supervised fine-tuning and of
  * scoring may be mixed in a file, because each is known by its own columns.
  */
+
 import { z } from 'zod'
+import { quoted } from '../util/quote.ts'
 import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
 import { isIssue, isObject } from './issue.ts'
 import { countLabel, type LabelCounts, type LabelRule, labelRule, labelWord, readLabel } from './labelRule.ts'
@@ -239,6 +241,7 @@ export const rowReader = (
   const labels: LabelCounts = {}
   const gatherer = treeGatherer()
   let from: ReadRows['from']
+  let hasBooleans = false
   return {
     format: () => format,
     labels: () => labels,
@@ -258,6 +261,16 @@ export const rowReader = (
         return made
       }
       const ownOne = ownFormat(record, format)
+      if (ownOne.name.startsWith('unpaired') && !rule) {
+        hasBooleans ||= typeof given.label === 'boolean'
+        if (hasBooleans && typeof given.label === 'string')
+          throw rowFault(
+            'wrong-type',
+            `is ${quoted(given.label, 40)}, but labels before it are true and false; spell all labels alike`,
+            location,
+            'label',
+          )
+      }
       const made = ownOne.read(
         ownOne.name.startsWith('unpaired') ? checkedLabel(record, rule, location) : record,
         location,

@@ -223,9 +223,9 @@ describe('memory', () => {
   setFlagsFromString('--expose_gc')
   const gc = runInNewContext('gc') as () => void
   const used = async () => {
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 6; i++) {
       gc()
-      await new Promise((done) => setTimeout(done, 20)) // buffers are freed in the background
+      await new Promise((done) => setTimeout(done, 50)) // buffers are freed in the background
     }
     const { heapUsed, arrayBuffers } = process.memoryUsage()
     return heapUsed + arrayBuffers

@@ -43,7 +43,7 @@ const cases: [string, Recipe, object[], object, string, RegExp][] = [
   ['a chat without a template', sft, [chat], { model: fixture('models/stories260K') }, 'no-template', /chat template/],
   ['an id beyond the vocabulary', sft, [{ input_ids: [5, 500] }], {}, 'bad-id', /500.*127/],
   ['rows of a kind that the method cannot use', kto, [text], {}, 'wrong-kind', /unpaired/],
-  ['an adapter that does not exist', sft, [text], { adapter: '/nowhere' }, 'no-folder', /nowhere/],
+  ['an adapter that does not exist', sft, [text], { adapter: '/nowhere' }, 'no-model', /nowhere/],
   ['a LoRA target that does not exist', sft, [text], { loraR: 2, loraTarget: ['q_porj'] }, bad, /q_proj/],
 ]
 

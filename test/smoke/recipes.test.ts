@@ -43,7 +43,13 @@ it('writes a model that can be loaded, or an adapter for its base model', async 
   await train(sft, { data, output: at('model'), maxSteps: 1 })
   const { params } = await loadPretrained(at('model/model'))
   expect(params.size).toBeGreaterThan(10)
-  expect((await readdir(at('model'))).sort()).toEqual(['checkpoints', 'events.jsonl', 'model', 'run.json'])
+  expect((await readdir(at('model'))).sort()).toEqual([
+    'checkpoints',
+    'events.jsonl',
+    'model',
+    'report.html',
+    'run.json',
+  ])
   await train(sft, { data, output: at('adapter'), maxSteps: 1, loraR: 2 })
   expect((await readdir(at('adapter/adapter'))).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors'])
   // A run can be used as a model, with its adapter: training continues from its weights
