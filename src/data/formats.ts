@@ -8,10 +8,10 @@
  */
 
 import { z } from 'zod'
-import { quoted } from '../util/quote.ts'
 import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
-import { isIssue, isObject } from './issue.ts'
-import { countLabel, type LabelCounts, type LabelRule, labelRule, labelWord, readLabel } from './labelRule.ts'
+import { isObject } from './issue.ts'
+import { labelReader } from './labelColumn.ts'
+import { type LabelCounts, labelRule } from './labelRule.ts'
 import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
 import { treeGatherer, treeRows } from './openAssistant.ts'
 import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
@@ -238,19 +238,18 @@ export const rowReader = (
 ): RowReader => {
   let format = known
   const rule = label === undefined ? undefined : labelRule(label)
-  const labels: LabelCounts = {}
+  const labels = labelReader(rule)
   const gatherer = treeGatherer()
   let from: ReadRows['from']
-  let hasBooleans = false
   return {
     format: () => format,
-    labels: () => labels,
+    labels: labels.counts,
     end: () => ({ rows: gatherer.end(), skipped: [], unread: [], from }),
     read: ({ value, row, line }) => {
       const at = { file, layout, row, line }
       const raw = recordOf(value, at)
       const { record: given, own } = renamed(raw, columns, at)
-      const record = withLabel(given, rule)
+      const record = labels.read(given)
       const hint = format ? undefined : () => nearestColumns(record, as)
       const location = { ...at, own, hint }
       format ??= detect(record, columns, { ...location, hint: undefined }, as)
@@ -261,22 +260,12 @@ export const rowReader = (
         return made
       }
       const ownOne = ownFormat(record, format)
-      if (ownOne.name.startsWith('unpaired') && !rule) {
-        hasBooleans ||= typeof given.label === 'boolean'
-        if (hasBooleans && typeof given.label === 'string')
-          throw rowFault(
-            'wrong-type',
-            `is ${quoted(given.label, 40)}, but labels before it are true and false; spell all labels alike`,
-            location,
-            'label',
-          )
-      }
       const made = ownOne.read(
-        ownOne.name.startsWith('unpaired') ? checkedLabel(record, rule, location) : record,
+        ownOne.name.startsWith('unpaired') ? labels.checked(record, given.label, location) : record,
         location,
       )
       if (!Array.isArray(made)) return { ...made, unread: [] }
-      for (const row of made) if (row.kind === 'unpaired') countLabel(labels, given.label, row.label)
+      for (const row of made) if (row.kind === 'unpaired') labels.count(given.label, row.label)
       const template = templateOf(record, location)
       const kept = {
         ...(template && { template }),
@@ -287,23 +276,6 @@ export const rowReader = (
       return { rows, skipped: [], unread: unreadOf(record, rows) }
     },
   }
-}
-
-/** A label that says true or false by the rule or by its word, as such; another is left as it is. */
-const withLabel = (record: Columns, rule: LabelRule | undefined): Columns => {
-  const { label } = record
-  if (!isThere(label) || (!rule && typeof label !== 'string')) return record
-  const read = rule ? rule.of(label) : labelWord(label)
-  return read === undefined ? record : { ...record, label: read }
-}
-
-/** @throws Fault for a label that neither the rule nor its word makes true or false */
-const checkedLabel = (record: Columns, rule: LabelRule | undefined, location: RecordLocation): Columns => {
-  const { label } = record
-  if (!isThere(label) || typeof label === 'boolean') return record
-  const read = readLabel(label, rule)
-  if (isIssue(read)) throw rowFault(read.issue, read.message, location, 'label')
-  return record
 }
 
 /** A text that is answered by messages is a user's turn. */
