@@ -129,6 +129,8 @@ const openPart = async (
   const drop = (reason: string, n = 1) => (tally.dropped[reason] = (tally.dropped[reason] ?? 0) + n)
   const neighbours = pairNeighbours(drop)
   const records = await openRecords(file, options)
+  // What closures name lives as long as the rows, so none of them names `records`, whose stream holds its last records
+  const { seekable, layout } = records
   const index = offsetIndex()
   const places = placeIndex()
   let format: Format | undefined
@@ -138,7 +140,7 @@ const openPart = async (
     for (const { reason } of skipped) drop(reason)
     for (const column of unread)
       if (as !== 'sft' || !heeded(column, rows)) tally.unread[column] = (tally.unread[column] ?? 0) + 1
-    const direct = records.seekable && format!.local
+    const direct = seekable && format!.local
     const place = from ?? raw
     let sub = 0
     for (const row of rows)
@@ -171,9 +173,9 @@ const openPart = async (
   if (tally.rows < maxSamples) neighbours.end()
   const { length } = index
   const where = (i: number): Where => ({ file, ...places.at(i) })
-  if (!records.seekable || !format?.local) return { start, length, where, row: (i) => spill.row(index.at(i).offset) }
+  if (!seekable || !format?.local) return { start, length, where, row: (i) => spill.row(index.at(i).offset) }
   const source = await fileSource(file)
-  const reader = rowReader(file, records.layout, options, format)
+  const reader = rowReader(file, layout, options, format)
   return { start, length, where, row: (i) => directRow(i, index, end, source, reader, as) }
 }
 
