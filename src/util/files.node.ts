@@ -128,6 +128,9 @@ const takenFile = (path: string) => badInput('taken', 'exists already; choose an
 const temporaryName = (path: string) =>
   join(dirname(path), `${basename(path).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`)
 
+/** Whether a file has such a name: a killed process may have left it. */
+export const isTemporary = (name: string): boolean => /\.[0-9a-f]{12}\.tmp$/.test(name)
+
 /** Milliseconds without a write, after which a temporary file counts as abandoned. */
 const abandonedAfter = 600_000
 

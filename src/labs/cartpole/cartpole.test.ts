@@ -9,6 +9,7 @@ import { drawingRows, drawPole } from './ascii.ts'
 import { makeEnvs, maxEpisodeSteps, resetEnv, running, stateSize, stepEnv } from './env.ts'
 import { findingsOf } from './findings.ts'
 import { type CartpoleEvent, cartpole } from './lab.ts'
+import { claimCartpoleFolder } from './output.ts'
 import { episode } from './replay.ts'
 import { firstSolved, type RunResult, trainRun } from './run.ts'
 import { cartpoleSchema, chosenMethods, methodNames } from './settings.ts'
@@ -160,4 +161,13 @@ describe('the folder of results', () => {
 it('takes methods by name, and all of them in one order', () => {
   expect(chosenMethods(cartpoleSchema.parse({}))).toEqual([...methodNames])
   expect(chosenMethods(cartpoleSchema.parse({ method: ['ppo', 'reinforce'] }))).toEqual(['reinforce', 'ppo'])
+})
+
+it('takes a folder in which a killed lab left only a temporary file, and no folder of others', async () => {
+  const left = await mkdtemp(join(tmpdir(), 'attune-claim-'))
+  await writeFile(join(left, 'cartpole.json.598ed8a7981b.tmp'), '{')
+  expect(await claimCartpoleFolder(left)).toBe(left)
+  await writeFile(join(left, 'thesis.txt'), 'mine')
+  await expect(claimCartpoleFolder(left)).rejects.toMatchObject({ code: 'taken' })
+  await rm(left, { recursive: true })
 })

@@ -2,10 +2,12 @@
  * Writes the lab's results: the page, each plot as SVG and its numbers as JSON, every run, and all findings in one file.
  * Only the results of an earlier lab are ever replaced.
  */
+
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { claimFolder, foreignFault, writeJson, writeText } from '../../report/files.node.ts'
 import { writePlots } from '../../report/plotFiles.node.ts'
+import { isTemporary } from '../../util/files.node.ts'
 import { cartpoleReport, type LabResults } from './report.ts'
 
 const resultsFile = 'cartpole.json'
@@ -14,7 +16,7 @@ const resultsFile = 'cartpole.json'
 export const claimCartpoleFolder = async (output: string): Promise<string> => {
   const root = resolve(output)
   return claimFolder(root, async () => {
-    const names = await readdir(root)
+    const names = (await readdir(root)).filter((name) => !isTemporary(name))
     if (names.length && !names.includes(resultsFile)) throw foreignFault(root, names[0], 'no lab of this kind')
     return root
   })

@@ -6,11 +6,13 @@
  * Completions, log-probs and rewards are files before the statistics begin. Another judge or another policy in the same
  * folder computes only what is missing.
  */
+
 import { readdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { type PromptExample, promptText } from '../../data/prompts.ts'
 import { claimFolder, foreignFault } from '../../report/files.node.ts'
 import { takeLock } from '../../runs/lock.node.ts'
+import { isTemporary } from '../../util/files.node.ts'
 import { collectCompletions } from './collect.ts'
 import { type CompareContext, type CompareProgress, completionSet } from './completions.ts'
 import { type ComparisonData, findingsOf, type JudgeInfo, type ScoredCompletions } from './findings.ts'
@@ -90,7 +92,9 @@ const ownFiles = /^(answers|logps|scores|plots|report\.html|findings\.json|run\.
 /** Takes the folder. Throws Faults 'taken' for one that holds something else, 'locked' while another process writes it. */
 const claim = (root: string): Promise<() => Promise<void>> =>
   claimFolder(root, async () => {
-    const foreign = (await readdir(root)).find((name) => !ownFiles.test(name.replace(/\.tmp$/, '')))
+    const foreign = (await readdir(root)).find(
+      (name) => !isTemporary(name) && !ownFiles.test(name.replace(/\.tmp$/, '')),
+    )
     if (foreign) throw foreignFault(root, foreign, 'no comparison')
     return takeLock(root)
   })

@@ -2,11 +2,13 @@
  * The demo's folder. A demo may replace an earlier demo, never anything else. `demo.json` is written first, so that an
  * interrupted demo is recognised too, and only files that demos write are removed.
  */
+
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { claimFolder, foreignFault, writeJson } from '../../report/files.node.ts'
 import { isRunning } from '../../runs/lock.node.ts'
 import { runFailure } from '../../util/fault.ts'
+import { isTemporary } from '../../util/files.node.ts'
 
 export type DemoFolder = Record<'dir' | keyof typeof paths, string>
 
@@ -33,7 +35,7 @@ export const claimDemoFolder = async (output: string): Promise<DemoFolder> => {
     Object.entries({ dir: '', ...paths }).map(([key, path]) => [key, join(dir, path)]),
   ) as DemoFolder
   return claimFolder(dir, async () => {
-    const [first] = await readdir(dir)
+    const first = (await readdir(dir)).find((name) => !isTemporary(name))
     if (first !== undefined) await requireDemo(folder, first)
     await writeJson(folder.results, { format: demoFormat, state: 'running' })
     for (const key of ['report', 'plots', 'data', 'base', 'sft', 'dpo'] as const)

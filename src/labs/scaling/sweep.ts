@@ -2,6 +2,7 @@
  * A sweep: trains the cells of model size, method and seed, several at once. A finished cell is a file, and a cell under way
  * is a run with checkpoints, so the same command resumes a stopped sweep and never repeats a finished cell.
  */
+
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -10,6 +11,7 @@ import { claimFolder, foreignFault, writeJson } from '../../report/files.node.ts
 import { takeLock } from '../../runs/lock.node.ts'
 import { makeEventStream } from '../../util/eventStream.ts'
 import { badInput } from '../../util/fault.ts'
+import { isTemporary } from '../../util/files.node.ts'
 import { type Cell, type CellResult, cellsOf, readResults, writeResult } from './cells.ts'
 import type { SweepContext } from './context.ts'
 import { openSweepTokenizer } from './model.ts'
@@ -74,7 +76,9 @@ const claimSweepFolder = (root: string, stamp: Stamp): Promise<() => Promise<voi
     const file = join(root, 'sweep.json')
     await mkdir(join(root, 'cells'), { recursive: true })
     const before = await readFile(file, 'utf8').catch(() => undefined)
-    const names = (await readdir(root)).filter((name) => name !== 'cells' && !name.startsWith('run.lock'))
+    const names = (await readdir(root)).filter(
+      (name) => name !== 'cells' && !name.startsWith('run.lock') && !isTemporary(name),
+    )
     if (before === undefined && names.length) throw foreignFault(root, names[0], 'no sweep')
     if (before !== undefined && before !== text(stamp))
       throw badInput('taken', 'holds a sweep with another preset, tokenizer or version; choose another --output', {
