@@ -23,7 +23,7 @@ const MAX_COLUMNS = 10_000
 export type CsvOptions = {
   /** The file is named .tsv. */
   tabs?: boolean
-  /** Is told how the file is written, before the first record. */
+  /** Called with the dialect of the file, before the first record. */
   onDialect?: (dialect: Dialect) => void
 }
 

@@ -54,7 +54,7 @@ describe('the delimiter', () => {
     ['sep=;\r\na,x;b\r\n1;2\r\n', ';', [3]],
     ['\ufeffsep=|\na;b|c\n1;1|2\n', '|', [3]],
     ['"sep=,"\na,b\n\n1,2\n', ',', [4]],
-  ])("is told by Excel's first line %j, and lines count on", async (text, delimiter, at) => {
+  ])("is declared by Excel's first line %j, which counts as a line", async (text, delimiter, at) => {
     const { dialect, lines, values } = await read(text)
     expect([dialect.delimiter, lines, values.length]).toEqual([delimiter, at, 1])
   })
@@ -147,7 +147,7 @@ describe('files', () => {
     expect(await rows('a.tsv', utf16('prompt\tcompletion\nq\ta\n'))).toMatchObject([{ prompt: 'q', completion: 'a' }])
   })
 
-  it('columns of no known kind are told with the delimiter', async () => {
+  it('a message about columns of no known kind names the delimiter', async () => {
     await expect(rows('b.csv', 'foo;bar\n1;2\n')).rejects.toThrow(
       /foo, bar .*; fields are parted by a semicolon \(;\)$/,
     )

@@ -23,7 +23,7 @@ export type Dialect = {
   skip: { bytes: number; lines: number }
 }
 
-/** Bytes from which the dialect is told. */
+/** Bytes from which the dialect is found out. */
 const HEAD = 2 ** 16
 const MAX_RECORDS = 100
 
@@ -43,8 +43,8 @@ export const readDialect = async (chunks: Chunks, tabs = false): Promise<{ diale
 
 const dialectOf = (head: Uint8Array, whole: boolean, encoding: Dialect['encoding'], tabs: boolean): Dialect => {
   const mark = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? 3 : 0
-  const told = toldDelimiter(head.subarray(mark, mark + 16))
-  if (told) return { encoding, delimiter: told.delimiter, skip: { bytes: mark + told.bytes, lines: 1 } }
+  const declared = declaredDelimiter(head.subarray(mark, mark + 16))
+  if (declared) return { encoding, delimiter: declared.delimiter, skip: { bytes: mark + declared.bytes, lines: 1 } }
   const delimiter = likeliest(head.subarray(mark, HEAD), whole && head.length <= HEAD, tabs)
   return { encoding, delimiter, skip: { bytes: mark, lines: 0 } }
 }
@@ -144,7 +144,7 @@ const singleByteName = (bytes: Uint8Array): string | undefined => {
 // ---- delimiter -------------------------------------------------------------------------------------------------------
 
 /** Excel's first line: sep=; */
-const toldDelimiter = (start: Uint8Array): { delimiter: string; bytes: number } | undefined => {
+const declaredDelimiter = (start: Uint8Array): { delimiter: string; bytes: number } | undefined => {
   const line = /^"?sep=([^\r\n]?)"?\r?\n/i.exec(String.fromCharCode(...start))
   if (!line) return undefined
   const [text, delimiter] = line

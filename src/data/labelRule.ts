@@ -93,20 +93,20 @@ const shell = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 export type LabelCounts = Record<string, { label: boolean; count: number }>
 
 /** Values that are told apart in the account of how labels were read. */
-const TOLD = 12
+const MOST_NAMED = 12
 
 /** Counts a value that is no plain true or false; values beyond the first are counted together. */
 export const countLabel = (counts: LabelCounts, value: unknown, label: boolean): void => {
   if (typeof value === 'boolean') return
   const key = String(value).slice(0, 40)
   const name =
-    Object.hasOwn(counts, key) || Object.keys(counts).length < TOLD ? key : label ? 'other (good)' : 'other (bad)'
+    Object.hasOwn(counts, key) || Object.keys(counts).length < MOST_NAMED ? key : label ? 'other (good)' : 'other (bad)'
   counts[name] ??= { label, count: 0 }
   counts[name].count++
 }
 
 /** @example 'labels were read as: good "up" (12), bad "down" (4)' */
-export const toldLabels = (counts: LabelCounts): string => {
+export const labelsText = (counts: LabelCounts): string => {
   const of = (wanted: boolean) =>
     Object.entries(counts)
       .filter(([, { label }]) => label === wanted)

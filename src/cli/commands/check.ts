@@ -42,7 +42,7 @@ export default command({
     const report = makeReporter(out.screen, { logEvery: 1 })
     const color = makeScreen(process.stdout).color && !out.json
     const paint = painter({ color })
-    let told = false
+    let legendShown = false
     try {
       for await (const event of checkRows(options)) {
         if (event.event === 'progress') {
@@ -52,8 +52,8 @@ export default command({
         report.clear()
         if (out.json) for (const line of linesOf(event)) await out.jsonLine(line)
         else {
-          if (!told && event.event === 'row') await out.text(legend(paint, color, learntOf(options.for)))
-          told = true
+          if (!legendShown && event.event === 'row') await out.text(legend(paint, color, learntOf(options.for)))
+          legendShown = true
           await out.text(
             event.event === 'row' ? rowText(event, paint, color, learntOf(options.for)) : summaryText(event, paint),
           )

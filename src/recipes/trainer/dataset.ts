@@ -7,7 +7,7 @@
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Kinds } from '../../data/convert.ts'
 import type { ReaderOptions } from '../../data/formats.ts'
-import { type LabelCounts, toldLabels } from '../../data/labelRule.ts'
+import { type LabelCounts, labelsText } from '../../data/labelRule.ts'
 import { type OpenedRows, openRows } from '../../data/openRows.node.ts'
 import type { Row } from '../../data/rows.ts'
 import { rowOrder } from '../../data/shuffle.ts'
@@ -264,5 +264,5 @@ const labelWarnings = (opened: readonly (Pick<OpenedRows, 'labels'> | undefined)
       labels[value].count += count
     }
   const count = Object.values(labels).reduce((n, { count }) => n + count, 0)
-  return count ? [{ event: 'warning', code: 'labels-read', message: toldLabels(labels), count }] : []
+  return count ? [{ event: 'warning', code: 'labels-read', message: labelsText(labels), count }] : []
 }

@@ -15,10 +15,10 @@ import { makeResources, type Resources } from '../../util/resources.ts'
 import type { Method } from '../methods.ts'
 import { defaultsOf } from './defaults.ts'
 import type { CustomLoss } from './objectives.ts'
+import { makeRunDiagnostics } from './runDiagnostics.ts'
 import { writeRunPage } from './runPage.ts'
 import { settingsPaths } from './settingsPaths.ts'
 import { refuseUnused } from './unusedSettings.ts'
-import { makeWatch } from './watch.ts'
 
 export type TrainEvent = StartEvent | LoopEvent | SampleEvent | WarningEvent | ProgressEvent | EndEvent
 
@@ -71,7 +71,7 @@ export const recipe = <S extends z.ZodObject>(
     const { own, close } = makeResources()
     own(run)
     let board: Board | undefined
-    const watch = makeWatch(name, config, run)
+    const diagnostics = makeRunDiagnostics(name, config, run)
     const warn = async function* (warnings: readonly WarningEvent[]) {
       for (const warning of warnings) {
         await store(run, warning)
@@ -83,15 +83,15 @@ export const recipe = <S extends z.ZodObject>(
       for await (const yielded of body(config, { signal, own, run, loss })) {
         const event = finite(yielded)
         if (event.event === 'start' && target) await prepareRepo(target)
-        if (event.event === 'end') yield* warn(watch.see(event))
+        if (event.event === 'end') yield* warn(diagnostics.diagnose(event))
         const resumed = await store(run, event)
         if (event.event === 'start' && reportTo) board = own(await openBoard(run.dir, event.step + 1))
         await board?.write(event)
         if (event.event === 'end') yield* reported(run.dir, defaults)
         if (event.event === 'end' && target) yield* endWithPush(target, run.dir, event, signal)
         else yield event
-        if (event.event === 'start') yield* warn(await watch.started(event, resumed))
-        else if (event.event !== 'end') yield* warn(watch.see(event))
+        if (event.event === 'start') yield* warn(await diagnostics.start(event, resumed))
+        else if (event.event !== 'end') yield* warn(diagnostics.diagnose(event))
       }
     } finally {
       await close()
