@@ -80,7 +80,7 @@ export const methods = {
     brief: 'REINFORCE: policy gradient with a moving baseline',
     summary: 'Learn from the rewards of its own completions, less a moving baseline (REINFORCE)',
     example:
-      'reinforce --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5',
+      'reinforce --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32',
     schema: async () => (await import('./rl/schema.ts')).reinforceSchema,
   },
   rloo: {
@@ -89,8 +89,7 @@ export const methods = {
     brief: 'RLOO: the baseline is the mean reward of the other completions of a prompt',
     summary:
       'Learn from the rewards of its own completions, each less the mean of the others of its prompt (REINFORCE leave-one-out, RLOO)',
-    example:
-      'rloo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5',
+    example: 'rloo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32',
     schema: async () => (await import('./rl/schema.ts')).rlooSchema,
   },
   grpo: {
@@ -99,8 +98,7 @@ export const methods = {
     brief: 'GRPO: rewards relative to the group of completions of a prompt',
     summary:
       'Learn from the rewards of its own completions, relative to the group of completions of the same prompt (GRPO, DAPO, Dr. GRPO, GSPO)',
-    example:
-      'grpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data sums.jsonl --reward exact:answer --lora-r 32 --learning-rate 5e-5',
+    example: 'grpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data sums.jsonl --reward exact:answer --lora-r 32',
     schema: async () => (await import('./rl/schema.ts')).grpoSchema,
   },
   ppo: {
@@ -108,8 +106,7 @@ export const methods = {
     group: fromCompletions,
     brief: 'PPO: advantages from a learned value function',
     summary: 'Learn from the rewards of its own completions, with advantages from a value function (PPO, PPO-ptx)',
-    example:
-      'ppo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5',
+    example: 'ppo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32',
     schema: async () => (await import('./rl/ppoSchema.ts')).ppoSchema,
   },
   onlineDpo: {
@@ -118,7 +115,7 @@ export const methods = {
     brief: 'online DPO: preferences between its own completions, by their rewards',
     summary: 'Learn from preferences between its own completions, ranked by their rewards (online DPO, K-wise)',
     example:
-      'online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32 --learning-rate 5e-5',
+      'online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32',
     schema: async () => (await import('./rl/schema.ts')).onlineDpoSchema,
   },
 } satisfies Record<string, Method>

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { rewardKinds } from '../../rewards/notes.ts'
 import { flag, grouped, sharedFields, text, weight } from '../trainer/fields.ts'
+import { learningRates } from '../trainer/learningRates.ts'
 
 export const rewardSchema = z.object({
   ...grouped('Method', {
@@ -29,7 +30,7 @@ export const rewardSchema = z.object({
       'add a bias with which the best responses of the rows have a mean reward of 0 before training',
     ),
   }),
-  ...sharedFields({ learningRate: 1e-4, loraDropout: 0.05 }),
+  ...sharedFields({ rates: learningRates.reward, loraDropout: 0.05 }),
 })
 
 export type RewardConfig = z.output<typeof rewardSchema>

@@ -1,7 +1,8 @@
 /** The settings of `attune ppo`. Names and defaults are TRL's, but for minibatches and epochs, which are named as in GRPO. */
 import { z } from 'zod'
 import { klEstimators } from '../../objectives/kl.ts'
-import { count, flag, fraction, grouped, positive, text, texts, weight } from '../trainer/fields.ts'
+import { count, flag, fraction, grouped, positive, rateField, text, texts, weight } from '../trainer/fields.ts'
+import { learningRates } from '../trainer/learningRates.ts'
 import { rewardFields, rlShared, rolloutFields } from './schema.ts'
 
 const valueFields = {
@@ -50,8 +51,8 @@ export const ppoSchema = z.object({
     stepsPerGeneration: count().default(1).describe("minibatches in each pass (TRL's num_mini_batches)"),
   }),
   ...grouped('Reward', rewardFields),
-  ...rlShared(8),
+  ...rlShared(8, learningRates.ppo),
   ...grouped('Learning', {
-    learningRate: positive().default(3e-6).describe('peak learning rate of policy and value model'),
+    learningRate: rateField(positive(), learningRates.ppo).describe('peak learning rate of policy and value model'),
   }),
 })

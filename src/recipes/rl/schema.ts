@@ -18,6 +18,7 @@ import {
   texts,
   weight,
 } from '../trainer/fields.ts'
+import { learningRates, type MethodRates } from '../trainer/learningRates.ts'
 import { betaField } from '../trainer/schema.ts'
 
 export const rewardFields = {
@@ -80,18 +81,13 @@ const promptFields = {
 }
 
 /** Longer prompts are left out, not cut, and the best checkpoint is the one with the highest reward. */
-export const rlShared = (batchSize: number) => ({
-  ...sharedFields({ learningRate: 1e-6, loraDropout: 0 }),
+export const rlShared = (batchSize: number, rates: MethodRates) => ({
+  ...sharedFields({ rates, loraDropout: 0 }),
   ...grouped('Data', promptFields),
   ...grouped('Learning', {
     batchSize: count()
       .default(batchSize)
       .describe('prompts of a batch; a batch with many tokens is computed in parts (micro-batches)'),
-    learningRate: positive()
-      .default(1e-6)
-      .describe(
-        'peak learning rate; the default suits all weights of a large model, adapters and small models need 1e-5 to 1e-3',
-      ),
   }),
   ...grouped('Engine', {
     seed: engineFields.seed.describe('random seed for the order of prompts, sampling, dropout and new weights'),
@@ -120,7 +116,7 @@ export const reinforceSchema = z.object({
   }),
   ...grouped('Rollout', rolloutFields(1)),
   ...grouped('Reward', rewardFields),
-  ...rlShared(16),
+  ...rlShared(16, learningRates.reinforce),
 })
 
 /** The clipping of importance ratios. */
@@ -137,7 +133,7 @@ export const rlooSchema = z.object({
   }),
   ...grouped('Rollout', rolloutFields(2)),
   ...grouped('Reward', rewardFields),
-  ...rlShared(8),
+  ...rlShared(8, learningRates.rloo),
 })
 
 export const grpoSchema = z.object({
@@ -169,14 +165,14 @@ export const grpoSchema = z.object({
   }),
   ...grouped('Rollout', rolloutFields(8)),
   ...grouped('Reward', rewardFields),
-  ...rlShared(8),
+  ...rlShared(8, learningRates.grpo),
 })
 
 export const onlineDpoSchema = z.object({
   ...grouped('Method', { beta: betaField }),
   ...grouped('Rollout', rolloutFields(2)),
   ...grouped('Reward', rewardFields),
-  ...rlShared(8),
+  ...rlShared(8, learningRates['online-dpo']),
 })
 
 const { device, threads } = engineFields

@@ -16,9 +16,11 @@ import {
   outputFields,
   positive,
   probability,
+  rateField,
   texts,
   weight,
 } from '../trainer/fields.ts'
+import { learningRates, type MethodRates } from '../trainer/learningRates.ts'
 
 const selfPlayFields = {
   iterations: count()
@@ -26,9 +28,11 @@ const selfPlayFields = {
     .describe(
       'number of iterations; in each the model completes the prompts, then learns to rank the data above its completions',
     ),
-  beta: numbers(0.1).describe(
-    'how strongly the policy is kept close to the snapshot of the last iteration; several are for one iteration each, the last for all later ones',
-  ),
+  beta: numbers()
+    .default([0.1])
+    .describe(
+      'how strongly the policy is kept close to the snapshot of the last iteration; several are for one iteration each, the last for all later ones',
+    ),
   mixIterations: flag().describe('train on the completions of the last two iterations, as SPIN did'),
   onEqual: z
     .enum(['drop', 'tie'])
@@ -51,15 +55,15 @@ const selfPlayFields = {
 
 const { evalData, evalSplit } = evalFields
 
-/** Optimizer and learning rate are those of uclaml/SPIN; each iteration may have a learning rate of its own. */
-const selfPlayShared = {
+/** The optimizer is that of uclaml/SPIN; each iteration may have a learning rate of its own. */
+const selfPlayShared = (rates: MethodRates) => ({
   ...modelFields,
   ...dataFields,
   ...grouped('Learning', {
-    ...learningFields(5e-7),
+    ...learningFields(rates),
     epochs: positive().default(3).describe('passes over the rows in each iteration'),
     maxSteps: count().optional().describe('maximum number of optimizer steps of each iteration'),
-    learningRate: numbers(5e-7).describe(
+    learningRate: rateField(numbers(), rates).describe(
       'peak learning rate; several are for one iteration each, the last for all later ones',
     ),
     optimizer: z
@@ -72,7 +76,7 @@ const selfPlayShared = {
   evalSplit,
   ...outputFields,
   ...engineFields,
-}
+})
 
 const historic = flag().describe('also rank a completion of the original model, behind all others')
 
@@ -88,7 +92,7 @@ export const spinSchema = z.object({
     historic,
     historicWeight: weight().default(1).describe('weight of the historical advantage in t-spin'),
   }),
-  ...selfPlayShared,
+  ...selfPlayShared(learningRates.spin),
 })
 
 export const asftSchema = z.object({
@@ -105,5 +109,5 @@ export const asftSchema = z.object({
     ...selfPlayFields,
     historic,
   }),
-  ...selfPlayShared,
+  ...selfPlayShared(learningRates.asft),
 })

@@ -10,6 +10,7 @@
 import type { StartEvent, WarningEvent } from '../../runs/events.ts'
 import { deviation, mean, standardError } from '../../statistics/summary.ts'
 import { formatNumber, plural, whole } from '../../util/format.ts'
+import { ratesOf } from './learningRates.ts'
 
 type Settings = Readonly<Record<string, unknown>>
 type Logged = Readonly<Record<string, unknown>>
@@ -53,35 +54,16 @@ const warmupTooLong = ({ schedule, warmupSteps, iterations = 1 }: Settings, { to
   return `the warm-up takes ${plural(number(warmupSteps), 'step')}, and there are only ${whole(steps)}: the learning rate never reaches its peak; lower --warmup-steps`
 }
 
-type Range = readonly [low: number, high: number]
-type Ranges = { full: Range; lora: Range }
-
-/** Learning rates of Adam that papers and recipes of a method use, for all weights and for LoRA adapters. */
-const preferences: Ranges = { full: [1e-7, 5e-6], lora: [5e-6, 1e-4] }
-const rewards: Ranges = { full: [1e-7, 1e-5], lora: [5e-6, 1e-4] }
-const usualRates: Readonly<Record<string, Ranges>> = {
-  sft: { full: [1e-6, 1e-4], lora: [1e-4, 5e-4] },
-  dpo: preferences,
-  kto: preferences,
-  reward: { full: [1e-6, 5e-5], lora: [2e-5, 5e-4] },
-  spin: preferences,
-  asft: preferences,
-  reinforce: rewards,
-  rloo: rewards,
-  grpo: rewards,
-  ppo: rewards,
-  'online-dpo': preferences,
-}
 /** Further than this factor beyond the range is far outside. */
 const far = 4
 /** Smaller models bear, and need, higher learning rates than those ranges. */
 const smallModel = 30e6
 
 const unusualLearningRate = (method: string, settings: Settings, { parameters, adapter }: StartEvent): Finding => {
-  const ranges = usualRates[method]
-  if (!ranges || !['adamw', 'adam'].includes(String(settings.optimizer))) return undefined
+  const rates = ratesOf(method, adapter !== undefined)
+  if (!rates || settings.optimizer === 'sgd') return undefined
   const rate = number(Array.isArray(settings.learningRate) ? settings.learningRate[0] : settings.learningRate)
-  const [low, high] = adapter ? ranges.lora : ranges.full
+  const [low, high] = rates.usual
   const place = rate < low / far ? 'below' : rate > high * far && parameters >= smallModel ? 'above' : undefined
   if (!place) return undefined
   const trained = adapter ? 'with LoRA' : 'of all weights'

@@ -5,13 +5,14 @@
  * Nothing of the engine is imported here, so that `--help` is quick. Keys are camelCase, flags kebab-case. A description
  * ends without a full stop; a default is TRL's unless the description says why not. Beside the description a field may
  * have: `value`, what stands for its value in the help (FILE, N); `group`, the heading of its part of the help;
- * `separator`, with which a whole list fits into one flag; `otherwise`, what the command line fills in for a required
- * field that is left out; `off`, the description of the `--no-` flag of a switch that is on by default.
+ * `separator`, with which a whole list fits into one flag; `otherwise`, what is filled in for a field without a default
+ * that is left out; `off`, the description of the `--no-` flag of a switch that is on by default.
  */
 import { z } from 'zod'
 import { labelRule } from '../../data/labelRule.ts'
 import { scheduleNames } from '../../optim/schedules.ts'
 import { quantFormats } from '../../tensor/quantization.ts'
+import { defaultsNote, type MethodRates } from './learningRates.ts'
 
 export const count = () => z.number().int().positive()
 export const size = () => z.number().int().nonnegative()
@@ -27,8 +28,7 @@ export const on = (off: string) => z.boolean().default(true).meta({ off })
 export const text = (value: string) => z.string().min(1).meta({ value })
 export const texts = (value: string) => z.array(z.string().min(1)).min(1).meta({ value })
 /** One number, or several separated by commas. */
-export const numbers = (fallback: number) =>
-  z.array(z.number().positive()).min(1).default([fallback]).meta({ value: 'NUMBERS', separator: ',' })
+export const numbers = () => z.array(z.number().positive()).min(1).meta({ value: 'NUMBERS', separator: ',' })
 const pairs = (value: string) => z.record(z.string(), z.string()).default({}).meta({ value })
 
 /** Puts fields under one heading of the help. */
@@ -129,7 +129,11 @@ const scheduleOptions = [
 
 export const optimizers = ['adamw', 'adam', 'sgd', 'rmsprop'] as const
 
-export const learningFields = (learningRate: number) =>
+/** A learning rate that defaultLearningRate.ts fills in where it is left out. */
+export const rateField = <F extends z.ZodType>(field: F, rates: MethodRates) =>
+  field.optional().meta({ ...field.meta(), otherwise: defaultsNote(rates) })
+
+export const learningFields = (rates: MethodRates) =>
   grouped('Learning', {
     epochs: positive().default(3).describe('passes over the rows'),
     maxSteps: count().optional().describe('stop after N optimizer steps, even if --epochs asks for more'),
@@ -137,7 +141,7 @@ export const learningFields = (learningRate: number) =>
       .default(8)
       .describe('rows of a batch; a batch with many tokens is computed in parts (micro-batches)'),
     gradAccum: count().default(1).describe('gradient accumulation: batches per optimizer step'),
-    learningRate: positive().default(learningRate).describe('peak learning rate'),
+    learningRate: rateField(positive(), rates).describe('peak learning rate'),
     schedule: z.enum(scheduleNames).default('linear').describe('learning rate schedule after the warm-up'),
     scheduleOption: z
       .partialRecord(z.enum(scheduleOptions), z.coerce.number())
@@ -173,10 +177,10 @@ export const loraFields = (dropout: number) =>
   })
 
 /** All groups that are not the method's own, in the order of the help. */
-export const sharedFields = (defaults: { learningRate: number; loraDropout: number }) => ({
+export const sharedFields = (defaults: { rates: MethodRates; loraDropout: number }) => ({
   ...modelFields,
   ...dataFields,
-  ...learningFields(defaults.learningRate),
+  ...learningFields(defaults.rates),
   ...loraFields(defaults.loraDropout),
   ...evalFields,
   ...outputFields,

@@ -13,6 +13,7 @@ import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
 import type { LoopEvent } from '../../train/loop.ts'
 import { makeResources, type Resources } from '../../util/resources.ts'
 import type { Method } from '../methods.ts'
+import { type WithLearningRate, withLearningRate } from './defaultLearningRate.ts'
 import { defaultsOf } from './defaults.ts'
 import type { CustomLoss } from './objectives.ts'
 import { makeRunDiagnostics } from './runDiagnostics.ts'
@@ -42,7 +43,7 @@ export type Recipe<S extends z.ZodObject = z.ZodObject> = {
 }
 
 export type Body<S extends z.ZodObject> = (
-  config: z.output<S>,
+  config: WithLearningRate<z.output<S>>,
   context: {
     signal: AbortSignal
     /** Closes what was opened when the run ends, however it ends; the last opened first. */
@@ -61,10 +62,11 @@ export const recipe = <S extends z.ZodObject>(
 ): Recipe<S> => ({
   name,
   schema,
-  async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
-    const { output, resume, pushToHub, reportTo } = config as unknown as RunSettings
-    if (!resume) refuseUnused(schema, config)
+  async *run(given, { signal = new AbortController().signal, command = [], loss } = {}) {
+    const { output, resume, pushToHub, reportTo } = given as unknown as RunSettings
+    if (!resume) refuseUnused(schema, given)
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
+    const config = await withLearningRate(name, schema, given)
     const places = await settingsPaths(config)
     const defaults = defaultsOf(schema)
     const run = await openRun(output, { method: name, config, resume, command, changeable, places, defaults })

@@ -26,7 +26,7 @@ const run: RunFacts = {
   state: 'done',
   result: { kind: 'model', path: 'runs/a/model' },
   events: [step(1, 0.7), step(2, 0.5), step(3, 0.4)],
-  defaults: { learningRate: 1e-6, epochs: 3 },
+  defaults: { epochs: 3 },
   chats: false,
   links: true,
   files: ['run.json', 'model', 'secret.txt'],

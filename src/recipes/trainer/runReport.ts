@@ -6,6 +6,7 @@ import { curvesIn } from '../../runs/curves.node.ts'
 import type { RunSummary } from '../../runs/find.node.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
 import { formatNumber, plural, shellWord, whole } from '../../util/format.ts'
+import { ratesOf } from './learningRates.ts'
 import { nextCommands } from './nextCommands.ts'
 import { headlineOf, isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
 
@@ -205,7 +206,11 @@ const shownSetting = (value: unknown): string => (typeof value === 'string' ? va
 
 const settings = ({ info, defaults }: RunFacts): Html => {
   const given = Object.entries(info.config).filter(([key]) => key !== 'resume')
-  const changed = given.filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(defaults[key]))
+  const rate = ratesOf(info.method, info.adapter !== undefined)?.default
+  // Self-play has a list of rates
+  const isDefault = (key: string, value: unknown) =>
+    key === 'learningRate' ? `${value}` === `${rate}` : JSON.stringify(value) === JSON.stringify(defaults[key])
+  const changed = given.filter(([key, value]) => !isDefault(key, value))
   const list = (entries: typeof given) => facts(entries.map(([key, value]) => [key, shownSetting(value)] as const))
   return html`<section>
 <h2>Settings that are not the defaults</h2>

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { preferenceLossNames } from '../../objectives/preferenceLosses.ts'
 import { flag, fraction, grouped, labelFields, on, positive, sharedFields, text, weight } from './fields.ts'
+import { learningRates } from './learningRates.ts'
 
 export const sftSchema = z.object({
   ...grouped('Method', {
@@ -20,12 +21,12 @@ export const sftSchema = z.object({
     ),
     assistantOnlyLoss: flag().describe("of rows with messages, learn only the assistant's turns"),
   }),
-  ...sharedFields({ learningRate: 2e-5, loraDropout: 0.05 }),
+  ...sharedFields({ rates: learningRates.sft, loraDropout: 0.05 }),
   ...labelFields,
 })
 
-/** No dropout, so that policy and reference model agree to the last bit before training, and the first loss is ln 2. */
-const withReference = { learningRate: 1e-6, loraDropout: 0 }
+/** So that policy and reference model agree to the last bit before training, and the first loss is ln 2. */
+const noDropout = { loraDropout: 0 }
 
 /** The beta of the DPO family. */
 export const betaField = positive()
@@ -66,7 +67,7 @@ export const preferenceSchema = z.object({
       .default('marginal')
       .describe('how plackett-luce treats responses of equal rank'),
   }),
-  ...sharedFields(withReference),
+  ...sharedFields({ rates: learningRates.dpo, ...noDropout }),
 })
 
 export const ktoSchema = z.object({
@@ -76,6 +77,6 @@ export const ktoSchema = z.object({
     desirableWeight: weight().default(1).describe('weight of good completions in the loss'),
     undesirableWeight: weight().default(1).describe('weight of bad completions in the loss'),
   }),
-  ...sharedFields(withReference),
+  ...sharedFields({ rates: learningRates.kto, ...noDropout }),
   ...labelFields,
 })

@@ -1,0 +1,206 @@
+/**
+ * Sweeps the learning rates of every training method, of all weights and with LoRA:
+ *   npm run bench:learning-rates -- --model DIR --pairs HH_RLHF_FILE [--methods sft,dpo] [--train full,lora] [--rates 1e-5,default]
+ *     [--steps 50] [--figures FILE.json] [--work DIR]
+ * Every run is a command of attune. What it learned is measured on held-out rows or prompts before and after it, with an interval of
+ * 95 % of the paired difference. Figures are added to a file; runs that stand in it already are left out.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { tInterval } from '../dist/statistics/intervals.js'
+import { mean } from '../dist/statistics/summary.js'
+import { byPrompt, hasNoComma, makeData, newTokens, noComma } from './learningRateData.mjs'
+
+const cli = join(dirname(new URL(import.meta.url).pathname), '..', 'bin', 'attune.js')
+const allMethods = ['sft', 'dpo', 'kto', 'reward', 'spin', 'asft', 'reinforce', 'rloo', 'grpo', 'ppo', 'online-dpo']
+const { values: flags } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    pairs: { type: 'string' },
+    methods: { type: 'string', default: allMethods.join(',') },
+    train: { type: 'string', default: 'full,lora' },
+    rates: { type: 'string', default: 'default' },
+    steps: { type: 'string', default: '50' },
+    figures: { type: 'string', default: 'learning-rates.json' },
+    work: { type: 'string', default: 'attune-learning-rates' },
+  },
+})
+if (!flags.model || !flags.pairs) throw new Error('give --model DIR and --pairs FILE (hh-rlhf: harmless-base, test.jsonl.gz)')
+const { model, work } = flags
+const steps = Number(flags.steps)
+
+/** Runs attune and gives the rows of its JSON lines. */
+const attune = (args) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [cli, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let [text, errors] = ['', '']
+    child.stdout.on('data', (chunk) => (text += chunk))
+    child.stderr.on('data', (chunk) => (errors += chunk))
+    child.on('close', (code) => {
+      if (code === 0) resolve(text.trim().split('\n').map((line) => JSON.parse(line)))
+      else reject(new Error(`attune ${args.join(' ')}: ${errors.trim().split('\n').at(-1)}`))
+    })
+  })
+
+const chats = /"chat_template"/.test(readFileSync(join(model, 'tokenizer_config.json'), 'utf8')) || existsSync(join(model, 'chat_template.jinja'))
+mkdirSync(work, { recursive: true })
+const data = await makeData({ dir: join(work, 'data'), model, pairs: flags.pairs, chats, run: attune })
+console.error(`rows: ${JSON.stringify(data.rows)}`)
+const file = (name) => data.at(name)
+const tokens = `${newTokens[chats ? 'chat' : 'text']}`
+
+// What each method learns from
+
+const rl = ['--data', file('prompts'), '--reward', noComma, '--max-new-tokens', tokens, '--batch-size', '4', '--num-generations', '4']
+const play = ['--data', file('answers'), '--iterations', '1', '--max-new-tokens', '32', '--batch-size', '8', '--no-exact-match']
+const tasks = {
+  sft: ['--data', file('answers'), '--batch-size', '8'],
+  dpo: ['--data', file('pairs'), '--batch-size', '8'],
+  kto: ['--data', file('thumbs'), '--batch-size', '8'],
+  reward: ['--data', file('pairs'), '--batch-size', '8'],
+  spin: play,
+  asft: [...play, '--helper', 'column:worse'],
+  reinforce: [...rl.slice(0, -4), '--batch-size', '16'],
+  rloo: rl,
+  grpo: rl,
+  ppo: rl,
+  'online-dpo': rl,
+}
+const commandOf = ({ method, train, rate }) => [
+  ...[method, '--model', model, ...tasks[method], '--max-length', '192', '--max-steps', `${steps}`, '--epochs', '1000'],
+  ...(train === 'lora' ? ['--lora-r', '16'] : []),
+  ...(rate === 'default' ? [] : ['--learning-rate', rate]),
+]
+
+// What is measured on what was held out, one value a row or prompt
+
+const score = async (of, name) => (await attune(['score', '--model', of, '--data', file(name)])).filter((row) => row.event === undefined)
+const logps = async (of, name) => (await score(of, name)).map(({ logp }) => logp)
+const sigmoid = (x) => 1 / (1 + Math.exp(-x))
+const lossOfMargin = (margin) => Math.log1p(Math.exp(-Math.abs(margin))) + Math.max(-margin, 0)
+const beta = 0.1
+/** beta times how much more likely each row became. */
+const gains = async (of, name) => {
+  const [now, before] = [await logps(of, name), await once(`logps ${name}`, () => logps(model, name))]
+  return now.map((logp, i) => beta * (logp - before[i]))
+}
+const stored = new Map()
+const once = async (key, make) => {
+  if (!stored.has(key)) stored.set(key, make())
+  return stored.get(key)
+}
+const perPrompt = (rows) => byPrompt(rows).map((completions) => mean(completions.map(({ completion }) => Number(hasNoComma(completion)))))
+const margins = (better, worse) => better.map((gain, i) => gain - worse[i])
+const responses = ['chosen', 'rejected'].map((column) => {
+  const name = `held-${column}`
+  const rows = readFileSync(file('held-pairs'), 'utf8').trim().split('\n').map((line) => JSON.parse(line))
+  writeFileSync(file(name), rows.map((row) => `${JSON.stringify({ prompt: row.prompt, completion: row[column] })}\n`).join(''))
+  return name
+})
+const untrained = Math.LN2
+/** What `score` gives each row before and after. `of`: the folder of the trained model or adapter. */
+const measures = {
+  sft: {
+    name: 'held-out loss',
+    better: -1,
+    async of(dir) {
+      const perRow = async (of) => (await score(of, 'held-answers')).map(({ logp, tokens }) => -logp / tokens)
+      return [await once('nll', () => perRow(model)), await perRow(dir)]
+    },
+  },
+  dpo: {
+    name: 'held-out loss',
+    better: -1,
+    async of(dir) {
+      const after = margins(await gains(dir, responses[0]), await gains(dir, responses[1]))
+      return [after.map(() => untrained), after.map(lossOfMargin), after]
+    },
+  },
+  kto: {
+    name: 'held-out loss, KL taken as 0',
+    better: -1,
+    async of(dir) {
+      const [good, bad] = [await gains(dir, responses[0]), await gains(dir, responses[1])]
+      const after = good.map((gain, i) => (2 - sigmoid(gain) - sigmoid(-bad[i])) / 2)
+      return [after.map(() => 0.5), after, margins(good, bad)]
+    },
+  },
+  reward: {
+    name: 'held-out loss',
+    better: -1,
+    async of(dir) {
+      const rewards = async (name) => (await score(dir, name)).map(({ reward }) => reward)
+      const after = margins(await rewards(responses[0]), await rewards(responses[1]))
+      return [after.map(() => untrained), after.map(lossOfMargin), after]
+    },
+  },
+  selfPlay: {
+    name: 'held-out loss, data against own',
+    better: -1,
+    async of(dir) {
+      const after = margins(await gains(dir, 'held-answers'), await gains(dir, 'held-own'))
+      return [after.map(() => untrained), after.map(lossOfMargin), after]
+    },
+  },
+  rewards: {
+    name: 'mean reward of held-out prompts',
+    better: 1,
+    async of(dir) {
+      const rows = await attune(['generate', '--model', dir, '--data', file('held-prompts'), '--num-return-sequences', '4', '--max-new-tokens', tokens, '--batch-size', '32'])
+      return [perPrompt(data.heldOwn), perPrompt(rows.filter(({ completion }) => completion !== undefined))]
+    },
+  },
+}
+const measureOf = (method) => measures[method] ?? (['spin', 'asft'].includes(method) ? measures.selfPlay : measures.rewards)
+
+const trainAndMeasure = async (cell) => {
+  const output = join(work, 'run')
+  rmSync(output, { recursive: true, force: true })
+  const command = commandOf(cell)
+  const started = performance.now()
+  const events = await attune([...command, '--output', output])
+  const seconds = Math.round((performance.now() - started) / 1000)
+  const end = events.findLast(({ event }) => event === 'end')
+  const stepsMade = events.filter(({ event }) => event === 'step')
+  const { name, better, of } = measureOf(cell.method)
+  const [before, after, margin] = await of(end.output)
+  const difference = tInterval(after.map((value, i) => value - before[i]))
+  rmSync(output, { recursive: true, force: true })
+  return {
+    ...cell,
+    steps,
+    command: ['attune', ...command].join(' '),
+    learning_rate: Math.max(...stepsMade.map(({ learning_rate }) => learning_rate)),
+    measure: name,
+    rows: after.length,
+    before: mean(before),
+    after: mean(after),
+    difference,
+    ...(margin && { accuracy: mean(margin.map((m) => (m > 0 ? 1 : m === 0 ? 0.5 : 0))) }),
+    learned: better > 0 ? difference.low > 0 : difference.high < 0,
+    warnings: events.filter(({ event }) => event === 'warning').map(({ code }) => code),
+    seconds,
+  }
+}
+
+const read = () => (existsSync(flags.figures) ? JSON.parse(readFileSync(flags.figures, 'utf8')) : [])
+const isSame = (a, b) => ['model', 'method', 'train', 'rate', 'steps'].every((key) => a[key] === b[key])
+const short = (value) => Number(value.toPrecision(3)).toString()
+const row = (f) =>
+  `| ${f.method} | ${f.train} | ${f.learning_rate?.toExponential() ?? f.rate} | ${f.steps} | ${f.failed ?? `${f.measure} | ${short(f.before)} → ${short(f.after)} | ${short(f.difference.value)} (${short(f.difference.low)} to ${short(f.difference.high)}) | ${f.accuracy === undefined ? '' : short(f.accuracy)} | ${f.learned ? 'yes' : 'no'}`} |`
+
+console.log('| method | trained | rate | steps | measure | before → after | difference | accuracy | learned |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |')
+for (const method of flags.methods.split(','))
+  for (const train of flags.train.split(','))
+    for (const rate of flags.rates.split(',')) {
+      const cell = { model: model.split('/').filter(Boolean).at(-1), method, train, rate, steps }
+      const known = read().find((figure) => isSame(figure, cell))
+      const figure = known ?? (await trainAndMeasure(cell).catch((error) => ({ ...cell, failed: error.message })))
+      if (!known) {
+        mkdirSync(dirname(flags.figures), { recursive: true })
+        writeFileSync(flags.figures, `${JSON.stringify([...read(), figure], null, 1)}\n`)
+      }
+      console.log(row(figure))
+    }
