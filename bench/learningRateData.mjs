@@ -26,8 +26,10 @@ const heldPrompts = 64
 /** Of each prompt: two of different kinds make a pair. */
 const samples = 4
 /** Enough that about half of the samples have a comma. */
-export const newTokens = { chat: 24, text: 40 }
+const newTokens = { chat: 24, text: 40 }
 const answerTokens = 32
+/** A rollout is short: steps are many then, and the rule still holds for about half of the completions. */
+export const rolloutTokens = { chat: 12, text: 24 }
 
 export const hasNoComma = (text) => !text.includes(',')
 /** The same rule for `--reward`. */
@@ -92,15 +94,19 @@ export const makeData = async ({ dir, model, pairs, chats, run }) => {
   ]
   const tokens = newTokens[chats ? 'chat' : 'text']
   const own = await sampled('samples', at('prompts'), samples, tokens)
-  const heldOwn = await sampled('held-samples', at('held-prompts'), samples, tokens)
+  const heldSamples = await sampled('held-samples', at('held-prompts'), samples, tokens)
   write(at('pairs'), paired(own))
-  write(at('held-pairs'), paired(heldOwn))
+  write(at('held-pairs'), paired(heldSamples))
   write(at('thumbs'), paired(own).flatMap(single))
-  write(at('held-thumbs'), paired(heldOwn).flatMap(single))
+  write(at('held-thumbs'), paired(heldSamples).flatMap(single))
   const rows = answers(pairs).map((row) => ({ prompt: asked(row.prompt), completion: said(row.completion), worse: row.rejected }))
   write(at('held-answers'), rows.slice(0, heldPrompts))
   write(at('answers'), rows.slice(heldPrompts, heldPrompts + trainPrompts))
   const heldAnswers = await sampled('own-answers', at('held-answers'), 1, answerTokens)
-  write(at('held-own'), heldAnswers.map(({ prompt, completion }) => ({ prompt, completion: said(completion) })))
-  return { at, heldOwn, rows: { pairs: paired(own).length, heldPairs: paired(heldOwn).length, answers: rows.length - heldPrompts } }
+  // Scored together: the better responses first, then as many worse ones
+  const scored = (prompt, completion) => ({ prompt, completion })
+  const pairsHeld = paired(heldSamples)
+  write(at('held-responses'), ['chosen', 'rejected'].flatMap((side) => pairsHeld.map((row) => scored(row.prompt, row[side]))))
+  write(at('held-own'), [...rows.slice(0, heldPrompts).map((row) => scored(row.prompt, row.completion)), ...heldAnswers.map((row) => scored(row.prompt, said(row.completion)))])
+  return { at, rows: { pairs: paired(own).length, heldPairs: pairsHeld.length, prompts: train.length, heldPrompts: held.length } }
 }

@@ -1,7 +1,7 @@
 /**
  * Sweeps the learning rates of every training method, of all weights and with LoRA:
  *   npm run bench:learning-rates -- --model DIR --pairs HH_RLHF_FILE [--methods sft,dpo] [--train full,lora] [--rates 1e-5,default]
- *     [--steps 50] [--figures FILE.json] [--work DIR]
+ *     [--steps 50] [--figures FILE.json] [--work DIR] [--threads N]
  * Every run is a command of attune. What it learned is measured on held-out rows or prompts before and after it, with an interval of
  * 95 % of the paired difference. Figures are added to a file; runs that stand in it already are left out.
  */
@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { tInterval } from '../dist/statistics/intervals.js'
 import { mean } from '../dist/statistics/summary.js'
-import { byPrompt, hasNoComma, makeData, newTokens, noComma } from './learningRateData.mjs'
+import { byPrompt, hasNoComma, makeData, noComma, rolloutTokens } from './learningRateData.mjs'
 
 const cli = join(dirname(new URL(import.meta.url).pathname), '..', 'bin', 'attune.js')
 const allMethods = ['sft', 'dpo', 'kto', 'reward', 'spin', 'asft', 'reinforce', 'rloo', 'grpo', 'ppo', 'online-dpo']
@@ -24,6 +24,7 @@ const { values: flags } = parseArgs({
     rates: { type: 'string', default: 'default' },
     steps: { type: 'string', default: '50' },
     figures: { type: 'string', default: 'learning-rates.json' },
+    threads: { type: 'string' },
     work: { type: 'string', default: 'attune-learning-rates' },
   },
 })
@@ -49,11 +50,12 @@ mkdirSync(work, { recursive: true })
 const data = await makeData({ dir: join(work, 'data'), model, pairs: flags.pairs, chats, run: attune })
 console.error(`rows: ${JSON.stringify(data.rows)}`)
 const file = (name) => data.at(name)
-const tokens = `${newTokens[chats ? 'chat' : 'text']}`
+const rollout = `${rolloutTokens[chats ? 'chat' : 'text']}`
+const threads = flags.threads ? ['--threads', flags.threads] : []
 
 // What each method learns from
 
-const rl = ['--data', file('prompts'), '--reward', noComma, '--max-new-tokens', tokens, '--batch-size', '4', '--num-generations', '4']
+const rl = ['--data', file('prompts'), '--reward', noComma, '--max-new-tokens', rollout, '--batch-size', '2', '--num-generations', '4']
 const play = ['--data', file('answers'), '--iterations', '1', '--max-new-tokens', '32', '--batch-size', '8', '--no-exact-match']
 const tasks = {
   sft: ['--data', file('answers'), '--batch-size', '8'],
@@ -62,7 +64,7 @@ const tasks = {
   reward: ['--data', file('pairs'), '--batch-size', '8'],
   spin: play,
   asft: [...play, '--helper', 'column:worse'],
-  reinforce: [...rl.slice(0, -4), '--batch-size', '16'],
+  reinforce: [...rl.slice(0, -4), '--batch-size', '8'],
   rloo: rl,
   grpo: rl,
   ppo: rl,
@@ -76,91 +78,64 @@ const commandOf = ({ method, train, rate }) => [
 
 // What is measured on what was held out, one value a row or prompt
 
-const score = async (of, name) => (await attune(['score', '--model', of, '--data', file(name)])).filter((row) => row.event === undefined)
-const logps = async (of, name) => (await score(of, name)).map(({ logp }) => logp)
+const score = async (of, name) => (await attune(['score', '--model', of, '--data', file(name), ...threads])).filter((row) => row.event === undefined)
 const sigmoid = (x) => 1 / (1 + Math.exp(-x))
 const lossOfMargin = (margin) => Math.log1p(Math.exp(-Math.abs(margin))) + Math.max(-margin, 0)
 const beta = 0.1
-/** beta times how much more likely each row became. */
+/** What the untrained model gives, measured once and kept in a file. */
+const untrained = async (name, measure) => {
+  const path = join(work, 'data', `${name}.json`)
+  if (!existsSync(path)) writeFileSync(path, JSON.stringify(await measure()))
+  return JSON.parse(readFileSync(path, 'utf8'))
+}
+const logps = async (of, name) => (await score(of, name)).map(({ logp }) => logp)
+const halves = (values) => [values.slice(0, values.length / 2), values.slice(values.length / 2)]
+/** beta times how much more likely the better and the worse responses became. */
 const gains = async (of, name) => {
-  const [now, before] = [await logps(of, name), await once(`logps ${name}`, () => logps(model, name))]
-  return now.map((logp, i) => beta * (logp - before[i]))
+  const before = await untrained(`logps-${name}`, () => logps(model, name))
+  return halves((await logps(of, name)).map((logp, i) => beta * (logp - before[i])))
 }
-const stored = new Map()
-const once = async (key, make) => {
-  if (!stored.has(key)) stored.set(key, make())
-  return stored.get(key)
+const margins = ([better, worse]) => better.map((value, i) => value - worse[i])
+const byMargin = (all) => [all.map(() => Math.LN2), all.map(lossOfMargin), all]
+const perToken = async (of) => (await score(of, 'held-answers')).map(({ logp, tokens }) => -logp / tokens)
+const rewards = async (of) => {
+  const sampling = ['--num-return-sequences', '4', '--max-new-tokens', rollout, '--batch-size', '32']
+  const rows = await attune(['generate', '--model', of, '--data', file('held-prompts'), ...sampling, ...threads])
+  const share = (completions) => mean(completions.map(({ completion }) => Number(hasNoComma(completion))))
+  return byPrompt(rows.filter(({ completion }) => completion !== undefined)).map(share)
 }
-const perPrompt = (rows) => byPrompt(rows).map((completions) => mean(completions.map(({ completion }) => Number(hasNoComma(completion)))))
-const margins = (better, worse) => better.map((gain, i) => gain - worse[i])
-const responses = ['chosen', 'rejected'].map((column) => {
-  const name = `held-${column}`
-  const rows = readFileSync(file('held-pairs'), 'utf8').trim().split('\n').map((line) => JSON.parse(line))
-  writeFileSync(file(name), rows.map((row) => `${JSON.stringify({ prompt: row.prompt, completion: row[column] })}\n`).join(''))
-  return name
-})
-const untrained = Math.LN2
-/** What `score` gives each row before and after. `of`: the folder of the trained model or adapter. */
+
+const pairLoss = { name: 'held-out loss', better: -1, of: async (dir) => byMargin(margins(await gains(dir, 'held-responses'))) }
+const playLoss = { name: 'held-out loss, data against own', better: -1, of: async (dir) => byMargin(margins(await gains(dir, 'held-own'))) }
+const reward = { name: 'mean reward of held-out prompts', better: 1, of: async (dir) => [await untrained('rewards', () => rewards(model)), await rewards(dir)] }
+/** `of` a folder of a model or an adapter: values of the rows before and after, and where there are pairs their margins. */
 const measures = {
-  sft: {
-    name: 'held-out loss',
-    better: -1,
-    async of(dir) {
-      const perRow = async (of) => (await score(of, 'held-answers')).map(({ logp, tokens }) => -logp / tokens)
-      return [await once('nll', () => perRow(model)), await perRow(dir)]
-    },
-  },
-  dpo: {
-    name: 'held-out loss',
-    better: -1,
-    async of(dir) {
-      const after = margins(await gains(dir, responses[0]), await gains(dir, responses[1]))
-      return [after.map(() => untrained), after.map(lossOfMargin), after]
-    },
-  },
+  sft: { name: 'held-out loss', better: -1, of: async (dir) => [await untrained('nll', () => perToken(model)), await perToken(dir)] },
+  dpo: pairLoss,
   kto: {
-    name: 'held-out loss, KL taken as 0',
+    name: 'held-out loss (KL as 0)',
     better: -1,
     async of(dir) {
-      const [good, bad] = [await gains(dir, responses[0]), await gains(dir, responses[1])]
-      const after = good.map((gain, i) => (2 - sigmoid(gain) - sigmoid(-bad[i])) / 2)
-      return [after.map(() => 0.5), after, margins(good, bad)]
+      const [good, bad] = await gains(dir, 'held-responses')
+      return [good.map(() => 0.5), good.map((gain, i) => (2 - sigmoid(gain) - sigmoid(-bad[i])) / 2), margins([good, bad])]
     },
   },
   reward: {
     name: 'held-out loss',
     better: -1,
-    async of(dir) {
-      const rewards = async (name) => (await score(dir, name)).map(({ reward }) => reward)
-      const after = margins(await rewards(responses[0]), await rewards(responses[1]))
-      return [after.map(() => untrained), after.map(lossOfMargin), after]
-    },
+    of: async (dir) => byMargin(margins(halves((await score(dir, 'held-responses')).map((row) => row.reward)))),
   },
-  selfPlay: {
-    name: 'held-out loss, data against own',
-    better: -1,
-    async of(dir) {
-      const after = margins(await gains(dir, 'held-answers'), await gains(dir, 'held-own'))
-      return [after.map(() => untrained), after.map(lossOfMargin), after]
-    },
-  },
-  rewards: {
-    name: 'mean reward of held-out prompts',
-    better: 1,
-    async of(dir) {
-      const rows = await attune(['generate', '--model', dir, '--data', file('held-prompts'), '--num-return-sequences', '4', '--max-new-tokens', tokens, '--batch-size', '32'])
-      return [perPrompt(data.heldOwn), perPrompt(rows.filter(({ completion }) => completion !== undefined))]
-    },
-  },
+  spin: playLoss,
+  asft: playLoss,
 }
-const measureOf = (method) => measures[method] ?? (['spin', 'asft'].includes(method) ? measures.selfPlay : measures.rewards)
+const measureOf = (method) => measures[method] ?? reward
 
 const trainAndMeasure = async (cell) => {
-  const output = join(work, 'run')
+  const output = join(work, `${cell.method}-${cell.train}`)
   rmSync(output, { recursive: true, force: true })
   const command = commandOf(cell)
   const started = performance.now()
-  const events = await attune([...command, '--output', output])
+  const events = await attune([...command, ...threads, '--output', output])
   const seconds = Math.round((performance.now() - started) / 1000)
   const end = events.findLast(({ event }) => event === 'end')
   const stepsMade = events.filter(({ event }) => event === 'step')
