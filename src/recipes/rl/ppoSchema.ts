@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { klEstimators } from '../../objectives/kl.ts'
 import { count, flag, fraction, grouped, positive, text, texts, weight } from '../trainer/fields.ts'
+import { withLike } from '../trainer/trlDefaults.ts'
 import { rewardFields, rlShared, rolloutFields } from './schema.ts'
 
 const valueFields = {
@@ -38,7 +39,7 @@ const ptxFields = {
   ptxBatchSize: count().optional().describe('pretraining rows in each update (default: --batch-size)'),
 }
 
-export const ppoSchema = z.object({
+const ppoSettings = z.object({
   ...grouped('Method', {
     ...valueFields,
     ...klFields,
@@ -55,3 +56,5 @@ export const ppoSchema = z.object({
     learningRate: positive().default(3e-6).describe('peak learning rate of policy and value model'),
   }),
 })
+
+export const ppoSchema = withLike('ppo', ppoSettings)

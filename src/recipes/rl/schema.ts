@@ -19,6 +19,7 @@ import {
   weight,
 } from '../trainer/fields.ts'
 import { betaField } from '../trainer/schema.ts'
+import { withLike } from '../trainer/trlDefaults.ts'
 
 export const rewardFields = {
   reward: texts('SPEC').describe(
@@ -129,7 +130,7 @@ const clipFields = {
   epsilonHigh: weight().optional().describe('a different upper bound, 1 + this (clip-higher; default: --epsilon)'),
 }
 
-export const rlooSchema = z.object({
+const rlooSettings = z.object({
   ...grouped('Method', {
     klCoef: klCoef(0.05, inReward),
     normalizeAdvantages: flag().describe('normalise the advantages of a rollout by their mean and standard deviation'),
@@ -140,7 +141,9 @@ export const rlooSchema = z.object({
   ...rlShared(8),
 })
 
-export const grpoSchema = z.object({
+export const rlooSchema = withLike('rloo', rlooSettings)
+
+const grpoSettings = z.object({
   ...grouped('Method', {
     lossType: z
       .enum(['grpo', 'bnpo', 'dr_grpo', 'dapo', 'cispo', 'sapo', 'vespo', 'luspo'])
@@ -172,12 +175,16 @@ export const grpoSchema = z.object({
   ...rlShared(8),
 })
 
-export const onlineDpoSchema = z.object({
+export const grpoSchema = withLike('grpo', grpoSettings)
+
+const onlineDpoSettings = z.object({
   ...grouped('Method', { beta: betaField }),
   ...grouped('Rollout', rolloutFields(2)),
   ...grouped('Reward', rewardFields),
   ...rlShared(8),
 })
+
+export const onlineDpoSchema = withLike('online-dpo', onlineDpoSettings)
 
 const { device, threads } = engineFields
 const { column, maxSamples } = dataFields

@@ -18,6 +18,7 @@ import type { CustomLoss } from './objectives.ts'
 import { makeRunDiagnostics } from './runDiagnostics.ts'
 import { writeRunPage } from './runPage.ts'
 import { settingsPaths } from './settingsPaths.ts'
+import { likeDefaults } from './trlDefaults.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
 export type TrainEvent = StartEvent | LoopEvent | SampleEvent | WarningEvent | ProgressEvent | EndEvent
@@ -63,7 +64,7 @@ export const recipe = <S extends z.ZodObject>(
   schema,
   async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
     const { output, resume, pushToHub, reportTo } = config as unknown as RunSettings
-    if (!resume) refuseUnused(schema, config)
+    if (!resume) refuseUnused(schema, config, likeDefaults(name, config))
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
     const places = await settingsPaths(config)
     const defaults = defaultsOf(schema)

@@ -2,8 +2,9 @@
 import { z } from 'zod'
 import { preferenceLossNames } from '../../objectives/preferenceLosses.ts'
 import { flag, fraction, grouped, labelFields, on, positive, sharedFields, text, weight } from './fields.ts'
+import { withLike } from './trlDefaults.ts'
 
-export const sftSchema = z.object({
+const sftSettings = z.object({
   ...grouped('Method', {
     loss: z
       .enum(['nll', 'dft'])
@@ -24,6 +25,8 @@ export const sftSchema = z.object({
   ...labelFields,
 })
 
+export const sftSchema = withLike('sft', sftSettings)
+
 /** No dropout, so that policy and reference model agree to the last bit before training, and the first loss is ln 2. */
 const withReference = { learningRate: 1e-6, loraDropout: 0 }
 
@@ -32,7 +35,7 @@ export const betaField = positive()
   .default(0.1)
   .describe('how strongly the policy is kept close to the reference model; larger stays closer')
 
-export const preferenceSchema = z.object({
+const preferenceSettings = z.object({
   ...grouped('Method', {
     loss: text('LOSS')
       .default('sigmoid')
@@ -69,7 +72,9 @@ export const preferenceSchema = z.object({
   ...sharedFields(withReference),
 })
 
-export const ktoSchema = z.object({
+export const preferenceSchema = withLike('dpo', preferenceSettings)
+
+const ktoSettings = z.object({
   ...grouped('Method', {
     loss: z.enum(['kto', 'apo_zero_unpaired']).default('kto').describe('the objective'),
     beta: betaField,
@@ -79,3 +84,5 @@ export const ktoSchema = z.object({
   ...sharedFields(withReference),
   ...labelFields,
 })
+
+export const ktoSchema = withLike('kto', ktoSettings)
