@@ -84,7 +84,7 @@ export const namesOfTrl: Readonly<Record<string, string>> = {
   'adam-epsilon': ofTorch,
   'gradient-accumulation-steps': '--grad-accum',
   'average-tokens-across-devices': 'not needed: the loss of a step is the mean over all of its tokens',
-  'label-smoothing-factor': '--label-smoothing',
+  'label-smoothing-factor': '--label-smoothing; of tokens, in attune sft',
   'gradient-checkpointing': '--memory; low computes activations anew',
   'gradient-checkpointing-kwargs': '--memory; low computes activations anew',
   'activation-checkpointing': '--memory; low computes activations anew',
