@@ -7,6 +7,7 @@ import type { z } from 'zod'
 import { loadRecipe } from './recipes/load.ts'
 import type { MethodKey, SchemaOf } from './recipes/methods.ts'
 import type { Extras, Recipe, TrainEvent } from './recipes/trainer/recipe.ts'
+import { withLikeDefaults } from './recipes/trainer/trlDefaults.ts'
 import { storeRows } from './store/content.node.ts'
 import { badInput } from './util/fault.ts'
 
@@ -32,7 +33,7 @@ const trainer = <K extends MethodKey>(key: K) =>
     const { data } = settings
     const files = typeof data === 'string' ? [data] : isFiles(data) ? data : [await storeRows(data)]
     const recipe = (await loadRecipe(key)) as unknown as Recipe
-    const parsed = recipe.schema.safeParse({ ...settings, data: files })
+    const parsed = recipe.schema.safeParse(withLikeDefaults(recipe.name, { ...settings, data: files }))
     if (!parsed.success) {
       const { path, message } = parsed.error.issues[0]
       throw badInput('bad-setting', `${path.join('.')}: ${message}`, { flag: `${recipe.name}()` })

@@ -221,6 +221,12 @@ it('docs/api.md lists the current exports of attune', async () => {
   expect(own(kept), 'run `npm run api`').toBe(own(now))
 })
 
+it('names.md has the current answers to the names of other programs', async () => {
+  const made = join(cache.dir, 'names.md')
+  expect((await node(root, ['docs/names.mjs', made])).stderr).toBe('')
+  expect(textOf('docs/names.md'), 'run `npm run api`').toBe(readFileSync(made, 'utf8'))
+})
+
 it('architecture.md lists every file of src/ with the first sentence of its header', async () => {
   const made = join(cache.dir, 'architecture.md')
   expect((await node(root, ['docs/files.mjs', made])).stderr).toBe('')

@@ -11,7 +11,7 @@ export const reportFailure = (error: unknown): number => {
   if (error === stdoutClosed || (error instanceof CommanderError && error.exitCode === 0)) return 0
   const fault = error instanceof CommanderError ? usageFault(error) : (systemFault(error) ?? error)
   if (fault instanceof Fault) {
-    process.stderr.write(`error: ${fault.message}\n`)
+    process.stderr.write(`${[`error: ${fault.message}`, ...fault.details].join('\n  ')}\n`)
     if (process.env.ATTUNE_DEBUG) process.stderr.write(`${fault.stack}\n`)
     return fault.exitCode
   }

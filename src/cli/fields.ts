@@ -1,6 +1,7 @@
 /** The fields of a zod schema as flags: name, type, default and help text. */
 import type { z } from 'zod'
 import { assert } from '../util/fault.ts'
+import { kebab } from '../util/kebab.ts'
 
 export type Kind = 'text' | 'number' | 'boolean' | 'choice' | 'list' | 'record'
 
@@ -49,9 +50,6 @@ const field = (key: string, type: z.ZodType): Field => {
     off,
   }
 }
-
-/** learningRate -> learning-rate */
-export const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 /** learning-rate and learning_rate -> learningRate */
 export const camel = (name: string) => name.replace(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase())

@@ -1,98 +1,45 @@
-/** Names that TRL, PEFT, transformers and LLaMA-Factory give to settings, and the flags that attune has for them. */
+/**
+ * Names that TRL, PEFT, transformers and LLaMA-Factory give to settings, and what they are here: the hints of the command
+ * line and of settings files, and the tables of docs/names.md, come from the same answers.
+ */
+import { kebab } from '../util/kebab.ts'
+import { namesOfLlamaFactory } from './namesOfLlamaFactory.ts'
+import { namesOfTrl } from './namesOfTrl.ts'
 
-/** By their name; of several flags the first that a command has. */
-const flagsFor: Readonly<Record<string, readonly string[]>> = {
-  lr: ['learning-rate'],
-  'lr-scheduler-type': ['schedule'],
-  'lr-scheduler': ['schedule'],
-  'lr-scheduler-kwargs': ['schedule-option'],
-  'warmup-ratio': ['warmup-steps'],
-  optim: ['optimizer'],
-  wd: ['weight-decay'],
-  'max-norm': ['max-grad-norm'],
-  'num-train-epochs': ['epochs'],
-  'num-epochs': ['epochs'],
-  'total-steps': ['max-steps'],
-  'train-batch-size': ['batch-size'],
-  'per-device-train-batch-size': ['batch-size'],
-  'per-device-batch-size': ['batch-size'],
-  'per-device-eval-batch-size': ['batch-size'],
-  'micro-batch-size': ['batch-size'],
-  'gradient-accumulation-steps': ['grad-accum'],
-  'gradient-accumulation': ['grad-accum'],
-  'gradient-checkpointing': ['memory'],
-  'max-seq-length': ['max-length'],
-  'max-seq-len': ['max-length'],
-  'model-max-length': ['max-length'],
-  'cutoff-len': ['max-length'],
-  'max-completion-length': ['max-new-tokens'],
-  'max-tokens': ['max-new-tokens'],
-  'max-new-token': ['max-new-tokens'],
-  'model-name-or-path': ['model'],
-  'model-name': ['model'],
-  'base-model': ['model'],
-  'sft-model-path': ['model'],
-  'adapter-name-or-path': ['adapter'],
-  'peft-model': ['adapter'],
-  'dataset-name': ['data'],
-  'dataset-path': ['data'],
-  dataset: ['data'],
-  'train-file': ['data'],
-  'train-data': ['data'],
-  'eval-dataset': ['eval-data'],
-  'eval-file': ['eval-data'],
-  'test-size': ['eval-split'],
-  'val-size': ['eval-split'],
-  'dataset-num-proc': ['threads'],
-  'max-train-samples': ['max-samples'],
-  'output-dir': ['output'],
-  out: ['output'],
-  'overwrite-output-dir': ['output'],
-  'resume-from-checkpoint': ['resume'],
-  'logging-steps': ['log-every'],
-  'eval-steps': ['eval-every'],
-  'save-steps': ['save-every'],
-  'save-total-limit': ['keep'],
-  'metric-for-best-model': ['best-metric'],
-  'early-stopping-patience': ['patience'],
-  'hub-model-id': ['push-to-hub'],
-  r: ['lora-r'],
-  rank: ['lora-r'],
-  'lora-rank': ['lora-r'],
-  'use-peft': ['lora-r'],
-  'finetuning-type': ['lora-r'],
-  'lora-target-modules': ['lora-target'],
-  'target-modules': ['lora-target'],
-  'load-in-4bit': ['quantize'],
-  'load-in-8bit': ['quantize'],
-  'quantization-bit': ['quantize'],
-  'loss-type': ['loss'],
-  'pref-loss': ['loss'],
-  'pref-beta': ['beta'],
-  beta: ['kl-coef'],
-  'kl-beta': ['kl-coef', 'beta'],
-  'init-kl-coef': ['kl-coef'],
-  'cpo-gamma': ['simpo-gamma'],
-  'f-divergence-type': ['f-divergence'],
-  'f-alpha-divergence-coef': ['f-alpha'],
-  'use-weighting': ['wpo'],
-  'rpo-alpha': ['alpha'],
-  'reward-funcs': ['reward'],
-  'reward-model': ['reward'],
-  'reward-model-path': ['reward'],
-  'value-model-path': ['value-model'],
-  'num-ppo-epochs': ['num-iterations'],
-  'num-mini-batches': ['steps-per-generation'],
-  'num-samples': ['num-generations', 'num-return-sequences'],
-  n: ['num-generations', 'num-return-sequences'],
-  'mask-truncated-completions': ['mask-truncated'],
-  'top-entropy-quantiles': ['top-entropy-quantile'],
-  'random-seed': ['seed'],
-  'num-threads': ['threads'],
+/**
+ * By name in kebab-case, where `*` stands for any end: `--flag`, or several, of which the first that a command has is meant,
+ * perhaps with `; note`; or a sentence that begins with `not needed:` or `not there:`.
+ */
+export const answers: Readonly<Record<string, string>> = { ...namesOfLlamaFactory, ...namesOfTrl }
+
+const families = Object.keys(answers).filter((name) => name.endsWith('*'))
+
+/** The entry of `answers` for a name: --gradient_accumulation_steps=4 and gradientAccumulationSteps too. */
+export const entryFor = (name: string): string | undefined => {
+  const asked = plainName(name)
+  if (Object.hasOwn(answers, asked)) return asked
+  return families.find((family) => asked.startsWith(family.slice(0, -1)))
 }
 
-/** --learning-rate for --lr and --learning_rate; undefined where no flag of the command means the same. */
-export const flagForOtherName = (name: string, flags: readonly string[]): string | undefined => {
-  const asked = name.replace(/^-+/, '').replace(/=.*/s, '').replaceAll('_', '-').toLowerCase()
-  return [asked, ...(flagsFor[asked] ?? [])].map((flag) => `--${flag}`).find((flag) => flags.includes(flag))
+const plainName = (name: string): string =>
+  kebab(name.replace(/^-+/, '').replace(/=.*/s, '')).replaceAll('_', '-').toLowerCase()
+
+export type OtherName = {
+  /** The flag of the command that means the same. */
+  flag?: string
+  /** Where there is no flag, why; beside a flag, how its value differs. */
+  note?: string
+}
+
+/** What a name of another program is, among the flags of a command; undefined where nothing is known of it. */
+export const otherName = (name: string, flags: readonly string[]): OtherName | undefined => {
+  const entry = entryFor(name)
+  const answer = entry === undefined ? `--${plainName(name)}` : answers[entry]
+  if (!answer.startsWith('--')) return { note: answer }
+  const [known, note] = answer.split(/; (.*)/s)
+  const same = `--${plainName(name)}`
+  const flag = [same, ...known.split(' ')].find((each) => flags.includes(each))
+  if (flag === undefined)
+    return entry === undefined ? undefined : { note: 'not there: this command has no such setting' }
+  return { flag, ...(note !== undefined && known.includes(flag) && { note }) }
 }

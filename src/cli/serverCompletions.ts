@@ -9,7 +9,7 @@ import { type RemoteCompletion, type RemotePrompt, remoteCompletions } from '../
 import { isUrl, openEndpoint } from '../endpoint/open.node.ts'
 import { badInput, type Where } from '../util/fault.ts'
 import { plural, whole } from '../util/format.ts'
-import { kebab } from './fields.ts'
+import { kebab } from '../util/kebab.ts'
 import { interruptible } from './interrupt.ts'
 import type { Reporter } from './reporter.ts'
 import type { samplingFields } from './sampling.ts'

@@ -95,6 +95,43 @@ describe('a file of settings', () => {
     await expect(settings({}, preferenceSchema, await file('a: [1'))).rejects.toThrow(/is not YAML/)
     await expect(settings({}, preferenceSchema, join(dir, 'no.yaml'))).rejects.toThrow(/cannot be read/)
   })
+
+  it('of another program is refused with what each of its names is here', async () => {
+    const llamaFactory = `model_name_or_path: m
+stage: dpo
+do_train: true
+finetuning_type: lora
+lora_rank: 8
+lora_target: all
+pref_beta: 0.1
+pref_loss: sigmoid
+template: qwen
+cutoff_len: 2048
+per_device_train_batch_size: 1
+warmup_ratio: 0.1
+learning_rate: 1.0e-5
+nonsense: 1
+`
+    const fault = await settings({}, preferenceSchema, await file(llamaFactory)).catch((error) => error)
+    expect(fault.message).toMatch(/s\.yaml: "model_name_or_path" and 11 other names are not settings of this command$/)
+    expect(fault.details).toEqual([
+      '"model_name_or_path": here it is model',
+      '"stage": not needed: the command is the stage: attune sft, dpo, kto, reward (rm), ppo',
+      '"do_train": not needed: the command trains',
+      '"finetuning_type": here it is lora-r (without it all weights are trained)',
+      '"lora_rank": here it is lora-r',
+      '"pref_beta": here it is beta',
+      '"pref_loss": here it is loss',
+      expect.stringMatching(/^"template": not needed: the model's own chat template/),
+      '"cutoff_len": here it is max-length',
+      '"per_device_train_batch_size": here it is batch-size (in reinforcement learning it counts prompts)',
+      '"warmup_ratio": here it is warmup-steps (a number of steps, not a share)',
+      '"nonsense": is not known',
+    ])
+    const many = Array.from({ length: 99 }, (_, i) => `zzz${i}q: 1`).join('\n')
+    const long = await settings({}, preferenceSchema, await file(many)).catch((error) => error)
+    expect([long.details.length, long.details.at(-1)]).toEqual([61, 'and 39 more'])
+  })
 })
 
 describe('the files of settings in examples/', () => {

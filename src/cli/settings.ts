@@ -5,10 +5,11 @@
 import type { z } from 'zod'
 import { badInput } from '../util/fault.ts'
 import { textFile } from '../util/files.node.ts'
+import { plural } from '../util/format.ts'
 import { nearest } from '../util/nearest.ts'
 import { cut, quoted } from '../util/quote.ts'
 import { camel, type Field, fieldsOf } from './fields.ts'
-import { flagForOtherName } from './otherNames.ts'
+import { otherName } from './otherNames.ts'
 
 type Values = Record<string, unknown>
 
@@ -39,7 +40,13 @@ const readSettingsFile = async (file: string, fields: readonly Field[]): Promise
   const parsed = parseSettings(await textFile(file), file, (await import('yaml')).parse)
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw badInput('bad-file', 'must hold settings, one "name: value" a line', { file })
-  return Object.fromEntries(Object.entries(parsed).map(([name, value]) => [knownKey(name, fields, file), value]))
+  const entries = Object.entries(parsed)
+  refuseUnknown(
+    entries.map(([name]) => name),
+    fields,
+    file,
+  )
+  return Object.fromEntries(entries.map(([name, value]) => [camel(name), value]))
 }
 
 /** Characters of a settings file. They are short, and the time of the YAML parser may grow with their square. */
@@ -66,13 +73,25 @@ export const parseSettings = (
   }
 }
 
-const knownKey = (name: string, fields: readonly Field[], file: string): string => {
-  const key = camel(name)
-  if (fields.some((field) => field.key === key)) return key
+/** Says of all unknown names at once what they are here, since a file of another program has many. */
+const refuseUnknown = (names: readonly string[], fields: readonly Field[], file: string) => {
+  const unknown = names.filter((name) => !fields.some(({ key }) => key === camel(name)))
+  if (unknown.length === 0) return
   const flags = fields.map(({ flag }) => flag)
-  const advice = flagAdvice(name, flags).replace('--', '')
-  throw badInput('bad-file', `${quoted(name)} is not a setting of this command${advice}`, { file })
+  // In a file the flags have no dashes
+  const adviceFor = (name: string) => flagAdvice(name, flags).replaceAll(/(?<=[ (])--(?=[a-z])/g, '')
+  const [first, ...others] = unknown
+  if (others.length === 0)
+    throw badInput('bad-file', `${quoted(first)} is not a setting of this command${adviceFor(first)}`, { file })
+  const shown = unknown.slice(0, mostUnknown)
+  const details = shown.map((name) => `${quoted(name)}${adviceFor(name).replace(';', ':') || ': is not known'}`)
+  if (unknown.length > shown.length) details.push(`and ${unknown.length - shown.length} more`)
+  const message = `${quoted(first)} and ${plural(others.length, 'other name')} are not settings of this command`
+  throw badInput('bad-file', message, { file }, details)
 }
+
+/** Unknown names of a settings file that a message lists. */
+const mostUnknown = 60
 
 export const didYouMean = (name: string, names: Iterable<string>): string => {
   const near = nearest(name, names)
@@ -81,8 +100,11 @@ export const didYouMean = (name: string, names: Iterable<string>): string => {
 
 /** What to write instead of a flag that a command does not have: its own flag of that meaning, or the nearest name. */
 export const flagAdvice = (name: string, flags: readonly string[]): string => {
-  const same = flagForOtherName(name, flags)
-  return same === undefined ? didYouMean(name, flags) : `; here it is ${same}`
+  const other = otherName(name, flags)
+  if (other === undefined) return didYouMean(name, flags)
+  const { flag, note } = other
+  if (flag === undefined) return `; ${note}`
+  return `; here it is ${flag}${note === undefined ? '' : ` (${note})`}`
 }
 
 /** Converts a text to the number, list or record that its field takes. What does not fit stays, and the schema refuses it. */

@@ -152,13 +152,16 @@ describe('a rate-limited server', () => {
   })
 
   it('never gets more requests at once than `concurrency`', async () => {
-    let [now, most] = [0, 0]
+    // Nothing is answered before three requests are there, and then only after a moment in which a fourth could come
+    const waiting: (() => void)[] = []
+    let most = 0
+    const answerAll = () => {
+      for (const answer of waiting.splice(0)) answer()
+    }
     await serve((asked, response, count) => {
-      most = Math.max(most, ++now)
-      setTimeout(() => {
-        now--
-        echo(asked, response, count)
-      }, 5)
+      waiting.push(() => echo(asked, response, count))
+      most = Math.max(most, waiting.length)
+      if (waiting.length === 3) setTimeout(answerAll, 20)
     })
     await all(prompts(...'abcdefghijkl'), {}, { concurrency: 3 })
     expect(most).toBe(3)

@@ -12,12 +12,15 @@ export class Fault extends Error {
   readonly code: string
   readonly exitCode: 1 | 2
   readonly where: Where
+  /** More about it, one line each, where one line is too little. */
+  readonly details: readonly string[]
 
-  constructor(code: string, message: string, where: Where = {}, exitCode: 1 | 2 = 2) {
+  constructor(code: string, message: string, where: Where = {}, exitCode: 1 | 2 = 2, details: readonly string[] = []) {
     super(cut(visible(prefix(where) + message), 1900))
     this.code = code
     this.where = where
     this.exitCode = exitCode
+    this.details = details.map((line) => cut(visible(line), 300))
   }
 }
 
@@ -40,14 +43,15 @@ const prefix = ({ file, line, row, column, offset, flag }: Where): string => {
 const shortened = (file: string) => (file.length > 300 ? `${file.slice(0, 80)}…${file.slice(-200)}` : file)
 
 /** Bad input: exit code 2. */
-export const badInput = (code: string, message: string, where?: Where) => new Fault(code, message, where)
+export const badInput = (code: string, message: string, where?: Where, details?: readonly string[]) =>
+  new Fault(code, message, where, 2, details)
 
 /** A failure at run time: exit code 1. */
 export const runFailure = (code: string, message: string, where?: Where) => new Fault(code, message, where, 1)
 
 /** The same fault with something more to say at its end. */
-export const withNote = ({ code, message, where, exitCode }: Fault, note: string): Fault =>
-  new Fault(code, message.slice(visible(prefix(where)).length) + note, where, exitCode)
+export const withNote = ({ code, message, where, exitCode, details }: Fault, note: string): Fault =>
+  new Fault(code, message.slice(visible(prefix(where)).length) + note, where, exitCode, details)
 
 /**
  * Runs work on something that stands at a place: a Fault gets the place, unless it names a row already, or is about a flag
@@ -58,7 +62,7 @@ export const atPlace = <T>(where: Where, work: () => T): T => {
     return work()
   } catch (error) {
     if (!(error instanceof Fault) || error.where.row !== undefined || error.where.file || error.where.flag) throw error
-    throw new Fault(error.code, error.message, where, error.exitCode)
+    throw new Fault(error.code, error.message, where, error.exitCode, error.details)
   }
 }
 

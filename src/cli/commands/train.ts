@@ -10,6 +10,7 @@ import { nextCommands } from '../../recipes/trainer/nextCommands.ts'
 import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { runChats, runPageFile, writeRunPage } from '../../recipes/trainer/runPage.ts'
 import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
+import { likeChanges, likeText, trlVersion, withLikeDefaults } from '../../recipes/trainer/trlDefaults.ts'
 import type { EndEvent } from '../../runs/events.ts'
 import { modelOfRun, newRunFolder } from '../../runs/find.node.ts'
 import { readInfo } from '../../runs/run.node.ts'
@@ -49,14 +50,15 @@ export const trainCommand = async (key: MethodKey): Promise<Command> => {
 
 /**
  * Adds the settings that need not be given: with --resume those of the run in --output; where --model names a run, the model
- * and adapter of that run; where there is no --output, a new folder.
+ * and adapter of that run; where there is no --output, a new folder; with --like the defaults of the other program.
  */
 const completeSettings = async (method: string, given: Settings): Promise<Record<string, unknown>> => {
   if (given.resume && given.output === undefined)
     throw badInput('bad-flag', 'needs --output, the folder of the run to continue', { flag: '--resume' })
   const earlier = given.resume && typeof given.output === 'string' ? await resumedSettings(given.output, given) : {}
   const source = typeof given.model === 'string' ? await modelOfRun(given.model) : undefined
-  return { output: await newRunFolder(method), ...earlier, ...source, ...withoutRunName(given, source) }
+  const settings = { ...earlier, ...source, ...withoutRunName(given, source) }
+  return { output: await newRunFolder(method), ...withLikeDefaults(method, settings) }
 }
 
 /** None for a run that was killed before it wrote run.json, if --model is given again: then it starts from the beginning. */
@@ -89,6 +91,8 @@ const train = async (
   const report = makeReporter(screen, { logEvery })
   const paint = painter(screen)
   report.note(`${paint('bold', `attune ${recipe.name}`)}  ${paint('dim', shortPath(output))}`)
+  const like = likeNote(recipe, config)
+  if (like) report.note(`  ${paint('dim', 'defaults'.padEnd(10))}${like}`)
   const outcome: Outcome = { began: screen.now(), evals: [] }
   const onEvent = async (event: TrainEvent) => {
     report.show(event)
@@ -119,6 +123,13 @@ const train = async (
   const page = join(output, runPageFile)
   for (const file of [...(existsSync(page) ? [page] : []), ...files])
     report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
+}
+
+/** Whose defaults these are, and the settings of this run that they decided. */
+const likeNote = ({ name, schema }: Recipe, config: Settings): string | undefined => {
+  if (config.like === undefined) return undefined
+  const changes = likeText(likeChanges(name, schema, config))
+  return `of TRL ${trlVersion(name)}${changes && `: ${changes}`}; computed in float32, which is bfloat16 in TRL`
 }
 
 /** What the summary tells of a run. `began`: milliseconds of the screen's clock; `first` and `last`: steps. */

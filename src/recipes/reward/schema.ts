@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { rewardKinds } from '../../rewards/notes.ts'
 import { flag, grouped, sharedFields, text, weight } from '../trainer/fields.ts'
 import { learningRates } from '../trainer/learningRates.ts'
+import { withLike } from '../trainer/trlDefaults.ts'
 
-export const rewardSchema = z.object({
+const rewardSettings = z.object({
   ...grouped('Method', {
     kind: z
       .enum(rewardKinds)
@@ -32,5 +33,7 @@ export const rewardSchema = z.object({
   }),
   ...sharedFields({ rates: learningRates.reward, loraDropout: 0.05 }),
 })
+
+export const rewardSchema = withLike('reward', rewardSettings)
 
 export type RewardConfig = z.output<typeof rewardSchema>

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { klEstimators } from '../../objectives/kl.ts'
 import { count, flag, fraction, grouped, positive, rateField, text, texts, weight } from '../trainer/fields.ts'
 import { learningRates } from '../trainer/learningRates.ts'
+import { withLike } from '../trainer/trlDefaults.ts'
 import { rewardFields, rlShared, rolloutFields } from './schema.ts'
 
 const valueFields = {
@@ -39,7 +40,7 @@ const ptxFields = {
   ptxBatchSize: count().optional().describe('pretraining rows in each update (default: --batch-size)'),
 }
 
-export const ppoSchema = z.object({
+const ppoSettings = z.object({
   ...grouped('Method', {
     ...valueFields,
     ...klFields,
@@ -56,3 +57,5 @@ export const ppoSchema = z.object({
     learningRate: rateField(positive(), learningRates.ppo).describe('peak learning rate of policy and value model'),
   }),
 })
+
+export const ppoSchema = withLike('ppo', ppoSettings)

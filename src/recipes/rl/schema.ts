@@ -20,6 +20,7 @@ import {
 } from '../trainer/fields.ts'
 import { learningRates, type MethodRates } from '../trainer/learningRates.ts'
 import { betaField } from '../trainer/schema.ts'
+import { withLike } from '../trainer/trlDefaults.ts'
 
 export const rewardFields = {
   reward: texts('SPEC').describe(
@@ -125,7 +126,7 @@ const clipFields = {
   epsilonHigh: weight().optional().describe('a different upper bound, 1 + this (clip-higher; default: --epsilon)'),
 }
 
-export const rlooSchema = z.object({
+const rlooSettings = z.object({
   ...grouped('Method', {
     klCoef: klCoef(0.05, inReward),
     normalizeAdvantages: flag().describe('normalise the advantages of a rollout by their mean and standard deviation'),
@@ -136,7 +137,9 @@ export const rlooSchema = z.object({
   ...rlShared(8, learningRates.rloo),
 })
 
-export const grpoSchema = z.object({
+export const rlooSchema = withLike('rloo', rlooSettings)
+
+const grpoSettings = z.object({
   ...grouped('Method', {
     lossType: z
       .enum(['grpo', 'bnpo', 'dr_grpo', 'dapo', 'cispo', 'sapo', 'vespo', 'luspo'])
@@ -168,12 +171,16 @@ export const grpoSchema = z.object({
   ...rlShared(8, learningRates.grpo),
 })
 
-export const onlineDpoSchema = z.object({
+export const grpoSchema = withLike('grpo', grpoSettings)
+
+const onlineDpoSettings = z.object({
   ...grouped('Method', { beta: betaField }),
   ...grouped('Rollout', rolloutFields(2)),
   ...grouped('Reward', rewardFields),
   ...rlShared(8, learningRates['online-dpo']),
 })
+
+export const onlineDpoSchema = withLike('online-dpo', onlineDpoSettings)
 
 const { device, threads } = engineFields
 const { column, maxSamples } = dataFields

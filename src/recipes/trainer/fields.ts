@@ -169,7 +169,7 @@ export const loraFields = (dropout: number) =>
       .optional()
       .meta({ value: 'NAMES', separator: ',' })
       .describe(
-        'modules that get an adapter: q_proj,v_proj, or all-linear for all linear modules but the head (default: all-linear)',
+        "modules that get an adapter: q_proj,v_proj, or all-linear for all linear modules but the head, or peft for PEFT's choice, queries and values (default: all-linear)",
       ),
     quantize: quantizeField.describe(
       "QLoRA: quantize the frozen weights of the layers' linear modules to 8 or 4 bits; the adapter stays in float32",

@@ -33,8 +33,10 @@ describe('a learning rate that is not given', () => {
   })
   afterAll(() => rm(dir, { recursive: true }))
 
-  const rateOf = async (key: keyof typeof methods, settings: object) =>
-    (await withLearningRate(methods[key].name, await methods[key].schema(), { model: dir, ...settings })).learningRate
+  const rateOf = async (key: keyof typeof methods, settings: object): Promise<unknown> => {
+    const given: Record<string, unknown> = { model: dir, ...settings }
+    return (await withLearningRate(methods[key].name, await methods[key].schema(), given)).learningRate
+  }
 
   it.each(methodKeys)('of %s is its default, for all weights and for LoRA', async (key) => {
     const isSelfPlay = key === 'spin' || key === 'asft'

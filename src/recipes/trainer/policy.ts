@@ -156,7 +156,11 @@ const adapterOf = async (
 const loraOf = ({ loraAlpha: alpha = 32, loraDropout: dropout, loraTarget = ['all-linear'] }: PolicySettings) => ({
   alpha,
   dropout,
-  targets: loraTarget.includes('all-linear') ? ('all-linear' as const) : loraTarget,
+  targets: loraTarget.includes('all-linear')
+    ? ('all-linear' as const)
+    : loraTarget.includes('peft')
+      ? undefined
+      : loraTarget,
 })
 
 /** An opened adapter goes on as it is: flags about its shape must agree with it. */

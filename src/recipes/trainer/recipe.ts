@@ -19,6 +19,7 @@ import type { CustomLoss } from './objectives.ts'
 import { makeRunDiagnostics } from './runDiagnostics.ts'
 import { writeRunPage } from './runPage.ts'
 import { settingsPaths } from './settingsPaths.ts'
+import { likeDefaults } from './trlDefaults.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
 export type TrainEvent = StartEvent | LoopEvent | SampleEvent | WarningEvent | ProgressEvent | EndEvent
@@ -64,7 +65,7 @@ export const recipe = <S extends z.ZodObject>(
   schema,
   async *run(given, { signal = new AbortController().signal, command = [], loss } = {}) {
     const { output, resume, pushToHub, reportTo } = given as unknown as RunSettings
-    if (!resume) refuseUnused(schema, given)
+    if (!resume) refuseUnused(schema, given, likeDefaults(name, given))
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
     const config = await withLearningRate(name, schema, given)
     const places = await settingsPaths(config)

@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { preferenceLossNames } from '../../objectives/preferenceLosses.ts'
 import { flag, fraction, grouped, labelFields, on, positive, sharedFields, text, weight } from './fields.ts'
 import { learningRates } from './learningRates.ts'
+import { withLike } from './trlDefaults.ts'
 
-export const sftSchema = z.object({
+const sftSettings = z.object({
   ...grouped('Method', {
     loss: z
       .enum(['nll', 'dft'])
@@ -25,6 +26,8 @@ export const sftSchema = z.object({
   ...labelFields,
 })
 
+export const sftSchema = withLike('sft', sftSettings)
+
 /** So that policy and reference model agree to the last bit before training, and the first loss is ln 2. */
 const noDropout = { loraDropout: 0 }
 
@@ -33,7 +36,7 @@ export const betaField = positive()
   .default(0.1)
   .describe('how strongly the policy is kept close to the reference model; larger stays closer')
 
-export const preferenceSchema = z.object({
+const preferenceSettings = z.object({
   ...grouped('Method', {
     loss: text('LOSS')
       .default('sigmoid')
@@ -70,7 +73,9 @@ export const preferenceSchema = z.object({
   ...sharedFields({ rates: learningRates.dpo, ...noDropout }),
 })
 
-export const ktoSchema = z.object({
+export const preferenceSchema = withLike('dpo', preferenceSettings)
+
+const ktoSettings = z.object({
   ...grouped('Method', {
     loss: z.enum(['kto', 'apo_zero_unpaired']).default('kto').describe('the objective'),
     beta: betaField,
@@ -80,3 +85,5 @@ export const ktoSchema = z.object({
   ...sharedFields({ rates: learningRates.kto, ...noDropout }),
   ...labelFields,
 })
+
+export const ktoSchema = withLike('kto', ktoSettings)

@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod'
 import { badInput } from '../../util/fault.ts'
+import { kebab } from '../../util/kebab.ts'
 
 type Settings = Readonly<Record<string, unknown>>
 
@@ -40,13 +41,12 @@ const readers: Readonly<Record<string, readonly [reads: (s: Settings) => boolean
   bestMetric: [evaluated, '--eval-data or --eval-split'],
 }
 
-/** Throws a Fault 'bad-flag' for a setting that nothing would read. */
-export const refuseUnused = (schema: z.ZodObject, settings: Settings): void => {
+/** Throws a Fault 'bad-flag' for a setting that nothing would read. @param defaults where they are not those of the schema */
+export const refuseUnused = (schema: z.ZodObject, settings: Settings, defaults: Settings = {}): void => {
   for (const [name, [reads, needs]] of Object.entries(readers)) {
     if (!(name in schema.shape) || reads(settings)) continue
     const standard = (schema.shape[name] as z.ZodType).safeParse(undefined).data
-    if (settings[name] === undefined || settings[name] === standard) continue
-    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
-    throw badInput('bad-flag', `changes nothing here: it needs ${needs}`, { flag })
+    if ([undefined, standard, defaults[name]].includes(settings[name])) continue
+    throw badInput('bad-flag', `changes nothing here: it needs ${needs}`, { flag: `--${kebab(name)}` })
   }
 }
