@@ -12,6 +12,7 @@ import { runChats, runPageFile, writeRunPage } from '../../recipes/trainer/runPa
 import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
 import type { EndEvent } from '../../runs/events.ts'
 import { modelOfRun, newRunFolder } from '../../runs/find.node.ts'
+import { resultStepText } from '../../runs/resultStep.ts'
 import { readInfo } from '../../runs/run.node.ts'
 import type { EvalEvent, StepEvent } from '../../train/loop.ts'
 import { badInput } from '../../util/fault.ts'
@@ -164,11 +165,13 @@ export const closing = (
   const took = `${plural(end.steps, 'step')} in ${duration((screen.now() - began) / 1000)}${progress}`
   const folder = shellWord(shortPath(output))
   const interrupted = end.stopped === 'interrupted'
+  const weights = resultStepText(end, {})
   const [command] = nextCommands({ method, folder, interrupted, chats })
   if (interrupted) return [line('stopped', took), line('continue', paint('cyan', command))].join('\n')
   return [
     line(endings[end.stopped], took),
     line('result', shortPath(end.output)),
+    ...(weights ? [line('', weights)] : []),
     ...(end.hub ? [line('uploaded', end.hub)] : []),
     line('next', paint('cyan', command)),
     line('', paint('cyan', `attune runs show ${folder}`)),

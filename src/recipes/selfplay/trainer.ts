@@ -59,7 +59,7 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
     progress = { ...beginning, num_tokens: progress.num_tokens }
   }
   const total = { ...progress, step: iteration.start + progress.step }
-  yield await finishRun({ policy, settings, run }, { progress: total, stopped })
+  yield* finishRun({ policy, settings, run }, { progress: total, stopped })
 }
 
 /** The interval of the margin has 0 in it. */

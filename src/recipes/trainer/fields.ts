@@ -91,10 +91,8 @@ export const evalFields = grouped('Evaluation', {
   evalEvery: count().optional().describe('evaluate every N steps (default: once an epoch)'),
   bestMetric: text('NAME')
     .default('eval_loss')
-    .describe('the metric that decides which checkpoint is the best and is kept'),
-  patience: count()
-    .optional()
-    .describe('early stopping: stop after N evaluations without a better one, and keep the best checkpoint'),
+    .describe('the metric that decides which checkpoint is the best and becomes the result; none: always the last'),
+  patience: count().optional().describe('early stopping: stop after N evaluations without a better one'),
 })
 
 export const outputFields = grouped('Output', {

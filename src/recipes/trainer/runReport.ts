@@ -5,6 +5,7 @@ import { facts, page, shell, table } from '../../report/page.ts'
 import { curvesIn } from '../../runs/curves.node.ts'
 import type { RunSummary } from '../../runs/find.node.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
+import { resultStep, resultStepText } from '../../runs/resultStep.ts'
 import { formatNumber, plural, shellWord, whole } from '../../util/format.ts'
 import { nextCommands } from './nextCommands.ts'
 import { headlineOf, isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
@@ -52,10 +53,11 @@ const header = (run: RunFacts): Html => {
   const { info, name, state, steps, totalSteps } = run
   const rows = info.rows === undefined ? '' : ` on ${plural(Number(info.rows), 'row')}`
   const held = info.eval_rows === undefined ? '' : `, with ${whole(Number(info.eval_rows))} held out`
+  const end = endOf(run)
   const ofSteps = steps === totalSteps ? plural(steps, 'step') : `${whole(steps)} of ${plural(totalSteps, 'step')}`
   return html`<header>
 <p class="kicker">attune ${info.objective ? `${info.method}, ${info.objective}` : info.method} · ${name}</p>
-<h1>${headlineOf(curvesIn(run.events), run.info.method) ?? 'No step was made yet'}</h1>
+<h1>${headlineOf(curvesIn(run.events), run.info.method, end && resultStep(end, info.config)) ?? 'No step was made yet'}</h1>
 <p class="lead">${modelName(info.config.model)} after ${ofSteps}${rows}${held}: ${trained(run)}.
 The run is ${states[state] ?? state}.${bestStep(run)}</p>
 </header>`
@@ -67,12 +69,12 @@ const modelName = (model: unknown): string => {
   return parts.length > 2 ? (parts.findLast(Boolean) ?? '') : parts.join('/')
 }
 
-/** Where --patience took the weights of an earlier step. */
-const bestStep = ({ events, info }: RunFacts): string => {
-  const best = events.findLast(({ event }) => event === 'end')?.best_step
-  return info.config.patience === undefined || typeof best !== 'number'
-    ? ''
-    : ` The result has the weights of step ${whole(best)}, the best on held-out rows.`
+const endOf = ({ events }: RunFacts) => events.findLast(({ event }) => event === 'end')
+
+/** Where the result has the weights of an earlier step. */
+const bestStep = (run: RunFacts): string => {
+  const text = resultStepText(endOf(run) ?? {}, run.info.config)
+  return text === undefined ? '' : ` The result has the weights of ${text}.`
 }
 
 const trained = ({ info }: RunFacts): string => {

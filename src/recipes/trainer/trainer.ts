@@ -119,7 +119,7 @@ export async function* runTrainer<E extends object>(setup: TrainerSetup<E>): Asy
     if (examples.eval && (restored || !evaluated)) await evaluateRows(setup)
     return setup.resultFiles!()
   }
-  yield await finishRun({ policy, run, settings, resultFiles: setup.resultFiles && resultFiles }, end)
+  yield* finishRun({ policy, run, settings, resultFiles: setup.resultFiles && resultFiles }, end)
 }
 
 // Steps and evaluations
