@@ -53,6 +53,7 @@ export const dpo = recipe(methods.dpo, preferenceSchema, async function* (config
   // loop
   yield* runTrainer({
     policy,
+    tokenization,
     examples,
     settings: config,
     run,

@@ -46,6 +46,7 @@ export const kto = recipe(methods.kto, ktoSchema, async function* (config, { sig
   // loop
   yield* runTrainer({
     policy,
+    tokenization,
     examples,
     settings: config,
     run,

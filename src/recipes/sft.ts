@@ -33,6 +33,7 @@ export const sft = recipe(methods.sft, sftSchema, async function* (config, { sig
   // loop
   yield* runTrainer({
     policy,
+    tokenization,
     examples,
     settings: config,
     run,

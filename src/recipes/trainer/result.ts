@@ -5,7 +5,7 @@ import { readState } from '../../checkpoint/state.node.ts'
 import { adapterFiles } from '../../models/loraNew.ts'
 import { type ModelFiles, modelFiles, type SaveDtype } from '../../models/save.ts'
 import { storedAs, writeModelFolder } from '../../publish/modelFolder.ts'
-import type { EndEvent, WarningEvent } from '../../runs/events.ts'
+import type { EndEvent, ProgressEvent, WarningEvent } from '../../runs/events.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { betterThanLast, type Progress } from '../../train/loop.ts'
 import { restoreState } from '../../train/state.ts'
@@ -21,6 +21,8 @@ type FinishedRun = {
    * @param restored whether the best step's weights took the place of the last one's
    */
   resultFiles?: (restored: boolean) => Promise<Readonly<Record<string, string>>>
+  /** What is made with the weights of the result, once they are written. */
+  afterwards?: () => AsyncGenerator<ProgressEvent, void>
 }
 
 /**
@@ -28,9 +30,9 @@ type FinishedRun = {
  * those of the last step.
  */
 export async function* finishRun(
-  { policy, run, settings: { bestMetric = 'none', saveDtype }, resultFiles }: FinishedRun,
+  { policy, run, settings: { bestMetric = 'none', saveDtype }, resultFiles, afterwards }: FinishedRun,
   { progress, stopped }: { progress: Progress; stopped: EndEvent['stopped'] },
-): AsyncGenerator<WarningEvent | EndEvent> {
+): AsyncGenerator<WarningEvent | ProgressEvent | EndEvent> {
   const { step, best, last } = progress
   let output = run.dir
   let resultStep = step
@@ -41,6 +43,7 @@ export async function* finishRun(
     const restored = better !== undefined && !warning
     if (restored) resultStep = better.step
     output = await writeResult(policy, run.dir, saveDtype, await resultFiles?.(restored))
+    if (afterwards) yield* afterwards()
   }
   yield {
     event: 'end',

@@ -9,6 +9,7 @@ import { resultStep, resultStepText } from '../../runs/resultStep.ts'
 import { formatNumber, plural, shellWord, whole } from '../../util/format.ts'
 import { nextCommands } from './nextCommands.ts'
 import { headlineOf, isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
+import type { Samples } from './samples.ts'
 
 export type RunFacts = Pick<RunSummary, 'name' | 'info' | 'steps' | 'totalSteps' | 'result'> & {
   state: string
@@ -16,6 +17,8 @@ export type RunFacts = Pick<RunSummary, 'name' | 'info' | 'steps' | 'totalSteps'
   defaults: Readonly<Record<string, unknown>>
   /** The tokenizer of the model has a chat template. */
   chats: boolean
+  /** What the model wrote before and after the training. */
+  beforeAfter?: Samples
   /** The page may link to files of the folder. */
   links: boolean
   /** Names of what the folder holds. */
@@ -30,7 +33,9 @@ export const runReport = (run: RunFacts): string =>
       header(run),
       warnings(run),
       curves(run),
-      samples(run),
+      run.beforeAfter?.samples.some(({ after }) => after !== undefined)
+        ? beforeAndAfter(run.beforeAfter)
+        : samples(run),
       numbers(run),
       next(run),
       settings(run),
@@ -116,6 +121,24 @@ ${more ? html`<details><summary>Further metrics</summary>${more}</details>` : ra
 </section>`
 }
 
+const beforeAndAfter = ({ samples }: Samples): Html => {
+  const column = (name: string, label: string, completion = '') => html`<div>
+<h3 class="${name}">${label}</h3>
+<p class="said">${text(completion) || 'Nothing.'}</p>
+</div>`
+  return html`<section>
+<h2>Before and after</h2>
+<p>What the model wrote before its first step, and what the result writes to the same prompts: the likeliest token each time, cut off after a few lines.</p>
+${samples.map(
+  ({ prompt, before, after }) => html`<div class="card">
+<p class="said soft">${ending(prompt)}</p>
+<div class="beside">${column('before', 'before', before)}
+${after === before ? column('after', 'after', 'The same.') : column('after', 'after', after)}</div>
+</div>`,
+)}
+</section>`
+}
+
 const mostSamples = 8
 
 /** Where one prompt was completed more than once: its first and last completion. Else the first and the last samples. */
@@ -158,6 +181,12 @@ const longestText = 600
 const text = (value: unknown): string => {
   const full = String(value).trim()
   return full.length > longestText ? `${full.slice(0, longestText)}…` : full
+}
+
+/** A prompt's question stands at its end. */
+const ending = (value: string): string => {
+  const full = value.trim()
+  return full.length > longestText ? `…${full.slice(-longestText)}` : full
 }
 
 /** First and last value of the metrics, in training and on held-out rows. */
@@ -225,6 +254,7 @@ const folderContent: Readonly<Record<string, string>> = {
   'events.jsonl': 'the log: every step, evaluation, sample and warning',
   checkpoints: 'weights and optimizer state, to resume from',
   iterations: 'completions and ranked lists of every iteration',
+  'samples.json': 'what the model wrote to a few prompts before and after the training',
   rollouts: 'every sample with its rewards and advantages',
   tb: 'the metrics for TensorBoard',
 }
