@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { loadRecipe } from '../../recipes/load.ts'
 import { type MethodKey, methods } from '../../recipes/methods.ts'
 import { defaultsOf } from '../../recipes/trainer/defaults.ts'
+import type { FoundRateEvent } from '../../recipes/trainer/findLearningRate.ts'
 import { nextCommands } from '../../recipes/trainer/nextCommands.ts'
 import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { runChats, runPageFile, writeRunPage } from '../../recipes/trainer/runPage.ts'
@@ -15,11 +16,13 @@ import { modelOfRun, newRunFolder } from '../../runs/find.node.ts'
 import { resultStepText } from '../../runs/resultStep.ts'
 import { readInfo } from '../../runs/run.node.ts'
 import type { EvalEvent, StepEvent } from '../../train/loop.ts'
+import type { RateEvent } from '../../train/rangeTest.ts'
 import { badInput } from '../../util/fault.ts'
 import { formatNumber, plural, shellWord } from '../../util/format.ts'
 import { type Command, type Context, command } from '../command.ts'
 import { duration, shortPath } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
+import { commandWithRate, rangeTestTable } from '../rangeTestTable.ts'
 import { headline, makeReporter } from '../reporter.ts'
 import { makeScreen, painter, type Screen } from '../screen.ts'
 import { iterationTable } from '../selfPlayTable.ts'
@@ -40,11 +43,7 @@ export const trainCommand = async (key: MethodKey): Promise<Command> => {
     example,
     schema: await schema(),
     prepare: (given) => completeSettings(name, given),
-    run: async (config, context) => {
-      // The engine is loaded only now
-      const recipe = (await loadRecipe(key)) as unknown as Recipe
-      await train(recipe, config, context, afterTraining[key])
-    },
+    run: (config, context) => train(key, config, context),
   })
 }
 
@@ -79,18 +78,19 @@ const resumedSettings = (dir: string, given: Settings): Promise<Settings> =>
 const withoutRunName = ({ model, ...given }: Settings, source: object | undefined) =>
   source || model === undefined ? given : { ...given, model }
 
-const train = async (
-  recipe: Recipe,
-  config: Record<string, unknown>,
-  { out, argv }: Context,
-  after: AfterTraining = async () => [],
-) => {
-  const { output, logEvery } = config as { output: string; logEvery: number }
+const train = async (key: MethodKey, config: Record<string, unknown>, { out, argv }: Context) => {
+  const { name } = methods[key]
+  const after = afterTraining[key]
+  const { output, logEvery, findLr } = config as { output: string; logEvery: number; findLr: boolean }
   const screen = out.json ? makeScreen(process.stderr, Boolean(process.stdout.isTTY)) : out.screen
   const report = makeReporter(screen, { logEvery })
   const paint = painter(screen)
-  report.note(`${paint('bold', `attune ${recipe.name}`)}  ${paint('dim', shortPath(output))}`)
+  report.note(
+    `${paint('bold', `attune ${name}`)}  ${paint('dim', findLr ? 'learning-rate range test' : shortPath(output))}`,
+  )
+  report.waiting(paint('dim', '  reading the model and the rows'))
   const outcome: Outcome = { began: screen.now(), evals: [] }
+  const rates: RateEvent[] = []
   const onEvent = async (event: TrainEvent) => {
     report.show(event)
     if (event.event === 'step') {
@@ -99,12 +99,17 @@ const train = async (
     }
     if (event.event === 'eval') outcome.evals.push(event)
     if (event.event === 'end') outcome.end = event
+    if (event.event === 'rate') rates.push(event)
+    if (event.event === 'found-lr') printRates(screen, argv, rates, event)
     if (out.json) await out.jsonLine(event)
   }
   try {
+    // The engine is loaded only now
+    const recipe = (await loadRecipe(key)) as unknown as Recipe
     await interruptible(
       async (signal) => {
-        for await (const event of recipe.run(config, { signal, command: ['attune', ...argv] })) await onEvent(event)
+        const extras = { signal, command: ['attune', ...argv], onLoading: report.show }
+        for await (const event of recipe.run(config, extras)) await onEvent(event)
       },
       () => report.note('  stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
     )
@@ -113,13 +118,24 @@ const train = async (
   }
   const { end } = outcome
   if (!end) return
-  const files = end.stopped === 'interrupted' ? [] : await after(end.output)
+  const files = end.stopped === 'interrupted' || !after ? [] : await after(end.output)
   // The page of the run links to these
-  if (files.length > 0) await writeRunPage(output, { defaults: defaultsOf(recipe.schema) }).catch(() => {})
-  printSummary(screen, recipe.name, output, { ...outcome, end, chats: await runChats(output) })
+  if (files.length > 0) await writeRunPage(output, { defaults: defaultsOf(await methods[key].schema()) }).catch(() => {})
+  printSummary(screen, name, output, { ...outcome, end, chats: await runChats(output) })
   const page = join(output, runPageFile)
   for (const file of [...(existsSync(page) ? [page] : []), ...files])
     report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
+}
+
+/** The end of --find-lr. */
+const printRates = (screen: Screen, argv: readonly string[], rates: readonly RateEvent[], found: FoundRateEvent) => {
+  const paint = painter(screen)
+  const { learning_rate, message } = found
+  screen.write(`\n${rangeTestTable(screen, rates, found)}\n\n`)
+  const line = (label: string, text: string) => screen.write(`  ${paint('dim', label.padEnd(10))}${text}\n`)
+  if (learning_rate === undefined) return line('suggested', `none: ${message}`)
+  line('suggested', `${paint('bold', `--learning-rate ${learning_rate}`)}, ${message}`)
+  line('next', paint('cyan', commandWithRate(argv, learning_rate)))
 }
 
 /** What the summary tells of a run. `began`: milliseconds of the screen's clock; `first` and `last`: steps. */

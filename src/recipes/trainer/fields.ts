@@ -136,6 +136,9 @@ export const learningFields = (learningRate: number) =>
       .describe('rows of a batch; a batch with many tokens is computed in parts (micro-batches)'),
     gradAccum: count().default(1).describe('gradient accumulation: batches per optimizer step'),
     learningRate: positive().default(learningRate).describe('peak learning rate'),
+    findLr: flag().describe(
+      'train nothing: try rising learning rates, one step each, and suggest one for these rows (range test)',
+    ),
     schedule: z.enum(scheduleNames).default('linear').describe('learning rate schedule after the warm-up'),
     scheduleOption: z
       .partialRecord(z.enum(scheduleOptions), z.coerce.number())

@@ -22,7 +22,7 @@ type FinishedRun = {
    */
   resultFiles?: (restored: boolean) => Promise<Readonly<Record<string, string>>>
   /** What is made with the weights of the result, once they are written. */
-  afterwards?: () => AsyncGenerator<ProgressEvent, void>
+  afterwards?: () => AsyncGenerator<ProgressEvent | WarningEvent, void>
 }
 
 /**

@@ -9,7 +9,7 @@ import { resultStep, resultStepText } from '../../runs/resultStep.ts'
 import { formatNumber, plural, shellWord, whole } from '../../util/format.ts'
 import { nextCommands } from './nextCommands.ts'
 import { headlineOf, isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
-import type { Samples } from './samples.ts'
+import { longestSample, type Samples } from './samples.ts'
 
 export type RunFacts = Pick<RunSummary, 'name' | 'info' | 'steps' | 'totalSteps' | 'result'> & {
   state: string
@@ -32,10 +32,9 @@ export const runReport = (run: RunFacts): string =>
     body: [
       header(run),
       warnings(run),
+      beforeAndAfter(run),
       curves(run),
-      run.beforeAfter?.samples.some(({ after }) => after !== undefined)
-        ? beforeAndAfter(run.beforeAfter)
-        : samples(run),
+      hasBeforeAndAfter(run) ? undefined : samples(run),
       numbers(run),
       next(run),
       settings(run),
@@ -121,19 +120,24 @@ ${more ? html`<details><summary>Further metrics</summary>${more}</details>` : ra
 </section>`
 }
 
-const beforeAndAfter = ({ samples }: Samples): Html => {
-  const column = (name: string, label: string, completion = '') => html`<div>
-<h3 class="${name}">${label}</h3>
-<p class="said">${text(completion) || 'Nothing.'}</p>
+const hasBeforeAndAfter = ({ beforeAfter }: RunFacts) => beforeAfter?.samples.some(({ after }) => after !== undefined)
+
+const beforeAndAfter = (run: RunFacts): Html | undefined => {
+  const { samples = [], none } = run.beforeAfter ?? {}
+  if (none) return html`<p class="soft">There are no samples of what the model writes: ${none}.</p>`
+  if (!hasBeforeAndAfter(run)) return undefined
+  const column = (name: string, completion: string) => html`<div>
+<h3 class="${name}">${name}</h3>
+<p class="said">${text(completion) || html`<span class="soft">nothing</span>`}</p>
 </div>`
   return html`<section>
 <h2>Before and after</h2>
-<p>What the model wrote before its first step, and what the result writes to the same prompts: the likeliest token each time, cut off after a few lines.</p>
+<p>What the model wrote before its first step, and what the result writes to the same prompts: the likeliest token each time, ${longestSample} at most.</p>
 ${samples.map(
-  ({ prompt, before, after }) => html`<div class="card">
+  ({ prompt, before, after = '' }) => html`<div class="card">
 <p class="said soft">${ending(prompt)}</p>
-<div class="beside">${column('before', 'before', before)}
-${after === before ? column('after', 'after', 'The same.') : column('after', 'after', after)}</div>
+<div class="beside">${column('before', before)}
+${column('after', after)}</div>
 </div>`,
 )}
 </section>`

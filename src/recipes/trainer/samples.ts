@@ -13,7 +13,7 @@ import type { RowSource } from '../../data/source.ts'
 import { memoryLines, sampleCompletions } from '../../generate/completionSampler.ts'
 import { openScheduler } from '../../generate/scheduler.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
-import type { ProgressEvent } from '../../runs/events.ts'
+import type { ProgressEvent, WarningEvent } from '../../runs/events.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { Fault } from '../../util/fault.ts'
 import { writeWhole } from '../../util/files.node.ts'
@@ -44,7 +44,8 @@ export type SampleOptions = {
 }
 
 const promptCount = 4
-const maxNewTokens = 48
+/** Tokens of a completion, at most. */
+export const longestSample = 48
 /** Longer prompts are passed over: reading them would take longer than writing the completion. */
 const longestPrompt = 512
 /** Rows that are looked through for such prompts, at most. */
@@ -53,7 +54,24 @@ const lookedThrough = 64
 const textBeginning = 12
 
 /** Before the first step. Nothing where it is done, which it is where a killed run begins anew. */
-export async function* sampleBefore(options: SampleOptions): AsyncGenerator<ProgressEvent, void> {
+export const sampleBefore = (options: SampleOptions) => harmless(before(options))
+
+/** With the weights of the result. Nothing where there are no samples of before, as in runs of earlier versions. */
+export const sampleAfter = (options: SampleOptions) => harmless(after(options))
+
+/** Samples are worth a warning, and no run. */
+async function* harmless(
+  work: AsyncGenerator<ProgressEvent, void>,
+): AsyncGenerator<ProgressEvent | WarningEvent, void> {
+  try {
+    yield* work
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    yield { event: 'warning', code: 'no-samples', message: `no samples for the page of the run: ${error.message}` }
+  }
+}
+
+async function* before(options: SampleOptions): AsyncGenerator<ProgressEvent, void> {
   if (await readSamples(options.run.dir)) return
   const prompts = await samplePrompts(options)
   if (typeof prompts === 'string') return writeSamples(options, { samples: [], none: prompts })
@@ -62,8 +80,7 @@ export async function* sampleBefore(options: SampleOptions): AsyncGenerator<Prog
   await writeSamples(options, { samples: prompts.map(({ text }, i) => ({ prompt: text, before: completions[i] })) })
 }
 
-/** With the weights of the result. Nothing where there are no samples of before, as in runs of earlier versions. */
-export async function* sampleAfter(options: SampleOptions): AsyncGenerator<ProgressEvent, void> {
+async function* after(options: SampleOptions): AsyncGenerator<ProgressEvent, void> {
   const { samples = [] } = (await readSamples(options.run.dir)) ?? {}
   const prompts = samples.length ? await samplePrompts(options) : []
   if (typeof prompts === 'string' || prompts.length !== samples.length || prompts.length === 0) return
@@ -122,7 +139,7 @@ async function* complete(
       {
         scheduler,
         tokenization: { ...tokenization, limits: { maxLength: Number.POSITIVE_INFINITY } },
-        settings: { temperature: 0, maxNewTokens, seed: 0 },
+        settings: { temperature: 0, maxNewTokens: longestSample, seed: 0 },
         samples: 1,
         prompts: { length: total, ids: (i) => prompts[i].ids },
         line: (made) => ({ text: 'dropped' in made ? '' : `${made.text}${made.finishReason === 'length' ? '…' : ''}` }),

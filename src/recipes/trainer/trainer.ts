@@ -19,6 +19,7 @@ import { sha256Files } from '../../util/sha256.node.ts'
 import { requireDiskSpace, resumeTraining, saveCheckpoint } from './checkpoints.ts'
 import { microBatches, microBatchTokens } from './collate.ts'
 import { type DatasetSettings, droppedRows, type Examples, rowWarnings, surveyRows } from './dataset.ts'
+import { findLearningRate } from './findLearningRate.ts'
 import { type Policy, planFor } from './policy.ts'
 import type { TrainEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
@@ -40,6 +41,8 @@ export type TrainerSettings = DatasetSettings & {
   batchSize: number
   gradAccum: number
   learningRate: number
+  findLr: boolean
+  optimizer: string
   schedule: ScheduleName
   scheduleOption: Partial<Record<string, number>>
   warmupSteps: number
@@ -89,6 +92,7 @@ export async function* runTrainer<E extends object>(setup: TrainerSetup<E>): Asy
   yield* warnings
   // A row that cannot be read is found before the run's folder is written to
   yield* surveyRows([examples.train, examples.eval], signal)
+  if (settings.findLr) return yield* findRate(setup, stepRows)
   await requireDiskSpace(run, policy, settings, totalSteps - progress.step, examples.eval !== undefined)
   if (!state) policy.plan = await choosePlan(setup, stepRows)
   const start = await startEvent(setup, progress.step, totalSteps)
@@ -135,6 +139,18 @@ export async function* runTrainer<E extends object>(setup: TrainerSetup<E>): Asy
     },
     end,
   )
+}
+
+/** --find-lr: nothing is written, and the model is not used afterwards. */
+async function* findRate<E extends object>(setup: TrainerSetup<E>, stepRows: number): AsyncGenerator<TrainEvent> {
+  const { policy, settings, signal, loss, head = {} } = setup
+  policy.plan = await choosePlan(setup, stepRows)
+  yield* findLearningRate({
+    ...settings,
+    trainer: { ...policy, loss, head },
+    next: (position) => nextStep(setup, position, stepRows),
+    signal,
+  })
 }
 
 // Steps and evaluations
