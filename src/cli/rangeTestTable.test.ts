@@ -8,12 +8,12 @@ describe('the table of a range test', () => {
     ...{ event: 'rate' as const, step: i + 1, total_steps: 50, learning_rate: 1e-7 * 1.5 ** i },
     ...{ loss: 1, change: i < 25 ? -i / 50 : i / 4 },
   }))
-  const found = { event: 'found-lr' as const, lowest: 1, fall: 1, start: 2, diverged: true, message: '' }
+  const found = { event: 'found-lr' as const, knee: 1, fall: 1, start: 2, diverged: true, message: '' }
 
-  it('marks the lowest loss, has few lines, and fits the screen', () => {
+  it('marks where most of the fall was made, has few lines, and fits the screen', () => {
     const lines = rangeTestTable(screen, tried, found).split('\n')
     expect(lines.length).toBeLessThanOrEqual(20)
-    expect(lines.filter((line) => line.endsWith('lowest'))).toHaveLength(1)
+    expect(lines.filter((line) => line.endsWith('9/10 of the fall'))).toHaveLength(1)
     expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(80)
   })
 })

@@ -1,28 +1,28 @@
 /** What `--find-lr` prints: the loss by learning rate, as a table with bars, and what to type with the rate that it suggests. */
 import type { FoundRateEvent } from '../recipes/trainer/findLearningRate.ts'
-import { type RateEvent, smoothed } from '../train/rangeTest.ts'
+import { kneeOf, type RateEvent, smoothed } from '../train/rangeTest.ts'
 import { formatNumber, shellWord } from '../util/format.ts'
 import { painter, type Screen } from './screen.ts'
 
 const mostLines = 18
 const widestBar = 32
 
-/** Smoothed losses, as of a model whose untrained loss is the mean one. The lowest is marked. */
+/** Smoothed losses, as of a model whose untrained loss is the mean one. Where most of the fall was made is marked. */
 export const rangeTestTable = (screen: Screen, tried: readonly RateEvent[], { start }: FoundRateEvent): string => {
   const paint = painter(screen)
   const losses = smoothed(tried.map(({ change }) => change)).map((change) => start + change)
-  const lowest = losses.indexOf(Math.min(...losses))
+  const knee = kneeOf(losses, start)
   const stride = Math.ceil(tried.length / mostLines)
-  // The line of the lowest loss is shown whatever the stride
-  const shown = losses.map((_, i) => i).filter((i) => i % stride === lowest % stride)
+  // The marked line is shown whatever the stride
+  const shown = losses.map((_, i) => i).filter((i) => i % stride === knee % stride)
   // At a rate that breaks the model the loss may be any number of times what it was
-  const least = losses[lowest]
+  const least = Math.min(...losses)
   const most = Math.max(start + Math.abs(start - least) / 2, least + 1e-9)
   const room = Math.max(8, Math.min(widestBar, screen.columns() - 40))
   const bar = (loss: number) =>
     '━'.repeat(Math.max(1, Math.round((room * (Math.min(loss, most) - least)) / (most - least))))
   const line = (i: number) => {
-    const drawn = i === lowest ? paint('green', `${bar(losses[i])} lowest`) : paint('dim', bar(losses[i]))
+    const drawn = i === knee ? paint('green', `${bar(losses[i])} 9/10 of the fall`) : paint('dim', bar(losses[i]))
     return `${tried[i].learning_rate.toExponential(1).padStart(13)}  ${formatNumber(losses[i]).padStart(8)}  ${drawn}`
   }
   return [paint('dim', 'learning rate      loss'), ...shown.map(line)].join('\n')

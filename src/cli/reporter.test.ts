@@ -221,6 +221,7 @@ describe('before the first step', () => {
     report.show({ event: 'progress', phase: 'generate', done: 4, total: 4 })
     report.note('  a note')
     expect(lastLine()).toMatch(/the first step is under way/)
+    state.now += 2000
     report.show(step(1))
     expect(lastLine()).toMatch(/1\/100 .*loss 0.6934/)
     report.clear()

@@ -60,14 +60,25 @@ describe('the range test', () => {
     expect(result.start).toBeCloseTo(17 / 3)
   })
 
-  it('ends where the loss has doubled, and suggests a tenth of the rate at which it was lowest', async () => {
+  it('ends where the loss has doubled, and suggests a tenth of the rate by which it made most of its fall', async () => {
     const { result, events } = await run((rate) => (rate > 0.05 ? 20 : 0))
     expect(result.diverged).toBe(true)
     expect(events.length).toBeLessThan(26)
-    const { rate, lowest } = suggestRate(result)
-    expect(lowest).toBeGreaterThan(0.01)
-    expect(lowest).toBeLessThan(0.05)
-    expect(rate).toBe(Number((lowest / 10).toPrecision(1)))
+    const { rate, knee } = suggestRate(result)
+    expect(knee).toBeGreaterThan(0.005)
+    expect(knee).toBeLessThan(0.05)
+    expect(rate).toBe(Number((knee / 10).toPrecision(1)))
+  })
+
+  it('suggests a rate where the loss falls to 0 and stays there, such as that of DPO', () => {
+    const rates = risingRates(1e-6, 1, 25)
+    const tried = rates.map((learning_rate, i) => {
+      const loss = Math.log1p(Math.exp(-1000 * learning_rate))
+      return { event: 'rate' as const, step: i + 1, total_steps: 25, learning_rate, loss, change: loss - Math.LN2 }
+    })
+    const { knee } = suggestRate({ tried, start: Math.LN2, diverged: false })
+    expect(knee).toBeGreaterThan(1e-3)
+    expect(knee).toBeLessThan(1e-2)
   })
 
   it('takes numbers that are not finite for the end, and other failures for failures', async () => {

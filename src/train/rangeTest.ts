@@ -108,25 +108,33 @@ const hasDiverged = (changes: readonly number[], start: number): boolean =>
 export const smoothed = (values: readonly number[]): number[] =>
   values.map((_, i) => mean(values.slice(Math.max(0, i - window + 1), i + window)))
 
+/** The place in the smoothed losses by which most of the fall was made. */
+export const kneeOf = (losses: readonly number[], start: number): number => {
+  const fall = start - Math.min(...losses)
+  return losses.findIndex((loss) => loss <= start - mostOfFall * fall)
+}
+
 /** What a range test says. */
 export type SuggestedRate = {
   /** Of one significant digit; undefined where no rate lowered the loss. */
   rate?: number
-  /** The rate at which the smoothed loss was lowest, and by how much it was lower than that of the untrained model. */
-  lowest: number
+  /** The rate by which the loss had made nine tenths of its fall. */
+  knee: number
+  /** By how much the loss fell, at most. */
   fall: number
 }
 
+const mostOfFall = 0.9
 /** The part of the loss that it must fall by: less is no more than noise. */
 const leastFall = 0.005
 
-/** A tenth of the rate at which the loss is lowest: the rule of thumb of fastai's lr_find. */
+/**
+ * A tenth of the rate at the knee. The lowest loss itself says less: DPO's falls to 0 and stays there, while the model breaks. A
+ * tenth, since a run makes many steps at its rate, and the test has made one.
+ */
 export const suggestRate = ({ tried, start }: RangeTest): SuggestedRate => {
-  const changes = smoothed(tried.map(({ change }) => change))
-  const at = changes.indexOf(Math.min(...changes))
-  const lowest = tried[at].learning_rate
-  const fall = -changes[at]
-  return { ...(fall > leastFall * Math.abs(start) && { rate: oneDigit(lowest / 10) }), lowest, fall }
+  const losses = smoothed(tried.map(({ change }) => start + change))
+  const knee = tried[kneeOf(losses, start)].learning_rate
+  const fall = start - Math.min(...losses)
+  return { ...(fall > leastFall * Math.abs(start) && { rate: Number((knee / 10).toPrecision(1)) }), knee, fall }
 }
-
-const oneDigit = (x: number): number => Number(x.toPrecision(1))

@@ -45,7 +45,7 @@ it.each<[string, Recipe, RegExp]>([
   ['grpo', grpo, /compare their rewards/],
   ['spin', spin, /compare their held-out margins/],
 ])('%s is refused with what to do instead', async (name, recipe, advice) => {
-  const more = name === 'grpo' ? { reward: ['letters=regex:e'] } : {}
+  const more = name === 'grpo' ? { reward: ['letters=regex:e'] } : { learningRate: [1e-3] }
   const refused = train(recipe, { ...more, data: await rows(name, pairs), findLr: true, output: at('refused') })
   await expect(refused).rejects.toMatchObject({ exitCode: 2, message: expect.stringMatching(advice) })
   expect(existsSync(at('refused'))).toBe(false)

@@ -10,7 +10,7 @@ import { sft } from '../../src/recipes/sft.ts'
 import type { CustomLoss } from '../../src/recipes/trainer/objectives.ts'
 import type { Recipe, TrainEvent } from '../../src/recipes/trainer/recipe.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, testFolder, train, weightsApart } from '../support/training.ts'
+import { hashOf, ids, runUntil, settingsOf, testFolder, train, weightsApart } from '../support/training.ts'
 
 const { at, rows } = testFolder()
 
@@ -188,6 +188,15 @@ describe('evaluation during training', () => {
       const { end } = await train(dpo, { ...(await common()), patience: 2, maxSteps: 9, output: at('patience') })
       expect(end).toMatchObject({ stopped: 'patience', steps: 3, result_step: 1, best_step: 1 })
       expect(await hashOf(at('patience'))).toBe(await hashOf(at('best')))
+    })
+
+    it('a run that is killed before it has a result takes the best step too, when it is resumed', async () => {
+      const settings = { ...(await common()), maxSteps: 4, output: at('killed') }
+      await runUntil(dpo, settingsOf(dpo, settings), (event) => event.event === 'checkpoint' && event.step === 4)
+      expect(await readdir(at('killed'))).not.toContain('model')
+      const { end } = await train(dpo, { ...settings, resume: true })
+      expect(end).toMatchObject({ steps: 4, result_step: 1, best_step: 1, last_value: expect.any(Number) })
+      expect(await hashOf(at('killed'))).toBe(await hashOf(at('best')))
     })
 
     it('--best-metric none takes the last step', async () => {

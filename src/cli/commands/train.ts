@@ -100,7 +100,10 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
     if (event.event === 'eval') outcome.evals.push(event)
     if (event.event === 'end') outcome.end = event
     if (event.event === 'rate') rates.push(event)
-    if (event.event === 'found-lr') printRates(screen, argv, rates, event)
+    if (event.event === 'found-lr') {
+      outcome.found = event
+      printRates(screen, argv, rates, event)
+    }
     if (out.json) await out.jsonLine(event)
   }
   try {
@@ -111,16 +114,18 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
         const extras = { signal, command: ['attune', ...argv], onLoading: report.show }
         for await (const event of recipe.run(config, extras)) await onEvent(event)
       },
-      () => report.note('  stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
+      () => report.note(`  stopping after this step${findLr ? '' : ', with a checkpoint'}; Ctrl-C again stops at once`),
     )
   } finally {
     report.clear()
   }
   const { end } = outcome
+  if (findLr && !outcome.found) process.exitCode = 130
   if (!end) return
   const files = end.stopped === 'interrupted' || !after ? [] : await after(end.output)
   // The page of the run links to these
-  if (files.length > 0) await writeRunPage(output, { defaults: defaultsOf(await methods[key].schema()) }).catch(() => {})
+  if (files.length > 0)
+    await writeRunPage(output, { defaults: defaultsOf(await methods[key].schema()) }).catch(() => {})
   printSummary(screen, name, output, { ...outcome, end, chats: await runChats(output) })
   const page = join(output, runPageFile)
   for (const file of [...(existsSync(page) ? [page] : []), ...files])
@@ -145,6 +150,8 @@ type Outcome = {
   first?: StepEvent
   last?: StepEvent
   end?: EndEvent
+  /** Of --find-lr. */
+  found?: FoundRateEvent
   /** The tokenizer of the model has a chat template. */
   chats?: boolean
 }

@@ -9,8 +9,8 @@ export type FoundRateEvent = {
   event: 'found-lr'
   /** Undefined where no rate lowered the loss. */
   learning_rate?: number
-  /** The rate at which the loss was lowest, and how much lower it was than that of the untrained model. */
-  lowest: number
+  /** The rate by which the loss had made nine tenths of its fall, and the whole fall below that of the untrained model. */
+  knee: number
   fall: number
   /** The mean loss of the untrained model. */
   start: number
@@ -52,9 +52,9 @@ export async function* findLearningRate({
   const test = yield* rangeTest({ ...options, rates: risingRates(low, high, steps) })
   if (!test) return
   const { start, diverged } = test
-  const { rate, lowest, fall } = suggestRate(test)
+  const { rate, knee, fall } = suggestRate(test)
   const message = rate
-    ? `a tenth of ${formatNumber(lowest)}, at which the loss was lowest (range test, arXiv 1506.01186)`
+    ? `a tenth of ${formatNumber(knee)}, by which the loss had made nine tenths of its fall (range test, arXiv 1506.01186)`
     : 'no rate lowered the loss: look at the rows with attune check, or give larger batches (--batch-size)'
-  yield { event: 'found-lr', ...(rate && { learning_rate: rate }), lowest, fall, start, diverged, message }
+  yield { event: 'found-lr', ...(rate && { learning_rate: rate }), knee, fall, start, diverged, message }
 }
