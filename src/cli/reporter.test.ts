@@ -206,3 +206,32 @@ describe('the end of a run', () => {
     )
   })
 })
+
+describe('before the first step', () => {
+  it('the last line says what is under way, below whatever is printed meanwhile', () => {
+    const { state, screen } = fake(true)
+    const report = makeReporter(screen, { logEvery: 10 })
+    const lastLine = () => state.text.split('\n').at(-1)!.split('\u001b[2K').at(-1)!
+    report.waiting('  reading')
+    expect(lastLine()).toBe('  reading')
+    report.show({ event: 'progress', phase: 'load', done: 1, total: 4 })
+    expect(lastLine()).toContain('loading')
+    report.show(start())
+    expect(lastLine()).toMatch(/0\/100 .*the first step is under way/)
+    report.show({ event: 'progress', phase: 'generate', done: 4, total: 4 })
+    report.note('  a note')
+    expect(lastLine()).toMatch(/the first step is under way/)
+    state.now += 2000
+    report.show(step(1))
+    expect(lastLine()).toMatch(/1\/100 .*loss 0.6934/)
+    report.clear()
+    report.note('  the end')
+    expect(lastLine()).toBe('')
+  })
+
+  it('nothing is printed where no line can be redrawn', () => {
+    const { state, screen } = fake(false)
+    makeReporter(screen, { logEvery: 10 }).waiting('  reading')
+    expect(state.text).toBe('')
+  })
+})

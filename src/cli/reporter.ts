@@ -6,6 +6,7 @@
 import type { TrainEvent } from '../recipes/trainer/recipe.ts'
 import type { ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../runs/events.ts'
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
+import type { RateEvent } from '../train/rangeTest.ts'
 import { formatNumber, percent, plural, whole } from '../util/format.ts'
 import { duration, shortPath, wrapped } from './format.ts'
 import { type BarItem, progressBar } from './progressBar.ts'
@@ -13,6 +14,8 @@ import { makeLiveLine, painter, type Screen, safeForTerminal } from './screen.ts
 
 export type Reporter = {
   show(event: TrainEvent): void
+  /** Says what is under way on the last line, until there is something else to show. Nothing where there is no bar. */
+  waiting(text: string): void
   /** Writes a line. */
   note(text: string): void
   /** Removes the bar. */
@@ -34,10 +37,24 @@ export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number })
   let phase = { name: '', at: 0 }
   let since: Since = { at: screen.now(), step: 0 }
   let stepped = false
+  /** The last line while nothing can be measured yet. */
+  let standing = ''
 
+  const stand = () => {
+    if (standing && screen.live) bar.draw(standing)
+  }
+  const waiting = (text: string) => {
+    standing = text
+    stand()
+  }
   const note = (text: string) => {
     bar.clear()
     screen.write(`${safeForTerminal(text, screen.color)}\n`)
+    stand()
+  }
+  const clear = () => {
+    standing = ''
+    bar.clear()
   }
   const fitted = (text: string) => (screen.live ? wrapped(text, screen.columns() - 1, 12) : text)
   const entry = (label: string, text: string) => note(`  ${paint('dim', label.padEnd(10))}${text}`)
@@ -53,6 +70,7 @@ export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number })
       entry('data', dataText(event))
       entry('training', trainingText(event))
       if (event.step > 0) entry('resumed', `after step ${event.step} of ${event.total_steps}`)
+      if (event.step < event.total_steps) waiting(firstStepBar(screen, event))
     },
     progress(event) {
       const complete = event.done >= event.total
@@ -63,6 +81,7 @@ export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number })
       if (screen.live) {
         draw(() => workBar(screen, event), complete)
         if (complete) bar.clear()
+        if (complete) stand()
       } else if (screen.now() - last > repeatEvery || (complete && screen.now() - phase.at > worthALine)) {
         last = screen.now()
         note(`${phases[event.phase]} ${whole(event.done)}/${whole(event.total)}`)
@@ -73,6 +92,7 @@ export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number })
       const pace = paceOf(event, since, screen.now())
       const first = event.step === since.step + 1
       stepped = true
+      standing = ''
       const final = event.step === event.total_steps
       if (screen.live) draw(() => stepBar(screen, event, pace), final)
       else if (event.step % logEvery === 0 || first || final) note(stepLine(event, pace))
@@ -82,9 +102,18 @@ export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number })
     checkpoint: (event) => entry('saved', shortPath(event.path)),
     sample: (event) => entry('sample', sampleText(screen, event)),
     warning: (event) => note(`  ${paint('yellow', 'note'.padEnd(10))}${fitted(warningText(event))}`),
-    end: () => bar.clear(),
+    rate(event) {
+      standing = ''
+      if (screen.live) draw(() => rateBar(screen, event), event.step === event.total_steps)
+      else if (event.step % logEvery === 0)
+        note(
+          `rate ${event.step}/${event.total_steps}  lr ${formatNumber(event.learning_rate)}  loss ${formatNumber(event.loss)}`,
+        )
+    },
+    'found-lr': () => clear(),
+    end: () => clear(),
   }
-  return { show: (event) => show[event.event](event as never), note, clear: bar.clear }
+  return { show: (event) => show[event.event](event as never), waiting, note, clear }
 }
 
 const dataText = ({ rows, eval_rows, dropped = {} }: StartEvent): string => {
@@ -123,6 +152,25 @@ const workBar = (screen: Screen, { phase, done, total }: ProgressEvent) =>
     done,
     total,
     items: [{ label: '', text: percent(total > 0 ? done / total : 0) }],
+  })
+
+const rateBar = (screen: Screen, { step, total_steps, learning_rate, loss }: RateEvent) =>
+  progressBar(screen, {
+    head: `${step}/${total_steps}`,
+    done: step,
+    total: total_steps,
+    items: [
+      { label: 'learning rate', text: formatNumber(learning_rate), style: 'bold' },
+      { label: 'loss', text: formatNumber(loss) },
+    ],
+  })
+
+const firstStepBar = (screen: Screen, { step, total_steps }: StartEvent) =>
+  progressBar(screen, {
+    head: `${step}/${total_steps}`,
+    done: step,
+    total: total_steps,
+    items: [{ label: 'the first step is under way', text: '' }],
   })
 
 /**

@@ -14,11 +14,13 @@ export type CardFacts = {
   info: RunInfo
   /** Of the weights that are uploaded. */
   step: number
+  /** Which step that is, where the run went on after it. */
+  best?: string
   metrics: Readonly<Record<string, number>>
   evalMetrics: Readonly<Record<string, number>>
 }
 
-export const modelCard = ({ name, kind, info, step, metrics, evalMetrics }: CardFacts): string => {
+export const modelCard = ({ name, kind, info, step, best, metrics, evalMetrics }: CardFacts): string => {
   const files = info.data_files?.map(({ path }) => path) ?? []
   const { text: base, repo } = baseOf(info)
   const datasets = distinct(files.map(repoOfPath))
@@ -34,7 +36,7 @@ export const modelCard = ({ name, kind, info, step, metrics, evalMetrics }: Card
   return [
     `---\n${stringify(head)}---`,
     `# ${name.split('/')[1]}`,
-    `${what} ${base}, made with \`attune ${info.method}\` (attune ${info.versions.attune}) in ${step} steps.`,
+    `${what} ${base}, made with \`attune ${info.method}\` (attune ${info.versions.attune}) in ${step} steps.${best ? ` The weights are those of ${best}.` : ''}`,
     '## Data',
     distinct(files.map((path) => `- ${quoted([repoOfPath(path), basename(path)].filter(Boolean).join(': '))}`)).join(
       '\n',

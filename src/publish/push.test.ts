@@ -102,6 +102,7 @@ describe('--push-to-hub', () => {
 
   it('the card has the metrics of the best step where the result is of that step', async () => {
     await collect(run({ ...push, patience: 1 }))
+    expect(cardOf().text).toContain('The weights are those of step 2, the best on held-out rows.')
     expect(cardOf().body).toContain('| metric | at step 2 |')
     expect(cardOf().body).toMatch(/\| loss \| 0.5 \|[\s\S]*\| eval_loss \| 0.75 \|/)
   })

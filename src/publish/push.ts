@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type HubTarget, type Upload, uploadFiles } from '../checkpoint/hubUpload.node.ts'
 import type { EndEvent, ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { readRun, runEvents } from '../runs/find.node.ts'
+import { resultStep, resultStepText } from '../runs/resultStep.ts'
 import { badInput, runFailure } from '../util/fault.ts'
 import type { CardFacts } from './modelCard.ts'
 
@@ -52,9 +53,9 @@ const filesToUpload = async (name: string, dir: string): Promise<{ files: Upload
     throw badInput('no-file', 'has not made a model yet; let it end, or resume it with attune runs resume', {
       file: dir,
     })
-  const { step, metrics, evalMetrics } = await metricsOfResult(dir, info.config.patience !== undefined)
+  const { step, best, metrics, evalMetrics } = await metricsOfResult(dir, info.config)
   const { modelCard } = await import('./modelCard.ts')
-  const card = modelCard({ name, kind: result.kind, info, step, metrics, evalMetrics })
+  const card = modelCard({ name, kind: result.kind, info, step, best, metrics, evalMetrics })
   const entries = await readdir(result.path, { withFileTypes: true })
   const resultFiles = entries.filter((entry) => entry.isFile() && entry.name !== 'README.md')
   return {
@@ -66,22 +67,28 @@ const filesToUpload = async (name: string, dir: string): Promise<{ files: Upload
   }
 }
 
-/** The metrics of the step whose weights the result has: of the best step under --patience, else of the last. */
+/** The metrics of the step whose weights the result has: the best one by held-out rows, else the last. */
 const metricsOfResult = async (
   dir: string,
-  returnsToBest: boolean,
-): Promise<Pick<CardFacts, 'step' | 'metrics' | 'evalMetrics'>> => {
+  config: Readonly<Record<string, unknown>>,
+): Promise<Pick<CardFacts, 'step' | 'best' | 'metrics' | 'evalMetrics'>> => {
   const events = { step: new Map<number, object>(), eval: new Map<number, object>() }
-  let last = 0
+  let end: Readonly<Record<string, unknown>> = { steps: 0 }
   for await (const { event, step, ...fields } of runEvents(dir)) {
     if (event === 'step' || event === 'eval') events[event].set(step as number, fields)
-    if (event === 'end') last = (returnsToBest && (fields.best_step as number)) || (fields.steps as number)
+    if (event === 'end') end = fields
   }
   const numbers = (fields: object = {}) =>
     Object.fromEntries(
       Object.entries(fields).filter(([name, value]) => typeof value === 'number' && !machineMetrics.has(name)),
     )
-  return { step: last, metrics: numbers(events.step.get(last)), evalMetrics: numbers(events.eval.get(last)) }
+  const step = resultStep(end, config)
+  return {
+    step,
+    best: resultStepText(end, config),
+    metrics: numbers(events.step.get(step)),
+    evalMetrics: numbers(events.eval.get(step)),
+  }
 }
 
 /** Numbers of a step event that say nothing about the model. */

@@ -16,13 +16,13 @@ import { rankedObjective } from './trainer/objectives.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 
-export const asft = recipe(methods.asft, asftSchema, async function* (config, { signal, own, run }) {
+export const asft = recipe(methods.asft, asftSchema, async function* (config, { signal, own, run, loading }) {
   // data
-  const folders = await resolveModel(config)
+  const folders = await resolveModel(config, loading)
   const dataset = own(await openDataset('completion', config, { beside: helperColumns(config.helper) }))
   const { rows, evalRows } = selfPlayRows(dataset, config)
   // model
-  const policy = own(await openPolicy(config, folders))
+  const policy = own(await openPolicy(config, folders, loading))
   const tokenization = await openTokenization(folders, policy.pretrained, config)
   const helpers = await openHelperModels(config, { own, tokenization, runDir: run.dir })
   // reference: the policy before each iteration, by its log-probs in the lists

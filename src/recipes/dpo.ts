@@ -20,50 +20,55 @@ import { openReference } from './trainer/reference.ts'
 import { preferenceSchema } from './trainer/schema.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
-export const dpo = recipe(methods.dpo, preferenceSchema, async function* (config, { signal, own, run, loss: custom }) {
-  // data
-  const folders = await resolveModel(config)
-  const dataset = own(await openDataset('ranking', config))
-  const losses = lossesFor(config, dataset)
-  const listwise = dataset.rows.widest > 2 || losses.some(({ name }) => name === 'plackett-luce')
-  // model
-  const policy = own(await openPolicy(config, folders))
-  const tokenization = await openTokenization(folders, policy.pretrained, config)
-  // reference
-  const usesReference = !config.referenceFree && (custom !== undefined || needsReference(losses))
-  const reference = usesReference ? await openReference(policy) : undefined
-  // objective
-  const { ldAlpha, orpoPrompt: prompts } = config
-  const loss = rankedObjective({
-    losses,
-    options: lossOptions(config),
-    reference: usesReference,
-    lists: listwise,
-    ldAlpha,
-    prob: dataset.rows.probable || dataset.evalRows?.probable === true,
-    prompts,
-    custom,
-  })
-  // batches
-  const examples = makeExamples(dataset, config, tokenization, preferenceRule(tokenization, listwise))
-  const refLogps = (example: RankedExample) =>
-    reference!.sums(rankedTree(example), ldAlpha === undefined ? undefined : lengthWeights(example, ldAlpha))
-  const collate = async (microBatches: RankedExample[][]) =>
-    rankedBatches(microBatches, reference && (await mapExamples(microBatches, refLogps)), { ldAlpha, prompts })
-  // loop
-  yield* runTrainer({
-    policy,
-    examples,
-    settings: config,
-    run,
-    signal,
-    loss,
-    objective: custom ? undefined : lossNames(losses),
-    reference,
-    collate,
-    numTokens: rankedNumTokens,
-  })
-})
+export const dpo = recipe(
+  methods.dpo,
+  preferenceSchema,
+  async function* (config, { signal, own, run, loading, loss: custom }) {
+    // data
+    const folders = await resolveModel(config, loading)
+    const dataset = own(await openDataset('ranking', config))
+    const losses = lossesFor(config, dataset)
+    const listwise = dataset.rows.widest > 2 || losses.some(({ name }) => name === 'plackett-luce')
+    // model
+    const policy = own(await openPolicy(config, folders, loading))
+    const tokenization = await openTokenization(folders, policy.pretrained, config)
+    // reference
+    const usesReference = !config.referenceFree && (custom !== undefined || needsReference(losses))
+    const reference = usesReference ? await openReference(policy) : undefined
+    // objective
+    const { ldAlpha, orpoPrompt: prompts } = config
+    const loss = rankedObjective({
+      losses,
+      options: lossOptions(config),
+      reference: usesReference,
+      lists: listwise,
+      ldAlpha,
+      prob: dataset.rows.probable || dataset.evalRows?.probable === true,
+      prompts,
+      custom,
+    })
+    // batches
+    const examples = makeExamples(dataset, config, tokenization, preferenceRule(tokenization, listwise))
+    const refLogps = (example: RankedExample) =>
+      reference!.sums(rankedTree(example), ldAlpha === undefined ? undefined : lengthWeights(example, ldAlpha))
+    const collate = async (microBatches: RankedExample[][]) =>
+      rankedBatches(microBatches, reference && (await mapExamples(microBatches, refLogps)), { ldAlpha, prompts })
+    // loop
+    yield* runTrainer({
+      policy,
+      tokenization,
+      examples,
+      settings: config,
+      run,
+      signal,
+      loss,
+      objective: custom ? undefined : lossNames(losses),
+      reference,
+      collate,
+      numTokens: rankedNumTokens,
+    })
+  },
+)
 
 /** The losses of --loss, by default plackett-luce for lists. Refuses what does not go together before a model is opened. */
 const lossesFor = (config: z.output<typeof preferenceSchema>, { rows, evalRows }: Dataset<'ranking'>): LossSpec[] => {

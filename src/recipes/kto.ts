@@ -19,16 +19,16 @@ import { openReference } from './trainer/reference.ts'
 import { ktoSchema } from './trainer/schema.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
-export const kto = recipe(methods.kto, ktoSchema, async function* (config, { signal, own, run }) {
+export const kto = recipe(methods.kto, ktoSchema, async function* (config, { signal, own, run, loading }) {
   // data
-  const folders = await resolveModel(config)
+  const folders = await resolveModel(config, loading)
   if (config.loss === 'kto' && config.batchSize < 2)
     throw badInput('bad-flag', 'kto compares each completion with another of its batch; give 2 or more', {
       flag: '--batch-size',
     })
   const dataset = own(await openDataset('unpaired', config))
   // model
-  const policy = own(await openPolicy(config, folders))
+  const policy = own(await openPolicy(config, folders, loading))
   const tokenization = await openTokenization(folders, policy.pretrained, config)
   // reference
   const reference = await openReference(policy)
@@ -46,6 +46,7 @@ export const kto = recipe(methods.kto, ktoSchema, async function* (config, { sig
   // loop
   yield* runTrainer({
     policy,
+    tokenization,
     examples,
     settings: config,
     run,

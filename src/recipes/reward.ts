@@ -20,13 +20,13 @@ import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
-export const reward = recipe(methods.reward, rewardSchema, async function* (config, { signal, own, run }) {
+export const reward = recipe(methods.reward, rewardSchema, async function* (config, { signal, own, run, loading }) {
   // data
-  const folders = await resolveModel(config)
+  const folders = await resolveModel(config, loading)
   const dataset = own(await openDataset('ranking', config))
   // model
   const head = await openScoreHead(config, dataset)
-  const opened = own(await openPolicy(config, folders, head.withHead))
+  const opened = own(await openPolicy(config, folders, { ...loading, withHead: head.withHead }))
   const tokenization = await openTokenization(folders, opened.pretrained, config)
   const padding = await paddingOf(folders.dir, tokenization.encoder)
   const policy = {

@@ -16,12 +16,12 @@ import { recipe } from './trainer/recipe.ts'
 import { sftSchema } from './trainer/schema.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
-export const sft = recipe(methods.sft, sftSchema, async function* (config, { signal, own, run }) {
+export const sft = recipe(methods.sft, sftSchema, async function* (config, { signal, own, run, loading }) {
   // data
-  const folders = await resolveModel(config)
+  const folders = await resolveModel(config, loading)
   const dataset = own(await openDataset('sft', config))
   // model
-  const policy = own(await openPolicy(config, folders))
+  const policy = own(await openPolicy(config, folders, loading))
   const tokenization = await openTokenization(folders, policy.pretrained, config)
   // reference: none
   // objective
@@ -33,6 +33,7 @@ export const sft = recipe(methods.sft, sftSchema, async function* (config, { sig
   // loop
   yield* runTrainer({
     policy,
+    tokenization,
     examples,
     settings: config,
     run,

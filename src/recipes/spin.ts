@@ -16,13 +16,13 @@ import { rankedObjective } from './trainer/objectives.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 
-export const spin = recipe(methods.spin, spinSchema, async function* (config, { signal, own, run }) {
+export const spin = recipe(methods.spin, spinSchema, async function* (config, { signal, own, run, loading }) {
   // data
-  const folders = await resolveModel(config)
+  const folders = await resolveModel(config, loading)
   const dataset = own(await openDataset('completion', config))
   const { rows, evalRows } = selfPlayRows(dataset, config)
   // model
-  const policy = own(await openPolicy(config, folders))
+  const policy = own(await openPolicy(config, folders, loading))
   const tokenization = await openTokenization(folders, policy.pretrained, config)
   // reference: the policy before each iteration, by its log-probs in the lists; T-SPIN has none
   const tspin = config.loss === 't-spin'

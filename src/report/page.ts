@@ -66,6 +66,8 @@ p { margin: 0 0 1rem; max-width: 42rem; }
 .side .chart { flex: 1 1 20rem; width: auto; max-width: 34rem; }
 .side p { flex: 1 1 14rem; margin: 0; }
 .chart .value { font-weight: 650; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 0.75rem 2rem; margin-top: 0.9rem; }
+.said { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.95rem; line-height: 1.5; margin: 0.15rem 0 0; }
 ol.acts { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); gap: 1.75rem; }
 ol.acts h3 { font-size: 1rem; margin: 0 0 0.35rem; }
 ol.acts .number { color: var(--soft); font-weight: 400; margin-right: 0.4rem; }

@@ -41,6 +41,12 @@ export type EndEvent = { [metric: string]: number | string | undefined } & {
   steps: number
   output: string
   stopped: 'done' | 'interrupted' | 'patience' | 'converged' | 'kl-budget'
+  /** Where held-out rows decide: the step whose weights the result has, the best step, and `best_metric` there and at last. */
+  result_step?: number
+  best_step?: number
+  best_metric?: string
+  best_value?: number
+  last_value?: number
   /** The page of the repository that the result was uploaded to. */
   hub?: string
 }

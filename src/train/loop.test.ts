@@ -1,6 +1,6 @@
 /** The training loop between steps; the step itself is a stub. */
 import { describe, expect, it, vi } from 'vitest'
-import { beginning, type LoopEnd, type LoopOptions, type Progress, train } from './loop.ts'
+import { beginning, betterThanLast, type LoopEnd, type LoopOptions, type Progress, train } from './loop.ts'
 import type { StepSettings } from './step.ts'
 
 vi.mock('./step.ts', () => ({
@@ -80,6 +80,27 @@ describe('checkpoints', () => {
     const { trace, end } = await run({ evals: [3, 2, 5, 4] })
     expect(trace.filter((what) => what.startsWith('checkpoint'))).toEqual([1, 2, 4].map((n) => `checkpoint ${n}`))
     expect(end.progress.best).toEqual({ step: 2, value: 2 })
+  })
+})
+
+describe('the best evaluation', () => {
+  const end = async (evals: number[], more: Given = {}) => (await run({ evals, ...more })).end.progress
+  it('is better than the last one unless that is the best or as good', async () => {
+    expect(betterThanLast('eval_loss', await end([3, 2, 5, 4]))).toEqual({ step: 2, value: 2 })
+    expect(betterThanLast('eval_loss', await end([3, 2, 5, 1]))).toBeUndefined()
+    expect(betterThanLast('eval_loss', await end([3, 2, 5, 2]))).toBeUndefined()
+    expect(betterThanLast('eval_loss', await end([3, 2], { evalEvery: 2 }))).toBeUndefined()
+  })
+
+  it('is known to a run that is resumed after its last step', async () => {
+    const { saves, end } = await run({ evals: [3, 2, 5, 4] })
+    const again = await run({ progress: saves.at(-1)!, evals: [] })
+    expect(again.end.progress).toEqual(end.progress)
+    expect(betterThanLast('eval_loss', again.end.progress)).toEqual({ step: 2, value: 2 })
+  })
+
+  it('is not sought with the metric none', async () => {
+    expect(await end([3, 2, 5, 4], { bestMetric: 'none' })).not.toHaveProperty('best')
   })
 })
 

@@ -14,12 +14,17 @@ export type Progress = {
   /** Position in the order of rows. */
   position: number
   num_tokens: number
-  best?: { step: number; value: number }
+  /** The best evaluation by `bestMetric`, and the newest. */
+  best?: Evaluated
+  last?: Evaluated
   /** Evaluations since the best one, for `patience`. */
   waited: number
   /** The run was stopped before the evaluation after this step. */
   evalDue?: boolean
 }
+
+/** The value of `bestMetric` after a step. */
+export type Evaluated = { step: number; value: number }
 
 export const beginning: Progress = { step: 0, position: 0, num_tokens: 0, waited: 0 }
 
@@ -40,6 +45,7 @@ export type LoopOptions = {
   /** May end early after an abort; its result is then ignored. */
   evaluate?(): Promise<Record<string, number>>
   evalEvery: number
+  /** Decides which evaluation is the best; 'none' for none. */
   bestMetric: string
   patience?: number
   saveEvery: number
@@ -75,8 +81,18 @@ export type LoopEvent = StepEvent | EvalEvent | CheckpointEvent
 
 export type LoopEnd = { progress: Progress; stopped: 'done' | 'interrupted' | 'patience' }
 
-/** Larger is better unless the name says that it is a loss. */
-const better = (metric: string, value: number, than: number) => (metric.includes('loss') ? value < than : value > than)
+/** Metrics of which less is better. */
+const losses = /loss|nll|(^|[_/])kl/
+
+/** Larger is better unless the name says otherwise. */
+const better = (metric: string, value: number, than: number) => (losses.test(metric) ? value < than : value > than)
+
+/** The evaluation whose weights are better than the last ones, if there is one. */
+export const betterThanLast = (bestMetric: string, { best, last, step }: Progress): Evaluated | undefined => {
+  if (!best || best.step === step) return undefined
+  // Checkpoints of earlier versions do not say how the last evaluation went
+  return last && !better(bestMetric, best.value, last.value) ? undefined : best
+}
 
 export async function* train(options: LoopOptions): AsyncGenerator<LoopEvent, LoopEnd> {
   const { signal, saveEvery, totalSteps } = options
@@ -181,11 +197,11 @@ const stepEvent = (
 })
 
 const withBest = ({ bestMetric }: LoopOptions, progress: Progress, evaluated: Record<string, number>): Progress => {
+  if (bestMetric === 'none') return progress
   const value = evaluated[bestMetric]
   if (value === undefined) throw unknownMetric(bestMetric, Object.keys(evaluated))
   if (Number.isNaN(value)) return progress
+  const last = { step: progress.step, value }
   const improved = !progress.best || better(bestMetric, value, progress.best.value)
-  return improved
-    ? { ...progress, best: { step: progress.step, value }, waited: 0 }
-    : { ...progress, waited: progress.waited + 1 }
+  return improved ? { ...progress, best: last, last, waited: 0 } : { ...progress, last, waited: progress.waited + 1 }
 }

@@ -186,7 +186,7 @@ describe('a row that cannot be read or used is a Fault', () => {
       if (bad && made.length === 3) throw badInput('bad-row', 'holds nothing')
       return { kind }
     }
-    const report = { show: () => {}, note: () => {}, clear: () => {} }
+    const report = { show: () => {}, waiting: () => {}, note: () => {}, clear: () => {} }
     await expect(checkedRows(all, (row) => make(row, true), report)).rejects.toThrow(
       /command\.jsonl, line 3, row 2: holds nothing/,
     )

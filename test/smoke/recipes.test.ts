@@ -1,14 +1,16 @@
 /** SFT, DPO and KTO for a few steps, and settings that must not change their results. */
-import { readdir } from 'node:fs/promises'
+import { truncateSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadPretrained } from '../../src/models/load.node.ts'
 import { dpo } from '../../src/recipes/dpo.ts'
 import { kto } from '../../src/recipes/kto.ts'
 import { sft } from '../../src/recipes/sft.ts'
 import type { CustomLoss } from '../../src/recipes/trainer/objectives.ts'
-import type { Recipe } from '../../src/recipes/trainer/recipe.ts'
+import type { Recipe, TrainEvent } from '../../src/recipes/trainer/recipe.ts'
 import { fixture } from '../support/golden.ts'
-import { hashOf, ids, testFolder, train, weightsApart } from '../support/training.ts'
+import { hashOf, ids, runUntil, settingsOf, testFolder, train, weightsApart } from '../support/training.ts'
 
 const { at, rows } = testFolder()
 
@@ -163,17 +165,57 @@ describe('evaluation during training', () => {
     expect(Math.abs(a.evals[0]! - b.evals[0]!)).toBeLessThan(1e-5)
   })
 
-  it('--patience stops the run and keeps the weights of the best step', async () => {
-    // The evaluation rows prefer the opposite
-    const opposite = pairs.map(({ prompt, chosen, rejected }) => ({ prompt, chosen: rejected, rejected: chosen }))
-    const evalData = [await rows('opposite', opposite)]
-    const settings = { data: await rows('dpo', pairs), evalData, evalEvery: 1, schedule: 'constant', keep: 1 }
-    const common = { ...settings, shuffle: false, learningRate: 3e-3 }
-    const { end, evals } = await train(dpo, { ...common, patience: 2, maxSteps: 9, output: at('patience') })
-    expect(end).toMatchObject({ stopped: 'patience', steps: 3, best_step: 1 })
-    expect(evals[0]).toBeLessThan(evals[1]!)
-    await train(dpo, { ...common, maxSteps: 1, output: at('best') })
-    expect(await hashOf(at('patience'))).toBe(await hashOf(at('best')))
+  describe('on rows that prefer the opposite', () => {
+    const common = async () => {
+      const opposite = pairs.map(({ prompt, chosen, rejected }) => ({ prompt, chosen: rejected, rejected: chosen }))
+      const evalData = [await rows('opposite', opposite)]
+      const settings = { data: await rows('dpo', pairs), evalData, evalEvery: 1, schedule: 'constant', keep: 1 }
+      return { ...settings, shuffle: false, learningRate: 3e-3 }
+    }
+
+    it('the result has the weights of the best step, and its end says so', async () => {
+      const { end, evals } = await train(dpo, { ...(await common()), maxSteps: 4, output: at('kept') })
+      expect(evals[0]).toBeLessThan(evals[3]!)
+      expect(end).toMatchObject({ stopped: 'done', steps: 4, result_step: 1, best_step: 1, best_metric: 'eval_loss' })
+      expect([end.best_value, end.last_value]).toEqual([evals[0], evals[3]])
+      await train(dpo, { ...(await common()), maxSteps: 1, output: at('best') })
+      expect(await hashOf(at('kept'))).toBe(await hashOf(at('best')))
+      expect((await readdir(join(at('kept'), 'checkpoints'))).sort()).toEqual(['step-1', 'step-4'])
+      expect(await readFile(join(at('kept'), 'report.html'), 'utf8')).toContain('has the weights of step 1, the best')
+    })
+
+    it('--patience ends the run there', async () => {
+      const { end } = await train(dpo, { ...(await common()), patience: 2, maxSteps: 9, output: at('patience') })
+      expect(end).toMatchObject({ stopped: 'patience', steps: 3, result_step: 1, best_step: 1 })
+      expect(await hashOf(at('patience'))).toBe(await hashOf(at('best')))
+    })
+
+    it('a run that is killed before it has a result takes the best step too, when it is resumed', async () => {
+      const settings = { ...(await common()), maxSteps: 4, output: at('killed') }
+      await runUntil(dpo, settingsOf(dpo, settings), (event) => event.event === 'checkpoint' && event.step === 4)
+      expect(await readdir(at('killed'))).not.toContain('model')
+      const { end } = await train(dpo, { ...settings, resume: true })
+      expect(end).toMatchObject({ steps: 4, result_step: 1, best_step: 1, last_value: expect.any(Number) })
+      expect(await hashOf(at('killed'))).toBe(await hashOf(at('best')))
+    })
+
+    it('--best-metric none takes the last step', async () => {
+      const last = { ...(await common()), bestMetric: 'none', maxSteps: 4, output: at('last') }
+      expect((await train(dpo, last)).end.result_step).toBeUndefined()
+      expect(await hashOf(at('last'))).not.toBe(await hashOf(at('best')))
+    })
+
+    it('a best checkpoint that was damaged meanwhile is named, and the result is the last step', async () => {
+      const damage = (event: TrainEvent) => {
+        if (event.event === 'checkpoint' && event.step === 4)
+          truncateSync(join(at('damaged'), 'checkpoints', 'step-1', 'arena0.params'), 8)
+      }
+      const settings = { ...(await common()), maxSteps: 4, output: at('damaged') }
+      const { end, events } = await train(dpo, settings, {}, damage)
+      expect(events).toContainEqual(expect.objectContaining({ event: 'warning', code: 'no-best' }))
+      expect(end.result_step).toBe(4)
+      expect(await hashOf(at('damaged'))).toBe(await hashOf(at('last')))
+    })
   })
 
   it('--eval-split takes its rows from the training rows', async () => {

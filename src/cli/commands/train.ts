@@ -3,9 +3,11 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import type { z } from 'zod'
 import { loadRecipe } from '../../recipes/load.ts'
 import { type MethodKey, methods } from '../../recipes/methods.ts'
 import { defaultsOf } from '../../recipes/trainer/defaults.ts'
+import type { FoundRateEvent } from '../../recipes/trainer/findLearningRate.ts'
 import { nextCommands } from '../../recipes/trainer/nextCommands.ts'
 import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { runChats, runPageFile, writeRunPage } from '../../recipes/trainer/runPage.ts'
@@ -13,13 +15,16 @@ import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
 import { likeChanges, likeText, trlVersion, withLikeDefaults } from '../../recipes/trainer/trlDefaults.ts'
 import type { EndEvent } from '../../runs/events.ts'
 import { modelOfRun, newRunFolder } from '../../runs/find.node.ts'
+import { resultStepText } from '../../runs/resultStep.ts'
 import { readInfo } from '../../runs/run.node.ts'
 import type { EvalEvent, StepEvent } from '../../train/loop.ts'
+import type { RateEvent } from '../../train/rangeTest.ts'
 import { badInput } from '../../util/fault.ts'
 import { formatNumber, plural, shellWord } from '../../util/format.ts'
 import { type Command, type Context, command } from '../command.ts'
 import { duration, shortPath } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
+import { commandWithRate, rangeTestTable } from '../rangeTestTable.ts'
 import { headline, makeReporter } from '../reporter.ts'
 import { makeScreen, painter, type Screen } from '../screen.ts'
 import { iterationTable } from '../selfPlayTable.ts'
@@ -40,11 +45,7 @@ export const trainCommand = async (key: MethodKey): Promise<Command> => {
     example,
     schema: await schema(),
     prepare: (given) => completeSettings(name, given),
-    run: async (config, context) => {
-      // The engine is loaded only now
-      const recipe = (await loadRecipe(key)) as unknown as Recipe
-      await train(recipe, config, context, afterTraining[key])
-    },
+    run: (config, context) => train(key, config, context),
   })
 }
 
@@ -80,20 +81,21 @@ const resumedSettings = (dir: string, given: Settings): Promise<Settings> =>
 const withoutRunName = ({ model, ...given }: Settings, source: object | undefined) =>
   source || model === undefined ? given : { ...given, model }
 
-const train = async (
-  recipe: Recipe,
-  config: Record<string, unknown>,
-  { out, argv }: Context,
-  after: AfterTraining = async () => [],
-) => {
-  const { output, logEvery } = config as { output: string; logEvery: number }
+const train = async (key: MethodKey, config: Record<string, unknown>, { out, argv }: Context) => {
+  const { name } = methods[key]
+  const after = afterTraining[key]
+  const { output, logEvery, findLr } = config as { output: string; logEvery: number; findLr: boolean }
   const screen = out.json ? makeScreen(process.stderr, Boolean(process.stdout.isTTY)) : out.screen
   const report = makeReporter(screen, { logEvery })
   const paint = painter(screen)
-  report.note(`${paint('bold', `attune ${recipe.name}`)}  ${paint('dim', shortPath(output))}`)
-  const like = likeNote(recipe, config)
+  report.note(
+    `${paint('bold', `attune ${name}`)}  ${paint('dim', findLr ? 'learning-rate range test' : shortPath(output))}`,
+  )
+  const like = likeNote(name, await methods[key].schema(), config)
   if (like) report.note(`  ${paint('dim', 'defaults'.padEnd(10))}${like}`)
+  report.waiting(paint('dim', '  reading the model and the rows'))
   const outcome: Outcome = { began: screen.now(), evals: [] }
+  const rates: RateEvent[] = []
   const onEvent = async (event: TrainEvent) => {
     report.show(event)
     if (event.event === 'step') {
@@ -102,34 +104,55 @@ const train = async (
     }
     if (event.event === 'eval') outcome.evals.push(event)
     if (event.event === 'end') outcome.end = event
+    if (event.event === 'rate') rates.push(event)
+    if (event.event === 'found-lr') {
+      outcome.found = event
+      printRates(screen, argv, rates, event)
+    }
     if (out.json) await out.jsonLine(event)
   }
   try {
+    // The engine is loaded only now
+    const recipe = (await loadRecipe(key)) as unknown as Recipe
     await interruptible(
       async (signal) => {
-        for await (const event of recipe.run(config, { signal, command: ['attune', ...argv] })) await onEvent(event)
+        const extras = { signal, command: ['attune', ...argv], onLoading: report.show }
+        for await (const event of recipe.run(config, extras)) await onEvent(event)
       },
-      () => report.note('  stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
+      () => report.note(`  stopping after this step${findLr ? '' : ', with a checkpoint'}; Ctrl-C again stops at once`),
     )
   } finally {
     report.clear()
   }
   const { end } = outcome
+  if (findLr && !outcome.found) process.exitCode = 130
   if (!end) return
-  const files = end.stopped === 'interrupted' ? [] : await after(end.output)
+  const files = end.stopped === 'interrupted' || !after ? [] : await after(end.output)
   // The page of the run links to these
-  if (files.length > 0) await writeRunPage(output, { defaults: defaultsOf(recipe.schema) }).catch(() => {})
-  printSummary(screen, recipe.name, output, { ...outcome, end, chats: await runChats(output) })
+  if (files.length > 0)
+    await writeRunPage(output, { defaults: defaultsOf(await methods[key].schema()) }).catch(() => {})
+  printSummary(screen, name, output, { ...outcome, end, chats: await runChats(output) })
   const page = join(output, runPageFile)
   for (const file of [...(existsSync(page) ? [page] : []), ...files])
     report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
 }
 
 /** Whose defaults these are, and the settings of this run that they decided. */
-const likeNote = ({ name, schema }: Recipe, config: Settings): string | undefined => {
+const likeNote = (name: string, schema: z.ZodObject, config: Settings): string | undefined => {
   if (config.like === undefined) return undefined
   const changes = likeText(likeChanges(name, schema, config))
   return `of TRL ${trlVersion(name)}${changes && `: ${changes}`}; computed in float32, which is bfloat16 in TRL`
+}
+
+/** The end of --find-lr. */
+const printRates = (screen: Screen, argv: readonly string[], rates: readonly RateEvent[], found: FoundRateEvent) => {
+  const paint = painter(screen)
+  const { learning_rate, message } = found
+  screen.write(`\n${rangeTestTable(screen, rates, found)}\n\n`)
+  const line = (label: string, text: string) => screen.write(`  ${paint('dim', label.padEnd(10))}${text}\n`)
+  if (learning_rate === undefined) return line('suggested', `none: ${message}`)
+  line('suggested', `${paint('bold', `--learning-rate ${learning_rate}`)}, ${message}`)
+  line('next', paint('cyan', commandWithRate(argv, learning_rate)))
 }
 
 /** What the summary tells of a run. `began`: milliseconds of the screen's clock; `first` and `last`: steps. */
@@ -139,6 +162,8 @@ type Outcome = {
   first?: StepEvent
   last?: StepEvent
   end?: EndEvent
+  /** Of --find-lr. */
+  found?: FoundRateEvent
   /** The tokenizer of the model has a chat template. */
   chats?: boolean
 }
@@ -175,11 +200,13 @@ export const closing = (
   const took = `${plural(end.steps, 'step')} in ${duration((screen.now() - began) / 1000)}${progress}`
   const folder = shellWord(shortPath(output))
   const interrupted = end.stopped === 'interrupted'
+  const weights = resultStepText(end, {})
   const [command] = nextCommands({ method, folder, interrupted, chats })
   if (interrupted) return [line('stopped', took), line('continue', paint('cyan', command))].join('\n')
   return [
     line(endings[end.stopped], took),
     line('result', shortPath(end.output)),
+    ...(weights ? [line('', weights)] : []),
     ...(end.hub ? [line('uploaded', end.hub)] : []),
     line('next', paint('cyan', command)),
     line('', paint('cyan', `attune runs show ${folder}`)),

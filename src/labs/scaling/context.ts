@@ -41,8 +41,8 @@ export const sharedSettings = ({ cell, plan, data, device }: CellContext) => ({
   data: [data.train.file],
   evalData: [data.eval.file],
   evalEvery: plan.evalEvery,
-  // It falls from the first evaluation on, so no later one is the best, of which a checkpoint would be written
-  bestMetric: 'eval_entropy',
+  // Every cell is compared at its last step
+  bestMetric: 'none',
 })
 
 /** The supervised model of this size and seed from which self-play starts; the helper model of aSFT is one of these too. */

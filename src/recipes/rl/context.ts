@@ -15,7 +15,13 @@ import type { Run } from '../../runs/run.node.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
 import { type Dataset, openDataset, requireKnownIds, splitRows } from '../trainer/dataset.ts'
-import { hasLiveReference, openPolicy, type Policy, type PolicySettings } from '../trainer/policy.ts'
+import {
+  hasLiveReference,
+  openPolicy,
+  type Policy,
+  type PolicyOptions,
+  type PolicySettings,
+} from '../trainer/policy.ts'
 import type { Body } from '../trainer/recipe.ts'
 import type { TrainerSettings } from '../trainer/trainer.ts'
 import { openReferenceModel } from './logps.ts'
@@ -65,14 +71,14 @@ export type RlContext = {
  */
 export const openRlContext = async (
   settings: RlSettings,
-  { own, run, signal }: RecipeContext,
-  { usesReference, withHead }: { usesReference: boolean; withHead?: Parameters<typeof openPolicy>[2] },
+  { own, run, signal, loading }: RecipeContext,
+  { usesReference, withHead }: { usesReference: boolean; withHead?: PolicyOptions['withHead'] },
 ): Promise<RlContext> => {
-  const folders = await resolveModel(settings)
+  const folders = await resolveModel(settings, loading)
   // data
   const dataset = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
   // policy
-  const policy = own(await openPolicy(settings, folders, withHead))
+  const policy = own(await openPolicy(settings, folders, { ...loading, withHead }))
   const tokenization = await openTokenization(folders, policy.pretrained, settings)
   // rewards
   const rewards = await openRewards(settings, { own, tokenization, folders })

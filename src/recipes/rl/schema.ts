@@ -96,7 +96,7 @@ export const rlShared = (batchSize: number, rates: MethodRates) => ({
   ...grouped('Evaluation', {
     bestMetric: text('NAME')
       .default('eval_reward')
-      .describe('the metric that decides which checkpoint is the best and is kept'),
+      .describe('the metric that decides which checkpoint is the best and becomes the result; none: always the last'),
   }),
 })
 

@@ -145,7 +145,7 @@ async function* trainPolicy(
   yield* summarizeDiagnostics(buffer.diagnostics())
   // Where no batches came, the loop ends as 'done' and does not know why
   const reason = end.stopped === 'done' ? (stopped ?? 'done') : end.stopped
-  yield await finishRun({ policy, settings, run }, { progress: end.progress, stopped: reason })
+  yield* finishRun({ policy, settings, run }, { progress: end.progress, stopped: reason })
 }
 
 /**

@@ -45,7 +45,7 @@ export const openValueModel = async (
   const withHead = (base: Base) => asRewardModel(base, valueHead(base, settings.seed))
   // The --lora flags speak of the policy's adapter. One that the value model brings goes on as it is
   const lora = folders.adapter === undefined ? {} : { loraR: undefined, loraAlpha: undefined, loraTarget: undefined }
-  const opened = await openPolicy({ ...settings, ...lora }, folders, withHead, policy.backend)
+  const opened = await openPolicy({ ...settings, ...lora }, folders, { withHead, engine: policy.backend })
   await requireSameTokens(policy, opened)
   const arenas = [...policy.arenas, ...opened.arenas]
   const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })

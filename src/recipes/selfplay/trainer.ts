@@ -19,6 +19,7 @@ import { countWarnings, requireKnownIds, surveyRows, unreadWarnings } from '../t
 import { planFor } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
 import { finishRun } from '../trainer/result.ts'
+import { sampleAfter, sampleBefore } from '../trainer/samples.ts'
 import { startEvent } from '../trainer/trainer.ts'
 import { completeRows, type EncodedCompletions, encodeExternal, type SelfPlayRows } from './completions.ts'
 import { interrupted, openIterationLists, openOwnCompletions, type Phase, type SelfPlayContext } from './context.ts'
@@ -47,6 +48,8 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
   yield await startEvent({ policy: withHelpers, examples }, saved.step, totalSteps)
   if (!state) yield* unreadWarnings([dataset.rows, dataset.evalRows])
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
+  const sampling = { run, policy, tokenization: context.tokenization, rows: evalRows ?? rows, signal }
+  if (saved.step === 0) yield* sampleBefore(sampling)
   let iteration = begin.iteration ?? { number: 1, start: 0 }
   let progress: Progress = state ? { ...saved, step: saved.step - iteration.start } : beginning
   let stopped: EndEvent['stopped'] = 'done'
@@ -59,7 +62,7 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
     progress = { ...beginning, num_tokens: progress.num_tokens }
   }
   const total = { ...progress, step: iteration.start + progress.step }
-  yield await finishRun({ policy, settings, run }, { progress: total, stopped })
+  yield* finishRun({ policy, settings, run, afterwards: () => sampleAfter(sampling) }, { progress: total, stopped })
 }
 
 /** The interval of the margin has 0 in it. */

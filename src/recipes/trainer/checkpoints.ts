@@ -12,11 +12,13 @@ import { badInput } from '../../util/fault.ts'
 import type { Policy } from './policy.ts'
 
 const count = z.number().int().nonnegative()
+const evaluated = z.object({ step: count, value: z.number() })
 const checkpointSchema = z.object({
   step: count,
   position: count,
   num_tokens: count,
-  best: z.object({ step: count, value: z.number() }).optional(),
+  best: evaluated.optional(),
+  last: evaluated.optional(),
   waited: count,
   evalDue: z.boolean().optional(),
   plan: z.enum(['fast', 'low']),

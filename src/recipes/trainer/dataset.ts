@@ -106,6 +106,8 @@ export type Examples<E extends object> = {
   /** Warnings about the files, given once. */
   warnings: WarningEvent[]
   ids: ExampleRule<never, E>['ids']
+  /** Of held-out rows, or else of those that are trained on: whose prompts samples are made for. */
+  sampledRows: RowSource<Row>
 }
 
 /** The rule with a check that the model has every token id of the example. */
@@ -145,6 +147,7 @@ export const makeExamples = <K extends keyof Kinds, E extends { truncated: boole
     files: [...rows.files, ...(evalRows?.files ?? [])],
     warnings: [...labelWarnings([rows, evalRows]), ...unreadWarnings([rows, evalRows])],
     ids,
+    sampledRows: split.evalRows ?? split.train,
   }
 }
 

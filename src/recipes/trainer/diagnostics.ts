@@ -122,7 +122,7 @@ const overfitting = ({ steps, evals }: History): Finding => {
   const before = steps.slice(Math.max(0, best.after - since.length), best.after)
   const losses = (part: readonly Step[]) => mean(part.map(({ loss }) => loss))
   if (!(losses(since) < losses(before))) return undefined
-  return `overfitting: the loss on held-out rows has risen from ${formatNumber(best.loss)} to ${formatNumber(evals.at(-1)!.loss)} while that of training falls; take fewer --epochs, or --patience 2, which stops then and keeps the best checkpoint`
+  return `overfitting: the loss on held-out rows has risen from ${formatNumber(best.loss)} to ${formatNumber(evals.at(-1)!.loss)} while that of training falls; the result will be the best checkpoint, and fewer --epochs or --patience 2 get there sooner`
 }
 
 // At the end

@@ -91,10 +91,8 @@ export const evalFields = grouped('Evaluation', {
   evalEvery: count().optional().describe('evaluate every N steps (default: once an epoch)'),
   bestMetric: text('NAME')
     .default('eval_loss')
-    .describe('the metric that decides which checkpoint is the best and is kept'),
-  patience: count()
-    .optional()
-    .describe('early stopping: stop after N evaluations without a better one, and keep the best checkpoint'),
+    .describe('the metric that decides which checkpoint is the best and becomes the result; none: always the last'),
+  patience: count().optional().describe('early stopping: stop after N evaluations without a better one'),
 })
 
 export const outputFields = grouped('Output', {
@@ -142,6 +140,9 @@ export const learningFields = (rates: MethodRates) =>
       .describe('rows of a batch; a batch with many tokens is computed in parts (micro-batches)'),
     gradAccum: count().default(1).describe('gradient accumulation: batches per optimizer step'),
     learningRate: rateField(positive(), rates).describe('peak learning rate'),
+    findLr: flag().describe(
+      'train nothing: try rising learning rates, one step each, and suggest one for these rows (range test)',
+    ),
     schedule: z.enum(scheduleNames).default('linear').describe('learning rate schedule after the warm-up'),
     scheduleOption: z
       .partialRecord(z.enum(scheduleOptions), z.coerce.number())

@@ -63,16 +63,22 @@ export type Policy = {
   close(): Promise<void>
 }
 
-/**
- * @param withHead gives the model its score head (see models/scored.ts), which is trained whole, beside an adapter too; without
- *   it the model must have a language head
- * @param engine of another policy, which also closes it
- */
+export type PolicyOptions = {
+  /**
+   * Gives the model its score head (see models/scored.ts), which is trained whole, beside an adapter too; without it the model
+   * must have a language head.
+   */
+  withHead?: (base: Base) => Base
+  /** Of another policy, which also closes it. */
+  engine?: Backend
+  /** Called with the number of tensors read, and of all. */
+  onTensor?: (done: number, total: number) => void
+}
+
 export const openPolicy = async (
   settings: PolicySettings,
   { dir, adapter: adapterDir }: ModelFolders,
-  withHead?: (base: Base) => Base,
-  engine?: Backend,
+  { withHead, engine, onTensor }: PolicyOptions = {},
 ): Promise<Policy> => {
   refuseQuantizedTraining(settings, adapterDir)
   const opened = await loadPretrained(dir)
@@ -83,7 +89,7 @@ export const openPolicy = async (
   const backend = engine ?? (await openBackend({ ...settings, threads }))
   try {
     const full = adapter ? applyAdapter(pretrained, adapter) : { ...pretrained, scalings: new Map<string, number>() }
-    const weights = await placeWeights(backend, settings, full, adapter?.params ?? pretrained.params)
+    const weights = await placeWeights(backend, settings, full, adapter?.params ?? pretrained.params, onTensor)
     const { params, quantized } = weights
     const model = makeModel({ ...full, backend, params, quantized, dropout: adapter?.dropout ?? 0 })
     return {
@@ -209,15 +215,26 @@ const withSavedHead = ({ architecture, params }: Base, adapter: Adapter): Adapte
 type Tensors = ReadonlyMap<string, StoredTensor>
 
 /** Puts frozen parameters on the engine one by one, and trainable ones in arenas in the order of the blocks. */
-const placeWeights = async (backend: Backend, settings: PolicySettings, base: Base, trainable: Tensors) => {
+const placeWeights = async (
+  backend: Backend,
+  settings: PolicySettings,
+  base: Base,
+  trainable: Tensors,
+  onTensor: PolicyOptions['onTensor'] = () => {},
+) => {
+  const total = base.params.size
   const frozen = new Map([...base.params].filter(([name]) => !trainable.has(name)))
   const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })
   const entries = [...trainable].map(([name, { shape }]) => ({ name, shape, decays: decays(name) }))
   const arenas = makeArenas(backend, entries, method.state)
   const views = viewsOf(backend, arenas, 'params')
-  const placed = await putQuantized(backend, base, frozen, { format: settings.quantize, exact: trainable.keys() })
+  const placed = await putQuantized(backend, base, frozen, {
+    format: settings.quantize,
+    exact: trainable.keys(),
+    onTensor: (done) => onTensor(done, total),
+  })
   const params = new Map([...placed.params, ...views])
-  await fillTrainable(backend, params, trainable)
+  await fillTrainable(backend, params, trainable, (done) => onTensor(frozen.size + done, total))
   return {
     params,
     quantized: placed.quantized,
@@ -231,8 +248,17 @@ const placeWeights = async (backend: Backend, settings: PolicySettings, base: Ba
   }
 }
 
-const fillTrainable = async (backend: Backend, params: ReadonlyMap<string, Handle>, trainable: Tensors) => {
-  for (const [name, tensor] of trainable) backend.write(params.get(name)!, (await tensor.floats()).slice())
+const fillTrainable = async (
+  backend: Backend,
+  params: ReadonlyMap<string, Handle>,
+  trainable: Tensors,
+  onTensor: (done: number) => void,
+) => {
+  let done = 0
+  for (const [name, tensor] of trainable) {
+    backend.write(params.get(name)!, (await tensor.floats()).slice())
+    onTensor(++done)
+  }
 }
 
 /** The part of the free memory that activations kept for the backward pass may take. */

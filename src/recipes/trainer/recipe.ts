@@ -11,10 +11,12 @@ import type { EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } f
 import { openRun, type Run } from '../../runs/run.node.ts'
 import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
 import type { LoopEvent } from '../../train/loop.ts'
+import type { RateEvent } from '../../train/rangeTest.ts'
 import { makeResources, type Resources } from '../../util/resources.ts'
 import type { Method } from '../methods.ts'
 import { type WithLearningRate, withLearningRate } from './defaultLearningRate.ts'
 import { defaultsOf } from './defaults.ts'
+import { type FoundRateEvent, requireRangeTest } from './findLearningRate.ts'
 import type { CustomLoss } from './objectives.ts'
 import { makeRunDiagnostics } from './runDiagnostics.ts'
 import { writeRunPage } from './runPage.ts'
@@ -22,10 +24,18 @@ import { settingsPaths } from './settingsPaths.ts'
 import { likeDefaults } from './trlDefaults.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
-export type TrainEvent = StartEvent | LoopEvent | SampleEvent | WarningEvent | ProgressEvent | EndEvent
+export type TrainEvent =
+  | StartEvent
+  | LoopEvent
+  | SampleEvent
+  | WarningEvent
+  | ProgressEvent
+  | RateEvent
+  | FoundRateEvent
+  | EndEvent
 
 /** The settings of every schema that concern the run folder. */
-type RunSettings = { output: string; resume: boolean; pushToHub?: string; reportTo?: 'tensorboard' }
+type RunSettings = { output: string; resume: boolean; findLr: boolean; pushToHub?: string; reportTo?: 'tensorboard' }
 
 /** What a program may give a recipe beside settings. */
 export type Extras = {
@@ -34,6 +44,14 @@ export type Extras = {
   command?: readonly string[]
   /** Instead of the named loss of a preference run. */
   loss?: CustomLoss
+  /** Called while the model is fetched and read, before the first event. */
+  onLoading?: (progress: ProgressEvent) => void
+}
+
+/** What is called while a model is fetched and read: `resolveModel` and `openPolicy` take it as it is. */
+export type Loading = {
+  onProgress(fetched: { bytes: number; total: number }): void
+  onTensor(done: number, total: number): void
 }
 
 export type Recipe<S extends z.ZodObject = z.ZodObject> = {
@@ -51,6 +69,7 @@ export type Body<S extends z.ZodObject> = (
     own: Resources['own']
     /** The run's folder: checkpoints go to `run.checkpoints`. Call `run.sync()` before writing one. */
     run: Run
+    loading: Loading
     loss?: CustomLoss
   },
 ) => AsyncIterable<TrainEvent>
@@ -63,8 +82,9 @@ export const recipe = <S extends z.ZodObject>(
 ): Recipe<S> => ({
   name,
   schema,
-  async *run(given, { signal = new AbortController().signal, command = [], loss } = {}) {
-    const { output, resume, pushToHub, reportTo } = given as unknown as RunSettings
+  async *run(given, { signal = new AbortController().signal, command = [], loss, onLoading = () => {} } = {}) {
+    const { output, resume, pushToHub, reportTo, findLr } = given as unknown as RunSettings
+    if (findLr) requireRangeTest(name, resume)
     if (!resume) refuseUnused(schema, given, likeDefaults(name, given))
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
     const config = await withLearningRate(name, schema, given)
@@ -73,6 +93,11 @@ export const recipe = <S extends z.ZodObject>(
     const run = await openRun(output, { method: name, config, resume, command, changeable, places, defaults })
     const { own, close } = makeResources()
     own(run)
+    const loading: Loading = {
+      onProgress: ({ bytes, total }) => onLoading({ event: 'progress', phase: 'download', done: bytes, total }),
+      onTensor: (done, total) => onLoading({ event: 'progress', phase: 'load', done, total }),
+    }
+    const context = { signal, own, run, loading, loss }
     let board: Board | undefined
     const diagnostics = makeRunDiagnostics(name, config, run)
     const warn = async function* (warnings: readonly WarningEvent[]) {
@@ -82,8 +107,9 @@ export const recipe = <S extends z.ZodObject>(
       }
     }
     try {
+      if (findLr) return yield* body(config, context)
       for (const message of run.warnings) yield { event: 'warning', code: 'lock', message }
-      for await (const yielded of body(config, { signal, own, run, loss })) {
+      for await (const yielded of body(config, context)) {
         const event = finite(yielded)
         if (event.event === 'start' && target) await prepareRepo(target)
         if (event.event === 'end') yield* warn(diagnostics.diagnose(event))

@@ -5,44 +5,71 @@ import { readState } from '../../checkpoint/state.node.ts'
 import { adapterFiles } from '../../models/loraNew.ts'
 import { type ModelFiles, modelFiles, type SaveDtype } from '../../models/save.ts'
 import { storedAs, writeModelFolder } from '../../publish/modelFolder.ts'
-import type { EndEvent } from '../../runs/events.ts'
+import type { EndEvent, ProgressEvent, WarningEvent } from '../../runs/events.ts'
 import type { Run } from '../../runs/run.node.ts'
-import type { Progress } from '../../train/loop.ts'
+import { betterThanLast, type Progress } from '../../train/loop.ts'
 import { restoreState } from '../../train/state.ts'
+import { Fault } from '../../util/fault.ts'
 import type { Policy } from './policy.ts'
 
 type FinishedRun = {
   policy: Policy
   run: Run
-  settings: { patience?: number; saveDtype: keyof typeof storedAs }
+  settings: { bestMetric?: string; saveDtype: keyof typeof storedAs }
   /**
    * Contents of further files beside the weights, by name; they replace the model's own files of those names.
    * @param restored whether the best step's weights took the place of the last one's
    */
   resultFiles?: (restored: boolean) => Promise<Readonly<Record<string, string>>>
+  /** What is made with the weights of the result, once they are written. */
+  afterwards?: () => AsyncGenerator<ProgressEvent | WarningEvent, void>
 }
 
-/** Writes the result, unless the run was interrupted: of the best step where --patience asks for it, else of the last. */
-export const finishRun = async (
-  { policy, run, settings, resultFiles }: FinishedRun,
+/**
+ * Writes the result, unless the run was interrupted: the weights of the best evaluation where the last was not as good, else
+ * those of the last step.
+ */
+export async function* finishRun(
+  { policy, run, settings: { bestMetric = 'none', saveDtype }, resultFiles, afterwards }: FinishedRun,
   { progress, stopped }: { progress: Progress; stopped: EndEvent['stopped'] },
-): Promise<EndEvent> => {
-  const best = progress.best?.step
-  const restored = settings.patience !== undefined && best !== undefined && best !== progress.step
-  if (restored) {
-    await restoreState(policy.backend, policy.arenas, (await readState(`${run.checkpoints}/step-${best}`)).file)
+): AsyncGenerator<WarningEvent | ProgressEvent | EndEvent> {
+  const { step, best, last } = progress
+  let output = run.dir
+  let resultStep = step
+  if (stopped !== 'interrupted') {
+    const better = betterThanLast(bestMetric, progress)
+    const warning = better && (await restoreCheckpoint(policy, run, better.step))
+    if (warning) yield warning
+    const restored = better !== undefined && !warning
+    if (restored) resultStep = better.step
+    output = await writeResult(policy, run.dir, saveDtype, await resultFiles?.(restored))
+    if (afterwards) yield* afterwards()
   }
-  const output =
-    stopped === 'interrupted'
-      ? run.dir
-      : await writeResult(policy, run.dir, settings.saveDtype, await resultFiles?.(restored))
-  return {
+  yield {
     event: 'end',
-    steps: progress.step,
+    steps: step,
     output,
     stopped,
     peak_memory: process.resourceUsage().maxRSS * 1024,
-    ...(best !== undefined && { best_step: best }),
+    ...(best && {
+      best_step: best.step,
+      best_metric: bestMetric,
+      best_value: best.value,
+      ...(last && { last_value: last.value }),
+      ...(stopped !== 'interrupted' && { result_step: resultStep }),
+    }),
+  }
+}
+
+/** Puts the weights of a checkpoint into the policy, or says why it keeps its own. */
+const restoreCheckpoint = async (policy: Policy, run: Run, step: number): Promise<WarningEvent | undefined> => {
+  try {
+    const { file } = await readState(join(run.checkpoints, `step-${step}`))
+    await restoreState(policy.backend, policy.arenas, file)
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== 'bad-checkpoint') throw error
+    const message = `the result has the weights of the last step, since those of the best one cannot be read: ${error.message}`
+    return { event: 'warning', code: 'no-best', message }
   }
 }
 

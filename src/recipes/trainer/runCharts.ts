@@ -97,12 +97,13 @@ export const isExplained = (name: string): boolean => Object.hasOwn(meanings, na
 
 export const labelOf = (name: string): string => meanings[name]?.name ?? name
 
-/** What the run is about, in one line; undefined where there is no step. */
-export const headlineOf = (curves: Curves, method: string): string | undefined => {
+/** What the run is about, in one line; undefined where there is no step. @param through the step of the result */
+export const headlineOf = (curves: Curves, method: string, through = Number.POSITIVE_INFINITY): string | undefined => {
   const name = ['reward', 'rewards/accuracies', 'accuracy', 'loss'].find((each) => curves.has(each))
   if (name === undefined) return undefined
   const held = curves.get(`eval_${name}`) ?? []
-  const points = held.length > 1 ? held : curves.get(name)!
+  const all = held.length > 1 ? held : curves.get(name)!
+  const points = all.filter(([step], i) => i === 0 || step <= through)
   const shown = (value: number) =>
     meanings[name].isShare ? percent(value).replace(' ', '\u00a0') : formatNumber(value)
   const [from, to] = [points[0][1], points.at(-1)![1]]

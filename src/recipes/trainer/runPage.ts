@@ -6,6 +6,7 @@ import { readRun, runEvents } from '../../runs/find.node.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
 import { runReport } from './runReport.ts'
+import { readSamples } from './samples.ts'
 
 /** In the run's folder. */
 export const runPageFile = 'report.html'
@@ -34,6 +35,7 @@ export const runPage = async (
     events,
     defaults,
     links,
+    beforeAfter: await readSamples(dir),
     chats: await hasChatTemplate(run.info),
     files: (await readdir(dir)).sort(),
   })

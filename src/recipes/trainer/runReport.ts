@@ -5,10 +5,12 @@ import { facts, page, shell, table } from '../../report/page.ts'
 import { curvesIn } from '../../runs/curves.node.ts'
 import type { RunSummary } from '../../runs/find.node.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
+import { resultStep, resultStepText } from '../../runs/resultStep.ts'
 import { formatNumber, plural, shellWord, whole } from '../../util/format.ts'
 import { ratesOf } from './learningRates.ts'
 import { nextCommands } from './nextCommands.ts'
 import { headlineOf, isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
+import { longestSample, type Samples } from './samples.ts'
 
 export type RunFacts = Pick<RunSummary, 'name' | 'info' | 'steps' | 'totalSteps' | 'result'> & {
   state: string
@@ -16,6 +18,8 @@ export type RunFacts = Pick<RunSummary, 'name' | 'info' | 'steps' | 'totalSteps'
   defaults: Readonly<Record<string, unknown>>
   /** The tokenizer of the model has a chat template. */
   chats: boolean
+  /** What the model wrote before and after the training. */
+  beforeAfter?: Samples
   /** The page may link to files of the folder. */
   links: boolean
   /** Names of what the folder holds. */
@@ -29,8 +33,9 @@ export const runReport = (run: RunFacts): string =>
     body: [
       header(run),
       warnings(run),
+      beforeAndAfter(run),
       curves(run),
-      samples(run),
+      hasBeforeAndAfter(run) ? undefined : samples(run),
       numbers(run),
       next(run),
       settings(run),
@@ -53,10 +58,11 @@ const header = (run: RunFacts): Html => {
   const { info, name, state, steps, totalSteps } = run
   const rows = info.rows === undefined ? '' : ` on ${plural(Number(info.rows), 'row')}`
   const held = info.eval_rows === undefined ? '' : `, with ${whole(Number(info.eval_rows))} held out`
+  const end = endOf(run)
   const ofSteps = steps === totalSteps ? plural(steps, 'step') : `${whole(steps)} of ${plural(totalSteps, 'step')}`
   return html`<header>
 <p class="kicker">attune ${info.objective ? `${info.method}, ${info.objective}` : info.method} · ${name}</p>
-<h1>${headlineOf(curvesIn(run.events), run.info.method) ?? 'No step was made yet'}</h1>
+<h1>${headlineOf(curvesIn(run.events), run.info.method, end && resultStep(end, info.config)) ?? 'No step was made yet'}</h1>
 <p class="lead">${modelName(info.config.model)} after ${ofSteps}${rows}${held}: ${trained(run)}.
 The run is ${states[state] ?? state}.${bestStep(run)}</p>
 </header>`
@@ -68,12 +74,12 @@ const modelName = (model: unknown): string => {
   return parts.length > 2 ? (parts.findLast(Boolean) ?? '') : parts.join('/')
 }
 
-/** Where --patience took the weights of an earlier step. */
-const bestStep = ({ events, info }: RunFacts): string => {
-  const best = events.findLast(({ event }) => event === 'end')?.best_step
-  return info.config.patience === undefined || typeof best !== 'number'
-    ? ''
-    : ` The result has the weights of step ${whole(best)}, the best on held-out rows.`
+const endOf = ({ events }: RunFacts) => events.findLast(({ event }) => event === 'end')
+
+/** Where the result has the weights of an earlier step. */
+const bestStep = (run: RunFacts): string => {
+  const text = resultStepText(endOf(run) ?? {}, run.info.config)
+  return text === undefined ? '' : ` The result has the weights of ${text}.`
 }
 
 const trained = ({ info }: RunFacts): string => {
@@ -112,6 +118,29 @@ const curves = ({ events }: RunFacts): Html | undefined => {
 <h2>How it went</h2>
 ${main ?? raw('')}
 ${more ? html`<details><summary>Further metrics</summary>${more}</details>` : raw('')}
+</section>`
+}
+
+const hasBeforeAndAfter = ({ beforeAfter }: RunFacts) => beforeAfter?.samples.some(({ after }) => after !== undefined)
+
+const beforeAndAfter = (run: RunFacts): Html | undefined => {
+  const { samples = [], none } = run.beforeAfter ?? {}
+  if (none) return html`<p class="soft">There are no samples of what the model writes: ${none}.</p>`
+  if (!hasBeforeAndAfter(run)) return undefined
+  const column = (name: string, completion: string) => html`<div>
+<h3 class="${name}">${name}</h3>
+<p class="said">${text(completion) || html`<span class="soft">nothing</span>`}</p>
+</div>`
+  return html`<section>
+<h2>Before and after</h2>
+<p>What the model wrote before its first step, and what the result writes to the same prompts: the likeliest token each time, ${longestSample} at most.</p>
+${samples.map(
+  ({ prompt, before, after = '' }) => html`<div class="card">
+<p class="said soft">${ending(prompt)}</p>
+<div class="beside">${column('before', before)}
+${column('after', after)}</div>
+</div>`,
+)}
 </section>`
 }
 
@@ -157,6 +186,12 @@ const longestText = 600
 const text = (value: unknown): string => {
   const full = String(value).trim()
   return full.length > longestText ? `${full.slice(0, longestText)}…` : full
+}
+
+/** A prompt's question stands at its end. */
+const ending = (value: string): string => {
+  const full = value.trim()
+  return full.length > longestText ? `…${full.slice(-longestText)}` : full
 }
 
 /** First and last value of the metrics, in training and on held-out rows. */
@@ -228,6 +263,7 @@ const folderContent: Readonly<Record<string, string>> = {
   'events.jsonl': 'the log: every step, evaluation, sample and warning',
   checkpoints: 'weights and optimizer state, to resume from',
   iterations: 'completions and ranked lists of every iteration',
+  'samples.json': 'what the model wrote to a few prompts before and after the training',
   rollouts: 'every sample with its rewards and advantages',
   tb: 'the metrics for TensorBoard',
 }

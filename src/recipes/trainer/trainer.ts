@@ -4,6 +4,7 @@
  * the policy's own samples have rl/trainer.ts.
  */
 
+import type { Tokenization } from '../../generate/tokenization.node.ts'
 import type { Adapter } from '../../models/lora.ts'
 import { type ScheduleName, schedule } from '../../optim/schedules.ts'
 import type { StartEvent } from '../../runs/events.ts'
@@ -18,10 +19,12 @@ import { sha256Files } from '../../util/sha256.node.ts'
 import { requireDiskSpace, resumeTraining, saveCheckpoint } from './checkpoints.ts'
 import { microBatches, microBatchTokens } from './collate.ts'
 import { type DatasetSettings, droppedRows, type Examples, rowWarnings, surveyRows } from './dataset.ts'
+import { findLearningRate } from './findLearningRate.ts'
 import { type Policy, planFor } from './policy.ts'
 import type { TrainEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
 import { finishRun } from './result.ts'
+import { sampleAfter, sampleBefore } from './samples.ts'
 
 /** The settings that the trainer and the data set read. */
 export type TrainerSettings = DatasetSettings & {
@@ -38,6 +41,8 @@ export type TrainerSettings = DatasetSettings & {
   batchSize: number
   gradAccum: number
   learningRate: number
+  findLr: boolean
+  optimizer: string
   schedule: ScheduleName
   scheduleOption: Partial<Record<string, number>>
   warmupSteps: number
@@ -68,13 +73,16 @@ export type TrainerSetup<E extends object> = {
     addBatch(batch: MicroBatch, scores: Float32Array): void
     metrics(): Record<string, number>
   }
+  /** Of a model that writes text: samples of before and after the training then stand on the run's page. */
+  tokenization?: Tokenization
   /** Contents of files beside the result, by name. It is called after an evaluation of the weights that are saved. */
   resultFiles?(): Promise<Readonly<Record<string, string>>>
 }
 
 /** Trains, from the beginning or the newest checkpoint, to the result on disk. */
 export async function* runTrainer<E extends object>(setup: TrainerSetup<E>): AsyncGenerator<TrainEvent> {
-  const { policy, examples, settings, run, signal, loss, head = {}, reference } = setup
+  const { policy, examples, settings, run, signal, loss, head = {}, reference, tokenization } = setup
+  const sampling = tokenization && { run, policy, tokenization, rows: examples.sampledRows, signal }
   const stepRows = settings.batchSize * settings.gradAccum
   const totalSteps = Math.min(
     settings.maxSteps ?? Number.POSITIVE_INFINITY,
@@ -84,11 +92,13 @@ export async function* runTrainer<E extends object>(setup: TrainerSetup<E>): Asy
   yield* warnings
   // A row that cannot be read is found before the run's folder is written to
   yield* surveyRows([examples.train, examples.eval], signal)
+  if (settings.findLr) return yield* findRate(setup, stepRows)
   await requireDiskSpace(run, policy, settings, totalSteps - progress.step, examples.eval !== undefined)
   if (!state) policy.plan = await choosePlan(setup, stepRows)
   const start = await startEvent(setup, progress.step, totalSteps)
   yield { ...start, ...(setup.objective && { objective: setup.objective }) }
   if (!state) yield* [...examples.warnings, ...rowWarnings(examples.train)]
+  if (sampling && progress.step === 0) yield* sampleBefore(sampling)
   if (reference?.mustPrecompute) yield* precomputeReference(setup, reference, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   let evaluated = false
@@ -119,7 +129,28 @@ export async function* runTrainer<E extends object>(setup: TrainerSetup<E>): Asy
     if (examples.eval && (restored || !evaluated)) await evaluateRows(setup)
     return setup.resultFiles!()
   }
-  yield await finishRun({ policy, run, settings, resultFiles: setup.resultFiles && resultFiles }, end)
+  yield* finishRun(
+    {
+      policy,
+      run,
+      settings,
+      resultFiles: setup.resultFiles && resultFiles,
+      afterwards: sampling && (() => sampleAfter(sampling)),
+    },
+    end,
+  )
+}
+
+/** --find-lr: nothing is written, and the model is not used afterwards. */
+async function* findRate<E extends object>(setup: TrainerSetup<E>, stepRows: number): AsyncGenerator<TrainEvent> {
+  const { policy, settings, signal, loss, head = {} } = setup
+  policy.plan = await choosePlan(setup, stepRows)
+  yield* findLearningRate({
+    ...settings,
+    trainer: { ...policy, loss, head },
+    next: (position) => nextStep(setup, position, stepRows),
+    signal,
+  })
 }
 
 // Steps and evaluations

@@ -36,7 +36,7 @@ const readers: Readonly<Record<string, readonly [reads: (s: Settings) => boolean
   ptxCoef: [(s) => s.ptxData !== undefined, '--ptx-data'],
   ptxBatchSize: [(s) => s.ptxData !== undefined, '--ptx-data'],
   warmupSteps: [(s) => s.schedule !== 'constant', 'a --schedule with a warm-up, such as constant_with_warmup'],
-  patience: [evaluated, '--eval-data or --eval-split'],
+  patience: [(s) => evaluated(s) && s.bestMetric !== 'none', '--eval-data or --eval-split, and a --best-metric'],
   evalEvery: [evaluated, '--eval-data or --eval-split'],
   bestMetric: [evaluated, '--eval-data or --eval-split'],
 }
