@@ -42,6 +42,8 @@ export type StreamOptions<R, E extends object> = {
    */
   example(row: R, count: (code: string) => void): E | string
   truncated(example: E): boolean
+  /** Is shown each row of the survey with what was made of it. */
+  surveyed?(row: R, made: { example: E | string; odd: readonly string[]; where: Where }): void
   /** Characters of JSON that the survey may keep; 0 for examples that are not plain data or are cheap to make. */
   keptCharacters?: number
 }
@@ -62,10 +64,10 @@ export const exampleStream = <R, E extends object>(options: StreamOptions<R, E>)
   const kept = new Map<number, string>()
   let room = keptCharacters
   let found = { dropped: {} as Counts, odd: {} as Counts }
+  const placeOf = (i: number): Where => options.where?.(i) ?? { row: i }
   const makeExample = (row: R, i: number): Made<E> => {
     const odd = new Set<string>()
-    const where = options.where?.(i) ?? { row: i }
-    const example = atPlace(where, () => options.example(row, (code) => odd.add(code)))
+    const example = atPlace(placeOf(i), () => options.example(row, (code) => odd.add(code)))
     if (typeof example !== 'string' && options.truncated(example)) odd.add('truncated')
     return { example, odd: [...odd] }
   }
@@ -90,6 +92,7 @@ export const exampleStream = <R, E extends object>(options: StreamOptions<R, E>)
         const rows = await Promise.all(indices.map((i) => options.row(i)))
         for (const [k, row] of rows.entries()) {
           const { example, odd } = makeExample(row, from + k)
+          options.surveyed?.(row, { example, odd, where: placeOf(from + k) })
           for (const code of odd) increment(counts.odd, code)
           if (typeof example === 'string') increment(counts.dropped, example)
           else usable++

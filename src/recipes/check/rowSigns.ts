@@ -1,9 +1,30 @@
 /** Signs of a mistake in one row, by code: in its texts, its labels, and the tokens that training makes of it. */
 import { type Message, shownTurn } from '../../data/messages.ts'
+import { contradicts } from '../../data/preference.ts'
 import { isIds, isMessages, type Ranking, type Row, type Text } from '../../data/rows.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
-import { contradicts } from '../trainer/exampleRules.ts'
-import type { Sequence } from './sequences.ts'
+
+export const checkedMethods = ['sft', 'dpo', 'kto', 'reward', 'grpo'] as const
+/** How rows are learnt from; other methods count as one of these. */
+export type CheckedMethod = (typeof checkedMethods)[number]
+
+/** `targets` is 1 where a token is learnt. For a reward model these are the tokens of the response that it scores. */
+export type Sequence = { name: string; ids: readonly number[]; targets: number[] }
+/** What is made of a row. */
+export type Sequences = { sequences: Sequence[]; truncated: boolean }
+
+/** A prompt and a response, which is learnt. Nothing comes before the first token, so it never is. */
+export const answered = (name: string, prompt: readonly number[], response: readonly number[]): Sequence => ({
+  name,
+  ids: [...prompt, ...response],
+  targets: [...prompt.map(() => 0), ...response.map((_, t) => Number(t + prompt.length > 0))],
+})
+
+/** A prompt of which completions will be sampled. */
+export const promptSequences = ({ ids }: { ids: readonly number[] }): Sequences => ({
+  sequences: [answered('prompt', ids, [])],
+  truncated: false,
+})
 
 /** A row's prompt and the texts that answer it, the best first; only the text for plain text. */
 export type RowTexts = { prompt?: Text; answers: Text[] }
@@ -85,8 +106,8 @@ const turnSigns = (turns: Message[]) => ({
 
 /** Signs that its tokens show. */
 export const tokenSigns = (
-  sequences: readonly Sequence[],
-  truncated: boolean,
+  row: Row,
+  { sequences, truncated }: Sequences,
   { tokenizer, eosIds }: Pick<Tokenization, 'tokenizer' | 'eosIds'>,
 ): string[] => {
   const bos = tokenizer?.bosId
@@ -100,7 +121,8 @@ export const tokenSigns = (
       !eosIds.has(bos) &&
       sequences.some((sequence) => sequence.targets.indexOf(1) > 1 && firstTarget(sequence) === bos),
     'no-stop': !truncated && !stops(sequences[0]),
-    'cut-stop': truncated && !stops(sequences[0]),
+    // Long texts are cut on purpose where a model goes on with its pretraining
+    'cut-stop': truncated && row.kind !== 'text' && !stops(sequences[0]),
     'unknown-tokens':
       unknown !== undefined &&
       !eosIds.has(unknown) &&

@@ -14,6 +14,8 @@ import type { Rewards } from '../../rewards/rewards.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
+import { makeRowChecks, type RowChecks, type SeenRow } from '../check/rowChecks.ts'
+import { promptSequences } from '../check/rowSigns.ts'
 import { type Dataset, openDataset, requireKnownIds, splitRows } from '../trainer/dataset.ts'
 import { hasLiveReference, openPolicy, type Policy, type PolicySettings } from '../trainer/policy.ts'
 import type { Body } from '../trainer/recipe.ts'
@@ -47,6 +49,8 @@ export type RlContext = {
   signal: AbortSignal
   dataset: Dataset<'prompt'>
   trainPrompts: PromptStream
+  /** What the survey of the prompts finds wrong with them. */
+  checks: RowChecks
   evalPrompts?: PromptStream
   policy: Policy
   tokenization: Tokenization
@@ -79,9 +83,11 @@ export const openRlContext = async (
   // prompts, which policy and rewards must be able to read
   const rows = splitRows(dataset, settings)
   const readers = { tokenization, rewards }
-  const trainPrompts = promptStream(readers, rows.train, settings)
+  const checks = makeRowChecks('grpo', tokenization)
+  const trainPrompts = promptStream(readers, rows.train, settings, checks.train)
   const evalPrompts =
-    rows.evalRows && promptStream(readers, rows.evalRows, { seed: settings.seed, shuffle: false, epochs: 1 })
+    rows.evalRows &&
+    promptStream(readers, rows.evalRows, { seed: settings.seed, shuffle: false, epochs: 1 }, checks.held)
   // reference, also where it costs nothing: evaluations then measure the KL
   const hasReference = usesReference || settings.klBudget !== undefined || hasLiveReference(policy)
   const reference = hasReference ? await openReferenceModel(policy) : undefined
@@ -93,6 +99,7 @@ export const openRlContext = async (
     dataset,
     trainPrompts,
     evalPrompts,
+    checks,
     policy,
     tokenization,
     scheduler,
@@ -127,11 +134,13 @@ export const promptExample = (
  * Prompts as the policy reads them. A prompt longer than --max-prompt-length is left out and counted, never cut: the answer
  * to half a question would be rewarded as the answer to the whole. Throws a Fault for a prompt that the policy or a reward
  * cannot read.
+ * @param look is shown every row of the survey
  */
 export const promptStream = (
   { tokenization, rewards }: { tokenization: Tokenization; rewards: Pick<Rewards, 'requirePrompt'> },
   rows: RowSource<Prompt>,
   settings: { seed: number; shuffle: boolean; epochs: number },
+  look?: (seen: SeenRow) => void,
 ): PromptStream =>
   exampleStream<Prompt, PromptExample>({
     length: rows.length,
@@ -145,6 +154,8 @@ export const promptStream = (
       return example
     },
     truncated: () => false,
+    surveyed: (row, { example, ...more }) =>
+      look?.({ row, made: typeof example === 'string' ? example : promptSequences(example), ...more }),
     // Columns may be large, and prompts are few beside what is sampled from them
     keptCharacters: 0,
   })

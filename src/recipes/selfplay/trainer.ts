@@ -14,6 +14,9 @@ import { beginning, type EvalEvent, type Progress } from '../../train/loop.ts'
 import { restoreState } from '../../train/state.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
+import { checkedBefore } from '../check/beforeTraining.ts'
+import { makeRowChecks, type SeenRow } from '../check/rowChecks.ts'
+import { answered, type Sequences } from '../check/rowSigns.ts'
 import { type Iteration, requireDiskSpace, resumeTraining } from '../trainer/checkpoints.ts'
 import { countWarnings, requireKnownIds, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
 import { planFor } from '../trainer/policy.ts'
@@ -32,8 +35,13 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
   const begin = await resumeTraining(run, settings.resume, policy)
   const { state, progress: saved } = begin
   yield* begin.warnings
-  const streams = { train: surveyStream(context, rows), eval: evalRows && surveyStream(context, evalRows) }
+  const checks = makeRowChecks('sft', context.tokenization)
+  const streams = {
+    train: surveyStream(context, rows, checks.train),
+    eval: evalRows && surveyStream(context, evalRows, checks.held),
+  }
   yield* surveyRows([streams.train, streams.eval], signal)
+  const warnings = state || signal.aborted ? [] : checkedBefore(checks, streams.train)
   const totalSteps = laterSteps(context, 0)
   await requireDiskSpace(run, policy, settings, totalSteps - saved.step, false)
   const { examples: first } = await streams.train.take(0, firstSteps * settings.batchSize)
@@ -45,7 +53,7 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
   }
   const withHelpers = { ...policy, files: [...policy.files, ...helpers.files] }
   yield await startEvent({ policy: withHelpers, examples }, saved.step, totalSteps)
-  if (!state) yield* unreadWarnings([dataset.rows, dataset.evalRows])
+  if (!state) yield* [...unreadWarnings([dataset.rows, dataset.evalRows]), ...warnings]
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   let iteration = begin.iteration ?? { number: 1, start: 0 }
   let progress: Progress = state ? { ...saved, step: saved.step - iteration.start } : beginning
@@ -70,6 +78,7 @@ const hasNoMargin = (evaluation: EvalEvent | undefined) =>
 const surveyStream = (
   { tokenization, helpers }: SelfPlayContext,
   rows: SelfPlayRows,
+  look: (seen: SeenRow) => void,
 ): ExampleStream<EncodedCompletions> =>
   exampleStream<Completion, EncodedCompletions>({
     length: rows.length,
@@ -89,8 +98,18 @@ const surveyStream = (
       return encoded
     },
     truncated: () => false,
+    surveyed: (row, { example, odd, where }) => look({ row, made: sequencesOf(example), odd, where }),
     keptCharacters: 0,
   })
+
+/** The data's completion is what is learnt. */
+const sequencesOf = (example: EncodedCompletions | string): Sequences | string =>
+  typeof example === 'string'
+    ? example
+    : {
+        sequences: [answered('completion', example.prompt, example.completions[0])],
+        truncated: example.odd.includes('truncated'),
+      }
 
 /** Batches that say how large one gets. */
 const firstSteps = 8
