@@ -7,7 +7,17 @@ import type { ExampleStream } from '../../train/stream.ts'
 import { badInput, type Where } from '../../util/fault.ts'
 import { plural, whole } from '../../util/format.ts'
 import { type Finding, isRuin } from './findings.ts'
-import type { RowChecks } from './rowChecks.ts'
+import type { LookOptions, RowChecks } from './rowChecks.ts'
+
+/** Rows that are looked at closely, about: more would tell no more of the whole, and cost time. */
+const closeRows = 1000
+
+/** How a training command looks at its rows. */
+export const closeLook = ({ train, evalRows }: { train: Lengthy; evalRows?: Lengthy }): LookOptions => ({
+  every: Math.max(1, Math.floor(train.length / closeRows)),
+  holdsOut: evalRows !== undefined,
+})
+type Lengthy = { length: number }
 
 /** Findings that end a run of any method, and of some. */
 const refused: Readonly<Record<string, readonly string[] | 'all'>> = {
@@ -44,7 +54,7 @@ export const checkedBefore = (
 }
 
 const textOf = ({ count, of, message, advice }: Finding): string =>
-  `${whole(count)} of ${plural(of, 'row')}: ${message}; ${advice}`
+  `${whole(count)} of ${plural(of, 'row')} looked at: ${message}; ${advice}`
 
 const placeText = ({ file, line, row }: Where): string =>
   [file, line !== undefined && `line ${line}`, row !== undefined && `row ${row}`].filter(Boolean).join(', ')

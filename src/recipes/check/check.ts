@@ -13,8 +13,8 @@ import { atPlace, badInput, Fault, type Where } from '../../util/fault.ts'
 import { chooseKind } from '../reward/scoreHead.ts'
 import { openDataset, splitRows } from '../trainer/dataset.ts'
 import type { Finding } from './findings.ts'
-import { makeRowChecks, type RowChecks, type Totals } from './rowChecks.ts'
-import type { CheckedMethod, Sequences } from './rowSigns.ts'
+import { type Made, makeRowChecks, type RowChecks, type Totals } from './rowChecks.ts'
+import type { CheckedMethod } from './rowSigns.ts'
 import { type Method, methodOf, rowsAs } from './sequences.ts'
 import { type ShownSequence, shownSequence } from './shown.ts'
 
@@ -79,7 +79,7 @@ export async function* checkRows(settings: CheckSettings): AsyncGenerator<Progre
 
 const placeOf = (rows: RowSource, i: number): Where => rows.where?.(i) ?? { row: i }
 
-type Seen = { where: Where; made: Sequences | string | Fault }
+type Seen = { where: Where; made: Made | string | Fault }
 
 const make = (method: Method, row: Row, where: Where, tokenization: Tokenization, count: (what: string) => void) => {
   try {
@@ -117,9 +117,8 @@ const shownRow = (
   const full = make(method, row, where, whole, () => {})
   const dropped = typeof made === 'string' ? made : undefined
   if (full instanceof Fault || typeof full === 'string') return { event: 'row', where, dropped, sequences: [] }
-  const sequences = full.sequences.map((sequence, k) =>
-    shownSequence(tokenization, sequence, typeof made === 'string' ? undefined : made.sequences[k]),
-  )
+  const kept = typeof made === 'string' ? [] : made.sequences()
+  const sequences = full.sequences().map((sequence, k) => shownSequence(tokenization, sequence, kept[k]))
   return { event: 'row', where, dropped, sequences }
 }
 

@@ -6,11 +6,22 @@ import { createHash } from 'node:crypto'
 import type { Row, Text } from '../../data/rows.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import type { Where } from '../../util/fault.ts'
-import { type Finding, judge, note, type Tally } from './findings.ts'
-import { type CheckedMethod, plainOf, type Sequences, textSigns, textsOf, tokenSigns } from './rowSigns.ts'
+import { type Finding, isRuin, judge, note, type Tally } from './findings.ts'
+import {
+  type CheckedMethod,
+  isCutAtStop,
+  plainOf,
+  type RowTexts,
+  type Sequence,
+  textSigns,
+  textsOf,
+  tokenSigns,
+} from './rowSigns.ts'
 
 /** A row, what was made of it or why it is dropped, and what was odd about it on the way. */
-export type SeenRow = { row: Row; made: Sequences | string; odd: Iterable<string>; where: Where }
+export type SeenRow = { row: Row; made: Made | string; odd: Iterable<string>; where: Where }
+/** The sequences are made only of rows that are looked at closely. */
+export type Made = { truncated: boolean; sequences(): Sequence[] }
 
 export type RowChecks = {
   method: CheckedMethod
@@ -29,7 +40,7 @@ export type Totals = {
   rows: number
   used: number
   evalRows: number
-  /** Tokens of the longest sequence, of all sequences, and how many of these are learnt. */
+  /** Tokens of the longest sequence, of all sequences, and how many of these are learnt: of rows that are looked at closely. */
   longest: number
   tokens: number
   trained: number
@@ -37,14 +48,16 @@ export type Totals = {
 
 type State = Totals & {
   evalUsed: number
-  /** Of sequences that a row gives. */
+  /** Responses of a row. */
   most: number
+  /** Signs of all rows, and of those that are looked at closely. */
   tally: Tally
+  close: { tally: Tally; rows: number; used: number }
   drops: Tally
   faults: Map<string, string>
   good: number
   bad: number
-  /** Hashes of training rows, of pairs and of labelled completions. */
+  /** Training rows. */
   seen: Set<number>
   prompts: Same
   completions: Same
@@ -53,43 +66,71 @@ type State = Totals & {
 /** Whether all texts so far are the same one. */
 type Same = { first?: string; differ: boolean }
 
+export type LookOptions = {
+  /** Look closely at every n-th row; of the others only what costs next to nothing is seen. */
+  every?: number
+  /** Whether held-out rows will be looked for among the training rows. */
+  holdsOut?: boolean
+}
+
 export const makeRowChecks = (
   method: CheckedMethod,
   tokenization: Pick<Tokenization, 'tokenizer' | 'eosIds'>,
+  { every = 1, holdsOut = true }: LookOptions = {},
 ): RowChecks => {
   const state: State = {
     ...{ rows: 0, used: 0, evalRows: 0, longest: 0, tokens: 0, trained: 0, evalUsed: 0, most: 0, good: 0, bad: 0 },
     tally: new Map(),
+    close: { tally: new Map(), rows: 0, used: 0 },
     drops: new Map(),
     faults: new Map(),
     seen: new Set(),
     prompts: { differ: false },
     completions: { differ: false },
   }
-  const { tally, drops, faults } = state
-  const noteSigns = (row: Row, odd: Iterable<string>, where: Where) => {
-    state.rows++
-    for (const code of new Set([...textSigns(row, tokenization), ...odd, ...doubles(row, state)]))
-      note(tally, code, where)
+  const { tally, close, drops, faults } = state
+  const noteAll = (codes: Iterable<string>, where: Where, to = tally) => {
+    for (const code of codes) note(to, code, where)
   }
-  const noteHeld = (row: Row, where: Where) => {
+  /** @returns whether the row is looked at closely */
+  const lookAt = (row: Row, odd: Iterable<string>, where: Where): boolean => {
+    const isClose = state.rows++ % every === 0
+    noteAll(new Set(odd), where)
+    const texts = textsOf(row)
+    compareTexts(row, texts, state)
+    if (isClose || holdsOut) noteAll(doubles(row, texts, state), where, isClose ? close.tally : new Map())
+    if (!isClose) return false
+    close.rows++
+    noteAll(textSigns(row, texts, tokenization), where, close.tally)
+    return true
+  }
+  const lookAtHeld = (row: Row, where: Where) => {
     state.evalRows++
-    if (state.seen.has(rowHash(row))) note(tally, 'eval-in-train', where)
+    if (state.seen.has(identities(row, textsOf(row)).own)) note(tally, 'eval-in-train', where)
   }
   return {
     method,
     train({ row, made, odd, where }) {
-      noteSigns(row, odd, where)
-      if (typeof made === 'string') note(drops, made, where)
-      else countUsed(made, row, where, tokenization, state)
+      const isClose = lookAt(row, odd, where)
+      if (typeof made === 'string') return note(drops, made, where)
+      state.used++
+      if (row.kind === 'ranking') state.most = Math.max(state.most, row.responses.length)
+      if (row.kind === 'unpaired') state[row.label ? 'good' : 'bad']++
+      if (!isClose && !made.truncated) return
+      const sequences = made.sequences()
+      if (isCutAtStop(row, { ...made, sequences }, tokenization)) note(tally, 'cut-stop', where)
+      if (!isClose) return
+      close.used++
+      countTokens(sequences, state)
+      noteAll(tokenSigns({ ...made, sequences }, tokenization), where, close.tally)
     },
     held({ row, made, where }) {
-      noteHeld(row, where)
+      lookAtHeld(row, where)
       if (typeof made !== 'string') state.evalUsed++
     },
     refused(row, { code, message }, where, held = false) {
-      if (held) noteHeld(row, where)
-      else noteSigns(row, [], where)
+      if (held) lookAtHeld(row, where)
+      else lookAt(row, [], where)
       if (!faults.has(code)) faults.set(code, message)
       note(tally, code, where)
     },
@@ -104,27 +145,19 @@ export const makeRowChecks = (
       for (const [code, count] of Object.entries(records))
         all.set(code, { ...all.get(code), count: count + (all.get(code)?.count ?? 0) })
       const facts = { method, rows, used, evalRows, hasStop, pairs: most === 2 }
-      return judge(new Map([...tally, ...wholeSigns(method, hasStop, state)]), all, faults, facts)
+      const ofAll = judge(new Map([...tally, ...wholeSigns(method, hasStop, state)]), all, faults, facts)
+      const ofClose = judge(close.tally, new Map(), new Map(), { ...facts, rows: close.rows, used: close.used })
+      return [...ofAll, ...ofClose].sort((a, b) => Number(isRuin(b)) - Number(isRuin(a)))
     },
   }
 }
 
-const countUsed = (
-  made: Sequences,
-  row: Row,
-  where: Where,
-  tokenization: Pick<Tokenization, 'tokenizer' | 'eosIds'>,
-  state: State,
-) => {
-  state.used++
-  state.most = Math.max(state.most, made.sequences.length)
-  for (const { ids, targets } of made.sequences) {
+const countTokens = (sequences: readonly Sequence[], state: State) => {
+  for (const { ids, targets } of sequences) {
     state.longest = Math.max(state.longest, ids.length)
     state.tokens += ids.length
-    for (const target of targets) state.trained += target
+    state.trained += targets.reduce((n, target) => n + target, 0)
   }
-  if (row.kind === 'unpaired') state[row.label ? 'good' : 'bad']++
-  for (const code of tokenSigns(row, made, tokenization)) note(state.tally, code, where)
 }
 
 /** Signs of all rows together. */
@@ -144,6 +177,11 @@ const wholeSigns = (method: CheckedMethod, hasStop: boolean, state: State): Tall
 
 const isOne = ({ first, differ }: Same) => first !== undefined && !differ
 
+const compareTexts = (row: Row, { prompt, answers }: RowTexts, { prompts, completions }: State) => {
+  if (prompt !== undefined) compare(prompts, prompt)
+  if (row.kind !== 'messages' && answers.length) compare(completions, answers[0])
+}
+
 const compare = (same: Same, text: Text) => {
   if (same.differ) return
   const key = plainOf(text) ?? text.toString()
@@ -151,32 +189,35 @@ const compare = (same: Same, text: Text) => {
   same.differ = same.first !== key
 }
 
-/** 48 bits: of a million rows two different ones are taken for the same once in 500 runs. */
-const hashOf = (...parts: unknown[]): number =>
-  createHash('sha256').update(JSON.stringify(parts)).digest().readUIntBE(0, 6)
+const keyOf = (text: Text | undefined): string => (typeof text === 'string' ? text : JSON.stringify(text ?? ''))
 
-/** Rows that count as the same: all that training reads of them. */
-const rowHash = (row: Row): number => {
-  const { id: _, ...read } = row as Row & Record<string, unknown>
-  return hashOf(read)
+/**
+ * Equal for rows that say the same, whatever their ids; `opposite` that of the row that says the contrary. 48 bits of a hash: of
+ * a million rows two different ones count as the same once in 500 files.
+ */
+const identities = (row: Row, { prompt, answers }: RowTexts): { own: number; opposite?: number } => {
+  const said = row.kind === 'messages' ? [keyOf(row.messages)] : answers.map(keyOf)
+  // The same pair the other way round differs in the order alone
+  const isTurned = said.length === 2 && said[0] > said[1]
+  const hash = createHash('sha1')
+  hash.update(keyOf(prompt))
+  for (const text of isTurned ? said.toReversed() : said) hash.update('\0').update(text)
+  if (row.kind === 'ranking' && said.length !== 2) hash.update(`\0${row.ranks}`)
+  const number = hash.digest().readUIntBE(0, 6) * 8
+  if (row.kind === 'unpaired') return { own: number + Number(row.label), opposite: number + Number(!row.label) }
+  if (row.kind !== 'ranking' || said.length !== 2) return { own: number }
+  const isTie = row.ranks[0] === row.ranks[1]
+  const own = number + 2 * Number(isTie) + Number(isTurned)
+  return isTie || said[0] === said[1] ? { own } : { own, opposite: number + Number(!isTurned) }
 }
 
 /** Signs that only another row shows: the same row before, or the opposite one. */
-const doubles = (row: Row, { seen, completions, prompts }: State): string[] => {
+const doubles = (row: Row, texts: RowTexts, { seen }: State): string[] => {
+  const { own, opposite } = identities(row, texts)
   const codes: string[] = []
-  const { prompt, answers } = textsOf(row)
-  const own = rowHash(row)
   if (seen.has(own)) codes.push('duplicates')
+  if (opposite !== undefined && seen.has(opposite))
+    codes.push(row.kind === 'ranking' ? 'pair-both-ways' : 'label-both-ways')
   seen.add(own)
-  if (prompt !== undefined) compare(prompts, prompt)
-  if (row.kind !== 'messages' && answers.length) compare(completions, answers[0])
-  if (row.kind === 'ranking' && answers.length === 2 && row.ranks[0] !== row.ranks[1]) {
-    if (seen.has(hashOf('pair', prompt, answers[1], answers[0]))) codes.push('pair-both-ways')
-    seen.add(hashOf('pair', prompt, ...answers))
-  }
-  if (row.kind === 'unpaired') {
-    if (seen.has(hashOf('label', prompt, answers[0], !row.label))) codes.push('label-both-ways')
-    seen.add(hashOf('label', prompt, answers[0], row.label))
-  }
   return codes
 }

@@ -3,16 +3,17 @@ import type { TextOptions } from '../../data/examples.ts'
 import type { Prompt, Row } from '../../data/rows.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import type { RewardKind } from '../../rewards/notes.ts'
-import { promptExample } from '../rl/context.ts'
+import { promptExample, promptSequence } from '../rl/context.ts'
 import { checkedRule, type ExampleRule } from '../trainer/dataset.ts'
 import { preferenceRule, rewardRule, textRule, unpairedRule } from '../trainer/exampleRules.ts'
-import { type CheckedMethod, promptSequences, type Sequences } from './rowSigns.ts'
+import type { Made } from './rowChecks.ts'
+import type { CheckedMethod } from './rowSigns.ts'
 
 /** How a method reads rows. */
 export type Method = {
   as: 'sft' | 'ranking' | 'unpaired' | 'prompt'
   /** The sequences of a row, or the reason why it is dropped. */
-  read(row: Row, tokenization: Tokenization, count: (what: string) => void): Sequences | string
+  read(row: Row, tokenization: Tokenization, count: (what: string) => void): Made | string
 }
 
 export type MethodOptions = TextOptions & {
@@ -34,7 +35,7 @@ export const methodOf = (method: CheckedMethod, options: MethodOptions): Method 
       const made = example(row as R, count)
       if (typeof made === 'string') return made
       if (made.truncated) count('truncated')
-      return { sequences: sequences(made), truncated: made.truncated }
+      return { truncated: made.truncated, sequences: () => sequences(made) }
     }
   const how = { oneBest: options.kind === 'best-of-n', byRatings: false }
   const reads: Record<CheckedMethod, Method['read']> = {
@@ -44,7 +45,7 @@ export const methodOf = (method: CheckedMethod, options: MethodOptions): Method 
     reward: by((tokenization) => rewardRule(tokenization, how)),
     grpo: (row, tokenization) => {
       const example = promptExample(tokenization, row as Prompt)
-      return typeof example === 'string' ? example : promptSequences(example)
+      return typeof example === 'string' ? example : promptSequence(example)
     },
   }
   return { as: rowsAs[method], read: reads[method] }

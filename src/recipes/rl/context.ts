@@ -14,8 +14,9 @@ import type { Rewards } from '../../rewards/rewards.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
-import { makeRowChecks, type RowChecks, type SeenRow } from '../check/rowChecks.ts'
-import { promptSequences } from '../check/rowSigns.ts'
+import { closeLook } from '../check/beforeTraining.ts'
+import { type Made, makeRowChecks, type RowChecks, type SeenRow } from '../check/rowChecks.ts'
+import { answered } from '../check/rowSigns.ts'
 import { type Dataset, openDataset, requireKnownIds, splitRows } from '../trainer/dataset.ts'
 import { hasLiveReference, openPolicy, type Policy, type PolicySettings } from '../trainer/policy.ts'
 import type { Body } from '../trainer/recipe.ts'
@@ -83,7 +84,7 @@ export const openRlContext = async (
   // prompts, which policy and rewards must be able to read
   const rows = splitRows(dataset, settings)
   const readers = { tokenization, rewards }
-  const checks = makeRowChecks('grpo', tokenization)
+  const checks = makeRowChecks('grpo', tokenization, closeLook(rows))
   const trainPrompts = promptStream(readers, rows.train, settings, checks.train)
   const evalPrompts =
     rows.evalRows &&
@@ -115,6 +116,12 @@ export const requireSeveralGenerations = ({ numGenerations }: Pick<RolloutSettin
       flag: '--num-generations',
     })
 }
+
+/** The prompt alone is known before training. */
+export const promptSequence = ({ ids }: PromptExample): Made => ({
+  truncated: false,
+  sequences: () => [answered('prompt', ids, [])],
+})
 
 /** A prompt's token ids, or why it is left out. */
 export const promptExample = (
@@ -155,7 +162,7 @@ export const promptStream = (
     },
     truncated: () => false,
     surveyed: (row, { example, ...more }) =>
-      look?.({ row, made: typeof example === 'string' ? example : promptSequences(example), ...more }),
+      look?.({ row, made: typeof example === 'string' ? example : promptSequence(example), ...more }),
     // Columns may be large, and prompts are few beside what is sampled from them
     keptCharacters: 0,
   })

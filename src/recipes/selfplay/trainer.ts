@@ -14,9 +14,9 @@ import { beginning, type EvalEvent, type Progress } from '../../train/loop.ts'
 import { restoreState } from '../../train/state.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
-import { checkedBefore } from '../check/beforeTraining.ts'
-import { makeRowChecks, type SeenRow } from '../check/rowChecks.ts'
-import { answered, type Sequences } from '../check/rowSigns.ts'
+import { checkedBefore, closeLook } from '../check/beforeTraining.ts'
+import { type Made, makeRowChecks, type SeenRow } from '../check/rowChecks.ts'
+import { answered } from '../check/rowSigns.ts'
 import { type Iteration, requireDiskSpace, resumeTraining } from '../trainer/checkpoints.ts'
 import { countWarnings, requireKnownIds, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
 import { planFor } from '../trainer/policy.ts'
@@ -35,7 +35,7 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
   const begin = await resumeTraining(run, settings.resume, policy)
   const { state, progress: saved } = begin
   yield* begin.warnings
-  const checks = makeRowChecks('sft', context.tokenization)
+  const checks = makeRowChecks('sft', context.tokenization, closeLook({ train: rows, evalRows }))
   const streams = {
     train: surveyStream(context, rows, checks.train),
     eval: evalRows && surveyStream(context, evalRows, checks.held),
@@ -98,16 +98,16 @@ const surveyStream = (
       return encoded
     },
     truncated: () => false,
-    surveyed: (row, { example, odd, where }) => look({ row, made: sequencesOf(example), odd, where }),
+    surveyed: (row, { example, odd, where }) => look({ row, made: madeOf(example), odd, where }),
     keptCharacters: 0,
   })
 
 /** The data's completion is what is learnt. */
-const sequencesOf = (example: EncodedCompletions | string): Sequences | string =>
+const madeOf = (example: EncodedCompletions | string): Made | string =>
   typeof example === 'string'
     ? example
     : {
-        sequences: [answered('completion', example.prompt, example.completions[0])],
+        sequences: () => [answered('completion', example.prompt, example.completions[0])],
         truncated: example.odd.includes('truncated'),
       }
 

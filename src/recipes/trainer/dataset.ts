@@ -19,6 +19,7 @@ import type { ProgressEvent, WarningEvent } from '../../runs/events.ts'
 import { type Counts, type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
 import { quoted } from '../../util/quote.ts'
+import { closeLook } from '../check/beforeTraining.ts'
 import { makeRowChecks, type RowChecks } from '../check/rowChecks.ts'
 import type { CheckedMethod, Sequence } from '../check/rowSigns.ts'
 
@@ -139,9 +140,9 @@ export const makeExamples = <K extends keyof Kinds, E extends { truncated: boole
   const split = splitRows(dataset, settings)
   const { example, ids, sequences, method } = checkedRule(given, tokenization)
   const rule = { example, truncated: ({ truncated }: E) => truncated }
-  const checks = makeRowChecks(method, tokenization)
+  const checks = makeRowChecks(method, tokenization, closeLook(split))
   const madeOf = (made: E | string) =>
-    typeof made === 'string' ? made : { sequences: sequences(made), truncated: made.truncated }
+    typeof made === 'string' ? made : { truncated: made.truncated, sequences: () => sequences(made) }
   return {
     train: exampleStream({
       ...split.train,

@@ -38,7 +38,7 @@ export const unpairedRule = ({ encoder, limits }: Reading): ExampleRule<Unpaired
 
 /** Nothing comes before the first token, so it is never learnt. */
 const textSequence = ({ ids, targets }: TextExample): Sequence[] => [
-  { name: 'text', ids, targets: targets.map((target, t) => Number(t > 0 && target > 0)) },
+  { name: 'text', ids, targets: Uint8Array.from(targets).fill(0, 0, 1) },
 ]
 
 /** Best first. */
