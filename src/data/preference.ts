@@ -130,3 +130,15 @@ const withoutPrompt = (chosen: string, rejected: string) => {
   const prompt = a.slice(0, length).join('')
   return { prompt, responses: [chosen.slice(prompt.length), rejected.slice(prompt.length)] }
 }
+
+/** A response is rated above one that it is ranked below: the margin of the pair would contradict its order. */
+export const contradicts = ({
+  ranks,
+  ratings = [],
+}: {
+  ranks: Ranking['ranks']
+  ratings?: readonly (number | null)[]
+}): boolean =>
+  ratings.some((rating, i) =>
+    ratings.some((other, j) => rating !== null && other !== null && rating > other && ranks[i]! > (ranks[j] ?? 0)),
+  )

@@ -42,12 +42,14 @@ export type StreamOptions<R, E extends object> = {
    */
   example(row: R, count: (code: string) => void): E | string
   truncated(example: E): boolean
+  /** Is shown each row of the survey with what was made of it. */
+  surveyed?(row: R, made: Made<E>): void
   /** Characters of JSON that the survey may keep; 0 for examples that are not plain data or are cheap to make. */
   keptCharacters?: number
 }
 
-/** A row's example or the code for why it gives none, and the codes of what is odd about the row. */
-type Made<E> = { example: E | string; odd: string[] }
+/** A row's example or the code for why it gives none, the codes of what is odd about the row, and where it stands. */
+type Made<E> = { example: E | string; odd: string[]; where: Where }
 
 /** About 50 million tokens. */
 const defaultKeptCharacters = 2 ** 28
@@ -67,7 +69,7 @@ export const exampleStream = <R, E extends object>(options: StreamOptions<R, E>)
     const where = options.where?.(i) ?? { row: i }
     const example = atPlace(where, () => options.example(row, (code) => odd.add(code)))
     if (typeof example !== 'string' && options.truncated(example)) odd.add('truncated')
-    return { example, odd: [...odd] }
+    return { example, odd: [...odd], where }
   }
   const exampleOf = async (i: number): Promise<E | string> => {
     const text = kept.get(i)
@@ -89,7 +91,9 @@ export const exampleStream = <R, E extends object>(options: StreamOptions<R, E>)
         const indices = Array.from({ length: through - from }, (_, k) => from + k)
         const rows = await Promise.all(indices.map((i) => options.row(i)))
         for (const [k, row] of rows.entries()) {
-          const { example, odd } = makeExample(row, from + k)
+          const made = makeExample(row, from + k)
+          const { example, odd } = made
+          options.surveyed?.(row, made)
           for (const code of odd) increment(counts.odd, code)
           if (typeof example === 'string') increment(counts.dropped, example)
           else usable++

@@ -101,10 +101,17 @@ const microBatches = async <K extends 'sft' | 'ranking' | 'unpaired', E extends 
   const { data, optimizer } = runs.find((run) => run.name === name)!
   const settings = sftSchema.parse({ model: '-', output: '-', data: [fixture(`trl/data/${data}`)], shuffle: false })
   const rows = await openDataset(as, settings)
-  const examples = makeExamples(rows, settings, vocabulary, {
-    example: rule as never,
-    ids: () => [],
-  })
+  const examples = makeExamples(
+    rows,
+    settings,
+    { ...vocabulary, eosIds: new Set() },
+    {
+      example: rule as never,
+      ids: () => [],
+      sequences: () => [],
+      method: 'sft',
+    },
+  )
   const all: MicroBatch[][] = []
   for (let step = 0, position = 0; step < optimizer.steps; step++) {
     const taken = await examples.train.take(position, optimizer.batch * optimizer.accumulation)

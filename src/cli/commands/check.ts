@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { type CheckSummary, checkRows, refuseRuined, type ShownRow } from '../../recipes/check/check.ts'
 import type { Finding } from '../../recipes/check/findings.ts'
-import { checkedMethods } from '../../recipes/check/sequences.ts'
+import { checkedMethods } from '../../recipes/check/rowSigns.ts'
 import type { ShownToken } from '../../recipes/check/shown.ts'
 import { dataFields, engineFields, evalFields, modelFields, size } from '../../recipes/trainer/fields.ts'
 import { sftSchema } from '../../recipes/trainer/schema.ts'

@@ -1,6 +1,6 @@
 /** What `attune check` finds in the rows of a run: each with a code, a count, the first row, and what to do. */
 import type { Where } from '../../util/fault.ts'
-import type { CheckedMethod } from './sequences.ts'
+import type { CheckedMethod } from './rowSigns.ts'
 
 /** `ruins`: the run would be useless or would not start. `warns`: some rows are lost or odd. */
 export type Severity = 'ruins' | 'warns'
@@ -35,6 +35,8 @@ export type Facts = {
   evalRows: number
   /** Whether the model has an id that ends a completion. */
   hasStop: boolean
+  /** No row has more than two responses. */
+  pairs: boolean
 }
 
 type Rule = {
@@ -111,7 +113,7 @@ const rules: Record<string, Rule> = {
     message: 'rows whose responses are the same tokens but have different ranks: nothing can be learnt from them',
     advice: 'check the columns of chosen and rejected (--column), and whether --max-length cuts where they differ',
     of: 'used',
-    severity: ifAllUsed,
+    severity: (count, { used, pairs }) => (count >= used || (pairs && count > used / 2) ? 'ruins' : 'warns'),
   },
   'prompt-not-prefix': {
     message: 'rows whose tokenised prompt is not the beginning of prompt and completion together',

@@ -1,6 +1,6 @@
 /** A row's tokens one by one: what each says and what training does with it. */
 import type { Tokenization } from '../../generate/tokenization.node.ts'
-import type { Sequence } from './sequences.ts'
+import type { Sequence } from './rowSigns.ts'
 
 /** `trained`: learnt; `context`: read only; `cut`: outside the length limits. */
 export type TokenUse = 'trained' | 'context' | 'cut'

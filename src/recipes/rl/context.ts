@@ -14,6 +14,9 @@ import type { Rewards } from '../../rewards/rewards.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
+import { closeLook } from '../check/beforeTraining.ts'
+import { type Made, makeRowChecks, type RowChecks, type SeenRow } from '../check/rowChecks.ts'
+import { answered } from '../check/rowSigns.ts'
 import { type Dataset, openDataset, requireKnownIds, splitRows } from '../trainer/dataset.ts'
 import {
   hasLiveReference,
@@ -53,6 +56,8 @@ export type RlContext = {
   signal: AbortSignal
   dataset: Dataset<'prompt'>
   trainPrompts: PromptStream
+  /** What the survey of the prompts finds wrong with them. */
+  checks: RowChecks
   evalPrompts?: PromptStream
   policy: Policy
   tokenization: Tokenization
@@ -85,9 +90,11 @@ export const openRlContext = async (
   // prompts, which policy and rewards must be able to read
   const rows = splitRows(dataset, settings)
   const readers = { tokenization, rewards }
-  const trainPrompts = promptStream(readers, rows.train, settings)
+  const checks = makeRowChecks('grpo', tokenization, closeLook(rows))
+  const trainPrompts = promptStream(readers, rows.train, settings, checks.train)
   const evalPrompts =
-    rows.evalRows && promptStream(readers, rows.evalRows, { seed: settings.seed, shuffle: false, epochs: 1 })
+    rows.evalRows &&
+    promptStream(readers, rows.evalRows, { seed: settings.seed, shuffle: false, epochs: 1 }, checks.held)
   // reference, also where it costs nothing: evaluations then measure the KL
   const hasReference = usesReference || settings.klBudget !== undefined || hasLiveReference(policy)
   const reference = hasReference ? await openReferenceModel(policy) : undefined
@@ -99,6 +106,7 @@ export const openRlContext = async (
     dataset,
     trainPrompts,
     evalPrompts,
+    checks,
     policy,
     tokenization,
     scheduler,
@@ -114,6 +122,12 @@ export const requireSeveralGenerations = ({ numGenerations }: Pick<RolloutSettin
       flag: '--num-generations',
     })
 }
+
+/** The prompt alone is known before training. */
+export const promptSequence = ({ ids }: PromptExample): Made => ({
+  truncated: false,
+  sequences: () => [answered('prompt', ids, [])],
+})
 
 /** A prompt's token ids, or why it is left out. */
 export const promptExample = (
@@ -133,11 +147,13 @@ export const promptExample = (
  * Prompts as the policy reads them. A prompt longer than --max-prompt-length is left out and counted, never cut: the answer
  * to half a question would be rewarded as the answer to the whole. Throws a Fault for a prompt that the policy or a reward
  * cannot read.
+ * @param look is shown every row of the survey
  */
 export const promptStream = (
   { tokenization, rewards }: { tokenization: Tokenization; rewards: Pick<Rewards, 'requirePrompt'> },
   rows: RowSource<Prompt>,
   settings: { seed: number; shuffle: boolean; epochs: number },
+  look?: (seen: SeenRow) => void,
 ): PromptStream =>
   exampleStream<Prompt, PromptExample>({
     length: rows.length,
@@ -151,6 +167,8 @@ export const promptStream = (
       return example
     },
     truncated: () => false,
+    surveyed: (row, { example, ...more }) =>
+      look?.({ row, made: typeof example === 'string' ? example : promptSequence(example), ...more }),
     // Columns may be large, and prompts are few beside what is sampled from them
     keptCharacters: 0,
   })

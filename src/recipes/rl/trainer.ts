@@ -15,6 +15,7 @@ import type { MicroBatch } from '../../train/micro.ts'
 import { restoreState } from '../../train/state.ts'
 import { type EventStream, makeEventStream } from '../../util/eventStream.ts'
 import { diskFault, makeFolders } from '../../util/files.node.ts'
+import { checkedBefore } from '../check/beforeTraining.ts'
 import { requireDiskSpace, resumeTraining, saveCheckpoint } from '../trainer/checkpoints.ts'
 import { microBatchTokens } from '../trainer/collate.ts'
 import { rowWarnings, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
@@ -71,11 +72,12 @@ async function* trainPolicy(
   // start
   yield* resumed.warnings
   yield* surveyRows([trainPrompts, evalPrompts, rl.pretraining?.stream], signal)
+  const warnings = isNew && !signal.aborted ? checkedBefore(rl.checks, trainPrompts) : []
   await requireDiskSpace(run, policy, settings, totalSteps - progress.step, evalPrompts !== undefined)
   if (isNew) policy.plan = await memoryPlan(rl, method)
   yield await startEvent(startFacts(rl), progress.step, totalSteps)
   if (resumed.state) await restoreState(policy.backend, policy.arenas, resumed.state.file)
-  else yield* startWarnings(rl)
+  else yield* [...startWarnings(rl), ...warnings]
   const buffer = await openRolloutBuffer(rl, resumed.rollout)
 
   /** What was under way when the reader left counts for nothing. */

@@ -14,6 +14,9 @@ import { beginning, type EvalEvent, type Progress } from '../../train/loop.ts'
 import { restoreState } from '../../train/state.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
+import { checkedBefore, closeLook } from '../check/beforeTraining.ts'
+import { type Made, makeRowChecks, type SeenRow } from '../check/rowChecks.ts'
+import { answered } from '../check/rowSigns.ts'
 import { type Iteration, requireDiskSpace, resumeTraining } from '../trainer/checkpoints.ts'
 import { countWarnings, requireKnownIds, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
 import { planFor } from '../trainer/policy.ts'
@@ -33,8 +36,13 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
   const begin = await resumeTraining(run, settings.resume, policy)
   const { state, progress: saved } = begin
   yield* begin.warnings
-  const streams = { train: surveyStream(context, rows), eval: evalRows && surveyStream(context, evalRows) }
+  const checks = makeRowChecks('sft', context.tokenization, closeLook({ train: rows, evalRows }))
+  const streams = {
+    train: surveyStream(context, rows, checks.train),
+    eval: evalRows && surveyStream(context, evalRows, checks.held),
+  }
   yield* surveyRows([streams.train, streams.eval], signal)
+  const warnings = state || signal.aborted ? [] : checkedBefore(checks, streams.train)
   const totalSteps = laterSteps(context, 0)
   await requireDiskSpace(run, policy, settings, totalSteps - saved.step, false)
   const { examples: first } = await streams.train.take(0, firstSteps * settings.batchSize)
@@ -46,7 +54,7 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
   }
   const withHelpers = { ...policy, files: [...policy.files, ...helpers.files] }
   yield await startEvent({ policy: withHelpers, examples }, saved.step, totalSteps)
-  if (!state) yield* unreadWarnings([dataset.rows, dataset.evalRows])
+  if (!state) yield* [...unreadWarnings([dataset.rows, dataset.evalRows]), ...warnings]
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   const sampling = { run, policy, tokenization: context.tokenization, rows: evalRows ?? rows, signal }
   if (saved.step === 0) yield* sampleBefore(sampling)
@@ -73,6 +81,7 @@ const hasNoMargin = (evaluation: EvalEvent | undefined) =>
 const surveyStream = (
   { tokenization, helpers }: SelfPlayContext,
   rows: SelfPlayRows,
+  look: (seen: SeenRow) => void,
 ): ExampleStream<EncodedCompletions> =>
   exampleStream<Completion, EncodedCompletions>({
     length: rows.length,
@@ -92,8 +101,18 @@ const surveyStream = (
       return encoded
     },
     truncated: () => false,
+    surveyed: (row, { example, odd, where }) => look({ row, made: madeOf(example), odd, where }),
     keptCharacters: 0,
   })
+
+/** The data's completion is what is learnt. */
+const madeOf = (example: EncodedCompletions | string): Made | string =>
+  typeof example === 'string'
+    ? example
+    : {
+        sequences: () => [answered('completion', example.prompt, example.completions[0])],
+        truncated: example.odd.includes('truncated'),
+      }
 
 /** Batches that say how large one gets. */
 const firstSteps = 8

@@ -19,6 +19,9 @@ import type { ProgressEvent, WarningEvent } from '../../runs/events.ts'
 import { type Counts, type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
 import { quoted } from '../../util/quote.ts'
+import { closeLook } from '../check/beforeTraining.ts'
+import { makeRowChecks, type RowChecks } from '../check/rowChecks.ts'
+import type { CheckedMethod, Sequence } from '../check/rowSigns.ts'
 
 // Opening and splitting
 
@@ -95,6 +98,10 @@ export type ExampleRule<R, E> = {
   example(row: R, count: (what: string) => void): E | string
   /** All token ids of an example. */
   ids(example: E): readonly (readonly number[])[]
+  /** The example as its checks see it. */
+  sequences(example: E): Sequence[]
+  /** The method whose rules say what is wrong with rows. */
+  method: CheckedMethod
 }
 
 export type Examples<E extends object> = {
@@ -105,6 +112,8 @@ export type Examples<E extends object> = {
   files: string[]
   /** Warnings about the files, given once. */
   warnings: WarningEvent[]
+  /** What the survey finds wrong with the rows. */
+  checks: RowChecks
   ids: ExampleRule<never, E>['ids']
   /** Of held-out rows, or else of those that are trained on: whose prompts samples are made for. */
   sampledRows: RowSource<Row>
@@ -112,13 +121,13 @@ export type Examples<E extends object> = {
 
 /** The rule with a check that the model has every token id of the example. */
 export const checkedRule = <R extends Row, E>(
-  { example, ids }: ExampleRule<R, E>,
+  rule: ExampleRule<R, E>,
   tokenization: Pick<Tokenization, 'vocabulary' | 'encoder'>,
 ): ExampleRule<R, E> => ({
-  ids,
+  ...rule,
   example: (row, count) => {
-    const made = example(row, count)
-    requireKnownIds(row, typeof made === 'string' ? [] : ids(made), tokenization)
+    const made = rule.example(row, count)
+    requireKnownIds(row, typeof made === 'string' ? [] : rule.ids(made), tokenization)
     return made
   },
 })
@@ -126,23 +135,34 @@ export const checkedRule = <R extends Row, E>(
 export const makeExamples = <K extends keyof Kinds, E extends { truncated: boolean }>(
   dataset: Dataset<K>,
   settings: DatasetSettings,
-  tokenization: Pick<Tokenization, 'vocabulary' | 'encoder'>,
-  { example, ids }: ExampleRule<Kinds[K], E>,
+  tokenization: Pick<Tokenization, 'vocabulary' | 'encoder' | 'tokenizer' | 'eosIds'>,
+  given: ExampleRule<Kinds[K], E>,
 ): Examples<E> => {
   const { rows, evalRows } = dataset
   const split = splitRows(dataset, settings)
-  const rule = {
-    example: checkedRule({ example, ids }, tokenization).example,
-    truncated: ({ truncated }: E) => truncated,
-  }
+  const { example, ids, sequences, method } = checkedRule(given, tokenization)
+  const rule = { example, truncated: ({ truncated }: E) => truncated }
+  const checks = makeRowChecks(method, tokenization, closeLook(split))
+  const madeOf = (made: E | string) =>
+    typeof made === 'string' ? made : { truncated: made.truncated, sequences: () => sequences(made) }
   return {
     train: exampleStream({
       ...split.train,
       order: rowOrder(split.train.length, settings),
       epochs: settings.epochs,
       ...rule,
+      surveyed: (row, { example, ...more }) => checks.train({ row, made: madeOf(example), ...more }),
     }),
-    eval: split.evalRows && exampleStream({ ...split.evalRows, order: (position) => position, epochs: 1, ...rule }),
+    eval:
+      split.evalRows &&
+      exampleStream({
+        ...split.evalRows,
+        order: (position) => position,
+        epochs: 1,
+        ...rule,
+        surveyed: (row, { example, where }) => checks.held({ row, made: madeOf(example), where }),
+      }),
+    checks,
     dropped: { train: rows.dropped, eval: evalRows?.dropped ?? {} },
     files: [...rows.files, ...(evalRows?.files ?? [])],
     warnings: [...labelWarnings([rows, evalRows]), ...unreadWarnings([rows, evalRows])],

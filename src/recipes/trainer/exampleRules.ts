@@ -14,7 +14,9 @@ import {
   type UnpairedExample,
   unpairedExample,
 } from '../../data/examples.ts'
+import { contradicts } from '../../data/preference.ts'
 import type { Ranking, Sft, Unpaired } from '../../data/rows.ts'
+import { answered, type Sequence } from '../check/rowSigns.ts'
 import { bestFirst } from './collate.ts'
 import type { ExampleRule } from './dataset.ts'
 
@@ -23,12 +25,28 @@ type Reading = { encoder: Encoder; limits: Limits }
 export const textRule = ({ encoder, limits }: Reading, options: TextOptions): ExampleRule<Sft, TextExample> => ({
   example: (row, count) => textExample(encoder, row, limits, options, count),
   ids: ({ ids }) => [ids],
+  sequences: textSequence,
+  method: 'sft',
 })
 
 export const unpairedRule = ({ encoder, limits }: Reading): ExampleRule<Unpaired, UnpairedExample> => ({
   example: (row, count) => unpairedExample(encoder, row, limits, count),
   ids: ({ prompt, completion }) => [prompt, completion],
+  sequences: ({ label, prompt, completion }) => [answered(label ? 'good' : 'bad', prompt, completion)],
+  method: 'kto',
 })
+
+/** Nothing comes before the first token, so it is never learnt. */
+const textSequence = ({ ids, targets }: TextExample): Sequence[] => [
+  { name: 'text', ids, targets: Uint8Array.from(targets).fill(0, 0, 1) },
+]
+
+/** Best first. */
+const rankedSequences = ({ prompt, responses, ranks }: RankedExample): Sequence[] =>
+  responses.map((response, k) => {
+    const name = responses.length === 2 && ranks[0] !== ranks[1] ? ['chosen', 'rejected'][k] : `rank ${ranks[k] ?? '-'}`
+    return answered(name, prompt, response)
+  })
 
 const rankedIds = ({ prompt, responses }: RankedExample) => [prompt, ...responses]
 
@@ -43,6 +61,8 @@ export const preferenceRule = (
     return isTie(example, false) && !listwise ? 'tie' : bestFirst(example)
   },
   ids: rankedIds,
+  sequences: rankedSequences,
+  method: 'dpo',
 })
 
 /**
@@ -60,13 +80,9 @@ export const rewardRule = (
     return isTie(example, oneBest) ? 'tie' : bestFirst(example)
   },
   ids: rankedIds,
+  sequences: rankedSequences,
+  method: 'reward',
 })
-
-/** A response is rated above one that it is ranked below: the margin of the pair would contradict its order. */
-export const contradicts = ({ ranks, ratings = [] }: Pick<RankedExample, 'ranks' | 'ratings'>): boolean =>
-  ratings.some((rating, i) =>
-    ratings.some((other, j) => rating !== null && other !== null && rating > other && ranks[i]! > (ranks[j] ?? 0)),
-  )
 
 /** No two responses differ in rank; or, where the best is to be told from the rest, several are the best. */
 const isTie = ({ ranks }: RankedExample, oneBest: boolean): boolean => {
