@@ -53,3 +53,7 @@ export const wrapped = (text: string, width: number, indent: number): string => 
   }
   return [...lines, line].join(`\n${' '.repeat(indent)}`)
 }
+
+/** A command in lines that fit a terminal of some columns: a backslash continues it, so that it can be pasted as it is. */
+export const commandLines = (text: string, columns: number, indent: number): string =>
+  ' '.repeat(indent) + wrapped(text, columns - ' \\'.length, indent).replaceAll('\n', ' \\\n')

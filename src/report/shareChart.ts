@@ -4,14 +4,17 @@ import { linearScale } from './scales.ts'
 import { round, svg, svgText } from './svg.ts'
 
 const width = 400
-const frame = { left: 52, right: 382, top: 6, row: 38 }
+const frame = { right: 382, top: 6, row: 38 }
+/** Of the widest font that a system may substitute. */
+const characterWidth = 7
 
 /** A share with its confidence interval, all in [0, 1]. */
 type Share = { share: number; low: number; high: number }
 
-/** @param rows from top to bottom, with a colour of 0 or 1 */
+/** @param rows from top to bottom, with a colour of 0 to 5 */
 export const shareChart = (title: string, rows: readonly { name: string; share: Share; color: number }[]): string => {
-  const x = linearScale([0, 1], frame.left, frame.right).at
+  const left = Math.max(52, 10 + characterWidth * Math.max(...rows.map(({ name }) => name.length)))
+  const x = linearScale([0, 1], left, frame.right).at
   const bottom = frame.top + rows.length * frame.row
   return svg(title, width, bottom + 24, [
     ...[0, 25, 50, 75, 100].flatMap((tick) => [

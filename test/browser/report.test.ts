@@ -23,25 +23,32 @@ const { tested, ranked } = splitSums(1, demoSizes)
 const curve = (steps: number, value: (part: number) => number): Point[] =>
   Array.from({ length: steps }, (_, i) => [i + 1, value((i + 1) / steps) * (1 + 0.05 * Math.sin(17 * i))])
 
+const outcome = (right: number) => ({
+  before: wilson(560, 1000),
+  after: wilson(right, 1000),
+  kinds: { before: { right: 560, close: 396, wrong: 44 }, after: { right, close: 20, wrong: 980 - right } },
+  mended: 390,
+  spoiled: 12,
+  seconds: 9,
+})
+
 const page = () =>
   demoReport({
     result: {
+      ...outcome(938),
       seed: 1,
       sizes: demoSizes,
       parameters: 334_944,
       floor: 0.31,
-      mended: 390,
-      spoiled: 12,
       rankings: 577,
       knew: 594,
-      before: wilson(560, 1000),
-      after: wilson(938, 1000),
       seconds: { learn: 31, compare: 3, align: 9 },
-      kinds: { before: { right: 560, close: 396, wrong: 44 }, after: { right: 938, close: 20, wrong: 42 } },
+      beside: { imitation: outcome(930), spin: outcome(910), asft: outcome(914) },
     },
     tested: tested.map((sum, i) => {
       const right = String(totalOf(sum))
-      return { prompt: promptOf(sum), right, before: i % 2 ? right : String(totalOf(sum) + 1), after: right }
+      const before = i % 2 ? right : String(totalOf(sum) + 1)
+      return { prompt: promptOf(sum), right, before, after: right, imitation: right, spin: right, asft: right }
     }),
     rankings: ranked.map(
       (sum) =>

@@ -1,18 +1,19 @@
-/** `attune demo`: the demo in three acts, with a few lines about each, and the result. */
-
+/** `attune demo`: the acts of the demo, with a few lines about each, and the result. */
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { classShares } from '../../labs/demo/addition.ts'
 import type { DemoEvent } from '../../labs/demo/demo.ts'
+import { alignmentRows, gainText, limitText } from '../../labs/demo/result.ts'
 import { demoSchema, demoSizes } from '../../labs/demo/settings.ts'
 import type { Share } from '../../statistics/intervals.ts'
 import { percent, shellWord, whole } from '../../util/format.ts'
 import { command } from '../command.ts'
-import { columns, duration, paragraph, shortPath } from '../format.ts'
+import { columns, commandLines, duration, paragraph, shortPath, wrapped } from '../format.ts'
 import { eventPrinter, runLab } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter, type Reporter } from '../reporter.ts'
 import { makeScreen, type Paint, painter } from '../screen.ts'
+import { shareBars } from '../shareBars.ts'
 
 const schema = demoSchema.extend({
   open: z
@@ -23,7 +24,7 @@ const schema = demoSchema.extend({
 })
 
 export default command({
-  summary: 'Show what alignment does, on a small model that is trained here: offline, in about a minute',
+  summary: 'See a small model aligned by rankings, by SPIN and by aSFT: trained here, offline, in about a minute',
   example: 'demo --seed 7',
   schema,
   async run({ open, ...settings }, { out, argv }) {
@@ -79,10 +80,14 @@ const printEvent = (out: Output) => {
     return `${whole(right)} of ${whole(total)} new sums right: ${paint('bold', percent(right / total))} (95 % interval ${from} to ${to})`
   }
   const printLines = (...texts: string[]) => out.text(texts.map((text) => paragraph(text, out.columns(), 3)).join('\n'))
-  return eventPrinter<DemoEvent, Exclude<DemoEvent['event'], 'act' | 'accuracy' | 'rankings' | 'stopped' | 'result'>>({
+  return eventPrinter<
+    DemoEvent,
+    Exclude<DemoEvent['event'], 'act' | 'accuracy' | 'rankings' | 'answers' | 'stopped' | 'result'>
+  >({
     act: async ({ act }) => {
       if (act === 1) await out.text(paragraph(opening(paint), out.columns(), 0))
       const [title, text] = acts[act]
+      if (act === 4) await out.text(`\n${paragraph(beside(paint), out.columns(), 0)}`)
       await out.text(`\n${paint('bold', `${act}  ${title}`)}`)
       await printLines(paint('dim', text))
     },
@@ -94,6 +99,7 @@ const printEvent = (out: Output) => {
         `  ${prompt}   ${responses.join('  >  ')}`,
       )
     },
+    answers: ({ answers }) => out.text(`\n${answersTable(answers)}`),
     stopped: () => printLines('stopped; run it again to start from the beginning'),
     result: (event) =>
       out.text(closing(event, paint, { seconds: (performance.now() - began) / 1000, width: out.columns() })),
@@ -103,10 +109,13 @@ const printEvent = (out: Output) => {
 const opening = (paint: Paint) =>
   `${paint('bold', 'attune demo')}  ${paint('dim', 'what alignment does, on a small model that is trained here; offline, about a minute')}`
 
+const beside = (paint: Paint) =>
+  `${paint('bold', 'Beside it')}  ${paint('dim', 'the model of step 1 once more, and instead of rankings the right answers to the same sums, used in three ways')}`
+
 const { taught, students, ranked, samples } = demoSizes
 
 /** The title of each act, and what happens in it. */
-const acts: Record<1 | 2 | 3, readonly [title: string, text: string]> = {
+const acts: Record<Extract<DemoEvent, { event: 'act' }>['act'], readonly [title: string, text: string]> = {
   1: [
     'Learn by imitation (attune sft)',
     `A model with random weights reads ${whole(taught * students)} sums as a school class answers them: ${percent(classShares.right)} right, ${percent(classShares.close)} one too many, the rest wrong by ten. It learns to add, and to make the same mistakes.`,
@@ -119,36 +128,89 @@ const acts: Record<1 | 2 | 3, readonly [title: string, text: string]> = {
     'Align (attune dpo, Plackett-Luce)',
     'It learns from the rankings alone to give better answers a higher probability than worse ones.',
   ],
+  4: [
+    'Imitate them (attune sft)',
+    `It learns to say the ${whole(ranked)} right answers, as it learned from the class.`,
+  ],
+  5: [
+    'Prefer them to its own (SPIN, attune spin)',
+    'It answers the sums itself and learns to rank the right answer above its own; then once more with its new answers. Nobody ranks anything.',
+  ],
+  6: [
+    'The same with a helper (aSFT, attune asft)',
+    'Between the right answer and its own it ranks that of a better model. Here the model of step 3 helps; in practice a larger one.',
+  ],
 }
 
-const shown = 6
-
-const closing = (
-  { result, tested, folder }: ResultEvent,
-  paint: Paint,
-  at: { seconds: number; width: number },
-): string => {
+const answersTable = (answers: Extract<DemoEvent, { event: 'answers' }>['answers']): string => {
   const mark = (answer: string, right: string) => `${answer} ${answer === right ? '✓' : '✗'}`
-  const samples = tested
-    .slice(0, shown)
-    .map(({ prompt, right, before, after }) => [prompt, mark(before, right), mark(after, right)])
-  const indented = (text: string) => text.replace(/^/gm, '   ')
-  const { before, after, mended, spoiled } = result
-  const name = shellWord(shortPath(folder.dpo))
+  const rows = answers.map(({ prompt, right, before, after }) => [prompt, mark(before, right), mark(after, right)])
+  return indented(columns([['sum', 'before', 'after'], ...rows]))
+}
+
+const indented = (text: string) => text.replace(/^/gm, '   ')
+
+const closing = ({ result, folder }: ResultEvent, paint: Paint, at: { seconds: number; width: number }): string => {
+  const { before, kinds, sizes } = result
+  const rows = alignmentRows(result)
+  const time = (seconds: number) => `${seconds.toFixed(0)} s`
+  const line = (name: string, text: string) =>
+    `   ${paint('dim', name.padEnd(8))}${wrapped(text, Math.min(at.width - 1, 100), 11)}`
+  const costs = [
+    ['before', `${whole(sizes.taught * sizes.students)} of the class`, time(result.seconds.learn)],
+    ...rows.map(({ name, learnedFrom, seconds }) => [name, learnedFrom, time(seconds)]),
+  ]
+  const next = (note: string, text: string) =>
+    `   ${paint('dim', `# ${note}`)}\n${paint('cyan', commandLines(text, at.width, 3))}`
+  const bars = [
+    { name: 'before', share: before, style: 'yellow' as const },
+    ...rows.map(({ name, outcome }) => ({ name, share: outcome.after, style: 'green' as const })),
+  ]
   return [
     '',
-    indented(columns([['sum', 'before', 'after'], ...samples])),
+    paint('bold', `Right answers to ${whole(before.total)} new sums, with 95 % intervals`),
+    '',
+    indented(shareBars(bars, at.width - 4, paint)),
+    '',
+    line(
+      'wrong',
+      `${whole(kinds.before.close)} of the ${whole(before.total - before.right)} wrong answers were one off, the mistake that the class had taught.`,
+    ),
+    line(
+      'done',
+      `The model was trained further in four ways, each time from the same weights. None of the ${whole(before.total)} sums was trained on.`,
+    ),
+    line('result', `${gainText(result)} ${limitText}`),
+    line('cost', columns(costs, [2]).replaceAll('\n', `\n${' '.repeat(11)}`)),
+    line('took', duration(at.seconds)),
+    line('report', paint('cyan', pathToFileURL(folder.report).href)),
+    '',
+    paint('bold', 'Next'),
+    '',
+    next(
+      'ask the aligned model',
+      `attune generate --model ${shellWord(shortPath(folder.dpo))} --prompt "27+58=" --temperature 0`,
+    ),
+    ...yours.map(([note, text]) => next(note, text)),
     '',
     paragraph(
-      `Right before alignment ${paint('bold', percent(before.share))}, after it ${paint('bold', percent(after.share))}: ${whole(mended)} sums corrected, ${whole(spoiled)} made wrong.`,
+      paint(
+        'dim',
+        'In a clone write node bin/attune.js for attune. MODEL is a folder, a name of the Hugging Face hub, or a run.',
+      ),
       at.width,
       3,
     ),
-    paragraph("None of these sums was trained on, and every ranked answer was the model's own.", at.width, 3),
-    '',
-    `   ${paint('dim', 'took'.padEnd(9))}${duration(at.seconds)}`,
-    `   ${paint('dim', 'report'.padEnd(9))}${paint('cyan', pathToFileURL(folder.report).href)}`,
-    `   ${paint('dim', 'next'.padEnd(9))}${paint('cyan', `attune generate --model ${name} --prompt "27+58=" --temperature 0`)}`,
-    `   ${paint('dim', ''.padEnd(9))}${paint('cyan', 'attune dpo --model YOUR-MODEL --data rankings.jsonl --lora-r 16')}`,
   ].join('\n')
 }
+
+/** What to type with data of one's own. */
+const yours = [
+  ['you have ranked answers', 'attune dpo --model MODEL --data rankings.jsonl --lora-r 16'],
+  ['you have good answers', 'attune sft --model MODEL --data answers.jsonl --lora-r 16'],
+  [
+    'the same, and the model has learned from them already',
+    'attune spin --model MODEL --data answers.jsonl --lora-r 16',
+  ],
+  ['the same, and a larger model', 'attune asft --model MODEL --data answers.jsonl --helper LARGER'],
+] as const

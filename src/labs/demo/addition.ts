@@ -64,6 +64,10 @@ export const lossFloor = (rows: readonly { completion: string }[]): number => {
   return (entropy * rows.length) / rows.reduce((sum, { completion }) => sum + completion.length + 1, 0)
 }
 
+/** Rows with right answers, for `sft`, `spin` and `asft`. */
+export const rightAnswers = (sums: readonly Sum[]) =>
+  sums.map((sum) => ({ prompt: promptOf(sum), completion: String(totalOf(sum)) }))
+
 /** How far a completion is off the right sum; infinity where it is no number. */
 export const errorOf = (sum: Sum, completion: string): number =>
   /^\d+$/.test(completion) ? Math.abs(Number(completion) - totalOf(sum)) : Number.POSITIVE_INFINITY

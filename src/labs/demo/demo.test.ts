@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { modelOfRun, readRun } from '../../runs/find.node.ts'
+import { wilson } from '../../statistics/intervals.ts'
 import {
   classCompletions,
   classShares,
@@ -15,6 +16,7 @@ import {
   totalOf,
 } from './addition.ts'
 import { type DemoEvent, demo } from './demo.ts'
+import { alignmentRows, type DemoResult, gainText } from './result.ts'
 import { type DemoSizes, demoSchema } from './settings.ts'
 
 let root: string
@@ -35,6 +37,8 @@ const sizes: DemoSizes = {
   samples: 16,
   learn: { maxSteps: 3, batchSize: 8, learningRate: 1e-3 },
   align: { maxSteps: 3, batchSize: 4, learningRate: 1e-4, beta: 0.5 },
+  imitate: { maxSteps: 3, batchSize: 4, learningRate: 1e-4 },
+  selfPlay: { iterations: 1, maxSteps: 2, batchSize: 4, learningRate: [1e-4], beta: [0.5], exactMatch: false },
 }
 
 const runDemo = async (name: string, signal?: AbortSignal, each: (event: DemoEvent) => void = () => {}) => {
@@ -93,7 +97,7 @@ describe('the data', () => {
 })
 
 describe('the demo', () => {
-  it('plays three acts and leaves numbers, models, plots and a page', async () => {
+  it('plays six acts and leaves numbers, models, plots and a page', async () => {
     const events = await runDemo('a')
     expect(events.filter(({ event }) => event === 'act' || event === 'accuracy' || event === 'rankings')).toMatchObject(
       [
@@ -103,6 +107,7 @@ describe('the demo', () => {
         { act: 2, asked: 8 },
         { act: 3 },
         { act: 3, share: { total: 15 } },
+        ...[4, 5, 6].flatMap((act) => [{ act }, { act, share: { total: 15 } }]),
       ],
     )
     const last = events.at(-1)!
@@ -111,6 +116,19 @@ describe('the demo', () => {
     expect(JSON.parse(await readFile(folder.results, 'utf8'))).toMatchObject({ state: 'done', parameters: 334_944 })
     expect(result.after.right).toBe(result.before.right + result.mended - result.spoiled)
     expect(result.kinds.after.right).toBe(result.after.right)
+    for (const { name, outcome } of alignmentRows(result)) {
+      expect(outcome.before, name).toEqual(result.before)
+      expect(outcome.after.right, name).toBe(outcome.before.right + outcome.mended - outcome.spoiled)
+    }
+    for (const key of ['after', 'imitation', 'spin', 'asft'] as const) {
+      const outcome = key === 'after' ? result : result.beside[key]
+      expect(tested.filter((sum) => sum[key] === sum.right).length, key).toBe(outcome.after.right)
+    }
+    expect(events.find(({ event }) => event === 'answers')).toEqual({
+      event: 'answers',
+      act: 3,
+      answers: tested.slice(0, 6).map(({ prompt, right, before, after }) => ({ prompt, right, before, after })),
+    })
     expect(tested.map(({ prompt }) => prompt)).toEqual(splitSums(3, sizes).tested.map(promptOf))
     expect((await readdir(folder.plots)).sort()).toEqual(
       ['accuracy', 'dpo-loss', 'order', 'reward-margin', 'sft-loss'].map((name) => `${name}.svg`),
@@ -120,6 +138,12 @@ describe('the demo', () => {
       steps: 3,
       info: { config: { model: join(folder.sft, 'model') } },
     })
+    for (const run of [folder.imitation, folder.spin, folder.asft])
+      expect(await readRun(run)).toMatchObject({
+        state: 'done',
+        info: { config: { model: join(folder.sft, 'model'), data: [folder.right] } },
+      })
+    expect(await readRun(folder.asft)).toMatchObject({ info: { config: { helper: [join(folder.dpo, 'model')] } } })
     expect(await modelOfRun(folder.dpo)).toEqual({ model: join(folder.dpo, 'model') })
   })
 
@@ -135,7 +159,9 @@ describe('the demo', () => {
 
   it('gives the same numbers for the same seed in its own folder, and leaves files of others there', async () => {
     const data = () => readFile(join(root, 'a', 'data', 'tested.jsonl'), 'utf8')
-    const log = async () => (await readFile(join(root, 'a', 'dpo', 'events.jsonl'), 'utf8')).match(/"loss":[^,]+/g)
+    const losses = async (run: string) =>
+      (await readFile(join(root, 'a', run, 'events.jsonl'), 'utf8')).match(/"loss":[^,]+/g)
+    const log = () => Promise.all(['dpo', 'imitation', 'spin', 'asft'].map(losses))
     const before = [await data(), await log()]
     await writeFile(join(root, 'a', 'notes.txt'), 'mine')
     await runDemo('a')
@@ -156,6 +182,41 @@ describe('the demo', () => {
     await expect(runDemo('')).rejects.toMatchObject({ code: 'taken', exitCode: 2 })
     await expect(runDemo('letter')).rejects.toThrow(/letter: is a file; choose another --output/)
     expect(await readdir(root)).toContain('letter')
+  })
+})
+
+describe('what the result says', () => {
+  const outcome = (right: number) => ({
+    before: wilson(570, 1000),
+    after: wilson(right, 1000),
+    kinds: { before: { right: 570, close: 350, wrong: 80 }, after: { right, close: 0, wrong: 1000 - right } },
+    mended: right - 570,
+    spoiled: 0,
+  })
+  const result = (dpo: number, imitation: number, spin: number, asft: number): DemoResult => ({
+    ...outcome(dpo),
+    seed: 1,
+    sizes,
+    parameters: 1,
+    floor: 0.3,
+    rankings: 584,
+    knew: 590,
+    seconds: { learn: 1, compare: 1, align: 1 },
+    beside: {
+      imitation: { ...outcome(imitation), seconds: 1 },
+      spin: { ...outcome(spin), seconds: 1 },
+      asft: { ...outcome(asft), seconds: 1 },
+    },
+  })
+
+  it('names the ways that gained beyond the interval of before, and those that did not', () => {
+    expect(gainText(result(880, 900, 890, 890))).toBe(
+      'All four ways work here: from 57 % right to between 88 % and 90 %.',
+    )
+    expect(gainText(result(880, 880, 590, 540))).toBe(
+      'Some ways work here, from 57 % right to 88 %: rankings (dpo), imitation (sft). No gain beyond what chance allows: SPIN, aSFT.',
+    )
+    expect(gainText(result(590, 590, 590, 560))).toMatch(/^No way makes/)
   })
 })
 

@@ -1,12 +1,15 @@
 /**
- * The demo: what alignment is for, in three acts and under a minute. A model learns to add from a class that is often one
- * too many (sft). It samples completions of other sums, which a checker ranks. It learns from the ranking alone which of
- * its completions are wanted (dpo, K-wise Plackett-Luce). Every act uses the recipe, the run folder and the decoder that a
- * real model gets, and the sums of the evaluation were in no training step.
+ * The demo: what alignment is for, in about a minute. A model learns to add from a class that is often one too many (sft).
+ * It samples completions of other sums, which a checker ranks. It learns from the ranking alone which of its completions are
+ * wanted (dpo, K-wise Plackett-Luce). Beside that the same model learns from right answers to the same sums: by imitation
+ * (sft), by self-play (spin), and by self-play with a helper model (asft). Every act uses the recipe, the run folder and the
+ * decoder that a real model gets, and the sums of the evaluation were in no training step.
  */
 import type { z } from 'zod'
+import { asft } from '../../recipes/asft.ts'
 import { dpo } from '../../recipes/dpo.ts'
 import { sft } from '../../recipes/sft.ts'
+import { spin } from '../../recipes/spin.ts'
 import type { TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { writeDrawings, writeJson, writeRows, writeText } from '../../report/files.node.ts'
 import { curvesOf } from '../../runs/curves.node.ts'
@@ -14,24 +17,47 @@ import { readInfo } from '../../runs/run.node.ts'
 import type { Share } from '../../statistics/intervals.ts'
 import { tagged } from '../../util/eventStream.ts'
 import { runFailure } from '../../util/fault.ts'
-import { completePrompts } from '../completePrompts.ts'
+import { completePrompts, maxNewTokens } from '../completePrompts.ts'
 import { runRecipe } from '../runRecipe.ts'
-import { classCompletions, errorOf, lossFloor, promptOf, type Ranking, rankCompletions, splitSums } from './addition.ts'
+import {
+  classCompletions,
+  errorOf,
+  lossFloor,
+  promptOf,
+  type Ranking,
+  rankCompletions,
+  rightAnswers,
+  splitSums,
+} from './addition.ts'
 import { claimDemoFolder, type DemoFolder, demoFormat } from './folder.ts'
 import { writeDemoModel } from './model.ts'
 import { demoReport } from './report.ts'
-import { compareCompletions, type DemoResult, shareRight, type TestedSum, testedSum } from './result.ts'
+import {
+  type AnsweredSum,
+  type Beside,
+  besides,
+  type Completions,
+  compareCompletions,
+  type DemoResult,
+  shareRight,
+  type TestedSum,
+  testedSum,
+} from './result.ts'
 import { type DemoSizes, type demoSchema, demoSizes } from './settings.ts'
 
-type Act = 1 | 2 | 3
+type Act = 1 | 2 | 3 | 4 | 5 | 6
 
 export type DemoEvent =
   | { event: 'act'; act: Act }
   | (TrainEvent & { act: Act })
   | { event: 'accuracy'; act: Act; share: Share }
   | { event: 'rankings'; act: Act; rankings: Ranking[]; asked: number }
+  | { event: 'answers'; act: Act; answers: AnsweredSum[] }
   | { event: 'stopped' }
   | { event: 'result'; result: DemoResult; tested: TestedSum[]; folder: DemoFolder }
+
+/** Sums whose answers are shown as soon as the model is aligned. */
+const shownAnswers = 6
 
 type DemoOptions = { signal?: AbortSignal; sizes?: DemoSizes; command?: readonly string[] }
 
@@ -97,7 +123,33 @@ async function* acts(
   )
   const after = yield* tagged({ act: 3 }, completePrompts(testPrompts, { ...sampling, model: dpoModel }))
   yield { event: 'accuracy', act: 3, share: shareRight(sums.tested, after) }
+  const answers = sums.tested.slice(0, shownAnswers).map((sum, i) => testedSum(sum, before[i][0], after[i][0]))
+  yield { event: 'answers', act: 3, answers }
+  const align = lap()
 
+  await writeRows(folder.right, rightAnswers(sums.ranked))
+  const settings = { ...engine, model: sftModel, data: [folder.right] }
+  const selfPlay = { ...settings, ...sizes.selfPlay, maxNewTokens }
+  const training: Record<Beside, () => AsyncGenerator<TrainEvent, string>> = {
+    imitation: () => runRecipe(sft, { ...settings, ...sizes.imitate, output: folder.imitation }, running),
+    spin: () => runRecipe(spin, { ...selfPlay, output: folder.spin }, running),
+    // The aligned model stands in for a larger one
+    asft: () => runRecipe(asft, { ...selfPlay, helper: [dpoModel], output: folder.asft }, running),
+  }
+  const found = {} as Record<Beside, { completions: Completions; seconds: number }>
+  for (const [i, name] of besides.entries()) {
+    const act = (4 + i) as Act
+    yield { event: 'act', act }
+    const model = yield* tagged({ act }, training[name]())
+    const completions = yield* tagged({ act }, completePrompts(testPrompts, { ...sampling, model }))
+    yield { event: 'accuracy', act, share: shareRight(sums.tested, completions) }
+    found[name] = { completions, seconds: lap() }
+  }
+
+  const outcome = (name: Beside) => ({
+    ...compareCompletions(sums.tested, before, found[name].completions),
+    seconds: found[name].seconds,
+  })
   const result: DemoResult = {
     seed: engine.seed,
     sizes,
@@ -105,10 +157,16 @@ async function* acts(
     floor: lossFloor(trainRows),
     rankings: rankings.length,
     knew: sums.ranked.filter((sum, i) => samples[i].some((completion) => errorOf(sum, completion) === 0)).length,
-    seconds: { learn, compare, align: lap() },
+    seconds: { learn, compare, align },
     ...compareCompletions(sums.tested, before, after),
+    beside: { imitation: outcome('imitation'), spin: outcome('spin'), asft: outcome('asft') },
   }
-  const tested = sums.tested.map((sum, i) => testedSum(sum, before[i][0], after[i][0]))
+  const tested = sums.tested.map((sum, i) => ({
+    ...testedSum(sum, before[i][0], after[i][0]),
+    imitation: found.imitation.completions[i][0],
+    spin: found.spin.completions[i][0],
+    asft: found.asft.completions[i][0],
+  }))
   await write(folder, output, { result, tested, rankings })
   yield { event: 'result', result, tested, folder }
 }

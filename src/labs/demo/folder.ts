@@ -20,11 +20,18 @@ const paths = {
   data: 'data',
   lessons: 'data/class.jsonl',
   rankings: 'data/rankings.jsonl',
+  right: 'data/right.jsonl',
   tested: 'data/tested.jsonl',
   base: 'base',
   sft: 'sft',
   dpo: 'dpo',
+  imitation: 'imitation',
+  spin: 'spin',
+  asft: 'asft',
 } as const
+
+/** The keys of the training runs. */
+const runs = ['sft', 'dpo', 'imitation', 'spin', 'asft'] as const
 
 export const demoFormat = 'attune-demo'
 
@@ -38,7 +45,7 @@ export const claimDemoFolder = async (output: string): Promise<DemoFolder> => {
     const first = (await readdir(dir)).find((name) => !isTemporary(name))
     if (first !== undefined) await requireDemo(folder, first)
     await writeJson(folder.results, { format: demoFormat, state: 'running' })
-    for (const key of ['report', 'plots', 'data', 'base', 'sft', 'dpo'] as const)
+    for (const key of ['report', 'plots', 'data', 'base', ...runs] as const)
       await rm(folder[key], { recursive: true, force: true })
     await mkdir(folder.data)
     return folder
@@ -48,7 +55,7 @@ export const claimDemoFolder = async (output: string): Promise<DemoFolder> => {
 const requireDemo = async (folder: DemoFolder, first: string) => {
   const text = await readFile(folder.results, 'utf8').catch(() => '')
   if (!isDemo(text)) throw foreignFault(folder.dir, first, 'no demo of attune')
-  for (const run of [folder.sft, folder.dpo])
+  for (const run of runs.map((key) => folder[key]))
     if (await isRunning(run)) throw runFailure('locked', 'another demo is writing here; wait for it', { file: run })
 }
 

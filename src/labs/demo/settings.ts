@@ -26,9 +26,21 @@ export type DemoSizes = SplitSizes & {
   learn: Record<string, unknown>
   /** Settings of `dpo`. */
   align: Record<string, unknown>
+  /** Settings of `sft` on right answers. */
+  imitate: Record<string, unknown>
+  /** Settings of `spin` and `asft`. */
+  selfPlay: Record<string, unknown>
 }
 
-/** Takes under a minute on two cores: enough to learn to carry, and for 95 % intervals of three percentage points. */
+/** As many steps, rows of a step and the same learning rate for every alignment, so that they differ in what they learn from. */
+const alignment = { ...shared, maxSteps: 60, batchSize: 32, learningRate: 2e-5, warmupSteps: 10 } as const
+
+/** A beta above the usual 0.1: so small a model goes too far within a few steps otherwise. */
+const beta = 0.5
+
+const iterations = 2
+
+/** Takes about a minute on two cores: enough to learn to carry, and for 95 % intervals of three percentage points. */
 export const demoSizes: DemoSizes = {
   taught: 2400,
   ranked: 600,
@@ -36,8 +48,18 @@ export const demoSizes: DemoSizes = {
   students: 4,
   samples: 12,
   learn: { ...shared, maxSteps: 500, batchSize: 96, learningRate: 4e-3, warmupSteps: 60 },
-  // A beta above the usual 0.1: so small a model goes too far within a few steps otherwise
-  align: { ...shared, maxSteps: 60, batchSize: 32, learningRate: 2e-5, warmupSteps: 10, beta: 0.5 },
+  align: { ...alignment, beta },
+  imitate: alignment,
+  selfPlay: {
+    ...alignment,
+    iterations,
+    maxSteps: alignment.maxSteps / iterations,
+    warmupSteps: alignment.warmupSteps / iterations,
+    learningRate: [alignment.learningRate],
+    beta: [beta],
+    optimizer: 'adamw',
+    exactMatch: false,
+  },
 }
 
 /** A Llama of 334,944 parameters, small enough for a minute and deep enough to carry. */

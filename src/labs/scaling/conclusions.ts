@@ -1,17 +1,24 @@
 /** The conclusions of a sweep: sentences that are made from its numbers. They are kept in findings.json. */
 import { powerLabel } from '../../report/scales.ts'
+import { plural, whole } from '../../util/format.ts'
 import type { Comparison, Difference } from './equalCompute.ts'
-import { largestMisfit, type ScalingLaw } from './scalingLaw.ts'
-import type { Method, Plan } from './settings.ts'
+import { fewestSeeds, largestMisfit, leastSeeds, type ScalingLaw } from './scalingLaw.ts'
+import { type Method, type Plan, presets } from './settings.ts'
 
 const flopsText = (flops: number) => `${powerLabel(Number(flops.toPrecision(2)))} FLOPs`
 
-export const scalingConclusions = (standard: ScalingLaw, comparisons: readonly Comparison[], plan: Plan): string[] => [
-  ...accuracyText(standard, comparisons, plan),
-  ...bestSizeText(standard),
-  ...lawText(standard),
-  ...selfPlayText(comparisons, plan),
-]
+export const scalingConclusions = (standard: ScalingLaw, comparisons: readonly Comparison[], plan: Plan): string[] =>
+  leastSeeds(standard) < fewestSeeds
+    ? [...accuracyText(standard, comparisons, plan), fewSeedsText(leastSeeds(standard))]
+    : [
+        ...accuracyText(standard, comparisons, plan),
+        ...bestSizeText(standard),
+        ...lawText(standard),
+        ...selfPlayText(comparisons, plan),
+      ]
+
+const fewSeedsText = (seeds: number): string =>
+  `The plots show how training went with ${plural(seeds, 'seed')}. Which size or which method is better they cannot say: seeds differ too much. Conclusions are drawn from ${fewestSeeds} seeds on, and attune scaling --preset small trains ${presets.small.seeds}.`
 
 /** How many sums the models complete exactly at the end: what a reader wants to know first. */
 const accuracyText = (
@@ -22,10 +29,11 @@ const accuracyText = (
   if (!sizes.length) return []
   const share = (exact: number) => `${(100 * exact).toFixed(0)} %`
   const trained = sizes.map(({ hidden, exact }) => `${share(exact)} at hidden size ${hidden}`).join(', ')
+  const seeds = Math.max(...sizes.map((size) => size.seeds))
   const played = comparisons.map(({ method, hidden, exact }) => `${methodTitles[method]} ${share(exact)} at ${hidden}`)
   const later = played.length ? ` Begun from earlier weights, self-play ends at: ${played.join(', ')}.` : ''
   return [
-    `From random weights and ${taught} sums the models learn to add: of ${heldOut} sums that they never saw they answer exactly ${trained}.${later}`,
+    `From random weights and ${whole(taught)} sums the models learn to add: of ${whole(heldOut)} sums that they never saw they answer exactly ${trained}.${later}${seeds > 1 ? ` These are means of ${seeds} seeds.` : ''}`,
   ]
 }
 
@@ -51,10 +59,10 @@ const lawText = ({ law, sizes }: ScalingLaw): string[] => {
     return [
       `No power law describes the lower envelope ${range}: the best one misses its points by up to ${law.misfit.toFixed(1)} times.`,
     ]
-  const few = Math.min(...sizes.map(({ seeds }) => seeds))
+  const few = leastSeeds({ sizes })
   return [
     `Along the lower envelope ${range} the validation loss falls as one over compute to the power ${law.exponent.toFixed(2)} (95 % of resamples: ${law.low.toFixed(2)} to ${law.high.toFixed(2)}), which misses its points by up to ${law.misfit.toFixed(2)} times.`,
-    `The intervals come from ${few === 1 ? 'one seed, so they say nothing' : `${few} seeds of data, weights and order`}; the law describes this task and this range, and the loss of so small a data set ends where it is learned by heart.`,
+    `The intervals come from ${few} seeds of data, weights and order; the law describes this task and this range, and the loss of so small a data set ends where it is learned by heart.`,
   ]
 }
 
@@ -68,10 +76,9 @@ const selfPlayText = (comparisons: readonly Comparison[], { selfPlay, sizes }: P
     titles.length > 1 ? `${titles.slice(0, -1).join(', ')} and ${titles.at(-1)} stand` : `${titles[0]} stands`
   const rates = sizes.map(({ learningRate }) => learningRate)
   const range = [...new Set([Math.min(...rates), Math.max(...rates)])].join(' to ')
-  const seeds = Math.min(...comparisons.map(({ own, whole }) => (own ?? whole)?.seeds ?? 1))
   return [
     `${methods} beside supervised training at equal compute. Which is better cannot be said from that: self-play learns at ${selfPlay.learningRate}, supervised training at a constant ${range}, and a smaller rate at the end lowers the loss by itself. The rival that is missing is supervised training that goes on from the same weights at ${selfPlay.learningRate}.`,
-    `Supervised training is taken at the least of all its evaluations on the held-out sums, self-play at the least of a few, and the intervals are not corrected for how many there are.${seeds === 1 ? ' One seed gives no interval at all.' : ''}`,
+    `Supervised training is taken at the least of all its evaluations on the held-out sums, self-play at the least of a few, and the intervals are not corrected for how many there are.`,
   ]
 }
 

@@ -71,43 +71,51 @@ export const equalComputePlots = (results: readonly CellResult[]): Record<string
 const note =
   'Self-play begins part of the way through the supervised run. Its compute counts sampling its own completions, the reference pass over them, and training. Dashed: the training and the completions of the helper model counted too. Lines are means over seeds, bands go from the lowest seed to the highest.'
 
+/** @param compared whether there are seeds enough to compare methods: the table of differences */
 export const equalComputeSection = (
   comparisons: readonly Comparison[],
   plots: Record<string, Plot>,
+  compared: boolean,
 ): Html => html`<section>
 <h2>Self-play at equal compute</h2>
 ${Object.values(plots).map((plot) => figure(plot, note))}
-<p>Differences to supervised training with as much compute, with 95 % intervals over the seeds (Student\u2019s t). Below 0 is better for
-the loss, above 0 for exact answers, which are in percentage points. \u201cOwn compute\u201d leaves the helper model out and compares with
-the same size; \u201cwhole\u201d counts it and compares with the best of all sizes. Self-play uses a smaller learning rate than supervised
-training, which changes the loss too, so the differences do not say which method is better.</p>
+${endsTable(comparisons)}
+${compared ? differences(comparisons) : ''}
+</section>`
+
+const endsTable = (comparisons: readonly Comparison[]): Html =>
+  table(
+    [
+      ['method', 'hidden', 'compute', 'helper', 'lowest loss', 'exact at the end'],
+      ...comparisons.map(({ method, hidden, flops, helperFlops, loss, exact }) => [
+        methodTitles[method],
+        String(hidden),
+        powerLabel(flops),
+        helperFlops ? powerLabel(helperFlops) : '\u2013',
+        loss.toPrecision(3),
+        percent(exact, 1),
+      ]),
+    ],
+    ['', 'n', 'n', 'n', 'n', 'n'],
+  )
+
+const differences = (
+  comparisons: readonly Comparison[],
+): Html => html`<p>Differences to supervised training with as much compute, with 95 % intervals over the seeds (Student\u2019s t). Below 0 is
+better for the loss, above 0 for exact answers, which are in percentage points. \u201cOwn compute\u201d leaves the helper model out and
+compares with the same size; \u201cwhole\u201d counts it and compares with the best of all sizes. Self-play uses a smaller learning rate
+than supervised training, which changes the loss too, so the differences do not say which method is better.</p>
 ${table(
   [
-    [
-      'method',
-      'hidden',
-      'compute',
-      'helper',
-      'loss',
-      'exact',
-      'loss, own compute',
-      'exact, own compute',
-      'loss, whole',
-      'exact, whole',
-    ],
-    ...comparisons.map(({ method, hidden, flops, helperFlops, loss, exact, own, whole }) => [
+    ['method', 'hidden', 'loss, own compute', 'exact, own compute', 'loss, whole', 'exact, whole'],
+    ...comparisons.map(({ method, hidden, own, whole }) => [
       methodTitles[method],
       String(hidden),
-      powerLabel(flops),
-      helperFlops ? powerLabel(helperFlops) : '\u2013',
-      loss.toPrecision(3),
-      percent(exact, 1),
       own ? lossChange(own) : '\u2013',
       own ? exactChange(own) : '\u2013',
       whole ? lossChange(whole) : '\u2013',
       whole ? exactChange(whole) : '\u2013',
     ]),
   ],
-  ['', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n'],
-)}
-</section>`
+  ['', 'n', 'n', 'n', 'n', 'n'],
+)}`

@@ -10,7 +10,7 @@ import { percent, whole } from '../../util/format.ts'
 import type { CellResult } from './cells.ts'
 import type { Comparison } from './equalCompute.ts'
 import { equalComputePlots, equalComputeSection } from './equalComputeReport.ts'
-import { largestMisfit, type ScalingLaw } from './scalingLaw.ts'
+import { fewestSeeds, largestMisfit, leastSeeds, type ScalingLaw } from './scalingLaw.ts'
 import type { Plan } from './settings.ts'
 
 export type ReportSettings = { preset: string; tokenizer?: string }
@@ -29,8 +29,9 @@ type ScalingFindings = {
 export const scalingReport = (findings: ScalingFindings): { html: string; plots: Record<string, Plot> } => {
   const { standard, conclusions, results, comparisons } = findings
   const selfPlayPlots = equalComputePlots(results)
+  const compared = leastSeeds(standard) >= fewestSeeds
   const plots: Record<string, Plot> = {
-    'loss-vs-compute': lossPlot(standard),
+    'loss-vs-compute': lossPlot(standard, compared),
     'accuracy-vs-compute': accuracyPlot(results),
     ...selfPlayPlots,
   }
@@ -41,9 +42,9 @@ export const scalingReport = (findings: ScalingFindings): { html: string; plots:
       body: [
         html`<header><p class="kicker">attune scaling</p><h1>Validation loss against compute</h1>
 ${conclusions.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
-        figure(plots['loss-vs-compute'], lossNote),
+        figure(plots['loss-vs-compute'], compared ? `${curvesNote} ${comparedNote}` : curvesNote),
         sizesTable(standard),
-        ...(standard.budgets.length
+        ...(compared && standard.budgets.length
           ? [html`<h2>The lowest loss where every size was trained</h2>`, budgetsTable(standard)]
           : []),
         html`<h2>Right answers</h2>`,
@@ -51,20 +52,24 @@ ${conclusions.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
           plots['accuracy-vs-compute'],
           'Held-out sums answered exactly by greedy decoding. Lines are means over seeds, bands go from the lowest seed to the highest.',
         ),
-        ...(comparisons.length ? [equalComputeSection(comparisons, selfPlayPlots)] : []),
+        ...(comparisons.length ? [equalComputeSection(comparisons, selfPlayPlots, compared)] : []),
         setupSection(findings),
       ],
     }),
   }
 }
 
-const lossNote =
-  'Each curve is one size: the mean over seeds, with the range of the seeds. Dashed: the lowest loss of any size, over the compute that every size was given. Straight: a power law, if one fits. Compute leaves out the embedding and the logit layer.'
+const curvesNote =
+  'Each curve is one size: the mean over seeds, with the range of the seeds. Compute leaves out the embedding and the logit layer.'
+
+const comparedNote =
+  'Dashed: the lowest loss of any size, over the compute that every size was given. Straight: a power law, if one fits.'
 
 const sizeName = (hidden: number) => `hidden ${hidden}`
 
-const lossPlot = ({ sizes, envelope, law: fitted }: ScalingLaw): Plot => {
-  const law = fitted && fitted.misfit <= largestMisfit ? fitted : undefined
+/** @param compared whether there are seeds enough to compare sizes: the envelope and the law */
+const lossPlot = ({ sizes, envelope, law: fitted }: ScalingLaw, compared: boolean): Plot => {
+  const law = compared && fitted && fitted.misfit <= largestMisfit ? fitted : undefined
   return {
     title: 'Validation loss against training compute',
     x: { name: 'training compute, FLOPs without embedding and logits', log: true },
@@ -76,12 +81,16 @@ const lossPlot = ({ sizes, envelope, law: fitted }: ScalingLaw): Plot => {
         interval: range,
         color: i % 5,
       })),
-      {
-        name: 'lowest',
-        points: envelope.map(({ flops, loss }) => [flops, loss] as const),
-        color: 5,
-        dashed: true,
-      },
+      ...(compared
+        ? [
+            {
+              name: 'lowest',
+              points: envelope.map(({ flops, loss }) => [flops, loss] as const),
+              color: 5,
+              dashed: true,
+            },
+          ]
+        : []),
       ...(law
         ? [
             {

@@ -7,11 +7,12 @@ import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { parseConfig } from '../../models/config.ts'
 import { architectureOf } from '../../models/registry.ts'
-import { tInterval } from '../../statistics/intervals.ts'
+import { tInterval, wilson } from '../../statistics/intervals.ts'
 import type { CellResult } from './cells.ts'
 import { scalingConclusions } from './conclusions.ts'
 import { forwardFlops, generationFlops, modelCounts, trainingFlops } from './flops.ts'
 import { modelConfig } from './model.ts'
+import { scalingReport } from './report.ts'
 import { scalingLaw } from './scalingLaw.ts'
 import { type Preset, presets, scalingSchema } from './settings.ts'
 import { bestSoFar, type Curve, envelope, fitPowerLaw, meanCurve, shareAt, valueAt } from './statistics.ts'
@@ -153,6 +154,48 @@ describe('statistics of curves', () => {
       /SPIN stands beside .* cannot be said .* goes on from the same weights at 0.0001/,
     )
     expect(conclusions.join(' ')).not.toMatch(/beat|yes|wins/)
+  })
+
+  it('draws no conclusion, no envelope and no law from few seeds', () => {
+    const cell = (hidden: number, seed: number): CellResult => ({
+      id: `${hidden}-${seed}`,
+      method: 'sft',
+      hidden,
+      layers: 1,
+      seed,
+      parameters: 1,
+      blocks: hidden,
+      seconds: 0,
+      curve: [1, 2, 3, 4].map((x) => ({
+        flops: 10 * x,
+        helperFlops: 0,
+        loss: (2 / x) * (1 + seed / 50 + hidden / 500),
+      })),
+      marks: [{ flops: 40, helperFlops: 0, exact: wilson(8, 10) }],
+    })
+    const reportOf = (seeds: number) => {
+      const results = [10, 20].flatMap((hidden) => Array.from({ length: seeds }, (_, i) => cell(hidden, i + 1)))
+      const standard = scalingLaw(results)
+      const conclusions = scalingConclusions(standard, [], presets.demo)
+      const findings = { standard, comparisons: [], conclusions, results, plan: presets.demo, command: [] }
+      const { html, plots } = scalingReport({ ...findings, settings: { preset: 'demo' } })
+      return {
+        conclusions: conclusions.join(' '),
+        html,
+        names: plots['loss-vs-compute'].series.map(({ name }) => name),
+      }
+    }
+    const few = reportOf(2)
+    expect(few.names).toEqual(['hidden 10', 'hidden 20'])
+    expect(few.conclusions).toMatch(
+      /means of 2 seeds\. .* with 2 seeds\. Which size or which method is better they cannot say/,
+    )
+    expect(few.conclusions).not.toMatch(/lowest loss|power|FLOPs|resamples/)
+    expect(few.html).not.toMatch(/of resamples|lowest loss|power law/)
+    const many = reportOf(5)
+    expect(many.names).toEqual(['hidden 10', 'hidden 20', 'lowest', '\u221d C^-1.00'])
+    expect(many.conclusions).toMatch(/hidden size 10 has the lowest loss.*to the power 1\.00/)
+    expect(many.html).toContain('of resamples')
   })
 
   it('fits a power law exactly where there is one', () => {

@@ -54,6 +54,11 @@ export type ScalingLaw = {
 /** A power law with a larger misfit is not shown. */
 export const largestMisfit = 1.25
 
+/** With fewer seeds of a size nothing is compared: resamples and Student's t say next to nothing then. */
+export const fewestSeeds = 5
+
+export const leastSeeds = ({ sizes }: Pick<ScalingLaw, 'sizes'>): number => Math.min(...sizes.map(({ seeds }) => seeds))
+
 /** The loss of a model that guesses each digit with equal probability: ln 10. */
 const guessing = Math.log(10)
 
