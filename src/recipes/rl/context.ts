@@ -65,7 +65,7 @@ export type RlContext = {
  */
 export const openRlContext = async (
   settings: RlSettings,
-  { own, run, signal }: RecipeContext,
+  { own, run, signal, functions }: RecipeContext,
   { usesReference, withHead }: { usesReference: boolean; withHead?: Parameters<typeof openPolicy>[2] },
 ): Promise<RlContext> => {
   const folders = await resolveModel(settings)
@@ -75,7 +75,7 @@ export const openRlContext = async (
   const policy = own(await openPolicy(settings, folders, withHead))
   const tokenization = await openTokenization(folders, policy.pretrained, settings)
   // rewards
-  const rewards = await openRewards(settings, { own, tokenization, folders })
+  const rewards = await openRewards(settings, { own, tokenization, folders, functions })
   // prompts, which policy and rewards must be able to read
   const rows = splitRows(dataset, settings)
   const readers = { tokenization, rewards }

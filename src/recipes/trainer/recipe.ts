@@ -7,6 +7,7 @@ import { relative } from 'node:path'
 import type { z } from 'zod'
 import { hubTarget, prepareRepo } from '../../checkpoint/hubUpload.node.ts'
 import { endWithPush } from '../../publish/push.ts'
+import type { ProgramFunctions } from '../../rewards/rewards.ts'
 import type { EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../../runs/events.ts'
 import { openRun, type Run } from '../../runs/run.node.ts'
 import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
@@ -32,6 +33,8 @@ export type Extras = {
   command?: readonly string[]
   /** Instead of the named loss of a preference run. */
   loss?: CustomLoss
+  /** Reward functions of the program. */
+  functions?: ProgramFunctions
 }
 
 export type Recipe<S extends z.ZodObject = z.ZodObject> = {
@@ -50,6 +53,7 @@ export type Body<S extends z.ZodObject> = (
     /** The run's folder: checkpoints go to `run.checkpoints`. Call `run.sync()` before writing one. */
     run: Run
     loss?: CustomLoss
+    functions?: ProgramFunctions
   },
 ) => AsyncIterable<TrainEvent>
 
@@ -61,7 +65,7 @@ export const recipe = <S extends z.ZodObject>(
 ): Recipe<S> => ({
   name,
   schema,
-  async *run(config, { signal = new AbortController().signal, command = [], loss } = {}) {
+  async *run(config, { signal = new AbortController().signal, command = [], loss, functions } = {}) {
     const { output, resume, pushToHub, reportTo } = config as unknown as RunSettings
     if (!resume) refuseUnused(schema, config)
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
@@ -80,7 +84,7 @@ export const recipe = <S extends z.ZodObject>(
     }
     try {
       for (const message of run.warnings) yield { event: 'warning', code: 'lock', message }
-      for await (const yielded of body(config, { signal, own, run, loss })) {
+      for await (const yielded of body(config, { signal, own, run, loss, functions })) {
         const event = finite(yielded)
         if (event.event === 'start' && target) await prepareRepo(target)
         if (event.event === 'end') yield* warn(diagnostics.diagnose(event))
