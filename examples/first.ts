@@ -9,27 +9,28 @@ const data = ['Once upon a time', 'Lily and her mom', 'Tom had a red ball.', 'Th
 )
 const isHappy = (text: string) => /\b(happy|smiled|laughed)\b/.test(text)
 
-/** The share of 100 stories that are happy. */
-const share = async (name: ModelName) => {
+/** How many of 50 stories are happy. */
+const happyStories = async (name: ModelName) => {
   const model = await load(name)
   const stories = await Promise.all(
-    Array.from({ length: 100 }, (_, seed) => model.generate(data[seed % data.length].prompt, { seed, maxNewTokens: 48 })),
+    Array.from({ length: 50 }, (_, seed) => model.generate(data[seed % data.length].prompt, { seed, maxNewTokens: 40 })),
   )
   await model.close()
   return stories.filter(({ text }) => isHappy(text)).length
 }
 
 const model = process.env.MODEL ?? 'test/fixtures/models/stories260K'
-console.log(`before: ${await share(model)} of 100 stories are happy`)
+console.log(`before: ${await happyStories(model)} of 50 stories are happy`)
 const run = grpo({
   model,
   data,
   reward: (rows) => rows.map(({ completion }) => Number(isHappy(completion))),
   loraR: 8,
   learningRate: 3e-3,
-  numGenerations: 16,
-  maxNewTokens: 48,
-  epochs: 20,
+  numGenerations: 8,
+  maxNewTokens: 40,
+  batchSize: 5,
+  epochs: 10,
 })
-for await (const event of run) if (event.event === 'step') console.log(event.step, event.reward)
-console.log(`after: ${await share(await run)} of 100`)
+for await (const event of run) if (event.event === 'step') console.log(`step ${event.step}: reward ${event.reward}`)
+console.log(`after: ${await happyStories(await run)} of 50`)

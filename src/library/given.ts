@@ -72,9 +72,11 @@ export const inSettings = (message: string): string =>
 /** The same error with the settings' names instead of flags, where it is a Fault. */
 export const faultInSettings = (error: unknown): unknown => {
   if (!(error instanceof Fault)) return error
-  const { code, message, where, exitCode } = error
+  const { code, where, exitCode } = error
+  const message = inSettings(error.message)
+  if (message === error.message) return error
   const { flag, ...rest } = where
-  const fault = new Fault(code, inSettings(message), {}, exitCode)
+  const fault = new Fault(code, message, {}, exitCode)
   return Object.assign(fault, { where: flag === undefined ? rest : { ...rest, flag: inSettings(flag) } })
 }
 

@@ -14,6 +14,7 @@ import { type OpenedModel, openModel } from '../passes/open.node.ts'
 import type { Quantize } from '../passes/quantize.ts'
 import { type Reward, rewardsOf } from '../passes/scores.ts'
 import { atPlace, badInput, Fault, runFailure, withNote } from '../util/fault.ts'
+import { makeResources, type Resources } from '../util/resources.ts'
 import { checked, faultInSettings, inWordsOfSettings } from './given.ts'
 import type { RowText, SftRow } from './rows.ts'
 import { makeRun, type Run } from './run.ts'
@@ -118,26 +119,44 @@ export const loadLanguageModel = (name: ModelName, options: LoadOptions = {}): P
       const isReward = error instanceof Fault && error.code === 'no-language-head'
       throw isReward ? withNote(error, '; open it with loadRewardModel') : error
     })
-    const { close, ...generating } = generation(opened)
-    return { ...common(opened, close), ...generating, score: scorer(opened) }
+    const use = lifetime(opened)
+    return { ...common(opened, use), ...generation(opened, use), score: scorer(opened, use) }
   })
 
 export const loadRewardModel = (name: ModelName, options: LoadOptions = {}): Promise<RewardModel> =>
   inWordsOfSettings(async () => {
     const opened = await openModel({ ...options, model: nameOf(name), head: 'scores' })
-    return { ...common(opened), score: rewarder(opened) }
+    const use = lifetime(opened)
+    return { ...common(opened, use), score: rewarder(opened, use) }
   })
 
 const encoderOf = ({ tokenizer, dir }: OpenedModel) => tokenizer ?? idsOnly(dir)
 
-/** @param before is closed before the engine */
-const common = (opened: OpenedModel, before = async () => {}): Common => {
-  const { model, backend } = opened
-  const encoder = encoderOf(opened)
+/** How long a model can be used. */
+type Lifetime = Resources & {
+  /** Throws a Fault 'closed'. */
+  requireOpen(): void
+}
+
+const lifetime = (opened: OpenedModel): Lifetime => {
+  const { own, close } = makeResources()
+  own(opened)
   let closing: Promise<void> | undefined
-  const close = () => (closing ??= before().then(() => backend.close()))
+  return {
+    own,
+    close: () => (closing ??= close()),
+    requireOpen() {
+      if (closing) throw runFailure('closed', 'the model is closed')
+    },
+  }
+}
+
+const common = (opened: OpenedModel, { close, requireOpen }: Lifetime): Common => {
+  const { model } = opened
+  const encoder = encoderOf(opened)
   const embedAll = (texts: readonly string[], { pooling = 'mean', normalize = true }: EmbedOptions = {}) =>
-    inWordsOfSettings(() => {
+    inWordsOfSettings(async () => {
+      requireOpen()
       const ids = texts.map((text, row) => {
         const made = encodePrompt(encoder, text)
         checkPrompt(model, made, { row })
@@ -166,16 +185,18 @@ const common = (opened: OpenedModel, before = async () => {}): Common => {
 
 type Asked = GenerateOptions & { signal?: AbortSignal }
 
-const generation = (opened: OpenedModel) => {
+const generation = (
+  opened: OpenedModel,
+  { own, requireOpen }: Lifetime,
+): Pick<LanguageModel, 'generate' | 'chat'> => {
   const { model, tokenizer, dir, generationConfig } = opened
   const encoder = encoderOf(opened)
   const eosIds = endIds(model.config.raw, generationConfig, tokenizer?.eosId)
   let scheduler: Scheduler | undefined
-  let closed = false
   /** Copies of the weights are made for the first completion, and only then. */
   const open = () => {
-    if (closed) throw runFailure('closed', 'the model is closed')
-    return (scheduler ??= openScheduler(model, tokenizer, { packed: worthPacking(model, Number.POSITIVE_INFINITY) }))
+    requireOpen()
+    return (scheduler ??= own(openScheduler(model, tokenizer, { packed: worthPacking(model, Number.POSITIVE_INFINITY) })))
   }
   async function* pieces(prompt: RowText, { signal, ...given }: Asked): AsyncGenerator<string, Completion> {
     try {
@@ -205,10 +226,6 @@ const generation = (opened: OpenedModel) => {
         })
       return generate(typeof messages === 'string' ? [{ role: 'user', content: messages }] : [...messages], options)
     },
-    async close() {
-      closed = true
-      await scheduler?.close()
-    },
   }
 }
 
@@ -234,8 +251,9 @@ const oneOrMany = <In extends object, Out>(all: (rows: readonly In[]) => Promise
     Out
   >
 
-const scorer = (opened: OpenedModel): LanguageModel['score'] =>
+const scorer = (opened: OpenedModel, { requireOpen }: Lifetime): LanguageModel['score'] =>
   oneOrMany(async (rows) => {
+    requireOpen()
     const options = { completionOnly: true, assistantOnly: false }
     const inputs = rows.map((record, row) =>
       atPlace({ row }, () => scoreInput(encoderOf(opened), readRow(record, row), limitsOf(opened), options)),
@@ -246,8 +264,9 @@ const scorer = (opened: OpenedModel): LanguageModel['score'] =>
     return scores
   })
 
-const rewarder = (opened: OpenedModel): RewardModel['score'] =>
+const rewarder = (opened: OpenedModel, { requireOpen }: Lifetime): RewardModel['score'] =>
   oneOrMany(async (rows) => {
+    requireOpen()
     const trees = rows.map((record, row) =>
       atPlace({ row }, () => rewardInput(encoderOf(opened), readRow(record, row), limitsOf(opened))),
     )

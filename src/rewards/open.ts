@@ -88,6 +88,10 @@ export const openReward = async (
   settings: RewardSettings,
   context: RewardContext,
 ): Promise<OpenedReward> => {
+  if (isProgramSpec(spec))
+    throw badInput('bad-flag', 'is a function of the program that began the run; let that program go on with it', {
+      flag: '--reward',
+    })
   const verify = await verifier(spec)
   const schema = /^schema:(.+)$/s.exec(spec)?.[1]
   if (verify)
@@ -95,10 +99,6 @@ export const openReward = async (
       score: async (completions) => completions.map(verify),
       files: schema === undefined ? [] : await sha256Files([schema]),
     }
-  if (isProgramSpec(spec))
-    throw badInput('bad-flag', 'is a function of the program that began the run; let that program go on with it', {
-      flag: '--reward',
-    })
   if (isUrl(spec)) return judgeReward(spec, context)
   if (!moduleExtensions.includes(extname(spec))) return modelReward(spec, settings, context)
   if (!existsSync(spec)) throw badInput('no-file', 'there is no such module (--reward)', { file: spec })
