@@ -18,5 +18,5 @@ const loss: CustomLoss = ({ logps, lengths }) => {
 
 const model = process.env.MODEL ?? 'test/fixtures/models/stories260K'
 const output = process.env.RUN ?? 'attune-runs/example-library'
-for await (const event of dpo({ model, data, output, epochs: 20, learningRate: 1e-3, loraR: 8 }, { loss }))
+for await (const event of dpo({ model, data, output, epochs: 20, learningRate: 1e-3, loraR: 8, loss }))
   if (event.event === 'step') console.log(event.step, event.loss, event.gap)

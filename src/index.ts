@@ -1,78 +1,306 @@
 /**
- * attune as a library: every training command is a function here. Settings are those of the command line in camelCase,
- * events those of --json. Engine, models, tokenizers and objectives have their own subpaths (attune/tensor,
+ * attune as a library: every training command is a function here, with the settings of the command line in camelCase, and
+ * so are models, merging and export. Engine, models, tokenizers and objectives have their own subpaths (attune/tensor,
  * attune/models, attune/text, attune/objectives, ...).
+ *
+ * ```ts
+ * import { dpo, load } from 'attune'
+ *
+ * const { model, metrics } = await dpo({ model: 'HuggingFaceTB/SmolLM2-135M-Instruct', data: 'pairs.jsonl', loraR: 16 })
+ * console.log(metrics['rewards/accuracies'])
+ *
+ * const tuned = await load(model)
+ * for await (const text of tuned.chat('Why is the sky blue?')) process.stdout.write(text)
+ * await tuned.close()
+ * ```
+ *
+ * Nothing of the engine is loaded before a function is called. What is wrong with a setting, a file or a model is thrown as a
+ * `Fault`.
  */
-import type { z } from 'zod'
-import { loadRecipe } from './recipes/load.ts'
-import type { MethodKey, SchemaOf } from './recipes/methods.ts'
-import type { Extras, Recipe, TrainEvent } from './recipes/trainer/recipe.ts'
-import { withLikeDefaults } from './recipes/trainer/trlDefaults.ts'
-import { storeRows } from './store/content.node.ts'
-import { badInput } from './util/fault.ts'
 
-export type { CustomLoss, RankedInputs } from './recipes/trainer/objectives.ts'
-export type { Extras, TrainEvent } from './recipes/trainer/recipe.ts'
+import { inWordsOfSettings } from './library/given.ts'
+import type { LanguageModel, LoadOptions, ModelName, RewardModel } from './library/load.ts'
+import type { BestOfNRun, ComparisonRun } from './library/policies.ts'
+import type { PromptRow, UnknownPromptRow } from './library/rows.ts'
+import { makeRun } from './library/run.ts'
+import type {
+  AsftSettings,
+  BestOfNSettings,
+  CompareSettings,
+  DpoSettings,
+  GrpoSettings,
+  KtoSettings,
+  OnlineDpoSettings,
+  PpoSettings,
+  ReinforceSettings,
+  RewardSettings,
+  RlooSettings,
+  SftSettings,
+  SpinSettings,
+} from './library/settings.ts'
+import { type TrainingOptions, type TrainingRun, trainingRun } from './library/train.ts'
+import type { GgufSettings, MergeSettings, OnnxReport, OnnxSettings, Sources } from './publish/convertModel.ts'
+import type { GgufReport } from './publish/exportGguf.ts'
+
+export type { Message } from './data/messages.ts'
+export type {
+  Completion,
+  EmbedOptions,
+  Generation,
+  LanguageModel,
+  LoadOptions,
+  ModelName,
+  RewardModel,
+  Score,
+} from './library/load.ts'
+export type { BestOfNRun, Comparison, ComparisonRun } from './library/policies.ts'
+export type { RewardFunction, RewardRow, RewardSource } from './library/rewards.ts'
+export type { Data, KtoRow, PreferenceRow, PromptRow, RankingRow, RowText, SftRow } from './library/rows.ts'
+export type { Run } from './library/run.ts'
+export type * from './library/settings.ts'
+export type { TrainingOptions, TrainingResult, TrainingRun } from './library/train.ts'
+export type { GgufSettings, MergeSettings, OnnxReport, OnnxSettings, Sources } from './publish/convertModel.ts'
+export type { GgufReport } from './publish/exportGguf.ts'
+export type { BestOfN } from './recipes/bestOfN.ts'
+export type { CustomLoss, PreferenceLosses, RankedInputs } from './recipes/trainer/objectives.ts'
+export type { TrainEvent } from './recipes/trainer/recipe.ts'
 export { Fault } from './util/fault.ts'
 
-/** Rows that a program makes itself: objects as they would stand in a jsonl file, any number of them. */
-export type Rows = Iterable<object> | AsyncIterable<object>
-
-/** The settings of a method in a program: those with a default may be left out, data may be files or rows. */
-export type Settings<S extends z.ZodObject> = Omit<z.input<S>, 'data'> & { data: string | string[] | Rows }
+// Training from data
 
 /**
- * A method as a function. Bad settings throw a Fault before the first event, later failures throw in the iteration. To end
- * the iteration early stops at once; `signal` stops after the current step, with a checkpoint to resume from.
+ * Supervised fine-tuning (SFT) on texts, conversations, or prompts with completions.
+ *
+ * ```ts
+ * const data = [{ messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello!' }] }]
+ * const { model } = await sft({ model: 'HuggingFaceTB/SmolLM2-135M-Instruct', data, loraR: 16 })
+ * ```
  */
-const trainer = <K extends MethodKey>(key: K) =>
-  async function* (
-    settings: Settings<SchemaOf<K>>,
-    extras: Omit<Extras, 'command'> = {},
-  ): AsyncGenerator<TrainEvent, void> {
-    const { data } = settings
-    const files = typeof data === 'string' ? [data] : isFiles(data) ? data : [await storeRows(data)]
-    const recipe = (await loadRecipe(key)) as unknown as Recipe
-    const parsed = recipe.schema.safeParse(withLikeDefaults(recipe.name, { ...settings, data: files }))
-    if (!parsed.success) {
-      const { path, message } = parsed.error.issues[0]
-      throw badInput('bad-setting', `${path.join('.')}: ${message}`, { flag: `${recipe.name}()` })
-    }
-    yield* recipe.run(parsed.data, extras)
-  }
+export const sft = (settings: SftSettings, options?: TrainingOptions): TrainingRun =>
+  trainingRun('sft', settings, options)
 
-const isFiles = (data: string[] | Rows): data is string[] =>
-  Array.isArray(data) && data.every((item) => typeof item === 'string')
+/**
+ * Learns from preferences: DPO (arXiv 2305.18290) and its family on pairs, Plackett-Luce on rankings, or a loss of your own.
+ *
+ * ```ts
+ * const data = [{ prompt: 'Once upon a time', chosen: ', a dog was kind.', rejected: ', a dog was bad.' }]
+ * for await (const event of dpo({ model: 'model', data, loraR: 8 }))
+ *   if (event.event === 'step') console.log(event.step, event.loss, event['rewards/accuracies'])
+ * ```
+ */
+export const dpo = (settings: DpoSettings, options?: TrainingOptions): TrainingRun =>
+  trainingRun('dpo', settings, options)
 
-/** Supervised fine-tuning on texts, conversations, or prompts with completions. */
-export const sft = trainer('sft')
+/**
+ * Learns from single completions that are good or bad: KTO (arXiv 2402.01306), APO-zero.
+ *
+ * ```ts
+ * const data = [{ prompt: 'Once upon a time', completion: ', a dog was kind.', label: true }]
+ * const { metrics } = await kto({ model: 'model', data, loraR: 8 })
+ * ```
+ */
+export const kto = (settings: KtoSettings, options?: TrainingOptions): TrainingRun =>
+  trainingRun('kto', settings, options)
 
-/** Preferences: DPO and its family on pairs or rankings (K-wise Plackett-Luce), or a loss of your own. */
-export const dpo = trainer('dpo')
+/**
+ * Trains a reward model: a score, or a distribution over scores, for a completion. `loadRewardModel` opens the result, and the
+ * setting `reward` of other methods takes it.
+ *
+ * ```ts
+ * const { model } = await reward({ model: 'model', data: 'pairs.jsonl', evalSplit: 0.1, loraR: 8 })
+ * ```
+ */
+export const reward = (settings: RewardSettings, options?: TrainingOptions): TrainingRun =>
+  trainingRun('reward', settings, options)
 
-/** Reward models: a score, or a distribution over scores, for every completion. */
-export const reward = trainer('reward')
+// Training from completions of its own
 
-/** Policy gradient on the rewards of its own completions, less a moving baseline. */
-export const reinforce = trainer('reinforce')
+/**
+ * REINFORCE: policy gradient on the rewards of its own completions, less a moving baseline.
+ *
+ * ```ts
+ * const short = (rows: readonly RewardRow[]) => rows.map(({ completion }) => -completion.length)
+ * const { metrics } = await reinforce({ model: 'model', data: 'prompts.jsonl', reward: short, loraR: 8 })
+ * ```
+ */
+export const reinforce = <Row extends PromptRow = UnknownPromptRow>(
+  settings: ReinforceSettings<Row>,
+  options?: TrainingOptions,
+): TrainingRun => trainingRun('reinforce', settings, options)
 
-/** REINFORCE leave-one-out: rewards of its own completions, each less the mean of the others of its prompt. */
-export const rloo = trainer('rloo')
+/**
+ * REINFORCE leave-one-out (RLOO, arXiv 2402.14740): the rewards of its own completions, each less the mean of the others of its
+ * prompt. Rewards are given as in `grpo`.
+ */
+export const rloo = <Row extends PromptRow = UnknownPromptRow>(
+  settings: RlooSettings<Row>,
+  options?: TrainingOptions,
+): TrainingRun => trainingRun('rloo', settings, options)
 
-/** Rewards of its own completions, relative to the group of completions of the same prompt. */
-export const grpo = trainer('grpo')
+/**
+ * GRPO (arXiv 2402.03300) and its kin: the rewards of its own completions, relative to the group of completions of the same
+ * prompt.
+ *
+ * ```ts
+ * const data = [{ prompt: '2 + 3 =', answer: '5' }, { prompt: '4 + 4 =', answer: '8' }]
+ * const run = grpo({
+ *   model: 'model',
+ *   data,
+ *   reward: (rows) => rows.map(({ completion, answer }) => Number(completion.trim() === answer)),
+ *   loraR: 8,
+ * })
+ * for await (const event of run) if (event.event === 'step') console.log(event.step, event.reward)
+ * const { model } = await run
+ * ```
+ */
+export const grpo = <Row extends PromptRow = UnknownPromptRow>(
+  settings: GrpoSettings<Row>,
+  options?: TrainingOptions,
+): TrainingRun => trainingRun('grpo', settings, options)
 
-/** Rewards of its own completions, with advantages from a value function. */
-export const ppo = trainer('ppo')
+/**
+ * PPO (arXiv 1707.06347): the rewards of its own completions, with advantages from a value function. Rewards are given as in
+ * `grpo`.
+ */
+export const ppo = <Row extends PromptRow = UnknownPromptRow>(
+  settings: PpoSettings<Row>,
+  options?: TrainingOptions,
+): TrainingRun => trainingRun('ppo', settings, options)
 
-/** Preferences between its own completions, ranked by their rewards. */
-export const onlineDpo = trainer('onlineDpo')
+/**
+ * Online DPO (arXiv 2402.04792): preferences between its own completions, ranked by their rewards. Rewards are given as in
+ * `grpo`.
+ */
+export const onlineDpo = <Row extends PromptRow = UnknownPromptRow>(
+  settings: OnlineDpoSettings<Row>,
+  options?: TrainingOptions,
+): TrainingRun => trainingRun('onlineDpo', settings, options)
 
-/** Self-play against the model's last snapshot: SPIN, T-SPIN. */
-export const spin = trainer('spin')
+/**
+ * Self-play against the model's last snapshot: SPIN (arXiv 2401.01335), T-SPIN.
+ *
+ * ```ts
+ * const { metrics } = await spin({ model: 'model', data: 'chats.jsonl', iterations: 2, evalSplit: 0.1, loraR: 8 })
+ * ```
+ */
+export const spin = (settings: SpinSettings, options?: TrainingOptions): TrainingRun =>
+  trainingRun('spin', settings, options)
 
-/** Self-play with helper models: rankings of the data, the helpers' completions and those of the last snapshot. */
-export const asft = trainer('asft')
+/**
+ * Self-play with helper models (aSFT): ranks the data first, then the helpers' completions, then those of the last snapshot.
+ *
+ * ```ts
+ * const data = [{ prompt: 'Tom had a', completion: ' red ball.', larger: ' big ball.' }]
+ * await asft({ model: 'model', data, helper: ['column:larger'], loraR: 8 })
+ * ```
+ */
+export const asft = (settings: AsftSettings, options?: TrainingOptions): TrainingRun =>
+  trainingRun('asft', settings, options)
 
-/** Single completions marked good or bad: KTO, APO-zero. */
-export const kto = trainer('kto')
+// What every method must beat, and which policy is better
+
+/**
+ * Best-of-N: samples N completions of each prompt and keeps the one with the highest reward. `table` estimates every smaller N.
+ *
+ * ```ts
+ * const { rows, table } = await bestOfN({ model: 'model', data: 'prompts.jsonl', reward: 'runs/reward', numGenerations: 16 })
+ * ```
+ */
+export const bestOfN = <Row extends PromptRow = UnknownPromptRow>(
+  settings: BestOfNSettings<Row>,
+  options: TrainingOptions = {},
+): BestOfNRun =>
+  makeRun(async function* () {
+    const { bestOfNEvents } = await import('./library/policies.ts')
+    return yield* bestOfNEvents(settings, options)
+  })
+
+/**
+ * Compares policies by their completions of the same prompts: rewards, win rates, KL, length, diversity. It writes a report, and
+ * what is in its folder already is not computed again.
+ *
+ * ```ts
+ * const { words } = await compare({
+ *   policies: ['one=runs/one', 'two=runs/two'],
+ *   sft: 'model',
+ *   data: 'held-out.jsonl',
+ *   judge: 'runs/reward',
+ * })
+ * ```
+ */
+export const compare = <Row extends PromptRow = UnknownPromptRow>(
+  settings: CompareSettings<Row>,
+  options: TrainingOptions = {},
+): ComparisonRun =>
+  makeRun(async function* () {
+    const { comparisonEvents } = await import('./library/policies.ts')
+    return yield* comparisonEvents(settings, options)
+  })
+
+// Models
+
+/**
+ * Opens a language model. Close it when it is no longer needed, or open it with `await using`. The engine runs in a thread of
+ * its own.
+ *
+ * ```ts
+ * const model = await load('HuggingFaceTB/SmolLM2-135M-Instruct', { quantize: 'int8' })
+ * for await (const text of model.chat('Why is the sky blue?')) process.stdout.write(text)
+ * const { text, finishReason } = await model.generate('Once upon a time', { maxNewTokens: 20, temperature: 0 })
+ * const { logp } = await model.score({ prompt: 'Once upon', completion: ' a time' })
+ * const [one, two] = await model.embed(['a kind dog', 'a friendly dog'])
+ * await model.close()
+ * ```
+ *
+ * Throws Faults for a name that is no model, files that cannot be read, and a reward model (`no-language-head`).
+ */
+export const load = async (model: ModelName, options?: LoadOptions): Promise<LanguageModel> =>
+  (await import('./library/load.ts')).loadLanguageModel(model, options)
+
+/**
+ * Opens a reward model.
+ *
+ * ```ts
+ * const judge = await loadRewardModel('runs/reward')
+ * const [good, bad] = await judge.score([
+ *   { prompt: 'Once upon a time', completion: ', a dog was kind.' },
+ *   { prompt: 'Once upon a time', completion: ' the the the' },
+ * ])
+ * console.log(good.reward > bad.reward)
+ * await judge.close()
+ * ```
+ *
+ * Throws Faults as `load` does, and `no-score-head` for a model that gives no scores.
+ */
+export const loadRewardModel = async (model: ModelName, options?: LoadOptions): Promise<RewardModel> =>
+  (await import('./library/load.ts')).loadRewardModel(model, options)
+
+/**
+ * Merges an adapter into its base model, and writes a model folder that transformers reads.
+ *
+ * ```ts
+ * await merge({ model: 'runs/dpo', output: 'merged' })
+ * ```
+ */
+export const merge = async (settings: MergeSettings): Promise<Required<Sources>> =>
+  inWordsOfSettings(async () => (await import('./publish/convertModel.ts')).mergeModel(settings))
+
+/**
+ * Writes a model, its adapter merged in, as one GGUF file for llama.cpp.
+ *
+ * ```ts
+ * const { bytes } = await exportGguf({ model: 'runs/dpo', output: 'model.gguf', type: 'Q8_0' })
+ * ```
+ */
+export const exportGguf = async (settings: GgufSettings): Promise<Sources & GgufReport> =>
+  inWordsOfSettings(async () => (await import('./publish/convertModel.ts')).convertToGguf(settings))
+
+/**
+ * Writes a model, its adapter merged in, as a folder for transformers.js, with weights in float32.
+ *
+ * ```ts
+ * const { files } = await exportOnnx({ model: 'runs/dpo', output: 'onnx' })
+ * ```
+ */
+export const exportOnnx = async (settings: OnnxSettings): Promise<Sources & OnnxReport> =>
+  inWordsOfSettings(async () => (await import('./publish/convertModel.ts')).convertToOnnx(settings))

@@ -17,7 +17,7 @@ const loss: CustomLoss = ({ logps, lengths }) => {
   return { loss: gap.logSigmoid().neg().mean(), metrics: { gap: gap.mean() } }
 }
 const stop = new AbortController()
-for await (const event of dpo({ model: 'model', data, output: 'run', epochs: 9 }, { loss, signal: stop.signal })) {
+for await (const event of dpo({ model: 'model', data, output: 'run', epochs: 9, loss }, { signal: stop.signal })) {
   if (event.event === 'step') console.log(event.step, event.loss.toFixed(3), typeof event.gap)
   if (event.event === 'step' && event.step === 2) stop.abort()
   if (event.event === 'end') console.log(event.stopped, event.steps)

@@ -7,12 +7,12 @@ import { isMessages, type Prompt } from '../data/rows.ts'
 import type { Spent } from '../endpoint/client.ts'
 import { type RemoteCompletion, type RemotePrompt, remoteCompletions } from '../endpoint/completions.ts'
 import { isUrl, openEndpoint } from '../endpoint/open.node.ts'
+import type { samplingFields } from '../library/sampling.ts'
 import { badInput, type Where } from '../util/fault.ts'
 import { plural, whole } from '../util/format.ts'
 import { kebab } from '../util/kebab.ts'
 import { interruptible } from './interrupt.ts'
 import type { Reporter } from './reporter.ts'
-import type { samplingFields } from './sampling.ts'
 
 const group = 'Model on a server (--model http://...)'
 

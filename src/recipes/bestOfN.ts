@@ -10,7 +10,7 @@ import { openScheduler } from '../generate/scheduler.ts'
 import { type LengthSettings, openTokenization, type Tokenization } from '../generate/tokenization.node.ts'
 import { openModel } from '../passes/open.node.ts'
 import { openRewards, type RewardSettings, rewardColumns } from '../rewards/open.ts'
-import { scoreRollout } from '../rewards/rewards.ts'
+import { type ProgramFunctions, scoreRollout } from '../rewards/rewards.ts'
 import type { ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { deviation, mean } from '../statistics/summary.ts'
 import { makeResources } from '../util/resources.ts'
@@ -52,10 +52,12 @@ export const expectedBest = (rewards: readonly number[], n: number): number => {
   return sum
 }
 
+type Extras = { signal?: AbortSignal; functions?: ProgramFunctions }
+
 /** After an abort undefined. Faults: those of the model, the data and the rewards. */
 export async function* bestOfN(
   settings: BestOfNSettings,
-  signal: AbortSignal = new AbortController().signal,
+  { signal = new AbortController().signal, functions }: Extras = {},
 ): AsyncGenerator<ProgressEvent | WarningEvent, BestOfN | undefined> {
   const { own, close } = makeResources()
   try {
@@ -64,7 +66,7 @@ export async function* bestOfN(
     const opened = own(await openModel(settings))
     const { model, tokenizer, dir, adapterDir: adapter, generationConfig } = opened
     const tokenization = await openTokenization({ dir, adapter }, { config: model.config, generationConfig }, settings)
-    const rewards = await openRewards(settings, { own, tokenization, folders: { dir, adapter } })
+    const rewards = await openRewards(settings, { own, tokenization, folders: { dir, adapter }, functions })
     yield* unreadWarnings([dataset.rows])
     yield* rewards.warnings
     const readers = { tokenization, rewards }

@@ -11,7 +11,8 @@ import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { badInput, runFailure } from '../util/fault.ts'
 import { cut, quoted } from '../util/quote.ts'
-import { abstained, type CompletionToScore, failed, type Reward, type RewardSource } from './rewards.ts'
+import { type Reply as FunctionReply, readValues, scoreByFunction } from './functionCall.ts'
+import type { RewardSource, ScoredRow } from './rewards.ts'
 
 /** Limit of the worker's heap. Typed arrays lie outside of it. */
 const heapMegabytes = 2048
@@ -25,6 +26,7 @@ const load = async () => {
   if (typeof made !== 'function') throw new Error('has no default export that is a function')
   return made
 }
+const postable = (value) => (value !== null && ['object', 'function', 'symbol'].includes(typeof value) ? {} : value)
 const message = (error) => { try { return String(error?.message ?? error) } catch { return 'something that is no error' } }
 load().then(
   (reward) => {
@@ -32,13 +34,8 @@ load().then(
       const reply = (message) => parentPort.postMessage({ call, ...message })
       try {
         const values = await reward(rows)
-        const list = Array.isArray(values) || ArrayBuffer.isView(values) ? Array.from(values) : undefined
-        if (!list) return reply({ wrong: 'gave ' + (values === null ? 'null' : typeof values) + ', not a list of numbers' })
-        if (list.length !== rows.length)
-          return reply({ wrong: 'gave ' + list.length + ' rewards for ' + rows.length + ' rows' })
-        const wrong = list.findIndex((value) => value !== null && typeof value !== 'number')
-        if (wrong >= 0) return reply({ wrong: 'gave a value of type ' + typeof list[wrong] + ', not a number or null' })
-        reply({ values: list })
+        const isList = Array.isArray(values) || ArrayBuffer.isView(values)
+        reply({ given: isList ? Array.from(values, postable) : postable(values) })
       } catch (error) {
         reply({ threw: message(error) })
       }
@@ -49,26 +46,13 @@ load().then(
 )
 `
 
-type Reply = {
+type Reply = FunctionReply & {
   /** The number of the call; 0 is the loading of the module. */
   call?: number
-  values?: (number | null)[]
-  threw?: string
-  wrong?: string
+  /** What the function gave. */
+  given?: unknown
   unready?: string
-  late?: true
-  /** The worker is no more: why. */
-  gone?: string
 }
-
-/** What the function gets for each completion: the columns of the prompt's row, and these beside or instead of them. */
-const rowOf = ({ prompt, record, sample }: CompletionToScore) => ({
-  ...record,
-  prompt,
-  completion: sample.text ?? '',
-  ids: sample.ids,
-  finish_reason: sample.finish_reason,
-})
 
 /**
  * @param seconds a call may take so long
@@ -79,38 +63,15 @@ export const functionReward = async (
   seconds: number,
 ): Promise<Pick<RewardSource, 'score'> & { close(): Promise<void> }> => {
   let worker = await openWorker(file, seconds)
-  const call = async (completions: readonly CompletionToScore[]): Promise<Reply> => {
+  const call = async (rows: readonly ScoredRow[]): Promise<Reply> => {
     // Something outside of a call may have ended it since
     if (worker.gone()) worker = await openWorker(file, seconds)
-    const reply = await worker.ask(completions.map(rowOf))
-    if (reply.wrong) throw badInput('bad-reward', `its function ${reply.wrong}`, { file })
-    return reply
+    return worker.ask(rows)
   }
   return {
-    async score(completions) {
-      const reply = await call(completions)
-      if (reply.values) return reply.values.map((value) => rewardOf(value, file))
-      if (reply.late || completions.length === 1) return completions.map(() => failed(troubleOf(reply, file, seconds)))
-      // A row that makes the function throw costs no other row its reward
-      const rewards: Reward[] = []
-      for (const completion of completions) {
-        const { values, ...trouble } = await call([completion])
-        rewards.push(values ? rewardOf(values[0], file) : failed(troubleOf(trouble, file, seconds)))
-      }
-      return rewards
-    },
+    score: (completions) => scoreByFunction({ name: file, seconds, call }, completions),
     close: () => worker.close(),
   }
-}
-
-const rewardOf = (value: number | null, file: string): Reward => {
-  if (value === null) return abstained
-  return Number.isFinite(value) ? { value } : failed(`${file} gave ${value}`)
-}
-
-const troubleOf = ({ threw, gone, late }: Reply, file: string, seconds: number): string => {
-  if (late) return `${file} took more than ${seconds} s (--reward-timeout)`
-  return gone ? `${file} ended its worker: ${gone}` : `${file} threw: ${cut(threw ?? '', 200)}`
 }
 
 const openWorker = async (file: string, seconds: number) => {
@@ -173,7 +134,7 @@ const openWorker = async (file: string, seconds: number) => {
       worker.postMessage({ call: ++calls, rows })
       const reply = await replyTo(calls)
       worker.unref()
-      return reply
+      return 'given' in reply ? readValues(reply.given, rows.length) : reply
     },
     close: async () => void (await worker.terminate()),
   }

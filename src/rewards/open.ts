@@ -13,6 +13,7 @@ import { functionReward } from './functionReward.ts'
 import { judgeReward } from './judgeReward.ts'
 import { type ModelRewardSettings, modelReward } from './modelReward.ts'
 import { moduleFiles } from './moduleFiles.ts'
+import { isProgramSpec, programReward } from './programReward.ts'
 import type { OpenedReward, RewardContext, RewardSource, Rewards } from './rewards.ts'
 import { verifier } from './verifiers.ts'
 
@@ -51,10 +52,14 @@ export const openRewards = async (settings: RewardSettings, context: RewardConte
   const files: FileHash[] = []
   const warnings: WarningEvent[] = []
   for (const [k, text] of settings.reward.entries()) {
-    const { name, spec } = splitName(text)
-    const opened = await openReward(spec, settings, context)
+    const { name: given, spec } = splitName(text)
+    const name = uniqueName(given ?? defaultName(spec), names)
+    const inProgram = context.functions?.get(text)
+    const opened = inProgram
+      ? programReward(inProgram, name, settings.rewardTimeout)
+      : await openReward(spec, settings, context)
     const { score, requirePrompt } = opened
-    sources.push({ name: uniqueName(name ?? defaultName(spec), names), weight: weights[k], score, requirePrompt })
+    sources.push({ name, weight: weights[k], score, requirePrompt })
     files.push(...(opened.files ?? []))
     warnings.push(...(opened.warnings ?? []))
   }
@@ -83,6 +88,10 @@ export const openReward = async (
   settings: RewardSettings,
   context: RewardContext,
 ): Promise<OpenedReward> => {
+  if (isProgramSpec(spec))
+    throw badInput('bad-flag', 'is a function of the program that began the run; let that program go on with it', {
+      flag: '--reward',
+    })
   const verify = await verifier(spec)
   const schema = /^schema:(.+)$/s.exec(spec)?.[1]
   if (verify)

@@ -26,6 +26,21 @@ export type CompletionToScore = Pick<PromptExample, 'prompt' | 'template'> & {
   sample: Sample
 }
 
+/** A completion as a reward function sees it: the columns of the prompt's row, and these beside or instead of them. */
+export type ScoredRow = Readonly<Record<string, unknown>> & {
+  prompt: CompletionToScore['prompt']
+  completion: string
+  ids: readonly number[]
+  finish_reason: Sample['finish_reason']
+}
+
+type Values = ArrayLike<number | null>
+/** A reward function of a program: for each row, in order, a number, or null where it leaves the row to the other rewards. */
+export type ProgramFunction = (rows: readonly ScoredRow[]) => Values | Promise<Values>
+
+/** Functions of a program by the settings that stand for them. */
+export type ProgramFunctions = ReadonlyMap<string, ProgramFunction>
+
 export type Reward = {
   /** NaN where the reward failed. */
   value: number
@@ -66,6 +81,8 @@ export type RewardContext = {
   tokenization: Pick<Tokenization, 'tokenizer'>
   /** The policy's folder, and its adapter's. */
   folders: TokenizerPlace
+  /** Reward functions of the program, by the settings that stand for them. */
+  functions?: ProgramFunctions
 }
 
 export type Rewards = {

@@ -162,10 +162,18 @@ export const modelOfRun = async (
   return { model: isThere ? place : String(config.model), adapter: result.path }
 }
 
-/** A name under `root` that no folder has yet: dpo-1, dpo-2, ... */
-export const newRunFolder = async (method: string, root = runsRoot): Promise<string> => {
+/**
+ * A name under `root` that no folder has yet: dpo-1, dpo-2, ...
+ * @param claim takes the name for a run that has not made its folder yet; false where another one has it
+ */
+export const newRunFolder = async (
+  method: string,
+  root = runsRoot,
+  claim: (path: string) => boolean = () => true,
+): Promise<string> => {
   const taken = new Set(await readdir(root).catch(() => []))
+  const path = (n: number) => join(root, `${method}-${n}`)
   let n = 1
-  while (taken.has(`${method}-${n}`)) n++
-  return join(root, `${method}-${n}`)
+  while (taken.has(`${method}-${n}`) || !claim(path(n))) n++
+  return path(n)
 }

@@ -21,7 +21,7 @@ export default command({
     const report = makeReporter(out.screen, { logEvery: 1 })
     const result = await interruptible(
       async (signal) => {
-        const events = bestOfN(options, signal)
+        const events = bestOfN(options, { signal })
         for (;;) {
           const { done, value } = await events.next()
           if (done) return value

@@ -4,6 +4,7 @@ import { endIds } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
 import { openScheduler } from '../../generate/scheduler.ts'
 import type { FinishReason } from '../../generate/sequence.ts'
+import { samplingFields, samplingOptions } from '../../library/sampling.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { badInput, Fault } from '../../util/fault.ts'
 import { appendText } from '../../util/files.node.ts'
@@ -13,7 +14,6 @@ import { type Conversation, makeConversation } from '../conversation.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
-import { samplingFields, samplingOptions } from '../sampling.ts'
 
 const schema = z.object({
   ...modelFlags,

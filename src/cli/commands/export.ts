@@ -1,10 +1,6 @@
 /** `attune export`: a model as GGUF for llama.cpp, or as ONNX for transformers.js. */
-import { stat } from 'node:fs/promises'
 import { z } from 'zod'
-import { exportGguf } from '../../publish/exportGguf.ts'
-import { exportOnnx } from '../../publish/exportOnnx.ts'
-import { type MergedModel, openMerged } from '../../publish/mergedModel.ts'
-import { refuseTaken } from '../../publish/modelFolder.ts'
+import { convertToGguf, convertToOnnx, type GgufSettings } from '../../publish/convertModel.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
 import { bytes as fileSize } from '../format.ts'
@@ -25,7 +21,6 @@ const schema = z.object({
   onnx: z.boolean().default(false).describe('write a folder for transformers.js, with weights in float32'),
   output: z.string().meta({ value: 'PATH' }).describe('the file or folder to write'),
 })
-type Options = z.output<typeof schema>
 
 export default command({
   summary: 'Convert a model for llama.cpp (--gguf) or transformers.js (--onnx)',
@@ -34,20 +29,20 @@ export default command({
   async run(options, { out }) {
     const { model, adapter, gguf, onnx, output } = options
     if ((gguf !== undefined) === onnx) throw badInput('bad-flag', 'give one of --gguf TYPE and --onnx')
-    if (onnx) await refuseTaken(output)
-    else if (await stat(output).catch(() => undefined))
-      throw badInput('taken', 'exists already; choose another --output', { file: output })
-    const merged = await openMerged(model, adapter)
-    const facts = gguf
-      ? await toGguf(merged, gguf, output, out)
-      : { type: 'onnx', ...(await exportOnnx(merged, output)) }
-    if (out.json) await out.jsonLine({ output, model: merged.dir, adapter: merged.adapterDir, ...facts })
-    else await out.text(`${output}: ${merged.dir} as ${facts.type}, ${fileSize(facts.bytes)}`)
+    const {
+      base,
+      adapter: merged,
+      ...facts
+    } = gguf
+      ? await toGguf({ model, adapter, output, type: gguf }, out)
+      : { type: 'onnx', ...(await convertToOnnx({ model, adapter, output })) }
+    if (out.json) await out.jsonLine({ output, model: base, adapter: merged, ...facts })
+    else await out.text(`${output}: ${base} as ${facts.type}, ${fileSize(facts.bytes)}`)
   },
 })
 
-const toGguf = async (merged: MergedModel, type: NonNullable<Options['gguf']>, output: string, out: Output) => {
-  const { shortened, unplacedEos, ...report } = await exportGguf(merged, type, output)
+const toGguf = async (settings: GgufSettings, out: Output) => {
+  const { shortened, unplacedEos, ...report } = await convertToGguf(settings)
   if (unplacedEos.length)
     out.screen.write(
       `note: the model has more end tokens than a GGUF file can name; llama.cpp will not stop at ${unplacedEos.join(', ')}\n`,
@@ -56,5 +51,5 @@ const toGguf = async (merged: MergedModel, type: NonNullable<Options['gguf']>, o
     out.screen.write(
       `note: llama.cpp has no sliding window for this model; the context of the file is ${shortened} tokens, for which the results are the same\n`,
     )
-  return { type, ...report, ...(unplacedEos.length && { unplaced_eos: unplacedEos }) }
+  return { type: settings.type, ...report, ...(unplacedEos.length && { unplaced_eos: unplacedEos }) }
 }

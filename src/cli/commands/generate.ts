@@ -11,6 +11,7 @@ import { worthPacking } from '../../generate/memory.node.ts'
 import { checkPrompt } from '../../generate/scheduler.ts'
 import type { Piece } from '../../generate/sequence.ts'
 import { idsOnly } from '../../generate/tokenization.node.ts'
+import { beamFields, generationFields, samplingFields, samplingOptions } from '../../library/sampling.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
@@ -18,7 +19,6 @@ import { command } from '../command.ts'
 import { adapterFlag, engineFlags, modelFlags } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
 import { makeReporter, type Reporter } from '../reporter.ts'
-import { beamFields, samplingFields, samplingOptions } from '../sampling.ts'
 import { generateOnServer, isServer, type PlacedPrompt, serverFields } from '../serverCompletions.ts'
 
 const schema = z.object({
@@ -31,16 +31,11 @@ const schema = z.object({
   prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('a prompt; repeatable'),
   data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
   chat: z.boolean().default(false).describe("treat each text as a user's message and apply the model's chat template"),
-  maxNewTokens: z.number().int().nonnegative().default(256).describe('maximum number of tokens of a completion'),
+  maxNewTokens: generationFields.maxNewTokens,
   numReturnSequences: z.number().int().positive().default(1).describe('completions of each prompt'),
-  stop: z.array(z.string().min(1)).optional().meta({ value: 'TEXT' }).describe('stop before this text; repeatable'),
+  stop: generationFields.stop,
   batchSize: z.number().int().positive().default(16).describe('completions that are generated at the same time'),
-  seed: z
-    .number()
-    .int()
-    .nonnegative()
-    .default(42)
-    .describe('random seed of the sampling; results do not depend on the batch size'),
+  seed: generationFields.seed,
   ...samplingFields,
   ...beamFields,
   ...serverFields,

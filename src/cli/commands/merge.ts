@@ -1,9 +1,6 @@
 /** `attune merge`: a base model and its adapter as one model. */
 import { z } from 'zod'
-import { modelFiles } from '../../models/save.ts'
-import { openMerged } from '../../publish/mergedModel.ts'
-import { refuseTaken, storedAs, writeModelFolder } from '../../publish/modelFolder.ts'
-import { badInput } from '../../util/fault.ts'
+import { mergeModel } from '../../publish/convertModel.ts'
 import { command } from '../command.ts'
 
 const schema = z.object({
@@ -21,15 +18,8 @@ export default command({
   example: 'merge --model HuggingFaceTB/SmolLM2-135M --adapter attune-runs/dpo-1/adapter --output merged',
   schema,
   async run({ model, adapter, output, saveDtype }, { out }) {
-    await refuseTaken(output)
-    const merged = await openMerged(model, adapter)
-    const { dir, adapterDir } = merged
-    if (adapterDir === undefined) throw badInput('bad-flag', 'is required: the adapter to merge', { flag: '--adapter' })
-    await writeModelFolder(output, modelFiles(merged, storedAs[saveDtype], merged.generationConfig), {
-      stem: 'model',
-      tokenizerFrom: { dir, adapter: adapterDir },
-    })
-    if (out.json) await out.jsonLine({ model: output, base: dir, adapter: adapterDir })
-    else await out.text(`${output}: ${dir} with ${adapterDir} merged in`)
+    const { base, adapter: merged } = await mergeModel({ model, adapter, output, saveDtype })
+    if (out.json) await out.jsonLine({ model: output, base, adapter: merged })
+    else await out.text(`${output}: ${base} with ${merged} merged in`)
   },
 })

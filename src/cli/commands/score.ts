@@ -7,6 +7,7 @@ import type { TextOptions } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { type Scorable, score } from '../../generate/score.ts'
 import { idsOnly } from '../../generate/tokenization.node.ts'
+import { type ModelLimits, rewardInput, scoreInput } from '../../library/scoreInputs.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
@@ -16,7 +17,6 @@ import { checkedRows } from '../checkedRows.ts'
 import { command } from '../command.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
 import { makeReporter } from '../reporter.ts'
-import { type ModelLimits, rewardInput, scoreInput } from '../scoreInputs.ts'
 
 const schema = z.object({
   ...modelFlags,

@@ -1,25 +1,21 @@
 /** `attune METHOD` for every training method: flags from its schema, its events on the screen, and a summary at the end. */
 
 import { existsSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { loadRecipe } from '../../recipes/load.ts'
 import { type MethodKey, methods } from '../../recipes/methods.ts'
+import { completeSettings } from '../../recipes/trainer/completeSettings.ts'
 import { defaultsOf } from '../../recipes/trainer/defaults.ts'
 import type { FoundRateEvent } from '../../recipes/trainer/findLearningRate.ts'
 import { nextCommands } from '../../recipes/trainer/nextCommands.ts'
 import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { runChats, runPageFile, writeRunPage } from '../../recipes/trainer/runPage.ts'
-import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
-import { likeChanges, likeText, trlVersion, withLikeDefaults } from '../../recipes/trainer/trlDefaults.ts'
+import { likeChanges, likeText, trlVersion } from '../../recipes/trainer/trlDefaults.ts'
 import type { EndEvent } from '../../runs/events.ts'
-import { modelOfRun, newRunFolder } from '../../runs/find.node.ts'
 import { resultStepText } from '../../runs/resultStep.ts'
-import { readInfo } from '../../runs/run.node.ts'
 import type { EvalEvent, StepEvent } from '../../train/loop.ts'
 import type { RateEvent } from '../../train/rangeTest.ts'
-import { badInput } from '../../util/fault.ts'
 import { formatNumber, plural, shellWord } from '../../util/format.ts'
 import { type Command, type Context, command } from '../command.ts'
 import { duration, shortPath } from '../format.ts'
@@ -28,8 +24,6 @@ import { commandWithRate, rangeTestTable } from '../rangeTestTable.ts'
 import { headline, makeReporter } from '../reporter.ts'
 import { makeScreen, painter, type Screen } from '../screen.ts'
 import { iterationTable } from '../selfPlayTable.ts'
-
-type Settings = Readonly<Record<string, unknown>>
 
 /** Writes further files when a run has ended. @param result the folder of its model   @returns the files to name in the summary */
 type AfterTraining = (result: string) => Promise<string[]>
@@ -49,37 +43,7 @@ export const trainCommand = async (key: MethodKey): Promise<Command> => {
   })
 }
 
-/**
- * Adds the settings that need not be given: with --resume those of the run in --output; where --model names a run, the model
- * and adapter of that run; where there is no --output, a new folder; with --like the defaults of the other program.
- */
-const completeSettings = async (method: string, given: Settings): Promise<Record<string, unknown>> => {
-  if (given.resume && given.output === undefined)
-    throw badInput('bad-flag', 'needs --output, the folder of the run to continue', { flag: '--resume' })
-  const earlier = given.resume && typeof given.output === 'string' ? await resumedSettings(given.output, given) : {}
-  const source = typeof given.model === 'string' ? await modelOfRun(given.model) : undefined
-  const settings = { ...earlier, ...source, ...withoutRunName(given, source) }
-  return { output: await newRunFolder(method), ...withLikeDefaults(method, settings) }
-}
-
-/** None for a run that was killed before it wrote run.json, if --model is given again: then it starts from the beginning. */
-const resumedSettings = (dir: string, given: Settings): Promise<Settings> =>
-  readInfo(dir).then(
-    async (info) => ({
-      // As many threads as before, if this machine has as many
-      ...(info.engine && { threads: Math.min(info.engine.threads, availableParallelism()) }),
-      ...(await settingsOf(info)),
-    }),
-    (error) => {
-      // If the model is given, openRun says what is wrong with the folder
-      if (given.model === undefined) throw error
-      return {}
-    },
-  )
-
-/** The given settings, without --model where it is the name of a run: that run's own model takes its place. */
-const withoutRunName = ({ model, ...given }: Settings, source: object | undefined) =>
-  source || model === undefined ? given : { ...given, model }
+type Settings = Readonly<Record<string, unknown>>
 
 const train = async (key: MethodKey, config: Record<string, unknown>, { out, argv }: Context) => {
   const { name } = methods[key]

@@ -11,6 +11,7 @@ import { readdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { type PromptExample, promptText } from '../../data/prompts.ts'
 import { claimFolder, foreignFault } from '../../report/files.node.ts'
+import type { ProgramFunctions } from '../../rewards/rewards.ts'
 import { takeLock } from '../../runs/lock.node.ts'
 import { isTemporary } from '../../util/files.node.ts'
 import { collectCompletions } from './collect.ts'
@@ -29,12 +30,12 @@ export type CompareEvent =
   | { event: 'stopped'; output: string }
   | { event: 'result'; words: string[]; files: ReportFiles }
 
-type Extras = { signal?: AbortSignal; command?: readonly string[] }
+type Extras = { signal?: AbortSignal; command?: readonly string[]; functions?: ProgramFunctions }
 
 /** Computes what is missing and writes the report. After an abort the last event is `stopped`. */
 export async function* compare(
   settings: CompareSettings,
-  { signal = new AbortController().signal, command = [] }: Extras = {},
+  { signal = new AbortController().signal, command = [], functions }: Extras = {},
 ): AsyncGenerator<CompareEvent> {
   const root = resolve(settings.output)
   const context: CompareContext = { root, settings, signal }
@@ -43,7 +44,7 @@ export async function* compare(
     settings.policies.map((text) => openPolicyRuns(text, sft.folders, settings.checkpoints)),
   )
   refuseDuplicates(sft, policies)
-  const judges = await openJudges(settings, sft, policies)
+  const judges = await openJudges({ ...settings, functions }, sft, policies)
   const checkpoints = policies.flatMap(({ runs }) => runs.flatMap((run) => run.checkpoints))
   const { prompts, warnings } = await readPrompts(settings, [sft, ...checkpoints], judges)
   const unlock = await claim(root)

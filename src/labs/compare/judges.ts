@@ -1,6 +1,6 @@
 /** The judges of a comparison: the same sources of rewards as in training, each open only while it scores. */
 import { openRewards } from '../../rewards/open.ts'
-import type { CompletionToScore, Reward, RewardSource } from '../../rewards/rewards.ts'
+import type { CompletionToScore, ProgramFunctions, Reward, RewardSource } from '../../rewards/rewards.ts'
 import type { WarningEvent } from '../../runs/events.ts'
 import { badInput } from '../../util/fault.ts'
 import { makeResources } from '../../util/resources.ts'
@@ -21,6 +21,8 @@ export type Judge = JudgeInfo & {
   close(): Promise<void>
 }
 
+type JudgeSettings = CompareSettings & { functions?: ProgramFunctions }
+
 type OpenedReward = {
   source: RewardSource
   files: readonly { sha256: string }[]
@@ -31,14 +33,14 @@ type OpenedReward = {
 /** Opens the reward of a spec for the completions of a policy. */
 const openReward = async (
   spec: string,
-  settings: CompareSettings,
+  settings: JudgeSettings,
   { tokenization, folders }: ComparedPolicy,
 ): Promise<OpenedReward> => {
   const { own, close } = makeResources()
   try {
     const { sources, files, warnings } = await openRewards(
       { ...settings, reward: [spec], rewardWeights: undefined },
-      { own, tokenization, folders },
+      { own, tokenization, folders, functions: settings.functions },
     )
     return { source: sources[0], files, warnings, close }
   } catch (error) {
@@ -52,7 +54,7 @@ const openReward = async (
  * scores. Throws Faults of `openRewards`, and 'bad-flag' for no judge at all or two of one name.
  */
 export const openJudges = async (
-  settings: CompareSettings,
+  settings: JudgeSettings,
   sft: ComparedPolicy,
   policies: readonly PolicyRuns[],
 ): Promise<Judge[]> => {
@@ -78,7 +80,7 @@ export const openJudges = async (
 const makeJudge = async (
   spec: string,
   independent: boolean,
-  settings: CompareSettings,
+  settings: JudgeSettings,
   sft: ComparedPolicy,
   policies: readonly PolicyRuns[],
 ): Promise<Judge> => {

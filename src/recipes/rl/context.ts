@@ -76,7 +76,7 @@ export type RlContext = {
  */
 export const openRlContext = async (
   settings: RlSettings,
-  { own, run, signal, loading }: RecipeContext,
+  { own, run, signal, loading, functions }: RecipeContext,
   { usesReference, withHead }: { usesReference: boolean; withHead?: PolicyOptions['withHead'] },
 ): Promise<RlContext> => {
   const folders = await resolveModel(settings, loading)
@@ -86,7 +86,7 @@ export const openRlContext = async (
   const policy = own(await openPolicy(settings, folders, { ...loading, withHead }))
   const tokenization = await openTokenization(folders, policy.pretrained, settings)
   // rewards
-  const rewards = await openRewards(settings, { own, tokenization, folders })
+  const rewards = await openRewards(settings, { own, tokenization, folders, functions })
   // prompts, which policy and rewards must be able to read
   const rows = splitRows(dataset, settings)
   const readers = { tokenization, rewards }

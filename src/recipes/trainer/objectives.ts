@@ -31,6 +31,9 @@ export const sftObjective = (lossType: SftLoss): LossFunction => ({
 
 // Preferences and rankings
 
+/** A loss by name, or several with weights: `sigmoid:0.8,sft:0.2`. */
+export type PreferenceLosses = PreferenceLoss | `${PreferenceLoss}:${string}` | `${PreferenceLoss},${string}`
+
 /** `--loss sigmoid:0.8,sft:0.2` as losses with weights. Throws Faults 'bad-flag'. */
 export const parseLosses = (text: string): LossSpec[] => text.split(',').map((part) => parseLoss(part.trim()))
 

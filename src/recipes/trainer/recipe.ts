@@ -7,6 +7,7 @@ import { relative } from 'node:path'
 import type { z } from 'zod'
 import { hubTarget, prepareRepo } from '../../checkpoint/hubUpload.node.ts'
 import { endWithPush } from '../../publish/push.ts'
+import type { ProgramFunctions } from '../../rewards/rewards.ts'
 import type { EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../../runs/events.ts'
 import { openRun, type Run } from '../../runs/run.node.ts'
 import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
@@ -44,6 +45,8 @@ export type Extras = {
   command?: readonly string[]
   /** Instead of the named loss of a preference run. */
   loss?: CustomLoss
+  /** Reward functions of the program. */
+  functions?: ProgramFunctions
   /** Called while the model is fetched and read, before the first event. */
   onLoading?: (progress: ProgressEvent) => void
 }
@@ -71,6 +74,7 @@ export type Body<S extends z.ZodObject> = (
     run: Run
     loading: Loading
     loss?: CustomLoss
+    functions?: ProgramFunctions
   },
 ) => AsyncIterable<TrainEvent>
 
@@ -82,7 +86,8 @@ export const recipe = <S extends z.ZodObject>(
 ): Recipe<S> => ({
   name,
   schema,
-  async *run(given, { signal = new AbortController().signal, command = [], loss, onLoading = () => {} } = {}) {
+  async *run(given, extras = {}) {
+    const { signal = new AbortController().signal, command = [], loss, functions, onLoading = () => {} } = extras
     const { output, resume, pushToHub, reportTo, findLr } = given as unknown as RunSettings
     if (findLr) requireRangeTest(name, resume)
     if (!resume) refuseUnused(schema, given, likeDefaults(name, given))
@@ -97,7 +102,7 @@ export const recipe = <S extends z.ZodObject>(
       onProgress: ({ bytes, total }) => onLoading({ event: 'progress', phase: 'download', done: bytes, total }),
       onTensor: (done, total) => onLoading({ event: 'progress', phase: 'load', done, total }),
     }
-    const context = { signal, own, run, loading, loss }
+    const context = { signal, own, run, loading, loss, functions }
     let board: Board | undefined
     const diagnostics = makeRunDiagnostics(name, config, run)
     const warn = async function* (warnings: readonly WarningEvent[]) {

@@ -93,15 +93,14 @@ export async function* runTrainer<E extends object>(setup: TrainerSetup<E>): Asy
   yield* warnings
   // A row that cannot be read is found before the run's folder is written to
   yield* surveyRows([examples.train, examples.eval], signal)
-  if (settings.findLr) return yield* findRate(setup, stepRows)
   const warnOfRuin = state || signal.aborted ? [] : checkedBefore(examples.checks, examples.train)
+  if (settings.findLr) return yield* findRate(setup, stepRows)
   await requireDiskSpace(run, policy, settings, totalSteps - progress.step, examples.eval !== undefined)
   if (!state) policy.plan = await choosePlan(setup, stepRows)
   const start = await startEvent(setup, progress.step, totalSteps)
   yield { ...start, ...(setup.objective && { objective: setup.objective }) }
-  if (!state) yield* [...examples.warnings, ...rowWarnings(examples.train)]
-  if (sampling && progress.step === 0) yield* sampleBefore(sampling)
   if (!state) yield* [...examples.warnings, ...rowWarnings(examples.train), ...warnOfRuin]
+  if (sampling && progress.step === 0) yield* sampleBefore(sampling)
   if (reference?.mustPrecompute) yield* precomputeReference(setup, reference, progress, totalSteps, stepRows)
   if (state) await restoreState(policy.backend, policy.arenas, state.file)
   let evaluated = false

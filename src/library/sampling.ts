@@ -1,10 +1,21 @@
-/** The flags of sampling and beam search, for the commands that generate. */
+/** The settings of generation: length, sampling, beam search. Flags of the commands that generate, and options of a loaded model. */
 import { z } from 'zod'
 import type { Encoder } from '../data/examples.ts'
 import type { SamplingOptions } from '../generate/sampling.ts'
 import { badInput } from '../util/fault.ts'
 
 const group = 'Sampling'
+
+export const generationFields = {
+  maxNewTokens: z.number().int().nonnegative().default(256).describe('maximum number of tokens of a completion'),
+  stop: z.array(z.string().min(1)).optional().meta({ value: 'TEXT' }).describe('stop before this text; repeatable'),
+  seed: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(42)
+    .describe('random seed of the sampling; results do not depend on the batch size'),
+}
 
 export const samplingFields = {
   temperature: z
@@ -105,6 +116,9 @@ export const beamFields = {
 }
 
 const samplingSchema = z.object(samplingFields)
+
+/** What a loaded model takes beside a prompt. */
+export const generateSchema = z.object({ ...generationFields, ...samplingFields })
 
 /** The flags as generate/ takes them: texts become token ids. @param size ids of the model's vocabulary */
 export const samplingOptions = (flags: z.output<typeof samplingSchema>, encoder: Encoder, size: number) => {

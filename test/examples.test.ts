@@ -1,0 +1,40 @@
+/** Runs the programs in examples/ as a user would, with attune in node_modules. */
+import { cpSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { fixture } from './support/golden.ts'
+import { compile, linkCheckout, makeProject, node, type Project, root } from './support/project.ts'
+
+const programs = ['first', 'library']
+
+let project: Project
+beforeAll(() => {
+  project = makeProject('examples')
+  linkCheckout(project.dir)
+  for (const name of programs) cpSync(join(root, 'examples', `${name}.ts`), join(project.dir, `${name}.ts`))
+})
+afterAll(() => project.remove())
+
+const run = (name: string) =>
+  node(project.dir, [`${name}.js`], {
+    MODEL: fixture('models/stories260K'),
+    ATTUNE_CACHE: join(project.dir, 'cache'),
+  })
+
+it('they have types that fit', async () => expect(await compile(project.dir)).toBe(''))
+
+it('the first one makes stories happy, and leaves its run in attune-runs', async () => {
+  const { stdout, stderr, status } = await run('first')
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  const [, before, after] = /^before: (\d+) of 50[\s\S]*after: (\d+) of 50\n$/.exec(stdout) ?? []
+  expect(Number(before)).toBeLessThan(10)
+  expect(Number(after)).toBeGreaterThan(40)
+  expect(existsSync(join(project.dir, 'attune-runs', 'grpo-1', 'report.html'))).toBe(true)
+})
+
+it('the one with a loss of its own widens the gap', async () => {
+  const { stdout, stderr, status } = await run('library')
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  const gaps = stdout.trim().split('\n').map((line) => Number(line.split(' ')[2]))
+  expect(gaps.at(-1)).toBeGreaterThan(gaps[0] + 1)
+})
