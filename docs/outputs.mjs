@@ -31,11 +31,11 @@ const run = (commands) => {
   return stdout
 }
 
-const blocks = /^```sh(?: no-run)?\n([\s\S]*?)^```\n(?:\n<!-- output: (.*) -->\n\n```text\n[\s\S]*?^```\n)?/gm
+const blocks = /^```sh(?: no-run)?\n([\s\S]*?)^```\n(?:\n<!-- output: (.*) -->\n(?:\n```text\n[\s\S]*?^```\n)?)?/gm
 const text = readFileSync(page, 'utf8').replace(blocks, (whole, commands, pattern) => {
   const printed = run(commands)
   if (pattern === undefined) return whole
-  const lines = printed.split('\n').filter((line) => line && new RegExp(pattern).test(line))
+  const lines = printed.trimEnd().split('\n').filter((line) => new RegExp(pattern).test(line))
   const shown = lines.map((line) => line.replace(speeds, '').trimEnd()).join('\n')
   return `${whole.slice(0, whole.indexOf('<!-- output'))}<!-- output: ${pattern} -->\n\n\`\`\`text\n${shown}\n\`\`\`\n`
 })
