@@ -1,8 +1,8 @@
 /**
- * Runs the commands of a page in their order and writes what they print into it: `node docs/outputs.mjs docs/guide.md FOLDER`.
+ * Runs the `sh` blocks of a page in their order and writes what they print into it: `node docs/outputs.mjs docs/guide.md FOLDER`.
  * A text block behind `<!-- output: PATTERN -->` gets those lines of the block of commands before it that match the pattern, without
- * their speeds. FOLDER should be new; in it are `bin`, `examples` and `test` of this checkout. A model that it has under the name that the page
- * uses is not fetched.
+ * their speeds. FOLDER should be new; `bin`, `examples` and `test` of this checkout are linked into it. To use a local copy of a model,
+ * put it into FOLDER under the name that the page uses, such as HuggingFaceTB/SmolLM2-135M-Instruct.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -31,11 +31,14 @@ const run = (commands) => {
   return stdout
 }
 
-const blocks = /^```sh(?: no-run)?\n([\s\S]*?)^```\n(?:\n<!-- output: (.*) -->\n(?:\n```text\n[\s\S]*?^```\n)?)?/gm
+const blocks = /^```sh\n([\s\S]*?)^```\n(?:\n<!-- output: (.*) -->\n(?:\n```text\n[\s\S]*?^```\n)?)?/gm
 const text = readFileSync(page, 'utf8').replace(blocks, (whole, commands, pattern) => {
   const printed = run(commands)
   if (pattern === undefined) return whole
-  const lines = printed.trimEnd().split('\n').filter((line) => new RegExp(pattern).test(line))
+  const lines = printed
+    .trimEnd()
+    .split('\n')
+    .filter((line) => new RegExp(pattern).test(line))
   const shown = lines.map((line) => line.replace(speeds, '').trimEnd()).join('\n')
   return `${whole.slice(0, whole.indexOf('<!-- output'))}<!-- output: ${pattern} -->\n\n\`\`\`text\n${shown}\n\`\`\`\n`
 })
