@@ -1,5 +1,5 @@
 /**
- * Trains every method of docs/rl.md on two tasks with a known reward, and writes the table into the page, between the two marks.
+ * Trains every method that learns from rewards on two tasks with a known reward, and writes the tables into docs/rl.md, between the two marks.
  * `node docs/rl.mjs FOLDER [--seeds 1,2,3] [--only NAME,NAME]`. Best-of-N is in the table for comparison. Finished runs are kept and
  * interrupted ones resume, so the script can be stopped at any time.
  */
@@ -178,15 +178,15 @@ const twice = ({ shared }) => ({
 })
 
 const methods = [
-  { name: 'REINFORCE, level 1', method: 'reinforce', settings: (t) => ({ ...one, 'kl-coef': t.klCoef }) },
+  { name: 'REINFORCE', method: 'reinforce', settings: (t) => ({ ...one, 'kl-coef': t.klCoef }) },
   {
-    name: 'REINFORCE, level 2',
+    name: 'REINFORCE, probabilistic reward',
     method: 'reinforce',
     judged: true,
     settings: (t) => ({ ...one, 'kl-coef': t.klCoef }),
   },
   {
-    name: 'REINFORCE, level 2 without the regulariser',
+    name: 'REINFORCE, probabilistic reward, advantages not divided',
     method: 'reinforce',
     judged: true,
     settings: (t) => ({ ...one, 'kl-coef': t.klCoef, 'no-regulariser': true }),
@@ -243,7 +243,7 @@ const half = (values) => {
 const shown = (values) => `${mean(values).toFixed(2)}${values.length > 1 ? ` ± ${half(values).toFixed(2)}` : ''}`
 
 const chapter = (title, task) => {
-  // The reward of the sums has no uncertainty, so level 2 would equal level 1
+  // The reward of the sums has no uncertainty, so both kinds of REINFORCE would be equal
   const asked = methods.filter(({ judged }) => !judged || task.text === 'stories')
   if (asked.some(({ judged, valued }) => judged || valued)) task.pairs = pairsOf(task)
   if (asked.some(({ judged }) => judged)) task.judge = rewardModelOf(task, 'probabilistic')

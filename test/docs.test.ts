@@ -11,6 +11,7 @@ import { readRows } from '../src/data/input.node.ts'
 import { architectures } from '../src/models/registry.ts'
 import { preferenceLossNames } from '../src/objectives/preferenceLosses.ts'
 import { scheduleNames } from '../src/optim/schedules.ts'
+import { methods } from '../src/recipes/methods.ts'
 import { ktoSchema, preferenceSchema, sftSchema } from '../src/recipes/trainer/schema.ts'
 import { collect } from './support/collect.ts'
 import { fixture } from './support/golden.ts'
@@ -27,9 +28,10 @@ import {
 } from './support/project.ts'
 import { openWarm } from './support/warm.ts'
 
-const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((path) =>
-  path.endsWith('.md'),
-)
+const pages = [
+  'README.md',
+  ...['docs', 'docs/methods'].flatMap((dir) => readdirSync(join(root, dir)).map((name) => `${dir}/${name}`)),
+].filter((path) => path.endsWith('.md'))
 const textOf = (page: string) => readFileSync(join(root, page), 'utf8')
 
 type Block = { kind: string; text: string; line: number }
@@ -180,18 +182,32 @@ describe('no name is forgotten in the docs', () => {
   const named = (page: string, names: readonly string[]) =>
     names.filter((name) => !textOf(page).includes(`\`${name}\``))
 
-  it('training.md names every loss and schedule', () => {
-    const ofKto = ktoSchema.shape.loss.unwrap().options
-    const ofSft = sftSchema.shape.loss.unwrap().options
-    expect(named('docs/training.md', [...preferenceLossNames, ...ofKto, ...ofSft, ...scheduleNames])).toEqual([])
+  it('training.md names every schedule', () => {
+    expect(named('docs/training.md', scheduleNames)).toEqual([])
   })
 
-  it('training.md names every flag of sft, dpo and kto', () => {
-    const keys = [sftSchema, preferenceSchema, ktoSchema].flatMap((schema) => Object.keys(schema.shape))
-    const flags = [...new Set(keys)].map((key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
-    const text = textOf('docs/training.md')
+  const ofMethods = {
+    sft: { schema: sftSchema, losses: sftSchema.shape.loss.unwrap().options },
+    dpo: { schema: preferenceSchema, losses: preferenceLossNames },
+    kto: { schema: ktoSchema, losses: ktoSchema.shape.loss.unwrap().options },
+  }
+
+  it.each(Object.entries(ofMethods))('the page of %s names every loss', (name, { losses }) => {
+    expect(named(`docs/methods/${name}.md`, losses)).toEqual([])
+  })
+
+  it.each(Object.entries(ofMethods))('the page of %s and training.md name every flag of it', (name, { schema }) => {
+    const flags = Object.keys(schema.shape).map(
+      (key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+    )
+    const text = textOf(`docs/methods/${name}.md`) + textOf('docs/training.md')
     const isNamed = (flag: string) => text.includes(flag) || text.includes(flag.replace('--', '--no-'))
     expect(flags.filter((flag) => !isNamed(flag))).toEqual([])
+  })
+
+  it('every method has a page, and the index of methods names it', () => {
+    const names = Object.values(methods).map(({ name }) => name)
+    expect(names.filter((name) => !textOf('docs/methods/index.md').includes(`(${name}.md)`))).toEqual([])
   })
 
   it('models.md names every architecture', () => {
@@ -205,7 +221,8 @@ describe('no name is forgotten in the docs', () => {
 
   it('the README links to every page', () => {
     const readme = textOf('README.md')
-    expect(pages.filter((page) => page !== 'README.md' && !readme.includes(`(${page})`))).toEqual([])
+    const ofReadme = pages.filter((page) => page !== 'README.md' && !page.startsWith('docs/methods/'))
+    expect(ofReadme.filter((page) => !readme.includes(`(${page})`))).toEqual([])
   })
 })
 
