@@ -3,22 +3,35 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'vitepress'
 import { entries } from '../api.mjs'
-import { apiLinks, checkSite, pageOf, repositoryLinks, root, slugOf } from './links.mjs'
+import { apiLinks, finishSite, pageOf, repositoryLinks, root, slugOf } from './links.ts'
 
 const docs = join(root, 'docs')
 const titleOf = (file) => /^# (.*)$/m.exec(readFileSync(file, 'utf8'))?.[1].replaceAll('`', '') ?? file
 
 /** Pages of the sidebar as [text, file in docs/]. Files that are not there are left out. */
-const group = (text, pages, more = {}) => ({
+const group = (text, pages) => ({
   text,
   collapsed: false,
   items: pages
-    .filter(([, file]) => existsSync(join(docs, file)))
-    .map(([text, file]) => ({ text, link: pageOf(join(docs, file)) })),
-  ...more,
+    .map(([text, path]) => ({ text, path, file: join(docs, path.split('#')[0]) }))
+    .filter(({ file }) => existsSync(file))
+    .map(({ text, path, file }) => ({ text, link: `${pageOf(file)}${/#.*$/.exec(path) ?? ''}` })),
 })
 
-const methodOrder = ['sft', 'dpo', 'kto', 'reward', 'grpo', 'rloo', 'reinforce', 'ppo', 'online-dpo', 'spin', 'asft']
+const methodOrder = [
+  'index',
+  'sft',
+  'dpo',
+  'kto',
+  'reward',
+  'grpo',
+  'rloo',
+  'reinforce',
+  'ppo',
+  'online-dpo',
+  'spin',
+  'asft',
+]
 const place = (name) => methodOrder.indexOf(name) + 1 || methodOrder.length + 1
 const methods = existsSync(join(docs, 'methods'))
   ? readdirSync(join(docs, 'methods'))
@@ -29,12 +42,17 @@ const methods = existsSync(join(docs, 'methods'))
   : []
 
 const sidebar = [
-  group('Start', [
-    ['What attune is', 'index.md'],
-    ['Getting started', 'getting-started.md'],
-    ['Guide: a real chat model', 'guide.md'],
-    ['Which command?', 'choose.md'],
-  ]),
+  {
+    text: 'Start',
+    items: [
+      { text: 'What attune is', link: '/' },
+      ...group('', [
+        ['Getting started', 'getting-started.md'],
+        ['Guide: a real chat model', 'guide.md'],
+      ]).items,
+      { text: 'I have X, I want Y', link: '/#what-do-you-have' },
+    ],
+  },
   group('Data', [
     ['Data, and checking it', 'data.md'],
     ['Models and tokenizers', 'models.md'],
@@ -69,6 +87,7 @@ const sidebar = [
   group('Studies', [
     ['Scaling laws', 'scaling.md'],
     ['Policy gradients on a pole', 'policy-gradients.md'],
+    ['Two kinds of reward models', 'levels.md#study-two-kinds-of-reward-models'],
   ]),
   group('Project', [
     ['Benchmarks', 'benchmarks.md'],
@@ -113,7 +132,7 @@ export default defineConfig({
     },
   },
   vite: { plugins: [readmeTable], logLevel: 'warn', build: { chunkSizeWarningLimit: 4096 } },
-  buildEnd: ({ outDir }) => checkSite(outDir),
+  buildEnd: ({ outDir }) => finishSite(outDir),
   themeConfig: {
     nav: [
       { text: 'Getting started', link: '/getting-started' },
