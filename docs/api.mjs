@@ -1,100 +1,73 @@
 /**
- * Writes docs/api.md: `npm run api`, or `node docs/api.mjs FILE` to write elsewhere.
- * The page has the exports of `attune` and of the main file of each subpath, with their docstrings, and the names that the other
- * files of each room export. It reads the declarations in dist/ and relies on the layout of the compiler: a docstring, then
- * `export ...` at the beginning of a line.
+ * Writes the API pages of the site from the types and docstrings of src/: `node docs/api.mjs [FOLDER]`, a part of `npm run docs`.
+ * A page for `attune` and one for the main file of each folder that package.json exports, which also names what the folder's other
+ * files export. The pages lie in docs/api/, which git ignores.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { appendFileSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Application } from 'typedoc'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const importPath = (subpath) => `attune${subpath.slice(1)}`
 
-const declarationsFile = (path) => join(root, path.replace(/\.(js|ts)$/, '.d.ts'))
-const read = (path) => readFileSync(declarationsFile(path), 'utf8')
+/** What a program can import, in the order of package.json: `{ name: 'attune/tensor', file: '.../src/tensor/tensor.ts' }`. */
+export const entries = Object.entries(exports)
+  .filter(([subpath, path]) => path.endsWith('.js') && !subpath.includes('*'))
+  .map(([subpath, path]) => ({
+    name: importPath(subpath),
+    file: join(root, path.replace(/^\.\/dist/, 'src').replace(/\.js$/, '.ts')),
+  }))
 
-const docText = (doc) =>
-  doc
-    .replace(/^\/\*\*|\*\/$/g, '')
-    .replace(/^[ \t]*\* ?/gm, '')
-    .trim()
-
-/** The header of a file: a docstring at its beginning that belongs to no declaration. */
-const opening = (text) => {
-  const [, doc, after] = /^(\/\*\*[\s\S]*?\*\/)\n(\S*)/.exec(text) ?? []
-  return doc && after !== 'export' ? docText(doc) : ''
-}
-
-/** A declaration without the fields of `z.ZodObject<{...}>` and without import paths. */
-const short = (code) => {
-  const text = code
-    .replace(/^export declare /, 'export ')
-    .replace(/import\("[^"]+"\)\./g, '')
-    .replaceAll('Tensor<keyof Params>', 'Tensor')
-  const start = text.indexOf('z.ZodObject<{')
-  if (start < 0) return text
-  let depth = 0
-  for (let at = start; at < text.length; at++) {
-    depth += text[at] === '{' ? 1 : text[at] === '}' ? -1 : 0
-    if (depth === 0 && text[at] === '}')
-      return short(`${text.slice(0, start)}z.ZodObject${text.slice(text.indexOf('>', at) + 1)}`)
-  }
-  return text
-}
-
-const declared =
-  /^(?:(\/\*\*(?:(?!\*\/)[\s\S])*?\*\/)\n)?((?:export (?:declare )?(?:const|function|class|type)|type) (\w+)[\s\S]*?(?:;|^\}))$(?=\n[^\s}]|\n*$(?![\s\S]))/gm
-
-const declarationsOf = (text) =>
-  [...text.matchAll(declared)].map(([, doc, code, name]) => ({ name, doc: doc ? docText(doc) : '', code: short(code) }))
-
-const shown = ({ doc, code }) => [doc, ['```ts', code, '```'].join('\n')].filter(Boolean).join('\n\n')
-
-const exported = (text) => declarationsOf(text).filter(({ code }) => code.startsWith('export'))
-
-/** The declarations that a file re-exports from another file, with the types of that file that they use. */
-const reExported = (text, from) =>
-  [...text.matchAll(/^export (?:type )?\{ ([^}]+) \} from '(.+)'/gm)].flatMap(([, names, path]) => {
-    const all = declarationsOf(read(join(dirname(from), path)))
-    const wanted = new Set(names.split(', '))
-    for (const name of wanted)
-      for (const other of all)
-        if (new RegExp(`\\b${other.name}\\b`).test(all.find((each) => each.name === name)?.code ?? ''))
-          wanted.add(other.name)
-    return all.filter(({ name }) => wanted.has(name))
-  })
-
-const main = ([subpath, path]) => {
-  const text = read(path)
-  return [
-    `## attune${subpath.slice(1)}`,
-    opening(text),
-    ...[...exported(text), ...reExported(text, path)].map(shown),
-    others(subpath, path),
-  ]
-}
-
-/** The other files of the room, one line each. */
-const others = (subpath, path) => {
-  if (!exports[`${subpath}/*`]) return ''
-  const names = readdirSync(join(root, dirname(path))).filter(
-    (name) => name.endsWith('.d.ts') && !basename(path).startsWith(name.slice(0, -5)),
+const exportedNames = (file) =>
+  [...readFileSync(file, 'utf8').matchAll(/^export (?:async )?(?:const|function\*?|class|type|interface) (\w+)/gm)].map(
+    ([, name]) => name,
   )
-  const lines = names.sort().map((name) => {
-    const file = name.slice(0, -'.d.ts'.length)
-    const text = read(join(dirname(path), `${file}.ts`))
-    const exportedNames = exported(text).map((each) => `\`${each.name}\``)
-    return exportedNames.length ? `- \`attune${subpath.slice(1)}/${file}\`: ${exportedNames.join(', ')}` : ''
-  })
-  return ['Other files of this room, and what they export:', lines.filter(Boolean).join('\n')].join('\n\n')
+
+/** The other files of the folder of an entry, a line each. */
+const otherFiles = ({ name, file }) => {
+  if (!exports[`.${name.slice('attune'.length)}/*`]) return ''
+  const folder = dirname(file)
+  const lines = readdirSync(folder)
+    .filter((other) => /\.ts$/.test(other) && !/\.(test|d)\.ts$/.test(other) && join(folder, other) !== file)
+    .map((other) => [other.slice(0, -3), exportedNames(join(folder, other))])
+    .filter(([, names]) => names.length)
+    .map(([path, names]) => `| \`${name}/${path}\` | ${names.map((each) => `\`${each}\``).join(', ')} |`)
+  return ['\n## Other files\n', '| import | what it exports |', '| --- | --- |', ...lines, ''].join('\n')
 }
 
-const page = [
-  '# API',
-  'Made by `npm run api` from the docstrings; [library.md](library.md) is the guide. What `attune` itself exports keeps its shape; the rooms below may change between minor versions.',
-  ...Object.entries(exports)
-    .filter(([subpath, path]) => path.endsWith('.js') && !subpath.endsWith('*'))
-    .flatMap(main),
-]
-writeFileSync(process.argv[2] ?? join(root, 'docs', 'api.md'), `${page.filter(Boolean).join('\n\n')}\n`)
+const write = async (out) => {
+  rmSync(out, { recursive: true, force: true })
+  const app = await Application.bootstrapWithPlugins({
+    ...{ name: 'API', entryPoints: entries.map(({ file }) => file), tsconfig: join(root, 'tsconfig.build.json') },
+    ...{ plugin: ['typedoc-plugin-markdown'], router: 'module', entryFileName: 'index', readme: 'none' },
+    ...{ alwaysCreateEntryPointModule: true, disableSources: true, excludeExternals: true, skipErrorChecking: true },
+    ...{
+      sort: ['source-order'],
+      logLevel: 'Error',
+      hidePageHeader: true,
+      hideBreadcrumbs: true,
+      hideGroupHeadings: true,
+    },
+    ...{ pageTitleTemplates: { module: '{name}' }, outputs: [{ name: 'markdown', path: out }], sanitizeComments: true },
+    ...{ parametersFormat: 'table', propertiesFormat: 'table', typeAliasPropertiesFormat: 'table' },
+    ...{
+      interfacePropertiesFormat: 'table',
+      typeDeclarationFormat: 'table',
+      useCodeBlocks: true,
+      expandObjects: false,
+    },
+  })
+  const project = await app.convert()
+  if (!project) throw new Error('TypeDoc could not read src/')
+  for (const module of project.children) {
+    const isOf = ({ file }) => relative(join(root, 'src'), file).replaceAll('\\', '/') === `${module.name}.ts`
+    module.name = entries.find(isOf).name
+  }
+  await app.generateOutputs(project)
+  for (const entry of entries) appendFileSync(join(out, `${entry.name}.md`), otherFiles(entry))
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
+  await write(process.argv[2] ?? join(root, 'docs', 'api'))

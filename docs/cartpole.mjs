@@ -11,7 +11,7 @@ import { fill, table } from './figures.mjs'
 const here = dirname(fileURLToPath(import.meta.url))
 const [folder] = process.argv.slice(2)
 const { settings, findings } = JSON.parse(readFileSync(join(folder, 'cartpole.json'), 'utf8'))
-for (const plot of ['by-episode', 'by-step', 'notebook', 'seeds'])
+for (const plot of ['by-episode', 'by-step', 'tutorial', 'seeds'])
   copyFileSync(join(folder, 'plots', `${plot}.svg`), join(here, 'cartpole', `${plot}.svg`))
 
 const { seed: first, seeds } = settings

@@ -7,6 +7,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, sy
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { slugOf } from '../docs/.vitepress/links.ts'
 import { readRows } from '../src/data/input.node.ts'
 import { architectures } from '../src/models/registry.ts'
 import { preferenceLossNames } from '../src/objectives/preferenceLosses.ts'
@@ -28,10 +29,11 @@ import {
 } from './support/project.ts'
 import { openWarm } from './support/warm.ts'
 
-const pages = [
-  'README.md',
-  ...['docs', 'docs/methods'].flatMap((dir) => readdirSync(join(root, dir)).map((name) => `${dir}/${name}`)),
-].filter((path) => path.endsWith('.md'))
+/** The API pages in docs/api/ are generated. */
+const pages = ['README.md', ...readdirSync(join(root, 'docs'), { recursive: true }).map((name) => `docs/${name}`)]
+  .map((path) => path.replaceAll('\\', '/'))
+  .filter((path) => path.endsWith('.md') && !/^docs\/(api|\.vitepress)\//.test(path))
+  .sort()
 const textOf = (page: string) => readFileSync(join(root, page), 'utf8')
 
 type Block = { kind: string; text: string; line: number }
@@ -44,9 +46,6 @@ const blocksOf = (page: string): Block[] => {
     line: text.slice(0, index).split('\n').length,
   }))
 }
-
-/** api.md is generated and only lists declarations. */
-const isRun = (page: string) => page !== 'docs/api.md'
 
 const chatTemplate = `{% for message in messages %}{% if message.role == 'assistant' %}{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration %}{% else %}{{ message.content }}
 {% endif %}{% endfor %}`
@@ -156,7 +155,7 @@ const performAll = (pagesOfBlocks: ReadonlyMap<string, readonly Block[]>): Map<s
 }
 
 describe.skipIf(process.platform === 'win32')('code blocks on pages', () => {
-  const blocks = new Map(pages.filter(isRun).map((page) => [page, blocksOf(page)]))
+  const blocks = new Map(pages.map((page) => [page, blocksOf(page)]))
   let results: Map<string, Promise<Results>>
   beforeAll(() => {
     results = performAll(blocks)
@@ -171,10 +170,22 @@ describe.skipIf(process.platform === 'win32')('code blocks on pages', () => {
   })
 })
 
-describe.each(pages)('%s', (page) => {
-  it('links to files that exist', () => {
-    const links = [...textOf(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(({ 1: path }) => path)
-    expect(links.filter((path) => !existsSync(join(root, dirname(page), path)))).toEqual([])
+/** The anchors of a page: its headings, as GitHub names them, and marks such as `<a id="check"></a>`. */
+const anchorsOf = (text: string) => {
+  const headings = [...text.replace(/^```[\s\S]*?^```$/gm, '').matchAll(/^#+ (.*)$/gm)].map(({ 1: heading }) =>
+    slugOf(heading.replace(/<[^>]*>/g, '').replace(/\[(.*?)\]\(.*?\)/g, '$1')),
+  )
+  return [...headings, ...[...text.matchAll(/<a id="([^"]+)"/g)].map(({ 1: id }) => id)]
+}
+
+describe.each([...pages, 'CONTRIBUTING.md', 'CHANGELOG.md'])('%s', (page) => {
+  it('links to files and headings that exist', () => {
+    const links = [...textOf(page).matchAll(/\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)/g)]
+    const broken = links.filter(([, path, anchor]) => {
+      const file = path ? join(root, dirname(page), path) : join(root, page)
+      return !existsSync(file) || (anchor && !anchorsOf(readFileSync(file, 'utf8')).includes(anchor))
+    })
+    expect(broken.map(([link]) => link)).toEqual([])
   })
 })
 
@@ -218,24 +229,6 @@ describe('no name is forgotten in the docs', () => {
       ),
     ).toEqual([])
   })
-
-  it('the README links to every page', () => {
-    const readme = textOf('README.md')
-    const ofReadme = pages.filter((page) => page !== 'README.md' && !page.startsWith('docs/methods/'))
-    expect(ofReadme.filter((page) => !readme.includes(`(${page})`))).toEqual([])
-  })
-})
-
-it('docs/api.md lists the current exports of attune', async () => {
-  const made = join(cache.dir, 'api.md')
-  expect((await node(root, ['docs/api.mjs', made])).stderr).toBe('')
-  const rooms = (text: string) => [...text.matchAll(/^## (.*)$/gm)].map(({ 1: name }) => name)
-  const own = (text: string) => text.slice(0, text.indexOf('## attune/'))
-  const [now, kept] = [readFileSync(made, 'utf8'), textOf('docs/api.md')]
-  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const subpaths = Object.keys(exports).filter((path) => !/[*]|json/.test(path))
-  expect(rooms(now)).toEqual(subpaths.map((path) => `attune${path.slice(1)}`))
-  expect(own(kept), 'run `npm run api`').toBe(own(now))
 })
 
 it('names.md has the current answers to the names of other programs', async () => {

@@ -51,7 +51,7 @@ export const compile = async (dir: string, { skipLibraries = false } = {}): Prom
   const strict = ['--strict', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes', '--verbatimModuleSyntax']
   const target = ['--target', 'es2023', '--module', 'nodenext', '--types', 'node', '--skipLibCheck', `${skipLibraries}`]
   const files = readdirSync(dir).filter((file) => file.endsWith('.ts'))
-  const tsc = join(modules, 'typescript', 'bin', 'tsc')
+  const tsc = join(modules, '@typescript', 'native', 'bin', 'tsc')
   return (await run(process.execPath, [tsc, ...strict, ...target, ...files], { cwd: dir })).stdout
 }
 

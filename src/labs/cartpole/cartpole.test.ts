@@ -60,7 +60,7 @@ describe('training', () => {
     expect(ends.every((end, i) => i === 0 || end >= ends[i - 1])).toBe(true)
   })
 
-  it("the notebook's PPO stays at the length of random actions, and learns when it is mended", () => {
+  it("the tutorial's PPO stays at the length of random actions, and learns when it is mended", () => {
     const flat = trainRun('ppo-resampled', 1, { ...settings, episodes: 80 })
     expect(mean(flat.lengths.slice(-40))).toBeLessThan(40)
     const mended = trainRun('ppo-mended', 1, { ...settings, episodes: 80 })

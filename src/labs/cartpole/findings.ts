@@ -105,14 +105,14 @@ export const cartpoleConclusions = (findings: readonly Finding[]): string[] => {
           `${name} reached a mean of ${solvedAt} steps over 100 fresh episodes on ${finding.reached} of ${finding.runs.length} seeds (best weights of each: ${range(finding)}); while training, the last 100 episodes did so on ${finding.solved}.`,
         ]
       : []
-  const notebook = of('ppo-resampled')
+  const tutorial = of('ppo-resampled')
   return [
     ...successes('PPO', of('ppo')),
     ...successes('REINFORCE with an update from each episode', of('reinforce')),
     ...successes(`REINFORCE with an update from ${episodesPerBatch} episodes`, of('reinforce-batch')),
-    ...(notebook
+    ...(tutorial
       ? [
-          `The notebook's PPO ended at a mean length of ${notebook.byEpisode.points.at(-1)![1].toFixed(0)}: it draws its actions anew when it recomputes log-probs, and multiplies each ratio with every advantage, so nothing ties a reward to an action.`,
+          `The tutorial's PPO ended at a mean length of ${tutorial.byEpisode.points.at(-1)![1].toFixed(0)}: it draws its actions anew when it recomputes log-probs, and multiplies each ratio with every advantage, so nothing ties a reward to an action.`,
         ]
       : []),
   ]

@@ -7,10 +7,10 @@ import { input } from '../../tensor/tensor.ts'
 import { fillUniform } from '../../util/rng.ts'
 import { stateSize } from './env.ts'
 import { hiddenSize, initNetwork, type Network } from './network.ts'
-import { addEpochGradient } from './notebookPpo.ts'
 import { uniforms } from './policy.ts'
 import { addRow, makeRolloutBuffer, ppoSettings } from './ppo.ts'
 import { addPolicyGradient, episodeAdvantages, makeEpisodes } from './reinforce.ts'
+import { addEpochGradient } from './tutorialPpo.ts'
 
 const T = 12
 const numbers = (length: number, stream: number, reach = 1) =>
@@ -139,7 +139,7 @@ describe('PPO', () => {
     return gradient
   }
 
-  it('of the notebook, with both faults mended, is the same clipped objective', () => {
+  it('of the tutorial, with both faults mended, is the same clipped objective', () => {
     closeTo(
       epoch({ resampled: false, crossed: false }, advantages),
       engineGradient(net, oldLogps, 1 / T, { loss: 'clip' }),

@@ -1,7 +1,7 @@
 /**
- * REINFORCE (Williams 1992) as in the notebook that this lab reproduces: after each episode one step of Adam on
+ * REINFORCE (Williams 1992) as in the tutorial that this lab reproduces: after each episode one step of Adam on
  * -sum_t A_t log pi(a_t | s_t), where A are the episode's discounted returns, normalised to mean 0 and deviation 1. With
- * several environments an update uses one episode of each; with one it is exactly the notebook's loop.
+ * several environments an update uses one episode of each; with one it is exactly the tutorial's loop.
  */
 import { discountedReturns, normalizedReturns } from '../../objectives/returns.ts'
 import { adamStep, makeAdam } from './adam.ts'

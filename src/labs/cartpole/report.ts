@@ -23,7 +23,7 @@ const names: Record<Method, string> = {
   reinforce: 'REINFORCE',
   'reinforce-batch': 'REINFORCE, batch',
   ppo: 'PPO',
-  'ppo-resampled': 'notebook PPO',
+  'ppo-resampled': 'tutorial PPO',
   'ppo-resampled-only': 'drawn anew',
   'ppo-crossed-only': 'crossed',
   'ppo-mended': 'both mended',
@@ -62,8 +62,8 @@ ${lab.conclusions.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
 
 const notes: Record<string, string> = {
   'by-step': `Mean length of the last ${window} episodes, over seeds, with 95 % intervals (Student's t). A run that has ended stays where it ended.`,
-  'by-episode': `The same against episodes: REINFORCE as in the notebook, and the notebook's PPO, which stays at the length of random actions.`,
-  notebook: `The notebook's PPO with each of its two faults alone. Drawn anew: log-probs are recomputed for newly sampled actions, not for those that were played. Crossed: every ratio is multiplied with every advantage of the episode.`,
+  'by-episode': `The same against episodes: REINFORCE as in the tutorial, and the tutorial's PPO, which stays at the length of random actions.`,
+  tutorial: `The tutorial's PPO with each of its two faults alone. Drawn anew: log-probs are recomputed for newly sampled actions, not for those that were played. Crossed: every ratio is multiplied with every advantage of the episode.`,
   seeds: 'REINFORCE, one curve a seed: what a mean over seeds hides.',
 }
 
@@ -82,13 +82,13 @@ const plotsOf = ({ findings, results }: LabResults): Record<string, Plot> => {
       series: series('byStep', ['ppo', 'reinforce', 'reinforce-batch', 'ppo-resampled']),
     },
     'by-episode': {
-      title: "The notebook's two: REINFORCE and its PPO",
+      title: "The tutorial's two: REINFORCE and its PPO",
       x: { name: 'episode' },
       y,
       series: series('byEpisode', ['reinforce', 'ppo-resampled']),
     },
-    notebook: {
-      title: "The notebook's PPO, mended step by step",
+    tutorial: {
+      title: "The tutorial's PPO, mended step by step",
       x: { name: 'episode' },
       y,
       series: series('byEpisode', ['ppo-resampled', 'ppo-resampled-only', 'ppo-crossed-only', 'ppo-mended']),

@@ -6,12 +6,12 @@
 import { mean as meanOf } from '../../statistics/summary.ts'
 import { makeEnvs, maxEpisodeSteps } from './env.ts'
 import type { Network } from './network.ts'
-import { notebookPpo } from './notebookPpo.ts'
 import { uniforms } from './policy.ts'
 import { ppo } from './ppo.ts'
 import { makeEpisodes, playEpisodes, reinforce } from './reinforce.ts'
 import { episodesPerBatch, type Method, type RunSettings } from './settings.ts'
 import type { Training } from './training.ts'
+import { tutorialPpo } from './tutorialPpo.ts'
 
 export type RunResult = {
   method: Method
@@ -63,7 +63,7 @@ const trainingOf = (method: Method, seed: number, { episodes, steps, envs }: Run
     case 'ppo':
       return ppo({ seed, envs, steps })
     default:
-      return notebookPpo({ seed, episodes, ...faultsOf[method] })
+      return tutorialPpo({ seed, episodes, ...faultsOf[method] })
   }
 }
 

@@ -19,10 +19,10 @@ export const methodNotes: Record<Method, string> = {
   reinforce: 'REINFORCE, one update per episode',
   'reinforce-batch': `REINFORCE, one update per ${episodesPerBatch} episodes`,
   ppo: 'PPO: stored actions, GAE, a value network',
-  'ppo-resampled': "the notebook's PPO, both faults",
-  'ppo-resampled-only': "the notebook's PPO, actions drawn anew",
-  'ppo-crossed-only': "the notebook's PPO, steps crossed",
-  'ppo-mended': "the notebook's PPO, both mended",
+  'ppo-resampled': "the tutorial's PPO, both faults",
+  'ppo-resampled-only': "the tutorial's PPO, actions drawn anew",
+  'ppo-crossed-only': "the tutorial's PPO, steps crossed",
+  'ppo-mended': "the tutorial's PPO, both mended",
 }
 
 export const cartpoleSchema = z.object({
@@ -32,7 +32,7 @@ export const cartpoleSchema = z.object({
     .default(['all'])
     .meta({ value: 'NAMES', separator: ',' })
     .describe(
-      "what is trained: REINFORCE and PPO done right, and the notebook's PPO with both, one or none of its faults",
+      "what is trained: REINFORCE and PPO done right, and the tutorial's PPO with both, one or none of its faults",
     ),
   seeds: z.number().int().positive().max(1000).default(5).describe('how many seeds each method is trained with'),
   seed: z
@@ -48,7 +48,7 @@ export const cartpoleSchema = z.object({
     .positive()
     .max(100_000)
     .default(1000)
-    .describe("training episodes of REINFORCE and of the notebook's PPO"),
+    .describe("training episodes of REINFORCE and of the tutorial's PPO"),
   steps: z
     .number()
     .int()

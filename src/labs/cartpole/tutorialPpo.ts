@@ -1,5 +1,5 @@
 /**
- * The PPO of the notebook that this lab reproduces. It never learns, because of two faults, each of which can be switched
+ * The PPO of the tutorial that this lab reproduces. It never learns, because of two faults, each of which can be switched
  * on and off here. After each episode it makes four epochs over it, in one environment, without a value network.
  *
  * 1. `resampled`: it samples new actions when it recomputes the log-probs. The ratio then compares the probabilities of two
@@ -17,7 +17,7 @@ import { addLogProbGradient, clippedSurrogateGradient, logProb, sampleAction, un
 import { type Episodes, episodeAdvantages, makeEpisodes, playEpisodes } from './reinforce.ts'
 import type { Training } from './training.ts'
 
-const notebookSettings = { learningRate: 1e-2, clip: 0.2, epochs: 4 }
+const tutorialSettings = { learningRate: 1e-2, clip: 0.2, epochs: 4 }
 
 export type Faults = { resampled: boolean; crossed: boolean }
 
@@ -48,7 +48,7 @@ export const addEpochGradient = (
   draw: () => number,
   gradient: Float64Array,
 ) => {
-  const { clip } = notebookSettings
+  const { clip } = tutorialSettings
   for (let t = 0; t < advantages.length; t++) {
     forward(policy, states, t, hidden, logits)
     const action = resampled ? sampleAction(logits, draw) : actions[t]
@@ -62,12 +62,12 @@ export const addEpochGradient = (
   }
 }
 
-export function* notebookPpo({
+export function* tutorialPpo({
   seed,
   episodes: total,
   ...faults
 }: { seed: number; episodes: number } & Faults): Training {
-  const { epochs, learningRate } = notebookSettings
+  const { epochs, learningRate } = tutorialSettings
   const policy = initNetwork(2, seed, 1)
   const adam = makeAdam(policy.weights.length)
   const gradient = new Float64Array(policy.weights.length)
