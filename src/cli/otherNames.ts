@@ -3,6 +3,8 @@
 /** By their name; of several flags the first that a command has. */
 const flagsFor: Readonly<Record<string, readonly string[]>> = {
   lr: ['learning-rate'],
+  'lr-find': ['find-lr'],
+  'lr-finder': ['find-lr'],
   'lr-scheduler-type': ['schedule'],
   'lr-scheduler': ['schedule'],
   'lr-scheduler-kwargs': ['schedule-option'],
@@ -54,6 +56,7 @@ const flagsFor: Readonly<Record<string, readonly string[]>> = {
   'save-steps': ['save-every'],
   'save-total-limit': ['keep'],
   'metric-for-best-model': ['best-metric'],
+  'load-best-model-at-end': ['best-metric'],
   'early-stopping-patience': ['patience'],
   'hub-model-id': ['push-to-hub'],
   r: ['lora-r'],
