@@ -108,10 +108,13 @@ const hasDiverged = (changes: readonly number[], start: number): boolean =>
 export const smoothed = (values: readonly number[]): number[] =>
   values.map((_, i) => mean(values.slice(Math.max(0, i - window + 1), i + window)))
 
-/** The place in the smoothed losses by which most of the fall was made. */
+/** The place in the smoothed losses by which most of the fall was made; the first where they only rise. */
 export const kneeOf = (losses: readonly number[], start: number): number => {
   const fall = start - Math.min(...losses)
-  return losses.findIndex((loss) => loss <= start - mostOfFall * fall)
+  return Math.max(
+    0,
+    losses.findIndex((loss) => loss <= start - mostOfFall * fall),
+  )
 }
 
 /** What a range test says. */

@@ -20,15 +20,15 @@ const thumbs = pairs.map(({ prompt, chosen, rejected }, i) => ({
 }))
 const texts = pairs.map(({ prompt, chosen }) => ({ prompt, completion: chosen }))
 
-const methods: [string, Recipe, object[]][] = [
-  ['sft', sft, texts],
-  ['dpo', dpo, pairs],
-  ['kto', kto, thumbs],
-  ['reward', reward, pairs],
+const methods: [string, Recipe, object[], object][] = [
+  ['sft', sft, texts, {}],
+  ['dpo', dpo, pairs, {}],
+  ['kto', kto, thumbs, { loraR: 4 }],
+  ['reward', reward, pairs, { loraR: 4 }],
 ]
 
-describe.each(methods)('%s', (name, recipe, all) => {
-  it.each([{}, { loraR: 4 }])('suggests a learning rate and leaves no folder: %o', async (lora) => {
+describe.each(methods)('%s', (name, recipe, all, lora) => {
+  it('suggests a learning rate and leaves no folder', async () => {
     const settings = { ...lora, data: await rows(name, all), findLr: true, output: at(`runs/${name}`) }
     const { events } = await train(recipe, settings)
     const found = events.at(-1)!

@@ -133,7 +133,7 @@ const beforeAndAfter = (run: RunFacts): Html | undefined => {
 </div>`
   return html`<section>
 <h2>Before and after</h2>
-<p>What the model wrote before its first step, and what the result writes to the same prompts: the likeliest token each time, ${longestSample} at most.</p>
+<p>What the model wrote before its first step, and what the result writes to the same prompts: the likeliest token each time, ${longestSample} tokens at most.</p>
 ${samples.map(
   ({ prompt, before, after = '' }) => html`<div class="card">
 <p class="said soft">${ending(prompt)}</p>
