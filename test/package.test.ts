@@ -1,11 +1,22 @@
 /**
  * The npm package: its files, its exports with their types, a typed program that trains with it, and the lockfile.
  */
-import { cpSync, readFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fixture } from './support/golden.ts'
-import { compile, installPacked, makeProject, node, type Project, root, write } from './support/project.ts'
+import { compile, installPacked, makeProject, node, type Project, root, run, write } from './support/project.ts'
 
 const program = `import { type CustomLoss, dpo } from 'attune'
 const pair = (prompt: string, chosen: string, rejected: string) => ({ prompt, chosen, rejected })
@@ -60,19 +71,23 @@ dpo({ model: 'm', data: [], output: 'o', loss: 3 })
 input('x', 'B')
 `
 
+const chatTemplate = `{% for message in messages %}{% if message.role == 'assistant' %}{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration %}{% else %}{{ message.content }}
+{% endif %}{% endfor %}`
+
 let project: Project
 let files: string[]
 beforeAll(() => {
   project = makeProject('package')
   files = installPacked(project.dir)
   cpSync(fixture('models/stories260K'), join(project.dir, 'model'), { recursive: true })
-})
+}, 120_000)
 afterAll(() => project.remove())
 
 describe('the npm package', () => {
   it('contains the files needed at run time and no others', () => {
     const strange = files.filter(
-      (path) => !/^(bin\/attune\.js|dist\/.*(\.d\.ts|\.js)|[A-Z]+(\.md)?|package\.json)$/.test(path),
+      (path) =>
+        !/^(bin\/(attune|preinstall)\.js|dist\/.*(\.d\.ts|\.js)|template\/.*|[A-Z]+(\.md)?|package\.json)$/.test(path),
     )
     expect(strange).toEqual([])
     expect(files.filter((path) => /\.test\.|fixtures/.test(path))).toEqual([])
@@ -107,6 +122,73 @@ describe('the npm package', () => {
       'wrong.ts(4',
     ])
   })
+
+  it('can be installed where a firewall stops the downloads of onnxruntime-node', async () => {
+    // As npm does: unpacked side by side, then attune's preinstall, then the install script of onnxruntime-node
+    const dir = mkdtempSync(join(tmpdir(), 'attune-firewall-'))
+    const modules = join(dir, 'node_modules')
+    const runtime = join(modules, 'onnxruntime-node')
+    for (const path of ['bin', 'package.json']) {
+      mkdirSync(join(modules, 'attune'), { recursive: true })
+      cpSync(join(project.dir, 'node_modules', 'attune', path), join(modules, 'attune', path), { recursive: true })
+    }
+    for (const path of ['package.json', 'script'])
+      cpSync(join(root, 'node_modules/onnxruntime-node', path), join(runtime, path), { recursive: true })
+    for (const name of ['global-agent', 'adm-zip']) symlinkSync(join(root, 'node_modules', name), join(modules, name))
+    const bin = join(runtime, 'bin/napi-v6', process.platform, process.arch)
+    mkdirSync(bin, { recursive: true })
+    // A proxy that is not there stands for the firewall
+    const firewall = { GLOBAL_AGENT_HTTPS_PROXY: 'http://127.0.0.1:9' }
+    const install = async () => {
+      await node(dir, [join(modules, 'attune/bin/preinstall.js')])
+      return node(dir, [join(runtime, 'script/install.js')], firewall)
+    }
+    const hasNvidia = existsSync('/proc/driver/nvidia/version')
+    const asked = await node(dir, [join(modules, 'attune/bin/preinstall.js')], { ONNXRUNTIME_NODE_INSTALL: 'cuda12' })
+    expect([asked.status, readdirSync(bin)]).toEqual([0, []])
+    const wanted = process.platform === 'linux' && process.arch === 'x64' && !hasNvidia ? 3 : 0
+    const stopped = await node(dir, [join(runtime, 'script/install.js')], firewall)
+    if (wanted > 0) expect(stopped.status).not.toBe(0)
+    if (!hasNvidia) expect(await install()).toMatchObject({ status: 0 })
+    expect(readdirSync(bin).filter((file) => statSync(join(bin, file)).size === 0)).toHaveLength(wanted)
+    rmSync(dir, { recursive: true })
+  })
+
+  it('creates a first project whose scripts run', async () => {
+    const bin = join(project.dir, 'node_modules', 'attune', 'bin', 'attune.js')
+    write(project.dir, 'model/chat_template.jinja', chatTemplate)
+    const made = await node(project.dir, [bin, 'create', 'My first', '--model', 'model'])
+    expect(made).toMatchObject({ status: 0, stderr: '' })
+    expect(made.stdout).toContain("cd 'My first'")
+    const dir = join(project.dir, 'My first')
+    const { name, scripts, dependencies } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8'))
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    expect([name, dependencies]).toEqual(['my-first', { attune: `^${version}` }])
+    expect(existsSync(join(dir, '.gitignore'))).toBe(true)
+    // node_modules of the folder above serves both
+    const npm = (script: string, ...args: string[]) => {
+      const [program, ...words] = scripts[script].match(/"[^"]*"|\S+/g)
+      const bins: Record<string, string> = {
+        attune: bin,
+        jiti: join(root, 'node_modules/jiti/lib/jiti-cli.mjs'),
+        tsc: join(root, 'node_modules/typescript/bin/tsc'),
+      }
+      const all = [...words.map((word: string) => word.replaceAll('"', '')), ...args]
+      return run(process.execPath, [bins[program], ...all], {
+        cwd: dir,
+        env: { ATTUNE_CACHE: join(project.dir, 'cache') },
+      })
+    }
+    expect(await npm('types')).toMatchObject({ status: 0, stdout: '' })
+    expect((await npm('check')).status).toBe(0)
+    const sft = await npm('sft', '--max-steps', '2')
+    expect([sft.status, sft.stderr]).toEqual([0, expect.stringContaining('attune chat --model attune-runs/')])
+    const trained = await npm('train', '1')
+    expect(trained.stderr).toBe('')
+    expect(trained.stdout).toMatch(/^step 1 of 1: reward 0\.\d{3}$/m)
+    const again = await node(project.dir, [bin, 'create', 'My first'])
+    expect(again).toMatchObject({ status: 2, stderr: 'error: My first: is not empty; name a new folder\n' })
+  }, 180_000)
 
   it('installs the command attune', async () => {
     const bin = join(project.dir, 'node_modules', 'attune', 'bin', 'attune.js')

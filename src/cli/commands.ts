@@ -18,6 +18,12 @@ export const commands: readonly Entry[] = [
     () => import('./commands/demo.ts'),
   ),
   entry(
+    'create',
+    look,
+    'make a first project: settings, rows, a reward function',
+    () => import('./commands/create.ts'),
+  ),
+  entry(
     'data',
     look,
     'what is in a file of rows, what each command could do with it, and conversions',
