@@ -46,7 +46,14 @@ const readMessage = (value: unknown, at: number): Message | Issue => {
   if (typeof role !== 'string') return wrongType(`message ${at} has no "role" that is a string`)
   if (!ROLES.includes(role))
     return badValue(`message ${at} has the role ${quoted(role)}; roles are ${ROLES.join(', ')}`)
-  return withContent(value as Message, at)
+  return withContent(withCalls(value as Message), at)
+}
+
+/** "function_call" of OpenAI before there were tools, as "tool_calls", which chat templates read. */
+const withCalls = (message: Message): Message => {
+  const { function_call: call, ...rest } = message
+  if (!isObject(call) || message.tool_calls) return message
+  return { ...rest, tool_calls: [{ type: 'function', function: call }] }
 }
 
 const shareGptMessage = ({ from, value, ...more }: Record<string, unknown>, at: number): Message | Issue => {

@@ -1,6 +1,7 @@
 /**
  * Records in the shapes of other programs, as records with the usual columns: Alpaca and Dolly, LLaMA-Factory, OpenAI's
- * preference files, turns of chats under other names, and two responses with a column that names the winner.
+ * preference files, turns of chats under other names, completions with scores (UltraFeedback), and two responses with a
+ * column that names the winner.
  */
 import { type RecordLocation, rowFault } from './check.ts'
 import { isObject } from './issue.ts'
@@ -110,6 +111,50 @@ const openAiPreference = (record: Columns, location: RecordLocation): Shaped => 
   }
 }
 
+/** Scores of a completion in UltraFeedback and its relatives, the first that is there; the overall score is that of its authors. */
+const SCORES = ['overall_score', 'fine-grained_score', 'fine_grained_score', 'score', 'rating'] as const
+const ANSWERS = ['response', 'content', 'text', 'completion'] as const
+
+const scoreOf = (completion: Columns): number | undefined => {
+  const given = SCORES.map((name) => completion[name]).find((value) => isThere(value) && value !== '')
+  const score = typeof given === 'string' ? Number(given) : given
+  return typeof score === 'number' && Number.isFinite(score) ? score : undefined
+}
+
+/** {"instruction", "completions": [{"response", "overall_score"}]}: two or more answers to one prompt, each with a score. */
+const isScored = ({ completions }: Columns): boolean =>
+  Array.isArray(completions) &&
+  completions.length > 0 &&
+  completions.every((each) => isObject(each) && ANSWERS.some((name) => typeof each[name] === 'string'))
+
+/** The completions by score; equal scores tie, and one without a score is not ranked. */
+const scored = (record: Columns, location: RecordLocation): Shaped => {
+  const completions = record.completions as Columns[]
+  const asked = ['prompt', 'instruction', 'question'].find((name) => isThere(record[name]))
+  if (!asked) throw rowFault('missing-column', 'is missing; completions need their prompt', location, 'prompt')
+  const scores = completions.map(scoreOf)
+  if (scores.filter(isThere).length < 2)
+    throw rowFault(
+      'bad-value',
+      `has ${scores.filter(isThere).length} with a score (${SCORES.join(', ')}); a ranking needs two or more`,
+      location,
+      'completions',
+    )
+  const better = [...new Set(scores.filter((score) => score !== undefined))].sort((a, b) => b - a)
+  return {
+    record: {
+      ...without(record, 'completions', 'instruction', asked, 'correct_answers', 'incorrect_answers'),
+      prompt: typeof record[asked] === 'string' ? [user(record[asked])] : record[asked],
+      responses: completions.map((each) => each[ANSWERS.find((name) => typeof each[name] === 'string')!]),
+      ranks: scores.map((score) => (score === undefined ? null : 1 + better.indexOf(score))),
+    },
+    own: new Map([
+      ['prompt', asked],
+      ['responses', 'completions'],
+    ]),
+  }
+}
+
 const PAIRS = [
   ['response_a', 'response_b'],
   ['response_0', 'response_1'],
@@ -176,6 +221,7 @@ export const usualShape = (given: Columns, location: RecordLocation): Shaped => 
   const tagging = ({ record, own }: Shaped): Shaped => ({ record, own: new Map([...tag, ...(own ?? [])]) })
   if (has(record, 'preferred_output', 'non_preferred_output')) return tagging(openAiPreference(record, location))
   const known = has(record, 'messages', 'completion', 'text', 'responses', 'input_ids')
+  if (!known && isScored(record)) return tagging(scored(record, location))
   if (!known && pairOf(record) && winnerOf(record) && !has(record, 'chosen', 'rejected'))
     return tagging(judged(record, location))
   if (!known && !has(record, 'prompt') && typeof record.instruction === 'string')

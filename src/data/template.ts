@@ -1,5 +1,6 @@
 /**
- * A row's arguments for its chat template: the columns "tools" (a list of JSON schemas, or that list as JSON) and
+ * A row's arguments for its chat template: the columns "tools" (a list of JSON schemas, or that list as JSON; "functions" of
+ * OpenAI's older files) and
  * "chat_template_kwargs" (variables such as enable_thinking), as TRL reads them.
  */
 import type { ChatOptions } from '../text/chat.ts'
@@ -32,7 +33,8 @@ export const templateOf = (
   record: Record<string, unknown>,
   location: RecordLocation,
 ): TemplateArguments | undefined => {
-  const { tools, chat_template_kwargs } = record
+  const { chat_template_kwargs } = record
+  const tools = record.tools ?? toolsOf(parsed(record.functions, 'functions', location), location)
   if ((tools ?? chat_template_kwargs ?? null) === null) return
   const given = variablesOf(parsed(chat_template_kwargs, 'chat_template_kwargs', location), location)
   const { tools: own, documents, ...variables } = given
@@ -42,6 +44,14 @@ export const templateOf = (
     ...(Object.keys(variables).length && { variables }),
   }
   return Object.keys(made).length ? made : undefined
+}
+
+/** "functions" of OpenAI before there were tools: the schemas alone. */
+const toolsOf = (functions: unknown, location: RecordLocation): object[] | undefined => {
+  if (functions === null || functions === undefined) return
+  if (!Array.isArray(functions) || !functions.every(isObject))
+    throw rowFault('wrong-type', 'must be a list of objects', location, 'functions')
+  return functions.map((schema) => ({ type: 'function', function: schema }))
 }
 
 /** A column may hold its value as JSON. */

@@ -13,12 +13,12 @@ export const unreadColumns: Readonly<Record<string, string>> = {
   weight: 'every row counts the same',
   sample_weight: 'every row counts the same',
   system: 'write it as the first message, with the role system',
-  functions: 'describe them in the column "tools"',
   chat_template: "conversations are rendered by the model's own",
   completion_mask: 'the completion counts, or with ids what "labels" say',
   assistant_masks: '--assistant-only-loss counts what the chat template marks',
   ref_chosen_logps: 'the reference is computed',
   ref_rejected_logps: 'the reference is computed',
+  functions: 'only conversations are rendered by the chat template, and these rows are none',
   tools: 'only conversations are rendered by the chat template, and these rows are none',
   chat_template_kwargs: 'only conversations are rendered by the chat template, and these rows are none',
   'messages.weight':
@@ -26,7 +26,7 @@ export const unreadColumns: Readonly<Record<string, string>> = {
   'messages.train': 'only sft leaves out turns of the assistant, of a list of messages, where it is false',
 }
 
-const forTemplate = ['tools', 'chat_template_kwargs']
+const forTemplate = ['tools', 'functions', 'chat_template_kwargs']
 
 const isEmpty = (value: unknown) =>
   value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)

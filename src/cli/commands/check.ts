@@ -1,15 +1,23 @@
 /** `attune check`: what a training run would learn from a file, token by token, and what is wrong with its rows. */
+import { existsSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { type CheckSummary, checkRows, refuseRuined, type ShownRow } from '../../recipes/check/check.ts'
+import { checkPage, learntOf } from '../../recipes/check/checkPage.ts'
 import type { Finding } from '../../recipes/check/findings.ts'
 import { checkedMethods } from '../../recipes/check/rowSigns.ts'
 import type { ShownToken } from '../../recipes/check/shown.ts'
-import { dataFields, engineFields, evalFields, modelFields, size } from '../../recipes/trainer/fields.ts'
+import { dataFields, engineFields, evalFields, flag, modelFields, size, text } from '../../recipes/trainer/fields.ts'
 import { sftSchema } from '../../recipes/trainer/schema.ts'
-import type { Where } from '../../util/fault.ts'
-import { percent, plural, whole } from '../../util/format.ts'
+import { writeText } from '../../report/files.node.ts'
+import { badInput, type Where } from '../../util/fault.ts'
+import { percent, plural, shellWord, whole } from '../../util/format.ts'
+import { openInBrowser } from '../browser.ts'
 import { command } from '../command.ts'
 import { shortPath } from '../format.ts'
+import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
 import { makeScreen, type Paint, painter, type Style } from '../screen.ts'
 
@@ -31,6 +39,8 @@ const schema = z.object({
   assistantOnlyLoss,
   completionOnlyLoss,
   seed: engineFields.seed,
+  html: text('FILE').optional().describe('write the result as a page to this file'),
+  open: flag().describe('open the page in a browser; without --html it lies in the folder for temporary files'),
 })
 
 export default command({
@@ -38,7 +48,17 @@ export default command({
     'Show what would be trained, token by token, and what is wrong with the rows; exit code 2 if it would ruin a run',
   example: 'check --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --for sft --assistant-only-loss',
   schema,
-  async run(options, { out }) {
+  async run(options, { out, argv }) {
+    const { html, open } = options
+    if (html !== undefined && !existsSync(dirname(resolve(html))))
+      throw badInput('no-file', 'its folder is not there; make it first', { file: html })
+    const rows: ShownRow[] = []
+    const writePage = async (sums: CheckSummary) => {
+      if (!open && html === undefined) return
+      const command = ['attune', ...argv].map(shellWord).join(' ')
+      const checked = { method: options.for, model: options.model, files: options.data, command, rows, sums }
+      await showPage(checkPage(checked), html, open, out)
+    }
     const report = makeReporter(out.screen, { logEvery: 1 })
     const color = makeScreen(process.stdout).color && !out.json
     const paint = painter({ color })
@@ -50,6 +70,7 @@ export default command({
           continue
         }
         report.clear()
+        if (out.json && event.event === 'check') await writePage(event)
         if (out.json) for (const line of linesOf(event)) await out.jsonLine(line)
         else {
           if (!legendShown && event.event === 'row') await out.text(legend(paint, color, learntOf(options.for)))
@@ -58,13 +79,25 @@ export default command({
             event.event === 'row' ? rowText(event, paint, color, learntOf(options.for)) : summaryText(event, paint),
           )
         }
-        if (event.event === 'check') refuseRuined(event.findings)
+        if (event.event === 'row') rows.push(event)
+        if (event.event !== 'check') continue
+        if (!out.json) await writePage(event)
+        refuseRuined(event.findings)
       }
     } finally {
       report.clear()
     }
   },
 })
+
+/** Writes the page, and opens it in a browser where one can be seen. */
+const showPage = async (page: string, html: string | undefined, open: boolean, out: Output) => {
+  const path = html ?? join(await mkdtemp(join(tmpdir(), 'attune-check-')), 'check.html')
+  await writeText(path, page)
+  const opened = open && !out.json && (await openInBrowser(path))
+  if (out.json) await out.jsonLine({ event: 'page', page: path })
+  else await out.text(`${shortPath(path)}${opened ? ', opened in the browser' : ''}`)
+}
 
 /** A line for each row, each finding, and the sums. */
 const linesOf = (event: ShownRow | CheckSummary): object[] => {
@@ -85,9 +118,6 @@ const brackets: Record<Use, [string, string]> = {
   cut: ['~', '~'],
   special: ['', ''],
 }
-
-/** What happens to the tokens of a response. */
-const learntOf = (method: string) => (method === 'reward' ? 'scored' : 'trained')
 
 const legend = (paint: Paint, color: boolean, learnt: string): string => {
   if (!color) return `[${learnt}]  context  ~cut~\n`

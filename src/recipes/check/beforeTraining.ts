@@ -10,7 +10,7 @@ import { type Finding, isRuin } from './findings.ts'
 import type { LookOptions, RowChecks } from './rowChecks.ts'
 
 /** Rows that are looked at closely, about: more would tell no more of the whole, and cost time. */
-const closeRows = 1000
+const closeRows = 500
 
 /** How a training command looks at its rows. */
 export const closeLook = ({ train, evalRows }: { train: Lengthy; evalRows?: Lengthy }): LookOptions => ({

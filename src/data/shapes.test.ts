@@ -1,0 +1,61 @@
+/** Records in the shapes of UltraFeedback and of OpenAI's older files, as rows. */
+import { describe, expect, it } from 'vitest'
+import { readMessages } from './messages.ts'
+import { usualShape } from './shapes.ts'
+import { templateOf } from './template.ts'
+
+const where = { file: 'x', line: 1, row: 0, layout: 'lines' } as never
+
+describe('completions with scores (UltraFeedback)', () => {
+  const completion = (response: string, overall_score: number | string | null) => ({
+    ...{ model: 'm', principle: 'helpfulness', custom_system_prompt: '', critique: 'Good.', response, overall_score },
+    annotations: { helpfulness: { Rating: '4', Rationale: 'yes', Type: ['1'] } },
+    'fine-grained_score': 3,
+  })
+  const row = (completions: object[]) => ({
+    ...{ source: 'evol_instruct', instruction: 'Why?', models: ['a', 'b'] },
+    completions,
+    correct_answers: ['None'],
+    incorrect_answers: ['None'],
+  })
+
+  it('are a ranking by the overall score, with ties', () => {
+    const { record } = usualShape(row([completion('a', 6), completion('b', '8.5'), completion('c', 6)]), where)
+    expect(record).toMatchObject({
+      prompt: [{ role: 'user', content: 'Why?' }],
+      responses: ['a', 'b', 'c'],
+      ranks: [2, 1, 2],
+    })
+    expect(Object.keys(record)).not.toContain('completions')
+  })
+
+  it('take the fine-grained score where there is no overall one, and leave one without a score unranked', () => {
+    const { record } = usualShape(
+      { prompt: 'Why?', completions: [completion('a', null), { content: 'b', rating: 5 }, { content: 'c' }] },
+      where,
+    )
+    expect(record).toMatchObject({ responses: ['a', 'b', 'c'], ranks: [2, 1, null] })
+  })
+
+  it('of which fewer than two have a score are refused', () => {
+    expect(() => usualShape({ prompt: 'Why?', completions: [{ response: 'a', score: 1 }] }, where)).toThrow(
+      'has 1 with a score',
+    )
+  })
+})
+
+describe("functions of OpenAI's older files", () => {
+  it('are the tools of the chat template', () => {
+    expect(templateOf({ functions: [{ name: 'f', parameters: {} }] }, where)).toEqual({
+      tools: [{ type: 'function', function: { name: 'f', parameters: {} } }],
+    })
+    expect(() => templateOf({ functions: 'f' }, where)).toThrow('functions')
+  })
+
+  it('are called by tool calls', () => {
+    const call = { name: 'f', arguments: '{"x": 1}' }
+    expect(readMessages([{ role: 'assistant', content: null, function_call: call }])).toEqual([
+      { role: 'assistant', content: null, tool_calls: [{ type: 'function', function: call }] },
+    ])
+  })
+})

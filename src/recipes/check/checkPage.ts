@@ -1,0 +1,120 @@
+/** What `attune check` found as an HTML page: findings first, then the rows with the use of every token in its colour. */
+import { type Html, html, raw } from '../../report/html.ts'
+import { facts, page, shell, table } from '../../report/page.ts'
+import type { Where } from '../../util/fault.ts'
+import { percent, plural, whole } from '../../util/format.ts'
+import type { CheckSummary, ShownRow } from './check.ts'
+import { type Finding, isRuin } from './findings.ts'
+import type { ShownSequence, ShownToken } from './shown.ts'
+
+export type CheckedFile = {
+  method: string
+  model: string
+  files: readonly string[]
+  /** The command line that made the page. */
+  command: string
+  rows: readonly ShownRow[]
+  sums: CheckSummary
+}
+
+/** @returns the page */
+export const checkPage = (checked: CheckedFile): string => {
+  const { method, model, files, command, rows, sums } = checked
+  return page({
+    title: `attune check: ${files.join(', ')}`,
+    body: [
+      raw(`<style>${style}</style>`),
+      html`<header>
+<p class="kicker">attune check · ${method} · ${model}</p>
+<h1>${headline(sums)}</h1>
+<p class="lead">${files.join(', ')}: ${whole(sums.used)} of ${plural(sums.rows, 'row')} would be trained on${sums.evalRows ? `, ${whole(sums.evalRows)} are held out` : ''}.</p>
+</header>`,
+      findingsPart(sums.findings),
+      numbers(sums, learntOf(method)),
+      rowsPart(rows, learntOf(method)),
+      html`<h2>The command</h2>
+${shell(command)}`,
+    ],
+  })
+}
+
+/** What happens to the tokens of a response. */
+export const learntOf = (method: string) => (method === 'reward' ? 'scored' : 'trained')
+
+const headline = ({ findings }: CheckSummary): string => {
+  const ruins = findings.filter(isRuin).length
+  if (ruins) return `This run would be ruined: ${plural(ruins, 'reason')}`
+  return findings.length ? `Ready to train; ${plural(findings.length, 'thing')} to look at` : 'Ready to train'
+}
+
+const findingsPart = (findings: readonly Finding[]): Html =>
+  findings.length === 0
+    ? html`<p>Nothing is wrong with the rows.</p>`
+    : html`<h2>Findings</h2>
+${table(
+  [
+    ['', 'rows', 'what', 'first'],
+    ...findings.map((finding) => [
+      html`<span class="${isRuin(finding) ? 'bad' : 'before'}">${isRuin(finding) ? 'ruins' : 'warns'}</span>`,
+      `${whole(finding.count)} of ${whole(finding.of)}`,
+      html`<code>${finding.code}</code><br/>${finding.message}<br/><span class="soft">${finding.advice}</span>`,
+      finding.first ? placeText(finding.first) : '',
+    ]),
+  ],
+  ['', 'n', 'what', ''],
+)}`
+
+const numbers = ({ tokens, trained, longest, maxLength }: CheckSummary, learnt: string): Html =>
+  facts([
+    ['tokens', whole(tokens)],
+    [learnt, tokens ? percent(trained / tokens) : '-'],
+    ['longest sequence', plural(longest, 'token')],
+    ['length limit', plural(maxLength, 'token')],
+  ])
+
+const rowsPart = (rows: readonly ShownRow[], learnt: string): Html =>
+  rows.length === 0
+    ? raw('')
+    : html`<h2>${rows.length === 1 ? 'The first row' : `The first ${whole(rows.length)} rows`}, token by token</h2>
+<p class="legend">${[
+        html`<span class="tokens"><span class="trained">${learnt}</span></span>`,
+        html`<span class="tokens"><span class="context">context, read only</span></span>`,
+        html`<span class="tokens"><span class="special">special, not ${learnt}</span></span>`,
+        html`<span class="tokens"><span class="cut">cut away</span></span>`,
+        html`<span class="tokens"><span class="trained stop">stop token</span></span>`,
+      ]}</p>
+${rows.map(rowPart)}`
+
+const rowPart = ({ where, dropped, refused, sequences }: ShownRow): Html => {
+  const note = refused !== undefined ? `refused: ${refused}` : dropped !== undefined ? `dropped: ${dropped}` : ''
+  return html`<section class="card">
+<h3>${placeText(where)}${note ? html` <span class="bad">${note}</span>` : ''}</h3>
+${sequences.map(sequencePart)}
+</section>`
+}
+
+const sequencePart = ({ name, tokens }: ShownSequence): Html =>
+  html`<p class="soft name">${name} · ${plural(tokens.filter(({ use }) => use !== 'cut').length, 'token')}</p>
+<div class="tokens">${raw(tokens.map((token) => tokenPart(token).html).join(''))}</div>`
+
+const tokenPart = (token: ShownToken): Html =>
+  html`<span class="${classOf(token)}" title="${whole(token.id)}">${token.text}</span>`
+
+const classOf = ({ use, special, stop }: ShownToken): string =>
+  [use === 'context' && special ? 'special' : use, ...(stop ? ['stop'] : [])].join(' ')
+
+const placeText = ({ file, line, row }: Where): string =>
+  [file?.split(/[\\/]/).at(-1), line !== undefined && `line ${line}`, row !== undefined && `row ${row}`]
+    .filter(Boolean)
+    .join(', ')
+
+const style = `.tokens { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 0.85rem; line-height: 1.7; white-space: pre-wrap; overflow-wrap: anywhere; }
+.tokens span { border-radius: 3px; box-shadow: inset -1px 0 var(--card); }
+.trained { background: color-mix(in srgb, var(--c0) 24%, transparent); }
+.context { color: var(--soft); }
+.special { color: var(--c2); background: color-mix(in srgb, var(--c2) 12%, transparent); }
+.cut { color: var(--c1); text-decoration: line-through; }
+.stop { outline: 1px solid currentColor; outline-offset: -1px; }
+.legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; }
+.name { margin: 0.75rem 0 0.2rem; font-size: 0.85rem; }
+td.what { white-space: normal; min-width: 14rem; }`
