@@ -12,7 +12,8 @@ const here = dirname(fileURLToPath(import.meta.url))
 const [folder] = process.argv.slice(2)
 const { settings, findings } = JSON.parse(readFileSync(join(folder, 'cartpole.json'), 'utf8'))
 for (const plot of ['by-episode', 'by-step', 'tutorial', 'seeds'])
-  copyFileSync(join(folder, 'plots', `${plot}.svg`), join(here, 'cartpole', `${plot}.svg`))
+  for (const kind of ['svg', 'json'])
+    copyFileSync(join(folder, 'plots', `${plot}.${kind}`), join(here, 'cartpole', `${plot}.${kind}`))
 
 const { seed: first, seeds } = settings
 const rows = findings.map(({ method, runs, reached, solved }) => [

@@ -90,6 +90,13 @@ th:last-child, td:last-child { padding-right: 0; }
 th.mono { font-family: inherit; font-size: 0.85rem; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
+@media (max-width: 40rem) {
+  table { font-size: 0.85rem; }
+  th, th.mono { font-size: 0.78rem; }
+  th, td { padding-right: 0.6rem; white-space: normal; }
+  .n { padding-left: 0.2rem; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+}
 td.wrap { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 9rem; }
 .card ul { margin: 0.5rem 0 0; padding-left: 1.2rem; }
 .card li { margin: 0.4rem 0; }
