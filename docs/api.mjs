@@ -3,7 +3,7 @@
  * A page for `attune` and one for the main file of each folder that package.json exports, which also names what the folder's other
  * files export. The pages lie in docs/api/, which git ignores.
  */
-import { appendFileSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Application } from 'typedoc'
@@ -19,6 +19,12 @@ export const entries = Object.entries(exports)
     name: importPath(subpath),
     file: join(root, path.replace(/^\.\/dist/, 'src').replace(/\.js$/, '.ts')),
   }))
+
+/** What the comment at the beginning of a file says. */
+const opening = (file) => {
+  const [, doc = '', next] = /^\/\*\*([\s\S]*?)\*\/\n(\S*)/.exec(readFileSync(file, 'utf8')) ?? []
+  return next === 'export' ? '' : doc.replace(/^[ \t]*\* ?/gm, '').trim()
+}
 
 const exportedNames = (file) =>
   [...readFileSync(file, 'utf8').matchAll(/^export (?:async )?(?:const|function\*?|class|type|interface) (\w+)/gm)].map(
@@ -37,6 +43,9 @@ const otherFiles = ({ name, file }) => {
   return ['\n## Other files\n', '| import | what it exports |', '| --- | --- |', ...lines, ''].join('\n')
 }
 
+/** What is called first, then what it takes and gives. */
+const kindSortOrder = ['Function', 'Variable', 'Interface', 'TypeAlias', 'Class', 'Enum']
+
 const write = async (out) => {
   rmSync(out, { recursive: true, force: true })
   const app = await Application.bootstrapWithPlugins({
@@ -44,7 +53,8 @@ const write = async (out) => {
     ...{ plugin: ['typedoc-plugin-markdown'], router: 'module', entryFileName: 'index', readme: 'none' },
     ...{ alwaysCreateEntryPointModule: true, disableSources: true, excludeExternals: true, skipErrorChecking: true },
     ...{
-      sort: ['source-order'],
+      sort: ['kind', 'source-order'],
+      kindSortOrder,
       logLevel: 'Error',
       hidePageHeader: true,
       hideBreadcrumbs: true,
@@ -66,7 +76,12 @@ const write = async (out) => {
     module.name = entries.find(isOf).name
   }
   await app.generateOutputs(project)
-  for (const entry of entries) appendFileSync(join(out, `${entry.name}.md`), otherFiles(entry))
+  for (const entry of entries) {
+    const page = join(out, `${entry.name}.md`)
+    const text = readFileSync(page, 'utf8').replace(/^# .*\n/, (title) => `${title}\n${opening(entry.file)}\n`)
+    // The outline beside a page has its names alone, not the headings below each
+    writeFileSync(page, `---\noutline: 2\n---\n\n${text}${otherFiles(entry)}`)
+  }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
