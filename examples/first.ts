@@ -13,7 +13,9 @@ const isHappy = (text: string) => /\b(happy|smiled|laughed)\b/.test(text)
 const happyStories = async (name: ModelName) => {
   const model = await load(name)
   const stories = await Promise.all(
-    Array.from({ length: 50 }, (_, seed) => model.generate(data[seed % data.length].prompt, { seed, maxNewTokens: 40 })),
+    Array.from({ length: 50 }, (_, seed) =>
+      model.generate(data[seed % data.length].prompt, { seed, maxNewTokens: 40 }),
+    ),
   )
   await model.close()
   return stories.filter(({ text }) => isHappy(text)).length
