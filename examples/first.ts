@@ -1,5 +1,5 @@
 /**
- * A model learns from a function: how often do its stories end well, before and after?
+ * A model learns from a function: how many of its stories are happy, before and after?
  * With Node 22.18 or newer: npm run build && node examples/first.ts
  */
 import { grpo, load, type ModelName } from 'attune'
@@ -13,7 +13,9 @@ const isHappy = (text: string) => /\b(happy|smiled|laughed)\b/.test(text)
 const happyStories = async (name: ModelName) => {
   const model = await load(name)
   const stories = await Promise.all(
-    Array.from({ length: 50 }, (_, seed) => model.generate(data[seed % data.length].prompt, { seed, maxNewTokens: 40 })),
+    data.flatMap(({ prompt }) =>
+      Array.from({ length: 10 }, (_, seed) => model.generate(prompt, { seed, maxNewTokens: 40 })),
+    ),
   )
   await model.close()
   return stories.filter(({ text }) => isHappy(text)).length

@@ -73,7 +73,10 @@ describe('score', () => {
     try {
       const scores = await judge.score([{ text: [3, 4, 5] }, { text: [7, 8] }])
       for (const { reward, probs } of scores) {
-        expect(reward).toBeCloseTo(probs!.reduce((sum, p, i) => sum + p * (i + 1), 0), 4)
+        expect(reward).toBeCloseTo(
+          probs!.reduce((sum, p, i) => sum + p * (i + 1), 0),
+          4,
+        )
       }
       expect(scores[0].reward).not.toBe(scores[1].reward)
     } finally {

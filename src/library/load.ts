@@ -185,10 +185,7 @@ const common = (opened: OpenedModel, { close, requireOpen }: Lifetime): Common =
 
 type Asked = GenerateOptions & { signal?: AbortSignal }
 
-const generation = (
-  opened: OpenedModel,
-  { own, requireOpen }: Lifetime,
-): Pick<LanguageModel, 'generate' | 'chat'> => {
+const generation = (opened: OpenedModel, { own, requireOpen }: Lifetime): Pick<LanguageModel, 'generate' | 'chat'> => {
   const { model, tokenizer, dir, generationConfig } = opened
   const encoder = encoderOf(opened)
   const eosIds = endIds(model.config.raw, generationConfig, tokenizer?.eosId)
@@ -196,7 +193,9 @@ const generation = (
   /** Copies of the weights are made for the first completion, and only then. */
   const open = () => {
     requireOpen()
-    return (scheduler ??= own(openScheduler(model, tokenizer, { packed: worthPacking(model, Number.POSITIVE_INFINITY) })))
+    return (scheduler ??= own(
+      openScheduler(model, tokenizer, { packed: worthPacking(model, Number.POSITIVE_INFINITY) }),
+    ))
   }
   async function* pieces(prompt: RowText, { signal, ...given }: Asked): AsyncGenerator<string, Completion> {
     try {

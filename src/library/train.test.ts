@@ -41,13 +41,13 @@ it('learns from a function of the program, which sees the columns of the rows', 
     },
   })
   const rewards: unknown[] = []
-  for await (const event of run) if (event.event === 'step') rewards.push(event['rewards/letters/mean'] ?? event.reward)
+  for await (const event of run) if (event.event === 'step') rewards.push(event.reward)
   trained = await run
   expect(rewards).toHaveLength(2)
   expect(rewards.every((reward) => typeof reward === 'number' && reward >= 0)).toBe(true)
   expect([...seen].sort()).toEqual(['Lily saw a dog. e', 'Tom had a ball. a'])
   expect(trained).toMatchObject({ steps: 2, stopped: 'done', output: at('grpo'), model: join(at('grpo'), 'adapter') })
-  expect(trained.metrics.reward).toBe(rewards[1])
+  expect(trained.metrics['rewards/letters/mean']).toBe(rewards[1])
   expect(infoOf('grpo').config.reward).toEqual([expect.stringMatching(/^letters=function:[0-9a-f]{16}$/)])
 })
 
@@ -85,8 +85,16 @@ it('takes a loss of the program, and rows as files and as an iterable', async ()
     epochs: 1,
     threads: 1,
     loss: ({ logps }) => ({
-      loss: logps.slice(1, 1, 2).sub(logps.slice(1, 0, 1)).mean(),
-      metrics: { gap: logps.slice(1, 0, 1).sub(logps.slice(1, 1, 2)).mean() },
+      loss: logps
+        .slice(1, 1, 2)
+        .sub(logps.slice(1, 0, 1))
+        .mean(),
+      metrics: {
+        gap: logps
+          .slice(1, 0, 1)
+          .sub(logps.slice(1, 1, 2))
+          .mean(),
+      },
     }),
   })
   expect(Number.isFinite(metrics.gap)).toBe(true)
@@ -118,7 +126,14 @@ it('says what is wrong by the names of settings', async () => {
 
 it('picks the best of several completions, and compares policies, by a function', async () => {
   const shortest = (rows: readonly { completion: string }[]) => rows.map(({ completion }) => -completion.length)
-  const { rows, failed } = await bestOfN({ model, data, reward: shortest, numGenerations: 4, maxNewTokens: 5, threads: 1 })
+  const { rows, failed } = await bestOfN({
+    model,
+    data,
+    reward: shortest,
+    numGenerations: 4,
+    maxNewTokens: 5,
+    threads: 1,
+  })
   expect(rows.map(({ completion, reward }) => completion.length + reward!)).toEqual([0, 0])
   expect(failed).toBe(0)
   const events: string[] = []
