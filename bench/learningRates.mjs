@@ -7,10 +7,11 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { tInterval } from '../dist/statistics/intervals.js'
 import { mean } from '../dist/statistics/summary.js'
+import { shellWord } from '../dist/util/format.js'
 import { byPrompt, hasNoComma, makeData, noComma, rolloutTokens } from './learningRateData.mjs'
 
 const cli = join(dirname(new URL(import.meta.url).pathname), '..', 'bin', 'attune.js')
@@ -30,6 +31,7 @@ const { values: flags } = parseArgs({
 })
 if (!flags.model || !flags.pairs) throw new Error('give --model DIR and --pairs FILE (hh-rlhf: harmless-base, test.jsonl.gz)')
 const { model, work } = flags
+const modelName = basename(model)
 const steps = Number(flags.steps)
 
 /** Runs attune and gives the rows of its JSON lines. */
@@ -55,20 +57,23 @@ const threads = flags.threads ? ['--threads', flags.threads] : []
 
 // What each method learns from
 
-const rl = ['--data', file('prompts'), '--reward', noComma, '--max-new-tokens', rollout, '--batch-size', '2', '--num-generations', '4']
-const play = ['--data', file('answers'), '--iterations', '1', '--max-new-tokens', '32', '--batch-size', '8', '--no-exact-match']
+const own = ['--data', file('prompts'), '--reward', noComma, '--max-new-tokens', rollout]
+/** Eight completions a step, as eight rows are a batch of the others. */
+const groups = [...own, '--batch-size', '2', '--num-generations', '4']
+const play = ['--data', file('answers'), '--max-samples', '64', '--iterations', '1', '--max-new-tokens', '32', '--no-exact-match']
 const tasks = {
-  sft: ['--data', file('answers'), '--batch-size', '8'],
-  dpo: ['--data', file('pairs'), '--batch-size', '8'],
-  kto: ['--data', file('thumbs'), '--batch-size', '8'],
-  reward: ['--data', file('pairs'), '--batch-size', '8'],
+  sft: ['--data', file('answers')],
+  dpo: ['--data', file('pairs')],
+  kto: ['--data', file('thumbs')],
+  reward: ['--data', file('pairs')],
   spin: play,
   asft: [...play, '--helper', 'column:worse'],
-  reinforce: [...rl.slice(0, -4), '--batch-size', '8'],
-  rloo: rl,
-  grpo: rl,
-  ppo: rl,
-  'online-dpo': rl,
+  reinforce: [...own, '--batch-size', '8'],
+  rloo: groups,
+  grpo: groups,
+  // Each rollout is learnt from four times, so that as many steps see a quarter of the completions
+  ppo: [...own, '--batch-size', '4', '--num-generations', '4'],
+  'online-dpo': groups,
 }
 const commandOf = ({ method, train, rate }) => [
   ...[method, '--model', model, ...tasks[method], '--max-length', '192', '--max-steps', `${steps}`, '--epochs', '1000'],
@@ -130,6 +135,9 @@ const measures = {
 }
 const measureOf = (method) => measures[method] ?? reward
 
+/** The model by its name, rows as they lie in the working folder. */
+const shortPath = (word) => (word === model ? modelName : word.startsWith(`${work}/`) ? word.slice(work.length + 1) : word)
+
 const trainAndMeasure = async (cell) => {
   const output = join(work, `${cell.method}-${cell.train}`)
   rmSync(output, { recursive: true, force: true })
@@ -146,7 +154,7 @@ const trainAndMeasure = async (cell) => {
   return {
     ...cell,
     steps,
-    command: ['attune', ...command].join(' '),
+    command: ['attune', ...command.map((word) => shellWord(shortPath(word)))].join(' '),
     learning_rate: Math.max(...stepsMade.map(({ learning_rate }) => learning_rate)),
     measure: name,
     rows: after.length,
@@ -170,7 +178,7 @@ console.log('| method | trained | rate | steps | measure | before → after | di
 for (const method of flags.methods.split(','))
   for (const train of flags.train.split(','))
     for (const rate of flags.rates.split(',')) {
-      const cell = { model: model.split('/').filter(Boolean).at(-1), method, train, rate, steps }
+      const cell = { model: modelName, method, train, rate, steps }
       const known = read().find((figure) => isSame(figure, cell))
       const figure = known ?? (await trainAndMeasure(cell).catch((error) => ({ ...cell, failed: error.message })))
       if (!known) {
