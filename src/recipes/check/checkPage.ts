@@ -53,15 +53,14 @@ const findingsPart = (findings: readonly Finding[]): Html =>
     : html`<h2>Findings</h2>
 ${table(
   [
-    ['', 'rows', 'what', 'first'],
+    ['', 'rows', 'what'],
     ...findings.map((finding) => [
       html`<span class="${isRuin(finding) ? 'bad' : 'before'}">${isRuin(finding) ? 'ruins' : 'warns'}</span>`,
       `${whole(finding.count)} of ${whole(finding.of)}`,
-      html`<code>${finding.code}</code><br/>${finding.message}<br/><span class="soft">${finding.advice}</span>`,
-      finding.first ? placeText(finding.first) : '',
+      html`<code>${finding.code}</code><br/>${finding.message}<br/><span class="soft">${finding.advice}${finding.first ? `; the first: ${placeText(finding.first)}` : ''}</span>`,
     ]),
   ],
-  ['', 'n', 'what', ''],
+  ['', 'n', 'what'],
 )}`
 
 const numbers = ({ tokens, trained, longest, maxLength }: CheckSummary, learnt: string): Html =>
