@@ -30,11 +30,13 @@ export type Chart = {
 }
 
 const size = { width: 400, height: 240 }
+/** `left` at least: longer labels of the y axis get more room. */
 const frame = { left: 44, right: 384, top: 34, bottom: 196 }
 /** More points than this no screen shows. */
 const mostPoints = 500
 /** Of the widest font that a system may substitute. */
 const characterWidth = 7.5
+const digitWidth = 7
 
 /** The exponentially weighted mean at each point: a value counts half as much as one `halfLife` points later. */
 export const smooth = (points: readonly Point[], halfLife = points.length / 60): Point[] => {
@@ -58,19 +60,20 @@ export const lineChart = (chart: Chart): string => {
   const { guides = [], range } = chart
   const series = chart.series.map((each) => ({ ...each, points: thinned(each.points) }))
   const all = series.flatMap(({ points }) => points)
-  const xs = linearScale(
-    all.map(([x]) => x),
-    frame.left,
-    frame.right,
-    { nice: false, count: 6 },
-  )
   const ys = linearScale(
     range ?? [...all.map(([, y]) => y), ...guides.map(({ value }) => value)],
     frame.bottom,
     frame.top,
   )
-  const row = (value: number, name: string) =>
-    `<path class="${name}" d="M${frame.left} ${ys.at(value)}H${frame.right}"/>`
+  const longestLabel = Math.max(...ys.ticks.map(({ label }) => label.length))
+  const left = Math.max(frame.left, 8 + digitWidth * longestLabel)
+  const xs = linearScale(
+    all.map(([x]) => x),
+    left,
+    frame.right,
+    { nice: false, count: 6 },
+  )
+  const row = (value: number, name: string) => `<path class="${name}" d="M${left} ${ys.at(value)}H${frame.right}"/>`
   const path = line<Point>(
     ([x]) => xs.at(x),
     ([, y]) => ys.at(y),
@@ -78,7 +81,7 @@ export const lineChart = (chart: Chart): string => {
   return svg(chart.title, size.width, size.height, [
     ...ys.ticks.flatMap(({ value, label }, i) => [
       row(value, i ? 'grid' : 'axis'),
-      svgText(frame.left - 8, ys.at(value) + 4, label, 'end'),
+      svgText(left - 8, ys.at(value) + 4, label, 'end'),
     ]),
     ...xs.ticks.map(({ value, label }) => svgText(xs.at(value), frame.bottom + 18, label, 'middle')),
     svgText(0, 12, chart.y, 'start', 'name'),
