@@ -137,8 +137,8 @@ describe('the npm package', () => {
     for (const name of ['global-agent', 'adm-zip']) symlinkSync(join(root, 'node_modules', name), join(modules, name))
     const bin = join(runtime, 'bin/napi-v6', process.platform, process.arch)
     mkdirSync(bin, { recursive: true })
-    // A proxy that is not there stands for the firewall
-    const firewall = { GLOBAL_AGENT_HTTPS_PROXY: 'http://127.0.0.1:9' }
+    // A proxy that is not there stands for the firewall. Where npm runs this test, the script would take it for its own checkout
+    const firewall = { GLOBAL_AGENT_HTTPS_PROXY: 'http://127.0.0.1:9', npm_package_json: '' }
     const install = async () => {
       await node(dir, [join(modules, 'attune/bin/preinstall.js')])
       return node(dir, [join(runtime, 'script/install.js')], firewall)
