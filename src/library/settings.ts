@@ -77,7 +77,7 @@ export interface TrainingSettings {
   loraR?: number
   /** LoRA alpha: the adapter is scaled by alpha / r (default: 32). */
   loraAlpha?: number
-  /** Modules that get an adapter: q_proj,v_proj, or all-linear for all linear modules but the head (default: all-linear). */
+  /** Modules that get an adapter: q_proj,v_proj, or all-linear for all linear modules but the head, or peft for PEFT's choice, queries and values (default: all-linear). */
   loraTarget?: string[]
   /**
    * QLoRA: quantize the frozen weights of the layers' linear modules to 8 or 4 bits; the adapter stays in float32.
@@ -153,11 +153,11 @@ export interface DataTrainingSettings extends TrainingSettings {
   /** Evaluate every N steps (default: once an epoch). */
   evalEvery?: number
   /**
-   * The metric that decides which checkpoint is the best and is kept.
+   * The metric that decides which checkpoint is the best and becomes the result; none: always the last.
    * @default 'eval_loss'
    */
   bestMetric?: string
-  /** Early stopping: stop after N evaluations without a better one, and keep the best checkpoint. */
+  /** Early stopping: stop after N evaluations without a better one. */
   patience?: number
   /**
    * Random seed for the order of rows, dropout and new LoRA weights.
@@ -254,11 +254,11 @@ export interface RlSettings<Row extends PromptRow = UnknownPromptRow> extends Tr
   /** Evaluate every N steps (default: once an epoch). */
   evalEvery?: number
   /**
-   * The metric that decides which checkpoint is the best and is kept.
+   * The metric that decides which checkpoint is the best and becomes the result; none: always the last.
    * @default 'eval_reward'
    */
   bestMetric?: string
-  /** Early stopping: stop after N evaluations without a better one, and keep the best checkpoint. */
+  /** Early stopping: stop after N evaluations without a better one. */
   patience?: number
   /**
    * Random seed for the order of prompts, sampling, dropout and new weights.
@@ -342,7 +342,7 @@ export interface SelfPlaySettings extends TrainingSettings {
   batchSize?: number
   /**
    * Peak learning rate; several are for one iteration each, the last for all later ones.
-   * @default [5e-7]
+   * @default 5e-6; with LoRA 5e-5
    */
   learningRate?: number[]
   /**
@@ -390,7 +390,7 @@ export interface SftSettings extends DataTrainingSettings {
   data: Data<SftRow>
   /**
    * Peak learning rate.
-   * @default 2e-5
+   * @default 2e-5; with LoRA 2e-4
    */
   learningRate?: number
   /**
@@ -402,6 +402,8 @@ export interface SftSettings extends DataTrainingSettings {
   evalData?: Data<SftRow>
   /** What the labels of completions mean: 'up=true,down=false', or '>=4' for ratings from 4 on (default: true, yes, good, 👍 and 1 are good). */
   label?: string
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 2e-5, lora-alpha 32, lora-target peft. */
+  like?: 'trl'
 }
 
 /** Learn from preferences: DPO and its family, on pairs of responses or rankings of several (Plackett-Luce): the settings of `dpo`. */
@@ -471,7 +473,7 @@ export interface DpoSettings extends DataTrainingSettings {
   data: Data<PreferenceRow | RankingRow>
   /**
    * Peak learning rate.
-   * @default 1e-6
+   * @default 5e-6; with LoRA 5e-5
    */
   learningRate?: number
   /**
@@ -481,6 +483,8 @@ export interface DpoSettings extends DataTrainingSettings {
   loraDropout?: number
   /** Rows to evaluate on; or rows of the program. */
   evalData?: Data<PreferenceRow | RankingRow>
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 1e-6, lora-alpha 32, lora-target peft. */
+  like?: 'trl'
 }
 
 /** Learn from single completions that are marked good or bad, without pairs (KTO, APO-zero): the settings of `kto`. */
@@ -509,7 +513,7 @@ export interface KtoSettings extends DataTrainingSettings {
   data: Data<KtoRow>
   /**
    * Peak learning rate.
-   * @default 1e-6
+   * @default 5e-6; with LoRA 5e-5
    */
   learningRate?: number
   /**
@@ -521,6 +525,8 @@ export interface KtoSettings extends DataTrainingSettings {
   evalData?: Data<KtoRow>
   /** What the labels of completions mean: 'up=true,down=false', or '>=4' for ratings from 4 on (default: true, yes, good, 👍 and 1 are good). */
   label?: string
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: shuffle false, learning-rate 1e-6, lora-alpha 32, lora-target peft. */
+  like?: 'trl'
 }
 
 /** Train a reward model on pairs of responses, rankings or best-of-N choices: the settings of `reward`. */
@@ -558,7 +564,7 @@ export interface RewardSettings extends DataTrainingSettings {
   data: Data<PreferenceRow | RankingRow>
   /**
    * Peak learning rate.
-   * @default 1e-4
+   * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
   /**
@@ -568,6 +574,8 @@ export interface RewardSettings extends DataTrainingSettings {
   loraDropout?: number
   /** Rows to evaluate on; or rows of the program. */
   evalData?: Data<PreferenceRow | RankingRow>
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 1e-4, lora-dropout 0, lora-alpha 32, lora-target peft. */
+  like?: 'trl'
 }
 
 /** Self-play: learn to prefer the data to the completions of the model's last snapshot (SPIN, T-SPIN): the settings of `spin`. */
@@ -640,8 +648,8 @@ export interface ReinforceSettings<Row extends PromptRow = UnknownPromptRow> ext
    */
   batchSize?: number
   /**
-   * Peak learning rate; the default suits all weights of a large model, adapters and small models need 1e-5 to 1e-3.
-   * @default 1e-6
+   * Peak learning rate.
+   * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
 }
@@ -686,10 +694,12 @@ export interface RlooSettings<Row extends PromptRow = UnknownPromptRow> extends 
    */
   batchSize?: number
   /**
-   * Peak learning rate; the default suits all weights of a large model, adapters and small models need 1e-5 to 1e-3.
-   * @default 1e-6
+   * Peak learning rate.
+   * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: batch-size 4, learning-rate 1e-6, max-new-tokens 512, lora-dropout 0.05, lora-alpha 32, lora-target peft. */
+  like?: 'trl'
 }
 
 /** Learn from the rewards of its own completions, relative to the group of completions of the same prompt (GRPO, DAPO, Dr. GRPO, GSPO): the settings of `grpo`. */
@@ -759,10 +769,12 @@ export interface GrpoSettings<Row extends PromptRow = UnknownPromptRow> extends 
    */
   batchSize?: number
   /**
-   * Peak learning rate; the default suits all weights of a large model, adapters and small models need 1e-5 to 1e-3.
-   * @default 1e-6
+   * Peak learning rate.
+   * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: batch-size 1, learning-rate 1e-6, max-new-tokens 512, use-bias-correction-kl true, lora-dropout 0.05, lora-alpha 32, lora-target peft. */
+  like?: 'trl'
 }
 
 /** Learn from the rewards of its own completions, with advantages from a value function (PPO, PPO-ptx): the settings of `ppo`. */
@@ -847,9 +859,11 @@ export interface PpoSettings<Row extends PromptRow = UnknownPromptRow> extends R
   batchSize?: number
   /**
    * Peak learning rate of policy and value model.
-   * @default 3e-6
+   * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
+  /** The defaults of TRL 1.12.0 for what you do not give, where they differ: learning-rate 3e-6, max-new-tokens 53, temperature 0.7, lora-alpha 32, lora-target peft. */
+  like?: 'trl'
 }
 
 /** Learn from preferences between its own completions, ranked by their rewards (online DPO, K-wise): the settings of `onlineDpo`. */
@@ -880,10 +894,12 @@ export interface OnlineDpoSettings<Row extends PromptRow = UnknownPromptRow> ext
    */
   batchSize?: number
   /**
-   * Peak learning rate; the default suits all weights of a large model, adapters and small models need 1e-5 to 1e-3.
-   * @default 1e-6
+   * Peak learning rate.
+   * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 5e-7, max-new-tokens 64, temperature 0.9, max-length 512, lora-alpha 32, lora-target peft. */
+  like?: 'trl'
 }
 
 /** The settings of `bestOfN`. */
