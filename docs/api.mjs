@@ -78,7 +78,11 @@ const write = async (out) => {
   await app.generateOutputs(project)
   for (const entry of entries) {
     const page = join(out, `${entry.name}.md`)
-    const text = readFileSync(page, 'utf8').replace(/^# .*\n/, (title) => `${title}\n${opening(entry.file)}\n`)
+    const text = readFileSync(page, 'utf8')
+      .replace(/^# .*\n/, (title) => `${title}\n${opening(entry.file)}\n`)
+      // TypeDoc and VitePress number equal headings in different ways, so types have anchors of their own
+      .replace(/^## (\w+)$/gm, '## $1 <a id="type-$1"></a>')
+      .replace(/\[`(\w+)`\]\(([^)#\s]*)#\1(?:-\d+)?\)/gi, '[`$1`]($2#type-$1)')
     // The outline beside a page has its names alone, not the headings below each
     writeFileSync(page, `---\noutline: 2\n---\n\n${text}${otherFiles(entry)}`)
   }
