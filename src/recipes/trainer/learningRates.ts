@@ -21,7 +21,7 @@ export const learningRates = {
   sft: { full: { default: 2e-5, usual: [1e-6, 1e-4] }, lora: { default: 2e-4, usual: [1e-4, 5e-4] } },
   dpo: preferences,
   kto: preferences,
-  reward: { full: { default: 1e-5, usual: [1e-6, 5e-5] }, lora: { default: 1e-4, usual: [2e-5, 5e-4] } },
+  reward: { full: { default: 3e-5, usual: [1e-6, 1e-4] }, lora: { default: 3e-4, usual: [2e-5, 1e-3] } },
   spin: preferences,
   asft: preferences,
   reinforce: rewards,
