@@ -51,7 +51,7 @@ describe('a run killed with SIGKILL', () => {
   it.each([
     ['before run.json', 5],
     ['writing a checkpoint', 0.5],
-    ['writing the result', 0.94],
+    ['writing the result', 0.9],
   ])('%s resumes to the weights and log of an uninterrupted run', async (phase, moment) => {
     const name = `killed-${moment}`
     const kill = moment < 1 ? Math.round(moment * operations) : moment

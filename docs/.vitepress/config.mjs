@@ -50,6 +50,7 @@ const sidebar = [
         ['Getting started', 'getting-started.md'],
         ['Guide: a real chat model', 'guide.md'],
       ]).items,
+      ...group('', [['The demo', 'demo.md']]).items,
       { text: 'I have X, I want Y', link: '/#what-do-you-have' },
     ],
   },

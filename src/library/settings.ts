@@ -564,7 +564,7 @@ export interface RewardSettings extends DataTrainingSettings {
   data: Data<PreferenceRow | RankingRow>
   /**
    * Peak learning rate.
-   * @default 1e-5; with LoRA 1e-4
+   * @default 3e-5; with LoRA 3e-4
    */
   learningRate?: number
   /**

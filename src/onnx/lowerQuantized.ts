@@ -3,7 +3,7 @@
  * Runtime:
  *
  * - x may be rounded and the weights are constants of the program: MatMulNBits at accuracy level 4 (8-bit products,
- *   which give the same row whatever the batch).
+ *   which give the same row whatever the batch, but for the last digit on x86 without AVX-512).
  * - other integer weights: DequantizeLinear, then an fp32 product, because MatMulNBits is slower at expanding weights
  *   that are fed. Of 4-bit weights the low and high halves of the bytes are not interleaved; instead the columns of x,
  *   which is smaller, are reordered: even columns first.

@@ -51,6 +51,7 @@ it('writes a model that can be loaded, or an adapter for its base model', async 
     'model',
     'report.html',
     'run.json',
+    'samples.json',
   ])
   await train(sft, { data, output: at('adapter'), maxSteps: 1, loraR: 2 })
   expect((await readdir(at('adapter/adapter'))).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors'])

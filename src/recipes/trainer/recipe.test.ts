@@ -25,7 +25,7 @@ const start: StartEvent = {
   model_files: [{ path: 'm', absolute: '/m', size: 1, sha256: 'a' }],
   data_files: [{ path: 'd', absolute: '/d', size: 1, sha256: 'b' }],
 }
-const schema = z.object({ output: z.string(), resume: z.boolean(), maxSteps: z.number() })
+const schema = z.object({ output: z.string(), resume: z.boolean(), maxSteps: z.number(), learningRate: z.number() })
 const counting = (from: number) =>
   recipe({ name: 'count', schema: async () => schema }, schema, async function* ({ maxSteps }, { run, signal }) {
     if (from > 0) run.goOn({ step: from })
@@ -62,7 +62,7 @@ const log = async () =>
     .map((line) => JSON.parse(line))
 
 it('stores the start facts in run.json and the other events in the log, without progress and NaN', async () => {
-  const config = { output: join(root, 'r'), resume: false, maxSteps: 2 }
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 2, learningRate: 1 }
   const events = await collect(counting(0).run(config, { command: ['attune', 'count'] }))
   const names = ['start', 'step', 'checkpoint', 'step', 'checkpoint', 'end']
   expect(events.map(({ event }) => event)).toEqual(names.toSpliced(1, 0, 'progress'))
@@ -79,7 +79,7 @@ it('stores the start facts in run.json and the other events in the log, without 
 })
 
 it('a resumed run has the log of one that was not interrupted', async () => {
-  const config = { output: join(root, 'r'), resume: false, maxSteps: 3 }
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 3, learningRate: 1 }
   await collect(counting(0).run(config))
   const whole = await log()
   await rm(join(root, 'r'), { recursive: true })
@@ -95,7 +95,7 @@ it('a resumed run has the log of one that was not interrupted', async () => {
 })
 
 it('warns once of a loss that does not move, and a resumed run as one that was not stopped', async () => {
-  const config = { output: join(root, 'r'), resume: false, maxSteps: 30 }
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 30, learningRate: 1 }
   const codes = (events: readonly TrainEvent[]) =>
     events.flatMap((event) => (event.event === 'warning' ? event.code : []))
   const events = await collect(counting(0).run(config))
@@ -115,7 +115,7 @@ it('warns once of a loss that does not move, and a resumed run as one that was n
 })
 
 it('writes the page of the run, always the same, and ends well where it cannot', async () => {
-  const config = { output: join(root, 'r'), resume: false, maxSteps: 3 }
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 3, learningRate: 1 }
   await collect(counting(0).run(config))
   const page = join(root, 'r', 'report.html')
   const text = await readFile(page, 'utf8')
@@ -136,7 +136,7 @@ it('unlocks the run folder when the method throws or its events are not read to 
     yield { event: 'progress', phase: 'load', done: 0, total: 1 } as const
     throw new Error('bad rows')
   })
-  const config = { output: join(root, 'r'), resume: false, maxSteps: 2 }
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 2, learningRate: 1 }
   await expect(collect(failing.run(config))).rejects.toThrow('bad rows')
   for await (const event of counting(0).run(config)) if (event.event === 'step') break
   const again = counting(1).run({ ...config, resume: true })

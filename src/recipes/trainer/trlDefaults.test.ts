@@ -62,7 +62,9 @@ describe('--like trl', () => {
 
   it('is told in words where it differs from the defaults of attune', async () => {
     const { schema, settings } = await settingsOf('grpo', { maxNewTokens: 9 })
-    expect(likeText(likeChanges('grpo', schema, settings))).toBe('batch-size 1, use-bias-correction-kl true')
+    expect(likeText(likeChanges('grpo', schema, settings))).toBe(
+      'batch-size 1, learning-rate 1e-6, use-bias-correction-kl true',
+    )
     expect(schema.shape.like.description).toMatch(/TRL 1\.16\.0 .*max-new-tokens 512.*lora-target peft$/)
   })
 })
