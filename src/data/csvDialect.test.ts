@@ -2,10 +2,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
 import { csvRecords } from './csv.ts'
 import type { Dialect } from './csvDialect.ts'
 import { readRows } from './input.node.ts'
+import { openRows } from './openRows.node.ts'
 
 const read = async (data: Uint8Array | string, { tabs = false, size = 2 ** 16 } = {}) => {
   const bytes = typeof data === 'string' ? Buffer.from(data) : data
@@ -145,6 +147,21 @@ describe('files', () => {
 
   it('.tsv is read, in UTF-16 too', async () => {
     expect(await rows('a.tsv', utf16('prompt\tcompletion\nq\ta\n'))).toMatchObject([{ prompt: 'q', completion: 'a' }])
+  })
+
+  it('lines and lists of JSON in UTF-16 are read too, and refused by name where they are damaged', async () => {
+    const line = '{"prompt": "Über 日本", "completion": "😀"}\r\n'
+    const read = [{ kind: 'completion', prompt: 'Über 日本', completion: '😀' }]
+    expect(await rows('a.jsonl', utf16(`${line}\n${line}`))).toMatchObject([...read, ...read])
+    expect(await rows('b.jsonl.gz', gzipSync(utf16(line, true)))).toMatchObject(read)
+    expect(await rows('a.json', utf16(`[${line}]`))).toMatchObject(read)
+    await expect(rows('cut.jsonl', utf16(line).subarray(0, -1))).rejects.toThrow(/cut.jsonl, line 1, row 0: is UTF-16 that is damaged/)
+    await expect(rows('bare.jsonl', utf16(line).subarray(2))).rejects.toThrow(
+      'bare.jsonl: is not UTF-8 but looks like UTF-16LE without its mark',
+    )
+    const opened = await openRows(join(folder, 'a.jsonl'), { as: 'sft' })
+    expect(await opened.row(1)).toMatchObject(read[0])
+    await opened.close()
   })
 
   it('a message about columns of no known kind names the delimiter', async () => {

@@ -3,7 +3,8 @@
  * The delimiter is the one that gives the header more than one field and the most records the header's number of fields.
  */
 import { badInput } from '../util/fault.ts'
-import { type Chunks, joined } from './lines.ts'
+import { asUtf8, beginning, type Encoding, HEAD } from './encoding.ts'
+import type { Chunks } from './lines.ts'
 
 /** The delimiters that are tried, in order: the first of equals is taken. */
 const DELIMITERS = [',', ';', '\t', '|']
@@ -18,13 +19,11 @@ export const delimiterName = (delimiter: string): string => {
 
 export type Dialect = {
   delimiter: string
-  encoding: 'utf-8' | 'utf-16le' | 'utf-16be'
+  encoding: Encoding
   /** Bytes, as UTF-8, before the header (a mark, and Excel's line `sep=;`), and the lines that they end. */
   skip: { bytes: number; lines: number }
 }
 
-/** Bytes from which the dialect is found out. */
-const HEAD = 2 ** 16
 const MAX_RECORDS = 100
 
 /**
@@ -33,15 +32,12 @@ const MAX_RECORDS = 100
  * @throws Fault bad-utf8 for UTF-16 without its mark, bad-csv for a line `sep=` of no use
  */
 export const readDialect = async (chunks: Chunks, tabs = false): Promise<{ dialect: Dialect; bytes: Chunks }> => {
-  const start = await beginning(chunks)
-  const encoding = encodingOf(start.head)
-  const bytes = encoding === 'utf-8' ? start.bytes : fromUtf16(encoding, start.bytes)
-  if (encoding === 'utf-8') return { dialect: dialectOf(start.head, start.whole, encoding, tabs), bytes }
-  const decoded = await beginning(bytes)
-  return { dialect: dialectOf(decoded.head, decoded.whole, encoding, tabs), bytes: decoded.bytes }
+  const { encoding, bytes } = await asUtf8(chunks)
+  const start = await beginning(bytes)
+  return { dialect: dialectOf(start.head, start.whole, encoding, tabs), bytes: start.bytes }
 }
 
-const dialectOf = (head: Uint8Array, whole: boolean, encoding: Dialect['encoding'], tabs: boolean): Dialect => {
+const dialectOf = (head: Uint8Array, whole: boolean, encoding: Encoding, tabs: boolean): Dialect => {
   const mark = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? 3 : 0
   const declared = declaredDelimiter(head.subarray(mark, mark + 16))
   if (declared) return { encoding, delimiter: declared.delimiter, skip: { bytes: mark + declared.bytes, lines: 1 } }
@@ -49,66 +45,7 @@ const dialectOf = (head: Uint8Array, whole: boolean, encoding: Dialect['encoding
   return { encoding, delimiter, skip: { bytes: mark, lines: 0 } }
 }
 
-/** At least HEAD bytes, or all; `bytes` begins with them again. */
-const beginning = async (chunks: Chunks): Promise<{ head: Uint8Array; whole: boolean; bytes: Chunks }> => {
-  const iterator = chunks[Symbol.asyncIterator]()
-  const pieces: Uint8Array[] = []
-  let held = 0
-  let ended = false
-  let failed: { error: unknown } | undefined
-  try {
-    while (held < HEAD && !ended) {
-      const next = await iterator.next()
-      if (next.done) ended = true
-      else {
-        pieces.push(next.value)
-        held += next.value.length
-      }
-    }
-  } catch (error) {
-    failed = { error }
-  }
-  const head = joined(pieces)
-  async function* bytes() {
-    try {
-      yield head
-      if (failed) throw failed.error
-      for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value
-    } finally {
-      await iterator.return?.()
-    }
-  }
-  return { head, whole: ended, bytes: bytes() }
-}
-
-// ---- encoding --------------------------------------------------------------------------------------------------------
-
-const encodingOf = (head: Uint8Array): Dialect['encoding'] => {
-  if (head[0] === 0xff && head[1] === 0xfe) return 'utf-16le'
-  if (head[0] === 0xfe && head[1] === 0xff) return 'utf-16be'
-  const [a, b, c, d] = head
-  if (a && b === 0 && c && d === 0) throw unmarked('UTF-16LE')
-  if (a === 0 && b && c === 0 && d) throw unmarked('UTF-16BE')
-  return 'utf-8'
-}
-
-const unmarked = (name: string) =>
-  badInput(
-    'bad-utf8',
-    `is not UTF-8 but looks like ${name} without its mark; save it as UTF-8, or: iconv -f ${name} -t UTF-8 FILE > NEW`,
-  )
-
-async function* fromUtf16(encoding: 'utf-16le' | 'utf-16be', chunks: Chunks): AsyncGenerator<Uint8Array> {
-  const decoder = new TextDecoder(encoding, { fatal: true })
-  const encoder = new TextEncoder()
-  try {
-    for await (const chunk of chunks) yield encoder.encode(decoder.decode(chunk, { stream: true }))
-    yield encoder.encode(decoder.decode())
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error
-    throw badInput('bad-utf8', 'is UTF-16 that is damaged or cut off; save the file as UTF-8 and try again')
-  }
-}
+// ---- fields that are not UTF-8 ---------------------------------------------------------------------------------------
 
 /** A field that is not UTF-8: what it looks like, and how to mend the file. */
 export const notUtf8 = (bytes: Uint8Array): string => {

@@ -16,7 +16,7 @@ import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
 import { treeGatherer, treeRows } from './openAssistant.ts'
 import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
 import { type Completion, isIds, isMessages, type Rated, type Row, schemas, textColumn } from './rows.ts'
-import { usualShape } from './shapes.ts'
+import { type Shaped, usualShape } from './shapes.ts'
 import { nearestColumns, suggestion, type Wanted } from './suggest.ts'
 import { templateOf } from './template.ts'
 import { refuseMedia, unreadOf } from './unread.ts'
@@ -224,7 +224,12 @@ export type RowReader = {
   labels(): LabelCounts
 }
 
-type ReadRows = { rows: Row[]; skipped: Skipped[]; unread: string[]; from?: Pick<RawRecord, 'row' | 'line'> }
+type ReadRows = {
+  rows: Row[]
+  skipped: Pick<Skipped, 'reason'>[]
+  unread: string[]
+  from?: Pick<RawRecord, 'row' | 'line'>
+}
 
 /**
  * A reader for the records of one file. With a `known` format it reads records again, in any order.
@@ -248,11 +253,12 @@ export const rowReader = (
     read: ({ value, row, line }) => {
       const at = { file, layout, row, line }
       const raw = recordOf(value, at)
-      const { record: given, own } = renamed(raw, columns, at)
+      const { record: given, own, skipped } = renamed(raw, columns, at)
       const record = labels.read(given)
       const hint = format ? undefined : () => nearestColumns(record, as)
       const location = { ...at, own, hint }
       format ??= detect(record, columns, { ...location, hint: undefined }, as)
+      if (skipped) return { rows: [], skipped: [{ reason: skipped }], unread: [] }
       refuseMedia(record, location)
       if (format.gathers) {
         const made = { ...gatherer.push(record, location), unread: [], from }
@@ -341,15 +347,11 @@ export const columnNames = (record: Columns): string => {
 }
 
 /** The record under the usual names. Object.fromEntries defines, so that a column "__proto__" stays a column. */
-const renamed = (
-  given: Columns,
-  columns: Record<string, string>,
-  at: RecordLocation,
-): { record: Columns; own?: Map<string, string> } => {
+const renamed = (given: Columns, columns: Record<string, string>, at: RecordLocation): Shaped => {
   const named = underNames(given, columns)
-  const { record, own } = usualShape(named.record, { ...at, own: named.own })
-  if (!own?.size) return { record, own: named.own }
-  return { record, own: new Map([...(named.own ?? []), ...own]) }
+  const { own, ...shaped } = usualShape(named.record, { ...at, own: named.own })
+  if (!own?.size) return { ...shaped, own: named.own }
+  return { ...shaped, own: new Map([...(named.own ?? []), ...own]) }
 }
 
 const underNames = (

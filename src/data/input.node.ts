@@ -6,10 +6,11 @@ import { fileSource } from '../util/files.node.ts'
 import type { Layout, RawRecord } from './check.ts'
 import { csvRecords } from './csv.ts'
 import { type Dialect, delimiterName } from './csvDialect.ts'
+import { asUtf8 } from './encoding.ts'
 import { type ReaderOptions, type RowReader, rowReader } from './formats.ts'
 import { gunzip } from './gzip.node.ts'
 import { jsonArray } from './jsonArray.ts'
-import { jsonLines } from './lines.ts'
+import { jsonLines, placed } from './lines.ts'
 import type { Row } from './rows.ts'
 
 /** `owner/name:split#config` of a data set on the hub. */
@@ -78,8 +79,11 @@ export const openRecords = async (path: string, { columns = {} }: ReaderOptions 
     const batches = csvRecords(path, chunks, names, { tabs: format.ending === '.tsv', onDialect })
     return { layout: 'csv', batches, seekable: false, dialect: () => dialect }
   }
-  if (format.ending === '.json') return { layout: 'rows', batches: jsonArray(path, chunks), seekable: false }
-  return { layout: 'rows', batches: jsonLines(path, chunks), seekable: !format.zipped }
+  const { encoding, bytes } = await asUtf8(chunks).catch((error) => {
+    throw placed(error, path)
+  })
+  if (format.ending === '.json') return { layout: 'rows', batches: jsonArray(path, bytes), seekable: false }
+  return { layout: 'rows', batches: jsonLines(path, bytes), seekable: !format.zipped && encoding === 'utf-8' }
 }
 
 const unread = async (path: string) => {

@@ -1,8 +1,15 @@
 /** Records in the shapes of UltraFeedback and of OpenAI's older files, as rows. */
-import { describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
 import { readMessages } from './messages.ts'
+import { openRows } from './openRows.node.ts'
 import { usualShape } from './shapes.ts'
 import { templateOf } from './template.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'attune-shapes-'))
+afterAll(() => rmSync(folder, { recursive: true }))
 
 const where = { file: 'x', line: 1, row: 0, layout: 'lines' } as never
 
@@ -37,10 +44,26 @@ describe('completions with scores (UltraFeedback)', () => {
     expect(record).toMatchObject({ responses: ['a', 'b', 'c'], ranks: [2, 1, null] })
   })
 
-  it('of which fewer than two have a score are refused', () => {
-    expect(() => usualShape({ prompt: 'Why?', completions: [{ response: 'a', score: 1 }] }, where)).toThrow(
-      'has 1 with a score',
-    )
+  it.each([
+    ['none', []],
+    ['one', [1]],
+  ])('of which %s has a score give no row, and the rest of the file is read', async (_, scores) => {
+    const few = { prompt: 'Why?', completions: ['a', 'b'].map((response, i) => ({ response, score: scores[i] })) }
+    const data = join(folder, 'few.jsonl')
+    const whole = row([completion('a', 1), completion('b', 2)])
+    writeFileSync(data, [few, whole, few, whole].map((each) => `${JSON.stringify(each)}\n`).join(''))
+    const rows = await openRows(data, { as: 'ranking' })
+    expect(rows.dropped).toEqual({ 'too-few-scores': 2 })
+    expect(rows.length).toBe(2)
+    expect(await rows.row(1)).toMatchObject({ responses: ['a', 'b'], ranks: [2, 1] })
+    expect(rows.where(1)).toMatchObject({ line: 4 })
+    await rows.close()
+  })
+
+  it('of a file without any scores are said to have none', async () => {
+    const data = join(folder, 'none.jsonl')
+    writeFileSync(data, JSON.stringify({ prompt: 'Why?', completions: [{ response: 'a' }, { response: 'b' }] }))
+    await expect(openRows(data)).rejects.toThrow('none of 1 records gave a row (too-few-scores: 1)')
   })
 })
 

@@ -9,7 +9,12 @@ import { isMessage } from './messages.ts'
 
 type Columns = Record<string, unknown>
 /** A record under the usual names, and what the file calls columns that were renamed. */
-export type Shaped = { record: Columns; own?: Map<string, string> }
+export type Shaped = {
+  record: Columns
+  own?: Map<string, string>
+  /** Why it gives no row. */
+  skipped?: string
+}
 
 const isThere = (value: unknown) => value !== null && value !== undefined
 const has = (record: Columns, ...names: string[]) => names.some((name) => isThere(record[name]))
@@ -127,19 +132,12 @@ const isScored = ({ completions }: Columns): boolean =>
   completions.length > 0 &&
   completions.every((each) => isObject(each) && ANSWERS.some((name) => typeof each[name] === 'string'))
 
-/** The completions by score; equal scores tie, and one without a score is not ranked. */
+/** The completions by score; equal scores tie, and one without a score is not ranked. Fewer than two scores rank nothing. */
 const scored = (record: Columns, location: RecordLocation): Shaped => {
   const completions = record.completions as Columns[]
   const asked = ['prompt', 'instruction', 'question'].find((name) => isThere(record[name]))
   if (!asked) throw rowFault('missing-column', 'is missing; completions need their prompt', location, 'prompt')
   const scores = completions.map(scoreOf)
-  if (scores.filter(isThere).length < 2)
-    throw rowFault(
-      'bad-value',
-      `has ${scores.filter(isThere).length} with a score (${SCORES.join(', ')}); a ranking needs two or more`,
-      location,
-      'completions',
-    )
   const better = [...new Set(scores.filter((score) => score !== undefined))].sort((a, b) => b - a)
   return {
     record: {
@@ -152,6 +150,7 @@ const scored = (record: Columns, location: RecordLocation): Shaped => {
       ['prompt', asked],
       ['responses', 'completions'],
     ]),
+    ...(scores.filter(isThere).length < 2 && { skipped: 'too-few-scores' }),
   }
 }
 
@@ -218,7 +217,7 @@ export const usualShape = (given: Columns, location: RecordLocation): Shaped => 
   const tagged = isThere(given.kto_tag) && !isThere(given.label)
   const record = tagged ? { ...without(given, 'kto_tag', 'label'), label: given.kto_tag } : given
   const tag: [string, string][] = tagged ? [['label', 'kto_tag']] : []
-  const tagging = ({ record, own }: Shaped): Shaped => ({ record, own: new Map([...tag, ...(own ?? [])]) })
+  const tagging = ({ own, ...shaped }: Shaped): Shaped => ({ ...shaped, own: new Map([...tag, ...(own ?? [])]) })
   if (has(record, 'preferred_output', 'non_preferred_output')) return tagging(openAiPreference(record, location))
   const known = has(record, 'messages', 'completion', 'text', 'responses', 'input_ids')
   if (!known && isScored(record)) return tagging(scored(record, location))

@@ -2,7 +2,7 @@
  * What is wrong with the rows of a run, added up row by row. `attune check` and every training command look at rows with it, so
  * that both find the same.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Row, Text } from '../../data/rows.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import type { Where } from '../../util/fault.ts'
@@ -199,11 +199,10 @@ const identities = (row: Row, { prompt, answers }: RowTexts): { own: number; opp
   const said = row.kind === 'messages' ? [keyOf(row.messages)] : answers.map(keyOf)
   // The same pair the other way round differs in the order alone
   const isTurned = said.length === 2 && said[0] > said[1]
-  const hash = createHash('sha1')
-  hash.update(keyOf(prompt))
-  for (const text of isTurned ? said.toReversed() : said) hash.update('\0').update(text)
-  if (row.kind === 'ranking' && said.length !== 2) hash.update(`\0${row.ranks}`)
-  const number = hash.digest().readUIntBE(0, 6) * 8
+  const parts = [keyOf(prompt), ...(isTurned ? said.toReversed() : said)]
+  if (row.kind === 'ranking' && said.length !== 2) parts.push(`${row.ranks}`)
+  // In one call, which takes a third of the time of an object that is fed
+  const number = Number.parseInt(hash('sha1', parts.join('\0')).slice(0, 12), 16) * 8
   if (row.kind === 'unpaired') return { own: number + Number(row.label), opposite: number + Number(!row.label) }
   if (row.kind !== 'ranking' || said.length !== 2) return { own: number }
   const isTie = row.ranks[0] === row.ranks[1]
