@@ -112,7 +112,7 @@ describe('--chat', () => {
       const text = 'Yes.'
       const { ids } = tokenization.encoder.encode(text, { specialTokens: false })
       const sample = { prompt: 0, sample: 0, ids, logps: [], text, finish_reason: 'eos' as const }
-      const [{ value }] = await score([{ prompt, promptIds, sample }])
+      const [{ value }] = await score([{ prompt, promptIds, sample, record: {} }])
       await close()
       return value
     }
