@@ -22,7 +22,8 @@ export const namesOfLlamaFactory: Readonly<Record<string, string>> = {
   'lora-target': '--lora-target; all-linear in place of all',
 
   // Data
-  template: "not needed: the model's own chat template is used; attune check shows what it makes of a row",
+  template:
+    "--chat; for rows of plain text, which LLaMA-Factory always puts into a template: it is the model's own, as for rows of messages",
   dataset: '--data; a file or a hub data set, repeatable',
   'dataset-dir': 'not needed: --data takes the path of the file',
   'media-dir': textOnly,

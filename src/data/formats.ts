@@ -8,6 +8,7 @@
  */
 
 import { z } from 'zod'
+import { chatRow, noPromptFault, userTurn } from './chatRows.ts'
 import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
 import { isObject } from './issue.ts'
 import { labelReader } from './labelColumn.ts'
@@ -73,6 +74,9 @@ const plain: Read = (record, location) => {
   return [{ kind: 'text', ...conform(schemas.text, text, location) }]
 }
 
+/** The format of chosen and rejected alone. */
+const withoutPrompt = 'preference without prompt'
+
 /** In the order in which they are tried, on records without their null columns. */
 export const formats: Format[] = [
   {
@@ -119,7 +123,7 @@ export const formats: Format[] = [
     local: true,
   },
   {
-    name: 'preference without prompt',
+    name: withoutPrompt,
     detect: (r) => 'chosen' in r || 'rejected' in r,
     read: (r, p) => [preferenceRow(r, p, true)],
     needs: [],
@@ -208,6 +212,8 @@ export type ReaderOptions = {
   label?: string
   /** The kind of row wanted, which a message names where records are of no kind. */
   as?: Wanted
+  /** Plain prompts and responses become turns of a conversation (chatRows.ts). */
+  chat?: boolean
 }
 
 export type RowReader = {
@@ -238,7 +244,7 @@ type ReadRows = {
 export const rowReader = (
   file: string,
   layout: Layout,
-  { columns = {}, beside = [], record: needed, label, as }: ReaderOptions = {},
+  { columns = {}, beside = [], record: needed, label, as, chat = false }: ReaderOptions = {},
   known?: Format,
 ): RowReader => {
   let format = known
@@ -278,14 +284,20 @@ export const rowReader = (
         ...(beside.length && { beside: besideOf(raw, beside, at) }),
         ...(needed && { record: wholeRecord(raw, needed, at) }),
       }
-      const rows = made.map((row) => ({ ...asChat(row, location), ...kept }))
+      const asTurns = (row: Row): Row => {
+        const read = answeredByMessages(row, location)
+        if (!chat) return read
+        if (ownOne.name === withoutPrompt && isText(read)) throw noPromptFault(location)
+        return chatRow(read, location, as === 'prompt')
+      }
+      const rows = made.map((row) => ({ ...asTurns(row), ...kept }))
       return { rows, skipped: [], unread: unreadOf(record, rows) }
     },
   }
 }
 
 /** A text that is answered by messages is a user's turn. */
-const asChat = (row: Row, location: RecordLocation): Row => {
+const answeredByMessages = (row: Row, location: RecordLocation): Row => {
   if (!('prompt' in row) || row.kind === 'prompt' || isMessages(row.prompt)) return row
   const responses = row.kind === 'ranking' ? row.responses : [row.kind === 'rated' ? row.response : row.completion]
   if (!responses.some(isMessages)) return row
@@ -293,8 +305,10 @@ const asChat = (row: Row, location: RecordLocation): Row => {
     if (row.prompt.length) throw rowFault('wrong-type', 'is ids, and the response to it messages', location, 'prompt')
     return row
   }
-  return { ...row, prompt: [{ role: 'user', content: row.prompt }] }
+  return { ...row, prompt: userTurn(row.prompt) }
 }
+
+const isText = (row: Row) => 'prompt' in row && typeof row.prompt === 'string'
 
 const requireColumns = (record: Columns, wanted: readonly string[], location: RecordLocation) => {
   for (const name of wanted)

@@ -25,13 +25,21 @@ type ModelConfigs = { config: Config; generationConfig?: Readonly<Record<string,
 /** `--max-length` and `--max-prompt-length`, in tokens. */
 export type LengthSettings = { maxLength: number; maxPromptLength?: number }
 
-/** The tokenization of a model. Rows are never longer than its context, whatever `maxLength` is. */
+/** `--chat`: rows are rendered by the chat template, so there must be one. */
+type TemplateSettings = { chat?: boolean }
+
+/** The tokenization of a model. Rows are never longer than its context, whatever `maxLength` is. @throws Fault no-template for --chat */
 export const openTokenization = async (
   { dir, adapter }: ModelFolders,
   { config, generationConfig }: ModelConfigs,
-  { maxLength = Number.POSITIVE_INFINITY, maxPromptLength }: Partial<LengthSettings> = {},
+  {
+    maxLength = Number.POSITIVE_INFINITY,
+    maxPromptLength,
+    chat = false,
+  }: Partial<LengthSettings> & TemplateSettings = {},
 ): Promise<Tokenization> => {
   const tokenizer = await loadTokenizerFolder(dir, adapter)
+  if (chat) requireTemplate(tokenizer, dir)
   return {
     encoder: tokenizer ?? idsOnly(dir),
     tokenizer,
@@ -39,6 +47,18 @@ export const openTokenization = async (
     eosIds: endIds(config.raw, generationConfig, tokenizer?.eosId),
     vocabulary: config.vocab_size,
   }
+}
+
+/** Throws the Fault 'no-template' where `--chat` has no template to render rows by. @param dir the model's folder */
+export const requireTemplate = (tokenizer: Tokenizer | undefined, dir: string): void => {
+  if (tokenizer?.chat) return
+  throw badInput(
+    'no-template',
+    `needs a model with a chat template, and ${dir} has none; leave it out, or take a chat model`,
+    {
+      flag: '--chat',
+    },
+  )
 }
 
 /** The encoder of a model without a tokenizer, for rows of token ids: any text is a Fault 'no-tokenizer'. @param dir the model's folder */

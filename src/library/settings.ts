@@ -14,6 +14,11 @@ export interface TrainingSettings {
    * @default {}
    */
   column?: Record<string, string>
+  /**
+   * Read plain rows as a chat: a prompt is the user's message and a response the assistant's, in the chat template of the model.
+   * @default false
+   */
+  chat?: boolean
   /** Use only the first N rows. */
   maxSamples?: number
   /**
@@ -922,6 +927,8 @@ export interface BestOfNSettings<Row extends PromptRow = UnknownPromptRow> {
    * @default {}
    */
   column?: Record<string, string>
+  /** Read each plain prompt as a user's message (default: as the run of the model did in its training). */
+  chat?: boolean
   /** Use only the first N rows. */
   maxSamples?: number
   /** What gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; or functions of the program. */
@@ -981,7 +988,7 @@ export interface BestOfNSettings<Row extends PromptRow = UnknownPromptRow> {
 
 /** The settings of `compare`. */
 export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
-  /** Two or more models, runs or adapters of the SFT policy; NAME=RUN names one, NAME=RUN,RUN,... is one policy trained with several seeds. */
+  /** Models, runs or adapters of the SFT policy; one alone is compared with the SFT policy; NAME=RUN names one, NAME=RUN,RUN,... is one policy trained with several seeds. */
   policies: string[]
   /** The SFT policy that all of them were trained from: rewards and KL are measured from it. */
   sft: string
@@ -1008,6 +1015,8 @@ export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
   temperature?: number
   /** Use the first so many prompts. */
   maxSamples?: number
+  /** Give each plain prompt as a user's message (default: if one of the runs was trained with `chat`). */
+  chat?: boolean
   /**
    * Compare every checkpoint that a run kept, too: each is a point of reward against KL.
    * @default true

@@ -5,13 +5,16 @@
  * N samples also tell, without bias, what each smaller n would have given: the mean of the best over all sets of n samples.
  */
 
-import { type PromptExample, promptText } from '../data/prompts.ts'
+import { withoutTurn } from '../data/chatRows.ts'
+import { promptText } from '../data/prompts.ts'
+import type { Text } from '../data/rows.ts'
 import { openScheduler } from '../generate/scheduler.ts'
 import { type LengthSettings, openTokenization, type Tokenization } from '../generate/tokenization.node.ts'
 import { openModel } from '../passes/open.node.ts'
 import { openRewards, type RewardSettings, rewardColumns } from '../rewards/open.ts'
 import { type ProgramFunctions, scoreRollout } from '../rewards/rewards.ts'
 import type { ProgressEvent, WarningEvent } from '../runs/events.ts'
+import { trainedWithChat } from '../runs/find.node.ts'
 import { deviation, mean } from '../statistics/summary.ts'
 import { makeResources } from '../util/resources.ts'
 import { promptStream } from './rl/context.ts'
@@ -21,8 +24,8 @@ import { droppedRows, openDataset, surveyRows, unreadWarnings } from './trainer/
 
 export type BestOfNSettings = RolloutSettings &
   RewardSettings &
-  Parameters<typeof openDataset>[1] &
-  LengthSettings & { model: string; adapter?: string }
+  Omit<Parameters<typeof openDataset>[1], 'chat'> &
+  LengthSettings & { model: string; adapter?: string; chat?: boolean }
 
 export type BestOfN = {
   /** The best completion of each prompt. */
@@ -62,10 +65,12 @@ export async function* bestOfN(
   const { own, close } = makeResources()
   try {
     // data, policy, rewards
-    const dataset = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
+    const chat = settings.chat ?? (await trainedWithChat(settings.adapter ?? settings.model)) ?? false
+    const reading = { ...settings, chat }
+    const dataset = own(await openDataset('prompt', reading, { record: rewardColumns(settings.reward) }))
     const opened = own(await openModel(settings))
     const { model, tokenizer, dir, adapterDir: adapter, generationConfig } = opened
-    const tokenization = await openTokenization({ dir, adapter }, { config: model.config, generationConfig }, settings)
+    const tokenization = await openTokenization({ dir, adapter }, { config: model.config, generationConfig }, reading)
     const rewards = await openRewards(settings, { own, tokenization, folders: { dir, adapter }, functions })
     yield* unreadWarnings([dataset.rows])
     yield* rewards.warnings
@@ -83,10 +88,12 @@ export async function* bestOfN(
     const scored = yield* scoreRollout(rewards, rollout, { signal })
     if (!scored) return undefined
     // the best of N
+    // Rows that --chat reads again
+    const shown = chat ? withoutTurn : (prompt: Text) => prompt
     const groups = chunks(scored.rewards, rollout.perPrompt)
     const samples = chunks(rollout.samples, rollout.perPrompt)
     return {
-      rows: groups.map((group, g) => bestRow(tokenization, prompts[g], samples[g], group)),
+      rows: groups.map((group, g) => bestRow(tokenization, shown(prompts[g].prompt), samples[g], group)),
       table: tableOf(groups),
       dropped: droppedRows(dataset.rows.dropped, stream),
       failed: scored.rewards.filter(Number.isNaN).length,
@@ -102,7 +109,7 @@ export const indexOfBest = (rewards: readonly number[]): number =>
 
 const bestRow = (
   tokenization: Tokenization,
-  { prompt }: PromptExample,
+  prompt: Text,
   samples: readonly { ids: number[]; text?: string }[],
   rewards: readonly number[],
 ): BestOfN['rows'][number] => {

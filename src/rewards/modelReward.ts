@@ -7,12 +7,14 @@
 
 import { filesOf } from '../checkpoint/folder.node.ts'
 import type { Tree } from '../data/batch.ts'
+import { userTurn } from '../data/chatRows.ts'
 import { type Encoder, encodeScored } from '../data/examples.ts'
 import { isIds, isMessages } from '../data/rows.ts'
 import { readBy } from '../generate/tokenization.node.ts'
 import { type OpenedModel, type OpenModelOptions, openModel } from '../passes/open.node.ts'
 import { rewardsOf, type Reward as Scored } from '../passes/scores.ts'
 import type { WarningEvent } from '../runs/events.ts'
+import { trainedWithChat } from '../runs/find.node.ts'
 import { sameTokenizer } from '../text/tokenizer.node.ts'
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
@@ -72,10 +74,13 @@ export const modelReward = async (
     )
   const sharesIds = tokenizer === undefined || (await sameTokenizer({ dir, adapter }, folders)) === true
   const { vocab_size: vocabulary, max_position_embeddings: positions } = model.config
-  const treeOf = (completion: CompletionToScore) =>
-    sharesIds
+  const chats = await trainedWithChat(name)
+  const treeOf = (given: CompletionToScore) => {
+    const completion = chats ? asChat(given) : given
+    return sharesIds
       ? completionTree(completion, tokenizer, positions)
       : completionTree(asText(completion, tokenization), tokenizer, positions, true)
+  }
   return {
     files: await sha256Files(await filesOf({ dir, adapter }, opened.files)),
     warnings: sharesIds ? [] : [retokenised(name)],
@@ -128,6 +133,10 @@ const retokenised = (name: string): WarningEvent => ({
   code: 'retokenised',
   message: `${name} has a tokenizer of its own: it reads completions as text, not as the policy's tokens`,
 })
+
+/** A reward model that was trained with --chat reads plain prompts as it did there. */
+const asChat = (completion: CompletionToScore): CompletionToScore =>
+  typeof completion.prompt === 'string' ? { ...completion, prompt: userTurn(completion.prompt) } : completion
 
 /** Ids of the policy's tokenizer mean nothing to another one. */
 const asText = (completion: CompletionToScore, { tokenizer }: RewardContext['tokenization']): CompletionToScore =>

@@ -3,7 +3,7 @@
  * a folder of runs, so that it can be moved or copied freely.
  */
 import { readdir, rm, stat } from 'node:fs/promises'
-import { basename, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { badInput, runFailure } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
 import { isRunning } from './lock.node.ts'
@@ -160,6 +160,14 @@ export const modelOfRun = async (
   const place = places?.model
   const isThere = typeof place === 'string' && (await stat(place).catch(() => undefined))
   return { model: isThere ? place : String(config.model), adapter: result.path }
+}
+
+/** Whether the run that made a model or an adapter was trained with `--chat`; undefined for what no run made. */
+export const trainedWithChat = async (name: string): Promise<boolean | undefined> => {
+  const around = dirname(name)
+  const isResult = ['model', 'adapter'].includes(basename(name)) && (await isRun(around))
+  const dir = isResult ? around : await findRun(name)
+  return dir === undefined ? undefined : (await readInfo(dir)).config.chat === true
 }
 
 /**

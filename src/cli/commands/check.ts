@@ -21,7 +21,7 @@ import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
 import { makeScreen, type Paint, painter, type Style } from '../screen.ts'
 
-const { data, column, maxSamples, maxLength, maxPromptLength } = dataFields
+const { data, column, chat, maxSamples, maxLength, maxPromptLength } = dataFields
 const { assistantOnlyLoss, completionOnlyLoss } = sftSchema.shape
 const { evalData, evalSplit } = evalFields
 
@@ -33,6 +33,7 @@ const schema = z.object({
   evalSplit,
   rows: size().default(3).describe('show the tokens of the first N rows'),
   column,
+  chat,
   maxSamples,
   maxLength,
   maxPromptLength,

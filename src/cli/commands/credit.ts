@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { openRows } from '../../data/openRows.node.ts'
-import { idsOnly } from '../../generate/tokenization.node.ts'
+import { idsOnly, requireTemplate } from '../../generate/tokenization.node.ts'
 import { type CreditRow, creditPage, strengths } from '../../labs/pages/credit.ts'
 import { creditInput } from '../../library/scoreInputs.ts'
 import { type Credit, type CreditResponse, creditOf, type Piece } from '../../recipes/reward/credit.ts'
@@ -16,6 +16,7 @@ import type { Tokenizer } from '../../text/tokenizer.ts'
 import { badInput } from '../../util/fault.ts'
 import { diskFault, makeFolders } from '../../util/files.node.ts'
 import { formatNumber } from '../../util/format.ts'
+import { chatField, chatOf } from '../chatFlag.ts'
 import { checkedRows } from '../checkedRows.ts'
 import { command } from '../command.ts'
 import { shortPath } from '../format.ts'
@@ -28,6 +29,7 @@ const schema = z.object({
   adapter: adapterFlag,
   quantize: modelFlags.quantize,
   data: z.array(z.string()).min(1).meta({ value: 'FILE' }).describe('rows with prompts and completions; repeatable'),
+  chat: chatField("read plain rows as a chat: a prompt is the user's message and a completion the assistant's"),
   html: z.string().optional().meta({ value: 'FILE' }).describe('also write an HTML page with all completions'),
   maxSamples: z.number().int().positive().optional().describe('use only the first N rows'),
   ...engineFlags,
@@ -42,7 +44,8 @@ export default command({
     const report = makeReporter(out.screen, { logEvery: 1 })
     if (options.html !== undefined) await checkPagePath(options.html)
     const { maxSamples } = options
-    const rows = await openRows(options.data, { resolve: resolveDataset, maxSamples })
+    const chat = await chatOf(options, report.note)
+    const rows = await openRows(options.data, { chat, resolve: resolveDataset, maxSamples })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
     for (const { message } of unreadWarnings([rows])) report.note(message)
@@ -52,6 +55,7 @@ export default command({
     if (out.toTerminal) await out.text(legend(color))
     try {
       const { model, tokenizer } = opened
+      if (chat) requireTemplate(tokenizer, opened.dir)
       const encoder = tokenizer ?? idsOnly(opened.dir)
       const limits = { positions: model.config.max_position_embeddings, vocabulary: model.config.vocab_size }
       const inputs = await checkedRows(rows, (row) => creditInput(encoder, row, limits), report)

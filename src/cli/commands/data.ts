@@ -1,6 +1,7 @@
 /** `attune data`: what is in files of rows and what each command could do with them; and rows of one kind as another. */
 import { z } from 'zod'
 import { resolveDataset, resolveHubModel } from '../../checkpoint/hub.node.ts'
+import { withAnswerTurns } from '../../data/chatRows.ts'
 import type { Kinds } from '../../data/convert.ts'
 import { delimiterName } from '../../data/csvDialect.ts'
 import { dataFiles } from '../../data/input.node.ts'
@@ -32,6 +33,9 @@ const schema = z.object({
     .meta({ value: 'MODEL' })
     .describe('count lengths in tokens of this model, as training would: a folder, a hub id or the name of a run'),
   column: dataFields.column,
+  chat: dataFields.chat.describe(
+    'read plain rows as a chat: a prompt is a message of the user and a response one of the assistant; with --to, write them so',
+  ),
   maxLength: count()
     .optional()
     .describe('with --model: count rows of more tokens, which training cuts (default: that of training, 1024)'),
@@ -55,7 +59,7 @@ export default command({
     const maxLength = options.maxLength ?? dataFields.maxLength.parse(undefined)
     const files = await dataFiles(options.files, resolveDataset)
     for (const [at, file] of files.entries()) {
-      const found = await surveyFile(file, { columns: options.column, encoder, maxLength })
+      const found = await surveyFile(file, { columns: options.column, chat: options.chat, encoder, maxLength })
       if (context.out.json) await context.out.jsonLine(jsonOf(found, maxLength))
       else await context.out.text(`${at ? '\n' : ''}${surveyText(found, maxLength)}`)
     }
@@ -213,7 +217,7 @@ const textParts = (name: string, text: Text): [string, string][] => {
 
 // ---- converting ------------------------------------------------------------------------------------------------------
 
-const convert = async ({ files, column, output, model, maxLength }: Options, to: Target, { out }: Context) => {
+const convert = async ({ files, column, chat, output, model, maxLength }: Options, to: Target, { out }: Context) => {
   if (model !== undefined || maxLength !== undefined)
     throw badInput('bad-flag', 'needs no model: texts are written as they are; leave --model and --max-length out', {
       flag: '--to',
@@ -225,6 +229,7 @@ const convert = async ({ files, column, output, model, maxLength }: Options, to:
   const rows = await openRows(files, {
     as: targets[to],
     columns: column,
+    chat,
     ...(to === 'prompt' && { record: [] }),
     resolve: resolveDataset,
   })
@@ -233,7 +238,8 @@ const convert = async ({ files, column, output, model, maxLength }: Options, to:
   let written = 0
   async function* lines() {
     for (let i = 0; i < rows.length; i++) {
-      const row = await rows.row(i)
+      const read = await rows.row(i)
+      const row = chat ? withAnswerTurns(read) : read
       const record = recordFor(to, row, rows.where(i), Object.values(column))
       for (const name of lostIn(to, row)) lost[name] = (lost[name] ?? 0) + 1
       if (typeof record === 'string') dropped[record] = (dropped[record] ?? 0) + 1

@@ -1,6 +1,7 @@
 /** `attune generate`: completions of prompts, in the order of the prompts. In a terminal a single one is shown as it is made. */
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
+import { userTurn } from '../../data/chatRows.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import type { Text } from '../../data/rows.ts'
@@ -10,11 +11,12 @@ import { type Completion, completions, endIds, generate } from '../../generate/g
 import { worthPacking } from '../../generate/memory.node.ts'
 import { checkPrompt } from '../../generate/scheduler.ts'
 import type { Piece } from '../../generate/sequence.ts'
-import { idsOnly } from '../../generate/tokenization.node.ts'
+import { idsOnly, requireTemplate } from '../../generate/tokenization.node.ts'
 import { beamFields, generationFields, samplingFields, samplingOptions } from '../../library/sampling.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
+import { chatField, chatOf } from '../chatFlag.ts'
 import { command } from '../command.ts'
 import { adapterFlag, engineFlags, modelFlags } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
@@ -30,7 +32,7 @@ const schema = z.object({
   quantize: modelFlags.quantize,
   prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('a prompt; repeatable'),
   data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
-  chat: z.boolean().default(false).describe("treat each text as a user's message and apply the model's chat template"),
+  chat: chatField("treat each text as a user's message and apply the model's chat template"),
   maxNewTokens: generationFields.maxNewTokens,
   numReturnSequences: z.number().int().positive().default(1).describe('completions of each prompt'),
   stop: generationFields.stop,
@@ -52,7 +54,8 @@ export default command({
     checkBeams(options)
     out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
-    const placed = await promptsOf(options, report)
+    const chat = await chatOf(options, report.note)
+    const placed = await promptsOf({ ...options, chat }, report)
     const prompts = placed.map(({ prompt }) => prompt)
     const samples = options.numReturnSequences
     const total = prompts.length * samples
@@ -64,6 +67,7 @@ export default command({
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     try {
       const { tokenizer } = opened
+      if (chat) requireTemplate(tokenizer, opened.dir)
       const encoder = tokenizer ?? idsOnly(opened.dir)
       const ids = placed.map(({ prompt, template, where }) => {
         const ids = atPlace(where, () => encodePrompt(encoder, prompt, template))
@@ -103,16 +107,18 @@ const checkBeams = (options: Options) => {
 
 /** The prompts of the flags, then those of the files. */
 const promptsOf = async ({ prompt = [], data, chat }: Options, { note }: Reporter): Promise<PlacedPrompt[]> => {
-  const prompts: PlacedPrompt[] = prompt.map((text) => ({ prompt: text, where: { flag: '--prompt' } }))
+  const prompts: PlacedPrompt[] = prompt.map((text) => ({
+    prompt: chat ? userTurn(text) : text,
+    where: { flag: '--prompt' },
+  }))
   if (data) {
-    const rows = await openRows(data, { as: 'prompt', resolve: resolveDataset })
+    const rows = await openRows(data, { as: 'prompt', chat, resolve: resolveDataset })
     for (let i = 0; i < rows.length; i++) prompts.push({ ...(await rows.row(i)), where: rows.where(i) })
     await rows.close()
     for (const { message } of unreadWarnings([rows])) note(message)
   }
   if (prompts.length === 0) throw badInput('bad-flag', 'no prompts; give --prompt or --data')
-  const asMessage = (text: Text): Text => (typeof text === 'string' ? [{ role: 'user', content: text }] : text)
-  return chat ? prompts.map((each) => ({ ...each, prompt: asMessage(each.prompt) })) : prompts
+  return prompts
 }
 
 /** Brings completions into the order of the prompts: each waits for those before it. */

@@ -6,13 +6,14 @@ import type { Tree } from '../../data/batch.ts'
 import type { TextOptions } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { type Scorable, score } from '../../generate/score.ts'
-import { idsOnly } from '../../generate/tokenization.node.ts'
+import { idsOnly, requireTemplate } from '../../generate/tokenization.node.ts'
 import { type ModelLimits, rewardInput, scoreInput } from '../../library/scoreInputs.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { formatNumber, plural } from '../../util/format.ts'
+import { chatField, chatOf } from '../chatFlag.ts'
 import { checkedRows } from '../checkedRows.ts'
 import { command } from '../command.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
@@ -21,6 +22,7 @@ import { makeReporter } from '../reporter.ts'
 const schema = z.object({
   ...modelFlags,
   data: z.array(z.string()).min(1).meta({ value: 'FILE' }).describe('rows to score; repeatable'),
+  chat: chatField("read plain rows as a chat: a prompt is the user's message and a completion the assistant's"),
   completionOnlyLoss: z
     .boolean()
     .default(true)
@@ -37,12 +39,14 @@ export default command({
   async run(options, { out }) {
     out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
-    const rows = await openRows(options.data, { resolve: resolveDataset })
+    const chat = await chatOf(options, report.note)
+    const rows = await openRows(options.data, { chat, resolve: resolveDataset })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
     for (const { message } of unreadWarnings([rows])) report.note(message)
     const opened = await openModel({ ...options, head: 'either', onProgress })
     try {
+      if (chat) requireTemplate(opened.tokenizer, opened.dir)
       const encoder = opened.tokenizer ?? idsOnly(opened.dir)
       const { model } = opened
       const limits = limitsOf(model)

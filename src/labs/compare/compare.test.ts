@@ -158,6 +158,67 @@ describe('a comparison', () => {
   })
 })
 
+describe('one policy', () => {
+  it('is compared with the SFT policy', async () => {
+    const events = await run({ policies: [`bolder=${at('bold')}`], output: at('alone') })
+    expect(events[0]).toMatchObject({ event: 'plan', policies: ['bolder'], models: 2 })
+    const found = await findings('alone')
+    expect(found.between).toEqual([])
+    expect(found.against.map(({ a, b, judge }: Record<string, string>) => [a, b, judge])).toEqual([
+      ['bolder', 'base', 'letters'],
+      ['bolder', 'base', 'words'],
+    ])
+    expect(found.words[0]).toMatch(/bolder.* base.*letters \d+ %/)
+    expect(found.words[1]).toMatch(/^bolder has moved .* nats of KL per answer from base\.$/)
+    expect(await readdir(at('alone', 'plots'))).not.toContain('win-rates.svg')
+  })
+})
+
+describe('prompts as chats', () => {
+  const turns =
+    '{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}'
+  const withTemplate = async (name: string) => {
+    await cp(at(name), at(`chat-${name}`), { recursive: true })
+    for (const dir of [at(`chat-${name}`), at(`chat-${name}`, 'model')])
+      await writeFile(join(dir, 'chat_template.jinja'), turns).catch(() => {})
+    return at(`chat-${name}`)
+  }
+
+  it('follow the runs, unless a flag says otherwise', async () => {
+    const [sft, bold] = await Promise.all(['base', 'bold'].map(withTemplate))
+    const info = JSON.parse(await readFile(join(bold, 'run.json'), 'utf8'))
+    await writeFile(join(bold, 'run.json'), JSON.stringify({ ...info, config: { ...info.config, chat: true } }))
+    const shown = async (output: string, more: Record<string, unknown>) => {
+      const policies = [bold]
+      const events = await run({
+        sft,
+        policies,
+        samples: 1,
+        maxNewTokens: 2,
+        maxSamples: 2,
+        output: at(output),
+        ...more,
+      })
+      const page = await readFile(at(output, 'report.html'), 'utf8')
+      return { asChat: page.includes('user: Once upon a time'), events }
+    }
+    expect((await shown('as-run', {})).asChat).toBe(true)
+    expect((await shown('as-plain', { chat: false })).asChat).toBe(false)
+    // A run on plain prompts beside it is named
+    await cp(bold, at('plain-run'), { recursive: true })
+    await makeModel(at('plain-run', 'model'), 2)
+    await writeFile(at('plain-run', 'model', 'chat_template.jinja'), turns)
+    await writeFile(at('plain-run', 'run.json'), JSON.stringify(info))
+    const { events } = await shown('mixed', { policies: [bold, at('plain-run')] })
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        code: 'chat-differs',
+        message: expect.stringMatching(/^chat-bold learned with --chat, and plain-run without/),
+      }),
+    )
+  })
+})
+
 describe('bad input is refused before anything is written', () => {
   it.each<[string, () => Record<string, unknown>, RegExp]>([
     ['a policy twice', () => ({ policies: [at('blunt'), `other=${at('blunt')}`] }), /same weights as blunt/],

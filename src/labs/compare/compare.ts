@@ -12,6 +12,7 @@ import { resolve } from 'node:path'
 import { type PromptExample, promptText } from '../../data/prompts.ts'
 import { claimFolder, foreignFault } from '../../report/files.node.ts'
 import type { ProgramFunctions } from '../../rewards/rewards.ts'
+import { trainedWithChat } from '../../runs/find.node.ts'
 import { takeLock } from '../../runs/lock.node.ts'
 import { isTemporary } from '../../util/files.node.ts'
 import { collectCompletions } from './collect.ts'
@@ -45,8 +46,9 @@ export async function* compare(
   )
   refuseDuplicates(sft, policies)
   const judges = await openJudges({ ...settings, functions }, sft, policies)
+  const chat = settings.chat ?? (await readsChats(settings.sft, policies))
   const checkpoints = policies.flatMap(({ runs }) => runs.flatMap((run) => run.checkpoints))
-  const { prompts, warnings } = await readPrompts(settings, [sft, ...checkpoints], judges)
+  const { prompts, warnings } = await readPrompts({ ...settings, chat }, [sft, ...checkpoints], judges)
   const unlock = await claim(root)
   try {
     yield {
@@ -60,6 +62,7 @@ export async function* compare(
     const isComparable = tokenizesAs(sft, prompts)
     const incomparable = checkpoints.filter((policy) => policy.name === 'end' && !isComparable(policy))
     warnings.push(...comparisonWarnings(judges, incomparable))
+    if (settings.chat === undefined && chat) warnings.push(...chatWarnings(policies))
     yield* warnings
     const sets = [sft, ...checkpoints].map((policy) =>
       completionSet(context, policy, prompts.get(policy.promptKey)!, policy !== sft && isComparable(policy)),
@@ -79,6 +82,25 @@ export async function* compare(
     for (const judge of judges) await judge.close()
     await unlock()
   }
+}
+
+/** Whether the SFT policy or one of the others is a run that was trained with --chat. */
+const readsChats = async (sft: string, policies: readonly PolicyRuns[]): Promise<boolean> =>
+  policies.some(({ runs }) => runs.some(({ chat }) => chat)) || (await trainedWithChat(sft)) === true
+
+/** One form of the prompts for all: a policy that was trained on another one is at a disadvantage. */
+const chatWarnings = (policies: readonly PolicyRuns[]): Warning[] => {
+  const [learned, without] = [true, false].map((wanted) =>
+    policies.filter(({ runs }) => runs.some(({ chat }) => chat === wanted)).map(({ name }) => name),
+  )
+  if (!learned.length || !without.length) return []
+  return [
+    {
+      event: 'warning',
+      code: 'chat-differs',
+      message: `${learned.join(' and ')} learned with --chat, and ${without.join(' and ')} without. Plain prompts are given to all as a user's message; --no-chat gives them as they are.`,
+    },
+  ]
 }
 
 /** Whether a policy reads every prompt as the same tokens as the SFT policy does: only then is there a KL between them. */

@@ -203,6 +203,26 @@ describe('a comparison', () => {
     expect(limits).toContain('6 rewards of scalar are no number, left out and not counted as 0')
   })
 
+  it('compares a policy alone with the SFT policy', () => {
+    const alone = findingsOf({ ...data, policies: data.policies.slice(0, 1) }, draws)
+    const [level, moved, limits] = conclusionsOf(alone)
+    const rate = /neutral (\d+) % \((\d+) to (\d+)\)/.exec(level)!.slice(1).map(Number)
+    const { winRate } = alone.against[0]
+    expect(rate).toEqual([winRate.value, winRate.low, winRate.high].map((x) => Math.round(100 * x)))
+    expect(level).toMatch(/^The answers of level1 are preferred to those of base by every judge: neutral/)
+    expect(moved).toBe('level1 has moved 4.05 (4.04 to 4.06) nats of KL per answer from base.')
+    expect(limits).toContain('and the 2 tests are corrected together (Holm)')
+    expect(limits).toContain('level1 is one training run')
+    const page = { conclusions: [], warnings: [], examples: [], settings: [], command: [] }
+    const { plots } = comparisonPage({ findings: alone, ...page })
+    expect(Object.keys(plots)).toEqual(['win-rates-sft', 'reward-kl-1', 'reward-kl-2'])
+    const worse = findingsOf(
+      { ...data, sft: { ...completionsOf(5, 3), name: 'base' }, policies: [data.policies[1]] },
+      draws,
+    )
+    expect(conclusionsOf(worse)[0]).toMatch(/^The answers of base are preferred to those of level2 by every judge/)
+  })
+
   it('concludes nothing from one prompt, and has no scale where a judge gives one reward to all', () => {
     const first = (each: ScoredCompletions): ScoredCompletions => ({
       ...each,

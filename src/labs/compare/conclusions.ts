@@ -102,12 +102,21 @@ export const conclusionsOf = (findings: CompareFindings): string[] => {
     return [
       'One prompt allows no statistics: no interval, no test, nothing to conclude. The answers and their rewards are below; give more prompts.',
     ]
+  // A policy alone has the SFT policy for its other side
+  const pairs = groupByPair(between.length ? between : against)
   return [
-    ...groupByPair(between).map((pair) => pairConclusion(pair, judges)),
-    ...(against.length ? [sftConclusion(findings)] : []),
+    ...pairs.map((pair) => pairConclusion(pair, judges)),
+    ...(between.length && against.length ? [sftConclusion(findings)] : []),
+    ...(between.length ? [] : movedText(findings)),
     limits(findings),
   ]
 }
+
+/** How far policies that are compared with the SFT policy alone have moved from it. */
+const movedText = ({ policies, sft }: CompareFindings): string[] =>
+  policies.flatMap(({ name, kl }) =>
+    kl ? [`${name} has moved ${intervalText(kl.k1)} nats of KL per answer from ${sft}.`] : [],
+  )
 
 /** @param pair findings of one pair of policies, one for each judge */
 export const pairConclusion = (pair: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {
@@ -274,16 +283,29 @@ const atEqualLengthText = (pairs: readonly PairFindings[]): string => {
   return gone.length ? `, but not beyond doubt at equal length (${listed(gone)})` : ''
 }
 
+/** @param tests of each question, how many */
+const testsText = (tests: readonly number[]): string => {
+  const [first] = tests
+  if (tests.length > 1)
+    return `and the tests of a question (${tests.join(' and ')} of them) are corrected together (Holm)`
+  if (first < 2) return first ? 'and there is one test' : 'and there is no test'
+  return `and the ${first} tests are corrected together (Holm)`
+}
+
 /** What the numbers are about, and what they do not show. */
 const limits = ({ prompts, samples, policies, judges, between, against }: CompareFindings): string => {
-  const tests = [between, against].map((found) => found.filter(({ p }) => Number.isFinite(p)).length)
+  const tests = [between, against]
+    .filter((question) => question.length)
+    .map((question) => question.filter(({ p }) => Number.isFinite(p)).length)
   const runs = Math.max(...policies.map((policy) => policy.runs))
+  const [, only, ...others] = policies
+  const trained = others.length ? 'Each policy' : only.name
   const constant = judges.filter(({ scale }) => !scale).map(({ name }) => name)
   return [
-    `All of it is about what these judges prefer on ${plural(prompts, 'held-out prompt')} with ${plural(samples, 'answer')} each; intervals hold 95 % over prompts, each by itself, and the tests of a question (${tests.join(' and ')} of them) are corrected together (Holm).`,
+    `All of it is about what these judges prefer on ${plural(prompts, 'held-out prompt')} with ${plural(samples, 'answer')} each; intervals hold 95 % over prompts, each by itself, ${testsText(tests)}.`,
     runs === 1
-      ? 'Each policy is one training run: another seed could turn what is concluded, and nothing here says how easily.'
-      : `Each policy is ${plural(runs, 'training run')}.`,
+      ? `${trained} is one training run: another seed could turn what is concluded, and nothing here says how easily.`
+      : `${trained} is ${plural(runs, 'training run')}.`,
     ...judges
       .filter(({ failed }) => failed)
       .map(

@@ -52,6 +52,8 @@ type PolicyRun = {
   checkpoints: ComparedPolicy[]
   /** The rewards that it was trained with, as its settings name them. Undefined for a model without a run folder. */
   rewards?: readonly string[]
+  /** Whether it was trained with --chat. Undefined for a model without a run folder. */
+  chat?: boolean
 }
 
 /** A policy as the user names it: one run, or several that differ in their training seed. */
@@ -86,7 +88,11 @@ export const openPolicyRuns = async (
       const info = dir === undefined ? undefined : await readInfo(dir)
       const kept = dir !== undefined && info && withCheckpoints ? await checkpointsOf(dir, info, title) : []
       const final = await openFinal(await foldersOf(run, sft), title)
-      return { checkpoints: [...kept, final], rewards: info && (await rewardsOf(info)) }
+      return {
+        checkpoints: [...kept, final],
+        rewards: info && (await rewardsOf(info)),
+        chat: info && info.config.chat === true,
+      }
     }),
   )
   return { name, runs: each }

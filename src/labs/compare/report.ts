@@ -89,7 +89,7 @@ ${table(
 }
 
 const forestCharts = ({ between, against, sft }: CompareFindings, narrow = false): Record<string, string> => ({
-  'win-rates': forestChart('Win rates between the policies', between, narrow),
+  ...(between.length && { 'win-rates': forestChart('Win rates between the policies', between, narrow) }),
   'win-rates-sft': forestChart(`Win rates against ${sft}`, against, narrow),
 })
 

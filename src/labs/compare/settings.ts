@@ -5,9 +5,9 @@ import { count, engineFields, on, positive, text, texts } from '../../recipes/tr
 export const compareSchema = z.object({
   policies: z
     .array(z.string().min(1))
-    .min(2)
+    .min(1)
     .describe(
-      'two or more models, runs or adapters of the SFT policy; NAME=RUN names one, NAME=RUN,RUN,... is one policy trained with several seeds',
+      'models, runs or adapters of the SFT policy; one alone is compared with the SFT policy; NAME=RUN names one, NAME=RUN,RUN,... is one policy trained with several seeds',
     ),
   sft: text('MODEL').describe('the SFT policy that all of them were trained from: rewards and KL are measured from it'),
   data: texts('FILE').describe('held-out prompts; repeatable'),
@@ -25,6 +25,10 @@ export const compareSchema = z.object({
   maxNewTokens: count().default(128).describe('maximum number of tokens of a completion'),
   temperature: positive().default(1).describe('of sampling the answers; KL is estimated at this temperature, too'),
   maxSamples: count().optional().describe('use the first so many prompts'),
+  chat: z
+    .boolean()
+    .optional()
+    .describe("give each plain prompt as a user's message (default: if one of the runs was trained with --chat)"),
   checkpoints: on('compare the final model of each run alone').describe(
     'compare every checkpoint that a run kept, too: each is a point of reward against KL',
   ),

@@ -28,15 +28,19 @@ const refused: Readonly<Record<string, readonly string[] | 'all'>> = {
   'cut-stop': ['sft'],
 }
 
+/** Findings that ruin no run, but change what the model is trained to be. */
+const warned = ['plain-text-for-chat-model']
+
 /**
  * Throws the Fault of the first finding that no run should begin with: exit code 2, before anything is written.
- * @returns warnings of the others that would ruin the run, but for those that the stream's own warnings tell
+ * @returns warnings of the others that would ruin the run or change what it is for, but for those that the stream's own warnings tell
  */
 export const checkedBefore = (
   { findings, method }: Pick<RowChecks, 'findings' | 'method'>,
   stream: Pick<ExampleStream<never>, 'found'>,
 ): WarningEvent[] => {
-  const ruins = findings().filter(isRuin)
+  const found = findings()
+  const ruins = found.filter(isRuin)
   const useless = ruins.find(({ code }) => {
     const methods = refused[code] ?? []
     return methods === 'all' || methods.includes(method)
@@ -44,7 +48,7 @@ export const checkedBefore = (
   if (useless)
     throw badInput(useless.code, `${textOf(useless)}; attune check shows such rows token by token`, useless.first)
   const { odd, dropped } = stream.found()
-  return ruins
+  return [...ruins, ...found.filter(({ code }) => warned.includes(code))]
     .filter(({ code }) => !(code in odd || code in dropped))
     .map((finding) => ({
       event: 'warning',

@@ -47,7 +47,7 @@ const check = async ({ data, evalData, ...given }: Given) => {
   const rows: ShownRow[] = []
   let sums: CheckSummary | undefined
   const settings: CheckSettings = {
-    ...{ model: plain, for: 'sft', column: {}, maxLength: 1024, rows: 3, seed: 42 },
+    ...{ model: plain, for: 'sft', column: {}, chat: false, maxLength: 1024, rows: 3, seed: 42 },
     ...{ assistantOnlyLoss: false, completionOnlyLoss: true },
     ...given,
     data: [written(data)],

@@ -26,6 +26,7 @@ export type CheckSettings = {
   evalData?: string[]
   evalSplit?: number
   column: Record<string, string>
+  chat: boolean
   maxSamples?: number
   maxLength: number
   maxPromptLength?: number

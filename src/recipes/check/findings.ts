@@ -135,7 +135,8 @@ const rules: Record<string, Rule> = {
   },
   'plain-text-for-chat-model': {
     message: 'prompts of plain text for a model with a chat template, which they do not pass through',
-    advice: 'give prompts as messages, [{"role": "user", "content": ...}], if the model is to be used as a chat model',
+    advice:
+      'add --chat, which reads prompts and answers as turns of a chat, if the model is to be used as a chat model',
     severity: odd,
   },
   'no-assistant-turn': {

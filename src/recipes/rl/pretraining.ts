@@ -49,7 +49,7 @@ export const openPretraining = async (
   { tokenization, policy }: Pick<RlContext, 'tokenization' | 'policy'>,
 ): Promise<Pretraining> => {
   const { ptxData: data, column, seed } = settings
-  const { rows } = own(await openDataset('sft', { data, column }))
+  const { rows } = own(await openDataset('sft', { data, column, chat: false }))
   const { encoder, limits } = tokenization
   const stream = exampleStream<Sft, TextExample>({
     length: rows.length,

@@ -193,7 +193,15 @@ export const bestOfNSchema = z.object({
     model: text('MODEL').describe('the policy: a folder in Hugging Face layout, a hub id or the name of a run'),
     adapter: text('DIR').optional().describe('a PEFT adapter of that model'),
   }),
-  ...grouped('Data', { ...promptFields, column, maxSamples }),
+  ...grouped('Data', {
+    ...promptFields,
+    column,
+    chat: z
+      .boolean()
+      .optional()
+      .describe("read each plain prompt as a user's message (default: as the run of the model did in its training)"),
+    maxSamples,
+  }),
   ...grouped('Reward', { reward, rewardWeights, normalizeRewards, rewardTimeout }),
   ...grouped('Sampling', {
     numGenerations: count().default(16).describe('N: completions of each prompt'),

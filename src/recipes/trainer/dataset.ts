@@ -29,6 +29,7 @@ export type DatasetSettings = {
   data: string[]
   column: Record<string, string>
   label?: string
+  chat: boolean
   maxSamples?: number
   shuffle: boolean
   seed: number
@@ -47,7 +48,7 @@ export type Dataset<K extends keyof Kinds> = {
 /** @param keep what rows keep beside their own columns */
 export const openDataset = async <K extends keyof Kinds>(
   as: K,
-  settings: Pick<DatasetSettings, 'data' | 'column' | 'label' | 'maxSamples' | 'evalData'>,
+  settings: Pick<DatasetSettings, 'data' | 'column' | 'label' | 'chat' | 'maxSamples' | 'evalData'>,
   keep: Pick<ReaderOptions, 'beside' | 'record'> = {},
 ): Promise<Dataset<K>> => {
   const open = (files: string[]) =>
@@ -55,6 +56,7 @@ export const openDataset = async <K extends keyof Kinds>(
       as,
       columns: settings.column,
       label: settings.label,
+      chat: settings.chat,
       ...keep,
       maxSamples: settings.maxSamples,
       resolve: resolveDataset,

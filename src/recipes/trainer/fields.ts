@@ -62,6 +62,9 @@ export const dataFields = grouped('Data', {
   column: pairs('NAME=COLUMN').describe(
     'the name that a column has in your file, if another one is expected: chosen=good; repeatable',
   ),
+  chat: flag().describe(
+    "read plain rows as a chat: a prompt is the user's message and a response the assistant's, in the chat template of the model",
+  ),
   maxSamples: count().optional().describe('use only the first N rows'),
   shuffle: on('keep the order of the rows in the file').describe('shuffle the rows anew in every epoch'),
   maxLength: count().default(1024).describe('maximum number of tokens of a row; longer rows are cut at the end'),
