@@ -214,7 +214,8 @@ describe('a comparison', () => {
     expect(limits).toContain('and the 2 tests are corrected together (Holm)')
     expect(limits).toContain('level1 is one training run')
     const page = { conclusions: [], warnings: [], examples: [], settings: [], command: [] }
-    const { plots } = comparisonPage({ findings: alone, ...page })
+    const { plots, html } = comparisonPage({ findings: alone, ...page })
+    expect(html).toContain('<h1>Whether level1 answers better than base, and who says so</h1>')
     expect(Object.keys(plots)).toEqual(['win-rates-sft', 'reward-kl-1', 'reward-kl-2'])
     const worse = findingsOf(
       { ...data, sft: { ...completionsOf(5, 3), name: 'base' }, policies: [data.policies[1]] },

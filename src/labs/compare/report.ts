@@ -35,7 +35,7 @@ export const comparisonPage = (report: ComparisonReport): { html: string; plots:
     html: page({
       title: `attune compare: ${findings.policies.map(({ name }) => name).join(', ')}`,
       body: [
-        html`<header><p class="kicker">attune compare</p><h1>Which policy answers better, and who says so</h1>
+        html`<header><p class="kicker">attune compare</p><h1>${questionOf(findings)}, and who says so</h1>
 ${conclusions.map((text, i) => html`<p class="${i === conclusions.length - 1 ? 'soft' : 'lead'}">${text}</p>`)}</header>`,
         ...warnings.map((text) => html`<p class="card">${text}</p>`),
         crossTable(findings),
@@ -51,6 +51,11 @@ ${conclusions.map((text, i) => html`<p class="${i === conclusions.length - 1 ? '
     }),
   }
 }
+
+const questionOf = ({ sft, policies, between }: CompareFindings): string =>
+  between.length || policies.length !== 2
+    ? 'Which policy answers better'
+    : `Whether ${policies[1].name} answers better than ${sft}`
 
 const signed = (x: number) => {
   const digits = x.toFixed(2)
