@@ -155,7 +155,9 @@ describe('files', () => {
     expect(await rows('a.jsonl', utf16(`${line}\n${line}`))).toMatchObject([...read, ...read])
     expect(await rows('b.jsonl.gz', gzipSync(utf16(line, true)))).toMatchObject(read)
     expect(await rows('a.json', utf16(`[${line}]`))).toMatchObject(read)
-    await expect(rows('cut.jsonl', utf16(line).subarray(0, -1))).rejects.toThrow(/cut.jsonl, line 1, row 0: is UTF-16 that is damaged/)
+    await expect(rows('cut.jsonl', utf16(line).subarray(0, -1))).rejects.toThrow(
+      /cut.jsonl, line 1, row 0: is UTF-16 that is damaged/,
+    )
     await expect(rows('bare.jsonl', utf16(line).subarray(2))).rejects.toThrow(
       'bare.jsonl: is not UTF-8 but looks like UTF-16LE without its mark',
     )
