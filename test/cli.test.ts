@@ -13,8 +13,10 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(dir, { recursive: true }))
 
-const attune = (...argv: string[]) => {
-  const env = { ...process.env, XDG_CACHE_HOME: join(dir, 'cache') }
+const attune = (...argv: string[]) => attuneWith({}, ...argv)
+
+const attuneWith = (more: NodeJS.ProcessEnv, ...argv: string[]) => {
+  const env = { ...process.env, XDG_CACHE_HOME: join(dir, 'cache'), ...more }
   const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...argv], { cwd: dir, env, encoding: 'utf8' })
   return { status, stdout, stderr }
 }
@@ -95,11 +97,12 @@ describe('attune data', () => {
 })
 
 describe('attune check', () => {
-  const check = (rows: string, ...flags: string[]) => {
+  const checkWith = (more: NodeJS.ProcessEnv, rows: string, ...flags: string[]) => {
     writeFileSync(join(dir, 'check.jsonl'), rows)
     const model = fileURLToPath(new URL('fixtures/models/stories260K', import.meta.url))
-    return attune('check', '--model', model, '--data', 'check.jsonl', ...flags)
+    return attuneWith(more, 'check', '--model', model, '--data', 'check.jsonl', ...flags)
   }
+  const check = (rows: string, ...flags: string[]) => checkWith({}, rows, ...flags)
 
   it('shows what is learnt in brackets where there are no colours, and ends with 0', () => {
     const { status, stdout, stderr } = check('{"prompt": "A dog", "completion": " ran."}\n', '--for', 'sft')
@@ -120,6 +123,30 @@ describe('attune check', () => {
     expect(lines.map(({ event }) => event)).toEqual(['row', 'finding', 'check'])
     expect(lines[1]).toMatchObject({ code: 'equal-replies', severity: 'ruins', count: 1, of: 1, first: { row: 0 } })
     expect(lines[2]).toMatchObject({ rows: 1, used: 1, ok: false })
+  })
+
+  it('takes the flags of the method, and estimates its time and memory by a trial that leaves nothing', () => {
+    const pair = (animal: string) => `{"prompt": "A ${animal}", "chosen": " ran to a ${animal}.", "rejected": " sat."}\n`
+    const rows = ['dog', 'cat', 'bird', 'fish'].map(pair).join('')
+    const temporary = join(dir, 'temporary')
+    mkdirSync(temporary)
+    const flags = ['--for', 'dpo', '--rows', '0', '--lora-r', '2', '--batch-size', '2', '--epochs', '5', '--json']
+    const { status, stdout, stderr } = checkWith({ TMPDIR: temporary }, rows, ...flags, '--estimate')
+    expect([status, stderr]).toEqual([0, ''])
+    const { estimate } = JSON.parse(stdout.trim().split('\n').at(-1)!)
+    expect(Object.keys(estimate)).toEqual(['seconds_per_step', 'steps', 'seconds', 'peak_bytes', 'of_bytes'])
+    expect(estimate.steps).toBe(10)
+    expect(estimate.seconds).toBeGreaterThan(10 * estimate.seconds_per_step)
+    expect(estimate.peak_bytes).toBeGreaterThan(5e7)
+    expect(readdirSync(temporary)).toEqual([])
+  })
+
+  it('ends with 2 where the run would be refused, and refuses flags that the method has not', () => {
+    const rows = '{"prompt": "A dog", "completion": " ran."}\n{"prompt": "A cat", "completion": " sat."}\n'
+    const refused = check(rows, '--for', 'sft', '--rows', '0', '--quantize', 'nf4', '--estimate')
+    expect(refused.status).toBe(2)
+    expect(refused.stderr).toContain('error: attune sft would not begin: --quantize: nf4 weights cannot be trained')
+    expect(check(rows, '--for', 'sft', '--beta', '1').stderr).toContain('error: --beta: is not a flag of attune check')
   })
 })
 

@@ -2,7 +2,13 @@
 import { methodKeys, methods } from '../recipes/methods.ts'
 import type { Command } from './command.ts'
 
-export type Entry = { name: string; group: string; summary: string; load(): Promise<Command> }
+export type Entry = {
+  name: string
+  group: string
+  summary: string
+  /** @param argv what follows the name */
+  load(argv: readonly string[]): Promise<Command>
+}
 
 const look = 'Look'
 const use = 'Use'
@@ -31,12 +37,12 @@ export const commands: readonly Entry[] = [
   ),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
   entry('tokenize', look, 'text to token ids and back, and chat templates', () => import('./commands/tokenize.ts')),
-  entry(
-    'check',
-    look,
-    'see what would be trained, token by token, and what is wrong with the rows',
-    () => import('./commands/check.ts'),
-  ),
+  {
+    name: 'check',
+    group: look,
+    summary: 'see what would be trained, token by token, and what is wrong with the rows',
+    load: async (argv) => (await import('./commands/check.ts')).checkCommand(argv),
+  },
   entry('runs', look, 'list, show, compare, resume, push and delete runs', () => import('./commands/runs.ts')),
   ...methodKeys.map((key) => ({
     name: methods[key].name,

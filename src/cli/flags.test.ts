@@ -9,7 +9,7 @@ describe('every command', () => {
   it.each(commands.map(({ name, load }) => [name, load] as const))(
     '%s shows all its flags, and its example uses flags that exist',
     async (name, load) => {
-      const spec = await load()
+      const spec = await load([])
       const program = makeParser(name, spec)
       let help = ''
       program.configureOutput({ writeOut: (text) => (help += text) }).outputHelp()

@@ -22,7 +22,7 @@ const dispatch = async (argv: readonly string[]): Promise<void> => {
   const [name, ...rest] = argv
   if (name === 'help' && rest[0] && !rest[0].startsWith('-')) return dispatch([rest[0], '--help'])
   const entry = commands.find((command) => command.name === name)
-  if (entry) return runCommand(entry.name, await entry.load(), rest)
+  if (entry) return runCommand(entry.name, await entry.load(rest), rest)
   if (name === undefined || name.startsWith('-') || name === 'help')
     return rootHelp(name === 'help' ? ['--help'] : argv)
   const { unknownCommand } = await import('./failure.ts')

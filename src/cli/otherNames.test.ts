@@ -41,7 +41,7 @@ it.each([
 
 describe('the answers', () => {
   it('name flags that some command has, or say why there is none', async () => {
-    const schemas = await Promise.all(commands.map(async ({ load }) => (await load()).schema))
+    const schemas = await Promise.all(commands.map(async ({ load }) => (await load([])).schema))
     const flags = new Set(schemas.flatMap((schema) => fieldsOf(schema).map(({ flag }) => flag)))
     const wrong = Object.entries(answers).filter(([, answer]) =>
       answer.startsWith('--')

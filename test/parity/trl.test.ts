@@ -13,6 +13,7 @@ import type { StoredTensor } from '../../src/checkpoint/stored.ts'
 import type { StepEvent } from '../../src/train/loop.ts'
 import { fileSource } from '../../src/util/files.node.ts'
 import { fixture, largestDifference } from '../support/golden.ts'
+import { withoutAvx512 } from '../support/processor.ts'
 import { methodOf, replay, type Summary, type TrlRun, trlRuns } from '../support/trl.ts'
 
 const everywhere = (await trlRuns()).filter(({ name }) => name !== 'sft-packing')
@@ -46,7 +47,8 @@ const within = (name: string, { tolerance }: TrlRun): [relative: number, absolut
   if (name === 'learning_rate' || name === 'num_tokens') return [1e-8, 0]
   // The gate of discopop multiplies rounding errors by 1 / tau
   if (name === 'grad_norm') return [Math.max(1e-4, 5 * tolerance.grad_norm), 0]
-  return name === 'loss' ? [1e-4, 0] : [1e-4, 2e-5]
+  // The first step of Adam moves weights by the sign of their gradient, which rounding decides where it is near 0
+  return name === 'loss' ? [1e-4, 0] : [1e-4, withoutAvx512 ? 4e-5 : 2e-5]
 }
 
 const stepsOf = async (run: TrlRun, output: string, changes: object = {}) => {

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { arch, platform } from 'node:os'
 
 /**
- * Whether ONNX Runtime's 8-bit products may give a row another last digit beside other rows: on x86 without AVX-512. Only Linux
- * says which instructions a processor has.
+ * Whether this is an x86 processor without AVX-512, where ONNX Runtime rounds otherwise: its 8-bit products give a row another last
+ * digit beside other rows. Only Linux says which instructions a processor has.
  */
-export const rowsDependOnBatch =
+export const withoutAvx512 =
   arch() === 'x64' && platform() === 'linux' && !readFileSync('/proc/cpuinfo', 'utf8').includes('avx512f')

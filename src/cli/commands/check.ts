@@ -4,34 +4,66 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
-import { type CheckSummary, checkRows, refuseRuined, type ShownRow } from '../../recipes/check/check.ts'
-import { checkPage, learntOf } from '../../recipes/check/checkPage.ts'
-import type { Finding } from '../../recipes/check/findings.ts'
-import { checkedMethods } from '../../recipes/check/rowSigns.ts'
+import {
+  type CheckSettings,
+  type CheckSummary,
+  checkRows,
+  refuseRuined,
+  type ShownRow,
+} from '../../recipes/check/check.ts'
+import { type CostEstimate, checkPage, learntOf } from '../../recipes/check/checkPage.ts'
+import { isRuin } from '../../recipes/check/findings.ts'
+import type { CheckedMethod } from '../../recipes/check/rowSigns.ts'
 import type { ShownToken } from '../../recipes/check/shown.ts'
+import { type MethodKey, methodKeys, methods } from '../../recipes/methods.ts'
+import { completeSettings } from '../../recipes/trainer/completeSettings.ts'
 import { dataFields, engineFields, evalFields, flag, modelFields, size, text } from '../../recipes/trainer/fields.ts'
 import { sftSchema } from '../../recipes/trainer/schema.ts'
 import { writeText } from '../../report/files.node.ts'
 import { badInput, type Where } from '../../util/fault.ts'
-import { percent, plural, shellWord, whole } from '../../util/format.ts'
+import { formatNumber, percent, plural, shellWord, whole } from '../../util/format.ts'
 import { openInBrowser } from '../browser.ts'
-import { command } from '../command.ts'
-import { shortPath } from '../format.ts'
+import { type Command, type Context, command } from '../command.ts'
+import { estimateRun, type WorkSettings } from '../estimate.ts'
+import { bytes, duration, shortPath } from '../format.ts'
+import { interruptible } from '../interrupt.ts'
 import type { Output } from '../output.ts'
-import { makeReporter } from '../reporter.ts'
+import { makeReporter, type Reporter } from '../reporter.ts'
 import { makeScreen, type Paint, painter, type Style } from '../screen.ts'
+import type { FailedTrial } from '../trialRun.ts'
 
 const { data, column, chat, maxSamples, maxLength, maxPromptLength } = dataFields
 const { assistantOnlyLoss, completionOnlyLoss } = sftSchema.shape
 const { evalData, evalSplit } = evalFields
 
+/** How each method reads rows. Self-play reads prompts with completions in a way of its own. */
+const readAs: Partial<Record<MethodKey, CheckedMethod>> = {
+  ...{ sft: 'sft', dpo: 'dpo', kto: 'kto', reward: 'reward' },
+  ...{ reinforce: 'grpo', rloo: 'grpo', grpo: 'grpo', ppo: 'grpo', onlineDpo: 'grpo' },
+}
+const keys = methodKeys.filter((key) => key in readAs)
+const keyOf = (name: string) => keys.find((key) => methods[key].name === name)
+
+const own = {
+  for: z
+    .enum(keys.map((key) => methods[key].name))
+    .describe('the method that would train on the rows; its own flags may follow, and --help shows them'),
+  rows: size().default(3).describe('show the tokens of the first N rows'),
+  estimate: flag().describe(
+    'make a few steps of the run in a temporary folder, and say how long it would take here and how much memory it needs',
+  ),
+  html: text('FILE').optional().describe('write the result as a page to this file'),
+  open: flag().describe('open the page in a browser; without --html it lies in the folder for temporary files'),
+}
+
+/** Without --for, or with one in a settings file alone. */
 const schema = z.object({
   ...modelFields,
-  for: z.enum(checkedMethods).describe('the method that would train on the rows'),
+  for: own.for,
   data,
   evalData,
   evalSplit,
-  rows: size().default(3).describe('show the tokens of the first N rows'),
+  rows: own.rows,
   column,
   chat,
   maxSamples,
@@ -40,56 +72,133 @@ const schema = z.object({
   assistantOnlyLoss,
   completionOnlyLoss,
   seed: engineFields.seed,
-  html: text('FILE').optional().describe('write the result as a page to this file'),
-  open: flag().describe('open the page in a browser; without --html it lies in the folder for temporary files'),
+  estimate: own.estimate,
+  html: own.html,
+  open: own.open,
+})
+type Options = z.output<typeof schema>
+
+/** The method that the command line names. */
+const namedMethod = (argv: readonly string[]): MethodKey | undefined => {
+  const at = argv.indexOf('--for')
+  const name = at < 0 ? argv.find((word) => word.startsWith('--for='))?.slice('--for='.length) : argv[at + 1]
+  return name === undefined ? undefined : keyOf(name)
+}
+
+/** The flags of check and of the method. What only training must have may be left out. */
+const withFlagsOf = ({ shape }: z.ZodObject): typeof schema =>
+  z.object({
+    ...modelFields,
+    ...own,
+    ...Object.fromEntries(
+      Object.entries(shape as Record<string, z.ZodType>).map(([key, field]) => [
+        key,
+        ['model', 'data', 'output'].includes(key) || field.safeParse(undefined).success ? field : field.optional(),
+      ]),
+    ),
+  }) as unknown as typeof schema
+
+/** @param argv of the command: the method after --for decides which flags there are */
+export const checkCommand = async (argv: readonly string[]): Promise<Command> => {
+  const key = namedMethod(argv)
+  return command({
+    summary:
+      'Show what would be trained, token by token, and what is wrong with the rows; exit code 2 if it would ruin a run',
+    example: 'check --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --for sft --assistant-only-loss',
+    schema: key ? withFlagsOf(await methods[key].schema()) : schema,
+    ...(key && { prepare: (given) => completeSettings(methods[key].name, given) }),
+    run: check,
+  })
+}
+
+const check = async (options: Options, { out, argv }: Context) => {
+  const { html } = options
+  if (html !== undefined && !existsSync(dirname(resolve(html))))
+    throw badInput('no-file', 'its folder is not there; make it first', { file: html })
+  const rows: ShownRow[] = []
+  let sums: CheckSummary | undefined
+  const report = makeReporter(out.screen, { logEvery: 1 })
+  const color = makeScreen(process.stdout).color && !out.json
+  const paint = painter({ color })
+  const learnt = learntOf(options.for)
+  try {
+    for await (const event of checkRows(checkSettingsOf(options))) {
+      if (event.event === 'progress') {
+        report.show(event)
+        continue
+      }
+      report.clear()
+      if (event.event === 'check') sums = event
+      else {
+        if (out.json) await out.jsonLine(event)
+        else
+          await out.text(
+            `${rows.length ? '' : `${legend(paint, color, learnt)}\n`}${rowText(event, paint, color, learnt)}`,
+          )
+        rows.push(event)
+      }
+    }
+    if (!sums) return
+    if (!out.json) await out.text(summaryText(sums, paint))
+    const cost = options.estimate ? await costOf(options, sums, report) : undefined
+    if (cost && !out.json) await out.text(costText(cost))
+    const command = ['attune', ...argv].map(shellWord).join(' ')
+    const checked = { method: options.for, model: options.model, files: options.data, command, rows, sums }
+    const page = () => checkPage({ ...checked, cost: cost && 'seconds' in cost ? costWords(cost) : undefined })
+    if (options.open || html !== undefined) await showPage(page(), html, options.open, out)
+    if (out.json) for (const line of linesOf(sums, cost)) await out.jsonLine(line)
+    refuseRuined(sums.findings)
+    if (cost && 'refused' in cost && cost.refused)
+      throw badInput('check-failed', `attune ${options.for} would not begin: ${cost.failed}`)
+  } finally {
+    report.clear()
+  }
+}
+
+const checkSettingsOf = (options: Options): CheckSettings => ({
+  ...options,
+  // Other methods have no such flags
+  assistantOnlyLoss: options.assistantOnlyLoss ?? false,
+  completionOnlyLoss: options.completionOnlyLoss ?? true,
+  for: readAs[keyOf(options.for)!]!,
 })
 
-export default command({
-  summary:
-    'Show what would be trained, token by token, and what is wrong with the rows; exit code 2 if it would ruin a run',
-  example: 'check --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --for sft --assistant-only-loss',
-  schema,
-  async run(options, { out, argv }) {
-    const { html, open } = options
-    if (html !== undefined && !existsSync(dirname(resolve(html))))
-      throw badInput('no-file', 'its folder is not there; make it first', { file: html })
-    const rows: ShownRow[] = []
-    const writePage = async (sums: CheckSummary) => {
-      if (!open && html === undefined) return
-      const command = ['attune', ...argv].map(shellWord).join(' ')
-      const checked = { method: options.for, model: options.model, files: options.data, command, rows, sums }
-      await showPage(checkPage(checked), html, open, out)
-    }
-    const report = makeReporter(out.screen, { logEvery: 1 })
-    const color = makeScreen(process.stdout).color && !out.json
-    const paint = painter({ color })
-    let legendShown = false
-    try {
-      for await (const event of checkRows(options)) {
-        if (event.event === 'progress') {
-          report.show(event)
-          continue
-        }
-        report.clear()
-        if (out.json && event.event === 'check') await writePage(event)
-        if (out.json) for (const line of linesOf(event)) await out.jsonLine(line)
-        else {
-          if (!legendShown && event.event === 'row') await out.text(legend(paint, color, learntOf(options.for)))
-          legendShown = true
-          await out.text(
-            event.event === 'row' ? rowText(event, paint, color, learntOf(options.for)) : summaryText(event, paint),
-          )
-        }
-        if (event.event === 'row') rows.push(event)
-        if (event.event !== 'check') continue
-        if (!out.json) await writePage(event)
-        refuseRuined(event.findings)
-      }
-    } finally {
-      report.clear()
-    }
-  },
+// ---- the estimate ----------------------------------------------------------------------------------------------------
+
+/** Undefined after an interrupt. */
+const costOf = async (
+  options: Options,
+  { findings, ...sums }: CheckSummary,
+  report: Reporter,
+): Promise<Cost | undefined> => {
+  if (findings.some(isRuin)) return { failed: 'the run would be ruined', refused: false }
+  const { shape } = await methods[keyOf(options.for)!].schema()
+  const settings = Object.fromEntries(Object.entries(options).filter(([key]) => key in shape)) as WorkSettings
+  report.waiting(`  making a few steps of attune ${options.for}`)
+  let interrupted = false
+  const cost = await interruptible(
+    (signal) => estimateRun(options.for, settings, sums, signal),
+    () => {
+      interrupted = true
+    },
+  )
+  if (interrupted) process.exitCode = 130
+  report.clear()
+  return cost
+}
+
+type Cost = CostEstimate | FailedTrial
+
+const costWords = ({ seconds_per_step, steps, seconds, peak_bytes, of_bytes }: CostEstimate) => ({
+  time: `about ${duration(seconds)}: ${plural(steps, 'step')} of ${formatNumber(seconds_per_step)} s`,
+  memory: `${bytes(peak_bytes)} of ${bytes(of_bytes)}`,
 })
+
+const costText = (cost: Cost): string => {
+  if ('failed' in cost) return `  time and memory are not estimated: ${cost.failed}`
+  const { time, memory } = costWords(cost)
+  return `  time here  ${time}\n  memory     ${memory}`
+}
 
 /** Writes the page, and opens it in a browser where one can be seen. */
 const showPage = async (page: string, html: string | undefined, open: boolean, out: Output) => {
@@ -100,14 +209,12 @@ const showPage = async (page: string, html: string | undefined, open: boolean, o
   else await out.text(`${shortPath(path)}${opened ? ', opened in the browser' : ''}`)
 }
 
-/** A line for each row, each finding, and the sums. */
-const linesOf = (event: ShownRow | CheckSummary): object[] => {
-  if (event.event === 'row') return [event]
-  const { findings, ...sums } = event
-  return [...findings.map((finding) => ({ event: 'finding', ...finding })), { ...sums, ok: !findings.some(ruins) }]
+/** A line for each finding, and one of the sums. */
+const linesOf = ({ findings, ...sums }: CheckSummary, cost: Cost | undefined): object[] => {
+  const estimate = cost && 'failed' in cost ? { not_estimated: cost.failed } : cost && { estimate: cost }
+  const last = { ...sums, ...estimate, ok: !findings.some(isRuin) }
+  return [...findings.map((finding) => ({ event: 'finding', ...finding })), last]
 }
-
-const ruins = ({ severity }: Finding) => severity === 'ruins'
 
 type Use = ShownToken['use'] | 'special'
 

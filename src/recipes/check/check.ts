@@ -8,6 +8,7 @@ import type { RowSource } from '../../data/source.ts'
 import { openTokenization, type Tokenization } from '../../generate/tokenization.node.ts'
 import { loadPretrained } from '../../models/load.node.ts'
 import { resolveModel } from '../../models/resolve.node.ts'
+import type { RewardKind } from '../../rewards/notes.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import { atPlace, badInput, Fault, type Where } from '../../util/fault.ts'
 import { chooseKind } from '../reward/scoreHead.ts'
@@ -27,6 +28,9 @@ export type CheckSettings = {
   evalSplit?: number
   column: Record<string, string>
   chat: boolean
+  label?: string
+  /** The objective of a reward model, where it is given. */
+  kind?: RewardKind
   maxSamples?: number
   maxLength: number
   maxPromptLength?: number
@@ -56,7 +60,7 @@ export async function* checkRows(settings: CheckSettings): AsyncGenerator<Progre
       assistantOnly: settings.assistantOnlyLoss,
       completionOnly: settings.completionOnlyLoss,
       listwise: dataset.rows.widest > 2,
-      kind: chooseKind({}, dataset.rows, outputs).kind,
+      kind: chooseKind(settings, dataset.rows, outputs).kind,
     })
     const split = splitRows(dataset, settings)
     const checks = makeRowChecks(settings.for, tokenization)

@@ -7,6 +7,16 @@ import type { CheckSummary, ShownRow } from './check.ts'
 import { type Finding, isRuin } from './findings.ts'
 import type { ShownSequence, ShownToken } from './shown.ts'
 
+/** What a run would cost on this machine; its keys are those of --json. */
+export type CostEstimate = {
+  seconds_per_step: number
+  steps: number
+  seconds: number
+  /** Memory of the process at its largest, and the memory that there is. */
+  peak_bytes: number
+  of_bytes: number
+}
+
 export type CheckedFile = {
   method: string
   model: string
@@ -15,11 +25,13 @@ export type CheckedFile = {
   command: string
   rows: readonly ShownRow[]
   sums: CheckSummary
+  /** Time and memory in words. */
+  cost?: { time: string; memory: string }
 }
 
 /** @returns the page */
 export const checkPage = (checked: CheckedFile): string => {
-  const { method, model, files, command, rows, sums } = checked
+  const { method, model, files, command, rows, sums, cost } = checked
   return page({
     title: `attune check: ${files.join(', ')}`,
     body: [
@@ -30,7 +42,7 @@ export const checkPage = (checked: CheckedFile): string => {
 <p class="lead">${files.join(', ')}: ${whole(sums.used)} of ${plural(sums.rows, 'row')} would be trained on${sums.evalRows ? `, ${whole(sums.evalRows)} are held out` : ''}.</p>
 </header>`,
       findingsPart(sums.findings),
-      numbers(sums, learntOf(method)),
+      numbers(sums, learntOf(method), cost),
       rowsPart(rows, learntOf(method)),
       html`<h2>The command</h2>
 ${shell(command)}`,
@@ -63,12 +75,22 @@ ${table(
   ['', 'n', 'what'],
 )}`
 
-const numbers = ({ tokens, trained, longest, maxLength }: CheckSummary, learnt: string): Html =>
+const numbers = (
+  { tokens, trained, longest, maxLength }: CheckSummary,
+  learnt: string,
+  cost: CheckedFile['cost'],
+): Html =>
   facts([
     ['tokens', whole(tokens)],
     [learnt, tokens ? percent(trained / tokens) : '-'],
     ['longest sequence', plural(longest, 'token')],
     ['length limit', plural(maxLength, 'token')],
+    ...(cost
+      ? ([
+          ['time here', cost.time],
+          ['memory', cost.memory],
+        ] as const)
+      : []),
   ])
 
 const rowsPart = (rows: readonly ShownRow[], learnt: string): Html =>

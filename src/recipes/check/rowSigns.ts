@@ -4,9 +4,8 @@ import { contradicts } from '../../data/preference.ts'
 import { isIds, isMessages, type Ranking, type Row, type Text } from '../../data/rows.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 
-export const checkedMethods = ['sft', 'dpo', 'kto', 'reward', 'grpo'] as const
 /** How rows are learnt from; other methods count as one of these. */
-export type CheckedMethod = (typeof checkedMethods)[number]
+export type CheckedMethod = 'sft' | 'dpo' | 'kto' | 'reward' | 'grpo'
 
 /** `targets` is 1 where a token is learnt. For a reward model these are the tokens of the response that it scores. */
 export type Sequence = { name: string; ids: readonly number[]; targets: Uint8Array }

@@ -1,0 +1,103 @@
+/** How long a training run would take here and how much memory it would need, from a trial of a few of its steps. */
+import { totalmem } from 'node:os'
+import type { CheckSummary } from '../recipes/check/check.ts'
+import type { CostEstimate } from '../recipes/check/checkPage.ts'
+import { totalUpdates } from '../recipes/rl/minibatches.ts'
+import { type FailedTrial, type Trial, trialRun } from './trialRun.ts'
+
+/** The settings of a method that decide how much it does. */
+export type WorkSettings = Readonly<Record<string, unknown>> & {
+  epochs: number
+  maxSteps?: number
+  batchSize: number
+  gradAccum: number
+  evalEvery?: number
+  /** Of methods that learn from rewards. */
+  stepsPerGeneration?: number
+  numIterations?: number
+}
+
+type Rows = Pick<CheckSummary, 'used' | 'tokens' | 'evalRows'>
+
+/** Steps of a trial; as many more where they are short, since the first ones of a process are slow. */
+const fewSteps = 3
+const moreSteps = 24
+/** Seconds of the steps of a trial that is long enough. */
+const longEnough = 1
+
+/** Settings that a trial has another value of, or none. */
+const ofTrial = {
+  ...{ resume: false, findLr: false, pushToHub: undefined, reportTo: undefined, saveEvery: 1e6 },
+  ...{ evalData: undefined, evalSplit: undefined, evalEvery: undefined, patience: undefined, bestMetric: undefined },
+}
+
+/** Makes a trial and scales it. @returns undefined after an abort */
+export const estimateRun = async (
+  method: string,
+  settings: WorkSettings,
+  rows: Rows,
+  signal: AbortSignal,
+): Promise<CostEstimate | FailedTrial | undefined> => {
+  const total = stepsOf(settings, rows.used)
+  // A cycle is the steps from one rollout to the next
+  const cycle = (settings.stepsPerGeneration ?? 1) * (settings.numIterations ?? 1)
+  const tryOut = (steps: number) =>
+    trialRun(method, { ...settings, ...ofTrial, maxSteps: Math.min(total, steps * cycle) }, signal)
+  let trial = await tryOut(isRl(settings) ? 2 : fewSteps)
+  if (!trial || 'failed' in trial) return trial
+  const spent = trial.steps.reduce((sum, { seconds }) => sum + seconds, 0)
+  if (spent < longEnough && total > trial.steps.length) trial = await tryOut(moreSteps)
+  return trial && !('failed' in trial) ? scaled(trial, settings, rows) : trial
+}
+
+const isRl = ({ stepsPerGeneration }: WorkSettings) => stepsPerGeneration !== undefined
+
+/** Optimizer steps of the whole run. */
+const stepsOf = (settings: WorkSettings, used: number): number => {
+  const { epochs, maxSteps = Number.POSITIVE_INFINITY, batchSize, gradAccum } = settings
+  const rows = Math.ceil(used * epochs)
+  const { stepsPerGeneration, numIterations = 1 } = settings
+  const all =
+    stepsPerGeneration === undefined
+      ? Math.ceil(rows / (batchSize * gradAccum))
+      : totalUpdates(rows, { batchSize, gradAccum, stepsPerGeneration, numIterations })
+  return Math.min(maxSteps, all)
+}
+
+/** The part of a step's time that its forward pass takes, about. */
+const forwardShare = 1 / 3
+
+/** The whole run, by the tokens of its rows; of methods that sample by the mean step, since nobody knows how much they will write. */
+export const scaled = (trial: Trial, settings: WorkSettings, { used, tokens, evalRows }: Rows): CostEstimate => {
+  const { epochs, batchSize, gradAccum, evalEvery } = settings
+  const steps = stepsOf(settings, used)
+  // The later half: the first steps make sessions and warm up
+  const later = trial.steps.slice(Math.floor(trial.steps.length / 2))
+  const sum = (of: 'seconds' | 'tokens', list = later) => list.reduce((total, step) => total + step[of], 0)
+  const rowTokens = tokens / used
+  const perToken = sum('seconds') / sum('tokens')
+  const stepTokens = isRl(settings)
+    ? sum('tokens') / later.length
+    : (Math.min(steps * batchSize * gradAccum, used * epochs) * rowTokens) / steps
+  const secondsPerStep = perToken * stepTokens
+  const first = Math.max(0, trial.steps[0].seconds - perToken * trial.steps[0].tokens)
+  const evaluations = isRl(settings) || !evalRows ? 0 : steps / (evalEvery ?? Math.max(1, steps / epochs))
+  const { batches, seconds } = trial.reference
+  const measured = sum('tokens', trial.steps.slice(1, batches))
+  // Values of the reference model are kept, so that later epochs need none
+  const reference = measured ? (seconds / measured) * (Math.min(steps * stepTokens, tokens) + evalRows * rowTokens) : 0
+  const evaluation = evaluations * evalRows * rowTokens * perToken * forwardShare
+  return {
+    seconds_per_step: secondsPerStep,
+    steps,
+    seconds: trial.setup + first + reference + steps * secondsPerStep + evaluation + trial.finish,
+    peak_bytes: trial.peakBytes,
+    of_bytes: memoryThereIs(),
+  }
+}
+
+/** Bytes of memory of this machine, or of the container that has less. */
+const memoryThereIs = (): number => {
+  const limit = process.constrainedMemory?.() ?? 0
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
