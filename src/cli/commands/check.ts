@@ -47,7 +47,7 @@ const keyOf = (name: string) => keys.find((key) => methods[key].name === name)
 const own = {
   for: z
     .enum(keys.map((key) => methods[key].name))
-    .describe('the method that would train on the rows; its own flags may follow, and --help shows them'),
+    .describe('the method that would train on the rows; all flags of it may follow'),
   rows: size().default(3).describe('show the tokens of the first N rows'),
   estimate: flag().describe(
     'make a few steps of the run in a temporary folder, and say how long it would take here and how much memory it needs',
