@@ -126,7 +126,8 @@ describe('attune check', () => {
   })
 
   it('takes the flags of the method, and estimates its time and memory by a trial that leaves nothing', () => {
-    const pair = (animal: string) => `{"prompt": "A ${animal}", "chosen": " ran to a ${animal}.", "rejected": " sat."}\n`
+    const pair = (animal: string) =>
+      `{"prompt": "A ${animal}", "chosen": " ran to a ${animal}.", "rejected": " sat."}\n`
     const rows = ['dog', 'cat', 'bird', 'fish'].map(pair).join('')
     const temporary = join(dir, 'temporary')
     mkdirSync(temporary)
