@@ -122,7 +122,7 @@ nonsense: 1
       '"lora_rank": here it is lora-r',
       '"pref_beta": here it is beta',
       '"pref_loss": here it is loss',
-      expect.stringMatching(/^"template": not needed: the model's own chat template/),
+      expect.stringMatching(/^"template": here it is chat /),
       '"cutoff_len": here it is max-length',
       '"per_device_train_batch_size": here it is batch-size (in reinforcement learning it counts prompts)',
       '"warmup_ratio": here it is warmup-steps (a number of steps, not a share)',
