@@ -50,6 +50,14 @@ const filesOf = async (data: unknown): Promise<unknown> => {
 
 /** Checks settings and fills in defaults. Throws a Fault 'bad-setting' for the first wrong one. */
 export const checked = <S extends z.ZodObject>(schema: S, settings: Settings, name: string): z.output<S> => {
+  if (settings.findLr)
+    throw badInput(
+      'bad-setting',
+      `findLr is of the command line, where it suggests a learning rate: attune ... --find-lr`,
+      {
+        flag: name,
+      },
+    )
   const unknown = Object.keys(settings).find((key) => settings[key] !== undefined && !(key in schema.shape))
   if (unknown !== undefined) {
     const near = nearest(unknown, Object.keys(schema.shape))

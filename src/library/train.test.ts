@@ -120,6 +120,8 @@ it('says what is wrong by the names of settings', async () => {
   const alone = grpo({ ...rl, output, numGenerations: 1, reward: () => [1, 1] })
   expect(await message(alone)).toMatch(/^numGenerations: each sample is compared/)
   expect(await message(sft({ model, data: [row], resume: true }))).toMatch(/^resume: needs output/)
+  // @ts-expect-error it is no setting of a program
+  expect(await message(sft({ model, data: [row], output, findLr: true }))).toMatch(/^sft\(\): findLr is of the command/)
   // @ts-expect-error rows of another method
   expect(await message(dpo({ model, data: [row], output }))).toMatch(/text/)
 })
