@@ -61,6 +61,8 @@ const write = async (out) => {
       hideGroupHeadings: true,
     },
     ...{ pageTitleTemplates: { module: '{name}' }, outputs: [{ name: 'markdown', path: out }], sanitizeComments: true },
+    // A property that is inherited is described like the others; where it comes from stands above the table
+    ...{ tableColumnSettings: { hideInherited: true, hideOverrides: true } },
     ...{ parametersFormat: 'table', propertiesFormat: 'table', typeAliasPropertiesFormat: 'table' },
     ...{
       interfacePropertiesFormat: 'table',
@@ -82,6 +84,8 @@ const write = async (out) => {
       .replace(/^# .*\n/, (title) => `${title}\n${opening(entry.file)}\n`)
       // TypeDoc and VitePress number equal headings in different ways, so types have anchors of their own
       .replace(/^## (\w+)$/gm, '## $1 <a id="type-$1"></a>')
+      // A name of two parts may break into two lines
+      .replace(/^\| `(\w+)(\.\w+\??)` \|/gm, '| `$1` `$2` |')
       .replace(/\[`(\w+)`\]\(([^)#\s]*)#\1(?:-\d+)?\)/gi, '[`$1`]($2#type-$1)')
     // The outline beside a page has its names alone, not the headings below each
     writeFileSync(page, `---\noutline: 2\n---\n\n${text}${otherFiles(entry)}`)
