@@ -144,7 +144,7 @@ export const learningFields = (rates: MethodRates) =>
     gradAccum: count().default(1).describe('gradient accumulation: batches per optimizer step'),
     learningRate: rateField(positive(), rates).describe('peak learning rate'),
     findLr: flag().describe(
-      'train nothing: try rising learning rates, one step each, and suggest one for these rows (range test)',
+      'train nothing: try rising learning rates, one step each, and suggest one for these rows (range test; of sft, dpo, kto and reward)',
     ),
     schedule: z.enum(scheduleNames).default('linear').describe('learning rate schedule after the warm-up'),
     scheduleOption: z
