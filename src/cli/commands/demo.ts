@@ -154,8 +154,8 @@ const closing = ({ result, folder }: ResultEvent, paint: Paint, at: { seconds: n
   const { before, kinds, sizes } = result
   const rows = alignmentRows(result)
   const time = (seconds: number) => `${seconds.toFixed(0)} s`
-  const line = (name: string, text: string) =>
-    `   ${paint('dim', name.padEnd(8))}${wrapped(text, Math.min(at.width - 1, 100), 11)}`
+  const label = (name: string) => `   ${paint('dim', name.padEnd(8))}`
+  const line = (name: string, text: string) => label(name) + wrapped(text, Math.min(at.width - 1, 100), 11)
   const costs = [
     ['before', `${whole(sizes.taught * sizes.students)} of the class`, time(result.seconds.learn)],
     ...rows.map(({ name, learnedFrom, seconds }) => [name, learnedFrom, time(seconds)]),
@@ -181,7 +181,7 @@ const closing = ({ result, folder }: ResultEvent, paint: Paint, at: { seconds: n
       `The model was trained further in four ways, each time from the same weights. None of the ${whole(before.total)} sums was trained on.`,
     ),
     line('result', `${gainText(result)} ${limitText}`),
-    line('cost', columns(costs, [2]).replaceAll('\n', `\n${' '.repeat(11)}`)),
+    label('cost') + columns(costs, [2]).replaceAll('\n', `\n${' '.repeat(11)}`),
     line('took', duration(at.seconds)),
     line('report', paint('cyan', pathToFileURL(folder.report).href)),
     '',
