@@ -34,13 +34,12 @@ const ofEarlierRun = async ({ resume, output }: Settings): Promise<unknown> =>
     : undefined
 
 const ofMethod = async (method: string, schema: z.ZodObject, config: Settings) => {
-  if (config.optimizer === 'sgd')
+  // --find-lr looks for one
+  if (config.optimizer === 'sgd' && !config.findLr)
     throw badInput(
       'bad-flag',
       'must be given with --optimizer sgd: the defaults are for Adam, and sgd needs much larger ones',
-      {
-        flag: '--learning-rate',
-      },
+      { flag: '--learning-rate' },
     )
   const rates = ratesOf(method, await trainsAdapter(config))
   assert(rates, `${method} has no default learning rate`)

@@ -38,6 +38,11 @@ describe('a learning rate that is not given', () => {
     return (await withLearningRate(methods[key].name, await methods[key].schema(), given)).learningRate
   }
 
+  it('is refused for sgd, but for the range test that looks for one', async () => {
+    await expect(rateOf('sft', { optimizer: 'sgd' })).rejects.toThrow('--optimizer sgd')
+    expect(await rateOf('sft', { optimizer: 'sgd', findLr: true })).toBeGreaterThan(0)
+  })
+
   it.each(methodKeys)('of %s is its default, for all weights and for LoRA', async (key) => {
     const isSelfPlay = key === 'spin' || key === 'asft'
     const expected = (rate: number) => (isSelfPlay ? [rate] : rate)
