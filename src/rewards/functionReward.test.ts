@@ -50,8 +50,24 @@ it('costs a row its reward and no more where the function throws, or ends its pr
   }
 })
 
-it('goes on with a new worker where something was thrown outside of a call', async () => {
-  const body = 'setTimeout(() => { throw new Error("later") }, 0); return rows.map(() => 2)'
+it('loses no reward by what is thrown between calls', async () => {
+  for (const later of [
+    'setTimeout(() => { throw new Error("later") }, 0)',
+    'void Promise.reject(new Error("later"))',
+  ]) {
+    const body = `${later}; return rows.map(() => 2)`
+    for (const rewards of await rewarded(body)) for (const { value, trouble } of rewards) expect(value, trouble).toBe(2)
+  }
+})
+
+it('fails a call that waits when something is thrown beside it', async () => {
+  const body = 'setTimeout(() => { throw new Error("beside") }, 0); return new Promise(() => {})'
+  for (const rewards of await rewarded(body))
+    for (const { trouble } of rewards) expect(trouble).toContain('threw: beside')
+})
+
+it('goes on with a new worker where the process was ended between calls', async () => {
+  const body = 'if (rows.length > 1) setTimeout(() => process.exit(0), 0); return rows.map(() => 2)'
   for (const rewards of await rewarded(body)) for (const { value, trouble } of rewards) expect(value, trouble).toBe(2)
 })
 

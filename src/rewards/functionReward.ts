@@ -2,8 +2,9 @@
  * A reward function of the user's: a module whose default export takes rows and gives a number for each, null where it has
  * none to give.
  *
- * It runs in a worker with limits of time and memory. So a function that never returns, ends its process or throws outside of
- * a call costs a reward and not the run. TypeScript is read by jiti, on every Node.
+ * It runs in a worker with limits of time and memory. So a function that never returns or ends its process costs a reward and
+ * not the run. What it throws later, from a timer or a promise, fails the call that runs at that moment, and is printed where
+ * none does. TypeScript is read by jiti, on every Node.
  */
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
@@ -28,18 +29,31 @@ const load = async () => {
 }
 const postable = (value) => (value !== null && ['object', 'function', 'symbol'].includes(typeof value) ? {} : value)
 const message = (error) => { try { return String(error?.message ?? error) } catch { return 'something that is no error' } }
+let running
+const reply = (message) => {
+  parentPort.postMessage({ call: running, ...message })
+  running = undefined
+}
+const listen = (reward) => {
+  process.on('uncaughtException', (error) => {
+    if (running === undefined) console.error(error)
+    else reply({ threw: message(error) })
+  })
+  parentPort.on('message', async ({ call, rows }) => {
+    running = call
+    const ends = (message) => running === call && reply(message)
+    try {
+      const values = await reward(rows)
+      const isList = Array.isArray(values) || ArrayBuffer.isView(values)
+      ends({ given: isList ? Array.from(values, postable) : postable(values) })
+    } catch (error) {
+      ends({ threw: message(error) })
+    }
+  })
+}
 load().then(
   (reward) => {
-    parentPort.on('message', async ({ call, rows }) => {
-      const reply = (message) => parentPort.postMessage({ call, ...message })
-      try {
-        const values = await reward(rows)
-        const isList = Array.isArray(values) || ArrayBuffer.isView(values)
-        reply({ given: isList ? Array.from(values, postable) : postable(values) })
-      } catch (error) {
-        reply({ threw: message(error) })
-      }
-    })
+    listen(reward)
     parentPort.postMessage({ call: 0 })
   },
   (error) => parentPort.postMessage({ call: 0, unready: message(error) }),
@@ -64,7 +78,7 @@ export const functionReward = async (
 ): Promise<Pick<RewardSource, 'score'> & { close(): Promise<void> }> => {
   let worker = await openWorker(file, seconds)
   const call = async (rows: readonly ScoredRow[]): Promise<Reply> => {
-    // Something outside of a call may have ended it since
+    // A call may have ended it, and so may what the function does between calls
     if (worker.gone()) worker = await openWorker(file, seconds)
     return worker.ask(rows)
   }
