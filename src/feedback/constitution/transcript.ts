@@ -3,7 +3,9 @@
  * SFT row that it gives, and the counts of all.
  */
 import type { Message } from '../../data/messages.ts'
-import { dialoguePrompt, type Form } from './dialogue.ts'
+import { mean } from '../../statistics/summary.ts'
+import type { TextPrompt } from '../textModel.ts'
+import { type Form, responseRequest } from './dialogue.ts'
 
 /** What a model wrote. */
 export type Written = {
@@ -12,92 +14,109 @@ export type Written = {
   cut: boolean
 }
 
+/** A call that gave no text. `code` is that of a Fault: 'prompt-too-long', 'endpoint', 'bad-answer', ... */
+export type FailedCall = { code: string; message: string }
+
 export type CritiqueRound = {
   /** Id of the principle that was drawn. */
   principle: string
-  critique: Written
-  revision: Written
+  critique?: Written
+  revision?: Written
 }
 
-/** Why a row gives nothing to learn from. */
-export const dropReasons = [
-  'too-long',
-  'empty-response',
-  'empty-critique',
-  'empty-revision',
-  'cut-revision',
-  'unchanged',
-] as const
-export type DropReason = (typeof dropReasons)[number]
-/** Reasons that a user may overrule: what was written is whole, though it teaches little. */
-export const keepable = ['cut-revision', 'unchanged'] as const
+export const steps = ['response', 'critique', 'revision'] as const
 
 export type Transcript = {
   /** Number of the prompt in the data, from 0. */
   row: number
   prompt: readonly Message[]
-  /** Undefined where the prompt leaves no room for one. */
   response?: Written
-  /** Rounds that were finished, and the last one as far as it came. */
-  rounds: readonly (Pick<CritiqueRound, 'principle'> & Partial<CritiqueRound>)[]
+  rounds: readonly CritiqueRound[]
+  /** The call that failed, after which nothing more was asked. */
+  failure?: FailedCall & { step: (typeof steps)[number] }
   dropped?: DropReason
 }
+
+/** Why a row gives nothing to learn from, in the order in which they are looked for. */
+export const dropReasons = {
+  'too-long': 'the prompt, or what was written about it, leaves no room in the context',
+  failed: 'a call of the model failed',
+  'empty-response': 'the response is empty',
+  'empty-critique': 'a critique is empty',
+  'empty-revision': 'a revision is empty',
+  'cut-revision': 'the last revision was cut at the limit of new tokens',
+  unchanged: 'the last revision says the same as the response',
+} as const
+export type DropReason = keyof typeof dropReasons
+
+/** Reasons that `--keep` overrules: there is a last revision all the same. */
+export const keepable = ['cut-revision', 'unchanged'] as const satisfies readonly DropReason[]
 
 /** The last reply that was written: a revision, or the response. */
 export const lastReply = ({ response, rounds }: Pick<Transcript, 'response' | 'rounds'>): Written | undefined =>
   rounds.findLast(({ revision }) => revision)?.revision ?? response
 
-/** Texts that differ in white space alone count as the same. */
-export const sameText = (a: string, b: string): boolean => a.split(/\s+/).join(' ').trim() === b.split(/\s+/).join(' ').trim()
+/** Whether two texts are equal but for white space. */
+export const sameText = (a: string, b: string): boolean => normalized(a) === normalized(b)
+
+const normalized = (text: string) => text.trim().replaceAll(/\s+/g, ' ')
 
 /**
- * Why a transcript gives no row; undefined for one that does.
+ * Why a transcript gives no row; undefined for one that does, and for one that is not finished.
  * @param keep reasons that do not count
  */
 export const dropReasonOf = (
-  { response, rounds }: Pick<Transcript, 'response' | 'rounds'>,
+  { response, rounds, failure }: Transcript,
   keep: readonly DropReason[] = [],
 ): DropReason | undefined => {
-  if (!response) return 'too-long'
-  if (!response.text) return 'empty-response'
+  if (failure) return failure.code === 'prompt-too-long' ? 'too-long' : 'failed'
+  if (response?.text === '') return 'empty-response'
   for (const { critique, revision } of rounds) {
-    if (!critique) return 'too-long'
-    if (!critique.text) return 'empty-critique'
-    if (!revision) return 'too-long'
-    if (!revision.text) return 'empty-revision'
+    if (critique?.text === '') return 'empty-critique'
+    if (revision?.text === '') return 'empty-revision'
   }
-  const last = lastReply({ response, rounds })!
-  const reasons: DropReason[] = []
-  if (last.cut) reasons.push('cut-revision')
-  if (sameText(last.text, response.text)) reasons.push('unchanged')
-  return reasons.find((reason) => !keep.includes(reason))
+  const last = rounds.at(-1)?.revision
+  if (!response || !last) return undefined
+  const found: DropReason[] = []
+  if (last.cut) found.push('cut-revision')
+  if (sameText(last.text, response.text)) found.push('unchanged')
+  return found.find((reason) => !keep.includes(reason))
 }
 
-/** A prompt in the form in which the model was asked: messages, or a text with marked speakers that the response continues. */
-export const rowPrompt = (form: Form, prompt: readonly Message[]): readonly Message[] | string =>
-  form === 'chat' ? prompt : dialoguePrompt(prompt)
-
-/** A response behind `rowPrompt`. */
-export const rowResponse = (form: Form, text: string): string => (form === 'chat' ? text : ` ${text}`)
-
-/** The row of an SFT file: the prompt and the last revision. Undefined for a dropped transcript. */
-export const sftRow = (
-  form: Form,
+/** A transcript with the result of the call that came next. An empty text or a failure ends it. */
+export const withResult = (
   transcript: Transcript,
-): { prompt: readonly Message[] | string; completion: string } | undefined =>
+  step: (typeof steps)[number],
+  result: Written | FailedCall,
+): Transcript => {
+  if ('code' in result) return { ...transcript, failure: { step, ...result } }
+  if (step === 'response') return { ...transcript, response: result }
+  const before = transcript.rounds.slice(0, -1)
+  return { ...transcript, rounds: [...before, { ...transcript.rounds.at(-1)!, [step]: result }] }
+}
+
+/** Whether the next call can be made: nothing failed, and nothing is empty. */
+export const isOpen = (transcript: Transcript): boolean =>
+  dropReasonOf(transcript, keepable) === undefined
+
+/** A row of an SFT file: the prompt as the model was asked, and the last revision. */
+export type CritiqueRow = { prompt: TextPrompt; completion: string }
+
+/** Undefined for a dropped transcript. */
+export const sftRow = (form: Form, transcript: Transcript): CritiqueRow | undefined =>
   transcript.dropped
     ? undefined
-    : {
-        prompt: rowPrompt(form, transcript.prompt),
-        completion: rowResponse(form, lastReply(transcript)!.text),
-      }
+    : { prompt: responseRequest(form, transcript.prompt), completion: rowText(form, lastReply(transcript)!.text) }
+
+/** A response behind a row's prompt: in a plain text there is a space after the speaker's mark. */
+export const rowText = (form: Form, text: string): string => (form === 'chat' ? text : ` ${text}`)
 
 export type PrincipleUse = {
   id: string
   kind?: string
   /** Rounds that drew it. */
   drawn: number
-  /** Rounds of these that wrote a revision. */
+  /** Those that wrote a revision. */
   revised: number
   /** Revisions that differ from the reply before. */
   changed: number
@@ -107,53 +126,60 @@ export type CritiqueCounts = {
   rows: number
   kept: number
   dropped: Partial<Record<DropReason, number>>
+  /** Failed calls by their code. */
+  failures: Record<string, number>
   /** Texts that were cut at the limit of new tokens, used or not. */
-  cut: { responses: number; critiques: number; revisions: number }
-  /** Mean number of words of the responses, and of the last revisions, of the rows that are kept. NaN of none. */
+  cut: Record<(typeof steps)[number], number>
+  /** Mean number of words of the responses and of the last revisions of the rows that are kept; NaN of none. */
   words: { before: number; after: number }
+  /** All that could be drawn, in the order of the constitution. */
   principles: PrincipleUse[]
 }
 
-const wordCount = (text: string): number => text.split(/\s+/).filter(Boolean).length
-const meanOf = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
-
-/** @param principles all that could be drawn, in the order of the report */
+/** @param principles all that could be drawn */
 export const countTranscripts = (
   transcripts: readonly Transcript[],
   principles: readonly { id: string; kind?: string }[],
 ): CritiqueCounts => {
   const kept = transcripts.filter(({ dropped }) => dropped === undefined)
-  const dropped: CritiqueCounts['dropped'] = {}
-  for (const { dropped: reason } of transcripts) if (reason) dropped[reason] = (dropped[reason] ?? 0) + 1
-  const steps = transcripts.flatMap(stepsOf)
-  const count = (written: readonly (Written | undefined)[]) => written.filter((each) => each?.cut).length
+  const rounds = transcripts.flatMap(roundsOf)
+  const cut = (written: readonly (Written | undefined)[]) => written.filter((each) => each?.cut).length
   return {
     rows: transcripts.length,
     kept: kept.length,
-    dropped,
+    dropped: countBy(transcripts.map(({ dropped }) => dropped)),
+    failures: countBy(transcripts.map(({ failure }) => failure?.code)),
     cut: {
-      responses: count(transcripts.map(({ response }) => response)),
-      critiques: count(steps.map(({ critique }) => critique)),
-      revisions: count(steps.map(({ revision }) => revision)),
+      response: cut(transcripts.map(({ response }) => response)),
+      critique: cut(rounds.map(({ critique }) => critique)),
+      revision: cut(rounds.map(({ revision }) => revision)),
     },
     words: {
-      before: meanOf(kept.map(({ response }) => wordCount(response!.text))),
-      after: meanOf(kept.map((each) => wordCount(lastReply(each)!.text))),
+      before: mean(kept.map(({ response }) => wordCount(response!.text))),
+      after: mean(kept.map((each) => wordCount(lastReply(each)!.text))),
     },
     principles: principles.map(({ id, kind }) => {
-      const drawn = steps.filter(({ principle }) => principle === id)
+      const drawn = rounds.filter(({ principle }) => principle === id)
       const revised = drawn.filter(({ revision }) => revision?.text)
+      const changed = revised.filter(({ before, revision }) => !sameText(before.text, revision!.text))
       return {
         id,
         ...(kind !== undefined && { kind }),
-        drawn: drawn.length,
-        revised: revised.length,
-        changed: revised.filter(({ before, revision }) => !sameText(before.text, revision!.text)).length,
+        ...{ drawn: drawn.length, revised: revised.length, changed: changed.length },
       }
     }),
   }
 }
 
+/** How often each name stands in the list; undefined is not counted. */
+export const countBy = <K extends string>(names: readonly (K | undefined)[]): Record<K, number> => {
+  const counts = {} as Record<K, number>
+  for (const name of names) if (name !== undefined) counts[name] = (counts[name] ?? 0) + 1
+  return counts
+}
+
+export const wordCount = (text: string): number => text.split(/\s+/).filter(Boolean).length
+
 /** The rounds of a transcript, each with the reply that it began with. */
-const stepsOf = ({ response, rounds }: Transcript) =>
+const roundsOf = ({ response, rounds }: Transcript) =>
   rounds.map((round, i) => ({ ...round, before: rounds[i - 1]?.revision ?? response! }))
