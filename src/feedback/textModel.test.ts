@@ -9,7 +9,8 @@ import { fixture } from '../../test/support/golden.ts'
 import { score } from '../generate/score.ts'
 import { openModel } from '../passes/open.node.ts'
 import { encodeText } from './localModel.ts'
-import { openTextModel, type TextModel } from './textModel.ts'
+import { openTextModel } from './openTextModel.ts'
+import type { TextModel } from './textModel.ts'
 
 const folder = fixture('models/stories260K')
 let root: string

@@ -12,20 +12,12 @@
  * await model.close()
  * ```
  *
+ * `openTextModel.ts` opens one; `localTextModel` takes a model that is open already, such as the policy of a training run.
  * Prompts are drawn as they are needed and results come in their order, so that neither is held in memory. Temperature 0 is
  * greedy. What is sampled depends on the seed, the prompt's number and the sample, not on what runs beside it.
  */
-import { filesOf } from '../checkpoint/folder.node.ts'
 import type { Message } from '../data/messages.ts'
-import type { Endpoint, Spent } from '../endpoint/client.ts'
 import type { RemoteSampling } from '../endpoint/completions.ts'
-import { type EndpointOptions, isUrl, openEndpoint, splitUrl } from '../endpoint/open.node.ts'
-import { type OpenModelOptions, openModel } from '../passes/open.node.ts'
-import { badInput } from '../util/fault.ts'
-import { kebab } from '../util/kebab.ts'
-import { sha256Files } from '../util/sha256.node.ts'
-import { localTextModel } from './localModel.ts'
-import { remoteTextModel } from './remoteModel.ts'
 
 /** A text to continue, or a conversation to reply to. */
 export type TextPrompt = string | readonly Message[]
@@ -106,51 +98,3 @@ export type TextModel = {
   ): AsyncGenerator<OptionLogps | TextFailure>
   close(): Promise<void>
 }
-
-export type TextModelSettings = Omit<OpenModelOptions, 'model' | 'head'> &
-  Omit<EndpointOptions, 'url' | 'model'> & {
-    /** Name of the model on the server; also after `#` in the address. By default its only one. */
-    modelName?: string
-    /** Sequences that a local model decodes at once. */
-    batchSize?: number
-  }
-
-/** What only a local model has. */
-const localOnly = ['adapter', 'quantize'] as const satisfies readonly (keyof TextModelSettings)[]
-
-/**
- * @param spec a folder, a hub id, a run's name or folder; or an address `URL`, `URL#MODEL`
- * Faults: those of `openModel`, 'no-tokenizer'; those of `openEndpoint`; 'bad-flag' for a setting that the model cannot honour.
- */
-export const openTextModel = async (spec: string, settings: TextModelSettings = {}): Promise<TextModel> => {
-  if (isUrl(spec)) {
-    const local = localOnly.find((key) => settings[key] !== undefined && settings[key] !== 'none')
-    if (local)
-      throw badInput('bad-flag', `works only with local models, and ${spec} is a server`, { flag: `--${kebab(local)}` })
-    const { url, model } = splitUrl(spec)
-    return remoteTextModel(await openEndpoint({ ...settings, url, model: settings.modelName ?? model }))
-  }
-  if (settings.modelName !== undefined)
-    throw badInput('bad-flag', `names a model on a server, and ${spec} is a local one; leave it out`)
-  const opened = await openModel({ ...settings, model: spec })
-  const { model, tokenizer, generationConfig, dir, adapterDir, files, close } = opened
-  try {
-    if (!tokenizer)
-      throw badInput('no-tokenizer', 'has no tokenizer, and is to read text; give another model', { file: dir })
-    return {
-      ...localTextModel({ name: spec, model, tokenizer, generationConfig, batchSize: settings.batchSize }),
-      identity: async () => {
-        const folders = { dir, adapter: adapterDir }
-        const hashes = await sha256Files(await filesOf(folders, files))
-        return [hashes.map(({ sha256 }) => sha256), settings.quantize ?? 'none']
-      },
-      close,
-    }
-  } catch (error) {
-    await close()
-    throw error
-  }
-}
-
-/** A server that is open already. Closing it closes nothing. */
-export const textModelOf = (endpoint: Endpoint): TextModel => remoteTextModel(endpoint)
