@@ -17,6 +17,7 @@
  * greedy. What is sampled depends on the seed, the prompt's number and the sample, not on what runs beside it.
  */
 import type { Message } from '../data/messages.ts'
+import type { Spent } from '../endpoint/client.ts'
 import type { RemoteSampling } from '../endpoint/completions.ts'
 
 /** A text to continue, or a conversation to reply to. */
