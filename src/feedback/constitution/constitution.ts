@@ -73,7 +73,8 @@ export const parseConstitution = (text: string, file: string, frames: Partial<Fr
   const { success, data, error } = schema.safeParse(yamlOf(text, file))
   if (!success) throw issueFault(error.issues[0], file)
   const whole = framesSchema.safeParse({ ...frames, ...data.frames })
-  if (!whole.success) throw issueFault({ ...whole.error.issues[0], path: ['frames', ...whole.error.issues[0].path] }, file)
+  if (!whole.success)
+    throw issueFault({ ...whole.error.issues[0], path: ['frames', ...whole.error.issues[0].path] }, file)
   const ids = data.principles.map(({ id }) => id)
   const twice = ids.find((id, i) => ids.indexOf(id) < i)
   if (twice !== undefined)
@@ -131,7 +132,11 @@ export const drawPrinciple = (
 export const comparingPrinciples = ({ principles, name }: Constitution): (Principle & { comparison: string })[] => {
   const found = principles.filter((each): each is Principle & { comparison: string } => each.comparison !== undefined)
   if (found.length) return found
-  throw badInput('bad-constitution', `no principle of ${quoted(name)} has a "comparison"; give one to those that may decide`, {
-    flag: '--constitution',
-  })
+  throw badInput(
+    'bad-constitution',
+    `no principle of ${quoted(name)} has a "comparison"; give one to those that may decide`,
+    {
+      flag: '--constitution',
+    },
+  )
 }

@@ -36,24 +36,22 @@ export const pairDropReasons = {
   'too-long': 'the prompt, or the question with both replies, leaves no room in the context',
   failed: 'a call of the model failed',
   empty: 'a reply is empty',
-  'cut-reply': 'a reply was cut at the limit of new tokens',
+  cut: 'a reply was cut at the limit of new tokens',
   same: 'both replies say the same',
   undecided: 'both replies are equally likely to be the better one',
 } as const
 export type PairDropReason = keyof typeof pairDropReasons
-
-/** Reasons that `--keep` overrules. */
-export const keepablePairs = ['cut-reply'] as const satisfies readonly PairDropReason[]
 
 /**
  * From the normalised log-probabilities of (A) and (B), in nats.
  * @param logps [2][2] of (A) and (B), first with the first reply as (A), then with it as (B)
  * @param mass [2] the options' share of all probability in both orders
  */
-export const comparisonOf = (
-  logps: readonly (readonly number[])[],
-  mass: readonly number[],
-): Comparison => ({ asA: Math.exp(logps[0][0]), asB: Math.exp(logps[1][1]), mass: Math.min(...mass) })
+export const comparisonOf = (logps: readonly (readonly number[])[], mass: readonly number[]): Comparison => ({
+  asA: Math.exp(logps[0][0]),
+  asB: Math.exp(logps[1][1]),
+  mass: Math.min(...mass),
+})
 
 /** P(the first reply is better), the mean over both orders. */
 export const probabilityOf = ({ asA, asB }: Comparison): number => (asA + asB) / 2
@@ -64,13 +62,13 @@ export const isConsistent = ({ asA, asB }: Comparison): boolean => asA > 0.5 ===
 /** Why a pair gives no row; undefined for one that does, and for one that is not compared yet. */
 export const pairDropReasonOf = (
   { replies, comparison, failure }: Pair,
-  keep: readonly PairDropReason[] = [],
+  keep: readonly string[] = [],
 ): PairDropReason | undefined => {
   if (failure) return failure.code === 'prompt-too-long' ? 'too-long' : 'failed'
   if (!replies) return undefined
   const [first, second] = replies
   if (!first.text || !second.text) return 'empty'
-  if ((first.cut || second.cut) && !keep.includes('cut-reply')) return 'cut-reply'
+  if ((first.cut || second.cut) && !keep.includes('cut')) return 'cut'
   if (sameText(first.text, second.text)) return 'same'
   return comparison && probabilityOf(comparison) === 0.5 ? 'undecided' : undefined
 }

@@ -44,13 +44,13 @@ export const dropReasons = {
   'empty-response': 'the response is empty',
   'empty-critique': 'a critique is empty',
   'empty-revision': 'a revision is empty',
-  'cut-revision': 'the last revision was cut at the limit of new tokens',
+  cut: 'the last revision was cut at the limit of new tokens',
   unchanged: 'the last revision says the same as the response',
 } as const
 export type DropReason = keyof typeof dropReasons
 
 /** Reasons that `--keep` overrules: there is a last revision all the same. */
-export const keepable = ['cut-revision', 'unchanged'] as const satisfies readonly DropReason[]
+export const keepable = ['cut', 'unchanged'] as const satisfies readonly DropReason[]
 
 /** The last reply that was written: a revision, or the response. */
 export const lastReply = ({ response, rounds }: Pick<Transcript, 'response' | 'rounds'>): Written | undefined =>
@@ -67,7 +67,7 @@ const normalized = (text: string) => text.trim().replaceAll(/\s+/g, ' ')
  */
 export const dropReasonOf = (
   { response, rounds, failure }: Transcript,
-  keep: readonly DropReason[] = [],
+  keep: readonly string[] = [],
 ): DropReason | undefined => {
   if (failure) return failure.code === 'prompt-too-long' ? 'too-long' : 'failed'
   if (response?.text === '') return 'empty-response'
@@ -78,7 +78,7 @@ export const dropReasonOf = (
   const last = rounds.at(-1)?.revision
   if (!response || !last) return undefined
   const found: DropReason[] = []
-  if (last.cut) found.push('cut-revision')
+  if (last.cut) found.push('cut')
   if (sameText(last.text, response.text)) found.push('unchanged')
   return found.find((reason) => !keep.includes(reason))
 }
@@ -96,8 +96,7 @@ export const withResult = (
 }
 
 /** Whether the next call can be made: nothing failed, and nothing is empty. */
-export const isOpen = (transcript: Transcript): boolean =>
-  dropReasonOf(transcript, keepable) === undefined
+export const isOpen = (transcript: Transcript): boolean => dropReasonOf(transcript, keepable) === undefined
 
 /** A row of an SFT file: the prompt as the model was asked, and the last revision. */
 export type CritiqueRow = { prompt: TextPrompt; completion: string }
@@ -131,7 +130,7 @@ export type CritiqueCounts = {
   /** Texts that were cut at the limit of new tokens, used or not. */
   cut: Record<(typeof steps)[number], number>
   /** Mean number of words of the responses and of the last revisions of the rows that are kept; NaN of none. */
-  words: { before: number; after: number }
+  length: { before: number; after: number }
   /** All that could be drawn, in the order of the constitution. */
   principles: PrincipleUse[]
 }
@@ -154,7 +153,7 @@ export const countTranscripts = (
       critique: cut(rounds.map(({ critique }) => critique)),
       revision: cut(rounds.map(({ revision }) => revision)),
     },
-    words: {
+    length: {
       before: mean(kept.map(({ response }) => wordCount(response!.text))),
       after: mean(kept.map((each) => wordCount(lastReply(each)!.text))),
     },

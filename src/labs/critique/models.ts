@@ -1,0 +1,103 @@
+/** The model that writes and the one that judges it. Of local models only one is open at a time. */
+import type { Spent } from '../../endpoint/client.ts'
+import { isUrl } from '../../endpoint/open.node.ts'
+import type { Form } from '../../feedback/constitution/dialogue.ts'
+import { openTextModel, type TextModelSettings } from '../../feedback/openTextModel.ts'
+import type { TextModel } from '../../feedback/textModel.ts'
+import { sum } from '../../statistics/summary.ts'
+import { badInput } from '../../util/fault.ts'
+import type { CritiqueSettings } from './settings.ts'
+
+export type AskedModel = {
+  name: string
+  form: Form
+  /** Equal for models that write the same: what their texts are kept by. */
+  identity: unknown
+  /** Opens it, or gives it as it is open already. */
+  open(): Promise<TextModel>
+}
+
+export type AskedModels = {
+  model: AskedModel
+  /** The same as `model` where no other was given. */
+  judge: AskedModel
+  /** Of all calls so far; undefined where no server was asked. */
+  spent(): Spent | undefined
+  close(): Promise<void>
+}
+
+/**
+ * Opens both once, so that mistakes are found before anything is asked. Throws Faults of `openTextModel`, and 'no-template'
+ * for --chat where a model has none.
+ */
+export const openModels = async (settings: CritiqueSettings): Promise<AskedModels> => {
+  const { model, adapter, judge } = settings
+  const servers = new Map<string, TextModel>()
+  let local: { key: string; opened: TextModel } | undefined
+  const close = async () => {
+    await local?.opened.close()
+    local = undefined
+  }
+  const opener = (spec: string, adapter?: string) => {
+    const key = keyOf(spec, adapter)
+    return async () => {
+      const found = servers.get(key) ?? (local?.key === key ? local.opened : undefined)
+      if (found) return found
+      if (!isUrl(spec)) await close()
+      const opened = await openTextModel(spec, textModelSettings(settings, spec, adapter))
+      if (opened.remote) servers.set(key, opened)
+      else local = { key, opened }
+      return opened
+    }
+  }
+  const asked = async (open: () => Promise<TextModel>): Promise<AskedModel> => {
+    const { name, chat, identity } = await open()
+    if (settings.chat && !chat)
+      throw badInput('no-template', `needs a chat template, and ${name} has none; leave it out, or take a chat model`, {
+        flag: '--chat',
+      })
+    return { name, form: (settings.chat ?? chat) ? 'chat' : 'text', identity: await identity(), open }
+  }
+  try {
+    // The model last: it is the first to be asked, and stays open until then
+    const isOther = judge !== undefined && keyOf(judge) !== keyOf(model, adapter)
+    const other = isOther ? await asked(opener(judge)) : undefined
+    const own = await asked(opener(model, adapter))
+    return {
+      model: own,
+      judge: other ?? own,
+      spent: () => sumOf([...servers.values()].map(({ spent }) => spent)),
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+const keyOf = (spec: string, adapter?: string) => JSON.stringify([spec, adapter])
+
+/** A server takes nothing that is of local models; the settings of the model are checked, the judge is given what fits. */
+const textModelSettings = (settings: CritiqueSettings, spec: string, adapter?: string): TextModelSettings => {
+  const { device, threads, batchSize, quantize, keyEnv, concurrency, timeout, retries, price, onRetry } = settings
+  const isLocalOnly = !isUrl(spec) || spec === settings.model
+  return {
+    ...{ device, threads, batchSize, keyEnv, concurrency, timeout, retries, price, onRetry, adapter },
+    ...(isLocalOnly && { quantize }),
+  }
+}
+
+const sumOf = (servers: readonly Readonly<Spent>[]): Spent | undefined => {
+  if (!servers.length) return undefined
+  const total = (of: (spent: Readonly<Spent>) => number) => sum(servers.map(of))
+  const priced = servers.every(({ cost }) => cost !== undefined)
+  return {
+    asked: total(({ asked }) => asked),
+    cached: total(({ cached }) => cached),
+    retries: total(({ retries }) => retries),
+    promptTokens: total(({ promptTokens }) => promptTokens),
+    completionTokens: total(({ completionTokens }) => completionTokens),
+    uncounted: total(({ uncounted }) => uncounted),
+    ...(priced && { cost: total(({ cost }) => cost!) }),
+  }
+}
