@@ -47,7 +47,12 @@ export const preferenceWords = (counts: PairCounts): string[] => {
     }`,
     ...(compared
       ? [
-          `In ${percent(consistent / compared)} of ${plural(compared, 'comparison')} both orders preferred the same reply; (A) got ${percent(first)} of the probability, whatever stood there. A row says by its prob how sure the judge is: ${prob.toFixed(2)} on average, where 0.5 is a guess.`,
+          `In ${whole(consistent)} of ${plural(compared, 'comparison')} both orders preferred the same reply; (A) got ${percent(first)} of the probability, whatever stood there. A row says by its prob how sure the judge is: ${prob.toFixed(2)} on average, where 0.5 is a guess.`,
+        ]
+      : []),
+    ...(compared && consistent < compared / 2
+      ? [
+          'The judge looks more at the place of a reply than at the reply: use these rows only after a look at the samples.',
         ]
       : []),
     ...(compared && mass < 0.5

@@ -32,22 +32,16 @@ export const critiquePage = ({ words, counts, transcripts, facts: settings }: Cr
     body: [
       header('What the model said, and how it revised it', words),
       dropTable(counts.rows, counts.kept, counts.dropped, dropReasons, 'prompts'),
-      html`<section><h2>Principles</h2>
-<p>How often each was drawn, and how many of its revisions changed the reply. A principle that changes nothing may be one that the
-model follows already, or one that it does not understand. Intervals of 95 %.</p>
-${table(
-  [
-    ['principle', 'kind', 'drawn', 'revised', 'changed'],
-    ...counts.principles.map(({ id, kind, drawn, revised, changed }) => [
-      id,
-      kind ?? '',
-      whole(drawn),
-      whole(revised),
-      shareText(changed, revised),
-    ]),
-  ],
-  ['', '', 'n', 'n', 'n'],
-)}</section>`,
+      principleTable(
+        counts.principles.map(({ drawn, revised, changed, ...principle }) => ({
+          ...principle,
+          drawn,
+          cells: [whole(drawn), shareText(changed, revised)],
+        })),
+        ['drawn', 'changed the reply'],
+        `How often each was drawn, and how many of its revisions changed the reply. A principle that changes nothing may be one
+that the model follows already, or one that it does not understand.`,
+      ),
       html`<section><h2>Samples</h2>
 <p>${samplesNote(transcripts.length, 'prompts')}</p>
 ${transcripts.slice(0, mostSamples).map(transcriptCard)}</section>`,
@@ -72,8 +66,8 @@ export const preferencePage = ({ words, counts, pairs, principles, facts: settin
       header('Which of two replies, under which principle', words),
       dropTable(counts.pairs, counts.kept, counts.dropped, pairDropReasons, 'pairs'),
       html`<section><h2>How sure the judge is</h2>
-<p>Rows by the probability that the chosen reply is the better one. Those near 0.5 teach little, and weigh little in a loss that
-takes the probability.</p>
+<p>Rows by the probability that the chosen reply is the better one. Those near 0.5 teach only that
+both replies are about as good.</p>
 ${table(
   [
     ['probability', 'rows', 'of all'],
@@ -87,21 +81,15 @@ ${table(
 )}
 <p>Both orders preferred the same reply in ${shareText(counts.consistent, counts.compared)} of the comparisons. Where one reply is longer,
 the longer one was chosen in ${shareText(counts.longer, counts.unequal)}: far from a half, it may be length that the judge likes.</p></section>`,
-      html`<section><h2>Principles</h2>
-<p>How often each was drawn, and how often both orders preferred the same reply under it. Intervals of 95 %.</p>
-${table(
-  [
-    ['principle', 'kind', 'drawn', 'compared', 'both orders agree'],
-    ...counts.principles.map(({ id, kind, drawn, compared, consistent }) => [
-      id,
-      kind ?? '',
-      whole(drawn),
-      whole(compared),
-      shareText(consistent, compared),
-    ]),
-  ],
-  ['', '', 'n', 'n', 'n'],
-)}</section>`,
+      principleTable(
+        counts.principles.map(({ drawn, compared, consistent, ...principle }) => ({
+          ...principle,
+          drawn,
+          cells: [whole(drawn), shareText(consistent, compared)],
+        })),
+        ['drawn', 'both orders agree'],
+        'How often each was drawn, and how often both orders preferred the same reply under it.',
+      ),
       html`<section><h2>Samples</h2>
 <p>${samplesNote(pairs.length, 'pairs')}</p>
 ${pairs.slice(0, mostSamples).map((pair) => pairCard(pair, questions.get(pair.principle) ?? ''))}</section>`,
@@ -145,17 +133,40 @@ ${table(
   ['wrap', 'n', 'n'],
 )}</section>`
 
+/** Principles that were drawn, the commonest first; the others are named below. */
+const principleTable = (
+  principles: readonly { id: string; kind?: string; drawn: number; cells: string[] }[],
+  head: readonly string[],
+  note: string,
+): Html => {
+  const drawn = principles.filter(({ drawn }) => drawn > 0).sort((a, b) => b.drawn - a.drawn)
+  const others = principles.filter(({ drawn }) => drawn === 0).map(({ id }) => id)
+  return html`<section><h2>Principles</h2>
+<p>${note} Intervals of 95 %.</p>
+${table(
+  [
+    ['principle', ...head],
+    ...drawn.map(({ id, kind, cells }) => [
+      kind === undefined ? id : html`${id} <span class="soft">${kind}</span>`,
+      ...cells,
+    ]),
+  ],
+  ['', 'n', 'n'],
+)}
+${others.length ? [html`<p class="soft">Never drawn: ${others.join(', ')}.</p>`] : []}</section>`
+}
+
 const samplesNote = (all: number, what: string) =>
   all > mostSamples
     ? `The first ${mostSamples} of ${whole(all)} ${what}, not selected. The others are in the folder.`
-    : `All ${what}.`
+    : `All ${whole(all)} ${what}.`
 
 /** Columns side by side where there is room for three. */
 const columns = (cells: readonly Html[]): Html =>
   html`<div class="beside" style="grid-template-columns: repeat(auto-fit, minmax(min(100%, 14rem), 1fr))">${cells}</div>`
 
 const said = (name: Html, text: string): Html =>
-  html`<div><p class="soft">${name}</p><div class="said">${cut(text, mostCharacters)}</div></div>`
+  html`<div><p class="soft" style="margin: 0">${name}</p><div class="said">${cut(text, mostCharacters)}</div></div>`
 
 const writtenText = (written: Written | undefined): string => {
   if (!written) return '–'
@@ -168,7 +179,7 @@ const cutNote = (written: Written | undefined) => (written?.cut ? ', cut' : '')
 const card = (prompt: Html, body: readonly Html[], dropped: string | undefined): Html =>
   html`<div class="card"><div class="said">${prompt}</div>
 ${body}
-${dropped ? [html`<p class="bad">Dropped: ${dropped}.</p>`] : []}</div>`
+${dropped ? [html`<p class="bad" style="margin: 1rem 0 0">Dropped: ${dropped}.</p>`] : []}</div>`
 
 const promptOf = (prompt: Transcript['prompt']): Html =>
   html`<strong>${cut(prompt.length === 1 ? dialogueText(prompt).replace(/^\n\nHuman: /, '') : dialogueText(prompt).trim(), mostCharacters)}</strong>`
@@ -204,9 +215,9 @@ const pairCard = ({ prompt, replies, comparison, failure, dropped }: Pair, quest
   })
   const orders = comparison
     ? [
-        html`<p class="soft">${question} The left reply is better with probability ${comparison.asA.toFixed(2)} as (A) and ${comparison.asB.toFixed(2)} as (B).</p>`,
+        html`<p class="soft" style="margin: 1rem 0 0">${question} The left reply is better with probability ${comparison.asA.toFixed(2)} as (A) and ${comparison.asB.toFixed(2)} as (B).</p>`,
       ]
-    : [html`<p class="soft">${question}</p>`]
+    : [html`<p class="soft" style="margin: 1rem 0 0">${question}</p>`]
   const why = dropped && (failure ? cut(failure.message, 300) : pairDropReasons[dropped])
   return card(promptOf(prompt), [columns(cells), ...orders], why)
 }
