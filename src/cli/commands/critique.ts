@@ -12,10 +12,10 @@ import { makeReporter } from '../reporter.ts'
 import { painter } from '../screen.ts'
 import { serverFields, usageText } from '../serverCompletions.ts'
 
-const { modelName: _, ...servers } = serverFields
-
 const schema = critiqueSchema.extend({
-  ...servers,
+  ...serverFields,
+  modelName: serverFields.modelName.describe('name of --model on its server (default: its only one); also URL#NAME'),
+  judgeModel: serverFields.modelName.describe('name of --judge on its server (default: its only one); also URL#NAME'),
   printConstitution: z
     .boolean()
     .default(false)

@@ -3,6 +3,7 @@
  * model gets messages. A model without a chat template gets a plain text with marked speakers, after examples.
  */
 import { contentText, type Message } from '../../data/messages.ts'
+import { afterReasoning } from '../reasoning.ts'
 import type { OptionQuestion, TextPrompt } from '../textModel.ts'
 import { type Constitution, type CritiqueExample, fillFrame, type Principle } from './constitution.ts'
 
@@ -102,6 +103,9 @@ export const comparisonQuestion = (
   }
 }
 
-/** A model's text without white space around it and without the mark that it may repeat ("Revision: ..."). */
+/**
+ * A model's text without what it thought aloud before it, without white space around it, and without a mark that it repeats
+ * ("Revision: ..."). Empty where its thoughts did not end.
+ */
 export const replyText = (text: string): string =>
-  text.trim().replace(/^(?:\*\*)?(?:Critique|Revision|Assistant):(?:\*\*)?\s*/, '')
+  (afterReasoning(text) ?? '').trim().replace(/^(?:\*\*)?(?:Critique|Revision|Assistant):(?:\*\*)?\s*/, '')

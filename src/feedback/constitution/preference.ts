@@ -59,6 +59,9 @@ export const probabilityOf = ({ asA, asB }: Comparison): number => (asA + asB) /
 /** Whether both orders prefer the same reply. */
 export const isConsistent = ({ asA, asB }: Comparison): boolean => asA > 0.5 === asB > 0.5 && asA !== 0.5 && asB !== 0.5
 
+/** Within so much of 0.5 a probability is rounding and no preference. */
+const undecided = 1e-6
+
 /** Why a pair gives no row; undefined for one that does, and for one that is not compared yet. */
 export const pairDropReasonOf = (
   { replies, comparison, failure }: Pair,
@@ -70,7 +73,7 @@ export const pairDropReasonOf = (
   if (!first.text || !second.text) return 'empty'
   if ((first.cut || second.cut) && !keep.includes('cut')) return 'cut'
   if (sameText(first.text, second.text)) return 'same'
-  return comparison && probabilityOf(comparison) === 0.5 ? 'undecided' : undefined
+  return comparison && Math.abs(probabilityOf(comparison) - 0.5) < undecided ? 'undecided' : undefined
 }
 
 /** A preference with the probability of its order: `prob` of `attune dpo` and `attune reward`. */

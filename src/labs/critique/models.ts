@@ -31,20 +31,20 @@ export type AskedModels = {
  * for --chat where a model has none.
  */
 export const openModels = async (settings: CritiqueSettings): Promise<AskedModels> => {
-  const { model, adapter, judge } = settings
+  const { model, adapter, modelName, judge, judgeModel } = settings
   const servers = new Map<string, TextModel>()
   let local: { key: string; opened: TextModel } | undefined
   const close = async () => {
     await local?.opened.close()
     local = undefined
   }
-  const opener = (spec: string, adapter?: string) => {
-    const key = keyOf(spec, adapter)
+  const opener = (spec: string, name?: string, adapter?: string) => {
+    const key = keyOf(spec, name, adapter)
     return async () => {
       const found = servers.get(key) ?? (local?.key === key ? local.opened : undefined)
       if (found) return found
       if (!isUrl(spec)) await close()
-      const opened = await openTextModel(spec, textModelSettings(settings, spec, adapter))
+      const opened = await openTextModel(spec, { ...textModelSettings(settings, spec), modelName: name, adapter })
       if (opened.remote) servers.set(key, opened)
       else local = { key, opened }
       return opened
@@ -60,9 +60,11 @@ export const openModels = async (settings: CritiqueSettings): Promise<AskedModel
   }
   try {
     // The model last: it is the first to be asked, and stays open until then
-    const isOther = judge !== undefined && keyOf(judge) !== keyOf(model, adapter)
-    const other = isOther ? await asked(opener(judge)) : undefined
-    const own = await asked(opener(model, adapter))
+    if (judge === undefined && judgeModel !== undefined)
+      throw badInput('bad-flag', 'names the model of a judge; give --judge too', { flag: '--judge-model' })
+    const isOther = judge !== undefined && keyOf(judge, judgeModel) !== keyOf(model, modelName, adapter)
+    const other = isOther ? await asked(opener(judge, judgeModel)) : undefined
+    const own = await asked(opener(model, modelName, adapter))
     return {
       model: own,
       judge: other ?? own,
@@ -75,15 +77,15 @@ export const openModels = async (settings: CritiqueSettings): Promise<AskedModel
   }
 }
 
-const keyOf = (spec: string, adapter?: string) => JSON.stringify([spec, adapter])
+const keyOf = (spec: string, name?: string, adapter?: string) => JSON.stringify([spec, name, adapter])
 
-/** A server takes nothing that is of local models; the settings of the model are checked, the judge is given what fits. */
-const textModelSettings = (settings: CritiqueSettings, spec: string, adapter?: string): TextModelSettings => {
+/** A judge behind a server is not given what only a local model takes. */
+const textModelSettings = (settings: CritiqueSettings, spec: string): TextModelSettings => {
   const { device, threads, batchSize, quantize, keyEnv, concurrency, timeout, retries, price, onRetry } = settings
-  const isLocalOnly = !isUrl(spec) || spec === settings.model
+  const takesQuantize = !isUrl(spec) || spec === settings.model
   return {
-    ...{ device, threads, batchSize, keyEnv, concurrency, timeout, retries, price, onRetry, adapter },
-    ...(isLocalOnly && { quantize }),
+    ...{ device, threads, batchSize, keyEnv, concurrency, timeout, retries, price, onRetry },
+    ...(takesQuantize && { quantize }),
   }
 }
 

@@ -61,8 +61,9 @@ export const critiqueSchema = z.object({
 })
 
 /** How servers are asked, beside their addresses. */
-export type ServerSettings = Pick<
-  EndpointOptions,
-  'keyEnv' | 'concurrency' | 'timeout' | 'retries' | 'price' | 'onRetry'
->
+export type ServerSettings = {
+  /** Names of --model and of --judge on their servers. */
+  modelName?: string
+  judgeModel?: string
+} & Pick<EndpointOptions, 'keyEnv' | 'concurrency' | 'timeout' | 'retries' | 'price' | 'onRetry'>
 export type CritiqueSettings = z.output<typeof critiqueSchema> & ServerSettings
