@@ -1,6 +1,7 @@
 /** What a run of `attune critique` made, in sentences: how many rows, what was dropped and why, and what to beware of. */
 import { type PairCounts, type PairDropReason, pairDropReasons } from '../../feedback/constitution/preference.ts'
 import { type CritiqueCounts, type DropReason, dropReasons } from '../../feedback/constitution/transcript.ts'
+import { wilson } from '../../statistics/intervals.ts'
 import { percent, plural, whole } from '../../util/format.ts'
 
 /** Each reason with its number and what it means, the commonest first. */
@@ -50,7 +51,7 @@ export const preferenceWords = (counts: PairCounts): string[] => {
           `In ${whole(consistent)} of ${plural(compared, 'comparison')} both orders preferred the same reply; (A) got ${percent(first)} of the probability, whatever stood there. A row says by its prob how sure the judge is: ${prob.toFixed(2)} on average, where 0.5 is a guess.`,
         ]
       : []),
-    ...(compared && consistent < compared / 2
+    ...(compared && wilson(consistent, compared).high < 0.5
       ? [
           'The judge looks more at the place of a reply than at the reply: use these rows only after a look at the samples.',
         ]
