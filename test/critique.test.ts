@@ -144,7 +144,14 @@ describe('with a local model', () => {
   })
 
   it('asks a model without a chat template by plain text', async () => {
-    await run({ model: at('plain'), data: [at('few.jsonl')], output: at('text'), keep: ['cut', 'unchanged'] })
+    writeFileSync(at('gap.jsonl'), '{"prompt": "one"}\n{"prompt": [{"role": "user", "content": ""}]}\n')
+    const events = await run({
+      model: at('plain'),
+      data: [at('gap.jsonl')],
+      output: at('text'),
+      keep: ['cut', 'unchanged'],
+    })
+    expect(result(events).words.at(-1)).toBe('1 record of the files gave no prompt (empty-prompt 1).')
     const [row] = linesOf('text', 'sft.jsonl')
     expect(row.prompt).toBe('\n\nHuman: one\n\nAssistant:')
     expect(row.completion).toMatch(/^ \S/)
@@ -191,16 +198,17 @@ describe('with a server', () => {
       if (asked.body.seed) asked.body.seed = undefined
       assistant(asked, response, count)
     })
-    const events = await run({ model: server.url, data: [at('few.jsonl')], output: at('remote') })
+    const events = await run({ model: server.url, data: [at('few.jsonl')], rounds: 3, output: at('remote') })
     expect(result(events)).toMatchObject({
       counts: { rows: 4, kept: 3, dropped: { unchanged: 1 } },
-      spent: { asked: 12, cached: 0, promptTokens: 120 },
+      spent: { asked: 28, cached: 0, promptTokens: 280 },
     })
     const rows = linesOf('remote', 'sft.jsonl')
     expect(rows.map(({ completion }) => completion)).toEqual(
       ['one', 'three', 'four'].map((name) => expect.stringMatching(new RegExp(`^${name} Be (kind|short)\\.$`))),
     )
     const [{ rounds }] = linesOf('remote', 'transcripts.jsonl')
+    expect(rounds).toHaveLength(3)
     expect(rounds[0].critique.text).toMatch(/^it is Is it/)
     // The critique and its request stand before the request for a revision
     const revisions = server.asked.filter((asked) => asked.body.messages && /^Be/.test(said(asked).at(-1)!))

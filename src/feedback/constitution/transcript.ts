@@ -177,7 +177,7 @@ export const countBy = <K extends string>(names: readonly (K | undefined)[]): Re
   return counts
 }
 
-export const wordCount = (text: string): number => text.split(/\s+/).filter(Boolean).length
+const wordCount = (text: string): number => text.split(/\s+/).filter(Boolean).length
 
 /** The rounds of a transcript, each with the reply that it began with. */
 const roundsOf = ({ response, rounds }: Transcript) =>

@@ -2,6 +2,7 @@
 import { type PairCounts, type PairDropReason, pairDropReasons } from '../../feedback/constitution/preference.ts'
 import { type CritiqueCounts, type DropReason, dropReasons } from '../../feedback/constitution/transcript.ts'
 import { wilson } from '../../statistics/intervals.ts'
+import { sum } from '../../statistics/summary.ts'
 import { percent, plural, whole } from '../../util/format.ts'
 
 /** Each reason with its number and what it means, the commonest first. */
@@ -62,5 +63,15 @@ export const preferenceWords = (counts: PairCounts): string[] => {
         ]
       : []),
     ...failuresText(failures),
+  ]
+}
+
+/** @param dropped records of the files that gave no prompt, by reason */
+export const recordWords = (dropped: Readonly<Record<string, number>>): string[] => {
+  const reasons = Object.entries(dropped)
+  const all = sum(reasons.map(([, n]) => n))
+  if (!all) return []
+  return [
+    `${plural(all, 'record')} of the files gave no prompt (${reasons.map(([why, n]) => `${why} ${whole(n)}`).join(', ')}).`,
   ]
 }

@@ -5,7 +5,7 @@ import type { ComparedRow, Pair, PairCounts } from '../../feedback/constitution/
 import type { CritiqueCounts, CritiqueRow, Transcript } from '../../feedback/constitution/transcript.ts'
 import { writeJson, writeRows, writeText } from '../../report/files.node.ts'
 import { contentKey } from '../../store/content.node.ts'
-import { critiqueWords, preferenceWords } from './conclusions.ts'
+import { critiqueWords, preferenceWords, recordWords } from './conclusions.ts'
 import type { PhaseContext } from './context.ts'
 import { critiquePage, type PageFacts, preferencePage } from './report.ts'
 
@@ -36,7 +36,7 @@ export const writeRevisions = async (
   }: { transcripts: readonly Transcript[]; rows: readonly CritiqueRow[]; counts: CritiqueCounts },
 ): Promise<WrittenPhase> => {
   const names = { rows: 'sft.jsonl', transcripts: 'transcripts.jsonl', counts: 'critique.json', report: 'report.html' }
-  const words = critiqueWords(counts)
+  const words = [...critiqueWords(counts), ...recordWords(context.conversations.dropped)]
   const html = critiquePage({ words, counts, transcripts, facts: factsOf(context) })
   return writePhase(context, { names, words, rows, transcripts, counts, html })
 }
@@ -51,7 +51,7 @@ export const writePreferences = async (
     counts: 'preferences.json',
     report: 'preferences.html',
   }
-  const words = preferenceWords(counts)
+  const words = [...preferenceWords(counts), ...recordWords(context.conversations.dropped)]
   const html = preferencePage({
     words,
     counts,
@@ -95,8 +95,7 @@ const writePhase = async (
   return { words, counts, ...(spent && { spent }), files }
 }
 
-const factsOf = ({ settings, constitution, models, conversations, command }: PhaseContext): PageFacts => {
-  const left = Object.entries(conversations.dropped)
+const factsOf = ({ settings, constitution, models, command }: PhaseContext): PageFacts => {
   const form = { chat: 'by messages', text: 'by plain text' }
   return {
     command,
@@ -105,7 +104,6 @@ const factsOf = ({ settings, constitution, models, conversations, command }: Pha
       ['judge', `${models.judge.name}, asked ${form[models.judge.form]}`],
       ['constitution', `${constitution.name}, ${constitution.principles.length} principles`],
       ['prompts', settings.data.join(', ')],
-      ...(left.length ? [['records without a prompt', left.map(([why, n]) => `${why} ${n}`).join(', ')] as const] : []),
       settings.preferences
         ? ['pairs of each prompt', String(settings.pairs)]
         : ['rounds of critique and revision', String(settings.rounds)],
