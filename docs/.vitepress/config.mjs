@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { defineConfig } from 'vitepress'
 import { entries } from '../api.mjs'
 import { apiLinks, finishSite, pageOf, repositoryLinks, root, slugOf } from './links.ts'
+import { stackedTables, unbrokenWords } from './narrow.ts'
 
 const docs = join(root, 'docs')
 const titleOf = (file) => /^# (.*)$/m.exec(readFileSync(file, 'utf8'))?.[1].replaceAll('`', '') ?? file
@@ -131,6 +132,8 @@ export default defineConfig({
         apiLinks,
         entries.map(({ name }) => name),
       )
+      md.use(stackedTables)
+      md.use(unbrokenWords)
     },
   },
   vite: { plugins: [readmeTable], logLevel: 'warn', build: { chunkSizeWarningLimit: 4096 } },

@@ -1,0 +1,54 @@
+/** What keeps text readable on narrow screens: tables that stand as blocks there, and flags and numbers that never break. */
+import type { MarkdownRenderer } from 'vitepress'
+
+type Token = ReturnType<MarkdownRenderer['parse']>[number]
+
+const textOf = ({ children }: Token) => (children ?? []).map(({ content }) => content).join('')
+
+/** A table with a longer cell than this is prose. Others, such as tables of numbers, scroll sideways. */
+const longestCell = 36
+
+/**
+ * A plugin of markdown-it: a table of prose has the class `stack`, and where it has three columns or more, each cell has the name of its
+ * column in `data-label`. The style sheet shows the rows of such a table as blocks on a phone.
+ */
+export const stackedTables = (md: MarkdownRenderer) =>
+  md.core.ruler.push('stacked-tables', ({ tokens, env }) => {
+    const isApi = /\/api\//.test(env.relativePath ?? '')
+    for (const [start, { type }] of tokens.entries()) {
+      if (type !== 'table_open') continue
+      const end = tokens.findIndex(({ type }, i) => i > start && type === 'table_close')
+      const table = tokens.slice(start, end)
+      const after = (kind: string) =>
+        table.flatMap((token, i) => (token.type === kind ? [{ cell: token, text: textOf(table[i + 1]) }] : []))
+      const [heads, cells] = [after('th_open'), after('td_open')]
+      if (!isApi && !cells.some(({ text }) => text.length > longestCell)) continue
+      tokens[start].attrJoin('class', 'stack')
+      if (heads.length < 3) continue
+      for (const [i, { cell }] of cells.entries()) {
+        const { text } = heads[i % heads.length]
+        if (text && i % heads.length > 0) cell.attrSet('data-label', text)
+      }
+    }
+  })
+
+/** Words of code that a line could break behind a hyphen, as in `--learning-rate`. */
+const unbroken = /^(?=.*-)[^\s]{1,32}$/
+const number = /(\d(?:\.\d+)?e-\d+)/
+
+/** A plugin of markdown-it: short flags and names in code, and numbers such as 1e-4, have the class `nowrap`. */
+export const unbrokenWords = (md: MarkdownRenderer) =>
+  md.core.ruler.push('unbroken-words', ({ tokens, Token }) => {
+    const html = (content: string) => Object.assign(new Token('html_inline', '', 0), { content })
+    const text = (content: string) => Object.assign(new Token('text', '', 0), { content })
+    for (const inline of tokens) {
+      if (inline.type !== 'inline') continue
+      inline.children = (inline.children ?? []).flatMap((token) => {
+        if (token.type === 'code_inline' && unbroken.test(token.content)) token.attrJoin('class', 'nowrap')
+        if (token.type !== 'text' || !number.test(token.content)) return [token]
+        return token.content
+          .split(number)
+          .flatMap((part, i) => (i % 2 ? [html('<span class="nowrap">'), text(part), html('</span>')] : [text(part)]))
+      })
+    }
+  })
