@@ -12,7 +12,10 @@ const longestCell = 36
  * A plugin of markdown-it: a table of prose has the class `stack`, and where it has three columns or more, each cell has the name of its
  * column in `data-label`. The style sheet shows the rows of such a table as blocks on a phone.
  */
-export const stackedTables = (md: MarkdownRenderer) =>
+export const stackedTables = (md: MarkdownRenderer) => {
+  // VitePress's own rule leaves attributes out
+  md.renderer.rules.table_open = (tokens, i, _options, _env, self) =>
+    `<table tabindex="0"${self.renderAttrs(tokens[i])}>\n`
   md.core.ruler.push('stacked-tables', ({ tokens, env }) => {
     const isApi = /\/api\//.test(env.relativePath ?? '')
     for (const [start, { type }] of tokens.entries()) {
@@ -31,12 +34,13 @@ export const stackedTables = (md: MarkdownRenderer) =>
       }
     }
   })
+}
 
 /** Words of code that a line could break behind a hyphen, as in `--learning-rate`. */
 const unbroken = /^(?=.*-)[^\s]{1,32}$/
-const number = /(\d(?:\.\d+)?e-\d+)/
+const numberOrFlag = /(\d(?:\.\d+)?e-\d+|--[a-z][a-z-]+)/
 
-/** A plugin of markdown-it: short flags and names in code, and numbers such as 1e-4, have the class `nowrap`. */
+/** A plugin of markdown-it: short flags and names in code, flags in text, and numbers such as 1e-4, have the class `nowrap`. */
 export const unbrokenWords = (md: MarkdownRenderer) =>
   md.core.ruler.push('unbroken-words', ({ tokens, Token }) => {
     const html = (content: string) => Object.assign(new Token('html_inline', '', 0), { content })
@@ -45,9 +49,9 @@ export const unbrokenWords = (md: MarkdownRenderer) =>
       if (inline.type !== 'inline') continue
       inline.children = (inline.children ?? []).flatMap((token) => {
         if (token.type === 'code_inline' && unbroken.test(token.content)) token.attrJoin('class', 'nowrap')
-        if (token.type !== 'text' || !number.test(token.content)) return [token]
+        if (token.type !== 'text' || !numberOrFlag.test(token.content)) return [token]
         return token.content
-          .split(number)
+          .split(numberOrFlag)
           .flatMap((part, i) => (i % 2 ? [html('<span class="nowrap">'), text(part), html('</span>')] : [text(part)]))
       })
     }
