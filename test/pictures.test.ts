@@ -20,6 +20,6 @@ it('every picture that a page shows is there', () => {
       ([, path, source]) => path ?? source,
     ),
   )
-  expect(shown).toEqual(expect.arrayContaining(['demo.png', 'demo-narrow.png']))
+  expect(shown).toEqual(expect.arrayContaining(['./demo.png', './demo-narrow.png']))
   expect(shown.filter((path) => !existsSync(join(docs, path)))).toEqual([])
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { defineConfig } from 'vitepress'
 import { entries } from '../api.mjs'
 import { apiLinks, finishSite, pageOf, repositoryLinks, root, slugOf } from './links.ts'
-import { stackedTables, unbrokenWords } from './narrow.ts'
+import { indentedCode, stackedTables, unbrokenWords } from './narrow.ts'
 
 const docs = join(root, 'docs')
 const titleOf = (file) => /^# (.*)$/m.exec(readFileSync(file, 'utf8'))?.[1].replaceAll('`', '') ?? file
@@ -139,6 +139,7 @@ export default defineConfig({
         apiLinks,
         entries.map(({ name }) => name),
       )
+      md.use(indentedCode)
       md.use(stackedTables)
       md.use(unbrokenWords)
     },

@@ -5,8 +5,14 @@ type Token = ReturnType<MarkdownRenderer['parse']>[number]
 
 const textOf = ({ children }: Token) => (children ?? []).map(({ content }) => content).join('')
 
-/** A table with a longer cell than this is prose. Others, such as tables of numbers, scroll sideways. */
-const longestCell = 36
+/** A table with a longer cell is prose, and so is one of a few columns that is wider. Others, such as tables of numbers, scroll sideways. */
+const limits = { cell: 36, columns: 3, row: 44 }
+
+const isProse = (columns: number, lengths: readonly number[]): boolean => {
+  const longest = Array.from({ length: columns }, (_, c) => Math.max(0, ...lengths.filter((_, i) => i % columns === c)))
+  const row = longest.reduce((sum, length) => sum + length, 0)
+  return Math.max(...longest) > limits.cell || (columns <= limits.columns && row > limits.row)
+}
 
 /**
  * A plugin of markdown-it: a table of prose has the class `stack`, and where it has three columns or more, each cell has the name of its
@@ -17,7 +23,7 @@ export const stackedTables = (md: MarkdownRenderer) => {
   md.renderer.rules.table_open = (tokens, i, _options, _env, self) =>
     `<table tabindex="0"${self.renderAttrs(tokens[i])}>\n`
   md.core.ruler.push('stacked-tables', ({ tokens, env }) => {
-    const isApi = /\/api\//.test(env.relativePath ?? '')
+    const isApi = /^api\//.test(env.relativePath ?? '')
     for (const [start, { type }] of tokens.entries()) {
       if (type !== 'table_open') continue
       const end = tokens.findIndex(({ type }, i) => i > start && type === 'table_close')
@@ -25,7 +31,8 @@ export const stackedTables = (md: MarkdownRenderer) => {
       const after = (kind: string) =>
         table.flatMap((token, i) => (token.type === kind ? [{ cell: token, text: textOf(table[i + 1]) }] : []))
       const [heads, cells] = [after('th_open'), after('td_open')]
-      if (!isApi && !cells.some(({ text }) => text.length > longestCell)) continue
+      const lengths = cells.map(({ text }) => text.length)
+      if (!isApi && !isProse(heads.length, lengths)) continue
       tokens[start].attrJoin('class', 'stack')
       if (heads.length < 3) continue
       for (const [i, { cell }] of cells.entries()) {
@@ -55,4 +62,10 @@ export const unbrokenWords = (md: MarkdownRenderer) =>
           .flatMap((part, i) => (i % 2 ? [html('<span class="nowrap">'), text(part), html('</span>')] : [text(part)]))
       })
     }
+  })
+
+/** A plugin of markdown-it: a block that is code by its indentation, such as a formula, looks and scrolls like the others. */
+export const indentedCode = (md: MarkdownRenderer) =>
+  md.core.ruler.push('indented-code', ({ tokens }) => {
+    for (const token of tokens) if (token.type === 'code_block') Object.assign(token, { type: 'fence', info: 'text' })
   })
