@@ -31,8 +31,8 @@ export type LogisticOptions = {
 }
 
 const mostSteps = 100
-/** A step this small ends the search; the error after it is its square. */
-const smallStep = 1e-9
+/** A step this small ends the search; the error after it is about its square. */
+const smallStep = 1e-6
 /** Coefficients beyond it belong to classes that are separated, where there is no finite optimum. */
 const beyond = 1e3
 
@@ -72,7 +72,7 @@ const expansion = ({ features, targets, weights }: LogisticRows, w: readonly num
     const small = Math.exp(-Math.abs(z))
     const p = z >= 0 ? 1 / (1 + small) : small / (1 + small)
     const weight = weights ? weights[i] : 1
-    loss += weight * (Math.log1p(small) + Math.max(z, 0) - targets[i] * z)
+    loss += weight * (Math.log(1 + small) + Math.max(z, 0) - targets[i] * z)
     const slope = weight * (p - targets[i])
     const curve = weight * p * (1 - p)
     for (let j = 0; j < D; j++) {

@@ -1,0 +1,124 @@
+/** Reads files of judgements and of marks, of MT-bench's questions for their categories, and of the regulariser of AlpacaEval. */
+import { z } from 'zod'
+import { conform, type RecordLocation, recordOf, rowFault } from '../data/check.ts'
+import { openRecords } from '../data/input.node.ts'
+import { badInput } from '../util/fault.ts'
+import { type Judgement, judgementKinds, judgementReader } from './judgements.ts'
+import type { Regularizer } from './lengthControl.ts'
+import { isMark, type Mark, readMark } from './marks.ts'
+
+type Columns = Record<string, unknown>
+
+/** The records of a file with their places. In a csv, numbers are texts, and nothing is an empty field. */
+async function* recordsOf(file: string): AsyncGenerator<{ record: Columns; location: RecordLocation }> {
+  const { layout, batches } = await openRecords(file)
+  for await (const batch of batches)
+    for (const { value, row, line } of batch) {
+      const location: RecordLocation = { file, layout, row, line }
+      const record = recordOf(value, location)
+      yield { record: layout === 'csv' ? withNumbers(record) : record, location }
+    }
+}
+
+const numeric = /^(preference|index|len_\w+|turn|score|difficulty|p_verbose|p_concise)$/
+
+const withNumbers = (record: Columns): Columns =>
+  Object.fromEntries(
+    Object.entries(record)
+      .filter(([, value]) => value !== '')
+      .map(([name, value]) => [name, numeric.test(name) && typeof value === 'string' ? Number(value) : value]),
+  )
+
+export type Judged = { judgements: Judgement[]; marks: Mark[] }
+
+/**
+ * All judgements and marks of these files. The first record of a file says what it holds.
+ * @param categories of questions, for rows without one
+ * @throws Fault for a row that is malformed, and 'unknown-columns' for a file of something else, with its place; 'empty-data'
+ */
+export const readJudgements = async (
+  files: readonly string[],
+  categories: ReadonlyMap<string, string> = new Map(),
+): Promise<Judged> => {
+  const judgements: Judgement[] = []
+  const marks: Mark[] = []
+  for (const file of files) {
+    let read: ((record: Columns, location: RecordLocation) => void) | undefined
+    for await (const { record, location } of recordsOf(file)) {
+      read ??= readerOf(record, location, categories, judgements, marks)
+      // What attune judge says at its end
+      if (record.event === undefined) read(record, location)
+    }
+  }
+  if (!judgements.length && !marks.length) throw badInput('empty-data', 'holds no rows', { file: files.join(', ') })
+  return { judgements, marks }
+}
+
+const readerOf = (
+  record: Columns,
+  location: RecordLocation,
+  categories: ReadonlyMap<string, string>,
+  judgements: Judgement[],
+  marks: Mark[],
+) => {
+  const placed = <T extends { item: string; category?: string }>(row: T): T => {
+    const category = row.category ?? categories.get(row.item)
+    return category === undefined ? row : { ...row, category }
+  }
+  if (isMark(record)) return (each: Columns, at: RecordLocation) => void marks.push(placed(readMark(each, at)))
+  const read = judgementReader(record)
+  if (!read)
+    throw rowFault(
+      'unknown-columns',
+      `holds no judgements; they are ${judgementKinds.join(', ')}, or marks (question_id, model, score)`,
+      location,
+    )
+  return (each: Columns, at: RecordLocation) => void judgements.push(placed(read(each, at)))
+}
+
+const question = z.object({
+  question_id: z.union([z.string(), z.number()]).transform(String),
+  category: z.string().min(1),
+})
+
+/** The category of each question of MT-bench's question file. @throws Fault duplicate-id, and for a malformed row */
+export const readCategories = async (file: string): Promise<Map<string, string>> => {
+  const categories = new Map<string, string>()
+  for await (const { record, location } of recordsOf(file)) {
+    const { question_id, category } = conform(question, record, location)
+    if (categories.has(question_id))
+      throw rowFault('duplicate-id', `${question_id} is the question of an earlier row, too`, location, 'question_id')
+    categories.set(question_id, category)
+  }
+  return categories
+}
+
+const probability = z.number().min(0).max(1)
+const length = z.number().nonnegative()
+
+const prompt = z.object({
+  difficulty: z.number(),
+  len_baseline: length,
+  len_verbose: length,
+  len_concise: length,
+  p_verbose: probability,
+  p_concise: probability,
+})
+
+/**
+ * A file of prompts with their difficulty, the length of the baseline's answer, and lengths and win probabilities of two rewrites of it.
+ * @throws Fault for a row that is malformed, 'empty-data'
+ */
+export const readRegularizer = async (file: string): Promise<Regularizer> => {
+  const rows: z.output<typeof prompt>[] = []
+  for await (const { record, location } of recordsOf(file)) rows.push(conform(prompt, record, location))
+  if (!rows.length) throw badInput('empty-data', 'holds no rows', { file })
+  return {
+    difficulty: rows.map(({ difficulty }) => difficulty),
+    baseline: rows.map(({ len_baseline }) => len_baseline),
+    rewrites: [
+      { length: rows.map(({ len_verbose }) => len_verbose), preferred: rows.map(({ p_verbose }) => p_verbose) },
+      { length: rows.map(({ len_concise }) => len_concise), preferred: rows.map(({ p_concise }) => p_concise) },
+    ],
+  }
+}
