@@ -50,6 +50,7 @@ export type AgreementFigures = {
   /** Cohen's kappa of each two annotators, averaged by the number of items that both have (Light 1971). */
   kappa: number
   weighted_kappa: number
+  /** Of two annotators; for more, Fleiss' kappa is the same idea. */
   scott_pi: number
   fleiss: number
   ac1: number
@@ -70,6 +71,8 @@ export type Agreement = {
   nNoTies: number
   /** Items with two votes or more. */
   items: number
+  /** Units that two annotators share, averaged over those that share any. */
+  sharedItems: number
 }
 
 /** A stream of random numbers of its own. */
@@ -95,6 +98,7 @@ export const agreement = (
     n: all[table.compared],
     nNoTies: all[table.comparedNoTies],
     items: items.length,
+    sharedItems: all[table.compared] / table.pairs.length,
   }
 }
 
@@ -247,7 +251,7 @@ const figuresOf = (
     agreement_no_ties: counts[table.agreedNoTies] / counts[table.comparedNoTies],
     kappa: average((cells) => cohenKappa(cells, classes)),
     weighted_kappa: ordered ? average((cells) => cohenKappa(cells, classes, weights)) : Number.NaN,
-    scott_pi: average((cells) => scottPi(cells, classes)),
+    scott_pi: pairs.length === 1 ? scottPi(pairs[0], classes) : Number.NaN,
     fleiss: fleissKappa(tally),
     ac1: gwetAc1(tally),
     brennan_prediger: brennanPrediger(tally),
