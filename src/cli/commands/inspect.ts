@@ -54,13 +54,10 @@ const describe = async (dir: string, adapterDir?: string) => {
     heads: config.num_attention_heads,
     kv_heads: config.num_key_value_heads,
     vocab_size: config.vocab_size,
+    context: architecture.encoder ? textLimit(architecture.encoder, config) : config.max_position_embeddings,
     ...(architecture.encoder
-      ? {
-          encoder: true,
-          pair_ranker: architecture.pairs !== undefined,
-          context: textLimit(architecture.encoder, config),
-        }
-      : { context: config.max_position_embeddings, tied_embeddings: config.tie_word_embeddings }),
+      ? { encoder: architecture.pairs ? 'pair ranker' : 'encoder' }
+      : { tied_embeddings: config.tie_word_embeddings }),
     ...(adapter && { adapter: { path: adapterDir, r: adapter.config.r, alpha: adapter.config.lora_alpha } }),
     ...(await describeTokenizer(dir, adapterDir)),
     unused_tensors: unused,
@@ -107,15 +104,15 @@ const factsText = (facts: Facts): string => {
   return [
     columns([
       ['model', facts.model],
-      [
-        'architecture',
-        `${facts.architecture}${facts.encoder ? (facts.pair_ranker ? ', a pair ranker' : ', an encoder') : ''}`,
-      ],
+      ['architecture', `${facts.architecture}${'encoder' in facts ? `, ${facts.encoder}` : ''}`],
       ['parameters', `${whole(total)}, ${whole(without_embeddings)} without embeddings, ${whole(trainable)} trainable`],
       ['type', facts.dtype],
       ['layers', `${facts.layers} of width ${facts.hidden_size}`],
       ['heads', heads],
-      ['vocabulary', `${whole(facts.vocab_size)}${facts.tied_embeddings ? ', tied embeddings' : ''}`],
+      [
+        'vocabulary',
+        `${whole(facts.vocab_size)}${'tied_embeddings' in facts && facts.tied_embeddings ? ', tied embeddings' : ''}`,
+      ],
       ['context', facts.context === null ? 'no limit' : `${whole(facts.context)} tokens`],
       ['tokenizer', facts.tokenizer ? tokenizerText(facts.tokenizer) : 'none: rows must hold input_ids'],
       ['template', facts.chat_templates.join(', ') || 'none'],
