@@ -79,6 +79,12 @@ export const commands: readonly Entry[] = [
     () => import('./commands/winrate.ts'),
   ),
   entry('agree', measure, 'how far annotators or judges agree, beyond chance', () => import('./commands/agree.ts')),
+  entry(
+    'metrics',
+    measure,
+    'how near completions are to references: BLEU, ROUGE, BERTScore',
+    () => import('./commands/metrics.ts'),
+  ),
   entry('init', models, 'make a model with random weights', () => import('./commands/init.ts')),
   entry('merge', models, 'merge an adapter into its base model', () => import('./commands/merge.ts')),
   entry('export', models, 'convert a model for llama.cpp or transformers.js', () => import('./commands/export.ts')),
