@@ -35,6 +35,12 @@ export const commands: readonly Entry[] = [
     'what is in a file of rows, what each command could do with it, and conversions',
     () => import('./commands/data.ts'),
   ),
+  entry(
+    'import',
+    look,
+    'exports of labelling tools, leaderboards and judges as rows, and votes as a consensus',
+    () => import('./commands/import.ts'),
+  ),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
   entry('tokenize', look, 'text to token ids and back, and chat templates', () => import('./commands/tokenize.ts')),
   {

@@ -60,10 +60,16 @@ const judgementRow =
     return one({ item: JSON.stringify([item, turn ?? null, first, second]), annotator: judge }, winner)
   }
 
-/** The reader of a file's votes, by the columns of its first record; undefined where it may hold rankings. */
-export const labelVoteReader = (record: Columns): Read | undefined => {
+/** The reader of a file of labels, by the columns of its first record; undefined where it holds something else. */
+export const labelReader = (record: Columns): Read | undefined => {
   if ('item' in record && 'annotator' in record) return longRow
-  if (Object.keys(record).filter((column) => numbered.test(column)).length > 1) return wideRow
+  return Object.keys(record).filter((column) => numbered.test(column)).length > 1 ? wideRow : undefined
+}
+
+/** The same for labels and judgements. */
+export const labelVoteReader = (record: Columns): Read | undefined => {
+  const labels = labelReader(record)
+  if (labels) return labels
   const judgement = judgementReader(record)
   return judgement && judgementRow(judgement)
 }
