@@ -17,7 +17,7 @@ const formats = {
   argilla: ['argilla'],
   oasst: ['openassistant', 'openassistant messages'],
   'alpaca-eval': undefined,
-  'mt-bench': ['ranking'],
+  'mt-bench': undefined,
   rows: ['ranking', 'preference', 'preference without prompt', 'best-of-n', 'hh-rlhf'],
 } as const
 
@@ -88,7 +88,8 @@ export const importVotes = async (
 
 const requireFormat = (reader: RowReader, from: Source, { file, row, line }: RecordLocation) => {
   const name = reader.format()?.name
-  const wanted: readonly string[] = formats[from] ?? []
+  // Votes of MT-bench that hold whole conversations are read as two responses and their winner
+  const wanted: readonly string[] = formats[from] ?? ['ranking']
   if (name === undefined || wanted.includes(name)) return
   const other = sources.find((source) => (formats[source] as readonly string[] | undefined)?.includes(name))
   throw badInput(
