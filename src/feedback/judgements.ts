@@ -46,6 +46,9 @@ const name = z.string().min(1)
 const id = z.union([z.string(), z.number()]).transform(String)
 const length = z.number().int().nonnegative()
 
+/** One of these words. A value that is no text is of the wrong type, not a wrong word. */
+const word = <const W extends readonly [string, ...string[]]>(words: W) => z.string().pipe(z.enum(words))
+
 /** What may stand beside every judgement. */
 const common = z.object({
   turn: z.number().int().optional(),
@@ -124,8 +127,8 @@ const pair = z.object({
   question_id: id,
   model_1: name,
   model_2: name,
-  g1_winner: z.enum(pairWinners),
-  g2_winner: z.enum(pairWinners),
+  g1_winner: word(pairWinners),
+  g2_winner: word(pairWinners),
   judge: z.union([name, z.array(z.string())]).optional(),
 })
 
@@ -172,7 +175,7 @@ const vote = z.object({
   id: id.optional(),
   model_a: name,
   model_b: name,
-  winner: z.enum(Object.keys(winners) as [keyof typeof winners]),
+  winner: word(Object.keys(winners) as [keyof typeof winners]),
   judge: z.union([name, z.array(z.string())]).optional(),
 })
 
@@ -197,8 +200,8 @@ const votes: Kind = {
 
 // ---- attune judge ----------------------------------------------------------------------------------------------------
 
-const verdict = z.enum(['A', 'B', 'tie', 'error'])
-const humanVote = z.enum(['A', 'B', 'tie'])
+const verdict = word(['A', 'B', 'tie', 'error'])
+const humanVote = word(['A', 'B', 'tie'])
 
 const judged = z.object({
   id: id.optional(),
