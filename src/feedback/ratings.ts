@@ -5,7 +5,7 @@
 import { bradleyTerry } from '../statistics/bradleyTerry.ts'
 import { bootstrapGroups, percentileInterval, type Resample } from '../statistics/resampling.ts'
 import { fillUniform, type Stream } from '../util/rng.ts'
-import type { Judgement } from './judgements.ts'
+import type { JudgedPair } from './judgedPairs.ts'
 
 /** Points of one unit of natural log-odds. */
 const points = 400 / Math.LN10
@@ -109,7 +109,7 @@ const drawn = { bt: 1000, elo: 300 }
  * Ratings of all models of these judgements, the best first, with percentile intervals over resamples of prompts: all judgements of one
  * prompt are drawn together. Judgements without a verdict are left out.
  */
-export const rateModels = (judgements: readonly Judgement[], kind: RatingKind): Rated => {
+export const rateModels = (judgements: readonly JudgedPair[], kind: RatingKind): Rated => {
   const known = judgements.filter(({ preferred }) => preferred !== undefined)
   const models = [...new Set(known.flatMap(({ a, b }) => [a, b]))]
   const numbers = new Map(models.map((model, i) => [model, i]))

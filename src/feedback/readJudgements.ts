@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { conform, type RecordLocation, recordOf, rowFault } from '../data/check.ts'
 import { openRecords } from '../data/input.node.ts'
 import { badInput } from '../util/fault.ts'
-import { type Judgement, judgementKinds, judgementReader } from './judgements.ts'
+import { type JudgedPair, judgementKinds, judgementReader } from './judgedPairs.ts'
 import type { Regularizer } from './lengthControl.ts'
 import { isMark, type Mark, readMark } from './marks.ts'
 
@@ -29,7 +29,7 @@ const withNumbers = (record: Columns): Columns =>
       .map(([name, value]) => [name, numeric.test(name) && typeof value === 'string' ? Number(value) : value]),
   )
 
-export type Judged = { judgements: Judgement[]; marks: Mark[] }
+export type Judged = { judgements: JudgedPair[]; marks: Mark[] }
 
 /**
  * All judgements and marks of these files. The first record of a file says what it holds.
@@ -40,7 +40,7 @@ export const readJudgements = async (
   files: readonly string[],
   categories: ReadonlyMap<string, string> = new Map(),
 ): Promise<Judged> => {
-  const judgements: Judgement[] = []
+  const judgements: JudgedPair[] = []
   const marks: Mark[] = []
   for (const file of files) {
     let read: ((record: Columns, location: RecordLocation) => void) | undefined
@@ -58,7 +58,7 @@ const readerOf = (
   record: Columns,
   location: RecordLocation,
   categories: ReadonlyMap<string, string>,
-  judgements: Judgement[],
+  judgements: JudgedPair[],
   marks: Mark[],
 ) => {
   const placed = <T extends { item: string; category?: string }>(row: T): T => {

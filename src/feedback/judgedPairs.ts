@@ -8,7 +8,7 @@ import { conform, type RecordLocation } from '../data/check.ts'
 /** What a judge said of two answers, a standing first in the row. */
 export type Verdict = 'A' | 'B' | 'tie' | 'error'
 
-export type Judgement = {
+export type JudgedPair = {
   /** The prompt, as the file names it: judgements of one prompt are not independent. */
   item: string
   /** Names of the two models. */
@@ -39,7 +39,7 @@ type Columns = Record<string, unknown>
 type Kind = {
   name: string
   detect(record: Columns): boolean
-  read(record: Columns, location: RecordLocation): Judgement
+  read(record: Columns, location: RecordLocation): JudgedPair
 }
 
 const name = z.string().min(1)
@@ -62,7 +62,7 @@ export const codePoints = (text: string): number => {
   return count
 }
 
-const beside = (record: Columns, location: RecordLocation): Pick<Judgement, 'turn' | 'category'> => {
+const beside = (record: Columns, location: RecordLocation): Pick<JudgedPair, 'turn' | 'category'> => {
   const { turn, category } = conform(common, record, location)
   return { ...(turn !== undefined && { turn }), ...(category && { category }) }
 }
@@ -108,7 +108,7 @@ const alpacaEval: Kind = {
   },
 }
 
-const annotationLengths = (record: Columns, location: RecordLocation): Judgement['lengths'] => {
+const annotationLengths = (record: Columns, location: RecordLocation): JudgedPair['lengths'] => {
   if ('len_1' in record || 'len_2' in record) {
     const { len_1, len_2 } = conform(lengths, record, location)
     return [len_1, len_2]
