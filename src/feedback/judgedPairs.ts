@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { conform, type RecordLocation } from '../data/check.ts'
 
 /** What a judge said of two answers, a standing first in the row. */
-export type Verdict = 'A' | 'B' | 'tie' | 'error'
+export type PairVerdict = 'A' | 'B' | 'tie' | 'error'
 
 export type JudgedPair = {
   /** The prompt, as the file names it: judgements of one prompt are not independent. */
@@ -17,11 +17,11 @@ export type JudgedPair = {
   /** The probability that the answer of b is better: 0, 1, one half for a tie, or what the judge said. Undefined without a verdict. */
   preferred?: number
   /** Verdicts with a shown first and with b shown first, both in the row's own names. */
-  orders?: readonly [Verdict, Verdict]
+  orders?: readonly [PairVerdict, PairVerdict]
   /** A tie because the verdict changed with the order, where the row tells that alone. */
   inconsistent?: boolean
   /** What people said of the same two answers, one each. */
-  human?: readonly Exclude<Verdict, 'error'>[]
+  human?: readonly Exclude<PairVerdict, 'error'>[]
   /** Lengths of the two answers in Unicode code points. */
   lengths?: readonly [number, number]
   turn?: number
@@ -133,7 +133,7 @@ const pair = z.object({
 })
 
 /** One verdict from those of both orders: a win only where they agree, an error where either is one. */
-export const bothOrders = ([first, second]: readonly [Verdict, Verdict]): Verdict => {
+export const bothOrders = ([first, second]: readonly [PairVerdict, PairVerdict]): PairVerdict => {
   if (first === 'error' || second === 'error') return 'error'
   return first === second ? first : 'tie'
 }
@@ -207,13 +207,16 @@ const judged = z.object({
   id: id.optional(),
   verdict,
   verdicts: z.array(verdict).max(2).optional(),
-  model_a: name.optional(),
-  model_b: name.optional(),
-  len_a: length.optional(),
-  len_b: length.optional(),
+  generator_1: name.optional(),
+  generator_2: name.optional(),
+  len_1: length.optional(),
+  len_2: length.optional(),
   judge: z.string().optional(),
   human: z.union([humanVote.transform((one) => [one]), z.array(humanVote)]).nullish(),
 })
+
+/** Pairs of one ranking have ids such as 7:1-3. */
+const pairOfRanking = /:\d+-\d+$/
 
 const attuneJudge: Kind = {
   name: 'rows of attune judge',
@@ -222,12 +225,12 @@ const attuneJudge: Kind = {
     const row = conform(judged, record, location)
     const [first, second] = row.verdicts ?? []
     return {
-      item: row.id ?? String(location.row),
-      a: row.model_a ?? 'A',
-      b: row.model_b ?? 'B',
+      item: row.id?.replace(pairOfRanking, '') ?? String(location.row),
+      a: row.generator_1 ?? 'A',
+      b: row.generator_2 ?? 'B',
       preferred: shares[row.verdict],
       ...(first && second && { orders: [first, second] as const }),
-      ...(row.len_a !== undefined && row.len_b !== undefined && { lengths: [row.len_a, row.len_b] as const }),
+      ...(row.len_1 !== undefined && row.len_2 !== undefined && { lengths: [row.len_1, row.len_2] as const }),
       ...(row.judge && { judge: row.judge }),
       ...(row.human && { human: row.human }),
       ...beside(record, location),
