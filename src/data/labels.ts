@@ -93,7 +93,8 @@ const pairwise = (data: Task['data'], result: Annotation['result'][number], loca
   )
   if (right === undefined)
     throw rowFault('bad-value', 'must name two columns, as "answer1,answer2"', location, 'to_name')
-  return { responses: value.selected === 'left' ? [left, right] : [right, left], ranks: [1, 2] }
+  // Left stays first: who prefers which side can be seen
+  return { responses: [left, right], ranks: value.selected === 'left' ? [1, 2] : [2, 1] }
 }
 
 const argillaRecord = z.object({

@@ -6,7 +6,7 @@
  */
 import { conform, type RecordLocation, rowFault } from './check.ts'
 import { type Message, responseOf, sameMessage } from './messages.ts'
-import { type Flag, type Id, isIds, isMessages, type Ranking, schemas, type Text } from './rows.ts'
+import { type Flag, type Id, isIds, isMessages, ownVote, type Ranking, schemas, type Text } from './rows.ts'
 
 export const HH_MARK = '\n\nAssistant:'
 
@@ -73,6 +73,7 @@ export const preferenceRow = (
     ...(ratings.some((rating) => rating !== null) ? { ratings } : {}),
     ...(typeof row.margin === 'number' ? { margin: row.margin } : {}),
     ...(typeof row.prob === 'number' ? { prob: row.prob } : {}),
+    ...ownVote(row),
   }
 }
 
