@@ -51,7 +51,7 @@ describe('QLoRA', () => {
 describe('LLMBar', () => {
   const verdictOf = (character: string) => (character === '1' ? 'A' : character === '2' ? 'B' : 'error')
 
-  it.each(jsonRows(feedbackFile('llmbar.jsonl.gz')))(
+  it.each(jsonRows(feedbackFile('llmbar-orders.jsonl.gz')))(
     '$set, $judge, $prompt',
     ({ original, swapped, published, computed }) => {
       const pairs = [...(original as string)].map(
