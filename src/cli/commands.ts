@@ -73,6 +73,12 @@ export const commands: readonly Entry[] = [
     () => import('./commands/compare.ts'),
   ),
   entry(
+    'judge',
+    measure,
+    'let a model judge answers: pairs in both orders, grades, with a reference, or by probabilities',
+    () => import('./commands/judge.ts'),
+  ),
+  entry(
     'winrate',
     measure,
     'which model is better, from judgements: win rates, at equal length, ratings, by category',
