@@ -5,7 +5,7 @@
 import { bradleyTerry } from '../statistics/bradleyTerry.ts'
 import { bootstrapGroups, percentileInterval, type Resample } from '../statistics/resampling.ts'
 import { fillUniform, type Stream } from '../util/rng.ts'
-import type { JudgedPair } from './judgedPairs.ts'
+import type { JudgedPair } from './judgements.ts'
 
 /** Points of one unit of natural log-odds. */
 const points = 400 / Math.LN10

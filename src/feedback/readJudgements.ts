@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { conform, type RecordLocation, recordOf, rowFault } from '../data/check.ts'
 import { openRecords } from '../data/input.node.ts'
 import { badInput } from '../util/fault.ts'
-import { type JudgedPair, judgementKinds, judgementReader } from './judgedPairs.ts'
+import { type JudgedPair, judgementKinds, judgementReader } from './judgements.ts'
 import type { Regularizer } from './lengthControl.ts'
 import { isMark, type Mark, readMark } from './marks.ts'
 

@@ -2,7 +2,7 @@
 import { clusteredError } from '../statistics/clusters.ts'
 import { mean } from '../statistics/summary.ts'
 import { badInput } from '../util/fault.ts'
-import type { JudgedPair } from './judgedPairs.ts'
+import type { JudgedPair } from './judgements.ts'
 import { type LengthControlled, lengthControl, type Regularizer, simpleLengthControl } from './lengthControl.ts'
 
 export type WinRate = {

@@ -2,7 +2,7 @@
  * How far a judge agrees with people on the same pairs, with ties and without, against how far people agree with each other
  * (Zheng et al. 2023, arXiv 2306.05685, table 5).
  */
-import type { JudgedPair } from '../judgedPairs.ts'
+import type { JudgedPair } from '../judgements.ts'
 import { type Counted, type Figure, meanFigure } from './figure.ts'
 
 export type AgreementWithPeople = {
