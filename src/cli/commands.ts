@@ -84,6 +84,12 @@ export const commands: readonly Entry[] = [
     'which model is better, from judgements: win rates, at equal length, ratings, by category',
     () => import('./commands/winrate.ts'),
   ),
+  entry(
+    'bias',
+    measure,
+    'may a judge be believed: position, length, mathematics, itself, agreement with people',
+    () => import('./commands/bias.ts'),
+  ),
   entry('agree', measure, 'how far annotators or judges agree, beyond chance', () => import('./commands/agree.ts')),
   entry('init', models, 'make a model with random weights', () => import('./commands/init.ts')),
   entry('merge', models, 'merge an adapter into its base model', () => import('./commands/merge.ts')),

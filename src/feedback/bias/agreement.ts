@@ -2,6 +2,8 @@
  * How far a judge agrees with people on the same pairs, with ties and without, against how far people agree with each other
  * (Zheng et al. 2023, arXiv 2306.05685, table 5).
  */
+import { cohenKappa } from '../../statistics/agreement.ts'
+import { bootstrapInterval, makeDraws } from '../../statistics/resampling.ts'
 import type { JudgedPair } from '../judgements.ts'
 import { type Counted, type Figure, meanFigure } from './figure.ts'
 
@@ -12,6 +14,8 @@ export type AgreementWithPeople = {
   /** Each two votes of people on the same pair. */
   human_human_with_ties?: Figure
   human_human_no_ties?: Figure
+  /** Cohen's kappa of the judge and the most frequent vote, over A, B and tie; a shared lead is a tie. */
+  kappa?: Figure
 }
 
 type Vote = 'A' | 'B' | 'tie'
@@ -41,7 +45,35 @@ export const agreementFigures = (pairs: readonly VotedPair[]): AgreementWithPeop
     judge_human_no_ties: share(judged, false),
     human_human_with_ties: share(people, true),
     human_human_no_ties: share(people, false),
+    kappa: kappaFigure(pairs),
   }
+}
+
+const classes = { A: 0, B: 1, tie: 2 } as const
+const draws = makeDraws(0, { resamples: 1000 })
+
+const kappaFigure = (pairs: readonly VotedPair[]): Figure | undefined => {
+  const units = pairs.flatMap(({ judge, human }) =>
+    judge === undefined || !human.length ? [] : [[classes[judge], classes[majority(human)]] as const],
+  )
+  if (units.length < 2) return undefined
+  const kappa = (rows: Iterable<number>) => {
+    const counts = new Float64Array(9)
+    for (const row of rows) counts[3 * units[row][0] + units[row][1]]++
+    return cohenKappa(
+      { x: Array.from(counts, (_, i) => Math.floor(i / 3)), y: Array.from(counts, (_, i) => i % 3), count: counts },
+      3,
+    )
+  }
+  const found = bootstrapInterval(units.length, kappa, draws)
+  return Number.isFinite(found.value) ? { ...found, n: units.length } : undefined
+}
+
+const majority = (votes: readonly Vote[]): Vote => {
+  const count = (vote: Vote) => votes.filter((each) => each === vote).length
+  const most = Math.max(...(['A', 'B', 'tie'] as const).map(count))
+  const leading = (['A', 'B', 'tie'] as const).filter((vote) => count(vote) === most)
+  return leading.length === 1 ? leading[0] : 'tie'
 }
 
 const voteOf = (preferred: number): Vote => (preferred === 0.5 ? 'tie' : preferred < 0.5 ? 'A' : 'B')
