@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { conform, type RecordLocation, recordOf, rowFault } from '../data/check.ts'
 import { openRecords } from '../data/input.node.ts'
 import { badInput } from '../util/fault.ts'
+import type { MarkedPair } from './bias/markOrder.ts'
 import { type JudgedPair, judgementKinds, judgementReader } from './judgements.ts'
 import type { Regularizer } from './lengthControl.ts'
 import { isMark, type Mark, readMark } from './marks.ts'
@@ -29,7 +30,12 @@ const withNumbers = (record: Columns): Columns =>
       .map(([name, value]) => [name, numeric.test(name) && typeof value === 'string' ? Number(value) : value]),
   )
 
-export type Judged = { judgements: JudgedPair[]; marks: Mark[] }
+export type Judged = {
+  judgements: JudgedPair[]
+  marks: Mark[]
+  /** Pairs with marks side by side, in both orders. */
+  markedPairs: MarkedPair[]
+}
 
 /**
  * All judgements and marks of these files. The first record of a file says what it holds.
@@ -42,38 +48,55 @@ export const readJudgements = async (
 ): Promise<Judged> => {
   const judgements: JudgedPair[] = []
   const marks: Mark[] = []
+  const markedPairs: MarkedPair[] = []
   for (const file of files) {
     let read: ((record: Columns, location: RecordLocation) => void) | undefined
     for await (const { record, location } of recordsOf(file)) {
-      read ??= readerOf(record, location, categories, judgements, marks)
+      read ??= readerOf(record, location, categories, { judgements, marks, markedPairs })
       // What attune judge says at its end
       if (record.event === undefined) read(record, location)
     }
   }
-  if (!judgements.length && !marks.length) throw badInput('empty-data', 'holds no rows', { file: files.join(', ') })
-  return { judgements, marks }
+  if (!judgements.length && !marks.length && !markedPairs.length)
+    throw badInput('empty-data', 'holds no rows', { file: files.join(', ') })
+  return { judgements, marks, markedPairs }
 }
 
 const readerOf = (
   record: Columns,
   location: RecordLocation,
   categories: ReadonlyMap<string, string>,
-  judgements: JudgedPair[],
-  marks: Mark[],
+  { judgements, marks, markedPairs }: Judged,
 ) => {
   const placed = <T extends { item: string; category?: string }>(row: T): T => {
     const category = row.category ?? categories.get(row.item)
     return category === undefined ? row : { ...row, category }
   }
   if (isMark(record)) return (each: Columns, at: RecordLocation) => void marks.push(placed(readMark(each, at)))
+  if ('scores_swapped' in record)
+    return (each: Columns, at: RecordLocation) => void markedPairs.push(readMarkedPair(each, at))
   const read = judgementReader(record)
   if (!read)
     throw rowFault(
       'unknown-columns',
-      `holds no judgements; they are ${judgementKinds.join(', ')}, or marks (question_id, model, score)`,
+      `holds no judgements; they are ${judgementKinds.join(', ')}, marks (question_id, model, score), or marks in both orders (scores, scores_swapped)`,
       location,
     )
   return (each: Columns, at: RecordLocation) => void judgements.push(placed(read(each, at)))
+}
+
+const bothMarks = z.tuple([z.number(), z.number()]).nullable()
+
+const markedPair = z.object({
+  id: z.union([z.string(), z.number()]).transform(String).optional(),
+  scores: bothMarks,
+  scores_swapped: bothMarks,
+})
+
+/** Marks of A and of B, with A first and with B first; null where there were none. */
+const readMarkedPair = (record: Columns, location: RecordLocation): MarkedPair => {
+  const { id, scores, scores_swapped } = conform(markedPair, record, location)
+  return { item: id ?? String(location.row), first: scores, second: scores_swapped }
 }
 
 const question = z.object({

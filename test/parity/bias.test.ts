@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { agreementFigures, votedPairs } from '../../src/feedback/bias/agreement.ts'
 import { markOrderFigures } from '../../src/feedback/bias/markOrder.ts'
 import { type Orders, positionFigures } from '../../src/feedback/bias/position.ts'
+import { selfFigures } from '../../src/feedback/bias/selfEnhancement.ts'
 import { readJudgements } from '../../src/feedback/readJudgements.ts'
 import { feedbackFile, feedbackJson, jsonRows } from '../support/feedback.ts'
 
@@ -29,6 +30,23 @@ describe('MT-bench', async () => {
       expect(Math.round(100 * value)).toBe(published.paper_table_5.turn1[name].percent)
       expect(low < value && value < high && high - low < 0.15, key).toBe(true)
     }
+  })
+})
+
+describe('GPT-4 on MT-bench', async () => {
+  const [gpt4, human] = await Promise.all(['mtbench-gpt4.jsonl.gz', 'mtbench-human.jsonl.gz'].map(judgedIn))
+  const first = (pairs: typeof gpt4) => pairs.filter(({ turn }) => turn === 1)
+
+  it('agrees with the majority of people beyond chance as reported', () => {
+    const { kappa } = agreementFigures(votedPairs(first(gpt4), first(human)))
+    const { n, kappa: reported } = feedbackJson('mtbench.json').report.turn1
+    expect([kappa!.n, Number(kappa!.value.toFixed(3))]).toEqual([n, reported])
+  })
+
+  it('favours its own answers by the 10 points of section 3.3 of the paper, over both turns', () => {
+    const { difference } = selfFigures(gpt4, human, 'gpt-4')!
+    expect(Math.round(100 * difference.value)).toBe(10)
+    expect(difference.low).toBeGreaterThan(0)
   })
 })
 

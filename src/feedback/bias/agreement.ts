@@ -56,7 +56,8 @@ const kappaFigure = (pairs: readonly VotedPair[]): Figure | undefined => {
   const units = pairs.flatMap(({ judge, human }) =>
     judge === undefined || !human.length ? [] : [[classes[judge], classes[majority(human)]] as const],
   )
-  if (units.length < 2) return undefined
+  // In rows that put the preferred answer first people say one thing only, and chance cannot be told from agreement
+  if (new Set(units.map(([, people]) => people)).size < 2) return undefined
   const kappa = (rows: Iterable<number>) => {
     const counts = new Float64Array(9)
     for (const row of rows) counts[3 * units[row][0] + units[row][1]]++

@@ -14,7 +14,14 @@ export type Grade = 'good' | 'care' | 'bad' | 'unknown'
 export type Point = { name: PointName; question: string; grade: Grade; said: string; meaning: string }
 export type PointName = 'people' | 'verdicts' | 'order' | 'length' | 'math' | 'self'
 
-export type Belief = { answer: 'yes' | 'care' | 'no' | 'unknown'; headline: string; advice: string[]; points: Point[] }
+export type Belief = {
+  answer: 'yes' | 'care' | 'no' | 'unknown'
+  /** The answer in words, with which the headline begins. */
+  begins: string
+  headline: string
+  advice: string[]
+  points: Point[]
+}
 
 /** An interval as wide as this tells nothing. */
 const tooWide = 0.35
@@ -43,25 +50,38 @@ export const beliefOf = (figures: BiasFigures): Belief => {
     if (grade('people') === undefined || grade('people') === 'unknown') return 'unknown'
     return weak.length || points.some((point) => point.grade === 'unknown') ? 'care' : 'yes'
   })()
-  return { answer, headline: headlineOf(answer, figures, points), advice: adviceOf(figures, points), points }
+  return {
+    answer,
+    begins: beginnings[answer],
+    headline: headlineOf(answer, figures, points),
+    advice: adviceOf(figures, points),
+    points,
+  }
 }
+
+const beginnings = {
+  yes: 'Yes, to compare many answers.',
+  care: 'With care.',
+  no: 'No.',
+  unknown: 'That cannot be said yet:',
+} as const
 
 const headlineOf = (answer: Belief['answer'], { judge, agreement }: BiasFigures, points: readonly Point[]): string => {
   const bad = points.filter(({ grade }) => grade === 'bad').map(({ name }) => reasons[name])
-  if (answer === 'no') return `No. On this data ${judge} should not decide anything: ${listed(bad)}.`
+  if (answer === 'no') return `${beginnings.no} On this data ${judge} should not decide anything: ${listed(bad)}.`
   const weak = points.filter(({ grade }) => grade === 'bad' || grade === 'care').map(({ name }) => weaknesses[name])
   const found = weak.length ? `What was found: ${listed(weak)}.` : 'No fault was found in what was measured.'
   if (answer === 'unknown') {
     const why = agreement?.judge_human_no_ties
       ? 'there are too few votes of people to say whether it is right'
       : 'no votes of people are there, and without them nobody knows whether it is right'
-    return `That cannot be said yet: ${why}. ${found}`
+    return `${beginnings.unknown} ${why}. ${found}`
   }
   const agrees = `On this data ${judge} agrees with people in ${percent(agreement!.judge_human_no_ties!.value)} of the comparisons that both decided`
   if (answer === 'yes')
-    return `Yes, to compare many answers. ${agrees}, and no fault was found that would turn a result round. It is no substitute for people on a single answer.`
+    return `${beginnings.yes} ${agrees}, and no fault was found that would turn a result round. It is no substitute for people on a single answer.`
   const unclear = points.filter(({ grade }) => grade === 'unknown').map(({ name }) => weaknesses[name])
-  return `With care. ${agrees}${weak.length ? `, but: ${listed(weak)}` : ''}.${unclear.length ? ` Too few judgements to tell: ${listed(unclear)}.` : ''}`
+  return `${beginnings.care} ${agrees}${weak.length ? `, but: ${listed(weak)}` : ''}.${unclear.length ? ` Too few judgements to tell: ${listed(unclear)}.` : ''}`
 }
 
 const listed = (parts: readonly string[]) =>
@@ -159,7 +179,7 @@ const paddingText = ({ wrong }: FailureFigures) =>
 const longerText = ({ longer, people: byPeople, excess }: LengthFigures) => {
   const compared =
     byPeople && excess
-      ? `; people on the same pairs in ${rangeText(byPeople)}, which is ${pointsText(excess)} less`
+      ? `; people on the same pairs in ${rangeText(byPeople)} (the judge less people: ${pointsText(excess)})`
       : ''
   return `Where lengths differ by more than 30 characters, it prefers the longer answer in ${rangeText(longer)}${compared}.`
 }
@@ -192,7 +212,7 @@ const self: Question = ({ self: figures }) => {
     name: 'self',
     question: 'Does it favour its own model?',
     grade: failureGrade(figures.difference, 0.1, 0.1),
-    said: `${figures.model} wins ${rangeText(figures.by_itself)} by this judge, and ${rangeText(figures.by_others)} by others on the same pairs: ${pointsText(figures.difference)} more.`,
+    said: `${figures.model} wins ${rangeText(figures.by_itself)} by this judge, and ${rangeText(figures.by_others)} by others on the same pairs. The difference is ${pointsText(figures.difference)}.`,
     meaning: 'MT-bench found 10 points for GPT-4 and 25 for Claude-v1, on too little data to be sure of.',
   }
 }

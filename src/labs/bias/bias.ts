@@ -6,6 +6,7 @@ import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { dataFiles, type ResolveDataset } from '../../data/input.node.ts'
 import { type BiasFigures, biasFigures } from '../../feedback/bias/figures.ts'
+import type { MarkedPair } from '../../feedback/bias/markOrder.ts'
 import type { JudgeCase, Judgement } from '../../feedback/judge.ts'
 import { type JudgedPair, judgementReader } from '../../feedback/judgements.ts'
 import { readCases } from '../../feedback/judgeRows.ts'
@@ -46,12 +47,13 @@ export async function* bias(settings: BiasSettings, options: Options = {}): Asyn
   const votes = settings.votes ? (await readJudgements(settings.votes)).judgements : []
   const found = model ? yield* asked(root, settings, model, options) : await readPairs(settings)
   if (!found) return yield { event: 'stopped', output: root }
-  const { judge, pairs, trials, examples } = found
+  const { judge, pairs, marks, trials, examples } = found
   if (!model) yield { event: 'plan', judge, pairs: pairs.length, kept: pairs.length, output: root }
   const figures = biasFigures({
     judge,
     pairs,
     votes,
+    marks,
     ownModel: settings.ownModel,
     trials: trials && {
       renamed: trials.renamed.rows,
@@ -69,7 +71,7 @@ export async function* bias(settings: BiasSettings, options: Options = {}): Asyn
   }
 }
 
-type Found = { judge: string; pairs: JudgedPair[]; trials?: AskedTrials; examples: Example[] }
+type Found = { judge: string; pairs: JudgedPair[]; marks?: MarkedPair[]; trials?: AskedTrials; examples: Example[] }
 
 /** Judgements that are there. */
 const readPairs = async ({ files }: BiasSettings): Promise<Found> => {
@@ -77,8 +79,8 @@ const readPairs = async ({ files }: BiasSettings): Promise<Found> => {
     throw badInput('bad-flag', 'is missing: files of judgements, or --judge with --data to ask a judge', {
       flag: 'files',
     })
-  const { judgements } = await readJudgements(files)
-  if (!judgements.length)
+  const { judgements, markedPairs } = await readJudgements(files)
+  if (!judgements.length && !markedPairs.length)
     throw badInput('empty-data', 'holds marks of single answers; bias is measured on judgements of pairs', {
       file: files.join(', '),
     })
@@ -89,7 +91,7 @@ const readPairs = async ({ files }: BiasSettings): Promise<Found> => {
       `holds judgements of ${judges.length} judges (${judges.slice(0, 3).join(', ')}${judges.length > 3 ? ', ...' : ''}); give those of one, and votes of people as --votes`,
       { file: files.join(', ') },
     )
-  return { judge: judges[0] ?? 'the judge', pairs: judgements, examples: [] }
+  return { judge: judges[0] ?? 'the judge', pairs: judgements, marks: markedPairs, examples: [] }
 }
 
 async function* asked(

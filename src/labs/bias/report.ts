@@ -25,7 +25,7 @@ export const biasPage = ({ figures, belief, examples, settings, command }: BiasR
     body: [
       html`<header><p class="kicker">attune bias: ${figures.judge}, ${whole(figures.pairs)} pairs of answers</p>
 <h1>May this judge be believed, on this data?</h1>
-<p class="lead">${belief.headline}</p>
+<p class="lead"><strong>${belief.begins}</strong> ${unbroken(belief.headline.slice(belief.begins.length).trim())}</p>
 ${belief.advice.length ? html`<div class="card"><p><strong>What to do</strong></p><ul>${belief.advice.map((text) => html`<li>${text}</li>`)}</ul></div>` : raw('')}</header>`,
       html`<h2>In short</h2>`,
       table(
@@ -45,12 +45,15 @@ bounds are attune's own, and a team may have stricter ones.</p>`,
   })
 }
 
+/** Keeps a number and its % on one line. */
+const unbroken = (text: string) => text.replaceAll(' %', '\u00a0%').replaceAll('n = ', 'n\u00a0=\u00a0')
+
 const gradeText = (grade: Grade): Html =>
   ({
-    good: html`<span class="good">no fault found</span>`,
-    care: html`<span class="before">with care</span>`,
-    bad: html`<span class="bad">a grave fault</span>`,
-    unknown: html`<span class="soft">too few to tell</span>`,
+    good: html`<strong class="good">No fault found</strong>`,
+    care: html`<strong class="before">With care</strong>`,
+    bad: html`<strong class="bad">A grave fault</strong>`,
+    unknown: html`<strong class="soft">Too few to tell</strong>`,
   })[grade]
 
 type Row = { name: string; share: { share: number; low: number; high: number }; color: number }
@@ -79,8 +82,8 @@ export const biasCharts = (figures: BiasFigures): Record<string, string> => {
         ...row('to the second', position?.second, 2),
         ...row('no verdict', position?.error, 5),
         ...row('renamed: same', names?.renamed.consistent, 0),
-        ...row('first', names?.renamed.first, 1),
-        ...row('second', names?.renamed.second, 2),
+        ...row('renamed: first', names?.renamed.first, 1),
+        ...row('renamed: second', names?.renamed.second, 2),
       ],
     ],
     length: [
@@ -115,7 +118,7 @@ export const biasCharts = (figures: BiasFigures): Record<string, string> => {
 const section = (point: Point, figures: BiasFigures, charts: Record<string, string>): Html => {
   const chart = charts[point.name]
   return html`<section><h2>${point.question}</h2>
-<p>${gradeText(point.grade)}. ${point.said}</p>
+<p>${gradeText(point.grade)}. ${unbroken(point.said)}</p>
 ${chart ? html`<div class="card"><div class="side">${raw(chart)}<p class="soft">${point.meaning}</p></div></div>` : html`<p class="soft">${point.meaning}</p>`}
 ${more(point.name, figures)}</section>`
 }
@@ -129,10 +132,10 @@ const tilt = ({ value, low, high }: Figure) => {
 const more = (name: PointName, { position, names, length, padding, agreement }: BiasFigures): Html => {
   const entries: [string, string][] = []
   const add = (label: string, figure: Figure | undefined, text: (figure: Figure) => string) => {
-    if (figure) entries.push([label, `${text(figure)}, n = ${whole(figure.n)}`])
+    if (figure) entries.push([label, `${text(figure)}, n\u00a0=\u00a0${whole(figure.n)}`])
   }
   const share = ({ value, low, high }: Figure) =>
-    `${(100 * value).toFixed(1)} % (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`
+    `${(100 * value).toFixed(1)}\u00a0% (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`
   if (name === 'order') {
     add('single verdicts, first less second', position?.tilt, tilt)
     add('single verdicts for the first, of those that decide', position?.prefers_first, share)
@@ -184,7 +187,10 @@ ${table(
 /** Characters of a text that an example shows. */
 const shown = 1200
 
-const cutText = (text: string) => (text.length > shown ? `${text.slice(0, shown)} …` : text)
+const cutText = (text: string) => {
+  const trimmed = text.trim()
+  return trimmed.length > shown ? `${trimmed.slice(0, shown)} …` : trimmed
+}
 
 const examplesSection = (examples: readonly Example[]): Html[] => {
   if (!examples.length) return []
@@ -194,7 +200,7 @@ const examplesSection = (examples: readonly Example[]): Html[] => {
     ...examples.map(
       ({ title, why, question, answers, replies }) => html`<div class="card"><h3>${title}</h3>
 <p class="soft">${why}</p>
-<p class="said"><strong>${cutText(question)}</strong></p>
+<p class="soft">The user asked</p><p class="said">${cutText(question)}</p><br/>
 <div class="beside">${answers.map(({ name, text }) => html`<div><span class="soft">${name}</span><p class="said">${cutText(text)}</p></div>`)}</div>
 ${replies.length ? html`<details><summary>What the judge said</summary><div class="beside">${replies.map(({ name, text }) => html`<div><span class="soft">${name}</span><p class="said">${cutText(text)}</p></div>`)}</div></details>` : raw('')}</div>`,
     ),
