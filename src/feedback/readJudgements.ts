@@ -6,7 +6,7 @@ import { badInput } from '../util/fault.ts'
 import type { MarkedPair } from './bias/markOrder.ts'
 import { type JudgedPair, judgementKinds, judgementReader } from './judgements.ts'
 import type { Regularizer } from './lengthControl.ts'
-import { isMark, type Mark, readMark } from './marks.ts'
+import { isGrade, isMark, type Mark, readGrade, readMark } from './marks.ts'
 
 type Columns = Record<string, unknown>
 
@@ -46,21 +46,32 @@ export const readJudgements = async (
   files: readonly string[],
   categories: ReadonlyMap<string, string> = new Map(),
 ): Promise<Judged> => {
-  const judgements: JudgedPair[] = []
-  const marks: Mark[] = []
-  const markedPairs: MarkedPair[] = []
+  const all: Judged = { judgements: [], marks: [], markedPairs: [] }
   for (const file of files) {
+    const found: Judged = { judgements: [], marks: [], markedPairs: [] }
     let read: ((record: Columns, location: RecordLocation) => void) | undefined
     for await (const { record, location } of recordsOf(file)) {
-      read ??= readerOf(record, location, categories, { judgements, marks, markedPairs })
-      // What attune judge says at its end
-      if (record.event === undefined) read(record, location)
+      // What attune judge says before and after its verdicts
+      if (record.event !== undefined) continue
+      read ??= readerOf(record, location, categories, found)
+      read(record, location)
     }
+    // A grade that could not be read looks like a verdict that could not
+    const isGraded = found.marks.length > 0 && found.judgements.every(({ preferred }) => preferred === undefined)
+    if (isGraded) found.marks.push(...found.judgements.splice(0).map(unmarked))
+    for (const key of ['judgements', 'marks', 'markedPairs'] as const) all[key].push(...(found[key] as never[]))
   }
-  if (!judgements.length && !marks.length && !markedPairs.length)
+  if (!all.judgements.length && !all.marks.length && !all.markedPairs.length)
     throw badInput('empty-data', 'holds no rows', { file: files.join(', ') })
-  return { judgements, marks, markedPairs }
+  return all
 }
+
+const unmarked = ({ item, a, turn = 1, category }: JudgedPair): Mark => ({
+  item,
+  model: a,
+  turn,
+  ...(category && { category }),
+})
 
 const readerOf = (
   record: Columns,
@@ -82,7 +93,10 @@ const readerOf = (
       `holds no judgements; they are ${judgementKinds.join(', ')}, marks (question_id, model, score), or marks in both orders (scores, scores_swapped)`,
       location,
     )
-  return (each: Columns, at: RecordLocation) => void judgements.push(placed(read(each, at)))
+  return (each: Columns, at: RecordLocation) => {
+    if (isGrade(each)) marks.push(placed(readGrade(each, at)))
+    else judgements.push(placed(read(each, at)))
+  }
 }
 
 const bothMarks = z.tuple([z.number(), z.number()]).nullable()

@@ -279,6 +279,43 @@ describe('files of judgements', () => {
     if (column && error.where.column !== undefined) expect(error.where.column).toBe(column)
   })
 
+  it('rows of attune judge: pairs by verdict, single answers by grade, events and errors between them', async () => {
+    const about = { judge: 'j', reason: '', generator_1: 'a', generator_2: 'b', len_1: 3, len_2: 5 }
+    const paired = written('judged.jsonl', [
+      { event: 'plan', n: 4 },
+      { id: '7:1-2', verdict: 'A', verdicts: ['A', 'A'], scores: [], ...about },
+      { id: '7:1-3', verdict: 'tie', verdicts: ['A', 'B'], scores: [], ...about },
+      { id: 8, verdict: 'B', verdicts: ['B', 'B'], scores: [], ...about },
+      { id: 9, verdict: 'error', verdicts: ['A', 'error'], scores: [], error: 'no-verdict', ...about },
+      { event: 'end', n: 4 },
+    ])
+    const { judgements } = await readJudgements([paired])
+    expect(judgements.map(({ item, preferred }) => [item, preferred])).toEqual([
+      ['7', 0],
+      ['7', 0.5],
+      ['8', 1],
+      ['9', undefined],
+    ])
+    const [a] = winRates(judgements).filter(({ model }) => model === 'a')
+    expect([a.win_rate, a.n, a.n_wins, a.n_draws, a.n_dropped]).toEqual([50, 3, 1, 1, 1])
+    const graded = written('graded.jsonl', [
+      { id: 1, verdict: 'error', verdicts: [], scores: [], error: 'no-verdict', ...about },
+      { id: 2, verdict: null, verdicts: [], scores: [4], ...about },
+      { id: 3, verdict: null, verdicts: [], scores: [7], ...about },
+    ])
+    const [marks] = modelMarks((await readJudgements([graded])).marks)
+    expect([marks.model, marks.average, marks.n, marks.unparsed]).toEqual(['a', 5.5, 2, 1])
+  })
+
+  it('judgements of one prompt are one cluster for the standard error', async () => {
+    const vote = (question_id: number, winner: string) => ({ question_id, model_a: 'a', model_b: 'b', winner })
+    const once = [1, 2, 3, 4].map((i) => vote(i, i === 1 ? 'model_b' : 'model_a'))
+    const errorOf = async (rows: readonly object[]) =>
+      winRates((await readJudgements([written('votes.jsonl', rows)])).judgements)[0].standard_error
+    expect(await errorOf([...once, ...once])).toBeCloseTo(await errorOf(once), 12)
+    expect(await errorOf(once)).toBeCloseTo(25, 12)
+  })
+
   it('a file of something else is refused with what is read', async () => {
     const path = written('rows.jsonl', [{ prompt: 'a', completion: 'b' }])
     await expect(readJudgements([path])).rejects.toThrow(/row 0: holds no judgements/)

@@ -24,7 +24,9 @@ export const biasSchema = z.object({
     .default({})
     .meta({ value: 'NAME=COLUMN' })
     .describe('the name that a column has in your file, if another one is expected: chosen=good; repeatable'),
-  maxSamples: count().default(200).describe('with --judge: the first so many pairs of the rows'),
+  maxSamples: count()
+    .default(200)
+    .describe('with --judge: the first so many pairs of the rows, and at most so many questions of mathematics'),
   votes: texts('FILE')
     .optional()
     .describe('votes of people on the same pairs (model_a, model_b, winner, and question_id or id); repeatable'),

@@ -65,7 +65,7 @@ export async function* askTrials(
     return [{ made: !hadList, id, question, answers: [plain, padded] }]
   })
   const padded = yield* run('padded', padding)
-  const { questions, own } = questionsOf(cases)
+  const { questions, own } = questionsOf(cases, Math.min(mostQuestions, settings.maxSamples))
   const math: AskedTrials['math'] = { plain: yield* run('math-plain', questions) }
   if (mode !== 'options') {
     const solutions = yield* solved(questions, context, ledger)
@@ -91,15 +91,16 @@ const listOf = ({ id, question, answers }: JudgeCase) => {
 }
 
 /** Rows with a reference whose better answer is known, else the built-in questions. The right answer is A. */
-const questionsOf = (cases: readonly JudgeCase[]): { questions: JudgeCase[]; own: boolean } => {
+const questionsOf = (cases: readonly JudgeCase[], most: number): { questions: JudgeCase[]; own: boolean } => {
   const own = cases.flatMap((each): JudgeCase[] => {
     const vote = each.about?.human
     if (!each.reference?.trim() || (vote !== 'A' && vote !== 'B')) return []
     const { id, question, answers, reference } = each
     return [{ id, question, answers: vote === 'A' ? answers : answers.toReversed(), reference }]
   })
-  if (own.length >= 10) return { questions: own.slice(0, mostQuestions), own: true }
-  const questions = mathQuestions().map(({ id, question, right, wrong, reference }) => ({
+  if (own.length >= 10) return { questions: own.slice(0, most), own: true }
+  const built = mathQuestions().slice(0, most)
+  const questions = built.map(({ id, question, right, wrong, reference }) => ({
     id,
     question,
     answers: [right, wrong],
