@@ -68,7 +68,10 @@ const sidebar = [
     ['Learning rates', 'learning-rates.md'],
     ['Names in TRL and LLaMA-Factory', 'names.md'],
   ]),
-  group('Measuring', [['Is it better? Compare models', 'levels.md']]),
+  group('Measuring', [
+    ['Is it better? Compare models', 'levels.md'],
+    ['Which model is better, and may the judge be believed?', 'winrate.md'],
+  ]),
   group('Using a model', [
     ['Generate text', 'generation.md'],
     ['Chat and serve', 'serving.md'],

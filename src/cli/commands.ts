@@ -85,10 +85,22 @@ export const commands: readonly Entry[] = [
     () => import('./commands/compare.ts'),
   ),
   entry(
+    'judge',
+    measure,
+    'let a model judge answers: pairs in both orders, grades, with a reference, or by probabilities',
+    () => import('./commands/judge.ts'),
+  ),
+  entry(
     'winrate',
     measure,
     'which model is better, from judgements: win rates, at equal length, ratings, by category',
     () => import('./commands/winrate.ts'),
+  ),
+  entry(
+    'bias',
+    measure,
+    'may a judge be believed: position, length, mathematics, itself, agreement with people',
+    () => import('./commands/bias.ts'),
   ),
   entry('agree', measure, 'how far annotators or judges agree, beyond chance', () => import('./commands/agree.ts')),
   entry(
@@ -96,12 +108,6 @@ export const commands: readonly Entry[] = [
     measure,
     'how near completions are to references: BLEU, ROUGE, BERTScore',
     () => import('./commands/metrics.ts'),
-  ),
-  entry(
-    'judge',
-    measure,
-    'let a model judge answers: pairs in both orders, grades, with a reference, or by probabilities',
-    () => import('./commands/judge.ts'),
   ),
   entry('init', models, 'make a model with random weights', () => import('./commands/init.ts')),
   entry('merge', models, 'merge an adapter into its base model', () => import('./commands/merge.ts')),

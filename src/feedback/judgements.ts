@@ -6,9 +6,9 @@ import { z } from 'zod'
 import { conform, type RecordLocation } from '../data/check.ts'
 
 /** What a judge said of two answers, a standing first in the row. */
-export type Verdict = 'A' | 'B' | 'tie' | 'error'
+export type PairVerdict = 'A' | 'B' | 'tie' | 'error'
 
-export type Judgement = {
+export type JudgedPair = {
   /** The prompt, as the file names it: judgements of one prompt are not independent. */
   item: string
   /** Names of the two models. */
@@ -17,11 +17,11 @@ export type Judgement = {
   /** The probability that the answer of b is better: 0, 1, one half for a tie, or what the judge said. Undefined without a verdict. */
   preferred?: number
   /** Verdicts with a shown first and with b shown first, both in the row's own names. */
-  orders?: readonly [Verdict, Verdict]
+  orders?: readonly [PairVerdict, PairVerdict]
   /** A tie because the verdict changed with the order, where the row tells that alone. */
   inconsistent?: boolean
   /** What people said of the same two answers, one each. */
-  human?: readonly Exclude<Verdict, 'error'>[]
+  human?: readonly Exclude<PairVerdict, 'error'>[]
   /** Lengths of the two answers in Unicode code points. */
   lengths?: readonly [number, number]
   turn?: number
@@ -39,12 +39,15 @@ type Columns = Record<string, unknown>
 type Kind = {
   name: string
   detect(record: Columns): boolean
-  read(record: Columns, location: RecordLocation): Judgement
+  read(record: Columns, location: RecordLocation): JudgedPair
 }
 
 const name = z.string().min(1)
 const id = z.union([z.string(), z.number()]).transform(String)
 const length = z.number().int().nonnegative()
+
+/** One of these words. A value that is no text is of the wrong type, not a wrong word. */
+const word = <const W extends readonly [string, ...string[]]>(words: W) => z.string().pipe(z.enum(words))
 
 /** What may stand beside every judgement. */
 const common = z.object({
@@ -59,7 +62,7 @@ export const codePoints = (text: string): number => {
   return count
 }
 
-const beside = (record: Columns, location: RecordLocation): Pick<Judgement, 'turn' | 'category'> => {
+const beside = (record: Columns, location: RecordLocation): Pick<JudgedPair, 'turn' | 'category'> => {
   const { turn, category } = conform(common, record, location)
   return { ...(turn !== undefined && { turn }), ...(category && { category }) }
 }
@@ -105,7 +108,7 @@ const alpacaEval: Kind = {
   },
 }
 
-const annotationLengths = (record: Columns, location: RecordLocation): Judgement['lengths'] => {
+const annotationLengths = (record: Columns, location: RecordLocation): JudgedPair['lengths'] => {
   if ('len_1' in record || 'len_2' in record) {
     const { len_1, len_2 } = conform(lengths, record, location)
     return [len_1, len_2]
@@ -124,13 +127,13 @@ const pair = z.object({
   question_id: id,
   model_1: name,
   model_2: name,
-  g1_winner: z.enum(pairWinners),
-  g2_winner: z.enum(pairWinners),
+  g1_winner: word(pairWinners),
+  g2_winner: word(pairWinners),
   judge: z.union([name, z.array(z.string())]).optional(),
 })
 
 /** One verdict from those of both orders: a win only where they agree, an error where either is one. */
-export const bothOrders = ([first, second]: readonly [Verdict, Verdict]): Verdict => {
+export const bothOrders = ([first, second]: readonly [PairVerdict, PairVerdict]): PairVerdict => {
   if (first === 'error' || second === 'error') return 'error'
   return first === second ? first : 'tie'
 }
@@ -172,7 +175,7 @@ const vote = z.object({
   id: id.optional(),
   model_a: name,
   model_b: name,
-  winner: z.enum(Object.keys(winners) as [keyof typeof winners]),
+  winner: word(Object.keys(winners) as [keyof typeof winners]),
   judge: z.union([name, z.array(z.string())]).optional(),
 })
 
@@ -197,20 +200,23 @@ const votes: Kind = {
 
 // ---- attune judge ----------------------------------------------------------------------------------------------------
 
-const verdict = z.enum(['A', 'B', 'tie', 'error'])
-const humanVote = z.enum(['A', 'B', 'tie'])
+const verdict = word(['A', 'B', 'tie', 'error'])
+const humanVote = word(['A', 'B', 'tie'])
 
 const judged = z.object({
   id: id.optional(),
   verdict,
   verdicts: z.array(verdict).max(2).optional(),
-  model_a: name.optional(),
-  model_b: name.optional(),
-  len_a: length.optional(),
-  len_b: length.optional(),
+  generator_1: name.optional(),
+  generator_2: name.optional(),
+  len_1: length.optional(),
+  len_2: length.optional(),
   judge: z.string().optional(),
   human: z.union([humanVote.transform((one) => [one]), z.array(humanVote)]).nullish(),
 })
+
+/** Pairs of one ranking have ids such as 7:1-3. */
+const pairOfRanking = /:\d+-\d+$/
 
 const attuneJudge: Kind = {
   name: 'rows of attune judge',
@@ -219,12 +225,12 @@ const attuneJudge: Kind = {
     const row = conform(judged, record, location)
     const [first, second] = row.verdicts ?? []
     return {
-      item: row.id ?? String(location.row),
-      a: row.model_a ?? 'A',
-      b: row.model_b ?? 'B',
+      item: row.id?.replace(pairOfRanking, '') ?? String(location.row),
+      a: row.generator_1 ?? 'A',
+      b: row.generator_2 ?? 'B',
       preferred: shares[row.verdict],
       ...(first && second && { orders: [first, second] as const }),
-      ...(row.len_a !== undefined && row.len_b !== undefined && { lengths: [row.len_a, row.len_b] as const }),
+      ...(row.len_1 !== undefined && row.len_2 !== undefined && { lengths: [row.len_1, row.len_2] as const }),
       ...(row.judge && { judge: row.judge }),
       ...(row.human && { human: row.human }),
       ...beside(record, location),

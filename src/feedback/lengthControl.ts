@@ -40,7 +40,7 @@ const differencesOf = (longer: readonly number[], shorter: readonly number[]) =>
  */
 export const simpleLengthControl = ({ baseline, model, preferred }: LengthRows): LengthControlled | undefined => {
   const tanh = tanhOf(differencesOf(baseline, model))
-  const features = Float64Array.from({ length: 2 * tanh.length }, (_, k) => (k % 2 ? 1 : tanh[k / 2]))
+  const features = [Float64Array.from(tanh), new Float64Array(tanh.length).fill(1)]
   const fit = logisticRegression({ features, targets: Float64Array.from(preferred) })
   const covariance = fit?.covariance()
   if (!fit || !covariance) return undefined
@@ -96,7 +96,7 @@ export const lengthControl = (regularizer: Regularizer) => {
     }))
     const rows = rowsOf([...own, ...fixed])
     const chosen = C ?? crossValidated(rows)
-    const weights = fitted(rows, chosen)
+    const weights = fitted(rows, { C: chosen })
     const predicted = difficulty.map((d) => sigmoid(weights[1] * d + weights[2]))
     return {
       winRate: 100 * mean(predicted),
@@ -110,14 +110,14 @@ export const lengthControl = (regularizer: Regularizer) => {
 type Rows = Required<LogisticRows>
 
 const rowsOf = (rows: readonly { features: number[]; target: number; weight: number }[]): Rows => ({
-  features: Float64Array.from(rows.flatMap(({ features }) => features)),
+  features: [0, 1, 2].map((j) => Float64Array.from(rows, ({ features }) => features[j])),
   targets: Float64Array.from(rows, ({ target }) => target),
   weights: Float64Array.from(rows, ({ weight }) => weight),
 })
 
 /** With a penalty there is always an optimum. */
-const fitted = (rows: LogisticRows, C: number, start?: readonly number[]): number[] =>
-  logisticRegression(rows, { C, start })!.coefficients
+const fitted = (rows: LogisticRows, options: { C: number; start?: readonly number[]; tolerance?: number }): number[] =>
+  logisticRegression(rows, options)!.coefficients
 
 /** The C with the lowest mean cross-entropy of rows that were left out; the lower C where two are equal. */
 const crossValidated = (rows: Rows): number => {
@@ -129,7 +129,7 @@ const crossValidated = (rows: Rows): number => {
     const kept = pickRows(rows, order.filter((_, k) => k % folds !== fold).sort())
     const held = pickRows(rows, order.filter((_, k) => k % folds === fold).sort())
     triedC.forEach((C, k) => {
-      optima[k] = fitted(kept, C, optima[k] ?? optima[k - 1])
+      optima[k] = fitted(kept, { C, start: optima[k] ?? optima[k - 1], tolerance: 1e-3 })
       losses[k] += heldLoss(held, optima[k]) / folds
     })
   }
@@ -137,16 +137,8 @@ const crossValidated = (rows: Rows): number => {
 }
 
 const pickRows = ({ features, targets, weights }: Rows, picked: Uint32Array): Rows => {
-  const D = features.length / targets.length
-  const chosen = new Float64Array(picked.length * D)
-  picked.forEach((row, k) => {
-    chosen.set(features.subarray(row * D, (row + 1) * D), k * D)
-  })
-  return {
-    features: chosen,
-    targets: Float64Array.from(picked, (row) => targets[row]),
-    weights: Float64Array.from(picked, (row) => weights[row]),
-  }
+  const from = (values: Float64Array) => Float64Array.from(picked, (row) => values[row])
+  return { features: features.map(from), targets: from(targets), weights: from(weights) }
 }
 
 const clip = 1e-15
@@ -155,7 +147,7 @@ const clip = 1e-15
 const heldLoss = ({ features, targets, weights }: Rows, w: readonly number[]): number => {
   let total = 0
   for (let i = 0; i < targets.length; i++) {
-    const z = w.reduce((sum, value, j) => sum + value * features[i * w.length + j], 0)
+    const z = w.reduce((sum, value, j) => sum + value * features[j][i], 0)
     const p = Math.min(1 - clip, Math.max(clip, sigmoid(z)))
     total -= weights[i] * (targets[i] * Math.log(p) + (1 - targets[i]) * Math.log(1 - p))
   }

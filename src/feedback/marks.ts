@@ -34,6 +34,22 @@ export const readMark = (record: Columns, location: RecordLocation): Mark => {
   return { ...row, item: question_id, ...(score >= 0 && { score }), ...(category && { category }) }
 }
 
+const grade = z.object({
+  id,
+  generator_1: z.string().min(1).default('A'),
+  scores: z.tuple([z.number()]),
+  turn: z.number().int().positive().default(1),
+  category: z.string().nullish(),
+})
+
+/** A row of `attune judge` about one answer: a grade, and no verdict. */
+export const isGrade = (record: Columns): boolean => record.verdict === null
+
+export const readGrade = (record: Columns, location: RecordLocation): Mark => {
+  const { id, generator_1, scores, turn, category } = conform(grade, record, location)
+  return { item: id, model: generator_1, score: scores[0], turn, ...(category && { category }) }
+}
+
 export type MeanMarks = {
   average: number
   /** By turn, `turn_1` and so on. */

@@ -3,9 +3,10 @@ import { z } from 'zod'
 import { conform, type RecordLocation, recordOf, rowFault } from '../data/check.ts'
 import { openRecords } from '../data/input.node.ts'
 import { badInput } from '../util/fault.ts'
-import { type Judgement, judgementKinds, judgementReader } from './judgements.ts'
+import type { MarkedPair } from './bias/markOrder.ts'
+import { type JudgedPair, judgementKinds, judgementReader } from './judgements.ts'
 import type { Regularizer } from './lengthControl.ts'
-import { isMark, type Mark, readMark } from './marks.ts'
+import { isGrade, isMark, type Mark, readGrade, readMark } from './marks.ts'
 
 type Columns = Record<string, unknown>
 
@@ -29,7 +30,12 @@ const withNumbers = (record: Columns): Columns =>
       .map(([name, value]) => [name, numeric.test(name) && typeof value === 'string' ? Number(value) : value]),
   )
 
-export type Judged = { judgements: Judgement[]; marks: Mark[] }
+export type Judged = {
+  judgements: JudgedPair[]
+  marks: Mark[]
+  /** Pairs with marks side by side, in both orders. */
+  markedPairs: MarkedPair[]
+}
 
 /**
  * All judgements and marks of these files. The first record of a file says what it holds.
@@ -40,40 +46,71 @@ export const readJudgements = async (
   files: readonly string[],
   categories: ReadonlyMap<string, string> = new Map(),
 ): Promise<Judged> => {
-  const judgements: Judgement[] = []
-  const marks: Mark[] = []
+  const all: Judged = { judgements: [], marks: [], markedPairs: [] }
   for (const file of files) {
+    const found: Judged = { judgements: [], marks: [], markedPairs: [] }
     let read: ((record: Columns, location: RecordLocation) => void) | undefined
     for await (const { record, location } of recordsOf(file)) {
-      read ??= readerOf(record, location, categories, judgements, marks)
-      // What attune judge says at its end
-      if (record.event === undefined) read(record, location)
+      // What attune judge says before and after its verdicts
+      if (record.event !== undefined) continue
+      read ??= readerOf(record, location, categories, found)
+      read(record, location)
     }
+    // A grade that could not be read looks like a verdict that could not
+    const isGraded = found.marks.length > 0 && found.judgements.every(({ preferred }) => preferred === undefined)
+    if (isGraded) found.marks.push(...found.judgements.splice(0).map(unmarked))
+    for (const key of ['judgements', 'marks', 'markedPairs'] as const) all[key].push(...(found[key] as never[]))
   }
-  if (!judgements.length && !marks.length) throw badInput('empty-data', 'holds no rows', { file: files.join(', ') })
-  return { judgements, marks }
+  if (!all.judgements.length && !all.marks.length && !all.markedPairs.length)
+    throw badInput('empty-data', 'holds no rows', { file: files.join(', ') })
+  return all
 }
+
+const unmarked = ({ item, a, turn = 1, category }: JudgedPair): Mark => ({
+  item,
+  model: a,
+  turn,
+  ...(category && { category }),
+})
 
 const readerOf = (
   record: Columns,
   location: RecordLocation,
   categories: ReadonlyMap<string, string>,
-  judgements: Judgement[],
-  marks: Mark[],
+  { judgements, marks, markedPairs }: Judged,
 ) => {
   const placed = <T extends { item: string; category?: string }>(row: T): T => {
     const category = row.category ?? categories.get(row.item)
     return category === undefined ? row : { ...row, category }
   }
   if (isMark(record)) return (each: Columns, at: RecordLocation) => void marks.push(placed(readMark(each, at)))
+  if ('scores_swapped' in record)
+    return (each: Columns, at: RecordLocation) => void markedPairs.push(readMarkedPair(each, at))
   const read = judgementReader(record)
   if (!read)
     throw rowFault(
       'unknown-columns',
-      `holds no judgements; they are ${judgementKinds.join(', ')}, or marks (question_id, model, score)`,
+      `holds no judgements; they are ${judgementKinds.join(', ')}, marks (question_id, model, score), or marks in both orders (scores, scores_swapped)`,
       location,
     )
-  return (each: Columns, at: RecordLocation) => void judgements.push(placed(read(each, at)))
+  return (each: Columns, at: RecordLocation) => {
+    if (isGrade(each)) marks.push(placed(readGrade(each, at)))
+    else judgements.push(placed(read(each, at)))
+  }
+}
+
+const bothMarks = z.tuple([z.number(), z.number()]).nullable()
+
+const markedPair = z.object({
+  id: z.union([z.string(), z.number()]).transform(String).optional(),
+  scores: bothMarks,
+  scores_swapped: bothMarks,
+})
+
+/** Marks of A and of B, with A first and with B first; null where there were none. */
+const readMarkedPair = (record: Columns, location: RecordLocation): MarkedPair => {
+  const { id, scores, scores_swapped } = conform(markedPair, record, location)
+  return { item: id ?? String(location.row), first: scores, second: scores_swapped }
 }
 
 const question = z.object({

@@ -1,7 +1,7 @@
 /** What judgements say of the models in them: win rates and ratings of each, who is better in a sentence, and what to be careful about. */
 import { normalQuantile } from '../statistics/quantiles.ts'
 import { percent, plural, whole } from '../util/format.ts'
-import type { Judgement } from './judgements.ts'
+import type { JudgedPair } from './judgements.ts'
 import { type Rating, type RatingKind, rateModels, ratingOfShare } from './ratings.ts'
 import { type WinRate, type WinRateOptions, winRates } from './winRates.ts'
 
@@ -16,7 +16,7 @@ export type Standings = {
 
 /** @param options settings of length control, and the kind of ratings */
 export const standingsOf = (
-  judgements: readonly Judgement[],
+  judgements: readonly JudgedPair[],
   { ratings, ...options }: WinRateOptions & { ratings?: RatingKind } = {},
 ): Standings => {
   const rows = winRates(judgements, options)

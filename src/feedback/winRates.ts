@@ -2,7 +2,7 @@
 import { clusteredError } from '../statistics/clusters.ts'
 import { mean } from '../statistics/summary.ts'
 import { badInput } from '../util/fault.ts'
-import type { Judgement } from './judgements.ts'
+import type { JudgedPair } from './judgements.ts'
 import { type LengthControlled, lengthControl, type Regularizer, simpleLengthControl } from './lengthControl.ts'
 
 export type WinRate = {
@@ -52,7 +52,7 @@ type Seen = {
  * A row for each model, the best first. In rows of a benchmark with a baseline, only the models compared with it have one, and each row is a prompt of
  * its own; in other rows the judgements of one prompt count as one cluster for the standard error.
  */
-export const winRates = (judgements: readonly Judgement[], { regularizer, C }: WinRateOptions = {}): WinRate[] => {
+export const winRates = (judgements: readonly JudgedPair[], { regularizer, C }: WinRateOptions = {}): WinRate[] => {
   const controlled = regularizer && lengthControl(regularizer)
   const rows = [...groupsOf(judgements)].map(([, { model, seen, apart }]) => {
     const known = seen.filter((each): each is Seen & { share: number } => each.share !== undefined)
@@ -63,7 +63,7 @@ export const winRates = (judgements: readonly Judgement[], { regularizer, C }: W
 
 type Group = { model: string; seen: Seen[]; apart: boolean }
 
-const groupsOf = (judgements: readonly Judgement[]): Map<string, Group> => {
+const groupsOf = (judgements: readonly JudgedPair[]): Map<string, Group> => {
   const groups = new Map<string, Group>()
   const add = (key: string, model: string, apart: boolean, seen: Seen) => {
     const group = groups.get(key)

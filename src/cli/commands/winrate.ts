@@ -53,7 +53,14 @@ export default command({
     const { readCategories, readJudgements, readRegularizer } = await import('../../feedback/readJudgements.ts')
     const { standingsOf } = await import('../../feedback/standings.ts')
     const { modelMarks } = await import('../../feedback/marks.ts')
-    const { judgements, marks } = await readJudgements(files, questions ? await readCategories(questions) : undefined)
+    const { judgements, marks, markedPairs } = await readJudgements(
+      files,
+      questions ? await readCategories(questions) : undefined,
+    )
+    if (markedPairs.length)
+      throw badInput('unknown-columns', 'holds marks in both orders, which only attune bias reads', {
+        file: files.join(', '),
+      })
     const pairFlag = ratings ? '--ratings' : regularizer ? '--regularizer' : undefined
     if (!judgements.length && pairFlag)
       throw badInput('bad-flag', 'needs judgements of pairs; the files hold marks of single answers', {
