@@ -71,6 +71,7 @@ const sidebar = [
   group('Measuring', [
     ['Is it better? Compare models', 'levels.md'],
     ['Which model is better, and may the judge be believed?', 'winrate.md'],
+    ['Votes: agreement, consensus, exchange', 'votes.md'],
   ]),
   group('Using a model', [
     ['Generate text', 'generation.md'],

@@ -15,8 +15,8 @@ import { labelReader } from './labelColumn.ts'
 import { type LabelCounts, labelRule } from './labelRule.ts'
 import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
 import { treeGatherer, treeRows } from './openAssistant.ts'
-import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
-import { type Completion, isIds, isMessages, ownVote, type Rated, type Row, schemas, textColumn } from './rows.ts'
+import { HH_MARK, hhRow, preferenceRow, rankingRow } from './preference.ts'
+import { type Completion, isIds, isMessages, type Rated, type Row, schemas, textColumn } from './rows.ts'
 import { type Shaped, usualShape } from './shapes.ts'
 import { nearestColumns, suggestion, type Wanted } from './suggest.ts'
 import { templateOf } from './template.ts'
@@ -44,11 +44,6 @@ const rated: Read = (record, location) => {
   const ratings: Rated['ratings'] = {}
   for (const name of RATINGS) if (typeof row[name] === 'number') ratings[name] = row[name]
   return [{ kind: 'rated', id, prompt, response, ratings }]
-}
-
-const ranking: Read = (record, location) => {
-  const { id, prompt, responses, ranks, ...rest } = conform(schemas.ranking, record, location)
-  return [{ kind: 'ranking', id, prompt, responses, ranks, ...ownVote(rest) }]
 }
 
 const bestOfN: Read = (record, location) => {
@@ -138,7 +133,7 @@ export const formats: Format[] = [
   {
     name: 'ranking',
     detect: (r) => 'ranks' in r || 'responses' in r,
-    read: ranking,
+    read: (r, p) => [rankingRow(r, p)],
     needs: ['prompt', 'responses', 'ranks'],
     local: true,
   },

@@ -55,6 +55,12 @@ export const hhTurns = (prompt: string): Message[] => {
   return turns
 }
 
+/** {prompt, responses, ranks} */
+export const rankingRow = (record: Record<string, unknown>, location: RecordLocation): Ranking => {
+  const { id, prompt, responses, ranks, ...voter } = conform(schemas.ranking, record, location)
+  return { kind: 'ranking', id, prompt, responses, ranks, ...ownVote(voter) }
+}
+
 /** {prompt?, chosen, rejected, score_* or *_rating, margin, prob}: text, ids or messages. */
 export const preferenceRow = (
   record: Record<string, unknown>,

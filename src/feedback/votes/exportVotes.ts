@@ -45,7 +45,7 @@ export const labelStudioTask = (task: Task, number: number, changed: Changed): o
   const ids = texts.responses.map((_, i) => String(i + 1))
   const annotations = task.votes.flatMap(({ ranks, vote = {} }, at) => {
     if (isTied(ranks)) {
-      changed('tie')
+      changed('vote-with-tie')
       return []
     }
     const placed = ids.filter((_, i) => ranks[i] !== null).sort((a, b) => ranks[Number(a) - 1]! - ranks[Number(b) - 1]!)

@@ -249,7 +249,7 @@ describe('an export', () => {
     const file = fileOf(rows)
     expect(await exportVotes([file], 'label-studio', newPath('.json'))).toMatchObject({
       written: 1,
-      dropped: { tie: 1, 'token-ids': 1 },
+      dropped: { 'vote-with-tie': 1, 'token-ids': 1 },
     })
     expect(await exportVotes([file], 'argilla', newPath('.jsonl'))).toMatchObject({
       written: 1,
