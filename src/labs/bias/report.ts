@@ -37,8 +37,8 @@ ${belief.advice.length ? html`<div class="card"><p><strong>What to do</strong></
       ...examplesSection(examples),
       html`<h2>How this was counted</h2>`,
       html`<p>Ranges are intervals of 95 %: Wilson's, or the bootstrap over prompts where a prompt has several judgements. n is how many judgements
-or votes a figure counts. A finding compares its whole range with a bound, so few judgements make no judge look good or bad; the
-bounds are attune's own, and a team may have stricter ones.</p>`,
+or votes a figure counts. A finding compares its range with a bound, so few judgements make no judge look good or bad; the bounds
+are attune's own, and a team may have stricter ones.</p>`,
       facts(settingsFacts(figures, settings)),
       shell(command.map(shellWord).join(' ')),
     ],
