@@ -190,7 +190,7 @@ const paddingText = ({ wrong }: FailureFigures) =>
 const longerText = ({ longer, people: byPeople, excess }: LengthFigures) => {
   const compared =
     byPeople && excess
-      ? `; people on the same pairs in ${rangeText(byPeople)} (the judge less people: ${pointsText(excess)})`
+      ? `; people on the same pairs in ${rangeText(byPeople)}. The difference is ${pointsText(excess)}`
       : ''
   return `Where lengths differ by more than 30 characters, it prefers the longer answer in ${rangeText(longer)}${compared}.`
 }
