@@ -32,7 +32,7 @@ const towardsFirst = (verdict: Exclude<PairVerdict, 'error'>, second: boolean): 
 }
 
 /** What a pair shows: +1 or -1 for a leaning to the first or second place, 0 for none, undefined for an error. */
-export const leaning = ([one, two]: Orders['orders']): number | undefined =>
+const leaning = ([one, two]: Orders['orders']): number | undefined =>
   one === 'error' || two === 'error' ? undefined : Math.sign(towardsFirst(one, false) + towardsFirst(two, true))
 
 /** @returns undefined of no pairs in both orders */

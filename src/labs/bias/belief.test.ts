@@ -30,7 +30,7 @@ const good: BiasFigures = {
   pairs: 400,
   position: position(380, 20),
   agreement: { judge_human_no_ties: share(330, 400) },
-  padding: { ...failures(8, 200), by: 'rule', made: 0 },
+  padding: { ...failures(8, 200), by: 'rule', made: 0, left: 0 },
   math: { modes: { plain: failures(10, 200) }, ownQuestions: true },
 }
 
@@ -70,7 +70,7 @@ describe('may this judge be believed?', () => {
       ...good,
       position: position(4, 0),
       agreement: { judge_human_no_ties: share(4, 4) },
-      padding: { ...failures(0, 4), by: 'rule', made: 0 },
+      padding: { ...failures(0, 4), by: 'rule', made: 0, left: 0 },
     })
     expect(few.points.filter(({ grade }) => grade === 'bad' || grade === 'good').map(({ name }) => name)).toEqual([
       'math',

@@ -41,7 +41,7 @@ const failureGrade = ({ value, low, high }: Figure, good: number, bad: number): 
 
 const success = ({ value, low, high, n }: Figure): Figure => ({ value: 1 - value, low: 1 - high, high: 1 - low, n })
 
-export const rangeText = ({ value, low, high, n }: Figure): string =>
+const rangeText = ({ value, low, high, n }: Figure): string =>
   `${percent(value, 1)} (${percent(low, 1)} to ${percent(high, 1)}, n = ${n})`
 
 /** What people agree on among themselves in the projects that this one builds on. */

@@ -121,7 +121,7 @@ async function* asked(
         pairs,
         trials,
         examples: examplesOf(trials),
-        notes: dropped.map(({ message }) => message),
+        notes: notesOf(trials, dropped),
       }
     } catch (error) {
       if (!signal.aborted) throw error
@@ -133,6 +133,17 @@ async function* asked(
     await unlock()
   }
 }
+
+/** What was not asked, and why. */
+const notesOf = ({ padding, unsolved }: AskedTrials, dropped: readonly WarningEvent[]): string[] => [
+  ...dropped.map(({ message }) => message),
+  ...(padding.left
+    ? [`${plural(padding.left, 'list')} left out: the judge did not say them in other words, item by item`]
+    : []),
+  ...(unsolved
+    ? [`${plural(unsolved, 'question')} without a solution of the judge: not asked with its own solution`]
+    : []),
+]
 
 /** Pairs that can be judged, and a warning of those that cannot. */
 const casesOf = async (settings: BiasSettings, resolve: ResolveDataset | undefined) => {

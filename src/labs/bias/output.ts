@@ -52,6 +52,7 @@ export const jsonOf = (figures: BiasFigures, belief: Belief): Record<string, unk
             ...flattened({ preferred: padding.wrong, tie: padding.undecided, error: padding.error }),
             rephrased_by: padding.by,
             made_lists: padding.made,
+            left_out: padding.left,
           },
         }),
       },
