@@ -67,7 +67,10 @@ const sidebar = [
     ['Learning rates', 'learning-rates.md'],
     ['Names in TRL and LLaMA-Factory', 'names.md'],
   ]),
-  group('Measuring', [['Is it better? Compare models', 'levels.md']]),
+  group('Measuring', [
+    ['Is it better? Compare models', 'levels.md'],
+    ['Judges', 'judge.md'],
+  ]),
   group('Using a model', [
     ['Generate text', 'generation.md'],
     ['Chat and serve', 'serving.md'],
