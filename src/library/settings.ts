@@ -216,10 +216,7 @@ export interface RlSettings<Row extends PromptRow = UnknownPromptRow> extends Tr
   reward: RewardSource<Row> | RewardSource<Row>[]
   /** Weight of each reward in their sum (default: 1 each). */
   rewardWeights?: number[]
-  /**
-   * What a judge does: single grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won.
-   * @default 'single'
-   */
+  /** What a judge does: single (the default) grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won. */
   judgeMode?: 'single' | 'pairwise'
   /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
   judgePrompt?: string
@@ -942,10 +939,7 @@ export interface BestOfNSettings<Row extends PromptRow = UnknownPromptRow> {
   reward: RewardSource<Row> | RewardSource<Row>[]
   /** Weight of each reward in their sum (default: 1 each). */
   rewardWeights?: number[]
-  /**
-   * What a judge does: single grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won.
-   * @default 'single'
-   */
+  /** What a judge does: single (the default) grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won. */
   judgeMode?: 'single' | 'pairwise'
   /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
   judgePrompt?: string
@@ -1012,10 +1006,7 @@ export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
   reward?: RewardSource<Row> | RewardSource<Row>[]
   /** A judge that none of the policies was trained on, given as `reward` is; one of `reward` and `judge` is needed; or functions of the program. */
   judge?: RewardSource<Row> | RewardSource<Row>[]
-  /**
-   * What a judge that is a language model does: single grades each completion from 1 to 10; pairwise compares it with the SFT policy's at the same place, in both orders.
-   * @default 'single'
-   */
+  /** What a judge that is a language model does: single (the default) grades each completion from 1 to 10; pairwise compares it with the SFT policy's at the same place, in both orders. */
   judgeMode?: 'single' | 'pairwise'
   /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
   judgePrompt?: string

@@ -23,9 +23,9 @@ export const compareSchema = z.object({
     ),
   judgeMode: z
     .enum(['single', 'pairwise'])
-    .default('single')
+    .optional()
     .describe(
-      "what a judge that is a language model does: single grades each completion from 1 to 10; pairwise compares it with the SFT policy's at the same place, in both orders",
+      "what a judge that is a language model does: single (the default) grades each completion from 1 to 10; pairwise compares it with the SFT policy's at the same place, in both orders",
     ),
   judgePrompt: text('FILE')
     .optional()

@@ -34,9 +34,9 @@ export const rewardFields = {
     .describe('weight of each reward in their sum (default: 1 each)'),
   judgeMode: z
     .enum(['single', 'pairwise'])
-    .default('single')
+    .optional()
     .describe(
-      'what a judge does: single grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won',
+      'what a judge does: single (the default) grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won',
     ),
   judgePrompt: text('FILE')
     .optional()
