@@ -101,10 +101,13 @@ describe.skipIf(!alpaca)('AlpacaEval 2, published', () => {
       preferred: judgements.map(({ preferred }) => preferred!),
     }
     const places = judgements.map((_, i) => i)
-    controlled(rows, places)
-    const before = process.cpuUsage()
-    controlled(rows, places)
-    expect(process.cpuUsage(before).user / 1e6).toBeLessThan(0.1)
+    // The quickest of some: the first ones are compiled, and other processes take their share
+    const seconds = [1, 2, 3, 4].map(() => {
+      const before = process.cpuUsage()
+      controlled(rows, places)
+      return process.cpuUsage(before).user / 1e6
+    })
+    expect(Math.min(...seconds)).toBeLessThan(0.1)
   })
 })
 
