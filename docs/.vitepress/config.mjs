@@ -70,7 +70,8 @@ const sidebar = [
   ]),
   group('Measuring', [
     ['Is it better? Compare models', 'levels.md'],
-    ['Which model is better, and may the judge be believed?', 'winrate.md'],
+    ['Judges', 'judge.md'],
+    ['Win rates, and faults of judges', 'winrate.md'],
     ['Votes: agreement, consensus, exchange', 'votes.md'],
   ]),
   group('Using a model', [

@@ -56,7 +56,7 @@ const common = z.object({
 })
 
 /** Code points, which are fewer than the units of `string.length` where there are emojis. */
-export const codePoints = (text: string): number => {
+const codePoints = (text: string): number => {
   let count = 0
   for (const _ of text) count++
   return count

@@ -67,7 +67,7 @@ const regularizerWeight = 0.2
 const folds = 5
 
 /** The values that cross-validation tries: 10^(-4 + 8k/9), k = 0 to 9. */
-export const triedC: readonly number[] = Array.from({ length: 10 }, (_, k) => 10 ** (-4 + (8 * k) / 9))
+const triedC: readonly number[] = Array.from({ length: 10 }, (_, k) => 10 ** (-4 + (8 * k) / 9))
 
 /** Rows of the regulariser, the same for every model: tanh(length), difficulty, 0 in place of the constant. */
 const regularizerRows = ({ difficulty, baseline, rewrites }: Regularizer) =>

@@ -101,10 +101,13 @@ describe.skipIf(!alpaca)('AlpacaEval 2, published', () => {
       preferred: judgements.map(({ preferred }) => preferred!),
     }
     const places = judgements.map((_, i) => i)
-    controlled(rows, places)
-    const before = process.cpuUsage()
-    controlled(rows, places)
-    expect(process.cpuUsage(before).user / 1e6).toBeLessThan(0.1)
+    // The quickest of some: the first ones are compiled, and other processes take their share
+    const seconds = [1, 2, 3, 4].map(() => {
+      const before = process.cpuUsage()
+      controlled(rows, places)
+      return process.cpuUsage(before).user / 1e6
+    })
+    expect(Math.min(...seconds)).toBeLessThan(0.1)
   })
 })
 
@@ -192,7 +195,7 @@ describe('votes of QLoRA', () => {
   it('Elo, of 500 votes in random order as the published table has it', () => {
     const votes = votesWith(0.5)
     expect(votes).toHaveLength(4480)
-    const runs = 2000
+    const runs = 20_000
     const means = systems.map(() => 0)
     for (let run = 0; run < runs; run++) {
       const order = some(votes.length, 500, rng(7, run))
@@ -201,7 +204,7 @@ describe('votes of QLoRA', () => {
       })
     }
     for (const [i, system] of systems.entries())
-      expect(Math.abs(means[i] - elo_published.vicuna[system]), system).toBeLessThan(2.4 + 1)
+      expect(Math.abs(means[i] - elo_published.vicuna[system]), system).toBeLessThan(2.4)
   })
 })
 

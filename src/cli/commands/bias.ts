@@ -5,6 +5,7 @@ import type { BiasEvent } from '../../labs/bias/bias.ts'
 import { biasSchema } from '../../labs/bias/settings.ts'
 import { badInput } from '../../util/fault.ts'
 import { plural } from '../../util/format.ts'
+import { kebab } from '../../util/kebab.ts'
 import { command } from '../command.ts'
 import { shortPath, wrapped } from '../format.ts'
 import { judgeModelFlags, textModelSettings } from '../judgeFlags.ts'
@@ -18,6 +19,9 @@ const schema = biasSchema.extend({
   ...judgeModelFlags,
 })
 
+/** Flags that say nothing of judgements that are there. */
+const askedOnly = ['data', 'against', 'promptFile', 'judgeModel', 'adapter'] as const
+
 export default command({
   summary:
     'May a judge be believed? Its bias for a position, for length and for itself, mathematics it misses, agreement with people',
@@ -25,13 +29,14 @@ export default command({
   schema,
   operands: ['files'],
   async run({ open, ...options }, { out, argv }) {
-    const { judge: spec, files, data } = options
+    const { judge: spec, files } = options
     if (spec !== undefined && files.length)
       throw badInput('bad-flag', 'asks a judge about rows (--data); judgements that are there need no judge', {
         flag: '--judge',
       })
-    if (spec === undefined && data !== undefined)
-      throw badInput('bad-flag', 'is what a judge is asked about; it needs --judge', { flag: '--data' })
+    const unused = askedOnly.find((key) => options[key] !== undefined)
+    if (spec === undefined && unused)
+      throw badInput('bad-flag', 'is for a judge that is asked; it needs --judge', { flag: `--${kebab(unused)}` })
     const { bias } = await import('../../labs/bias/bias.ts')
     const bar = makeReporter(out.screen, { logEvery: 1 })
     const model =

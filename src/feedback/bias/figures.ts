@@ -14,16 +14,25 @@ export type Trials = {
   renamed?: readonly JudgeRow[]
   /** A list against itself with a rephrased copy before it. */
   padded?: readonly JudgeRow[]
-  /** Who rephrased the lists, and how many of them were made of sentences. */
-  padding?: { by: 'rule' | 'judge'; made: number }
+  padding?: Padding
   /** A right answer against a wrong one: plain, with the judge's own solution, and with a reference. */
   math?: Partial<Record<MathMode, readonly JudgeRow[]>>
   /** Whether the questions are the rows' own. */
   ownQuestions?: boolean
 }
 
-export const mathModes = ['plain', 'own_solution', 'reference'] as const
+const mathModes = ['plain', 'own_solution', 'reference'] as const
 export type MathMode = (typeof mathModes)[number]
+
+/** How lists were padded. */
+export type Padding = {
+  /** Who said them in other words. */
+  by: 'rule' | 'judge'
+  /** Lists that were made of sentences. */
+  made: number
+  /** Lists that the judge did not say in other words, item by item: they are not asked about. */
+  left: number
+}
 
 export type FailureFigures = {
   /** The verdict of both orders is for the other answer. */
@@ -44,7 +53,7 @@ export type BiasFigures = {
   consistent?: Figure
   names?: NameFigures
   length?: LengthFigures
-  padding?: FailureFigures & { by: 'rule' | 'judge'; made: number }
+  padding?: FailureFigures & Padding
   math?: { modes: Partial<Record<MathMode, FailureFigures>>; ownQuestions: boolean }
   self?: SelfFigures & { model: string }
   agreement?: AgreementWithPeople
@@ -97,7 +106,7 @@ const rowOrders = (rows: readonly JudgeRow[]) =>
   )
 
 /** Of rows in which A should win. @returns undefined of no rows that were judged */
-export const failureFigures = (rows: readonly JudgeRow[]): FailureFigures | undefined => {
+const failureFigures = (rows: readonly JudgeRow[]): FailureFigures | undefined => {
   const share = (of: readonly JudgeRow[], test: (row: JudgeRow) => boolean) =>
     meanFigure(of.map((row) => ({ item: String(row.id), value: Number(test(row)) })))
   const decided = rows.filter(({ verdict }) => verdict !== 'error' && verdict !== null)

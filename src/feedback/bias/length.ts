@@ -6,7 +6,7 @@ import type { JudgedPair } from '../judgements.ts'
 import { type Counted, differenceFigure, type Figure, meanFigure } from './figure.ts'
 
 /** Answers whose lengths differ by no more characters count as equally long. */
-export const sameLength = 30
+const sameLength = 30
 
 export type LengthFigures = {
   /** P(the longer answer is preferred | lengths differ by more than 30 characters, no tie): 0.5 without a preference. */

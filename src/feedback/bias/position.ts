@@ -13,6 +13,8 @@ export type PositionFigures = {
   second: Figure
   /** Without a verdict in one order or both. */
   error: Figure
+  /** The same verdict in both orders, of the pairs that have two. */
+  steady?: Figure
   /** Single verdicts for the first answer less those for the second, as a share of the readable ones: 0 without a bias. */
   tilt?: Figure
   /** Single verdicts for the first answer among those that are no ties: 0.5 without a bias. */
@@ -30,7 +32,7 @@ const towardsFirst = (verdict: Exclude<PairVerdict, 'error'>, second: boolean): 
 }
 
 /** What a pair shows: +1 or -1 for a leaning to the first or second place, 0 for none, undefined for an error. */
-export const leaning = ([one, two]: Orders['orders']): number | undefined =>
+const leaning = ([one, two]: Orders['orders']): number | undefined =>
   one === 'error' || two === 'error' ? undefined : Math.sign(towardsFirst(one, false) + towardsFirst(two, true))
 
 /** @returns undefined of no pairs in both orders */
@@ -52,6 +54,11 @@ export const positionFigures = (pairs: readonly Orders[]): PositionFigures | und
     first: share((orders) => leaning(orders) === 1),
     second: share((orders) => leaning(orders) === -1),
     error: share((orders) => orders.includes('error')),
+    steady: meanFigure(
+      pairs
+        .filter(({ orders }) => !orders.includes('error'))
+        .map(({ item, orders: [one, two] }) => ({ item, value: Number(one === two) })),
+    ),
     tilt: meanFigure(said, { low: -1 }),
     prefers_first: meanFigure(decided),
     unreadable: meanFigure(errors)!,

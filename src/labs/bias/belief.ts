@@ -1,6 +1,6 @@
 /**
- * From bias figures to an answer: may this judge be believed? The bounds are a judgement of this project, not a law: each is
- * compared with the whole interval, so that few judgements never make a judge look good or bad.
+ * From bias figures to an answer: may this judge be believed? The bounds are a judgement of this project, not a law. They are
+ * compared with intervals, so that few judgements never make a judge look good or bad.
  */
 
 import type { Figure } from '../../feedback/bias/figure.ts'
@@ -26,16 +26,22 @@ export type Belief = {
 /** An interval as wide as this tells nothing. */
 const tooWide = 0.35
 
-/** Of a share of failures: good where the whole interval is at most `good`, bad where all of it is above `bad`. */
-const failureGrade = ({ low, high }: Figure, good: number, bad: number): Grade => {
-  if (high <= good) return 'good'
+/** A figure that is good counts as good if its interval reaches no farther beyond the bound. */
+const margin = 0.1
+
+/**
+ * Of a share of failures. Good: the value is at most `good`, and its interval ends near it. Bad: the whole interval is above
+ * `bad`. Between them it is a weakness, unless the interval is so wide that nothing is known.
+ */
+const failureGrade = ({ value, low, high }: Figure, good: number, bad: number): Grade => {
+  if (value <= good) return high <= good + margin ? 'good' : 'unknown'
   if (low > bad) return 'bad'
   return high - low > tooWide ? 'unknown' : 'care'
 }
 
 const success = ({ value, low, high, n }: Figure): Figure => ({ value: 1 - value, low: 1 - high, high: 1 - low, n })
 
-export const rangeText = ({ value, low, high, n }: Figure): string =>
+const rangeText = ({ value, low, high, n }: Figure): string =>
   `${percent(value, 1)} (${percent(low, 1)} to ${percent(high, 1)}, n = ${n})`
 
 /** What people agree on among themselves in the projects that this one builds on. */
@@ -142,15 +148,16 @@ const verdicts: Question = ({ position }) => {
 }
 
 const order: Question = ({ position, consistent }) => {
-  const steady = position?.consistent ?? consistent
+  const steady = position ? position.steady : consistent
   if (!steady) return undefined
+  const leanings = position
+    ? ` Of all pairs it leans in ${rangeText(position.first)} to what stands first and in ${rangeText(position.second)} to what stands second.`
+    : ''
   return {
     name: 'order',
     question: 'Does the order of the answers decide?',
     grade: failureGrade(success(steady), 0.2, 0.5),
-    said: position
-      ? `On ${rangeText(position.consistent)} of the pairs it says the same when the two answers change places. On ${rangeText(position.first)} it leans to what stands first, on ${rangeText(position.second)} to what stands second.`
-      : `On ${rangeText(steady)} of the pairs it says the same when the two answers change places.`,
+    said: `Where it gives two verdicts, it says the same in ${rangeText(steady)} of the pairs when the two answers change places.${leanings}`,
     meaning:
       'GPT-4 said the same on 65 % of the pairs of MT-bench, GPT-3.5 on 46 %. Asked in both orders, with a win only where both agree, a judge that is swayed gives more ties, and none the wrong way.',
   }
@@ -161,17 +168,21 @@ const length: Question = ({ length: figures, padding }) => {
   const byPadding = padding && failureGrade(padding.wrong, 0.15, 0.5)
   const byPeople = figures?.excess && failureGrade(figures.excess, 0.1, 0.25)
   const plain = figures && failureGrade(figures.longer, 0.65, 0.85)
+  const enough = figures && figures.longer.n >= fewest
   const grades = [byPadding, byPeople ?? plain].filter((grade) => grade !== undefined)
   const worst = (['bad', 'care', 'unknown', 'good'] as const).find((grade) => grades.includes(grade))!
   return {
     name: 'length',
     question: 'Does it take length for quality?',
     grade: worst,
-    said: [padding ? paddingText(padding) : '', figures ? longerText(figures) : ''].filter(Boolean).join(' '),
+    said: [padding ? paddingText(padding) : '', enough ? longerText(figures) : ''].filter(Boolean).join(' '),
     meaning:
       'A list said twice is never better: GPT-4 was fooled in 9 % of such pairs, GPT-3.5 in 91 %. That longer answers win may be right, since they may be better; only compared with people, or by the padded lists, is it a fault.',
   }
 }
+
+/** Fewer verdicts are not worth a sentence. */
+const fewest = 10
 
 const paddingText = ({ wrong }: FailureFigures) =>
   `It prefers a list that says everything twice to the same list once in ${rangeText(wrong)}.`
@@ -179,7 +190,7 @@ const paddingText = ({ wrong }: FailureFigures) =>
 const longerText = ({ longer, people: byPeople, excess }: LengthFigures) => {
   const compared =
     byPeople && excess
-      ? `; people on the same pairs in ${rangeText(byPeople)} (the judge less people: ${pointsText(excess)})`
+      ? `; people on the same pairs in ${rangeText(byPeople)}. The difference is ${pointsText(excess)}`
       : ''
   return `Where lengths differ by more than 30 characters, it prefers the longer answer in ${rangeText(longer)}${compared}.`
 }
@@ -211,7 +222,7 @@ const self: Question = ({ self: figures }) => {
   return {
     name: 'self',
     question: 'Does it favour its own model?',
-    grade: failureGrade(figures.difference, 0.1, 0.1),
+    grade: failureGrade(figures.difference, 0.05, 0.2),
     said: `${figures.model} wins ${rangeText(figures.by_itself)} by this judge, and ${rangeText(figures.by_others)} by others on the same pairs. The difference is ${pointsText(figures.difference)}.`,
     meaning: 'MT-bench found 10 points for GPT-4 and 25 for Claude-v1, on too little data to be sure of.',
   }

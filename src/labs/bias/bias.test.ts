@@ -181,3 +181,36 @@ describe('a judge with 30 % for the first place, 20 % for the longer answer and 
     await expect(ask('planted', { maxSamples: 10 })).rejects.toThrow('holds replies of other rows')
   })
 })
+
+it('lists that the judge does not say in other words are counted, and not asked about', async () => {
+  const { figures, json, files } = resultOf(await ask('rephrased', { maxSamples: 4, rephrase: 'judge' }))
+  expect(figures.padding).toBeUndefined()
+  expect(json).not.toHaveProperty('verbosity.padded')
+  expect(readFileSync(files.report, 'utf8')).toContain(
+    '4 lists left out: the judge did not say them in other words, item by item.',
+  )
+})
+
+it('stops where it is told to, and goes on from there: only requests that were on their way are made again', async () => {
+  const controller = new AbortController()
+  const model = await openTextModel(`${stub.url}#stopped`, { concurrency: 4 })
+  const settings = biasSchema.parse({ judge: stub.url, data: [data], maxSamples: 30, output: join(folder, 'stopped') })
+  const events: BiasEvent[] = []
+  for await (const event of bias(settings, { model, signal: controller.signal })) {
+    events.push(event)
+    if (event.event === 'progress' && event.done === 20) controller.abort()
+  }
+  await model.close()
+  expect(events.at(-1)!.event).toBe('stopped')
+  const kept = readFileSync(join(folder, 'stopped', 'judgements.jsonl'), 'utf8')
+    .trim()
+    .split('\n').length
+  expect(kept).toBeGreaterThanOrEqual(20)
+  const again = await openTextModel(`${stub.url}#stopped`, { concurrency: 4 })
+  const more = await collect(bias(settings, { model: again }))
+  await again.close()
+  expect(more.find((event) => event.event === 'plan')).toMatchObject({ kept })
+  expect(resultOf(more).figures.position!.consistent.n).toBe(30)
+  const asked = stub.asked.filter(({ body }) => body.model === 'stopped').map(({ body }) => JSON.stringify(body))
+  expect(asked.length - new Set(asked).size).toBeLessThanOrEqual(4)
+})

@@ -47,7 +47,7 @@ export async function* bias(settings: BiasSettings, options: Options = {}): Asyn
   const votes = settings.votes ? (await readJudgements(settings.votes)).judgements : []
   const found = model ? yield* asked(root, settings, model, options) : await readPairs(settings)
   if (!found) return yield { event: 'stopped', output: root }
-  const { judge, pairs, marks, trials, examples } = found
+  const { judge, pairs, marks, trials, examples, notes } = found
   if (!model) yield { event: 'plan', judge, pairs: pairs.length, kept: pairs.length, output: root }
   const figures = biasFigures({
     judge,
@@ -65,13 +65,20 @@ export async function* bias(settings: BiasSettings, options: Options = {}): Asyn
   })
   const unlock = await claim(root)
   try {
-    yield { event: 'result', figures, ...(await writeBias(root, { figures, examples, settings, command })) }
+    yield { event: 'result', figures, ...(await writeBias(root, { figures, examples, notes, settings, command })) }
   } finally {
     await unlock()
   }
 }
 
-type Found = { judge: string; pairs: JudgedPair[]; marks?: MarkedPair[]; trials?: AskedTrials; examples: Example[] }
+type Found = {
+  judge: string
+  pairs: JudgedPair[]
+  marks?: MarkedPair[]
+  trials?: AskedTrials
+  examples: Example[]
+  notes: string[]
+}
 
 /** Judgements that are there. */
 const readPairs = async ({ files }: BiasSettings): Promise<Found> => {
@@ -91,7 +98,7 @@ const readPairs = async ({ files }: BiasSettings): Promise<Found> => {
       `holds judgements of ${judges.length} judges (${judges.slice(0, 3).join(', ')}${judges.length > 3 ? ', ...' : ''}); give those of one, and votes of people as --votes`,
       { file: files.join(', ') },
     )
-  return { judge: judges[0] ?? 'the judge', pairs: judgements, marks: markedPairs, examples: [] }
+  return { judge: judges[0] ?? 'the judge', pairs: judgements, marks: markedPairs, examples: [], notes: [] }
 }
 
 async function* asked(
@@ -109,7 +116,13 @@ async function* asked(
       yield* dropped
       const trials = yield* askTrials(cases, { model, settings, file, signal })
       const pairs = trials.pairs.rows.map(pairOf)
-      return { judge: model.name, pairs, trials, examples: examplesOf(trials) }
+      return {
+        judge: model.name,
+        pairs,
+        trials,
+        examples: examplesOf(trials),
+        notes: notesOf(trials, dropped),
+      }
     } catch (error) {
       if (!signal.aborted) throw error
       return undefined
@@ -120,6 +133,17 @@ async function* asked(
     await unlock()
   }
 }
+
+/** What was not asked, and why. */
+const notesOf = ({ padding, unsolved }: AskedTrials, dropped: readonly WarningEvent[]): string[] => [
+  ...dropped.map(({ message }) => message),
+  ...(padding.left
+    ? [`${plural(padding.left, 'list')} left out: the judge did not say them in other words, item by item`]
+    : []),
+  ...(unsolved
+    ? [`${plural(unsolved, 'question')} without a solution of the judge: not asked with its own solution`]
+    : []),
+]
 
 /** Pairs that can be judged, and a warning of those that cannot. */
 const casesOf = async (settings: BiasSettings, resolve: ResolveDataset | undefined) => {

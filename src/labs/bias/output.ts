@@ -4,9 +4,7 @@ import { flattened } from '../../feedback/bias/figure.ts'
 import type { BiasFigures, FailureFigures } from '../../feedback/bias/figures.ts'
 import { writeDrawings, writeJson, writeText } from '../../report/files.node.ts'
 import { type Belief, beliefOf } from './belief.ts'
-import type { Example } from './examples.ts'
-import { biasCharts, biasPage } from './report.ts'
-import type { BiasSettings } from './settings.ts'
+import { type BiasReport, biasCharts, biasPage } from './report.ts'
 
 export type BiasFiles = { report: string; findings: string; plots: string }
 
@@ -14,17 +12,12 @@ type Written = { words: string[]; files: BiasFiles; json: Record<string, unknown
 
 export const writeBias = async (
   root: string,
-  {
-    figures,
-    examples,
-    settings,
-    command,
-  }: { figures: BiasFigures; examples: readonly Example[]; settings: BiasSettings; command: readonly string[] },
+  { figures, examples, notes, settings, command }: Omit<BiasReport, 'belief'>,
 ): Promise<Written> => {
   const belief = beliefOf(figures)
   const files = { report: join(root, 'report.html'), findings: join(root, 'findings.json'), plots: join(root, 'plots') }
   await writeDrawings(files.plots, biasCharts(figures))
-  await writeText(files.report, biasPage({ figures, belief, examples, settings, command }))
+  await writeText(files.report, biasPage({ figures, belief, examples, notes, settings, command }))
   const json = jsonOf(figures, belief)
   await writeJson(files.findings, json)
   return { words: [belief.headline, ...belief.points.map(({ said }) => said), ...belief.advice], files, json }
@@ -59,6 +52,7 @@ export const jsonOf = (figures: BiasFigures, belief: Belief): Record<string, unk
             ...flattened({ preferred: padding.wrong, tie: padding.undecided, error: padding.error }),
             rephrased_by: padding.by,
             made_lists: padding.made,
+            left_out: padding.left,
           },
         }),
       },

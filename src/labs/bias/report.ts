@@ -14,11 +14,13 @@ export type BiasReport = {
   figures: BiasFigures
   belief: Belief
   examples: readonly Example[]
+  /** What a reader has to know beside the figures: rows that were left out. */
+  notes: readonly string[]
   settings: BiasSettings
   command: readonly string[]
 }
 
-export const biasPage = ({ figures, belief, examples, settings, command }: BiasReport): string => {
+export const biasPage = ({ figures, belief, examples, notes, settings, command }: BiasReport): string => {
   const charts = biasCharts(figures)
   return page({
     title: `May ${figures.judge} be believed?`,
@@ -37,8 +39,9 @@ ${belief.advice.length ? html`<div class="card"><p><strong>What to do</strong></
       ...examplesSection(examples),
       html`<h2>How this was counted</h2>`,
       html`<p>Ranges are intervals of 95 %: Wilson's, or the bootstrap over prompts where a prompt has several judgements. n is how many judgements
-or votes a figure counts. A finding compares its whole range with a bound, so few judgements make no judge look good or bad; the
-bounds are attune's own, and a team may have stricter ones.</p>`,
+or votes a figure counts. A finding compares its range with a bound, so few judgements make no judge look good or bad; the bounds
+are attune's own, and a team may have stricter ones.</p>`,
+      ...notes.map((text) => html`<p>${text}.</p>`),
       facts(settingsFacts(figures, settings)),
       shell(command.map(shellWord).join(' ')),
     ],

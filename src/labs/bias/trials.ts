@@ -3,7 +3,7 @@
  * them, and questions of mathematics. Every reply is kept as a line of judgements.jsonl before the next group is asked.
  */
 import { z } from 'zod'
-import type { MathMode, Trials } from '../../feedback/bias/figures.ts'
+import type { MathMode, Padding } from '../../feedback/bias/figures.ts'
 import { mathQuestions, solveRequest } from '../../feedback/bias/mathQuestions.ts'
 import { attackable, paddedAnswer, rephrasedItems, rephraseRequest } from '../../feedback/bias/padding.ts'
 import { type Judge, type JudgeCase, type Judgement, loadTemplates, makeJudge } from '../../feedback/judge.ts'
@@ -22,9 +22,11 @@ export type AskedTrials = {
   pairs: Asked
   renamed: Asked
   padded: Asked
-  padding: NonNullable<Trials['padding']>
+  padding: Padding
   math: Partial<Record<MathMode, Asked>>
   ownQuestions: boolean
+  /** Questions of mathematics that the judge wrote no solution to: they are not asked with its own solution. */
+  unsolved: number
 }
 
 type Context = {
@@ -67,9 +69,11 @@ export async function* askTrials(
   const padded = yield* run('padded', padding)
   const { questions, own } = questionsOf(cases, Math.min(mostQuestions, settings.maxSamples))
   const math: AskedTrials['math'] = { plain: yield* run('math-plain', questions) }
+  let unsolved = 0
   if (mode !== 'options') {
     const solutions = yield* solved(questions, context, ledger)
     const solvedQuestions = questions.flatMap((each, i) => (solutions[i] ? [{ ...each, reference: solutions[i] }] : []))
+    unsolved = questions.length - solvedQuestions.length
     math.own_solution = yield* run('math-own-solution', solvedQuestions, withReference)
     math.reference = yield* run('math-reference', questions, withReference)
   }
@@ -77,7 +81,12 @@ export async function* askTrials(
     pairs,
     renamed,
     padded,
-    padding: { by: settings.rephrase, made: padding.filter(({ made }) => made).length },
+    padding: {
+      by: settings.rephrase,
+      made: padding.filter(({ made }) => made).length,
+      left: lists.length - padding.length,
+    },
+    unsolved,
     math,
     ownQuestions: own,
   }
