@@ -71,8 +71,8 @@ const sidebar = [
   group('Feedback', [
     ['Feedback at a glance', 'feedback.md'],
     ['Judges', 'judge.md'],
-    ['Win rates', 'winrate.md'],
-    ['Votes of people', 'votes.md'],
+    ['Win rates, and faults of judges', 'winrate.md'],
+    ['Votes: agreement, consensus, exchange', 'votes.md'],
     ['Pair rankers', 'ranker.md'],
     ['Rows by a constitution', 'constitution.md'],
   ]),

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { collect } from '../../test/support/collect.ts'
 import { answered, type FakeEndpoint, fakeEndpoint, type Reply, send } from '../../test/support/fakeEndpoint.ts'
+import { fixture } from '../../test/support/golden.ts'
 import { hostileAnswers } from '../../test/support/hostileAnswers.ts'
 import { biasedJudge, type JudgeStub, judgeStub, qualityByHash } from '../../test/support/judgeStub.ts'
 import { type JudgeCase, type Judgement, type JudgeSettings, openJudge } from './judge.ts'
@@ -208,6 +209,26 @@ describe('modes', () => {
     expect(stub.asked[0].body.response_format).toMatchObject({ type: 'json_schema' })
     expect(JSON.stringify(stub.asked[0].body.messages)).not.toContain('[[A]]')
   })
+})
+
+it('a local model judges by options without writing, and what it writes without a verdict is an error', async () => {
+  const prompt = join(root, 'short.md')
+  writeFileSync(prompt, '# user\n{question} A: {answer_a} B: {answer_b} The better one is')
+  const settings = { promptFile: prompt, threads: 1, maxNewTokens: 4 }
+  const judged = async (mode: 'options' | 'pairwise') => {
+    const judge = await openJudge(fixture('models/stories260K'), { mode, ...settings })
+    try {
+      const [judgement] = await collect(judge.judge([pair(0, 'Tom', 'Lily')]))
+      return { judgement, spent: judge.model.spent }
+    } finally {
+      await judge.close()
+    }
+  }
+  const options = await judged('options')
+  expect(options.judgement.scores).toHaveLength(2)
+  for (const score of options.judgement.scores) expect(score > 0 && score < 1).toBe(true)
+  expect(options.spent.completionTokens).toBe(0)
+  expect((await judged('pairwise')).judgement).toMatchObject({ verdict: 'error', error: 'truncated' })
 })
 
 describe('a reply', () => {

@@ -28,6 +28,7 @@ export const remoteTextModel = (endpoint: Endpoint): TextModel => ({
   remote: true,
   spent: endpoint.spent,
   identity: async () => endpoint.name,
+  files: async () => [],
   complete: (prompts, settings) => complete(endpoint, prompts, settings),
   options: (questions, settings) => options(endpoint, questions, settings ?? {}),
   close: async () => {},

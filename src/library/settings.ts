@@ -212,10 +212,14 @@ export interface RlSettings<Row extends PromptRow = UnknownPromptRow> extends Tr
    * @default true
    */
   keepRollouts?: boolean
-  /** What gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; or functions of the program. */
+  /** What gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (judge:MODEL, or URL#MODEL of a server); NAME=SPEC names it in the metrics; or functions of the program. */
   reward: RewardSource<Row> | RewardSource<Row>[]
   /** Weight of each reward in their sum (default: 1 each). */
   rewardWeights?: number[]
+  /** What a judge does: single (the default) grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won. */
+  judgeMode?: 'single' | 'pairwise'
+  /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
+  judgePrompt?: string
   /**
    * Normalise the scores of reward models by the mean and standard deviation that were saved with them.
    * @default false
@@ -931,10 +935,14 @@ export interface BestOfNSettings<Row extends PromptRow = UnknownPromptRow> {
   chat?: boolean
   /** Use only the first N rows. */
   maxSamples?: number
-  /** What gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; or functions of the program. */
+  /** What gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (judge:MODEL, or URL#MODEL of a server); NAME=SPEC names it in the metrics; or functions of the program. */
   reward: RewardSource<Row> | RewardSource<Row>[]
   /** Weight of each reward in their sum (default: 1 each). */
   rewardWeights?: number[]
+  /** What a judge does: single (the default) grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won. */
+  judgeMode?: 'single' | 'pairwise'
+  /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
+  judgePrompt?: string
   /**
    * Normalise the scores of reward models by the mean and standard deviation that were saved with them.
    * @default false
@@ -998,6 +1006,10 @@ export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
   reward?: RewardSource<Row> | RewardSource<Row>[]
   /** A judge that none of the policies was trained on, given as `reward` is; one of `reward` and `judge` is needed; or functions of the program. */
   judge?: RewardSource<Row> | RewardSource<Row>[]
+  /** What a judge that is a language model does: single (the default) grades each completion from 1 to 10; pairwise compares it with the SFT policy's at the same place, in both orders. */
+  judgeMode?: 'single' | 'pairwise'
+  /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
+  judgePrompt?: string
   /**
    * Completions of each policy per prompt.
    * @default 4

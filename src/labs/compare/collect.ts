@@ -32,10 +32,11 @@ export async function* collectCompletions(
   }
   yield* computeRefLogps(sets, rollouts, context)
   const rewards = new Map(sets.map((set) => [set, new Map<string, PerCompletion>()]))
+  const sftCompletions = { key: sft.key, rollout: rollouts.get(sft)! }
   for (const judge of judges) {
     for (const set of sets) {
       if (signal.aborted) return undefined
-      const scored = yield* scoreCompletions(set, judge, rollouts.get(set)!, context)
+      const scored = yield* scoreCompletions(set, judge, rollouts.get(set)!, sftCompletions, context)
       if (!scored) return undefined
       rewards.get(set)!.set(judge.name, byPrompt(scored, context))
     }

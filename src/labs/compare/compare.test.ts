@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { judgeStub } from '../../../test/support/judgeStub.ts'
 import { badInput } from '../../util/fault.ts'
 import { type CompareEvent, compare } from './compare.ts'
 import type { Judge } from './judges.ts'
@@ -99,6 +100,32 @@ describe('a comparison', () => {
   it('reads names and runs of policies', () => {
     expect(parsePolicy('runs/level1/')).toEqual({ name: 'level1', runs: ['runs/level1/'] })
     expect(parsePolicy('l1=runs/a,runs/b')).toEqual({ name: 'l1', runs: ['runs/a', 'runs/b'] })
+  })
+
+  it('by a judge that compares has the SFT policy as the one to beat', async () => {
+    const stub = await judgeStub({ quality: (answer) => answer.length })
+    vi.stubEnv('ATTUNE_CACHE', at('cache'))
+    try {
+      const judging = {
+        reward: undefined,
+        judge: [`judge=${stub.url}#m`],
+        judgeMode: 'pairwise',
+        output: at('pairwise'),
+      }
+      const events = await run(judging)
+      const last = events.at(-1)!
+      if (last.event !== 'result') throw new Error(last.event)
+      const { table } = await findings('pairwise')
+      const rewards = table.map(({ reward }: { reward: { value: number } }) => reward.value)
+      expect(rewards[0]).toBe(0.5)
+      for (const reward of rewards) expect(reward).toBeGreaterThanOrEqual(0)
+      expect(stub.calls()).toBeGreaterThan(0)
+      expect(stub.calls() % 2).toBe(0)
+      expect(await readFile(last.files.report, 'utf8')).not.toMatch(/NaN|undefined/)
+    } finally {
+      vi.unstubAllEnvs()
+      await stub.close()
+    }
   })
 
   it('completes, judges and reports, and computes nothing twice', async () => {

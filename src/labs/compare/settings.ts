@@ -21,6 +21,15 @@ export const compareSchema = z.object({
     .describe(
       'a judge that none of the policies was trained on, given as --reward is; one of --reward and --judge is needed; repeatable',
     ),
+  judgeMode: z
+    .enum(['single', 'pairwise'])
+    .optional()
+    .describe(
+      "what a judge that is a language model does: single (the default) grades each completion from 1 to 10; pairwise compares it with the SFT policy's at the same place, in both orders",
+    ),
+  judgePrompt: text('FILE')
+    .optional()
+    .describe("a prompt for judges in place of attune's own, as `attune judge` takes it"),
   samples: count().default(4).describe('completions of each policy per prompt'),
   maxNewTokens: count().default(128).describe('maximum number of tokens of a completion'),
   temperature: positive().default(1).describe('of sampling the answers; KL is estimated at this temperature, too'),
