@@ -201,7 +201,8 @@ describe.each([...pages, 'CONTRIBUTING.md'])('%s', (page) => {
     const lines = blocksOf(page)
       .filter(({ kind }) => /^(sh|bash)\b/.test(kind))
       .flatMap(({ text, line }) => text.split('\n').map((command, i) => ({ line: line + 1 + i, command })))
-    expect(lines.filter(({ command }) => command.length > 88)).toEqual([])
+    // A row of data is one line
+    expect(lines.filter(({ command }) => command.length > 88 && !command.startsWith('{'))).toEqual([])
   })
 
   it('has the output of every mark `<!-- output: ... -->`', () => {

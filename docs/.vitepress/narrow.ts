@@ -8,6 +8,9 @@ const textOf = ({ children }: Token) => (children ?? []).map(({ content }) => co
 /** A table with a longer cell is prose, and so is one of a few columns that is wider. Others, such as tables of numbers, scroll sideways. */
 const limits = { cell: 36, columns: 3, row: 44 }
 
+/** A cell with a number, or with a number and its interval. */
+const figure = /^[-+]?\d.{0,28}$/
+
 const isProse = (columns: number, lengths: readonly number[]): boolean => {
   const longest = Array.from({ length: columns }, (_, c) => Math.max(0, ...lengths.filter((_, i) => i % columns === c)))
   const row = longest.reduce((sum, length) => sum + length, 0)
@@ -16,7 +19,7 @@ const isProse = (columns: number, lengths: readonly number[]): boolean => {
 
 /**
  * A plugin of markdown-it: a table of prose has the class `stack`, and where it has three columns or more, each cell has the name of its
- * column in `data-label`. The style sheet shows the rows of such a table as blocks on a phone.
+ * column in `data-label`. In other tables figures do not break. The style sheet shows the rows of such a table as blocks on a phone.
  */
 export const stackedTables = (md: MarkdownRenderer) => {
   // VitePress's own rule leaves attributes out
@@ -32,7 +35,10 @@ export const stackedTables = (md: MarkdownRenderer) => {
         table.flatMap((token, i) => (token.type === kind ? [{ cell: token, text: textOf(table[i + 1]) }] : []))
       const [heads, cells] = [after('th_open'), after('td_open')]
       const lengths = cells.map(({ text }) => text.length)
-      if (!isApi && !isProse(heads.length, lengths)) continue
+      if (!isApi && !isProse(heads.length, lengths)) {
+        for (const { cell, text } of cells) if (figure.test(text)) cell.attrJoin('class', 'nowrap')
+        continue
+      }
       tokens[start].attrJoin('class', 'stack')
       if (heads.length < 3) continue
       for (const [i, { cell }] of cells.entries()) {
