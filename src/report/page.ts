@@ -23,8 +23,10 @@ ${body}
 }
 `
 
+type Rows = readonly (readonly (string | Html)[])[]
+
 /** @param rows of the table, the first its head   @param kinds CSS classes of the columns: 'n' for numbers */
-export const table = (rows: readonly (readonly (string | Html)[])[], kinds: readonly string[] = []): Html => {
+export const table = (rows: Rows, kinds: readonly string[] = []): Html => {
   const cells = (tag: string, row: readonly (string | Html)[]) =>
     row.map((cell, i) => {
       const name = kinds[i] ? html` class="${kinds[i]}"` : raw('')
@@ -35,6 +37,19 @@ export const table = (rows: readonly (readonly (string | Html)[])[], kinds: read
 <thead><tr>${cells('th', head)}</tr></thead>
 <tbody>
 ${rest.map((row) => html`<tr>${cells('td', row)}</tr>`)}
+</tbody>
+</table></div>`
+}
+
+/** A table that becomes a list on a phone: under the first cell of a row each other one with the name of its column. */
+export const stackedTable = (head: readonly string[], rest: Rows): Html => {
+  const kind = (i: number) => (i ? html` class="n"` : raw(''))
+  const cells = (row: Rows[number]) =>
+    row.map((cell, i) => html`<td${kind(i)} data-head="${i ? head[i] : ''}"><span>${cell}</span></td>`)
+  return html`<div class="scroll"><table class="stack">
+<thead><tr>${head.map((cell, i) => html`<th${kind(i)}>${cell}</th>`)}</tr></thead>
+<tbody>
+${rest.map((row) => html`<tr>${cells(row)}</tr>`)}
 </tbody>
 </table></div>`
 }
@@ -96,6 +111,12 @@ th.mono { font-family: inherit; font-size: 0.85rem; }
   th, td { padding-right: 0.6rem; white-space: normal; }
   .n { padding-left: 0.2rem; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .stack, .stack tbody, .stack tr { display: block; }
+  .stack thead { display: none; }
+  .stack tr { border-bottom: 1px solid var(--line); padding: 0.6rem 0; }
+  .stack td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: 0.15rem 0; white-space: nowrap; }
+  .stack td:first-child { font-weight: 650; white-space: normal; overflow-wrap: anywhere; }
+  .stack td::before { content: attr(data-head); color: var(--soft); white-space: normal; text-align: left; }
 }
 td.wrap { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 9rem; }
 .card ul { margin: 0.5rem 0 0; padding-left: 1.2rem; }
