@@ -38,7 +38,8 @@ export const rateBounds = ({ low, high }: Interval): string => `(${wholePercent(
 /** 54 % (52 to 57) */
 export const rateText = (rate: Interval): string => `${percent(rate.value)} ${rateBounds(rate)}`
 
-const number = (x: number) => x.toFixed(Math.abs(x) < 10 ? 2 : 0)
+/** Without the sign of a zero. */
+const number = (x: number) => x.toFixed(Math.abs(x) < 10 ? 2 : 0).replace(/^-(0\.00)$/, '$1')
 
 /** 0.10; a dash for what is not known. */
 export const valueText = ({ value }: Interval): string => (Number.isFinite(value) ? number(value) : '–')
