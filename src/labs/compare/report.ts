@@ -62,7 +62,8 @@ const unbroken = (text: string): string => text.replace(/(\d) %/g, '$1\u00a0%')
 
 const howSure = ({ causes, limits }: Conclusions, { sft }: CompareFindings): Html[] => {
   if (!causes.length && !limits.length) return []
-  const list = (texts: readonly string[]) => html`<ul class="spaced">${texts.map((text) => html`<li>${unbroken(text)}</li>`)}</ul>`
+  const list = (texts: readonly string[]) =>
+    html`<ul class="spaced">${texts.map((text) => html`<li>${unbroken(text)}</li>`)}</ul>`
   return [
     html`<section><h2>How sure this is</h2>
 ${limits.length ? list(limits) : ''}`,
