@@ -264,6 +264,7 @@ describe('a reply', () => {
     expect(judged.map(({ verdict }) => verdict)).toEqual(['tie', 'error', 'tie'])
     expect(judged[1].error).toBe(code)
     expect(judged[1].reason).toMatch(new RegExp(`^${code}: .`))
+    expect(judged[1].reason).not.toMatch(/row \d|run again/)
   })
 
   it.each<[string, Record<string, string>]>([

@@ -996,22 +996,24 @@ export interface BestOfNSettings<Row extends PromptRow = UnknownPromptRow> {
 
 /** The settings of `compare`. */
 export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
-  /** Models, runs or adapters of the SFT policy; one alone is compared with the SFT policy; NAME=RUN names one, NAME=RUN,RUN,... is one policy trained with several seeds. */
+  /** Models, runs or adapters of the model before training; one alone is compared with that model; NAME=RUN names one, NAME=RUN,RUN,... is one way of training with several seeds. */
   policies: string[]
-  /** The SFT policy that all of them were trained from: rewards and KL are measured from it. */
-  sft: string
+  /** The model before training, from which rewards and KL are measured: a folder, a hub id or the name of a run (required). */
+  base?: string
+  /** Another name of `base`. */
+  sft?: string
   /** Held-out prompts; or rows of the program, which are kept in the cache under the hash of their content. */
   data: Data<Row>
-  /** A judge that may have trained one of the policies: a reward model, a module, a verifier or a server, as `reward` of attune reinforce; NAME=SPEC names it; or functions of the program. */
+  /** A judge that may have trained one of the models: a reward model, a module, a verifier or a server, as `reward` of attune reinforce; NAME=SPEC names it; or functions of the program. */
   reward?: RewardSource<Row> | RewardSource<Row>[]
-  /** A judge that none of the policies was trained on, given as `reward` is; one of `reward` and `judge` is needed; or functions of the program. */
+  /** A judge that none of the models was trained on, given as `reward` is; one of `reward` and `judge` is needed; or functions of the program. */
   judge?: RewardSource<Row> | RewardSource<Row>[]
-  /** What a judge that is a language model does: single (the default) grades each completion from 1 to 10; pairwise compares it with the SFT policy's at the same place, in both orders. */
+  /** What a judge that is a language model does: single (the default) grades each completion from 1 to 10; pairwise compares it with that of the model before training at the same place, in both orders. */
   judgeMode?: 'single' | 'pairwise'
   /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
   judgePrompt?: string
   /**
-   * Completions of each policy per prompt.
+   * Completions of each model per prompt.
    * @default 4
    */
   samples?: number
@@ -1057,7 +1059,7 @@ export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
   /** CPU threads (default: one a core); they do not change any result. */
   threads?: number
   /**
-   * Of the answers, with the same random numbers for every policy, and of the bootstrap.
+   * Of the answers, with the same random numbers for every model, and of the bootstrap.
    * @default 42
    */
   seed?: number

@@ -16,7 +16,7 @@ import { completionKl } from './kl.ts'
 import type { ComparedPolicy, OpenedPolicy } from './policies.ts'
 import type { PerCompletion } from './rewards.ts'
 
-/** @param sets the SFT policy's first. Undefined after an abort. */
+/** @param sets the base model's first. Undefined after an abort. */
 export async function* collectCompletions(
   sets: readonly CompletionSet[],
   judges: readonly Judge[],
@@ -49,7 +49,7 @@ export async function* collectCompletions(
   return completions
 }
 
-/** Log-probs of the other policies' completions under the SFT policy. */
+/** Log-probs of the other policies' completions under the base model. */
 async function* computeRefLogps(
   sets: readonly CompletionSet[],
   rollouts: ReadonlyMap<CompletionSet, Rollout>,

@@ -32,7 +32,7 @@ export type CompletionSet = {
   key: string
   dir: string
   prompts: readonly PromptExample[]
-  /** Whether KL(policy || SFT) can be estimated: the policy is another one, and tokenizes every prompt alike. */
+  /** Whether KL(policy || base) can be estimated: the policy is another one, and tokenizes every prompt alike. */
   hasKl: boolean
 }
 
@@ -192,7 +192,7 @@ export const readLogps = async (
 
 /**
  * Rewards of all completions by a judge, which is asked only for those that are missing. Undefined after an abort.
- * @param sft the SFT policy's completions, with which a judge that compares compares those at the same places
+ * @param sft the base model's completions, with which a judge that compares compares those at the same places
  */
 export async function* scoreCompletions(
   set: CompletionSet,
