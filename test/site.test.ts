@@ -96,9 +96,12 @@ describe('on a narrow screen', () => {
   })
 
   it('a table of numbers scrolls, and its figures do not break', async () => {
-    const made = await html('| method | change |\n| --- | --- |\n| dpo | -0.6 (-0.686 to -0.515) |\n')
+    const made = await html(
+      '| method | steps | change |\n| --- | --- | --- |\n| dpo | 30 | -0.6 (-0.686 to -0.515) |\n',
+    )
     expect(made).not.toContain('stack')
-    expect(made).toContain('<td class="nowrap">-0.6')
+    expect(made).toContain('<td class="nowrap">30</td>')
+    expect(made).toContain('<span class="nowrap">(-0.686 to -0.515)</span>')
   })
 
   it('flags and rates do not break, commands do', async () => {

@@ -8,8 +8,8 @@ const textOf = ({ children }: Token) => (children ?? []).map(({ content }) => co
 /** A table with a longer cell is prose, and so is one of a few columns that is wider. Others, such as tables of numbers, scroll sideways. */
 const limits = { cell: 36, columns: 3, row: 44 }
 
-/** A cell with a number, or with a number and its interval. */
-const figure = /^[-+]?\d.{0,28}$/
+/** A cell with a number. */
+const figure = /^[-+]?\d[^(]{0,18}$/
 
 const isProse = (columns: number, lengths: readonly number[]): boolean => {
   const longest = Array.from({ length: columns }, (_, c) => Math.max(0, ...lengths.filter((_, i) => i % columns === c)))
@@ -19,7 +19,8 @@ const isProse = (columns: number, lengths: readonly number[]): boolean => {
 
 /**
  * A plugin of markdown-it: a table of prose has the class `stack`, and where it has three columns or more, each cell has the name of its
- * column in `data-label`. In other tables figures do not break. The style sheet shows the rows of such a table as blocks on a phone.
+ * column in `data-label`. The style sheet shows its rows as blocks on a phone. In all tables figures do not break, and one of many columns
+ * has the class `wide`.
  */
 export const stackedTables = (md: MarkdownRenderer) => {
   // VitePress's own rule leaves attributes out
@@ -35,10 +36,9 @@ export const stackedTables = (md: MarkdownRenderer) => {
         table.flatMap((token, i) => (token.type === kind ? [{ cell: token, text: textOf(table[i + 1]) }] : []))
       const [heads, cells] = [after('th_open'), after('td_open')]
       const lengths = cells.map(({ text }) => text.length)
-      if (!isApi && !isProse(heads.length, lengths)) {
-        for (const { cell, text } of cells) if (figure.test(text)) cell.attrJoin('class', 'nowrap')
-        continue
-      }
+      for (const { cell, text } of cells) if (figure.test(text)) cell.attrJoin('class', 'nowrap')
+      if (heads.length >= 5) tokens[start].attrJoin('class', 'wide')
+      if (!isApi && !isProse(heads.length, lengths)) continue
       tokens[start].attrJoin('class', 'stack')
       if (heads.length < 3) continue
       for (const [i, { cell }] of cells.entries()) {
@@ -51,9 +51,9 @@ export const stackedTables = (md: MarkdownRenderer) => {
 
 /** Words of code that a line could break behind a hyphen, as in `--learning-rate`. */
 const unbroken = /^(?=.*-)[^\s]{1,32}$/
-const numberOrFlag = /(\d(?:\.\d+)?e-\d+|--[a-z][a-z-]+)/
+const numberOrFlag = /(\d(?:\.\d+)?e-\d+|--[a-z][a-z-]+|\([-+]?\d[^()]{0,24}\))/
 
-/** A plugin of markdown-it: short flags and names in code, flags in text, and numbers such as 1e-4, have the class `nowrap`. */
+/** A plugin of markdown-it: short flags and names in code, flags in text, numbers such as 1e-4, and intervals have the class `nowrap`. */
 export const unbrokenWords = (md: MarkdownRenderer) =>
   md.core.ruler.push('unbroken-words', ({ tokens, Token }) => {
     const html = (content: string) => Object.assign(new Token('html_inline', '', 0), { content })
