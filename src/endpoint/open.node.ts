@@ -2,6 +2,7 @@
  * Opens an OpenAI-compatible endpoint. The key comes from an environment variable and goes into the requests only: the
  * `openai` package logs nothing, and the key is removed from server messages before they are shown.
  */
+import { setMaxListeners } from 'node:events'
 import OpenAI from 'openai'
 import { z } from 'zod'
 import { badInput, type Fault, runFailure } from '../util/fault.ts'
@@ -25,6 +26,12 @@ export type EndpointOptions = Omit<ClientOptions, 'timeout'> & {
 }
 
 export const isUrl = (text: string): boolean => /^https?:\/\//i.test(text)
+
+/** `URL` or `URL#MODEL` as an address and the name of a model there. */
+export const splitUrl = (spec: string): { url: string; model?: string } => {
+  const at = spec.indexOf('#')
+  return at < 0 ? { url: spec } : { url: spec.slice(0, at), model: spec.slice(at + 1) }
+}
 
 /** Faults: bad-url, endpoint-key, no-model, endpoint, disk. */
 export const openEndpoint = async (options: EndpointOptions): Promise<Endpoint> => {
@@ -52,6 +59,8 @@ export const openEndpoint = async (options: EndpointOptions): Promise<Endpoint> 
         spent.cached++
         return { ...cached, cached: true }
       }
+      // One signal ends all requests, and each listens to it
+      if (context.signal) setMaxListeners(0, context.signal)
       const completion = await complete(request, context)
       if (isFailure(completion)) throw faultOf(completion, name, secret, context.row)
       await cache.add(request, completion)
