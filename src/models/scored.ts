@@ -67,7 +67,7 @@ export const withValueHead = (base: Base, head: StoredTensor): Base => ({
 })
 
 /** Throws a Fault 'no-language-head' for an encoder, which does not read from left to right. */
-const refuseEncoder = (architecture: Architecture, file?: string): void => {
+export const refuseEncoder = (architecture: Architecture, file?: string): void => {
   if (!architecture.encoder) return
   const advice = architecture.pairs
     ? '`attune rank` compares texts by it, and `attune reward --kind pair` trains it on'
