@@ -1,7 +1,7 @@
 /**
  * Runs the code blocks of README.md and docs/, and checks their links and completeness.
  * The `sh` blocks of a page run in order, in a folder with a tiny model and rows under the names that the page uses. `ts` blocks are
- * type-checked and run, `jsonl` blocks are read as rows. Blocks that need a network are marked `sh no-run`.
+ * type-checked and run, `jsonl` blocks are read as rows. Blocks that need a network are marked `sh no-run`. Training is cut short.
  */
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -74,6 +74,13 @@ const writeInputs = (dir: string, socket: string) => {
   chmodSync(join(dir, 'path', 'attune'), 0o755)
 }
 
+/** A training command that names no number of steps makes a few, so that its flags are tried and the suite stays short. */
+const short = (argv: readonly string[]): readonly string[] => {
+  const isTraining = Object.values(methods).some(({ name }) => name === argv[0])
+  const leaveAlone = ['--max-steps', '--config', '--resume', '--find-lr', '--estimate', '--help']
+  return isTraining && !argv.some((word) => leaveAlone.includes(word)) ? [...argv, '--max-steps', '4'] : argv
+}
+
 const cache = makeProject('docs-cache')
 
 /** Two processes that have loaded attune, each behind a socket, so that a command takes a fraction of the time. */
@@ -89,7 +96,7 @@ const warm = [0, 1].map((i) => {
     client.on('end', () => {
       const { argv, cwd, cache } = JSON.parse(request)
       // The commands of a pipe arrive at the same time
-      last = last.then(async () => client.end(JSON.stringify(await attune.run(argv, cache, cwd))))
+      last = last.then(async () => client.end(JSON.stringify(await attune.run(short(argv), cache, cwd))))
     })
   }).listen(path)
   const close = () => {
@@ -250,15 +257,5 @@ describe.skipIf(process.platform === 'win32')('scripts in examples/ run', () => 
   it.each(scripts)('%s', async (name) => {
     const env = { ...quiet, RUN: join(cache.dir, name) }
     expect(outcome(await run(join(root, 'examples', name), ['--max-steps', '1'], { cwd: root, env }))).toEqual(success)
-  })
-
-  it('library.ts', async () => {
-    const { dir, remove } = makeProject('library')
-    linkCheckout(dir)
-    cpSync(join(root, 'examples', 'library.ts'), join(dir, 'library.ts'))
-    expect(await compile(dir, { skipLibraries: true })).toBe('')
-    const { status, stdout } = await node(dir, ['library.js'], { ...quiet, MODEL: fixture('models/stories260K') })
-    remove()
-    expect([status, stdout.trim().split('\n').length]).toEqual([0, 5])
   })
 })
