@@ -19,6 +19,7 @@ const completionSchema = z.object({
   text: z.string(),
   finishReason: z.string(),
   usage: z.object({ promptTokens: z.number(), completionTokens: z.number() }).optional(),
+  tops: z.array(z.array(z.object({ token: z.string(), logp: z.number() }))).optional(),
 })
 
 /**

@@ -17,7 +17,12 @@ export type EndpointCompletion = {
   finishReason: string
   /** Undefined where the server does not count. */
   usage?: Usage
+  /** [tokens][likeliest first] where the request asked for them and the server tells them. */
+  tops?: TokenLogp[][]
 }
+
+/** A token's text, which may begin with a space, and its log-probability in nats. */
+export type TokenLogp = { token: string; logp: number }
 
 /** A request for one completion, by one of the protocol's two methods. */
 export type CompletionRequest = {
@@ -183,14 +188,47 @@ const usage = z
   .catch(undefined)
 const finish = z.string().nullish()
 
+/** Of chat: a list of tokens, each with its likeliest rivals. */
+const chatLogprobs = z
+  .object({
+    content: z
+      .array(z.object({ top_logprobs: z.array(z.object({ token: z.string(), logprob: z.number() })) }))
+      .nullish(),
+  })
+  .transform(({ content }) =>
+    content?.map(({ top_logprobs }) => byLogp(top_logprobs.map(({ token, logprob }) => ({ token, logp: logprob })))),
+  )
+  .nullish()
+  .catch(undefined)
+
+/** Of texts: a map from token to log-probability for each token. */
+const textLogprobs = z
+  .object({ top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish() })
+  .transform(({ top_logprobs }) =>
+    top_logprobs?.map((tops) => byLogp(Object.entries(tops ?? {}).map(([token, logp]) => ({ token, logp })))),
+  )
+  .nullish()
+  .catch(undefined)
+
+const byLogp = (tops: TokenLogp[]) => tops.sort((a, b) => b.logp - a.logp)
+
 const responses = {
   chat: z
     .object({
-      choices: z.array(z.object({ message: z.object({ content: z.string().nullish() }), finish_reason: finish })),
+      choices: z.array(
+        z.object({
+          message: z.object({ content: z.string().nullish() }),
+          finish_reason: finish,
+          logprobs: chatLogprobs,
+        }),
+      ),
       usage,
     })
     .transform(({ choices, usage }) => ({ usage, choices: choices.map((c) => ({ ...c, text: c.message.content })) })),
-  text: z.object({ choices: z.array(z.object({ text: z.string().nullable(), finish_reason: finish })), usage }),
+  text: z.object({
+    choices: z.array(z.object({ text: z.string().nullable(), finish_reason: finish, logprobs: textLogprobs })),
+    usage,
+  }),
 } as const
 
 /** The completion in a response's body, or a text that says what is wrong with the body. */
@@ -203,10 +241,10 @@ export const readCompletion = (method: CompletionRequest['method'], body: unknow
   }
   const { choices, usage } = parsed.data
   if (choices.length !== 1) return `${choices.length} completions instead of 1`
-  const [{ text, finish_reason }] = choices
+  const [{ text, finish_reason, logprobs }] = choices
   const finishReason = finish_reason ?? 'stop'
   if (!text) return `an empty completion (finish_reason ${finishReason})`
-  return { text, finishReason, usage: usage ?? undefined }
+  return { text, finishReason, usage: usage ?? undefined, ...(logprobs?.length && { tops: logprobs }) }
 }
 
 /** The token counts in a response's body, whatever else is wrong with it. */

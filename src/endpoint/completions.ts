@@ -5,6 +5,7 @@
  * samples after four pay for four, and a prompt that stands in two rows is sent once.
  */
 import type { Message } from '../data/messages.ts'
+import { Fault } from '../util/fault.ts'
 import { inParallel } from '../util/inParallel.ts'
 import { rng } from '../util/rng.ts'
 import type { CompletionRequest, Endpoint, EndpointCompletion } from './client.ts'
@@ -24,6 +25,10 @@ export type RemoteSampling = {
   frequencyPenalty?: number
   stop?: readonly string[]
   seed?: number
+  /** A JSON schema, or another `response_format`, that the completion must follow. */
+  responseFormat?: Readonly<Record<string, unknown>>
+  /** How many of the likeliest tokens to tell at each place (`tops` of the completion). */
+  topLogprobs?: number
 }
 
 export type RemoteSettings = RemoteSampling & {
@@ -31,6 +36,8 @@ export type RemoteSettings = RemoteSampling & {
   samples?: number
   /** Ends all requests at once; the iteration throws its reason. */
   signal?: AbortSignal
+  /** Called as soon as one request has failed for good: nothing new begins. */
+  onEnding?: () => void
 }
 
 export type RemoteCompletion = EndpointCompletion & {
@@ -41,6 +48,9 @@ export type RemoteCompletion = EndpointCompletion & {
   cached: boolean
 }
 
+/** A prompt that the endpoint could not complete. */
+export type RemoteFailure = { row: number; sample: number; failure: Fault }
+
 /**
  * Requests completions of each prompt and yields them as they come, keyed by row and sample. When a request fails for
  * good, those under way are still yielded and then the Fault is thrown; another run pays only for what is missing.
@@ -49,18 +59,32 @@ export type RemoteCompletion = EndpointCompletion & {
  * 'endpoint-refused' (the request itself), 'bad-answer' (an empty or malformed response, or a wrong number of
  * completions), 'disk' (the cache).
  */
-export async function* remoteCompletions(
+export const remoteCompletions = (
   endpoint: Endpoint,
   prompts: Iterable<RemotePrompt> | AsyncIterable<RemotePrompt>,
   settings: RemoteSettings,
-): AsyncGenerator<RemoteCompletion> {
-  const { signal, samples = 1 } = settings
+): AsyncGenerator<RemoteCompletion> =>
+  remoteResults(endpoint, prompts, settings, () => false) as AsyncGenerator<RemoteCompletion>
+
+/**
+ * As `remoteCompletions`, but a prompt may fail alone.
+ * @param isTolerated whether a Fault is of its own prompt only: it is yielded, and the others go on. `served` says whether the
+ * endpoint has answered another request since this one began
+ */
+export async function* remoteResults(
+  endpoint: Endpoint,
+  prompts: Iterable<RemotePrompt> | AsyncIterable<RemotePrompt>,
+  settings: RemoteSettings,
+  isTolerated: (fault: Fault, context: { served: boolean }) => boolean,
+): AsyncGenerator<RemoteCompletion | RemoteFailure> {
+  const { signal, samples = 1, onEnding = () => {} } = settings
   const controller = new AbortController()
   const abort = () => controller.abort(signal?.reason)
   if (signal?.aborted) abort()
   signal?.addEventListener('abort', abort)
   let isEnding = false
   const underWay = new Map<string, ReturnType<Endpoint['complete']>>()
+  let served = 0
   const complete = async ({ row, sample, prompt }: Job): Promise<RemoteCompletion> => {
     const request = requestOf(endpoint.model, prompt, settings, sample)
     const key = JSON.stringify(request)
@@ -69,11 +93,23 @@ export async function* remoteCompletions(
     if (same) return { row, sample, ...(await same), cached: true }
     const completion = endpoint.complete(request, { row, signal: controller.signal, isEnding: () => isEnding })
     underWay.set(key, completion)
-    return { row, sample, ...(await completion.finally(() => underWay.delete(key))) }
+    const completed = await completion.finally(() => underWay.delete(key))
+    if (!completed.cached) served++
+    return { row, sample, ...completed }
+  }
+  const completeOrFail = async (job: Job): Promise<RemoteCompletion | RemoteFailure> => {
+    const before = served
+    try {
+      return await complete(job)
+    } catch (error) {
+      if (!(error instanceof Fault) || !isTolerated(error, { served: served > before })) throw error
+      return { row: job.row, sample: job.sample, failure: error }
+    }
   }
   try {
-    yield* inParallel(jobs(prompts, samples), endpoint.concurrency, complete, () => {
+    yield* inParallel(jobs(prompts, samples), endpoint.concurrency, completeOrFail, () => {
       isEnding = true
+      onEnding()
     })
   } finally {
     controller.abort()
@@ -97,6 +133,7 @@ const requestOf = (
   sampling: RemoteSampling,
   sample: number,
 ): CompletionRequest => {
+  const method = 'messages' in prompt ? 'chat' : 'text'
   const body = {
     model,
     ...('messages' in prompt ? { messages: prompt.messages } : { prompt: prompt.prompt }),
@@ -110,10 +147,15 @@ const requestOf = (
     frequency_penalty: sampling.frequencyPenalty,
     stop: sampling.stop?.length ? sampling.stop : undefined,
     seed: sampling.seed === undefined ? undefined : sampleSeed(sampling.seed, sample),
+    response_format: sampling.responseFormat,
+    ...(sampling.topLogprobs !== undefined && logprobFields(method, sampling.topLogprobs)),
   }
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
-  return { method: 'messages' in prompt ? 'chat' : 'text', body: given, nth: sampling.seed === undefined ? sample : 0 }
+  return { method, body: given, nth: sampling.seed === undefined ? sample : 0 }
 }
+
+const logprobFields = (method: CompletionRequest['method'], tops: number) =>
+  method === 'chat' ? { logprobs: true, top_logprobs: tops } : { logprobs: tops }
 
 /** Below 2^31, which every server takes. */
 const sampleSeed = (seed: number, sample: number) => Math.floor(rng(seed, sample).uniform(0) * 2 ** 31)

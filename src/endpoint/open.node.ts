@@ -26,6 +26,12 @@ export type EndpointOptions = Omit<ClientOptions, 'timeout'> & {
 
 export const isUrl = (text: string): boolean => /^https?:\/\//i.test(text)
 
+/** `URL` or `URL#MODEL` as an address and the name of a model there. */
+export const splitUrl = (spec: string): { url: string; model?: string } => {
+  const at = spec.indexOf('#')
+  return at < 0 ? { url: spec } : { url: spec.slice(0, at), model: spec.slice(at + 1) }
+}
+
 /** Faults: bad-url, endpoint-key, no-model, endpoint, disk. */
 export const openEndpoint = async (options: EndpointOptions): Promise<Endpoint> => {
   const url = baseUrl(options.url)

@@ -15,6 +15,8 @@ export type GenerateOptions = CompletionOptions &
   }
 
 export type Prompts = Iterable<readonly number[]> | AsyncIterable<readonly number[]>
+/** Prompts with numbers of their own, on which what is sampled depends; others are counted from 0. */
+export type NumberedPrompts = AsyncIterable<{ row: number; ids: readonly number[] }>
 
 /**
  * @param tokenizer without it pieces have no text
@@ -24,7 +26,7 @@ export type Prompts = Iterable<readonly number[]> | AsyncIterable<readonly numbe
 export async function* generate(
   model: Model,
   tokenizer: TextSource | undefined,
-  prompts: Prompts,
+  prompts: Prompts | NumberedPrompts,
   options: GenerateOptions,
 ): AsyncGenerator<Piece> {
   const { batchSize = defaultBatchSize } = options
@@ -46,13 +48,15 @@ export async function* generate(
   }
   const fail = (error: unknown) => shared.close({ error })
   const feed = async () => {
-    let row = 0
-    for await (const prompt of prompts) {
+    let count = 0
+    for await (const each of prompts) {
       // Twice the batch, so that the next ones can join at once; completions that nobody has taken count too
       await until(() => inFlight + shared.ended() < 2 * batchSize)
       if (stopped) return
       inFlight++
-      relay(scheduler.submit({ prompt, options, row: row++ })).catch(fail)
+      const { row, ids } = 'ids' in each ? each : { row: count, ids: each }
+      count++
+      relay(scheduler.submit({ prompt: ids, options, row })).catch(fail)
     }
     await until(() => inFlight === 0)
     shared.close()

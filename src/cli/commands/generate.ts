@@ -16,6 +16,7 @@ import { beamFields, generationFields, samplingFields, samplingOptions } from '.
 import { openModel } from '../../passes/open.node.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
+import { inOrder } from '../../util/inOrder.ts'
 import { chatField, chatOf } from '../chatFlag.ts'
 import { command } from '../command.ts'
 import { adapterFlag, engineFlags, modelFlags } from '../modelFlags.ts'
@@ -62,7 +63,7 @@ export default command({
     const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
     if (isServer(options))
       return generateOnServer(options, placed, report, (ended) =>
-        print(inOrder(ended, samples, done), prompts, out, report.clear),
+        print(ordered(ended, samples, done), prompts, out, report.clear),
       )
     const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
     try {
@@ -85,7 +86,7 @@ export default command({
           : completions(generate(opened.model, tokenizer, ids, settings))
       if (out.toTerminal && total === 1 && options.numBeams === 1)
         await stream(generate(opened.model, tokenizer, ids, settings), prompts[0], out)
-      else await print(inOrder(all(), samples, done), prompts, out, report.clear)
+      else await print(ordered(all(), samples, done), prompts, out, report.clear)
     } finally {
       report.clear()
       await opened.close()
@@ -121,23 +122,17 @@ const promptsOf = async ({ prompt = [], data, chat }: Options, { note }: Reporte
   return prompts
 }
 
-/** Brings completions into the order of the prompts: each waits for those before it. */
-async function* inOrder<T extends { row: number; sample: number }>(
+/** Brings completions into the order of the prompts, and counts them as they come. */
+const ordered = <T extends { row: number; sample: number }>(
   ended: AsyncIterable<T>,
   samples: number,
   onDone: (n: number) => void,
-) {
-  const waiting = new Map<number, T>()
-  let next = 0
+) => {
   let done = 0
-  for await (const completion of ended) {
-    waiting.set(completion.row * samples + completion.sample, completion)
+  return inOrder(ended, ({ row, sample }) => {
     onDone(++done)
-    for (let ready = waiting.get(next); ready; ready = waiting.get(next)) {
-      waiting.delete(next++)
-      yield ready
-    }
-  }
+    return row * samples + sample
+  })
 }
 
 const print = async (

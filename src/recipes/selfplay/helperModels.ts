@@ -10,7 +10,7 @@ import { encodePrompt } from '../../data/examples.ts'
 import { type Completion, isIds, isMessages, type Text } from '../../data/rows.ts'
 import type { Endpoint } from '../../endpoint/client.ts'
 import { type RemotePrompt, remoteCompletions } from '../../endpoint/completions.ts'
-import { isUrl, openEndpoint } from '../../endpoint/open.node.ts'
+import { isUrl, openEndpoint, splitUrl } from '../../endpoint/open.node.ts'
 import { samplingSeed } from '../../generate/completionSampler.ts'
 import { openTokenization, readBy, type Tokenization } from '../../generate/tokenization.node.ts'
 import { loadPretrained } from '../../models/load.node.ts'
@@ -233,15 +233,13 @@ const readableRow = (row: Completion, { tokenizer }: Tokenization, asText: boole
 
 /** @param spec `URL` or `URL#MODEL` */
 const openServer = (spec: string, settings: HelperSettings, { tokenizer }: Tokenization): Generator => {
-  const at = spec.indexOf('#')
-  const [url, model] = at < 0 ? [spec] : [spec.slice(0, at), spec.slice(at + 1)]
   if (!tokenizer)
     throw badInput('helper-tokenizer', 'a server sends text, and this model has no tokenizer', { flag: '--helper' })
   return {
     files: [],
     requirePrompt: (row) => void remotePrompt(row, tokenizer),
     async open() {
-      const endpoint = await openEndpoint({ url, model }).catch(rethrowWithAdvice)
+      const endpoint = await openEndpoint(splitUrl(spec)).catch(rethrowWithAdvice)
       return {
         complete: (rows, file, seed, signal) =>
           completeByServer(endpoint, rows, file, { ...settings, seed, signal }, tokenizer),

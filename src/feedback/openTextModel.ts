@@ -1,0 +1,55 @@
+/** Opens a text model by a folder, a hub id, the name of a run, or the address of an OpenAI-compatible server. */
+import { filesOf } from '../checkpoint/folder.node.ts'
+import { type EndpointOptions, isUrl, openEndpoint, splitUrl } from '../endpoint/open.node.ts'
+import { type OpenModelOptions, openModel } from '../passes/open.node.ts'
+import { badInput } from '../util/fault.ts'
+import { kebab } from '../util/kebab.ts'
+import { sha256Files } from '../util/sha256.node.ts'
+import { localTextModel } from './localModel.ts'
+import { remoteTextModel } from './remoteModel.ts'
+import type { TextModel } from './textModel.ts'
+
+export type TextModelSettings = Omit<OpenModelOptions, 'model' | 'head'> &
+  Omit<EndpointOptions, 'url' | 'model'> & {
+    /** Name of the model on the server; also after `#` in the address. By default its only one. */
+    modelName?: string
+    /** Sequences that a local model decodes at once. */
+    batchSize?: number
+  }
+
+/** What only a local model has. */
+const localOnly = ['adapter', 'quantize'] as const satisfies readonly (keyof TextModelSettings)[]
+
+/**
+ * @param spec a folder, a hub id, a run's name or folder; or an address `URL`, `URL#MODEL`
+ * Faults: those of `openModel`, 'no-tokenizer'; those of `openEndpoint`; 'bad-flag' for a setting that the model cannot honour.
+ */
+export const openTextModel = async (spec: string, settings: TextModelSettings = {}): Promise<TextModel> => {
+  if (isUrl(spec)) {
+    const local = localOnly.find((key) => settings[key] !== undefined && settings[key] !== 'none')
+    if (local)
+      throw badInput('bad-flag', `works only with local models, and ${spec} is a server`, { flag: `--${kebab(local)}` })
+    const { url, model } = splitUrl(spec)
+    return remoteTextModel(await openEndpoint({ ...settings, url, model: settings.modelName ?? model }))
+  }
+  if (settings.modelName !== undefined)
+    throw badInput('bad-flag', `names a model on a server, and ${spec} is a local one; leave it out`)
+  const opened = await openModel({ ...settings, model: spec })
+  const { model, tokenizer, generationConfig, dir, adapterDir, files, close } = opened
+  try {
+    if (!tokenizer)
+      throw badInput('no-tokenizer', 'has no tokenizer, and is to read text; give another model', { file: dir })
+    return {
+      ...localTextModel({ name: spec, model, tokenizer, generationConfig, batchSize: settings.batchSize }),
+      identity: async () => {
+        const folders = { dir, adapter: adapterDir }
+        const hashes = await sha256Files(await filesOf(folders, files))
+        return [hashes.map(({ sha256 }) => sha256), settings.quantize ?? 'none']
+      },
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
