@@ -52,15 +52,24 @@ export const askForTask = (shots: readonly string[], template = instructPrompt):
   return filled(template, { tasks: [...tasks, `Task ${shots.length + 1}:`].join('\n') }).trimEnd()
 }
 
+const taskNumber = /(?:^|\n)[ \t]*(?:\*\*)?Task[ \t]+\d+[ \t]*[:.)](?:\*\*)?/i
+
 /**
- * Tasks in what a model wrote, in order: the first may stand without its number. Whether the last is whole is not known here.
- * @example tasksIn(' Name three rivers.\nTask 10: Explain tides.') // ['Name three rivers.', 'Explain tides.']
+ * Tasks in what a model wrote, in order: each is one paragraph behind its number; the first may stand without one. Words that only
+ * lead to a task ("Here is one:") are none. Where a limit cut the text, its last sentence is left out; a task of one sentence then
+ * is `cut`.
+ * @example tasksIn(' Name three rivers.\nTask 10: Explain tides.') // [{ task: 'Name three rivers.' }, { task: 'Explain tides.' }]
  */
-export const tasksIn = (text: string): string[] =>
-  text
-    .split(/(?:^|\n)[ \t]*(?:\*\*)?Task[ \t]+\d+[ \t]*[:.)](?:\*\*)?/i)
-    .map((task) => task.trim())
-    .filter((task) => task !== '')
+export const tasksIn = (text: string, isCut = false): { task: string; cut?: true }[] => {
+  const parts = text.split(taskNumber)
+  return parts.flatMap((part, i) => {
+    const [task, ...more] = part.trim().split(/\n[ \t]*\n/)
+    if (task === '' || (i === 0 && parts.length > 1 && /:$/.test(task))) return []
+    if (!isCut || i < parts.length - 1 || more.length) return [{ task: task.trim() }]
+    const whole = /^.*[.?!](?=\s)/su.exec(task)?.[0]
+    return [whole ? { task: whole.trim() } : { task, cut: true as const }]
+  })
+}
 
 /** @returns `count` different numbers below `below`, or as many as there are, in the order in which they were drawn */
 const draw = (count: number, below: number, uniform: () => number): number[] => {

@@ -9,13 +9,12 @@ import { promptText } from '../../data/prompts.ts'
 import type { Text } from '../../data/rows.ts'
 import { additiveScore, filled } from '../../feedback/selfReward/additiveJudge.ts'
 import { meanScore } from '../../feedback/selfReward/pairs.ts'
-import type { SamplingSettings } from '../../generate/completionSampler.ts'
+import type { TextModel } from '../../feedback/textModel.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
-import type { Reward } from '../../rewards/rewards.ts'
-import type { OpenedReward } from '../../rewards/rewards.ts'
+import type { OpenedReward, Reward } from '../../rewards/rewards.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
-import { type LineFile, openLines } from '../../store/lines.node.ts'
-import { groupOf, type TextLine, type TextModel } from './texts.ts'
+import type { LineFile } from '../../store/lines.node.ts'
+import { asTurn, completeTexts, groupOf, type TextJob } from './texts.ts'
 
 const scoreLineSchema = z.object({
   /** What a judge wrote. */
@@ -50,7 +49,7 @@ const flat = (answers: readonly AnswersToScore[]) =>
 /** A judge that writes its reasons and a score of 0 to 5. */
 export const textJudge = (
   model: TextModel,
-  { draws, template, sampling }: { draws: number; template: string; sampling: Omit<SamplingSettings, 'seed'> },
+  { draws, template, sampling }: { draws: number; template: string; sampling: TextJob['settings'] },
 ): Judge => {
   const group = groupOf(draws, sampling.maxNewTokens)
   return {
@@ -61,9 +60,10 @@ export const textJudge = (
       const asked = (i: number) => {
         const { prompt, response } = all[i]
         if (response.trim() === '') return { dropped: 'empty-response' }
-        return { prompt: model.turn(judgeText(template, prompt, response)) }
+        return asTurn(model, judgeText(template, prompt, response))
       }
-      yield* model.complete({ length: all.length, asked, samples: draws, settings: { ...sampling, seed }, signal }, file)
+      const job = { length: all.length, asked, samples: draws, settings: { ...sampling, seed }, signal }
+      yield* completeTexts(model, job, file)
     },
   }
 }
@@ -94,7 +94,12 @@ const rewardLine = ({ value, trouble }: Reward): ScoreLine =>
 
 const toScore = ({ encoder }: Tokenization, prompt: Text, response: string) => {
   const limits = { maxLength: Number.POSITIVE_INFINITY }
-  const example = rankedExample(encoder, { kind: 'ranking', prompt, responses: [response], ranks: [1] }, limits, () => {})
+  const example = rankedExample(
+    encoder,
+    { kind: 'ranking', prompt, responses: [response], ranks: [1] },
+    limits,
+    () => {},
+  )
   const { prompt: promptIds, responses } = typeof example === 'string' ? { prompt: [], responses: [[]] } : example
   const sample = { prompt: 0, sample: 0, ids: responses[0], logps: [], text: response, finish_reason: 'stop' as const }
   return { prompt, promptIds, record: {}, sample }
@@ -102,16 +107,14 @@ const toScore = ({ encoder }: Tokenization, prompt: Text, response: string) => {
 
 // Scores on the disk
 
-export const openScores = (
-  path: string,
-  { draws, group }: Judge,
+export const openScoreOptions = (
+  { draws, group }: Pick<Judge, 'draws' | 'group'>,
   answers: readonly AnswersToScore[],
-): Promise<LineFile<ScoreLine>> =>
-  openLines(path, {
-    schema: scoreLineSchema,
-    total: draws * answers.reduce((n, { responses }) => n + responses.length, 0),
-    group,
-  })
+) => ({
+  schema: scoreLineSchema,
+  total: draws * answers.reduce((n, { responses }) => n + responses.length, 0),
+  group,
+})
 
 /** A score of an answer: what was written, and the points in it. */
 export type Judgement = { text: string; score?: number; dropped?: string }
@@ -151,5 +154,3 @@ export const parseCounts = (judged: readonly (readonly (readonly Judgement[])[])
   const all = judged.flat(2)
   return { judgements: all.length, parsed: all.filter(({ score }) => score !== undefined).length }
 }
-
-export type { TextLine }

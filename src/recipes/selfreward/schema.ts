@@ -18,8 +18,8 @@ import {
   text,
   texts,
 } from '../trainer/fields.ts'
-import { betaField } from '../trainer/schema.ts'
 import { defaultsNote, learningRates } from '../trainer/learningRates.ts'
+import { betaField } from '../trainer/schema.ts'
 
 const { evalData, evalSplit } = evalFields
 
@@ -39,7 +39,9 @@ export const selfRewardSchema = z.object({
     helper: text('JUDGE').optional().describe('the same as --judge'),
     numPrompts: count().default(256).describe('new prompts to write in each iteration'),
     numGenerations: z.number().int().min(2).default(4).describe('answers to each prompt'),
-    numJudgements: count().default(3).describe('how often a judge that writes text scores an answer; the scores that can be read are averaged'),
+    numJudgements: count()
+      .default(3)
+      .describe('how often a judge that writes text scores an answer; the scores that can be read are averaged'),
     temperature: positive().default(0.7).describe('sampling temperature of answers and judgements'),
     topP: probability().default(0.9).describe('nucleus sampling of answers and judgements'),
     promptTemperature: positive().default(0.6).describe('sampling temperature of new prompts'),
@@ -76,7 +78,9 @@ export const selfRewardSchema = z.object({
       ),
     maxLength: count()
       .default(2048)
-      .describe('maximum number of tokens of a row, a judge prompt with its answer included; longer rows are cut at the end'),
+      .describe(
+        'maximum number of tokens of a row, a judge prompt with its answer included; longer rows are cut at the end',
+      ),
   }),
   ...learningFields(learningRates.selfreward),
   ...grouped('Learning', {
