@@ -44,7 +44,7 @@ export const selfreward = recipe(
     // model
     const start = await startOf(settings, data, folders, loading)
     const last = run.resumed ? await lastPhase({ run }) : undefined
-    if (last) run.goOn({ step: last.steps, log: last.log })
+    if (last) run.goOn({ step: last.steps, log: last.log, hasLine: true })
     yield { ...start, step: last?.steps ?? 0, model_files: [...start.model_files, ...files] }
     if (!last) yield* unreadWarnings([data.dataset.rows])
     if (settings.resume && !run.resumed) yield nothingToResume
