@@ -79,6 +79,9 @@ describe('a command prints the recorded lines and writes the recorded files', ()
   })
 })
 
+/** Lines that logs of earlier versions have more: before the first step sft did not evaluate, and reward saved a checkpoint. */
+const moreLines: Record<string, number> = { 'sft-after-step-3': -1, 'reward-after-step-3': 1 }
+
 describe('a run stopped by an earlier version resumes to the recorded result', () => {
   const states = join(recorded, 'stopped')
   it.each(existsSync(states) ? readdirSync(states) : [])('%s', async (state) => {
@@ -94,6 +97,8 @@ describe('a run stopped by an earlier version resumes to the recorded result', (
       .replace(/<root>\/inputs\//g, '')
       .replace(/<root>\/runs\/[\w-]+/g, '<root>/run')
     const { files } = JSON.parse(was) as Observed
+    const log = files['events.jsonl'] as { lines: number }
+    log.lines += moreLines[state] ?? 0
     const is = JSON.parse(JSON.stringify(await filesOf(join(project, 'run'), project)))
     for (const file of ['events.jsonl', 'adapter/adapter_model.safetensors'])
       expect(differenceOf(is[file], files[file]), file).toBeUndefined()

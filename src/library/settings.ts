@@ -1013,6 +1013,11 @@ export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
    * @default 1
    */
   temperature?: number
+  /**
+   * The name that a column has in your file, if another one is expected: chosen=good.
+   * @default {}
+   */
+  column?: Record<string, string>
   /** Use the first so many prompts. */
   maxSamples?: number
   /** Give each plain prompt as a user's message (default: if one of the runs was trained with `chat`). */

@@ -42,5 +42,6 @@ export const sft = recipe(methods.sft, sftSchema, async function* (config, { sig
     head: { labelSmoothing: config.labelSmoothing },
     collate,
     numTokens: ({ ids }) => ids.length,
+    evaluateFirst: true,
   })
 })

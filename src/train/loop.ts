@@ -123,7 +123,8 @@ export async function* train(options: LoopOptions): AsyncGenerator<LoopEvent, Lo
     const last = step === totalSteps && !progress.evalDue
     const worn = isOutOfPatience(options, progress)
     const interrupted = signal.aborted
-    if (last || worn || interrupted || step % saveEvery === 0 || progress.best?.step === step) {
+    const due = step > 0 && (step % saveEvery === 0 || progress.best?.step === step)
+    if (last || worn || interrupted || due) {
       yield { event: 'checkpoint', step, path: await options.save(progress) }
       saved = step
     }
@@ -201,6 +202,8 @@ const withBest = ({ bestMetric }: LoopOptions, progress: Progress, evaluated: Re
   const value = evaluated[bestMetric]
   if (value === undefined) throw unknownMetric(bestMetric, Object.keys(evaluated))
   if (Number.isNaN(value)) return progress
+  // What is measured before the first step is there to compare with: an untrained model is no result
+  if (progress.step === 0) return progress
   const last = { step: progress.step, value }
   const improved = !progress.best || better(bestMetric, value, progress.best.value)
   return improved ? { ...progress, best: last, last, waited: 0 } : { ...progress, last, waited: progress.waited + 1 }

@@ -14,12 +14,16 @@ import { type Conversation, makeConversation } from '../conversation.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
+import { makeWordWrap } from '../wordWrap.ts'
 
 const schema = z.object({
   ...modelFlags,
   system: z.string().min(1).optional().meta({ value: 'TEXT' }).describe('system message: what the model is told first'),
   maxNewTokens: z.number().int().positive().default(512).describe('maximum number of tokens of a completion'),
   ...samplingFields,
+  temperature: samplingFields.temperature
+    .default(0.7)
+    .describe('sampling temperature; 0 is greedy decoding, 1 the probabilities of the model as they are'),
   seed: z
     .number()
     .int()
@@ -109,13 +113,14 @@ const complete = async (
   process.on('SIGINT', interrupt)
   let text = ''
   let finish: FinishReason | 'interrupted' | undefined
+  const wrap = makeWordWrap(() => (out.toTerminal ? out.columns() : Number.POSITIVE_INFINITY))
   try {
     const { ids, dropped } = chat.prompt()
     if (dropped) note(`the first ${dropped} messages no longer fit into the context and are left out`)
     for await (const piece of ask(ids, stop.signal)) {
       text += piece.text
       finish = piece.finishReason
-      if (!out.json) await out.text(piece.text, '')
+      if (!out.json) await out.text(wrap.add(piece.text), '')
     }
   } catch (error) {
     if (!stop.signal.aborted) {
@@ -130,7 +135,7 @@ const complete = async (
   }
   chat.add('assistant', text)
   if (out.json) await out.jsonLine({ role: 'assistant', content: text, finish_reason: finish })
-  else await out.text('')
+  else await out.text(wrap.end())
   if (finish === 'length') note('(the completion was cut off; --max-new-tokens allows longer ones)')
   return true
 }

@@ -20,8 +20,9 @@ const schema = z.object({
     .describe('the model that the project trains: a hub id or a folder'),
 })
 
-/** In the package, beside dist/. */
-const template = fileURLToPath(new URL('../../../template', import.meta.url))
+/** The package, with dist/ in it. */
+const home = fileURLToPath(new URL('../../..', import.meta.url))
+const template = join(home, 'template')
 
 /** npm leaves a .gitignore out of packages. */
 const nameOf = (file: string) => file.replace(/^gitignore$/, '.gitignore')
@@ -33,7 +34,7 @@ export default command({
   operands: ['folder'],
   async run({ folder, model }, { out }) {
     await refuseUsed(folder)
-    const values = { name: packageName(folder), model: await modelPath(model), version: version() }
+    const values = { name: packageName(folder), model: await modelPath(model), attune: await dependency() }
     const files = (await readdir(template, { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(template.length + 1))
@@ -47,6 +48,15 @@ export default command({
     await out.text([`${shortPath(folder)} is ready; README.md says what is in it. Next:`, ...steps].join('\n'))
   },
 })
+
+/** What the project depends on: this version of attune, or the clone of the repository that runs. */
+const dependency = async (): Promise<string> => {
+  const isClone = await stat(join(home, 'src')).then(
+    () => true,
+    () => false,
+  )
+  return isClone ? `file:${home.replaceAll('\\', '/').replace(/\/$/, '')}` : `^${version()}`
+}
 
 /** A path that holds from everywhere, in letters that shells, YAML and TypeScript take as they are. */
 const modelPath = async (model: string): Promise<string> => {

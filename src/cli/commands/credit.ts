@@ -10,6 +10,7 @@ import { type CreditRow, creditPage, strengths } from '../../labs/pages/credit.t
 import { creditInput } from '../../library/scoreInputs.ts'
 import { type Credit, type CreditResponse, creditOf, type Piece } from '../../recipes/reward/credit.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
+import { dataFields } from '../../recipes/trainer/fields.ts'
 import { writeText } from '../../report/files.node.ts'
 import { openRewardModel } from '../../rewards/modelReward.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
@@ -29,6 +30,7 @@ const schema = z.object({
   adapter: adapterFlag,
   quantize: modelFlags.quantize,
   data: z.array(z.string()).min(1).meta({ value: 'FILE' }).describe('rows with prompts and completions; repeatable'),
+  column: dataFields.column,
   chat: chatField("read plain rows as a chat: a prompt is the user's message and a completion the assistant's"),
   html: z.string().optional().meta({ value: 'FILE' }).describe('also write an HTML page with all completions'),
   maxSamples: z.number().int().positive().optional().describe('use only the first N rows'),
@@ -45,7 +47,7 @@ export default command({
     if (options.html !== undefined) await checkPagePath(options.html)
     const { maxSamples } = options
     const chat = await chatOf(options, report.note)
-    const rows = await openRows(options.data, { chat, resolve: resolveDataset, maxSamples })
+    const rows = await openRows(options.data, { columns: options.column, chat, resolve: resolveDataset, maxSamples })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
     for (const { message } of unreadWarnings([rows])) report.note(message)

@@ -15,6 +15,7 @@ import { idsOnly, requireTemplate } from '../../generate/tokenization.node.ts'
 import { beamFields, generationFields, samplingFields, samplingOptions } from '../../library/sampling.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
+import { dataFields } from '../../recipes/trainer/fields.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
 import { inOrder } from '../../util/inOrder.ts'
 import { chatField, chatOf } from '../chatFlag.ts'
@@ -33,6 +34,7 @@ const schema = z.object({
   quantize: modelFlags.quantize,
   prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('a prompt; repeatable'),
   data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
+  column: dataFields.column,
   chat: chatField("treat each text as a user's message and apply the model's chat template"),
   maxNewTokens: generationFields.maxNewTokens,
   numReturnSequences: z.number().int().positive().default(1).describe('completions of each prompt'),
@@ -107,13 +109,13 @@ const checkBeams = (options: Options) => {
 }
 
 /** The prompts of the flags, then those of the files. */
-const promptsOf = async ({ prompt = [], data, chat }: Options, { note }: Reporter): Promise<PlacedPrompt[]> => {
+const promptsOf = async ({ prompt = [], data, column, chat }: Options, { note }: Reporter): Promise<PlacedPrompt[]> => {
   const prompts: PlacedPrompt[] = prompt.map((text) => ({
     prompt: chat ? userTurn(text) : text,
     where: { flag: '--prompt' },
   }))
   if (data) {
-    const rows = await openRows(data, { as: 'prompt', chat, resolve: resolveDataset })
+    const rows = await openRows(data, { as: 'prompt', columns: column, chat, resolve: resolveDataset })
     for (let i = 0; i < rows.length; i++) prompts.push({ ...(await rows.row(i)), where: rows.where(i) })
     await rows.close()
     for (const { message } of unreadWarnings([rows])) note(message)

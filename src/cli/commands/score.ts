@@ -12,6 +12,7 @@ import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
+import { dataFields } from '../../recipes/trainer/fields.ts'
 import { formatNumber, plural } from '../../util/format.ts'
 import { chatField, chatOf } from '../chatFlag.ts'
 import { checkedRows } from '../checkedRows.ts'
@@ -22,6 +23,7 @@ import { makeReporter } from '../reporter.ts'
 const schema = z.object({
   ...modelFlags,
   data: z.array(z.string()).min(1).meta({ value: 'FILE' }).describe('rows to score; repeatable'),
+  column: dataFields.column,
   chat: chatField("read plain rows as a chat: a prompt is the user's message and a completion the assistant's"),
   completionOnlyLoss: z
     .boolean()
@@ -40,7 +42,7 @@ export default command({
     out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
     const chat = await chatOf(options, report.note)
-    const rows = await openRows(options.data, { chat, resolve: resolveDataset })
+    const rows = await openRows(options.data, { columns: options.column, chat, resolve: resolveDataset })
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
     for (const { message } of unreadWarnings([rows])) report.note(message)

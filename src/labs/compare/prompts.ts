@@ -25,9 +25,10 @@ export const readPrompts = async (
   policies: readonly ComparedPolicy[],
   judges: readonly Pick<Judge, 'requirePrompt'>[],
 ): Promise<Prompts> => {
-  const { data, chat, maxSamples, reward = [], judge = [], maxNewTokens } = settings
+  const { data, column, chat, maxSamples, reward = [], judge = [], maxNewTokens } = settings
   const rows = await openRows(data, {
     as: 'prompt',
+    columns: column,
     chat,
     maxSamples,
     resolve: resolveDataset,

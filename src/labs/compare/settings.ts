@@ -1,6 +1,6 @@
 /** Settings of `attune compare`. */
 import { z } from 'zod'
-import { count, engineFields, on, positive, text, texts } from '../../recipes/trainer/fields.ts'
+import { count, dataFields, engineFields, on, positive, text, texts } from '../../recipes/trainer/fields.ts'
 
 export const compareSchema = z.object({
   policies: z
@@ -24,6 +24,7 @@ export const compareSchema = z.object({
   samples: count().default(4).describe('completions of each policy per prompt'),
   maxNewTokens: count().default(128).describe('maximum number of tokens of a completion'),
   temperature: positive().default(1).describe('of sampling the answers; KL is estimated at this temperature, too'),
+  column: dataFields.column,
   maxSamples: count().optional().describe('use the first so many prompts'),
   chat: z
     .boolean()

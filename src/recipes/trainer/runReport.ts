@@ -90,7 +90,7 @@ const trained = ({ info }: RunFacts): string => {
   }
   if (trainable === undefined || parameters === undefined) return 'its weights were trained'
   return adapter
-    ? `a LoRA adapter of rank ${adapter.r} was trained, ${whole(trainable)} numbers beside ${whole(parameters)} parameters`
+    ? `a LoRA adapter of rank ${adapter.r} was trained, ${whole(trainable)} numbers beside ${whole(parameters - trainable)} parameters`
     : `${trainable === parameters ? 'all' : `${whole(trainable)} of`} ${whole(parameters)} parameters were trained`
 }
 
