@@ -72,6 +72,12 @@ export const commands: readonly Entry[] = [
     'compare policies by their completions: rewards, win rates, KL, and what follows from them',
     () => import('./commands/compare.ts'),
   ),
+  entry(
+    'judge',
+    measure,
+    'let a model judge answers: pairs in both orders, grades, with a reference, or by probabilities',
+    () => import('./commands/judge.ts'),
+  ),
   entry('init', models, 'make a model with random weights', () => import('./commands/init.ts')),
   entry('merge', models, 'merge an adapter into its base model', () => import('./commands/merge.ts')),
   entry('export', models, 'convert a model for llama.cpp or transformers.js', () => import('./commands/export.ts')),

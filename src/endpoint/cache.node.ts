@@ -1,7 +1,7 @@
 /**
  * A cache of completions on disk, so that none is paid for twice: one file each, named by the hash of its request, and
- * found again by a later run, by another process, or after a kill. A file appears whole or not at all; a damaged file
- * counts as missing.
+ * found again by a later run, by another process, or after a kill. A damaged file counts as
+ * missing.
  */
 import { join } from 'node:path'
 import { z } from 'zod'

@@ -1,13 +1,5 @@
 /** Reads the grade from 1 to 10 in a judge's reply. A number that may be something else (a scale, a count, a list) is no grade. */
-
-const reasoning = 'think|thinking|thought|reasoning'
-
-/** The reply after its reasoning; undefined where the reasoning does not end. */
-const afterReasoning = (text: string): string | undefined => {
-  const end = [...text.matchAll(new RegExp(`</(?:${reasoning})>`, 'gi'))].at(-1)
-  if (end) return text.slice(end.index + end[0].length)
-  return new RegExp(`^\\s*<(?:${reasoning})>`, 'i').test(text) ? undefined : text
-}
+import { afterReasoning } from '../feedback/reasoning.ts'
 
 /** Without emphasis, quotes and the numbers of the scale itself; "7/10" and "7 out of 10" as "7". */
 const simplified = (text: string): string =>

@@ -1,14 +1,14 @@
 /**
  * Files that are named by a hash of what they are about, so that equal content is found again, by a later run or by another
- * process. A file appears under its name whole or not at all.
+ * process. A record that was torn counts as missing.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { rename } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { cacheFolder } from '../util/cacheFolder.node.ts'
 import { badInput } from '../util/fault.ts'
-import { diskFault, makeFolders, syncFolder, writeSynced, writeWhole } from '../util/files.node.ts'
+import { diskFault, makeFolders, syncFolder, writeSynced } from '../util/files.node.ts'
 import { readSealed, sealedFile } from '../util/sealed.node.ts'
 import { digestOf } from '../util/sha256.node.ts'
 import { stringify } from '../util/written.ts'
@@ -19,7 +19,10 @@ export const contentKey = (value: unknown): string => digestOf(JSON.stringify(va
 export type ContentFiles<R extends object> = {
   /** The record of this key; undefined where there is none, or its file is damaged. */
   find(key: unknown): Promise<R | undefined>
-  /** Throws Faults 'disk'. */
+  /**
+   * The record outlives the process, killed or not. It is not forced onto the disk, which would take longer than most servers
+   * take to answer, so the last ones may be lost with the power. Throws Faults 'disk'.
+   */
   add(key: unknown, record: R): Promise<void>
 }
 
@@ -40,14 +43,24 @@ export const openContentFiles = async <R extends object>(
     const name = createHash('sha256').update(JSON.stringify(key)).digest('hex')
     return join(folder, name.slice(0, 2), `${name}.json`)
   }
+  /** Folders that are there for certain. */
+  const made = new Map<string, Promise<unknown>>()
+  const makeOnce = (dir: string) => {
+    const making = made.get(dir) ?? makeFolders(dir)
+    made.set(dir, making)
+    return making
+  }
   return {
     find: async (key) => schema.safeParse(await readSealed(pathOf(key))).data,
     async add(key, record) {
       const path = pathOf(key)
-      await makeFolders(dirname(path)).catch((error) => {
+      try {
+        await makeOnce(dirname(path))
+        await writeFile(path, Buffer.concat(sealedFile(path, record)))
+      } catch (error) {
+        made.delete(dirname(path))
         throw diskFault(error, path)
-      })
-      await writeWhole(path, sealedFile(path, record))
+      }
     },
   }
 }
