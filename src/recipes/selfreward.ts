@@ -52,6 +52,7 @@ export const selfreward = recipe(
     const context: SelfRewardContext = {
       ...{ settings, run, signal, loading, ...data, judge, outsideJudge },
       steps: { before: 0 },
+      lines: new Map(),
       open: {},
     }
     const phases = own(await openPhases(context))

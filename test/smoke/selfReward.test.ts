@@ -46,7 +46,7 @@ afterAll(() => judge.close())
 
 const settings = {
   ...{ model: fixture('models/stories260K'), threads: 1, batchSize: 2, saveEvery: 1, maxLength: 512 },
-  ...{ sftEpochs: 1, epochs: 1, numPrompts: 3, numGenerations: 3, numJudgements: 2, maxNewTokens: 40 },
+  ...{ sftEpochs: 1, epochs: 1, numPrompts: 3, numGenerations: 3, numJudgements: 2, maxNewTokens: 32 },
   ...{ learningRate: [1e-3], sftLearningRate: 1e-4, promptTemperature: 1 },
 }
 const judged = () => ({ ...settings, judge: `${judge.url}#judge`, outsideJudge: `${judge.url}#other` })
@@ -131,7 +131,7 @@ describe('with a judge behind a server', () => {
     const output = at('killed')
     const before = judge.asked.length
     // Requests are told apart by their texts: another cache would ask again
-    const given = { ...judged(), ...(await files()), output, seed: 43 }
+    const given = { ...judged(), ...(await files()), output, seed: 43, iterations: 1 }
     await run(selfreward, { ...given, output: at('other-seed') })
     const asked = judge.asked.length - before
     const ends: string[] = []
@@ -165,12 +165,24 @@ describe('with the model as its own judge', () => {
   it('counts what it cannot read, and ends with the first model where there is nothing to learn from', async () => {
     const output = at('own')
     const data = [await rows('seed', seedRows)]
-    const given = { ...settings, loraR: 4, data, rankings: [await rows('people', people)], evalSplit: 0.4, output }
+    // The prompt of attune is longer than this model can read
+    const judgePrompt = await rows('short', [{ text: '{prompt}{response} Score: 0 to 5. Score:' }])
+    const given = {
+      ...settings,
+      judgePrompt,
+      loraR: 4,
+      data,
+      rankings: [await rows('people', people)],
+      evalSplit: 0.4,
+      output,
+    }
     const events = await run(selfreward, { ...given, judgeMaxNewTokens: 12 })
     expect(eventsOf(events, 'end')[0]).toMatchObject({ stopped: 'converged', output: join(output, 'adapter') })
     const { models, iterations } = await read(output, 'selfreward.json')
     expect(models).toMatchObject([{ model: 'm1', judgements: 4, parsed: 0, agreement_rate: null }])
-    expect(iterations).toMatchObject([{ judgements: 18, parsed: 0, pairs: 0, dropped: { 'no-score': 18 } }])
+    expect(iterations).toMatchObject([
+      { judgements: 18, parsed: 0, pairs: 0, dropped: { 'no-score': 18, 'fewer-than-two-scored': 3 } },
+    ])
     const texts = await lines(output, 'iterations/1/judgements.jsonl')
     expect(texts).toHaveLength(18)
     expect(texts.every(({ text }) => text.length > 0)).toBe(true)
@@ -201,7 +213,7 @@ describe('bad settings are refused before anything is written', () => {
     const judgePrompt = await rows('prompt', [{ text: '{response}' }])
     const data = [await rows('seed', seedRows)]
     await expect(run(selfreward, { ...settings, judgePrompt, data, output: at('refused') })).rejects.toThrow(
-      /--judge-prompt.*\{prompt\}/,
+      /prompt\.jsonl: has no \{prompt\}/,
     )
   })
 })

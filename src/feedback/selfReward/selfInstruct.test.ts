@@ -48,7 +48,7 @@ describe('drawShots', () => {
   })
 
   it('are asked for by their numbers', () => {
-    const text = askForTask(['Name a river.', 'Explain tides. '])
+    const text = askForTask(['Name a river.', 'Explain tides. '], 'Tasks:\n{tasks}\n')
     expect(text.endsWith('Task 1: Name a river.\nTask 2: Explain tides.\nTask 3:')).toBe(true)
   })
 })

@@ -4,13 +4,7 @@
  */
 import { rng } from '../../util/rng.ts'
 import { rougeL, rougeTokens } from '../metrics/rouge.ts'
-import { filled } from './additiveJudge.ts'
-
-/** The prompt that asks for a task. `{tasks}` stands for the examples; `--instruct-prompt` gives another one. */
-export const instructPrompt = `Below are tasks that people gave to an assistant. Add one more: a new task of another kind. It must be clear by itself and such that it can be answered in writing.
-
-{tasks}
-`
+import { filled } from './prompts.ts'
 
 /** Tasks in the prompt: of people, and of those that the model wrote before. */
 export const shotCounts = { seed: 6, generated: 2 } as const
@@ -46,8 +40,8 @@ export const wordLimits = { least: 4, most: 150 } as const
 /** A prompt whose ROUGE-L with another of the pool is larger is rejected. */
 export const mostSimilar = 0.7
 
-/** The tasks as the model sees them; it goes on behind the last number. */
-export const askForTask = (shots: readonly string[], template = instructPrompt): string => {
+/** The tasks as the model sees them; it goes on behind the last number. @param template with the place {tasks} */
+export const askForTask = (shots: readonly string[], template: string): string => {
   const tasks = shots.map((shot, i) => `Task ${i + 1}: ${shot.trim()}`)
   return filled(template, { tasks: [...tasks, `Task ${shots.length + 1}:`].join('\n') }).trimEnd()
 }

@@ -41,6 +41,8 @@ export type SelfRewardContext = {
   outsideJudge?: OutsideJudge
   /** Optimizer steps of the models that are trained already. */
   steps: { before: number }
+  /** Lines of the files that finished phases wrote, by phase, where nothing else tells how many there must be. */
+  lines: Map<string, number>
   /** The model that is open to write texts. */
   open: { name?: string; model?: TextModel }
 }
@@ -89,14 +91,14 @@ export const keepLines = async (path: string, values: Iterable<object>): Promise
 export const readLines = async <T extends object>(
   path: string,
   schema: LineOptions<T>['schema'],
-  total?: number,
+  total: number,
 ): Promise<T[]> => {
-  const file = await openLines(path, { schema, total: total ?? Number.POSITIVE_INFINITY, group: 1 })
+  const file = await openLines(path, { schema, total, group: 1 })
   try {
-    if (total !== undefined && file.length < total)
+    if (file.length < total)
       throw badInput('bad-run', 'has lost lines, or some are not what was written; begin a new run', { file: path })
     const values: T[] = []
-    for (let i = 0; i < file.length; i++) values.push(await file.read(i))
+    for (let i = 0; i < total; i++) values.push(await file.read(i))
     return values
   } finally {
     await file.close()

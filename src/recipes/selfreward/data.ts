@@ -1,10 +1,8 @@
 /** The rows of a run of self-rewarding: instruction data, rows that teach judging, and rankings of people. */
-import { readFile } from 'node:fs/promises'
 import type { Completion, Ranking } from '../../data/rows.ts'
 import { isIds, isMessages } from '../../data/rows.ts'
 import type { RowSource } from '../../data/source.ts'
-import { additiveJudgePrompt, requirePlaces } from '../../feedback/selfReward/additiveJudge.ts'
-import { instructPrompt } from '../../feedback/selfReward/selfInstruct.ts'
+import { loadPrompt } from '../../feedback/selfReward/prompts.ts'
 import { badInput } from '../../util/fault.ts'
 import type { Resources } from '../../util/resources.ts'
 import { type Dataset, openDataset, splitRows } from '../trainer/dataset.ts'
@@ -32,7 +30,10 @@ export const openSeedData = async (config: Settings, chats: boolean, own: Resour
     ...{ dataset, rows: dataset.rows, eftRows: eft?.rows },
     ...{ rankings: people.rankings, heldOut: people.heldOut },
     chat: await areConversations(dataset.rows),
-    templates: await templatesOf(config),
+    templates: {
+      judge: await loadPrompt('judge', config.judgePrompt),
+      instruct: await loadPrompt('instruct', config.instructPrompt),
+    },
     files: [...files, ...prompts],
   }
 }
@@ -65,16 +66,4 @@ const areConversations = async (rows: RowSource<Completion>): Promise<boolean> =
       },
     )
   return isMessages(prompt)
-}
-
-const templatesOf = async ({ judgePrompt, instructPrompt: instructFile }: Settings) => {
-  const read = (file: string) =>
-    readFile(file, 'utf8').catch((error) => {
-      throw badInput('no-file', `cannot be read (${error.code})`, { file })
-    })
-  const judge = judgePrompt === undefined ? additiveJudgePrompt : await read(judgePrompt)
-  const instruct = instructFile === undefined ? instructPrompt : await read(instructFile)
-  requirePlaces(judge, ['prompt', 'response'], '--judge-prompt')
-  requirePlaces(instruct, ['tasks'], '--instruct-prompt')
-  return { judge, instruct }
 }

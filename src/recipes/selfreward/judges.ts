@@ -7,7 +7,7 @@ import { withoutTurn } from '../../data/chatRows.ts'
 import { rankedExample } from '../../data/examples.ts'
 import { promptText } from '../../data/prompts.ts'
 import type { Text } from '../../data/rows.ts'
-import { additiveScore, filled } from '../../feedback/selfReward/additiveJudge.ts'
+import { additiveJudgePrompt, additiveScore } from '../../feedback/selfReward/additiveJudge.ts'
 import { meanScore } from '../../feedback/selfReward/pairs.ts'
 import type { TextModel } from '../../feedback/textModel.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
@@ -70,7 +70,7 @@ export const textJudge = (
 
 /** What a judge is asked. */
 export const judgeText = (template: string, prompt: Text, response: string): string =>
-  filled(template, { prompt: promptText({}, withoutTurn(prompt)), response })
+  additiveJudgePrompt(template, promptText({}, withoutTurn(prompt)), response)
 
 /** A reward model as a judge: one score for each answer. */
 export const rewardJudge = (reward: OpenedReward, tokenization: Tokenization): Judge => ({

@@ -46,8 +46,10 @@ export const promptFiles = (context: SelfRewardContext, iteration: number) => {
   return { attempts: at('attempts.jsonl'), kept: at('prompts.jsonl'), dropped: at('prompts-dropped.jsonl') }
 }
 
+const phaseName = (iteration: number) => `prompts-${iteration}`
+
 export const readPrompts = (context: SelfRewardContext, iteration: number): Promise<NewPrompt[]> =>
-  readLines(promptFiles(context, iteration).kept, promptSchema)
+  readLines(promptFiles(context, iteration).kept, promptSchema, context.lines.get(phaseName(iteration)) ?? 0)
 
 /** Prompts of the instruction data that can be shown as a task: one turn, and no longer than a new one may be. */
 export const seedTasks = async ({ rows }: Pick<SelfRewardContext, 'rows'>): Promise<string[]> => {
@@ -133,6 +135,7 @@ export async function* promptPhase(context: SelfRewardContext, iteration: number
   })
   if (!isDone) return false
   await keepLines(files.kept, sorted.kept)
+  context.lines.set(phaseName(iteration), sorted.kept.length)
   await keepLines(files.dropped, sorted.dropped)
   if (sorted.kept.length < wanted)
     yield {

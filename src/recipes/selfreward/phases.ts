@@ -10,6 +10,8 @@ const phaseSchema = z.object({
   phase: z.string(),
   /** Optimizer steps of the run so far. */
   steps: z.number().int().nonnegative(),
+  /** Lines of the file that it wrote, where a later phase reads it. */
+  lines: z.number().int().nonnegative().optional(),
   log: z.object({ bytes: z.number().int().nonnegative(), sha256: z.string() }),
 })
 type Finished = z.infer<typeof phaseSchema>
@@ -44,13 +46,15 @@ export const openPhases = async (context: SelfRewardContext): Promise<Phases & {
       const known = finished.find(({ phase }) => phase === name)
       if (known) {
         context.steps.before = known.steps
+        if (known.lines !== undefined) context.lines.set(name, known.lines)
         return true
       }
       if (context.signal.aborted) return false
       const working = work()
       if (!(working instanceof Promise ? await working : yield* working)) return false
       const log = await context.run.sync()
-      const line = { phase: name, steps: context.steps.before, log }
+      const lines = context.lines.get(name)
+      const line = { phase: name, steps: context.steps.before, ...(lines !== undefined && { lines }), log }
       await file.append([line])
       finished.push(line)
       return true

@@ -129,10 +129,9 @@ export async function* eftPhase(context: SelfRewardContext): Phase {
   found.forEach(({ row, answer, draw, score }, i) => {
     if (!stays[i]) left.push({ row, answer, draw, score, dropped: 'commonest-score' })
   })
-  await keepLines(
-    kept,
-    found.filter((_, i) => stays[i]),
-  )
+  const taught = found.filter((_, i) => stays[i])
+  await keepLines(kept, taught)
+  context.lines.set('eft', taught.length)
   await keepLines(dropped, left)
   const counts = new Map<string, number>()
   for (const { dropped } of left as { dropped: string }[]) counts.set(dropped, (counts.get(dropped) ?? 0) + 1)
@@ -144,7 +143,7 @@ export async function* eftPhase(context: SelfRewardContext): Phase {
     model: other?.writes ? other.name : baselineName,
     eval_eft_judgements: made,
     eval_eft_parse_rate: made ? parsed / made : 0,
-    eval_eft_rows: stays.filter(Boolean).length,
+    eval_eft_rows: taught.length,
   } as never
   return true
 }
@@ -161,7 +160,9 @@ export const seedRowsPhase = async (context: SelfRewardContext): Promise<boolean
   const { kept, rows } = eftFiles(context)
   const all = await iftRecords(context)
   for (let i = 0; i < (eftRows?.length ?? 0); i++) all.push(recordFor('sft', await eftRows!.row(i), {}) as object)
-  if (rankings) for (const { prompt, completion } of await readLines(kept, keptSchema)) all.push({ prompt, completion })
+  if (rankings)
+    for (const { prompt, completion } of await readLines(kept, keptSchema, context.lines.get('eft') ?? 0))
+      all.push({ prompt, completion })
   await keepLines(rows, all)
   return true
 }
