@@ -56,7 +56,13 @@ export type Ranking = Common & {
 export type Unpaired = Common & { kind: 'unpaired'; prompt: Text; completion: Text; label: boolean }
 /** One response with ratings by name (HelpSteer2); neighbouring rows with the same prompt make a pair. */
 export type Rated = Common & { kind: 'rated'; prompt: Text; response: Text; ratings: Record<string, number> }
-export type PlainText = Common & { kind: 'text'; text: string | number[] }
+export type PlainText = Common & {
+  kind: 'text'
+  text: string | number[]
+  /** As the file has them; only encoders read them, and check them. */
+  attention_mask?: unknown
+  token_type_ids?: unknown
+}
 export type Conversation = Common & { kind: 'messages'; messages: Message[] }
 export type Completion = Common & {
   kind: 'completion'
@@ -194,7 +200,12 @@ export const schemas = {
     complexity: score,
     verbosity: score,
   }),
-  text: z.object({ id: id.optional(), text: plainText }),
+  text: z.object({
+    id: id.optional(),
+    text: plainText,
+    attention_mask: z.unknown().optional(),
+    token_type_ids: z.unknown().optional(),
+  }),
   messages: z.object({ id: id.optional(), messages }),
   completion: z.object({ id: id.optional(), prompt: text, completion: text }),
   prompt: z.object({ id: id.optional(), prompt: text }),

@@ -1,5 +1,5 @@
 /**
- * Opens the sources of rewards that `--reward` names: a reward model, a module, a verifier or a judge behind a server.
+ * Opens the sources of rewards that `--reward` names: a reward model, a pair ranker, a module, a verifier or a judge behind a server.
  * `NAME=` in front of a value says what the metrics call it.
  */
 
@@ -13,6 +13,7 @@ import { functionReward } from './functionReward.ts'
 import { judgeReward } from './judgeReward.ts'
 import { type ModelRewardSettings, modelReward } from './modelReward.ts'
 import { moduleFiles } from './moduleFiles.ts'
+import { isPairRanker, pairReward } from './pairReward.ts'
 import { isProgramSpec, programReward } from './programReward.ts'
 import type { OpenedReward, RewardContext, RewardSource, Rewards } from './rewards.ts'
 import { verifier } from './verifiers.ts'
@@ -100,7 +101,8 @@ export const openReward = async (
       files: schema === undefined ? [] : await sha256Files([schema]),
     }
   if (isUrl(spec)) return judgeReward(spec, context)
-  if (!moduleExtensions.includes(extname(spec))) return modelReward(spec, settings, context)
+  if (!moduleExtensions.includes(extname(spec)))
+    return (await isPairRanker(spec)) ? pairReward(spec, settings, context) : modelReward(spec, settings, context)
   if (!existsSync(spec)) throw badInput('no-file', 'there is no such module (--reward)', { file: spec })
   const files = await sha256Files(await moduleFiles(spec))
   const { score } = context.own(await functionReward(spec, settings.rewardTimeout))
