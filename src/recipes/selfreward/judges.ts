@@ -11,7 +11,7 @@ import { additiveJudgePrompt, additiveScore } from '../../feedback/selfReward/ad
 import { meanScore } from '../../feedback/selfReward/pairs.ts'
 import type { TextModel } from '../../feedback/textModel.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
-import type { OpenedReward, Reward } from '../../rewards/rewards.ts'
+import type { CompletionToScore, OpenedReward, Reward } from '../../rewards/rewards.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import type { LineFile } from '../../store/lines.node.ts'
 import { asTurn, completeTexts, groupOf, type TextJob } from './texts.ts'
@@ -72,36 +72,58 @@ export const textJudge = (
 export const judgeText = (template: string, prompt: Text, response: string): string =>
   additiveJudgePrompt(template, promptText({}, withoutTurn(prompt)), response)
 
-/** A reward model as a judge: one score for each answer. */
-export const rewardJudge = (reward: OpenedReward, tokenization: Tokenization): Judge => ({
+/** A reward model or a pair ranker as a judge: one score for each answer. Answers to a prompt are scored together. */
+export const rewardJudge = (reward: Pick<OpenedReward, 'score'>, tokenization: Tokenization): Judge => ({
   draws: 1,
   group: 1,
   async *score(answers, file, { signal }) {
-    const all = flat(answers)
-    while (file.length < all.length && !signal.aborted) {
-      const part = all.slice(file.length, file.length + rewardsAtOnce)
-      const scored = await reward.score(part.map(({ prompt, response }) => toScore(tokenization, prompt, response)))
-      await file.append(scored.map(rewardLine))
-      yield { event: 'progress', phase: 'reward', done: file.length, total: all.length }
+    const total = answers.reduce((n, { responses }) => n + responses.length, 0)
+    let start = 0
+    for (let from = 0; from < answers.length && !signal.aborted; ) {
+      let count = 0
+      let to = from
+      while (to < answers.length && count < scoredAtOnce) count += answers[to++].responses.length
+      if (start + count > file.length) {
+        const toScore = answers
+          .slice(from, to)
+          .flatMap(({ prompt, responses }, n) =>
+            responses.map((response) => completionToScore(tokenization, prompt, response, from + n)),
+          )
+        const scored = await reward.score(toScore)
+        // A killed process may have written some of them
+        await file.append(scored.map(rewardLine).slice(file.length - start))
+        yield { event: 'progress', phase: 'reward', done: file.length, total }
+      }
+      start += count
+      from = to
     }
   },
 })
 
-const rewardsAtOnce = 64
+/** Answers that are scored together, at least, with the others of their prompts. */
+const scoredAtOnce = 64
 
 const rewardLine = ({ value, trouble }: Reward): ScoreLine =>
   Number.isFinite(value) ? { score: value } : { dropped: trouble ?? 'no-score' }
 
-const toScore = ({ encoder }: Tokenization, prompt: Text, response: string) => {
+const completionToScore = (
+  { encoder }: Tokenization,
+  prompt: Text,
+  response: string,
+  number: number,
+): CompletionToScore => {
   const limits = { maxLength: Number.POSITIVE_INFINITY }
-  const example = rankedExample(
-    encoder,
-    { kind: 'ranking', prompt, responses: [response], ranks: [1] },
-    limits,
-    () => {},
-  )
+  const row = { kind: 'ranking' as const, prompt, responses: [response], ranks: [1] }
+  const example = rankedExample(encoder, row, limits, () => {})
   const { prompt: promptIds, responses } = typeof example === 'string' ? { prompt: [], responses: [[]] } : example
-  const sample = { prompt: 0, sample: 0, ids: responses[0], logps: [], text: response, finish_reason: 'stop' as const }
+  const sample = {
+    prompt: number,
+    sample: 0,
+    ids: responses[0],
+    logps: [],
+    text: response,
+    finish_reason: 'stop' as const,
+  }
   return { prompt, promptIds, record: {}, sample }
 }
 

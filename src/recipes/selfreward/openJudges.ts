@@ -6,7 +6,7 @@ import { openTextModel } from '../../feedback/openTextModel.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import { loadAdapted, loadPretrained } from '../../models/load.node.ts'
 import { type ModelFolders, resolveModel } from '../../models/resolve.node.ts'
-import { modelReward } from '../../rewards/modelReward.ts'
+import { openReward } from '../../rewards/open.ts'
 import { badInput } from '../../util/fault.ts'
 import { makeResources, type Resources } from '../../util/resources.ts'
 import { type FileHash, sha256Files } from '../../util/sha256.node.ts'
@@ -35,7 +35,7 @@ export const openJudges = async (given: Given): Promise<OpenedJudges> => {
   const found = spec === undefined ? undefined : await localKind(spec, loading)
   const outside = outsideJudge === undefined ? undefined : await localKind(outsideJudge, loading)
   if (outside?.scores)
-    throw badInput('bad-flag', 'is a reward model, and the outside judge must write texts', { flag: '--outside-judge' })
+    throw badInput('bad-flag', 'gives scores, and the outside judge must write texts', { flag: '--outside-judge' })
   return {
     judge:
       spec === undefined ? undefined : openedOnce(spec, !found?.scores, (own) => openOther(spec, found, given, own)),
@@ -81,7 +81,7 @@ const localKind = async (name: string, loading: Loading): Promise<LocalKind | un
   const { files, generationConfig: _, ...pretrained } = await loadPretrained(dir)
   const { architecture } = adapter === undefined ? pretrained : (await loadAdapted(adapter, pretrained)).base
   return {
-    scores: architecture.scores === 'alone',
+    scores: architecture.scores === 'alone' || architecture.pairs !== undefined,
     files: await sha256Files(await filesOf({ dir, adapter }, files)),
   }
 }
@@ -93,8 +93,10 @@ const openOther = async (
   own: Resources['own'],
 ) => {
   const { device, threads } = settings
-  if (found?.scores)
-    return rewardJudge(await modelReward(spec, { device, threads }, { own, tokenization, folders }), tokenization)
+  if (found?.scores) {
+    const given = { reward: [spec], rewardTimeout: 60, device, threads }
+    return rewardJudge(await openReward(spec, given, { own, tokenization, folders }), tokenization)
+  }
   const model = own(await openTextModel(spec, { device, threads, batchSize: 64 }))
   return textJudge(model, judgeOptions({ settings, templates }))
 }

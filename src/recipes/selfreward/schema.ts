@@ -76,11 +76,6 @@ export const selfRewardSchema = z.object({
       .describe(
         'answers that people ranked or rated, from which such rows are made: the model judges them, and what agrees with the people is kept; repeatable',
       ),
-    maxLength: count()
-      .default(2048)
-      .describe(
-        'maximum number of tokens of a row, a judge prompt with its answer included; longer rows are cut at the end',
-      ),
   }),
   ...learningFields(learningRates.selfreward),
   ...grouped('Learning', {
