@@ -149,10 +149,11 @@ export const readScores = async (
 ): Promise<Judgement[][][]> => {
   let next = 0
   const read = async (): Promise<Judgement> => {
-    const { text, score, dropped } = await file.read(next++)
+    const { text, score, dropped, finish_reason } = await file.read(next++)
     if (text === undefined) return { text: '', score, dropped }
     const points = additiveScore(text)
-    return { text, score: points, ...(points === undefined && { dropped: 'no-score' }) }
+    const why = finish_reason === 'length' ? 'cut-before-score' : 'no-score'
+    return { text, score: points, ...(points === undefined && { dropped: why }) }
   }
   const all: Judgement[][][] = []
   for (const { responses } of answers) {

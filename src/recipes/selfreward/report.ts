@@ -29,6 +29,8 @@ type Rate = { value: number; low: number; high: number; n: number } | null
 type Example = { prompt: string; chosen: string; rejected: string; scores: readonly [number, number] }
 type Answers = { prompt: string; first: string; last: string }
 
+const ownJudgeName = 'the model itself'
+
 export const reportFiles = { json: 'selfreward.json', page: 'selfreward.html' } as const
 
 const rateOf = (share: Share | undefined): Rate =>
@@ -57,7 +59,7 @@ export const writeReport = async (context: SelfRewardContext, last: number): Pro
     for (const pair of pairs.slice(0, shownPairs)) examples.push({ iteration: t, ...exampleOf(pair) })
   }
   const report: SelfRewardReport = {
-    judge: context.judge?.name ?? 'the model itself',
+    judge: context.judge?.name ?? ownJudgeName,
     outside_judge: context.outsideJudge?.name ?? null,
     models,
     iterations,
@@ -105,7 +107,7 @@ const reportPage = (
   return page({
     title: 'attune selfreward',
     body: [
-      html`<header><p class="kicker">attune selfreward</p><h1>What the model made of its own judgement</h1>
+      html`<header><p class="kicker">attune selfreward</p><h1>What the model made of ${judge === ownJudgeName ? 'its own judgement' : 'the scores of a judge'}</h1>
 ${leads(report).map((text) => html`<p class="lead">${text}</p>`)}</header>`,
       html`<h2>Models</h2>
 <p>${modelName(1)} learnt the seed rows; each later one learnt the pairs of the iteration before. Agreement: pairs of answers that people ranked apart, and
@@ -223,10 +225,13 @@ const droppedTable = ({ iterations }: SelfRewardReport): Html[] => {
   ]
 }
 
+/** 3.33 points */
+const pointsText = (score: number): string => `${Number(score.toFixed(2))} points`
+
 const pairCard = ({ iteration, prompt, chosen, rejected, scores }: Example & { iteration: number }): Html =>
   html`<div class="card"><p class="kicker">iteration ${`${iteration}`}</p><p class="said">${prompt}</p>
-<div class="beside"><div><h3 class="after">${formatNumber(scores[0])} points</h3><p class="said">${chosen}</p></div>
-<div><h3 class="before">${formatNumber(scores[1])} points</h3><p class="said">${rejected}</p></div></div></div>`
+<div class="beside"><div><h3 class="after">${pointsText(scores[0])}</h3><p class="said">${chosen}</p></div>
+<div><h3 class="before">${pointsText(scores[1])}</h3><p class="said">${rejected}</p></div></div></div>`
 
 const answerCard =
   (name: string) =>
