@@ -87,7 +87,9 @@ describe('the npm package', () => {
   it('contains the files needed at run time and no others', () => {
     const strange = files.filter(
       (path) =>
-        !/^(bin\/(attune|preinstall)\.js|dist\/.*(\.d\.ts|\.js)|template\/.*|prompts\/.*|[A-Z]+(\.md)?|package\.json)$/.test(path),
+        !/^(bin\/(attune|preinstall)\.js|dist\/.*(\.d\.ts|\.js)|template\/.*|prompts\/.*|[A-Z]+(\.md)?|package\.json)$/.test(
+          path,
+        ),
     )
     expect(strange).toEqual([])
     expect(files.filter((path) => /\.test\.|fixtures/.test(path))).toEqual([])

@@ -65,6 +65,7 @@ const sidebar = [
     ['Reward models', 'rewards.md'],
     ['Learning from rewards', 'rl.md'],
     ['Self-play', 'self-play.md'],
+    ['Rows by a constitution', 'constitution.md'],
     ['Learning rates', 'learning-rates.md'],
     ['Names in TRL and LLaMA-Factory', 'names.md'],
   ]),

@@ -53,6 +53,12 @@ export const commands: readonly Entry[] = [
   entry('generate', use, 'complete prompts', () => import('./commands/generate.ts')),
   entry('best-of-n', use, 'the completion with the highest reward of N', () => import('./commands/bestOfN.ts')),
   entry('chat', use, 'talk with a model in the terminal', () => import('./commands/chat.ts')),
+  entry(
+    'critique',
+    use,
+    'let a model criticise and revise its answers under a constitution: rows to learn from',
+    () => import('./commands/critique.ts'),
+  ),
   entry('serve', use, 'an OpenAI-compatible server', () => import('./commands/serve.ts')),
   entry(
     'rank',

@@ -126,7 +126,7 @@ const remotePrompt = ({ prompt, template, where }: PlacedPrompt): RemotePrompt =
   throw badInput('bad-row', 'holds token ids, and a server takes only text', where)
 }
 
-const usageText = ({ asked, cached, promptTokens, completionTokens, uncounted, cost }: Spent): string =>
+export const usageText = ({ asked, cached, promptTokens, completionTokens, uncounted, cost }: Spent): string =>
   [
     `${plural(asked, 'completion')} requested`,
     `${whole(cached)} from the cache`,

@@ -2,6 +2,7 @@
  * Opens an OpenAI-compatible endpoint. The key comes from an environment variable and goes into the requests only: the
  * `openai` package logs nothing, and the key is removed from server messages before they are shown.
  */
+import { setMaxListeners } from 'node:events'
 import OpenAI from 'openai'
 import { z } from 'zod'
 import { badInput, type Fault, runFailure } from '../util/fault.ts'
@@ -58,6 +59,8 @@ export const openEndpoint = async (options: EndpointOptions): Promise<Endpoint> 
         spent.cached++
         return { ...cached, cached: true }
       }
+      // One signal ends all requests, and each listens to it
+      if (context.signal) setMaxListeners(0, context.signal)
       const completion = await complete(request, context)
       if (isFailure(completion)) throw faultOf(completion, name, secret, context.row)
       await cache.add(request, completion)

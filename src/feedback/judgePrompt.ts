@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import type { Message } from '../data/messages.ts'
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
+import { reasoningTags } from './reasoning.ts'
 
 /** The templates by what they ask for; `reference` modes have one for two answers and one for a single answer. */
 export const promptNames = ['pairwise', 'single', 'reference-pairwise', 'reference-single', 'options'] as const
@@ -113,9 +114,10 @@ const withNamesSwapped = (template: string): string => {
 
 /** Text that cannot be taken for a part of a prompt's form: its tags, control tokens and verdicts get a space inside. */
 export const neutralized = (text: string, tags: readonly string[]): string => {
+  // A judge that quotes an answer must not seem to end its reasoning there
+  const named = [...tags, ...reasoningTags]
   const open = text
     .replace(/\[\[(\s*(?:[ABC]|[0-9.]+)\s*)\]\]/g, '[ [$1] ]')
     .replace(/<\|([^|<>\n]{1,40})\|>/g, '< |$1| >')
-  if (!tags.length) return open
-  return open.replace(new RegExp(`<(\\s*/?\\s*(?:${tags.join('|')})\\b)`, 'gi'), '< $1')
+  return open.replace(new RegExp(`<(\\s*/?\\s*(?:${named.join('|')})\\b)`, 'gi'), '< $1')
 }

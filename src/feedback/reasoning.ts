@@ -1,6 +1,7 @@
 /** The part of a reply after what its model thought aloud, between tags such as `<think>`. */
 
-const tags = 'think|thinking|thought|reasoning'
+export const reasoningTags = ['think', 'thinking', 'thought', 'reasoning']
+const tags = reasoningTags.join('|')
 
 /** Undefined where the reasoning does not end. */
 export const afterReasoning = (text: string): string | undefined => {

@@ -72,5 +72,10 @@ const rewardOf = (value: number | null, { name }: FunctionSource): Reward => {
 
 const troubleOf = ({ threw, gone, late }: Reply, { name, seconds }: FunctionSource): string => {
   if (late) return `${name} took more than ${seconds} s (--reward-timeout)`
-  return gone ? `${name} ended its worker: ${gone}` : `${name} threw: ${cut(threw ?? '', 200)}`
+  if (gone) return `${name} ended its worker: ${gone}`
+  // The commonest mistake: a function of one row
+  const hint = /^Cannot read properties of undefined/.test(threw ?? '')
+    ? ' (it gets a list of rows: (rows) => rows.map(...))'
+    : ''
+  return `${name} threw: ${cut(threw ?? '', 200)}${hint}`
 }

@@ -3,6 +3,7 @@
  * process. A record that was torn counts as missing.
  */
 import { createHash, randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
@@ -51,7 +52,11 @@ export const openContentFiles = async <R extends object>(
     return making
   }
   return {
-    find: async (key) => schema.safeParse(await readSealed(pathOf(key))).data,
+    async find(key) {
+      const path = pathOf(key)
+      // Of most keys there is no record, and this is the quickest way to know
+      return existsSync(path) ? schema.safeParse(await readSealed(path)).data : undefined
+    },
     async add(key, record) {
       const path = pathOf(key)
       try {

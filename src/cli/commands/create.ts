@@ -21,7 +21,7 @@ const schema = z.object({
 })
 
 /** The package, with dist/ in it. */
-const home = fileURLToPath(new URL('../../..', import.meta.url))
+const home = dirname(fileURLToPath(new URL('../../../package.json', import.meta.url)))
 const template = join(home, 'template')
 
 /** npm leaves a .gitignore out of packages. */
@@ -55,7 +55,7 @@ const dependency = async (): Promise<string> => {
     () => true,
     () => false,
   )
-  return isClone ? `file:${home.replaceAll('\\', '/').replace(/\/$/, '')}` : `^${version()}`
+  return isClone ? `file:${home.replaceAll('\\', '/')}` : `^${version()}`
 }
 
 /** A path that holds from everywhere, in letters that shells, YAML and TypeScript take as they are. */

@@ -167,21 +167,31 @@ const tokensOf = ({ rollout }: ExperienceBatch, promptNumbers: readonly number[]
 const withoutTimes = (metrics: Record<string, number>) =>
   Object.fromEntries(Object.entries(metrics).filter(([name]) => !name.startsWith('time/')))
 
-/** Samples of the first prompts that a `sample` event shows. */
+/** Samples that are shown at a time. */
 const shownSamples = 4
 
-const sampleEvents = (
-  { tokenization }: RlContext,
-  { rollout, rewards }: ExperienceBatch,
-  step: number,
-): SampleEvent[] =>
-  rollout.samples.slice(0, tokenization.tokenizer ? shownSamples : 0).map(({ prompt, text = '' }, i) => ({
-    event: 'sample',
-    step,
-    prompt: promptText(tokenization, rollout.prompts[prompt].prompt),
-    completion: text,
-    reward: rewards[i],
-  }))
+/** The best and the worst sample of the first prompts, and of a prompt whose samples all have one reward the first. */
+const samplesToShow = ({ rollout, rewards }: ExperienceBatch): number[] => {
+  const { perPrompt } = rollout
+  const shown: number[] = []
+  for (let first = 0; first < rollout.samples.length && shown.length < shownSamples; first += perPrompt) {
+    const group = rollout.samples.slice(first, first + perPrompt).map((_, k) => first + k)
+    const byReward = group.filter((i) => rewards[i] !== null).sort((a, b) => rewards[b]! - rewards[a]!)
+    const [best = first, worst = best] = [byReward[0], byReward.at(-1)]
+    shown.push(best, ...(rewards[worst] === rewards[best] ? [] : [worst]))
+  }
+  return shown.slice(0, shownSamples)
+}
+
+const sampleEvents = ({ tokenization }: RlContext, experience: ExperienceBatch, step: number): SampleEvent[] => {
+  if (!tokenization.tokenizer) return []
+  const { rollout, rewards } = experience
+  return samplesToShow(experience).map((i) => {
+    const { prompt, text = '' } = rollout.samples[i]
+    const shown = promptText(tokenization, rollout.prompts[prompt].prompt)
+    return { event: 'sample', step, prompt: shown, completion: text, reward: rewards[i] }
+  })
+}
 
 // The files of a rollout
 
