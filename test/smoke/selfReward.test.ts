@@ -164,20 +164,15 @@ describe('with the model as its own judge', () => {
     // The prompt of attune is longer than this model can read
     const judgePrompt = await rows('short', [{ text: '{prompt}{response} Score: 0 to 5. Score:' }])
     const given = {
-      ...settings,
-      judgePrompt,
-      loraR: 4,
-      data,
-      rankings: [await rows('people', people)],
-      evalSplit: 0.4,
-      output,
+      ...{ ...settings, numPrompts: 2, numGenerations: 2, maxNewTokens: 24, loraR: 4 },
+      ...{ judgePrompt, data, rankings: [await rows('people', people)], evalSplit: 0.4, output },
     }
     const events = await run(selfreward, { ...given, judgeMaxNewTokens: 12 })
     expect(eventsOf(events, 'end')[0]).toMatchObject({ stopped: 'converged', output: join(output, 'adapter') })
     const { models, iterations } = await read(output, 'selfreward.json')
     expect(models).toMatchObject([{ model: 'm1', judgements: 4, parsed: 0, agreement_rate: null }])
     expect(iterations).toMatchObject([
-      { judgements: 18, parsed: 0, pairs: 0, dropped: { 'cut-before-score': 18, 'fewer-than-two-scored': 3 } },
+      { judgements: 8, parsed: 0, pairs: 0, dropped: { 'cut-before-score': 8, 'fewer-than-two-scored': 2 } },
     ])
     const texts = await lines(output, 'iterations/1/judgements.jsonl')
     expect(texts).toHaveLength(8)
