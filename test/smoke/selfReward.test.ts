@@ -188,6 +188,13 @@ describe('bad settings are refused before anything is written', () => {
     ['judge and helper', { judge: 'a', helper: 'b' }, /--helper.*same as --judge/],
     ['a part of no rankings', { evalSplit: 0.5 }, /--eval-split.*--rankings/],
     ['a model that is not there', { judge: 'no/such/model' }, /no\/such\/model/],
+    ['a judge without a tokenizer', { judge: fixture('models/llama-tied') }, /llama-tied.*no tokenizer/],
+    [
+      'a pair ranker without a tokenizer',
+      { helper: fixture('models/pair-ranker') },
+      /--helper.*pair-ranker.*tokenizer/,
+    ],
+    ['a reward model that compares', { outsideJudge: fixture('models/llama-reward') }, /--outside-judge.*scores/],
   ])('%s', async (_, given, message) => {
     const output = at('refused')
     const data = [await rows('seed', seedRows)]

@@ -7,7 +7,7 @@ import type { Tokenization } from '../../generate/tokenization.node.ts'
 import { loadAdapted, loadPretrained } from '../../models/load.node.ts'
 import { type ModelFolders, resolveModel } from '../../models/resolve.node.ts'
 import { openReward } from '../../rewards/open.ts'
-import { badInput } from '../../util/fault.ts'
+import { badInput, Fault } from '../../util/fault.ts'
 import { makeResources, type Resources } from '../../util/resources.ts'
 import { type FileHash, sha256Files } from '../../util/sha256.node.ts'
 import type { Loading } from '../trainer/recipe.ts'
@@ -36,15 +36,31 @@ export const openJudges = async (given: Given): Promise<OpenedJudges> => {
   const outside = outsideJudge === undefined ? undefined : await localKind(outsideJudge, loading)
   if (outside?.scores)
     throw badInput('bad-flag', 'gives scores, and the outside judge must write texts', { flag: '--outside-judge' })
+  const scorer =
+    spec === undefined ? undefined : openedOnce(spec, !found?.scores, (own) => openOther(spec, found, given, own))
+  const comparer =
+    outsideJudge === undefined
+      ? undefined
+      : openedOnce(outsideJudge, true, (own) => openOutside(outsideJudge, settings, own))
+  // What is wrong with one is found before anything is written, and the memory is free again for the trainings
+  await tried(scorer, judge === undefined ? '--helper' : '--judge')
+  await tried(comparer, '--outside-judge')
   return {
-    judge:
-      spec === undefined ? undefined : openedOnce(spec, !found?.scores, (own) => openOther(spec, found, given, own)),
-    outsideJudge:
-      outsideJudge === undefined
-        ? undefined
-        : openedOnce(outsideJudge, true, (own) => openOutside(outsideJudge, settings, own)),
+    judge: scorer,
+    outsideJudge: comparer,
     files: [...(found?.files ?? []), ...(outside?.files ?? [])],
   }
+}
+
+/** Opens and closes it. A Fault names the flag. */
+const tried = async (opened: { open(): Promise<unknown>; close(): Promise<void> } | undefined, flag: string) => {
+  try {
+    await opened?.open()
+  } catch (error) {
+    if (!(error instanceof Fault) || error.where.file) throw error
+    throw new Fault(error.code, error.message.replace(/^--reward: /, ''), { flag }, error.exitCode, error.details)
+  }
+  await opened?.close()
 }
 
 /** Opened when it is needed, and again after it was closed. */
