@@ -29,8 +29,8 @@ import {
 } from './context.ts'
 import { asTurn, completeTexts, type TextLine, textLineSchema } from './texts.ts'
 
-/** Attempts of a round, whose examples are drawn of what was kept before it: about as many as prompts are wanted. */
-const roundSizeOf = (wanted: number) => Math.max(4, Math.min(16, wanted))
+/** Attempts of a round: their examples are drawn of what was kept before it. */
+const roundSize = 16
 /** Attempts for each prompt that is wanted, at most. */
 const mostAttempts = 8
 
@@ -114,7 +114,6 @@ export async function* promptPhase(context: SelfRewardContext, iteration: number
   const sorted: Sorted = { kept: [], dropped: [], filter }
   const model = await textModelOf(context, modelName(iteration))
   const seed = samplingSeed('selfPlay', settings.seed, iteration, 11)
-  const roundSize = roundSizeOf(wanted)
   const limit = roundSize * Math.ceil((mostAttempts * wanted) / roundSize)
   const options = { schema: textLineSchema, total: Number.POSITIVE_INFINITY, group: roundSize }
   const isDone = yield* withLines(files.attempts, options, async function* (file) {
