@@ -8,8 +8,8 @@
 import { inverseOf } from './cholesky.ts'
 
 export type LogisticRows = {
-  /** Features by row, [N * D]. */
-  features: Float64Array
+  /** D columns of N values. */
+  features: readonly Float64Array[]
   /** Probability of the positive outcome of each row, [N]. */
   targets: Float64Array
   /** Weight of each row, [N]; all 1 where left out. */
@@ -28,23 +28,25 @@ export type LogisticOptions = {
   C?: number
   /** Where to begin, [D]. */
   start?: readonly number[]
+  /** A step this small ends the search; the error after it is about its square. */
+  tolerance?: number
 }
 
 const mostSteps = 100
-/** A step this small ends the search; the error after it is its square. */
-const smallStep = 1e-9
 /** Coefficients beyond it belong to classes that are separated, where there is no finite optimum. */
 const beyond = 1e3
 
 /**
  * Minimises |w| + C sum_i weight_i crossEntropy(target_i, sigmoid(w . x_i)), or without C the sum alone.
  * @returns undefined where there is no finite optimum: the rows are separated, or a feature is a sum of others
- * @example logisticRegression({ features: Float64Array.of(1, 1, 1), targets: Float64Array.of(1, 0, 1) })?.coefficients // [ln 2]
+ * @example logisticRegression({ features: [Float64Array.of(1, 1, 1)], targets: Float64Array.of(1, 0, 1) })?.coefficients // [ln 2]
  */
-export const logisticRegression = (rows: LogisticRows, { C, start }: LogisticOptions = {}): LogisticFit | undefined => {
-  const D = rows.features.length / rows.targets.length
+export const logisticRegression = (
+  rows: LogisticRows,
+  { C, start, tolerance = 1e-6 }: LogisticOptions = {},
+): LogisticFit | undefined => {
   const penalty = C === undefined ? 0 : 1
-  let w = start ? [...start] : Array<number>(D).fill(0)
+  let w = start ? [...start] : Array<number>(rows.features.length).fill(0)
   let at = expansion(rows, w, C ?? 1)
   for (let step = 0; step < mostSteps; step++) {
     const moved = proximalStep(w, at, penalty)
@@ -53,36 +55,47 @@ export const logisticRegression = (rows: LogisticRows, { C, start }: LogisticOpt
     const next = descend(rows, w, moved, at, C ?? 1, penalty)
     w = next.w
     at = next.at
-    if (size < smallStep) return { coefficients: w, covariance: () => sandwich(rows, w, at.hessian) }
+    if (size < tolerance) return { coefficients: w, covariance: () => sandwich(rows, w, at.hessian) }
   }
   return undefined
 }
 
 /** The loss at w with its derivatives, without the penalty. */
-type Expansion = { loss: number; gradient: Float64Array; hessian: number[][] }
+type Expansion = { loss: number; gradient: number[]; hessian: number[][] }
 
 const expansion = ({ features, targets, weights }: LogisticRows, w: readonly number[], C: number): Expansion => {
-  const [N, D] = [targets.length, w.length]
-  const gradient = new Float64Array(D)
-  const second = new Float64Array(D * D)
+  const N = targets.length
+  const z = new Float64Array(N)
+  for (const [j, column] of features.entries()) for (let i = 0; i < N; i++) z[i] += w[j] * column[i]
+  const slope = new Float64Array(N)
+  const curve = new Float64Array(N)
   let loss = 0
-  for (let i = 0, at = 0; i < N; i++, at += D) {
-    let z = 0
-    for (let j = 0; j < D; j++) z += w[j] * features[at + j]
-    const small = Math.exp(-Math.abs(z))
-    const p = z >= 0 ? 1 / (1 + small) : small / (1 + small)
+  for (let i = 0; i < N; i++) {
+    const small = Math.exp(-Math.abs(z[i]))
+    const p = z[i] >= 0 ? 1 / (1 + small) : small / (1 + small)
     const weight = weights ? weights[i] : 1
-    loss += weight * (Math.log1p(small) + Math.max(z, 0) - targets[i] * z)
-    const slope = weight * (p - targets[i])
-    const curve = weight * p * (1 - p)
-    for (let j = 0; j < D; j++) {
-      const x = features[at + j]
-      gradient[j] += slope * x
-      for (let k = 0; k <= j; k++) second[j * D + k] += curve * x * features[at + k]
-    }
+    loss += weight * (Math.log(1 + small) + Math.max(z[i], 0) - targets[i] * z[i])
+    slope[i] = C * weight * (p - targets[i])
+    curve[i] = C * weight * p * (1 - p)
   }
-  const hessian = w.map((_, j) => w.map((_, k) => C * second[Math.max(j, k) * D + Math.min(j, k)]))
-  return { loss: C * loss, gradient: gradient.map((x) => C * x), hessian }
+  return { loss: C * loss, gradient: features.map((column) => dot(slope, column)), hessian: gram(features, curve) }
+}
+
+const dot = (a: Float64Array, b: Float64Array): number => {
+  let total = 0
+  for (let i = 0; i < a.length; i++) total += a[i] * b[i]
+  return total
+}
+
+/** The sums of weight x column x column, [D][D]. */
+const gram = (columns: readonly Float64Array[], weights: Float64Array): number[][] => {
+  const product = new Float64Array(weights.length)
+  const sums: number[][] = columns.map(() => [])
+  for (const [j, column] of columns.entries()) {
+    for (let i = 0; i < product.length; i++) product[i] = weights[i] * column[i]
+    for (let k = 0; k <= j; k++) sums[j][k] = sums[k][j] = dot(product, columns[k])
+  }
+  return sums
 }
 
 /** Where the quadratic model with the penalty is least; undefined where it has no single least point. */
@@ -142,15 +155,11 @@ const sandwich = (
 ): number[][] | undefined => {
   const inverse = inverseOf(hessian)
   if (!inverse) return undefined
-  const D = w.length
-  const meat = w.map(() => Array<number>(D).fill(0))
-  for (let i = 0; i < targets.length; i++) {
-    const x = features.subarray(i * D, (i + 1) * D)
-    const z = w.reduce((sum, value, j) => sum + value * x[j], 0)
-    const slope = (weights ? weights[i] : 1) * (1 / (1 + Math.exp(-z)) - targets[i])
-    for (let j = 0; j < D; j++) for (let k = 0; k < D; k++) meat[j][k] += slope * slope * x[j] * x[k]
-  }
+  const squares = targets.map((target, i) => {
+    const z = w.reduce((sum, value, j) => sum + value * features[j][i], 0)
+    return ((weights ? weights[i] : 1) * (1 / (1 + Math.exp(-z)) - target)) ** 2
+  })
   const product = (a: readonly (readonly number[])[], b: readonly (readonly number[])[]) =>
     a.map((row) => b[0].map((_, k) => row.reduce((sum, value, j) => sum + value * b[j][k], 0)))
-  return product(product(inverse, meat), inverse)
+  return product(product(inverse, gram(features, squares)), inverse)
 }
