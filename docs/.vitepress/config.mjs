@@ -63,6 +63,7 @@ const sidebar = [
     ['Settings of all methods', 'training.md'],
     ...methods,
     ['Reward models', 'rewards.md'],
+    ['Pair rankers', 'ranker.md'],
     ['Learning from rewards', 'rl.md'],
     ['Self-play', 'self-play.md'],
     ['Rows by a constitution', 'constitution.md'],

@@ -57,7 +57,7 @@ export const openScoreHead = async (
         )
       if (isRewardModel && !given) return base
       const newOutputs = chosen.kind === 'probabilistic' ? config.numScores : 1
-      return asRewardModel(base, given ?? newScoreWeight(base.config, newOutputs, config.seed))
+      return asRewardModel(base, given ?? newScoreWeight(base.config, newOutputs, config.seed), config.model)
     },
     chosen: () => chosen!,
     files: await sha256Files(config.head === undefined ? [] : [config.head]),
