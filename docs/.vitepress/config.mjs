@@ -62,6 +62,7 @@ const sidebar = [
     ['Settings of all methods', 'training.md'],
     ...methods,
     ['Reward models', 'rewards.md'],
+    ['Pair rankers', 'ranker.md'],
     ['Learning from rewards', 'rl.md'],
     ['Self-play', 'self-play.md'],
     ['Rows by a constitution', 'constitution.md'],
@@ -71,6 +72,8 @@ const sidebar = [
   group('Measuring', [
     ['Is it better? Compare models', 'levels.md'],
     ['Judges', 'judge.md'],
+    ['Win rates, and faults of judges', 'winrate.md'],
+    ['Votes: agreement, consensus, exchange', 'votes.md'],
   ]),
   group('Using a model', [
     ['Generate text', 'generation.md'],

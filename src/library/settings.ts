@@ -540,8 +540,13 @@ export interface KtoSettings extends DataTrainingSettings {
 
 /** Train a reward model on pairs of responses, rankings or best-of-N choices: the settings of `reward`. */
 export interface RewardSettings extends DataTrainingSettings {
-  /** The objective (default: by the rows; pairs: pairwise, one best: best-of-n, lists: ranking). */
-  kind?: 'pairwise' | 'best-of-n' | 'ranking' | 'plackett-luce' | 'probabilistic'
+  /** The objective (default: by the rows; pairs: pairwise, one best: best-of-n, lists: ranking); pair trains a pair ranker from an encoder. */
+  kind?: 'pairwise' | 'best-of-n' | 'ranking' | 'plackett-luce' | 'probabilistic' | 'pair'
+  /**
+   * Loss of a pair ranker: of the difference of both scores, or of each score with a label.
+   * @default 'difference'
+   */
+  pairLoss?: 'difference' | 'labels'
   /**
    * Weight of a penalty that keeps the mean reward near 0; 0.01 is usual.
    * @default 0
