@@ -32,6 +32,7 @@ const methodOrder = [
   'online-dpo',
   'spin',
   'asft',
+  'selfreward',
 ]
 const place = (name) => methodOrder.indexOf(name) + 1 || methodOrder.length + 1
 const methods = existsSync(join(docs, 'methods'))

@@ -1,7 +1,7 @@
 /** `attune METHOD` for every training method: flags from its schema, its events on the screen, and a summary at the end. */
 
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { loadRecipe } from '../../recipes/load.ts'
 import { type MethodKey, methods } from '../../recipes/methods.ts'
@@ -30,6 +30,8 @@ type AfterTraining = (result: string) => Promise<string[]>
 
 const afterTraining: Partial<Record<MethodKey, AfterTraining>> = {
   reward: async (result) => (await import('../calibration.ts')).writeCalibration(result),
+  // Its report is there already
+  selfreward: async (result) => [join(dirname(result), 'selfreward.html')],
 }
 
 export const trainCommand = async (key: MethodKey): Promise<Command> => {
@@ -95,7 +97,7 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
   // The page of the run links to these
   if (files.length > 0)
     await writeRunPage(output, { defaults: defaultsOf(await methods[key].schema()) }).catch(() => {})
-  printSummary(screen, name, output, { ...outcome, end, chats: await runChats(output) })
+  printSummary(screen, name, output, { ...outcome, end, chats: await runChats(output), pairs: config.kind === 'pair' })
   const page = join(output, runPageFile)
   for (const file of [...(existsSync(page) ? [page] : []), ...files])
     report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
@@ -130,6 +132,8 @@ type Outcome = {
   found?: FoundRateEvent
   /** The tokenizer of the model has a chat template. */
   chats?: boolean
+  /** It trains a pair ranker. */
+  pairs?: boolean
 }
 type Finished = Outcome & { end: EndEvent }
 
@@ -156,7 +160,7 @@ export const closing = (
   screen: Screen,
   method: string,
   output: string,
-  { began, first, last, end, chats = false }: Omit<Finished, 'evals'>,
+  { began, first, last, end, chats = false, pairs }: Omit<Finished, 'evals'>,
 ): string => {
   const paint = painter(screen)
   const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
@@ -165,7 +169,7 @@ export const closing = (
   const folder = shellWord(shortPath(output))
   const interrupted = end.stopped === 'interrupted'
   const weights = resultStepText(end, {})
-  const [command] = nextCommands({ method, folder, interrupted, chats })
+  const [command] = nextCommands({ method, folder, interrupted, chats, pairs })
   if (interrupted) return [line('stopped', took), line('continue', paint('cyan', command))].join('\n')
   return [
     line(endings[end.stopped], took),

@@ -224,7 +224,7 @@ ${rest.length ? html`<details><summary>Further metrics</summary>${metricTable(re
 const next = ({ info, state, result, chats }: RunFacts): Html => {
   const folder = shellWord(String(info.config.output ?? '.'))
   const interrupted = !result || state === 'interrupted' || state === 'broken off'
-  const commands = nextCommands({ method: info.method, folder, interrupted, chats })
+  const commands = nextCommands({ method: info.method, folder, interrupted, chats, pairs: info.config.kind === 'pair' })
   const more = interrupted
     ? []
     : [`attune runs show ${folder}`, `attune export --model ${folder} --gguf F16 --output model.gguf`]
