@@ -60,8 +60,9 @@ export default command({
     const files = await dataFiles(options.files, resolveDataset)
     for (const [at, file] of files.entries()) {
       const found = await surveyFile(file, { columns: options.column, chat: options.chat, encoder, maxLength })
+      const lacksChat = encoder?.chat !== undefined && !options.chat && isPlain(found.sample)
       if (context.out.json) await context.out.jsonLine(jsonOf(found, maxLength))
-      else await context.out.text(`${at ? '\n' : ''}${surveyText(found, maxLength)}`)
+      else await context.out.text(`${at ? '\n' : ''}${surveyText(found, maxLength, lacksChat)}`)
     }
   },
 })
@@ -106,8 +107,8 @@ const jsonOf = ({ uses, unread, duplicates, repeatedIds, dialect, ...found }: Fi
 
 const WIDTH = 96
 
-const surveyText = (found: FileSurvey, maxLength: number): string => {
-  const kinds = Object.entries(found.kinds).map(([kind, n]) => `${rowsOf(n)} of the kind ${kind}`)
+const surveyText = (found: FileSurvey, maxLength: number, lacksChat: boolean): string => {
+  const kinds = Object.entries(found.kinds).map(([kind, n]) => `${rowsOf(n)} ${kindWords(kind, found.format)}`)
   const written = found.dialect ? `; fields are parted by ${delimiterName(found.dialect.delimiter)}` : ''
   const encoding =
     found.dialect && found.dialect.encoding !== 'utf-8' ? ` in ${found.dialect.encoding.toUpperCase()}` : ''
@@ -117,10 +118,27 @@ const surveyText = (found: FileSurvey, maxLength: number): string => {
     lengthTable(found),
     columns(readers.map(({ name, as, needs }) => [name, useText(found.uses[as], needs)])),
     sampleText(found.sample),
-    notes(found, maxLength).join('\n'),
+    [...(lacksChat ? [chatNote] : []), ...notes(found, maxLength)].join('\n'),
   ]
     .filter(Boolean)
     .join('\n\n')
+}
+
+/** What rows of a kind hold. */
+const kindWords = (kind: string, format: string): string => {
+  if (kind === 'ranking' && format === 'preference') return 'with a chosen and a rejected response'
+  return words[kind] ?? `of the kind ${kind}`
+}
+
+const words: Readonly<Record<string, string>> = {
+  ranking: 'with responses that are ranked',
+  unpaired: 'with a response and whether it is good',
+  rated: 'with a response and its ratings',
+  text: 'of text',
+  messages: 'of conversations',
+  completion: 'with a prompt and a completion',
+  prompt: 'with a prompt',
+  labelled: 'of token ids with labels',
 }
 
 /** Columns, and parts of a row, that are listed: a file of a stranger may have any number. */
@@ -161,6 +179,15 @@ const useText = ({ rows, dropped, refused }: Use, needs?: string): string => {
   const lost = Object.keys(dropped).length ? `; dropped: ${countsText(dropped)}` : ''
   return `${rows ? rowsOf(rows) : 'nothing is left'}${lost}${needs && rows ? ` (${needs})` : ''}`
 }
+
+const chatNote = wrapped(
+  'the model has a chat template, which rows of plain text do not pass through: with --chat, here and in training, prompts and responses are read as turns of a chat',
+  WIDTH,
+  2,
+)
+
+/** A row with a prompt whose texts are no messages: one that --chat would read as a chat. */
+const isPlain = (row: Row): boolean => 'prompt' in row && typeof row.prompt === 'string'
 
 const notes = ({ duplicates, repeatedIds, unread, longer, unit }: FileSurvey, maxLength: number): string[] => [
   ...(duplicates.first

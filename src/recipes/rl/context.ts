@@ -9,7 +9,7 @@ import type { Scheduler } from '../../generate/scheduler.ts'
 import { type LengthSettings, openTokenization, type Tokenization } from '../../generate/tokenization.node.ts'
 import { resolveModel } from '../../models/resolve.node.ts'
 import type { Model } from '../../passes/model.ts'
-import { openRewards, type RewardSettings, rewardColumns } from '../../rewards/open.ts'
+import { checkRewards, openRewards, type RewardSettings, rewardColumns } from '../../rewards/open.ts'
 import type { Rewards } from '../../rewards/rewards.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
@@ -59,6 +59,8 @@ export type RlContext = {
   /** What the survey of the prompts finds wrong with them. */
   checks: RowChecks
   evalPrompts?: PromptStream
+  /** Held-out rows, or else those that are trained on: whose prompts samples of before and after are made for. */
+  sampledRows: RowSource<Prompt>
   policy: Policy
   tokenization: Tokenization
   /** Decodes with the policy's weights of the moment. */
@@ -79,6 +81,7 @@ export const openRlContext = async (
   { own, run, signal, loading, functions }: RecipeContext,
   { usesReference, withHead }: { usesReference: boolean; withHead?: PolicyOptions['withHead'] },
 ): Promise<RlContext> => {
+  await checkRewards(settings, functions)
   const folders = await resolveModel(settings, loading)
   // data
   const dataset = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
@@ -106,6 +109,7 @@ export const openRlContext = async (
     dataset,
     trainPrompts,
     evalPrompts,
+    sampledRows: rows.evalRows ?? rows.train,
     checks,
     policy,
     tokenization,

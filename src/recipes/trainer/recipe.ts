@@ -18,6 +18,7 @@ import type { Method } from '../methods.ts'
 import { type WithLearningRate, withLearningRate } from './defaultLearningRate.ts'
 import { defaultsOf } from './defaults.ts'
 import { type FoundRateEvent, requireRangeTest } from './findLearningRate.ts'
+import { modelName } from './modelName.ts'
 import type { CustomLoss } from './objectives.ts'
 import { makeRunDiagnostics } from './runDiagnostics.ts'
 import { writeRunPage } from './runPage.ts'
@@ -98,9 +99,10 @@ export const recipe = <S extends z.ZodObject>(
     const run = await openRun(output, { method: name, config, resume, command, changeable, places, defaults })
     const { own, close } = makeResources()
     own(run)
+    const of = modelName(config.model)
     const loading: Loading = {
-      onProgress: ({ bytes, total }) => onLoading({ event: 'progress', phase: 'download', done: bytes, total }),
-      onTensor: (done, total) => onLoading({ event: 'progress', phase: 'load', done, total }),
+      onProgress: ({ bytes, total }) => onLoading({ event: 'progress', phase: 'download', of, done: bytes, total }),
+      onTensor: (done, total) => onLoading({ event: 'progress', phase: 'load', of, done, total }),
     }
     const context = { signal, own, run, loading, loss, functions }
     let board: Board | undefined
