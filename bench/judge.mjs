@@ -40,6 +40,12 @@ const rssOf = (pid) => {
   return found ? Number(found[1]) / 1024 : 0
 }
 
+/** Seconds of CPU that a process has used. */
+const cpuOf = (pid) => {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
 const main = async () => {
   const server = fork(fileURLToPath(import.meta.url), ['serve'])
   const { port } = await new Promise((resolve) => server.once('message', resolve))
@@ -54,6 +60,7 @@ const main = async () => {
   child.stderr.resume()
   let rest = ''
   let first
+  let cpu
   let last
   const memory = []
   let judged = 0
@@ -63,8 +70,8 @@ const main = async () => {
     rest = lines.pop()
     for (const line of lines) {
       const value = JSON.parse(line)
-      if (value.event === 'plan') first = performance.now()
-      if (value.event === 'end') end = value
+      if (value.event === 'plan') [first, cpu] = [performance.now(), -cpuOf(child.pid)]
+      if (value.event === 'end') [end, cpu] = [value, cpu + cpuOf(child.pid)]
       if (value.verdict && ++judged % (requests / 10) === 0) memory.push(Math.round(rssOf(child.pid)))
     }
     last = performance.now()
@@ -77,7 +84,7 @@ const main = async () => {
   })
   server.kill()
   rmSync(dir, { recursive: true })
-  console.log(JSON.stringify({ requests: end?.spent.asked, delay, concurrency, most, seconds: took, ideal, over: took / ideal - 1, memory_mib: memory }))
+  console.log(JSON.stringify({ requests: end?.asked, delay, concurrency, most, seconds: took, ideal, over: took / ideal - 1, cpu, memory_mib: memory }))
 }
 
 if (process.argv[2] === 'serve') serve()

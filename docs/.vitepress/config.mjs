@@ -68,7 +68,12 @@ const sidebar = [
     ['Learning rates', 'learning-rates.md'],
     ['Names in TRL and LLaMA-Factory', 'names.md'],
   ]),
-  group('Measuring', [['Is it better? Compare models', 'levels.md']]),
+  group('Measuring', [
+    ['Is it better? Compare models', 'levels.md'],
+    ['Judges', 'judge.md'],
+    ['Win rates, and faults of judges', 'winrate.md'],
+    ['Votes: agreement, consensus, exchange', 'votes.md'],
+  ]),
   group('Using a model', [
     ['Generate text', 'generation.md'],
     ['Chat and serve', 'serving.md'],

@@ -35,6 +35,12 @@ export const commands: readonly Entry[] = [
     'what is in a file of rows, what each command could do with it, and conversions',
     () => import('./commands/data.ts'),
   ),
+  entry(
+    'import',
+    look,
+    'exports of labelling tools, leaderboards and judges as rows, and votes as a consensus',
+    () => import('./commands/import.ts'),
+  ),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
   entry('tokenize', look, 'text to token ids and back, and chat templates', () => import('./commands/tokenize.ts')),
   {
@@ -83,6 +89,25 @@ export const commands: readonly Entry[] = [
     measure,
     'let a model judge answers: pairs in both orders, grades, with a reference, or by probabilities',
     () => import('./commands/judge.ts'),
+  ),
+  entry(
+    'winrate',
+    measure,
+    'which model is better, from judgements: win rates, at equal length, ratings, by category',
+    () => import('./commands/winrate.ts'),
+  ),
+  entry(
+    'bias',
+    measure,
+    'may a judge be believed: position, length, mathematics, itself, agreement with people',
+    () => import('./commands/bias.ts'),
+  ),
+  entry('agree', measure, 'how far annotators or judges agree, beyond chance', () => import('./commands/agree.ts')),
+  entry(
+    'metrics',
+    measure,
+    'how near completions are to references: BLEU, ROUGE, BERTScore',
+    () => import('./commands/metrics.ts'),
   ),
   entry('init', models, 'make a model with random weights', () => import('./commands/init.ts')),
   entry('merge', models, 'merge an adapter into its base model', () => import('./commands/merge.ts')),

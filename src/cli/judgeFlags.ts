@@ -31,5 +31,5 @@ export const textModelSettings = (
   modelName: judgeModel,
   price: price && { prompt: price[0], completion: price[1] },
   onRetry: ({ message, seconds, row }: { message: string; seconds: number; row: number }) =>
-    report.note(`row ${row}: ${message}; retrying in ${seconds.toFixed(1)} s`),
+    report.note(`request ${row + 1}: ${message}; retrying in ${seconds.toFixed(1)} s`),
 })

@@ -38,15 +38,16 @@ export type PackedBatch = {
   groups: ArrayLike<number>
   /** [N] 0 in a trunk, 1.. in its branches */
   segments: ArrayLike<number>
+  /** [N] kind of each token, which some encoders tell apart; all 0 without */
+  types?: ArrayLike<number>
   /** [M] */
   targets: { index: ArrayLike<number>; label: ArrayLike<number>; sequence: ArrayLike<number> }
 }
 
 const treeLength = ({ trunk, branches }: Tree) => branches.reduce((n, branch) => n + branch.length, trunk.length)
 
-/** Row and first column of each tree by first-fit decreasing: longest first, each into the first row with room. */
-const rowsOf = (trees: readonly Tree[]) => {
-  const lengths = trees.map(treeLength)
+/** Row and first column of each text by first-fit decreasing: longest first, each into the first row with room. */
+export const rowsOf = (lengths: readonly number[]) => {
   const T = Math.max(...lengths)
   const filled: number[] = []
   const start = new Map<number, { row: number; column: number }>()
@@ -110,7 +111,7 @@ export const pack = (
   all: { number: readonly number[]; total: number } = { number: trees.map((_, g) => g), total: trees.length },
   aim: Aim = 'next',
 ): PackedBatch => {
-  const { B, T, start } = rowsOf(trees)
+  const { B, T, start } = rowsOf(trees.map(treeLength))
   const token = {
     ids: [] as number[],
     positions: [] as number[],

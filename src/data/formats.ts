@@ -15,7 +15,7 @@ import { labelReader } from './labelColumn.ts'
 import { type LabelCounts, labelRule } from './labelRule.ts'
 import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
 import { treeGatherer, treeRows } from './openAssistant.ts'
-import { HH_MARK, hhRow, preferenceRow } from './preference.ts'
+import { HH_MARK, hhRow, preferenceRow, rankingRow } from './preference.ts'
 import { type Completion, isIds, isMessages, type Rated, type Row, schemas, textColumn } from './rows.ts'
 import { type Shaped, usualShape } from './shapes.ts'
 import { nearestColumns, suggestion, type Wanted } from './suggest.ts'
@@ -133,7 +133,7 @@ export const formats: Format[] = [
   {
     name: 'ranking',
     detect: (r) => 'ranks' in r || 'responses' in r,
-    read: (r, p) => [{ kind: 'ranking', ...conform(schemas.ranking, r, p) }],
+    read: (r, p) => [rankingRow(r, p)],
     needs: ['prompt', 'responses', 'ranks'],
     local: true,
   },

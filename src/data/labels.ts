@@ -4,9 +4,12 @@
  * Faults name the innermost key.
  */
 import { z } from 'zod'
+import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
 import { conform, type RecordLocation, rowFault } from './check.ts'
-import type { Id, Ranking, Vote } from './rows.ts'
+import { isIssue } from './issue.ts'
+import { readMessages } from './messages.ts'
+import type { Id, Ranking, Text, Vote } from './rows.ts'
 
 export type Skipped = { task: Id; annotation?: Id; annotator?: Id; reason: string }
 export type Votes = { rows: Ranking[]; skipped: Skipped[] }
@@ -42,10 +45,19 @@ export const labelStudioVotes = (record: Record<string, unknown>, location: Reco
     else {
       const sides = result.type === 'ranker' ? ranker(data, result, location) : pairwise(data, result, location)
       if (sides.ranks.every((rank) => rank === null)) skip('empty')
-      else votes.rows.push({ kind: 'ranking', prompt: data.prompt, ...sides, vote: voteOf(id, annotation) })
+      else {
+        const prompt = promptOf(data.prompt, data.messages)
+        votes.rows.push({ kind: 'ranking', prompt, ...sides, vote: voteOf(id, annotation) })
+      }
     }
   }
   return votes
+}
+
+/** The turns that a prompt was written from for people to read, where the export kept them beside it. */
+const promptOf = (text: string, messages: unknown): Text => {
+  const read = Array.isArray(messages) && messages.length ? readMessages(messages) : undefined
+  return read && !isIssue(read) ? read : text
 }
 
 const voteOf = (task: Id, { id, completed_by, lead_time, created_at }: Annotation): Vote => ({
@@ -93,12 +105,14 @@ const pairwise = (data: Task['data'], result: Annotation['result'][number], loca
   )
   if (right === undefined)
     throw rowFault('bad-value', 'must name two columns, as "answer1,answer2"', location, 'to_name')
-  return { responses: value.selected === 'left' ? [left, right] : [right, left], ranks: [1, 2] }
+  // Left stays first: who prefers which side can be seen
+  return { responses: [left, right], ranks: value.selected === 'left' ? [1, 2] : [2, 1] }
 }
 
 const argillaRecord = z.object({
   id,
   fields: z.looseObject({ prompt: z.string() }),
+  metadata: z.unknown().optional(),
   responses: z.array(
     z.object({
       user_id: id.nullish(),
@@ -113,7 +127,8 @@ const argillaRanking = z.object({
 
 /** A record of Argilla: {"id", "fields", "responses": [{"status", "values": {question: {"value": [{"value", "rank"}]}}}]}. */
 export const argillaVotes = (record: Record<string, unknown>, location: RecordLocation): Votes => {
-  const { id, fields, responses } = conform(argillaRecord, record, location, 'innermost')
+  const { id, fields, responses, metadata } = conform(argillaRecord, record, location, 'innermost')
+  const prompt = promptOf(fields.prompt, turnsIn(Object(metadata).messages))
   const votes: Votes = { rows: [], skipped: [] }
   for (const { user_id, status, values } of responses) {
     const annotator = user_id ?? undefined
@@ -122,10 +137,20 @@ export const argillaVotes = (record: Record<string, unknown>, location: RecordLo
       votes.skipped.push({ task: id, annotator, reason: status !== 'submitted' ? status : 'empty' })
     else {
       const sides = argillaSides(fields, conform(argillaRanking, question, location, 'innermost').value, location)
-      votes.rows.push({ kind: 'ranking', prompt: fields.prompt, ...sides, vote: { task: id, annotator } })
+      votes.rows.push({ kind: 'ranking', prompt, ...sides, vote: { task: id, annotator } })
     }
   }
   return votes
+}
+
+/** Metadata of Argilla are plain values, so that turns stand there as JSON. */
+const turnsIn = (text: unknown): unknown => {
+  if (typeof text !== 'string') return undefined
+  try {
+    return parseJson(text, (_, __, what) => new Error(what))
+  } catch {
+    return undefined
+  }
 }
 
 /** The ranked fields, in the order of the record's fields. */

@@ -6,7 +6,7 @@
  */
 import { conform, type RecordLocation, rowFault } from './check.ts'
 import { type Message, responseOf, sameMessage } from './messages.ts'
-import { type Flag, type Id, isIds, isMessages, type Ranking, schemas, type Text } from './rows.ts'
+import { type Flag, type Id, isIds, isMessages, ownVote, type Ranking, schemas, type Text } from './rows.ts'
 
 export const HH_MARK = '\n\nAssistant:'
 
@@ -55,6 +55,12 @@ export const hhTurns = (prompt: string): Message[] => {
   return turns
 }
 
+/** {prompt, responses, ranks} */
+export const rankingRow = (record: Record<string, unknown>, location: RecordLocation): Ranking => {
+  const { id, prompt, responses, ranks, ...voter } = conform(schemas.ranking, record, location)
+  return { kind: 'ranking', id, prompt, responses, ranks, ...ownVote(voter) }
+}
+
 /** {prompt?, chosen, rejected, score_* or *_rating, margin, prob}: text, ids or messages. */
 export const preferenceRow = (
   record: Record<string, unknown>,
@@ -73,6 +79,7 @@ export const preferenceRow = (
     ...(ratings.some((rating) => rating !== null) ? { ratings } : {}),
     ...(typeof row.margin === 'number' ? { margin: row.margin } : {}),
     ...(typeof row.prob === 'number' ? { prob: row.prob } : {}),
+    ...ownVote(row),
   }
 }
 

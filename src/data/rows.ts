@@ -25,8 +25,8 @@ export const isIds = (text: Text): text is number[] => Array.isArray(text) && ty
 /** A defect of a row. Opening a data set for training drops such rows and counts them. */
 export type Flag = 'empty-chosen' | 'empty-rejected' | 'prefix-differs'
 
-/** Where a ranking comes from, in the export of a labelling tool. */
-export type Vote = { task: Id; annotation?: Id; annotator?: Id; lead_time?: number; created_at?: string }
+/** Who made a ranking, and where, as exports of labelling tools say. */
+export type Vote = { task?: Id; annotation?: Id; annotator?: Id; lead_time?: number; created_at?: string }
 
 /** What every row may have. */
 type Common = {
@@ -56,7 +56,13 @@ export type Ranking = Common & {
 export type Unpaired = Common & { kind: 'unpaired'; prompt: Text; completion: Text; label: boolean }
 /** One response with ratings by name (HelpSteer2); neighbouring rows with the same prompt make a pair. */
 export type Rated = Common & { kind: 'rated'; prompt: Text; response: Text; ratings: Record<string, number> }
-export type PlainText = Common & { kind: 'text'; text: string | number[] }
+export type PlainText = Common & {
+  kind: 'text'
+  text: string | number[]
+  /** As the file has them; only encoders read them, and check them. */
+  attention_mask?: unknown
+  token_type_ids?: unknown
+}
 export type Conversation = Common & { kind: 'messages'; messages: Message[] }
 export type Completion = Common & {
   kind: 'completion'
@@ -76,6 +82,22 @@ export type Labelled = Common & { kind: 'labelled'; input_ids: number[]; labels:
 
 export type Sft = PlainText | Conversation | Completion
 export type Row = Ranking | Unpaired | Rated | Sft | Prompt | Labelled
+
+type Voter = {
+  task?: Id
+  annotator?: Id
+  annotation?: Id
+  lead_time?: number
+  created_at?: string
+}
+
+/** The vote that a row's own columns tell, where they name an annotator. */
+export const ownVote = (row: Voter): Pick<Ranking, 'vote'> => {
+  const { task, annotator, annotation, lead_time, created_at } = row
+  if (annotator === undefined) return {}
+  const vote = { task, annotation, annotator, lead_time, created_at }
+  return { vote: Object.fromEntries(Object.entries(vote).filter(([, value]) => value !== undefined)) }
+}
 
 /** A number that may be a token id. */
 const isId = (value: unknown) => Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31
@@ -142,7 +164,23 @@ const id = z
 const responses = z.array(text).min(2, 'a ranking needs two responses or more')
 const rank = z.number().int().min(1, 'ranks count from 1').nullable()
 
+/** Who voted, where a file keeps every vote. Columns of these names that hold something else are let through. */
+const voter = {
+  task: id.optional(),
+  annotator: id.optional(),
+  annotation: id.optional(),
+  lead_time: z
+    .unknown()
+    .transform((value) => (typeof value === 'number' ? value : undefined))
+    .optional(),
+  created_at: z
+    .unknown()
+    .transform((value) => (typeof value === 'string' ? value : undefined))
+    .optional(),
+}
+
 const sides = {
+  ...voter,
   id: id.optional(),
   prompt_id: id.optional(),
   chosen: text,
@@ -164,13 +202,15 @@ export const schemas = {
   /** The prompt stands inside chosen and rejected, or there is none. */
   implicit: z.object(sides),
   hh: z.object({ id: id.optional(), chosen: z.string(), rejected: z.string() }),
-  ranking: z.object({ id: id.optional(), prompt: text, responses, ranks: z.array(rank) }).check(({ value, issues }) => {
-    const problem =
-      value.ranks.length !== value.responses.length
-        ? `${value.ranks.length} ranks for ${value.responses.length} responses`
-        : value.ranks.every((rank) => rank === null) && 'no response is ranked'
-    if (problem) issues.push({ code: 'custom', path: ['ranks'], message: problem, input: value })
-  }),
+  ranking: z
+    .object({ ...voter, id: id.optional(), prompt: text, responses, ranks: z.array(rank) })
+    .check(({ value, issues }) => {
+      const problem =
+        value.ranks.length !== value.responses.length
+          ? `${value.ranks.length} ranks for ${value.responses.length} responses`
+          : value.ranks.every((rank) => rank === null) && 'no response is ranked'
+      if (problem) issues.push({ code: 'custom', path: ['ranks'], message: problem, input: value })
+    }),
   bestOfN: z
     .object({ id: id.optional(), prompt: text, responses, best: z.number().int().min(0) })
     .check(({ value, issues }) => {
@@ -194,7 +234,12 @@ export const schemas = {
     complexity: score,
     verbosity: score,
   }),
-  text: z.object({ id: id.optional(), text: plainText }),
+  text: z.object({
+    id: id.optional(),
+    text: plainText,
+    attention_mask: z.unknown().optional(),
+    token_type_ids: z.unknown().optional(),
+  }),
   messages: z.object({ id: id.optional(), messages }),
   completion: z.object({ id: id.optional(), prompt: text, completion: text }),
   prompt: z.object({ id: id.optional(), prompt: text }),

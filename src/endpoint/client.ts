@@ -247,6 +247,7 @@ export const readCompletion = (method: CompletionRequest['method'], body: unknow
   return { text, finishReason, usage: usage ?? undefined, ...(logprobs?.length && { tops: logprobs }) }
 }
 
+const counted = z.object({ usage })
+
 /** The token counts in a response's body, whatever else is wrong with it. */
-export const usageIn = (body: unknown): Usage | undefined =>
-  z.object({ usage }).safeParse(body).data?.usage ?? undefined
+export const usageIn = (body: unknown): Usage | undefined => counted.safeParse(body).data?.usage ?? undefined

@@ -126,9 +126,11 @@ const onlyModel = async (client: OpenAI, url: string, secret: Secret) => {
   )
 }
 
+/** What a Fault of a whole command says at its end. */
+export const goOn = '; what was answered is kept, so run again (a training run with --resume) to go on'
+
 const faultOf = ({ code, message }: Failure, name: string, { keyEnv, hide }: Secret, row?: number): Fault => {
   const make = code === 'endpoint' || code === 'bad-answer' ? runFailure : badInput
-  const goOn = '; what was answered is kept, so run again (a training run with --resume) to go on'
   const advice = {
     endpoint: goOn,
     'bad-answer': goOn,

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { collect } from '../../test/support/collect.ts'
 import { answered, type FakeEndpoint, fakeEndpoint, type Reply, send } from '../../test/support/fakeEndpoint.ts'
+import { fixture } from '../../test/support/golden.ts'
 import { hostileAnswers } from '../../test/support/hostileAnswers.ts'
 import { biasedJudge, type JudgeStub, judgeStub, qualityByHash } from '../../test/support/judgeStub.ts'
 import { type JudgeCase, type Judgement, type JudgeSettings, openJudge } from './judge.ts'
@@ -210,6 +211,26 @@ describe('modes', () => {
   })
 })
 
+it('a local model judges by options without writing, and what it writes without a verdict is an error', async () => {
+  const prompt = join(root, 'short.md')
+  writeFileSync(prompt, '# user\n{question} A: {answer_a} B: {answer_b} The better one is')
+  const settings = { promptFile: prompt, threads: 1, maxNewTokens: 4 }
+  const judged = async (mode: 'options' | 'pairwise') => {
+    const judge = await openJudge(fixture('models/stories260K'), { mode, ...settings })
+    try {
+      const [judgement] = await collect(judge.judge([pair(0, 'Tom', 'Lily')]))
+      return { judgement, spent: judge.model.spent }
+    } finally {
+      await judge.close()
+    }
+  }
+  const options = await judged('options')
+  expect(options.judgement.scores).toHaveLength(2)
+  for (const score of options.judgement.scores) expect(score > 0 && score < 1).toBe(true)
+  expect(options.spent.completionTokens).toBe(0)
+  expect((await judged('pairwise')).judgement).toMatchObject({ verdict: 'error', error: 'truncated' })
+})
+
 describe('a reply', () => {
   const withBody = (body: object) => answered('x', body)
   const cut = withBody({ choices: [{ message: { content: 'So [[A]]' }, finish_reason: 'length' }] })
@@ -243,6 +264,7 @@ describe('a reply', () => {
     expect(judged.map(({ verdict }) => verdict)).toEqual(['tie', 'error', 'tie'])
     expect(judged[1].error).toBe(code)
     expect(judged[1].reason).toMatch(new RegExp(`^${code}: .`))
+    expect(judged[1].reason).not.toMatch(/row \d|run again/)
   })
 
   it.each<[string, Record<string, string>]>([

@@ -12,6 +12,8 @@
  * a cut one and a request that failed make the row an error with a reason; nothing is guessed.
  */
 import type { Message } from '../data/messages.ts'
+import { isUrl } from '../endpoint/open.node.ts'
+import { badInput } from '../util/fault.ts'
 import { type JudgeTemplate, loadTemplate, type PromptName, renderPrompt } from './judgePrompt.ts'
 import { openTextModel, type TextModelSettings } from './openTextModel.ts'
 import type { OptionLogps, TextCompletion, TextFailure, TextModel } from './textModel.ts'
@@ -92,8 +94,14 @@ export type Judge = {
   close(): Promise<void>
 }
 
-/** @param spec as of `openTextModel`. Faults: those of `openTextModel` and `loadTemplate`. */
+/** @param spec as of `openTextModel`. Faults: those of `openTextModel` and `loadTemplate`, 'bad-flag' for --structured. */
 export const openJudge = async (spec: string, settings: JudgeSettings & TextModelSettings): Promise<Judge> => {
+  if (settings.structured && (settings.mode === 'options' || !isUrl(spec)))
+    throw badInput(
+      'bad-flag',
+      settings.mode === 'options' ? 'goes with generated verdicts, not with --mode options' : 'needs a server',
+      { flag: '--structured' },
+    )
   const templates = await loadTemplates(settings)
   const model = await openTextModel(spec, settings)
   return makeJudge(model, settings, templates)

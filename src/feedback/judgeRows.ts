@@ -37,6 +37,8 @@ export type AboutCase = {
   len_2?: number
   category?: string
   turn?: number
+  /** Which answer the row says is better, where it does: the vote of a person, or of who made the row. */
+  human?: 'A' | 'B' | 'tie'
 }
 
 /** Streams the cases of the files, from the first. Throws Faults of the readers, with file and row. */
@@ -134,15 +136,25 @@ function* casesIn(read: Read, { whole }: CaseSettings): Generator<JudgeCase> {
     const question = row.turns ? conversationText(row.turns) : questionText(row.prompt, where)
     const answers = row.responses.map((response) => answerText(response, where))
     const trouble = row.flags && { code: row.flags[0], message: `the row is marked ${row.flags.join(', ')}` }
+    const voted = (i: number, j: number) => ({
+      ...base,
+      about: { ...base.about, ...voteOf(row.ranks[i], row.ranks[j]) },
+    })
     if (answers.length < 3 || whole)
-      return yield checked({ id, question, answers, ...base, ...(trouble && { trouble }) })
+      return yield checked({ id, question, answers, ...voted(0, 1), ...(trouble && { trouble }) })
     for (let i = 0; i < answers.length; i++)
       for (let j = i + 1; j < answers.length; j++)
-        yield checked({ id: `${id}:${i + 1}-${j + 1}`, question, answers: [answers[i], answers[j]], ...base })
+        yield checked({ id: `${id}:${i + 1}-${j + 1}`, question, answers: [answers[i], answers[j]], ...voted(i, j) })
     return
   }
   const { question, answer } = singleOf(row, where)
   yield checked({ id, question, answers: [answer], ...base })
+}
+
+/** Rank 1 is the best; a response without a rank was not compared. */
+const voteOf = (first?: number | null, second?: number | null): Pick<AboutCase, 'human'> => {
+  if (typeof first !== 'number' || typeof second !== 'number') return {}
+  return { human: first === second ? 'tie' : first < second ? 'A' : 'B' }
 }
 
 /** An empty answer is nothing to judge. */

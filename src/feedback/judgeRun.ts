@@ -40,7 +40,15 @@ export type JudgeEndEvent = {
   verdicts: Record<'A' | 'B' | 'tie', number>
   /** Of all grades. */
   mean_score?: number
-  spent: Spent
+  asked: number
+  cached: number
+  retries: number
+  prompt_tokens: number
+  completion_tokens: number
+  /** Responses whose tokens the server did not count. */
+  uncounted: number
+  /** Dollars, where prices are known. */
+  cost?: number
   report?: string
 }
 
@@ -103,7 +111,7 @@ export async function* judgeRows(
     const end = endOf(summary, judge)
     if (root === undefined) return yield end
     const report = join(root, 'report.html')
-    await writeText(report, judgePage({ summary, judge, settings, command, spent: end.spent }))
+    await writeText(report, judgePage({ summary, judge, settings, command, spent: judge.model.spent }))
     await writeJson(join(root, 'summary.json'), { ...end, judge: judge.name, mode: settings.mode })
     yield { ...end, report }
   } finally {
@@ -227,16 +235,23 @@ const endOf = (summary: JudgeSummary, judge: Judge): JudgeEndEvent => ({
   errors_by: summary.errorsBy,
   verdicts: summary.verdicts,
   ...(summary.grades && { mean_score: summary.gradeSum / summary.grades }),
-  spent: { ...judge.model.spent },
+  ...costOf(judge.model.spent),
 })
 
-/** A line for people. */
-export const endText = ({ n, errors, consistent, errors_by, verdicts, spent, mean_score }: JudgeEndEvent): string => {
+const costOf = ({ promptTokens, completionTokens, ...counts }: Spent) => ({
+  ...counts,
+  prompt_tokens: promptTokens,
+  completion_tokens: completionTokens,
+})
+
+/** For people. */
+export const endText = (end: JudgeEndEvent): string => {
+  const { n, errors, consistent, errors_by, verdicts, mean_score, asked, cached, cost } = end
   const by = Object.entries(errors_by).map(([code, count]) => `${code} ${whole(count)}`)
   const { A, B, tie } = verdicts
   return [
     `${plural(n, 'row')}: A ${whole(A)}, B ${whole(B)}, tie ${whole(tie)}, ${plural(errors, 'error')}${by.length ? ` (${by.join(', ')})` : ''}`,
     mean_score === undefined ? `both orders agree on ${whole(consistent)}` : `mean grade ${mean_score.toFixed(2)}`,
-    `${plural(spent.asked, 'request')}, ${whole(spent.cached)} from the cache, ${whole(spent.promptTokens)} + ${whole(spent.completionTokens)} tokens${spent.cost === undefined ? '' : `, $${spent.cost.toPrecision(3)}`}`,
+    `${plural(asked, 'request')}, ${whole(cached)} from the cache, ${whole(end.prompt_tokens)} + ${whole(end.completion_tokens)} tokens${cost === undefined ? '' : `, $${cost.toPrecision(3)}`}`,
   ].join('\n')
 }

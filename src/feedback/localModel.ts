@@ -42,6 +42,7 @@ export const localTextModel = (local: LocalModel): TextModel => {
     remote: false,
     spent,
     identity: async () => local.name,
+    files: async () => [],
     complete: (prompts, settings) => complete(local, prompts, settings, spent),
     options: (questions, settings) => options(local, questions, settings ?? {}, spent),
     close: async () => {},

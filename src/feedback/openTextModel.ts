@@ -36,16 +36,14 @@ export const openTextModel = async (spec: string, settings: TextModelSettings = 
     throw badInput('bad-flag', `names a model on a server, and ${spec} is a local one; leave it out`)
   const opened = await openModel({ ...settings, model: spec })
   const { model, tokenizer, generationConfig, dir, adapterDir, files, close } = opened
+  const hashes = async () => sha256Files(await filesOf({ dir, adapter: adapterDir }, files))
   try {
     if (!tokenizer)
       throw badInput('no-tokenizer', 'has no tokenizer, and is to read text; give another model', { file: dir })
     return {
       ...localTextModel({ name: spec, model, tokenizer, generationConfig, batchSize: settings.batchSize }),
-      identity: async () => {
-        const folders = { dir, adapter: adapterDir }
-        const hashes = await sha256Files(await filesOf(folders, files))
-        return [hashes.map(({ sha256 }) => sha256), settings.quantize ?? 'none']
-      },
+      identity: async () => [(await hashes()).map(({ sha256 }) => sha256), settings.quantize ?? 'none'],
+      files: hashes,
       close,
     }
   } catch (error) {

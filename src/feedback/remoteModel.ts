@@ -8,7 +8,8 @@ import {
   type RemoteSettings,
   remoteResults,
 } from '../endpoint/completions.ts'
-import { badInput, type Fault } from '../util/fault.ts'
+import { goOn } from '../endpoint/open.node.ts'
+import { badInput, Fault } from '../util/fault.ts'
 import { inOrder, makeGate } from '../util/inOrder.ts'
 import { normalize } from './optionLogps.ts'
 import type {
@@ -28,6 +29,7 @@ export const remoteTextModel = (endpoint: Endpoint): TextModel => ({
   remote: true,
   spent: endpoint.spent,
   identity: async () => endpoint.name,
+  files: async () => [],
   complete: (prompts, settings) => complete(endpoint, prompts, settings),
   options: (questions, settings) => options(endpoint, questions, settings ?? {}),
   close: async () => {},
@@ -57,15 +59,20 @@ async function* results(
       yield result
       if (result.sample === samples - 1) gate.leave()
     }
+  } catch (error) {
+    throw error instanceof Fault ? new Fault(error.code, withoutRow(error), {}, error.exitCode) : error
   } finally {
     gate.close()
   }
 }
 
-const failureOf = ({ row, sample, failure: { code, message } }: RemoteFailure): TextFailure => ({
+/** Requests are no rows of the user's, so their numbers are not told. */
+const withoutRow = ({ message, where: { row } }: Fault): string => message.replace(`row ${row}: `, '')
+
+const failureOf = ({ row, sample, failure }: RemoteFailure): TextFailure => ({
   row,
   sample,
-  failure: { code, message },
+  failure: { code: failure.code, message: withoutRow(failure).replace(goOn, '') },
 })
 
 async function* remotePrompts(prompts: Iterable<TextPrompt> | AsyncIterable<TextPrompt>): AsyncGenerator<RemotePrompt> {

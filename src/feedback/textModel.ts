@@ -19,6 +19,7 @@
 import type { Message } from '../data/messages.ts'
 import type { Spent } from '../endpoint/client.ts'
 import type { RemoteSampling } from '../endpoint/completions.ts'
+import type { FileHash } from '../util/sha256.node.ts'
 
 /** A text to continue, or a conversation to reply to. */
 export type TextPrompt = string | readonly Message[]
@@ -80,6 +81,8 @@ export type TextModel = {
   readonly spent: Readonly<Spent>
   /** What its completions depend on, for the settings of a run: its address and name, or hashes of its files. */
   identity(): Promise<unknown>
+  /** Hashes of its files; none of a server's model. */
+  files(): Promise<FileHash[]>
   /**
    * In the order of prompts and samples. Faults that end everything: 'endpoint' (the server is down), 'endpoint-key', 'disk';
    * what is wrong with one prompt is yielded as its failure. What a server answered stays in the disk cache.

@@ -6,6 +6,7 @@
  * is added. A reward model keeps the end token: there it learned to read the score.
  */
 import type { Tree } from '../data/batch.ts'
+import type { EncoderInput } from '../data/encoderBatch.ts'
 import { type Encoder, scoredExample, type TextOptions, textExample } from '../data/examples.ts'
 import type { Ranking, Row, Sft, Text } from '../data/rows.ts'
 import { type Scorable, uncounted } from '../generate/score.ts'
@@ -98,4 +99,42 @@ const rankingTree = (encoder: Encoder, row: Ranking): Tree => {
   const example = scoredExample(encoder, row, uncut, () => {})
   if (typeof example === 'string') throw badInput('bad-row', 'holds nothing to score')
   return { trunk: example.prompt, branches: example.responses }
+}
+
+/** The input of an encoder: ids with their mask, or a text with the special tokens of its tokenizer. Throws the same Faults. */
+export const encoderInput = (encoder: Encoder, row: Row): EncoderInput => {
+  if (row.kind !== 'text')
+    throw badInput(
+      'wrong-kind',
+      `rows of the kind "${row.kind}" have no hidden states of their own; give text or input_ids`,
+    )
+  const { text, attention_mask: mask, token_type_ids: types } = row
+  if (typeof text === 'string') return nonEmpty({ ids: encoder.encode(text).ids })
+  return nonEmpty({
+    ids: text,
+    mask: listBeside(mask, 'attention_mask', text.length, (value) => value === 0 || value === 1),
+    types: listBeside(
+      types,
+      'token_type_ids',
+      text.length,
+      (value) => Number.isInteger(value) && (value as number) >= 0,
+    ),
+  })
+}
+
+const nonEmpty = (input: EncoderInput): EncoderInput => {
+  if (input.ids.length === 0) throw badInput('bad-row', 'holds no tokens')
+  return input
+}
+
+const listBeside = (
+  value: unknown,
+  name: string,
+  length: number,
+  isRight: (each: unknown) => boolean,
+): number[] | undefined => {
+  if (value === undefined || value === null) return undefined
+  if (!Array.isArray(value) || value.length !== length || !value.every(isRight))
+    throw badInput('bad-row', `${name} must be a list of ${length} numbers, one for each id`)
+  return value as number[]
 }

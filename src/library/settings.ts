@@ -212,10 +212,14 @@ export interface RlSettings<Row extends PromptRow = UnknownPromptRow> extends Tr
    * @default true
    */
   keepRollouts?: boolean
-  /** What gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; or functions of the program. */
+  /** What gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (judge:MODEL, or URL#MODEL of a server); NAME=SPEC names it in the metrics; or functions of the program. */
   reward: RewardSource<Row> | RewardSource<Row>[]
   /** Weight of each reward in their sum (default: 1 each). */
   rewardWeights?: number[]
+  /** What a judge does: single (the default) grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won. */
+  judgeMode?: 'single' | 'pairwise'
+  /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
+  judgePrompt?: string
   /**
    * Normalise the scores of reward models by the mean and standard deviation that were saved with them.
    * @default false
@@ -931,10 +935,14 @@ export interface BestOfNSettings<Row extends PromptRow = UnknownPromptRow> {
   chat?: boolean
   /** Use only the first N rows. */
   maxSamples?: number
-  /** What gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; or functions of the program. */
+  /** What gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (judge:MODEL, or URL#MODEL of a server); NAME=SPEC names it in the metrics; or functions of the program. */
   reward: RewardSource<Row> | RewardSource<Row>[]
   /** Weight of each reward in their sum (default: 1 each). */
   rewardWeights?: number[]
+  /** What a judge does: single (the default) grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won. */
+  judgeMode?: 'single' | 'pairwise'
+  /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
+  judgePrompt?: string
   /**
    * Normalise the scores of reward models by the mean and standard deviation that were saved with them.
    * @default false
@@ -988,18 +996,24 @@ export interface BestOfNSettings<Row extends PromptRow = UnknownPromptRow> {
 
 /** The settings of `compare`. */
 export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
-  /** Models, runs or adapters of the SFT policy; one alone is compared with the SFT policy; NAME=RUN names one, NAME=RUN,RUN,... is one policy trained with several seeds. */
+  /** Models, runs or adapters of the model before training; one alone is compared with that model; NAME=RUN names one, NAME=RUN,RUN,... is one way of training with several seeds. */
   policies: string[]
-  /** The SFT policy that all of them were trained from: rewards and KL are measured from it. */
-  sft: string
+  /** The model before training, from which rewards and KL are measured: a folder, a hub id or the name of a run (required). */
+  base?: string
+  /** Another name of `base`. */
+  sft?: string
   /** Held-out prompts; or rows of the program, which are kept in the cache under the hash of their content. */
   data: Data<Row>
-  /** A judge that may have trained one of the policies: a reward model, a module, a verifier or a server, as `reward` of attune reinforce; NAME=SPEC names it; or functions of the program. */
+  /** A judge that may have trained one of the models: a reward model, a module, a verifier or a server, as `reward` of attune reinforce; NAME=SPEC names it; or functions of the program. */
   reward?: RewardSource<Row> | RewardSource<Row>[]
-  /** A judge that none of the policies was trained on, given as `reward` is; one of `reward` and `judge` is needed; or functions of the program. */
+  /** A judge that none of the models was trained on, given as `reward` is; one of `reward` and `judge` is needed; or functions of the program. */
   judge?: RewardSource<Row> | RewardSource<Row>[]
+  /** What a judge that is a language model does: single (the default) grades each completion from 1 to 10; pairwise compares it with that of the model before training at the same place, in both orders. */
+  judgeMode?: 'single' | 'pairwise'
+  /** A prompt for judges in place of attune's own, as `attune judge` takes it. */
+  judgePrompt?: string
   /**
-   * Completions of each policy per prompt.
+   * Completions of each model per prompt.
    * @default 4
    */
   samples?: number
@@ -1045,7 +1059,7 @@ export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
   /** CPU threads (default: one a core); they do not change any result. */
   threads?: number
   /**
-   * Of the answers, with the same random numbers for every policy, and of the bootstrap.
+   * Of the answers, with the same random numbers for every model, and of the bootstrap.
    * @default 42
    */
   seed?: number

@@ -4,6 +4,7 @@
  */
 import type { Attend } from '../nn/attention.ts'
 import type { HeadOptions } from '../nn/head.ts'
+import type { Buckets } from '../nn/relative.ts'
 import type { RopeParameters } from '../nn/rope.ts'
 import type { Scope } from '../nn/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -52,6 +53,26 @@ export type LayerKind = {
   rope?: string
 }
 
+/** What an encoder has that a decoder lacks: its tokens attend to later ones too, and it writes no text. */
+export type EncoderParts = {
+  /** Distances of attention by relative position, where it has that. */
+  distances?(config: Config): Buckets | undefined
+  /**
+   * Rows behind those of the tokens in the hidden states, which every block reads and passes on: DeBERTa's table of relative
+   * positions. So all blocks share it, and its gradient comes back through all of them.
+   */
+  sharedRows?(config: Config): number
+  /** Rows of the table of positions for the tokens of a text, padding among them. */
+  positions(ids: ArrayLike<number>, config: Config): number[]
+  /** Tokens that a text may have; Infinity without absolute positions. */
+  longestText(config: Config): number
+  /** Kinds of tokens (first or second sentence); 0: it does not tell them apart. */
+  tokenTypes(config: Config): number
+}
+
+/** The three tokens of a pair ranker that the scores are read at: before the source, and before each of two candidates. */
+export const pairMarkers = ['<|source|>', '<|candidate1|>', '<|candidate2|>'] as const
+
 export type Architecture = {
   /** As in config.json: 'LlamaForCausalLM'. */
   name: string
@@ -61,8 +82,8 @@ export type Architecture = {
   layerKind(config: Config, layer: number): LayerKind
   /** Rotated values of each head; 0 without rotation. */
   rotary(config: Config): number
-  /** ids [N] i64, positions [N] i64 -> [N, C] */
-  embed(p: Scope, ids: Tensor, positions: Tensor, config: Config): Tensor
+  /** ids [N] i64, positions [N] i64 -> [N, C]; an encoder also reads token types [N] i64, and adds its shared rows. */
+  embed(p: Scope, ids: Tensor, positions: Tensor, config: Config, types?: Tensor): Tensor
   /** [N, C] -> [N, C], parameters relative to the layer's prefix */
   block(p: Scope, x: Tensor, context: BlockContext, config: Config, kind: LayerKind): Tensor
   /** The norm before the head. */
@@ -72,6 +93,12 @@ export type Architecture = {
   head(config: Config): Pick<HeadOptions, 'weight' | 'module' | 'softcap'>
   /** Module names of a block's linear layers, for LoRA's `all-linear`. */
   linears(config: Config): readonly string[]
+  encoder?: EncoderParts
+  /**
+   * The head of a pair ranker: its parameters, and the scores [M, tasks] of hidden states [M, C] in threes, at the markers of a
+   * source and of its two candidates. The scores at the source mean nothing.
+   */
+  pairs?: { weights: readonly string[]; tasks(config: Config): number; scores(p: Scope, h: Tensor): Tensor }
   /** A score head, in place of the language head or beside it; see scored.ts. */
   scores?: 'alone' | 'beside'
   /** GPT-2: linear weights are stored as [in, out]. */

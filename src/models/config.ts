@@ -43,6 +43,16 @@ const schema = z.looseObject({
   activation_function: z.string().nullish(),
   rms_norm_eps: positive.nullish(),
   layer_norm_epsilon: positive.nullish(),
+  layer_norm_eps: positive.nullish(),
+  pad_token_id: z.int().nullish(),
+  type_vocab_size: z.int().nonnegative().max(65_536).nullish(),
+  position_buckets: z.int().max(65_536).nullish(),
+  max_relative_positions: z.int().max(65_536).nullish(),
+  pos_att_type: z.union([z.string(), z.array(z.string())]).nullish(),
+  relative_attention: z.boolean().nullish(),
+  position_biased_input: z.boolean().nullish(),
+  norm_rel_ebd: z.string().nullish(),
+  n_tasks: size.max(65_536).nullish(),
   sliding_window: size.nullish(),
   sliding_window_pattern: size.nullish(),
   max_window_layers: z.int().nonnegative().nullish(),
@@ -149,6 +159,9 @@ const positionsByDefault: Readonly<Record<string, number | undefined>> = {
   gemma3_text: 131_072,
   phi3: 4096,
   gpt2: 1024,
+  bert: 512,
+  roberta: 512,
+  'deberta-v2': 512,
 }
 
 const keyValueHeadsByDefault: Readonly<Record<string, number | undefined>> = {
@@ -161,10 +174,17 @@ const keyValueHeadsByDefault: Readonly<Record<string, number | undefined>> = {
   gemma3_text: 4,
 }
 
+const activationByDefault: Readonly<Record<string, string | undefined>> = {
+  gpt2: 'gelu_new',
+  bert: 'gelu',
+  roberta: 'gelu',
+  'deberta-v2': 'gelu',
+}
+
 const activationOf = (c: Parsed, file: string): string => {
   const isGemma = c.model_type.startsWith('gemma')
   const given = c.hidden_activation ?? c.hidden_act ?? c.activation_function
-  const name = given ?? (isGemma ? 'gelu_pytorch_tanh' : c.model_type === 'gpt2' ? 'gelu_new' : 'silu')
+  const name = given ?? (isGemma ? 'gelu_pytorch_tanh' : (activationByDefault[c.model_type] ?? 'silu'))
   if (!Object.hasOwn(activations, name)) {
     const known = Object.keys(activations).join(', ')
     throw badInput('bad-config', `the activation ${quoted(name)} is not supported; ${known} are`, { file })

@@ -33,7 +33,7 @@ export const joinCheckpoint = async (folder: {
 }
 
 /** Tensors under attune's names, without those that are to be ignored. */
-const renamed = (architecture: Architecture, tensors: ReadonlyMap<string, StoredTensor>) => {
+export const renamed = (architecture: Architecture, tensors: ReadonlyMap<string, StoredTensor>) => {
   const named = new Map<string, StoredTensor>()
   for (const [stored, tensor] of tensors) {
     const name = architecture.rename ? architecture.rename(stored) : stored

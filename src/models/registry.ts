@@ -2,9 +2,12 @@
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import type { Architecture, Config } from './architecture.ts'
+import { bert, roberta } from './bert.ts'
+import { debertaV2 } from './deberta.ts'
 import { gemma, gemma2, gemma3 } from './gemma.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama, mistral, qwen2, qwen3, smollm3 } from './llama.ts'
+import { pairRanker } from './pairRanker.ts'
 import { phi3 } from './phi3.ts'
 import { classifier } from './scored.ts'
 import { refuseUnsupported } from './unsupported.ts'
@@ -25,6 +28,26 @@ const byModelType: Readonly<Record<string, Architecture>> = {
 
 export const architectures: readonly Architecture[] = Object.values(byModelType)
 
+/** The encoder of each `model_type`, whatever head its file was saved with. */
+const encoderOf: Readonly<Record<string, Architecture>> = { bert, roberta, 'deberta-v2': debertaV2 }
+
+export const encoders: readonly Architecture[] = Object.values(encoderOf)
+const rankers = encoders.map(pairRanker)
+
+/** BertModel, BertForMaskedLM: the encoder, with or without a head that is not used. */
+const isWithHead = ({ name }: Architecture, of: string) => {
+  const family = name.replace(/Model$/, '')
+  return of === name || (of.startsWith(`${family}For`) && !of.endsWith('ForCausalLM'))
+}
+
+const encoderNamed = (names: readonly string[], model_type: string): Architecture | undefined => {
+  const own = Object.hasOwn(encoderOf, model_type) ? encoderOf[model_type] : undefined
+  if (own && names.length === 0) return own
+  return [...rankers.filter(({ name }) => names.includes(name)), ...encoders].find((each) =>
+    each.pairs ? true : names.some((name) => isWithHead(each, name)),
+  )
+}
+
 /** LlamaModel, Gemma3TextModel: what transformers saves of a model without its head. */
 const isBare = (name: string) => /^\w+Model$/.test(name) && !name.endsWith('LMHeadModel')
 
@@ -33,7 +56,8 @@ export const architectureOf = (config: Config, file: string): Architecture => {
   const scored = architectures.map(classifier)
   const { architectures: names, model_type } = config
   const bare = names.every(isBare) && Object.hasOwn(byModelType, model_type) ? byModelType[model_type] : undefined
-  const found = [...architectures, ...scored].find(({ name }) => names.includes(name)) ?? bare
+  const found =
+    [...architectures, ...scored].find(({ name }) => names.includes(name)) ?? encoderNamed(names, model_type) ?? bare
   if (found) {
     refuseUnsupported(found, config, file)
     return found
@@ -41,11 +65,11 @@ export const architectureOf = (config: Config, file: string): Architecture => {
   if (names.length === 0)
     throw badInput(
       'architecture',
-      `names no architecture, and of model_type ${quoted(model_type)} attune knows none; it knows ${Object.keys(byModelType).join(', ')}`,
+      `names no architecture, and of model_type ${quoted(model_type)} attune knows none; it knows ${[...Object.keys(byModelType), ...Object.keys(encoderOf)].join(', ')}`,
       { file },
     )
   const isScored = names.some((name) => name.endsWith('ForSequenceClassification'))
-  const known = (isScored ? scored : architectures).map(({ name }) => name).join(', ')
+  const known = (isScored ? scored : [...architectures, ...encoders, ...rankers]).map(({ name }) => name).join(', ')
   throw badInput(
     'architecture',
     `${names.map((name) => quoted(name)).join(', ')} is not supported; attune knows ${known}`,

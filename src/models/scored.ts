@@ -65,10 +65,16 @@ export const withValueHead = (base: Base, head: StoredTensor): Base => ({
   params: new Map(base.params).set(scoreWeight, head),
 })
 
-/** Throws a Fault 'no-language-head' for a reward model, which writes no text. */
+/** Throws a Fault 'no-language-head' for an encoder, a pair ranker and a reward model, which write no text. */
 export const requireLanguageHead = ({ architecture }: Pick<Base, 'architecture'>, file: string): void => {
-  if (architecture.scores !== 'alone') return
   const name = architecture.name
+  if (architecture.encoder) {
+    const advice = architecture.pairs
+      ? 'it compares texts: `attune rank`'
+      : '`attune score --hidden` prints its hidden states'
+    throw badInput('no-language-head', `is ${encoderText(architecture)}, which writes no text; ${advice}`, { file })
+  }
+  if (architecture.scores !== 'alone') return
   throw badInput('no-language-head', `is a reward model (${name}), which has no language head to write text with`, {
     file,
   })
@@ -78,9 +84,37 @@ export const requireLanguageHead = ({ architecture }: Pick<Base, 'architecture'>
 export const requireScoreHead = ({ architecture }: Pick<Base, 'architecture'>, file: string): void => {
   if (architecture.scores) return
   const name = architecture.name
+  if (architecture.encoder) {
+    const advice = architecture.pairs
+      ? 'it compares two candidates, with `attune rank`'
+      : 'train a pair ranker from it with `attune reward --kind pair`'
+    throw badInput('no-score-head', `is ${encoderText(architecture)}, which scores no single text; ${advice}`, { file })
+  }
   throw badInput(
     'no-score-head',
     `is no reward model: ${name} has no ${scoreWeight}; train one with \`attune reward\``,
+    { file },
+  )
+}
+
+const encoderText = ({ name, pairs }: Architecture) => `${pairs ? 'a pair ranker' : 'an encoder'} (${name})`
+
+/** Throws a Fault 'no-encoder' for a model that is none: its tokens do not attend to later ones. */
+export const requireEncoder = ({ architecture }: Pick<Base, 'architecture'>, file: string): void => {
+  if (architecture.encoder) return
+  const { name } = architecture
+  throw badInput('no-encoder', `is no encoder: ${name} reads from left to right; give a BERT, RoBERTa or DeBERTa`, {
+    file,
+  })
+}
+
+/** Throws a Fault 'no-pair-ranker' for a model without the head of a pair ranker. */
+export const requirePairRanker = ({ architecture }: Pick<Base, 'architecture'>, file: string): void => {
+  if (architecture.pairs) return
+  const { name } = architecture
+  throw badInput(
+    'no-pair-ranker',
+    `is no pair ranker: ${name} has no head that compares two candidates; train one with \`attune reward --kind pair\``,
     { file },
   )
 }

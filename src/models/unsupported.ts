@@ -18,6 +18,10 @@ const harmless: Readonly<Record<string, readonly unknown[]>> = {
   scale_attn_by_inverse_layer_idx: off,
   add_cross_attention: off,
   is_encoder_decoder: off,
+  // BERT and its family
+  is_decoder: off,
+  position_embedding_type: ['absolute'],
+  conv_kernel_size: [0],
   // multipliers of Granite, Cohere, MiniCPM and others that keep Llama's names
   logit_scale: one,
   logits_scaling: one,
@@ -55,6 +59,12 @@ export const refuseUnsupported = (architecture: Architecture, config: Config, fi
       { file },
     )
   if (found) throw badInput('bad-config', `${found} ${quoted(raw[found])} is not supported by attune`, { file })
+  if (architecture.encoder && raw.embedding_size && raw.embedding_size !== config.hidden_size)
+    throw badInput(
+      'bad-config',
+      `embedding_size ${quoted(raw.embedding_size)} is not supported by attune; hidden_size is ${config.hidden_size}`,
+      { file },
+    )
   const rotary = architecture.rotary(config)
   const partial = config.partial_rotary_factor
   if (rotary % 2) throw badInput('bad-config', `cannot rotate ${rotary} values of each head: not even`, { file })

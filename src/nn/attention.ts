@@ -7,6 +7,7 @@
  */
 import { type Dim, mulDims } from '../tensor/dim.ts'
 import { input, iota, scalar, type Tensor } from '../tensor/tensor.ts'
+import { type RelativeTables, relativeScores } from './relative.ts'
 
 export type AttentionOptions = {
   heads: number
@@ -17,6 +18,8 @@ export type AttentionOptions = {
   window?: number
   /** Gemma 2: a score s becomes cap * tanh(s / cap). */
   softcap?: number
+  /** DeBERTa: tables of relative positions, for as many heads of keys as of queries. The scale holds for them too. */
+  relative?: RelativeTables
 }
 
 /** Queries [N, heads*D], keys and values [N, kvHeads*D] -> [N, heads*D]. Training and decoding have one each. */
@@ -85,18 +88,27 @@ export const attentionMask = ({ rows, groups, segments, positions }: Layout, win
   return near.where(0, hidden).reshape([B, 1, 1, T, T])
 }
 
-/** The indices and masks of a batch that all layers share, fed to each block. */
+/** [B, 1, 1, T, T]: 0 where two tokens are of one text. An encoder's tokens attend to later ones too. */
+const encoderMask = ({ groups }: Layout): Tensor => {
+  const [B, T] = groups.shape
+  const same = groups.reshape([B, T, 1]).eq(groups.reshape([B, 1, T]))
+  return same.where(0, hidden).reshape([B, 1, 1, T, T])
+}
+
+/** The indices and masks of a batch that all layers share, fed to each block. An encoder has no windows. */
 export const layoutTensors = (
   layout: Layout,
   heads: number,
   kvHeads: number,
-  windows: readonly (number | undefined)[],
+  windows: readonly (number | undefined)[] | 'encoder',
 ) => ({
   qTo: spreadIndex(layout.rows, heads),
   kvTo: spreadIndex(layout.rows, kvHeads),
   qBack: collectIndex(layout, heads),
   kvBack: collectIndex(layout, kvHeads),
-  ...Object.fromEntries(windows.map((window) => [maskName(window), attentionMask(layout, window)])),
+  ...(windows === 'encoder'
+    ? { [maskName(undefined)]: encoderMask(layout) }
+    : Object.fromEntries(windows.map((window) => [maskName(window), attentionMask(layout, window)]))),
 })
 
 export const maskName = (window: number | undefined) => `mask${window ?? ''}`
@@ -108,16 +120,17 @@ const regather = (x: Tensor, to: Tensor, back: Tensor): Tensor => {
 }
 
 /**
- * With P = softmax(Q K'), O = P V:  dS = P (dO V' - rowsum(dO O)),  dQ = dS K,  dK = dS' Q,  dV = P' dO. The row sums
- * are taken on O, [.., D] wide, where softmax's own rule would take them on P, [.., T] wide (Dao et al. 2022, eq. 4).
+ * With P = softmax(Q K'), O = P V:  dS = P (dO V' - rowsum(dO O)),  dQ = dS K,  dK = dS' Q,  dV = P' dO, and what is
+ * added to the scores gets dS. The row sums are taken on O, [.., D] wide, where softmax's own rule would take them on P, [.., T] wide (Dao et al. 2022, eq. 4).
  */
-const attentionGrad = (Q: Tensor, K: Tensor, V: Tensor, P: Tensor, O: Tensor) => (dO: Tensor) => {
+const attentionGrad = (Q: Tensor, K: Tensor, V: Tensor, P: Tensor, O: Tensor, added: boolean) => (dO: Tensor) => {
   const dS = P.mul(dO.matmul(V, { transB: true }).sub(dO.mul(O).sum(-1, true)))
-  return [dS.matmul(K), dS.matmul(Q, { transA: true }), P.matmul(dO, { transA: true })]
+  const products = [dS.matmul(K), dS.matmul(Q, { transA: true }), P.matmul(dO, { transA: true })]
+  return added ? [...products, dS] : products
 }
 
 /** Full attention over spread rows, with the inputs of `layoutTensors`. */
-export const attendRagged: Attend = (q, k, v, { heads, kvHeads, headDim, scale, window, softcap }) => {
+export const attendRagged: Attend = (q, k, v, { heads, kvHeads, headDim, scale, window, softcap, relative }) => {
   const [N] = q.shape
   const index = (name: string, shape: readonly Dim[]) => input(name, shape, 'i64')
   const [qTo, kvTo] = [index('qTo', ['B', heads, 'T']), index('kvTo', ['B', kvHeads, 'T'])]
@@ -129,14 +142,20 @@ export const attendRagged: Attend = (q, k, v, { heads, kvHeads, headDim, scale, 
   const tall = ['B', kvHeads, mulDims(group, 'T'), headDim]
   const queries = spread(q.mul(scale), heads, qTo, qBack).reshape(tall)
   const [keys, values] = [k, v].map((x) => spread(x, kvHeads, kvTo, kvBack))
-  const scores = queries.matmul(keys, { transB: true })
+  const content = queries.matmul(keys, { transB: true })
+  const byDistance =
+    relative && relativeScores(queries, keys, { keys: relative.keys, queries: relative.queries?.mul(scale) })
+  const scores = byDistance ? content.add(byDistance) : content
   const capped = softcap ? scores.div(softcap).tanh().mul(softcap) : scores
   const masked = capped.reshape(['B', kvHeads, group, 'T', 'T']).add(input(maskName(window), ['B', 1, 1, 'T', 'T']))
   const probs = masked.softmax().reshape(['B', kvHeads, mulDims(group, 'T'), 'T'])
   const plain = probs.matmul(values)
   const context = softcap
     ? plain
-    : plain.withGrad([queries, keys, values], attentionGrad(queries, keys, values, probs, plain))
+    : plain.withGrad(
+        [queries, keys, values, ...(byDistance ? [byDistance] : [])],
+        attentionGrad(queries, keys, values, probs, plain, byDistance !== undefined),
+      )
   const mixed = context.reshape([['B', heads, 'T'].reduce(mulDims, 1) as Dim, headDim])
   return regather(mixed, qBack, qTo).reshape([N, heads * headDim])
 }

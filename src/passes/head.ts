@@ -65,6 +65,12 @@ export const targetStatesBackward = (
   dh: Handle,
   gradients: Gradients,
 ): Handle => {
+  if (model.architecture.encoder) {
+    // Without a norm the gradient is only rows, each added at its token's
+    const dHidden = model.backend.zeros(hidden.shape)
+    model.backend.addRows(dHidden, dh, placed.targets.index)
+    return dHidden
+  }
   const part = outerPart(model)
   const trained = trainedIn(normProgram(model, part), gradients)
   const program = executable(model, `normBackward ${part.signature} ${trained}`, () => {

@@ -2,6 +2,7 @@
 import type { PackedBatch } from '../data/batch.ts'
 import type { LayerKind } from '../models/architecture.ts'
 import { layoutTensors } from '../nn/attention.ts'
+import { distanceNames, distanceRows } from '../nn/relative.ts'
 import { compileProgram } from '../onnx/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import { input } from '../tensor/tensor.ts'
@@ -43,7 +44,10 @@ const layoutProgram = (model: Model) =>
       segments: grid('segments'),
       positions: flat('positions'),
     }
-    return compileProgram('layout', layoutTensors(layout, heads, kvHeads, windowsOf(model)))
+    return compileProgram(
+      'layout',
+      layoutTensors(layout, heads, kvHeads, model.architecture.encoder ? 'encoder' : windowsOf(model)),
+    )
   })
 
 /** From arrays over tokens to arrays over the grid: rows (the token's index, 0 where none), groups (-1 where none), segments. */
@@ -62,6 +66,25 @@ const grids = (batch: PlacedBatch) => {
 /** The parts of a packed batch that the passes read. */
 export type PlacedBatch = Omit<PackedBatch, 'targets'> & { targets: Omit<PackedBatch['targets'], 'sequence'> }
 
+/** What the blocks of an encoder read beside the layout: kinds of tokens, and the rows of its table of relative positions. */
+const encoderInputs = (
+  { architecture: { encoder }, config, backend }: Model,
+  { T, ids, types }: PlacedBatch,
+): Handles => {
+  if (!encoder) return {}
+  const distances = encoder.distances?.(config)
+  const falling = distances && distanceRows(T, distances)
+  const put = (values: readonly number[]) => backend.put(i64(values), [values.length])
+  return {
+    ...(encoder.tokenTypes(config) > 0 && { types: put(Array.from(types ?? new Uint8Array(ids.length))) }),
+    ...(falling && {
+      [distanceNames.falling]: put(falling),
+      // One place of 2T is unused: behind the distances, falling or rising
+      [distanceNames.rising]: put([...falling.slice(0, -1).reverse(), 0]),
+    }),
+  }
+}
+
 export const place = (model: Model, batch: PlacedBatch): Placed => {
   const { backend } = model
   const N = batch.ids.length
@@ -79,12 +102,13 @@ export const place = (model: Model, batch: PlacedBatch): Placed => {
     label: put(batch.targets.label),
   }
   backend.free([...Object.values(grid), places])
-  const shared = { ...layout, positions, ...ropeHandles(model, 1 + largest(batch.positions)) }
+  const own = encoderInputs(model, batch)
+  const shared = { ...layout, ...own, positions, ...ropeHandles(model, 1 + largest(batch.positions)) }
   return {
     tokens: N,
     ids,
     shared,
     targets,
-    handles: [...Object.values(layout), positions, ids, targets.index, targets.label],
+    handles: [...Object.values(layout), ...Object.values(own), positions, ids, targets.index, targets.label],
   }
 }

@@ -3,9 +3,9 @@
  * before the engine starts and the first weight is read.
  */
 import { loadAdapted, loadPretrained } from '../models/load.node.ts'
-import { applyAdapter } from '../models/merge.ts'
+import { applyAdapter, type Base } from '../models/merge.ts'
 import { resolveModel } from '../models/resolve.node.ts'
-import { requireLanguageHead, requireScoreHead } from '../models/scored.ts'
+import { requireEncoder, requireLanguageHead, requirePairRanker, requireScoreHead } from '../models/scored.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { type OpenOptions as EngineOptions, openBackend } from '../runtime/open.node.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
@@ -13,13 +13,29 @@ import type { Tokenizer } from '../text/tokenizer.ts'
 import { type Model, makeModel } from './model.ts'
 import { putQuantized, type Quantize } from './quantize.ts'
 
+type Head = 'language' | 'scores' | 'either' | 'encoder' | 'pairs'
+
+const requireHead: Record<Head | 'any', (base: Pick<Base, 'architecture'>, file: string) => void> = {
+  language: requireLanguageHead,
+  scores: requireScoreHead,
+  either: (base, file) => {
+    if (!base.architecture.scores) requireLanguageHead(base, file)
+  },
+  encoder: requireEncoder,
+  pairs: requirePairRanker,
+  any: () => {},
+}
+
 export type OpenModelOptions = EngineOptions & {
   /** A folder in Hugging Face layout, a hub id, a run's name or folder, or a PEFT adapter that names its base. */
   model: string
   /** A PEFT folder, a hub id, or a run that made an adapter; by default that of the run which `model` names. */
   adapter?: string
-  /** What it must have: 'language' by default; 'scores' of a reward model; 'either'. */
-  head?: 'language' | 'scores' | 'either'
+  /**
+   * What it must have: 'language' by default; 'scores' of a reward model; 'either'. An 'encoder' (a pair ranker is one too) and
+   * 'pairs', the head of a pair ranker, are other models; 'any' takes all.
+   */
+  head?: Head | 'any'
   /** Format in which the blocks' linear weights are quantized as they are read; 'none' by default. */
   quantize?: Quantize
   /** Called with bytes fetched, then with tensors read. */
@@ -43,8 +59,8 @@ export type OpenedModel = {
 }
 
 /**
- * Faults: those of `resolveModel`, `loadPretrained` and `loadAdapted`; 'no-language-head' and
- * 'no-score-head' where the model lacks the head that is asked for.
+ * Faults: those of `resolveModel`, `loadPretrained` and `loadAdapted`; 'no-language-head', 'no-score-head',
+ * 'no-encoder' and 'no-pair-ranker' where the model is not what is asked for.
  */
 export const openModel = async (options: OpenModelOptions): Promise<OpenedModel> => {
   const { model: name, onProgress = () => {} } = options
@@ -56,8 +72,7 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
   const adapted = adapterDir === undefined ? undefined : await loadAdapted(adapterDir, pretrained)
   const { base, adapter } = adapted ?? { base: pretrained, adapter: undefined }
   const { head = 'language' } = options
-  if (head === 'language') requireLanguageHead(base, dir)
-  if (head === 'scores') requireScoreHead(base, adapterDir ?? dir)
+  requireHead[head](base, head === 'scores' ? (adapterDir ?? dir) : dir)
   const whole = adapter ? applyAdapter(base, adapter) : base
   const tokenizer = await loadTokenizerFolder(dir, adapterDir)
   const backend = await openBackend(options)

@@ -78,7 +78,8 @@ export const keptBytes = (
   gradients: Gradients,
   sizes: { N: number; B: number; T: number },
 ): number => {
-  const bindings = new Map(Object.entries(sizes))
+  const rows = model.architecture.encoder?.sharedRows?.(model.config) ?? 0
+  const bindings = new Map(Object.entries({ ...sizes, N: sizes.N + rows }))
   const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => {
     const part = layerPart(model, layer)
     const trained = trainedNames(part, model.architecture.layerPrefix(layer), gradients)
@@ -173,8 +174,8 @@ const blockBackward = (model: Model, trail: Trail, layer: number, dy: Handle, gr
 
 const traceEmbed = (model: Model, part: Part) => {
   const scope = scopeOf(part)
-  const ids = input('ids', ['N'], 'i64')
-  return { scope, x: model.architecture.embed(scope, ids, input('positions', ['N'], 'i64'), model.config) }
+  const [ids, positions, types] = ['ids', 'positions', 'types'].map((name) => input(name, ['N'], 'i64'))
+  return { scope, x: model.architecture.embed(scope, ids, positions, model.config, types) }
 }
 
 const embedProgram = (model: Model, part: Part) =>

@@ -23,8 +23,10 @@ ${body}
 }
 `
 
+type Rows = readonly (readonly (string | Html)[])[]
+
 /** @param rows of the table, the first its head   @param kinds CSS classes of the columns: 'n' for numbers */
-export const table = (rows: readonly (readonly (string | Html)[])[], kinds: readonly string[] = []): Html => {
+export const table = (rows: Rows, kinds: readonly string[] = []): Html => {
   const cells = (tag: string, row: readonly (string | Html)[]) =>
     row.map((cell, i) => {
       const name = kinds[i] ? html` class="${kinds[i]}"` : raw('')
@@ -35,6 +37,19 @@ export const table = (rows: readonly (readonly (string | Html)[])[], kinds: read
 <thead><tr>${cells('th', head)}</tr></thead>
 <tbody>
 ${rest.map((row) => html`<tr>${cells('td', row)}</tr>`)}
+</tbody>
+</table></div>`
+}
+
+/** A table that becomes a list on a phone: under the first cell of a row each other one with the name of its column. */
+export const stackedTable = (head: readonly string[], rest: Rows): Html => {
+  const kind = (i: number) => (i ? html` class="n"` : raw(''))
+  const cells = (row: Rows[number]) =>
+    row.map((cell, i) => html`<td${kind(i)} data-head="${i ? head[i] : ''}"><span>${cell}</span></td>`)
+  return html`<div class="scroll"><table class="stack">
+<thead><tr>${head.map((cell, i) => html`<th${kind(i)}>${cell}</th>`)}</tr></thead>
+<tbody>
+${rest.map((row) => html`<tr>${cells(row)}</tr>`)}
 </tbody>
 </table></div>`
 }
@@ -86,6 +101,7 @@ th { text-align: left; font-weight: 500; font-size: 0.85rem; color: var(--soft);
 th, td { padding: 0.4rem 1.25rem 0.4rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
 .n { text-align: right; }
+.stack th, .stack td:first-child { white-space: normal; }
 .mono, code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 0.9em; }
 th.mono { font-family: inherit; font-size: 0.85rem; }
 .good { color: var(--good); }
@@ -95,15 +111,22 @@ th.mono { font-family: inherit; font-size: 0.85rem; }
   th, th.mono { font-size: 0.78rem; }
   th, td { padding-right: 0.6rem; white-space: normal; }
   .n { padding-left: 0.2rem; }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .stack, .stack tbody, .stack tr { display: block; }
+  .stack thead { display: none; }
+  .stack tr { border-bottom: 1px solid var(--line); padding: 0.6rem 0; }
+  .stack td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: 0.15rem 0; white-space: nowrap; }
+  .stack td:first-child { font-weight: 650; white-space: normal; overflow-wrap: anywhere; }
+  .stack td:not(:first-child)::before { content: attr(data-head); color: var(--soft); white-space: normal; text-align: left; }
 }
 td.wrap { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 9rem; }
 .card ul { margin: 0.5rem 0 0; padding-left: 1.2rem; }
 .card li { margin: 0.4rem 0; }
+ul.spaced { max-width: 42rem; padding-left: 1.2rem; }
+ul.spaced li { margin: 0.4rem 0; }
 details { margin: 1rem 0; }
 summary { cursor: pointer; color: var(--soft); }
 a { color: var(--c2); }
-pre { background: var(--shade); border-radius: 8px; padding: 0.9rem 1.1rem; overflow-x: auto; margin: 0.75rem 0 1.25rem; font-size: 0.9rem; line-height: 1.55; }
+pre { background: var(--shade); border-radius: 8px; padding: 0.9rem 1.1rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.75rem 0 1.25rem; font-size: 0.9rem; line-height: 1.55; }
 dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 2.5rem; margin: 1rem 0; font-size: 0.9rem; }
 dl div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--line); padding: 0.35rem 0; }
 dt { color: var(--soft); }

@@ -7,6 +7,8 @@ const width = 400
 const frame = { right: 382, top: 6, row: 38 }
 /** Of the widest font that a system may substitute. */
 const characterWidth = 7
+/** Half the width of "100.0 %", which would reach beyond the right edge. */
+const halfValue = 26
 
 /** A share with its confidence interval, all in [0, 1]. */
 type Share = { share: number; low: number; high: number }
@@ -27,7 +29,7 @@ export const shareChart = (title: string, rows: readonly { name: string; share: 
         svgText(0, y + 4, name, 'start', 'name'),
         `<path class="whisker s${color}" d="M${x(share.low)} ${y}H${x(share.high)}M${x(share.low)} ${y - 5}v10M${x(share.high)} ${y - 5}v10"/>`,
         `<circle class="d${color}" cx="${x(share.share)}" cy="${y}" r="4"/>`,
-        svgText(x(share.share), y - 10, percent(share.share, 1), 'middle', 'value'),
+        svgText(Math.min(x(share.share), width - halfValue), y - 10, percent(share.share, 1), 'middle', 'value'),
       ]
     }),
   ])

@@ -1,28 +1,28 @@
 /**
- * Opens the sources of rewards that `--reward` names: a reward model, a module, a verifier or a judge behind a server.
+ * Opens the sources of rewards that `--reward` names: a reward model, a module, a verifier or a judge, local or on a server.
  * `NAME=` in front of a value says what the metrics call it.
  */
 
 import { existsSync } from 'node:fs'
 import { basename, extname } from 'node:path'
-import { isUrl } from '../endpoint/open.node.ts'
 import type { WarningEvent } from '../runs/events.ts'
 import { badInput } from '../util/fault.ts'
 import { type FileHash, sha256Files } from '../util/sha256.node.ts'
 import { functionReward } from './functionReward.ts'
-import { judgeReward } from './judgeReward.ts'
+import { type JudgeRewardSettings, judgeIn, judgeReward } from './judgeReward.ts'
 import { type ModelRewardSettings, modelReward } from './modelReward.ts'
 import { moduleFiles } from './moduleFiles.ts'
 import { isProgramSpec, programReward } from './programReward.ts'
 import type { OpenedReward, ProgramFunctions, RewardContext, RewardSource, Rewards } from './rewards.ts'
 import { verifier } from './verifiers.ts'
 
-export type RewardSettings = ModelRewardSettings & {
-  reward: readonly string[]
-  rewardWeights?: readonly number[]
-  /** Seconds. */
-  rewardTimeout: number
-}
+export type RewardSettings = ModelRewardSettings &
+  JudgeRewardSettings & {
+    reward: readonly string[]
+    rewardWeights?: readonly number[]
+    /** Seconds. */
+    rewardTimeout: number
+  }
 
 const moduleExtensions = ['.ts', '.mts', '.js', '.mjs', '.cjs']
 
@@ -55,7 +55,7 @@ export const checkRewards = async (
   weightsOf(settings)
   for (const text of settings.reward) {
     const { spec } = splitName(text)
-    if (functions?.get(text) || isProgramSpec(spec) || (await verifier(spec)) || isUrl(spec)) continue
+    if (functions?.get(text) || isProgramSpec(spec) || (await verifier(spec)) || judgeIn(spec) !== undefined) continue
     if (isModule(spec)) requireModule(spec)
   }
 }
@@ -80,8 +80,8 @@ export const openRewards = async (settings: RewardSettings, context: RewardConte
     const opened = inProgram
       ? programReward(inProgram, name, settings.rewardTimeout)
       : await openReward(spec, settings, context)
-    const { score, requirePrompt } = opened
-    sources.push({ name, weight: weights[k], score, requirePrompt })
+    const { score, scoreAgainst, requirePrompt } = opened
+    sources.push({ name, weight: weights[k], score, scoreAgainst, requirePrompt })
     files.push(...(opened.files ?? []))
     warnings.push(...(opened.warnings ?? []))
   }
@@ -100,7 +100,7 @@ const uniqueName = (wanted: string, taken: Set<string>): string => {
 }
 
 const defaultName = (spec: string): string => {
-  const kind = isUrl(spec) ? 'judge' : /^(exact|regex|schema|arithmetic)(:|$)/.exec(spec)?.[1]
+  const kind = judgeIn(spec) !== undefined ? 'judge' : /^(exact|regex|schema|arithmetic)(:|$)/.exec(spec)?.[1]
   return kind ?? basename(spec, moduleExtensions.includes(extname(spec)) ? extname(spec) : '')
 }
 
@@ -121,7 +121,8 @@ export const openReward = async (
       score: async (completions) => completions.map(verify),
       files: schema === undefined ? [] : await sha256Files([schema]),
     }
-  if (isUrl(spec)) return judgeReward(spec, context)
+  const judge = judgeIn(spec)
+  if (judge !== undefined) return judgeReward(judge, settings, context)
   if (!isModule(spec)) return modelReward(spec, settings, context)
   requireModule(spec)
   const files = await sha256Files(await moduleFiles(spec))

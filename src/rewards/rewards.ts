@@ -62,12 +62,14 @@ export type RewardSource = {
   weight: number
   /** One reward for each completion, in order. Completions of a prompt come together. */
   score(completions: readonly CompletionToScore[]): Promise<Reward[]>
+  /** Of a source that compares: rewards of completions, each against one other completion of its prompt. */
+  scoreAgainst?(completions: readonly CompletionToScore[], others: readonly string[]): Promise<Reward[]>
   /** Throws a Fault where no completion of the prompt could be scored. */
   requirePrompt?(prompt: PromptExample): void
 }
 
 /** What opening a source gives, whatever it is called and weighs. */
-export type OpenedReward = Pick<RewardSource, 'score' | 'requirePrompt'> & {
+export type OpenedReward = Pick<RewardSource, 'score' | 'scoreAgainst' | 'requirePrompt'> & {
   /** Files that results depend on. */
   files?: FileHash[]
   /** What a user should know of it. */

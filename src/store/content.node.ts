@@ -3,8 +3,8 @@
  * process. A record that was torn counts as missing.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { rename, writeFile } from 'node:fs/promises'
+import { existsSync, writeFileSync } from 'node:fs'
+import { rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { cacheFolder } from '../util/cacheFolder.node.ts'
@@ -61,7 +61,8 @@ export const openContentFiles = async <R extends object>(
       const path = pathOf(key)
       try {
         await makeOnce(dirname(path))
-        await writeFile(path, Buffer.concat(sealedFile(path, record)))
+        // A small file is written sooner than a thread is woken to write it
+        writeFileSync(path, Buffer.concat(sealedFile(path, record)))
       } catch (error) {
         made.delete(dirname(path))
         throw diskFault(error, path)

@@ -9,6 +9,10 @@ export const percent = (x: number, digits = 0): string => `${(100 * x).toFixed(d
 /** 1 row, 2 rows */
 export const plural = (n: number, noun: string): string => `${whole(n)} ${noun}${n === 1 ? '' : 's'}`
 
+/** a, b and c */
+export const listed = (items: readonly string[]): string =>
+  items.length < 2 ? (items[0] ?? '') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`
+
 /** Four significant digits (0.6931, 12.40), whole numbers from 1,000 on (1,234, 56,789), two digits below 0.001 (1.0e-6). */
 export const formatNumber = (x: number): string => {
   const size = Math.abs(x)

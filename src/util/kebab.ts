@@ -1,2 +1,2 @@
-/** Names of settings as flags have them: learningRate -> learning-rate. */
-export const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+/** Names of settings as flags have them: learningRate -> learning-rate; a single capital stays: C. */
+export const kebab = (key: string): string => key.replace(/(?<=.)[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)

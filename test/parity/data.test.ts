@@ -87,11 +87,11 @@ const views: Record<string, (row: Ranking) => unknown> = {
   'best-of-n': ({ prompt, responses, ranks }) => ({ prompt, responses, ranks }),
   unpaired: ({ kind, id, ...row }) => row,
   'labelstudio-ranker': ({ prompt, responses, ranks, vote }) => ({ ...vote, prompt, responses, ranks }),
-  'labelstudio-pairwise': ({ prompt, responses, vote }) => ({
+  'labelstudio-pairwise': ({ prompt, responses, ranks, vote }) => ({
     ...vote,
     prompt,
-    chosen: responses[0],
-    rejected: responses[1],
+    chosen: responses[ranks.indexOf(1)],
+    rejected: responses[ranks.indexOf(2)],
   }),
   'argilla-ranking': ({ prompt, responses, ranks, vote }) => ({
     record: vote?.task,

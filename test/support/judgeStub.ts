@@ -1,7 +1,7 @@
 /**
  * An OpenAI-compatible judge of known behaviour on a loopback port: a given share of its verdicts is garbage, a share goes to
  * the answer that stands first, a share to the longer one, and the rest to the better one by a rule that the test knows. It
- * reads prompts with `<answer_a>`, `<answer_b>` and `<answer>` tags, as attune's own are. What it says depends on the request
+ * reads prompts with `<answer_a>`, `<answer_b>` and `<answer>` tags, as attune's own are; to others it says something. What it says depends on the request
  * alone (temperature 0), so a repeated request gets the same verdict.
  */
 import { createHash } from 'node:crypto'
@@ -69,6 +69,7 @@ export const stubVerdict = (prompt: string, options: JudgeStubOptions): string |
 
 const reply = (asked: Asked, options: JudgeStubOptions): object => {
   const prompt = promptOf(asked)
+  if (!answersIn(prompt).length) return answered('I worked it out step by step: the result is 42.')
   const verdict = stubVerdict(prompt, options)
   const { say = (text) => `Both were read with care. ${text}` } = options
   if (asked.body.logprobs) return optionReply(verdict)

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { parseConfig } from '../../src/models/config.ts'
-import { matchWeights } from '../../src/models/load.ts'
+import { matchWeights, renamed } from '../../src/models/load.ts'
 import { architectureOf } from '../../src/models/registry.ts'
 import type { PlacedBatch } from '../../src/passes/layout.ts'
 import { putWeights } from '../../src/passes/load.ts'
@@ -16,7 +16,7 @@ export const goldenModel = async (backend: Backend, name: string, configFile = '
   const config = parseConfig(JSON.parse(await readFile(`${folder}/${configFile}`, 'utf8')), configFile)
   const architecture = architectureOf(config, configFile)
   const { tensors } = await openSafetensors(await fileSource(`${folder}/model.safetensors`))
-  const { params } = matchWeights(architecture, config, tensors, folder)
+  const { params } = matchWeights(architecture, config, renamed(architecture, tensors), folder)
   return makeModel({ architecture, config, backend, params: await putWeights(backend, params) })
 }
 

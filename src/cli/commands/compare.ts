@@ -1,4 +1,4 @@
-/** `attune compare`: compares policies, with a line of progress, the warnings, and the conclusions in sentences. */
+/** `attune compare`: compares models, with a line of progress, the warnings, and the conclusions in sentences. */
 import { z } from 'zod'
 import type { CompareEvent } from '../../labs/compare/compare.ts'
 import { compareSchema } from '../../labs/compare/settings.ts'
@@ -15,10 +15,9 @@ const schema = compareSchema.extend({
 })
 
 export default command({
-  summary:
-    'Compare policies by their completions: rewards, win rates, KL, length, diversity, and what follows from them',
+  summary: 'Compare models by their completions: rewards, win rates, KL, length, diversity, and what follows from them',
   example:
-    'compare level1=runs/scalar level2=runs/probabilistic --sft HuggingFaceTB/SmolLM2-135M-Instruct --data held-out.jsonl --reward runs/rm-scalar --reward runs/rm-probabilistic --judge runs/rm-third',
+    'compare level1=runs/scalar level2=runs/probabilistic --base HuggingFaceTB/SmolLM2-135M-Instruct --data held-out.jsonl --reward runs/rm-scalar --reward runs/rm-probabilistic --judge runs/rm-third',
   schema,
   operands: ['policies'],
   async run({ open, ...settings }, { out, argv }) {
@@ -46,11 +45,12 @@ const printEvent = (out: Output) => {
   const fitted = (text: string, indent: number) => (out.toTerminal ? wrapped(text, out.columns() - 1, indent) : text)
   const paint = painter({ color: out.toTerminal && out.screen.color })
   return eventPrinter<CompareEvent, 'progress'>({
-    plan: ({ policies, judges, prompts, models, output }) =>
+    plan: ({ base, policies, judges, prompts, checkpoints, output }) =>
       out.text(
         [
           `${paint('bold', 'attune compare')}  ${shortPath(output)}`,
-          `  policies  ${policies.join(', ')} (with checkpoints and the SFT policy ${plural(models, 'model')})`,
+          `  models    ${policies.join(', ')}${checkpoints ? ` (and ${plural(checkpoints, 'checkpoint')} of their runs)` : ''}`,
+          `  before    ${base}`,
           `  prompts   ${prompts}`,
           `  judges    ${judges.map(({ name }) => name).join(', ')}`,
         ].join('\n'),

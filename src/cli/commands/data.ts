@@ -1,4 +1,5 @@
 /** `attune data`: what is in files of rows and what each command could do with them; and rows of one kind as another. */
+import { rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { resolveDataset, resolveHubModel } from '../../checkpoint/hub.node.ts'
 import { withAnswerTurns } from '../../data/chatRows.ts'
@@ -9,6 +10,7 @@ import { contentText } from '../../data/messages.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { lostIn, recordFor, type Target, targetNames, targets } from '../../data/records.ts'
 import { isIds, isMessages, type Row, type Text } from '../../data/rows.ts'
+import { sideLines, splitFiles } from '../../data/split.node.ts'
 import { type Counts, type FileSurvey, surveyFile, type Use } from '../../data/survey.node.ts'
 import { unreadColumns } from '../../data/unread.ts'
 import { count, dataFields } from '../../recipes/trainer/fields.ts'
@@ -40,19 +42,32 @@ const schema = z.object({
     .optional()
     .describe('with --model: count rows of more tokens, which training cuts (default: that of training, 1024)'),
   to: z.enum(targetNames).optional().describe('write all rows as rows of this kind'),
-  output: z.string().optional().meta({ value: 'FILE.jsonl' }).describe('with --to: the new file to write'),
+  split: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .optional()
+    .describe(
+      'hold out this fraction of the rows: --output train.jsonl writes train.jsonl and train-held-out.jsonl, with rows of the same prompt in the same file',
+    ),
+  seed: z.number().int().nonnegative().optional().describe('with --split: which rows are held out (default: 42)'),
+  output: z.string().optional().meta({ value: 'FILE.jsonl' }).describe('with --to or --split: the new file to write'),
 })
 type Options = z.output<typeof schema>
 
 export default command({
-  summary: 'Show what is in files of rows and what each command could do with it, or write it as another kind of rows',
+  summary:
+    'Show what is in files of rows and what each command could do with it; split it, or write it as another kind of rows',
   example: 'data preferences.csv --to kto --output thumbs.jsonl',
   schema,
   operands: ['files'],
   async run(options, context) {
+    if (options.split === undefined && options.seed !== undefined)
+      throw badInput('bad-flag', 'is of --split', { flag: '--seed' })
+    if (options.split !== undefined) return split(options, options.split, context)
     if (options.to) return convert(options, options.to, context)
     if (options.output !== undefined)
-      throw badInput('bad-flag', `needs --to, one of ${targetNames.join(', ')}`, { flag: '--output' })
+      throw badInput('bad-flag', `needs --to, one of ${targetNames.join(', ')}, or --split`, { flag: '--output' })
     if (options.maxLength !== undefined && options.model === undefined)
       throw badInput('bad-flag', 'counts tokens, so it needs --model', { flag: '--max-length' })
     const encoder = options.model === undefined ? undefined : await tokenizerOf(options.model)
@@ -244,15 +259,25 @@ const textParts = (name: string, text: Text): [string, string][] => {
 
 // ---- converting ------------------------------------------------------------------------------------------------------
 
-const convert = async ({ files, column, chat, output, model, maxLength }: Options, to: Target, { out }: Context) => {
+/** The new file that --output names. @throws Fault without one, and for one that is taken or no file of JSON lines */
+const newFile = async (output: string | undefined, flag: string): Promise<string> => {
+  if (output === undefined) throw badInput('bad-flag', 'needs --output FILE.jsonl', { flag })
+  if (!/\.(jsonl|ndjson)$/i.test(output))
+    throw badInput('bad-flag', 'must end in .jsonl: the rows are written as lines of JSON', { flag: '--output' })
+  await refuseTakenFile(output)
+  return output
+}
+
+const convert = async (
+  { files, column, chat, output: given, model, maxLength }: Options,
+  to: Target,
+  { out }: Context,
+) => {
   if (model !== undefined || maxLength !== undefined)
     throw badInput('bad-flag', 'needs no model: texts are written as they are; leave --model and --max-length out', {
       flag: '--to',
     })
-  if (output === undefined) throw badInput('bad-flag', 'needs --output FILE.jsonl', { flag: '--to' })
-  if (!/\.(jsonl|ndjson)$/i.test(output))
-    throw badInput('bad-flag', 'must end in .jsonl: the rows are written as lines of JSON', { flag: '--output' })
-  await refuseTakenFile(output)
+  const output = await newFile(given, '--to')
   const rows = await openRows(files, {
     as: targets[to],
     columns: column,
@@ -287,4 +312,50 @@ const convert = async ({ files, column, chat, output, model, maxLength }: Option
     Object.keys(counts).length ? `; ${what}: ${countsText(counts)}` : ''
   const rest = `${listed('dropped', dropped)}${listed('left out, since only preference rows hold it', lost)}`
   await out.text(`${output}: ${rowsOf(written)} of ${to} from ${counted(rows.records, 'record')}${rest}`)
+}
+
+// ---- splitting -------------------------------------------------------------------------------------------------------
+
+const split = async (
+  { files: given, column, chat, to, model, maxLength, output, seed = 42 }: Options,
+  fraction: number,
+  { out }: Context,
+) => {
+  if (to !== undefined)
+    throw badInput('bad-flag', 'writes rows as they are; write those of --to into a file, and split that', {
+      flag: '--split',
+    })
+  if (model !== undefined || maxLength !== undefined || chat)
+    throw badInput('bad-flag', 'writes rows as they are; leave --model, --max-length and --chat out', {
+      flag: '--split',
+    })
+  const train = await newFile(output, '--split')
+  const held = train.replace(/\.[^.]+$/, '-held-out$&')
+  await refuseTakenFile(held)
+  const files = await dataFiles(given, resolveDataset)
+  const options = { columns: column }
+  const found = await splitFiles(files, { ...options, fraction, seed })
+  await writeNew(train, sideLines(files, found, false, options))
+  await writeNew(held, sideLines(files, found, true, options)).catch(async (error) => {
+    await rm(train, { force: true })
+    throw error
+  })
+  const records = found.heldOut.length
+  const heldRows = found.heldOut.filter(Boolean).length
+  if (out.json)
+    return out.jsonLine({
+      output: train,
+      held_out: held,
+      records,
+      rows: records - heldRows,
+      held_out_rows: heldRows,
+      prompts: found.prompts,
+      held_out_prompts: found.heldOutPrompts,
+      seed,
+    })
+  const sideText = (path: string, rows: number, prompts: number) =>
+    `${path}: ${rowsOf(rows)} of ${counted(prompts, 'prompt')}`
+  await out.text(
+    `${sideText(train, records - heldRows, found.prompts - found.heldOutPrompts)}\n${sideText(held, heldRows, found.heldOutPrompts)}`,
+  )
 }

@@ -1,14 +1,25 @@
-/** `attune export`: a model as GGUF for llama.cpp, or as ONNX for transformers.js. */
+/**
+ * `attune export`: a model as GGUF for llama.cpp or as ONNX for transformers.js; rows for labelling tools and for other
+ * programs that train.
+ */
 import { z } from 'zod'
+import { type ExportTarget, exportTargets } from '../../feedback/votes/exportTargets.ts'
 import { convertToGguf, convertToOnnx, type GgufSettings } from '../../publish/convertModel.ts'
+import { dataFields } from '../../recipes/trainer/fields.ts'
 import { badInput } from '../../util/fault.ts'
-import { command } from '../command.ts'
+import { plural, whole } from '../../util/format.ts'
+import { type Context, command } from '../command.ts'
 import { bytes as fileSize } from '../format.ts'
 import { modelFlag } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
 
 const schema = z.object({
-  model: modelFlag,
+  files: z
+    .array(z.string())
+    .default([])
+    .meta({ value: 'FILE' })
+    .describe('with --to: files of rows, such as rankings, preferences or votes'),
+  model: modelFlag.optional(),
   adapter: z
     .string()
     .optional()
@@ -17,17 +28,32 @@ const schema = z.object({
   gguf: z
     .enum(['F32', 'F16', 'Q8_0', 'Q4_0'])
     .optional()
-    .describe('write one file for llama.cpp, with weights of this type'),
-  onnx: z.boolean().default(false).describe('write a folder for transformers.js, with weights in float32'),
+    .describe('of a model: write one file for llama.cpp, with weights of this type'),
+  onnx: z.boolean().default(false).describe('of a model: write a folder for transformers.js, with weights in float32'),
+  to: z
+    .enum(exportTargets)
+    .optional()
+    .describe(
+      'of rows: write them for this program; a ranking becomes a task to label, or all of its pairs to train on',
+    ),
+  column: dataFields.column,
   output: z.string().meta({ value: 'PATH' }).describe('the file or folder to write'),
 })
+type Options = z.output<typeof schema>
 
 export default command({
-  summary: 'Convert a model for llama.cpp (--gguf) or transformers.js (--onnx)',
+  summary:
+    'Convert a model for llama.cpp (--gguf) or transformers.js (--onnx), or rows for Label Studio, Argilla, TRL or LLaMA-Factory (--to)',
   example: 'export --gguf Q8_0 --model HuggingFaceTB/SmolLM2-135M --output SmolLM2-135M.gguf',
   schema,
+  operands: ['files'],
   async run(options, { out }) {
-    const { model, adapter, gguf, onnx, output } = options
+    const { files, model, adapter, gguf, onnx, to, output } = options
+    if (to !== undefined || files.length) return exportRows(options, out)
+    if (model === undefined)
+      throw badInput('bad-flag', 'give a model (--model with --gguf or --onnx), or files of rows with --to')
+    if (Object.keys(options.column).length)
+      throw badInput('bad-flag', 'is of rows, which --to writes; a model has no columns', { flag: '--column' })
     if ((gguf !== undefined) === onnx) throw badInput('bad-flag', 'give one of --gguf TYPE and --onnx')
     const {
       base,
@@ -53,3 +79,49 @@ const toGguf = async (settings: GgufSettings, out: Output) => {
     )
   return { type: settings.type, ...report, ...(unplacedEos.length && { unplaced_eos: unplacedEos }) }
 }
+
+// ---- rows ------------------------------------------------------------------------------------------------------------
+
+/** Flags of models, which rows have no use for. */
+const ofModels = ['model', 'adapter', 'gguf', 'onnx'] as const
+
+const exportRows = async (options: Options, out: Context['out']) => {
+  const { files, to, column, output } = options
+  for (const name of ofModels)
+    if (options[name] !== undefined && options[name] !== false)
+      throw badInput('bad-flag', 'is of models, and files of rows or --to of rows; export one of the two', {
+        flag: `--${name}`,
+      })
+  if (!files.length) throw badInput('bad-flag', 'needs files of rows', { flag: '--to' })
+  if (to === undefined)
+    throw badInput('bad-flag', `is needed for rows: one of ${exportTargets.join(', ')}; of a model give --model`, {
+      flag: '--to',
+    })
+  const { exportVotes } = await import('../../feedback/votes/exportFile.ts')
+  const { resolveDataset } = await import('../../checkpoint/hub.node.ts')
+  const made = await exportVotes(files, to, output, { columns: column, resolve: resolveDataset })
+  if (out.json) return out.jsonLine({ output, to, ...made })
+  await out.text(
+    [`${output}: ${plural(made.written, unitOf[to])} from ${plural(made.rows, 'row')}`, ...notes(made)].join('\n'),
+  )
+}
+
+const unitOf: Record<ExportTarget, string> = {
+  'label-studio': 'task',
+  argilla: 'record',
+  trl: 'record',
+  'llama-factory': 'record',
+}
+
+const notes = ({ dropped, changed, dataset_info }: { dropped: Counts; changed: Counts; dataset_info?: object }) => [
+  ...(Object.keys(dropped).length ? [`dropped: ${countsText(dropped)}`] : []),
+  ...(Object.keys(changed).length ? [`changed: ${countsText(changed)}`] : []),
+  ...(dataset_info ? [`its entry in dataset_info.json: ${JSON.stringify(dataset_info)}`] : []),
+]
+
+type Counts = Record<string, number>
+
+const countsText = (counts: Counts) =>
+  Object.entries(counts)
+    .map(([why, n]) => `${why}: ${whole(n)}`)
+    .join(', ')

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { openAdapter } from '../../checkpoint/folder.node.ts'
 import type { StoredTensor } from '../../checkpoint/stored.ts'
+import type { Config, EncoderParts } from '../../models/architecture.ts'
 import { loadPretrained } from '../../models/load.node.ts'
 import { resolveModel } from '../../models/resolve.node.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
@@ -53,8 +54,10 @@ const describe = async (dir: string, adapterDir?: string) => {
     heads: config.num_attention_heads,
     kv_heads: config.num_key_value_heads,
     vocab_size: config.vocab_size,
-    context: config.max_position_embeddings,
-    tied_embeddings: config.tie_word_embeddings,
+    context: architecture.encoder ? textLimit(architecture.encoder, config) : config.max_position_embeddings,
+    ...(architecture.encoder
+      ? { encoder: architecture.pairs ? 'pair ranker' : 'encoder' }
+      : { tied_embeddings: config.tie_word_embeddings }),
     ...(adapter && { adapter: { path: adapterDir, r: adapter.config.r, alpha: adapter.config.lora_alpha } }),
     ...(await describeTokenizer(dir, adapterDir)),
     unused_tensors: unused,
@@ -68,6 +71,12 @@ const describeTokenizer = async (dir: string, adapter?: string) => {
     tokenizer: tokenizer ? { size: tokenizer.size, special_tokens: tokenizer.specialTokens } : null,
     chat_templates: tokenizer?.chat?.names ?? [],
   }
+}
+
+/** Tokens that a text may have; null where only relative positions are read. */
+const textLimit = ({ longestText }: EncoderParts, config: Config): number | null => {
+  const longest = longestText(config)
+  return Number.isFinite(longest) ? longest : null
 }
 
 const isPositions = (name: string) => /(^|\.)(wpe|position_embeddings)\.weight$/.test(name)
@@ -95,13 +104,16 @@ const factsText = (facts: Facts): string => {
   return [
     columns([
       ['model', facts.model],
-      ['architecture', facts.architecture],
+      ['architecture', `${facts.architecture}${'encoder' in facts ? `, ${facts.encoder}` : ''}`],
       ['parameters', `${whole(total)}, ${whole(without_embeddings)} without embeddings, ${whole(trainable)} trainable`],
       ['type', facts.dtype],
       ['layers', `${facts.layers} of width ${facts.hidden_size}`],
       ['heads', heads],
-      ['vocabulary', `${whole(facts.vocab_size)}${facts.tied_embeddings ? ', tied embeddings' : ''}`],
-      ['context', `${whole(facts.context)} tokens`],
+      [
+        'vocabulary',
+        `${whole(facts.vocab_size)}${'tied_embeddings' in facts && facts.tied_embeddings ? ', tied embeddings' : ''}`,
+      ],
+      ['context', facts.context === null ? 'no limit' : `${whole(facts.context)} tokens`],
       ['tokenizer', facts.tokenizer ? tokenizerText(facts.tokenizer) : 'none: rows must hold input_ids'],
       ['template', facts.chat_templates.join(', ') || 'none'],
       ...(facts.adapter

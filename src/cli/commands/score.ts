@@ -1,13 +1,18 @@
-/** `attune score`: of a language model the log-probabilities of completions, of a reward model their rewards; a line per row. */
+/**
+ * `attune score`: of a language model the log-probabilities of completions, of a reward model their rewards, of an encoder the
+ * hidden states of texts; a line per row.
+ */
 
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Tree } from '../../data/batch.ts'
+import type { EncoderInput } from '../../data/encoderBatch.ts'
 import type { TextOptions } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { type Scorable, score } from '../../generate/score.ts'
 import { idsOnly, requireTemplate } from '../../generate/tokenization.node.ts'
-import { type ModelLimits, rewardInput, scoreInput } from '../../library/scoreInputs.ts'
+import { encoderInput, type ModelLimits, rewardInput, scoreInput } from '../../library/scoreInputs.ts'
+import { encoderText, hiddenStates } from '../../passes/hiddenStates.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
@@ -31,11 +36,13 @@ const schema = z.object({
     .meta({ off: 'score the prompt too' })
     .describe('of rows with a prompt, score only the completion'),
   assistantOnlyLoss: z.boolean().default(false).describe("of rows with messages, score only the assistant's turns"),
+  hidden: z.boolean().default(false).describe('of an encoder, print the hidden states of each token'),
   ...engineFlags,
 })
 
 export default command({
-  summary: 'Log-probabilities of completions, texts, conversations or ids with labels; with a reward model, rewards',
+  summary:
+    'Log-probabilities of completions, texts, conversations or ids with labels; with a reward model, rewards; with an encoder, hidden states',
   example: 'score --model HuggingFaceTB/SmolLM2-135M --data completions.jsonl --json',
   schema,
   async run(options, { out }) {
@@ -46,25 +53,38 @@ export default command({
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
     for (const { message } of unreadWarnings([rows])) report.note(message)
-    const opened = await openModel({ ...options, head: 'either', onProgress })
+    const opened = await openModel({ ...options, head: options.hidden ? 'encoder' : 'either', onProgress })
     try {
       if (chat) requireTemplate(opened.tokenizer, opened.dir)
       const encoder = opened.tokenizer ?? idsOnly(opened.dir)
       const { model } = opened
       const limits = limitsOf(model)
-      const results = model.architecture.scores
-        ? rewards(
+      const results = options.hidden
+        ? hiddenRows(
             model,
             await checkedRows(
               rows,
-              (row) => ({ tree: rewardInput(encoder, row, limits), ranking: row.kind === 'ranking' }),
+              (row) => {
+                const input = encoderInput(encoder, row)
+                encoderText(model, input)
+                return input
+              },
               report,
             ),
           )
-        : logProbs(
-            model,
-            await checkedRows(rows, (row) => scoreInput(encoder, row, limits, textOptions(options)), report),
-          )
+        : model.architecture.scores
+          ? rewards(
+              model,
+              await checkedRows(
+                rows,
+                (row) => ({ tree: rewardInput(encoder, row, limits), ranking: row.kind === 'ranking' }),
+                report,
+              ),
+            )
+          : logProbs(
+              model,
+              await checkedRows(rows, (row) => scoreInput(encoder, row, limits, textOptions(options)), report),
+            )
       let done = 0
       for await (const { line, text } of results) {
         if (out.toTerminal) {
@@ -101,21 +121,36 @@ async function* logProbs(model: Model, inputs: AsyncIterable<Scorable>): AsyncGe
   }
 }
 
-/** Rows that a reward model scores together. */
+/** Rows that a reward model scores, or an encoder reads, together. */
 const batchRows = 32
+
+async function* hiddenRows(model: Model, inputs: AsyncIterable<EncoderInput>): AsyncGenerator<Result> {
+  const C = model.config.hidden_size
+  for await (const batch of inBatches(inputs)) {
+    for (const states of await hiddenStates(model, batch)) {
+      const tokens = states.length / C
+      const hidden = Array.from({ length: tokens }, (_, t) => Array.from(states.subarray(t * C, (t + 1) * C)))
+      yield { line: { hidden }, text: `${plural(tokens, 'token')}, ${C} numbers each; --json prints them` }
+    }
+  }
+}
+
+async function* inBatches<T>(items: AsyncIterable<T>): AsyncGenerator<T[]> {
+  let batch: T[] = []
+  for await (const item of items) {
+    batch.push(item)
+    if (batch.length < batchRows) continue
+    yield batch
+    batch = []
+  }
+  if (batch.length) yield batch
+}
 
 /** `ranking`: a row with several responses. */
 type RewardRow = { tree: Tree; ranking: boolean }
 
 async function* rewards(model: Model, rows: AsyncIterable<RewardRow>): AsyncGenerator<Result> {
-  let batch: RewardRow[] = []
-  for await (const row of rows) {
-    batch.push(row)
-    if (batch.length < batchRows) continue
-    yield* batchRewards(model, batch)
-    batch = []
-  }
-  if (batch.length) yield* batchRewards(model, batch)
+  for await (const batch of inBatches(rows)) yield* batchRewards(model, batch)
 }
 
 async function* batchRewards(model: Model, batch: readonly RewardRow[]): AsyncGenerator<Result> {

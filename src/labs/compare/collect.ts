@@ -16,7 +16,7 @@ import { completionKl } from './kl.ts'
 import type { ComparedPolicy, OpenedPolicy } from './policies.ts'
 import type { PerCompletion } from './rewards.ts'
 
-/** @param sets the SFT policy's first. Undefined after an abort. */
+/** @param sets the base model's first. Undefined after an abort. */
 export async function* collectCompletions(
   sets: readonly CompletionSet[],
   judges: readonly Judge[],
@@ -32,10 +32,11 @@ export async function* collectCompletions(
   }
   yield* computeRefLogps(sets, rollouts, context)
   const rewards = new Map(sets.map((set) => [set, new Map<string, PerCompletion>()]))
+  const sftCompletions = { key: sft.key, rollout: rollouts.get(sft)! }
   for (const judge of judges) {
     for (const set of sets) {
       if (signal.aborted) return undefined
-      const scored = yield* scoreCompletions(set, judge, rollouts.get(set)!, context)
+      const scored = yield* scoreCompletions(set, judge, rollouts.get(set)!, sftCompletions, context)
       if (!scored) return undefined
       rewards.get(set)!.set(judge.name, byPrompt(scored, context))
     }
@@ -48,7 +49,7 @@ export async function* collectCompletions(
   return completions
 }
 
-/** Log-probs of the other policies' completions under the SFT policy. */
+/** Log-probs of the other policies' completions under the base model. */
 async function* computeRefLogps(
   sets: readonly CompletionSet[],
   rollouts: ReadonlyMap<CompletionSet, Rollout>,

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { judgeStub } from '../../../test/support/judgeStub.ts'
 import { badInput } from '../../util/fault.ts'
 import { type CompareEvent, compare } from './compare.ts'
 import type { Judge } from './judges.ts'
-import { openSftPolicy, parsePolicy } from './policies.ts'
+import { openBase, parsePolicy } from './policies.ts'
 import { readPrompts } from './prompts.ts'
 import { compareSchema } from './settings.ts'
 
@@ -101,13 +102,41 @@ describe('a comparison', () => {
     expect(parsePolicy('l1=runs/a,runs/b')).toEqual({ name: 'l1', runs: ['runs/a', 'runs/b'] })
   })
 
+  it('by a judge that compares has the model before training as the one to beat', async () => {
+    const stub = await judgeStub({ quality: (answer) => answer.length })
+    vi.stubEnv('ATTUNE_CACHE', at('cache'))
+    try {
+      const judging = {
+        reward: undefined,
+        judge: [`judge=${stub.url}#m`],
+        judgeMode: 'pairwise',
+        output: at('pairwise'),
+      }
+      const events = await run(judging)
+      const last = events.at(-1)!
+      if (last.event !== 'result') throw new Error(last.event)
+      const { table } = await findings('pairwise')
+      const rewards = table.map(({ reward }: { reward: { value: number } }) => reward.value)
+      expect(rewards[0]).toBe(0.5)
+      for (const reward of rewards) expect(reward).toBeGreaterThanOrEqual(0)
+      expect(stub.calls()).toBeGreaterThan(0)
+      expect(stub.calls() % 2).toBe(0)
+      expect(await readFile(last.files.report, 'utf8')).not.toMatch(/NaN|undefined/)
+    } finally {
+      vi.unstubAllEnvs()
+      await stub.close()
+    }
+  })
+
   it('completes, judges and reports, and computes nothing twice', async () => {
     const events = await run()
     expect(events[0]).toMatchObject({
       event: 'plan',
+      base: 'base',
       policies: ['bold', 'blunt'],
       prompts: 4,
       models: 3,
+      checkpoints: 0,
       // Of blunt's training nothing is known; letters is the judge
       judges: [
         { name: 'letters', trained: [] },
@@ -154,13 +183,15 @@ describe('a comparison', () => {
     expect(events[1]).toMatchObject({ code: 'other-tokenizer' })
     const found = await findings('one')
     expect(found.policies.map(({ kl }: { kl?: unknown }) => kl === undefined)).toEqual([true, false, true])
-    expect(found.words).toEqual([expect.stringContaining('One prompt allows no statistics')])
+    expect(found.words[1]).toContain('One prompt allows no statistics')
   })
 })
 
 describe('one policy', () => {
-  it('is compared with the SFT policy', async () => {
-    const events = await run({ policies: [`bolder=${at('bold')}`], output: at('alone') })
+  it('is compared with the model before training', async () => {
+    // --base is the other name of --sft
+    const one = { policies: [`bolder=${at('bold')}`], output: at('alone'), sft: undefined, base: at('base') }
+    const events = await run(one)
     expect(events[0]).toMatchObject({ event: 'plan', policies: ['bolder'], models: 2 })
     const found = await findings('alone')
     expect(found.between).toEqual([])
@@ -168,8 +199,8 @@ describe('one policy', () => {
       ['bolder', 'base', 'letters'],
       ['bolder', 'base', 'words'],
     ])
-    expect(found.words[0]).toMatch(/bolder.* base.*letters \d+ %/)
-    expect(found.words[1]).toMatch(/^bolder has moved .* nats of KL per answer from base\.$/)
+    expect(found.words[1]).toMatch(/bolder.* base.*letters \d+ %/)
+    expect(found.words).toContainEqual(expect.stringMatching(/^bolder has moved .* nats of KL per answer from base\.$/))
     expect(await readdir(at('alone', 'plots'))).not.toContain('win-rates.svg')
   })
 })
@@ -223,16 +254,18 @@ describe('bad input is refused before anything is written', () => {
   it.each<[string, () => Record<string, unknown>, RegExp]>([
     ['a policy twice', () => ({ policies: [at('blunt'), `other=${at('blunt')}`] }), /same weights as blunt/],
     [
-      'the SFT policy itself',
+      'the model before training itself',
       () => ({ policies: [`a=${at('base')}`, at('blunt')] }),
-      /same weights as the SFT policy base/,
+      /same weights as base, the model before training/,
     ],
-    ['one name twice', () => ({ policies: [at('blunt'), `blunt=${at('bold')}`] }), /is the name of two policies/],
+    ['one name twice', () => ({ policies: [at('blunt'), `blunt=${at('bold')}`] }), /is the name of two models/],
     [
       'other numbers of runs',
       () => ({ policies: [at('blunt'), `b=${at('bold')},${at('base')}`] }),
       /give as many of each/,
     ],
+    ['no model before training', () => ({ sft: undefined }), /--base.*is required: the model before training/],
+    ['two models before training', () => ({ base: at('blunt') }), /another name of --base/],
     ['nobody who judges', () => ({ reward: undefined, judge: undefined }), /nobody judges/],
     ['two judges of a name', () => ({ judge: [at('words.mjs')] }), /two judges are called words/],
     ['no such model', () => ({ policies: [at('nobody'), at('blunt')] }), /nobody/],
@@ -259,14 +292,14 @@ describe('bad input is refused before anything is written', () => {
       message: expect.stringMatching(/chats\.jsonl, line 2, row 1: .*no system role$/),
     }
     const data = [at('chats.jsonl')]
-    const strict = await openSftPolicy(at('strict'))
+    const strict = await openBase(at('strict'))
     await expect(readPrompts(settingsOf({ data }), [strict], [])).rejects.toMatchObject(refused)
     // The other models have no template
     const tried = run({ sft: at('strict'), data, output: at('refused') })
     await expect(tried).rejects.toMatchObject({ code: 'no-template' })
     await expect(tried).rejects.toThrow(/row 0: "blunt" cannot read it/)
     await expect(stat(at('refused'))).rejects.toThrow()
-    const base = await openSftPolicy(at('base'))
+    const base = await openBase(at('base'))
     const requirePrompt: Judge['requirePrompt'] = ({ prompt }) => {
       if (prompt.length > 1) throw badInput('template', 'no system role')
     }

@@ -20,12 +20,24 @@ import { type CompareContext, type CompareProgress, completionSet } from './comp
 import { type ComparisonData, findingsOf, type JudgeInfo, type ScoredCompletions } from './findings.ts'
 import { type Judge, openJudges } from './judges.ts'
 import { type ReportFiles, writeComparison } from './output.ts'
-import { type ComparedPolicy, openPolicyRuns, openSftPolicy, type PolicyRuns, refuseDuplicates } from './policies.ts'
+import { type ComparedPolicy, openBase, openPolicyRuns, type PolicyRuns, refuseDuplicates } from './policies.ts'
 import { readPrompts, type Warning } from './prompts.ts'
-import type { CompareSettings } from './settings.ts'
+import { baseOf, type CompareSettings } from './settings.ts'
 
 export type CompareEvent =
-  | { event: 'plan'; policies: string[]; judges: JudgeInfo[]; prompts: number; models: number; output: string }
+  | {
+      event: 'plan'
+      /** The model before training. */
+      base: string
+      policies: string[]
+      judges: JudgeInfo[]
+      prompts: number
+      /** How many models complete the prompts, with the one before training and the checkpoints. */
+      models: number
+      /** Of them, those that runs kept before their end. */
+      checkpoints: number
+      output: string
+    }
   | CompareProgress
   | Warning
   | { event: 'stopped'; output: string }
@@ -40,28 +52,31 @@ export async function* compare(
 ): AsyncGenerator<CompareEvent> {
   const root = resolve(settings.output)
   const context: CompareContext = { root, settings, signal }
-  const sft = await openSftPolicy(settings.sft)
+  const base = baseOf(settings)
+  const sft = await openBase(base)
   const policies = await Promise.all(
     settings.policies.map((text) => openPolicyRuns(text, sft.folders, settings.checkpoints)),
   )
   refuseDuplicates(sft, policies)
   const judges = await openJudges({ ...settings, functions }, sft, policies)
-  const chat = settings.chat ?? (await readsChats(settings.sft, policies))
+  const chat = settings.chat ?? (await readsChats(base, policies))
   const checkpoints = policies.flatMap(({ runs }) => runs.flatMap((run) => run.checkpoints))
   const { prompts, warnings } = await readPrompts({ ...settings, chat }, [sft, ...checkpoints], judges)
   const unlock = await claim(root)
   try {
     yield {
       event: 'plan',
+      base: sft.title,
       policies: policies.map(({ name }) => name),
       judges: judges.map(({ name, trained }) => ({ name, trained })),
       prompts: prompts.get(sft.promptKey)!.length,
       models: 1 + checkpoints.length,
+      checkpoints: checkpoints.filter(({ name }) => name !== 'end').length,
       output: root,
     }
     const isComparable = tokenizesAs(sft, prompts)
     const incomparable = checkpoints.filter((policy) => policy.name === 'end' && !isComparable(policy))
-    warnings.push(...comparisonWarnings(judges, incomparable))
+    warnings.push(...comparisonWarnings(judges, incomparable, sft))
     if (settings.chat === undefined && chat) warnings.push(...chatWarnings(policies))
     yield* warnings
     const sets = [sft, ...checkpoints].map((policy) =>
@@ -84,9 +99,9 @@ export async function* compare(
   }
 }
 
-/** Whether the SFT policy or one of the others is a run that was trained with --chat. */
-const readsChats = async (sft: string, policies: readonly PolicyRuns[]): Promise<boolean> =>
-  policies.some(({ runs }) => runs.some(({ chat }) => chat)) || (await trainedWithChat(sft)) === true
+/** Whether the base model or one of the others is a run that was trained with --chat. */
+const readsChats = async (base: string, policies: readonly PolicyRuns[]): Promise<boolean> =>
+  policies.some(({ runs }) => runs.some(({ chat }) => chat)) || (await trainedWithChat(base)) === true
 
 /** One form of the prompts for all: a policy that was trained on another one is at a disadvantage. */
 const chatWarnings = (policies: readonly PolicyRuns[]): Warning[] => {
@@ -103,7 +118,7 @@ const chatWarnings = (policies: readonly PolicyRuns[]): Warning[] => {
   ]
 }
 
-/** Whether a policy reads every prompt as the same tokens as the SFT policy does: only then is there a KL between them. */
+/** Whether a policy reads every prompt as the same tokens as the base model does: only then is there a KL between them. */
 const tokenizesAs = (sft: ComparedPolicy, prompts: ReadonlyMap<string, readonly PromptExample[]>) => {
   const idsOf = ({ promptKey }: ComparedPolicy) => JSON.stringify(prompts.get(promptKey)!.map(({ ids }) => ids))
   const sftIds = idsOf(sft)
@@ -123,17 +138,21 @@ const claim = (root: string): Promise<() => Promise<void>> =>
   })
 
 /** What a reader has to know beside the numbers. */
-const comparisonWarnings = (judges: readonly Judge[], incomparable: readonly ComparedPolicy[]): Warning[] => {
+const comparisonWarnings = (
+  judges: readonly Judge[],
+  incomparable: readonly ComparedPolicy[],
+  base: ComparedPolicy,
+): Warning[] => {
   const warnings: Omit<Warning, 'event'>[] = judges.flatMap((judge) => judge.warnings)
   if (incomparable.length)
     warnings.push({
       code: 'other-tokenizer',
-      message: `${incomparable.map(({ title }) => title).join(', ')}: the tokenizer or the chat template is not the SFT policy's. The prompts are tokenized separately, and there is no KL from the SFT policy.`,
+      message: `${incomparable.map(({ title }) => title).join(', ')}: the tokenizer or the chat template is not that of ${base.title}. The prompts are tokenized separately, and there is no KL from ${base.title}.`,
     })
   for (const { name, trained } of judges.filter((judge) => judge.independent && judge.trained.length))
     warnings.push({
       code: 'judge-not-third',
-      message: `${name} was given as a judge that trained none of the policies, but ${trained.join(' and ')} learned from it. It counts as their own reward.`,
+      message: `${name} was given as a judge that trained none of the models, but ${trained.join(' and ')} learned from it. It counts as their own reward.`,
     })
   return warnings.map((each) => ({ event: 'warning', ...each }))
 }

@@ -32,7 +32,7 @@ export type CompletionSet = {
   key: string
   dir: string
   prompts: readonly PromptExample[]
-  /** Whether KL(policy || SFT) can be estimated: the policy is another one, and tokenizes every prompt alike. */
+  /** Whether KL(policy || base) can be estimated: the policy is another one, and tokenizes every prompt alike. */
   hasKl: boolean
 }
 
@@ -191,20 +191,30 @@ export const readLogps = async (
   }
 }
 
-/** Rewards of all completions by a judge, which is asked only for those that are missing. Undefined after an abort. */
+/**
+ * Rewards of all completions by a judge, which is asked only for those that are missing. Undefined after an abort.
+ * @param sft the base model's completions, with which a judge that compares compares those at the same places
+ */
 export async function* scoreCompletions(
   set: CompletionSet,
   judge: Judge,
   rollout: Rollout,
+  sft: { key: string; rollout: Rollout },
   { root, signal }: CompareContext,
 ): AsyncGenerator<CompareProgress, number[] | undefined> {
-  const dir = join(root, 'scores', keyOf([set.key, judge.key]))
+  const dir = join(root, 'scores', keyOf([set.key, judge.key, ...(judge.compares ? [sft.key] : [])]))
   await mkdir(dir, { recursive: true })
   const { name } = judge
+  const others = new Map(rollout.samples.map((sample, i) => [sample, sft.rollout.samples[i].text ?? '']))
   const source = {
     name,
     weight: 1,
-    score: (completions: readonly CompletionToScore[]) => judge.score(completions, set.policy),
+    score: (completions: readonly CompletionToScore[]) =>
+      judge.score(
+        completions,
+        set.policy,
+        completions.map(({ sample }) => others.get(sample)!),
+      ),
   }
   const rewards = { sources: [source], files: [], warnings: [] }
   const scored = yield* tagged(

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Interval } from '../../statistics/intervals.ts'
 import { makeDraws } from '../../statistics/resampling.ts'
 import { rng } from '../../util/rng.ts'
-import { conclusionsOf, pairConclusion, preferenceOf } from './conclusions.ts'
+import { conclusionsOf, pairCauses, pairVerdict, wordsOf } from './conclusions.ts'
 import {
   type ComparisonData,
   findingsOf,
@@ -11,7 +11,9 @@ import {
   type PairFindings,
   type ScoredCompletions,
 } from './findings.ts'
+import { headlineOf } from './headline.ts'
 import { comparisonPage } from './report.ts'
+import { preferenceOf, winnersFirst } from './verdicts.ts'
 
 const span = (value: number, half: number): Interval => ({ value, low: value - half, high: value + half })
 
@@ -35,7 +37,8 @@ const pair = (judge: string, rate: number, more: Partial<PairFindings> = {}): Pa
   detectable: 0.61,
   ...more,
 })
-const concluded = (...pairs: PairFindings[]) => pairConclusion(pairs, judges)
+const concluded = (...pairs: PairFindings[]) => pairVerdict(pairs, judges)
+const caused = (pair: PairFindings) => pairCauses([pair], judges, 'base').join(' ')
 
 describe('a pair of policies', () => {
   it('is decided by the corrected p, and equal where the interval is narrow', () => {
@@ -48,15 +51,18 @@ describe('a pair of policies', () => {
     expect(preferenceOf(pair('neutral', 0.6, { corrected: 0.06 }))).toBe('undecided')
   })
 
-  it('is preferred by every judge', () => {
+  it('is preferred by every judge, among which those that it was trained on do not count', () => {
+    expect(pairVerdict([pair('neutral', 0.6), pair('other', 0.7)], judges)).toBe(
+      'The answers of level1 are preferred to those of level2 by every judge: neutral 60 % (52 to 68) and other 70 % (62 to 78).',
+    )
     expect(concluded(pair('neutral', 0.6), pair('scalar', 0.7), pair('probabilistic', 0.62))).toBe(
-      'The answers of level1 are preferred to those of level2 by every judge: neutral 60 % (52 to 68), scalar 70 % (62 to 78) and probabilistic 62 % (54 to 70).',
+      'The answers of level1 are preferred to those of level2 by neutral 60 % (52 to 68), which neither was trained on; scalar 70 % (62 to 78) and probabilistic 62 % (54 to 70) prefer level1 too, but level1 was trained on scalar and level2 was trained on probabilistic.',
     )
   })
 
   it('is preferred by the judge that neither was trained on, whatever the others say', () => {
     expect(concluded(pair('neutral', 0.4), pair('scalar', 0.7), pair('probabilistic', 0.5))).toBe(
-      'The answers of level2 are preferred to those of level1 by neutral 60 % (52 to 68), which neither was trained on; scalar 30 % (22 to 38) prefers level1, probabilistic 50 % (42 to 58) does not tell them apart.',
+      'The answers of level2 are preferred to those of level1 by neutral 60 % (52 to 68), which neither was trained on; scalar 30 % (22 to 38) prefers level1, probabilistic 50 % (42 to 58) does not tell them apart, but level1 was trained on scalar and level2 was trained on probabilistic.',
     )
   })
 
@@ -94,44 +100,44 @@ describe('a pair of policies', () => {
       controlled: { winRate: span(rate, half), slope: 0.1, beyond },
     })
     const longer = { longer: span(40, 10) }
-    expect(concluded(pair('neutral', 0.6, { ...longer, ...controlled(0.51, 0.1) }))).toContain(
-      'Answers of level1 are 40 characters longer; at equal length neutral prefers level1 in 51 % (41 to 61), so length may be all that is preferred.',
+    expect(caused(pair('neutral', 0.6, { ...longer, ...controlled(0.51, 0.1) }))).toContain(
+      'Answers of level1 are 40 characters longer; where answers are equally long, neutral prefers level1 in 51 % (41 to 61), so length may be all that is preferred.',
     )
-    expect(concluded(pair('neutral', 0.4, { ...longer, ...controlled(0.48, 0.1) }))).toContain(
-      'Answers of level2 are 40 characters shorter; at equal length neutral prefers level2 in 52 % (42 to 62)',
+    expect(caused(pair('neutral', 0.4, { ...longer, ...controlled(0.48, 0.1) }))).toContain(
+      'Answers of level2 are 40 characters shorter; where answers are equally long, neutral prefers level2 in 52 % (42 to 62)',
     )
-    expect(concluded(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05) }))).toContain(
-      'By linear regression, length does not explain it: at equal length neutral prefers level1 in 60 % (55 to 65).',
+    expect(caused(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05) }))).toContain(
+      'level1 over level2: Length does not explain it: where answers are equally long, neutral prefers level1 in 60 % (55 to 65).',
     )
-    expect(concluded(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05, true) }))).toContain(
+    expect(caused(pair('neutral', 0.6, { ...longer, ...controlled(0.6, 0.05, true) }))).toContain(
       'that on every prompt: length and preference cannot be told apart',
     )
-    expect(concluded(pair('neutral', 0.6, controlled(0.55, 0.06)))).toContain('which does not exclude 50 %')
+    expect(caused(pair('neutral', 0.6, controlled(0.55, 0.06)))).toContain('which does not exclude 50 %')
   })
 
   it('may be preferred for its higher KL alone', () => {
     const equalKl = (difference: Interval, farther = 'level1', between = 2) => ({
       equalKl: { difference, between, farther, kl: [span(12, 1), span(4, 1)] as const },
     })
-    expect(concluded(pair('neutral', 0.6, equalKl(span(0.1, 0.2))))).toContain(
-      'level1 has moved farther from the SFT policy, 12 nats against 4.00; at equal KL (interpolated between 2 checkpoints and the final model) it is not ahead beyond doubt, in standard deviations of reward by neutral: 0.10 (-0.10 to 0.30), so the higher KL may be all of it.',
+    expect(caused(pair('neutral', 0.6, equalKl(span(0.1, 0.2))))).toContain(
+      'level1 has moved farther from base, 12 nats of KL against 4.00 of level2. At equal KL (read off between base, 2 checkpoints and the final model) it is not ahead beyond doubt: 0.10 (-0.10 to 0.30) standard deviations of reward by neutral, so the greater distance may be all of it.',
     )
-    expect(concluded(pair('neutral', 0.6, equalKl(span(0.5, 0.2), 'level1', 0)))).toMatch(
-      /kept no checkpoint.* still ahead/,
+    expect(caused(pair('neutral', 0.6, equalKl(span(0.5, 0.2), 'level1', 0)))).toMatch(
+      /\(read off between base and the final model\) it is still ahead/,
     )
-    expect(concluded(pair('neutral', 0.6, equalKl(span(-0.5, 0.2))))).toMatch(
-      /it is behind, .*, so the higher KL may be all of it/,
+    expect(caused(pair('neutral', 0.6, equalKl(span(-0.5, 0.2))))).toMatch(
+      /it is behind: .*, so the greater distance may be all of it/,
     )
-    expect(concluded(pair('neutral', 0.6, equalKl(span(0, 1), 'level2')))).toContain(
-      'It has also moved less far: 4.00 nats',
+    expect(caused(pair('neutral', 0.6, equalKl(span(0, 1), 'level2')))).toContain(
+      'level1 has also moved less far from base: 4.00 nats of KL against 12 of level2.',
     )
   })
 
   it('is a conclusion about runs, and about methods only over training seeds', () => {
-    expect(concluded(pair('neutral', 0.6, { seeds: span(0.6, 0.3) }))).toContain(
+    expect(caused(pair('neutral', 0.6, { seeds: span(0.6, 0.3) }))).toContain(
       'It holds for these runs; it is not shown of the method: over training seeds the win rate is 60 % (30 to 90).',
     )
-    expect(concluded(pair('neutral', 0.4, { seeds: span(0.4, 0.05) }))).toContain(
+    expect(caused(pair('neutral', 0.4, { seeds: span(0.4, 0.05) }))).toContain(
       'It holds for the method with this data and these settings, and not for these runs alone: over training seeds the win rate is 60 % (55 to 65).',
     )
   })
@@ -172,6 +178,8 @@ const data: ComparisonData = {
 }
 const draws = makeDraws(1, { resamples: 200, signs: 999 })
 
+const plain = { warnings: [], examples: [], temperature: 1, settings: [], command: [] }
+
 describe('a comparison', () => {
   const findings = findingsOf(data, draws)
 
@@ -191,37 +199,88 @@ describe('a comparison', () => {
     expect(findings.between[0].equalKl).toMatchObject({ farther: 'level1', between: 1 })
   })
 
-  it('ends with its limits', () => {
-    const [level, against, limits] = conclusionsOf(findings)
-    expect(level).toMatch(/^The answers of level1 are preferred to those of level2 by every judge/)
-    expect(against).toMatch(
-      /^Against the SFT policy base: level1 is preferred \(neutral .*; level2 is not shown to differ/,
+  it('begins with the result and ends with its limits', () => {
+    const conclusions = conclusionsOf(findings)
+    const [level, against] = conclusions.verdicts
+    expect(conclusions.headline).toBe('level1 beats level2')
+    expect(level).toMatch(
+      /^The answers of level1 are preferred to those of level2 by neutral .*, which neither was trained on; scalar .* prefers level1 too, but level1 was trained on scalar\.$/,
     )
+    expect(against).toMatch(
+      /^Against base, the model before training: level1 is preferred \(neutral .*; level2 is not shown to differ/,
+    )
+    const limits = conclusions.limits.join(' ')
     expect(limits).toContain('24 held-out prompts with 2 answers each')
-    expect(limits).toContain('(2 and 4 of them) are corrected together (Holm)')
-    expect(limits).toContain('Each policy is one training run')
+    expect(limits).toContain('There are 2 tests between the models and 4 tests against base; if there is no')
+    expect(limits).toContain('Each model is one training run')
     expect(limits).toContain('6 rewards of scalar are no number, left out and not counted as 0')
+    const words = wordsOf(conclusions)
+    expect(words[0]).toBe('level1 beats level2.')
+    expect(words.at(-1)).toBe(limits)
+    expect(words.join(' ')).not.toMatch(/SFT policy|because its run kept/)
   })
 
-  it('compares a policy alone with the SFT policy', () => {
+  it('compares a policy alone with the model before training', () => {
     const alone = findingsOf({ ...data, policies: data.policies.slice(0, 1) }, draws)
-    const [level, moved, limits] = conclusionsOf(alone)
-    const rate = /neutral (\d+) % \((\d+) to (\d+)\)/.exec(level)!.slice(1).map(Number)
+    const { headline, verdicts, causes, limits } = conclusionsOf(alone)
+    expect(headline).toBe('level1 beats base')
+    const rate = /neutral (\d+) % \((\d+) to (\d+)\)/.exec(verdicts[0])!.slice(1).map(Number)
     const { winRate } = alone.against[0]
     expect(rate).toEqual([winRate.value, winRate.low, winRate.high].map((x) => Math.round(100 * x)))
-    expect(level).toMatch(/^The answers of level1 are preferred to those of base by every judge: neutral/)
-    expect(moved).toBe('level1 has moved 4.05 (4.04 to 4.06) nats of KL per answer from base.')
-    expect(limits).toContain('and the 2 tests are corrected together (Holm)')
-    expect(limits).toContain('level1 is one training run')
-    const page = { conclusions: [], warnings: [], examples: [], settings: [], command: [] }
-    const { plots, html } = comparisonPage({ findings: alone, ...page })
-    expect(html).toContain('<h1>Whether level1 answers better than base, and who says so</h1>')
+    expect(verdicts[0]).toMatch(/^The answers of level1 are preferred to those of base by neutral/)
+    expect(causes.at(-1)).toBe('level1 has moved 4.05 (4.04 to 4.06) nats of KL per answer from base.')
+    expect(limits.join(' ')).toContain('There are 2 tests against base; if there is no difference, the set of tests')
+    expect(limits.join(' ')).toContain('level1 is one training run')
+    const { plots, html } = comparisonPage({ findings: alone, ...plain, conclusions: conclusionsOf(alone) })
+    expect(html).toContain('<h1>level1 beats base</h1>')
     expect(Object.keys(plots)).toEqual(['win-rates-sft', 'reward-kl-1', 'reward-kl-2'])
+  })
+
+  it('tells the winner first in words, numbers and drawings, and keeps the findings as they are', () => {
     const worse = findingsOf(
       { ...data, sft: { ...completionsOf(5, 3), name: 'base' }, policies: [data.policies[1]] },
       draws,
     )
-    expect(conclusionsOf(worse)[0]).toMatch(/^The answers of base are preferred to those of level2 by every judge/)
+    expect(worse.against[0]).toMatchObject({ a: 'level2', b: 'base' })
+    const turned = winnersFirst(worse)
+    expect(turned.against[0]).toMatchObject({
+      a: 'base',
+      b: 'level2',
+      winRate: { value: expect.closeTo(1 - worse.against[0].winRate.value, 12) },
+      longer: { low: 0 - worse.against[0].longer.high },
+    })
+    expect(winnersFirst(turned)).toEqual(turned)
+    const conclusions = conclusionsOf(worse)
+    expect(conclusions.headline).toBe('base beats level2')
+    expect(conclusions.verdicts[0]).toMatch(/^The answers of base are preferred to those of level2 by every judge/)
+    const { html, plots } = comparisonPage({ findings: worse, ...plain, conclusions })
+    expect(plots['win-rates-sft']).toContain('base over level2')
+    expect(html).not.toContain('level2 over base')
+  })
+
+  it('has a headline for every kind of result', () => {
+    const between = (...pairs: [string, string, number][]) =>
+      headlineOf({
+        ...findings,
+        judges: [{ name: 'neutral', trained: [], failed: 0 }],
+        between: pairs.map(([a, b, rate]) => pair('neutral', rate, { a, b })),
+      })
+    expect(between(['sft', 'dpo', 0.3], ['sft', 'grpo', 0.3], ['dpo', 'grpo', 0.5])).toBe(
+      'dpo and grpo beat sft; no difference between them is shown',
+    )
+    expect(between(['sft', 'dpo', 0.5], ['sft', 'grpo', 0.5], ['dpo', 'grpo', 0.5])).toBe(
+      'No difference between sft, dpo and grpo is shown',
+    )
+    expect(between(['sft', 'dpo', 0.3], ['sft', 'grpo', 0.5], ['dpo', 'grpo', 0.5])).toBe(
+      'dpo beats sft; no difference between sft and grpo and between dpo and grpo is shown',
+    )
+    expect(between(['sft', 'dpo', 0.3], ['sft', 'grpo', 0.3], ['dpo', 'grpo', 0.7])).toBe(
+      'dpo beats sft and grpo; grpo beats sft',
+    )
+    const one = (...pairs: PairFindings[]) => headlineOf({ ...findings, between: pairs })
+    expect(one(pair('scalar', 0.7))).toBe('level1 beats level2 only by a judge that one of them was trained on')
+    expect(one(pair('neutral', 0.7), pair('other', 0.3))).toBe('The judges disagree on level1 and level2')
+    expect(one(pair('neutral', 0.5, { winRate: span(0.5, 0.03) }))).toBe('level1 and level2 are equal')
   })
 
   it('concludes nothing from one prompt, and has no scale where a judge gives one reward to all', () => {
@@ -240,16 +299,12 @@ describe('a comparison', () => {
       policies: data.policies.map(({ name, runs }) => ({ name, runs: runs.map((run) => run.map(first)) })),
     }
     const found = findingsOf(one, draws)
-    expect(conclusionsOf(found)).toEqual([expect.stringMatching(/^One prompt allows no statistics/)])
+    expect(wordsOf(conclusionsOf(found))).toEqual([
+      'One prompt is too little to compare models.',
+      expect.stringMatching(/^One prompt allows no statistics/),
+    ])
     expect(found.judges[0].scale).toBeUndefined()
-    const { html } = comparisonPage({
-      findings: found,
-      conclusions: [],
-      warnings: [],
-      examples: [],
-      settings: [],
-      command: [],
-    })
+    const { html } = comparisonPage({ findings: found, ...plain, conclusions: conclusionsOf(found) })
     expect(html).not.toMatch(/NaN|undefined|Infinity/)
   })
 
@@ -260,6 +315,7 @@ describe('a comparison', () => {
       warnings: ['odd <thing>'],
       settings: [['prompts', '24']],
       command: ['attune'],
+      temperature: 1,
       examples: [{ prompt: 'Once', completions: [{ policy: 'level1', text: 'upon <b>' }] }],
     })
     expect(html).not.toMatch(/https?:|src=|href=|url\(|@import|<script|<link|NaN|undefined|Infinity/)

@@ -1,90 +1,55 @@
 /**
  * What can be concluded from a comparison and what cannot, in sentences made from the numbers. The sentences call
- * completions answers.
+ * completions answers, and the model before training by its name.
  *
- * They say what judges prefer, never why: what goes along with a preference (length, KL, the training seed) is told beside
- * it, as a possible cause. A preference by a judge that one of the policies was trained on is no evidence by itself,
- * because a policy learns the faults of its reward model too. What counts is a judge that neither was trained on.
+ * They say what judges prefer, never why: what goes along with a preference (length, KL, the training seed) is told after
+ * it, as a possible cause.
  */
 import type { Interval } from '../../statistics/intervals.ts'
-import { percent, plural } from '../../util/format.ts'
+import { listed, percent, plural } from '../../util/format.ts'
 import type { CompareFindings, JudgeInfo, PairFindings } from './findings.ts'
-
-/** Significance level of all tests of a question together. */
-export const significance = 0.05
-/** Two policies whose win rate lies within this of one half, with its whole interval, count as equal. */
-const equivalence = 0.05
-
-// Which policy of a pair is preferred
-
-export type Preference = 'a' | 'b' | 'equal' | 'undecided'
-
-/** Which policy of a pair one judge prefers. */
-export const preferenceOf = ({ corrected, winRate: { value, low, high } }: PairFindings): Preference => {
-  if (corrected < significance) return value > 0.5 ? 'a' : 'b'
-  return low >= 0.5 - equivalence && high <= 0.5 + equivalence ? 'equal' : 'undecided'
-}
-
-type Side = 'a' | 'b'
-
-const preferring = (side: Side, pairs: readonly PairFindings[]): PairFindings[] =>
-  pairs.filter((pair) => preferenceOf(pair) === side)
-
-const preferringNone = (pairs: readonly PairFindings[]): PairFindings[] =>
-  pairs.filter((pair) => !['a', 'b'].includes(preferenceOf(pair)))
-
-/** The sides that some judge prefers: none, one or both. */
-const preferredSides = (pairs: readonly PairFindings[]): Side[] =>
-  (['a', 'b'] as const).filter((side) => preferring(side, pairs).length > 0)
+import { headlineOf } from './headline.ts'
+import {
+  equivalence,
+  groupByPair,
+  inverse,
+  preferenceOf,
+  preferring,
+  preferringNone,
+  type Side,
+  splitJudges,
+  verdictOf,
+  winnersFirst,
+} from './verdicts.ts'
 
 /** The names of the winner and of the other policy. */
 const winnerFirst = (winner: Side, { a, b }: PairFindings): [string, string] => (winner === 'a' ? [a, b] : [b, a])
 
 /** A win rate of a as the win rate of the winner. */
-const winRateOf = (winner: Side, { value, low, high }: Interval): Interval =>
-  winner === 'b' ? { value: 1 - value, low: 1 - high, high: 1 - low } : { value, low, high }
-
-/** The findings of each pair of policies together, one for each judge. */
-const groupByPair = (findings: readonly PairFindings[]): PairFindings[][] => {
-  const pairs = new Map<string, PairFindings[]>()
-  for (const each of findings) {
-    const key = JSON.stringify([each.a, each.b])
-    pairs.set(key, [...(pairs.get(key) ?? []), each])
-  }
-  return [...pairs.values()]
-}
-
-/** `own`: by judges that one of the two policies was trained on. `independent`: by the others. */
-const splitJudges = (
-  pair: readonly PairFindings[],
-  judges: readonly JudgeInfo[],
-): { own: PairFindings[]; independent: PairFindings[] } => {
-  const isOwn = ({ judge, a, b }: PairFindings) =>
-    judges.some(({ name, trained }) => name === judge && (trained.includes(a) || trained.includes(b)))
-  return { own: pair.filter(isOwn), independent: pair.filter((each) => !isOwn(each)) }
-}
+const winRateOf = (winner: Side, rate: Interval): Interval => (winner === 'b' ? inverse(rate) : rate)
 
 // Numbers and lists as text
 
 const wholePercent = (x: number) => (100 * x).toFixed(0)
 
+/** (52 to 57), in percent */
+export const rateBounds = ({ low, high }: Interval): string => `(${wholePercent(low)} to ${wholePercent(high)})`
+
 /** 54 % (52 to 57) */
-export const rateText = ({ value, low, high }: Interval): string =>
-  `${percent(value)} (${wholePercent(low)} to ${wholePercent(high)})`
+export const rateText = (rate: Interval): string => `${percent(rate.value)} ${rateBounds(rate)}`
 
-const number = (x: number) => x.toFixed(Math.abs(x) < 10 ? 2 : 0)
+/** Without the sign of a zero. */
+const number = (x: number) => x.toFixed(Math.abs(x) < 10 ? 2 : 0).replace(/^-(0\.00)$/, '$1')
 
-/** 0.10 (-0.10 to 0.30); the value alone where the interval is infinite, as that of a single prompt is. */
-export const intervalText = ({ value, low, high }: Interval): string => {
-  if (!Number.isFinite(value)) return '–'
-  return Number.isFinite(low) && Number.isFinite(high)
-    ? `${number(value)} (${number(low)} to ${number(high)})`
-    : number(value)
-}
+/** 0.10; a dash for what is not known. */
+export const valueText = ({ value }: Interval): string => (Number.isFinite(value) ? number(value) : '–')
 
-/** a, b and c */
-const listed = (items: readonly string[]) =>
-  items.length < 2 ? (items[0] ?? '') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`
+/** (-0.10 to 0.30); nothing where the interval is infinite, as that of a single prompt is. */
+export const boundsText = ({ value, low, high }: Interval): string =>
+  [value, low, high].every(Number.isFinite) ? `(${number(low)} to ${number(high)})` : ''
+
+/** 0.10 (-0.10 to 0.30) */
+export const intervalText = (interval: Interval): string => `${valueText(interval)} ${boundsText(interval)}`.trim()
 
 /** Judges with the winner's win rate: 'neutral 60 % (52 to 68) and scalar 70 % (62 to 78)'. */
 const rates = (winner: Side, pairs: readonly PairFindings[]) =>
@@ -95,77 +60,111 @@ const doNotTell = (pairs: readonly PairFindings[]) => `${verb(pairs, 'does', 'do
 
 // The conclusions
 
-/** One paragraph for each pair of policies, one for all of them against the SFT policy, and the limits last. */
-export const conclusionsOf = (findings: CompareFindings): string[] => {
-  const { between, against, judges, prompts } = findings
-  if (prompts < 2)
-    return [
-      'One prompt allows no statistics: no interval, no test, nothing to conclude. The answers and their rewards are below; give more prompts.',
-    ]
-  // A policy alone has the SFT policy for its other side
-  const pairs = groupByPair(between.length ? between : against)
-  return [
-    ...pairs.map((pair) => pairConclusion(pair, judges)),
-    ...(between.length && against.length ? [sftConclusion(findings)] : []),
-    ...(between.length ? [] : movedText(findings)),
-    limits(findings),
-  ]
+export type Conclusions = {
+  /** The result in one line. */
+  headline: string
+  /** Whose answers are preferred: a sentence for each pair, and one for all policies against the model before training. */
+  verdicts: string[]
+  /** What else could be the cause, and how far the models have moved. */
+  causes: string[]
+  /** What the numbers are about, and what they do not show. */
+  limits: string[]
 }
 
-/** How far policies that are compared with the SFT policy alone have moved from it. */
+export const conclusionsOf = (given: CompareFindings): Conclusions => {
+  const findings = winnersFirst(given)
+  const { between, against, judges, prompts, sft } = findings
+  const headline = headlineOf(findings)
+  if (prompts < 2) {
+    const none =
+      'One prompt allows no statistics: no interval, no test, nothing to conclude. The answers and their rewards are below; give more prompts.'
+    return { headline, verdicts: [none], causes: [], limits: [] }
+  }
+  // A policy alone has the model before training for its other side
+  const pairs = groupByPair(between.length ? between : against)
+  return {
+    headline,
+    verdicts: [
+      ...pairs.map((pair) => pairVerdict(pair, judges)),
+      ...(between.length && against.length ? [againstBase(findings)] : []),
+    ],
+    causes: [...pairs.flatMap((pair) => pairCauses(pair, judges, sft)), ...(between.length ? [] : movedText(findings))],
+    limits: limits(findings),
+  }
+}
+
+/** All sentences in their order. */
+export const wordsOf = ({ headline, verdicts, causes, limits }: Conclusions): string[] => [
+  `${headline}.`,
+  ...verdicts,
+  ...causes,
+  ...(limits.length ? [limits.join(' ')] : []),
+]
+
+/** How far policies that are compared with the model before training alone have moved from it. */
 const movedText = ({ policies, sft }: CompareFindings): string[] =>
   policies.flatMap(({ name, kl }) =>
     kl ? [`${name} has moved ${intervalText(kl.k1)} nats of KL per answer from ${sft}.`] : [],
   )
 
 /** @param pair findings of one pair of policies, one for each judge */
-export const pairConclusion = (pair: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {
+export const pairVerdict = (pair: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {
+  const verdict = verdictOf(pair, judges)
   const { own, independent } = splitJudges(pair, judges)
-  const preferred = preferredSides(independent)
-  if (preferred.length > 1) return contradiction(independent)
-  if (preferred.length === 1) return decided(preferred[0], pair, independent, own)
-  const preferredByOwn = preferredSides(own)
-  if (preferredByOwn.length > 1) return `${contradiction(own)} ${independentText(independent)}`
-  if (preferredByOwn.length === 1) return ownOnly(preferredByOwn[0], own, independent, judges)
-  return undecided(independent, own)
+  if (verdict.kind === 'better') return preferredText(verdict.winner, independent, own, judges)
+  if (verdict.kind === 'own') return ownOnly(verdict.winner, own, independent, judges)
+  if (verdict.kind !== 'divided') return undecided(independent, own)
+  if (verdict.by === 'independent') return contradiction(independent)
+  return `${contradiction(own)} ${independentText(independent)}`
 }
 
 /** Some independent judge prefers the winner, and none the other policy. */
-const decided = (
-  winner: Side,
-  pair: readonly PairFindings[],
-  independent: readonly PairFindings[],
-  own: readonly PairFindings[],
-): string => {
-  const [first] = preferring(winner, independent)
-  return [
-    preferredText(winner, pair, independent, own),
-    lengthText(winner, first),
-    klText(winner, first),
-    seedsText(winner, first),
-  ]
-    .filter(Boolean)
-    .join(' ')
-}
-
 const preferredText = (
   winner: Side,
-  pair: readonly PairFindings[],
   independent: readonly PairFindings[],
   own: readonly PairFindings[],
+  judges: readonly JudgeInfo[],
 ): string => {
-  const [better, worse] = winnerFirst(winner, pair[0])
-  const against = preferring(winner === 'a' ? 'b' : 'a', own)
-  const unsure = preferringNone(pair)
+  const [better, worse] = winnerFirst(winner, independent[0])
+  const inFavour = preferring(winner, independent)
+  const unsure = preferringNone(independent)
   const start = `The answers of ${better} are preferred to those of ${worse} by`
-  if (!against.length && !unsure.length)
-    return `${start} ${pair.length === 1 ? 'the only judge,' : 'every judge:'} ${rates(winner, pair)}.`
+  const judged = [...independent, ...own]
+  if (!own.length && !unsure.length)
+    return `${start} ${judged.length === 1 ? 'the only judge,' : 'every judge:'} ${rates(winner, inFavour)}.`
   const rest = [
+    ...(unsure.length ? [`${rates(winner, unsure)} ${doNotTell(unsure)}`] : []),
+    ...(own.length ? [ownText(winner, own, judges)] : []),
+  ]
+  const why = own.length ? ', which neither was trained on' : ''
+  return `${start} ${rates(winner, inFavour)}${why}; ${rest.join('; ')}.`
+}
+
+/** What judges say that one of the two was trained on, beside the others. */
+const ownText = (winner: Side, own: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {
+  const [better, worse] = winnerFirst(winner, own[0])
+  const alike = preferring(winner, own)
+  const against = preferring(winner === 'a' ? 'b' : 'a', own)
+  const unsure = preferringNone(own)
+  const parts = [
+    ...(alike.length ? [`${rates(winner, alike)} ${verb(alike, 'prefers', 'prefer')} ${better} too`] : []),
     ...(against.length ? [`${rates(winner, against)} ${verb(against, 'prefers', 'prefer')} ${worse}`] : []),
     ...(unsure.length ? [`${rates(winner, unsure)} ${doNotTell(unsure)}`] : []),
   ]
-  const why = own.length ? ', which neither was trained on' : ''
-  return `${start} ${rates(winner, preferring(winner, independent))}${why}; ${rest.join(', ')}.`
+  return `${parts.join(', ')}, but ${trainedText(own, judges)}`
+}
+
+/** On which of these judges which of the two was trained: 'level1 was trained on scalar'. */
+const trainedText = (own: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {
+  const { a, b } = own[0]
+  const ofPolicy = (policy: string) =>
+    own.filter(({ judge }) => judges.some(({ name, trained }) => name === judge && trained.includes(policy)))
+  return listed(
+    [a, b].flatMap((policy) => {
+      const on = ofPolicy(policy).map(({ judge }) => judge)
+      return on.length ? [`${policy} was trained on ${listed(on)}`] : []
+    }),
+  )
 }
 
 const contradiction = (pairs: readonly PairFindings[]): string => {
@@ -215,6 +214,19 @@ const undecided = (independent: readonly PairFindings[], own: readonly PairFindi
   ].join(' ')
 }
 
+/**
+ * What else could be the cause of a preference by judges that neither was trained on.
+ * @param base the name of the model before training
+ */
+export const pairCauses = (pair: readonly PairFindings[], judges: readonly JudgeInfo[], base: string): string[] => {
+  const verdict = verdictOf(pair, judges)
+  if (verdict.kind !== 'better') return []
+  const { winner } = verdict
+  const [first] = preferring(winner, splitJudges(pair, judges).independent)
+  const texts = [lengthText(winner, first), klText(winner, first, base), seedsText(winner, first)].filter(Boolean)
+  return texts.length ? [`${winnerFirst(winner, first).join(' over ')}: ${texts.join(' ')}`] : []
+}
+
 /** Whether length could explain the preference. */
 const lengthText = (winner: Side, pair: PairFindings): string => {
   const { longer, controlled, judge } = pair
@@ -224,26 +236,26 @@ const lengthText = (winner: Side, pair: PairFindings): string => {
   const lengths = `Answers of ${better} are ${plural(Math.abs(Math.round(gap)), 'character')} ${gap < 0 ? 'shorter' : 'longer'}`
   if (controlled.beyond) return `${lengths}, and that on every prompt: length and preference cannot be told apart here.`
   const rate = winRateOf(winner, controlled.winRate)
-  const atEqualLength = `equal length ${judge} prefers ${better} in ${rateText(rate)}`
-  if (rate.low > 0.5) return `By linear regression, length does not explain it: at ${atEqualLength}.`
-  if (longer.low > 0 || longer.high < 0)
-    return `${lengths}; at ${atEqualLength}, so length may be all that is preferred.`
-  return `At ${atEqualLength}, which does not exclude 50 %.`
+  const alike = `answers are equally long, ${judge} prefers ${better} in ${rateText(rate)}`
+  if (rate.low > 0.5) return `Length does not explain it: where ${alike}.`
+  if (longer.low > 0 || longer.high < 0) return `${lengths}; where ${alike}, so length may be all that is preferred.`
+  return `Where ${alike}, which does not exclude 50 %.`
 }
 
 /** Whether KL could explain the preference. */
-const klText = (winner: Side, pair: PairFindings): string => {
+const klText = (winner: Side, pair: PairFindings, base: string): string => {
   if (!pair.equalKl) return ''
   const { farther, kl, difference, between } = pair.equalKl
   const [better, worse] = winnerFirst(winner, pair)
   const [far, near] = kl.map(({ value }) => number(value))
-  if (farther === worse) return `It has also moved less far: ${near} nats of KL from the SFT policy against ${far}.`
+  if (farther === worse)
+    return `${better} has also moved less far from ${base}: ${near} nats of KL against ${far} of ${worse}.`
   const how = between
-    ? `interpolated between ${plural(between, 'checkpoint')} and the final model`
-    : 'interpolated over the root of the KL, because its run kept no checkpoint'
+    ? `read off between ${base}, ${plural(between, 'checkpoint')} and the final model`
+    : `read off between ${base} and the final model`
   const place = difference.high < 0 ? 'behind' : difference.low > 0 ? 'still ahead' : 'not ahead beyond doubt'
-  const consequence = difference.low > 0 ? '' : ', so the higher KL may be all of it'
-  return `${better} has moved farther from the SFT policy, ${far} nats against ${near}; at equal KL (${how}) it is ${place}, in standard deviations of reward by ${pair.judge}: ${intervalText(difference)}${consequence}.`
+  const consequence = difference.low > 0 ? '' : ', so the greater distance may be all of it'
+  return `${better} has moved farther from ${base}, ${far} nats of KL against ${near} of ${worse}. At equal KL (${how}) it is ${place}: ${intervalText(difference)} standard deviations of reward by ${pair.judge}${consequence}.`
 }
 
 /** Whether another training run would show the same. */
@@ -256,53 +268,61 @@ const seedsText = (winner: Side, { seeds }: PairFindings): string => {
     : `It holds for these runs; it is not shown of the method: ${overSeeds}.`
 }
 
-/** Each policy against the SFT policy. */
-const sftConclusion = ({ against, sft, judges }: CompareFindings): string => {
+/** Each policy against the model before training. */
+const againstBase = ({ against, sft, judges }: CompareFindings): string => {
   const each = groupByPair(against).map((pair) => {
     const { own, independent } = splitJudges(pair, judges)
-    const { a } = pair[0]
-    const up = preferring('a', independent)
-    const down = preferring('b', independent)
+    const [side, other]: Side[] = pair[0].a === sft ? ['b', 'a'] : ['a', 'b']
+    const policy = pair[0][side]
+    const up = preferring(side, independent)
+    const down = preferring(other, independent)
     const unsure = preferringNone(independent)
-    const rest = unsure.length ? `; ${rates('a', unsure)} ${doNotTell(unsure)}` : ''
-    if (up.length && down.length) return `${a} is preferred by ${rates('a', up)}, ${sft} by ${rates('b', down)}`
-    if (up.length) return `${a} is preferred (${rates('a', up)}${rest})${atEqualLengthText(up)}`
-    if (down.length) return `${sft} is preferred to ${a} (${rates('b', down)}${rest})`
-    const ownUp = preferring('a', own)
-    if (ownUp.length) return `${a} is preferred by ${rates('a', ownUp)} alone, which it was trained on`
-    return `${a} is not shown to differ (${rates('a', independent.length ? independent : own)})`
+    const rest = unsure.length ? `; ${rates(up.length ? side : other, unsure)} ${doNotTell(unsure)}` : ''
+    if (up.length && down.length) return `${policy} is preferred by ${rates(side, up)}, ${sft} by ${rates(other, down)}`
+    if (up.length) return `${policy} is preferred (${rates(side, up)}${rest})${atEqualLengthText(side, up)}`
+    if (down.length) return `${sft} is preferred to ${policy} (${rates(other, down)}${rest})`
+    const ownUp = preferring(side, own)
+    if (ownUp.length) return `${policy} is preferred by ${rates(side, ownUp)} alone, which it was trained on`
+    const judged = independent.length ? independent : own
+    return `${policy} is not shown to differ (${pair[0].a} preferred by ${rates('a', judged)})`
   })
-  return `Against the SFT policy ${sft}: ${each.join('; ')}.`
+  return `Against ${sft}, the model before training: ${each.join('; ')}.`
 }
 
-/** Of judges that prefer a policy to the SFT policy: those that do not prefer it beyond doubt at equal length. */
-const atEqualLengthText = (pairs: readonly PairFindings[]): string => {
-  const gone = pairs.flatMap(({ judge, controlled }) =>
-    controlled && controlled.winRate.low <= 0.5 ? [`${judge} ${rateText(controlled.winRate)}`] : [],
-  )
+/** Of judges that prefer a policy to the model before training: those that do not prefer it beyond doubt at equal length. */
+const atEqualLengthText = (side: Side, pairs: readonly PairFindings[]): string => {
+  const gone = pairs.flatMap(({ judge, controlled }) => {
+    const rate = controlled && winRateOf(side, controlled.winRate)
+    return rate && rate.low <= 0.5 ? [`${judge} ${rateText(rate)}`] : []
+  })
   return gone.length ? `, but not beyond doubt at equal length (${listed(gone)})` : ''
 }
 
-/** @param tests of each question, how many */
-const testsText = (tests: readonly number[]): string => {
-  const [first] = tests
-  if (tests.length > 1)
-    return `and the tests of a question (${tests.join(' and ')} of them) are corrected together (Holm)`
-  if (first < 2) return first ? 'and there is one test' : 'and there is no test'
-  return `and the ${first} tests are corrected together (Holm)`
+/** How many tests there are of each question, and what is corrected. */
+const testsText = ({ between, against, sft }: CompareFindings): string => {
+  const count = (pairs: readonly PairFindings[]) => pairs.filter(({ p }) => Number.isFinite(p)).length
+  const groups = [
+    { tests: count(between), what: between.length ? 'between the models' : '' },
+    { tests: count(against), what: `against ${sft}` },
+  ].filter(({ tests }) => tests > 0)
+  if (!groups.length) return 'There is no test.'
+  const named = groups.map(({ tests, what }) => `${plural(tests, 'test')} ${what}`)
+  const [only] = groups
+  if (groups.length === 1 && only.tests === 1)
+    return 'If there is no difference, the test still finds one in at most 5 of 100 comparisons.'
+  const together = groups.length > 1 ? 'each of the two sets of tests' : 'the set of tests'
+  return `There are ${listed(named)}; if there is no difference, ${together} still finds one in at most 5 of 100 comparisons (corrected by Holm's method).`
 }
 
-/** What the numbers are about, and what they do not show. */
-const limits = ({ prompts, samples, policies, judges, between, against }: CompareFindings): string => {
-  const tests = [between, against]
-    .filter((question) => question.length)
-    .map((question) => question.filter(({ p }) => Number.isFinite(p)).length)
+const limits = (findings: CompareFindings): string[] => {
+  const { prompts, samples, policies, judges, sft } = findings
   const runs = Math.max(...policies.map((policy) => policy.runs))
   const [, only, ...others] = policies
-  const trained = others.length ? 'Each policy' : only.name
+  const trained = others.length ? 'Each model' : only.name
   const constant = judges.filter(({ scale }) => !scale).map(({ name }) => name)
   return [
-    `All of it is about what these judges prefer on ${plural(prompts, 'held-out prompt')} with ${plural(samples, 'answer')} each; intervals hold 95 % over prompts, each by itself, ${testsText(tests)}.`,
+    `All of it is about what these judges prefer on ${plural(prompts, 'held-out prompt')} with ${plural(samples, 'answer')} each.`,
+    `An interval in brackets holds the true value in 95 of 100 cases. ${testsText(findings)}`,
     runs === 1
       ? `${trained} is one training run: another seed could turn what is concluded, and nothing here says how easily.`
       : `${trained} is ${plural(runs, 'training run')}.`,
@@ -314,8 +334,8 @@ const limits = ({ prompts, samples, policies, judges, between, against }: Compar
       ),
     ...(constant.length
       ? [
-          `${listed(constant)} gave the SFT policy's answers one and the same reward, so there is no scale to measure differences on; win rates stand.`,
+          `${listed(constant)} gave the answers of ${sft} one and the same reward, so there is no scale to measure differences on; win rates stand.`,
         ]
       : []),
-  ].join(' ')
+  ]
 }

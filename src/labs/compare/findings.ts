@@ -1,7 +1,7 @@
 /**
  * All numbers of a comparison, from completions and their rewards.
  *
- * Two questions are asked: which of the policies is better, and whether each is better than the SFT policy. The tests of a
+ * Two questions are asked: which of the policies is better, and whether each is better than the base model. The tests of a
  * question, over all its pairs and judges, are corrected together (Holm).
  */
 import type { Interval } from '../../statistics/intervals.ts'
@@ -28,7 +28,7 @@ export type ScoredCompletions = {
   tokens: PerCompletion
   /** 1 where the completion was cut off at the maximum length. */
   cut: PerCompletion
-  /** Estimates of KL(policy || SFT), nats; undefined for the SFT policy, and where the tokenizers differ. */
+  /** Estimates of KL(policy || base), nats; undefined for the base model, and where the tokenizers differ. */
   kl?: { k1: PerCompletion; k3: PerCompletion }
   /** By judge. */
   rewards: ReadonlyMap<string, PerCompletion>
@@ -66,7 +66,7 @@ export type PolicyFindings = {
 }
 
 /**
- * The mean reward of one policy under one judge; `standardised` in standard deviations of the SFT policy's rewards, from their
+ * The mean reward of one policy under one judge; `standardised` in standard deviations of the base model's rewards, from their
  * mean. `failed`: completions that the judge could not score.
  */
 export type Cell = { policy: string; judge: string; reward: Interval; standardised?: Interval; failed: number }
@@ -79,14 +79,14 @@ export type PairFindings = Comparison & {
 /** The mean KL and the mean standardized reward of a checkpoint, with intervals over prompts. */
 type FrontierPoint = { name: string; kl: Interval; reward: Interval }
 
-/** Reward against KL under one judge: one path for each training run, and best-of-n of the SFT policy. */
+/** Reward against KL under one judge: one path for each training run, and best-of-n of the base model. */
 export type Frontier = {
   judge: string
   paths: { policy: string; points: FrontierPoint[] }[]
   best: { n: number; kl: number; reward: Interval }[]
 }
 
-/** What findings.json holds. `between` compares each pair of policies, `against` each policy with the SFT policy. */
+/** What findings.json holds. `between` compares each pair of policies, `against` each policy with the base model. */
 export type CompareFindings = {
   sft: string
   prompts: number
@@ -135,7 +135,7 @@ export const findingsOf = (data: ComparisonData, draws: Draws = makeDraws(data.s
   }
 }
 
-/** The SFT policy as if it had one run for each training seed of a policy: it is compared with every one of them. */
+/** The base model as if it had one run for each training seed of a policy: it is compared with every one of them. */
 const repeated = (sft: PolicyCompletions, times: number): PolicyCompletions => ({
   name: sft.name,
   runs: Array.from({ length: times }, () => sft.runs[0]),
@@ -234,7 +234,7 @@ const policiesOf = (all: readonly PolicyCompletions[], draws: Draws): PolicyFind
   })
 }
 
-/** Reward against KL of every run. Undefined where the SFT policy's rewards do not vary, or where no KL is known. */
+/** Reward against KL of every run. Undefined where the base model's rewards do not vary, or where no KL is known. */
 const frontierOf = (
   sft: PolicyCompletions,
   policies: readonly PolicyCompletions[],

@@ -2,8 +2,8 @@
 import { linearScale } from '../../report/scales.ts'
 import { svg, svgText } from '../../report/svg.ts'
 import { percent } from '../../util/format.ts'
-import { significance } from './conclusions.ts'
 import type { PairFindings } from './findings.ts'
+import { significance } from './verdicts.ts'
 
 type Frame = { width: number; left: number; right: number; top: number; heading: number; row: number }
 

@@ -16,8 +16,13 @@ export type Judge = JudgeInfo & {
   warnings: readonly WarningEvent[]
   /** Throws a Fault for a prompt whose completions it cannot score. */
   requirePrompt?: RewardSource['requirePrompt']
-  /** Rewards of a policy's completions. A reward model with the policy's tokenizer reads their token ids as they are. */
-  score(completions: readonly CompletionToScore[], policy: ComparedPolicy): Promise<Reward[]>
+  /** It compares completions with others and scores none alone. */
+  compares: boolean
+  /**
+   * Rewards of a policy's completions. A reward model with the policy's tokenizer reads their token ids as they are.
+   * @param others of a judge that compares: the completion to compare each one with
+   */
+  score(completions: readonly CompletionToScore[], policy: ComparedPolicy, others: readonly string[]): Promise<Reward[]>
   close(): Promise<void>
 }
 
@@ -87,19 +92,22 @@ const makeJudge = async (
   const { source, files, warnings, close } = await openReward(spec, settings, sft)
   await close()
   const specWithoutName = spec.replace(/^[\w-]+=/, '')
+  const given = files.length ? [specWithoutName, files.map(({ sha256 }) => sha256)] : spec
   /** By the tokenizer of the policies whose completions it scores. */
   const byTokenizer = new Map<string, OpenedReward>()
   return {
     name: source.name,
     trained: await trainedOn(spec, independent, policies),
-    key: keyOf(files.length ? [specWithoutName, files.map(({ sha256 }) => sha256)] : spec),
+    key: keyOf(source.scoreAgainst ? [given, settings.judgeMode] : given),
     independent,
+    compares: source.scoreAgainst !== undefined,
     warnings,
     requirePrompt: source.requirePrompt,
-    async score(completions, policy) {
+    async score(completions, policy, others) {
       const key = policy.tokenizerKey
       if (!byTokenizer.has(key)) byTokenizer.set(key, await openReward(spec, settings, policy))
-      return byTokenizer.get(key)!.source.score(completions)
+      const { source } = byTokenizer.get(key)!
+      return source.scoreAgainst ? source.scoreAgainst(completions, others) : source.score(completions)
     },
     async close() {
       for (const opened of byTokenizer.values()) await opened.close()

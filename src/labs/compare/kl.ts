@@ -1,6 +1,6 @@
 /**
- * KL(policy || SFT) estimated from the policy's own completions (Schulman 2020, "Approximating KL divergence"), the reward
- * of two policies at equal KL, and best-of-n of the SFT policy as the baseline.
+ * KL(policy || base) estimated from the policy's own completions (Schulman 2020, "Approximating KL divergence"), the reward
+ * of two policies at equal KL, and best-of-n of the base model as the baseline.
  */
 import { type KlEstimator, klEstimate } from '../../objectives/kl.ts'
 import { expectedBest } from '../../recipes/bestOfN.ts'
@@ -14,7 +14,7 @@ type CompletionKl = { k1: number; k3: number }
  * KL estimates of one completion, in nats: the sums over its tokens of log pi - log ref (k1, which may be negative) and of
  * exp(log ref - log pi) - 1 + log pi - log ref (k3, which cannot). The mean of either over completions is the KL over whole
  * completions, because every token follows tokens that the policy itself sampled.
- * @param logps of the tokens under the policy   @param refLogps under the SFT policy
+ * @param logps of the tokens under the policy   @param refLogps under the base model
  */
 export const completionKl = (logps: readonly number[], refLogps: readonly number[]): CompletionKl => {
   const sum = (estimator: KlEstimator) =>
@@ -28,7 +28,7 @@ export type PathPoint = {
   name: string
   /** [prompts] nats. */
   kl: readonly number[]
-  /** By judge, [prompts] in standard deviations of the SFT policy's rewards, from their mean. */
+  /** By judge, [prompts] in standard deviations of the base model's rewards, from their mean. */
   rewards: ReadonlyMap<string, readonly number[]>
 }
 
@@ -50,7 +50,7 @@ export type AtEqualKl = {
 
 /**
  * The reward that the farther policy had where its KL was that of the nearer one. Between the points of a run, which begins
- * at the SFT policy (KL 0, reward 0), reward is interpolated linearly over the square root of the KL, which is how it
+ * at the base model (KL 0, reward 0), reward is interpolated linearly over the square root of the KL, which is how it
  * begins for every way of optimizing (Gao, Schulman and Hilton 2022). Undefined where the interval of the difference in
  * KL does not exclude 0, and where a KL is not known.
  */
@@ -98,10 +98,10 @@ const rewardAt = (path: Statistics, kl: number, draw: Uint32Array): number => {
 }
 
 /**
- * Best-of-n of the SFT policy's completions by a judge, for each n up to the number of samples: the baseline for any
+ * Best-of-n of the base model's completions by a judge, for each n up to the number of samples: the baseline for any
  * training. The reward is the mean over all choices of n completions (by order statistics); the KL is at most
  * log n - (n - 1) / n (Beirami et al. 2024).
- * @param rewards of the SFT policy under the judge, standardized
+ * @param rewards of the base model under the judge, standardized
  */
 export const bestOfN = (rewards: Runs, draws: Draws): { n: number; kl: number; reward: Interval }[] => {
   const known = (rewards[0] ?? [])

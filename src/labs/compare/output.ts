@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { writeDrawings, writeJson, writeText } from '../../report/files.node.ts'
 import { defaultResamples, defaultSigns } from '../../statistics/resampling.ts'
 import { whole } from '../../util/format.ts'
-import { conclusionsOf } from './conclusions.ts'
+import { conclusionsOf, wordsOf } from './conclusions.ts'
 import type { CompareFindings } from './findings.ts'
 import { type ComparisonReport, comparisonPage } from './report.ts'
 import type { CompareSettings } from './settings.ts'
@@ -21,11 +21,13 @@ export const writeComparison = async (
 ): Promise<{ words: string[]; files: ReportFiles }> => {
   const files = { report: join(root, 'report.html'), findings: join(root, 'findings.json'), plots: join(root, 'plots') }
   const conclusions = conclusionsOf(findings)
+  const words = wordsOf(conclusions)
   const { html, plots } = comparisonPage({
     findings,
     conclusions,
     warnings,
     examples,
+    temperature: settings.temperature,
     settings: settingsFacts(settings),
     command,
   })
@@ -33,12 +35,12 @@ export const writeComparison = async (
   await writeText(files.report, html)
   const { samples, maxNewTokens, temperature, seed } = settings
   await writeJson(files.findings, {
-    words: conclusions,
+    words,
     warnings,
     settings: { samples, maxNewTokens, temperature, seed },
     ...findings,
   })
-  return { words: conclusions, files }
+  return { words, files }
 }
 
 /** The rows of the page's table of settings. */

@@ -1,5 +1,6 @@
 /**
- * The policies of a comparison: the SFT policy, every run of each policy, and the checkpoints that the runs kept.
+ * The policies of a comparison: the base model (the model before training), every run of each policy, and the checkpoints
+ * that the runs kept.
  *
  * A policy is known by a hash of its weights and its tokenizer. So completions are found again whatever its folder is called
  * now, and two names for the same weights are refused before anything is computed.
@@ -29,7 +30,7 @@ import type { EngineSettings } from './settings.ts'
 
 export type OpenedPolicy = { model: Model; close(): Promise<void> }
 
-/** One model that completes the prompts: the SFT policy, or a checkpoint or the final model of a run. */
+/** One model that completes the prompts: the base model, or a checkpoint or the final model of a run. */
 export type ComparedPolicy = {
   /** Its name in progress and messages: 'level1', 'level1 (2) step 20'. */
   title: string
@@ -71,10 +72,10 @@ export const parsePolicy = (text: string): { name: string; runs: string[] } => {
 export const keyOf = (parts: unknown): string => digestOf(JSON.stringify(parts))
 
 /** Throws Faults for a name that is no model, run or hub id. */
-export const openSftPolicy = async (model: string): Promise<ComparedPolicy> =>
+export const openBase = async (model: string): Promise<ComparedPolicy> =>
   openFinal(await resolveModel({ model }), basename(model))
 
-/** @param withCheckpoints the checkpoints that the runs kept, too. Throws Faults as `openSftPolicy`. */
+/** @param withCheckpoints the checkpoints that the runs kept, too. Throws Faults as `openBase`. */
 export const openPolicyRuns = async (
   text: string,
   sft: ModelFolders,
@@ -103,14 +104,18 @@ const rewardsOf = async (info: RunInfo): Promise<string[]> => {
   return z.array(z.string()).catch([]).parse(reward)
 }
 
-/** A folder that holds an adapter alone is an adapter of the SFT policy. */
+/** A folder that holds an adapter alone is an adapter of the base model. */
 const foldersOf = async (name: string, sft: ModelFolders): Promise<ModelFolders> => {
   const isAdapter = await stat(join(name, 'adapter_config.json')).catch(() => undefined)
   if (!isAdapter || (await findRun(name))) return resolveModel({ model: name })
   if (sft.adapter === undefined) return { dir: sft.dir, adapter: name }
-  throw badInput('bad-flag', 'is an adapter, and the SFT policy has one already; give the run, or merge it', {
-    file: name,
-  })
+  throw badInput(
+    'bad-flag',
+    'is an adapter, and the model before training has one already; give the run, or merge it',
+    {
+      file: name,
+    },
+  )
 }
 
 /** Hashes of the files that determine the weights. */
@@ -208,14 +213,14 @@ const openCheckpoint = async (path: string, settings: PolicySettings, folders: M
   return policy
 }
 
-/** Throws Faults 'twice' for two policies, or a policy and the SFT policy, of one name or of the same weights. */
+/** Throws Faults 'twice' for two policies, or a policy and the base model, of one name or of the same weights. */
 export const refuseDuplicates = (sft: ComparedPolicy, policies: readonly PolicyRuns[]) => {
   const names = new Set<string>()
-  const keys = new Map([[sft.key, `the SFT policy ${sft.title}`]])
+  const keys = new Map([[sft.key, `${sft.title}, the model before training`]])
   const runs = policies[0].runs.length
   for (const policy of policies) {
     if (names.has(policy.name) || policy.name === sft.title)
-      throw badInput('twice', `is the name of two policies; give them names: one=RUN other=RUN`, { file: policy.name })
+      throw badInput('twice', `is the name of two models; give them names: one=RUN other=RUN`, { file: policy.name })
     names.add(policy.name)
     if (policy.runs.length !== runs)
       throw badInput(

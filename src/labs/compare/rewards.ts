@@ -7,7 +7,7 @@ export type PerCompletion<T = number> = readonly (readonly T[])[]
 /** [runs][prompts][samples] of a policy: one run for each training seed, all of the same prompts. */
 export type Runs = readonly PerCompletion[]
 
-/** Mean and standard deviation of a judge's rewards of the SFT policy. */
+/** Mean and standard deviation of a judge's rewards of the base model. */
 export type Scale = { mean: number; std: number }
 
 /** Of all rewards that are numbers; undefined where they do not vary. */
@@ -17,7 +17,7 @@ export const scaleOf = (runs: Runs): Scale | undefined => {
   return std > 0 ? { mean: mean(values), std } : undefined
 }
 
-/** Rewards in standard deviations of the SFT policy's rewards, from their mean. */
+/** Rewards in standard deviations of the base model's rewards, from their mean. */
 export const standardized = (rewards: PerCompletion, { mean: centre, std }: Scale): PerCompletion =>
   rewards.map((row) => row.map((reward) => (reward - centre) / std))
 

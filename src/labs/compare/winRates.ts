@@ -2,7 +2,7 @@
  * Two policies under one judge: win rate, difference of rewards, and both at equal length.
  *
  * Which policy is preferred is decided by win rates, because they mean the same whatever the scale of a judge is.
- * Differences of rewards are in standard deviations of the SFT policy's own rewards under that judge.
+ * Differences of rewards are in standard deviations of the base model's own rewards under that judge.
  */
 import { type Interval, tInterval, wilson } from '../../statistics/intervals.ts'
 import { linearRegression } from '../../statistics/regression.ts'
@@ -51,7 +51,7 @@ export type Comparison = {
   /** Of the win rate, by the sign-flip test: of this test alone, and corrected for all tests of the question (Holm). */
   p: number
   corrected: number
-  /** Mean reward of a less that of b, in standard deviations of the SFT policy's rewards. */
+  /** Mean reward of a less that of b, in standard deviations of the base model's rewards. */
   difference?: Interval
   /** By how many characters the completions of a are longer. */
   longer: Interval

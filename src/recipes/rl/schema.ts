@@ -24,7 +24,7 @@ import { withLike } from '../trainer/trlDefaults.ts'
 
 export const rewardFields = {
   reward: texts('SPEC').describe(
-    'what gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (URL#MODEL); NAME=SPEC names it in the metrics; repeatable',
+    'what gives the rewards: a reward model (folder, hub id, run), a module of yours (rewards.ts), exact:COLUMN (1 if the completion equals the column), regex:PATTERN (1 if it is found), schema:FILE.json, arithmetic, or a judge (judge:MODEL, or URL#MODEL of a server); NAME=SPEC names it in the metrics; repeatable',
   ),
   rewardWeights: z
     .array(z.number())
@@ -32,6 +32,15 @@ export const rewardFields = {
     .optional()
     .meta({ value: 'NUMBERS', separator: ',' })
     .describe('weight of each reward in their sum (default: 1 each)'),
+  judgeMode: z
+    .enum(['single', 'pairwise'])
+    .optional()
+    .describe(
+      'what a judge does: single (the default) grades each completion from 1 to 10; pairwise compares the completions of a prompt, each pair in both orders, and rewards the share of comparisons won',
+    ),
+  judgePrompt: text('FILE')
+    .optional()
+    .describe("a prompt for judges in place of attune's own, as `attune judge` takes it"),
   normalizeRewards: flag().describe(
     'normalise the scores of reward models by the mean and standard deviation that were saved with them',
   ),
@@ -185,7 +194,7 @@ export const onlineDpoSchema = withLike('online-dpo', onlineDpoSettings)
 const { device, threads } = engineFields
 const { column, maxSamples } = dataFields
 const { maxNewTokens } = rolloutFields(1)
-const { reward, rewardWeights, normalizeRewards, rewardTimeout } = rewardFields
+const { reward, rewardWeights, judgeMode, judgePrompt, normalizeRewards, rewardTimeout } = rewardFields
 
 /** Best-of-N trains nothing, but takes its completions and rewards as the methods above do. */
 export const bestOfNSchema = z.object({
@@ -202,7 +211,7 @@ export const bestOfNSchema = z.object({
       .describe("read each plain prompt as a user's message (default: as the run of the model did in its training)"),
     maxSamples,
   }),
-  ...grouped('Reward', { reward, rewardWeights, normalizeRewards, rewardTimeout }),
+  ...grouped('Reward', { reward, rewardWeights, judgeMode, judgePrompt, normalizeRewards, rewardTimeout }),
   ...grouped('Sampling', {
     numGenerations: count().default(16).describe('N: completions of each prompt'),
     maxNewTokens,

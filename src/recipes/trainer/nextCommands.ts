@@ -45,7 +45,7 @@ const comparison = ({ folder, config }: Ended): string[] => {
   const rewards = textsOf(config.reward)
   const judges = rewards.length ? rewards.map((reward) => `--reward ${reward}`) : ['--judge SPEC']
   const data = held.map((file) => `--data ${file}`)
-  return [['attune compare', folder, `--sft ${before}`, ...data, ...judges].join(' ')]
+  return [['attune compare', folder, `--base ${before}`, ...data, ...judges].join(' ')]
 }
 
 /** What usually follows: preferences or rewards after demonstrations, a policy after a reward model. */

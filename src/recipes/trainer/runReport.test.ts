@@ -71,7 +71,7 @@ describe('the page of a run', () => {
   it('offers a comparison on held-out rows, and what follows a training on demonstrations', () => {
     const config = { ...info.config, adapter: 'runs/sft2/adapter', evalData: ['held out.jsonl'] }
     expect(page({ info: { ...info, config } })).toContain(
-      'attune compare runs/a --sft runs/sft2 --data &#39;held out.jsonl&#39; --judge SPEC',
+      'attune compare runs/a --base runs/sft2 --data &#39;held out.jsonl&#39; --judge SPEC',
     )
     expect(page({ info: { ...info, config: { ...config, reward: ['rewards.ts'] } } })).toContain('--reward rewards.ts')
     expect(page()).not.toContain('attune compare')

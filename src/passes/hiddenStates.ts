@@ -1,0 +1,83 @@
+/** Hidden states of texts by an encoder. */
+import { type EncoderInput, type EncoderText, packTexts } from '../data/encoderBatch.ts'
+import { badInput } from '../util/fault.ts'
+import { targetStates } from './head.ts'
+import { place } from './layout.ts'
+import type { Model } from './model.ts'
+import { forward } from './stack.ts'
+
+/** A text with its positions. Faults, without a place: 'too-long', 'bad-row' for ids or types that the model does not know. */
+export const encoderText = ({ architecture, config }: Model, { ids, mask, types }: EncoderInput): EncoderText => {
+  const encoder = architecture.encoder!
+  const longest = encoder.longestText(config)
+  if (ids.length > longest) throw badInput('too-long', `has ${ids.length} tokens; the model takes ${longest}`)
+  const unknown = Array.from(ids).find((id) => id < 0 || id >= config.vocab_size)
+  if (unknown !== undefined) throw badInput('bad-row', `holds the id ${unknown}; the model knows ${config.vocab_size}`)
+  const kinds = encoder.tokenTypes(config)
+  const kind = Array.from(types ?? []).find((type) => type < 0 || type >= Math.max(1, kinds))
+  if (kind !== undefined)
+    throw badInput('bad-row', `holds the token type ${kind}; the model knows ${Math.max(1, kinds)}`)
+  return { ids, mask, types, positions: encoder.positions(ids, config) }
+}
+
+/** The first `layers` blocks of a model alone; its programs are shared. */
+const lowerPart = (model: Model, layers: number): Model =>
+  layers === model.config.num_hidden_layers
+    ? model
+    : { ...model, config: { ...model.config, num_hidden_layers: layers } }
+
+/** Tokens of the texts that share a pass; a longer text has a pass of its own. */
+const passTokens = 4096
+
+/** Texts shorter than this share of the longest get a pass of their own, since attention costs the square of the longest. */
+const similarLength = 0.75
+
+/** Numbers of the texts of each pass, longest first. */
+export const passesByLength = (lengths: readonly number[], tokens = passTokens): number[][] => {
+  const passes: number[][] = []
+  let [room, longest] = [0, 0]
+  for (const n of lengths.map((_, i) => i).sort((a, b) => lengths[b] - lengths[a] || a - b)) {
+    if (passes.length === 0 || lengths[n] > room || lengths[n] < similarLength * longest) {
+      passes.push([])
+      room = tokens
+      longest = lengths[n]
+    }
+    passes.at(-1)!.push(n)
+    room -= lengths[n]
+  }
+  return passes
+}
+
+/**
+ * Hidden states after `layers` blocks (all by default; 0: the embeddings) of each text, [tokens, hidden_size] flat. Rows of
+ * tokens that the mask hides are 0. Faults: those of `encoderText`.
+ *
+ * Example: `(await hiddenStates(model, [{ ids: [101, 7592, 102] }]))[0].length === 3 * model.config.hidden_size`
+ */
+export const hiddenStates = async (
+  model: Model,
+  inputs: readonly EncoderInput[],
+  layers = model.config.num_hidden_layers,
+): Promise<Float32Array[]> => {
+  const lower = lowerPart(model, layers)
+  const texts = inputs.map((input) => encoderText(model, input))
+  const C = model.config.hidden_size
+  const states = texts.map(({ ids }) => new Float32Array(ids.length * C))
+  const seen = texts.flatMap((text, n) => (isSeen(text) ? [n] : []))
+  for (const pass of passesByLength(seen.map((n) => texts[n].ids.length))) {
+    const numbers = pass.map((i) => seen[i])
+    const placed = place(lower, packTexts(numbers.map((n) => texts[n])))
+    const { hidden } = forward(lower, placed, 'none')
+    const h = targetStates(lower, hidden, placed)
+    const reading = model.backend.read(h)
+    model.backend.free([hidden, h, ...placed.handles])
+    const rows = await reading
+    let row = 0
+    for (const n of numbers)
+      for (let t = 0; t < texts[n].ids.length; t++)
+        if (texts[n].mask?.[t] !== 0) states[n].set(rows.subarray(row * C, ++row * C), t * C)
+  }
+  return states
+}
+
+const isSeen = ({ ids, mask }: EncoderText) => Array.from(ids).some((_, t) => mask?.[t] !== 0)
