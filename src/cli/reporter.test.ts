@@ -164,7 +164,7 @@ describe('work before training', () => {
     const live = fake(true, 60)
     play(live, [done(20)])
     expect(live.state.text).toBe(
-      `\r\u001b[2K  reference log-probs  ${'━'.repeat(7)}${'─'.repeat(7)}  50 %  20/40 batches`,
+      `\r\u001b[2K  reference log-probs  ${'━'.repeat(7)}╸${'─'.repeat(7)}  50 %  20/40 batches`,
     )
     play(live, [done(40)])
     expect(live.state.text.endsWith('\r\u001b[2K')).toBe(true)

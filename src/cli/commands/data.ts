@@ -9,7 +9,7 @@ import { dataFiles } from '../../data/input.node.ts'
 import { contentText } from '../../data/messages.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { lostIn, recordFor, type Target, targetNames, targets } from '../../data/records.ts'
-import { isIds, isMessages, type Row, type Text } from '../../data/rows.ts'
+import { isIds, isMessages, type Ranking, type Row, type Text } from '../../data/rows.ts'
 import { sideLines, splitFiles } from '../../data/split.node.ts'
 import { type Counts, type FileSurvey, surveyFile, type Use } from '../../data/survey.node.ts'
 import { unreadColumns } from '../../data/unread.ts'
@@ -243,9 +243,14 @@ const partsOf = (row: Row): [string, string][] => {
   if (row.kind === 'rated')
     return [...asked, ...textParts('response', row.response), ['ratings', countsText(row.ratings)]]
   if (row.kind === 'ranking')
-    return [...asked, ...row.responses.flatMap((text, i) => textParts(`rank ${row.ranks[i] ?? 'none'}`, text))]
+    return [...asked, ...row.responses.flatMap((text, i) => textParts(rankName(row, i), text))]
   const label: [string, string][] = row.kind === 'unpaired' ? [['label', row.label ? 'good' : 'bad']] : []
   return [...asked, ...textParts('completion', row.completion), ...label]
+}
+
+const rankName = ({ ranks }: Ranking, i: number): string => {
+  const isPair = ranks.length === 2 && ranks[0] === 1 && ranks[1] === 2
+  return isPair ? ['chosen', 'rejected'][i] : `rank ${ranks[i] ?? 'none'}`
 }
 
 const textParts = (name: string, text: Text): [string, string][] => {

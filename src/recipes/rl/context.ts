@@ -9,7 +9,7 @@ import type { Scheduler } from '../../generate/scheduler.ts'
 import { type LengthSettings, openTokenization, type Tokenization } from '../../generate/tokenization.node.ts'
 import { resolveModel } from '../../models/resolve.node.ts'
 import type { Model } from '../../passes/model.ts'
-import { checkRewards, openRewards, type RewardSettings, rewardColumns } from '../../rewards/open.ts'
+import { openRewards, type RewardSettings, rewardColumns } from '../../rewards/open.ts'
 import type { Rewards } from '../../rewards/rewards.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
@@ -81,7 +81,6 @@ export const openRlContext = async (
   { own, run, signal, loading, functions }: RecipeContext,
   { usesReference, withHead }: { usesReference: boolean; withHead?: PolicyOptions['withHead'] },
 ): Promise<RlContext> => {
-  await checkRewards(settings, functions)
   const folders = await resolveModel(settings, loading)
   // data
   const dataset = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))

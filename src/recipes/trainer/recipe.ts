@@ -7,6 +7,7 @@ import { relative } from 'node:path'
 import type { z } from 'zod'
 import { hubTarget, prepareRepo } from '../../checkpoint/hubUpload.node.ts'
 import { endWithPush } from '../../publish/push.ts'
+import { checkRewards, type RewardSettings } from '../../rewards/open.ts'
 import type { ProgramFunctions } from '../../rewards/rewards.ts'
 import type { EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../../runs/events.ts'
 import { openRun, type Run } from '../../runs/run.node.ts'
@@ -36,8 +37,14 @@ export type TrainEvent =
   | FoundRateEvent
   | EndEvent
 
-/** The settings of every schema that concern the run folder. */
-type RunSettings = { output: string; resume: boolean; findLr: boolean; pushToHub?: string; reportTo?: 'tensorboard' }
+/** The settings of schemas that concern the run folder, and the rewards of methods that have some. */
+type RunSettings = {
+  output: string
+  resume: boolean
+  findLr: boolean
+  pushToHub?: string
+  reportTo?: 'tensorboard'
+} & Partial<Pick<RewardSettings, 'reward' | 'rewardWeights'>>
 
 /** What a program may give a recipe beside settings. */
 export type Extras = {
@@ -89,9 +96,11 @@ export const recipe = <S extends z.ZodObject>(
   schema,
   async *run(given, extras = {}) {
     const { signal = new AbortController().signal, command = [], loss, functions, onLoading = () => {} } = extras
-    const { output, resume, pushToHub, reportTo, findLr } = given as unknown as RunSettings
+    const { output, resume, pushToHub, reportTo, findLr, reward, rewardWeights } = given as unknown as RunSettings
     if (findLr) requireRangeTest(name, resume)
     if (!resume) refuseUnused(schema, given, likeDefaults(name, given))
+    // Before a model is fetched
+    if (reward) await checkRewards({ reward, rewardWeights }, functions)
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
     const config = await withLearningRate(name, schema, given)
     const places = await settingsPaths(config)
