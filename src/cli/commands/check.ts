@@ -252,7 +252,7 @@ const rowText = (
   return [
     [head, note].filter(Boolean).join('  '),
     ...sequences.flatMap(({ name, tokens }, at) => [
-      `  ${name}: ${stopNote(tokens, learnt)}`,
+      `  ${name}: ${stopNote(tokens, learnt === 'trained' && isPushedAway(sequences, at) ? 'pushed away' : learnt)}`,
       `${tokensText(tokens, paint, color, isPushedAway(sequences, at))}`,
     ]),
     '',
