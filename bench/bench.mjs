@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchCartpole } from './cartpole.mjs'
-import { cases, decodeCases, makeInputs } from './cases.mjs'
+import { cases, decodeCases, makeInputs, rankCase } from './cases.mjs'
 import { benchLlama } from './llama.mjs'
 import { matmulRates } from './matmul.mjs'
 
@@ -97,7 +97,7 @@ const row = (cells) => `| ${cells.join(' | ')} |`
 const shown = (side) => (side ? `${seconds(side.step)}, ${gigabytes(side.peak)}` : '-')
 const ratio = (a, b, what) => (a && b ? (a[what] / b[what]).toFixed(2) : '-')
 
-const rows = ['cartpole', ...cases(flags.keep ?? tmpdir(), flags.quick).map(({ name }) => name), ...decodeCases.map(({ name }) => name)]
+const rows = ['cartpole', ...cases(flags.keep ?? tmpdir(), flags.quick).map(({ name }) => name), ...decodeCases.map(({ name }) => name), rankCase]
 if (flags.only && !rows.includes(flags.only)) {
   console.error(`--only: there is no row ${JSON.stringify(flags.only)}; there are\n  ${rows.join('\n  ')}`)
   process.exit(2)
@@ -135,6 +135,24 @@ for (const task of decodeCases) {
   if (flags.only && task.name !== flags.only) continue
   const { own, fp32 } = await decode(work, task, flags.quick ? 1 : 3)
   console.log(row([task.name, decodeCell(own), decodeCell(fp32), ratio(own, fp32, 'rate'), ratio(fp32, own, 'first')]))
+}
+/** Seconds of attune and of transformers for the same pairs, the best of all rounds. */
+const rank = async (rounds) => {
+  const args = [join(work, 'ranker'), join(work, 'ranked.jsonl')]
+  const sides = {}
+  const keep = (side) => (line) => (sides[side] = !sides[side] || line.seconds < sides[side].seconds ? line : sides[side])
+  for (let round = 0; round < rounds; round++) {
+    await jsonLines(process.execPath, [join(here, 'rank.mjs'), ...args], {}, keep('own'))
+    if (flags.peer) await jsonLines(flags.peer, [join(here, 'rank.py'), ...args], { HF_HUB_OFFLINE: '1' }, keep('fp32'))
+  }
+  return sides
+}
+if (!flags.only || flags.only === rankCase) {
+  const { own, fp32 } = await rank(flags.quick ? 1 : 3)
+  const cell = (side) => (side ? `${seconds(side.seconds)}, ${seconds(side.cpu)} of processor time` : '-')
+  console.log(row(['case', 'attune', 'transformers fp32', 'fp32 / attune', 'processor time']))
+  console.log(row(Array(5).fill('---')))
+  console.log(row([rankCase, cell(own), cell(fp32), ratio(fp32, own, 'seconds'), ratio(fp32, own, 'cpu')]))
 }
 if (flags.llama) await benchLlama(flags.llama, join(work, 'smollm2'), flags.quick ? 1 : 3)
 if (!flags.only) benchCartpole(flags.peer, flags.quick)

@@ -87,6 +87,45 @@ const hhLines = () => {
   return gunzipSync(readFileSync(path)).toString('utf8').split('\n').filter(Boolean)
 }
 
+/** DeBERTa-v3-large's shape with fewer layers and tokens, as a pair ranker: 4 of 24 layers cost a sixth of the whole. */
+const ranker = {
+  architectures: ['DebertaV2PairRM'],
+  model_type: 'deberta-v2',
+  vocab_size: 1005,
+  hidden_size: 1024,
+  intermediate_size: 4096,
+  num_hidden_layers: 4,
+  num_attention_heads: 16,
+  max_position_embeddings: 512,
+  max_relative_positions: -1,
+  position_buckets: 256,
+  relative_attention: true,
+  share_att_key: true,
+  norm_rel_ebd: 'layer_norm',
+  pos_att_type: ['p2c', 'c2p'],
+  position_biased_input: false,
+  type_vocab_size: 0,
+  pad_token_id: 0,
+  layer_norm_eps: 1e-7,
+  hidden_act: 'gelu',
+  n_tasks: 1,
+  ...{ source_prefix_id: 1001, cand1_prefix_id: 1002, cand2_prefix_id: 1003, cand_prefix_id: 1004 },
+}
+
+/** HH-RLHF rows in both orders, as LLM-Blender takes them: eight rows with the first order, then the same eight with the other. */
+const rankedPairs = (count) => {
+  const wordsOf = (text) => ids(Math.max(1, Math.round(text.length / 4.2)), text.length, 990).map((id) => id + 3)
+  const part = (marker, text) => [1, marker, ...wordsOf(text), 2]
+  const rows = hhLines().slice(0, count).map((line) => {
+    const { chosen, rejected } = JSON.parse(line)
+    const cut = chosen.lastIndexOf('\n\nAssistant:') + '\n\nAssistant:'.length
+    const joined = (a, b) => ({ input_ids: [...part(1001, chosen.slice(0, cut)), ...part(1002, a.slice(cut)), ...part(1003, b.slice(cut))] })
+    return [joined(chosen, rejected), joined(rejected, chosen)]
+  })
+  const eights = Array.from({ length: Math.ceil(rows.length / 8) }, (_, i) => rows.slice(8 * i, 8 * i + 8))
+  return eights.flatMap((eight) => [0, 1].flatMap((order) => eight.map((row) => row[order])))
+}
+
 const makeModel = (work, cli, name, config) => {
   if (existsSync(join(work, name, 'model.safetensors'))) return
   writeFileSync(join(work, `${name}.json`), JSON.stringify(config))
@@ -99,6 +138,8 @@ export const makeInputs = async (work, cli) => {
   makeModel(work, cli, 'wide', wide)
   makeModel(work, cli, 'lab64', lab(64, 2))
   makeModel(work, cli, 'lab256', lab(256, 4))
+  makeModel(work, cli, 'ranker', ranker)
+  jsonl(join(work, 'ranked.jsonl'), rankedPairs(16))
   jsonl(join(work, 'texts.jsonl'), texts(64, 256, 49_152))
   jsonl(join(work, 'long.jsonl'), texts(32, 1024, 128_256))
   jsonl(join(work, 'short.jsonl'), texts(128, 32, 128_256))
@@ -146,6 +187,8 @@ export const cases = (work, quick) => {
     task('scaling lab, hidden 256, 16 x 32', 'sft', 'lab256', 'short.jsonl', 16, false),
   ]
 }
+
+export const rankCase = "pair ranking, 4 layers of DeBERTa-v3-large's shape, 16 HH-RLHF rows in both orders"
 
 /** Decoding cases: batch size, tokens per prompt, new tokens per completion. */
 export const decodeCases = [

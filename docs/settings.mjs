@@ -29,15 +29,16 @@ const rows = {
   reward: 'PreferenceRow | RankingRow',
   spin: 'SftRow',
   asft: 'SftRow',
+  selfreward: 'SftRow',
 }
 
 /** Settings whose types in a program are not those of the command line. */
 const typesOf = (key) => ({
   data: `Data<${rows[key] ?? 'Row'}>`,
-  evalData: `Data<${rows[key] ?? 'Row'}>`,
+  evalData: key === 'selfreward' ? 'Data<PreferenceRow | RankingRow>' : `Data<${rows[key] ?? 'Row'}>`,
   ptxData: 'Data<SftRow>',
   reward: 'RewardSource<Row> | RewardSource<Row>[]',
-  judge: 'RewardSource<Row> | RewardSource<Row>[]',
+  ...(key === 'compare' && { judge: 'RewardSource<Row> | RewardSource<Row>[]' }),
   ...(key === 'dpo' && { loss: 'PreferenceLosses | CustomLoss' }),
 })
 
@@ -141,8 +142,10 @@ const families = [
 
 const declared = []
 for (const { name, doc, members } of families) {
+  // selfreward describes some of them in its own words
+  const others = members.filter((key) => key !== 'selfreward')
   const shared = schemas[members[0]].filter(({ code }) =>
-    members.every((key) => schemas[key].some((field) => field.code === code)),
+    others.every((key) => schemas[key].some((field) => field.code === code)),
   )
   for (const key of members) {
     schemas[key] = schemas[key].filter(({ code }) => !shared.some((field) => field.code === code))

@@ -35,6 +35,7 @@ import type {
   ReinforceSettings,
   RewardSettings,
   RlooSettings,
+  SelfrewardSettings,
   SftSettings,
   SpinSettings,
 } from './library/settings.ts'
@@ -196,6 +197,17 @@ export const spin = (settings: SpinSettings, options?: TrainingOptions): Trainin
  */
 export const asft = (settings: AsftSettings, options?: TrainingOptions): TrainingRun =>
   trainingRun('asft', settings, options)
+
+/**
+ * Self-rewarding (arXiv 2401.10020): the model writes prompts, answers them, scores its answers, and learns from the best against
+ * the worst. With `judge` another model scores them.
+ *
+ * ```ts
+ * await selfreward({ model: 'model', data: 'chats.jsonl', rankings: ['ranked.jsonl'], evalSplit: 0.2, iterations: 2, loraR: 8 })
+ * ```
+ */
+export const selfreward = (settings: SelfrewardSettings, options?: TrainingOptions): TrainingRun =>
+  trainingRun('selfreward', settings, options)
 
 // What every method must beat, and which policy is better
 

@@ -31,6 +31,7 @@ const methodOrder = [
   'online-dpo',
   'spin',
   'asft',
+  'selfreward',
 ]
 const place = (name) => methodOrder.indexOf(name) + 1 || methodOrder.length + 1
 const methods = existsSync(join(docs, 'methods'))
@@ -62,6 +63,7 @@ const sidebar = [
     ['Settings of all methods', 'training.md'],
     ...methods,
     ['Reward models', 'rewards.md'],
+    ['Pair rankers', 'ranker.md'],
     ['Learning from rewards', 'rl.md'],
     ['Self-play', 'self-play.md'],
     ['Rows by a constitution', 'constitution.md'],

@@ -67,9 +67,15 @@ export const commands: readonly Entry[] = [
   ),
   entry('serve', use, 'an OpenAI-compatible server', () => import('./commands/serve.ts')),
   entry(
+    'rank',
+    measure,
+    'which of several candidates for a prompt are better, by a pair ranker',
+    () => import('./commands/rank.ts'),
+  ),
+  entry(
     'score',
     measure,
-    'log-probabilities of completions, or rewards if the model is a reward model',
+    'log-probabilities of completions; rewards of a reward model, hidden states of an encoder',
     () => import('./commands/score.ts'),
   ),
   entry(

@@ -1,4 +1,4 @@
-/** The table at the end of a self-play run: the evaluation of each iteration. */
+/** The table at the end of a run with iterations: the evaluation of each. */
 
 import type { EvalEvent } from '../train/loop.ts'
 import { formatNumber, percent } from '../util/format.ts'
@@ -29,6 +29,13 @@ const tableColumns: readonly Column[] = [
   },
   { head: 'data wins', text: number('eval_win_rate', percent) },
   { head: 'exact', text: number('eval_exact_match', percent) },
+  // Of self-rewarding
+  { head: 'pairs', text: number('eval_pairs', String) },
+  { head: 'scores read', text: number('eval_parse_rate', percent) },
+  { head: 'mean score', text: number('eval_mean_score', formatNumber) },
+  { head: 'words', text: number('eval_words', formatNumber) },
+  { head: 'judge agrees', text: number('eval_judge_agreement', percent) },
+  { head: 'new wins', text: number('eval_new_win_rate', percent) },
 ]
 
 /** One row for each iteration; columns without any value are left out. Empty if no evaluation belongs to an iteration. */

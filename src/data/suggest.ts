@@ -39,7 +39,7 @@ const needs: Readonly<Record<Wanted, { sets: readonly (readonly Role[])[]; words
   completion: {
     sets: [['prompt', 'completion'], ['messages']],
     words: 'prompt and completion, or messages',
-    commands: 'spin and asft',
+    commands: 'spin, asft and selfreward',
   },
   prompt: { sets: [['prompt']], words: 'prompt', commands: 'grpo and generate' },
 }

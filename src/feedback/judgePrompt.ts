@@ -66,8 +66,13 @@ export const parseTemplate = (text: string, name: PromptName, file?: string): Ju
   if (missing) throw bad(`lacks the placeholder {${missing}}, which a prompt for ${name} needs`)
   const unknown = [...whole.matchAll(/\{([a-z_]+)\}/g)].find(([, each]) => !placeholders.includes(each))
   if (unknown) throw bad(`has an unknown placeholder ${quoted(unknown[0])}; known are ${placeholders.join(', ')}`)
-  return { system, user, tags: [...new Set([...whole.matchAll(/<\/?([a-z][\w-]*)>/gi)].map(([, tag]) => tag))] }
+  return { system, user, tags: tagsOf(whole) }
 }
+
+/** Names of the tags that mark sections of a template. */
+export const tagsOf = (template: string): string[] => [
+  ...new Set([...template.matchAll(/<\/?([a-z][\w-]*)>/gi)].map(([, tag]) => tag)),
+]
 
 /** What a template is filled with. `answers` stand in the order in which the judge sees them. */
 export type JudgeMaterial = { question: string; answers: readonly string[]; reference?: string }
@@ -107,7 +112,8 @@ const withNamesSwapped = (template: string): string => {
     .replace(/^(\W*|[\w ]+ )([AB])(\)?:?)$/gm, (_, before, letter, after) => before + other(letter) + after)
 }
 
-const neutralized = (text: string, tags: readonly string[]): string => {
+/** Text that cannot be taken for a part of a prompt's form: its tags, control tokens and verdicts get a space inside. */
+export const neutralized = (text: string, tags: readonly string[]): string => {
   // A judge that quotes an answer must not seem to end its reasoning there
   const named = [...tags, ...reasoningTags]
   const open = text

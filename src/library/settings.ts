@@ -540,8 +540,13 @@ export interface KtoSettings extends DataTrainingSettings {
 
 /** Train a reward model on pairs of responses, rankings or best-of-N choices: the settings of `reward`. */
 export interface RewardSettings extends DataTrainingSettings {
-  /** The objective (default: by the rows; pairs: pairwise, one best: best-of-n, lists: ranking). */
-  kind?: 'pairwise' | 'best-of-n' | 'ranking' | 'plackett-luce' | 'probabilistic'
+  /** The objective (default: by the rows; pairs: pairwise, one best: best-of-n, lists: ranking); pair trains a pair ranker from an encoder. */
+  kind?: 'pairwise' | 'best-of-n' | 'ranking' | 'plackett-luce' | 'probabilistic' | 'pair'
+  /**
+   * Loss of a pair ranker: of the difference of both scores, or of each score with a label.
+   * @default 'difference'
+   */
+  pairLoss?: 'difference' | 'labels'
   /**
    * Weight of a penalty that keeps the mean reward near 0; 0.01 is usual.
    * @default 0
@@ -607,6 +612,141 @@ export interface AsftSettings extends SelfPlaySettings {
   helper: string[]
   /** Rank of each helper; the data has rank 1, equal ranks tie (default: 2,3,... in their order). */
   helperRanks?: number[]
+}
+
+/** Self-rewarding: the model writes prompts, answers them, scores its answers as a judge, and learns to prefer the best (iterative DPO): the settings of `selfreward`. */
+export interface SelfrewardSettings extends TrainingSettings {
+  /**
+   * Number of iterations; in each the model writes new prompts, answers them, scores its answers and learns from the best against the worst.
+   * @default 2
+   */
+  iterations?: number
+  /**
+   * How strongly the policy is kept close to the reference model; larger stays closer.
+   * @default 0.1
+   */
+  beta?: number
+  /** Who scores the answers instead of the model itself: a folder, hub id or run of a chat model, a reward model or a pair ranker, or a server (URL#MODEL). */
+  judge?: string
+  /** The same as `judge`. */
+  helper?: string
+  /**
+   * New prompts to write in each iteration.
+   * @default 256
+   */
+  numPrompts?: number
+  /**
+   * Answers to each prompt.
+   * @default 4
+   */
+  numGenerations?: number
+  /**
+   * How often a judge that writes text scores an answer; the scores that can be read are averaged.
+   * @default 3
+   */
+  numJudgements?: number
+  /**
+   * Sampling temperature of answers and judgements.
+   * @default 0.7
+   */
+  temperature?: number
+  /**
+   * Nucleus sampling of answers and judgements.
+   * @default 0.9
+   */
+  topP?: number
+  /**
+   * Sampling temperature of new prompts.
+   * @default 0.6
+   */
+  promptTemperature?: number
+  /**
+   * Nucleus sampling of new prompts.
+   * @default 0.9
+   */
+  promptTopP?: number
+  /**
+   * Maximum number of tokens of an answer, and of a new prompt.
+   * @default 256
+   */
+  maxNewTokens?: number
+  /**
+   * Maximum number of tokens of a judgement.
+   * @default 256
+   */
+  judgeMaxNewTokens?: number
+  /** A text file with the judge's prompt, in which {prompt} and {response} stand for the two texts. */
+  judgePrompt?: string
+  /** A text file with the prompt for new prompts, in which {tasks} stands for the examples. */
+  instructPrompt?: string
+  /**
+   * New prompts with one of these words are left out.
+   * @default ["image","images","graph","graphs","picture","pictures","photo","file","files","map","maps","draw","plot","chart","video","audio","music","flowchart","diagram","website","url","http","https"]
+   */
+  blockWords?: string[]
+  /** Another chat model or server that says after each iteration how often the new model answers better than the one before; nothing is learnt from it. */
+  outsideJudge?: string
+  /** Training rows: jsonl, json, csv, tsv, parquet, jsonl.gz, or a hub data set (owner/name); or rows of the program, which are kept in the cache under the hash of their content. */
+  data: Data<SftRow>
+  /**
+   * Maximum number of tokens of a row; longer rows are cut at the end.
+   * @default 1024
+   */
+  maxLength?: number
+  /** Maximum number of tokens of a prompt; longer prompts are cut at their beginning. */
+  maxPromptLength?: number
+  /** Rows that teach judging: prompt (the judge prompt) and completion (reasons and score). */
+  eftData?: string[]
+  /** Answers that people ranked or rated, from which such rows are made: the model judges them, and what agrees with the people is kept. */
+  rankings?: string[]
+  /**
+   * Passes over the pairs in each iteration.
+   * @default 3
+   */
+  epochs?: number
+  /** Maximum number of optimizer steps of each iteration. */
+  maxSteps?: number
+  /**
+   * Rows of a batch; a batch with many tokens is computed in parts (micro-batches).
+   * @default 8
+   */
+  batchSize?: number
+  /**
+   * Peak learning rate of the iterations; several are for one iteration each, the last for all later ones.
+   * @default 5e-6; with LoRA 5e-5
+   */
+  learningRate?: number[]
+  /**
+   * The optimizer, with the default settings of torch.optim.
+   * @default 'adamw'
+   */
+  optimizer?: 'adamw' | 'adam' | 'sgd' | 'rmsprop'
+  /**
+   * Passes over the seed rows, from which the first model learns.
+   * @default 3
+   */
+  sftEpochs?: number
+  /** Maximum number of optimizer steps on the seed rows. */
+  sftMaxSteps?: number
+  /**
+   * Peak learning rate on the seed rows.
+   * @default 2e-5; with LoRA 2e-4
+   */
+  sftLearningRate?: number
+  /**
+   * Dropout of the adapter's input while training.
+   * @default 0
+   */
+  loraDropout?: number
+  /** Answers that people ranked, not learnt from: how far the judge agrees with them, and prompts to compare models on; or rows of the program. */
+  evalData?: Data<PreferenceRow | RankingRow>
+  /** Instead of `evalData`: the fraction of `rankings` to hold out. */
+  evalSplit?: number
+  /**
+   * Random seed for the order of rows, dropout and new LoRA weights.
+   * @default 42
+   */
+  seed?: number
 }
 
 /** Learn from the rewards of its own completions, less a moving baseline (REINFORCE): the settings of `reinforce`. */

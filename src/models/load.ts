@@ -8,6 +8,7 @@
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { badInput } from '../util/fault.ts'
 import { type Architecture, type Config, headWeight } from './architecture.ts'
+import { blenderConfig, isBlenderConfig } from './blenderConfig.ts'
 import { parseConfig } from './config.ts'
 import { architectureOf } from './registry.ts'
 
@@ -25,7 +26,8 @@ export const joinCheckpoint = async (folder: {
   tensors: ReadonlyMap<string, StoredTensor>
 }): Promise<Pretrained> => {
   const file = `${folder.dir}/config.json`
-  const parsed = parseConfig(folder.config, file)
+  const given = isBlenderConfig(folder.config) ? blenderConfig(folder.config, folder.tensors, file) : folder.config
+  const parsed = parseConfig(given, file)
   const architecture = architectureOf(parsed, file)
   const tensors = renamed(architecture, folder.tensors)
   const config = await withTies(architecture, parsed, tensors)

@@ -49,7 +49,8 @@ const labelKeys = (labels: number) => ({
 })
 
 /** A reward model of a language model's blocks with this head [num_labels, C]; of a reward model one with another head. */
-export const asRewardModel = (base: Base, head: StoredTensor): Base => {
+export const asRewardModel = (base: Base, head: StoredTensor, file?: string): Base => {
+  refuseEncoder(base.architecture, file)
   const architecture = base.architecture.scores === 'alone' ? base.architecture : classifier(base.architecture)
   const num_labels = head.shape[0]
   const params = new Map(base.params).set(scoreWeight, head)
@@ -65,15 +66,19 @@ export const withValueHead = (base: Base, head: StoredTensor): Base => ({
   params: new Map(base.params).set(scoreWeight, head),
 })
 
+/** Throws a Fault 'no-language-head' for an encoder, which does not read from left to right. */
+export const refuseEncoder = (architecture: Architecture, file?: string): void => {
+  if (!architecture.encoder) return
+  const advice = architecture.pairs
+    ? '`attune rank` compares texts by it, and `attune reward --kind pair` trains it on'
+    : '`attune score --hidden` prints its hidden states, and `attune reward --kind pair` makes a pair ranker of it'
+  throw badInput('no-language-head', `is ${encoderText(architecture)}, which writes no text; ${advice}`, { file })
+}
+
 /** Throws a Fault 'no-language-head' for an encoder, a pair ranker and a reward model, which write no text. */
 export const requireLanguageHead = ({ architecture }: Pick<Base, 'architecture'>, file: string): void => {
   const name = architecture.name
-  if (architecture.encoder) {
-    const advice = architecture.pairs
-      ? 'it compares texts: `attune rank`'
-      : '`attune score --hidden` prints its hidden states'
-    throw badInput('no-language-head', `is ${encoderText(architecture)}, which writes no text; ${advice}`, { file })
-  }
+  refuseEncoder(architecture, file)
   if (architecture.scores !== 'alone') return
   throw badInput('no-language-head', `is a reward model (${name}), which has no language head to write text with`, {
     file,

@@ -38,7 +38,8 @@ export const geluTanh = (x: Tensor): Tensor => {
   return x.mul(0.5).mul(inner.tanh().add(1))
 }
 
-export const gelu = (x: Tensor): Tensor => x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1))
+/** Written as ONNX Runtime knows it, which then computes it in one pass. */
+export const gelu = (x: Tensor): Tensor => x.mul(x.div(Math.SQRT2).erf().add(1)).mul(0.5)
 
 /** Activations by the name in config.json. */
 export const activations: Record<string, (x: Tensor) => Tensor> = {

@@ -31,19 +31,22 @@ const passTokens = 4096
 
 /** Texts shorter than this share of the longest get a pass of their own, since attention costs the square of the longest. */
 const similarLength = 0.75
+/** With fewer tokens a pass goes on all the same: another one would project DeBERTa's table of positions once more. */
+const fewestTokens = 1024
 
 /** Numbers of the texts of each pass, longest first. */
 export const passesByLength = (lengths: readonly number[], tokens = passTokens): number[][] => {
   const passes: number[][] = []
-  let [room, longest] = [0, 0]
+  let [taken, longest] = [0, 0]
   for (const n of lengths.map((_, i) => i).sort((a, b) => lengths[b] - lengths[a] || a - b)) {
-    if (passes.length === 0 || lengths[n] > room || lengths[n] < similarLength * longest) {
+    const isShort = lengths[n] < similarLength * longest && taken >= Math.min(fewestTokens, tokens)
+    if (passes.length === 0 || taken + lengths[n] > tokens || isShort) {
       passes.push([])
-      room = tokens
+      taken = 0
       longest = lengths[n]
     }
     passes.at(-1)!.push(n)
-    room -= lengths[n]
+    taken += lengths[n]
   }
   return passes
 }

@@ -8,14 +8,16 @@ import { join } from 'node:path'
 import { decoderProgram, decoderTables } from '../generate/onnxDecoder.ts'
 import type { Config } from '../models/architecture.ts'
 import { modelFiles } from '../models/save.ts'
+import { refuseEncoder } from '../models/scored.ts'
 import { constantBytes, onnxFiles } from '../onnx/file.ts'
 import { writeWhole } from '../util/files.node.ts'
 import type { MergedModel } from './mergedModel.ts'
 import { writeFolderWith } from './modelFolder.ts'
 
-/** @returns the ONNX files below `output`, and the bytes of their weights. Throws Faults 'disk'. */
+/** @returns the ONNX files below `output`, and the bytes of their weights. Throws Faults 'disk', and 'no-language-head' for an encoder. */
 export const exportOnnx = async (model: MergedModel, output: string): Promise<{ files: string[]; bytes: number }> => {
   const { architecture, config, params, dir, adapterDir: adapter } = model
+  refuseEncoder(architecture, dir)
   const program = decoderProgram(architecture, config)
   const tables = decoderTables(architecture, config)
   const constants = program.constants.map((port) => (tables.has(port.name) ? withTableShape(port, tables) : port))

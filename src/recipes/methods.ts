@@ -74,6 +74,16 @@ export const methods = {
     example: 'asft --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --helper column:better --lora-r 32',
     schema: async () => (await import('./selfplay/schema.ts')).asftSchema,
   },
+  selfreward: {
+    name: 'selfreward',
+    group: fromCompletions,
+    brief: 'self-rewarding: write prompts, answer and score them, and learn from the scores',
+    summary:
+      'Self-rewarding: the model writes prompts, answers them, scores its answers as a judge, and learns to prefer the best (iterative DPO)',
+    example:
+      'selfreward --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --rankings ranked.jsonl --iterations 2 --lora-r 32',
+    schema: async () => (await import('./selfreward/schema.ts')).selfRewardSchema,
+  },
   reinforce: {
     name: 'reinforce',
     group: fromCompletions,

@@ -11,6 +11,7 @@ import { rewardBatches } from './reward/collate.ts'
 import { openEvaluation } from './reward/evaluation.ts'
 import { rewardObjective } from './reward/objective.ts'
 import { paddingOf } from './reward/padding.ts'
+import { trainPairRanker } from './reward/pair.ts'
 import { rewardSchema } from './reward/schema.ts'
 import { openScoreHead } from './reward/scoreHead.ts'
 import { rankedNumTokens } from './trainer/collate.ts'
@@ -20,7 +21,9 @@ import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
-export const reward = recipe(methods.reward, rewardSchema, async function* (config, { signal, own, run, loading }) {
+export const reward = recipe(methods.reward, rewardSchema, async function* (config, context) {
+  if (config.kind === 'pair') return yield* trainPairRanker(config, context)
+  const { signal, own, run, loading } = context
   // data
   const folders = await resolveModel(config, loading)
   const dataset = own(await openDataset('ranking', config))

@@ -1,5 +1,6 @@
 /**
- * Opens the sources of rewards that `--reward` names: a reward model, a module, a verifier or a judge, local or on a server.
+ * Opens the sources of rewards that `--reward` names: a reward model, a pair ranker, a module, a verifier or a judge, local or on a
+ * server.
  * `NAME=` in front of a value says what the metrics call it.
  */
 
@@ -12,6 +13,7 @@ import { functionReward } from './functionReward.ts'
 import { type JudgeRewardSettings, judgeIn, judgeReward } from './judgeReward.ts'
 import { type ModelRewardSettings, modelReward } from './modelReward.ts'
 import { moduleFiles } from './moduleFiles.ts'
+import { isPairRanker, pairReward } from './pairReward.ts'
 import { isProgramSpec, programReward } from './programReward.ts'
 import type { OpenedReward, ProgramFunctions, RewardContext, RewardSource, Rewards } from './rewards.ts'
 import { verifier } from './verifiers.ts'
@@ -123,7 +125,8 @@ export const openReward = async (
     }
   const judge = judgeIn(spec)
   if (judge !== undefined) return judgeReward(judge, settings, context)
-  if (!isModule(spec)) return modelReward(spec, settings, context)
+  if (!isModule(spec))
+    return (await isPairRanker(spec)) ? pairReward(spec, settings, context) : modelReward(spec, settings, context)
   requireModule(spec)
   const files = await sha256Files(await moduleFiles(spec))
   const { score } = context.own(await functionReward(spec, settings.rewardTimeout))

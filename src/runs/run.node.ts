@@ -62,7 +62,12 @@ export type Run = {
   close(): Promise<void>
 }
 
-type Checkpoint = { step: number; log?: LogMark }
+type Checkpoint = {
+  step: number
+  log?: LogMark
+  /** The mark covers the line of the checkpoint too, or there is no such line. */
+  hasLine?: boolean
+}
 
 const fileHash = z.object({
   path: z.string(),
@@ -163,8 +168,8 @@ const checkpointLine = (step: number): LoggedEvent => ({
 })
 
 /** The log up to a checkpoint, and whether the line of the checkpoint itself is part of it. */
-const logAt = async (path: string, { step, log }: Checkpoint) => {
-  if (log) return { start: await logUpTo(path, log), hasCheckpointLine: false }
+const logAt = async (path: string, { step, log, hasLine = false }: Checkpoint) => {
+  if (log) return { start: await logUpTo(path, log), hasCheckpointLine: hasLine }
   const { bytes, checkpoint } = await bytesUpTo(path, step)
   return { start: await logUpTo(path, { bytes }), hasCheckpointLine: checkpoint }
 }

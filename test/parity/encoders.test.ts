@@ -1,7 +1,10 @@
 /** Encoders and the pair ranker compared with transformers: hidden states, buckets, scores and the gradient of each parameter. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { packTexts } from '../../src/data/encoderBatch.ts'
+import { parseConfig } from '../../src/models/config.ts'
 import { loadPretrained } from '../../src/models/load.node.ts'
+import { pairTokens } from '../../src/models/pairTokens.ts'
+import { architectureOf } from '../../src/models/registry.ts'
 import { bucketOf } from '../../src/nn/relative.ts'
 import { compileProgram } from '../../src/onnx/model.ts'
 import { targetStates, targetStatesBackward } from '../../src/passes/head.ts'
@@ -9,6 +12,7 @@ import { encoderText, hiddenStates } from '../../src/passes/hiddenStates.ts'
 import { place } from '../../src/passes/layout.ts'
 import { putWeights } from '../../src/passes/load.ts'
 import { type Model, makeModel } from '../../src/passes/model.ts'
+import { openRanker } from '../../src/passes/openRanker.node.ts'
 import { scorePass } from '../../src/passes/scoreHead.ts'
 import { backward, forward, type Plan } from '../../src/passes/stack.ts'
 import { openBackend } from '../../src/runtime/open.node.ts'
@@ -213,4 +217,34 @@ describe.each(['config.json', 'config.v4.json'])('the pair ranker, by its %s, eq
     expect((await backend.read(vector))[0]).toBeCloseTo(loss, 5)
     await expectGradients(gradients, golden, zero)
   })
+})
+
+it('rows of joined ids get the scores of torch by the opened ranker', async () => {
+  const golden = await fixtureTensors('models/pair-ranker/golden.safetensors')
+  const ranker = await openRanker({ model: fixture('models/pair-ranker'), inProcess: true, threads: 1 })
+  try {
+    const rows = (await goldenTexts(golden)).map(({ ids, mask }) => ids.filter((_, t) => mask![t] === 1))
+    const scores = await ranker.scores(rows.map((ids) => ranker.joined(ids)))
+    expect(largestDifference(scores.flat(), await golden.floats('scores'))).toBeLessThan(1e-4)
+  } finally {
+    await ranker.close()
+  }
+})
+
+it('what would be computed wrongly is refused by name', () => {
+  const raw = {
+    ...{ architectures: ['DebertaV2Model'], model_type: 'deberta-v2', vocab_size: 8, hidden_size: 4 },
+    ...{ num_hidden_layers: 1, num_attention_heads: 2 },
+  }
+  const read = (change: object) => architectureOf(parseConfig({ ...raw, ...change }, 'config.json'), 'config.json').name
+  expect(read({})).toBe('DebertaV2Model')
+  expect(read({ architectures: ['DebertaV2ForSequenceClassification'] })).toBe('DebertaV2Model')
+  expect(() => read({ conv_kernel_size: 3 })).toThrow(/conv_kernel_size 3/)
+  expect(() => read({ embedding_size: 2 })).toThrow(/embedding_size 2/)
+  expect(() =>
+    read({ model_type: 'bert', architectures: ['BertModel'], position_embedding_type: 'relative_key' }),
+  ).toThrow(/position_embedding_type/)
+  expect(() => read({ model_type: 'bert', architectures: ['BertLMHeadModel'] })).toThrow(/"BertLMHeadModel"/)
+  const ranker = parseConfig({ ...raw, source_prefix_id: 5, cand1_prefix_id: 6, cand2_prefix_id: 8 }, 'config.json')
+  expect(() => pairTokens(ranker, 512, 'config.json')).toThrow(/cand2_prefix_id is 8/)
 })

@@ -100,6 +100,7 @@ const readers: readonly { name: string; as: keyof Kinds; needs?: string }[] = [
   { name: 'reward', as: 'ranking' },
   { name: 'spin', as: 'completion' },
   { name: 'asft', as: 'completion', needs: 'with --helper' },
+  { name: 'selfreward', as: 'completion' },
   { name: 'grpo', as: 'prompt', needs: 'with --reward' },
 ]
 

@@ -1,7 +1,7 @@
 /** `attune METHOD` for every training method: flags from its schema, its events on the screen, and a summary at the end. */
 
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { loadRecipe } from '../../recipes/load.ts'
 import { type MethodKey, methods } from '../../recipes/methods.ts'
@@ -30,6 +30,8 @@ type AfterTraining = (result: string) => Promise<string[]>
 
 const afterTraining: Partial<Record<MethodKey, AfterTraining>> = {
   reward: async (result) => (await import('../calibration.ts')).writeCalibration(result),
+  // Its report is there already
+  selfreward: async (result) => [join(dirname(result), 'selfreward.html')],
 }
 
 export const trainCommand = async (key: MethodKey): Promise<Command> => {

@@ -8,6 +8,7 @@ import type { RowSource } from '../../data/source.ts'
 import { openTokenization, type Tokenization } from '../../generate/tokenization.node.ts'
 import { loadPretrained } from '../../models/load.node.ts'
 import { resolveModel } from '../../models/resolve.node.ts'
+import { refuseEncoder } from '../../models/scored.ts'
 import type { RewardKind } from '../../rewards/notes.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import { atPlace, badInput, Fault, type Where } from '../../util/fault.ts'
@@ -53,6 +54,7 @@ export async function* checkRows(settings: CheckSettings): AsyncGenerator<Progre
   const dataset = await openDataset<keyof Kinds>(rowsAs[settings.for], settings)
   try {
     const pretrained = await loadPretrained(folders.dir)
+    refuseEncoder(pretrained.architecture, folders.dir)
     const tokenization = await openTokenization(folders, pretrained, settings)
     const { config, architecture } = pretrained
     const outputs = architecture.scores === 'alone' ? config.num_labels : undefined

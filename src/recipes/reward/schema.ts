@@ -1,5 +1,6 @@
 /** The settings of `attune reward`. */
 import { z } from 'zod'
+import { pairLosses } from '../../objectives/pairRanking.ts'
 import { rewardKinds } from '../../rewards/notes.ts'
 import { flag, grouped, sharedFields, text, weight } from '../trainer/fields.ts'
 import { learningRates } from '../trainer/learningRates.ts'
@@ -8,9 +9,15 @@ import { withLike } from '../trainer/trlDefaults.ts'
 const rewardSettings = z.object({
   ...grouped('Method', {
     kind: z
-      .enum(rewardKinds)
+      .enum([...rewardKinds, 'pair'])
       .optional()
-      .describe('the objective (default: by the rows; pairs: pairwise, one best: best-of-n, lists: ranking)'),
+      .describe(
+        'the objective (default: by the rows; pairs: pairwise, one best: best-of-n, lists: ranking); pair trains a pair ranker from an encoder',
+      ),
+    pairLoss: z
+      .enum(pairLosses)
+      .default('difference')
+      .describe('loss of a pair ranker: of the difference of both scores, or of each score with a label'),
     centerRewards: weight().default(0).describe('weight of a penalty that keeps the mean reward near 0; 0.01 is usual'),
     labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('probability that the order of a pair is wrong'),
     margins: z

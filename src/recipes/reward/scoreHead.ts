@@ -57,7 +57,7 @@ export const openScoreHead = async (
         )
       if (isRewardModel && !given) return base
       const newOutputs = chosen.kind === 'probabilistic' ? config.numScores : 1
-      return asRewardModel(base, given ?? newScoreWeight(base.config, newOutputs, config.seed))
+      return asRewardModel(base, given ?? newScoreWeight(base.config, newOutputs, config.seed), config.model)
     },
     chosen: () => chosen!,
     files: await sha256Files(config.head === undefined ? [] : [config.head]),
@@ -79,7 +79,7 @@ export const chooseKind = (
   { widest, bestOnly }: RewardRows,
   outputs: number | undefined,
 ): ReturnType<ScoreHead['chosen']> => {
-  if (kind) return { kind }
+  if (kind && kind !== 'pair') return { kind }
   if (outputs !== undefined && outputs > 1)
     return { kind: 'probabilistic', why: `the model's score head has ${outputs} outputs` }
   if (widest === 2) return { kind: 'pairwise', why: 'the rows are pairs' }

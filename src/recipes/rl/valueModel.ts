@@ -42,7 +42,7 @@ export const openValueModel = async (
   policy: Policy,
 ): Promise<ValueModel> => {
   const folders = await resolveModel({ model: settings.valueModel })
-  const withHead = (base: Base) => asRewardModel(base, valueHead(base, settings.seed))
+  const withHead = (base: Base) => asRewardModel(base, valueHead(base, settings.seed), settings.valueModel)
   // The --lora flags speak of the policy's adapter. One that the value model brings goes on as it is
   const lora = folders.adapter === undefined ? {} : { loraR: undefined, loraAlpha: undefined, loraTarget: undefined }
   const opened = await openPolicy({ ...settings, ...lora }, folders, { withHead, engine: policy.backend })

@@ -30,7 +30,7 @@ const byOwnAnswers =
   'each rate would need completions of its own; make short runs instead, with --iterations 1, --max-samples 64 and a third, once and three times the --learning-rate, and compare their held-out margins with attune runs compare'
 const noRangeTest: Readonly<Record<string, string>> = {
   ...{ reinforce: byReward, rloo: byReward, grpo: byReward, ppo: byReward, 'online-dpo': byReward },
-  ...{ spin: byOwnAnswers, asft: byOwnAnswers },
+  ...{ spin: byOwnAnswers, asft: byOwnAnswers, selfreward: byOwnAnswers },
 }
 
 /** Throws a Fault 'bad-flag' for a method that has no range test, and for a run that is resumed. */

@@ -44,8 +44,8 @@ describe('a learning rate that is not given', () => {
   })
 
   it.each(methodKeys)('of %s is its default, for all weights and for LoRA', async (key) => {
-    const isSelfPlay = key === 'spin' || key === 'asft'
-    const expected = (rate: number) => (isSelfPlay ? [rate] : rate)
+    const hasIterations = ['spin', 'asft', 'selfreward'].includes(key)
+    const expected = (rate: number) => (hasIterations ? [rate] : rate)
     const { full, lora } = rates[methods[key].name]
     expect(await rateOf(key, {})).toEqual(expected(full.default))
     expect(await rateOf(key, { loraR: 4 })).toEqual(expected(lora.default))

@@ -24,6 +24,7 @@ export const learningRates = {
   reward: { full: { default: 3e-5, usual: [1e-6, 1e-4] }, lora: { default: 3e-4, usual: [2e-5, 1e-3] } },
   spin: preferences,
   asft: preferences,
+  selfreward: preferences,
   reinforce: rewards,
   rloo: rewards,
   grpo: rewards,

@@ -18,7 +18,13 @@ export const nextCommands = (ended: Ended): string[] => {
   const { method, folder, interrupted, chats } = ended
   if (interrupted) return [`attune ${method} --output ${folder} --resume`]
   const show = `attune runs show ${folder}`
-  if (method === 'reward') return [`attune score --model ${folder} --data rows.jsonl`, show, ...furtherTraining(ended)]
+  if (method === 'reward') {
+    const isPairRanker = ended.config.kind === 'pair'
+    const use = isPairRanker
+      ? `rank --model ${folder} --data candidates.jsonl`
+      : `score --model ${folder} --data rows.jsonl`
+    return [`attune ${use}`, show, ...furtherTraining(ended)]
+  }
   return [
     chats ? `attune chat --model ${folder}` : `attune generate --model ${folder} --prompt "..."`,
     show,

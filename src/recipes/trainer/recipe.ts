@@ -21,7 +21,7 @@ import { defaultsOf } from './defaults.ts'
 import { type FoundRateEvent, requireRangeTest } from './findLearningRate.ts'
 import { modelName } from './modelName.ts'
 import type { CustomLoss } from './objectives.ts'
-import { makeRunDiagnostics } from './runDiagnostics.ts'
+import { makeRunDiagnostics, noDiagnostics } from './runDiagnostics.ts'
 import { writeRunPage } from './runPage.ts'
 import { settingsPaths } from './settingsPaths.ts'
 import { likeDefaults } from './trlDefaults.ts'
@@ -86,11 +86,17 @@ export type Body<S extends z.ZodObject> = (
   },
 ) => AsyncIterable<TrainEvent>
 
+type RecipeOptions = {
+  /** False where the training is done by runs of other recipes, which diagnose themselves. */
+  diagnoses?: boolean
+}
+
 /** Makes a recipe of a method's generator. `schema` is that of the method's row in methods.ts, loaded. */
 export const recipe = <S extends z.ZodObject>(
   { name }: Pick<Method<S>, 'name' | 'schema'>,
   schema: S,
   body: Body<S>,
+  { diagnoses = true }: RecipeOptions = {},
 ): Recipe<S> => ({
   name,
   schema,
@@ -115,7 +121,7 @@ export const recipe = <S extends z.ZodObject>(
     }
     const context = { signal, own, run, loading, loss, functions }
     let board: Board | undefined
-    const diagnostics = makeRunDiagnostics(name, config, run)
+    const diagnostics = diagnoses ? makeRunDiagnostics(name, config, run) : noDiagnostics
     const warn = async function* (warnings: readonly WarningEvent[]) {
       for (const warning of warnings) {
         await store(run, warning)

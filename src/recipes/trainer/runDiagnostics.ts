@@ -12,6 +12,8 @@ export type RunDiagnostics = {
   diagnose(event: { event: string; [field: string]: unknown }): WarningEvent[]
 }
 
+export const noDiagnostics: RunDiagnostics = { start: async () => [], diagnose: () => [] }
+
 export const makeRunDiagnostics = (
   method: string,
   config: Readonly<Record<string, unknown>>,

@@ -9,7 +9,10 @@ import { findRun } from '../../runs/find.node.ts'
 import type { Places, RunInfo } from '../../runs/run.node.ts'
 
 /** Settings that name files, folders or runs. */
-const pathSettings = ['model', 'adapter', 'valueModel', 'head', 'data', 'evalData', 'ptxData', 'reward', 'helper']
+const pathSettings = [
+  ...['model', 'adapter', 'valueModel', 'head', 'data', 'evalData', 'ptxData', 'reward', 'helper'],
+  ...['judge', 'outsideJudge', 'eftData', 'rankings', 'judgePrompt', 'instructPrompt'],
+]
 
 /** What may stand before a path in `--reward`: the reward's name, and `schema:`. */
 const rewardPrefix = /^(?:[\w-]+=)?(?:schema:)?/

@@ -5,7 +5,7 @@ import { methodKeys, methods } from '../methods.ts'
 import { likeChanges, likeDefaults, likeText, withLikeDefaults } from './trlDefaults.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
-const ofTrl = methodKeys.filter((key) => !['spin', 'asft', 'reinforce'].includes(key))
+const ofTrl = methodKeys.filter((key) => !['spin', 'asft', 'selfreward', 'reinforce'].includes(key))
 const needed = { model: 'm', data: ['d'], output: 'o', reward: ['regex:a'], like: 'trl' }
 const settingsOf = async (key: (typeof methodKeys)[number], given: object = {}) => {
   const schema = (await methods[key].schema()) as z.ZodObject
@@ -24,9 +24,12 @@ describe('--like trl', () => {
     },
   )
 
-  it.each(['spin', 'asft', 'reinforce'] as const)('is no setting of %s, which TRL does not have', async (key) => {
-    expect((await methods[key].schema()).shape).not.toHaveProperty('like')
-  })
+  it.each(['spin', 'asft', 'selfreward', 'reinforce'] as const)(
+    'is no setting of %s, which TRL does not have',
+    async (key) => {
+      expect((await methods[key].schema()).shape).not.toHaveProperty('like')
+    },
+  )
 
   it('changes nothing without being asked for', () => {
     expect(withLikeDefaults('grpo', { model: 'm', beta: undefined })).toEqual({ model: 'm' })

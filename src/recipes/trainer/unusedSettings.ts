@@ -25,6 +25,7 @@ const readers: Readonly<Record<string, readonly [reads: (s: Settings) => boolean
   discopopTau: [loss('discopop'), '--loss discopop'],
   fAlpha: [(s) => s.fDivergence === 'alpha_divergence', '--f-divergence alpha_divergence'],
   historicWeight: [(s) => s.loss === 't-spin', '--loss t-spin'],
+  pairLoss: [(s) => s.kind === 'pair', '--kind pair'],
   baselineMomentum: [(s) => s.baseline === 'ema', '--baseline ema'],
   baselineWindow: [(s) => s.baseline === 'window', '--baseline window'],
   delta: [(s) => !['cispo', 'sapo', 'vespo'].includes(`${s.lossType}`), 'a --loss-type that clips'],
