@@ -62,7 +62,7 @@ describe('attune data', () => {
     const { status, stdout, stderr } = attune('data', 'votes.csv')
     expect([status, stderr]).toEqual([0, ''])
     for (const line of [
-      /^votes\.csv: 3 rows of the kind unpaired \(format: unpaired; fields are parted by a semicolon \(;\)\)$/m,
+      /^votes\.csv: 3 rows with a response and whether it is good \(format: unpaired; fields are parted by a semicolon \(;\)\)$/m,
       /^prompt +4 +4 +4$/m,
       /^sft +1 row; dropped: undesirable: 2$/m,
       /^dpo +no: rows of the kind "unpaired" cannot be read as preference or ranking rows/m,
