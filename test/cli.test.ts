@@ -214,7 +214,7 @@ describe('attune runs', () => {
     expect(attune('runs').stdout).toMatch(/^no runs in attune-runs or elsewhere below this folder; --root DIR /)
     fakeRun('one', 3)
     fakeRun('two', 3)
-    expect(attune('runs', 'list').stdout).toMatch(/^run +method +state.*\none +sft +broken off +3\/3 +0\.3333/)
+    expect(attune('runs', 'list').stdout).toMatch(/^run +method +state.*\none +sft +broken off +3\/3 +loss 0\.3333/)
     const lines = attune('runs', '--json')
       .stdout.trim()
       .split('\n')
