@@ -98,6 +98,7 @@ export const observe = async (
  * by the digits of their numbers.
  */
 export const differenceOf = (is: unknown, was: unknown, apart = 2e-3, at = ''): string | undefined => {
+  if (apart === Number.POSITIVE_INFINITY && typeof is !== 'object' && typeof is === typeof was) return undefined
   if (typeof is === 'number' && typeof was === 'number') {
     const near = 1e-5 + (/\.json\/size$/.test(at) ? Math.max(apart, 0.03) : apart) * Math.abs(was)
     return Math.abs(is - was) <= near ? undefined : `${at}: ${is}, before ${was}`
