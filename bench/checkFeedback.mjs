@@ -194,7 +194,7 @@ const ofBias = ({ lines, dir, args }) => {
       ...['pairs', 'renamed', 'math-plain'].map((trial) => [trial, of(trial), n]),
       ...['solutions', 'math-reference'].map((trial) => [trial, of(trial), asks]),
       ['math-own-solution', of('math-own-solution'), solved],
-      ['findings', linesOf(join(dir, 'judgements.jsonl')).length > 0 && existsSync(join(dir, 'findings.json')), true],
+      ['findings', existsSync(join(dir, 'findings.json')), true],
     ],
   }
 }
@@ -222,18 +222,18 @@ const ofSelfReward = ({ dir }) => {
   const { iterations } = JSON.parse(readFileSync(join(dir, 'selfreward.json'), 'utf8'))
   const [made] = iterations
   const kept = join(dir, 'iterations', '1')
-  const judged = linesOf(join(kept, 'judgements.jsonl'))
-  const pairDrops = linesOf(join(kept, 'dropped.jsonl'))
+  const withoutPair = linesOf(join(kept, 'pairs-dropped.jsonl')).length
   return {
     rows: made.judgements,
     errors: made.dropped,
     sums: [
       ['iterations', iterations.length, 1],
       ['new prompts', made.prompts, newPrompts],
-      ['judgements kept', judged.length, newPrompts * samples * judgements],
-      ['judgements read', judged.filter(({ score }) => score !== undefined).length, made.parsed],
+      ['judgements', made.judgements, newPrompts * samples * judgements],
+      ['judgements kept', linesOf(join(kept, 'judgements.jsonl')).length, made.judgements],
+      ['judgements and prompts with and without a result', made.parsed + made.pairs + total(made.dropped), made.judgements + newPrompts],
       ['pairs kept', linesOf(join(kept, 'pairs.jsonl')).length, made.pairs],
-      ['prompts with and without a pair', made.pairs + pairDrops.length, newPrompts],
+      ['prompts with and without a pair', made.pairs + withoutPair, newPrompts],
     ],
   }
 }
@@ -241,11 +241,8 @@ const ofSelfReward = ({ dir }) => {
 /** A small model does not come to a score after its reasons. */
 const judgePrompt = 'Question: {prompt}\n\nAnswer: {response}\n\nHow good is this answer, from 0 to 5? Write only "Score: " and the number.\n'
 
-/** What is refused where a server lacks something: each row for itself, or the whole command. */
-const refusals = {
-  structured: { status: 0, errors: { 'endpoint-refused': pairs } },
-  logprobs: { status: 2, said: /tells no log-probabilities/ },
-}
+/** What a command says, with exit status 2, where the server lacks what it needs. */
+const refusals = { structured: /holds no reply to a JSON schema/, logprobs: /tells no log-probabilities/ }
 
 const commandsFor = (url) => {
   const rows = ['--data', example('support-held-out.jsonl')]
@@ -279,20 +276,20 @@ const serverFailures = ['endpoint', 'endpoint-refused', 'endpoint-key', 'no-logp
 const lastLine = (text) => text.trim().split('\n').at(-1)?.slice(0, 200) ?? ''
 const reasons = (errors) => Object.entries(errors).map(([code, n]) => `${code} ${n}`).join(', ') || '—'
 
-/** What is wrong, in words. */
-const troubleOf = ({ of, needs }, server, { status, out, err }, given) => {
-  const refusal = needs && !server[needs] ? refusals[needs] : undefined
+/** Rows, errors, and what is wrong in words. */
+const resultOf = ({ of, needs }, server, { status, out, err }, given) => {
   if (status === undefined) return { trouble: [`killed after ${commandLimit} s`] }
-  if (status !== (refusal?.status ?? 0) && !(status === 1 && /no-pairs|no pair/.test(out + err)))
-    return { trouble: [`exit ${status}: ${lastLine(err)}`] }
-  if (refusal?.said) return { refused: true, trouble: refusal.said.test(out + err) ? [] : [`says ${lastLine(err)}`] }
+  const refusal = needs && !server[needs] ? refusals[needs] : undefined
+  if (refusal) {
+    const refused = status === 2 && refusal.test(err)
+    return { refused, trouble: refused ? [] : [`not refused: exit ${status}: ${lastLine(err)}`] }
+  }
+  if (status !== 0) return { trouble: [`exit ${status}: ${lastLine(err)}`] }
   const lines = out.split('\n').filter(Boolean).map((line) => JSON.parse(line))
   const { rows, errors, sums } = of({ lines, ...given })
   const unequal = sums.flatMap(([what, is, should]) => (is === should ? [] : [`${what}: ${is}, not ${should}`]))
-  const failed = refusal
-    ? JSON.stringify(errors) === JSON.stringify(refusal.errors) ? [] : ['not refused']
-    : serverFailures.flatMap((code) => (errors[code] ? [`the server failed: ${code}`] : []))
-  return { rows, errors, refused: refusal !== undefined, trouble: [...unequal, ...failed] }
+  const failed = serverFailures.flatMap((code) => (errors[code] ? [`the server failed: ${code}`] : []))
+  return { rows, errors, trouble: [...unequal, ...failed] }
 }
 
 const table = (cells) => console.log(`| ${cells.join(' | ')} |`)
@@ -307,7 +304,7 @@ const checkServer = async (server) => {
     const seconds = (performance.now() - from) / 1000
     let result
     try {
-      result = troubleOf(command, server, done, { dir, args })
+      result = resultOf(command, server, done, { dir, args })
     } catch (error) {
       result = { trouble: [`no result: ${error.message}; ${lastLine(done.err)}`] }
     }
@@ -323,7 +320,7 @@ const servers = [attuneServer, ...(flags.llama ? [llamaServer] : [])]
 let bad = 0
 try {
   writeFileSync(join(work, 'judge.md'), judgePrompt)
-  console.log(`Judge and model: ${basename(resolve(flags.model))}`)
+  console.log(`The model of the servers: ${basename(resolve(flags.model))}${flags.gguf ? `; of llama.cpp ${basename(flags.gguf)}` : ''}\n`)
   table(['command', 'server', 'seconds', 'rows', 'errors by reason', 'check'])
   table(['---', '---', '--:', '--:', '---', '---'])
   for (const open of servers) {
