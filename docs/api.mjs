@@ -78,6 +78,8 @@ const write = async (out) => {
     module.name = entries.find(isOf).name
   }
   await app.generateOutputs(project)
+  // docs/api.md is the list of the modules
+  rmSync(join(out, 'index.md'))
   for (const entry of entries) {
     const page = join(out, `${entry.name}.md`)
     const text = readFileSync(page, 'utf8')

@@ -87,7 +87,7 @@ const uniform = (text) => {
   return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32
 }
 
-/** Pairs of completions of the SFT policy. The better one is preferred with a probability, as by people (Bradley-Terry). */
+/** Pairs of completions of the model before training. The better one is preferred with a probability, as by people (Bradley-Terry). */
 const preferences = (name, seed) => {
   const file = at('data', `${name}-pairs.jsonl`)
   if (existsSync(file)) return
@@ -165,7 +165,7 @@ const policies = Object.entries(levels).map(
 // The comparison
 
 attune(
-  ...['compare', ...policies, '--sft', base, '--data', at('data', 'held.jsonl'), '--reward', scalar, '--reward'],
+  ...['compare', ...policies, '--base', base, '--data', at('data', 'held.jsonl'), '--reward', scalar, '--reward'],
   ...[probabilistic, '--judge', third, '--judge', at('truth.mjs'), '--samples', sizes.samples],
   ...['--max-new-tokens', sizes.tokens, '--output', at('compare')],
 )
@@ -198,8 +198,8 @@ const plots = readdirSync(at('compare', 'plots'))
 const figures = [
   'Made by `node docs/levels.mjs FOLDER`.',
   // One reward model per level is not enough to compare the levels with each other
-  ...found.words.filter((text) => text.startsWith('Against the SFT policy')),
-  'Mean reward in standard deviations of the SFT policy under each judge, with 95 % intervals over prompts · as the judge gives it:',
+  ...found.words.filter((text) => text.includes(', the model before training: ')),
+  `Mean reward in standard deviations of ${found.sft} under each judge, with 95 % intervals over prompts · as the judge gives it:`,
   table([['', ...judges], ...rewards]),
   'Win rates in percent with 95 % intervals over prompts; p of the paired permutation test, corrected; at equal length; over training seeds:',
   table([['', 'judge', 'win rate', 'p', 'at equal length', 'over seeds'], ...rates]),

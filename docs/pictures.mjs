@@ -1,7 +1,7 @@
 /**
  * Draws the pictures of docs/ anew, from the numbers recorded beside them: `npm run pictures`. Plots are SVG files beside their
- * JSON; docs/demo.png is a photograph of the demo's page by Chromium (`CHROMIUM`, default /usr/bin/chromium), and
- * docs/demo/page.sha256 the hash of that page. `--check` changes nothing and names what is not as today's code draws it.
+ * JSON; docs/demo.png is a photograph of the demo's page by Chromium (`CHROMIUM`, default /usr/bin/chromium),
+ * docs/demo-narrow.png one as a phone shows it, and docs/demo/page.sha256 the hash of that page. `--check` changes nothing and names what is not as today's code draws it.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -28,19 +28,24 @@ const demoPage = () => {
   return demoReport({ ...findings, curves: Object.fromEntries(maps) }).html
 }
 
-/** What of the page the picture shows, in pixels of the page. */
-const shown = { width: 1040, height: 1580 }
+/** What of the page the pictures show, in pixels of the page. */
+const pictures = [
+  { name: 'demo.png', viewport: { width: 1040, height: 1580 }, deviceScaleFactor: 1.5 },
+  { name: 'demo-narrow.png', viewport: { width: 400, height: 850 }, deviceScaleFactor: 2 },
+]
 
-const photograph = async (page, file) => {
+const photograph = async (page) => {
   const { chromium } = await import('playwright-core')
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
   const dir = mkdtempSync(join(tmpdir(), 'attune-pictures-'))
   writeFileSync(join(dir, 'page.html'), page)
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
   try {
-    const tab = await browser.newPage({ viewport: shown, deviceScaleFactor: 1.5, colorScheme: 'light' })
-    await tab.goto(pathToFileURL(join(dir, 'page.html')).href)
-    await tab.screenshot({ path: file })
+    for (const { name, ...view } of pictures) {
+      const tab = await browser.newPage({ ...view, colorScheme: 'light' })
+      await tab.goto(pathToFileURL(join(dir, 'page.html')).href)
+      await tab.screenshot({ path: join(here, name) })
+    }
   } finally {
     await browser.close()
     rmSync(dir, { recursive: true })
@@ -59,7 +64,7 @@ if (check) {
   process.exitCode = names.length ? 1 : 0
 } else {
   for (const { file, drawing } of stale) writeFileSync(join(here, file), drawing)
-  await photograph(page, join(here, 'demo.png'))
+  await photograph(page)
   writeFileSync(hashFile, hash)
-  console.log(`${stale.length} of ${plots.length} plots and demo.png drawn anew`)
+  console.log(`${stale.length} of ${plots.length} plots and the pictures of the demo drawn anew`)
 }

@@ -234,7 +234,7 @@ export const bestOfN = <Row extends PromptRow = UnknownPromptRow>(
  * ```ts
  * const { words } = await compare({
  *   policies: ['one=runs/one', 'two=runs/two'],
- *   sft: 'model',
+ *   base: 'model',
  *   data: 'held-out.jsonl',
  *   judge: 'runs/reward',
  * })

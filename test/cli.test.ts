@@ -62,7 +62,7 @@ describe('attune data', () => {
     const { status, stdout, stderr } = attune('data', 'votes.csv')
     expect([status, stderr]).toEqual([0, ''])
     for (const line of [
-      /^votes\.csv: 3 rows of the kind unpaired \(format: unpaired; fields are parted by a semicolon \(;\)\)$/m,
+      /^votes\.csv: 3 rows with a response and whether it is good \(format: unpaired; fields are parted by a semicolon \(;\)\)$/m,
       /^prompt +4 +4 +4$/m,
       /^sft +1 row; dropped: undesirable: 2$/m,
       /^dpo +no: rows of the kind "unpaired" cannot be read as preference or ranking rows/m,
@@ -93,6 +93,27 @@ describe('attune data', () => {
     expect([refused.status, refused.stdout]).toEqual([2, ''])
     expect(refused.stderr).toMatch(/three\.jsonl, line 2, row 1: holds 3 responses, and a preference two/)
     expect(readdirSync(dir).filter((name) => name.startsWith('none.jsonl'))).toEqual([])
+  })
+})
+
+describe('attune data --split', () => {
+  it('writes two files, and nothing over a file that is there', () => {
+    writeFileSync(join(dir, 'five.jsonl'), [1, 2, 3, 4, 4].map((i) => `{"text":"t${i}","by":"me"}\n`).join(''))
+    const split = () => attune('data', 'five.jsonl', '--split', '0.4', '--output', 'part.jsonl')
+    const { status, stdout, stderr } = split()
+    expect([status, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/^part\.jsonl: 3 rows of \d prompts\npart-held-out\.jsonl: 2 rows of \d prompts?\n$/)
+    const lines = ['part.jsonl', 'part-held-out.jsonl'].map((name) => readFileSync(join(dir, name), 'utf8'))
+    expect(lines.join('').trimEnd().split('\n').sort()).toEqual(
+      [1, 2, 3, 4, 4].map((i) => `{"text":"t${i}","by":"me"}`),
+    )
+    rmSync(join(dir, 'part.jsonl'))
+    const again = split()
+    expect([again.status, again.stderr]).toEqual([
+      2,
+      'error: part-held-out.jsonl: exists already; choose another --output\n',
+    ])
+    expect(readdirSync(dir)).not.toContain('part.jsonl')
   })
 })
 
@@ -167,9 +188,16 @@ describe('a wrong command line exits with 2, one message on stderr and nothing o
     [['inspect', 'no/such/model'], 'no/such/model'],
     [['data'], 'files: is required'],
     [['data', 'no/such.csv'], 'no/such.csv: cannot be read (ENOENT)'],
-    [['data', 'a.csv', '--output', 'b.jsonl'], '--output: needs --to, one of preference, ranking, sft, kto, prompt'],
+    [
+      ['data', 'a.csv', '--output', 'b.jsonl'],
+      '--output: needs --to, one of preference, ranking, sft, kto, prompt, or --split',
+    ],
     [['data', 'a.csv', '--max-length', '9'], '--max-length: counts tokens, so it needs --model'],
     [['data', 'a.csv', '--to', 'kto'], '--to: needs --output FILE.jsonl'],
+    [['data', 'a.csv', '--split', '0.2'], '--split: needs --output FILE.jsonl'],
+    [['data', 'a.csv', '--split', '2', '--output', 'b.jsonl'], '--split: 2 is too large'],
+    [['data', 'a.csv', '--split', '0.2', '--to', 'kto', '--output', 'b.jsonl'], '--split: writes rows as they are'],
+    [['data', 'a.csv', '--seed', '1'], '--seed: is of --split'],
     [['data', 'a.csv', '--to', 'kto', '--output', 'b.csv'], '--output: must end in .jsonl'],
     [['runs', 'show', 'nothing'], 'nothing: there is no run of this name'],
     [['sft', '--config', 'none.yaml'], 'none.yaml: cannot be read'],
@@ -186,7 +214,7 @@ describe('attune runs', () => {
     expect(attune('runs').stdout).toMatch(/^no runs in attune-runs or elsewhere below this folder; --root DIR /)
     fakeRun('one', 3)
     fakeRun('two', 3)
-    expect(attune('runs', 'list').stdout).toMatch(/^run +method +state.*\none +sft +broken off +3\/3 +0\.3333/)
+    expect(attune('runs', 'list').stdout).toMatch(/^run +method +state.*\none +sft +broken off +3\/3 +loss 0\.3333/)
     const lines = attune('runs', '--json')
       .stdout.trim()
       .split('\n')

@@ -196,6 +196,29 @@ describe.each([...pages, 'CONTRIBUTING.md', 'CHANGELOG.md'])('%s', (page) => {
   })
 })
 
+describe.each([...pages, 'CONTRIBUTING.md'])('%s', (page) => {
+  it('has commands that fit into the column of the site, at most 88 characters a line', () => {
+    const lines = blocksOf(page)
+      .filter(({ kind }) => /^(sh|bash)\b/.test(kind))
+      .flatMap(({ text, line }) => text.split('\n').map((command, i) => ({ line: line + 1 + i, command })))
+    // A row of data is one line
+    expect(lines.filter(({ command }) => command.length > 88 && !command.startsWith('{'))).toEqual([])
+  })
+
+  it('has the output of every mark `<!-- output: ... -->`', () => {
+    const text = textOf(page)
+    const marks = [...text.matchAll(/^<!-- output: .* -->$/gm)]
+    const empty = marks.filter(
+      ({ 0: mark, index }) => !/^\n+```text\n(?!```).*\S/.test(text.slice(index + mark.length)),
+    )
+    const lineOf = (index: number) => text.slice(0, index).split('\n').length
+    expect(
+      empty.map(({ index }) => lineOf(index)),
+      'run `node docs/outputs.mjs PAGE FOLDER`',
+    ).toEqual([])
+  })
+})
+
 describe('no name is forgotten in the docs', () => {
   const named = (page: string, names: readonly string[]) =>
     names.filter((name) => !textOf(page).includes(`\`${name}\``))

@@ -2,8 +2,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createMarkdownRenderer } from 'vitepress'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { brokenLinks, pageOf, siteLink, slugOf } from '../docs/.vitepress/links.ts'
+import { indentedCode, stackedTables, unbrokenWords } from '../docs/.vitepress/narrow.ts'
 import { node, root } from './support/project.ts'
 
 const out = mkdtempSync(join(tmpdir(), 'attune-site-'))
@@ -77,5 +79,40 @@ describe('links', () => {
       ['b.html', '<h2 id="y">Y</h2><a class="k" href="a.html#x">6</a><a href="https://example.org/none">7</a>'],
     ])
     expect(brokenLinks(pages, ['f.svg'])).toEqual(['a.html: ./b.html#z', 'a.html: /', 'a.html: c'])
+  })
+})
+
+describe('on a narrow screen', () => {
+  const renderer = createMarkdownRenderer(root).then((md) => md.use(indentedCode).use(stackedTables).use(unbrokenWords))
+  const html = async (text: string) => (await renderer).render(text)
+  const prose =
+    '| name | in attune | note |\n| --- | --- | --- |\n| `output_dir` | `--output` | where a run and all that it has learnt is kept |\n'
+
+  it('a table of texts stands as blocks, with the names of its columns', async () => {
+    const made = await html(prose)
+    expect(made).toContain('class="stack"')
+    expect(made).toContain('<td data-label="in attune">')
+    expect(made).not.toContain('data-label="name"')
+  })
+
+  it('a table of numbers scrolls, and its figures do not break', async () => {
+    const made = await html(
+      '| method | steps | change |\n| --- | --- | --- |\n| dpo | 30 | -0.6 (-0.686 to -0.515) |\n',
+    )
+    expect(made).not.toContain('stack')
+    expect(made).toContain('<td class="nowrap">30</td>')
+    expect(made).toContain('<span class="nowrap">(-0.686 to -0.515)</span>')
+  })
+
+  it('flags and rates do not break, commands do', async () => {
+    const made = await html('`--learning-rate` is 1e-4, `attune dpo --beta 0.1`')
+    expect(made).toMatch(/<code[^>]* class="nowrap">--learning-rate/)
+    expect(made).toContain('<span class="nowrap">1e-4</span>')
+    expect(made).toMatch(/<code[^>]*>attune dpo/)
+    expect(made).not.toMatch(/nowrap[^>]*>attune/)
+  })
+
+  it('a formula is a block that scrolls', async () => {
+    expect(await html('Text:\n\n    a = b + c\n')).toContain('language-text')
   })
 })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { defineConfig } from 'vitepress'
 import { entries } from '../api.mjs'
 import { apiLinks, finishSite, pageOf, repositoryLinks, root, slugOf } from './links.ts'
+import { indentedCode, stackedTables, unbrokenWords } from './narrow.ts'
 
 const docs = join(root, 'docs')
 const titleOf = (file) => /^# (.*)$/m.exec(readFileSync(file, 'utf8'))?.[1].replaceAll('`', '') ?? file
@@ -59,23 +60,24 @@ const sidebar = [
     ['Data, and checking it', 'data.md'],
     ['Models and tokenizers', 'models.md'],
   ]),
+  group('Methods', methods),
   group('Training', [
     ['Settings of all methods', 'training.md'],
-    ...methods,
-    ['Reward models', 'rewards.md'],
-    ['Pair rankers', 'ranker.md'],
-    ['Learning from rewards', 'rl.md'],
-    ['Self-play', 'self-play.md'],
-    ['Rows by a constitution', 'constitution.md'],
     ['Learning rates', 'learning-rates.md'],
-    ['Names in TRL and LLaMA-Factory', 'names.md'],
+    ['Learning from rewards', 'rl.md'],
+    ['Using a reward model', 'rewards.md'],
+    ['How self-play works', 'self-play.md'],
+    ['Names in other programs', 'names.md'],
   ]),
-  group('Measuring', [
-    ['Is it better? Compare models', 'levels.md'],
+  group('Feedback', [
+    ['Feedback at a glance', 'feedback.md'],
     ['Judges', 'judge.md'],
     ['Win rates, and faults of judges', 'winrate.md'],
     ['Votes: agreement, consensus, exchange', 'votes.md'],
+    ['Pair rankers', 'ranker.md'],
+    ['Rows by a constitution', 'constitution.md'],
   ]),
+  group('Measuring', [['Is it better? Compare models', 'levels.md']]),
   group('Using a model', [
     ['Generate text', 'generation.md'],
     ['Chat and serve', 'serving.md'],
@@ -86,10 +88,10 @@ const sidebar = [
   ]),
   group('In a program', [
     ['Use as a library', 'library.md'],
-    ['API', 'api.md'],
+    ['API: all modules', 'api.md'],
   ]),
   {
-    text: 'API pages',
+    text: 'API, module by module',
     collapsed: true,
     items: entries.map(({ name }) => ({ text: name, link: `/api/${name}` })),
   },
@@ -138,6 +140,9 @@ export default defineConfig({
         apiLinks,
         entries.map(({ name }) => name),
       )
+      md.use(indentedCode)
+      md.use(stackedTables)
+      md.use(unbrokenWords)
     },
   },
   vite: { plugins: [readmeTable], logLevel: 'warn', build: { chunkSizeWarningLimit: 4096 } },
@@ -146,7 +151,7 @@ export default defineConfig({
     nav: [
       { text: 'Getting started', link: '/getting-started' },
       { text: 'Library', link: '/library' },
-      { text: 'API', link: '/api' },
+      { text: 'API', link: '/api/' },
     ],
     sidebar,
     outline: { level: [2, 3], label: 'On this page' },

@@ -16,6 +16,7 @@ const places: Record<string, string> = {
   'README.md': '/index.md',
   'CONTRIBUTING.md': '/contributing.md',
   'CHANGELOG.md': '/changes.md',
+  'docs/api.md': '/api/index.md',
 }
 
 /** Where the page of a Markdown file is on the site, such as `/methods/dpo.md`. */
@@ -61,15 +62,20 @@ export const repositoryLinks = (md: MarkdownRenderer) =>
       }
   })
 
-/** A plugin of markdown-it: an import path as code, such as `attune/tensor`, is a link to its API page. */
+/**
+ * A plugin of markdown-it: an import path as code, such as `attune/tensor`, is a link to its API page. `attune` alone is one only in
+ * docs/api.md; elsewhere it may be the command.
+ */
 export const apiLinks = (md: MarkdownRenderer, paths: readonly string[]) =>
-  md.core.ruler.push('api-links', ({ tokens, Token }) => {
+  md.core.ruler.push('api-links', ({ tokens, env, Token }) => {
+    const isApi = (env.realPath ?? env.path) === join(root, 'docs', 'api.md')
     for (const inline of tokens) {
       let inLink = false
       inline.children =
         inline.children?.flatMap((token) => {
           inLink = token.type === 'link_open' || (inLink && token.type !== 'link_close')
           if (inLink || token.type !== 'code_inline' || !paths.includes(token.content)) return [token]
+          if (token.content === 'attune' && !isApi) return [token]
           const open = new Token('link_open', 'a', 1)
           open.attrSet('href', `/api/${token.content}.md`)
           return [open, token, new Token('link_close', 'a', -1)]

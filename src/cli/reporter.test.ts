@@ -85,6 +85,19 @@ describe('without a terminal', () => {
     expect(plain.state.text).toMatch(/step 20\/100 {2}.*2\.00 s {2}500 tokens\/s {2}2:40 left/)
   })
 
+  it('counts the rollout of the first step, and nothing that is done once before it', () => {
+    const plain = fake(false)
+    const report = makeReporter(plain.screen, { logEvery: 10 })
+    report.show(start())
+    plain.state.now += 500_000
+    report.show({ event: 'eval', step: 0, eval_reward: 0.1 })
+    plain.state.now += 50_000
+    report.show({ event: 'progress', phase: 'generate', done: 8, total: 8 })
+    plain.state.now += 10_000
+    report.show({ ...step(1), seconds: 60 })
+    expect(plain.state.text).toContain('1:39:00 left')
+  })
+
   it('prints evaluations, checkpoints, warnings and samples', () => {
     const plain = fake(false)
     play(plain, [
@@ -119,16 +132,40 @@ describe('work before training', () => {
       plain.state.now += 1000
       report.show(done(n))
     }
-    expect(plain.state.text).toBe('reference 12/40\nreference 23/40\nreference 34/40\nreference 40/40\n')
+    expect(plain.state.text).toBe([12, 23, 34, 40].map((n) => `reference log-probs ${n}/40 batches\n`).join(''))
     const quick = fake(false)
     play(quick, [done(1), done(40)])
     expect(quick.state.text).toBe('')
   })
 
+  it('names the model, at once where it may take long, and bytes as such', () => {
+    const plain = fake(false)
+    const report = makeReporter(plain.screen, { logEvery: 10 })
+    const by = (of: string, done: number): TrainEvent => ({ event: 'progress', phase: 'generate', of, done, total: 80 })
+    for (const event of [by('sft', 0), by('sft', 80), by('dpo', 0), by('dpo', 80)]) {
+      report.show(event)
+      plain.state.now += 2000
+    }
+    plain.state.now += 20_000
+    report.show({ event: 'progress', phase: 'download', of: 'a/b', done: 5e6, total: 27e7 })
+    plain.state.now += 20_000
+    report.show({ event: 'progress', phase: 'download', of: 'a/b', done: 6e6, total: 27e7 })
+    expect(plain.state.text.split('\n')).toEqual([
+      'generating 0/80 completions, sft',
+      'generating 80/80 completions, sft',
+      'generating 0/80 completions, dpo',
+      'generating 80/80 completions, dpo',
+      expect.stringMatching(/^downloading 6(\.\d+)? MB of 270(\.\d+)? MB, a\/b$/),
+      '',
+    ])
+  })
+
   it('has a bar that is removed at its end', () => {
     const live = fake(true, 60)
     play(live, [done(20)])
-    expect(live.state.text).toBe(`\r\u001b[2K  reference  ${'━'.repeat(16)}${'─'.repeat(16)}  50 %`)
+    expect(live.state.text).toBe(
+      `\r\u001b[2K  reference log-probs  ${'━'.repeat(7)}╸${'─'.repeat(7)}  50 %  20/40 batches`,
+    )
     play(live, [done(40)])
     expect(live.state.text.endsWith('\r\u001b[2K')).toBe(true)
   })
@@ -193,6 +230,7 @@ describe('the end of a run', () => {
         '  result    r/model',
         '  next      attune generate --model r --prompt "..."',
         '            attune runs show r',
+        '            attune export --model r --gguf F16 --output model.gguf',
       ].join('\n'),
     )
     expect(closing(screen, 'dpo', 'r', { ...outcome('done'), chats: true })).toContain(

@@ -8,7 +8,7 @@ import type { ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../ru
 import type { EvalEvent, StepEvent } from '../train/loop.ts'
 import type { RateEvent } from '../train/rangeTest.ts'
 import { formatNumber, percent, plural, whole } from '../util/format.ts'
-import { duration, shortPath, wrapped } from './format.ts'
+import { bytes, duration, shortPath, wrapped } from './format.ts'
 import { type BarItem, progressBar } from './progressBar.ts'
 import { makeLiveLine, painter, type Screen, safeForTerminal } from './screen.ts'
 
@@ -34,7 +34,7 @@ export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number })
   const paint = painter(screen)
   const bar = makeLiveLine(screen)
   let last = Number.NEGATIVE_INFINITY
-  let phase = { name: '', at: 0 }
+  let work = { name: '', at: 0 }
   let since: Since = { at: screen.now(), step: 0 }
   let stepped = false
   /** The last line while nothing can be measured yet. */
@@ -74,21 +74,25 @@ export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number })
     },
     progress(event) {
       const complete = event.done >= event.total
-      if (phase.name !== event.phase) {
-        phase = { name: event.phase, at: screen.now() }
+      const name = [event.phase, event.of].join(' ')
+      if (work.name !== name) {
+        work = { name, at: screen.now() }
         last = screen.live ? Number.NEGATIVE_INFINITY : screen.now()
+        // The first word that there is of a model, of which the next may take minutes
+        if (!screen.live && event.of !== undefined && event.done === 0) note(workText(event))
       }
       if (screen.live) {
         draw(() => workBar(screen, event), complete)
         if (complete) bar.clear()
         if (complete) stand()
-      } else if (screen.now() - last > repeatEvery || (complete && screen.now() - phase.at > worthALine)) {
+      } else if (screen.now() - last > repeatEvery || (complete && screen.now() - work.at > worthALine)) {
         last = screen.now()
-        note(`${phases[event.phase]} ${whole(event.done)}/${whole(event.total)}`)
+        note(workText(event))
       }
-      if (!stepped) since = { ...since, at: screen.now() }
     },
     step(event) {
+      // What is done once before the first step tells nothing of the pace; the step's own rollout does
+      if (!stepped && event.seconds !== undefined) since = { ...since, at: screen.now() - 1000 * event.seconds }
       const pace = paceOf(event, since, screen.now())
       const first = event.step === since.step + 1
       stepped = true
@@ -137,7 +141,7 @@ const trainingText = ({ total_steps, parameters, trainable, plan, engine }: Star
 
 const phases: Record<ProgressEvent['phase'], string> = {
   load: 'loading',
-  reference: 'reference',
+  reference: 'reference log-probs',
   tokenize: 'tokenizing',
   generate: 'generating',
   score: 'scoring',
@@ -146,13 +150,30 @@ const phases: Record<ProgressEvent['phase'], string> = {
   upload: 'uploading',
 }
 
-const workBar = (screen: Screen, { phase, done, total }: ProgressEvent) =>
-  progressBar(screen, {
-    head: phases[phase],
-    done,
-    total,
-    items: [{ label: '', text: percent(total > 0 ? done / total : 0) }],
-  })
+/** What is counted; bytes where a phase has none. */
+const units: Partial<Record<ProgressEvent['phase'], string>> = {
+  load: 'tensors',
+  reference: 'batches',
+  tokenize: 'rows',
+  generate: 'completions',
+  score: 'rows',
+  reward: 'completions',
+}
+
+/** 12/40 rows */
+const countOf = ({ phase, done, total }: ProgressEvent): string => {
+  const unit = units[phase]
+  return unit === undefined ? `${bytes(done)} of ${bytes(total)}` : `${whole(done)}/${whole(total)} ${unit}`
+}
+
+const workText = (event: ProgressEvent): string =>
+  `${phases[event.phase]} ${[countOf(event), event.of].filter(Boolean).join(', ')}`
+
+const workBar = (screen: Screen, event: ProgressEvent) => {
+  const { phase, of, done, total } = event
+  const items = [percent(total > 0 ? done / total : 0), ...(of === undefined ? [] : [of]), countOf(event)]
+  return progressBar(screen, { head: phases[phase], done, total, items: items.map((text) => ({ label: '', text })) })
+}
 
 const rateBar = (screen: Screen, { step, total_steps, learning_rate, loss }: RateEvent) =>
   progressBar(screen, {

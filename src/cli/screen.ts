@@ -26,7 +26,7 @@ export const makeScreen = (stream: NodeJS.WriteStream, shared = false): Screen =
   }
 }
 
-export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'cyan'
+export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'cyan' | 'magenta'
 export type Paint = (style: Style, text: string) => string
 
 /** Styles text where the screen has colours. styleText's own check of the stream is off: `color` has decided. */
@@ -41,7 +41,7 @@ export const onBackground = (red: number, green: number, blue: number, text: str
 
 /** What `painter` and `onBackground` write. Any other escape code came with a text from outside. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape codes begin with one
-const ownStyles = /(\u001b\[(?:0|1|2|22|32|33|36|39|97|48;2;\d+;\d+;\d+)m)/
+const ownStyles = /(\u001b\[(?:0|1|2|22|32|33|35|36|39|97|48;2;\d+;\d+;\d+)m)/
 
 /** Text that is safe to print: attune's own colours stay, if there are any; other control characters become visible. */
 export const safeForTerminal = (text: string, color: boolean): string =>

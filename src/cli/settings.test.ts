@@ -58,6 +58,7 @@ describe('settings', () => {
     [{ batchSize: '0' }, /^--batch-size: 0 is too small; it must be above 0/],
     [{ batchSize: '1.5' }, /^--batch-size: 1.5 is not a whole number/],
     [{ learningRate: 'fast' }, /^--learning-rate: "fast" is not a number/],
+    [{ evalSplit: '20%' }, /^--eval-split: "20%" is not a number; write 0\.2$/],
     [{ learningRate: '' }, /^--learning-rate: "" is not a number/],
     [{ schedule: 'cosin' }, /^--schedule: "cosin" is none of .*did you mean cosine\?/],
     [{ evalSplit: '1' }, /^--eval-split: 1 is too large; it must be below 1/],

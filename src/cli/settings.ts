@@ -139,7 +139,8 @@ const explain = (issue: z.core.$ZodIssue, field: Field | undefined, values: Valu
   const value = issue.path.reduce<unknown>((at, key) => (at as Values | undefined)?.[key as string], values)
   const name = path.length ? `${cut(path.join('.'), 100)}: ` : ''
   if (issue.code === 'invalid_type' && value === undefined) return `is required: ${field?.description ?? ''}`
-  if (issue.code === 'invalid_type') return `${name}${quoted(value)} is not ${nouns[issue.expected] ?? issue.expected}`
+  if (issue.code === 'invalid_type')
+    return `${name}${quoted(value)} is not ${nouns[issue.expected] ?? issue.expected}${shareAdvice(value, issue.expected)}`
   if (issue.code === 'too_small' && Array.isArray(value) && value.length)
     return `${name}${value.length} given; it takes ${issue.minimum} or more`
   if (issue.code === 'too_small' && typeof value !== 'number') return `${name}is empty`
@@ -153,6 +154,13 @@ const explain = (issue: z.core.$ZodIssue, field: Field | undefined, values: Valu
   }
   if (issue.code === 'unrecognized_keys') return `${quoted(issue.keys[0])} is not known`
   return name + cut(issue.message, 200)
+}
+
+/** What to write for 20%, which people write for 0.2. */
+const shareAdvice = (value: unknown, expected: string): string => {
+  const [, number] = /^\s*(\d+(?:[.,]\d+)?)\s*%\s*$/.exec(String(value)) ?? []
+  if (number === undefined || expected !== 'number') return ''
+  return `; write ${Number((Number(number.replace(',', '.')) / 100).toPrecision(12))}`
 }
 
 const nouns: Record<string, string> = {

@@ -32,14 +32,23 @@ export type RecordLocation = {
 }
 
 /** A fault in a record: its code, the column to blame, what is wrong and what to do. */
-export const rowFault = (code: string, message: string, location: RecordLocation, column?: string): Fault =>
-  badInput(code, code === 'missing-column' ? hinted(message, location) : message, {
-    file: location.file,
-    ...position(code, location),
-    column: column && (location.own?.get(column) ?? column),
-  })
-
-const hinted = (message: string, { hint }: RecordLocation) => [message, hint?.()].filter(Boolean).join('; ')
+export const rowFault = (
+  code: string,
+  message: string,
+  location: RecordLocation,
+  column?: string,
+  details?: readonly string[],
+): Fault =>
+  badInput(
+    code,
+    message,
+    {
+      file: location.file,
+      ...position(code, location),
+      column: column && (location.own?.get(column) ?? column),
+    },
+    details ?? (code === 'missing-column' ? [location.hint?.() ?? []].flat() : []),
+  )
 
 const position = (code: string, { layout, row, line }: RecordLocation) => {
   if (layout === 'csv' && code === 'missing-column') return { line: 1 }

@@ -345,8 +345,10 @@ const detect = (
   if (format) return format
   throw rowFault(
     'unknown-columns',
-    `rows with the columns ${columnNames(record)} are of no known kind; ${suggestion(record, as)}`,
+    `rows with the columns ${columnNames(record)} are of no known kind`,
     location,
+    undefined,
+    suggestion(record, as),
   )
 }
 

@@ -237,11 +237,8 @@ const keepFrom = (
     if (!(error instanceof Fault) || error.code !== 'wrong-kind') throw error
     const record = value as Record<string, unknown>
     const near = nearestColumns(record, as)
-    throw badInput(
-      'wrong-kind',
-      `${error.message}; columns are ${columnNames(record)}${near ? `; ${near}` : ''}`,
-      where,
-    )
+    const message = `${error.message}; columns are ${columnNames(record)}`
+    throw badInput('wrong-kind', message, where, near === undefined ? [] : [near])
   }
 }
 

@@ -288,6 +288,14 @@ describe('rows', () => {
   })
 
   it('suggest the nearest column', () => {
-    expect(() => read({ choosen: 'a' })).toThrow('--column chosen=choosen; no column looks like rejected')
+    expect(() => read({ choosen: 'a' })).toThrow(
+      expect.objectContaining({
+        message: 'f.jsonl, row 0: rows with the columns choosen are of no known kind',
+        details: expect.arrayContaining([
+          'sft needs messages, or prompt and completion, or text',
+          expect.stringContaining('--column chosen=choosen; no column looks like rejected'),
+        ]),
+      }),
+    )
   })
 })

@@ -163,13 +163,12 @@ const labelAt = (record: Columns, free: readonly string[]): number => {
 const mayHold = (value: unknown, role: Role) =>
   holds(value, role) && (role === 'messages' || typeof value !== 'string' || labelWord(value) === undefined)
 
-/** What the command needs, for a message. */
-export const neededColumns = (as?: Wanted): string =>
-  as
-    ? `${needs[as].commands} ${needs[as].commands.includes(' and ') ? 'need' : 'needs'} ${needs[as].words}`
-    : (['sft', 'ranking', 'unpaired'] as const)
-        .map((kind) => `${needs[kind].commands}: ${needs[kind].words}`)
-        .join('; ')
+/** What the command needs, a line for each. */
+const neededColumns = (as?: Wanted): string[] =>
+  (as ? [as] : (['sft', 'ranking', 'unpaired'] as const)).map((kind) => {
+    const { commands, words } = needs[kind]
+    return `${commands} ${commands.includes(' and ') ? 'need' : 'needs'} ${words}`
+  })
 
 /** The nearest kind and the flags that would read the record as it; undefined where there are none. */
 export const nearestColumns = (record: Columns, as?: Wanted): string | undefined => {
@@ -193,9 +192,11 @@ export const nearestColumns = (record: Columns, as?: Wanted): string | undefined
   return `nearest is ${best.roles.join(', ')}: ${[flags.join(' ') + why, lacks].filter(Boolean).join('; ')}`
 }
 
-/** What a message says of a record that a command cannot read: what the command needs, and the flags that would read it. */
-export const suggestion = (record: Columns, as?: Wanted): string =>
-  `${neededColumns(as)}; ${nearestColumns(record, as) ?? held(record, as)}`
+/** Lines below the message of a record that a command cannot read: what the command needs, and the flags that would read it. */
+export const suggestion = (record: Columns, as?: Wanted): string[] => [
+  ...neededColumns(as),
+  nearestColumns(record, as) ?? held(record, as),
+]
 
 /** More columns that fit by name are better; those that only values speak for, or that lack some, are worse. */
 const rating = ({ score, guessed, missing }: Guess, roles: readonly Role[]) =>

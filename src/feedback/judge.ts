@@ -36,6 +36,8 @@ export type JudgeCase = {
   id: string | number
   /** What the user asked: a text, or a conversation as text. */
   question: string
+  /** The prompt as the row has it, where both answers are to the same one. */
+  prompt?: string | readonly Message[]
   /** One or two. */
   answers: readonly string[]
   reference?: string

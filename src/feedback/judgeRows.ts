@@ -134,6 +134,7 @@ function* casesIn(read: Read, { whole }: CaseSettings): Generator<JudgeCase> {
   const base = { reference: referenceOf(record), about: aboutOf(record) }
   if (row.kind === 'ranking') {
     const question = row.turns ? conversationText(row.turns) : questionText(row.prompt, where)
+    const prompt = row.turns ?? (isIds(row.prompt) ? undefined : row.prompt)
     const answers = row.responses.map((response) => answerText(response, where))
     const trouble = row.flags && { code: row.flags[0], message: `the row is marked ${row.flags.join(', ')}` }
     const voted = (i: number, j: number) => ({
@@ -141,10 +142,16 @@ function* casesIn(read: Read, { whole }: CaseSettings): Generator<JudgeCase> {
       about: { ...base.about, ...voteOf(row.ranks[i], row.ranks[j]) },
     })
     if (answers.length < 3 || whole)
-      return yield checked({ id, question, answers, ...voted(0, 1), ...(trouble && { trouble }) })
+      return yield checked({ id, question, prompt, answers, ...voted(0, 1), ...(trouble && { trouble }) })
     for (let i = 0; i < answers.length; i++)
       for (let j = i + 1; j < answers.length; j++)
-        yield checked({ id: `${id}:${i + 1}-${j + 1}`, question, answers: [answers[i], answers[j]], ...voted(i, j) })
+        yield checked({
+          id: `${id}:${i + 1}-${j + 1}`,
+          question,
+          prompt,
+          answers: [answers[i], answers[j]],
+          ...voted(i, j),
+        })
     return
   }
   const { question, answer } = singleOf(row, where)
@@ -165,18 +172,20 @@ const checked = (each: JudgeCase): JudgeCase => {
   return { ...each, trouble: { code, message: `answer ${empty + 1} of the row is empty` } }
 }
 
-const singleOf = (row: Row, where: Where): { question: string; answer: string } => {
+type Single = { question: string; prompt?: JudgeCase['prompt']; answer: string }
+
+const singleOf = (row: Row, where: Where): Single => {
   switch (row.kind) {
     case 'completion':
     case 'unpaired':
-      return { question: questionText(row.prompt, where), answer: answerText(row.completion, where) }
+      return { ...promptOf(row.prompt, where), answer: answerText(row.completion, where) }
     case 'rated':
-      return { question: questionText(row.prompt, where), answer: answerText(row.response, where) }
+      return { ...promptOf(row.prompt, where), answer: answerText(row.response, where) }
     case 'messages': {
       const last = row.messages.at(-1)!
       if (last.role !== 'assistant' || row.messages.length < 2)
         throw badInput('bad-value', 'does not end with an answer of the assistant, so there is nothing to judge', where)
-      return { question: conversationText(row.messages.slice(0, -1)), answer: shownTurn(last) }
+      return { ...promptOf(row.messages.slice(0, -1), where), answer: shownTurn(last) }
     }
     default:
       throw badInput(
@@ -188,6 +197,11 @@ const singleOf = (row: Row, where: Where): { question: string; answer: string } 
 }
 
 const needsText = (where: Where): Fault => badInput('wrong-kind', 'holds token ids, and a judge reads text', where)
+
+const promptOf = (prompt: Text, where: Where): Pick<Single, 'question' | 'prompt'> => ({
+  question: questionText(prompt, where),
+  ...(!isIds(prompt) && { prompt }),
+})
 
 const questionText = (prompt: Text, where: Where): string => {
   if (typeof prompt === 'string') return prompt
@@ -250,12 +264,13 @@ async function* pairedCases(
       continue
     }
     const { row, record, where, number } = read
-    const { question, answer } = singleOf(row, where)
+    const { question, prompt, answer } = singleOf(row, where)
     const other = byKey.get(keyOf(row, question))?.shift()
     const about = aboutOf(record)
     yield checked({
       id: idOf(row.id, number),
       question,
+      prompt,
       answers: other ? [answer, other.answer] : [answer],
       reference: referenceOf(record),
       about: {

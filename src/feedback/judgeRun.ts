@@ -17,6 +17,7 @@ import { isTemporary } from '../util/files.node.ts'
 import { plural, whole } from '../util/format.ts'
 import { sha256Files } from '../util/sha256.node.ts'
 import type { Judge, JudgeCase, Judgement } from './judge.ts'
+import { preferenceOf } from './judgePreferences.ts'
 import { judgePage } from './judgeReport.ts'
 import { type CaseSettings, readCases } from './judgeRows.ts'
 import { addJudgement, emptySummary, type JudgeSummary } from './judgeSummary.ts'
@@ -50,6 +51,8 @@ export type JudgeEndEvent = {
   /** Dollars, where prices are known. */
   cost?: number
   report?: string
+  /** The file of rows to train on, how many there are, and the judgements that gave none by reason. */
+  preferences?: { file: string; rows: number; dropped: Record<string, number> }
 }
 
 export type JudgeEvent =
@@ -110,10 +113,11 @@ export async function* judgeRows(
     }
     const end = endOf(summary, judge)
     if (root === undefined) return yield end
+    const preferences = await writePreferences(file!, cases, root)
     const report = join(root, 'report.html')
     await writeText(report, judgePage({ summary, judge, settings, command, spent: judge.model.spent }))
     await writeJson(join(root, 'summary.json'), { ...end, judge: judge.name, mode: settings.mode })
-    yield { ...end, report }
+    yield { ...end, report, ...(preferences && { preferences }) }
   } finally {
     await file?.close()
     await unlock()
@@ -178,9 +182,31 @@ const warningsOf = function* (
     }
 }
 
+/** Writes the judgements of pairs as rows to train on. */
+const writePreferences = async (
+  judgements: { read(index: number): Promise<unknown> },
+  settings: CaseSettings & Pick<JudgeRunSettings, 'mode'>,
+  root: string,
+): Promise<JudgeEndEvent['preferences']> => {
+  if (settings.mode === 'single') return undefined
+  const path = join(root, 'preferences.jsonl')
+  const dropped: Record<string, number> = {}
+  const lines: string[] = []
+  let i = 0
+  for await (const each of readCases(settings)) {
+    const judgement = (await judgements.read(i++)) as Judgement
+    if (each.answers.length < 2 && !each.trouble) return undefined
+    const row = preferenceOf(each, judgement, settings.mode)
+    if (typeof row === 'string') dropped[row] = (dropped[row] ?? 0) + 1
+    else lines.push(`${JSON.stringify(row)}\n`)
+  }
+  await writeText(path, lines.join(''))
+  return { file: path, rows: lines.length, dropped }
+}
+
 // The folder
 
-const ownFiles = /^(judgements\.jsonl|judge\.json|summary\.json|report\.html|run\.lock.*)$/
+const ownFiles = /^(judgements\.jsonl|preferences\.jsonl|judge\.json|summary\.json|report\.html|run\.lock.*)$/
 
 const claim = (root: string): Promise<() => Promise<void>> =>
   claimFolder(root, async () => {
@@ -246,12 +272,18 @@ const costOf = ({ promptTokens, completionTokens, ...counts }: Spent) => ({
 
 /** For people. */
 export const endText = (end: JudgeEndEvent): string => {
-  const { n, errors, consistent, errors_by, verdicts, mean_score, asked, cached, cost } = end
+  const { n, errors, consistent, errors_by, verdicts, mean_score, asked, cached, cost, preferences } = end
   const by = Object.entries(errors_by).map(([code, count]) => `${code} ${whole(count)}`)
   const { A, B, tie } = verdicts
   return [
     `${plural(n, 'row')}: A ${whole(A)}, B ${whole(B)}, tie ${whole(tie)}, ${plural(errors, 'error')}${by.length ? ` (${by.join(', ')})` : ''}`,
     mean_score === undefined ? `both orders agree on ${whole(consistent)}` : `mean grade ${mean_score.toFixed(2)}`,
     `${plural(asked, 'request')}, ${whole(cached)} from the cache, ${whole(end.prompt_tokens)} + ${whole(end.completion_tokens)} tokens${cost === undefined ? '' : `, $${cost.toPrecision(3)}`}`,
+    ...(preferences ? [preferencesText(preferences)] : []),
   ].join('\n')
+}
+
+const preferencesText = ({ file, rows, dropped }: NonNullable<JudgeEndEvent['preferences']>): string => {
+  const reasons = Object.entries(dropped).map(([reason, n]) => `${reason} ${whole(n)}`)
+  return `${plural(rows, 'row')} to train on in ${file}${reasons.length ? `; none from ${reasons.join(', ')}` : ''}`
 }

@@ -48,29 +48,37 @@ export type CompletionSamplerOptions<L extends object> = {
   /** The line to store for a completion of prompt i, or for each one that it does not get and why (`dropped`). */
   line(completion: Completion | { dropped: string }, i: number): L
   signal: AbortSignal
+  /** After an abort the group under way is given up, not finished: for completions that are not kept. */
+  stopAtOnce?: boolean
 }
 
 /**
  * Makes the completions that `lines` still lacks: `samples` lines a prompt, in the order of prompts, appended a group at a
- * time (`lines.group` is a multiple of `samples`). After an abort it ends with the group under way, `lines` incomplete.
+ * time (`lines.group` is a multiple of `samples`). After an abort it ends with the group under way, or at once, `lines`
+ * incomplete.
  */
 export async function* sampleCompletions<L extends object>(
   options: CompletionSamplerOptions<L>,
   lines: Pick<LineFile<L>, 'length' | 'group' | 'append'>,
 ): AsyncGenerator<ProgressEvent, void> {
-  const { prompts, samples, signal } = options
+  const { prompts, samples, signal, stopAtOnce } = options
   const total = prompts.length * samples
   while (lines.length < total && !signal.aborted) {
     const start = lines.length / samples
     const end = Math.min(prompts.length, start + lines.group / samples)
-    await lines.append(await sampleGroup(options, start, end))
+    const group = await sampleGroup(options, start, end).catch((error) => {
+      if (stopAtOnce && signal.aborted) return undefined
+      throw error
+    })
+    if (!group) return
+    await lines.append(group)
     yield { event: 'progress', phase: 'generate', done: lines.length, total }
   }
 }
 
 /** Lines of the prompts from `start` to before `end`. */
 const sampleGroup = async <L extends object>(
-  { scheduler, tokenization, settings, samples, prompts, line }: CompletionSamplerOptions<L>,
+  { scheduler, tokenization, settings, samples, prompts, line, signal, stopAtOnce }: CompletionSamplerOptions<L>,
   start: number,
   end: number,
 ): Promise<L[]> => {
@@ -81,7 +89,7 @@ const sampleGroup = async <L extends object>(
     if (typeof ids === 'string') return { dropped: ids }
     const maxNewTokens = Math.min(settings.maxNewTokens, tokenization.limits.maxLength - ids.length)
     const options = { ...settings, samples, maxNewTokens, eosIds: tokenization.eosIds }
-    return completions(scheduler.submit({ prompt: ids, options, row: indices[n] }))
+    return completions(scheduler.submit({ prompt: ids, options, row: indices[n], ...(stopAtOnce && { signal }) }))
   })
   const linesOfPrompts = await Promise.all(
     requests.map(async (request, n): Promise<L[]> => {

@@ -11,7 +11,7 @@ import type { Text } from '../data/rows.ts'
 import { openScheduler } from '../generate/scheduler.ts'
 import { type LengthSettings, openTokenization, type Tokenization } from '../generate/tokenization.node.ts'
 import { openModel } from '../passes/open.node.ts'
-import { openRewards, type RewardSettings, rewardColumns } from '../rewards/open.ts'
+import { checkRewards, openRewards, type RewardSettings, rewardColumns } from '../rewards/open.ts'
 import { type ProgramFunctions, scoreRollout } from '../rewards/rewards.ts'
 import type { ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { trainedWithChat } from '../runs/find.node.ts'
@@ -68,6 +68,7 @@ export async function* bestOfN(
     const chat = settings.chat ?? (await trainedWithChat(settings.adapter ?? settings.model)) ?? false
     const reading = { ...settings, chat }
     const dataset = own(await openDataset('prompt', reading, { record: rewardColumns(settings.reward) }))
+    await checkRewards(settings, functions)
     const opened = own(await openModel(settings))
     const { model, tokenizer, dir, adapterDir: adapter, generationConfig } = opened
     const tokenization = await openTokenization({ dir, adapter }, { config: model.config, generationConfig }, reading)

@@ -15,7 +15,7 @@ import { type ModelRewardSettings, modelReward } from './modelReward.ts'
 import { moduleFiles } from './moduleFiles.ts'
 import { isPairRanker, pairReward } from './pairReward.ts'
 import { isProgramSpec, programReward } from './programReward.ts'
-import type { OpenedReward, RewardContext, RewardSource, Rewards } from './rewards.ts'
+import type { OpenedReward, ProgramFunctions, RewardContext, RewardSource, Rewards } from './rewards.ts'
 import { verifier } from './verifiers.ts'
 
 export type RewardSettings = ModelRewardSettings &
@@ -38,12 +38,34 @@ const splitName = (text: string) => {
 export const rewardColumns = (specs: readonly string[]): string[] =>
   specs.flatMap((text) => /^exact:(.+)$/s.exec(splitName(text).spec)?.[1] ?? [])
 
-const weightsOf = ({ reward, rewardWeights }: RewardSettings): readonly number[] => {
+const weightsOf = ({ reward, rewardWeights }: Pick<RewardSettings, 'reward' | 'rewardWeights'>): readonly number[] => {
   const weights = rewardWeights ?? reward.map(() => 1)
   if (weights.length === reward.length) return weights
   throw badInput('bad-flag', `gives ${weights.length} weights to ${reward.length} rewards`, {
     flag: '--reward-weights',
   })
+}
+
+/**
+ * Looks at what the specs name, before a model is loaded: the number of weights, modules that are not there, and what a
+ * verifier needs. Throws the Faults of `openRewards`. @param functions rewards of the program, which need no file
+ */
+export const checkRewards = async (
+  settings: Pick<RewardSettings, 'reward' | 'rewardWeights'>,
+  functions?: ProgramFunctions,
+): Promise<void> => {
+  weightsOf(settings)
+  for (const text of settings.reward) {
+    const { spec } = splitName(text)
+    if (functions?.get(text) || isProgramSpec(spec) || (await verifier(spec)) || judgeIn(spec) !== undefined) continue
+    if (isModule(spec)) requireModule(spec)
+  }
+}
+
+const isModule = (spec: string) => moduleExtensions.includes(extname(spec))
+
+const requireModule = (path: string) => {
+  if (!existsSync(path)) throw badInput('no-file', 'there is no such module (--reward)', { file: path })
 }
 
 /** Opens every source, and finds what is wrong with it before anything is generated. */
@@ -103,9 +125,9 @@ export const openReward = async (
     }
   const judge = judgeIn(spec)
   if (judge !== undefined) return judgeReward(judge, settings, context)
-  if (!moduleExtensions.includes(extname(spec)))
+  if (!isModule(spec))
     return (await isPairRanker(spec)) ? pairReward(spec, settings, context) : modelReward(spec, settings, context)
-  if (!existsSync(spec)) throw badInput('no-file', 'there is no such module (--reward)', { file: spec })
+  requireModule(spec)
   const files = await sha256Files(await moduleFiles(spec))
   const { score } = context.own(await functionReward(spec, settings.rewardTimeout))
   return { score, files }

@@ -32,6 +32,8 @@ export type WarningEvent = { event: 'warning'; code: string; message: string; co
 export type ProgressEvent = {
   event: 'progress'
   phase: 'load' | 'reference' | 'tokenize' | 'generate' | 'score' | 'reward' | 'download' | 'upload'
+  /** The model that it is about, where that is worth a word. */
+  of?: string
   done: number
   total: number
 }

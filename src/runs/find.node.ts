@@ -26,7 +26,8 @@ export type RunSummary = {
   /** Metrics of the first and the last step. */
   first: Metrics
   last: Metrics
-  /** Metrics of the last evaluation. */
+  /** Metrics of the first and the last evaluation. */
+  firstEvaluation?: Metrics
   evaluation?: Metrics
   /** The trained model or adapter. */
   result?: { kind: 'model' | 'adapter'; path: string }
@@ -102,15 +103,17 @@ export const readRun = async (dir: string): Promise<RunSummary> => {
   return { name: basename(dir), dir, info, state, totalSteps, ...numbers, result: await resultOf(dir) }
 }
 
-type Tally = Pick<RunSummary, 'first' | 'last' | 'evaluation' | 'steps'> & { stopped?: RunState }
+type Tally = Pick<RunSummary, 'first' | 'last' | 'firstEvaluation' | 'evaluation' | 'steps'> & { stopped?: RunState }
 
 const addTo = (tally: Tally, event: LoggedEvent) => {
   if (event.event === 'step') {
     tally.last = numbersOf(event)
     if (tally.steps === 0) tally.first = tally.last
     tally.steps = event.step as number
-  } else if (event.event === 'eval') tally.evaluation = numbersOf(event)
-  else if (event.event === 'end') tally.stopped = event.stopped as RunState
+  } else if (event.event === 'eval') {
+    tally.evaluation = numbersOf(event)
+    tally.firstEvaluation ??= tally.evaluation
+  } else if (event.event === 'end') tally.stopped = event.stopped as RunState
 }
 
 const numbersOf = (event: LoggedEvent): Metrics =>

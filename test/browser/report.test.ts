@@ -11,8 +11,9 @@ import { promptOf, rankCompletions, splitSums, totalOf } from '../../src/labs/de
 import { demoReport } from '../../src/labs/demo/report.ts'
 import { demoSizes } from '../../src/labs/demo/settings.ts'
 import { figure } from '../../src/report/figures.ts'
+import { html } from '../../src/report/html.ts'
 import type { Point } from '../../src/report/lineChart.ts'
-import { page as htmlPage } from '../../src/report/page.ts'
+import { page as htmlPage, stackedTable } from '../../src/report/page.ts'
 import { wilson } from '../../src/statistics/intervals.ts'
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -89,6 +90,22 @@ const plots = () =>
     ],
   })
 
+/** As wide as that of a comparison of models with long names. */
+const tables = () =>
+  htmlPage({
+    title: 'tables',
+    body: [
+      stackedTable(
+        ['pair', 'judge', 'longer by', 'win rate at equal length', 'difference of rewards', 'the same at equal length'],
+        [1, 2].map(() => [
+          'grpo over SmolLM2-135M-Instruct',
+          'kind',
+          ...Array.from({ length: 4 }, () => html`-10.43<br/><span class="soft">(-12.19 to -10.44)</span>`),
+        ]),
+      ),
+    ],
+  })
+
 describe.skipIf(!existsSync(executablePath))('the report of the demo in a browser', () => {
   let browser: Browser
   let dir: string
@@ -97,6 +114,7 @@ describe.skipIf(!existsSync(executablePath))('the report of the demo in a browse
     await writeFile(join(dir, 'report.html'), page())
     browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
     await writeFile(join(dir, 'plots.html'), plots())
+    await writeFile(join(dir, 'tables.html'), tables())
     if (pictures) await mkdir(pictures, { recursive: true })
   })
   afterAll(async () => {
@@ -130,6 +148,25 @@ describe.skipIf(!existsSync(executablePath))('the report of the demo in a browse
     if (pictures) await tab.screenshot({ path: join(pictures, `${width}-${scheme}.png`), fullPage: true })
     await tab.close()
   })
+
+  it.each([1280, 400, 320])(
+    'shows a wide table whole, and a number with its interval on two lines, at %i pixels',
+    async (width) => {
+      const tab = await browser.newPage({ viewport: { width, height: 900 } })
+      await tab.goto(pathToFileURL(join(dir, 'tables.html')).href)
+      const shown = await tab.evaluate(() => {
+        const frame = document.querySelector('.scroll')!
+        const values = [...document.querySelectorAll('td.n span.soft')]
+        return {
+          clipped: frame.scrollWidth > frame.clientWidth || document.documentElement.scrollWidth > innerWidth,
+          lines: Math.max(...values.map((value) => value.getClientRects().length)),
+          named: getComputedStyle(document.querySelectorAll('td')[3], '::before').content,
+        }
+      })
+      expect(shown).toEqual({ clipped: false, lines: 1, named: width > 640 ? 'none' : '"win rate at equal length"' })
+      await tab.close()
+    },
+  )
 
   it.each([1280, 400, 320])('shows each plot whole and once at %i pixels', async (width) => {
     const tab = await browser.newPage({ viewport: { width, height: 900 } })

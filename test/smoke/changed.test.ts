@@ -177,9 +177,12 @@ it('a reward run that is killed after its first evaluation has the same log when
   expect((await loggedSteps('whole')).slice(0, 3).map(([event, step]) => [event, step])).toEqual([
     ['start', 0],
     ['eval', 0],
-    ['checkpoint', 0],
+    ['step', 1],
   ])
-  const moments = { 'at-checkpoint': afterStep(0), 'at-step': ({ event }: TrainEvent) => event === 'step' }
+  const moments = {
+    'at-eval': ({ event }: TrainEvent) => event === 'eval',
+    'at-step': ({ event }: TrainEvent) => event === 'step',
+  }
   for (const [name, last] of Object.entries(moments)) {
     await runUntil(reward, settings(reward, { ...given, output: at(name) }), last)
     await train(reward, { ...given, output: at(name), resume: true })

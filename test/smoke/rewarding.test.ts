@@ -39,7 +39,7 @@ describe('a judge as reward', () => {
   it('grades completions, and those without a grade are left out', async () => {
     const grade = (text: string) => (text.includes('a') ? 1 + (text.length % 9) : undefined)
     server = await fakeEndpoint(({ body }, response) => {
-      const [, text] = /\[Answer\]\n(.*)\n\n\[Grade\]/s.exec(question(body))!
+      const [, text] = /<answer>\n(.*)\n<\/answer>/s.exec(question(body))!
       send(response, answered(grade(text) ? `Grade: ${grade(text)}/10` : 'I would rather not say; 11, perhaps.'))
     })
     const settings = { ...shared, batchSize: 4, data: await prompts(), reward: [`${server.url}#strict`] }

@@ -93,10 +93,16 @@ export const observe = async (
   return { code, stdout: linesOf(stdout, root), files: output ? await filesOf(output, root) : {} }
 }
 
-/** The first difference of two values: its path and both values. Numbers may differ by one part in five hundred. */
+/**
+ * The first difference of two values: its path and both values. Numbers may differ by one part in five hundred, sizes of JSON files
+ * by the digits of their numbers.
+ */
 export const differenceOf = (is: unknown, was: unknown, apart = 2e-3, at = ''): string | undefined => {
-  if (typeof is === 'number' && typeof was === 'number')
-    return Math.abs(is - was) <= 1e-5 + apart * Math.abs(was) ? undefined : `${at}: ${is}, before ${was}`
+  if (apart === Number.POSITIVE_INFINITY && typeof is !== 'object' && typeof is === typeof was) return undefined
+  if (typeof is === 'number' && typeof was === 'number') {
+    const near = 1e-5 + (/\.json\/size$/.test(at) ? Math.max(apart, 0.03) : apart) * Math.abs(was)
+    return Math.abs(is - was) <= near ? undefined : `${at}: ${is}, before ${was}`
+  }
   if (typeof is !== 'object' || typeof was !== 'object' || is === null || was === null)
     return Object.is(is, was) ? undefined : `${at}: ${JSON.stringify(is)}, before ${JSON.stringify(was)}`
   const keys = new Set([...Object.keys(was), ...Object.keys(is)])

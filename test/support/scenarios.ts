@@ -70,11 +70,26 @@ export const scenariosIn = (dir: string): readonly Scenario[] => {
       ...['--iterations', '3'],
     ]),
     {
-      ...run('selfreward, LoRA, rankings of people, a reward model as judge', 'selfreward', rows('chosen.jsonl'), lora, [
-        ...['--rankings', at('pairs.jsonl'), '--eval-split', '0.5', '--judge', at('judge'), '--judge-max-new-tokens', '4'],
-        ...['--batch-size', '2', '--save-every', '1', '--num-prompts', '2', '--num-generations', '2'],
-        ...['--max-new-tokens', '24', '--max-steps', '2', '--sft-max-steps', '2'],
-      ]),
+      ...run(
+        'selfreward, LoRA, rankings of people, a reward model as judge',
+        'selfreward',
+        rows('chosen.jsonl'),
+        lora,
+        [
+          ...[
+            '--rankings',
+            at('pairs.jsonl'),
+            '--eval-split',
+            '0.5',
+            '--judge',
+            at('judge'),
+            '--judge-max-new-tokens',
+            '4',
+          ],
+          ...['--batch-size', '2', '--save-every', '1', '--num-prompts', '2', '--num-generations', '2'],
+          ...['--max-new-tokens', '24', '--max-steps', '2', '--sft-max-steps', '2'],
+        ],
+      ),
       results: ['model', 'adapter', 'events.jsonl', 'selfreward.json', 'selfreward.html'],
     },
     run('reinforce, LoRA with dropout, moving baseline', 'reinforce', small, rows('pairs.jsonl'), learn, lora, [

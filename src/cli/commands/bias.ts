@@ -84,7 +84,7 @@ const printEvent = (out: Output) => {
           '',
           `  ${fitted(headline, 2)}`,
           '',
-          ...words.map((text) => `  - ${fitted(text, 4)}`),
+          ...words.filter(Boolean).map((text) => `  - ${fitted(text, 4)}`),
           '',
           reportLine(paint, files),
         ].join('\n'),

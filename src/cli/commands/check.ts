@@ -11,7 +11,7 @@ import {
   refuseRuined,
   type ShownRow,
 } from '../../recipes/check/check.ts'
-import { type CostEstimate, checkPage, learntOf } from '../../recipes/check/checkPage.ts'
+import { awayOf, type CostEstimate, checkPage, isPushedAway, learntOf } from '../../recipes/check/checkPage.ts'
 import { isRuin } from '../../recipes/check/findings.ts'
 import type { CheckedMethod } from '../../recipes/check/rowSigns.ts'
 import type { ShownToken } from '../../recipes/check/shown.ts'
@@ -133,7 +133,7 @@ const check = async (options: Options, { out, argv }: Context) => {
         if (out.json) await out.jsonLine(event)
         else
           await out.text(
-            `${rows.length ? '' : `${legend(paint, color, learnt)}\n`}${rowText(event, paint, color, learnt)}`,
+            `${rows.length ? '' : `${legend(paint, color, learnt, awayOf(options.for))}\n`}${rowText(event, paint, color, learnt)}`,
           )
         rows.push(event)
       }
@@ -216,21 +216,24 @@ const linesOf = ({ findings, ...sums }: CheckSummary, cost: Cost | undefined): o
   return [...findings.map((finding) => ({ event: 'finding', ...finding })), last]
 }
 
-type Use = ShownToken['use'] | 'special'
+type Use = ShownToken['use'] | 'special' | 'away'
 
-const styles: Record<Use, Style> = { trained: 'green', context: 'dim', cut: 'yellow', special: 'cyan' }
+const styles: Record<Use, Style> = { trained: 'green', away: 'magenta', context: 'dim', cut: 'yellow', special: 'cyan' }
 /** Where there are no colours, these stand around the tokens of a use. */
 const brackets: Record<Use, [string, string]> = {
   trained: ['[', ']'],
+  away: ['{', '}'],
   context: ['', ''],
   cut: ['~', '~'],
   special: ['', ''],
 }
 
-const legend = (paint: Paint, color: boolean, learnt: string): string => {
-  if (!color) return `[${learnt}]  context  ~cut~\n`
+/** @param away what happens to responses that are to be beaten, where there are any */
+const legend = (paint: Paint, color: boolean, learnt: string, away: string | undefined): string => {
+  if (!color) return `[${learnt}]  ${away === undefined ? '' : `{${away}}  `}context  ~cut~\n`
   const named: [Use, string][] = [
     ['trained', learnt],
+    ...(away === undefined ? [] : [['away', away] as [Use, string]]),
     ['context', 'context'],
     ['special', 'special, not trained'],
     ['cut', 'cut'],
@@ -248,9 +251,9 @@ const rowText = (
   const head = paint('bold', place(where))
   return [
     [head, note].filter(Boolean).join('  '),
-    ...sequences.flatMap(({ name, tokens }) => [
-      `  ${name}: ${stopNote(tokens, learnt)}`,
-      `${tokensText(tokens, paint, color)}`,
+    ...sequences.flatMap(({ name, tokens }, at) => [
+      `  ${name}: ${stopNote(tokens, learnt === 'trained' && isPushedAway(sequences, at) ? 'pushed away' : learnt)}`,
+      `${tokensText(tokens, paint, color, isPushedAway(sequences, at))}`,
     ]),
     '',
   ].join('\n')
@@ -269,8 +272,11 @@ const stopNote = (tokens: readonly ShownToken[], learnt: string): string => {
 }
 
 /** Runs of tokens of one use, in one colour or one pair of brackets. */
-const tokensText = (tokens: readonly ShownToken[], paint: Paint, color: boolean): string => {
-  const useOf = ({ use, special }: ShownToken): Use => (special && use === 'context' && color ? 'special' : use)
+const tokensText = (tokens: readonly ShownToken[], paint: Paint, color: boolean, away: boolean): string => {
+  const useOf = ({ use, special }: ShownToken): Use => {
+    if (use === 'trained' && away) return 'away'
+    return special && use === 'context' && color ? 'special' : use
+  }
   let text = ''
   for (let from = 0; from < tokens.length; ) {
     const use = useOf(tokens[from])

@@ -42,7 +42,11 @@ export default command({
 })
 
 const printEvent = (out: Output) => {
-  const fitted = (text: string, indent: number) => (out.toTerminal ? wrapped(text, out.columns() - 1, indent) : text)
+  // A number and its percent sign stay on one line
+  const fitted = (text: string, indent: number) =>
+    out.toTerminal
+      ? wrapped(text.replace(/(\d) %/g, '$1\u00a0%'), out.columns() - 1, indent).replaceAll('\u00a0', ' ')
+      : text
   const paint = painter({ color: out.toTerminal && out.screen.color })
   return eventPrinter<CompareEvent, 'progress'>({
     plan: ({ base, policies, judges, prompts, checkpoints, output }) =>

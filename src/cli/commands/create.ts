@@ -34,7 +34,14 @@ export default command({
   operands: ['folder'],
   async run({ folder, model }, { out }) {
     await refuseUsed(folder)
-    const values = { name: packageName(folder), model: await modelPath(model), attune: await dependency() }
+    const isFolder = await isDirectory(model)
+    const path = modelPath(model, isFolder)
+    const values = {
+      name: packageName(folder),
+      model: path,
+      fetched: fetchedText(path, isFolder),
+      attune: await dependency(),
+    }
     const files = (await readdir(template, { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(template.length + 1))
@@ -58,9 +65,17 @@ const dependency = async (): Promise<string> => {
   return isClone ? `file:${home.replaceAll('\\', '/')}` : `^${version()}`
 }
 
+const isDirectory = async (path: string): Promise<boolean> =>
+  (await stat(path).catch(() => undefined))?.isDirectory() ?? false
+
+/** Where the first run has its model from. */
+const fetchedText = (model: string, isFolder: boolean): string =>
+  isFolder
+    ? `The model is read from the folder ${model}.`
+    : `The first run downloads the model, ${model}; later ones find it on this machine.`
+
 /** A path that holds from everywhere, in letters that shells, YAML and TypeScript take as they are. */
-const modelPath = async (model: string): Promise<string> => {
-  const isFolder = (await stat(model).catch(() => undefined))?.isDirectory()
+const modelPath = (model: string, isFolder: boolean): string => {
   const path = isFolder ? resolve(model).replaceAll('\\', '/') : model
   if (/^[\w./@:+=,~ -]+$/.test(path)) return path
   throw badInput('bad-flag', `${quoted(path)} has signs that a script could not hold; move it to a plain path`, {

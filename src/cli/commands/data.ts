@@ -9,7 +9,7 @@ import { dataFiles } from '../../data/input.node.ts'
 import { contentText } from '../../data/messages.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { lostIn, recordFor, type Target, targetNames, targets } from '../../data/records.ts'
-import { isIds, isMessages, type Row, type Text } from '../../data/rows.ts'
+import { isIds, isMessages, type Ranking, type Row, type Text } from '../../data/rows.ts'
 import { sideLines, splitFiles } from '../../data/split.node.ts'
 import { type Counts, type FileSurvey, surveyFile, type Use } from '../../data/survey.node.ts'
 import { unreadColumns } from '../../data/unread.ts'
@@ -75,8 +75,9 @@ export default command({
     const files = await dataFiles(options.files, resolveDataset)
     for (const [at, file] of files.entries()) {
       const found = await surveyFile(file, { columns: options.column, chat: options.chat, encoder, maxLength })
+      const lacksChat = encoder?.chat !== undefined && !options.chat && isPlain(found.sample)
       if (context.out.json) await context.out.jsonLine(jsonOf(found, maxLength))
-      else await context.out.text(`${at ? '\n' : ''}${surveyText(found, maxLength)}`)
+      else await context.out.text(`${at ? '\n' : ''}${surveyText(found, maxLength, lacksChat)}`)
     }
   },
 })
@@ -122,8 +123,8 @@ const jsonOf = ({ uses, unread, duplicates, repeatedIds, dialect, ...found }: Fi
 
 const WIDTH = 96
 
-const surveyText = (found: FileSurvey, maxLength: number): string => {
-  const kinds = Object.entries(found.kinds).map(([kind, n]) => `${rowsOf(n)} of the kind ${kind}`)
+const surveyText = (found: FileSurvey, maxLength: number, lacksChat: boolean): string => {
+  const kinds = Object.entries(found.kinds).map(([kind, n]) => `${rowsOf(n)} ${kindWords(kind, found.format)}`)
   const written = found.dialect ? `; fields are parted by ${delimiterName(found.dialect.delimiter)}` : ''
   const encoding =
     found.dialect && found.dialect.encoding !== 'utf-8' ? ` in ${found.dialect.encoding.toUpperCase()}` : ''
@@ -133,10 +134,27 @@ const surveyText = (found: FileSurvey, maxLength: number): string => {
     lengthTable(found),
     columns(readers.map(({ name, as, needs }) => [name, useText(found.uses[as], needs)])),
     sampleText(found.sample),
-    notes(found, maxLength).join('\n'),
+    [...(lacksChat ? [chatNote] : []), ...notes(found, maxLength)].join('\n'),
   ]
     .filter(Boolean)
     .join('\n\n')
+}
+
+/** What rows of a kind hold. */
+const kindWords = (kind: string, format: string): string => {
+  if (kind === 'ranking' && format === 'preference') return 'with a chosen and a rejected response'
+  return words[kind] ?? `of the kind ${kind}`
+}
+
+const words: Readonly<Record<string, string>> = {
+  ranking: 'with responses that are ranked',
+  unpaired: 'with a response and whether it is good',
+  rated: 'with a response and its ratings',
+  text: 'of text',
+  messages: 'of conversations',
+  completion: 'with a prompt and a completion',
+  prompt: 'with a prompt',
+  labelled: 'of token ids with labels',
 }
 
 /** Columns, and parts of a row, that are listed: a file of a stranger may have any number. */
@@ -178,6 +196,15 @@ const useText = ({ rows, dropped, refused }: Use, needs?: string): string => {
   return `${rows ? rowsOf(rows) : 'nothing is left'}${lost}${needs && rows ? ` (${needs})` : ''}`
 }
 
+const chatNote = wrapped(
+  'the model has a chat template, which rows of plain text do not pass through: with --chat, here and in training, prompts and responses are read as turns of a chat',
+  WIDTH,
+  2,
+)
+
+/** A row with a prompt whose texts are no messages: one that --chat would read as a chat. */
+const isPlain = (row: Row): boolean => 'prompt' in row && typeof row.prompt === 'string'
+
 const notes = ({ duplicates, repeatedIds, unread, longer, unit }: FileSurvey, maxLength: number): string[] => [
   ...(duplicates.first
     ? [
@@ -217,9 +244,14 @@ const partsOf = (row: Row): [string, string][] => {
   if (row.kind === 'rated')
     return [...asked, ...textParts('response', row.response), ['ratings', countsText(row.ratings)]]
   if (row.kind === 'ranking')
-    return [...asked, ...row.responses.flatMap((text, i) => textParts(`rank ${row.ranks[i] ?? 'none'}`, text))]
+    return [...asked, ...row.responses.flatMap((text, i) => textParts(rankName(row, i), text))]
   const label: [string, string][] = row.kind === 'unpaired' ? [['label', row.label ? 'good' : 'bad']] : []
   return [...asked, ...textParts('completion', row.completion), ...label]
+}
+
+const rankName = ({ ranks }: Ranking, i: number): string => {
+  const isPair = ranks.length === 2 && ranks[0] === 1 && ranks[1] === 2
+  return isPair ? ['chosen', 'rejected'][i] : `rank ${ranks[i] ?? 'none'}`
 }
 
 const textParts = (name: string, text: Text): [string, string][] => {

@@ -19,7 +19,7 @@ import { badInput, Fault } from '../../util/fault.ts'
 import { formatNumber, plural, shellWord } from '../../util/format.ts'
 import { type Context, command } from '../command.ts'
 import { confirmed } from '../confirm.ts'
-import { columns, shortPath } from '../format.ts'
+import { columns, shortPath, wrapped } from '../format.ts'
 import type { Output } from '../output.ts'
 
 const schema = z.object({
@@ -76,7 +76,10 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
       }
       if (events) for await (const event of runEvents(dir)) await out.jsonLine(event)
       else if (out.json)
-        await out.jsonLine({ ...runLine(run), first: run.first, last: run.last, eval: run.evaluation, run: run.info })
+        await out.jsonLine({
+          ...runLine(run),
+          ...{ first: run.first, last: run.last, first_eval: run.firstEvaluation, eval: run.evaluation, run: run.info },
+        })
       else await out.text(runDetails(run))
     }
   },
@@ -182,6 +185,7 @@ const runLine = ({ name, dir, state, steps, totalSteps, last, info, result }: Ru
   steps,
   total_steps: totalSteps,
   loss: last.loss,
+  reward: last.reward,
   created: info.created,
   model: info.config.model,
   result: result?.path,
@@ -190,18 +194,24 @@ const runLine = ({ name, dir, state, steps, totalSteps, last, info, result }: Ru
 const runTable = (runs: readonly RunSummary[], root: string): string =>
   columns(
     [
-      ['run', 'method', 'state', 'steps', 'loss', 'begun'],
+      ['run', 'method', 'state', 'steps', 'last step', 'begun'],
       ...runs.map(({ info, state, steps, totalSteps, last, ...run }) => [
         nameFor(run, root),
         info.method,
         state,
         `${steps}/${totalSteps}`,
-        last.loss === undefined ? '' : formatNumber(last.loss),
+        telling(last),
         info.created.slice(0, 16).replace('T', ' '),
       ]),
     ],
-    [3, 4],
+    [3],
   )
+
+/** The reward where there is one: the loss of a policy gradient says nothing. */
+const telling = ({ reward, loss }: RunSummary['last']): string => {
+  if (reward !== undefined) return `reward ${formatNumber(reward)}`
+  return loss === undefined ? '' : `loss ${formatNumber(loss)}`
+}
 
 const runDetails = ({
   name,
@@ -212,12 +222,10 @@ const runDetails = ({
   totalSteps,
   first,
   last,
+  firstEvaluation,
   evaluation,
   result,
 }: RunSummary): string => {
-  const metrics = Object.keys(last).filter((key) => key !== 'step' && key !== 'total_steps')
-  const changes = metrics.map((key) => [key, key in first ? formatNumber(first[key]) : '', formatNumber(last[key])])
-  const evaluated = Object.entries(evaluation ?? {}).filter(([key]) => key.startsWith('eval_'))
   const settings = Object.entries(info.config).map(([key, value]) => [
     key,
     typeof value === 'string' ? value : JSON.stringify(value),
@@ -232,13 +240,30 @@ const runDetails = ({
       ['result', result?.path ?? 'none yet'],
       ['command', info.command.map(shellWord).join(' ')],
     ]),
-    changes.length ? columns([['metric', 'first', 'last'], ...changes], [1, 2]) : '',
-    evaluated.length ? columns(evaluated.map(([key, value]) => [key, formatNumber(value)])) : '',
+    changesText('metric', first, last),
+    changesText('on held-out rows', firstEvaluation, evaluation),
     columns(settings),
   ]
     .filter(Boolean)
     .join('\n\n')
 }
+
+/** First and last values; metrics that are 0 in both are only named. The most telling come first. */
+const changesText = (title: string, first: RunSummary['last'] = {}, last: RunSummary['last'] = {}): string => {
+  const names = Object.keys(last).filter((key) => key !== 'step' && key !== 'total_steps')
+  const isZero = (key: string) => last[key] === 0 && (first[key] ?? 0) === 0
+  const shown = [...names].sort((a, b) => Number(isReward(b)) - Number(isReward(a))).filter((key) => !isZero(key))
+  const rows = shown.map((key) => [key, key in first ? formatNumber(first[key]) : '', formatNumber(last[key])])
+  const zero = names.filter(isZero)
+  return [
+    rows.length ? columns([[title, 'first', 'last'], ...rows], [1, 2]) : '',
+    zero.length ? wrapped(`0 at first and at last: ${zero.join(', ')}`, 96, 2) : '',
+  ]
+    .filter(Boolean)
+    .join('\n')
+}
+
+const isReward = (key: string) => key === 'reward' || key === 'eval_reward'
 
 const comparisonTable = ({ runs, settings, metrics }: Comparison): string => {
   const rows = <T>(entries: Record<string, (T | undefined)[]>, shown: (value: T) => string) =>

@@ -97,7 +97,7 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
   // The page of the run links to these
   if (files.length > 0)
     await writeRunPage(output, { defaults: defaultsOf(await methods[key].schema()) }).catch(() => {})
-  printSummary(screen, name, output, { ...outcome, end, chats: await runChats(output), pairs: config.kind === 'pair' })
+  printSummary(screen, name, output, { ...outcome, end, config, chats: await runChats(output) })
   const page = join(output, runPageFile)
   for (const file of [...(existsSync(page) ? [page] : []), ...files])
     report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
@@ -132,8 +132,7 @@ type Outcome = {
   found?: FoundRateEvent
   /** The tokenizer of the model has a chat template. */
   chats?: boolean
-  /** It trains a pair ranker. */
-  pairs?: boolean
+  config?: Settings
 }
 type Finished = Outcome & { end: EndEvent }
 
@@ -160,7 +159,7 @@ export const closing = (
   screen: Screen,
   method: string,
   output: string,
-  { began, first, last, end, chats = false, pairs }: Omit<Finished, 'evals'>,
+  { began, first, last, end, chats = false, config = {} }: Omit<Finished, 'evals'>,
 ): string => {
   const paint = painter(screen)
   const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
@@ -169,14 +168,13 @@ export const closing = (
   const folder = shellWord(shortPath(output))
   const interrupted = end.stopped === 'interrupted'
   const weights = resultStepText(end, {})
-  const [command] = nextCommands({ method, folder, interrupted, chats, pairs })
-  if (interrupted) return [line('stopped', took), line('continue', paint('cyan', command))].join('\n')
+  const commands = nextCommands({ method, folder, interrupted, chats, config }).map((text) => paint('cyan', text))
+  if (interrupted) return [line('stopped', took), line('continue', commands[0])].join('\n')
   return [
     line(endings[end.stopped], took),
     line('result', shortPath(end.output)),
     ...(weights ? [line('', weights)] : []),
     ...(end.hub ? [line('uploaded', end.hub)] : []),
-    line('next', paint('cyan', command)),
-    line('', paint('cyan', `attune runs show ${folder}`)),
+    ...commands.map((text, i) => line(i === 0 ? 'next' : '', text)),
   ].join('\n')
 }

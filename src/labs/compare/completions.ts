@@ -96,6 +96,7 @@ async function* sample(
   try {
     const { samples, maxNewTokens, temperature, seed } = settings
     const sampler = { scheduler, tokenization, settings: rolloutSettings(settings), seed, dir, signal }
+    yield { event: 'progress', phase: 'generate', of: title, done: 0, total: prompts.length * samples }
     const rollout = yield* tagged({ of: title }, rollOut(sampler, prompts))
     if (rollout)
       await writeJson(donePath(set), { of: title, prompts: prompts.length, samples, maxNewTokens, temperature, seed })

@@ -95,7 +95,7 @@ describe('two policies under a judge', () => {
     expect(outcome([Number.NaN], [2])).toBeUndefined()
   })
 
-  it("have rewards in standard deviations of the SFT policy's own", () => {
+  it("have rewards in standard deviations of the base model's own", () => {
     const scale = scaleOf([[[1, 3], [Number.NaN]], [[5]]])!
     expect(scale).toEqual({ mean: 3, std: 2 })
     expect(standardized([[7, 1]], scale)).toEqual([[2, -1]])

@@ -73,7 +73,8 @@ const copyModel = (from: string, to: string) =>
 const curveOf = async (run: string, stepFlops: number): Promise<LossPoint[]> => {
   const curves = await curvesOf(run)
   const accuracies = new Map(curves.get('eval_mean_token_accuracy'))
-  return (curves.get('eval_loss') ?? []).map(([step, loss]) => ({
+  const trained = (curves.get('eval_loss') ?? []).filter(([step]) => step > 0)
+  return trained.map(([step, loss]) => ({
     flops: step * stepFlops,
     helperFlops: 0,
     loss,

@@ -1,6 +1,6 @@
 /** The page of `attune check`: findings with their rows, and tokens by their use. */
 import { expect, it } from 'vitest'
-import { checkPage } from './checkPage.ts'
+import { checkPage, isPushedAway } from './checkPage.ts'
 
 const token = (text: string, use: 'trained' | 'context' | 'cut', more = {}) => ({
   ...{ id: 7, text, use, special: false, stop: false },
@@ -26,6 +26,7 @@ it('shows the findings first, then every token by its use, and escapes what rows
               token(' no', 'cut'),
             ],
           },
+          { name: 'rejected', tokens: [token(' maybe', 'trained'), token(' so', 'context')] },
         ],
       },
     ],
@@ -44,5 +45,24 @@ it('shows the findings first, then every token by its use, and escapes what rows
   expect(page).toContain('<span class="special" title="7">&#60;script&#62;</span>')
   expect(page).toContain('<span class="trained stop" title="7"> yes</span>')
   expect(page).toContain('<span class="cut" title="7"> no</span>')
+  expect(page).toContain('<span class="away" title="7"> maybe</span>')
+  expect(page).toContain('<span class="away">pushed away</span>')
+  expect(page).toContain('<span class="context" title="7"> so</span>')
   expect(page).not.toMatch(/<script|https?:/)
+})
+
+it('the worse response of a pair and the worst of a list are pushed away, equal ones are not', () => {
+  const away = (...names: string[]) =>
+    names.map((_, at) =>
+      isPushedAway(
+        names.map((name) => ({ name })),
+        at,
+      ),
+    )
+  expect(away('chosen', 'rejected')).toEqual([false, true])
+  expect(away('good')).toEqual([false])
+  expect(away('bad')).toEqual([true])
+  expect(away('rank 1', 'rank 2', 'rank 3')).toEqual([false, false, true])
+  expect(away('rank 1', 'rank 1')).toEqual([false, false])
+  expect(away('text')).toEqual([false])
 })

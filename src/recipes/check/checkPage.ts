@@ -43,7 +43,7 @@ export const checkPage = (checked: CheckedFile): string => {
 </header>`,
       findingsPart(sums.findings),
       numbers(sums, learntOf(method), cost),
-      rowsPart(rows, learntOf(method)),
+      rowsPart(rows, method),
       html`<h2>The command</h2>
 ${shell(command)}`,
     ],
@@ -52,6 +52,18 @@ ${shell(command)}`,
 
 /** What happens to the tokens of a response. */
 export const learntOf = (method: string) => (method === 'reward' ? 'scored' : 'trained')
+/** And to those of a response that another one shall beat; undefined where a method has none. */
+export const awayOf = (method: string): string | undefined => {
+  if (method === 'reward') return 'scored, to be lower'
+  return method === 'dpo' || method === 'kto' ? 'pushed away' : undefined
+}
+
+/** Whether training makes this response less likely, or its score lower: the worse one of a pair, the worst of a list. */
+export const isPushedAway = (sequences: readonly { name: string }[], at: number): boolean => {
+  const { name } = sequences[at]
+  if (name === 'rejected' || name === 'bad') return true
+  return name.startsWith('rank ') && at === sequences.length - 1 && name !== sequences[0].name
+}
 
 const headline = ({ findings }: CheckSummary): string => {
   const ruins = findings.filter(isRuin).length
@@ -93,36 +105,42 @@ const numbers = (
       : []),
   ])
 
-const rowsPart = (rows: readonly ShownRow[], learnt: string): Html =>
-  rows.length === 0
+const rowsPart = (rows: readonly ShownRow[], method: string): Html => {
+  const learnt = learntOf(method)
+  const away = awayOf(method)
+  return rows.length === 0
     ? raw('')
     : html`<h2>${rows.length === 1 ? 'The first row' : `The first ${whole(rows.length)} rows`}, token by token</h2>
 <p class="legend">${[
         html`<span class="tokens"><span class="trained">${learnt}</span></span>`,
+        ...(away === undefined ? [] : [html`<span class="tokens"><span class="away">${away}</span></span>`]),
         html`<span class="tokens"><span class="context">context, read only</span></span>`,
         html`<span class="tokens"><span class="special">special, not ${learnt}</span></span>`,
         html`<span class="tokens"><span class="cut">cut away</span></span>`,
         html`<span class="tokens"><span class="trained stop">stop token</span></span>`,
       ]}</p>
 ${rows.map(rowPart)}`
+}
 
 const rowPart = ({ where, dropped, refused, sequences }: ShownRow): Html => {
   const note = refused !== undefined ? `refused: ${refused}` : dropped !== undefined ? `dropped: ${dropped}` : ''
   return html`<section class="card">
 <h3>${placeText(where)}${note ? html` <span class="bad">${note}</span>` : ''}</h3>
-${sequences.map(sequencePart)}
+${sequences.map((sequence, at) => sequencePart(sequence, isPushedAway(sequences, at)))}
 </section>`
 }
 
-const sequencePart = ({ name, tokens }: ShownSequence): Html =>
+const sequencePart = ({ name, tokens }: ShownSequence, away: boolean): Html =>
   html`<p class="soft name">${name} · ${plural(tokens.filter(({ use }) => use !== 'cut').length, 'token')}</p>
-<div class="tokens">${raw(tokens.map((token) => tokenPart(token).html).join(''))}</div>`
+<div class="tokens">${raw(tokens.map((token) => tokenPart(token, away).html).join(''))}</div>`
 
-const tokenPart = (token: ShownToken): Html =>
-  html`<span class="${classOf(token)}" title="${whole(token.id)}">${token.text}</span>`
+const tokenPart = (token: ShownToken, away: boolean): Html =>
+  html`<span class="${classOf(token, away)}" title="${whole(token.id)}">${token.text}</span>`
 
-const classOf = ({ use, special, stop }: ShownToken): string =>
-  [use === 'context' && special ? 'special' : use, ...(stop ? ['stop'] : [])].join(' ')
+const classOf = ({ use, special, stop }: ShownToken, away: boolean): string =>
+  [use === 'context' && special ? 'special' : use === 'trained' && away ? 'away' : use, ...(stop ? ['stop'] : [])].join(
+    ' ',
+  )
 
 const placeText = ({ file, line, row }: Where): string =>
   [file?.split(/[\\/]/).at(-1), line !== undefined && `line ${line}`, row !== undefined && `row ${row}`]
@@ -132,6 +150,7 @@ const placeText = ({ file, line, row }: Where): string =>
 const style = `.tokens { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 0.85rem; line-height: 1.7; white-space: pre-wrap; overflow-wrap: anywhere; }
 .tokens span { border-radius: 3px; box-shadow: inset -1px 0 var(--card); }
 .trained { background: color-mix(in srgb, var(--c0) 24%, transparent); }
+.away { background: color-mix(in srgb, var(--c3) 24%, transparent); }
 .context { color: var(--soft); }
 .special { color: var(--c2); background: color-mix(in srgb, var(--c2) 12%, transparent); }
 .cut { color: var(--c1); text-decoration: line-through; }

@@ -59,6 +59,8 @@ export type RlContext = {
   /** What the survey of the prompts finds wrong with them. */
   checks: RowChecks
   evalPrompts?: PromptStream
+  /** Held-out rows, or else those that are trained on: whose prompts samples of before and after are made for. */
+  sampledRows: RowSource<Prompt>
   policy: Policy
   tokenization: Tokenization
   /** Decodes with the policy's weights of the moment. */
@@ -106,6 +108,7 @@ export const openRlContext = async (
     dataset,
     trainPrompts,
     evalPrompts,
+    sampledRows: rows.evalRows ?? rows.train,
     checks,
     policy,
     tokenization,

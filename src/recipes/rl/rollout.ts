@@ -61,7 +61,10 @@ export type RolloutContext = {
   signal: AbortSignal
 }
 
-/** Samples `numGenerations` completions of each prompt. After an abort it ends at a group's end and returns undefined. */
+/**
+ * Samples `numGenerations` completions of each prompt. After an abort it returns undefined: at a group's end, or at once
+ * where nothing is kept.
+ */
 export async function* rollOut(
   { scheduler, tokenization, settings, seed, dir, signal }: RolloutContext,
   prompts: readonly PromptExample[],
@@ -87,6 +90,7 @@ export async function* rollOut(
           return { prompt, sample, ids, logps, ...(tokenization.tokenizer && { text }), finish_reason }
         },
         signal,
+        stopAtOnce: dir === undefined,
       },
       lines,
     )

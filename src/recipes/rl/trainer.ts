@@ -22,6 +22,7 @@ import { rowWarnings, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
 import { planFor } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
 import { finishRun } from '../trainer/result.ts'
+import { sampleAfter, sampleBefore } from '../trainer/samples.ts'
 import { startEvent } from '../trainer/trainer.ts'
 import type { RlContext } from './context.ts'
 import { summarizeDiagnostics } from './diagnostics.ts'
@@ -78,6 +79,8 @@ async function* trainPolicy(
   yield await startEvent(startFacts(rl), progress.step, totalSteps)
   if (resumed.state) await restoreState(policy.backend, policy.arenas, resumed.state.file)
   else yield* [...startWarnings(rl), ...warnings]
+  const sampling = { run, policy, tokenization: rl.tokenization, rows: rl.sampledRows, signal }
+  if (progress.step === 0) yield* sampleBefore(sampling)
   const buffer = await openRolloutBuffer(rl, resumed.rollout)
 
   /** What was under way when the reader left counts for nothing. */
@@ -147,7 +150,10 @@ async function* trainPolicy(
   yield* summarizeDiagnostics(buffer.diagnostics())
   // Where no batches came, the loop ends as 'done' and does not know why
   const reason = end.stopped === 'done' ? (stopped ?? 'done') : end.stopped
-  yield* finishRun({ policy, settings, run }, { progress: end.progress, stopped: reason })
+  yield* finishRun(
+    { policy, settings, run, afterwards: () => sampleAfter(sampling) },
+    { progress: end.progress, stopped: reason },
+  )
 }
 
 /**
@@ -261,7 +267,8 @@ async function* withRolloutMetrics(
     const step = { ...value, ...metrics, 'time/update': update }
     yield step
     yield* buffer.diagnose(step)
-    if (step.step === 1 || step.step % sampleEvery === 0) yield* buffer.samples(step.step)
+    if (step.step === 1 || step.step === step.total_steps || step.step % sampleEvery === 0)
+      yield* buffer.samples(step.step)
   }
 }
 

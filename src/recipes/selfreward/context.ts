@@ -141,7 +141,7 @@ export const textModelOf = async (context: SelfRewardContext, name: string): Pro
   return open.model
 }
 
-export const closeModel = async ({ open }: SelfRewardContext) => {
+const closeModel = async ({ open }: SelfRewardContext) => {
   const { model } = open
   open.name = undefined
   open.model = undefined

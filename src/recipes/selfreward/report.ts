@@ -31,7 +31,7 @@ type Answers = { prompt: string; first: string; last: string }
 
 const ownJudgeName = 'the model itself'
 
-export const reportFiles = { json: 'selfreward.json', page: 'selfreward.html' } as const
+const reportFiles = { json: 'selfreward.json', page: 'selfreward.html' } as const
 
 const rateOf = (share: Share | undefined): Rate =>
   share ? { value: share.share, low: share.low, high: share.high, n: share.total } : null

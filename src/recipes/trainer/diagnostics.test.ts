@@ -112,6 +112,19 @@ describe('at the end', () => {
     expect(of(100, () => ({ loss: 0.1, reward: 0.5 }))).toEqual([])
   })
 
+  it('says that a held-out loss still fell at the end, also of few steps', () => {
+    const ended = (evals: Record<number, number>, metrics: (i: number) => object = () => ({ loss: 1 })) =>
+      codes(diagnoseEnd(historyOf(15, metrics, evals)))
+    expect(ended({ 5: 3.15, 10: 3, 15: 2.88 })).toEqual(['still-falling'])
+    expect(ended({ 5: 3.15, 10: 2.9, 15: 2.88 })).toEqual([])
+    // Little beside the whole fall, or risen again
+    expect(ended({ 1: 9, 10: 2, 15: 1.9 })).toEqual([])
+    expect(ended({ 5: 2, 10: 2.5, 15: 2.2 })).toEqual([])
+    // One evaluation before the last says nothing of a trend
+    expect(ended({ 5: 3.15, 15: 2.88 })).toEqual([])
+    expect(ended({ 5: 3.15, 10: 3, 15: 2.88 }, (i) => ({ loss: 1, iteration: i > 7 ? 2 : 1 }))).toEqual([])
+  })
+
   it('takes each iteration of self-play by itself', () => {
     const learns = (i: number) => ({ loss: 0.69 - 0.01 * (i % 30), iteration: 1 + Math.floor(i / 30) })
     expect(of(60, learns)).toEqual([])

@@ -128,17 +128,37 @@ const overfitting = ({ steps, evals }: History): Finding => {
 // At the end
 
 /** Warnings about a run that is over and was not interrupted. */
-export const diagnoseEnd = ({ steps }: History): WarningEvent[] => {
+export const diagnoseEnd = (history: History): WarningEvent[] => {
+  const { steps } = history
   const iterations = [...new Set(steps.map(({ iteration }) => iteration))].map((n) =>
     steps.filter(({ iteration }) => iteration === n),
   )
   const long = iterations.filter(({ length }) => length >= enoughSteps)
-  if (long.length === 0 || long.length < iterations.length) return []
+  const sayTrend = long.length > 0 && long.length === iterations.length
   return warningsOf({
-    'loss-flat': lossFlat(long),
-    'loss-rises': lossRises(long.at(-1)!),
-    'accuracy-chance': accuracyAtChance(long.at(-1)!),
+    // An iteration of self-play has other rows to tell apart, so their losses are not compared
+    'still-falling': iterations.length === 1 ? stillFalling(history) : undefined,
+    ...(sayTrend && {
+      'loss-flat': lossFlat(long),
+      'loss-rises': lossRises(long.at(-1)!),
+      'accuracy-chance': accuracyAtChance(long.at(-1)!),
+    }),
   })
+}
+
+/** A fall of the held-out loss since the evaluation before the last that is clear: a part of that loss, and of the whole fall. */
+const clearFall = { ofLoss: 0.01, ofWhole: 0.1 }
+
+/** The last evaluation is the best, and clearly better than the one before, at the end of a schedule too. */
+const stillFalling = ({ evals }: History): Finding => {
+  if (evals.length < 3) return undefined
+  const losses = evals.map(({ loss }) => loss)
+  const [first, before, last] = [losses[0], losses.at(-2)!, losses.at(-1)!]
+  const fall = before - last
+  const isBest = losses.slice(0, -1).every((loss) => last < loss)
+  if (!isBest || !(fall > clearFall.ofLoss * Math.abs(before)) || !(fall > clearFall.ofWhole * (first - last)))
+    return undefined
+  return `the loss on held-out rows was still falling at the end (${formatNumber(first)} at first, ${formatNumber(before)} at the evaluation before the last, ${formatNumber(last)} at the last): the model has not learnt all that these rows teach; give it more --epochs, or a higher --learning-rate (--find-lr suggests one)`
 }
 
 /** Fewer steps say nothing about a trend. */

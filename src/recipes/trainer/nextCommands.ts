@@ -1,4 +1,6 @@
 /** What to type after a run, by what it made. */
+import { shellWord } from '../../util/format.ts'
+import { runFolderOf } from './modelName.ts'
 
 export type Ended = {
   method: string
@@ -7,14 +9,61 @@ export type Ended = {
   interrupted: boolean
   /** The tokenizer of the model has a chat template. */
   chats: boolean
-  /** It is a pair ranker. */
-  pairs?: boolean
+  /** The settings of the run. */
+  config: Readonly<Record<string, unknown>>
 }
 
-/** Commands, the most useful first. */
-export const nextCommands = ({ method, folder, interrupted, chats, pairs }: Ended): string[] => {
+/** Commands, the most useful first: the model tried, measured against what it was, looked at, trained further, exported. */
+export const nextCommands = (ended: Ended): string[] => {
+  const { method, folder, interrupted, chats } = ended
   if (interrupted) return [`attune ${method} --output ${folder} --resume`]
-  if (pairs) return [`attune rank --model ${folder} --data candidates.jsonl`]
-  if (method === 'reward') return [`attune score --model ${folder} --data rows.jsonl`]
-  return chats ? [`attune chat --model ${folder}`] : [`attune generate --model ${folder} --prompt "..."`]
+  const show = `attune runs show ${folder}`
+  if (method === 'reward') {
+    const isPairRanker = ended.config.kind === 'pair'
+    const use = isPairRanker
+      ? `rank --model ${folder} --data candidates.jsonl`
+      : `score --model ${folder} --data rows.jsonl`
+    return [`attune ${use}`, show, ...furtherTraining(ended)]
+  }
+  return [
+    chats ? `attune chat --model ${folder}` : `attune generate --model ${folder} --prompt "..."`,
+    show,
+    ...comparison(ended),
+    ...furtherTraining(ended),
+    `attune export --model ${folder} --gguf F16 --output model.gguf`,
+  ]
+}
+
+const textsOf = (value: unknown): string[] =>
+  [value].flat().flatMap((each) => (typeof each === 'string' ? [shellWord(each)] : []))
+
+/** The run that the model before the training came from, else its adapter or the model itself. */
+const startOf = ({ model, adapter }: Ended['config']): string | undefined => {
+  const path = adapter ?? model
+  return typeof path === 'string' ? shellWord(runFolderOf(path) ?? path) : undefined
+}
+
+/** With the model before the training, on the held-out file; by the rewards of the run where it has some, else by a judge. */
+const comparison = ({ folder, config }: Ended): string[] => {
+  const before = startOf(config)
+  const held = textsOf(config.evalData)
+  if (before === undefined || !held.length) return []
+  const rewards = textsOf(config.reward)
+  const judges = rewards.length ? rewards.map((reward) => `--reward ${reward}`) : ['--judge SPEC']
+  const data = held.map((file) => `--data ${file}`)
+  return [['attune compare', folder, `--base ${before}`, ...data, ...judges].join(' ')]
+}
+
+/** What usually follows: preferences or rewards after demonstrations, a policy after a reward model. */
+const furtherTraining = ({ method, folder, config }: Ended): string[] => {
+  const chat = config.chat === true ? ' --chat' : ''
+  if (method === 'sft')
+    return [
+      `attune dpo --model ${folder} --data pairs.jsonl${chat}`,
+      `attune grpo --model ${folder} --data prompts.jsonl --reward rewards.ts${chat}`,
+    ]
+  const before = startOf(config)
+  return method === 'reward' && before !== undefined
+    ? [`attune grpo --model ${before} --data prompts.jsonl --reward ${folder}${chat} --kl-budget 10`]
+    : []
 }

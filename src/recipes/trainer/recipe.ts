@@ -7,6 +7,7 @@ import { relative } from 'node:path'
 import type { z } from 'zod'
 import { hubTarget, prepareRepo } from '../../checkpoint/hubUpload.node.ts'
 import { endWithPush } from '../../publish/push.ts'
+import { checkRewards, type RewardSettings } from '../../rewards/open.ts'
 import type { ProgramFunctions } from '../../rewards/rewards.ts'
 import type { EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../../runs/events.ts'
 import { openRun, type Run } from '../../runs/run.node.ts'
@@ -18,6 +19,7 @@ import type { Method } from '../methods.ts'
 import { type WithLearningRate, withLearningRate } from './defaultLearningRate.ts'
 import { defaultsOf } from './defaults.ts'
 import { type FoundRateEvent, requireRangeTest } from './findLearningRate.ts'
+import { modelName } from './modelName.ts'
 import type { CustomLoss } from './objectives.ts'
 import { makeRunDiagnostics, noDiagnostics } from './runDiagnostics.ts'
 import { writeRunPage } from './runPage.ts'
@@ -35,8 +37,14 @@ export type TrainEvent =
   | FoundRateEvent
   | EndEvent
 
-/** The settings of every schema that concern the run folder. */
-type RunSettings = { output: string; resume: boolean; findLr: boolean; pushToHub?: string; reportTo?: 'tensorboard' }
+/** The settings of schemas that concern the run folder, and the rewards of methods that have some. */
+type RunSettings = {
+  output: string
+  resume: boolean
+  findLr: boolean
+  pushToHub?: string
+  reportTo?: 'tensorboard'
+} & Partial<Pick<RewardSettings, 'reward' | 'rewardWeights'>>
 
 /** What a program may give a recipe beside settings. */
 export type Extras = {
@@ -94,9 +102,11 @@ export const recipe = <S extends z.ZodObject>(
   schema,
   async *run(given, extras = {}) {
     const { signal = new AbortController().signal, command = [], loss, functions, onLoading = () => {} } = extras
-    const { output, resume, pushToHub, reportTo, findLr } = given as unknown as RunSettings
+    const { output, resume, pushToHub, reportTo, findLr, reward, rewardWeights } = given as unknown as RunSettings
     if (findLr) requireRangeTest(name, resume)
     if (!resume) refuseUnused(schema, given, likeDefaults(name, given))
+    // Before a model is fetched
+    if (reward) await checkRewards({ reward, rewardWeights }, functions)
     const target = pushToHub === undefined ? undefined : await hubTarget(pushToHub, '--push-to-hub')
     const config = await withLearningRate(name, schema, given)
     const places = await settingsPaths(config)
@@ -104,9 +114,10 @@ export const recipe = <S extends z.ZodObject>(
     const run = await openRun(output, { method: name, config, resume, command, changeable, places, defaults })
     const { own, close } = makeResources()
     own(run)
+    const of = modelName(config.model)
     const loading: Loading = {
-      onProgress: ({ bytes, total }) => onLoading({ event: 'progress', phase: 'download', done: bytes, total }),
-      onTensor: (done, total) => onLoading({ event: 'progress', phase: 'load', done, total }),
+      onProgress: ({ bytes, total }) => onLoading({ event: 'progress', phase: 'download', of, done: bytes, total }),
+      onTensor: (done, total) => onLoading({ event: 'progress', phase: 'load', of, done, total }),
     }
     const context = { signal, own, run, loading, loss, functions }
     let board: Board | undefined

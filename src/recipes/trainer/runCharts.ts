@@ -3,7 +3,8 @@ import { chartGrid } from '../../report/figures.ts'
 import { type Html, html } from '../../report/html.ts'
 import { type Chart, measured, type Point, smooth } from '../../report/lineChart.ts'
 import type { Curves } from '../../runs/curves.node.ts'
-import { formatNumber, percent, plural } from '../../util/format.ts'
+import { wilson } from '../../statistics/intervals.ts'
+import { formatNumber, percent, plural, whole } from '../../util/format.ts'
 
 /** What a metric is called, and how it is read. */
 type Meaning = {
@@ -26,7 +27,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   },
   'rewards/accuracies': {
     name: 'Preference accuracy',
-    note: 'The share of pairs whose better response has the higher reward. Chance is one half.',
+    note: 'The share of pairs whose better response has the higher reward. Chance is one half. At step 1 policy and reference model are still the same, so there are no margins yet and it tells nothing.',
     guide: chance,
     isShare: true,
   },
@@ -97,8 +98,15 @@ export const isExplained = (name: string): boolean => Object.hasOwn(meanings, na
 
 export const labelOf = (name: string): string => meanings[name]?.name ?? name
 
-/** What the run is about, in one line; undefined where there is no step. @param through the step of the result */
-export const headlineOf = (curves: Curves, method: string, through = Number.POSITIVE_INFINITY): string | undefined => {
+/**
+ * What the run is about, in one line, and what to know of a share of few rows; undefined where there is no step.
+ * @param through the step of the result   @param heldRows how many rows were held out
+ */
+export const headlineOf = (
+  curves: Curves,
+  method: string,
+  { through = Number.POSITIVE_INFINITY, heldRows }: { through?: number; heldRows?: number } = {},
+): { text: string; note?: string } | undefined => {
   const name = ['reward', 'rewards/accuracies', 'accuracy', 'loss'].find((each) => curves.has(each))
   if (name === undefined) return undefined
   const held = curves.get(`eval_${name}`) ?? []
@@ -107,10 +115,21 @@ export const headlineOf = (curves: Curves, method: string, through = Number.POSI
   const shown = (value: number) =>
     meanings[name].isShare ? percent(value).replace(' ', '\u00a0') : formatNumber(value)
   const [from, to] = [points[0][1], points.at(-1)![1]]
-  const where = held.length > 1 ? ' on held-out rows' : ''
+  const isHeld = held.length > 1
+  const where = !isHeld ? '' : heldRows === undefined ? ' on held-out rows' : ` on ${whole(heldRows)} held-out rows`
   // Before the first step policy and reference model agree, which counts as no pair in order
   const change = points.length > 1 && name !== 'rewards/accuracies' ? `${shown(from)} → ${shown(to)}` : shown(to)
-  return `${method}: ${labelOf(name).toLowerCase()} ${change}${where}`
+  const note = isHeld && heldRows && isPairShare(name) ? intervalNote(to, heldRows) : undefined
+  return { text: `${method}: ${labelOf(name).toLowerCase()} ${change}${where}`, ...(note && { note }) }
+}
+
+/** Shares of pairs, of which a row has one at least. */
+const isPairShare = (name: string) => name === 'rewards/accuracies' || name === 'accuracy'
+
+/** Wilson's interval with rows as the units: pairs of one row stand together. */
+const intervalNote = (share: number, rows: number): string => {
+  const { low, high } = wilson(share * rows, rows)
+  return `From ${plural(rows, 'held-out row')} the accuracy is known to lie between ${percent(low)} and ${percent(high)} (95 % confidence).`
 }
 
 type Panel = { chart: Chart; note: Html }

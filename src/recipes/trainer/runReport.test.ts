@@ -45,6 +45,41 @@ describe('the page of a run', () => {
     expect(page()).toBe(text)
   })
 
+  it('names the run or the adapter that it began from', () => {
+    const from = (config: object) => page({ info: { ...info, config: { ...info.config, ...config } } })
+    expect(from({ adapter: '/home/somebody/runs/sft2/adapter' })).toContain(
+      '<p class="lead">small, as the run sft2 left it, after 3 steps',
+    )
+    expect(from({ adapter: 'adapters/tone' })).toContain('small with the adapter adapters/tone after 3 steps')
+    expect(from({ model: 'runs/sft2/model' })).toContain('<p class="lead">The model of the run sft2 after 3 steps')
+    expect(from({ model: 'HuggingFaceTB/SmolLM2' })).toContain('<p class="lead">HuggingFaceTB/SmolLM2 after 3 steps')
+  })
+
+  it('says of how many held-out rows an accuracy is, and how surely it is known', () => {
+    const accuracy = (n: number, value: number): LoggedEvent => ({
+      event: 'eval',
+      step: n,
+      'eval_rewards/accuracies': value,
+    })
+    const events = [{ ...step(1, 0.7), 'rewards/accuracies': 0 }, accuracy(1, 0.9), accuracy(3, 1)]
+    const text = page({ events, info: { ...info, eval_rows: 20 } })
+    expect(text).toContain('preference accuracy 100\u00a0% on 20 held-out rows</h1>')
+    expect(text).toContain('between 84 % and 100 % (95 % confidence)')
+    expect(text).toContain('there are no margins yet')
+  })
+
+  it('offers a comparison on held-out rows, and what follows a training on demonstrations', () => {
+    const config = { ...info.config, adapter: 'runs/sft2/adapter', evalData: ['held out.jsonl'] }
+    expect(page({ info: { ...info, config } })).toContain(
+      'attune compare runs/a --base runs/sft2 --data &#39;held out.jsonl&#39; --judge SPEC',
+    )
+    expect(page({ info: { ...info, config: { ...config, reward: ['rewards.ts'] } } })).toContain('--reward rewards.ts')
+    expect(page()).not.toContain('attune compare')
+    const sft = page({ info: { ...info, method: 'sft', config: { ...info.config, chat: true } } })
+    expect(sft).toContain('attune dpo --model runs/a --data pairs.jsonl --chat')
+    expect(sft).toContain('attune grpo --model runs/a --data prompts.jsonl --reward rewards.ts --chat')
+  })
+
   it('names what to type next, by what the run made', () => {
     expect(page()).toContain('attune generate --model runs/a')
     expect(page({ chats: true })).toContain('attune chat --model runs/a')

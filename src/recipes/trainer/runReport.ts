@@ -8,6 +8,7 @@ import type { LoggedEvent } from '../../runs/log.node.ts'
 import { resultStep, resultStepText } from '../../runs/resultStep.ts'
 import { formatNumber, plural, shellWord, whole } from '../../util/format.ts'
 import { ratesOf } from './learningRates.ts'
+import { beganFrom } from './modelName.ts'
 import { nextCommands } from './nextCommands.ts'
 import { headlineOf, isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
 import { longestSample, type Samples } from './samples.ts'
@@ -35,7 +36,7 @@ export const runReport = (run: RunFacts): string =>
       warnings(run),
       beforeAndAfter(run),
       curves(run),
-      hasBeforeAndAfter(run) ? undefined : samples(run),
+      hasBeforeAndAfter(run) && !hasRewards(run) ? undefined : samples(run),
       numbers(run),
       next(run),
       settings(run),
@@ -60,19 +61,21 @@ const header = (run: RunFacts): Html => {
   const held = info.eval_rows === undefined ? '' : `, with ${whole(Number(info.eval_rows))} held out`
   const end = endOf(run)
   const ofSteps = steps === totalSteps ? plural(steps, 'step') : `${whole(steps)} of ${plural(totalSteps, 'step')}`
+  const curves = curvesIn(run.events)
+  const headline = headlineOf(curves, info.method, {
+    through: end && resultStep(end, info.config),
+    heldRows: info.eval_rows === undefined ? undefined : Number(info.eval_rows),
+  })
   return html`<header>
 <p class="kicker">attune ${info.objective ? `${info.method}, ${info.objective}` : info.method} · ${name}</p>
-<h1>${headlineOf(curvesIn(run.events), run.info.method, end && resultStep(end, info.config)) ?? 'No step was made yet'}</h1>
-<p class="lead">${modelName(info.config.model)} after ${ofSteps}${rows}${held}: ${trained(run)}.
-The run is ${states[state] ?? state}.${bestStep(run)}</p>
+<h1>${headline?.text ?? 'No step was made yet'}</h1>
+<p class="lead">${capital(beganFrom(info.config))} after ${ofSteps}${rows}${held}: ${trained(run)}.
+The run is ${states[state] ?? state}.${bestStep(run)}${headline?.note ? ` ${headline.note}` : ''}</p>
 </header>`
 }
 
-/** The folder's own name, or the hub's. */
-const modelName = (model: unknown): string => {
-  const parts = String(model ?? 'A model').split('/')
-  return parts.length > 2 ? (parts.findLast(Boolean) ?? '') : parts.join('/')
-}
+/** Only words of ours: a model's name stays as it is. */
+const capital = (text: string): string => text.replace(/^(the|a) /, (word) => word[0].toUpperCase() + word.slice(1))
 
 const endOf = ({ events }: RunFacts) => events.findLast(({ event }) => event === 'end')
 
@@ -143,6 +146,10 @@ ${column('after', after)}</div>
 )}
 </section>`
 }
+
+/** Samples that the log has with their rewards say more than the text alone. */
+const hasRewards = ({ events }: RunFacts) =>
+  events.some(({ event, reward }) => event === 'sample' && reward !== undefined)
 
 const mostSamples = 8
 
@@ -224,14 +231,10 @@ ${rest.length ? html`<details><summary>Further metrics</summary>${metricTable(re
 const next = ({ info, state, result, chats }: RunFacts): Html => {
   const folder = shellWord(String(info.config.output ?? '.'))
   const interrupted = !result || state === 'interrupted' || state === 'broken off'
-  const commands = nextCommands({ method: info.method, folder, interrupted, chats, pairs: info.config.kind === 'pair' })
-  const more = interrupted
-    ? []
-    : [`attune runs show ${folder}`, `attune export --model ${folder} --gguf F16 --output model.gguf`]
-  const isReward = info.method === 'reward'
+  const commands = nextCommands({ method: info.method, folder, interrupted, chats, config: info.config })
   return html`<section>
 <h2>What to type next</h2>
-${shell([...commands, ...(isReward ? more.slice(0, 1) : more)].join('\n'))}
+${shell(commands.join('\n'))}
 <p class="soft">It was made by:</p>
 ${shell(info.command.map(shellWord).join(' '))}
 </section>`

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest'
 import { fixture } from '../../../test/support/golden.ts'
 import { hashOf, stopAfter, testFolder, train } from '../../../test/support/training.ts'
 import { dpo } from '../dpo.ts'
+import { grpo } from '../grpo.ts'
 import { sft } from '../sft.ts'
 import { spin } from '../spin.ts'
 import { readSamples, samplesFile } from './samples.ts'
@@ -75,4 +76,37 @@ it('of self-play too; a model without a tokenizer has none, and its page says so
   await train(sft, { data: ids, maxSteps: 1, output: at('ids') })
   expect(await readSamples(at('ids'))).toMatchObject({ samples: [], none: expect.stringContaining('no tokenizer') })
   expect(await readFile(join(at('ids'), 'report.html'), 'utf8')).toContain('the model has no tokenizer')
+})
+
+const rewarded = { ...learn, numGenerations: 2, maxNewTokens: 6, maxSteps: 3, batchSize: 2, reward: ['regex:e.*e'] }
+
+it('of methods that learn from rewards too, beside the samples of the first and the last step', async () => {
+  const run = { ...rewarded, data: await rows('texts', texts), output: at('grpo') }
+  const { events } = await train(grpo, run)
+  const { samples } = (await readSamples(run.output))!
+  expect(samples.map(({ prompt }) => prompt).sort()).toEqual([...new Set(openings)].slice(0, 4).sort())
+  expect(samples.every(({ after }) => after !== undefined)).toBe(true)
+  const logged = events.flatMap((event) => (event.event === 'sample' ? [event.step] : []))
+  expect([...new Set(logged)]).toEqual([1, 3])
+  const page = await readFile(join(run.output, 'report.html'), 'utf8')
+  expect(page.indexOf('Before and after')).toBeLessThan(page.indexOf('What it wrote'))
+  expect(page).toContain('What it wrote')
+  // A run that an earlier version stopped has no such file, and ends the same
+  const earlier = { ...run, output: at('grpo-earlier') }
+  const stop = stopAfter(2)
+  await train(grpo, earlier, stop, stop.each)
+  await rm(join(earlier.output, samplesFile))
+  await train(grpo, { ...earlier, resume: true })
+  expect(await readSamples(earlier.output)).toBeUndefined()
+  expect(await hashOf(earlier.output)).toBe(await hashOf(run.output))
+})
+
+it('are given up at once by an interrupt', async () => {
+  const run = { ...learn, data: await rows('texts', texts), output: at('stopped') }
+  const stop = new AbortController()
+  const { end } = await train(sft, run, { signal: stop.signal }, (event) => {
+    if (event.event === 'progress' && event.phase === 'generate') setTimeout(() => stop.abort())
+  })
+  expect(end).toMatchObject({ steps: 0, stopped: 'interrupted' })
+  expect(await readSamples(run.output)).toBeUndefined()
 })

@@ -144,6 +144,7 @@ async function* complete(
         prompts: { length: total, ids: (i) => prompts[i].ids },
         line: (made) => ({ text: 'dropped' in made ? '' : `${made.text}${made.finishReason === 'length' ? '…' : ''}` }),
         signal,
+        stopAtOnce: true,
       },
       lines,
     )

@@ -24,9 +24,12 @@ describe('--like trl', () => {
     },
   )
 
-  it.each(['spin', 'asft', 'selfreward', 'reinforce'] as const)('is no setting of %s, which TRL does not have', async (key) => {
-    expect((await methods[key].schema()).shape).not.toHaveProperty('like')
-  })
+  it.each(['spin', 'asft', 'selfreward', 'reinforce'] as const)(
+    'is no setting of %s, which TRL does not have',
+    async (key) => {
+      expect((await methods[key].schema()).shape).not.toHaveProperty('like')
+    },
+  )
 
   it('changes nothing without being asked for', () => {
     expect(withLikeDefaults('grpo', { model: 'm', beta: undefined })).toEqual({ model: 'm' })
