@@ -188,24 +188,26 @@ const usage = z
   .catch(undefined)
 const finish = z.string().nullish()
 
+const tokenList = z
+  .array(z.object({ top_logprobs: z.array(z.object({ token: z.string(), logprob: z.number() })) }))
+  .nullish()
+const topsOf = (tokens: z.output<typeof tokenList>) =>
+  tokens?.map(({ top_logprobs }) => byLogp(top_logprobs.map(({ token, logprob }) => ({ token, logp: logprob }))))
+
 /** Of chat: a list of tokens, each with its likeliest rivals. */
 const chatLogprobs = z
-  .object({
-    content: z
-      .array(z.object({ top_logprobs: z.array(z.object({ token: z.string(), logprob: z.number() })) }))
-      .nullish(),
-  })
-  .transform(({ content }) =>
-    content?.map(({ top_logprobs }) => byLogp(top_logprobs.map(({ token, logprob }) => ({ token, logp: logprob })))),
-  )
+  .object({ content: tokenList })
+  .transform(({ content }) => topsOf(content))
   .nullish()
   .catch(undefined)
 
-/** Of texts: a map from token to log-probability for each token. */
+/** Of texts: a map from token to log-probability for each token. llama.cpp's server lists the tokens as for chat. */
 const textLogprobs = z
-  .object({ top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish() })
-  .transform(({ top_logprobs }) =>
-    top_logprobs?.map((tops) => byLogp(Object.entries(tops ?? {}).map(([token, logp]) => ({ token, logp })))),
+  .object({ top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(), content: tokenList })
+  .transform(
+    ({ top_logprobs, content }) =>
+      topsOf(content) ??
+      top_logprobs?.map((tops) => byLogp(Object.entries(tops ?? {}).map(([token, logp]) => ({ token, logp })))),
   )
   .nullish()
   .catch(undefined)

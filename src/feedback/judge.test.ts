@@ -209,6 +209,16 @@ describe('modes', () => {
     expect(stub.asked[0].body.response_format).toMatchObject({ type: 'json_schema' })
     expect(JSON.stringify(stub.asked[0].body.messages)).not.toContain('[[A]]')
   })
+
+  it('end at once where the server has no such thing', async () => {
+    server = await fakeEndpoint((_, response) =>
+      send(response, { error: { message: 'response_format: is not supported by this server' } }, 400),
+    )
+    const cases = Array.from({ length: 500 }, (_, i) => pair(i, 'x', 'y'))
+    const asked = judgedBy(server.url, cases, { structured: true })
+    await expect(asked).rejects.toMatchObject({ code: 'no-structured', where: { flag: '--structured' } })
+    expect(server.asked.length).toBeLessThan(100)
+  })
 })
 
 it('a local model judges by options without writing, and what it writes without a verdict is an error', async () => {

@@ -91,7 +91,7 @@ export type Judge = {
   calls(answers: number): number
   /** What the verdicts depend on beside the model: mode, orders, prompts. */
   identity(): unknown
-  /** In the order of the cases, which are drawn as they are needed. Throws the Faults of `TextModel.complete`. */
+  /** In the order of the cases, which are drawn as they are needed. Throws the Faults of `TextModel.complete`, and 'no-structured'. */
   judge(cases: Iterable<JudgeCase> | AsyncIterable<JudgeCase>, options?: JudgeOptions): AsyncGenerator<Judgement>
   close(): Promise<void>
 }
@@ -226,8 +226,18 @@ async function* replies(
   }
   const format = { single: gradeFormat, reference: eitherFormat, pairwise: verdictFormat, options: undefined }[mode]
   const responseFormat = structured ? format : undefined
-  yield* model.complete(prompts(), { maxNewTokens, temperature: 0, responseFormat, signal })
+  for await (const result of model.complete(prompts(), { maxNewTokens, temperature: 0, responseFormat, signal })) {
+    if (responseFormat && isRefused(result, 'response_format'))
+      throw badInput('no-structured', `${model.name} holds no reply to a JSON schema (response_format); leave it out`, {
+        flag: '--structured',
+      })
+    yield result
+  }
 }
+
+/** Whether the server refused the request for a parameter, as it would any other with it. */
+const isRefused = (result: TextCompletion | TextFailure, parameter: string): boolean =>
+  'failure' in result && result.failure.code === 'endpoint-refused' && result.failure.message.includes(parameter)
 
 async function* optionResults(
   model: TextModel,

@@ -178,6 +178,44 @@ describe('a text model on a server', () => {
     expect(server.asked[0].body).toMatchObject({ logprobs: true, top_logprobs: 20, temperature: 0 })
   })
 
+  it('reads options after a plain text, in both layouts that servers have', async () => {
+    const [a, b] = [Math.log(0.6), Math.log(0.2)]
+    const likeliest = [
+      { token: ' (', logprob: -0.1 },
+      { token: ' [', logprob: -3 },
+    ]
+    const letters = [
+      { token: 'A', logprob: a },
+      { token: 'B', logprob: b },
+    ]
+    // vLLM and OpenAI, and llama.cpp's server
+    const layouts = [
+      {
+        top_logprobs: [
+          { ' (': -0.1, ' [': -3 },
+          { B: b, A: a },
+        ],
+      },
+      { content: [{ top_logprobs: likeliest }, { top_logprobs: letters }] },
+    ]
+    for (const logprobs of layouts) {
+      await server?.close()
+      const remote = await open((_, response) =>
+        send(response, answered(null, { choices: [{ text: ' (A', finish_reason: 'length', logprobs }] })),
+      )
+      const [found] = await collect(
+        remote.options([{ prompts: ['first, then:', 'second, then:'], options: [' (A', ' (B'] }]),
+      )
+      const { logps, mass } = found as { logps: number[][]; mass: number[] }
+      for (const [first, second] of logps) {
+        expect(Math.exp(first)).toBeCloseTo(0.75, 9)
+        expect(Math.exp(second)).toBeCloseTo(0.25, 9)
+      }
+      expect(mass[0]).toBeCloseTo(0.8, 9)
+      expect(server.asked[0]).toMatchObject({ path: '/v1/completions', body: { logprobs: 20 } })
+    }
+  })
+
   it('says when the server tells no log-probabilities', async () => {
     const remote = await open((_, response) => send(response, answered('A')))
     const asked = collect(remote.options([{ prompts: [ask('q')], options: ['A', 'B'] }]))
