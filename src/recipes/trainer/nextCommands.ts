@@ -1,4 +1,5 @@
 /** What to type after a run, by what it made. */
+import { relative } from 'node:path'
 import { shellWord } from '../../util/format.ts'
 import { runFolderOf } from './modelName.ts'
 
@@ -40,7 +41,15 @@ const textsOf = (value: unknown): string[] =>
 /** The run that the model before the training came from, else its adapter or the model itself. */
 const startOf = ({ model, adapter }: Ended['config']): string | undefined => {
   const path = adapter ?? model
-  return typeof path === 'string' ? shellWord(runFolderOf(path) ?? path) : undefined
+  if (typeof path !== 'string') return undefined
+  const folder = runFolderOf(path)
+  return shellWord(folder === undefined ? path : shorter(folder))
+}
+
+/** From here, where that is shorter. */
+const shorter = (path: string): string => {
+  const near = relative('.', path)
+  return near && near.length < path.length ? near : path
 }
 
 /** With the model before the training, on the held-out file; by the rewards of the run where it has some, else by a judge. */
