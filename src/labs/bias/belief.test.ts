@@ -83,4 +83,14 @@ describe('may this judge be believed?', () => {
     expect(beliefOf({ ...good, agreement }).points[0].grade).toBe('good')
     expect(beliefOf({ ...good, agreement: { judge_human_no_ties: share(2600, 4000) } }).points[0].grade).toBe('care')
   })
+
+  it('says so where the name of an answer decides, and not its place', () => {
+    const tilt = (value: number) => ({ value, low: value, high: value, n: 400 })
+    const swayed = { ...good, position: position(0, 400) }
+    const renamed = position(0, 400)!
+    expect(beliefOf({ ...swayed, names: { renamed, name: tilt(1), place: tilt(0) } }).headline).toContain('is called A')
+    expect(beliefOf({ ...swayed, names: { renamed, name: tilt(0), place: tilt(1) } }).headline).toContain(
+      'stands first',
+    )
+  })
 })

@@ -72,8 +72,11 @@ const beginnings = {
   unknown: 'That cannot be said yet:',
 } as const
 
-const headlineOf = (answer: Belief['answer'], { judge, agreement }: BiasFigures, points: readonly Point[]): string => {
-  const bad = points.filter(({ grade }) => grade === 'bad').map(({ name }) => reasons[name])
+const headlineOf = (answer: Belief['answer'], figures: BiasFigures, points: readonly Point[]): string => {
+  const { judge, agreement } = figures
+  const reasonFor = (name: PointName) =>
+    name === 'order' && followsNames(figures) ? 'which answer is called A decides too often' : reasons[name]
+  const bad = points.filter(({ grade }) => grade === 'bad').map(({ name }) => reasonFor(name))
   if (answer === 'no') return `${beginnings.no} On this data ${judge} should not decide anything: ${listed(bad)}.`
   const weak = points.filter(({ grade }) => grade === 'bad' || grade === 'care').map(({ name }) => weaknesses[name])
   const found = weak.length ? `What was found: ${listed(weak)}.` : 'No fault was found in what was measured.'
@@ -111,6 +114,10 @@ const weaknesses: Record<PointName, string> = {
   self: "it may favour its own model's answers",
 }
 
+/** Whether the names A and B, and not the places, are what the tilt goes to. */
+const followsNames = ({ names }: BiasFigures): boolean =>
+  names?.name !== undefined && names.place !== undefined && Math.abs(names.name.value) > 2 * Math.abs(names.place.value)
+
 // ---- the questions ---------------------------------------------------------------------------------------------------
 
 type Question = (figures: BiasFigures) => Point | undefined
@@ -147,7 +154,8 @@ const verdicts: Question = ({ position }) => {
   }
 }
 
-const order: Question = ({ position, consistent }) => {
+const order: Question = (figures) => {
+  const { position, consistent } = figures
   const steady = position ? position.steady : consistent
   if (!steady) return undefined
   const leanings = position
@@ -157,7 +165,7 @@ const order: Question = ({ position, consistent }) => {
     name: 'order',
     question: 'Does the order of the answers decide?',
     grade: failureGrade(success(steady), 0.2, 0.5),
-    said: `Where it gives two verdicts, it says the same in ${rangeText(steady)} of the pairs when the two answers change places.${leanings}`,
+    said: `Where it gives two verdicts, it says the same in ${rangeText(steady)} of the pairs when the two answers change places.${leanings}${followsNames(figures) ? ' With the names exchanged the verdicts go with the name, so it is the name A or B that sways it, and not the place.' : ''}`,
     meaning:
       'GPT-4 said the same on 65 % of the pairs of MT-bench, GPT-3.5 on 46 %. Asked in both orders, with a win only where both agree, a judge that is swayed gives more ties, and none the wrong way.',
   }
