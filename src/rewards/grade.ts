@@ -1,5 +1,5 @@
 /** Reads the grade from 1 to 10 in a judge's reply. A number that may be something else (a scale, a count, a list) is no grade. */
-import { afterReasoning } from '../feedback/reasoning.ts'
+import { afterReasoning } from '../feedback/judge/reasoning.ts'
 
 /** Without emphasis, quotes and the numbers of the scale itself; "7/10" and "7 out of 10" as "7". */
 const simplified = (text: string): string =>

@@ -5,7 +5,7 @@
  */
 import { promptText } from '../data/prompts.ts'
 import { isUrl } from '../endpoint/open.node.ts'
-import { type JudgeCase, type Judgement, openJudge } from '../feedback/judge.ts'
+import { type JudgeCase, type Judgement, openJudge } from '../feedback/judge/judge.ts'
 import { badInput } from '../util/fault.ts'
 import type { Resources } from '../util/resources.ts'
 import { sha256Files } from '../util/sha256.node.ts'

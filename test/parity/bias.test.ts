@@ -4,7 +4,7 @@ import { agreementFigures, votedPairs } from '../../src/feedback/bias/agreement.
 import { markOrderFigures } from '../../src/feedback/bias/markOrder.ts'
 import { type Orders, positionFigures } from '../../src/feedback/bias/position.ts'
 import { selfFigures } from '../../src/feedback/bias/selfEnhancement.ts'
-import { readJudgements } from '../../src/feedback/readJudgements.ts'
+import { readJudgements } from '../../src/feedback/winRate/readJudgements.ts'
 import { feedbackFile, feedbackJson, jsonRows } from '../support/feedback.ts'
 
 const judgedIn = async (name: string) => (await readJudgements([feedbackFile(name)])).judgements

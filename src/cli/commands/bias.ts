@@ -42,7 +42,10 @@ export default command({
     const model =
       spec === undefined
         ? undefined
-        : await (await import('../../feedback/openTextModel.ts')).openTextModel(spec, textModelSettings(options, bar))
+        : await (await import('../../feedback/textModel/openTextModel.ts')).openTextModel(
+            spec,
+            textModelSettings(options, bar),
+          )
     const print = out.json ? printJson(out) : printEvent(out)
     try {
       await runLab(

@@ -1,8 +1,8 @@
 /** `attune judge`: verdicts of a judge on rows, one JSON line each, in both orders. */
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
-import type { Judgement } from '../../feedback/judge.ts'
-import type { JudgeEvent } from '../../feedback/judgeRun.ts'
+import type { Judgement } from '../../feedback/judge/judge.ts'
+import type { JudgeEvent } from '../../feedback/judge/run.ts'
 import { badInput } from '../../util/fault.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
@@ -85,13 +85,13 @@ export default command({
   async run(options, { out, argv }) {
     const { judge: spec, data, printPrompt, open, ...settings } = options
     if (printPrompt) {
-      const { builtInPrompt } = await import('../../feedback/judgePrompt.ts')
+      const { builtInPrompt } = await import('../../feedback/judge/prompt.ts')
       return out.text(await builtInPrompt(printPrompt), '')
     }
     if (spec === undefined) throw badInput('bad-flag', 'is missing: who is to judge?', { flag: '--judge' })
     if (data === undefined) throw badInput('bad-flag', 'is missing: which rows?', { flag: '--data' })
-    const { openJudge } = await import('../../feedback/judge.ts')
-    const { judgeRows } = await import('../../feedback/judgeRun.ts')
+    const { openJudge } = await import('../../feedback/judge/judge.ts')
+    const { judgeRows } = await import('../../feedback/judge/run.ts')
     out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
     const judge = await openJudge(spec, { ...settings, ...textModelSettings(options, report) })
@@ -137,7 +137,7 @@ const judgementText = ({ id, verdict, verdicts, scores, reason }: Judgement): st
     .join(' ')
 
 const printEvent = async (out: Output) => {
-  const { endText } = await import('../../feedback/judgeRun.ts')
+  const { endText } = await import('../../feedback/judge/run.ts')
   const paint = painter({ color: out.screen.color })
   return eventPrinter<JudgeEvent, 'progress'>({
     plan: ({ n, requests, judge, kept, output }) =>

@@ -1,8 +1,8 @@
 /** `attune winrate`: from judgements to win rates, at equal length too, ratings, and marks by turn and category. */
 import { z } from 'zod'
-import type { ModelMarks } from '../../feedback/marks.ts'
-import { ratingKinds } from '../../feedback/ratings.ts'
-import { halfInterval, type Standing } from '../../feedback/standings.ts'
+import type { ModelMarks } from '../../feedback/winRate/marks.ts'
+import { ratingKinds } from '../../feedback/winRate/ratings.ts'
+import { halfInterval, type Standing } from '../../feedback/winRate/standings.ts'
 import { badInput } from '../../util/fault.ts'
 import { whole } from '../../util/format.ts'
 import { command } from '../command.ts'
@@ -50,9 +50,9 @@ export default command({
   async run({ files, regularizer, C, ratings, questions }, { out }) {
     if (C !== undefined && regularizer === undefined)
       throw badInput('bad-flag', "is of AlpacaEval's length control; it needs --regularizer", { flag: '--C' })
-    const { readCategories, readJudgements, readRegularizer } = await import('../../feedback/readJudgements.ts')
-    const { standingsOf } = await import('../../feedback/standings.ts')
-    const { modelMarks } = await import('../../feedback/marks.ts')
+    const { readCategories, readJudgements, readRegularizer } = await import('../../feedback/winRate/readJudgements.ts')
+    const { standingsOf } = await import('../../feedback/winRate/standings.ts')
+    const { modelMarks } = await import('../../feedback/winRate/marks.ts')
     const { judgements, marks, markedPairs } = await readJudgements(
       files,
       questions ? await readCategories(questions) : undefined,

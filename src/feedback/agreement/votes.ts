@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { conform, type RecordLocation, rowFault } from '../../data/check.ts'
-import { judgementReader } from '../judgements.ts'
+import { judgementReader } from '../winRate/judgements.ts'
 
 type Columns = Record<string, unknown>
 

@@ -4,7 +4,7 @@
  */
 import { cohenKappa } from '../../statistics/agreement.ts'
 import { bootstrapInterval, makeDraws } from '../../statistics/resampling.ts'
-import type { JudgedPair } from '../judgements.ts'
+import type { JudgedPair } from '../winRate/judgements.ts'
 import { type Counted, type Figure, meanFigure } from './figure.ts'
 
 export type AgreementWithPeople = {

@@ -1,6 +1,6 @@
 /** All bias figures of a judge from its judgements: of pairs, and of what was made to try it. */
-import type { Judgement as JudgeRow } from '../judge.ts'
-import type { JudgedPair } from '../judgements.ts'
+import type { Judgement as JudgeRow } from '../judge/judge.ts'
+import type { JudgedPair } from '../winRate/judgements.ts'
 import { type AgreementWithPeople, agreementFigures, votedPairs } from './agreement.ts'
 import { type Figure, meanFigure } from './figure.ts'
 import { type LengthFigures, lengthFigures } from './length.ts'

@@ -2,7 +2,7 @@
  * How often a judge prefers the longer of two answers. A longer answer may be the better one: where people voted on the same
  * pairs, theirs is the measure; the attack with padded lists (padding.ts) tells it without people.
  */
-import type { JudgedPair } from '../judgements.ts'
+import type { JudgedPair } from '../winRate/judgements.ts'
 import { type Counted, differenceFigure, type Figure, meanFigure } from './figure.ts'
 
 /** Answers whose lengths differ by no more characters count as equally long. */

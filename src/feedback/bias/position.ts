@@ -2,7 +2,7 @@
  * How much a judge's verdict depends on which answer stands first: shares of pairs (Zheng et al. 2023, arXiv 2306.05685, table 2),
  * and the tilt of single verdicts.
  */
-import type { JudgedPair, PairVerdict } from '../judgements.ts'
+import type { JudgedPair, PairVerdict } from '../winRate/judgements.ts'
 import { type Counted, type Figure, meanFigure } from './figure.ts'
 
 export type PositionFigures = {

@@ -1,5 +1,5 @@
 /** Whether a judge prefers the answers of its own model: their win rate by the judge less that by everybody else on the same pairs. */
-import type { JudgedPair } from '../judgements.ts'
+import type { JudgedPair } from '../winRate/judgements.ts'
 import { type Counted, differenceFigure, type Figure, meanFigure } from './figure.ts'
 
 export type SelfFigures = {

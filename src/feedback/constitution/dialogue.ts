@@ -3,8 +3,8 @@
  * model gets messages. A model without a chat template gets a plain text with marked speakers, after examples.
  */
 import { contentText, type Message } from '../../data/messages.ts'
-import { afterReasoning } from '../reasoning.ts'
-import type { OptionQuestion, TextPrompt } from '../textModel.ts'
+import { afterReasoning } from '../judge/reasoning.ts'
+import type { OptionQuestion, TextPrompt } from '../textModel/textModel.ts'
 import { type Constitution, type CritiqueExample, fillFrame, type Principle } from './constitution.ts'
 
 /** How a model is asked: by messages, or by a plain text. */

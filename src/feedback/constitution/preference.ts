@@ -4,7 +4,7 @@
  */
 import type { Message } from '../../data/messages.ts'
 import { mean } from '../../statistics/summary.ts'
-import type { TextPrompt } from '../textModel.ts'
+import type { TextPrompt } from '../textModel/textModel.ts'
 import { type Form, responseRequest } from './dialogue.ts'
 import { countBy, type FailedCall, rowText, sameText, type Written } from './transcript.ts'
 

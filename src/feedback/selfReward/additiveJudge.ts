@@ -1,6 +1,6 @@
 /** The additive judge of self-rewarding: what it is asked, for 0 to 5 points, and the points in what it answers. */
-import { neutralized, tagsOf } from '../judgePrompt.ts'
-import { afterReasoning } from '../reasoning.ts'
+import { neutralized, tagsOf } from '../judge/prompt.ts'
+import { afterReasoning } from '../judge/reasoning.ts'
 import { filled } from './prompts.ts'
 
 /**

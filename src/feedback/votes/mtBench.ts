@@ -6,8 +6,8 @@ import { z } from 'zod'
 import { conform, type RecordLocation, rowFault } from '../../data/check.ts'
 import type { Message } from '../../data/messages.ts'
 import type { Ranking, Text } from '../../data/rows.ts'
-import { judgementReader } from '../judgements.ts'
-import { isMark, readMark } from '../marks.ts'
+import { judgementReader } from '../winRate/judgements.ts'
+import { isMark, readMark } from '../winRate/marks.ts'
 import type { Ranks } from './tasks.ts'
 
 type Columns = Record<string, unknown>

@@ -1,5 +1,5 @@
 /** Failures of a judge that its page shows: the texts, what it said, and why that is a failure. */
-import type { JudgeCase, Judgement } from '../../feedback/judge.ts'
+import type { JudgeCase, Judgement } from '../../feedback/judge/judge.ts'
 import type { Asked, AskedTrials } from './trials.ts'
 
 export type Example = {

@@ -13,7 +13,7 @@ import {
   type Written,
   withResult,
 } from '../../feedback/constitution/transcript.ts'
-import type { TextPrompt } from '../../feedback/textModel.ts'
+import type { TextPrompt } from '../../feedback/textModel/textModel.ts'
 import { askTexts, type CallProgress, stageSeed } from './calls.ts'
 import type { PhaseContext } from './context.ts'
 import type { AskedModel } from './models.ts'

@@ -7,7 +7,7 @@ import { withoutTurn } from '../../data/chatRows.ts'
 import { promptText } from '../../data/prompts.ts'
 import { isMessages, type Text } from '../../data/rows.ts'
 import { type PairCounts, pairAgreement } from '../../feedback/selfReward/pairs.ts'
-import type { TextPrompt } from '../../feedback/textModel.ts'
+import type { TextPrompt } from '../../feedback/textModel/textModel.ts'
 import { samplingSeed } from '../../generate/completionSampler.ts'
 import { wilson } from '../../statistics/intervals.ts'
 import {

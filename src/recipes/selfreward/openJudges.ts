@@ -1,8 +1,8 @@
 /** Opens the judges that are not the model itself: who scores its answers (--judge), and who compares two models (--outside-judge). */
 import { filesOf } from '../../checkpoint/folder.node.ts'
 import { isUrl } from '../../endpoint/open.node.ts'
-import { openJudge } from '../../feedback/judge.ts'
-import { openTextModel } from '../../feedback/openTextModel.ts'
+import { openJudge } from '../../feedback/judge/judge.ts'
+import { openTextModel } from '../../feedback/textModel/openTextModel.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import { loadAdapted, loadPretrained } from '../../models/load.node.ts'
 import { type ModelFolders, resolveModel } from '../../models/resolve.node.ts'

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { userTurn } from '../../data/chatRows.ts'
 import { bestAgainstWorst } from '../../feedback/selfReward/pairs.ts'
-import type { TextPrompt } from '../../feedback/textModel.ts'
+import type { TextPrompt } from '../../feedback/textModel/textModel.ts'
 import { samplingSeed } from '../../generate/completionSampler.ts'
 import { countWarnings } from '../trainer/dataset.ts'
 import {

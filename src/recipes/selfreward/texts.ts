@@ -3,7 +3,7 @@
  * number, the seed and the weights alone: a resumed run keeps the groups that are there and makes the others alike.
  */
 import { z } from 'zod'
-import type { CompletionSettings, TextModel, TextPrompt } from '../../feedback/textModel.ts'
+import type { CompletionSettings, TextModel, TextPrompt } from '../../feedback/textModel/textModel.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import type { LineFile } from '../../store/lines.node.ts'
 

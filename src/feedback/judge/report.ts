@@ -1,11 +1,11 @@
 /** The page of a folder of judgements: what was decided, how far the judge agrees with itself, what failed, and what it cost. */
-import type { Spent } from '../endpoint/client.ts'
-import { type Html, html } from '../report/html.ts'
-import { facts, page, shell, table } from '../report/page.ts'
-import { wilson } from '../statistics/intervals.ts'
-import { percent, plural, whole } from '../util/format.ts'
+import type { Spent } from '../../endpoint/client.ts'
+import { type Html, html } from '../../report/html.ts'
+import { facts, page, shell, table } from '../../report/page.ts'
+import { wilson } from '../../statistics/intervals.ts'
+import { percent, plural, whole } from '../../util/format.ts'
 import type { Judge, Judgement } from './judge.ts'
-import type { JudgeSummary } from './judgeSummary.ts'
+import type { JudgeSummary } from './summary.ts'
 
 export type JudgeReport = {
   summary: JudgeSummary

@@ -1,18 +1,18 @@
 /**
  * Rows to judge, out of the files that people have: attune's preference, ranking, completion and conversation rows, AlpacaEval's
- * outputs and annotations, MT-bench's questions and answers (judgeMtBench.ts), and completions of two models in two files.
+ * outputs and annotations, MT-bench's questions and answers (mtBench.ts), and completions of two models in two files.
  *
  * A row that cannot be judged (no second answer, an empty one, two different prompts) stays, with its trouble, so that it is
  * counted and named. Rows are read in a stream; only the second file of two is held by its prompts.
  */
-import type { RawRecord } from '../data/check.ts'
-import { type ReaderOptions, type RowReader, rowReader } from '../data/formats.ts'
-import { dataFiles, openRecords, type ResolveDataset } from '../data/input.node.ts'
-import { type Message, shownTurn } from '../data/messages.ts'
-import { isIds, type Row, type Text } from '../data/rows.ts'
-import { badInput, Fault, type Where } from '../util/fault.ts'
+import type { RawRecord } from '../../data/check.ts'
+import { type ReaderOptions, type RowReader, rowReader } from '../../data/formats.ts'
+import { dataFiles, openRecords, type ResolveDataset } from '../../data/input.node.ts'
+import { type Message, shownTurn } from '../../data/messages.ts'
+import { isIds, type Row, type Text } from '../../data/rows.ts'
+import { badInput, Fault, type Where } from '../../util/fault.ts'
 import type { JudgeCase } from './judge.ts'
-import { isMtBenchAnswer, mtBenchCases } from './judgeMtBench.ts'
+import { isMtBenchAnswer, mtBenchCases } from './mtBench.ts'
 
 export type CaseSettings = {
   data: readonly string[]

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Judgement } from './judge.ts'
-import { preferenceOf } from './judgePreferences.ts'
+import { preferenceOf } from './preferences.ts'
 
 const pair = { id: 7, question: 'Why?', prompt: 'Why?', answers: ['Because.', 'No.'] }
 const judged = (verdicts: Judgement['verdicts'], verdict: Judgement['verdict'], scores: number[] = []): Judgement => ({

@@ -1,6 +1,6 @@
 /** What judgements say of the models in them: win rates and ratings of each, who is better in a sentence, and what to be careful about. */
-import { normalQuantile } from '../statistics/quantiles.ts'
-import { percent, plural, whole } from '../util/format.ts'
+import { normalQuantile } from '../../statistics/quantiles.ts'
+import { percent, plural, whole } from '../../util/format.ts'
 import type { JudgedPair } from './judgements.ts'
 import { type Rating, type RatingKind, rateModels, ratingOfShare } from './ratings.ts'
 import { type WinRate, type WinRateOptions, winRates } from './winRates.ts'

@@ -2,11 +2,11 @@
  * Log-probabilities of option tokens after prompts, in one pass and without generating. Prompts of a question are branches of
  * one tree, so what they begin with in common passes once (data/batch.ts), and only the last state of each reaches the head.
  */
-import { type PackedBatch, packs, type Tree } from '../data/batch.ts'
-import { targetStates, tokenPass } from '../passes/head.ts'
-import { place } from '../passes/layout.ts'
-import type { Model } from '../passes/model.ts'
-import { forward } from '../passes/stack.ts'
+import { type PackedBatch, packs, type Tree } from '../../data/batch.ts'
+import { targetStates, tokenPass } from '../../passes/head.ts'
+import { place } from '../../passes/layout.ts'
+import type { Model } from '../../passes/model.ts'
+import { forward } from '../../passes/stack.ts'
 
 export type TokenizedQuestion = {
   /** Token ids of each prompt, and the token that stands for each option after it. */

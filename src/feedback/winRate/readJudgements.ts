@@ -1,9 +1,9 @@
 /** Reads files of judgements and of marks, of MT-bench's questions for their categories, and of the regulariser of AlpacaEval. */
 import { z } from 'zod'
-import { conform, type RecordLocation, recordOf, rowFault } from '../data/check.ts'
-import { openRecords } from '../data/input.node.ts'
-import { badInput } from '../util/fault.ts'
-import type { MarkedPair } from './bias/markOrder.ts'
+import { conform, type RecordLocation, recordOf, rowFault } from '../../data/check.ts'
+import { openRecords } from '../../data/input.node.ts'
+import { badInput } from '../../util/fault.ts'
+import type { MarkedPair } from '../bias/markOrder.ts'
 import { type JudgedPair, judgementKinds, judgementReader } from './judgements.ts'
 import type { Regularizer } from './lengthControl.ts'
 import { isGrade, isMark, type Mark, readGrade, readMark } from './marks.ts'

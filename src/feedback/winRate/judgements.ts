@@ -3,7 +3,7 @@
  * pair judgements, and votes of people or judges (`model_a`, `model_b`, `winner`).
  */
 import { z } from 'zod'
-import { conform, type RecordLocation } from '../data/check.ts'
+import { conform, type RecordLocation } from '../../data/check.ts'
 
 /** What a judge said of two answers, a standing first in the row. */
 export type PairVerdict = 'A' | 'B' | 'tie' | 'error'

@@ -1,8 +1,8 @@
 /** Marks of single answers, as MT-bench's single judgements hold them, and their means by turn and by category. */
 import { z } from 'zod'
-import { conform, type RecordLocation } from '../data/check.ts'
-import { clusteredError } from '../statistics/clusters.ts'
-import { mean } from '../statistics/summary.ts'
+import { conform, type RecordLocation } from '../../data/check.ts'
+import { clusteredError } from '../../statistics/clusters.ts'
+import { mean } from '../../statistics/summary.ts'
 
 export type Mark = {
   /** The question. */

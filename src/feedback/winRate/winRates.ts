@@ -1,7 +1,7 @@
 /** Win rates of models from judgements of pairs, in percent: wins, ties, losses, standard error, and at equal length. */
-import { clusteredError } from '../statistics/clusters.ts'
-import { mean } from '../statistics/summary.ts'
-import { badInput } from '../util/fault.ts'
+import { clusteredError } from '../../statistics/clusters.ts'
+import { mean } from '../../statistics/summary.ts'
+import { badInput } from '../../util/fault.ts'
 import type { JudgedPair } from './judgements.ts'
 import { type LengthControlled, lengthControl, type Regularizer, simpleLengthControl } from './lengthControl.ts'
 

@@ -11,12 +11,12 @@
  * Two answers are judged in both orders. A win counts only where both agree; otherwise it is a tie. A reply without a verdict,
  * a cut one and a request that failed make the row an error with a reason; nothing is guessed.
  */
-import type { Message } from '../data/messages.ts'
-import { isUrl } from '../endpoint/open.node.ts'
-import { badInput } from '../util/fault.ts'
-import { type JudgeTemplate, loadTemplate, type PromptName, renderPrompt } from './judgePrompt.ts'
-import { openTextModel, type TextModelSettings } from './openTextModel.ts'
-import type { OptionLogps, TextCompletion, TextFailure, TextModel } from './textModel.ts'
+import type { Message } from '../../data/messages.ts'
+import { isUrl } from '../../endpoint/open.node.ts'
+import { badInput } from '../../util/fault.ts'
+import { openTextModel, type TextModelSettings } from '../textModel/openTextModel.ts'
+import type { OptionLogps, TextCompletion, TextFailure, TextModel } from '../textModel/textModel.ts'
+import { type JudgeTemplate, loadTemplate, type PromptName, renderPrompt } from './prompt.ts'
 import {
   eitherFormat,
   formats,

@@ -2,7 +2,7 @@
  * Judgements as rows to train on: the answer that the judge prefers in both orders is `chosen`, the other one `rejected`. In option
  * mode `prob` is P(chosen is better), the mean of both orders. What says nothing is dropped and counted.
  */
-import type { Message } from '../data/messages.ts'
+import type { Message } from '../../data/messages.ts'
 import type { JudgeCase, JudgeMode, Judgement } from './judge.ts'
 
 export type JudgedPreference = {

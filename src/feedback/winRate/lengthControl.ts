@@ -2,9 +2,9 @@
  * Length-controlled win rates: what a judge would prefer if both answers were equally long (Dubois et al. 2024, arXiv
  * 2404.04475). The published form of AlpacaEval 2 with its regulariser rows and an L1 penalty, and a simple form of two terms.
  */
-import { type LogisticRows, logisticRegression } from '../statistics/logistic.ts'
-import { deviation, mean } from '../statistics/summary.ts'
-import { permutation, rng } from '../util/rng.ts'
+import { type LogisticRows, logisticRegression } from '../../statistics/logistic.ts'
+import { deviation, mean } from '../../statistics/summary.ts'
+import { permutation, rng } from '../../util/rng.ts'
 
 /** A model's rows against the baseline: lengths in Unicode code points, and the probability that the model's answer is better. */
 export type LengthRows = {

@@ -1,8 +1,8 @@
 /** MT-bench's files to cases: questions of two turns, answers of one model or two, reference answers of some questions. */
 import { z } from 'zod'
-import type { RawRecord } from '../data/check.ts'
-import { openRecords } from '../data/input.node.ts'
-import { badInput } from '../util/fault.ts'
+import type { RawRecord } from '../../data/check.ts'
+import { openRecords } from '../../data/input.node.ts'
+import { badInput } from '../../util/fault.ts'
 import type { JudgeCase } from './judge.ts'
 
 const id = z.union([z.number(), z.string()])

@@ -16,10 +16,10 @@
  * Prompts are drawn as they are needed and results come in their order, so that neither is held in memory. Temperature 0 is
  * greedy. What is sampled depends on the seed, the prompt's number and the sample, not on what runs beside it.
  */
-import type { Message } from '../data/messages.ts'
-import type { Spent } from '../endpoint/client.ts'
-import type { RemoteSampling } from '../endpoint/completions.ts'
-import type { FileHash } from '../util/sha256.node.ts'
+import type { Message } from '../../data/messages.ts'
+import type { Spent } from '../../endpoint/client.ts'
+import type { RemoteSampling } from '../../endpoint/completions.ts'
+import type { FileHash } from '../../util/sha256.node.ts'
 
 /** A text to continue, or a conversation to reply to. */
 export type TextPrompt = string | readonly Message[]

@@ -2,9 +2,9 @@
  * Ratings of models from judgements of pairs, with intervals: Bradley-Terry, whose order of votes does not matter, and Elo, the mean over
  * random orders. Both on the scale of Elo (1960s; FIDE): 400 points are odds of 10 to 1.
  */
-import { bradleyTerry } from '../statistics/bradleyTerry.ts'
-import { bootstrapGroups, percentileInterval, type Resample } from '../statistics/resampling.ts'
-import { fillUniform, type Stream } from '../util/rng.ts'
+import { bradleyTerry } from '../../statistics/bradleyTerry.ts'
+import { bootstrapGroups, percentileInterval, type Resample } from '../../statistics/resampling.ts'
+import { fillUniform, type Stream } from '../../util/rng.ts'
 import type { JudgedPair } from './judgements.ts'
 
 /** Points of one unit of natural log-odds. */

@@ -1,16 +1,16 @@
 /** A model behind an OpenAI-compatible server that answers texts and conversations, and tells probabilities of options. */
-import type { Message } from '../data/messages.ts'
-import type { Endpoint, TokenLogp } from '../endpoint/client.ts'
+import type { Message } from '../../data/messages.ts'
+import type { Endpoint, TokenLogp } from '../../endpoint/client.ts'
 import {
   type RemoteCompletion,
   type RemoteFailure,
   type RemotePrompt,
   type RemoteSettings,
   remoteResults,
-} from '../endpoint/completions.ts'
-import { goOn } from '../endpoint/open.node.ts'
-import { badInput, Fault } from '../util/fault.ts'
-import { inOrder, makeGate } from '../util/inOrder.ts'
+} from '../../endpoint/completions.ts'
+import { goOn } from '../../endpoint/open.node.ts'
+import { badInput, Fault } from '../../util/fault.ts'
+import { inOrder, makeGate } from '../../util/inOrder.ts'
 import { normalize } from './optionLogps.ts'
 import type {
   CompletionSettings,

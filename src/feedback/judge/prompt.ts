@@ -7,9 +7,9 @@
  */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import type { Message } from '../data/messages.ts'
-import { badInput } from '../util/fault.ts'
-import { quoted } from '../util/quote.ts'
+import type { Message } from '../../data/messages.ts'
+import { badInput } from '../../util/fault.ts'
+import { quoted } from '../../util/quote.ts'
 import { reasoningTags } from './reasoning.ts'
 
 /** The templates by what they ask for; `reference` modes have one for two answers and one for a single answer. */
@@ -23,7 +23,7 @@ export type JudgeTemplate = {
   tags: readonly string[]
 }
 
-const folder = new URL('../../prompts/judge/', import.meta.url)
+const folder = new URL('../../../prompts/judge/', import.meta.url)
 
 /** The text of attune's own template. */
 export const builtInPrompt = (name: PromptName): Promise<string> =>
