@@ -1,7 +1,9 @@
 /** What the commands of the labs share: running a lab to its end, printing its events, and opening its report. */
 import { pathToFileURL } from 'node:url'
+import type { ProgressEvent } from '../runs/events.ts'
 import { openInBrowser } from './browser.ts'
 import { interruptible } from './interrupt.ts'
+import type { Reporter } from './reporter.ts'
 import type { Paint } from './screen.ts'
 
 type LabEvent = { event: string }
@@ -29,6 +31,30 @@ export const runLab = <E extends LabEvent>(
       if (report !== undefined && open) await openInBrowser(report)
     }
   }, onStop)
+
+/** Runs a lab whose command continues what was stopped: progress is a line that moves, everything else is printed. */
+export const runLabWithProgress = async <E extends LabEvent>(
+  lab: (signal: AbortSignal) => AsyncIterable<E>,
+  {
+    bar,
+    print,
+    ...options
+  }: Pick<LabOptions<E>, 'reportOf' | 'open'> & { bar: Reporter; print(event: E): Promise<void> | void },
+): Promise<void> => {
+  try {
+    await runLab(lab, {
+      ...options,
+      async onEvent(event) {
+        if (event.event === 'progress') return bar.show(event as unknown as ProgressEvent)
+        bar.clear()
+        await print(event)
+      },
+      onStop: () => bar.note('  stopping; the same command continues'),
+    })
+  } finally {
+    bar.clear()
+  }
+}
 
 /** A function for each kind of event that is printed; those of the kinds `Silent` are not. */
 export type EventPrinters<T extends LabEvent, Silent extends T['event']> = {

@@ -9,7 +9,7 @@ import { kebab } from '../../util/kebab.ts'
 import { command } from '../command.ts'
 import { shortPath, wrapped } from '../format.ts'
 import { judgeModelFlags, textModelSettings } from '../judgeFlags.ts'
-import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
+import { eventPrinter, reportLine, runLabWithProgress } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
 import { painter } from '../screen.ts'
@@ -48,21 +48,16 @@ export default command({
           )
     const print = out.json ? printJson(out) : printEvent(out)
     try {
-      await runLab(
+      await runLabWithProgress<BiasEvent>(
         (signal) => bias(options, { model, signal, command: ['attune', ...argv], resolve: resolveDataset }),
         {
-          async onEvent(event: BiasEvent) {
-            if (event.event === 'progress') return bar.show(event)
-            bar.clear()
-            await print(event)
-          },
+          bar,
+          print,
           reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
           open: open && !out.json,
-          onStop: () => bar.note('  stopping; the same command continues'),
         },
       )
     } finally {
-      bar.clear()
       await model?.close()
     }
   },

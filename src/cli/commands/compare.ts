@@ -5,7 +5,7 @@ import { compareSchema } from '../../labs/compare/settings.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { shortPath, wrapped } from '../format.ts'
-import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
+import { eventPrinter, reportLine, runLabWithProgress } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
 import { painter } from '../screen.ts'
@@ -24,20 +24,12 @@ export default command({
     const { compare } = await import('../../labs/compare/compare.ts')
     const bar = makeReporter(out.screen, { logEvery: 1 })
     const print = out.json ? (event: CompareEvent) => out.jsonLine(event) : printEvent(out)
-    try {
-      await runLab((signal) => compare(settings, { signal, command: ['attune', ...argv] }), {
-        async onEvent(event: CompareEvent) {
-          if (event.event === 'progress') return bar.show(event)
-          bar.clear()
-          await print(event)
-        },
-        reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
-        open: open && !out.json,
-        onStop: () => bar.note('  stopping; the same command continues'),
-      })
-    } finally {
-      bar.clear()
-    }
+    await runLabWithProgress<CompareEvent>((signal) => compare(settings, { signal, command: ['attune', ...argv] }), {
+      bar,
+      print,
+      reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
+      open: open && !out.json,
+    })
   },
 })
 

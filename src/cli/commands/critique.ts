@@ -6,7 +6,7 @@ import { critiqueSchema } from '../../labs/critique/settings.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { shortPath, wrapped } from '../format.ts'
-import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
+import { eventPrinter, reportLine, runLabWithProgress } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
 import { painter } from '../screen.ts'
@@ -45,20 +45,12 @@ export default command({
       onRetry: ({ message, seconds, row }: { message: string; seconds: number; row: number }) =>
         bar.note(`prompt ${row}: ${message}; retrying in ${seconds.toFixed(1)} s`),
     }
-    try {
-      await runLab((signal) => critique(all, { signal, command: ['attune', ...argv] }), {
-        async onEvent(event: CritiqueEvent) {
-          if (event.event === 'progress') return bar.show(event)
-          bar.clear()
-          await print(event)
-        },
-        reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
-        open: open && !out.json,
-        onStop: () => bar.note('  stopping; the same command continues'),
-      })
-    } finally {
-      bar.clear()
-    }
+    await runLabWithProgress<CritiqueEvent>((signal) => critique(all, { signal, command: ['attune', ...argv] }), {
+      bar,
+      print,
+      reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
+      open: open && !out.json,
+    })
   },
 })
 

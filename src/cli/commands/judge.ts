@@ -7,7 +7,7 @@ import { badInput } from '../../util/fault.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { judgeModelFlags, textModelSettings } from '../judgeFlags.ts'
-import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
+import { eventPrinter, reportLine, runLabWithProgress } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter, type Reporter } from '../reporter.ts'
 import { painter } from '../screen.ts'
@@ -97,22 +97,17 @@ export default command({
     const judge = await openJudge(spec, { ...settings, ...textModelSettings(options, report) })
     try {
       const print = out.toTerminal ? await printEvent(out) : (event: JudgeEvent) => printLine(event, out, report)
-      await runLab(
+      await runLabWithProgress<JudgeEvent>(
         (signal) =>
           judgeRows(judge, { ...settings, data, resolve: resolveDataset }, { signal, command: ['attune', ...argv] }),
         {
-          async onEvent(event) {
-            if (event.event === 'progress') return report.show(event)
-            report.clear()
-            await print(event)
-          },
+          bar: report,
+          print,
           reportOf: (event) => (event.event === 'end' ? event.report : undefined),
           open: open && !out.json,
-          onStop: () => report.note('  stopping; the same command continues'),
         },
       )
     } finally {
-      report.clear()
       await judge.close()
     }
   },
