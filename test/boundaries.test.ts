@@ -6,7 +6,7 @@ import { findImports, type Import, readSources, type Source } from './support/so
 /** Rooms by floor, lowest first. A room imports from lower floors and from itself. */
 const floors = [
   ['util'],
-  ['tensor', 'text', 'checkpoint', 'runs', 'store', 'report', 'statistics'],
+  ['tensor', 'text', 'checkpoint', 'runs', 'store', 'report', 'statistics', 'http'],
   ['onnx', 'nn', 'objectives', 'optim', 'data'],
   ['runtime', 'models', 'endpoint'],
   ['passes'],

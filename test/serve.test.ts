@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { Hono } from 'hono'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { listen, type RunningServer } from '../src/serve/listen.ts'
+import { listen, type RunningServer } from '../src/http/listen.ts'
 import { collect } from './support/collect.ts'
 import { openServed } from './support/served.ts'
 

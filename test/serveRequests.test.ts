@@ -2,7 +2,7 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { score } from '../src/generate/score.ts'
-import type { RunningServer } from '../src/serve/listen.ts'
+import type { RunningServer } from '../src/http/listen.ts'
 import { chatTemplate } from '../src/text/chat.ts'
 import { collect } from './support/collect.ts'
 import { openServed } from './support/served.ts'

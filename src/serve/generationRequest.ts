@@ -2,9 +2,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { type PromptToken, promptLogps } from '../generate/promptLogps.ts'
 import type { CompletionOptions } from '../generate/sequence.ts'
+import { httpError } from '../http/errors.ts'
 import type { Model } from '../passes/model.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
-import { httpError } from './errors.ts'
 import { directEncoder, type PromptEncoder, type PromptInput } from './promptEncoder.ts'
 import type { ChatBody, CompletionBody, SamplingBody } from './schemas.ts'
 

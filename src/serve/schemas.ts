@@ -4,9 +4,9 @@
  * that nothing that a client asks for is silently left out.
  */
 import { z } from 'zod'
+import { httpError } from '../http/errors.ts'
 import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
-import { httpError } from './errors.ts'
 
 const maxSamples = 128
 const maxTopLogprobs = 20

@@ -1,8 +1,8 @@
 /** Starts servers of the stories model in this process. */
 import { openScheduler } from '../../src/generate/scheduler.ts'
+import { listen, type Timeouts } from '../../src/http/listen.ts'
 import { openModel } from '../../src/passes/open.node.ts'
 import { type AppOptions, makeApp } from '../../src/serve/app.ts'
-import { listen, type Timeouts } from '../../src/serve/listen.ts'
 import { chatTemplate } from '../../src/text/chat.ts'
 import { fixture } from './golden.ts'
 
