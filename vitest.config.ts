@@ -3,7 +3,12 @@ import { tmpdir } from 'node:os'
 import { configDefaults, defineConfig } from 'vitest/config'
 
 // What replaces a module, or weighs the heap, has a process of its own; all others share two, and what they have loaded.
-const alone = ['src/train/loop.test.ts', 'src/train/rangeTest.test.ts', 'src/data/openRows.test.ts', 'test/parity/jinjaLibrary.test.ts']
+const alone = [
+  'src/train/loop.test.ts',
+  'src/train/rangeTest.test.ts',
+  'src/data/openRows.test.ts',
+  'test/parity/jinjaLibrary.test.ts',
+]
 const shared = ['src/**/*.test.ts', 'test/**/*.test.ts']
 
 // Some tests import onnxruntime themselves, and inherit this; test/sendsNothing.test.ts starts processes without it.

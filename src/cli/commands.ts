@@ -41,6 +41,12 @@ export const commands: readonly Entry[] = [
     'exports of labelling tools, leaderboards and judges as rows, and votes as a consensus',
     () => import('./commands/import.ts'),
   ),
+  entry(
+    'studio',
+    look,
+    'label answers, watch runs, compare models and talk to them, in one local page',
+    () => import('./commands/studio.ts'),
+  ),
   entry('inspect', look, 'what a model is: parameters, types, tokenizer, files', () => import('./commands/inspect.ts')),
   entry('tokenize', look, 'text to token ids and back, and chat templates', () => import('./commands/tokenize.ts')),
   {

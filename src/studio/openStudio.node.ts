@@ -1,0 +1,88 @@
+/** Opens the studio on a port: the label store, live events, the parts, and the server; closes them in the opposite order. */
+import { readFile, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isLoopback } from '../http/guards.ts'
+import { listen } from '../http/listen.ts'
+import { openDatabase } from '../store/database.node.ts'
+import { badInput } from '../util/fault.ts'
+import { makeStudioApp } from './app.ts'
+import { openLive } from './live.ts'
+import { newToken, type Person, sameHash, tokenHash } from './session.ts'
+import { openStaticFiles } from './staticFiles.node.ts'
+
+export type StudioOptions = {
+  /** The folder to work in: its runs, its files of rows, its labels. */
+  root: string
+  /** The label store; by default labels.db in the folder. */
+  store?: string
+  host: string
+  port: number
+  /** Names under which other machines reach it, with their port where it is not the server's own. */
+  names?: readonly string[]
+  /** The owner's token; a new one by default. */
+  token?: string
+  onError(error: unknown): void
+}
+
+export type Studio = {
+  /** http://127.0.0.1:8001 */
+  url: string
+  /** The address that opens it as its owner. */
+  ownerUrl: string
+  close(): Promise<void>
+}
+
+/** Throws Faults 'no-file' for a folder that is not there, 'bad-file' for a label store, 'bad-flag' for the address. */
+export const openStudio = async (options: StudioOptions): Promise<Studio> => {
+  const { host, port, names = [], onError } = options
+  const root = await realpath(options.root).catch(() => {
+    throw badInput('no-file', 'is not there; give a folder', { file: options.root })
+  })
+  const files = await openStaticFiles()
+  const db = openDatabase(options.store ?? join(root, 'labels.db'), [])
+  const live = openLive()
+  const token = options.token ?? newToken()
+  const owner: Person = { id: 0, name: 'owner', role: 'own' }
+  const ownerHash = tokenHash(token)
+  const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : undefined)
+  let own: readonly string[] = []
+  const app = makeStudioApp({
+    root,
+    version: await version(),
+    hosts: () => own,
+    findPerson,
+    live,
+    files,
+    parts: [],
+    onError,
+  })
+  try {
+    const server = await listen(app as never, { host, port })
+    own = hostNames(server.url, names)
+    return {
+      url: server.url,
+      ownerUrl: `${server.url}/?token=${token}`,
+      async close() {
+        live.close()
+        await server.close()
+        db.close()
+      },
+    }
+  } catch (error) {
+    live.close()
+    db.close()
+    throw error
+  }
+}
+
+const version = async () =>
+  String(JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version)
+
+/** Host headers for an address: on this machine itself localhost too. */
+const hostNames = (url: string, names: readonly string[]): string[] => {
+  const { hostname, port, host } = new URL(url)
+  const local = isLoopback(hostname) ? [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`] : []
+  return [host, ...local, ...names.map((name) => (/:\d+$/.test(name) ? name : `${name}:${port}`))].map((name) =>
+    name.toLowerCase(),
+  )
+}

@@ -1,0 +1,42 @@
+/** The pages by address, each loaded when it is first opened. */
+import { useQuery } from '@tanstack/react-query'
+import { type ComponentType, lazy, Suspense } from 'react'
+import { Redirect, Route, Switch } from 'wouter'
+import type { Session } from '../studio/api.ts'
+import { get } from './api.ts'
+import { Shell } from './Shell.tsx'
+import { SessionContext } from './session.ts'
+import { EmptyState } from './ui/EmptyState.tsx'
+import { ErrorNote } from './ui/ErrorNote.tsx'
+
+/** Pages of a part: one row each. */
+const pages: readonly [path: string, load: () => Promise<{ default: ComponentType }>][] = [
+  ['/runs', () => import('./runs/RunsPage.tsx')],
+]
+
+const routes = pages.map(([path, load]) => [path, lazy(load)] as const)
+
+export const App = () => {
+  const session = useQuery({ queryKey: ['session'], queryFn: () => get<Session>('/session'), staleTime: Infinity })
+  if (session.isPending) return null
+  if (session.isError) return <ErrorNote error={session.error} page />
+  return (
+    <SessionContext value={session.data}>
+      <Shell>
+        <Suspense fallback={null}>
+          <Switch>
+            {routes.map(([path, Page]) => (
+              <Route key={path} path={path} component={Page} />
+            ))}
+            <Route path="/">
+              <Redirect to="/runs" replace />
+            </Route>
+            <Route>
+              <EmptyState title="There is no such page" next={<a href="/">Go to the start</a>} />
+            </Route>
+          </Switch>
+        </Suspense>
+      </Shell>
+    </SessionContext>
+  )
+}
