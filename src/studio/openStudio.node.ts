@@ -6,6 +6,7 @@ import { listen } from '../http/listen.ts'
 import { openDatabase } from '../store/database.node.ts'
 import { badInput } from '../util/fault.ts'
 import { makeStudioApp } from './app.ts'
+import { jobRoutes } from './jobs/routes.ts'
 import { labelRoutes } from './labels/routes.ts'
 import { migrations } from './labels/schema.ts'
 import { openLive } from './live.ts'
@@ -49,6 +50,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
   const labels = labelRoutes({ db, live, root, address: () => shownAddress })
+  const jobs = await jobRoutes(labels.labels, { root, onError })
   const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : labels.findPerson(given))
   let own: readonly string[] = []
   /** As others reach it, for the links of annotators. */
@@ -60,7 +62,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [labels.routes],
+    parts: [labels.routes, jobs.routes],
     onError,
   })
   try {
@@ -74,6 +76,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
       async close() {
         live.close()
         await server.close()
+        await jobs.close()
         await labels.close()
         db.close()
       },

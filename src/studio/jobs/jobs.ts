@@ -21,6 +21,8 @@ export type NewRecord = {
 }
 
 export type Jobs = {
+  /** Follows what earlier studios left running, and begins what waits. */
+  begin(): void
   list(): Job[]
   /** Throws a Fault 'no-job'. */
   get(id: number): Job
@@ -178,13 +180,14 @@ export const openJobs = async ({ root, live, onDone, onError, command, every = 3
   }
 
   for (const { id, record } of await records.all()) {
-    const job: Watched = { record, lines: 0, stopping: false }
-    jobs.set(id, job)
-    if (record.state === 'running') job.watching = watch(id)
+    jobs.set(id, { record, lines: 0, stopping: false })
   }
-  await next()
 
   return {
+    begin() {
+      for (const [id, job] of jobs) if (job.record.state === 'running') job.watching = watch(id)
+      void next().catch(onError)
+    },
     list: () => [...jobs].map(([id, job]) => shown(id, job)).reverse(),
     get: (id) => shown(id, need(id)),
     async details(id) {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { parseJson } from '../../util/json.ts'
 import { readFrom } from './records.ts'
 
-const ownCommand = fileURLToPath(new URL('../../../bin/attune.js', import.meta.url))
+export const ownCommand = fileURLToPath(new URL('../../../bin/attune.js', import.meta.url))
 
 export type Started = { pid: number; began?: string; ended: Promise<{ exitCode?: number; signal?: string }> }
 

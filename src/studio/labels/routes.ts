@@ -5,7 +5,7 @@ import type { Live } from '../live.ts'
 import type { FindPerson, StudioEnv } from '../session.ts'
 import { openUploads } from './files.node.ts'
 import { importRoutes } from './importRoutes.ts'
-import { openLabels } from './labels.ts'
+import { type Labels, openLabels } from './labels.ts'
 import { findAnnotator } from './people.ts'
 import { projectRoutes } from './projectRoutes.ts'
 import { taskRoutes } from './taskRoutes.ts'
@@ -19,7 +19,8 @@ export type LabelOptions = {
   address(): string
 }
 
-export type LabelPart = { routes: Hono<StudioEnv>; findPerson: FindPerson; close(): Promise<void> }
+/** `labels`: what other parts of the studio work on. */
+export type LabelPart = { labels: Labels; routes: Hono<StudioEnv>; findPerson: FindPerson; close(): Promise<void> }
 
 export const labelRoutes = ({ db, live, root, address }: LabelOptions): LabelPart => {
   const labels = openLabels(db, live)
@@ -33,5 +34,5 @@ export const labelRoutes = ({ db, live, root, address }: LabelOptions): LabelPar
   routes.route('/', projectRoutes(labels, address))
   routes.route('/', taskRoutes(labels))
   routes.route('/', importRoutes(labels, root, uploads))
-  return { routes, findPerson: (token) => findAnnotator(db, token), close: uploads.close }
+  return { labels, routes, findPerson: (token) => findAnnotator(db, token), close: uploads.close }
 }
