@@ -145,7 +145,7 @@ export const finishJob = async (
   store: LabelStore,
   record: JobRecord,
   printed: string,
-  endRetest: (id: number) => Promise<void>,
+  endRetest: (retest: number) => Promise<void>,
 ): Promise<void> => {
   const after = afterSchema.parse(record.after)
   if (after.what === 'retest') return endRetest(after.retest)

@@ -1,6 +1,6 @@
 /** How long a training would take and how much memory it would need: `attune check --estimate` tells, from a few of its steps. */
 import { execFile } from 'node:child_process'
-import { formatNumber, plural } from '../../util/format.ts'
+import { plural } from '../../util/format.ts'
 import type { Estimate } from './api.ts'
 import { eventIn, ownCommand } from './process.ts'
 
@@ -40,10 +40,10 @@ export const estimate = (
     })
   })
 
-const gigabytes = (bytes: number) => formatNumber(bytes / 1e9)
+const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1)
 
 const timeText = (seconds: number): string => {
   if (seconds < 90) return plural(Math.max(1, Math.round(seconds)), 'second')
   if (seconds < 90 * 60) return plural(Math.round(seconds / 60), 'minute')
-  return `${formatNumber(seconds / 3600)} hours`
+  return `${(seconds / 3600).toFixed(1)} hours`
 }

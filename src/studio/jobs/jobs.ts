@@ -155,17 +155,17 @@ export const openJobs = async ({ root, live, onDone, onError, command, every = 3
   const close = async (id: number, { exitCode, signal }: { exitCode?: number; signal?: string }) => {
     const job = need(id)
     const { record } = job
-    const state = endState(job, exitCode, signal)
-    const problem = state === 'failed' ? await lastError(records.path(id, 'stderr.txt'), signal) : undefined
+    let state = endState(job, exitCode, signal)
+    let problem = state === 'failed' ? await lastError(records.path(id, 'stderr.txt'), signal) : undefined
+    if (state === 'done' && record.after)
+      try {
+        await onDone(id, record)
+      } catch (error) {
+        if (!(error instanceof Fault)) onError(error)
+        state = 'failed'
+        problem = (error as Error).message
+      }
     await changed(id, { state, exitCode, problem, pid: undefined, ended: new Date().toISOString() })
-    if (state !== 'done' || !record.after) return
-    try {
-      await onDone(id, record)
-      await changed(id, { afterDone: true })
-    } catch (error) {
-      if (!(error instanceof Fault)) onError(error)
-      await changed(id, { state: 'failed', problem: (error as Error).message })
-    }
   }
 
   const isOpen = ({ state }: JobRecord) => state === 'waiting' || state === 'running' || state === 'stopping'

@@ -44,7 +44,7 @@ const hubId = /^[\w-][\w.-]*\/[\w-][\w.-]*$/
 
 /** Rows: a file below the root, or a data set of the hub. */
 export const checkRowsPath = async (root: string, path: string): Promise<void> => {
-  if (hubId.test(path) && !existsSync(join(root, path))) return
+  if (hubId.test(path) && !existsSync(join(root, path.split('/')[0]))) return
   await fileBelow(root, path)
 }
 

@@ -27,9 +27,8 @@ const recordSchema = z.object({
   began: z.string().optional(),
   /** Lines that it will print, where that is known. */
   expected: z.number().optional(),
-  /** What is done with its output when it has ended, and whether that is done. */
+  /** What is done with its output when it has ended. */
   after: z.record(z.string(), z.unknown()).optional(),
-  afterDone: z.boolean().optional(),
 })
 
 export type JobRecord = z.output<typeof recordSchema>

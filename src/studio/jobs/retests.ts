@@ -45,7 +45,7 @@ export type Retests = {
   add(given: { run: string; prompts: number; sampling: Sampling; source?: number }): Promise<Retest>
   forget(id: number): Promise<void>
   /** Called when one of its jobs has ended well: the last one makes the project. */
-  jobEnded(id: number): Promise<void>
+  jobEnded(id: number, job: number): Promise<void>
 }
 
 export const openRetests = async (root: string, store: LabelStore, jobs: Jobs): Promise<Retests> => {
@@ -135,10 +135,10 @@ export const openRetests = async (root: string, store: LabelStore, jobs: Jobs): 
       await rm(join(folder, `${id}.json`), { force: true })
       store.live.publish({ topic: 'retests' })
     },
-    async jobEnded(id) {
+    async jobEnded(id, ended) {
       const record = retests.get(id)
       if (!record || record.project !== undefined || record.jobs.length < 2) return
-      if (jobsOf(record).some(({ state }) => state !== 'done')) return
+      if (jobsOf(record).some((job) => job.id !== ended && job.state !== 'done')) return
       const [before, after] = await Promise.all(record.jobs.map((job) => linesIn(jobs.printed(job))))
       if (before.length !== after.length) throw runFailure('bad-answers', 'the two models answered different prompts')
       const pairs = before.map((line, i) => ({

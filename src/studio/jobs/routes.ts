@@ -65,7 +65,7 @@ export const jobRoutes = async (
     ...options,
     root,
     live: store.live,
-    onDone: (id, record) => finishJob(store, record, jobs.printed(id), retests.jobEnded),
+    onDone: (id, record) => finishJob(store, record, jobs.printed(id), (retest) => retests.jobEnded(retest, id)),
   })
   const retests = await openRetests(root, store, jobs)
   jobs.begin()
