@@ -1,0 +1,51 @@
+/** The overview of a project: guidelines, people, rows in and labels out. An annotator sees the guidelines and own progress. */
+import { GraduationCap } from 'lucide-react'
+import { Link } from 'wouter'
+import { Card } from '../ui/Card.tsx'
+import { useLiveProject, useMay, useProgress, useProject, useProjectId } from './data.ts'
+import { ExportCard } from './ExportCard.tsx'
+import { Guidelines } from './Guidelines.tsx'
+import { ImportCard } from './ImportCard.tsx'
+import { PeopleCard } from './PeopleCard.tsx'
+import { ProjectFrame } from './ProjectFrame.tsx'
+
+const ProjectPage = () => {
+  const id = useProjectId()
+  useLiveProject(id)
+  return (
+    <ProjectFrame id={id} title="Overview" role="annotate">
+      <Overview id={id} />
+    </ProjectFrame>
+  )
+}
+
+export default ProjectPage
+
+const Overview = ({ id }: { id: number }) => {
+  const owner = useMay('own')
+  const adjudicator = useMay('adjudicate')
+  const project = useProject(id).data
+  const tasks = useProgress(id).data?.tasks
+  if (!project || tasks === undefined) return null
+  return (
+    <div className="overview">
+      {owner && tasks === 0 && <ImportCard id={id} first />}
+      <Guidelines project={project} editable={owner} />
+      {owner && tasks > 0 && <TrainCard id={id} />}
+      {adjudicator && tasks > 0 && <ExportCard project={project} />}
+      {owner && <PeopleCard id={id} />}
+      {owner && tasks > 0 && <ImportCard id={id} />}
+    </div>
+  )
+}
+
+const TrainCard = ({ id }: { id: number }) => (
+  <Card title="Train">
+    <p className="soft">A reward model, or DPO, on the labels as they are now.</p>
+    <p>
+      <Link className="button" href={`/train?project=${id}`}>
+        <GraduationCap size={16} aria-hidden /> Train on these labels
+      </Link>
+    </p>
+  </Card>
+)
