@@ -23,7 +23,9 @@
  *   GET    /annotators                    own     AnnotatorInfo[]
  *   POST   /annotators                    own     {requestId, name, role, projects} -> AnnotatorInfo & {link}: shown once
  *   DELETE /annotators/:id                own     the link ends; the votes stay -> 204
+ *   PATCH  /annotators/:id                own     AnnotatorChange -> AnnotatorInfo
  *   GET    /files                         own     ?folder= -> FileEntry[]: row files below the root
+ *   GET    /files/preview                 own     ?file= or ?upload= -> FilePreview
  *
  * Live topics: project/ID (its counts changed), task/ID (somebody voted on it).
  */
@@ -255,3 +257,15 @@ export type AnnotatorInfo = {
 }
 
 export type FileEntry = { path: string; kind: 'file' | 'folder'; bytes?: number }
+
+/** What a file holds, by its first rows. */
+export type FilePreview = {
+  rows: { prompt: string; responses: string[] }[]
+  /** The most responses of one row. */
+  responses: number
+  /** Whether the rows say which response is better. */
+  ranks: boolean
+}
+
+/** The projects that are open to an annotator from now on. */
+export type AnnotatorChange = { requestId: string; projects: number[] }

@@ -8,6 +8,7 @@ import { Table } from '../ui/Table.tsx'
 import { useAgreement, useLiveProject, useProjectId } from './data.ts'
 import { ProjectFrame } from './ProjectFrame.tsx'
 import { many } from './words.ts'
+import './tasks.css'
 
 const AgreementPage = () => {
   const id = useProjectId()
@@ -23,12 +24,14 @@ const AgreementPage = () => {
 
 export default AgreementPage
 
-const Figures = ({ agreement }: { agreement: Agreement }) => {
+const Measures = ({ agreement }: { agreement: Agreement }) => {
   const { tasks, votes, annotators, judges } = agreement
   if (votes === 0)
     return (
       <EmptyState title="Nobody has voted yet">
-        <p>Agreement is worked out while people label. It needs tasks that two people labelled, or tasks shown twice.</p>
+        <p>
+          Agreement is worked out while people label. It needs tasks that two people labelled, or tasks shown twice.
+        </p>
       </EmptyState>
     )
   return (
@@ -43,8 +46,14 @@ const Figures = ({ agreement }: { agreement: Agreement }) => {
           </p>
         </header>
         <ul className="measures">
-          {figures.map(({ key, name, about }) => (
-            <Measure key={key} name={name} interval={agreement[key]} about={about} verdict={verdictOf(agreement[key])} />
+          {measures.map(({ key, name, about }) => (
+            <Measure
+              key={key}
+              name={name}
+              interval={agreement[key]}
+              about={about}
+              verdict={verdictOf(agreement[key])}
+            />
           ))}
           <Measure
             name="With oneself"
@@ -65,7 +74,7 @@ const Figures = ({ agreement }: { agreement: Agreement }) => {
   )
 }
 
-const figures = [
+const measures = [
   {
     key: 'kappa',
     name: 'Cohen’s kappa',
@@ -127,23 +136,23 @@ const People = ({ annotators }: { annotators: Agreement['annotators'] }) => (
     <Table label="Each person">
       <Heads heads={['Person', 'Votes', 'Skipped', 'Time', 'With others', 'With self', 'Gold', 'First', 'Longer']} />
       <tbody>
-      {annotators.map((person) => (
-        <tr key={person.name}>
-          <th scope="row">{person.name}</th>
-          <td>{number(person.votes)}</td>
-          <td>{number(person.skipped)}</td>
-          <td>{duration(person.seconds)}</td>
-          <td>{percent(person.agreement)}</td>
-          <td>{percent(person.withSelf)}</td>
-          <td>{person.gold.asked === 0 ? '–' : `${person.gold.right} of ${person.gold.asked}`}</td>
-          <td>
-            <Share name={`${person.name} prefers the first`} interval={person.first} />
-          </td>
-          <td>
-            <Share name={`${person.name} prefers the longer`} interval={person.longer} />
-          </td>
-        </tr>
-      ))}
+        {annotators.map((person) => (
+          <tr key={person.name}>
+            <th scope="row">{person.name}</th>
+            <td>{number(person.votes)}</td>
+            <td>{number(person.skipped)}</td>
+            <td>{duration(person.seconds)}</td>
+            <td>{percent(person.agreement)}</td>
+            <td>{percent(person.withSelf)}</td>
+            <td>{person.gold.asked === 0 ? '–' : `${person.gold.right} of ${person.gold.asked}`}</td>
+            <td>
+              <Share name={`${person.name} prefers the first`} interval={person.first} />
+            </td>
+            <td>
+              <Share name={`${person.name} prefers the longer`} interval={person.longer} />
+            </td>
+          </tr>
+        ))}
       </tbody>
     </Table>
   </section>
@@ -161,20 +170,20 @@ const Judges = ({ judges }: { judges: Agreement['judges'] }) => (
     <Table label="Judges against people">
       <Heads heads={['Judge', 'With people', 'First', 'Longer']} />
       <tbody>
-      {judges.map((judge) => (
-        <tr key={judge.name}>
-          <th scope="row">{judge.name}</th>
-          <td>
-            <Share name={`${judge.name} agreement with people`} interval={judge.agreement} />
-          </td>
-          <td>
-            <Share name={`${judge.name} prefers the first`} interval={judge.first} />
-          </td>
-          <td>
-            <Share name={`${judge.name} prefers the longer`} interval={judge.longer} />
-          </td>
-        </tr>
-      ))}
+        {judges.map((judge) => (
+          <tr key={judge.name}>
+            <th scope="row">{judge.name}</th>
+            <td>
+              <Share name={`${judge.name} agreement with people`} interval={judge.agreement} />
+            </td>
+            <td>
+              <Share name={`${judge.name} prefers the first`} interval={judge.first} />
+            </td>
+            <td>
+              <Share name={`${judge.name} prefers the longer`} interval={judge.longer} />
+            </td>
+          </tr>
+        ))}
       </tbody>
     </Table>
   </section>

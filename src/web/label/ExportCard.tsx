@@ -9,6 +9,7 @@ import { Card } from '../ui/Card.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { Field, Select } from '../ui/Field.tsx'
 import { consensuses, exportForms } from './words.ts'
+import './forms.css'
 
 type Consensus = keyof typeof consensuses
 
@@ -19,7 +20,8 @@ export const ExportCard = ({ project: { id } }: { project: Project }) => {
   const [form, setForm] = useState<ExportForm>('rows')
   const [votes, setVotes] = useState<Consensus | 'all'>('adjudicated')
   const query = new URLSearchParams({ form })
-  if (!allVotes.includes(form)) query.set(...(votes === 'all' ? ['votes', 'all'] : ['consensus', votes]) as [string, string])
+  if (!allVotes.includes(form))
+    query.set(...((votes === 'all' ? ['votes', 'all'] : ['consensus', votes]) as [string, string]))
   const path = `/api/projects/${id}/export?${query}`
   return (
     <Card title="Export">
@@ -28,7 +30,7 @@ export const ExportCard = ({ project: { id } }: { project: Project }) => {
           <Select
             value={form}
             options={Object.entries(exportForms).map(([value, { name }]) => ({ value: value as ExportForm, name }))}
-            onChange={setForm}
+            onChange={(next) => setForm(next)}
           />
         </Field>
         {!allVotes.includes(form) && (
@@ -42,7 +44,7 @@ export const ExportCard = ({ project: { id } }: { project: Project }) => {
                 ...Object.entries(consensuses).map(([value, { name }]) => ({ value: value as Consensus, name })),
                 { value: 'all' as const, name: 'Every vote' },
               ]}
-              onChange={setVotes}
+              onChange={(next) => setVotes(next)}
             />
           </Field>
         )}
@@ -70,9 +72,9 @@ const FirstRows = ({ path, project }: { path: string; project: number }) => {
   if (rows.data === '') return <p className="soft">Nothing to export yet: no task has a vote that this form can say.</p>
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
-    <pre className="first-rows" aria-label="The first rows" tabIndex={0}>
-      {rows.data}
-    </pre>
+    <section className="first-rows" aria-label="The first rows" tabIndex={0}>
+      <pre>{rows.data}</pre>
+    </section>
   )
 }
 

@@ -7,6 +7,7 @@ import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { bytes } from '../ui/format.ts'
 import { useFiles } from './data.ts'
 import { upload } from './upload.ts'
+import './forms.css'
 
 /** As an import takes it. `name` is what the person knows it by. */
 export type Chosen = { name: string } & ({ file: string } | { upload: string })

@@ -1,10 +1,11 @@
 /** What a file holds: its first row, and the mode that it suggests. */
 import { useQuery } from '@tanstack/react-query'
-import type { FilePreview as Preview, Mode } from '../../studio/labels/api.ts'
+import type { Mode, FilePreview as Preview } from '../../studio/labels/api.ts'
 import { get } from '../api.ts'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import type { Chosen } from './FileChooser.tsx'
 import { many } from './words.ts'
+import './forms.css'
 
 const sourceOf = (chosen: Chosen) =>
   'file' in chosen ? `file=${encodeURIComponent(chosen.file)}` : `upload=${encodeURIComponent(chosen.upload)}`
@@ -38,11 +39,12 @@ export const FirstRow = ({ preview }: { preview: ReturnType<typeof usePreview> }
       <figcaption className="soft">
         The first row: a prompt with {responses.length === 0 ? 'no response' : many(responses.length, 'response')}
       </figcaption>
-      <p dir="auto">{first.prompt}</p>
+      <p className="excerpt" dir="auto">
+        {first.prompt}
+      </p>
       <ol>
         {responses.slice(0, 4).map((text, i) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: texts may repeat, and never move
-          <li key={i} dir="auto">
+          <li key={i} className="excerpt response" dir="auto">
             {text}
           </li>
         ))}

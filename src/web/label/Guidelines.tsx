@@ -42,7 +42,7 @@ const Editor = ({ project: { id, guidelines }, onDone }: { project: Project; onD
         requestId: newRequestId(),
         guidelines: text,
       } satisfies ProjectChange),
-    { reads: [['project', id]], done: () => 'Guidelines saved', then: onDone },
+    { reads: [['project', id]], done: () => 'Guidelines saved', after: onDone },
   )
   return (
     <Card

@@ -10,6 +10,7 @@ import { useChange } from './data.ts'
 import { type Chosen, FileChooser } from './FileChooser.tsx'
 import { FirstRow, isTemplate, usePreview } from './FilePreview.tsx'
 import { importWords, ranksMeanings } from './words.ts'
+import './forms.css'
 
 /** @param first the project has no rows yet */
 export const ImportCard = ({ id, first = false }: { id: number; first?: boolean }) => {
@@ -47,7 +48,7 @@ const ImportForm = ({ id, onDone }: { id: number; onDone(): void }) => {
     {
       reads: [['project', id], ['progress', id], ['projects'], ['tasks', id]],
       done: (report) => importWords(report),
-      then: onDone,
+      after: onDone,
     },
   )
   if (!chosen) return <FileChooser onChoose={setChosen} />
@@ -79,7 +80,7 @@ const ImportForm = ({ id, onDone }: { id: number; onDone(): void }) => {
                   value: value as keyof typeof ranksMeanings,
                   name,
                 }))}
-                onChange={setRanksAre}
+                onChange={(next) => setRanksAre(next)}
               />
             </Field>
           )}

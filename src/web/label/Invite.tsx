@@ -2,14 +2,15 @@
 import { UserPlus } from 'lucide-react'
 import { useState } from 'react'
 import type { AnnotatorInfo } from '../../studio/labels/api.ts'
-import { type Role } from '../../studio/session.ts'
+import type { Role } from '../../studio/session.ts'
 import { newRequestId, post } from '../api.ts'
 import { Button } from '../ui/Button.tsx'
-import { Checkbox, Field, Input, Select } from '../ui/Field.tsx'
 import { CopyButton } from '../ui/Card.tsx'
 import { Dialog } from '../ui/Dialog.tsx'
+import { Checkbox, Field, Input, Select } from '../ui/Field.tsx'
 import { useChange, useProjects } from './data.ts'
 import { roleWords } from './words.ts'
+import './forms.css'
 
 type Made = AnnotatorInfo & { link: string }
 
@@ -65,7 +66,7 @@ const InviteForm = ({ projects, onMade }: { projects: readonly number[]; onMade(
   const [chosen, setChosen] = useState<readonly number[]>(projects)
   const add = useChange(
     () => post<Made>('/annotators', { requestId: newRequestId(), name: name.trim(), role, projects: chosen }),
-    { reads: [['annotators']], done: (made) => `${made.name} has a link`, then: onMade },
+    { reads: [['annotators']], done: (made) => `${made.name} has a link`, after: onMade },
   )
   return (
     <form
@@ -82,7 +83,7 @@ const InviteForm = ({ projects, onMade }: { projects: readonly number[]; onMade(
         <Select
           value={role}
           options={Object.entries(roleWords).map(([value, words]) => ({ value: value as Role, name: words.name }))}
-          onChange={setRole}
+          onChange={(next) => setRole(next)}
         />
       </Field>
       <ProjectChoices chosen={chosen} onChange={setChosen} />
@@ -100,7 +101,7 @@ type ChoicesProps = { chosen: readonly number[]; onChange(chosen: readonly numbe
 export const ProjectChoices = ({ chosen, onChange }: ChoicesProps) => {
   const projects = useProjects()
   return (
-    <fieldset>
+    <fieldset className="group">
       <legend>Projects that are open to this person</legend>
       {projects.data?.map(({ id, name }) => (
         <Checkbox

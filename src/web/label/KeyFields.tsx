@@ -10,7 +10,8 @@ type Action = keyof typeof actions
 const names = Object.keys(actions) as Action[]
 
 export const KeyFields = ({ keys, onChange }: Props) => {
-  const reset = (action: Action) => onChange(Object.fromEntries(Object.entries(keys).filter(([name]) => name !== action)))
+  const reset = (action: Action) =>
+    onChange(Object.fromEntries(Object.entries(keys).filter(([name]) => name !== action)))
   return (
     <details className="key-fields">
       <summary>Keys</summary>
@@ -19,7 +20,7 @@ export const KeyFields = ({ keys, onChange }: Props) => {
       </p>
       <ul>
         {names.map((action) => (
-          <li key={action}>
+          <li key={action} className="key">
             <span>{actions[action].does}</span>
             <KeyButton
               label={actions[action].does}

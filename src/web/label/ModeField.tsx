@@ -1,6 +1,7 @@
 /** The choice of a mode: how people say what they think of the responses. */
 import type { Mode } from '../../studio/labels/api.ts'
 import { modeNames, modes } from './words.ts'
+import './forms.css'
 
 type Props = {
   mode: Mode
@@ -10,7 +11,7 @@ type Props = {
 }
 
 export const ModeField = ({ mode, proposed, onChange }: Props) => (
-  <fieldset className="modes">
+  <fieldset className="group modes">
     <legend>How people label</legend>
     {modeNames.map((name) => (
       <label key={name} className="mode">

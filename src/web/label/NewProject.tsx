@@ -10,6 +10,7 @@ import { FirstRow, isTemplate, proposedMode, usePreview } from './FilePreview.ts
 import { ModeField } from './ModeField.tsx'
 import { MoreSettings } from './SettingsFields.tsx'
 import { defaults, importWords, nameFromFile, ranksMeanings } from './words.ts'
+import './forms.css'
 
 type Made = { project: Project; report?: ImportReport }
 
@@ -67,7 +68,7 @@ const Details = ({ chosen, onBack, onMade }: DetailsProps) => {
     {
       reads: [['projects'], ['files']],
       done: ({ project, report }) => (report ? `${project.name}: ${importWords(report)}` : `${project.name} was made`),
-      then: onMade,
+      after: onMade,
     },
   )
   return (
@@ -104,7 +105,7 @@ const Details = ({ chosen, onBack, onMade }: DetailsProps) => {
               value: value as keyof typeof ranksMeanings,
               name,
             }))}
-            onChange={setRanksAre}
+            onChange={(next) => setRanksAre(next)}
           />
         </Field>
       )}

@@ -9,6 +9,7 @@ import { Table } from '../ui/Table.tsx'
 import { useChange } from './data.ts'
 import { ProjectChoices } from './Invite.tsx'
 import { roleWords } from './words.ts'
+import './forms.css'
 
 type Props = {
   people: readonly AnnotatorInfo[]
@@ -104,7 +105,7 @@ const OpenedForm = ({ person, onDone }: { person: AnnotatorInfo; onDone(): void 
         requestId: newRequestId(),
         projects: [...chosen],
       } satisfies AnnotatorChange),
-    { reads: [['annotators']], done: () => `The projects of ${person.name} are changed`, then: onDone },
+    { reads: [['annotators']], done: () => `The projects of ${person.name} are changed`, after: onDone },
   )
   return (
     <form

@@ -23,11 +23,11 @@ type Props = {
   /** Of this page, for the browser's tab. */
   title: string
   /** Who may see this page. */
-  role?: Role
+  needs?: Role
   children: ReactNode
 }
 
-export const ProjectFrame = ({ id, title, role = 'adjudicate', children }: Props) => {
+export const ProjectFrame = ({ id, title, needs = 'adjudicate', children }: Props) => {
   const project = useProject(id)
   const may = { annotate: useMay('annotate'), adjudicate: useMay('adjudicate'), own: useMay('own') }
   const progress = useProgress(id)
@@ -36,7 +36,7 @@ export const ProjectFrame = ({ id, title, role = 'adjudicate', children }: Props
   useTitle(`${title}: ${project.data?.name ?? ''}`)
   if (project.isError) return <ErrorNote error={project.error} page />
   if (!project.data) return null
-  if (!may[role]) return <NotForYou id={id} />
+  if (!may[needs]) return <NotForYou id={id} />
   const { name } = project.data
   return (
     <div className="label-page">
@@ -67,7 +67,15 @@ export const ProjectFrame = ({ id, title, role = 'adjudicate', children }: Props
 }
 
 /** The one thing to do next: label, or say that there is nothing left. */
-export const LabelNext = ({ id, tasks, own }: { id: number; tasks: number; own: { open: number; labelled: number } }) => {
+export const LabelNext = ({
+  id,
+  tasks,
+  own,
+}: {
+  id: number
+  tasks: number
+  own: { open: number; labelled: number }
+}) => {
   if (tasks === 0) return null
   if (own.open === 0) return <span className="soft">You have labelled all of yours</span>
   return (

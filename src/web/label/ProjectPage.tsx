@@ -13,7 +13,7 @@ const ProjectPage = () => {
   const id = useProjectId()
   useLiveProject(id)
   return (
-    <ProjectFrame id={id} title="Overview" role="annotate">
+    <ProjectFrame id={id} title="Overview" needs="annotate">
       <Overview id={id} />
     </ProjectFrame>
   )

@@ -6,6 +6,7 @@ import { Checkbox, Field, Input, NumberInput, Select } from '../ui/Field.tsx'
 import { KeyFields } from './KeyFields.tsx'
 import { ModeField } from './ModeField.tsx'
 import { orders, strengths } from './words.ts'
+import './forms.css'
 
 type Props = { settings: ProjectSettings; onChange(changed: Partial<ProjectSettings>): void }
 
@@ -20,7 +21,7 @@ export const SettingsFields = ({ settings, onChange }: Props) => (
 export const MoreSettings = ({ settings, onChange }: Props) => (
   <div className="settings">
     <OfMode settings={settings} onChange={onChange} />
-    <fieldset>
+    <fieldset className="group">
       <legend>What people may do besides</legend>
       <Checkbox
         label="Write a better answer"
@@ -41,7 +42,7 @@ export const MoreSettings = ({ settings, onChange }: Props) => (
         onChange={(bothBad) => onChange({ bothBad })}
       />
     </fieldset>
-    <fieldset>
+    <fieldset className="group">
       <legend>Who labels what</legend>
       <div className="field-row">
         <Whole
@@ -109,8 +110,7 @@ const OfMode = ({ settings, onChange }: Props) => {
         />
       </Field>
     )
-  if (settings.mode === 'rate')
-    return <Scales scales={settings.scales} onChange={(scales) => onChange({ scales })} />
+  if (settings.mode === 'rate') return <Scales scales={settings.scales} onChange={(scales) => onChange({ scales })} />
   return null
 }
 
@@ -118,14 +118,18 @@ const Scales = ({ scales, onChange }: { scales: Scale[]; onChange(scales: Scale[
   const change = (at: number, changed: Partial<Scale>) =>
     onChange(scales.map((scale, i) => (i === at ? { ...scale, ...changed } : scale)))
   return (
-    <fieldset>
+    <fieldset className="group">
       <legend>Scales</legend>
       <p className="hint">Each response gets a number on each scale. The ends may have words: 1 poor, 5 excellent.</p>
       {scales.map((scale, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a scale has no other identity while its name is typed
         <div key={i} className="scale">
           <Field label="Name">
-            <Input value={scale.name} required maxLength={60} onChange={({ target }) => change(i, { name: target.value })} />
+            <Input
+              value={scale.name}
+              required
+              maxLength={60}
+              onChange={({ target }) => change(i, { name: target.value })}
+            />
           </Field>
           <Whole label="From" value={scale.min} min={-100} max={100} onChange={(min) => change(i, { min })} />
           <Whole label="To" value={scale.max} min={-100} max={100} onChange={(max) => change(i, { max })} />
@@ -133,7 +137,11 @@ const Scales = ({ scales, onChange }: { scales: Scale[]; onChange(scales: Scale[
             <Input value={scale.low ?? ''} maxLength={60} onChange={({ target }) => change(i, { low: target.value })} />
           </Field>
           <Field label="Highest means">
-            <Input value={scale.high ?? ''} maxLength={60} onChange={({ target }) => change(i, { high: target.value })} />
+            <Input
+              value={scale.high ?? ''}
+              maxLength={60}
+              onChange={({ target }) => change(i, { high: target.value })}
+            />
           </Field>
           <IconButton
             label={`Take the scale ${scale.name} away`}

@@ -10,12 +10,13 @@ import { Field, Input } from '../ui/Field.tsx'
 import { useChange, useProject, useProjectId } from './data.ts'
 import { ProjectFrame } from './ProjectFrame.tsx'
 import { SettingsFields } from './SettingsFields.tsx'
+import './forms.css'
 
 const SettingsPage = () => {
   const id = useProjectId()
   const project = useProject(id)
   return (
-    <ProjectFrame id={id} title="Settings" role="own">
+    <ProjectFrame id={id} title="Settings" needs="own">
       {project.data && <SettingsForm key={project.data.id} project={project.data} />}
     </ProjectFrame>
   )
@@ -36,7 +37,7 @@ const SettingsForm = ({ project }: { project: Project }) => {
     {
       reads: [['project', project.id], ['projects'], ['progress', project.id]],
       done: () => 'Settings saved',
-      then: () => setChanged({}),
+      after: () => setChanged({}),
     },
   )
   const same = name === project.name && Object.keys(changed).length === 0
@@ -73,7 +74,7 @@ const DeleteCard = ({ project: { id, name } }: { project: Project }) => {
   const remove = useChange(() => request<void>('DELETE', `/projects/${id}`, { name }), {
     reads: [['projects']],
     done: () => `${name} was deleted`,
-    then: () => navigate('/label', { replace: true }),
+    after: () => navigate('/label', { replace: true }),
   })
   return (
     <Card title="Delete the project" className="delete-project">

@@ -1,6 +1,12 @@
 /** The table of tasks: only the rows in view exist, and only their part of the list is asked for. */
 import { useQueries } from '@tanstack/react-query'
-import { createColumnHelper, rowSortingFeature, type SortingState, tableFeatures, useTable } from '@tanstack/react-table'
+import {
+  createColumnHelper,
+  rowSortingFeature,
+  type SortingState,
+  tableFeatures,
+  useTable,
+} from '@tanstack/react-table'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDown, ArrowUp, History } from 'lucide-react'
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
@@ -13,6 +19,7 @@ import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { ago, duration, number } from '../ui/format.ts'
 import { readTasks } from './data.ts'
 import { many, states } from './words.ts'
+import './tasks.css'
 
 /** An empty text asks for nothing. `sort` is a column, with - before it for descending. */
 export type TaskQuery = { search: string; filter: string; annotator: string; sort: string }
@@ -25,9 +32,14 @@ const features = tableFeatures({ rowSortingFeature })
 const helper = createColumnHelper<typeof features, TaskRow>()
 const columns = helper.columns([
   helper.accessor('position', { header: 'No.' }),
-  helper.accessor('prompt', { header: 'Prompt', enableSorting: false }),
+  helper.accessor('prompt', {
+    header: 'Prompt',
+    enableSorting: false,
+    cell: ({ getValue }) => <span dir="auto">{getValue()}</span>,
+  }),
   helper.accessor('state', {
     header: 'State',
+    enableSorting: false,
     cell: ({ getValue }) => <Badge tone={states[getValue()].tone}>{states[getValue()].name}</Badge>,
   }),
   helper.accessor('votes', { header: 'Votes' }),
@@ -62,14 +74,13 @@ type Props = {
   id: number
   query: TaskQuery
   onSort(sort: string): void
-  /** The task whose history is open. */
-  shown: number | undefined
-  onHistory(row: TaskRow | undefined): void
+  /** Opens the history of a task. */
+  onHistory(row: TaskRow): void
   /** Takes search and filters away. */
   onClear(): void
 }
 
-export const TaskTable = ({ id, query, onSort, shown, onHistory, onClear }: Props) => {
+export const TaskTable = ({ id, query, onSort, onHistory, onClear }: Props) => {
   const [, navigate] = useLocation()
   const scroll = useRef<HTMLDivElement>(null)
   const [active, setActive] = useState(0)
@@ -130,8 +141,7 @@ export const TaskTable = ({ id, query, onSort, shown, onHistory, onClear }: Prop
       Home: () => move(0),
       End: () => move(rows - 1),
       Enter: () => row && navigate(addressOf(row)),
-      h: () => row && onHistory(row.id === shown ? undefined : row),
-      Escape: () => onHistory(undefined),
+      h: () => row && onHistory(row),
     }
     const action = actions[event.key]
     if (!action) return
@@ -236,11 +246,10 @@ export const TaskTable = ({ id, query, onSort, shown, onHistory, onClear }: Prop
                     <IconButton
                       label={`History of task ${number(task.position)}`}
                       tabIndex={-1}
-                      aria-pressed={shown === task.id}
                       onClick={(event) => {
                         event.stopPropagation()
                         setActive(item.index)
-                        onHistory(shown === task.id ? undefined : task)
+                        onHistory(task)
                       }}
                     >
                       <History size={16} aria-hidden />
@@ -265,7 +274,8 @@ const useLoaded = (id: number, { search, filter, annotator, sort }: TaskQuery, f
       queryKey: ['tasks', id, search, filter, annotator, sort, at],
       queryFn: ({ signal }: { signal: AbortSignal }) => {
         const query = new URLSearchParams({ offset: String(at * chunk), limit: String(chunk) })
-        for (const [name, value] of Object.entries({ search, filter, annotator, sort })) if (value) query.set(name, value)
+        for (const [name, value] of Object.entries({ search, filter, annotator, sort }))
+          if (value) query.set(name, value)
         return readTasks(`/projects/${id}/tasks`, query, signal)
       },
     })),

@@ -9,6 +9,7 @@ import { ProjectFrame } from './ProjectFrame.tsx'
 import { TaskHistory } from './TaskHistory.tsx'
 import { type TaskQuery, TaskTable } from './TaskTable.tsx'
 import { states } from './words.ts'
+import './tasks.css'
 
 const TasksPage = () => {
   const id = useProjectId()
@@ -23,7 +24,9 @@ export default TasksPage
 
 const stateOptions = [
   { value: '', name: 'All states' },
+  { value: 'unfinished', name: 'Unfinished' },
   ...Object.entries(states).map(([value, { name }]) => ({ value, name })),
+  { value: 'gold', name: 'With a known answer' },
 ]
 
 const Tasks = ({ id }: { id: number }) => {
@@ -53,17 +56,14 @@ const Tasks = ({ id }: { id: number }) => {
           onChange={(annotator) => change({ annotator })}
         />
       </div>
-      <div className={shown ? 'with-side' : undefined}>
-        <TaskTable
-          id={id}
-          query={query}
-          onSort={(sort) => change({ sort })}
-          shown={shown?.id}
-          onHistory={setShown}
-          onClear={() => change({ search: '', filter: '', annotator: '' })}
-        />
-        {shown && <TaskHistory key={shown.id} row={shown} project={id} onClose={() => setShown(undefined)} />}
-      </div>
+      <TaskTable
+        id={id}
+        query={query}
+        onSort={(sort) => change({ sort })}
+        onHistory={setShown}
+        onClear={() => change({ search: '', filter: '', annotator: '' })}
+      />
+      {shown && <TaskHistory row={shown} project={id} onClose={() => setShown(undefined)} />}
       {agreement.isError && <ErrorNote error={agreement.error} />}
     </>
   )

@@ -35,7 +35,10 @@ export const useProject = (id: number) =>
   useQuery({ queryKey: ['project', id], queryFn: ({ signal }) => get<Project>(`/projects/${id}`, { signal }) })
 
 export const useProgress = (id: number) =>
-  useQuery({ queryKey: ['progress', id], queryFn: ({ signal }) => get<Progress>(`/projects/${id}/progress`, { signal }) })
+  useQuery({
+    queryKey: ['progress', id],
+    queryFn: ({ signal }) => get<Progress>(`/projects/${id}/progress`, { signal }),
+  })
 
 export const useAnnotators = (enabled: boolean) =>
   useQuery({
@@ -82,8 +85,8 @@ export const useChange = <Given, Answer>(
   {
     reads,
     done,
-    then,
-  }: { reads: readonly QueryKey[]; done?: (answer: Answer) => string; then?: (answer: Answer) => void },
+    after,
+  }: { reads: readonly QueryKey[]; done?: (answer: Answer) => string; after?: (answer: Answer) => void },
 ) => {
   const client = useQueryClient()
   const toast = useToast()
@@ -92,7 +95,7 @@ export const useChange = <Given, Answer>(
     onSuccess: (answer) => {
       for (const queryKey of reads) void client.invalidateQueries({ queryKey })
       if (done) toast({ text: done(answer) })
-      then?.(answer)
+      after?.(answer)
     },
     onError: (error) => toast({ text: error.message, look: 'error' }),
   })

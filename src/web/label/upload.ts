@@ -12,6 +12,7 @@ export const upload = async (file: File): Promise<string> => {
     throw new ApiFault(0, 'the studio does not answer; is attune studio still running?')
   })
   const body = await response.json().catch(() => undefined)
-  if (!response.ok) throw new ApiFault(response.status, (body as ApiError | undefined)?.error?.message ?? `status ${response.status}`)
+  if (!response.ok)
+    throw new ApiFault(response.status, (body as ApiError | undefined)?.error?.message ?? `status ${response.status}`)
   return (body as { upload: string }).upload
 }

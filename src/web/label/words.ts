@@ -68,7 +68,10 @@ export const exportForms: Record<ExportForm, { name: string; about: string }> = 
 }
 
 export const consensuses = {
-  adjudicated: { name: 'Adjudicated, else majority', about: 'What an adjudicator decided; where nobody did, the majority.' },
+  adjudicated: {
+    name: 'Adjudicated, else majority',
+    about: 'What an adjudicator decided; where nobody did, the majority.',
+  },
   majority: { name: 'Majority', about: 'Each pair as most people decided it.' },
   'bradley-terry': {
     name: 'Bradley-Terry',
