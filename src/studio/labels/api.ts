@@ -25,7 +25,6 @@
  *   GET    /annotators                    own     AnnotatorInfo[]
  *   POST   /annotators                    own     {requestId, name, role, projects} -> AnnotatorInfo & {link}: shown once
  *   DELETE /annotators/:id                own     the link ends; the votes stay -> 204
- *   PATCH  /annotators/:id                own     AnnotatorChange -> AnnotatorInfo
  *   GET    /files                         own     ?folder= -> FileEntry[]: row files below the root
  *   GET    /files/preview                 own     ?file= or ?upload= -> FilePreview
  *
@@ -288,6 +287,3 @@ export type FilePreview = {
   /** Whether the rows say which response is better. */
   ranks: boolean
 }
-
-/** The projects that are open to an annotator from now on. */
-export type AnnotatorChange = { requestId: string; projects: number[] }

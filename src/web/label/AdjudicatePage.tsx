@@ -1,12 +1,11 @@
 /** Tasks on which people disagree, the most disputed first: an adjudicator decides each. */
 import { useQuery } from '@tanstack/react-query'
 import { Link } from 'wouter'
-import type { TaskRow } from '../../studio/labels/api.ts'
 import { Badge } from '../ui/Card.tsx'
 import { EmptyState } from '../ui/EmptyState.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { Table } from '../ui/Table.tsx'
-import { readTasks, useLiveProject, useProjectId } from './data.ts'
+import { readTasks, taskAddress, useLiveProject, useProjectId } from './data.ts'
 import { ProjectFrame } from './ProjectFrame.tsx'
 import { many, states } from './words.ts'
 import './tasks.css'
@@ -47,7 +46,7 @@ const Queue = ({ id }: { id: number }) => {
     <section className="stack" aria-label="Tasks to decide">
       <div className="section-head">
         <p>{many(total, 'task')} to decide. Your decision counts before all votes; the votes stay in the history.</p>
-        <Link className="button primary" href={addressOf(id, rows[0])}>
+        <Link className="button primary" href={taskAddress(id, rows[0].id, true)}>
           Decide the first
         </Link>
       </div>
@@ -66,7 +65,7 @@ const Queue = ({ id }: { id: number }) => {
           {rows.map((row) => (
             <tr key={row.id}>
               <td className="prompt">
-                <Link href={addressOf(id, row)} dir="auto">
+                <Link href={taskAddress(id, row.id, true)} dir="auto">
                   {row.prompt}
                 </Link>
               </td>
@@ -83,5 +82,3 @@ const Queue = ({ id }: { id: number }) => {
     </section>
   )
 }
-
-const addressOf = (project: number, { id }: TaskRow) => `/label/${project}/task?task=${id}&adjudicate=1`

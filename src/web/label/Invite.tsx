@@ -12,6 +12,9 @@ import { useChange, useProjects } from './data.ts'
 import { roleWords } from './words.ts'
 import './forms.css'
 
+/** The owner is who started the studio: no link gives that role. */
+const invited: readonly Role[] = ['annotate', 'adjudicate']
+
 type Made = AnnotatorInfo & { link: string }
 
 /** @param projects those that are chosen at first */
@@ -82,7 +85,7 @@ const InviteForm = ({ projects, onMade }: { projects: readonly number[]; onMade(
       <Field label="Role" hint={roleWords[role].about}>
         <Select
           value={role}
-          options={Object.entries(roleWords).map(([value, words]) => ({ value: value as Role, name: words.name }))}
+          options={invited.map((value) => ({ value, name: roleWords[value].name }))}
           onChange={(next) => setRole(next)}
         />
       </Field>

@@ -1,6 +1,6 @@
 /** A table of annotators: what they may do and did, the projects open to them, and the end of a link. */
 import { useState } from 'react'
-import type { AnnotatorChange, AnnotatorInfo, ProjectSummary } from '../../studio/labels/api.ts'
+import type { AnnotatorInfo, ProjectSummary } from '../../studio/labels/api.ts'
 import { newRequestId, request } from '../api.ts'
 import { Button } from '../ui/Button.tsx'
 import { ConfirmDialog, Dialog } from '../ui/Dialog.tsx'
@@ -103,8 +103,8 @@ const OpenedForm = ({ person, onDone }: { person: AnnotatorInfo; onDone(): void 
     () =>
       request<AnnotatorInfo>('PATCH', `/annotators/${person.id}`, {
         requestId: newRequestId(),
-        projects: [...chosen],
-      } satisfies AnnotatorChange),
+        projects: chosen,
+      }),
     { reads: [['annotators']], done: () => `The projects of ${person.name} are changed`, after: onDone },
   )
   return (

@@ -29,12 +29,18 @@ const Overview = ({ id }: { id: number }) => {
   if (!project || tasks === undefined) return null
   return (
     <div className="overview">
-      {owner && tasks === 0 && <ImportCard id={id} first />}
-      <Guidelines project={project} editable={owner} />
-      {owner && tasks > 0 && <TrainCard id={id} />}
-      {adjudicator && tasks > 0 && <ExportCard project={project} />}
-      {owner && <PeopleCard id={id} />}
-      {owner && tasks > 0 && <ImportCard id={id} />}
+      <div className="stack">
+        {owner && tasks === 0 && <ImportCard id={id} first />}
+        <Guidelines project={project} editable={owner} />
+        {owner && <PeopleCard id={id} />}
+      </div>
+      {adjudicator && tasks > 0 && (
+        <div className="stack">
+          <ExportCard project={project} />
+          {owner && <TrainCard id={id} />}
+          {owner && <ImportCard id={id} />}
+        </div>
+      )}
     </div>
   )
 }

@@ -3,21 +3,20 @@ import { ArrowRight, Plus, Settings } from 'lucide-react'
 import { useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import type { ProjectSummary } from '../../studio/labels/api.ts'
-import { useRefreshOn } from '../api.ts'
 import { Button } from '../ui/Button.tsx'
 import { Badge } from '../ui/Card.tsx'
 import { Dialog } from '../ui/Dialog.tsx'
 import { EmptyState } from '../ui/EmptyState.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { PageHead } from '../ui/PageHead.tsx'
-import { useMay, useProjects } from './data.ts'
+import { useLiveLabels, useMay, useProjects } from './data.ts'
 import { NewProjectForm } from './NewProject.tsx'
 import { ProgressLine } from './ProgressLine.tsx'
 import { modes } from './words.ts'
 import './label.css'
 
 const ProjectsPage = () => {
-  useRefreshOn(['project/'], 'projects')
+  useLiveLabels('project/')
   const projects = useProjects()
   const owner = useMay('own')
   if (projects.isError) return <ErrorNote error={projects.error} page />

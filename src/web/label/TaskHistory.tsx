@@ -6,7 +6,7 @@ import { Badge } from '../ui/Card.tsx'
 import { Dialog } from '../ui/Dialog.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { ago, duration, number } from '../ui/format.ts'
-import { useHistory, useTask } from './data.ts'
+import { taskAddress, useHistory, useTask } from './data.ts'
 import { plainText, valueWords } from './voteWords.ts'
 import './tasks.css'
 
@@ -24,7 +24,7 @@ export const TaskHistory = ({ row, project, onClose }: Props) => {
       title={`Task ${number(row.position)}`}
       size="side"
       actions={
-        <Link className="button primary" href={`/label/${project}/task?task=${row.id}`}>
+        <Link className="button primary" href={taskAddress(project, row.id)}>
           Open the task
         </Link>
       }
@@ -65,6 +65,7 @@ const Story = ({ task, votes }: { task: TaskView; votes: readonly VoteRecord[] }
           <p>
             <strong dir="auto">{vote.annotator}</strong> {kinds[vote.kind]}{' '}
             {vote.repeat && <Badge tone="accent">second look</Badge>}
+            {vote.refused && <Badge tone="warn">came too late, does not count</Badge>}
             <time dateTime={vote.at} className="soft">
               {ago(vote.at)}
             </time>

@@ -17,7 +17,8 @@ import { Badge } from '../ui/Card.tsx'
 import { EmptyState } from '../ui/EmptyState.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { ago, duration, number } from '../ui/format.ts'
-import { readTasks } from './data.ts'
+import { useHelp } from '../ui/Help.tsx'
+import { readTasks, taskAddress } from './data.ts'
 import { many, states } from './words.ts'
 import './tasks.css'
 
@@ -62,10 +63,20 @@ const columns = helper.columns([
   helper.accessor('at', { header: 'Last vote', cell: ({ getValue }) => (getValue() === null ? '' : ago(getValue()!)) }),
 ])
 
+const help = {
+  title: 'List of tasks',
+  keys: [
+    ['↑, ↓', 'go through the tasks'],
+    ['Home, End', 'first and last task'],
+    ['Enter', 'open the task'],
+    ['h', 'history of the task'],
+  ],
+} as const
+
 const Disagreement = ({ value }: { value: number | null }) =>
   value === null ? null : (
     <span className="disagreement">
-      <meter min={0} max={1} value={value} aria-hidden="true" />
+      <progress className="progress" max={1} value={value} aria-hidden="true" />
       {value.toFixed(2)}
     </span>
   )
@@ -81,6 +92,7 @@ type Props = {
 }
 
 export const TaskTable = ({ id, query, onSort, onHistory, onClear }: Props) => {
+  useHelp(help)
   const [, navigate] = useLocation()
   const scroll = useRef<HTMLDivElement>(null)
   const [active, setActive] = useState(0)
@@ -123,7 +135,6 @@ export const TaskTable = ({ id, query, onSort, onHistory, onClear }: Props) => {
   })
   const shownRows = new Map(table.getRowModel().rows.map((row) => [row.original.id, row]))
 
-  const addressOf = (row: TaskRow) => `/label/${id}/task?task=${row.id}`
   const move = (to: number) => {
     const next = Math.max(0, Math.min(rows - 1, to))
     setActive(next)
@@ -140,7 +151,7 @@ export const TaskTable = ({ id, query, onSort, onHistory, onClear }: Props) => {
       PageUp: () => move(active - page),
       Home: () => move(0),
       End: () => move(rows - 1),
-      Enter: () => row && navigate(addressOf(row)),
+      Enter: () => row && navigate(taskAddress(id, row.id)),
       h: () => row && onHistory(row),
     }
     const action = actions[event.key]
@@ -231,7 +242,7 @@ export const TaskTable = ({ id, query, onSort, onHistory, onClear }: Props) => {
                 style={{ transform: `translateY(${item.start - rowHeight}px)` }}
                 onClick={() => {
                   setActive(item.index)
-                  if (task) navigate(addressOf(task))
+                  if (task) navigate(taskAddress(id, task.id))
                 }}
               >
                 {row?.getAllCells().map((cell) => (

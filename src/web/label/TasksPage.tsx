@@ -2,9 +2,8 @@
 import { useEffect, useState } from 'react'
 import { useSearchParams } from 'wouter'
 import type { TaskRow } from '../../studio/labels/api.ts'
-import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { Input, Select } from '../ui/Field.tsx'
-import { useAgreement, useLiveProject, useProjectId } from './data.ts'
+import { useLiveProject, useNames, useProjectId } from './data.ts'
 import { ProjectFrame } from './ProjectFrame.tsx'
 import { TaskHistory } from './TaskHistory.tsx'
 import { type TaskQuery, TaskTable } from './TaskTable.tsx'
@@ -33,8 +32,7 @@ const Tasks = ({ id }: { id: number }) => {
   useLiveProject(id)
   const [query, change] = useTaskQuery()
   const [shown, setShown] = useState<TaskRow>()
-  const agreement = useAgreement(id)
-  const people = agreement.data?.annotators.map(({ name }) => name) ?? []
+  const people = useNames(id).data ?? []
   return (
     <>
       {/* biome-ignore lint/a11y/useSemanticElements: <search> is not known to all browsers yet */}
@@ -64,7 +62,6 @@ const Tasks = ({ id }: { id: number }) => {
         onClear={() => change({ search: '', filter: '', annotator: '' })}
       />
       {shown && <TaskHistory row={shown} project={id} onClose={() => setShown(undefined)} />}
-      {agreement.isError && <ErrorNote error={agreement.error} />}
     </>
   )
 }

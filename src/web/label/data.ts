@@ -1,5 +1,6 @@
 /** What the label pages read from the server, and how they change it with a visible result. */
 import { type QueryKey, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useEffect, useRef } from 'react'
 import { useParams } from 'wouter'
 import type {
   Agreement,
@@ -13,7 +14,7 @@ import type {
   VoteRecord,
 } from '../../studio/labels/api.ts'
 import type { Role } from '../../studio/session.ts'
-import { get, useRefreshOn } from '../api.ts'
+import { get, useLive } from '../api.ts'
 import { useSession } from '../session.ts'
 import { useToast } from '../ui/Toasts.tsx'
 
@@ -54,6 +55,17 @@ export const useAgreement = (id: number) =>
     placeholderData: (before) => before,
   })
 
+/** The names of all who labelled in a project. */
+export const useNames = (id: number) =>
+  useQuery({
+    queryKey: ['names', id],
+    queryFn: async ({ signal }) => {
+      const { annotators } = await get<Agreement>(`/projects/${id}/agreement`, { signal })
+      return annotators.map(({ name }) => name)
+    },
+    staleTime: 60_000,
+  })
+
 export const useFiles = (folder: string) =>
   useQuery({
     queryKey: ['files', folder],
@@ -72,9 +84,30 @@ export const useTask = (task: number) =>
 export const readTasks = (path: string, query: URLSearchParams, signal?: AbortSignal) =>
   get<TaskPage>(`${path}?${query}`, { signal })
 
-/** Reads what changes with every vote anew when a vote comes in; a vote of many at once is read once. */
-export const useLiveProject = (id: number) =>
-  useRefreshOn([`project/${id}`], 'projects', 'project', 'progress', 'tasks', 'agreement', 'adjudication', 'history')
+const changing = ['projects', 'progress', 'tasks', 'agreement', 'adjudication', 'history']
+/** Many people vote: what is shown is read anew once in so many milliseconds. */
+const pause = 1000
+
+/** Reads what votes change anew when there was one. */
+export const useLiveLabels = (topic: string) => {
+  const client = useQueryClient()
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const read = (keys: readonly string[]) => {
+    for (const key of keys) void client.invalidateQueries({ queryKey: [key] }, { cancelRefetch: false })
+  }
+  const later = () => {
+    if (timer.current !== undefined) return
+    read(changing)
+    timer.current = setTimeout(() => {
+      timer.current = undefined
+      read(changing)
+    }, pause)
+  }
+  useEffect(() => () => clearTimeout(timer.current), [])
+  useLive([topic], later, () => read([...changing, 'project']))
+}
+
+export const useLiveProject = (id: number) => useLiveLabels(`project/${id}`)
 
 /**
  * A change: when it is done the queries that begin with `reads` are read anew and a toast says `done`; when it is refused a
@@ -100,3 +133,7 @@ export const useChange = <Given, Answer>(
     onError: (error) => toast({ text: error.message, look: 'error' }),
   })
 }
+
+/** Where a task is labelled, or decided by an adjudicator. */
+export const taskAddress = (project: number, task: number, adjudicate = false) =>
+  `/label/${project}/task/${task}${adjudicate ? '?adjudicate=1' : ''}`

@@ -45,7 +45,7 @@ export const strengths: Record<string, string> = {
 export const roleWords: Record<Role, { name: string; about: string }> = {
   annotate: { name: 'Annotate', about: 'Labels, and sees only their own labels.' },
   adjudicate: { name: 'Adjudicate', about: 'Labels, sees all votes and agreement, decides between people, exports.' },
-  own: { name: 'Own', about: 'May do everything, as you do.' },
+  own: { name: 'Own', about: 'May do everything.' },
 }
 
 export const states: Record<TaskRow['state'], { name: string; tone: Tone }> = {
