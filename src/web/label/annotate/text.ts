@@ -17,7 +17,8 @@ export const turnsOf = (text: Text): Turn[] | undefined => {
   return (text as Exclude<Text, string | number[]>).map((message) => {
     const { role, content, ...rest } = message
     const said = contentOf(content as Content)
-    const calls = Object.keys(rest).length > 0 && said === '' ? `\`\`\`json\n${JSON.stringify(rest, null, 2)}\n\`\`\`` : said
+    const calls =
+      Object.keys(rest).length > 0 && said === '' ? `\`\`\`json\n${JSON.stringify(rest, null, 2)}\n\`\`\`` : said
     return { role, text: calls }
   })
 }

@@ -2,7 +2,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react'
 import { useLocation } from 'wouter'
-import type { Progress, TaskPage, TaskView, Voted, VoteConflict, VoteValue } from '../../../studio/labels/api.ts'
+import type { Progress, TaskPage, TaskView, VoteConflict, Voted, VoteValue } from '../../../studio/labels/api.ts'
 import { ApiFault, get, newRequestId, post, useRefreshOn } from '../../api.ts'
 import { useSession } from '../../session.ts'
 import { localDraft } from './draft.ts'
@@ -36,7 +36,9 @@ const fetchNext = async (project: number, adjudicate: boolean, after?: number): 
   if (!adjudicate) return get<Next>(`/projects/${project}/next${after === undefined ? '' : `?after=${after}`}`)
   const { rows } = await get<TaskPage>(`/projects/${project}/adjudication?limit=100`)
   const next = rows.find(({ id, state }) => id !== after && state !== 'adjudicated')
-  return next ? get<TaskView>(`/tasks/${next.id}?adjudicate=1`) : { done: await get<Progress>(`/projects/${project}/progress`) }
+  return next
+    ? get<TaskView>(`/tasks/${next.id}?adjudicate=1`)
+    : { done: await get<Progress>(`/projects/${project}/progress`) }
 }
 
 export const useLabelling = (project: number, id: number | undefined, adjudicate: boolean) => {
@@ -57,10 +59,20 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
   const said = useRef(new Map<number, VoteValue>())
   const query = adjudicate ? '?adjudicate=1' : ''
 
-  const progress = useQuery({ queryKey: ['progress', project], queryFn: () => get<Progress>(`/projects/${project}/progress`) })
+  const progress = useQuery({
+    queryKey: ['progress', project],
+    queryFn: () => get<Progress>(`/projects/${project}/progress`),
+  })
   useRefreshOn([`project/${project}`], 'progress')
 
-  const show = (view: TaskView, start: Start = startOf({ ...view, draft: localDraft(whose, view.id) ?? view.draft })) => {
+  /** The decision of an adjudicator is another vote than the adjudicator's own. */
+  const drafts = adjudicate ? `${whose}/adjudicate` : whose
+  const beginning = (view: TaskView): Start =>
+    adjudicate
+      ? startOf({ draft: localDraft(drafts, view.id), vote: view.adjudication })
+      : startOf({ ...view, draft: localDraft(drafts, view.id) ?? view.draft })
+
+  const show = (view: TaskView, start = beginning(view)) => {
     setNow({ state: 'task', view, start, visit: ++visits.current })
     const next = outbox.settled().then(() => fetchNext(project, adjudicate, view.id))
     next.catch(() => {})
@@ -98,7 +110,7 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
 
   const goTo = (view: TaskView, start?: Start) => {
     if (id === undefined) return show(view, start)
-    held.current = { view, start: start ?? startOf(view) }
+    held.current = { view, start: start ?? beginning(view) }
     navigate(`/label/${project}/task${query}`)
   }
 
@@ -145,7 +157,7 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
 
   return {
     now,
-    whose,
+    drafts,
     progress: progress.data,
     waiting,
     refusals,
@@ -160,6 +172,8 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
       const body = { ...vote, requestId: newRequestId(), version: view.version, shown: view.shown, touched: true }
       send({ kind: 'votes', project, task: view.id, body: { ...body, ...(adjudicate && { adjudicate }) } })
     },
+    /** Goes on without a word. */
+    pass: (view: TaskView) => void advance(view.id),
     skip(view: TaskView, reason: string, seconds: number, value: VoteValue) {
       said.current.set(view.id, value)
       const body = { requestId: newRequestId(), version: view.version, reason, seconds }
@@ -169,7 +183,8 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
     async undo() {
       setGold(undefined)
       setTrouble(undefined)
-      if (outbox.waiting() > 0) return setTrouble('The last vote is not stored yet; undo it when the studio answers again.')
+      if (outbox.waiting() > 0)
+        return setTrouble('The last vote is not stored yet; undo it when the studio answers again.')
       await outbox.settled()
       try {
         const view = await post<TaskView>(`/projects/${project}/undo`, { requestId: newRequestId() })
