@@ -14,8 +14,17 @@ export const localDraft = (whose: string, task: number): VoteValue | undefined =
 /** Milliseconds of rest before a draft is sent. */
 const rest = 400
 
+type Options = {
+  whose: string
+  task: number
+  value: VoteValue
+  changed: boolean
+  /** Not to the server: it stays in this browser. */
+  localOnly: boolean
+}
+
 /** @returns ends the draft, since its vote is sent now */
-export const useDraft = (whose: string, task: number, value: VoteValue, changed: boolean): (() => void) => {
+export const useDraft = ({ whose, task, value, changed, localOnly }: Options): (() => void) => {
   const state = useRef({ value, dirty: false, ended: false, sending: new AbortController() })
   const key = keyOf(whose, task)
 
@@ -26,6 +35,7 @@ export const useDraft = (whose: string, task: number, value: VoteValue, changed:
     current.sending.abort()
     current.sending = new AbortController()
     localStorage.setItem(key, JSON.stringify(current.value))
+    if (localOnly) return
     const { signal } = current.sending
     try {
       await request('PUT', `/tasks/${task}/draft`, { value: current.value }, leaving ? { keepalive: true } : { signal })

@@ -65,10 +65,14 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
   })
   useRefreshOn([`project/${project}`], 'progress')
 
-  const show = (
-    view: TaskView,
-    start: Start = startOf({ ...view, draft: localDraft(whose, view.id) ?? view.draft }),
-  ) => {
+  /** The decision of an adjudicator is another vote than the adjudicator's own. */
+  const drafts = adjudicate ? `${whose}/adjudicate` : whose
+  const beginning = (view: TaskView): Start =>
+    adjudicate
+      ? startOf({ draft: localDraft(drafts, view.id), vote: view.adjudication })
+      : startOf({ ...view, draft: localDraft(drafts, view.id) ?? view.draft })
+
+  const show = (view: TaskView, start = beginning(view)) => {
     setNow({ state: 'task', view, start, visit: ++visits.current })
     const next = outbox.settled().then(() => fetchNext(project, adjudicate, view.id))
     next.catch(() => {})
@@ -106,7 +110,7 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
 
   const goTo = (view: TaskView, start?: Start) => {
     if (id === undefined) return show(view, start)
-    held.current = { view, start: start ?? startOf(view) }
+    held.current = { view, start: start ?? beginning(view) }
     navigate(`/label/${project}/task${query}`)
   }
 
@@ -153,7 +157,7 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
 
   return {
     now,
-    whose,
+    drafts,
     progress: progress.data,
     waiting,
     refusals,
@@ -168,6 +172,8 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
       const body = { ...vote, requestId: newRequestId(), version: view.version, shown: view.shown, touched: true }
       send({ kind: 'votes', project, task: view.id, body: { ...body, ...(adjudicate && { adjudicate }) } })
     },
+    /** Goes on without a word. */
+    pass: (view: TaskView) => void advance(view.id),
     skip(view: TaskView, reason: string, seconds: number, value: VoteValue) {
       said.current.set(view.id, value)
       const body = { requestId: newRequestId(), version: view.version, reason, seconds }
