@@ -6,8 +6,9 @@ import { Badge } from '../ui/Card.tsx'
 import { Dialog } from '../ui/Dialog.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { ago, duration, number } from '../ui/format.ts'
+import { plainText } from './annotate/text.ts'
 import { taskAddress, useHistory, useTask } from './data.ts'
-import { plainText, valueWords } from './voteWords.ts'
+import { valueWords } from './voteWords.ts'
 import './tasks.css'
 
 type Props = { row: TaskRow; project: number; onClose(): void }

@@ -40,7 +40,6 @@ const columns = helper.columns([
   }),
   helper.accessor('state', {
     header: 'State',
-    enableSorting: false,
     cell: ({ getValue }) => <Badge tone={states[getValue()].tone}>{states[getValue()].name}</Badge>,
   }),
   helper.accessor('votes', { header: 'Votes' }),

@@ -1,5 +1,4 @@
 /** A vote in words. Responses are counted from 1 in the stored order. */
-import type { Text } from '../../data/rows.ts'
 import type { VoteValue } from '../../studio/labels/api.ts'
 
 export const valueWords = ({ ranks, preference, ratings, good, edit, spans, bothBad, note }: VoteValue): string[] =>
@@ -37,13 +36,3 @@ const ratingWords = (rating: Record<string, number>, response: number): string =
     .join(', ')}`
 
 const short = (text: string) => (text.length > 200 ? `${text.slice(0, 200)}…` : text)
-
-/** A prompt or response as plain text: of a conversation, who says what. */
-export const plainText = (text: Text): string => {
-  if (typeof text === 'string') return text
-  return text
-    .map((part) => (typeof part === 'number' ? String(part) : `${part.role}: ${contentOf(part.content)}`))
-    .join(typeof text[0] === 'number' ? ' ' : '\n')
-}
-
-const contentOf = (content: unknown): string => (typeof content === 'string' ? content : JSON.stringify(content))
