@@ -7,6 +7,8 @@ import { openDatabase } from '../store/database.node.ts'
 import { badInput } from '../util/fault.ts'
 import { makeStudioApp } from './app.ts'
 import { openLive } from './live.ts'
+import { reportRoutes } from './reports/routes.ts'
+import { openRunsPart } from './runs/routes.ts'
 import { newToken, type Person, sameHash, tokenHash } from './session.ts'
 import { openStaticFiles } from './staticFiles.node.ts'
 
@@ -43,6 +45,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   const files = await openStaticFiles()
   const db = openDatabase(options.store ?? join(root, 'labels.db'), [])
   const live = openLive()
+  const runs = openRunsPart(root, live)
   const token = options.token ?? newToken()
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
@@ -55,7 +58,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [],
+    parts: [runs.routes, reportRoutes(root)],
     onError,
   })
   try {
@@ -67,12 +70,14 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
       routes: app.routes.map(({ method, path }) => ({ method, path })),
       async close() {
         live.close()
+        runs.close()
         await server.close()
         db.close()
       },
     }
   } catch (error) {
     live.close()
+    runs.close()
     db.close()
     throw error
   }
