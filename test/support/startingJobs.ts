@@ -23,6 +23,7 @@ export const openStarting = async () => {
   const live = {
     publish: (event: { topic: string }) => void events.push(event),
     stream: () => new Response(),
+    isWanted: () => true,
     close() {},
   }
   const db = openDatabase(join(root, 'labels.db'), migrations)

@@ -5,14 +5,15 @@ import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import type { Text } from '../../data/rows.ts'
 import { badInput, runFailure } from '../../util/fault.ts'
-import type { Response } from '../labels/api.ts'
+import type { VoteValue } from '../labels/api.ts'
+import { addRows, allTasks, makeProject, setScores, type TaskRow } from '../labels/forParts.ts'
+import type { Labels } from '../labels/labels.ts'
 import { readProject } from '../labels/projects.ts'
 import type { Sampling } from './api.ts'
 import type { NewRecord } from './jobs.ts'
 import { writeRows } from './labelRows.ts'
 import { checkModelPath, checkRowsPath } from './paths.ts'
 import { eventIn } from './process.ts'
-import { addTasks, type LabelStore, makeProject, setPredictions, setScores, tasksOf } from './projectTasks.ts'
 import type { JobRecord } from './records.ts'
 
 export const samplingSchema = z
@@ -86,15 +87,10 @@ export const generateJob = async (
   }
 }
 
-export const scoreJob = async (
-  { db }: LabelStore,
-  root: string,
-  model: string,
-  project: number,
-): Promise<NewRecord> => {
+export const scoreJob = async (labels: Labels, root: string, model: string, project: number): Promise<NewRecord> => {
   await checkModelPath(root, model)
-  const { name } = readProject(db, project)
-  const tasks = [...tasksOf(db, project)].filter(
+  const { name } = readProject(labels.db, project)
+  const tasks = (await collected(allTasks(labels, project))).filter(
     ({ responses }) => responses.length > 1 && responses.every(({ text }) => text.length > 0),
   )
   if (!tasks.length) throw badInput('no-tasks', `no task of ${name} has two responses to score`)
@@ -114,15 +110,10 @@ export const scoreJob = async (
   }
 }
 
-export const judgeJob = async (
-  { db }: LabelStore,
-  root: string,
-  model: string,
-  project: number,
-): Promise<NewRecord> => {
+export const judgeJob = async (labels: Labels, root: string, model: string, project: number): Promise<NewRecord> => {
   if (!/^https?:\/\//.test(model)) await checkModelPath(root, model)
-  const { name } = readProject(db, project)
-  const tasks = [...tasksOf(db, project)].filter(({ responses }) => responses.length === 2)
+  const { name } = readProject(labels.db, project)
+  const tasks = (await collected(allTasks(labels, project))).filter(({ responses }) => responses.length === 2)
   if (!tasks.length) throw badInput('no-tasks', `no task of ${name} has two responses to compare`)
   const rows = tasks.map(({ id, prompt, responses }) => ({
     id,
@@ -142,7 +133,7 @@ export const judgeJob = async (
 
 /** Does what follows a job, with what it printed. */
 export const finishJob = async (
-  store: LabelStore,
+  labels: Labels,
   record: JobRecord,
   printed: string,
   endRetest: (retest: number) => Promise<void>,
@@ -155,19 +146,23 @@ export const finishJob = async (
     const project =
       typeof after.project === 'number'
         ? after.project
-        : makeProject(store, after.project, { settings: { mode: tasks[0].responses.length === 2 ? 'pair' : 'rank' } })
-    addTasks(store, project, tasks)
+        : makeProject(labels, {
+            name: after.project,
+            settings: { mode: tasks[0].responses.length === 2 ? 'pair' : 'rank' },
+          })
+    addRows(labels, project, tasks)
     record.project = project
   } else if (after.what === 'scores') {
     const lines = await linesIn(printed)
     if (lines.length !== after.tasks.length)
       throw runFailure('bad-scores', `${lines.length} rows were scored of ${after.tasks.length}; score them again`)
-    const scores = lines.map(({ rewards }, i): [number, (number | null)[]] => {
+    const scores = lines.map(({ rewards }, i) => {
       if (!Array.isArray(rewards))
         throw badInput('no-reward-model', `${after.model} gives no rewards; choose a reward model`)
-      return [after.tasks[i], rewards.map((reward) => (typeof reward === 'number' ? reward : null))]
+      return { task: after.tasks[i], scores: rewards.map((reward) => (typeof reward === 'number' ? reward : null)) }
     })
-    setScores(store, after.project, after.model, new Map(scores))
+    setScores(labels, after.project, after.model, scores)
+    labels.live.publish({ topic: `project/${after.project}` })
   } else {
     const values = (await linesIn(printed)).flatMap(
       ({ id, verdict }): [number, { preference: number; ranks: number[] }][] => {
@@ -175,8 +170,28 @@ export const finishJob = async (
         return typeof id === 'number' && said ? [[id, said]] : []
       },
     )
-    setPredictions(store, after.project, after.judge, new Map(values))
+    setPredictions(labels, after.project, after.judge, new Map(values))
   }
+}
+
+/** What a judge says of tasks is shown to people as a start. */
+const setPredictions = (
+  { db, live }: Labels,
+  project: number,
+  judge: string,
+  values: ReadonlyMap<number, VoteValue>,
+): void => {
+  db.transaction(() => {
+    for (const [task, value] of values)
+      db.run('INSERT OR REPLACE INTO prediction VALUES (?, ?, ?)', task, JSON.stringify(judge), JSON.stringify(value))
+  })
+  live.publish({ topic: `project/${project}` })
+}
+
+const collected = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+  const found: T[] = []
+  for await (const item of items) found.push(item)
+  return found
 }
 
 const verdicts: Readonly<Record<string, { preference: number; ranks: number[] }>> = {
@@ -196,8 +211,8 @@ export const linesIn = async (path: string): Promise<Record<string, unknown>[]> 
 }
 
 /** Answers by their prompts. Equal answers of a prompt are one; a prompt with a single answer stays a task. */
-const tasksIn = async (path: string, source: string): Promise<{ prompt: Text; responses: Response[] }[]> => {
-  const tasks = new Map<string, { prompt: Text; responses: Response[] }>()
+const tasksIn = async (path: string, source: string): Promise<TaskRow[]> => {
+  const tasks = new Map<string, TaskRow>()
   for (const { prompt, completion } of await linesIn(path)) {
     if (typeof completion !== 'string') continue
     const key = JSON.stringify(prompt)

@@ -340,3 +340,122 @@ describe('tasks', () => {
     expect(task.prediction).toMatchObject({ by: 'owner/judge', preference: 1 })
   })
 })
+
+describe('labels', () => {
+  /** A project of pairs whose tasks are labelled: the second response is the better. */
+  const labelled = async (mode: 'pair' | 'good' = 'pair', tasks = 12): Promise<number> => {
+    const { body } = await studio.send('POST', '/projects', { requestId: 'p', name: 'My Labels!', settings: { mode } })
+    const responses = (mode === 'pair' ? ['bad', 'fine'] : ['fine']).map((text) => ({ text }))
+    const rows = Array.from({ length: tasks }, (_, i) => ({ prompt: `question ${i}`, responses }))
+    await studio.send('POST', `/projects/${body.id}/import`, { requestId: 'i', rows })
+    await vote(body.id, mode === 'pair' ? { ranks: [2, 1], preference: 1 } : { good: true })
+    return body.id
+  }
+  const vote = async (project: number, value: object) => {
+    for (;;) {
+      const { body: task } = await studio.send('GET', `/projects/${project}/next`)
+      if (task.done) return
+      const { status } = await studio.send('POST', `/tasks/${task.id}/votes`, {
+        ...{ requestId: `v${task.id}`, version: task.version, value, shown: task.shown, seconds: 1, touched: true },
+      })
+      expect(status).toBe(200)
+    }
+  }
+  const rowsOf = (path: string) =>
+    readFileSync(join(studio.root, path), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+  const request = (project: number, method: string, heldOut: number) => ({
+    project,
+    method,
+    consensus: 'majority',
+    heldOut,
+  })
+
+  it('become a file to train on and one of held-out prompts, the same for the same labels', async () => {
+    const project = await labelled()
+    const { body } = await studio.send('POST', '/training-labels', request(project, 'dpo', 0.25))
+    expect(body.data).toMatch(/^attune-data\/my-labels-dpo-[0-9a-f]{10}\.jsonl$/)
+    expect(body.rows + body.evalRows).toBe(12)
+    expect(body.evalRows).toBeGreaterThan(0)
+    expect(body.prompts).toBe(12)
+    const [training, held] = [rowsOf(body.data), rowsOf(body.evalData)]
+    expect(training[0]).toMatchObject({ responses: ['bad', 'fine'], ranks: [2, 1] })
+    const prompts = new Set(training.map(({ prompt }) => prompt))
+    expect(held.every(({ prompt }) => !prompts.has(prompt))).toBe(true)
+    expect((await studio.send('POST', '/training-labels', request(project, 'dpo', 0.25))).body).toEqual(body)
+    expect(await problemsOf({ data: [body.data], evalData: [body.evalData] })).toEqual({})
+  })
+
+  it('of good and bad answers train kto, and nothing else', async () => {
+    const project = await labelled('good', 4)
+    const { body } = await studio.send('POST', '/training-labels', request(project, 'kto', 0))
+    expect(rowsOf(body.data)[0]).toMatchObject({ completion: 'fine', label: true })
+    expect(body.evalData).toBeUndefined()
+    const refused = await studio.send('POST', '/training-labels', request(project, 'dpo', 0))
+    expect(refused.body.error.message).toBe('labels of the mode good train kto, not dpo')
+  })
+
+  it('that are not there train nothing', async () => {
+    const { body } = await studio.send('POST', '/projects', {
+      requestId: 'p',
+      name: 'Empty',
+      settings: { mode: 'pair' },
+    })
+    const { body: refused } = await studio.send('POST', '/training-labels', request(body.id, 'dpo', 0.2))
+    expect(refused.error.message).toBe('the project Empty has no label that dpo can learn from yet')
+  })
+
+  /** A run folder as a training leaves it. */
+  const trainedRun = (config: object) => {
+    const dir = join(studio.root, 'attune-runs/dpo-1')
+    mkdirSync(join(dir, 'model'), { recursive: true })
+    const info = {
+      format: 1,
+      versions: {},
+      machine: {},
+      resumes: [],
+      method: 'dpo',
+      created: '2026-01-01T00:00:00Z',
+      command: ['attune', 'dpo'],
+      config,
+    }
+    writeFileSync(join(dir, 'run.json'), JSON.stringify(info))
+    writeFileSync(join(dir, 'model/config.json'), '{}')
+  }
+
+  it('say in a blind re-test whether the training helped', async () => {
+    studio.write(
+      'held.jsonl',
+      Array.from({ length: 20 }, (_, i) => ({ prompt: `held ${i}`, chosen: 'a', rejected: 'b' })),
+    )
+    trainedRun({ model: 'owner/base', evalData: ['held.jsonl'] })
+    const { body, status } = await studio.send('POST', '/retests', { run: 'dpo-1', prompts: 10 })
+    expect(status).toBe(201)
+    expect(body).toMatchObject({ run: 'dpo-1', base: 'owner/base', state: 'writing' })
+    for (const { id } of body.jobs) await studio.until(id, 'done')
+    expect(studio.ran().map((argv) => argv[argv.indexOf('--model') + 1])).toEqual(['owner/base', 'attune-runs/dpo-1'])
+    const { body: ready } = await studio.send('GET', `/retests/${body.id}`)
+    expect(ready).toMatchObject({
+      state: 'labelling',
+      result: { tasks: 10, labelled: 0, meaning: 'Nothing is labelled yet.' },
+    })
+    const { body: project } = await studio.send('GET', `/projects/${ready.project}`)
+    expect(project).toMatchObject({ name: 'Re-test of dpo-1', settings: { mode: 'pair', blind: true } })
+    await vote(ready.project, { ranks: [2, 1], preference: 1 })
+    const { body: done } = await studio.send('GET', `/retests/${body.id}`)
+    expect(done).toMatchObject({ state: 'done', result: { wins: 10, ties: 0, losses: 0, winRate: 1, high: 1 } })
+    expect(done.result.low).toBeCloseTo(0.722, 3)
+    expect(done.result.meaning).toMatch(/^The training helped: its answers win 100 %/)
+    await studio.restart()
+    expect((await studio.send('GET', '/retests')).body).toEqual([done])
+  })
+
+  it('need held-out prompts for a re-test, and a model that answers', async () => {
+    trainedRun({ model: 'owner/base' })
+    const { body } = await studio.send('POST', '/retests', { run: 'dpo-1', prompts: 10 })
+    expect(body.error.message).toContain('without held-out rows')
+    expect((await studio.send('POST', '/retests', { run: '../x', prompts: 10 })).status).toBe(400)
+  })
+})

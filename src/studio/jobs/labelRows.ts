@@ -1,25 +1,18 @@
-/** The labels of a project as rows to train on: one row a task, what its votes agree on, a better answer that was written first. */
+/** The labels of a project as rows to train on: one row a task, what its votes agree on. */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Text } from '../../data/rows.ts'
-import { consensusOf } from '../../feedback/votes/consensus.ts'
-import type { Ranks, Task } from '../../feedback/votes/tasks.ts'
-import type { Db } from '../../store/database.node.ts'
+import type { Ranks } from '../../feedback/votes/tasks.ts'
 import { badInput } from '../../util/fault.ts'
 import { makeFolders, writeWhole } from '../../util/files.node.ts'
-import type { Mode, VoteRecord } from '../labels/api.ts'
+import type { Mode } from '../labels/api.ts'
+import { exportRows } from '../labels/forParts.ts'
+import type { Labels } from '../labels/labels.ts'
 import { readProject } from '../labels/projects.ts'
-import { adjudicator, currentVote, currentVotes, passes, type StoredTask } from '../labels/tasks.ts'
-import { ranksOf } from '../labels/verdicts.ts'
 import type { Consensus, LabelFiles, LabelsRequest } from './api.ts'
-import { tasksOf } from './projectTasks.ts'
 
 export type LabelRow = { prompt: Text; [column: string]: unknown }
-
-/** What each method learns from. */
-type Form = 'ranking' | 'label' | 'completion'
-const forms: Readonly<Record<string, Form>> = { dpo: 'ranking', reward: 'ranking', kto: 'label', sft: 'completion' }
 
 /** The methods that can learn from the labels of a mode. */
 export const methodsFor = (mode: Mode): string[] => (mode === 'good' ? ['kto'] : ['dpo', 'reward', 'sft'])
@@ -32,18 +25,17 @@ export const labelFolder = 'attune-data'
  * are held out. A prompt is held out by its own hash, so that it stays so when more tasks are labelled.
  */
 export const writeLabels = async (
-  db: Db,
+  labels: Labels,
   root: string,
   { project, method, consensus, heldOut }: LabelsRequest,
 ): Promise<LabelFiles> => {
-  const { name, settings } = readProject(db, project)
-  const form = forms[method]
-  if (form === undefined || !methodsFor(settings.mode).includes(method))
+  const { name, settings } = readProject(labels.db, project)
+  if (!methodsFor(settings.mode).includes(method))
     throw badInput(
       'wrong-kind',
       `labels of the mode ${settings.mode} train ${methodsFor(settings.mode).join(', ')}, not ${method}`,
     )
-  const rows = trainingRows(db, project, settings.mode, form, consensus)
+  const rows = await trainingRows(labels, project, method, consensus)
   if (!rows.length) throw badInput('no-labels', `the project ${name} has no label that ${method} can learn from yet`)
   const { training, held } = splitByPrompt(rows, heldOut)
   await makeFolders(join(root, labelFolder))
@@ -92,66 +84,25 @@ export const splitByPrompt = (
   return { training: rows.filter((row) => !isHeld(row)), held: rows.filter(isHeld) }
 }
 
-/** What is said of a task: the decision of an adjudicator where it counts and there is one, else everybody's first vote. */
-const votesOf = (db: Db, { id }: StoredTask, consensus: Consensus): VoteRecord[] => {
-  const decision = consensus === 'adjudicated' ? currentVote(db, id, adjudicator, passes.decision) : undefined
-  if (decision) return [decision]
-  return currentVotes(db, id).filter(({ kind, repeat }) => kind === 'vote' && !repeat)
-}
-
-export const trainingRows = (db: Db, project: number, mode: Mode, form: Form, consensus: Consensus): LabelRow[] => {
-  const labelled = [...tasksOf(db, project)].flatMap((task) => {
-    const votes = votesOf(db, task, consensus)
-    return votes.length ? [{ task, votes }] : []
-  })
-  if (mode === 'good') return labelled.flatMap(({ task, votes }) => labelRow(task, votes))
-  const tasks = labelled.map(({ task, votes }) => rankedTask(task, votes))
-  const method = consensus === 'bradley-terry' ? 'bradley-terry' : 'majority'
-  const { ranks } = consensusOf(tasks, method)
-  return tasks.flatMap(({ prompt, responses }, t): LabelRow[] => {
-    if (!isDecided(ranks[t])) return []
-    if (form === 'ranking') return [{ prompt, responses, ranks: ranks[t] }]
-    const best = ranks[t].indexOf(1)
-    return [{ prompt, completion: responses[best] }]
-  })
-}
-
-/** Some response is better than another one; an unranked one is behind those with a rank. */
-const isDecided = (ranks: Ranks) =>
-  new Set(ranks.filter((rank) => rank !== null)).size > 1 || (ranks.includes(1) && ranks.includes(null))
-
-const labelRow = ({ prompt, responses }: StoredTask, votes: readonly VoteRecord[]): LabelRow[] => {
-  const [response] = responses
-  const good = votes.filter(({ value }) => value.good === true).length
-  const bad = votes.filter(({ value }) => value.good === false || value.bothBad).length
-  return !response || good === bad ? [] : [{ prompt, completion: response.text, label: good > bad }]
-}
-
-/** Answers that people wrote stand behind the others, each ranked first by its writer. */
-const rankedTask = ({ id, prompt, responses }: StoredTask, votes: readonly VoteRecord[]): Task => {
-  const texts = responses.map(({ text }) => text)
-  const written = [...new Set(votes.flatMap(({ value }) => (value.edit ? [value.edit.text] : [])))].filter(
-    (text) => !texts.includes(text),
-  )
-  const all = [...texts, ...written]
-  return {
-    id,
-    prompt,
-    responses: all,
-    votes: votes.map(({ value, annotator }) => ({
-      ranks: ranksWithEdit(all, ranksOf(value) ?? texts.map(() => null), value.edit),
-      vote: { annotator },
-    })),
+/** Rows of labels that say something; of rankings for `sft` the best response. */
+const trainingRows = async (
+  labels: Labels,
+  project: number,
+  method: string,
+  consensus: Consensus,
+): Promise<LabelRow[]> => {
+  const rows: LabelRow[] = []
+  for await (const record of exportRows(labels, project, { form: method === 'kto' ? 'kto' : 'rows', consensus })) {
+    const row = record as LabelRow
+    if (method === 'kto') rows.push(row)
+    else if (Array.isArray(row.responses) && isDecided(row.ranks)) {
+      const { prompt, responses, ranks } = row
+      rows.push(method === 'sft' ? { prompt, completion: responses[(ranks as Ranks).indexOf(1)] } : row)
+    } else if (method === 'sft' && row.completion !== undefined) rows.push(row)
   }
+  return rows
 }
 
-const ranksWithEdit = (
-  all: readonly Text[],
-  ranks: Ranks,
-  edit: { text: string; from: number | null } | undefined,
-): Ranks => {
-  if (!edit) return all.map((_, i) => ranks[i] ?? null)
-  // Behind the written answer comes what it was written from, then what was ranked
-  const given = ranks.some((rank) => rank !== null) ? ranks : ranks.map((_, i) => (i === edit.from ? 1 : null))
-  return all.map((text, i) => (text === edit.text ? 1 : given[i] == null ? null : given[i] + 1))
-}
+/** Some response is better than another one; one without a rank is behind those with a rank. */
+const isDecided = (ranks: unknown): boolean =>
+  Array.isArray(ranks) && ranks.includes(1) && new Set(ranks as Ranks).size > 1

@@ -17,13 +17,14 @@ import { badInput, runFailure } from '../../util/fault.ts'
 import { diskFault, writeWhole } from '../../util/files.node.ts'
 import { percent, plural } from '../../util/format.ts'
 import { parseJson } from '../../util/json.ts'
-import { adjudicator, currentVote, currentVotes, passes, plainText } from '../labels/tasks.ts'
+import { addRows, currentValues, makeProject } from '../labels/forParts.ts'
+import type { Labels } from '../labels/labels.ts'
+import { plainText } from '../labels/tasks.ts'
 import { generateArgv, linesIn } from './answers.ts'
 import type { Retest, RetestResult, Sampling } from './api.ts'
 import type { Jobs } from './jobs.ts'
 import { writeRows } from './labelRows.ts'
 import { pathBelow } from './paths.ts'
-import { addTasks, type LabelStore, makeProject, tasksOf } from './projectTasks.ts'
 
 const recordSchema = z.object({
   run: z.string(),
@@ -40,15 +41,15 @@ const recordSchema = z.object({
 type Stored = z.output<typeof recordSchema>
 
 export type Retests = {
-  list(source?: number): Retest[]
-  get(id: number): Retest
+  list(source?: number): Promise<Retest[]>
+  get(id: number): Promise<Retest>
   add(given: { run: string; prompts: number; sampling: Sampling; source?: number }): Promise<Retest>
   forget(id: number): Promise<void>
   /** Called when one of its jobs has ended well: the last one makes the project. */
   jobEnded(id: number, job: number): Promise<void>
 }
 
-export const openRetests = async (root: string, store: LabelStore, jobs: Jobs): Promise<Retests> => {
+export const openRetests = async (root: string, labels: Labels, jobs: Jobs): Promise<Retests> => {
   const folder = join(root, '.attune', 'retests')
   const retests = new Map<number, Stored>()
   for (const name of await readdir(folder).catch(() => [])) {
@@ -67,32 +68,34 @@ export const openRetests = async (root: string, store: LabelStore, jobs: Jobs): 
       throw diskFault(error, folder)
     })
     await writeWhole(join(folder, `${id}.json`), [Buffer.from(JSON.stringify(record))])
-    store.live.publish({ topic: 'retests' })
+    labels.live.publish({ topic: 'retests' })
   }
   const jobsOf = ({ jobs: ids }: Stored) =>
     jobs
       .list()
       .filter(({ id }) => ids.includes(id))
       .reverse()
-  const shown = (id: number): Retest => {
+  const shown = async (id: number): Promise<Retest> => {
     const { alike, ...record } = need(id)
     const own = jobsOf(need(id))
     const ended = own.find(({ state }) => state === 'failed' || state === 'stopped' || state === 'ended')
     const problem =
       record.problem ??
       (record.project === undefined ? ended && (ended.problem ?? `a job has ${ended.state}`) : undefined)
-    const result =
-      record.project === undefined || isGone(store, record.project) ? undefined : resultOf(store, record.project, alike)
+    const isThere = record.project !== undefined && !isGone(labels, record.project)
+    const result = isThere ? await resultOf(labels, record.project!, alike) : undefined
     const state = problem ? 'failed' : !result ? 'writing' : result.labelled < result.tasks ? 'labelling' : 'done'
     return { id, ...record, jobs: own, state, ...(problem && { problem }), ...(result && { result }) }
   }
 
   return {
     list: (source) =>
-      [...retests.keys()]
-        .map(shown)
-        .filter((retest) => source === undefined || retest.source === source)
-        .reverse(),
+      Promise.all(
+        [...retests]
+          .filter(([, record]) => source === undefined || record.source === source)
+          .reverse()
+          .map(([id]) => shown(id)),
+      ),
     get: shown,
     async add({ run, prompts, sampling, source }) {
       const { dir, base, config, method, held } = await trainedRun(root, run)
@@ -133,7 +136,7 @@ export const openRetests = async (root: string, store: LabelStore, jobs: Jobs): 
       need(id)
       retests.delete(id)
       await rm(join(folder, `${id}.json`), { force: true })
-      store.live.publish({ topic: 'retests' })
+      labels.live.publish({ topic: 'retests' })
     },
     async jobEnded(id, ended) {
       const record = retests.get(id)
@@ -149,11 +152,12 @@ export const openRetests = async (root: string, store: LabelStore, jobs: Jobs): 
         ],
       }))
       const different = pairs.filter(({ responses: [a, b] }) => a.text !== b.text)
-      const project = makeProject(store, `Re-test of ${record.run}`, {
+      const project = makeProject(labels, {
+        name: `Re-test of ${record.run}`,
         guidelines: `Which answer is the better one? One is of the model before the training ${record.run}, the other of the model after it. The order is drawn anew for each task.`,
         settings: { mode: 'pair', blind: true, order: 'random', edits: false, spans: false, seed: id },
       })
-      addTasks(store, project, different)
+      addRows(labels, project, different)
       await write(id, { ...record, project, alike: pairs.length - different.length })
     },
   }
@@ -167,8 +171,7 @@ const readRecord = async (path: string): Promise<Stored | undefined> => {
   }
 }
 
-const isGone = ({ db }: LabelStore, project: number) =>
-  db.get('SELECT 1 FROM project WHERE id = ?', project) === undefined
+const isGone = ({ db }: Labels, project: number) => db.get('SELECT 1 FROM project WHERE id = ?', project) === undefined
 
 /** A run whose model writes answers, with the model that it began from and the files of its held-out rows. */
 const trainedRun = async (root: string, run: string) => {
@@ -211,18 +214,16 @@ const promptsOf = async (root: string, files: readonly string[], most: number, c
 }
 
 /** @param alike prompts with two equal answers */
-export const resultOf = ({ db }: LabelStore, project: number, alike: number): RetestResult => {
+const resultOf = async (labels: Labels, project: number, alike: number): Promise<RetestResult> => {
   const judged: JudgedPair[] = []
-  let tasks = 0
-  for (const { id, responses } of tasksOf(db, project)) {
-    tasks++
-    const decision = currentVote(db, id, adjudicator, passes.decision)
-    const votes = decision ? [decision] : currentVotes(db, id).filter(({ kind, repeat }) => kind === 'vote' && !repeat)
-    const shares = votes.flatMap(({ value }) => shareOf(value))
+  const { tasks } = labels.db.get<{ tasks: number }>('SELECT count(*) AS tasks FROM task WHERE project = ?', project)!
+  for await (const { task, responses, votes, adjudication } of currentValues(labels, project)) {
+    const counted = adjudication ? [adjudication] : votes.filter(({ kind, repeat }) => kind === 'vote' && !repeat)
+    const shares = counted.flatMap(({ value }) => shareOf(value))
     if (!shares.length) continue
     const lengths = responses.map(({ text }) => [...plainText(text)].length) as [number, number]
     const preferred = shares.reduce((a, b) => a + b, 0) / shares.length
-    judged.push({ item: String(id), a: 'before', b: 'after', preferred, lengths, baseline: true })
+    judged.push({ item: String(task), a: 'before', b: 'after', preferred, lengths, baseline: true })
   }
   const labelled = judged.length + alike
   const counts = { tasks: tasks + alike, labelled, wins: 0, ties: alike, losses: 0 }

@@ -9,7 +9,7 @@ import { newRunFolder, requireRun, runsBelow, runsRoot } from '../../runs/find.n
 import { readInfo } from '../../runs/run.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { shellWord } from '../../util/format.ts'
-import { bodyOf, idOf } from '../labels/labels.ts'
+import { bodyOf, idOf, type Labels } from '../labels/labels.ts'
 import { requireRole, type StudioEnv } from '../session.ts'
 import { finishJob, generateJob, judgeJob, samplingSchema, scoreJob } from './answers.ts'
 import type { Checked, Choices, Settings } from './api.ts'
@@ -18,7 +18,6 @@ import { checkSettings, methodBriefs, methodForm, methodNamed } from './forms.ts
 import { type Jobs, type JobsOptions, openJobs, runName } from './jobs.ts'
 import { labelFolder, writeLabels } from './labelRows.ts'
 import { pathBelow } from './paths.ts'
-import type { LabelStore } from './projectTasks.ts'
 import { openRetests } from './retests.ts'
 
 const settings = z.record(z.string(), z.unknown())
@@ -58,16 +57,16 @@ export type JobPart = { routes: Hono<StudioEnv>; jobs: Jobs; close(): Promise<vo
 
 /** @param root the studio's folder, a real path */
 export const jobRoutes = async (
-  store: LabelStore,
+  labels: Labels,
   { root, ...options }: Omit<JobsOptions, 'live' | 'onDone'>,
 ): Promise<JobPart> => {
   const jobs = await openJobs({
     ...options,
     root,
-    live: store.live,
-    onDone: (id, record) => finishJob(store, record, jobs.printed(id), (retest) => retests.jobEnded(retest, id)),
+    live: labels.live,
+    onDone: (id, record) => finishJob(labels, record, jobs.printed(id), (retest) => retests.jobEnded(retest, id)),
   })
-  const retests = await openRetests(root, store, jobs)
+  const retests = await openRetests(root, labels, jobs)
   jobs.begin()
   const app = new Hono<StudioEnv>()
   for (const path of [
@@ -87,7 +86,7 @@ export const jobRoutes = async (
   app.get('/methods/:name', async (context) => context.json(await methodForm(known(context.req.param('name')))))
   app.get('/training-choices', async (context) => context.json(await choicesIn(root)))
   app.post('/training-labels', async (context) =>
-    context.json(await writeLabels(store.db, root, await bodyOf(context, labelsRequest))),
+    context.json(await writeLabels(labels, root, await bodyOf(context, labelsRequest))),
   )
 
   // ---- jobs
@@ -118,15 +117,15 @@ export const jobRoutes = async (
   })
 
   // ---- blind re-test
-  app.get('/retests', (context) => {
+  app.get('/retests', async (context) => {
     const source = context.req.query('project')
-    return context.json(retests.list(source === undefined ? undefined : Number(source)))
+    return context.json(await retests.list(source === undefined ? undefined : Number(source)))
   })
   app.post('/retests', async (context) => {
     const given = await bodyOf(context, newRetest)
     return context.json(await retests.add({ ...given, source: sourceOf(given.run) }), 201)
   })
-  app.get('/retests/:id', (context) => context.json(retests.get(idOf(context))))
+  app.get('/retests/:id', async (context) => context.json(await retests.get(idOf(context))))
   app.delete('/retests/:id', async (context) => {
     await retests.forget(idOf(context))
     return context.body(null, 204)
@@ -187,8 +186,8 @@ export const jobRoutes = async (
   const recordOf = async (given: z.output<typeof newJob>) => {
     if (given.kind === 'resume') return resumed(given.run)
     if (given.kind === 'generate') return generateJob(root, given)
-    if (given.kind === 'score') return scoreJob(store, root, given.model, given.project)
-    if (given.kind === 'judge') return judgeJob(store, root, given.model, given.project)
+    if (given.kind === 'score') return scoreJob(labels, root, given.model, given.project)
+    if (given.kind === 'judge') return judgeJob(labels, root, given.model, given.project)
     const { argv, problems, output, title } = await checked(given)
     if (problems.length) throw badInput('bad-settings', `${problems[0].key}: ${problems[0].message}`)
     return { kind: 'train' as const, title, argv, output, project: given.project }
