@@ -93,9 +93,9 @@ export const openJobs = async ({ root, live, onDone, onError, command, every = 3
     }
   }
   const changed = async (id: number, change: Partial<JobRecord>) => {
-    const job = need(id)
-    Object.assign(job.record, change)
-    await records.write(id, job.record)
+    const { record } = need(id)
+    await records.write(id, { ...record, ...change })
+    Object.assign(record, change)
     tell(id)
     live.publish({ topic: 'jobs' })
   }
