@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { sealed } from '../../dist/util/sealed.node.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = join(here, '..', '..')
@@ -61,7 +62,9 @@ const record = () => {
     )
       continue
     mkdirSync(dirname(join(recorded, path)), { recursive: true })
-    writeFileSync(join(recorded, path), readFileSync(from, 'utf8').replaceAll(folder, '/home/ada/stories'))
+    const text = readFileSync(from, 'utf8').replaceAll(folder, '/home/ada/stories')
+    const { hash: _, ...value } = path.endsWith('run.json') ? JSON.parse(text) : {}
+    writeFileSync(join(recorded, path), path.endsWith('run.json') ? sealed(value, 'run.json', 2).text : text)
   }
   rmSync(folder, { recursive: true })
 }
@@ -127,7 +130,7 @@ const people = [
 
 /** How good the answers of a task are, as a person of the demonstration sees it: alike for all, with some noise of their own. */
 const voteOf = (mode, task, person) => {
-  const quality = task.responses.map((_, i) => [1, 3, 2.6, 1.6][i] + Math.sin(task.id * 7 + i * 13 + person * 29) * 0.9)
+  const quality = task.responses.map((_, i) => [1, 3, 2.6, 1.6][i] + Math.sin(task.id * 7 + i * 13 + person * 29) * 1.2)
   const sorted = [...quality].sort((a, b) => b - a)
   const ranks = quality.map((value) => sorted.indexOf(value) + 1)
   if (mode === 'rank') return { ranks, ...(task.id % 4 === person && { note: 'The second is too long.' }) }
