@@ -75,7 +75,7 @@ const Files = ({ onChoose }: { onChoose(path: string): void }) => {
     return <p className="hint">There is no file of rows in the studio’s folder.</p>
   return (
     <section className="files" aria-label="Files in the studio’s folder">
-      <h3>{folder === '' ? 'Or one from the studio’s folder' : `In ${folder}`}</h3>
+      <h2>{folder === '' ? 'Or one from the studio’s folder' : `In ${folder}`}</h2>
       <ul>
         {folder !== '' && (
           <li>
