@@ -113,6 +113,7 @@ export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Ho
     }
     store(batch)
     counts.forget(id)
+    labels.tallies.forget(id)
     live.publish({ topic: `project/${id}` })
     return once(db, request, () => report).answer
   }
