@@ -20,6 +20,9 @@ const pages: readonly [path: string, load: () => Promise<{ default: ComponentTyp
   ['/label/:project/adjudicate', () => import('./label/AdjudicatePage.tsx')],
   ['/label/:project/settings', () => import('./label/SettingsPage.tsx')],
   ['/runs', () => import('./runs/RunsPage.tsx')],
+  ['/train', () => import('./train/TrainPage.tsx')],
+  ['/train/jobs/:id', () => import('./train/JobPage.tsx')],
+  ['/train/loop/:project', () => import('./train/LoopPage.tsx')],
   ['/label/:project/task/:id?', () => import('./label/annotate/AnnotatePage.tsx')],
 ]
 
