@@ -38,7 +38,7 @@ export const App = () => {
               <Route key={path} path={path} component={Page} />
             ))}
             <Route>
-              <EmptyState title="There is no such page" next={<a href="/">Go to the start</a>} />
+              <EmptyState page title="There is no such page" next={<a href="/">Go to the start</a>} />
             </Route>
           </Switch>
         </Suspense>
