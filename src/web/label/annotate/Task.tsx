@@ -5,9 +5,10 @@ import { Badge } from '../../ui/Card.tsx'
 import { useOpenHelp } from '../../ui/Help.tsx'
 import { Body } from './Body.tsx'
 import { CompareBar } from './CompareBar.tsx'
-import { PairControls } from './Controls.tsx'
+import { GoodControls, PairControls } from './Controls.tsx'
 import { useDraft } from './draft.ts'
 import { Editor } from './Editor.tsx'
+import { Ladder } from './Ladder.tsx'
 import { MarkBar } from './Marks.tsx'
 import { ModeControls } from './ModeControls.tsx'
 import { selectedPart, selectNextSentence, useSelection } from './marking.ts'
@@ -23,7 +24,7 @@ import { useSingleKeys } from './useKeys.ts'
 import type { Labelling } from './useLabelling.ts'
 import { useTaskKeys } from './useTaskKeys.ts'
 import { VotesTable } from './VotesTable.tsx'
-import { bestOf, cleaned, letterOf, missing, onScreen, ranksOf, type Start, unrated } from './value.ts'
+import { bestOf, cleaned, letterOf, missing, onScreen, preferenceWords, ranksOf, type Start, unrated } from './value.ts'
 import { useWork } from './work.ts'
 
 type Props = {
@@ -165,6 +166,8 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
   })
   const judgeKeys = { good: label('good'), bad: label('bad') }
   const ranks = ranksOf(value, responses.length)
+  /** pair: what is said, seen from the screen. */
+  const side = value.preference === undefined ? undefined : onScreen(value.preference, shown)
 
   const stateOf = (response: number): string => {
     if (mode === 'rank') return ranks[response] === null ? 'unranked' : `rank ${ranks[response]}`
@@ -172,8 +175,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
   }
   const badgeOf = (response: number) => {
     if (value.edit?.from === response) return <Badge tone="accent">edited</Badge>
-    if (mode !== 'rank') return null
-    return ranks[response] === null ? <Badge>unranked</Badge> : <Badge tone="accent">rank {ranks[response]}</Badge>
+    return mode === 'rank' && ranks[response] !== null ? <Badge tone="accent">rank {ranks[response]}</Badge> : null
   }
 
   return (
@@ -224,17 +226,10 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
               onDrop={actions.drop}
               onSpan={actions.changeMark}
             >
-              <ModeControls {...{ response, settings, view, work, actions }} keys={judgeKeys} />
+              <ModeControls {...{ response, settings, view, work, actions }} />
             </ResponseCard>
           ))}
         </ol>
-        {mode === 'pair' && (
-          <PairControls
-            strengths={strengths}
-            step={value.preference === undefined ? undefined : onScreen(value.preference, shown)}
-            onStep={actions.prefer}
-          />
-        )}
       </div>
       {editing && (
         <Editor
@@ -253,16 +248,13 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
         {said}
       </p>
       <TaskBar
-        {...{ mode, ranks, shown, order, active, hint, label, edits, noting, editing, single }}
+        {...{ mode, hint, label, edits, noting, editing, single }}
         allBad={settings.bothBad ? (value.bothBad ?? false) : undefined}
         several={responses.length > 1}
         acceptable={
           (start.from !== 'nothing' && start.from !== 'draft' && !work.touched) || (mode === 'edit' && !value.edit)
         }
         adjudicate={adjudicate}
-        onDrop={actions.drop}
-        onUnrank={(response) => actions.rank(response, null)}
-        onGo={focus}
         onSubmit={submit}
         onUndo={undo}
         onSkip={skip}
@@ -271,7 +263,19 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
         onAllBad={actions.allBad}
         onAccept={accept}
         onSingle={setSingle}
-      />
+      >
+        {mode === 'rank' && responses.length > 1 && (
+          <Ladder
+            {...{ ranks, shown, order, active }}
+            onDrop={actions.drop}
+            onUnrank={(response) => actions.rank(response, null)}
+            onGo={focus}
+          />
+        )}
+        {mode === 'pair' && <PairControls strengths={strengths} step={side} onStep={actions.prefer} />}
+        {mode === 'pair' && side !== undefined && <p className="pair-said">{preferenceWords(side, strengths)}</p>}
+        {mode === 'good' && <GoodControls good={value.good} onGood={actions.good} keys={judgeKeys} />}
+      </TaskBar>
       {selection && (
         <MarkBar left={selection.left} top={selection.top} keys={judgeKeys} onMark={(kind) => void mark(kind)} />
       )}
@@ -280,7 +284,8 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
         onClose={() => setSkipping(false)}
         onSkip={(reason) => {
           setSkipping(false)
-          labelling.skip(view, reason, seconds(), value)
+          endDraft()
+          labelling.skip(view, reason, seconds(), work.touched ? value : undefined)
         }}
       />
     </div>
