@@ -1,5 +1,6 @@
 /** One task on the screen: prompt, responses, what is said of them, and the keys. Mounted anew for each visit to a task. */
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
+import { flushSync } from 'react-dom'
 import type { Project, TaskView } from '../../../studio/labels/api.ts'
 import { Badge } from '../../ui/Card.tsx'
 import { useOpenHelp } from '../../ui/Help.tsx'
@@ -11,7 +12,7 @@ import { Editor } from './Editor.tsx'
 import { Ladder } from './Ladder.tsx'
 import { MarkBar } from './Marks.tsx'
 import { ModeControls } from './ModeControls.tsx'
-import { selectedPart, selectNextSentence, useSelection } from './marking.ts'
+import { selectedBox, selectedPart, selectNextSentence, useSelection } from './marking.ts'
 import { NoteField } from './NoteField.tsx'
 import { ResponseCard } from './ResponseCard.tsx'
 import { SkipDialog } from './SkipDialog.tsx'
@@ -122,17 +123,18 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
     say('Accepted as it is')
   }
   const openEditor = () => {
-    setEditing(true)
-    setTimeout(() => editor.current?.focus())
+    // At once, so that what is typed next is text
+    flushSync(() => setEditing(true))
+    editor.current?.focus()
   }
   const openNote = () => {
-    setNoting(true)
-    setTimeout(() => noteField.current?.focus())
+    flushSync(() => setNoting(true))
+    noteField.current?.focus()
   }
   const mark = (kind: 'good' | 'bad'): boolean => {
-    const box = selection?.box
+    const box = marking ? selectedBox() : undefined
     const response = Number(box?.getAttribute('data-markable'))
-    const part = marking && box ? selectedPart(box, texts[response]) : undefined
+    const part = box ? selectedPart(box, texts[response]) : undefined
     if (!part) return false
     actions.mark({ response, ...part, mark: kind })
     getSelection()?.removeAllRanges()
@@ -145,6 +147,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
     actions,
     single,
     focus,
+    leave: () => focusCard(active, false),
     mark,
     has: { edits, marking },
     run: {

@@ -107,7 +107,6 @@ const Tool = ({ name, keys, icon, onClick, pressed }: ToolProps) => (
     type="button"
     className="button quiet tool"
     aria-pressed={pressed}
-    aria-label={name}
     title={name}
     onMouseDown={keepFocus}
     onClick={onClick}
