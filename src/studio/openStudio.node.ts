@@ -29,6 +29,8 @@ export type Studio = {
   url: string
   /** The address that opens it as its owner. */
   ownerUrl: string
+  /** Method and path of everything that it answers. */
+  routes: readonly { method: string; path: string }[]
   close(): Promise<void>
 }
 
@@ -62,6 +64,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     return {
       url: server.url,
       ownerUrl: `${server.url}/?token=${token}`,
+      routes: app.routes.map(({ method, path }) => ({ method, path })),
       async close() {
         live.close()
         await server.close()
