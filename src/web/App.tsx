@@ -12,6 +12,7 @@ import { ErrorNote } from './ui/ErrorNote.tsx'
 /** Pages of a part: one row each. */
 const pages: readonly [path: string, load: () => Promise<{ default: ComponentType }>][] = [
   ['/runs', () => import('./runs/RunsPage.tsx')],
+  ['/play', () => import('./play/PlayPage.tsx')],
 ]
 
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const)
