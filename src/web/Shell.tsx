@@ -20,8 +20,8 @@ export const Shell = ({ children }: { children: ReactNode }) => {
   const [location, go] = useLocation()
   const own = parts.filter(({ owner }) => !owner || person.role === 'own')
   useGoKeys((key) => {
-    const part = own.find((other) => other.key === key)
-    if (part) go(part.path)
+    const path = key === 'h' ? '/' : own.find((other) => other.key === key)?.path
+    if (path) go(path)
   })
   return (
     <HelpProvider>
@@ -30,8 +30,9 @@ export const Shell = ({ children }: { children: ReactNode }) => {
           Skip to the page
         </a>
         <header className="topbar">
-          <Link href="/" className="brand">
-            attune
+          <Link href="/" className="brand" aria-label="attune: start">
+            <Mark />
+            <span>attune</span>
           </Link>
           <nav aria-label="Parts of the studio">
             {own.map(({ path, name, icon: Icon }) => (
@@ -42,8 +43,10 @@ export const Shell = ({ children }: { children: ReactNode }) => {
             ))}
           </nav>
           {person.role !== 'own' && <span className="who">{person.name}</span>}
-          <HelpButton />
-          <ThemeButton />
+          <div className="tools">
+            <HelpButton />
+            <ThemeButton />
+          </div>
         </header>
         <main id="main" tabIndex={-1}>
           {children}
@@ -52,6 +55,14 @@ export const Shell = ({ children }: { children: ReactNode }) => {
     </HelpProvider>
   )
 }
+
+/** As icon.svg. */
+const Mark = () => (
+  <svg width="20" height="20" viewBox="0 0 32 32" aria-hidden="true">
+    <rect width="32" height="32" rx="8" fill="var(--accent)" />
+    <path d="M8 21l5-10 4 8 3-5 4 7" fill="none" stroke="var(--accent-ink)" strokeWidth="2.5" strokeLinejoin="round" />
+  </svg>
+)
 
 /** g and then a letter, within a second. */
 const useGoKeys = (go: (key: string) => void) => {

@@ -67,8 +67,8 @@ export const Textarea = ({ className = '', ...rest }: ComponentProps<'textarea'>
 
 type SelectProps<T extends string> = Omit<ComponentProps<'select'>, 'value' | 'onChange'> & {
   value: T
-  onChange(value: T): void
-  options: readonly { value: T; name: string; disabled?: boolean }[]
+  onChange(value: NoInfer<T>): void
+  options: readonly { value: NoInfer<T>; name: string; disabled?: boolean }[]
 }
 
 /** The browser's own list: it works on phones and with every screen reader. */

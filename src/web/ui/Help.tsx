@@ -22,7 +22,11 @@ const everywhere: HelpPart = {
   title: 'Everywhere',
   keys: [
     ['?', 'this help'],
-    ['g l, g r, g p, g o', 'go to labels, runs, the playground, reports'],
+    ['g h', 'go to the start'],
+    ['g l', 'go to labels'],
+    ['g r', 'go to runs'],
+    ['g p', 'go to the playground'],
+    ['g o', 'go to reports'],
     ['Esc', 'closes what lies over the page'],
   ],
 }

@@ -25,9 +25,9 @@ export const Tabs = (props: { label: string; tabs: readonly Tab[]; value: string
 
 type SegmentedProps<T extends string> = {
   label: string
-  choices: readonly { value: T; name: ReactNode }[]
+  choices: readonly { value: NoInfer<T>; name: ReactNode }[]
   value: T
-  onChange(value: T): void
+  onChange(value: NoInfer<T>): void
 }
 
 /** Two to five short choices side by side: the axis of a plot, a view. */
