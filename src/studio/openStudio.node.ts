@@ -9,6 +9,8 @@ import { makeStudioApp } from './app.ts'
 import { labelRoutes } from './labels/routes.ts'
 import { migrations } from './labels/schema.ts'
 import { openLive } from './live.ts'
+import { savePreference } from './play/preference.ts'
+import { openPlayground } from './play/routes.ts'
 import { newToken, type Person, sameHash, tokenHash } from './session.ts'
 import { openStaticFiles } from './staticFiles.node.ts'
 
@@ -49,6 +51,11 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
   const labels = labelRoutes({ db, live, root, address: () => shownAddress })
+  const playground = openPlayground({
+    root,
+    live,
+    savePreference: (preference) => savePreference(labels.labels, preference),
+  })
   const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : labels.findPerson(given))
   let own: readonly string[] = []
   /** As others reach it, for the links of annotators. */
@@ -60,7 +67,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [labels.routes],
+    parts: [labels.routes, playground.routes],
     onError,
   })
   try {
@@ -73,13 +80,14 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
       routes: app.routes.map(({ method, path }) => ({ method, path })),
       async close() {
         live.close()
-        await server.close()
+        await Promise.all([server.close(), playground.close()])
         await labels.close()
         db.close()
       },
     }
   } catch (error) {
     live.close()
+    await playground.close()
     db.close()
     throw error
   }

@@ -5,7 +5,7 @@ import type { Live } from '../live.ts'
 import type { FindPerson, StudioEnv } from '../session.ts'
 import { openUploads } from './files.node.ts'
 import { importRoutes } from './importRoutes.ts'
-import { openLabels } from './labels.ts'
+import { type Labels, openLabels } from './labels.ts'
 import { findAnnotator } from './people.ts'
 import { projectRoutes } from './projectRoutes.ts'
 import { taskRoutes } from './taskRoutes.ts'
@@ -19,7 +19,13 @@ export type LabelOptions = {
   address(): string
 }
 
-export type LabelPart = { routes: Hono<StudioEnv>; findPerson: FindPerson; close(): Promise<void> }
+export type LabelPart = {
+  routes: Hono<StudioEnv>
+  findPerson: FindPerson
+  /** For other parts that add tasks and votes. */
+  labels: Labels
+  close(): Promise<void>
+}
 
 export const labelRoutes = ({ db, live, root, address }: LabelOptions): LabelPart => {
   const labels = openLabels(db, live)
@@ -33,5 +39,5 @@ export const labelRoutes = ({ db, live, root, address }: LabelOptions): LabelPar
   routes.route('/', projectRoutes(labels, address))
   routes.route('/', taskRoutes(labels))
   routes.route('/', importRoutes(labels, root, uploads))
-  return { routes, findPerson: (token) => findAnnotator(db, token), close: uploads.close }
+  return { routes, findPerson: (token) => findAnnotator(db, token), labels, close: uploads.close }
 }

@@ -27,7 +27,7 @@ export const HistoryDialog = ({ open, onOpenChange, onRestore }: Props) => {
         {kept.map((conversation) => (
           <li key={conversation.id}>
             <button type="button" onClick={() => onRestore(conversation)}>
-              <span className="name" dir="auto">
+              <span className="title" dir="auto">
                 {titleOf(conversation)}
               </span>
               <small className="soft">

@@ -44,6 +44,7 @@ const Library = ({ current, onTake }: Props) => {
     mutationFn: (id: string) => request('DELETE', `/play/prompts/${encodeURIComponent(id)}`),
     onSuccess: refresh,
   })
+  const error = prompts.error ?? save.error ?? remove.error
   const [search, setSearch] = useState('')
   const words = search.toLowerCase().split(/\s+/)
   const found = (prompts.data ?? [])
@@ -68,10 +69,7 @@ const Library = ({ current, onTake }: Props) => {
           <Input type="search" value={search} onChange={({ target }) => setSearch(target.value)} />
         </Field>
       )}
-      {[prompts.error, save.error, remove.error].map((error, i) =>
-        // biome-ignore lint/suspicious/noArrayIndexKey: three places
-        error ? <ErrorNote key={i} error={error} /> : null,
-      )}
+      {error && <ErrorNote error={error} />}
       {prompts.data?.length === 0 && !current.prompt.trim() && (
         <p className="soft">No prompts yet. Write one in the box of the playground, and save it here.</p>
       )}
@@ -80,7 +78,7 @@ const Library = ({ current, onTake }: Props) => {
         {found.slice(0, 200).map((saved) => (
           <li key={saved.id}>
             <button type="button" onClick={() => onTake(saved)}>
-              <span className="name" dir="auto">
+              <span className="title" dir="auto">
                 {saved.name || saved.prompt}
               </span>
               {saved.system && (

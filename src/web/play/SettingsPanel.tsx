@@ -36,13 +36,12 @@ export const SettingsPanel = (props: Props) => {
   const { lanes, scorers } = settings
   return (
     <details className="settings card" open={open} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
-      <summary>Models and sampling</summary>
+      <summary className="fold">Models and sampling</summary>
       <div className="stack">
         <Part title="Models">
           <ul className="lanes">
             {lanes.map((model, lane) => (
               // A model may stand in two lanes
-              // biome-ignore lint/suspicious/noArrayIndexKey: a lane is its number
               <Lane key={lane} {...props} lane={lane} model={model} />
             ))}
           </ul>
@@ -76,7 +75,7 @@ export const SettingsPanel = (props: Props) => {
               <span>{kind === 'reward' ? 'Reward model' : 'Judge'}</span>
               <span className="of">
                 <Button look="quiet" onClick={() => onChoose({ scorer: kind })}>
-                  <span className="name" dir="auto">
+                  <span className="path" dir="auto">
                     {scorers[kind] || 'none'}
                   </span>
                 </Button>
@@ -134,7 +133,7 @@ const Lane = ({
           onClick={() => onChoose({ lane })}
           aria-label={model ? `Model ${lane + 1}: ${model}. Choose another` : `Choose model ${lane + 1}`}
         >
-          <span className="name" dir="auto" title={model}>
+          <span className="path" dir="auto" title={model}>
             {model || 'Choose a model'}
           </span>
         </Button>

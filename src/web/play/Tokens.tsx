@@ -51,6 +51,10 @@ export const Tokens = ({ tokens, text, onChoose }: Props) => {
   const leave = () => {
     if (!pinned) leaving.current = setTimeout(() => show(undefined), 200)
   }
+  const take = (text: string) => {
+    show(undefined)
+    if (at !== undefined) onChoose?.(at, text)
+  }
   const token = at === undefined ? undefined : tokens[at]
   return (
     <Popover.Root open={token !== undefined} onOpenChange={(open) => open || show(undefined)}>
@@ -96,7 +100,7 @@ export const Tokens = ({ tokens, text, onChoose }: Props) => {
             onMouseLeave={leave}
             onFocusCapture={() => setPinned(true)}
           >
-            <Alternatives token={token} onChoose={onChoose && ((text) => (show(undefined), onChoose(at!, text)))} />
+            <Alternatives token={token} onChoose={onChoose && take} />
           </Popover.Content>
         </Popover.Portal>
       )}
@@ -162,8 +166,6 @@ const TokenSpans = ({ tokens, text, at }: Pick<Props, 'tokens' | 'text'> & { at?
       {text.slice(0, start)}
       {tokens.map((token, i) => (
         <TokenSpan
-          // Tokens are only added at the end
-          // biome-ignore lint/suspicious/noArrayIndexKey: see above
           key={i}
           index={i}
           text={text.slice(token.at, tokens[i + 1]?.at ?? text.length)}
