@@ -38,9 +38,9 @@ export const AnswerView = (props: Props) => {
     <section className={`answer${chosen ? ' chosen' : ''}`} aria-label={title} aria-busy={state !== 'done'}>
       <header>
         {!alone && <span className="letter">{letter}</span>}
-        <h3 dir="auto" title={name}>
+        <h2 dir="auto" title={name}>
           {name ?? 'hidden until you choose'}
-        </h3>
+        </h2>
         {chosen && <Badge tone="good">better</Badge>}
       </header>
       <div className="said">
@@ -136,7 +136,7 @@ const Foot = (props: Props) => {
       </span>
       <span className="tools">
         {choosable && !alone && (
-          <Button aria-pressed={chosen} onClick={onBetter} aria-label={`Answer ${letter} is better`}>
+          <Button aria-pressed={chosen} onClick={onBetter} aria-label={`Better ${place}: answer ${letter}`}>
             <ThumbsUp size={16} aria-hidden /> Better <kbd>{place}</kbd>
           </Button>
         )}

@@ -127,12 +127,11 @@ const Group = (props: { title: string; choices: readonly ModelChoice[]; onChoose
       <ul aria-labelledby={id}>
         {props.choices.map(({ model, kind, method, step, run }) => (
           <li key={model} className={kind}>
-            <button type="button" onClick={() => props.onChoose(model)} aria-label={model}>
+            <button type="button" onClick={() => props.onChoose(model)} title={model}>
               <span className="name" dir="auto">
-                {kind === 'checkpoint' && run !== undefined ? `${run}, step ${step}` : model}
+                {kind === 'checkpoint' && run !== undefined ? `step ${step} of ${run}` : model}
               </span>
-              {method && <Badge>{method}</Badge>}
-              {kind === 'checkpoint' && <Badge tone="accent">checkpoint</Badge>}
+              {method && kind !== 'checkpoint' && <Badge>{method}</Badge>}
             </button>
           </li>
         ))}

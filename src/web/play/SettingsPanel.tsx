@@ -131,7 +131,7 @@ const Lane = ({
         <Button
           look={model ? 'quiet' : 'primary'}
           onClick={() => onChoose({ lane })}
-          aria-label={model ? `Model ${lane + 1}: ${model}. Choose another` : `Choose model ${lane + 1}`}
+          aria-label={model ? `Model ${lane + 1}: ${model}. Choose another` : undefined}
         >
           <span className="path" dir="auto" title={model}>
             {model || 'Choose a model'}

@@ -131,10 +131,12 @@ const Alternatives = ({ token, onChoose }: { token: AnswerToken; onChoose?(text:
               <button
                 type="button"
                 disabled={isThis || !onChoose || isPartOfCharacter(text)}
-                aria-label={`Go on with ${shown(text)}, ${percent(logp)}`}
                 onClick={() => onChoose?.(text)}
               >
-                <code dir="auto">{shown(text)}</code>
+                <code dir="auto">
+                  <span className="unseen">Go on with </span>
+                  {shown(text)}
+                </code>
                 <span className="share">{percent(logp)}</span>
                 <meter aria-hidden min={0} max={1} value={Math.exp(logp)} />
               </button>
