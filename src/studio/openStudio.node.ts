@@ -11,6 +11,8 @@ import { migrations } from './labels/schema.ts'
 import { openLive } from './live.ts'
 import { savePreference } from './play/preference.ts'
 import { openPlayground } from './play/routes.ts'
+import { reportRoutes } from './reports/routes.ts'
+import { openRunsPart } from './runs/routes.ts'
 import { newToken, type Person, sameHash, tokenHash } from './session.ts'
 import { openStaticFiles } from './staticFiles.node.ts'
 
@@ -47,6 +49,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   const files = await openStaticFiles()
   const db = openDatabase(options.store ?? join(root, 'labels.db'), migrations)
   const live = openLive()
+  const runs = openRunsPart(root, live)
   const token = options.token ?? newToken()
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
@@ -67,7 +70,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [labels.routes, playground.routes],
+    parts: [labels.routes, runs.routes, reportRoutes(root), playground.routes],
     onError,
   })
   try {
@@ -80,6 +83,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
       routes: app.routes.map(({ method, path }) => ({ method, path })),
       async close() {
         live.close()
+        runs.close()
         await Promise.all([server.close(), playground.close()])
         await labels.close()
         db.close()
@@ -88,6 +92,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   } catch (error) {
     live.close()
     await playground.close()
+    runs.close()
     db.close()
     throw error
   }
