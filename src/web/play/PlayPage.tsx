@@ -6,7 +6,7 @@ import type { OpenModel } from '../../studio/play/api.ts'
 import { get, post, useRefreshOn } from '../api.ts'
 import { Button, IconButton } from '../ui/Button.tsx'
 import { EmptyState } from '../ui/EmptyState.tsx'
-import { type HelpPart, isTyping, useHelp } from '../ui/Help.tsx'
+import { isTyping, useHelp } from '../ui/Help.tsx'
 import { Menu, MenuItem } from '../ui/Menu.tsx'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Segmented } from '../ui/Tabs.tsx'
@@ -22,7 +22,7 @@ import { TurnView } from './TurnView.tsx'
 import { usePlayground } from './usePlayground.ts'
 import './play.css'
 
-const help: HelpPart = {
+const help: Parameters<typeof useHelp>[0] = {
   title: 'Playground',
   keys: [
     ['Enter', 'sends'],
