@@ -20,6 +20,7 @@ const pages: readonly [path: string, load: () => Promise<{ default: ComponentTyp
   ['/label/:project/adjudicate', () => import('./label/AdjudicatePage.tsx')],
   ['/label/:project/settings', () => import('./label/SettingsPage.tsx')],
   ['/runs', () => import('./runs/RunsPage.tsx')],
+  ['/play', () => import('./play/PlayPage.tsx')],
   ['/label/:project/task/:id?', () => import('./label/annotate/AnnotatePage.tsx')],
 ]
 
