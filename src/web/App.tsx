@@ -12,6 +12,9 @@ import { ErrorNote } from './ui/ErrorNote.tsx'
 /** Pages of a part: one row each. */
 const pages: readonly [path: string, load: () => Promise<{ default: ComponentType }>][] = [
   ['/runs', () => import('./runs/RunsPage.tsx')],
+  ['/runs/compare', () => import('./runs/ComparePage.tsx')],
+  ['/runs/*', () => import('./runs/RunPage.tsx')],
+  ['/reports', () => import('./reports/ReportsPage.tsx')],
 ]
 
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const)
