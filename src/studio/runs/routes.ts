@@ -161,7 +161,7 @@ export const openRunsPart = (root: string, live: Live): RunsPart => {
   })
 
   routes.get('/run-comparison', async (context) => {
-    const names = valid(curvesSchema.shape.run, context.req.queries('run') ?? [])
+    const names = valid(curvesSchema.pick({ run: true }), { run: context.req.queries('run') ?? [] }).run
     const runs = await Promise.all(names.map((name) => store.open(name)))
     const { settings, metrics } = compareRuns(
       runs.map(({ name, info, log, row }) => ({ name, info, steps: row.steps, ...lastValuesOf(log) })),

@@ -111,6 +111,7 @@ const strokeOf = ({ kind, run }: Line, runs: number) => {
 const optionsOf = (props: { readonly current: Props }, width: number): uPlot.Options => {
   const { curves, runs, axis, logX, logY } = props.current
   const soft = () => color('--soft')
+  const font = `12px ${color('--font')}`
   const grid = { stroke: () => color('--line'), width: 1 }
   const lines = linesOf(curves, runs)
   return {
@@ -148,6 +149,7 @@ const optionsOf = (props: { readonly current: Props }, width: number): uPlot.Opt
         stroke: soft,
         grid,
         ticks: { show: false },
+        font,
         size: 28,
         values: (_, values) => values.map((x) => (x === null ? '' : shownX(axis, x))),
       },
@@ -155,12 +157,19 @@ const optionsOf = (props: { readonly current: Props }, width: number): uPlot.Opt
         stroke: soft,
         grid,
         ticks: { show: false },
+        font,
         size: 60,
         values: (_, values) => values.map((y) => (y === null ? '' : number(y))),
       },
     ],
     series: [
-      { label: axis, value: (_, x) => (x === null || x === undefined ? '–' : shownX(axis, x)) },
+      {
+        label: axis,
+        value: (plot, x, _, at) => {
+          const shown = at === null ? lastOf(plot.data[0]) : x
+          return shown === undefined || shown === null ? '–' : shownX(axis, shown)
+        },
+      },
       ...(lines.length
         ? lines.map((line) => ({
             label: line.name,
@@ -174,8 +183,13 @@ const optionsOf = (props: { readonly current: Props }, width: number): uPlot.Opt
                   ? [6, 4]
                   : [],
             spanGaps: true,
-            points: { show: line.x.length < 2 || (line.kind === 'held' && line.x.length < 60) },
-            value: (_: uPlot, y: number | null) => (y === null || y === undefined ? '–' : number(y)),
+            points: {
+              show: line.x.length < 2 || (line.kind === 'held' && line.x.length < 60),
+              fill: () => color('--card'),
+            },
+            // Without a mouse over it a chart says where its curves ended
+            value: (plot: uPlot, y: number | null, series: number, at: number | null) =>
+              number(at === null ? lastOf(plot.data[series]) : y),
           }))
         : [{ label: 'nothing yet' }]),
     ],
@@ -190,6 +204,12 @@ const optionsOf = (props: { readonly current: Props }, width: number): uPlot.Opt
       ],
     },
   }
+}
+
+const lastOf = (values: ArrayLike<number | null | undefined>): number | undefined => {
+  let i = values.length - 1
+  while (i >= 0 && (values[i] === null || values[i] === undefined)) i--
+  return values[i] ?? undefined
 }
 
 const nearest = (values: ArrayLike<number | null | undefined>, at: number): number => {
