@@ -6,6 +6,8 @@ import { listen } from '../http/listen.ts'
 import { openDatabase } from '../store/database.node.ts'
 import { badInput } from '../util/fault.ts'
 import { makeStudioApp } from './app.ts'
+import { labelRoutes } from './labels/routes.ts'
+import { migrations } from './labels/schema.ts'
 import { openLive } from './live.ts'
 import { reportRoutes } from './reports/routes.ts'
 import { openRunsPart } from './runs/routes.ts'
@@ -43,14 +45,17 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     throw badInput('no-file', 'is not there; give a folder', { file: options.root })
   })
   const files = await openStaticFiles()
-  const db = openDatabase(options.store ?? join(root, 'labels.db'), [])
+  const db = openDatabase(options.store ?? join(root, 'labels.db'), migrations)
   const live = openLive()
   const runs = openRunsPart(root, live)
   const token = options.token ?? newToken()
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
-  const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : undefined)
+  const labels = labelRoutes({ db, live, root, address: () => shownAddress })
+  const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : labels.findPerson(given))
   let own: readonly string[] = []
+  /** As others reach it, for the links of annotators. */
+  let shownAddress = ''
   const app = makeStudioApp({
     root,
     version: await version(),
@@ -58,12 +63,13 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [runs.routes, reportRoutes(root)],
+    parts: [labels.routes, runs.routes, reportRoutes(root)],
     onError,
   })
   try {
     const server = await listen(app as never, { host, port })
     own = hostNames(server.url, names)
+    shownAddress = names.length ? `http://${own.at(-names.length)}` : server.url
     return {
       url: server.url,
       ownerUrl: `${server.url}/?token=${token}`,
@@ -72,6 +78,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
         live.close()
         runs.close()
         await server.close()
+        await labels.close()
         db.close()
       },
     }
