@@ -175,9 +175,9 @@ const ChartCard = ({ metric, runs, view, onRange }: CardProps) => {
   return (
     <figure className="chart-card" ref={place}>
       <figcaption>
-        <h3 title={metric.name}>
+        <h2 title={metric.name}>
           <bdi>{metric.label}</bdi>
-        </h3>
+        </h2>
         {metric.note && <p className="soft">{metric.note}</p>}
       </figcaption>
       {curves.isError ? (

@@ -50,7 +50,7 @@ const Samples = ({ name, samples: { steps, prompts } }: { name: string; samples:
       <div className="sample-tools">
         <label className="slider">
           <span>
-            Step <output>{number(step)}</output>
+            Step <b>{number(step)}</b>
           </span>
           <input
             type="range"
