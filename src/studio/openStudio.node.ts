@@ -6,6 +6,7 @@ import { listen } from '../http/listen.ts'
 import { openDatabase } from '../store/database.node.ts'
 import { badInput } from '../util/fault.ts'
 import { makeStudioApp } from './app.ts'
+import { jobRoutes } from './jobs/routes.ts'
 import { labelRoutes } from './labels/routes.ts'
 import { migrations } from './labels/schema.ts'
 import { openLive } from './live.ts'
@@ -59,6 +60,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     live,
     savePreference: (preference) => savePreference(labels.labels, preference),
   })
+  const jobs = await jobRoutes(labels.labels, { root, onError })
   const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : labels.findPerson(given))
   let own: readonly string[] = []
   /** As others reach it, for the links of annotators. */
@@ -70,7 +72,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [labels.routes, runs.routes, reportRoutes(root), playground.routes],
+    parts: [labels.routes, runs.routes, reportRoutes(root), playground.routes, jobs.routes],
     onError,
   })
   try {
@@ -85,14 +87,17 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
         live.close()
         runs.close()
         await Promise.all([server.close(), playground.close()])
+        await jobs.close()
         await labels.close()
         db.close()
       },
     }
   } catch (error) {
     live.close()
-    await playground.close()
     runs.close()
+    await playground.close()
+    await jobs.close()
+    await labels.close()
     db.close()
     throw error
   }
