@@ -45,20 +45,17 @@ export const openLive = (): Live => {
         }
         pages.add(page)
         stream.onAbort(page.end)
+        // A comment now and then, so that a dead connection is noticed
+        const keepAlive = setInterval(() => void stream.write(': \n\n'), 15_000)
         try {
           await stream.writeSSE({ event: 'ready', data: '{}' })
           while (open) {
             const event = waiting.shift()
-            if (event) {
-              await stream.writeSSE({ data: JSON.stringify(event) })
-              continue
-            }
-            // A comment now and then, so that a dead connection is noticed
-            const alive = setInterval(() => void stream.write(': \n\n'), 15_000)
-            await new Promise<void>((done) => (wake = done))
-            clearInterval(alive)
+            if (event) await stream.writeSSE({ data: JSON.stringify(event) })
+            else await new Promise<void>((done) => (wake = done))
           }
         } finally {
+          clearInterval(keepAlive)
           pages.delete(page)
         }
       })
