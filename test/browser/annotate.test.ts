@@ -79,12 +79,12 @@ describe.skipIf(!hasBrowser)('the labelling page', () => {
     await page.goto(studio.owner)
     await page.waitForURL((url) => !url.search)
     await page.close()
-  })
+  }, 60_000)
   afterAll(async () => {
     await browser?.close()
     await studio?.close()
     await rm(folder, { recursive: true, force: true })
-  })
+  }, 60_000)
 
   it('ranks by keyboard with ties, refuses an untouched vote, and takes a vote back', async () => {
     const { id, tasks } = await makeProject({ mode: 'rank' })
