@@ -38,7 +38,7 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
 
   const open = async (address: string): Promise<Page> => {
     const page = await (await browser.newContext({ acceptDownloads: true })).newPage()
-    page.setDefaultTimeout(5000)
+    page.setDefaultTimeout(15_000)
     await page.goto(address)
     return page
   }
@@ -191,7 +191,7 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
     await owner.getByRole('link', { name: 'Decide the first' }).click()
     await owner.waitForURL('**/label/1/task/4?adjudicate=1')
     await owner.getByRole('button', { name: 'Take the vote of Ben' }).click()
-    await owner.keyboard.press('Enter')
+    await owner.keyboard.press('Control+Enter')
     // Then comes the other one
     await owner.getByText('It boils. (5)').waitFor()
     await to('/label/1/adjudicate')
