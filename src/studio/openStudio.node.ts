@@ -10,6 +10,8 @@ import { jobRoutes } from './jobs/routes.ts'
 import { labelRoutes } from './labels/routes.ts'
 import { migrations } from './labels/schema.ts'
 import { openLive } from './live.ts'
+import { savePreference } from './play/preference.ts'
+import { openPlayground } from './play/routes.ts'
 import { reportRoutes } from './reports/routes.ts'
 import { openRunsPart } from './runs/routes.ts'
 import { newToken, type Person, sameHash, tokenHash } from './session.ts'
@@ -53,6 +55,11 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
   const labels = labelRoutes({ db, live, root, address: () => shownAddress })
+  const playground = openPlayground({
+    root,
+    live,
+    savePreference: (preference) => savePreference(labels.labels, preference),
+  })
   const jobs = await jobRoutes(labels.labels, { root, onError })
   const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : labels.findPerson(given))
   let own: readonly string[] = []
@@ -65,7 +72,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [labels.routes, runs.routes, reportRoutes(root), jobs.routes],
+    parts: [labels.routes, runs.routes, reportRoutes(root), playground.routes, jobs.routes],
     onError,
   })
   try {
@@ -79,7 +86,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
       async close() {
         live.close()
         runs.close()
-        await server.close()
+        await Promise.all([server.close(), playground.close()])
         await jobs.close()
         await labels.close()
         db.close()
@@ -88,6 +95,9 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   } catch (error) {
     live.close()
     runs.close()
+    await playground.close()
+    await jobs.close()
+    await labels.close()
     db.close()
     throw error
   }

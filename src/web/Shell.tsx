@@ -75,7 +75,7 @@ const Mark = () => (
   </svg>
 )
 
-/** g and then a letter, within a second. */
+/** g and then a letter, within a second. On the window, so that keys of a page, on the document, come first. */
 const useGoKeys = (go: (key: string) => void) => {
   useEffect(() => {
     let begun = 0
@@ -84,8 +84,8 @@ const useGoKeys = (go: (key: string) => void) => {
       if (event.timeStamp - begun < 1000) go(event.key)
       begun = event.key === 'g' ? event.timeStamp : 0
     }
-    document.addEventListener('keydown', onKey)
-    return () => document.removeEventListener('keydown', onKey)
+    window.addEventListener('keydown', onKey)
+    return () => window.removeEventListener('keydown', onKey)
   })
 }
 
