@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cleanCss } from './css.ts'
-import { parseTemplate } from './template.ts'
+import { parseTemplate } from './parseTemplate.ts'
 import { writeTemplate } from './writeTemplate.ts'
 
 const notebook = readFileSync(new URL('../../../test/fixtures/labelStudio/ranker.xml', import.meta.url), 'utf8')
