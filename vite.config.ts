@@ -12,6 +12,8 @@ export default defineConfig({
     // The content security policy allows no data: scripts or fonts
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // The licences of all packages whose code the page contains
+    license: { fileName: 'LICENSES.md' },
   },
   // A studio that runs: ATTUNE_STUDIO=http://127.0.0.1:8001 npm run web:dev
   server: { proxy: { '/api': { target: process.env.ATTUNE_STUDIO ?? 'http://127.0.0.1:8001', changeOrigin: true } } },

@@ -14,6 +14,8 @@ const topics = [
   ...['letters', 'snow', 'parks', 'rice', 'stars', 'wood', 'birds', 'honey', 'markets', 'fire'],
 ]
 const questions = ['Tell me about {}.', 'Why do people like {}?', 'What should a child know about {}?', 'Describe {} to a friend.']
+/** Asked of held-out prompts alone, where more of them than usual are wanted. */
+const moreQuestions = ['What is surprising about {}?', 'How would you explain {} in a few words?']
 const names = ['Lily', 'Tom', 'Mia', 'Ben', 'Sara', 'Max', 'Anna', 'Tim', 'Sue', 'Jack', 'Lucy', 'Sam', 'Amy', 'Bob', 'Ella', 'Leo']
 const openings = [
   ...['{} went to the park with mom.', '{} found a big box in the room.', 'One day {} saw a little dog.', '{} wanted to bake a cake.', '{} was sad and sat under a tree.'],
@@ -22,7 +24,8 @@ const openings = [
 ]
 
 const trainPrompts = 160
-const heldPrompts = 64
+/** Held-out prompts, unless more are asked for. */
+export const heldPrompts = 64
 /** Of each prompt: two of different kinds make a pair. */
 const samples = 4
 /** Enough that about half of the samples have a comma. */
@@ -40,12 +43,19 @@ export const byPrompt = (rows) => [...group(rows, ({ prompt }) => JSON.stringify
 const jsonl = (path) => readFileSync(path, 'utf8').trim().split('\n').map((line) => JSON.parse(line))
 const write = (path, rows) => writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
 
-/** Every n-th of all combinations, so that train and held-out prompts are of all kinds. */
-const prompts = (chats) => {
+/**
+ * Every n-th of all combinations, so that train and held-out prompts are of all kinds.
+ * @param more held-out prompts beyond the usual ones, which training leaves over; for chats also of two other questions
+ */
+const prompts = (chats, more) => {
   const [patterns, words] = chats ? [questions, topics] : [openings, names]
   const all = words.flatMap((word) => patterns.map((pattern) => pattern.replace('{}', word)))
   const held = all.filter((_, i) => i % 3 === 2).slice(0, heldPrompts)
-  return { train: all.filter((prompt) => !held.includes(prompt)).slice(0, trainPrompts), held }
+  const [train, left] = [(rest) => rest.slice(0, trainPrompts), (rest) => rest.slice(trainPrompts)].map((part) =>
+    part(all.filter((prompt) => !held.includes(prompt))),
+  )
+  const others = chats ? topics.flatMap((word) => moreQuestions.map((question) => question.replace('{}', word))) : []
+  return { train, held: [...held, ...[...left, ...others].slice(0, more)] }
 }
 
 /** Single questions with short answers of people, from hh-rlhf: `chosen` and `rejected` are whole dialogues there. */
@@ -66,7 +76,7 @@ const answers = (file) => {
  * Writes the rows into a folder, or finds them there. @param run runs attune with arguments and gives its JSON lines
  * @returns paths by name, and the completions of the held-out prompts by the model itself
  */
-export const makeData = async ({ dir, model, pairs, chats, run }) => {
+export const makeData = async ({ dir, model, pairs, chats, held: heldCount, run }) => {
   mkdirSync(dir, { recursive: true })
   const at = (name) => join(dir, `${name}.jsonl`)
   const asked = (prompt) => (chats ? [{ role: 'user', content: prompt }] : prompt)
@@ -78,7 +88,7 @@ export const makeData = async ({ dir, model, pairs, chats, run }) => {
     }
     return jsonl(at(name))
   }
-  const { train, held } = prompts(chats)
+  const { train, held } = prompts(chats, heldCount - heldPrompts)
   write(at('prompts'), train.map((prompt) => ({ prompt: asked(prompt) })))
   write(at('held-prompts'), held.map((prompt) => ({ prompt: asked(prompt) })))
   const paired = (rows) => {

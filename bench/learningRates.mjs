@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import { tInterval } from '../dist/statistics/intervals.js'
 import { mean } from '../dist/statistics/summary.js'
 import { shellWord } from '../dist/util/format.js'
-import { byPrompt, hasNoComma, makeData, noComma, rolloutTokens } from './learningRateData.mjs'
+import { byPrompt, hasNoComma, heldPrompts, makeData, noComma, rolloutTokens } from './learningRateData.mjs'
 
 const cli = join(dirname(new URL(import.meta.url).pathname), '..', 'bin', 'attune.js')
 const allMethods = ['sft', 'dpo', 'kto', 'reward', 'spin', 'asft', 'reinforce', 'rloo', 'grpo', 'ppo', 'online-dpo']
@@ -24,6 +24,7 @@ const { values: flags } = parseArgs({
     train: { type: 'string', default: 'full,lora' },
     rates: { type: 'string', default: 'default' },
     steps: { type: 'string', default: '50' },
+    held: { type: 'string', default: `${heldPrompts}` },
     figures: { type: 'string', default: 'learning-rates.json' },
     threads: { type: 'string' },
     work: { type: 'string', default: 'attune-learning-rates' },
@@ -33,6 +34,8 @@ if (!flags.model || !flags.pairs) throw new Error('give --model DIR and --pairs 
 const { model, work } = flags
 const modelName = basename(model)
 const steps = Number(flags.steps)
+/** Prompts that are measured on: a narrower interval where they are more than usual. Give such a sweep a --work of its own. */
+const held = Number(flags.held)
 
 /** Runs attune and gives the rows of its JSON lines. */
 const attune = (args) =>
@@ -49,7 +52,7 @@ const attune = (args) =>
 
 const chats = /"chat_template"/.test(readFileSync(join(model, 'tokenizer_config.json'), 'utf8')) || existsSync(join(model, 'chat_template.jinja'))
 mkdirSync(work, { recursive: true })
-const data = await makeData({ dir: join(work, 'data'), model, pairs: flags.pairs, chats, run: attune })
+const data = await makeData({ dir: join(work, 'data'), model, pairs: flags.pairs, chats, held, run: attune })
 console.error(`rows: ${JSON.stringify(data.rows)}`)
 const file = (name) => data.at(name)
 const rollout = `${rolloutTokens[chats ? 'chat' : 'text']}`
@@ -169,7 +172,7 @@ const trainAndMeasure = async (cell) => {
 }
 
 const read = () => (existsSync(flags.figures) ? JSON.parse(readFileSync(flags.figures, 'utf8')) : [])
-const isSame = (a, b) => ['model', 'method', 'train', 'rate', 'steps'].every((key) => a[key] === b[key])
+const isSame = (a, b) => ['model', 'method', 'train', 'rate', 'steps', 'held'].every((key) => a[key] === b[key])
 const short = (value) => Number(value.toPrecision(3)).toString()
 const row = (f) =>
   `| ${f.method} | ${f.train} | ${f.learning_rate?.toExponential() ?? f.rate} | ${f.steps} | ${f.failed ?? `${f.measure} | ${short(f.before)} → ${short(f.after)} | ${short(f.difference.value)} (${short(f.difference.low)} to ${short(f.difference.high)}) | ${f.accuracy === undefined ? '' : short(f.accuracy)} | ${f.learned ? 'yes' : 'no'}`} |`
@@ -178,7 +181,7 @@ console.log('| method | trained | rate | steps | measure | before → after | di
 for (const method of flags.methods.split(','))
   for (const train of flags.train.split(','))
     for (const rate of flags.rates.split(',')) {
-      const cell = { model: modelName, method, train, rate, steps }
+      const cell = { model: modelName, method, train, rate, steps, ...(held !== heldPrompts && { held }) }
       const known = read().find((figure) => isSame(figure, cell))
       const figure = known ?? (await trainAndMeasure(cell).catch((error) => ({ ...cell, failed: error.message })))
       if (!known) {

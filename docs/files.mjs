@@ -21,7 +21,7 @@ const firstSentence = (text) => {
 
 const files = readdirSync(join(root, 'src'), { recursive: true })
   .map((path) => path.replaceAll('\\', '/'))
-  .filter((path) => path.endsWith('.ts') && !/\.test\.ts$|\.d\.ts$/.test(path))
+  .filter((path) => /\.tsx?$/.test(path) && !/\.test\.tsx?$|\.d\.ts$/.test(path))
   .sort()
 
 const rooms = Map.groupBy

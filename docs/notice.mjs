@@ -2,7 +2,7 @@
  * Writes NOTICE: the packages installed with attune, their licences, and the licence texts that packages do not include.
  * `npm run notice`, or `node docs/notice.mjs FILE` to write elsewhere. Reads package-lock.json and node_modules.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -12,6 +12,8 @@ const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'u
 /** The copyright holders of packages that name a licence but include no text of it. */
 const holders = {
   'gearhash-jit': 'the authors of gearhash-jit',
+  '@libsql/linux-x64-gnu': 'the authors of libsql',
+  '@libsql/linux-x64-musl': 'the authors of libsql',
   'onnxruntime-common': 'Microsoft Corporation',
   'onnxruntime-node': 'Microsoft Corporation',
 }
@@ -25,8 +27,10 @@ const shipped = Object.entries(packages).flatMap(([path, { version, license, dev
     : [],
 )
 
+/** The same package for the processors and systems of others is installed there only. */
 const withoutText = shipped.filter(
-  ({ path }) => !readdirSync(join(root, path)).some((file) => /^(licen[cs]e|copying)/i.test(file)),
+  ({ path }) =>
+    existsSync(join(root, path)) && !readdirSync(join(root, path)).some((file) => /^(licen[cs]e|copying)/i.test(file)),
 )
 
 const mit = (holder) => `Copyright (c) ${holder}
@@ -51,7 +55,8 @@ const text = ({ name, license }) => {
 }
 
 const notice = [
-  'attune is licensed under Apache-2.0 (LICENSE). It contains no code of others; these packages are installed with it:\n',
+  'attune is licensed under Apache-2.0 (LICENSE). The page of its studio (dist/web) contains code of others, whose licences are in',
+  'dist/web/LICENSES.md; the rest contains none. These packages are installed with it:\n',
   ...shipped.map(({ name, version, license }) => `- ${name} ${version}: ${license}`),
   '\nEach brings the text of its licence, but for those below. The libraries inside onnxruntime-node are listed, with their',
   'licences, in ThirdPartyNotices.txt of github.com/microsoft/onnxruntime.\n',

@@ -21,7 +21,7 @@ const floors = [
 ]
 /** The last floor whose code runs in browsers; of its rooms only train does. */
 const lastBrowserFloor = floors.findIndex((rooms) => rooms.includes('train'))
-const notForBrowsers = ['rewards', 'feedback']
+const notForBrowsers = ['rewards', 'feedback', 'http']
 
 /** These host the native engine. */
 const nativeHosts = ['runtime/ortNode.ts', 'runtime/ortWorker.ts']

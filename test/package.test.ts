@@ -87,7 +87,7 @@ describe('the npm package', () => {
   it('contains the files needed at run time and no others', () => {
     const strange = files.filter(
       (path) =>
-        !/^(bin\/(attune|preinstall)\.js|dist\/.*(\.d\.ts|\.js)|template\/.*|prompts\/.*|[A-Z]+(\.md)?|package\.json)$/.test(
+        !/^(bin\/(attune|preinstall)\.js|dist\/.*(\.d\.ts|\.js)|dist\/web\/([\w.-]+|assets\/[\w.-]+)|template\/.*|prompts\/.*|[A-Z]+(\.md)?|package\.json)$/.test(
           path,
         ),
     )

@@ -6,8 +6,8 @@ import { HTTPException } from 'hono/http-exception'
 import { parseJson } from '../util/json.ts'
 import { httpError } from './errors.ts'
 
-/** Bytes of one body, at most. */
-const maxBodyBytes = 4 * 2 ** 20
+/** Bytes of one body, at most, where nothing else is said. */
+const usualBodyBytes = 4 * 2 ** 20
 /** Bytes of all bodies that are being read or made into prompts, at most. */
 const maxOpenBytes = 256 * 2 ** 20
 /** Lists and objects inside of each other, at most. */
@@ -17,13 +17,13 @@ const maxDepth = 100
 export type BodyReader = (request: Request) => Promise<{ body: unknown; release(): void }>
 
 /** A reader that counts the bytes of all open bodies. */
-export const bodyReader = (): BodyReader => {
+export const bodyReader = (maxBodyBytes = usualBodyBytes): BodyReader => {
   let openBytes = 0
   return async (request) => {
     // Browsers let web pages send any other type to another site without asking it first
     if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? ''))
       throw httpError(400, 'the body must be JSON, with the header "Content-Type: application/json"')
-    if (Number(request.headers.get('content-length')) > maxBodyBytes) throw tooLarge()
+    if (Number(request.headers.get('content-length')) > maxBodyBytes) throw tooLarge(maxBodyBytes)
     const chunks: Uint8Array[] = []
     let size = 0
     const release = () => {
@@ -34,7 +34,7 @@ export const bodyReader = (): BodyReader => {
       for await (const chunk of request.body ?? []) {
         openBytes += chunk.length
         size += chunk.length
-        if (size > maxBodyBytes) throw tooLarge()
+        if (size > maxBodyBytes) throw tooLarge(maxBodyBytes)
         if (openBytes > maxOpenBytes) throw tooManyBytes()
         chunks.push(chunk)
       }
@@ -46,7 +46,8 @@ export const bodyReader = (): BodyReader => {
   }
 }
 
-const tooLarge = () => httpError(413, `the body is larger than ${maxBodyBytes} bytes`, { code: 'request_too_large' })
+const tooLarge = (maxBodyBytes: number) =>
+  httpError(413, `the body is larger than ${maxBodyBytes} bytes`, { code: 'request_too_large' })
 
 const tooManyBytes = () =>
   httpError(429, 'too many large bodies are being read; try again in a moment', {

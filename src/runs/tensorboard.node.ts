@@ -2,13 +2,14 @@
  * Writes a run's metrics for TensorBoard: `tb/events.out.tfevents.*`, one file each time the run is begun or resumed. Earlier
  * files are never changed: a file opens with the step that it begins at, and TensorBoard then drops what earlier files say of
  * that step and later ones.
- * Sources: tensorflow/core/util/event.proto, framework/summary.proto, lib/io/record_writer.h (framing).
+ * Sources: tensorflow/core/util/event.proto, framework/summary.proto.
  */
 import { join as joinPath } from 'node:path'
 import { concatBytes } from '../util/bytes.ts'
 import { diskFault, makeFolders, openAppending } from '../util/files.node.ts'
 import { double, type Field, float, int, message, string } from '../util/proto.ts'
 import type { LoggedEvent } from './log.node.ts'
+import { record } from './tfRecord.ts'
 
 export type Board = {
   /** Takes the numbers of `step` and `eval` events and leaves out all else. */
@@ -56,31 +57,3 @@ const scalars = ({ event, ...fields }: LoggedEvent): Scalar[] => {
 const counters: ReadonlySet<string> = new Set(['step', 'total_steps'])
 
 const scalarField = ([tag, value]: Scalar): Field => message(1, [string(1, tag), float(2, value)])
-
-/** TFRecord: length, its checksum, data, its checksum. */
-const record = (data: Uint8Array): Uint8Array => {
-  const length = new Uint8Array(8)
-  new DataView(length.buffer).setBigUint64(0, BigInt(data.length), true)
-  return concatBytes([length, checksum(length), data, checksum(data)])
-}
-
-/** CRC-32C, rotated and moved so that the checksum of data that holds checksums stays good. */
-const checksum = (data: Uint8Array): Uint8Array => {
-  const crc = crc32c(data)
-  const masked = new Uint8Array(4)
-  new DataView(masked.buffer).setUint32(0, ((crc >>> 15) | (crc << 17)) + 0xa282ead8, true)
-  return masked
-}
-
-/** Castagnoli's polynomial, reflected. (node:zlib has the other CRC-32 only.) */
-const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1
-  return crc
-})
-
-const crc32c = (data: Uint8Array): number => {
-  let crc = 0xffffffff
-  for (const byte of data) crc = (crc >>> 8) ^ crcTable[(crc ^ byte) & 255]
-  return (crc ^ 0xffffffff) >>> 0
-}

@@ -50,8 +50,9 @@ export const makeStudioApp = ({ root, version, hosts, findPerson, live, files, p
     if (file) return file
     if (/\.\w+$/.test(context.req.path)) throw httpError(404, `there is no file ${quoted(context.req.path)}`)
     const nonce = randomBytes(16).toString('base64url')
-    context.header('content-security-policy', policyWith(`'nonce-${nonce}'`))
-    return files.page(nonce)
+    const page = files.page(nonce)
+    page.headers.set('content-security-policy', policyWith(`'nonce-${nonce}'`))
+    return page
   })
   app.notFound(({ req }) => httpError(404, `there is no ${req.method} ${quoted(req.path)} here`).getResponse())
   app.onError((error) => {

@@ -6,6 +6,8 @@ import { listen } from '../http/listen.ts'
 import { openDatabase } from '../store/database.node.ts'
 import { badInput } from '../util/fault.ts'
 import { makeStudioApp } from './app.ts'
+import { labelRoutes } from './labels/routes.ts'
+import { migrations } from './labels/schema.ts'
 import { openLive } from './live.ts'
 import { newToken, type Person, sameHash, tokenHash } from './session.ts'
 import { openStaticFiles } from './staticFiles.node.ts'
@@ -29,6 +31,8 @@ export type Studio = {
   url: string
   /** The address that opens it as its owner. */
   ownerUrl: string
+  /** Method and path of everything that it answers. */
+  routes: readonly { method: string; path: string }[]
   close(): Promise<void>
 }
 
@@ -39,13 +43,16 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     throw badInput('no-file', 'is not there; give a folder', { file: options.root })
   })
   const files = await openStaticFiles()
-  const db = openDatabase(options.store ?? join(root, 'labels.db'), [])
+  const db = openDatabase(options.store ?? join(root, 'labels.db'), migrations)
   const live = openLive()
   const token = options.token ?? newToken()
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
-  const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : undefined)
+  const labels = labelRoutes({ db, live, root, address: () => shownAddress })
+  const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : labels.findPerson(given))
   let own: readonly string[] = []
+  /** As others reach it, for the links of annotators. */
+  let shownAddress = ''
   const app = makeStudioApp({
     root,
     version: await version(),
@@ -53,18 +60,21 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [],
+    parts: [labels.routes],
     onError,
   })
   try {
     const server = await listen(app as never, { host, port })
     own = hostNames(server.url, names)
+    shownAddress = names.length ? `http://${own.at(-names.length)}` : server.url
     return {
       url: server.url,
       ownerUrl: `${server.url}/?token=${token}`,
+      routes: app.routes.map(({ method, path }) => ({ method, path })),
       async close() {
         live.close()
         await server.close()
+        await labels.close()
         db.close()
       },
     }

@@ -6,6 +6,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Context, MiddlewareHandler } from 'hono'
 import { getCookie, setCookie } from 'hono/cookie'
 import { httpError } from '../http/errors.ts'
+import { escapeText } from '../report/svg.ts'
 
 /** Each role may do what those before it may: rate, decide between raters, everything. */
 export const roles = ['annotate', 'adjudicate', 'own'] as const
@@ -50,15 +51,19 @@ export const takeToken =
     })
     const url = new URL(context.req.url)
     url.searchParams.delete('token')
-    return context.html(openingPage('Opening the studio', `${url.pathname}${url.search}`))
+    // An address that begins with two slashes would name another host
+    return context.html(openingPage('Opening the studio', `/${url.pathname.replace(/^[/\\]+/, '')}${url.search}`))
   }
 
-const openingPage = (title: string, to: string | undefined) => `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"/><meta name="referrer" content="no-referrer"/>${
-  to === undefined ? '' : `<meta http-equiv="refresh" content="0;url=${encodeURI(to).replaceAll('"', '%22')}"/>`
-}<title>${title}</title></head>
-<body><p>${title}${to === undefined ? '. Ask for a new one, or start attune studio again and open the address that it prints.' : '…'}</p></body></html>
+/** @param to where the page goes on */
+const openingPage = (title: string, to: string | undefined) => {
+  const refresh = to === undefined ? '' : `<meta http-equiv="refresh" content="0;url=${escapeText(to)}"/>`
+  const advice = '. Ask for a new one, or start attune studio again and open the address that it prints.'
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"/><meta name="referrer" content="no-referrer"/>${refresh}<title>${title}</title></head>
+<body><p>${title}${to === undefined ? advice : '…'}</p></body></html>
 `
+}
 
 /** For /api: status 401 without a valid token in the cookie or in `Authorization: Bearer`. */
 export const identify =

@@ -1,11 +1,7 @@
-/** `attune studio`: the local web app. Ctrl-C ends it. */
+/** `attune studio`: the local web app. */
 import { z } from 'zod'
-import { isLoopback } from '../../http/guards.ts'
-import { openStudio } from '../../studio/openStudio.node.ts'
-import { badInput } from '../../util/fault.ts'
-import { openInBrowser } from '../browser.ts'
 import { command } from '../command.ts'
-import { interruptible } from '../interrupt.ts'
+import { runStudio, studioFields } from '../studioServer.ts'
 
 const schema = z.object({
   folder: z
@@ -13,68 +9,13 @@ const schema = z.object({
     .default('.')
     .meta({ value: 'FOLDER' })
     .describe('the folder to work in: its runs, its files of rows, its labels'),
-  store: z.string().optional().meta({ value: 'FILE' }).describe('the label store (default: labels.db in the folder)'),
-  host: z
-    .string()
-    .default('127.0.0.1')
-    .describe('address to listen on; any other than this machine itself needs --token-env'),
-  port: z.number().int().min(0).max(65535).default(8001).describe('port to listen on; 0 takes a free one'),
-  name: z
-    .array(z.string().regex(/^[a-z0-9.-]+(:\d+)?$/i, 'must be a host name, such as labels.example.org'))
-    .optional()
-    .meta({ value: 'HOST' })
-    .describe('name under which other machines reach it; repeatable'),
-  tokenEnv: z
-    .string()
-    .optional()
-    .meta({ value: 'NAME' })
-    .describe("environment variable with the owner's token (default: a new one at each start)"),
-  open: z.boolean().default(false).describe('open the page in the browser'),
+  ...studioFields,
 })
-type Options = z.output<typeof schema>
 
 export default command({
   summary: 'Open the studio: label answers, watch runs, compare models and talk to them, in one local page',
   example: 'studio --open',
   schema,
   operands: ['folder'],
-  async run(options, { out }) {
-    const token = tokenOf(options)
-    const onError = (error: unknown) =>
-      out.screen.write(`error: ${error instanceof Error ? error.message : String(error)}\n`)
-    const studio = await openStudio({ ...options, root: options.folder, names: options.name, token, onError })
-    await interruptible(
-      async (signal) => {
-        if (out.json) await out.jsonLine({ event: 'listening', url: studio.url, owner: studio.ownerUrl })
-        else await out.text(`studio of ${options.folder}: ${studio.ownerUrl}\n(Ctrl-C ends it)`)
-        if (options.open) await openInBrowser(studio.ownerUrl)
-        await aborted(signal)
-        await studio.close()
-      },
-      () => out.screen.write('closing; Ctrl-C again ends at once\n'),
-    )
-  },
+  run: ({ folder, ...options }, { out }) => runStudio(folder, options, out),
 })
-
-/** The token comes from the environment: others could read a command line. */
-const tokenOf = ({ host, tokenEnv }: Options): string | undefined => {
-  if (tokenEnv === undefined) {
-    if (isLoopback(host)) return undefined
-    throw badInput('bad-flag', `${host} can be reached from other machines; give --token-env NAME too`, {
-      flag: '--host',
-    })
-  }
-  const token = process.env[tokenEnv]
-  if (!token) throw badInput('bad-flag', `there is no environment variable ${tokenEnv}`, { flag: '--token-env' })
-  if (!/^[\w-]{16,}$/.test(token))
-    throw badInput('bad-flag', `the token in ${tokenEnv} must have 16 or more letters, digits, - and _`, {
-      flag: '--token-env',
-    })
-  return token
-}
-
-const aborted = (signal: AbortSignal) =>
-  new Promise<void>((done) => {
-    if (signal.aborted) done()
-    signal.addEventListener('abort', () => done())
-  })

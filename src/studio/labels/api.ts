@@ -10,7 +10,8 @@
  *   POST   /projects/:id/import           own     ImportRequest -> ImportReport (an upload: PUT /uploads/:name, streamed)
  *   GET    /projects/:id/next                     ?after=TASK -> TaskView, or {done: Progress}
  *   GET    /projects/:id/progress                 Progress
- *   GET    /projects/:id/tasks                    ?filter=&annotator=&sort=&search=&offset=&limit= -> TaskPage
+ *   GET    /projects/:id/tasks                    ?filter=&annotator=&sort=&search=&offset=&limit= -> TaskPage; sort: a name of
+ *                                                 taskSorts, - before it for descending; an annotator sees their own votes alone
  *   GET    /projects/:id/agreement   adjudicate   Agreement
  *   GET    /projects/:id/adjudication adjudicate  ?offset=&limit= -> TaskPage, most disagreed first
  *   GET    /projects/:id/export      adjudicate   ?form=&votes=&consensus= -> a file, streamed
@@ -18,6 +19,7 @@
  *   GET    /tasks/:id/history        adjudicate   VoteRecord[]
  *   POST   /tasks/:id/votes                       NewVote -> Voted; status 409 and VoteConflict where somebody was first
  *   POST   /tasks/:id/skip                        {requestId, version, reason, seconds} -> Voted
+ *   POST   /projects/:id/scores           own     NewScores -> 204: what reward models say, for the order `informative`
  *   PUT    /tasks/:id/draft                       {value} -> 204
  *   POST   /projects/:id/undo                     {requestId} -> TaskView of the task whose last vote or skip was taken back
  *   GET    /annotators                    own     AnnotatorInfo[]
@@ -116,7 +118,7 @@ export type TaskView = {
   draft?: VoteValue
   /** What a model or another tool predicts, as a start; `touched` stays false until the person changes something. */
   prediction?: VoteValue & { by: string }
-  /** Counts this person's changes to the task; sent back with a vote. */
+  /** Counts this person's changes to the task (with ?adjudicate=1: the decisions on it); sent back with a vote. */
   version: number
   /** Rewards of reward models, by name, for adjudicators and owners. */
   scores?: Record<string, (number | null)[]>
@@ -171,6 +173,8 @@ export type VoteRecord = {
   at: string
   /** The second pass over a repeated task. */
   repeat?: boolean
+  /** It came after somebody had changed the same task (status 409): it is kept here, and does not count. */
+  refused?: boolean
 }
 
 export type Voted = {
@@ -195,7 +199,25 @@ export type TaskRow = {
   seconds: number | null
   at: string | null
 }
+/** What the task list is filtered by, beside `annotator`: a state, all but the finished, those of
+ * which people disagree and nobody has decided, or those with a known answer (own). */
+export const taskFilters = [
+  'open',
+  'labelled',
+  'skipped',
+  'finished',
+  'adjudicated',
+  'unfinished',
+  'disputed',
+  'gold',
+] as const
+export type TaskFilter = (typeof taskFilters)[number]
+export const taskSorts = ['position', 'votes', 'disagreement', 'seconds', 'at'] as const
+export type TaskSort = (typeof taskSorts)[number]
 export type TaskPage = { total: number; rows: TaskRow[] }
+
+/** Scores of one reward model: of each task one for each response, in the stored order. */
+export type NewScores = { requestId: string; name: string; scores: { task: number; scores: (number | null)[] }[] }
 
 // ---- agreement ---------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,126 @@
+/** Routes of projects and of who labels in them. */
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { httpError } from '../../http/errors.ts'
+import { newToken, requireRole, roles, type StudioEnv } from '../session.ts'
+import type { AnnotatorInfo, ProjectSummary } from './api.ts'
+import { bodyOf, idOf, type Labels } from './labels.ts'
+import { addAnnotator, annotatorInfos, endAnnotator, requireMember } from './people.ts'
+import { progressOf } from './progress.ts'
+import { addProject, changeProject, newProject, projectChange, projectsOf, readProject, reorder } from './projects.ts'
+import { once } from './requests.ts'
+import { requestId } from './settings.ts'
+import { readTask } from './tasks.ts'
+
+const newScores = z.strictObject({
+  requestId,
+  name: z.string().trim().min(1, 'scores need the name of their reward model').max(300),
+  scores: z.array(z.strictObject({ task: z.number().int(), scores: z.array(z.number().nullable()) })).max(100_000),
+})
+
+const newAnnotator = z.strictObject({
+  requestId,
+  name: z.string().trim().min(1, 'an annotator needs a name').max(200),
+  role: z.enum(roles).exclude(['own'], 'the role is annotate or adjudicate').default('annotate'),
+  projects: z.array(z.number().int()).max(1000).default([]),
+})
+
+/** @param address where others reach the studio, for the links of annotators */
+export const projectRoutes = (labels: Labels, address: () => string): Hono<StudioEnv> => {
+  const { db, live, counts } = labels
+  const app = new Hono<StudioEnv>()
+
+  app.get('/projects', (context) => {
+    const { id: person } = context.get('person')
+    return context.json(
+      projectsOf(db, person).map(
+        ({ id, name, settings }): ProjectSummary => ({
+          id,
+          name,
+          mode: settings.mode,
+          progress: progressOf(db, counts, id, person),
+        }),
+      ),
+    )
+  })
+
+  app.post('/projects', requireRole('own'), async (context) => {
+    const given = await bodyOf(context, newProject)
+    const { answer } = once(db, { person: 0, requestId: given.requestId, what: 'project' }, () => addProject(db, given))
+    return context.json(readProject(db, answer))
+  })
+
+  app.get('/projects/:id', (context) => {
+    const id = idOf(context)
+    requireMember(db, context.get('person'), id)
+    return context.json(readProject(db, id))
+  })
+
+  app.patch('/projects/:id', requireRole('own'), async (context) => {
+    const id = idOf(context)
+    const given = await bodyOf(context, projectChange)
+    once(db, { person: 0, requestId: given.requestId, what: `change ${id}` }, () => changeProject(db, id, given))
+    counts.forget(id)
+    live.publish({ topic: `project/${id}` })
+    return context.json(readProject(db, id))
+  })
+
+  app.delete('/projects/:id', requireRole('own'), async (context) => {
+    const id = idOf(context)
+    const given = await bodyOf(context, z.strictObject({ name: z.string() }))
+    const { name } = readProject(db, id)
+    if (given.name !== name) throw httpError(400, 'name: spell out the name of the project to delete it with its votes')
+    db.transaction(() => db.run('DELETE FROM project WHERE id = ?', id))
+    counts.forget(id)
+    live.publish({ topic: `project/${id}` })
+    return context.body(null, 204)
+  })
+
+  app.post('/projects/:id/scores', requireRole('own'), async (context) => {
+    const id = idOf(context)
+    const given = await bodyOf(context, newScores)
+    const { settings } = readProject(db, id)
+    once(db, { person: 0, requestId: given.requestId, what: `scores ${id}` }, () => {
+      for (const { task, scores } of given.scores) {
+        const stored = readTask(db, task)
+        if (stored?.project !== id) throw httpError(400, `scores: there is no task ${task} in this project`)
+        if (stored.responses.length !== scores.length)
+          throw httpError(400, `scores: ${scores.length} for the ${stored.responses.length} responses of task ${task}`)
+        db.run(
+          'INSERT OR REPLACE INTO score VALUES (?, ?, ?)',
+          task,
+          JSON.stringify(given.name),
+          JSON.stringify(scores),
+        )
+      }
+      if (settings.order === 'informative') reorder(db, id, settings)
+    })
+    return context.body(null, 204)
+  })
+
+  app.get('/annotators', requireRole('own'), (context) => context.json(annotatorInfos(db, labels.seen)))
+
+  // A link is shown once, so that it is stored nowhere; a retry gets it as long as the server runs
+  const links = new Map<string, AnnotatorInfo & { link: string }>()
+  app.post('/annotators', requireRole('own'), async (context) => {
+    const given = await bodyOf(context, newAnnotator)
+    const token = newToken()
+    const { answer: id, again } = once(db, { person: 0, requestId: given.requestId, what: 'annotator' }, () =>
+      addAnnotator(db, given, token),
+    )
+    if (!again) {
+      const info = annotatorInfos(db, labels.seen).find((one) => one.id === id)!
+      links.set(given.requestId, { ...info, link: `${address()}/?token=${token}` })
+    }
+    const made = links.get(given.requestId)
+    if (!made) throw httpError(400, 'this link was made before the studio was started again; end it and make a new one')
+    return context.json(made)
+  })
+
+  app.delete('/annotators/:id', requireRole('own'), (context) => {
+    endAnnotator(db, idOf(context))
+    return context.body(null, 204)
+  })
+
+  return app
+}

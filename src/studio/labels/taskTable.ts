@@ -1,0 +1,102 @@
+/** The list of tasks: filtered, sorted and searched in the store, a page at a time. */
+import { z } from 'zod'
+import type { Db, SqlValue } from '../../store/database.node.ts'
+import { type TaskPage, type TaskRow, taskFilters, taskSorts } from './api.ts'
+import { parsed } from './settings.ts'
+
+const sorts = taskSorts.flatMap((name) => [name, `-${name}`] as const)
+
+const query = z.object({
+  filter: z.enum(['', ...taskFilters]).default(''),
+  annotator: z.string().default(''),
+  sort: z.enum(['', ...sorts]).default(''),
+  search: z.string().max(1000).default(''),
+  offset: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+})
+
+export const tableQuery = (given: Record<string, string>): z.output<typeof query> => parsed(query, given)
+export type TableQuery = z.output<typeof query>
+
+type Row = Omit<TaskRow, 'annotators' | 'prompt'> & { title: string; people: string }
+
+/** Without `own`: as adjudicators and the owner see it. */
+export const taskTable = (db: Db, project: number, asked: TableQuery, annotator: number | undefined): TaskPage => {
+  const where = ['t.project = ?']
+  const values: SqlValue[] = [project]
+  if (asked.filter === 'gold') where.push('gold IS NOT NULL')
+  else if (asked.filter === 'unfinished') where.push("state IN ('open', 'labelled', 'skipped')")
+  else if (asked.filter === 'disputed') where.push("disagreement > 0 AND state <> 'adjudicated'")
+  else if (asked.filter) {
+    where.push('state = ?')
+    values.push(asked.filter)
+  }
+  if (annotator !== undefined) {
+    where.push('t.id IN (SELECT task FROM current WHERE project = t.project AND person = ?)')
+    values.push(annotator)
+  }
+  search(asked.search, where, values)
+  const [column, direction] = asked.sort.startsWith('-')
+    ? [asked.sort.slice(1), 'DESC']
+    : [asked.sort || 'position', 'ASC']
+  const condition = where.join(' AND ')
+  const total = db.get<{ n: number }>(`SELECT count(*) AS n FROM task t WHERE ${condition}`, ...values)!.n
+  const rows = db.all<Row>(
+    `SELECT id, position, title, votes, state, disagreement, seconds, at,
+       (SELECT json_group_array(json(name)) FROM current c JOIN person p ON p.id = c.person
+        WHERE c.task = page.id AND c.pass = 0 AND c.kind = 'vote') AS people
+     FROM (SELECT t.* FROM task t WHERE ${condition}
+       ORDER BY ${column} ${direction}, position ${direction} LIMIT ? OFFSET ?) page
+     JOIN task_text ON task = page.id ORDER BY ${column} ${direction}, position ${direction}`,
+    ...values,
+    asked.limit,
+    asked.offset,
+  )
+  return { total, rows: rows.map(read) }
+}
+
+/** What an annotator sees: only what they did themselves. */
+export const ownTable = (db: Db, project: number, asked: TableQuery, person: number): TaskPage => {
+  const where = ['t.project = ?']
+  const values: SqlValue[] = [project]
+  const states: Partial<Record<TableQuery['filter'], string>> = {
+    open: 'c.kind IS NULL',
+    unfinished: "c.kind IS NOT 'vote'",
+    labelled: "c.kind = 'vote'",
+    finished: "c.kind = 'vote'",
+    skipped: "c.kind = 'skip'",
+  }
+  if (asked.filter) where.push(states[asked.filter] ?? 'false')
+  search(asked.search, where, values)
+  const from = `FROM task t LEFT JOIN current c ON c.task = t.id AND c.person = ? AND c.pass = 0 WHERE ${where.join(' AND ')}`
+  const total = db.get<{ n: number }>(`SELECT count(*) AS n ${from}`, person, ...values)!.n
+  const descending = asked.sort.startsWith('-')
+  const columns: Record<string, string> = { seconds: 'c.seconds', at: 'c.at', votes: 'c.kind' }
+  const column = columns[asked.sort.replace('-', '')] ?? 't.position'
+  const direction = descending ? 'DESC' : 'ASC'
+  const rows = db.all<Row>(
+    `SELECT page.*, title FROM (
+       SELECT t.id, t.position, c.kind IS 'vote' AS votes,
+         CASE c.kind WHEN 'vote' THEN 'labelled' WHEN 'skip' THEN 'skipped' ELSE 'open' END AS state,
+         NULL AS disagreement, c.seconds AS seconds, c.at AS at, '[]' AS people
+       ${from} ORDER BY ${column} ${direction}, t.position ${direction} LIMIT ? OFFSET ?) page
+     JOIN task_text ON task = page.id`,
+    person,
+    ...values,
+    asked.limit,
+    asked.offset,
+  )
+  return { total, rows: rows.map(read) }
+}
+
+const search = (text: string, where: string[], values: SqlValue[]) => {
+  if (!text.trim()) return
+  where.push('t.id IN (SELECT task FROM task_search WHERE instr(text, ?) > 0)')
+  values.push(text.trim().toLowerCase())
+}
+
+const read = ({ title, people, ...row }: Row): TaskRow => ({
+  ...row,
+  prompt: JSON.parse(title),
+  annotators: JSON.parse(people),
+})

@@ -1,0 +1,91 @@
+/** The keys of the page that is open, shown when somebody presses ? or the button of the top bar. */
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
+import { Kbd } from './Card.tsx'
+import { Dialog } from './Dialog.tsx'
+
+/** A heading, and rows of keys (as Kbd takes them; several with commas) with what they do. */
+export type HelpPart = { title: string; keys: readonly (readonly [keys: string, does: string])[] }
+
+type Help = { add(part: HelpPart): () => void; open(): void }
+
+const HelpContext = createContext<Help>({ add: () => () => {}, open: () => {} })
+
+/** Lists a page's keys in the help while the page is shown. @param part made outside of the component or by useMemo */
+export const useHelp = (part: HelpPart): void => {
+  const { add } = useContext(HelpContext)
+  useEffect(() => add(part), [add, part])
+}
+
+export const useOpenHelp = (): (() => void) => useContext(HelpContext).open
+
+const everywhere: HelpPart = {
+  title: 'Everywhere',
+  keys: [
+    ['?', 'this help'],
+    ['g h', 'go to the start'],
+    ['g l', 'go to labels'],
+    ['g r', 'go to runs'],
+    ['g p', 'go to the playground'],
+    ['g o', 'go to reports'],
+    ['Esc', 'closes what lies over the page'],
+  ],
+}
+
+export const HelpProvider = ({ children }: { children: ReactNode }) => {
+  const [parts, setParts] = useState<readonly HelpPart[]>([])
+  const [open, setOpen] = useState(false)
+  const help = useMemo<Help>(
+    () => ({
+      add(part) {
+        setParts((before) => [...before, part])
+        return () => setParts((before) => before.filter((other) => other !== part))
+      },
+      open: () => setOpen(true),
+    }),
+    [],
+  )
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== '?' || isTyping(event) || event.defaultPrevented) return
+      event.preventDefault()
+      setOpen((before) => !before)
+    }
+    document.addEventListener('keydown', onKey)
+    return () => document.removeEventListener('keydown', onKey)
+  }, [])
+  return (
+    <HelpContext value={help}>
+      {children}
+      <Dialog open={open} onOpenChange={setOpen} title="Keys" size="wide">
+        <div className="help">
+          {[...parts, everywhere].map(({ title, keys }) => (
+            <section key={title}>
+              <h3>{title}</h3>
+              <dl>
+                {keys.map(([names, does]) => (
+                  <div key={names}>
+                    <dt>
+                      {names.split(', ').map((name) => (
+                        <Kbd key={name} keys={name} />
+                      ))}
+                    </dt>
+                    <dd>{does}</dd>
+                  </div>
+                ))}
+              </dl>
+            </section>
+          ))}
+        </div>
+      </Dialog>
+    </HelpContext>
+  )
+}
+
+/** Whether a key goes into a field, where it is text. For the keys of all pages. */
+export const isTyping = ({ target, ctrlKey, metaKey, altKey }: KeyboardEvent): boolean =>
+  ctrlKey ||
+  metaKey ||
+  altKey ||
+  (target instanceof HTMLElement &&
+    (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) &&
+    !(target instanceof HTMLInputElement && /^(checkbox|radio|button|range)$/.test(target.type)))
