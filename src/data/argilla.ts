@@ -138,8 +138,7 @@ const byAgent = (suggestions: ArgillaRecord['suggestions']): Map<string, Suggest
   for (const { question_name, value, agent, score } of list) {
     const own = agents.get(agent ?? '') ?? agents.set(agent ?? '', { values: {} }).get(agent ?? '')!
     own.values[question_name] = value
-    // Of a ranking there is one score for each of its places, of others one
-    if (isRanking(value) && typeof score === 'number') own.score = score
+    if (typeof score === 'number') own.score ??= score
   }
   return agents
 }

@@ -29,6 +29,7 @@ const task = z.object({
       }),
     )
     .default([]),
+  meta: z.unknown().optional(),
   // The server's own export has their numbers only
   predictions: z.array(z.unknown()).nullish(),
 })
@@ -47,7 +48,9 @@ const prediction = z.object({
 /** A task of Label Studio: {"id", "data", "annotations", "predictions"}. */
 export const labelStudioVotes = (record: Record<string, unknown>, location: RecordLocation): Votes => {
   const isNew = !(Array.isArray(record.annotations) && record.annotations.length)
-  const { id, data, annotations, predictions } = conform(isNew ? newTask : task, record, location, 'innermost') as Task
+  const read = conform(isNew ? newTask : task, record, location, 'innermost') as Task
+  const { data, annotations, predictions } = read
+  const id = keptTask(read.meta) ?? read.id
   const votes: Votes = {
     rows: [],
     skipped: [],
@@ -107,6 +110,10 @@ const kept = z.object({
   lead_time: z.number().optional(),
   answers: z.record(z.string(), z.union([z.number(), z.string(), z.array(z.string())])).optional(),
 })
+
+/** The number that a task had before a server gave it one. */
+const keptTask = (meta: unknown): Id | undefined =>
+  isObject(meta) && isObject(meta.attune) ? z.object({ task: id }).safeParse(meta.attune).data?.task : undefined
 
 /** What Label Studio has no place for stands in the "meta" of the first result, where attune wrote it. */
 const keptIn = (result: readonly Result[]): z.infer<typeof kept> => {

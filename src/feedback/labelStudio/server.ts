@@ -171,7 +171,7 @@ const refusal = ({ url, method, path, status, text, location, unclear }: Refused
   if (status === 401 || status === 403)
     return badInput(
       'server-refused',
-      `${url} does not accept the token${said && ` (${said})`}; copy a personal access token from Account & Settings there, which legacy tokens may be replaced by`,
+      `${url} does not accept the token${said && ` (${said})`}; copy one from Account & Settings there; legacy tokens may be turned off, personal access tokens work`,
     )
   if (status >= 300 && status < 400)
     return badInput('server-refused', `${url} sends on to ${location ?? 'another address'}; give that address`)

@@ -27,7 +27,8 @@ export const labelStudioTask = (
   { template, forServer = false }: FormOptions,
 ): object | undefined => {
   const texts = textsOf(task)
-  const entries = Math.max(1, task.votes.length + task.predictions.length)
+  const { predictions = [] } = task
+  const entries = Math.max(1, task.votes.length + predictions.length)
   if (typeof texts === 'string') {
     changed(texts, entries)
     return undefined
@@ -49,12 +50,14 @@ export const labelStudioTask = (
   }
   return {
     ...(!forServer && { id: task.id ?? number }),
+    // A server numbers tasks anew
+    ...(forServer && task.id !== undefined && { meta: { attune: { task: task.id } } }),
     data: dataOf(template, texts),
     annotations: task.votes.flatMap((vote, at) => {
       const result = resultsOf(vote, `${number}-${at + 1}`)
       return result ? [annotation(vote.vote ?? {}, result, forServer)] : []
     }),
-    predictions: task.predictions.flatMap((vote, at) => {
+    predictions: predictions.flatMap((vote, at) => {
       const result = resultsOf(vote, `p${number}-${at + 1}`)
       const { annotator, score } = vote.vote ?? {}
       if (!result) return []

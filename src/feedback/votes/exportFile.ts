@@ -125,7 +125,7 @@ export const tasksOf = async (rows: OpenedRows, to: string, count: Count): Promi
 
 /** The template that asks for what these votes say. */
 export const templateFor = (tasks: readonly Task[]): string => {
-  const votes = tasks.flatMap(({ votes, predictions }) => [...votes, ...predictions])
+  const votes = tasks.flatMap(({ votes, predictions = [] }) => [...votes, ...predictions])
   const unranked = votes.some(({ ranks }) => ranks.includes(null))
   const single = tasks.every(({ responses }) => responses.length === 1)
   return writeTemplate({ mode: single ? 'good' : 'rank', responses: single ? 1 : 2, unranked })

@@ -14,7 +14,7 @@ import { type Changed, textsOf } from './taskTexts.ts'
 export const argillaRecord = (task: Task, number: number, changed: Changed): object | undefined => {
   const texts = textsOf(task)
   if (typeof texts === 'string') {
-    changed(texts, Math.max(1, task.votes.length + task.predictions.length))
+    changed(texts, Math.max(1, task.votes.length + (task.predictions?.length ?? 0)))
     return undefined
   }
   const names = texts.responses.map((_, i) => `response-${i + 1}`)
@@ -24,7 +24,7 @@ export const argillaRecord = (task: Task, number: number, changed: Changed): obj
     if (vote.ranks.includes(null)) changed('unranked-as-last')
     return { ranking: wholeRanking(names, vote.ranks), ...answers }
   }
-  const [prediction, ...more] = task.predictions
+  const [prediction, ...more] = task.predictions ?? []
   // One suggestion for a question
   if (more.length) changed('predictions-left-out', more.length)
   return {

@@ -13,7 +13,7 @@ export type Task = {
   responses: Text[]
   votes: TaskVote[]
   /** What models said, which counts as no vote. */
-  predictions: TaskVote[]
+  predictions?: TaskVote[]
 }
 
 /** Collects tasks. Rankings of a task may have its responses in any order; votes get that of the first. */
@@ -23,7 +23,7 @@ export const taskGatherer = () => {
     const known = tasks.get(key)
     if (known) return known
     const id = row.vote?.task ?? row.id
-    const task: Task = { ...(id !== undefined && { id }), prompt: row.prompt, responses, votes: [], predictions: [] }
+    const task: Task = { ...(id !== undefined && { id }), prompt: row.prompt, responses, votes: [] }
     tasks.set(key, task)
     return task
   }
@@ -44,7 +44,7 @@ export const taskGatherer = () => {
         row.kind === 'ranking'
           ? { ranks: inOrderOf(task.responses, texts, row.ranks), vote }
           : { ranks: [row.label ? 1 : null], label: row.label, vote }
-      const list = vote?.prediction ? task.predictions : task.votes
+      const list = vote?.prediction ? (task.predictions ??= []) : task.votes
       const at =
         vote?.annotator === undefined ? -1 : list.findIndex((other) => other.vote?.annotator === vote.annotator)
       if (at < 0) list.push(own)
