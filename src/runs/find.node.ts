@@ -55,15 +55,21 @@ export const runFolders = async (roots: readonly string[]): Promise<string[]> =>
 const searchDepth = 3
 const searchFolders = 2000
 
-/** The folders of runs below a folder, but for those inside runs, hidden folders and packages. */
-export const runsBelow = async (folder = '.'): Promise<string[]> => {
+/**
+ * The folders of runs below a folder, but for those inside runs, hidden folders and packages. Links are not followed.
+ * @param limits how deep it looks, and into how many folders
+ */
+export const runsBelow = async (
+  folder = '.',
+  limits: { depth: number; folders: number } = { depth: searchDepth, folders: searchFolders },
+): Promise<string[]> => {
   const found: string[] = []
   let level = [folder]
   let seen = 0
-  for (let depth = 0; depth <= searchDepth && level.length > 0; depth++) {
+  for (let depth = 0; depth <= limits.depth && level.length > 0; depth++) {
     const next: string[] = []
     for (const dir of level) {
-      if (seen++ >= searchFolders) break
+      if (seen++ >= limits.folders) break
       if (depth > 0 && (await isRun(dir))) found.push(resolve(dir))
       else
         for (const entry of await readdir(dir, { withFileTypes: true }).catch(() => []))
@@ -119,7 +125,8 @@ const addTo = (tally: Tally, event: LoggedEvent) => {
 const numbersOf = (event: LoggedEvent): Metrics =>
   Object.fromEntries(Object.entries(event).filter((entry): entry is [string, number] => typeof entry[1] === 'number'))
 
-const resultOf = async (dir: string): Promise<RunSummary['result']> => {
+/** The trained model or adapter in a run's folder; undefined where it has none yet. */
+export const resultOf = async (dir: string): Promise<RunSummary['result']> => {
   for (const [kind, file] of [
     ['model', 'config.json'],
     ['adapter', 'adapter_config.json'],

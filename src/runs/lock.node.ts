@@ -72,6 +72,12 @@ export const isRunning = async (dir: string): Promise<boolean> => {
   return holder !== undefined && isAlive(holder)
 }
 
+/** The process of this machine that writes a run now; undefined where there is none, or where it is on another machine. */
+export const writerOf = async (dir: string): Promise<number | undefined> => {
+  const holder = await holderIn(join(dir, lockName))
+  return holder && holder.host === hostname() && (await isAlive(holder)) ? holder.pid : undefined
+}
+
 /** Creates the file together with its content, so that no reader finds an empty lock. False where it exists already. */
 const created = async (path: string, content: string): Promise<boolean> => {
   const own = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`

@@ -36,6 +36,8 @@ export const makeStudioApp = ({ root, version, hosts, findPerson, live, files, p
   app.get('/api/session', (context) => context.json({ person: context.get('person'), version, root } satisfies Session))
   app.get('/api/live', (context) => {
     const topics = context.req.queries('topic') ?? []
+    if (context.get('person').role !== 'own' && topics.some((topic) => ofOwner.test(topic)))
+      throw httpError(403, 'this needs the role own')
     return live.stream(context, (topic) =>
       topics.some((wanted) => (wanted.endsWith('/') ? topic.startsWith(wanted) : topic === wanted)),
     )
@@ -63,6 +65,9 @@ export const makeStudioApp = ({ root, version, hosts, findPerson, live, files, p
   return app
 }
 
+/** Topics that only the owner may listen to. */
+const ofOwner = /^(runs?|jobs?|play)(\/|$)/
+
 /** @param styles beside the page's own files: libraries add some with a nonce */
 const policyWith = (styles: string) =>
   [
@@ -72,6 +77,7 @@ const policyWith = (styles: string) =>
     "font-src 'self'",
     "img-src 'self' data: blob:",
     "connect-src 'self'",
+    "frame-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",

@@ -6,6 +6,8 @@ import type { LiveEvent } from './api.ts'
 export type Live = {
   /** Tells every open page. Topics begin with what they are of: runs, run/NAME, project/ID, job/ID. */
   publish(event: LiveEvent): void
+  /** Whether a page is open that would be told of this topic. */
+  isWanted(topic: string): boolean
   /** Answers a request with the events of topics that `wants` takes. */
   stream(context: Context, wants: (topic: string) => boolean): Response
   close(): void
@@ -22,6 +24,7 @@ export const openLive = (): Live => {
     publish(event) {
       for (const page of pages) if (page.wants(event.topic)) page.push(event)
     },
+    isWanted: (topic) => [...pages].some(({ wants }) => wants(topic)),
     stream(context, wants) {
       if (pages.size >= maxPages) return context.json({ error: { message: 'too many pages are open' } }, 429)
       return streamSSE(context, async (stream) => {

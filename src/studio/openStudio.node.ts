@@ -9,6 +9,8 @@ import { makeStudioApp } from './app.ts'
 import { labelRoutes } from './labels/routes.ts'
 import { migrations } from './labels/schema.ts'
 import { openLive } from './live.ts'
+import { reportRoutes } from './reports/routes.ts'
+import { openRunsPart } from './runs/routes.ts'
 import { newToken, type Person, sameHash, tokenHash } from './session.ts'
 import { openStaticFiles } from './staticFiles.node.ts'
 
@@ -45,6 +47,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   const files = await openStaticFiles()
   const db = openDatabase(options.store ?? join(root, 'labels.db'), migrations)
   const live = openLive()
+  const runs = openRunsPart(root, live)
   const token = options.token ?? newToken()
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
@@ -60,7 +63,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [labels.routes],
+    parts: [labels.routes, runs.routes, reportRoutes(root)],
     onError,
   })
   try {
@@ -73,6 +76,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
       routes: app.routes.map(({ method, path }) => ({ method, path })),
       async close() {
         live.close()
+        runs.close()
         await server.close()
         await labels.close()
         db.close()
@@ -80,6 +84,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     }
   } catch (error) {
     live.close()
+    runs.close()
     db.close()
     throw error
   }

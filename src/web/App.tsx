@@ -1,7 +1,7 @@
 /** The pages by address, each loaded when it is first opened. */
 import { useQuery } from '@tanstack/react-query'
 import { type ComponentType, lazy, Suspense } from 'react'
-import { Redirect, Route, Switch } from 'wouter'
+import { Route, Switch } from 'wouter'
 import type { Session } from '../studio/api.ts'
 import { get } from './api.ts'
 import { Shell } from './Shell.tsx'
@@ -11,7 +11,16 @@ import { ErrorNote } from './ui/ErrorNote.tsx'
 
 /** Pages of a part: one row each. */
 const pages: readonly [path: string, load: () => Promise<{ default: ComponentType }>][] = [
+  ['/', () => import('./start/StartPage.tsx')],
+  ['/label', () => import('./label/ProjectsPage.tsx')],
+  ['/label/people', () => import('./label/PeoplePage.tsx')],
+  ['/label/:project', () => import('./label/ProjectPage.tsx')],
+  ['/label/:project/tasks', () => import('./label/TasksPage.tsx')],
+  ['/label/:project/agreement', () => import('./label/AgreementPage.tsx')],
+  ['/label/:project/adjudicate', () => import('./label/AdjudicatePage.tsx')],
+  ['/label/:project/settings', () => import('./label/SettingsPage.tsx')],
   ['/runs', () => import('./runs/RunsPage.tsx')],
+  ['/label/:project/task/:id?', () => import('./label/annotate/AnnotatePage.tsx')],
 ]
 
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const)
@@ -28,9 +37,6 @@ export const App = () => {
             {routes.map(([path, Page]) => (
               <Route key={path} path={path} component={Page} />
             ))}
-            <Route path="/">
-              <Redirect to="/runs" replace />
-            </Route>
             <Route>
               <EmptyState title="There is no such page" next={<a href="/">Go to the start</a>} />
             </Route>

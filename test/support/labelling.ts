@@ -23,6 +23,7 @@ export const openLabelling = () => {
   let db = openDatabase(file, migrations)
   const live = {
     publish: ({ topic }: { topic: string }) => void published.push(topic),
+    isWanted: () => false,
     stream: () => new Response(),
     close: () => {},
   }

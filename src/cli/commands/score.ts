@@ -9,7 +9,7 @@ import type { Tree } from '../../data/batch.ts'
 import type { EncoderInput } from '../../data/encoderBatch.ts'
 import type { TextOptions } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
-import { type Scorable, score } from '../../generate/score.ts'
+import { type Scorable, score, uncounted } from '../../generate/score.ts'
 import { idsOnly, requireTemplate } from '../../generate/tokenization.node.ts'
 import { encoderInput, type ModelLimits, rewardInput, scoreInput } from '../../library/scoreInputs.ts'
 import { encoderText, hiddenStates } from '../../passes/hiddenStates.ts'
@@ -18,6 +18,7 @@ import { openModel } from '../../passes/open.node.ts'
 import { type Reward, rewardsOf } from '../../passes/scores.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { dataFields } from '../../recipes/trainer/fields.ts'
+import type { Tokenizer } from '../../text/tokenizer.ts'
 import { formatNumber, plural } from '../../util/format.ts'
 import { chatField, chatOf } from '../chatFlag.ts'
 import { checkedRows } from '../checkedRows.ts'
@@ -36,6 +37,7 @@ const schema = z.object({
     .meta({ off: 'score the prompt too' })
     .describe('of rows with a prompt, score only the completion'),
   assistantOnlyLoss: z.boolean().default(false).describe("of rows with messages, score only the assistant's turns"),
+  texts: z.boolean().default(false).describe('of a language model, print the text of each counted token too'),
   hidden: z.boolean().default(false).describe('of an encoder, print the hidden states of each token'),
   ...engineFlags,
 })
@@ -84,6 +86,7 @@ export default command({
           : logProbs(
               model,
               await checkedRows(rows, (row) => scoreInput(encoder, row, limits, textOptions(options)), report),
+              options.texts ? opened.tokenizer : undefined,
             )
       let done = 0
       for await (const { line, text } of results) {
@@ -114,11 +117,35 @@ const textOptions = ({ assistantOnlyLoss, completionOnlyLoss }: z.output<typeof 
   completionOnly: completionOnlyLoss,
 })
 
-async function* logProbs(model: Model, inputs: AsyncIterable<Scorable>): AsyncGenerator<Result> {
-  for await (const logps of score(model, inputs)) {
-    const logp = logps.reduce((a, b) => a + b, 0)
-    yield { line: { logp, tokens: logps.length, token_logps: logps }, text: logpText(logp, logps.length) }
+/** @param tokenizer where the texts of tokens are asked for, and the model has one */
+async function* logProbs(
+  model: Model,
+  inputs: AsyncIterable<Scorable>,
+  tokenizer: Tokenizer | undefined,
+): AsyncGenerator<Result> {
+  const texts: string[][] = []
+  const read = async function* () {
+    for await (const input of inputs) {
+      if (tokenizer) texts.push(countedTexts(tokenizer, input))
+      yield input
+    }
   }
+  for await (const logps of score(model, read())) {
+    const logp = logps.reduce((a, b) => a + b, 0)
+    const token_texts = texts.shift()
+    yield {
+      line: { logp, tokens: logps.length, token_logps: logps, ...(token_texts && { token_texts }) },
+      text: logpText(logp, logps.length),
+    }
+  }
+}
+
+/** The text that each counted token adds to those before it. */
+const countedTexts = (tokenizer: Tokenizer, { ids, labels }: Scorable): string[] => {
+  const stream = tokenizer.stream({ skipSpecialTokens: false })
+  const texts = ids.map((id) => stream.push(id))
+  texts[texts.length - 1] += stream.flush()
+  return texts.filter((_, t) => labels[t] !== uncounted)
 }
 
 /** Rows that a reward model scores, or an encoder reads, together. */

@@ -270,7 +270,7 @@ const figuresOf = (
 }
 
 /** The mean over pairs of annotators, by the items that both have; pairs for which it is not defined are left out. */
-const averageOver = (pairs: readonly Cells[], coefficient: (cells: Cells) => number): number => {
+export const averageOver = (pairs: readonly Cells[], coefficient: (cells: Cells) => number): number => {
   let [total, weight] = [0, 0]
   for (const cells of pairs) {
     const shared = (cells.count as readonly number[]).reduce((a, b) => a + b, 0)

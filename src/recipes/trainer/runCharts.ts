@@ -96,7 +96,10 @@ export const shownMetrics = (curves: Curves): string[] => {
 /** Whether the page says what a metric is. */
 export const isExplained = (name: string): boolean => Object.hasOwn(meanings, name)
 
-export const labelOf = (name: string): string => meanings[name]?.name ?? name
+export const labelOf = (name: string): string => (isExplained(name) ? meanings[name].name : name)
+
+/** How a metric is read; empty where the page does not say. */
+export const noteOf = (name: string): string => (isExplained(name) ? meanings[name].note : '')
 
 /**
  * What the run is about, in one line, and what to know of a share of few rows; undefined where there is no step.

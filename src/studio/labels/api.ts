@@ -24,8 +24,10 @@
  *   POST   /projects/:id/undo                     {requestId} -> TaskView of the task whose last vote or skip was taken back
  *   GET    /annotators                    own     AnnotatorInfo[]
  *   POST   /annotators                    own     {requestId, name, role, projects} -> AnnotatorInfo & {link}: shown once
+ *   PATCH  /annotators/:id                own     {requestId, projects?, role?} -> AnnotatorInfo
  *   DELETE /annotators/:id                own     the link ends; the votes stay -> 204
  *   GET    /files                         own     ?folder= -> FileEntry[]: row files below the root
+ *   GET    /files/preview                 own     ?file= or ?upload= -> FilePreview
  *
  * Live topics: project/ID (its counts changed), task/ID (somebody voted on it).
  */
@@ -212,7 +214,7 @@ export const taskFilters = [
   'gold',
 ] as const
 export type TaskFilter = (typeof taskFilters)[number]
-export const taskSorts = ['position', 'votes', 'disagreement', 'seconds', 'at'] as const
+export const taskSorts = ['position', 'votes', 'state', 'disagreement', 'seconds', 'at'] as const
 export type TaskSort = (typeof taskSorts)[number]
 export type TaskPage = { total: number; rows: TaskRow[] }
 
@@ -277,3 +279,12 @@ export type AnnotatorInfo = {
 }
 
 export type FileEntry = { path: string; kind: 'file' | 'folder'; bytes?: number }
+
+/** What a file holds, by its first rows. */
+export type FilePreview = {
+  rows: { prompt: string; responses: string[] }[]
+  /** The most responses of one row. */
+  responses: number
+  /** Whether the rows say which response is better. */
+  ranks: boolean
+}

@@ -14,6 +14,7 @@ import { requireMember } from './people.ts'
 import { type Counts, countTasks } from './progress.ts'
 import { readProject } from './projects.ts'
 import { parsed } from './settings.ts'
+import { makeTallies, type Tallies } from './tally.ts'
 import { adjudicator, currentVote, currentVotes, passes, readTask, type StoredTask } from './tasks.ts'
 import { versionOf } from './voting.ts'
 
@@ -22,6 +23,7 @@ export type Labels = {
   live: Live
   leases: Leases
   counts: Counts
+  tallies: Tallies
   /** When annotators sent their last request; not stored. */
   seen: Map<number, string>
 }
@@ -31,6 +33,7 @@ export const openLabels = (db: Db, live: Live): Labels => ({
   live,
   leases: makeLeases(),
   counts: countTasks(db),
+  tallies: makeTallies(db),
   seen: new Map(),
 })
 

@@ -36,12 +36,25 @@ export const addAnnotator = (db: Db, { name, role, projects }: NewAnnotator, tok
     tokenHash(token),
     new Date().toISOString(),
   )
+  admit(db, id, projects)
+  return id
+}
+
+const admit = (db: Db, id: number, projects: readonly number[]) => {
   for (const project of new Set(projects)) {
     if (!db.get('SELECT id FROM project WHERE id = ?', project))
       throw httpError(400, `projects: there is no project ${project}`)
     db.run('INSERT INTO member VALUES (?, ?)', project, id)
   }
-  return id
+}
+
+export const changeAnnotator = (db: Db, id: number, { role, projects }: Partial<NewAnnotator>): void => {
+  if (!db.get('SELECT 1 FROM person WHERE id = ? AND token IS NOT NULL', id))
+    throw httpError(404, `there is no annotator ${id}`)
+  if (role) db.run('UPDATE person SET role = ? WHERE id = ?', role, id)
+  if (!projects) return
+  db.run('DELETE FROM member WHERE person = ?', id)
+  admit(db, id, projects)
 }
 
 export const annotatorInfos = (db: Db, seen: ReadonlyMap<number, string>): AnnotatorInfo[] =>

@@ -4,13 +4,13 @@ import { z } from 'zod'
 import { httpError } from '../../http/errors.ts'
 import { newToken, requireRole, roles, type StudioEnv } from '../session.ts'
 import type { AnnotatorInfo, ProjectSummary } from './api.ts'
+import { putScores } from './forParts.ts'
 import { bodyOf, idOf, type Labels } from './labels.ts'
-import { addAnnotator, annotatorInfos, endAnnotator, requireMember } from './people.ts'
+import { addAnnotator, annotatorInfos, changeAnnotator, endAnnotator, requireMember } from './people.ts'
 import { progressOf } from './progress.ts'
-import { addProject, changeProject, newProject, projectChange, projectsOf, readProject, reorder } from './projects.ts'
+import { addProject, changeProject, newProject, projectChange, projectsOf, readProject } from './projects.ts'
 import { once } from './requests.ts'
 import { requestId } from './settings.ts'
-import { readTask } from './tasks.ts'
 
 const newScores = z.strictObject({
   requestId,
@@ -18,11 +18,19 @@ const newScores = z.strictObject({
   scores: z.array(z.strictObject({ task: z.number().int(), scores: z.array(z.number().nullable()) })).max(100_000),
 })
 
+const annotatorRole = z.enum(roles).exclude(['own'], 'the role is annotate or adjudicate')
+const annotatorProjects = z.array(z.number().int()).max(1000)
 const newAnnotator = z.strictObject({
   requestId,
   name: z.string().trim().min(1, 'an annotator needs a name').max(200),
-  role: z.enum(roles).exclude(['own'], 'the role is annotate or adjudicate').default('annotate'),
-  projects: z.array(z.number().int()).max(1000).default([]),
+  role: annotatorRole.default('annotate'),
+  projects: annotatorProjects.default([]),
+})
+
+const annotatorChange = z.strictObject({
+  requestId,
+  role: annotatorRole.optional(),
+  projects: annotatorProjects.optional(),
 })
 
 /** @param address where others reach the studio, for the links of annotators */
@@ -61,6 +69,7 @@ export const projectRoutes = (labels: Labels, address: () => string): Hono<Studi
     const given = await bodyOf(context, projectChange)
     once(db, { person: 0, requestId: given.requestId, what: `change ${id}` }, () => changeProject(db, id, given))
     counts.forget(id)
+    labels.tallies.forget(id)
     live.publish({ topic: `project/${id}` })
     return context.json(readProject(db, id))
   })
@@ -72,6 +81,7 @@ export const projectRoutes = (labels: Labels, address: () => string): Hono<Studi
     if (given.name !== name) throw httpError(400, 'name: spell out the name of the project to delete it with its votes')
     db.transaction(() => db.run('DELETE FROM project WHERE id = ?', id))
     counts.forget(id)
+    labels.tallies.forget(id)
     live.publish({ topic: `project/${id}` })
     return context.body(null, 204)
   })
@@ -79,22 +89,10 @@ export const projectRoutes = (labels: Labels, address: () => string): Hono<Studi
   app.post('/projects/:id/scores', requireRole('own'), async (context) => {
     const id = idOf(context)
     const given = await bodyOf(context, newScores)
-    const { settings } = readProject(db, id)
-    once(db, { person: 0, requestId: given.requestId, what: `scores ${id}` }, () => {
-      for (const { task, scores } of given.scores) {
-        const stored = readTask(db, task)
-        if (stored?.project !== id) throw httpError(400, `scores: there is no task ${task} in this project`)
-        if (stored.responses.length !== scores.length)
-          throw httpError(400, `scores: ${scores.length} for the ${stored.responses.length} responses of task ${task}`)
-        db.run(
-          'INSERT OR REPLACE INTO score VALUES (?, ?, ?)',
-          task,
-          JSON.stringify(given.name),
-          JSON.stringify(scores),
-        )
-      }
-      if (settings.order === 'informative') reorder(db, id, settings)
-    })
+    readProject(db, id)
+    once(db, { person: 0, requestId: given.requestId, what: `scores ${id}` }, () =>
+      putScores(labels, id, given.name, given.scores),
+    )
     return context.body(null, 204)
   })
 
@@ -115,6 +113,13 @@ export const projectRoutes = (labels: Labels, address: () => string): Hono<Studi
     const made = links.get(given.requestId)
     if (!made) throw httpError(400, 'this link was made before the studio was started again; end it and make a new one')
     return context.json(made)
+  })
+
+  app.patch('/annotators/:id', requireRole('own'), async (context) => {
+    const id = idOf(context)
+    const given = await bodyOf(context, annotatorChange)
+    once(db, { person: 0, requestId: given.requestId, what: `annotator ${id}` }, () => changeAnnotator(db, id, given))
+    return context.json(annotatorInfos(db, labels.seen).find((one) => one.id === id))
   })
 
   app.delete('/annotators/:id', requireRole('own'), (context) => {

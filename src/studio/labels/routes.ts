@@ -5,9 +5,10 @@ import type { Live } from '../live.ts'
 import type { FindPerson, StudioEnv } from '../session.ts'
 import { openUploads } from './files.node.ts'
 import { importRoutes } from './importRoutes.ts'
-import { openLabels } from './labels.ts'
+import { type Labels, openLabels } from './labels.ts'
 import { findAnnotator } from './people.ts'
 import { projectRoutes } from './projectRoutes.ts'
+import { reportRoutes } from './reportRoutes.ts'
 import { taskRoutes } from './taskRoutes.ts'
 
 export type LabelOptions = {
@@ -19,7 +20,7 @@ export type LabelOptions = {
   address(): string
 }
 
-export type LabelPart = { routes: Hono<StudioEnv>; findPerson: FindPerson; close(): Promise<void> }
+export type LabelPart = { labels: Labels; routes: Hono<StudioEnv>; findPerson: FindPerson; close(): Promise<void> }
 
 export const labelRoutes = ({ db, live, root, address }: LabelOptions): LabelPart => {
   const labels = openLabels(db, live)
@@ -32,6 +33,7 @@ export const labelRoutes = ({ db, live, root, address }: LabelOptions): LabelPar
   })
   routes.route('/', projectRoutes(labels, address))
   routes.route('/', taskRoutes(labels))
+  routes.route('/', reportRoutes(labels))
   routes.route('/', importRoutes(labels, root, uploads))
-  return { routes, findPerson: (token) => findAnnotator(db, token), close: uploads.close }
+  return { labels, routes, findPerson: (token) => findAnnotator(db, token), close: uploads.close }
 }

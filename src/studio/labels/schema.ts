@@ -37,6 +37,8 @@ export const migrations: readonly string[] = [
     queue REAL NOT NULL,
     -- SHA-256 of prompt and responses
     content TEXT NOT NULL,
+    -- Characters of each response
+    lengths TEXT NOT NULL,
     gold TEXT,
     -- 1: regular work that still needs votes
     open INTEGER NOT NULL,

@@ -19,7 +19,7 @@ import { lastAct, newSkip, newVote, type Stored, storeSkip, storeVote, takeBack 
 const mayDecide = ({ role }: Person) => roles.indexOf(role) >= roles.indexOf('adjudicate')
 
 export const taskRoutes = (labels: Labels): Hono<StudioEnv> => {
-  const { db, leases, counts, live } = labels
+  const { db, leases, counts, tallies, live } = labels
   const app = new Hono<StudioEnv>()
 
   app.get('/projects/:id/next', (context) => {
@@ -94,6 +94,7 @@ export const taskRoutes = (labels: Labels): Hono<StudioEnv> => {
       })
       if (moved !== undefined) {
         leases.release(moved, person.id)
+        tallies.touch(project, moved)
         live.publish({ topic: `task/${moved}` })
         live.publish({ topic: `project/${project}` })
       }
@@ -149,7 +150,10 @@ export const taskRoutes = (labels: Labels): Hono<StudioEnv> => {
     const [person, id] = [context.get('person'), idOf(context)]
     const { value } = await bodyOf(context, z.strictObject({ value: z.unknown() }))
     taskFor(labels, person, id)
-    db.run('INSERT OR REPLACE INTO draft VALUES (?, ?, ?)', id, person.id, JSON.stringify(draftOf(value)))
+    const draft = draftOf(value)
+    if (Object.keys(draft).length)
+      db.run('INSERT OR REPLACE INTO draft VALUES (?, ?, ?)', id, person.id, JSON.stringify(draft))
+    else db.run('DELETE FROM draft WHERE task = ? AND person = ?', id, person.id)
     const pass = leases.passOf(id, person.id)
     if (pass !== undefined) leases.take(id, person.id, pass)
     return context.body(null, 204)

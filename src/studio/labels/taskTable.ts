@@ -71,7 +71,7 @@ export const ownTable = (db: Db, project: number, asked: TableQuery, person: num
   const from = `FROM task t LEFT JOIN current c ON c.task = t.id AND c.person = ? AND c.pass = 0 WHERE ${where.join(' AND ')}`
   const total = db.get<{ n: number }>(`SELECT count(*) AS n ${from}`, person, ...values)!.n
   const descending = asked.sort.startsWith('-')
-  const columns: Record<string, string> = { seconds: 'c.seconds', at: 'c.at', votes: 'c.kind' }
+  const columns: Record<string, string> = { seconds: 'c.seconds', at: 'c.at', votes: 'c.kind', state: 'c.kind' }
   const column = columns[asked.sort.replace('-', '')] ?? 't.position'
   const direction = descending ? 'DESC' : 'ASC'
   const rows = db.all<Row>(

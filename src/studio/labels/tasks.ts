@@ -57,11 +57,12 @@ export const addTask = (
     return { id: known.id, isNew: false }
   }
   const { id } = db.run(
-    'INSERT INTO task (project, position, queue, content, open) VALUES (?, ?, ?, ?, 1)',
+    'INSERT INTO task (project, position, queue, content, lengths, open) VALUES (?, ?, ?, ?, ?, 1)',
     project,
     position,
     position,
     content,
+    JSON.stringify(task.responses.map(({ text }) => plainText(text).length)),
   )
   if (settings.order === 'random') db.run('UPDATE task SET queue = ? WHERE id = ?', queueOf(settings, id, position), id)
   const prompt = plainText(task.prompt)

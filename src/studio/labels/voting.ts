@@ -190,7 +190,7 @@ const planRepeat = (db: Db, { task, person }: Place, settings: ProjectSettings) 
 
 type Act = { id: number; task: number; pass: number; kind: string; value: string }
 
-/** A person's last vote, skip or decision in a project that was not taken back. Status 400 where there is none. */
+/** A person's last vote, skip or decision in a project that was not taken back. Status 404 where there is none. */
 export const lastAct = (db: Db, project: number, person: number): Act => {
   const last = db.get<Act>(
     `SELECT id, task, pass, kind, value FROM vote v
@@ -200,7 +200,7 @@ export const lastAct = (db: Db, project: number, person: number): Act => {
     project,
     person,
   )
-  if (!last) throw httpError(400, 'there is nothing to take back')
+  if (!last) throw httpError(404, 'there is nothing to take back')
   return last
 }
 

@@ -1,10 +1,8 @@
 /** The keys of the page that is open, shown when somebody presses ? or the button of the top bar. */
-import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
-import { Kbd } from './Card.tsx'
-import { Dialog } from './Dialog.tsx'
+import { createContext, lazy, type ReactNode, Suspense, useContext, useEffect, useMemo, useState } from 'react'
+import type { HelpPart } from './HelpDialog.tsx'
 
-/** A heading, and rows of keys (as Kbd takes them; several with commas) with what they do. */
-export type HelpPart = { title: string; keys: readonly (readonly [keys: string, does: string])[] }
+const HelpDialog = lazy(() => import('./HelpDialog.tsx'))
 
 type Help = { add(part: HelpPart): () => void; open(): void }
 
@@ -56,27 +54,11 @@ export const HelpProvider = ({ children }: { children: ReactNode }) => {
   return (
     <HelpContext value={help}>
       {children}
-      <Dialog open={open} onOpenChange={setOpen} title="Keys" size="wide">
-        <div className="help">
-          {[...parts, everywhere].map(({ title, keys }) => (
-            <section key={title}>
-              <h3>{title}</h3>
-              <dl>
-                {keys.map(([names, does]) => (
-                  <div key={names}>
-                    <dt>
-                      {names.split(', ').map((name) => (
-                        <Kbd key={name} keys={name} />
-                      ))}
-                    </dt>
-                    <dd>{does}</dd>
-                  </div>
-                ))}
-              </dl>
-            </section>
-          ))}
-        </div>
-      </Dialog>
+      {open && (
+        <Suspense fallback={null}>
+          <HelpDialog parts={[...parts, everywhere]} onClose={() => setOpen(false)} />
+        </Suspense>
+      )}
     </HelpContext>
   )
 }

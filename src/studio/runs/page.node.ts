@@ -1,0 +1,149 @@
+/** What the page of a run shows beside its curves: figures, warnings, settings, checkpoints, phases, and what to do next. */
+import { join } from 'node:path'
+import { methodKeys, methods } from '../../recipes/methods.ts'
+import { defaultsOf } from '../../recipes/trainer/defaults.ts'
+import { ratesOf } from '../../recipes/trainer/learningRates.ts'
+import { nextCommands } from '../../recipes/trainer/nextCommands.ts'
+import { headlineOf, isExplained, labelOf, noteOf, shownMetrics } from '../../recipes/trainer/runCharts.ts'
+import { hasChatTemplate } from '../../recipes/trainer/runPage.ts'
+import { resultOf } from '../../runs/find.node.ts'
+import { resultStep } from '../../runs/resultStep.ts'
+import type { RunInfo } from '../../runs/run.node.ts'
+import { plural, shellWord, whole } from '../../util/format.ts'
+import { visible } from '../../util/quote.ts'
+import type { MetricFigures, MetricInfo, RunPage, RunWarning, Setting } from './api.ts'
+import { axesOf } from './curves.ts'
+import type { LogIndex } from './logIndex.node.ts'
+import { thinnedCurves } from './row.ts'
+import { type OpenRun, shownFolder } from './store.node.ts'
+
+export const pageOf = async (root: string, { dir, info, log, row }: OpenRun): Promise<RunPage> => {
+  const curves = thinnedCurves(log)
+  const marks = log.marks.filter(({ event }) => event === 'warning' || event === 'end').slice(-2000)
+  const events = await log.read(marks)
+  const end = events.findLast(({ event }) => event === 'end')
+  const headline = headlineOf(curves, info.method, {
+    through: end && resultStep(end, info.config),
+    heldRows: typeof info.eval_rows === 'number' ? info.eval_rows : undefined,
+  })
+  const over = row.state !== 'running'
+  const hasEnded = row.state === 'ended'
+  const result = await resultOf(dir)
+  return {
+    ...{ row, folder: shownFolder(root, dir), headline: headline?.text, note: headline?.note },
+    ...{ metrics: metricsOf(log), figures: figuresOf(curves), warnings: warningsOf(events) },
+    settings: settingsOf(info, await defaultsOfMethod(info.method)),
+    facts: factsOf(info),
+    checkpoints: log.marks
+      .filter(({ event }) => event === 'checkpoint')
+      .slice(-1000)
+      .map(({ step }) => ({ step, path: join('checkpoints', `step-${step}`) })),
+    resumes: info.resumes.map(({ at, step }) => ({ at, step })),
+    phases: phasesOf(log),
+    axes: axesOf(log, info),
+    command: info.command.map(shellWord).join(' '),
+    next: nextCommands({
+      ...{ method: info.method, folder: shellWord(shownFolder(root, dir)), config: info.config },
+      ...{ interrupted: !hasEnded || !result, chats: await hasChatTemplate(info) },
+    }),
+    damaged: log.damaged,
+    can: { stop: !over, resume: over && !hasEnded, delete: over },
+    events: log.marks.length,
+  }
+}
+
+const progress = /^(?:epoch|num_tokens|seconds|tokens_per_second|iteration|rollout|update|learning_rate|peak_memory)$/
+const hidden = new Set(['step', 'total_steps'])
+
+export const metricsOf = ({ steps, evaluations }: Pick<LogIndex, 'steps' | 'evaluations'>): MetricInfo[] => {
+  const trained = new Set(steps.names())
+  const held = new Set(evaluations.names().map((name) => name.replace(/^eval_/, '')))
+  const all = [...new Set([...trained, ...held])].filter((name) => !hidden.has(name))
+  const groupOf = (name: string): MetricInfo['group'] => {
+    if (name.startsWith('time/')) return 'time'
+    if (progress.test(name)) return 'progress'
+    return isExplained(name) ? 'main' : 'more'
+  }
+  const place = new Map(shownMetrics(new Map(all.map((name) => [name, []]))).map((name, i) => [name, i]))
+  return all
+    .map((name) => ({
+      ...{ name, label: labelOf(name), note: noteOf(name), group: groupOf(name) },
+      ...{ trained: trained.has(name), heldOut: held.has(name) },
+    }))
+    .sort((a, b) => (place.get(a.name) ?? all.length) - (place.get(b.name) ?? all.length))
+}
+
+const figuresOf = (curves: ReturnType<typeof thinnedCurves>): MetricFigures[] =>
+  shownMetrics(curves).map((name) => {
+    const ends = (points: readonly (readonly [number, number])[] = []) => [points[0]?.[1], points.at(-1)?.[1]]
+    const values = (curves.get(name) ?? []).map(([, value]) => value)
+    const [first, last] = ends(curves.get(name))
+    const [heldFirst, heldLast] = ends(curves.get(`eval_${name}`))
+    // A thousand values at most, so they can be arguments
+    const extremes = values.length ? { least: Math.min(...values), most: Math.max(...values) } : {}
+    return { name, label: labelOf(name), first, last, ...extremes, heldFirst, heldLast }
+  })
+
+/** Each code once, with its last message: what is counted to the end has its whole count there. */
+const warningsOf = (events: readonly { event: string; [field: string]: unknown }[]): RunWarning[] => {
+  const last = new Map(events.filter(({ event }) => event === 'warning').map((event) => [String(event.code), event]))
+  return [...last].map(([code, { message, count }]) => ({
+    code,
+    message: visible(String(message)),
+    ...(typeof count === 'number' && { count }),
+  }))
+}
+
+/** The default settings of a method; none of one that this version does not have. */
+export const defaultsOfMethod = async (method: string): Promise<Record<string, unknown>> => {
+  const key = methodKeys.find((known) => methods[known].name === method)
+  return key === undefined ? {} : defaultsOf(await methods[key].schema())
+}
+
+const shown = (value: unknown): string =>
+  typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value)
+
+const settingsOf = ({ method, config, adapter }: RunInfo, defaults: Record<string, unknown>): Setting[] => {
+  const rate = ratesOf(method, adapter !== undefined)?.default
+  return Object.entries(config)
+    .filter(([key]) => key !== 'resume')
+    .map(([key, value]) => {
+      const usual = key === 'learningRate' ? rate : defaults[key]
+      return { key, value: shown(value), default: shown(usual), isDefault: shown(value) === shown(usual) }
+    })
+}
+
+const factsOf = (info: RunInfo): [string, string][] => {
+  const { rows, eval_rows, parameters, trainable, adapter, objective, plan, engine, versions, machine, dropped } = info
+  const lost = Object.entries((dropped ?? {}) as Record<string, number>)
+  const known: [string, unknown][] = [
+    ['Objective', objective],
+    ['Rows', rows === undefined ? undefined : whole(Number(rows))],
+    ['Rows left out', lost.length ? lost.map(([why, n]) => `${plural(n, 'row')}: ${why}`).join('; ') : undefined],
+    ['Held-out rows', eval_rows === undefined ? undefined : whole(Number(eval_rows))],
+    ['Parameters', parameters === undefined ? undefined : whole(Number(parameters))],
+    ['Trained', trainable === undefined ? undefined : whole(Number(trainable))],
+    ['Adapter', adapter ? `LoRA, rank ${(adapter as { r: number }).r}` : undefined],
+    ['Memory plan', plan],
+    ['Engine', engine && `${engine.provider}, ${plural(engine.threads, 'thread')}, ${engine.version}`],
+    ['Machine', machine.cpu && `${machine.cpu}, ${machine.cores} cores`],
+    [
+      'Versions',
+      Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', '),
+    ],
+  ]
+  return known.filter(([, value]) => value !== undefined && value !== '').map(([name, value]) => [name, String(value)])
+}
+
+/** Sums of what each step took. */
+const phasesOf = ({ steps }: LogIndex): RunPage['phases'] => {
+  const sum = (name: string) =>
+    steps.column(name)!.reduce((total, value) => total + (Number.isFinite(value) ? value : 0), 0)
+  return steps
+    .names()
+    .filter((name) => name.startsWith('time/'))
+    .map((name) => ({ name: name.slice('time/'.length), seconds: sum(name) }))
+    .sort((a, b) => b.seconds - a.seconds)
+}

@@ -1,0 +1,198 @@
+/** The routes of runs, as api.ts lists them; all are for the owner only. */
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { httpError } from '../../http/errors.ts'
+import { bodyReader } from '../../http/jsonBody.ts'
+import { compareRuns } from '../../runs/compare.ts'
+import { deleteRun } from '../../runs/find.node.ts'
+import { badInput } from '../../util/fault.ts'
+import type { Live } from '../live.ts'
+import { requireRole, type StudioEnv } from '../session.ts'
+import type { Curve, EventPage, RunComparison, RunList } from './api.ts'
+import { openCliQueue } from './cli.node.ts'
+import { resumeRun, stopRun } from './control.node.ts'
+import { axesOf, curvesOfRun } from './curves.ts'
+import { csvOf, reportOf } from './exports.node.ts'
+import { filesOf, sendFile } from './files.node.ts'
+import { metricsOf, pageOf } from './page.node.ts'
+import { lastValuesOf } from './row.ts'
+import { samplesOf } from './samples.node.ts'
+import { openRunStore } from './store.node.ts'
+import { tagsSchema, writeTags } from './tags.node.ts'
+import { makeTokenViews, tokensSchema } from './tokens.node.ts'
+import { watchRuns } from './watch.node.ts'
+
+/** Runs that are laid over each other, at most. */
+const mostCompared = 12
+
+const curvesSchema = z.object({
+  run: z.array(z.string()).min(1).max(mostCompared),
+  metric: z.string().max(300),
+  x: z.enum(['step', 'tokens', 'time', 'flops']).default('step'),
+  from: z.coerce.number().optional(),
+  to: z.coerce.number().optional(),
+  points: z.coerce.number().int().min(10).max(20_000).default(1000),
+  smooth: z.coerce.number().min(0).max(1e7).default(0),
+})
+
+const eventsAtOnce = 200
+
+/** Files of a run are saved, never shown as a page of the studio. */
+const attachment = (name: string, type: string) => ({
+  'content-type': type,
+  'content-disposition': `attachment; filename="${name.replace(/[^\w.-]+/g, '-')}"`,
+})
+
+export type RunsPart = { routes: Hono<StudioEnv>; close(): void }
+
+/** @param root the studio's folder, a real path */
+export const openRunsPart = (root: string, live: Live): RunsPart => {
+  const store = openRunStore(root)
+  const cli = openCliQueue()
+  const watch = watchRuns(store, live)
+  const tokens = makeTokenViews(cli)
+  const readBody = bodyReader()
+  const routes = new Hono<StudioEnv>()
+  for (const path of ['/runs', '/runs/*', '/run-curves', '/run-comparison']) routes.use(path, requireRole('own'))
+
+  const checked = async <T>(request: Request, schema: z.ZodType<T>): Promise<T> => {
+    const { body, release } = await readBody(request)
+    release()
+    return valid(schema, body)
+  }
+
+  routes.get('/runs', async (context) => context.json({ runs: await store.list(), folder: root } satisfies RunList))
+
+  routes.get('/runs/:name', async (context) =>
+    context.json(await pageOf(root, await store.open(context.req.param('name')))),
+  )
+
+  routes.delete('/runs/:name', async (context) => {
+    const { name, dir } = await store.open(context.req.param('name'))
+    await deleteRun(dir)
+    store.forget(name)
+    watch.soon()
+    return context.body(null, 204)
+  })
+
+  routes.put('/runs/:name/tags', async (context) => {
+    const { tags } = await checked(context.req.raw, tagsSchema)
+    await writeTags((await store.open(context.req.param('name'))).dir, tags)
+    watch.soon()
+    return context.body(null, 204)
+  })
+
+  routes.post('/runs/:name/stop', async (context) => {
+    await stopRun(await store.open(context.req.param('name')))
+    return context.body(null, 204)
+  })
+
+  routes.post('/runs/:name/resume', async (context) => {
+    await resumeRun(store, await store.open(context.req.param('name')), watch.soon)
+    return context.body(null, 204)
+  })
+
+  routes.get('/runs/:name/samples', async (context) =>
+    context.json(await samplesOf(await store.open(context.req.param('name')))),
+  )
+
+  routes.get('/runs/:name/events', async (context) => {
+    const { log } = await store.open(context.req.param('name'))
+    const total = log.marks.length
+    const from = Math.max(0, Math.min(total, Math.trunc(Number(context.req.query('from') ?? 0)) || 0))
+    const events = await log.read(log.marks.slice(from, from + eventsAtOnce))
+    return context.json({ total, from, events } satisfies EventPage)
+  })
+
+  routes.get('/runs/:name/files', async (context) =>
+    context.json(await filesOf((await store.open(context.req.param('name'))).dir)),
+  )
+
+  routes.get('/runs/:name/file', async (context) => {
+    const { dir } = await store.open(context.req.param('name'))
+    const { stream, bytes, name } = await sendFile(dir, context.req.query('path') ?? '')
+    return new Response(stream, {
+      headers: { ...attachment(name, 'application/octet-stream'), 'content-length': String(bytes) },
+    })
+  })
+
+  routes.get('/runs/:name/curves.csv', async (context) => {
+    const { name, log } = await store.open(context.req.param('name'))
+    const lines = csvOf(log)
+    const encoder = new TextEncoder()
+    const stream = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const { value, done } = lines.next()
+        if (done) controller.close()
+        else controller.enqueue(encoder.encode(value))
+      },
+    })
+    return new Response(stream, { headers: attachment(`${name}.csv`, 'text/csv; charset=utf-8') })
+  })
+
+  routes.get('/runs/:name/report.html', async (context) => {
+    const run = await store.open(context.req.param('name'))
+    const headers = attachment(`${run.name}.html`, 'text/html; charset=utf-8')
+    return new Response(await reportOf(run), { headers })
+  })
+
+  routes.post('/runs/:name/tokens', async (context) => {
+    const body = await checked(context.req.raw, tokensSchema)
+    return context.json(await tokens(await store.open(context.req.param('name')), body))
+  })
+
+  routes.get('/run-curves', async (context) => {
+    const { run, ...query } = context.req.queries() as Record<string, string[]>
+    const single = Object.fromEntries(Object.entries(query).map(([key, [value]]) => [key, value]))
+    const { run: names, ...rest } = valid(curvesSchema, { run: run ?? [], ...single })
+    const curves: Curve[] = []
+    for (const name of names) {
+      const { log, info } = await store.open(name)
+      curves.push(...curvesOfRun(name, log, info, rest))
+    }
+    return context.json(curves)
+  })
+
+  routes.get('/run-comparison', async (context) => {
+    const names = valid(curvesSchema.shape.run, context.req.queries('run') ?? [])
+    const runs = await Promise.all(names.map((name) => store.open(name)))
+    const { settings, metrics } = compareRuns(
+      runs.map(({ name, info, log, row }) => ({ name, info, steps: row.steps, ...lastValuesOf(log) })),
+    )
+    const known = runs.flatMap(({ log }) => metricsOf(log))
+    const labels = new Map(known.map(({ name, label }) => [name, label]))
+    const labelled = (name: string) =>
+      name.startsWith('eval_') ? `held-out ${labels.get(name.slice(5)) ?? name.slice(5)}` : (labels.get(name) ?? name)
+    return context.json({
+      runs: runs.map(({ row }) => row),
+      metrics: [...new Map(known.map((metric) => [metric.name, metric])).values()],
+      axes: [...new Set(runs.flatMap(({ log, info }) => axesOf(log, info)))],
+      settings: Object.entries(settings).map(([key, values]) => ({
+        key,
+        values: values.map((value) =>
+          value === undefined ? null : typeof value === 'string' ? value : JSON.stringify(value),
+        ),
+      })),
+      figures: Object.entries(metrics).map(([name, values]) => ({
+        ...{ name, label: labelled(name) },
+        values: values.map((value) => value ?? null),
+      })),
+    } satisfies RunComparison)
+  })
+
+  return {
+    routes,
+    close() {
+      watch.close()
+      cli.close()
+    },
+  }
+}
+
+const valid = <T>(schema: z.ZodType<T>, value: unknown): T => {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [{ path, message }] = parsed.error.issues
+  if (path[0] === 'run') throw httpError(400, `name 1 to ${mostCompared} runs, as run=NAME`)
+  throw badInput('bad-request', `${path.length ? `${path.join('.')}: ` : ''}${message}`)
+}

@@ -1,0 +1,95 @@
+/** The row of a run in the list: its state, the figures that tell most, and a thinned curve. */
+import { labelOf } from '../../recipes/trainer/runCharts.ts'
+import type { Curves } from '../../runs/curves.node.ts'
+import type { LoggedEvent } from '../../runs/log.node.ts'
+import type { Figure, RunRow, RunState } from './api.ts'
+import { downsample, inOrder } from './downsample.ts'
+import type { LogIndex } from './logIndex.node.ts'
+
+/** What a run is judged by: the most telling first; whether more is better. */
+const telling = [
+  ['reward', true],
+  ['rewards/accuracies', true],
+  ['accuracy', true],
+  ['loss', false],
+] as const
+
+type Logged = Pick<LogIndex, 'steps' | 'evaluations'>
+
+const sparkPoints = 48
+
+type Telling = { name: string; label: string; higher: boolean; x: Float64Array; y: Float64Array }
+
+/** On held-out rows where there were two evaluations at least. */
+const tellingOf = ({ steps, evaluations }: Logged): Telling | undefined => {
+  const found = telling.find(([name]) => steps.column(name) ?? evaluations.column(`eval_${name}`))
+  const [name, higher] = found ?? [steps.names().find((other) => other !== 'step' && other !== 'total_steps'), false]
+  if (name === undefined) return undefined
+  const held = evaluations.column(`eval_${name}`)
+  const isHeld = held !== undefined && (held.length > 1 || !steps.column(name))
+  const table = isHeld ? evaluations : steps
+  const column = isHeld ? `eval_${name}` : name
+  const [x, y] = inOrder(table.column('step')!, table.column(column)!)
+  return { name: column, label: `${isHeld ? 'held-out ' : ''}${labelOf(name).toLowerCase()}`, higher, x, y }
+}
+
+export const figuresOf = (logged: Logged): Pick<RunRow, 'best' | 'last' | 'spark'> => {
+  const metric = tellingOf(logged)
+  if (!metric) return { spark: [] }
+  const { name, label, higher, x, y } = metric
+  let [best, last] = [-1, -1]
+  for (let i = 0; i < y.length; i++) {
+    if (!Number.isFinite(y[i])) continue
+    if (best < 0 || (higher ? y[i] > y[best] : y[i] < y[best])) best = i
+    last = i
+  }
+  const figure = (i: number): Figure => ({ metric: name, label, value: y[i], step: x[i] })
+  const everything = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const
+  return {
+    ...(best >= 0 && { best: figure(best), last: figure(last) }),
+    spark: downsample(x, y, everything, sparkPoints).y.map((value) => Number(value.toPrecision(4))),
+  }
+}
+
+/** @param end the last event of the log, if the run ended */
+export const stateOf = (running: boolean, end: LoggedEvent | undefined, failure?: string): [RunState, string?] => {
+  if (running) return ['running']
+  if (failure !== undefined) return ['failed', failure]
+  if (!end) return ['broken off']
+  if (end.stopped === 'interrupted') return ['stopped']
+  return end.stopped === 'done' ? ['ended'] : ['ended', String(end.stopped)]
+}
+
+/** The numbers of the last row that has any. */
+export const latestOf = ({ steps }: Pick<LogIndex, 'steps'>): Record<string, number> => {
+  const row = steps.rows() - 1
+  const entries = steps.names().map((name) => [name, steps.column(name)![row]] as const)
+  return row < 0 ? {} : Object.fromEntries(entries.filter(([, value]) => Number.isFinite(value)))
+}
+
+/** All metrics, thinned, in the form that reports of runs read. */
+export const thinnedCurves = ({ steps, evaluations }: Logged, most = 1000): Curves => {
+  const everything = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const
+  const curves = new Map<string, (readonly [number, number])[]>()
+  for (const table of [steps, evaluations]) {
+    const at = table.column('step')
+    if (!at) continue
+    for (const name of table.names()) {
+      if (name === 'step') continue
+      const { x, y } = downsample(...inOrder(at, table.column(name)!), everything, most)
+      const key = table === evaluations && !name.startsWith('eval_') ? `eval_${name}` : name
+      if (x.length)
+        curves.set(
+          key,
+          x.map((value, i) => [value, y[i]] as const),
+        )
+    }
+  }
+  return curves
+}
+
+/** The numbers of the last step and of the last evaluation. */
+export const lastValuesOf = (logged: Logged) => ({
+  last: latestOf(logged),
+  evaluation: latestOf({ steps: logged.evaluations }),
+})

@@ -1,0 +1,148 @@
+/** The runs of the studio's folder, read when they are asked for: each has its log in memory until others need the room. */
+import { stat } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { modelName } from '../../recipes/trainer/modelName.ts'
+import { isRunning } from '../../runs/lock.node.ts'
+import { type RunInfo, readInfo } from '../../runs/run.node.ts'
+import type { RunRow } from './api.ts'
+import { folderOf, foldersBelow, logOf } from './folders.node.ts'
+import { type LogIndex, makeLogIndex } from './logIndex.node.ts'
+import { figuresOf, stateOf } from './row.ts'
+import { readTags } from './tags.node.ts'
+
+export type OpenRun = { name: string; dir: string; info: RunInfo; log: LogIndex; row: RunRow }
+
+export type RunStore = {
+  readonly root: string
+  /** Rows of all runs. Logs that are not read within `patience` milliseconds have `reading` set, and are read on. */
+  list(patience?: number): Promise<RunRow[]>
+  /** A run with its log as it is now. Throws HTTP errors 404, and the Faults of `readInfo`. */
+  open(name: string): Promise<OpenRun>
+  /** Names of the runs that were read. */
+  names(): string[]
+  /** The last row of a run, without reading anything. */
+  known(name: string): RunRow | undefined
+  /** What a process said that was started for a run and failed; undefined takes it back. */
+  failed(name: string, message: string | undefined): void
+  forget(name: string): void
+}
+
+/** Memory of all logs together, about; the least recently used are let go beyond. */
+const mostBytes = 768 * 2 ** 20
+
+type Entry = {
+  name: string
+  dir: string
+  log: LogIndex
+  used: number
+  row?: RunRow
+  stamp?: string
+  work?: Promise<OpenRun>
+}
+
+/** @param root a real path */
+export const openRunStore = (root: string): RunStore => {
+  const entries = new Map<string, Entry>()
+  const failures = new Map<string, string>()
+  const entryOf = async (name: string, dir: string): Promise<Entry> => {
+    const there = entries.get(name)
+    if (there?.dir === dir) return there
+    const made = { name, dir, log: makeLogIndex((await logOf(root, dir)) ?? join(dir, 'no-log')), used: 0 }
+    entries.set(name, made)
+    return made
+  }
+  const makeRoom = () => {
+    const byUse = [...entries.values()].sort((a, b) => b.used - a.used)
+    let bytes = 0
+    for (const entry of byUse) {
+      bytes += entry.log.bytes()
+      if (bytes > mostBytes && entry !== byUse[0]) entry.log.forget()
+    }
+  }
+  const read = (entry: Entry): Promise<OpenRun> => {
+    entry.used = Date.now()
+    entry.work ??= readRun(entry, failures.get(entry.name)).finally(() => {
+      entry.work = undefined
+      makeRoom()
+    })
+    return entry.work
+  }
+  const changed = async (entry: Entry): Promise<boolean> => {
+    const stamp = await stampOf(entry.dir)
+    const isNew = stamp !== entry.stamp || entry.row === undefined || entry.row.state === 'running'
+    entry.stamp = stamp
+    return isNew
+  }
+  return {
+    root,
+    async list(patience = 400) {
+      const found = await foldersBelow(root)
+      const names = new Set(found.map(({ name }) => name))
+      for (const name of entries.keys()) if (!names.has(name)) entries.delete(name)
+      const until = Date.now() + patience
+      const all = await Promise.all(found.map(({ name, dir }) => entryOf(name, dir)))
+      const waiting: Entry[] = []
+      for (const entry of all) if (await changed(entry)) waiting.push(entry)
+      const reading = inTurn(waiting, (entry) => read(entry).catch(() => undefined))
+      await Promise.race([reading, new Promise((done) => setTimeout(done, Math.max(0, until - Date.now())).unref())])
+      return all.flatMap((entry) => (entry.row ? [entry.row] : waiting.includes(entry) ? [unread(entry)] : []))
+    },
+    async open(name) {
+      return read(await entryOf(name, await folderOf(root, name)))
+    },
+    names: () => [...entries.keys()],
+    known: (name) => entries.get(name)?.row,
+    failed(name, message) {
+      if (message === undefined) failures.delete(name)
+      else failures.set(name, message)
+    },
+    forget(name) {
+      entries.delete(name)
+      failures.delete(name)
+    },
+  }
+}
+
+/** Two at a time, so that a long log does not hold up all others. */
+const inTurn = async <T>(items: readonly T[], work: (item: T) => Promise<unknown>) => {
+  const rest = [...items]
+  const one = async () => {
+    for (let item = rest.shift(); item !== undefined; item = rest.shift()) await work(item)
+  }
+  await Promise.all([one(), one()])
+}
+
+const stampOf = async (dir: string): Promise<string> => {
+  const parts = ['run.json', 'events.jsonl', 'tags.json', 'run.lock'].map((name) =>
+    stat(join(dir, name)).then(
+      ({ size, mtimeMs }) => `${size}@${mtimeMs}`,
+      () => '',
+    ),
+  )
+  return (await Promise.all(parts)).join(' ')
+}
+
+const readRun = async (entry: Entry, failure: string | undefined): Promise<OpenRun> => {
+  const { name, dir, log } = entry
+  const [info, running, tags] = await Promise.all([readInfo(dir), isRunning(dir), readTags(dir), log.update()])
+  const [end] = await log.read(log.marks.filter(({ event }) => event === 'end').slice(-1))
+  const [state, reason] = stateOf(running, end, failure)
+  const steps = log.steps.column('step')?.at(-1) ?? 0
+  const row: RunRow = {
+    ...{ name, kind: 'attune', method: info.method, model: modelName(info.config.adapter ?? info.config.model) },
+    ...{ state, ...(reason !== undefined && { reason }), steps, tags, created: info.created },
+    totalSteps: typeof info.total_steps === 'number' ? info.total_steps : steps,
+    alive: new Date(log.changed || Date.parse(info.created) || 0).toISOString(),
+    ...figuresOf(log),
+  }
+  entry.row = row
+  return { name, dir, info, log, row }
+}
+
+const unread = ({ name }: Entry): RunRow => ({
+  ...{ name, kind: 'attune', method: '', model: '', state: 'ended', steps: 0, totalSteps: 0, tags: [], created: '' },
+  ...{ alive: '', spark: [], reading: true },
+})
+
+/** The folder of a run as people see it. */
+export const shownFolder = (root: string, dir: string): string => relative(root, dir) || '.'
