@@ -127,13 +127,13 @@ const keptIn = (result: readonly Result[]): z.infer<typeof kept> => {
 const voteOf = (task: Id, annotation: Task['annotations'][number]): Vote => {
   const { id, completed_by, lead_time, created_at, result } = annotation
   const own = keptIn(result)
-  return {
+  return defined({
     task,
     annotation: own.annotation ?? id ?? undefined,
     annotator: own.annotator ?? (typeof completed_by === 'object' ? completed_by?.id : completed_by) ?? undefined,
     lead_time: lead_time ?? undefined,
     created_at: own.created_at ?? created_at ?? undefined,
-  }
+  })
 }
 
 type Sides = { responses: string[]; ranks: (number | null)[] }
