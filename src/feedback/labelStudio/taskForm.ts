@@ -159,7 +159,7 @@ const saidIn: Record<Template['mode'], (vote: TaskVote, template: Template, text
     scales.some(({ name, controls }) => controls.some((_, i) => vote?.answers?.[`${name}-${i + 1}`] !== undefined))
       ? []
       : 'vote-without-ratings',
-  edit: () => 'vote-without-edit',
+  edit: ({ vote }) => (vote?.answers?.edit === undefined ? 'vote-without-edit' : []),
 }
 
 /** Answers to what the template asks, as results; the others. */
@@ -186,6 +186,8 @@ const answersFor = (template: Template, { responses: { length } }: TaskTexts, an
 const controlOf = (template: Template, name: string, responses: number) => {
   const { note, pair, scales, questions, prompts } = template
   const to = (prompts[0] ?? template.list ?? template.responses[0]).name
+  if (name === 'edit' && template.edit)
+    return { name: template.edit.name, to: template.mode === 'edit' ? template.responses[0].name : to, kind: 'text' }
   if (name === 'note' && note) return { name: note.name, to, kind: 'text' }
   if (name === 'strength' && pair?.strength) return { name: pair.strength.name, to, kind: 'rating' }
   if (name === 'all_bad' && template.bothBad) return { name: template.bothBad.name, to, kind: 'choices' }

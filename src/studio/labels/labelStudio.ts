@@ -51,7 +51,10 @@ export const settingsOfTemplate = (
 }
 
 /** The template that asks the same. @param responses how many a task has */
-export const templateOfProject = ({ name, settings }: Pick<Project, 'name' | 'settings'>, responses: number): string => {
+export const templateOfProject = (
+  { name, settings }: Pick<Project, 'name' | 'settings'>,
+  responses: number,
+): string => {
   const { mode, scales, strengths, edits, bothBad, template } = settings
   return writeTemplate({
     mode,
@@ -112,7 +115,7 @@ const withRanks = (vote: TaskVote, { responses }: StoredTask): TaskVote =>
   vote.ranks.length ? vote : { ...vote, ranks: responses.map(() => null) }
 
 /** Votes that were pulled, as a value of the project's mode; undefined where they say nothing in it. */
-const valueOf = (row: Ranking | Unpaired, { mode, scales, strengths }: ProjectSettings): VoteValue | undefined => {
+const valueIn = (row: Ranking | Unpaired, { mode, scales, strengths }: ProjectSettings): VoteValue | undefined => {
   const answers = row.vote?.answers ?? {}
   const more: VoteValue = {
     ...(typeof answers.note === 'string' && { note: answers.note }),
@@ -142,7 +145,7 @@ const valueOf = (row: Ranking | Unpaired, { mode, scales, strengths }: ProjectSe
 /** A pulled row as a task, what it says as the start for annotators here, by the name of who said it there. */
 export const pulledTask = (row: Ranking | Unpaired, settings: ProjectSettings): NewTask => {
   const responses = row.kind === 'unpaired' ? [row.completion] : row.responses
-  const value = row.kind === 'ranking' && row.ranks.every((rank) => rank === null) ? undefined : valueOf(row, settings)
+  const value = row.kind === 'ranking' && row.ranks.every((rank) => rank === null) ? undefined : valueIn(row, settings)
   return {
     prompt: row.prompt,
     responses: responses.map((text) => ({ text })),
