@@ -20,6 +20,10 @@ const pages: readonly [path: string, load: () => Promise<{ default: ComponentTyp
   ['/label/:project/adjudicate', () => import('./label/AdjudicatePage.tsx')],
   ['/label/:project/settings', () => import('./label/SettingsPage.tsx')],
   ['/runs', () => import('./runs/RunsPage.tsx')],
+  ['/play', () => import('./play/PlayPage.tsx')],
+  ['/runs/compare', () => import('./runs/ComparePage.tsx')],
+  ['/runs/*', () => import('./runs/RunPage.tsx')],
+  ['/reports', () => import('./reports/ReportsPage.tsx')],
   ['/label/:project/task/:id?', () => import('./label/annotate/AnnotatePage.tsx')],
 ]
 

@@ -46,7 +46,20 @@ const isSideways = (card: HTMLElement | null): boolean => {
 }
 
 export const ResponseCard = memo((props: Props) => {
-  const { index, letter, response, state, active, drag, unfolded, comparedWith, spans, classes = {}, onActivate, onDrop } = props
+  const {
+    index,
+    letter,
+    response,
+    state,
+    active,
+    drag,
+    unfolded,
+    comparedWith,
+    spans,
+    classes = {},
+    onActivate,
+    onDrop,
+  } = props
   const card = useRef<HTMLLIElement>(null)
   const handle = useRef<HTMLSpanElement>(null)
   const [body, setBody] = useState<HTMLDivElement | null>(null)
