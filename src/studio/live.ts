@@ -50,7 +50,7 @@ export const openLive = (): Live => {
           while (open) {
             const event = waiting.shift()
             if (event) await stream.writeSSE({ data: JSON.stringify(event) })
-            else await Promise.race([new Promise<void>((done) => (wake = done)), keepAlive(stream)])
+            else if (await isQuiet((woken) => (wake = woken))) await stream.write(': \n\n')
           }
         } finally {
           pages.delete(page)
@@ -63,8 +63,15 @@ export const openLive = (): Live => {
   }
 }
 
-/** A comment now and then, so that a dead connection is noticed. */
-const keepAlive = async (stream: { sleep(ms: number): Promise<unknown>; write(text: string): Promise<unknown> }) => {
-  await stream.sleep(15_000)
-  await stream.write(': \n\n')
-}
+/**
+ * Waits until there is something to send. Where nothing comes for a while, a comment is sent, so that a dead connection is
+ * noticed. The wait keeps no process alive.
+ */
+const isQuiet = (onWake: (woken: () => void) => void) =>
+  new Promise<boolean>((done) => {
+    const timer = setTimeout(() => done(true), 15_000).unref()
+    onWake(() => {
+      clearTimeout(timer)
+      done(false)
+    })
+  })
