@@ -45,14 +45,17 @@ export const openLive = (): Live => {
         }
         pages.add(page)
         stream.onAbort(page.end)
+        // A comment now and then, so that a dead connection is noticed
+        const keepAlive = setInterval(() => void stream.write(': \n\n'), 15_000)
         try {
           await stream.writeSSE({ event: 'ready', data: '{}' })
           while (open) {
             const event = waiting.shift()
             if (event) await stream.writeSSE({ data: JSON.stringify(event) })
-            else if (await isQuiet((woken) => (wake = woken))) await stream.write(': \n\n')
+            else await new Promise<void>((done) => (wake = done))
           }
         } finally {
+          clearInterval(keepAlive)
           pages.delete(page)
         }
       })
@@ -62,16 +65,3 @@ export const openLive = (): Live => {
     },
   }
 }
-
-/**
- * Waits until there is something to send. Where nothing comes for a while, a comment is sent, so that a dead connection is
- * noticed. The wait keeps no process alive.
- */
-const isQuiet = (onWake: (woken: () => void) => void) =>
-  new Promise<boolean>((done) => {
-    const timer = setTimeout(() => done(true), 15_000).unref()
-    onWake(() => {
-      clearTimeout(timer)
-      done(false)
-    })
-  })

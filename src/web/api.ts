@@ -44,7 +44,7 @@ export const request = async <T>(
 export const get = <T>(path: string, options?: { signal?: AbortSignal }) => request<T>('GET', path, undefined, options)
 export const post = <T>(path: string, body: unknown = {}) => request<T>('POST', path, body)
 
-const faultOf = async (response: Response): Promise<ApiFault> => {
+export const faultOf = async (response: Response): Promise<ApiFault> => {
   const body = (await response.json().catch(() => undefined)) as ApiError | undefined
   return new ApiFault(response.status, body?.error?.message ?? `status ${response.status}`, body?.error?.code, body)
 }

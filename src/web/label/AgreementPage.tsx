@@ -42,7 +42,7 @@ const Measures = ({ agreement }: { agreement: Agreement }) => {
           <p className="soft">
             {tasks === 0
               ? `No task has votes of two people yet. Raise the overlap in the settings, and give a second person a link.`
-              : `From ${many(tasks, 'task')} that two people or more labelled. Lines are 95 % intervals.`}
+              : `From ${many(tasks, 'task')} that two people or more labelled. From 0.8 on it is good, from 0.67 usable with care. Bars are 95 % intervals.`}
           </p>
         </header>
         <ul className="measures">
@@ -133,7 +133,7 @@ const People = ({ annotators }: { annotators: Agreement['annotators'] }) => (
         bias when the order is random.
       </p>
     </header>
-    <Table label="Each person">
+    <Table label="Figures of each person">
       <Heads heads={['Person', 'Votes', 'Skipped', 'Time', 'With others', 'With self', 'Gold', 'First', 'Longer']} />
       <tbody>
         {annotators.map((person) => (
@@ -167,7 +167,7 @@ const Judges = ({ judges }: { judges: Agreement['judges'] }) => (
         two.
       </p>
     </header>
-    <Table label="Judges against people">
+    <Table label="Figures of each judge">
       <Heads heads={['Judge', 'With people', 'First', 'Longer']} />
       <tbody>
         {judges.map((judge) => (

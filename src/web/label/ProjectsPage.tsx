@@ -10,7 +10,7 @@ import { EmptyState } from '../ui/EmptyState.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { PageHead } from '../ui/PageHead.tsx'
 import { useLiveLabels, useMay, useProjects } from './data.ts'
-import { NewProjectForm } from './NewProject.tsx'
+import { type Made, NewProjectForm } from './NewProject.tsx'
 import { ProgressLine } from './ProgressLine.tsx'
 import { modes } from './words.ts'
 import './label.css'
@@ -36,8 +36,10 @@ const NothingOpen = () => (
 /** Where a project goes once it is there: to the first task, or where rows can be added. */
 const useOpenMade = () => {
   const [, navigate] = useLocation()
-  return ({ project, report }: { project: { id: number }; report?: { added: number } }) =>
-    navigate(`/label/${project.id}${report && report.added > 0 ? '/task' : ''}`)
+  return ({ project: { id }, brought }: Made) => {
+    const tasks = brought && 'report' in brought && brought.report.added > 0
+    navigate(`/label/${id}${tasks ? '/task' : ''}`)
+  }
 }
 
 const FirstProject = () => {

@@ -73,6 +73,10 @@ export const consensuses = {
     about: 'What an adjudicator decided; where nobody did, the majority.',
   },
   majority: { name: 'Majority', about: 'Each pair as most people decided it.' },
+  'dawid-skene': {
+    name: 'Dawid-Skene',
+    about: 'Each vote counts as much as its annotator turned out to be reliable.',
+  },
   'bradley-terry': {
     name: 'Bradley-Terry',
     about: 'A strength for each response from all votes together; the order follows it.',

@@ -1,6 +1,6 @@
 /** The page on which a person labels: one task after the other, or the one of the address. */
 import { useQuery } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
+import { useState } from 'react'
 import { useParams, useSearch } from 'wouter'
 import type { Project } from '../../../studio/labels/api.ts'
 import { get } from '../../api.ts'
@@ -22,7 +22,7 @@ const AnnotatePage = () => {
     queryFn: () => get<Project>(`/projects/${Number(id)}`),
   })
   if (project.isError) return <ErrorNote error={project.error} />
-  return project.data ? <Annotate project={project.data} /> : null
+  return project.data ? <Annotate key={id} project={project.data} /> : null
 }
 
 const Annotate = ({ project }: { project: Project }) => {
@@ -69,11 +69,13 @@ const Annotate = ({ project }: { project: Project }) => {
   )
 }
 
-/** Open at the first visit to a project, then as it was left. */
+/** Open at the first visit to a project where there is room beside the task, then as it was left. */
 const useGuidelines = (project: number) => {
   const key = `attune-guidelines/${project}`
-  const [open, setOpen] = useState(() => localStorage.getItem(key) !== 'closed')
-  useEffect(() => setOpen(localStorage.getItem(key) !== 'closed'), [key])
+  const [open, setOpen] = useState(() => {
+    const left = localStorage.getItem(key)
+    return left === null ? matchMedia('(min-width: 75rem)').matches : left === 'open'
+  })
   const set = (next: boolean) => {
     localStorage.setItem(key, next ? 'open' : 'closed')
     setOpen(next)

@@ -22,7 +22,7 @@ export const CompareBar = ({ shown, base, long, unfolded, label, onBase, onUnfol
       {shown.length > 1 && (
         <fieldset className="controls" aria-label="Show what differs from one response">
           <span className="soft">
-            Differences <kbd>{label('compare')}</kbd>
+            Differences to <kbd>{label('compare')}</kbd>
           </span>
           {shown.map((response) => (
             <button
@@ -34,7 +34,7 @@ export const CompareBar = ({ shown, base, long, unfolded, label, onBase, onUnfol
               aria-label={`Show what differs from ${letterOf(shown, response)}`}
               onClick={() => onBase(base === response ? undefined : response)}
             >
-              to {letterOf(shown, response)}
+              {letterOf(shown, response)}
             </button>
           ))}
         </fieldset>

@@ -78,7 +78,10 @@ export const PairControls = ({ strengths, step, onStep }: PairProps) => (
         className={side < 0 ? 'left' : side > 0 ? 'right' : 'middle'}
       >
         <kbd aria-hidden>{side + strengths + 1}</kbd>
-        <span>{preferenceWords(side, strengths)}</span>
+        <span className="long">{preferenceWords(side, strengths)}</span>
+        <span className="short" aria-hidden>
+          {side === 0 ? 'Tie' : `${side < 0 ? 'A' : 'B'}${strengths > 1 ? ` ${Math.abs(side)}` : ''}`}
+        </span>
       </Choice>
     ))}
   </fieldset>

@@ -1,6 +1,6 @@
 /** The controls of one response in the mode of its project. */
 import type { ProjectSettings, TaskView } from '../../../studio/labels/api.ts'
-import { BestControls, GoodControls, RankControls, RateControls } from './Controls.tsx'
+import { BestControls, RankControls, RateControls } from './Controls.tsx'
 import type { Actions } from './useActions.ts'
 import { bestOf, letterOf, ranksOf } from './value.ts'
 import type { Work } from './work.ts'
@@ -11,10 +11,9 @@ type Props = {
   view: TaskView
   work: Work
   actions: Actions
-  keys: { good: string; bad: string }
 }
 
-export const ModeControls = ({ response, settings, view, work, actions, keys }: Props) => {
+export const ModeControls = ({ response, settings, view, work, actions }: Props) => {
   const { value, order, active } = work
   const letter = letterOf(view.shown, response)
   const count = view.responses.length
@@ -49,8 +48,6 @@ export const ModeControls = ({ response, settings, view, work, actions, keys }: 
           onScale={(scale) => actions.goTo(response, scale)}
         />
       )
-    case 'good':
-      return <GoodControls good={value.good} onGood={actions.good} keys={keys} />
     default:
       return null
   }

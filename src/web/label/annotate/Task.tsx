@@ -1,16 +1,18 @@
 /** One task on the screen: prompt, responses, what is said of them, and the keys. Mounted anew for each visit to a task. */
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
+import { flushSync } from 'react-dom'
 import type { Project, TaskView } from '../../../studio/labels/api.ts'
 import { Badge } from '../../ui/Card.tsx'
 import { useOpenHelp } from '../../ui/Help.tsx'
 import { Body } from './Body.tsx'
 import { CompareBar } from './CompareBar.tsx'
-import { PairControls } from './Controls.tsx'
+import { GoodControls, keepFocus, PairControls } from './Controls.tsx'
 import { useDraft } from './draft.ts'
 import { Editor } from './Editor.tsx'
+import { Ladder } from './Ladder.tsx'
 import { MarkBar } from './Marks.tsx'
 import { ModeControls } from './ModeControls.tsx'
-import { selectedPart, selectNextSentence, useSelection } from './marking.ts'
+import { selectedBox, selectedPart, selectNextSentence, useSelection } from './marking.ts'
 import { NoteField } from './NoteField.tsx'
 import { ResponseCard } from './ResponseCard.tsx'
 import { SkipDialog } from './SkipDialog.tsx'
@@ -23,7 +25,7 @@ import { useSingleKeys } from './useKeys.ts'
 import type { Labelling } from './useLabelling.ts'
 import { useTaskKeys } from './useTaskKeys.ts'
 import { VotesTable } from './VotesTable.tsx'
-import { bestOf, cleaned, letterOf, missing, onScreen, ranksOf, type Start, unrated } from './value.ts'
+import { bestOf, cleaned, letterOf, missing, onScreen, preferenceWords, ranksOf, type Start, unrated } from './value.ts'
 import { useWork } from './work.ts'
 
 type Props = {
@@ -121,17 +123,18 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
     say('Accepted as it is')
   }
   const openEditor = () => {
-    setEditing(true)
-    setTimeout(() => editor.current?.focus())
+    // At once, so that what is typed next is text
+    flushSync(() => setEditing(true))
+    editor.current?.focus()
   }
   const openNote = () => {
-    setNoting(true)
-    setTimeout(() => noteField.current?.focus())
+    flushSync(() => setNoting(true))
+    noteField.current?.focus()
   }
   const mark = (kind: 'good' | 'bad'): boolean => {
-    const box = selection?.box
+    const box = marking ? selectedBox() : undefined
     const response = Number(box?.getAttribute('data-markable'))
-    const part = marking && box ? selectedPart(box, texts[response]) : undefined
+    const part = box ? selectedPart(box, texts[response]) : undefined
     if (!part) return false
     actions.mark({ response, ...part, mark: kind })
     getSelection()?.removeAllRanges()
@@ -144,6 +147,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
     actions,
     single,
     focus,
+    leave: () => focusCard(active, false),
     mark,
     has: { edits, marking },
     run: {
@@ -165,6 +169,8 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
   })
   const judgeKeys = { good: label('good'), bad: label('bad') }
   const ranks = ranksOf(value, responses.length)
+  /** pair: what is said, seen from the screen. */
+  const side = value.preference === undefined ? undefined : onScreen(value.preference, shown)
 
   const stateOf = (response: number): string => {
     if (mode === 'rank') return ranks[response] === null ? 'unranked' : `rank ${ranks[response]}`
@@ -172,8 +178,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
   }
   const badgeOf = (response: number) => {
     if (value.edit?.from === response) return <Badge tone="accent">edited</Badge>
-    if (mode !== 'rank') return null
-    return ranks[response] === null ? <Badge>unranked</Badge> : <Badge tone="accent">rank {ranks[response]}</Badge>
+    return mode === 'rank' && ranks[response] !== null ? <Badge tone="accent">rank {ranks[response]}</Badge> : null
   }
 
   return (
@@ -189,7 +194,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
         {start.from === 'prediction' && !work.touched && (
           <p className="banner" role="note">
             Filled in by {view.prediction?.by}: check it, change it, or{' '}
-            <button type="button" className="button" onClick={accept}>
+            <button type="button" className="button" onMouseDown={keepFocus} onClick={accept}>
               accept it as it is <kbd>{label('accept')}</kbd>
             </button>
           </p>
@@ -224,17 +229,10 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
               onDrop={actions.drop}
               onSpan={actions.changeMark}
             >
-              <ModeControls {...{ response, settings, view, work, actions }} keys={judgeKeys} />
+              <ModeControls {...{ response, settings, view, work, actions }} />
             </ResponseCard>
           ))}
         </ol>
-        {mode === 'pair' && (
-          <PairControls
-            strengths={strengths}
-            step={value.preference === undefined ? undefined : onScreen(value.preference, shown)}
-            onStep={actions.prefer}
-          />
-        )}
       </div>
       {editing && (
         <Editor
@@ -253,16 +251,13 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
         {said}
       </p>
       <TaskBar
-        {...{ mode, ranks, shown, order, active, hint, label, edits, noting, editing, single }}
+        {...{ mode, hint, label, edits, noting, editing, single }}
         allBad={settings.bothBad ? (value.bothBad ?? false) : undefined}
         several={responses.length > 1}
         acceptable={
           (start.from !== 'nothing' && start.from !== 'draft' && !work.touched) || (mode === 'edit' && !value.edit)
         }
         adjudicate={adjudicate}
-        onDrop={actions.drop}
-        onUnrank={(response) => actions.rank(response, null)}
-        onGo={focus}
         onSubmit={submit}
         onUndo={undo}
         onSkip={skip}
@@ -271,7 +266,19 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
         onAllBad={actions.allBad}
         onAccept={accept}
         onSingle={setSingle}
-      />
+      >
+        {mode === 'rank' && responses.length > 1 && (
+          <Ladder
+            {...{ ranks, shown, order, active }}
+            onDrop={actions.drop}
+            onUnrank={(response) => actions.rank(response, null)}
+            onGo={focus}
+          />
+        )}
+        {mode === 'pair' && <PairControls strengths={strengths} step={side} onStep={actions.prefer} />}
+        {mode === 'pair' && side !== undefined && <p className="pair-said">{preferenceWords(side, strengths)}</p>}
+        {mode === 'good' && <GoodControls good={value.good} onGood={actions.good} keys={judgeKeys} />}
+      </TaskBar>
       {selection && (
         <MarkBar left={selection.left} top={selection.top} keys={judgeKeys} onMark={(kind) => void mark(kind)} />
       )}
@@ -280,7 +287,8 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
         onClose={() => setSkipping(false)}
         onSkip={(reason) => {
           setSkipping(false)
-          labelling.skip(view, reason, seconds(), value)
+          endDraft()
+          labelling.skip(view, reason, seconds(), work.touched ? value : undefined)
         }}
       />
     </div>

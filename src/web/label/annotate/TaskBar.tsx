@@ -1,14 +1,15 @@
 /** The bar at the foot: the ranking so far, what can be done, and Submit; always in view. */
-import { Ban, Check, Keyboard, MessageSquareText, PenLine, Send, SkipForward, Undo2 } from 'lucide-react'
-import type { ComponentProps, ReactNode } from 'react'
+import { Ban, Check, Keyboard, KeyboardOff, MessageSquareText, PenLine, Send, SkipForward, Undo2 } from 'lucide-react'
+import type { ReactNode } from 'react'
 import type { Mode } from '../../../studio/labels/api.ts'
-import { Button } from '../../ui/Button.tsx'
+import { Button, IconButton } from '../../ui/Button.tsx'
 import { keepFocus } from './Controls.tsx'
 import type { actions } from './keys.ts'
-import { Ladder } from './Ladder.tsx'
 
-type Props = ComponentProps<typeof Ladder> & {
+type Props = {
   mode: Mode
+  /** What is said of all responses together: the ranking so far, which of two is better. */
+  children: ReactNode
   several: boolean
   /** What is missing before it can be submitted, once somebody tried. */
   hint: string | undefined
@@ -32,10 +33,10 @@ type Props = ComponentProps<typeof Ladder> & {
 }
 
 export const TaskBar = (props: Props) => {
-  const { mode, hint, label, ranks, shown, order, active, onDrop, onUnrank, onGo } = props
+  const { mode, hint, label } = props
   return (
     <section className="task-bar" aria-label="What you say of the task">
-      {mode === 'rank' && props.several && <Ladder {...{ ranks, shown, order, active, onDrop, onUnrank, onGo }} />}
+      {props.children}
       <p className="task-hint" role="alert">
         {hint}
       </p>
@@ -80,14 +81,15 @@ export const TaskBar = (props: Props) => {
             onClick={props.onAccept}
           />
         )}
-        <Tool
-          name={props.single ? 'Keys on' : 'Keys off'}
-          title="Single keys such as S and 1: on or off in this browser"
-          keys=""
-          icon={<Keyboard size={16} aria-hidden />}
+        <IconButton
+          label="Single keys such as S and 1, in this browser"
+          className="single"
+          aria-pressed={props.single}
+          onMouseDown={keepFocus}
           onClick={() => props.onSingle(!props.single)}
-          pressed={props.single}
-        />
+        >
+          {props.single ? <Keyboard size={16} aria-hidden /> : <KeyboardOff size={16} aria-hidden />}
+        </IconButton>
         <Button look="primary" className="submit" onMouseDown={keepFocus} onClick={props.onSubmit}>
           <Send size={16} aria-hidden />
           {props.adjudicate ? 'Decide' : 'Submit'} <kbd>{label('submit')}</kbd>
@@ -97,21 +99,20 @@ export const TaskBar = (props: Props) => {
   )
 }
 
-type ToolProps = { name: string; title?: string; keys: string; icon: ReactNode; onClick(): void; pressed?: boolean }
+type ToolProps = { name: string; keys: string; icon: ReactNode; onClick(): void; pressed?: boolean }
 
 /** Narrow screens show the icon alone. */
-const Tool = ({ name, title, keys, icon, onClick, pressed }: ToolProps) => (
+const Tool = ({ name, keys, icon, onClick, pressed }: ToolProps) => (
   <button
     type="button"
     className="button quiet tool"
     aria-pressed={pressed}
-    aria-label={name}
-    title={title ?? name}
+    title={name}
     onMouseDown={keepFocus}
     onClick={onClick}
   >
     {icon}
     <span className="tool-name">{name}</span>
-    {keys && <kbd aria-hidden>{keys}</kbd>}
+    <kbd aria-hidden>{keys}</kbd>
   </button>
 )

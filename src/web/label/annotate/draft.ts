@@ -11,6 +11,10 @@ export const localDraft = (whose: string, task: number): VoteValue | undefined =
   return kept === null ? undefined : JSON.parse(kept)
 }
 
+/** Of a task that is skipped: the server forgets its draft. */
+export const keepDraft = (whose: string, task: number, value: VoteValue) =>
+  localStorage.setItem(keyOf(whose, task), JSON.stringify(value))
+
 /** Milliseconds of rest before a draft is sent. */
 const rest = 400
 

@@ -119,20 +119,23 @@ export const usePaintedMarks = (box: HTMLElement | null, source: string, spans: 
   }, [box, source, key, visible])
 }
 
+/** The response in which text is selected, as the element that shows its text. */
+export const selectedBox = (): Element | undefined => {
+  const selection = getSelection()
+  if (!selection || selection.isCollapsed || selection.rangeCount === 0) return undefined
+  const node = selection.getRangeAt(0).commonAncestorContainer
+  return (node instanceof Element ? node : node.parentElement)?.closest('[data-markable]') ?? undefined
+}
+
 /** Where the selection is on the screen, while it lies in a response; for the buttons beside it. */
-export const useSelection = (enabled: boolean): { box: Element; left: number; top: number } | undefined => {
-  const [place, setPlace] = useState<{ box: Element; left: number; top: number }>()
+export const useSelection = (enabled: boolean): { left: number; top: number } | undefined => {
+  const [place, setPlace] = useState<{ left: number; top: number }>()
   useEffect(() => {
     if (!enabled) return
     const update = () => {
-      const selection = getSelection()
-      const range =
-        selection && !selection.isCollapsed && selection.rangeCount > 0 ? selection.getRangeAt(0) : undefined
-      const node = range?.commonAncestorContainer
-      const box = (node instanceof Element ? node : node?.parentElement)?.closest('[data-markable]')
-      if (!range || !box) return setPlace(undefined)
-      const { left, bottom } = range.getBoundingClientRect()
-      setPlace({ box, left, top: bottom })
+      if (!selectedBox()) return setPlace(undefined)
+      const { left, bottom } = getSelection()!.getRangeAt(0).getBoundingClientRect()
+      setPlace({ left, top: bottom })
     }
     document.addEventListener('selectionchange', update)
     addEventListener('scroll', update, { passive: true })

@@ -25,26 +25,28 @@ type Options = {
   single: boolean
   /** @returns false: it means nothing here, and the browser goes on with it */
   act(action: Action, event: KeyboardEvent): boolean
+  /** Esc in a field. */
+  leave(): void
   /** Actions that this project has, for the help. */
   has(action: keyof typeof actions): boolean
 }
 
 /** @returns the label of an action's first key, for its button */
-export const useKeys = ({ own, single, act, has }: Options) => {
+export const useKeys = ({ own, single, act, leave, has }: Options) => {
   const keymap = useMemo(() => keymapOf(own), [own])
-  const latest = useRef({ act, keymap, single })
-  latest.current = { act, keymap, single }
+  const latest = useRef({ act, leave, keymap, single })
+  latest.current = { act, leave, keymap, single }
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      const { act, keymap, single } = latest.current
+      const { act, leave, keymap, single } = latest.current
       if (event.defaultPrevented || event.isComposing) return
       const { target } = event
       if (target instanceof Element && target.closest('[role=dialog],[role=alertdialog],[role=menu]')) return
       const plain = !(event.ctrlKey || event.metaKey || event.altKey)
       const inField =
         isTyping(event) && target instanceof Element && target.matches('input,textarea,select,[contenteditable]')
-      if (inField && event.key === 'Escape') return (target as HTMLElement).blur()
+      if (inField && event.key === 'Escape') return leave()
       const action = actionOf(keymap, event)
       if (!action || (inField && (plain || !ofFields.includes(action)))) return
       if (!single && plain && event.key.length === 1) return

@@ -5,7 +5,7 @@ import { useLocation } from 'wouter'
 import type { Progress, TaskPage, TaskView, VoteConflict, Voted, VoteValue } from '../../../studio/labels/api.ts'
 import { ApiFault, get, newRequestId, post, useRefreshOn } from '../../api.ts'
 import { useSession } from '../../session.ts'
-import { localDraft } from './draft.ts'
+import { keepDraft, localDraft } from './draft.ts'
 import { type Outbox, openOutbox, type Sent } from './outbox.ts'
 import { type Start, startOf } from './value.ts'
 
@@ -174,8 +174,12 @@ export const useLabelling = (project: number, id: number | undefined, adjudicate
     },
     /** Goes on without a word. */
     pass: (view: TaskView) => void advance(view.id),
-    skip(view: TaskView, reason: string, seconds: number, value: VoteValue) {
-      said.current.set(view.id, value)
+    /** @param value what was said so far; undefined: nothing */
+    skip(view: TaskView, reason: string, seconds: number, value: VoteValue | undefined) {
+      if (value) {
+        said.current.set(view.id, value)
+        keepDraft(drafts, view.id, value)
+      }
       const body = { requestId: newRequestId(), version: view.version, reason, seconds }
       send({ kind: 'skip', project, task: view.id, body })
     },

@@ -26,6 +26,8 @@ type Options = {
   actions: Actions
   single: boolean
   focus(response: number, scale?: number): void
+  /** Esc in a field goes back to the responses. */
+  leave(): void
   /** Marks the selected text. @returns whether some is selected */
   mark(kind: 'good' | 'bad'): boolean
   has: { edits: boolean; marking: boolean }
@@ -33,7 +35,7 @@ type Options = {
 }
 
 export const useTaskKeys = (options: Options): ((action: keyof typeof table) => string) => {
-  const { settings, view, work, actions, single, focus, mark, has, run } = options
+  const { settings, view, work, actions, single, focus, leave, mark, has, run } = options
   const { mode, scales, strengths } = settings
   const { shown, responses } = view
   const { value, order, active } = work
@@ -129,5 +131,5 @@ export const useTaskKeys = (options: Options): ((action: keyof typeof table) => 
     }
   }
 
-  return useKeys({ own: settings.keys, single, act, has: (action) => here[action] ?? true })
+  return useKeys({ own: settings.keys, single, act, leave, has: (action) => here[action] ?? true })
 }
