@@ -51,10 +51,11 @@ export const figuresOf = (logged: Logged): Pick<RunRow, 'best' | 'last' | 'spark
   }
 }
 
-/** @param end the last event of the log, if the run ended */
+/** @param end the last event of the log, if the run ended   @param failure of the process that was to go on with it */
 export const stateOf = (running: boolean, end: LoggedEvent | undefined, failure?: string): [RunState, string?] => {
   if (running) return ['running']
-  if (failure !== undefined) return ['failed', failure]
+  const isOver = end !== undefined && end.stopped !== 'interrupted'
+  if (failure !== undefined && !isOver) return ['failed', failure]
   if (!end) return ['broken off']
   if (end.stopped === 'interrupted') return ['stopped']
   return end.stopped === 'done' ? ['ended'] : ['ended', String(end.stopped)]
