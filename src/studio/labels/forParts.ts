@@ -7,6 +7,7 @@ import { labelledTasks } from './labelled.ts'
 import type { Labels } from './labels.ts'
 import { addProject, readProject, reorder } from './projects.ts'
 import { tasksOfRows } from './readTasks.ts'
+import { changed } from './storeTasks.ts'
 import { addTask, readTask } from './tasks.ts'
 
 export const makeProject = (
@@ -41,12 +42,6 @@ export const addRows = (labels: Labels, project: number, rows: readonly TaskRow[
   })
   changed(labels, project)
   return report
-}
-
-const changed = ({ counts, tallies, live }: Labels, project: number) => {
-  counts.forget(project)
-  tallies.forget(project)
-  live.publish({ topic: `project/${project}` })
 }
 
 /** All tasks, in their order. */

@@ -185,7 +185,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
     <div className="task">
       <div className={settings.template ? 'template' : undefined}>
         {settings.template?.title && <p className="template-title">{settings.template.title}</p>}
-        <section className="prompt card" aria-label="Prompt">
+        <section className={`prompt card ${settings.template?.classes?.prompt ?? ''}`} aria-label="Prompt">
           <Body text={view.prompt} />
         </section>
         {adjudicate && view.votes && (
@@ -219,6 +219,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
               unfolded={unfolded.includes(response)}
               comparedWith={base === undefined || base === response ? undefined : texts[base]}
               spans={marking ? (value.spans ?? []) : undefined}
+              classes={settings.template?.classes}
               scores={Object.entries(view.scores ?? {}).map(([name, all]) => ({ name, score: all[response] }))}
               onActivate={(chosen) => dispatch({ do: 'focus', response: chosen })}
               onUnfold={() =>
