@@ -12,7 +12,7 @@ import { fillStore, makeFolder, openStudio, pagesOf } from '../docs/studio/demon
 const tries = 5
 const given = process.argv[2]
 const folder = given ?? mkdtempSync(join(tmpdir(), 'attune-studio-page-'))
-if (!given) await makeFolder(folder, { short: true })
+if (!given) makeFolder(folder)
 const studio = await openStudio(folder)
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',

@@ -25,7 +25,7 @@ const kept = {
 
 const demonstration = resolve(out, 'demonstration')
 const isNew = !existsSync(demonstration)
-if (isNew) await makeFolder(demonstration)
+if (isNew) makeFolder(demonstration)
 const studio = await openStudio(demonstration)
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',

@@ -107,6 +107,19 @@ describe('attune serve', () => {
     expect((await once(child, 'exit'))[0]).toBe(0)
   })
 
+  it('with --attached tells of loading and ends when its standard input ends', async () => {
+    const child = start('serve', '--model', model, '--port', '0', '--json', '--attached')
+    const events: { event: string }[] = []
+    for await (const line of createInterface({ input: child.stdout })) {
+      events.push(JSON.parse(line))
+      if (events.at(-1)?.event === 'listening') break
+    }
+    expect(events[0]).toMatchObject({ event: 'progress', phase: 'load' })
+    expect(events.at(-1)).toMatchObject({ event: 'listening', chat: false })
+    child.stdin.end()
+    expect((await once(child, 'exit'))[0]).toBe(0)
+  })
+
   it.each([
     [['--host', '0.0.0.0'], 'can be reached from other machines; give --token-env'],
     [['--token-env', 'NO_SUCH_TOKEN'], 'there is no environment variable NO_SUCH_TOKEN'],

@@ -1,43 +1,72 @@
 /**
- * A folder to show the studio with: a model and rows, short runs of the tiny model, a report, and in the label store projects of
- * every mode with the votes of three people. docs/studioPictures.mjs photographs it, bench/studioPage.mjs measures it, and
+ * A folder to show the studio with: a model and rows, recorded runs of the tiny model, a report, and in the label store projects
+ * of every mode with the votes of three people. docs/studioPictures.mjs photographs it, bench/studioPage.mjs measures it, and
  * test/browser/studioPages.test.ts looks at every page of it.
  */
-import { execFile, spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { sealed } from '../../dist/util/sealed.node.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = join(here, '..', '..')
 const bin = join(root, 'bin', 'attune.js')
 
-/** The commands whose runs and reports are shown, by how long they take; `steps` shortens them for tests. */
-const commandsOf = (steps) => [
-  `sft --model model --data stories.jsonl --max-steps ${steps} --learning-rate 1e-3 --output attune-runs/stories-sft`,
-  `dpo --model model --data friends.jsonl --max-steps ${steps} --learning-rate 5e-4 --output attune-runs/friends-dpo`,
-  `dpo --model model --data friends.jsonl --max-steps ${steps} --learning-rate 5e-4 --beta 0.5 --output attune-runs/friends-dpo-beta-0.5`,
-  `reward --model model --data rankings.jsonl --max-steps ${steps} --output attune-runs/reward`,
+const learned = '--epochs 20 --max-steps 60'
+/** What the recorded runs and the report were made by. */
+const commands = [
+  `sft --model model --data stories.jsonl ${learned} --learning-rate 1e-3 --output attune-runs/stories-sft`,
+  `dpo --model model --data friends.jsonl ${learned} --learning-rate 3e-4 --output attune-runs/friends-dpo`,
+  `dpo --model model --data friends.jsonl ${learned} --learning-rate 3e-4 --beta 0.5 --output attune-runs/friends-dpo-beta-0.5`,
+  `reward --model model --data rankings.jsonl ${learned} --output attune-runs/reward`,
+  'compare tuned=attune-runs/friends-dpo --base model --data openings.jsonl --reward reward.mjs --samples 2 --max-new-tokens 24 --no-checkpoints --output compare',
 ]
-const compare =
-  'compare tuned=attune-runs/friends-dpo --base model --data openings.jsonl --reward reward.mjs --samples 2 --max-new-tokens 24 --no-checkpoints --output compare'
 const reward = `export default (rows) => rows.map(({ completion }) => (completion.match(/friend|happy|smile|play/g) ?? []).length)\n`
 
-/** @param short a few steps, and no report */
-export const makeFolder = async (folder, { short = false } = {}) => {
+/** The small files of the runs and of the report, without weights. */
+const recorded = join(here, 'recorded')
+
+const writeInputs = (folder) => {
   mkdirSync(folder, { recursive: true })
   cpSync(join(root, 'test/fixtures/models/stories260K'), join(folder, 'model'), { recursive: true })
   for (const name of ['stories', 'friends', 'rankings', 'openings'])
     cpSync(join(root, 'examples', `${name}.jsonl`), join(folder, `${name}.jsonl`))
   cpSync(join(here, 'answers.jsonl'), join(folder, 'answers.jsonl'))
   writeFileSync(join(folder, 'reward.mjs'), reward)
+}
+
+export const makeFolder = (folder) => {
+  writeInputs(folder)
+  cpSync(recorded, folder, { recursive: true })
+}
+
+/** Makes the recorded files anew: `node docs/studio/demonstration.mjs` */
+const record = () => {
+  const folder = mkdtempSync(join(tmpdir(), 'attune-record-'))
   const env = { ...process.env, ATTUNE_CACHE: join(folder, '.cache') }
-  const attune = (line) => promisify(execFile)(process.execPath, [bin, ...line.split(' ')], { cwd: folder, env })
-  const commands = commandsOf(short ? 4 : 60)
-  for (const line of short ? commands.slice(0, 2) : [...commands, compare]) await attune(line)
+  writeInputs(folder)
+  for (const line of commands)
+    execFileSync(process.execPath, [bin, ...line.split(' ')], { cwd: folder, env, stdio: 'inherit' })
+  rmSync(recorded, { recursive: true, force: true })
+  const kept = /^(events\.jsonl|run\.json|samples\.json|config\.json|report\.html|findings\.json)$/
+  for (const path of readdirSync(folder, { recursive: true })) {
+    const from = join(folder, path)
+    if (
+      !/^(attune-runs|compare)/.test(path) ||
+      !kept.test(basename(path)) ||
+      /checkpoints|answers|(sft|reward|beta-0.5).report/.test(path)
+    )
+      continue
+    mkdirSync(dirname(join(recorded, path)), { recursive: true })
+    const text = readFileSync(from, 'utf8').replaceAll(folder, '/home/ada/stories')
+    const { hash: _, ...value } = path.endsWith('run.json') ? JSON.parse(text) : {}
+    writeFileSync(join(recorded, path), path.endsWith('run.json') ? sealed(value, 'run.json', 2).text : text)
+  }
+  rmSync(folder, { recursive: true })
 }
 
 /** @returns the studio of a folder on a free port, and its end */
@@ -72,7 +101,12 @@ const projects = [
     settings: { mode: 'rank', overlap: 3, repeats: 0.2, edits: true, spans: true, bothBad: true, blind: true },
     votes: 0.8,
   },
-  { name: 'Which is better', settings: { mode: 'pair', strengths: 3, overlap: 2, bothBad: true }, responses: 2, votes: 0.5 },
+  {
+    name: 'Which is better',
+    settings: { mode: 'pair', strengths: 3, overlap: 2, bothBad: true },
+    responses: 2,
+    votes: 0.5,
+  },
   {
     name: 'Scales',
     settings: {
@@ -95,8 +129,8 @@ const people = [
 ]
 
 /** How good the answers of a task are, as a person of the demonstration sees it: alike for all, with some noise of their own. */
-const valueOf = (mode, task, person) => {
-  const quality = task.responses.map((_, i) => [1, 3, 2.6, 1.6][i] + Math.sin(task.id * 7 + i * 13 + person * 29) * 0.9)
+const voteOf = (mode, task, person) => {
+  const quality = task.responses.map((_, i) => [1, 3, 2.6, 1.6][i] + Math.sin(task.id * 7 + i * 13 + person * 29) * 1.2)
   const sorted = [...quality].sort((a, b) => b - a)
   const ranks = quality.map((value) => sorted.indexOf(value) + 1)
   if (mode === 'rank') return { ranks, ...(task.id % 4 === person && { note: 'The second is too long.' }) }
@@ -141,7 +175,7 @@ export const fillStore = async ({ url, owner }) => {
         if (task.done) break
         await request(token, 'POST', `/tasks/${task.id}/votes`, {
           version: task.version,
-          value: valueOf(settings.mode, task, person),
+          value: voteOf(settings.mode, task, person),
           shown: task.shown,
           seconds: 6 + ((task.id * 7 + person * 5) % 19),
           touched: true,
@@ -172,3 +206,5 @@ export const pagesOf = ({ projects: [rank, pair, rate, best, good, edit] }) => [
   { name: 'reports', path: '/reports' },
   { name: 'no-page', path: '/nothing/here' },
 ]
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) record()

@@ -42,6 +42,12 @@ export const commands: readonly Entry[] = [
     () => import('./commands/import.ts'),
   ),
   entry(
+    'label',
+    look,
+    'label the rows of a file in the browser: rank, compare, rate or edit responses',
+    () => import('./commands/label.ts'),
+  ),
+  entry(
     'studio',
     look,
     'label answers, watch runs, compare models and talk to them, in one local page',

@@ -1,10 +1,11 @@
 /** Error messages and exit codes: a Fault has its own code, a wrong command line ends with 2, any other error (a defect of attune) with 1. */
 import { type Command as Commander, CommanderError } from 'commander'
 import { badInput, Fault } from '../util/fault.ts'
+import { didYouMean } from '../util/nearest.ts'
 import { quoted, visible } from '../util/quote.ts'
 import { systemFault } from '../util/systemFault.ts'
 import { stdoutClosed } from './output.ts'
-import { didYouMean, flagAdvice } from './settings.ts'
+import { flagAdvice } from './settings.ts'
 
 /** Prints to stderr. @returns the exit code */
 export const reportFailure = (error: unknown): number => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { fieldsOf } from '../recipes/settings/fields.ts'
 import { commands } from './commands.ts'
 import { usageFault } from './failure.ts'
-import { fieldsOf } from './fields.ts'
 import { makeParser } from './flags.ts'
 
 describe('every command', () => {

@@ -5,8 +5,8 @@
  * file, converts values and fills in defaults.
  */
 import { Command as Commander, Option } from 'commander'
+import { type Field, fieldsOf } from '../recipes/settings/fields.ts'
 import type { Command } from './command.ts'
-import { type Field, fieldsOf } from './fields.ts'
 
 /** @returns the parser; its `opts()` hold what was typed, by key */
 export const makeParser = (name: string, { summary, example, schema, operands = [] }: Command): Commander => {

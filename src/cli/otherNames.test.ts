@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { methodKeys, methods } from '../recipes/methods.ts'
+import { fieldsOf } from '../recipes/settings/fields.ts'
 import { commands } from './commands.ts'
-import { fieldsOf } from './fields.ts'
 import { answers, entryFor, otherName } from './otherNames.ts'
 import { flagAdvice } from './settings.ts'
 

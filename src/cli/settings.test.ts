@@ -7,8 +7,8 @@ import { z } from 'zod'
 import { methodKeys, methods } from '../recipes/methods.ts'
 import { rewardSchema } from '../recipes/reward/schema.ts'
 import { reinforceSchema } from '../recipes/rl/schema.ts'
+import { fieldsOf } from '../recipes/settings/fields.ts'
 import { preferenceSchema, sftSchema } from '../recipes/trainer/schema.ts'
-import { fieldsOf } from './fields.ts'
 import { checkSettings, collectSettings } from './settings.ts'
 
 const needed = { model: 'm', data: ['d.jsonl'], output: 'o' }

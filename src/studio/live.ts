@@ -45,14 +45,17 @@ export const openLive = (): Live => {
         }
         pages.add(page)
         stream.onAbort(page.end)
+        // A comment now and then, so that a dead connection is noticed
+        const keepAlive = setInterval(() => void stream.write(': \n\n'), 15_000)
         try {
           await stream.writeSSE({ event: 'ready', data: '{}' })
           while (open) {
             const event = waiting.shift()
             if (event) await stream.writeSSE({ data: JSON.stringify(event) })
-            else await Promise.race([new Promise<void>((done) => (wake = done)), keepAlive(stream)])
+            else await new Promise<void>((done) => (wake = done))
           }
         } finally {
+          clearInterval(keepAlive)
           pages.delete(page)
         }
       })
@@ -61,10 +64,4 @@ export const openLive = (): Live => {
       for (const page of pages) page.end()
     },
   }
-}
-
-/** A comment now and then, so that a dead connection is noticed. */
-const keepAlive = async (stream: { sleep(ms: number): Promise<unknown>; write(text: string): Promise<unknown> }) => {
-  await stream.sleep(15_000)
-  await stream.write(': \n\n')
 }

@@ -6,9 +6,12 @@ import { listen } from '../http/listen.ts'
 import { openDatabase } from '../store/database.node.ts'
 import { badInput } from '../util/fault.ts'
 import { makeStudioApp } from './app.ts'
+import { jobRoutes } from './jobs/routes.ts'
 import { labelRoutes } from './labels/routes.ts'
 import { migrations } from './labels/schema.ts'
 import { openLive } from './live.ts'
+import { savePreference } from './play/preference.ts'
+import { openPlayground } from './play/routes.ts'
 import { reportRoutes } from './reports/routes.ts'
 import { openRunsPart } from './runs/routes.ts'
 import { newToken, type Person, sameHash, tokenHash } from './session.ts'
@@ -52,6 +55,12 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
   const labels = labelRoutes({ db, live, root, address: () => shownAddress })
+  const playground = openPlayground({
+    root,
+    live,
+    savePreference: (preference) => savePreference(labels.labels, preference),
+  })
+  const jobs = await jobRoutes(labels.labels, { root, onError })
   const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : labels.findPerson(given))
   let own: readonly string[] = []
   /** As others reach it, for the links of annotators. */
@@ -63,7 +72,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     findPerson,
     live,
     files,
-    parts: [labels.routes, runs.routes, reportRoutes(root)],
+    parts: [labels.routes, runs.routes, reportRoutes(root), playground.routes, jobs.routes],
     onError,
   })
   try {
@@ -77,7 +86,8 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
       async close() {
         live.close()
         runs.close()
-        await server.close()
+        await Promise.all([server.close(), playground.close()])
+        await jobs.close()
         await labels.close()
         db.close()
       },
@@ -85,6 +95,9 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   } catch (error) {
     live.close()
     runs.close()
+    await playground.close()
+    await jobs.close()
+    await labels.close()
     db.close()
     throw error
   }

@@ -21,21 +21,26 @@ export type Arena = {
 /** Elements of one arena at most: 2 GiB, below what one buffer holds on Node 20. */
 const arenaLimit = 2 ** 29
 
-export const makeArenas = (backend: Backend, entries: readonly Entry[], stateNames: readonly string[]): Arena[] =>
+/** Where each parameter lies: the arenas that `makeArenas` makes of these, in their order. */
+export const placesInArenas = (entries: readonly Entry[]): Pick<Arena, 'decays' | 'entries' | 'size'>[] =>
   [true, false].flatMap((decays) =>
     bins(entries.filter((entry) => entry.decays === decays)).map((bin) => {
-      const size = bin.reduce((n, { shape }) => n + numel(shape), 0)
-      let offset = 0
+      let size = 0
       const placed = bin.map((entry) => {
-        const at = { ...entry, offset }
-        offset += numel(entry.shape)
+        const at = { ...entry, offset: size }
+        size += numel(entry.shape)
         return at
       })
-      const array = () => backend.zeros([size])
-      const state = Object.fromEntries(stateNames.map((name) => [name, array()]))
-      return { decays, entries: placed, size, params: array(), grads: array(), state }
+      return { decays, entries: placed, size }
     }),
   )
+
+export const makeArenas = (backend: Backend, entries: readonly Entry[], stateNames: readonly string[]): Arena[] =>
+  placesInArenas(entries).map((arena) => {
+    const array = () => backend.zeros([arena.size])
+    const state = Object.fromEntries(stateNames.map((name) => [name, array()]))
+    return { ...arena, params: array(), grads: array(), state }
+  })
 
 const bins = (entries: readonly Entry[]): Entry[][] => {
   const filled: Entry[][] = []

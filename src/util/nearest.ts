@@ -13,6 +13,12 @@ export const nearest = (name: string, names: Iterable<string>): string | undefin
   return longer.length === 1 ? longer[0] : undefined
 }
 
+/** `; did you mean NAME?`, or nothing. */
+export const didYouMean = (name: string, names: Iterable<string>): string => {
+  const near = nearest(name, names)
+  return near === undefined ? '' : `; did you mean ${near}?`
+}
+
 const bare = (name: string) => name.replace(/^-+/, '')
 
 /** Damerau and Levenshtein's, row by row: letters that are wrong, missing, too many, or exchanged with their neighbour. */

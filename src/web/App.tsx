@@ -12,7 +12,19 @@ import { ErrorNote } from './ui/ErrorNote.tsx'
 /** Pages of a part: one row each. */
 const pages: readonly [path: string, load: () => Promise<{ default: ComponentType }>][] = [
   ['/', () => import('./start/StartPage.tsx')],
+  ['/label', () => import('./label/ProjectsPage.tsx')],
+  ['/label/people', () => import('./label/PeoplePage.tsx')],
+  ['/label/:project', () => import('./label/ProjectPage.tsx')],
+  ['/label/:project/tasks', () => import('./label/TasksPage.tsx')],
+  ['/label/:project/agreement', () => import('./label/AgreementPage.tsx')],
+  ['/label/:project/adjudicate', () => import('./label/AdjudicatePage.tsx')],
+  ['/label/:project/settings', () => import('./label/SettingsPage.tsx')],
   ['/runs', () => import('./runs/RunsPage.tsx')],
+  ['/play', () => import('./play/PlayPage.tsx')],
+  ['/runs/compare', () => import('./runs/ComparePage.tsx')],
+  ['/runs/*', () => import('./runs/RunPage.tsx')],
+  ['/reports', () => import('./reports/ReportsPage.tsx')],
+  ['/label/:project/task/:id?', () => import('./label/annotate/AnnotatePage.tsx')],
 ]
 
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const)

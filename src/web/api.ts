@@ -8,26 +8,30 @@ export class ApiFault extends Error {
   override readonly name = 'ApiFault'
   readonly status: number
   readonly code: string | undefined
+  /** The whole answer: a conflict says more than its message. */
+  readonly body: unknown
 
-  constructor(status: number, message: string, code?: string | null) {
+  constructor(status: number, message: string, code?: string | null, body?: unknown) {
     super(message)
     this.status = status
     this.code = code ?? undefined
+    this.body = body
   }
 }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
-/** @param path below /api. Throws ApiFaults. */
+/** @param path below /api. `keepalive`: goes out though the page is being left. Throws ApiFaults. */
 export const request = async <T>(
   method: Method,
   path: string,
   body?: unknown,
-  { signal }: { signal?: AbortSignal } = {},
+  { signal, keepalive }: { signal?: AbortSignal; keepalive?: boolean } = {},
 ): Promise<T> => {
   const response = await fetch(`/api${path}`, {
     method,
     signal,
+    keepalive,
     ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
   }).catch((error) => {
     if (signal?.aborted) throw error
@@ -40,9 +44,9 @@ export const request = async <T>(
 export const get = <T>(path: string, options?: { signal?: AbortSignal }) => request<T>('GET', path, undefined, options)
 export const post = <T>(path: string, body: unknown = {}) => request<T>('POST', path, body)
 
-const faultOf = async (response: Response): Promise<ApiFault> => {
+export const faultOf = async (response: Response): Promise<ApiFault> => {
   const body = (await response.json().catch(() => undefined)) as ApiError | undefined
-  return new ApiFault(response.status, body?.error?.message ?? `status ${response.status}`, body?.error?.code)
+  return new ApiFault(response.status, body?.error?.message ?? `status ${response.status}`, body?.error?.code, body)
 }
 
 /** An id for a request that changes something: sent again with the same id, it is done once. */

@@ -8,6 +8,7 @@ import { openScheduler } from '../../generate/scheduler.ts'
 import { isLoopback } from '../../http/guards.ts'
 import { listen } from '../../http/listen.ts'
 import { openModel } from '../../passes/open.node.ts'
+import { isCheckpoint, openCheckpointModel } from '../../recipes/trainer/checkpointModel.ts'
 import { makeApp } from '../../serve/app.ts'
 import { threadEncoder } from '../../serve/promptEncoder.ts'
 import { badInput } from '../../util/fault.ts'
@@ -15,10 +16,17 @@ import { quoted } from '../../util/quote.ts'
 import { command } from '../command.ts'
 import { interruptible } from '../interrupt.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
+import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
 
 const schema = z.object({
   ...modelFlags,
+  model: z
+    .string()
+    .meta({ value: 'MODEL' })
+    .describe(
+      'a folder, a hub id, the name of a run, a checkpoint of a run (RUN/checkpoints/step-N), or a PEFT adapter that names its base',
+    ),
   modelName: z
     .string()
     .min(1)
@@ -52,6 +60,10 @@ const schema = z.object({
     .positive()
     .default(256)
     .describe('maximum number of requests that are served or waiting; further ones get status 429'),
+  attached: z
+    .boolean()
+    .default(false)
+    .describe('for programs that start it: end when standard input ends; with --json tell of loading, too'),
   ...engineFlags,
 })
 type Options = z.output<typeof schema>
@@ -63,8 +75,13 @@ export default command({
   async run(options, { out }) {
     const token = tokenOf(options)
     const corsOrigins = originsOf(options)
+    if (options.attached) endWithStdin()
     const report = makeReporter(out.screen, { logEvery: 1 })
-    const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
+    const tell = options.attached && out.json ? tellerOf(out) : report.show
+    const onProgress = (at: Progress) => tell({ event: 'progress', ...at })
+    const opened = (await isCheckpoint(options.model))
+      ? await openCheckpointModel(options.model, { ...refuseAdapter(options), onProgress })
+      : await openModel({ ...options, onProgress })
     const { model, tokenizer } = opened
     const packed = worthPacking(model, Number.POSITIVE_INFINITY)
     const scheduler = openScheduler(model, tokenizer, { batchSize: options.batchSize, packed })
@@ -83,7 +100,8 @@ export default command({
         async (signal) => {
           const { url, close } = await listen(app, options)
           report.clear()
-          if (out.json) await out.jsonLine({ event: 'listening', url: `${url}/v1`, model: served.name })
+          const chat = tokenizer?.chat !== undefined
+          if (out.json) await out.jsonLine({ event: 'listening', url: `${url}/v1`, model: served.name, chat })
           else report.note(`${served.name} at ${url}/v1 (Ctrl-C ends)`)
           await aborted(signal)
           await close()
@@ -98,6 +116,34 @@ export default command({
     }
   },
 })
+
+type Progress = { phase: 'download' | 'load'; done: number; total: number }
+
+/** The program that has started this one may be killed at any time; then its end of the pipe is closed. */
+const endWithStdin = () => {
+  process.stdin.once('close', () => process.kill(process.pid, 'SIGTERM'))
+  process.stdin.resume()
+  if ('unref' in process.stdin) process.stdin.unref()
+}
+
+/** Milliseconds between two lines of progress. */
+const tellEvery = 100
+
+const tellerOf = (out: Output) => {
+  let last = 0
+  return (event: Progress & { event: 'progress' }) => {
+    if (Date.now() - last < tellEvery) return
+    last = Date.now()
+    void out.jsonLine(event)
+  }
+}
+
+const refuseAdapter = ({ adapter, ...options }: Options) => {
+  if (adapter === undefined) return options
+  throw badInput('bad-flag', 'cannot be given with a checkpoint of a run, which has the trained weights itself', {
+    flag: '--adapter',
+  })
+}
 
 /** The last part of a folder's path; a hub id or the name of a run as it is. */
 const nameOf = async (model: string): Promise<string> =>

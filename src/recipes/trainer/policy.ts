@@ -135,7 +135,8 @@ const threadsFor = (
   return narrow && vocab_size < 32_768 ? 1 : threads
 }
 
-const adapterOf = async (
+/** The model with what is trained on it: an adapter, opened or new, or nothing where all weights are trained. */
+export const adapterOf = async (
   settings: PolicySettings,
   pretrained: Policy['pretrained'],
   dir: string | undefined,
@@ -214,6 +215,10 @@ const withSavedHead = ({ architecture, params }: Base, adapter: Adapter): Adapte
 
 type Tensors = ReadonlyMap<string, StoredTensor>
 
+/** What the arenas hold, by the names of what is trained. */
+export const entriesOf = (trainable: Tensors) =>
+  [...trainable].map(([name, { shape }]) => ({ name, shape, decays: decays(name) }))
+
 /** Puts frozen parameters on the engine one by one, and trainable ones in arenas in the order of the blocks. */
 const placeWeights = async (
   backend: Backend,
@@ -225,8 +230,7 @@ const placeWeights = async (
   const total = base.params.size
   const frozen = new Map([...base.params].filter(([name]) => !trainable.has(name)))
   const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })
-  const entries = [...trainable].map(([name, { shape }]) => ({ name, shape, decays: decays(name) }))
-  const arenas = makeArenas(backend, entries, method.state)
+  const arenas = makeArenas(backend, entriesOf(trainable), method.state)
   const views = viewsOf(backend, arenas, 'params')
   const placed = await putQuantized(backend, base, frozen, {
     format: settings.quantize,

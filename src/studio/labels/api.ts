@@ -27,6 +27,7 @@
  *   PATCH  /annotators/:id                own     {requestId, projects?, role?} -> AnnotatorInfo
  *   DELETE /annotators/:id                own     the link ends; the votes stay -> 204
  *   GET    /files                         own     ?folder= -> FileEntry[]: row files below the root
+ *   GET    /files/preview                 own     ?file= or ?upload= -> FilePreview
  *
  * Live topics: project/ID (its counts changed), task/ID (somebody voted on it).
  */
@@ -278,3 +279,12 @@ export type AnnotatorInfo = {
 }
 
 export type FileEntry = { path: string; kind: 'file' | 'folder'; bytes?: number }
+
+/** What a file holds, by its first rows. */
+export type FilePreview = {
+  rows: { prompt: string; responses: string[] }[]
+  /** The most responses of one row. */
+  responses: number
+  /** Whether the rows say which response is better. */
+  ranks: boolean
+}

@@ -9,6 +9,7 @@ import { requireRole, type StudioEnv } from '../session.ts'
 import type { ImportReport, ProjectSettings } from './api.ts'
 import { filesBelow, pathBelow, type Uploads } from './files.node.ts'
 import { bodyOf, idOf, type Labels } from './labels.ts'
+import { previewOf } from './preview.ts'
 import { readProject } from './projects.ts'
 import { tasksOfFile, tasksOfRows } from './readTasks.ts'
 import { once } from './requests.ts'
@@ -48,6 +49,12 @@ export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Ho
   app.get('/files', requireRole('own'), async (context) =>
     context.json(await filesBelow(root, context.req.query('folder') ?? '')),
   )
+
+  app.get('/files/preview', requireRole('own'), async (context) => {
+    const { file, upload } = context.req.query()
+    if ((file === undefined) === (upload === undefined)) throw httpError(400, 'give one of file and upload')
+    return context.json(await previewOf(upload === undefined ? await pathBelow(root, file) : uploads.path(upload)))
+  })
 
   app.put('/uploads/:name', requireRole('own'), async (context) => {
     const name = context.req.param('name')

@@ -23,13 +23,26 @@ const mostGathered = 256 * 2 ** 20
 
 /** The tasks of one file. @throws Fault for a row that is malformed, with its place */
 export async function* tasksOfFile(path: string, options: Options): AsyncGenerator<NewTask> {
-  const { column = {}, drop, settings } = options
+  for await (const candidate of candidatesOfFile(path, options))
+    yield* tasksFrom(candidate, options, options.name ?? basename(path))
+}
+
+/**
+ * Prompts with their responses, as one file has them.
+ * @param most records that are read at most
+ */
+export async function* candidatesOfFile(
+  path: string,
+  { column = {}, drop, settings }: Options,
+  most = Number.POSITIVE_INFINITY,
+): AsyncGenerator<Candidate> {
   const { layout, batches } = await openRecords(path, { columns: column })
   const groups = gatherer(path, settings)
-  const makers = { by: options.name ?? basename(path) }
   let reader: RowReader | undefined
-  for await (const batch of batches)
+  let left = most
+  reading: for await (const batch of batches)
     for (const raw of batch) {
+      if (left-- <= 0) break reading
       const location: RecordLocation = { file: basename(path), layout, row: raw.row, line: raw.line }
       const record = recordOf(raw.value, location)
       const named = underNames(record, column)
@@ -46,11 +59,10 @@ export async function* tasksOfFile(path: string, options: Options): AsyncGenerat
         : rows.length || !isTool(named)
           ? rows.flatMap((row) => groups.add(row, named, drop))
           : [shapeOf(named) ?? []].flat()
-      for (const candidate of candidates) yield* tasksFrom(candidate, options, makers.by)
+      yield* candidates
     }
-  for (const row of reader?.end().rows ?? [])
-    for (const candidate of groups.add(row, {}, drop)) yield* tasksFrom(candidate, options, makers.by)
-  for (const candidate of groups.end()) yield* tasksFrom(candidate, options, makers.by)
+  for (const row of reader?.end().rows ?? []) yield* groups.add(row, {}, drop)
+  yield* groups.end()
 }
 
 /** Rows that a page sends. */

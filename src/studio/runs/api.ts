@@ -21,8 +21,7 @@
  * Live: topic `runs` with RunChange; topic `run/NAME` with RunPulse each time its log has grown.
  */
 
-export const runStates = ['running', 'ended', 'stopped', 'broken off', 'failed'] as const
-export type RunState = (typeof runStates)[number]
+export type RunState = 'running' | 'ended' | 'stopped' | 'broken off' | 'failed'
 
 export type Figure = { metric: string; label: string; value: number; step: number }
 

@@ -29,11 +29,14 @@ const nameOf = (root: string, dir: string, isRun: (dir: string) => boolean): str
   return short !== path && isRun(join(root, short)) ? path : short
 }
 
+/** A name is what the list shows, so it never climbs. */
+export const isName = (name: string): boolean =>
+  !name.includes('\0') && !name.split('/').some((part) => part === '..' || part === '.' || part === '')
+
 /** The folder of a run. Throws an HTTP error 404 where there is none, or where it lies outside of the studio's folder. */
 export const folderOf = async (root: string, name: string): Promise<string> => {
   const none = httpError(404, `there is no run ${quoted(name)} in the folder of the studio`)
-  // A name is what the list shows, so it never climbs
-  if (name === '' || name.split('/').some((part) => part === '..' || part === '.' || part === '')) throw none
+  if (!isName(name)) throw none
   for (const path of [join(root, name), join(root, runsRoot, name)]) {
     const dir = await realpath(path).catch(() => undefined)
     if (dir === undefined || dir !== path) continue

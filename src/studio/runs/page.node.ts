@@ -17,7 +17,7 @@ import type { LogIndex } from './logIndex.node.ts'
 import { thinnedCurves } from './row.ts'
 import { type OpenRun, shownFolder } from './store.node.ts'
 
-export const pageOf = async (root: string, { dir, info, log, row }: OpenRun): Promise<RunPage> => {
+export const pageOf = async (root: string, { dir, info, log, row, foreign }: OpenRun): Promise<RunPage> => {
   const curves = thinnedCurves(log)
   const marks = log.marks.filter(({ event }) => event === 'warning' || event === 'end').slice(-2000)
   const events = await log.read(marks)
@@ -31,7 +31,7 @@ export const pageOf = async (root: string, { dir, info, log, row }: OpenRun): Pr
   const result = await resultOf(dir)
   return {
     ...{ row, folder: shownFolder(root, dir), headline: headline?.text, note: headline?.note },
-    ...{ metrics: metricsOf(log), figures: figuresOf(curves), warnings: warningsOf(events) },
+    ...{ metrics: metricsOf(log), figures: figuresOf(curves), warnings: warningsOf(events, foreign?.problem) },
     settings: settingsOf(info, await defaultsOfMethod(info.method)),
     facts: factsOf(info),
     checkpoints: log.marks
@@ -42,12 +42,16 @@ export const pageOf = async (root: string, { dir, info, log, row }: OpenRun): Pr
     phases: phasesOf(log),
     axes: axesOf(log, info),
     command: info.command.map(shellWord).join(' '),
-    next: nextCommands({
-      ...{ method: info.method, folder: shellWord(shownFolder(root, dir)), config: info.config },
-      ...{ interrupted: !hasEnded || !result, chats: await hasChatTemplate(info) },
-    }),
+    next: foreign
+      ? []
+      : nextCommands({
+          ...{ method: info.method, folder: shellWord(shownFolder(root, dir)), config: info.config },
+          ...{ interrupted: !hasEnded || !result, chats: await hasChatTemplate(info) },
+        }),
     damaged: log.damaged,
-    can: { stop: !over, resume: over && !hasEnded, delete: over },
+    can: foreign
+      ? { stop: false, resume: false, delete: false }
+      : { stop: !over, resume: over && !hasEnded, delete: over },
     events: log.marks.length,
   }
 }
@@ -85,13 +89,17 @@ const figuresOf = (curves: ReturnType<typeof thinnedCurves>): MetricFigures[] =>
   })
 
 /** Each code once, with its last message: what is counted to the end has its whole count there. */
-const warningsOf = (events: readonly { event: string; [field: string]: unknown }[]): RunWarning[] => {
+const warningsOf = (
+  events: readonly { event: string; [field: string]: unknown }[],
+  problem: string | undefined,
+): RunWarning[] => {
   const last = new Map(events.filter(({ event }) => event === 'warning').map((event) => [String(event.code), event]))
-  return [...last].map(([code, { message, count }]) => ({
+  const given = [...last].map(([code, { message, count }]) => ({
     code,
     message: visible(String(message)),
     ...(typeof count === 'number' && { count }),
   }))
+  return problem === undefined ? given : [{ code: 'files', message: visible(problem) }, ...given]
 }
 
 /** The default settings of a method; none of one that this version does not have. */

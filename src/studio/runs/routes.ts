@@ -55,6 +55,13 @@ export const openRunsPart = (root: string, live: Live): RunsPart => {
   const routes = new Hono<StudioEnv>()
   for (const path of ['/runs', '/runs/*', '/run-curves', '/run-comparison']) routes.use(path, requireRole('own'))
 
+  /** A run of attune's own: those of other tools are only looked at. */
+  const ownRun = async (name: string) => {
+    const run = await store.open(name)
+    if (run.foreign) throw httpError(400, `the run was written by ${run.row.kind}, which attune can only show`)
+    return run
+  }
+
   const checked = async <T>(request: Request, schema: z.ZodType<T>): Promise<T> => {
     const { body, release } = await readBody(request)
     release()
@@ -68,7 +75,7 @@ export const openRunsPart = (root: string, live: Live): RunsPart => {
   )
 
   routes.delete('/runs/:name', async (context) => {
-    const { name, dir } = await store.open(context.req.param('name'))
+    const { name, dir } = await ownRun(context.req.param('name'))
     await deleteRun(dir)
     store.forget(name)
     watch.soon()
@@ -77,18 +84,18 @@ export const openRunsPart = (root: string, live: Live): RunsPart => {
 
   routes.put('/runs/:name/tags', async (context) => {
     const { tags } = await checked(context.req.raw, tagsSchema)
-    await writeTags((await store.open(context.req.param('name'))).dir, tags)
+    await writeTags((await ownRun(context.req.param('name'))).dir, tags)
     watch.soon()
     return context.body(null, 204)
   })
 
   routes.post('/runs/:name/stop', async (context) => {
-    await stopRun(await store.open(context.req.param('name')))
+    await stopRun(await ownRun(context.req.param('name')))
     return context.body(null, 204)
   })
 
   routes.post('/runs/:name/resume', async (context) => {
-    await resumeRun(store, await store.open(context.req.param('name')), watch.soon)
+    await resumeRun(store, await ownRun(context.req.param('name')), watch.soon)
     return context.body(null, 204)
   })
 
@@ -131,14 +138,14 @@ export const openRunsPart = (root: string, live: Live): RunsPart => {
   })
 
   routes.get('/runs/:name/report.html', async (context) => {
-    const run = await store.open(context.req.param('name'))
+    const run = await ownRun(context.req.param('name'))
     const headers = attachment(`${run.name}.html`, 'text/html; charset=utf-8')
     return new Response(await reportOf(run), { headers })
   })
 
   routes.post('/runs/:name/tokens', async (context) => {
     const body = await checked(context.req.raw, tokensSchema)
-    return context.json(await tokens(await store.open(context.req.param('name')), body))
+    return context.json(await tokens(await ownRun(context.req.param('name')), body))
   })
 
   routes.get('/run-curves', async (context) => {
@@ -154,7 +161,7 @@ export const openRunsPart = (root: string, live: Live): RunsPart => {
   })
 
   routes.get('/run-comparison', async (context) => {
-    const names = valid(curvesSchema.shape.run, context.req.queries('run') ?? [])
+    const names = valid(curvesSchema.pick({ run: true }), { run: context.req.queries('run') ?? [] }).run
     const runs = await Promise.all(names.map((name) => store.open(name)))
     const { settings, metrics } = compareRuns(
       runs.map(({ name, info, log, row }) => ({ name, info, steps: row.steps, ...lastValuesOf(log) })),

@@ -1,16 +1,26 @@
 /** The runs of the studio's folder, read when they are asked for: each has its log in memory until others need the room. */
-import { stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { modelName } from '../../recipes/trainer/modelName.ts'
+import { type ForeignRun, foreignRunsBelow } from '../../runs/foreign.node.ts'
 import { isRunning } from '../../runs/lock.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
 import type { RunRow } from './api.ts'
-import { folderOf, foldersBelow, logOf } from './folders.node.ts'
+import { folderOf, foldersBelow, isName, logOf } from './folders.node.ts'
+import { type ForeignLog, foreignInfo, makeForeignLog, toolOf } from './foreignLog.node.ts'
 import { type LogIndex, makeLogIndex } from './logIndex.node.ts'
 import { figuresOf, stateOf } from './row.ts'
 import { readTags } from './tags.node.ts'
 
-export type OpenRun = { name: string; dir: string; info: RunInfo; log: LogIndex; row: RunRow }
+export type OpenRun = {
+  name: string
+  dir: string
+  info: RunInfo
+  log: LogIndex
+  row: RunRow
+  /** Of a run of another tool: what is wrong with its files, where something is. */
+  foreign?: { problem?: string }
+}
 
 export type RunStore = {
   readonly root: string
@@ -30,6 +40,8 @@ export type RunStore = {
 /** Memory of all logs together, about; the least recently used are let go beyond. */
 const mostBytes = 768 * 2 ** 20
 
+type Foreign = { run: ForeignRun; log: ForeignLog }
+
 type Entry = {
   name: string
   dir: string
@@ -38,6 +50,7 @@ type Entry = {
   row?: RunRow
   stamp?: string
   work?: Promise<OpenRun>
+  foreign?: Foreign
 }
 
 /** @param root a real path */
@@ -51,6 +64,18 @@ export const openRunStore = (root: string): RunStore => {
     entries.set(name, made)
     return made
   }
+  const foreignEntry = (run: ForeignRun): Entry => {
+    const there = entries.get(run.name)
+    if (there?.foreign) {
+      there.foreign.run = run
+      there.foreign.log.found(run)
+      return there
+    }
+    const log = makeForeignLog(run)
+    const made = { name: run.name, dir: run.dir, log, used: 0, foreign: { run, log } }
+    entries.set(run.name, made)
+    return made
+  }
   const makeRoom = () => {
     const byUse = [...entries.values()].sort((a, b) => b.used - a.used)
     let bytes = 0
@@ -61,14 +86,16 @@ export const openRunStore = (root: string): RunStore => {
   }
   const read = (entry: Entry): Promise<OpenRun> => {
     entry.used = Date.now()
-    entry.work ??= readRun(entry, failures.get(entry.name)).finally(() => {
+    entry.work ??= (
+      entry.foreign ? readForeign(entry, entry.foreign) : readRun(entry, failures.get(entry.name))
+    ).finally(() => {
       entry.work = undefined
       makeRoom()
     })
     return entry.work
   }
   const changed = async (entry: Entry): Promise<boolean> => {
-    const stamp = await stampOf(entry.dir)
+    const stamp = entry.foreign ? `${entry.foreign.run.bytes}@${entry.foreign.run.changed}` : await stampOf(entry.dir)
     const isNew = stamp !== entry.stamp || entry.row === undefined || entry.row.state === 'running'
     entry.stamp = stamp
     return isNew
@@ -77,18 +104,23 @@ export const openRunStore = (root: string): RunStore => {
     root,
     async list(patience = 400) {
       const found = await foldersBelow(root)
-      const names = new Set(found.map(({ name }) => name))
+      const own = new Set(found.map(({ name }) => name))
+      const others = (await foreignRunsBelow(root)).filter(({ name }) => !own.has(name))
+      const names = new Set([...own, ...others.map(({ name }) => name)])
       for (const name of entries.keys()) if (!names.has(name)) entries.delete(name)
       const until = Date.now() + patience
       const all = await Promise.all(found.map(({ name, dir }) => entryOf(name, dir)))
       const waiting: Entry[] = []
+      all.push(...others.map(foreignEntry))
       for (const entry of all) if (await changed(entry)) waiting.push(entry)
       const reading = inTurn(waiting, (entry) => read(entry).catch(() => undefined))
       await Promise.race([reading, new Promise((done) => setTimeout(done, Math.max(0, until - Date.now())).unref())])
       return all.flatMap((entry) => (entry.row ? [entry.row] : waiting.includes(entry) ? [unread(entry)] : []))
     },
     async open(name) {
-      return read(await entryOf(name, await folderOf(root, name)))
+      const known = entries.get(name)
+      const other = (known?.foreign || !known) && (await foreignRunNamed(root, name))
+      return read(other ? foreignEntry(other) : await entryOf(name, await folderOf(root, name)))
     },
     names: () => [...entries.keys()],
     known: (name) => entries.get(name)?.row,
@@ -101,6 +133,33 @@ export const openRunStore = (root: string): RunStore => {
       failures.delete(name)
     },
   }
+}
+
+/** Undefined where the name is none, or that of a run of attune's own. */
+const foreignRunNamed = async (root: string, name: string): Promise<ForeignRun | undefined> => {
+  if (!isName(name)) return undefined
+  const dir = await realpath(join(root, name)).catch(() => undefined)
+  if (dir !== join(root, name)) return undefined
+  const [run] = await foreignRunsBelow(dir)
+  return run?.dir === dir ? { ...run, name } : undefined
+}
+
+/** A run of another tool says nothing when it ends, so one that has written lately counts as running. */
+const lately = 120_000
+
+const readForeign = async (entry: Entry, { run, log }: Foreign): Promise<OpenRun> => {
+  await log.update()
+  const info = foreignInfo(run)
+  const steps = Math.max(log.steps.column('step')?.at(-1) ?? 0, log.evaluations.column('step')?.at(-1) ?? 0)
+  const isDone = log.totalSteps !== undefined && steps >= log.totalSteps
+  const row: RunRow = {
+    ...{ name: entry.name, kind: toolOf(run), method: toolOf(run), model: '', steps, tags: [] },
+    state: !isDone && Date.now() - run.changed < lately ? 'running' : 'ended',
+    ...{ totalSteps: log.totalSteps ?? steps, created: info.created, alive: info.created },
+    ...figuresOf(log),
+  }
+  entry.row = row
+  return { name: entry.name, dir: entry.dir, info, log, row, foreign: { problem: log.problem } }
 }
 
 /** Two at a time, so that a long log does not hold up all others. */

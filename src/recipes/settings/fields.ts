@@ -1,7 +1,7 @@
 /** The fields of a zod schema as flags: name, type, default and help text. */
 import type { z } from 'zod'
-import { assert } from '../util/fault.ts'
-import { kebab } from '../util/kebab.ts'
+import { assert } from '../../util/fault.ts'
+import { kebab } from '../../util/kebab.ts'
 
 export type Kind = 'text' | 'number' | 'boolean' | 'choice' | 'list' | 'record'
 
