@@ -8,7 +8,7 @@ import { httpError } from '../../http/errors.ts'
 import { requireRole, type StudioEnv } from '../session.ts'
 import type { ImportReport, ProjectSettings } from './api.ts'
 import { filesBelow, pathBelow, type Uploads } from './files.node.ts'
-import { bodyOf, idOf, type Labels } from './labels.ts'
+import { bodyOf, forgetProject, idOf, type Labels } from './labels.ts'
 import { previewOf } from './preview.ts'
 import { readProject } from './projects.ts'
 import { tasksOfFile, tasksOfRows } from './readTasks.ts'
@@ -43,7 +43,7 @@ type Request = z.output<typeof importRequest>
 const atOnce = 200
 
 export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Hono<StudioEnv> => {
-  const { db, counts, live } = labels
+  const { db } = labels
   const app = new Hono<StudioEnv>()
 
   app.get('/files', requireRole('own'), async (context) =>
@@ -112,9 +112,7 @@ export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Ho
       await new Promise((done) => setImmediate(done))
     }
     store(batch)
-    counts.forget(id)
-    labels.tallies.forget(id)
-    live.publish({ topic: `project/${id}` })
+    forgetProject(labels, id)
     return once(db, request, () => report).answer
   }
 
