@@ -94,8 +94,10 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     }
   } catch (error) {
     live.close()
-    await playground.close()
     runs.close()
+    await playground.close()
+    await jobs.close()
+    await labels.close()
     db.close()
     throw error
   }

@@ -38,7 +38,7 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
 
   const open = async (address: string): Promise<Page> => {
     const page = await (await browser.newContext({ acceptDownloads: true })).newPage()
-    page.setDefaultTimeout(5000)
+    page.setDefaultTimeout(15_000)
     await page.goto(address)
     return page
   }
@@ -155,13 +155,13 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
 
   it('finds tasks by search, state and keyboard, and shows their history', async () => {
     await to('/label/1/tasks')
-    await owner.getByText('300 tasks').waitFor()
+    await owner.getByText('300 tasks', { exact: true }).waitFor()
     expect(await owner.getByRole('row').count()).toBeLessThan(60)
     expect(await axeFindings(owner)).toEqual([])
     await owner.getByRole('searchbox').fill('KETTLE')
-    await owner.getByText('100 tasks').waitFor()
+    await owner.getByText('100 tasks', { exact: true }).waitFor()
     await owner.getByRole('combobox', { name: 'State' }).selectOption('finished')
-    await owner.getByText('2 tasks').waitFor()
+    await owner.getByText('2 tasks', { exact: true }).waitFor()
     await owner.getByRole('combobox', { name: 'Annotator' }).selectOption('Ben')
     await owner.getByRole('button', { name: 'Disagree' }).click()
     await owner.waitForURL(/sort=/)
@@ -176,11 +176,12 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
     await owner.keyboard.press('Escape')
     await owner.getByRole('searchbox').fill('no such words')
     await owner.getByRole('button', { name: 'Show all tasks' }).click()
-    await owner.getByText('300 tasks').waitFor()
+    await owner.getByText('300 tasks', { exact: true }).waitFor()
     await owner.getByRole('grid').focus()
+    // The most disputed is the first
     await owner.keyboard.press('ArrowDown')
     await owner.keyboard.press('Enter')
-    await owner.waitForURL('**/label/1/task/2')
+    await owner.waitForURL('**/label/1/task/5')
   })
 
   it('decides where people disagree, the most disputed first', async () => {
@@ -190,7 +191,7 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
     await owner.getByRole('link', { name: 'Decide the first' }).click()
     await owner.waitForURL('**/label/1/task/4?adjudicate=1')
     await owner.getByRole('button', { name: 'Take the vote of Ben' }).click()
-    await owner.keyboard.press('Enter')
+    await owner.keyboard.press('Control+Enter')
     // Then comes the other one
     await owner.getByText('It boils. (5)').waitFor()
     await to('/label/1/adjudicate')

@@ -8,6 +8,7 @@ import { type Brought, bringIn, broughtWords } from './bringIn.ts'
 import { useChange } from './data.ts'
 import { type Chosen, FileChooser } from './FileChooser.tsx'
 import { FirstRow, isTemplate, proposedMode, usePreview } from './FilePreview.tsx'
+import { GenerateForm } from './GenerateForm.tsx'
 import { ModeField } from './ModeField.tsx'
 import { MoreSettings } from './SettingsFields.tsx'
 import { defaults, nameFromFile, ranksMeanings } from './words.ts'
@@ -19,14 +20,21 @@ export type Made = { project: Project; brought?: Brought }
 export const NewProjectForm = ({ onMade, lead }: { onMade(made: Made): void; lead?: string }) => {
   const [chosen, setChosen] = useState<Chosen>()
   const [without, setWithout] = useState(false)
+  const [generating, setGenerating] = useState(false)
+  if (generating) return <GenerateForm onBack={() => setGenerating(false)} />
   if (!chosen && !without)
     return (
       <div className="stack">
         {lead && <p className="soft">{lead}</p>}
         <FileChooser onChoose={setChosen} />
-        <Button look="quiet" onClick={() => setWithout(true)}>
-          Start without a file
-        </Button>
+        <div className="other-ways">
+          <Button look="quiet" onClick={() => setGenerating(true)}>
+            Let a model write the answers
+          </Button>
+          <Button look="quiet" onClick={() => setWithout(true)}>
+            Start without a file
+          </Button>
+        </div>
       </div>
     )
   const back = () => {

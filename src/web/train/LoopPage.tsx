@@ -191,7 +191,7 @@ const RetestView = ({ id, run, base, state, jobs, project, problem, result }: Re
       </div>
       {problem && <p className="wrong">{problem}</p>}
       {state === 'writing' && jobs.map((job) => <JobLine key={job.id} {...job} />)}
-      {result && result.labelled > 0 && <Result {...result} />}
+      {result && <Result {...result} />}
       {project !== undefined && result && (
         <p className="row">
           {result.labelled < result.tasks && (

@@ -102,13 +102,16 @@ export const ResponseCard = memo((props: Props) => {
       </div>
       {props.children}
       <div className={`response-text ${folded ? 'folded' : ''} ${classes.body ?? ''}`} dir="auto">
-        {comparedWith === undefined ? (
-          <div ref={setBody} className="markable" data-markable={spans ? index : undefined}>
-            <Body text={response.text} />
-          </div>
-        ) : (
-          <Diff before={comparedWith} after={source} />
-        )}
+        {comparedWith !== undefined && <Diff before={comparedWith} after={source} />}
+        {/* It stays while the differences are shown: rendering it again would take a while */}
+        <div
+          ref={setBody}
+          className="markable"
+          data-markable={spans ? index : undefined}
+          hidden={comparedWith !== undefined}
+        >
+          <Body text={response.text} />
+        </div>
       </div>
       {long && (
         <button
