@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Progress, TaskPage, TaskView } from '../../src/studio/labels/api.ts'
+import { fixture } from '../support/golden.ts'
 import { axeFindings, hasBrowser, openBrowser, type StudioProcess, startStudio } from '../support/studioPage.ts'
 
 const rows = Array.from({ length: 300 }, (_, i) => ({
@@ -240,7 +241,24 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
     await button.click()
     await owner.waitForURL('**/label')
     await toast(owner, 'Second was deleted')
+    await owner.getByRole('heading', { name: 'answers' }).waitFor()
     expect(await owner.getByRole('heading', { level: 2 }).allInnerTexts()).toEqual(['answers'])
+  })
+
+  it('sets a project up from a template of Label Studio', async () => {
+    await to('/label')
+    await owner.getByRole('button', { name: 'New project' }).click()
+    await owner.getByLabel('File of rows').setInputFiles(fixture('labelStudio/ranker.xml'))
+    await owner.getByText('The template says how people label').waitFor()
+    await owner.getByRole('button', { name: 'Make the project' }).click()
+    await owner.getByRole('heading', { name: 'Add the rows to label' }).waitFor()
+    await owner.getByRole('button', { name: 'Add rows' }).click()
+    await owner.getByRole('button', { name: /answers\.jsonl/ }).click()
+    await owner.getByRole('dialog').getByRole('button', { name: 'Add the rows' }).click()
+    await owner.getByRole('link', { name: 'Start labelling' }).click()
+    const panel = owner.locator('.text-panel').first()
+    await panel.waitFor()
+    expect(await panel.evaluate((element) => getComputedStyle(element).borderRadius)).toBe('10px')
   })
 
   it('ends a link at once', async () => {

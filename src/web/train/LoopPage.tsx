@@ -12,7 +12,6 @@ import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { Field, Input } from '../ui/Field.tsx'
 import { percent } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
-import { Interval } from '../ui/Plots.tsx'
 import { runPath, useJobs, useProjectOf, useRetests } from './data.ts'
 import { JobProgressBar, JobTable } from './JobTable.tsx'
 import { ModelTools } from './ModelTools.tsx'
@@ -109,7 +108,7 @@ const TrainStep = ({ id, hasVotes, jobs }: { id: number; hasVotes: boolean; jobs
 const RetestStep = ({ jobs, retests }: { jobs: readonly Job[]; retests: readonly Retest[] }) => {
   // A run that was resumed has several jobs
   const runs = [
-    ...new Set(jobs.flatMap(({ state, run, title }) => (state === 'done' && run && title !== 'reward' ? [run] : []))),
+    ...new Set(jobs.flatMap(({ state, run, method }) => (state === 'done' && run && method !== 'reward' ? [run] : []))),
   ]
   return (
     <>
@@ -222,7 +221,7 @@ const Result = ({ wins, ties, losses, labelled, tasks, winRate, low, high, meani
       <Figure
         name="Win rate of the trained model"
         value={percent(winRate)}
-        note={<Interval label="Win rate" value={winRate ?? null} low={low ?? null} high={high ?? null} mark={0.5} />}
+        note={low !== undefined && high !== undefined && `95 % interval ${percent(low)} to ${percent(high)}`}
       />
       <Figure name="Wins" value={wins} />
       <Figure name="Ties" value={ties} />
