@@ -128,6 +128,13 @@ describe('a push', () => {
   })
 })
 
+it('a pull passes over tasks without responses that nobody has answered', async () => {
+  stub.projects.push({ id: 1, title: 'mixed', label_config: notebook })
+  stub.tasks.push({ id: 1, project: 1, data: { prompt: 'p', items: [] }, meta: {}, annotations: [], predictions: [] })
+  const { votes } = await pullVotes(open(), 'mixed')
+  expect([votes.rankings, votes.open, votes.records]).toEqual([[], [], 1])
+})
+
 describe('tokens', () => {
   it('a personal one buys access, again when that has run out', async () => {
     stub.state.legacy = false

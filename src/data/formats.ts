@@ -17,12 +17,12 @@ import { type LabelCounts, labelRule } from './labelRule.ts'
 import { labelStudioVotes } from './labelStudio.ts'
 import type { Skipped, Votes } from './labels.ts'
 import { treeGatherer, treeRows } from './openAssistant.ts'
-import { HH_MARK, hasNoRanks, hhRow, preferenceRow, rankingRow, unrankedRow } from './preference.ts'
-import { type Completion, isIds, isMessages, type Rated, type Row, schemas, textColumn } from './rows.ts'
+import { bestOfNRow, HH_MARK, hasNoRanks, hhRow, preferenceRow, rankingRow, unrankedRow } from './preference.ts'
+import { type Completion, isIds, isMessages, type Row, schemas, textColumn } from './rows.ts'
 import { type Shaped, usualShape } from './shapes.ts'
 import { nearestColumns, suggestion, type Wanted } from './suggest.ts'
 import { templateOf } from './template.ts'
-import { unpairedMessages, unpairedRow } from './unpaired.ts'
+import { ratedRow, unpairedMessages, unpairedRow } from './unpaired.ts'
 import { refuseMedia, unreadOf } from './unread.ts'
 
 type Columns = Record<string, unknown>
@@ -38,20 +38,6 @@ export type Format = {
   local: boolean
   /** Rows are made of several records that stand together: the reader's `end` gives the last ones. */
   gathers?: boolean
-}
-
-const RATINGS = ['helpfulness', 'correctness', 'coherence', 'complexity', 'verbosity'] as const
-
-const rated: Read = (record, location) => {
-  const { id, prompt, response, ...row } = conform(schemas.rated, record, location)
-  const ratings: Rated['ratings'] = {}
-  for (const name of RATINGS) if (typeof row[name] === 'number') ratings[name] = row[name]
-  return [{ kind: 'rated', id, prompt, response, ratings }]
-}
-
-const bestOfN: Read = (record, location) => {
-  const { id, prompt, responses, best } = conform(schemas.bestOfN, record, location)
-  return [{ kind: 'ranking', id, prompt, responses, ranks: responses.map((_, i) => (i === best ? 1 : null)) }]
 }
 
 /** A row of supervised fine-tuning or scoring, told by its own columns. */
@@ -122,7 +108,13 @@ export const formats: Format[] = [
     needs: [],
     local: true,
   },
-  { name: 'best-of-n', detect: (r) => 'best' in r, read: bestOfN, needs: ['prompt', 'responses', 'best'], local: true },
+  {
+    name: 'best-of-n',
+    detect: (r) => 'best' in r,
+    read: bestOfNRow,
+    needs: ['prompt', 'responses', 'best'],
+    local: true,
+  },
   {
     name: 'ranking',
     detect: (r) => 'ranks' in r || 'responses' in r,
@@ -133,7 +125,7 @@ export const formats: Format[] = [
   {
     name: 'helpsteer2',
     detect: (r) => 'helpfulness' in r,
-    read: rated,
+    read: ratedRow,
     needs: ['response', 'helpfulness'],
     local: false,
   },

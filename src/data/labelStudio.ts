@@ -56,7 +56,7 @@ export const labelStudioVotes = (record: Record<string, unknown>, location: Reco
     skipped: [],
     predicted: [],
     labels: [],
-    ...openTask(id, promptOf(data.prompt, data.messages), responsesOf(data, location)),
+    ...openTask(id, promptOf(data.prompt, data.messages), responsesOf(data)),
   }
   for (const annotation of annotations) {
     const { result } = annotation
@@ -94,8 +94,10 @@ export const labelStudioVotes = (record: Record<string, unknown>, location: Reco
   return votes
 }
 
-const responsesOf = (data: Data, location: RecordLocation): string[] => {
-  if (Array.isArray(data.items)) return conform(items, data, location, 'innermost').items.map(({ body }) => body)
+/** Of a task that nobody has answered; none where its data hold no list of responses. */
+const responsesOf = (data: Data): string[] => {
+  const list = items.safeParse(data)
+  if (list.success) return list.data.items.map(({ body }) => body)
   if (typeof data.answer1 === 'string' && typeof data.answer2 === 'string') return [data.answer1, data.answer2]
   return numbered(data)
 }

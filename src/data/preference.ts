@@ -10,6 +10,12 @@ import { type Flag, type Id, isIds, isMessages, ownVote, type Ranking, schemas, 
 
 export const HH_MARK = '\n\nAssistant:'
 
+/** {prompt, responses, best} */
+export const bestOfNRow = (record: Record<string, unknown>, location: RecordLocation): Ranking[] => {
+  const { id, prompt, responses, best } = conform(schemas.bestOfN, record, location)
+  return [{ kind: 'ranking', id, prompt, responses, ranks: responses.map((_, i) => (i === best ? 1 : null)) }]
+}
+
 /** {prompt, responses} that nobody has ranked yet. */
 export const unrankedRow = (record: Record<string, unknown>, location: RecordLocation): Ranking[] => {
   const { id, prompt, responses, ...voter } = conform(schemas.unranked, record, location)

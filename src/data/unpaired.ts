@@ -1,6 +1,6 @@
-/** Responses that are good or bad, one a row. */
+/** Responses one a row: good or bad, or rated. */
 import { conform, type RecordLocation, rowFault } from './check.ts'
-import { ownVote, schemas, type Unpaired } from './rows.ts'
+import { ownVote, type Rated, schemas, type Unpaired } from './rows.ts'
 
 type Columns = Record<string, unknown>
 
@@ -18,4 +18,14 @@ export const unpairedMessages = (record: Columns, location: RecordLocation): Unp
 export const unpairedRow = (record: Columns, location: RecordLocation): Unpaired[] => {
   const { id, prompt, completion, label, ...voter } = conform(schemas.unpaired, record, location)
   return [{ kind: 'unpaired', id, prompt, completion, label, ...ownVote(voter) }]
+}
+
+const ratings = ['helpfulness', 'correctness', 'coherence', 'complexity', 'verbosity'] as const
+
+/** {prompt, response, helpfulness, ...} of HelpSteer2 */
+export const ratedRow = (record: Columns, location: RecordLocation): Rated[] => {
+  const { id, prompt, response, ...row } = conform(schemas.rated, record, location)
+  const own: Rated['ratings'] = {}
+  for (const name of ratings) if (typeof row[name] === 'number') own[name] = row[name]
+  return [{ kind: 'rated', id, prompt, response, ratings: own }]
 }

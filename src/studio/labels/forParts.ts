@@ -4,10 +4,9 @@ import { httpError } from '../../http/errors.ts'
 import type { ImportReport, ProjectSettings, Response, VoteRecord } from './api.ts'
 import { type ExportOptions, exportRecords } from './exportLabels.ts'
 import { labelledTasks } from './labelled.ts'
-import type { Labels } from './labels.ts'
+import { forgetProject, type Labels } from './labels.ts'
 import { addProject, readProject, reorder } from './projects.ts'
 import { tasksOfRows } from './readTasks.ts'
-import { changed } from './storeTasks.ts'
 import { addTask, readTask } from './tasks.ts'
 
 export const makeProject = (
@@ -40,7 +39,7 @@ export const addRows = (labels: Labels, project: number, rows: readonly TaskRow[
       report[isNew ? 'added' : 'already']++
     }
   })
-  changed(labels, project)
+  forgetProject(labels, project)
   return report
 }
 

@@ -11,13 +11,13 @@ import { requireRole, type StudioEnv } from '../session.ts'
 import type { ImportReport, ProjectSettings } from './api.ts'
 import { filesBelow, pathBelow, type Uploads } from './files.node.ts'
 import { useTemplate } from './labelStudioRoutes.ts'
-import { bodyOf, idOf, type Labels } from './labels.ts'
+import { bodyOf, forgetProject, idOf, type Labels } from './labels.ts'
 import { previewOf } from './preview.ts'
 import { readProject } from './projects.ts'
 import { tasksOfFile, tasksOfRows } from './readTasks.ts'
 import { once } from './requests.ts'
 import { requestId } from './settings.ts'
-import { changed, storeTasks } from './storeTasks.ts'
+import { storeTasks } from './storeTasks.ts'
 
 const text = z.unknown().transform((value, context): Text => {
   if (typeof value === 'string') return value
@@ -92,7 +92,7 @@ export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Ho
         useTemplate(db, id, xml, basename(template)),
       ).answer
     } else await storeTasks(labels, id, settings, await tasksOf(given, settings, drop), report)
-    changed(labels, id)
+    forgetProject(labels, id)
     return once(db, request, () => report).answer
   }
 

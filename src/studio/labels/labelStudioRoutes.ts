@@ -11,11 +11,11 @@ import { requireRole, type StudioEnv } from '../session.ts'
 import type { ImportReport, PushReport } from './api.ts'
 import { labelledTasks } from './labelled.ts'
 import { pulledTask, settingsOfTemplate, templateOfProject, toolTask } from './labelStudio.ts'
-import { bodyOf, idOf, type Labels } from './labels.ts'
+import { bodyOf, forgetProject, idOf, type Labels } from './labels.ts'
 import { changeProject, readProject } from './projects.ts'
 import { once } from './requests.ts'
 import { requestId } from './settings.ts'
-import { changed, storeTasks } from './storeTasks.ts'
+import { storeTasks } from './storeTasks.ts'
 
 const templateRequest = z.strictObject({ requestId, xml: z.string().max(1_000_000) })
 const remoteRequest = z.strictObject({
@@ -53,7 +53,7 @@ export const labelStudioRoutes = (labels: Labels): Hono<StudioEnv> => {
     const { answer } = once(db, { person: 0, requestId: given.requestId, what: `template ${id}` }, () =>
       useTemplate(db, id, given.xml),
     )
-    changed(labels, id)
+    forgetProject(labels, id)
     return context.json({ added: 0, already: 0, dropped: {}, leftOut: answer } satisfies ImportReport)
   })
 
@@ -124,6 +124,6 @@ const pull = async (labels: Labels, id: number, { server, token, project }: Remo
     rows.map((row) => pulledTask(row, settings)),
     report,
   )
-  changed(labels, id)
+  forgetProject(labels, id)
   return report
 }

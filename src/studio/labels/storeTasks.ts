@@ -40,10 +40,3 @@ export const storeTasks = async (
   }
   store(batch)
 }
-
-/** Tells everybody that a project is another. */
-export const changed = ({ counts, tallies, live }: Labels, project: number): void => {
-  counts.forget(project)
-  tallies.forget(project)
-  live.publish({ topic: `project/${project}` })
-}
