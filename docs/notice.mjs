@@ -16,6 +16,7 @@ const holders = {
   '@libsql/linux-x64-musl': 'the authors of libsql',
   'onnxruntime-common': 'Microsoft Corporation',
   'onnxruntime-node': 'Microsoft Corporation',
+  saxes: 'Isaac Z. Schlueter, Louis-Dominique Dubeau and contributors',
 }
 
 /** The licence in the old field `licenses` of package.json, which package-lock.json does not have. */
@@ -49,9 +50,22 @@ COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER I
 ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 `
 
+const isc = (holder) => `Copyright (c) ${holder}
+
+Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted,
+provided that the above copyright notice and this permission notice appear in all copies.
+
+THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED
+WARRANTIES OF MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT, INDIRECT, OR
+CONSEQUENTIAL DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN ACTION OF
+CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+`
+
+const texts = { MIT: mit, ISC: isc }
+
 const text = ({ name, license }) => {
-  if (license !== 'MIT' || !holders[name]) throw new Error(`${name} brings no licence text, and none is known here`)
-  return `## ${name} (${license})\n\n${mit(holders[name])}`
+  if (!texts[license] || !holders[name]) throw new Error(`${name} brings no licence text, and none is known here`)
+  return `## ${name} (${license})\n\n${texts[license](holders[name])}`
 }
 
 const notice = [

@@ -69,7 +69,7 @@ const writeInputs = (dir: string, socket: string) => {
   mkdirSync(join(dir, 'path'))
   const [bin, client] = ['bin/attune.js', 'test/support/attuneClient.mjs'].map((path) => join(root, path))
   // Commands that read the terminal or run until stopped get a process of their own
-  const choice = `case "$1" in chat|serve) exec node "${bin}" "$@";; *) exec node "${client}" "${socket}" "$@";; esac`
+  const choice = `case "$1" in chat|serve|studio|label) exec node "${bin}" "$@";; *) exec node "${client}" "${socket}" "$@";; esac`
   write(dir, 'path/attune', `#!/bin/sh\n${choice}\n`)
   chmodSync(join(dir, 'path', 'attune'), 0o755)
 }

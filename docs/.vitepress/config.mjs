@@ -71,6 +71,7 @@ const sidebar = [
   ]),
   group('Feedback', [
     ['Feedback at a glance', 'feedback.md'],
+    ['The studio: label, watch, compare, talk', 'studio.md'],
     ['Judges', 'judge.md'],
     ['Win rates, and faults of judges', 'winrate.md'],
     ['Votes: agreement, consensus, exchange', 'votes.md'],

@@ -10,7 +10,6 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { sealed } from '../../dist/util/sealed.node.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = join(here, '..', '..')
@@ -45,7 +44,8 @@ export const makeFolder = (folder) => {
 }
 
 /** Makes the recorded files anew: `node docs/studio/demonstration.mjs` */
-const record = () => {
+const record = async () => {
+  const { sealed } = await import('../../dist/util/sealed.node.js')
   const folder = mkdtempSync(join(tmpdir(), 'attune-record-'))
   const env = { ...process.env, ATTUNE_CACHE: join(folder, '.cache') }
   writeInputs(folder)
@@ -207,4 +207,4 @@ export const pagesOf = ({ projects: [rank, pair, rate, best, good, edit] }) => [
   { name: 'no-page', path: '/nothing/here' },
 ]
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) record()
+if (process.argv[1] === fileURLToPath(import.meta.url)) await record()

@@ -8,22 +8,25 @@
  */
 
 import { z } from 'zod'
+import { argillaVotes } from './argilla.ts'
 import { chatRow, noPromptFault, userTurn } from './chatRows.ts'
 import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
 import { isObject } from './issue.ts'
 import { labelReader } from './labelColumn.ts'
 import { type LabelCounts, labelRule } from './labelRule.ts'
-import { argillaVotes, labelStudioVotes, type Skipped } from './labels.ts'
+import { labelStudioVotes } from './labelStudio.ts'
+import type { Skipped, Votes } from './labels.ts'
 import { treeGatherer, treeRows } from './openAssistant.ts'
-import { HH_MARK, hhRow, preferenceRow, rankingRow } from './preference.ts'
-import { type Completion, isIds, isMessages, type Rated, type Row, schemas, textColumn } from './rows.ts'
+import { bestOfNRow, HH_MARK, hasNoRanks, hhRow, preferenceRow, rankingRow, unrankedRow } from './preference.ts'
+import { type Completion, isIds, isMessages, type Row, schemas, textColumn } from './rows.ts'
 import { type Shaped, usualShape } from './shapes.ts'
 import { nearestColumns, suggestion, type Wanted } from './suggest.ts'
 import { templateOf } from './template.ts'
+import { ratedRow, unpairedMessages, unpairedRow } from './unpaired.ts'
 import { refuseMedia, unreadOf } from './unread.ts'
 
 type Columns = Record<string, unknown>
-type Read = (record: Columns, location: RecordLocation) => Row[] | { rows: Row[]; skipped: Skipped[] }
+type Read = (record: Columns, location: RecordLocation) => Row[] | { rows: Row[]; skipped: Skipped[] } | Votes
 
 export type Format = {
   name: string
@@ -35,30 +38,6 @@ export type Format = {
   local: boolean
   /** Rows are made of several records that stand together: the reader's `end` gives the last ones. */
   gathers?: boolean
-}
-
-const RATINGS = ['helpfulness', 'correctness', 'coherence', 'complexity', 'verbosity'] as const
-
-const rated: Read = (record, location) => {
-  const { id, prompt, response, ...row } = conform(schemas.rated, record, location)
-  const ratings: Rated['ratings'] = {}
-  for (const name of RATINGS) if (typeof row[name] === 'number') ratings[name] = row[name]
-  return [{ kind: 'rated', id, prompt, response, ratings }]
-}
-
-const bestOfN: Read = (record, location) => {
-  const { id, prompt, responses, best } = conform(schemas.bestOfN, record, location)
-  return [{ kind: 'ranking', id, prompt, responses, ranks: responses.map((_, i) => (i === best ? 1 : null)) }]
-}
-
-/** A conversation that is good or bad as a whole: its last message is the completion. */
-const unpairedMessages: Read = (record, location) => {
-  const { id, messages } = conform(schemas.messages, record, location)
-  const { label } = conform(schemas.label, record, location)
-  const [prompt, completion] = [messages.slice(0, -1), messages.slice(-1)]
-  if (!prompt.length)
-    throw rowFault('bad-value', 'holds one message; a response needs one before it', location, 'messages')
-  return [{ kind: 'unpaired', id, prompt, completion, label }]
 }
 
 /** A row of supervised fine-tuning or scoring, told by its own columns. */
@@ -81,9 +60,9 @@ const withoutPrompt = 'preference without prompt'
 export const formats: Format[] = [
   {
     name: 'label-studio',
-    detect: (r) => 'data' in r && 'annotations' in r,
+    detect: (r) => isObject(r.data) && ('annotations' in r || 'predictions' in r || 'prompt' in r.data),
     read: labelStudioVotes,
-    needs: ['data', 'annotations'],
+    needs: ['data'],
     local: false,
   },
   {
@@ -129,7 +108,13 @@ export const formats: Format[] = [
     needs: [],
     local: true,
   },
-  { name: 'best-of-n', detect: (r) => 'best' in r, read: bestOfN, needs: ['prompt', 'responses', 'best'], local: true },
+  {
+    name: 'best-of-n',
+    detect: (r) => 'best' in r,
+    read: bestOfNRow,
+    needs: ['prompt', 'responses', 'best'],
+    local: true,
+  },
   {
     name: 'ranking',
     detect: (r) => 'ranks' in r || 'responses' in r,
@@ -140,14 +125,14 @@ export const formats: Format[] = [
   {
     name: 'helpsteer2',
     detect: (r) => 'helpfulness' in r,
-    read: rated,
+    read: ratedRow,
     needs: ['response', 'helpfulness'],
     local: false,
   },
   {
     name: 'unpaired',
     detect: (r) => 'label' in r && ('completion' in r || 'prompt' in r) && !('messages' in r),
-    read: (r, p) => [{ kind: 'unpaired', ...conform(schemas.unpaired, r, p) }],
+    read: unpairedRow,
     needs: ['prompt', 'completion', 'label'],
     local: true,
   },
@@ -214,6 +199,8 @@ export type ReaderOptions = {
   as?: Wanted
   /** Plain prompts and responses become turns of a conversation (chatRows.ts). */
   chat?: boolean
+  /** Rows of responses without ranks, or with null for all, are rankings that are still to be made. */
+  unranked?: boolean
 }
 
 export type RowReader = {
@@ -235,6 +222,8 @@ type ReadRows = {
   skipped: Pick<Skipped, 'reason'>[]
   unread: string[]
   from?: Pick<RawRecord, 'row' | 'line'>
+  /** Of exports of labelling tools: what is no vote on responses (labels.ts). */
+  beside?: Pick<Votes, 'predicted' | 'labels' | 'open'>
 }
 
 /**
@@ -244,7 +233,15 @@ type ReadRows = {
 export const rowReader = (
   file: string,
   layout: Layout,
-  { columns = {}, beside = [], record: needed, label, as, chat = false }: ReaderOptions = {},
+  {
+    columns = {},
+    beside = [],
+    record: needed,
+    label,
+    as,
+    chat = false,
+    unranked: mayBeOpen = false,
+  }: ReaderOptions = {},
   known?: Format,
 ): RowReader => {
   let format = known
@@ -272,11 +269,13 @@ export const rowReader = (
         return made
       }
       const ownOne = ownFormat(record, format)
-      const made = ownOne.read(
+      const read = mayBeOpen && ownOne.name === 'ranking' && hasNoRanks(record) ? unrankedRow : ownOne.read
+      const made = read(
         ownOne.name.startsWith('unpaired') ? labels.checked(record, given.label, location) : record,
         location,
       )
-      if (!Array.isArray(made)) return { ...made, unread: [] }
+      if (!Array.isArray(made))
+        return { rows: made.rows, skipped: made.skipped, unread: [], ...('predicted' in made && { beside: made }) }
       for (const row of made) if (row.kind === 'unpaired') labels.count(given.label, row.label)
       const template = templateOf(record, location)
       const kept = {

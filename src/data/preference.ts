@@ -10,6 +10,21 @@ import { type Flag, type Id, isIds, isMessages, ownVote, type Ranking, schemas, 
 
 export const HH_MARK = '\n\nAssistant:'
 
+/** {prompt, responses, best} */
+export const bestOfNRow = (record: Record<string, unknown>, location: RecordLocation): Ranking[] => {
+  const { id, prompt, responses, best } = conform(schemas.bestOfN, record, location)
+  return [{ kind: 'ranking', id, prompt, responses, ranks: responses.map((_, i) => (i === best ? 1 : null)) }]
+}
+
+/** {prompt, responses} that nobody has ranked yet. */
+export const unrankedRow = (record: Record<string, unknown>, location: RecordLocation): Ranking[] => {
+  const { id, prompt, responses, ...voter } = conform(schemas.unranked, record, location)
+  return [{ kind: 'ranking', id, prompt, responses, ranks: responses.map(() => null), ...ownVote(voter) }]
+}
+
+export const hasNoRanks = ({ ranks }: Record<string, unknown>): boolean =>
+  ranks === null || ranks === undefined || (Array.isArray(ranks) && ranks.every((rank) => rank === null))
+
 /** {chosen, rejected} of HH-RLHF. Responses keep their white space; only white space counts as empty. */
 export const hhRow = (record: Record<string, unknown>, location: RecordLocation): Ranking => {
   const { id, chosen, rejected } = conform(schemas.hh, record, location)

@@ -26,7 +26,22 @@ export const isIds = (text: Text): text is number[] => Array.isArray(text) && ty
 export type Flag = 'empty-chosen' | 'empty-rejected' | 'prefix-differs'
 
 /** Who made a ranking, and where, as exports of labelling tools say. */
-export type Vote = { task?: Id; annotation?: Id; annotator?: Id; lead_time?: number; created_at?: string }
+export type Vote = {
+  task?: Id
+  annotation?: Id
+  annotator?: Id
+  lead_time?: number
+  created_at?: string
+  /** What the same person answered to other questions about the task. */
+  answers?: Answers
+  /** A model said it, for people to start from; it is no vote. */
+  prediction?: true
+  /** How sure the model was. */
+  score?: number
+}
+
+/** By the name of the question: a rating, a text such as a note, or choices. */
+export type Answers = Record<string, number | string | string[]>
 
 /** What every row may have. */
 type Common = {
@@ -53,7 +68,7 @@ export type Ranking = Common & {
   flags?: Flag[]
   vote?: Vote
 }
-export type Unpaired = Common & { kind: 'unpaired'; prompt: Text; completion: Text; label: boolean }
+export type Unpaired = Common & { kind: 'unpaired'; prompt: Text; completion: Text; label: boolean; vote?: Vote }
 /** One response with ratings by name (HelpSteer2); neighbouring rows with the same prompt make a pair. */
 export type Rated = Common & { kind: 'rated'; prompt: Text; response: Text; ratings: Record<string, number> }
 export type PlainText = Common & {
@@ -83,20 +98,12 @@ export type Labelled = Common & { kind: 'labelled'; input_ids: number[]; labels:
 export type Sft = PlainText | Conversation | Completion
 export type Row = Ranking | Unpaired | Rated | Sft | Prompt | Labelled
 
-type Voter = {
-  task?: Id
-  annotator?: Id
-  annotation?: Id
-  lead_time?: number
-  created_at?: string
-}
-
-/** The vote that a row's own columns tell, where they name an annotator. */
-export const ownVote = (row: Voter): Pick<Ranking, 'vote'> => {
-  const { task, annotator, annotation, lead_time, created_at } = row
-  if (annotator === undefined) return {}
-  const vote = { task, annotation, annotator, lead_time, created_at }
-  return { vote: Object.fromEntries(Object.entries(vote).filter(([, value]) => value !== undefined)) }
+/** The vote that a row's own columns tell, where they say who or what gave it. */
+export const ownVote = (row: Vote): { vote?: Vote } => {
+  if (row.annotator === undefined && row.annotation === undefined && !row.prediction) return {}
+  return {
+    vote: Object.fromEntries(voteColumns.flatMap((name) => (row[name] === undefined ? [] : [[name, row[name]]]))),
+  }
 }
 
 /** A number that may be a token id. */
@@ -177,7 +184,40 @@ const voter = {
     .unknown()
     .transform((value) => (typeof value === 'string' ? value : undefined))
     .optional(),
+  answers: z
+    .unknown()
+    .transform((value) => (isObject(value) ? answersOf(value) : undefined))
+    .optional(),
+  prediction: z
+    .unknown()
+    .transform((value) => (value === true ? true : undefined))
+    .optional(),
+  score: z
+    .unknown()
+    .transform((value) => (typeof value === 'number' ? value : undefined))
+    .optional(),
 }
+
+const voteColumns = [
+  'task',
+  'annotation',
+  'annotator',
+  'lead_time',
+  'created_at',
+  'answers',
+  'prediction',
+  'score',
+] as const
+
+const answersOf = (value: Record<string, unknown>): Answers =>
+  Object.fromEntries(
+    Object.entries(value).filter(
+      (entry): entry is [string, Answers[string]] =>
+        typeof entry[1] === 'number' ||
+        typeof entry[1] === 'string' ||
+        (Array.isArray(entry[1]) && entry[1].every((one) => typeof one === 'string')),
+    ),
+  )
 
 const sides = {
   ...voter,
@@ -211,6 +251,8 @@ export const schemas = {
           : value.ranks.every((rank) => rank === null) && 'no response is ranked'
       if (problem) issues.push({ code: 'custom', path: ['ranks'], message: problem, input: value })
     }),
+  /** A ranking that is still to be made. */
+  unranked: z.object({ ...voter, id: id.optional(), prompt: text, responses: z.array(text).min(1) }),
   bestOfN: z
     .object({ id: id.optional(), prompt: text, responses, best: z.number().int().min(0) })
     .check(({ value, issues }) => {
@@ -222,7 +264,7 @@ export const schemas = {
           input: value,
         })
     }),
-  unpaired: z.object({ id: id.optional(), prompt: text, completion: text, label }),
+  unpaired: z.object({ ...voter, id: id.optional(), prompt: text, completion: text, label }),
   label: z.object({ label }),
   rated: z.object({
     id: id.optional(),

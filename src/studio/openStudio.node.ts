@@ -50,7 +50,6 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   const files = await openStaticFiles()
   const db = openDatabase(options.store ?? join(root, 'labels.db'), migrations)
   const live = openLive()
-  const runs = openRunsPart(root, live)
   const token = options.token ?? newToken()
   const owner: Person = { id: 0, name: 'owner', role: 'own' }
   const ownerHash = tokenHash(token)
@@ -61,6 +60,16 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     savePreference: (preference) => savePreference(labels.labels, preference),
   })
   const jobs = await jobRoutes(labels.labels, { root, onError })
+  const runs = openRunsPart(root, live, {
+    async resume({ method, output }) {
+      const { state } = await jobs.jobs.add({ kind: 'train', title: method, argv: ['runs', 'resume', output], output })
+      return { waits: state === 'waiting' }
+    },
+    failureOf(name) {
+      const last = jobs.jobs.list().find(({ run }) => run === name)
+      return last?.state === 'failed' ? last.problem : undefined
+    },
+  })
   const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : labels.findPerson(given))
   let own: readonly string[] = []
   /** As others reach it, for the links of annotators. */

@@ -24,6 +24,9 @@ const pages: readonly [path: string, load: () => Promise<{ default: ComponentTyp
   ['/runs/compare', () => import('./runs/ComparePage.tsx')],
   ['/runs/*', () => import('./runs/RunPage.tsx')],
   ['/reports', () => import('./reports/ReportsPage.tsx')],
+  ['/train', () => import('./train/TrainPage.tsx')],
+  ['/train/jobs/:id', () => import('./train/JobPage.tsx')],
+  ['/train/loop/:project', () => import('./train/LoopPage.tsx')],
   ['/label/:project/task/:id?', () => import('./label/annotate/AnnotatePage.tsx')],
 ]
 
@@ -42,7 +45,7 @@ export const App = () => {
               <Route key={path} path={path} component={Page} />
             ))}
             <Route>
-              <EmptyState title="There is no such page" next={<a href="/">Go to the start</a>} />
+              <EmptyState page title="There is no such page" next={<a href="/">Go to the start</a>} />
             </Route>
           </Switch>
         </Suspense>

@@ -1,5 +1,15 @@
 /** What stands around every page: the name, the parts, help and theme; keys that go from part to part. */
-import { CircleHelp, FlaskConical, MessagesSquare, Monitor, Moon, Sun, Tags, TrendingUp } from 'lucide-react'
+import {
+  CircleHelp,
+  FlaskConical,
+  GraduationCap,
+  MessagesSquare,
+  Monitor,
+  Moon,
+  Sun,
+  Tags,
+  TrendingUp,
+} from 'lucide-react'
 import { type ReactNode, useEffect } from 'react'
 import { Link, useLocation } from 'wouter'
 import { useSession } from './session.ts'
@@ -11,6 +21,7 @@ import { themes, useTheme } from './ui/theme.ts'
 const parts = [
   { path: '/label', name: 'Label', icon: Tags, key: 'l', owner: false },
   { path: '/runs', name: 'Runs', icon: TrendingUp, key: 'r', owner: true },
+  { path: '/train', name: 'Train', icon: GraduationCap, key: 't', owner: true },
   { path: '/play', name: 'Playground', icon: MessagesSquare, key: 'p', owner: true },
   { path: '/reports', name: 'Reports', icon: FlaskConical, key: 'o', owner: true },
 ] as const
@@ -64,7 +75,7 @@ const Mark = () => (
   </svg>
 )
 
-/** g and then a letter, within a second. */
+/** g and then a letter, within a second. On the window, so that keys of a page, on the document, come first. */
 const useGoKeys = (go: (key: string) => void) => {
   useEffect(() => {
     let begun = 0
@@ -73,8 +84,8 @@ const useGoKeys = (go: (key: string) => void) => {
       if (event.timeStamp - begun < 1000) go(event.key)
       begun = event.key === 'g' ? event.timeStamp : 0
     }
-    document.addEventListener('keydown', onKey)
-    return () => document.removeEventListener('keydown', onKey)
+    window.addEventListener('keydown', onKey)
+    return () => window.removeEventListener('keydown', onKey)
   })
 }
 

@@ -79,12 +79,12 @@ describe.skipIf(!hasBrowser)('the labelling page', () => {
     await page.goto(studio.owner)
     await page.waitForURL((url) => !url.search)
     await page.close()
-  })
+  }, 60_000)
   afterAll(async () => {
     await browser?.close()
     await studio?.close()
     await rm(folder, { recursive: true, force: true })
-  })
+  }, 60_000)
 
   it('ranks by keyboard with ties, refuses an untouched vote, and takes a vote back', async () => {
     const { id, tasks } = await makeProject({ mode: 'rank' })
@@ -236,7 +236,7 @@ describe.skipIf(!hasBrowser)('the labelling page', () => {
     await press(two, 'j 1 Enter')
     const conflict = two.getByRole('alert', { name: 'Two votes on one task' })
     await conflict.waitFor()
-    expect(await conflict.locator('strong').allTextContents()).toEqual(['A', 'B'])
+    expect(await conflict.locator('strong').allTextContents()).toEqual(['A, 2 unranked', 'B, 2 unranked'])
     await two.getByRole('button', { name: 'Keep mine' }).click()
     const { value, shown } = await stored(tasks[0], 3)
     expect(value.ranks![shown[1]]).toBe(1)

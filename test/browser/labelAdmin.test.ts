@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Progress, TaskPage, TaskView } from '../../src/studio/labels/api.ts'
+import { fixture } from '../support/golden.ts'
 import { axeFindings, hasBrowser, openBrowser, type StudioProcess, startStudio } from '../support/studioPage.ts'
 
 const rows = Array.from({ length: 300 }, (_, i) => ({
@@ -38,7 +39,7 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
 
   const open = async (address: string): Promise<Page> => {
     const page = await (await browser.newContext({ acceptDownloads: true })).newPage()
-    page.setDefaultTimeout(5000)
+    page.setDefaultTimeout(15_000)
     await page.goto(address)
     return page
   }
@@ -155,13 +156,13 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
 
   it('finds tasks by search, state and keyboard, and shows their history', async () => {
     await to('/label/1/tasks')
-    await owner.getByText('300 tasks').waitFor()
+    await owner.getByText('300 tasks', { exact: true }).waitFor()
     expect(await owner.getByRole('row').count()).toBeLessThan(60)
     expect(await axeFindings(owner)).toEqual([])
     await owner.getByRole('searchbox').fill('KETTLE')
-    await owner.getByText('100 tasks').waitFor()
+    await owner.getByText('100 tasks', { exact: true }).waitFor()
     await owner.getByRole('combobox', { name: 'State' }).selectOption('finished')
-    await owner.getByText('2 tasks').waitFor()
+    await owner.getByText('2 tasks', { exact: true }).waitFor()
     await owner.getByRole('combobox', { name: 'Annotator' }).selectOption('Ben')
     await owner.getByRole('button', { name: 'Disagree' }).click()
     await owner.waitForURL(/sort=/)
@@ -176,11 +177,12 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
     await owner.keyboard.press('Escape')
     await owner.getByRole('searchbox').fill('no such words')
     await owner.getByRole('button', { name: 'Show all tasks' }).click()
-    await owner.getByText('300 tasks').waitFor()
+    await owner.getByText('300 tasks', { exact: true }).waitFor()
     await owner.getByRole('grid').focus()
+    // The most disputed is the first
     await owner.keyboard.press('ArrowDown')
     await owner.keyboard.press('Enter')
-    await owner.waitForURL('**/label/1/task/2')
+    await owner.waitForURL('**/label/1/task/5')
   })
 
   it('decides where people disagree, the most disputed first', async () => {
@@ -190,7 +192,7 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
     await owner.getByRole('link', { name: 'Decide the first' }).click()
     await owner.waitForURL('**/label/1/task/4?adjudicate=1')
     await owner.getByRole('button', { name: 'Take the vote of Ben' }).click()
-    await owner.keyboard.press('Enter')
+    await owner.keyboard.press('Control+Enter')
     // Then comes the other one
     await owner.getByText('It boils. (5)').waitFor()
     await to('/label/1/adjudicate')
@@ -239,7 +241,24 @@ describe.skipIf(!hasBrowser)('labelling, from the owner’s side', () => {
     await button.click()
     await owner.waitForURL('**/label')
     await toast(owner, 'Second was deleted')
+    await owner.getByRole('heading', { name: 'answers' }).waitFor()
     expect(await owner.getByRole('heading', { level: 2 }).allInnerTexts()).toEqual(['answers'])
+  })
+
+  it('sets a project up from a template of Label Studio', async () => {
+    await to('/label')
+    await owner.getByRole('button', { name: 'New project' }).click()
+    await owner.getByLabel('File of rows').setInputFiles(fixture('labelStudio/ranker.xml'))
+    await owner.getByText('The template says how people label').waitFor()
+    await owner.getByRole('button', { name: 'Make the project' }).click()
+    await owner.getByRole('heading', { name: 'Add the rows to label' }).waitFor()
+    await owner.getByRole('button', { name: 'Add rows' }).click()
+    await owner.getByRole('button', { name: /answers\.jsonl/ }).click()
+    await owner.getByRole('dialog').getByRole('button', { name: 'Add the rows' }).click()
+    await owner.getByRole('link', { name: 'Start labelling' }).click()
+    const panel = owner.locator('.text-panel').first()
+    await panel.waitFor()
+    expect(await panel.evaluate((element) => getComputedStyle(element).borderRadius)).toBe('10px')
   })
 
   it('ends a link at once', async () => {

@@ -56,6 +56,8 @@ describe.skipIf(!hasBrowser)('runs in the browser', () => {
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
     page.on('pageerror', (error) => complaints.push(error.message))
     await page.goto(studio.owner)
+    // The token leaves the address by a second load
+    await page.getByRole('navigation', { name: 'Parts of the studio' }).waitFor()
   })
   afterAll(async () => {
     trainer?.kill('SIGKILL')
@@ -64,7 +66,7 @@ describe.skipIf(!hasBrowser)('runs in the browser', () => {
     await rm(folder, { recursive: true })
   })
 
-  it('show a training as it goes on, without a reload, and stop it', async () => {
+  it('show a training as it goes on, without a reload, stop it and go on with it', async () => {
     await page.goto(`${studio.url}/runs`)
     await page.getByRole('link', { name: 'first' }).waitFor()
     const output = join(folder, 'attune-runs', 'live')
@@ -89,7 +91,10 @@ describe.skipIf(!hasBrowser)('runs in the browser', () => {
     await page.getByRole('button', { name: 'Stop' }).click()
     await page.getByText('stopped', { exact: true }).waitFor()
     expect(await ended).toBe(130)
-    await page.getByRole('button', { name: 'Resume' }).waitFor()
+    await page.getByRole('button', { name: 'Resume' }).click()
+    await page.getByText('running', { exact: true }).waitFor()
+    await page.getByRole('button', { name: 'Stop' }).click()
+    await page.getByText('stopped', { exact: true }).waitFor()
   })
 
   it('are laid over each other, with the settings that differ', async () => {

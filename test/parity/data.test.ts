@@ -86,7 +86,13 @@ const views: Record<string, (row: Ranking) => unknown> = {
   kway: ({ id, prompt, responses, ranks }) => ({ id, prompt, responses, ranks }),
   'best-of-n': ({ prompt, responses, ranks }) => ({ prompt, responses, ranks }),
   unpaired: ({ kind, id, ...row }) => row,
-  'labelstudio-ranker': ({ prompt, responses, ranks, vote }) => ({ ...vote, prompt, responses, ranks }),
+  // The golden has no place for answers to other questions
+  'labelstudio-ranker': ({ prompt, responses, ranks, vote: { answers: _, ...vote } = {} }) => ({
+    ...vote,
+    prompt,
+    responses,
+    ranks,
+  }),
   'labelstudio-pairwise': ({ prompt, responses, ranks, vote }) => ({
     ...vote,
     prompt,

@@ -10,6 +10,7 @@ import { badInput } from '../../util/fault.ts'
 import { plural, whole } from '../../util/format.ts'
 import { type Context, command } from '../command.ts'
 import { bytes as fileSize } from '../format.ts'
+import { refuseProject, serverFields, serverOf } from '../labelStudioFlags.ts'
 import { modelFlag } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
 
@@ -37,7 +38,8 @@ const schema = z.object({
       'of rows: write them for this program; a ranking becomes a task to label, or all of its pairs to train on',
     ),
   column: dataFields.column,
-  output: z.string().meta({ value: 'PATH' }).describe('the file or folder to write'),
+  output: z.string().optional().meta({ value: 'PATH' }).describe('the file or folder to write; none with --server'),
+  ...serverFields,
 })
 type Options = z.output<typeof schema>
 
@@ -48,8 +50,11 @@ export default command({
   schema,
   operands: ['files'],
   async run(options, { out }) {
-    const { files, model, adapter, gguf, onnx, to, output } = options
+    const { files, model, adapter, gguf, onnx, to, server } = options
+    refuseProject(options)
+    if (server !== undefined) return pushRows(options, out)
     if (to !== undefined || files.length) return exportRows(options, out)
+    const output = outputOf(options)
     if (model === undefined)
       throw badInput('bad-flag', 'give a model (--model with --gguf or --onnx), or files of rows with --to')
     if (Object.keys(options.column).length)
@@ -66,6 +71,11 @@ export default command({
     else await out.text(`${output}: ${base} as ${facts.type}, ${fileSize(facts.bytes)}`)
   },
 })
+
+const outputOf = ({ output }: Options): string => {
+  if (output === undefined) throw badInput('bad-flag', 'is needed: the file or folder to write', { flag: '--output' })
+  return output
+}
 
 const toGguf = async (settings: GgufSettings, out: Output) => {
   const { shortened, unplacedEos, ...report } = await convertToGguf(settings)
@@ -85,24 +95,55 @@ const toGguf = async (settings: GgufSettings, out: Output) => {
 /** Flags of models, which rows have no use for. */
 const ofModels = ['model', 'adapter', 'gguf', 'onnx'] as const
 
-const exportRows = async (options: Options, out: Context['out']) => {
-  const { files, to, column, output } = options
+const checkRowFlags = (options: Options) => {
   for (const name of ofModels)
     if (options[name] !== undefined && options[name] !== false)
       throw badInput('bad-flag', 'is of models, and files of rows or --to of rows; export one of the two', {
         flag: `--${name}`,
       })
-  if (!files.length) throw badInput('bad-flag', 'needs files of rows', { flag: '--to' })
+  if (!options.files.length) throw badInput('bad-flag', 'needs files of rows', { flag: '--to' })
+}
+
+const exportRows = async (options: Options, out: Context['out']) => {
+  const { files, to, column } = options
+  checkRowFlags(options)
   if (to === undefined)
     throw badInput('bad-flag', `is needed for rows: one of ${exportTargets.join(', ')}; of a model give --model`, {
       flag: '--to',
     })
+  const output = outputOf(options)
   const { exportVotes } = await import('../../feedback/votes/exportFile.ts')
   const { resolveDataset } = await import('../../checkpoint/hub.node.ts')
   const made = await exportVotes(files, to, output, { columns: column, resolve: resolveDataset })
   if (out.json) return out.jsonLine({ output, to, ...made })
   await out.text(
     [`${output}: ${plural(made.written, unitOf[to])} from ${plural(made.rows, 'row')}`, ...notes(made)].join('\n'),
+  )
+}
+
+const pushRows = async (options: Options, out: Context['out']) => {
+  const { files, to, column, output } = options
+  if (to !== 'label-studio') throw badInput('bad-flag', 'is of --to label-studio', { flag: '--server' })
+  if (output !== undefined)
+    throw badInput('bad-flag', 'writes a file, and --server sends to a server; give one of the two', {
+      flag: '--output',
+    })
+  checkRowFlags(options)
+  const { server, project } = serverOf(options)
+  const { resolveDataset } = await import('../../checkpoint/hub.node.ts')
+  const { pushFiles } = await import('../../feedback/labelStudio/pushFiles.ts')
+  const made = await pushFiles(server, files, project, {
+    columns: column,
+    resolve: resolveDataset,
+    onBatch: (sent, of) => out.screen.write(`${whole(sent)} of ${plural(of, 'task')}\n`),
+  })
+  if (out.json) return out.jsonLine({ to, server: server.url, ...made })
+  const { title, tasks, annotations, predictions, already } = made
+  await out.text(
+    [
+      `${server.url}/projects/${made.project} (${title}${made.made ? ', new' : ''}): ${plural(tasks, 'task')} with ${plural(annotations, 'vote')} and ${plural(predictions, 'prediction')} sent, ${whole(already)} there already`,
+      ...notes(made),
+    ].join('\n'),
   )
 }
 
@@ -113,10 +154,13 @@ const unitOf: Record<ExportTarget, string> = {
   'llama-factory': 'record',
 }
 
-const notes = ({ dropped, changed, dataset_info }: { dropped: Counts; changed: Counts; dataset_info?: object }) => [
+type Noted = { dropped: Counts; changed: Counts; dataset_info?: object; template?: string }
+
+const notes = ({ dropped, changed, dataset_info, template }: Noted) => [
   ...(Object.keys(dropped).length ? [`dropped: ${countsText(dropped)}`] : []),
   ...(Object.keys(changed).length ? [`changed: ${countsText(changed)}`] : []),
   ...(dataset_info ? [`its entry in dataset_info.json: ${JSON.stringify(dataset_info)}`] : []),
+  ...(template ? [`the labelling template of their project:\n${template.trimEnd()}`] : []),
 ]
 
 type Counts = Record<string, number>

@@ -1,6 +1,7 @@
 /** `attune import`: exports of labelling tools, leaderboards and judges as rows of attune, vote by vote or as a consensus. */
 import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
+import type { Ranking } from '../../data/rows.ts'
 import { consensusMethods, type Quality } from '../../feedback/votes/consensus.ts'
 import { type ImportedVotes, sources } from '../../feedback/votes/importVotes.ts'
 import { dataFields } from '../../recipes/trainer/fields.ts'
@@ -10,9 +11,14 @@ import { percent, plural, whole } from '../../util/format.ts'
 import { stringify } from '../../util/written.ts'
 import { command } from '../command.ts'
 import { columns } from '../format.ts'
+import { refuseProject, serverFields, serverOf } from '../labelStudioFlags.ts'
 
 const schema = z.object({
-  files: z.array(z.string()).min(1).meta({ value: 'FILE' }).describe('files to read, all of one kind'),
+  files: z
+    .array(z.string())
+    .default([])
+    .meta({ value: 'FILE' })
+    .describe('files to read, all of one kind; none with --server'),
   from: z
     .enum(sources)
     .describe(
@@ -31,7 +37,12 @@ const schema = z.object({
     .describe(
       'write every pair of a ranking (n choose 2) as chosen and rejected; ties and unranked pairs are dropped and counted',
     ),
+  predictions: z
+    .boolean()
+    .default(false)
+    .describe('write what models predicted too, as rows with "prediction": true, which are no votes'),
   column: dataFields.column,
+  ...serverFields,
 })
 type Options = z.output<typeof schema>
 type Counts = Record<string, number>
@@ -43,17 +54,20 @@ export default command({
   schema,
   operands: ['files'],
   async run(options, { out }) {
-    const { files, from, output, column } = options
+    const { files, from, output, server } = options
+    if (server !== undefined && (files.length || from !== 'label-studio'))
+      throw badInput('bad-flag', 'reads --from label-studio, and no files beside it', { flag: '--server' })
+    if (server === undefined && !files.length)
+      throw badInput('bad-flag', 'give files to read, or --server with --from label-studio')
+    refuseProject(options)
     if (!/\.(jsonl|ndjson)$/i.test(output))
       throw badInput('bad-flag', 'must end in .jsonl: the rows are written as lines of JSON', { flag: '--output' })
     await refuseTakenFile(output)
-    const { importVotes } = await import('../../feedback/votes/importVotes.ts')
-    const votes = await importVotes(files, from, { columns: column, resolve: resolveDataset })
-    const made = votes.labels.length ? await labelRecords(votes, options) : await rankingRecords(votes, options)
+    const { votes, name } = await votesOf(options)
+    if (votes.open.length) votes.dropped['no-vote'] = (votes.dropped['no-vote'] ?? 0) + votes.open.length
+    const made = await recordsOf(votes, options)
     if (!made.records.length)
-      throw badInput('empty-data', `gave no row (${countsText(made.dropped) || 'it holds none'})`, {
-        file: files.join(', '),
-      })
+      throw badInput('empty-data', `gave no row (${countsText(made.dropped) || 'it holds none'})`, { file: name })
     await writeNew(output, lines(made.records))
     const facts = { records: votes.records, rows: made.records.length, dropped: made.dropped, lost: made.lost }
     if (out.json) return out.jsonLine({ output, from, kind: made.kind, ...facts, annotators: made.annotators })
@@ -72,6 +86,51 @@ export default command({
 })
 
 type Made = { kind: string; records: object[]; dropped: Counts; lost: Counts; annotators?: Quality[] }
+
+/** Of files, or of a server's project. */
+const votesOf = async (options: Options): Promise<{ votes: ImportedVotes; name: string }> => {
+  const { files, from, column } = options
+  if (options.server !== undefined) {
+    const { server, project } = serverOf(options)
+    const { pullVotes } = await import('../../feedback/labelStudio/pull.ts')
+    return { votes: (await pullVotes(server, project)).votes, name: `${server.url}, ${project}` }
+  }
+  const { importVotes } = await import('../../feedback/votes/importVotes.ts')
+  return { votes: await importVotes(files, from, { columns: column, resolve: resolveDataset }), name: files.join(', ') }
+}
+
+const recordsOf = async (votes: ImportedVotes, options: Options): Promise<Made> => {
+  const kinds = [votes.rankings, votes.unpaired].filter(({ length }) => length)
+  if (kinds.length > 1)
+    throw badInput('wrong-kind', 'the files hold rankings and responses that are good or bad; import files of one kind')
+  // Labels of tasks that are ranked besides would be a file of another kind
+  if (votes.labels.length && !kinds.length) return labelRecords(votes, options)
+  if (votes.labels.length && options.from === 'rows')
+    throw badInput('wrong-kind', 'the files hold labels and rankings; import files of one kind')
+  const dropped: Counts = { ...votes.dropped, ...(votes.labels.length && { label: votes.labels.length }) }
+  const predicted = votes.predicted
+  if (!options.predictions && predicted.length) dropped.prediction = predicted.length
+  const given = { ...votes, dropped, predicted: options.predictions ? predicted : [] }
+  const single = [...votes.unpaired, ...given.predicted].find(({ kind }) => kind === 'unpaired')
+  return single ? unpairedRecords(given, options) : rankingRecords(given, options)
+}
+
+/** Votes on one response: good or bad. */
+const unpairedRecords = async (votes: ImportedVotes, { consensus, pairs }: Options): Promise<Made> => {
+  for (const [flag, given] of [
+    ['--consensus', consensus],
+    ['--pairs', pairs],
+  ] as const)
+    if (given) throw badInput('bad-flag', 'is of rankings; these are responses that are good or bad', { flag })
+  const { voteRecord } = await import('../../feedback/votes/voteRows.ts')
+  const rows = [...votes.unpaired, ...votes.predicted]
+  return {
+    kind: 'unpaired',
+    records: rows.map((row) => voteRecord(row, 'kto').record),
+    dropped: votes.dropped,
+    lost: {},
+  }
+}
 
 const rankingRecords = async (votes: ImportedVotes, { consensus, pairs }: Options): Promise<Made> => {
   const { consensusRows, isDecidedPair, pairsOf, voteRecord } = await import('../../feedback/votes/voteRows.ts')
@@ -95,6 +154,7 @@ const rankingRecords = async (votes: ImportedVotes, { consensus, pairs }: Option
     rows = all.filter((row) => row !== 'undecided')
     for (let missing = all.length - rows.length; missing > 0; missing--) count(dropped, 'undecided')
   }
+  rows = [...rows, ...(votes.predicted as Ranking[])]
   if (pairs)
     rows = rows.flatMap((row) => {
       const found = pairsOf(row)
@@ -111,9 +171,19 @@ const rankingRecords = async (votes: ImportedVotes, { consensus, pairs }: Option
 }
 
 const labelRecords = async (votes: ImportedVotes, { consensus, pairs }: Options): Promise<Made> => {
-  if (votes.rankings.length)
-    throw badInput('wrong-kind', 'the files hold labels and rankings; import files of one kind')
   if (pairs) throw badInput('bad-flag', 'is of rankings; these rows are labels', { flag: '--pairs' })
+  const written = (text: string) => votes.written.get(text) ?? text
+  if (!consensus && votes.labels[0].question !== undefined)
+    return {
+      kind: 'labels',
+      records: votes.labels.map(({ item, label, ...vote }) => ({
+        item: written(item),
+        ...vote,
+        label: written(label),
+      })),
+      dropped: votes.dropped,
+      lost: {},
+    }
   if (!consensus)
     throw badInput('bad-flag', 'is needed: these rows are labels, of which a consensus is made', {
       flag: '--consensus',
@@ -127,7 +197,9 @@ const labelRecords = async (votes: ImportedVotes, { consensus, pairs }: Options)
   const undecided = items.filter(({ label }) => label === null).length
   return {
     kind: 'labels',
-    records: items.filter(({ label }) => label !== null),
+    records: items.flatMap(({ item, label, ...rest }) =>
+      label === null ? [] : [{ item: written(item), label: written(label), ...rest }],
+    ),
     dropped: { ...votes.dropped, ...(undecided && { undecided }) },
     lost: {},
     annotators,

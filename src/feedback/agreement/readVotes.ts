@@ -2,7 +2,7 @@
 import type { RecordLocation } from '../../data/check.ts'
 import { rowReader } from '../../data/formats.ts'
 import { dataFiles, openRecords, type ResolveDataset } from '../../data/input.node.ts'
-import type { Ranking, Row } from '../../data/rows.ts'
+import type { Ranking, Row, Unpaired } from '../../data/rows.ts'
 import { badInput } from '../../util/fault.ts'
 import { taskGatherer } from '../votes/tasks.ts'
 import { type Described, labelInput, rankingInput } from './inputs.ts'
@@ -43,7 +43,13 @@ export const readVotes = async (
         rows ??= rowReader(file, records.layout, { columns })
         const found = rows.read(raw)
         for (const { reason } of found.skipped) skip(reason)
+        for (const { item, annotator, label } of found.beside?.labels ?? [])
+          labels.push({ item: String(item), annotator: String(annotator), label })
         for (const row of found.rows) {
+          if (row.kind === 'unpaired' && row.vote) {
+            if (!row.vote.prediction) labels.push(goodOrBad(row))
+            continue
+          }
           const ranking = rankingOf(row, location)
           const dropped = gatherer.add(/preference|hh-rlhf/.test(rows.format()!.name) ? byText(ranking) : ranking)
           if (dropped) skip(dropped)
@@ -58,6 +64,13 @@ export const readVotes = async (
   const input = rankings ? rankingInput(gatherer.tasks(), names) : labelInput(labels, names)
   return { ...input, skipped: { ...skipped, ...input.skipped } }
 }
+
+/** A vote on one response as a label of it. */
+const goodOrBad = ({ prompt, completion, label, vote }: Unpaired): LabelVote => ({
+  item: JSON.stringify([prompt, completion]),
+  annotator: String(vote?.annotator ?? 'unknown'),
+  label: label ? 'good' : 'bad',
+})
 
 /** A record with its columns under the usual names. */
 const underNames = (record: Columns, columns: Record<string, string>): Columns => {

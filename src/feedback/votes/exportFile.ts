@@ -6,10 +6,13 @@ import type { Row } from '../../data/rows.ts'
 import { badInput } from '../../util/fault.ts'
 import { refuseTakenFile, writeNew } from '../../util/files.node.ts'
 import { stringify } from '../../util/written.ts'
+import { parseTemplate } from '../labelStudio/parseTemplate.ts'
+import { labelStudioTask } from '../labelStudio/taskForm.ts'
+import { writeTemplate } from '../labelStudio/writeTemplate.ts'
 import { datasetInfo, type Exported, llamaFactoryRecords, type TrainingKind, trlRecords } from './exportRows.ts'
 import type { ExportTarget } from './exportTargets.ts'
-import { argillaRecord, labelStudioTask } from './exportVotes.ts'
-import { taskGatherer } from './tasks.ts'
+import { argillaRecord } from './exportVotes.ts'
+import { type Task, taskGatherer } from './tasks.ts'
 
 type Counts = Record<string, number>
 
@@ -24,6 +27,8 @@ export type ExportReport = {
   changed: Counts
   /** Of LLaMA-Factory: the file's entry in dataset_info.json. */
   dataset_info?: object
+  /** Of Label Studio: the labelling template of a project for the tasks. */
+  template?: string
 }
 
 /** What a program reads: a list in one JSON file, lines, or either. */
@@ -35,7 +40,7 @@ const endings: Record<ExportTarget, readonly string[]> = {
 }
 
 /** What votes become is told apart from what is lost. */
-const isChange = (what: string) => what === 'unranked-as-last' || what.endsWith('-left-out')
+export const isChange = (what: string) => what === 'unranked-as-last' || what.endsWith('-left-out')
 
 /** Scores and probabilities of rankings, for which none of the programs has a place. */
 const leftOut = (row: Row): string[] =>
@@ -56,7 +61,8 @@ export const exportVotes = async (
   if (!endings[to].some((ending) => output.toLowerCase().endsWith(ending)))
     throw badInput('bad-flag', `must end in ${endings[to].join(' or ')} for ${to}`, { flag: '--output' })
   await refuseTakenFile(output)
-  const rows = await openRows(files, { columns, resolve })
+  const forPeople = to === 'label-studio' || to === 'argilla'
+  const rows = await openRows(files, { columns, resolve, unranked: forPeople })
   try {
     const report: ExportReport = { rows: rows.length, written: 0, dropped: { ...rows.dropped }, changed: {} }
     const count = (what: string, n = 1) => {
@@ -64,13 +70,18 @@ export const exportVotes = async (
       counts[what] = (counts[what] ?? 0) + n
     }
     let kind: TrainingKind | undefined
+    const tasks = forPeople ? await tasksOf(rows, to, count) : []
+    const template = to === 'label-studio' ? templateFor(tasks) : undefined
     const records =
-      to === 'label-studio' || to === 'argilla'
-        ? await tasksOf(rows, to, count)
-        : trainingRecords(rows, to, count, (found, row) => (kind = oneKind(kind, found, rows.where(row))))
+      template !== undefined
+        ? labelStudioTasks(tasks, template, count)
+        : forPeople
+          ? tasks.flatMap((task, i) => argillaRecord(task, i + 1, count) ?? [])
+          : trainingRecords(rows, to, count, (found, row) => (kind = oneKind(kind, found, rows.where(row))))
     await writeNew(output, written(records, output.toLowerCase().endsWith('.json'), report, files))
     return {
       ...report,
+      ...(template !== undefined && { template }),
       ...(to === 'llama-factory' &&
         kind && { dataset_info: { [nameOf(output)]: datasetInfo(kind, basename(output)) } }),
     }
@@ -83,22 +94,46 @@ const nameOf = (path: string) => basename(path).replace(/\.jsonl?$/i, '')
 
 type Count = (what: string, n?: number) => void
 
-const tasksOf = async (rows: OpenedRows, to: 'label-studio' | 'argilla', count: Count): Promise<object[]> => {
+/**
+ * Rows as tasks to label: rankings and preferences, ranked or not, or responses that are good or bad.
+ * @throws Fault 'wrong-kind' for other rows, and for both kinds in one
+ */
+export const tasksOf = async (rows: OpenedRows, to: string, count: Count): Promise<Task[]> => {
   const gatherer = taskGatherer()
+  let first: Row['kind'] | undefined
   for (let i = 0; i < rows.length; i++) {
     const row = await rows.row(i)
-    if (row.kind !== 'ranking')
+    if (row.kind !== 'ranking' && row.kind !== 'unpaired')
       throw badInput(
         'wrong-kind',
         `is a row of the kind "${row.kind}"; ${to} takes responses to compare: preferences or rankings`,
         rows.where(i),
       )
-    const dropped = row.responses.length < 2 ? 'one-response' : gatherer.add(row)
+    first ??= row.kind
+    if (row.kind !== first)
+      throw badInput(
+        'wrong-kind',
+        `is a row of the kind "${row.kind}", and rows before it are of the kind "${first}"; export each by itself`,
+        rows.where(i),
+      )
+    const dropped = row.kind === 'ranking' && row.responses.length < 2 ? 'one-response' : gatherer.add(row)
     if (dropped) count(dropped)
     for (const what of leftOut(row)) count(what)
   }
-  const write = to === 'argilla' ? argillaRecord : labelStudioTask
-  return gatherer.tasks().flatMap((task, i) => write(task, i + 1, count) ?? [])
+  return gatherer.tasks()
+}
+
+/** The template that asks for what these votes say. */
+export const templateFor = (tasks: readonly Task[]): string => {
+  const votes = tasks.flatMap(({ votes, predictions = [] }) => [...votes, ...predictions])
+  const unranked = votes.some(({ ranks }) => ranks.includes(null))
+  const single = tasks.every(({ responses }) => responses.length === 1)
+  return writeTemplate({ mode: single ? 'good' : 'rank', responses: single ? 1 : 2, unranked })
+}
+
+const labelStudioTasks = (tasks: readonly Task[], template: string, count: Count): object[] => {
+  const form = { template: parseTemplate(template) }
+  return tasks.flatMap((task, i) => labelStudioTask(task, i + 1, count, form) ?? [])
 }
 
 async function* trainingRecords(

@@ -1,6 +1,6 @@
 /** Rankings and consensus as rows of a file, whole or as pairs. */
 import { lostIn, recordFor } from '../../data/records.ts'
-import type { Ranking } from '../../data/rows.ts'
+import type { Ranking, Unpaired } from '../../data/rows.ts'
 import type { Consensus } from './consensus.ts'
 import { comparisonsOf, type Task } from './tasks.ts'
 
@@ -54,10 +54,13 @@ export const consensusRows = (tasks: readonly Task[], { ranks, probs }: Consensu
   )
 
 /**
- * The record of a file: chosen and rejected, or responses and ranks, and who voted. What a ranking has no column for is
- * named in `lost`.
+ * The record of a file: chosen and rejected, responses and ranks, or completion and label, and who voted. What a ranking has no
+ * column for is named in `lost`.
  */
-export const voteRecord = (row: Ranking, form: 'preference' | 'ranking'): { record: Columns; lost: string[] } => {
+export const voteRecord = (
+  row: Ranking | Unpaired,
+  form: 'preference' | 'ranking' | 'kto',
+): { record: Columns; lost: string[] } => {
   const { task: _, ...vote } = row.vote ?? {}
   return { record: { ...(recordFor(form, row, {}) as Columns), ...vote }, lost: lostIn(form, row) }
 }

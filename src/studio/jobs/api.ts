@@ -90,8 +90,9 @@ export type JobState = 'waiting' | 'running' | 'stopping' | 'done' | 'stopped' |
 export type Job = {
   id: number
   kind: JobKind
-  /** dpo: of a training; what it is for, of others. */
   title: string
+  /** Of a training. */
+  method?: string
   state: JobState
   command: string
   /** The run folder that it writes, below that of the studio. */

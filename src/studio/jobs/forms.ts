@@ -16,11 +16,11 @@ import { checkModelPath, checkRowsPath, fileBelow, pathBelow } from './paths.ts'
 /** Of the command line alone, or with buttons of their own. */
 const notInForms: ReadonlySet<string> = new Set(['resume', 'findLr', 'logEvery'])
 
-/** What matters first, beside what is required. */
-const firstKeys: ReadonlySet<string> = new Set([
-  ...['model', 'data', 'evalData', 'evalSplit', 'chat', 'loss', 'kind', 'loraR', 'epochs', 'maxSteps', 'learningRate'],
-  ...['reward', 'numGenerations', 'output'],
-])
+/** What matters first, in this order; what else is required comes before them. */
+const firstKeys: readonly string[] = [
+  ...['model', 'data', 'reward', 'evalData', 'chat', 'loss', 'kind', 'numGenerations', 'evalSplit', 'epochs'],
+  ...['maxSteps', 'learningRate', 'loraR', 'output'],
+]
 
 export const methodNamed = (name: string): MethodKey => {
   const key = methodKeys.find((known) => methods[known].name === name)
@@ -50,7 +50,14 @@ export const methodForm = async (key: MethodKey): Promise<MethodForm> => {
   const fields = fieldsOf(schema)
     .filter((field) => !notInForms.has(field.key))
     .map((field) => formField(field, properties[field.key] as JsonField))
+    .sort((a, b) => Number(b.first) - Number(a.first) || (a.first ? placeOf(a) - placeOf(b) : 0))
   return { ...briefOf(key), fields }
+}
+
+/** Model and data open every form. */
+const placeOf = ({ key }: FormField): number => {
+  const place = firstKeys.indexOf(key)
+  return place < 0 ? 1.5 : place
 }
 
 const formField = (field: Field, json: JsonField): FormField => {
@@ -66,7 +73,7 @@ const formField = (field: Field, json: JsonField): FormField => {
       ...(least !== undefined && Math.abs(least) < Number.MAX_SAFE_INTEGER && { least }),
       ...(most !== undefined && Math.abs(most) < Number.MAX_SAFE_INTEGER && { most }),
     }),
-    first: required || firstKeys.has(key),
+    first: required || firstKeys.includes(key),
   }
 }
 
@@ -126,7 +133,8 @@ export const checkSettings = async (
     const name = String(issue.path[0] ?? '')
     if (problems.some((problem) => problem.key === name)) continue
     const field = fields.find((known) => known.key === name)
-    problems.push({ key: name, message: explain(issue, field, filled) })
+    // What it is stands beside the field already
+    problems.push({ key: name, message: explain(issue, field, filled).replace(/^is required: .*/s, 'is required') })
   }
   const wrong = new Set(problems.map((problem) => problem.key))
   for (const field of fields) {

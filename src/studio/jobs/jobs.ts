@@ -13,6 +13,7 @@ import { endOf, type JobRecord, openRecords } from './records.ts'
 export type NewRecord = {
   kind: JobKind
   title: string
+  method?: string
   argv: string[]
   output?: string
   project?: number
@@ -77,12 +78,27 @@ export const openJobs = async ({ root, live, onDone, onError, command, every = 3
     return job
   }
   const shown = (id: number, { record, progress, stopping }: Watched): Job => {
-    const { kind, title, argv, output, project, created, started, ended, exitCode, problem } = record
+    const { kind, title, method, argv, output, project, created, started, ended, exitCode, problem } = record
     const isOver = !isOpen(record)
     const state = stopping && record.state === 'running' ? 'stopping' : record.state
     const run = output !== undefined && existsSync(join(root, output, 'run.json')) ? runName(output) : undefined
     return {
-      ...{ id, kind, title, state, created, started, ended, exitCode, problem, project, output, run, progress },
+      ...{
+        id,
+        kind,
+        title,
+        method,
+        state,
+        created,
+        started,
+        ended,
+        exitCode,
+        problem,
+        project,
+        output,
+        run,
+        progress: progress ?? record.progress,
+      },
       command: ['attune', ...argv].map(shellWord).join(' '),
       can: {
         start: record.state === 'waiting',
@@ -165,7 +181,14 @@ export const openJobs = async ({ root, live, onDone, onError, command, every = 3
         state = 'failed'
         problem = (error as Error).message
       }
-    await changed(id, { state, exitCode, problem, pid: undefined, ended: new Date().toISOString() })
+    await changed(id, {
+      state,
+      exitCode,
+      problem,
+      progress: job.progress,
+      pid: undefined,
+      ended: new Date().toISOString(),
+    })
   }
 
   const isOpen = ({ state }: JobRecord) => state === 'waiting' || state === 'running' || state === 'stopping'
@@ -250,7 +273,8 @@ const take = (job: Watched, event: PrintedEvent) => {
   job.latest = event
   job.lines++
   const { done, total, phase, step, total_steps } = event
-  if (event.event === 'progress' && typeof done === 'number' && typeof total === 'number')
+  const isPhase = event.event === 'progress' && job.progress?.what !== 'step'
+  if (isPhase && typeof done === 'number' && typeof total === 'number')
     job.progress = { done, total, what: String(phase) }
   else if (event.event === 'step' && typeof step === 'number' && typeof total_steps === 'number')
     job.progress = { done: step, total: total_steps, what: 'step' }
@@ -280,8 +304,7 @@ const short = (event: PrintedEvent): PrintedEvent =>
       .slice(0, 60)
       .map(([key, value]) => {
         if (typeof value === 'string') return [key, cut(value, 500)]
-        if (typeof value !== 'object' || value === null) return [key, value]
-        return [key, cut(JSON.stringify(value), 500)]
+        return [key, typeof value === 'object' && value !== null ? cut(JSON.stringify(value), 80) : value]
       }),
   )
 

@@ -12,6 +12,8 @@ import { parseJson } from '../../util/json.ts'
 const recordSchema = z.object({
   kind: z.enum(['train', 'generate', 'score', 'judge']),
   title: z.string(),
+  /** Of a training. */
+  method: z.string().optional(),
   state: z.enum(['waiting', 'running', 'stopping', 'done', 'stopped', 'failed', 'ended']),
   /** The words after `attune`. */
   argv: z.array(z.string()),
@@ -22,6 +24,8 @@ const recordSchema = z.object({
   ended: z.string().optional(),
   exitCode: z.number().optional(),
   problem: z.string().optional(),
+  /** How far it came. */
+  progress: z.object({ done: z.number(), total: z.number(), what: z.string() }).optional(),
   pid: z.number().optional(),
   /** When the process began, as the system counts: process ids are used again. */
   began: z.string().optional(),

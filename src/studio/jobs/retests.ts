@@ -17,11 +17,12 @@ import { badInput, runFailure } from '../../util/fault.ts'
 import { diskFault, writeWhole } from '../../util/files.node.ts'
 import { percent, plural } from '../../util/format.ts'
 import { parseJson } from '../../util/json.ts'
-import { addRows, currentValues, makeProject } from '../labels/forParts.ts'
+import type { VoteRecord } from '../labels/api.ts'
+import { addRows, allTasks, currentValues, makeProject } from '../labels/forParts.ts'
 import type { Labels } from '../labels/labels.ts'
 import { plainText } from '../labels/tasks.ts'
 import { generateArgv, linesIn } from './answers.ts'
-import type { Retest, RetestResult, Sampling } from './api.ts'
+import type { Job, Retest, RetestResult, Sampling } from './api.ts'
 import type { Jobs } from './jobs.ts'
 import { writeRows } from './labelRows.ts'
 import { pathBelow } from './paths.ts'
@@ -78,12 +79,11 @@ export const openRetests = async (root: string, labels: Labels, jobs: Jobs): Pro
   const shown = async (id: number): Promise<Retest> => {
     const { alike, ...record } = need(id)
     const own = jobsOf(need(id))
-    const ended = own.find(({ state }) => state === 'failed' || state === 'stopped' || state === 'ended')
-    const problem =
-      record.problem ??
-      (record.project === undefined ? ended && (ended.problem ?? `a job has ${ended.state}`) : undefined)
-    const isThere = record.project !== undefined && !isGone(labels, record.project)
-    const result = isThere ? await resultOf(labels, record.project!, alike) : undefined
+    const problem = record.problem ?? problemOf(labels, record, own, alike)
+    const result =
+      problem || (record.project === undefined && alike === 0)
+        ? undefined
+        : await resultOf(labels, record.project, alike)
     const state = problem ? 'failed' : !result ? 'writing' : result.labelled < result.tasks ? 'labelling' : 'done'
     return { id, ...record, jobs: own, state, ...(problem && { problem }), ...(result && { result }) }
   }
@@ -152,13 +152,15 @@ export const openRetests = async (root: string, labels: Labels, jobs: Jobs): Pro
         ],
       }))
       const different = pairs.filter(({ responses: [a, b] }) => a.text !== b.text)
+      const alike = pairs.length - different.length
+      if (!different.length) return write(id, { ...record, alike })
       const project = makeProject(labels, {
         name: `Re-test of ${record.run}`,
         guidelines: `Which answer is the better one? One is of the model before the training ${record.run}, the other of the model after it. The order is drawn anew for each task.`,
         settings: { mode: 'pair', blind: true, order: 'random', edits: false, spans: false, seed: id },
       })
       addRows(labels, project, different)
-      await write(id, { ...record, project, alike: pairs.length - different.length })
+      await write(id, { ...record, project, alike })
     },
   }
 }
@@ -171,7 +173,19 @@ const readRecord = async (path: string): Promise<Stored | undefined> => {
   }
 }
 
-const isGone = ({ db }: Labels, project: number) => db.get('SELECT 1 FROM project WHERE id = ?', project) === undefined
+/** Why there will be no result. */
+const problemOf = (
+  { db }: Labels,
+  { project }: Pick<Stored, 'project'>,
+  jobs: readonly Job[],
+  alike: number,
+): string | undefined => {
+  if (project !== undefined)
+    return db.get('SELECT 1 FROM project WHERE id = ?', project) ? undefined : 'its project was deleted'
+  if (alike > 0) return undefined
+  const ended = jobs.find(({ state }) => state === 'failed' || state === 'stopped' || state === 'ended')
+  return ended && (ended.problem ?? `the job "${ended.title}" has ${ended.state}`)
+}
 
 /** A run whose model writes answers, with the model that it began from and the files of its held-out rows. */
 const trainedRun = async (root: string, run: string) => {
@@ -214,20 +228,26 @@ const promptsOf = async (root: string, files: readonly string[], most: number, c
 }
 
 /** @param alike prompts with two equal answers */
-const resultOf = async (labels: Labels, project: number, alike: number): Promise<RetestResult> => {
+const resultOf = async (labels: Labels, project: number | undefined, alike: number): Promise<RetestResult> => {
   const judged: JudgedPair[] = []
-  const { tasks } = labels.db.get<{ tasks: number }>('SELECT count(*) AS tasks FROM task WHERE project = ?', project)!
-  for await (const { task, responses, votes, adjudication } of currentValues(labels, project)) {
-    const counted = adjudication ? [adjudication] : votes.filter(({ kind, repeat }) => kind === 'vote' && !repeat)
-    const shares = counted.flatMap(({ value }) => shareOf(value))
+  let tasks = 0
+  for await (const { id, responses, votes } of project === undefined ? [] : judgedTasks(labels, project)) {
+    tasks++
+    const shares = votes.flatMap(({ value }) => shareOf(value))
     if (!shares.length) continue
     const lengths = responses.map(({ text }) => [...plainText(text)].length) as [number, number]
     const preferred = shares.reduce((a, b) => a + b, 0) / shares.length
-    judged.push({ item: String(task), a: 'before', b: 'after', preferred, lengths, baseline: true })
+    judged.push({ item: String(id), a: 'before', b: 'after', preferred, lengths, baseline: true })
   }
   const labelled = judged.length + alike
   const counts = { tasks: tasks + alike, labelled, wins: 0, ties: alike, losses: 0 }
-  if (!judged.length) return { ...counts, meaning: 'Nothing is labelled yet.' }
+  if (!judged.length)
+    return {
+      ...counts,
+      meaning: tasks
+        ? 'Nothing is labelled yet.'
+        : 'Both models gave the same answer to every prompt: on these the training changed nothing.',
+    }
   const [{ n_wins, n_draws, n_wins_base, win_rate }] = winRates(judged)
   const wins = (win_rate / 100) * judged.length + alike / 2
   const { share, low, high } = wilson(wins, labelled)
@@ -237,6 +257,14 @@ const resultOf = async (labels: Labels, project: number, alike: number): Promise
     ...{ winRate: share, low, high },
     meaning: meaningOf(share, low, high, labelled),
   }
+}
+
+/** All tasks with what counts of each: the decision of an adjudicator, else everybody's first vote. */
+async function* judgedTasks(labels: Labels, project: number) {
+  const said = new Map<number, VoteRecord[]>()
+  for await (const { task, votes, adjudication } of currentValues(labels, project))
+    said.set(task, adjudication ? [adjudication] : votes.filter(({ kind, repeat }) => kind === 'vote' && !repeat))
+  for await (const { id, responses } of allTasks(labels, project)) yield { id, responses, votes: said.get(id) ?? [] }
 }
 
 /** From 0, the first stored answer is better, to 1; what was called equally bad is a tie. */

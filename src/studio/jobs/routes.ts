@@ -11,7 +11,7 @@ import { badInput } from '../../util/fault.ts'
 import { shellWord } from '../../util/format.ts'
 import { bodyOf, idOf, type Labels } from '../labels/labels.ts'
 import { requireRole, type StudioEnv } from '../session.ts'
-import { finishJob, generateJob, judgeJob, samplingSchema, scoreJob } from './answers.ts'
+import { finishJob, generateJob, judgeJob, modelTitle, samplingSchema, scoreJob } from './answers.ts'
 import type { Checked, Choices, Settings } from './api.ts'
 import { estimate } from './estimate.ts'
 import { checkSettings, methodBriefs, methodForm, methodNamed } from './forms.ts'
@@ -156,7 +156,7 @@ export const jobRoutes = async (
     const { argv, problems } = await checkSettings(root, key, { ...settings, output }, output)
     if (given !== undefined && !problems.some((problem) => problem.key === 'output'))
       problems.push(...(await outputProblems(given, taken)))
-    return { argv, problems, output, title: methods[key].name }
+    return { argv, problems, output, method: methods[key].name, title: titleOf(method, settings.model) }
   }
 
   const outputProblems = async (output: string, taken: ReadonlySet<string>) => {
@@ -174,10 +174,11 @@ export const jobRoutes = async (
       requireRun(run, join(root, runsRoot)),
     )
     const output = await pathBelow(root, dir)
-    const { method } = await readInfo(dir)
+    const { method, config } = await readInfo(dir)
     return {
       kind: 'train' as const,
-      title: methodNamed(method) && method,
+      title: `${titleOf(method, config.model)}, resumed`,
+      method: methods[methodNamed(method)].name,
       argv: ['runs', 'resume', output],
       output,
     }
@@ -188,13 +189,16 @@ export const jobRoutes = async (
     if (given.kind === 'generate') return generateJob(root, given)
     if (given.kind === 'score') return scoreJob(labels, root, given.model, given.project)
     if (given.kind === 'judge') return judgeJob(labels, root, given.model, given.project)
-    const { argv, problems, output, title } = await checked(given)
+    const { argv, problems, output, title, method } = await checked(given)
     if (problems.length) throw badInput('bad-settings', `${problems[0].key}: ${problems[0].message}`)
-    return { kind: 'train' as const, title, argv, output, project: given.project }
+    return { kind: 'train' as const, title, method, argv, output, project: given.project }
   }
 
   return { routes: app, jobs, close: jobs.close }
 }
+
+const titleOf = (method: string, model: unknown): string =>
+  typeof model === 'string' ? `${method} of ${modelTitle(model)}` : method
 
 const shownCheck = ({
   argv,

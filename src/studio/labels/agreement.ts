@@ -11,7 +11,8 @@ import { classes, personFigures, type Tally } from './tally.ts'
 const resampleStream = 0x616772
 /** Resamples at most; fewer where there is much to add up, so that the page takes well under a second. */
 const mostResamples = 400
-const additions = 6e7
+const fewestResamples = 100
+const additions = 4e7
 
 type Figures = {
   kappa: number
@@ -35,11 +36,14 @@ export const agreementOf = async (
   for (const counts of clusters) add(all, counts, 1)
   const figures = figuresOf(tally, cells, all)
   const drawn: Figures[] = []
-  const resamples = Math.max(50, Math.min(mostResamples, Math.floor(additions / (clusters.length * tally.size + 1))))
+  const resamples = Math.max(
+    fewestResamples,
+    Math.min(mostResamples, Math.floor(additions / (clusters.length * tally.size + 1))),
+  )
   for (let k = 0; clusters.length > 1 && k < resamples; k++) {
     drawn.push(figuresOf(tally, cells, resampled(clusters, tally.size, k)))
     // Others get their turn
-    if (k % 20 === 19) await new Promise((done) => setImmediate(done))
+    if (k % 10 === 9) await new Promise((done) => setImmediate(done))
   }
   const interval = (of: (figures: Figures) => number): Interval => {
     const { low, high } = percentileInterval(drawn.map(of).filter(Number.isFinite))
@@ -132,7 +136,7 @@ const square = (size: number) => ({
 const cellsOf = ({ placeClasses }: Tally) => ({ verdicts: square(classes), places: square(placeClasses) })
 
 const figuresOf = (tally: Tally, { verdicts, places }: ReturnType<typeof cellsOf>, counts: Float64Array): Figures => {
-  const table = (at: number): Cells => ({ ...verdicts, count: Array.from(counts.subarray(at, at + classes ** 2)) })
+  const table = (at: number): Cells => ({ ...verdicts, count: counts.subarray(at, at + classes ** 2) })
   const ranks: Cells = { ...places, count: counts.subarray(tally.places, tally.places + tally.placeClasses ** 2) }
   let [selfSame, self] = [0, 0]
   const people: Figures['people'] = []

@@ -15,6 +15,10 @@
  *   GET    /projects/:id/agreement   adjudicate   Agreement
  *   GET    /projects/:id/adjudication adjudicate  ?offset=&limit= -> TaskPage, most disagreed first
  *   GET    /projects/:id/export      adjudicate   ?form=&votes=&consensus= -> a file, streamed
+ *   GET    /projects/:id/template        own     -> XML: the project as a template of Label Studio
+ *   POST   /projects/:id/template        own     {requestId, xml} -> ImportReport with leftOut: mode, scales, style of a template
+ *   POST   /projects/:id/label-studio/push own   RemoteRequest -> PushReport: tasks and votes to a Label Studio server
+ *   POST   /projects/:id/label-studio/pull own   RemoteRequest -> ImportReport: its tasks, votes there as the start for people here
  *   GET    /tasks/:id                             TaskView (?adjudicate=1: with all votes)
  *   GET    /tasks/:id/history        adjudicate   VoteRecord[]
  *   POST   /tasks/:id/votes                       NewVote -> Voted; status 409 and VoteConflict where somebody was first
@@ -69,7 +73,12 @@ export type ProjectSettings = {
   /** Keys, by action, that differ from the defaults of `keys.ts` in the page. */
   keys: Record<string, string>
   /** CSS and labels of an imported Label Studio template, sanitised; adopted as a style sheet of the task alone. */
-  template?: { css: string; title?: string }
+  template?: {
+    css: string
+    title?: string
+    /** Class names of the parts of a task, which the CSS finds them by. */
+    classes?: { prompt?: string; item?: string; title?: string; body?: string }
+  }
 }
 
 export type NewProject = { requestId: string; name: string; guidelines?: string; settings?: Partial<ProjectSettings> }
@@ -265,7 +274,26 @@ export type ImportRequest = {
   /** The rows' own ranks are: known answers; a start for the annotator; nothing. */
   ranksAre?: 'gold' | 'prediction' | 'nothing'
 }
-export type ImportReport = { added: number; already: number; dropped: Record<string, number> }
+export type ImportReport = {
+  added: number
+  already: number
+  dropped: Record<string, number>
+  /** Of a template: what of it has no effect here. */
+  leftOut?: string[]
+}
+
+/** To a Label Studio server that the owner names. The token is used for this request and stored nowhere. */
+export type RemoteRequest = { requestId: string; server: string; token: string; project: string }
+export type PushReport = {
+  /** Its number there, and its title. */
+  project: number
+  title: string
+  made: boolean
+  tasks: number
+  annotations: number
+  already: number
+  dropped: Record<string, number>
+}
 
 export type ExportForm = 'rows' | 'preference' | 'kto' | 'votes' | 'trl' | 'llama-factory' | 'label-studio' | 'argilla'
 

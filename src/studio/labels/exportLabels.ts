@@ -1,16 +1,20 @@
 /** The labels of a project as files: attune's rows, what trainers read, and what other labelling tools read; streamed. */
 import { recordFor } from '../../data/records.ts'
 import type { Ranking, Row } from '../../data/rows.ts'
+import { parseTemplate } from '../../feedback/labelStudio/parseTemplate.ts'
+import { labelStudioTask } from '../../feedback/labelStudio/taskForm.ts'
+import type { Template } from '../../feedback/labelStudio/template.ts'
 import { llamaFactoryRecords, trlRecords } from '../../feedback/votes/exportRows.ts'
-import { argillaRecord, labelStudioTask } from '../../feedback/votes/exportVotes.ts'
+import { argillaRecord } from '../../feedback/votes/exportVotes.ts'
 import type { Task } from '../../feedback/votes/tasks.ts'
 import { pairsOf, voteRecord as rowWithVote } from '../../feedback/votes/voteRows.ts'
 import type { Db } from '../../store/database.node.ts'
 import { stringify } from '../../util/written.ts'
 import type { ExportForm, ProjectSettings } from './api.ts'
 import { type Labelled, labelledTasks } from './labelled.ts'
+import { templateOfProject, toolTask } from './labelStudio.ts'
 import { historyOf, type StoredTask } from './tasks.ts'
-import { type ConsensusName, rowOf, type Said, saidBy, saidTogether, taskOf, unpairedRows } from './verdictRows.ts'
+import { type ConsensusName, rowOf, type Said, saidBy, saidTogether, unpairedRows } from './verdictRows.ts'
 
 export const exportForms = [
   'rows',
@@ -37,6 +41,12 @@ export async function* exportRecords(
   drop: (reason: string, n?: number) => void = () => {},
 ): AsyncGenerator<object> {
   if (form === 'votes') return yield* historyRecords(db, project)
+  const templates = new Map<number, Template>()
+  const templateOf = (responses: number) => {
+    const known = templates.get(responses) ?? parseTemplate(templateOfProject({ name: '', settings }, responses))
+    templates.set(responses, known)
+    return known
+  }
   for await (const page of pages(db, project, consensus)) {
     const together = consensus === 'none' ? undefined : saidTogether(page, consensus, settings)
     for (const [i, one] of page.entries()) {
@@ -46,7 +56,7 @@ export async function* exportRecords(
         : votes.map((record) => saidBy(record, task, settings))
       if (!said.length) drop('undecided')
       else if (form === 'label-studio' || form === 'argilla')
-        yield* toolRecords(one, form, settings, together?.[i], drop)
+        yield* toolRecords(one, form, templateOf, together?.[i], drop)
       else for (const given of said) yield* trainingRecords(task, given, form, settings, drop)
     }
   }
@@ -123,16 +133,22 @@ const withVoter = (record: object, { vote }: Said): object => {
 function* toolRecords(
   labelled: Labelled,
   form: 'label-studio' | 'argilla',
-  settings: ProjectSettings,
+  templateOf: (responses: number) => Template,
   together: Said | undefined,
   drop: (reason: string, n?: number) => void,
 ): Generator<object> {
-  const all = taskOf(labelled, settings)
-  const task: Task = together
-    ? { ...all, votes: together.ranks ? [{ ranks: together.ranks, vote: { annotator: 'consensus' } }] : [] }
-    : all
-  const write = form === 'argilla' ? argillaRecord : labelStudioTask
-  const record = write(task, labelled.task.position, drop)
+  const all = toolTask(labelled)
+  const votes = together?.ranks || together?.good !== undefined
+  const said = {
+    ranks: together?.ranks ?? [together?.good ? 1 : null],
+    ...(together?.good !== undefined && { label: together.good }),
+  }
+  const task: Task = together ? { ...all, votes: votes ? [{ ...said, vote: { annotator: 'consensus' } }] : [] } : all
+  const { position } = labelled.task
+  const record =
+    form === 'argilla'
+      ? argillaRecord(task, position, drop)
+      : labelStudioTask(task, position, drop, { template: templateOf(task.responses.length) })
   if (record) yield record
 }
 

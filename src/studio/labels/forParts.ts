@@ -4,7 +4,7 @@ import { httpError } from '../../http/errors.ts'
 import type { ImportReport, ProjectSettings, Response, VoteRecord } from './api.ts'
 import { type ExportOptions, exportRecords } from './exportLabels.ts'
 import { labelledTasks } from './labelled.ts'
-import type { Labels } from './labels.ts'
+import { forgetProject, type Labels } from './labels.ts'
 import { addProject, readProject, reorder } from './projects.ts'
 import { tasksOfRows } from './readTasks.ts'
 import { addTask, readTask } from './tasks.ts'
@@ -39,14 +39,8 @@ export const addRows = (labels: Labels, project: number, rows: readonly TaskRow[
       report[isNew ? 'added' : 'already']++
     }
   })
-  changed(labels, project)
+  forgetProject(labels, project)
   return report
-}
-
-const changed = ({ counts, tallies, live }: Labels, project: number) => {
-  counts.forget(project)
-  tallies.forget(project)
-  live.publish({ topic: `project/${project}` })
 }
 
 /** All tasks, in their order. */

@@ -1,20 +1,23 @@
 /** Routes that bring tasks in: files below the studio's folder, uploads, rows. */
+import { basename } from 'node:path'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { isIssue } from '../../data/issue.ts'
 import { readMessages } from '../../data/messages.ts'
 import type { Text } from '../../data/rows.ts'
 import { httpError } from '../../http/errors.ts'
+import { textFile } from '../../util/files.node.ts'
 import { requireRole, type StudioEnv } from '../session.ts'
 import type { ImportReport, ProjectSettings } from './api.ts'
 import { filesBelow, pathBelow, type Uploads } from './files.node.ts'
-import { bodyOf, idOf, type Labels } from './labels.ts'
+import { useTemplate } from './labelStudioRoutes.ts'
+import { bodyOf, forgetProject, idOf, type Labels } from './labels.ts'
 import { previewOf } from './preview.ts'
 import { readProject } from './projects.ts'
 import { tasksOfFile, tasksOfRows } from './readTasks.ts'
 import { once } from './requests.ts'
 import { requestId } from './settings.ts'
-import { addTask, type NewTask } from './tasks.ts'
+import { storeTasks } from './storeTasks.ts'
 
 const text = z.unknown().transform((value, context): Text => {
   if (typeof value === 'string') return value
@@ -39,11 +42,8 @@ const importRequest = z.strictObject({
 })
 type Request = z.output<typeof importRequest>
 
-/** Tasks that are stored in one transaction. */
-const atOnce = 200
-
 export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Hono<StudioEnv> => {
-  const { db, counts, live } = labels
+  const { db } = labels
   const app = new Hono<StudioEnv>()
 
   app.get('/files', requireRole('own'), async (context) =>
@@ -85,36 +85,14 @@ export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Ho
     const drop = (reason: string) => {
       report.dropped[reason] = (report.dropped[reason] ?? 0) + 1
     }
-    const tasks = await tasksOf(given, settings, drop)
-    const seen = new Set<number>()
-    let position = db.get<{ last: number }>(
-      'SELECT coalesce(max(position), 0) AS last FROM task WHERE project = ?',
-      id,
-    )!.last
-    const store = (batch: readonly NewTask[]) =>
-      db.transaction(() => {
-        for (const task of batch) {
-          const added = addTask(db, id, settings, task, position + 1)
-          if (added.isNew) {
-            report.added++
-            position++
-          } else if (!seen.has(added.id)) report.already++
-          seen.add(added.id)
-        }
-      })
-    let batch: NewTask[] = []
-    for await (const task of tasks) {
-      batch.push(task)
-      if (batch.length < atOnce) continue
-      store(batch)
-      batch = []
-      // Others get their turn
-      await new Promise((done) => setImmediate(done))
-    }
-    store(batch)
-    counts.forget(id)
-    labels.tallies.forget(id)
-    live.publish({ topic: `project/${id}` })
+    const template = given.file ?? given.upload
+    if (template !== undefined && /\.xml$/i.test(template)) {
+      const xml = await textFile(given.file === undefined ? uploads.path(template) : await pathBelow(root, template))
+      report.leftOut = once(db, { ...request, requestId: `${given.requestId} template` }, () =>
+        useTemplate(db, id, xml, basename(template)),
+      ).answer
+    } else await storeTasks(labels, id, settings, await tasksOf(given, settings, drop), report)
+    forgetProject(labels, id)
     return once(db, request, () => report).answer
   }
 

@@ -13,6 +13,7 @@ import { shownOrder } from './next.ts'
 import { requireMember } from './people.ts'
 import { type Counts, countTasks } from './progress.ts'
 import { readProject } from './projects.ts'
+import { type Search, searchTasks } from './search.ts'
 import { parsed } from './settings.ts'
 import { makeTallies, type Tallies } from './tally.ts'
 import { adjudicator, currentVote, currentVotes, passes, readTask, type StoredTask } from './tasks.ts'
@@ -24,6 +25,7 @@ export type Labels = {
   leases: Leases
   counts: Counts
   tallies: Tallies
+  search: Search
   /** When annotators sent their last request; not stored. */
   seen: Map<number, string>
 }
@@ -34,8 +36,17 @@ export const openLabels = (db: Db, live: Live): Labels => ({
   leases: makeLeases(),
   counts: countTasks(db),
   tallies: makeTallies(db),
+  search: searchTasks(db),
   seen: new Map(),
 })
+
+/** What is kept in memory of a project does not hold any more: tasks came in or went, or other rules hold. */
+export const forgetProject = ({ counts, tallies, search, live }: Labels, project: number): void => {
+  counts.forget(project)
+  tallies.forget(project)
+  search.forget(project)
+  live.publish({ topic: `project/${project}` })
+}
 
 /** The task, where its project is open to the person. */
 export const taskFor = (

@@ -5,10 +5,18 @@ import { httpError } from '../../http/errors.ts'
 import { newToken, requireRole, roles, type StudioEnv } from '../session.ts'
 import type { AnnotatorInfo, ProjectSummary } from './api.ts'
 import { putScores } from './forParts.ts'
-import { bodyOf, idOf, type Labels } from './labels.ts'
+import { bodyOf, forgetProject, idOf, type Labels } from './labels.ts'
 import { addAnnotator, annotatorInfos, changeAnnotator, endAnnotator, requireMember } from './people.ts'
 import { progressOf } from './progress.ts'
-import { addProject, changeProject, newProject, projectChange, projectsOf, readProject } from './projects.ts'
+import {
+  addProject,
+  changeProject,
+  deleteProject,
+  newProject,
+  projectChange,
+  projectsOf,
+  readProject,
+} from './projects.ts'
 import { once } from './requests.ts'
 import { requestId } from './settings.ts'
 
@@ -35,7 +43,7 @@ const annotatorChange = z.strictObject({
 
 /** @param address where others reach the studio, for the links of annotators */
 export const projectRoutes = (labels: Labels, address: () => string): Hono<StudioEnv> => {
-  const { db, live, counts } = labels
+  const { db, counts } = labels
   const app = new Hono<StudioEnv>()
 
   app.get('/projects', (context) => {
@@ -59,18 +67,19 @@ export const projectRoutes = (labels: Labels, address: () => string): Hono<Studi
   })
 
   app.get('/projects/:id', (context) => {
-    const id = idOf(context)
-    requireMember(db, context.get('person'), id)
-    return context.json(readProject(db, id))
+    const [id, person] = [idOf(context), context.get('person')]
+    requireMember(db, person, id)
+    const project = readProject(db, id)
+    // Who looks at a project may soon look at its agreement
+    if (person.role !== 'annotate') labels.tallies.of(id, project.settings).catch(() => {})
+    return context.json(project)
   })
 
   app.patch('/projects/:id', requireRole('own'), async (context) => {
     const id = idOf(context)
     const given = await bodyOf(context, projectChange)
     once(db, { person: 0, requestId: given.requestId, what: `change ${id}` }, () => changeProject(db, id, given))
-    counts.forget(id)
-    labels.tallies.forget(id)
-    live.publish({ topic: `project/${id}` })
+    forgetProject(labels, id)
     return context.json(readProject(db, id))
   })
 
@@ -79,10 +88,8 @@ export const projectRoutes = (labels: Labels, address: () => string): Hono<Studi
     const given = await bodyOf(context, z.strictObject({ name: z.string() }))
     const { name } = readProject(db, id)
     if (given.name !== name) throw httpError(400, 'name: spell out the name of the project to delete it with its votes')
-    db.transaction(() => db.run('DELETE FROM project WHERE id = ?', id))
-    counts.forget(id)
-    labels.tallies.forget(id)
-    live.publish({ topic: `project/${id}` })
+    db.transaction(() => deleteProject(db, id))
+    forgetProject(labels, id)
     return context.body(null, 204)
   })
 

@@ -77,6 +77,16 @@ export const changeProject = (db: Db, id: number, change: z.output<typeof projec
   if (settings.order !== known.settings.order || settings.seed !== known.settings.seed) reorder(db, id, settings)
 }
 
+/** Removes a project with its votes. */
+export const deleteProject = (db: Db, id: number): void => {
+  db.run(
+    `UPDATE person AS p SET votes = votes -
+       (SELECT count(*) FROM current WHERE project = ? AND person = p.id AND kind = 'vote')`,
+    id,
+  )
+  db.run('DELETE FROM project WHERE id = ?', id)
+}
+
 /** Which tasks still need votes, after the overlap changed. */
 const restate = (db: Db, id: number, { overlap, goldEvery }: ProjectSettings) => {
   db.run(

@@ -5,6 +5,7 @@ import type { Live } from '../live.ts'
 import type { FindPerson, StudioEnv } from '../session.ts'
 import { openUploads } from './files.node.ts'
 import { importRoutes } from './importRoutes.ts'
+import { labelStudioRoutes } from './labelStudioRoutes.ts'
 import { type Labels, openLabels } from './labels.ts'
 import { findAnnotator } from './people.ts'
 import { projectRoutes } from './projectRoutes.ts'
@@ -35,5 +36,6 @@ export const labelRoutes = ({ db, live, root, address }: LabelOptions): LabelPar
   routes.route('/', taskRoutes(labels))
   routes.route('/', reportRoutes(labels))
   routes.route('/', importRoutes(labels, root, uploads))
+  routes.route('/', labelStudioRoutes(labels))
   return { labels, routes, findPerson: (token) => findAnnotator(db, token), close: uploads.close }
 }

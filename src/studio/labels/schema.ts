@@ -11,9 +11,12 @@ export const migrations: readonly string[] = [
     role TEXT NOT NULL,
     -- SHA-256 of the link's token; null once the link has ended, and for the owner
     token TEXT UNIQUE,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    -- Tasks with a vote of theirs, second passes too, and when they changed anything last
+    votes INTEGER NOT NULL DEFAULT 0,
+    at TEXT
   );
-  INSERT INTO person VALUES (0, '"owner"', 'own', NULL, '');
+  INSERT INTO person (id, name, role, created_at) VALUES (0, '"owner"', 'own', '');
 
   CREATE TABLE project (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -65,8 +68,6 @@ export const migrations: readonly string[] = [
     -- The beginning of the prompt, for lists
     title TEXT NOT NULL
   );
-  -- Prompt and responses in lower case, for the search
-  CREATE TABLE task_search (task INTEGER PRIMARY KEY REFERENCES task ON DELETE CASCADE, text TEXT NOT NULL);
   CREATE TABLE score (
     task INTEGER NOT NULL REFERENCES task ON DELETE CASCADE,
     name TEXT NOT NULL,

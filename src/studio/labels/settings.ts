@@ -14,6 +14,11 @@ const scale = z.strictObject({
 /** What a style sheet may not hold: it would fetch something, or reach out of its rule. */
 const unsafeCss = /url\s*\(|@import|expression\s*\(|javascript:|<\/|\\/i
 
+const className = z
+  .string()
+  .max(200)
+  .regex(/^[\w -]*$/, 'holds names of classes')
+
 export const settingsSchema = z.strictObject({
   mode: z.enum(['rank', 'pair', 'rate', 'best', 'good', 'edit']).default('rank'),
   scales: z.array(scale).max(20).default([]),
@@ -35,6 +40,10 @@ export const settingsSchema = z.strictObject({
         .max(100_000)
         .refine((css) => !unsafeCss.test(css), 'may not fetch anything: no url(), no @import'),
       title: z.string().max(500).optional(),
+      classes: z
+        .strictObject({ prompt: className, item: className, title: className, body: className })
+        .partial()
+        .optional(),
     })
     .optional(),
 })

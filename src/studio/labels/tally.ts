@@ -125,7 +125,7 @@ const begin = (db: Db, project: number, { mode, scales }: ProjectSettings): Know
 }
 
 /** Tasks that are read without giving others their turn. */
-const atOnce = 500
+const atOnce = 200
 
 const refresh = async (db: Db, project: number, settings: ProjectSettings, own: Known) => {
   if (!own.dirty.size) return false
@@ -167,7 +167,7 @@ const readRows = (db: Db, project: number, ids: readonly number[]): Row[] =>
        (SELECT group_concat('[' || c.person || ',' || c.pass || ',' || v.value || ',' || v.shown || ',' || c.seconds || ']')
         FROM current c JOIN vote v ON v.id = c.vote WHERE c.task = t.id AND c.kind = 'vote') AS said,
        (SELECT group_concat('[' || maker || ',' || value || ']') FROM prediction WHERE task = t.id) AS predicted
-     FROM json_each(?) wanted JOIN task t ON t.id = wanted.value WHERE t.project = ?`,
+     FROM task t WHERE t.id IN (SELECT value FROM json_each(?)) AND +t.project = ?`,
     JSON.stringify(ids),
     project,
   )

@@ -19,7 +19,7 @@ import { lastAct, newSkip, newVote, type Stored, storeSkip, storeVote, takeBack 
 const mayDecide = ({ role }: Person) => roles.indexOf(role) >= roles.indexOf('adjudicate')
 
 export const taskRoutes = (labels: Labels): Hono<StudioEnv> => {
-  const { db, leases, counts, tallies, live } = labels
+  const { db, leases, counts, tallies, search, live } = labels
   const app = new Hono<StudioEnv>()
 
   app.get('/projects/:id/next', (context) => {
@@ -43,16 +43,18 @@ export const taskRoutes = (labels: Labels): Hono<StudioEnv> => {
     const [person, project] = [context.get('person'), idOf(context)]
     requireMember(db, person, project)
     const asked = tableQuery(context.req.query())
-    if (!mayDecide(person)) return context.json(ownTable(db, project, asked, person.id))
+    if (!mayDecide(person)) return context.json(ownTable(db, search, project, asked, person.id))
     const annotator = asked.annotator ? (personNamed(db, asked.annotator) ?? -2) : undefined
-    return context.json(taskTable(db, project, asked, annotator))
+    return context.json(taskTable(db, search, project, asked, annotator))
   })
 
   app.get('/projects/:id/adjudication', requireRole('adjudicate'), (context) => {
     const [person, project] = [context.get('person'), idOf(context)]
     requireMember(db, person, project)
     const asked = tableQuery(context.req.query())
-    return context.json(taskTable(db, project, { ...asked, filter: 'disputed', sort: '-disagreement' }, undefined))
+    return context.json(
+      taskTable(db, search, project, { ...asked, filter: 'disputed', sort: '-disagreement' }, undefined),
+    )
   })
 
   app.get('/tasks/:id', (context) => {

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Db, SqlValue } from '../../store/database.node.ts'
 import { type TaskPage, type TaskRow, taskFilters, taskSorts } from './api.ts'
+import type { Search } from './search.ts'
 import { parsed } from './settings.ts'
 
 const sorts = taskSorts.flatMap((name) => [name, `-${name}`] as const)
@@ -20,8 +21,14 @@ export type TableQuery = z.output<typeof query>
 
 type Row = Omit<TaskRow, 'annotators' | 'prompt'> & { title: string; people: string }
 
-/** Without `own`: as adjudicators and the owner see it. */
-export const taskTable = (db: Db, project: number, asked: TableQuery, annotator: number | undefined): TaskPage => {
+/** As adjudicators and the owner see it. @param annotator whose tasks alone are wanted */
+export const taskTable = (
+  db: Db,
+  search: Search,
+  project: number,
+  asked: TableQuery,
+  annotator: number | undefined,
+): TaskPage => {
   const where = ['t.project = ?']
   const values: SqlValue[] = [project]
   if (asked.filter === 'gold') where.push('gold IS NOT NULL')
@@ -32,13 +39,11 @@ export const taskTable = (db: Db, project: number, asked: TableQuery, annotator:
     values.push(asked.filter)
   }
   if (annotator !== undefined) {
-    where.push('t.id IN (SELECT task FROM current WHERE project = t.project AND person = ?)')
+    where.push('EXISTS (SELECT 1 FROM current WHERE task = t.id AND person = ? AND pass = 0)')
     values.push(annotator)
   }
-  search(asked.search, where, values)
-  const [column, direction] = asked.sort.startsWith('-')
-    ? [asked.sort.slice(1), 'DESC']
-    : [asked.sort || 'position', 'ASC']
+  addSearch(search, project, asked.search, where, values)
+  const [column, direction] = orderOf(asked.sort)
   const condition = where.join(' AND ')
   const total = db.get<{ n: number }>(`SELECT count(*) AS n FROM task t WHERE ${condition}`, ...values)!.n
   const rows = db.all<Row>(
@@ -55,33 +60,38 @@ export const taskTable = (db: Db, project: number, asked: TableQuery, annotator:
   return { total, rows: rows.map(read) }
 }
 
+const orderOf = (sort: string): [column: string, direction: 'ASC' | 'DESC'] =>
+  sort.startsWith('-') ? [sort.slice(1), 'DESC'] : [sort || 'position', 'ASC']
+
 /** What an annotator sees: only what they did themselves. */
-export const ownTable = (db: Db, project: number, asked: TableQuery, person: number): TaskPage => {
-  const where = ['t.project = ?']
-  const values: SqlValue[] = [project]
-  const states: Partial<Record<TableQuery['filter'], string>> = {
-    open: 'c.kind IS NULL',
-    unfinished: "c.kind IS NOT 'vote'",
-    labelled: "c.kind = 'vote'",
-    finished: "c.kind = 'vote'",
-    skipped: "c.kind = 'skip'",
-  }
-  if (asked.filter) where.push(states[asked.filter] ?? 'false')
-  search(asked.search, where, values)
-  const from = `FROM task t LEFT JOIN current c ON c.task = t.id AND c.person = ? AND c.pass = 0 WHERE ${where.join(' AND ')}`
-  const total = db.get<{ n: number }>(`SELECT count(*) AS n ${from}`, person, ...values)!.n
-  const descending = asked.sort.startsWith('-')
+export const ownTable = (db: Db, search: Search, project: number, asked: TableQuery, person: number): TaskPage => {
+  const { filter } = asked
+  const kind = filter === 'skipped' ? 'skip' : filter === 'labelled' || filter === 'finished' ? 'vote' : undefined
+  const isOpen = filter === 'open' || filter === 'unfinished'
+  if (filter && !kind && !isOpen) return { total: 0, rows: [] }
+  // What a person did is found by the person, what they did not do by the tasks
+  const where = kind ? ['c.project = ? AND c.person = ? AND c.pass = 0 AND c.kind = ?'] : ['t.project = ?']
+  const values: SqlValue[] = kind ? [project, person, kind] : [person, project]
+  if (isOpen) where.push(filter === 'open' ? 'c.kind IS NULL' : "c.kind IS NOT 'vote'")
+  addSearch(search, project, asked.search, where, values)
+  const tables = kind
+    ? 'current c CROSS JOIN task t ON t.id = c.task'
+    : 'task t LEFT JOIN current c ON c.task = t.id AND c.person = ? AND c.pass = 0'
+  const from = `FROM ${tables} WHERE ${where.join(' AND ')}`
+  const total =
+    filter || asked.search
+      ? db.get<{ n: number }>(`SELECT count(*) AS n ${from}`, ...values)!.n
+      : db.get<{ n: number }>('SELECT count(*) AS n FROM task WHERE project = ?', project)!.n
+  const [name, direction] = orderOf(asked.sort)
   const columns: Record<string, string> = { seconds: 'c.seconds', at: 'c.at', votes: 'c.kind', state: 'c.kind' }
-  const column = columns[asked.sort.replace('-', '')] ?? 't.position'
-  const direction = descending ? 'DESC' : 'ASC'
+  const column = columns[name] ?? 't.position'
   const rows = db.all<Row>(
     `SELECT page.*, title FROM (
        SELECT t.id, t.position, c.kind IS 'vote' AS votes,
          CASE c.kind WHEN 'vote' THEN 'labelled' WHEN 'skip' THEN 'skipped' ELSE 'open' END AS state,
          NULL AS disagreement, c.seconds AS seconds, c.at AS at, '[]' AS people
        ${from} ORDER BY ${column} ${direction}, t.position ${direction} LIMIT ? OFFSET ?) page
-     JOIN task_text ON task = page.id`,
-    person,
+     CROSS JOIN task_text ON task = page.id`,
     ...values,
     asked.limit,
     asked.offset,
@@ -89,10 +99,10 @@ export const ownTable = (db: Db, project: number, asked: TableQuery, person: num
   return { total, rows: rows.map(read) }
 }
 
-const search = (text: string, where: string[], values: SqlValue[]) => {
+const addSearch = (search: Search, project: number, text: string, where: string[], values: SqlValue[]) => {
   if (!text.trim()) return
-  where.push('t.id IN (SELECT task FROM task_search WHERE instr(text, ?) > 0)')
-  values.push(text.trim().toLowerCase())
+  where.push('t.id IN (SELECT value FROM json_each(?))')
+  values.push(JSON.stringify(search.find(project, text.trim())))
 }
 
 const read = ({ title, people, ...row }: Row): TaskRow => ({

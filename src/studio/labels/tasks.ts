@@ -73,8 +73,6 @@ export const addTask = (
     JSON.stringify(task.responses),
     JSON.stringify(prompt.slice(0, 300)),
   )
-  const all = [prompt, ...task.responses.map(({ text }) => plainText(text))].join('\n').replaceAll('\0', ' ')
-  db.run('INSERT INTO task_search VALUES (?, ?)', id, all.toLowerCase())
   note(db, settings, id, task)
   return { id, isNew: true }
 }

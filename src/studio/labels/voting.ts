@@ -106,12 +106,11 @@ const store = (db: Db, place: Place, settings: ProjectSettings, version: number,
     if (theirs === undefined) throw httpError(400, `version: is ${version}, but nothing changed this task yet`)
     return { vote, version: present, theirs }
   }
-  const known = currentVote(db, task.id, holder(place), pass)
   const vote = insert(db, place, said)
   setVersion(db, place, present + 1)
-  settle(db, place, settings)
+  const before = settle(db, place, settings)
   if (pass !== passes.decision) db.run('DELETE FROM draft WHERE task = ? AND person = ?', task.id, person)
-  if (said.kind === 'vote' && pass === passes.first && known?.kind !== 'vote') planRepeat(db, place, settings)
+  if (said.kind === 'vote' && pass === passes.first && before !== 'vote') planRepeat(db, place, settings)
   return { vote, version: present + 1 }
 }
 
@@ -150,9 +149,15 @@ const lastOf = (db: Db, { task, person, pass }: Place) =>
     person,
   )?.id
 
-/** What counts at a place is the last vote there that was not taken back. */
+/** What counts at a place is the last vote there that was not taken back. @returns the kind of what counted before */
 const settle = (db: Db, place: Place, settings: ProjectSettings) => {
   const { task, person, pass } = place
+  const before = db.get<{ kind: string }>(
+    'SELECT kind FROM current WHERE task = ? AND person = ? AND pass = ?',
+    task.id,
+    holder(place),
+    pass,
+  )?.kind
   const row = db.get<{ id: number; kind: string; seconds: number; at: string }>(
     `SELECT id, kind, seconds, at FROM vote v
      WHERE task = ? AND pass = ? AND (person = ? OR pass = 2) AND refused = 0 AND kind <> 'undo'
@@ -175,7 +180,10 @@ const settle = (db: Db, place: Place, settings: ProjectSettings) => {
       row.at,
     )
   else db.run('DELETE FROM current WHERE task = ? AND person = ? AND pass = ?', task.id, holder(place), pass)
+  const more = Number(row?.kind === 'vote') - Number(before === 'vote')
+  db.run('UPDATE person SET votes = votes + ?, at = ? WHERE id = ?', more, new Date().toISOString(), person)
   recount(db, task, settings)
+  return before
 }
 
 /** A share of tasks comes again to the same person, to see how far one agrees with oneself. */

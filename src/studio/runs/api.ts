@@ -7,7 +7,7 @@
  *     DELETE /api/runs/NAME                   204
  *     PUT    /api/runs/NAME/tags              TagsBody -> 204
  *     POST   /api/runs/NAME/stop              204; the process writes a checkpoint and ends
- *     POST   /api/runs/NAME/resume            204; a process of its own goes on
+ *     POST   /api/runs/NAME/resume            Resumed; a process of its own goes on, as a job
  *     GET    /api/runs/NAME/samples           RunSamples
  *     GET    /api/runs/NAME/events?from=0     EventPage
  *     GET    /api/runs/NAME/files             RunFile[]
@@ -153,6 +153,9 @@ export type RunSamples = {
 export type EventPage = { total: number; from: number; events: { event: string; [field: string]: unknown }[] }
 
 export type RunFile = { path: string; bytes: number; changed: string }
+
+/** `waits`: other work ends first. */
+export type Resumed = { waits: boolean }
 
 export type TagsBody = { tags: string[] }
 

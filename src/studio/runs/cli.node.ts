@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { runFailure } from '../../util/fault.ts'
 import { visible } from '../../util/quote.ts'
 
-export const attune = fileURLToPath(new URL('../../../bin/attune.js', import.meta.url))
+const attune = fileURLToPath(new URL('../../../bin/attune.js', import.meta.url))
 
 export type CliQueue = {
   /** @returns the JSON lines of a command. Throws a Fault 'failed' with the last line of its messages. */
@@ -62,7 +62,7 @@ export const openCliQueue = (): CliQueue => {
 }
 
 /** What a command says last, without `error: `. */
-export const lastMessage = (text: string): string | undefined => {
+const lastMessage = (text: string): string | undefined => {
   const lines = text.split(/[\r\n]+/).filter((line) => line.trim() !== '')
   const line = lines.findLast((each) => each.startsWith('error: ')) ?? lines.at(-1)
   return line === undefined ? undefined : visible(line.replace(/^error: /, '')).slice(0, 1000)

@@ -1,13 +1,8 @@
-/** Stops, resumes and deletes runs. */
-import { spawn } from 'node:child_process'
-import { mkdtempSync, openSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+/** Stops runs, whoever started them. */
+import { readFile } from 'node:fs/promises'
 import { httpError } from '../../http/errors.ts'
 import { isRunning, writerOf } from '../../runs/lock.node.ts'
-import { attune, lastMessage } from './cli.node.ts'
-import type { OpenRun, RunStore } from './store.node.ts'
+import type { OpenRun } from './store.node.ts'
 
 /** Asks the process that writes a run to end; it writes a checkpoint first. */
 export const stopRun = async ({ dir }: OpenRun): Promise<void> => {
@@ -30,27 +25,4 @@ export const stopRun = async ({ dir }: OpenRun): Promise<void> => {
 const isProgram = async (pid: number): Promise<boolean> => {
   const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined)
   return command === undefined || /attune|node/.test(command)
-}
-
-/** Starts a process that goes on with a run. It outlives the studio; its failure is told by the store. */
-export const resumeRun = async (store: RunStore, { name, dir, row }: OpenRun, changed: () => void): Promise<void> => {
-  if (await isRunning(dir)) throw httpError(400, 'the run is running already')
-  if (row.state === 'ended') throw httpError(400, 'the run has reached its end; there is nothing to resume')
-  store.failed(name, undefined)
-  const folder = mkdtempSync(join(tmpdir(), 'attune-resume-'))
-  const messages = join(folder, 'messages')
-  const child = spawn(process.execPath, [attune, 'runs', 'resume', dir, '--json'], {
-    cwd: store.root,
-    detached: true,
-    stdio: ['ignore', 'ignore', openSync(messages, 'w')],
-  })
-  child.unref()
-  child.on('error', (error) => store.failed(name, error.message))
-  child.on('exit', async (code) => {
-    // 130: it was stopped, with a checkpoint
-    if (code !== 0 && code !== 130)
-      store.failed(name, lastMessage(await readFile(messages, 'utf8').catch(() => '')) ?? 'the process was killed')
-    await rm(folder, { recursive: true, force: true })
-    changed()
-  })
 }

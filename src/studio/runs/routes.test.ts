@@ -17,6 +17,8 @@ let root: string
 let part: RunsPart
 let role: Role = 'own'
 const told: LiveEvent[] = []
+const begun: string[] = []
+let failure: string | undefined
 const app = new Hono<StudioEnv>()
 
 const lines = (events: readonly object[]) => events.map((event) => `${JSON.stringify(event)}\n`).join('')
@@ -55,12 +57,19 @@ beforeAll(async () => {
   })
   await addRun('attune-runs/second', [...steps.slice(0, 4), { event: 'eval', step: 4, eval_loss: 1 }], { batchSize: 4 })
   await addRun('deep/er/100% <b>&"third"', steps, {}, 'dpo')
-  const { routes, close } = openRunsPart(root, {
-    publish: (event) => void told.push(event),
-    isWanted: (topic) => topic === 'run/second',
-    stream: () => new Response(),
-    close() {},
-  })
+  const { routes, close } = openRunsPart(
+    root,
+    {
+      publish: (event) => void told.push(event),
+      isWanted: (topic) => topic === 'run/second',
+      stream: () => new Response(),
+      close() {},
+    },
+    {
+      resume: async ({ output }) => ({ waits: begun.push(output) > 1 }),
+      failureOf: (name) => (name === 'second' ? failure : undefined),
+    },
+  )
   part = { routes, close }
   app.use(async (context, next) => {
     context.set('person', { id: 0, name: 'somebody', role })
@@ -245,6 +254,14 @@ describe('stopping, resuming and deleting', () => {
     await lock(process.pid)
     expect(await message(send('POST', '/runs/second/stop'))).toContain('is no training')
     await rm(join(root, 'attune-runs/second/run.lock'))
+  })
+
+  it('resumes a run by its folder, and says what went wrong with the process', async () => {
+    const resumed = await send('POST', '/runs/second/resume')
+    expect([await resumed.json(), begun]).toEqual([{ waits: false }, ['attune-runs/second']])
+    failure = 'the disk is full'
+    expect((await json<RunPage>('/runs/second')).row).toMatchObject({ state: 'failed', reason: 'the disk is full' })
+    failure = undefined
   })
 
   it('removes the folder of a run, and refuses to resume one that has reached its end', async () => {

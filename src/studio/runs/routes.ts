@@ -8,16 +8,16 @@ import { deleteRun } from '../../runs/find.node.ts'
 import { badInput } from '../../util/fault.ts'
 import type { Live } from '../live.ts'
 import { requireRole, type StudioEnv } from '../session.ts'
-import type { Curve, EventPage, RunComparison, RunList } from './api.ts'
+import type { Curve, EventPage, Resumed, RunComparison, RunList } from './api.ts'
 import { openCliQueue } from './cli.node.ts'
-import { resumeRun, stopRun } from './control.node.ts'
+import { stopRun } from './control.node.ts'
 import { axesOf, curvesOfRun } from './curves.ts'
 import { csvOf, reportOf } from './exports.node.ts'
 import { filesOf, sendFile } from './files.node.ts'
 import { metricsOf, pageOf } from './page.node.ts'
 import { lastValuesOf } from './row.ts'
 import { samplesOf } from './samples.node.ts'
-import { openRunStore } from './store.node.ts'
+import { openRunStore, shownFolder } from './store.node.ts'
 import { tagsSchema, writeTags } from './tags.node.ts'
 import { makeTokenViews, tokensSchema } from './tokens.node.ts'
 import { watchRuns } from './watch.node.ts'
@@ -45,9 +45,16 @@ const attachment = (name: string, type: string) => ({
 
 export type RunsPart = { routes: Hono<StudioEnv>; close(): void }
 
+/** What the part needs of the one that starts processes. */
+export type Launch = {
+  /** @param output the folder of the run, below that of the studio. @returns whether other work has to end first */
+  resume(run: { method: string; output: string }): Promise<{ waits: boolean }>
+  failureOf(name: string): string | undefined
+}
+
 /** @param root the studio's folder, a real path */
-export const openRunsPart = (root: string, live: Live): RunsPart => {
-  const store = openRunStore(root)
+export const openRunsPart = (root: string, live: Live, launch: Launch): RunsPart => {
+  const store = openRunStore(root, launch.failureOf)
   const cli = openCliQueue()
   const watch = watchRuns(store, live)
   const tokens = makeTokenViews(cli)
@@ -95,8 +102,12 @@ export const openRunsPart = (root: string, live: Live): RunsPart => {
   })
 
   routes.post('/runs/:name/resume', async (context) => {
-    await resumeRun(store, await ownRun(context.req.param('name')), watch.soon)
-    return context.body(null, 204)
+    const { dir, info, row } = await ownRun(context.req.param('name'))
+    if (row.state === 'running') throw httpError(400, 'the run is running already')
+    if (row.state === 'ended') throw httpError(400, 'the run has reached its end; there is nothing to resume')
+    const begun = await launch.resume({ method: info.method, output: shownFolder(root, dir) })
+    watch.soon()
+    return context.json(begun satisfies Resumed)
   })
 
   routes.get('/runs/:name/samples', async (context) =>

@@ -51,10 +51,11 @@ export const figuresOf = (logged: Logged): Pick<RunRow, 'best' | 'last' | 'spark
   }
 }
 
-/** @param end the last event of the log, if the run ended */
+/** @param end the last event of the log, if the run ended   @param failure of the process that was to go on with it */
 export const stateOf = (running: boolean, end: LoggedEvent | undefined, failure?: string): [RunState, string?] => {
   if (running) return ['running']
-  if (failure !== undefined) return ['failed', failure]
+  const isOver = end !== undefined && end.stopped !== 'interrupted'
+  if (failure !== undefined && !isOver) return ['failed', failure]
   if (!end) return ['broken off']
   if (end.stopped === 'interrupted') return ['stopped']
   return end.stopped === 'done' ? ['ended'] : ['ended', String(end.stopped)]
@@ -67,8 +68,19 @@ export const latestOf = ({ steps }: Pick<LogIndex, 'steps'>): Record<string, num
   return row < 0 ? {} : Object.fromEntries(entries.filter(([, value]) => Number.isFinite(value)))
 }
 
-/** All metrics, thinned, in the form that reports of runs read. */
-export const thinnedCurves = ({ steps, evaluations }: Logged, most = 1000): Curves => {
+const thinned = new WeakMap<LogIndex['steps'], { rows: string; curves: Curves }>()
+
+/** All metrics, thinned, in the form that reports of runs read. Made anew when the log has grown. */
+export const thinnedCurves = (logged: Logged): Curves => {
+  const rows = `${logged.steps.rows()} ${logged.evaluations.rows()}`
+  const kept = thinned.get(logged.steps)
+  if (kept?.rows === rows) return kept.curves
+  const curves = thin(logged, 1000)
+  thinned.set(logged.steps, { rows, curves })
+  return curves
+}
+
+const thin = ({ steps, evaluations }: Logged, most: number): Curves => {
   const everything = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const
   const curves = new Map<string, (readonly [number, number])[]>()
   for (const table of [steps, evaluations]) {

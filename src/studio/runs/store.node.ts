@@ -32,8 +32,6 @@ export type RunStore = {
   names(): string[]
   /** The last row of a run, without reading anything. */
   known(name: string): RunRow | undefined
-  /** What a process said that was started for a run and failed; undefined takes it back. */
-  failed(name: string, message: string | undefined): void
   forget(name: string): void
 }
 
@@ -53,10 +51,12 @@ type Entry = {
   foreign?: Foreign
 }
 
-/** @param root a real path */
-export const openRunStore = (root: string): RunStore => {
+/**
+ * @param root a real path
+ * @param failureOf what went wrong with the process that the studio started for a run, where it failed
+ */
+export const openRunStore = (root: string, failureOf: (name: string) => string | undefined): RunStore => {
   const entries = new Map<string, Entry>()
-  const failures = new Map<string, string>()
   const entryOf = async (name: string, dir: string): Promise<Entry> => {
     const there = entries.get(name)
     if (there?.dir === dir) return there
@@ -86,16 +86,18 @@ export const openRunStore = (root: string): RunStore => {
   }
   const read = (entry: Entry): Promise<OpenRun> => {
     entry.used = Date.now()
-    entry.work ??= (
-      entry.foreign ? readForeign(entry, entry.foreign) : readRun(entry, failures.get(entry.name))
-    ).finally(() => {
-      entry.work = undefined
-      makeRoom()
-    })
+    entry.work ??= (entry.foreign ? readForeign(entry, entry.foreign) : readRun(entry, failureOf(entry.name))).finally(
+      () => {
+        entry.work = undefined
+        makeRoom()
+      },
+    )
     return entry.work
   }
   const changed = async (entry: Entry): Promise<boolean> => {
-    const stamp = entry.foreign ? `${entry.foreign.run.bytes}@${entry.foreign.run.changed}` : await stampOf(entry.dir)
+    const stamp = entry.foreign
+      ? `${entry.foreign.run.bytes}@${entry.foreign.run.changed}`
+      : `${await stampOf(entry.dir)} ${failureOf(entry.name) ?? ''}`
     const isNew = stamp !== entry.stamp || entry.row === undefined || entry.row.state === 'running'
     entry.stamp = stamp
     return isNew
@@ -124,13 +126,8 @@ export const openRunStore = (root: string): RunStore => {
     },
     names: () => [...entries.keys()],
     known: (name) => entries.get(name)?.row,
-    failed(name, message) {
-      if (message === undefined) failures.delete(name)
-      else failures.set(name, message)
-    },
     forget(name) {
       entries.delete(name)
-      failures.delete(name)
     },
   }
 }

@@ -9,20 +9,16 @@ import { useFiles } from './data.ts'
 import { upload } from './upload.ts'
 import './forms.css'
 
-/** Rows as an import takes them, or the text of a template. `name` is what the person knows it by. */
-export type Chosen = { name: string } & ({ file: string } | { upload: string } | { xml: string })
+/** As an import takes it. `name` is what the person knows it by. */
+export type Chosen = { name: string } & ({ file: string } | { upload: string })
 
-const isXml = /\.xml$/i
 const accepted = '.jsonl,.json,.csv,.tsv,.parquet,.gz,.xml'
 
 export const FileChooser = ({ onChoose }: { onChoose(chosen: Chosen): void }) => {
   const input = useRef<HTMLInputElement>(null)
   const [over, setOver] = useState(false)
   const sending = useMutation({
-    mutationFn: async (file: File) => {
-      const { name } = file
-      onChoose(isXml.test(name) ? { name, xml: await file.text() } : { name, upload: await upload(file) })
-    },
+    mutationFn: async (file: File) => onChoose({ name: file.name, upload: await upload(file) }),
   })
   const send = (files: FileList | null) => {
     if (files?.[0]) sending.mutate(files[0])
@@ -74,10 +70,8 @@ const Files = ({ onChoose }: { onChoose(path: string): void }) => {
   const files = useFiles(folder)
   if (files.isError) return <ErrorNote error={files.error} />
   if (!files.data) return null
-  // Templates are read here, and sent as text
-  const entries = files.data.filter(({ path }) => !isXml.test(path))
   const above = folder.split('/').slice(0, -1).join('/')
-  if (entries.length === 0 && folder === '')
+  if (files.data.length === 0 && folder === '')
     return <p className="hint">There is no file of rows in the studio’s folder.</p>
   return (
     <section className="files" aria-label="Files in the studio’s folder">
@@ -90,7 +84,7 @@ const Files = ({ onChoose }: { onChoose(path: string): void }) => {
             </button>
           </li>
         )}
-        {entries.map(({ path, kind, bytes: size }) => (
+        {files.data.map(({ path, kind, bytes: size }) => (
           <li key={path}>
             <button type="button" onClick={() => (kind === 'folder' ? setFolder(path) : onChoose(path))}>
               {kind === 'folder' ? <Folder size={16} aria-hidden /> : <FileText size={16} aria-hidden />}

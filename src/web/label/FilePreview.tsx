@@ -7,10 +7,8 @@ import type { Chosen } from './FileChooser.tsx'
 import { many } from './words.ts'
 import './forms.css'
 
-const sourceOf = (chosen: Chosen): string | undefined => {
-  if ('xml' in chosen) return undefined
-  return 'file' in chosen ? `file=${encodeURIComponent(chosen.file)}` : `upload=${encodeURIComponent(chosen.upload)}`
-}
+const sourceOf = (chosen: Chosen) =>
+  'file' in chosen ? `file=${encodeURIComponent(chosen.file)}` : `upload=${encodeURIComponent(chosen.upload)}`
 
 export const usePreview = (chosen: Chosen | undefined) =>
   useQuery({
@@ -20,7 +18,8 @@ export const usePreview = (chosen: Chosen | undefined) =>
     retry: false,
   })
 
-export const isTemplate = (chosen: Chosen): chosen is Extract<Chosen, { xml: string }> => 'xml' in chosen
+/** A Label Studio template says how people label, and has no rows. */
+export const isTemplate = ({ name }: Chosen) => /\.xml$/i.test(name)
 
 /** One response is judged alone, two make a pair, more are ranked. */
 export const proposedMode = ({ responses }: Preview): { mode: Mode; because: string } => {

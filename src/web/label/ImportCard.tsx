@@ -1,15 +1,15 @@
 /** Adds rows to a project, or sets it up from a Label Studio template. */
 import { useState } from 'react'
-import type { ImportRequest } from '../../studio/labels/api.ts'
+import type { ImportReport, ImportRequest } from '../../studio/labels/api.ts'
+import { newRequestId, post } from '../api.ts'
 import { Button } from '../ui/Button.tsx'
 import { Card } from '../ui/Card.tsx'
 import { Dialog } from '../ui/Dialog.tsx'
 import { Field, Input, Select } from '../ui/Field.tsx'
-import { bringIn, broughtWords } from './bringIn.ts'
 import { useChange } from './data.ts'
 import { type Chosen, FileChooser } from './FileChooser.tsx'
 import { FirstRow, isTemplate, usePreview } from './FilePreview.tsx'
-import { ranksMeanings } from './words.ts'
+import { importWords, ranksMeanings } from './words.ts'
 import './forms.css'
 
 /** @param first the project has no rows yet */
@@ -38,10 +38,16 @@ const ImportForm = ({ id, onDone }: { id: number; onDone(): void }) => {
   const [columns, setColumns] = useState('')
   const preview = usePreview(chosen)
   const bring = useChange(
-    (given: Chosen) => bringIn(id, given, { ranksAre, ...(columns.trim() && { column: readColumns(columns) }) }),
+    ({ name: _, ...source }: Chosen) =>
+      post<ImportReport>(`/projects/${id}/import`, {
+        requestId: newRequestId(),
+        ...source,
+        ranksAre,
+        ...(columns.trim() && { column: readColumns(columns) }),
+      } satisfies ImportRequest),
     {
       reads: [['project', id], ['progress', id], ['projects'], ['tasks', id]],
-      done: broughtWords,
+      done: importWords,
       after: onDone,
     },
   )

@@ -1,32 +1,39 @@
 /** Makes a project: from a file of rows, from a Label Studio template, or without rows yet. */
 import { useState } from 'react'
-import type { ImportRequest, NewProject, Project, ProjectSettings } from '../../studio/labels/api.ts'
+import type { ImportReport, ImportRequest, NewProject, Project, ProjectSettings } from '../../studio/labels/api.ts'
 import { newRequestId, post, request } from '../api.ts'
 import { Button } from '../ui/Button.tsx'
 import { Field, Input, Select } from '../ui/Field.tsx'
-import { type Brought, bringIn, broughtWords } from './bringIn.ts'
 import { useChange } from './data.ts'
 import { type Chosen, FileChooser } from './FileChooser.tsx'
 import { FirstRow, isTemplate, proposedMode, usePreview } from './FilePreview.tsx'
+import { GenerateForm } from './GenerateForm.tsx'
 import { ModeField } from './ModeField.tsx'
 import { MoreSettings } from './SettingsFields.tsx'
-import { defaults, nameFromFile, ranksMeanings } from './words.ts'
+import { defaults, importWords, nameFromFile, ranksMeanings } from './words.ts'
 import './forms.css'
 
-export type Made = { project: Project; brought?: Brought }
+export type Made = { project: Project; report?: ImportReport }
 
-/** @param onMade called when the project is there; `brought` says what was taken from the file */
+/** @param onMade called when the project is there; `report` says what was taken from the file */
 export const NewProjectForm = ({ onMade, lead }: { onMade(made: Made): void; lead?: string }) => {
   const [chosen, setChosen] = useState<Chosen>()
   const [without, setWithout] = useState(false)
+  const [generating, setGenerating] = useState(false)
+  if (generating) return <GenerateForm onBack={() => setGenerating(false)} />
   if (!chosen && !without)
     return (
       <div className="stack">
         {lead && <p className="soft">{lead}</p>}
         <FileChooser onChoose={setChosen} />
-        <Button look="quiet" onClick={() => setWithout(true)}>
-          Start without a file
-        </Button>
+        <div className="other-ways">
+          <Button look="quiet" onClick={() => setGenerating(true)}>
+            Let a model write the answers
+          </Button>
+          <Button look="quiet" onClick={() => setWithout(true)}>
+            Start without a file
+          </Button>
+        </div>
       </div>
     )
   const back = () => {
@@ -56,8 +63,10 @@ const Details = ({ chosen, onBack, onMade }: DetailsProps) => {
         settings: template ? changed : settings,
       } satisfies NewProject)
       if (!chosen) return { project }
+      const { name: _, ...source } = chosen
       try {
-        return { project, brought: await bringIn(project.id, chosen, { ranksAre }) }
+        const given: ImportRequest = { requestId: newRequestId(), ...source, ranksAre }
+        return { project, report: await post<ImportReport>(`/projects/${project.id}/import`, given) }
       } catch (error) {
         // A project whose rows cannot be read would only be in the way
         await request('DELETE', `/projects/${project.id}`, { name: project.name })
@@ -66,8 +75,7 @@ const Details = ({ chosen, onBack, onMade }: DetailsProps) => {
     },
     {
       reads: [['projects'], ['files']],
-      done: ({ project, brought }) =>
-        brought ? `${project.name}: ${broughtWords(brought)}` : `${project.name} was made`,
+      done: ({ project, report }) => (report ? `${project.name}: ${importWords(report)}` : `${project.name} was made`),
       after: onMade,
     },
   )

@@ -6,6 +6,7 @@ import { useLiveProject, useMay, useProgress, useProject, useProjectId } from '.
 import { ExportCard } from './ExportCard.tsx'
 import { Guidelines } from './Guidelines.tsx'
 import { ImportCard } from './ImportCard.tsx'
+import { LabelStudioCard } from './LabelStudioCard.tsx'
 import { PeopleCard } from './PeopleCard.tsx'
 import { ProjectFrame } from './ProjectFrame.tsx'
 
@@ -39,6 +40,7 @@ const Overview = ({ id }: { id: number }) => {
           <ExportCard project={project} />
           {owner && <TrainCard id={id} />}
           {owner && <ImportCard id={id} />}
+          {owner && <LabelStudioCard id={id} name={project.name} />}
         </div>
       )}
     </div>

@@ -36,10 +36,7 @@ const NothingOpen = () => (
 /** Where a project goes once it is there: to the first task, or where rows can be added. */
 const useOpenMade = () => {
   const [, navigate] = useLocation()
-  return ({ project: { id }, brought }: Made) => {
-    const tasks = brought && 'report' in brought && brought.report.added > 0
-    navigate(`/label/${id}${tasks ? '/task' : ''}`)
-  }
+  return ({ project: { id }, report }: Made) => navigate(`/label/${id}${report && report.added > 0 ? '/task' : ''}`)
 }
 
 const FirstProject = () => {

@@ -110,11 +110,14 @@ export const ranksMeanings = {
   },
 } as const
 
-export const importWords = ({ added, already, dropped }: ImportReport) =>
-  [
+export const importWords = ({ added, already, dropped, leftOut }: ImportReport) => {
+  if (leftOut)
+    return leftOut.length === 0 ? 'the template is in use' : `the template is in use, without ${leftOut.join(', ')}`
+  return [
     `${many(added, 'task')} added`,
     already > 0 && `${number(already)} were there already`,
     ...Object.entries(dropped).map(([reason, rows]) => `${many(rows, 'row')} left out (${reason})`),
   ]
     .filter(Boolean)
     .join(', ')
+}

@@ -78,8 +78,8 @@ const AnswerText = memo(
   (a, b) => a.answer === b.answer && a.view === b.view && a.changeable === b.changeable,
 )
 
-/** Milliseconds between two renderings of a text that grows: markdown is read from its beginning each time. */
-const calmFor = 120
+/** Milliseconds between two renderings of a text that grows: markdown is read from its beginning each time, so more for long ones. */
+const calmFor = (length: number) => Math.max(120, length / 10)
 
 const useCalm = (text: string, isDone: boolean): string => {
   const [shown, setShown] = useState(text)
@@ -87,9 +87,9 @@ const useCalm = (text: string, isDone: boolean): string => {
   newest.current = text
   useEffect(() => {
     if (isDone) return
-    const timer = setInterval(() => setShown(newest.current), calmFor)
-    return () => clearInterval(timer)
-  }, [isDone])
+    const timer = setTimeout(() => setShown(newest.current), calmFor(shown.length))
+    return () => clearTimeout(timer)
+  }, [isDone, shown, text.length > shown.length])
   return isDone ? text : shown
 }
 

@@ -5,7 +5,7 @@ import type { OpenModel, Sampling } from '../../studio/play/api.ts'
 import { Button, IconButton } from '../ui/Button.tsx'
 import { Badge } from '../ui/Card.tsx'
 import { Field, NumberInput, Switch, Textarea } from '../ui/Field.tsx'
-import { type Conversation, defaultSampling } from './conversation.ts'
+import { type Conversation, defaultSampling, shortName } from './conversation.ts'
 import { maxLanes, type Settings } from './settings.ts'
 
 export type Choosing = { lane: number } | { scorer: 'reward' | 'judge' }
@@ -76,7 +76,7 @@ export const SettingsPanel = (props: Props) => {
               <span className="of">
                 <Button look="quiet" onClick={() => onChoose({ scorer: kind })}>
                   <span className="path" dir="auto">
-                    {scorers[kind] || 'none'}
+                    {shortName(scorers[kind]) || 'none'}
                   </span>
                 </Button>
                 {scorers[kind] && (
@@ -131,10 +131,10 @@ const Lane = ({
         <Button
           look={model ? 'quiet' : 'primary'}
           onClick={() => onChoose({ lane })}
-          aria-label={model ? `Model ${lane + 1}: ${model}. Choose another` : undefined}
+          aria-label={model ? `Model ${lane + 1}: ${shortName(model)}. Choose another` : undefined}
         >
           <span className="path" dir="auto" title={model}>
-            {model || 'Choose a model'}
+            {shortName(model) || 'Choose a model'}
           </span>
         </Button>
         {(model || settings.lanes.length > 1) && (

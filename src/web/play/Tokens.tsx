@@ -161,28 +161,47 @@ const shadeOf = (logp: number) => {
   return p > 0.8 ? 0 : p > 0.5 ? 1 : p > 0.25 ? 2 : p > 0.1 ? 3 : 4
 }
 
+/** Tokens that are drawn together: of a long answer that grows only the last ones are drawn anew. */
+const blockSize = 64
+
 const TokenSpans = ({ tokens, text, at }: Pick<Props, 'tokens' | 'text'> & { at?: number }) => {
   const start = tokens[0]?.at ?? text.length
+  const blocks = Math.ceil(tokens.length / blockSize)
   return (
     <>
       {text.slice(0, start)}
-      {tokens.map((token, i) => (
-        <TokenSpan
-          key={i}
-          index={i}
-          text={text.slice(token.at, tokens[i + 1]?.at ?? text.length)}
-          shade={shadeOf(token.logp)}
-          current={i === at}
-        />
-      ))}
+      {Array.from({ length: blocks }, (_, block) => {
+        const from = block * blockSize
+        const to = Math.min(tokens.length, from + blockSize)
+        const end = tokens[to]?.at ?? text.length
+        const isHere = at !== undefined && at >= from && at < to
+        // Tokens are only added at the end
+        return <TokenBlock key={from} {...{ tokens, text, from, to, end }} at={isHere ? at : undefined} />
+      })}
     </>
   )
 }
 
-type SpanProps = { index: number; text: string; shade: number; current: boolean }
+type BlockProps = Pick<Props, 'tokens' | 'text'> & { from: number; to: number; end: number; at?: number }
 
-const TokenSpan = memo(({ index, text, shade, current }: SpanProps) => (
-  <span data-token={index} className={`token shade-${shade}${current ? ' current' : ''}`}>
-    {text}
-  </span>
-))
+const TokenBlock = memo(
+  ({ tokens, text, from, to, end, at }: BlockProps) =>
+    tokens.slice(from, to).map((token, i) => {
+      const index = from + i
+      return (
+        <span
+          key={index}
+          data-token={index}
+          className={`token shade-${shadeOf(token.logp)}${index === at ? ' current' : ''}`}
+        >
+          {text.slice(token.at, index + 1 < to ? tokens[index + 1].at : end)}
+        </span>
+      )
+    }),
+  (a, b) =>
+    a.to === b.to &&
+    a.end === b.end &&
+    a.at === b.at &&
+    a.tokens[a.from] === b.tokens[b.from] &&
+    a.tokens[a.to - 1] === b.tokens[b.to - 1],
+)

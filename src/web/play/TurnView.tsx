@@ -19,6 +19,16 @@ type Props = {
   play: Pick<Playground, 'choose' | 'stop' | 'regenerate' | 'goOn'>
 }
 
+/** While answers come in, many times a second, only their own turn is drawn anew. */
+const isSame = (a: Props, b: Props) =>
+  a.turn === b.turn &&
+  a.at === b.at &&
+  a.view === b.view &&
+  a.running === b.running &&
+  a.models === b.models &&
+  a.conversation.turns.length === b.conversation.turns.length &&
+  (b.running || a.conversation === b.conversation)
+
 export const TurnView = memo(({ conversation, turn, at, view, running, models, play }: Props) => {
   const { id, answers, shown, better } = turn
   const isLast = at === conversation.turns.length - 1
@@ -88,4 +98,4 @@ export const TurnView = memo(({ conversation, turn, at, view, running, models, p
       )}
     </li>
   )
-})
+}, isSame)

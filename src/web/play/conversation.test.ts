@@ -9,6 +9,7 @@ import {
   newAnswer,
   requestFor,
   rowsOf,
+  shortName,
   shownOrder,
   type Turn,
   toKeep,
@@ -107,4 +108,15 @@ it('rows of a conversation are those that training reads; what is kept has ended
   const writing = { ...said('a', 'so'), state: 'writing' as const, tokens: [{ at: 0, text: 'so', logp: 0, tops: [] }] }
   const [{ answers }] = toKeep(talk([{ ...turn('Hi', []), answers: [writing] }])).turns
   expect(answers).toMatchObject([{ text: 'so', state: 'done', finish: 'stopped', tokens: [] }])
+})
+
+it.each([
+  ['runs/pirate/checkpoints/step-12', 'pirate, step 12'],
+  ['/models/SmolLM2/', 'SmolLM2'],
+  ['HuggingFaceTB/SmolLM2-135M', 'SmolLM2-135M'],
+  ['http://127.0.0.1:8000/v1#tiny', 'tiny'],
+  ['http://127.0.0.1:8000/v1', '127.0.0.1:8000'],
+  ['', ''],
+])('%s is called %s where there is little room', (model, name) => {
+  expect(shortName(model)).toBe(name)
 })

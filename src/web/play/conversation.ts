@@ -116,6 +116,14 @@ export const shownOrder = (lanes: number, blind: boolean, random = Math.random):
   return order
 }
 
+/** For narrow places: of a path its end, of a checkpoint its run and step, of an address the model's name or the host. */
+export const shortName = (model: string): string => {
+  const checkpoint = /([^/\\]+)[/\\]checkpoints[/\\]step-(\d+)$/.exec(model)
+  if (checkpoint) return `${checkpoint[1]}, step ${checkpoint[2]}`
+  if (URL.canParse(model) && /^https?:/i.test(model)) return new URL(model).hash.slice(1) || new URL(model).host
+  return model.split(/[/\\]/).findLast(Boolean) ?? model
+}
+
 export const letters = ['A', 'B', 'C', 'D'] as const
 
 /** Names are hidden until the choice is made. */

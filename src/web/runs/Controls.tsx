@@ -3,7 +3,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { Ellipsis, Pause, Play } from 'lucide-react'
 import { useState } from 'react'
 import { useLocation } from 'wouter'
-import type { RunPage } from '../../studio/runs/api.ts'
+import type { Resumed, RunPage } from '../../studio/runs/api.ts'
 import { request } from '../api.ts'
 import { Button, IconButton } from '../ui/Button.tsx'
 import { ConfirmDialog } from '../ui/Dialog.tsx'
@@ -11,10 +11,12 @@ import { Menu, MenuItem, MenuLink, MenuSeparator } from '../ui/Menu.tsx'
 import { useToast } from '../ui/Toasts.tsx'
 import { runApi } from './address.ts'
 
-const said = {
-  stop: 'The run was asked to stop. It writes a checkpoint first.',
-  resume: 'The run goes on from its last checkpoint.',
-} as const
+const said = (what: 'stop' | 'resume', begun: Resumed | undefined) => {
+  if (what === 'stop') return 'The run was asked to stop. It writes a checkpoint first.'
+  return begun?.waits
+    ? 'The run goes on when the work before it has ended.'
+    : 'The run goes on from its last checkpoint.'
+}
 
 export const Controls = ({ name, page: { can, row, folder } }: { name: string; page: RunPage }) => {
   const client = useQueryClient()
@@ -22,8 +24,8 @@ export const Controls = ({ name, page: { can, row, folder } }: { name: string; p
   const [, go] = useLocation()
   const [asking, setAsking] = useState(false)
   const act = useMutation({
-    mutationFn: (what: 'stop' | 'resume') => request('POST', runApi(name, `/${what}`), {}),
-    onSuccess: (_, what) => show({ text: said[what] }),
+    mutationFn: (what: 'stop' | 'resume') => request<Resumed | undefined>('POST', runApi(name, `/${what}`), {}),
+    onSuccess: (begun, what) => show({ text: said(what, begun) }),
     onError: (error) => show({ text: error.message, look: 'error' }),
     onSettled: () => client.invalidateQueries({ queryKey: ['run', name] }),
   })

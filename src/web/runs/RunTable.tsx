@@ -8,8 +8,9 @@ import { ago, number } from '../ui/format.ts'
 import { Sparkline } from '../ui/Plots.tsx'
 import { SortHead, Table } from '../ui/Table.tsx'
 import { runPath } from './address.ts'
-import type { Sort } from './RunsPage.tsx'
 import { StateBadge } from './StateBadge.tsx'
+
+export type Sort = { by: 'name' | 'state' | 'steps' | 'best' | 'created' | 'alive'; order: 'asc' | 'desc' }
 
 type Props = {
   rows: readonly RunRow[]

@@ -10,10 +10,8 @@ import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { Field, Input, Select } from '../ui/Field.tsx'
 import { PageHead } from '../ui/PageHead.tsx'
 import { comparePath } from './address.ts'
-import { RunTable } from './RunTable.tsx'
+import { RunTable, type Sort } from './RunTable.tsx'
 import './runs.css'
-
-export type Sort = { by: 'name' | 'state' | 'steps' | 'best' | 'created' | 'alive'; order: 'asc' | 'desc' }
 
 const RunsPage = () => {
   const client = useQueryClient()

@@ -8,7 +8,7 @@ import { post, request } from '../api.ts'
 import { Button } from '../ui/Button.tsx'
 import { Card, Figure } from '../ui/Card.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
-import { ago, duration } from '../ui/format.ts'
+import { ago, duration, number } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { useToast } from '../ui/Toasts.tsx'
 import { runPath, useJob } from './data.ts'
@@ -111,6 +111,17 @@ const Actions = ({ id, can, state }: Job) => {
   )
 }
 
+const EventLine = ({ event, ...rest }: Record<string, unknown>) => (
+  <p>
+    <b>{event === undefined ? 'result' : String(event)}</b>{' '}
+    {Object.entries(rest).map(([key, value]) => (
+      <span key={key}>
+        <span className="soft">{key}</span> {typeof value === 'number' ? number(value) : String(value)}{' '}
+      </span>
+    ))}
+  </p>
+)
+
 const Output = ({ events, stderr }: JobDetails) => (
   <>
     <Card title="Last events">
@@ -118,7 +129,7 @@ const Output = ({ events, stderr }: JobDetails) => (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
         <section className="output" tabIndex={0} aria-label="Last events">
           {events.map((event, i) => (
-            <code key={i}>{JSON.stringify(event)}</code>
+            <EventLine key={i} {...event} />
           ))}
         </section>
       ) : (

@@ -1,11 +1,10 @@
 /** Label, train, blind re-test: the three steps of one project, what is done of each, and what the result means. */
-import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Check, Trash2 } from 'lucide-react'
 import { type ReactNode, useState } from 'react'
 import { Link, useParams } from 'wouter'
 import type { Job, Retest, RetestResult } from '../../studio/jobs/api.ts'
 import type { Progress } from '../../studio/labels/api.ts'
-import { useQuery } from '@tanstack/react-query'
 import { get, post, request, useRefreshOn } from '../api.ts'
 import { Button, IconButton } from '../ui/Button.tsx'
 import { Badge, Card, Figure, ProgressBar } from '../ui/Card.tsx'
@@ -13,7 +12,6 @@ import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { Field, Input } from '../ui/Field.tsx'
 import { percent } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
-import { Interval } from '../ui/Plots.tsx'
 import { runPath, useJobs, useProjectOf, useRetests } from './data.ts'
 import { JobProgressBar, JobTable } from './JobTable.tsx'
 import { ModelTools } from './ModelTools.tsx'
@@ -109,7 +107,9 @@ const TrainStep = ({ id, hasVotes, jobs }: { id: number; hasVotes: boolean; jobs
 
 const RetestStep = ({ jobs, retests }: { jobs: readonly Job[]; retests: readonly Retest[] }) => {
   // A run that was resumed has several jobs
-  const runs = [...new Set(jobs.flatMap(({ state, run, title }) => (state === 'done' && run && title !== 'reward' ? [run] : [])))]
+  const runs = [
+    ...new Set(jobs.flatMap(({ state, run, method }) => (state === 'done' && run && method !== 'reward' ? [run] : []))),
+  ]
   return (
     <>
       {retests.map((retest) => (
@@ -190,7 +190,7 @@ const RetestView = ({ id, run, base, state, jobs, project, problem, result }: Re
       </div>
       {problem && <p className="wrong">{problem}</p>}
       {state === 'writing' && jobs.map((job) => <JobLine key={job.id} {...job} />)}
-      {result && result.labelled > 0 && <Result {...result} />}
+      {result && <Result {...result} />}
       {project !== undefined && result && (
         <p className="row">
           {result.labelled < result.tasks && (
@@ -221,7 +221,7 @@ const Result = ({ wins, ties, losses, labelled, tasks, winRate, low, high, meani
       <Figure
         name="Win rate of the trained model"
         value={percent(winRate)}
-        note={<Interval label="Win rate" value={winRate ?? null} low={low ?? null} high={high ?? null} mark={0.5} />}
+        note={low !== undefined && high !== undefined && `95 % interval ${percent(low)} to ${percent(high)}`}
       />
       <Figure name="Wins" value={wins} />
       <Figure name="Ties" value={ties} />

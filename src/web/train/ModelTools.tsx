@@ -1,8 +1,8 @@
 /** What models can do for a project: write answers as tasks, give rewards that order the tasks, judge pairs. */
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, type ReactNode, useState } from 'react'
-import type { Job, NewJob } from '../../studio/jobs/api.ts'
 import { useLocation } from 'wouter'
+import type { Job, NewJob } from '../../studio/jobs/api.ts'
 import { post } from '../api.ts'
 import { Button } from '../ui/Button.tsx'
 import { Checkbox, Field, Input } from '../ui/Field.tsx'
@@ -44,7 +44,14 @@ const useStart = () => {
   })
 }
 
-type ToolProps = { title: string; action: string; error: Error | null; pending: boolean; onSubmit(): void; children: ReactNode }
+type ToolProps = {
+  title: string
+  action: string
+  error: Error | null
+  pending: boolean
+  onSubmit(): void
+  children: ReactNode
+}
 
 const Tool = ({ title, action, error, pending, onSubmit, children }: ToolProps) => (
   <form

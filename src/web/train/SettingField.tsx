@@ -35,14 +35,15 @@ export const SettingField = ({ field, value, problem, onChange }: Props) => {
   if (kind === 'list' && field.of === 'text' && !Array.isArray(fallback))
     return <ListField {...{ field, value, problem, onChange }} label={label} />
   return (
-    <Field label={label} hint={hintOf(field)} error={problem} required={required}>
+    <Field label={label} hint={hintOf(field, value !== undefined)} error={problem} required={required}>
       <Control {...{ field, value, onChange }} />
     </Field>
   )
 }
 
-const hintOf = ({ description, fallback, kind }: FormField) => {
-  const shown = kind === 'choice' || fallback === undefined || fallback === '' ? undefined : String(fallback)
+/** An empty field shows its default itself. */
+const hintOf = ({ description, fallback, kind }: FormField, isSet: boolean) => {
+  const shown = kind === 'choice' || fallback === undefined || fallback === '' || !isSet ? undefined : String(fallback)
   return shown === undefined || Array.isArray(fallback) ? description : `${description} (default: ${shown})`
 }
 

@@ -48,13 +48,14 @@ export const TrainForm = ({ form, start, project, labels }: Props) => {
   }
   const put = (key: string) => (value: unknown) => setSettings((before) => ({ ...before, [key]: value }))
   const show = (field: FormField) => (
-    <SettingField
-      key={field.key}
-      field={field}
-      value={settings[field.key]}
-      problem={problemOf(field.key)}
-      onChange={put(field.key)}
-    />
+    <div key={field.key} className={field.kind === 'number' || field.kind === 'choice' ? 'small' : undefined}>
+      <SettingField
+        field={field}
+        value={settings[field.key]}
+        problem={problemOf(field.key)}
+        onChange={put(field.key)}
+      />
+    </div>
   )
   const others = [...problems].filter(([key]) => !form.fields.some((field) => field.key === key))
   return (

@@ -50,10 +50,8 @@ const Methods = () => {
             </div>
           </section>
         ))}
-        <section className="stack" aria-label="Jobs">
-          <h2>Jobs</h2>
-          <JobTable />
-        </section>
+        <h2>Jobs</h2>
+        <JobTable />
       </div>
     </>
   )

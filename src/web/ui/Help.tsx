@@ -48,8 +48,8 @@ export const HelpProvider = ({ children }: { children: ReactNode }) => {
       event.preventDefault()
       setOpen((before) => !before)
     }
-    document.addEventListener('keydown', onKey)
-    return () => document.removeEventListener('keydown', onKey)
+    window.addEventListener('keydown', onKey)
+    return () => window.removeEventListener('keydown', onKey)
   }, [])
   return (
     <HelpContext value={help}>

@@ -35,7 +35,10 @@ export const Done = ({ project, progress, adjudicate, onUndo }: Props) => {
     )
   if (adjudicate)
     return (
-      <EmptyState title="Nothing is left to decide" next={<Link href={`/label/${id}`}>Back to {project.name}</Link>}>
+      <EmptyState
+        title="Nothing is left to decide"
+        next={<Link href={`/label/${id}/adjudicate`}>Back to the decisions</Link>}
+      >
         <p>Every task on which people could disagree has a decision.</p>
       </EmptyState>
     )

@@ -1,6 +1,7 @@
 /** What the page has to say about votes that were sent: kept for later, refused, changed by somebody else, or a known answer. */
 import { Check, CloudOff, TriangleAlert, X } from 'lucide-react'
 import type { ProjectSettings } from '../../../studio/labels/api.ts'
+import { useSession } from '../../session.ts'
 import { Button, IconButton } from '../../ui/Button.tsx'
 import type { Labelling, Refusal } from './useLabelling.ts'
 import { summary } from './value.ts'
@@ -47,6 +48,7 @@ export const Notices = ({ labelling, settings }: { labelling: Labelling; setting
 type NoteProps = { refusal: Refusal; labelling: Labelling; settings: ProjectSettings }
 
 const RefusalNote = ({ refusal, labelling, settings }: NoteProps) => {
+  const { person } = useSession()
   const { sent, message, conflict } = refusal
   if (!conflict)
     return (
@@ -62,6 +64,7 @@ const RefusalNote = ({ refusal, labelling, settings }: NoteProps) => {
       </div>
     )
   const { theirs } = conflict
+  const who = theirs.annotator === person.name ? 'you, in another place' : theirs.annotator
   const shown = sent.kind === 'votes' ? sent.body.shown : theirs.shown
   const words = (said: string, note: string | undefined) => (
     <>
@@ -76,7 +79,7 @@ const RefusalNote = ({ refusal, labelling, settings }: NoteProps) => {
       <div className="two">
         <div>
           <h3>
-            Stored: {theirs.annotator}, {new Date(theirs.at).toLocaleTimeString([], { timeStyle: 'short' })}
+            Stored: {who}, {new Date(theirs.at).toLocaleTimeString([], { timeStyle: 'short' })}
           </h3>
           {theirs.kind === 'skip'
             ? words(`skipped${theirs.reason ? `: ${theirs.reason}` : ''}`, undefined)

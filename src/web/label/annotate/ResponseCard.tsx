@@ -29,6 +29,8 @@ type Props = {
   comparedWith: string | undefined
   spans: readonly Span[] | undefined
   scores: readonly { name: string; score: number | null }[]
+  /** Of a template's style. */
+  classes?: { item?: string; title?: string; body?: string }
   onActivate(response: number): void
   onUnfold(): void
   onDrop: Drop
@@ -44,7 +46,20 @@ const isSideways = (card: HTMLElement | null): boolean => {
 }
 
 export const ResponseCard = memo((props: Props) => {
-  const { index, letter, response, state, active, drag, unfolded, comparedWith, spans, onActivate, onDrop } = props
+  const {
+    index,
+    letter,
+    response,
+    state,
+    active,
+    drag,
+    unfolded,
+    comparedWith,
+    spans,
+    classes = {},
+    onActivate,
+    onDrop,
+  } = props
   const card = useRef<HTMLLIElement>(null)
   const handle = useRef<HTMLSpanElement>(null)
   const [body, setBody] = useState<HTMLDivElement | null>(null)
@@ -59,7 +74,7 @@ export const ResponseCard = memo((props: Props) => {
     <li
       ref={card}
       id={`response-${letter}`}
-      className={`response ${active ? 'active' : ''}`}
+      className={`response ${active ? 'active' : ''} ${classes.item ?? ''}`}
       data-response={index}
       data-over={over}
       data-sideways={over && over !== 'held' ? sideways() : undefined}
@@ -75,7 +90,7 @@ export const ResponseCard = memo((props: Props) => {
           title={drag ? `Drag ${letter} to its place` : undefined}
         >
           {drag && <GripVertical size={16} aria-hidden />}
-          <span className="letter">{letter}</span>
+          <span className={`letter ${classes.title ?? ''}`}>{letter}</span>
         </span>
         {props.badge}
         {response.source && <Badge>{response.source}</Badge>}
@@ -86,14 +101,17 @@ export const ResponseCard = memo((props: Props) => {
         ))}
       </div>
       {props.children}
-      <div className={`response-text ${folded ? 'folded' : ''}`} dir="auto">
-        {comparedWith === undefined ? (
-          <div ref={setBody} className="markable" data-markable={spans ? index : undefined}>
-            <Body text={response.text} />
-          </div>
-        ) : (
-          <Diff before={comparedWith} after={source} />
-        )}
+      <div className={`response-text ${folded ? 'folded' : ''} ${classes.body ?? ''}`} dir="auto">
+        {comparedWith !== undefined && <Diff before={comparedWith} after={source} />}
+        {/* It stays while the differences are shown: rendering it again would take a while */}
+        <div
+          ref={setBody}
+          className="markable"
+          data-markable={spans ? index : undefined}
+          hidden={comparedWith !== undefined}
+        >
+          <Body text={response.text} />
+        </div>
       </div>
       {long && (
         <button

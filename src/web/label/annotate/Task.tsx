@@ -6,7 +6,7 @@ import { Badge } from '../../ui/Card.tsx'
 import { useOpenHelp } from '../../ui/Help.tsx'
 import { Body } from './Body.tsx'
 import { CompareBar } from './CompareBar.tsx'
-import { GoodControls, PairControls } from './Controls.tsx'
+import { GoodControls, keepFocus, PairControls } from './Controls.tsx'
 import { useDraft } from './draft.ts'
 import { Editor } from './Editor.tsx'
 import { Ladder } from './Ladder.tsx'
@@ -185,7 +185,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
     <div className="task">
       <div className={settings.template ? 'template' : undefined}>
         {settings.template?.title && <p className="template-title">{settings.template.title}</p>}
-        <section className="prompt card" aria-label="Prompt">
+        <section className={`prompt card ${settings.template?.classes?.prompt ?? ''}`} aria-label="Prompt">
           <Body text={view.prompt} />
         </section>
         {adjudicate && view.votes && (
@@ -194,7 +194,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
         {start.from === 'prediction' && !work.touched && (
           <p className="banner" role="note">
             Filled in by {view.prediction?.by}: check it, change it, or{' '}
-            <button type="button" className="button" onClick={accept}>
+            <button type="button" className="button" onMouseDown={keepFocus} onClick={accept}>
               accept it as it is <kbd>{label('accept')}</kbd>
             </button>
           </p>
@@ -219,6 +219,7 @@ export const Task = ({ project, view, start, labelling, adjudicate, onGuidelines
               unfolded={unfolded.includes(response)}
               comparedWith={base === undefined || base === response ? undefined : texts[base]}
               spans={marking ? (value.spans ?? []) : undefined}
+              classes={settings.template?.classes}
               scores={Object.entries(view.scores ?? {}).map(([name, all]) => ({ name, score: all[response] }))}
               onActivate={(chosen) => dispatch({ do: 'focus', response: chosen })}
               onUnfold={() =>

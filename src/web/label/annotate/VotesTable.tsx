@@ -1,6 +1,7 @@
 /** Adjudication: what everyone said of the task, side by side, as a start for the decision. */
 import type { ProjectSettings, VoteRecord, VoteValue } from '../../../studio/labels/api.ts'
 import { Button } from '../../ui/Button.tsx'
+import { keepFocus } from './Controls.tsx'
 import { duration } from './timing.ts'
 import { letterOf, summary } from './value.ts'
 
@@ -40,13 +41,17 @@ export const VotesTable = ({ votes, shown, settings, onTake }: Props) => (
                 {vote.kind === 'skip'
                   ? `skipped${vote.reason ? `: ${vote.reason}` : ''}`
                   : summary(vote.value, shown, settings)}
-                {vote.value.note && <q dir="auto"> {vote.value.note}</q>}
-                {vote.value.edit && <q dir="auto"> {vote.value.edit.text}</q>}
+                {vote.value.note && <q dir="auto">{vote.value.note}</q>}
+                {vote.value.edit && <q dir="auto">{vote.value.edit.text}</q>}
               </td>
               <td>{duration(vote.seconds)}</td>
               <td>
                 {vote.kind !== 'skip' && (
-                  <Button aria-label={`Take the vote of ${vote.annotator}`} onClick={() => onTake(vote.value)}>
+                  <Button
+                    onMouseDown={keepFocus}
+                    aria-label={`Take the vote of ${vote.annotator}`}
+                    onClick={() => onTake(vote.value)}
+                  >
                     Take this
                   </Button>
                 )}

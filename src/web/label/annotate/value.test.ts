@@ -57,7 +57,7 @@ describe('a vote', () => {
   })
   it('is told in one line', () => {
     const value = { ranks: [2, 1, null], note: 'n', spans: [{ response: 0, start: 0, end: 1, mark: 'bad' as const }] }
-    expect(summary(value, [0, 1, 2], rules('rank'))).toBe('B > A; 1 mark')
+    expect(summary(value, [0, 1, 2], rules('rank'))).toBe('B > A, 1 unranked; 1 mark')
     expect(summary({ preference: 1, ranks: [2, 1] }, [1, 0], rules('pair'))).toBe('A is slightly better')
     expect(summary({}, [0], rules('good'))).toBe('nothing')
   })

@@ -129,7 +129,10 @@ export const summary = (value: VoteValue, shown: readonly number[], { mode, stre
         .map(letter)
         .join(' = '),
     )
-    parts.push(mode === 'best' ? `${places[0]} is best` : places.join(' > '))
+    const rest = value.ranks.filter((rank) => rank === null).length
+    parts.push(
+      mode === 'best' ? `${places[0]} is best` : `${places.join(' > ')}${rest > 0 ? `, ${rest} unranked` : ''}`,
+    )
   }
   if (value.ratings)
     for (const i of shown) {
