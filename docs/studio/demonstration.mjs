@@ -202,8 +202,14 @@ export const pagesOf = ({ projects: [rank, pair, rate, best, good, edit] }) => [
   { name: 'label-edit', path: `/label/${edit}/task` },
   { name: 'runs', path: '/runs' },
   { name: 'run', path: '/runs/friends-dpo' },
+  { name: 'compare', path: '/runs/compare?run=friends-dpo&run=friends-dpo-beta-0.5' },
+  { name: 'train', path: '/train' },
+  { name: 'train-form', path: '/train?method=dpo' },
+  { name: 'train-labels', path: `/train?project=${rank}` },
+  { name: 'loop', path: `/train/loop/${rank}` },
   { name: 'playground', path: '/play' },
   { name: 'reports', path: '/reports' },
+  { name: 'report', path: '/reports?path=compare%2Freport.html' },
   { name: 'no-page', path: '/nothing/here' },
 ]
 

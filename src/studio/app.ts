@@ -66,7 +66,7 @@ export const makeStudioApp = ({ root, version, hosts, findPerson, live, files, p
 }
 
 /** Topics that only the owner may listen to. */
-const ofOwner = /^(runs?|jobs?|play)(\/|$)/
+const ofOwner = /^(runs?|jobs?|retests|play)(\/|$)/
 
 /** @param styles beside the page's own files: libraries add some with a nonce */
 const policyWith = (styles: string) =>

@@ -33,12 +33,12 @@ describe.skipIf(!hasBrowser)('the pages of the studio', () => {
     page.on('pageerror', (error) => said.push(error.message))
     await page.goto(studio.owner)
     await page.waitForSelector('main h1')
-  })
+  }, 60_000)
   afterAll(async () => {
     await browser?.close()
     await studio?.close()
     rmSync(folder, { recursive: true })
-  })
+  }, 60_000)
 
   it.each(pages)('$name', async ({ path }) => {
     said = []

@@ -15,7 +15,7 @@ export const estimate = (
 ): Promise<Estimate> =>
   new Promise((resolve) => {
     const argv = [command, 'check', '--for', method, ...flags, '--rows', '0', '--estimate', '--json']
-    const options = { cwd: root, timeout: longest, killSignal: 'SIGKILL', maxBuffer: 2 ** 24, signal } as const
+    const options = { cwd: root, timeout: longest, maxBuffer: 2 ** 24, signal } as const
     execFile(process.execPath, argv, options, (error, stdout, stderr) => {
       const lines = stdout
         .split('\n')

@@ -5,7 +5,8 @@ import type { Scale } from '../../../studio/labels/api.ts'
 import { IconButton } from '../../ui/Button.tsx'
 import { preferenceWords } from './value.ts'
 
-type ChoiceProps = { pressed: boolean; onPress(): void; label: string; children: ReactNode; className?: string }
+/** `label` is its name where its content says too little. */
+type ChoiceProps = { pressed: boolean; onPress(): void; label?: string; children: ReactNode; className?: string }
 
 /** A click leaves the focus where it was, so that Enter submits; Tab goes to the buttons all the same. */
 export const keepFocus = (event: MouseEvent) => event.preventDefault()
@@ -73,13 +74,12 @@ export const PairControls = ({ strengths, step, onStep }: PairProps) => (
       <Choice
         key={side}
         pressed={step === side}
-        label={preferenceWords(side, strengths)}
         onPress={() => onStep(side)}
         className={side < 0 ? 'left' : side > 0 ? 'right' : 'middle'}
       >
-        <kbd aria-hidden>{side + strengths + 1}</kbd>
+        <kbd>{side + strengths + 1}</kbd>
         <span className="long">{preferenceWords(side, strengths)}</span>
-        <span className="short" aria-hidden>
+        <span className="short">
           {side === 0 ? 'Tie' : `${side < 0 ? 'A' : 'B'}${strengths > 1 ? ` ${Math.abs(side)}` : ''}`}
         </span>
       </Choice>
@@ -155,9 +155,11 @@ export const RateControls = ({ letter, scales, ratings, active, onRate, onScale 
 
 export const BestControls = (props: { letter: string; number: number; best: boolean; onBest(): void }) => (
   <div className="controls">
-    <Choice pressed={props.best} label={`${props.letter} is the best`} onPress={props.onBest} className="wide">
-      {props.best ? <Check size={16} aria-hidden /> : props.number < 10 && <kbd aria-hidden>{props.number}</kbd>}
-      <span>Best</span>
+    <Choice pressed={props.best} onPress={props.onBest} className="wide">
+      {props.best ? <Check size={16} aria-hidden /> : props.number < 10 && <kbd>{props.number}</kbd>}
+      <span>
+        Best<span className="unseen">: {props.letter}</span>
+      </span>
     </Choice>
   </div>
 )
@@ -166,15 +168,15 @@ type GoodProps = { good: boolean | undefined; onGood(good: boolean): void; keys:
 
 export const GoodControls = ({ good, onGood, keys }: GoodProps) => (
   <fieldset className="controls" aria-label="Good or bad">
-    <Choice pressed={good === true} label="Good" onPress={() => onGood(true)} className="wide good">
+    <Choice pressed={good === true} onPress={() => onGood(true)} className="wide good">
       <ThumbsUp size={16} aria-hidden />
       <span>Good</span>
-      <kbd aria-hidden>{keys.good}</kbd>
+      <kbd>{keys.good}</kbd>
     </Choice>
-    <Choice pressed={good === false} label="Bad" onPress={() => onGood(false)} className="wide bad">
+    <Choice pressed={good === false} onPress={() => onGood(false)} className="wide bad">
       <ThumbsDown size={16} aria-hidden />
       <span>Bad</span>
-      <kbd aria-hidden>{keys.bad}</kbd>
+      <kbd>{keys.bad}</kbd>
     </Choice>
   </fieldset>
 )
