@@ -74,17 +74,15 @@ it('refuses a file that is no database', () => {
 })
 
 it('waits for a process that holds the file for a moment', async () => {
-  openDatabase(path, tables).close()
   const hold = `import Database from 'libsql'
     const db = new Database(process.argv[1])
-    db.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; INSERT INTO votes (text) VALUES (1)')
+    db.exec(process.argv[2] + '; PRAGMA user_version = 1; PRAGMA journal_mode = WAL; PRAGMA locking_mode = EXCLUSIVE')
+    db.exec("BEGIN EXCLUSIVE; INSERT INTO votes (text) VALUES ('held')")
     console.log('held')
-    setTimeout(() => { db.exec('COMMIT'); db.close() }, 300)`
-  const holder = spawn(process.execPath, ['--input-type=module', '-e', hold, path], { cwd: root })
-  const ended = new Promise((done) => holder.once('exit', done))
+    setTimeout(() => { db.exec('COMMIT'); process.exit() }, 300)`
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', hold, path, tables[0]], { cwd: root })
   await new Promise((done) => holder.stdout.once('data', done))
   const db = openDatabase(path, tables)
-  expect(db.all('SELECT text FROM votes')).toHaveLength(1)
+  expect(db.all('SELECT text FROM votes')).toEqual([{ text: 'held' }])
   db.close()
-  await ended
 })
