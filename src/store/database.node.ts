@@ -17,6 +17,9 @@ export type Db = {
 
 export type SqlValue = string | number | null
 
+/** How long to wait for another process that writes. */
+const busyMilliseconds = 5000
+
 /**
  * Opens a database, or makes it.
  * @param migrations SQL of each version of its tables; those that a file lacks are run, in one transaction each
@@ -27,11 +30,14 @@ export const openDatabase = (path: string, migrations: readonly string[]): Db =>
   let db: Database.Database
   try {
     db = new Database(path)
+    // First of all: another process may be reading the log that a killed one left
+    db.pragma(`busy_timeout = ${busyMilliseconds}`)
     db.pragma('journal_mode = WAL')
     db.pragma('synchronous = FULL')
     db.pragma('foreign_keys = ON')
-    db.pragma('busy_timeout = 5000')
-  } catch {
+  } catch (error) {
+    if (/^SQLITE_BUSY|^SQLITE_LOCKED/.test((error as { code?: string }).code ?? ''))
+      throw badInput('bad-file', 'is in use by another process; end that one first', { file: path })
     throw badInput('bad-file', 'is no SQLite database; choose another file', { file: path })
   }
   const statements = new Map<string, Database.Statement>()
@@ -49,18 +55,21 @@ export const openDatabase = (path: string, migrations: readonly string[]): Db =>
       db.exec('COMMIT')
       return made
     } catch (error) {
-      db.exec('ROLLBACK')
+      // Where the disk is full, SQLite has ended it already
+      if (db.inTransaction) db.exec('ROLLBACK')
       throw error
     }
   }
-  const [{ user_version: version }] = db.pragma('user_version') as [{ user_version: number }]
-  if (version > migrations.length) {
+  const version = () => (db.pragma('user_version') as [{ user_version: number }])[0].user_version
+  if (version() > migrations.length) {
     db.close()
     throw badInput('bad-file', 'was written by a later version of attune; use that version', { file: path })
   }
   for (const [n, sql] of migrations.entries())
-    if (n >= version)
+    if (n >= version())
       transaction(() => {
+        // Another process may have been faster
+        if (n < version()) return
         db.exec(sql)
         db.exec(`PRAGMA user_version = ${n + 1}`)
       })

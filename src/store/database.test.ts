@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +14,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dir, { recursive: true }))
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const tables = ['CREATE TABLE votes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT']
 
 it('runs the migrations that a file lacks, once', () => {
@@ -70,4 +71,18 @@ it('refuses a file that is no database', () => {
   writeFileSync(path, 'prompt,response\nhow are you,fine\n'.repeat(100))
   expect(() => openDatabase(path, tables)).toThrow(/is no SQLite database/)
   expect(() => openDatabase(join(dir, 'no', 'x.db'), tables)).toThrow(/cannot be written \(ENOENT\)/)
+})
+
+it('waits for a process that holds the file for a moment', async () => {
+  const hold = `import Database from 'libsql'
+    const db = new Database(process.argv[1])
+    db.exec(process.argv[2] + '; PRAGMA user_version = 1; PRAGMA journal_mode = WAL; PRAGMA locking_mode = EXCLUSIVE')
+    db.exec("BEGIN EXCLUSIVE; INSERT INTO votes (text) VALUES ('held')")
+    console.log('held')
+    setTimeout(() => { db.exec('COMMIT'); process.exit() }, 300)`
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', hold, path, tables[0]], { cwd: root })
+  await new Promise((done) => holder.stdout.once('data', done))
+  const db = openDatabase(path, tables)
+  expect(db.all('SELECT text FROM votes')).toEqual([{ text: 'held' }])
+  db.close()
 })

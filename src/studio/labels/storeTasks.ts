@@ -15,12 +15,13 @@ export const storeTasks = async (
   report: ImportReport,
 ): Promise<void> => {
   const seen = new Set<number>()
-  let position = db.get<{ last: number }>(
-    'SELECT coalesce(max(position), 0) AS last FROM task WHERE project = ?',
-    project,
-  )!.last
   const store = (batch: readonly NewTask[]) =>
     db.transaction(() => {
+      // Another import may run at the same time
+      let position = db.get<{ last: number }>(
+        'SELECT coalesce(max(position), 0) AS last FROM task WHERE project = ?',
+        project,
+      )!.last
       for (const task of batch) {
         const added = addTask(db, project, settings, task, position + 1)
         if (added.isNew) {
