@@ -23,6 +23,7 @@ const everywhere: HelpPart = {
     ['g h', 'go to the start'],
     ['g l', 'go to labels'],
     ['g r', 'go to runs'],
+    ['g t', 'go to training'],
     ['g p', 'go to the playground'],
     ['g o', 'go to reports'],
     ['Esc', 'closes what lies over the page'],
