@@ -42,7 +42,7 @@ try {
     page.on('pageerror', (error) => console.log(`${view} ${at}: ${error.message}`))
     await page.goto(studio.owner)
     await page.waitForSelector('main h1')
-    for (const { name, path } of pagesOf(places)) {
+    for (const { name, path, keys = [] } of pagesOf(places)) {
       if (wanted.length > 0 && !wanted.includes(name)) continue
       at = name
       await page.goto(studio.url + path)
@@ -51,8 +51,11 @@ try {
       const width = await page.evaluate(() => document.documentElement.scrollWidth)
       if (width > settings.viewport.width) console.log(`${view} ${name}: ${width} px wide`)
       const file = join(out, view, `${name}.png`)
-      await page.screenshot({ path: file, fullPage: !kept[`${view}-${name}`] })
       const copy = kept[`${view}-${name}`]
+      if (copy) for (const key of keys) await page.keyboard.press(key)
+      if (copy && keys.length > 0) await page.waitForTimeout(700)
+      // Bars that stick to the bottom would stand in the middle of a whole page
+      await page.screenshot({ path: file, fullPage: !copy && !name.startsWith('label-') })
       if (copy) copyFileSync(file, join(here, copy))
     }
     await context.close()

@@ -184,7 +184,7 @@ export const fillStore = async ({ url, owner }) => {
   return { projects: ids, tokens }
 }
 
-/** Every page of the studio: a name for its pictures, and its address. */
+/** Every page of the studio: a name for its pictures, its address, and keys that are pressed before the picture that docs/ has. */
 export const pagesOf = ({ projects: [rank, pair, rate, best, good, edit] }) => [
   { name: 'start', path: '/' },
   { name: 'projects', path: '/label' },
@@ -194,7 +194,7 @@ export const pagesOf = ({ projects: [rank, pair, rate, best, good, edit] }) => [
   { name: 'agreement', path: `/label/${rank}/agreement` },
   { name: 'adjudicate', path: `/label/${rank}/adjudicate` },
   { name: 'settings', path: `/label/${rank}/settings` },
-  { name: 'label-rank', path: `/label/${rank}/task` },
+  { name: 'label-rank', path: `/label/${rank}/task`, keys: ['1', 'j', '3', 'k'] },
   { name: 'label-pair', path: `/label/${pair}/task` },
   { name: 'label-rate', path: `/label/${rate}/task` },
   { name: 'label-best', path: `/label/${best}/task` },

@@ -60,7 +60,7 @@ const openingPage = (title: string, to: string | undefined) => {
   const refresh = to === undefined ? '' : `<meta http-equiv="refresh" content="0;url=${escapeText(to)}"/>`
   const advice = '. Ask for a new one, or start attune studio again and open the address that it prints.'
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"/><meta name="referrer" content="no-referrer"/>${refresh}<title>${title}</title></head>
+<html lang="en"><head><meta charset="utf-8"/><meta name="referrer" content="no-referrer"/><link rel="icon" href="data:,"/>${refresh}<title>${title}</title></head>
 <body><p>${title}${to === undefined ? advice : '…'}</p></body></html>
 `
 }

@@ -1,6 +1,6 @@
 /**
  * Every page of the studio in a browser, where chromium is installed: what axe finds in both themes, what the content security
- * policy and the console say, and whether a page scrolls sideways on a phone. One studio, one browser, one tab.
+ * policy and the console say, whether a page scrolls sideways on a phone, and what its scripts weigh compressed. One studio, one browser, one tab.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -48,6 +48,12 @@ describe.skipIf(!hasBrowser)('the pages of the studio', () => {
     // What the page asks for next has come
     await page.waitForTimeout(250)
     const accessibility = await axeFindings(page)
+    const scripts = await page.evaluate(() => {
+      const files = performance.getEntriesByType('resource') as PerformanceResourceTiming[]
+      return files.filter(({ name }) => name.endsWith('.js')).reduce((sum, file) => sum + file.encodedBodySize, 0)
+    })
+    expect(scripts).toBeGreaterThan(50_000)
+    expect(scripts).toBeLessThan(300_000)
     await page.setViewportSize({ width: 360, height: 780 })
     const width = await page.evaluate(() => document.documentElement.scrollWidth)
     expect({ accessibility, said, width }).toEqual({ accessibility: [], said: [], width: 360 })

@@ -35,7 +35,12 @@ export const estimate = (
         .split('\n')
         .findLast((line) => line.startsWith('error: '))
         ?.slice('error: '.length)
-      const why = typeof last?.not_estimated === 'string' ? last.not_estimated : said
+      const ruin = lines.find((line) => line.event === 'finding' && line.severity === 'ruins')
+      const why = ruin
+        ? `${ruin.message}; ${ruin.advice}`
+        : typeof last?.not_estimated === 'string'
+          ? last.not_estimated
+          : said
       resolve({ failed: why ?? (error?.killed ? 'it took longer than two minutes' : 'attune check failed') })
     })
   })

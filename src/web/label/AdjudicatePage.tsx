@@ -70,7 +70,9 @@ const Queue = ({ id }: { id: number }) => {
                 </Link>
               </td>
               <td className="number">{row.disagreement?.toFixed(2)}</td>
-              <td dir="auto">{row.annotators.join(', ')}</td>
+              <td className="clip" dir="auto">
+                {row.annotators.join(', ')}
+              </td>
               <td>
                 <Badge tone={states[row.state].tone}>{states[row.state].name}</Badge>
               </td>

@@ -86,7 +86,9 @@ const Opened = ({ person, projects }: { person: AnnotatorInfo; projects: readonl
   const names = projects.filter(({ id }) => person.projects.includes(id)).map(({ name }) => name)
   return (
     <span className="opened">
-      <span dir="auto">{names.join(', ') || 'none'}</span>
+      <span dir="auto" title={names.join(', ')}>
+        {names.length > 2 ? `${names[0]} and ${names.length - 1} more` : names.join(', ') || 'none'}
+      </span>
       <Button look="quiet" onClick={() => setOpen(true)}>
         Change <span className="unseen">the projects of {person.name}</span>
       </Button>

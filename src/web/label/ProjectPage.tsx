@@ -49,10 +49,16 @@ const Overview = ({ id }: { id: number }) => {
 
 const TrainCard = ({ id }: { id: number }) => (
   <Card title="Train">
-    <p className="soft">A reward model, or DPO, on the labels as they are now.</p>
-    <p>
+    <p className="soft">
+      A reward model, or DPO, on the labels as they are now; then a blind re-test says whether people prefer its
+      answers.
+    </p>
+    <p className="row">
       <Link className="button" href={`/train?project=${id}`}>
         <GraduationCap size={16} aria-hidden /> Train on these labels
+      </Link>
+      <Link className="button quiet" href={`/train/loop/${id}`}>
+        Label, train, re-test
       </Link>
     </p>
   </Card>

@@ -2,7 +2,8 @@
 import { createContext, lazy, type ReactNode, Suspense, useContext, useEffect, useMemo, useState } from 'react'
 import type { HelpPart } from './HelpDialog.tsx'
 
-const HelpDialog = lazy(() => import('./HelpDialog.tsx'))
+const load = () => import('./HelpDialog.tsx')
+const HelpDialog = lazy(load)
 
 type Help = { add(part: HelpPart): () => void; open(): void }
 
@@ -42,6 +43,11 @@ export const HelpProvider = ({ children }: { children: ReactNode }) => {
     }),
     [],
   )
+  useEffect(() => {
+    // Here before somebody asks for it, after what the page itself needs
+    const waiting = setTimeout(load, 1000)
+    return () => clearTimeout(waiting)
+  }, [])
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== '?' || isTyping(event) || event.defaultPrevented) return
