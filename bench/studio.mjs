@@ -7,7 +7,7 @@
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openDatabase } from '../dist/store/database.node.js'
@@ -104,6 +104,11 @@ const clientOf = (url, token) => async (kind, method, path, body) => {
 }
 
 const rssOf = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024
+/** Seconds of CPU that a process has used. */
+const cpuOf = (pid) => {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms))
 
 let left = sent
@@ -161,6 +166,7 @@ const main = async () => {
     const asOwner = clientOf(url, owner)
     await asOwner('agreement, first time', 'GET', `/projects/${project}/agreement`)
     await asOwner('agreement, as before', 'GET', `/projects/${project}/agreement`)
+    const cpu = cpuOf(child.pid)
     const begun = performance.now()
     const sampler = setInterval(() => series.push([(performance.now() - begun) / 1000, rssOf(child.pid)]), 5000)
     await Promise.all([
@@ -169,7 +175,10 @@ const main = async () => {
     ])
     clearInterval(sampler)
     const seconds = (performance.now() - begun) / 1000
-    console.log(`${sent} votes over HTTP in ${seconds.toFixed(0)} s, ${(sent / seconds).toFixed(1)} a second`)
+    const requests = [...times.values()].reduce((sum, own) => sum + own.length, 0)
+    console.log(
+      `${sent} votes over HTTP in ${seconds.toFixed(0)} s, ${(requests / seconds).toFixed(1)} requests a second, ${(((cpuOf(child.pid) - cpu) / requests) * 1000).toFixed(1)} ms of CPU each; other load of the machine: ${loadavg()[0].toFixed(1)} processes on ${cpus().length} cores`,
+    )
     await asOwner('agreement, as before', 'GET', `/projects/${project}/agreement`)
     for (const form of ['rows', 'preference', 'votes']) {
       const text = await asOwner(`export ${form}`, 'GET', `/projects/${project}/export?form=${form}`)

@@ -72,6 +72,10 @@ export const openLabelling = () => {
     get db() {
       return db
     },
+    /** What other parts of the studio get. */
+    get labels() {
+      return labels.labels
+    },
     /** A project with tasks "question 1", each with so many answers. */
     async project(settings: Partial<ProjectSettings>, tasks = 3, responses = 2, name = 'helpful') {
       const { body } = await owner('POST', '/projects', { requestId: requestId(), name, settings })

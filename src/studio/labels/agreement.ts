@@ -40,8 +40,10 @@ export const agreementOf = async (
     fewestResamples,
     Math.min(mostResamples, Math.floor(additions / (clusters.length * tally.size + 1))),
   )
+  const counts = new Float64Array(tally.size)
   for (let k = 0; clusters.length > 1 && k < resamples; k++) {
-    drawn.push(figuresOf(tally, cells, resampled(clusters, tally.size, k)))
+    resample(clusters, k, counts.fill(0))
+    drawn.push(figuresOf(tally, cells, counts))
     // Others get their turn
     if (k % 10 === 9) await new Promise((done) => setImmediate(done))
   }
@@ -113,13 +115,12 @@ const add = (all: Float64Array, counts: Float64Array, times: number) => {
   for (let i = 0; i < counts.length; i++) all[i] += times * counts[i]
 }
 
-const resampled = (clusters: readonly Float64Array[], size: number, k: number): Float64Array => {
+/** Adds up as many clusters as there are, drawn with replacement. */
+const resample = (clusters: readonly Float64Array[], k: number, counts: Float64Array): void => {
   const random = rng(0, resampleStream, k)
   const times = new Uint32Array(clusters.length)
   for (let i = 0; i < clusters.length; i++) times[Math.floor(random.uniform(i) * clusters.length)]++
-  const counts = new Float64Array(size)
   for (const [i, cluster] of clusters.entries()) if (times[i]) add(counts, cluster, times[i])
-  return counts
 }
 
 const read = (counts: Float64Array, at: number) =>

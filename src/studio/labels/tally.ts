@@ -30,9 +30,9 @@ type PersonFigure = (typeof personFigures)[number]
 
 type TaskVotes = {
   people: number[]
-  verdicts: Uint8Array[]
+  verdicts: number[][]
   /** Classes of the ordinal alpha, by response or rating; -1 where nothing is said. */
-  places: Int16Array[]
+  places: number[][]
   seconds: number[]
   /** Of each vote: first, decided, longer, differing. */
   leanings: [number, number, number, number][]
@@ -48,8 +48,8 @@ export type Tally = {
   clusters: (Float64Array | undefined)[]
   /** How many counts there are, and where each stands. */
   size: number
-  /** By two annotators: where the table of their verdicts begins. */
-  pairs: Map<string, number>
+  /** By two annotators (pairKey): where the table of their verdicts begins. */
+  pairs: Map<number, number>
   people: Map<number, number>
   judges: Map<string, number>
   coincidences: number
@@ -180,7 +180,7 @@ const votesOf = (row: Row, { mode, scales }: ProjectSettings): TaskVotes => {
   const gold = row.gold === null ? undefined : (JSON.parse(row.gold) as VoteValue)
   const firsts = said.filter(([, pass]) => pass === 0)
   const verdicts = firsts.map(([, , value]) => verdictsOf(mode, value, lengths.length))
-  const leaning = (of: Uint8Array, shown: number[]) => leaningOf(mode, of, lengths, shown)
+  const leaning = (of: number[], shown: number[]) => leaningOf(mode, of, lengths, shown)
   return {
     people: firsts.map(([person]) => person),
     verdicts,
@@ -211,7 +211,7 @@ const votesOf = (row: Row, { mode, scales }: ProjectSettings): TaskVotes => {
   }
 }
 
-const alike = (a: Uint8Array, b: Uint8Array) => {
+const alike = (a: readonly number[], b: readonly number[]) => {
   let [same, compared] = [0, 0]
   for (let at = 0; at < a.length; at++) {
     if (a[at] === unsaid || b[at] === unsaid) continue
@@ -221,20 +221,18 @@ const alike = (a: Uint8Array, b: Uint8Array) => {
   return { same, compared }
 }
 
-const placesOf = (mode: Mode, value: VoteValue, scales: ProjectSettings['scales']): Int16Array => {
+const placesOf = (mode: Mode, value: VoteValue, scales: ProjectSettings['scales']): number[] => {
   if (mode === 'rate')
-    return Int16Array.from(
-      (value.ratings ?? []).flatMap((rating) =>
-        scales.map(({ name, min }) => (rating[name] === undefined ? -1 : Math.round(rating[name] - min))),
-      ),
+    return (value.ratings ?? []).flatMap((rating) =>
+      scales.map(({ name, min }) => (rating[name] === undefined ? -1 : Math.round(rating[name] - min))),
     )
-  return Int16Array.from(ranksOf(value) ?? [], (rank) => (rank === null ? -1 : rank - 1))
+  return (ranksOf(value) ?? []).map((rank) => (rank === null ? -1 : rank - 1))
 }
 
 /** How often what was shown first won, of decided pairs; how often the longer one did, of those that differ in length. */
 const leaningOf = (
   mode: Mode,
-  verdicts: Uint8Array,
+  verdicts: readonly number[],
   lengths: number[],
   shown: number[],
 ): [number, number, number, number] => {
@@ -272,8 +270,8 @@ const countCluster = (tally: Tally, tasks: readonly TaskVotes[]): Float64Array =
   for (const { people, again, judges } of tasks) {
     for (const person of [...people, ...again.map(({ person }) => person)])
       place(tally, tally.people, person, personFigures.length)
-    for (const [i, a] of people.entries())
-      for (const b of people.slice(i + 1)) place(tally, tally.pairs, pairKey(a, b), classes ** 2)
+    for (let i = 0; i < people.length; i++)
+      for (let j = i + 1; j < people.length; j++) place(tally, tally.pairs, pairKey(people[i], people[j]), classes ** 2)
     for (const { maker } of judges) place(tally, tally.judges, maker, personFigures.length)
   }
   const counts = new Float64Array(tally.size)
@@ -281,7 +279,8 @@ const countCluster = (tally: Tally, tasks: readonly TaskVotes[]): Float64Array =
   return counts
 }
 
-const pairKey = (a: number, b: number) => (a < b ? `${a} ${b}` : `${b} ${a}`)
+/** One number of two ids; a small one where ids are, as maps are faster with those. */
+const pairKey = (a: number, b: number) => (a < b ? a + (b * (b - 1)) / 2 : b + (a * (a - 1)) / 2)
 const figure = (name: PersonFigure) => personFigures.indexOf(name)
 const [same, compared, first, selfSame, self, goldRight, goldAsked] = (
   ['same', 'compared', 'first', 'selfSame', 'self', 'goldRight', 'gold'] as const

@@ -20,9 +20,9 @@ export const ranksOf = (value: VoteValue): Ranks | undefined =>
   value.ranks ?? (value.ratings?.length ? ranksOfRatings(value.ratings) : undefined)
 
 /** The verdicts of the pairs (0, 1), (0, 2), ..., (1, 2), ... */
-export const verdictsOf = (mode: Mode, value: VoteValue, responses: number): Uint8Array => {
-  if (mode === 'good') return Uint8Array.of(value.bothBad ? 2 : value.good === undefined ? unsaid : value.good ? 0 : 2)
-  const verdicts = new Uint8Array((responses * (responses - 1)) / 2).fill(unsaid)
+export const verdictsOf = (mode: Mode, value: VoteValue, responses: number): number[] => {
+  if (mode === 'good') return [value.bothBad ? 2 : value.good === undefined ? unsaid : value.good ? 0 : 2]
+  const verdicts = new Array<number>((responses * (responses - 1)) / 2).fill(unsaid)
   const ranks = ranksOf(value)
   if (!ranks) return value.bothBad ? verdicts.fill(1) : verdicts
   let at = 0
@@ -37,7 +37,7 @@ export const verdictsOf = (mode: Mode, value: VoteValue, responses: number): Uin
 }
 
 /** How far people disagree on a task: over each two of them, the share of pairs that differ; a tie differs by half. */
-export const disagreementOf = (votes: readonly Uint8Array[]): number | null => {
+export const disagreementOf = (votes: readonly (readonly number[])[]): number | null => {
   let [total, compared] = [0, 0]
   for (const [i, a] of votes.entries())
     for (const b of votes.slice(i + 1))
