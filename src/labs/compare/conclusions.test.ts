@@ -88,6 +88,8 @@ describe('a pair of policies', () => {
     expect(concluded(...open)).toBe(
       'level1 and level2 cannot be told apart; win rate of level1 over level2: neutral 54 % (46 to 62). scalar does not count, since level1 was trained on scalar.',
     )
+    const shared = [{ name: 'scalar', trained: ['level1', 'level2'] }]
+    expect(pairVerdict(open, shared)).toContain('scalar does not count, since both were trained on scalar.')
     expect(noEvidence([open, open, [pair('neutral', 0.7)]], judges)).toEqual([
       'With 100 prompts a single test misses a win rate below 61 % more than one time in five, so not being told apart is no evidence of being equal: it takes more prompts.',
     ])

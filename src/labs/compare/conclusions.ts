@@ -159,13 +159,16 @@ const ownText = (winner: Side, own: readonly PairFindings[], judges: readonly Ju
 const trainedText = (own: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {
   const { a, b } = own[0]
   const ofPolicy = (policy: string) =>
-    own.filter(({ judge }) => judges.some(({ name, trained }) => name === judge && trained.includes(policy)))
-  return listed(
-    [a, b].flatMap((policy) => {
-      const on = ofPolicy(policy).map(({ judge }) => judge)
-      return on.length ? [`${policy} was trained on ${listed(on)}`] : []
-    }),
-  )
+    own.flatMap(({ judge }) =>
+      judges.some(({ name, trained }) => name === judge && trained.includes(policy)) ? [judge] : [],
+    )
+  const [ofA, ofB] = [listed(ofPolicy(a)), listed(ofPolicy(b))]
+  if (ofA === ofB) return `both were trained on ${ofA}`
+  const parts = [
+    [a, ofA],
+    [b, ofB],
+  ]
+  return listed(parts.flatMap(([policy, on]) => (on ? [`${policy} was trained on ${on}`] : [])))
 }
 
 const contradiction = (pairs: readonly PairFindings[]): string => {
