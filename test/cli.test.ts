@@ -186,7 +186,7 @@ describe('a wrong command line exits with 2, one message on stderr and nothing o
     [['inspect', 'a', '--model', 'b'], '--model: is given twice'],
     [['sft', '--data', 'd'], '--model: is required'],
     [['inspect', 'no/such/model'], 'no/such/model'],
-    [['data'], 'files: is required'],
+    [['data'], 'FILE: is required: files of rows'],
     [['data', 'no/such.csv'], 'no/such.csv: cannot be read (ENOENT)'],
     [
       ['data', 'a.csv', '--output', 'b.jsonl'],

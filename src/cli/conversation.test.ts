@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fixture } from '../../test/support/golden.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
+import { chatCommand } from './commands/chat.ts'
 import { makeConversation } from './conversation.ts'
 
 const tokenizer = (await loadTokenizerFolder(fixture('models/stories260K')))!
@@ -28,5 +29,17 @@ describe('a conversation', () => {
     chat.removeLast()
     chat.add('user', 'dog')
     expect(text(chat.prompt().ids)).toBe('dog')
+  })
+
+  it('says of an unknown command that there is none, before it lists those that there are', async () => {
+    const chat = makeConversation(tokenizer, { context: 64, reserved: 16 })
+    const said = async (line: string) => {
+      const notes: string[] = []
+      return [await chatCommand(line, chat, (note) => notes.push(note)), notes[0]]
+    }
+    expect(await said('/temperature 0')).toEqual([true, 'there is no /temperature; these are the commands'])
+    expect(await said('/save')).toEqual([true, '/save needs the name of a file'])
+    expect(await said('/help')).toEqual([true, expect.stringMatching(/^ {2}\/reset /)])
+    expect(await said('What is 1/2?')).toEqual([false, undefined])
   })
 })

@@ -26,4 +26,7 @@ it('a command is continued by backslashes, and what a shell reads stays the same
   expect(lines).toEqual(['   attune dpo --model MODEL --data \\', '   rankings.jsonl --lora-r 16'])
   expect(lines.join('\n').replaceAll('\\\n', '').trim().split(/\s+/).join(' ')).toBe(command)
   expect(commandLines(command, 80, 0)).toBe(command)
+  expect(commandLines("attune compare --data 'held out rows.jsonl' --judge JUDGE", 36, 0)).toBe(
+    "attune compare --data \\\n'held out rows.jsonl' --judge \\\nJUDGE",
+  )
 })

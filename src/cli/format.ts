@@ -55,5 +55,9 @@ export const wrapped = (text: string, width: number, indent: number): string => 
 }
 
 /** A command in lines that fit a terminal of some columns: a backslash continues it, so that it can be pasted as it is. */
-export const commandLines = (text: string, columns: number, indent: number): string =>
-  ' '.repeat(indent) + wrapped(text, columns - ' \\'.length, indent).replaceAll('\n', ' \\\n')
+export const commandLines = (text: string, columns: number, indent: number): string => {
+  // A break inside of quotes would be part of the word
+  const words = text.replace(/'[^']*'|"[^"]*"/g, (quotes) => quotes.replaceAll(' ', '\u00a0'))
+  const lines = wrapped(words, columns - ' \\'.length, indent).replaceAll('\n', ' \\\n')
+  return ' '.repeat(indent) + lines.replaceAll('\u00a0', ' ')
+}

@@ -236,7 +236,9 @@ describe('the end of a run', () => {
     expect(closing(screen, 'dpo', 'r', { ...outcome('done'), chats: true })).toContain(
       'next      attune chat --model r\n',
     )
-    expect(closing(screen, 'reward', 'r', { ...outcome('done'), chats: true })).toContain('attune score --model r')
+    const scored = closing(screen, 'reward', 'r', { ...outcome('done'), chats: true })
+    expect(scored).toContain('attune score --model r --data ROWS.jsonl')
+    expect(scored).toContain('ROWS.jsonl stands for what you have')
     const rewarded = { ...outcome('done'), first: { ...step(1), reward: 0.25 }, last: { ...step(100), reward: 1 } }
     expect(closing(screen, 'rloo', 'r', rewarded)).toContain('100 steps in 1:23, reward 0.2500 → 1.000')
     expect(closing(screen, 'dpo', "a b's", outcome('interrupted'))).toContain(

@@ -33,7 +33,9 @@ export const checkSettings = <S extends z.ZodObject>(
   const [issue] = result.error.issues
   const field = fieldsOf(schema).find(({ key }) => key === issue.path[0])
   const key = String(issue.path[0])
-  const flag = operands.includes(key) ? key : (field?.flag ?? key)
+  // As the first line of the help calls it
+  const operand = values[key] === undefined ? (field?.value ?? key) : key
+  const flag = operands.includes(key) ? operand : (field?.flag ?? key)
   throw badInput('bad-flag', explain(issue, field, values), { flag })
 }
 

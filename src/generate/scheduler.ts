@@ -9,6 +9,7 @@
  */
 import type { Model } from '../passes/model.ts'
 import { badInput, runFailure, type Where } from '../util/fault.ts'
+import { onAbort } from '../util/onAbort.ts'
 import { type ContinuousBatch, endRequest, failRequests, type OpenRequest, startDecoding } from './continuousBatch.ts'
 import { closeDecoder, type DecoderOptions, openDecoder } from './decode.ts'
 import { makePieceQueue } from './pieceQueue.ts'
@@ -73,7 +74,7 @@ const submitTo = (batch: ContinuousBatch, { prompt, options, signal, row = 0 }: 
   const samples = options.samples ?? 1
   const request: OpenRequest = { prompt, options, row, samples, room, started: 0, pieces, isOver: false }
   const abort = () => endRequest(batch, request, { error: signal!.reason })
-  signal?.addEventListener('abort', abort, { once: true })
+  const forget = signal && onAbort(signal, abort)
   if (room > 0) {
     batch.open.add(request)
     startDecoding(batch)
@@ -82,7 +83,7 @@ const submitTo = (batch: ContinuousBatch, { prompt, options, signal, row = 0 }: 
     endRequest(batch, request)
   }
   return reader(request, () => {
-    signal?.removeEventListener('abort', abort)
+    forget?.()
     endRequest(batch, request)
   })
 }

@@ -411,7 +411,7 @@ export interface SftSettings extends DataTrainingSettings {
   evalData?: Data<SftRow>
   /** What the labels of completions mean: 'up=true,down=false', or '>=4' for ratings from 4 on (default: true, yes, good, 👍 and 1 are good). */
   label?: string
-  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 2e-5, lora-alpha 32, lora-target peft. */
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 2e-5, lora-target peft. */
   like?: 'trl'
 }
 
@@ -492,7 +492,7 @@ export interface DpoSettings extends DataTrainingSettings {
   loraDropout?: number
   /** Rows to evaluate on; or rows of the program. */
   evalData?: Data<PreferenceRow | RankingRow>
-  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 1e-6, lora-alpha 32, lora-target peft. */
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 1e-6, lora-target peft. */
   like?: 'trl'
 }
 
@@ -534,7 +534,7 @@ export interface KtoSettings extends DataTrainingSettings {
   evalData?: Data<KtoRow>
   /** What the labels of completions mean: 'up=true,down=false', or '>=4' for ratings from 4 on (default: true, yes, good, 👍 and 1 are good). */
   label?: string
-  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: shuffle false, learning-rate 1e-6, lora-alpha 32, lora-target peft. */
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: shuffle false, learning-rate 1e-6, lora-target peft. */
   like?: 'trl'
 }
 
@@ -588,7 +588,7 @@ export interface RewardSettings extends DataTrainingSettings {
   loraDropout?: number
   /** Rows to evaluate on; or rows of the program. */
   evalData?: Data<PreferenceRow | RankingRow>
-  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 1e-4, lora-dropout 0, lora-alpha 32, lora-target peft. */
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 1e-4, lora-dropout 0, lora-target peft. */
   like?: 'trl'
 }
 
@@ -847,7 +847,7 @@ export interface RlooSettings<Row extends PromptRow = UnknownPromptRow> extends 
    * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
-  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: batch-size 4, learning-rate 1e-6, max-new-tokens 512, lora-dropout 0.05, lora-alpha 32, lora-target peft. */
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: batch-size 4, learning-rate 1e-6, max-new-tokens 512, lora-dropout 0.05, lora-target peft. */
   like?: 'trl'
 }
 
@@ -922,7 +922,7 @@ export interface GrpoSettings<Row extends PromptRow = UnknownPromptRow> extends 
    * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
-  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: batch-size 1, learning-rate 1e-6, max-new-tokens 512, use-bias-correction-kl true, lora-dropout 0.05, lora-alpha 32, lora-target peft. */
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: batch-size 1, learning-rate 1e-6, max-new-tokens 512, use-bias-correction-kl true, lora-dropout 0.05, lora-target peft. */
   like?: 'trl'
 }
 
@@ -1011,7 +1011,7 @@ export interface PpoSettings<Row extends PromptRow = UnknownPromptRow> extends R
    * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
-  /** The defaults of TRL 1.12.0 for what you do not give, where they differ: learning-rate 3e-6, max-new-tokens 53, temperature 0.7, lora-alpha 32, lora-target peft. */
+  /** The defaults of TRL 1.12.0 for what you do not give, where they differ: learning-rate 3e-6, max-new-tokens 53, temperature 0.7, lora-target peft. */
   like?: 'trl'
 }
 
@@ -1047,7 +1047,7 @@ export interface OnlineDpoSettings<Row extends PromptRow = UnknownPromptRow> ext
    * @default 1e-5; with LoRA 1e-4
    */
   learningRate?: number
-  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 5e-7, max-new-tokens 64, temperature 0.9, max-length 512, lora-alpha 32, lora-target peft. */
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 5e-7, max-new-tokens 64, temperature 0.9, max-length 512, lora-target peft. */
   like?: 'trl'
 }
 

@@ -1,4 +1,4 @@
-/** `attune chat`: talk with a model in the terminal. Ctrl-C stops a completion, keeps what there is of it, and the chat continues. */
+/** `attune chat`: talk with a model in the terminal. Ctrl-C stops a completion and takes it back with its question; the chat continues. */
 import { z } from 'zod'
 import { endIds } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
@@ -8,6 +8,7 @@ import { samplingFields, samplingOptions } from '../../library/sampling.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { badInput, Fault } from '../../util/fault.ts'
 import { appendText } from '../../util/files.node.ts'
+import { cut } from '../../util/quote.ts'
 import { openChatInput } from '../chatInput.ts'
 import { command } from '../command.ts'
 import { type Conversation, makeConversation } from '../conversation.ts'
@@ -80,14 +81,18 @@ const help = `  /reset      start a new conversation
   /exit       leave (or Ctrl-D)`
 
 /** Carries out a line that begins with a slash. @returns whether it was one */
-const chatCommand = async (line: string, chat: Conversation, note: (text: string) => void): Promise<boolean> => {
+export const chatCommand = async (line: string, chat: Conversation, note: (text: string) => void): Promise<boolean> => {
   const [, name, file] = /^\/(\w+)\s*(.*)$/.exec(line) ?? []
   if (name === undefined) return false
   if (name === 'reset') {
     chat.reset()
     note('a new conversation')
   } else if (name === 'save' && file) note(await save(file, chat))
-  else note(help)
+  else {
+    if (name === 'save') note('/save needs the name of a file')
+    else if (name !== 'help') note(`there is no /${cut(name, 40)}; these are the commands`)
+    note(help)
+  }
   return true
 }
 
@@ -112,7 +117,7 @@ const complete = async (
   const interrupt = () => stop.abort()
   process.on('SIGINT', interrupt)
   let text = ''
-  let finish: FinishReason | 'interrupted' | undefined
+  let finish: FinishReason | undefined
   const wrap = makeWordWrap(() => (out.toTerminal ? out.columns() : Number.POSITIVE_INFINITY))
   try {
     const { ids, dropped } = chat.prompt()
@@ -123,13 +128,16 @@ const complete = async (
       if (!out.json) await out.text(wrap.add(piece.text), '')
     }
   } catch (error) {
-    if (!stop.signal.aborted) {
-      chat.removeLast()
-      if (!(error instanceof Fault)) throw error
-      note(error.message)
-      return false
+    chat.removeLast()
+    if (stop.signal.aborted) {
+      if (out.json) await out.jsonLine({ role: 'assistant', content: text, finish_reason: 'interrupted' })
+      else await out.text(wrap.end())
+      note('(stopped; the question and what there was of its answer are not part of the conversation)')
+      return true
     }
-    finish = 'interrupted'
+    if (!(error instanceof Fault)) throw error
+    note(error.message)
+    return false
   } finally {
     process.off('SIGINT', interrupt)
   }

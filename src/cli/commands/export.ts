@@ -9,7 +9,7 @@ import { dataFields } from '../../recipes/trainer/fields.ts'
 import { badInput } from '../../util/fault.ts'
 import { plural, whole } from '../../util/format.ts'
 import { type Context, command } from '../command.ts'
-import { bytes as fileSize } from '../format.ts'
+import { bytes as fileSize, shortPath } from '../format.ts'
 import { refuseProject, serverFields, serverOf } from '../labelStudioFlags.ts'
 import { modelFlag } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
@@ -68,9 +68,13 @@ export default command({
       ? await toGguf({ model, adapter, output, type: gguf }, out)
       : { type: 'onnx', ...(await convertToOnnx({ model, adapter, output })) }
     if (out.json) await out.jsonLine({ output, model: base, adapter: merged, ...facts })
-    else await out.text(`${output}: ${base} as ${facts.type}, ${fileSize(facts.bytes)}`)
+    else await out.text(`${output}: ${sourceText(base, merged)} as ${facts.type}, ${fileSize(facts.bytes)}`)
   },
 })
+
+/** The base model, and the adapter that is merged into it. */
+const sourceText = (base: string, adapter?: string): string =>
+  adapter === undefined ? shortPath(base) : `${shortPath(base)} with the adapter ${shortPath(adapter)} merged into it,`
 
 const outputOf = ({ output }: Options): string => {
   if (output === undefined) throw badInput('bad-flag', 'is needed: the file or folder to write', { flag: '--output' })

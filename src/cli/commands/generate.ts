@@ -35,6 +35,7 @@ const schema = z.object({
   prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('a prompt; repeatable'),
   data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
   column: dataFields.column,
+  maxSamples: dataFields.maxSamples.describe('use only the first N rows of --data'),
   chat: chatField("treat each text as a user's message and apply the model's chat template"),
   maxNewTokens: generationFields.maxNewTokens,
   numReturnSequences: z.number().int().positive().default(1).describe('completions of each prompt'),
@@ -109,13 +110,16 @@ const checkBeams = (options: Options) => {
 }
 
 /** The prompts of the flags, then those of the files. */
-const promptsOf = async ({ prompt = [], data, column, chat }: Options, { note }: Reporter): Promise<PlacedPrompt[]> => {
+const promptsOf = async (
+  { prompt = [], data, column, maxSamples, chat }: Options,
+  { note }: Reporter,
+): Promise<PlacedPrompt[]> => {
   const prompts: PlacedPrompt[] = prompt.map((text) => ({
     prompt: chat ? userTurn(text) : text,
     where: { flag: '--prompt' },
   }))
   if (data) {
-    const rows = await openRows(data, { as: 'prompt', columns: column, chat, resolve: resolveDataset })
+    const rows = await openRows(data, { as: 'prompt', columns: column, maxSamples, chat, resolve: resolveDataset })
     for (let i = 0; i < rows.length; i++) prompts.push({ ...(await rows.row(i)), where: rows.where(i) })
     await rows.close()
     for (const { message } of unreadWarnings([rows])) note(message)

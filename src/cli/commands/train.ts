@@ -8,7 +8,7 @@ import { type MethodKey, methods } from '../../recipes/methods.ts'
 import { completeSettings } from '../../recipes/trainer/completeSettings.ts'
 import { defaultsOf } from '../../recipes/trainer/defaults.ts'
 import type { FoundRateEvent } from '../../recipes/trainer/findLearningRate.ts'
-import { nextCommands } from '../../recipes/trainer/nextCommands.ts'
+import { nextCommands, placeholdersText } from '../../recipes/trainer/nextCommands.ts'
 import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { runChats, runPageFile, writeRunPage } from '../../recipes/trainer/runPage.ts'
 import { likeChanges, likeText, trlVersion } from '../../recipes/trainer/trlDefaults.ts'
@@ -18,7 +18,7 @@ import type { EvalEvent, StepEvent } from '../../train/loop.ts'
 import type { RateEvent } from '../../train/rangeTest.ts'
 import { formatNumber, plural, shellWord } from '../../util/format.ts'
 import { type Command, type Context, command } from '../command.ts'
-import { duration, shortPath } from '../format.ts'
+import { commandLines, duration, shortPath } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
 import { commandWithRate, rangeTestTable } from '../rangeTestTable.ts'
 import { headline, makeReporter } from '../reporter.ts'
@@ -168,13 +168,17 @@ export const closing = (
   const folder = shellWord(shortPath(output))
   const interrupted = end.stopped === 'interrupted'
   const weights = resultStepText(end, {})
-  const commands = nextCommands({ method, folder, interrupted, chats, config }).map((text) => paint('cyan', text))
-  if (interrupted) return [line('stopped', took), line('continue', commands[0])].join('\n')
+  const commands = nextCommands({ method, folder, interrupted, chats, config })
+  const placeholders = placeholdersText(commands)
+  // Logs keep a command on one line
+  const fitted = (text: string) => paint('cyan', screen.live ? commandLines(text, screen.columns(), 12).trim() : text)
+  if (interrupted) return [line('stopped', took), line('continue', fitted(commands[0]))].join('\n')
   return [
     line(endings[end.stopped], took),
     line('result', shortPath(end.output)),
     ...(weights ? [line('', weights)] : []),
     ...(end.hub ? [line('uploaded', end.hub)] : []),
-    ...commands.map((text, i) => line(i === 0 ? 'next' : '', text)),
+    ...commands.map((text, i) => line(i === 0 ? 'next' : '', fitted(text))),
+    ...(placeholders ? [line('', paint('dim', placeholders))] : []),
   ].join('\n')
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Interval } from '../../statistics/intervals.ts'
 import { makeDraws } from '../../statistics/resampling.ts'
 import { rng } from '../../util/rng.ts'
-import { conclusionsOf, pairCauses, pairVerdict, wordsOf } from './conclusions.ts'
+import { conclusionsOf, noEvidence, pairCauses, pairVerdict, wordsOf } from './conclusions.ts'
 import {
   type ComparisonData,
   findingsOf,
@@ -84,14 +84,20 @@ describe('a pair of policies', () => {
   })
 
   it('cannot be told apart, which is not being equal', () => {
-    const text = concluded(pair('neutral', 0.54), pair('scalar', 0.5))
-    expect(text).toBe(
-      'level1 and level2 cannot be told apart: answers of level1 are preferred by neutral 54 % (46 to 62). With 100 prompts a single test misses a win rate below 61 % more than one time in five, so this is no evidence that they are equal: it takes more prompts.',
+    const open = [pair('neutral', 0.54), pair('scalar', 0.5)]
+    expect(concluded(...open)).toBe(
+      'level1 and level2 cannot be told apart; win rate of level1 over level2: neutral 54 % (46 to 62). scalar does not count, since level1 was trained on scalar.',
     )
+    const shared = [{ name: 'scalar', trained: ['level1', 'level2'] }]
+    expect(pairVerdict(open, shared)).toContain('scalar does not count, since both were trained on scalar.')
+    expect(noEvidence([open, open, [pair('neutral', 0.7)]], judges)).toEqual([
+      'With 100 prompts a single test misses a win rate below 61 % more than one time in five, so not being told apart is no evidence of being equal: it takes more prompts.',
+    ])
+    expect(noEvidence([[pair('neutral', 0.7)]], judges)).toEqual([])
     const nearly = pair('neutral', 0.58, { winRate: span(0.58, 0.07), corrected: 0.09 })
     expect(concluded(nearly)).toContain('An interval that excludes 50 % is not enough where so many tests are made')
     expect(concluded(pair('neutral', 0.5, { winRate: span(0.5, 0.03) }))).toBe(
-      'level1 and level2 are equal to within 5 points of win rate: answers of level1 are preferred by neutral 50 % (47 to 53).',
+      'level1 and level2 are equal to within 5 points; win rate of level1 over level2: neutral 50 % (47 to 53).',
     )
   })
 

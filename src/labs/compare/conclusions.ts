@@ -86,6 +86,7 @@ export const conclusionsOf = (given: CompareFindings): Conclusions => {
     headline,
     verdicts: [
       ...pairs.map((pair) => pairVerdict(pair, judges)),
+      ...noEvidence(pairs, judges),
       ...(between.length && against.length ? [againstBase(findings)] : []),
     ],
     causes: [...pairs.flatMap((pair) => pairCauses(pair, judges, sft)), ...(between.length ? [] : movedText(findings))],
@@ -113,7 +114,7 @@ export const pairVerdict = (pair: readonly PairFindings[], judges: readonly Judg
   const { own, independent } = splitJudges(pair, judges)
   if (verdict.kind === 'better') return preferredText(verdict.winner, independent, own, judges)
   if (verdict.kind === 'own') return ownOnly(verdict.winner, own, independent, judges)
-  if (verdict.kind !== 'divided') return undecided(independent, own)
+  if (verdict.kind !== 'divided') return undecided(independent, own, judges)
   if (verdict.by === 'independent') return contradiction(independent)
   return `${contradiction(own)} ${independentText(independent)}`
 }
@@ -158,13 +159,16 @@ const ownText = (winner: Side, own: readonly PairFindings[], judges: readonly Ju
 const trainedText = (own: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {
   const { a, b } = own[0]
   const ofPolicy = (policy: string) =>
-    own.filter(({ judge }) => judges.some(({ name, trained }) => name === judge && trained.includes(policy)))
-  return listed(
-    [a, b].flatMap((policy) => {
-      const on = ofPolicy(policy).map(({ judge }) => judge)
-      return on.length ? [`${policy} was trained on ${listed(on)}`] : []
-    }),
-  )
+    own.flatMap(({ judge }) =>
+      judges.some(({ name, trained }) => name === judge && trained.includes(policy)) ? [judge] : [],
+    )
+  const [ofA, ofB] = [listed(ofPolicy(a)), listed(ofPolicy(b))]
+  if (ofA === ofB) return `both were trained on ${ofA}`
+  const parts = [
+    [a, ofA],
+    [b, ofB],
+  ]
+  return listed(parts.flatMap(([policy, on]) => (on ? [`${policy} was trained on ${on}`] : [])))
 }
 
 const contradiction = (pairs: readonly PairFindings[]): string => {
@@ -197,21 +201,49 @@ const ownOnly = (
   return `The answers of ${better} are preferred to those of ${worse} by ${rates(winner, inFavour)} alone, which ${listed(who)} ${who.length > 1 ? 'were' : 'was'} trained on${others}. Learning a reward model's faults looks the same, so this does not show better answers.`
 }
 
-const undecided = (independent: readonly PairFindings[], own: readonly PairFindings[]): string => {
-  const judged = independent.length ? independent : own
-  const [{ a, b, prompts }] = judged
-  const found = `answers of ${a} are preferred by ${rates('a', judged)}.`
+const undecided = (
+  independent: readonly PairFindings[],
+  own: readonly PairFindings[],
+  judges: readonly JudgeInfo[],
+): string => {
+  const judged = judgedOf(independent, own)
+  const [{ a, b }] = judged
+  const found = `win rate of ${a} over ${b}: ${rates('a', judged)}.`
+  const left =
+    independent.length && own.length
+      ? [
+          `${listed(own.map(({ judge }) => judge))} ${verb(own, 'does', 'do')} not count, since ${trainedText(own, judges)}.`,
+        ]
+      : []
   if (judged.every((pair) => preferenceOf(pair) === 'equal'))
-    return `${a} and ${b} are equal to within ${100 * equivalence} points of win rate: ${found}`
-  const least = Math.min(1, Math.max(...judged.map(({ detectable }) => detectable)))
+    return [`${a} and ${b} are equal to within ${100 * equivalence} points; ${found}`, ...left].join(' ')
   return [
-    `${a} and ${b} cannot be told apart: ${found}`,
+    `${a} and ${b} cannot be told apart; ${found}`,
+    ...left,
     ...(judged.some(({ winRate: { low, high } }) => low > 0.5 || high < 0.5)
       ? ['An interval that excludes 50 % is not enough where so many tests are made.']
       : []),
-    `With ${plural(prompts, 'prompt')} a single test misses a win rate below ${percent(least)} more than one time in five, so this is no evidence that they are equal: it takes more prompts.`,
     ...(independent.length ? [] : ['There is no judge that neither was trained on (--judge).']),
   ].join(' ')
+}
+
+/** Judges that neither was trained on, where there are some. */
+const judgedOf = (independent: readonly PairFindings[], own: readonly PairFindings[]) =>
+  independent.length ? independent : own
+
+/** Once for all pairs that cannot be told apart: why this does not make them equal. */
+export const noEvidence = (pairs: readonly PairFindings[][], judges: readonly JudgeInfo[]): string[] => {
+  const open = pairs.filter((pair) => verdictOf(pair, judges).kind === 'undecided')
+  if (!open.length) return []
+  const judged = open.flatMap((pair) => {
+    const { independent, own } = splitJudges(pair, judges)
+    return judgedOf(independent, own)
+  })
+  const least = Math.min(1, Math.max(...judged.map(({ detectable }) => detectable)))
+  const prompts = Math.min(...judged.map((pair) => pair.prompts))
+  return [
+    `With ${plural(prompts, 'prompt')} a single test misses a win rate below ${percent(least)} more than one time in five, so not being told apart is no evidence of being equal: it takes more prompts.`,
+  ]
 }
 
 /**
@@ -284,7 +316,7 @@ const againstBase = ({ against, sft, judges }: CompareFindings): string => {
     const ownUp = preferring(side, own)
     if (ownUp.length) return `${policy} is preferred by ${rates(side, ownUp)} alone, which it was trained on`
     const judged = independent.length ? independent : own
-    return `${policy} is not shown to differ (${pair[0].a} preferred by ${rates('a', judged)})`
+    return `${policy} is not shown to differ (win rate of ${pair[0].a}: ${rates('a', judged)})`
   })
   return `Against ${sft}, the model before training: ${each.join('; ')}.`
 }

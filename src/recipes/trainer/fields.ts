@@ -20,6 +20,8 @@ export const positive = () => z.number().positive()
 export const weight = () => z.number().nonnegative()
 /** From 0 to 1, both included. */
 export const fraction = () => z.number().min(0).max(1)
+/** LoRA alpha of an adapter that is new. */
+export const usualAlpha = 32
 /** The p of nucleus sampling. */
 export const probability = () => z.number().gt(0).max(1)
 export const flag = () => z.boolean().default(false)
@@ -165,7 +167,9 @@ export const learningFields = (rates: MethodRates) =>
 export const loraFields = (dropout: number) =>
   grouped('LoRA', {
     loraR: count().optional().describe('train a LoRA adapter of this rank instead of all weights'),
-    loraAlpha: positive().optional().describe('LoRA alpha: the adapter is scaled by alpha / r (default: 32)'),
+    loraAlpha: positive()
+      .optional()
+      .describe(`LoRA alpha: the adapter is scaled by alpha / r (default: ${usualAlpha})`),
     loraDropout: z.number().min(0).lt(1).default(dropout).describe("dropout of the adapter's input while training"),
     loraTarget: z
       .array(z.string().min(1))

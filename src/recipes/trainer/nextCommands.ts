@@ -1,6 +1,6 @@
 /** What to type after a run, by what it made. */
 import { relative } from 'node:path'
-import { shellWord } from '../../util/format.ts'
+import { listed, shellWord } from '../../util/format.ts'
 import { runFolderOf } from './modelName.ts'
 
 export type Ended = {
@@ -14,6 +14,26 @@ export type Ended = {
   config: Readonly<Record<string, unknown>>
 }
 
+/**
+ * What stands for a file or a judge that attune does not know, in capitals as in the help of a command. A name that could be
+ * a real one would be typed as it is.
+ */
+const unknown = {
+  rows: 'ROWS.jsonl',
+  candidates: 'CANDIDATES.jsonl',
+  pairs: 'PAIRS.jsonl',
+  prompts: 'PROMPTS.jsonl',
+  reward: 'REWARD',
+  judge: 'JUDGE',
+}
+
+/** What the words in capitals are; nothing where there are none. */
+export const placeholdersText = (commands: readonly string[]): string | undefined => {
+  const words = commands.flatMap((command) => command.split(' '))
+  const found = Object.values(unknown).filter((name) => words.includes(name))
+  return found.length ? `${listed(found)} ${found.length > 1 ? 'stand' : 'stands'} for what you have` : undefined
+}
+
 /** Commands, the most useful first: the model tried, measured against what it was, looked at, trained further, exported. */
 export const nextCommands = (ended: Ended): string[] => {
   const { method, folder, interrupted, chats } = ended
@@ -22,8 +42,8 @@ export const nextCommands = (ended: Ended): string[] => {
   if (method === 'reward') {
     const isPairRanker = ended.config.kind === 'pair'
     const use = isPairRanker
-      ? `rank --model ${folder} --data candidates.jsonl`
-      : `score --model ${folder} --data rows.jsonl`
+      ? `rank --model ${folder} --data ${unknown.candidates}`
+      : `score --model ${folder} --data ${unknown.rows}`
     return [`attune ${use}`, show, ...furtherTraining(ended)]
   }
   return [
@@ -52,13 +72,13 @@ const shorter = (path: string): string => {
   return near && near.length < path.length ? near : path
 }
 
-/** With the model before the training, on the held-out file; by the rewards of the run where it has some, else by a judge. */
+/** With the model before the training, on the held-out file; by the rewards of the run where it has some, and by a judge that it was not trained on. */
 const comparison = ({ folder, config }: Ended): string[] => {
   const before = startOf(config)
   const held = textsOf(config.evalData)
   if (before === undefined || !held.length) return []
   const rewards = textsOf(config.reward)
-  const judges = rewards.length ? rewards.map((reward) => `--reward ${reward}`) : ['--judge SPEC']
+  const judges = [...rewards.map((reward) => `--reward ${reward}`), `--judge ${unknown.judge}`]
   const data = held.map((file) => `--data ${file}`)
   return [['attune compare', folder, `--base ${before}`, ...data, ...judges].join(' ')]
 }
@@ -68,11 +88,11 @@ const furtherTraining = ({ method, folder, config }: Ended): string[] => {
   const chat = config.chat === true ? ' --chat' : ''
   if (method === 'sft')
     return [
-      `attune dpo --model ${folder} --data pairs.jsonl${chat}`,
-      `attune grpo --model ${folder} --data prompts.jsonl --reward rewards.ts${chat}`,
+      `attune dpo --model ${folder} --data ${unknown.pairs}${chat}`,
+      `attune grpo --model ${folder} --data ${unknown.prompts} --reward ${unknown.reward}${chat}`,
     ]
   const before = startOf(config)
   return method === 'reward' && before !== undefined
-    ? [`attune grpo --model ${before} --data prompts.jsonl --reward ${folder}${chat} --kl-budget 10`]
+    ? [`attune grpo --model ${before} --data ${unknown.prompts} --reward ${folder}${chat} --kl-budget 10`]
     : []
 }

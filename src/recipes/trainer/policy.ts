@@ -25,6 +25,7 @@ import { makeUpdater, type Updater } from '../../train/update.ts'
 import { badInput } from '../../util/fault.ts'
 import { type FileHash, sha256Files } from '../../util/sha256.node.ts'
 import { countParameters } from '../../util/shape.ts'
+import { usualAlpha } from './fields.ts'
 
 /** The settings that decide what is opened. */
 export type PolicySettings = {
@@ -160,7 +161,11 @@ export const adapterOf = async (
   return { base, adapter: withSavedHead(base, adapter) }
 }
 
-const loraOf = ({ loraAlpha: alpha = 32, loraDropout: dropout, loraTarget = ['all-linear'] }: PolicySettings) => ({
+const loraOf = ({
+  loraAlpha: alpha = usualAlpha,
+  loraDropout: dropout,
+  loraTarget = ['all-linear'],
+}: PolicySettings) => ({
   alpha,
   dropout,
   targets: loraTarget.includes('all-linear')

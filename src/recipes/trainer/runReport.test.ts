@@ -71,13 +71,16 @@ describe('the page of a run', () => {
   it('offers a comparison on held-out rows, and what follows a training on demonstrations', () => {
     const config = { ...info.config, adapter: 'runs/sft2/adapter', evalData: ['held out.jsonl'] }
     expect(page({ info: { ...info, config } })).toContain(
-      'attune compare runs/a --base runs/sft2 --data &#39;held out.jsonl&#39; --judge SPEC',
+      'attune compare runs/a --base runs/sft2 --data &#39;held out.jsonl&#39; --judge JUDGE',
     )
-    expect(page({ info: { ...info, config: { ...config, reward: ['rewards.ts'] } } })).toContain('--reward rewards.ts')
+    expect(page({ info: { ...info, config: { ...config, reward: ['rewards.ts'] } } })).toContain(
+      '--reward rewards.ts --judge JUDGE',
+    )
     expect(page()).not.toContain('attune compare')
     const sft = page({ info: { ...info, method: 'sft', config: { ...info.config, chat: true } } })
-    expect(sft).toContain('attune dpo --model runs/a --data pairs.jsonl --chat')
-    expect(sft).toContain('attune grpo --model runs/a --data prompts.jsonl --reward rewards.ts --chat')
+    expect(sft).toContain('attune dpo --model runs/a --data PAIRS.jsonl --chat')
+    expect(sft).toContain('attune grpo --model runs/a --data PROMPTS.jsonl --reward REWARD --chat')
+    expect(sft).toContain('PAIRS.jsonl, PROMPTS.jsonl and REWARD stand for what you have')
   })
 
   it('names what to type next, by what the run made', () => {

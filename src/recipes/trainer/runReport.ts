@@ -9,7 +9,7 @@ import { resultStep, resultStepText } from '../../runs/resultStep.ts'
 import { formatNumber, plural, shellWord, whole } from '../../util/format.ts'
 import { ratesOf } from './learningRates.ts'
 import { beganFrom } from './modelName.ts'
-import { nextCommands } from './nextCommands.ts'
+import { nextCommands, placeholdersText } from './nextCommands.ts'
 import { headlineOf, isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
 import { longestSample, type Samples } from './samples.ts'
 
@@ -232,9 +232,11 @@ const next = ({ info, state, result, chats }: RunFacts): Html => {
   const folder = shellWord(String(info.config.output ?? '.'))
   const interrupted = !result || state === 'interrupted' || state === 'broken off'
   const commands = nextCommands({ method: info.method, folder, interrupted, chats, config: info.config })
+  const placeholders = placeholdersText(commands)
   return html`<section>
 <h2>What to type next</h2>
 ${shell(commands.join('\n'))}
+${placeholders ? html`<p class="soft">${placeholders}.</p>` : ''}
 <p class="soft">It was made by:</p>
 ${shell(info.command.map(shellWord).join(' '))}
 </section>`

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { badInput } from '../../util/fault.ts'
 import { kebab } from '../../util/kebab.ts'
 import { defaultsOf } from './defaults.ts'
+import { usualAlpha } from './fields.ts'
 
 type Settings = Readonly<Record<string, unknown>>
 
@@ -186,7 +187,7 @@ const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 
 /** Which of those defaults are other than attune's own, and hold in these settings. */
 export const likeChanges = (method: string, schema: z.ZodObject, settings: Settings): Settings => {
-  const own = defaultsOf(schema)
+  const own: Settings = { ...defaultsOf(schema), loraAlpha: usualAlpha }
   const holds = ([key, value]: [string, unknown]) => settings[key] === undefined || same(settings[key], value)
   const entries = Object.entries(likeDefaults(method, settings))
   return Object.fromEntries(entries.filter((entry) => holds(entry) && !same(entry[1], own[entry[0]])))
