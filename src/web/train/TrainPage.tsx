@@ -177,8 +177,10 @@ const LabelForm = ({ project, given, model }: { project: Project; given: string 
   )
 }
 
-const FilesNote = ({ rows, evalRows, prompts, data }: LabelFiles) => (
+const FilesNote = ({ rows, evalRows, prompts, undecided, data }: LabelFiles) => (
   <p>
-    {plural(rows, 'row')} to train on and {evalRows} held out, of {plural(prompts, 'prompt')}: <code>{data}</code>
+    {plural(rows, 'row')} to train on and {evalRows} held out, of {plural(prompts, 'prompt')}
+    {undecided > 0 && ` (${plural(undecided, 'task')} left out, where no response is better than another: ties)`}:{' '}
+    <code>{data}</code>
   </p>
 )
