@@ -57,7 +57,6 @@ export const TrainForm = ({ form, start, project, labels }: Props) => {
       />
     </div>
   )
-  const others = [...problems].filter(([key]) => !form.fields.some((field) => field.key === key))
   return (
     <form className="train" ref={ref} onSubmit={submit} noValidate>
       <div className="stack">
@@ -77,10 +76,11 @@ export const TrainForm = ({ form, start, project, labels }: Props) => {
           {check.isError && <ErrorNote error={check.error} />}
           {tried && problems.size > 0 && (
             <p className="wrong" role="alert">
-              {problems.size === 1
-                ? 'One setting needs another value.'
-                : `${problems.size} settings need another value.`}
-              {others.map(([key, message]) => ` ${key}: ${message}`)}
+              {[...problems].map(([key, message]) => (
+                <span key={key}>
+                  {words(key)}: {message}
+                </span>
+              ))}
             </p>
           )}
           {begin.isError && <ErrorNote error={begin.error} />}
