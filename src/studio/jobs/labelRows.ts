@@ -27,7 +27,7 @@ export const labelFolder = 'attune-data'
 export const writeLabels = async (
   labels: Labels,
   root: string,
-  { project, method, consensus, heldOut }: LabelsRequest,
+  { project, method, consensus, heldOut, write = true }: LabelsRequest,
 ): Promise<LabelFiles> => {
   const { name, settings } = readProject(labels.db, project)
   if (!methodsFor(settings.mode).includes(method))
@@ -38,7 +38,6 @@ export const writeLabels = async (
   const { rows, undecided } = await trainingRows(labels, project, method, consensus)
   if (!rows.length) throw badInput('no-labels', `the project ${name} has no label that ${method} can learn from yet`)
   const { training, held } = splitByPrompt(rows, heldOut)
-  await makeFolders(join(root, labelFolder))
   const stem =
     name
       .toLowerCase()
@@ -46,20 +45,21 @@ export const writeLabels = async (
       .replaceAll(/^-|-$/g, '')
       .slice(0, 40) || 'labels'
   return {
-    data: await writeRows(root, `${stem}-${method}`, training),
+    data: await writeRows(root, `${stem}-${method}`, training, write),
     rows: training.length,
-    ...(held.length > 0 && { evalData: await writeRows(root, `${stem}-${method}-held-out`, held) }),
+    ...(held.length > 0 && { evalData: await writeRows(root, `${stem}-${method}-held-out`, held, write) }),
     evalRows: held.length,
     undecided,
     prompts: new Set(rows.map(({ prompt }) => JSON.stringify(prompt))).size,
   }
 }
 
-/** @returns the path below the root; nothing is written where the same rows are there already */
-export const writeRows = async (root: string, stem: string, rows: readonly object[]): Promise<string> => {
+/** @param write false: only tells the path   @returns the path below the root; nothing is written where the same rows are there already */
+export const writeRows = async (root: string, stem: string, rows: readonly object[], write = true): Promise<string> => {
   const text = rows.map((row) => `${JSON.stringify(row)}\n`).join('')
   const hash = createHash('sha256').update(text).digest('hex').slice(0, 10)
   const path = `${labelFolder}/${stem}-${hash}.jsonl`
+  if (!write) return path
   await makeFolders(join(root, labelFolder))
   if (!existsSync(join(root, path))) await writeWhole(join(root, path), [Buffer.from(text)])
   return path

@@ -46,6 +46,7 @@ const labelsRequest = z.strictObject({
   method: z.string().max(100),
   consensus: z.enum(['adjudicated', 'majority', 'bradley-terry']),
   heldOut: z.number().min(0).max(0.9),
+  write: z.boolean().optional(),
 })
 
 const newRetest = z.strictObject({

@@ -104,7 +104,7 @@ const LabelForm = ({ project, given, model }: { project: Project; given: string 
   const request = { project: project.id, method, consensus, heldOut: Number(heldOut) }
   const files = useQuery({
     queryKey: ['training-labels', request],
-    queryFn: () => post<LabelFiles>('/training-labels', request),
+    queryFn: () => post<LabelFiles>('/training-labels', { ...request, write: false }),
     staleTime: 0,
     retry: false,
   })
@@ -170,7 +170,14 @@ const LabelForm = ({ project, given, model }: { project: Project; given: string 
           </EmptyState>
         )}
         {form && files.data && (
-          <TrainForm key={method} form={form} start={start} project={project.id} labels={files.data} />
+          <TrainForm
+            key={method}
+            form={form}
+            start={start}
+            project={project.id}
+            labels={files.data}
+            prepare={() => post('/training-labels', request)}
+          />
         )}
       </div>
     </>
