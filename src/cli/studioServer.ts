@@ -1,4 +1,5 @@
 /** What `attune studio` and `attune label` share: where the studio listens, and how long it runs. */
+import { basename, resolve } from 'node:path'
 import { z } from 'zod'
 import { isLoopback } from '../http/guards.ts'
 import { openStudio, type Studio } from '../studio/openStudio.node.ts'
@@ -46,7 +47,7 @@ export const runStudio = async (
       async (signal) => {
         const address = await begin(studio)
         if (out.json) await out.jsonLine({ event: 'listening', url: studio.url, owner: address })
-        else await out.text(`studio of ${root}: ${address}\n(Ctrl-C ends it)`)
+        else await out.text(`studio of ${basename(resolve(root))}: ${address}\n(Ctrl-C ends it)`)
         if (options.open) await openInBrowser(address)
         await aborted(signal)
       },

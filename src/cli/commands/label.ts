@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { basename, relative, resolve } from 'node:path'
 import { z } from 'zod'
-import type { FilePreview, Mode, Project, ProjectSummary } from '../../studio/labels/api.ts'
+import type { Mode, Project, ProjectSummary } from '../../studio/labels/api.ts'
+import { previewOf } from '../../studio/labels/preview.ts'
 import type { Studio } from '../../studio/openStudio.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { command } from '../command.ts'
@@ -30,7 +31,7 @@ const schema = z.object({
 export default command({
   summary:
     'Label the rows of a file in the browser: rank, compare, rate or edit responses. The same file goes on where it was',
-  example: 'label examples/openings.jsonl --open',
+  example: 'label examples/support.jsonl --open',
   schema,
   operands: ['file'],
   async run({ file, mode, project = basename(file).replace(/\..*$/, ''), folder, ...options }, { out }) {
@@ -40,10 +41,12 @@ export default command({
     const root = await realpath(folder).catch(() => resolve(folder))
     const below = relative(root, path)
     if (below.startsWith('..')) throw badInput('bad-flag', `does not lie below ${root}; give --folder`, { file })
+    // Before the store is made: none is left behind where the rows cannot be labelled
+    const proposed = mode ?? (await proposedMode(path, file))
     await runStudio(folder, options, out, async (studio) => {
       const send = sender(studio)
       const found = (await send<ProjectSummary[]>('GET', '/projects')).find(({ name }) => name === project)
-      const id = found?.id ?? (await addProject(send, project, mode ?? (await proposedMode(send, below))))
+      const id = found?.id ?? (await addProject(send, project, proposed))
       await send('POST', `/projects/${id}/import`, { requestId: randomUUID(), file: below })
       return studio.ownerUrl.replace('/?', `/label/${id}/task?`)
     })
@@ -68,8 +71,8 @@ const addProject = async (send: Send, name: string, mode: Mode): Promise<number>
   (await send<Project>('POST', '/projects', { requestId: randomUUID(), name, settings: { mode } })).id
 
 /** One response is good or bad, two are a pair, more are ranked. */
-const proposedMode = async (send: Send, file: string): Promise<Mode> => {
-  const { responses } = await send<FilePreview>('GET', `/files/preview?file=${encodeURIComponent(file)}`)
+const proposedMode = async (path: string, file: string): Promise<Mode> => {
+  const { responses } = await previewOf(path)
   if (responses < 1)
     throw badInput('wrong-kind', 'has prompts without responses; make some with attune generate, or give --mode edit', {
       file,

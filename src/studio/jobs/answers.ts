@@ -9,6 +9,7 @@ import type { VoteValue } from '../labels/api.ts'
 import { addRows, allTasks, makeProject, setScores, type TaskRow } from '../labels/forParts.ts'
 import type { Labels } from '../labels/labels.ts'
 import { readProject } from '../labels/projects.ts'
+import { isCutOff } from '../labels/taskShapes.ts'
 import type { Sampling } from './api.ts'
 import type { NewRecord } from './jobs.ts'
 import { writeRows } from './labelRows.ts'
@@ -210,14 +211,22 @@ export const linesIn = async (path: string): Promise<Record<string, unknown>[]> 
   return found
 }
 
+/** What a line of attune generate says, as a response of a task. */
+export const answerOf = ({ completion, finish_reason }: Record<string, unknown>, source: string) => ({
+  text: String(completion),
+  source,
+  ...(isCutOff(finish_reason) && { cutOff: true as const }),
+})
+
 /** Answers by their prompts. Equal answers of a prompt are one; a prompt with a single answer stays a task. */
 const tasksIn = async (path: string, source: string): Promise<TaskRow[]> => {
   const tasks = new Map<string, TaskRow>()
-  for (const { prompt, completion } of await linesIn(path)) {
+  for (const line of await linesIn(path)) {
+    const { prompt, completion } = line
     if (typeof completion !== 'string') continue
     const key = JSON.stringify(prompt)
     const task = tasks.get(key) ?? tasks.set(key, { prompt: prompt as Text, responses: [] }).get(key)!
-    if (!task.responses.some(({ text }) => text === completion)) task.responses.push({ text: completion, source })
+    if (!task.responses.some(({ text }) => text === completion)) task.responses.push(answerOf(line, source))
   }
   return [...tasks.values()]
 }

@@ -76,9 +76,17 @@ export type Choices = { models: string[]; rewardModels: string[]; files: string[
 
 export type Consensus = 'adjudicated' | 'majority' | 'bradley-terry'
 
-/** `heldOut`: the share of prompts that are kept apart to measure on, 0 to 0.9. */
-export type LabelsRequest = { project: number; method: string; consensus: Consensus; heldOut: number }
-export type LabelFiles = { data: string; rows: number; evalData?: string; evalRows: number; prompts: number }
+/** `heldOut`: the share of prompts that are kept apart to measure on, 0 to 0.9. `write` false: only says what the files would be. */
+export type LabelsRequest = { project: number; method: string; consensus: Consensus; heldOut: number; write?: boolean }
+/** `undecided`: tasks that are left out because no response is better than another one: ties. */
+export type LabelFiles = {
+  data: string
+  rows: number
+  evalData?: string
+  evalRows: number
+  prompts: number
+  undecided: number
+}
 
 // ---- jobs --------------------------------------------------------------------------------------------------------------
 

@@ -376,10 +376,16 @@ describe('labels', () => {
 
   it('become a file to train on and one of held-out prompts, the same for the same labels', async () => {
     const project = await labelled()
+    const { body: told } = await studio.send('POST', '/training-labels', {
+      ...request(project, 'dpo', 0.25),
+      write: false,
+    })
+    expect(existsSync(join(studio.root, told.data))).toBe(false)
     const { body } = await studio.send('POST', '/training-labels', request(project, 'dpo', 0.25))
+    expect(body).toEqual(told)
     expect(body.data).toMatch(/^attune-data\/my-labels-dpo-[0-9a-f]{10}\.jsonl$/)
     expect(body.rows + body.evalRows).toBe(12)
-    expect(body.evalRows).toBeGreaterThan(0)
+    expect(body).toMatchObject({ evalRows: 3, undecided: 0 })
     expect(body.prompts).toBe(12)
     const [training, held] = [rowsOf(body.data), rowsOf(body.evalData)]
     expect(training[0]).toMatchObject({ responses: ['bad', 'fine'], ranks: [2, 1] })

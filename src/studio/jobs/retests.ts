@@ -21,7 +21,7 @@ import type { VoteRecord } from '../labels/api.ts'
 import { addRows, allTasks, currentValues, makeProject } from '../labels/forParts.ts'
 import type { Labels } from '../labels/labels.ts'
 import { plainText } from '../labels/tasks.ts'
-import { generateArgv, linesIn } from './answers.ts'
+import { answerOf, generateArgv, linesIn } from './answers.ts'
 import type { Job, Retest, RetestResult, Sampling } from './api.ts'
 import type { Jobs } from './jobs.ts'
 import { writeRows } from './labelRows.ts'
@@ -146,10 +146,7 @@ export const openRetests = async (root: string, labels: Labels, jobs: Jobs): Pro
       if (before.length !== after.length) throw runFailure('bad-answers', 'the two models answered different prompts')
       const pairs = before.map((line, i) => ({
         prompt: line.prompt as Text,
-        responses: [
-          { text: String(line.completion), source: record.base },
-          { text: String(after[i].completion), source: record.run },
-        ],
+        responses: [answerOf(line, record.base), answerOf(after[i], record.run)],
       }))
       const different = pairs.filter(({ responses: [a, b] }) => a.text !== b.text)
       const alike = pairs.length - different.length

@@ -5,11 +5,12 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { httpError } from '../../http/errors.ts'
 import { methods } from '../../recipes/methods.ts'
-import { newRunFolder, requireRun, runsBelow, runsRoot } from '../../runs/find.node.ts'
+import { newRunFolder, requireRun, runsRoot } from '../../runs/find.node.ts'
 import { readInfo } from '../../runs/run.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { shellWord } from '../../util/format.ts'
 import { bodyOf, idOf, type Labels } from '../labels/labels.ts'
+import { foldersBelow } from '../runs/folders.node.ts'
 import { requireRole, type StudioEnv } from '../session.ts'
 import { finishJob, generateJob, judgeJob, modelTitle, samplingSchema, scoreJob } from './answers.ts'
 import type { Checked, Choices, Settings } from './api.ts'
@@ -45,6 +46,7 @@ const labelsRequest = z.strictObject({
   method: z.string().max(100),
   consensus: z.enum(['adjudicated', 'majority', 'bradley-terry']),
   heldOut: z.number().min(0).max(0.9),
+  write: z.boolean().optional(),
 })
 
 const newRetest = z.strictObject({
@@ -221,7 +223,7 @@ const mostFiles = 200
 const choicesIn = async (root: string): Promise<Choices> => {
   const models = new Set<string>()
   const rewardModels = new Set<string>()
-  for (const dir of await runsBelow(root)) {
+  for (const { dir } of await foldersBelow(root)) {
     const info = await readInfo(dir).catch(() => undefined)
     if (!info) continue
     const below = relative(root, dir).replaceAll('\\', '/')

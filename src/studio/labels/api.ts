@@ -111,8 +111,11 @@ export type Progress = {
 
 // ---- tasks -------------------------------------------------------------------------------------------------------------
 
-/** Where a response comes from: a model, a run, a person. Hidden from annotators of a blind project. */
-export type Response = { text: Text; source?: string }
+/**
+ * `source`: where it comes from: a model, a run, a person. Hidden from annotators of a blind project.
+ * `cutOff`: the limit of new tokens ended it, as its finish_reason says.
+ */
+export type Response = { text: Text; source?: string; cutOff?: true }
 
 /** A task as one person sees it. `responses` are in the stored order; `shown` is the order to show them in. */
 export type TaskView = {

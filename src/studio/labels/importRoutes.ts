@@ -30,7 +30,9 @@ const text = z.unknown().transform((value, context): Text => {
 })
 const row = z.object({
   prompt: text,
-  responses: z.array(z.object({ text, source: z.string().max(1000).optional() })).max(1000),
+  responses: z
+    .array(z.object({ text, source: z.string().max(1000).optional(), cutOff: z.literal(true).optional() }))
+    .max(1000),
 })
 const importRequest = z.strictObject({
   requestId,

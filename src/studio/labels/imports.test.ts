@@ -221,6 +221,18 @@ describe('a file', () => {
     expect((await bring('rows.jsonl', { mode: 'edit' })).texts).toEqual([['a', 'b', 'c'], [], ['d']])
   })
 
+  it('tells of a response that it was cut off, to those who may not see its source too', async () => {
+    write(
+      'cut.jsonl',
+      lines(
+        { prompt: 'p', completion: 'a half', model: 'm', finish_reason: 'length' },
+        { prompt: 'p', completion: 'a whole.', model: 'm', finish_reason: 'stop' },
+      ),
+    )
+    const { tasks } = await bring('cut.jsonl', { mode: 'pair', blind: true })
+    expect(tasks[0].responses).toEqual([{ text: 'a half', cutOff: true }, { text: 'a whole.' }])
+  })
+
   it('brings its own ranks as predictions or known answers, where asked, to tasks that are there too', async () => {
     const { owner, requestId, vote } = studio
     write('plain.jsonl', lines({ prompt: 'p', responses: ['a', 'b', 'c'] }))

@@ -81,7 +81,8 @@ export const viewOf = (
     project: task.project,
     position: task.position,
     prompt: task.prompt,
-    responses: settings.blind && !decides ? task.responses.map(({ text }) => ({ text })) : task.responses,
+    responses:
+      settings.blind && !decides ? task.responses.map(({ source: _, ...response }) => response) : task.responses,
     shown: vote?.shown.length ? vote.shown : shownOrder(settings, task.id, person.id, pass, task.responses.length),
     ...(vote && { vote }),
     ...(draft && !decides && { draft: JSON.parse(draft.value) }),

@@ -9,7 +9,7 @@ import type { Row, Text } from '../../data/rows.ts'
 import type { Ranks } from '../../feedback/votes/tasks.ts'
 import { badInput } from '../../util/fault.ts'
 import type { ImportRequest, ProjectSettings, Response, VoteValue } from './api.ts'
-import { shapeOf, sourceOf } from './taskShapes.ts'
+import { originOf, shapeOf } from './taskShapes.ts'
 import type { NewTask } from './tasks.ts'
 
 type Known = { ranks?: Ranks; good?: boolean; ratings?: Record<string, number>[]; by?: string; explanation?: string }
@@ -117,7 +117,7 @@ const gatherer = (file: string, { mode }: ProjectSettings) => {
   }
   return {
     add(row: Row, record: Record<string, unknown>, drop: Drop): Candidate[] {
-      const source = sourceOf(record)
+      const origin = originOf(record)
       if (row.kind === 'ranking') {
         if (row.flags) drop(row.flags[0])
         const { prompt, ranks, vote } = row
@@ -131,16 +131,16 @@ const gatherer = (file: string, { mode }: ProjectSettings) => {
         return row.flags ? [] : [{ prompt, responses, known: { ranks, ...by, ...explanation } }]
       }
       if (row.kind === 'unpaired')
-        return wait(row.prompt, { response: { text: row.completion, ...source }, label: row.label })
+        return wait(row.prompt, { response: { text: row.completion, ...origin }, label: row.label })
       if (row.kind === 'rated')
-        return wait(row.prompt, { response: { text: row.response, ...source }, ratings: row.ratings })
+        return wait(row.prompt, { response: { text: row.response, ...origin }, ratings: row.ratings })
       if (row.kind === 'prompt') {
         if (mode === 'edit') return [{ prompt: row.prompt, responses: [] }]
         drop('no-responses')
         return []
       }
       const [one] = row.kind === 'completion' || row.kind === 'messages' ? asCompletions(row) : []
-      if (one) return wait(one.prompt, { response: { text: one.completion, ...source } })
+      if (one) return wait(one.prompt, { response: { text: one.completion, ...origin } })
       drop('no-responses')
       return []
     },

@@ -26,18 +26,24 @@ const textOf = (value: unknown): Text | undefined => {
   return isIssue(read) ? undefined : read
 }
 
-/** Where a response comes from, as its record says. */
-export const sourceOf = (record: Columns): { source?: string } => {
+/** Where a response comes from, and whether it was cut off, as its record says. */
+export const originOf = (record: Columns): Omit<Response, 'text'> => {
   const name = sources.find((column) => typeof record[column] === 'string' && record[column])
-  return name ? { source: record[name] as string } : {}
+  return {
+    ...(name && { source: record[name] as string }),
+    ...(isCutOff(record.finish_reason) && { cutOff: true }),
+  }
 }
+
+/** As attune generate and servers of models say it. */
+export const isCutOff = (finishReason: unknown): boolean => finishReason === 'length'
 
 const responseOf = (value: unknown): Response | undefined => {
   const text = textOf(value)
   if (text !== undefined) return { text }
   if (!isObject(value)) return undefined
   const name = texts.find((column) => textOf(value[column]) !== undefined)
-  return name ? { text: textOf(value[name])!, ...sourceOf(value) } : undefined
+  return name ? { text: textOf(value[name])!, ...originOf(value) } : undefined
 }
 
 const fromList = (record: Columns): Response[] | undefined => {

@@ -1,6 +1,7 @@
 /** Models below a folder: the runs with what they made and their checkpoints, and folders of models and adapters. */
 import { readdir, readFile } from 'node:fs/promises'
-import { join, relative, sep } from 'node:path'
+import { basename, join, relative, sep } from 'node:path'
+import { isLookedInto } from '../lookedInto.ts'
 import type { ModelChoice, ModelChoices } from './api.ts'
 
 const deepest = 4
@@ -10,6 +11,7 @@ const mostModels = 1000
 /** Sorted by path; checkpoints stand below their run, the newest first. Links are not followed, so nothing outside is listed. */
 export const modelsBelow = async (root: string): Promise<ModelChoices> => {
   const found: ModelChoice[] = []
+  const bases = new Set<string>()
   let cut = false
   let seen = 0
   let level = [root]
@@ -23,18 +25,28 @@ export const modelsBelow = async (root: string): Promise<ModelChoices> => {
       const entries = await readdir(dir, { withFileTypes: true }).catch(() => [])
       const files = new Set(entries.filter((entry) => entry.isFile()).map(({ name }) => name))
       const path = pathFrom(root, dir)
-      if (files.has('run.json')) found.push(...(await modelsOfRun(root, dir)))
-      else if (files.has('adapter_config.json')) found.push({ model: path, kind: 'adapter' })
+      if (files.has('run.json')) {
+        found.push(...(await modelsOfRun(root, dir)))
+        const { config } = (await jsonOf(join(dir, 'run.json'))) as { config?: { model?: unknown } }
+        if (typeof config?.model === 'string') bases.add(config.model)
+      } else if (files.has('adapter_config.json')) found.push({ model: path, kind: 'adapter' })
       else if (files.has('config.json') && [...files].some(isWeights))
         found.push({ model: path, kind: (await isReward(join(dir, 'config.json'))) ? 'reward' : 'model' })
-      else
+      else if (depth === 0 || isLookedInto(basename(dir)))
         for (const entry of entries)
-          if (entry.isDirectory() && !/^\.|^node_modules$/.test(entry.name)) next.push(join(dir, entry.name))
+          if (entry.isDirectory() && !entry.name.startsWith('.')) next.push(join(dir, entry.name))
     }
     level = next.sort()
   }
+  const listed = new Set(found.map(({ model }) => model))
+  // Links and the cache of the hub are not looked into, but the runs name what they began from
+  for (const model of [...bases].sort())
+    if (!listed.has(model) && hubName.test(model)) found.push({ model, kind: 'model' })
   return { models: found, cut }
 }
+
+/** owner/name, or a path of that form. */
+const hubName = /^[\w-][\w.-]*\/[\w-][\w.-]*$/
 
 const isWeights = (name: string) => /^(model|pytorch_model).*\.(safetensors|bin|json)$/.test(name)
 

@@ -252,9 +252,9 @@ it('prompts are rows of a file below the root; lines of others stay as they are'
   expect((await import('node:fs')).readFileSync(path, 'utf8')).toBe('{"strange":1}\n')
 })
 
-it('models below the root are listed with the checkpoints of runs; links lead nowhere', async () => {
+it('models below the root are listed with the checkpoints of runs; links lead nowhere, but runs name what they began from', async () => {
   const folders = [
-    ['runs/a', { 'run.json': '{"method":"sft"}' }],
+    ['runs/a', { 'run.json': '{"method":"sft","config":{"model":"hub/base"}}' }],
     ['runs/a/adapter', {}],
     ['runs/a/checkpoints/step-2', {}],
     ['runs/a/checkpoints/step-10', {}],
@@ -266,6 +266,7 @@ it('models below the root are listed with the checkpoints of runs; links lead no
     ['models/scores', { 'config.json': '{"architectures":["XForSequenceClassification"]}', 'model.safetensors': '' }],
     ['models/broken', { 'config.json': '{', 'model.safetensors': '' }],
     ['models/peft', { 'adapter_config.json': '{}' }],
+    ['work/fixtures/m', { 'config.json': '{}', 'model.safetensors': '' }],
     ['.hidden/m', { 'config.json': '{}', 'model.safetensors': '' }],
   ] as const
   for (const [folder, files] of folders) {
@@ -284,6 +285,7 @@ it('models below the root are listed with the checkpoints of runs; links lead no
     { model: 'runs/a/checkpoints/step-10', kind: 'checkpoint', step: 10, method: 'sft', run: 'runs/a' },
     { model: 'runs/a/checkpoints/step-2', kind: 'checkpoint', step: 2, method: 'sft', run: 'runs/a' },
     { model: 'runs/r', kind: 'reward', method: 'reward', run: 'runs/r' },
+    { model: 'hub/base', kind: 'model' },
   ])
 })
 

@@ -1,6 +1,7 @@
 /** Finds the reports below a folder: HTML files that say, as attune's pages do, that they load nothing. */
 import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isLookedInto } from '../lookedInto.ts'
 import type { ReportRow } from './api.ts'
 
 const depth = 6
@@ -32,7 +33,8 @@ export const reportsBelow = async (root: string): Promise<ReportRow[]> => {
       const names = new Set(entries.flatMap((entry) => (entry.isFile() ? [entry.name] : [])))
       for (const entry of entries) {
         const path = folder ? `${folder}/${entry.name}` : entry.name
-        if (entry.isDirectory() && !/^\.|^node_modules$|^(?:checkpoints|rollouts)$/.test(entry.name)) next.push(path)
+        if (entry.isDirectory() && isLookedInto(entry.name) && !/^(?:checkpoints|rollouts)$/.test(entry.name))
+          next.push(path)
         else if (entry.isFile() && /\.html$/i.test(entry.name)) found.push(...(await reportIn(root, path, names)))
       }
     }

@@ -3,12 +3,13 @@
  * that out, unless another run has the shorter name.
  */
 import { realpath } from 'node:fs/promises'
-import { join, relative, sep } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import { httpError } from '../../http/errors.ts'
 import { runsBelow, runsRoot } from '../../runs/find.node.ts'
 import { eventsFile } from '../../runs/run.node.ts'
 import { quoted } from '../../util/quote.ts'
 import { insideRoot, isInside } from '../insideRoot.node.ts'
+import { isLookedInto } from '../lookedInto.ts'
 
 export type RunFolder = { name: string; dir: string }
 
@@ -18,7 +19,12 @@ const folders = 50_000
 
 /** @param root a real path */
 export const foldersBelow = async (root: string): Promise<RunFolder[]> => {
-  const dirs = await runsBelow(root, { depth, folders })
+  const found = await runsBelow(root, { depth, folders })
+  const dirs = found.filter((dir) =>
+    dirname(relative(root, dir))
+      .split(sep)
+      .every((part) => part === '.' || isLookedInto(part)),
+  )
   const taken = new Set(dirs)
   return dirs.map((dir) => ({ name: nameOf(root, dir, (other) => taken.has(other)), dir }))
 }

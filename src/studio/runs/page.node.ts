@@ -14,7 +14,7 @@ import { visible } from '../../util/quote.ts'
 import type { MetricFigures, MetricInfo, RunPage, RunWarning, Setting } from './api.ts'
 import { axesOf } from './curves.ts'
 import type { LogIndex } from './logIndex.node.ts'
-import { thinnedCurves } from './row.ts'
+import { headlineCurves, thinnedCurves } from './row.ts'
 import { type OpenRun, shownFolder } from './store.node.ts'
 
 export const pageOf = async (root: string, { dir, info, log, row, foreign }: OpenRun): Promise<RunPage> => {
@@ -22,7 +22,7 @@ export const pageOf = async (root: string, { dir, info, log, row, foreign }: Ope
   const marks = log.marks.filter(({ event }) => event === 'warning' || event === 'end').slice(-2000)
   const events = await log.read(marks)
   const end = events.findLast(({ event }) => event === 'end')
-  const headline = headlineOf(curves, info.method, {
+  const headline = headlineOf(headlineCurves(curves), info.method, {
     through: end && resultStep(end, info.config),
     heldRows: typeof info.eval_rows === 'number' ? info.eval_rows : undefined,
   })

@@ -107,6 +107,16 @@ describe('the list of runs', () => {
     expect(runs.find(({ name }) => name === third)).toMatchObject({ state: 'broken off', method: 'dpo' })
   })
 
+  it('leaves out runs in folders of tests, but not a run that is named test', async () => {
+    await addRun('deep/test/fixture', steps)
+    await addRun('fixtures/er/one', steps)
+    await addRun('attune-runs/test', steps)
+    const names = (await json<RunList>('/runs')).runs.map(({ name }) => name)
+    expect(names.sort()).toEqual([third, 'first', 'second', 'test'].sort())
+    for (const folder of ['deep/test', 'fixtures', 'attune-runs/test'])
+      await rm(join(root, folder), { recursive: true })
+  })
+
   it('says of a damaged run that it is damaged', async () => {
     await mkdir(join(root, 'attune-runs/torn'))
     await writeFile(join(root, 'attune-runs/torn/run.json'), '{"format":2,"method":"sft"')

@@ -16,13 +16,23 @@ const telling = [
 
 type Logged = Pick<LogIndex, 'steps' | 'evaluations'>
 
+/** Of the training pairs it says little: before the first step there are no margins, and soon all are in order. */
+const pairsInOrder = 'rewards/accuracies'
+
 const sparkPoints = 48
 
 type Telling = { name: string; label: string; higher: boolean; x: Float64Array; y: Float64Array }
 
+/** Whether a loss on held-out rows was measured twice at least: then that tells more than how many pairs are in order. */
+export const hasHeldLoss = (curves: { get(name: string): { readonly length: number } | undefined }): boolean =>
+  (curves.get('eval_loss')?.length ?? 0) > 1
+
 /** On held-out rows where there were two evaluations at least. */
 const tellingOf = ({ steps, evaluations }: Logged): Telling | undefined => {
-  const found = telling.find(([name]) => steps.column(name) ?? evaluations.column(`eval_${name}`))
+  const heldLoss = hasHeldLoss({ get: (name) => evaluations.column(name) })
+  const found = telling
+    .filter(([name]) => !(heldLoss && name === pairsInOrder))
+    .find(([name]) => steps.column(name) ?? evaluations.column(`eval_${name}`))
   const [name, higher] = found ?? [steps.names().find((other) => other !== 'step' && other !== 'total_steps'), false]
   if (name === undefined) return undefined
   const held = evaluations.column(`eval_${name}`)
@@ -40,13 +50,15 @@ export const figuresOf = (logged: Logged): Pick<RunRow, 'best' | 'last' | 'spark
   let [best, last] = [-1, -1]
   for (let i = 0; i < y.length; i++) {
     if (!Number.isFinite(y[i])) continue
-    if (best < 0 || (higher ? y[i] > y[best] : y[i] < y[best])) best = i
+    const counts = name !== pairsInOrder || x[i] > 1
+    if (counts && (best < 0 || (higher ? y[i] > y[best] : y[i] < y[best]))) best = i
     last = i
   }
   const figure = (i: number): Figure => ({ metric: name, label, value: y[i], step: x[i] })
   const everything = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const
   return {
-    ...(best >= 0 && { best: figure(best), last: figure(last) }),
+    ...(best >= 0 && { best: figure(best) }),
+    ...(last >= 0 && { last: figure(last) }),
     spark: downsample(x, y, everything, sparkPoints).y.map((value) => Number(value.toPrecision(4))),
   }
 }
@@ -99,6 +111,10 @@ const thin = ({ steps, evaluations }: Logged, most: number): Curves => {
   }
   return curves
 }
+
+/** Curves without the share of pairs in order where a held-out loss says more. */
+export const headlineCurves = (curves: Curves): Curves =>
+  hasHeldLoss(curves) && curves.has('loss') ? new Map([...curves].filter(([name]) => name !== pairsInOrder)) : curves
 
 /** The numbers of the last step and of the last evaluation. */
 export const lastValuesOf = (logged: Logged) => ({

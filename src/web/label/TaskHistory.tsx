@@ -49,12 +49,12 @@ const Story = ({ task, votes }: { task: TaskView; votes: readonly VoteRecord[] }
       {plainText(task.prompt)}
     </p>
     <ol className="responses">
-      {task.responses.map(({ text, source }, i) => (
+      {task.responses.map(({ text, source, cutOff }, i) => (
         <li key={i}>
           <span className="excerpt" dir="auto">
             {plainText(text)}
           </span>
-          <span className="soft">{[source, scoresOf(task, i)].filter(Boolean).join(' · ')}</span>
+          <span className="soft">{[source, cutOff && 'cut off', scoresOf(task, i)].filter(Boolean).join(' · ')}</span>
         </li>
       ))}
     </ol>

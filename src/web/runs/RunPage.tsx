@@ -93,7 +93,7 @@ const Head = ({ page: { row, headline, note, phases } }: { page: Page }) => (
     {note && <p className="soft">{note}</p>}
     <dl className="figures">
       <Figure name="Steps" value={number(row.steps)} note={`of ${number(row.totalSteps)}`} />
-      {row.last && <Figure name={row.last.label} value={number(row.last.value)} note="at last" />}
+      {row.last && <Figure name={row.last.label} value={number(row.last.value)} note="at the end" />}
       {row.best && <Figure name="Best" value={number(row.best.value)} note={`at step ${number(row.best.step)}`} />}
       {phases.length > 0 && (
         <Figure name="Time of training" value={duration(phases.reduce((sum, { seconds }) => sum + seconds, 0))} />

@@ -144,7 +144,7 @@ const Cells = ({ row }: { row: RunRow }) => (
     <td>
       <Sparkline
         values={row.spark}
-        label={row.last ? `${row.last.label} over the run, ${number(row.last.value)} at last` : 'no curve'}
+        label={row.last ? `${row.last.label} over the run, ${number(row.last.value)} at the end` : 'no curve'}
       />
     </td>
     <td className="soft nowrap">

@@ -25,7 +25,7 @@ const StartPage = () => {
   const runs = useQuery({ queryKey: ['runs'], queryFn: () => get<RunList>('/runs'), enabled: owner })
   useRefreshOn(owner ? ['runs'] : [], 'runs')
   const ready = !projects.isPending && (!owner || !runs.isPending)
-  const next = ready && nextStep(projects.data ?? [], runs.data?.runs ?? [], owner)
+  const next = ready && nextStep(projects.data ?? [], newestFirst(runs.data?.runs ?? []), owner)
   const nothing = ready && owner && projects.data?.length === 0 && runs.data?.runs.length === 0
   return (
     <>
@@ -124,6 +124,9 @@ const tones: Record<RunState, Tone> = {
   failed: 'bad',
 }
 
+/** By their last sign of life, as the page of runs shows them. */
+const newestFirst = (runs: readonly RunRow[]) => [...runs].sort((a, b) => b.alive.localeCompare(a.alive))
+
 const Runs = ({ runs }: { runs: readonly RunRow[] }) =>
   runs.length === 0 ? (
     <p className="soft">
@@ -131,17 +134,21 @@ const Runs = ({ runs }: { runs: readonly RunRow[] }) =>
     </p>
   ) : (
     <ul className="start-list">
-      {runs.slice(0, shown).map((run) => (
-        <li key={run.name} className="run">
-          <Link href={runPath(run)}>{run.name}</Link>
-          <Sparkline
-            label={run.last ? `${run.last.label}, now ${number(run.last.value)}` : 'no figures yet'}
-            values={run.spark}
-          />
-          <Badge tone={tones[run.state]}>{run.state}</Badge>
-          <span className="soft when">{ago(run.alive)}</span>
-        </li>
-      ))}
+      {newestFirst(runs)
+        .slice(0, shown)
+        .map((run) => (
+          <li key={run.name} className="run">
+            <Link href={runPath(run)} title={run.name}>
+              <bdi>{run.name}</bdi>
+            </Link>
+            <Sparkline
+              label={run.last ? `${run.last.label}, now ${number(run.last.value)}` : 'no figures yet'}
+              values={run.spark}
+            />
+            <Badge tone={tones[run.state]}>{run.state}</Badge>
+            <span className="soft when">{ago(run.alive)}</span>
+          </li>
+        ))}
     </ul>
   )
 

@@ -12,9 +12,10 @@ import { Field, Input } from '../ui/Field.tsx'
 import { useChoices, words } from './data.ts'
 import { SettingField } from './SettingField.tsx'
 
-type Props = { form: MethodForm; start: Settings; project?: number; labels?: LabelFiles }
+/** `prepare` writes the files of the labels: before something reads them, not when the form opens. */
+type Props = { form: MethodForm; start: Settings; project?: number; labels?: LabelFiles; prepare?(): Promise<unknown> }
 
-export const TrainForm = ({ form, start, project, labels }: Props) => {
+export const TrainForm = ({ form, start, project, labels, prepare }: Props) => {
   const [settings, setSettings] = useState<Settings>(start)
   const [tried, setTried] = useState(false)
   const [search, setSearch] = useState('')
@@ -27,7 +28,12 @@ export const TrainForm = ({ form, start, project, labels }: Props) => {
   }, [labels])
   const training = { method: form.name, settings }
   const check = useChecked(training)
-  const problems = new Map((check.data?.problems ?? []).map(({ key, message }) => [key, message]))
+  const ownFiles: Settings = labels ? filesOf(labels) : {}
+  /** Written when they are read. */
+  const isOwn = (key: string) =>
+    ownFiles[key] !== undefined && JSON.stringify(ownFiles[key]) === JSON.stringify(settings[key])
+  const known = (check.data?.problems ?? []).filter(({ key }) => !isOwn(key))
+  const problems = new Map(known.map(({ key, message }) => [key, message]))
   /** What is only missing is said when somebody tries to start. */
   const problemOf = (key: string) => (tried || settings[key] !== undefined ? problems.get(key) : undefined)
   const begin = useMutation({
@@ -39,8 +45,9 @@ export const TrainForm = ({ form, start, project, labels }: Props) => {
   })
   const submit = async (event: FormEvent) => {
     event.preventDefault()
-    setTried(true)
+    await prepare?.()
     const { problems: found } = await post<Checked>('/jobs/check', training)
+    setTried(true)
     if (!found.length) return begin.mutate()
     setSearch('')
     // Once it is drawn with its message
@@ -57,7 +64,6 @@ export const TrainForm = ({ form, start, project, labels }: Props) => {
       />
     </div>
   )
-  const others = [...problems].filter(([key]) => !form.fields.some((field) => field.key === key))
   return (
     <form className="train" ref={ref} onSubmit={submit} noValidate>
       <div className="stack">
@@ -73,18 +79,23 @@ export const TrainForm = ({ form, start, project, labels }: Props) => {
       </div>
       <aside className="start-card">
         <Card title="Start">
-          <CommandLine command={check.data?.command} />
+          <CommandLine command={check.data?.command} onCopy={prepare} />
           {check.isError && <ErrorNote error={check.error} />}
           {tried && problems.size > 0 && (
             <p className="wrong" role="alert">
-              {problems.size === 1
-                ? 'One setting needs another value.'
-                : `${problems.size} settings need another value.`}
-              {others.map(([key, message]) => ` ${key}: ${message}`)}
+              {[...problems].map(([key, message]) => (
+                <span key={key}>
+                  {words(key)}: {message}
+                </span>
+              ))}
             </p>
           )}
           {begin.isError && <ErrorNote error={begin.error} />}
-          <EstimateButton training={training} ready={check.data !== undefined && problems.size === 0} />
+          <EstimateButton
+            training={training}
+            prepare={prepare}
+            ready={check.data !== undefined && problems.size === 0}
+          />
           <Button type="submit" look="primary" disabled={begin.isPending}>
             <Play size={16} aria-hidden /> Start the training
           </Button>
@@ -170,15 +181,22 @@ const Fold = ({ open, children }: { open: boolean; children: React.ReactNode }) 
   )
 }
 
-export const CommandLine = ({ command }: { command?: string }) => (
-  <div className="command">
+export const CommandLine = ({ command, onCopy }: { command?: string; onCopy?(): void }) => (
+  <div className="command" onCopy={onCopy}>
     <code>{command ?? ' '}</code>
-    {command && <CopyButton text={command} label="Copy the command" />}
+    {command && <CopyButton text={command} label="Copy the command" onCopy={onCopy} />}
   </div>
 )
 
-const EstimateButton = ({ training, ready }: { training: { method: string; settings: Settings }; ready: boolean }) => {
-  const estimate = useMutation({ mutationFn: () => post<Estimate>('/jobs/estimate', training) })
+type EstimateProps = Pick<Props, 'prepare'> & { training: { method: string; settings: Settings }; ready: boolean }
+
+const EstimateButton = ({ training, ready, prepare }: EstimateProps) => {
+  const estimate = useMutation({
+    mutationFn: async () => {
+      await prepare?.()
+      return post<Estimate>('/jobs/estimate', training)
+    },
+  })
   return (
     <div className="stack">
       <Button disabled={!ready || estimate.isPending} onClick={() => estimate.mutate()}>

@@ -104,7 +104,7 @@ const LabelForm = ({ project, given, model }: { project: Project; given: string 
   const request = { project: project.id, method, consensus, heldOut: Number(heldOut) }
   const files = useQuery({
     queryKey: ['training-labels', request],
-    queryFn: () => post<LabelFiles>('/training-labels', request),
+    queryFn: () => post<LabelFiles>('/training-labels', { ...request, write: false }),
     staleTime: 0,
     retry: false,
   })
@@ -170,15 +170,24 @@ const LabelForm = ({ project, given, model }: { project: Project; given: string 
           </EmptyState>
         )}
         {form && files.data && (
-          <TrainForm key={method} form={form} start={start} project={project.id} labels={files.data} />
+          <TrainForm
+            key={method}
+            form={form}
+            start={start}
+            project={project.id}
+            labels={files.data}
+            prepare={() => post('/training-labels', request)}
+          />
         )}
       </div>
     </>
   )
 }
 
-const FilesNote = ({ rows, evalRows, prompts, data }: LabelFiles) => (
+const FilesNote = ({ rows, evalRows, prompts, undecided, data }: LabelFiles) => (
   <p>
-    {plural(rows, 'row')} to train on and {evalRows} held out, of {plural(prompts, 'prompt')}: <code>{data}</code>
+    {plural(rows, 'row')} to train on and {evalRows} held out, of {plural(prompts, 'prompt')}
+    {undecided > 0 && ` (${plural(undecided, 'task')} left out, where no response is better than another: ties)`}:{' '}
+    <code>{data}</code>
   </p>
 )

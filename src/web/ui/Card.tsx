@@ -52,7 +52,7 @@ export const Kbd = ({ keys }: { keys: string }) => (
 )
 
 /** @param label what is copied: Copy the link */
-export const CopyButton = ({ text, label }: { text: string; label: string }) => {
+export const CopyButton = ({ text, label, onCopy }: { text: string; label: string; onCopy?(): void }) => {
   const [copied, setCopied] = useState(false)
   const show = useToast()
   const copy = async () => {
@@ -61,6 +61,7 @@ export const CopyButton = ({ text, label }: { text: string; label: string }) => 
       return show({ text: 'This browser lets no page copy here; select the text.', look: 'error' })
     await navigator.clipboard.writeText(text)
     setCopied(true)
+    onCopy?.()
     setTimeout(() => setCopied(false), 1500)
   }
   return (

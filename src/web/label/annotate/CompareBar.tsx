@@ -22,7 +22,7 @@ export const CompareBar = ({ shown, base, long, unfolded, label, onBase, onUnfol
       {shown.length > 1 && (
         <fieldset className="controls" aria-label="Show what differs from one response">
           <span className="soft">
-            Differences to <kbd>{label('compare')}</kbd>
+            Show what differs from <kbd>{label('compare')}</kbd>
           </span>
           {shown.map((response) => (
             <button

@@ -1,6 +1,6 @@
 /** Writing a better answer: the text, from which response it starts, and how it differs from it. */
 import { Trash2 } from 'lucide-react'
-import { type RefObject, useState } from 'react'
+import { type RefObject, useLayoutEffect, useState } from 'react'
 import type { VoteValue } from '../../../studio/labels/api.ts'
 import { Button } from '../../ui/Button.tsx'
 import { Diff } from '../../ui/Diff.tsx'
@@ -23,6 +23,11 @@ type Props = {
 export const Editor = ({ field, texts, shown, edit, from: start, always, onChange, onClose }: Props) => {
   const [from, setFrom] = useState<number | null>(edit ? edit.from : start)
   const [withDiff, setWithDiff] = useState(true)
+  useLayoutEffect(() => {
+    // What is typed goes on after the text that it starts from
+    const end = field.current?.value.length ?? 0
+    field.current?.setSelectionRange(end, end)
+  }, [field])
   const original = from === null ? '' : texts[from]
   const text = edit?.text ?? original
   const type = (typed: string) => onChange(typed === original || !typed.trim() ? undefined : { text: typed, from })

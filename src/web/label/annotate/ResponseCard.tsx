@@ -93,6 +93,11 @@ export const ResponseCard = memo((props: Props) => {
           <span className={`letter ${classes.title ?? ''}`}>{letter}</span>
         </span>
         {props.badge}
+        {response.cutOff && (
+          <Badge tone="warn">
+            <span title="The limit of new tokens ended it">cut off</span>
+          </Badge>
+        )}
         {response.source && <Badge>{response.source}</Badge>}
         {props.scores.map(({ name, score }) => (
           <span key={name} className="soft score">

@@ -27,12 +27,13 @@ type Options = {
   act(action: Action, event: KeyboardEvent): boolean
   /** Esc in a field. */
   leave(): void
-  /** Actions that this project has, for the help. */
+  /** For the help: actions that this project has, and what digits do in its mode. */
   has(action: keyof typeof actions): boolean
+  digits: readonly [keys: string, does: string] | undefined
 }
 
 /** @returns the label of an action's first key, for its button */
-export const useKeys = ({ own, single, act, leave, has }: Options) => {
+export const useKeys = ({ own, single, act, leave, has, digits }: Options) => {
   const keymap = useMemo(() => keymapOf(own), [own])
   const latest = useRef({ act, leave, keymap, single })
   latest.current = { act, leave, keymap, single }
@@ -63,18 +64,19 @@ export const useKeys = ({ own, single, act, leave, has }: Options) => {
   }, [])
 
   const names = Object.keys(actions).filter(isAction).filter(has).join(' ')
+  const [digitKeys, digitsDo] = digits ?? []
   const help = useMemo(
     () => ({
       title: 'Labelling',
       keys: [
-        ['1 – 9', 'Rank, rating or choice of the response; the same rank twice is a tie'] as const,
+        ...(digitKeys && digitsDo ? [[digitKeys, digitsDo] as const] : []),
         ...names
           .split(' ')
           .filter(isAction)
           .map((name) => [keysOf(name, own).map(keyLabel).join(', '), actions[name].does] as const),
       ],
     }),
-    [names, own],
+    [names, own, digitKeys, digitsDo],
   )
   useHelp(help)
   return useMemo(() => {

@@ -1,5 +1,6 @@
 /** What each key does to a task, by the mode of its project. */
 import type { ProjectSettings, TaskView } from '../../../studio/labels/api.ts'
+import { digitsOf } from './digits.ts'
 import type { Action, actions as table } from './keys.ts'
 import type { Actions } from './useActions.ts'
 import { useKeys } from './useKeys.ts'
@@ -95,6 +96,8 @@ export const useTaskKeys = (options: Options): ((action: keyof typeof table) => 
     good: has.marking || mode === 'good',
     bad: has.marking || mode === 'good',
     compare: responses.length > 1,
+    next: responses.length > 1 || mode === 'rate',
+    previous: responses.length > 1 || mode === 'rate',
   }
 
   const act = (action: Action, { key }: KeyboardEvent): boolean => {
@@ -131,5 +134,6 @@ export const useTaskKeys = (options: Options): ((action: keyof typeof table) => 
     }
   }
 
-  return useKeys({ own: settings.keys, single, act, leave, has: (action) => here[action] ?? true })
+  const digits = digitsOf(settings, responses.length, work.scale)
+  return useKeys({ own: settings.keys, single, act, leave, digits, has: (action) => here[action] ?? true })
 }
