@@ -56,6 +56,8 @@ const visit = async (path) => {
   const loaded = [...files.values()].filter(({ bytes }) => bytes > 0)
   // What the page loads for later has come, too
   await page.waitForTimeout(1500)
+  // Where a page begins in a field, a key is text
+  await page.evaluate(() => document.activeElement?.blur())
   await page.keyboard.press('?')
   await page.waitForFunction(() => window.keyTook)
   const times = await page.evaluate(() => ({

@@ -1,9 +1,10 @@
 /** The pages by address, each loaded when it is first opened. */
 import { useQuery } from '@tanstack/react-query'
-import { type ComponentType, lazy, Suspense } from 'react'
+import type { ComponentType } from 'react'
 import { Route, Switch } from 'wouter'
 import type { Session } from '../studio/api.ts'
 import { get } from './api.ts'
+import { LoadedPage } from './LoadedPage.tsx'
 import { Shell } from './Shell.tsx'
 import { SessionContext } from './session.ts'
 import { EmptyState } from './ui/EmptyState.tsx'
@@ -30,8 +31,6 @@ const pages: readonly [path: string, load: () => Promise<{ default: ComponentTyp
   ['/label/:project/task/:id?', () => import('./label/annotate/AnnotatePage.tsx')],
 ]
 
-const routes = pages.map(([path, load]) => [path, lazy(load)] as const)
-
 export const App = () => {
   const session = useQuery({ queryKey: ['session'], queryFn: () => get<Session>('/session'), staleTime: Infinity })
   if (session.isPending) return null
@@ -39,16 +38,16 @@ export const App = () => {
   return (
     <SessionContext value={session.data}>
       <Shell>
-        <Suspense fallback={null}>
-          <Switch>
-            {routes.map(([path, Page]) => (
-              <Route key={path} path={path} component={Page} />
-            ))}
-            <Route>
-              <EmptyState page title="There is no such page" next={<a href="/">Go to the start</a>} />
+        <Switch>
+          {pages.map(([path, load]) => (
+            <Route key={path} path={path}>
+              <LoadedPage load={load} />
             </Route>
-          </Switch>
-        </Suspense>
+          ))}
+          <Route>
+            <EmptyState page title="There is no such page" next={<a href="/">Go to the start</a>} />
+          </Route>
+        </Switch>
       </Shell>
     </SessionContext>
   )

@@ -73,7 +73,7 @@ it.skipIf(!hasBrowser)(
     await page.reload()
     await page.getByText('to train on and').waitFor()
     await page.getByRole('button', { name: 'Start the training' }).click()
-    await page.getByText('is required').waitFor()
+    await page.getByText('is required').first().waitFor()
     expect(await page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('model')
     await page.getByLabel('Model --model').fill(stories)
     await page.getByLabel('Max steps').fill('3')

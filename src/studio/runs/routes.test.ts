@@ -107,6 +107,15 @@ describe('the list of runs', () => {
     expect(runs.find(({ name }) => name === third)).toMatchObject({ state: 'broken off', method: 'dpo' })
   })
 
+  it('says of a damaged run that it is damaged', async () => {
+    await mkdir(join(root, 'attune-runs/torn'))
+    await writeFile(join(root, 'attune-runs/torn/run.json'), '{"format":2,"method":"sft"')
+    const list = await json<RunList>('/runs')
+    const torn = list.runs.find(({ name }) => name === 'torn')
+    expect(torn).toMatchObject({ state: 'failed', reason: expect.stringContaining('is damaged') })
+    await rm(join(root, 'attune-runs/torn'), { recursive: true })
+  })
+
   it('leaves out a run whose run.json is a link out of the folder, and does not follow links to folders', async () => {
     await mkdir(join(outside, 'foreign'))
     await writeFile(join(outside, 'foreign', 'run.json'), JSON.stringify(info('sft')))

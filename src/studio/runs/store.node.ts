@@ -5,6 +5,7 @@ import { modelName } from '../../recipes/trainer/modelName.ts'
 import { type ForeignRun, foreignRunsBelow } from '../../runs/foreign.node.ts'
 import { isRunning } from '../../runs/lock.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
+import { Fault } from '../../util/fault.ts'
 import type { RunRow } from './api.ts'
 import { folderOf, foldersBelow, isName, logOf } from './folders.node.ts'
 import { type ForeignLog, foreignInfo, makeForeignLog, toolOf } from './foreignLog.node.ts'
@@ -115,7 +116,11 @@ export const openRunStore = (root: string, failureOf: (name: string) => string |
       const waiting: Entry[] = []
       all.push(...others.map(foreignEntry))
       for (const entry of all) if (await changed(entry)) waiting.push(entry)
-      const reading = inTurn(waiting, (entry) => read(entry).catch(() => undefined))
+      const reading = inTurn(waiting, (entry) =>
+        read(entry).catch((error) => {
+          entry.row = unreadable(entry, error)
+        }),
+      )
       await Promise.race([reading, new Promise((done) => setTimeout(done, Math.max(0, until - Date.now())).unref())])
       return all.flatMap((entry) => (entry.row ? [entry.row] : waiting.includes(entry) ? [unread(entry)] : []))
     },
@@ -198,6 +203,12 @@ const readRun = async (entry: Entry, failure: string | undefined): Promise<OpenR
 const unread = ({ name }: Entry): RunRow => ({
   ...{ name, kind: 'attune', method: '', model: '', state: 'ended', steps: 0, totalSteps: 0, tags: [], created: '' },
   ...{ alive: '', spark: [], reading: true },
+})
+
+/** A run whose run.json or log is damaged. */
+const unreadable = (entry: Entry, error: unknown): RunRow => ({
+  ...unread(entry),
+  ...{ state: 'failed', reason: error instanceof Fault ? error.message : 'cannot be read', reading: undefined },
 })
 
 /** The folder of a run as people see it. */

@@ -127,7 +127,7 @@ const tones: Record<RunState, Tone> = {
 const Runs = ({ runs }: { runs: readonly RunRow[] }) =>
   runs.length === 0 ? (
     <p className="soft">
-      No run yet. <code>attune sft --help</code> says how to train one.
+      No run yet. <Link href="/train">Start one</Link>, or see <code>attune sft --help</code>.
     </p>
   ) : (
     <ul className="start-list">
@@ -163,7 +163,7 @@ const FirstSteps = () => (
       <Door href="/label" icon={<Tags size={20} aria-hidden />} title="Label answers">
         Bring in a file of answers, or let a model write some. Rank them by keyboard; train on what you chose.
       </Door>
-      <Door href="/runs" icon={<TrendingUp size={20} aria-hidden />} title="Train a model">
+      <Door href="/train" icon={<TrendingUp size={20} aria-hidden />} title="Train a model">
         Start a run from a form, or in a terminal, and watch its curves as they grow.
       </Door>
       <Door href="/play" icon={<MessagesSquare size={20} aria-hidden />} title="Talk to a model">

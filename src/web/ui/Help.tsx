@@ -1,9 +1,8 @@
 /** The keys of the page that is open, shown when somebody presses ? or the button of the top bar. */
-import { createContext, lazy, type ReactNode, Suspense, useContext, useEffect, useMemo, useState } from 'react'
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
 import type { HelpPart } from './HelpDialog.tsx'
 
-const load = () => import('./HelpDialog.tsx')
-const HelpDialog = lazy(load)
+type HelpWindow = typeof import('./HelpDialog.tsx').default
 
 type Help = { add(part: HelpPart): () => void; open(): void }
 
@@ -24,6 +23,7 @@ const everywhere: HelpPart = {
     ['g h', 'go to the start'],
     ['g l', 'go to labels'],
     ['g r', 'go to runs'],
+    ['g t', 'go to training'],
     ['g p', 'go to the playground'],
     ['g o', 'go to reports'],
     ['Esc', 'closes what lies over the page'],
@@ -33,6 +33,7 @@ const everywhere: HelpPart = {
 export const HelpProvider = ({ children }: { children: ReactNode }) => {
   const [parts, setParts] = useState<readonly HelpPart[]>([])
   const [open, setOpen] = useState(false)
+  const [HelpWindow, setHelpWindow] = useState<HelpWindow>()
   const help = useMemo<Help>(
     () => ({
       add(part) {
@@ -44,10 +45,14 @@ export const HelpProvider = ({ children }: { children: ReactNode }) => {
     [],
   )
   useEffect(() => {
-    // Here before somebody asks for it, after what the page itself needs
-    const waiting = setTimeout(load, 1000)
+    // Here before somebody asks for it, but after what the page itself needs
+    const load = async () => {
+      const { default: loaded } = await import('./HelpDialog.tsx')
+      setHelpWindow(() => loaded)
+    }
+    const waiting = setTimeout(load, open ? 0 : 1000)
     return () => clearTimeout(waiting)
-  }, [])
+  }, [open])
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== '?' || isTyping(event) || event.defaultPrevented) return
@@ -60,11 +65,7 @@ export const HelpProvider = ({ children }: { children: ReactNode }) => {
   return (
     <HelpContext value={help}>
       {children}
-      {open && (
-        <Suspense fallback={null}>
-          <HelpDialog parts={[...parts, everywhere]} onClose={() => setOpen(false)} />
-        </Suspense>
-      )}
+      {open && HelpWindow && <HelpWindow parts={[...parts, everywhere]} onClose={() => setOpen(false)} />}
     </HelpContext>
   )
 }

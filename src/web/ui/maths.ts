@@ -1,5 +1,5 @@
 /**
- * TeX in markdown: $...$, $$...$$, \(...\) and \[...\] become <span class="maths"> with the TeX as text. A dollar sign that
+ * TeX in markdown: $...$, $$...$$, \(...\) and \[...\] become `<span class="maths">` with the TeX as text. A dollar sign that
  * has a space inside or a digit after, as in "$5 and $6", is a dollar sign.
  */
 import type { MarkdownIt } from 'markdown-it'
