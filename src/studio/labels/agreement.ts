@@ -24,6 +24,9 @@ type Figures = {
   judges: { agreement: number; first: number; longer: number }[]
 }
 
+/** Whether the page takes long enough, some tenths of a second, not to be made anew at each vote. */
+export const isLarge = ({ clusters, size }: Tally): boolean => clusters.length * size > 50_000
+
 export const agreementOf = async (
   db: Db,
   project: number,

@@ -4,7 +4,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { httpError } from '../../http/errors.ts'
 import { requireRole, type StudioEnv } from '../session.ts'
-import { agreementOf } from './agreement.ts'
+import { agreementOf, isLarge } from './agreement.ts'
 import type { Agreement } from './api.ts'
 import { endingOf, exportBytes, exportForms, exportRecords } from './exportLabels.ts'
 import { idOf, type Labels } from './labels.ts'
@@ -13,19 +13,31 @@ import { readProject } from './projects.ts'
 import { parsed } from './settings.ts'
 import { consensusNames } from './verdictRows.ts'
 
+/** How long an agreement page of many votes is good for. */
+const largePageMilliseconds = 3000
+
 export const reportRoutes = (labels: Labels): Hono<StudioEnv> => {
-  const { db, tallies } = labels
+  const { db, tallies, live } = labels
   const app = new Hono<StudioEnv>()
 
-  /** The last page of each project, until its votes change. */
-  const pages = new Map<number, { version: number; page: Promise<Agreement> }>()
+  type Page = { version: number; page: Promise<Agreement>; until: number; told?: NodeJS.Timeout }
+  /** The last page of each project, until its votes change; that of many votes for some time, since pages ask at each vote. */
+  const pages = new Map<number, Page>()
   app.get('/projects/:id/agreement', requireRole('adjudicate'), async (context) => {
     const id = idOf(context)
     requireMember(db, context.get('person'), id)
-    const { version, ...tally } = await tallies.of(id, readProject(db, id).settings)
     const known = pages.get(id)
-    const page = known?.version === version ? known.page : agreementOf(db, id, tally, peopleNames(db))
-    pages.set(id, { version, page })
+    if (known && Date.now() < known.until) {
+      // Who got an older page is told to ask again
+      known.told ??= setTimeout(() => live.publish({ topic: `project/${id}` }), known.until - Date.now()).unref()
+      return context.json(await known.page)
+    }
+    const { version, ...tally } = await tallies.of(id, readProject(db, id).settings)
+    const same = pages.get(id)
+    if (same?.version === version) return context.json(await same.page)
+    const page = agreementOf(db, id, tally, peopleNames(db))
+    pages.set(id, { version, page, until: isLarge(tally) ? Date.now() + largePageMilliseconds : 0 })
+    page.catch(() => pages.delete(id))
     return context.json(await page)
   })
 

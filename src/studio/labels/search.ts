@@ -7,7 +7,7 @@ import { plainText } from './tasks.ts'
 
 export type Search = {
   /** The tasks whose prompt or responses hold this text, whatever its case. */
-  find(project: number, text: string): number[]
+  find(project: number, text: string): Promise<number[]>
   /** Tasks came in, or went. */
   forget(project: number): void
 }
@@ -17,23 +17,24 @@ type Texts = { bytes: Buffer; ids: number[]; ends: number[] }
 
 /** Projects whose texts are kept. */
 const mostProjects = 2
-const atOnce = 500
+const atOnce = 300
 
 export const searchTasks = (db: Db): Search => {
-  const known = new Map<number, Texts>()
+  const known = new Map<number, Promise<Texts>>()
   return {
-    find(project, text) {
+    async find(project, text) {
       const texts = known.get(project) ?? readTexts(db, project)
       known.delete(project)
       known.set(project, texts)
+      texts.catch(() => known.delete(project))
       if (known.size > mostProjects) known.delete(known.keys().next().value!)
-      return found(texts, Buffer.from(text.toLowerCase()))
+      return found(await texts, Buffer.from(text.toLowerCase()))
     },
     forget: (project) => known.delete(project),
   }
 }
 
-const readTexts = (db: Db, project: number): Texts => {
+const readTexts = async (db: Db, project: number): Promise<Texts> => {
   const parts: Buffer[] = []
   const [ids, ends]: [number[], number[]] = [[], []]
   let end = 0
@@ -55,6 +56,8 @@ const readTexts = (db: Db, project: number): Texts => {
     }
     if (rows.length < atOnce) return { bytes: Buffer.concat(parts), ids, ends }
     last = rows.at(-1)!.id
+    // Others get their turn
+    await new Promise((done) => setImmediate(done))
   }
 }
 

@@ -12,7 +12,7 @@ import { readProject } from './projects.ts'
 import { type Change, once } from './requests.ts'
 import { requestId } from './settings.ts'
 import { currentVote, historyOf, passes, readTask, readVote, standingOf } from './tasks.ts'
-import { ownTable, tableQuery, taskTable } from './taskTable.ts'
+import { ownTable, type TableQuery, tableQuery, taskTable } from './taskTable.ts'
 import { draftOf } from './values.ts'
 import { lastAct, newSkip, newVote, type Stored, storeSkip, storeVote, takeBack } from './voting.ts'
 
@@ -39,22 +39,24 @@ export const taskRoutes = (labels: Labels): Hono<StudioEnv> => {
     return context.json(progressOf(db, counts, project, person.id))
   })
 
-  app.get('/projects/:id/tasks', (context) => {
+  const found = async (project: number, { search: text }: TableQuery) =>
+    text.trim() ? search.find(project, text.trim()) : undefined
+
+  app.get('/projects/:id/tasks', async (context) => {
     const [person, project] = [context.get('person'), idOf(context)]
     requireMember(db, person, project)
     const asked = tableQuery(context.req.query())
-    if (!mayDecide(person)) return context.json(ownTable(db, search, project, asked, person.id))
+    const tasks = await found(project, asked)
+    if (!mayDecide(person)) return context.json(ownTable(db, project, asked, tasks, person.id))
     const annotator = asked.annotator ? (personNamed(db, asked.annotator) ?? -2) : undefined
-    return context.json(taskTable(db, search, project, asked, annotator))
+    return context.json(taskTable(db, project, asked, tasks, annotator))
   })
 
-  app.get('/projects/:id/adjudication', requireRole('adjudicate'), (context) => {
+  app.get('/projects/:id/adjudication', requireRole('adjudicate'), async (context) => {
     const [person, project] = [context.get('person'), idOf(context)]
     requireMember(db, person, project)
-    const asked = tableQuery(context.req.query())
-    return context.json(
-      taskTable(db, search, project, { ...asked, filter: 'disputed', sort: '-disagreement' }, undefined),
-    )
+    const asked = tableQuery({ sort: '-disagreement', ...context.req.query(), filter: 'disputed' })
+    return context.json(taskTable(db, project, asked, await found(project, asked)))
   })
 
   app.get('/tasks/:id', (context) => {

@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import type { Db, SqlValue } from '../../store/database.node.ts'
 import { type TaskPage, type TaskRow, taskFilters, taskSorts } from './api.ts'
-import type { Search } from './search.ts'
 import { parsed } from './settings.ts'
 
 const sorts = taskSorts.flatMap((name) => [name, `-${name}`] as const)
@@ -21,13 +20,17 @@ export type TableQuery = z.output<typeof query>
 
 type Row = Omit<TaskRow, 'annotators' | 'prompt'> & { title: string; people: string }
 
-/** As adjudicators and the owner see it. @param annotator whose tasks alone are wanted */
+/**
+ * As adjudicators and the owner see it.
+ * @param found the tasks that the search found, where there is one
+ * @param annotator whose tasks alone are wanted
+ */
 export const taskTable = (
   db: Db,
-  search: Search,
   project: number,
   asked: TableQuery,
-  annotator: number | undefined,
+  found: readonly number[] | undefined,
+  annotator?: number,
 ): TaskPage => {
   const where = ['t.project = ?']
   const values: SqlValue[] = [project]
@@ -42,7 +45,7 @@ export const taskTable = (
     where.push('EXISTS (SELECT 1 FROM current WHERE task = t.id AND person = ? AND pass = 0)')
     values.push(annotator)
   }
-  addSearch(search, project, asked.search, where, values)
+  addFound(found, where, values)
   const [column, direction] = orderOf(asked.sort)
   const condition = where.join(' AND ')
   const total = db.get<{ n: number }>(`SELECT count(*) AS n FROM task t WHERE ${condition}`, ...values)!.n
@@ -64,7 +67,13 @@ const orderOf = (sort: string): [column: string, direction: 'ASC' | 'DESC'] =>
   sort.startsWith('-') ? [sort.slice(1), 'DESC'] : [sort || 'position', 'ASC']
 
 /** What an annotator sees: only what they did themselves. */
-export const ownTable = (db: Db, search: Search, project: number, asked: TableQuery, person: number): TaskPage => {
+export const ownTable = (
+  db: Db,
+  project: number,
+  asked: TableQuery,
+  found: readonly number[] | undefined,
+  person: number,
+): TaskPage => {
   const { filter } = asked
   const kind = filter === 'skipped' ? 'skip' : filter === 'labelled' || filter === 'finished' ? 'vote' : undefined
   const isOpen = filter === 'open' || filter === 'unfinished'
@@ -73,13 +82,13 @@ export const ownTable = (db: Db, search: Search, project: number, asked: TableQu
   const where = kind ? ['c.project = ? AND c.person = ? AND c.pass = 0 AND c.kind = ?'] : ['t.project = ?']
   const values: SqlValue[] = kind ? [project, person, kind] : [person, project]
   if (isOpen) where.push(filter === 'open' ? 'c.kind IS NULL' : "c.kind IS NOT 'vote'")
-  addSearch(search, project, asked.search, where, values)
+  addFound(found, where, values)
   const tables = kind
     ? 'current c CROSS JOIN task t ON t.id = c.task'
     : 'task t LEFT JOIN current c ON c.task = t.id AND c.person = ? AND c.pass = 0'
   const from = `FROM ${tables} WHERE ${where.join(' AND ')}`
   const total =
-    filter || asked.search
+    filter || found
       ? db.get<{ n: number }>(`SELECT count(*) AS n ${from}`, ...values)!.n
       : db.get<{ n: number }>('SELECT count(*) AS n FROM task WHERE project = ?', project)!.n
   const [name, direction] = orderOf(asked.sort)
@@ -99,10 +108,10 @@ export const ownTable = (db: Db, search: Search, project: number, asked: TableQu
   return { total, rows: rows.map(read) }
 }
 
-const addSearch = (search: Search, project: number, text: string, where: string[], values: SqlValue[]) => {
-  if (!text.trim()) return
+const addFound = (found: readonly number[] | undefined, where: string[], values: SqlValue[]) => {
+  if (!found) return
   where.push('t.id IN (SELECT value FROM json_each(?))')
-  values.push(JSON.stringify(search.find(project, text.trim())))
+  values.push(JSON.stringify(found))
 }
 
 const read = ({ title, people, ...row }: Row): TaskRow => ({
