@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { fieldsOf } from '../dist/cli/fields.js'
+import { fieldsOf } from '../dist/recipes/settings/fields.js'
 import { entryFor, otherName } from '../dist/cli/otherNames.js'
 import { methodKeys, methods } from '../dist/recipes/methods.js'
 
