@@ -1,15 +1,13 @@
 /** Paths that a page names: below the studio's folder, whatever links and dots they hold. */
 import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
-import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { badInput } from '../../util/fault.ts'
+import { isInside } from '../insideRoot.node.ts'
 
 /** The studio's own records, and whatever else is hidden, are no data. */
 const isHidden = (path: string) =>
   path.split(/[\\/]/).some((part) => part.startsWith('.') && part !== '.' && part !== '..')
-
-const isInside = (root: string, path: string) =>
-  path === root || path.startsWith(root.endsWith(sep) ? root : root + sep)
 
 const outside = (path: string) =>
   badInput('bad-path', 'is outside the folder of the studio; name a file below it', { file: path })

@@ -1,29 +1,20 @@
 /** Files that the owner may import: those below the studio's folder, and uploads, which lie in a folder of their own for a while. */
 import { createWriteStream } from 'node:fs'
-import { mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, relative, sep } from 'node:path'
+import { join, relative } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { httpError } from '../../http/errors.ts'
 import { quoted } from '../../util/quote.ts'
+import { insideRoot } from '../insideRoot.node.ts'
 import type { FileEntry } from './api.ts'
-
-/** The file or folder of this path below the root, links followed. Status 400 where it is elsewhere, 404 where it is not there. */
-export const pathBelow = async (root: string, path: string): Promise<string> => {
-  if (path.includes('\0')) throw httpError(400, 'the path holds a character that paths cannot have')
-  const found = await realpath(join(root, path)).catch(() => undefined)
-  const inside = found !== undefined && (found === root || found.startsWith(root.endsWith(sep) ? root : root + sep))
-  // Whether there is a file elsewhere is not told
-  if (!inside) throw httpError(404, `there is no ${quoted(path)} below the studio's folder`)
-  return found
-}
 
 const rowFile = /\.(jsonl|ndjson|json|csv|tsv|xml)(\.gz)?$|\.parquet$/i
 const mostEntries = 2000
 
 export const filesBelow = async (root: string, folder: string): Promise<FileEntry[]> => {
-  const path = await pathBelow(root, folder)
+  const path = await insideRoot(root, folder)
   const found = await readdir(path, { withFileTypes: true }).catch(() => {
     throw httpError(400, `${quoted(folder)} is no folder`)
   })
@@ -31,7 +22,7 @@ export const filesBelow = async (root: string, folder: string): Promise<FileEntr
   const listed: FileEntry[] = []
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1)).slice(0, mostEntries)) {
     const own = join(path, entry.name)
-    const real = entry.isSymbolicLink() ? await pathBelow(root, relative(root, own)).catch(() => undefined) : own
+    const real = entry.isSymbolicLink() ? await insideRoot(root, relative(root, own)).catch(() => undefined) : own
     const info = real === undefined ? undefined : await stat(real).catch(() => undefined)
     if (info?.isDirectory()) listed.push({ path: relative(root, own), kind: 'folder' })
     else if (info?.isFile() && rowFile.test(entry.name))

@@ -7,9 +7,10 @@ import { readMessages } from '../../data/messages.ts'
 import type { Text } from '../../data/rows.ts'
 import { httpError } from '../../http/errors.ts'
 import { textFile } from '../../util/files.node.ts'
+import { insideRoot } from '../insideRoot.node.ts'
 import { requireRole, type StudioEnv } from '../session.ts'
 import type { ImportReport, ProjectSettings } from './api.ts'
-import { filesBelow, pathBelow, type Uploads } from './files.node.ts'
+import { filesBelow, type Uploads } from './files.node.ts'
 import { useTemplate } from './labelStudioRoutes.ts'
 import { bodyOf, forgetProject, idOf, type Labels } from './labels.ts'
 import { previewOf } from './preview.ts'
@@ -55,7 +56,7 @@ export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Ho
   app.get('/files/preview', requireRole('own'), async (context) => {
     const { file, upload } = context.req.query()
     if ((file === undefined) === (upload === undefined)) throw httpError(400, 'give one of file and upload')
-    return context.json(await previewOf(upload === undefined ? await pathBelow(root, file) : uploads.path(upload)))
+    return context.json(await previewOf(upload === undefined ? await insideRoot(root, file) : uploads.path(upload)))
   })
 
   app.put('/uploads/:name', requireRole('own'), async (context) => {
@@ -89,7 +90,7 @@ export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Ho
     }
     const template = given.file ?? given.upload
     if (template !== undefined && /\.xml$/i.test(template)) {
-      const xml = await textFile(given.file === undefined ? uploads.path(template) : await pathBelow(root, template))
+      const xml = await textFile(given.file === undefined ? uploads.path(template) : await insideRoot(root, template))
       report.leftOut = once(db, { ...request, requestId: `${given.requestId} template` }, () =>
         useTemplate(db, id, xml, basename(template)),
       ).answer
@@ -107,7 +108,7 @@ export const importRoutes = (labels: Labels, root: string, uploads: Uploads): Ho
     if (given.length !== 1) throw httpError(400, 'give one of file, upload and rows')
     const options = { settings, drop, column, ranksAre }
     if (rows) return tasksOfRows(rows, options)
-    const path = file === undefined ? uploads.path(upload!) : await pathBelow(root, file)
+    const path = file === undefined ? uploads.path(upload!) : await insideRoot(root, file)
     return tasksOfFile(path, { ...options, name: file ?? upload })
   }
 
