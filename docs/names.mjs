@@ -7,9 +7,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { fieldsOf } from '../dist/recipes/settings/fields.js'
 import { entryFor, otherName } from '../dist/cli/otherNames.js'
 import { methodKeys, methods } from '../dist/recipes/methods.js'
+import { fieldsOf } from '../dist/recipes/settings/fields.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const programs = JSON.parse(readFileSync(join(here, 'names.json'), 'utf8'))
