@@ -126,15 +126,16 @@ const rankedPairs = (count) => {
   return eights.flatMap((eight) => [0, 1].flatMap((order) => eight.map((row) => row[order])))
 }
 
-const makeModel = (work, cli, name, config) => {
+const makeModel = (work, cli, name, config, seed = 42) => {
   if (existsSync(join(work, name, 'model.safetensors'))) return
   writeFileSync(join(work, `${name}.json`), JSON.stringify(config))
-  const made = spawnSync(process.execPath, [cli, 'init', '--config', join(work, `${name}.json`), '--output', join(work, name)])
+  const made = spawnSync(process.execPath, [cli, 'init', '--config', join(work, `${name}.json`), '--output', join(work, name), '--seed', String(seed)])
   if (made.status !== 0) throw new Error(made.stderr.toString())
 }
 
 export const makeInputs = async (work, cli) => {
   makeModel(work, cli, 'smollm2', smollm2)
+  makeModel(work, cli, 'smollm2-teacher', smollm2, 7)
   makeModel(work, cli, 'wide', wide)
   makeModel(work, cli, 'lab64', lab(64, 2))
   makeModel(work, cli, 'lab256', lab(256, 4))
@@ -153,12 +154,38 @@ export const makeInputs = async (work, cli) => {
 /** The task with quantized weights. The peer has no kernels for them on a CPU. */
 const quantized = ({ peer: _, ...task }, format) => ({ ...task, args: [...task.args, '--quantize', format] })
 
+/**
+ * The task with products in each form: rows beside that in fp32, whose peers they have. torchao's int8 training is a peer of
+ * training with whole rows of tokens.
+ */
+const inForms = (task) => [
+  task,
+  ...['int8', 'int8-fast'].map((form) => ({
+    ...task,
+    name: `${task.name}, ${form}`,
+    args: [...task.args, '--compute', form],
+    low: false,
+    ofPeer: task.name,
+    torchao: form === 'int8' && task.method === 'sft',
+  })),
+]
+
 const withoutPeer = ({ peer: _, ...task }) => task
 
 const onPolicy = (task) => ({
   ...task,
   args: [...task.args, '--reward', join(here, 'oddTokens.mjs'), '--num-generations', '4', '--max-new-tokens', '64', '--kl-coef', '0'],
 })
+
+/** On-policy distillation from a teacher of the same size. */
+const taught = (work, task) => {
+  const teacher = ['--teacher', join(work, 'smollm2-teacher')]
+  return {
+    ...task,
+    args: [...task.args, ...teacher, '--lmbda', '1', '--beta', '1', '--temperature', '1', '--max-new-tokens', '64'],
+    peer: [...task.peer, ...teacher],
+  }
+}
 
 const lora = ['--lora-r', '32', '--lora-alpha', '64', '--lora-dropout', '0', '--lora-target', 'q_proj,v_proj']
 
@@ -173,16 +200,17 @@ export const cases = (work, quick) => {
     ...extra,
   })
   return [
-    task('LoRA, language model, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, true, { low: true }),
-    task('full fine-tuning, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, false),
-    task('DPO LoRA, 2 pairs of 120 + 136', 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }),
+    ...inForms(task('LoRA, language model, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, true, { low: true })),
+    ...inForms(task('full fine-tuning, 4 x 256', 'sft', 'smollm2', 'texts.jsonl', 4, false)),
+    ...inForms(task('DPO LoRA, 2 pairs of 120 + 136', 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true })),
     ...['int4', 'nf4'].map((format) => quantized(task(`DPO QLoRA ${format}, 2 pairs of 120 + 136`, 'dpo', 'smollm2', 'equal.jsonl', 2, true, { low: true }), format)),
-    task('DPO LoRA, 4 real HH-RLHF pairs', 'dpo', 'smollm2', 'real.jsonl', 4, true, { low: true }),
+    ...inForms(task('DPO LoRA, 4 real HH-RLHF pairs', 'dpo', 'smollm2', 'real.jsonl', 4, true, { low: true })),
     task('vocabulary 128,256, 4 x 1,024', 'sft', 'wide', 'long.jsonl', 4, true),
-    task('reward model LoRA, 2 pairs of 120 + 136', 'reward', 'smollm2', 'equal.jsonl', 2, true, { low: true }),
+    ...inForms(task('reward model LoRA, 2 pairs of 120 + 136', 'reward', 'smollm2', 'equal.jsonl', 2, true, { low: true })),
     withoutPeer(task('reward model LoRA, 2 lists of 4, 192 + 64', 'reward', 'smollm2', 'lists.jsonl', 2, true)),
     withoutPeer(task('the same responses, prompt not shared', 'reward', 'smollm2', 'unshared.jsonl', 4, true)),
-    onPolicy(task('GRPO LoRA, 8 prompts x 4 x 64', 'grpo', 'smollm2', 'prompts.jsonl', 8, true)),
+    ...inForms(onPolicy(task('GRPO LoRA, 8 prompts x 4 x 64', 'grpo', 'smollm2', 'prompts.jsonl', 8, true))),
+    taught(work, task('distill LoRA, 8 prompts x 64', 'distill', 'smollm2', 'prompts.jsonl', 8, true)),
     task('scaling lab, hidden 64, 16 x 32', 'sft', 'lab64', 'short.jsonl', 16, false),
     task('scaling lab, hidden 256, 16 x 32', 'sft', 'lab256', 'short.jsonl', 16, false),
   ]
@@ -190,11 +218,18 @@ export const cases = (work, quick) => {
 
 export const rankCase = "pair ranking, 4 layers of DeBERTa-v3-large's shape, 16 HH-RLHF rows in both orders"
 
+/** The most telling rows, for the short form of the bench: those of training, of decoding. */
+export const shortCases = ['LoRA, language model, 4 x 256', 'DPO LoRA, 2 pairs of 120 + 136', 'first token of 512']
+
 /** Decoding cases: batch size, tokens per prompt, new tokens per completion. */
 export const decodeCases = [
   { name: 'decode, 64 + 64 tokens, batch 1', batch: 1, prompt: 64, fresh: 64 },
   { name: 'decode, 64 + 64 tokens, batch 16', batch: 16, prompt: 64, fresh: 64 },
   { name: 'first token of 512', batch: 1, prompt: 512, fresh: 1 },
+  ...['int8', 'int8-fast'].flatMap((compute) => [
+    { name: `first token of 512, ${compute}`, batch: 1, prompt: 512, fresh: 1, compute, ofPeer: 'first token of 512' },
+    { name: `decode, 64 + 64 tokens, batch 16, ${compute}`, batch: 16, prompt: 64, fresh: 64, compute, ofPeer: 'decode, 64 + 64 tokens, batch 16' },
+  ]),
   ...['int8', 'int4', 'nf4'].flatMap((quantize) =>
     [1, 16].map((batch) => ({ name: `decode ${quantize}, batch ${batch}`, batch, prompt: 64, fresh: 64, quantize })),
   ),

@@ -48,6 +48,9 @@ const made = {
   'gemma3-long': ['gemma3', { num_hidden_layers: 7, layer_types: null, rope_parameters: null, rope_theta: 1e6, rope_scaling: { rope_type: 'linear', factor: 8 } }],
   'smollm3-nope': ['smollm3', { num_hidden_layers: 5, layer_types: null, no_rope_layers: null }],
   'mistral-full': ['mistral-sliding', { sliding_window: null }],
+  // llama.cpp takes LongRoPE's factors by the size of its own context, which is 256 at least
+  'phi4-mini-long': ['phi4-mini', { original_max_position_embeddings: 4096, max_position_embeddings: 16384 }],
+  'olmo3-period': ['olmo3', { num_hidden_layers: 5, layer_types: null }],
   'llama-biased': ['llama-tied', { attention_bias: true, mlp_bias: true }],
 }
 

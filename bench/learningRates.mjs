@@ -115,7 +115,7 @@ const rewards = async (of) => {
 
 const pairLoss = { name: 'held-out loss', better: -1, of: async (dir) => byMargin(margins(await gains(dir, 'held-responses'))) }
 const playLoss = { name: 'held-out loss, data against own', better: -1, of: async (dir) => byMargin(margins(await gains(dir, 'held-own'))) }
-const reward = { name: 'mean reward of held-out prompts', better: 1, of: async (dir) => [await untrained('rewards', () => rewards(model)), await rewards(dir)] }
+const reward = { name: 'held-out reward', better: 1, of: async (dir) => [await untrained('rewards', () => rewards(model)), await rewards(dir)] }
 /** `of` a folder of a model or an adapter: values of the rows before and after, and where there are pairs their margins. */
 const measures = {
   sft: { name: 'held-out loss', better: -1, of: async (dir) => [await untrained('nll', () => perToken(model)), await perToken(dir)] },

@@ -19,16 +19,33 @@ parser.add_argument("--batch-size", type=int)
 parser.add_argument("--steps", type=int)
 parser.add_argument("--lora", action="store_true")
 parser.add_argument("--dtype")
+parser.add_argument("--teacher")
 args = parser.parse_args()
 
 rows = [json.loads(line) for line in open(args.data)]
+int8 = args.dtype == "int8"
+if int8:
+    args.dtype = "float32"
 model = AutoModelForCausalLM.from_pretrained(args.model, dtype=getattr(torch, args.dtype))
 lora = LoraConfig(r=32, lora_alpha=64, lora_dropout=0, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
 seconds = []
 
 
+def in_int8(trained):
+    """The int8 training of torchao: the blocks' weights stay in fp32, their products are in 8 bits, forward and backward."""
+    from torchao import quantize_
+    from torchao.prototype.quantized_training import Int8MixedPrecisionTrainingConfig
+
+    def is_base(module, name):
+        return isinstance(module, torch.nn.Linear) and ".layers." in f".{name}" and "lora_" not in name
+
+    quantize_(trained, Int8MixedPrecisionTrainingConfig(), filter_fn=is_base)
+
+
 def language_model():
     trained = get_peft_model(model, lora) if args.lora else model
+    if int8:
+        in_int8(trained)
     trained.train()
     optimizer = torch.optim.AdamW([p for p in trained.parameters() if p.requires_grad], lr=1e-5)
     for step in range(args.steps):
@@ -146,5 +163,30 @@ def grpo():
     ).train()
 
 
-{"sft": language_model, "dpo": preferences, "reward": reward, "grpo": grpo}[args.method]()
+def distill():
+    """Steps of batch-size prompts, each with a completion of 64 tokens at most that the student samples (lmbda 1)."""
+    from trl.experimental.gkd import GKDConfig, GKDTrainer
+
+    def collate(batch):
+        ids = torch.tensor([row["prompt_input_ids"] for row in batch])
+        mask = torch.ones_like(ids)
+        labels = torch.cat([torch.full_like(ids[:, :-1], -100), ids[:, -1:]], 1)
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels, "prompts": ids, "prompt_attention_mask": mask}
+
+    config = GKDConfig(
+        per_device_train_batch_size=args.batch_size, lmbda=1.0, beta=1.0, temperature=1.0, max_new_tokens=64, **common()
+    )
+    GKDTrainer(
+        model=model,
+        teacher_model=AutoModelForCausalLM.from_pretrained(args.teacher, dtype=getattr(torch, args.dtype)),
+        args=config,
+        data_collator=collate,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer(),
+        peft_config=lora,
+        callbacks=[clock()],
+    ).train()
+
+
+{"sft": language_model, "dpo": preferences, "reward": reward, "grpo": grpo, "distill": distill}[args.method]()
 print(json.dumps({"steps": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))

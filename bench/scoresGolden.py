@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 warnings.simplefilter("ignore")
 MODELS = pathlib.Path(sys.argv[1])
 LABELS, PAD = 10, 0
-NAMES = ["llama-gqa-untied", "mistral-sliding", "qwen2", "qwen3", "smollm3", "gemma", "gemma2", "gemma3", "phi3", "gpt2"]
+NAMES = ["llama-gqa-untied", "mistral-sliding", "qwen2", "qwen3", "smollm3", "gemma", "gemma2", "gemma3", "phi3", "gpt2", "olmo2", "olmo3", "ministral3"]
 ROWS = [[3 + (f * 13 + 7 * i + i * i) % 90 for i in range(n)] for f, n in ((1, 14), (2, 6), (3, 9), (4, 1))]
 
 

@@ -43,6 +43,32 @@ const otherFiles = ({ name, file }) => {
   return ['\n## Other files\n', '| import | what it exports |', '| --- | --- |', ...lines, ''].join('\n')
 }
 
+/** A heading of a method that has no text before the next heading or table. */
+const isBareMethod = (line, after) =>
+  /^#{3,} (?!Constructor).*\(\)$/.test(line) && /^(#|\|)/.test(after.find((next) => next !== '') ?? '#')
+
+/** What a page says nothing of: headings of exports and methods without a text below, and rows of tables without a description. */
+export const undescribed = (page) => {
+  const withoutCode = page.replace(/```[\s\S]*?```/g, '')
+  const [, ...sections] = withoutCode.replace(/\n## Other files\n[\s\S]*/, '').split(/^## /m)
+  return sections.flatMap((section) => {
+    const [title, ...lines] = section.split('\n')
+    const name = title.split(' ')[0]
+    const first = lines.find((line) => line && line !== '***')
+    const rows = lines.filter((line) => /^\| .* \| - \|$/.test(line)).map((line) => line.replace(/<[^>]*>/g, ''))
+    const isBare = (line) => /^\| (Property|Name) \|/.test(line) && !line.includes('| Description |')
+    const tables = name.endsWith('()') ? [] : lines.filter(isBare)
+    return [
+      ...(!first || /^(#|\|)/.test(first) ? [name] : []),
+      ...rows.map((row) => `${name}: ${row}`),
+      ...lines.flatMap((line, i) =>
+        isBareMethod(line, lines.slice(i + 1)) ? [`${name}: ${line.replace(/^#+ /, '')}`] : [],
+      ),
+      ...tables.map(() => `${name}: no property has a description`),
+    ]
+  })
+}
+
 /** What is called first, then what it takes and gives. */
 const kindSortOrder = ['Function', 'Variable', 'Interface', 'TypeAlias', 'Class', 'Enum']
 
@@ -80,18 +106,27 @@ const write = async (out) => {
   await app.generateOutputs(project)
   // docs/api.md is the list of the modules
   rmSync(join(out, 'index.md'))
+  const missing = []
   for (const entry of entries) {
     const page = join(out, `${entry.name}.md`)
     const text = readFileSync(page, 'utf8')
       .replace(/^# .*\n/, (title) => `${title}\n${opening(entry.file)}\n`)
       // TypeDoc and VitePress number equal headings in different ways, so types have anchors of their own
       .replace(/^## (\w+)$/gm, '## $1 <a id="type-$1"></a>')
+      // What a function takes apart has no name of its own
+      .replaceAll('__namedParameters', 'options')
+      // Each heading has a line above it already
+      .replace(/^\*\*\*\n\n/gm, '')
+      // A union of several lines begins with a bar
+      .replace(/ \| \\\| `/g, ' | `')
       // A name of two parts may break into two lines
       .replace(/^\| `(\w+)(\.\w+\??)` \|/gm, '| `$1` `$2` |')
       .replace(/\[`(\w+)`\]\(([^)#\s]*)#\1(?:-\d+)?\)/gi, '[`$1`]($2#type-$1)')
     // The outline beside a page has its names alone, not the headings below each
     writeFileSync(page, `---\noutline: 2\n---\n\n${text}${otherFiles(entry)}`)
+    missing.push(...undescribed(text).map((what) => `${entry.name}: ${what}`))
   }
+  if (missing.length) throw new Error(`exports without a description:\n  ${missing.join('\n  ')}`)
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)

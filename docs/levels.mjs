@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { winnersFirst } from '../dist/labs/compare/verdicts.js'
 import { fill, table } from './figures.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -169,7 +170,7 @@ attune(
   ...[probabilistic, '--judge', third, '--judge', at('truth.mjs'), '--samples', sizes.samples],
   ...['--max-new-tokens', sizes.tokens, '--output', at('compare')],
 )
-const found = JSON.parse(readFileSync(at('compare', 'findings.json'), 'utf8'))
+const found = winnersFirst(JSON.parse(readFileSync(at('compare', 'findings.json'), 'utf8')))
 
 // The page
 
@@ -205,12 +206,16 @@ const figures = [
   table([['', 'judge', 'win rate', 'p', 'at equal length', 'over seeds'], ...rates]),
   'How they write:',
   table([['', 'tokens', 'KL, nats', 'distinct-1', 'distinct-2', 'distinct-3', 'self-BLEU'], ...styles]),
-  ...plots.map((name) => `![${name.slice(0, -4).replaceAll('-', ' ')}](levels/${name})`),
+  ...plots.flatMap((name) => {
+    const [, title] = /aria-label="([^"]*)"/.exec(readFileSync(at('compare', 'plots', name), 'utf8'))
+    return [`${title}:`, `![${title}](levels/${name})`]
+  }),
 ].join('\n\n')
 if (small) console.log(figures)
 else {
   rmSync(target, { recursive: true, force: true })
   mkdirSync(target)
   for (const name of plots) copyFileSync(at('compare', 'plots', name), join(target, name))
+  writeFileSync(join(target, 'findings.json'), `${JSON.stringify(found, null, 2)}\n`)
   fill(join(here, 'levels.md'), figures)
 }

@@ -11,6 +11,7 @@ const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'u
 
 /** The copyright holders of packages that name a licence but include no text of it. */
 const holders = {
+  '@msgpackr-extract/msgpackr-extract-linux-x64': '2020 Kris Zyp',
   'gearhash-jit': 'the authors of gearhash-jit',
   '@libsql/linux-x64-gnu': 'the authors of libsql',
   '@libsql/linux-x64-musl': 'the authors of libsql',

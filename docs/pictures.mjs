@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { comparisonPlots } from '../dist/labs/compare/report.js'
 import { demoReport } from '../dist/labs/demo/report.js'
 import { plotChart } from '../dist/report/plot.js'
 import { standalone } from '../dist/report/svg.js'
@@ -20,6 +21,10 @@ const read = (name) => readFileSync(join(here, name), 'utf8')
 const plots = readdirSync(here, { recursive: true })
   .filter((name) => name.endsWith('.json') && existsSync(join(here, name.replace(/json$/, 'svg'))))
   .map((name) => ({ file: name.replace(/json$/, 'svg'), drawing: standalone(plotChart(JSON.parse(read(name)))) }))
+
+/** The plots of docs/levels.md, which have their numbers in one file. */
+for (const [name, drawing] of Object.entries(comparisonPlots(JSON.parse(read('levels/findings.json')))))
+  plots.push({ file: `levels/${name}.svg`, drawing: standalone(drawing) })
 
 /** The demo's page, from the numbers of docs/demo.mjs. */
 const demoPage = () => {

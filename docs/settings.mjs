@@ -6,7 +6,7 @@
  * once, in the type of the family.
  */
 import { execFileSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createJiti } from 'jiti'
@@ -29,6 +29,7 @@ const rows = {
   reward: 'PreferenceRow | RankingRow',
   spin: 'SftRow',
   asft: 'SftRow',
+  distill: 'SftRow | PromptRow',
   selfreward: 'SftRow',
 }
 
@@ -56,6 +57,13 @@ const commandOnly = ['logEvery', 'findLr', 'open']
 
 const quoted = (value) => (typeof value === 'string' ? `'${value}'` : JSON.stringify(value))
 
+/** What each option of a schedule says, from the comments of its type. */
+const scheduleNotes = Object.fromEntries(
+  [...readFileSync(join(root, 'src', 'optim', 'schedules.ts'), 'utf8').matchAll(/\/\*\* (.*) \*\/\n +(\w+)\?:/g)].map(
+    ([, note, name]) => [name, note],
+  ),
+)
+
 /** A JSON schema as a type. */
 const typeOf = (schema) => {
   if (schema.enum) return schema.enum.map(quoted).join(' | ')
@@ -69,7 +77,9 @@ const typeOf = (schema) => {
   if (schema.type === 'object') {
     const names = schema.propertyNames?.enum
     const value = typeOf(schema.additionalProperties ?? {})
-    return names ? `{ ${names.map((name) => `${name}?: ${value}`).join('; ')} }` : `Record<string, ${value}>`
+    if (!names) return `Record<string, ${value}>`
+    const fields = names.map((name) => `/** ${scheduleNotes[name]} */\n${name}?: ${value}`)
+    return `{\n${fields.join('\n')}\n}`
   }
   return { string: 'string', number: 'number', integer: 'number', boolean: 'boolean' }[schema.type] ?? 'unknown'
 }

@@ -27,6 +27,7 @@ import type {
   AsftSettings,
   BestOfNSettings,
   CompareSettings,
+  DistillSettings,
   DpoSettings,
   GrpoSettings,
   KtoSettings,
@@ -40,7 +41,14 @@ import type {
   SpinSettings,
 } from './library/settings.ts'
 import { type TrainingOptions, type TrainingRun, trainingRun } from './library/train.ts'
-import type { GgufSettings, MergeSettings, OnnxReport, OnnxSettings, Sources } from './publish/convertModel.ts'
+import type {
+  GgufBeside,
+  GgufSettings,
+  MergeSettings,
+  OnnxReport,
+  OnnxSettings,
+  Sources,
+} from './publish/convertModel.ts'
 import type { GgufReport } from './publish/exportGguf.ts'
 
 export type { Message } from './data/messages.ts'
@@ -60,7 +68,14 @@ export type { Data, KtoRow, PreferenceRow, PromptRow, RankingRow, RowText, SftRo
 export type { Run } from './library/run.ts'
 export type * from './library/settings.ts'
 export type { TrainingOptions, TrainingResult, TrainingRun } from './library/train.ts'
-export type { GgufSettings, MergeSettings, OnnxReport, OnnxSettings, Sources } from './publish/convertModel.ts'
+export type {
+  GgufBeside,
+  GgufSettings,
+  MergeSettings,
+  OnnxReport,
+  OnnxSettings,
+  Sources,
+} from './publish/convertModel.ts'
 export type { GgufReport } from './publish/exportGguf.ts'
 export type { BestOfN } from './recipes/bestOfN.ts'
 export type { CustomLoss, PreferenceLosses, RankedInputs } from './recipes/trainer/objectives.ts'
@@ -199,6 +214,18 @@ export const asft = (settings: AsftSettings, options?: TrainingOptions): Trainin
   trainingRun('asft', settings, options)
 
 /**
+ * On-policy distillation (GKD, arXiv 2306.13649): learns at each token of its own completions what a teacher with the same tokenizer,
+ * a larger model or a server, would have said there.
+ *
+ * ```ts
+ * const data = [{ prompt: 'Tom had a' }, { prompt: 'One day, Ben' }]
+ * await distill({ model: 'model', teacher: 'teacher', data, lmbda: 1, beta: 1, maxNewTokens: 32 })
+ * ```
+ */
+export const distill = (settings: DistillSettings, options?: TrainingOptions): TrainingRun =>
+  trainingRun('distill', settings, options)
+
+/**
  * Self-rewarding (arXiv 2401.10020): the model writes prompts, answers them, scores its answers, and learns from the best against
  * the worst. With `judge` another model scores them.
  *
@@ -298,13 +325,13 @@ export const merge = async (settings: MergeSettings): Promise<Required<Sources>>
   inWordsOfSettings(async () => (await import('./publish/convertModel.ts')).mergeModel(settings))
 
 /**
- * Writes a model, its adapter merged in, as one GGUF file for llama.cpp.
+ * Writes a model, its adapter merged in, as one GGUF file for llama.cpp, with a Modelfile for Ollama and a model card beside it.
  *
  * ```ts
  * const { bytes } = await exportGguf({ model: 'runs/dpo', output: 'model.gguf', type: 'Q8_0' })
  * ```
  */
-export const exportGguf = async (settings: GgufSettings): Promise<Sources & GgufReport> =>
+export const exportGguf = async (settings: GgufSettings): Promise<Sources & GgufReport & GgufBeside> =>
   inWordsOfSettings(async () => (await import('./publish/convertModel.ts')).convertToGguf(settings))
 
 /**

@@ -1,23 +1,36 @@
-/** The command line as a process, on the built package: stdout, stderr and exit codes. */
+/**
+ * The command line on the built package: stdout, stderr and exit codes. `attune` is a process of its own; `warm` runs the command
+ * in a process that stays, which gives the same and costs a tenth.
+ */
 import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openWarm } from './support/warm.ts'
 
 const bin = fileURLToPath(new URL('../bin/attune.js', import.meta.url))
+const staying = openWarm()
 let dir: string
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'attune-cli-'))
 })
-afterAll(() => rmSync(dir, { recursive: true }))
+afterAll(() => {
+  staying.close()
+  rmSync(dir, { recursive: true })
+})
 
 const attune = (...argv: string[]) => attuneWith({}, ...argv)
 
 const attuneWith = (more: NodeJS.ProcessEnv, ...argv: string[]) => {
   const env = { ...process.env, XDG_CACHE_HOME: join(dir, 'cache'), ...more }
   const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...argv], { cwd: dir, env, encoding: 'utf8' })
+  return { status, stdout, stderr }
+}
+
+const warm = async (...argv: string[]) => {
+  const { code: status, stdout, stderr } = await staying.run(argv, join(dir, 'cache'), dir)
   return { status, stdout, stderr }
 }
 
@@ -44,13 +57,13 @@ describe('attune --help', () => {
       expect(profile.includes(heavy), heavy).toBe(false)
   })
 
-  it('lists the commands, as attune without a command does', () => {
+  it('lists the commands, as attune without a command does', async () => {
     const { status, stdout, stderr } = attune('--help')
     expect([status, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(/sft .*\n.*dpo /)
-    expect(attune().stdout).toBe(stdout)
-    expect(attune('help', 'sft').stdout).toBe(attune('sft', '-h').stdout)
-    expect(attune('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+    expect((await warm()).stdout).toBe(stdout)
+    expect((await warm('help', 'sft')).stdout).toBe((await warm('sft', '-h')).stdout)
+    expect((await warm('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
 })
 
@@ -65,7 +78,7 @@ describe('attune data', () => {
       /^votes\.csv: 3 rows with a response and whether it is good \(format: unpaired; fields are parted by a semicolon \(;\)\)$/m,
       /^prompt +4 +4 +4$/m,
       /^sft +1 row; dropped: undesirable: 2$/m,
-      /^dpo +no: rows of the kind "unpaired" cannot be read as preference or ranking rows/m,
+      /^dpo +not yet: 1 prompt with good and bad answers, which --to preference or --to ranking$/m,
       /^kto +3 rows$/m,
       /^ {2}completion: So; yes$/m,
       /^1 row the same as an earlier one \(row 2 as row 1\)$/m,
@@ -73,34 +86,42 @@ describe('attune data', () => {
       expect(stdout).toMatch(line)
   })
 
-  it('writes another kind of rows whole, never over a file, and nothing where a row does not fit', () => {
+  it('writes another kind of rows whole, never over a file, and nothing where a row does not fit', async () => {
     write('ranked.jsonl', '{"prompt":"q","responses":["a","b"],"ranks":[2,1]}\n')
-    expect(attune('data', 'ranked.jsonl', '--to', 'preference', '--output', 'pairs.jsonl')).toEqual({
+    expect(await warm('data', 'ranked.jsonl', '--to', 'preference', '--output', 'pairs.jsonl')).toEqual({
       status: 0,
-      stdout: 'pairs.jsonl: 1 row of preference from 1 record\n',
+      stdout: 'pairs.jsonl: 1 preference row from 1 record\n',
       stderr: '',
     })
     const written = '{"prompt":"q","chosen":"b","rejected":"a"}\n'
     expect(readFileSync(join(dir, 'pairs.jsonl'), 'utf8')).toBe(written)
-    const again = attune('data', 'ranked.jsonl', '--to', 'sft', '--output', 'pairs.jsonl')
+    const again = await warm('data', 'ranked.jsonl', '--to', 'sft', '--output', 'pairs.jsonl')
     expect([again.status, again.stderr]).toEqual([2, 'error: pairs.jsonl: exists already; choose another --output\n'])
     expect(readFileSync(join(dir, 'pairs.jsonl'), 'utf8')).toBe(written)
     write(
       'three.jsonl',
       `${'{"prompt":"q","responses":["a","b"],"ranks":[2,1]}\n'}{"prompt":"q","responses":["a","b","c"],"ranks":[1,2,3]}\n`,
     )
-    const refused = attune('data', 'three.jsonl', '--to', 'preference', '--output', 'none.jsonl')
+    const refused = await warm('data', 'three.jsonl', '--to', 'preference', '--output', 'none.jsonl')
     expect([refused.status, refused.stdout]).toEqual([2, ''])
     expect(refused.stderr).toMatch(/three\.jsonl, line 2, row 1: holds 3 responses, and a preference two/)
     expect(readdirSync(dir).filter((name) => name.startsWith('none.jsonl'))).toEqual([])
   })
+
+  it('writes a prompt once, however many answers it has', async () => {
+    const rows = [1, 2, 3].map((i) => `{"prompt":"${i < 3 ? 'same' : 'other'}","completion":"${i}","label":true}\n`)
+    write('answers.jsonl', rows.join(''))
+    const { stdout } = await warm('data', 'answers.jsonl', '--to', 'prompt', '--output', 'asked.jsonl')
+    expect(stdout).toBe('asked.jsonl: 2 prompt rows from 3 records; dropped: repeated-prompt: 1\n')
+    expect(readFileSync(join(dir, 'asked.jsonl'), 'utf8')).toBe('{"prompt":"same"}\n{"prompt":"other"}\n')
+  })
 })
 
 describe('attune data --split', () => {
-  it('writes two files, and nothing over a file that is there', () => {
+  it('writes two files, and nothing over a file that is there', async () => {
     writeFileSync(join(dir, 'five.jsonl'), [1, 2, 3, 4, 4].map((i) => `{"text":"t${i}","by":"me"}\n`).join(''))
-    const split = () => attune('data', 'five.jsonl', '--split', '0.4', '--output', 'part.jsonl')
-    const { status, stdout, stderr } = split()
+    const split = () => warm('data', 'five.jsonl', '--split', '0.4', '--output', 'part.jsonl')
+    const { status, stdout, stderr } = await split()
     expect([status, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(/^part\.jsonl: 3 rows of \d prompts\npart-held-out\.jsonl: 2 rows of \d prompts?\n$/)
     const lines = ['part.jsonl', 'part-held-out.jsonl'].map((name) => readFileSync(join(dir, name), 'utf8'))
@@ -108,7 +129,7 @@ describe('attune data --split', () => {
       [1, 2, 3, 4, 4].map((i) => `{"text":"t${i}","by":"me"}`),
     )
     rmSync(join(dir, 'part.jsonl'))
-    const again = split()
+    const again = await split()
     expect([again.status, again.stderr]).toEqual([
       2,
       'error: part-held-out.jsonl: exists already; choose another --output\n',
@@ -118,15 +139,15 @@ describe('attune data --split', () => {
 })
 
 describe('attune check', () => {
-  const checkWith = (more: NodeJS.ProcessEnv, rows: string, ...flags: string[]) => {
+  const checking = (rows: string, ...flags: string[]) => {
     writeFileSync(join(dir, 'check.jsonl'), rows)
     const model = fileURLToPath(new URL('fixtures/models/stories260K', import.meta.url))
-    return attuneWith(more, 'check', '--model', model, '--data', 'check.jsonl', ...flags)
+    return ['check', '--model', model, '--data', 'check.jsonl', ...flags]
   }
-  const check = (rows: string, ...flags: string[]) => checkWith({}, rows, ...flags)
+  const check = (rows: string, ...flags: string[]) => warm(...checking(rows, ...flags))
 
-  it('shows what is learnt in brackets where there are no colours, and ends with 0', () => {
-    const { status, stdout, stderr } = check('{"prompt": "A dog", "completion": " ran."}\n', '--for', 'sft')
+  it('shows what is learnt in brackets where there are no colours, and ends with 0', async () => {
+    const { status, stdout, stderr } = await check('{"prompt": "A dog", "completion": " ran."}\n', '--for', 'sft')
     expect([status, stderr]).toEqual([0, ''])
     expect(stdout).toContain('<s> A dog[ ran.</s>]\n')
     expect(stdout).toContain('nothing is wrong')
@@ -134,7 +155,7 @@ describe('attune check', () => {
 
   it('ends with 2 and names the findings where the run would be ruined', () => {
     const pair = '{"prompt": "A dog", "chosen": " ran.", "rejected": " ran."}\n'
-    const { status, stdout, stderr } = check(pair, '--for', 'dpo', '--json')
+    const { status, stdout, stderr } = attune(...checking(pair, '--for', 'dpo', '--json'))
     expect(status).toBe(2)
     expect(stderr).toBe('error: this run would be ruined: equal-replies\n')
     const lines = stdout
@@ -153,7 +174,7 @@ describe('attune check', () => {
     const temporary = join(dir, 'temporary')
     mkdirSync(temporary)
     const flags = ['--for', 'dpo', '--rows', '0', '--lora-r', '2', '--batch-size', '2', '--epochs', '5', '--json']
-    const { status, stdout, stderr } = checkWith({ TMPDIR: temporary }, rows, ...flags, '--estimate')
+    const { status, stdout, stderr } = attuneWith({ TMPDIR: temporary }, ...checking(rows, ...flags, '--estimate'))
     expect([status, stderr]).toEqual([0, ''])
     const { estimate } = JSON.parse(stdout.trim().split('\n').at(-1)!)
     expect(Object.keys(estimate)).toEqual(['seconds_per_step', 'steps', 'seconds', 'peak_bytes', 'of_bytes'])
@@ -163,12 +184,14 @@ describe('attune check', () => {
     expect(readdirSync(temporary)).toEqual([])
   })
 
-  it('ends with 2 where the run would be refused, and refuses flags that the method has not', () => {
+  it('ends with 2 where the run would be refused, and refuses flags that the method has not', async () => {
     const rows = '{"prompt": "A dog", "completion": " ran."}\n{"prompt": "A cat", "completion": " sat."}\n'
-    const refused = check(rows, '--for', 'sft', '--rows', '0', '--quantize', 'nf4', '--estimate')
+    const refused = await check(rows, '--for', 'sft', '--rows', '0', '--quantize', 'nf4', '--estimate')
     expect(refused.status).toBe(2)
     expect(refused.stderr).toContain('error: attune sft would not begin: --quantize: nf4 weights cannot be trained')
-    expect(check(rows, '--for', 'sft', '--beta', '1').stderr).toContain('error: --beta: is not a flag of attune check')
+    expect((await check(rows, '--for', 'sft', '--beta', '1')).stderr).toContain(
+      'error: --beta: is not a flag of attune check',
+    )
   })
 })
 
@@ -201,42 +224,49 @@ describe('a wrong command line exits with 2, one message on stderr and nothing o
     [['data', 'a.csv', '--to', 'kto', '--output', 'b.csv'], '--output: must end in .jsonl'],
     [['runs', 'show', 'nothing'], 'nothing: there is no run of this name'],
     [['sft', '--config', 'none.yaml'], 'none.yaml: cannot be read'],
-  ])('%j', (argv, message) => {
-    const { status, stdout, stderr } = attune(...argv)
+  ])('%j', async (argv, message) => {
+    const { status, stdout, stderr } = await warm(...argv)
     expect(stderr).toContain(message)
     expect(stderr.trim().split('\n')).toHaveLength(1)
     expect([status, stdout]).toEqual([2, ''])
   })
+
+  it('as a process and in one that stays alike', async () => {
+    for (const argv of [['trian'], ['dpo', '--modle', 'm'], ['data', 'no/such.csv'], ['runs', 'show', 'nothing']])
+      expect(await warm(...argv)).toEqual(attune(...argv))
+  })
 })
 
 describe('attune runs', () => {
-  it('lists, shows and deletes runs, as text and as JSON', () => {
-    expect(attune('runs').stdout).toMatch(/^no runs in attune-runs or elsewhere below this folder; --root DIR /)
+  it('lists, shows and deletes runs, as text and as JSON', async () => {
+    expect((await warm('runs')).stdout).toMatch(/^no runs in attune-runs or elsewhere below this folder; --root DIR /)
     fakeRun('one', 3)
     fakeRun('two', 3)
-    expect(attune('runs', 'list').stdout).toMatch(/^run +method +state.*\none +sft +broken off +3\/3 +loss 0\.3333/)
-    const lines = attune('runs', '--json')
-      .stdout.trim()
+    expect(attune('runs', 'list').stdout).toMatch(
+      /^run +method +state.*\none +sft +broken off +3\/3 +training loss 0\.3333/,
+    )
+    const lines = (await warm('runs', '--json')).stdout
+      .trim()
       .split('\n')
       .map((line) => JSON.parse(line))
     expect(lines).toMatchObject([{ name: 'one', steps: 3 }, { name: 'two' }])
-    expect(attune('runs', 'show', 'two').stdout).toContain('broken off, 3 of 3 steps')
+    expect((await warm('runs', 'show', 'two')).stdout).toContain('broken off, 3 of 3 steps')
     const unasked = attune('runs', 'delete', 'two')
     expect([unasked.status, unasked.stderr]).toEqual([2, expect.stringContaining('--yes: is needed to delete 1 run')])
-    expect(attune('runs', 'delete', 'two', '--yes').status).toBe(0)
-    expect(attune('runs', '--json').stdout.trim().split('\n')).toHaveLength(1)
+    expect((await warm('runs', 'delete', 'two', '--yes')).status).toBe(0)
+    expect((await warm('runs', '--json')).stdout.trim().split('\n')).toHaveLength(1)
   })
 
-  it('finds runs that --output put elsewhere', () => {
+  it('finds runs that --output put elsewhere', async () => {
     fakeRun('here', 2)
     cpSync(join(dir, 'attune-runs', 'here'), join(dir, 'work', 'runs', 'there'), { recursive: true })
     mkdirSync(join(dir, 'other'))
     writeFileSync(join(dir, 'other', 'run.json'), '{"of": "another program"}')
-    expect(attune('runs').stdout).toMatch(/^work\/runs\/there +sft/m)
-    expect(attune('runs').stdout).not.toContain('other')
-    expect(attune('runs', 'list', '--root', 'attune-runs/none').stdout).toBe('no runs in attune-runs/none\n')
-    expect(attune('runs', 'show', 'there').stderr).toContain('did you mean work/runs/there?')
-    expect(attune('runs', 'show', 'work/runs/there').status).toBe(0)
+    expect((await warm('runs')).stdout).toMatch(/^work\/runs\/there +sft/m)
+    expect((await warm('runs')).stdout).not.toContain('other')
+    expect((await warm('runs', 'list', '--root', 'attune-runs/none')).stdout).toBe('no runs in attune-runs/none\n')
+    expect((await warm('runs', 'show', 'there')).stderr).toContain('did you mean work/runs/there?')
+    expect((await warm('runs', 'show', 'work/runs/there')).status).toBe(0)
     rmSync(join(dir, 'work'), { recursive: true })
   })
 
@@ -259,15 +289,15 @@ describe('a model of random weights and rows of token ids', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line))
-  const json = (...argv: string[]) => {
-    const { status, stdout, stderr } = attune(...argv, '--json')
+  const json = async (...argv: string[]) => {
+    const { status, stdout, stderr } = await warm(...argv, '--json')
     expect(status, stderr).toBe(0)
     return lines(stdout)
   }
   const weights = (run: string) => readFileSync(join(dir, run, 'model', 'model.safetensors')).toString('base64')
   const long = ['sft', '--model', 'tiny', '--data', 'ids.jsonl', '--batch-size', '2', '--learning-rate', '1e-2']
 
-  beforeAll(() => {
+  beforeAll(async () => {
     const sizes = {
       hidden_size: 16,
       intermediate_size: 32,
@@ -292,15 +322,17 @@ describe('a model of random weights and rows of token ids', () => {
       Array.from({ length: 4 }, (_, i) => ({ prompt: ids(i, 4), chosen: ids(i, 3), rejected: ids(i + 9, 5) })),
     )
     jsonl('prompts.jsonl', [{ prompt: [2, 3, 4] }, { prompt: [9] }])
-    const [made] = json('init', '--config', 'config.json', '--output', 'tiny')
+    const [made] = await json('init', '--config', 'config.json', '--output', 'tiny')
     expect(made).toMatchObject({
       model: 'tiny',
       parameters: 2 * 32 * 16 + 2 * (4 * 16 * 16 + 3 * 16 * 32 + 2 * 16) + 16,
     })
   })
 
-  it('sft --json prints only events on stdout and leaves the run folder that they describe', () => {
-    const events = json(...long, '--max-steps', '3', '--output', 'short')
+  it('sft --json prints only events on stdout and leaves the run folder that they describe', async () => {
+    const { status, stdout, stderr } = attune(...long, '--max-steps', '3', '--output', 'short', '--json')
+    expect(status, stderr).toBe(0)
+    const events = lines(stdout)
     expect(events.map(({ event }) => event).filter((name) => name !== 'progress')).toEqual([
       'start',
       // The rows have no end token
@@ -312,8 +344,8 @@ describe('a model of random weights and rows of token ids', () => {
       'end',
     ])
     expect(events.at(-1)).toMatchObject({ steps: 3, stopped: 'done', output: join(dir, 'short', 'model') })
-    expect(attune(...long, '--output', 'short').stderr).toContain('already holds a run')
-    expect(json('runs', 'show', 'short')[0]).toMatchObject({ state: 'done', steps: 3, run: { method: 'sft' } })
+    expect((await warm(...long, '--output', 'short')).stderr).toContain('already holds a run')
+    expect((await json('runs', 'show', 'short'))[0]).toMatchObject({ state: 'done', steps: 3, run: { method: 'sft' } })
   })
 
   it('sft interrupted by SIGINT exits with 130 and resumes to the weights of an uninterrupted run', async () => {
@@ -330,14 +362,15 @@ describe('a model of random weights and rows of token ids', () => {
     const { steps: done, stopped } = lines(stdout).at(-1)
     expect(stopped).toBe('interrupted')
     expect(done).toBeLessThan(40)
-    expect(attune('runs', 'resume', 'cut').stderr).toMatch(/done +40 steps/)
-    json(...long, ...steps, '--output', 'uncut')
+    expect((await warm('runs', 'resume', 'cut')).stderr).toMatch(/done +40 steps/)
+    await json(...long, ...steps, '--output', 'uncut')
     expect(weights('cut') === weights('uncut')).toBe(true)
-    expect(attune(...long, ...steps, '--output', 'cut', '--resume', '--seed', '7').stderr).toContain('--seed: was 42')
+    const other = await warm(...long, ...steps, '--output', 'cut', '--resume', '--seed', '7')
+    expect(other.stderr).toContain('--seed: was 42')
   })
 
-  it('score gives the log-probs that generate gave, with a run as --model', () => {
-    const made = json(
+  it('score gives the log-probs that generate gave, with a run as --model', async () => {
+    const made = await json(
       'generate',
       '--model',
       'uncut',
@@ -353,8 +386,8 @@ describe('a model of random weights and rows of token ids', () => {
       'made.jsonl',
       made.map(({ prompt, ids }) => ({ prompt, completion: ids })),
     )
-    for (const [row, { token_logps, tokens, logp }] of json(
-      ...['score', '--model', 'uncut', '--data', 'made.jsonl'],
+    for (const [row, { token_logps, tokens, logp }] of (
+      await json('score', '--model', 'uncut', '--data', 'made.jsonl')
     ).entries()) {
       expect(tokens).toBe(made[row].ids.length)
       for (const [t, value] of token_logps.entries()) expect(value).toBeCloseTo(made[row].logps[t], 4)
@@ -365,12 +398,12 @@ describe('a model of random weights and rows of token ids', () => {
     }
   })
 
-  it('merge merges the adapter of a dpo run', () => {
-    const events = json('dpo', '--model', 'tiny', '--data', 'pairs.jsonl', '--lora-r', '2', '--max-steps', '2')
+  it('merge merges the adapter of a dpo run', async () => {
+    const events = await json('dpo', '--model', 'tiny', '--data', 'pairs.jsonl', '--lora-r', '2', '--max-steps', '2')
     expect(events.find(({ event }) => event === 'step').loss).toBeCloseTo(Math.LN2, 6)
-    json('merge', '--model', 'dpo-1', '--output', 'merged')
-    expect(json('inspect', 'merged')[0].parameters).toEqual(json('inspect', 'tiny')[0].parameters)
-    expect(json('inspect', 'dpo-1')[0].parameters.trainable).toBeLessThan(2000)
+    await json('merge', '--model', 'dpo-1', '--output', 'merged')
+    expect((await json('inspect', 'merged'))[0].parameters).toEqual((await json('inspect', 'tiny'))[0].parameters)
+    expect((await json('inspect', 'dpo-1'))[0].parameters.trainable).toBeLessThan(2000)
   })
 })
 

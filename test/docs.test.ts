@@ -1,9 +1,10 @@
 /**
  * Runs the code blocks of README.md and docs/, and checks their links and completeness.
- * The `sh` blocks of a page run in order, in a folder with a tiny model and rows under the names that the page uses. `ts` blocks are
+ * The `sh` blocks of a page run in order, in the folder that docs/getting-started.md makes for its readers. `ts` blocks are
  * type-checked and run, `jsonl` blocks are read as rows. Blocks that need a network are marked `sh no-run`. Training is cut short.
  */
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -15,7 +16,6 @@ import { scheduleNames } from '../src/optim/schedules.ts'
 import { methods } from '../src/recipes/methods.ts'
 import { ktoSchema, preferenceSchema, sftSchema } from '../src/recipes/trainer/schema.ts'
 import { collect } from './support/collect.ts'
-import { fixture } from './support/golden.ts'
 import {
   compile,
   type Ended,
@@ -47,25 +47,15 @@ const blocksOf = (page: string): Block[] => {
   }))
 }
 
-const chatTemplate = `{% for message in messages %}{% if message.role == 'assistant' %}{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration %}{% else %}{{ message.content }}
-{% endif %}{% endfor %}`
+/** The commands by which a reader makes the folder that the pages expect: a model, rows, the examples of the clone. */
+const toTryThings = blocksOf('docs/getting-started.md').find(({ text }) => text.includes('cp -r test/fixtures'))!.text
 
-/** Writes what the pages expect in their folder: a model, rows, the examples of this checkout, and `attune`. */
+/** Makes that folder, and an `attune` in its path. */
 const writeInputs = (dir: string, socket: string) => {
   linkCheckout(dir)
-  cpSync(fixture('models/stories260K'), join(dir, 'model'), { recursive: true })
-  write(dir, 'model/chat_template.jinja', chatTemplate)
-  const examples = { pairs: 'friends', rankings: 'rankings', thumbs: 'thumbs', stories: 'stories' }
-  for (const [name, example] of Object.entries(examples))
-    cpSync(join(root, 'examples', `${example}.jsonl`), join(dir, `${name}.jsonl`))
-  const turn = (role: string, content: string) => ({ role, content })
-  write(
-    dir,
-    'chats.jsonl',
-    JSON.stringify({ messages: [turn('user', 'Tell a story.'), turn('assistant', 'A dog ran.')] }),
-  )
-  write(dir, 'prompts.jsonl', '{"prompt": "Once upon a time"}\n{"prompt": "The old man"}\n')
-  for (const name of ['bin', 'examples', 'test']) symlinkSync(join(root, name), join(dir, name))
+  execFileSync('bash', ['-euo', 'pipefail', '-c', toTryThings], { cwd: dir, env: { ...process.env, clone: root } })
+  // The README's commands run in the clone itself
+  symlinkSync(join(root, 'bin'), join(dir, 'bin'))
   mkdirSync(join(dir, 'path'))
   const [bin, client] = ['bin/attune.js', 'test/support/attuneClient.mjs'].map((path) => join(root, path))
   // Commands that read the terminal or run until stopped get a process of their own
@@ -215,6 +205,12 @@ describe.each([...pages, 'CONTRIBUTING.md'])('%s', (page) => {
       .flatMap(({ text, line }) => text.split('\n').map((command, i) => ({ line: line + 1 + i, command })))
     // A row of data is one line
     expect(lines.filter(({ command }) => command.length > 88 && !command.startsWith('{'))).toEqual([])
+  })
+
+  it('says in which folder its commands run', () => {
+    const code = blocksOf(page).flatMap(({ kind, text }) => (kind === 'sh' || kind === 'ts' ? [text] : []))
+    const name = /(--\w+|inspect) model\b|'model'|(?<![\w/-])(pairs|stories|chats|prompts|thumbs|rankings)\.jsonl/
+    if (code.some((text) => name.test(text))) expect(textOf(page)).toMatch(/getting-started\.md#try|<a id="try">/)
   })
 
   it('has the output of every mark `<!-- output: ... -->`', () => {

@@ -1,5 +1,7 @@
+import type { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, it } from 'vitest'
 import { compileProgram } from '../src/onnx/model.ts'
+import type { Backend } from '../src/runtime/backend.ts'
 import { openBackend } from '../src/runtime/open.node.ts'
 import { grad } from '../src/tensor/grad.ts'
 import { input } from '../src/tensor/tensor.ts'
@@ -52,5 +54,51 @@ describe('the ONNX Runtime engine', async () => {
     const rows = backend.put(BigInt64Array.of(2n, 0n, 2n), [3])
     for (let i = 0; i < 2; i++) backend.run(exe, { grad, x, rows }, { sum: grad })
     expect([...(await backend.read(grad))]).toEqual([61, 82, 3, 4, 125, 166])
+  })
+})
+
+describe('the thread of an engine', () => {
+  const square = compileProgram('square', { y: input('x', ['N']).square() })
+  const squares = async (backend: Backend, x: number[]) => {
+    const exe = backend.load(square)
+    return [...(await backend.read(backend.run(exe, { x: backend.put(Float32Array.from(x), [x.length]) }).y))]
+  }
+
+  it('serves the next engine after it is closed, and no two at once', async () => {
+    const threads: Worker[] = []
+    const count = (thread: Worker) => void threads.push(thread)
+    process.on('worker', count)
+    try {
+      // Those that earlier tests left
+      const earlier = await Promise.all([1, 2].map((threads) => openBackend({ threads })))
+      threads.length = 0
+      expect(await Promise.all(earlier.map((backend, i) => squares(backend, [i + 2])))).toEqual([[4], [9]])
+      await Promise.all(earlier.map((backend) => backend.close()))
+      const next = await Promise.all([2, 1, 1].map((threads) => openBackend({ threads })))
+      expect(next.map(({ description }) => description.threads)).toEqual([2, 1, 1])
+      expect(threads).toHaveLength(1)
+      expect(await Promise.all(next.map((backend, i) => squares(backend, [i, 5])))).toEqual([
+        [0, 25],
+        [1, 25],
+        [4, 25],
+      ])
+      await Promise.all(next.map((backend) => backend.close()))
+    } finally {
+      process.off('worker', count)
+    }
+  })
+
+  it('does not serve again where an engine failed', async () => {
+    const failing = await openBackend({ threads: 1 })
+    const broken = failing.load({ ...square, bytes: Uint8Array.of(1) })
+    const x = failing.put(Float32Array.of(1), [1])
+    await expect(failing.read(failing.run(broken, { x }).y)).rejects.toThrow('the engine')
+    // The thread may have ended by now
+    await failing.close().catch(() => {})
+    for (const threads of [1, 1, 1]) {
+      const next = await openBackend({ threads })
+      expect(await squares(next, [3])).toEqual([9])
+      await next.close()
+    }
   })
 })

@@ -92,6 +92,11 @@ const cases = [
   'gemma2',
   'gemma3',
   'phi3',
+  'phi4-mini',
+  'granite',
+  'ministral3',
+  'mixtral',
+  'gpt-oss',
   'gpt2',
 ]
 
@@ -124,6 +129,13 @@ describe.each(cases)('%s exported to ONNX', async (name) => {
 })
 
 describe('an exported ONNX folder', () => {
+  it('is not made of layers that ONNX programs of transformers.js have otherwise', async () => {
+    const refused = exportOnnx(await openMerged(fixture('models/lfm2')), join(work, 'lfm2'))
+    await expect(refused).rejects.toThrow('short convolutions are not exported to ONNX')
+    const sharing = exportOnnx(await openMerged(fixture('models/gemma4')), join(work, 'gemma4'))
+    await expect(sharing).rejects.toThrow('Gemma4ForCausalLM is not exported to ONNX')
+  })
+
   it('has the files, inputs and outputs that transformers.js expects', async () => {
     const out = join(work, 'stories')
     await exportOnnx(await openMerged(fixture('models/stories260K')), out)

@@ -226,6 +226,17 @@ describe('log-probabilities in a response', () => {
     expect(first.text_offset!.map((at) => choices![0].text.slice(at)).at(-1)).toBe(first.tokens!.at(-1))
   })
 
+  it('name tokens by their ids where that is asked for (return_tokens_as_token_ids)', async () => {
+    const ids = engine.served.tokenizer.encode(prompt).ids
+    const asked = { echo: true, logprobs: 3, max_tokens: 0, prompt: ids, return_tokens_as_token_ids: true }
+    const { tokens, token_logprobs, top_logprobs } = (await complete(asked)).choices![0].logprobs!
+    expect(tokens).toEqual(ids.map((id) => `token_id:${id}`))
+    for (const [i, tops] of top_logprobs!.slice(1).entries()) {
+      expect(tops[`token_id:${ids[i + 1]}`]).toBe(token_logprobs![i + 1])
+      for (const name of Object.keys(tops)) expect(name).toMatch(/^token_id:\d+$/)
+    }
+  })
+
   it('of a prompt alone (max_tokens 0) are given, whole and streamed', async () => {
     const alone = { echo: true, logprobs: 0, max_tokens: 0 }
     const whole = (await complete(alone)).choices![0]

@@ -466,9 +466,10 @@ it('the first lines say how labels were read', async () => {
   ])
   const { text } = await train('kto', file, [])
   const event = text.split('\n').find((line) => line.includes('labels-read'))
-  expect(JSON.parse(event!)).toMatchObject({
-    code: 'labels-read',
-    message: 'labels were read as: good "up" (1); bad "down" (2)',
-    count: 3,
-  })
+  const { code, message, count } = JSON.parse(event!)
+  expect([code, message, count]).toEqual([
+    'labels-read',
+    'labels were read as: good "up" (1); bad "down" (2)',
+    undefined,
+  ])
 })

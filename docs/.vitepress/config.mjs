@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'vitepress'
 import { entries } from '../api.mjs'
+import { chartsStyle, inlineCharts } from './charts.ts'
 import { apiLinks, finishSite, pageOf, repositoryLinks, root, slugOf } from './links.ts'
 import { indentedCode, stackedTables, unbrokenWords } from './narrow.ts'
 
@@ -32,6 +33,7 @@ const methodOrder = [
   'online-dpo',
   'spin',
   'asft',
+  'distill',
   'selfreward',
 ]
 const place = (name) => methodOrder.indexOf(name) + 1 || methodOrder.length + 1
@@ -64,6 +66,8 @@ const sidebar = [
   group('Training', [
     ['Settings of all methods', 'training.md'],
     ['Learning rates', 'learning-rates.md'],
+    ['Faster products: --compute', 'performance.md'],
+    ['Many machines: --workers', 'machines.md'],
     ['Learning from rewards', 'rl.md'],
     ['Using a reward model', 'rewards.md'],
     ['How self-play works', 'self-play.md'],
@@ -130,17 +134,19 @@ export default defineConfig({
   srcExclude: ['README.md', '!(docs|*.md)/**'],
   rewrites: (path) => pageOf(join(root, path)).slice(1),
   lastUpdated: false,
+  head: [['style', {}, chartsStyle]],
   markdown: {
     // Braces are text here, as on GitHub
     attrs: { disable: true },
     anchor: { slugify: slugOf },
-    theme: { light: 'github-light', dark: 'github-dark' },
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     config: (md) => {
       md.use(repositoryLinks)
       md.use(
         apiLinks,
         entries.map(({ name }) => name),
       )
+      md.use(inlineCharts)
       md.use(indentedCode)
       md.use(stackedTables)
       md.use(unbrokenWords)

@@ -44,6 +44,7 @@ export const stackedTables = (md: MarkdownRenderer) => {
       for (const [i, { cell }] of cells.entries()) {
         const { text } = heads[i % heads.length]
         if (text && i % heads.length > 0) cell.attrSet('data-label', text)
+        if (cells[i].text === '-') cell.attrJoin('class', 'none')
       }
     }
   })
@@ -51,10 +52,22 @@ export const stackedTables = (md: MarkdownRenderer) => {
 
 /** Words of code that a line could break behind a hyphen, as in `--learning-rate`. */
 const unbroken = /^(?=.*-)[^\s]{1,32}$/
-const numberOrFlag = /(\d(?:\.\d+)?e-\d+|--[a-z][a-z-]+|\([-+]?\d[^()]{0,24}\))/
+const numberOrFlag = /(\d(?:\.\d+)?e-\d+|--[a-z][a-z-]+|\([-+]?\d[^()]{0,24}\)|[-+]?\d[\d.,]* %)/
 
-/** A plugin of markdown-it: short flags and names in code, flags in text, numbers such as 1e-4, and intervals have the class `nowrap`. */
-export const unbrokenWords = (md: MarkdownRenderer) =>
+/**
+ * A plugin of markdown-it: short flags and names in code, flags in commands and in text, numbers such as 1e-4 and 95 %, and intervals
+ * have the class `nowrap`.
+ */
+export const unbrokenWords = (md: MarkdownRenderer) => {
+  md.renderer.rules.code_inline = (tokens, i, _options, _env, self) => {
+    const { content } = tokens[i]
+    const html = md.utils.escapeHtml
+    const words = content.split(/(\s+)/)
+    const code = words.map((word) =>
+      words.length > 1 && unbroken.test(word) ? `<span class="nowrap">${html(word)}</span>` : html(word),
+    )
+    return `<code v-pre${self.renderAttrs(tokens[i])}>${code.join('')}</code>`
+  }
   md.core.ruler.push('unbroken-words', ({ tokens, Token }) => {
     const html = (content: string) => Object.assign(new Token('html_inline', '', 0), { content })
     const text = (content: string) => Object.assign(new Token('text', '', 0), { content })
@@ -69,9 +82,29 @@ export const unbrokenWords = (md: MarkdownRenderer) =>
       })
     }
   })
+}
 
-/** A plugin of markdown-it: a block that is code by its indentation, such as a formula, looks and scrolls like the others. */
-export const indentedCode = (md: MarkdownRenderer) =>
+/** Characters of a line of an output in the size of other code, and in the smaller one. */
+const lineLengths = { usual: 92, small: 106 }
+
+/**
+ * A plugin of markdown-it: a block that is code by its indentation, such as a formula, looks and scrolls like the others. Outputs whose
+ * lines are a little too long for their column have the class `small`, so that the columns of their tables stay below each other;
+ * those with longer lines are sentences and have the class `prose`.
+ */
+export const indentedCode = (md: MarkdownRenderer) => {
   md.core.ruler.push('indented-code', ({ tokens }) => {
     for (const token of tokens) if (token.type === 'code_block') Object.assign(token, { type: 'fence', info: 'text' })
   })
+  const fence = md.renderer.rules.fence!
+  md.renderer.rules.fence = (...given) => {
+    const [tokens, i] = given
+    const longest = Math.max(...tokens[i].content.split('\n').map(({ length }) => length))
+    const block = fence(...given)
+    if (tokens[i].info !== 'text' || longest <= lineLengths.usual) return block
+    return block.replace(
+      'class="language-text',
+      `class="language-text ${longest <= lineLengths.small ? 'small' : 'prose'}`,
+    )
+  }
+}

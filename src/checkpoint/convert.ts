@@ -28,9 +28,10 @@ const fromBF16 = (bytes: Uint8Array): Float32Array => {
   return new Float32Array(bits.buffer)
 }
 
-/** Exponent bias 15 to 127 (112 << 23 = 0x38000000); subnormals are mantissa * 2^-24. */
-const fromF16 = (bytes: Uint8Array): Float32Array => {
-  const half = view(Uint16Array, 2, bytes)
+const fromF16 = (bytes: Uint8Array): Float32Array => fromHalf(view(Uint16Array, 2, bytes))
+
+/** The values of float16 by their bits. Exponent bias 15 to 127 (112 << 23 = 0x38000000); subnormals are mantissa * 2^-24. */
+export const fromHalf = (half: Uint16Array): Float32Array => {
   const out = new Float32Array(half.length)
   const bits = new Uint32Array(out.buffer)
   for (let i = 0; i < half.length; i++) {
@@ -98,6 +99,12 @@ const toF16 = (values: Float32Array): Uint16Array => {
   for (let i = 0; i < out.length; i++) out[i] = ((bits[i] >>> 16) & 0x8000) | halfBits(bits[i], values[i])
   return out
 }
+
+/** The bits of a number as float16. */
+export const toHalf = (value: number): number => toF16(Float32Array.of(value))[0]
+
+/** The value of these bits as float16. */
+export const halfOf = (bits: number): number => fromHalf(Uint16Array.of(bits))[0]
 
 const narrow: { [D in Dtype]?: (values: Float32Array) => ArrayBufferView } = {
   F32: (values) => values,

@@ -14,14 +14,18 @@ import { type NewTensor, safetensorsChunks, shardsOf } from './safetensorsWrite.
 import type { StoredTensor } from './stored.ts'
 import { openTorch } from './torchFile.ts'
 
+/** An object of a JSON file. */
 export type Json = { [key: string]: unknown }
 
+/** A model folder, opened: its configuration, and its tensors, which are read when they are asked for. */
 export type Checkpoint = {
+  /** The folder, or the GGUF file. */
   dir: string
   /** The content of config.json, or of an adapter's adapter_config.json. */
   config: Json
   /** generation_config.json, where there is one. */
   generationConfig?: Json
+  /** The weights by their names in the files. */
   tensors: Map<string, StoredTensor>
   /** Paths of the files that hold the weights, and of their index. */
   files: string[]
@@ -35,7 +39,9 @@ export const openCheckpoint = async (dir: string): Promise<Checkpoint> => {
   if (!names.includes('config.json'))
     throw badInput(
       'no-file',
-      names.includes('adapter_config.json') ? adapterAdvice : 'holds no config.json, so it is no model',
+      names.includes('adapter_config.json')
+        ? adapterAdvice
+        : `holds no config.json, so it is no model${ggufAdvice(names)}`,
       { file: dir },
     )
   const config = await jsonFile(join(dir, 'config.json'))
@@ -46,8 +52,14 @@ export const openCheckpoint = async (dir: string): Promise<Checkpoint> => {
 
 const adapterAdvice = 'is a PEFT adapter, not a model; give it as --adapter and its base model as --model'
 
-/** Whether a folder holds an adapter and no model. */
+const ggufAdvice = (names: readonly string[]): string => {
+  const file = names.find((name) => name.endsWith('.gguf'))
+  return file ? `; of a GGUF file give the file itself: ${file}` : ''
+}
+
+/** Whether a folder holds an adapter and no model; a GGUF file does not. */
 export const isAdapterFolder = async (dir: string): Promise<boolean> => {
+  if (await isThere(dir)) return false
   const names = await namesIn(dir)
   return names.includes('adapter_config.json') && !names.some((name) => modelWeights.includes(name))
 }
@@ -65,8 +77,9 @@ export const openAdapter = async (dir: string): Promise<Checkpoint> => {
 const besideWeights =
   /^((config|generation_config|adapter_config|reward|special_tokens_map|added_tokens|vocab)\.json|tokenizer.*|vocab\.txt|merges\.txt|chat_template\..*)$/
 
-/** Paths of those files in a folder, and of the chat templates in its subfolder. */
+/** Paths of those files in a folder, and of the chat templates in its subfolder; none of a GGUF file, which holds everything. */
 export const sideFiles = async (dir: string): Promise<string[]> => {
+  if (await isThere(dir)) return []
   const templates = await readdir(join(dir, templateFolder)).catch(() => [])
   const names = [
     ...(await namesIn(dir)).filter((name) => besideWeights.test(name)),
@@ -81,16 +94,22 @@ const templateFolder = 'additional_chat_templates'
 
 /**
  * All files of a model, and of its adapter, that results depend on.
+ * @param places their folders
  * @param weights files of the model's weights and their index
  */
 export const filesOf = async (
-  { dir, adapter }: { dir: string; adapter?: string },
+  places: {
+    /** The model's folder. */
+    dir: string
+    /** The adapter's. */
+    adapter?: string
+  },
   weights: readonly string[],
-): Promise<string[]> => [
-  ...(await sideFiles(dir)),
-  ...weights,
-  ...(adapter === undefined ? [] : [...(await sideFiles(adapter)), ...(await openAdapter(adapter)).files]),
-]
+): Promise<string[]> => {
+  const { dir, adapter } = places
+  const ofAdapter = adapter === undefined ? [] : [...(await sideFiles(adapter)), ...(await openAdapter(adapter)).files]
+  return [...(await sideFiles(dir)), ...weights, ...ofAdapter]
+}
 
 type Weights = Pick<Checkpoint, 'tensors' | 'files'>
 
@@ -137,7 +156,8 @@ const openIndexed = async (index: string): Promise<Weights> => {
   return { tensors, files: [index, ...[...shards.keys()].map((shard) => join(dirname(index), shard))] }
 }
 
-const isThere = (path: string) =>
+/** Whether it is a file. */
+export const isThere = (path: string): Promise<boolean> =>
   stat(path).then(
     (info) => info.isFile(),
     () => false,

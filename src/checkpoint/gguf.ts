@@ -6,7 +6,8 @@
 import { concatBytes } from '../util/bytes.ts'
 import { assert } from '../util/fault.ts'
 import { numel } from '../util/shape.ts'
-import { type GgufType, ggufTypes, toGguf } from './ggufBlocks.ts'
+import { type GgufType, toGguf } from './ggufBlocks.ts'
+import { ggufBlockTypes } from './ggufTypes.ts'
 
 /** uint32, float32, bool, string, or a list of one of int32, float32, uint8 and string. */
 export type GgufValue =
@@ -33,10 +34,10 @@ const alignment = 32
 
 /** Whether the rows of a tensor are whole blocks of this type. */
 export const fitsBlocks = (type: GgufType, shape: readonly number[]): boolean =>
-  (shape.at(-1) ?? 1) % ggufTypes[type].block === 0
+  (shape.at(-1) ?? 1) % ggufBlockTypes[type].block === 0
 
 const bytesOf = ({ type, shape }: GgufTensor): number => {
-  const { block, bytes } = ggufTypes[type]
+  const { block, bytes } = ggufBlockTypes[type]
   return (numel(shape) / block) * bytes
 }
 
@@ -83,7 +84,7 @@ const ggufHead = (metadata: ReadonlyMap<string, GgufValue>, tensors: readonly Gg
     text(tensor.name)
     u32(tensor.shape.length)
     for (const size of tensor.shape.toReversed()) u64(size)
-    u32(ggufTypes[tensor.type].code)
+    u32(ggufBlockTypes[tensor.type].code)
     u64(offset)
     offset += padded(bytesOf(tensor))
   }

@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { badInput, Fault, runFailure } from '../util/fault.ts'
+import { fileSource } from '../util/files.node.ts'
 import { nearestFolder } from './folder.node.ts'
 import { type OnProgress, openRepo, parseRepoId } from './hubRepo.node.ts'
 
@@ -23,13 +24,8 @@ const weights = [
 /** Configuration, tokenizer and chat template: the small files beside the weights, without indexes of weights. */
 const smallFiles = /^(?!.*\.index\.json$)[^/]+\.(json|txt|model|jinja)$/
 
-const fileAdvice = (path: string) =>
-  path.endsWith('.gguf')
-    ? 'is a GGUF file, which attune writes (attune export) and does not read; give the folder that it was made from'
-    : 'is a file; give the folder that holds it'
-
 /**
- * The folder of a model or adapter: an existing folder, else the hub's files in its cache.
+ * The folder of a model or adapter, or a model's GGUF file: an existing one, else the hub's files in its cache.
  * Faults: no-model (neither), no-repo, hub-access, offline, hub, bad-token, disk.
  */
 export const resolveHubModel = async (
@@ -38,10 +34,14 @@ export const resolveHubModel = async (
 ): Promise<string> => {
   const info = await stat(idOrPath).catch(() => undefined)
   if (info?.isDirectory()) return idOrPath
-  if (info) throw badInput('no-model', fileAdvice(idOrPath), { file: idOrPath })
+  if (info?.isFile() && (await isGguf(idOrPath))) return idOrPath
+  if (info) throw badInput('no-model', 'is a file and no GGUF; give the folder that holds it', { file: idOrPath })
   const id = parseRepoId('model', idOrPath)
   const near = await nearestFolder(idOrPath)
-  if (!id) throw badInput('no-model', `is neither a folder nor a hub id such as owner/name${near}`, { file: idOrPath })
+  if (!id)
+    throw badInput('no-model', `is neither a folder, nor a GGUF file, nor a hub id such as owner/name${near}`, {
+      file: idOrPath,
+    })
   try {
     const repo = await openRepo(id)
     const kind = weights.find((pattern) => repo.paths.some((path) => pattern.test(path)))
@@ -55,6 +55,13 @@ export const resolveHubModel = async (
   } catch (error) {
     throw withHint(error, near)
   }
+}
+
+/** By its name or its first bytes: Ollama names its files by their hash. */
+const isGguf = async (path: string): Promise<boolean> => {
+  if (path.endsWith('.gguf')) return true
+  const source = await fileSource(path)
+  return source.size > 4 && Buffer.from(await source.read(0, 4)).toString('latin1') === 'GGUF'
 }
 
 /** Adds the suggestion of a local folder, since a mistyped path with one slash looks like a hub id. */

@@ -234,9 +234,9 @@ describe('resolveHubModel', () => {
     expect(await resolveHubModel(base)).toBe(base)
     await expect(resolveHubModel('team/thinn')).rejects.toThrow('no such model or revision; did you mean team/thin?')
     await expect(resolveHubModel('tean')).rejects.toThrow(
-      'tean: is neither a folder nor a hub id such as owner/name; did you mean team?',
+      'tean: is neither a folder, nor a GGUF file, nor a hub id such as owner/name; did you mean team?',
     )
-    await expect(resolveHubModel('./a/b/c')).rejects.toThrow('neither a folder nor a hub id')
+    await expect(resolveHubModel('./a/b/c')).rejects.toThrow('nor a GGUF file, nor a hub id')
     await expect(resolveHubModel(join(base, 'file'))).rejects.toThrow('is a file')
     vi.restoreAllMocks()
   })

@@ -9,7 +9,7 @@ import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import { toFloats } from './convert.ts'
 import { type HeaderEntry, parseHeader } from './safetensorsHeader.ts'
-import { dtypeBytes, type StoredTensor, type TensorFile } from './stored.ts'
+import { type Dtype, dtypeBytes, partName, type StoredTensor, type TensorFile } from './stored.ts'
 
 /** The reference library's own limit. */
 const HEADER_LIMIT = 100_000_000
@@ -94,13 +94,34 @@ const elements = (shape: bigint[]): bigint => {
 }
 
 const stored = (source: ByteSource, entry: HeaderEntry, dataStart: number): StoredTensor => {
-  const { name, dtype } = entry
-  const bytes = () => source.read(dataStart + Number(entry.begin), dataStart + Number(entry.end))
+  const { name, dtype, shape } = entry
+  return storedAt(
+    source,
+    name,
+    dtype,
+    shape.map(Number),
+    dataStart + Number(entry.begin),
+    dataStart + Number(entry.end),
+  )
+}
+
+const storedAt = (
+  source: ByteSource,
+  name: string,
+  dtype: Dtype,
+  shape: readonly number[],
+  from: number,
+  to: number,
+): StoredTensor => {
+  const bytes = () => source.read(from, to)
+  const [count, ...rest] = shape
+  const size = (to - from) / count
   return {
     name,
     dtype,
-    shape: entry.shape.map(Number),
+    shape,
     bytes,
     floats: async () => toFloats(dtype, await bytes(), source.name, name),
+    part: (i) => storedAt(source, partName(name, i), dtype, rest, from + i * size, from + (i + 1) * size),
   }
 }

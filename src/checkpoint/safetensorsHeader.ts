@@ -1,6 +1,6 @@
 /**
- * Parses the JSON header of a safetensors file: {"__metadata__": {text: text}, name: {"dtype", "shape": [u64],
- * "data_offsets": [u64, u64]}}. JSON.parse is not used, since it hides duplicate keys and rounds numbers above 2^53.
+ * Parses the JSON header of a safetensors file: `{"__metadata__": {text: text}, name: {"dtype", "shape": [u64],
+ * "data_offsets": [u64, u64]}}`. JSON.parse is not used, since it hides duplicate keys and rounds numbers above 2^53.
  * The parser does not recurse, and every fault has its byte offset.
  */
 import { badInput } from '../util/fault.ts'

@@ -1,14 +1,16 @@
 /**
  * The lines of a chat, typed by a person or read from a pipe.
  *
- * readline owns the terminal only while it asks for a line. So Ctrl-C during a completion is a signal to the process, and
- * what is typed meanwhile waits for the next prompt.
+ * readline owns the terminal only while it asks for a line. During a completion the terminal is raw too, so that it echoes nothing
+ * into the answer, no ^C either; what is typed meanwhile waits for the next prompt.
  */
 import { createInterface } from 'node:readline'
 
 export type ChatInput = {
   /** The next line; undefined at the end: Ctrl-D, Ctrl-C twice, or the end of the pipe. */
   next(): Promise<string | undefined>
+  /** Calls `onInterrupt` at Ctrl-C until the function that it returns is called. */
+  watch(onInterrupt: () => void): () => void
   close(): void
 }
 
@@ -22,12 +24,28 @@ const piped = (): ChatInput => {
   const iterator = lines[Symbol.asyncIterator]()
   return {
     next: async () => (await iterator.next()).value,
+    watch: onSignal,
     close: () => lines.close(),
   }
 }
 
+const onSignal: ChatInput['watch'] = (onInterrupt) => {
+  process.on('SIGINT', onInterrupt)
+  return () => void process.off('SIGINT', onInterrupt)
+}
+
+const ctrlC = '\u0003'
+
+/** @returns the text up to the end of its first line, with it, and the rest */
+export const firstLine = (text: string): [string, string] => {
+  const end = text.search(/[\r\n]/) + 1
+  return end === 0 ? [text, ''] : [text.slice(0, end), text.slice(end)]
+}
+
 const typed = (note: (text: string) => void): ChatInput => {
   let history: string[] = []
+  /** Typed while there was no prompt. */
+  let ahead = ''
   const next = () =>
     new Promise<string | undefined>((resolve) => {
       const lines = createInterface({ input: process.stdin, output: process.stdout, history, historySize: 200 })
@@ -57,6 +75,24 @@ const typed = (note: (text: string) => void): ChatInput => {
       })
       lines.setPrompt(promptLabel)
       lines.prompt()
+      const [line, rest] = firstLine(ahead)
+      ahead = rest
+      if (line) lines.write(line)
     })
-  return { next, close: () => {} }
+  const watch: ChatInput['watch'] = (onInterrupt) => {
+    const onData = (data: Buffer | string) => {
+      const text = data.toString()
+      if (text.includes(ctrlC)) onInterrupt()
+      else ahead += text
+    }
+    const unwatch = onSignal(onInterrupt)
+    process.stdin.setRawMode(true)
+    process.stdin.on('data', onData).resume()
+    return () => {
+      process.stdin.off('data', onData).pause()
+      process.stdin.setRawMode(false)
+      unwatch()
+    }
+  }
+  return { next, watch, close: () => {} }
 }

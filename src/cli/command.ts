@@ -10,7 +10,7 @@ export type Context = {
 
 export type Command<S extends z.ZodObject = z.ZodObject> = {
   summary: string
-  /** A command line that works, without `attune`. */
+  /** A command line that works, without `attune`; a file or a model that the user must have is a word in capitals. */
   example: string
   schema: S
   /** Keys of the schema that are positional arguments; the last may be a list. */

@@ -14,6 +14,7 @@ const look = 'Look'
 const use = 'Use'
 const measure = 'Measure'
 const models = 'Models'
+const machines = 'Machines'
 const labs = 'Labs'
 
 export const commands: readonly Entry[] = [
@@ -78,6 +79,8 @@ export const commands: readonly Entry[] = [
     () => import('./commands/critique.ts'),
   ),
   entry('serve', use, 'an OpenAI-compatible server', () => import('./commands/serve.ts')),
+  entry('worker', machines, 'compute a part of the runs of other machines', () => import('./commands/worker.ts')),
+  entry('workers', machines, 'the workers and runs at a Redis', () => import('./commands/workers.ts')),
   entry(
     'rank',
     measure,

@@ -19,11 +19,16 @@ export type WorkSettings = Readonly<Record<string, unknown>> & {
 
 type Rows = Pick<CheckSummary, 'used' | 'tokens' | 'evalRows'>
 
-/** Steps of a trial; as many more where they are short, since the first ones of a process are slow. */
+/** Steps of a first trial, which says how many a second one may take. */
 const fewSteps = 3
-const moreSteps = 24
-/** Seconds of the steps of a trial that is long enough. */
-const longEnough = 1
+/**
+ * Memory grows at every micro-batch that is larger than all before, because freed smaller pieces cannot hold it. Fewer steps than
+ * these have likely not met the largest ones (docs/data.md has the figures).
+ */
+const enoughSteps = 20
+const mostSteps = 24
+/** Seconds that the steps of the second trial may take. */
+const longestTrial = 120
 
 /** Settings that a trial has another value of, or none. */
 const ofTrial = {
@@ -43,11 +48,14 @@ export const estimateRun = async (
   const cycle = (settings.stepsPerGeneration ?? 1) * (settings.numIterations ?? 1)
   const tryOut = (steps: number) =>
     trialRun(method, { ...settings, ...ofTrial, maxSteps: Math.min(total, steps * cycle) }, signal)
-  let trial = await tryOut(isRl(settings) ? 2 : fewSteps)
+  const few = isRl(settings) ? 2 : fewSteps
+  const trial = await tryOut(few)
   if (!trial || 'failed' in trial) return trial
   const spent = trial.steps.reduce((sum, { seconds }) => sum + seconds, 0)
-  if (spent < longEnough && total > trial.steps.length) trial = await tryOut(moreSteps)
-  return trial && !('failed' in trial) ? scaled(trial, settings, rows) : trial
+  const cycles = Math.min(mostSteps, Math.floor((longestTrial * few) / spent))
+  if (cycles <= few || trial.steps.length >= total) return scaled(trial, settings, rows)
+  const longer = await tryOut(cycles)
+  return longer && !('failed' in longer) ? scaled(longer, settings, rows) : longer
 }
 
 const isRl = ({ stepsPerGeneration }: WorkSettings) => stepsPerGeneration !== undefined
@@ -92,6 +100,8 @@ export const scaled = (trial: Trial, settings: WorkSettings, { used, tokens, eva
     steps,
     seconds: trial.setup + first + reference + steps * secondsPerStep + evaluation + trial.finish,
     peak_bytes: trial.peakBytes,
+    // A longer trial would have met larger batches
+    ...(trial.steps.length < Math.min(steps, enoughSteps) && { peak_is_least: true }),
     of_bytes: memoryThereIs(),
   }
 }

@@ -6,6 +6,7 @@
  */
 import { Command as Commander, Option } from 'commander'
 import { type Field, fieldsOf } from '../recipes/settings/fields.ts'
+import { standText } from '../recipes/trainer/nextCommands.ts'
 import type { Command } from './command.ts'
 
 /** @returns the parser; its `opts()` hold what was typed, by key */
@@ -23,9 +24,15 @@ export const makeParser = (name: string, { summary, example, schema, operands = 
   return program
     .addOption(new Option('--json', 'print JSON lines on stdout and nothing else').helpGroup(general))
     .helpOption('-h, --help', 'show this help')
-    .addHelpText('after', `\nExample:\n  attune ${example}`)
+    .addHelpText('after', `\nExample:\n  attune ${example}${placeholdersNote(example)}`)
     .showSuggestionAfterError(false)
     .configureHelp({ showGlobalOptions: false, helpWidth: Math.min(process.stdout.columns || 100, 120) })
+}
+
+/** What the words in capitals are, as in NAME=RUN and --data ROWS.jsonl. */
+const placeholdersNote = (example: string): string => {
+  const names = [...new Set(example.split(/[\s=]/).filter((word) => /^[A-Z][A-Z-]+(\.[a-z]+)?$/.test(word)))]
+  return names.length ? `\n  (${standText(names)})` : ''
 }
 
 const general = 'Everywhere:'

@@ -15,6 +15,7 @@ export const judgeModelFlags = {
     .describe('name of the model on the server (default: its only one); also URL#NAME'),
   adapter: adapterFlag,
   quantize: modelFlags.quantize,
+  compute: modelFlags.compute,
   batchSize: z.number().int().positive().default(16).describe('replies that a local judge writes at the same time'),
   ...endpointFields,
   ...engineFlags,

@@ -45,7 +45,7 @@ const rootHelp = async (argv: readonly string[]) => {
     .action(() => program.outputHelp())
   for (const { name, summary, group } of commands) program.command(name).description(summary).helpGroup(`${group}:`)
   if (argv.includes('--version') || argv.includes('-V')) {
-    const { version } = await import('./version.ts')
+    const { version } = await import('../util/version.node.ts')
     return void process.stdout.write(`${version()}\n`)
   }
   program.option('-V, --version', 'show the version')

@@ -1,6 +1,6 @@
 /** The flags of the commands that load a model: which one, and what computes it. */
 import { z } from 'zod'
-import { engineFields, quantizeField } from '../recipes/trainer/fields.ts'
+import { computeField, engineFields, quantizeField } from '../recipes/trainer/fields.ts'
 
 export const modelFlag = z
   .string()
@@ -12,5 +12,5 @@ export const adapterFlag = z
   .meta({ value: 'DIR' })
   .describe('a PEFT adapter of that model, or a run that trained one')
 
-export const modelFlags = { model: modelFlag, adapter: adapterFlag, quantize: quantizeField }
+export const modelFlags = { model: modelFlag, adapter: adapterFlag, quantize: quantizeField, compute: computeField }
 export const engineFlags = { device: engineFields.device, threads: engineFields.threads }

@@ -125,7 +125,7 @@ export const namesOfLlamaFactory: Readonly<Record<string, string>> = {
   'use-unsloth-gc': ownMemory,
   'enable-liger-kernel': ownEngine,
   'use-v1-kernels': ownEngine,
-  'moe-aux-loss-coef': 'not there: no mixture of experts is trained',
+  'moe-aux-loss-coef': 'not there: no loss spreads the tokens over experts',
   'disable-gradient-checkpointing': ownMemory,
   'use-reentrant-gc': ownMemory,
   'upcast-*': 'not needed: attune computes in float32',

@@ -180,13 +180,12 @@ export const namesOfTrl: Readonly<Record<string, string>> = {
   'lora-target-modules': '--lora-target',
   'target-modules': '--lora-target',
   'exclude-modules': '--lora-target; name those that get an adapter',
-  'lora-target-parameters': plainLora,
-  'target-parameters': plainLora,
+  'lora-target-parameters': '--lora-target; modules of experts such as w1,w2,w3',
+  'target-parameters': '--lora-target; modules of experts such as w1,w2,w3',
   'lora-modules-to-save': 'not there: only score and value heads are trained whole beside an adapter',
   'modules-to-save': 'not there: only score and value heads are trained whole beside an adapter',
   'lora-task-type': 'not needed: the command decides it',
   'use-rslora': 'not there: set --lora-alpha to alpha times the root of r',
-  'use-dora': plainLora,
   'load-in-8bit': '--quantize; int8',
   'load-in-4bit': '--quantize; nf4 or int4',
   'bnb-4bit-quant-type': '--quantize; nf4 or int4',
@@ -232,7 +231,7 @@ export const namesOfTrl: Readonly<Record<string, string>> = {
 
   // SFT
   'model-init-kwargs': 'not there: a model is loaded as its config.json says',
-  'router-aux-loss-coef': 'not there: no mixture of experts is trained',
+  'router-aux-loss-coef': 'not there: no loss spreads the tokens over experts',
   'chat-template-path': 'not there: put chat_template.jinja into the folder of the model',
   'dataset-text-field': '--column; text=NAME',
   'dataset-kwargs': 'not needed: rows may hold input_ids, which are taken as they are',
@@ -262,6 +261,12 @@ export const namesOfTrl: Readonly<Record<string, string>> = {
   'generate-during-eval': 'not there: attune compare does this after the run',
   'is-encoder-decoder': 'not there: only decoders are trained',
   'center-rewards-coefficient': '--center-rewards',
+
+  // GKD
+  'teacher-model-name-or-path': '--teacher',
+  'teacher-model': '--teacher',
+  'teacher-model-init-kwargs': 'not there: a model is loaded as its config.json says',
+  lambda: '--lmbda',
 
   // GRPO, RLOO, online DPO, PPO
   beta: '--kl-coef',

@@ -98,11 +98,25 @@ describe('without a terminal', () => {
     expect(plain.state.text).toContain('1:39:00 left')
   })
 
-  it('prints evaluations, checkpoints, warnings and samples', () => {
+  it('names the last checkpoint at the end, and others at most once a minute', () => {
+    const plain = fake(false)
+    const report = makeReporter(plain.screen, { logEvery: 10 })
+    const checkpoint = (n: number): TrainEvent => ({ event: 'checkpoint', step: n, path: `r/checkpoints/step-${n}` })
+    for (const n of [1, 2, 3]) report.show(checkpoint(n))
+    expect(plain.state.text).toBe('')
+    plain.state.now += 61_000
+    for (const n of [4, 5]) report.show(checkpoint(n))
+    expect(plain.state.text).toBe('  saved     r/checkpoints/step-4\n')
+    report.show({ event: 'end', steps: 5, output: 'r/model', stopped: 'done' })
+    expect(plain.state.text).toBe('  saved     r/checkpoints/step-4\n  saved     r/checkpoints/step-5\n')
+  })
+
+  it('prints evaluations, warnings and samples', () => {
     const plain = fake(false)
     play(plain, [
       { event: 'eval', step: 5, eval_loss: 0.6, 'eval_rewards/accuracies': 0.75 },
       { event: 'checkpoint', step: 5, path: 'r/checkpoints/step-5' },
+      { event: 'compute', compute: 'int8', speed: 2, message: 'int8: products 2.0 times as fast' },
       { event: 'warning', code: 'cut', message: 'rows were cut', count: 3 },
       { event: 'sample', step: 5, prompt: 'a', completion: 'b\u001b[2J\nc' },
       { event: 'sample', step: 5, prompt: 'Once upon a time there was', completion: ' a dog', reward: 0.5 },
@@ -111,7 +125,7 @@ describe('without a terminal', () => {
     expect(plain.state.text).toBe(
       [
         '  eval      step 5   loss 0.6000   accuracy 75 %',
-        '  saved     r/checkpoints/step-5',
+        '  compute   int8: products 2.0 times as fast',
         '  note      rows were cut (3 times)',
         '  sample    a│b [2J c',
         '  sample    0.5000  …on a time there was│ a dog',
@@ -180,8 +194,8 @@ describe('the progress bar', () => {
     expect(lastLine(live.state.text)).toBe(
       '\r\u001b[2K  25/100  ━━━━━───────────────  loss 0.6934  margin 0.01250  accuracy 56 %  500 tokens/s  2:30 left',
     )
-    report.show({ event: 'checkpoint', step: 25, path: 'p' })
-    expect(live.state.text.endsWith('\r\u001b[2K  saved     p\n')).toBe(true)
+    report.show({ event: 'eval', step: 25, eval_loss: 0.5 })
+    expect(live.state.text.endsWith('\r\u001b[2K  eval      step 25   loss 0.5000\n')).toBe(true)
   })
 
   it.each([200, 100, 80, 60, 40, 30])('fits %i columns, and always shows the step', (width) => {
@@ -216,8 +230,7 @@ describe('the progress bar', () => {
 describe('the end of a run', () => {
   const outcome = (stopped: 'done' | 'interrupted') => ({
     began: 0,
-    first: { ...step(1), loss: 0.7 },
-    last: step(100),
+    change: { metric: 'loss', heldOut: true, from: { step: 0, value: 0.7 }, to: { step: 100, value: 0.6934 } },
     end: { event: 'end', steps: 100, output: 'r/model', stopped } as const,
   })
 
@@ -226,7 +239,7 @@ describe('the end of a run', () => {
     state.now = 83_000
     expect(closing(screen, 'dpo', 'r', outcome('done'))).toBe(
       [
-        '  done      100 steps in 1:23, loss 0.7000 → 0.6934',
+        '  done      100 steps in 1:23, held-out loss 0.7000 → 0.6934',
         '  result    r/model',
         '  next      attune generate --model r --prompt "..."',
         '            attune runs show r',
@@ -239,8 +252,13 @@ describe('the end of a run', () => {
     const scored = closing(screen, 'reward', 'r', { ...outcome('done'), chats: true })
     expect(scored).toContain('attune score --model r --data ROWS.jsonl')
     expect(scored).toContain('ROWS.jsonl stands for what you have')
-    const rewarded = { ...outcome('done'), first: { ...step(1), reward: 0.25 }, last: { ...step(100), reward: 1 } }
-    expect(closing(screen, 'rloo', 'r', rewarded)).toContain('100 steps in 1:23, reward 0.2500 → 1.000')
+    const ends = { from: { step: 5, value: 0.25 }, to: { step: 100, value: 1 } }
+    const rewarded = { ...outcome('done'), change: { metric: 'reward', heldOut: false, steps: 20, ...ends } }
+    expect(closing(screen, 'rloo', 'r', rewarded)).toContain(
+      '100 steps in 1:23, training reward 0.2500 → 1.000 (means of the first and last 20 steps)',
+    )
+    const later = { ...outcome('done'), change: { metric: 'loss', heldOut: true, ...ends } }
+    expect(closing(screen, 'dpo', 'r', later)).toContain('held-out loss 0.2500 → 1.000 (first measured after step 5)')
     expect(closing(screen, 'dpo', "a b's", outcome('interrupted'))).toContain(
       `continue  attune dpo --output 'a b'\\''s' --resume`,
     )

@@ -25,18 +25,26 @@ export type Reporter = {
 /** Milliseconds between two drawings of the bar, and between two plain lines of progress. */
 const redrawEvery = 60
 const repeatEvery = 10_000
+/** Milliseconds between two lines that name a checkpoint; the last one is named at the end. */
+const savedEvery = 60_000
 /** Where there is no bar, shorter work than this prints nothing. */
 const worthALine = 1000
 /** Characters of a prompt that are shown before its completion. */
 const promptShown = 20
 
-export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number }): Reporter => {
+/** @param workers how many share the work, where that is asked for */
+export const makeReporter = (
+  screen: Screen,
+  { logEvery, workers = () => undefined }: { logEvery: number; workers?: () => number | undefined },
+): Reporter => {
   const paint = painter(screen)
   const bar = makeLiveLine(screen)
   let last = Number.NEGATIVE_INFINITY
   let work = { name: '', at: 0 }
   let since: Since = { at: screen.now(), step: 0 }
   let stepped = false
+  let sharedBy = workers()
+  let saved = { path: '', at: screen.now() }
   /** The last line while nothing can be measured yet. */
   let standing = ''
 
@@ -93,17 +101,26 @@ export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number })
     step(event) {
       // What is done once before the first step tells nothing of the pace; the step's own rollout does
       if (!stepped && event.seconds !== undefined) since = { ...since, at: screen.now() - 1000 * event.seconds }
+      const now = workers()
+      // With more workers or fewer the pace is another one from here on
+      if (stepped && now !== sharedBy)
+        since = { at: screen.now() - 1000 * (event.seconds ?? 0), step: event.step - 1, tokens: undefined }
+      sharedBy = now
       const pace = paceOf(event, since, screen.now())
       const first = event.step === since.step + 1
       stepped = true
       standing = ''
       const final = event.step === event.total_steps
-      if (screen.live) draw(() => stepBar(screen, event, pace), final)
-      else if (event.step % logEvery === 0 || first || final) note(stepLine(event, pace))
+      if (screen.live) draw(() => stepBar(screen, event, pace, now), final)
+      else if (event.step % logEvery === 0 || first || final) note(stepLine(event, pace, now))
       since = since.tokens === undefined ? { at: screen.now(), step: event.step, tokens: event.num_tokens } : since
     },
     eval: (event) => entry('eval', fitted(`step ${event.step}   ${metricsText(evalMetrics(event))}`)),
-    checkpoint: (event) => entry('saved', shortPath(event.path)),
+    checkpoint({ path }) {
+      const isDue = screen.now() - saved.at >= savedEvery
+      saved = isDue ? { path: '', at: screen.now() } : { ...saved, path }
+      if (isDue) entry('saved', shortPath(path))
+    },
     sample: (event) => entry('sample', sampleText(screen, event)),
     warning: (event) => note(`  ${paint('yellow', 'note'.padEnd(10))}${fitted(warningText(event))}`),
     rate(event) {
@@ -115,7 +132,12 @@ export const makeReporter = (screen: Screen, { logEvery }: { logEvery: number })
         )
     },
     'found-lr': () => clear(),
-    end: () => clear(),
+    end() {
+      clear()
+      if (saved.path) entry('saved', shortPath(saved.path))
+      saved = { path: '', at: screen.now() }
+    },
+    compute: (event) => entry('compute', fitted(event.message)),
   }
   return { show: (event) => show[event.event](event as never), waiting, note, clear }
 }
@@ -243,17 +265,17 @@ const highlights = (event: Readonly<Record<string, unknown>>): BarItem[] => {
 }
 
 /** The number that tells how a run goes: the reward if there is one, because the loss of a policy gradient says nothing. */
-export const headline = (event: StepEvent): { name: string; value: number } => {
+const headline = (event: StepEvent): { name: string; value: number } => {
   const reward: unknown = event.reward
   return typeof reward === 'number' ? { name: 'reward', value: reward } : { name: 'loss', value: event.loss }
 }
 
-const stepBar = (screen: Screen, event: StepEvent, pace: Pace): string => {
+const stepBar = (screen: Screen, event: StepEvent, pace: Pace, workers: number | undefined): string => {
   const { name, value } = headline(event)
   const main: BarItem = { label: name, text: formatNumber(value), style: 'bold' }
   const left: BarItem = { label: '', text: `${duration(pace.left)} left`, style: 'cyan' }
   const others = highlights(event).filter(({ label }) => label !== name)
-  const speed = speedOf(pace).map((text) => ({ label: '', text }))
+  const speed = [...speedOf(pace), ...workersText(workers)].map((text) => ({ label: '', text }))
   return progressBar(screen, {
     head: `${event.step}/${event.total_steps}`,
     done: event.step,
@@ -263,7 +285,9 @@ const stepBar = (screen: Screen, event: StepEvent, pace: Pace): string => {
   })
 }
 
-const stepLine = (event: StepEvent, pace: Pace): string =>
+const workersText = (workers: number | undefined) => (workers === undefined ? [] : [plural(workers, 'worker')])
+
+const stepLine = (event: StepEvent, pace: Pace, workers: number | undefined): string =>
   [
     `step ${event.step}/${event.total_steps}`,
     `loss ${formatNumber(event.loss)}`,
@@ -272,6 +296,7 @@ const stepLine = (event: StepEvent, pace: Pace): string =>
     `grad ${formatNumber(event.grad_norm)}`,
     `${pace.seconds.toFixed(2)} s`,
     ...speedOf(pace),
+    ...workersText(workers),
     `${duration(pace.left)} left`,
   ].join('  ')
 

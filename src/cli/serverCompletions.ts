@@ -52,6 +52,7 @@ type Options = z.output<typeof schema> &
     model: string
     adapter?: string
     quantize: string
+    compute: string
     numBeams: number
     maxNewTokens: number
     numReturnSequences: number
@@ -62,6 +63,7 @@ type Options = z.output<typeof schema> &
 /** Settings that the OpenAI protocol does not have. */
 const localOnly = [
   'quantize',
+  'compute',
   'numBeams',
   'adapter',
   'typicalP',
@@ -71,8 +73,8 @@ const localOnly = [
   'minNewTokens',
   'logitBias',
 ] as const satisfies readonly (keyof Options)[]
-/** Values of these settings that are accepted: no quantization, one beam, a probability or a fraction of 1. */
-const neutralValues: readonly unknown[] = ['none', 1]
+/** Values of these settings that are accepted: no quantization, products in fp32, one beam, a probability or a fraction of 1. */
+const neutralValues: readonly unknown[] = ['none', 'fp32', 1]
 
 /** A prompt, and where it comes from, for Faults. */
 export type PlacedPrompt = Pick<Prompt, 'prompt' | 'template'> & { where: Where }

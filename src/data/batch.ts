@@ -104,14 +104,20 @@ export const packs = (trees: readonly Tree[], K: number, aim: Aim = 'next'): Pac
  * All trees in one batch.
  * @param K branches that a tree may have, for numbering; trees with fewer leave gaps
  * @param all where these are only some: each one's number, and how many there are
+ * @param columns gives each tree a row of its own with so many columns, so that what is computed for it is the same to the last bit
+ *   whatever else is in the batch
  */
 export const pack = (
   trees: readonly Tree[],
   K: number,
   all: { number: readonly number[]; total: number } = { number: trees.map((_, g) => g), total: trees.length },
   aim: Aim = 'next',
+  columns?: number,
 ): PackedBatch => {
-  const { B, T, start } = rowsOf(trees.map(treeLength))
+  const { B, T, start } =
+    columns === undefined
+      ? rowsOf(trees.map(treeLength))
+      : { B: trees.length, T: columns, start: new Map(trees.map((_, g) => [g, { row: g, column: 0 }])) }
   const token = {
     ids: [] as number[],
     positions: [] as number[],

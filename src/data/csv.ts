@@ -225,11 +225,10 @@ const field = (
   return text
 }
 
+/** A 1 is left as it is: it may be the lowest of five stars. */
 const labels = new Map([
   ['true', true],
   ['false', false],
-  ['1', true],
-  ['0', false],
 ])
 
 /** Where the delimiter is no comma, a comma may stand in a number as its decimal sign: 4,5. */

@@ -13,7 +13,7 @@ import { chatRow, noPromptFault, userTurn } from './chatRows.ts'
 import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
 import { isObject } from './issue.ts'
 import { labelReader } from './labelColumn.ts'
-import { type LabelCounts, labelRule } from './labelRule.ts'
+import { isBlankLabel, type LabelCounts, type LabelRule, labelRule } from './labelRule.ts'
 import { labelStudioVotes } from './labelStudio.ts'
 import type { Skipped, Votes } from './labels.ts'
 import { treeGatherer, treeRows } from './openAssistant.ts'
@@ -194,7 +194,7 @@ export type ReaderOptions = {
   /** Rows keep the whole record, which must have these columns, as `record`. */
   record?: readonly string[]
   /** What labels mean: 'up=true,down=false' or '>=4' (labelRule.ts); without it they are true, false or words that say so. */
-  label?: string
+  label?: string | LabelRule
   /** The kind of row wanted, which a message names where records are of no kind. */
   as?: Wanted
   /** Plain prompts and responses become turns of a conversation (chatRows.ts). */
@@ -245,7 +245,7 @@ export const rowReader = (
   known?: Format,
 ): RowReader => {
   let format = known
-  const rule = label === undefined ? undefined : labelRule(label)
+  const rule = typeof label === 'string' ? labelRule(label) : label
   const labels = labelReader(rule)
   const gatherer = treeGatherer()
   let from: ReadRows['from']
@@ -269,6 +269,8 @@ export const rowReader = (
         return made
       }
       const ownOne = ownFormat(record, format)
+      if (ownOne.name === 'unpaired' && isBlankLabel(record.label))
+        return { rows: [], skipped: [{ reason: 'no-label' }], unread: [] }
       const read = mayBeOpen && ownOne.name === 'ranking' && hasNoRanks(record) ? unrankedRow : ownOne.read
       const made = read(
         ownOne.name.startsWith('unpaired') ? labels.checked(record, given.label, location) : record,

@@ -6,7 +6,7 @@ import { fileSource } from '../util/files.node.ts'
 import type { Layout, RawRecord } from './check.ts'
 import { csvRecords } from './csv.ts'
 import { type Dialect, delimiterName } from './csvDialect.ts'
-import { asUtf8 } from './encoding.ts'
+import { asUtf8, HEAD } from './encoding.ts'
 import { type ReaderOptions, type RowReader, rowReader } from './formats.ts'
 import { gunzip } from './gzip.node.ts'
 import { jsonArray } from './jsonArray.ts'
@@ -63,7 +63,7 @@ export type Records = {
 
 /** @throws Fault no-file, bad-file: what cannot be opened, or is of a kind that attune does not read */
 export const openRecords = async (path: string, { columns = {} }: ReaderOptions = {}): Promise<Records> => {
-  const format = formatOf(path)
+  const format = formatOf(path) ?? (await textTable(path))
   if (!format) throw await unread(path)
   const source = await fileSource(path)
   if (format.ending === '.parquet') {
@@ -84,6 +84,24 @@ export const openRecords = async (path: string, { columns = {} }: ReaderOptions 
   })
   if (format.ending === '.json') return { layout: 'rows', batches: jsonArray(path, bytes), seekable: false }
   return { layout: 'rows', batches: jsonLines(path, bytes), seekable: !format.zipped && encoding === 'utf-8' }
+}
+
+/** Excel names its tables "Text (tab delimited)" and "Unicode Text" .txt: a text with a tab in its first line is a table. */
+const textTable = async (path: string): Promise<ReturnType<typeof formatOf>> => {
+  const info = await stat(path).catch(() => undefined)
+  if (!/\.(txt|tab)$/i.test(path) || !info?.isFile()) return
+  const source = await fileSource(path)
+  const head = source.read(0, Math.min(source.size, HEAD))
+  async function* start() {
+    yield head
+  }
+  const { bytes: text } = await asUtf8(start()).catch((error) => {
+    throw placed(error, path)
+  })
+  for await (const bytes of text) {
+    const [newline, tab] = [bytes.indexOf(10), bytes.indexOf(9)]
+    return tab >= 0 && (newline < 0 || tab < newline) ? { ending: '.tsv', zipped: false } : undefined
+  }
 }
 
 const unread = async (path: string) => {

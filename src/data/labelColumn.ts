@@ -39,7 +39,9 @@ export const labelReader = (rule: LabelRule | undefined): LabelReader => {
           'label',
         )
       const { label } = record
-      if (label === undefined || label === null || typeof label === 'boolean') return record
+      if (label === undefined || label === null) return record
+      const isRead = typeof label === 'boolean' && !(rule && typeof given === 'boolean' && rule.of(given) === undefined)
+      if (isRead) return record
       const read = readLabel(label, rule)
       if (isIssue(read)) throw rowFault(read.issue, read.message, location, 'label')
       return record

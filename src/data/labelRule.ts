@@ -50,6 +50,28 @@ const ratingOf = (value: unknown): number => {
   return /^-?\d+([.,]\d+)?$/.test(text) ? Number(text.replace(',', '.')) : Number.NaN
 }
 
+/** Whether a value is a number or stars, which a threshold tells apart. */
+export const isRating = (value: unknown): boolean => Number.isFinite(ratingOf(value))
+
+/** A cell that nobody filled in. */
+export const isBlankLabel = (value: unknown): boolean => value === null || (typeof value === 'string' && !value.trim())
+
+/** What orders answers: a rating as it is, a word as 1 where it is good and 0 where it is bad. */
+export const markOf = (value: unknown): number | undefined => {
+  if (isRating(value)) return ratingOf(value)
+  const word = labelWord(value)
+  return word === undefined ? undefined : Number(word)
+}
+
+/** Any rating, or a word that says good or bad: where it counts only which is higher, or that there is one. */
+export const anyMark: LabelRule = {
+  text: '',
+  of: (value) => {
+    const mark = markOf(value)
+    return mark === undefined ? undefined : mark > 0
+  },
+}
+
 /** The rule that a text spells, or undefined where it spells none. @example labelRule('up=true,down=false') */
 export const labelRule = (text: string): LabelRule | undefined => {
   const [, sign, bound] = COMPARISON.exec(text.trim()) ?? []
@@ -77,8 +99,8 @@ export const readLabel = (value: unknown, rule?: LabelRule): boolean | Issue => 
   if (value === undefined) return { issue: 'missing-column', message: 'is missing' }
   const label = rule ? rule.of(value) : labelWord(value)
   if (label !== undefined) return label
-  if (rule) return badValue(`is ${quoted(value, 40)}, which --label ${shell(rule.text)} does not name`)
-  if (typeof value === 'number' || (typeof value === 'string' && Number.isFinite(ratingOf(value))))
+  if (rule?.text) return badValue(`is ${quoted(value, 40)}, which --label ${shell(rule.text)} does not name`)
+  if (isRating(value))
     return badValue(`is the rating ${quoted(value, 40)}; say from which rating on a completion is good: --label '>=4'`)
   if (typeof value !== 'string')
     return wrongType('must be true or false, 1 or 0, a word such as yes or no, or a rating')

@@ -9,7 +9,13 @@ import { badValue, type Issue, isIssue, isObject, nullValue, wrongType } from '.
 
 export type TextPart = { type: 'text'; text: string; [key: string]: unknown }
 /** A message. The content may be null or missing where another field, such as tool_calls, stands for it. */
-export type Message = { role: string; content?: string | null | TextPart[]; [key: string]: unknown }
+export type Message = {
+  /** Who speaks: system, developer, user, assistant, tool or function. */
+  role: string
+  /** What is said: a text, or parts of type text. */
+  content?: string | null | TextPart[]
+  [key: string]: unknown
+}
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function']
 

@@ -16,11 +16,13 @@ import { dataFiles, openRecords, type ResolveDataset, scan } from './input.node.
 import type { LabelCounts } from './labelRule.ts'
 import { lineValue } from './lines.ts'
 import { offsetIndex, placeIndex } from './offsets.ts'
+import { isBlank } from './plainText.ts'
 import type { Ranking, Row } from './rows.ts'
 import type { RowSource } from './source.ts'
 import { openSpill, type Spill } from './spill.node.ts'
 import { nearestColumns } from './suggest.ts'
 
+/** Rows of one or several files as one list. A row is read when it is asked for. */
 export type OpenedRows<R = Row> = RowSource<R> & {
   /** The files read, in order. */
   readonly files: string[]
@@ -34,7 +36,7 @@ export type OpenedRows<R = Row> = RowSource<R> & {
   readonly bestOnly: boolean
   /** Where a row stands in the user's file. */
   where(i: number): Where
-  /** Records that gave no row, by reason: empty-chosen, prefix-differs, cancelled, tie, ... */
+  /** Records that gave no row, by reason: empty-chosen, no-completion, prefix-differs, cancelled, tie, ... */
   readonly dropped: Record<string, number>
   /** Records with columns that would change a result elsewhere and are not read, by column (unread.ts). */
   readonly unread: Record<string, number>
@@ -44,11 +46,13 @@ export type OpenedRows<R = Row> = RowSource<R> & {
   close(): Promise<void>
 }
 
+/** How files are opened as rows. */
 export type OpenOptions<K extends keyof Kinds | undefined = undefined> = ReaderOptions & {
   /** The kind of row wanted; without it each row comes as its file has it. */
   as?: K
   /** The first so many rows. */
   maxSamples?: number
+  /** Finds the files of a hub data set; without it only files of this machine are read. */
   resolve?: ResolveDataset
 }
 
@@ -217,11 +221,30 @@ export const keptRows = (
     return []
   }
   if (!as) return [row]
+  if (as !== 'prompt' && row.kind === 'ranking' && preferredNothing(row)) {
+    drop('empty-chosen')
+    return []
+  }
   const { of, none } = conversions[as]
   const rows = of(row, where)
   if (!rows.length) drop(none)
-  return rows
+  return rows.filter((made) => {
+    if (!praisedNothing(made)) return true
+    drop('no-completion')
+    return false
+  })
 }
+
+/** Of a pair the better response is blank, as in a table where somebody wrote a better answer to some questions only. */
+const preferredNothing = ({ responses, ranks }: Ranking): boolean => {
+  if (responses.length !== 2) return false
+  const [a, b] = ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY)
+  return a !== b && isBlank(responses[a < b ? 0 : 1])
+}
+
+/** A blank completion that would be learnt as a good one. */
+const praisedNothing = (row: Row): boolean =>
+  (row.kind === 'completion' || (row.kind === 'unpaired' && row.label)) && isBlank(row.completion)
 
 /** As `keptRows`; where the file is of another kind, the message says which flags may read it. */
 const keepFrom = (

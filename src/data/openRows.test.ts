@@ -177,6 +177,41 @@ describe('openRows', () => {
     await expect(openRows(file)).rejects.toMatchObject({ code, exitCode: 2, where: { file } })
   })
 
+  it('learns no blank answer as a good one, in a table where only some rows have a better answer', async () => {
+    const file = await put(
+      'tickets.csv',
+      'asked;said;thumb;better\nA?;no;👎;yes, at noon\nB?;at ten;👍;\nC?;;👎; \nD?;;👍;at six\n',
+    )
+    const pairs = { columns: { prompt: 'asked', chosen: 'better', rejected: 'said' } }
+    const thumbs = { columns: { prompt: 'asked', completion: 'said', label: 'thumb' } }
+    const opened = async (options: object) => {
+      const source = await openRows(file, options)
+      return { dropped: source.dropped, asked: (await all(source)).map((row) => 'prompt' in row && row.prompt) }
+    }
+    for (const as of ['ranking', 'sft', 'unpaired', 'completion'])
+      expect(await opened({ as, ...pairs })).toEqual({
+        dropped: { 'empty-chosen': 2 },
+        asked: as === 'unpaired' ? ['A?', 'A?', 'D?', 'D?'] : ['A?', 'D?'],
+      })
+    expect((await opened({ as: 'ranking', chat: true, ...pairs })).dropped).toEqual({ 'empty-chosen': 2 })
+    expect((await opened({ as: 'prompt', ...pairs })).asked).toHaveLength(4)
+    // A blank answer that is called bad is learnt from
+    expect(await opened({ as: 'unpaired', ...thumbs })).toEqual({
+      dropped: { 'no-completion': 1 },
+      asked: ['A?', 'B?', 'C?'],
+    })
+    expect(await opened({ as: 'sft', ...thumbs })).toEqual({
+      dropped: { undesirable: 2, 'no-completion': 1 },
+      asked: ['B?'],
+    })
+  })
+
+  it('keeps a message without text that calls a tool', async () => {
+    const call = [{ role: 'assistant', content: '', tool_calls: [{ function: { name: 'f', arguments: {} } }] }]
+    const file = await put('calls.jsonl', jsonl([{ prompt: [{ role: 'user', content: 'q' }], completion: call }]))
+    expect(await all(await openRows(file, { as: 'sft' }))).toHaveLength(1)
+  })
+
   it('says so when every row was dropped', async () => {
     const odd = { chosen: '\n\nHuman: a\n\nAssistant:', rejected: '\n\nHuman: a\n\nAssistant: b' }
     await expect(openRows(await put('odd.jsonl', jsonl([odd])))).rejects.toThrow(

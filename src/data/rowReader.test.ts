@@ -298,4 +298,46 @@ describe('rows', () => {
       }),
     )
   })
+
+  it('suggest the columns of a table of rated answers with better ones beside them', () => {
+    const ticket = { Ticket: 'L-1', Received: '01.01.2026', Channel: 'mail' }
+    const texts = { 'Customer wrote': 'How do I renew?', 'We answered': 'Online.', Rating: '👎' }
+    expect(() => read({ ...ticket, ...texts, 'Better answer': 'Open My Account and press Renew.' })).toThrow(
+      expect.objectContaining({
+        details: expect.arrayContaining([
+          "nearest is prompt, completion, label: --column 'prompt=Customer wrote' --column 'completion=We answered' --column label=Rating",
+          "dpo reads the rows where \"Better answer\" has an answer as pairs: --column 'prompt=Customer wrote' --column 'chosen=Better answer' --column 'rejected=We answered'",
+        ]),
+      }),
+    )
+  })
+
+  it.each([
+    ['4', " --label '>=4'"],
+    ['4,5', " --label '>=4'"],
+    ['★★★', " --label '>=4'"],
+    ['fine', " --label 'fine=true,other=false'"],
+    // A guest gave no stars: the next rating says what is needed
+    ['', ''],
+    ['up', ''],
+  ])('suggest for a label %j the flag%s', (stars, flag) => {
+    const guest = { Ref: 'H-1', Guest: 'Is there a lift?', Reply: 'To every floor.', Stars: stars }
+    expect(() => read(guest)).toThrow(
+      expect.objectContaining({
+        details: expect.arrayContaining([
+          `nearest is prompt, completion, label: --column prompt=Guest --column completion=Reply --column label=Stars${flag}`,
+        ]),
+      }),
+    )
+  })
+
+  it.each([
+    [{ question: 'q', reply: 'Yes, at noon.', thumb: 'up' }, 'completion=reply'],
+    [{ question: 'q', good_answer: 'Yes, at noon.', label: 'up' }, 'completion=good_answer'],
+    [{ question: 'q', 'preferred answer': 'Yes.', 'worse answer': 'No.' }, "'chosen=preferred answer'"],
+  ])('suggest for %j %s', (record, flag) => {
+    expect(() => read(record)).toThrow(
+      expect.objectContaining({ details: expect.arrayContaining([expect.stringContaining(flag)]) }),
+    )
+  })
 })

@@ -31,6 +31,12 @@ const keyOf = (row: Row): string => {
   return digestOf(JSON.stringify(turn ?? asked))
 }
 
+/** Of a record that gives no row, such as an answer that nobody rated: its prompt if it is a text, else all of it. */
+const keyOfRecord = (record: unknown, columns: ReaderOptions['columns'] = {}): string => {
+  const prompt = (record as Record<string, unknown>)[columns.prompt ?? 'prompt']
+  return digestOf(typeof prompt === 'string' ? JSON.stringify(prompt) : stringify(record))
+}
+
 /** The stream of random numbers that draws held-out prompts ("held" in ASCII). */
 const STREAM = 0x68656c64
 
@@ -52,7 +58,7 @@ export const splitFiles = async (
         throw badInput('bad-file', 'makes a row of several records; write its rows with --to, and split those', {
           file,
         })
-      const key = rows.length ? keyOf(rows[0]) : digestOf(stringify(raw.value))
+      const key = rows.length ? keyOf(rows[0]) : keyOfRecord(raw.value, options.columns)
       const group = groups.get(key) ?? groups.size
       groups.set(key, group)
       sizes[group] = (sizes[group] ?? 0) + 1

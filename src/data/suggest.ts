@@ -5,7 +5,7 @@
 import { nearest } from '../util/nearest.ts'
 import { quoted } from '../util/quote.ts'
 import { isObject } from './issue.ts'
-import { labelWord } from './labelRule.ts'
+import { isBlankLabel, isRating, labelWord } from './labelRule.ts'
 import { isMessage } from './messages.ts'
 
 type Columns = Readonly<Record<string, unknown>>
@@ -39,14 +39,16 @@ const needs: Readonly<Record<Wanted, { sets: readonly (readonly Role[])[]; words
   completion: {
     sets: [['prompt', 'completion'], ['messages']],
     words: 'prompt and completion, or messages',
-    commands: 'spin, asft and selfreward',
+    commands: 'spin, asft, distill and selfreward',
   },
   prompt: { sets: [['prompt']], words: 'prompt', commands: 'grpo and generate' },
 }
 
 const synonyms = {
-  prompt: 'prompt question query instruction input user ask request source problem context task human frage pregunta',
-  chosen: 'chosen good better best preferred winner win won accepted positive pos right upvoted j top',
+  prompt:
+    'prompt question query instruction input user ask request source problem context task human customer client guest visitor patient student member caller inquiry enquiry frage pregunta',
+  chosen:
+    'chosen good better best preferred winner win won accepted positive pos right upvoted corrected improved edited revised fixed ideal j top',
   rejected: 'rejected bad worse worst loser lose lost dispreferred negative neg wrong downvoted k',
   completion:
     'completion answer response output reply assistant target generated generation solution result bot antwort respuesta',
@@ -69,12 +71,24 @@ const tokensOf = (column: string) =>
     .split(/[^\p{L}\p{N}]+/u)
     .filter(Boolean)
 
+/** As in the list, or a plural or a past tense of a word of it: answers, answered, replied. */
+const isWordOf = (token: string, role: Role) => {
+  const stems = [token, token.replace(/s$/, ''), token.replace(/ed$/, ''), token.replace(/ied$/, 'y')]
+  return stems.some((stem) => lists[role].includes(stem))
+}
+
+/** Columns of the better and the worse of two answers, which are no place for the only one. */
+const isSide = (column: string) =>
+  tokensOf(column).some((token) => isWordOf(token, 'chosen') || isWordOf(token, 'rejected'))
+
 /** How well a name fits a role, 0 to 4. */
 const likeness = (column: string, role: Role): number => {
   const tokens = tokensOf(column)
   if (column.toLowerCase() === role) return 4
-  const places = tokens.map((token) => lists[role].indexOf(token)).filter((place) => place >= 0)
-  if (places.length) return tokens.length === 1 ? 3 : 2.5
+  if (tokens.some((token) => isWordOf(token, role))) {
+    if (tokens.length === 1) return 3
+    return role === 'completion' && isSide(column) ? 2 : 2.5
+  }
   const near = tokens.map((token) => (token.length > 3 ? nearest(token, [role]) : undefined))
   if (near.some((name, i) => name && Math.abs(tokens[i].length - role.length) <= 2 && closeTo(tokens[i], role)))
     return 2
@@ -102,6 +116,10 @@ const holds = (value: unknown, role: Role): boolean => {
   return typeof value === 'string' || (Array.isArray(value) && value.length > 0 && isMessage(value[0]))
 }
 
+/** A cell that nobody filled in, in a column that is named like a label. */
+const isUnfilledLabel = (value: unknown, name: string, role: Role) =>
+  role === 'label' && isBlankLabel(value) && likeness(name, role) > 2
+
 /** Columns that are looked at: a record of a stranger may have any number. */
 const SHOWN = 20
 
@@ -115,7 +133,7 @@ const assign = (record: Columns, roles: readonly Role[]): Guess => {
   const fits = roles
     .flatMap((role) =>
       names
-        .filter((name) => holds(record[name], role))
+        .filter((name) => holds(record[name], role) || isUnfilledLabel(record[name], name, role))
         .map((name) => ({
           role,
           name,
@@ -163,6 +181,9 @@ const labelAt = (record: Columns, free: readonly string[]): number => {
 const mayHold = (value: unknown, role: Role) =>
   holds(value, role) && (role === 'messages' || typeof value !== 'string' || labelWord(value) === undefined)
 
+/** The columns that rows of a kind are read from. */
+export const wordsFor = (kind: Wanted): string => needs[kind].words
+
 /** What the command needs, a line for each. */
 const neededColumns = (as?: Wanted): string[] =>
   (as ? [as] : (['sft', 'ranking', 'unpaired'] as const)).map((kind) => {
@@ -179,23 +200,35 @@ export const nearestColumns = (record: Columns, as?: Wanted): string | undefined
     .sort((a, b) => rating(b.guess, b.roles) - rating(a.guess, a.roles))
   if (!best) return undefined
   const { columns, guessed, missing } = best.guess
-  const flags = [
-    ...best.roles.flatMap((role) => {
-      const name = columns.get(role)
-      return name === undefined || name === role ? [] : [`--column ${shellPair(role, name)}`]
-    }),
-    ...labelFlag(columns, record),
-  ]
+  const flags = [...best.roles.flatMap((role) => columnFlag(role, columns.get(role))), ...labelFlag(columns, record)]
   if (!flags.length && !missing.length) return undefined
   const why = guessed ? ' (guessed by what the columns hold: look whether it is so)' : ''
   const lacks = missing.length ? `no column looks like ${missing.join(' or ')}: add it` : ''
   return `nearest is ${best.roles.join(', ')}: ${[flags.join(' ') + why, lacks].filter(Boolean).join('; ')}`
 }
 
+const columnFlag = (role: Role, name: string | undefined): string[] =>
+  name === undefined || name === role ? [] : [`--column ${shellPair(role, name)}`]
+
+/** The flags that read pairs where a better answer stands beside one that is labelled. */
+const besideLabel = (record: Columns): string[] => {
+  const { columns, guessed, missing } = assign(record, ['prompt', 'completion', 'label'])
+  if (guessed || missing.length) return []
+  const taken = [...columns.values()]
+  const better = Object.keys(record)
+    .slice(0, SHOWN)
+    .find((name) => !taken.includes(name) && likeness(name, 'chosen') > 2 && holds(record[name], 'chosen'))
+  if (better === undefined) return []
+  const pair = { prompt: columns.get('prompt')!, chosen: better, rejected: columns.get('completion')! }
+  const flags = (['prompt', 'chosen', 'rejected'] as const).flatMap((role) => columnFlag(role, pair[role]))
+  return [`dpo reads the rows where ${quoted(better, 60)} has an answer as pairs: ${flags.join(' ')}`]
+}
+
 /** Lines below the message of a record that a command cannot read: what the command needs, and the flags that would read it. */
 export const suggestion = (record: Columns, as?: Wanted): string[] => [
   ...neededColumns(as),
   nearestColumns(record, as) ?? held(record, as),
+  ...(as ? [] : besideLabel(record)),
 ]
 
 /** More columns that fit by name are better; those that only values speak for, or that lack some, are worse. */
@@ -211,8 +244,9 @@ const shellPair = (role: string, name: string) => {
 const labelFlag = (columns: ReadonlyMap<Role, string>, record: Columns): string[] => {
   const column = columns.get('label')
   const value = column === undefined ? true : record[column]
-  if (labelWord(value) !== undefined) return []
-  if (typeof value === 'number') return ["--label '>=4'"]
+  // A single 1 or 0 is both a word and the end of a scale: the reader takes the word until a rating tells
+  if (labelWord(value) !== undefined || isBlankLabel(value)) return []
+  if (isRating(value)) return ["--label '>=4'"]
   return [`--label '${String(value).replaceAll("'", "'\\''")}=true,other=false'`]
 }
 

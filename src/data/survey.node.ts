@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto'
 import { quantile } from '../statistics/quantiles.ts'
 import { atPlace, badInput, Fault, type Where } from '../util/fault.ts'
+import { digestOf } from '../util/sha256.node.ts'
+import { stringify } from '../util/written.ts'
 import { type Kinds, pairNeighbours } from './convert.ts'
 import type { Dialect } from './csvDialect.ts'
 import { type Encoder, encodePrompt, rankedExample, textExample, unpairedExample } from './examples.ts'
@@ -29,6 +31,8 @@ export type FileSurvey = {
   unit: 'tokens' | 'characters'
   /** Of a row (prompt and its longest response), of prompts and of responses. */
   lengths: Partial<Record<'row' | 'prompt' | 'response', Spread>>
+  /** Prompts with good and bad single answers, which `--to ranking` puts together. */
+  contested: number
   /** Rows that are longer than `maxLength`. */
   longer: number
   uses: Record<keyof Kinds, Use>
@@ -56,12 +60,17 @@ export const surveyFile = async (file: string, options: SurveyOptions): Promise<
   const [records, ids] = [repeats(), repeats()]
   const counts = { kinds: {} as Counts, columns: {} as Counts, unread: {} as Counts }
   const lengths = { row: [] as number[], prompt: [] as number[], response: [] as number[] }
+  const verdicts = new Map<string, Set<boolean>>()
   let sample: Row | undefined
   let format = ''
   const noteRow = (row: Row, where: Where) => {
     sample ??= row
     add(counts.kinds, row.kind)
     uses.note(row)
+    if (row.kind === 'unpaired') {
+      const key = digestOf(stringify(row.prompt))
+      verdicts.set(key, (verdicts.get(key) ?? new Set()).add(row.label))
+    }
     const sizes = encoder ? atPlace(where, () => tokensOf(encoder, row)) : charactersOf(row)
     lengths.row.push((sizes.prompt ?? 0) + sizes.responses.reduce((most, size) => Math.max(most, size), 0))
     if (sizes.prompt === undefined) return
@@ -94,6 +103,7 @@ export const surveyFile = async (file: string, options: SurveyOptions): Promise<
     ...counts,
     unit: encoder ? 'tokens' : 'characters',
     lengths: Object.fromEntries(spreads),
+    contested: [...verdicts.values()].filter(({ size }) => size > 1).length,
     longer,
     uses: uses.end(),
     duplicates: { records: records.repeated(), first: records.first() },

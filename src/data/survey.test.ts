@@ -41,6 +41,10 @@ const files = {
     },
     { messages: [{ role: 'user', content: 'u' }] },
   ]),
+  holes: write('holes.jsonl', [
+    { prompt: 'q', chosen: 'a', rejected: 'b' },
+    { prompt: 'q', chosen: ' ', rejected: 'b' },
+  ]),
   hh: fixture('data/hh-excerpt.jsonl.gz'),
 }
 
@@ -98,7 +102,7 @@ it('a malformed row is a fault with its place, and a file without rows too', asy
 
 it('a list of more responses than a function may have arguments is read', async () => {
   const n = 400_000
-  const list = { prompt: 'q', responses: Array(n).fill(''), ranks: Array(n).fill(1) }
+  const list = { prompt: 'q', responses: Array(n).fill('a'), ranks: Array(n).fill(1) }
   const { uses } = await surveyFile(write('long.jsonl', [list]), options)
   expect([uses.sft.rows, uses.ranking.rows]).toEqual([1, 1])
   const opened = await openRows(join(folder, 'long.jsonl'), { as: 'sft' })

@@ -12,6 +12,7 @@ import { openCompletionCache } from './cache.node.ts'
 import { type ClientOptions, completionClient, type Endpoint, requestOnce, type Spent } from './client.ts'
 import { type Failure, isFailure } from './retries.ts'
 
+/** Which server and model are asked, and how. */
 export type EndpointOptions = Omit<ClientOptions, 'timeout'> & {
   /** Base address: http://127.0.0.1:8000/v1; one without a path gets /v1. */
   url: string
@@ -25,6 +26,7 @@ export type EndpointOptions = Omit<ClientOptions, 'timeout'> & {
   timeout?: number
 }
 
+/** Whether a text is the address of a server rather than a local model. */
 export const isUrl = (text: string): boolean => /^https?:\/\//i.test(text)
 
 /** `URL` or `URL#MODEL` as an address and the name of a model there. */

@@ -7,7 +7,7 @@ import { codesOf, makeScope, type Scope, scalesOf } from '../nn/scope.ts'
 import { compileProgram } from '../onnx/model.ts'
 import { executable, type Model, outerPart, scopeOf } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
-import { input } from '../tensor/tensor.ts'
+import { input, type Tensor } from '../tensor/tensor.ts'
 import type { Decoder } from './decode.ts'
 import { fitsProgram } from './decodePrograms.ts'
 import { headQuantization, quantizeOnBackend } from './quantizedDecode.ts'
@@ -40,6 +40,16 @@ export const batchLogits = (
   return withTop ? { ...outputs, ...backend.run(topProgram(model), { logits: outputs.logits }) } : outputs
 }
 
+/** Lanes of the widest vector instructions, in float32. */
+const lanes = 16
+
+/**
+ * log of [R]. The engine takes the logarithm of what fills a vector otherwise than that of the rest, so that the last bit would depend on
+ * the number of rows: here each row fills a vector.
+ */
+const logOfRows = (x: Tensor): Tensor =>
+  x.reshape(['R', 1]).broadcastTo(['R', lanes]).log().slice(1, 0, 1).reshape(['R'])
+
 /** All in one program, since a second run would have to wake the engine's threads again. */
 const trace = (model: Model, scope: Scope) => {
   const l = logits(scope, input('h', ['R', model.config.hidden_size]), model.architecture.head(model.config))
@@ -53,7 +63,7 @@ const trace = (model: Model, scope: Scope) => {
     logits: l,
     first: l.argmax(),
     most: most.reshape(['R']),
-    spread: below.exp().sum(-1).log(),
+    spread: logOfRows(below.exp().sum(-1)),
     blocks: padded.reshape(['R', count, blockSize]).sum(-1),
   }
 }

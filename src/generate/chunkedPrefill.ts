@@ -5,12 +5,14 @@
  * little beside the chunk's matrix products.
  */
 import { hidden, maskName } from '../nn/attention.ts'
-import { windowsOf } from '../passes/layout.ts'
+import { deltaChunk } from '../nn/deltaRule.ts'
+import { cachedRows, latestName } from '../nn/recent.ts'
+import { deltaInputs, earlierInputs, hasDeltaRule, recentLayers, windowsOf } from '../passes/layout.ts'
 import { type Model, ropeHandles } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import { numel } from '../util/shape.ts'
 import { pastOf, runSegments, type Segment } from './decodePrograms.ts'
-import { copyRows, type KvCache, reserve, writeTokens } from './kvCache.ts'
+import { clearRecent, copyRows, type KvCache, recentViews, reserve, writeRecent, writeTokens } from './kvCache.ts'
 
 export type Prompt = { ids: ArrayLike<number>; copies: number }
 
@@ -34,14 +36,18 @@ export const chunkedPrefill = (
     const chunk = tokens.slice(start, start + chunkTokens)
     const inputs = chunkInputs(model, chunk, start)
     const past = pastCopies(cache, row, start)
-    const feeds = { ...pastOf(model, (layer) => past[layer]), ...inputs, ...ropeHandles(model, ids.length) }
-    const { y, made } = runSegments(model, segments, feeds)
+    if (start === 0) clearRecent(cache, row)
+    const recent = recentViews(cache, row, 1)
+    const feeds = { ...pastOf(model, (n) => past[n]), ...recent, ...inputs, ...ropeHandles(model, ids.length) }
+    const { y, made, kept } = runSegments(model, segments, feeds)
     writeTokens(
       cache,
       made,
       chunk.map((_, t) => ({ row, position: start + t })),
     )
-    backend.free([...past.flat(), ...made, ...Object.values(inputs), ...(last ? [last] : [])])
+    writeRecent(cache, kept, [row])
+    const used = [...past.flat(), ...Object.values(recent), ...made, ...kept, ...Object.values(inputs)]
+    backend.free(last ? [...used, last] : used)
     last = y
   }
   if (copies > 1)
@@ -90,7 +96,32 @@ const chunkInputs = (model: Model, ids: readonly number[], start: number): Handl
     // The way back: where each element of [T, heads] stands in [heads, T]
     qBack: put([T, heads], (i) => (i % heads) * T + Math.floor(i / heads)),
     ...Object.fromEntries(windowsOf(model).map((window) => [maskName(window), mask(window)])),
+    ...recentInputs(model, [T], deltaChunk),
   }
+}
+
+/**
+ * The indices by which layers without attention read earlier tokens, for rows of so many new tokens each.
+ * @param chunk tokens of a chunk of the delta rule: what is computed for a row must not depend on the lengths of others
+ */
+export const recentInputs = (model: Model, lengths: readonly number[], chunk: number): Handles => {
+  const counts = [...new Set(recentLayers(model).map(({ count }) => count))]
+  const inputs = counts.map((count): Handles => {
+    const { earlier, latest } = cachedRows(lengths, count)
+    const kept = model.backend.put(BigInt64Array.from(latest, BigInt), [lengths.length, count])
+    return { ...earlierInputs(model, earlier), [latestName(count)]: kept }
+  })
+  const delta = hasDeltaRule(model) ? deltaInputs(model, consecutive(lengths), chunk) : {}
+  return Object.assign({}, ...inputs, delta)
+}
+
+/** The tokens of rows that stand one after the other. */
+const consecutive = (lengths: readonly number[]): number[][] => {
+  let end = 0
+  return lengths.map((length) => {
+    end += length
+    return Array.from({ length }, (_, t) => end - length + t)
+  })
 }
 
 /** [T, start+T]: 0 where the token at position start + t sees a position, elsewhere `hidden`. */

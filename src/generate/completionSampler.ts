@@ -8,7 +8,7 @@ import type { PromptExample } from '../data/prompts.ts'
 import type { ProgressEvent } from '../runs/events.ts'
 import type { LineFile } from '../store/lines.node.ts'
 import { rng } from '../util/rng.ts'
-import { type Completion, completions } from './generate.ts'
+import { type Completion, completions } from './completions.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { CompletionOptions } from './sequence.ts'
 import type { Tokenization } from './tokenization.node.ts'
@@ -102,13 +102,13 @@ const sampleGroup = async <L extends object>(
   return linesOfPrompts.flat()
 }
 
-/** Random streams of their own for the two uses of a run's seed ("roll" and "play" in ASCII). */
-const seedStreams = { rollout: 0x726f6c6c, selfPlay: 0x706c6179 }
+/** Random streams of their own for the uses of a run's seed ("roll", "play" and "dist" in ASCII). */
+const seedStreams = { rollout: 0x726f6c6c, selfPlay: 0x706c6179, distill: 0x64697374 }
 
 /**
- * The seed for sampling in one rollout or self-play iteration.
+ * The seed for sampling in one rollout, self-play iteration or step of distillation.
  * @param seed of the run
- * @param number of the rollout or iteration
+ * @param number of the rollout or iteration, or the position of the step
  * @param purpose tells uses within it apart (training prompts, evaluation, ...)
  */
 export const samplingSeed = (use: keyof typeof seedStreams, seed: number, number: number, purpose: number): number =>

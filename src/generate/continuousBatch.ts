@@ -2,13 +2,15 @@
  * The batch that a scheduler decodes: it gives free rows to requests, reads their prompts, and generates one token of each
  * row at each step.
  *
- * Between two steps at most one pass reads new prompts, up to a number of tokens. A prompt is read once: a further sample of
- * it begins as a copy of a row that has read it. The batch's rows are those of the key-value cache, in its order.
+ * Between two steps new prompts are read, up to a number of tokens. A prompt is read once: a further sample of it begins as a
+ * copy of a row that has read it, and with what the model made of its end. The batch's rows are those of the key-value cache, in its order.
+ *
+ * What a row comes to is the same to the last bit whatever is decoded beside it.
  */
 import type { Handle } from '../runtime/backend.ts'
 import { badInput } from '../util/fault.ts'
-import { closeDecoder, type Decoder, drop, prefill, step } from './decode.ts'
-import { cutRow, fits, forkRow, trim } from './kvCache.ts'
+import { closeDecoder, type Decoder, drop, prefill, prefillGroups, step } from './decode.ts'
+import { cutRow, fits, forkRow, keepsAll, trim } from './kvCache.ts'
 import type { PieceQueue } from './pieceQueue.ts'
 import { sampleBatch } from './sampleBatch.ts'
 import type { SampledToken } from './sampling.ts'
@@ -27,6 +29,8 @@ export type OpenRequest = {
   room: number
   /** How many samples have begun. */
   started: number
+  /** [C] the normed hidden state at the end of the prompt, while there are samples to begin. */
+  promptEnd?: Float32Array
   pieces: PieceQueue
   /** Completed, failed or given up. */
   isOver: boolean
@@ -72,7 +76,10 @@ export const startDecoding = (batch: ContinuousBatch) => {
 
 const decodeAll = async (batch: ContinuousBatch) => {
   for (;;) {
-    await prefillPrompts(batch, forkRows(batch, removeEnded(batch, assignFreeRows(batch))))
+    const copies: BatchRow[] = []
+    const unread = forkRows(batch, removeEnded(batch, assignFreeRows(batch), copies), copies)
+    await sampleFirst(batch, copies)
+    await prefillPrompts(batch, unread)
     // Rows that ended with their first token are filled again before the step
     if (batch.rows.some((row) => !isLive(row))) continue
     if (batch.rows.length === 0) return
@@ -129,24 +136,26 @@ const waitingRequests = (batch: ContinuousBatch) =>
     .map((request) => ({ request, liveRows: countLiveRows(batch, request) }))
     .sort((a, b) => a.liveRows - b.liveRows)
 
-const startRow = ({ tokenizer }: ContinuousBatch, request: OpenRequest, last: number): BatchRow => {
+/** A row whose first token is sampled next. */
+const startRow = ({ tokenizer }: ContinuousBatch, request: OpenRequest): BatchRow => {
   const { row, prompt, options } = request
   const sequence = makeSequence(tokenizer, { row, sample: request.started++, prompt, options }, request.room)
-  return { request, sequence, last, ended: false }
+  return { request, sequence, last: 0, ended: false }
 }
 
 /**
  * Removes rows that ended. Where the request of such a row was picked again, the row is reused: its cache is cut back to the
- * prompt without its last token, which the next step reads.
- * @returns the picked requests that still need a row
+ * prompt.
+ * @param copies gets the rows whose first tokens are to be sampled   @returns the picked requests that still need a row
  */
-const removeEnded = (batch: ContinuousBatch, picked: readonly OpenRequest[]): OpenRequest[] => {
+const removeEnded = (batch: ContinuousBatch, picked: readonly OpenRequest[], copies: BatchRow[]): OpenRequest[] => {
   const { rows, decoder } = batch
   const left = picked.filter((request) => {
     const at = rows.findIndex((row) => row.request === request && row.ended)
-    if (at < 0) return true
-    cutRow(decoder.cache, at, request.prompt.length - 1)
-    rows[at] = startRow(batch, request, request.prompt.at(-1)!)
+    if (at < 0 || !request.promptEnd) return true
+    cutRow(decoder.cache, at, request.prompt.length)
+    rows[at] = startRow(batch, request)
+    copies.push(rows[at])
     return false
   })
   for (let at = rows.length - 1; at >= 0; at--) {
@@ -159,15 +168,38 @@ const removeEnded = (batch: ContinuousBatch, picked: readonly OpenRequest[]): Op
   return left
 }
 
-/** Starts samples as copies of rows that have read the same prompt. @returns the picked requests whose prompt no row has read */
-const forkRows = (batch: ContinuousBatch, picked: readonly OpenRequest[]): OpenRequest[] =>
+/**
+ * Starts samples as copies of rows that have read the same prompt.
+ * @param copies gets the rows whose first tokens are to be sampled   @returns the picked requests whose prompt no row has read
+ */
+const forkRows = (batch: ContinuousBatch, picked: readonly OpenRequest[], copies: BatchRow[]): OpenRequest[] =>
   picked.filter((request) => {
     const from = batch.rows.findIndex((row) => row.request === request)
-    if (from < 0) return true
-    forkRow(batch.decoder.cache, from, request.prompt.length - 1)
-    batch.rows.push(startRow(batch, request, request.prompt.at(-1)!))
+    if (from < 0 || !request.promptEnd) return true
+    forkRow(batch.decoder.cache, from, request.prompt.length)
+    const row = startRow(batch, request)
+    batch.rows.push(row)
+    copies.push(row)
     return false
   })
+
+/** Samples the first tokens of rows that are copies of what has read their prompts. */
+const sampleFirst = async (batch: ContinuousBatch, copies: readonly BatchRow[]) => {
+  if (copies.length === 0) return
+  const { backend } = batch.decoder.model
+  const requests = [...new Set(copies.map(({ request }) => request))]
+  const ends = requests.map(({ promptEnd }) => promptEnd!)
+  const width = ends[0].length
+  const h = new Float32Array(requests.length * width)
+  for (const [i, end] of ends.entries()) h.set(end, i * width)
+  for (const request of requests) if (request.started === request.samples) request.promptEnd = undefined
+  await sampleRows(
+    batch,
+    backend.put(h, [requests.length, width]),
+    copies,
+    copies.map(({ request }) => requests.indexOf(request)),
+  )
+}
 
 /** Reads new prompts, each once for all the rows that its request gets, and samples the first token of each row. */
 const prefillPrompts = async (batch: ContinuousBatch, picked: readonly OpenRequest[]) => {
@@ -177,12 +209,27 @@ const prefillPrompts = async (batch: ContinuousBatch, picked: readonly OpenReque
     ids: request.prompt,
     copies: picked.filter((other) => other === request).length,
   }))
-  const h = prefill(batch.decoder, prompts)
-  const promptOfRow = prompts.flatMap(({ copies }, p) => Array<number>(copies).fill(p))
-  // The first token that a step will read of these rows is sampled below
-  const newRows = promptOfRow.map((p) => startRow(batch, prompts[p].request, 0))
-  batch.rows.push(...newRows)
-  await sampleRows(batch, h, newRows, promptOfRow)
+  for (const together of prefillGroups(prompts)) {
+    const h = prefill(batch.decoder, together)
+    const promptOfRow = together.flatMap(({ copies }, p) => Array<number>(copies).fill(p))
+    const newRows = promptOfRow.map((p) => startRow(batch, together[p].request))
+    batch.rows.push(...newRows)
+    await keepEnds(
+      batch,
+      h,
+      together.map(({ request }) => request),
+    )
+    await sampleRows(batch, h, newRows, promptOfRow)
+  }
+}
+
+/** Keeps the ends of the prompts of which further samples will begin. @param h [prompts, C] */
+const keepEnds = async ({ decoder: { model } }: ContinuousBatch, h: Handle, requests: readonly OpenRequest[]) => {
+  // Layers without attention have read on, and cannot be cut back
+  if (!keepsAll(model)) return
+  const [, width] = h.shape
+  for (const [p, request] of requests.entries())
+    if (request.started < request.samples) request.promptEnd = await model.backend.read(h, p * width, width)
 }
 
 /**

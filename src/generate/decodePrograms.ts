@@ -2,28 +2,44 @@
  * The programs of decoding, for prompts and steps alike. A step computes little, so the fixed cost of each run would show:
  * one program covers a whole segment of layers, and may hold its weights as constants.
  */
+import type { BlockContext } from '../models/architecture.ts'
 import type { Attend } from '../nn/attention.ts'
 import { attendCached } from '../nn/attentionCached.ts'
+import { deltaCached, madeStateName } from '../nn/deltaRule.ts'
+import { keptName, recentCached } from '../nn/recent.ts'
 import { makeScope, type Scope } from '../nn/scope.ts'
 import { compileProgram } from '../onnx/model.ts'
-import { kindOf } from '../passes/layout.ts'
-import { executable, layerPart, type Model, outerPart, type Part } from '../passes/model.ts'
+import { attentionLayers, keptStates, kindOf } from '../passes/layout.ts'
+import { executable, layerPart, type Model, outerPart, widthOf } from '../passes/model.ts'
 import { raggedContext } from '../passes/stack.ts'
-import type { Executable, Handle, Handles } from '../runtime/backend.ts'
+import { type Executable, type Handle, type Handles, handleBytes } from '../runtime/backend.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'
 import { numel } from '../util/shape.ts'
 import { convertCodeBook, decodeQuantization } from './quantizedDecode.ts'
 
-/** A traced block, and its keys and values [N, kvHeads*D], which the cache keeps. */
-const traceBlock = (model: Model, layer: number, scope: Scope, x: Tensor, attend: Attend) => {
-  const made = {} as { keys: Tensor; values: Tensor }
+/** A traced block, and what the cache keeps: keys and values [N, kvHeads*D], or by name what the next token reads of those before. */
+const traceBlock = (model: Model, layer: number, scope: Scope, x: Tensor) => {
+  const kind = kindOf(model, layer)
+  const attend = attendCached(kind.keysOf ?? layer)
+  const made: { keys?: Tensor; values?: Tensor } = {}
+  const kept: Record<string, Tensor> = {}
   const attendAndKeep: Attend = (q, k, v, options) => {
-    Object.assign(made, { keys: k, values: v })
+    if (kind.keysOf === undefined) Object.assign(made, { keys: k, values: v })
     return attend(q, k, v, options)
   }
-  const context = { ...raggedContext, attend: attendAndKeep }
-  const y = model.architecture.block(scope, x, context, model.config, kindOf(model, layer))
-  return { y, ...made }
+  const recent: BlockContext['recent'] = (of, count) => {
+    const { xs, kept: latest } = recentCached(layer, of, count)
+    kept[keptName(layer)] = latest
+    return xs
+  }
+  const deltaRule: BlockContext['deltaRule'] = (tokens, sizes) => {
+    const { o, state } = deltaCached(layer, tokens, sizes)
+    kept[madeStateName(layer)] = state
+    return o
+  }
+  const context = { ...raggedContext(1), attend: attendAndKeep, recent, deltaRule }
+  const y = model.architecture.block(scope, x, context, model.config, kind)
+  return { y, ...made, kept }
 }
 
 /** Neighbouring layers that one program covers; the first embeds the ids, the last ends with the final norm of some tokens. */
@@ -36,7 +52,7 @@ export const segmentsOf = (model: Model, packed: boolean, limit = segmentBytes):
   const groups: number[][] = []
   let bytes = Number.POSITIVE_INFINITY
   for (let layer = 0; layer < model.config.num_hidden_layers; layer++) {
-    const size = packed ? bytesOf(layerPart(model, layer)) : 0
+    const size = packed ? handleBytes(Object.values(layerPart(model, layer).handles)) : 0
     if (bytes + size > limit) {
       groups.push([])
       bytes = 0
@@ -46,9 +62,6 @@ export const segmentsOf = (model: Model, packed: boolean, limit = segmentBytes):
   }
   return groups.map((layers) => segment(model, layers, packed))
 }
-
-const bytesOf = ({ handles }: Part) =>
-  Object.values(handles).reduce((n, { shape, dtype }) => n + (dtype === 'u8' ? 1 : 4) * numel(shape), 0)
 
 const segment = (model: Model, layers: readonly number[], packed: boolean): Segment => {
   const parts = [outerPart(model), ...layers.map((layer) => layerPart(model, layer))]
@@ -77,7 +90,8 @@ const stepWeights = (model: Model, layers: readonly number[], made: Handle[]): H
 
 /**
  * Ids or x -> y (in the last segment: normed, of the tokens at `index`), and `states`: keys, then values of each layer,
- * [N, kvHeads*D], concatenated, since every output costs. Parameters have their full names.
+ * [N, kvHeads*D], concatenated, since every output costs; and of layers without attention what they keep. Parameters have their
+ * full names.
  */
 const traceSegment = (model: Model, layers: readonly number[], packed: boolean): Record<string, Tensor> => {
   const { architecture, config } = model
@@ -85,49 +99,54 @@ const traceSegment = (model: Model, layers: readonly number[], packed: boolean):
   const quantized = packed
     ? new Map([...model.quantized].map(([name, how]) => [name, decodeQuantization(how)]))
     : model.quantized
-  const scope = makeScope(shapes, { scalings: model.scalings, quantized, rounded: packed })
+  const scope = makeScope(shapes, { scalings: model.scalings, quantized, int8: model.int8, rounded: packed })
   const states: Tensor[] = []
+  const kept: Record<string, Tensor> = {}
   const i64 = (name: string, size = 'N') => input(name, [size], 'i64')
   const isFirst = layers[0] === 0
   const isLast = layers.at(-1) === config.num_hidden_layers - 1
-  let x = isFirst
-    ? architecture.embed(scope, i64('ids'), i64('positions'), config)
-    : input('x', ['N', config.hidden_size])
+  let x = isFirst ? architecture.embed(scope, i64('ids'), i64('positions'), config) : input('x', ['N', widthOf(model)])
   for (const layer of layers) {
-    const made = traceBlock(model, layer, scope.at(architecture.layerPrefix(layer)), x, attendCached(layer))
+    const made = traceBlock(model, layer, scope.at(architecture.layerPrefix(layer)), x)
     x = made.y
-    states.push(made.keys, made.values)
+    if (made.keys && made.values) states.push(made.keys, made.values)
+    Object.assign(kept, made.kept)
   }
   return {
-    states: concat(states, 0),
+    ...(states.length && { states: concat(states, 0) }),
+    ...kept,
     y: isLast ? architecture.finalNorm(scope, x.gather(i64('index', 'R')), config) : x,
   }
 }
 
 /** Names of parameters whose values go into a program: those below these prefixes, but for adapters. */
 const isPacked = (prefixes: readonly string[]) => (name: string) =>
-  !/\.lora_[AB]\.weight$/.test(name) && prefixes.some((prefix) => name.startsWith(prefix))
+  !name.includes('.lora_') && prefixes.some((prefix) => name.startsWith(prefix))
 
-/** Cached keys and values as the programs read them. */
-export const pastOf = (model: Model, of: (layer: number) => readonly [Handle, Handle]): Handles =>
+/** Cached keys and values as the programs read them. @param of those of the nth layer with attention */
+export const pastOf = (model: Model, of: (n: number) => readonly [Handle, Handle]): Handles =>
   Object.fromEntries(
-    Array.from({ length: model.config.num_hidden_layers }, (_, layer) => {
-      const [keys, values] = of(layer)
+    attentionLayers(model).flatMap((layer, n) => {
+      const [keys, values] = of(n)
       return [[`keys ${layer}`, keys] as const, [`values ${layer}`, values] as const]
-    }).flat(),
+    }),
   )
 
-/** The last program's y, and each program's keys and values of the new tokens. */
-export const runSegments = ({ backend }: Model, segments: readonly Segment[], shared: Handles) => {
+/** The last program's y, each program's keys and values of the new tokens, and what layers without attention keep, in their order. */
+export const runSegments = (model: Model, segments: readonly Segment[], shared: Handles) => {
+  const { backend } = model
+  const states = keptStates(model)
   const made: Handle[] = []
+  const kept: Handle[] = []
   let x: Handle | undefined
-  for (const { program, handles } of segments) {
-    const results = backend.run(program, { ...handles, ...shared, ...(x && { x }) })
-    made.push(results.states)
+  for (const { layers, program, handles } of segments) {
+    const { y, states: tokens, ...rest } = backend.run(program, { ...handles, ...shared, ...(x && { x }) })
+    if (tokens) made.push(tokens)
+    kept.push(...states.filter(({ layer }) => layers.includes(layer)).map(({ after }) => rest[after]))
     if (x) backend.free([x])
-    x = results.y
+    x = y
   }
-  return { y: x!, made }
+  return { y: x!, made, kept }
 }
 
 /** A file of ONNX holds less than 2 GiB. */

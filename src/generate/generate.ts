@@ -6,22 +6,34 @@ import type { Model } from '../passes/model.ts'
 import type { DecoderOptions } from './decode.ts'
 import { makePieceQueue } from './pieceQueue.ts'
 import { defaultBatchSize, openScheduler } from './scheduler.ts'
-import type { CompletionOptions, FinishReason, Piece, TextSource } from './sequence.ts'
+import type { CompletionOptions, Piece, TextSource } from './sequence.ts'
+import type { ShareSampling } from './sharedSampling.ts'
+import { sharedScheduler } from './sharedScheduler.ts'
 
+/** How completions are sampled, and how they are decoded. */
 export type GenerateOptions = CompletionOptions &
   DecoderOptions & {
     /** Sequences decoded at once. */
     batchSize?: number
+    /** Has workers decode. */
+    share?: ShareSampling
   }
 
+/** Batches that are shared out at once: each worker then gets one of four or so, and waits seldom. */
+const batchesForWorkers = 4
+
+/** Prompts as token ids. */
 export type Prompts = Iterable<readonly number[]> | AsyncIterable<readonly number[]>
 /** Prompts with numbers of their own, on which what is sampled depends; others are counted from 0. */
 export type NumberedPrompts = AsyncIterable<{ row: number; ids: readonly number[] }>
 
 /**
+ * Completes prompts, several at a time, and gives their pieces as they are made.
+ * @param model a language model
  * @param tokenizer without it pieces have no text
  * @param prompts token ids, of which there is at least one
- * Faults: 'bad-row' for a prompt that is empty, too long or not of this vocabulary.
+ * @param options length, sampling, and how many are decoded at once
+ * @throws Fault 'bad-row' for a prompt that is empty, too long or not of this vocabulary.
  */
 export async function* generate(
   model: Model,
@@ -29,8 +41,11 @@ export async function* generate(
   prompts: Prompts | NumberedPrompts,
   options: GenerateOptions,
 ): AsyncGenerator<Piece> {
-  const { batchSize = defaultBatchSize } = options
-  const scheduler = openScheduler(model, tokenizer, { ...options, batchSize })
+  const { batchSize = defaultBatchSize, share, ...settings } = options
+  const own = openScheduler(model, tokenizer, { ...settings, batchSize })
+  const scheduler = share ? sharedScheduler(own, share) : own
+  // Twice the batch, so that the next ones can join at once
+  const most = 2 * batchSize * (share ? batchesForWorkers : 1)
   let inFlight = 0
   let stopped = false
   let wake = () => {}
@@ -50,8 +65,8 @@ export async function* generate(
   const feed = async () => {
     let count = 0
     for await (const each of prompts) {
-      // Twice the batch, so that the next ones can join at once; completions that nobody has taken count too
-      await until(() => inFlight + shared.ended() < 2 * batchSize)
+      // Completions that nobody has taken count too
+      await until(() => inFlight + shared.ended() < most)
       if (stopped) return
       inFlight++
       const { row, ids } = 'ids' in each ? each : { row: count, ids: each }
@@ -68,24 +83,6 @@ export async function* generate(
     stopped = true
     wake()
     await scheduler.close()
-  }
-}
-
-export type Completion = Piece & { finishReason: FinishReason }
-
-/** Pieces joined to whole completions, each as soon as it has ended. */
-export async function* completions(pieces: AsyncIterable<Piece>): AsyncGenerator<Completion> {
-  const open = new Map<string, Piece>()
-  for await (const { row, sample, ids, logps, text, finishReason } of pieces) {
-    const key = `${row} ${sample}`
-    const whole = open.get(key) ?? { row, sample, ids: [], logps: [], text: '' }
-    open.set(key, whole)
-    whole.ids.push(...ids)
-    whole.logps.push(...logps)
-    whole.text += text
-    if (finishReason === undefined) continue
-    open.delete(key)
-    yield { ...whole, finishReason }
   }
 }
 

@@ -4,8 +4,9 @@
  * read a view of the rows in use, so nothing is computed for empty slots.
  */
 
+import { attentionLayers, keptStates } from '../passes/layout.ts'
 import type { Model } from '../passes/model.ts'
-import type { Handle, Runs } from '../runtime/backend.ts'
+import type { Handle, Handles, Runs } from '../runtime/backend.ts'
 import { numel } from '../util/shape.ts'
 
 export type KvCache = {
@@ -14,10 +15,12 @@ export type KvCache = {
   readonly lengths: number[]
   slots: number
   capacity: number
-  /** Of each layer: keys, then values. */
+  /** Of each layer with attention: keys, then values. */
   store: (readonly [keys: Handle, values: Handle])[]
   /** The rows in use, as the blocks read them. */
   views: (readonly [keys: Handle, values: Handle])[]
+  /** Of each of `keptStates` [slots, ...]: what the next token reads of those before. */
+  recent: Handle[]
 }
 
 export const openCache = (model: Model): KvCache => ({
@@ -27,11 +30,12 @@ export const openCache = (model: Model): KvCache => ({
   capacity: 0,
   store: [],
   views: [],
+  recent: [],
 })
 
 export const closeCache = (cache: KvCache) => {
-  cache.model.backend.free([...cache.views.flat(), ...cache.store.flat()])
-  Object.assign(cache, { lengths: [], slots: 0, capacity: 0, store: [], views: [] })
+  cache.model.backend.free([...cache.views.flat(), ...cache.store.flat(), ...cache.recent])
+  Object.assign(cache, { lengths: [], slots: 0, capacity: 0, store: [], views: [], recent: [] })
 }
 
 /** Lengths grow by a quarter, in steps of 64: attention computes over what is reserved. */
@@ -55,7 +59,8 @@ const resizeCache = (cache: KvCache, slots: number, capacity: number) => {
   const { model, store, lengths } = cache
   const shape = cacheShape(model, slots, capacity)
   const empty = () => model.backend.zeros(shape)
-  const wider = Array.from({ length: model.config.num_hidden_layers }, () => [empty(), empty()] as const)
+  const wider = attentionLayers(model).map(() => [empty(), empty()] as const)
+  const recent = emptyStates(model, slots)
   const heads = model.config.num_key_value_heads
   const D = model.config.head_dim
   const blocks = Array.from({ length: lengths.length * heads }, (_, i) => i)
@@ -65,9 +70,70 @@ const resizeCache = (cache: KvCache, slots: number, capacity: number) => {
     width: Math.min(cache.capacity, capacity) * D,
   }
   copyAll(model, store, wider, runs)
-  model.backend.free([...cache.views.flat(), ...store.flat()])
-  Object.assign(cache, { slots, capacity, store: wider, views: [] })
+  copyRecent(
+    model,
+    cache.recent,
+    recent,
+    lengths.map((_, row) => ({ from: row, to: row })),
+  )
+  model.backend.free([...cache.views.flat(), ...store.flat(), ...cache.recent])
+  Object.assign(cache, { slots, capacity, store: wider, views: [], recent })
 }
+
+/** What rows keep that have read nothing. */
+const emptyStates = (model: Model, rows: number) =>
+  keptStates(model).map(({ shape }) => model.backend.zeros([rows, ...shape]))
+
+/** The same by the names of the programs' inputs; to be freed. */
+export const freshStates = (model: Model, rows: number): Handles => {
+  const empty = emptyStates(model, rows)
+  return Object.fromEntries(keptStates(model).map(({ before }, i) => [before, empty[i]]))
+}
+
+/** Copies what rows keep in layers without attention. */
+const copyRecent = (
+  model: Model,
+  from: readonly Handle[],
+  to: readonly Handle[],
+  rows: readonly { from: number; to: number }[],
+) => {
+  for (const [i, source] of rows.length ? from.entries() : []) {
+    const width = numel(source.shape.slice(1))
+    model.backend.copy([[source, to[i]]], {
+      from: Uint32Array.from(rows, (row) => row.from * width),
+      to: Uint32Array.from(rows, (row) => row.to * width),
+      width,
+    })
+  }
+}
+
+/** Writes what rows keep. @param kept of `runSegments`, [R, ...] each  @param rows numbers of the R rows */
+export const writeRecent = ({ model, recent }: KvCache, kept: readonly Handle[], rows: readonly number[]) =>
+  copyRecent(
+    model,
+    kept,
+    recent,
+    rows.map((to, from) => ({ from, to })),
+  )
+
+/** A new row has read nothing. */
+export const clearRecent = (cache: KvCache, row: number) => {
+  const empty = emptyStates(cache.model, 1)
+  writeRecent(cache, empty, [row])
+  cache.model.backend.free(empty)
+}
+
+/** Views of what these rows keep, by the names of the programs' inputs; to be freed. */
+export const recentViews = ({ model, recent }: KvCache, first: number, rows: number): Handles =>
+  Object.fromEntries(
+    keptStates(model).map(({ before, shape }, i) => [
+      before,
+      model.backend.view(recent[i], first * numel(shape), [rows, ...shape]),
+    ]),
+  )
+
+/** What layers without attention make of a text cannot be cut back to an earlier token. */
+export const keepsAll = (model: Model) => keptStates(model).length === 0
 
 const cacheShape = ({ config }: Model, rows: number, capacity: number) => [
   rows,
@@ -110,13 +176,17 @@ export const writeTokens = (
 }
 
 /** Copies whole rows over others. */
-export const copyRows = ({ model, store, capacity }: KvCache, pairs: readonly { from: number; to: number }[]) => {
+export const copyRows = (
+  { model, store, capacity, recent }: KvCache,
+  pairs: readonly { from: number; to: number }[],
+) => {
   const width = numel(cacheShape(model, 1, capacity))
   copyAll(model, store, store, {
     from: Uint32Array.from(pairs, ({ from }) => from * width),
     to: Uint32Array.from(pairs, ({ to }) => to * width),
     width,
   })
+  copyRecent(model, recent, recent, pairs)
 }
 
 /** Adds a row that begins with the first tokens of another. */

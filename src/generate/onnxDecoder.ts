@@ -4,13 +4,14 @@
  * pad them; inside, blocks see the B*T tokens as one list, as everywhere in attune.
  */
 import type { Architecture, BlockContext, Config } from '../models/architecture.ts'
-import { type Attend, hidden } from '../nn/attention.ts'
+import { type Attend, hidden, sinkColumn, softmaxBeside } from '../nn/attention.ts'
 import { logits } from '../nn/head.ts'
-import { inverseFrequencies, ropeTables } from '../nn/rope.ts'
+import { ropeTables } from '../nn/rope.ts'
 import { makeScope } from '../nn/scope.ts'
 import { compileProgram, type Program } from '../onnx/model.ts'
 import { type Dim, mulDims } from '../tensor/dim.ts'
 import { concat, input, iota, scalar, type Tensor } from '../tensor/tensor.ts'
+import { badInput } from '../util/fault.ts'
 
 const [B, T, P] = ['batch_size', 'sequence_length', 'past_sequence_length']
 /** Places that a new token may see. */
@@ -21,6 +22,7 @@ const i64 = (value: number) => scalar(value, 'i64')
 
 /** Constants are the parameters by name, and the tables of `decoderTables`. */
 export const decoderProgram = (architecture: Architecture, config: Config): Program => {
+  if (architecture.width) throw badInput('onnx', `${architecture.name} is not exported to ONNX; keep the folder`)
   const shapes = architecture.shapes(config)
   const scope = makeScope(shapes)
   const [ids, positions] = ['input_ids', 'position_ids'].map((name) => input(name, [B, T], 'i64').reshape([N]))
@@ -33,7 +35,13 @@ export const decoderProgram = (architecture: Architecture, config: Config): Prog
   let x = architecture.embed(scope, ids, positions, config)
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const attend = attendPast(layer, maskOf, present)
-    const context = { attend, rotate: rotateBy(positions) }
+    const context = {
+      attend,
+      rotate: rotateBy(positions),
+      positions,
+      recent: refuse('short convolutions'),
+      deltaRule: refuse('layers of the delta rule'),
+    }
     const kind = architecture.layerKind(config, layer)
     x = architecture.block(scope.at(architecture.layerPrefix(layer)), x, context, config, kind)
   }
@@ -60,6 +68,10 @@ const rotateBy =
     return x.rope(positions, values('cos'), values('sin'), { heads, rotary, inverse: false })
   }
 
+const refuse = (what: string) => (): never => {
+  throw badInput('onnx', `${what} are not exported to ONNX; keep the folder`)
+}
+
 const tableName = (name: string, table: string) => (table ? `rope.${name}.${table}` : `rope.${name}`)
 
 /** [N, heads*D] -> [B, heads, T, D] */
@@ -67,7 +79,7 @@ const spread = (x: Tensor, heads: number, D: number) => x.reshape([B, T, heads, 
 
 const attendPast =
   (layer: number, maskOf: (window: number | undefined) => Tensor, present: Record<string, Tensor>): Attend =>
-  (q, k, v, { heads, kvHeads, headDim: D, scale, window, softcap }) => {
+  (q, k, v, { heads, kvHeads, headDim: D, scale, window, softcap, sinks }) => {
     const whole = (name: string, x: Tensor) => {
       const past = input(`past_key_values.${layer}.${name}`, [B, kvHeads, P, D])
       const all = concat([past, spread(x, kvHeads, D)], 2)
@@ -82,11 +94,8 @@ const attendPast =
       .reshape([...tall, D])
       .matmul(keys, { transB: true })
     const capped = softcap ? scores.div(softcap).tanh().mul(softcap) : scores
-    const probs = capped
-      .reshape([B, kvHeads, group, T, S])
-      .add(maskOf(window))
-      .softmax()
-      .reshape([...tall, S])
+    const masked = capped.reshape([B, kvHeads, group, T, S]).add(maskOf(window))
+    const probs = softmaxBeside(masked, sinks && sinkColumn(sinks, masked.shape)).probs.reshape([...tall, S])
     const mixed = probs.matmul(values).reshape([B, heads, T, D])
     return mixed.transpose([0, 2, 1, 3]).reshape([N, heads * D])
   }
@@ -96,7 +105,7 @@ export const decoderTables = (architecture: Architecture, config: Config): Map<s
   const rotary = architecture.rotary(config)
   const tables = new Map<string, Float32Array>()
   for (const [table, rope] of Object.entries(rotary ? (config.rope ?? {}) : {})) {
-    const { cos, sin } = ropeTables(inverseFrequencies(rope, rotary), config.max_position_embeddings)
+    const { cos, sin } = ropeTables(rope, rotary, config.max_position_embeddings)
     tables.set(tableName('cos', table), cos)
     tables.set(tableName('sin', table), sin)
   }

@@ -6,10 +6,10 @@
  * the probabilities of blocks of ids. Most settings need only the likeliest tokens; sampling from the whole distribution
  * finds its block by the sums and reads that block. A whole row of logits is read only where neither decides.
  */
-import type { Handle } from '../runtime/backend.ts'
+import type { Backend, Handle } from '../runtime/backend.ts'
 import { runFailure } from '../util/fault.ts'
 import { batchLogits, blockSize, topWidth } from './batchLogits.ts'
-import type { Decoder } from './decode.ts'
+import { type Decoder, needsCompany } from './decode.ts'
 import { candidatesFromTop, drawBlock, drawWithin, logitsNeeded, sum } from './partialLogits.ts'
 import { candidatesOf, type DrawKey, type SampledToken, type ScoredToken, sampleToken, uniformOf } from './sampling.ts'
 import type { Sequence } from './sequence.ts'
@@ -27,17 +27,18 @@ type RowLogits = {
 }
 
 /**
- * One token for each sequence, or the Fault that says why it gets none. Frees `h`.
- * @param h normed hidden states [R, C]
+ * One token for each sequence, or the Fault that says why it gets none. Frees the hidden states.
+ * @param given normed hidden states [R, C]
  * @param rows which row of `h` each sequence reads; sequences that read the same row have the same options
  */
 export const sampleBatch = async (
   decoder: Decoder,
-  h: Handle,
+  given: Handle,
   sequences: readonly Sequence[],
   rows: readonly number[],
 ): Promise<(SampledToken | Error)[]> => {
   const { backend, config } = decoder.model
+  const h = given.shape[0] === 1 && needsCompany(decoder) ? twice(backend, given) : given
   const [R] = h.shape
   const V = config.vocab_size
   const temperatures = Array<number>(R).fill(1)
@@ -53,6 +54,15 @@ export const sampleBatch = async (
   const sampled = Promise.all(sequences.map((sequence, i) => sampleRow(byRow[rows[i]], sequence, V)))
   backend.free([h, logits, ...Object.values(outputs)])
   return sampled
+}
+
+/** A row two times, in place of the row. */
+const twice = (backend: Backend, row: Handle): Handle => {
+  const [, width] = row.shape
+  const both = backend.zeros([2, width])
+  backend.copy([[row, both]], { from: Uint32Array.of(0, 0), to: Uint32Array.of(0, width), width })
+  backend.free([row])
+  return both
 }
 
 const splitRows = (

@@ -2,7 +2,7 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { collect } from '../../test/support/collect.ts'
 import { fixture } from '../../test/support/golden.ts'
 import { openModel } from '../passes/open.node.ts'
-import { type Completion, completions } from './generate.ts'
+import { type Completion, completions } from './completions.ts'
 import { type GenerationRequest, openScheduler, type Scheduler } from './scheduler.ts'
 import type { CompletionOptions, Piece, TextSource } from './sequence.ts'
 
@@ -35,7 +35,8 @@ afterEach(() => scheduler.close())
 
 const whole = async (pieces: AsyncIterable<Piece>) =>
   (await collect(completions(pieces))).sort((a, b) => a.sample - b.sample)
-const texts = (found: Completion[][]) => found.map((samples) => samples.map(({ ids, text }) => [ids, text]))
+const texts = (found: Completion[][]) =>
+  found.map((samples) => samples.map(({ ids, logps, text }) => [ids, logps, text]))
 const alone = async (request: GenerationRequest) => {
   const single = openScheduler(model, tokenizer, { batchSize: 1 })
   const found = await whole(single.submit(request))
@@ -46,7 +47,7 @@ const expected = texts(await Promise.all(requests.map(alone)))
 const first = (pieces: AsyncIterable<Piece>) => pieces[Symbol.asyncIterator]()
 
 describe('scheduler', () => {
-  it('gives each row the text that it has alone, whatever stands beside it', async () => {
+  it('gives each row the text and the very log-probs that it has alone, whatever stands beside it', async () => {
     for (const size of [5, 32]) {
       open(size)
       expect(texts(await Promise.all(requests.map((request) => whole(scheduler.submit(request)))))).toEqual(expected)
@@ -87,8 +88,8 @@ describe('scheduler', () => {
     const { prompt } = requests[0]
     expect((await whole(watched.submit({ prompt, options }))).length).toBe(5)
     await watched.close()
-    // The prompt; 5 samples by two rows: 4 + 4 tokens, the first of them from the prompt's pass; the last one by itself
-    expect(ran.step).toEqual([prompt.length, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1])
+    // The prompt; 5 samples by two rows of 3 steps each, since first tokens come from the prompt's pass; the last one beside a row that says nothing
+    expect(ran.step).toEqual([prompt.length, 2, 2, 2, 2, 2, 2, 2, 2, 2])
   })
 
   it('frees the rows of a reader that leaves or aborts, and nobody else notices', async () => {

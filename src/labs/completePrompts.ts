@@ -1,6 +1,7 @@
 /** Completions of the prompts of sums by a model that a lab has trained. */
 import { encodePrompt } from '../data/examples.ts'
-import { completions, endIds, generate } from '../generate/generate.ts'
+import { completions } from '../generate/completions.ts'
+import { endIds, generate } from '../generate/generate.ts'
 import { openModel } from '../passes/open.node.ts'
 import type { ProgressEvent } from '../runs/events.ts'
 import { assert } from '../util/fault.ts'

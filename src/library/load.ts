@@ -10,6 +10,7 @@ import { score } from '../generate/score.ts'
 import type { FinishReason } from '../generate/sequence.ts'
 import { idsOnly } from '../generate/tokenization.node.ts'
 import { embeddingsOf, type Pooling } from '../passes/embeddings.ts'
+import type { Compute } from '../passes/int8.ts'
 import { type OpenedModel, openModel } from '../passes/open.node.ts'
 import type { Quantize } from '../passes/quantize.ts'
 import { type Reward, rewardsOf } from '../passes/scores.ts'
@@ -25,6 +26,7 @@ import type { GenerateOptions } from './settings.ts'
 /** What `load` opens: a folder, a hub id, a run, a PEFT adapter that names its base, or the result of a training run. */
 export type ModelName = string | { readonly model: string }
 
+/** How `load` and `loadRewardModel` open a model. */
 export type LoadOptions = {
   /** A PEFT adapter of that model, or a run that trained one (default: that of the run which `model` names). */
   adapter?: string
@@ -34,12 +36,18 @@ export type LoadOptions = {
   threads?: number
   /** Quantize the weights of the layers' linear modules to 8 or 4 bits while the model is loaded (default: none). */
   quantize?: Quantize
+  /**
+   * How the products of those modules are computed: in fp32, or in 8-bit numbers, which is faster on most processors: exactly
+   * (int8), or with inputs rounded as well (int8-fast) (default: fp32).
+   */
+  compute?: Compute
   /** Called with bytes fetched from the hub, then with tensors read. */
   onProgress?: (progress: { phase: 'download' | 'load'; done: number; total: number }) => void
 }
 
 /** A completion. */
 export type Completion = {
+  /** The text, without the end token or the text of `stop` that ended it. */
   text: string
   /** Generated tokens, the end token included. */
   ids: number[]
@@ -56,10 +64,13 @@ export type Generation = Run<string, Completion>
 export type Score = {
   /** The sum over its tokens. */
   logp: number
+  /** How many tokens are counted. */
   tokens: number
+  /** The log-probability of each of them, in order. */
   tokenLogps: number[]
 }
 
+/** How `embed` makes one vector of a text. */
 export type EmbedOptions = {
   /** The mean over the tokens of a text, or the state of its last token, which alone has read all of it (default: mean). */
   pooling?: Pooling
@@ -94,6 +105,7 @@ type Common = {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** A model that writes, as `load` opens it. Close it at the end: it holds a thread and its weights. */
 export type LanguageModel = Common & {
   /**
    * Completes a text, messages or token ids. Completions that are asked for at the same time are decoded together; each
@@ -106,6 +118,7 @@ export type LanguageModel = Common & {
   score: OneOrMany<SftRow, Score>
 }
 
+/** A model that gives scores, as `loadRewardModel` opens it. Close it at the end: it holds a thread and its weights. */
 export type RewardModel = Common & {
   /** Rewards. A probabilistic reward model gives the expected score, its standard deviation and the distribution. */
   score: OneOrMany<SftRow, Reward>

@@ -6,6 +6,7 @@ import { type BestOfN, bestOfN } from '../recipes/bestOfN.ts'
 import { bestOfNSchema } from '../recipes/rl/schema.ts'
 import type { ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { assert } from '../util/fault.ts'
+import { openSharing } from '../workers/sharing.ts'
 import { checked, faultInSettings, plainSettings } from './given.ts'
 import type { Run } from './run.ts'
 
@@ -20,15 +21,22 @@ export async function* bestOfNEvents(
 ): AsyncGenerator<ProgressEvent | WarningEvent, BestOfN> {
   try {
     const { settings, functions } = await plainSettings({ ...given })
-    const result = yield* bestOfN(checked(bestOfNSchema, settings, 'bestOfN()'), { signal, functions })
-    signal?.throwIfAborted()
-    assert(result, 'best-of-N ended without a result')
-    return result
+    const config = checked(bestOfNSchema, settings, 'bestOfN()')
+    const { settings: own, sharing, close } = await openSharing(config, { name: config.model, note: () => {} })
+    try {
+      const result = yield* bestOfN(own, { signal, functions, sharing })
+      signal?.throwIfAborted()
+      assert(result, 'best-of-N ended without a result')
+      return result
+    } finally {
+      await close()
+    }
   } catch (error) {
     throw faultInSettings(error)
   }
 }
 
+/** The result of `compare`. */
 export type Comparison = {
   /** What the numbers allow to conclude, in sentences. */
   words: string[]
@@ -43,9 +51,15 @@ export async function* comparisonEvents(given: object, { signal }: Options): Asy
   try {
     const { settings, functions } = await plainSettings({ ...given })
     let result: Comparison | undefined
-    for await (const event of compareEvents(checked(compareSchema, settings, 'compare()'), { signal, functions })) {
-      if (event.event === 'result') result = { words: event.words, files: event.files }
-      yield event
+    const config = checked(compareSchema, settings, 'compare()')
+    const { settings: own, sharing, close } = await openSharing(config, { name: config.output, note: () => {} })
+    try {
+      for await (const event of compareEvents(own, { signal, functions, sharing })) {
+        if (event.event === 'result') result = { words: event.words, files: event.files }
+        yield event
+      }
+    } finally {
+      await close()
     }
     signal?.throwIfAborted()
     assert(result, 'a comparison ended without a result')

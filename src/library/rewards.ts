@@ -5,6 +5,7 @@ import type { PromptRow, UnknownPromptRow } from './rows.ts'
 
 /** What a reward function sees of a completion: the columns of the prompt's row, and these. */
 export type RewardRow<Row extends PromptRow = UnknownPromptRow> = Omit<Row, 'completion' | 'ids' | 'finish_reason'> & {
+  /** The completion as text. */
   completion: string
   /** The sampled token ids, the end token included. */
   ids: readonly number[]

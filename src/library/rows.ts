@@ -14,7 +14,9 @@ export type Data<Row> = string | string[] | Iterable<WithColumns<Row>> | AsyncIt
 export type PreferenceRow = {
   /** May be left out where `chosen` and `rejected` both begin with it. */
   prompt?: RowText
+  /** The better response. */
   chosen: RowText
+  /** The other one. */
   rejected: RowText
   /** By how much the chosen response is better, for `reward`. */
   margin?: number | null
@@ -24,6 +26,7 @@ export type PreferenceRow = {
 
 /** Several responses to a prompt, ranked, or with one that is the best. */
 export type RankingRow = {
+  /** What the responses answer. */
   prompt: RowText
   /** Two or more. */
   responses: RowText[]
@@ -40,23 +43,36 @@ export type RankingRow = {
 
 /** A text, a conversation, or a prompt with its completion. */
 export type SftRow =
-  | { text: string | number[] }
-  | { messages: Message[] }
   | {
+      /** The whole text, or its token ids. */
+      text: string | number[]
+    }
+  | {
+      /** A conversation: every token is learnt, or with `assistantOnlyLoss` those of the assistant. */
+      messages: Message[]
+    }
+  | {
+      /** What stands before the completion, which alone is learnt (`completionOnlyLoss: false`: all tokens). */
       prompt: RowText
+      /** What the model should write. */
       completion: RowText
     }
 
 /** A completion that is good or bad. */
 export type KtoRow = {
+  /** What the completion answers. */
   prompt: RowText
+  /** The completion that is judged. */
   completion: RowText
   /** true is good. Words and numbers need the setting `label` where they do not say so themselves. */
   label: boolean | string | number
 }
 
 /** A prompt, for methods that make the completions themselves. Rewards see the other columns. */
-export type PromptRow = { prompt: RowText }
+export type PromptRow = {
+  /** What the model completes. */
+  prompt: RowText
+}
 
 /** A prompt of a file, whose columns are not known to the compiler. */
 export type UnknownPromptRow = PromptRow & Readonly<Record<string, unknown>>

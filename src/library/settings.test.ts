@@ -48,6 +48,7 @@ const methods: true[] = [
   true satisfies Checked<settings.RewardSettings, SchemaOf<'reward'>>,
   true satisfies Checked<settings.SpinSettings, SchemaOf<'spin'>>,
   true satisfies Checked<settings.AsftSettings, SchemaOf<'asft'>>,
+  true satisfies Checked<settings.DistillSettings, SchemaOf<'distill'>>,
   true satisfies Checked<settings.SelfrewardSettings, SchemaOf<'selfreward'>>,
   true satisfies Checked<settings.ReinforceSettings, SchemaOf<'reinforce'>>,
   true satisfies Checked<settings.RlooSettings, SchemaOf<'rloo'>>,

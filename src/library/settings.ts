@@ -50,12 +50,19 @@ export interface TrainingSettings {
    * @default {}
    */
   scheduleOption?: {
+    /** cosine, cosine_with_min_lr: waves, 0.5 by default (half a wave, down to the end); cosine_with_restarts: how often it begins anew, 1. */
     numCycles?: number
+    /** polynomial: its power, 1 by default. */
     power?: number
+    /** polynomial: the learning rate at the end, 1e-7 by default. */
     lrEnd?: number
+    /** inverse_sqrt: steps after the warm-up until the rate is its peak divided by the root of 2; by default as many as the warm-up has, or 10,000 without one. */
     timescale?: number
+    /** cosine_with_min_lr: the floor as a part of the learning rate. */
     minLrRate?: number
+    /** warmup_stable_decay: steps of the last phase. */
     numDecaySteps?: number
+    /** warmup_stable_decay: where both ramps end, as a part of the learning rate; 0. */
     minLrRatio?: number
   }
   /**
@@ -84,6 +91,8 @@ export interface TrainingSettings {
   loraAlpha?: number
   /** Modules that get an adapter: q_proj,v_proj, or all-linear for all linear modules but the head, or peft for PEFT's choice, queries and values (default: all-linear). */
   loraTarget?: string[]
+  /** DoRA: learn the length of each row of the adapted weights by itself, the adapter only its direction. */
+  useDora?: boolean
   /**
    * QLoRA: quantize the frozen weights of the layers' linear modules to 8 or 4 bits; the adapter stays in float32.
    * @default 'none'
@@ -127,6 +136,17 @@ export interface TrainingSettings {
   device?: 'auto' | 'cpu' | 'webgpu' | 'cuda'
   /** CPU threads (default: one a core); they do not change any result. */
   threads?: number
+  /**
+   * How the products of the linear modules are computed: fp32, int8 (weights in 8 bits, computed exactly), int8-fast (inputs rounded to 8 bits as well).
+   * @default 'fp32'
+   */
+  compute?: 'fp32' | 'int8' | 'int8-fast'
+  /** Share the work out to machines that run "attune worker" at the same Redis (redis://HOST:6379); the result is the same. */
+  workers?: string
+  /** A folder that all machines see, or s3://BUCKET/PREFIX, for models, rows and results (default: over HTTP from this machine). */
+  workersFiles?: string
+  /** The address at which workers reach this machine (default: the one that Redis is reached from). */
+  workersHost?: string
 }
 
 /** What the methods take that learn from given completions. */
@@ -612,6 +632,98 @@ export interface AsftSettings extends SelfPlaySettings {
   helper: string[]
   /** Rank of each helper; the data has rank 1, equal ranks tie (default: 2,3,... in their order). */
   helperRanks?: number[]
+}
+
+/** On-policy distillation: learn at each token of its own completions what a teacher model would have said there (GKD, forward and reverse KL): the settings of `distill`. */
+export interface DistillSettings extends TrainingSettings {
+  /** The model to learn from: a folder, hub id or run with the same tokenizer, or a server that tells log-probs of a prompt (URL#MODEL), such as `attune serve`. */
+  teacher: string
+  /**
+   * The divergence from the teacher: 0 is the forward KL(teacher || student), 1 the reverse KL(student || teacher), between them the generalised Jensen-Shannon divergence.
+   * @default 0.5
+   */
+  beta?: number
+  /**
+   * Fraction of the batches whose completions the student samples itself (on-policy); the others learn on those of the data. With 1 rows need no completions.
+   * @default 0.5
+   */
+  lmbda?: number
+  /**
+   * Where the student does not sample, the teacher does, in place of the completions of the data (sequence-level distillation).
+   * @default false
+   */
+  seqKd?: boolean
+  /**
+   * Sampling temperature of completions; it does not change the loss.
+   * @default 0.9
+   */
+  temperature?: number
+  /**
+   * Maximum number of tokens of a sampled completion.
+   * @default 128
+   */
+  maxNewTokens?: number
+  /**
+   * The logits of both models are divided by it in the loss; 1 with a server, whose log-probs are those of 1.
+   * @default 1
+   */
+  kdTemperature?: number
+  /** A text that the teacher alone reads before each prompt (context distillation): a system message of conversations, else the beginning of the prompt; the teacher may then be the student itself. */
+  teacherContext?: string
+  /** Training rows: jsonl, json, csv, tsv, parquet, jsonl.gz, or a hub data set (owner/name); or rows of the program, which are kept in the cache under the hash of their content. */
+  data: Data<SftRow | PromptRow>
+  /**
+   * Maximum number of tokens of a row; longer rows are cut at the end.
+   * @default 1024
+   */
+  maxLength?: number
+  /** Maximum number of tokens of a prompt; longer prompts are cut at their beginning. */
+  maxPromptLength?: number
+  /**
+   * Passes over the rows.
+   * @default 3
+   */
+  epochs?: number
+  /** Stop after N optimizer steps, even if `epochs` asks for more. */
+  maxSteps?: number
+  /**
+   * Rows of a batch; a batch with many tokens is computed in parts (micro-batches).
+   * @default 8
+   */
+  batchSize?: number
+  /**
+   * Peak learning rate.
+   * @default 2e-5; with LoRA 2e-4
+   */
+  learningRate?: number
+  /**
+   * The optimizer, with the default settings of torch.optim.
+   * @default 'adamw'
+   */
+  optimizer?: 'adamw' | 'adam' | 'sgd' | 'rmsprop'
+  /**
+   * Dropout of the adapter's input while training.
+   * @default 0
+   */
+  loraDropout?: number
+  /** Rows to evaluate on; or rows of the program. */
+  evalData?: Data<SftRow | PromptRow>
+  /** Evaluate every N steps (default: once an epoch). */
+  evalEvery?: number
+  /**
+   * The metric that decides which checkpoint is the best and becomes the result; none: always the last.
+   * @default 'eval_loss'
+   */
+  bestMetric?: string
+  /** Early stopping: stop after N evaluations without a better one. */
+  patience?: number
+  /**
+   * Random seed for the order of rows, dropout and new LoRA weights.
+   * @default 42
+   */
+  seed?: number
+  /** The defaults of TRL 1.16.0 for what you do not give, where they differ: learning-rate 2e-5, lora-target peft. */
+  like?: 'trl'
 }
 
 /** Self-rewarding: the model writes prompts, answers them, scores its answers as a judge, and learns to prefer the best (iterative DPO): the settings of `selfreward`. */
@@ -1132,6 +1244,17 @@ export interface BestOfNSettings<Row extends PromptRow = UnknownPromptRow> {
   device?: 'auto' | 'cpu' | 'webgpu' | 'cuda'
   /** CPU threads (default: one a core); they do not change any result. */
   threads?: number
+  /**
+   * How the products of the linear modules are computed: fp32, int8 (weights in 8 bits, computed exactly), int8-fast (inputs rounded to 8 bits as well).
+   * @default 'fp32'
+   */
+  compute?: 'fp32' | 'int8' | 'int8-fast'
+  /** Share the work out to machines that run "attune worker" at the same Redis (redis://HOST:6379); the result is the same. */
+  workers?: string
+  /** A folder that all machines see, or s3://BUCKET/PREFIX, for models, rows and results (default: over HTTP from this machine). */
+  workersFiles?: string
+  /** The address at which workers reach this machine (default: the one that Redis is reached from). */
+  workersHost?: string
 }
 
 /** The settings of `compare`. */
@@ -1203,6 +1326,12 @@ export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
    * @default 42
    */
   seed?: number
+  /** Share the work out to machines that run "attune worker" at the same Redis (redis://HOST:6379); the result is the same. */
+  workers?: string
+  /** A folder that all machines see, or s3://BUCKET/PREFIX, for models, rows and results (default: over HTTP from this machine). */
+  workersFiles?: string
+  /** The address at which workers reach this machine (default: the one that Redis is reached from). */
+  workersHost?: string
 }
 
 /** Length and sampling of a completion. */

@@ -7,14 +7,17 @@ import type { Recipe, TrainEvent } from '../recipes/trainer/recipe.ts'
 import type { EndEvent } from '../runs/events.ts'
 import { newRunFolder, runsRoot } from '../runs/find.node.ts'
 import { assert } from '../util/fault.ts'
+import { openSharing } from '../workers/sharing.ts'
 import { checked, faultInSettings, inSettings, plainSettings } from './given.ts'
 import { makeRun, type Run } from './run.ts'
 
+/** What a training function takes beside its settings. */
 export type TrainingOptions = {
   /** After it aborts, the current step is finished and saved: the result says `interrupted`, and `resume: true` goes on. */
   signal?: AbortSignal
 }
 
+/** What a training run ends with. */
 export type TrainingResult = {
   /**
    * The folder of the trained model, or of its adapter, which names its base. Any `model` setting and `load` take it. Of a run
@@ -23,6 +26,7 @@ export type TrainingResult = {
   model: string
   /** The run's folder: settings, log, checkpoints, and report.html. */
   output: string
+  /** Steps that were done, those before a resumption included. */
   steps: number
   /**
    * Why it ended: all steps are done, `signal` aborted, `patience` found nothing better, self-play changed nothing more, or
@@ -67,10 +71,15 @@ async function* training(
     const config = checked(recipe.schema, await withFolder(recipe.name, settings), `${methods[key].name}()`)
     const metrics: Record<string, number> = {}
     let end: EndEvent | undefined
-    for await (const event of recipe.run(config, { signal, functions, loss })) {
-      if (event.event === 'step' || event.event === 'eval') Object.assign(metrics, numbersOf(event))
-      yield event.event === 'warning' ? { ...event, message: inSettings(event.message) } : event
-      if (event.event === 'end') end = event
+    const { settings: own, sharing, close } = await openSharing(config, { name: String(config.output), note: () => {} })
+    try {
+      for await (const event of recipe.run(own, { signal, functions, loss, sharing })) {
+        if (event.event === 'step' || event.event === 'eval') Object.assign(metrics, numbersOf(event))
+        yield event.event === 'warning' ? { ...event, message: inSettings(event.message) } : event
+        if (event.event === 'end') end = event
+      }
+    } finally {
+      await close()
     }
     assert(end, 'a run ended without an end event')
     return {

@@ -3,6 +3,7 @@
  * lists them. Weights keep their checkpoint names. Hidden states are [N, C], the tokens of a batch without padding.
  */
 import type { Attend } from '../nn/attention.ts'
+import type { DeltaRule } from '../nn/deltaRule.ts'
 import type { HeadOptions } from '../nn/head.ts'
 import type { Buckets } from '../nn/relative.ts'
 import type { RopeParameters } from '../nn/rope.ts'
@@ -22,6 +23,7 @@ export type Config = {
   num_hidden_layers: number
   num_attention_heads: number
   num_key_value_heads: number
+  /** Where layers differ, the largest. */
   head_dim: number
   intermediate_size: number
   max_position_embeddings: number
@@ -43,14 +45,28 @@ export type BlockContext = {
   attend: Attend
   /** Rotates [N, heads*D] by the tokens' positions, with the table of this name. */
   rotate(x: Tensor, heads: number, table: string, rotary: number): Tensor
+  /** [N] i64: position of each token in its own text. */
+  positions: Tensor
+  /** x [N, width] with what stood before it in its own text: of the tokens `count` places earlier, ..., 1 place earlier, and itself. */
+  recent(x: Tensor, count: number): Tensor[]
+  /** Gated linear attention: see nn/deltaRule.ts. */
+  deltaRule: DeltaRule
 }
 
 /** Layers of one kind share a trace. */
 export type LayerKind = {
+  /** A layer without attention, which reads so many of the tokens before: see `recent`. */
+  recent?: { count: number; width: number }
+  /** Such a layer that computes by the delta rule: the shape of what it keeps of a whole text. */
+  state?: readonly number[]
   /** Attention window, if any. */
   window?: number
   /** Name of the rotary table; none: no rotation. */
   rope?: string
+  /** A layer without keys and values of its own, which attends to those of this earlier layer. */
+  keysOf?: number
+  /** A layer whose keys and values later ones attend to. */
+  givesKeys?: boolean
 }
 
 /** What an encoder has that a decoder lacks: its tokens attend to later ones too, and it writes no text. */
@@ -73,15 +89,45 @@ export type EncoderParts = {
 /** The three tokens of a pair ranker that the scores are read at: before the source, and before each of two candidates. */
 export const pairMarkers = ['<|source|>', '<|candidate1|>', '<|candidate2|>'] as const
 
+/** A mixture of experts in place of the MLP. Each expert has linear modules of its own, `...experts.3.down_proj`. */
+export type Experts = {
+  count(config: Config): number
+  /** How many of them a token goes to. */
+  perToken(config: Config): number
+  /** The module that chooses. Its weight is never rounded: a small error there changes which experts are computed. */
+  router: string
+  /** In the order in which transformers 5 has them. */
+  stacks(config: Config): readonly ExpertStack[]
+}
+
+/** Weights of a layer that transformers 5 holds as one parameter: of all experts, or the router's. */
+export type ExpertStack = {
+  /** As it is called there, and in PEFT's `target_parameters`. */
+  parameter: string
+  /** The modules here, for each expert those whose weights are its rows, one after the other. */
+  modules: readonly (readonly string[])[]
+  /**
+   * The tensors of all experts in a checkpoint, weights [experts, out, in], or [experts, in, out] when transposed, and biases
+   * [experts, out]; where there are none, a checkpoint has a tensor for each module.
+   */
+  stored?: { weight: string; bias?: string; transposed?: boolean }
+  /** PEFT reads an adapter of the modules, as transformers 4 had them, too. */
+  named?: boolean
+}
+
 export type Architecture = {
   /** As in config.json: 'LlamaForCausalLM'. */
   name: string
+  /** The form that a config means, where it has more than one under its name. */
+  formOf?(config: Config): Architecture
   /** Every parameter with its shape, in the order of the blocks. */
   shapes(config: Config): Map<string, readonly number[]>
   layerPrefix(layer: number): string
   layerKind(config: Config, layer: number): LayerKind
-  /** Rotated values of each head; 0 without rotation. */
-  rotary(config: Config): number
+  /** Columns of the hidden states between the blocks, where they carry more than the state [N, C] in front. */
+  width?(config: Config): number
+  /** Rotated values of each head, by the table of this name where tables differ in that; 0 without rotation. */
+  rotary(config: Config, table?: string): number
   /** ids [N] i64, positions [N] i64 -> [N, C]; an encoder also reads token types [N] i64, and adds its shared rows. */
   embed(p: Scope, ids: Tensor, positions: Tensor, config: Config, types?: Tensor): Tensor
   /** [N, C] -> [N, C], parameters relative to the layer's prefix */
@@ -91,9 +137,20 @@ export type Architecture = {
   /** Names outside the blocks. */
   embedding: string
   head(config: Config): Pick<HeadOptions, 'weight' | 'module' | 'softcap'>
-  /** Module names of a block's linear layers, for LoRA's `all-linear`. */
+  /** Module names of the blocks' linear layers, for LoRA's `all-linear`; a layer has those of them that it has weights of. */
   linears(config: Config): readonly string[]
+  /** Linear modules outside the blocks but for the head, which LoRA's `all-linear` means too. */
+  outerLinears?: readonly string[]
+  /** Whether a weight is never trained: one that is a buffer in transformers. */
+  isFixed?(name: string): boolean
+  /** A setting of its own that it does not compute, in words. */
+  lacks?(config: Config): string | undefined
+  /** Settings that would be refused, but which it computes; see unsupported.ts. */
+  computes?: readonly string[]
+  /** Methods of `quantization_config` whose weights it reads. */
+  unpacks?: readonly string[]
   encoder?: EncoderParts
+  experts?: Experts
   /**
    * The head of a pair ranker: its parameters, and the scores [M, tasks] of hidden states [M, C] in threes, at the markers of a
    * source and of its two candidates. The scores at the source mean nothing.
@@ -105,6 +162,8 @@ export type Architecture = {
   conv1d?: boolean
   /** Gemma: norm weights are stored as what is added to 1, so a fresh one is 0. */
   zeroNorms?: boolean
+  /** How a parameter begins that is no plain weight, bias or norm: its values, of uniform random numbers from 0 to 1. */
+  begins?(name: string): ((uniform: number) => number) | undefined
   /** The name in a checkpoint as attune knows it; undefined for what is to be ignored. */
   rename?(name: string): string | undefined
 }

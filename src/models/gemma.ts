@@ -14,10 +14,12 @@ import {
   decoder,
   decoderShapes,
   epsilon,
+  layerType,
   mlpShapes,
   normShapes,
   numberOr,
   selfAttention,
+  typedWindow,
 } from './decoder.ts'
 
 /** x + attention(norm(x)), then x + mlp(norm(x)), as Llama. */
@@ -70,14 +72,6 @@ const gemmaLike = ({ norms, headNorms = false, cap, ...own }: Variant): Architec
   zeroNorms: true,
 })
 
-/** 'sliding_attention' or 'full_attention'; without `layer_types` every `period`th layer is full. */
-const layerType = ({ raw }: Config, layer: number, period: number): string =>
-  (raw.layer_types as string[] | null | undefined)?.[layer] ??
-  ((layer + 1) % period ? 'sliding_attention' : 'full_attention')
-
-const windowOf = (config: Config, type: string) =>
-  type === 'sliding_attention' ? numberOr(config.raw.sliding_window, 4096) : undefined
-
 export const gemma = gemmaLike({
   name: 'GemmaForCausalLM',
   block: block1,
@@ -90,7 +84,7 @@ export const gemma2 = gemmaLike({
   block: block2(true),
   norms: norms2,
   cap: 30,
-  layerKind: (config, layer) => ({ rope: '', window: windowOf(config, layerType(config, layer, 2)) }),
+  layerKind: (config, layer) => ({ rope: '', window: typedWindow(config, layerType(config, layer, 2)) }),
 })
 
 export const gemma3 = gemmaLike({
@@ -100,6 +94,6 @@ export const gemma3 = gemmaLike({
   headNorms: true,
   layerKind: (config, layer) => {
     const type = layerType(config, layer, numberOr(config.raw.sliding_window_pattern, 6)!)
-    return { rope: type, window: windowOf(config, type) }
+    return { rope: type, window: typedWindow(config, type) }
   },
 })

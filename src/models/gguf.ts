@@ -8,10 +8,11 @@
  * src/models.
  */
 import type { GgufTensor, GgufValue } from '../checkpoint/gguf.ts'
-import { inverseFrequencies } from '../nn/rope.ts'
+import { inverseFrequencies, type RopeParameters } from '../nn/rope.ts'
 import { badInput } from '../util/fault.ts'
 import type { Config } from './architecture.ts'
 import { type GgufArchitecture, ggufArchitectures, ggufName, refuseForGguf } from './ggufArchitectures.ts'
+import { changesOf } from './ggufWeights.ts'
 import type { Base } from './merge.ts'
 
 export type GgufModel = {
@@ -27,16 +28,20 @@ export const ggufModel = (base: Base, file: string): GgufModel => {
   const found = ggufArchitectures[base.architecture.name]
   if (!found) {
     const known = Object.keys(ggufArchitectures).join(', ')
-    throw badInput('gguf', `llama.cpp has no graph for ${base.architecture.name}; it has ${known}`, { file })
+    throw badInput('gguf', `there is no GGUF of ${base.architecture.name}; there is one of ${known}`, { file })
   }
   refuseForGguf(found, base.config, base.architecture, file)
-  const context = Math.min(base.config.max_position_embeddings, ...ignoredWindows(found, base))
+  const context = Math.min(ownContext(base.config), ...ignoredWindows(found, base))
   return {
     metadata: metadataOf(found, base, context),
     tensors: [...extraTensors(base), ...tensorsOf(found, base)],
     shortened: context < base.config.max_position_embeddings ? context : undefined,
   }
 }
+
+/** llama.cpp has the factors for longer texts too. */
+const ownContext = ({ rope, raw, max_position_embeddings: known }: Config): number =>
+  rope?.['']?.rope_type === 'longrope' ? (raw.max_position_embeddings as number) : known
 
 /** Sliding windows where llama.cpp's graph sees everything: up to so many tokens that is the same. */
 const ignoredWindows = ({ slides }: GgufArchitecture, { architecture, config }: Base): number[] =>
@@ -64,8 +69,7 @@ const metadataOf = (found: GgufArchitecture, base: Base, context: number): Map<s
           'rope.dimension_count': { uint: rotary },
           'rope.freq_base': { float: rope.rope_theta },
           'rope.freq_base_swa': sliding && { float: sliding.rope_theta },
-          'rope.scaling.type': rope.rope_type === 'linear' ? 'linear' : undefined,
-          'rope.scaling.factor': rope.rope_type === 'linear' ? { float: rope.factor! } : undefined,
+          ...scalingOf(rope),
         }
       : {}),
     ...own(config, architecture),
@@ -75,11 +79,39 @@ const metadataOf = (found: GgufArchitecture, base: Base, context: number): Map<s
   return metadata
 }
 
-/** What Llama 3.1's scaling divides each pair's frequency by. */
+/** Of YaRN llama.cpp computes what cos and sin are multiplied by itself, unless the file says by what part it differs. */
+const scalingOf = (rope: RopeParameters): Record<string, GgufValue | undefined> => {
+  const { rope_type: type, factor, attention_factor: scale, original_max_position_embeddings: original } = rope
+  const float = (value: number | undefined) => (value === undefined ? undefined : { float: value })
+  if (type === 'linear') return { 'rope.scaling.type': type, 'rope.scaling.factor': float(factor) }
+  if (type === 'longrope')
+    return {
+      'rope.scaling.original_context_length': { uint: original! },
+      'rope.scaling.attn_factor': float(scale),
+    }
+  if (type !== 'yarn') return {}
+  const share = (scale ?? 1) / (0.1 * Math.log(factor!) + 1)
+  return {
+    'rope.scaling.type': type,
+    'rope.scaling.factor': float(factor),
+    'rope.scaling.original_context_length': { uint: original! },
+    'rope.scaling.attn_factor': Math.abs(share - 1) < 1e-6 ? undefined : float(share),
+    'rope.scaling.yarn_beta_fast': float(rope.beta_fast),
+    'rope.scaling.yarn_beta_slow': float(rope.beta_slow),
+  }
+}
+
+/** What Llama 3.1's scaling, or LongRoPE, divides each pair's frequency by. */
 const extraTensors = ({ architecture, config }: Base): GgufModel['tensors'] => {
   const rope = config.rope?.['']
-  if (rope?.rope_type !== 'llama3') return []
   const rotary = architecture.rotary(config)
+  if (rope?.rope_type === 'longrope')
+    return (['short', 'long'] as const).map((name) => ({
+      name: `rope_factors_${name}.weight`,
+      shape: [rotary / 2],
+      data: async () => Float32Array.from(rope[`${name}_factor`]!),
+    }))
+  if (rope?.rope_type !== 'llama3') return []
   const plain = inverseFrequencies({ ...rope, rope_type: 'default' }, rotary)
   const scaled = inverseFrequencies(rope, rotary)
   const factors = Float32Array.from(plain, (frequency, i) => frequency / scaled[i])
@@ -91,45 +123,11 @@ const tensorsOf = (found: GgufArchitecture, base: Base): GgufModel['tensors'] =>
   return [...architecture.shapes(config)].map(([name, shape]) => {
     const read = () => params.get(name)!.floats()
     const to = ggufName(name, found)
-    const { transposed, change } = changesOf(name, shape, found, base)
+    const { transposed, change } = changesOf(name, shape, architecture, config)
     return {
       name: to,
       shape: transposed ? shape.toReversed() : shape,
       data: async () => change(await read()),
     }
   })
-}
-
-type Change = (x: Float32Array) => Float32Array
-
-const changesOf = (name: string, shape: readonly number[], found: GgufArchitecture, base: Base) => {
-  const { architecture, config } = base
-  const changes: Change[] = []
-  const transposed = architecture.conv1d === true && shape.length === 2 && name.startsWith('transformer.h.')
-  if (transposed) changes.push((x) => swapped(x, shape[0]))
-  if (found.pairs && /self_attn\.[qk]_proj\.(weight|bias)$/.test(name))
-    changes.push((x) => paired(x, config.head_dim, x.length / shape[0]))
-  if (architecture.zeroNorms && name.endsWith('norm.weight')) changes.push((x) => x.map((value) => value + 1))
-  const factor = found.queryFactor && name.endsWith(found.queryFactor.weight) ? found.queryFactor.of(config) : 1
-  if (factor !== 1) changes.push((x) => x.map((value) => value * factor))
-  return { transposed, change: (x: Float32Array) => changes.reduce((value, change) => change(value), x) }
-}
-
-/** [rows, columns] -> [columns, rows]. */
-const swapped = (x: Float32Array, rows: number): Float32Array => {
-  const columns = x.length / rows
-  const out = new Float32Array(x.length)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[j * rows + i] = x[i * columns + j]
-  return out
-}
-
-/** Rows of each head of D from (first half, second half) to neighbours: i and i + D/2 become 2i and 2i + 1. */
-const paired = (x: Float32Array, D: number, columns: number): Float32Array => {
-  const out = new Float32Array(x.length)
-  for (let row = 0; row < x.length / columns; row++) {
-    const i = row % D
-    const to = row - i + (i < D / 2 ? 2 * i : 2 * i - D + 1)
-    out.set(x.subarray(row * columns, (row + 1) * columns), to * columns)
-  }
-  return out
 }

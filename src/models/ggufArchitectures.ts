@@ -3,6 +3,7 @@
  * cannot compute. Source: gguf-py/gguf/tensor_mapping.py and src/models/*.cpp.
  */
 import type { GgufValue } from '../checkpoint/gguf.ts'
+import type { RopeParameters } from '../nn/rope.ts'
 import { badInput } from '../util/fault.ts'
 import type { Architecture, Config } from './architecture.ts'
 
@@ -25,8 +26,10 @@ export type GgufArchitecture = {
   untied?: boolean
   /** Takes attention whose width is not the model's. */
   wide?: boolean
-  /** Divides frequencies by `rope_freqs`. */
-  llama3?: boolean
+  /** Types of rescaled rotation that it has, besides linear ones. */
+  ropes?: readonly RopeParameters['rope_type'][]
+  /** Has no head of its own where it is the embedding. */
+  onlyUntied?: boolean
   /** What else it cannot do, in words. */
   lacks?(config: Config, architecture: Architecture): string | undefined
 }
@@ -86,20 +89,35 @@ const llama: GgufArchitecture = {
   biased: true,
   untied: true,
   wide: true,
-  llama3: true,
+  ropes: ['llama3', 'yarn'],
 }
+
+const qwen = { own: (config: Config) => rms(config), activations: silu, untied: true, ropes: ['yarn'] } as const
+
+const olmo: GgufArchitecture = {
+  name: 'olmo2',
+  names: { post_attention_layernorm: 'post_attention_norm', post_feedforward_layernorm: 'post_ffw_norm' },
+  slides: true,
+  own: (config) => rms(config, 1e-5),
+  activations: silu,
+  untied: true,
+  onlyUntied: true,
+  ropes: ['yarn'],
+}
+
+const multiplier = (value: unknown): GgufValue => ({ float: (value as number | null | undefined) ?? 1 })
 
 /** By attune's name. */
 export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
   LlamaForCausalLM: llama,
   MistralForCausalLM: llama,
-  Qwen2ForCausalLM: { name: 'qwen2', own: (config) => rms(config), activations: silu, biased: true, untied: true },
-  Qwen3ForCausalLM: { name: 'qwen3', own: (config) => rms(config), activations: silu, untied: true, wide: true },
+  Qwen2ForCausalLM: { name: 'qwen2', ...qwen, biased: true },
+  Qwen3ForCausalLM: { name: 'qwen3', ...qwen, wide: true },
   SmolLM3ForCausalLM: {
     ...llama,
     name: 'smollm3',
     biased: false,
-    llama3: false,
+    ropes: ['yarn'],
     lacks: (config, architecture) =>
       kinds(config, architecture).some(({ rope }, i) => (rope === undefined) !== ((i + 1) % 4 === 0))
         ? 'no_rope_layers other than every fourth'
@@ -150,6 +168,33 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     own: (config) => ({ ...rms(config, 1e-5), 'attention.sliding_window': { uint: 0 } }),
     activations: silu,
     untied: true,
+    ropes: ['longrope'],
+  },
+  Olmo2ForCausalLM: olmo,
+  Olmo3ForCausalLM: {
+    ...olmo,
+    own: (config, architecture) => ({
+      ...rms(config, 1e-5),
+      'attention.sliding_window': { uint: (config.raw.sliding_window as number | null | undefined) ?? 4096 },
+      'attention.sliding_window_pattern': { uint: period(config, architecture)! },
+    }),
+    lacks: (config, architecture) =>
+      period(config, architecture) !== 4
+        ? 'this order of sliding and full layers'
+        : config.rope?.sliding_attention?.rope_theta !== config.rope?.full_attention?.rope_theta
+          ? 'two bases of rotation'
+          : undefined,
+  },
+  GraniteForCausalLM: {
+    ...llama,
+    name: 'granite',
+    own: ({ raw, ...config }) => ({
+      ...rms({ raw, ...config }),
+      'attention.scale': multiplier(raw.attention_multiplier),
+      embedding_scale: multiplier(raw.embedding_multiplier),
+      residual_scale: multiplier(raw.residual_multiplier),
+      logit_scale: multiplier(raw.logits_scaling),
+    }),
   },
   GPT2LMHeadModel: {
     name: 'gpt2',
@@ -162,6 +207,17 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
   },
 }
 
+const everyones: readonly string[] = ['default', 'linear', 'dynamic']
+
+const ropeLacking = ({ ropes = [] }: GgufArchitecture, given: readonly RopeParameters[]): string | undefined => {
+  const other = given.find(({ rope_type: type }) => !everyones.includes(type) && !ropes.includes(type))
+  return other
+    ? `rope type ${other.rope_type}`
+    : given.some(({ truncate }) => truncate === false)
+      ? 'truncate false'
+      : undefined
+}
+
 /** Throws a Fault 'gguf' for the first thing that llama.cpp's graph would do otherwise. */
 export const refuseForGguf = (found: GgufArchitecture, config: Config, architecture: Architecture, file: string) => {
   const { raw, rope } = config
@@ -171,7 +227,8 @@ export const refuseForGguf = (found: GgufArchitecture, config: Config, architect
     !found.biased && raw.mlp_bias === true && 'mlp_bias',
     !found.untied && !config.tie_word_embeddings && 'a head apart from the embedding',
     !found.wide && config.num_attention_heads * config.head_dim !== config.hidden_size && 'heads of this size',
-    !found.llama3 && Object.values(rope ?? {}).some(({ rope_type }) => rope_type === 'llama3') && 'rope type llama3',
+    found.onlyUntied && config.tie_word_embeddings && 'a head that is the embedding',
+    ropeLacking(found, Object.values(rope ?? {})),
     found.lacks?.(config, architecture),
   ].find((what) => what)
   if (lacks)

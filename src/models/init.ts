@@ -1,10 +1,10 @@
 /**
  * Initial weights as transformers draws them: normal(0, initializer_range) for matrices, 0 for biases and the padding
- * row of the embedding, 1 for norms (0 for Gemma's); GPT-2's residual projections are divided by sqrt(2 layers). Each
+ * row of the embedding, 1 for norms (0 for those that are added to 1), and what an architecture says of its own; GPT-2's residual projections are divided by sqrt(2 layers). Each
  * tensor has its own random stream and is made when it is read, so the model need not be in memory as a whole.
  */
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
-import { fillNormal } from '../util/rng.ts'
+import { fillNormal, fillUniform } from '../util/rng.ts'
 import { numel } from '../util/shape.ts'
 import type { Architecture, Config } from './architecture.ts'
 
@@ -29,6 +29,8 @@ const filler = (
   config: Config,
   from: { seed: number; stream: number; substream: number },
 ): Fill => {
+  const begins = architecture.begins?.(name)
+  if (begins) return (x) => fillUniform(x, from, 0, 1).map(begins)
   if (name.endsWith('.bias')) return (x) => x
   if (shape.length === 1) return (x) => x.fill(architecture.zeroNorms ? 0 : 1)
   const residual = architecture.conv1d && name.endsWith('.c_proj.weight')

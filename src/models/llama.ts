@@ -1,54 +1,79 @@
 /**
  * Llama, and architectures that differ from it by a line: Mistral (sliding window), Qwen2 (biases on q, k, v), Qwen3
- * (RMS norm on q and k per head), SmolLM3 (some layers without rotation).
+ * (RMS norm on q and k per head), SmolLM3 (some layers without rotation), Granite (multipliers), Ministral 3 (queries that grow
+ * with the position).
  */
 import { embedding, gatedMlp, rmsNorm } from '../nn/layers.ts'
 import type { Scope } from '../nn/scope.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { scalar, type Tensor } from '../tensor/tensor.ts'
 import type { Architecture, BlockContext, Config, LayerKind } from './architecture.ts'
 import {
+  attentionOptions,
   attentionShapes,
   decoder,
   decoderShapes,
   epsilon,
   mlpShapes,
+  type NamedShape,
   normShapes,
   numberOr,
   type ShapeOptions,
   selfAttention,
 } from './decoder.ts'
 
-/** x + attention(norm(x)), then x + mlp(norm(x)). */
-const block = (p: Scope, x: Tensor, context: BlockContext, config: Config, kind: LayerKind): Tensor => {
-  const norm = (name: string, y: Tensor) => rmsNorm(p, name, y, epsilon(config))
-  const attended = x.add(selfAttention(p.at('self_attn.'), norm('input_layernorm', x), context, config, kind))
-  return attended.add(gatedMlp(p.at('mlp.'), norm('post_attention_layernorm', attended), config.activation))
+type AttentionOf = (p: Scope, x: Tensor, context: BlockContext, config: Config, kind: LayerKind) => Tensor
+
+type BlockParts = {
+  attention?: AttentionOf
+  /** What attention and MLP are multiplied by before they are added. */
+  factor?(config: Config): number
+  /** What stands in place of the MLP; p is the scope of the layer. */
+  mlp?(p: Scope, x: Tensor, config: Config): Tensor
 }
+
+const plainMlp = (p: Scope, x: Tensor, { activation }: Config) => gatedMlp(p.at('mlp.'), x, activation)
+
+/** x + attention(norm(x)), then x + mlp(norm(x)). */
+export const block =
+  ({ attention = selfAttention, factor = () => 1, mlp = plainMlp }: BlockParts = {}): Architecture['block'] =>
+  (p, x, context, config, kind) => {
+    const norm = (name: string, y: Tensor) => rmsNorm(p, name, y, epsilon(config))
+    const by = factor(config)
+    const times = (y: Tensor) => (by === 1 ? y : y.mul(by))
+    const attended = x.add(times(attention(p.at('self_attn.'), norm('input_layernorm', x), context, config, kind)))
+    return attended.add(times(mlp(p, norm('post_attention_layernorm', attended), config)))
+  }
 
 /** What a relative of Llama has of its own. */
-type Variant = {
+export type Variant = {
   shapes?: (config: Config) => ShapeOptions
   kind?: (config: Config, layer: number) => LayerKind
-}
+  /** Shapes in place of the MLP's; undefined in a layer that has one. */
+  mlp?: (config: Config, layer: number) => NamedShape[] | undefined
+} & Partial<Omit<Architecture, 'name' | 'shapes' | 'layerKind'>>
 
-const layerShapes = (config: Config, options: ShapeOptions) => [
+const layerShapes = (config: Config, options: ShapeOptions, mlp = mlpShapes(config, options.bias?.mlp)) => [
   ...normShapes(config.hidden_size, 'input_layernorm', 'post_attention_layernorm'),
   ...attentionShapes(config, options),
-  ...mlpShapes(config, options.bias?.mlp),
+  ...mlp,
 ]
 
-const llamaLike = (name: string, { shapes = () => ({}), kind = () => ({ rope: '' }) }: Variant): Architecture => ({
+export const llamaLike = (
+  name: string,
+  { shapes = () => ({}), kind = () => ({ rope: '' }), mlp, ...own }: Variant,
+): Architecture => ({
   ...decoder,
   name,
-  shapes: (config) => decoderShapes(config, layerShapes(config, shapes(config))),
+  shapes: (config) => decoderShapes(config, (layer) => layerShapes(config, shapes(config), mlp?.(config, layer))),
   layerKind: kind,
   rotary: (config) => config.head_dim,
   embed: (p, ids) => embedding(p, 'model.embed_tokens', ids),
-  block,
+  block: block(),
   finalNorm: (p, x, config) => rmsNorm(p, 'model.norm', x, epsilon(config)),
+  ...own,
 })
 
-const attentionBias = ({ raw }: Config) => ({
+export const attentionBias = ({ raw }: Config) => ({
   qkv: raw.attention_bias === true,
   o: raw.attention_bias === true,
   mlp: raw.mlp_bias === true,
@@ -57,7 +82,7 @@ const attentionBias = ({ raw }: Config) => ({
 export const llama = llamaLike('LlamaForCausalLM', { shapes: (config) => ({ bias: attentionBias(config) }) })
 
 /** @param silent what the class assumes where the file says nothing; null is no window */
-const windowOf = ({ raw }: Config, silent?: number) => numberOr(raw.sliding_window, silent)
+export const windowOf = ({ raw }: Config, silent?: number) => numberOr(raw.sliding_window, silent)
 
 export const mistral = llamaLike('MistralForCausalLM', {
   kind: (config) => ({ rope: '', window: windowOf(config, 4096) }),
@@ -93,4 +118,51 @@ const smolKind = (config: Config, layer: number): LayerKind => {
 export const smollm3 = llamaLike('SmolLM3ForCausalLM', {
   shapes: (config) => ({ bias: attentionBias(config) }),
   kind: smolKind,
+})
+
+/** A multiplier of Granite's; 1 where the file is silent. */
+const multiplier = ({ raw }: Config, name: string) => (raw[name] as number | null | undefined) ?? 1
+
+/** Granite's attention and multipliers of it and of residuals, around any MLP. */
+export const graniteBlock = (mlp?: BlockParts['mlp']) =>
+  block({
+    attention: (p, x, context, config, kind) => {
+      const scale = multiplier(config, 'attention_multiplier')
+      return selfAttention(p, x, context, config, kind, { options: { ...attentionOptions(config, kind), scale } })
+    },
+    factor: (config) => multiplier(config, 'residual_multiplier'),
+    mlp,
+  })
+
+/** Llama with multipliers of embeddings, scores, residuals and logits (the last is applied to the hidden state, of which they are a product). */
+export const graniteParts = {
+  embed: (p, ids, _, config) => embedding(p, 'model.embed_tokens', ids).mul(multiplier(config, 'embedding_multiplier')),
+  finalNorm: (p, x, config) =>
+    rmsNorm(p, 'model.norm', x, epsilon(config)).mul(1 / multiplier(config, 'logits_scaling')),
+  computes: ['embedding_multiplier', 'attention_multiplier', 'residual_multiplier', 'logits_scaling'],
+} satisfies Variant
+
+export const granite = llamaLike('GraniteForCausalLM', {
+  shapes: (config) => ({ bias: attentionBias(config) }),
+  block: graniteBlock(),
+  ...graniteParts,
+})
+
+/** [N, 1]: 1 + beta ln(1 + floor(position / original context)) */
+const growth = (positions: Tensor, { rope }: Config): Tensor => {
+  const { llama_4_scaling_beta: beta = 0, original_max_position_embeddings: original } = rope!['']
+  const times = positions.div(scalar(original!, 'i64')).cast('f32')
+  return times.add(1).log().mul(beta).add(1).reshape([positions.shape[0], 1])
+}
+
+/** Queries grow where a text is longer than the original context. */
+export const ministral3 = llamaLike('Ministral3ForCausalLM', {
+  kind: (config) => ({ rope: '', window: windowOf(config) }),
+  block: block({
+    attention: (p, x, context, config, kind) => {
+      const grows = config.rope?.['']?.llama_4_scaling_beta !== undefined
+      const grown = (q: Tensor) => (grows ? q.mul(growth(context.positions, config)) : q)
+      return selfAttention(p, x, context, config, kind, { grown })
+    },
+  }),
 })

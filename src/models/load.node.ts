@@ -1,21 +1,23 @@
 /** Loads model and adapter folders from disk. */
 import { join } from 'node:path'
-import { type Checkpoint, isAdapterFolder, openAdapter, openCheckpoint } from '../checkpoint/folder.node.ts'
+import { type Checkpoint, isAdapterFolder, isThere, openAdapter, openCheckpoint } from '../checkpoint/folder.node.ts'
 import { jsonFile } from '../util/files.node.ts'
 import { scoreWeight } from './architecture.ts'
 import { joinCheckpoint, type Pretrained } from './load.ts'
-import { type Adapter, adapterName, parseAdapter, withVocabulary } from './lora.ts'
+import { openGgufCheckpoint } from './loadGguf.node.ts'
+import { type Adapter, parseAdapter, withVocabulary } from './lora.ts'
+import { adapterName } from './loraModules.ts'
 import type { Base } from './merge.ts'
 import { asRewardModel } from './scored.ts'
 
 /**
- * Opens a folder in Hugging Face layout. Weights stay on disk until they are read. `unused` names tensors of the files
- * that the architecture does not know. Faults: those of `openCheckpoint` and `joinCheckpoint`.
+ * Opens a folder in Hugging Face layout, or a GGUF file. Weights stay on disk until they are read. `unused` names tensors of the files
+ * that the architecture does not know. Faults: those of `openCheckpoint`, `openGgufCheckpoint` and `joinCheckpoint`.
  */
 export const loadPretrained = async (
   dir: string,
 ): Promise<Pretrained & Pick<Checkpoint, 'dir' | 'files' | 'generationConfig'>> => {
-  const checkpoint = await openCheckpoint(dir)
+  const checkpoint = await ((await isThere(dir)) ? openGgufCheckpoint(dir) : openCheckpoint(dir))
   const { files, generationConfig } = checkpoint
   return { dir, files, generationConfig, ...(await joinCheckpoint(checkpoint)) }
 }

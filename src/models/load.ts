@@ -11,6 +11,8 @@ import { type Architecture, type Config, headWeight } from './architecture.ts'
 import { blenderConfig, isBlenderConfig } from './blenderConfig.ts'
 import { parseConfig } from './config.ts'
 import { architectureOf } from './registry.ts'
+import { unstacked } from './stacks.ts'
+import { textConfig } from './textConfig.ts'
 
 export type Weights = { params: ReadonlyMap<string, StoredTensor>; unused: string[] }
 
@@ -26,7 +28,9 @@ export const joinCheckpoint = async (folder: {
   tensors: ReadonlyMap<string, StoredTensor>
 }): Promise<Pretrained> => {
   const file = `${folder.dir}/config.json`
-  const given = isBlenderConfig(folder.config) ? blenderConfig(folder.config, folder.tensors, file) : folder.config
+  const given = isBlenderConfig(folder.config)
+    ? blenderConfig(folder.config, folder.tensors, file)
+    : textConfig(folder.config)
   const parsed = parseConfig(given, file)
   const architecture = architectureOf(parsed, file)
   const tensors = renamed(architecture, folder.tensors)
@@ -76,7 +80,7 @@ export const matchWeights = (
   const shapes = architecture.shapes(config)
   const params = new Map<string, StoredTensor>()
   const unused: string[] = []
-  for (const [name, tensor] of tensors) {
+  for (const [name, tensor] of unstacked(architecture, config, tensors, file)) {
     const shape = shapes.get(name)
     if (shape) params.set(name, checked(tensor, shape, name === architecture.embedding, file))
     else unused.push(tensor.name)

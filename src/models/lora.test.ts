@@ -136,7 +136,7 @@ describe('which modules a config means', () => {
 describe('what is refused', () => {
   it.each([
     [{ peft_type: 'IA3' }, /peft_type "IA3" is not supported; LORA is/],
-    [{ use_dora: true }, /use_dora true is not plain LoRA/],
+    [{ use_dora: true }, /has no LoRA weights for model.layers.0.self_attn.q_proj/],
     [{ bias: 'all' }, /bias "all"/],
     [{ layer_replication: [[0, 2]] }, /layer_replication/],
     [{ init_lora_weights: 'pissa' }, /init_lora_weights "pissa"/],
@@ -162,7 +162,7 @@ describe('what is refused', () => {
       name,
       lazyTensor(name, [32], () => new Float32Array(32)),
     )
-    expect(() => parse(dora)).toThrow(/is not plain LoRA/)
+    expect(() => parse(dora)).toThrow(/lora_magnitude_vector.weight, which its adapter_config.json does not target/)
   })
 })
 

@@ -5,10 +5,22 @@
  */
 import { z } from 'zod'
 import type { StoredTensor } from '../checkpoint/stored.ts'
+import { magnitudeOf } from '../nn/scope.ts'
 import { badInput } from '../util/fault.ts'
 import { cut, quoted } from '../util/quote.ts'
 import { type Architecture, type Config, headWeight } from './architecture.ts'
-import { type LoraModule, loraModules, moduleOf, safePattern, targetedModules } from './loraModules.ts'
+import { expertModules, expertsApart, refusePartOfExperts } from './expertAdapters.ts'
+import {
+  adapterName,
+  adapterPrefix,
+  type LoraModule,
+  loraA,
+  loraB,
+  loraModules,
+  moduleOf,
+  safePattern,
+  targetedModules,
+} from './loraModules.ts'
 
 export type LoraTarget = {
   r: number
@@ -23,9 +35,14 @@ export type Adapter = {
   alpha: number
   dropout: number
   rsLora: boolean
+  /** Each target has a magnitude too; see dora.ts. */
+  dora: boolean
   /** By full module name. */
   targets: Map<string, LoraTarget>
-  /** `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r], and saved parameters where it has them. */
+  /**
+   * `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r], with DoRA `<module>.lora_magnitude_vector.weight` [out],
+   * and saved parameters where it has them.
+   */
   params: Map<string, StoredTensor>
   /** Parameters of the base that it replaces whole (modules_to_save). */
   saved: string[]
@@ -36,9 +53,6 @@ export const scalingsOf = ({ targets }: Adapter): Map<string, number> =>
   new Map([...targets].map(([module, { scaling }]) => [module, scaling]))
 
 export const scalingOf = (alpha: number, r: number, rsLora: boolean) => alpha / (rsLora ? Math.sqrt(r) : r)
-
-export const loraA = (module: string) => `${module}.lora_A.weight`
-export const loraB = (module: string) => `${module}.lora_B.weight`
 
 const size = z.int().positive()
 /** Far more names and patterns than any model has modules; each is held against every module. */
@@ -52,12 +66,14 @@ const schema = z.looseObject({
   r: size,
   lora_alpha: z.number(),
   lora_dropout: z.number().min(0).max(1).default(0),
-  target_modules: z.union([z.string(), texts]),
+  target_modules: z.union([z.string(), texts]).nullish(),
+  target_parameters: texts.nullish(),
   exclude_modules: z.union([z.string(), texts]).nullish(),
   modules_to_save: texts.nullish(),
   layers_to_transform: z.union([z.int(), z.array(z.int()).max(most)]).nullish(),
   layers_pattern: z.union([z.string(), texts]).nullish(),
   use_rslora: z.boolean().default(false),
+  use_dora: z.boolean().default(false),
   rank_pattern: z.record(z.string(), size).refine(few, tooMany).nullish(),
   alpha_pattern: z.record(z.string(), z.number()).refine(few, tooMany).nullish(),
 })
@@ -66,7 +82,6 @@ type PeftConfig = z.infer<typeof schema>
 
 /** Settings beside plain LoRA's, with the values at which they change nothing. */
 const harmless: Readonly<Record<string, readonly unknown[]>> = {
-  use_dora: [false],
   bias: ['none'],
   lora_bias: [false],
   // the others change the base's weights when the adapter is loaded
@@ -80,7 +95,6 @@ const harmless: Readonly<Record<string, readonly unknown[]>> = {
   velora_config: [],
   megatron_config: [],
   use_bdlora: [],
-  target_parameters: [],
   trainable_token_indices: [],
   ensure_weight_tying: [false],
 }
@@ -103,11 +117,6 @@ const readConfig = (raw: unknown, file: string): PeftConfig => {
     })
   return c
 }
-
-const PREFIX = 'base_model.model.'
-
-/** A parameter of the base as PEFT names it. */
-export const adapterName = (name: string) => PREFIX + name
 
 /** The base with an adapter's embeddings, where those were enlarged for new tokens before training. */
 export const withVocabulary = (
@@ -151,28 +160,44 @@ export const parseAdapter = (
 ): Adapter => {
   const peft = readConfig(adapterConfig, `${file}/adapter_config.json`)
   const modules = loraModules(architecture, config)
-  const base = { ...peft, name: architecture.name, modules, file }
+  const apart = expertsApart(peft.target_parameters ?? [], tensors, architecture, config, file)
+  const { parameterOf } = apart
+  const base = { ...peft, name: architecture.name, modules, parameterOf, file }
   const shapes = new Map(architecture.shapes(config)).set(headWeight, [config.vocab_size, config.hidden_size])
   const params = new Map<string, StoredTensor>()
   const saved: string[] = []
-  for (const [stored, tensor] of tensors) {
+  for (const [stored, tensor] of apart.tensors) {
     const { name, low } = parameterName(stored, file)
     if (name === undefined) continue
     if (!low) saved.push(name)
     params.set(name, checkedShape(tensor, low ? loraShape(name, tensor, base) : shapes.get(name), name, base))
   }
-  return { ...targetsOf(base, params), r: peft.r, alpha: peft.lora_alpha, params, saved }
+  const { targets, ...settings } = targetsOf(base, params)
+  refusePartOfExperts(kindOfModule(targets, saved), architecture, config, file)
+  if (settings.dora) refuseDoraTargets(targets.keys(), architecture, config, file)
+  return { ...settings, targets, r: peft.r, alpha: peft.lora_alpha, params, saved }
 }
 
-type Base = PeftConfig & { name: string; modules: ReadonlyMap<string, LoraModule>; file: string }
+type Base = PeftConfig & {
+  name: string
+  modules: ReadonlyMap<string, LoraModule>
+  parameterOf: ReadonlyMap<string, string>
+  file: string
+}
+
+/** How a module is trained, as a text to compare; undefined where it is not. */
+export const kindOfModule = (targets: Adapter['targets'], saved: readonly string[]) => (module: string) =>
+  saved.includes(`${module}.weight`) ? 'whole' : targets.has(module) ? JSON.stringify(targets.get(module)) : undefined
 
 /** The name here; undefined for copies of the base's own weights. */
 const parameterName = (stored: string, file: string): { name?: string; low: boolean } => {
-  if (!stored.startsWith(PREFIX)) throw badInput('bad-adapter', `${stored} is no name that PEFT gives`, { file })
-  const name = stored.slice(PREFIX.length)
+  if (!stored.startsWith(adapterPrefix)) throw badInput('bad-adapter', `${stored} is no name that PEFT gives`, { file })
+  const name = stored.slice(adapterPrefix.length)
   if (/\.base_layer\.(weight|bias)$/.test(name)) return { low: false }
-  const low = name.replace(/\.lora_embedding_([AB])$/, '.lora_$1.weight')
-  if (/\.lora_[AB]\.weight$/.test(low)) return { name: low, low: true }
+  const low = name
+    .replace(/\.lora_embedding_([AB])$/, '.lora_$1.weight')
+    .replace(/(\.lora_magnitude_vector)$/, '$1.weight')
+  if (/\.lora_([AB]|magnitude_vector)\.weight$/.test(low)) return { name: low, low: true }
   if (name.includes('.lora_')) throw badInput('bad-adapter', `${stored} is not plain LoRA`, { file })
   return { name, low: false }
 }
@@ -183,6 +208,7 @@ const otherModel = (what: string, file: string) =>
 const loraShape = (name: string, { shape }: StoredTensor, { modules }: Base): readonly number[] | undefined => {
   const module = modules.get(moduleOf(moduleOf(name)))
   if (!module) return undefined
+  if (name.endsWith('.lora_magnitude_vector.weight')) return [module.out]
   return name.endsWith('.lora_A.weight') ? [shape[0], module.inner] : [module.out, shape[1]]
 }
 
@@ -194,24 +220,52 @@ const checkedShape = (tensor: StoredTensor, shape: readonly number[] | undefined
 
 /** Every module that the config means has both matrices, of the rank it says, and no other has any. */
 const targetsOf = (base: Base, params: ReadonlyMap<string, StoredTensor>) => {
-  const { file, use_rslora: rsLora } = base
-  const means = targetedModules(base.modules, base, file)
+  const { file, use_rslora: rsLora, use_dora: dora } = base
+  const { target_modules, parameterOf } = base
+  const means = [
+    ...targetedModules(base.modules, { ...base, target_modules: target_modules ?? [] }, file),
+    ...parameterOf.keys(),
+  ]
   const own = (pattern: Record<string, number> | null | undefined) => patternLookup(pattern ?? {}, file)
   const [rankOf, alphaOf] = [own(base.rank_pattern), own(base.alpha_pattern)]
   const targets = new Map<string, LoraTarget>()
   for (const module of means) {
     const [A, B] = [params.get(loraA(module)), params.get(loraB(module))]
-    if (!A || !B) throw otherModel(`has no LoRA weights for ${module}, which its adapter_config.json targets`, file)
-    const [r, alpha] = [rankOf(module) ?? base.r, alphaOf(module) ?? base.lora_alpha]
+    if (!A || !B || (dora && !params.has(magnitudeOf(module))))
+      throw otherModel(`has no LoRA weights for ${module}, which its adapter_config.json targets`, file)
+    const named = parameterOf.get(module) ?? module
+    const [r, alpha] = [rankOf(named) ?? base.r, alphaOf(named) ?? base.lora_alpha]
     if (A.shape[0] !== r || B.shape[1] !== r)
       throw badInput('bad-adapter', `${module}: adapter_config.json says rank ${r}, the weights [${A.shape}]`, { file })
     targets.set(module, { r, alpha, scaling: scalingOf(alpha, r, rsLora) })
   }
   const stray = [...params.keys()].find(
-    (name) => /\.lora_[AB]\.weight$/.test(name) && !targets.has(moduleOf(moduleOf(name))),
+    (name) =>
+      name.includes('.lora_') &&
+      !(targets.has(moduleOf(moduleOf(name))) && (dora || !name.endsWith('.lora_magnitude_vector.weight'))),
   )
   if (stray) throw badInput('bad-adapter', `holds ${stray}, which its adapter_config.json does not target`, { file })
-  return { targets, rsLora, dropout: base.lora_dropout }
+  return { targets, rsLora, dora, dropout: base.lora_dropout }
+}
+
+/** Throws a Fault 'bad-adapter' for a module whose magnitude is not computed: embeddings, heads, and experts with their routers. */
+export const refuseDoraTargets = (
+  targets: Iterable<string>,
+  architecture: Architecture,
+  config: Config,
+  file: string,
+): void => {
+  const modules = loraModules(architecture, config)
+  const others = new Set(expertModules(architecture, config)).add(moduleOf(headWeight))
+  const other = [...targets].find((name) => others.has(name) || modules.get(name)!.kind !== 'linear')
+  if (other)
+    throw badInput(
+      'bad-adapter',
+      `has DoRA on ${other}, which attune computes for linear modules of attention and MLP`,
+      {
+        file,
+      },
+    )
 }
 
 /** PEFT's rule: the first key that is a regular expression for the name or for its end after a dot. */

@@ -24,20 +24,42 @@ export const loraModules = (architecture: Architecture, config: Config): Map<str
   for (let layer = 0; layer < config.num_hidden_layers; layer++)
     for (const name of architecture.linears(config)) {
       const module = architecture.layerPrefix(layer) + name
-      const [rows, columns] = shapes.get(`${module}.weight`)!
+      const shape = shapes.get(`${module}.weight`)
+      if (!shape) continue
+      const [rows, columns] = shape
       const [inner, out] = conv1d ? [rows, columns] : [columns, rows]
       modules.set(module, { inner, out, transposed: conv1d, kind: 'linear' })
     }
+  for (const module of architecture.outerLinears ?? []) {
+    const shape = shapes.get(`${module}.weight`)
+    if (shape) modules.set(module, { inner: shape[1], out: shape[0], transposed: false, kind: 'linear' })
+  }
   for (const [name, [rows, columns]] of shapes)
-    if (columns !== undefined && !modules.has(moduleOf(name)) && name !== headWeight && name !== scoreWeight)
+    if (
+      columns !== undefined &&
+      !modules.has(moduleOf(name)) &&
+      !isConvolution(shapes.get(name)!) &&
+      name !== headWeight &&
+      name !== scoreWeight
+    )
       modules.set(moduleOf(name), { inner: rows, out: columns, transposed: true, kind: 'embedding' })
   const { vocab_size: out, hidden_size: inner } = config
   if (architecture.scores === 'alone') return modules
   return modules.set(moduleOf(headWeight), { inner, out, transposed: false, kind: 'linear' })
 }
 
+const isConvolution = (shape: readonly number[]) => shape.length === 3
+
 /** `model.norm` of `model.norm.weight`. */
 export const moduleOf = (name: string): string => name.slice(0, name.lastIndexOf('.'))
+
+export const loraA = (module: string) => `${module}.lora_A.weight`
+export const loraB = (module: string) => `${module}.lora_B.weight`
+
+export const adapterPrefix = 'base_model.model.'
+
+/** A parameter as PEFT names it. */
+export const adapterName = (name: string) => adapterPrefix + name
 
 /** The keys of a PEFT config that choose modules. */
 export type TargetSpec = {

@@ -1,13 +1,15 @@
 /** Makes new LoRA adapters, and writes adapter folders that PEFT can load. */
 import type { NewTensor } from '../checkpoint/safetensorsWrite.ts'
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
+import { magnitudeOf } from '../nn/scope.ts'
 import { badInput } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
 import { quoted } from '../util/quote.ts'
 import { fillNormal, fillUniform } from '../util/rng.ts'
 import { type Architecture, type Config, headWeight, scoreWeight } from './architecture.ts'
-import { type Adapter, loraA, loraB, scalingOf } from './lora.ts'
-import { type LoraModule, loraModules, moduleOf, targetedModules } from './loraModules.ts'
+import { expertsTogether, refusePartOfExperts, type Together } from './expertAdapters.ts'
+import { type Adapter, kindOfModule, scalingOf } from './lora.ts'
+import { adapterName, type LoraModule, loraA, loraB, loraModules, moduleOf, targetedModules } from './loraModules.ts'
 
 export type LoraSettings = {
   r: number
@@ -43,13 +45,16 @@ export const newAdapter = (
     for (const name of target_modules) refuseUnknown(name, modules.keys(), architecture)
   const chosen = targetedModules(modules, spec, '--lora-target')
   const order = [...modules.keys()]
+  const lora = new Map(chosen.map((module) => [module, { r, alpha, scaling: scalingOf(alpha, r, rsLora) }]))
+  refusePartOfExperts(kindOfModule(lora, saved), architecture, config, '--lora-target')
   const params = chosen.flatMap((name) => initialPair(name, modules.get(name)!, r, seed, order.indexOf(name)))
   return {
     r,
     alpha,
     dropout,
     rsLora,
-    targets: new Map(chosen.map((module) => [module, { r, alpha, scaling: scalingOf(alpha, r, rsLora) }])),
+    dora: false,
+    targets: lora,
     params: new Map(params.map((tensor) => [tensor.name, tensor])),
     saved,
   }
@@ -104,39 +109,53 @@ export const adapterFiles = (
 ): { config: string; tensors: NewTensor[] } => {
   const modules = loraModules(architecture, config)
   const shapes = new Map(architecture.shapes(config)).set(headWeight, [config.vocab_size, config.hidden_size])
-  const low = [...adapter.targets].flatMap(([module, { r }]): [string, readonly number[]][] => [
-    [loraA(module), [r, modules.get(module)!.inner]],
-    [loraB(module), [modules.get(module)!.out, r]],
-  ])
+  const sizes = new Map([...adapter.targets].map(([module, { r }]) => [module, { r, ...modules.get(module)! }]))
+  const experts = expertsTogether(sizes, architecture, config, read)
+  const low = [...sizes].flatMap(([module, { r, inner, out }]): [string, readonly number[]][] =>
+    experts.parameterOf.has(module)
+      ? []
+      : [
+          [loraA(module), [r, inner]],
+          [loraB(module), [out, r]],
+          ...(adapter.dora ? [[magnitudeOf(module), [out]] as [string, readonly number[]]] : []),
+        ],
+  )
   // A value head is the trainer's own: PEFT would look for it in a language model
   const saved = adapter.saved.filter((name) => name !== scoreWeight || architecture.scores === 'alone')
   const named = [...low, ...saved.map((name): [string, readonly number[]] => [name, shapes.get(name)!])]
   return {
-    config: `${JSON.stringify(peftConfig({ ...adapter, saved }, architecture, modules, baseModelName), null, 2)}\n`,
-    tensors: named.map(([name, shape]) => ({
-      name: peftName(name, modules),
-      dtype: 'F32',
-      shape,
-      data: () => read(name),
-    })),
+    config: `${JSON.stringify(peftConfig({ ...adapter, saved }, architecture, modules, experts, baseModelName), null, 2)}\n`,
+    tensors: [
+      ...named.map(([name, shape]) => ({
+        name: peftName(name, modules),
+        dtype: 'F32' as const,
+        shape,
+        data: () => read(name),
+      })),
+      ...experts.tensors,
+    ],
   }
 }
 
 const peftName = (name: string, modules: ReadonlyMap<string, LoraModule>): string => {
   const isEmbedding = modules.get(moduleOf(moduleOf(name)))?.kind === 'embedding'
-  return `base_model.model.${isEmbedding ? name.replace(/\.lora_([AB])\.weight$/, '.lora_embedding_$1') : name}`
+  const low = name.replace(/(\.lora_magnitude_vector)\.weight$/, '$1')
+  return adapterName(isEmbedding ? low.replace(/\.lora_([AB])\.weight$/, '.lora_embedding_$1') : low)
 }
 
 /** Only keys that every PEFT since 0.5 knows. */
 const peftConfig = (
-  { r, alpha, dropout, rsLora, targets, saved }: Adapter,
+  { r, alpha, dropout, rsLora, dora, targets, saved }: Adapter,
   { conv1d = false, scores }: Architecture,
   modules: ReadonlyMap<string, LoraModule>,
+  { parameters, parameterOf, isParametric }: Together,
   baseModelName: string,
 ) => {
+  const named = (module: string) => parameterOf.get(module) ?? module
   const own = (key: 'r' | 'alpha', common: number) =>
-    Object.fromEntries([...targets].filter(([, t]) => t[key] !== common).map(([module, t]) => [module, t[key]]))
+    Object.fromEntries([...targets].filter(([, t]) => t[key] !== common).map(([module, t]) => [named(module), t[key]]))
   const modulesToSave = [...new Set(saved.map(moduleOf))]
+  const ownModules = [...targets.keys()].filter((module) => !parameterOf.has(module))
   return {
     alpha_pattern: own('alpha', alpha),
     base_model_name_or_path: baseModelName,
@@ -145,13 +164,16 @@ const peftConfig = (
     inference_mode: true,
     init_lora_weights: true,
     lora_alpha: alpha,
-    lora_dropout: dropout,
+    // PEFT has no dropout on parameters, which it makes of modules of experts too, and refuses an adapter that asks for it
+    lora_dropout: isParametric ? 0 : dropout,
     modules_to_save: modulesToSave.length ? modulesToSave : null,
     peft_type: 'LORA',
     r,
     rank_pattern: own('r', r),
-    target_modules: shortNames([...targets.keys()], modules, modulesToSave),
+    target_modules: shortNames(ownModules, modules, modulesToSave),
+    ...(parameters.length && { target_parameters: parameters }),
     task_type: scores === 'alone' ? 'SEQ_CLS' : 'CAUSAL_LM',
+    ...(dora && { use_dora: true }),
     use_rslora: rsLora,
   }
 }

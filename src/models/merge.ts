@@ -3,11 +3,17 @@
  * untied where only the head or only the embedding changes; PEFT would let a merged head change the embedding too.
  */
 import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
+import { magnitudeOf } from '../nn/scope.ts'
 import { type Architecture, type Config, headWeight } from './architecture.ts'
-import { type Adapter, loraA, loraB, scalingsOf } from './lora.ts'
-import { loraModules, moduleOf } from './loraModules.ts'
+import { withLengths } from './dora.ts'
+import { type Adapter, scalingsOf } from './lora.ts'
+import { loraA, loraB, loraModules, moduleOf } from './loraModules.ts'
 
 export type Base = { architecture: Architecture; config: Config; params: ReadonlyMap<string, StoredTensor> }
+
+/** The weights that full fine-tuning trains. */
+export const trainedWeights = ({ architecture, params }: Base): Map<string, StoredTensor> =>
+  new Map([...params].filter(([name]) => !architecture.isFixed?.(name)))
 
 const untied = ({ architecture, config, params }: Base): Base => ({
   architecture,
@@ -26,7 +32,8 @@ export const applyAdapter = (base: Base, adapter: Adapter): Base & { scalings: M
 }
 
 /**
- * The merged weights: W + scaling B A, each computed in float64 when it is read.
+ * The merged weights: W + scaling B A, each computed in float64 when it is read; with DoRA its rows get the lengths that the magnitude
+ * says.
  * @param read the value of an adapter's parameter; as stored, when absent
  */
 export const mergeAdapter = (
@@ -45,8 +52,10 @@ export const mergeAdapter = (
     if (!target || !name.endsWith('.weight'))
       return [name, saved.has(name) ? lazyTensor(name, tensor.shape, value) : tensor]
     const { transposed } = modules.get(module)!
-    const add = async () =>
-      added(await value(), await read(loraA(module)), await read(loraB(module)), { ...target, transposed })
+    const add = async () => {
+      const sum = added(await value(), await read(loraA(module)), await read(loraB(module)), { ...target, transposed })
+      return adapter.dora ? withLengths(sum, await read(magnitudeOf(module)), transposed) : sum
+    }
     return [name, lazyTensor(name, tensor.shape, add)]
   })
   return { ...whole, params: new Map(merged) }

@@ -30,8 +30,18 @@ describe('settings that would change the numbers', () => {
   it.each([
     [{ hidden_act: 'xielu' }, /activation "xielu" is not supported; silu/],
     [{ hidden_act: 'constructor' }, /activation "constructor" is not supported/],
-    [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, /rope type "yarn" is not supported; default,linear,llama3/],
-    [{ rope_parameters: { rope_type: 'longrope', rope_theta: 1e4 } }, /rope type "longrope"/],
+    [
+      { rope_scaling: { rope_type: 'axial', factor: 4 } },
+      /rope type "axial" is not supported; default,linear,dynamic,llama3,yarn,longrope,proportional/,
+    ],
+    [{ rope_scaling: { rope_type: 'yarn' } }, /rope type yarn needs factor/],
+    [{ rope_parameters: { rope_type: 'longrope', rope_theta: 1e4 } }, /rope type longrope needs short_factor/],
+    [{ rope_scaling: { type: 'longrope', short_factor: [1], long_factor: ['a'] } }, /rope parameters: long_factor/],
+    [
+      { rope_scaling: { type: 'longrope', short_factor: [1, 1], long_factor: [1, 1] } },
+      /short_factor has 2 factors for 1 rotated pairs/,
+    ],
+    [{ rope_scaling: { type: 'dynamic', factor: 1, alpha: 1000 } }, /alpha 1000 of the rope parameters/],
     [{ rope_scaling: { type: 'linear' } }, /rope type linear needs factor/],
     [{ rope_scaling: { type: 'linear', factor: '2' } }, /rope parameters: factor/],
     [{ quantization_config: { quant_method: 'gptq' } }, /quantized/],
@@ -39,14 +49,16 @@ describe('settings that would change the numbers', () => {
     [{ num_local_experts: 8 }, /num_local_experts 8/],
     [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor 0.5 is not supported for LlamaForCausalLM/],
     [{ layer_types: ['chunked_attention'] }, /layer_types/],
+    [{ layer_types: ['conv'] }, /layer_types: LlamaForCausalLM has no layer "conv"/],
+    [{ layer_types: ['linear_attention'] }, /layer_types: LlamaForCausalLM has no layer "linear_attention"/],
     [{ layer_types: ['full_attention', 'full_attention'] }, /layer_types has 2 entries for 1 layers/],
     [{ num_key_value_heads: 3 }, /2 attention heads cannot share 3/],
     [{ hidden_size: 5 }, /hidden size 5 is no multiple of 2 heads/],
     [{ rms_norm_eps: 'small' }, /rms_norm_eps/],
     [{ num_hidden_layers: -1 }, /num_hidden_layers/],
     [
-      { architectures: ['MixtralForCausalLM'] },
-      /"MixtralForCausalLM" is not supported; attune knows LlamaForCausalLM, /,
+      { architectures: ['DeepseekV3ForCausalLM'] },
+      /"DeepseekV3ForCausalLM" is not supported; attune knows LlamaForCausalLM, /,
     ],
     [
       { architectures: ['Gemma3ForSequenceClassification'] },
@@ -174,4 +186,27 @@ describe('folders', () => {
     const { params, architecture } = await loadPretrained(dir)
     expect([architecture.name, params.size]).toEqual(['LlamaForCausalLM', 20])
   })
+})
+
+it('reads the text model of Qwen3.5 out of one of pictures and text', async () => {
+  const { config, params } = await loadPretrained(fixture('models/qwen3.5'))
+  const inside = [...params].map(
+    ([name, tensor]) => [name.replace(/^model\./, 'model.language_model.'), tensor] as const,
+  )
+  const more = ['model.visual.patch_embed.proj.weight', 'mtp.layers.0.input_layernorm.weight']
+  const [, norm] = inside.find(([name]) => name === 'model.language_model.norm.weight')!
+  const { architectures: _, tie_word_embeddings, ...text_config } = config.raw
+  const whole = {
+    architectures: ['Qwen3_5ForConditionalGeneration'],
+    model_type: 'qwen3_5',
+    tie_word_embeddings,
+    text_config,
+  }
+  const tensors = new Map([...inside, ...more.map((name) => [name, norm] as const)])
+  const found = await joinCheckpoint({ dir: 'd', config: whole, tensors })
+  expect(found.architecture.name).toBe('Qwen3_5ForCausalLM')
+  expect(found.config).toMatchObject({ ...config, raw: { architectures: ['Qwen3_5ForCausalLM'] } })
+  expect([[...found.params].sort(), found.unused]).toEqual([[...params].sort(), []])
+  const quantized = { ...whole, quantization_config: { quant_method: 'fp8' } }
+  await expect(joinCheckpoint({ dir: 'd', config: quantized, tensors })).rejects.toThrow('quantized with "fp8"')
 })

@@ -5,10 +5,16 @@ import type { Architecture, Config } from './architecture.ts'
 import { bert, roberta } from './bert.ts'
 import { debertaV2 } from './deberta.ts'
 import { gemma, gemma2, gemma3 } from './gemma.ts'
+import { gemma4 } from './gemma4.ts'
 import { gpt2 } from './gpt2.ts'
-import { llama, mistral, qwen2, qwen3, smollm3 } from './llama.ts'
+import { gptOss } from './gptOss.ts'
+import { lfm2 } from './lfm2.ts'
+import { granite, llama, ministral3, mistral, qwen2, qwen3, smollm3 } from './llama.ts'
+import { graniteMoe, mixtral, qwen3Moe } from './mixtures.ts'
+import { olmo2, olmo3 } from './olmo.ts'
 import { pairRanker } from './pairRanker.ts'
 import { phi3 } from './phi3.ts'
+import { qwen35 } from './qwen35.ts'
 import { classifier } from './scored.ts'
 import { refuseUnsupported } from './unsupported.ts'
 
@@ -22,15 +28,28 @@ const byModelType: Readonly<Record<string, Architecture>> = {
   gemma,
   gemma2,
   gemma3_text: gemma3,
+  gemma4_text: gemma4,
   phi3,
+  olmo2,
+  olmo3,
+  granite,
+  ministral3,
+  lfm2,
+  qwen3_5_text: qwen35,
+  mixtral,
+  qwen3_moe: qwen3Moe,
+  granitemoe: graniteMoe,
+  gpt_oss: gptOss,
   gpt2,
 }
 
+/** The language models that are supported. */
 export const architectures: readonly Architecture[] = Object.values(byModelType)
 
 /** The encoder of each `model_type`, whatever head its file was saved with. */
 const encoderOf: Readonly<Record<string, Architecture>> = { bert, roberta, 'deberta-v2': debertaV2 }
 
+/** The encoders that are supported. */
 export const encoders: readonly Architecture[] = Object.values(encoderOf)
 const rankers = encoders.map(pairRanker)
 
@@ -53,11 +72,14 @@ const isBare = (name: string) => /^\w+Model$/.test(name) && !name.endsWith('LMHe
 
 /** Throws Faults: 'architecture' for one that is not in the list, 'bad-config' for a setting that is not supported. */
 export const architectureOf = (config: Config, file: string): Architecture => {
-  const scored = architectures.map(classifier)
+  const formOf = (architecture: Architecture) => architecture.formOf?.(config) ?? architecture
+  const forms = architectures.map(formOf)
+  const scored = forms.map(classifier)
   const { architectures: names, model_type } = config
-  const bare = names.every(isBare) && Object.hasOwn(byModelType, model_type) ? byModelType[model_type] : undefined
+  const bare =
+    names.every(isBare) && Object.hasOwn(byModelType, model_type) ? formOf(byModelType[model_type]) : undefined
   const found =
-    [...architectures, ...scored].find(({ name }) => names.includes(name)) ?? encoderNamed(names, model_type) ?? bare
+    [...forms, ...scored].find(({ name }) => names.includes(name)) ?? encoderNamed(names, model_type) ?? bare
   if (found) {
     refuseUnsupported(found, config, file)
     return found

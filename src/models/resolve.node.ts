@@ -8,7 +8,7 @@ import { badInput, Fault } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import { namedBase } from './load.node.ts'
 
-/** The folder of a model, and that of its adapter where it has one. */
+/** The folder of a model or its GGUF file, and the folder of its adapter where it has one. */
 export type ModelFolders = { dir: string; adapter?: string }
 
 type Options = { onProgress?: OnProgress }
@@ -64,15 +64,15 @@ const baseOf = async (
   const run = await modelOfRun(dirname(adapter)).catch(() => undefined)
   const advice = 'give the base as --model and this folder as --adapter'
   // Of a run that was moved with its project, run.json knows more than the adapter
-  if (run !== undefined && (await isFolder(run.model)))
+  if (run !== undefined && (await isThere(run.model)))
     return (await resolveModel({ model: run.model }, options, depth + 1)).dir
   if (typeof name !== 'string' || name === '')
     throw badInput('no-base', `is a PEFT adapter whose adapter_config.json names no base model; ${advice}`, {
       file: adapter,
     })
   const beside = join(adapter, name)
-  const near = isAbsolute(name) || (await isFolder(name)) || !(await isFolder(beside)) ? name : beside
-  const pinned = typeof revision === 'string' && revision && !(await isFolder(near)) ? `${near}@${revision}` : near
+  const near = isAbsolute(name) || (await isThere(name)) || !(await isThere(beside)) ? name : beside
+  const pinned = typeof revision === 'string' && revision && !(await isThere(near)) ? `${near}@${revision}` : near
   try {
     return (await resolveModel({ model: pinned }, options, depth + 1)).dir
   } catch (error) {
@@ -86,8 +86,9 @@ const baseOf = async (
   }
 }
 
-const isFolder = (path: string) =>
+/** A folder, or a GGUF file. */
+const isThere = (path: string) =>
   stat(path).then(
-    (info) => info.isDirectory(),
+    () => true,
     () => false,
   )

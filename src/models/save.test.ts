@@ -11,7 +11,19 @@ import { modelFiles } from './save.ts'
 const base = (name: string) => loadPretrained(fixture(`models/${name}`))
 
 describe('saved models', () => {
-  it.each(['llama-tied', 'llama-rope-scaled', 'gemma2', 'gemma3', 'phi3'])('%s in both spellings', async (name) => {
+  const saved = [
+    'llama-tied',
+    'llama-rope-scaled',
+    'gemma2',
+    'gemma3',
+    'phi3',
+    'llama-yarn',
+    'phi4-mini',
+    'granite',
+    'lfm2',
+  ]
+
+  it.each(saved)('%s in both spellings', async (name) => {
     const model = await base(name)
     const text = modelFiles(model, 'BF16').texts['config.json']
     const saved = JSON.parse(text)
@@ -69,6 +81,18 @@ describe('fresh weights', () => {
     }
     const embedding = await weights.get(architecture.embedding)!.floats()
     expect(embedding.subarray(0, config.hidden_size).every((v) => v === 0)).toBe(name !== 'gpt2')
+  })
+
+  it('qwen3.5 as transformers draws what is no plain weight, bias or norm', async () => {
+    const { architecture, config } = await base('qwen3.5')
+    const weights = initWeights(architecture, config, 7)
+    const of = (name: string) => weights.get(`model.layers.0.${name}`)!.floats()
+    for (const name of ['linear_attn.dt_bias', 'linear_attn.norm.weight'])
+      expect((await of(name)).every((v) => v === 1)).toBe(true)
+    expect((await of('input_layernorm.weight')).every((v) => v === 0)).toBe(true)
+    const decays = (await of('linear_attn.A_log')).map(Math.exp)
+    expect(new Set(decays).size).toBe(4)
+    expect(decays.every((v) => v > 0.01 && v < 16)).toBe(true)
   })
 
   it('depends on the seed alone, and no two tensors are alike', async () => {

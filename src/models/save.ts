@@ -5,6 +5,7 @@
 import type { NewTensor } from '../checkpoint/safetensorsWrite.ts'
 import type { StoredTensor } from '../checkpoint/stored.ts'
 import { type Architecture, type Config, scoreWeight } from './architecture.ts'
+import { stacked } from './stacks.ts'
 
 /** What `--save-dtype` takes. */
 export const saveDtypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const
@@ -31,12 +32,7 @@ export const modelFiles = (
   // A value head is the trainer's own
   const isSaved = (name: string) => name !== scoreWeight || architecture.scores === 'alone'
   const shapes = [...architecture.shapes(config)].filter(([name]) => isSaved(name))
-  const tensors = shapes.map(([name, shape]) => ({
-    name,
-    dtype,
-    shape,
-    data: () => read(name),
-  }))
+  const tensors = stacked(architecture, config, shapes, read).map((tensor) => ({ ...tensor, dtype }))
   return { texts, tensors }
 }
 
@@ -52,6 +48,9 @@ const floatKeys = [
   'factor',
   'low_freq_factor',
   'high_freq_factor',
+  'attention_factor',
+  'beta_fast',
+  'beta_slow',
 ]
 
 const wholeFloat = new RegExp(`^( *"(?:${floatKeys.join('|')})": -?\\d+)(?=,?$)`, 'gm')
@@ -60,6 +59,8 @@ const json = (value: object) => `${JSON.stringify(value, null, 2).replace(wholeF
 
 const savedConfig = (architecture: Architecture, config: Config, dtype: SaveDtype): object => ({
   ...config.raw,
+  // what it says of the weights that were read is not true of these
+  quantization_config: undefined,
   architectures: [architecture.name],
   tie_word_embeddings: config.tie_word_embeddings,
   dtype: saveDtypes[dtype],
@@ -67,10 +68,13 @@ const savedConfig = (architecture: Architecture, config: Config, dtype: SaveDtyp
   ...ropeOfBoth(config),
 })
 
-/** The older spelling of rotary settings, where the file has only the newer. */
-const ropeOfBoth = ({ raw, rope = {}, partial_rotary_factor }: Config): object => {
-  if (!raw.rope_parameters) return {}
-  const { rope_theta, ...scaling } = rope[''] ?? rope.full_attention
+/** The older spelling of rotary settings, where the file has only the newer. Version 4 did not know Gemma 4. */
+const ropeOfBoth = ({ raw, model_type, rope = {}, partial_rotary_factor }: Config): object => {
+  if (!raw.rope_parameters || model_type === 'gemma4_text') return {}
+  const { rope_theta, ...known } = rope[''] ?? rope.full_attention
+  const { rope_type: type, short_factor, long_factor } = known
+  // Phi-3's class takes exactly these
+  const scaling = model_type === 'phi3' ? { rope_type: type, short_factor, long_factor } : known
   const local = rope.sliding_attention
   return {
     rope_theta,

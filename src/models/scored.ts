@@ -12,10 +12,10 @@ import type { Base } from './merge.ts'
 /** Keeps these random numbers apart from others of the same seed. */
 const SUBSTREAM = 0x5c0e
 
-/** As transformers names them; Gemma 3's text model has a class of its own. */
+/** As transformers names them; text models beside those of pictures have a class of their own. */
 const classifierName = (name: string) =>
-  name === 'Gemma3ForCausalLM'
-    ? 'Gemma3TextForSequenceClassification'
+  ['Gemma3ForCausalLM', 'Qwen3_5ForCausalLM'].includes(name)
+    ? name.replace('ForCausalLM', 'TextForSequenceClassification')
     : name.replace(/(ForCausalLM|LMHeadModel)$/, 'ForSequenceClassification')
 
 const withScore = (shapes: Architecture['shapes'], alone: boolean) => (config: Config) => {

@@ -30,8 +30,8 @@ describe('a config without an architecture, or with the bare model', () => {
   })
 
   it('of a kind that attune does not know is refused by its model_type', () => {
-    expect(() => read({ model_type: 'mixtral', max_position_embeddings: 8 })).toThrow(
-      /names no architecture, and of model_type "mixtral" .*llama, /,
+    expect(() => read({ model_type: 'deepseek_v3', max_position_embeddings: 8 })).toThrow(
+      /names no architecture, and of model_type "deepseek_v3" .*llama, /,
     )
     expect(() => read({ model_type: 'llama', architectures: ['LlamaForTokenClassification'] })).toThrow(/not supported/)
   })
@@ -48,10 +48,19 @@ describe('a config that is silent', () => {
     ['gemma3_text', 131_072, 4],
     ['phi3', 4096, 32],
     ['smollm3', 32_768, 4],
+    ['qwen3_5_text', 32_768, 4],
   ])('%s has %s positions and %s heads of keys and values', (model_type, positions, kvHeads) => {
     const { config } = read({ model_type })
     expect(config).toMatchObject({ max_position_embeddings: positions, num_key_value_heads: kvHeads })
     expect(read({ model_type, num_key_value_heads: null }).config.num_key_value_heads).toBe(32)
+  })
+
+  it('of Qwen3.5 has attention in every fourth layer, and rotates a quarter of each head', () => {
+    const { architecture, config } = read({ model_type: 'qwen3_5_text', num_hidden_layers: 5, head_dim: 16 })
+    const kinds = Array.from({ length: 5 }, (_, layer) => architecture.layerKind(config, layer))
+    const delta = { recent: { count: 3, width: 8192 }, state: [32, 128, 128] }
+    expect(kinds).toEqual([delta, delta, delta, { rope: '' }, delta])
+    expect(architecture.rotary(config)).toBe(4)
   })
 
   it('has Mistral’s window, which null turns off', () => {

@@ -8,7 +8,7 @@
  */
 import { type Dim, mulDims } from '../tensor/dim.ts'
 import { concat, input, type Tensor } from '../tensor/tensor.ts'
-import { type Attend, hidden, maskName } from './attention.ts'
+import { type Attend, hidden, maskName, sinkColumn, softmaxBeside } from './attention.ts'
 
 /**
  * q [N, heads*D], k and v [N, kvHeads*D] of N new tokens on a grid of B rows by T, indexed as in `layoutTensors`.
@@ -17,7 +17,7 @@ import { type Attend, hidden, maskName } from './attention.ts'
  */
 export const attendCached =
   (layer: number): Attend =>
-  (q, k, v, { heads, kvHeads, headDim, scale, window, softcap }) => {
+  (q, k, v, { heads, kvHeads, headDim, scale, window, softcap, sinks }) => {
     const [N] = q.shape
     const group = heads / kvHeads
     const index = (name: string, shape: readonly Dim[]) => input(name, shape, 'i64')
@@ -34,7 +34,8 @@ export const attendCached =
     const scores = concat([past, queries.matmul(own(k), { transB: true })], 4)
     const capped = softcap ? scores.div(softcap).tanh().mul(softcap) : scores
     const mask = input(maskName(window), ['B', 1, 1, 'T', 'S+T'])
-    const probs = capped.reshape(['B', kvHeads, group, 'T', 'S+T']).add(mask).softmax().reshape(scores.shape)
+    const masked = capped.reshape(['B', kvHeads, group, 'T', 'S+T']).add(mask)
+    const probs = softmaxBeside(masked, sinks && sinkColumn(sinks, masked.shape)).probs.reshape(scores.shape)
     const mixed = probs
       .slice(4, 0, 'S')
       .matmul(cached('values'))

@@ -16,10 +16,14 @@ export const embedding = (p: Scope, name: string, ids: Tensor): Tensor => {
 export const rmsNorm = (p: Scope, name: string, x: Tensor, eps: number): Tensor =>
   x.rmsNorm(p.get(`${name}.weight`), eps)
 
+/** RMS norm without a weight. */
+export const plainRmsNorm = (x: Tensor, eps: number): Tensor => x.div(x.square().mean(-1, true).add(eps).sqrt())
+
 /** Gemma's: weights are stored as what is added to 1. */
 export const rmsNormPlusOne = (p: Scope, name: string, x: Tensor, eps: number): Tensor =>
   x.rmsNorm(p.get(`${name}.weight`).add(1), eps)
 
+/** LayerNorm with weight and bias, over the last axis. */
 export const layerNorm = (p: Scope, name: string, x: Tensor, eps: number): Tensor => {
   const centred = x.sub(x.mean(-1, true))
   const scaled = centred.div(centred.square().mean(-1, true).add(eps).sqrt())

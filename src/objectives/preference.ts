@@ -18,11 +18,20 @@ import {
 } from './preferenceLosses.ts'
 import { rankedMetrics } from './rankedMetrics.ts'
 
+/** The divergence from the reference model that a loss of the DPO family limits. */
 export type FDivergence = 'reverse_kl' | 'forward_kl' | 'js_divergence' | 'alpha_divergence'
 
-export type LossSpec = { name: PreferenceLoss; weight: number }
+/** A loss with its weight in the sum. */
+export type LossSpec = {
+  /** By its name in `preferenceLosses`. */
+  name: PreferenceLoss
+  /** Factor of this loss. */
+  weight: number
+}
 
+/** Settings of the losses; each reads its own. */
 export type PreferenceOptions = {
+  /** Factor of the rewards; a larger one keeps the policy nearer to the reference model. */
   beta: number
   /** eps of sigmoid, sigmoid_norm, exo_pair (1e-3 where it is left out), robust, aot, aot_unpaired, cpo and simpo; others refuse it. */
   labelSmoothing?: number
@@ -46,6 +55,7 @@ export type PreferenceOptions = {
   reference?: boolean
 }
 
+/** What the losses read of B prompts with up to K responses each, the best first. */
 export type PreferenceBatch = {
   /** [B, K] log-prob sums under the policy. */
   logps: Tensor
@@ -59,9 +69,11 @@ export type PreferenceBatch = {
   prob?: Tensor
   /** [B] of the prompt: where they are given, ORPO's likelihood covers the prompt too, as TRL's does. */
   promptLogps?: Tensor
+  /** [B] f32 token counts of the prompts, beside `promptLogps`. */
   promptLengths?: Tensor
   /** [B, K] mean over tokens of log p - log sum_v p_v^2. */
   wpo?: Tensor
+  /** Where a batch is computed in parts: which rows this part holds. */
   window?: Window
 }
 
@@ -214,12 +226,18 @@ const checkBatch = (specs: readonly LossSpec[], batch: PreferenceBatch, referenc
 
 /**
  * Throws a Fault where the losses cannot compare such rows.
+ * @param specs the losses
  * @param rows widest: the most responses of a row; probable: whether any row has a `prob`
  * @param named what messages call the rows
  */
 export const checkRows = (
   specs: readonly LossSpec[],
-  rows: { widest: number; probable: boolean },
+  rows: {
+    /** The most responses of a row. */
+    widest: number
+    /** Whether any row has a `prob`. */
+    probable: boolean
+  },
   named: 'rows' | 'held-out rows' = 'rows',
 ) => {
   for (const { name } of specs) {

@@ -10,8 +10,11 @@ import { assert } from '../util/fault.ts'
 /** An input or output of a program: its name and symbolic type. */
 export type Port = Type & { readonly name: string }
 
-/** An integer, a text, a list of integers, or a float (marked, since JavaScript's 1 and 1.0 are the same). */
-export type Attribute = number | string | readonly number[] | { float: number }
+/** An integer, a text, a list of integers, a float (marked, since JavaScript's 1 and 1.0 are the same), or a graph of its own. */
+export type Attribute = number | string | readonly number[] | { float: number } | { graph: Subgraph }
+
+/** What a node runs several times. No value of it may be called as one of the graph around it. */
+export type Subgraph = { nodes: readonly Node[]; inputs: readonly Port[]; outputs: readonly Port[] }
 
 /** How one primitive becomes ONNX nodes. `inputs` and the result are names of values in the graph. */
 export type LowerRule<P extends Primitive> = (e: Emitter, t: Tensor<P>, inputs: readonly string[]) => string
@@ -20,7 +23,7 @@ export type LowerRule<P extends Primitive> = (e: Emitter, t: Tensor<P>, inputs: 
 export const microsoft = 'com.microsoft'
 
 /** TensorProto.DataType */
-export const elementType: Record<DType, number> = { f32: 1, u8: 2, i64: 7, bool: 9 }
+export const elementType: Record<DType, number> = { f32: 1, u8: 2, s8: 3, i64: 7, bool: 9 }
 
 /** Lowering rules append nodes and constants with these functions, and pass values on by their names in the graph. */
 export type Emitter = {

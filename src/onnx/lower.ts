@@ -4,9 +4,11 @@
  * SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
  */
 import { type Shape, sizeOf } from '../tensor/dim.ts'
-import { type Params, type Primitive, sameShape } from '../tensor/primitives.ts'
+import { type Params, type Primitive, pairsOf, sameShape } from '../tensor/primitives.ts'
 import { type Emitter, elementType, type LowerRule, microsoft } from './emitter.ts'
-import { matmulQuantized } from './lowerQuantized.ts'
+import { matmulInt8, roundRows } from './lowerInt8.ts'
+import { quantizedProduct } from './lowerQuantized.ts'
+import { deltaScan } from './lowerScan.ts'
 
 const plain =
   (op: string) =>
@@ -52,10 +54,32 @@ const rms = (e: Emitter, [x, weight]: readonly string[], { eps }: Params['rmsNor
     e.emitMany('SimplifiedLayerNormalization', [x, weight], { axis: -1, epsilon: { float: eps }, stash_type: 1 }, 2),
   )
 
-const matmul: LowerRule<'matmul'> = (e, { params: { transA, transB } }, inputs) =>
+/** The rows of each group. */
+const groupsOf = (e: Emitter, x: string, sizes: string, groups: number): string[] =>
+  e.once(`groups ${x} ${sizes}`, () => e.emitMany('Split', [x, sizes], { axis: 0 }, groups))
+
+const product = (e: Emitter, inputs: readonly string[], transA: boolean, transB: boolean) =>
   transA || transB
     ? e.emit('FusedMatMul', inputs, { transA: Number(transA), transB: Number(transB) }, microsoft)
     : e.emit('MatMul', inputs)
+
+const matmulGrouped: LowerRule<'matmulGrouped'> = (e, { params: { transB } }, [x, sizes, ...weights]) => {
+  const rows = groupsOf(e, x, sizes, weights.length)
+  const products = weights.map((W, i) => product(e, [rows[i], W], false, transB))
+  return e.emit('Concat', products, { axis: 0 })
+}
+
+const matmulGroupedQuantized: LowerRule<'matmulGroupedQuantized'> = (e, { params }, [x, sizes, ...weights]) => {
+  const rows = groupsOf(e, x, sizes, weights.length / 2)
+  const products = pairsOf(weights).map((weight, i) => quantizedProduct(e, params, [rows[i], ...weight]))
+  return e.emit('Concat', products, { axis: 0 })
+}
+
+const matmulOfGroup: LowerRule<'matmulOfGroup'> = (e, t, [a, b, sizes]) => {
+  const groups = t.inputs[2].shape[0] as number
+  const [rowsOfA, rowsOfB] = [a, b].map((x) => groupsOf(e, x, sizes, groups)[t.params.group])
+  return product(e, [rowsOfA, rowsOfB], true, false)
+}
 
 /** Each token is a batch of one, since RotaryEmbedding refuses sequences longer than its tables. */
 const rope: LowerRule<'rope'> = (e, t, [x, positions, cos, sin]) => {
@@ -124,8 +148,13 @@ export const lowerings: { [P in Primitive]: LowerRule<P> } = {
   argmax: (e, { params }, inputs) => e.emit('ArgMax', inputs, { axis: -1, keepdims: params.keep ? 1 : 0 }),
   argsort: topK,
   softmax: (e, _, inputs) => e.emit('Softmax', inputs, { axis: -1 }),
-  matmul,
-  matmulQuantized,
+  matmul: (e, { params: { transA, transB } }, inputs) => product(e, inputs, transA, transB),
+  matmulQuantized: (e, { params }, inputs) => quantizedProduct(e, params, inputs),
+  matmulInt8,
+  matmulGrouped,
+  matmulGroupedQuantized,
+  matmulOfGroup,
+  roundRows,
   reshape,
   transpose: (e, { params }, inputs) => e.emit('Transpose', inputs, { perm: params.perm }),
   broadcastTo: (e, { params }, [x]) => e.emit('Expand', [x, e.shape(params.shape)]),
@@ -136,6 +165,7 @@ export const lowerings: { [P in Primitive]: LowerRule<P> } = {
     e.emit('Pad', [x, e.shape([before, after]), '', e.constant([axis], [1], 'i64')]),
   gather: (e, _, inputs) => e.emit('Gather', inputs, { axis: 0 }),
   scatterAdd,
+  deltaScan,
   takeAlong: (e, _, inputs) => e.emit('GatherElements', inputs, { axis: -1 }),
   putAlong: (e, t, [updates, index]) =>
     e.emit('ScatterElements', [zeros(e, t.shape), index, updates], { axis: -1, reduction: 'add' }),

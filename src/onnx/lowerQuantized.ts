@@ -11,9 +11,10 @@
  */
 import type { QuantizedProduct } from '../tensor/primitives.ts'
 import { bitsOf, isCodeBook, type Quantization, storedShapes } from '../tensor/quantization.ts'
-import { type Emitter, type LowerRule, microsoft } from './emitter.ts'
+import { type Emitter, microsoft } from './emitter.ts'
 
-export const matmulQuantized: LowerRule<'matmulQuantized'> = (e, { params }, inputs) => {
+/** @param inputs x, codes, scales */
+export const quantizedProduct = (e: Emitter, params: QuantizedProduct, inputs: readonly string[]): string => {
   const { weight, transposed, rounded } = params
   if (isCodeBook(weight.format)) return bookProduct(e, params, inputs)
   if (rounded && !transposed) return roundedProduct(e, weight, inputs)

@@ -15,6 +15,7 @@ import {
   microsoft,
   type Node,
   type Port,
+  type Subgraph,
 } from './emitter.ts'
 import { lowerings } from './lower.ts'
 
@@ -23,10 +24,15 @@ import { lowerings } from './lower.ts'
  * into the file: it runs only after they are added (`withConstants`).
  */
 export type Program = {
+  /** For messages and profiles. */
   name: string
+  /** The model as ONNX. */
   bytes: Uint8Array
+  /** What it is fed with at each run. */
   inputs: readonly Port[]
+  /** What it computes. */
   outputs: readonly Port[]
+  /** What has to be added before it can run. */
   constants: readonly Port[]
 }
 
@@ -104,7 +110,16 @@ const lowerGraph = (order: readonly Tensor[], inputs: readonly Port[]) => {
 }
 
 /** Little-endian values under a name. */
-export type Constant = { name: string; shape: readonly number[]; dtype: DType; data: Uint8Array }
+export type Constant = {
+  /** As the program calls it. */
+  name: string
+  /** Its size along each axis. */
+  shape: readonly number[]
+  /** The type of each value. */
+  dtype: DType
+  /** The values, row-major. */
+  data: Uint8Array
+}
 
 /**
  * A program's bytes with the values of its constants. In the protobuf wire format two messages are merged by writing
@@ -135,8 +150,16 @@ const attributeFields = (value: Attribute): Field[] => {
   if (typeof value === 'number') return [int(3, value), int(20, 2)]
   if (typeof value === 'string') return [string(4, value), int(20, 3)]
   if ('float' in value) return [float(2, value.float), int(20, 1)]
+  if ('graph' in value) return [message(6, subgraphFields(value.graph)), int(20, 5)]
   return [...value.map((x) => int(8, x)), int(20, 7)]
 }
+
+const subgraphFields = ({ nodes, inputs, outputs }: Subgraph): Field[] => [
+  ...nodes.map(nodeField),
+  string(2, 'body'),
+  ...inputs.map((port) => portField(11, port)),
+  ...outputs.map((port) => portField(12, port)),
+]
 
 const tensorType = (name: string, shape: readonly number[], dtype: DType): Field[] => [
   ...shape.map((dim) => int(1, dim)),
@@ -150,6 +173,7 @@ const initializerField = ({ name, data, shape, dtype }: Initializer): Field =>
 const rawData = (data: readonly number[], dtype: DType): Uint8Array => {
   if (dtype === 'f32') return new Uint8Array(Float32Array.from(data).buffer)
   if (dtype === 'bool' || dtype === 'u8') return Uint8Array.from(data)
+  if (dtype === 's8') return new Uint8Array(Int8Array.from(data).buffer)
   return new Uint8Array(BigInt64Array.from(data.map(BigInt)).buffer)
 }
 

@@ -8,6 +8,7 @@
  */
 import type { Tensor } from '../tensor/tensor.ts'
 
+/** Optimizers by their names in torch.optim. */
 export type OptimizerName = 'adamw' | 'adam' | 'sgd' | 'rmsprop'
 
 /** torch.optim's settings and defaults; each optimizer reads its own. */
@@ -32,6 +33,7 @@ export type Hyper = {
 export type StepSettings = {
   /** From 1. */
   step: number
+  /** That of this step, after the schedule. */
   learningRate: number
   /** Factor for the gradient: clipping, and any division that is still to be done. */
   gradScale: number
@@ -39,11 +41,20 @@ export type StepSettings = {
   decays: boolean
 }
 
-export type Slice = { param: Tensor; grad: Tensor; state: Readonly<Record<string, Tensor>> }
+/** A part of the parameters, with what its update reads. */
+export type Slice = {
+  /** [n] parameters. */
+  param: Tensor
+  /** [n] their gradient. */
+  grad: Tensor
+  /** [n] arrays of the optimizer, by name. */
+  state: Readonly<Record<string, Tensor>>
+}
 
 /** The new parameter and state arrays. */
 export type Updated = Pick<Slice, 'param' | 'state'>
 
+/** An optimizer as functions of tensors, from which a program is made. */
 export type Optimizer = {
   /** Names of the state arrays: each has the parameter's shape and starts as zeros. */
   state: readonly string[]
@@ -51,7 +62,7 @@ export type Optimizer = {
   scalars: readonly string[]
   /** Their values. */
   scalarValues: (settings: StepSettings) => Record<string, number>
-  /** @param slice [n] arrays   @param scalars [] by name */
+  /** The new parameters and state of a slice. @param slice [n] arrays   @param scalars [] by name */
   update: (slice: Slice, scalars: Readonly<Record<string, Tensor>>) => Updated
 }
 
@@ -67,6 +78,7 @@ const defaults: Settings = {
   alpha: 0.99,
 }
 
+/** The optimizer of a name, with its settings. */
 export const optimizer = (name: OptimizerName, hyper: Hyper = {}): Optimizer =>
   optimizers[name]({ ...defaults, ...hyper })
 

@@ -23,13 +23,13 @@ export type ScheduleOptions = {
   learningRate: number
   warmupSteps: number
   totalSteps: number
-  /** cosine*: waves, 0.5 (half a wave, down to the end); restarts: 1. */
+  /** cosine, cosine_with_min_lr: waves, 0.5 by default (half a wave, down to the end); cosine_with_restarts: how often it begins anew, 1. */
   numCycles?: number
-  /** polynomial: 1 */
+  /** polynomial: its power, 1 by default. */
   power?: number
-  /** polynomial: 1e-7 */
+  /** polynomial: the learning rate at the end, 1e-7 by default. */
   lrEnd?: number
-  /** inverse_sqrt: the warm-up's length, or 10,000 without one. */
+  /** inverse_sqrt: steps after the warm-up until the rate is its peak divided by the root of 2; by default as many as the warm-up has, or 10,000 without one. */
   timescale?: number
   /** cosine_with_min_lr: the floor as a part of the learning rate. */
   minLrRate?: number

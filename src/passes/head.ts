@@ -13,7 +13,7 @@ import { vjp } from '../tensor/grad.ts'
 import { input, scalar, type Tensor } from '../tensor/tensor.ts'
 import { numel } from '../util/shape.ts'
 import type { Placed } from './layout.ts'
-import { executable, type Model, outerPart, type Part, scopeOf } from './model.ts'
+import { executable, type Model, outerPart, type Part, scopeOf, widthOf } from './model.ts'
 import { scaleRows } from './scaleRows.ts'
 import { accumulated, accumulators, type Gradients, type Plan } from './stack.ts'
 import { type Tiles, tiledBackward, tiledPass, tiledStats, tiledWeight } from './tiledHead.ts'
@@ -30,20 +30,20 @@ const chunkFloats = 2 ** 24
 export const chunkRows = (vocabulary: number) =>
   Math.min(8192, Math.max(32, Math.floor(chunkFloats / vocabulary / 32) * 32))
 
-const headOptions = (model: Model, settings: HeadSettings): HeadOptions => ({
+export const headOptions = (model: Model, settings: HeadSettings): HeadOptions => ({
   ...model.architecture.head(model.config),
   ...settings,
 })
 
 /** Names of parameters that a program reads and that are trained. */
-const trainedIn = (program: Executable, gradients: Gradients): string[] =>
+export const trainedIn = (program: Executable, gradients: Gradients): string[] =>
   program.program.inputs.map(({ name }) => name).filter((name) => gradients.has(name))
 
 // The norm, and the targets' rows
 
 const traceNorm = (model: Model, part: Part) => {
   const scope = scopeOf(part)
-  const hidden = input('hidden', ['N', model.config.hidden_size])
+  const hidden = input('hidden', ['N', widthOf(model)])
   const h = model.architecture.finalNorm(scope, hidden, model.config).gather(input('index', ['M'], 'i64'))
   return { scope, hidden, h }
 }
@@ -100,7 +100,12 @@ const keyOf = ({ dropoutSeed, labelSmoothing, temperature }: HeadSettings) =>
   JSON.stringify([labelSmoothing, temperature, dropoutSeed !== undefined])
 
 /** The seed of a chunk's dropout, where its program has dropout: different for each chunk, the same in both passes. */
-const seedFeed = (model: Model, program: Executable, { dropoutSeed = 0 }: HeadSettings, chunk: number): Handles => {
+export const seedFeed = (
+  model: Model,
+  program: Executable,
+  { dropoutSeed = 0 }: HeadSettings,
+  chunk: number,
+): Handles => {
   if (!program.program.inputs.some(({ name }) => name === 'dropoutSeed')) return {}
   const seed = (dropoutSeed * 1_000_003 + chunk * 7_919) % 2_147_483_647
   return { dropoutSeed: model.backend.put(BigInt64Array.of(BigInt(seed)), [1]) }
@@ -116,14 +121,14 @@ const statsProgram = (model: Model, part: Part, names: readonly StatName[], unit
 
 const onesLike = (x: Tensor) => scalar(1).broadcastTo(x.shape)
 
-/** Calls `run` with views of the same rows of several handles, chunk by chunk, and frees the views. */
-const eachChunk = (
+/** Calls `run` with views of the same rows of several handles, chunk by chunk, and frees the views. @param step rows of a chunk */
+export const eachChunk = (
   model: Model,
   rows: number,
   handles: Handles,
   run: (chunk: Record<string, Handle>, i: number) => void,
+  step = chunkRows(model.config.vocab_size),
 ) => {
-  const step = chunkRows(model.config.vocab_size)
   for (let start = 0; start < rows; start += step) {
     const count = Math.min(step, rows - start)
     const cut = ([name, handle]: [string, Handle]) => {
@@ -136,7 +141,7 @@ const eachChunk = (
   }
 }
 
-const pick = (handles: Handles, names: readonly string[]) =>
+export const pick = (handles: Handles, names: readonly string[]) =>
   Object.fromEntries(names.map((name) => [name, handles[name]]))
 
 export type TokenPass = Record<StatName, Handle> & { unit?: Handle /** Of a trained head. */; tiles?: Tiles }

@@ -3,8 +3,8 @@
  * (`<module>.lora_A.weight`), and its compiled programs. Trainable parameters are views of arenas (train/arena.ts).
  */
 import type { Architecture, Config } from '../models/architecture.ts'
-import { inverseFrequencies, ropeTables } from '../nn/rope.ts'
-import { makeScope, type Scope } from '../nn/scope.ts'
+import { ropeTables } from '../nn/rope.ts'
+import { type Int8Form, makeScope, type Scope } from '../nn/scope.ts'
 import type { Program } from '../onnx/model.ts'
 import type { Backend, Executable, Handle, Handles } from '../runtime/backend.ts'
 import type { Shape } from '../tensor/dim.ts'
@@ -20,14 +20,24 @@ export type Model = {
   readonly dropout: number
   /** Quantized weights by name; their codes and scales are among `params`. */
   readonly quantized: ReadonlyMap<string, Quantization>
+  /** Weights whose products are computed in whole numbers, by name; their arrays are among `params`. */
+  readonly int8: ReadonlyMap<string, Int8Form>
   readonly programs: Map<string, Executable>
   readonly ropes: Map<string, Handle>
 }
 
 export const makeModel = (
   parts: Pick<Model, 'architecture' | 'config' | 'backend' | 'params'> &
-    Partial<Pick<Model, 'scalings' | 'dropout' | 'quantized'>>,
-): Model => ({ scalings: new Map(), dropout: 0, quantized: new Map(), ...parts, programs: new Map(), ropes: new Map() })
+    Partial<Pick<Model, 'scalings' | 'dropout' | 'quantized' | 'int8'>>,
+): Model => ({
+  scalings: new Map(),
+  dropout: 0,
+  quantized: new Map(),
+  int8: new Map(),
+  ...parts,
+  programs: new Map(),
+  ropes: new Map(),
+})
 
 /** The same model with its adapter switched off: the reference model of a LoRA run. */
 export const withoutAdapter = (model: Model): Model => ({ ...model, scalings: new Map() })
@@ -43,33 +53,34 @@ export const executable = (
   return model.programs.get(key)!
 }
 
+/** Columns of the hidden states between the blocks. */
+export const widthOf = ({ architecture, config }: Model): number => architecture.width?.(config) ?? config.hidden_size
+
 /** A part of a model (a layer, or everything outside the layers), with parameters named relative to it. */
 export type Part = {
   shapes: Map<string, Shape>
   handles: Record<string, Handle>
   scalings: Map<string, number>
   quantized: Map<string, Quantization>
+  int8: Map<string, Int8Form>
   /** Equal signatures share programs. */
   signature: string
 }
 
 const partOf = (model: Model, includes: (name: string) => string | undefined): Part => {
-  const part: Part = { shapes: new Map(), handles: {}, scalings: new Map(), quantized: new Map(), signature: '' }
-  for (const [full, handle] of model.params) {
-    const name = includes(full)
-    if (name === undefined) continue
-    part.shapes.set(name, handle.shape)
-    part.handles[name] = handle
-  }
-  for (const [full, scaling] of model.scalings) {
-    const name = includes(full)
-    if (name !== undefined) part.scalings.set(name, scaling)
-  }
-  for (const [full, how] of model.quantized) {
-    const name = includes(full)
-    if (name !== undefined) part.quantized.set(name, how)
-  }
-  return { ...part, signature: JSON.stringify([[...part.shapes], [...part.scalings], [...part.quantized]]) }
+  /** What belongs to the part, by its names there. */
+  const own = <T>(all: ReadonlyMap<string, T>): Map<string, T> =>
+    new Map(
+      [...all].flatMap(([full, value]) => {
+        const name = includes(full)
+        return name === undefined ? [] : [[name, value] as const]
+      }),
+    )
+  const handles = own(model.params)
+  const shapes = new Map([...handles].map(([name, { shape }]) => [name, shape]))
+  const [scalings, quantized, int8] = [own(model.scalings), own(model.quantized), own(model.int8)]
+  const signature = JSON.stringify([shapes, scalings, quantized, int8].map((map) => [...map]))
+  return { shapes, handles: Object.fromEntries(handles), scalings, quantized, int8, signature }
 }
 
 /** Parts by model: they never change, and every step needs each of them several times. */
@@ -92,18 +103,20 @@ export const layerPart = (model: Model, layer: number): Part => partsOf(model).l
 /** Everything outside the blocks. */
 export const outerPart = (model: Model): Part => partsOf(model).outer
 
-export const scopeOf = ({ shapes, scalings, quantized }: Part, dropout = 0): Scope =>
-  makeScope(shapes, { scalings, quantized, dropout })
+export const scopeOf = ({ shapes, scalings, quantized, int8 }: Part, dropout = 0): Scope =>
+  makeScope(shapes, { scalings, quantized, int8, dropout })
 
 /** Tables of cos and sin for at least this many positions; grown by doubling. */
 export const ropeHandles = (model: Model, length: number): Handles => {
   const rows = 2 ** Math.ceil(Math.log2(Math.max(64, length)))
-  const rotary = model.architecture.rotary(model.config)
+  const { architecture, config } = model
   const named: Record<string, Handle> = {}
-  for (const [table, rope] of Object.entries(rotary ? (model.config.rope ?? {}) : {})) {
+  for (const [table, rope] of Object.entries(config.rope ?? {})) {
+    const rotary = architecture.rotary(config, table)
+    if (!rotary) continue
     const key = `${table} ${rows}`
     if (!model.ropes.has(`cos ${key}`)) {
-      const { cos, sin } = ropeTables(inverseFrequencies(rope, rotary), rows)
+      const { cos, sin } = ropeTables(rope, rotary, rows)
       model.ropes.set(`cos ${key}`, model.backend.put(cos, [rows, rotary / 2]))
       model.ropes.set(`sin ${key}`, model.backend.put(sin, [rows, rotary / 2]))
     }

@@ -10,6 +10,8 @@ import type { Backend } from '../runtime/backend.ts'
 import { type OpenOptions as EngineOptions, openBackend } from '../runtime/open.node.ts'
 import { loadTokenizerFolder } from '../text/tokenizer.node.ts'
 import type { Tokenizer } from '../text/tokenizer.ts'
+import { calibrationIds } from './calibrationIds.node.ts'
+import type { Compute } from './int8.ts'
 import { type Model, makeModel } from './model.ts'
 import { putQuantized, type Quantize } from './quantize.ts'
 
@@ -26,6 +28,7 @@ const requireHead: Record<Head | 'any', (base: Pick<Base, 'architecture'>, file:
   any: () => {},
 }
 
+/** Which model is opened, and how. */
 export type OpenModelOptions = EngineOptions & {
   /** A folder in Hugging Face layout, a hub id, a run's name or folder, or a PEFT adapter that names its base. */
   model: string
@@ -38,11 +41,17 @@ export type OpenModelOptions = EngineOptions & {
   head?: Head | 'any'
   /** Format in which the blocks' linear weights are quantized as they are read; 'none' by default. */
   quantize?: Quantize
+  /** How products with those weights are computed; 'fp32' by default. */
+  compute?: Compute
+  /** That of another model, which then also ends it; by default one of its own. */
+  engine?: Backend
   /** Called with bytes fetched, then with tensors read. */
   onProgress?: (progress: { phase: 'download' | 'load'; done: number; total: number }) => void
 }
 
+/** A model in an engine of its own, with its tokenizer. */
 export type OpenedModel = {
+  /** Its weights and its programs. */
   model: Model
   /** Undefined where the folder has none: such a model works with token ids alone. */
   tokenizer?: Tokenizer
@@ -52,7 +61,9 @@ export type OpenedModel = {
   adapterDir?: string
   /** Paths of the weights. */
   files: readonly string[]
+  /** The content of generation_config.json, where there is one. */
   generationConfig?: Readonly<Record<string, unknown>>
+  /** The engine that holds the weights. */
   backend: Backend
   /** Ends the engine. */
   close(): Promise<void>
@@ -75,17 +86,24 @@ export const openModel = async (options: OpenModelOptions): Promise<OpenedModel>
   requireHead[head](base, head === 'scores' ? (adapterDir ?? dir) : dir)
   const whole = adapter ? applyAdapter(base, adapter) : base
   const tokenizer = await loadTokenizerFolder(dir, adapterDir)
-  const backend = await openBackend(options)
+  const backend = options.engine ?? (await openBackend(options))
+  const end = async () => {
+    if (!options.engine) await backend.close()
+  }
   try {
+    const { compute = 'fp32' } = options
     const placed = await putQuantized(backend, whole, whole.params, {
       format: options.quantize ?? 'none',
+      compute,
+      calibration: await calibrationIds(dir, whole.config, compute),
+      back: false,
       exact: adapter?.saved ?? [],
       onTensor: (done) => onProgress({ phase: 'load', done, total: whole.params.size }),
     })
     const model = makeModel({ ...whole, backend, ...placed })
-    return { model, tokenizer, dir, adapterDir, files, generationConfig, backend, close: () => backend.close() }
+    return { model, tokenizer, dir, adapterDir, files, generationConfig, backend, close: end }
   } catch (error) {
-    await backend.close()
+    await end()
     throw error
   }
 }

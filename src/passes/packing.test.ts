@@ -1,5 +1,5 @@
 /**
- * Packed trees against separate rows: K responses that share their prompt, and several trees in one row, give the
+ * Packed trees against separate rows, and rows in parts against whole ones: K responses that share their prompt, and several trees in one row, give the
  * log-probabilities and gradients of each prompt with each response in a row of its own.
  */
 import { afterAll, describe, expect, it } from 'vitest'
@@ -40,8 +40,8 @@ const alone: Tree[] = trees.flatMap(({ trunk, trunkTargets, branches }) => [
 /** How much a target counts: by what it predicts, so alike in both. */
 const scaleOf = (label: number) => Math.sin(label)
 
-const run = async (model: Model, batch: PackedBatch, plan: Plan) => {
-  const placed = place(model, batch)
+const run = async (model: Model, batch: PackedBatch, plan: Plan, parts = 1) => {
+  const placed = place(model, batch, parts)
   const gradients = new Map([...model.params].map(([name, { shape }]) => [name, backend.zeros(shape)]))
   const { hidden, trail } = forward(model, placed, plan, gradients)
   const h = targetStates(model, hidden, placed)
@@ -57,7 +57,19 @@ const run = async (model: Model, batch: PackedBatch, plan: Plan) => {
 const inOrder = (logps: Float32Array, { targets }: PackedBatch, order: readonly number[]) =>
   order.flatMap((s) => Array.from(logps).filter((_, m) => targets.sequence[m] === s))
 
-describe.each(['llama-tied', 'mistral-sliding', 'smollm3', 'gemma2', 'gpt2'])('%s', async (name) => {
+describe.each([
+  'llama-tied',
+  'mistral-sliding',
+  'smollm3',
+  'gemma2',
+  'gpt2',
+  'olmo3',
+  'ministral3',
+  'lfm2-biased',
+  'qwen3.5',
+  'gemma4',
+  'gpt-oss',
+])('%s', async (name) => {
   const model = await goldenModel(backend, name)
   const [packed, separate] = [pack(trees, K), pack(alone, 1)]
   const packedOrder = trees.flatMap(({ branches, trunkTargets }, g) => [
@@ -75,6 +87,17 @@ describe.each(['llama-tied', 'mistral-sliding', 'smollm3', 'gemma2', 'gpt2'])('%
     const [a, b] = [await run(model, packed, plan), await run(model, separate, plan)]
     const difference = largestDifference(inOrder(a.logps, packed, packedOrder), inOrder(b.logps, separate, aloneOrder))
     expect(difference).toBeLessThan(1e-5)
+    for (const [key, handle] of a.gradients) {
+      const [x, y] = [await backend.read(handle), await backend.read(b.gradients.get(key)!)]
+      const largest = Math.max(...y.map(Math.abs))
+      expect(largestDifference(x, y), key).toBeLessThan(1e-5 * Math.max(largest, 0.1))
+    }
+  })
+
+  it.each([2, 4, 5])('rows in %i parts, of which tokens see those up to their own', async (parts) => {
+    const [a, b] = [await run(model, packed, 'fast', parts), await run(model, packed, 'fast')]
+    expect(packed.T % 5).toBeGreaterThan(0)
+    expect(largestDifference(a.logps, b.logps)).toBeLessThan(1e-5)
     for (const [key, handle] of a.gradients) {
       const [x, y] = [await backend.read(handle), await backend.read(b.gradients.get(key)!)]
       const largest = Math.max(...y.map(Math.abs))

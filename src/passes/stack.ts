@@ -7,6 +7,8 @@
  */
 import type { BlockContext } from '../models/architecture.ts'
 import { attendRagged } from '../nn/attention.ts'
+import { deltaChunk, deltaRagged } from '../nn/deltaRule.ts'
+import { recentRagged } from '../nn/recent.ts'
 import { compileProgram } from '../onnx/model.ts'
 import type { Executable, Handle, Handles } from '../runtime/backend.ts'
 import { evalDim, sizeOf } from '../tensor/dim.ts'
@@ -15,16 +17,20 @@ import { partition, saveCostly, saveNothing } from '../tensor/partition.ts'
 import type { Params } from '../tensor/primitives.ts'
 import { simplify } from '../tensor/simplify.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
-import { kindOf, type Placed } from './layout.ts'
-import { executable, layerPart, type Model, outerPart, type Part, scopeOf } from './model.ts'
+import { kindOf, type Placed, partsOf } from './layout.ts'
+import { executable, layerPart, type Model, outerPart, type Part, scopeOf, widthOf } from './model.ts'
 
 export type Plan = 'none' | 'fast' | 'low'
 
 /** Gradients are added into these, by full parameter name. */
 export type Gradients = ReadonlyMap<string, Handle>
 
-export const raggedContext: BlockContext = {
-  attend: attendRagged,
+/** @param parts of `attendRagged` */
+export const raggedContext = (parts: number): BlockContext => ({
+  attend: attendRagged(parts),
+  positions: input('positions', ['N'], 'i64'),
+  recent: recentRagged,
+  deltaRule: deltaRagged,
   rotate: (x, heads, table, rotary) => {
     const tableInput = (name: string) => input(`${name} ${table}`, ['M', rotary / 2])
     return x.rope(input('positions', ['N'], 'i64'), tableInput('cos'), tableInput('sin'), {
@@ -33,7 +39,7 @@ export const raggedContext: BlockContext = {
       inverse: false,
     })
   },
-}
+})
 
 type BlockPrograms = { forward: Executable; backward?: Executable; kept: number }
 
@@ -43,10 +49,11 @@ const blockPrograms = (
   part: Part,
   plan: Plan,
   trained: readonly string[],
+  parts: number,
 ): BlockPrograms => {
   const kind = kindOf(model, layer)
-  const key = `block ${part.signature} ${JSON.stringify(kind)} ${plan} ${trained} ${plan === 'none' ? 0 : model.dropout}`
-  const trace = once(() => traceBlock(model, layer, part, plan, trained))
+  const key = `block ${part.signature} ${JSON.stringify(kind)} ${parts} ${plan} ${trained} ${plan === 'none' ? 0 : model.dropout}`
+  const trace = once(() => traceBlock(model, layer, part, plan, trained, parts))
   const forward = executable(model, `forward ${key}`, () => compileProgram('block', trace().forward))
   if (plan === 'none') return { forward, kept: 0 }
   const backward = executable(model, `backward ${key}`, () => compileProgram('blockBackward', trace().backward))
@@ -58,10 +65,10 @@ const once = <T>(make: () => T): (() => T) => {
   return () => (made ??= { value: make() }).value
 }
 
-const traceBlock = (model: Model, layer: number, part: Part, plan: Plan, trained: readonly string[]) => {
+const traceBlock = (model: Model, layer: number, part: Part, plan: Plan, trained: readonly string[], parts: number) => {
   const scope = scopeOf(part, plan === 'none' ? 0 : model.dropout)
-  const x = input('x', ['N', model.config.hidden_size])
-  const y = model.architecture.block(scope, x, raggedContext, model.config, kindOf(model, layer))
+  const x = input('x', ['N', widthOf(model)])
+  const y = model.architecture.block(scope, x, raggedContext(parts), model.config, kindOf(model, layer))
   if (plan === 'none') return { forward: { y }, backward: {} }
   const dy = input('dy', y.shape)
   const [traced, ...gradients] = simplify([y, ...vjp([y], [dy], [x, ...trained.map(scope.get)])])
@@ -79,13 +86,16 @@ export const keptBytes = (
   sizes: { N: number; B: number; T: number },
 ): number => {
   const rows = model.architecture.encoder?.sharedRows?.(model.config) ?? 0
-  const bindings = new Map(Object.entries({ ...sizes, N: sizes.N + rows }))
+  const parts = partsOf(model, sizes.T)
+  const { B: texts, T } = sizes
+  const chunked = { texts, chunks: Math.ceil(T / deltaChunk), within: Math.min(deltaChunk, T) }
+  const bindings = new Map(Object.entries({ ...sizes, ...chunked, S: Math.ceil(T / parts), N: sizes.N + rows }))
   const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => {
     const part = layerPart(model, layer)
     const trained = trainedNames(part, model.architecture.layerPrefix(layer), gradients)
-    return blockPrograms(model, layer, part, plan, trained).forward.program.outputs
+    return blockPrograms(model, layer, part, plan, trained, parts).forward.program.outputs
   })
-  const bytes = { f32: 4, i64: 8, bool: 1, u8: 1 }
+  const bytes = { f32: 4, i64: 8, bool: 1, u8: 1, s8: 1 }
   return layers.flat().reduce((sum, { shape, dtype }) => sum + bytes[dtype] * evalDim(sizeOf(shape), bindings), 0)
 }
 
@@ -124,7 +134,7 @@ export const forward = (model: Model, placed: Placed, plan: Plan, gradients?: Gr
   for (let layer = 0; layer < model.config.num_hidden_layers; layer++) {
     const part = layerPart(model, layer)
     const trained = trainedNames(part, model.architecture.layerPrefix(layer), gradients)
-    const programs = blockPrograms(model, layer, part, plan, trained)
+    const programs = blockPrograms(model, layer, part, plan, trained, placed.parts)
     const random = model.dropout && plan !== 'none' ? seedOf(model, seed, layer) : {}
     const { y, ...kept } = backend.run(programs.forward, { ...placed.shared, ...part.handles, ...random, x })
     if (plan === 'none') backend.free([x])
@@ -162,7 +172,7 @@ const blockBackward = (model: Model, trail: Trail, layer: number, dy: Handle, gr
   const prefix = model.architecture.layerPrefix(layer)
   const trained = trainedNames(part, prefix, gradients)
   const { x, kept } = trail.layers[layer]
-  const programs = blockPrograms(model, layer, part, trail.plan, trained)
+  const programs = blockPrograms(model, layer, part, trail.plan, trained, trail.placed.parts)
   const sums = accumulators(trained, gradients, prefix)
   const stored = Object.fromEntries(kept.map((handle, i) => [`kept${i}`, handle]))
   const random: Handles = trail.seeds?.length ? { dropoutSeed: trail.seeds[layer] } : {}

@@ -1,10 +1,10 @@
 /** Writes a model in another form, by the names that the command line and the library take: merged, as GGUF, as ONNX. */
-import { stat } from 'node:fs/promises'
-import type { GgufType } from '../checkpoint/ggufBlocks.ts'
 import { modelFiles } from '../models/save.ts'
 import { badInput } from '../util/fault.ts'
 import { exportGguf, type GgufReport } from './exportGguf.ts'
 import { exportOnnx } from './exportOnnx.ts'
+import { refuseTakenGguf, writeBesideGguf } from './ggufFiles.ts'
+import type { GgufFormat } from './ggufFormats.ts'
 import { openMerged } from './mergedModel.ts'
 import { refuseTaken, storedAs, writeModelFolder } from './modelFolder.ts'
 
@@ -23,6 +23,7 @@ export type Sources = {
   adapter?: string
 }
 
+/** Settings of `merge`. */
 export type MergeSettings = ModelSource & {
   /** The folder to write. It must be new or empty. */
   output: string
@@ -48,26 +49,44 @@ export const mergeModel = async ({
   return { base: dir, adapter: adapterDir }
 }
 
+/** Settings of `exportGguf`. */
 export type GgufSettings = ModelSource & {
   /** The file to write. It must not exist. */
   output: string
-  /** Type of the weights: F32, F16, Q8_0 (8 bits) or Q4_0 (4 bits). */
-  type: GgufType
+  /** What the weights are stored as: F32, F16, or in 8, 6, 5 or 4 bits as Q8_0, Q6_K, Q5_K_M, Q4_K_M or Q4_0. */
+  type: GgufFormat
+  /** What Ollama tells the model before a conversation: the SYSTEM of the Modelfile. */
+  system?: string
+}
+
+/** What lies beside a GGUF file. */
+export type GgufBeside = {
+  /** Paths of the Modelfile and the model card. */
+  beside: string[]
 }
 
 /** Throws Faults 'taken', 'gguf' for what llama.cpp cannot do, 'disk', and those of a model that cannot be opened. */
-export const convertToGguf = async ({ model, adapter, output, type }: GgufSettings): Promise<Sources & GgufReport> => {
-  if (await stat(output).catch(() => undefined))
-    throw badInput('taken', 'exists already; choose another --output', { file: output })
+export const convertToGguf = async ({
+  model,
+  adapter,
+  output,
+  type,
+  system,
+}: GgufSettings): Promise<Sources & GgufReport & GgufBeside> => {
+  await refuseTakenGguf(output)
   const merged = await openMerged(model, adapter)
-  return { base: merged.dir, adapter: merged.adapterDir, ...(await exportGguf(merged, type, output)) }
+  const report = await exportGguf(merged, type, output)
+  const beside = await writeBesideGguf(merged, { output, type, bytes: report.bytes, system })
+  return { base: merged.dir, adapter: merged.adapterDir, ...report, beside }
 }
 
+/** Settings of `exportOnnx`. */
 export type OnnxSettings = ModelSource & {
   /** The folder to write. It must be new or empty. */
   output: string
 }
 
+/** What `exportOnnx` wrote. */
 export type OnnxReport = {
   /** The ONNX files in the folder. */
   files: string[]

@@ -1,17 +1,20 @@
 /** Exports a model and its tokenizer as one GGUF file for llama.cpp, whole or not at all, with one tensor in memory at a time. */
 import { basename, resolve } from 'node:path'
-import { fitsBlocks, type GgufTensor, type GgufValue, ggufBytes, ggufChunks } from '../checkpoint/gguf.ts'
-import type { GgufType } from '../checkpoint/ggufBlocks.ts'
+import { type GgufTensor, type GgufValue, ggufBytes, ggufChunks } from '../checkpoint/gguf.ts'
 import { repoOfPath } from '../checkpoint/hubRepo.node.ts'
 import { requireSpace } from '../checkpoint/space.node.ts'
-import { type GgufModel, ggufModel } from '../models/gguf.ts'
+import { ggufModel } from '../models/gguf.ts'
 import { type LlamaCppTokenizer, llamaCppTokenizer } from '../text/llamaCpp.ts'
 import { tokenizerFiles } from '../text/tokenizer.node.ts'
 import { writeWhole } from '../util/files.node.ts'
+import { fileTypes, type GgufFormat, storedType } from './ggufFormats.ts'
 import type { MergedModel } from './mergedModel.ts'
 
+/** What `exportGguf` wrote. */
 export type GgufReport = {
+  /** How many tensors the file has. */
   tensors: number
+  /** Of these tensors. */
   bytes: number
   /** The tokenizer's algorithm as llama.cpp calls it, or none. */
   tokenizer: string
@@ -22,7 +25,7 @@ export type GgufReport = {
 }
 
 /** Throws Faults 'gguf' for what llama.cpp cannot do, before anything is written, and 'disk'. */
-export const exportGguf = async (model: MergedModel, type: GgufType, output: string): Promise<GgufReport> => {
+export const exportGguf = async (model: MergedModel, type: GgufFormat, output: string): Promise<GgufReport> => {
   const { metadata, tensors, shortened } = ggufModel(model, model.dir)
   const files = await tokenizerFiles({ dir: model.dir, adapter: model.adapterDir })
   const rows = model.config.vocab_size
@@ -44,26 +47,12 @@ const nameFor = (name: string, { tokens }: LlamaCppTokenizer): string => {
   return expects ? 'model' : name
 }
 
-/** llama.cpp's number for the type of most tensors. */
-const fileTypes: Record<GgufType, number> = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 7 }
-
-const general = (name: string, type: GgufType): [string, GgufValue][] => [
+const general = (name: string, type: GgufFormat): [string, GgufValue][] => [
   ['general.type', 'model'],
   ['general.name', name],
   ['general.file_type', { uint: fileTypes[type] }],
   ['general.quantization_version', { uint: 2 }],
 ]
-
-/**
- * Vectors and position embeddings stay fp32; matrices whose rows are not whole blocks become F16. In a 4-bit file the language
- * head has 8 bits, since its errors are errors of the logits (llama.cpp's own quantiser gives it 6).
- */
-const storedType = (type: GgufType, { name, shape }: Omit<GgufTensor, 'type'>, all: GgufModel['tensors']): GgufType => {
-  if (shape.length < 2 || name === 'position_embd.weight') return 'F32'
-  const head = all.some((tensor) => tensor.name === 'output.weight') ? 'output.weight' : 'token_embd.weight'
-  const wanted = type === 'Q4_0' && name === head ? 'Q8_0' : type
-  return fitsBlocks(wanted, shape) ? wanted : 'F16'
-}
 
 /** For models without a tokenizer: the text of id 12 is [12]. Programs that use llama.cpp crash on a file without a vocabulary. */
 const idTokenizer = (rows: number, bos: unknown): LlamaCppTokenizer => ({
@@ -101,6 +90,7 @@ const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: MergedModel): [s
     add_eos_token: tokenizer.addsEos,
   }
   return [
+    ...(tokenizer.spacePrefix ? [['attune.tokenizer.space_prefix', tokenizer.spacePrefix] as [string, GgufValue]] : []),
     ...Object.entries(values).flatMap(([key, value]): [string, GgufValue][] =>
       value === undefined ? [] : [[`tokenizer.ggml.${key}`, value]],
     ),

@@ -5,7 +5,7 @@ import { writeTensors } from '../checkpoint/folder.node.ts'
 import { storedBytes } from '../checkpoint/safetensorsWrite.ts'
 import { requireSpace } from '../checkpoint/space.node.ts'
 import type { ModelFiles, SaveDtype } from '../models/save.ts'
-import { type TokenizerPlace, tokenizerFolders } from '../text/tokenizer.node.ts'
+import { ggufTokenizerTexts, type TokenizerPlace, tokenizerFolders } from '../text/tokenizer.node.ts'
 import { badInput } from '../util/fault.ts'
 import { diskFault, makeFolders, syncFolder, writeWhole } from '../util/files.node.ts'
 
@@ -83,6 +83,8 @@ export const copyTokenizer = async (place: TokenizerPlace, to: string) => {
 }
 
 const copyMatching = async (from: string, to: string, wanted: (name: string) => boolean) => {
+  const texts = await ggufTokenizerTexts(from)
+  if (texts) return writeTexts(texts, to, wanted)
   for (const entry of await readdir(from, { withFileTypes: true })) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)]
     if (!wanted(entry.name)) continue
@@ -91,6 +93,19 @@ const copyMatching = async (from: string, to: string, wanted: (name: string) => 
       await mkdir(target, { recursive: true })
       await copyMatching(source, target, (name) => name.endsWith('.jinja'))
     }
+  }
+}
+
+/** The tokenizer and templates of a GGUF file become files. */
+const writeTexts = async (
+  texts: Readonly<Record<string, string>>,
+  to: string,
+  wanted: (name: string) => boolean,
+): Promise<void> => {
+  for (const [name, text] of Object.entries(texts)) {
+    if (!wanted(name.split('/')[0])) continue
+    await mkdir(dirname(join(to, name)), { recursive: true })
+    await writeWhole(join(to, name), [new TextEncoder().encode(text)])
   }
 }
 

@@ -24,7 +24,7 @@ export const asft = recipe(methods.asft, asftSchema, async function* (config, { 
   // model
   const policy = own(await openPolicy(config, folders, loading))
   const tokenization = await openTokenization(folders, policy.pretrained, config)
-  const helpers = await openHelperModels(config, { own, tokenization, runDir: run.dir })
+  const helpers = await openHelperModels(config, { own, tokenization, runDir: run.dir, sharing: loading.sharing })
   // reference: the policy before each iteration, by its log-probs in the lists
   // objective
   const loss = (iteration: number) =>

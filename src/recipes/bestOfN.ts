@@ -9,7 +9,10 @@ import { withoutTurn } from '../data/chatRows.ts'
 import { promptText } from '../data/prompts.ts'
 import type { Text } from '../data/rows.ts'
 import { openScheduler } from '../generate/scheduler.ts'
+import { shareModel } from '../generate/sharedModel.node.ts'
+import { sharedScheduler } from '../generate/sharedScheduler.ts'
 import { type LengthSettings, openTokenization, type Tokenization } from '../generate/tokenization.node.ts'
+import type { Compute } from '../passes/int8.ts'
 import { openModel } from '../passes/open.node.ts'
 import { checkRewards, openRewards, type RewardSettings, rewardColumns } from '../rewards/open.ts'
 import { type ProgramFunctions, scoreRollout } from '../rewards/rewards.ts'
@@ -17,6 +20,7 @@ import type { ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { trainedWithChat } from '../runs/find.node.ts'
 import { deviation, mean } from '../statistics/summary.ts'
 import { makeResources } from '../util/resources.ts'
+import type { Sharing } from '../util/sharing.ts'
 import { promptStream } from './rl/context.ts'
 import { evaluationSeed, type RolloutSettings, rollOut } from './rl/rollout.ts'
 import { chunks } from './trainer/collate.ts'
@@ -25,8 +29,9 @@ import { droppedRows, openDataset, surveyRows, unreadWarnings } from './trainer/
 export type BestOfNSettings = RolloutSettings &
   RewardSettings &
   Omit<Parameters<typeof openDataset>[1], 'chat'> &
-  LengthSettings & { model: string; adapter?: string; chat?: boolean }
+  LengthSettings & { model: string; adapter?: string; chat?: boolean; compute?: Compute }
 
+/** The result of `bestOfN`. */
 export type BestOfN = {
   /** The best completion of each prompt. */
   rows: { prompt: string; completion: string; reward: number | null; ids: number[] }[]
@@ -55,12 +60,12 @@ export const expectedBest = (rewards: readonly number[], n: number): number => {
   return sum
 }
 
-type Extras = { signal?: AbortSignal; functions?: ProgramFunctions }
+type Extras = { signal?: AbortSignal; functions?: ProgramFunctions; sharing?: Sharing }
 
 /** After an abort undefined. Faults: those of the model, the data and the rewards. */
 export async function* bestOfN(
   settings: BestOfNSettings,
-  { signal = new AbortController().signal, functions }: Extras = {},
+  { signal = new AbortController().signal, functions, sharing }: Extras = {},
 ): AsyncGenerator<ProgressEvent | WarningEvent, BestOfN | undefined> {
   const { own, close } = makeResources()
   try {
@@ -81,7 +86,10 @@ export async function* bestOfN(
     if (signal.aborted) return undefined
     const { examples: prompts } = await stream.take(0, stream.length)
     // rollout
-    const scheduler = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
+    const local = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
+    const { compute = 'fp32' } = settings
+    const share = sharing && shareModel(opened, { quantize: 'none', compute }, sharing)
+    const scheduler = share ? sharedScheduler(local, share) : local
     const seed = evaluationSeed(settings.seed)
     const rollout = yield* rollOut({ scheduler, tokenization, settings, seed, signal }, prompts)
     if (!rollout) return undefined

@@ -10,13 +10,13 @@ import { openTokenization } from '../generate/tokenization.node.ts'
 import { resolveModel } from '../models/resolve.node.ts'
 import { checkRows, type LossSpec, type PreferenceOptions, preferenceLoss } from '../objectives/preference.ts'
 import { methods } from './methods.ts'
-import { lengthWeights, mapExamples, rankedBatches, rankedNumTokens, rankedTree } from './trainer/collate.ts'
+import { lengthWeights, rankedBatches, rankedNumTokens, rankedTree } from './trainer/collate.ts'
 import { type Dataset, makeExamples, openDataset } from './trainer/dataset.ts'
 import { preferenceRule } from './trainer/exampleRules.ts'
 import { needsReference, parseLosses, rankedObjective } from './trainer/objectives.ts'
 import { openPolicy } from './trainer/policy.ts'
 import { recipe } from './trainer/recipe.ts'
-import { openReference } from './trainer/reference.ts'
+import { openReference, type WeightedTree } from './trainer/reference.ts'
 import { preferenceSchema } from './trainer/schema.ts'
 import { runTrainer } from './trainer/trainer.ts'
 
@@ -49,10 +49,15 @@ export const dpo = recipe(
     })
     // batches
     const examples = makeExamples(dataset, config, tokenization, preferenceRule(tokenization, listwise))
-    const refLogps = (example: RankedExample) =>
-      reference!.sums(rankedTree(example), ldAlpha === undefined ? undefined : lengthWeights(example, ldAlpha))
+    const weighted = (example: RankedExample): WeightedTree => ({
+      tree: rankedTree(example),
+      weights: ldAlpha === undefined ? undefined : lengthWeights(example, ldAlpha),
+    })
     const collate = async (microBatches: RankedExample[][]) =>
-      rankedBatches(microBatches, reference && (await mapExamples(microBatches, refLogps)), { ldAlpha, prompts })
+      rankedBatches(microBatches, await reference?.sums(microBatches.map((examples) => examples.map(weighted))), {
+        ldAlpha,
+        prompts,
+      })
     // loop
     yield* runTrainer({
       policy,

@@ -9,7 +9,7 @@ import { openTokenization } from '../generate/tokenization.node.ts'
 import { resolveModel } from '../models/resolve.node.ts'
 import { badInput } from '../util/fault.ts'
 import { methods } from './methods.ts'
-import { mapExamples, unpairedBatches, unpairedTrees } from './trainer/collate.ts'
+import { unpairedBatches, unpairedTrees } from './trainer/collate.ts'
 import { makeExamples, openDataset } from './trainer/dataset.ts'
 import { unpairedRule } from './trainer/exampleRules.ts'
 import { ktoObjective } from './trainer/objectives.ts'
@@ -41,7 +41,11 @@ export const kto = recipe(methods.kto, ktoSchema, async function* (config, { sig
   const treeOptions = { rotated: config.loss === 'kto', maxLength: limits.maxLength }
   const collate = async (microBatches: UnpairedExample[][]) => {
     const trees = microBatches.map((examples) => unpairedTrees(examples, treeOptions))
-    return unpairedBatches(microBatches, trees, await mapExamples(trees, (tree) => reference.sums(tree)))
+    return unpairedBatches(
+      microBatches,
+      trees,
+      await reference.sums(trees.map((batch) => batch.map((tree) => ({ tree })))),
+    )
   }
   // loop
   yield* runTrainer({

@@ -9,6 +9,7 @@ const recipes: { [K in MethodKey]: () => Promise<Recipe<SchemaOf<K>>> } = {
   reward: async () => (await import('./reward.ts')).reward,
   spin: async () => (await import('./spin.ts')).spin,
   asft: async () => (await import('./asft.ts')).asft,
+  distill: async () => (await import('./distill.ts')).distill,
   selfreward: async () => (await import('./selfreward.ts')).selfreward,
   reinforce: async () => (await import('./reinforce.ts')).reinforce,
   rloo: async () => (await import('./rloo.ts')).rloo,

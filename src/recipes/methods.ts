@@ -30,7 +30,7 @@ export const methods = {
     group: fromData,
     brief: 'fine-tune on texts, conversations or completions (SFT)',
     summary: 'Supervised fine-tuning (SFT) on texts, conversations, or prompts with completions',
-    example: 'sft --model HuggingFaceTB/SmolLM2-135M --data chats.jsonl --epochs 1 --lora-r 16',
+    example: 'sft --model HuggingFaceTB/SmolLM2-135M --data CHATS.jsonl --epochs 1 --lora-r 16',
     schema: async () => (await import('./trainer/schema.ts')).sftSchema,
   },
   dpo: {
@@ -38,7 +38,7 @@ export const methods = {
     group: fromData,
     brief: 'learn from preferences: DPO and its family, on pairs or rankings',
     summary: 'Learn from preferences: DPO and its family, on pairs of responses or rankings of several (Plackett-Luce)',
-    example: 'dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data preferences.jsonl --beta 0.1 --lora-r 32',
+    example: 'dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data PAIRS.jsonl --beta 0.1 --lora-r 32',
     schema: async () => (await import('./trainer/schema.ts')).preferenceSchema,
   },
   kto: {
@@ -46,7 +46,7 @@ export const methods = {
     group: fromData,
     brief: 'learn from single completions that are good or bad (KTO)',
     summary: 'Learn from single completions that are marked good or bad, without pairs (KTO, APO-zero)',
-    example: 'kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data thumbs.jsonl --undesirable-weight 1.5',
+    example: 'kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data THUMBS.jsonl --undesirable-weight 1.5',
     schema: async () => (await import('./trainer/schema.ts')).ktoSchema,
   },
   reward: {
@@ -54,7 +54,7 @@ export const methods = {
     group: fromData,
     brief: 'train a reward model on pairs or rankings',
     summary: 'Train a reward model on pairs of responses, rankings or best-of-N choices',
-    example: 'reward --model HuggingFaceTB/SmolLM2-135M-Instruct --data preferences.jsonl --lora-r 16 --eval-split 0.1',
+    example: 'reward --model HuggingFaceTB/SmolLM2-135M-Instruct --data PAIRS.jsonl --lora-r 16 --eval-split 0.1',
     schema: async () => (await import('./reward/schema.ts')).rewardSchema,
   },
   spin: {
@@ -62,7 +62,7 @@ export const methods = {
     group: fromCompletions,
     brief: 'self-play against the last snapshot of the model (SPIN)',
     summary: "Self-play: learn to prefer the data to the completions of the model's last snapshot (SPIN, T-SPIN)",
-    example: 'spin --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --iterations 3 --lora-r 32',
+    example: 'spin --model HuggingFaceTB/SmolLM2-135M-Instruct --data CHATS.jsonl --iterations 3 --lora-r 32',
     schema: async () => (await import('./selfplay/schema.ts')).spinSchema,
   },
   asft: {
@@ -71,8 +71,18 @@ export const methods = {
     brief: 'self-play with the help of stronger models (aSFT)',
     summary:
       "Self-play with helper models: learn to rank the data first, then the helpers' completions, then those of the model's last snapshot (aSFT)",
-    example: 'asft --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --helper column:better --lora-r 32',
+    example: 'asft --model HuggingFaceTB/SmolLM2-135M-Instruct --data CHATS.jsonl --helper column:better --lora-r 32',
     schema: async () => (await import('./selfplay/schema.ts')).asftSchema,
+  },
+  distill: {
+    name: 'distill',
+    group: fromCompletions,
+    brief: 'distillation: learn from a larger model on own completions (GKD)',
+    summary:
+      'On-policy distillation: learn at each token of its own completions what a teacher model would have said there (GKD, forward and reverse KL)',
+    example:
+      'distill --model HuggingFaceTB/SmolLM2-135M-Instruct --teacher HuggingFaceTB/SmolLM2-360M-Instruct --data CHATS.jsonl --lmbda 1 --lora-r 32',
+    schema: async () => (await import('./distill/schema.ts')).distillSchema,
   },
   selfreward: {
     name: 'selfreward',
@@ -81,7 +91,7 @@ export const methods = {
     summary:
       'Self-rewarding: the model writes prompts, answers them, scores its answers as a judge, and learns to prefer the best (iterative DPO)',
     example:
-      'selfreward --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --rankings ranked.jsonl --iterations 2 --lora-r 32',
+      'selfreward --model HuggingFaceTB/SmolLM2-135M-Instruct --data CHATS.jsonl --rankings RANKED.jsonl --iterations 2 --lora-r 32',
     schema: async () => (await import('./selfreward/schema.ts')).selfRewardSchema,
   },
   reinforce: {
@@ -90,7 +100,7 @@ export const methods = {
     brief: 'REINFORCE: policy gradient with a moving baseline',
     summary: 'Learn from the rewards of its own completions, less a moving baseline (REINFORCE)',
     example:
-      'reinforce --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32',
+      'reinforce --model HuggingFaceTB/SmolLM2-135M-Instruct --data PROMPTS.jsonl --reward REWARD-MODEL --lora-r 32',
     schema: async () => (await import('./rl/schema.ts')).reinforceSchema,
   },
   rloo: {
@@ -99,7 +109,7 @@ export const methods = {
     brief: 'RLOO: the baseline is the mean reward of the other completions of a prompt',
     summary:
       'Learn from the rewards of its own completions, each less the mean of the others of its prompt (REINFORCE leave-one-out, RLOO)',
-    example: 'rloo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32',
+    example: 'rloo --model HuggingFaceTB/SmolLM2-135M-Instruct --data PROMPTS.jsonl --reward REWARD-MODEL --lora-r 32',
     schema: async () => (await import('./rl/schema.ts')).rlooSchema,
   },
   grpo: {
@@ -108,7 +118,7 @@ export const methods = {
     brief: 'GRPO: rewards relative to the group of completions of a prompt',
     summary:
       'Learn from the rewards of its own completions, relative to the group of completions of the same prompt (GRPO, DAPO, Dr. GRPO, GSPO)',
-    example: 'grpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data sums.jsonl --reward exact:answer --lora-r 32',
+    example: 'grpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data SUMS.jsonl --reward exact:answer --lora-r 32',
     schema: async () => (await import('./rl/schema.ts')).grpoSchema,
   },
   ppo: {
@@ -116,7 +126,7 @@ export const methods = {
     group: fromCompletions,
     brief: 'PPO: advantages from a learned value function',
     summary: 'Learn from the rewards of its own completions, with advantages from a value function (PPO, PPO-ptx)',
-    example: 'ppo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32',
+    example: 'ppo --model HuggingFaceTB/SmolLM2-135M-Instruct --data PROMPTS.jsonl --reward REWARD-MODEL --lora-r 32',
     schema: async () => (await import('./rl/ppoSchema.ts')).ppoSchema,
   },
   onlineDpo: {
@@ -125,7 +135,7 @@ export const methods = {
     brief: 'online DPO: preferences between its own completions, by their rewards',
     summary: 'Learn from preferences between its own completions, ranked by their rewards (online DPO, K-wise)',
     example:
-      'online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --lora-r 32',
+      'online-dpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data PROMPTS.jsonl --reward REWARD-MODEL --lora-r 32',
     schema: async () => (await import('./rl/schema.ts')).onlineDpoSchema,
   },
 } satisfies Record<string, Method>

@@ -33,6 +33,17 @@ describe('a plot for the width of a phone', () => {
     expect(first.y).toBeGreaterThan(all.find(({ text }) => text === plot.x.name)!.y)
   })
 
+  it('holds the whole label at the end of its axis', () => {
+    const ended = {
+      ...plot,
+      x: { name: 'episode' },
+      series: [{ color: 0, points: [[0, 0] as const, [1000, 1] as const] }],
+    }
+    const label = texts(plotChart(ended, true)).find(({ text }) => text === '1,000')!
+    // Its middle stands at the end of the axis; a digit is some 7 units wide
+    expect(label.x + (7 * label.text.length) / 2).toBeLessThanOrEqual(380)
+  })
+
   it('leaves out labels of the axis that would touch', () => {
     const ticks = texts(plotChart({ ...plot, x: { name: 'x', log: true } }, true)).filter(({ y }) => y === 318)
     for (const [i, { x }] of ticks.entries()) if (i) expect(x - ticks[i - 1].x).toBeGreaterThan(20)

@@ -47,6 +47,10 @@ export const readSealed = async (path: string): Promise<unknown> => {
 export const writeRows = (path: string, rows: readonly object[]) =>
   writeText(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
 
+/** Reads rows that are JSON lines. */
+export const readRows = async <T>(path: string): Promise<T[]> =>
+  (await readFile(path, 'utf8')).split('\n').flatMap((line) => (line.trim() ? [JSON.parse(line) as T] : []))
+
 /** Writes `<svg>` elements as files NAME.svg into a folder of their own, which is emptied first. */
 export const writeDrawings = async (dir: string, drawings: Readonly<Record<string, string>>) => {
   await rm(dir, { recursive: true, force: true })

@@ -36,7 +36,7 @@ const size = { width: 760, height: 430 }
 const wideFrame: Frame = { left: 58, right: 612, top: 34, bottom: 384 }
 /** For a phone: the names of the curves stand below the plot, a line each. */
 const narrowWidth = 380
-const narrowFrame: Frame = { left: 46, right: 368, top: 34, bottom: 300 }
+const narrowFrame: Frame = { left: 46, right: 360, top: 34, bottom: 300 }
 const lineHeight = 15
 
 /**
@@ -75,8 +75,8 @@ const nameText = (name: string, color: number, x: number, y: number): string =>
   `<text class="label" style="fill:var(--c${color});font-weight:600" x="${x}" y="${round(y)}">${escapeText(name)}</text>`
 
 /** Drawings of plots, by the same names. */
-export const plotCharts = (plots: Readonly<Record<string, Plot>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(plots).map(([name, plot]) => [name, plotChart(plot)]))
+export const plotCharts = (plots: Readonly<Record<string, Plot>>, narrow = false): Record<string, string> =>
+  Object.fromEntries(Object.entries(plots).map(([name, plot]) => [name, plotChart(plot, narrow)]))
 
 /** Units that a label takes at most, and the space beside it. */
 const widthOf = (label: string) => 7 * label.length + 6

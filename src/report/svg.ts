@@ -23,19 +23,27 @@ export const svg = (title: string, width: number, height: number, parts: readonl
   ].join('\n')
 
 /** Colours of charts and of pages. Those of series differ in lightness too (after Okabe and Ito), for colour-blind readers. */
+const light = `--paper: #fdfdfc; --card: #ffffff; --ink: #1d1d1b; --soft: #65655f; --line: #e5e4df;
+  --c0: #0f6e5c; --c1: #b4540a; --c2: #0b62a8; --c3: #9c3d7c; --c4: #7a6400; --c5: #4d4d4a;
+  --good: #0f6e5c; --bad: #b3261e; --shade: #f4f3ef;`
+const dark = `--paper: #151514; --card: #1c1c1a; --ink: #ecebe6; --soft: #a3a29b; --line: #33322f;
+    --c0: #56c7ae; --c1: #eb9b57; --c2: #6fb7f0; --c3: #e59bc8; --c4: #dcc24a; --c5: #bdbcb5;
+    --good: #56c7ae; --bad: #f2867d; --shade: #232320;`
+
+/** The colours as the reader's system has it. */
 export const colors = `:root {
   color-scheme: light dark;
-  --paper: #fdfdfc; --card: #ffffff; --ink: #1d1d1b; --soft: #65655f; --line: #e5e4df;
-  --c0: #0f6e5c; --c1: #b4540a; --c2: #0b62a8; --c3: #9c3d7c; --c4: #7a6400; --c5: #4d4d4a;
-  --good: #0f6e5c; --bad: #b3261e; --shade: #f4f3ef;
+  ${light}
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --paper: #151514; --card: #1c1c1a; --ink: #ecebe6; --soft: #a3a29b; --line: #33322f;
-    --c0: #56c7ae; --c1: #eb9b57; --c2: #6fb7f0; --c3: #e59bc8; --c4: #dcc24a; --c5: #bdbcb5;
-    --good: #56c7ae; --bad: #f2867d; --shade: #232320;
+    ${dark}
   }
 }`
+
+/** The colours of the charts of a page that has a switch of its own. @param darkPage selects what the page is in while it is dark */
+export const switchedColors = (darkPage: string): string => `.chart { ${light} }
+${darkPage} .chart { ${dark} }`
 
 export const chartStyle = `.chart { display: block; width: 100%; height: auto; font: 12px ui-sans-serif, system-ui, sans-serif; }
 .chart text { fill: var(--ink); font-variant-numeric: tabular-nums; }
@@ -63,3 +71,10 @@ export const standalone = (drawing: string): string => {
   const style = `<style>${colors}\nsvg { background: var(--paper); }\n${chartStyle}</style>`
   return `${drawing.replace('<svg ', `<svg ${namespace} `).replace('>', `>\n${style}`)}\n`
 }
+
+/** The `<svg>` element of such a file, for a page that has the style itself. */
+export const withoutStyle = (file: string): string =>
+  file
+    .replace(' xmlns="http://www.w3.org/2000/svg"', '')
+    .replace(/\n<style>[\s\S]*?<\/style>/, '')
+    .trim()

@@ -11,6 +11,7 @@ import { userTurn } from '../data/chatRows.ts'
 import { type Encoder, encodeScored } from '../data/examples.ts'
 import { isIds, isMessages } from '../data/rows.ts'
 import { readBy } from '../generate/tokenization.node.ts'
+import type { Compute } from '../passes/int8.ts'
 import { type OpenedModel, type OpenModelOptions, openModel } from '../passes/open.node.ts'
 import { rewardsOf, type Reward as Scored } from '../passes/scores.ts'
 import type { WarningEvent } from '../runs/events.ts'
@@ -44,6 +45,7 @@ export const openRewardModel = async (options: Omit<OpenModelOptions, 'head'>): 
 export type ModelRewardSettings = {
   device: 'auto' | 'cpu' | 'webgpu' | 'cuda'
   threads?: number
+  compute?: Compute
   /** By the mean and deviation that were saved with the model. */
   normalizeRewards?: boolean
 }
@@ -56,11 +58,11 @@ export type ModelRewardSettings = {
  */
 export const modelReward = async (
   name: string,
-  { device, threads, normalizeRewards: normalize = false }: ModelRewardSettings,
+  { device, threads, compute, normalizeRewards: normalize = false }: ModelRewardSettings,
   { own, tokenization, folders }: RewardContext,
 ): Promise<OpenedReward> => {
   // The run's other settings of a model (adapter, rounding) are the policy's
-  const opened = own(await openRewardModel({ device, threads, model: name }))
+  const opened = own(await openRewardModel({ device, threads, compute, model: name }))
   const { model, tokenizer, dir, adapterDir: adapter, notes } = opened
   if (normalize && !notes)
     throw badInput('bad-flag', `${quoted(name)} was saved without a mean and a deviation of its rewards`, {

@@ -30,6 +30,9 @@ describe('verifiers', () => {
     ['arithmetic', '2+3!=', '8', Number.NaN],
     ['regex:^yes$', '', 'yes', 1],
     ['regex:^yes$', '', 'yes, sir', 0],
+    ['regex:(?i)dear guest', '', 'Hello, Dear Guest!', 1],
+    ['regex:(?im)^DEAR$', '', 'Hello\ndear', 1],
+    ['regex:dear', '', 'Dear', 0],
   ])('%s of %j and %j', async (spec, prompt, text, expected) => {
     expect((await verifier(spec))!(completion(prompt, text)).value).toBe(expected)
   })

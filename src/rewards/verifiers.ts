@@ -61,7 +61,7 @@ const textsAt = (holder: object, key: string | number): string[] | undefined => 
   return [(numberText(holder, key) ?? String(value)).trim()]
 }
 
-/** A match anywhere in the text, where the pattern has no anchors. */
+/** A match anywhere in the text, where the pattern has no anchors. At its beginning (?i) ignores case and (?m) lets ^ and $ match in lines, as in Python. */
 const pattern = (source: string): Verifier => {
   const matches = limited(`regex:${source}`, compile(source))
   return (completion) => matches(textOf(completion))
@@ -74,7 +74,8 @@ const compile = (source: string): ((text: string) => boolean) => {
   const refuse = (why: string) => badInput('bad-flag', `${quoted(`regex:${source}`)}: ${why} (--reward, --judge)`)
   if (source.length > longestPattern) throw refuse(`a pattern has ${longestPattern} characters at most`)
   try {
-    const regex = new RegExp(source, 'su')
+    const [, letters = '', pattern] = /^(?:\(\?([im]+)\))?(.*)$/s.exec(source)!
+    const regex = new RegExp(pattern, [...new Set(`su${letters}`)].join(''))
     // Some patterns are found to be too large when they are first used
     withinTime(longestCheck, () => regex.test(''))
     return (text) => regex.test(text)

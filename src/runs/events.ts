@@ -28,6 +28,8 @@ export type StartEvent = {
 
 export type SampleEvent = { event: 'sample'; step: number; prompt: string; completion: string; reward?: number | null }
 export type WarningEvent = { event: 'warning'; code: string; message: string; count?: number }
+/** What 8-bit products gain, or would gain, on this machine: how many times as fast as fp32. It is shown, not logged. */
+export type ComputeEvent = { event: 'compute'; compute: string; speed: number; message: string }
 /** Progress of work other than training steps. It is shown, not logged. */
 export type ProgressEvent = {
   event: 'progress'

@@ -6,31 +6,52 @@ import { readdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { badInput, runFailure } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
+import { type Change, changeOf, judgingMetrics } from './change.ts'
+import { addPoints } from './curves.ts'
 import { isRunning } from './lock.node.ts'
 import { type LoggedEvent, logUpTo, readLog } from './log.node.ts'
+import { resultStep } from './resultStep.ts'
 import { eventsFile, type RunInfo, readInfo } from './run.node.ts'
 
 /** The folder where runs are written by default and looked for by name. */
 export const runsRoot = 'attune-runs'
 
+/** How a run stands: it is being written, it ended for the reason named, or its process is gone ('broken off'). */
 export type RunState = 'running' | 'done' | 'interrupted' | 'patience' | 'converged' | 'broken off'
 
+/** A run in short. */
 export type RunSummary = {
+  /** The name of its folder. */
   name: string
+  /** Its folder. */
   dir: string
+  /** The content of run.json: method, settings, files. */
   info: RunInfo
+  /** How it stands. */
   state: RunState
   /** Steps in the log. */
   steps: number
+  /** Steps that it is to have. */
   totalSteps: number
-  /** Metrics of the first and the last step. */
+  /** Metrics of the first step. */
   first: Metrics
+  /** Metrics of the last step. */
   last: Metrics
-  /** Metrics of the first and the last evaluation. */
+  /** Metrics of the first evaluation. */
   firstEvaluation?: Metrics
+  /** Metrics of the last evaluation. */
   evaluation?: Metrics
+  /** The step whose weights the result has; undefined while there is none. */
+  resultStep?: number
+  /** What the run changed, by the metric that it is judged by. */
+  change?: Change
   /** The trained model or adapter. */
-  result?: { kind: 'model' | 'adapter'; path: string }
+  result?: {
+    /** All weights, or an adapter of them. */
+    kind: 'model' | 'adapter'
+    /** Its folder. */
+    path: string
+  }
 }
 type Metrics = Record<string, number>
 
@@ -57,11 +78,17 @@ const searchFolders = 2000
 
 /**
  * The folders of runs below a folder, but for those inside runs, hidden folders and packages. Links are not followed.
+ * @param folder is looked into, but is not itself given back
  * @param limits how deep it looks, and into how many folders
  */
 export const runsBelow = async (
   folder = '.',
-  limits: { depth: number; folders: number } = { depth: searchDepth, folders: searchFolders },
+  limits: {
+    /** Levels below the folder. */
+    depth: number
+    /** Folders at most. */
+    folders: number
+  } = { depth: searchDepth, folders: searchFolders },
 ): Promise<string[]> => {
   const found: string[] = []
   let level = [folder]
@@ -102,14 +129,22 @@ export const requireRun = async (name: string, root = runsRoot): Promise<string>
 export const readRun = async (dir: string): Promise<RunSummary> => {
   const info = await readInfo(dir)
   const tally: Tally = { first: {}, last: {}, steps: 0 }
-  for await (const event of loggedEvents(dir, info)) addTo(tally, event)
-  const { stopped, ...numbers } = tally
-  const state = (await isRunning(dir)) ? 'running' : (stopped ?? 'broken off')
+  const judging = judgingMetrics(info.config.bestMetric)
+  const curves = new Map<string, (readonly [number, number])[]>()
+  for await (const event of loggedEvents(dir, info)) {
+    addTo(tally, event)
+    addPoints(curves, event, judging)
+  }
+  const { end, ...numbers } = tally
+  const state = (await isRunning(dir)) ? 'running' : ((end?.stopped as RunState | undefined) ?? 'broken off')
   const totalSteps = typeof info.total_steps === 'number' ? info.total_steps : numbers.steps
-  return { name: basename(dir), dir, info, state, totalSteps, ...numbers, result: await resultOf(dir) }
+  const through = end && resultStep(end, info.config)
+  const change = changeOf(curves, { bestMetric: info.config.bestMetric, heldRows: info.eval_rows, through })
+  const more = { ...(through !== undefined && { resultStep: through }), ...(change && { change }) }
+  return { name: basename(dir), dir, info, state, totalSteps, ...numbers, ...more, result: await resultOf(dir) }
 }
 
-type Tally = Pick<RunSummary, 'first' | 'last' | 'firstEvaluation' | 'evaluation' | 'steps'> & { stopped?: RunState }
+type Tally = Pick<RunSummary, 'first' | 'last' | 'firstEvaluation' | 'evaluation' | 'steps'> & { end?: LoggedEvent }
 
 const addTo = (tally: Tally, event: LoggedEvent) => {
   if (event.event === 'step') {
@@ -119,7 +154,7 @@ const addTo = (tally: Tally, event: LoggedEvent) => {
   } else if (event.event === 'eval') {
     tally.evaluation = numbersOf(event)
     tally.firstEvaluation ??= tally.evaluation
-  } else if (event.event === 'end') tally.stopped = event.stopped as RunState
+  } else if (event.event === 'end') tally.end = event
 }
 
 const numbersOf = (event: LoggedEvent): Metrics =>
@@ -182,6 +217,8 @@ export const trainedWithChat = async (name: string): Promise<boolean | undefined
 
 /**
  * A name under `root` that no folder has yet: dpo-1, dpo-2, ...
+ * @param method begins the name
+ * @param root the folder in which it is looked for
  * @param claim takes the name for a run that has not made its folder yet; false where another one has it
  */
 export const newRunFolder = async (

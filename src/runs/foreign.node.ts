@@ -5,7 +5,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join, relative, resolve } from 'node:path'
 import { readBoardFiles } from './boardFiles.node.ts'
-import type { Curves } from './curves.node.ts'
+import type { Curves } from './curves.ts'
 import { readTrainerState } from './trainerState.node.ts'
 
 /** `board`: TensorBoard event files; `trainer`: a trainer_state.json of transformers or TRL. */

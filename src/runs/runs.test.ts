@@ -3,7 +3,6 @@ import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile }
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { compareRuns } from './compare.ts'
 import { deleteRun, findRun, modelOfRun, newRunFolder, readRun, requireRun, runFolders } from './find.node.ts'
 import { isRunning, takeLock } from './lock.node.ts'
 import { bytesUpTo, readLog } from './log.node.ts'
@@ -301,9 +300,8 @@ describe('finding runs', () => {
     expect(await modelOfRun('b', root)).toEqual({ model: 'm', adapter: join(root, 'b', 'adapter') })
     await expect(modelOfRun('a', root)).rejects.toThrow(/has not made a model yet/)
     expect(await modelOfRun('owner/name', root)).toBeUndefined()
-    const { settings, metrics } = compareRuns([a, b])
-    expect(settings).toEqual({ learningRate: [1e-3, 2e-3] })
-    expect(metrics).toMatchObject({ steps: [2, 1], loss: [0.5, 0.25], eval_loss: [3, undefined] })
+    expect(a.change).toEqual({ metric: 'loss', heldOut: true, to: { step: 2, value: 3 } })
+    expect(b.change).toMatchObject({ metric: 'loss', heldOut: false, to: { step: 1, value: 0.25 } })
   })
 
   it('suggests the run with the most similar name, the next free name, and deletes only what is not being written', async () => {

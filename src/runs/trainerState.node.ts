@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { badInput } from '../util/fault.ts'
 import { textFile } from '../util/files.node.ts'
 import { jsonOf } from '../util/json.ts'
-import type { Curves } from './curves.node.ts'
+import type { Curves } from './curves.ts'
 
 const schema = z.object({
   global_step: z.number().optional(),

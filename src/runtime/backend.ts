@@ -12,8 +12,18 @@ import { numel } from '../util/shape.ts'
 
 export type Handle = { readonly id: number; readonly shape: readonly number[]; readonly dtype: DType }
 export type Handles = Readonly<Record<string, Handle>>
+
+const elementBytes: Readonly<Record<DType, number>> = { f32: 4, i64: 8, bool: 1, u8: 1, s8: 1 }
+
+/** The memory that handles take. */
+export const handleBytes = (handles: Iterable<Handle>): number => {
+  let bytes = 0
+  for (const { shape, dtype } of handles) bytes += elementBytes[dtype] * numel(shape)
+  return bytes
+}
+
 export type Executable = { readonly id: number; readonly program: Program }
-export type Values = Float32Array | BigInt64Array | Uint8Array
+export type Values = Float32Array | BigInt64Array | Uint8Array | Int8Array
 
 export type Command =
   | { do: 'load'; id: number; bytes: Uint8Array; constants: Wires }

@@ -7,18 +7,23 @@
  */
 import { bindShape, type Dim, evalDim } from '../tensor/dim.ts'
 import { topological } from '../tensor/graph.ts'
-import type { DType, Params, Primitive } from '../tensor/primitives.ts'
-import { dequantize } from '../tensor/quantization.ts'
+import type { Params, Primitive } from '../tensor/primitives.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { assert } from '../util/fault.ts'
 import { numel } from '../util/shape.ts'
+import {
+  deltaScan,
+  matmul,
+  matmulGrouped,
+  matmulGroupedQuantized,
+  matmulInt8,
+  matmulOfGroup,
+  matmulQuantized,
+  roundRows,
+} from './interpreterProducts.ts'
+import { type Out, offsets, type Rule, rowMajor, stretch, strided, type Value } from './interpreterValues.ts'
 
-export type Value = { shape: number[]; data: Float64Array }
 export type Feed = { shape: readonly number[]; data: ArrayLike<number> }
-
-/** The node's own type with its sizes known, and what its parameters may need. */
-type Out = { shape: number[]; dtype: DType; size: (dim: Dim) => number; fed: (name: string) => ArrayLike<number> }
-type Rule<P extends Primitive> = (inputs: readonly Value[], params: Params[P], out: Out) => Float64Array
 
 /**
  * Values of traced tensors. Named sizes are taken from the feeds' shapes.
@@ -34,7 +39,8 @@ export const evaluate = (outputs: readonly Tensor[], feeds: Readonly<Record<stri
     const shape = t.shape.map(size)
     const rule = rules[t.op] as Rule<Primitive>
     const inputs = t.inputs.map((x) => values.get(x)!)
-    const data = rule(inputs, t.params, { shape, dtype: t.dtype, size, fed })
+    const types = t.inputs.map((x) => x.dtype)
+    const data = rule(inputs, t.params, { shape, dtype: t.dtype, inputs: types, size, fed })
     assert(data.length === numel(shape), `${t.op} made ${data.length} values of shape [${shape}]`)
     values.set(t, { shape, data })
   }
@@ -56,28 +62,6 @@ const bindFeeds = (order: readonly Tensor[], feeds: Readonly<Record<string, Feed
       bindings,
     ) // B*T
   return bindings
-}
-
-const rowMajor = (shape: readonly number[]): number[] => shape.map((_, i) => numel(shape.slice(i + 1)))
-
-/** Where each element of a walk over `shape` lies in memory with these strides. */
-const offsets = (shape: readonly number[], strides: readonly number[]): number[] =>
-  shape.reduceRight<number[]>(
-    (inner, size, axis) => Array.from({ length: size }, (_, i) => inner.map((o) => o + i * strides[axis])).flat(),
-    [0],
-  )
-
-const strided = (data: Float64Array, shape: readonly number[], strides: readonly number[], start = 0) =>
-  Float64Array.from(offsets(shape, strides), (o) => data[start + o])
-
-const stretch = ({ shape, data }: Value, to: readonly number[]): Float64Array => {
-  const own = rowMajor(shape)
-  const extra = to.length - shape.length
-  return strided(
-    data,
-    to,
-    to.map((_, i) => (i < extra || shape[i - extra] === 1 ? 0 : own[i - extra])),
-  )
 }
 
 const unary =
@@ -134,26 +118,6 @@ const erf = (x: number): number => {
   for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++)
     [sum, term] = [sum + term, (term * 2 * x * x) / (2 * n + 1)]
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum
-}
-
-const matmul: Rule<'matmul'> = ([a, b], { transA, transB }, { shape }) => {
-  const [m, n] = shape.slice(-2)
-  const k = a.shape.at(transA ? -2 : -1)!
-  const batch = shape.slice(0, -2)
-  const A = stretch(a, [...batch, ...a.shape.slice(-2)])
-  const B = stretch(b, [...batch, ...b.shape.slice(-2)])
-  const y = new Float64Array(numel(shape))
-  for (let o = 0; o < y.length; o++) {
-    const [j, i, s] = [o % n, Math.floor(o / n) % m, Math.floor(o / (n * m))]
-    for (let p = 0; p < k; p++)
-      y[o] += A[s * m * k + (transA ? p * m + i : i * k + p)] * B[s * k * n + (transB ? j * k + p : p * n + j)]
-  }
-  return y
-}
-
-const matmulQuantized: Rule<'matmulQuantized'> = ([x, codes, scales], { weight, transposed }, out) => {
-  const data = Float64Array.from(dequantize(codes.data, scales.data, weight))
-  return matmul([x, { shape: [weight.out, weight.inner], data }], { transA: false, transB: !transposed }, out)
 }
 
 /** Copies blocks that lie side by side along an axis. `parts` may lack the zeros that stand around them. */
@@ -268,6 +232,11 @@ export const rules: { [P in Primitive]: Rule<P> } = {
   softmax: ([x]) => byRow(x, softmaxRow),
   matmul,
   matmulQuantized,
+  matmulInt8,
+  matmulGrouped,
+  matmulGroupedQuantized,
+  matmulOfGroup,
+  roundRows,
   reshape: same,
   transpose: ([x], { perm }, { shape }) => {
     const own = rowMajor(x.shape)
@@ -288,6 +257,7 @@ export const rules: { [P in Primitive]: Rule<P> } = {
   pad: ([x], { axis, before }, { shape, size }) => place([x], axis, size(before), shape),
   gather,
   scatterAdd,
+  deltaScan,
   takeAlong,
   putAlong,
   rmsNorm: ([x, w], { eps }) => {

@@ -8,7 +8,15 @@ import { type Backend, type Engine, type EngineDescription, makeBackend, type Va
 import type { EngineOptions } from './ortNode.ts'
 import { disableTelemetry } from './telemetry.node.ts'
 
-export type OpenOptions = { device?: 'auto' | 'cpu' | 'webgpu' | 'cuda'; threads?: number; inProcess?: boolean }
+/** Where programs run. */
+export type OpenOptions = {
+  /** auto is the CPU. */
+  device?: 'auto' | 'cpu' | 'webgpu' | 'cuda'
+  /** CPU threads; by default one a core. */
+  threads?: number
+  /** In this thread, which it blocks, instead of one of its own. */
+  inProcess?: boolean
+}
 
 /** Throws a Fault 'no-device' that says what a device lacks here. */
 export const openBackend = async (options: OpenOptions = {}): Promise<Backend> => {
@@ -53,11 +61,24 @@ const workerUrl = () =>
     ? new URL('../../dist/runtime/ortWorker.js', import.meta.url)
     : new URL('./ortWorker.js', import.meta.url)
 
+/** Threads whose engines are closed. The next engine takes one, since to start a thread takes longer than to run a tiny model. */
+const idle = new Set<Worker>()
+const mostIdle = 2
+
+const startWorker = (): Worker => {
+  const worker = new Worker(workerUrl())
+  for (const end of ['error', 'exit']) worker.on(end, () => idle.delete(worker))
+  return worker
+}
+
 const workerEngine = (options: EngineOptions) =>
   new Promise<Engine>((opened, failed) => {
-    const worker = new Worker(workerUrl(), { workerData: options })
+    const [worker = startWorker()] = idle
+    idle.delete(worker)
+    worker.ref()
     const waiting = new Map<number, { resolve: (values: Values[]) => void; reject: (error: unknown) => void }>()
     let batches = 0
+    let isSound = true
     let end: unknown
     const ask = (request: object, transfer: readonly ArrayBuffer[] = []) =>
       new Promise<Values[]>((resolve, reject) => {
@@ -66,25 +87,37 @@ const workerEngine = (options: EngineOptions) =>
         waiting.set(batch, { resolve, reject })
         worker.postMessage({ batch, ...request }, transfer as ArrayBuffer[])
       })
-    worker.on('message', (answer: Answer) => {
+    const close = async () => {
+      if (end) return
+      await ask({ close: true })
+      worker.off('message', hear)
+      worker.off('error', broke)
+      worker.off('exit', exited)
+      const stays = isSound && options.provider === 'cpu' && idle.size < mostIdle
+      if (!stays) return worker.postMessage({ end: true })
+      // The process may end while it waits
+      worker.unref()
+      idle.add(worker)
+    }
+    const hear = (answer: Answer) => {
       if ('ready' in answer) {
-        opened({
-          description: answer.ready,
-          send: (commands, transfer) => ask({ commands }, transfer),
-          close: async () => void (end || (await ask({ close: true }))),
-        })
+        opened({ description: answer.ready, send: (commands, transfer) => ask({ commands }, transfer), close })
         return
       }
       const { resolve, reject } = waiting.get(answer.batch)!
       waiting.delete(answer.batch)
-      if (answer.error === undefined) resolve(answer.values!)
-      else reject(runFailure('engine', answer.error))
-    })
+      if (answer.error === undefined) return resolve(answer.values!)
+      isSound = false
+      reject(runFailure('engine', answer.error))
+    }
     const broke = (error: Error) => {
       end ??= runFailure('engine', `the engine stopped: ${error.message}`)
       failed(end)
       for (const { reject } of waiting.values()) reject(end)
     }
+    const exited = (code: number) => code !== 0 && broke(new Error(`worker exit ${code}`))
+    worker.on('message', hear)
     worker.on('error', broke)
-    worker.on('exit', (code) => code !== 0 && broke(new Error(`worker exit ${code}`)))
+    worker.on('exit', exited)
+    worker.postMessage({ open: options })
   })

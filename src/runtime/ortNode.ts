@@ -18,7 +18,7 @@ export type EngineOptions = { provider: 'cpu' | 'webgpu' | 'cuda'; threads: numb
 
 type Stored = { values: Values; shape: readonly number[]; dtype: DType; pooled?: boolean }
 
-const ortType = { f32: 'float32', i64: 'int64', bool: 'bool', u8: 'uint8' } as const
+const ortType = { f32: 'float32', i64: 'int64', bool: 'bool', u8: 'uint8', s8: 'int8' } as const
 /** Bytes of returned copies that may accumulate before a garbage collection. */
 const enoughToCollect = 16 << 20
 

@@ -1,20 +1,41 @@
 /** The engine in a worker thread, so that the main thread stays free for progress, Ctrl-C and requests. */
 import { availableParallelism, loadavg } from 'node:os'
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { Command, Engine } from './backend.ts'
-import { ortEngine } from './ortNode.ts'
+import { type EngineOptions, ortEngine } from './ortNode.ts'
 
-type Request = { batch: number; commands: readonly Command[] } | { batch: number; close: true }
+/** A thread has one engine at a time: after `close` it waits for another `open`, or for its end. */
+type Request =
+  | { open: EngineOptions }
+  | { batch: number; commands: readonly Command[] }
+  | { batch: number; close: true }
+  | { end: true }
 
 const port = parentPort!
-const engine: Engine = ortEngine(workerData)
-port.postMessage({ ready: engine.description })
+let opened: Engine | undefined
+
+/** Frees the memory of a closed engine, which the end of the thread would have freed. */
+const collect = () => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  gc()
+}
 
 const answer = async (request: Request) => {
+  if ('end' in request) return port.close()
+  if ('open' in request) {
+    opened = ortEngine(request.open)
+    port.postMessage({ ready: opened.description })
+    return
+  }
+  const engine = opened!
   if ('close' in request) {
     await engine.close()
+    opened = undefined
+    collect()
     port.postMessage({ batch: request.batch, values: [] })
-    port.close()
     return
   }
   try {

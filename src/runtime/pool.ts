@@ -6,7 +6,7 @@
 import type { DType } from '../tensor/primitives.ts'
 import type { Values } from './backend.ts'
 
-const arrayType = { f32: Float32Array, i64: BigInt64Array, bool: Uint8Array, u8: Uint8Array } as const
+const arrayType = { f32: Float32Array, i64: BigInt64Array, bool: Uint8Array, u8: Uint8Array, s8: Int8Array } as const
 
 export const makePool = () => {
   let idle: Values[] = []

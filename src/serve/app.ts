@@ -17,8 +17,11 @@ import { chatRequest, completionRequest, type GenerationRequest, type ServedMode
 import { chatFormat, completionFormat, streamResponse, wholeResponse } from './responses.ts'
 import { chatSchema, completionSchema, parseBody } from './schemas.ts'
 
+/** What a server is made of. */
 export type AppOptions = {
+  /** The model, its tokenizer and its name. */
   served: ServedModel
+  /** Decodes the completions of all requests together. */
   scheduler: Scheduler
   /** Required of every request; without one only loopback names are answered. */
   token?: string
@@ -30,6 +33,7 @@ export type AppOptions = {
   onError(error: unknown): void
 }
 
+/** The OpenAI-compatible server as a Hono application: chat completions, completions, the list of models. */
 export const makeApp = ({ served, scheduler, token, corsOrigins = [], maxRequests, onError }: AppOptions) => {
   const app = new Hono()
   const readJsonBody = bodyReader()

@@ -32,6 +32,8 @@ export type GenerationRequest = {
   includeUsage: boolean
   /** How many alternatives to give with the log-prob of each token; undefined for no log-probs. */
   topLogprobs: number | undefined
+  /** Tokens are named by their ids, `token_id:17`, not by their texts. */
+  tokensAsIds: boolean
 }
 
 /** Completions of one request, at most. */
@@ -96,7 +98,8 @@ export const completionRequest = async (
     if (prompts.length) await setImmediate()
     prompts.push(typeof text === 'string' ? await encode(served, { text }, signal) : text)
   }
-  const request = checkedRequest(served, body, prompts, options, limits)
+  const tokensAsIds = body.return_tokens_as_token_ids ?? false
+  const request = { ...checkedRequest(served, body, prompts, options, limits), tokensAsIds }
   return body.echo ? { ...request, echo: await echoOf(served, request, texts) } : request
 }
 
@@ -180,6 +183,7 @@ const checkedRequest = (
     stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,
     topLogprobs,
+    tokensAsIds: false,
   }
 }
 

@@ -63,18 +63,21 @@ export const chatLogprobs = (tokens: readonly TokenLogprob[]) => ({
   refusal: null,
 })
 
-export const completionLogprobs = (tokens: readonly TokenLogprob[]) => ({
-  tokens: tokens.map(({ text }) => text),
+/** @param asIds names tokens by their ids, as vLLM's `return_tokens_as_token_ids` does */
+export const completionLogprobs = (tokens: readonly TokenLogprob[], asIds = false) => ({
+  tokens: tokens.map((token) => (asIds ? idName(token) : token.text)),
   token_logprobs: tokens.map(({ logprob }) => logprob),
-  top_logprobs: tokens.map(topTable),
+  top_logprobs: tokens.map((token) => topTable(token, asIds)),
   text_offset: tokens.map(({ offset }) => offset),
 })
 
+const idName = ({ id }: { id: number }) => `token_id:${id}`
+
 /** Log-probs by the text of their token, the token itself included. The second of two tokens with one text is named by its id. */
-const topTable = (token: TokenLogprob): Record<string, number | null> | null => {
+const topTable = (token: TokenLogprob, asIds: boolean): Record<string, number | null> | null => {
   if (!token.tops) return null
-  const table = new Map([[token.text, token.logprob]])
-  for (const { id, text, logprob } of token.tops)
-    if (id !== token.id) table.set(table.has(text) ? `token_id:${id}` : text, logprob)
+  const table = new Map([[asIds ? idName(token) : token.text, token.logprob]])
+  for (const top of token.tops)
+    if (top.id !== token.id) table.set(asIds || table.has(top.text) ? idName(top) : top.text, top.logprob)
   return Object.fromEntries(table)
 }

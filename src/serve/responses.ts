@@ -17,8 +17,8 @@ type ResponseFormat = {
   /** The `object` of a whole response, and of a chunk of a stream. */
   object: string
   chunkObject: string
-  choice(choice: ChoiceDelta, logprobs: boolean): object
-  chunkChoice(delta: ChoiceDelta, logprobs: boolean): object
+  choice(choice: ChoiceDelta, logprobs: boolean, tokensAsIds: boolean): object
+  chunkChoice(delta: ChoiceDelta, logprobs: boolean, tokensAsIds: boolean): object
   /** The first chunk of each choice. */
   first?(index: number): object
 }
@@ -42,10 +42,10 @@ export const chatFormat: ResponseFormat = {
   first: (index) => ({ index, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null }),
 }
 
-const completionChoice: ResponseFormat['choice'] = ({ index, text, tokens, finishReason }, logprobs) => ({
+const completionChoice: ResponseFormat['choice'] = ({ index, text, tokens, finishReason }, logprobs, tokensAsIds) => ({
   index,
   text,
-  logprobs: logprobs ? completionLogprobs(tokens) : null,
+  logprobs: logprobs ? completionLogprobs(tokens, tokensAsIds) : null,
   finish_reason: finishReason,
 })
 
@@ -138,7 +138,9 @@ export const wholeResponse = async (
     for (const token of tokens) choice.tokens.push(token)
     choice.finishReason = finishReason
   })
-  const choices = completed.map((choice) => format.choice(choice, request.topLogprobs !== undefined))
+  const choices = completed.map((choice) =>
+    format.choice(choice, request.topLogprobs !== undefined, request.tokensAsIds),
+  )
   return { ...commonFields(served, format), object: format.object, choices, usage }
 }
 
@@ -162,12 +164,13 @@ export const streamResponse = async (
         format.chunkChoice(
           echoChoice(served, request.echo[Math.floor(index / samples)], index),
           request.topLogprobs !== undefined,
+          request.tokensAsIds,
         ),
       ])
   }
   const usage = await generateChoices(scheduler, served, request, signal, async (delta) => {
     if (delta.text || delta.tokens.length || delta.finishReason)
-      await send([format.chunkChoice(delta, request.topLogprobs !== undefined)])
+      await send([format.chunkChoice(delta, request.topLogprobs !== undefined, request.tokensAsIds)])
   })
   if (request.includeUsage) await send([], { usage })
   await write('[DONE]')

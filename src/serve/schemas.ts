@@ -90,6 +90,7 @@ export const completionSchema = z.object({
   }),
   logprobs: z.number().int().min(0).max(maxTopLogprobs).nullish(),
   echo: z.boolean().nullish(),
+  return_tokens_as_token_ids: z.boolean().nullish(),
 })
 
 export type ChatBody = z.output<typeof chatSchema>

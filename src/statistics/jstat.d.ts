@@ -2,7 +2,7 @@
 declare module 'jstat' {
   const jstat: {
     normal: { inv(p: number, mean: number, std: number): number }
-    studentt: { inv(p: number, degreesOfFreedom: number): number }
+    studentt: { inv(p: number, degreesOfFreedom: number): number; cdf(t: number, degreesOfFreedom: number): number }
   }
   export default jstat
 }

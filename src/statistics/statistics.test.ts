@@ -3,6 +3,8 @@ import { sum as compensatedSum } from 'simple-statistics'
 import { describe, expect, it } from 'vitest'
 import { rng } from '../util/rng.ts'
 import { normalInterval, tInterval, wilson } from './intervals.ts'
+import { detectable, pairedT } from './pairedT.ts'
+import { parabolaLow } from './parabola.ts'
 import { normalQuantile, quantile, studentTQuantile } from './quantiles.ts'
 import { correlation, linearRegression } from './regression.ts'
 import {
@@ -196,5 +198,51 @@ describe('the bootstrap', () => {
   it('ends at the quantiles of 2.5 % and 97.5 %', () => {
     const { low, high } = percentileInterval(Array.from({ length: 101 }, (_, i) => 100 - i))
     expect([low, high]).toEqual([expect.closeTo(2.5, 12), expect.closeTo(97.5, 12)])
+  })
+})
+
+describe("Student's t of paired differences", () => {
+  it('gives the p of the closed form for four degrees of freedom', () => {
+    // t of 4 degrees is 2.525343; its distribution function has a closed form
+    const { value, low, high, p } = pairedT([0.3, -0.1, 0.4, 0.2, 0.5])
+    expect(value).toBeCloseTo(0.26, 12)
+    expect(p).toBeCloseTo(0.064986, 5)
+    expect(low).toBeLessThan(0)
+    expect((low + high) / 2).toBeCloseTo(value, 12)
+    expect(pairedT([0.2]).p).toBe(1)
+    expect(pairedT([0.2, 0.2]).p).toBe(0)
+  })
+
+  it('names the difference that is found in four of five studies', () => {
+    const size = detectable([0.3, -0.1, 0.4, 0.2, 0.5])
+    let found = 0
+    const random = rng(7)
+    // Differences of this spread, shifted by that size
+    const spread = deviation([0.3, -0.1, 0.4, 0.2, 0.5])
+    for (let k = 0; k < 2000; k++) {
+      const drawn = Array.from({ length: 5 }, (_, i) => size + spread * normalQuantile(random.uniform(5 * k + i)))
+      if (pairedT(drawn).p < 0.05) found++
+    }
+    expect(found / 2000).toBeGreaterThan(0.75)
+    expect(found / 2000).toBeLessThan(0.88)
+  })
+})
+
+describe('a parabola by least squares', () => {
+  it('has its lowest point where the points say', () => {
+    const x = [1, 2, 4, 7]
+    expect(
+      parabolaLow(
+        x,
+        x.map((v) => 3 * (v - 2.5) ** 2 + 1),
+      ),
+    ).toBeCloseTo(2.5, 9)
+    expect(
+      parabolaLow(
+        x,
+        x.map((v) => -((v - 2.5) ** 2)),
+      ),
+    ).toBeUndefined()
+    expect(parabolaLow([1, 2], [1, 2])).toBeUndefined()
   })
 })

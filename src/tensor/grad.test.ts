@@ -6,9 +6,9 @@ import { evalDim, type Shape } from './dim.ts'
 import { grad, vjp } from './grad.ts'
 import { topological } from './graph.ts'
 import type { Primitive } from './primitives.ts'
-import { quantFormats, quantization, quantize, storedShapes } from './quantization.ts'
+import { type QuantFormat, quantFormats, quantization, quantize, storedShapes } from './quantization.ts'
 import { simplify } from './simplify.ts'
-import { concat, constant, input, iota, scalar, stack, type Tensor } from './tensor.ts'
+import { concat, constant, input, iota, type QuantizedWeight, scalar, stack, type Tensor } from './tensor.ts'
 
 type Of = { shape: Shape; low: number; high: number }
 type Case = { of: readonly Of[]; f: (...xs: Tensor[]) => Tensor }
@@ -74,24 +74,39 @@ const matmuls = transposes.flatMap((flags) =>
   })),
 )
 
-/** By a fixed weight [3, 40]: a whole block and a part of one. */
-const quantized = quantFormats.flatMap((format) =>
-  [false, true].map((transposed) => ({
-    of: [of(['B', transposed ? 3 : 40])],
-    f: (x: Tensor) => {
-      const weight = quantization(format, [3, 40])
-      const stored = quantize(
-        Float32Array.from({ length: 120 }, (_, i) => Math.sin(i)),
-        weight,
-      )!
-      const shapes = storedShapes(weight)
-      const codes = constant([...stored.codes], shapes.codes, 'u8')
-      return x.matmulQuantized({ codes, scales: constant([...stored.scales], shapes.scales), weight, transposed })
-    },
-  })),
-)
+/** A fixed weight [3, 40]: a whole block and a part of one. */
+const quantizedWeight = (format: QuantFormat, transposed: boolean, seed = 1): QuantizedWeight => {
+  const weight = quantization(format, [3, 40])
+  const values = Float32Array.from({ length: 120 }, (_, i) => Math.sin(seed * i))
+  const stored = quantize(values, weight)!
+  const shapes = storedShapes(weight)
+  const codes = constant([...stored.codes], shapes.codes, 'u8')
+  return { codes, scales: constant([...stored.scales], shapes.scales), weight, transposed }
+}
+
+const byQuantized = (f: (x: Tensor, format: QuantFormat, transposed: boolean) => Tensor) =>
+  quantFormats.flatMap((format) =>
+    [false, true].map((transposed) => ({
+      of: [of(['B', transposed ? 3 : 40])],
+      f: (x: Tensor) => f(x, format, transposed),
+    })),
+  )
+
+/** Groups of 2, 0 and 1 rows. */
+const groupSizes = () => constant([2, 0, 1], [3], 'i64')
+
+const grouped = [false, true].map((transB) => ({
+  of: [of(['B', 4]), ...Array.from({ length: 3 }, () => of(transB ? [2, 4] : [4, 2]))],
+  f: (x: Tensor, ...weights: Tensor[]) => x.matmulGrouped(groupSizes(), weights, { transB }),
+}))
 
 const norm = [of(['T', 'B', 4]), of([4])]
+
+/** Two steps of two states [2, 1]. */
+const scans = [false, true].map((reverse) => ({
+  of: [of([3, 'T', 2, 1]), of([2, 'T', 1, 1]), of([2, 'T', 3, 2]), of([2, 'T', 3, 2])],
+  f: (...[updates, decay, a, b]: Tensor[]) => updates.deltaScan(decay, a, b, { reverse }),
+}))
 
 const ropes = [
   { heads: 2, rotary: 4, inverse: false },
@@ -106,8 +121,11 @@ const ropes = [
   },
 }))
 
-/** Programs in which each primitive stands, with all differentiable operands as inputs. Random values have no ties. */
-const cases: { [P in Primitive]: readonly Case[] } = {
+/**
+ * Programs in which each primitive stands, with all differentiable operands as inputs. Random values have no ties. What is
+ * rounded has no slope: test/int8.test.ts compares the gradient of matmulInt8 with that of the product without rounding.
+ */
+const cases: { [P in Exclude<Primitive, 'matmulInt8'>]: readonly Case[] } = {
   input: unary((x) => x),
   constant: unary((x) => x.mul(constant([1, -2, 3, 4]))),
   iota: unary((x) => x.mul(iota('B').cast('f32').reshape(['B', 1]))),
@@ -149,7 +167,26 @@ const cases: { [P in Primitive]: readonly Case[] } = {
   argsort: unary((x) => x.takeAlong(x.argsort(true))),
   softmax: unary((x) => x.softmax(), of(['T', 'B', 4])),
   matmul: matmuls,
-  matmulQuantized: quantized,
+  matmulQuantized: byQuantized((x, format, transposed) => x.matmulQuantized(quantizedWeight(format, transposed))),
+  matmulGrouped: grouped,
+  matmulGroupedQuantized: byQuantized((x, format, transposed) =>
+    x.matmulGroupedQuantized(
+      groupSizes(),
+      [1, 2, 3].map((seed) => quantizedWeight(format, transposed, seed)),
+    ),
+  ),
+  matmulOfGroup: [0, 2].map((group) => ({
+    of: [of(['B', 4]), of(['B', 2])],
+    f: (a: Tensor, b: Tensor) => a.matmulOfGroup(b, groupSizes(), group),
+  })),
+  roundRows: unary(
+    (x) =>
+      x
+        .roundRows(constant([1, 1, 1]), 's8')
+        .cast('f32')
+        .mul(x),
+    of([3, 4], 1.6, 2.4),
+  ),
   reshape: unary((x) => x.reshape(['T', 2, '2*B']), of(['B', 'T', 4])),
   transpose: unary((x) => x.transpose([2, 0, 1]), of(['B', 'T', 4])),
   broadcastTo: unary((x) => x.broadcastTo(['T', 'B', 4]), of(['B', 1])),
@@ -164,6 +201,7 @@ const cases: { [P in Primitive]: readonly Case[] } = {
     ...unary((x) => x.scatterAdd(i64([2, 0, 2]), 'K'), of([3, 4])),
     ...unary((x) => simplify([x.slice(0, 1, 4).add(x.slice(0, 0, 3).scatterAdd(i64([2, 0, 2]), 3))])[0], of([4, 4])),
   ],
+  deltaScan: scans,
   takeAlong: unary(
     (x) =>
       x.takeAlong(

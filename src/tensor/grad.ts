@@ -7,7 +7,7 @@ import { assert } from '../util/fault.ts'
 import { addDims, mulDims, type Shape, subDims } from './dim.ts'
 import { topological } from './graph.ts'
 import { type Params, type Primitive, sameShape } from './primitives.ts'
-import { scalar, sizeTensor, type Tensor, zeros } from './tensor.ts'
+import { node, scalar, sizeTensor, type Tensor, zeros } from './tensor.ts'
 
 type Rule<P extends Primitive> = (
   inputs: readonly Tensor[],
@@ -94,6 +94,27 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
     null,
     null,
   ],
+  // y = x C diag(s):  dx = dy diag(s) C'. dy is rounded once, whatever x was: that loses nothing (docs/performance.md)
+  matmulInt8: ([, codes, scales], _, __, dy) => {
+    const ones = scalar(1).broadcastTo([codes.shape[0]])
+    return [dy.mul(scales).matmulInt8(codes.transpose([1, 0]), ones, 1), null, null]
+  },
+  // y = x W' of each group:  dx = dy W,  dW = dy' x, of its own rows
+  matmulGrouped: ([x, sizes, ...weights], { transB }, _, dy) => [
+    dy.matmulGrouped(sizes, weights, { transB: !transB }),
+    null,
+    ...weights.map((_, group) => (transB ? dy.matmulOfGroup(x, sizes, group) : x.matmulOfGroup(dy, sizes, group))),
+  ],
+  matmulGroupedQuantized: ([x, sizes, ...weights], params, _, dy) => [
+    node('matmulGroupedQuantized', [dy, sizes, ...weights], { ...params, transposed: !params.transposed }),
+    ...none([x, ...weights]),
+  ],
+  // y = a' b over the rows of a group:  da = b dy',  db = a dy, and 0 for the rows of the others
+  matmulOfGroup: ([a, b, sizes], { group }, _, dy) => {
+    const own = Array.from({ length: sizes.shape[0] as number }, (_, i) => (i === group ? dy : zeros(dy.shape)))
+    return [b.matmulGrouped(sizes, own, { transB: true }), a.matmulGrouped(sizes, own), null]
+  },
+  roundRows: none,
   reshape: ([x], _, __, dy) => [dy.reshape(x.shape)],
   transpose: (_, { perm }, __, dy) => [dy.transpose(inverse(perm))],
   broadcastTo: ([x], _, __, dy) => [sumTo(dy, x.shape)],
@@ -111,6 +132,16 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
   pad: ([x], { axis, before }, _, dy) => [dy.slice(axis, before, addDims(before, x.shape[axis]))],
   gather: ([x, index], _, __, dy) => [dy.scatterAdd(index, x.shape[0]), null],
   scatterAdd: ([, index, base], _, __, dy) => [dy.gather(index), null, ...(base ? [dy] : [])],
+  // s[c] is the state that step c reads, g[c] the gradient of the one that it makes. As dy comes back through the steps, A and B change
+  // places:  dC = the same recurrence of dy in the other direction,  dd = sum(g s),  dA = -(B s) g',  dB = -(A g) s'
+  deltaScan: ([, decay, a, b], { reverse }, y, dy) => {
+    const n = a.shape[0]
+    const dC = dy.deltaScan(decay, b, a, { reverse: !reverse })
+    const [first, others] = [(x: Tensor) => x.slice(0, 0, n), (x: Tensor) => x.slice(0, 1, addDims(n, 1))]
+    const [s, g] = reverse ? [others(y), first(dC)] : [first(y), others(dC)]
+    const product = (x: Tensor, other: Tensor) => x.matmul(other, { transB: true }).neg()
+    return [dC, g.mul(s).sum([2, 3], true), product(b.matmul(s), g), product(a.matmul(g), s)]
+  },
   takeAlong: ([x, index], _, __, dy) => [dy.putAlong(index, x.shape.at(-1)!), null],
   putAlong: ([, index], _, __, dy) => [dy.takeAlong(index), null],
   // y = x i w, i = 1 / sqrt(mean(x^2) + eps):  g = dy w,  dx = i (g - x i^2 mean(g x)),  dw = sum(dy x i)

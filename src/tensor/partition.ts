@@ -5,7 +5,7 @@
  * undo the recomputation.
  */
 import { topological } from './graph.ts'
-import type { Params } from './primitives.ts'
+import type { Params, Primitive } from './primitives.ts'
 import { input, node, type Tensor } from './tensor.ts'
 
 /** Whether a forward result is saved for the backward program. */
@@ -14,17 +14,26 @@ export type SavePolicy = (t: Tensor) => boolean
 /** Products with fewer multiplications for each element are recomputed in the time that storing them takes. */
 const cheapProduct = 96
 
+const costly: ReadonlySet<Primitive> = new Set([
+  'matmulQuantized',
+  'matmulGroupedQuantized',
+  'matmulInt8',
+  'gather',
+  'deltaScan',
+])
+
 /**
  * Saves what is costly to recompute: products, gathered rows, and conditions, which take one byte an element and save
  * recomputing what they compare. Elementwise results, and products over few columns such as attention scores, are
  * cheaper to recompute than to store.
  */
 export const saveCostly: SavePolicy = (t) => {
-  if (t.op === 'matmul') {
-    const inner = t.inputs[0].shape.at((t.params as Params['matmul']).transA ? -2 : -1)!
+  if (t.op === 'matmul' || t.op === 'matmulGrouped') {
+    const isTransposed = t.op === 'matmul' && (t.params as Params['matmul']).transA
+    const inner = t.inputs[0].shape.at(isTransposed ? -2 : -1)!
     return typeof inner !== 'number' || inner >= cheapProduct
   }
-  return t.op === 'matmulQuantized' || t.op === 'gather' || t.dtype === 'bool'
+  return costly.has(t.op) || t.dtype === 'bool'
 }
 /** Saves nothing: the backward program starts from the inputs. */
 export const saveNothing: SavePolicy = () => false

@@ -6,7 +6,10 @@ import { assert } from '../util/fault.ts'
 import { addDims, type Dim, type Shape, sizeOf, subDims } from './dim.ts'
 import { type Quantization, storedShapes } from './quantization.ts'
 
-export type DType = 'f32' | 'i64' | 'bool' | 'u8'
+export type DType = 'f32' | 'i64' | 'bool' | 'u8' | 's8'
+
+/** 8-bit codes of whole numbers from -127 to 127: themselves (s8), or added to 128 (u8). */
+export type CodeType = 'u8' | 's8'
 export type Type = { readonly shape: Shape; readonly dtype: DType }
 
 export const typeText = ({ dtype, shape }: Type) => `${dtype}[${shape.join(', ')}]`
@@ -16,6 +19,9 @@ type Reduce = { axes: readonly number[]; keep: boolean }
 
 /** `rounded`: x may also be rounded, to 8 bits in blocks, where that is faster; used for decoding. */
 export type QuantizedProduct = { weight: Quantization; transposed: boolean; rounded: boolean }
+
+/** In how many 8-bit numbers each value of x is rounded: the second holds what the first leaves, 254 times finer. */
+export type Int8Product = { terms: 1 | 2 }
 
 /** The static parameters of each primitive. Inputs are named in the shape table. */
 export type Params = {
@@ -61,6 +67,11 @@ export type Params = {
   softmax: None
   matmul: { transA: boolean; transB: boolean }
   matmulQuantized: QuantizedProduct
+  matmulInt8: Int8Product
+  matmulGrouped: { transB: boolean }
+  matmulGroupedQuantized: QuantizedProduct
+  matmulOfGroup: { group: number }
+  roundRows: { dtype: CodeType }
   reshape: { shape: Shape }
   transpose: { perm: readonly number[] }
   broadcastTo: { shape: Shape }
@@ -69,6 +80,7 @@ export type Params = {
   pad: { axis: number; before: Dim; after: Dim }
   gather: None
   scatterAdd: { rows: Dim }
+  deltaScan: { reverse: boolean }
   takeAlong: None
   putAlong: { size: Dim }
   rmsNorm: { eps: number }
@@ -79,6 +91,10 @@ export type Params = {
   customGrad: { rule: (dy: unknown) => readonly unknown[] }
 }
 export type Primitive = keyof Params
+
+/** Codes and scales, which stand side by side among the inputs of `matmulGroupedQuantized`. */
+export const pairsOf = <T>(all: readonly T[]): [T, T][] =>
+  Array.from({ length: all.length / 2 }, (_, i) => [all[2 * i], all[2 * i + 1]])
 
 export type ShapeRule<P extends Primitive> = (inputs: readonly Type[], params: Params[P]) => Type
 
@@ -118,6 +134,20 @@ export const sameShape = (a: Shape, b: Shape) => a.length === b.length && a.ever
 /** Checks that two operands have equal axes before their last one. */
 const checkLeading = (a: Type, b: Type) =>
   assert(sameShape(a.shape.slice(0, -1), b.shape.slice(0, -1)), `axes before the last differ`)
+
+/** Rows [S, ...] that stand in groups, one after the other; `sizes` [groups] says how many each has. */
+const checkGroups = (x: Type, sizes: Type, groups: number) => {
+  expect(sizes, 'i64')
+  checkAxis(x, 0)
+  assert(groups > 0 && sameShape(sizes.shape, [groups]), `sizes must be [${groups}]`)
+}
+
+/** The type that all of these have. */
+const sameType = (types: readonly Type[]): Type => {
+  const other = types.find(({ shape }) => !sameShape(shape, types[0].shape))
+  assert(!other, `groups of [${types[0].shape}] and [${other?.shape}]`)
+  return types[0]
+}
 
 const withAxis = (shape: Shape, axis: number, dim: Dim): Shape => shape.map((d, i) => (i === axis ? dim : d))
 
@@ -215,6 +245,38 @@ export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {
     assert(x.shape.length === 2 && x.shape[1] === from, `x must be [M, ${from}]`)
     return { shape: [x.shape[0], to], dtype: 'f32' }
   },
+  // [x [M, inner], codes [inner, out], scales [out]] -> [M, out]: the rows of x rounded to 8 bits, times codes, times scales
+  matmulInt8: ([x, codes, scales]) => {
+    expect(x, 'f32')
+    expect(codes, 'u8', 's8')
+    expect(scales, 'f32')
+    const [inner, out] = codes.shape
+    assert(x.shape.length === 2 && x.shape[1] === inner, `x must be [M, ${inner}]`)
+    assert(sameShape(scales.shape, [out]), `scales must be [${out}]`)
+    return { shape: [x.shape[0], out], dtype: 'f32' }
+  },
+  // [x [S, inner], sizes [E], W0, ... W(E-1)] -> [S, out]: the first sizes[0] rows of x times W0, the next times W1, ...
+  matmulGrouped: ([x, sizes, ...weights], { transB }) => {
+    checkGroups(x, sizes, weights.length)
+    return sameType(weights.map((W) => shapeRules.matmul([x, W], { transA: false, transB })))
+  },
+  // [x [S, inner], sizes [E], codes0, scales0, codes1, ...] -> [S, out]: the same with quantized weights
+  matmulGroupedQuantized: ([x, sizes, ...weights], params) => {
+    checkGroups(x, sizes, weights.length / 2)
+    return sameType(pairsOf(weights).map((weight) => shapeRules.matmulQuantized([x, ...weight], params)))
+  },
+  // [a [S, m], b [S, n], sizes [E]] -> [m, n]: a' b over the rows of one group
+  matmulOfGroup: ([a, b, sizes], { group }) => {
+    checkGroups(a, sizes, sizes.shape[0] as number)
+    assert(group < (sizes.shape[0] as number), `group ${group} of ${sizes.shape[0]}`)
+    return shapeRules.matmul([a, b], { transA: true, transB: false })
+  },
+  // [x [R, C], scales [R]] -> codes [R, C] of x / scales, rounded to the nearest of -127 to 127; 0 where a scale is 0
+  roundRows: ([x, scales], { dtype }) => {
+    expect(x, 'f32')
+    assert(x.shape.length === 2 && sameShape(scales.shape, [x.shape[0]]), `scales must be [${x.shape[0]}]`)
+    return { shape: x.shape, dtype }
+  },
   reshape: ([x], { shape }) => {
     assert(sizeOf(x.shape) === sizeOf(shape), `to [${shape}]: ${sizeOf(x.shape)} values for ${sizeOf(shape)}`)
     return { shape, dtype: x.dtype }
@@ -266,6 +328,17 @@ export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {
     const shape = [rows, ...u.shape.slice(rank)]
     assert(!base || sameShape(base.shape, shape), `what is added to must be [${shape}]`)
     return { shape, dtype: u.dtype }
+  },
+  // [updates C [n+1, P, k, v], decay d [n, P, 1, 1], A and B [n, P, l, k]] -> y [n+1, P, k, v]: y[0] = C[0],
+  // y[c+1] = d[c] y[c] - A[c]' (B[c] y[c]) + C[c+1]; reverse: y[n] = C[n], y[c] = d[c] y[c+1] - A[c]' (B[c] y[c+1]) + C[c]
+  deltaScan: ([updates, decay, a, b]) => {
+    for (const x of [updates, decay, a, b]) expect(x, 'f32')
+    const [n, P, , k] = a.shape
+    assert(a.shape.length === 4 && sameShape(a.shape, b.shape), 'A and B must be [n, P, l, k], both')
+    assert(sameShape(decay.shape, [n, P, 1, 1]), `the decay must be [${n}, ${P}, 1, 1]`)
+    const v = updates.shape[3]
+    assert(sameShape(updates.shape, [addDims(n, 1), P, k, v]), `updates must be [${addDims(n, 1)}, ${P}, ${k}, v]`)
+    return updates
   },
   // [x [..., V], index [..., n]] -> [..., n]: along the last axis
   takeAlong: ([x, index]) => {

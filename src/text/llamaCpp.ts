@@ -8,13 +8,21 @@
  */
 import { badInput } from '../util/fault.ts'
 import type { JsonPart } from './jsonPart.ts'
+import { splits } from './llamaCppSplits.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { loadTokenizer } from './tokenizer.ts'
 import type { Template, TokenizerFiles } from './tokenizerConfig.ts'
 import { readParts, readTemplates } from './tokenizerConfig.ts'
 
 /** llama.cpp's token types. */
-const types = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
+export const llamaCppTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
+
+/**
+ * How a SentencePiece tokenizer puts a space before a text: 'prepend' before every text between special tokens; 'always' before those
+ * that do not begin with one; 'first' as 'always', and before the first text alone.
+ */
+export const spacePrefixes = ['prepend', 'always', 'first'] as const
+export type SpacePrefix = (typeof spacePrefixes)[number]
 
 export type LlamaCppTokenizer = {
   algorithm: 'gpt2' | 'llama'
@@ -23,11 +31,13 @@ export type LlamaCppTokenizer = {
   /** By id, one for each row of the model's embedding. */
   tokens: string[]
   types: number[]
-  /** "a b", in the order of merging. */
+  /** "a b", in the order of merging. llama.cpp reads them for byte-level BPE alone; transformers and attune read them always. */
   merges?: string[]
   /** A pair whose token has the higher score is merged first. */
   scores?: number[]
+  /** llama.cpp puts a space before every text between special tokens; the tokenizer may do so otherwise. */
   addsSpace: boolean
+  spacePrefix?: SpacePrefix
   addsBos: boolean
   addsEos: boolean
   bosId?: number
@@ -68,22 +78,22 @@ const refuse = (file: JsonPart, what: string): never => {
 const tokensOf = (tokenizer: Tokenizer, rows: number, algorithm: string) => {
   const bytes = algorithm === 'llama'
   const typeOf = (id: number, token: string | undefined): number => {
-    if (token === undefined) return types.unused
-    if (bytes && id === tokenizer.unkId) return types.unknown
-    if (tokenizer.isSpecial(id)) return types.control
-    if (tokenizer.isAdded(id)) return types.userDefined
-    return bytes && /^<0x[0-9A-F]{2}>$/.test(token) ? types.byte : types.normal
+    if (token === undefined) return llamaCppTypes.unused
+    if (bytes && id === tokenizer.unkId) return llamaCppTypes.unknown
+    if (tokenizer.isSpecial(id)) return llamaCppTypes.control
+    if (tokenizer.isAdded(id)) return llamaCppTypes.userDefined
+    return bytes && /^<0x[0-9A-F]{2}>$/.test(token) ? llamaCppTypes.byte : llamaCppTypes.normal
   }
   const ids = Array.from({ length: rows }, (_, id) => id)
   const typeList = ids.map((id) => typeOf(id, tokenizer.idToToken(id)))
   const text = (id: number): string => {
     const token = tokenizer.idToToken(id) ?? `[PAD${id}]`
-    return bytes && typeList[id] === types.userDefined ? token.replaceAll('▁', ' ') : token
+    return bytes && typeList[id] === llamaCppTypes.userDefined ? token.replaceAll('▁', ' ') : token
   }
   return { types: typeList, tokens: ids.map(text) }
 }
 
-type Algorithm = Pick<LlamaCppTokenizer, 'algorithm' | 'pre' | 'merges' | 'scores' | 'addsSpace'>
+type Algorithm = Pick<LlamaCppTokenizer, 'algorithm' | 'pre' | 'merges' | 'scores' | 'addsSpace' | 'spacePrefix'>
 
 const algorithmOf = (file: JsonPart, tokenizer: Tokenizer, rows: number): Algorithm => {
   const model = file.at('model')
@@ -106,42 +116,6 @@ const stepsOf = (part: JsonPart | undefined, key: string): JsonPart[] => {
     : [part]
 }
 
-const apostrophes = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-const tail = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
-const cased = {
-  lower: '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]',
-  upper: '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]',
-  before: '[^\\r\\n\\p{L}\\p{N}]?',
-  after: ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+',
-}
-const { lower, upper, before, after } = cased
-const ending = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-
-/**
- * llama.cpp's names for ways to split text (as `signature` writes them), and whether words in the vocabulary are not
- * merged.
- */
-const patterns: readonly { split: string; pre: string; ignoresMerges?: boolean }[] = [
-  { split: 'bytes', pre: 'gpt-2' },
-  { split: 'digits, bytes', pre: 'smollm' },
-  {
-    split: `${apostrophes}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|${tail}`,
-    pre: 'llama-bpe',
-    ignoresMerges: true,
-  },
-  { split: `${apostrophes}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|${tail}`, pre: 'smaug-bpe' },
-  { split: `${apostrophes}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|${tail}`, pre: 'qwen2' },
-  {
-    split: `${before}${upper}*${lower}+${ending}|${before}${upper}+${lower}*${ending}|\\p{N}{1,3}|${after}`,
-    pre: 'gpt-4o',
-  },
-  {
-    split: `${before}${upper}*${lower}+|${before}${upper}+${lower}*|\\p{N}|${after}`,
-    pre: 'tekken',
-    ignoresMerges: true,
-  },
-]
-
 const byteLevel = (file: JsonPart, steps: readonly JsonPart[]): Algorithm => {
   const normalizers = stepsOf(file.optional('normalizer'), 'normalizers').map((step) => step.at('type').text())
   const strange = normalizers.find((type) => type !== 'NFC')
@@ -149,20 +123,20 @@ const byteLevel = (file: JsonPart, steps: readonly JsonPart[]): Algorithm => {
   const model = file.at('model')
   const ignores = model.optional('ignore_merges')?.value === true
   const split = steps.map((step) => signature(step)).filter((part) => part !== '')
-  const found = patterns.find(
-    (pattern) => pattern.split === split.join(', ') && (pattern.ignoresMerges ?? false) === ignores,
-  )
+  const found = splits.find((known) => known.split === split.join(', ') && (known.ignoresMerges ?? false) === ignores)
   if (!found) refuse(file, `this pre_tokenizer (${split.join(', ')}${ignores ? ', ignore_merges' : ''})`)
   const merges = model.at('merges').items()
-  const text = (merge: JsonPart) =>
-    typeof merge.value === 'string'
-      ? merge.value
-      : merge
-          .items()
-          .map((side) => side.text())
-          .join(' ')
-  return { algorithm: 'gpt2', pre: found!.pre, merges: merges.map(text), addsSpace: false }
+  return { algorithm: 'gpt2', pre: found!.pre[0], merges: merges.map(mergeText), addsSpace: false }
 }
+
+/** "a b", whichever way tokenizer.json writes it. */
+const mergeText = (merge: JsonPart): string =>
+  typeof merge.value === 'string'
+    ? merge.value
+    : merge
+        .items()
+        .map((side) => side.text())
+        .join(' ')
 
 /** A short text for a pre-tokenizer step; '' for one that does not split. */
 const signature = (step: JsonPart): string => {
@@ -181,13 +155,18 @@ const sentencePiece = (file: JsonPart, tokenizer: Tokenizer, rows: number): Algo
   if (model.optional('byte_fallback')?.value !== true) refuse(file, 'BPE without bytes to fall back on')
   const merges = model.at('merges').items()
   const scores = new Array<number>(rows).fill(-1e6)
-  merges.forEach((merge, i) => {
-    const sides = typeof merge.value === 'string' ? merge.value.split(' ') : merge.items().map((side) => side.text())
-    const id = tokenizer.tokenToId(sides.join(''))
+  const texts = merges.map(mergeText)
+  texts.forEach((merge, i) => {
+    const id = tokenizer.tokenToId(merge.replace(' ', ''))
     if (id !== undefined && scores[id] === -1e6) scores[id] = -i
   })
-  return { algorithm: 'llama', pre: 'default', scores, addsSpace: addsSpace(tokenizer) }
+  return { algorithm: 'llama', pre: 'default', merges: texts, scores, ...spacesOf(tokenizer) }
 }
 
-const addsSpace = (tokenizer: Tokenizer): boolean =>
-  tokenizer.encode('a', { specialTokens: false }).tokens[0]?.startsWith('▁') === true
+const spacesOf = (tokenizer: Tokenizer): Pick<Algorithm, 'addsSpace' | 'spacePrefix'> => {
+  const written = (text: string) => tokenizer.encode(text, { specialTokens: false }).tokens.join('')
+  if (!written('a').startsWith('▁')) return { addsSpace: false }
+  const special = tokenizer.specialTokens.bos_token ?? tokenizer.specialTokens.eos_token
+  const later = special !== undefined && written(`a${special}a`).endsWith('▁a')
+  return { addsSpace: true, spacePrefix: written(' a').startsWith('▁▁') ? 'prepend' : later ? 'always' : 'first' }
+}

@@ -10,12 +10,15 @@ import { type Trainer, trainStep } from './step.ts'
 
 /** The state of a run beside its arenas: with both, a stopped run continues as if it had not been stopped. */
 export type Progress = {
+  /** Steps done. */
   step: number
   /** Position in the order of rows. */
   position: number
+  /** Tokens trained on. */
   num_tokens: number
-  /** The best evaluation by `bestMetric`, and the newest. */
+  /** The best evaluation by `bestMetric`. */
   best?: Evaluated
+  /** The newest evaluation. */
   last?: Evaluated
   /** Evaluations since the best one, for `patience`. */
   waited: number
@@ -24,76 +27,134 @@ export type Progress = {
 }
 
 /** The value of `bestMetric` after a step. */
-export type Evaluated = { step: number; value: number }
+export type Evaluated = {
+  /** Steps done before it. */
+  step: number
+  /** The metric. */
+  value: number
+}
 
+/** The progress of a new run. */
 export const beginning: Progress = { step: 0, position: 0, num_tokens: 0, waited: 0 }
 
 /** The micro-batches of one step. */
-export type StepBatches = { batches: MicroBatch[]; rows: readonly number[]; position: number; tokens: number }
+export type StepBatches = {
+  /** Their gradients are added before the update. */
+  batches: MicroBatch[]
+  /** The rows they hold. */
+  rows: readonly number[]
+  /** Position in the order of rows after them. */
+  position: number
+  /** Their tokens. */
+  tokens: number
+}
 
+/** What the loop trains, on what, and when it evaluates and saves. */
 export type LoopOptions = {
+  /** The parameters, their gradient and their update. */
   trainer: Trainer
+  /** Where it begins: `beginning`, or that of a checkpoint. */
   progress: Progress
+  /** The step at which it ends. */
   totalSteps: number
   /** Rows of an epoch. */
   rowsPerEpoch: number
+  /** By the schedule. */
   learningRate(step: number): number
+  /** The gradient is clipped to this norm; 0 does not clip. */
   maxGradNorm: number
+  /** Of dropout. */
   seed: number
   /** The batches of the next step; undefined where the data ends. */
   next(position: number): Promise<StepBatches | undefined>
   /** May end early after an abort; its result is then ignored. */
   evaluate?(): Promise<Record<string, number>>
+  /** Steps between evaluations. */
   evalEvery: number
   /** Decides which evaluation is the best; 'none' for none. */
   bestMetric: string
+  /** Ends after so many evaluations without a better one. */
   patience?: number
+  /** Steps between checkpoints. */
   saveEvery: number
   /** Writes a checkpoint and returns its path. */
   save(progress: Progress): Promise<string>
+  /** After it aborts the current step is finished and saved. */
   signal: AbortSignal
 }
 
 /** Numbers by their published names (rewards/margins, entropy, ...) beside an event's own fields. */
 export type LoggedMetrics = { [metric: string]: number | string | undefined }
 
-/** One optimizer step, counted from 1. `learning_rate` is the one it used, `grad_norm` before clipping. */
+/** One optimizer step. */
 export type StepEvent = LoggedMetrics & {
+  /** Tells it from other events. */
   event: 'step'
+  /** Counted from 1. */
   step: number
+  /** The step at which the run ends. */
   total_steps: number
+  /** That of the step's rows. */
   loss: number
+  /** The norm of the gradient before clipping. */
   grad_norm: number
+  /** The one that this step used. */
   learning_rate: number
   /** Passes over the rows so far: 0.5 is half of the first. */
   epoch: number
   /** Tokens trained on since the run began, prompts included. */
   num_tokens: number
+  /** How long the step took. */
   seconds?: number
+  /** Tokens of the step by its seconds. */
   tokens_per_second?: number
 }
 
-export type EvalEvent = LoggedMetrics & { event: 'eval'; step: number; eval_loss?: number }
-/** `path` is the checkpoint's folder. */
-export type CheckpointEvent = { event: 'checkpoint'; step: number; path: string }
+/** An evaluation on held-out rows, with its metrics. */
+export type EvalEvent = LoggedMetrics & {
+  /** Tells it from other events. */
+  event: 'eval'
+  /** Steps done before it. */
+  step: number
+  /** The loss of the held-out rows. */
+  eval_loss?: number
+}
+/** A checkpoint was written. */
+export type CheckpointEvent = {
+  /** Tells it from other events. */
+  event: 'checkpoint'
+  /** Steps done before it. */
+  step: number
+  /** Its folder. */
+  path: string
+}
 
+/** What the loop tells while it trains. */
 export type LoopEvent = StepEvent | EvalEvent | CheckpointEvent
 
-export type LoopEnd = { progress: Progress; stopped: 'done' | 'interrupted' | 'patience' }
+/** How the loop ended. */
+export type LoopEnd = {
+  /** Where a later run goes on. */
+  progress: Progress
+  /** All steps are done, `signal` aborted, or `patience` found nothing better. */
+  stopped: 'done' | 'interrupted' | 'patience'
+}
 
 /** Metrics of which less is better. */
 const losses = /loss|nll|(^|[_/])kl/
 
 /** Larger is better unless the name says otherwise. */
-const better = (metric: string, value: number, than: number) => (losses.test(metric) ? value < than : value > than)
+export const isBetter = (metric: string, value: number, than: number): boolean =>
+  losses.test(metric) ? value < than : value > than
 
 /** The evaluation whose weights are better than the last ones, if there is one. */
 export const betterThanLast = (bestMetric: string, { best, last, step }: Progress): Evaluated | undefined => {
   if (!best || best.step === step) return undefined
   // Checkpoints of earlier versions do not say how the last evaluation went
-  return last && !better(bestMetric, best.value, last.value) ? undefined : best
+  return last && !isBetter(bestMetric, best.value, last.value) ? undefined : best
 }
 
+/** The training loop: steps, evaluations and checkpoints in turn, told as events. */
 export async function* train(options: LoopOptions): AsyncGenerator<LoopEvent, LoopEnd> {
   const { signal, saveEvery, totalSteps } = options
   let progress = options.progress
@@ -205,6 +266,6 @@ const withBest = ({ bestMetric }: LoopOptions, progress: Progress, evaluated: Re
   // What is measured before the first step is there to compare with: an untrained model is no result
   if (progress.step === 0) return progress
   const last = { step: progress.step, value }
-  const improved = !progress.best || better(bestMetric, value, progress.best.value)
+  const improved = !progress.best || isBetter(bestMetric, value, progress.best.value)
   return improved ? { ...progress, best: last, last, waited: 0 } : { ...progress, last, waited: progress.waited + 1 }
 }

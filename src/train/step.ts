@@ -4,12 +4,14 @@
  */
 import { clipScale } from '../optim/clip.ts'
 import type { HeadSettings } from '../passes/head.ts'
+import { renewInt8 } from '../passes/int8.ts'
 import type { Model } from '../passes/model.ts'
 import type { Plan } from '../passes/stack.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { runFailure } from '../util/fault.ts'
 import type { LossFunction } from './loss.ts'
 import { evalMicro, type MicroBatch, type MicroResult, trainMicro } from './micro.ts'
+import type { ShardGradient } from './shards.ts'
 import type { Updater } from './update.ts'
 
 export type Trainer = {
@@ -19,9 +21,26 @@ export type Trainer = {
   plan: Plan
   loss: LossFunction
   head: HeadSettings
+  /** Where gradients of the step's shards are added up one by one, so that workers may compute them. */
+  shard?: ShardGradient
+  /** Computes the shards of a step on workers, in order. */
+  share?: ShareStep
   /** A second model on the same backend that learns from the same batches (PPO's value model); the updater updates both. */
   beside?: Pick<Trainer, 'model' | 'gradients' | 'loss' | 'head'>
 }
+
+/** What a micro-batch comes to: its gradient, an array for each arena, and its metrics. */
+export type ShardResult = { gradient: Float32Array[]; metrics: Record<string, number> }
+
+/**
+ * Computes the micro-batches of a step on workers.
+ * @param local computes micro-batch i here   @returns undefined where there is nobody to share with
+ */
+export type ShareStep = (
+  batches: readonly MicroBatch[],
+  seeds: readonly number[],
+  local: (i: number) => Promise<ShardResult>,
+) => Promise<AsyncGenerator<ShardResult> | undefined>
 
 export type StepSettings = {
   step: number
@@ -71,28 +90,66 @@ export const trainStep = async (
     learningRate: settings.learningRate,
     gradScale: clipScale(norm, settings.maxGradNorm),
   })
+  renewInt8(trainer.model)
+  if (beside) renewInt8(beside.model)
   return { ...metrics, grad_norm: norm, learning_rate: settings.learningRate }
 }
 
+type Accumulated = Omit<Trainer, 'updater'>
+
 /** Adds up the gradients of the micro-batches; returns their metrics. */
 const accumulate = async (
-  { model, gradients, plan, loss, head }: Omit<Trainer, 'updater'>,
+  trainer: Accumulated,
   batches: readonly MicroBatch[],
   { seed, step }: StepSettings,
 ): Promise<Record<string, number>> => {
-  const results = batches.map(({ own, ...batch }, i) => {
-    const settings = own ?? { loss, head }
-    return trainMicro(
-      model,
-      batch,
-      settings.loss,
-      plan,
-      gradients,
-      seed + i * 104_729 + step * 15_485_863,
-      settings.head,
-    )
+  const { model, gradients, shard, share } = trainer
+  const seeds = batches.map((_, i) => seed + i * 104_729 + step * 15_485_863)
+  if (shard && share && batches.length > 1) {
+    const shared = await share(batches, seeds, (i) => shardResult({ ...trainer, shard }, batches[i], seeds[i]))
+    if (shared) return addShared(shard, shared)
+  }
+  const results = batches.map((batch, i) => {
+    if (!shard || i === 0) return microGradient(trainer, batch, seeds[i], gradients)
+    shard.zero()
+    const result = microGradient(trainer, batch, seeds[i], shard.gradients)
+    shard.addToStep()
+    return result
   })
   return joinMetrics(await Promise.all(results.map((result) => readMetrics(model, result))))
+}
+
+/** Adds the gradients that workers computed, in the order of the micro-batches. */
+const addShared = async (shard: ShardGradient, shared: AsyncGenerator<ShardResult>) => {
+  const all: Record<string, number>[] = []
+  for await (const { gradient, metrics } of shared) {
+    shard.write(gradient)
+    shard.addToStep()
+    all.push(metrics)
+  }
+  return joinMetrics(all)
+}
+
+const microGradient = (
+  { model, loss, plan, head }: Accumulated,
+  { own, ...batch }: MicroBatch,
+  seed: number,
+  gradients: ReadonlyMap<string, Handle>,
+): MicroResult => {
+  const settings = own ?? { loss, head }
+  return trainMicro(model, batch, settings.loss, plan, gradients, seed, settings.head)
+}
+
+/** Gradient and metrics of one micro-batch. */
+export const shardResult = async (
+  trainer: Accumulated & { shard: ShardGradient },
+  batch: MicroBatch,
+  seed: number,
+): Promise<ShardResult> => {
+  trainer.shard.zero()
+  const result = microGradient(trainer, batch, seed, trainer.shard.gradients)
+  const [gradient, metrics] = await Promise.all([trainer.shard.read(), readMetrics(trainer.model, result)])
+  return { gradient, metrics }
 }
 
 /** Names the step, the rows and the first tensor that broke; the update has not been made. */

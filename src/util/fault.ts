@@ -7,10 +7,13 @@ import { cut, quoted, visible } from './quote.ts'
  * Anything else that is thrown is a defect of attune.
  */
 export class Fault extends Error {
+  /** Always 'Fault'. */
   override readonly name = 'Fault'
   /** A short stable word for programs: 'bad-file', 'bad-row', 'bad-flag', 'not-finite', 'no-space', ... */
   readonly code: string
+  /** What the command line exits with: 2 for bad input, 1 for a failure while running. */
   readonly exitCode: 1 | 2
+  /** File, row, line, column or flag, as far as they are known. */
   readonly where: Where
   /** More about it, one line each, where one line is too little. */
   readonly details: readonly string[]

@@ -47,7 +47,7 @@ export const Shell = ({ children }: { children: ReactNode }) => {
           </Link>
           <nav aria-label="Parts of the studio">
             {own.map(({ path, name, icon: Icon }) => (
-              <Link key={path} href={path} aria-current={location.startsWith(path) ? 'page' : undefined}>
+              <Link key={path} href={path} aria-current={isWithin(path, location) ? 'page' : undefined}>
                 <Icon size={16} aria-hidden />
                 <span>{name}</span>
               </Link>
@@ -66,6 +66,9 @@ export const Shell = ({ children }: { children: ReactNode }) => {
     </HelpProvider>
   )
 }
+
+/** /runs and /runs/NAME are within /runs, /runsheet is not. */
+const isWithin = (path: string, location: string) => location === path || location.startsWith(`${path}/`)
 
 /** As icon.svg. */
 const Mark = () => (

@@ -104,7 +104,7 @@ describe.skipIf(!hasBrowser)('runs in the browser', () => {
     await page.getByRole('button', { name: 'Compare 2 runs' }).click()
     await page.getByRole('img', { name: /^Reward: first, training from 0 to 4.9; <img .*from 0 to 9.8/ }).waitFor()
     const differences = page.getByRole('region', { name: 'Settings that differ' }).getByRole('row')
-    expect(await differences.allTextContents()).toContain('learningRate0.10.2')
+    expect(await differences.allTextContents()).toContain('--learning-rate0.10.2')
     expect(await axeFindings(page)).toEqual([])
   })
 
@@ -138,7 +138,7 @@ describe.skipIf(!hasBrowser)('runs in the browser', () => {
       const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('menuitem', { name }).click()])
       return readFile(await file.path(), 'utf8')
     }
-    expect(await save('Save the page as HTML')).toContain('grpo: reward 0 → 4.900')
+    expect(await save('Save the page as HTML')).toContain('grpo: training reward 0.4500 → 4.450')
     expect((await save('Save the curves as CSV')).split('\r\n')[2]).toBe('step,2,1,0.1')
     await page.getByRole('button', { name: 'Add a tag' }).click()
     await page.getByRole('textbox', { name: 'New tag' }).fill('keeper')

@@ -1,9 +1,10 @@
 /** Decoding with a KV cache and scoring, compared with transformers: tokens, logits and log-probs. */
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { completions } from '../../src/generate/completions.ts'
 import { closeDecoder, type Decoder, drop, openDecoder, prefill, step } from '../../src/generate/decode.ts'
 import { segmentsOf } from '../../src/generate/decodePrograms.ts'
-import { completions, generate } from '../../src/generate/generate.ts'
+import { generate } from '../../src/generate/generate.ts'
 import { score, uncounted } from '../../src/generate/score.ts'
 import { loadAdapted, loadPretrained } from '../../src/models/load.node.ts'
 import { applyAdapter } from '../../src/models/merge.ts'
@@ -25,7 +26,23 @@ const cases = [
   'smollm3',
   'gemma2',
   'gemma3',
+  'gemma4',
+  'gemma4-dense',
+  'gemma4-moe',
   'phi3',
+  'llama-yarn',
+  'olmo2',
+  'olmo3',
+  'granite',
+  'phi4-mini',
+  'ministral3',
+  'lfm2',
+  'lfm2-biased',
+  'qwen3.5',
+  'mixtral',
+  'qwen3-moe',
+  'granite-moe',
+  'gpt-oss',
   'gpt2',
 ]
 const adapters = ['lora-qv', 'lora-all-rslora', 'lora-lm-head', 'lora-save-lm-head', 'lora-gpt2']

@@ -1,4 +1,4 @@
-/** LoRA adapters compared with PEFT: logits, logits after merging, and the gradient of every adapter parameter. */
+/** LoRA and DoRA adapters compared with PEFT: logits, logits after merging, and the gradient of every adapter parameter. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadAdapted, loadPretrained } from '../../src/models/load.node.ts'
 import { applyAdapter, type Base, mergeAdapter } from '../../src/models/merge.ts'
@@ -18,7 +18,22 @@ import { openBackend } from '../../src/runtime/open.node.ts'
 import { fixture, fixtureJson, fixtureTensors, largestDifference } from '../support/golden.ts'
 import { goldenBatch, logitsDifference } from '../support/logits.ts'
 
-const cases = ['lora-qv', 'lora-all-rslora', 'lora-lm-head', 'lora-save-lm-head', 'lora-gpt2']
+const cases = [
+  'lora-qv',
+  'lora-all-rslora',
+  'lora-lm-head',
+  'lora-save-lm-head',
+  'lora-gpt2',
+  'lora-granite',
+  'lora-lfm2',
+  'lora-qwen3.5',
+  'lora-gemma4',
+  'lora-gemma4-moe',
+  'dora-granite',
+  'lora-mixtral',
+  'lora-granite-moe',
+  'lora-gpt-oss',
+]
 
 const backend = await openBackend({ inProcess: true, threads: 1 })
 afterAll(() => backend.close())
@@ -26,7 +41,7 @@ afterAll(() => backend.close())
 const modelOf = async (base: Base & { scalings?: Map<string, number> }) =>
   makeModel({ ...base, backend, params: await putWeights(backend, base.params) })
 
-describe.each(cases)('LoRA adapter %s equals PEFT', async (name) => {
+describe.each(cases)('adapter %s equals PEFT', async (name) => {
   const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
   const { base: baseName } = await fixtureJson(`models/${name}/golden.json`)
   const base = await loadPretrained(fixture(`models/${baseName}`))

@@ -63,9 +63,27 @@ const scoresBy = async (base: Base & { scalings?: Map<string, number> }) => {
 const shapesOf = (tensors: readonly { name: string; shape: readonly number[] }[]) =>
   Object.fromEntries(tensors.map(({ name, shape }) => [name, [...shape]]))
 
+/** transformers 5.24 has no class for these: attune alone reads what it writes. */
+const withoutClass = [
+  'Gemma4ForSequenceClassification',
+  'GraniteForSequenceClassification',
+  'GraniteMoeForSequenceClassification',
+  'Lfm2ForSequenceClassification',
+]
+
+/** The same head on blocks that are held against transformers as language models. */
+const sameHead = [
+  'GptOssForSequenceClassification',
+  'MixtralForSequenceClassification',
+  'Qwen3MoeForSequenceClassification',
+  'Qwen3_5TextForSequenceClassification',
+]
+
 it('the golden has a reward model of every architecture', () => {
   const names = Object.values(models).flatMap(({ config }) => config.architectures)
-  expect(names.sort()).toEqual(architectures.map((each) => classifier(each).name).sort())
+  expect([...names, ...withoutClass, ...sameHead].sort()).toEqual(
+    architectures.map((each) => classifier(each).name).sort(),
+  )
 })
 
 describe.each(Object.entries(models))('reward model %s', async (name, golden) => {

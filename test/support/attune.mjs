@@ -6,21 +6,32 @@
 import { main } from '../../dist/cli/main.js'
 
 const plan = {
-  ...{ vocabulary: 13, taught: 24, held: 8, batchSize: 8, warmupSteps: 2, evalEvery: 2, marks: [0.5, 1] },
-  selfPlay: { mark: 0, iterations: 2, steps: 2, learningRate: 1e-4, beta: 0.1 },
-  sizes: [16, 32].map((hidden) => ({ hidden, layers: 1, learningRate: 1e-3, steps: 4 })),
-  ...{ seeds: 1, methods: ['sft', 'asft'] },
+  ...{ vocabulary: 13, layers: 1, digits: 2, taught: 24, held: 8, reported: 8, batchSize: 8, warmup: 0.1, cooldown: 0.2 },
+  ...{ sizes: [16], budgets: [8e7], learningRates: [1e-2], tuningSeeds: 1 },
+  comparison: {
+    ...{ sizes: [8], startBudget: 2e6, budget: 3e7, helper: { hidden: 16, budget: 8e7 } },
+    ...{ learningRates: [1e-3], betas: [1], iterations: 2 },
+  },
+  ...{ seeds: 1, comparisonSeeds: 1, methods: ['sft', 'asft'] },
 }
 
+const flagOf = (argv, name) => (argv.includes(name) ? argv[argv.indexOf(name) + 1] : undefined)
+
 const sweep = async (argv) => {
-  const [{ sweep }, { scalingSchema }, { reportFailure }] = await Promise.all([
+  const [{ sweep }, { scalingSchema }, { reportFailure }, { openSharing }] = await Promise.all([
     import('../../dist/labs/scaling/sweep.js'),
     import('../../dist/labs/scaling/settings.js'),
     import('../../dist/cli/failure.js'),
+    import('../../dist/workers/sharing.js'),
   ])
-  const settings = scalingSchema.parse({ output: argv[argv.indexOf('--output') + 1], jobs: 1 })
+  const given = scalingSchema.parse({ output: flagOf(argv, '--output'), workers: flagOf(argv, '--workers'), jobs: 1 })
   try {
-    for await (const _ of sweep(settings, { preset: plan }));
+    const { settings, sharing, close } = await openSharing(given, { name: 'sweep', note: () => {} })
+    try {
+      for await (const _ of sweep(settings, { preset: plan, sharing }));
+    } finally {
+      await close()
+    }
   } catch (error) {
     process.exitCode = reportFailure(error)
   }

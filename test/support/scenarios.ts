@@ -49,6 +49,22 @@ export const scenariosIn = (dir: string): readonly Scenario[] => {
       ...['--patience', '1', '--keep', '1', '--max-steps', '8'],
     ]),
     run('sft, QLoRA in int4', 'sft', small, rows('chosen.jsonl'), steps(3), lora, ['--quantize', 'int4']),
+    run('dpo, LoRA, in 8-bit whole numbers', 'dpo', small, rows('pairs.jsonl'), steps(4), lora, evaluated(2), [
+      ...['--compute', 'int8'],
+    ]),
+    run('sft, all weights, in 8-bit whole numbers', 'sft', small, rows('chosen.jsonl'), steps(4), full, evaluated(2), [
+      ...['--compute', 'int8'],
+    ]),
+    run(
+      'sft, LoRA, in 8-bit whole numbers, calibrated',
+      'sft',
+      small,
+      rows('chosen.jsonl'),
+      steps(4),
+      lora,
+      evaluated(2),
+      [...['--compute', 'int8-fast']],
+    ),
     run('kto, all weights', 'kto', small, rows('unpaired.jsonl'), steps(3), full, evaluated(1)),
     run('reward of pairs, evaluated', 'reward', small, rows('pairs.jsonl'), steps(4), full, evaluated(2), [
       ...['--save-every', '2', '--center-rewards', '0.01'],
@@ -68,6 +84,14 @@ export const scenariosIn = (dir: string): readonly Scenario[] => {
     run('asft, LoRA, last two iterations mixed, first model last', 'asft', small, rows('pairs.jsonl'), play, lora, [
       ...['--helper', 'column:rejected', '--helper', at('model'), '--historic', '--mix-iterations'],
       ...['--iterations', '3'],
+    ]),
+    run('distill, all weights, own completions and those of the data', 'distill', small, rows('chosen.jsonl'), full, [
+      ...['--teacher', at('one'), '--max-new-tokens', '8', '--max-steps', '6'],
+      ...evaluated(2),
+    ]),
+    run('distill, LoRA, from itself with a context, prompts alone', 'distill', small, rows('chosen.jsonl'), lora, [
+      ...['--teacher', at('model'), '--teacher-context', 'A happy story.', '--seq-kd', '--beta', '1'],
+      ...['--max-new-tokens', '8', '--grad-accum', '2', '--max-steps', '3', '--eval-split', '0.3'],
     ]),
     {
       ...run(

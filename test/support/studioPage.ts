@@ -33,9 +33,18 @@ export const startStudio = async (folder: string): Promise<StudioProcess> => {
 
 const axeSource = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
+/** What axe finds wrong on a page, as `rule: elements`. */
+export const axeOn = async (page: Page, rules: object = {}): Promise<string[]> => {
+  await page.evaluate(await axeSource)
+  const violations: { id: string; nodes: { target: unknown[] }[] }[] = await page.evaluate(async (rules) => {
+    const { axe } = window as unknown as { axe: { run(options: object): Promise<{ violations: never[] }> } }
+    return (await axe.run({ resultTypes: ['violations'], ...rules })).violations
+  }, rules)
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`)
+}
+
 /** What axe finds wrong on a page in each theme, as `theme rule: elements`; empty where nothing is. */
 export const axeFindings = async (page: Page): Promise<string[]> => {
-  await page.evaluate(await axeSource)
   const found: string[] = []
   for (const theme of ['light', 'dark']) {
     await page.evaluate((theme) => {
@@ -43,12 +52,7 @@ export const axeFindings = async (page: Page): Promise<string[]> => {
     }, theme)
     // Of the second theme only colours are new
     const rules = theme === 'light' ? {} : { runOnly: ['color-contrast'] }
-    const violations: { id: string; nodes: { target: unknown[] }[] }[] = await page.evaluate(async (rules) => {
-      const { axe } = window as unknown as { axe: { run(options: object): Promise<{ violations: never[] }> } }
-      return (await axe.run({ resultTypes: ['violations'], ...rules })).violations
-    }, rules)
-    for (const { id, nodes } of violations)
-      found.push(`${theme} ${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`)
+    found.push(...(await axeOn(page, rules)).map((finding) => `${theme} ${finding}`))
   }
   return found
 }

@@ -30,7 +30,7 @@ const schema = z.object({
 
 export default command({
   summary: 'How far annotators agree: kappa, alpha, tau, with intervals by the bootstrap over items',
-  example: 'agree votes.jsonl',
+  example: 'agree VOTES.jsonl',
   schema,
   operands: ['files'],
   async run({ files, column, weights, resamples, seed }, { out }) {

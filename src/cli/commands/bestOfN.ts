@@ -7,29 +7,33 @@ import { command } from '../command.ts'
 import { columns } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
 import { makeReporter } from '../reporter.ts'
+import { withWorkers } from '../workers.ts'
 
 export default command({
   summary:
     'Sample N completions of each prompt and keep the one with the highest reward; also estimates every smaller N',
   example:
-    'best-of-n --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --reward runs/reward --num-generations 16',
+    'best-of-n --model HuggingFaceTB/SmolLM2-135M-Instruct --data PROMPTS.jsonl --reward REWARD-MODEL --num-generations 16',
   schema: bestOfNSchema,
   async run(options, { out }) {
     const { normalQuantile } = await import('../../statistics/quantiles.ts')
     const { bestOfN } = await import('../../recipes/bestOfN.ts')
     out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
-    const result = await interruptible(
-      async (signal) => {
-        const events = bestOfN(options, { signal })
-        for (;;) {
-          const { done, value } = await events.next()
-          if (done) return value
-          report.show(value)
-        }
-      },
-      () => report.note('  stopping'),
-    ).finally(() => report.clear())
+    const name = `best-of-n ${options.model}`
+    const result = await withWorkers(options, { name, note: report.note, screen: out.screen }, (own, sharing) =>
+      interruptible(
+        async (signal) => {
+          const events = bestOfN(own, { signal, sharing })
+          for (;;) {
+            const { done, value } = await events.next()
+            if (done) return value
+            report.show(value)
+          }
+        },
+        () => report.note('  stopping'),
+      ).finally(() => report.clear()),
+    )
     if (!result) {
       process.exitCode = 130
       return

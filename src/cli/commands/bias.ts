@@ -25,7 +25,7 @@ const askedOnly = ['data', 'against', 'promptFile', 'judgeModel', 'adapter'] as 
 export default command({
   summary:
     'May a judge be believed? Its bias for a position, for length and for itself, mathematics it misses, agreement with people',
-  example: 'bias --judge http://127.0.0.1:8000/v1 --data pairs.jsonl --output bias',
+  example: 'bias --judge http://127.0.0.1:8000/v1 --data PAIRS.jsonl --output bias',
   schema,
   operands: ['files'],
   async run({ open, ...options }, { out, argv }) {

@@ -9,8 +9,9 @@ import { openModel } from '../../passes/open.node.ts'
 import { badInput, Fault } from '../../util/fault.ts'
 import { appendText } from '../../util/files.node.ts'
 import { cut } from '../../util/quote.ts'
-import { openChatInput } from '../chatInput.ts'
+import { type ChatInput, openChatInput } from '../chatInput.ts'
 import { command } from '../command.ts'
+import { noteCompute } from '../computeNote.ts'
 import { type Conversation, makeConversation } from '../conversation.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
@@ -54,6 +55,7 @@ export default command({
       const sampling = samplingOptions(options, tokenizer, model.config.vocab_size)
       const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31)
       report.clear()
+      await noteCompute(model, options.compute, report)
       if (!tokenizer.chat)
         report.note('the model has no chat template: it continues the plain text of the conversation')
       report.note('Ctrl-C stops a completion; /help lists the commands')
@@ -62,9 +64,8 @@ export default command({
         if (line === undefined || line === '/exit') break
         if (line === '' || (await chatCommand(line, chat, report.note))) continue
         const request = { ...options, ...sampling, eosIds, seed }
-        const completed = await complete(chat, line, out, report.note, (prompt, signal) =>
-          scheduler.submit({ prompt, options: request, signal, row: turn }),
-        )
+        const ask: Ask = (prompt, signal) => scheduler.submit({ prompt, options: request, signal, row: turn })
+        const completed = await complete(chat, line, { out, note: report.note, ask, watch: input.watch })
         if (completed) turn++
       }
     } finally {
@@ -108,14 +109,11 @@ type Ask = (prompt: readonly number[], signal: AbortSignal) => ReturnType<Return
 const complete = async (
   chat: Conversation,
   line: string,
-  out: Output,
-  note: (text: string) => void,
-  ask: Ask,
+  { out, note, ask, watch }: { out: Output; note: (text: string) => void; ask: Ask; watch: ChatInput['watch'] },
 ): Promise<boolean> => {
   chat.add('user', line)
   const stop = new AbortController()
-  const interrupt = () => stop.abort()
-  process.on('SIGINT', interrupt)
+  const unwatch = watch(() => stop.abort())
   let text = ''
   let finish: FinishReason | undefined
   const wrap = makeWordWrap(() => (out.toTerminal ? out.columns() : Number.POSITIVE_INFINITY))
@@ -139,7 +137,7 @@ const complete = async (
     note(error.message)
     return false
   } finally {
-    process.off('SIGINT', interrupt)
+    unwatch()
   }
   chat.add('assistant', text)
   if (out.json) await out.jsonLine({ role: 'assistant', content: text, finish_reason: finish })

@@ -38,7 +38,7 @@ const { evalData, evalSplit } = evalFields
 
 /** How each method reads rows. Self-play reads prompts with completions in a way of its own. */
 const readAs: Partial<Record<MethodKey, CheckedMethod>> = {
-  ...{ sft: 'sft', dpo: 'dpo', kto: 'kto', reward: 'reward' },
+  ...{ sft: 'sft', dpo: 'dpo', kto: 'kto', reward: 'reward', distill: 'sft' },
   ...{ reinforce: 'grpo', rloo: 'grpo', grpo: 'grpo', ppo: 'grpo', onlineDpo: 'grpo' },
 }
 const keys = methodKeys.filter((key) => key in readAs)
@@ -104,7 +104,7 @@ export const checkCommand = async (argv: readonly string[]): Promise<Command> =>
   return command({
     summary:
       'Show what would be trained, token by token, and what is wrong with the rows; exit code 2 if it would ruin a run',
-    example: 'check --model HuggingFaceTB/SmolLM2-135M-Instruct --data chats.jsonl --for sft --assistant-only-loss',
+    example: 'check --model HuggingFaceTB/SmolLM2-135M-Instruct --data CHATS.jsonl --for sft --assistant-only-loss',
     schema: key ? withFlagsOf(await methods[key].schema()) : schema,
     ...(key && { prepare: (given) => completeSettings(methods[key].name, given) }),
     run: check,
@@ -160,8 +160,12 @@ const checkSettingsOf = (options: Options): CheckSettings => ({
   // Other methods have no such flags
   assistantOnlyLoss: options.assistantOnlyLoss ?? false,
   completionOnlyLoss: options.completionOnlyLoss ?? true,
-  for: readAs[keyOf(options.for)!]!,
+  for: readsPrompts(options) ? 'grpo' : readAs[keyOf(options.for)!]!,
 })
+
+/** A distillation whose completions are all sampled reads prompts alone. */
+const readsPrompts = (options: Options & { lmbda?: number; seqKd?: boolean }) =>
+  options.for === methods.distill.name && (options.lmbda === 1 || options.seqKd === true)
 
 // ---- the estimate ----------------------------------------------------------------------------------------------------
 
@@ -189,9 +193,9 @@ const costOf = async (
 
 type Cost = CostEstimate | FailedTrial
 
-const costWords = ({ seconds_per_step, steps, seconds, peak_bytes, of_bytes }: CostEstimate) => ({
+const costWords = ({ seconds_per_step, steps, seconds, peak_bytes, peak_is_least, of_bytes }: CostEstimate) => ({
   time: `about ${duration(seconds)}: ${plural(steps, 'step')} of ${formatNumber(seconds_per_step)} s`,
-  memory: `${bytes(peak_bytes)} of ${bytes(of_bytes)}`,
+  memory: `${peak_is_least ? 'at least' : 'about'} ${bytes(peak_bytes)} of ${bytes(of_bytes)}`,
 })
 
 const costText = (cost: Cost): string => {

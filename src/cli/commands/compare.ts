@@ -1,6 +1,8 @@
 /** `attune compare`: compares models, with a line of progress, the warnings, and the conclusions in sentences. */
+import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { CompareEvent } from '../../labs/compare/compare.ts'
+import type { CompareFindings } from '../../labs/compare/findings.ts'
 import { compareSchema } from '../../labs/compare/settings.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
@@ -9,6 +11,8 @@ import { eventPrinter, reportLine, runLabWithProgress } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
 import { painter } from '../screen.ts'
+import { winRateTable } from '../winRateTable.ts'
+import { recordedCommand, withWorkers } from '../workers.ts'
 
 const schema = compareSchema.extend({
   open: z.boolean().default(false).describe('open the report in a browser'),
@@ -17,19 +21,28 @@ const schema = compareSchema.extend({
 export default command({
   summary: 'Compare models by their completions: rewards, win rates, KL, length, diversity, and what follows from them',
   example:
-    'compare level1=runs/scalar level2=runs/probabilistic --base HuggingFaceTB/SmolLM2-135M-Instruct --data held-out.jsonl --reward runs/rm-scalar --reward runs/rm-probabilistic --judge runs/rm-third',
+    'compare tuned=RUN other=OTHER-RUN --base HuggingFaceTB/SmolLM2-135M-Instruct --data PROMPTS.jsonl --judge JUDGE',
   schema,
   operands: ['policies'],
   async run({ open, ...settings }, { out, argv }) {
     const { compare } = await import('../../labs/compare/compare.ts')
     const bar = makeReporter(out.screen, { logEvery: 1 })
     const print = out.json ? (event: CompareEvent) => out.jsonLine(event) : printEvent(out)
-    await runLabWithProgress<CompareEvent>((signal) => compare(settings, { signal, command: ['attune', ...argv] }), {
-      bar,
-      print,
-      reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
-      open: open && !out.json,
-    })
+    await withWorkers(
+      settings,
+      { name: `compare ${settings.output}`, note: bar.note, screen: out.screen },
+      async (own, sharing) => {
+        await runLabWithProgress<CompareEvent>(
+          (signal) => compare(own, { signal, command: recordedCommand(argv), sharing }),
+          {
+            bar,
+            print,
+            reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
+            open: open && !out.json,
+          },
+        )
+      },
+    )
   },
 })
 
@@ -53,7 +66,12 @@ const printEvent = (out: Output) => {
       ),
     warning: ({ message }) => out.text(`  ${paint('yellow', 'note'.padEnd(10))}${fitted(message, 12)}`),
     stopped: () => out.text('  stopped; the same command continues'),
-    result: ({ words, files }) =>
-      out.text(['', ...words.map((text) => `  ${fitted(text, 2)}\n`), reportLine(paint, files)].join('\n')),
+    async result({ words: [headline, ...words], files }) {
+      const findings: CompareFindings = JSON.parse(await readFile(files.findings, 'utf8'))
+      const table = winRateTable(findings, out.columns() - 2)
+      const said = (text: string) => `  ${fitted(text, 2)}\n`
+      const rates = table ? [`${table.replaceAll(/^/gm, '  ')}\n`] : []
+      await out.text(['', said(headline), ...rates, ...words.map(said), reportLine(paint, files)].join('\n'))
+    },
   })
 }

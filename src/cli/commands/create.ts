@@ -6,9 +6,9 @@ import { z } from 'zod'
 import { badInput } from '../../util/fault.ts'
 import { shellWord } from '../../util/format.ts'
 import { quoted } from '../../util/quote.ts'
+import { version } from '../../util/version.node.ts'
 import { command } from '../command.ts'
 import { shortPath } from '../format.ts'
-import { version } from '../version.ts'
 
 const schema = z.object({
   folder: z.string().min(1).meta({ value: 'DIR' }).describe('the folder to make'),

@@ -29,6 +29,7 @@ const schema = z.object({
   model: z.string().meta({ value: 'MODEL' }).describe('a reward model: a folder, a hub id or the name of a run'),
   adapter: adapterFlag,
   quantize: modelFlags.quantize,
+  compute: modelFlags.compute,
   data: z.array(z.string()).min(1).meta({ value: 'FILE' }).describe('rows with prompts and completions; repeatable'),
   column: dataFields.column,
   chat: chatField("read plain rows as a chat: a prompt is the user's message and a completion the assistant's"),
@@ -39,7 +40,7 @@ const schema = z.object({
 
 export default command({
   summary: 'Credit assignment: how much each token and sentence of a completion adds to its reward',
-  example: 'credit --model runs/rm --data answers.jsonl --html credit.html',
+  example: 'credit --model REWARD-MODEL --data ROWS.jsonl --html credit.html',
   schema,
   async run(options, { out }) {
     out.noteJsonLines()

@@ -27,7 +27,7 @@ export default command({
   summary:
     'Let a model criticise and revise its answers under the principles of a constitution, and compare answers under them',
   example:
-    'critique --model HuggingFaceTB/SmolLM2-135M-Instruct --data prompts.jsonl --constitution mine.yaml --output critique',
+    'critique --model HuggingFaceTB/SmolLM2-135M-Instruct --data PROMPTS.jsonl --constitution CONSTITUTION.yaml --output critique',
   schema,
   // Who only prints needs no model
   prepare: async (given) => (given.printConstitution ? { model: 'none', data: ['none'], ...given } : given),

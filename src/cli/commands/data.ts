@@ -6,14 +6,17 @@ import { withAnswerTurns } from '../../data/chatRows.ts'
 import type { Kinds } from '../../data/convert.ts'
 import { delimiterName } from '../../data/csvDialect.ts'
 import { dataFiles } from '../../data/input.node.ts'
+import { anyMark } from '../../data/labelRule.ts'
 import { contentText } from '../../data/messages.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { lostIn, recordFor, type Target, targetNames, targets } from '../../data/records.ts'
 import { isIds, isMessages, type Ranking, type Row, type Text } from '../../data/rows.ts'
 import { sideLines, splitFiles } from '../../data/split.node.ts'
-import { type Counts, type FileSurvey, surveyFile, type Use } from '../../data/survey.node.ts'
+import { wordsFor } from '../../data/suggest.ts'
+import { type Counts, type FileSurvey, surveyFile } from '../../data/survey.node.ts'
+import { openTogether } from '../../data/together.node.ts'
 import { unreadColumns } from '../../data/unread.ts'
-import { count, dataFields } from '../../recipes/trainer/fields.ts'
+import { count, dataFields, labelFields } from '../../recipes/trainer/fields.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
 import { loadTokenizerFolder, noTokenizer } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
@@ -35,6 +38,7 @@ const schema = z.object({
     .meta({ value: 'MODEL' })
     .describe('count lengths in tokens of this model, as training would: a folder, a hub id or the name of a run'),
   column: dataFields.column,
+  label: labelFields.label,
   chat: dataFields.chat.describe(
     'read plain rows as a chat: a prompt is a message of the user and a response one of the assistant; with --to, write them so',
   ),
@@ -58,7 +62,7 @@ type Options = z.output<typeof schema>
 export default command({
   summary:
     'Show what is in files of rows and what each command could do with it; split it, or write it as another kind of rows',
-  example: 'data preferences.csv --to kto --output thumbs.jsonl',
+  example: 'data PAIRS.csv --to kto --output thumbs.jsonl',
   schema,
   operands: ['files'],
   async run(options, context) {
@@ -74,7 +78,13 @@ export default command({
     const maxLength = options.maxLength ?? dataFields.maxLength.parse(undefined)
     const files = await dataFiles(options.files, resolveDataset)
     for (const [at, file] of files.entries()) {
-      const found = await surveyFile(file, { columns: options.column, chat: options.chat, encoder, maxLength })
+      const found = await surveyFile(file, {
+        columns: options.column,
+        label: options.label,
+        chat: options.chat,
+        encoder,
+        maxLength,
+      })
       const lacksChat = encoder?.chat !== undefined && !options.chat && isPlain(found.sample)
       if (context.out.json) await context.out.jsonLine(jsonOf(found, maxLength))
       else await context.out.text(`${at ? '\n' : ''}${surveyText(found, maxLength, lacksChat)}`)
@@ -100,11 +110,15 @@ const readers: readonly { name: string; as: keyof Kinds; needs?: string }[] = [
   { name: 'reward', as: 'ranking' },
   { name: 'spin', as: 'completion' },
   { name: 'asft', as: 'completion', needs: 'with --helper' },
+  { name: 'distill', as: 'completion', needs: 'with --teacher' },
   { name: 'selfreward', as: 'completion' },
   { name: 'grpo', as: 'prompt', needs: 'with --reward' },
 ]
 
-const jsonOf = ({ uses, unread, duplicates, repeatedIds, dialect, ...found }: FileSurvey, maxLength: number) => ({
+const jsonOf = (
+  { uses, unread, duplicates, repeatedIds, contested, dialect, ...found }: FileSurvey,
+  maxLength: number,
+) => ({
   file: found.file,
   format: found.format,
   delimiter: dialect?.delimiter ?? null,
@@ -114,6 +128,7 @@ const jsonOf = ({ uses, unread, duplicates, repeatedIds, dialect, ...found }: Fi
   columns: found.columns,
   lengths: { unit: found.unit, ...found.lengths },
   ...(found.unit === 'tokens' && { longer: { than: maxLength, rows: found.longer } }),
+  contested_prompts: contested,
   uses: Object.fromEntries(readers.map(({ name, as }) => [name, uses[as]])),
   unread,
   duplicates,
@@ -132,7 +147,7 @@ const surveyText = (found: FileSurvey, maxLength: number, lacksChat: boolean): s
     `${found.file}: ${kinds.join(', ')} (format: ${found.format}${encoding}${written})`,
     columnTable(found),
     lengthTable(found),
-    columns(readers.map(({ name, as, needs }) => [name, useText(found.uses[as], needs)])),
+    columns(readers.map(({ name, as, needs }) => [name, useText(as, found, needs)])),
     sampleText(found.sample),
     [...(lacksChat ? [chatNote] : []), ...notes(found, maxLength)].join('\n'),
   ]
@@ -190,8 +205,15 @@ const countsText = (counts: Counts) =>
     .map(([why, n]) => `${why}: ${whole(n)}`)
     .join(', ')
 
-const useText = ({ rows, dropped, refused }: Use, needs?: string): string => {
-  if (refused) return wrapped(`no: ${refused}`, WIDTH, 8)
+const useText = (as: keyof Kinds, { uses, contested }: FileSurvey, needs?: string): string => {
+  const { rows, dropped, refused } = uses[as]
+  if (refused && as === 'ranking' && contested)
+    return wrapped(
+      `not yet: ${counted(contested, 'prompt')} with good and bad answers, which --to preference or --to ranking puts together`,
+      WIDTH,
+      12,
+    )
+  if (refused) return wrapped(`no: it reads ${wordsFor(as)}`, WIDTH, 12)
   const lost = Object.keys(dropped).length ? `; dropped: ${countsText(dropped)}` : ''
   return `${rows ? rowsOf(rows) : 'nothing is left'}${lost}${needs && rows ? ` (${needs})` : ''}`
 }
@@ -275,7 +297,7 @@ const newFile = async (output: string | undefined, flag: string): Promise<string
 }
 
 const convert = async (
-  { files, column, chat, output: given, model, maxLength }: Options,
+  { files, column, label, chat, output: given, model, maxLength }: Options,
   to: Target,
   { out }: Context,
 ) => {
@@ -284,15 +306,20 @@ const convert = async (
       flag: '--to',
     })
   const output = await newFile(given, '--to')
-  const rows = await openRows(files, {
-    as: targets[to],
-    columns: column,
-    chat,
-    ...(to === 'prompt' && { record: [] }),
-    resolve: resolveDataset,
-  })
+  const options = { columns: column, label, chat, ...(to === 'prompt' && { record: [] }) }
+  const rows =
+    (await openTogether(to, await dataFiles(files, resolveDataset), options)) ??
+    (await openRows(files, { ...options, as: targets[to], resolve: resolveDataset }))
   const dropped: Counts = { ...rows.dropped }
   const lost: Counts = {}
+  // A question that has several answers is one prompt
+  const asked = new Set<string>()
+  const isAskedBefore = ({ id: _, ...record }: Record<string, unknown>): boolean => {
+    const key = stringify(record)
+    if (to !== 'prompt' || asked.has(key)) return to === 'prompt'
+    asked.add(key)
+    return false
+  }
   let written = 0
   async function* lines() {
     for (let i = 0; i < rows.length; i++) {
@@ -300,7 +327,8 @@ const convert = async (
       const row = chat ? withAnswerTurns(read) : read
       const record = recordFor(to, row, rows.where(i), Object.values(column))
       for (const name of lostIn(to, row)) lost[name] = (lost[name] ?? 0) + 1
-      if (typeof record === 'string') dropped[record] = (dropped[record] ?? 0) + 1
+      const drop = typeof record === 'string' ? record : isAskedBefore(record) ? 'repeated-prompt' : undefined
+      if (drop) dropped[drop] = (dropped[drop] ?? 0) + 1
       else {
         written++
         yield Buffer.from(`${stringify(record)}\n`)
@@ -317,13 +345,13 @@ const convert = async (
   const listed = (what: string, counts: Counts) =>
     Object.keys(counts).length ? `; ${what}: ${countsText(counts)}` : ''
   const rest = `${listed('dropped', dropped)}${listed('left out, since only preference rows hold it', lost)}`
-  await out.text(`${output}: ${rowsOf(written)} of ${to} from ${counted(rows.records, 'record')}${rest}`)
+  await out.text(`${output}: ${counted(written, `${to} row`)} from ${counted(rows.records, 'record')}${rest}`)
 }
 
 // ---- splitting -------------------------------------------------------------------------------------------------------
 
 const split = async (
-  { files: given, column, chat, to, model, maxLength, output, seed = 42 }: Options,
+  { files: given, column, label, chat, to, model, maxLength, output, seed = 42 }: Options,
   fraction: number,
   { out }: Context,
 ) => {
@@ -339,7 +367,7 @@ const split = async (
   const held = train.replace(/\.[^.]+$/, '-held-out$&')
   await refuseTakenFile(held)
   const files = await dataFiles(given, resolveDataset)
-  const options = { columns: column }
+  const options = { columns: column, label: label ?? anyMark }
   const found = await splitFiles(files, { ...options, fraction, seed })
   await writeNew(train, sideLines(files, found, false, options))
   await writeNew(held, sideLines(files, found, true, options)).catch(async (error) => {

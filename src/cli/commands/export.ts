@@ -5,11 +5,12 @@
 import { z } from 'zod'
 import { type ExportTarget, exportTargets } from '../../feedback/votes/exportTargets.ts'
 import { convertToGguf, convertToOnnx, type GgufSettings } from '../../publish/convertModel.ts'
+import { ggufFormats } from '../../publish/ggufFormats.ts'
 import { dataFields } from '../../recipes/trainer/fields.ts'
 import { badInput } from '../../util/fault.ts'
 import { plural, whole } from '../../util/format.ts'
 import { type Context, command } from '../command.ts'
-import { bytes as fileSize, shortPath } from '../format.ts'
+import { columns, bytes as fileSize, shortPath } from '../format.ts'
 import { refuseProject, serverFields, serverOf } from '../labelStudioFlags.ts'
 import { modelFlag } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
@@ -27,9 +28,25 @@ const schema = z.object({
     .meta({ value: 'DIR' })
     .describe('a PEFT adapter to merge into it (default: that of the run)'),
   gguf: z
-    .enum(['F32', 'F16', 'Q8_0', 'Q4_0'])
+    .enum(ggufFormats)
     .optional()
-    .describe('of a model: write one file for llama.cpp, with weights of this type'),
+    .describe('of a model: write one file for llama.cpp, with weights of this type; Q4_K_M is what most people run'),
+  system: z
+    .string()
+    .optional()
+    .meta({ value: 'TEXT' })
+    .describe('with --gguf: what Ollama tells the model before a conversation'),
+  verify: z
+    .boolean()
+    .default(false)
+    .describe(
+      'compare the GGUF file, as llama.cpp reads it, with the model; without --gguf the one in --output; needs node-llama-cpp',
+    ),
+  engine: z
+    .string()
+    .optional()
+    .meta({ value: 'DIR' })
+    .describe('with --verify: the folder where node-llama-cpp is installed (default: this one, then that of attune)'),
   onnx: z.boolean().default(false).describe('of a model: write a folder for transformers.js, with weights in float32'),
   to: z
     .enum(exportTargets)
@@ -59,18 +76,49 @@ export default command({
       throw badInput('bad-flag', 'give a model (--model with --gguf or --onnx), or files of rows with --to')
     if (Object.keys(options.column).length)
       throw badInput('bad-flag', 'is of rows, which --to writes; a model has no columns', { flag: '--column' })
+    checkVerify(options)
+    if (options.verify && gguf === undefined) return verify(options, model, output, out)
     if ((gguf !== undefined) === onnx) throw badInput('bad-flag', 'give one of --gguf TYPE and --onnx')
     const {
       base,
       adapter: merged,
       ...facts
     } = gguf
-      ? await toGguf({ model, adapter, output, type: gguf }, out)
+      ? await toGguf({ model, adapter, output, type: gguf, system: options.system }, out)
       : { type: 'onnx', ...(await convertToOnnx({ model, adapter, output })) }
     if (out.json) await out.jsonLine({ output, model: base, adapter: merged, ...facts })
-    else await out.text(`${output}: ${sourceText(base, merged)} as ${facts.type}, ${fileSize(facts.bytes)}`)
+    else
+      await out.text(
+        [
+          `${output}: ${sourceText(base, merged)} as ${facts.type}, ${fileSize(facts.bytes)}`,
+          ...('beside' in facts ? [`beside it: ${facts.beside.map(shortPath).join(', ')}`] : []),
+        ].join('\n'),
+      )
+    if (options.verify) await verify(options, model, output, out)
   },
 })
+
+const checkVerify = ({ verify, engine, onnx, gguf, system }: Options) => {
+  if (onnx && verify)
+    throw badInput('bad-flag', 'is of GGUF files; an ONNX export is compared by npm run check:export', {
+      flag: '--verify',
+    })
+  if (engine !== undefined && !verify) throw badInput('bad-flag', 'is of --verify', { flag: '--engine' })
+  if (system !== undefined && gguf === undefined) throw badInput('bad-flag', 'is of --gguf', { flag: '--system' })
+}
+
+const verify = async ({ adapter, engine }: Options, model: string, file: string, out: Output) => {
+  const { verifyGguf, refuseDrift } = await import('../../publish/verify/verifyGguf.ts')
+  const { openLlamaReader } = await import('../../publish/verify/llamaReader.ts')
+  const checks = await verifyGguf({ model, adapter, file }, (path) => openLlamaReader(path, engine))
+  if (out.json) await out.jsonLine({ file, good: checks.every(({ wrong }) => !wrong.length), checks })
+  else {
+    const rows = checks.map(({ name, found, wrong }) => [name, wrong.length ? 'wrong' : 'good', found])
+    const lines = checks.flatMap(({ name, wrong }) => wrong.map((line) => `${name}: ${line}`))
+    await out.text([columns(rows), ...lines].join('\n'))
+  }
+  refuseDrift(checks, file)
+}
 
 /** The base model, and the adapter that is merged into it. */
 const sourceText = (base: string, adapter?: string): string =>
@@ -97,7 +145,7 @@ const toGguf = async (settings: GgufSettings, out: Output) => {
 // ---- rows ------------------------------------------------------------------------------------------------------------
 
 /** Flags of models, which rows have no use for. */
-const ofModels = ['model', 'adapter', 'gguf', 'onnx'] as const
+const ofModels = ['model', 'adapter', 'gguf', 'onnx', 'verify', 'engine', 'system'] as const
 
 const checkRowFlags = (options: Options) => {
   for (const name of ofModels)

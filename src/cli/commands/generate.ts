@@ -7,23 +7,27 @@ import { openRows } from '../../data/openRows.node.ts'
 import type { Text } from '../../data/rows.ts'
 import type { RemoteCompletion } from '../../endpoint/completions.ts'
 import { beamSearch } from '../../generate/beams.ts'
-import { type Completion, completions, endIds, generate } from '../../generate/generate.ts'
+import { type Completion, completions } from '../../generate/completions.ts'
+import { endIds, generate } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
 import { checkPrompt } from '../../generate/scheduler.ts'
 import type { Piece } from '../../generate/sequence.ts'
+import { shareModel } from '../../generate/sharedModel.node.ts'
 import { idsOnly, requireTemplate } from '../../generate/tokenization.node.ts'
 import { beamFields, generationFields, samplingFields, samplingOptions } from '../../library/sampling.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
-import { dataFields } from '../../recipes/trainer/fields.ts'
+import { dataFields, workersFields } from '../../recipes/trainer/fields.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
 import { inOrder } from '../../util/inOrder.ts'
 import { chatField, chatOf } from '../chatFlag.ts'
 import { command } from '../command.ts'
+import { noteCompute } from '../computeNote.ts'
 import { adapterFlag, engineFlags, modelFlags } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
 import { makeReporter, type Reporter } from '../reporter.ts'
 import { generateOnServer, isServer, type PlacedPrompt, serverFields } from '../serverCompletions.ts'
+import { withWorkers } from '../workers.ts'
 
 const schema = z.object({
   model: z
@@ -32,6 +36,7 @@ const schema = z.object({
     .describe("a folder, a hub id, a run's name, or the address of an OpenAI-compatible server"),
   adapter: adapterFlag,
   quantize: modelFlags.quantize,
+  compute: modelFlags.compute,
   prompt: z.array(z.string()).optional().meta({ value: 'TEXT' }).describe('a prompt; repeatable'),
   data: z.array(z.string()).optional().meta({ value: 'FILE' }).describe('rows with prompts; repeatable'),
   column: dataFields.column,
@@ -46,6 +51,7 @@ const schema = z.object({
   ...beamFields,
   ...serverFields,
   ...engineFlags,
+  ...workersFields,
 })
 type Options = z.output<typeof schema>
 
@@ -68,38 +74,53 @@ export default command({
       return generateOnServer(options, placed, report, (ended) =>
         print(ordered(ended, samples, done), prompts, out, report.clear),
       )
-    const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
-    try {
-      const { tokenizer } = opened
-      if (chat) requireTemplate(tokenizer, opened.dir)
-      const encoder = tokenizer ?? idsOnly(opened.dir)
-      const ids = placed.map(({ prompt, template, where }) => {
-        const ids = atPlace(where, () => encodePrompt(encoder, prompt, template))
-        checkPrompt(opened.model, ids, where)
-        return ids
-      })
-      const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
-      const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
-      const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
-      const settings = { ...options, ...sampling, eosIds, samples, packed }
-      const earlyStopping = options.earlyStopping === 'never' ? 'never' : options.earlyStopping === 'true'
-      const all = () =>
-        options.numBeams > 1
-          ? beamSearch(opened.model, tokenizer, ids, { ...settings, earlyStopping })
-          : completions(generate(opened.model, tokenizer, ids, settings))
-      if (out.toTerminal && total === 1 && options.numBeams === 1)
-        await stream(generate(opened.model, tokenizer, ids, settings), prompts[0], out)
-      else await print(ordered(all(), samples, done), prompts, out, report.clear)
-    } finally {
-      report.clear()
-      await opened.close()
-    }
+    await withWorkers(
+      options,
+      { name: `generate ${options.model}`, note: report.note, screen: out.screen },
+      async (_, sharing) => {
+        const opened = await openModel({ ...options, onProgress: (at) => report.show({ event: 'progress', ...at }) })
+        try {
+          await noteCompute(opened.model, options.compute, report)
+          const { tokenizer } = opened
+          if (chat) requireTemplate(tokenizer, opened.dir)
+          const encoder = tokenizer ?? idsOnly(opened.dir)
+          const ids = placed.map(({ prompt, template, where }) => {
+            const ids = atPlace(where, () => encodePrompt(encoder, prompt, template))
+            checkPrompt(opened.model, ids, where)
+            return ids
+          })
+          const eosIds = endIds(opened.model.config.raw, opened.generationConfig, tokenizer?.eosId)
+          const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
+          const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
+          const { quantize, compute } = options
+          const share = sharing && shareModel(opened, { quantize, compute }, sharing)
+          const settings = { ...options, ...sampling, eosIds, samples, packed, share }
+          const earlyStopping = options.earlyStopping === 'never' ? 'never' : options.earlyStopping === 'true'
+          const all = () =>
+            options.numBeams > 1
+              ? beamSearch(opened.model, tokenizer, ids, { ...settings, earlyStopping })
+              : completions(generate(opened.model, tokenizer, ids, settings))
+          if (out.toTerminal && total === 1 && options.numBeams === 1)
+            await stream(generate(opened.model, tokenizer, ids, settings), prompts[0], out)
+          else await print(ordered(all(), samples, done), prompts, out, report.clear)
+        } finally {
+          report.clear()
+          await opened.close()
+        }
+      },
+    )
   },
 })
 
 const checkBeams = (options: Options) => {
-  const { numBeams, numReturnSequences, stop } = options
+  const { numBeams, numReturnSequences, stop, workers } = options
+  if (workers !== undefined && isServer(options))
+    throw badInput('bad-flag', 'shares out what this machine computes, and the model is on a server', {
+      flag: '--workers',
+    })
   if (numBeams === 1) return
+  if (workers !== undefined)
+    throw badInput('bad-flag', 'does not go with beam search, which one process does', { flag: '--workers' })
   if (isServer(options))
     throw badInput('bad-flag', 'works only with local models; a server does not take it', { flag: '--num-beams' })
   if (numReturnSequences > numBeams)

@@ -50,7 +50,7 @@ type Counts = Record<string, number>
 export default command({
   summary:
     'Exports of Label Studio, Argilla, OpenAssistant, AlpacaEval or MT-bench as rows to train on; votes as a consensus',
-  example: 'import export.json --from label-studio --consensus majority --output preferences.jsonl',
+  example: 'import EXPORT.json --from label-studio --consensus majority --output preferences.jsonl',
   schema,
   operands: ['files'],
   async run(options, { out }) {

@@ -28,7 +28,7 @@ const schema = z.object({
 
 export default command({
   summary: 'Make a model with random weights',
-  example: 'init --config config.json --tokenizer SmolLM2-135M --output random-model',
+  example: 'init --config CONFIG.json --tokenizer SmolLM2-135M --output random-model',
   schema,
   async run({ config: file, tokenizer, output, seed, saveDtype }, { out }) {
     await refuseTaken(output)

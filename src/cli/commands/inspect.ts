@@ -1,6 +1,6 @@
 /** `attune inspect`: what a model is, by its files. No weights are read. */
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { openAdapter } from '../../checkpoint/folder.node.ts'
 import type { StoredTensor } from '../../checkpoint/stored.ts'
@@ -85,12 +85,13 @@ const names: Readonly<Record<string, string>> = { F32: 'float32', F16: 'float16'
 
 /** float32, or all types if they are mixed. */
 const dtypes = (tensors: Iterable<StoredTensor>): string =>
-  [...new Set([...tensors].map(({ dtype }) => names[dtype] ?? dtype))].join(', ')
+  [...new Set([...tensors].map(({ dtype, blocks }) => blocks ?? names[dtype] ?? dtype))].join(', ')
 
 const filesOf = async (dir: string): Promise<{ name: string; bytes: number }[]> => {
-  const files = await Promise.all(
-    (await readdir(dir)).sort().map(async (name) => ({ name, info: await stat(join(dir, name)) })),
-  )
+  // a GGUF file is all there is
+  const isFile = (await stat(dir)).isFile()
+  const [folder, inside] = isFile ? [dirname(dir), [basename(dir)]] : [dir, await readdir(dir)]
+  const files = await Promise.all(inside.sort().map(async (name) => ({ name, info: await stat(join(folder, name)) })))
   return files.flatMap(({ name, info }) => (info.isFile() ? [{ name, bytes: info.size }] : []))
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Judgement } from '../../feedback/judge/judge.ts'
 import type { JudgeEvent } from '../../feedback/judge/run.ts'
+import { workersFields } from '../../recipes/trainer/fields.ts'
 import { badInput } from '../../util/fault.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
@@ -11,6 +12,7 @@ import { eventPrinter, reportLine, runLabWithProgress } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter, type Reporter } from '../reporter.ts'
 import { painter } from '../screen.ts'
+import { recordedCommand, withWorkers } from '../workers.ts'
 
 const promptNames = ['pairwise', 'single', 'reference-pairwise', 'reference-single', 'options'] as const
 
@@ -75,12 +77,13 @@ const schema = z.object({
     .describe('folder of the judgements and a report; the same command goes on where it was stopped'),
   open: z.boolean().default(false).describe('open the report in a browser'),
   ...judgeModelFlags,
+  ...workersFields,
 })
 
 export default command({
   summary:
     'Let a model judge answers: pairs in both orders, grades, against a reference, or by probabilities of options',
-  example: 'judge --judge http://127.0.0.1:8000/v1 --data pairs.jsonl --output judged',
+  example: 'judge --judge http://127.0.0.1:8000/v1 --data PAIRS.jsonl --output judged',
   schema,
   async run(options, { out, argv }) {
     const { judge: spec, data, printPrompt, open, ...settings } = options
@@ -90,26 +93,40 @@ export default command({
     }
     if (spec === undefined) throw badInput('bad-flag', 'is missing: who is to judge?', { flag: '--judge' })
     if (data === undefined) throw badInput('bad-flag', 'is missing: which rows?', { flag: '--data' })
+    if (options.workers !== undefined && options.mode === 'options')
+      throw badInput('bad-flag', 'shares out what a judge writes, and with --mode options it writes nothing', {
+        flag: '--workers',
+      })
     const { openJudge } = await import('../../feedback/judge/judge.ts')
     const { judgeRows } = await import('../../feedback/judge/run.ts')
     out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
-    const judge = await openJudge(spec, { ...settings, ...textModelSettings(options, report) })
-    try {
-      const print = out.toTerminal ? await printEvent(out) : (event: JudgeEvent) => printLine(event, out, report)
-      await runLabWithProgress<JudgeEvent>(
-        (signal) =>
-          judgeRows(judge, { ...settings, data, resolve: resolveDataset }, { signal, command: ['attune', ...argv] }),
-        {
-          bar: report,
-          print,
-          reportOf: (event) => (event.event === 'end' ? event.report : undefined),
-          open: open && !out.json,
-        },
-      )
-    } finally {
-      await judge.close()
-    }
+    const print = out.toTerminal ? await printEvent(out) : (event: JudgeEvent) => printLine(event, out, report)
+    await withWorkers(
+      settings,
+      { name: `judge ${spec}`, note: report.note, screen: out.screen },
+      async (settings, sharing) => {
+        const judge = await openJudge(spec, { ...settings, ...textModelSettings(options, report), sharing })
+        try {
+          await runLabWithProgress<JudgeEvent>(
+            (signal) =>
+              judgeRows(
+                judge,
+                { ...settings, data, resolve: resolveDataset },
+                { signal, command: recordedCommand(argv) },
+              ),
+            {
+              bar: report,
+              print,
+              reportOf: (event) => (event.event === 'end' ? event.report : undefined),
+              open: open && !out.json,
+            },
+          )
+        } finally {
+          await judge.close()
+        }
+      },
+    )
   },
 })
 

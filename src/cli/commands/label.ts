@@ -31,7 +31,7 @@ const schema = z.object({
 export default command({
   summary:
     'Label the rows of a file in the browser: rank, compare, rate or edit responses. The same file goes on where it was',
-  example: 'label examples/support.jsonl --open',
+  example: 'label ROWS.jsonl --open',
   schema,
   operands: ['file'],
   async run({ file, mode, project = basename(file).replace(/\..*$/, ''), folder, ...options }, { out }) {

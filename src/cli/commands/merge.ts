@@ -15,7 +15,7 @@ const schema = z.object({
 
 export default command({
   summary: 'Merge an adapter into its base model',
-  example: 'merge --model HuggingFaceTB/SmolLM2-135M --adapter attune-runs/dpo-1/adapter --output merged',
+  example: 'merge --model RUN --output merged',
   schema,
   async run({ model, adapter, output, saveDtype }, { out }) {
     const { base, adapter: merged } = await mergeModel({ model, adapter, output, saveDtype })

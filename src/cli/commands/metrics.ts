@@ -68,7 +68,7 @@ const own: Readonly<Record<(typeof metrics)[number], readonly (keyof Options)[]>
 
 export default command({
   summary: 'How near completions are to references: BLEU, ROUGE or BERTScore, a line per row and one for all',
-  example: 'metrics rouge --data summaries.jsonl --stem',
+  example: 'metrics rouge --data SUMMARIES.jsonl --stem',
   schema,
   operands: ['metric'],
   async run(options, { out }) {

@@ -26,7 +26,7 @@ const schema = z.object({
 
 export default command({
   summary: 'Rank candidates for a prompt by a pair ranker, which reads two of them at a time',
-  example: 'rank --model llm-blender/PairRM-hf --data candidates.jsonl --json',
+  example: 'rank --model llm-blender/PairRM-hf --data CANDIDATES.jsonl --json',
   schema,
   async run(options, { out }) {
     out.noteJsonLines()

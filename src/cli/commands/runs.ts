@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { type MethodKey, methodKeys, methods } from '../../recipes/methods.ts'
-import { type Comparison, compareRuns } from '../../runs/compare.ts'
+import { compareRuns } from '../../runs/compare.ts'
+import { curvesOf } from '../../runs/curves.node.ts'
 import {
   deleteRun,
   type RunSummary,
@@ -16,16 +17,18 @@ import {
 } from '../../runs/find.node.ts'
 import type { RunInfo } from '../../runs/run.node.ts'
 import { badInput, Fault } from '../../util/fault.ts'
-import { formatNumber, plural, shellWord } from '../../util/format.ts'
+import { plural } from '../../util/format.ts'
 import { type Context, command } from '../command.ts'
 import { confirmed } from '../confirm.ts'
-import { columns, shortPath, wrapped } from '../format.ts'
+import { shortPath } from '../format.ts'
 import type { Output } from '../output.ts'
+import { comparisonText, runDetails, runTable } from '../runText.ts'
 
 const schema = z.object({
   action: z.enum(['list', 'show', 'compare', 'resume', 'push', 'delete']).default('list').describe('the action'),
   runs: z.array(z.string()).default([]).describe('names or folders of runs'),
   root: z.string().default(runsRoot).meta({ value: 'DIR' }).describe('the folder in which runs are found by name'),
+  all: z.boolean().default(false).describe('with show: also the settings that have their defaults'),
   events: z.boolean().default(false).describe('with show: print every event of the log as JSON lines'),
   yes: z.boolean().default(false).describe('with delete: do not ask'),
   open: z
@@ -48,7 +51,7 @@ type Options = z.output<typeof schema>
 
 export default command({
   summary: 'List, show, compare, resume, push and delete runs',
-  example: 'runs compare dpo-1 dpo-2',
+  example: 'runs compare RUN OTHER-RUN',
   schema,
   operands: ['action', 'runs'],
   run: (options, context) => actions[options.action](options, context),
@@ -61,9 +64,9 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
     const others = root === runsRoot && !runs.length ? (await runsBelow()).filter((dir) => !named.includes(dir)) : []
     const found = [...(await Promise.all(named.map(readRun))), ...(await Promise.all(others.map(ifRun))).flat()]
     if (out.json) for (const run of found) await out.jsonLine(runLine(run))
-    else await out.text(found.length ? runTable(found, root) : noRuns(root))
+    else await out.text(found.length ? runTable(found, (run) => nameFor(run, root), out.columns()) : noRuns(root))
   },
-  async show({ runs, root, events, open, html }, { out }) {
+  async show({ runs, root, all, events, open, html }, { out }) {
     if (html !== undefined && runs.length > 1)
       throw badInput('bad-flag', 'takes the page of one run; name one', { flag: '--html' })
     if (html !== undefined && !existsSync(dirname(resolve(html))))
@@ -80,13 +83,20 @@ const actions: Record<Options['action'], (options: Options, context: Context) =>
           ...runLine(run),
           ...{ first: run.first, last: run.last, first_eval: run.firstEvaluation, eval: run.evaluation, run: run.info },
         })
-      else await out.text(runDetails(run))
+      else await out.text(runDetails(run, await defaultsFor(run), { all, width: out.columns() }))
     }
   },
   async compare({ runs, root }, { out }) {
-    const comparison = compareRuns(await Promise.all((await foldersOf(runs, root, 2)).map(readRun)))
-    if (out.json) await out.jsonLine(comparison)
-    else await out.text(comparisonTable(comparison))
+    const compared = (await foldersOf(runs, root, 2)).map(async (dir) => {
+      const { resultStep, ...run } = await readRun(dir)
+      return { ...run, curves: await curvesOf(dir), through: resultStep }
+    })
+    const summaries = await Promise.all(compared)
+    const comparison = compareRuns(summaries)
+    if (out.json) return out.jsonLine(comparison)
+    const known = (await Promise.all(summaries.map(defaultsFor))).map((defaults) => new Set(Object.keys(defaults)))
+    const isShared = (key: string) => known.every((keys) => keys.size === 0 || keys.has(key))
+    await out.text(comparisonText(comparison, { width: out.columns(), isShared }))
   },
   async resume({ runs, root }, { out }) {
     const [dir] = await foldersOf(runs, root, 1, 1)
@@ -161,6 +171,13 @@ const showPage = async ({ dir, info }: RunSummary, file: string | undefined, ope
   else await out.text(`${shortPath(page)}${opened ? ', opened in the browser' : ''}`)
 }
 
+/** The default settings of the method; none of one that this version does not have. */
+const defaultsFor = async ({ info: { method } }: Pick<RunSummary, 'info'>): Promise<Record<string, unknown>> => {
+  const key = methodKeys.find((known) => methods[known].name === method)
+  const { defaultsOf } = await import('../../recipes/trainer/defaults.ts')
+  return key === undefined ? {} : defaultsOf(await methods[key].schema())
+}
+
 const methodOf = (dir: string, { method }: RunInfo): MethodKey => {
   const key = methodKeys.find((known) => methods[known].name === method)
   if (key === undefined)
@@ -177,7 +194,7 @@ const foldersOf = async (runs: readonly string[], root: string, least: number, m
   return Promise.all(runs.map((name) => requireRun(name, root)))
 }
 
-const runLine = ({ name, dir, state, steps, totalSteps, last, info, result }: RunSummary) => ({
+const runLine = ({ name, dir, state, steps, totalSteps, last, change, info, result }: RunSummary) => ({
   name,
   dir,
   method: info.method,
@@ -186,91 +203,8 @@ const runLine = ({ name, dir, state, steps, totalSteps, last, info, result }: Ru
   total_steps: totalSteps,
   loss: last.loss,
   reward: last.reward,
+  change,
   created: info.created,
   model: info.config.model,
   result: result?.path,
 })
-
-const runTable = (runs: readonly RunSummary[], root: string): string =>
-  columns(
-    [
-      ['run', 'method', 'state', 'steps', 'last step', 'begun'],
-      ...runs.map(({ info, state, steps, totalSteps, last, ...run }) => [
-        nameFor(run, root),
-        info.method,
-        state,
-        `${steps}/${totalSteps}`,
-        telling(last),
-        info.created.slice(0, 16).replace('T', ' '),
-      ]),
-    ],
-    [3],
-  )
-
-/** The reward where there is one: the loss of a policy gradient says nothing. */
-const telling = ({ reward, loss }: RunSummary['last']): string => {
-  if (reward !== undefined) return `reward ${formatNumber(reward)}`
-  return loss === undefined ? '' : `loss ${formatNumber(loss)}`
-}
-
-const runDetails = ({
-  name,
-  dir,
-  info,
-  state,
-  steps,
-  totalSteps,
-  first,
-  last,
-  firstEvaluation,
-  evaluation,
-  result,
-}: RunSummary): string => {
-  const settings = Object.entries(info.config).map(([key, value]) => [
-    key,
-    typeof value === 'string' ? value : JSON.stringify(value),
-  ])
-  return [
-    columns([
-      ['run', name],
-      ['folder', dir],
-      ['method', info.objective ? `${info.method}, ${info.objective}` : info.method],
-      ['state', `${state}, ${steps} of ${totalSteps} steps`],
-      ['begun', info.created],
-      ['result', result?.path ?? 'none yet'],
-      ['command', info.command.map(shellWord).join(' ')],
-    ]),
-    changesText('metric', first, last),
-    changesText('on held-out rows', firstEvaluation, evaluation),
-    columns(settings),
-  ]
-    .filter(Boolean)
-    .join('\n\n')
-}
-
-/** First and last values; metrics that are 0 in both are only named. The most telling come first. */
-const changesText = (title: string, first: RunSummary['last'] = {}, last: RunSummary['last'] = {}): string => {
-  const names = Object.keys(last).filter((key) => key !== 'step' && key !== 'total_steps')
-  const isZero = (key: string) => last[key] === 0 && (first[key] ?? 0) === 0
-  const shown = [...names].sort((a, b) => Number(isReward(b)) - Number(isReward(a))).filter((key) => !isZero(key))
-  const rows = shown.map((key) => [key, key in first ? formatNumber(first[key]) : '', formatNumber(last[key])])
-  const zero = names.filter(isZero)
-  return [
-    rows.length ? columns([[title, 'first', 'last'], ...rows], [1, 2]) : '',
-    zero.length ? wrapped(`0 at first and at last: ${zero.join(', ')}`, 96, 2) : '',
-  ]
-    .filter(Boolean)
-    .join('\n')
-}
-
-const isReward = (key: string) => key === 'reward' || key === 'eval_reward'
-
-const comparisonTable = ({ runs, settings, metrics }: Comparison): string => {
-  const rows = <T>(entries: Record<string, (T | undefined)[]>, shown: (value: T) => string) =>
-    Object.entries(entries).map(([name, values]) => [name, ...values.map((v) => (v === undefined ? '-' : shown(v)))])
-  const setting = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
-  return columns(
-    [['', ...runs], ...rows(settings, setting), ...rows(metrics, formatNumber)],
-    runs.map((_, i) => i + 1),
-  )
-}

@@ -8,6 +8,7 @@ import { duration, paragraph, shortPath } from '../format.ts'
 import { eventPrinter, reportLine, runLab } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeLiveLine, painter, type Screen } from '../screen.ts'
+import { recordedCommand, withWorkers } from '../workers.ts'
 
 export default command({
   summary: 'Scaling laws: how the loss falls with compute, for several model sizes trained from scratch on addition',
@@ -18,17 +19,23 @@ export default command({
     const progress = progressLine(out.screen)
     const print = printEvent(out)
     try {
-      await runLab((signal) => sweep(settings, { signal, command: ['attune', ...argv] }), {
-        async onEvent(event: SweepEvent) {
-          if (out.json) return out.jsonLine(event)
-          if (event.event === 'progress') return progress.show(progressText(event))
-          progress.clear()
-          await print(event)
+      await withWorkers(
+        settings,
+        { name: `scaling ${settings.output}`, note: progress.note, screen: out.screen },
+        async (own, sharing) => {
+          await runLab((signal) => sweep(own, { signal, command: recordedCommand(argv), sharing }), {
+            async onEvent(event: SweepEvent) {
+              if (out.json) return out.jsonLine(event)
+              if (event.event === 'progress') return progress.show(progressText(event))
+              progress.clear()
+              await print(event)
+            },
+            reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
+            open: settings.open && !out.json,
+            onStop: () => progress.note('  stopping after the current steps; Ctrl-C again stops at once'),
+          })
         },
-        reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
-        open: settings.open && !out.json,
-        onStop: () => progress.note('  stopping after the current steps; Ctrl-C again stops at once'),
-      })
+      )
     } finally {
       progress.clear()
     }

@@ -23,6 +23,7 @@ import { formatNumber, plural } from '../../util/format.ts'
 import { chatField, chatOf } from '../chatFlag.ts'
 import { checkedRows } from '../checkedRows.ts'
 import { command } from '../command.ts'
+import { noteCompute } from '../computeNote.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
 import { makeReporter } from '../reporter.ts'
 
@@ -45,7 +46,7 @@ const schema = z.object({
 export default command({
   summary:
     'Log-probabilities of completions, texts, conversations or ids with labels; with a reward model, rewards; with an encoder, hidden states',
-  example: 'score --model HuggingFaceTB/SmolLM2-135M --data completions.jsonl --json',
+  example: 'score --model HuggingFaceTB/SmolLM2-135M --data COMPLETIONS.jsonl --json',
   schema,
   async run(options, { out }) {
     out.noteJsonLines()
@@ -57,6 +58,7 @@ export default command({
     for (const { message } of unreadWarnings([rows])) report.note(message)
     const opened = await openModel({ ...options, head: options.hidden ? 'encoder' : 'either', onProgress })
     try {
+      await noteCompute(opened.model, options.compute, report)
       if (chat) requireTemplate(opened.tokenizer, opened.dir)
       const encoder = opened.tokenizer ?? idsOnly(opened.dir)
       const { model } = opened

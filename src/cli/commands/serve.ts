@@ -14,6 +14,7 @@ import { threadEncoder } from '../../serve/promptEncoder.ts'
 import { badInput } from '../../util/fault.ts'
 import { quoted } from '../../util/quote.ts'
 import { command } from '../command.ts'
+import { noteCompute } from '../computeNote.ts'
 import { interruptible } from '../interrupt.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
@@ -87,6 +88,7 @@ export default command({
     const scheduler = openScheduler(model, tokenizer, { batchSize: options.batchSize, packed })
     const encoder = tokenizer && threadEncoder(tokenizer, { dir: opened.dir, adapter: opened.adapterDir })
     try {
+      await noteCompute(model, options.compute, report)
       const served = {
         name: options.modelName ?? (await nameOf(options.model)),
         model,

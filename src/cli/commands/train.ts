@@ -8,22 +8,26 @@ import { type MethodKey, methods } from '../../recipes/methods.ts'
 import { completeSettings } from '../../recipes/trainer/completeSettings.ts'
 import { defaultsOf } from '../../recipes/trainer/defaults.ts'
 import type { FoundRateEvent } from '../../recipes/trainer/findLearningRate.ts'
+import { changeText } from '../../recipes/trainer/headline.ts'
 import { nextCommands, placeholdersText } from '../../recipes/trainer/nextCommands.ts'
 import type { Recipe, TrainEvent } from '../../recipes/trainer/recipe.ts'
 import { runChats, runPageFile, writeRunPage } from '../../recipes/trainer/runPage.ts'
 import { likeChanges, likeText, trlVersion } from '../../recipes/trainer/trlDefaults.ts'
+import type { Change } from '../../runs/change.ts'
 import type { EndEvent } from '../../runs/events.ts'
+import { readRun } from '../../runs/find.node.ts'
 import { resultStepText } from '../../runs/resultStep.ts'
-import type { EvalEvent, StepEvent } from '../../train/loop.ts'
+import type { EvalEvent } from '../../train/loop.ts'
 import type { RateEvent } from '../../train/rangeTest.ts'
-import { formatNumber, plural, shellWord } from '../../util/format.ts'
+import { plural, shellWord } from '../../util/format.ts'
 import { type Command, type Context, command } from '../command.ts'
-import { commandLines, duration, shortPath } from '../format.ts'
+import { commandLines, duration, shortPath, wrapped } from '../format.ts'
 import { interruptible } from '../interrupt.ts'
 import { commandWithRate, rangeTestTable } from '../rangeTestTable.ts'
-import { headline, makeReporter } from '../reporter.ts'
+import { makeReporter } from '../reporter.ts'
 import { makeScreen, painter, type Screen } from '../screen.ts'
 import { iterationTable } from '../selfPlayTable.ts'
+import { recordedCommand, withWorkers } from '../workers.ts'
 
 /** Writes further files when a run has ended. @param result the folder of its model   @returns the files to name in the summary */
 type AfterTraining = (result: string) => Promise<string[]>
@@ -52,7 +56,8 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
   const after = afterTraining[key]
   const { output, logEvery, findLr } = config as { output: string; logEvery: number; findLr: boolean }
   const screen = out.json ? makeScreen(process.stderr, Boolean(process.stdout.isTTY)) : out.screen
-  const report = makeReporter(screen, { logEvery })
+  let workers: (() => number) | undefined
+  const report = makeReporter(screen, { logEvery, workers: () => workers?.() })
   const paint = painter(screen)
   report.note(
     `${paint('bold', `attune ${name}`)}  ${paint('dim', findLr ? 'learning-rate range test' : shortPath(output))}`,
@@ -64,10 +69,6 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
   const rates: RateEvent[] = []
   const onEvent = async (event: TrainEvent) => {
     report.show(event)
-    if (event.event === 'step') {
-      outcome.first ??= event
-      outcome.last = event
-    }
     if (event.event === 'eval') outcome.evals.push(event)
     if (event.event === 'end') outcome.end = event
     if (event.event === 'rate') rates.push(event)
@@ -82,8 +83,11 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
     const recipe = (await loadRecipe(key)) as unknown as Recipe
     await interruptible(
       async (signal) => {
-        const extras = { signal, command: ['attune', ...argv], onLoading: report.show }
-        for await (const event of recipe.run(config, extras)) await onEvent(event)
+        await withWorkers(config, { name: shortPath(output), note: report.note, screen }, async (settings, sharing) => {
+          workers = sharing?.workers
+          const extras = { signal, command: recordedCommand(argv), sharing, onLoading: report.show }
+          for await (const event of recipe.run(settings, extras)) await onEvent(event)
+        })
       },
       () => report.note(`  stopping after this step${findLr ? '' : ', with a checkpoint'}; Ctrl-C again stops at once`),
     )
@@ -97,7 +101,12 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
   // The page of the run links to these
   if (files.length > 0)
     await writeRunPage(output, { defaults: defaultsOf(await methods[key].schema()) }).catch(() => {})
-  printSummary(screen, name, output, { ...outcome, end, config, chats: await runChats(output) })
+  // From the log, which has the steps before a resume too
+  const change = await readRun(output).then(
+    (run) => run.change,
+    () => undefined,
+  )
+  printSummary(screen, name, output, { ...outcome, end, change, config, chats: await runChats(output) })
   const page = join(output, runPageFile)
   for (const file of [...(existsSync(page) ? [page] : []), ...files])
     report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
@@ -121,13 +130,13 @@ const printRates = (screen: Screen, argv: readonly string[], rates: readonly Rat
   line('next', paint('cyan', commandWithRate(argv, learning_rate)))
 }
 
-/** What the summary tells of a run. `began`: milliseconds of the screen's clock; `first` and `last`: steps. */
+/** What the summary tells of a run. `began`: milliseconds of the screen's clock. */
 type Outcome = {
   began: number
   evals: EvalEvent[]
-  first?: StepEvent
-  last?: StepEvent
   end?: EndEvent
+  /** What the run changed, by the metric that it is judged by. */
+  change?: Change
   /** Of --find-lr. */
   found?: FoundRateEvent
   /** The tokenizer of the model has a chat template. */
@@ -151,20 +160,19 @@ const endings: Record<EndEvent['stopped'], string> = {
   'kl-budget': 'KL spent',
 }
 
-type Headline = ReturnType<typeof headline>
-const change = (from: Headline, to: Headline) => `${from.name} ${formatNumber(from.value)} → ${formatNumber(to.value)}`
-
 /** The last lines of a run: how it ended, where the result is, and what to do next. */
 export const closing = (
   screen: Screen,
   method: string,
   output: string,
-  { began, first, last, end, chats = false, config = {} }: Omit<Finished, 'evals'>,
+  { began, change, end, chats = false, config = {} }: Omit<Finished, 'evals'>,
 ): string => {
   const paint = painter(screen)
   const line = (label: string, text: string) => `  ${paint('dim', label.padEnd(10))}${text}`
-  const progress = first && last && first !== last ? `, ${change(headline(first), headline(last))}` : ''
-  const took = `${plural(end.steps, 'step')} in ${duration((screen.now() - began) / 1000)}${progress}`
+  const took = `${plural(end.steps, 'step')} in ${duration((screen.now() - began) / 1000)}`
+  // Logs keep a line whole
+  const ended = [took, ...(change ? [changeText(change)] : [])].join(', ')
+  const shown = screen.live ? wrapped(ended, screen.columns() - 1, 12) : ended
   const folder = shellWord(shortPath(output))
   const interrupted = end.stopped === 'interrupted'
   const weights = resultStepText(end, {})
@@ -172,9 +180,9 @@ export const closing = (
   const placeholders = placeholdersText(commands)
   // Logs keep a command on one line
   const fitted = (text: string) => paint('cyan', screen.live ? commandLines(text, screen.columns(), 12).trim() : text)
-  if (interrupted) return [line('stopped', took), line('continue', fitted(commands[0]))].join('\n')
+  if (interrupted) return [line('stopped', shown), line('continue', fitted(commands[0]))].join('\n')
   return [
-    line(endings[end.stopped], took),
+    line(endings[end.stopped], shown),
     line('result', shortPath(end.output)),
     ...(weights ? [line('', weights)] : []),
     ...(end.hub ? [line('uploaded', end.hub)] : []),

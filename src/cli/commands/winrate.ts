@@ -44,7 +44,7 @@ const schema = z.object({
 export default command({
   summary:
     'Which model is better, from judgements: win rates with standard errors, at equal length, ratings, categories',
-  example: 'winrate judgements.jsonl --ratings bt',
+  example: 'winrate JUDGEMENTS.jsonl --ratings bt',
   schema,
   operands: ['files'],
   async run({ files, regularizer, C, ratings, questions }, { out }) {

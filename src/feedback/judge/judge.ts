@@ -29,10 +29,14 @@ import {
   verdictFormat,
 } from './verdict.ts'
 
+/** What a judge is asked: which of two answers is better, a grade of one, a grade beside a reference answer, or A or B by their probabilities. */
 export const judgeModes = ['pairwise', 'single', 'reference', 'options'] as const
+/** One of `judgeModes`. */
 export type JudgeMode = (typeof judgeModes)[number]
 
+/** A question with one answer or two, to be judged. */
 export type JudgeCase = {
+  /** Stands in its judgement. */
   id: string | number
   /** What the user asked: a text, or a conversation as text. */
   question: string
@@ -40,14 +44,22 @@ export type JudgeCase = {
   prompt?: string | readonly Message[]
   /** One or two. */
   answers: readonly string[]
+  /** The right answer, for the mode `reference`. */
   reference?: string
   /** Why it cannot be judged, found before: then no model is asked. */
-  trouble?: { code: string; message: string }
+  trouble?: {
+    /** A short stable word, as in a Fault. */
+    code: string
+    /** The same as a sentence. */
+    message: string
+  }
   /** What its judgement tells of it beside the verdict: names of the models, lengths, category, turn. */
   about?: Readonly<Record<string, string | number | undefined>>
 }
 
+/** What a judge said of a case. */
 export type Judgement = {
+  /** That of the case. */
   id: string | number
   /** Of two answers, A the first in the row. Null for one answer that has a grade. */
   verdict: Verdict | 'error' | null
@@ -55,6 +67,7 @@ export type Judgement = {
   verdicts: (Verdict | 'error')[]
   /** Grades of the answers; in option mode P(A is better) by the first order and by the second. */
   scores: number[]
+  /** The judge's name. */
   judge: string
   /** What the judge said in the first order; of an error its code and message. */
   reason: string
@@ -64,7 +77,9 @@ export type Judgement = {
   replies?: string[]
 }
 
+/** How a judge asks. */
 export type JudgeSettings = {
+  /** What it is asked. */
   mode: JudgeMode
   /** Only the order of the row: half the price, and the judge's liking for a position goes into the verdicts. */
   singleOrder?: boolean
@@ -78,14 +93,19 @@ export type JudgeSettings = {
   readGrade?: (reply: string) => number | undefined
 }
 
+/** Of one call of `judge`. */
 export type JudgeOptions = {
+  /** After it aborts no model is asked any more. */
   signal?: AbortSignal
   /** Calls the first answer B and the second A, to tell the name's part in a bias from the position's. */
   renamed?: boolean
 }
 
+/** A model that judges answers. */
 export type Judge = {
+  /** The model's name, and of a server its address. */
   readonly name: string
+  /** The model that is asked. */
   readonly model: TextModel
   /** How many requests a case with so many answers takes. */
   calls(answers: number): number
@@ -93,10 +113,15 @@ export type Judge = {
   identity(): unknown
   /** In the order of the cases, which are drawn as they are needed. Throws the Faults of `TextModel.complete`, and 'no-structured'. */
   judge(cases: Iterable<JudgeCase> | AsyncIterable<JudgeCase>, options?: JudgeOptions): AsyncGenerator<Judgement>
+  /** Ends the engine of a local model. */
   close(): Promise<void>
 }
 
-/** @param spec as of `openTextModel`. Faults: those of `openTextModel` and `loadTemplate`, 'bad-flag' for --structured. */
+/**
+ * Opens a judge. Faults: those of `openTextModel` and `loadTemplate`, 'bad-flag' for --structured.
+ * @param spec a local model (folder, hub id, run), or `URL#MODEL` of a server
+ * @param settings how it asks, and how the model is opened
+ */
 export const openJudge = async (spec: string, settings: JudgeSettings & TextModelSettings): Promise<Judge> => {
   if (settings.structured && (settings.mode === 'options' || !isUrl(spec)))
     throw badInput(

@@ -2,9 +2,11 @@
 import { type Encoder, encodePrompt, turnsFor } from '../../data/examples.ts'
 import type { Message } from '../../data/messages.ts'
 import type { Spent } from '../../endpoint/client.ts'
-import { completions, endIds, generate } from '../../generate/generate.ts'
+import { completions } from '../../generate/completions.ts'
+import { endIds, generate } from '../../generate/generate.ts'
 import { worthPacking } from '../../generate/memory.node.ts'
 import { checkPrompt } from '../../generate/scheduler.ts'
+import type { ShareSampling } from '../../generate/sharedSampling.ts'
 import type { Model } from '../../passes/model.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { badInput, Fault } from '../../util/fault.ts'
@@ -28,6 +30,8 @@ export type LocalModel = {
   generationConfig?: Readonly<Record<string, unknown>>
   /** Sequences decoded at once; 16 by default. */
   batchSize?: number
+  /** Has workers decode. */
+  share?: ShareSampling
 }
 
 /** Prompts that may be in work or wait for one before them. */
@@ -50,7 +54,7 @@ export const localTextModel = (local: LocalModel): TextModel => {
 }
 
 async function* complete(
-  { model, tokenizer, generationConfig, batchSize = 16 }: LocalModel,
+  { model, tokenizer, generationConfig, batchSize = 16, share }: LocalModel,
   prompts: Iterable<TextPrompt> | AsyncIterable<TextPrompt>,
   { from = 0, samples = 1, seed = 0, signal, responseFormat, ...sampling }: CompletionSettings,
   spent: Spent,
@@ -80,7 +84,7 @@ async function* complete(
       row++
     }
   }
-  const options = { ...sampling, samples, seed, batchSize, eosIds, packed }
+  const options = { ...sampling, samples, seed, batchSize, eosIds, packed, share }
   const ended = async function* (): AsyncGenerator<TextCompletion | TextFailure> {
     for await (const { row, sample, ids, text, finishReason } of completions(
       generate(model, tokenizer, encoded(), options),

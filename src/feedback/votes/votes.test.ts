@@ -231,11 +231,17 @@ describe('rankings written for a tool and read again are the same', () => {
         }
         const { written } = await exportVotes([fileOf(rows)], to, output)
         expect(written).toBe(pairs.length)
+        // A blank response is not read as a good one
+        const learnt = pairs.filter(([chosen]) => chosen.trim())
+        if (!learnt.length) {
+          await expect(openRows(output, { as: 'ranking' })).rejects.toThrow('empty-chosen')
+          return
+        }
         const read = await openRows(output, { as: 'ranking' })
         const found = []
         for (let i = 0; i < read.length; i++) found.push((await read.row(i)).responses)
         await read.close()
-        expect(found).toEqual(pairs)
+        expect(found).toEqual(learnt)
       }),
       { numRuns: 15 },
     )

@@ -15,6 +15,7 @@ import type { ProgramFunctions } from '../../rewards/rewards.ts'
 import { trainedWithChat } from '../../runs/find.node.ts'
 import { takeLock } from '../../runs/lock.node.ts'
 import { isTemporary } from '../../util/files.node.ts'
+import type { Sharing } from '../../util/sharing.ts'
 import { collectCompletions } from './collect.ts'
 import { type CompareContext, type CompareProgress, completionSet } from './completions.ts'
 import { type ComparisonData, findingsOf, type JudgeInfo, type ScoredCompletions } from './findings.ts'
@@ -43,15 +44,21 @@ export type CompareEvent =
   | { event: 'stopped'; output: string }
   | { event: 'result'; words: string[]; files: ReportFiles }
 
-type Extras = { signal?: AbortSignal; command?: readonly string[]; functions?: ProgramFunctions }
+type Extras = {
+  signal?: AbortSignal
+  command?: readonly string[]
+  functions?: ProgramFunctions
+  /** Workers that may complete the prompts. */
+  sharing?: Sharing
+}
 
 /** Computes what is missing and writes the report. After an abort the last event is `stopped`. */
 export async function* compare(
   settings: CompareSettings,
-  { signal = new AbortController().signal, command = [], functions }: Extras = {},
+  { signal = new AbortController().signal, command = [], functions, sharing }: Extras = {},
 ): AsyncGenerator<CompareEvent> {
   const root = resolve(settings.output)
-  const context: CompareContext = { root, settings, signal }
+  const context: CompareContext = { root, settings, signal, sharing }
   const base = baseOf(settings)
   const sft = await openBase(base)
   const policies = await Promise.all(

@@ -11,6 +11,7 @@ import { z } from 'zod'
 import type { PromptExample } from '../../data/prompts.ts'
 import { type Rollout, sampleSchema } from '../../generate/completionSampler.ts'
 import { openScheduler } from '../../generate/scheduler.ts'
+import { sharedScheduler } from '../../generate/sharedScheduler.ts'
 import { sampleLogps } from '../../recipes/rl/logps.ts'
 import { type RolloutSettings, rollOut, samplePath } from '../../recipes/rl/rollout.ts'
 import { writeJson } from '../../report/files.node.ts'
@@ -18,6 +19,7 @@ import { type CompletionToScore, scoreRollout } from '../../rewards/rewards.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import { openLines } from '../../store/lines.node.ts'
 import { tagged } from '../../util/eventStream.ts'
+import type { Sharing } from '../../util/sharing.ts'
 import type { Judge } from './judges.ts'
 import { type ComparedPolicy, keyOf, type OpenedPolicy } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
@@ -37,7 +39,7 @@ export type CompletionSet = {
 }
 
 /** What every step of a comparison needs: its folder, its settings, and the signal that stops it. */
-export type CompareContext = { root: string; settings: CompareSettings; signal: AbortSignal }
+export type CompareContext = { root: string; settings: CompareSettings; signal: AbortSignal; sharing?: Sharing }
 
 export const completionSet = (
   { root, settings }: CompareContext,
@@ -73,7 +75,7 @@ export async function* complete(
 ): AsyncGenerator<CompareProgress, Rollout | undefined> {
   const { policy, hasKl } = set
   let opened: OpenedPolicy | undefined
-  const open = async () => (opened ??= await policy.open(context.settings))
+  const open = async () => (opened ??= await policy.open(context.settings, context.sharing))
   try {
     const rollout = (await isDone(set))
       ? await readCompletions(set, context)
@@ -87,12 +89,13 @@ export async function* complete(
 
 async function* sample(
   set: CompletionSet,
-  { model }: OpenedPolicy,
+  { model, share }: OpenedPolicy,
   { settings, signal }: CompareContext,
 ): AsyncGenerator<CompareProgress, Rollout | undefined> {
   const { prompts, dir } = set
   const { title, tokenization } = set.policy
-  const scheduler = openScheduler(model, tokenization.tokenizer, { batchSize })
+  const own = openScheduler(model, tokenization.tokenizer, { batchSize })
+  const scheduler = share ? sharedScheduler(own, share) : own
   try {
     const { samples, maxNewTokens, temperature, seed } = settings
     const sampler = { scheduler, tokenization, settings: rolloutSettings(settings), seed, dir, signal }

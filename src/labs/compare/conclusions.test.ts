@@ -208,7 +208,7 @@ describe('a comparison', () => {
   it('begins with the result and ends with its limits', () => {
     const conclusions = conclusionsOf(findings)
     const [level, against] = conclusions.verdicts
-    expect(conclusions.headline).toBe('level1 beats level2')
+    expect(conclusions.headline).toBe('level1 beats base and level2; no difference between base and level2 is shown')
     expect(level).toMatch(
       /^The answers of level1 are preferred to those of level2 by neutral .*, which neither was trained on; scalar .* prefers level1 too, but level1 was trained on scalar\.$/,
     )
@@ -221,7 +221,7 @@ describe('a comparison', () => {
     expect(limits).toContain('Each model is one training run')
     expect(limits).toContain('6 rewards of scalar are no number, left out and not counted as 0')
     const words = wordsOf(conclusions)
-    expect(words[0]).toBe('level1 beats level2.')
+    expect(words[0]).toBe(`${conclusions.headline}.`)
     expect(words.at(-1)).toBe(limits)
     expect(words.join(' ')).not.toMatch(/SFT policy|because its run kept/)
   })
@@ -269,6 +269,7 @@ describe('a comparison', () => {
       headlineOf({
         ...findings,
         judges: [{ name: 'neutral', trained: [], failed: 0 }],
+        against: [],
         between: pairs.map(([a, b, rate]) => pair('neutral', rate, { a, b })),
       })
     expect(between(['sft', 'dpo', 0.3], ['sft', 'grpo', 0.3], ['dpo', 'grpo', 0.5])).toBe(
@@ -283,10 +284,22 @@ describe('a comparison', () => {
     expect(between(['sft', 'dpo', 0.3], ['sft', 'grpo', 0.3], ['dpo', 'grpo', 0.7])).toBe(
       'dpo beats sft and grpo; grpo beats sft',
     )
-    const one = (...pairs: PairFindings[]) => headlineOf({ ...findings, between: pairs })
+    const one = (...pairs: PairFindings[]) => headlineOf({ ...findings, against: [], between: pairs })
     expect(one(pair('scalar', 0.7))).toBe('level1 beats level2 only by a judge that one of them was trained on')
     expect(one(pair('neutral', 0.7), pair('other', 0.3))).toBe('The judges disagree on level1 and level2')
     expect(one(pair('neutral', 0.5, { winRate: span(0.5, 0.03) }))).toBe('level1 and level2 are equal')
+    // Of the model before training too
+    const [better, trainedOn] = [
+      ['level1', 'level2'].map((a) => pair('neutral', 0.7, { a, b: 'base' })),
+      ['base', 'level2'].map((b) => pair('scalar', 0.7, { b })),
+    ]
+    const open = pair('neutral', 0.5)
+    expect(headlineOf({ ...findings, against: better, between: [open] })).toBe(
+      'level1 and level2 beat base; no difference between them is shown',
+    )
+    expect(headlineOf({ ...findings, against: trainedOn.slice(0, 1), between: trainedOn.slice(1) })).toBe(
+      'level1 beats base and level2 only by judges that one of them was trained on',
+    )
   })
 
   it('concludes nothing from one prompt, and has no scale where a judge gives one reward to all', () => {

@@ -321,13 +321,15 @@ const againstBase = ({ against, sft, judges }: CompareFindings): string => {
   return `Against ${sft}, the model before training: ${each.join('; ')}.`
 }
 
-/** Of judges that prefer a policy to the model before training: those that do not prefer it beyond doubt at equal length. */
+/** Of judges that prefer a policy to the model before training: those that may do so for the length of its answers. */
 const atEqualLengthText = (side: Side, pairs: readonly PairFindings[]): string => {
   const gone = pairs.flatMap(({ judge, controlled }) => {
     const rate = controlled && winRateOf(side, controlled.winRate)
     return rate && rate.low <= 0.5 ? [`${judge} ${rateText(rate)}`] : []
   })
-  return gone.length ? `, but not beyond doubt at equal length (${listed(gone)})` : ''
+  return gone.length
+    ? `, though perhaps for the length of its answers (among answers of equal length ${listed(gone)})`
+    : ''
 }
 
 /** How many tests there are of each question, and what is corrected. */
@@ -366,7 +368,7 @@ const limits = (findings: CompareFindings): string[] => {
       ),
     ...(constant.length
       ? [
-          `${listed(constant)} gave the answers of ${sft} one and the same reward, so there is no scale to measure differences on; win rates stand.`,
+          `${listed(constant)} gave all answers of ${sft} the same reward, so differences of rewards have no scale and are left out; win rates are not affected.`,
         ]
       : []),
   ]

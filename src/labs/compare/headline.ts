@@ -1,4 +1,4 @@
-/** The result of a comparison in one line of plain words: who beats whom, and where no difference is shown. */
+/** The result of a comparison in one line of plain words: who beats whom, the model before training too, and where no difference is shown. */
 import { listed } from '../../util/format.ts'
 import type { CompareFindings } from './findings.ts'
 import { groupByPair, verdictOf } from './verdicts.ts'
@@ -8,8 +8,7 @@ type Pair = readonly [string, string]
 /** @returns 'dpo and grpo beat sft; no difference between them is shown' */
 export const headlineOf = ({ between, against, judges, prompts }: CompareFindings): string => {
   if (prompts < 2) return 'One prompt is too little to compare models'
-  // A policy alone has the model before training for its other side
-  const pairs = groupByPair(between.length ? between : against).map((pair) => {
+  const pairs = [...groupByPair(against), ...groupByPair(between)].map((pair) => {
     const verdict = verdictOf(pair, judges)
     const { a, b } = pair[0]
     const names: Pair = 'winner' in verdict && verdict.winner === 'b' ? [b, a] : [a, b]
@@ -20,7 +19,10 @@ export const headlineOf = ({ between, against, judges, prompts }: CompareFinding
   const victories = victoriesOf(of('better'))
   const clauses = [
     ...victories.map(({ winners, losers }) => `${listed(winners)} ${beat(winners)} ${listed(losers)}`),
-    ...of('own').map(([winner, loser]) => `${winner} beats ${loser} only by a judge that one of them was trained on`),
+    ...victoriesOf(of('own')).map(
+      ({ winners, losers }) =>
+        `${listed(winners)} ${beat(winners)} ${listed(losers)} only by ${winners.length * losers.length > 1 ? 'judges' : 'a judge'} that one of them was trained on`,
+    ),
     ...of('divided').map((names) => `the judges disagree on ${listed(names)}`),
     ...of('equal').map((names) => `${listed(names)} are equal`),
     ...openText(

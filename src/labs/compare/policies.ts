@@ -8,8 +8,10 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
-import { openAdapter } from '../../checkpoint/folder.node.ts'
+import { isThere, openAdapter } from '../../checkpoint/folder.node.ts'
 import { readState } from '../../checkpoint/state.node.ts'
+import { shareModel } from '../../generate/sharedModel.node.ts'
+import type { ShareSampling } from '../../generate/sharedSampling.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import { openTokenization } from '../../generate/tokenization.node.ts'
 import { loadPretrained } from '../../models/load.node.ts'
@@ -17,18 +19,23 @@ import { type ModelFolders, resolveModel } from '../../models/resolve.node.ts'
 import { requireLanguageHead } from '../../models/scored.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
-import { openPolicy, type PolicySettings } from '../../recipes/trainer/policy.ts'
+import { openPolicy, type PolicySettings, restorePolicy } from '../../recipes/trainer/policy.ts'
 import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
 import { findRun } from '../../runs/find.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
-import { tokenizerFolders } from '../../text/tokenizer.node.ts'
+import { tokenizerFolders, tokenizerText } from '../../text/tokenizer.node.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
-import { restoreState } from '../../train/state.ts'
 import { assert, badInput } from '../../util/fault.ts'
 import { digestOf, sha256File } from '../../util/sha256.node.ts'
+import type { Sharing } from '../../util/sharing.ts'
 import type { EngineSettings } from './settings.ts'
 
-export type OpenedPolicy = { model: Model; close(): Promise<void> }
+export type OpenedPolicy = {
+  model: Model
+  /** Has workers complete for it. */
+  share?: ShareSampling
+  close(): Promise<void>
+}
 
 /** One model that completes the prompts: the base model, or a checkpoint or the final model of a run. */
 export type ComparedPolicy = {
@@ -45,7 +52,8 @@ export type ComparedPolicy = {
   promptKey: string
   /** The folders of its model and its tokenizer. */
   folders: ModelFolders
-  open(engine: EngineSettings): Promise<OpenedPolicy>
+  /** @param sharing workers that may complete for it, where it is no checkpoint */
+  open(engine: EngineSettings, sharing?: Sharing): Promise<OpenedPolicy>
 }
 
 type PolicyRun = {
@@ -123,7 +131,8 @@ const weightHashes = async ({ dir, adapter }: ModelFolders): Promise<unknown[]> 
   const { files } = await loadPretrained(dir)
   const adapterFiles =
     adapter === undefined ? [] : [...(await openAdapter(adapter)).files, join(adapter, 'adapter_config.json')]
-  return Promise.all([...files, join(dir, 'config.json'), ...adapterFiles].map(sha256File))
+  const config = (await isThere(dir)) ? [] : [join(dir, 'config.json')]
+  return Promise.all([...files, ...config, ...adapterFiles].map(sha256File))
 }
 
 /** What `ComparedPolicy` says of a model's folders and tokenizer. */
@@ -132,16 +141,19 @@ const withTokenization = async (folders: ModelFolders) => {
   const { tokenizer } = tokenization
   if (!tokenizer) throw badInput('no-tokenizer', 'has no tokenizer.json, and judges read text', { file: folders.dir })
   const from = await tokenizerFolders(folders)
-  const tokenizerKey = await sha256File(join(from.tokenizer, 'tokenizer.json'))
+  const isGguf = await isThere(from.tokenizer)
+  const tokenizerKey = isGguf
+    ? keyOf([await tokenizerText(from.tokenizer, 'tokenizer.json')])
+    : await sha256File(join(from.tokenizer, 'tokenizer.json'))
   const beside = ['tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json']
   const templates = [
-    ...beside.map((name) => join(from.tokenizer, name)),
-    ...['chat_template.jinja', 'chat_template.json'].map((name) => join(from.templates, name)),
-  ].map((path) => readFile(path, 'utf8').catch(() => ''))
+    ...beside.map((name) => tokenizerText(from.tokenizer, name)),
+    ...['chat_template.jinja', 'chat_template.json'].map((name) => tokenizerText(from.templates, name)),
+  ]
   return {
     folders,
     tokenizerKey,
-    promptKey: keyOf([tokenizerKey, ...(await Promise.all(templates))]),
+    promptKey: keyOf([tokenizerKey, ...(await Promise.all(templates)).map((text) => text ?? '')]),
     tokenization: { ...tokenization, tokenizer },
   }
 }
@@ -154,7 +166,10 @@ const openFinal = async (folders: ModelFolders, title: string): Promise<Compared
     name: 'end',
     key: keyOf([common.tokenizerKey, ...(await weightHashes(folders))]),
     ...common,
-    open: (engine) => openModel({ model: folders.dir, adapter: folders.adapter, ...engine }),
+    open: async (engine, sharing) => {
+      const opened = await openModel({ model: folders.dir, adapter: folders.adapter, ...engine })
+      return { ...opened, share: sharing && shareModel(opened, { quantize: 'none', compute: 'fp32' }, sharing) }
+    },
   }
 }
 
@@ -166,7 +181,10 @@ const policySchema = z.object({
   loraAlpha: z.number().optional(),
   loraDropout: z.number(),
   loraTarget: z.array(z.string()).optional(),
+  useDora: z.boolean().optional(),
   quantize: z.string(),
+  /** Runs of earlier versions have none. */
+  compute: z.string().default('fp32'),
   optimizer: z.string(),
   weightDecay: z.number(),
   seed: z.number(),
@@ -206,7 +224,7 @@ const checkpointsOf = async (dir: string, info: RunInfo, title: string): Promise
 const openCheckpoint = async (path: string, settings: PolicySettings, folders: ModelFolders): Promise<OpenedPolicy> => {
   const state = await readState(path)
   const policy = await openPolicy(settings, folders)
-  await restoreState(policy.backend, policy.arenas, state.file).catch(async (error) => {
+  await restorePolicy(policy, state.file).catch(async (error) => {
     await policy.close()
     throw error
   })

@@ -30,12 +30,8 @@ export type ComparisonReport = {
 export const comparisonPage = (report: ComparisonReport): { html: string; plots: Record<string, string> } => {
   const { conclusions, warnings } = report
   const findings = winnersFirst(report.findings)
-  const forests = forestCharts(findings)
-  const frontiers = Object.fromEntries(
-    findings.frontiers.map((frontier, i) => [`reward-kl-${i + 1}`, frontierPlot(frontier, findings)]),
-  )
   return {
-    plots: { ...forests, ...plotCharts(frontiers) },
+    plots: comparisonPlots(findings),
     html: page({
       title: `attune compare: ${conclusions.headline}`,
       body: [
@@ -43,10 +39,10 @@ export const comparisonPage = (report: ComparisonReport): { html: string; plots:
 ${conclusions.verdicts.map((text) => html`<p class="lead">${unbroken(text)}</p>`)}</header>`,
         ...warnings.map((text) => html`<p class="card">${text}</p>`),
         ...howSure(conclusions, findings),
-        ...winRateSection(forests, forestCharts(findings, true)),
+        ...winRateSection(forestCharts(findings), forestCharts(findings, true)),
         crossTable(findings),
         lengthTable(findings),
-        ...frontierSection(findings, frontiers),
+        ...frontierSection(findings, frontierPlots(findings)),
         policiesTable(findings),
         examplesOf(report),
         html`<h2>Settings</h2>`,
@@ -56,6 +52,15 @@ ${conclusions.verdicts.map((text) => html`<p class="lead">${unbroken(text)}</p>`
     }),
   }
 }
+
+/** The plots of a comparison as SVG, by the names of their files. @param narrow drawn for the width of a phone */
+export const comparisonPlots = (findings: CompareFindings, narrow = false): Record<string, string> => ({
+  ...forestCharts(findings, narrow),
+  ...plotCharts(frontierPlots(findings), narrow),
+})
+
+const frontierPlots = (findings: CompareFindings): Record<string, Plot> =>
+  Object.fromEntries(findings.frontiers.map((frontier, i) => [`reward-kl-${i + 1}`, frontierPlot(frontier, findings)]))
 
 /** Keeps a number and its percent sign on one line. */
 const unbroken = (text: string): string => text.replace(/(\d) %/g, '$1\u00a0%')

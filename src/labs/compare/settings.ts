@@ -1,6 +1,15 @@
 /** Settings of `attune compare`. */
 import { z } from 'zod'
-import { count, dataFields, engineFields, on, positive, text, texts } from '../../recipes/trainer/fields.ts'
+import {
+  count,
+  dataFields,
+  engineFields,
+  on,
+  positive,
+  text,
+  texts,
+  workersFields,
+} from '../../recipes/trainer/fields.ts'
 import { badInput } from '../../util/fault.ts'
 
 export const compareSchema = z.object({
@@ -57,6 +66,7 @@ export const compareSchema = z.object({
   seed: engineFields.seed.describe(
     'of the answers, with the same random numbers for every model, and of the bootstrap',
   ),
+  ...workersFields,
 })
 
 export type CompareSettings = z.output<typeof compareSchema>

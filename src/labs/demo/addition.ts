@@ -15,16 +15,24 @@ export type SplitSizes = { taught: number; ranked: number; tested: number }
 /** Streams of random numbers of one seed. */
 const streams = { split: 0xadd, order: 0xade, completion: 0xadf, slip: 0xae0 }
 
-/** Every pair of numbers from 10 to 99 once, whichever comes first: 4,095. */
-const allSums: readonly Sum[] = Array.from({ length: 90 }, (_, i) => i + 10).flatMap((a) =>
-  Array.from({ length: 100 - a }, (_, i) => ({ a, b: a + i })),
-)
+/** Every pair of numbers of so many digits once, whichever comes first: 4,095 of two digits. */
+const allSums = (digits: number): Sum[] => {
+  const [low, count] = [10 ** (digits - 1), 9 * 10 ** (digits - 1)]
+  return Array.from({ length: count }, (_, i) => i + low).flatMap((a) =>
+    Array.from({ length: low + count - a }, (_, i) => ({ a, b: a + i })),
+  )
+}
 
 /** Draws the sums of each part by the seed. No sum is in two parts, in either order. */
-export const splitSums = (seed: number, { taught, ranked, tested }: SplitSizes): Record<keyof SplitSizes, Sum[]> => {
-  const order = permutation(allSums.length, rng(seed, streams.split))
+export const splitSums = (
+  seed: number,
+  { taught, ranked, tested }: SplitSizes,
+  digits = 2,
+): Record<keyof SplitSizes, Sum[]> => {
+  const all = allSums(digits)
+  const order = permutation(all.length, rng(seed, streams.split))
   const swap = rng(seed, streams.order)
-  const drawn = [...order].map((i, at) => ordered(allSums[i], swap.uniform(at)))
+  const drawn = [...order].slice(0, taught + ranked + tested).map((i, at) => ordered(all[i], swap.uniform(at)))
   const part = (from: number, count: number) => drawn.slice(from, from + count)
   return { taught: part(0, taught), ranked: part(taught, ranked), tested: part(taught + ranked, tested) }
 }

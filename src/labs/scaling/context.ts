@@ -1,6 +1,6 @@
-/** What the cells of a sweep share, and the recipe settings that are the same for every method. */
+/** What the cells of a study share. */
 import { join } from 'node:path'
-import { type Cell, cellId } from './cells.ts'
+import type { Cell, CellResult } from './cells.ts'
 import type { ModelCounts } from './flops.ts'
 import type { SweepTokenizer } from './model.ts'
 import type { Plan } from './settings.ts'
@@ -19,32 +19,38 @@ export type CellContext = SweepContext & {
   cell: Cell
   data: SumData
   counts: ModelCounts
+  /** Of finished cells, those that this one needs among them. */
+  results: ReadonlyMap<string, CellResult>
   /** The cell's own folder. */
   dir: string
   /** To be told of the share of the cell's work that is done, 0 to 1. */
   report(share: number): void
 }
 
-export const sharedSettings = ({ cell, plan, data, device }: CellContext) => ({
+/** What training of a cell gives. */
+export type Trained = {
+  /** Its folder. */
+  model: string
+  rate: number
+  beta?: number
+  steps: number
+  flops: number
+  helperFlops: number
+}
+
+/** Settings that are the same for every recipe. */
+export const sharedSettings = ({ cell, plan, device, dir }: CellContext) => ({
   seed: cell.seed,
   device,
   threads: 1,
   memory: 'fast',
   resume: true,
-  learningRate: cell.size.learningRate,
-  schedule: 'constant_with_warmup',
-  warmupSteps: plan.warmupSteps,
   batchSize: plan.batchSize,
   epochs: 1_000_000,
   saveEvery: 1_000_000,
   keep: 1,
-  data: [data.train.file],
-  evalData: [data.eval.file],
-  evalEvery: plan.evalEvery,
-  // Every cell is compared at its last step
-  bestMetric: 'none',
+  output: join(dir, 'run'),
 })
 
-/** The supervised model of this size and seed from which self-play starts; the helper model of aSFT is one of these too. */
-export const startModel = (root: string, { size, seed }: Pick<Cell, 'size' | 'seed'>) =>
-  join(root, 'models', cellId('sft', size, seed))
+/** The model that a start or helper cell leaves for others. */
+export const keptModel = (root: string, id: string) => join(root, 'models', id)

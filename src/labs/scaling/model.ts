@@ -12,7 +12,10 @@ import { writeModelFolder } from '../../publish/modelFolder.ts'
 import { loadTokenizerFolder } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { characterTokenizer, writeCharacterTokenizer } from '../demo/model.ts'
-import type { Plan, Size } from './settings.ts'
+import type { Plan } from './settings.ts'
+
+/** Width and depth of a model. */
+export type Size = { hidden: number; layers: number }
 
 /** `dir` is the folder of the tokenizer; undefined for the embedded one. */
 export type SweepTokenizer = { dir?: string; eosId: number; size: number; count(text: string): number }
@@ -27,7 +30,7 @@ export const openSweepTokenizer = async (name: string | undefined, vocabulary: n
   if (!tokenizer) throw refuse('has no tokenizer.json')
   if (tokenizer.eosId === undefined) throw refuse('names no end token (eos_token), so completions would not end')
   if (tokenizer.size > vocabulary)
-    throw refuse(`has ${tokenizer.size} tokens, more than the ${vocabulary} of this preset; try --preset small`)
+    throw refuse(`has ${tokenizer.size} tokens, more than the ${vocabulary} of this study; give --vocabulary`)
   const { eosId, size, encode } = tokenizer
   return { dir, eosId, size, count: (text) => encode(text, { specialTokens: false }).ids.length }
 }

@@ -1,23 +1,23 @@
-/** A sweep's report as an HTML page: the conclusions, the plots and the tables. */
+/** A study's report as an HTML page: the conclusions, the plots and the tables. */
 
 import { figure } from '../../report/figures.ts'
 import { type Html, html } from '../../report/html.ts'
 import { facts, page, shell, table } from '../../report/page.ts'
 import type { Plot } from '../../report/plot.ts'
 import { powerLabel } from '../../report/scales.ts'
-import { mean } from '../../statistics/summary.ts'
 import { percent, whole } from '../../util/format.ts'
 import type { CellResult } from './cells.ts'
-import type { Comparison } from './equalCompute.ts'
-import { equalComputePlots, equalComputeSection } from './equalComputeReport.ts'
-import { fewestSeeds, largestMisfit, leastSeeds, type ScalingLaw } from './scalingLaw.ts'
+import type { MethodStudy } from './comparison.ts'
+import { exactChange, lossChange } from './conclusions.ts'
+import { fewestSeeds, largestMisfit, type ScalingLaws, type SizeAtBudget } from './laws.ts'
+import { methods } from './methods.ts'
 import type { Plan } from './settings.ts'
 
 export type ReportSettings = { preset: string; tokenizer?: string }
 
 type ScalingFindings = {
-  standard: ScalingLaw
-  comparisons: readonly Comparison[]
+  laws: ScalingLaws
+  study?: MethodStudy
   conclusions: readonly string[]
   results: readonly CellResult[]
   plan: Plan
@@ -27,75 +27,77 @@ type ScalingFindings = {
 
 /** @returns the page, and its plots by the names of their files */
 export const scalingReport = (findings: ScalingFindings): { html: string; plots: Record<string, Plot> } => {
-  const { standard, conclusions, results, comparisons } = findings
-  const selfPlayPlots = equalComputePlots(results)
-  const compared = leastSeeds(standard) >= fewestSeeds
+  const { laws, study, conclusions } = findings
   const plots: Record<string, Plot> = {
-    'loss-vs-compute': lossPlot(standard, compared),
-    'accuracy-vs-compute': accuracyPlot(results),
-    ...selfPlayPlots,
+    ...(laws.sizes.length && {
+      'loss-vs-compute': lossPlot(laws),
+      'loss-vs-size': sizePlot(laws),
+      'exact-vs-compute': exactPlot(laws),
+    }),
+    ...(study && methodPlots(study, findings.results)),
   }
+  const shown = (name: string, note: string) => (plots[name] ? [figure(plots[name], note)] : [])
   return {
     plots,
     html: page({
       title: 'attune scaling: loss against compute',
       body: [
-        html`<header><p class="kicker">attune scaling</p><h1>Validation loss against compute</h1>
+        html`<header><p class="kicker">attune scaling</p><h1>Loss against compute</h1>
 ${conclusions.map((text) => html`<p class="lead">${text}</p>`)}</header>`,
-        figure(plots['loss-vs-compute'], compared ? `${curvesNote} ${comparedNote}` : curvesNote),
-        sizesTable(standard),
-        ...(compared && standard.budgets.length
-          ? [html`<h2>The lowest loss where every size was trained</h2>`, budgetsTable(standard)]
-          : []),
-        html`<h2>Right answers</h2>`,
-        figure(
-          plots['accuracy-vs-compute'],
-          'Held-out sums answered exactly by greedy decoding. Lines are means over seeds, bands go from the lowest seed to the highest.',
+        ...shown('loss-vs-compute', curvesNote),
+        ...shown('loss-vs-size', isoNote),
+        ...shown(
+          'exact-vs-compute',
+          'Sums that nothing was chosen by, answered exactly by greedy decoding. Means over seeds.',
         ),
-        ...(comparisons.length ? [equalComputeSection(comparisons, selfPlayPlots, compared)] : []),
+        ...(laws.sizes.length ? [sizesTable(laws)] : []),
+        ...(laws.best.length && laws.best[0] && seedsOf(laws) >= fewestSeeds
+          ? [html`<h2>The best size of a budget</h2>`, bestTable(laws)]
+          : []),
+        ...(study ? [methodSection(study, plots)] : []),
         setupSection(findings),
       ],
     }),
   }
 }
 
+const seedsOf = ({ sizes }: ScalingLaws) => Math.min(...sizes.map(({ seeds }) => seeds))
+
 const curvesNote =
-  'Each curve is one size: the mean over seeds, with the range of the seeds. Compute leaves out the embedding and the logit layer.'
+  'Each point is a run of its own, whose learning rate fell to 0 at the end: the mean over seeds on sums that nothing was chosen by, with the range of the seeds. Compute leaves out the embedding and the logit layer. Dashed: the best size of each budget.'
+const isoNote = 'The same points by size: each line is a budget that every size was trained with.'
 
-const comparedNote =
-  'Dashed: the lowest loss of any size, over the compute that every size was given. Straight: a power law, if one fits.'
+const compute = { name: 'training compute, FLOPs without embedding and logits', log: true }
+const lossAxis = { name: 'loss, nats per token', log: true }
 
-const sizeName = (hidden: number) => `hidden ${hidden}`
+const groupsBy = <K>(sizes: readonly SizeAtBudget[], keyOf: (size: SizeAtBudget) => K) =>
+  [...new Set(sizes.map(keyOf))].map((key) => [key, sizes.filter((size) => keyOf(size) === key)] as const)
 
-/** @param compared whether there are seeds enough to compare sizes: the envelope and the law */
-const lossPlot = ({ sizes, envelope, law: fitted }: ScalingLaw, compared: boolean): Plot => {
-  const law = compared && fitted && fitted.misfit <= largestMisfit ? fitted : undefined
+const lossPlot = (laws: ScalingLaws): Plot => {
+  const { sizes, best, lossLaw } = laws
+  const isCompared = seedsOf(laws) >= fewestSeeds && best.length > 0
   return {
-    title: 'Validation loss against training compute',
-    x: { name: 'training compute, FLOPs without embedding and logits', log: true },
-    y: { name: 'validation loss, nats per token', log: true },
+    title: 'Loss against training compute',
+    x: compute,
+    y: lossAxis,
     series: [
-      ...sizes.map(({ hidden, curve, range }, i) => ({
-        name: sizeName(hidden),
-        points: curve,
-        interval: range,
+      ...groupsBy(sizes, ({ hidden }) => hidden).map(([hidden, own], i) => ({
+        name: `hidden ${hidden}`,
+        points: own.map(({ budget, loss }) => [budget, loss] as const),
+        interval: own.map(({ range }) => range),
         color: i % 5,
+        dots: true,
       })),
-      ...(compared
-        ? [
-            {
-              name: 'lowest',
-              points: envelope.map(({ flops, loss }) => [flops, loss] as const),
-              color: 5,
-              dashed: true,
-            },
-          ]
+      ...(isCompared
+        ? [{ name: 'best', points: best.map(({ budget, loss }) => [budget, loss] as const), color: 5, dashed: true }]
         : []),
-      ...(law
+      ...(isCompared && lossLaw && lossLaw.misfit <= largestMisfit
         ? [
             {
-              name: `∝ C^-${law.exponent.toFixed(2)}`,
-              points: [law.from, law.to].map((c) => [c, law.factor * c ** -law.exponent] as const),
+              name: `C^${lossLaw.exponent.toFixed(2)}`,
+              points: [best[0].budget, best.at(-1)!.budget].map(
+                (c) => [c, lossLaw.factor * c ** lossLaw.exponent] as const,
+              ),
               color: 5,
             },
           ]
@@ -104,70 +106,156 @@ const lossPlot = ({ sizes, envelope, law: fitted }: ScalingLaw, compared: boolea
   }
 }
 
-const accuracyPlot = (results: readonly CellResult[]): Plot => {
-  const sft = results.filter(({ method }) => method === 'sft')
-  const sizes = [...new Set(sft.map(({ hidden }) => hidden))].sort((a, b) => a - b)
-  return {
-    title: 'Exact answers against training compute',
-    x: { name: 'training compute, FLOPs without embedding and logits', log: true },
-    y: { name: 'held-out sums answered exactly, %' },
-    series: sizes.map((hidden, i) => {
-      const group = sft.filter((result) => result.hidden === hidden)
-      const shares = group[0].marks.map((_, m) => group.map(({ marks }) => 100 * marks[m].exact.share))
-      return {
-        name: sizeName(hidden),
-        color: i % 5,
-        dots: true,
-        points: shares.map((each, m) => [group[0].marks[m].flops, mean(each)] as const),
-        interval: shares.map((each) => [Math.min(...each), Math.max(...each)] as const),
-      }
-    }),
-  }
-}
+const sizePlot = ({ sizes }: ScalingLaws): Plot => ({
+  title: 'Loss against size, for each budget',
+  x: { name: 'weights in blocks', log: true },
+  y: lossAxis,
+  series: groupsBy(sizes, ({ budget }) => budget).map(([budget, own], i) => ({
+    name: powerLabel(Number(budget.toPrecision(2))),
+    points: own.map(({ blocks, loss }) => [blocks, loss] as const),
+    interval: own.map(({ range }) => range),
+    color: i % 6,
+    dots: true,
+  })),
+})
 
-const sizesTable = ({ sizes }: ScalingLaw): Html =>
+const exactPlot = ({ sizes }: ScalingLaws): Plot => ({
+  title: 'Exact answers against training compute',
+  x: compute,
+  y: { name: 'sums answered exactly, %' },
+  series: groupsBy(sizes, ({ hidden }) => hidden).map(([hidden, own], i) => ({
+    name: `hidden ${hidden}`,
+    points: own.map(({ budget, exact }) => [budget, 100 * exact] as const),
+    color: i % 5,
+    dots: true,
+  })),
+})
+
+const sizesTable = ({ sizes }: ScalingLaws): Html =>
   table(
     [
-      ['hidden size', 'layers', 'weights in blocks', 'all parameters', 'seeds', 'compute', 'loss at the end', 'exact'],
-      ...sizes.map(({ hidden, layers, blocks, parameters, seeds, curve, exact }) => [
+      ['hidden size', 'weights in blocks', 'compute', 'steps', 'learning rate', 'seeds', 'loss', 'exact'],
+      ...sizes.map(({ hidden, blocks, budget, steps, rate, seeds, loss, exact }) => [
         String(hidden),
-        String(layers),
         whole(blocks),
-        whole(parameters),
+        powerLabel(Number(budget.toPrecision(2))),
+        whole(steps),
+        String(rate),
         String(seeds),
-        powerLabel(curve.at(-1)?.[0] ?? 0),
-        (curve.at(-1)?.[1] ?? Number.NaN).toPrecision(3),
+        loss.toPrecision(3),
         percent(exact, 1),
       ]),
     ],
     ['n', 'n', 'n', 'n', 'n', 'n', 'n', 'n'],
   )
 
-const budgetsTable = ({ budgets }: ScalingLaw): Html =>
+const bestTable = ({ best }: ScalingLaws): Html =>
   table(
     [
-      ['compute, FLOPs', 'hidden size', 'weights in blocks', 'loss', 'of resamples'],
-      ...budgets.map(({ flops, hidden, blocks, loss, sure }) => [
-        powerLabel(Number(flops.toPrecision(2))),
-        String(hidden),
-        whole(blocks),
+      ['compute', 'hidden size', 'loss', 'exact', 'best in resamples', 'lowest point of the parabola, weights'],
+      ...best.map(({ budget, hidden, loss, exact, sure, edge, optimum }) => [
+        powerLabel(Number(budget.toPrecision(2))),
+        `${hidden}${edge ? ` (${edge})` : ''}`,
         loss.toPrecision(3),
+        percent(exact, 1),
         percent(sure, 1),
+        optimum
+          ? `${whole(Math.round(optimum.blocks))} (${whole(Math.round(optimum.low))} to ${whole(Math.round(optimum.high))})`
+          : '\u2013',
       ]),
     ],
-    ['n', 'n', 'n', 'n', 'n'],
+    ['n', 'n', 'n', 'n', 'n', 'n'],
   )
+
+/** A point for each seed and one for the mean, by method. */
+const methodPlots = ({ comparisons }: MethodStudy, results: readonly CellResult[]): Record<string, Plot> => {
+  const hiddens = [...new Set(comparisons.map(({ hidden }) => hidden))]
+  return Object.fromEntries(
+    hiddens.map((hidden): [string, Plot] => {
+      const own = comparisons.filter((comparison) => comparison.hidden === hidden)
+      return [
+        `methods-h${hidden}`,
+        {
+          title: `Hidden size ${hidden}: loss and exact answers of each method`,
+          x: { name: 'sums answered exactly, %' },
+          y: lossAxis,
+          series: own.map(({ method }, i) => ({
+            name: methods[method].title,
+            color: i % 6,
+            loose: true,
+            dots: true,
+            points: results
+              .filter((result) => result.kind === 'method' && result.method === method && result.hidden === hidden)
+              .map(({ reported }) => [100 * reported!.exact.share, reported!.loss] as const),
+          })),
+        },
+      ]
+    }),
+  )
+}
+
+const methodSection = ({ rival, comparisons }: MethodStudy, plots: Record<string, Plot>): Html => html`<section>
+<h2>Methods with equal compute, from the same weights</h2>
+<p>Each row went on from the same weights with the same compute of its own, and was measured once, at its end. Differences are to
+\u201c${methods[rival].title}\u201d, paired by seed, with 95 % intervals of Student\u2019s t; p is corrected for all rows (Holm). Learning rates and betas
+were chosen on other seeds. \u201cHelper\u201d is what the model that helps took to be trained and to sample, which no budget holds.</p>
+${Object.entries(plots)
+  .filter(([name]) => name.startsWith('methods-'))
+  .map(([, plot]) => figure(plot, 'Each point is a seed.'))}
+${table(
+  [
+    [
+      'method',
+      'hidden',
+      'rate',
+      'beta',
+      'compute',
+      'helper',
+      'loss',
+      'exact',
+      'loss, difference',
+      'p',
+      'exact, difference',
+      'p',
+    ],
+    ...comparisons.map(({ method, hidden, rate, beta, flops, helperFlops, loss, exact, byLoss, byExact, unequal }) => [
+      methods[method].title,
+      String(hidden),
+      String(rate),
+      methods[method].beta ? String(beta) : '\u2013',
+      `${flops.toExponential(2)}${unequal ? ' (unequal)' : ''}`,
+      helperFlops ? powerLabel(Number(helperFlops.toPrecision(2))) : '\u2013',
+      loss.toPrecision(3),
+      percent(exact, 1),
+      byLoss ? lossChange(byLoss) : '\u2013',
+      byLoss ? byLoss.p.toPrecision(2) : '',
+      byExact ? exactChange(byExact) : '\u2013',
+      byExact ? byExact.p.toPrecision(2) : '',
+    ]),
+  ],
+  ['', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n', 'n'],
+)}
+</section>`
 
 const setupSection = ({ plan, settings, results, command }: ScalingFindings): Html => html`<section>
 <h2>Set-up</h2>
 ${facts([
-  ['model', 'Llama, from scratch; one attention head of dimension 64; feed-forward ratio 4'],
+  ['model', `Llama, from scratch; ${plan.layers} layers; one attention head of dimension 64; feed-forward ratio 4`],
   ['context, vocabulary', `256, ${whole(plan.vocabulary)}`],
-  ['data', `${whole(plan.taught)} sums to train on, ${whole(plan.held)} held out, none in both`],
+  [
+    'data',
+    `sums of numbers of ${plan.digits} digits: ${whole(plan.taught)} to train on, ${whole(plan.held)} to choose settings by, ${whole(plan.reported)} reported, none in two parts`,
+  ],
   ['tokenizer', settings.tokenizer ?? 'embedded, a token a character'],
-  ['steps', plan.sizes.map(({ hidden, steps }) => `${hidden}: ${whole(steps)}`).join(', ')],
-  ['learning rate', plan.sizes.map(({ hidden, learningRate }) => `${hidden}: ${learningRate}`).join(', ')],
-  ['rows of a step, warm-up', `${plan.batchSize}, ${plan.warmupSteps} steps, then constant`],
+  [
+    'learning rates',
+    `of ${plan.learningRates.join(', ')} the one with the lowest loss at the largest budget, for each size, on ${plan.tuningSeeds} seeds of which nothing is reported`,
+  ],
+  ['rows of a step', String(plan.batchSize)],
+  [
+    'learning rate over a run',
+    `rises for ${percent(plan.warmup)} of the steps, falls to 0 over the last ${percent(plan.cooldown)}`,
+  ],
   ['cells, core seconds', `${results.length}, ${whole(results.reduce((sum, { seconds }) => sum + seconds, 0))}`],
 ])}
 <p>Operations of training on a row: three passes, the backward pass counting as two. Each pass takes 2 for every weight of the blocks and

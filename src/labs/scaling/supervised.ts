@@ -1,94 +1,57 @@
-/** Supervised training of a cell, from random weights. It is a run of `sft`, so a stopped one resumes from its checkpoint. */
-import { createReadStream } from 'node:fs'
-import { mkdir, readdir, stat } from 'node:fs/promises'
+/** Supervised training of a cell: a run of `sft` that spends a budget, so a stopped one resumes from its checkpoint. */
 import { join } from 'node:path'
-import { writeFolder } from '../../publish/modelFolder.ts'
 import { sft } from '../../recipes/sft.ts'
-import { readSealed, writeSealed } from '../../report/files.node.ts'
-import { curvesOf } from '../../runs/curves.node.ts'
-import { type Share, wilson } from '../../statistics/intervals.ts'
-import { returnValueOf } from '../../util/eventStream.ts'
-import { badInput } from '../../util/fault.ts'
-import { writeWhole } from '../../util/files.node.ts'
-import { completePrompts } from '../completePrompts.ts'
 import { runRecipe } from '../runRecipe.ts'
-import type { CellResult, ExactMatchPoint, LossPoint } from './cells.ts'
-import { type CellContext, sharedSettings, startModel } from './context.ts'
+import { type CellContext, sharedSettings, type Trained } from './context.ts'
 import { writeRandomModel } from './model.ts'
 import { type Row, rowFlops } from './task.ts'
 
 /**
- * Trains at a constant learning rate, so that every point of the curve is the result of a run of that length. At each mark
- * training pauses, and the exact matches are counted.
+ * How the learning rate goes: it stays after the warm-up, falls to 0 over the last part of the run (cooldown), or falls to 0 from
+ * the warm-up on.
  */
-export const trainSupervised = async (context: CellContext): Promise<Pick<CellResult, 'curve' | 'marks'>> => {
-  const { cell, plan, tokenizer, data, counts, dir } = context
-  const { steps } = cell.size
-  const base = join(dir, 'base')
-  await mkdir(dir, { recursive: true })
-  await writeRandomModel(base, cell.size, plan, tokenizer, cell.seed)
-  const stepFlops = plan.batchSize * rowFlops(data.train.rows, tokenizer, counts)
-  const marksFile = join(dir, 'marks.json')
-  // A run that is past a mark cannot go back to it
-  const marks = await readMarks(marksFile)
-  for (const share of plan.marks.slice(marks.length)) {
-    const maxSteps = Math.round(share * steps)
-    const settings = { ...sharedSettings(context), model: base, output: join(dir, 'run'), maxSteps }
-    const model = await trainTo(settings, context)
-    if (marks.length === plan.selfPlay.mark) await copyModel(model, startModel(context.root, cell))
-    const exact = await exactMatches(model, data.eval.rows, context)
-    marks.push({ flops: maxSteps * stepFlops, helperFlops: 0, exact })
-    await writeSealed(marksFile, { marks })
-  }
-  return { curve: await curveOf(join(dir, 'run'), stepFlops), marks }
+export type RateShape = 'constant' | 'cooldown' | 'falling'
+
+type Supervised = {
+  /** The weights to go on from; random ones without. */
+  from?: string
+  rows: readonly Row[]
+  /** The file of these rows. */
+  file: string
+  rate: number
+  shape: RateShape
 }
 
-/** @returns the folder of the model */
-const trainTo = async (settings: Record<string, unknown>, context: CellContext): Promise<string> => {
+/** @returns the model, at most half a step off the cell's budget */
+export const trainSupervised = async (
+  context: CellContext,
+  { from, rows, file, rate, shape }: Supervised,
+): Promise<Omit<Trained, 'helperFlops'>> => {
+  const { cell, plan, tokenizer, counts, dir, report } = context
+  const base = from ?? join(dir, 'base')
+  if (!from) await writeRandomModel(base, { hidden: cell.hidden, layers: plan.layers }, plan, tokenizer, cell.seed)
+  const stepFlops = plan.batchSize * rowFlops(rows, tokenizer, counts)
+  const steps = Math.max(1, Math.round(cell.budget / stepFlops))
+  const settings = {
+    ...sharedSettings(context),
+    ...scheduleOf(shape, steps, plan),
+    model: base,
+    data: [file],
+    learningRate: rate,
+    maxSteps: steps,
+  }
   const events = runRecipe(sft, settings, context)
   for (;;) {
     const { done, value } = await events.next()
-    if (done) return value
-    if (value.event === 'step') context.report(value.step / context.cell.size.steps)
+    if (done) return { model: value, rate, steps, flops: steps * stepFlops }
+    if (value.event === 'step') report(0.95 * (value.step / steps))
   }
 }
 
-/** Throws a Fault 'bad-run' where the file is there and is not what was written. */
-const readMarks = async (file: string): Promise<ExactMatchPoint[]> => {
-  if (!(await stat(file).catch(() => undefined))) return []
-  const found = await readSealed(file)
-  // Earlier versions wrote the list alone
-  const marks = Array.isArray(found) ? found : (found as { marks?: ExactMatchPoint[] } | undefined)?.marks
-  if (marks) return marks
-  throw badInput('bad-run', 'is not what was written; begin a new sweep in another --output', { file })
-}
-
-/** The copy appears whole or not at all. */
-const copyModel = (from: string, to: string) =>
-  writeFolder(to, 0, async (temporary) => {
-    for (const { name } of (await readdir(from, { withFileTypes: true })).filter((entry) => entry.isFile()))
-      await writeWhole(join(temporary, name), createReadStream(join(from, name)))
-  })
-
-const curveOf = async (run: string, stepFlops: number): Promise<LossPoint[]> => {
-  const curves = await curvesOf(run)
-  const accuracies = new Map(curves.get('eval_mean_token_accuracy'))
-  const trained = (curves.get('eval_loss') ?? []).filter(([step]) => step > 0)
-  return trained.map(([step, loss]) => ({
-    flops: step * stepFlops,
-    helperFlops: 0,
-    loss,
-    accuracy: accuracies.get(step),
-  }))
-}
-
-/** The share of held-out sums whose greedy completion is right to the last digit. */
-const exactMatches = async (
-  model: string,
-  rows: readonly Row[],
-  { cell, signal }: Pick<CellContext, 'cell' | 'signal'>,
-): Promise<Share> => {
-  const prompts = rows.map(({ prompt }) => prompt)
-  const completions = await returnValueOf(completePrompts(prompts, { model, threads: 1, seed: cell.seed, signal }))
-  return wilson(rows.filter(({ completion }, i) => completions[i][0] === completion).length, rows.length)
+const scheduleOf = (shape: RateShape, steps: number, { warmup, cooldown }: CellContext['plan']) => {
+  const warmupSteps = Math.ceil(warmup * steps)
+  if (shape === 'constant') return { warmupSteps, schedule: 'constant_with_warmup' }
+  if (shape === 'falling') return { warmupSteps, schedule: 'linear' }
+  const numDecaySteps = Math.ceil(cooldown * steps)
+  return { warmupSteps, schedule: 'warmup_stable_decay', scheduleOption: { numDecaySteps } }
 }

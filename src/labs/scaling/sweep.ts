@@ -1,23 +1,34 @@
 /**
- * A sweep: trains the cells of model size, method and seed, several at once. A finished cell is a file, and a cell under way
+ * A sweep: trains the cells of a study, several at once. A finished cell is a file, and a cell under way
  * is a run with checkpoints, so the same command resumes a stopped sweep and never repeats a finished cell.
  */
 
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { z } from 'zod'
 import { claimFolder, foreignFault, writeJson } from '../../report/files.node.ts'
 import { takeLock } from '../../runs/lock.node.ts'
 import { makeEventStream } from '../../util/eventStream.ts'
 import { badInput } from '../../util/fault.ts'
 import { isTemporary } from '../../util/files.node.ts'
+import type { Sharing } from '../../util/sharing.ts'
 import { type Cell, type CellResult, cellsOf, readResults, writeResult } from './cells.ts'
 import type { SweepContext } from './context.ts'
-import { openSweepTokenizer } from './model.ts'
+import { modelCounts } from './flops.ts'
+import { modelConfig, openSweepTokenizer } from './model.ts'
 import { type ReportFiles, writeScalingReport } from './output.ts'
-import { type Extent, type Plan, type Preset, presets, type scalingSchema } from './settings.ts'
-import { writeSumData } from './task.ts'
+import {
+  type Extent,
+  flagOf,
+  type Plan,
+  type Preset,
+  plannedBy,
+  presets,
+  requireSteps,
+  type ScalingSettings,
+} from './settings.ts'
+import { shareCell } from './sharedCell.ts'
+import { rowFlops, sumData, writeSumData } from './task.ts'
 import { trainCell } from './trainCell.ts'
 
 export type SweepEvent =
@@ -36,28 +47,45 @@ export type SweepEvent =
   | { event: 'stopped'; finished: number; cells: number }
   | { event: 'result'; words: string[]; files: ReportFiles }
 
-type SweepOptions = { signal?: AbortSignal; command?: readonly string[]; preset?: Preset }
+type SweepOptions = {
+  signal?: AbortSignal
+  command?: readonly string[]
+  preset?: Preset
+  /** Workers that may train cells. */
+  sharing?: Sharing
+}
 
 const format = 'attune-scaling'
 
 /** Trains the cells that have no result yet, then writes the report. After an abort the last event is `stopped`. */
 export async function* sweep(
-  settings: z.output<typeof scalingSchema>,
-  { signal = new AbortController().signal, command = [], preset = presets[settings.preset] }: SweepOptions = {},
+  settings: ScalingSettings,
+  {
+    signal = new AbortController().signal,
+    command = [],
+    preset = presets[settings.preset],
+    sharing,
+  }: SweepOptions = {},
 ): AsyncGenerator<SweepEvent> {
-  const { seeds, methods, ...plan } = preset
-  const extent: Extent = {
-    seeds: settings.seeds ?? seeds,
-    methods: [...new Set(['sft' as const, ...(settings.methods ?? methods)])],
-  }
+  const { plan, extent } = plannedBy(settings, preset)
   const root = resolve(settings.output)
+  if (sharing && settings.tokenizer !== undefined)
+    throw badInput('bad-flag', 'is for the embedded tokenizer, which every worker has; leave --tokenizer out', {
+      flag: '--workers',
+    })
   const tokenizer = await openSweepTokenizer(settings.tokenizer, plan.vocabulary)
+  requireMethods(extent)
+  const { taught } = sumData(root, 1, plan)
+  requireSteps(plan, (hidden) => {
+    const { architecture, config } = modelConfig({ hidden, layers: plan.layers }, plan.vocabulary, tokenizer.eosId)
+    return plan.batchSize * rowFlops(taught, tokenizer, modelCounts(architecture, config))
+  })
   const unlock = await claimSweepFolder(root, { format, preset: settings.preset, tokenizer: settings.tokenizer, plan })
   try {
     const cells = cellsOf(plan, extent)
     const context: SweepContext = { root, plan, tokenizer, device: settings.device, signal, command }
     const jobs = settings.jobs ?? availableParallelism()
-    yield* trainMissing(cells, context, jobs)
+    yield* trainMissing(cells, context, { jobs, sharing })
     const results = await readResults(root)
     const finished = cells.flatMap(({ id }) => results.get(id) ?? [])
     if (signal.aborted) return yield { event: 'stopped', finished: finished.length, cells: cells.length }
@@ -81,18 +109,48 @@ const claimSweepFolder = (root: string, stamp: Stamp): Promise<() => Promise<voi
     )
     if (before === undefined && names.length) throw foreignFault(root, names[0], 'no sweep')
     if (before !== undefined && before !== text(stamp))
-      throw badInput('taken', 'holds a sweep with another preset, tokenizer or version; choose another --output', {
-        file: root,
-      })
+      throw badInput('taken', `holds a sweep with ${otherThan(before, stamp)}; choose another --output`, { file: root })
     const unlock = await takeLock(root)
     if (before === undefined) await writeJson(file, stamp)
     return unlock
   })
 
+/** What an older stamp has otherwise, in words. */
+const otherThan = (before: string, { plan, ...stamp }: Stamp): string => {
+  const was = parsed(before)
+  if (!was || was.format !== stamp.format) return 'another version'
+  if (was.tokenizer !== stamp.tokenizer) return 'another --tokenizer'
+  const keys = Object.keys(plan) as (keyof Plan)[]
+  const differing = keys.filter((key) => JSON.stringify(was.plan[key]) !== JSON.stringify(plan[key]))
+  const flags = differing.flatMap((key) => flagOf[key] ?? [])
+  if (was.preset !== stamp.preset || !flags.length) return `another --preset (${was.preset})`
+  return `other ${flags.join(', ')} (${differing.map((key) => JSON.stringify(was.plan[key])).join(', ')})`
+}
+
+const parsed = (text: string): Stamp | undefined => {
+  try {
+    const stamp = JSON.parse(text) as Stamp
+    return stamp.plan ? stamp : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Throws a Fault for a method whose learning rate is that of another one that is left out. */
+const requireMethods = ({ methods }: Extent): void => {
+  if (methods.includes('sft-slow') && !methods.includes('spin'))
+    throw badInput('bad-flag', 'sft-slow trains at the learning rate of spin: name spin too', { flag: '--methods' })
+}
+
 const text = (stamp: Stamp) => `${JSON.stringify(stamp, null, 2)}\n`
 
 /** Trains the cells that have no result yet, `jobs` at once, each as soon as the cells that it needs are finished. */
-async function* trainMissing(cells: readonly Cell[], context: SweepContext, jobs: number): AsyncGenerator<SweepEvent> {
+async function* trainMissing(
+  cells: readonly Cell[],
+  context: SweepContext,
+  { jobs, sharing }: { jobs: number; sharing?: Sharing },
+): AsyncGenerator<SweepEvent> {
+  const byId = new Map(cells.map((cell) => [cell.id, cell]))
   const done = new Set((await readResults(context.root)).keys())
   const waiting = cells.filter(({ id }) => !done.has(id))
   yield { event: 'plan', cells: cells.length, finished: cells.length - waiting.length, jobs, output: context.root }
@@ -106,20 +164,23 @@ async function* trainMissing(cells: readonly Cell[], context: SweepContext, jobs
 
   const trainOne = async (cell: Cell) => {
     try {
-      const result = await trainCell(cell, { ...context, signal }, (share) => {
-        if (progress.report(cell.id, share)) stream.push(progress.event())
-      })
+      const trainHere = () =>
+        trainCell(cell, { ...context, signal }, (share) => {
+          if (progress.report(cell.id, share)) stream.push(progress.event())
+        })
+      const result = sharing
+        ? await shareCell(
+            cell,
+            { ...context, signal },
+            { sharing, cells: byId, results: await readResults(context.root) },
+            trainHere,
+          )
+        : await trainHere()
       await writeResult(context.root, result)
       done.add(cell.id)
       progress.report(cell.id, 1)
-      const { id, seconds, curve, marks } = result
-      stream.push({
-        event: 'cell',
-        id,
-        seconds,
-        loss: curve.at(-1)?.loss ?? Number.NaN,
-        exact: marks.at(-1)?.exact.share ?? Number.NaN,
-      })
+      const { id, seconds, chosenBy, reported = chosenBy } = result
+      stream.push({ event: 'cell', id, seconds, loss: reported.loss, exact: reported.exact.share })
       stream.push(progress.event())
     } catch (error) {
       if (error !== signal.reason) failure ??= { error }
@@ -129,7 +190,8 @@ async function* trainMissing(cells: readonly Cell[], context: SweepContext, jobs
     start()
   }
   const start = () => {
-    while (!signal.aborted && active.size < jobs) {
+    // As many at once as there are workers, or as cores here
+    while (!signal.aborted && active.size < (sharing?.workers() || jobs)) {
       const next = waiting.findIndex(({ needs }) => needs.every((id) => done.has(id)))
       if (next < 0) break
       const [cell] = waiting.splice(next, 1)
@@ -143,9 +205,12 @@ async function* trainMissing(cells: readonly Cell[], context: SweepContext, jobs
   yield* stream.read()
 }
 
-const costOf = ({ method, size }: Cell, { selfPlay: { iterations, steps } }: Plan) =>
-  // A step on ranked lists takes longer, and completions are sampled before it
-  (method === 'sft' ? size.steps : iterations * (2 * steps + 50)) * (1 + (size.hidden / 64) * size.layers)
+/** About how long a cell takes, beside others: small models are bound by the number of their steps. */
+const costOf = ({ kind, hidden, budget }: Cell, { layers }: Plan) => {
+  const weights = layers * (256 * hidden + 12 * hidden * hidden)
+  const steps = budget / (2000 * weights)
+  return steps * (1 + weights / 200_000) + (kind === 'trial' || kind === 'method' ? 200 : 100)
+}
 
 /** Milliseconds between two progress events. */
 const progressEvery = 500

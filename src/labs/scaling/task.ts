@@ -1,5 +1,5 @@
 /**
- * The task of the scaling laws: adding two numbers of two digits, learned from 1,000 sums. The completion is the total with
+ * The task of the scaling laws: adding two numbers, learned from 1,000 sums. The completion is the total with
  * its last digit first, so that each carry is known when it is needed. Models of this size learn that from 1,000 sums; with
  * the first digit first, not even the largest learns it within a day.
  */
@@ -19,24 +19,42 @@ export const rowOf = (sum: Sum): Row => ({
   completion: [...String(totalOf(sum))].reverse().join(''),
 })
 
-export type SumData = Record<'train' | 'eval', { rows: Row[]; file: string }>
+/** Sums that are trained on, that settings are chosen by, and that are reported. No sum is in two parts, in either order. */
+export type SumData = {
+  taught: Row[]
+  held: Row[]
+  reported: Row[]
+  /** The taught rows, and the few held ones that self-play looks at between iterations. */
+  file: string
+  peekFile: string
+}
 
-/** The training and evaluation rows of a seed, and their files. No sum is in both, in either order of its numbers. */
+const peekedRows = 8
+
 export const sumData = (root: string, seed: number, plan: Plan): SumData => {
-  const dir = join(root, 'data', `seed-${seed}`)
-  const { taught, tested } = splitSums(seed, { taught: plan.taught, ranked: 0, tested: plan.held })
+  const sizes = { taught: plan.taught, ranked: plan.held, tested: plan.reported }
+  const { taught, ranked, tested } = splitSums(seed, sizes, plan.digits)
   return {
-    train: { rows: taught.map(rowOf), file: join(dir, 'taught.jsonl') },
-    eval: { rows: tested.map(rowOf), file: join(dir, 'held.jsonl') },
+    taught: taught.map(rowOf),
+    held: ranked.map(rowOf),
+    reported: tested.map(rowOf),
+    file: join(dirOf(root, seed), 'taught.jsonl'),
+    peekFile: join(dirOf(root, seed), 'peek.jsonl'),
   }
 }
 
+const dirOf = (root: string, seed: number) => join(root, 'data', `seed-${seed}`)
+
 /** Writes the files of a seed, which all its training runs share. */
 export const writeSumData = async (root: string, seed: number, plan: Plan): Promise<void> => {
-  const data = sumData(root, seed, plan)
-  await mkdir(join(root, 'data', `seed-${seed}`), { recursive: true })
-  await writeRows(data.train.file, data.train.rows)
-  await writeRows(data.eval.file, data.eval.rows)
+  const { file, peekFile, taught, held } = sumData(root, seed, plan)
+  await mkdir(dirOf(root, seed), { recursive: true })
+  await writeRows(file, taught)
+  // aSFT asks for the helper's column here too; what it measures on these few rows is not used
+  await writeRows(
+    peekFile,
+    held.slice(0, peekedRows).map((row) => ({ ...row, helper: row.completion })),
+  )
 }
 
 /** Mean FLOPs of supervised training on one row, with its end token. */

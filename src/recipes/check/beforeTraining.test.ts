@@ -51,7 +51,7 @@ describe('the rest warns, and the run goes on', () => {
     ['cut-stop', 'dpo', pairs, { maxLength: 8 }],
     ['ratings-against-order', 'dpo', pairs.map((row) => ({ ...row, score_chosen: 1, score_rejected: 9 }))],
     ['one-completion', 'sft', completions.map((row) => ({ ...row, completion: ' ran.' }))],
-    ['empty-completion', 'kto', thumbs.map((row) => ({ ...row, completion: ' ' }))],
+    ['empty-completion', 'dpo', pairs.map((row) => ({ ...row, rejected: ' ' }))],
   ])('%s (%s)', async (code, method, rows, more) => {
     const { codes, events } = await train(method, rows, more)
     expect(codes).toContain(code)

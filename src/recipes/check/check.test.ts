@@ -206,7 +206,7 @@ describe('a planted mistake is found, and ends the command with 2', () => {
       'label-both-ways',
       { for: 'kto', data: [...thumbs, ...thumbs, ...changed(thumbs, ({ label }) => ({ label: !label }))] },
     ],
-    'empty completions': ['empty-completion', { data: changed(completions, () => ({ completion: ' ' })) }],
+    'empty completions': ['empty-completion', { for: 'dpo', data: changed(pairs, () => ({ rejected: ' ' })) }],
     'the prompt inside of the completion': [
       'completion-repeats-prompt',
       {
@@ -279,7 +279,7 @@ describe('what concerns some rows is told with the first of them, and does not e
     'one completion without text': [
       'empty-completion',
       4,
-      { data: changed(completions, (_, i) => (i === 4 ? { completion: '' } : {})) },
+      { for: 'dpo', data: changed(pairs, (_, i) => (i === 4 ? { rejected: '' } : {})) },
     ],
     'a stop token inside a text': [
       'special-token-in-text',

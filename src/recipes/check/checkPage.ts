@@ -14,6 +14,8 @@ export type CostEstimate = {
   seconds: number
   /** Memory of the process at its largest, and the memory that there is. */
   peak_bytes: number
+  /** Too few steps were made to meet the largest batches, so the run needs more. */
+  peak_is_least?: true
   of_bytes: number
 }
 

@@ -30,6 +30,8 @@ export type Facts = {
   method: CheckedMethod
   /** Training rows that were read. */
   rows: number
+  /** Records of the files, with those that gave no row. */
+  records: number
   /** Those that gave an example. */
   used: number
   evalRows: number
@@ -43,7 +45,7 @@ type Rule = {
   message: string
   advice: string
   /** Of how many rows the count is; by default of all rows. */
-  of?: keyof Pick<Facts, 'rows' | 'used' | 'evalRows'>
+  of?: keyof Pick<Facts, 'rows' | 'records' | 'used' | 'evalRows'>
   /** Undefined where it is no finding. */
   severity(count: number, facts: Facts): Severity | undefined
 }
@@ -245,12 +247,16 @@ export const findingCodes: readonly string[] = Object.keys(rules)
 /** Reasons why rows are dropped. */
 const dropped = (code: string): Rule => ({
   message: `rows dropped: ${dropReasons[code] ?? code}`,
-  advice: 'docs/data.md says what each reason means',
+  advice: dropAdvice[code] ?? 'docs/data.md says what each reason means',
+  of: 'records',
   severity: code in dropReasons && !isChoice(code) ? ifMost : odd,
 })
 
 /** Rows that are left out because of what they say, not by accident. */
-const isChoice = (code: string) => code === 'undesirable' || code === 'tie'
+const isChoice = (code: string) => ['undesirable', 'tie', 'empty-chosen', 'no-completion', 'no-label'].includes(code)
+
+const holes = 'right where some rows have nothing there; else check the columns (--column)'
+const dropAdvice: Record<string, string> = { 'empty-chosen': holes, 'no-completion': holes, 'no-label': holes }
 
 const dropReasons: Record<string, string> = {
   'no-reply-left': 'the length limits leave no response',
@@ -260,6 +266,9 @@ const dropReasons: Record<string, string> = {
   empty: 'too short to predict anything',
   tie: 'responses of equal rank teach nothing',
   undesirable: 'completions labelled bad are not read by sft',
+  'empty-chosen': 'the better response is empty',
+  'no-label': 'the label or rating is empty',
+  'no-completion': 'the completion that would be learnt is empty',
 }
 
 /** @param drops rows by the reason why they are dropped; `faults`: messages by code of rows that training refuses */

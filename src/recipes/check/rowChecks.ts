@@ -3,6 +3,7 @@
  * that both find the same.
  */
 import { hash } from 'node:crypto'
+import { plainOf } from '../../data/plainText.ts'
 import type { Row, Text } from '../../data/rows.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import type { Where } from '../../util/fault.ts'
@@ -10,7 +11,6 @@ import { type Finding, isRuin, judge, note, type Tally } from './findings.ts'
 import {
   type CheckedMethod,
   isCutAtStop,
-  plainOf,
   type RowTexts,
   type Sequence,
   textSigns,
@@ -144,7 +144,8 @@ export const makeRowChecks = (
       const all = new Map(drops)
       for (const [code, count] of Object.entries(records))
         all.set(code, { ...all.get(code), count: count + (all.get(code)?.count ?? 0) })
-      const facts = { method, rows, used, evalRows, hasStop, pairs: most === 2 }
+      const gone = Object.values(records).reduce((sum, count) => sum + count, 0)
+      const facts = { method, rows, records: rows + gone, used, evalRows, hasStop, pairs: most === 2 }
       const ofAll = judge(new Map([...tally, ...wholeSigns(method, hasStop, state)]), all, faults, facts)
       const ofClose = judge(close.tally, new Map(), new Map(), { ...facts, rows: close.rows, used: close.used })
       return [...ofAll, ...ofClose].sort((a, b) => Number(isRuin(b)) - Number(isRuin(a)))

@@ -1,5 +1,6 @@
 /** Signs of a mistake in one row, by code: in its texts, its labels, and the tokens that training makes of it. */
-import { type Message, shownTurn } from '../../data/messages.ts'
+import type { Message } from '../../data/messages.ts'
+import { hasFields, isBlank, plainOf } from '../../data/plainText.ts'
 import { contradicts } from '../../data/preference.ts'
 import { isIds, isMessages, type Ranking, type Row, type Text } from '../../data/rows.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
@@ -37,21 +38,12 @@ const bestFirst = ({ responses, ranks }: Ranking): Text[] => {
   return order.map((k) => responses[k])
 }
 
-/** The text as a person reads it; undefined for token ids. */
-export const plainOf = (text: Text): string | undefined =>
-  isIds(text) ? undefined : typeof text === 'string' ? text : text.map(shownTurn).join('\n')
-
-const hasFields = (text: Text): boolean =>
-  isMessages(text) && text.some(({ content: _, role: __, ...more }) => Object.keys(more).length > 0)
-
 /** Nothing, no letter and no digit, or one word again and again. */
 export const isDegenerate = (text: Text | undefined): boolean => {
   if (text === undefined || isIds(text) || hasFields(text)) return false
   const plain = plainOf(text)!.trim()
   return !/[\p{L}\p{N}]/u.test(plain) || /^(\S+)(?:\s+\1){5,}$/.test(plain)
 }
-
-const isBlank = (text: Text): boolean => (isIds(text) ? text.length === 0 : !hasFields(text) && !plainOf(text)!.trim())
 
 /** What other models' chat templates write. */
 const markup =

@@ -4,10 +4,9 @@
  * instead. For both to agree, config.json and the tokenizer saved beside it get a padding token that ends no text. GPT-2's
  * tokenizer has none: then config.json names no padding token, and transformers takes one text at a time and refuses batches.
  */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Encoder } from '../../data/examples.ts'
 import type { Base } from '../../models/merge.ts'
+import { tokenizerText } from '../../text/tokenizer.node.ts'
 
 type Padding = {
   /** The model with this `pad_token_id` in its config, or without one that ends texts. */
@@ -21,15 +20,14 @@ const configFile = 'tokenizer_config.json'
 type Special = string | { content: string } | null | undefined
 const contentOf = (token: Special) => (typeof token === 'object' ? token?.content : token)
 
-const readJson = async (path: string): Promise<Record<string, unknown> | undefined> =>
-  readFile(path, 'utf8').then(
-    (text) => JSON.parse(text) as Record<string, unknown>,
-    () => undefined,
-  )
+const readConfig = async (dir: string): Promise<Record<string, unknown> | undefined> => {
+  const text = await tokenizerText(dir, configFile)
+  return text === undefined ? undefined : JSON.parse(text)
+}
 
-/** @param dir the model's folder */
+/** @param dir the model's folder, or its GGUF file */
 export const paddingOf = async (dir: string, encoder: Encoder): Promise<Padding> => {
-  const config = await readJson(join(dir, configFile))
+  const config = await readConfig(dir)
   const idOf = (token: string): number | undefined => {
     const { ids } = encoder.encode(token, { specialTokens: false })
     return ids.length === 1 ? ids[0] : undefined

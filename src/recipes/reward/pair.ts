@@ -23,6 +23,7 @@ const others = {
   initBias: (value: unknown) => value === true,
   loraR: (value: unknown) => value !== undefined,
   quantize: (value: unknown) => value !== 'none',
+  compute: (value: unknown) => value !== 'fp32',
   chat: (value: unknown) => value === true,
 } satisfies Partial<Record<keyof RewardConfig, (value: unknown) => boolean>>
 
@@ -45,7 +46,7 @@ export const trainPairRanker: Body<typeof rewardSchema> = async function* (confi
     })
   // model
   const ranker = await openPairModel(folders, config)
-  const policy = own(await openPolicy(config, folders, { ...loading, withHead: ranker.asRanker }))
+  const policy = own(await openPolicy(config, folders, { ...loading, onCompute: undefined, withHead: ranker.asRanker }))
   const opened = await openTokenization(folders, policy.pretrained)
   const tokenization = {
     ...opened,

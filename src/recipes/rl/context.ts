@@ -85,7 +85,7 @@ export const openRlContext = async (
   // data
   const dataset = own(await openDataset('prompt', settings, { record: rewardColumns(settings.reward) }))
   // policy
-  const policy = own(await openPolicy(settings, folders, { ...loading, withHead }))
+  const policy = own(await openPolicy(settings, folders, { ...loading, withHead, sharedHead: withHead && 'value' }))
   const tokenization = await openTokenization(folders, policy.pretrained, settings)
   // rewards
   const rewards = await openRewards(settings, { own, tokenization, folders, functions })

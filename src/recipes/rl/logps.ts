@@ -7,7 +7,9 @@
 
 import type { Tree } from '../../data/batch.ts'
 import type { Rollout } from '../../generate/completionSampler.ts'
+import { backOf, smoothOf } from '../../nn/scope.ts'
 import type { HeadSettings } from '../../passes/head.ts'
+import { int8Weight } from '../../passes/int8.ts'
 import { type Model, makeModel } from '../../passes/model.ts'
 import { readTokenStats, type TargetStat } from '../../passes/tokenStats.ts'
 import { hasLiveReference, type Policy, referenceModel } from '../trainer/policy.ts'
@@ -53,11 +55,23 @@ export const openReferenceModel = async (policy: Policy): Promise<Model> => {
   if (hasLiveReference(policy)) return referenceModel(policy)
   const { model, backend, gradients } = policy
   const params = new Map(model.params)
+  const int8 = new Map(model.int8)
   for (const name of gradients.keys()) {
     const trained = model.params.get(name)!
-    params.set(name, backend.put(await backend.read(trained), trained.shape))
+    const form = int8.get(name)
+    if (!form) {
+      params.set(name, backend.put(await backend.read(trained), trained.shape))
+      continue
+    }
+    // The policy's codes change with it. Without gradients codes are all that is read
+    const { out: _, inner: __, ...rest } = form
+    const smooth = form.smooth === undefined ? undefined : model.params.get(smoothOf(name, form.smooth))
+    const own = int8Weight(backend, model.architecture, name, trained, { ...rest, back: false }, smooth)
+    for (const part of [name, backOf(name)]) params.delete(part)
+    for (const [part, handle] of Object.entries(own.handles)) params.set(part, handle)
+    int8.set(name, own.form)
   }
-  return makeModel({ ...model, params, dropout: 0 })
+  return makeModel({ ...model, params, int8, dropout: 0 })
 }
 
 /** Log-probs of every sampled token, at the temperature that they were sampled at. @returns [samples][tokens] */

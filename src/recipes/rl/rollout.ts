@@ -15,6 +15,7 @@ import {
   samplingSeed,
 } from '../../generate/completionSampler.ts'
 import { openScheduler, type Scheduler } from '../../generate/scheduler.ts'
+import { sharedScheduler } from '../../generate/sharedScheduler.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import { scoreWeight } from '../../models/architecture.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
@@ -47,7 +48,8 @@ export const evaluationSeed = (seed: number): number => samplingSeed('rollout', 
 /** One scheduler serves the whole run: its programs are made once and read the weights of the moment. */
 export const openPolicyScheduler = (policy: Policy, { tokenizer }: Tokenization): Scheduler => {
   const isBaseFrozen = policy.adapter?.saved.every((name) => name === scoreWeight)
-  return openScheduler(policy.model, tokenizer, { batchSize, packed: isBaseFrozen })
+  const own = openScheduler(policy.model, tokenizer, { batchSize, packed: isBaseFrozen })
+  return policy.sharing ? sharedScheduler(own, policy.sharing.sampling) : own
 }
 
 export type RolloutContext = {

@@ -17,6 +17,7 @@ import {
   text,
   texts,
   weight,
+  workersFields,
 } from '../trainer/fields.ts'
 import { learningRates, type MethodRates } from '../trainer/learningRates.ts'
 import { betaField } from '../trainer/schema.ts'
@@ -191,7 +192,7 @@ const onlineDpoSettings = z.object({
 
 export const onlineDpoSchema = withLike('online-dpo', onlineDpoSettings)
 
-const { device, threads } = engineFields
+const { device, threads, compute } = engineFields
 const { column, maxSamples } = dataFields
 const { maxNewTokens } = rolloutFields(1)
 const { reward, rewardWeights, judgeMode, judgePrompt, normalizeRewards, rewardTimeout } = rewardFields
@@ -222,5 +223,6 @@ export const bestOfNSchema = z.object({
     topK: count().optional().describe('draw from the K most likely tokens'),
     minP: fraction().default(0).describe('leave out tokens less likely than this fraction of the most likely one'),
   }),
-  ...grouped('Engine', { seed: engineFields.seed.describe('random seed of the sampling'), device, threads }),
+  ...grouped('Engine', { seed: engineFields.seed.describe('random seed of the sampling'), device, threads, compute }),
+  ...workersFields,
 })

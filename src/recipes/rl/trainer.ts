@@ -12,14 +12,13 @@ import type { EndEvent, ProgressEvent, WarningEvent } from '../../runs/events.ts
 import { mean } from '../../statistics/summary.ts'
 import { type LoopEnd, type StepBatches, train } from '../../train/loop.ts'
 import type { MicroBatch } from '../../train/micro.ts'
-import { restoreState } from '../../train/state.ts'
 import { type EventStream, makeEventStream } from '../../util/eventStream.ts'
 import { diskFault, makeFolders } from '../../util/files.node.ts'
 import { checkedBefore } from '../check/beforeTraining.ts'
 import { requireDiskSpace, resumeTraining, saveCheckpoint } from '../trainer/checkpoints.ts'
 import { microBatchTokens } from '../trainer/collate.ts'
 import { rowWarnings, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
-import { planFor } from '../trainer/policy.ts'
+import { planFor, restorePolicy } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
 import { finishRun } from '../trainer/result.ts'
 import { sampleAfter, sampleBefore } from '../trainer/samples.ts'
@@ -77,7 +76,7 @@ async function* trainPolicy(
   await requireDiskSpace(run, policy, settings, totalSteps - progress.step, evalPrompts !== undefined)
   if (isNew) policy.plan = await memoryPlan(rl, method)
   yield await startEvent(startFacts(rl), progress.step, totalSteps)
-  if (resumed.state) await restoreState(policy.backend, policy.arenas, resumed.state.file)
+  if (resumed.state) await restorePolicy(policy, resumed.state.file, method.valueModel?.model)
   else yield* [...startWarnings(rl), ...warnings]
   const sampling = { run, policy, tokenization: rl.tokenization, rows: rl.sampledRows, signal }
   if (progress.step === 0) yield* sampleBefore(sampling)
@@ -123,14 +122,10 @@ async function* trainPolicy(
   }
 
   // loop
+  const [loss, head] = [method.loss, { temperature: settings.temperature }]
   const loop = train({
     ...settings,
-    trainer: {
-      ...policy,
-      loss: method.loss,
-      head: { temperature: settings.temperature },
-      beside: method.valueModel,
-    },
+    trainer: { ...policy, loss, head, share: policy.sharing?.step({ loss, head }), beside: method.valueModel },
     progress,
     totalSteps,
     rowsPerEpoch: trainPrompts.length,

@@ -10,6 +10,8 @@ import type { Completion, Text } from '../../data/rows.ts'
 import type { RowSource } from '../../data/source.ts'
 import { type SamplingSettings, sampleCompletions } from '../../generate/completionSampler.ts'
 import { openScheduler } from '../../generate/scheduler.ts'
+import type { ShareSampling } from '../../generate/sharedSampling.ts'
+import { sharedScheduler } from '../../generate/sharedScheduler.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import type { Model } from '../../passes/model.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
@@ -54,9 +56,12 @@ export const openCompletions = (
 ): Promise<LineFile<RowCompletion>> =>
   openLines(path, { schema: rowCompletionSchema, total: rows.length, group: groupSize(maxNewTokens) })
 
+/** A model that completes, here or on workers. */
+export type CompletingModel = { model: Model; share?: ShareSampling }
+
 /** Samples the completions that the file lacks, in the order of the rows. After an abort it ends with a whole group. */
 export async function* completeRows(
-  model: Model,
+  { model, share }: CompletingModel,
   tokenization: Tokenization,
   rows: SelfPlayRows,
   file: LineFile<RowCompletion>,
@@ -65,7 +70,8 @@ export async function* completeRows(
 ): AsyncGenerator<ProgressEvent> {
   if (file.length === rows.length) return
   const { tokenizer } = tokenization
-  const scheduler = openScheduler(model, tokenizer, { batchSize })
+  const own = openScheduler(model, tokenizer, { batchSize })
+  const scheduler = share ? sharedScheduler(own, share) : own
   try {
     yield* sampleCompletions(
       {

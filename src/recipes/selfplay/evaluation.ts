@@ -87,7 +87,14 @@ async function* exactMatchPhase(context: SelfPlayContext, iteration: number): Ph
   const path = iterationPath(context, iteration, 'greedy.jsonl')
   const file = own(await openCompletions(path, rows, settings.maxNewTokens))
   const greedy = { temperature: 0, maxNewTokens: settings.maxNewTokens, seed: settings.seed }
-  yield* completeRows(policy.model, tokenization, rows, file, greedy, signal)
+  yield* completeRows(
+    { model: policy.model, share: policy.sharing?.sampling },
+    tokenization,
+    rows,
+    file,
+    greedy,
+    signal,
+  )
   if (file.length < rows.length) return interrupted
   const withoutEnds = (ids: readonly unknown[] = []) =>
     ids.filter((id) => !tokenization.eosIds.has(id as number)).join()

@@ -12,6 +12,7 @@ import type { Endpoint } from '../../endpoint/client.ts'
 import { type RemotePrompt, remoteCompletions } from '../../endpoint/completions.ts'
 import { isUrl, openEndpoint, splitUrl } from '../../endpoint/open.node.ts'
 import { samplingSeed } from '../../generate/completionSampler.ts'
+import { shareModel } from '../../generate/sharedModel.node.ts'
 import { openTokenization, readBy, type Tokenization } from '../../generate/tokenization.node.ts'
 import { loadPretrained } from '../../models/load.node.ts'
 import { resolveModel } from '../../models/resolve.node.ts'
@@ -22,6 +23,7 @@ import { badInput, Fault } from '../../util/fault.ts'
 import { quoted } from '../../util/quote.ts'
 import type { Resources } from '../../util/resources.ts'
 import { type FileHash, sha256Files } from '../../util/sha256.node.ts'
+import type { Sharing } from '../../util/sharing.ts'
 import { requireKnownIds } from '../trainer/dataset.ts'
 import {
   completeRows,
@@ -68,7 +70,13 @@ export const noHelperModels: HelperModels = {
   },
 }
 
-type HelperContext = { own: Resources['own']; tokenization: Tokenization; runDir: string }
+type HelperContext = {
+  own: Resources['own']
+  tokenization: Tokenization
+  runDir: string
+  /** Workers that may complete for a local helper model. */
+  sharing?: Sharing
+}
 
 const columnOf = (spec: string) => /^column:(.+)$/s.exec(spec)?.[1]
 
@@ -138,7 +146,7 @@ const openGenerating = async (
   k: number,
   rank: number,
   settings: HelperSettings,
-  { own, tokenization, runDir }: HelperContext,
+  { own, tokenization, runDir, sharing }: HelperContext,
 ): Promise<OpenedHelper> => {
   const files = new Map<string, Promise<LineFile<RowCompletion>>>()
   const fileOf = (rows: SelfPlayRows) => {
@@ -148,7 +156,7 @@ const openGenerating = async (
   }
   const generator = isUrl(spec)
     ? openServer(spec, settings, tokenization)
-    : await openLocal(spec, settings, tokenization)
+    : await openLocal(spec, settings, tokenization, sharing)
   const helper: HelperModel = {
     rank,
     requirePrompt: generator.requirePrompt,
@@ -180,7 +188,12 @@ const openGenerating = async (
 
 // A local model
 
-const openLocal = async (name: string, settings: HelperSettings, own: Tokenization): Promise<Generator> => {
+const openLocal = async (
+  name: string,
+  settings: HelperSettings,
+  own: Tokenization,
+  sharing: Sharing | undefined,
+): Promise<Generator> => {
   const { device, threads } = settings
   const folders = await resolveModel({ model: name })
   const { files: weights, config, generationConfig } = await loadPretrained(folders.dir)
@@ -200,15 +213,23 @@ const openLocal = async (name: string, settings: HelperSettings, own: Tokenizati
         )
       }),
     async open() {
-      const { model, close } = await openModel({ model: name, device, threads })
+      const opened = await openModel({ model: name, device, threads })
+      const share = sharing && shareModel(opened, { quantize: 'none', compute: 'fp32' }, sharing)
       const readable = (rows: SelfPlayRows): SelfPlayRows => ({
         ...rows,
         row: async (i) => readableRow(await rows.row(i), own, tokenizer !== undefined),
       })
       return {
         complete: (rows, file, seed, signal) =>
-          completeRows(model, tokenization, readable(rows), file, { ...settings, seed }, signal),
-        close,
+          completeRows(
+            { model: opened.model, share },
+            tokenization,
+            readable(rows),
+            file,
+            { ...settings, seed },
+            signal,
+          ),
+        close: opened.close,
       }
     },
   }

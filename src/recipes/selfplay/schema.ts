@@ -19,6 +19,7 @@ import {
   rateField,
   texts,
   weight,
+  workersFields,
 } from '../trainer/fields.ts'
 import { learningRates, type MethodRates } from '../trainer/learningRates.ts'
 
@@ -76,6 +77,7 @@ const selfPlayShared = (rates: MethodRates) => ({
   evalSplit,
   ...outputFields,
   ...engineFields,
+  ...workersFields,
 })
 
 const historic = flag().describe('also rank a completion of the original model, behind all others')

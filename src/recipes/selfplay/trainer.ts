@@ -11,7 +11,6 @@ import { samplingSeed } from '../../generate/completionSampler.ts'
 import type { EndEvent, WarningEvent } from '../../runs/events.ts'
 import type { LineFile } from '../../store/lines.node.ts'
 import { beginning, type EvalEvent, type Progress } from '../../train/loop.ts'
-import { restoreState } from '../../train/state.ts'
 import { type ExampleStream, exampleStream } from '../../train/stream.ts'
 import { badInput } from '../../util/fault.ts'
 import { checkedBefore, closeLook } from '../check/beforeTraining.ts'
@@ -19,7 +18,7 @@ import { type Made, makeRowChecks, type SeenRow } from '../check/rowChecks.ts'
 import { answered } from '../check/rowSigns.ts'
 import { type Iteration, requireDiskSpace, resumeTraining } from '../trainer/checkpoints.ts'
 import { countWarnings, requireKnownIds, surveyRows, unreadWarnings } from '../trainer/dataset.ts'
-import { planFor } from '../trainer/policy.ts'
+import { planFor, restorePolicy } from '../trainer/policy.ts'
 import type { TrainEvent } from '../trainer/recipe.ts'
 import { finishRun } from '../trainer/result.ts'
 import { sampleAfter, sampleBefore } from '../trainer/samples.ts'
@@ -55,7 +54,7 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
   const withHelpers = { ...policy, files: [...policy.files, ...helpers.files] }
   yield await startEvent({ policy: withHelpers, examples }, saved.step, totalSteps)
   if (!state) yield* [...unreadWarnings([dataset.rows, dataset.evalRows]), ...warnings]
-  if (state) await restoreState(policy.backend, policy.arenas, state.file)
+  if (state) await restorePolicy(policy, state.file)
   const sampling = { run, policy, tokenization: context.tokenization, rows: evalRows ?? rows, signal }
   if (saved.step === 0) yield* sampleBefore(sampling)
   let iteration = begin.iteration ?? { number: 1, start: 0 }
@@ -203,7 +202,14 @@ async function* completionPhase(context: SelfPlayContext, rows: SelfPlayRows, nu
   const { settings, policy, tokenization, signal } = context
   const seed = samplingSeed('selfPlay', settings.seed, number, rows.name === 'train' ? 1 : 2)
   const file = await openOwnCompletions(context, rows, number)
-  yield* completeRows(policy.model, tokenization, rows, file, { ...settings, seed }, signal)
+  yield* completeRows(
+    { model: policy.model, share: policy.sharing?.sampling },
+    tokenization,
+    rows,
+    file,
+    { ...settings, seed },
+    signal,
+  )
   if (file.length < rows.length) return interrupted
 }
 

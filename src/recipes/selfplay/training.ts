@@ -94,7 +94,7 @@ export async function* trainIteration(
   }
   const loop = train({
     ...settings,
-    trainer: { ...policy, loss, head: {} },
+    trainer: { ...policy, loss, head: {}, share: policy.sharing?.step({ loss, head: {} }) },
     progress: from,
     totalSteps,
     rowsPerEpoch: lines.length,

@@ -128,10 +128,10 @@ export const textModelOf = async (context: SelfRewardContext, name: string): Pro
   const { open, settings, loading } = context
   if (open.name === name && open.model) return open.model
   await closeModel(context)
-  const { device, threads, quantize } = settings
+  const { device, threads, quantize, compute } = settings
   const source = await modelSettings(context, name)
   const opened = await openModel({
-    ...{ ...source, device, threads, quantize },
+    ...{ ...source, device, threads, quantize, compute },
     onProgress: ({ phase, done, total }) => phase === 'load' && loading.onTensor(done, total),
   })
   const { model, tokenizer, generationConfig, close } = opened

@@ -29,7 +29,9 @@ const sharedSettings = [
   ...[
     'loraDropout',
     'loraTarget',
+    'useDora',
     'quantize',
+    'compute',
     'saveEvery',
     'keep',
     'saveDtype',

@@ -8,8 +8,9 @@ import { z } from 'zod'
 import { readState, type State } from '../../checkpoint/state.node.ts'
 import { lazyTensor, type StoredTensor } from '../../checkpoint/stored.ts'
 import { loadPretrained } from '../../models/load.node.ts'
-import { applyAdapter } from '../../models/merge.ts'
+import { applyAdapter, trainedWeights } from '../../models/merge.ts'
 import { resolveModel } from '../../models/resolve.node.ts'
+import { calibrationIds } from '../../passes/calibrationIds.node.ts'
 import { makeModel } from '../../passes/model.ts'
 import type { OpenedModel, OpenModelOptions } from '../../passes/open.node.ts'
 import { putQuantized } from '../../passes/quantize.ts'
@@ -30,6 +31,7 @@ const schema = z.looseObject({
   loraAlpha: z.number().optional(),
   loraDropout: z.number(),
   loraTarget: z.array(z.string()).optional(),
+  useDora: z.boolean().optional(),
   seed: z.number(),
 })
 
@@ -45,7 +47,7 @@ export const openCheckpointModel = async (
   path: string,
   options: Omit<OpenModelOptions, 'model' | 'adapter' | 'head'>,
 ): Promise<OpenedModel> => {
-  const { onProgress = () => {}, quantize: format = 'none' } = options
+  const { onProgress = () => {}, quantize: format = 'none', compute = 'fp32' } = options
   const { data: settings } = schema.safeParse(await settingsOf(await readInfo(dirname(dirname(resolve(path))))))
   if (!settings)
     throw badInput('bad-checkpoint', 'is of a run that trains no single model; give a model that the run made', {
@@ -62,15 +64,18 @@ export const openCheckpointModel = async (
     adapterDir,
     undefined,
   )
-  const trained = await trainedTensors(state, begun.adapter?.params ?? begun.base.params)
+  const trained = await trainedTensors(state, begun.adapter?.params ?? trainedWeights(begun.base))
   const whole = begun.adapter
     ? applyAdapter(begun.base, { ...begun.adapter, params: trained })
-    : { ...begun.base, params: trained }
+    : { ...begun.base, params: new Map([...begun.base.params, ...trained]) }
   const tokenizer = await loadTokenizerFolder(dir, adapterDir)
   const backend = await openBackend(options)
   try {
     const placed = await putQuantized(backend, whole, whole.params, {
       format,
+      compute,
+      calibration: await calibrationIds(dir, whole.config, compute),
+      back: false,
       exact: begun.adapter?.saved ?? [],
       onTensor: (done) => onProgress({ phase: 'load', done, total: whole.params.size }),
     })

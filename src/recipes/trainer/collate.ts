@@ -7,6 +7,7 @@
  */
 import { packs, type Tree } from '../../data/batch.ts'
 import type { RankedExample, TextExample, UnpairedExample } from '../../data/examples.ts'
+import { widthOf } from '../../passes/model.ts'
 import type { BatchArray, LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import type { Policy } from './policy.ts'
@@ -25,20 +26,6 @@ const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
 /** Without a prompt nothing precedes the first token of a response, so nothing predicts it: 1, else 0. */
 const unpredicted = (prompt: { length: number }) => Number(prompt.length === 0)
 
-/** Asks for a value of every example, one after the other: passes of the reference model queue behind each other anyway. */
-export const mapExamples = async <E, V>(
-  microBatches: readonly E[][],
-  value: (example: E) => Promise<V>,
-): Promise<V[][]> => {
-  const all: V[][] = []
-  for (const examples of microBatches) {
-    const values: V[] = []
-    for (const example of examples) values.push(await value(example))
-    all.push(values)
-  }
-  return all
-}
-
 // Micro-batches
 
 /** Numbers in the hidden states of a micro-batch, at most; narrow models take more tokens. */
@@ -54,7 +41,7 @@ export const microBatchTokens = (
   { together }: Pick<LossFunction, 'together'>,
 ): number => {
   if (together) return Number.POSITIVE_INFINITY
-  const tokens = Math.max(fewestTokens, Math.floor(hiddenNumbers / model.config.hidden_size))
+  const tokens = Math.max(fewestTokens, Math.floor(hiddenNumbers / widthOf(model)))
   return adapter ? tokens : moreForAllWeights * tokens
 }
 

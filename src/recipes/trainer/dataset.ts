@@ -288,6 +288,5 @@ const labelWarnings = (opened: readonly (Pick<OpenedRows, 'labels'> | undefined)
       labels[value] ??= { label, count: 0 }
       labels[value].count += count
     }
-  const count = Object.values(labels).reduce((n, { count }) => n + count, 0)
-  return count ? [{ event: 'warning', code: 'labels-read', message: labelsText(labels), count }] : []
+  return Object.keys(labels).length ? [{ event: 'warning', code: 'labels-read', message: labelsText(labels) }] : []
 }

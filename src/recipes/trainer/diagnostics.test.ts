@@ -18,6 +18,19 @@ const adapter = { r: 8, alpha: 32, dropout: 0, modules: ['q_proj'] }
 const settings = { batchSize: 8, gradAccum: 1, schedule: 'linear', warmupSteps: 0, optimizer: 'adamw' }
 const codes = (warnings: readonly { code: string }[]) => warnings.map(({ code }) => code)
 
+it.each([
+  ['undesirable', 'bad answers are not imitated: kto learns from them, too'],
+  ['no-label', 'their label or rating is empty'],
+  ['prefix-differs', 'see whether the file, its columns and the length limits are the intended ones'],
+])('most rows left out as %s: %s', (reason, what) => {
+  const [warning] = diagnoseStart(
+    'sft',
+    { ...settings, learningRate: 2e-5 },
+    { ...start, rows: 34, dropped: { [reason]: 42 } },
+  )
+  expect(warning.message).toBe(`most rows are not used: 42 of 76 are left out, most of them as '${reason}'; ${what}`)
+})
+
 describe('at the start', () => {
   const of = (method: string, given: object, facts: Partial<StartEvent> = {}) =>
     codes(diagnoseStart(method, { ...settings, ...given }, { ...start, ...facts }))

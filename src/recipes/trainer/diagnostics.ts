@@ -38,7 +38,13 @@ const mostRowsDropped = ({ rows, dropped = {} }: StartEvent): Finding => {
   const reasons = Object.entries(dropped).sort(([, a], [, b]) => b - a)
   const left = reasons.reduce((n, [, count]) => n + count, 0)
   if (left <= rows) return undefined
-  return `most rows are not used: ${whole(left)} of ${whole(left + rows)} are left out, most of them as '${reasons[0][0]}'; see whether the file, its columns and the length limits are the intended ones`
+  return `most rows are not used: ${whole(left)} of ${whole(left + rows)} are left out, most of them as '${reasons[0][0]}'; ${whyDropped[reasons[0][0]] ?? 'see whether the file, its columns and the length limits are the intended ones'}`
+}
+
+/** Reasons that are no mistake by themselves. */
+const whyDropped: Readonly<Record<string, string>> = {
+  undesirable: 'bad answers are not imitated: kto learns from them, too',
+  'no-label': 'their label or rating is empty',
 }
 
 const epochBelowStep = ({ batchSize, gradAccum = 1 }: Settings, { rows }: StartEvent): Finding => {

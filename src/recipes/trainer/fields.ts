@@ -11,6 +11,7 @@
 import { z } from 'zod'
 import { labelRule } from '../../data/labelRule.ts'
 import { scheduleNames } from '../../optim/schedules.ts'
+import { computeForms } from '../../passes/int8.ts'
 import { quantFormats } from '../../tensor/quantization.ts'
 import { defaultsNote, type MethodRates } from './learningRates.ts'
 
@@ -44,6 +45,13 @@ export const quantizeField = z
   .default('none')
   .describe("quantize the weights of the layers' linear modules to 8 or 4 bits while the model is loaded")
 
+export const computeField = z
+  .enum(computeForms)
+  .default('fp32')
+  .describe(
+    'how the products of the linear modules are computed: fp32, int8 (weights in 8 bits, computed exactly), int8-fast (inputs rounded to 8 bits as well)',
+  )
+
 export const modelFields = grouped('Model', {
   model: text('MODEL').describe(
     'the model to start from: a folder in Hugging Face layout, a hub id or the name of a run',
@@ -54,7 +62,25 @@ export const modelFields = grouped('Model', {
 export const engineFields = grouped('Engine', {
   device: z.enum(['auto', 'cpu', 'webgpu', 'cuda']).default('auto').describe('the device to compute on'),
   threads: count().optional().describe('CPU threads (default: one a core); they do not change any result'),
+  compute: computeField,
   seed: size().default(42).describe('random seed for the order of rows, dropout and new LoRA weights'),
+})
+
+/** Of commands whose work can be shared out. */
+export const workersFields = grouped('Workers', {
+  workers: text('REDIS')
+    .optional()
+    .describe(
+      'share the work out to machines that run "attune worker" at the same Redis (redis://HOST:6379); the result is the same',
+    ),
+  workersFiles: text('PLACE')
+    .optional()
+    .describe(
+      'a folder that all machines see, or s3://BUCKET/PREFIX, for models, rows and results (default: over HTTP from this machine)',
+    ),
+  workersHost: text('HOST')
+    .optional()
+    .describe('the address at which workers reach this machine (default: the one that Redis is reached from)'),
 })
 
 export const dataFields = grouped('Data', {
@@ -179,6 +205,10 @@ export const loraFields = (dropout: number) =>
       .describe(
         "modules that get an adapter: q_proj,v_proj, or all-linear for all linear modules but the head, or peft for PEFT's choice, queries and values (default: all-linear)",
       ),
+    useDora: z
+      .boolean()
+      .optional()
+      .describe('DoRA: learn the length of each row of the adapted weights by itself, the adapter only its direction'),
     quantize: quantizeField.describe(
       "QLoRA: quantize the frozen weights of the layers' linear modules to 8 or 4 bits; the adapter stays in float32",
     ),
@@ -193,4 +223,5 @@ export const sharedFields = (defaults: { rates: MethodRates; loraDropout: number
   ...evalFields,
   ...outputFields,
   ...engineFields,
+  ...workersFields,
 })

@@ -30,6 +30,8 @@ const byOwnAnswers =
   'each rate would need completions of its own; make short runs instead, with --iterations 1, --max-samples 64 and a third, once and three times the --learning-rate, and compare their held-out margins with attune runs compare'
 const noRangeTest: Readonly<Record<string, string>> = {
   ...{ reinforce: byReward, rloo: byReward, grpo: byReward, ppo: byReward, 'online-dpo': byReward },
+  distill:
+    'each rate would need completions of its own; make short runs instead, with --max-steps 30 and a third, once and three times the --learning-rate, and compare their eval_loss with attune runs compare',
   ...{ spin: byOwnAnswers, asft: byOwnAnswers, selfreward: byOwnAnswers },
 }
 

@@ -24,6 +24,8 @@ export const learningRates = {
   reward: { full: { default: 3e-5, usual: [1e-6, 1e-4] }, lora: { default: 3e-4, usual: [2e-5, 1e-3] } },
   spin: preferences,
   asft: preferences,
+  // A dense signal at every token, as of SFT
+  distill: { full: { default: 2e-5, usual: [1e-7, 1e-4] }, lora: { default: 2e-4, usual: [1e-5, 5e-4] } },
   selfreward: preferences,
   reinforce: rewards,
   rloo: rewards,

@@ -31,8 +31,12 @@ const unknown = {
 export const placeholdersText = (commands: readonly string[]): string | undefined => {
   const words = commands.flatMap((command) => command.split(' '))
   const found = Object.values(unknown).filter((name) => words.includes(name))
-  return found.length ? `${listed(found)} ${found.length > 1 ? 'stand' : 'stands'} for what you have` : undefined
+  return found.length ? standText(found) : undefined
 }
+
+/** @returns 'PAIRS.jsonl and JUDGE stand for what you have' */
+export const standText = (names: readonly string[]): string =>
+  `${listed(names)} ${names.length > 1 ? 'stand' : 'stands'} for what you have`
 
 /** Commands, the most useful first: the model tried, measured against what it was, looked at, trained further, exported. */
 export const nextCommands = (ended: Ended): string[] => {

@@ -1,4 +1,4 @@
-/** The objectives of SFT, DPO's family and KTO, traced from a batch: statistics of its tokens, sums over responses, the loss. */
+/** The objectives of SFT, distillation, DPO's family and KTO, traced from a batch: statistics of its tokens, sums over responses, the loss. */
 import { type KtoOptions, ktoLoss } from '../../objectives/kto.ts'
 import type { Objective } from '../../objectives/objective.ts'
 import { type LossSpec, type PreferenceOptions, preferenceLoss } from '../../objectives/preference.ts'
@@ -27,6 +27,28 @@ export const sftObjective = (lossType: SftLoss): LossFunction => ({
     const { loss } = sftLoss({ logps, weights: ones(logps), numItems: array('numItems', []) }, { lossType })
     return { loss, metrics: { entropy: tokenMean(entropy), mean_token_accuracy: tokenMean(correct) } }
   },
+})
+
+// Distillation
+
+/**
+ * The mean divergence from the teacher over all targets of the step. Numbers of the samples (`onPolicy`, `completionLength`) are
+ * NaN, which is not logged, where rows are evaluated.
+ */
+export const distillObjective = (settings: { beta: number; temperature: number }): LossFunction => ({
+  name: `distill ${JSON.stringify(settings)}`,
+  stats: ['divergence', 'forwardKl', 'reverseKl', 'agreement'],
+  divergence: settings,
+  trace: ({ divergence, forwardKl, reverseKl, agreement, array }) => ({
+    loss: divergence.sum().div(array('numItems', []).max(1)),
+    metrics: {
+      forward_kl: tokenMean(forwardKl),
+      reverse_kl: tokenMean(reverseKl),
+      agreement: tokenMean(agreement),
+      on_policy: array('onPolicy', []),
+      'completions/mean_length': array('completionLength', []),
+    },
+  }),
 })
 
 // Preferences and rankings
@@ -66,11 +88,13 @@ const responseSums = (x: Tensor, sequence: Tensor, K: Dim) => {
 
 /** What a custom loss gets: sums over responses, and what the batch knows of them. */
 export type RankedInputs = {
-  /** [B, K] sums of log-probs in nats under the policy and the reference; best response first. */
+  /** [B, K] sums of log-probs in nats under the policy; best response first. */
   logps: Tensor
+  /** [B, K] the same under the reference model, where there is one. */
   refLogps: Tensor | undefined
-  /** [B, K] tokens; ranks: 1 best, 0 no response, -1 unranked. */
+  /** [B, K] tokens of each response. */
   lengths: Tensor
+  /** [B, K] 1 is best, equal ranks tie, 0 is no response (padding), -1 is unranked. */
   ranks: Tensor
 }
 /** The loss is a mean over the rows of the inputs; micro-batches of one step are weighted by their rows. */

@@ -6,61 +6,60 @@ import { freemem } from 'node:os'
 import { filesOf } from '../../checkpoint/folder.node.ts'
 import type { StoredTensor } from '../../checkpoint/stored.ts'
 import { headWeight, scoreWeight } from '../../models/architecture.ts'
+import { withMagnitudes } from '../../models/dora.ts'
 import { loadAdapted, loadPretrained } from '../../models/load.node.ts'
 import type { Adapter } from '../../models/lora.ts'
 import { moduleOf } from '../../models/loraModules.ts'
 import { newAdapter } from '../../models/loraNew.ts'
-import { applyAdapter, type Base } from '../../models/merge.ts'
+import { applyAdapter, type Base, trainedWeights } from '../../models/merge.ts'
 import type { ModelFolders } from '../../models/resolve.node.ts'
 import { requireLanguageHead } from '../../models/scored.ts'
 import { decays } from '../../optim/decay.ts'
-import { type OptimizerName, optimizer } from '../../optim/optimizers.ts'
+import { optimizer } from '../../optim/optimizers.ts'
+import { calibrationIds } from '../../passes/calibrationIds.node.ts'
+import { computeEvents } from '../../passes/computeSpeed.node.ts'
+import { type Compute, renewInt8 } from '../../passes/int8.ts'
 import { type Model, makeModel, withoutAdapter } from '../../passes/model.ts'
-import { putQuantized, type Quantize } from '../../passes/quantize.ts'
+import { linearWeights, putQuantized, type Quantize } from '../../passes/quantize.ts'
 import { keptBytes, type Plan } from '../../passes/stack.ts'
-import type { Backend, Handle } from '../../runtime/backend.ts'
+import type { ComputeEvent, WarningEvent } from '../../runs/events.ts'
+import type { Backend } from '../../runtime/backend.ts'
 import { openBackend } from '../../runtime/open.node.ts'
-import { type Arena, makeArenas, viewsOf } from '../../train/arena.ts'
-import { makeUpdater, type Updater } from '../../train/update.ts'
+import { makeArenas, viewsOf } from '../../train/arena.ts'
+import { makeShardGradient, mostSharedParameters } from '../../train/shards.ts'
+import { restoreState } from '../../train/state.ts'
+import { makeUpdater } from '../../train/update.ts'
 import { badInput } from '../../util/fault.ts'
-import { type FileHash, sha256Files } from '../../util/sha256.node.ts'
+import { whole } from '../../util/format.ts'
+import { sha256Files } from '../../util/sha256.node.ts'
 import { countParameters } from '../../util/shape.ts'
+import type { Sharing } from '../../util/sharing.ts'
 import { usualAlpha } from './fields.ts'
+import {
+  type PolicySharing,
+  type SharedHead,
+  type SharedParts,
+  type SharedSettings,
+  sharePolicy,
+} from './sharedPolicy.ts'
 
 /** The settings that decide what is opened. */
-export type PolicySettings = {
-  loraR?: number
-  loraAlpha?: number
-  loraDropout: number
-  loraTarget?: string[]
-  quantize: Quantize
-  optimizer: OptimizerName
-  weightDecay: number
+export type PolicySettings = SharedSettings & {
   memory: 'auto' | 'fast' | 'low'
   device: 'auto' | 'cpu' | 'webgpu' | 'cuda'
   threads?: number
-  seed: number
 }
 
-export type Policy = {
-  model: Model
-  /** The folder of the base model. */
-  dir: string
-  /** The folder of the adapter that the run began with. */
-  adapterDir?: string
+export type Policy = SharedParts & {
   pretrained: Awaited<ReturnType<typeof loadPretrained>>
   adapter?: Adapter
   /** The adapter was made for this run, so without it the model is what it was at the start. */
   freshAdapter: boolean
-  backend: Backend
-  arenas: readonly Arena[]
-  gradients: ReadonlyMap<string, Handle>
-  updater: Updater
-  plan: Plan
   quantize: Quantize
-  /** Every file of the model and the adapter that results depend on. */
-  files: FileHash[]
+  compute: Compute
   counts: { parameters: number; trainable: number }
+  /** How workers compute a part of the run, where there may be some. */
+  sharing?: PolicySharing
   close(): Promise<void>
 }
 
@@ -70,16 +69,22 @@ export type PolicyOptions = {
    * must have a language head.
    */
   withHead?: (base: Base) => Base
+  /** The name of that head where workers can give a model the same one. */
+  sharedHead?: SharedHead
   /** Of another policy, which also closes it. */
   engine?: Backend
+  /** Workers that may compute a part of the run. */
+  sharing?: Sharing
   /** Called with the number of tensors read, and of all. */
   onTensor?: (done: number, total: number) => void
+  /** Called with what 8-bit products gain here, or would gain, where that is worth a line. */
+  onCompute?: (found: ComputeEvent | WarningEvent) => void
 }
 
 export const openPolicy = async (
   settings: PolicySettings,
   { dir, adapter: adapterDir }: ModelFolders,
-  { withHead, engine, onTensor }: PolicyOptions = {},
+  { withHead, sharedHead, engine, sharing, onTensor, onCompute }: PolicyOptions = {},
 ): Promise<Policy> => {
   refuseQuantizedTraining(settings, adapterDir)
   const opened = await loadPretrained(dir)
@@ -90,10 +95,14 @@ export const openPolicy = async (
   const backend = engine ?? (await openBackend({ ...settings, threads }))
   try {
     const full = adapter ? applyAdapter(pretrained, adapter) : { ...pretrained, scalings: new Map<string, number>() }
-    const weights = await placeWeights(backend, settings, full, adapter?.params ?? pretrained.params, onTensor)
-    const { params, quantized } = weights
-    const model = makeModel({ ...full, backend, params, quantized, dropout: adapter?.dropout ?? 0 })
-    return {
+    const trainable = adapter?.params ?? trainedWeights(pretrained)
+    const calibration = await calibrationIds(dir, full.config, settings.compute)
+    const weights = await placeWeights(backend, settings, full, trainable, { whole: !adapter, calibration, onTensor })
+    const { params, quantized, int8 } = weights
+    const model = makeModel({ ...full, backend, params, quantized, int8, dropout: adapter?.dropout ?? 0 })
+    if (onCompute)
+      for (const found of await computeEvents(model, settings.compute, adapter ? 'adapter' : 'all')) onCompute(found)
+    const policy: Policy = {
       ...weights,
       model,
       dir,
@@ -104,16 +113,29 @@ export const openPolicy = async (
       backend,
       plan: settings.memory === 'low' ? 'low' : 'fast',
       quantize: settings.quantize,
+      compute: settings.compute,
       files: await hashes,
       close: async () => {
         if (!engine) await backend.close()
       },
     }
+    if (sharing && (!withHead || sharedHead)) {
+      if (!policy.shard) throw tooManyParameters(policy.counts.trainable)
+      policy.sharing = sharePolicy(policy, settings, sharing, sharedHead)
+    }
+    return policy
   } catch (error) {
     if (!engine) await backend.close()
     throw error
   }
 }
+
+const tooManyParameters = (trainable: number) =>
+  badInput(
+    'bad-flag',
+    `would move ${Math.round((4 * trainable) / 1e6)} MB to each worker in each step, and as much back for each micro-batch, since ${whole(trainable)} parameters are trained; train an adapter (--lora-r 16), or leave it out`,
+    { flag: '--workers' },
+  )
 
 const refuseQuantizedTraining = ({ quantize, loraR }: PolicySettings, adapter: string | undefined) => {
   if (quantize === 'none' || loraR !== undefined || adapter !== undefined) return
@@ -156,8 +178,12 @@ export const adapterOf = async (
     return { base, adapter: withSavedHead(base, { ...adapter, dropout: settings.loraDropout }) }
   }
   const base = headed(pretrained)
-  if (settings.loraR === undefined) return { base }
-  const adapter = newAdapter({ r: settings.loraR, ...loraOf(settings) }, base.architecture, base.config, settings.seed)
+  if (settings.loraR === undefined) {
+    if (!settings.useDora) return { base }
+    throw badInput('bad-flag', 'is of an adapter; add --lora-r 16 to train one', { flag: '--use-dora' })
+  }
+  const plain = newAdapter({ r: settings.loraR, ...loraOf(settings) }, base.architecture, base.config, settings.seed)
+  const adapter = settings.useDora ? withMagnitudes(plain, base, '--use-dora') : plain
   return { base, adapter: withSavedHead(base, adapter) }
 }
 
@@ -179,10 +205,10 @@ const loraOf = ({
 const refuseOtherShape = (
   settings: PolicySettings,
   { architecture, config }: Base,
-  { targets }: Adapter,
+  { targets, dora }: Adapter,
   dir: string,
 ) => {
-  const { loraR, loraAlpha, loraTarget, seed } = settings
+  const { loraR, loraAlpha, loraTarget, useDora, seed } = settings
   const refuse = (flag: string, asked: unknown, found: readonly unknown[]) =>
     badInput(
       'bad-flag',
@@ -194,6 +220,7 @@ const refuseOtherShape = (
   if (loraR !== undefined && ranks.some((r) => r !== loraR)) throw refuse('--lora-r', loraR, ranks)
   if (loraAlpha !== undefined && alphas.some((alpha) => alpha !== loraAlpha))
     throw refuse('--lora-alpha', loraAlpha, alphas)
+  if (useDora && !dora) throw refuse('--use-dora', 'given', ['no magnitudes'])
   if (loraTarget === undefined) return
   const asked = newAdapter({ r: 1, ...loraOf(settings) }, architecture, config, seed).targets
   if (asked.size === targets.size && [...asked.keys()].every((module) => targets.has(module))) return
@@ -224,50 +251,64 @@ type Tensors = ReadonlyMap<string, StoredTensor>
 export const entriesOf = (trainable: Tensors) =>
   [...trainable].map(([name, { shape }]) => ({ name, shape, decays: decays(name) }))
 
-/** Puts frozen parameters on the engine one by one, and trainable ones in arenas in the order of the blocks. */
+/**
+ * Puts trainable parameters in arenas in the order of the blocks, and frozen ones on the engine one by one.
+ * @param whole all parameters are trained, and 8-bit products are computed from codes beside their values
+ */
 const placeWeights = async (
   backend: Backend,
   settings: PolicySettings,
   base: Base,
   trainable: Tensors,
-  onTensor: PolicyOptions['onTensor'] = () => {},
+  {
+    whole,
+    calibration,
+    onTensor = () => {},
+  }: { whole: boolean; calibration: readonly number[]; onTensor: PolicyOptions['onTensor'] },
 ) => {
   const total = base.params.size
   const frozen = new Map([...base.params].filter(([name]) => !trainable.has(name)))
   const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })
   const arenas = makeArenas(backend, entriesOf(trainable), method.state)
   const views = viewsOf(backend, arenas, 'params')
+  // Those that get codes are done when they have them
+  const coded = whole && settings.compute !== 'fp32' ? linearWeights(base.architecture, base.config) : new Set<string>()
+  let filled = 0
+  for (const [name, tensor] of trainable) {
+    backend.write(views.get(name)!, (await tensor.floats()).slice())
+    if (!coded.has(name)) onTensor(++filled, total)
+  }
   const placed = await putQuantized(backend, base, frozen, {
     format: settings.quantize,
-    exact: trainable.keys(),
-    onTensor: (done) => onTensor(done, total),
+    compute: settings.compute,
+    back: true,
+    exact: whole ? [] : trainable.keys(),
+    trained: views,
+    calibration,
+    onTensor: (done) => onTensor(filled + done, total),
   })
-  const params = new Map([...placed.params, ...views])
-  await fillTrainable(backend, params, trainable, (done) => onTensor(frozen.size + done, total))
+  const trained = countParameters(trainable.values())
   return {
-    params,
+    params: new Map([...placed.params, ...views]),
     quantized: placed.quantized,
+    int8: placed.int8,
     arenas,
     gradients: viewsOf(backend, arenas, 'grads'),
     updater: makeUpdater(backend, arenas, method),
-    counts: {
-      parameters: countParameters(frozen.values()) + countParameters(trainable.values()),
-      trainable: countParameters(trainable.values()),
-    },
+    shard: trained <= mostSharedParameters ? makeShardGradient(backend, arenas) : undefined,
+    counts: { parameters: countParameters(frozen.values()) + trained, trainable: trained },
   }
 }
 
-const fillTrainable = async (
-  backend: Backend,
-  params: ReadonlyMap<string, Handle>,
-  trainable: Tensors,
-  onTensor: (done: number) => void,
+/** Puts a checkpoint's arrays into the arenas. @param valueModel whose arenas are among the policy's */
+export const restorePolicy = async (
+  { model, backend, arenas }: Pick<Policy, 'model' | 'backend' | 'arenas'>,
+  file: Parameters<typeof restoreState>[2],
+  valueModel?: Model,
 ) => {
-  let done = 0
-  for (const [name, tensor] of trainable) {
-    backend.write(params.get(name)!, (await tensor.floats()).slice())
-    onTensor(++done)
-  }
+  await restoreState(backend, arenas, file)
+  renewInt8(model)
+  if (valueModel) renewInt8(valueModel)
 }
 
 /** The part of the free memory that activations kept for the backward pass may take. */

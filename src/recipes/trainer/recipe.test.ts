@@ -78,6 +78,21 @@ it('stores the start facts in run.json and the other events in the log, without 
   })
 })
 
+it('says after the start what 8-bit products gain, and logs of it only the warning of a run that begins', async () => {
+  const config = { output: join(root, 'r'), resume: false, maxSteps: 1, learningRate: 1 }
+  const gains = { event: 'compute', compute: 'int8', speed: 2, message: 'fast' } as const
+  const slow = { event: 'warning', code: 'slow-compute', message: 'slow' } as const
+  const asked = recipe({ name: 'count', schema: async () => schema }, schema, async function* (_, { run, loading }) {
+    loading.onCompute(gains)
+    loading.onCompute(slow)
+    yield start
+    yield { event: 'end', steps: 1, output: run.dir, stopped: 'done' }
+  })
+  const events = await collect(asked.run(config))
+  expect(events.slice(0, 3)).toEqual([start, gains, slow])
+  expect((await log()).map(({ event, code }) => code ?? event)).toEqual(['start', 'slow-compute', 'end'])
+})
+
 it('a resumed run has the log of one that was not interrupted', async () => {
   const config = { output: join(root, 'r'), resume: false, maxSteps: 3, learningRate: 1 }
   await collect(counting(0).run(config))
@@ -119,7 +134,7 @@ it('writes the page of the run, always the same, and ends well where it cannot',
   await collect(counting(0).run(config))
   const page = join(root, 'r', 'report.html')
   const text = await readFile(page, 'utf8')
-  expect(text).toContain('<h1>count: loss 1.000 → 1.000</h1>')
+  expect(text).toContain('<h1>count: training loss 1.000 → 1.000</h1>')
   await writeRunPage(join(root, 'r'), { defaults: {} }, page)
   expect((await readFile(page, 'utf8')).length).toBe(text.length)
 

@@ -9,12 +9,14 @@ import { hubTarget, prepareRepo } from '../../checkpoint/hubUpload.node.ts'
 import { endWithPush } from '../../publish/push.ts'
 import { checkRewards, type RewardSettings } from '../../rewards/open.ts'
 import type { ProgramFunctions } from '../../rewards/rewards.ts'
-import type { EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../../runs/events.ts'
+import type { ComputeEvent, EndEvent, ProgressEvent, SampleEvent, StartEvent, WarningEvent } from '../../runs/events.ts'
 import { openRun, type Run } from '../../runs/run.node.ts'
 import { type Board, openBoard } from '../../runs/tensorboard.node.ts'
 import type { LoopEvent } from '../../train/loop.ts'
 import type { RateEvent } from '../../train/rangeTest.ts'
+import { badInput } from '../../util/fault.ts'
 import { makeResources, type Resources } from '../../util/resources.ts'
+import type { Sharing } from '../../util/sharing.ts'
 import type { Method } from '../methods.ts'
 import { type WithLearningRate, withLearningRate } from './defaultLearningRate.ts'
 import { defaultsOf } from './defaults.ts'
@@ -27,11 +29,13 @@ import { settingsPaths } from './settingsPaths.ts'
 import { likeDefaults } from './trlDefaults.ts'
 import { refuseUnused } from './unusedSettings.ts'
 
+/** What a training run tells: how it begins, its steps, evaluations, samples, warnings and checkpoints, and how it ends. */
 export type TrainEvent =
   | StartEvent
   | LoopEvent
   | SampleEvent
   | WarningEvent
+  | ComputeEvent
   | ProgressEvent
   | RateEvent
   | FoundRateEvent
@@ -55,14 +59,18 @@ export type Extras = {
   loss?: CustomLoss
   /** Reward functions of the program. */
   functions?: ProgramFunctions
+  /** Workers that may compute a part of the run, with the same result. */
+  sharing?: Sharing
   /** Called while the model is fetched and read, before the first event. */
   onLoading?: (progress: ProgressEvent) => void
 }
 
-/** What is called while a model is fetched and read: `resolveModel` and `openPolicy` take it as it is. */
+/** What is called while a model is fetched and read, and who may compute with it: `resolveModel` and `openPolicy` take it as it is. */
 export type Loading = {
+  sharing?: Sharing
   onProgress(fetched: { bytes: number; total: number }): void
   onTensor(done: number, total: number): void
+  onCompute(found: ComputeEvent | WarningEvent): void
 }
 
 export type Recipe<S extends z.ZodObject = z.ZodObject> = {
@@ -101,9 +109,17 @@ export const recipe = <S extends z.ZodObject>(
   name,
   schema,
   async *run(given, extras = {}) {
-    const { signal = new AbortController().signal, command = [], loss, functions, onLoading = () => {} } = extras
+    const {
+      signal = new AbortController().signal,
+      command = [],
+      loss,
+      functions,
+      sharing,
+      onLoading = () => {},
+    } = extras
     const { output, resume, pushToHub, reportTo, findLr, reward, rewardWeights } = given as unknown as RunSettings
     if (findLr) requireRangeTest(name, resume)
+    if (sharing && unshared.includes(name)) throw nothingToShare(name)
     if (!resume) refuseUnused(schema, given, likeDefaults(name, given))
     // Before a model is fetched
     if (reward) await checkRewards({ reward, rewardWeights }, functions)
@@ -115,9 +131,12 @@ export const recipe = <S extends z.ZodObject>(
     const { own, close } = makeResources()
     own(run)
     const of = modelName(config.model)
+    const speeds: (ComputeEvent | WarningEvent)[] = []
     const loading: Loading = {
+      sharing,
       onProgress: ({ bytes, total }) => onLoading({ event: 'progress', phase: 'download', of, done: bytes, total }),
       onTensor: (done, total) => onLoading({ event: 'progress', phase: 'load', of, done, total }),
+      onCompute: (found) => speeds.push(found),
     }
     const context = { signal, own, run, loading, loss, functions }
     let board: Board | undefined
@@ -141,14 +160,29 @@ export const recipe = <S extends z.ZodObject>(
         if (event.event === 'end') yield* reported(run.dir, defaults)
         if (event.event === 'end' && target) yield* endWithPush(target, run.dir, event, signal)
         else yield event
-        if (event.event === 'start') yield* warn(await diagnostics.start(event, resumed))
-        else if (event.event !== 'end') yield* warn(diagnostics.diagnose(event))
+        if (event.event === 'start') {
+          yield* speeds.filter(isCompute)
+          if (!resumed) yield* warn(speeds.filter(isWarning))
+          yield* warn(await diagnostics.start(event, resumed))
+        }
+        if (event.event !== 'start' && event.event !== 'end') yield* warn(diagnostics.diagnose(event))
       }
     } finally {
       await close()
     }
   },
 })
+
+/** Methods whose models have heads that workers do not build. */
+const unshared = ['reward']
+
+const nothingToShare = (name: string) =>
+  badInput('bad-flag', `has nothing to share out in attune ${name}, which trains a score head; leave it out`, {
+    flag: '--workers',
+  })
+
+const isCompute = (event: ComputeEvent | WarningEvent) => event.event === 'compute'
+const isWarning = (event: ComputeEvent | WarningEvent) => event.event === 'warning'
 
 /** Settings that may differ when a run is resumed: how long it goes, what is kept, and what results do not depend on. */
 const changeable = [
@@ -166,6 +200,9 @@ const changeable = [
   'memory',
   'device',
   'threads',
+  'workers',
+  'workersFiles',
+  'workersHost',
   'saveDtype',
   'pushToHub',
   'reportTo',

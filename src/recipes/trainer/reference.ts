@@ -16,9 +16,12 @@ import { assert } from '../../util/fault.ts'
 import { digestOf } from '../../util/sha256.node.ts'
 import { hasLiveReference, type Policy, referenceModel } from './policy.ts'
 
+/** A tree, and the weights of the tokens of its branches. */
+export type WeightedTree = { tree: Tree; weights?: readonly ArrayLike<number>[] }
+
 export type Reference = {
-  /** For each branch of the tree sum_t weight_t log ref(y_t | ...), in nats. */
-  sums(tree: Tree, weights?: readonly ArrayLike<number>[]): Promise<number[]>
+  /** For each branch of the trees of each micro-batch sum_t weight_t log ref(y_t | ...), in nats. */
+  sums(microBatches: readonly WeightedTree[][]): Promise<number[][][]>
   /** The reference is what the policy was before training, so every value must be computed before the first step. */
   readonly mustPrecompute: boolean
   /** Every value is computed: a missing one is a mistake from now on. */
@@ -32,6 +35,7 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
     ...policy.files.map(({ sha256 }) => sha256),
     JSON.stringify(policy.backend.description),
     policy.quantize,
+    policy.compute,
     cpus()[0]?.model ?? '',
   ]
   const path = join(cacheFolder(), 'reference', `${digestOf(key.join('\n'))}.jsonl`)
@@ -51,19 +55,23 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
         `reference values could not be kept in ${path} (${failure.message}); set ATTUNE_CACHE to a folder that can be written`
       )
     },
-    async sums(tree, weights) {
-      const name = keyOf(tree, weights)
-      const found = cache.get(name)
-      if (found) return found
-      assert(!mustPrecompute || !complete, 'a reference value is missing, and the model has changed')
-      const values = await branchSums(model, tree, weights)
-      await cache.set(name, values)
-      return values
+    async sums(microBatches) {
+      const missing = new Map(microBatches.flat().map((each) => [keyOf(each), each] as const))
+      for (const name of missing.keys()) if (cache.get(name)) missing.delete(name)
+      assert(
+        missing.size === 0 || !mustPrecompute || !complete,
+        'a reference value is missing, and the model has changed',
+      )
+      const trees = [...missing.values()].map(({ tree }) => tree)
+      const shared = await policy.sharing?.branchLogps(trees, (tree) => branchLogps(model, tree))
+      for (const [i, [name, { tree, weights }]] of [...missing].entries())
+        await cache.set(name, weightedSums(tree, shared?.[i] ?? (await branchLogps(model, tree)), weights))
+      return microBatches.map((trees) => trees.map((each) => cache.get(keyOf(each))!))
     },
   }
 }
 
-const keyOf = ({ trunk, branches }: Tree, weights?: readonly ArrayLike<number>[]): string =>
+const keyOf = ({ tree: { trunk, branches }, weights }: WeightedTree): string =>
   contentKey([Array.from(trunk), branches.map((b) => Array.from(b)), weights?.map((w) => Array.from(w)) ?? 0])
 
 /** Log-prob sums of each tree's branches. What shares a pass depends on the trees given, and on nothing else. */
@@ -72,11 +80,11 @@ export const logpSums = async (model: Model, trees: readonly Tree[]): Promise<nu
   return logps.map(({ branches }) => branches.map((values) => values.reduce((sum, logp) => sum + logp, 0)))
 }
 
-const branchSums = async (model: Model, tree: Tree, weights?: readonly ArrayLike<number>[]): Promise<number[]> => {
-  const { logps } = await readTokenStats(model, [tree], ['logps'])
+const branchLogps = async (model: Model, tree: Tree): Promise<number[][]> =>
+  (await readTokenStats(model, [tree], ['logps'])).logps[0].branches
+
+const weightedSums = ({ trunk }: Tree, branches: number[][], weights?: readonly ArrayLike<number>[]): number[] => {
   // Without a trunk nothing predicts a branch's first token
-  const first = Number(tree.trunk.length === 0)
-  return logps[0].branches.map((values, k) =>
-    values.reduce((sum, logp, t) => sum + logp * (weights?.[k][first + t] ?? 1), 0),
-  )
+  const first = Number(trunk.length === 0)
+  return branches.map((values, k) => values.reduce((sum, logp, t) => sum + logp * (weights?.[k][first + t] ?? 1), 0))
 }

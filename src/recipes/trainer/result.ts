@@ -8,9 +8,8 @@ import { storedAs, writeModelFolder } from '../../publish/modelFolder.ts'
 import type { EndEvent, ProgressEvent, WarningEvent } from '../../runs/events.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { betterThanLast, type Progress } from '../../train/loop.ts'
-import { restoreState } from '../../train/state.ts'
 import { Fault } from '../../util/fault.ts'
-import type { Policy } from './policy.ts'
+import { type Policy, restorePolicy } from './policy.ts'
 
 type FinishedRun = {
   policy: Policy
@@ -65,7 +64,7 @@ export async function* finishRun(
 const restoreCheckpoint = async (policy: Policy, run: Run, step: number): Promise<WarningEvent | undefined> => {
   try {
     const { file } = await readState(join(run.checkpoints, `step-${step}`))
-    await restoreState(policy.backend, policy.arenas, file)
+    await restorePolicy(policy, file)
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== 'bad-checkpoint') throw error
     const message = `the result has the weights of the last step, since those of the best one cannot be read: ${error.message}`

@@ -2,9 +2,8 @@
 import { chartGrid } from '../../report/figures.ts'
 import { type Html, html } from '../../report/html.ts'
 import { type Chart, measured, type Point, smooth } from '../../report/lineChart.ts'
-import type { Curves } from '../../runs/curves.node.ts'
-import { wilson } from '../../statistics/intervals.ts'
-import { formatNumber, percent, plural, whole } from '../../util/format.ts'
+import type { Curves } from '../../runs/curves.ts'
+import { formatNumber, percent, plural } from '../../util/format.ts'
 
 /** What a metric is called, and how it is read. */
 type Meaning = {
@@ -42,6 +41,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
     note: 'The share of target tokens that the model holds for the likeliest.',
     isShare: true,
   },
+  nll: { name: 'Loss of the data', note: 'Per token of the data, in nats. It should fall.', y: 'nats' },
   exact_match: { name: 'Exact match', note: 'The share of greedy completions that equal the data.', isShare: true },
   'rewards/margins': {
     name: 'Reward margin',
@@ -49,6 +49,21 @@ const meanings: Readonly<Record<string, Meaning>> = {
     y: 'nats',
   },
   margin: { name: 'Score margin', note: 'By how much better responses win.' },
+  agreement: {
+    name: 'Agreement',
+    note: 'The share of tokens at which student and teacher have the same likeliest token. It should rise.',
+    isShare: true,
+  },
+  reverse_kl: {
+    name: 'Reverse KL',
+    note: 'KL(student || teacher) of a token: how unlikely for the teacher is what the student would say.',
+    y: 'nats',
+  },
+  forward_kl: {
+    name: 'Forward KL',
+    note: 'KL(teacher || student) of a token: how unlikely for the student is what the teacher would say.',
+    y: 'nats',
+  },
   kl: { name: 'KL', note: 'How far the policy is from the reference model.', y: 'nats' },
   entropy: {
     name: 'Entropy',
@@ -59,6 +74,11 @@ const meanings: Readonly<Record<string, Meaning>> = {
   'completions/clipped_ratio': {
     name: 'Cut off',
     note: 'The share of completions that did not end by themselves.',
+    isShare: true,
+  },
+  on_policy: {
+    name: 'On-policy',
+    note: "The share of a step's completions that the student sampled itself.",
     isShare: true,
   },
   grad_norm: { name: 'Gradient norm', note: 'Before clipping. Sudden peaks mean that training is unstable.' },
@@ -101,39 +121,9 @@ export const labelOf = (name: string): string => (isExplained(name) ? meanings[n
 /** How a metric is read; empty where the page does not say. */
 export const noteOf = (name: string): string => (isExplained(name) ? meanings[name].note : '')
 
-/**
- * What the run is about, in one line, and what to know of a share of few rows; undefined where there is no step.
- * @param through the step of the result   @param heldRows how many rows were held out
- */
-export const headlineOf = (
-  curves: Curves,
-  method: string,
-  { through = Number.POSITIVE_INFINITY, heldRows }: { through?: number; heldRows?: number } = {},
-): { text: string; note?: string } | undefined => {
-  const name = ['reward', 'rewards/accuracies', 'accuracy', 'loss'].find((each) => curves.has(each))
-  if (name === undefined) return undefined
-  const held = curves.get(`eval_${name}`) ?? []
-  const all = held.length > 1 ? held : curves.get(name)!
-  const points = all.filter(([step], i) => i === 0 || step <= through)
-  const shown = (value: number) =>
-    meanings[name].isShare ? percent(value).replace(' ', '\u00a0') : formatNumber(value)
-  const [from, to] = [points[0][1], points.at(-1)![1]]
-  const isHeld = held.length > 1
-  const where = !isHeld ? '' : heldRows === undefined ? ' on held-out rows' : ` on ${whole(heldRows)} held-out rows`
-  // Before the first step policy and reference model agree, which counts as no pair in order
-  const change = points.length > 1 && name !== 'rewards/accuracies' ? `${shown(from)} → ${shown(to)}` : shown(to)
-  const note = isHeld && heldRows && isPairShare(name) ? intervalNote(to, heldRows) : undefined
-  return { text: `${method}: ${labelOf(name).toLowerCase()} ${change}${where}`, ...(note && { note }) }
-}
-
-/** Shares of pairs, of which a row has one at least. */
-const isPairShare = (name: string) => name === 'rewards/accuracies' || name === 'accuracy'
-
-/** Wilson's interval with rows as the units: pairs of one row stand together. */
-const intervalNote = (share: number, rows: number): string => {
-  const { low, high } = wilson(share * rows, rows)
-  return `From ${plural(rows, 'held-out row')} the accuracy is known to lie between ${percent(low)} and ${percent(high)} (95 % confidence).`
-}
+/** A value of a metric: a share in percent. */
+export const shownValue = (name: string, value: number): string =>
+  isExplained(name) && meanings[name].isShare ? percent(value).replace(' ', '\u00a0') : formatNumber(value)
 
 type Panel = { chart: Chart; note: Html }
 

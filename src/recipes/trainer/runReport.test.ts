@@ -36,10 +36,10 @@ const page = (facts: Partial<RunFacts> = {}) => runReport({ ...run, ...facts })
 describe('the page of a run', () => {
   it('says what changed, of which model, and which settings are not the defaults', () => {
     const text = page()
-    expect(text).toContain('<h1>dpo: loss 0.7000 → 0.4000</h1>')
+    expect(text).toContain('<h1>dpo: training loss 0.7000 → 0.4000</h1>')
     expect(text).toContain('small after 3 steps')
     const settings = text.slice(text.indexOf('not the defaults'), text.indexOf('All settings'))
-    expect(settings).toContain('learningRate')
+    expect(settings).toContain('--learning-rate')
     expect(settings).not.toContain('epochs')
     expect(text).not.toContain('secret.txt')
     expect(page()).toBe(text)
@@ -63,8 +63,12 @@ describe('the page of a run', () => {
     })
     const events = [{ ...step(1, 0.7), 'rewards/accuracies': 0 }, accuracy(1, 0.9), accuracy(3, 1)]
     const text = page({ events, info: { ...info, eval_rows: 20 } })
-    expect(text).toContain('preference accuracy 100\u00a0% on 20 held-out rows</h1>')
-    expect(text).toContain('between 84 % and 100 % (95 % confidence)')
+    expect(text).toContain('preference accuracy 90\u00a0% → 100\u00a0% on 20 held-out rows</h1>')
+    expect(text).toContain('is 100 %, and known to lie between 84 % and 100 % (95 % confidence)')
+    const loss = { ...accuracy(3, 1), eval_loss: 0.65 }
+    const byLoss = page({ events: [...events, loss], info: { ...info, eval_rows: 20 } })
+    expect(byLoss).toContain('<h1>dpo: loss 0.6500 on 20 held-out rows</h1>')
+    expect(byLoss).toContain('between 84 % and 100 %')
     expect(text).toContain('there are no margins yet')
   })
 

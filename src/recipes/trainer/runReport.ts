@@ -2,16 +2,17 @@
 
 import { type Html, html, raw } from '../../report/html.ts'
 import { facts, page, shell, table } from '../../report/page.ts'
-import { curvesIn } from '../../runs/curves.node.ts'
+import { curvesIn } from '../../runs/curves.ts'
 import type { RunSummary } from '../../runs/find.node.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
 import { resultStep, resultStepText } from '../../runs/resultStep.ts'
 import { formatNumber, plural, shellWord, whole } from '../../util/format.ts'
-import { ratesOf } from './learningRates.ts'
+import { headlineOf } from './headline.ts'
 import { beganFrom } from './modelName.ts'
 import { nextCommands, placeholdersText } from './nextCommands.ts'
-import { headlineOf, isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
+import { isExplained, labelOf, runCharts, shownMetrics } from './runCharts.ts'
 import { longestSample, type Samples } from './samples.ts'
+import { flagOf, settingsOf, settingText } from './settingsText.ts'
 
 export type RunFacts = Pick<RunSummary, 'name' | 'info' | 'steps' | 'totalSteps' | 'result'> & {
   state: string
@@ -65,6 +66,7 @@ const header = (run: RunFacts): Html => {
   const headline = headlineOf(curves, info.method, {
     through: end && resultStep(end, info.config),
     heldRows: info.eval_rows === undefined ? undefined : Number(info.eval_rows),
+    bestMetric: info.config.bestMetric,
   })
   return html`<header>
 <p class="kicker">attune ${info.objective ? `${info.method}, ${info.objective}` : info.method} · ${name}</p>
@@ -242,16 +244,11 @@ ${shell(info.command.map(shellWord).join(' '))}
 </section>`
 }
 
-const shownSetting = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
-
 const settings = ({ info, defaults }: RunFacts): Html => {
-  const given = Object.entries(info.config).filter(([key]) => key !== 'resume')
-  const rate = ratesOf(info.method, info.adapter !== undefined)?.default
-  // Self-play has a list of rates
-  const isDefault = (key: string, value: unknown) =>
-    key === 'learningRate' ? `${value}` === `${rate}` : JSON.stringify(value) === JSON.stringify(defaults[key])
-  const changed = given.filter(([key, value]) => !isDefault(key, value))
-  const list = (entries: typeof given) => facts(entries.map(([key, value]) => [key, shownSetting(value)] as const))
+  const given = settingsOf(info, defaults)
+  const changed = given.filter(({ isDefault }) => !isDefault)
+  const list = (some: typeof given) =>
+    facts(some.map(({ key, value }) => [flagOf(key), settingText(value)] as const).filter(([, text]) => text !== ''))
   return html`<section>
 <h2>Settings that are not the defaults</h2>
 ${list(changed)}

@@ -8,7 +8,7 @@ import { dpo } from '../dpo.ts'
 import { grpo } from '../grpo.ts'
 import { sft } from '../sft.ts'
 import { spin } from '../spin.ts'
-import { readSamples, samplesFile } from './samples.ts'
+import { loopsText, readSamples, samplesFile } from './samples.ts'
 
 const { at, rows } = testFolder()
 const stories = { model: fixture('models/stories260K'), maxLength: 64, threads: 1 }
@@ -28,6 +28,19 @@ it('are of different prompts, the held-out ones first, and stand side by side on
   // They change neither the result nor the log
   expect(await readFile(join(run.output, 'events.jsonl'), 'utf8')).not.toMatch(/"event":"(sample|progress)"/)
   expect(end.stopped).toBe('done')
+})
+
+it('that begin to go round in circles give a warning', () => {
+  const loop = `Hi! Yes. ${'Happy reading! '.repeat(9)}Happy…`
+  const plain = 'Hi! Yes, on Sundays we are open from 11 to 16, and the return box by the entrance is open at…'
+  expect(loopsText([plain, plain, plain, plain], [loop, plain, '🌱'.repeat(16).concat('…'), plain])).toMatch(
+    /^2 of 4 samples /,
+  )
+  // One of four, as before the training, ended by the model itself, or as a person writes it
+  expect(loopsText([plain, plain, plain, plain], [loop, plain, plain, plain])).toBeUndefined()
+  expect(loopsText([loop, loop], [loop, loop])).toBeUndefined()
+  expect(loopsText([plain], [loop.slice(0, -1)])).toBeUndefined()
+  expect(loopsText([plain], ['Well, well, well, I do not know.....…'])).toBeUndefined()
 })
 
 it('of the first rows where none are held out; of a text its beginning is the prompt', async () => {

@@ -1,7 +1,8 @@
 /**
  * Samples for the page of a run: what the model wrote to a few prompts before its first step, and what the result writes to the
  * same. The prompts are of held-out rows, or else of the first rows; completions are greedy and short. They lie in a file of
- * their own, so a resumed run does not make them again, and neither the log nor any random number depends on them.
+ * their own, so a resumed run does not make them again, and no random number depends on them; the log only has a warning where
+ * they go round in circles.
  */
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -17,6 +18,7 @@ import type { ProgressEvent, WarningEvent } from '../../runs/events.ts'
 import type { Run } from '../../runs/run.node.ts'
 import { Fault } from '../../util/fault.ts'
 import { writeWhole } from '../../util/files.node.ts'
+import { plural } from '../../util/format.ts'
 import { readSealed, sealedFile } from '../../util/sealed.node.ts'
 import type { Policy } from './policy.ts'
 
@@ -61,7 +63,7 @@ export const sampleAfter = (options: SampleOptions) => harmless(after(options))
 
 /** Samples are worth a warning, and no run. */
 async function* harmless(
-  work: AsyncGenerator<ProgressEvent, void>,
+  work: AsyncGenerator<ProgressEvent | WarningEvent, void>,
 ): AsyncGenerator<ProgressEvent | WarningEvent, void> {
   try {
     yield* work
@@ -80,14 +82,41 @@ async function* before(options: SampleOptions): AsyncGenerator<ProgressEvent, vo
   await writeSamples(options, { samples: prompts.map(({ text }, i) => ({ prompt: text, before: completions[i] })) })
 }
 
-async function* after(options: SampleOptions): AsyncGenerator<ProgressEvent, void> {
+async function* after(options: SampleOptions): AsyncGenerator<ProgressEvent | WarningEvent, void> {
   const { samples = [] } = (await readSamples(options.run.dir)) ?? {}
   const prompts = samples.length ? await samplePrompts(options) : []
   if (typeof prompts === 'string' || prompts.length !== samples.length || prompts.length === 0) return
   const completions = yield* complete(options, prompts)
-  if (completions)
-    await writeSamples(options, { samples: samples.map((sample, i) => ({ ...sample, after: completions[i] })) })
+  if (!completions) return
+  await writeSamples(options, { samples: samples.map((sample, i) => ({ ...sample, after: completions[i] })) })
+  const loop = loopsText(
+    samples.map(({ before }) => before),
+    completions,
+  )
+  if (loop) yield { event: 'warning', code: 'samples-loop', message: loop }
 }
+
+/** Half of the samples or more, and more than before the training, repeat themselves until they are cut off. */
+export const loopsText = (before: readonly string[], after: readonly string[]): string | undefined => {
+  const loops = after.filter(isLoop).length
+  if (2 * loops < after.length || loops <= before.filter(isLoop).length) return undefined
+  return `${loops} of ${plural(after.length, 'sample')} on the page of the run repeat themselves until they are cut off: they take the likeliest token each time (--temperature 0), which leads small models into loops. Ask the model at --temperature 0.7 as well; if it repeats itself there too, give it more rows, or rows that are less alike`
+}
+
+/** At the end of a text that was cut off, the same characters four times or more in a row. */
+const isLoop = (text: string): boolean => {
+  if (!text.endsWith('…')) return false
+  const shown = text.slice(0, -1)
+  for (let period = 1; period <= shown.length / 4; period++) {
+    let at = shown.length - 1
+    while (at >= period && shown[at] === shown[at - period]) at--
+    if (shown.length - 1 - at >= Math.max(3 * period, shortestLoop - period)) return true
+  }
+  return false
+}
+
+/** In characters: "....." may be meant. */
+const shortestLoop = 24
 
 const writeSamples = ({ run }: SampleOptions, samples: Samples) => {
   const path = join(run.dir, samplesFile)

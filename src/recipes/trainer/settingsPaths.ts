@@ -10,7 +10,7 @@ import type { Places, RunInfo } from '../../runs/run.node.ts'
 
 /** Settings that name files, folders or runs. */
 const pathSettings = [
-  ...['model', 'adapter', 'valueModel', 'head', 'data', 'evalData', 'ptxData', 'reward', 'helper'],
+  ...['model', 'adapter', 'valueModel', 'head', 'data', 'evalData', 'ptxData', 'reward', 'helper', 'teacher'],
   ...['judge', 'outsideJudge', 'eftData', 'rankings', 'judgePrompt', 'instructPrompt'],
 ]
 

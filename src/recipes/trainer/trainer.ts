@@ -12,7 +12,6 @@ import type { Run } from '../../runs/run.node.ts'
 import { type Progress, train } from '../../train/loop.ts'
 import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
-import { restoreState } from '../../train/state.ts'
 import { evaluate } from '../../train/step.ts'
 import type { Counts, ExampleStream } from '../../train/stream.ts'
 import { sha256Files } from '../../util/sha256.node.ts'
@@ -21,7 +20,7 @@ import { requireDiskSpace, resumeTraining, saveCheckpoint } from './checkpoints.
 import { microBatches, microBatchTokens } from './collate.ts'
 import { type DatasetSettings, droppedRows, type Examples, rowWarnings, surveyRows } from './dataset.ts'
 import { findLearningRate } from './findLearningRate.ts'
-import { type Policy, planFor } from './policy.ts'
+import { type Policy, planFor, restorePolicy } from './policy.ts'
 import type { TrainEvent } from './recipe.ts'
 import type { Reference } from './reference.ts'
 import { finishRun } from './result.ts'
@@ -50,6 +49,9 @@ export type TrainerSettings = DatasetSettings & {
   maxGradNorm: number
 }
 
+/** Where a batch begins in the order of rows, and whether its rows are held out. A resumed run makes the same batch at a place. */
+export type BatchPlace = { position: number; held: boolean }
+
 /** What a method gives the trainer. E is its example. */
 export type TrainerSetup<E extends object> = {
   policy: Policy
@@ -63,10 +65,12 @@ export type TrainerSetup<E extends object> = {
   objective?: string
   /** Where it must be precomputed, every value is computed before training changes the model. */
   reference?: Reference
-  /** The micro-batches of one step. */
-  collate(microBatches: E[][]): Promise<MicroBatch[]>
-  /** Tokens of an example as `num_tokens` counts them: the prompt with each completion. */
+  /** The micro-batches of one step, or of a part of an evaluation. */
+  collate(microBatches: E[][], place: BatchPlace): Promise<MicroBatch[]>
+  /** Tokens of an example as `num_tokens` counts them: the prompt with each completion. It is asked after `collate`. */
   numTokens(example: E): number
+  /** Tokens of an example that go through the model, where they are more than its ids: its completion is sampled later. */
+  passTokens?(example: E): number
   /** Evaluate before the first step too. */
   evaluateFirst?: boolean
   /** The method's own metrics of one evaluation, from the scores of its batches; they replace the loss's of the same names. */
@@ -102,11 +106,11 @@ export async function* runTrainer<E extends object>(setup: TrainerSetup<E>): Asy
   if (!state) yield* [...examples.warnings, ...rowWarnings(examples.train), ...warnOfRuin]
   if (sampling && progress.step === 0) yield* sampleBefore(sampling)
   if (reference?.mustPrecompute) yield* precomputeReference(setup, reference, progress, totalSteps, stepRows)
-  if (state) await restoreState(policy.backend, policy.arenas, state.file)
+  if (state) await restorePolicy(policy, state.file)
   let evaluated = false
   const end = yield* train({
     ...settings,
-    trainer: { ...policy, loss, head },
+    trainer: { ...policy, loss, head, share: policy.sharing?.step({ loss, head }) },
     progress: state || !setup.evaluateFirst ? progress : { ...progress, evalDue: examples.eval !== undefined },
     totalSteps,
     rowsPerEpoch: examples.train.length,
@@ -158,8 +162,8 @@ async function* findRate<E extends object>(setup: TrainerSetup<E>, stepRows: num
 // Steps and evaluations
 
 /** Tokens of an example that go through the model: a prompt once. */
-const passTokens = <E extends object>({ examples }: TrainerSetup<E>, example: E) =>
-  examples.ids(example).reduce((n, { length }) => n + length, 0)
+const passTokens = <E extends object>({ examples, passTokens: own }: TrainerSetup<E>, example: E) =>
+  own?.(example) ?? examples.ids(example).reduce((n, { length }) => n + length, 0)
 
 /** The examples of a step by micro-batch. */
 const splitStep = <E extends object>(setup: TrainerSetup<E>, examples: readonly E[]): E[][] => {
@@ -173,7 +177,7 @@ const nextStep = async <E extends object>(setup: TrainerSetup<E>, position: numb
   const taken = await examples.train.take(position, count)
   if (taken.examples.length === 0) return undefined
   return {
-    batches: await collate(splitStep(setup, taken.examples)),
+    batches: await collate(splitStep(setup, taken.examples), { position, held: false }),
     rows: taken.rows,
     position: taken.position,
     tokens: taken.examples.reduce((n, example) => n + numTokens(example), 0),
@@ -189,8 +193,9 @@ async function* evalBatches<E extends object>({
   for (let position = 0; !signal.aborted; ) {
     const taken = await examples.eval!.take(position, settings.batchSize)
     if (taken.examples.length === 0) return
+    const place = { position, held: true }
     position = taken.position
-    yield* await collate([taken.examples])
+    yield* await collate([taken.examples], place)
   }
 }
 

@@ -6,7 +6,7 @@ import { likeChanges, likeDefaults, likeText, withLikeDefaults } from './trlDefa
 import { refuseUnused } from './unusedSettings.ts'
 
 const ofTrl = methodKeys.filter((key) => !['spin', 'asft', 'selfreward', 'reinforce'].includes(key))
-const needed = { model: 'm', data: ['d'], output: 'o', reward: ['regex:a'], like: 'trl' }
+const needed = { model: 'm', data: ['d'], output: 'o', reward: ['regex:a'], teacher: 't', like: 'trl' }
 const settingsOf = async (key: (typeof methodKeys)[number], given: object = {}) => {
   const schema = (await methods[key].schema()) as z.ZodObject
   return { schema, settings: schema.parse(withLikeDefaults(methods[key].name, { ...needed, ...given })) }
@@ -45,6 +45,7 @@ describe('--like trl', () => {
     expect(await of('rloo')).toMatchObject({ learningRate: 1e-6, batchSize: 4, maxNewTokens: 512, klCoef: 0.05 })
     expect(await of('grpo')).toMatchObject({ batchSize: 1, numGenerations: 8, useBiasCorrectionKl: true, klCoef: 0 })
     expect(await of('ppo')).toMatchObject({ learningRate: 3e-6, maxNewTokens: 53, temperature: 0.7, numIterations: 4 })
+    expect(await of('distill')).toMatchObject({ learningRate: 2e-5, lmbda: 0.5, beta: 0.5, temperature: 0.9 })
     expect(await of('onlineDpo')).toMatchObject({ learningRate: 5e-7, maxNewTokens: 64, maxLength: 512 })
   })
 

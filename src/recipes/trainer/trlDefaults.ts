@@ -22,6 +22,7 @@ const versions: Readonly<Record<string, string>> = {
   grpo: '1.16.0',
   ppo: '1.12.0',
   'online-dpo': '1.16.0',
+  distill: '1.16.0',
 }
 
 const trainingArguments = {
@@ -152,6 +153,19 @@ const table: Readonly<Record<string, (given: Settings) => Settings>> = {
     gamma: 1,
     lam: 0.95,
     whitenRewards: false,
+    ...withoutDropout,
+  }),
+  // GKDConfig is an SFTConfig; its trainer turns the student's dropout off
+  distill: () => ({
+    ...trainingArguments,
+    learningRate: 2e-5,
+    maxLength: 1024,
+    beta: 0.5,
+    lmbda: 0.5,
+    seqKd: false,
+    temperature: 0.9,
+    maxNewTokens: 128,
+    kdTemperature: 1,
     ...withoutDropout,
   }),
   'online-dpo': () => ({

@@ -16,6 +16,9 @@ const loss =
 
 const evaluated = (s: Settings) => s.evalData !== undefined || (s.evalSplit ?? 0) !== 0
 
+/** Whether completions are sampled: always, but in a distillation on those of the data. */
+const samples = (s: Settings) => s.lmbda !== 0 || s.seqKd === true
+
 /** When each setting is read, and what it needs, for the message. */
 const readers: Readonly<Record<string, readonly [reads: (s: Settings) => boolean, needs: string]>> = {
   simpoGamma: [loss('simpo'), '--loss simpo'],
@@ -34,6 +37,9 @@ const readers: Readonly<Record<string, readonly [reads: (s: Settings) => boolean
   useBiasCorrectionKl: [(s) => s.klCoef !== 0, '--kl-coef'],
   klHorizon: [(s) => s.klTarget !== undefined, '--kl-target'],
   vfCoef: [(s) => s.valueModel === undefined, 'a value head on the policy, and --value-model is given'],
+  seqKd: [(s) => s.lmbda !== 1, '--lmbda below 1'],
+  temperature: [samples, '--lmbda above 0, or --seq-kd'],
+  maxNewTokens: [samples, '--lmbda above 0, or --seq-kd'],
   ptxCoef: [(s) => s.ptxData !== undefined, '--ptx-data'],
   ptxBatchSize: [(s) => s.ptxData !== undefined, '--ptx-data'],
   warmupSteps: [(s) => s.schedule !== 'constant', 'a --schedule with a warm-up, such as constant_with_warmup'],

@@ -68,7 +68,7 @@ const kindOf = (path: string, title: string, names: ReadonlySet<string>, numbers
   if (name === 'calibration.html') return 'calibration'
   if (title.startsWith('Credit: ')) return 'credit'
   if (name === 'report.html' && names.has('run.json')) return 'run'
-  const command = /^attune (compare|scaling|cartpole|demo|critique)\b/.exec(title)?.[1]
+  const command = /^attune (check|compare|scaling|cartpole|demo|critique)\b/.exec(title)?.[1]
   if (command !== undefined) return command
   const known = kinds.find(([file]) => file === numbers)?.[1]
   return known ?? (numbers === 'findings.json' || /be believed/.test(title) ? 'bias' : 'report')

@@ -21,7 +21,7 @@
  * Live: topic `runs` with RunChange; topic `run/NAME` with RunPulse each time its log has grown.
  */
 
-export type RunState = 'running' | 'ended' | 'stopped' | 'broken off' | 'failed'
+export type RunState = 'running' | 'done' | 'stopped' | 'broken off' | 'failed'
 
 export type Figure = { metric: string; label: string; value: number; step: number }
 
@@ -87,7 +87,8 @@ export type MetricFigures = {
 
 export type RunWarning = { code: string; message: string; count?: number }
 
-export type Setting = { key: string; value: string; default: string; isDefault: boolean }
+/** `name`: as a flag. */
+export type Setting = { key: string; name: string; value: string; default: string; isDefault: boolean }
 
 export type RunPage = {
   row: RunRow
@@ -172,6 +173,11 @@ export type RunComparison = {
   runs: RunRow[]
   metrics: MetricInfo[]
   axes: Axis[]
-  settings: { key: string; values: (string | null)[] }[]
+  settings: { key: string; name: string; values: (string | null)[] }[]
+  /** What all runs can be compared by: evaluations of the results, and means of the last training steps. */
   figures: { name: string; label: string; values: (number | null)[] }[]
+  /** Why the losses cannot be compared, and what each run changed. */
+  apart?: { why: string; changes: string[] }
+  /** Why numbers of held-out rows may differ beside the models. */
+  note?: string
 }

@@ -64,7 +64,7 @@ export const reportOf = async ({ name, dir, info, log, row }: OpenRun): Promise<
 
 /** As reports of runs name it. */
 const shownState = ({ state, reason }: RunRow): string =>
-  state === 'ended' ? (reason ?? 'done') : state === 'stopped' ? 'interrupted' : state
+  state === 'done' ? (reason ?? 'done') : state === 'stopped' ? 'interrupted' : state
 
 /** Every so many rows of a table as events, the first and the last among them. */
 const thinned = (table: Table, event: 'step' | 'eval'): LoggedEvent[] => {

@@ -193,8 +193,8 @@ describe('curves of a run', () => {
 
   it.each([
     [true, undefined, undefined, ['running']],
-    [false, { event: 'end', stopped: 'done' }, undefined, ['ended']],
-    [false, { event: 'end', stopped: 'patience' }, undefined, ['ended', 'patience']],
+    [false, { event: 'end', stopped: 'done' }, undefined, ['done']],
+    [false, { event: 'end', stopped: 'patience' }, undefined, ['done', 'patience']],
     [false, { event: 'end', stopped: 'interrupted' }, undefined, ['stopped']],
     [false, undefined, undefined, ['broken off']],
     [false, undefined, 'the disk is full', ['failed', 'the disk is full']],

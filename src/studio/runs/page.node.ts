@@ -2,10 +2,11 @@
 import { join } from 'node:path'
 import { methodKeys, methods } from '../../recipes/methods.ts'
 import { defaultsOf } from '../../recipes/trainer/defaults.ts'
-import { ratesOf } from '../../recipes/trainer/learningRates.ts'
+import { headlineText, heldAccuracy } from '../../recipes/trainer/headline.ts'
 import { nextCommands } from '../../recipes/trainer/nextCommands.ts'
-import { headlineOf, isExplained, labelOf, noteOf, shownMetrics } from '../../recipes/trainer/runCharts.ts'
+import { isExplained, labelOf, noteOf, shownMetrics } from '../../recipes/trainer/runCharts.ts'
 import { hasChatTemplate } from '../../recipes/trainer/runPage.ts'
+import { flagOf, settingsOf, settingText } from '../../recipes/trainer/settingsText.ts'
 import { resultOf } from '../../runs/find.node.ts'
 import { resultStep } from '../../runs/resultStep.ts'
 import type { RunInfo } from '../../runs/run.node.ts'
@@ -14,25 +15,25 @@ import { visible } from '../../util/quote.ts'
 import type { MetricFigures, MetricInfo, RunPage, RunWarning, Setting } from './api.ts'
 import { axesOf } from './curves.ts'
 import type { LogIndex } from './logIndex.node.ts'
-import { headlineCurves, thinnedCurves } from './row.ts'
+import { changeIn, judgingFacts, thinnedCurves } from './row.ts'
 import { type OpenRun, shownFolder } from './store.node.ts'
 
 export const pageOf = async (root: string, { dir, info, log, row, foreign }: OpenRun): Promise<RunPage> => {
   const curves = thinnedCurves(log)
   const marks = log.marks.filter(({ event }) => event === 'warning' || event === 'end').slice(-2000)
   const events = await log.read(marks)
-  const end = events.findLast(({ event }) => event === 'end')
-  const headline = headlineOf(headlineCurves(curves), info.method, {
-    through: end && resultStep(end, info.config),
-    heldRows: typeof info.eval_rows === 'number' ? info.eval_rows : undefined,
-  })
+  const through = await resultStepOf({ log, info })
+  // Of the whole log: means of thinned curves would be others
+  const change = changeIn(log, { ...judgingFacts(info), through })
+  const heldRows = typeof info.eval_rows === 'number' ? info.eval_rows : undefined
+  const headline = change && headlineText(change, info.method, { accuracy: heldAccuracy(curves, through), heldRows })
   const over = row.state !== 'running'
-  const hasEnded = row.state === 'ended'
+  const hasEnded = row.state === 'done'
   const result = await resultOf(dir)
   return {
     ...{ row, folder: shownFolder(root, dir), headline: headline?.text, note: headline?.note },
     ...{ metrics: metricsOf(log), figures: figuresOf(curves), warnings: warningsOf(events, foreign?.problem) },
-    settings: settingsOf(info, await defaultsOfMethod(info.method)),
+    settings: shownSettings(info, await defaultsOfMethod(info.method)),
     facts: factsOf(info),
     checkpoints: log.marks
       .filter(({ event }) => event === 'checkpoint')
@@ -54,6 +55,12 @@ export const pageOf = async (root: string, { dir, info, log, row, foreign }: Ope
       : { stop: !over, resume: over && !hasEnded, delete: over },
     events: log.marks.length,
   }
+}
+
+/** The step whose weights the result has; undefined while there is none. */
+export const resultStepOf = async ({ log, info }: Pick<OpenRun, 'log' | 'info'>): Promise<number | undefined> => {
+  const [end] = await log.read(log.marks.filter(({ event }) => event === 'end').slice(-1))
+  return end && resultStep(end, info.config)
 }
 
 const progress = /^(?:epoch|num_tokens|seconds|tokens_per_second|iteration|rollout|update|learning_rate|peak_memory)$/
@@ -108,18 +115,10 @@ export const defaultsOfMethod = async (method: string): Promise<Record<string, u
   return key === undefined ? {} : defaultsOf(await methods[key].schema())
 }
 
-const shown = (value: unknown): string =>
-  typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value)
-
-const settingsOf = ({ method, config, adapter }: RunInfo, defaults: Record<string, unknown>): Setting[] => {
-  const rate = ratesOf(method, adapter !== undefined)?.default
-  return Object.entries(config)
-    .filter(([key]) => key !== 'resume')
-    .map(([key, value]) => {
-      const usual = key === 'learningRate' ? rate : defaults[key]
-      return { key, value: shown(value), default: shown(usual), isDefault: shown(value) === shown(usual) }
-    })
-}
+const shownSettings = (info: RunInfo, defaults: Record<string, unknown>): Setting[] =>
+  settingsOf(info, defaults).map(({ key, value, usual, isDefault }) => ({
+    ...{ key, name: flagOf(key), value: settingText(value), default: settingText(usual), isDefault },
+  }))
 
 const factsOf = (info: RunInfo): [string, string][] => {
   const { rows, eval_rows, parameters, trainable, adapter, objective, plan, engine, versions, machine, dropped } = info

@@ -24,7 +24,8 @@ const app = new Hono<StudioEnv>()
 const lines = (events: readonly object[]) => events.map((event) => `${JSON.stringify(event)}\n`).join('')
 
 const info = (method: string, config: object = {}) => ({
-  ...{ format: 1, method, created: '2026-01-02T03:04:05.000Z', command: ['attune', method], config },
+  ...{ format: 1, method, created: '2026-01-02T03:04:05.000Z', command: ['attune', method] },
+  config: { model: 'm', ...config },
   ...{ versions: {}, machine: {}, resumes: [], total_steps: 10, rows: 5, parameters: 100 },
 })
 
@@ -101,8 +102,8 @@ describe('the list of runs', () => {
     const { runs } = await json<RunList>('/runs')
     expect(runs.map(({ name }) => name).sort()).toEqual([third, 'first', 'second'].sort())
     expect(runs.find(({ name }) => name === 'first')).toMatchObject({
-      ...{ state: 'ended', method: 'sft', steps: 10, totalSteps: 10, kind: 'attune' },
-      best: { metric: 'loss', value: 1.1, step: 10 },
+      ...{ state: 'done', method: 'sft', steps: 10, totalSteps: 10, kind: 'attune' },
+      last: { metric: 'loss', label: 'mean training loss', value: 1.3, step: 10 },
     })
     expect(runs.find(({ name }) => name === third)).toMatchObject({ state: 'broken off', method: 'dpo' })
   })
@@ -140,7 +141,7 @@ describe('the list of runs', () => {
 describe('the page of a run', () => {
   it('has what became of it, its warnings, settings against defaults, and phases', async () => {
     const page = await json<RunPage>('/runs/first')
-    expect(page.headline).toBe('sft: loss 2.000 → 1.100')
+    expect(page.headline).toBe('sft: training loss 1.800 → 1.300')
     expect(page.warnings).toEqual([{ code: 'loss-flat', message: 'the loss\\u202e is flat', count: 2 }])
     expect(page.settings.find(({ key }) => key === 'learningRate')).toMatchObject({ value: '0.5', isDefault: false })
     expect(page.phases).toEqual([{ name: 'rollout', seconds: 5 }])
@@ -167,17 +168,24 @@ describe('the page of a run', () => {
   it('can be laid over others: settings that differ, last figures', async () => {
     const compared = await json<RunComparison>('/run-comparison?run=first&run=second')
     expect(compared.settings).toEqual([
-      { key: 'learningRate', values: ['0.5', null] },
-      { key: 'batchSize', values: ['2', '4'] },
+      { key: 'learningRate', name: '--learning-rate', values: ['0.5', null] },
+      { key: 'batchSize', name: '--batch-size', values: ['2', '4'] },
     ])
-    expect(compared.figures.find(({ name }) => name === 'loss')?.values).toEqual([1.1, 1.7])
+    // Means of the last 5 of 10 steps, and of the last 2 of 4
+    expect(compared.figures.find(({ name }) => name === 'loss')?.values).toEqual([1.3, 1.75])
+    expect(compared.apart).toBeUndefined()
+    const apart = await json<RunComparison>(`/run-comparison?run=first&run=${encoded(third)}`)
+    expect(apart.figures.map(({ name }) => name)).toEqual(['steps'])
+    expect(apart.metrics.map(({ name }) => name)).not.toContain('loss')
+    expect(apart.apart?.why).toContain('The losses of sft and dpo measure different things')
+    expect(apart.apart?.changes[0]).toBe('training loss 1.800 → 1.300 (means of the first and last 5 steps)')
     expect(await message(ask('/run-comparison'))).toContain('name 1 to 12 runs')
   })
 
   it('is saved as one HTML file without links to its folder, and its curves as CSV', async () => {
     const report = await ask('/runs/first/report.html')
     expect(report.headers.get('content-disposition')).toBe('attachment; filename="first.html"')
-    expect(await report.text()).toContain('loss 2.000 → 1.100')
+    expect(await report.text()).toContain('training loss 1.800 → 1.300')
     const csv = await ask(`/runs/${encoded(third)}/curves.csv`)
     expect(csv.headers.get('content-disposition')).toBe('attachment; filename="deep-er-100-b-third-.csv"')
     expect((await csv.text()).split('\r\n')[1]).toBe('step,1,10,2,100,0.5')

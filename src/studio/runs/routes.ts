@@ -3,19 +3,18 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { httpError } from '../../http/errors.ts'
 import { bodyReader } from '../../http/jsonBody.ts'
-import { compareRuns } from '../../runs/compare.ts'
 import { deleteRun } from '../../runs/find.node.ts'
 import { badInput } from '../../util/fault.ts'
 import type { Live } from '../live.ts'
 import { requireRole, type StudioEnv } from '../session.ts'
 import type { Curve, EventPage, Resumed, RunComparison, RunList } from './api.ts'
 import { openCliQueue } from './cli.node.ts'
+import { comparisonOf } from './comparison.node.ts'
 import { stopRun } from './control.node.ts'
-import { axesOf, curvesOfRun } from './curves.ts'
+import { curvesOfRun } from './curves.ts'
 import { csvOf, reportOf } from './exports.node.ts'
 import { filesOf, sendFile } from './files.node.ts'
-import { metricsOf, pageOf } from './page.node.ts'
-import { lastValuesOf } from './row.ts'
+import { pageOf } from './page.node.ts'
 import { samplesOf } from './samples.node.ts'
 import { openRunStore, shownFolder } from './store.node.ts'
 import { tagsSchema, writeTags } from './tags.node.ts'
@@ -104,7 +103,7 @@ export const openRunsPart = (root: string, live: Live, launch: Launch): RunsPart
   routes.post('/runs/:name/resume', async (context) => {
     const { dir, info, row } = await ownRun(context.req.param('name'))
     if (row.state === 'running') throw httpError(400, 'the run is running already')
-    if (row.state === 'ended') throw httpError(400, 'the run has reached its end; there is nothing to resume')
+    if (row.state === 'done') throw httpError(400, 'the run has reached its end; there is nothing to resume')
     const begun = await launch.resume({ method: info.method, output: shownFolder(root, dir) })
     watch.soon()
     return context.json(begun satisfies Resumed)
@@ -174,28 +173,7 @@ export const openRunsPart = (root: string, live: Live, launch: Launch): RunsPart
   routes.get('/run-comparison', async (context) => {
     const names = valid(curvesSchema.pick({ run: true }), { run: context.req.queries('run') ?? [] }).run
     const runs = await Promise.all(names.map((name) => store.open(name)))
-    const { settings, metrics } = compareRuns(
-      runs.map(({ name, info, log, row }) => ({ name, info, steps: row.steps, ...lastValuesOf(log) })),
-    )
-    const known = runs.flatMap(({ log }) => metricsOf(log))
-    const labels = new Map(known.map(({ name, label }) => [name, label]))
-    const labelled = (name: string) =>
-      name.startsWith('eval_') ? `held-out ${labels.get(name.slice(5)) ?? name.slice(5)}` : (labels.get(name) ?? name)
-    return context.json({
-      runs: runs.map(({ row }) => row),
-      metrics: [...new Map(known.map((metric) => [metric.name, metric])).values()],
-      axes: [...new Set(runs.flatMap(({ log, info }) => axesOf(log, info)))],
-      settings: Object.entries(settings).map(([key, values]) => ({
-        key,
-        values: values.map((value) =>
-          value === undefined ? null : typeof value === 'string' ? value : JSON.stringify(value),
-        ),
-      })),
-      figures: Object.entries(metrics).map(([name, values]) => ({
-        ...{ name, label: labelled(name) },
-        values: values.map((value) => value ?? null),
-      })),
-    } satisfies RunComparison)
+    return context.json((await comparisonOf(runs)) satisfies RunComparison)
   })
 
   return {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { figuresOf, headlineCurves } from './row.ts'
+import { figuresOf } from './row.ts'
 
 const table = (columns: Record<string, number[]>) => ({
   rows: () => Object.values(columns)[0]?.length ?? 0,
@@ -18,27 +18,17 @@ it('a run of pairs is judged by its held-out loss, where that was measured', () 
   expect(last).toEqual(best)
 })
 
-it('else by the pairs in order, but not those of the first step', () => {
-  const { best } = figuresOf(logged(steps, {}))
-  expect(best).toMatchObject({ metric: 'rewards/accuracies', value: 0.75, step: 3 })
-  const first = figuresOf(logged({ step: [1], 'rewards/accuracies': [0] }, {}))
-  expect(first.best).toBeUndefined()
-  expect(first.last).toMatchObject({ value: 0 })
+it('else by the mean of the last training steps, not by the pairs in order, and has no best', () => {
+  const loss = [9, 9, 9, 9, 9, 1, 1, 1, 1, 6]
+  const step = loss.map((_, i) => i + 1)
+  const figures = figuresOf(logged({ step, loss, 'rewards/accuracies': loss.map(() => 1) }, {}))
+  expect(figures.best).toBeUndefined()
+  expect(figures.last).toEqual({ metric: 'loss', label: 'mean training loss', value: 2, step: 10 })
 })
 
-it('the title leaves the pairs in order out only for a held-out loss', () => {
-  const curves = new Map([
-    ['loss', [[1, 1]] as const],
-    ['rewards/accuracies', [[1, 1]] as const],
-    [
-      'eval_loss',
-      [
-        [0, 1],
-        [3, 0.5],
-      ] as const,
-    ],
-  ])
-  expect([...headlineCurves(curves).keys()]).toEqual(['loss', 'eval_loss'])
-  curves.delete('eval_loss')
-  expect([...headlineCurves(curves).keys()]).toEqual(['loss', 'rewards/accuracies'])
+it('by the metric that the user chose, where it is not the usual one', () => {
+  const held = { step: [0, 3, 6], eval_loss: [0.7, 0.6, 0.5], 'eval_rewards/accuracies': [1, 0.5, 0.75] }
+  const { best } = figuresOf(logged(steps, held), { bestMetric: 'eval_rewards/accuracies' })
+  // Not that of step 0
+  expect(best).toMatchObject({ metric: 'eval_rewards/accuracies', value: 0.75, step: 6 })
 })

@@ -1,66 +1,75 @@
 /** The row of a run in the list: its state, the figures that tell most, and a thinned curve. */
+import { nameText } from '../../recipes/trainer/headline.ts'
 import { labelOf } from '../../recipes/trainer/runCharts.ts'
-import type { Curves } from '../../runs/curves.node.ts'
+import { type Change, changeOf, judgingMetrics } from '../../runs/change.ts'
+import type { Curves } from '../../runs/curves.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
+import type { RunInfo } from '../../runs/run.node.ts'
+import { isBetter } from '../../train/loop.ts'
 import type { Figure, RunRow, RunState } from './api.ts'
 import { downsample, inOrder } from './downsample.ts'
 import type { LogIndex } from './logIndex.node.ts'
 
-/** What a run is judged by: the most telling first; whether more is better. */
-const telling = [
-  ['reward', true],
-  ['rewards/accuracies', true],
-  ['accuracy', true],
-  ['loss', false],
-] as const
-
 type Logged = Pick<LogIndex, 'steps' | 'evaluations'>
+/** What decides by which metric a run is judged, beside its log. */
+type Facts = { bestMetric?: unknown; heldRows?: unknown; through?: number }
 
-/** Of the training pairs it says little: before the first step there are no margins, and soon all are in order. */
-const pairsInOrder = 'rewards/accuracies'
+export const judgingFacts = ({ config, eval_rows }: RunInfo): Facts => ({
+  bestMetric: config.bestMetric,
+  heldRows: eval_rows,
+})
 
 const sparkPoints = 48
 
-type Telling = { name: string; label: string; higher: boolean; x: Float64Array; y: Float64Array }
+type Columns = [x: Float64Array, y: Float64Array]
 
-/** Whether a loss on held-out rows was measured twice at least: then that tells more than how many pairs are in order. */
-export const hasHeldLoss = (curves: { get(name: string): { readonly length: number } | undefined }): boolean =>
-  (curves.get('eval_loss')?.length ?? 0) > 1
-
-/** On held-out rows where there were two evaluations at least. */
-const tellingOf = ({ steps, evaluations }: Logged): Telling | undefined => {
-  const heldLoss = hasHeldLoss({ get: (name) => evaluations.column(name) })
-  const found = telling
-    .filter(([name]) => !(heldLoss && name === pairsInOrder))
-    .find(([name]) => steps.column(name) ?? evaluations.column(`eval_${name}`))
-  const [name, higher] = found ?? [steps.names().find((other) => other !== 'step' && other !== 'total_steps'), false]
-  if (name === undefined) return undefined
-  const held = evaluations.column(`eval_${name}`)
-  const isHeld = held !== undefined && (held.length > 1 || !steps.column(name))
-  const table = isHeld ? evaluations : steps
-  const column = isHeld ? `eval_${name}` : name
-  const [x, y] = inOrder(table.column('step')!, table.column(column)!)
-  return { name: column, label: `${isHeld ? 'held-out ' : ''}${labelOf(name).toLowerCase()}`, higher, x, y }
+/** A metric over the steps; of evaluations by its name with `eval_`. */
+const columnsOf = ({ steps, evaluations }: Logged, name: string): Columns | undefined => {
+  const table = evaluations.column(name) && !steps.column(name) ? evaluations : steps
+  const [x, y] = [table.column('step'), table.column(name)]
+  return x && y && inOrder(x, y)
 }
 
-export const figuresOf = (logged: Logged): Pick<RunRow, 'best' | 'last' | 'spark'> => {
-  const metric = tellingOf(logged)
-  if (!metric) return { spark: [] }
-  const { name, label, higher, x, y } = metric
-  let [best, last] = [-1, -1]
-  for (let i = 0; i < y.length; i++) {
-    if (!Number.isFinite(y[i])) continue
-    const counts = name !== pairsInOrder || x[i] > 1
-    if (counts && (best < 0 || (higher ? y[i] > y[best] : y[i] < y[best]))) best = i
-    last = i
-  }
-  const figure = (i: number): Figure => ({ metric: name, label, value: y[i], step: x[i] })
+/** All values of some metrics. */
+const curvesFor = (logged: Logged, names: Iterable<string>): Curves =>
+  new Map(
+    [...names].flatMap((name) => {
+      const [x, y] = columnsOf(logged, name) ?? [[], []]
+      const points = Array.from(x, (step, i) => [step, y[i]] as const).filter(([, value]) => Number.isFinite(value))
+      return points.length ? [[name, points]] : []
+    }),
+  )
+
+/** All metrics, with all their values. */
+export const allCurves = (logged: Logged): Curves =>
+  curvesFor(logged, new Set([...logged.steps.names(), ...logged.evaluations.names()]))
+
+/** What a run changed, by its log. */
+export const changeIn = (logged: Logged, facts: Facts): Change | undefined =>
+  changeOf(curvesFor(logged, judgingMetrics(facts.bestMetric)), facts)
+
+/** The metric that a run is judged by: its best and last evaluation, or else the mean of the last training steps. */
+export const figuresOf = (logged: Logged, facts: Facts = {}): Pick<RunRow, 'best' | 'last' | 'spark'> => {
+  const change = changeIn(logged, facts)
+  const other = logged.steps.names().find((name) => name !== 'step' && name !== 'total_steps')
+  const name = change ? `${change.steps === undefined ? 'eval_' : ''}${change.metric}` : other
+  const columns = name === undefined ? undefined : columnsOf(logged, name)
+  if (name === undefined || !columns) return { spark: [] }
+  const [x, y] = columns
   const everything = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const
-  return {
-    ...(best >= 0 && { best: figure(best) }),
-    ...(last >= 0 && { last: figure(last) }),
-    spark: downsample(x, y, everything, sparkPoints).y.map((value) => Number(value.toPrecision(4))),
+  const spark = downsample(x, y, everything, sparkPoints).y.map((value) => Number(value.toPrecision(4)))
+  if (change?.steps !== undefined) {
+    const label = `${change.steps > 1 ? 'mean training' : 'training'} ${labelOf(name).toLowerCase()}`
+    return { last: { metric: name, label, ...change.to }, spark }
   }
+  const measured = Array.from(x, (step, i) => ({ step, value: y[i] })).filter(({ value }) => Number.isFinite(value))
+  const label = change ? nameText(change) : labelOf(name).toLowerCase()
+  const figure = (point: { step: number; value: number }): Figure => ({ metric: name, label, ...point })
+  // Before the first step policy and reference model are the same, which counts as no pair in order
+  const compared = measured.filter(({ step }) => change?.metric !== 'rewards/accuracies' || step > 0)
+  const best = compared.length ? compared.reduce((a, b) => (isBetter(name, b.value, a.value) ? b : a)) : undefined
+  const last = measured.at(-1)
+  return { ...(change && best && { best: figure(best) }), ...(last && { last: figure(last) }), spark }
 }
 
 /** @param end the last event of the log, if the run ended   @param failure of the process that was to go on with it */
@@ -70,7 +79,7 @@ export const stateOf = (running: boolean, end: LoggedEvent | undefined, failure?
   if (failure !== undefined && !isOver) return ['failed', failure]
   if (!end) return ['broken off']
   if (end.stopped === 'interrupted') return ['stopped']
-  return end.stopped === 'done' ? ['ended'] : ['ended', String(end.stopped)]
+  return end.stopped === 'done' ? ['done'] : ['done', String(end.stopped)]
 }
 
 /** The numbers of the last row that has any. */
@@ -111,13 +120,3 @@ const thin = ({ steps, evaluations }: Logged, most: number): Curves => {
   }
   return curves
 }
-
-/** Curves without the share of pairs in order where a held-out loss says more. */
-export const headlineCurves = (curves: Curves): Curves =>
-  hasHeldLoss(curves) && curves.has('loss') ? new Map([...curves].filter(([name]) => name !== pairsInOrder)) : curves
-
-/** The numbers of the last step and of the last evaluation. */
-export const lastValuesOf = (logged: Logged) => ({
-  last: latestOf(logged),
-  evaluation: latestOf({ steps: logged.evaluations }),
-})

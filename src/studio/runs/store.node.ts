@@ -10,7 +10,7 @@ import type { RunRow } from './api.ts'
 import { folderOf, foldersBelow, isName, logOf } from './folders.node.ts'
 import { type ForeignLog, foreignInfo, makeForeignLog, toolOf } from './foreignLog.node.ts'
 import { type LogIndex, makeLogIndex } from './logIndex.node.ts'
-import { figuresOf, stateOf } from './row.ts'
+import { figuresOf, judgingFacts, stateOf } from './row.ts'
 import { readTags } from './tags.node.ts'
 
 export type OpenRun = {
@@ -156,7 +156,7 @@ const readForeign = async (entry: Entry, { run, log }: Foreign): Promise<OpenRun
   const isDone = log.totalSteps !== undefined && steps >= log.totalSteps
   const row: RunRow = {
     ...{ name: entry.name, kind: toolOf(run), method: toolOf(run), model: '', steps, tags: [] },
-    state: !isDone && Date.now() - run.changed < lately ? 'running' : 'ended',
+    state: !isDone && Date.now() - run.changed < lately ? 'running' : 'done',
     ...{ totalSteps: log.totalSteps ?? steps, created: info.created, alive: info.created },
     ...figuresOf(log),
   }
@@ -194,14 +194,14 @@ const readRun = async (entry: Entry, failure: string | undefined): Promise<OpenR
     ...{ state, ...(reason !== undefined && { reason }), steps, tags, created: info.created },
     totalSteps: typeof info.total_steps === 'number' ? info.total_steps : steps,
     alive: new Date(log.changed || Date.parse(info.created) || 0).toISOString(),
-    ...figuresOf(log),
+    ...figuresOf(log, judgingFacts(info)),
   }
   entry.row = row
   return { name, dir, info, log, row }
 }
 
 const unread = ({ name }: Entry): RunRow => ({
-  ...{ name, kind: 'attune', method: '', model: '', state: 'ended', steps: 0, totalSteps: 0, tags: [], created: '' },
+  ...{ name, kind: 'attune', method: '', model: '', state: 'done', steps: 0, totalSteps: 0, tags: [], created: '' },
   ...{ alive: '', spark: [], reading: true },
 })
 

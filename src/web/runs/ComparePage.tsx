@@ -45,7 +45,7 @@ const Comparison = ({ names }: { names: readonly string[] }) => {
   )
   if (comparison.isError) return <ErrorNote error={comparison.error} />
   if (!comparison.data) return null
-  const { runs, metrics, axes, figures } = comparison.data
+  const { runs, metrics, axes, figures, apart, note } = comparison.data
   return (
     <>
       <PageHead title="Compare runs" crumbs={[{ name: 'Runs', href: '/runs' }]} />
@@ -70,11 +70,26 @@ const Comparison = ({ names }: { names: readonly string[] }) => {
         ))}
       </ul>
       <div className="stack">
+        {apart && (
+          <Card title="Losses that cannot be compared">
+            <p>{apart.why}</p>
+            <ul>
+              {apart.changes.map((change, i) => (
+                <li key={runs[i].name}>
+                  <bdi>{runs[i].name}</bdi>: {change}
+                </li>
+              ))}
+            </ul>
+          </Card>
+        )}
         <Charts runs={runs.map(({ name }) => name)} metrics={metrics} axes={axes} />
         <Card title="Settings that differ">
           <DifferencesTable comparison={comparison.data} />
         </Card>
         <Card title="Figures at the end">
+          <p className="soft">
+            Of held-out rows: what the result was measured at. Of training: means of the last steps. {note}
+          </p>
           {figures.length === 0 ? (
             <EmptyState title="Nothing was logged yet" />
           ) : (

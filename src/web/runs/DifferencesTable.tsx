@@ -18,9 +18,9 @@ export const DifferencesTable = ({ comparison: { runs, settings } }: { compariso
         </tr>
       </thead>
       <tbody>
-        {settings.map(({ key, values }) => (
+        {settings.map(({ key, name, values }) => (
           <tr key={key}>
-            <th scope="row">{key}</th>
+            <th scope="row">{name}</th>
             {values.map((value, i) => (
               <td key={runs[i].name}>{value === null ? <span className="soft">unset</span> : <bdi>{value}</bdi>}</td>
             ))}

@@ -62,7 +62,7 @@ const Run = ({ name, page }: { name: string; page: Page }) => {
         lead={
           <div className="row">
             <StateBadge row={row} />
-            <bdi>{[row.method, row.model].filter(Boolean).join(' · ')}</bdi>
+            <bdi>{[row.method, row.model].filter(Boolean).join(' of ')}</bdi>
             <Tags name={name} tags={row.tags} editable={row.kind === 'attune'} />
           </div>
         }
@@ -99,9 +99,9 @@ const Head = ({ page: { row, headline, note, phases } }: { page: Page }) => (
         <Figure name="Time of training" value={duration(phases.reduce((sum, { seconds }) => sum + seconds, 0))} />
       )}
       <Figure
-        name="Last sign of life"
+        name="Last active"
         value={ago(row.alive)}
-        note={row.reason && row.state === 'ended' ? row.reason : undefined}
+        note={row.reason && row.state === 'done' ? row.reason : undefined}
       />
     </dl>
     {row.state === 'running' && row.totalSteps > 0 && (

@@ -62,9 +62,9 @@ export const RunTable = ({ rows, sort, onSort, chosen, onChoose }: Props) => {
             {head('name', 'Run')}
             {head('state', 'State')}
             {head('steps', 'Steps', true)}
-            {head('best', 'Best', true)}
+            {head('best', 'Measured', true)}
             <th scope="col">Curve</th>
-            {head('alive', 'Last sign')}
+            {head('alive', 'Last active')}
           </tr>
         </thead>
         <tbody>
@@ -100,57 +100,61 @@ const Space = ({ height }: { height: number }) =>
     </tr>
   ) : null
 
-const Cells = ({ row }: { row: RunRow }) => (
-  <>
-    <th scope="row" className="run-name">
-      <Link href={runPath(row.name)}>
-        <bdi>{row.name}</bdi>
-      </Link>
-      <small className="soft">
-        <bdi>{[row.method, row.model].filter(Boolean).join(' · ')}</bdi>
-        {row.tags.map((tag) => (
-          <Badge key={tag}>
-            <bdi>{tag}</bdi>
-          </Badge>
-        ))}
-      </small>
-    </th>
-    <td>
-      <StateBadge row={row} />
-      {row.reason && <small className="soft clip-small">{row.reason}</small>}
-    </td>
-    <td className="number">
-      {row.state === 'running' && row.totalSteps > 0 ? (
-        <>
-          {number(row.steps)} of {number(row.totalSteps)}
-          <ProgressBar label={`Progress of ${row.name}`} value={row.steps} max={row.totalSteps} />
-        </>
-      ) : (
-        number(row.steps)
-      )}
-    </td>
-    <td className="number">
-      {row.best ? (
-        <>
-          {number(row.best.value)}
-          <small className="soft">
-            {row.best.label}, step {number(row.best.step)}
-          </small>
-        </>
-      ) : (
-        '–'
-      )}
-    </td>
-    <td>
-      <Sparkline
-        values={row.spark}
-        label={row.last ? `${row.last.label} over the run, ${number(row.last.value)} at the end` : 'no curve'}
-      />
-    </td>
-    <td className="soft nowrap">
-      <time dateTime={row.alive} title={row.alive}>
-        {ago(row.alive)}
-      </time>
-    </td>
-  </>
-)
+const Cells = ({ row }: { row: RunRow }) => {
+  const figure = row.best ?? row.last
+  return (
+    <>
+      <th scope="row" className="run-name">
+        <Link href={runPath(row.name)}>
+          <bdi>{row.name}</bdi>
+        </Link>
+        <small className="soft">
+          <bdi>{[row.method, row.model].filter(Boolean).join(' of ')}</bdi>
+          {row.tags.map((tag) => (
+            <Badge key={tag}>
+              <bdi>{tag}</bdi>
+            </Badge>
+          ))}
+        </small>
+      </th>
+      <td>
+        <StateBadge row={row} />
+        {row.reason && <small className="soft clip-small">{row.reason}</small>}
+      </td>
+      <td className="number">
+        {row.state === 'running' && row.totalSteps > 0 ? (
+          <>
+            {number(row.steps)} of {number(row.totalSteps)}
+            <ProgressBar label={`Progress of ${row.name}`} value={row.steps} max={row.totalSteps} />
+          </>
+        ) : (
+          number(row.steps)
+        )}
+      </td>
+      <td className="number">
+        {figure ? (
+          <>
+            {number(figure.value)}
+            <small className="soft">
+              {row.best ? 'best ' : ''}
+              {figure.label}, step {number(figure.step)}
+            </small>
+          </>
+        ) : (
+          '–'
+        )}
+      </td>
+      <td>
+        <Sparkline
+          values={row.spark}
+          label={row.last ? `${row.last.label} over the run, ${number(row.last.value)} at the end` : 'no curve'}
+        />
+      </td>
+      <td className="soft nowrap">
+        <time dateTime={row.alive} title={row.alive}>
+          {ago(row.alive)}
+        </time>
+      </td>
+    </>
+  )
+}

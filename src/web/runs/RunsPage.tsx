@@ -28,7 +28,7 @@ const RunsPage = () => {
 
 export default RunsPage
 
-const runStates: readonly RunState[] = ['running', 'ended', 'stopped', 'broken off', 'failed']
+const runStates: readonly RunState[] = ['running', 'done', 'stopped', 'broken off', 'failed']
 
 const changed = ({ runs, folder }: RunList, { changed, gone }: RunChange): RunList => {
   const byName = new Map(runs.map((row) => [row.name, row]))
@@ -156,7 +156,7 @@ const keys: Record<Sort['by'], (row: RunRow) => string | number> = {
   name: ({ name }) => name,
   state: ({ state }) => runStates.indexOf(state),
   steps: ({ steps }) => steps,
-  best: ({ best }) => best?.value ?? Number.NEGATIVE_INFINITY,
+  best: ({ best, last }) => (best ?? last)?.value ?? Number.NEGATIVE_INFINITY,
   created: ({ created }) => created,
   alive: ({ alive }) => alive,
 }

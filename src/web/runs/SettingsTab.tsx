@@ -35,9 +35,9 @@ export const SettingsTab = ({ name, page: { settings, facts } }: { name: string;
             </tr>
           </thead>
           <tbody>
-            {shown.map(({ key, value, default: usual, isDefault }) => (
+            {shown.map(({ key, name: flag, value, default: usual, isDefault }) => (
               <tr key={key}>
-                <th scope="row">{key}</th>
+                <th scope="row">{flag}</th>
                 <td className={isDefault ? 'soft' : 'changed'}>
                   <bdi>{value}</bdi>
                 </td>

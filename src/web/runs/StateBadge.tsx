@@ -4,7 +4,7 @@ import { Badge, type Tone } from '../ui/Card.tsx'
 
 const tones: Record<RunRow['state'], Tone> = {
   running: 'accent',
-  ended: 'plain',
+  done: 'plain',
   stopped: 'warn',
   'broken off': 'warn',
   failed: 'bad',

@@ -118,7 +118,7 @@ const Projects = ({ projects, owner }: { projects: readonly ProjectSummary[]; ow
 
 const tones: Record<RunState, Tone> = {
   running: 'accent',
-  ended: 'plain',
+  done: 'plain',
   stopped: 'warn',
   'broken off': 'warn',
   failed: 'bad',

@@ -16,16 +16,16 @@ const project = (name: string, { open = 0, labelled = 0, ...counts }: Counts): P
     ...counts,
   },
 })
-const run = (state: 'running' | 'ended') => ({ name: 'a/b', state, steps: 5, totalSteps: 10 })
+const run = (state: 'running' | 'done') => ({ name: 'a/b', state, steps: 5, totalSteps: 10 })
 
 describe('the next step', () => {
   it.each([
     ['a run that runs comes first', [project('p', { open: 3 })], [run('running')], 'a/b is running', '/runs/a%2Fb'],
-    ['then tasks that wait', [project('p', { open: 3 })], [run('ended')], 'Label p', '/label/7/task'],
+    ['then tasks that wait', [project('p', { open: 3 })], [run('done')], 'Label p', '/label/7/task'],
     ['that one has begun', [project('p', { open: 3, labelled: 2 })], [], 'Go on with p', '/label/7/task'],
     ['a project without tasks', [project('p', { tasks: 0 })], [], 'p has no tasks yet', '/label/7'],
     ['one that is labelled', [project('p', { votes: 20 })], [], 'p is labelled', '/label/7'],
-    ['runs without any labels', [], [run('ended')], 'Find out which answers people like', '/label'],
+    ['runs without any labels', [], [run('done')], 'Find out which answers people like', '/label'],
   ])('%s', (_, projects, runs, title, href) => {
     expect(nextStep(projects, runs, true)).toMatchObject({ title, href })
   })

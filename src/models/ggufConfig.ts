@@ -1,0 +1,375 @@
+/**
+ * The config.json of a model in a GGUF file, made from its metadata and the names of its tensors: the reverse of
+ * ggufArchitectures.ts, with llama.cpp's defaults where the file is silent. Source: src/llama-model.cpp.
+ */
+import { inverseFrequencies, type RopeParameters } from '../nn/rope.ts'
+import { badInput } from '../util/fault.ts'
+import { type GgufMeta, metaNumber, metaNumbers, metaText, metaTexts } from '../util/ggufHeader.ts'
+import { quoted } from '../util/quote.ts'
+
+/** Reads the settings of one file. */
+export type GgufSettingsReader = {
+  file: string
+  /** A number `ARCHITECTURE.key`; `silent` where it is absent. Throws a Fault where neither is there. */
+  number(key: string, silent?: number): number
+  optional(key: string): number | undefined
+  text(key: string): string | undefined
+  /** The shape of a tensor by its name in the file. */
+  shape(name: string): readonly number[] | undefined
+  /** The values of a tensor by which frequencies of the rotation are divided: what Llama 3.1's scaling or LongRoPE makes of each pair. */
+  factors(name: RopeFactors): Float32Array | undefined
+}
+
+/** Tensors that are part of the config, and no weights. */
+export const ropeFactors = ['rope_freqs.weight', 'rope_factors_short.weight', 'rope_factors_long.weight'] as const
+type RopeFactors = (typeof ropeFactors)[number]
+
+type Json = { readonly [key: string]: unknown }
+
+const rms = ({ number }: GgufSettingsReader) => ({ rms_norm_eps: number('attention.layer_norm_rms_epsilon') })
+
+const ropeOf = (read: GgufSettingsReader, base = 10_000): Json => {
+  const { number, optional, text } = read
+  const theta = { rope_theta: number('rope.freq_base', base) }
+  const older = optional('rope.scale_linear')
+  const [short, long] = [read.factors('rope_factors_short.weight'), read.factors('rope_factors_long.weight')]
+  if (short && long)
+    return {
+      rope_type: 'longrope',
+      ...theta,
+      short_factor: [...short],
+      long_factor: [...long],
+      original_max_position_embeddings: optional('rope.scaling.original_context_length'),
+      attention_factor: optional('rope.scaling.attn_factor'),
+    }
+  const type = text('rope.scaling.type') ?? (older === undefined || older === 1 ? 'none' : 'linear')
+  if (type === 'none') {
+    const factors = read.factors('rope_freqs.weight')
+    return factors ? llama3Of(read, factors, theta.rope_theta) : { rope_type: 'default', ...theta }
+  }
+  const factor = optional('rope.scaling.factor') ?? older
+  const beta = {
+    beta_fast: optional('rope.scaling.yarn_beta_fast'),
+    beta_slow: optional('rope.scaling.yarn_beta_slow'),
+  }
+  return {
+    rope_type: type,
+    ...theta,
+    factor,
+    ...(type === 'yarn' && {
+      original_max_position_embeddings: optional('rope.scaling.original_context_length'),
+      attention_factor: (optional('rope.scaling.attn_factor') ?? 1) * (0.1 * Math.log(factor ?? 1) + 1),
+      ...beta,
+    }),
+  }
+}
+
+/** Contexts that models with Llama 3.1's scaling were first trained at; any other is found from the factors. */
+const firstContext = 8192
+
+/**
+ * The settings of Llama 3.1's scaling that give these factors. Between its two wavelengths a factor f is 1 / ((1-s)/F + s), where
+ * s is a line in 1/wavelength; the line tells low_freq_factor and high_freq_factor for the context of 8192.
+ */
+const llama3Of = ({ number, file }: GgufSettingsReader, given: Float32Array, rope_theta: number): Json => {
+  const rotary = 2 * given.length
+  const factor = given.reduce((a, b) => Math.max(a, b))
+  const made = (low: number, high: number, context: number): RopeParameters => ({
+    rope_type: 'llama3',
+    rope_theta,
+    factor,
+    low_freq_factor: low,
+    high_freq_factor: high,
+    original_max_position_embeddings: context,
+  })
+  const plain = inverseFrequencies({ rope_type: 'default', rope_theta }, rotary)
+  const fits = (rope: RopeParameters) => {
+    const scaled = inverseFrequencies(rope, rotary)
+    return plain.every((frequency, i) => Math.abs(frequency / scaled[i] / given[i] - 1) < 1e-4)
+  }
+  if (factor === 1) return { rope_type: 'default', rope_theta }
+  const contexts = [firstContext, number('context_length'), number('context_length') / factor]
+  const usual = contexts.map((context) => made(1, 4, context)).find(fits)
+  const found = usual ?? fitted(given, plain, factor, made)
+  if (found && fits(found)) return { ...found }
+  throw badInput(
+    'gguf',
+    'has rope_freqs.weight with factors that are not those of Llama 3.1; attune reads those alone',
+    {
+      file,
+    },
+  )
+}
+
+const fitted = (
+  given: Float32Array,
+  plain: Float64Array,
+  factor: number,
+  made: (low: number, high: number, context: number) => RopeParameters,
+): RopeParameters | undefined => {
+  const points = [...given].flatMap((f, i) => {
+    const smooth = (1 / f - 1 / factor) / (1 - 1 / factor)
+    return smooth > 1e-4 && smooth < 1 - 1e-4 ? [{ x: plain[i] / (2 * Math.PI), smooth }] : []
+  })
+  if (points.length < 2) return undefined
+  const [first, last] = [points[0], points.at(-1)!]
+  const slope = (first.smooth - last.smooth) / (first.x - last.x)
+  const spread = firstContext / slope
+  const low = (last.x * slope - last.smooth) * spread
+  return made(low, low + spread, firstContext)
+}
+
+const gemma = (read: GgufSettingsReader) => ({
+  ...rms(read),
+  hidden_activation: 'gelu_pytorch_tanh',
+  head_dim: read.number('attention.key_length'),
+})
+
+/** Gemma's 27B models scale queries by the width of the model's heads, and llama.cpp knows them by their layers. */
+const queryScalar = (read: GgufSettingsReader, largest: number): number =>
+  read.number('block_count') === largest
+    ? Math.floor(read.number('embedding_length') / read.number('attention.head_count'))
+    : read.number('attention.key_length')
+
+const slides = (read: GgufSettingsReader, silent: number) => {
+  const period = read.number('attention.sliding_window_pattern', silent)
+  const layers = Array.from({ length: read.number('block_count') }, (_, i) =>
+    period === 0 || i % period < period - 1 ? 'sliding_attention' : 'full_attention',
+  )
+  return { sliding_window: read.number('attention.sliding_window', 4096), layer_types: layers }
+}
+
+const headDim = ({ optional }: GgufSettingsReader) => ({ head_dim: optional('attention.key_length') })
+
+type Found = { model_type: string; name: string; config(read: GgufSettingsReader): Json }
+
+/** By llama.cpp's name: the architecture's own name, and the settings beside those that all have. */
+const architectures: Readonly<Record<string, Found>> = {
+  llama: {
+    model_type: 'llama',
+    name: 'LlamaForCausalLM',
+    config: (read) => ({
+      ...rms(read),
+      head_dim: read.optional('attention.key_length') ?? read.optional('rope.dimension_count'),
+      hidden_act: 'silu',
+      attention_bias: read.shape('blk.0.attn_q.bias') !== undefined,
+      mlp_bias: read.shape('blk.0.ffn_up.bias') !== undefined,
+      rope_parameters: ropeOf(read),
+    }),
+  },
+  qwen2: {
+    model_type: 'qwen2',
+    name: 'Qwen2ForCausalLM',
+    config: (read) => ({ ...rms(read), hidden_act: 'silu', rope_parameters: ropeOf(read) }),
+  },
+  qwen3: {
+    model_type: 'qwen3',
+    name: 'Qwen3ForCausalLM',
+    config: (read) => ({ ...rms(read), ...headDim(read), hidden_act: 'silu', rope_parameters: ropeOf(read) }),
+  },
+  smollm3: {
+    model_type: 'smollm3',
+    name: 'SmolLM3ForCausalLM',
+    config: (read) => ({
+      ...rms(read),
+      ...headDim(read),
+      hidden_act: 'silu',
+      no_rope_layer_interval: 4,
+      rope_parameters: ropeOf(read),
+    }),
+  },
+  gemma: {
+    model_type: 'gemma',
+    name: 'GemmaForCausalLM',
+    config: (read) => ({ ...gemma(read), rope_parameters: ropeOf(read) }),
+  },
+  gemma2: {
+    model_type: 'gemma2',
+    name: 'Gemma2ForCausalLM',
+    config: (read) => ({
+      ...gemma(read),
+      ...slides(read, 2),
+      query_pre_attn_scalar: queryScalar(read, 46),
+      attn_logit_softcapping: read.number('attn_logit_softcapping', 50),
+      final_logit_softcapping: read.number('final_logit_softcapping', 30),
+      rope_parameters: ropeOf(read),
+    }),
+  },
+  gemma3: {
+    model_type: 'gemma3_text',
+    name: 'Gemma3ForCausalLM',
+    config: (read) => ({
+      ...gemma(read),
+      ...slides(read, 6),
+      query_pre_attn_scalar: queryScalar(read, 62),
+      final_logit_softcapping: read.optional('final_logit_softcapping') ?? null,
+      rope_parameters: {
+        full_attention: ropeOf(read, 1e6),
+        sliding_attention: { rope_type: 'default', rope_theta: read.number('rope.freq_base_swa', 10_000) },
+      },
+    }),
+  },
+  phi3: {
+    model_type: 'phi3',
+    name: 'Phi3ForCausalLM',
+    config: (read) => {
+      const heads = read.number('embedding_length') / read.number('attention.head_count')
+      return {
+        ...rms(read),
+        hidden_act: 'silu',
+        sliding_window: read.optional('attention.sliding_window') || null,
+        original_max_position_embeddings: read.optional('rope.scaling.original_context_length'),
+        rope_parameters: { ...ropeOf(read), partial_rotary_factor: read.number('rope.dimension_count', heads) / heads },
+      }
+    },
+  },
+  olmo2: {
+    model_type: 'olmo2',
+    name: 'Olmo2ForCausalLM',
+    config: (read) => {
+      const plain = { ...rms(read), hidden_act: 'silu' }
+      const rope = ropeOf(read, 5e5)
+      const window = read.optional('attention.sliding_window')
+      if (!window) return { ...plain, rope_parameters: rope }
+      // llama.cpp has one architecture for both
+      return {
+        ...plain,
+        ...slides(read, 4),
+        architectures: ['Olmo3ForCausalLM'],
+        model_type: 'olmo3',
+        rope_parameters: {
+          full_attention: rope,
+          sliding_attention: { rope_type: 'default', rope_theta: rope.rope_theta },
+        },
+      }
+    },
+  },
+  granite: {
+    model_type: 'granite',
+    name: 'GraniteForCausalLM',
+    config: (read) => ({
+      ...rms(read),
+      hidden_act: 'silu',
+      attention_bias: read.shape('blk.0.attn_q.bias') !== undefined,
+      mlp_bias: read.shape('blk.0.ffn_up.bias') !== undefined,
+      attention_multiplier: read.number('attention.scale', 1),
+      embedding_multiplier: read.number('embedding_scale', 1),
+      residual_multiplier: read.number('residual_scale', 1),
+      logits_scaling: read.number('logit_scale', 1),
+      rope_parameters: ropeOf(read),
+    }),
+  },
+  gpt2: {
+    model_type: 'gpt2',
+    name: 'GPT2LMHeadModel',
+    config: (read) => ({
+      activation_function: 'gelu_new',
+      layer_norm_epsilon: read.number('attention.layer_norm_epsilon'),
+      n_embd: read.number('embedding_length'),
+      n_layer: read.number('block_count'),
+      n_head: read.number('attention.head_count'),
+      n_positions: read.number('context_length'),
+      n_inner: read.number('feed_forward_length'),
+    }),
+  },
+}
+
+const ids = ['bos', 'eos', 'padding'] as const
+const idName = { bos: 'bos_token_id', eos: 'eos_token_id', padding: 'pad_token_id' }
+
+/**
+ * Makes config.json.
+ * @param shapes of the tensors, by their names in the file @param factors the values of the tensors in `ropeFactors`
+ * Throws Faults 'gguf' for an architecture that attune does not compute, and 'bad-gguf' for settings that are missing.
+ */
+export const ggufConfig = (
+  metadata: ReadonlyMap<string, GgufMeta>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  factors: ReadonlyMap<string, Float32Array>,
+  file: string,
+): Json => {
+  const name = metaText(metadata, 'general.architecture', file)
+  if (name === undefined || !Object.hasOwn(architectures, name))
+    throw badInput(
+      'gguf',
+      `is of the architecture ${quoted(name ?? '')}; attune reads ${Object.keys(architectures).join(', ')}`,
+      { file },
+    )
+  const read = reader(metadata, shapes, factors, name, file)
+  const { model_type, name: architecture, config } = architectures[name]
+  const embedding = shapes.get('token_embd.weight')
+  if (!embedding) throw badInput('missing-weight', 'holds no token_embd.weight', { file })
+  refuseDepth(read, shapes)
+  if (read.number('expert_count', 0) > 0)
+    throw badInput(
+      'gguf',
+      'is a mixture of experts, which attune reads from a folder with config.json, not from a GGUF file',
+      {
+        file,
+      },
+    )
+  refuseTokens(metadata, embedding[0], file)
+  return {
+    architectures: [architecture],
+    model_type,
+    vocab_size: embedding[0],
+    hidden_size: read.number('embedding_length'),
+    intermediate_size: read.number('feed_forward_length'),
+    num_hidden_layers: read.number('block_count'),
+    num_attention_heads: read.number('attention.head_count'),
+    num_key_value_heads: read.number('attention.head_count_kv', read.number('attention.head_count')),
+    max_position_embeddings: read.number('context_length'),
+    tie_word_embeddings: !shapes.has('output.weight'),
+    ...Object.fromEntries(
+      ids.flatMap((id) => {
+        const found = metaNumber(metadata, `tokenizer.ggml.${id}_token_id`, file)
+        return found === undefined ? [] : [[idName[id], found]]
+      }),
+    ),
+    ...config(read),
+  }
+}
+
+const reader = (
+  metadata: ReadonlyMap<string, GgufMeta>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  factors: ReadonlyMap<string, Float32Array>,
+  name: string,
+  file: string,
+): GgufSettingsReader => {
+  const optional = (key: string): number | undefined => {
+    const value = metadata.get(`${name}.${key}`)
+    if (typeof value !== 'object') return metaNumber(metadata, `${name}.${key}`, file)
+    // a value for each layer
+    const list = metaNumbers(metadata, `${name}.${key}`, file)!
+    if (list.every((each) => each === list[0])) return list[0]
+    throw badInput('gguf', `has layers that differ in ${key}, which attune does not compute for ${name}`, { file })
+  }
+  const number = (key: string, silent?: number): number => {
+    const found = optional(key) ?? silent
+    if (found !== undefined) return found
+    throw badInput('bad-gguf', `has no ${name}.${key} in its metadata; fetch the file again`, { file })
+  }
+  return {
+    file,
+    optional,
+    number,
+    text: (key) => metaText(metadata, `${name}.${key}`, file),
+    shape: (key) => shapes.get(key),
+    factors: (key) => factors.get(key),
+  }
+}
+
+/** Before lists are made for as many layers as the metadata claims. */
+const refuseDepth = (read: GgufSettingsReader, shapes: ReadonlyMap<string, readonly number[]>) => {
+  const layers = read.number('block_count')
+  const { file } = read
+  if (!Number.isInteger(layers) || layers < 1 || layers > shapes.size)
+    throw badInput('bad-gguf', `claims ${layers} layers, and has ${shapes.size} tensors`, { file })
+}
+
+const refuseTokens = (metadata: ReadonlyMap<string, GgufMeta>, rows: number, file: string) => {
+  const tokens = metaTexts(metadata, 'tokenizer.ggml.tokens', file)?.length ?? 0
+  if (tokens > rows)
+    throw badInput('bad-gguf', `has ${tokens} tokens, and token_embd.weight has ${rows} rows`, { file })
+}

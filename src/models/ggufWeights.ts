@@ -1,0 +1,70 @@
+/** What llama.cpp's weights have otherwise than transformers', and the way back; see gguf.ts for why. */
+import type { Architecture, Config } from './architecture.ts'
+import { ggufArchitectures } from './ggufArchitectures.ts'
+
+type Change = (x: Float32Array) => Float32Array
+
+/** A weight as llama.cpp has it. */
+export const changesOf = (name: string, shape: readonly number[], architecture: Architecture, config: Config) => {
+  const found = ggufArchitectures[architecture.name]
+  const changes: Change[] = []
+  const transposed = isTransposed(name, shape, architecture)
+  if (transposed) changes.push((x) => swapped(x, shape[0]))
+  if (isPaired(name, architecture)) changes.push((x) => paired(x, config.head_dim, x.length / shape[0]))
+  if (hasOneAdded(name, architecture)) changes.push((x) => x.map((value) => value + 1))
+  const factor = found.queryFactor && name.endsWith(found.queryFactor.weight) ? found.queryFactor.of(config) : 1
+  if (factor !== 1) changes.push((x) => x.map((value) => value * factor))
+  return { transposed, change: (x: Float32Array) => changes.reduce((value, change) => change(value), x) }
+}
+
+/**
+ * llama.cpp's weight as transformers has it; no change where the two are the same. The factor of queries stays in the weight, since
+ * the config that is made of a GGUF file says what llama.cpp assumes.
+ */
+export const changesBack = (name: string, shape: readonly number[], architecture: Architecture, config: Config) => {
+  const changes: Change[] = []
+  const transposed = isTransposed(name, shape, architecture)
+  if (hasOneAdded(name, architecture)) changes.push((x) => x.map((value) => value - 1))
+  if (isPaired(name, architecture)) changes.push((x) => unpaired(x, config.head_dim, x.length / shape[0]))
+  if (transposed) changes.push((x) => swapped(x, shape[1]))
+  const change = (x: Float32Array) => changes.reduce((value, change) => change(value), x)
+  return { transposed, change: changes.length ? change : undefined }
+}
+
+const isTransposed = (name: string, shape: readonly number[], { conv1d }: Architecture) =>
+  conv1d === true && shape.length === 2 && name.startsWith('transformer.h.')
+
+const isPaired = (name: string, architecture: Architecture) =>
+  ggufArchitectures[architecture.name].pairs === true && /self_attn\.[qk]_proj\.(weight|bias)$/.test(name)
+
+const hasOneAdded = (name: string, { zeroNorms }: Architecture) => zeroNorms === true && name.endsWith('norm.weight')
+
+/** [rows, columns] -> [columns, rows]. */
+const swapped = (x: Float32Array, rows: number): Float32Array => {
+  const columns = x.length / rows
+  const out = new Float32Array(x.length)
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[j * rows + i] = x[i * columns + j]
+  return out
+}
+
+/** The place of a row of a head of D where its halves become neighbours: i and i + D/2 become 2i and 2i + 1. */
+const pairedRow = (row: number, D: number): number => {
+  const i = row % D
+  return row - i + (i < D / 2 ? 2 * i : 2 * i - D + 1)
+}
+
+const moved = (x: Float32Array, columns: number, place: (row: number) => [from: number, to: number]) => {
+  const out = new Float32Array(x.length)
+  for (let row = 0; row < x.length / columns; row++) {
+    const [from, to] = place(row)
+    out.set(x.subarray(from * columns, (from + 1) * columns), to * columns)
+  }
+  return out
+}
+
+/** Rows of each head of D from (first half, second half) to neighbours. */
+const paired = (x: Float32Array, D: number, columns: number): Float32Array =>
+  moved(x, columns, (row) => [row, pairedRow(row, D)])
+
+const unpaired = (x: Float32Array, D: number, columns: number): Float32Array =>
+  moved(x, columns, (row) => [pairedRow(row, D), row])

@@ -1,0 +1,59 @@
+/**
+ * What a GGUF file's weights are stored as: the types of its tensors. K mixes give more bits where errors cost more, to the same tensors
+ * as llama.cpp (llama_tensor_get_type in llama-quant.cpp, without an importance matrix).
+ */
+import { fitsBlocks } from '../checkpoint/gguf.ts'
+import type { GgufType } from '../checkpoint/ggufBlocks.ts'
+
+/** By llama.cpp's names. */
+export const ggufFormats = ['F32', 'F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_M', 'Q4_0'] as const
+export type GgufFormat = (typeof ggufFormats)[number]
+
+/** llama.cpp's number of a format, in general.file_type. */
+export const fileTypes: Readonly<Record<GgufFormat, number>> = {
+  F32: 0,
+  F16: 1,
+  Q4_0: 2,
+  Q8_0: 7,
+  Q4_K_M: 15,
+  Q5_K_M: 17,
+  Q6_K: 18,
+}
+
+type Shaped = { name: string; shape: readonly number[] }
+
+/**
+ * Vectors and position embeddings stay fp32. The language head has more bits than the rest, since its errors are errors of the
+ * logits. Rows that are not whole blocks get the smallest type of more bits whose blocks they fill, and F16 where there is none.
+ * @param all tensors of the file
+ */
+export const storedType = (format: GgufFormat, { name, shape }: Shaped, all: readonly Shaped[]): GgufType => {
+  if (shape.length < 2 || name === 'position_embd.weight') return 'F32'
+  const head = all.some((tensor) => tensor.name === 'output.weight') ? 'output.weight' : 'token_embd.weight'
+  const layers = all.filter((tensor) => /^blk\.\d+\.attn_norm\.weight$/.test(tensor.name)).length
+  const wanted = wantedType(format, name, name === head, layers)
+  return [wanted, ...(larger[wanted] ?? []), 'F16' as const].find((type) => fitsBlocks(type, shape))!
+}
+
+/** For rows that do not fill K blocks, as in llama.cpp. */
+const larger: { readonly [T in GgufType]?: readonly GgufType[] } = {
+  Q4_K: ['Q5_0'],
+  Q5_K: ['Q5_1'],
+  Q6_K: ['Q8_0'],
+}
+
+const wantedType = (format: GgufFormat, name: string, isHead: boolean, layers: number): GgufType => {
+  if (format === 'Q4_0') return isHead ? 'Q8_0' : 'Q4_0'
+  if (format !== 'Q4_K_M' && format !== 'Q5_K_M') return format
+  const plain = format === 'Q4_K_M' ? 'Q4_K' : 'Q5_K'
+  const [, layer, module] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? []
+  if (isHead) return 'Q6_K'
+  if (module === 'attn_qkv') return format === 'Q4_K_M' ? 'Q5_K' : 'Q6_K'
+  return (module === 'attn_v' || module === 'ffn_down') && needsMore(Number(layer), layers) ? 'Q6_K' : plain
+}
+
+/** The first and the last eighth of the layers, and every third between. */
+const needsMore = (layer: number, layers: number): boolean => {
+  const eighth = Math.floor(layers / 8)
+  return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2
+}

@@ -1,0 +1,18 @@
+/** The program that reads an export, as far as an export is compared by it: llama.cpp, or another in its place. */
+export type ExportReader = {
+  /** What reports call it. */
+  name: string
+  /** Ids of a text in which special tokens count as such, without what is added around it. */
+  tokenize(text: string): readonly number[]
+  /** Whether it puts the beginning token before a prompt. */
+  addsBos: boolean
+  bosId?: number
+  eosId?: number
+  /** Whether it stops at this id. */
+  stopsAt(id: number): boolean
+  /** The chat template that it finds in the file. */
+  chatTemplate?: string
+  /** Log-probabilities of each id but the first, given those before it. */
+  logps(ids: readonly number[]): Promise<readonly number[]>
+  close(): Promise<void>
+}

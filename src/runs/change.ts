@@ -1,0 +1,96 @@
+/**
+ * What a run changed: the metric that it is judged by, before and after. It is measured on held-out rows where there are some,
+ * else over the first and the last steps, because a single step's rows may be easy or hard ones.
+ */
+import type { Curves } from './curves.ts'
+
+export type Measured = { step: number; value: number }
+
+export type Change = {
+  /** By its published name, without `eval_`. */
+  metric: string
+  /** False where only rows that the run learns from were measured. */
+  heldOut: boolean
+  /** The first measurement; undefined where there is only one. Step 0 is the model before training. */
+  from?: Measured
+  /** The measurement of the result. */
+  to: Measured
+  /** Where training steps were measured: of how many of them each end is the mean. */
+  steps?: number
+}
+
+type Facts = {
+  /** The setting. */
+  bestMetric?: unknown
+  /** How many rows were held out. */
+  heldRows?: unknown
+  /** The step whose weights the result has. */
+  through?: number
+}
+
+/** Of evaluations, the most telling first: the loss of a policy gradient says nothing, and pairs are soon all in order. */
+const judgedBy = ['reward', 'accuracy', 'loss', 'rewards/accuracies']
+/** In self-play each iteration has other rows to tell apart, so only what is measured on the data alone can be compared. */
+const judgedByInSelfPlay = ['exact_match', 'nll', 'margin']
+/** Of training steps. */
+const trainedBy = ['reward', 'loss']
+
+/** The metrics that a change may be of, as logs name them. */
+export const judgingMetrics = (bestMetric?: unknown): Set<string> =>
+  new Set([
+    ...[...judgedBy, ...judgedByInSelfPlay].map((name) => `eval_${name}`),
+    ...trainedBy,
+    'iteration',
+    ...(typeof bestMetric === 'string' ? [bestMetric] : []),
+  ])
+
+/** @returns undefined where nothing was measured */
+export const changeOf = (curves: Curves, facts: Facts = {}): Change | undefined =>
+  evaluated(curves, facts) ?? trained(curves)
+
+const evaluated = (curves: Curves, { bestMetric, heldRows, through }: Facts): Change | undefined => {
+  const inIterations = curves.has('iteration')
+  // What the user chose to judge by, if it is not what all runs of the method have
+  const chosen = typeof bestMetric === 'string' && bestMetric !== 'eval_loss' ? bestMetric.replace(/^eval_/, '') : ''
+  const metrics = inIterations ? judgedByInSelfPlay : [chosen, ...judgedBy]
+  const metric = metrics.find((name) => curves.get(`eval_${name}`)?.length)
+  if (metric === undefined) return undefined
+  const all = curves.get(`eval_${metric}`)!
+  const points = all.filter(([step], i) => i === 0 || through === undefined || step <= through)
+  const [first, last] = [points[0], points.at(-1)!].map(([step, value]) => ({ step, value }))
+  // Before the first step policy and reference model are the same, which counts as no pair in order
+  const hasFirst = points.length > 1 && !(metric === 'rewards/accuracies' && first.step === 0)
+  return { metric, heldOut: !inIterations || heldRows !== undefined, ...(hasFirst && { from: first }), to: last }
+}
+
+/** Of one training: later iterations learn other rows, whose losses cannot be compared with the first. */
+const trained = (curves: Curves): Change | undefined => {
+  if (curves.has('iteration')) return undefined
+  const metric = trainedBy.find((name) => curves.get(name)?.length)
+  if (metric === undefined) return undefined
+  const points = curves.get(metric)!
+  const steps = endSteps(points.length)
+  const mean = (part: typeof points): Measured => ({
+    step: part.at(-1)![0],
+    value: meanOf(part),
+  })
+  return {
+    ...{ metric, heldOut: false, steps },
+    ...(points.length > 1 && { from: mean(points.slice(0, steps)) }),
+    to: mean(points.slice(-steps)),
+  }
+}
+
+/** Of each metric of training steps: the mean over the last ones. */
+export const lastMeans = (curves: Curves): Record<string, number> =>
+  Object.fromEntries(
+    [...curves]
+      .filter(([name]) => !name.startsWith('eval_'))
+      .map(([name, points]) => [name, meanOf(points.slice(-endSteps(points.length)))]),
+  )
+
+const meanOf = (points: readonly (readonly [number, number])[]) =>
+  points.reduce((sum, [, value]) => sum + value, 0) / points.length
+
+/** A fifth of all steps, at least five where there are as many, and never more than half. */
+const endSteps = (steps: number) => Math.max(1, Math.min(Math.floor(steps / 2), Math.max(5, Math.floor(steps / 5))))

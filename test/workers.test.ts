@@ -1,0 +1,287 @@
+/** Runs whose work is shared out over Redis end as those of one process do, whatever happens to workers and Redis. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { hasRedis, openRedis, startWorker, type TestRedis, type TestWorker } from './support/redis.ts'
+import { logOf, start, weightsOf } from './support/runs.ts'
+import { openS3Stub } from './support/s3Stub.ts'
+import { writeInputs } from './support/scenarios.ts'
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 })
+
+const root = mkdtempSync(join(tmpdir(), 'attune-workers-'))
+const inputs = join(root, 'inputs')
+const at = (name: string) => join(root, name)
+let redis: TestRedis
+let workers: TestWorker[] = []
+
+const model = ['--model', join(inputs, 'model'), '--threads', '1']
+const lora = ['--lora-r', '4', '--learning-rate', '1e-3']
+const dpo = ['dpo', ...model, '--data', join(inputs, 'pairs.jsonl'), '--batch-size', '2', '--grad-accum', '3', ...lora]
+const dpoSteps = [...dpo, '--max-steps', '4', '--max-length', '64', '--save-every', '1']
+const prompts = join(inputs, 'pairs.jsonl')
+const grpo = [
+  'grpo',
+  ...model,
+  '--data',
+  prompts,
+  '--batch-size',
+  '4',
+  '--num-generations',
+  '4',
+  '--max-new-tokens',
+  '8',
+]
+const grpoSteps = [...grpo, '--reward', 'letters=regex:e.*e', ...lora, '--max-steps', '4', '--kl-coef', '0.1']
+
+const joinWorkers = async (count: number) => {
+  const started = Array.from({ length: count }, (_, i) =>
+    startWorker(redis.url, at(`cache-worker-${workers.length + i}`)),
+  )
+  workers.push(...started)
+  await Promise.all(started.map((worker) => worker.until('ready')))
+  return started
+}
+
+const lists = ['--max-steps', '2', '--max-new-tokens', '8', '--save-every', '1', '--max-length', '64']
+const asft = [
+  'asft',
+  ...model,
+  '--data',
+  join(inputs, 'pairs.jsonl'),
+  '--iterations',
+  '2',
+  '--batch-size',
+  '2',
+  '--grad-accum',
+  '2',
+  ...lists,
+  ...lora,
+]
+const asftSteps = [...asft, '--helper', join(inputs, 'one'), '--exact-match']
+const ppo = ['ppo', ...model, '--data', prompts, '--batch-size', '4', '--max-new-tokens', '8', '--max-steps', '2']
+const ppoSteps = [...ppo, '--reward', 'letters=regex:e.*e', ...lora]
+
+/** Short enough for the context of the model. */
+const prompt = join(inputs, 'prompt.txt')
+
+let runs = 0
+/** A run to its end. @returns what it came to */
+const run = async (argv: readonly string[], shared: boolean, watch?: Parameters<typeof start>[1]['watch']) => {
+  const output = at(`run-${runs++}`)
+  const flags = ['--output', output, '--json', ...(shared ? ['--workers', redis.url] : [])]
+  const ended = await start([...argv, ...flags], { cache: at(`cache-${runs}`), watch })
+  expect(ended.code, ended.stderr).toBe(0)
+  return { output, weights: weightsOf(output), log: logOf(output), stderr: ended.stderr }
+}
+
+const shards = () => workers.flatMap(({ events }) => events).filter(({ event }) => event === 'shard').length
+
+describe.skipIf(!hasRedis())('a run with workers', () => {
+  beforeAll(async () => {
+    writeInputs(inputs)
+    writeFileSync(prompt, '# system\n{format}\n# user\n{question}: {answer_a} or {answer_b}?\n')
+    redis = await openRedis()
+  })
+  afterEach(async () => {
+    await Promise.all(workers.map((worker) => worker.kill()))
+    workers = []
+  })
+  afterAll(async () => {
+    await redis?.close()
+    rmSync(root, { recursive: true, force: true })
+  })
+
+  it.each([
+    ['dpo', dpoSteps],
+    ['grpo', grpoSteps],
+  ])('%s ends with the same weights and log with none, one, and two of which one is killed', async (_, argv) => {
+    const alone = await run(argv, false)
+    const none = await run(argv, true)
+    expect([none.weights, none.log]).toEqual([alone.weights, alone.log])
+    await joinWorkers(1)
+    const one = await run(argv, true)
+    expect([one.weights, one.log]).toEqual([alone.weights, alone.log])
+    expect(shards()).toBeGreaterThan(3)
+    const [second] = await joinWorkers(1)
+    const killed = second.until('shard').then(() => second.kill())
+    const two = await run(argv, true)
+    await killed
+    expect([two.weights, two.log]).toEqual([alone.weights, alone.log])
+  })
+
+  it.each([
+    ['asft, with a helper model', asftSteps],
+    ['ppo, with a value head', ppoSteps],
+  ])('%s ends with the same weights and log with two', async (_, argv) => {
+    const alone = await run(argv, false)
+    await joinWorkers(2)
+    const two = await run(argv, true)
+    expect([two.weights, two.log]).toEqual([alone.weights, alone.log])
+    expect(shards()).toBeGreaterThan(1)
+  })
+
+  it.each([
+    ['generate', ['generate', ...model, '--data', prompts, '--max-new-tokens', '12', '--num-return-sequences', '2']],
+    [
+      'judge',
+      [
+        'judge',
+        '--judge',
+        join(inputs, 'model'),
+        '--threads',
+        '1',
+        '--data',
+        prompts,
+        '--max-new-tokens',
+        '8',
+        '--prompt-file',
+        prompt,
+      ],
+    ],
+    [
+      'best-of-n',
+      [
+        'best-of-n',
+        ...model,
+        '--data',
+        prompts,
+        '--reward',
+        'regex:e',
+        '--num-generations',
+        '4',
+        '--max-new-tokens',
+        '8',
+      ],
+    ],
+  ])('%s prints the same lines with two', async (_, argv) => {
+    const alone = await start([...argv, '--json'], { cache: at('cache-lines') })
+    await joinWorkers(2)
+    const two = await start([...argv, '--json', '--workers', redis.url], { cache: at('cache-lines') })
+    expect(two.stdout, two.stderr).toBe(alone.stdout)
+    expect(two.stdout).not.toBe('')
+    expect(shards()).toBeGreaterThan(1)
+  })
+
+  it('a comparison has the same completions with two', async () => {
+    const rows = ['--data', prompts, '--max-samples', '6', '--samples', '2', '--max-new-tokens', '8']
+    const argv = [
+      'compare',
+      join(inputs, 'one'),
+      '--base',
+      join(inputs, 'model'),
+      ...rows,
+      '--judge',
+      'regex:e',
+      '--threads',
+      '1',
+    ]
+    const completionsOf = (output: string) =>
+      readdirSync(join(output, 'answers'))
+        .sort()
+        .map((name) => [name, readFileSync(join(output, 'answers', name, 'samples.jsonl'), 'utf8')])
+    const alone = await start([...argv, '--output', at('compared')], { cache: at('cache-lines') })
+    expect(alone.code, alone.stderr).toBe(0)
+    await joinWorkers(2)
+    const flags = ['--output', at('compared-by-two'), '--workers', redis.url]
+    const two = await start([...argv, ...flags], { cache: at('cache-lines') })
+    expect(two.code, two.stderr).toBe(0)
+    expect(completionsOf(at('compared-by-two'))).toEqual(completionsOf(at('compared')))
+    expect(shards()).toBeGreaterThan(1)
+  })
+
+  it('a study of scaling laws has the same results with two', async () => {
+    const resultsOf = (output: string) =>
+      readdirSync(join(output, 'cells'))
+        .sort()
+        .map((name) => ({
+          ...JSON.parse(readFileSync(join(output, 'cells', name), 'utf8')),
+          seconds: 0,
+        }))
+    const alone = await start(['sweep', '--output', at('alone')], { cache: at('cache-sweep') })
+    expect(alone.code, alone.stderr).toBe(0)
+    await joinWorkers(2)
+    const two = await start(['sweep', '--output', at('two'), '--workers', redis.url], { cache: at('cache-sweep') })
+    expect(two.code, two.stderr).toBe(0)
+    expect(resultsOf(at('two'))).toEqual(resultsOf(at('alone')))
+    expect(shards()).toBeGreaterThan(4)
+  })
+
+  it('passes files through a folder that all see', async () => {
+    const alone = await run(dpoSteps, false)
+    await joinWorkers(1)
+    const one = await run([...dpoSteps, '--workers-files', at('seen-by-all')], true)
+    expect([one.weights, one.log]).toEqual([alone.weights, alone.log])
+    expect(shards()).toBeGreaterThan(3)
+    expect(readdirSync(at('seen-by-all'))).toEqual([])
+  })
+
+  it('passes files through an S3-compatible store, and leaves nothing there', async () => {
+    const alone = await run(dpoSteps, false)
+    const store = await openS3Stub('bucket')
+    const keys = {
+      AWS_ENDPOINT_URL_S3: store.url,
+      AWS_REGION: 'eu-west-1',
+      AWS_ACCESS_KEY_ID: 'a',
+      AWS_SECRET_ACCESS_KEY: 'b',
+    }
+    for (const [name, value] of Object.entries(keys)) vi.stubEnv(name, value)
+    try {
+      await joinWorkers(1)
+      const one = await run([...dpoSteps, '--workers-files', 's3://bucket/shared/'], true)
+      expect([one.weights, one.log]).toEqual([alone.weights, alone.log])
+      expect(shards()).toBeGreaterThan(3)
+      expect([...store.objects.keys()]).toEqual([])
+    } finally {
+      vi.unstubAllEnvs()
+      await store.close()
+    }
+  })
+
+  it('lists workers and runs', async () => {
+    await joinWorkers(1)
+    const { stdout } = await start(['workers', redis.url, '--json'], { cache: at('cache-list') })
+    const listed = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(listed).toContainEqual(expect.objectContaining({ event: 'worker', threads: 1, done: 0, failed: 0 }))
+  })
+
+  it.each([
+    ['reward', ['reward', ...model, '--data', prompts], /--workers: has nothing to share out in attune reward/],
+    [
+      'judge --mode options',
+      ['judge', '--judge', join(inputs, 'model'), '--data', prompts, '--mode', 'options'],
+      /--workers/,
+    ],
+    ['generate with beams', ['generate', ...model, '--prompt', 'a', '--num-beams', '2'], /--workers/],
+  ])('refuses --workers for %s', async (_, argv, message) => {
+    const { code, stderr } = await start([...argv, '--workers', redis.url], { cache: at('cache-refused') })
+    expect([code, stderr]).toEqual([2, expect.stringMatching(message)])
+  })
+
+  it('keeps the password of a Redis out of its files and messages', async () => {
+    const secret = 'correct-horse'
+    const locked = await openRedis(['--requirepass', secret], { user: `:${secret}@` })
+    try {
+      const output = at('secret')
+      const flags = ['--output', output, '--json', '--workers', locked.url]
+      const ended = await start([...dpoSteps, ...flags], { cache: at('cache-secret') })
+      expect(ended.code, ended.stderr).toBe(0)
+      expect(ended.stderr + ended.stdout + readFileSync(join(output, 'run.json'), 'utf8')).not.toContain(secret)
+      const refused = await start(
+        [...dpoSteps, '--output', at('refused'), '--workers', locked.url.replace(secret, 'wrong-horse')],
+        { cache: at('cache-secret') },
+      )
+      expect([refused.code, refused.stderr]).toEqual([
+        2,
+        expect.stringMatching(/no Redis answers at redis:\/\/127\.0\.0\.1:\d+ \(.*WRONGPASS/),
+      ])
+      expect(refused.stderr).not.toContain('wrong-horse')
+    } finally {
+      await locked.close()
+    }
+  })
+})
