@@ -12,7 +12,7 @@ import { type Coordinator, type CoordinatorOptions, openCoordinator } from '../s
 import { type Job, queueName, queuePrefix, type RunEntry, runEntrySchema } from '../src/workers/redis.ts'
 import { sealBytes } from '../src/workers/seal.ts'
 import { freePort, hasRedis, openRedis, startWorker, type TestRedis, type TestWorker } from './support/redis.ts'
-import { errorOf, killer, logOf, start, weightsOf } from './support/runs.ts'
+import { type Ended, errorOf, killer, logOf, start, weightsOf } from './support/runs.ts'
 import { writeInputs } from './support/scenarios.ts'
 import { openSharedWork } from './support/sharedWork.ts'
 
@@ -173,10 +173,13 @@ describe.skipIf(!hasRedis())('with workers', () => {
     await share(coordinator, shards, (i) => i === 2 && redis.cli('flushall'))
     expect(notes).toEqual(['worker a has joined'])
     await share(coordinator, shards, async (i) => {
-      if (i === 2) await redis.kill()
+      if (i === 2) {
+        await redis.kill()
+        await until(() => notes.length === 2)
+      }
       if (i === 6) await redis.start()
     })
-    await until(() => notes.some((note) => note.includes('again')) && coordinator.workers() === 1)
+    await until(() => notes.length === 3 && coordinator.workers() === 1)
     expect(await share(coordinator, shards)).toBe(0)
     expect(notes.slice(1)).toEqual([
       expect.stringMatching(/^Redis does not answer \(.*\); shards are computed here until it does$/),
@@ -337,14 +340,19 @@ describe.skipIf(!hasRedis())('with workers', () => {
     expect([ended.code, errorOf(ended)]).toEqual([130, []])
     // What the killed run left in the queue is passed over
     await until(() => queued(redis).length === 0)
-    const [resumed, second] = await Promise.all([
-      start([...shared, '--resume'], { cache }),
-      wait(700).then(() => start([...shared, '--resume'], { cache })),
-    ])
     // Two coordinators of one run: one goes on, and the other says why it does not
-    const [one, other] = resumed.code === 0 ? [resumed, second] : [second, resumed]
-    expect([one.code, errorOf(one)]).toEqual([0, []])
+    let second: Promise<Ended> | undefined
+    const resumed = await start([...shared, '--resume'], {
+      cache,
+      watch: (send) =>
+        killer(output, { at: 'file', name: /^checkpoints\/step-\d$/, ms: 0 })(() => {
+          send('SIGSTOP')
+          second = start([...shared, '--resume'], { cache }).finally(() => send('SIGCONT'))
+        }),
+    })
+    const other = await second!
     expect([other.code, errorOf(other)]).toEqual([1, [expect.stringMatching(/writes this run since/)]])
+    expect([resumed.code, errorOf(resumed)]).toEqual([0, []])
     expect([weightsOf(output), logOf(output)]).toEqual([weightsOf(whole), logOf(whole)])
     expect(done(workers[0])).toBeGreaterThan(3)
     expect(queued(redis)).toEqual([])

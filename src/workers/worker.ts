@@ -202,13 +202,7 @@ export async function runWorker(
 
   await renew()
   const renewTimer = setInterval(renew, renewSeconds * 1000)
-  let working: Promise<unknown> = Promise.resolve()
-  const workOn = (...job: Parameters<typeof work>) => {
-    const done = work(...job)
-    working = done
-    return done
-  }
-  const queue = new QueueWorker<Job>(queueName(version), workOn, {
+  const queue = new QueueWorker<Job>(queueName(version), work, {
     connection: redis,
     prefix: queuePrefix,
     lockDuration: lockMilliseconds,
@@ -242,10 +236,8 @@ export async function runWorker(
     await aborted(signal)
   } finally {
     clearInterval(renewTimer)
-    // Closing waits for a Redis that is away; giving back a shard does, too
-    await queue.pause(true)
-    await withinSeconds(5, working)
-    await withinSeconds(1, queue.close(true))
+    // Closing waits until what is under way is given back, and a shard that was being fetched at the signal; and for a Redis that is away
+    await withinSeconds(5, queue.close())
     await withinSeconds(1, dropEntry(redis, 'worker', id))
     redis.disconnect()
     await thread.end()
