@@ -20,7 +20,7 @@ import { openJobQueue } from './jobQueue.ts'
 import { answerIn, bundles, makeOpenJob, type OpenJob } from './jobs.ts'
 import { arithmetic } from './machine.ts'
 import { makeMetrics } from './metrics.ts'
-import { connect, dropEntry, putEntry, type RunEntry, readWorkers, renewSeconds, silence } from './redis.ts'
+import { connect, dropEntry, failAtOnce, putEntry, type RunEntry, readWorkers, renewSeconds } from './redis.ts'
 import { sha256 } from './seal.ts'
 import { onceEach, watchWorkers } from './watch.ts'
 
@@ -45,13 +45,7 @@ const maxGiven = 4
 
 export const openCoordinator = async (options: CoordinatorOptions): Promise<Coordinator> => {
   const { url, name, version, note } = options
-  const redis = await connect(url, '--workers', {
-    maxRetriesPerRequest: 0,
-    enableOfflineQueue: false,
-    retryStrategy: () => 500,
-    socketTimeout: silence.coordinator,
-    commandTimeout: silence.coordinator,
-  })
+  const redis = await connect(url, '--workers', failAtOnce)
   const id = randomBytes(8).toString('hex')
   const queue = openJobQueue(redis, version, id)
   const token = randomBytes(32).toString('base64url')
@@ -119,6 +113,8 @@ export const openCoordinator = async (options: CoordinatorOptions): Promise<Coor
   const enqueueLost = async () => {
     const waiting = [...open.values()].filter(({ isLocal }) => !isLocal)
     const isThere = await Promise.all(waiting.map(queue.has))
+    // What is gone from the queue may be done: its result was sent before
+    if (isThere.includes(false)) await take()
     const lost = waiting.filter((each, i) => !isThere[i] && !each.settled)
     for (const each of lost) each.isLocal = each.given >= maxGiven
     if (lost.some(({ isLocal }) => isLocal))
@@ -131,7 +127,6 @@ export const openCoordinator = async (options: CoordinatorOptions): Promise<Coor
     try {
       await putEntry(redis, 'run', id, entry())
       alive = watch(await readWorkers(redis))
-      // What is gone from the queue may be done
       await take()
       await enqueueLost()
       if (isAway) note('Redis answers again')
@@ -203,8 +198,10 @@ export const openCoordinator = async (options: CoordinatorOptions): Promise<Coor
         open.delete(each.hash)
         queue.remove(each)
       }
-      await exchange.forget(left.map(({ hash }) => hash)).catch(() => {})
       for (const { hash } of all) await exchange.withdraw(hash).catch(() => {})
+      // Nobody sends a result now. Of what was also computed here or given out twice there may be a late one
+      const late = all.filter((each) => left.includes(each) || each.isUnderWay || each.given > 1)
+      await exchange.forget(late.map(({ hash }) => hash)).catch(() => {})
     }
   }
 
