@@ -14,7 +14,8 @@ const queryKey = ['workers']
 /** For a page that shows workers: how they stand, undefined without --workers; and what the page listens to for that. */
 export const useWorkers = () => {
   const client = useQueryClient()
-  const isShown = useSession().workers
+  const { workers, person } = useSession()
+  const isShown = workers && person.role === 'own'
   const { data } = useQuery({ queryKey, queryFn: () => get<WorkersState>('/workers'), enabled: isShown })
   return {
     state: data,
