@@ -23,8 +23,9 @@ const { values: flags } = parseArgs({
 
 flags.quick ||= flags.short
 const rounds = flags.quick ? 1 : 3
-/** Rows that are asked for: all, a single one, or those of the short form. */
-const isAsked = ({ name, ofPeer = name }) => (flags.only ? name === flags.only : !flags.short || shortCases.includes(ofPeer))
+/** Rows that are asked for: all, one (in fp32: with those of the same work in 8 bits), or those of the short form. */
+const isAsked = ({ name, ofPeer = name }) =>
+  flags.only ? [name, ofPeer].includes(flags.only) : !flags.short || shortCases.includes(ofPeer)
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`

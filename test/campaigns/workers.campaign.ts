@@ -71,7 +71,7 @@ const allRuns: Run[] = [
   training('dpo', ...small, '--max-steps', '150'),
   training(
     'grpo',
-    ...['--reward', 'letters=regex:e.*e', '--num-generations', '4', '--max-new-tokens', '32'],
+    ...['--reward', 'friends=regex:friend|happy', '--num-generations', '4', '--max-new-tokens', '32'],
     ...[
       ...['--batch-size', '4', '--grad-accum', '2', '--kl-coef', '0.1', '--num-iterations', '2', '--max-steps', '50'],
       ...lora,
@@ -266,7 +266,7 @@ it(`runs end as those of one process (${remaining()} faults, seed ${seed})`, asy
             by: hosts?.on('run'),
             watch(kill) {
               killRun = () => kill('SIGKILL')
-              const timer = setTimeout(() => kill('SIGTERM'), 180_000)
+              const timer = setTimeout(() => kill('SIGTERM'), 900_000)
               return () => clearTimeout(timer)
             },
           })
